@@ -1,0 +1,115 @@
+# How the house is built: a layer is a folder under src/lambdaml, a plug-in is a folder inside a
+# layer and one line in that layer's CMakeLists.txt.
+include(GoogleTest OPTIONAL)
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+# What every target of ours is compiled with.
+add_library(lambdaml_flags INTERFACE)
+target_include_directories(lambdaml_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
+target_compile_options(lambdaml_flags INTERFACE -Wall -Wextra -Wpedantic -Wnon-virtual-dtor)
+target_link_libraries(lambdaml_flags INTERFACE Threads::Threads fmt::fmt)
+if(LAMBDAML_WERROR)
+  target_compile_options(lambdaml_flags INTERFACE -Werror)
+endif()
+if(LAMBDAML_SANITIZE)
+  target_compile_options(lambdaml_flags INTERFACE -fsanitize=${LAMBDAML_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(lambdaml_flags INTERFACE -fsanitize=${LAMBDAML_SANITIZE})
+endif()
+if(LAMBDAML_STATIC_RUNTIME)
+  target_link_options(lambdaml_flags INTERFACE -static-libstdc++ -static-libgcc)
+endif()
+if(LAMBDAML_FUZZ)
+  target_compile_options(lambdaml_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+# lambdaml_add_layer(NAME [LINK target...])
+#   The library lambdaml_NAME of the *.cc files that lie directly in this folder.
+function(lambdaml_add_layer name)
+  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "(_test|main|_main)\\.cc$")
+  add_library(lambdaml_${name} STATIC ${sources})
+  target_link_libraries(lambdaml_${name} PUBLIC lambdaml_flags ${arg_LINK})
+endfunction()
+
+# lambdaml_add_plugin(LAYER NAME [LINK target...])
+#   One folder, one line: the library lambdaml_LAYER_NAME of NAME/*.cc, switched by the option
+#   LAMBDAML_LAYER_NAME, whose lambdaml::LAYER::NAME::register_plugin() enters the layer's registry.
+function(lambdaml_add_plugin layer name)
+  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  string(TOUPPER LAMBDAML_${layer}_${name} switch)
+  option(${switch} "Build the plug-in ${layer}/${name}" ON)
+  if(NOT ${switch})
+    return()
+  endif()
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  add_library(lambdaml_${layer}_${name} STATIC ${sources})
+  target_link_libraries(lambdaml_${layer}_${name} PUBLIC lambdaml_${layer} PRIVATE ${arg_LINK})
+  set_property(GLOBAL APPEND PROPERTY lambdaml_plugins_${layer} ${name})
+endfunction()
+
+# lambdaml_write_plugin_table(LAYER)
+#   After the plug-in lines: generates lambdaml::LAYER::register_plugins(), which calls each plug-in,
+#   and links it. A plain table of calls: static initializers would be dropped by the linker.
+function(lambdaml_write_plugin_table layer)
+  get_property(plugins GLOBAL PROPERTY lambdaml_plugins_${layer})
+  set(declarations "")
+  set(calls "")
+  set(libraries "")
+  foreach(name IN LISTS plugins)
+    string(APPEND declarations "namespace ${name} {\nvoid register_plugin(Registry&);\n}\n")
+    string(APPEND calls "  ${name}::register_plugin(registry);\n")
+    list(APPEND libraries lambdaml_${layer}_${name})
+  endforeach()
+  set(table ${CMAKE_CURRENT_BINARY_DIR}/${layer}_plugins.cc)
+  file(CONFIGURE OUTPUT ${table} CONTENT
+"// Generated from the lambdaml_add_plugin() lines of src/lambdaml/${layer}/CMakeLists.txt.
+#include \"lambdaml/${layer}/registry.h\"
+namespace lambdaml::${layer} {
+${declarations}void register_plugins(Registry& registry) {
+  (void)registry;
+${calls}}
+}  // namespace lambdaml::${layer}
+" @ONLY)
+  add_library(lambdaml_${layer}_plugins STATIC ${table})
+  target_link_libraries(lambdaml_${layer}_plugins PUBLIC lambdaml_${layer} ${libraries})
+  # The layer's registry() calls the table: the two static libraries need each other.
+  target_link_libraries(lambdaml_${layer} PUBLIC lambdaml_${layer}_plugins)
+endfunction()
+
+# lambdaml_add_layer_tests(LAYER [LINK target...])
+#   One test executable of all *_test.cc in this folder and its plug-in folders.
+function(lambdaml_add_layer_tests layer)
+  if(NOT LAMBDAML_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cc)
+  if(NOT sources)
+    return()
+  endif()
+  lambdaml_add_test_executable(lambdaml_${layer}_test SOURCES ${sources} LINK lambdaml_${layer} ${arg_LINK})
+endfunction()
+
+# lambdaml_add_test_executable(NAME SOURCES file... [LINK target...])
+function(lambdaml_add_test_executable name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE lambdaml_flags ${arg_LINK} GTest::gmock GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+endfunction()
+
+# Includes point down only; a line that points up or into a plug-in fails the build.
+add_custom_target(check_layers ALL
+  COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR}/src/lambdaml -P ${PROJECT_SOURCE_DIR}/cmake/check_layers.cmake
+  COMMENT "Checking that includes point down" VERBATIM)

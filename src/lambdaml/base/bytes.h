@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+
+namespace lambdaml {
+
+/// A view of raw bytes that somebody else owns.
+using Bytes = std::span<const std::byte>;
+
+inline Bytes as_bytes(std::string_view text) {
+  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
+inline std::string_view as_text(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// Owned bytes, 64-byte aligned, not zeroed. Move only. Memory comes from the heap, so a process
+/// that keeps freed memory (see keep_freed_memory in memory.h) reuses warm pages.
+class Buffer {
+ public:
+  static constexpr std::size_t kAlignment = 64;
+
+  Buffer() = default;
+  explicit Buffer(std::size_t size)
+      : data_(static_cast<std::byte*>(
+            ::operator new[](size == 0 ? 1 : size, std::align_val_t{kAlignment}))),
+        size_(size) {}
+  explicit Buffer(Bytes bytes) : Buffer(bytes.size()) {
+    if (!bytes.empty()) std::memcpy(data(), bytes.data(), bytes.size());
+  }
+  Buffer(Buffer&& other) noexcept
+      : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
+  Buffer& operator=(Buffer&& other) noexcept {
+    data_ = std::move(other.data_);
+    size_ = std::exchange(other.size_, 0);
+    return *this;
+  }
+
+  std::byte* data() { return data_.get(); }
+  const std::byte* data() const { return data_.get(); }
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  /// Makes the buffer shorter; the memory stays. `size` must not exceed size().
+  void truncate(std::size_t size) { size_ = size < size_ ? size : size_; }
+
+  operator Bytes() const { return {data(), size_}; }
+  Bytes view() const { return {data(), size_}; }
+  std::string_view text() const { return as_text(view()); }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t{kAlignment}); }
+  };
+  std::unique_ptr<std::byte[], Free> data_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace lambdaml

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+namespace lambdaml {
+
+/// A point in time by which something must be done; one deadline is handed down through all the
+/// calls that share it. Cheap to copy, immutable, never affected by a change of the wall clock.
+class Deadline {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  static Deadline never() { return Deadline(Clock::time_point::max()); }
+  static Deadline in(double seconds) {
+    if (seconds > 1e9) return never();
+    return Deadline(Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                       std::chrono::duration<double>(seconds)));
+  }
+  /// Milliseconds since 1970, as the Lambda Runtime API gives them.
+  static Deadline at_epoch_ms(std::int64_t milliseconds) {
+    using namespace std::chrono;
+    const auto now =
+        duration_cast<std::chrono::milliseconds>(system_clock::now().time_since_epoch());
+    return in(static_cast<double>(milliseconds - now.count()) / 1e3);
+  }
+
+  bool is_never() const { return at_ == Clock::time_point::max(); }
+  bool passed() const { return !is_never() && Clock::now() >= at_; }
+  /// Seconds left, not below 0; 1e9 for never().
+  double seconds_left() const {
+    if (is_never()) return 1e9;
+    return std::max(0.0, std::chrono::duration<double>(at_ - Clock::now()).count());
+  }
+  Deadline earlier(Deadline other) const { return Deadline(std::min(at_, other.at_)); }
+
+ private:
+  explicit Deadline(Clock::time_point at) : at_(at) {}
+  Clock::time_point at_;
+};
+
+/// Seconds since construction.
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(Deadline::Clock::now() - start_).count();
+  }
+
+ private:
+  Deadline::Clock::time_point start_ = Deadline::Clock::now();
+};
+
+}  // namespace lambdaml

@@ -1,0 +1,107 @@
+#include "lambdaml/base/error.h"
+
+#include <array>
+#include <cerrno>
+#include <new>
+#include <system_error>
+
+namespace lambdaml {
+namespace {
+
+struct Name {
+  Code code;
+  std::string_view text;
+};
+
+constexpr std::array kNames{
+    Name{Code::invalid_argument, "invalid_argument"},
+    Name{Code::not_found, "not_found"},
+    Name{Code::already_exists, "already_exists"},
+    Name{Code::data_corrupt, "data_corrupt"},
+    Name{Code::permission_denied, "permission_denied"},
+    Name{Code::resource_exhausted, "resource_exhausted"},
+    Name{Code::unavailable, "unavailable"},
+    Name{Code::deadline_exceeded, "deadline_exceeded"},
+    Name{Code::workers_lost, "workers_lost"},
+    Name{Code::cancelled, "cancelled"},
+    Name{Code::internal, "internal"},
+};
+
+Code code_of_errno(int value) {
+  switch (value) {
+    case ENOENT:
+    case ENOTDIR:
+      return Code::not_found;
+    case EEXIST:
+    case ENOTEMPTY:
+      return Code::already_exists;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return Code::permission_denied;
+    case ENOSPC:
+    case EDQUOT:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+    case EFBIG:
+      return Code::resource_exhausted;
+    case EISDIR:
+    case EINVAL:
+    case ENAMETOOLONG:
+      return Code::invalid_argument;
+    default:
+      return Code::internal;
+  }
+}
+
+void append_causes(const std::exception& error, std::string& out) {
+  try {
+    std::rethrow_if_nested(error);
+  } catch (const std::exception& cause) {
+    if (!out.empty()) out += '\n';
+    out += cause.what();
+    append_causes(cause, out);
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(Code code) {
+  for (const Name& name : kNames)
+    if (name.code == code) return name.text;
+  return "internal";
+}
+
+Code code_from_string(std::string_view text) {
+  for (const Name& name : kNames)
+    if (name.text == text) return name.code;
+  return Code::internal;
+}
+
+void fail_errno(int errno_value, std::string_view doing) {
+  fail(code_of_errno(errno_value), "{}: {}", doing,
+       std::error_code(errno_value, std::generic_category()).message());
+}
+
+void rethrow_with(std::string_view context) {
+  try {
+    throw;
+  } catch (const std::exception& error) {
+    std::throw_with_nested(Error(code_of(error), fmt::format("{}: {}", context, error.what())));
+  }
+}
+
+Code code_of(const std::exception& error) {
+  if (const auto* ours = dynamic_cast<const Error*>(&error)) return ours->code();
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return Code::resource_exhausted;
+  return Code::internal;
+}
+
+std::string causes_of(const std::exception& error) {
+  std::string out;
+  append_causes(error, out);
+  return out;
+}
+
+}  // namespace lambdaml

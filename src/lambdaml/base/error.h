@@ -1,0 +1,66 @@
+#pragma once
+
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <fmt/core.h>
+
+namespace lambdaml {
+
+/// What went wrong, in the words a caller can act on. docs/errors.md lists the exit code of each.
+enum class Code {
+  invalid_argument,    ///< the caller asked for something that makes no sense; nothing was started
+  not_found,           ///< a named thing the caller relied on is not there
+  already_exists,      ///< a named thing that must be new is there
+  data_corrupt,        ///< bytes that were read do not mean what they should
+  permission_denied,   ///< credentials or file modes forbid it
+  resource_exhausted,  ///< disk, memory, file descriptors or a quota ran out
+  unavailable,         ///< a service did not answer; worth a retry
+  deadline_exceeded,   ///< a wait ended before what it waited for came
+  workers_lost,        ///< functions died and their tries are used up
+  cancelled,           ///< somebody asked to stop
+  internal,            ///< a defect of this program
+};
+
+/// The code's name as it stands in events and logs, e.g. "invalid_argument".
+std::string_view to_string(Code code);
+/// The code of that name; `internal` for a name that is none.
+Code code_from_string(std::string_view name);
+
+/// The one exception of the project. `what()` is one line: what was being done, to what, why it
+/// failed and, where it helps, what to do.
+class Error : public std::runtime_error {
+ public:
+  Error(Code code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  Code code() const noexcept { return code_; }
+
+ private:
+  Code code_;
+};
+
+/// Throws an Error with a formatted message.
+template <class... Args>
+[[noreturn]] void fail(Code code, fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(code, fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// Throws the Error that fits `errno_value`, e.g. resource_exhausted for ENOSPC; the message is
+/// "DOING: strerror".
+[[noreturn]] void fail_errno(int errno_value, std::string_view doing);
+
+/// To be called in a catch block: throws an Error "CONTEXT: what()" of the same code (`internal`
+/// for a foreign exception) with the current exception nested in it.
+[[noreturn]] void rethrow_with(std::string_view context);
+
+/// The code of any exception: an Error's own, `resource_exhausted` for std::bad_alloc, else
+/// `internal`.
+Code code_of(const std::exception& error);
+
+/// The chain of nested causes below `error`, outermost first, a line each without a line's end.
+/// Empty when nothing is nested.
+std::string causes_of(const std::exception& error);
+
+}  // namespace lambdaml

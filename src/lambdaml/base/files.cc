@@ -1,0 +1,94 @@
+#include "lambdaml/base/files.h"
+
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml {
+
+namespace fs = std::filesystem;
+
+void FileDescriptor::reset() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+std::optional<Buffer> read_file(const fs::path& path) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) {
+    if (errno == ENOENT || errno == ENOTDIR) return {};
+    fail_errno(errno, fmt::format("reading {}", path.string()));
+  }
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) fail_errno(errno, fmt::format("reading {}", path.string()));
+  if (S_ISDIR(info.st_mode)) return {};
+  Buffer buffer(static_cast<std::size_t>(info.st_size));
+  std::size_t have = 0;
+  while (true) {
+    if (have == buffer.size()) {
+      // A regular file is as long as it said, unless it grows or is a pipe: look for one byte more.
+      std::byte extra{};
+      const ssize_t n = ::read(file.get(), &extra, 1);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail_errno(errno, fmt::format("reading {}", path.string()));
+      if (n == 0) break;
+      Buffer larger(buffer.size() * 2 + 65536);
+      if (have != 0) std::memcpy(larger.data(), buffer.data(), have);
+      larger.data()[have++] = extra;
+      buffer = std::move(larger);
+      continue;
+    }
+    const ssize_t n = ::read(file.get(), buffer.data() + have, buffer.size() - have);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_errno(errno, fmt::format("reading {}", path.string()));
+    if (n == 0) break;
+    have += static_cast<std::size_t>(n);
+    if (have == buffer.size() && S_ISREG(info.st_mode)) break;
+  }
+  buffer.truncate(have);
+  return buffer;
+}
+
+void write_file(const fs::path& path, Bytes bytes, bool durable) {
+  static std::atomic<unsigned> serial{0};
+  const fs::path temporary =
+      path.parent_path() /
+      fmt::format(".{}.{}.{}.tmp", path.filename().string(), ::getpid(), serial++);
+  const auto give_up = [&](int error) {
+    ::unlink(temporary.c_str());
+    fail_errno(error, fmt::format("writing {}", path.string()));
+  };
+  FileDescriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  if (!file) fail_errno(errno, fmt::format("writing {}", path.string()));
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n = ::write(file.get(), bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) give_up(errno);
+    done += static_cast<std::size_t>(n);
+  }
+  if (durable && ::fsync(file.get()) != 0) give_up(errno);
+  file.reset();
+  if (::rename(temporary.c_str(), path.c_str()) != 0) give_up(errno);
+}
+
+void make_folder(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) fail_errno(error.value(), fmt::format("making the folder {}", path.string()));
+}
+
+fs::path shared_memory_folder() {
+  std::error_code error;
+  const fs::path shm = "/dev/shm";
+  if (fs::is_directory(shm, error) && ::access(shm.c_str(), W_OK | X_OK) == 0) return shm;
+  return fs::temp_directory_path();
+}
+
+}  // namespace lambdaml

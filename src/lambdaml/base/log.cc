@@ -1,0 +1,76 @@
+#include "lambdaml/base/log.h"
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <ctime>
+#include <mutex>
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::log {
+namespace {
+
+constexpr std::array<std::string_view, 5> kNames{"debug", "info", "warning", "error", "off"};
+
+std::atomic<Level> g_level{Level::warning};
+std::atomic<Format> g_format{Format::text};
+std::mutex g_fields_mutex;
+std::string g_fields;
+
+std::string timestamp() {
+  using namespace std::chrono;
+  const auto now = system_clock::now();
+  const std::time_t seconds = system_clock::to_time_t(now);
+  const auto ms = duration_cast<milliseconds>(now.time_since_epoch()).count() % 1000;
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+  return fmt::format("{}.{:03}Z", text.data(), ms);
+}
+
+}  // namespace
+
+void configure(Level level, Format format, std::string fields) {
+  const std::lock_guard lock(g_fields_mutex);
+  g_level = level;
+  g_format = format;
+  g_fields = std::move(fields);
+}
+
+Level parse_level(std::string_view name) {
+  for (std::size_t i = 0; i < kNames.size(); ++i)
+    if (kNames[i] == name) return static_cast<Level>(i);
+  fail(Code::invalid_argument, "unknown log level '{}'{}", printable(name),
+       did_you_mean(name, {kNames.begin(), kNames.end()}));
+}
+
+bool enabled(Level level) { return level >= g_level.load(std::memory_order_relaxed); }
+
+void write(Level level, std::string_view message) {
+  const std::string_view name = kNames[static_cast<std::size_t>(level)];
+  std::string line;
+  if (g_format == Format::json) {
+    const std::string text = nlohmann::json(std::string(message))
+                                 .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    const std::lock_guard lock(g_fields_mutex);
+    line = fmt::format("{{\"time\":\"{}\",\"level\":\"{}\"{}{},\"message\":{}}}\n", timestamp(),
+                       name, g_fields.empty() ? "" : ",", g_fields, text);
+  } else {
+    line = fmt::format("{}: {}\n", name, message);
+  }
+  // One write: lines of several processes on one pipe do not mix.
+  std::string_view rest = line;
+  while (!rest.empty()) {
+    const ssize_t n = ::write(STDERR_FILENO, rest.data(), rest.size());
+    if (n <= 0) return;
+    rest.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+}  // namespace lambdaml::log

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <fmt/core.h>
+
+/// Logs go to stderr, one line per call, written whole. A function logs one JSON object a line, as
+/// CloudWatch likes them; a command at a terminal logs plain text. Never log a secret: log
+/// Uri::display(), not Uri::text().
+namespace lambdaml::log {
+
+enum class Level { debug, info, warning, error, off };
+enum class Format { text, json };
+
+/// Process-wide; call at start, before other threads log. `fields` is a JSON object's inside (e.g.
+/// "\"worker\":3") that each JSON line carries besides time, level and message.
+void configure(Level level, Format format, std::string fields = "");
+/// The level by its name; throws invalid_argument.
+Level parse_level(std::string_view name);
+
+bool enabled(Level level);
+void write(Level level, std::string_view message);
+
+template <class... Args>
+void debug(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::debug)) write(Level::debug, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void info(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::info)) write(Level::info, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void warning(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::warning))
+    write(Level::warning, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void error(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::error)) write(Level::error, fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace lambdaml::log

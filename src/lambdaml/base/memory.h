@@ -1,0 +1,10 @@
+#pragma once
+
+namespace lambdaml {
+
+/// Makes malloc keep what is freed instead of giving it back to the kernel, so that the next buffer
+/// of the size lies on touched pages: a page fault costs more than reading the page. For the
+/// executables; call once, before the first large allocation.
+void keep_freed_memory();
+
+}  // namespace lambdaml

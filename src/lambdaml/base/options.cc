@@ -1,0 +1,178 @@
+#include "lambdaml/base/options.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+
+namespace lambdaml {
+namespace {
+
+std::string canonical(std::string_view name) {
+  std::string out(name);
+  std::replace(out.begin(), out.end(), '-', '_');
+  return out;
+}
+
+std::string_view type_name(const Option::Value& value) {
+  switch (value.index()) {
+    case 0:
+      return "true or false";
+    case 1:
+      return "a whole number";
+    case 2:
+      return "a number";
+    default:
+      return "a text";
+  }
+}
+
+/// Converts `value` to the option's type where that loses nothing.
+Option::Value conform(const Option& option, Option::Value value, std::string_view where) {
+  if (option.default_value.index() == value.index()) return value;
+  if (std::holds_alternative<double>(option.default_value))
+    if (const auto* whole = std::get_if<std::int64_t>(&value)) return static_cast<double>(*whole);
+  if (std::holds_alternative<std::int64_t>(option.default_value))
+    if (const auto* real = std::get_if<double>(&value);
+        real != nullptr && *real == std::floor(*real) && std::abs(*real) < 9e15)
+      return static_cast<std::int64_t>(*real);
+  fail(Code::invalid_argument, "{}: {} wants {}, not '{}'", where, option.name,
+       type_name(option.default_value), printable(to_text(value)));
+}
+
+void check_range(const Option& option, const Option::Value& value, std::string_view where) {
+  double number = 0;
+  if (const auto* whole = std::get_if<std::int64_t>(&value))
+    number = static_cast<double>(*whole);
+  else if (const auto* real = std::get_if<double>(&value))
+    number = *real;
+  else {
+    const auto* text = std::get_if<std::string>(&value);
+    if (text != nullptr && !option.choices.empty() &&
+        std::find(option.choices.begin(), option.choices.end(), *text) == option.choices.end())
+      fail(Code::invalid_argument, "{}: unknown value '{}' of {}{}", where, printable(*text),
+           option.name, did_you_mean(*text, option.choices));
+    return;
+  }
+  if (!std::isfinite(number))
+    fail(Code::invalid_argument, "{}: {} must be a finite number", where, option.name);
+  if (option.minimum && number < *option.minimum)
+    fail(Code::invalid_argument, "{}: {} must be at least {}, not {}", where, option.name,
+         *option.minimum, number);
+  if (option.above && number <= *option.above)
+    fail(Code::invalid_argument, "{}: {} must be above {}, not {}", where, option.name,
+         *option.above, number);
+  if (option.maximum && number > *option.maximum)
+    fail(Code::invalid_argument, "{}: {} must be at most {}, not {}", where, option.name,
+         *option.maximum, number);
+}
+
+}  // namespace
+
+std::string flag_of(std::string_view name) {
+  std::string out = "--" + std::string(name);
+  std::replace(out.begin(), out.end(), '_', '-');
+  return out;
+}
+
+std::string to_text(const Option::Value& value) {
+  struct Printer {
+    std::string operator()(bool v) const { return v ? "true" : "false"; }
+    std::string operator()(std::int64_t v) const { return std::to_string(v); }
+    std::string operator()(double v) const { return fmt::format("{}", v); }
+    std::string operator()(const std::string& v) const { return v; }
+  };
+  return std::visit(Printer{}, value);
+}
+
+Options::Options(std::vector<Option> declared) : declared_(std::move(declared)) {}
+
+const Option* Options::find(std::string_view name) const {
+  const std::string wanted = canonical(name);
+  for (const Option& option : declared_) {
+    if (option.name == wanted) return &option;
+    for (const std::string& alias : option.aliases)
+      if (alias == wanted) return &option;
+  }
+  return nullptr;
+}
+
+const Option& Options::declared(std::string_view name) const {
+  if (const Option* option = find(name)) return *option;
+  fail(Code::internal, "option '{}' is not declared", name);
+}
+
+void Options::parse(std::string_view name, std::string_view text, std::string_view where) {
+  const Option* option = find(name);
+  if (option == nullptr) {
+    std::vector<std::string> names;
+    for (const Option& known : declared_) names.push_back(known.name);
+    fail(Code::invalid_argument, "{}: unknown option '{}'{}", where, printable(name),
+         did_you_mean(canonical(name), names));
+  }
+  const auto wrong = [&] {
+    fail(Code::invalid_argument, "{}: {} wants {}, not '{}'", where, option->name,
+         type_name(option->default_value), printable(text));
+  };
+  switch (option->default_value.index()) {
+    case 0:
+      if (text == "true" || text == "yes" || text == "on" || text == "1")
+        return set(name, Value(true), where);
+      if (text == "false" || text == "no" || text == "off" || text == "0")
+        return set(name, Value(false), where);
+      wrong();
+      break;
+    case 1:
+      if (const auto whole = to_integer(text)) return set(name, Value(*whole), where);
+      if (const auto real = to_real(text)) return set(name, Value(*real), where);
+      wrong();
+      break;
+    case 2:
+      if (const auto real = to_real(text)) return set(name, Value(*real), where);
+      wrong();
+      break;
+    default:
+      set(name, Value(std::string(text)), where);
+  }
+}
+
+void Options::set(std::string_view name, Value value, std::string_view where) {
+  const Option* option = find(name);
+  if (option == nullptr) return parse(name, {}, where);  // throws: unknown
+  value = conform(*option, std::move(value), where);
+  check_range(*option, value, where);
+  values_[option->name] = std::move(value);
+}
+
+bool Options::is_set(std::string_view name) const {
+  return values_.find(declared(name).name) != values_.end();
+}
+
+const Options::Value& Options::value(std::string_view name) const {
+  const Option& option = declared(name);
+  const auto it = values_.find(option.name);
+  return it == values_.end() ? option.default_value : it->second;
+}
+
+bool Options::flag(std::string_view name) const {
+  if (const auto* v = std::get_if<bool>(&value(name))) return *v;
+  fail(Code::internal, "option '{}' is no flag", name);
+}
+
+std::int64_t Options::integer(std::string_view name) const {
+  if (const auto* v = std::get_if<std::int64_t>(&value(name))) return *v;
+  fail(Code::internal, "option '{}' is no integer", name);
+}
+
+double Options::real(std::string_view name) const {
+  if (const auto* v = std::get_if<double>(&value(name))) return *v;
+  fail(Code::internal, "option '{}' is no real number", name);
+}
+
+const std::string& Options::text(std::string_view name) const {
+  if (const auto* v = std::get_if<std::string>(&value(name))) return *v;
+  fail(Code::internal, "option '{}' is no text", name);
+}
+
+}  // namespace lambdaml

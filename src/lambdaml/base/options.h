@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace lambdaml {
+
+/// One setting, declared once: the command-line flag, the key in job files and events, the
+/// environment variable, `--help`, the reference page and the checks all come from this.
+struct Option {
+  using Value = std::variant<bool, std::int64_t, double, std::string>;
+
+  std::string name;     ///< snake_case; the flag is `--` and the name with `-` for `_`
+  Value default_value;  ///< its alternative is the option's type
+  std::string help;     ///< one sentence without a full stop
+  std::string unit = {};
+  std::optional<double> minimum = {};  ///< numbers: the smallest allowed value
+  std::optional<double> above = {};    ///< numbers: must be greater than this
+  std::optional<double> maximum = {};
+  std::vector<std::string> choices = {};  ///< texts: the only allowed values; empty = any
+  std::vector<std::string> aliases = {};  ///< other keys it is known by in job files and events
+};
+
+/// The flag of an option name: `batch_size` → `--batch-size`.
+std::string flag_of(std::string_view name);
+
+/// A declared set of options and their values. Copyable; not synchronized.
+class Options {
+ public:
+  using Value = Option::Value;
+
+  Options() = default;
+  explicit Options(std::vector<Option> declared);
+
+  const std::vector<Option>& declared() const { return declared_; }
+  /// The option of that name or alias; null when there is none. `-` counts as `_`.
+  const Option* find(std::string_view name) const;
+
+  /// Sets from text. `where` starts the message of an error ("--lr", "job.yaml:3"). Throws
+  /// invalid_argument for an unknown name (with the nearest known ones), a text of another type or
+  /// a value out of range.
+  void parse(std::string_view name, std::string_view text, std::string_view where);
+  /// Sets a typed value, with the same checks; an integer is taken for a real.
+  void set(std::string_view name, Value value, std::string_view where);
+
+  /// Whether a value was given rather than left at its default.
+  bool is_set(std::string_view name) const;
+
+  /// The value; throws internal when the option is not declared with that type.
+  bool flag(std::string_view name) const;
+  std::int64_t integer(std::string_view name) const;
+  double real(std::string_view name) const;
+  const std::string& text(std::string_view name) const;
+  const Value& value(std::string_view name) const;
+
+ private:
+  const Option& declared(std::string_view name) const;
+
+  std::vector<Option> declared_;
+  std::map<std::string, Value, std::less<>> values_;
+};
+
+/// A value as it would be typed.
+std::string to_text(const Option::Value& value);
+
+}  // namespace lambdaml

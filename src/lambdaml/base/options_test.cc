@@ -1,0 +1,68 @@
+#include "lambdaml/base/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml {
+namespace {
+
+using testing::HasSubstr;
+
+Options sample() {
+  return Options({
+      {.name = "batch_size", .default_value = std::int64_t{1000}, .help = "rows", .minimum = 1},
+      {.name = "lr",
+       .default_value = 0.1,
+       .help = "rate",
+       .above = 0,
+       .aliases = {"learning_rate"}},
+      {.name = "model", .default_value = std::string("lr"), .help = "m", .choices = {"lr", "svm"}},
+      {.name = "keep", .default_value = false, .help = "k"},
+  });
+}
+
+std::string message_of(auto&& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return "";
+}
+
+TEST(Options, DefaultsUntilSetAndAliasesMeanTheSame) {
+  Options options = sample();
+  EXPECT_EQ(options.real("lr"), 0.1);
+  EXPECT_FALSE(options.is_set("lr"));
+  options.parse("learning-rate", "0.5", "job.yaml");
+  EXPECT_EQ(options.real("lr"), 0.5);
+  EXPECT_TRUE(options.is_set("lr"));
+  options.parse("batch-size", "1e3", "--batch-size");
+  EXPECT_EQ(options.integer("batch_size"), 1000);
+  options.set("lr", Option::Value(std::int64_t{2}), "event");
+  EXPECT_EQ(options.real("lr"), 2.0);
+}
+
+TEST(Options, WrongOnesNameThePlaceAndTheNearest) {
+  Options options = sample();
+  EXPECT_THAT(message_of([&] { options.parse("batchsize", "3", "job.yaml"); }),
+              HasSubstr("job.yaml: unknown option 'batchsize', did you mean 'batch_size'"));
+  EXPECT_THAT(message_of([&] { options.parse("model", "svn", "--model"); }),
+              HasSubstr("--model: unknown value 'svn' of model, did you mean 'svm'"));
+  EXPECT_THAT(message_of([&] { options.parse("batch_size", "0", "--batch-size"); }),
+              HasSubstr("must be at least 1, not 0"));
+  EXPECT_THAT(message_of([&] { options.parse("batch_size", "1.5", "--batch-size"); }),
+              HasSubstr("wants a whole number, not '1.5'"));
+  EXPECT_THAT(message_of([&] { options.parse("lr", "0", "--lr"); }), HasSubstr("must be above 0"));
+  for (const char* bad : {"nan", "inf", "abc", ""})
+    EXPECT_THAT(message_of([&] { options.parse("lr", bad, "--lr"); }), HasSubstr("wants a number"));
+  EXPECT_THAT(message_of([&] { options.parse("keep", "maybe", "--keep"); }),
+              HasSubstr("true or false"));
+}
+
+}  // namespace
+}  // namespace lambdaml

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+
+namespace lambdaml {
+
+/// Plug-ins by name, in the order in which they were added. `Entry` has a member `name`.
+/// Filled once before the first look-up and only read afterwards, so look-ups need no lock.
+template <class Entry>
+class RegistryOf {
+ public:
+  /// `kind` is the word for messages: "model", "storage scheme", …
+  explicit RegistryOf(std::string kind) : kind_(std::move(kind)) {}
+
+  void add(Entry entry) { entries_.push_back(std::move(entry)); }
+
+  const Entry* find(std::string_view name) const {
+    for (const Entry& entry : entries_)
+      if (entry.name == name) return &entry;
+    return nullptr;
+  }
+
+  /// Throws invalid_argument naming the nearest known ones.
+  const Entry& get(std::string_view name) const {
+    if (const Entry* entry = find(name)) return *entry;
+    fail(Code::invalid_argument, "unknown {} '{}'{}", kind_, printable(name),
+         did_you_mean(name, names()));
+  }
+
+  std::vector<std::string> names() const {
+    std::vector<std::string> out;
+    for (const Entry& entry : entries_) out.push_back(entry.name);
+    return out;
+  }
+
+  const std::vector<Entry>& entries() const { return entries_; }
+
+ private:
+  std::string kind_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace lambdaml

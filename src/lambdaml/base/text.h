@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lambdaml {
+
+/// The names nearest to `wanted` by edit distance, nearest first, at most three and only those that
+/// are plausibly a slip of the hand (distance ≤ 2, or a third of the length, or a common start).
+std::vector<std::string> nearest(std::string_view wanted, const std::vector<std::string>& names);
+
+/// ", did you mean 'a' or 'b'?" of nearest(), or "; known: a, b, c" when nothing is near.
+std::string did_you_mean(std::string_view wanted, const std::vector<std::string>& names);
+
+/// Whole-string conversions; absent when `text` is not exactly one number (no blanks, no hex, no
+/// nan or inf) or does not fit.
+std::optional<std::int64_t> to_integer(std::string_view text);
+std::optional<double> to_real(std::string_view text);
+
+/// "812 B", "3.2 MB", "1.5 GB": powers of 1,000, for people.
+std::string human_bytes(std::uint64_t bytes);
+/// "0.8 ms", "3.4 s", "2 min 05 s", "1 h 03 min".
+std::string human_seconds(double seconds);
+/// 12345678 → "12,345,678".
+std::string human_count(std::uint64_t n);
+
+std::string_view trim(std::string_view text);
+std::vector<std::string> split(std::string_view text, char separator);
+std::string join(const std::vector<std::string>& parts, std::string_view separator);
+
+/// `text` with control characters and bytes that are no UTF-8 replaced, at most `limit` bytes: fit
+/// to stand in a message. For untrusted names and lines.
+std::string printable(std::string_view text, std::size_t limit = 120);
+
+}  // namespace lambdaml

@@ -1,0 +1,124 @@
+#include "lambdaml/base/uri.h"
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+
+namespace lambdaml {
+namespace {
+
+std::string masked(std::string_view text) {
+  const std::size_t authority = text.find("://");
+  const std::size_t at = text.find('@');
+  if (authority == std::string_view::npos || at == std::string_view::npos || at < authority)
+    return printable(text, 300);
+  return printable(fmt::format("{}://***{}", text.substr(0, authority), text.substr(at)), 300);
+}
+
+bool is_scheme(std::string_view text) {
+  return !text.empty() && std::isalpha(static_cast<unsigned char>(text.front())) != 0 &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return std::isalnum(c) != 0 || c == '+' || c == '-' || c == '.';
+         });
+}
+
+}  // namespace
+
+Uri Uri::parse(std::string_view text) {
+  if (text.empty()) fail(Code::invalid_argument, "an empty URI");
+  Uri uri;
+  const std::size_t mark = text.find("://");
+  if (mark == std::string_view::npos) {
+    uri.scheme = "file";
+    uri.path = std::filesystem::absolute(std::filesystem::path(text)).lexically_normal().string();
+    if (uri.path.size() > 1 && uri.path.ends_with('/')) uri.path.pop_back();
+    return uri;
+  }
+  uri.scheme = text.substr(0, mark);
+  if (!is_scheme(uri.scheme)) fail(Code::invalid_argument, "URI '{}': bad scheme", masked(text));
+  std::string_view rest = text.substr(mark + 3);
+  // A file's name may hold a question mark; the stores reached over the network take options there.
+  if (uri.scheme != "file") {
+    if (const std::size_t q = rest.find('?'); q != std::string_view::npos) {
+      for (const std::string& pair : split(rest.substr(q + 1), '&')) {
+        const std::size_t equal = pair.find('=');
+        if (equal == std::string::npos || equal == 0)
+          fail(Code::invalid_argument, "URI '{}': the query wants key=value pairs", masked(text));
+        uri.query[pair.substr(0, equal)] = pair.substr(equal + 1);
+      }
+      rest = rest.substr(0, q);
+    }
+  }
+  const std::size_t slash = rest.find('/');
+  std::string_view authority = rest.substr(0, slash);
+  uri.path = slash == std::string_view::npos ? "" : rest.substr(slash);
+  const std::size_t host_begin =
+      authority.rfind('@') == std::string_view::npos ? 0 : authority.rfind('@') + 1;
+  const std::size_t colon = authority.rfind(':');
+  const bool bracketed = authority.ends_with(']');
+  if (colon != std::string_view::npos && colon >= host_begin && !bracketed) {
+    const auto port = to_integer(authority.substr(colon + 1));
+    if (!port || *port < 1 || *port > 65535)
+      fail(Code::invalid_argument, "URI '{}': the port must be 1 to 65535", masked(text));
+    uri.port = static_cast<std::uint16_t>(*port);
+    authority = authority.substr(0, colon);
+  }
+  uri.host = authority;
+  if (uri.scheme == "file") {
+    if (!uri.host.empty() && uri.host != "localhost")
+      fail(Code::invalid_argument, "URI '{}': write file:///path, with three slashes",
+           masked(text));
+    uri.host.clear();
+    uri.path = std::filesystem::path(uri.path.empty() ? "/" : uri.path).lexically_normal().string();
+    if (uri.path.size() > 1 && uri.path.ends_with('/')) uri.path.pop_back();
+  } else {
+    while (uri.path.starts_with('/')) uri.path.erase(0, 1);
+    while (uri.path.ends_with('/')) uri.path.pop_back();
+  }
+  return uri;
+}
+
+std::string Uri::text() const {
+  std::string out = scheme + "://" + host;
+  if (port) out += fmt::format(":{}", *port);
+  if (!path.empty() && !path.starts_with('/')) out += '/';
+  out += path;
+  char separator = '?';
+  for (const auto& [key, value] : query) {
+    out += fmt::format("{}{}={}", separator, key, value);
+    separator = '&';
+  }
+  return out;
+}
+
+std::string Uri::display() const {
+  if (scheme == "file") return path;
+  return masked(text());
+}
+
+Uri Uri::parent() const {
+  Uri up = *this;
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos)
+    up.path.clear();
+  else
+    up.path = slash == 0 ? "/" : path.substr(0, slash);
+  return up;
+}
+
+std::string Uri::name() const {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+Uri Uri::operator/(std::string_view component) const {
+  Uri down = *this;
+  if (!down.path.empty() && !down.path.ends_with('/')) down.path += '/';
+  down.path += component;
+  return down;
+}
+
+}  // namespace lambdaml

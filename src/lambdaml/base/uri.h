@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace lambdaml {
+
+/// `scheme://host[:port]/path[?key=value&…]`. A text without a scheme is a local path and becomes
+/// `file://` with the absolute path; a bare word that follows no path form is left to the caller.
+/// User information in the authority stays in `host` and is never printed by display().
+struct Uri {
+  std::string scheme;
+  std::string host;  ///< empty for file
+  std::optional<std::uint16_t> port;
+  std::string path;  ///< with its leading slash for file, without it for every other scheme
+  std::map<std::string, std::string> query;
+
+  /// Throws invalid_argument naming the text (its secrets masked) and the fault.
+  static Uri parse(std::string_view text);
+
+  /// The text again; parse(text()) is the same Uri.
+  std::string text() const;
+  /// text() with user information masked: what may be printed or logged.
+  std::string display() const;
+  /// The Uri one path component up, and that last component. `file:///a/b` → `file:///a`, `b`.
+  Uri parent() const;
+  std::string name() const;
+  /// The Uri with `/component` appended to its path.
+  Uri operator/(std::string_view component) const;
+
+  bool operator==(const Uri&) const = default;
+};
+
+}  // namespace lambdaml

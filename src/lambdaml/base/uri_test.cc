@@ -1,0 +1,48 @@
+#include "lambdaml/base/uri.h"
+
+#include <gtest/gtest.h>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml {
+namespace {
+
+TEST(Uri, PartsAndTextRoundTrip) {
+  const Uri s3 = Uri::parse("s3://bucket/a/b%20c/");
+  EXPECT_EQ(s3.scheme, "s3");
+  EXPECT_EQ(s3.host, "bucket");
+  EXPECT_EQ(s3.path, "a/b%20c");
+  EXPECT_EQ(Uri::parse(s3.text()), s3);
+  EXPECT_EQ(s3.name(), "b%20c");
+  EXPECT_EQ(s3.parent().text(), "s3://bucket/a");
+  const Uri redis = Uri::parse("redis://:secret@host:6379/0?timeout=3");
+  EXPECT_EQ(redis.port, 6379);
+  EXPECT_EQ(redis.query.at("timeout"), "3");
+  EXPECT_EQ(Uri::parse(redis.text()), redis);
+}
+
+TEST(Uri, PathsAreFiles) {
+  EXPECT_EQ(Uri::parse("/tmp/x/../y").text(), "file:///tmp/y");
+  EXPECT_EQ(Uri::parse("file:///a/b/").path, "/a/b");
+  EXPECT_EQ((Uri::parse("/a") / "b").text(), "file:///a/b");
+  EXPECT_TRUE(Uri::parse("some.file").path.starts_with('/'));
+}
+
+TEST(Uri, SecretsAreMasked) {
+  EXPECT_EQ(Uri::parse("redis://user:hunter2@host/0").display(), "redis://***@host/0");
+  try {
+    Uri::parse("redis://user:hunter2@host:99999/0");
+    FAIL() << "a port above 65535 was accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()).find("hunter2"), std::string::npos) << error.what();
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+  }
+}
+
+TEST(Uri, BadOnesAreRefused) {
+  for (const char* bad : {"", "://x", "1s3://b", "s3://h:0/x", "file://host/x", "s3://b/x?novalue"})
+    EXPECT_THROW(Uri::parse(bad), Error) << bad;
+}
+
+}  // namespace
+}  // namespace lambdaml

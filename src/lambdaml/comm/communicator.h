@@ -1,0 +1,110 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::comm {
+
+/// What one worker hands to a merge and what it gets back in the same place.
+struct Vectors {
+  std::span<float> values;   ///< parameters-sized: gradients, updates, cluster sums
+  std::span<double> totals;  ///< a few exact numbers that travel along: loss sums, row counts
+};
+
+/// How contributions of different rounds relate; only a pattern that does not wait can tell them
+/// apart. An optimizer says what its vector means and never asks which pattern runs.
+enum class Meaning {
+  increment,  ///< contributions add up over rounds (a gradient, an update): each must be applied
+              ///< once
+  state,      ///< a contribution replaces the worker's previous one (cluster sums, ADMM's x + u)
+};
+
+/// Everything a pattern needs to know of its surroundings.
+struct Membership {
+  std::shared_ptr<storage::Storage> store;  ///< the job's own: keys carry no job name
+  std::uint64_t job = 0;                    ///< a number that every message carries
+  std::uint32_t worker = 0;
+  std::uint32_t workers = 1;
+  double patience_s = 300;                ///< the longest wait for others within a round
+  Deadline deadline = Deadline::never();  ///< of this function
+};
+
+/// Merges vectors over all workers of a job, through a store. Used by one thread.
+///
+/// Workers call the same merges in the same order with the same sizes. The round counter is kept
+/// here, and every merge takes one round. Messages are checked (job, round, sender, sizes,
+/// checksum): one that does not fit throws data_corrupt, never gives a wrong sum. A worker that
+/// runs again from a checkpoint, or twice at the same time, writes the same bytes to the same keys;
+/// it joins the others where they wait.
+class Communicator {
+ public:
+  explicit Communicator(Membership membership);
+  virtual ~Communicator() = default;
+
+  std::uint32_t worker() const { return membership_.worker; }
+  std::uint32_t workers() const { return membership_.workers; }
+
+  /// Replaces the vectors by the sum over workers, in worker order, and returns how many workers'
+  /// contributions it is the sum of.
+  /// `reduce`, `reduce_scatter`: waits for all and returns P; the result is bitwise equal on
+  /// all workers, over every store, on every run and for both patterns.
+  /// `async`: waits for nobody. `increment`: the sum of all contributions, of any round, that this
+  /// worker has not been given before, its own included; `state`: the sum of the newest of each
+  /// worker that has one. Throws deadline_exceeded naming the workers that are missing,
+  /// data_corrupt, what the store throws.
+  std::size_t merge(Vectors vectors, Meaning meaning);
+
+  /// Called once by every worker after its last merge of increments. `async`: waits until all
+  /// others have finished too and gives what this worker has not yet seen, so that in the end every
+  /// worker has every contribution exactly once. The others: nothing to do, leaves zeros, returns
+  /// 0.
+  virtual std::size_t finish(Vectors vectors);
+
+  /// Rounds merged so far, by any attempt.
+  std::uint64_t round() const { return round_; }
+  /// Continues after a checkpoint taken at `round`.
+  void seek(std::uint64_t round) { round_ = round; }
+  /// To be called when others may have gone on without this worker (a second attempt): results of
+  /// rounds that are already merged are taken instead of contributed to.
+  void catch_up() { catching_up_ = true; }
+
+  /// Says that this worker will never go back before `round`, because it has a checkpoint there.
+  /// Messages of earlier rounds are removed in bulk once all workers are known to be past them, off
+  /// the critical path.
+  virtual void retire(std::uint64_t round);
+
+  /// Bytes of merged results that stay in the store for workers that may have to catch up.
+  virtual std::uint64_t retained_bytes() const { return 0; }
+
+  /// What a checkpoint must hold besides the round: the async pattern's sums. Restoring in a new
+  /// process and going on gives what going on here would have.
+  virtual std::vector<double> snapshot() const { return {}; }
+  virtual void restore(std::span<const double> snapshot);
+
+  /// Seconds spent in merges so far, waits included, and the bytes of messages sent and received.
+  double seconds() const { return seconds_; }
+
+ protected:
+  virtual std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) = 0;
+
+  const Membership& membership() const { return membership_; }
+  storage::Storage& store() const { return *membership_.store; }
+  bool catching_up() const { return catching_up_; }
+  void caught_up() { catching_up_ = false; }
+  /// The earlier of the function's deadline and patience from now.
+  Deadline wait_deadline() const;
+
+ private:
+  Membership membership_;
+  std::uint64_t round_ = 0;
+  bool catching_up_ = false;
+  double seconds_ = 0;
+};
+
+}  // namespace lambdaml::comm

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "lambdaml/base/registry.h"
+#include "lambdaml/comm/communicator.h"
+
+namespace lambdaml::comm {
+
+struct Plugin {
+  std::string name;  ///< the value of --sync-mode
+  std::string help;
+  std::function<std::unique_ptr<Communicator>(Membership)> make;
+};
+
+using Registry = RegistryOf<Plugin>;
+
+const Registry& registry();
+/// Generated from the lambdaml_add_plugin() lines.
+void register_plugins(Registry& registry);
+
+}  // namespace lambdaml::comm

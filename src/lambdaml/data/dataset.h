@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lambdaml/base/bytes.h"
+#include "lambdaml/tensor/view.h"
+
+namespace lambdaml::data {
+
+/// Rows of features with their labels, in memory. A view with an owner: cheap to copy, immutable.
+struct Dataset {
+  tensor::MatrixView features;           ///< rows × features
+  std::span<const std::int32_t> labels;  ///< one per row, as in the file; empty when unlabelled
+  std::shared_ptr<const void> owner;     ///< keeps both alive
+
+  std::size_t rows() const { return tensor::rows(features); }
+  std::size_t cols() const { return tensor::cols(features); }
+  bool labelled() const { return !labels.empty() || rows() == 0; }
+  Dataset slice(std::size_t begin, std::size_t end) const;
+};
+
+/// The forms in which features may be stored.
+enum class Form { automatic, dense, sparse };
+
+/// The distinct labels, ascending. The index in it is the class number that models train on.
+std::vector<std::int32_t> distinct_labels(std::span<const std::int32_t> labels);
+
+/// The data set with exactly `cols` features: missing ones are 0, those beyond are dropped (a test
+/// set may know features that the training set never saw). Shares the rows when nothing changes.
+Dataset with_cols(const Dataset& dataset, std::size_t cols);
+/// The same rows in another form; `automatic` gives dense when at least half of the values are
+/// stored or there are at most 32 features, sparse otherwise. Indices are 16 bits wide when
+/// cols ≤ 65,536.
+Dataset in_form(const Dataset& dataset, Form form);
+
+/// What a file must be called in messages while it is parsed, and how it is to be read.
+struct ReadOptions {
+  std::string what;  ///< names the file in errors
+  Form form = Form::automatic;
+  std::size_t threads = 1;
+};
+
+}  // namespace lambdaml::data

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lambdaml/base/uri.h"
+#include "lambdaml/data/dataset.h"
+#include "lambdaml/storage/storage.h"
+
+/// Where data sets lie: one file, or a folder of parts `{i}_{n}` with a manifest, in any store.
+namespace lambdaml::data {
+
+/// What is known of a prepared data set without reading its rows; `manifest.json` beside the parts.
+struct Manifest {
+  std::vector<std::uint64_t> part_rows;  ///< rows of part i, for each of the n parts
+  std::uint64_t features = 0;
+  std::uint64_t stored_values = 0;  ///< rows · features when dense, the non-zeros when sparse
+  bool sparse = false;
+  std::vector<std::int32_t> labels;  ///< distinct, ascending; empty when unlabelled
+  std::uint64_t bytes = 0;           ///< of all parts
+  std::string format = "shard";      ///< of the parts: shard or libsvm
+
+  std::uint64_t rows() const;
+  std::size_t parts() const { return part_rows.size(); }
+  std::string to_json() const;
+  /// Throws data_corrupt.
+  static Manifest from_json(std::string_view text, std::string_view what);
+};
+
+/// The key of part i of n: "{i}_{n}".
+std::string part_key(std::size_t i, std::size_t n);
+
+/// The manifest when `uri` is a prepared data set (a folder with a manifest.json); absence when it
+/// is anything else. One GET.
+std::optional<Manifest> find_manifest(const Uri& uri);
+
+/// Reads a data set whole: a file of any format (gzip is seen by its first bytes), a prepared set,
+/// or a folder of parts `{i}_{n}` without a manifest (rows come back in the order before the cut:
+/// row r is row r / n of part r mod n). `format` is a value of --format, `auto` looks for itself.
+/// Throws not_found, data_corrupt (naming file and line; also for a set with no rows),
+/// invalid_argument (an unknown format), what the store throws.
+Dataset read(const Uri& uri, std::string_view format = "auto", std::size_t threads = 1);
+
+/// Part i of n: the rows r with r mod n = i, in order. Copies.
+Dataset take_part(const Dataset& dataset, std::size_t i, std::size_t n);
+/// The rows in the order of `order`. Copies.
+Dataset take_rows(const Dataset& dataset, std::span<const std::uint32_t> order);
+
+/// Cuts in n parts and saves them as `{i}_{n}` in `store`, the manifest last. `as`: shard or
+/// libsvm. Throws invalid_argument when there are fewer rows than parts.
+Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store,
+               std::string_view as = "shard", std::size_t threads = 1);
+
+/// Reads one part of a prepared set: one GET. Checks it against the manifest; throws data_corrupt.
+Dataset read_part(storage::Storage& store, std::size_t i, const Manifest& manifest);
+
+/// A gzip file's content (all members); `bytes` itself when they are no gzip. Throws data_corrupt
+/// for a truncated or damaged one, resource_exhausted above `limit` bytes.
+std::shared_ptr<const Buffer> gunzip(std::shared_ptr<const Buffer> bytes, const std::string& what,
+                                     std::uint64_t limit = 1ULL << 38);
+
+}  // namespace lambdaml::data

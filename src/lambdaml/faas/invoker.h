@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/faas/runtime.h"
+
+/// The caller's side: starts functions in parallel, one event each, and tells how each ended.
+namespace lambdaml::faas {
+
+/// What is started for each event.
+struct Function {
+  std::string handler = "worker";    ///< _HANDLER
+  std::filesystem::path executable;  ///< platforms that start processes
+  Handler in_process;                ///< platforms that do not
+  int memory_mb = 1769;              ///< 128 to 10,240
+  double timeout_s = 900;            ///< of one try
+  int retries = 2;                   ///< more tries after the first, as AWS gives an event
+  double retry_delay_s = 0.1;        ///< before the first retry; doubles
+  std::map<std::string, std::string> environment;
+  /// Each event's stderr goes to LOG_FOLDER/worker-INDEX.log, appended over its tries. Empty:
+  /// nowhere.
+  std::filesystem::path log_folder;
+};
+
+/// How an event stands.
+struct EventStatus {
+  enum class State { waiting, running, succeeded, failed };
+  State state = State::waiting;
+  int attempts = 0;      ///< tries begun
+  std::string response;  ///< succeeded: what the handler returned
+  std::string
+      error_type;  ///< of the last try that failed: an error code's name, Runtime.ExitError,
+                   ///< Runtime.Killed, Runtime.OutOfMemory or Sandbox.Timedout
+  std::string error_message;                ///< one line: signal or exit code, and what was said
+  std::vector<std::string> last_log_lines;  ///< of the last try that failed, at most 10
+  int process_id = 0;                       ///< while running, where there is a process
+};
+
+/// The events of one call. Thread-safe. Destroying it cancels what still runs.
+class Invocations {
+ public:
+  virtual ~Invocations() = default;
+  /// Waits until all have ended, one has failed for good, or `seconds` have passed. Whether it is
+  /// over (all ended or one failed for good).
+  virtual bool wait(double seconds) = 0;
+  /// One per payload, in their order.
+  virtual std::vector<EventStatus> status() const = 0;
+  /// Ends everything that runs, at once, and returns when nothing is left: no process, no socket.
+  virtual void cancel() = 0;
+};
+
+/// Called once for each try that failed, from the invoker's thread: for the progress display.
+using FailureObserver = std::function<void(std::size_t event, const EventStatus&, bool will_retry)>;
+
+class Invoker {
+ public:
+  virtual ~Invoker() = default;
+  /// Starts all events in parallel and returns at once. Each gets its own execution environment. A
+  /// try that fails (error, crash, time-out, out of memory) is repeated in a fresh one, `retries`
+  /// times at the most.
+  /// Throws not_found (no executable), resource_exhausted (no processes or descriptors left).
+  virtual std::unique_ptr<Invocations> invoke_all(const Function& function,
+                                                  std::vector<std::string> payloads,
+                                                  FailureObserver observer = {}) = 0;
+};
+
+}  // namespace lambdaml::faas

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "lambdaml/base/registry.h"
+#include "lambdaml/faas/invoker.h"
+
+namespace lambdaml::faas {
+
+struct Plugin {
+  std::string name;  ///< the value of --platform
+  std::string help;
+  /// Events run in processes of their own, so the channel must reach across processes.
+  bool separate_processes = true;
+  std::function<std::unique_ptr<Invoker>()> make;
+};
+
+using Registry = RegistryOf<Plugin>;
+
+const Registry& registry();
+/// Generated from the lambdaml_add_plugin() lines.
+void register_plugins(Registry& registry);
+
+}  // namespace lambdaml::faas

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "lambdaml/base/deadline.h"
+
+/// The function's side of the AWS Lambda Runtime API, 2018-06-01: the only protocol by which a
+/// worker gets work, on AWS and on this machine. It moves opaque bytes and knows nothing of
+/// training.
+namespace lambdaml::faas {
+
+/// One event, as GET /runtime/invocation/next gave it.
+struct Invocation {
+  std::string request_id;
+  std::string payload;
+  Deadline deadline = Deadline::never();
+  std::string function_arn;
+  std::string trace_id;
+};
+
+/// Returns the response. An exception becomes POST …/error with the code's name as errorType,
+/// what() as errorMessage and the chain of causes as stackTrace.
+using Handler = std::function<std::string(const Invocation&)>;
+
+/// Serves events one after another from the Runtime API at `endpoint` (`host:port`, with an
+/// optional path, as AWS_LAMBDA_RUNTIME_API gives it) until the host goes away or answers 500 (then
+/// returns). There is no time-out on `next`: the sandbox may be frozen in it. A request on a
+/// connection that died meanwhile is sent once more on a fresh one. A response above 6,291,556
+/// bytes, or refused with 413, is reported as an error of the event. Gives up with unavailable
+/// after three failed `next` calls in a row.
+void serve(const std::string& endpoint, const Handler& handler);
+
+/// Reports a failure before the first event: POST /runtime/init/error. Never throws.
+void report_init_error(const std::string& endpoint, const std::exception& error) noexcept;
+
+}  // namespace lambdaml::faas

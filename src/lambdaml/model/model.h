@@ -1,0 +1,117 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lambdaml/comm/communicator.h"
+#include "lambdaml/data/dataset.h"
+#include "lambdaml/tensor/view.h"
+
+namespace lambdaml::model {
+
+/// What is known of the data before a model is made: the same on every worker.
+struct Shape {
+  std::size_t features = 0;
+  std::vector<std::int32_t>
+      labels;  ///< distinct labels, ascending: the label map; class c is labels[c]
+  std::size_t classes() const { return labels.size(); }
+};
+
+/// Rows of one batch with the targets in the form the model asked for.
+struct Batch {
+  tensor::MatrixView features;
+  std::span<const float>
+      targets;  ///< class number per row, −1 for a label not in the map; empty if unlabelled
+
+  std::size_t rows() const { return tensor::rows(features); }
+  Batch slice(std::size_t begin, std::size_t end) const {
+    return {tensor::slice(features, begin, end),
+            targets.empty() ? targets : targets.subspan(begin, end - begin)};
+  }
+};
+
+/// Sums over rows; added up over batches and workers, exactly for the counts.
+struct Totals {
+  double loss = 0;  ///< Σ of the model's loss; k-means: inertia, Σ squared distance
+  double rows = 0;
+  double correct = 0;  ///< rows whose predicted class is the target
+  Totals& operator+=(const Totals& other) {
+    loss += other.loss;
+    rows += other.rows;
+    correct += other.correct;
+    return *this;
+  }
+};
+
+/// A learned function: one contiguous float32 parameter vector, kept by the caller, and ways to
+/// turn a batch into sums. An instance has scratch space of its own and is used by one thread;
+/// methods are deterministic for a given number of threads.
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  /// Floats in the parameter vector.
+  virtual std::size_t parameter_count() const = 0;
+  /// Floats in the sums that accumulate() adds to: the gradient's length, or k · (d + …) for
+  /// k-means.
+  virtual std::size_t sums_count() const = 0;
+
+  /// Fills the initial parameters, the same on every worker. A collective call: a model that needs
+  /// the data of all workers merges what it needs. `rows` are this worker's training rows; row i is
+  /// row first_row + i · row_stride of the whole set, so that the result does not depend on the
+  /// cut.
+  struct Start {
+    const Batch& rows;
+    std::uint64_t first_row = 0;
+    std::uint64_t row_stride = 1;
+    comm::Communicator& communicator;
+    std::uint64_t seed = 1;
+  };
+  virtual void initialize(const Start& start, std::span<float> parameters) = 0;
+
+  /// Adds the batch's sums to `sums` and returns its totals. Gradient models: sums += Σ_i
+  /// ∂loss_i/∂w, without penalty. k-means: cluster sums, then counts.
+  virtual Totals accumulate(const Batch& batch, std::span<const float> parameters,
+                            std::span<float> sums) = 0;
+  /// Only the totals.
+  virtual Totals evaluate(const Batch& batch, std::span<const float> parameters) = 0;
+
+  /// Predictions of each row: the class number (k-means: the cluster) and a score. Binary models:
+  /// the margin, whose sign is the class; lr: log-odds. Several classes: the winner's.
+  struct Prediction {
+    std::vector<std::uint32_t> classes;
+    std::vector<float> scores;
+    std::vector<float>
+        target_probabilities;  ///< models with probabilities: that of the target; else empty
+  };
+  virtual Prediction predict(const Batch& batch, std::span<const float> parameters) = 0;
+
+  /// Named, shaped pieces of the parameter vector in their order, covering it: the tensors of the
+  /// model file.
+  struct Piece {
+    std::string name;
+    std::vector<std::size_t> shape;
+  };
+  virtual std::vector<Piece> pieces() const = 0;
+};
+
+/// A model that is trained along its gradient: sums_count() = parameter_count().
+class GradientModel : public Model {
+ public:
+  std::size_t sums_count() const final { return parameter_count(); }
+  /// Whether parameter i is regularised (biases are not): ranges [begin, end) that are, ascending.
+  virtual std::vector<std::pair<std::size_t, std::size_t>> penalized() const = 0;
+};
+
+/// A model that is trained by expectation and maximization: merged sums give new parameters.
+class ExpectationModel : public Model {
+ public:
+  /// New parameters from the merged sums; returns how far they moved (Euclidean norm of the whole
+  /// vector).
+  virtual double maximize(std::span<const float> sums, std::span<float> parameters) = 0;
+};
+
+}  // namespace lambdaml::model

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lambdaml/base/options.h"
+#include "lambdaml/base/registry.h"
+#include "lambdaml/model/model.h"
+
+namespace lambdaml::model {
+
+struct Plugin {
+  std::string name;  ///< the value of --model
+  std::string help;
+  std::vector<std::string> aliases = {};  ///< other values accepted: sparse_lr
+  bool needs_labels = true;
+  std::string default_optimizer = "grad_avg";
+  std::vector<Option> options = {};  ///< settings of its own
+  /// Throws invalid_argument when the shape does not fit (one class only, …).
+  std::function<std::unique_ptr<Model>(const Shape&, const Options&)> make;
+};
+
+using Registry = RegistryOf<Plugin>;
+
+const Registry& registry();
+/// Generated from the lambdaml_add_plugin() lines.
+void register_plugins(Registry& registry);
+
+}  // namespace lambdaml::model

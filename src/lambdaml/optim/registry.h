@@ -1,0 +1,32 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lambdaml/base/options.h"
+#include "lambdaml/base/registry.h"
+#include "lambdaml/optim/optimizer.h"
+
+namespace lambdaml::optim {
+
+struct Plugin {
+  std::string name;  ///< the value of --optim
+  std::string help;
+  std::vector<Option> options =
+      {};  ///< settings of its own; one declared by several plug-ins is one
+  /// Epochs of the job when the optimizer counts its own way (ADMM's outer ones): the option's
+  /// name.
+  std::string epochs_option = "epochs";
+  /// Throws invalid_argument when the model is not of a kind it can train.
+  std::function<std::unique_ptr<Optimizer>(Problem, const Options&)> make;
+};
+
+using Registry = RegistryOf<Plugin>;
+
+const Registry& registry();
+/// Generated from the lambdaml_add_plugin() lines.
+void register_plugins(Registry& registry);
+
+}  // namespace lambdaml::optim

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "lambdaml/storage/storage.h"
+
+/// Stores around stores. Each keeps the whole contract of Storage, batch forms and waits included,
+/// and passes what it does not change through to the inner store's own batch forms.
+namespace lambdaml::storage {
+
+/// Every key gets `prefix` (which ends in `/`) in front; list() and errors show keys without it.
+/// Two jobs with different prefixes never see each other's keys.
+std::shared_ptr<Storage> with_prefix(std::shared_ptr<Storage> inner, std::string prefix);
+
+/// Lifts max_value_bytes: a value longer than `chunk_bytes` (0: what the inner store allows) is
+/// saved as pieces `KEY.chunk/GENERATION-I` and, last, a small checksummed index under KEY; shorter
+/// values are saved as they are, behind an 8-byte mark. Pieces carry the index's generation, so a
+/// reader sees the old value or the new one whole. list() shows whole keys with whole sizes;
+/// remove() removes the pieces too. A value of n bytes costs ⌈n / chunk⌉ + 1 requests.
+std::shared_ptr<Storage> with_chunks(std::shared_ptr<Storage> inner, std::uint64_t chunk_bytes = 0);
+
+struct RetryPolicy {
+  int attempts = 5;             ///< in all, the first included
+  double first_delay_s = 0.02;  ///< doubles each time, jittered to 50–100 %
+  double longest_delay_s = 2;
+};
+/// Repeats calls that end in `unavailable`. A wait's deadline bounds its retries too.
+std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy policy = {});
+
+/// Requests and bytes by kind, as services bill them. A wait counts one `get` for each look at a
+/// key that the inner store makes, as far as the meter sees them: one per key for a store that
+/// blocks.
+struct Usage {
+  struct Kind {
+    std::uint64_t requests = 0;
+    std::uint64_t bytes = 0;
+  };
+  Kind put, get, list, remove;
+  std::uint64_t requests() const {
+    return put.requests + get.requests + list.requests + remove.requests;
+  }
+};
+class Meter;
+/// `meter` outlives no one: it is shared.
+std::shared_ptr<Storage> with_meter(std::shared_ptr<Storage> inner, std::shared_ptr<Meter> meter);
+
+/// Counts from any thread.
+class Meter {
+ public:
+  Usage usage() const;
+  void count_put(std::uint64_t requests, std::uint64_t bytes);
+  void count_get(std::uint64_t requests, std::uint64_t bytes);
+  void count_list(std::uint64_t requests);
+  void count_remove(std::uint64_t requests);
+
+ private:
+  std::atomic<std::uint64_t> puts_{0}, put_bytes_{0}, gets_{0}, get_bytes_{0}, lists_{0},
+      removes_{0};
+};
+
+/// For tests: before each call of the inner store, `hook(verb, key)` may throw, sleep or kill. The
+/// batch forms call the hook once per key.
+using FaultHook = std::function<void(std::string_view verb, std::string_view key)>;
+std::shared_ptr<Storage> with_faults(std::shared_ptr<Storage> inner, FaultHook hook);
+
+}  // namespace lambdaml::storage

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "lambdaml/base/registry.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::storage {
+
+/// What a store's register_plugin() adds.
+struct Plugin {
+  std::string name;  ///< the URI scheme
+  std::string help;
+  /// Opens the store below the whole URI, its path included.
+  std::function<std::shared_ptr<Storage>(const Uri&)> open;
+  /// The place that the bare name means.
+  std::function<Uri()> default_uri;
+};
+
+using Registry = RegistryOf<Plugin>;
+
+const Registry& registry();
+/// Generated from the lambdaml_add_plugin() lines.
+void register_plugins(Registry& registry);
+
+}  // namespace lambdaml::storage

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lambdaml/base/bytes.h"
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/base/uri.h"
+
+namespace lambdaml::storage {
+
+/// What a store can do; asked, never guessed.
+struct Capabilities {
+  /// Largest value of one save; the chunk decorator lifts it.
+  std::uint64_t max_value_bytes = std::numeric_limits<std::uint64_t>::max();
+  /// list() and clear() see every key of the store (Memcached's cannot).
+  bool can_list = true;
+  /// create() is atomic among all workers.
+  bool atomic_create = true;
+  /// Other processes that open the same URI see the same keys.
+  bool cross_process = true;
+};
+
+struct Entry {
+  std::string key;
+  std::uint64_t bytes = 0;
+  bool operator==(const Entry&) const = default;
+};
+
+/// A key and the value to save under it; views that live as long as the call.
+struct Item {
+  std::string_view key;
+  Bytes value;
+};
+
+/// Keys to byte values that every worker of a job can reach.
+///
+/// Keys are non-empty UTF-8 texts of at most 200 bytes, by convention `/`-separated; no part is
+/// empty,
+/// `.` or `..`. Values are any bytes, also none. A save that returned is seen by every later load
+/// of any worker; a reader sees a whole value or none, never a part. The last save of a key wins.
+///
+/// Absence is an answer (`std::nullopt`), never an error, and an error is never reported as
+/// absence. All methods may be called from several threads at once. Errors: invalid_argument (a bad
+/// key), resource_exhausted (full, or a value too large), permission_denied, unavailable (worth a
+/// retry: the value of a failed save is the old or the new one), deadline_exceeded (waits only),
+/// data_corrupt.
+class Storage {
+ public:
+  Storage() = default;
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  virtual ~Storage() = default;
+
+  virtual Capabilities capabilities() const = 0;
+  /// The URI as it may be shown to people: no secrets.
+  virtual std::string describe() const = 0;
+
+  virtual void save(std::string_view key, Bytes value) = 0;
+  virtual std::optional<Buffer> load(std::string_view key) = 0;
+  /// Saves only when the key is absent, atomically where capabilities() say so; whether it did.
+  virtual bool create(std::string_view key, Bytes value) = 0;
+  /// Removing an absent key is no error.
+  virtual void remove(std::string_view key) = 0;
+  /// The keys that begin with `prefix`, in byte order. Never used to wait for a key.
+  virtual std::vector<Entry> list(std::string_view prefix) = 0;
+
+  /// The batch forms do what the single ones do, key by key; not atomic as a whole. A store
+  /// overrides them when it can do better than one by one.
+  virtual void save_all(std::span<const Item> items);
+  virtual void remove_all(std::span<const std::string> keys);
+  /// Removes every key that begins with `prefix`.
+  virtual void clear(std::string_view prefix);
+
+  /// Waits until every key is there and returns their values in the order of `keys`. Throws
+  /// deadline_exceeded naming the keys still missing. How to wait is the store's: the default polls
+  /// the missing keys with a back-off from 0.1 ms to `longest_poll()`.
+  virtual std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline);
+  Buffer load_or_wait(std::string_view key, Deadline deadline);
+
+ protected:
+  /// Seconds between two looks of the default wait once it has backed off.
+  virtual double longest_poll() const { return 0.02; }
+};
+
+/// Throws invalid_argument unless `key` is as Storage says.
+void check_key(std::string_view key);
+
+/// The text of the deadline_exceeded error of a wait: what, where, how long, which keys.
+[[noreturn]] void fail_missing(const std::string& store, const std::vector<std::string>& missing,
+                               double waited_s);
+
+/// Opens the store that the URI names, by its scheme, and under the URI's path: keys of the store
+/// are relative to it. `file:///dir` makes the folder at the first save, not before. A bare plug-in
+/// name
+/// (`file`, `memory`) opens that store's default place. Throws invalid_argument (unknown scheme,
+/// with the nearest known) or what the store throws.
+std::shared_ptr<Storage> open(std::string_view uri);
+std::shared_ptr<Storage> open(const Uri& uri);
+
+/// The URI that a text means: a URI, a path, or a bare plug-in name, for which it is the store's
+/// default place. Opens nothing.
+Uri resolve(std::string_view text);
+
+/// A single object: the store of the URI's parent and the key of its last component.
+struct Object {
+  std::shared_ptr<Storage> store;
+  std::string key;
+};
+Object open_object(const Uri& uri);
+
+}  // namespace lambdaml::storage

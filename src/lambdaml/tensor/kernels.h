@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "lambdaml/tensor/view.h"
+
+/// The loops that the time goes into, for float32. Each exists for AVX-512, AVX2 and portably
+/// (which is what arm64 and old machines run), compiled from one source; the best one that the
+/// processor has is chosen at the first call, or the one that LAMBDAML_ISA (`avx512`, `avx2`,
+/// `portable`) names. For one instruction set every result is a function of the arguments alone,
+/// bit by bit, and the result for a row does not depend on its neighbours. All run on the calling
+/// thread; none allocates.
+namespace lambdaml::tensor {
+
+/// "avx512", "avx2" or "portable".
+std::string_view instruction_set();
+
+/// margins[i] = ⟨x_i, weights⟩ + bias for each row i of `x`. weights: x.cols; margins: x.rows.
+void margins(const DenseView& x, const float* weights, float bias, float* margins);
+void margins(const Csr16& x, const float* weights, float bias, float* margins);
+void margins(const Csr32& x, const float* weights, float bias, float* margins);
+
+/// gradient += Σ_i residuals[i] · x_i, rows in order. gradient: x.cols; residuals: x.rows.
+void accumulate(const DenseView& x, const float* residuals, float* gradient);
+void accumulate(const Csr16& x, const float* residuals, float* gradient);
+void accumulate(const Csr32& x, const float* residuals, float* gradient);
+
+/// Logistic loss of n rows, labels y ∈ {0, 1}, z the margins. Replaces each z by the residual
+/// σ(z) − y and returns Σ log(1 + exp(−(2y−1) z)), in double over blocks of float. |error| of a
+/// residual ≤ 3e-7 against double arithmetic; no overflow for any finite z.
+/// `correct` grows by the rows with (z > 0) = (y = 1).
+double logistic(std::size_t n, const float* labels, float* z, double& correct);
+/// Hinge loss, same conventions: residual −(2y−1) where (2y−1) z < 1, else 0; returns Σ max(0, 1 −
+/// (2y−1) z).
+double hinge(std::size_t n, const float* labels, float* z, double& correct);
+
+/// y += a · x over n floats.
+void axpy(std::size_t n, float a, const float* x, float* y);
+/// Σ x[i] · y[i] in double; the order is fixed.
+double dot(std::size_t n, const float* x, const float* y);
+
+/// out[i] = inputs[0][i] + inputs[1][i] + …, added in that order for every i, one pass over all
+/// inputs: bitwise the same however the range is cut. `out` may be inputs[k] for any k.
+void sum_in_order(std::span<const float* const> inputs, std::size_t n, float* out);
+/// The same for doubles.
+void sum_in_order(std::span<const double* const> inputs, std::size_t n, double* out);
+
+/// k centroids prepared for `assign`: the k × d row-major floats, transposed and padded, and their
+/// squared norms. Reusable: prepare() again for new centroids without a new allocation of the same
+/// shape.
+class Centroids {
+ public:
+  Centroids() = default;
+  Centroids(const Centroids&) = delete;
+  Centroids& operator=(const Centroids&) = delete;
+  ~Centroids();
+  /// centroids: k · d floats, copied. Throws std::bad_alloc.
+  void prepare(const float* centroids, std::size_t k, std::size_t d);
+
+  std::size_t k = 0;
+  std::size_t d = 0;
+  std::size_t padded_k = 0;       ///< k rounded up to a multiple of 16
+  float* transposed = nullptr;    ///< d × padded_k, 64-byte aligned; padding is 0
+  float* half_squared = nullptr;  ///< padded_k: ½‖c‖², +inf in the padding
+  const float* rows = nullptr;    ///< k × d, the copy
+
+ private:
+  float* storage_ = nullptr;
+  std::size_t capacity_ = 0;
+};
+
+/// One pass of k-means over the rows: finds each row's nearest centroid by squared Euclidean
+/// distance (the lowest index among equals), adds the row to sums[nearest · d …] and 1 to
+/// counts[nearest]. Returns Σ ‖x − c_nearest‖², computed from the differences, not from expanded
+/// squares. `nearest` (x.rows ids) and `distances` (x.rows squared distances) are written when not
+/// null; `sums` and `counts` are left alone when null.
+double assign(const DenseView& x, const Centroids& centroids, float* sums, double* counts,
+              std::uint32_t* nearest, float* distances);
+double assign(const Csr16& x, const Centroids& centroids, float* sums, double* counts,
+              std::uint32_t* nearest, float* distances);
+double assign(const Csr32& x, const Centroids& centroids, float* sums, double* counts,
+              std::uint32_t* nearest, float* distances);
+
+/// Σ data[i] over `n` floats; the read bandwidth of this machine, as the benchmarks quote it.
+float read_all(const float* data, std::size_t n);
+
+}  // namespace lambdaml::tensor

@@ -1,0 +1,1 @@
+#include "lambdaml/tensor/kernels.h"

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lambdaml/base/bytes.h"
+#include "lambdaml/base/error.h"
+
+/// The safetensors format (https://github.com/huggingface/safetensors): 8 bytes little-endian
+/// length of a JSON header, the header, then the tensors without gaps. Models, shards and
+/// checkpoints are all of this form: any safetensors reader opens them and none runs code from
+/// them.
+namespace lambdaml::tensor {
+
+enum class Dtype { f32, f64, i32, i64, u16, u32, u64, u8 };
+
+/// Bytes of one element.
+std::size_t size_of(Dtype dtype);
+/// "F32", "U16", …
+std::string_view to_string(Dtype dtype);
+
+template <class T>
+constexpr Dtype dtype_of() {
+  if constexpr (std::is_same_v<T, float>) return Dtype::f32;
+  if constexpr (std::is_same_v<T, double>) return Dtype::f64;
+  if constexpr (std::is_same_v<T, std::int32_t>) return Dtype::i32;
+  if constexpr (std::is_same_v<T, std::int64_t>) return Dtype::i64;
+  if constexpr (std::is_same_v<T, std::uint16_t>) return Dtype::u16;
+  if constexpr (std::is_same_v<T, std::uint32_t>) return Dtype::u32;
+  if constexpr (std::is_same_v<T, std::uint64_t>) return Dtype::u64;
+  if constexpr (std::is_same_v<T, std::uint8_t>) return Dtype::u8;
+}
+
+/// One named tensor, by view.
+struct Tensor {
+  std::string name;
+  Dtype dtype = Dtype::f32;
+  std::vector<std::size_t> shape;
+  Bytes bytes;
+};
+
+/// Collects tensors and metadata, then writes the file's bytes. Views must live until then.
+class SafetensorsWriter {
+ public:
+  template <class T>
+  void add(std::string name, std::vector<std::size_t> shape, std::span<const T> values) {
+    add(Tensor{std::move(name), dtype_of<T>(), std::move(shape), std::as_bytes(values)});
+  }
+  /// Throws internal when the shape does not fit the bytes or the name was used.
+  void add(Tensor tensor);
+  void set_metadata(std::string key, std::string value);
+  /// The file's bytes: tensors by falling element size, so that each lies aligned for its type when
+  /// the file begins at an address divisible by 64; the header is padded with blanks to that end.
+  Buffer serialize() const;
+
+ private:
+  std::vector<Tensor> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+/// A checked view of a file's bytes, which it keeps alive. Copyable; immutable.
+class SafetensorsFile {
+ public:
+  /// Checks everything before anything is used: lengths, JSON, types, shapes whose product fits,
+  /// and that the tensors cover the data exactly, without overlap. `what` names the source in
+  /// errors. Throws data_corrupt.
+  SafetensorsFile(std::shared_ptr<const Buffer> bytes, std::string what);
+
+  const std::vector<Tensor>& tensors() const { return tensors_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  /// The value of a metadata key; throws data_corrupt when it is absent.
+  const std::string& metadata(std::string_view key) const;
+  /// Null when there is none of that name.
+  const Tensor* find(std::string_view name) const;
+  const Tensor& get(std::string_view name) const;
+
+  /// The values of a tensor of exactly this type; throws data_corrupt otherwise or when the bytes
+  /// lie misaligned for it (a foreign writer may do that; ours does not).
+  template <class T>
+  std::span<const T> values(std::string_view name) const {
+    const Tensor& tensor = checked(name, dtype_of<T>(), alignof(T));
+    return {reinterpret_cast<const T*>(tensor.bytes.data()), tensor.bytes.size() / sizeof(T)};
+  }
+
+  /// What keeps the views alive.
+  const std::shared_ptr<const Buffer>& owner() const { return bytes_; }
+  const std::string& what() const { return what_; }
+
+ private:
+  const Tensor& checked(std::string_view name, Dtype dtype, std::size_t alignment) const;
+
+  std::shared_ptr<const Buffer> bytes_;
+  std::string what_;
+  std::vector<Tensor> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+}  // namespace lambdaml::tensor

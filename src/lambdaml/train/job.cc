@@ -1,0 +1,1 @@
+#include "lambdaml/optim/optimizer.h"
