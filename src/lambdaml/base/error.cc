@@ -23,6 +23,8 @@ constexpr std::array kNames{
     Name{Code::unavailable, "unavailable"},
     Name{Code::deadline_exceeded, "deadline_exceeded"},
     Name{Code::workers_lost, "workers_lost"},
+    Name{Code::diverged, "diverged"},
+    Name{Code::limit_reached, "limit_reached"},
     Name{Code::cancelled, "cancelled"},
     Name{Code::internal, "internal"},
 };

@@ -1,1 +1,342 @@
-#include "lambdaml/optim/optimizer.h"
+#include "lambdaml/train/job.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdlib>
+#include <ctime>
+#include <random>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+#include <yaml-cpp/yaml.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/data/registry.h"
+#include "lambdaml/faas/registry.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/optim/registry.h"
+#include "lambdaml/storage/storage.h"
+#include "lambdaml/train/until.h"
+
+namespace lambdaml::train {
+namespace {
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const model::Plugin& plugin : model::registry().entries()) {
+    names.push_back(plugin.name);
+    names.insert(names.end(), plugin.aliases.begin(), plugin.aliases.end());
+  }
+  return names;
+}
+
+std::vector<std::string> formats() {
+  std::vector<std::string> names = data::format_names();
+  names.insert(names.begin(), "auto");
+  return names;
+}
+
+std::vector<Option> own_options() {
+  using Int = std::int64_t;
+  using Text = std::string;
+  return {
+      {.name = "data",
+       .default_value = Text(),
+       .help = "training data: a file or a prepared data set, as a path or storage URI",
+       .aliases = {"train_file"}},
+      {.name = "test_data",
+       .default_value = Text(),
+       .help = "data evaluated after each epoch beside the validation split",
+       .aliases = {"test_file"}},
+      {.name = "format",
+       .default_value = Text("auto"),
+       .help = "format of the data files",
+       .choices = formats(),
+       .aliases = {"dataset_type"}},
+      {.name = "shuffle",
+       .default_value = false,
+       .help = "deal the rows of a file to the workers in a random order drawn from the seed"},
+      {.name = "model",
+       .default_value = Text("lr"),
+       .help = "what is trained",
+       .choices = model_names()},
+      {.name = "optim",
+       .default_value = Text("grad_avg"),
+       .help = "how workers' results are combined; k-means uses em",
+       .choices = optim::registry().names()},
+      {.name = "sync_mode",
+       .default_value = Text("reduce"),
+       .help = "pattern by which workers merge their vectors",
+       .choices = comm::registry().names()},
+      {.name = "channel",
+       .default_value = Text("file"),
+       .help = "store where workers meet: a URI, or a bare name for that store's default place"},
+      {.name = "workers",
+       .default_value = Int{4},
+       .help = "functions that train together",
+       .minimum = 1,
+       .maximum = 10000,
+       .aliases = {"n_workers"}},
+      {.name = "epochs",
+       .default_value = Int{10},
+       .help = "passes over the data (ADMM: inner passes per outer epoch)",
+       .minimum = 1,
+       .maximum = 1e9,
+       .aliases = {"n_epochs"}},
+      {.name = "batch_size",
+       .default_value = Int{1000},
+       .help = "rows of one batch, per worker",
+       .unit = "rows",
+       .minimum = 1,
+       .maximum = 4e9},
+      {.name = "lr",
+       .default_value = 0.1,
+       .help = "learning rate",
+       .above = 0,
+       .aliases = {"learning_rate"}},
+      {.name = "lr_schedule",
+       .default_value = Text("constant"),
+       .help = "how the learning rate falls over the epochs",
+       .choices = {"constant", "step", "cosine", "inverse"}},
+      {.name = "lr_decay",
+       .default_value = 0.1,
+       .help = "factor of a step, or the slope of inverse: lr / (1 + decay · epoch)",
+       .minimum = 0},
+      {.name = "lr_step",
+       .default_value = Int{10},
+       .help = "epochs between two steps",
+       .minimum = 1},
+      {.name = "warmup_epochs",
+       .default_value = 0.0,
+       .help = "epochs over which the learning rate rises from 0",
+       .minimum = 0},
+      {.name = "momentum",
+       .default_value = 0.0,
+       .help = "momentum of gradient steps",
+       .minimum = 0,
+       .maximum = 0.9999},
+      {.name = "l2",
+       .default_value = 0.0,
+       .help = "penalty l2/2 · ‖w‖² on the mean loss, without the biases",
+       .minimum = 0,
+       .aliases = {"weight_decay"}},
+      {.name = "valid_ratio",
+       .default_value = 0.1,
+       .help = "share of the rows held out for validation",
+       .minimum = 0,
+       .maximum = 0.99},
+      {.name = "seed",
+       .default_value = Int{1},
+       .help = "the start of every random choice",
+       .minimum = 0},
+      {.name = "until",
+       .default_value = Text(),
+       .help = "stop early, e.g. valid_loss<=0.66 or valid_accuracy>=0.9"},
+      {.name = "platform",
+       .default_value = Text("local"),
+       .help = "where functions run",
+       .choices = faas::registry().names()},
+      {.name = "memory_mb",
+       .default_value = Int{1769},
+       .help = "memory limit of one function",
+       .unit = "MB",
+       .minimum = 128,
+       .maximum = 10240},
+      {.name = "timeout_s",
+       .default_value = 900.0,
+       .help = "time limit of one function",
+       .unit = "s",
+       .above = 0,
+       .maximum = 1e6},
+      {.name = "retries",
+       .default_value = Int{2},
+       .help = "more tries of a worker that crashed, at most",
+       .minimum = 0,
+       .maximum = 2},
+      {.name = "patience_s",
+       .default_value = 300.0,
+       .help = "longest wait for other workers within a round",
+       .unit = "s",
+       .above = 0},
+      {.name = "threads",
+       .default_value = Int{0},
+       .help = "threads of one worker; 0 shares the processors among the workers",
+       .minimum = 0,
+       .maximum = 1024},
+      {.name = "deadline",
+       .default_value = 0.0,
+       .help = "stop the job after this time, with exit code 3; 0 is never",
+       .unit = "s",
+       .minimum = 0},
+      {.name = "checkpoint",
+       .default_value = Text(),
+       .help = "where checkpoints go: a URI; by default the run's folder"},
+      {.name = "checkpoint_every",
+       .default_value = Int{1},
+       .help = "epochs between two checkpoints",
+       .unit = "epochs",
+       .minimum = 1},
+      {.name = "output",
+       .default_value = Text(),
+       .help = "new folder for model, metrics and logs; by default runs/JOB-ID"},
+      {.name = "keep",
+       .default_value = false,
+       .help = "leave the job's keys in the channel when it ends"},
+      {.name = "log_level",
+       .default_value = Text("info"),
+       .help = "what workers log",
+       .choices = {"debug", "info", "warning", "error", "off"}},
+  };
+}
+
+void add_plugin_options(const std::vector<Option>& more, std::vector<Option>& all) {
+  for (const Option& option : more) {
+    const bool known = std::any_of(all.begin(), all.end(),
+                                   [&](const Option& other) { return other.name == option.name; });
+    if (!known) all.push_back(option);
+  }
+}
+
+void set_from_yaml(const YAML::Node& node, const std::string& what, Options& options) {
+  if (!node.IsDefined() || node.IsNull()) return;
+  if (!node.IsMap())
+    fail(Code::invalid_argument, "{}: a job file is a map from option names to values", what);
+  for (const auto& pair : node) {
+    const std::string where = fmt::format("{}:{}", what, pair.first.Mark().line + 1);
+    if (!pair.first.IsScalar()) fail(Code::invalid_argument, "{}: a key must be a name", where);
+    const std::string& key = pair.first.Scalar();
+    if (!pair.second.IsScalar())
+      fail(Code::invalid_argument, "{}: {} must be one value, not a list or a map", where,
+           printable(key));
+    options.parse(key, pair.second.Scalar(), where);
+  }
+}
+
+}  // namespace
+
+Options job_options() {
+  std::vector<Option> all = own_options();
+  for (const model::Plugin& plugin : model::registry().entries())
+    add_plugin_options(plugin.options, all);
+  for (const optim::Plugin& plugin : optim::registry().entries())
+    add_plugin_options(plugin.options, all);
+  return Options(std::move(all));
+}
+
+void read_job_text(std::string_view text, const std::string& what, Options& options) {
+  YAML::Node node;
+  try {
+    node = YAML::Load(std::string(text));
+  } catch (const YAML::Exception& error) {
+    fail(Code::invalid_argument, "{}:{}: {}", what, error.mark.line + 1, printable(error.msg));
+  }
+  try {
+    set_from_yaml(node, what, options);
+  } catch (const YAML::Exception& error) {
+    fail(Code::invalid_argument, "{}:{}: {}", what, error.mark.line + 1, printable(error.msg));
+  }
+}
+
+void read_job_file(const std::string& path, Options& options) {
+  const std::optional<Buffer> bytes = read_file(path);
+  if (!bytes) fail(Code::not_found, "job file {}: no such file", path);
+  read_job_text(bytes->text(), path, options);
+}
+
+void read_environment(Options& options) {
+  for (const Option& option : options.declared()) {
+    std::string name = "LAMBDAML_" + option.name;
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return std::toupper(c); });
+    if (const char* text = std::getenv(name.c_str())) options.parse(option.name, text, name);
+  }
+}
+
+std::string to_yaml(const Options& options) {
+  YAML::Emitter out;
+  out << YAML::BeginMap;
+  for (const Option& option : options.declared()) {
+    const Option::Value& value = options.value(option.name);
+    out << YAML::Key << option.name << YAML::Value;
+    if (const auto* text = std::get_if<std::string>(&value))
+      out << YAML::DoubleQuoted << *text;
+    else
+      out << to_text(value);
+  }
+  out << YAML::EndMap;
+  return std::string(out.c_str()) + "\n";
+}
+
+std::string to_json(const Options& options) {
+  nlohmann::json object = nlohmann::json::object();
+  for (const Option& option : options.declared())
+    std::visit([&](const auto& value) { object[option.name] = value; }, options.value(option.name));
+  return object.dump();
+}
+
+void from_json(std::string_view json, const std::string& what, Options& options) {
+  const nlohmann::json object = nlohmann::json::parse(json, nullptr, false);
+  if (!object.is_object()) fail(Code::invalid_argument, "{}: options must be a JSON object", what);
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_boolean())
+      options.set(key, value.get<bool>(), what);
+    else if (value.is_number_integer())
+      options.set(key, value.get<std::int64_t>(), what);
+    else if (value.is_number())
+      options.set(key, value.get<double>(), what);
+    else if (value.is_string())
+      options.set(key, value.get<std::string>(), what);
+    else
+      fail(Code::invalid_argument, "{}: {} must be a text, a number, true or false", what,
+           printable(key));
+  }
+}
+
+void resolve(Options& options) {
+  for (const model::Plugin& plugin : model::registry().entries()) {
+    const auto& aliases = plugin.aliases;
+    if (std::find(aliases.begin(), aliases.end(), options.text("model")) != aliases.end())
+      options.set("model", Option::Value(plugin.name), "model");
+  }
+  const model::Plugin& model = model::registry().get(options.text("model"));
+  if (!options.is_set("optim"))
+    options.set("optim", Option::Value(model.default_optimizer), "optim");
+
+  const auto make_absolute = [&](std::string_view name) {
+    const std::string& text = options.text(name);
+    if (!text.empty()) options.set(name, Option::Value(Uri::parse(text).text()), name);
+  };
+  if (options.text("data").empty())
+    fail(Code::invalid_argument, "no training data: give --data FILE, or data: in a job file");
+  make_absolute("data");
+  make_absolute("test_data");
+  make_absolute("checkpoint");
+  options.set("channel", Option::Value(storage::resolve(options.text("channel")).text()),
+              "channel");
+  if (!options.text("until").empty()) Until::parse(options.text("until"));
+  if (options.integer("threads") == 0) {
+    const auto workers = static_cast<std::size_t>(options.integer("workers"));
+    options.set(
+        "threads",
+        Option::Value(static_cast<std::int64_t>(std::max<std::size_t>(1, processors() / workers))),
+        "threads");
+  }
+}
+
+std::string new_job_id() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y%m%d-%H%M%S", &utc);
+  std::random_device random;
+  return fmt::format("{}-{:04x}", text.data(), random() & 0xffffU);
+}
+
+}  // namespace lambdaml::train

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+/// The commands of `lambdaml`. Each file adds one to the application; main.cc runs what was chosen.
+namespace lambdaml::cli {
+
+/// Flags that every command has.
+struct Globals {
+  bool json = false;     ///< the last line of stdout is one JSON object
+  bool quiet = false;    ///< no progress
+  bool verbose = false;  ///< errors with their causes, logs from info on
+};
+
+void add_train_command(CLI::App& app, Globals& globals);
+void add_resume_command(CLI::App& app, Globals& globals);
+void add_predict_command(CLI::App& app, Globals& globals);
+void add_data_command(CLI::App& app, Globals& globals);
+void add_storage_command(CLI::App& app, Globals& globals);
+void add_bench_command(CLI::App& app, Globals& globals);
+
+/// A subcommand with the flags that all have.
+CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name,
+                      const std::string& help);
+
+/// Prints one line to stdout, or throws when stdout is gone.
+void print_line(const std::string& line);
+
+/// Parses the arguments, runs the command and returns the exit code; every error becomes one line
+/// on stderr.
+int run(int argc, const char* const* argv);
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "lambdaml/base/options.h"
+
+namespace lambdaml::cli {
+
+/// Command-line flags made from declared options, `--set NAME=VALUE` and a job file, with their
+/// precedence: flag, then environment, then job file, then default. Lives as long as the
+/// application.
+class OptionFlags {
+ public:
+  /// Adds a flag for every option; `job_file` adds the optional positional JOB.yaml.
+  OptionFlags(CLI::App& command, Options declared, bool job_file);
+
+  /// The values, all sources read. Throws invalid_argument, not_found.
+  Options read() const;
+
+ private:
+  Options declared_;
+  std::string job_file_;
+  std::vector<std::string> sets_;
+  std::map<std::string, std::string> texts_;
+  std::map<std::string, CLI::Option*> flags_;
+};
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,59 @@
+#include <memory>
+
+#include <fmt/core.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/text.h"
+#include "lambdaml/cli/command.h"
+#include "lambdaml/data/registry.h"
+#include "lambdaml/train/predict.h"
+
+namespace lambdaml::cli {
+
+void add_predict_command(CLI::App& app, Globals& globals) {
+  CLI::App* command = add_command(app, globals, "predict", "predict rows with a trained model");
+  struct Arguments {
+    std::string model, data, out, format = "auto";
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("--model", arguments->model, "model file: path or URI")->required();
+  command->add_option("--data", arguments->data, "rows: a file or a prepared data set")->required();
+  command->add_option("--out", arguments->out,
+                      "file for the predicted labels, one a line [standard output]");
+  command->add_option("--format", arguments->format, "auto, " + join(data::format_names(), ", "));
+  command->callback([arguments, &globals] {
+    train::TrainedModel model = train::read_model(arguments->model);
+    const train::Predictions result =
+        train::predict(model, Uri::parse(arguments->data), arguments->format);
+    std::string lines;
+    for (const std::int32_t label : result.labels)
+      fmt::format_to(std::back_inserter(lines), "{}\n", label);
+    if (!arguments->out.empty()) {
+      const storage::Object object = storage::open_object(Uri::parse(arguments->out));
+      object.store->save(object.key, as_bytes(lines));
+    } else if (!globals.json && !lines.empty()) {
+      lines.pop_back();
+      print_line(lines);
+    }
+    nlohmann::ordered_json summary{{"rows", result.rows}};
+    const std::pair<const char*, std::optional<double>> measures[] = {{"accuracy", result.accuracy},
+                                                                      {"log_loss", result.log_loss},
+                                                                      {"auc", result.auc},
+                                                                      {"inertia", result.inertia}};
+    std::string text = fmt::format("{} rows", human_count(result.rows));
+    for (const auto& [name, value] : measures) {
+      if (!value) continue;
+      summary[name] = *value;
+      text += fmt::format(", {} {:.6g}", name, *value);
+    }
+    if (globals.json)
+      print_line(summary.dump());
+    else if (!arguments->out.empty())
+      print_line(text);
+    else if (!globals.quiet)
+      std::fprintf(stderr, "%s\n", text.c_str());
+  });
+}
+
+}  // namespace lambdaml::cli

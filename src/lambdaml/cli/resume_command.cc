@@ -1,0 +1,25 @@
+#include <memory>
+
+#include "lambdaml/cli/command.h"
+#include "lambdaml/cli/progress.h"
+#include "lambdaml/cli/summary.h"
+#include "lambdaml/train/trigger.h"
+
+namespace lambdaml::cli {
+
+void add_resume_command(CLI::App& app, Globals& globals) {
+  CLI::App* command =
+      add_command(app, globals, "resume", "go on with an interrupted run from its last checkpoint");
+  const auto run = std::make_shared<std::string>();
+  command->add_option("RUN", *run, "the run's folder")->required();
+  command->callback([run, &globals] {
+    std::string summary;
+    {
+      ProgressDisplay progress(globals.quiet);
+      summary = train::resume(*run, progress);
+    }
+    print_summary(summary, globals);
+  });
+}
+
+}  // namespace lambdaml::cli

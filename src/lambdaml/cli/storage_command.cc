@@ -1,0 +1,113 @@
+#include <cstdio>
+#include <iterator>
+#include <memory>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/cli/command.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::cli {
+namespace {
+
+Buffer read_input(const std::string& path) {
+  std::optional<Buffer> bytes = read_file(path == "-" ? "/dev/stdin" : path);
+  if (!bytes) fail(Code::not_found, "{}: no such file", path);
+  return std::move(*bytes);
+}
+
+void write_output(const std::string& path, Bytes bytes) {
+  if (path != "-") return write_file(path, bytes);
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size() ||
+      std::fflush(stdout) != 0)
+    fail(Code::resource_exhausted, "writing to standard output failed");
+}
+
+struct Arguments {
+  std::string uri;
+  std::string key;
+  std::string file = "-";
+};
+
+CLI::App* add_verb(CLI::App& parent, Globals& globals, const std::string& name,
+                   const std::string& help, const std::shared_ptr<Arguments>& arguments) {
+  CLI::App* verb = add_command(parent, globals, name, help);
+  verb->add_option("URI", arguments->uri, "the store: a URI, a folder, or a bare store name")
+      ->required();
+  return verb;
+}
+
+}  // namespace
+
+void add_storage_command(CLI::App& app, Globals& globals) {
+  CLI::App* group = app.add_subcommand("storage", "the storage layer by hand, any store");
+  group->require_subcommand(1);
+  const auto arguments = std::make_shared<Arguments>();
+
+  CLI::App* ls = add_verb(*group, globals, "ls", "list keys and sizes", arguments);
+  ls->add_option("PREFIX", arguments->key, "only keys that begin with this");
+  ls->callback([arguments, &globals] {
+    const auto entries = storage::open(arguments->uri)->list(arguments->key);
+    std::uint64_t bytes = 0;
+    nlohmann::json keys = nlohmann::json::array();
+    for (const storage::Entry& entry : entries) {
+      bytes += entry.bytes;
+      if (globals.json)
+        keys.push_back({{"key", entry.key}, {"bytes", entry.bytes}});
+      else
+        print_line(fmt::format("{:>12}  {}", entry.bytes, entry.key));
+    }
+    if (globals.json) print_line(nlohmann::json{{"keys", keys}, {"bytes", bytes}}.dump());
+  });
+
+  CLI::App* get =
+      add_verb(*group, globals, "get", "write a value to a file or standard output", arguments);
+  get->add_option("KEY", arguments->key)->required();
+  get->add_option("-o,--out", arguments->file, "file [standard output]");
+  get->callback([arguments, &globals] {
+    const auto store = storage::open(arguments->uri);
+    const std::optional<Buffer> value = store->load(arguments->key);
+    if (!value)
+      fail(Code::not_found, "{}: there is no key '{}'", store->describe(), arguments->key);
+    write_output(arguments->file, *value);
+    if (globals.json && arguments->file != "-")
+      print_line(nlohmann::json{{"key", arguments->key}, {"bytes", value->size()}}.dump());
+  });
+
+  CLI::App* put =
+      add_verb(*group, globals, "put", "save a file or standard input under a key", arguments);
+  put->add_option("KEY", arguments->key)->required();
+  put->add_option("FILE", arguments->file, "file [standard input]");
+  put->callback([arguments, &globals] {
+    const Buffer value = read_input(arguments->file);
+    storage::open(arguments->uri)->save(arguments->key, value);
+    if (globals.json)
+      print_line(nlohmann::json{{"key", arguments->key}, {"bytes", value.size()}}.dump());
+  });
+
+  CLI::App* rm = add_verb(*group, globals, "rm", "remove a key", arguments);
+  rm->add_option("KEY", arguments->key)->required();
+  rm->callback([arguments, &globals] {
+    storage::open(arguments->uri)->remove(arguments->key);
+    if (globals.json) print_line(nlohmann::json{{"removed", arguments->key}}.dump());
+  });
+
+  CLI::App* clear =
+      add_verb(*group, globals, "clear", "remove every key, or those with a prefix", arguments);
+  clear->add_option("PREFIX", arguments->key, "only keys that begin with this");
+  clear->callback([arguments, &globals] {
+    const auto store = storage::open(arguments->uri);
+    const std::size_t count = store->list(arguments->key).size();
+    store->clear(arguments->key);
+    if (globals.json)
+      print_line(nlohmann::json{{"removed", count}}.dump());
+    else if (!globals.quiet)
+      print_line(fmt::format("removed {} keys", count));
+  });
+}
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,35 @@
+#include "lambdaml/cli/summary.h"
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::cli {
+
+void print_summary(const std::string& text, const Globals& globals) {
+  if (globals.json) return print_line(text);
+  const nlohmann::json summary = nlohmann::json::parse(text);
+  const auto number = [&](const char* name) { return summary.value(name, 0.0); };
+  print_line(fmt::format(
+      "{} by {} over {}, {} workers, {} epochs of {} rows, {} features", summary.value("model", ""),
+      summary.value("optim", ""), summary.value("sync_mode", ""), summary.value("workers", 0),
+      summary.value("epochs", 0), human_count(summary.value("rows", std::uint64_t{0})),
+      human_count(summary.value("features", std::uint64_t{0}))));
+  print_line(fmt::format(
+      "time      {}: start-up {}, load {}, compute {}, communication {} (means over workers)",
+      human_seconds(number("wall_s")), human_seconds(number("startup_s")),
+      human_seconds(number("load_s")), human_seconds(number("compute_s")),
+      human_seconds(number("comm_s"))));
+  for (const char* set : {"train", "valid", "test"}) {
+    const std::string loss = std::string(set) + "_loss";
+    const std::string accuracy = std::string(set) + "_accuracy";
+    if (summary.contains(loss))
+      print_line(fmt::format("{:<9} loss {:.4f}, accuracy {:.4f}", set, number(loss.c_str()),
+                             number(accuracy.c_str())));
+  }
+  if (summary.contains("inertia")) print_line(fmt::format("inertia   {:.6g}", number("inertia")));
+  print_line(fmt::format("model     {}", summary.value("model_path", "")));
+}
+
+}  // namespace lambdaml::cli

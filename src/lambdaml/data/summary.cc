@@ -1,0 +1,47 @@
+#include "lambdaml/data/summary.h"
+
+#include <algorithm>
+
+#include "lambdaml/data/source.h"
+
+namespace lambdaml::data {
+namespace {
+
+template <class Index>
+std::uint64_t count_nonzeros(const tensor::CsrView<Index>& csr) {
+  if (csr.rows == 0) return 0;
+  const auto* begin = csr.values + csr.offsets[0];
+  return csr.nonzeros() -
+         static_cast<std::uint64_t>(std::count(begin, begin + csr.nonzeros(), 0.0F));
+}
+
+std::uint64_t count_nonzeros(const tensor::DenseView& dense) {
+  const std::size_t n = dense.rows * dense.cols;
+  return n - static_cast<std::uint64_t>(std::count(dense.data, dense.data + n, 0.0F));
+}
+
+}  // namespace
+
+Summary summarize(const Uri& uri, std::string_view format, std::size_t threads) {
+  Summary out;
+  const Dataset dataset = read(uri, format, threads);
+  out.rows = dataset.rows();
+  out.features = dataset.cols();
+  out.nonzeros =
+      std::visit([](const auto& view) { return count_nonzeros(view); }, dataset.features);
+  for (const std::int32_t label : dataset.labels) ++out.labels[label];
+  if (const std::optional<Manifest> manifest = find_manifest(uri)) {
+    out.bytes = manifest->bytes;
+    out.parts = manifest->parts();
+  } else {
+    const storage::Object object = storage::open_object(uri);
+    for (const storage::Entry& entry : object.store->list(object.key)) {
+      const bool part = entry.key.starts_with(object.key + "/");
+      if (entry.key == object.key || part) out.bytes += entry.bytes;
+      out.parts += part ? 1 : 0;
+    }
+  }
+  return out;
+}
+
+}  // namespace lambdaml::data

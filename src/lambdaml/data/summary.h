@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string_view>
+
+#include "lambdaml/base/uri.h"
+
+namespace lambdaml::data {
+
+/// What a data set holds, as `data info` tells it.
+struct Summary {
+  std::uint64_t rows = 0;
+  std::uint64_t features = 0;
+  std::uint64_t nonzeros = 0;                    ///< values that are not 0
+  std::map<std::int32_t, std::uint64_t> labels;  ///< rows of each label; empty when unlabelled
+  std::uint64_t bytes = 0;                       ///< as stored
+  std::uint64_t parts = 0;                       ///< of a prepared set; 0 for a file
+};
+
+/// Reads the whole data set. Throws as read() does.
+Summary summarize(const Uri& uri, std::string_view format, std::size_t threads);
+
+}  // namespace lambdaml::data

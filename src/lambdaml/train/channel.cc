@@ -1,0 +1,31 @@
+#include "lambdaml/train/channel.h"
+
+#include <fmt/core.h>
+
+namespace lambdaml::train {
+
+std::shared_ptr<storage::Storage> open_store(const std::string& uri,
+                                             std::shared_ptr<storage::Meter> meter) {
+  std::shared_ptr<storage::Storage> store = storage::open(uri);
+  if (meter) store = storage::with_meter(std::move(store), std::move(meter));
+  store = storage::with_retry(std::move(store));
+  const std::uint64_t limit = store->capabilities().max_value_bytes;
+  if (limit != storage::Capabilities{}.max_value_bytes)
+    store = storage::with_chunks(std::move(store));
+  return store;
+}
+
+std::shared_ptr<storage::Storage> open_channel(const std::string& uri, const std::string& job_id,
+                                               std::shared_ptr<storage::Meter> meter) {
+  return storage::with_prefix(open_store(uri, std::move(meter)), job_id + "/");
+}
+
+namespace keys {
+
+std::string started(std::uint32_t worker) { return fmt::format("started/{}", worker); }
+std::string result(std::uint32_t worker) { return fmt::format("result/{}", worker); }
+std::string metrics(std::uint64_t epoch) { return fmt::format("metrics/{}", epoch); }
+
+}  // namespace keys
+
+}  // namespace lambdaml::train

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/storage.h"
+
+/// Where a job's workers meet, and the names of what lies there apart from rounds and data.
+namespace lambdaml::train {
+
+/// The job's own part of a channel: retried, metered (when `meter` is given), free of size limits,
+/// and below `JOB-ID/`, so that two jobs in one store never see each other's keys.
+std::shared_ptr<storage::Storage> open_channel(const std::string& uri, const std::string& job_id,
+                                               std::shared_ptr<storage::Meter> meter = nullptr);
+
+/// The same without the job's prefix: for checkpoints and prepared data.
+std::shared_ptr<storage::Storage> open_store(const std::string& uri,
+                                             std::shared_ptr<storage::Meter> meter = nullptr);
+
+namespace keys {
+inline constexpr const char* kData = "data/";  ///< prefix of the staged training set
+inline constexpr const char* kTest = "test/";  ///< prefix of the staged test set
+inline constexpr const char* kModel = "result/model";
+/// Exists from a worker's first try on: a later try knows that it is one.
+std::string started(std::uint32_t worker);
+/// The worker's last word, JSON.
+std::string result(std::uint32_t worker);
+/// The metrics of an epoch, JSON, written by worker 0 as the epoch ends.
+std::string metrics(std::uint64_t epoch);
+/// Where worker 0 stands within an epoch, JSON, at most once a second.
+inline constexpr const char* kProgress = "progress";
+}  // namespace keys
+
+}  // namespace lambdaml::train

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lambdaml/comm/communicator.h"
+#include "lambdaml/optim/optimizer.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::train {
+
+/// Where a run stands between two epochs.
+struct Progress {
+  std::uint64_t epoch = 0;  ///< epochs done
+  std::uint64_t round = 0;  ///< rounds merged
+  bool operator==(const Progress&) const = default;
+};
+
+/// One worker's checkpoints. Two slots are written in turn, each atomically, so there is always a
+/// whole one, and the newest that **all** workers have is among each worker's two: nobody can be a
+/// checkpoint ahead of another by more than one, because a bulk-synchronous round in between needs
+/// all. A checkpoint costs one PUT of the optimizer's state.
+class Checkpoints {
+ public:
+  /// `fingerprint` is a text that is equal only for runs that may continue each other.
+  Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id, std::string fingerprint,
+              std::uint32_t worker, std::uint32_t workers);
+
+  void save(const Progress& progress, optim::Optimizer& optimizer,
+            const comm::Communicator& communicator);
+
+  /// The states that this worker could go back to, newest first. A slot of another job (a shared
+  /// folder) does not count; a damaged one does not either, unless there is no whole one: then
+  /// throws data_corrupt.
+  std::vector<Progress> available();
+
+  /// Puts the checkpoint of that progress back. Throws not_found, data_corrupt, or invalid_argument
+  /// when it belongs to a job with other options, naming them.
+  void restore(const Progress& progress, optim::Optimizer& optimizer,
+               comm::Communicator& communicator);
+
+ private:
+  struct Slot;
+  std::vector<Slot> slots();
+  std::string key(std::uint64_t slot) const;
+
+  std::shared_ptr<storage::Storage> store_;
+  std::string job_id_;
+  std::string fingerprint_;
+  std::uint32_t worker_;
+  std::uint32_t workers_;
+  std::uint64_t next_slot_ = 0;
+};
+
+}  // namespace lambdaml::train

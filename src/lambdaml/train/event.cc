@@ -1,0 +1,132 @@
+#include "lambdaml/train/event.h"
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/train/job.h"
+
+namespace lambdaml::train {
+namespace {
+
+using nlohmann::json;
+
+json parse_object(std::string_view text) {
+  json object = json::parse(text, nullptr, false);
+  if (!object.is_object())
+    fail(Code::invalid_argument, "event: not a JSON object: '{}'", printable(text, 60));
+  return object;
+}
+
+const json& member(const json& object, const char* key) {
+  const auto it = object.find(key);
+  if (it == object.end()) fail(Code::invalid_argument, "event: the key '{}' is missing", key);
+  return *it;
+}
+
+std::string text_at(const json& object, const char* key) {
+  const json& value = member(object, key);
+  if (!value.is_string()) fail(Code::invalid_argument, "event: '{}' must be a text", key);
+  return value.get<std::string>();
+}
+
+std::uint64_t count_at(const json& object, const char* key, std::uint64_t limit) {
+  const json& value = member(object, key);
+  if (!value.is_number_integer() || value < 0 || value.get<std::uint64_t>() > limit)
+    fail(Code::invalid_argument, "event: '{}' must be a whole number from 0 to {}", key, limit);
+  return value.get<std::uint64_t>();
+}
+
+/// A job's id becomes part of keys and file names.
+std::string job_id_at(const json& object) {
+  std::string id = text_at(object, "job_id");
+  const bool plain =
+      !id.empty() && id.size() <= 100 &&
+      id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+          std::string::npos &&
+      id.find_first_not_of('.') != std::string::npos;
+  if (!plain)
+    fail(Code::invalid_argument,
+         "event: 'job_id' must be 1 to 100 letters, digits, '-', '_' or '.'");
+  return id;
+}
+
+}  // namespace
+
+std::string to_json(const TrainEvent& event) {
+  json object{{"task", "train"},
+              {"job_id", event.job_id},
+              {"worker_index", event.worker},
+              {"options", json::parse(to_json(event.options))},
+              {"data", json::parse(event.data.to_json())},
+              {"data_uri", event.data_uri},
+              {"sent_ms", event.sent_ms},
+              {"resume", event.resume}};
+  if (event.test) object["test"] = json::parse(event.test->to_json());
+  if (event.resume_round) object["resume_round"] = *event.resume_round;
+  return object.dump();
+}
+
+std::string to_json(const BenchCommEvent& event) {
+  return json{
+      {"task", "bench_comm"},     {"job_id", event.job_id},   {"worker_index", event.worker},
+      {"workers", event.workers}, {"channel", event.channel}, {"sync_mode", event.sync_mode},
+      {"values", event.values},   {"rounds", event.rounds},   {"patience_s", event.patience_s}}
+      .dump();
+}
+
+std::string task_of(std::string_view text) {
+  const json object = parse_object(text);
+  const std::string task = object.contains("task") ? text_at(object, "task") : "train";
+  if (task != "train" && task != "bench_comm")
+    fail(Code::invalid_argument, "event: unknown task '{}'{}", printable(task),
+         did_you_mean(task, {"train", "bench_comm"}));
+  return task;
+}
+
+TrainEvent train_event_from_json(std::string_view text) {
+  const json object = parse_object(text);
+  TrainEvent event;
+  event.job_id = job_id_at(object);
+  event.options = job_options();
+  const json& options = member(object, "options");
+  from_json(options.dump(-1, ' ', false, json::error_handler_t::replace), "event: options",
+            event.options);
+  event.worker = static_cast<std::uint32_t>(count_at(object, "worker_index", event.workers() - 1));
+  event.data = data::Manifest::from_json(
+      member(object, "data").dump(-1, ' ', false, json::error_handler_t::replace), "event: data");
+  if (event.data.parts() != event.workers())
+    fail(Code::invalid_argument, "event: {} parts of data for {} workers", event.data.parts(),
+         event.workers());
+  if (object.contains("data_uri")) event.data_uri = text_at(object, "data_uri");
+  if (object.contains("test"))
+    event.test = data::Manifest::from_json(
+        object["test"].dump(-1, ' ', false, json::error_handler_t::replace), "event: test");
+  if (object.contains("resume")) {
+    if (!object["resume"].is_boolean())
+      fail(Code::invalid_argument, "event: 'resume' must be true or false");
+    event.resume = object["resume"].get<bool>();
+  }
+  if (object.contains("resume_round"))
+    event.resume_round = count_at(object, "resume_round", 1ULL << 53);
+  if (object.contains("sent_ms"))
+    event.sent_ms = static_cast<std::int64_t>(count_at(object, "sent_ms", 1ULL << 53));
+  return event;
+}
+
+BenchCommEvent bench_comm_event_from_json(std::string_view text) {
+  const json object = parse_object(text);
+  BenchCommEvent event;
+  event.job_id = job_id_at(object);
+  event.workers = static_cast<std::uint32_t>(count_at(object, "workers", 10000));
+  if (event.workers == 0) fail(Code::invalid_argument, "event: 'workers' must be at least 1");
+  event.worker = static_cast<std::uint32_t>(count_at(object, "worker_index", event.workers - 1));
+  event.channel = text_at(object, "channel");
+  event.sync_mode = text_at(object, "sync_mode");
+  event.values = count_at(object, "values", 1ULL << 32);
+  event.rounds = count_at(object, "rounds", 1ULL << 32);
+  event.patience_s = static_cast<double>(count_at(object, "patience_s", 1'000'000));
+  return event;
+}
+
+}  // namespace lambdaml::train

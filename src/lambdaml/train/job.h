@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "lambdaml/base/options.h"
+
+/// A training job: its options, where they come from and what they must fulfil together.
+namespace lambdaml::train {
+
+/// Every option of a job, declared once: the job's own, then those of the registered models and
+/// optimizers.
+Options job_options();
+
+/// Sets options from a job file: YAML, so JSON too; one map from option names to values. Errors
+/// name FILE:LINE and, for an unknown key, the nearest known ones. Throws invalid_argument,
+/// not_found.
+void read_job_file(const std::string& path, Options& options);
+/// The same from text that is not in a file; `what` names it in errors.
+void read_job_text(std::string_view text, const std::string& what, Options& options);
+
+/// Sets options from LAMBDAML_NAME environment variables, e.g. LAMBDAML_BATCH_SIZE.
+void read_environment(Options& options);
+
+/// All values as a YAML map, in declared order: a job file that gives the same options again.
+std::string to_yaml(const Options& options);
+/// All values as a JSON object, for events; from_json() sets them.
+std::string to_json(const Options& options);
+void from_json(std::string_view json, const std::string& what, Options& options);
+
+/// Brings options to their final form and checks them against each other before anything is
+/// started: model aliases (`sparse_lr` → lr), the optimizer that a model needs, paths made
+/// absolute, the channel made a URI, the threads of a worker chosen. Throws invalid_argument.
+void resolve(Options& options);
+
+/// A new job's id: UTC time and four random hex digits, e.g. 20261122-101500-3f9c.
+std::string new_job_id();
+
+}  // namespace lambdaml::train

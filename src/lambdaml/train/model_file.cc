@@ -1,0 +1,106 @@
+#include "lambdaml/train/model_file.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/tensor/safetensors.h"
+#include "lambdaml/train/job.h"
+
+namespace lambdaml::train {
+namespace {
+
+constexpr const char* kFormat = "lambdaml-model-1";
+
+std::size_t elements(const model::Model::Piece& piece) {
+  return std::accumulate(piece.shape.begin(), piece.shape.end(), std::size_t{1},
+                         std::multiplies<>());
+}
+
+std::vector<std::int32_t> labels_from(const std::string& text, const std::string& what) {
+  const nlohmann::json labels = nlohmann::json::parse(text, nullptr, false);
+  std::vector<std::int32_t> out;
+  if (labels.is_array()) {
+    for (const auto& label : labels) {
+      if (!label.is_number_integer() || label.get<std::int64_t>() != label.get<std::int32_t>())
+        break;
+      out.push_back(label.get<std::int32_t>());
+    }
+    if (out.size() == labels.size() && std::is_sorted(out.begin(), out.end())) return out;
+  }
+  fail(Code::data_corrupt, "{}: the label map is no ascending list of integers", what);
+}
+
+}  // namespace
+
+Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const Options& options,
+                      const model::Model& model, std::span<const float> parameters) {
+  tensor::SafetensorsWriter writer;
+  std::size_t at = 0;
+  for (const model::Model::Piece& piece : model.pieces()) {
+    writer.add<float>(piece.name, piece.shape, parameters.subspan(at, elements(piece)));
+    at += elements(piece);
+  }
+  // The options that made the model, but not where it was made: one job gives one file, byte for
+  // byte, over every channel and platform.
+  nlohmann::json kept = nlohmann::json::parse(to_json(options));
+  for (const char* place : {"channel", "output", "checkpoint", "checkpoint_every", "platform",
+                            "data", "test_data", "memory_mb", "timeout_s", "patience_s", "retries",
+                            "deadline", "keep", "log_level", "threads", "sync_mode", "workers"})
+    kept.erase(place);
+  writer.set_metadata("format", kFormat);
+  writer.set_metadata("model", name);
+  writer.set_metadata("features", std::to_string(shape.features));
+  writer.set_metadata("labels", nlohmann::json(shape.labels).dump());
+  writer.set_metadata("options", kept.dump());
+  return writer.serialize();
+}
+
+TrainedModel model_from_bytes(std::shared_ptr<const Buffer> bytes, const std::string& what) {
+  const tensor::SafetensorsFile file(std::move(bytes), what);
+  if (!file.metadata().contains("format") || file.metadata("format") != kFormat)
+    fail(Code::data_corrupt, "{}: a safetensors file, but no model of this program", what);
+  TrainedModel out;
+  out.name = file.metadata("model");
+  const auto features = to_integer(file.metadata("features"));
+  if (!features || *features < 0 || *features > (1LL << 31))
+    fail(Code::data_corrupt, "{}: metadata 'features' is no count", what);
+  out.shape.features = static_cast<std::size_t>(*features);
+  out.shape.labels = labels_from(file.metadata("labels"), what);
+  out.options = job_options();
+  try {
+    from_json(file.metadata("options"), what, out.options);
+    out.model = model::registry().get(out.name).make(out.shape, out.options);
+  } catch (const Error& error) {
+    fail(Code::data_corrupt, "{}: {}", what, error.what());
+  }
+  for (const model::Model::Piece& piece : out.model->pieces()) {
+    const tensor::Tensor& tensor = file.get(piece.name);
+    if (tensor.shape != piece.shape)
+      fail(Code::data_corrupt, "{}: the tensor '{}' has the shape [{}] instead of [{}]", what,
+           piece.name, fmt::join(tensor.shape, ", "), fmt::join(piece.shape, ", "));
+    const std::span<const float> values = file.values<float>(piece.name);
+    if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
+      fail(Code::data_corrupt, "{}: the tensor '{}' holds numbers that are not finite", what,
+           piece.name);
+    out.parameters.insert(out.parameters.end(), values.begin(), values.end());
+  }
+  return out;
+}
+
+TrainedModel read_model(const std::string& text) {
+  const Uri uri = Uri::parse(text);
+  const storage::Object object = storage::open_object(uri);
+  std::optional<Buffer> bytes = object.store->load(object.key);
+  if (!bytes) fail(Code::not_found, "model {}: there is no such file", uri.display());
+  return model_from_bytes(std::make_shared<const Buffer>(std::move(*bytes)),
+                          fmt::format("model {}", uri.display()));
+}
+
+}  // namespace lambdaml::train

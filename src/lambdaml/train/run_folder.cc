@@ -1,0 +1,114 @@
+#include "lambdaml/train/run_folder.h"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/train/job.h"
+
+namespace lambdaml::train {
+
+namespace fs = std::filesystem;
+
+RunFolder::RunFolder(fs::path path, std::string job_id)
+    : path_(std::move(path)), job_id_(std::move(job_id)) {}
+
+void RunFolder::lock() {
+  const fs::path name = path_ / "run.json";
+  lock_ = FileDescriptor(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!lock_) fail_errno(errno, fmt::format("opening {}", name.string()));
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
+    fail(Code::unavailable, "run {}: it is still running; stop it first", path_.string());
+}
+
+RunFolder RunFolder::create(const fs::path& path, const std::string& job_id,
+                            const Options& options) {
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(path, error)))
+    fail(Code::already_exists,
+         "output folder {}: it exists; give another with --output, or remove it", path.string());
+  const fs::path absolute = fs::absolute(path);
+  make_folder(absolute);
+  RunFolder run(absolute, job_id);
+  try {
+    write_file(run.path_ / "run.json", as_bytes(nlohmann::json{{"job_id", job_id}}.dump() + "\n"));
+    write_file(run.path_ / "job.yaml", as_bytes(to_yaml(options)));
+    run.lock();
+  } catch (...) {
+    run.discard();
+    throw;
+  }
+  return run;
+}
+
+RunFolder RunFolder::open(const fs::path& path) {
+  const std::optional<Buffer> text = read_file(path / "run.json");
+  if (!text)
+    fail(Code::not_found, "run {}: no run.json there; give the folder of a run", path.string());
+  const nlohmann::json json = nlohmann::json::parse(text->text(), nullptr, false);
+  if (!json.is_object() || !json.contains("job_id") || !json["job_id"].is_string())
+    fail(Code::data_corrupt, "run {}: its run.json is damaged", path.string());
+  RunFolder run(fs::absolute(path).lexically_normal(), json["job_id"].get<std::string>());
+  run.lock();
+  return run;
+}
+
+Options RunFolder::options() const {
+  Options options = job_options();
+  read_job_file((path_ / "job.yaml").string(), options);
+  return options;
+}
+
+std::string RunFolder::checkpoint_uri() const {
+  return Uri::parse((path_ / "checkpoint").string()).text();
+}
+
+std::optional<std::string> RunFolder::summary() const {
+  const std::optional<Buffer> text = read_file(path_ / "summary.json");
+  if (!text) return {};
+  return std::string(trim(text->text()));
+}
+
+void RunFolder::add(const EpochMetrics& metrics) {
+  const fs::path name = path_ / "metrics.jsonl";
+  const FileDescriptor file(::open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  const std::string line = metrics.to_json() + "\n";
+  if (!file || ::write(file.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()))
+    fail_errno(errno, fmt::format("writing {}", name.string()));
+}
+
+void RunFolder::forget_after(std::uint64_t epoch) {
+  const fs::path name = path_ / "metrics.jsonl";
+  const std::optional<Buffer> text = read_file(name);
+  if (!text) return;
+  std::string kept;
+  for (const std::string& line : split(text->text(), '\n')) {
+    if (line.empty()) continue;
+    try {
+      if (EpochMetrics::from_json(line).epoch <= epoch) kept += line + "\n";
+    } catch (const Error&) {
+      // A line cut short by the crash that this run is being continued after.
+    }
+  }
+  write_file(name, as_bytes(kept));
+}
+
+void RunFolder::finish(Bytes model, const std::string& summary) {
+  write_file(model_path(), model);
+  write_file(path_ / "summary.json", as_bytes(summary + "\n"));
+}
+
+void RunFolder::discard() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+  // The parent only when this run made it and nothing else is in it: rmdir refuses otherwise.
+  if (path_.parent_path().filename() == "runs") ::rmdir(path_.parent_path().c_str());
+}
+
+}  // namespace lambdaml::train

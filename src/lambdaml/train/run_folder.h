@@ -1,0 +1,51 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/options.h"
+#include "lambdaml/train/metrics.h"
+
+namespace lambdaml::train {
+
+/// What a run leaves on the machine that started it: `job.yaml` (the resolved options), `run.json`
+/// (its id), `metrics.jsonl`, `log/`, `checkpoint/` unless they go elsewhere, and at the end
+/// `model.safetensors` and `summary.json`. One process at a time works on a run: it is locked.
+class RunFolder {
+ public:
+  /// A new folder. Throws already_exists when there is anything of that name.
+  static RunFolder create(const std::filesystem::path& path, const std::string& job_id,
+                          const Options& options);
+  /// An existing run. Throws not_found, data_corrupt, or unavailable when it is still running.
+  static RunFolder open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  const std::string& job_id() const { return job_id_; }
+  Options options() const;
+  std::filesystem::path log_folder() const { return path_ / "log"; }
+  std::filesystem::path model_path() const { return path_ / "model.safetensors"; }
+  std::string checkpoint_uri() const;
+
+  /// The summary of a run that has ended.
+  std::optional<std::string> summary() const;
+
+  /// Appends an epoch's line to metrics.jsonl.
+  void add(const EpochMetrics& metrics);
+  /// Drops the lines of later epochs: the run goes on from `epoch`.
+  void forget_after(std::uint64_t epoch);
+  void finish(Bytes model, const std::string& summary);
+  /// Removes the folder with all that is in it: for a run that came to nothing.
+  void discard();
+
+ private:
+  RunFolder(std::filesystem::path path, std::string job_id);
+  void lock();
+
+  std::filesystem::path path_;
+  std::string job_id_;
+  FileDescriptor lock_;
+};
+
+}  // namespace lambdaml::train

@@ -1,0 +1,67 @@
+#include "lambdaml/train/staging.h"
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/base/rng.h"
+#include "lambdaml/storage/decorators.h"
+#include "lambdaml/train/channel.h"
+
+namespace lambdaml::train {
+namespace {
+
+/// Lets a reference stand where a decorator wants to own.
+std::shared_ptr<storage::Storage> borrowed(storage::Storage& store) {
+  return {std::shared_ptr<void>(), &store};
+}
+
+data::Dataset shuffled(const data::Dataset& dataset, std::uint64_t seed) {
+  std::vector<std::uint32_t> order(dataset.rows());
+  std::iota(order.begin(), order.end(), 0U);
+  Rng rng(mix({seed, 0x5348554646ULL}));
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[rng.below(i)]);
+  return data::take_rows(dataset, order);
+}
+
+}  // namespace
+
+StagedData stage(const Options& options, storage::Storage& channel) {
+  const auto workers = static_cast<std::size_t>(options.integer("workers"));
+  const Uri uri = Uri::parse(options.text("data"));
+  StagedData out;
+  const std::optional<data::Manifest> prepared = data::find_manifest(uri);
+  if (prepared && options.flag("shuffle"))
+    fail(Code::invalid_argument, "{}: this set is cut already; shuffle when cutting it",
+         uri.display());
+  if (prepared && prepared->parts() == workers && prepared->format == "shard") {
+    out.data = *prepared;
+    out.data_uri = uri.text();
+  } else {
+    data::Dataset dataset = data::read(uri, options.text("format"), processors());
+    if (options.flag("shuffle"))
+      dataset = shuffled(dataset, static_cast<std::uint64_t>(options.integer("seed")));
+    if (dataset.rows() < workers)
+      fail(Code::invalid_argument,
+           "{}: {} rows are too few for {} workers; use fewer with --workers", uri.display(),
+           dataset.rows(), workers);
+    const auto store = storage::with_prefix(borrowed(channel), keys::kData);
+    out.data = data::split(dataset, workers, *store, "shard", processors());
+  }
+  if (!options.text("test_data").empty()) {
+    const Uri test_uri = Uri::parse(options.text("test_data"));
+    data::Dataset test = data::read(test_uri, options.text("format"), processors());
+    if (test.cols() > out.data.features)
+      log::info("{}: features beyond the training set's {} are left out", test_uri.display(),
+                out.data.features);
+    test = data::with_cols(test, out.data.features);
+    const auto store = storage::with_prefix(borrowed(channel), keys::kTest);
+    out.test = data::split(test, std::min(workers, test.rows()), *store, "shard", processors());
+  }
+  return out;
+}
+
+}  // namespace lambdaml::train

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "lambdaml/base/options.h"
+#include "lambdaml/data/source.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::train {
+
+/// The data of a job, cut for its workers.
+struct StagedData {
+  data::Manifest data;
+  std::string data_uri;                ///< of a prepared set used where it lies; empty: staged
+  std::optional<data::Manifest> test;  ///< always staged
+};
+
+/// Reads what the options name and cuts it: into `channel`, or, for a set that `data split`
+/// prepared for this number of workers, not at all. Rows are dealt in the order of the file, or in
+/// a random one with `shuffle`. Throws as data::read and data::split do.
+StagedData stage(const Options& options, storage::Storage& channel);
+
+}  // namespace lambdaml::train

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lambdaml/comm/communicator.h"
+#include "lambdaml/data/dataset.h"
+#include "lambdaml/model/model.h"
+#include "lambdaml/optim/optimizer.h"
+#include "lambdaml/train/checkpoint.h"
+#include "lambdaml/train/event.h"
+#include "lambdaml/train/metrics.h"
+
+namespace lambdaml::train {
+
+/// A labelled set of rows in the form models take, with its owner.
+struct Rows {
+  data::Dataset data;
+  std::vector<float> targets;
+
+  std::size_t size() const { return data.rows(); }
+  model::Batch batch(std::size_t begin, std::size_t end) const;
+  model::Batch all() const { return batch(0, size()); }
+};
+
+/// The class number of each label, −1 for a label that is not in `map` (ascending). Empty when the
+/// data are unlabelled.
+Rows with_targets(data::Dataset data, const std::vector<std::int32_t>& map);
+
+/// What one worker has seen at the end, of its own rows, by the final model.
+struct FinalTotals {
+  model::Totals train, valid, test;
+};
+
+/// The loop of one worker: batches, rounds, evaluation, checkpoints. Everything that must be the
+/// same on every worker is computed from the event alone or merged.
+class Trainer {
+ public:
+  /// `test` may have no rows. Throws invalid_argument when model, optimizer and data do not fit.
+  Trainer(const TrainEvent& event, Rows own, Rows test,
+          std::unique_ptr<comm::Communicator> communicator);
+  ~Trainer();
+
+  struct Hooks {
+    std::function<void(const EpochMetrics&)> epoch_done;
+    /// At most once a second within an epoch.
+    std::function<void(std::uint64_t epoch, std::uint64_t round, std::uint64_t rounds)> progress;
+  };
+
+  /// Sets the initial model up, or continues from `checkpoint`, and runs to the end. Checkpoints go
+  /// to `checkpoints` as the options say.
+  void run(Checkpoints& checkpoints, std::optional<Progress> checkpoint, const Hooks& hooks);
+
+  FinalTotals final_totals();
+  std::span<const float> parameters() const;
+  const model::Model& model() const { return *model_; }
+  const model::Shape& shape() const { return shape_; }
+  const comm::Communicator& communicator() const { return *communicator_; }
+  std::uint64_t epochs_done() const { return epochs_done_; }
+  /// Why the run ended: epochs, until or converged.
+  const std::string& ended_by() const { return ended_by_; }
+  double compute_s() const { return compute_s_; }
+
+ private:
+  void initialize();
+  model::Totals run_epoch(std::uint64_t epoch, const Hooks& hooks);
+  EpochMetrics evaluate(std::uint64_t epoch, const model::Totals& trained);
+
+  const TrainEvent& event_;
+  model::Shape shape_;
+  bool supervised_ = true;
+  Rows own_;
+  Rows test_;
+  std::vector<std::uint64_t> training_rows_;  ///< per worker
+  std::uint64_t rounds_per_pass_ = 0;
+  bool anything_to_evaluate_ = false;
+  std::unique_ptr<comm::Communicator> communicator_;
+  std::unique_ptr<model::Model> model_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
+  std::uint64_t epochs_ = 0;
+  std::uint64_t epochs_done_ = 0;
+  std::string ended_by_ = "epochs";
+  double compute_s_ = 0;
+  double last_progress_s_ = 0;
+  Stopwatch clock_;
+};
+
+}  // namespace lambdaml::train

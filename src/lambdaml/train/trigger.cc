@@ -1,0 +1,316 @@
+#include "lambdaml/train/trigger.h"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/optim/registry.h"
+#include "lambdaml/train/channel.h"
+#include "lambdaml/train/checkpoint.h"
+#include "lambdaml/train/event.h"
+#include "lambdaml/train/job.h"
+#include "lambdaml/train/platform.h"
+#include "lambdaml/train/run_folder.h"
+#include "lambdaml/train/staging.h"
+
+namespace lambdaml::train {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+std::int64_t now_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+/// Makes the model and the optimizer as the workers will, so that what cannot work is said before
+/// anything is started.
+void rehearse(const Options& options, const data::Manifest& data, const std::string& what) {
+  const model::Plugin& plugin = model::registry().get(options.text("model"));
+  if (plugin.needs_labels && data.labels.empty())
+    fail(Code::invalid_argument, "{}: it has no labels, and {} learns from labels", what,
+         plugin.name);
+  const model::Shape shape{data.features,
+                           plugin.needs_labels ? data.labels : std::vector<std::int32_t>()};
+  std::unique_ptr<model::Model> model;
+  try {
+    model = plugin.make(shape, options);
+  } catch (...) {
+    rethrow_with(what);
+  }
+  const auto alone = comm::registry().get(options.text("sync_mode")).make({});
+  optim::Problem problem{*model, *alone};
+  problem.rows_per_round = {1.0};
+  problem.rows = problem.own_rows = 1;
+  optim::registry().get(options.text("optim")).make(problem, options);
+}
+
+model::Totals totals_from(const json& triple) {
+  return {triple.at(0).get<double>(), triple.at(1).get<double>(), triple.at(2).get<double>()};
+}
+
+/// A job while it runs.
+class Run {
+ public:
+  Run(Options options, RunFolder& folder, storage::Storage& channel, Observer& observer)
+      : options_(std::move(options)), folder_(folder), channel_(channel), observer_(observer) {}
+
+  std::string run(const StagedData& staged, bool resuming) {
+    const Stopwatch wall;
+    const optim::Plugin& optimizer = optim::registry().get(options_.text("optim"));
+    observer_.starting(folder_.job_id(), staged.data.rows(), staged.data.features, workers(),
+                       static_cast<std::uint64_t>(options_.integer(optimizer.epochs_option)));
+    TrainEvent event = make_event(staged);
+    if (resuming) find_common_checkpoint(event);
+    start(event);
+    const double limit_s = options_.real("deadline");
+    const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
+    wait_for_all(*invocations_, [&] {
+      look_for_metrics();
+      tell_progress();
+      if (limit.passed())
+        fail(Code::limit_reached,
+             "job {}: stopped after {} s, as --deadline says; go on with: lambdaml resume {}",
+             folder_.job_id(), limit_s, folder_.path().string());
+    });
+    look_for_metrics();
+    return collect(staged, wall);
+  }
+
+ private:
+  std::uint32_t workers() const { return static_cast<std::uint32_t>(options_.integer("workers")); }
+
+  TrainEvent make_event(const StagedData& staged) {
+    TrainEvent event;
+    event.job_id = folder_.job_id();
+    event.options = options_;
+    event.data = staged.data;
+    event.data_uri = staged.data_uri;
+    event.test = staged.test;
+    event.sent_ms = now_ms();
+    return event;
+  }
+
+  /// The newest round at which every worker has a checkpoint; asynchronous workers each go on from
+  /// their own.
+  void find_common_checkpoint(TrainEvent& event) {
+    const auto store = open_store(options_.text("checkpoint"));
+    std::vector<Progress> common;
+    std::size_t with_any = 0;
+    for (std::uint32_t worker = 0; worker < workers(); ++worker) {
+      std::vector<Progress> own =
+          Checkpoints(store, folder_.job_id(), "", worker, workers()).available();
+      with_any += own.empty() ? 0 : 1;
+      if (worker == 0)
+        common = own;
+      else if (options_.text("sync_mode") != "async")
+        std::erase_if(common, [&](const Progress& progress) {
+          return std::find(own.begin(), own.end(), progress) == own.end();
+        });
+    }
+    if (with_any < workers() || common.empty()) {
+      log::warning("run {}: no checkpoint that all workers have; starting over", folder_.job_id());
+      folder_.forget_after(0);
+      return;
+    }
+    event.resume = true;
+    if (options_.text("sync_mode") != "async") event.resume_round = common.front().round;
+    next_metrics_ = common.front().epoch + 1;
+    folder_.forget_after(common.front().epoch);
+    log::info("going on after epoch {}", common.front().epoch);
+  }
+
+  void start(TrainEvent& event) {
+    const Platform platform(options_.text("platform"), channel_);
+    faas::Function function = platform.function();
+    function.memory_mb = static_cast<int>(options_.integer("memory_mb"));
+    function.timeout_s = options_.real("timeout_s");
+    function.retries = static_cast<int>(options_.integer("retries"));
+    function.environment["LAMBDAML_LOG_LEVEL"] = options_.text("log_level");
+    function.log_folder = folder_.log_folder();
+    std::vector<std::string> payloads;
+    for (event.worker = 0; event.worker < workers(); ++event.worker)
+      payloads.push_back(to_json(event));
+    invocations_ =
+        platform.invoke_all(function, std::move(payloads),
+                            [this](std::size_t worker, const faas::EventStatus& status,
+                                   bool again) { observer_.worker_failed(worker, status, again); });
+  }
+
+  void look_for_metrics() {
+    while (const std::optional<Buffer> text = channel_.load(keys::metrics(next_metrics_))) {
+      const EpochMetrics metrics = EpochMetrics::from_json(text->text());
+      folder_.add(metrics);
+      observer_.epoch_done(metrics);
+      ++next_metrics_;
+    }
+  }
+
+  void tell_progress() {
+    std::uint32_t alive = 0;
+    for (const faas::EventStatus& status : invocations_->status())
+      alive += status.state == faas::EventStatus::State::running ? 1 : 0;
+    std::uint64_t epoch = 0, round = 0, rounds = 0;
+    if (const std::optional<Buffer> text = channel_.load(keys::kProgress)) {
+      const json at = json::parse(text->text(), nullptr, false);
+      if (at.is_object()) {
+        epoch = at.value("epoch", std::uint64_t{0});
+        round = at.value("round", std::uint64_t{0});
+        rounds = at.value("rounds", std::uint64_t{0});
+      }
+    }
+    observer_.tick(alive, epoch, round, rounds);
+  }
+
+  std::string collect(const StagedData& staged, const Stopwatch& wall) {
+    constexpr double kPatienceSeconds = 30;
+    std::vector<std::string> wanted;
+    for (std::uint32_t worker = 0; worker < workers(); ++worker)
+      wanted.push_back(keys::result(worker));
+    const std::vector<Buffer> reports = channel_.load_all(wanted, Deadline::in(kPatienceSeconds));
+    const Buffer model = channel_.load_or_wait(keys::kModel, Deadline::in(kPatienceSeconds));
+
+    model::Totals train, valid, test;
+    std::map<std::string, double> sums;
+    json requests{{"put", 0}, {"get", 0}, {"list", 0}, {"delete", 0}};
+    std::uint64_t rounds = 0, epochs = 0;
+    std::string ended_by;
+    for (const Buffer& text : reports) {
+      const json report = json::parse(text.text());
+      train += totals_from(report.at("train"));
+      valid += totals_from(report.at("valid"));
+      test += totals_from(report.at("test"));
+      for (const char* name :
+           {"startup_s", "load_s", "compute_s", "comm_s", "bytes_sent", "bytes_received"})
+        sums[name] += report.at(name).get<double>();
+      for (auto& [kind, count] : requests.items())
+        count = count.get<std::uint64_t>() + report.at("requests").at(kind).get<std::uint64_t>();
+      rounds = std::max(rounds, report.at("rounds").get<std::uint64_t>());
+      epochs = std::max(epochs, report.at("epochs").get<std::uint64_t>());
+      if (ended_by.empty()) ended_by = report.at("ended_by").get<std::string>();
+    }
+    ordered_json summary{{"job_id", folder_.job_id()}};
+    for (const char* name : {"model", "optim", "sync_mode"}) summary[name] = options_.text(name);
+    summary["channel"] = Uri::parse(options_.text("channel")).display();
+    summary["workers"] = workers();
+    summary["epochs"] = epochs;
+    summary["ended_by"] = ended_by;
+    summary["rows"] = staged.data.rows();
+    summary["features"] = staged.data.features;
+    if (model::registry().get(options_.text("model")).needs_labels) {
+      std::map<std::string, double> values;
+      add_supervised("train", train, values);
+      add_supervised("valid", valid, values);
+      add_supervised("test", test, values);
+      for (const char* name : {"train_loss", "train_accuracy", "valid_loss", "valid_accuracy",
+                               "test_loss", "test_accuracy"})
+        if (values.contains(name)) summary[name] = values[name];
+    } else {
+      summary["inertia"] = train.loss;
+      if (test.rows > 0) summary["test_inertia"] = test.loss;
+    }
+    const double n = workers();
+    summary["wall_s"] = wall.seconds() + prepared_s_;
+    for (const char* name : {"startup_s", "load_s", "compute_s", "comm_s"})
+      summary[name] = sums[name] / n;
+    summary["rounds"] = rounds;
+    summary["requests"] = requests;
+    for (const char* name : {"bytes_sent", "bytes_received"})
+      summary[name] = static_cast<std::uint64_t>(sums[name]);
+    summary["cost_usd"] = 0.0;  // what runs on this machine is billed by nobody
+    summary["model_path"] = folder_.model_path().string();
+    const std::string text = summary.dump();
+    folder_.finish(model, text);
+    return text;
+  }
+
+ public:
+  void count_preparation(double seconds) { prepared_s_ = seconds; }
+
+ private:
+  const Options options_;
+  RunFolder& folder_;
+  storage::Storage& channel_;
+  Observer& observer_;
+  std::unique_ptr<faas::Invocations> invocations_;
+  std::uint64_t next_metrics_ = 1;
+  double prepared_s_ = 0;
+};
+
+/// Whether a run that ended by this error is worth keeping: it can be resumed.
+bool worth_keeping(const Error& error, const Options& options, const RunFolder& folder) {
+  switch (error.code()) {
+    case Code::invalid_argument:
+    case Code::not_found:
+    case Code::already_exists:
+    case Code::data_corrupt:
+    case Code::permission_denied:
+      return false;
+    case Code::cancelled:
+    case Code::limit_reached:
+      return !Checkpoints(open_store(options.text("checkpoint")), folder.job_id(), "", 0,
+                          static_cast<std::uint32_t>(options.integer("workers")))
+                  .available()
+                  .empty();
+    default:
+      return true;
+  }
+}
+
+std::string run_to_end(Options options, RunFolder folder, const StagedData& staged,
+                       storage::Storage& channel, Observer& observer, bool resuming,
+                       double prepared_s) {
+  if (options.text("checkpoint").empty())
+    options.set("checkpoint", Option::Value(folder.checkpoint_uri()), "checkpoint");
+  try {
+    Run run(options, folder, channel, observer);
+    run.count_preparation(prepared_s);
+    return run.run(staged, resuming);
+  } catch (const Error& error) {
+    if (!resuming && !worth_keeping(error, options, folder)) folder.discard();
+    throw;
+  }
+}
+
+}  // namespace
+
+std::string train(const Options& options, Observer& observer) {
+  const Stopwatch clock;
+  const std::string job_id = new_job_id();
+  const std::filesystem::path output = options.text("output").empty()
+                                           ? std::filesystem::path("runs") / job_id
+                                           : std::filesystem::path(options.text("output"));
+  std::error_code ignored;
+  if (std::filesystem::exists(std::filesystem::symlink_status(output, ignored)))
+    fail(Code::already_exists,
+         "output folder {}: it exists; give another with --output, or remove it", output.string());
+  const auto channel = open_channel(options.text("channel"), job_id);
+  const ChannelCleaner cleaner(*channel, options.flag("keep"));
+  const StagedData staged = stage(options, *channel);
+  rehearse(options, staged.data, Uri::parse(options.text("data")).display());
+  return run_to_end(options, RunFolder::create(output, job_id, options), staged, *channel, observer,
+                    false, clock.seconds());
+}
+
+std::string resume(const std::filesystem::path& path, Observer& observer) {
+  const Stopwatch clock;
+  RunFolder folder = RunFolder::open(path);
+  if (const std::optional<std::string> summary = folder.summary()) return *summary;
+  Options options = folder.options();
+  resolve(options);
+  const auto channel = open_channel(options.text("channel"), folder.job_id());
+  channel->clear("");
+  const ChannelCleaner cleaner(*channel, options.flag("keep"));
+  const StagedData staged = stage(options, *channel);
+  rehearse(options, staged.data, Uri::parse(options.text("data")).display());
+  return run_to_end(options, std::move(folder), staged, *channel, observer, true, clock.seconds());
+}
+
+}  // namespace lambdaml::train

@@ -1,0 +1,183 @@
+#include "lambdaml/train/worker.h"
+
+#include <chrono>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/checksum.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/train/bench_comm.h"
+#include "lambdaml/train/channel.h"
+#include "lambdaml/train/event.h"
+#include "lambdaml/train/job.h"
+#include "lambdaml/train/model_file.h"
+#include "lambdaml/train/trainer.h"
+
+namespace lambdaml::train {
+namespace {
+
+using nlohmann::json;
+
+std::int64_t now_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+/// Equal for runs that may continue each other: what decides the numbers, not where they run.
+std::string fingerprint_of(const TrainEvent& event) {
+  json options = json::parse(to_json(event.options));
+  for (const char* free : {"channel", "output", "checkpoint", "checkpoint_every", "platform",
+                           "data", "test_data", "memory_mb", "timeout_s", "patience_s", "retries",
+                           "deadline", "keep", "log_level", "until", "epochs", "admm_epochs"})
+    options.erase(free);
+  if (event.options.text("optim") == "admm") options["epochs"] = event.options.integer("epochs");
+  options["rows"] = event.data.part_rows;
+  options["features"] = event.data.features;
+  return options.dump();
+}
+
+json totals_json(const model::Totals& totals) {
+  return json{totals.loss, totals.rows, totals.correct};
+}
+
+class WorkerRun {
+ public:
+  WorkerRun(TrainEvent event, const faas::Invocation& invocation)
+      : event_(std::move(event)),
+        invocation_(invocation),
+        meter_(std::make_shared<storage::Meter>()),
+        data_meter_(std::make_shared<storage::Meter>()),
+        channel_(open_channel(event_.options.text("channel"), event_.job_id, meter_)) {}
+
+  std::string run() {
+    if (channel_->load(keys::started(event_.worker))) {
+      if (const std::optional<Buffer> report = channel_->load(keys::result(event_.worker)))
+        return std::string(report->text());
+      again_ = true;
+      log::warning("this worker was started before; continuing where it left off");
+    } else {
+      channel_->save(keys::started(event_.worker), {});
+    }
+    const double startup_s = std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);
+
+    const Stopwatch loading;
+    Trainer trainer(event_, load_own(), load_test(), make_communicator());
+    const double load_s = loading.seconds();
+    log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
+              event_.data.features, load_s);
+
+    Checkpoints checkpoints(open_store(event_.options.text("checkpoint"), data_meter_),
+                            event_.job_id, fingerprint_of(event_), event_.worker, event_.workers());
+    trainer.run(checkpoints, starting_point(checkpoints), hooks());
+    const FinalTotals totals = trainer.final_totals();
+
+    if (event_.worker == 0)
+      channel_->save(keys::kModel,
+                     model_to_bytes(event_.options.text("model"), trainer.shape(), event_.options,
+                                    trainer.model(), trainer.parameters()));
+    const storage::Usage usage = meter_->usage();
+    const storage::Usage data_usage = data_meter_->usage();
+    json report{{"worker", event_.worker},
+                {"train", totals_json(totals.train)},
+                {"valid", totals_json(totals.valid)},
+                {"test", totals_json(totals.test)},
+                {"startup_s", startup_s},
+                {"load_s", load_s},
+                {"compute_s", trainer.compute_s()},
+                {"comm_s", trainer.communicator().seconds()},
+                {"rounds", trainer.communicator().round()},
+                {"epochs", trainer.epochs_done()},
+                {"ended_by", trainer.ended_by()},
+                {"requests",
+                 {{"put", usage.put.requests + data_usage.put.requests},
+                  {"get", usage.get.requests + data_usage.get.requests},
+                  {"list", usage.list.requests + data_usage.list.requests},
+                  {"delete", usage.remove.requests + data_usage.remove.requests}}},
+                {"bytes_sent", usage.put.bytes},
+                {"bytes_received", usage.get.bytes}};
+    const std::string text = report.dump();
+    channel_->save(keys::result(event_.worker), as_bytes(text));
+    return text;
+  }
+
+ private:
+  Rows load_own() {
+    const std::shared_ptr<storage::Storage> store =
+        event_.data_uri.empty() ? storage::with_prefix(open_channel(event_.options.text("channel"),
+                                                                    event_.job_id, data_meter_),
+                                                       keys::kData)
+                                : open_store(event_.data_uri, data_meter_);
+    return with_targets(data::read_part(*store, event_.worker, event_.data), event_.data.labels);
+  }
+
+  Rows load_test() {
+    if (!event_.test || event_.worker >= event_.test->parts())
+      return with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr},
+                          event_.data.labels);
+    const auto store = storage::with_prefix(
+        open_channel(event_.options.text("channel"), event_.job_id, data_meter_), keys::kTest);
+    return with_targets(data::read_part(*store, event_.worker, *event_.test), event_.data.labels);
+  }
+
+  std::unique_ptr<comm::Communicator> make_communicator() {
+    comm::Membership membership;
+    membership.store = channel_;
+    membership.job = checksum(as_bytes(event_.job_id));
+    membership.worker = event_.worker;
+    membership.workers = event_.workers();
+    membership.patience_s = event_.options.real("patience_s");
+    membership.deadline = invocation_.deadline;
+    auto communicator = comm::registry().get(event_.options.text("sync_mode")).make(membership);
+    if (again_) communicator->catch_up();
+    return communicator;
+  }
+
+  /// Where to begin: an earlier try's newest checkpoint, else the one the event names, else
+  /// nowhere.
+  std::optional<Progress> starting_point(Checkpoints& checkpoints) {
+    if (!again_ && !event_.resume) return {};
+    const std::vector<Progress> available = checkpoints.available();
+    if (!event_.resume || again_) {
+      if (!available.empty()) return available.front();
+      if (!event_.resume) return {};
+    }
+    for (const Progress& progress : available)
+      if (!event_.resume_round || progress.round == *event_.resume_round) return progress;
+    fail(Code::not_found, "worker {} has no checkpoint to continue from in {}", event_.worker,
+         event_.options.text("checkpoint"));
+  }
+
+  Trainer::Hooks hooks() {
+    if (event_.worker != 0) return {};
+    Trainer::Hooks hooks;
+    hooks.epoch_done = [this](const EpochMetrics& metrics) {
+      channel_->save(keys::metrics(metrics.epoch), as_bytes(metrics.to_json()));
+    };
+    hooks.progress = [this](std::uint64_t epoch, std::uint64_t round, std::uint64_t rounds) {
+      const json at{{"epoch", epoch}, {"round", round}, {"rounds", rounds}};
+      channel_->save(keys::kProgress, as_bytes(at.dump()));
+    };
+    return hooks;
+  }
+
+  const TrainEvent event_;
+  const faas::Invocation& invocation_;
+  const std::int64_t arrived_ms_ = now_ms();
+  std::shared_ptr<storage::Meter> meter_;
+  std::shared_ptr<storage::Meter> data_meter_;
+  std::shared_ptr<storage::Storage> channel_;
+  bool again_ = false;
+};
+
+}  // namespace
+
+std::string handle_worker_event(const faas::Invocation& invocation) {
+  if (task_of(invocation.payload) == "bench_comm")
+    return measure_rounds(bench_comm_event_from_json(invocation.payload), invocation.deadline);
+  return WorkerRun(train_event_from_json(invocation.payload), invocation).run();
+}
+
+}  // namespace lambdaml::train
