@@ -1,0 +1,193 @@
+// Each kind of bad input: one line that names the place, the documented exit code, nothing left.
+#include <algorithm>
+#include <filesystem>
+
+#include <unistd.h>
+
+#include "e2e/command.h"
+
+namespace lambdaml::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Case {
+  std::string name;
+  std::string data;                    ///< content of the data file; "-" for none
+  std::vector<std::string> arguments;  ///< after `train --data bad.libsvm`
+  std::vector<std::string> must_say;
+  int exit_code = 2;
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+const char* const kGood = "1 1:1 2:2\n0 1:2\n1 2:1\n0 1:3 2:1\n1 1:1\n0 2:2\n1 1:5\n0 1:1 2:9\n";
+
+class BadInput : public CliTest, public testing::WithParamInterface<Case> {};
+
+TEST_P(BadInput, GetsOneLineAndLeavesNothing) {
+  const Case& c = GetParam();
+  if (c.data != "-") write("bad.libsvm", c.data);
+  std::vector<std::string> arguments{"train", "--data", "bad.libsvm", "--workers", "2", "-q"};
+  arguments.insert(arguments.end(), c.arguments.begin(), c.arguments.end());
+  const Result result = lambdaml(arguments);
+  EXPECT_EQ(result.exit_code, c.exit_code) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  EXPECT_TRUE(result.err.starts_with("lambdaml: ")) << result.err;
+  for (const std::string& text : c.must_say)
+    EXPECT_NE(result.err.find(text), std::string::npos)
+        << "'" << text << "' is not in: " << result.err;
+  EXPECT_FALSE(fs::exists(folder() / "runs"));
+  EXPECT_FALSE(fs::exists(folder() / "out"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , BadInput,
+    testing::Values(
+        Case{"missing_file", "-", {}, {"bad.libsvm"}}, Case{"empty_file", "", {}, {"bad.libsvm"}},
+        Case{"only_comments", "# nothing\n\n", {}, {"bad.libsvm"}},
+        Case{"index_zero", "1 1:1\n0 0:1\n", {}, {"bad.libsvm:2", "0"}},
+        Case{"index_negative", "1 1:1\n0 -3:1\n", {}, {"bad.libsvm:2"}},
+        Case{"index_out_of_order", "1 2:1 1:1\n", {}, {"bad.libsvm:1"}},
+        Case{"index_repeated", "1 1:1 1:1\n", {}, {"bad.libsvm:1"}},
+        Case{"index_too_large", "1 1:1\n\n0 2147483649:1\n", {}, {"bad.libsvm:3"}},
+        Case{"value_nan", "1 1:nan\n", {}, {"bad.libsvm:1"}},
+        Case{"value_inf", "1 1:1\n1 1:inf\n", {}, {"bad.libsvm:2"}},
+        Case{"value_overflow", "1 1:1e999\n", {}, {"bad.libsvm:1"}},
+        Case{"label_no_number", "spam 1:1\n", {}, {"bad.libsvm:1"}},
+        Case{"label_no_integer", "0.5 1:1\n", {}, {"bad.libsvm:1"}},
+        Case{"garbage",
+             std::string("\x7f"
+                         "ELF\x01\x02\0\0\0",
+                         9),
+             {},
+             {"bad.libsvm"}},
+        Case{"truncated_gzip",
+             std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b", 11),
+             {},
+             {"bad.libsvm"}},
+        Case{"one_class", "1 1:1\n1 1:2\n1 1:3\n", {}, {"bad.libsvm", "class"}},
+        Case{"fewer_rows_than_workers",
+             "1 1:1\n0 1:2\n",
+             {"--workers", "3"},
+             {"2 rows", "3 workers"}},
+        Case{
+            "more_clusters_than_rows", kGood, {"--model", "kmeans", "--clusters", "9"}, {"9", "8"}},
+        Case{"unknown_option", kGood, {"--modle", "lr"}, {"--modle", "'--model'"}},
+        Case{"unknown_value", kGood, {"--model", "svn"}, {"'svn'", "'svm'"}},
+        Case{"unknown_pattern", kGood, {"--sync-mode", "reduce_scater"}, {"'reduce_scatter'"}},
+        Case{"unknown_channel", kGood, {"--channel", "fille"}, {"fille", "'file'"}},
+        Case{"unknown_scheme", kGood, {"--channel", "fil://x"}, {"fil", "'file'"}},
+        Case{"no_workers", kGood, {"--workers", "0"}, {"--workers", "at least 1"}},
+        Case{"negative_rate", kGood, {"--lr", "-1"}, {"--lr", "above 0"}},
+        Case{"rate_not_finite", kGood, {"--lr", "nan"}, {"--lr"}},
+        Case{"wrong_optimizer", kGood, {"--model", "kmeans", "--optim", "admm"}, {"admm"}},
+        Case{"wrong_optimizer_for_lr", kGood, {"--optim", "em"}, {"em"}},
+        Case{"bad_until", kGood, {"--until", "valid_los<=1"}, {"'valid_loss'"}},
+        Case{"bad_set", kGood, {"--set", "workers"}, {"NAME=VALUE"}},
+        Case{"unknown_set", kGood, {"--set", "worker=3"}, {"'workers'"}},
+        Case{"missing_test_data", kGood, {"--test-data", "no.libsvm"}, {"no.libsvm"}},
+        Case{"missing_job_file", kGood, {"job.yaml"}, {"job.yaml"}}),
+    [](const auto& info) { return info.param.name; });
+
+class BadFiles : public CliTest {};
+
+TEST_F(BadFiles, AnOutputFolderThatExistsIsNotTouched) {
+  write("good.libsvm", kGood);
+  fs::create_directory(folder() / "out");
+  write("out/mine", "keep");
+  const Result result =
+      lambdaml({"train", "--data", "good.libsvm", "--workers", "2", "--output", "out"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("out: it exists"), std::string::npos) << result.err;
+  EXPECT_EQ(read(folder() / "out" / "mine"), "keep");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder() / "out"), fs::directory_iterator()), 1);
+}
+
+TEST_F(BadFiles, AJobFilesErrorsNameTheLine) {
+  write("good.libsvm", kGood);
+  const auto error_of = [&](const std::string& text) {
+    write("job.yaml", text);
+    const Result result = lambdaml({"train", "job.yaml", "-q"});
+    EXPECT_EQ(result.exit_code, 2) << text;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    return result.err;
+  };
+  EXPECT_NE(error_of("data: good.libsvm\nworker: 2\n")
+                .find("job.yaml:2: unknown option 'worker', did you mean 'workers'"),
+            std::string::npos);
+  EXPECT_NE(error_of("data: good.libsvm\nlr: fast\n").find("job.yaml:2: lr wants a number"),
+            std::string::npos);
+  EXPECT_NE(error_of("- a\n- b\n").find("job.yaml"), std::string::npos);
+  EXPECT_NE(error_of("data: [unclosed\n").find("job.yaml"), std::string::npos);
+  EXPECT_NE(error_of("data: good.libsvm\nlr: [1, 2]\n").find("job.yaml:2"), std::string::npos);
+}
+
+TEST_F(BadFiles, AModelThatIsNoneIsRefused) {
+  write("good.libsvm", kGood);
+  const Result trained = lambdaml({"train", "--data", "good.libsvm", "--workers", "2", "-q",
+                                   "--output", "run", "--epochs", "1"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  const std::string model = read(folder() / "run" / "model.safetensors");
+  const auto expect_refused = [&](const std::string& bytes, const std::string& says) {
+    write("m.safetensors", bytes);
+    const Result result =
+        lambdaml({"predict", "--model", "m.safetensors", "--data", "good.libsvm"});
+    EXPECT_EQ(result.exit_code, 2) << says;
+    EXPECT_EQ(result.out, "");
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_NE(result.err.find("m.safetensors"), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find(says), std::string::npos) << result.err;
+  };
+  expect_refused("", "");
+  expect_refused("not a model at all, but long enough to have a length", "");
+  expect_refused(model.substr(0, model.size() - 1), "");
+  expect_refused(model.substr(0, 20), "");
+  std::string nan = model;
+  nan.replace(nan.size() - 4, 4, std::string("\0\0\xc0\x7f", 4));
+  expect_refused(nan, "not finite");
+  std::string other = model;
+  other.replace(other.find("lambdaml-model"), 14, "somebody-elses");
+  expect_refused(other, "no model of this program");
+  EXPECT_EQ(lambdaml({"predict", "--model", "none", "--data", "good.libsvm"}).exit_code, 2);
+}
+
+TEST_F(BadFiles, AFullDiskEndsTheJobWithOne) {
+  if (::geteuid() != 0) GTEST_SKIP() << "mounting a small file system needs root";
+  const fs::path small = folder() / "small";
+  fs::create_directory(small);
+  if (std::system(
+          ("mount -t tmpfs -o size=64k tmpfs " + small.string() + " 2>/dev/null").c_str()) != 0)
+    GTEST_SKIP() << "mounting is not allowed here";
+  const Result data = lambdaml({"data", "synth", "higgs", "--rows", "2000", "-o", "h.libsvm"});
+  const Result result = lambdaml({"train", "--data", "h.libsvm", "--workers", "2", "-q",
+                                  "--channel", "file://" + (small / "channel").string()});
+  const bool clean = !fs::exists(small / "channel") || fs::is_empty(small / "channel");
+  std::system(("umount " + small.string()).c_str());
+  ASSERT_EQ(data.exit_code, 0);
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_NE(result.err.find("No space left"), std::string::npos) << result.err;
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  EXPECT_TRUE(clean);
+}
+
+TEST_F(BadFiles, UsageErrorsAreTwo) {
+  EXPECT_EQ(lambdaml({}).exit_code, 2);
+  EXPECT_EQ(lambdaml({"trian"}).exit_code, 2);
+  EXPECT_NE(lambdaml({"trian"}).err.find("'train'"), std::string::npos);
+  EXPECT_EQ(lambdaml({"train"}).exit_code, 2);
+  EXPECT_EQ(lambdaml({"resume", "nowhere"}).exit_code, 2);
+  EXPECT_EQ(lambdaml({"data", "info", "nowhere"}).exit_code, 2);
+  EXPECT_EQ(lambdaml({"data", "synth", "hixgs", "--rows", "10", "-o", "x"}).exit_code, 2);
+  EXPECT_EQ(lambdaml({"data", "synth", "higgs", "--rows", "0", "-o", "x"}).exit_code, 2);
+  EXPECT_FALSE(fs::exists(folder() / "x"));
+  EXPECT_EQ(lambdaml({"storage", "get", "file://" + folder().string(), "../etc/passwd"}).exit_code,
+            2);
+  EXPECT_EQ(lambdaml({"bench", "comm", "--sync-mode", "none"}).exit_code, 2);
+  EXPECT_EQ(lambdaml({"--help"}).exit_code, 0);
+  EXPECT_EQ(lambdaml({"train", "--help"}).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace lambdaml::e2e

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sys/types.h>
+
+namespace lambdaml::e2e {
+
+/// What a finished command left.
+struct Result {
+  int exit_code = -1;  ///< 128 + signal when a signal ended it
+  std::string out;
+  std::string err;
+
+  /// The last line of stdout as JSON.
+  nlohmann::json json() const;
+};
+
+/// A command that runs in a folder of its own.
+class Command {
+ public:
+  Command(const std::filesystem::path& folder, const std::vector<std::string>& arguments,
+          const std::vector<std::string>& environment = {});
+  Command(const Command&) = delete;
+  ~Command();
+
+  pid_t pid() const { return pid_; }
+  void signal(int number) const;
+  /// The process ids of its worker processes.
+  std::vector<pid_t> workers() const;
+  Result wait();
+
+ private:
+  pid_t pid_ = -1;
+  std::filesystem::path out_;
+  std::filesystem::path err_;
+};
+
+/// Gives each test an empty folder, removed afterwards, in which commands run.
+class CliTest : public testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  /// Runs `lambdaml ARGUMENTS…` to its end.
+  Result lambdaml(const std::vector<std::string>& arguments,
+                  const std::vector<std::string>& environment = {}) const;
+  /// Runs a training with --json -q, expects success and returns the summary.
+  nlohmann::json train(std::vector<std::string> arguments) const;
+
+  const std::filesystem::path& folder() const { return folder_; }
+  std::filesystem::path write(const std::string& name, const std::string& text) const;
+  static std::string read(const std::filesystem::path& path);
+
+ private:
+  std::filesystem::path folder_;
+};
+
+/// The path of a real data set, from LAMBDAML_TEST_DATA or ../shared/data. A user's clone has none:
+/// then the test is skipped and says so; where CI is set it fails.
+std::string real_data(const std::string& name);
+
+/// Whether real_data() would find its files; a test begins with REQUIRE_REAL_DATA().
+bool have_real_data();
+#define REQUIRE_REAL_DATA()                                                          \
+  if (!lambdaml::e2e::have_real_data()) {                                            \
+    if (std::getenv("CI") != nullptr) FAIL() << "the real data must be there in CI"; \
+    GTEST_SKIP() << "no real data here; LAMBDAML_TEST_DATA names their folder";      \
+  }                                                                                  \
+  static_assert(true)
+
+}  // namespace lambdaml::e2e
