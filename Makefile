@@ -1,0 +1,56 @@
+# A thin layer over the CMake presets. `make help` lists the goals.
+BUILD := build/release
+BIN := $(BUILD)/bin
+JOBS := $(shell nproc)
+PYTHON := /usr/bin/python3
+
+.PHONY: help build run test bench fuzz fmt tidy asan tsan clean
+
+help: ## list the goals
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+build: ## install what the build needs, build lambdaml and lambdaml-worker into build/release/bin
+	@packages/install.sh build
+	@cmake --preset release
+	@cmake --build --preset release --target lambdaml lambdaml-worker check_layers -j $(JOBS)
+
+run: build ## train logistic regression with 4 workers on generated HIGGS-shaped data
+	@mkdir -p build/run
+	$(BIN)/lambdaml data synth higgs --rows 200000 -o build/run/higgs.libsvm
+	$(BIN)/lambdaml train --data build/run/higgs.libsvm --model lr --workers 4 --epochs 10
+
+test: ## install what the tests need, build and run them
+	@packages/install.sh build test
+	@cmake --preset release -DLAMBDAML_TESTS=ON
+	@cmake --build --preset release -j $(JOBS)
+	@ctest --preset release -j $(JOBS)
+
+bench: ## measure kernels, parser, merging and rounds against their limits and peers
+	@packages/install.sh build bench
+	@cmake --preset release -DLAMBDAML_BENCH=ON
+	@cmake --build --preset release --target lambdaml lambdaml-worker lambdaml_bench -j $(JOBS)
+	@$(PYTHON) bench/report.py $(BIN)/lambdaml_bench build/bench.json
+
+fuzz: ## run each fuzz target for a minute
+	@packages/install.sh build dev
+	@cmake --preset fuzz
+	@cmake --build --preset fuzz -j $(JOBS)
+	@tests/fuzz/run.sh build/fuzz/fuzz 60
+
+asan: ## the tests under the address and undefined-behaviour sanitizers
+	@packages/install.sh build test
+	@cmake --preset asan && cmake --build --preset asan -j $(JOBS) && ctest --preset asan -j $(JOBS)
+
+tsan: ## the tests under the thread sanitizer
+	@packages/install.sh build test
+	@cmake --preset tsan && cmake --build --preset tsan -j $(JOBS) && ctest --preset tsan -j $(JOBS)
+
+fmt: ## format the sources
+	@git ls-files '*.cc' '*.h' | xargs clang-format -i
+
+tidy: ## run clang-tidy over the sources
+	@cmake --preset dev >/dev/null
+	@git ls-files 'src/*.cc' | grep -v _test.cc | xargs clang-tidy -p build/dev --quiet
+
+clean: ## remove everything that was built
+	@rm -rf build
