@@ -11,4 +11,11 @@ const Registry& registry() {
   return all;
 }
 
+std::vector<std::string> format_names() {
+  std::vector<std::string> names;
+  for (const Plugin& plugin : registry().entries())
+    names.insert(names.end(), plugin.formats.begin(), plugin.formats.end());
+  return names;
+}
+
 }  // namespace lambdaml::data

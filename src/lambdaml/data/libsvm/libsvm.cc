@@ -1,7 +1,193 @@
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/data/libsvm/assembly.h"
+#include "lambdaml/data/libsvm/block.h"
+#include "lambdaml/data/libsvm/number.h"
+#include "lambdaml/data/libsvm/write.h"
 #include "lambdaml/data/registry.h"
 
+/// LIBSVM text: `label index:value …` a row, indices from 1, ascending.
 namespace lambdaml::data::libsvm {
+namespace {
 
-void register_plugin(Registry&) {}
+/// Bytes of text parsed at once: what is made of it stays in the second-level cache until it is
+/// copied to its place. A block ends at the first newline behind.
+constexpr std::size_t kBlockBytes = 128 * 1024;
+constexpr std::size_t kBlocksPerThread = 4;
+constexpr std::size_t kMaxLine = std::size_t{1} << 32;
+
+/// Hands out the text in blocks of whole lines.
+class Cutter {
+ public:
+  Cutter(std::string_view text, const std::string& what) : text_(text), what_(what) {}
+
+  bool done() const { return begin_ == text_.size(); }
+  std::size_t position() const { return begin_; }
+
+  /// The next block; kReadable bytes behind it may be read. The end of the text is copied to `tail`
+  /// for that, and given the newline that may be missing.
+  std::string_view next(std::string& tail) {
+    std::size_t end = std::min(begin_ + kBlockBytes, text_.size());
+    end = std::min(text_.find('\n', end), text_.size() - 1) + 1;
+    if (end - begin_ > kMaxLine)
+      fail(Code::data_corrupt, "{}: a line is longer than 4 GiB: this is no LIBSVM text", what_);
+    std::string_view block = text_.substr(begin_, end - begin_);
+    if (end + kReadable > text_.size()) {
+      block = text_.substr(begin_);
+      // A block of many lines that is near the end would be copied whole: cut its last lines off.
+      const std::size_t near_end = block.size() > 2 * kReadable ? block.size() - 2 * kReadable : 0;
+      const std::size_t last_lines = block.rfind('\n', near_end);
+      if (last_lines != std::string_view::npos && last_lines + 1 < block.size()) {
+        block = block.substr(0, last_lines + 1);
+      } else {
+        tail.assign(block);
+        if (tail.back() != '\n') tail.push_back('\n');
+        const std::size_t size = tail.size();
+        tail.append(kReadable, '\n');
+        begin_ = text_.size();
+        return std::string_view(tail).substr(0, size);
+      }
+    }
+    begin_ += block.size();
+    return block;
+  }
+
+ private:
+  std::string_view text_;
+  const std::string& what_;
+  std::size_t begin_ = 0;
+};
+
+struct Piece {
+  std::size_t begin = 0;  ///< in the file
+  std::string_view text;
+  std::string tail;
+  Block block;
+  Place place;
+};
+
+class Reader {
+ public:
+  Reader(std::string_view text, const ReadOptions& options)
+      : text_(text), options_(options), threads_(std::max<std::size_t>(options.threads, 1)) {}
+
+  /// What the first block looks like decides the form in which rows are collected. A dense matrix
+  /// that turns out wider or emptier than its first block is begun anew as a sparse one, which
+  /// takes everything; so the result does not depend on where blocks end.
+  Dataset read() {
+    if (options_.form != Form::sparse && !text_.empty()) {
+      Piece first;
+      first.text = Cutter(text_, options_.what).next(first.tail);
+      parse_block(first.text, first.block);
+      const Block& block = first.block;
+      if (options_.form == Form::dense ||
+          natural_form(block.rows, block.cols, block.entries) == Form::dense) {
+        DenseAssembly dense(block.cols);
+        const auto fits = [&](std::size_t cols, std::size_t rows, std::size_t entries) {
+          dense_bytes(rows, block.cols, options_.what);
+          return cols <= block.cols && (options_.form == Form::dense ||
+                                        natural_form(rows, block.cols, entries) == Form::dense);
+        };
+        if (collect(dense, fits)) return dense.finish(labelled_);
+      }
+    }
+    SparseAssembly sparse;
+    collect(sparse, [](std::size_t, std::size_t, std::size_t) { return true; });
+    return in_form(sparse.finish(labelled_), options_.form);
+  }
+
+ private:
+  /// False when the columns, rows and entries so far do not fit the assembly.
+  template <class Assembly, class Fits>
+  bool collect(Assembly& assembly, const Fits& fits) {
+    Cutter cutter(text_, options_.what);
+    std::vector<Piece> pieces(threads_ == 1 ? 1 : threads_ * kBlocksPerThread);
+    std::size_t begin = 0;
+    std::size_t rows = 0;
+    std::size_t entries = 0;
+    while (!cutter.done()) {
+      const bool first_wave = begin == 0;
+      std::size_t n = 0;
+      for (; n < pieces.size() && !cutter.done(); ++n) {
+        pieces[n].begin = begin;
+        pieces[n].text = cutter.next(pieces[n].tail);
+        begin = cutter.position();
+      }
+      parallel_for(n, threads_,
+                   [&](std::size_t i) { parse_block(pieces[i].text, pieces[i].block); });
+      for (std::size_t i = 0; i < n; ++i) {
+        const Block& block = pieces[i].block;
+        check(pieces[i], rows == 0);
+        rows += block.rows;
+        entries += block.entries;
+        if (!fits(block.cols, rows, entries)) return false;
+      }
+      if (first_wave) {
+        // Reserved memory that is not touched costs nothing, so aim a little high.
+        const double factor = 1.03 * static_cast<double>(text_.size()) / static_cast<double>(begin);
+        assembly.reserve(static_cast<std::size_t>(static_cast<double>(rows) * factor) + 16,
+                         static_cast<std::size_t>(static_cast<double>(entries) * factor) + 16,
+                         text_.size());
+      }
+      for (std::size_t i = 0; i < n; ++i) pieces[i].place = assembly.extend(pieces[i].block);
+      parallel_for(n, threads_,
+                   [&](std::size_t i) { assembly.place(pieces[i].place, pieces[i].block); });
+    }
+    return true;
+  }
+
+  void check(const Piece& piece, bool first) {
+    const Block& block = piece.block;
+    if (block.rows != 0) {
+      if (first) labelled_ = block.labelled;
+      if (block.labelled != labelled_)
+        fail_at(piece, {block.first_row, labelling_fault(block.labelled)});
+    }
+    if (block.fault) fail_at(piece, *block.fault);
+  }
+
+  [[noreturn]] void fail_at(const Piece& piece, const Fault& fault) const {
+    const std::size_t offset = piece.begin + static_cast<std::size_t>(fault.at - piece.text.data());
+    const std::string_view before = text_.substr(0, offset);
+    const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+    fail(Code::data_corrupt, "{}:{}: {}", options_.what, line, fault.message);
+  }
+
+  std::string_view text_;
+  const ReadOptions& options_;
+  std::size_t threads_;
+  bool labelled_ = true;
+};
+
+/// Text has no control characters but blanks; the parser says what else is wrong with it.
+bool recognizes(Bytes head) {
+  return std::none_of(head.begin(), head.end(), [](std::byte b) {
+    const auto c = std::to_integer<unsigned>(b);
+    return c < 0x20 && c != '\t' && c != '\n' && c != '\r';
+  });
+}
+
+Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& options) {
+  std::string_view text = bytes->text();
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  return Reader(text, options).read();
+}
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({"libsvm",
+                {"dense_libsvm", "sparse_libsvm"},
+                "text, `label index:value …` a row, indices from 1",
+                recognizes,
+                read,
+                write});
+}
 
 }  // namespace lambdaml::data::libsvm

@@ -1,7 +1,143 @@
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/data/array.h"
 #include "lambdaml/data/registry.h"
+#include "lambdaml/data/shard/checks.h"
+#include "lambdaml/tensor/safetensors.h"
 
+/// A prepared data set: a safetensors file that is used where it lies, without parsing. Metadata:
+/// `format` = "lambdaml-shard", `version`, `kind` = "dense" or "csr", `rows`, `features`. Tensors:
+/// dense `values` [rows, features] F32; csr `offsets` [rows + 1] U64, `indices` [n] U16 or U32 and
+/// `values` [n] F32; both `labels` [rows] I32 unless unlabelled.
 namespace lambdaml::data::shard {
+namespace {
 
-void register_plugin(Registry&) {}
+constexpr std::string_view kFormat = "lambdaml-shard";
+constexpr std::string_view kVersion = "1";
+constexpr std::uint64_t kMaxFeatures = std::uint64_t{1} << 31;
+
+[[noreturn]] void corrupt(const std::string& what, const std::string& why) {
+  fail(Code::data_corrupt, "reading {}: {}; prepare the data set again", what, why);
+}
+
+std::uint64_t count_of(const tensor::SafetensorsFile& file, std::string_view key) {
+  const std::string& text = file.metadata(key);
+  const std::optional<std::int64_t> number = to_integer(text);
+  if (!number || *number < 0)
+    corrupt(file.what(), fmt::format("the {} '{}' are no count", key, printable(text, 40)));
+  return static_cast<std::uint64_t>(*number);
+}
+
+void want_shape(const tensor::SafetensorsFile& file, std::string_view name,
+                const std::vector<std::size_t>& shape) {
+  if (file.get(name).shape != shape)
+    corrupt(file.what(), fmt::format("the shape of '{}' does not fit the rows and features", name));
+}
+
+template <class Index>
+tensor::CsrView<Index> csr_of(const tensor::SafetensorsFile& file, std::uint64_t rows,
+                              std::uint64_t features) {
+  const auto offsets = file.values<std::uint64_t>("offsets");
+  const auto indices = file.values<Index>("indices");
+  const auto values = file.values<float>("values");
+  want_shape(file, "offsets", {rows + 1});
+  want_shape(file, "values", {indices.size()});
+  if (!offsets_partition(offsets, indices.size()))
+    corrupt(file.what(), "the row offsets do not ascend from 0 to the number of values");
+  if (!indices_ascend(offsets, indices, features))
+    corrupt(file.what(), "feature indices of a row do not ascend or are beyond the features");
+  return {offsets.data(), indices.data(), values.data(), rows, features};
+}
+
+Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& options) {
+  const tensor::SafetensorsFile file(bytes, options.what);
+  const auto format = file.metadata().find("format");
+  if (format == file.metadata().end() || format->second != kFormat)
+    fail(Code::data_corrupt, "reading {}: a safetensors file, but not a prepared data set",
+         options.what);
+  if (file.metadata("version") != kVersion)
+    corrupt(options.what, fmt::format("shard version '{}' is not the known {}",
+                                      printable(file.metadata("version"), 20), kVersion));
+  const std::uint64_t rows = count_of(file, "rows");
+  const std::uint64_t features = count_of(file, "features");
+  if (features > kMaxFeatures) corrupt(options.what, "more than 2^31 features");
+
+  Dataset dataset;
+  dataset.owner = file.owner();
+  const std::string& kind = file.metadata("kind");
+  if (kind == "dense") {
+    const auto values = file.values<float>("values");
+    want_shape(file, "values", {rows, features});
+    dataset.features = tensor::DenseView{values.data(), rows, features};
+  } else if (kind == "csr") {
+    if (file.get("indices").dtype == tensor::Dtype::u16)
+      dataset.features = csr_of<std::uint16_t>(file, rows, features);
+    else
+      dataset.features = csr_of<std::uint32_t>(file, rows, features);
+  } else {
+    corrupt(options.what,
+            fmt::format("the kind '{}' is neither dense nor csr", printable(kind, 20)));
+  }
+  if (!all_finite(file.values<float>("values"))) corrupt(options.what, "a value is not finite");
+  if (file.find("labels") != nullptr) {
+    dataset.labels = file.values<std::int32_t>("labels");
+    want_shape(file, "labels", {rows});
+  }
+  return in_form(dataset, options.form);
+}
+
+Buffer write(const Dataset& dataset) {
+  tensor::SafetensorsWriter writer;
+  writer.set_metadata("format", std::string(kFormat));
+  writer.set_metadata("version", std::string(kVersion));
+  writer.set_metadata("rows", std::to_string(dataset.rows()));
+  writer.set_metadata("features", std::to_string(dataset.cols()));
+  if (dataset.labelled()) writer.add("labels", {dataset.rows()}, dataset.labels);
+  if (const auto* dense = std::get_if<tensor::DenseView>(&dataset.features)) {
+    writer.set_metadata("kind", "dense");
+    writer.add("values", {dense->rows, dense->cols},
+               std::span<const float>(dense->data, dense->rows * dense->cols));
+    return writer.serialize();
+  }
+  writer.set_metadata("kind", "csr");
+  Array<std::uint64_t> offsets(dataset.rows() + 1);
+  const auto add = [&](const auto& csr) {
+    const std::uint64_t begin = csr.rows == 0 ? 0 : csr.offsets[0];
+    const std::size_t n = csr.nonzeros();
+    offsets[0] = 0;
+    for (std::size_t r = 0; r < csr.rows; ++r) offsets[r + 1] = csr.offsets[r + 1] - begin;
+    writer.add("offsets", {csr.rows + 1}, offsets.span());
+    writer.add("values", {n}, std::span(csr.values + begin, n));
+    writer.add("indices", {n}, std::span(csr.indices + begin, n));
+  };
+  if (const auto* narrow = std::get_if<tensor::Csr16>(&dataset.features))
+    add(*narrow);
+  else
+    add(std::get<tensor::Csr32>(dataset.features));
+  return writer.serialize();
+}
+
+/// A safetensors file: the length of its header in 8 bytes, then the header's brace.
+bool recognizes(Bytes head) {
+  if (head.size() < 9 || head[8] != std::byte{'{'}) return false;
+  std::uint64_t length = 0;
+  std::memcpy(&length, head.data(), sizeof length);
+  return length < (std::uint64_t{1} << 32);
+}
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({"shard",
+                {"shard"},
+                "a prepared data set (safetensors) that loads without parsing",
+                recognizes,
+                read,
+                write});
+}
 
 }  // namespace lambdaml::data::shard

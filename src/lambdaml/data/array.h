@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "lambdaml/base/bytes.h"
+#include "lambdaml/data/dataset.h"
+
+/// How the data layer builds data sets; for the layer and its plug-ins.
+namespace lambdaml::data {
+
+/// A growing array of plain values in a Buffer: 64-byte aligned and never zeroed, so memory that is
+/// reserved and not used costs no page fault. Move only.
+template <class T>
+class Array {
+  static_assert(std::is_trivially_copyable_v<T>);
+
+ public:
+  Array() = default;
+  explicit Array(std::size_t size) : buffer_(size * sizeof(T)), size_(size) {}
+  Array(Array&& other) noexcept
+      : buffer_(std::move(other.buffer_)), size_(std::exchange(other.size_, 0)) {}
+  Array& operator=(Array&& other) noexcept {
+    buffer_ = std::move(other.buffer_);
+    size_ = std::exchange(other.size_, 0);
+    return *this;
+  }
+
+  T* data() { return reinterpret_cast<T*>(buffer_.data()); }
+  const T* data() const { return reinterpret_cast<const T*>(buffer_.data()); }
+  std::size_t size() const { return size_; }
+  T& operator[](std::size_t i) { return data()[i]; }
+  const T& operator[](std::size_t i) const { return data()[i]; }
+  std::span<const T> span() const { return {data(), size_}; }
+
+  void reserve(std::size_t capacity) {
+    if (capacity * sizeof(T) <= buffer_.size()) return;
+    Buffer larger(capacity * sizeof(T));
+    if (size_ != 0) std::memcpy(larger.data(), buffer_.data(), size_ * sizeof(T));
+    buffer_ = std::move(larger);
+  }
+  /// Makes room for `n` more values and returns where they begin; they are not initialized.
+  T* extend(std::size_t n) {
+    const std::size_t needed = size_ + n;
+    if (needed * sizeof(T) > buffer_.size()) reserve(needed + needed / 2);
+    T* const begin = data() + size_;
+    size_ = needed;
+    return begin;
+  }
+
+ private:
+  Buffer buffer_;
+  std::size_t size_ = 0;
+};
+
+/// A data set that owns its arrays. `values` holds rows × cols numbers; `labels` one per row, or
+/// none.
+inline Dataset dense_dataset(Array<float> values, std::size_t rows, std::size_t cols,
+                             Array<std::int32_t> labels) {
+  auto owner = std::make_shared<std::tuple<Array<float>, Array<std::int32_t>>>(std::move(values),
+                                                                               std::move(labels));
+  return {tensor::DenseView{std::get<0>(*owner).data(), rows, cols}, std::get<1>(*owner).span(),
+          owner};
+}
+
+/// `offsets` has rows + 1 entries and begins at 0.
+template <class Index>
+Dataset sparse_dataset(Array<std::uint64_t> offsets, Array<Index> indices, Array<float> values,
+                       std::size_t cols, Array<std::int32_t> labels) {
+  auto owner = std::make_shared<
+      std::tuple<Array<std::uint64_t>, Array<Index>, Array<float>, Array<std::int32_t>>>(
+      std::move(offsets), std::move(indices), std::move(values), std::move(labels));
+  const auto& [o, i, v, l] = *owner;
+  return {tensor::CsrView<Index>{o.data(), i.data(), v.data(), o.size() - 1, cols}, l.span(),
+          owner};
+}
+
+/// The form that `automatic` means for a sparse matrix of this size, as in_form() says.
+inline Form natural_form(std::size_t rows, std::size_t cols, std::size_t stored) {
+  if (cols <= 32) return Form::dense;
+  return static_cast<double>(stored) * 2 >= static_cast<double>(rows) * static_cast<double>(cols)
+             ? Form::dense
+             : Form::sparse;
+}
+
+/// The bytes of a dense rows × cols matrix. Throws resource_exhausted, naming `what`, when they do
+/// not fit the machine's memory.
+std::size_t dense_bytes(std::size_t rows, std::size_t cols, std::string_view what);
+
+/// Indices of 16 bits reach features below this.
+constexpr std::size_t kNarrowCols = 65536;
+
+}  // namespace lambdaml::data

@@ -1,0 +1,163 @@
+#include "lambdaml/data/dataset.h"
+
+#include <algorithm>
+#include <limits>
+
+#include <unistd.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/data/array.h"
+
+namespace lambdaml::data {
+namespace {
+
+Array<std::int32_t> copy_labels(const Dataset& dataset) {
+  Array<std::int32_t> labels(dataset.labels.size());
+  std::copy(dataset.labels.begin(), dataset.labels.end(), labels.data());
+  return labels;
+}
+
+template <class Index>
+Dataset to_dense(const Dataset& dataset, const tensor::CsrView<Index>& csr) {
+  const std::size_t bytes = dense_bytes(csr.rows, csr.cols, "the data set");
+  Array<float> values(bytes / sizeof(float));
+  std::fill_n(values.data(), values.size(), 0.0F);
+  for (std::size_t r = 0; r < csr.rows; ++r) {
+    float* const row = values.data() + r * csr.cols;
+    for (std::uint64_t k = csr.offsets[r]; k < csr.offsets[r + 1]; ++k)
+      row[csr.indices[k]] = csr.values[k];
+  }
+  return dense_dataset(std::move(values), csr.rows, csr.cols, copy_labels(dataset));
+}
+
+template <class Index>
+Dataset to_sparse(const Dataset& dataset, const tensor::DenseView& dense) {
+  const std::size_t all = dense.rows * dense.cols;
+  const auto nonzeros = static_cast<std::size_t>(
+      std::count_if(dense.data, dense.data + all, [](float v) { return v != 0; }));
+  Array<std::uint64_t> offsets(dense.rows + 1);
+  Array<Index> indices(nonzeros);
+  Array<float> values(nonzeros);
+  std::size_t at = 0;
+  offsets[0] = 0;
+  for (std::size_t r = 0; r < dense.rows; ++r) {
+    const std::span<const float> row = dense.row(r);
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      if (row[c] == 0) continue;
+      indices[at] = static_cast<Index>(c);
+      values[at++] = row[c];
+    }
+    offsets[r + 1] = at;
+  }
+  return sparse_dataset(std::move(offsets), std::move(indices), std::move(values), dense.cols,
+                        copy_labels(dataset));
+}
+
+/// The entries with an index below `cols`, in indices of type `To`.
+template <class To, class From>
+Dataset narrowed(const Dataset& dataset, const tensor::CsrView<From>& csr, std::size_t cols) {
+  Array<std::uint64_t> offsets(csr.rows + 1);
+  Array<To> indices(csr.nonzeros());
+  Array<float> values(csr.nonzeros());
+  std::size_t at = 0;
+  offsets[0] = 0;
+  for (std::size_t r = 0; r < csr.rows; ++r) {
+    for (std::uint64_t k = csr.offsets[r]; k < csr.offsets[r + 1] && csr.indices[k] < cols; ++k) {
+      indices[at] = static_cast<To>(csr.indices[k]);
+      values[at++] = csr.values[k];
+    }
+    offsets[r + 1] = at;
+  }
+  return sparse_dataset(std::move(offsets), std::move(indices), std::move(values), cols,
+                        copy_labels(dataset));
+}
+
+template <class Index>
+bool all_below(const tensor::CsrView<Index>& csr, std::size_t cols) {
+  for (std::size_t r = 0; r < csr.rows; ++r)
+    if (csr.offsets[r + 1] > csr.offsets[r] && csr.indices[csr.offsets[r + 1] - 1] >= cols)
+      return false;
+  return true;
+}
+
+template <class Index>
+Dataset with_cols(const Dataset& dataset, tensor::CsrView<Index> csr, std::size_t cols) {
+  const bool narrow = sizeof(Index) > 2 && cols <= kNarrowCols;
+  if (!narrow && (cols >= csr.cols || all_below(csr, cols))) {
+    csr.cols = cols;
+    return {csr, dataset.labels, dataset.owner};
+  }
+  if (cols <= kNarrowCols) return narrowed<std::uint16_t>(dataset, csr, cols);
+  return narrowed<Index>(dataset, csr, cols);
+}
+
+Dataset with_cols(const Dataset& dataset, const tensor::DenseView& dense, std::size_t cols) {
+  Array<float> values(dense_bytes(dense.rows, cols, "the data set") / sizeof(float));
+  const std::size_t kept = std::min(cols, dense.cols);
+  for (std::size_t r = 0; r < dense.rows; ++r) {
+    float* const row = values.data() + r * cols;
+    std::copy_n(dense.data + r * dense.cols, kept, row);
+    std::fill(row + kept, row + cols, 0.0F);
+  }
+  return dense_dataset(std::move(values), dense.rows, cols, copy_labels(dataset));
+}
+
+}  // namespace
+
+std::size_t dense_bytes(std::size_t rows, std::size_t cols, std::string_view what) {
+  const double bytes = static_cast<double>(rows) * static_cast<double>(cols) * sizeof(float);
+  const double memory =
+      static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+  if (bytes > memory)
+    fail(Code::resource_exhausted,
+         "{}: {} rows of {} features do not fit the memory as a dense matrix; keep it sparse", what,
+         human_count(rows), human_count(cols));
+  return rows * cols * sizeof(float);
+}
+
+Dataset Dataset::slice(std::size_t begin, std::size_t end) const {
+  return {tensor::slice(features, begin, end),
+          labels.empty() ? labels : labels.subspan(begin, end - begin), owner};
+}
+
+std::vector<std::int32_t> distinct_labels(std::span<const std::int32_t> labels) {
+  // Classes are few as a rule: keep the known ones sorted and look each label up.
+  constexpr std::size_t kFew = 1024;
+  std::vector<std::int32_t> known;
+  for (const std::int32_t label : labels) {
+    const auto at = std::lower_bound(known.begin(), known.end(), label);
+    if (at != known.end() && *at == label) continue;
+    if (known.size() == kFew) {
+      known.assign(labels.begin(), labels.end());
+      std::sort(known.begin(), known.end());
+      known.erase(std::unique(known.begin(), known.end()), known.end());
+      return known;
+    }
+    known.insert(at, label);
+  }
+  return known;
+}
+
+Dataset with_cols(const Dataset& dataset, std::size_t cols) {
+  if (cols == dataset.cols()) return dataset;
+  return std::visit([&](const auto& view) { return with_cols(dataset, view, cols); },
+                    dataset.features);
+}
+
+Dataset in_form(const Dataset& dataset, Form form) {
+  if (const auto* dense = std::get_if<tensor::DenseView>(&dataset.features)) {
+    if (form != Form::sparse) return dataset;
+    return dense->cols <= kNarrowCols ? to_sparse<std::uint16_t>(dataset, *dense)
+                                      : to_sparse<std::uint32_t>(dataset, *dense);
+  }
+  if (form == Form::automatic)
+    form = natural_form(dataset.rows(), dataset.cols(), tensor::stored_values(dataset.features));
+  if (const auto* csr = std::get_if<tensor::Csr16>(&dataset.features))
+    return form == Form::dense ? to_dense(dataset, *csr) : dataset;
+  const auto& csr = std::get<tensor::Csr32>(dataset.features);
+  if (form == Form::dense) return to_dense(dataset, csr);
+  return csr.cols <= kNarrowCols ? narrowed<std::uint16_t>(dataset, csr, csr.cols) : dataset;
+}
+
+}  // namespace lambdaml::data

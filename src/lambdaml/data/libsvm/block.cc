@@ -1,0 +1,222 @@
+#include "lambdaml/data/libsvm/block.h"
+
+#include <cmath>
+#include <limits>
+
+#include <fmt/core.h>
+
+#include "lambdaml/base/text.h"
+#include "lambdaml/data/libsvm/number.h"
+
+namespace lambdaml::data::libsvm {
+namespace {
+
+constexpr std::uint64_t kMaxIndex = std::uint64_t{1} << 31;
+
+bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+bool ends_token(char c) { return is_blank(c) || c == '\n' || c == '#'; }
+
+std::string_view token_at(const char* p) {
+  const char* end = p;
+  while (!ends_token(*end)) ++end;
+  return {p, static_cast<std::size_t>(end - p)};
+}
+
+const char* line_end(const char* p, const char* end) {
+  return static_cast<const char*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)));
+}
+
+/// Only whole numbers that fit; `1.0` counts, as some writers print classes that way.
+[[gnu::noinline]] const char* read_label_slowly(const char* p, std::int32_t& label) {
+  const std::string_view token = token_at(p);
+  const std::optional<double> number = to_real(token);
+  if (!number)
+    throw Fault{p, fmt::format("label '{}' is not a number: write an integer class first, then "
+                               "index:value pairs",
+                               printable(token, 40))};
+  if (*number != std::floor(*number))
+    throw Fault{p, fmt::format("label '{}' is not an integer: labels are classes, such as 0 and 1",
+                               printable(token, 40))};
+  if (*number < std::numeric_limits<std::int32_t>::min() ||
+      *number > std::numeric_limits<std::int32_t>::max())
+    throw Fault{p, fmt::format("label '{}' does not fit 32 bits: number the classes from 0",
+                               printable(token, 40))};
+  label = static_cast<std::int32_t>(*number);
+  return p + token.size();
+}
+
+/// The index before the colon at the token `p`, from 1, when the fast way does not take it.
+[[gnu::noinline]] const char* read_index_slowly(const char* p, std::uint32_t& index) {
+  const std::string_view token = token_at(p);
+  const std::size_t colon = token.find(':');
+  if (colon == std::string_view::npos)
+    throw Fault{p, fmt::format("'{}' is not a feature: write index:value", printable(token, 40))};
+  const std::string_view digits = token.substr(0, colon);
+  const bool negative = digits.size() > 1 && digits[0] == '-';
+  const std::string_view magnitude = digits.substr(negative ? 1 : 0);
+  if (magnitude.empty() || magnitude.find_first_not_of("0123456789") != std::string_view::npos)
+    throw Fault{p, fmt::format("feature index '{}' is not a number: write index:value",
+                               printable(digits, 40))};
+  if (negative)
+    throw Fault{
+        p, fmt::format("feature index {} is negative: indices begin at 1", printable(digits, 40))};
+  const std::optional<std::int64_t> number = to_integer(digits);
+  if (!number || *number > static_cast<std::int64_t>(kMaxIndex))
+    throw Fault{p, fmt::format("feature index {} is beyond {}: number the features from 1",
+                               printable(digits, 40), kMaxIndex)};
+  index = static_cast<std::uint32_t>(*number);
+  return p + colon;
+}
+
+[[noreturn, gnu::noinline]] void fail_order(const char* p, std::uint32_t index,
+                                            std::uint32_t previous) {
+  if (index == 0) throw Fault{p, "feature index 0: indices begin at 1"};
+  if (index == previous)
+    throw Fault{p, fmt::format("feature index {} stands twice in the row: keep one", index)};
+  throw Fault{p, fmt::format("feature index {} comes after {}: indices must ascend, sort the row",
+                             index, previous)};
+}
+
+[[noreturn, gnu::noinline]] void fail_value(const char* p, std::uint32_t index, bool too_large) {
+  const std::string_view token = token_at(p);
+  if (token.empty())
+    throw Fault{p, fmt::format("feature {} has no value: write index:value without blanks", index)};
+  if (too_large)
+    throw Fault{p, fmt::format("value '{}' of feature {} is too large for 32-bit floats: scale it",
+                               printable(token, 40), index)};
+  throw Fault{p, fmt::format("value '{}' of feature {} is not a finite number",
+                             printable(token, 40), index)};
+}
+
+[[gnu::noinline]] void check_labelling(const char* p, Block& block, bool labelled) {
+  if (block.rows == 0) {
+    block.labelled = labelled;
+    block.first_row = p;
+  } else if (labelled != block.labelled) {
+    throw Fault{p, labelling_fault(labelled)};
+  }
+}
+
+void parse(std::string_view text, Block& block) {
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  std::uint32_t* const indices = block.indices.data();
+  float* const values = block.values.data();
+  std::size_t at = 0;
+  std::uint32_t last_index = 0;
+
+  while (p != end) {
+    while (is_blank(*p)) ++p;
+    if (*p == '\n') {
+      ++p;
+      continue;
+    }
+    if (*p == '#') {
+      p = line_end(p, end) + 1;
+      continue;
+    }
+
+    std::int32_t label = 0;
+    const bool negative = *p == '-';
+    const char* const digits_at = p + (negative || *p == '+' ? 1 : 0);
+    const Digits digits = read_digits(digits_at);
+    const char after = digits_at[digits.count];
+    bool labelled = true;
+    if (digits.count - 1U < 7 && ends_token(after)) [[likely]] {
+      const auto magnitude = static_cast<std::int32_t>(digits.value);
+      label = negative ? -magnitude : magnitude;
+    } else {
+      labelled = token_at(p).find(':') == std::string_view::npos;
+    }
+    if (block.rows == 0 || labelled != block.labelled) check_labelling(p, block, labelled);
+    if (labelled)
+      p = ends_token(after) && digits.count - 1U < 7 ? digits_at + digits.count
+                                                     : read_label_slowly(p, label);
+
+    std::uint32_t previous = 0;
+    unsigned usual_count = 1;
+    while (true) {
+      const Digits number = read_digits(p);
+      std::uint32_t index = static_cast<std::uint32_t>(number.value);
+      const char* const token = p;
+      if (number.count == usual_count) {
+        asm("" : "+r"(usual_count));
+        p += usual_count;
+      } else {
+        usual_count = number.count;
+        p += number.count;
+      }
+      if (number.count - 1U >= 7 || *p != ':') [[unlikely]] {
+        p = token;
+        if (is_blank(*p)) {
+          ++p;
+          continue;
+        }
+        if (*p == '\n') {
+          ++p;
+          break;
+        }
+        if (*p == '#') {
+          p = line_end(p, end) + 1;
+          break;
+        }
+        p = read_index_slowly(p, index);
+      }
+      if (index <= previous) [[unlikely]]
+        fail_order(token, index, previous);
+      previous = index;
+      ++p;
+
+      const char* const value_at = p;
+      float value = 0;
+      p = read_float(p, value);
+      if (p == nullptr || !ends_token(*p)) [[unlikely]]
+        fail_value(value_at, index, false);
+      if (!(std::fabs(value) <= std::numeric_limits<float>::max())) [[unlikely]]
+        fail_value(value_at, index, true);
+      indices[at] = index - 1;
+      values[at] = value;
+      ++at;
+      if (*p == ' ') [[likely]]
+        ++p;
+    }
+    last_index = std::max(last_index, previous);
+    block.row_ends[block.rows] = static_cast<std::uint32_t>(at);
+    block.labels[block.rows] = label;
+    ++block.rows;
+    block.entries = at;
+    block.cols = last_index;
+  }
+}
+
+/// Room for `n` values, without keeping the old ones.
+template <class T>
+void make_room(Array<T>& array, std::size_t n) {
+  if (array.size() < n) array = Array<T>(n);
+}
+
+}  // namespace
+
+std::string labelling_fault(bool labelled) {
+  return labelled ? "a label, while the rows before have none: label all rows or none"
+                  : "no label, while the rows before have one: label all rows or none";
+}
+
+void parse_block(std::string_view text, Block& block) {
+  // The shortest entry is " 1:1" and the shortest row "1" and a newline.
+  make_room(block.indices, text.size() / 4 + 1);
+  make_room(block.values, text.size() / 4 + 1);
+  make_room(block.row_ends, text.size() / 2 + 1);
+  make_room(block.labels, text.size() / 2 + 1);
+  block.rows = block.entries = block.cols = 0;
+  block.labelled = true;
+  block.first_row = nullptr;
+  block.fault.reset();
+  try {
+    parse(text, block);
+  } catch (Fault& fault) {
+    block.fault = std::move(fault);
+  }
+}
+
+}  // namespace lambdaml::data::libsvm

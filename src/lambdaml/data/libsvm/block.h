@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "lambdaml/data/array.h"
+
+namespace lambdaml::data::libsvm {
+
+/// What is wrong with a text, and where.
+struct Fault {
+  const char* at = nullptr;
+  std::string message;
+};
+
+/// The rows of a piece of text. Its arrays are reused from piece to piece so that they stay in the
+/// processor's cache.
+struct Block {
+  Array<std::uint32_t> indices;   ///< from 0
+  Array<float> values;            ///< beside the indices
+  Array<std::uint32_t> row_ends;  ///< row r has the entries [row_ends[r - 1], row_ends[r])
+  Array<std::int32_t> labels;     ///< meaningless when `labelled` is false
+  std::size_t rows = 0;
+  std::size_t entries = 0;
+  std::size_t cols = 0;  ///< the largest index + 1
+  bool labelled = true;
+  const char* first_row = nullptr;
+  std::optional<Fault> fault;  ///< the first one; the rows before it are there
+};
+
+/// What is wrong with a row that has a label, or none, unlike the first row of the file.
+std::string labelling_fault(bool labelled);
+
+/// Parses whole lines: `text` ends in a newline (or is empty) and kReadable bytes behind it may be
+/// read. Fewer than 2^32 entries, so `text` must be shorter than 16 GiB.
+void parse_block(std::string_view text, Block& block);
+
+}  // namespace lambdaml::data::libsvm

@@ -1,0 +1,122 @@
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+/// Decimal numbers eight digits at a time. All functions may read 8 bytes at any place up to the
+/// line's end, so the text must be followed by kReadable bytes.
+namespace lambdaml::data::libsvm {
+
+static_assert(std::endian::native == std::endian::little, "the digits are picked by byte order");
+
+/// Bytes that must be readable behind the last newline of a text.
+constexpr std::size_t kReadable = 32;
+
+inline std::uint64_t load8(const char* p) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, p, sizeof word);
+  return word;
+}
+
+/// Eight bytes of values 0 to 9, the first the most significant, as one number: pairs, then fours,
+/// then all eight (Lemire, "Number parsing at a gigabyte per second", 2021, section 8).
+inline std::uint64_t join_digits(std::uint64_t digits) {
+  digits = digits * 10 + (digits >> 8);
+  return ((digits & 0x000000ff000000ffULL) * 0x000f424000000064ULL +
+          ((digits >> 16) & 0x000000ff000000ffULL) * 0x0000271000000001ULL) >>
+         32;
+}
+
+/// The digits at `p`: how many of the next 8 bytes are digits before the first that is none, and
+/// the number they make (0 for none). Without branches: lengths are hard to predict.
+struct Digits {
+  unsigned count;
+  std::uint64_t value;
+};
+inline Digits read_digits(const char* p) {
+  const std::uint64_t digits = load8(p) ^ 0x3030303030303030ULL;
+  // The high bit of each byte above 9; a carry disturbs only bytes behind the first such.
+  const std::uint64_t others = ((digits + 0x7676767676767676ULL) | digits) & 0x8080808080808080ULL;
+  const auto count = static_cast<unsigned>(std::countr_zero(others)) / 8;
+  // Shifted up by 64 - 8 · count so that zeros lead; in two steps, as a shift by 64 has no meaning.
+  const unsigned half = 32 - 4 * count;
+  return {count, join_digits(digits << half << half)};
+}
+
+constexpr std::array<std::uint64_t, 9> kPowers = {1,      10,      100,      1000,     10000,
+                                                  100000, 1000000, 10000000, 100000000};
+
+/// 10^e as the nearest double for e from -kMaxExponent to kMaxExponent. With a mantissa of at least
+/// 1 the smallest product is above the smallest normal float.
+constexpr int kMaxExponent = 37;
+extern const std::array<double, 2 * kMaxExponent + 1> kTens;
+
+/// Any decimal, by fast_float. Returns the end, or null when there is no number at `p`.
+const char* read_float_slowly(const char* p, float& value);
+
+/// The float nearest to the decimal at `p` (the one strtof gives; infinity when it is beyond the
+/// range), and the end of its text; null when there is none. No nan, inf or hexadecimal.
+inline const char* read_float(const char* p, float& value) {
+  const char* const begin = p;
+  const std::uint32_t negative = *p == '-' ? 1 : 0;
+  p += negative;
+
+  std::uint64_t mantissa = 0;
+  int exponent = 0;
+  unsigned digits = 1;
+  const auto first = static_cast<unsigned>(*p - '0');
+  if (first <= 9 && p[1] == '.') [[likely]] {
+    // Most values are below 10: when the processor foresees that, it need not wait for the count.
+    mantissa = first;
+    ++p;
+  } else {
+    const Digits whole = read_digits(p);
+    if (whole.count == 0 || whole.count == 8) [[unlikely]]
+      return read_float_slowly(begin, value);
+    mantissa = whole.value;
+    digits = whole.count;
+    p += whole.count;
+  }
+  if (*p == '.') {
+    ++p;
+    Digits part;
+    do {
+      part = read_digits(p);
+      p += part.count;
+      digits += part.count;
+      exponent -= static_cast<int>(part.count);
+      mantissa = mantissa * kPowers[part.count] + part.value;
+    } while (part.count == 8 && static_cast<unsigned>(*p - '0') <= 9);
+    if (digits > 19 || mantissa >> 63 != 0) [[unlikely]]
+      return read_float_slowly(begin, value);
+  }
+  if ((*p | 0x20) == 'e') {
+    const char* q = p + 1;
+    const bool down = *q == '-';
+    if (*q == '-' || *q == '+') ++q;
+    const Digits power = read_digits(q);
+    if (power.count == 0 || power.count > 3) [[unlikely]]
+      return read_float_slowly(begin, value);
+    exponent += down ? -static_cast<int>(power.value) : static_cast<int>(power.value);
+    if (exponent < -kMaxExponent || exponent > kMaxExponent) [[unlikely]]
+      return read_float_slowly(begin, value);
+    p = q + power.count;
+  }
+
+  // mantissa · 10^exponent in double carries three roundings: the mantissa's, the power's and the
+  // product's, together less than 2 units in the last of its 53 places. Rounding that to a float is
+  // right unless the double lies so near the middle between two floats (its low 29 bits are 2^28)
+  // that the true value may lie on the other side; then the slow way decides.
+  const double product = static_cast<double>(static_cast<std::int64_t>(mantissa)) *
+                         kTens[static_cast<std::size_t>(exponent + kMaxExponent)];
+  const std::uint64_t low = std::bit_cast<std::uint64_t>(product) & 0x1fffffffULL;
+  if (low - (0x10000000ULL - 3) <= 6) [[unlikely]]
+    return read_float_slowly(begin, value);
+  const auto magnitude = std::bit_cast<std::uint32_t>(static_cast<float>(product));
+  value = std::bit_cast<float>(magnitude | negative << 31);
+  return p;
+}
+
+}  // namespace lambdaml::data::libsvm

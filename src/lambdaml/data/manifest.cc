@@ -1,0 +1,106 @@
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/data/registry.h"
+#include "lambdaml/data/source.h"
+
+namespace lambdaml::data {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kVersion = 1;
+constexpr std::uint64_t kMaxFeatures = std::uint64_t{1} << 31;
+/// Far beyond any data set; keeps sums and products in 64 bits.
+constexpr std::uint64_t kMaxCount = std::uint64_t{1} << 48;
+
+class Fields {
+ public:
+  Fields(const Json& json, std::string_view what) : json_(json), what_(what) {}
+
+  [[noreturn]] void corrupt(const std::string& why) const {
+    fail(Code::data_corrupt, "reading {}: {}; prepare the data set again", what_, why);
+  }
+  const Json& get(const char* key) const {
+    const auto at = json_.find(key);
+    if (at == json_.end()) corrupt(fmt::format("'{}' is missing", key));
+    return *at;
+  }
+  std::uint64_t count(const char* key, std::uint64_t most) const {
+    return count(get(key), key, most);
+  }
+  std::uint64_t count(const Json& value, const char* key, std::uint64_t most) const {
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most)
+      corrupt(fmt::format("'{}' is not a whole number up to {}", key, most));
+    return value.get<std::uint64_t>();
+  }
+  const Json& array(const char* key) const {
+    const Json& value = get(key);
+    if (!value.is_array()) corrupt(fmt::format("'{}' is not a list", key));
+    return value;
+  }
+
+ private:
+  const Json& json_;
+  std::string_view what_;
+};
+
+}  // namespace
+
+std::uint64_t Manifest::rows() const {
+  return std::accumulate(part_rows.begin(), part_rows.end(), std::uint64_t{0});
+}
+
+std::string Manifest::to_json() const {
+  const Json json = {{"version", kVersion},  {"format", format}, {"part_rows", part_rows},
+                     {"features", features}, {"sparse", sparse}, {"stored_values", stored_values},
+                     {"labels", labels},     {"bytes", bytes}};
+  return json.dump(1) + "\n";
+}
+
+Manifest Manifest::from_json(std::string_view text, std::string_view what) {
+  const Json json = Json::parse(text, nullptr, false);
+  const Fields fields(json, what);
+  if (!json.is_object()) fields.corrupt("this is not a JSON object");
+  if (fields.count("version", kMaxCount) != kVersion)
+    fields.corrupt(fmt::format("its version is not the known {}", kVersion));
+  Manifest manifest;
+  std::uint64_t all = 0;
+  for (const Json& part : fields.array("part_rows")) {
+    const std::uint64_t rows = fields.count(part, "part_rows", kMaxCount - all);
+    if (rows == 0) fields.corrupt("a part has no rows");
+    manifest.part_rows.push_back(rows);
+    all += rows;
+  }
+  if (manifest.part_rows.empty()) fields.corrupt("there are no parts");
+  manifest.features = fields.count("features", kMaxFeatures);
+  manifest.stored_values = fields.count("stored_values", std::numeric_limits<std::int64_t>::max());
+  manifest.bytes = fields.count("bytes", std::numeric_limits<std::int64_t>::max());
+  const Json& sparse = fields.get("sparse");
+  if (!sparse.is_boolean()) fields.corrupt("'sparse' is neither true nor false");
+  manifest.sparse = sparse.get<bool>();
+  for (const Json& label : fields.array("labels")) {
+    if (!label.is_number_integer()) fields.corrupt("a label is no integer");
+    const auto value = label.is_number_unsigned() && label.get<std::uint64_t>() > INT32_MAX
+                           ? std::numeric_limits<std::int64_t>::max()
+                           : label.get<std::int64_t>();
+    if (value < INT32_MIN || value > INT32_MAX) fields.corrupt("a label does not fit 32 bits");
+    if (!manifest.labels.empty() && value <= manifest.labels.back())
+      fields.corrupt("the labels do not ascend");
+    manifest.labels.push_back(static_cast<std::int32_t>(value));
+  }
+  const Json& format = fields.get("format");
+  if (!format.is_string()) fields.corrupt("'format' is not a name");
+  manifest.format = format.get<std::string>();
+  if (registry().find(manifest.format) == nullptr)
+    fields.corrupt(
+        fmt::format("its parts are of the unknown format '{}'", printable(manifest.format, 40)));
+  return manifest;
+}
+
+}  // namespace lambdaml::data
