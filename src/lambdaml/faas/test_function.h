@@ -56,6 +56,12 @@ inline std::string handle(const Invocation& invocation) {
     if (!was_here_before(words.at(1))) fail(Code::unavailable, "not yet");
     return "second";
   }
+  if (mode == "id_twice") {
+    const bool second = std::filesystem::exists(words.at(1));
+    std::ofstream(words.at(1), std::ios::app) << invocation.request_id << '\n';
+    if (!second) fail(Code::unavailable, "not yet");
+    return invocation.request_id;
+  }
   if (mode == "sleep") {
     std::this_thread::sleep_for(std::chrono::duration<double>(std::stod(words.at(1))));
     return "slept";
