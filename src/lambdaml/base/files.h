@@ -22,6 +22,8 @@ class FileDescriptor {
   ~FileDescriptor() { reset(); }
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
+  /// Gives the descriptor away; this closes nothing any more.
+  int release() { return std::exchange(fd_, -1); }
   void reset();
 
  private:

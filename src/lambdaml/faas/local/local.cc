@@ -1,7 +1,25 @@
+#include "lambdaml/faas/local/local_invocations.h"
 #include "lambdaml/faas/registry.h"
 
 namespace lambdaml::faas::local {
+namespace {
 
-void register_plugin(Registry&) {}
+class LocalInvoker : public Invoker {
+ public:
+  std::unique_ptr<Invocations> invoke_all(const Function& function,
+                                          std::vector<std::string> payloads,
+                                          FailureObserver observer) override {
+    return std::make_unique<LocalInvocations>(function, std::move(payloads), std::move(observer));
+  }
+};
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({.name = "local",
+                .help = "a process per event on this machine, over the Lambda Runtime API",
+                .separate_processes = true,
+                .make = [] { return std::make_unique<LocalInvoker>(); }});
+}
 
 }  // namespace lambdaml::faas::local

@@ -1,0 +1,199 @@
+#include "lambdaml/faas/local/environment.h"
+
+#include <array>
+#include <chrono>
+#include <map>
+#include <string_view>
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::faas::local {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kEndPoll{10};
+constexpr milliseconds kMemoryPoll{50};
+constexpr milliseconds kShutdownGrace{500};
+
+constexpr std::array<std::string_view, 5> kInherited = {"PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR",
+                                                        "AWS_REGION"};
+
+bool is_inherited(std::string_view name) {
+  for (const std::string_view one : kInherited)
+    if (name == one) return true;
+  return name.starts_with("LAMBDAML_") || name.starts_with("AWS_") || name.ends_with("SAN_OPTIONS");
+}
+
+std::int64_t epoch_ms_in(double seconds) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<milliseconds>(now).count() +
+         static_cast<std::int64_t>(std::min(seconds, 1e9) * 1e3);
+}
+
+/// In X-Ray's form, of the digits of the request id: the same for all tries of an event.
+std::string trace_id_of(std::string_view request_id) {
+  std::string digits;
+  for (const char c : request_id)
+    if (c != '-') digits += c;
+  return fmt::format("Root=1-{}-{};Parent={};Sampled=0", digits.substr(0, 8), digits.substr(8, 24),
+                     digits.substr(16, 16));
+}
+
+}  // namespace
+
+std::shared_ptr<Environment> Environment::start(asio::io_context& loop, const Function& function,
+                                                const Settings& settings) {
+  std::shared_ptr<Environment> environment(new Environment(loop, function, settings));
+  environment->log_.start(environment);
+  environment->watch_process();
+  environment->watch_memory();
+  return environment;
+}
+
+Environment::Environment(asio::io_context& loop, const Function& function, const Settings& settings)
+    : function_arn_("arn:aws:lambda:local:000000000000:function:" + function.handler),
+      memory_mb_(function.memory_mb),
+      api_(loop,
+           [this](Result result) {
+             finish({std::move(result.failure), std::move(result.response), {}});
+           }),
+      process_(process_settings(function, settings)),
+      log_(loop, process_.take_output(), settings.log_file),
+      end_(loop),
+      poll_(loop),
+      memory_(loop),
+      timeout_(loop) {
+  if (FileDescriptor end = process_.take_end()) end_.assign(end.release());
+}
+
+ProcessSettings Environment::process_settings(const Function& function,
+                                              const Settings& settings) const {
+  std::map<std::string, std::string> variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::size_t equals = text.find('=');
+    if (equals != std::string_view::npos && is_inherited(text.substr(0, equals)))
+      variables.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  variables["_HANDLER"] = function.handler;
+  variables["AWS_LAMBDA_FUNCTION_NAME"] = function.handler;
+  variables["AWS_LAMBDA_FUNCTION_VERSION"] = "$LATEST";
+  variables["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = std::to_string(function.memory_mb);
+  variables["AWS_LAMBDA_LOG_GROUP_NAME"] = "/aws/lambda/" + function.handler;
+  variables["AWS_LAMBDA_LOG_STREAM_NAME"] = settings.log_stream;
+  variables["AWS_LAMBDA_RUNTIME_API"] = api_.endpoint();
+  variables["LAMBDA_TASK_ROOT"] = function.executable.parent_path().string();
+  variables["TZ"] = ":UTC";
+  for (const auto& [name, value] : function.environment) variables[name] = value;
+
+  ProcessSettings out;
+  out.executable = function.executable;
+  out.memory_mb = function.memory_mb;
+  out.descriptors = settings.descriptors;
+  for (const auto& [name, value] : variables) out.environment.push_back(name + "=" + value);
+  return out;
+}
+
+void Environment::invoke(std::string request_id, std::string payload, double timeout_s, Done done) {
+  done_ = std::move(done);
+  timeout_.expires_after(std::chrono::duration_cast<std::chrono::nanoseconds>(
+      std::chrono::duration<double>(std::min(timeout_s, 1e9))));
+  timeout_.async_wait([self = shared_from_this(), timeout_s](error_code error) {
+    if (error || !self->done_ || self->timeout_.expiry() > Deadline::Clock::now()) return;
+    self->kill_because(
+        kTimedOut, fmt::format("timed out after {:g} s{}", timeout_s,
+                               self->api_.has_started() ? "" : ", before it asked for its event"));
+  });
+  std::string trace_id = trace_id_of(request_id);
+  api_.offer({std::move(request_id), std::move(payload), epoch_ms_in(timeout_s), function_arn_,
+              std::move(trace_id)});
+}
+
+void Environment::watch_process() {
+  const auto look = [self = shared_from_this()](error_code error) {
+    if (error) return;
+    if (const std::optional<int> status = self->process_.try_reap())
+      self->on_end(*status);
+    else
+      self->watch_process();
+  };
+  if (end_.is_open()) {
+    end_.async_wait(asio::posix::stream_descriptor::wait_read, look);
+  } else {
+    poll_.expires_after(kEndPoll);
+    poll_.async_wait(look);
+  }
+}
+
+/// RLIMIT_DATA makes malloc fail first; this catches what the limit does not count.
+void Environment::watch_memory() {
+  memory_.expires_after(kMemoryPoll);
+  memory_.async_wait([self = shared_from_this()](error_code error) {
+    // A timer that has just expired can no longer be cancelled.
+    if (error || self->ended_) return;
+    const std::size_t bytes = private_memory(self->process_.id());
+    if (bytes > static_cast<std::size_t>(self->memory_mb_) << 20) {
+      self->kill_because(kOutOfMemory, fmt::format("used {} of memory and may use {} MB",
+                                                   human_bytes(bytes), self->memory_mb_));
+    } else {
+      self->watch_memory();
+    }
+  });
+}
+
+void Environment::kill_because(std::string_view type, std::string message) {
+  killed_because_ = Failure{std::string(type), std::move(message)};
+  process_.kill();
+}
+
+void Environment::on_end(int status) {
+  ended_ = true;
+  memory_.cancel();
+  timeout_.cancel();
+  error_code ignored;
+  end_.close(ignored);
+  api_.close();
+  if (done_) finish({killed_because_ ? *killed_because_ : failure_of_exit(status), {}, {}});
+  log_.drain();
+  log_.close();
+}
+
+Failure Environment::failure_of_exit(int status) const {
+  return {
+      std::string(WIFSIGNALED(status) ? kKilled : kExitError),
+      fmt::format("{} {}", describe_status(status),
+                  api_.has_started() ? "while it ran its event" : "before it asked for its event")};
+}
+
+void Environment::finish(Outcome outcome) {
+  timeout_.cancel();
+  if (!done_) return;
+  log_.drain();
+  if (outcome.failure) outcome.last_log_lines = log_.last_lines();
+  const Done done = std::exchange(done_, nullptr);
+  done(std::move(outcome));
+}
+
+void Environment::shut_down() {
+  done_ = nullptr;
+  api_.close();
+  timeout_.expires_after(kShutdownGrace);
+  timeout_.async_wait([self = shared_from_this()](error_code error) {
+    if (!error) self->process_.kill();
+  });
+}
+
+void Environment::kill() {
+  done_ = nullptr;
+  api_.close();
+  process_.kill();
+}
+
+}  // namespace lambdaml::faas::local

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "lambdaml/faas/invoker.h"
+#include "lambdaml/faas/local/log_pipe.h"
+#include "lambdaml/faas/local/process.h"
+#include "lambdaml/faas/local/runtime_api.h"
+
+namespace lambdaml::faas::local {
+
+/// How one try of an event ended.
+struct Outcome {
+  std::optional<Failure> failure;
+  std::string response;                     ///< without a failure
+  std::vector<std::string> last_log_lines;  ///< with one
+};
+
+/// One execution environment: a process of the function, its Runtime API endpoint, its log, its
+/// limits. It runs one event at a time. Belongs to the loop's thread; its waits keep it alive until
+/// the process is reaped.
+class Environment : public std::enable_shared_from_this<Environment> {
+ public:
+  struct Settings {
+    std::string log_stream;          ///< AWS_LAMBDA_LOG_STREAM_NAME, e.g. "worker-3"
+    std::filesystem::path log_file;  ///< empty: none
+    int descriptors = 0;             ///< the process's soft limit on open files
+  };
+  using Done = std::function<void(Outcome)>;
+
+  /// Starts the process. Throws what Process, LogPipe and RuntimeApi throw.
+  static std::shared_ptr<Environment> start(boost::asio::io_context& loop, const Function& function,
+                                            const Settings& settings);
+
+  /// Runs an event and calls `done` once: with the function's answer, or with what ended the
+  /// process; after `timeout_s` it is killed. An environment whose event succeeded may take the
+  /// next.
+  void invoke(std::string request_id, std::string payload, double timeout_s, Done done);
+
+  int process_id() const { return process_.id(); }
+  /// Lets the runtime end by itself, as AWS does: the endpoint is closed, and what still runs half
+  /// a second later is killed. The event in progress, if any, is not reported.
+  void shut_down();
+  /// Ends the process at once; the event in progress, if any, is not reported.
+  void kill();
+
+ private:
+  Environment(boost::asio::io_context& loop, const Function& function, const Settings& settings);
+
+  ProcessSettings process_settings(const Function& function, const Settings& settings) const;
+  void watch_process();
+  void watch_memory();
+  void on_end(int status);
+  void kill_because(std::string_view type, std::string message);
+  void finish(Outcome outcome);
+  Failure failure_of_exit(int status) const;
+
+  std::string function_arn_;
+  const int memory_mb_;
+  RuntimeApi api_;
+  Process process_;
+  LogPipe log_;
+  boost::asio::posix::stream_descriptor end_;
+  boost::asio::steady_timer poll_;  ///< where there is no pidfd
+  boost::asio::steady_timer memory_;
+  boost::asio::steady_timer timeout_;
+  Done done_;  ///< an event is in progress
+  std::optional<Failure> killed_because_;
+  bool ended_ = false;
+};
+
+}  // namespace lambdaml::faas::local

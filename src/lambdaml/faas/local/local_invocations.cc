@@ -1,0 +1,199 @@
+#include "lambdaml/faas/local/local_invocations.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <system_error>
+
+#include <boost/asio/post.hpp>
+#include <signal.h>
+#include <unistd.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::faas::local {
+namespace {
+
+/// Of one environment: the listening socket, a connection and its successor, the log's pipe and
+/// file, the process.
+constexpr std::size_t kDescriptorsEach = 6;
+/// The loop's own and those that are open for a moment only.
+constexpr std::size_t kDescriptorsShared = 16;
+
+void check_executable(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error))
+    fail(Code::not_found, "cannot start functions: there is no executable {}", path.string());
+  if (access(path.c_str(), X_OK) != 0)
+    fail(Code::permission_denied, "cannot start functions: {} is not executable", path.string());
+}
+
+/// A thread that takes no signals: they are the host program's.
+template <class Body>
+std::thread start_quiet_thread(Body body) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    std::thread thread(std::move(body));
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return thread;
+  } catch (const std::system_error& error) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    fail(Code::resource_exhausted, "cannot start the invoker's thread: {}", error.what());
+  }
+}
+
+}  // namespace
+
+LocalInvocations::LocalInvocations(const Function& function, std::vector<std::string> payloads,
+                                   FailureObserver observer)
+    : function_(function), observer_(std::move(observer)), loop_(1), status_(payloads.size()) {
+  check_executable(function_.executable);
+  if (!function_.log_folder.empty()) make_folder(function_.log_folder);
+  descriptors_ = reserve_descriptors(payloads.size() * kDescriptorsEach + kDescriptorsShared);
+  for (std::string& payload : payloads)
+    slots_.push_back(
+        {std::move(payload), new_request_id(), nullptr, boost::asio::steady_timer(loop_), 0});
+
+  std::promise<void> started;
+  std::future<void> all_started = started.get_future();
+  boost::asio::post(loop_, [&] { start_from(0, started); });
+  thread_ = start_quiet_thread([this] { loop_.run(); });
+  try {
+    all_started.get();
+  } catch (...) {
+    cancel();
+    throw;
+  }
+}
+
+LocalInvocations::~LocalInvocations() { cancel(); }
+
+/// One after another through the loop, so that the first runtimes get their events while the last
+/// are being started.
+void LocalInvocations::start_from(std::size_t event, std::promise<void>& started) {
+  if (event == slots_.size()) return started.set_value();
+  try {
+    start(event);
+    boost::asio::post(loop_, [this, event, &started] { start_from(event + 1, started); });
+  } catch (...) {
+    started.set_exception(std::current_exception());
+  }
+}
+
+std::string LocalInvocations::name_of(std::size_t event) const {
+  return fmt::format("{} {}", function_.handler, event);
+}
+
+void LocalInvocations::start(std::size_t event) {
+  Slot& slot = slots_[event];
+  Environment::Settings settings;
+  settings.log_stream = fmt::format("{}-{}", function_.handler, event);
+  if (!function_.log_folder.empty())
+    settings.log_file = function_.log_folder / fmt::format("worker-{}.log", event);
+  settings.descriptors = descriptors_;
+  ++slot.attempts;
+  slot.environment = Environment::start(loop_, function_, settings);
+  {
+    const std::lock_guard lock(mutex_);
+    status_[event].state = EventStatus::State::running;
+    status_[event].attempts = slot.attempts;
+    status_[event].process_id = slot.environment->process_id();
+  }
+  slot.environment->invoke(
+      slot.request_id, slot.payload, function_.timeout_s,
+      [this, event](Outcome outcome) { on_outcome(event, std::move(outcome)); });
+}
+
+void LocalInvocations::start_again(std::size_t event) {
+  try {
+    start(event);
+  } catch (...) {
+    on_outcome(event, {current_failure(), {}, {}});
+  }
+}
+
+void LocalInvocations::on_outcome(std::size_t event, Outcome outcome) {
+  Slot& slot = slots_[event];
+  EventStatus status = status_[event];
+  status.process_id = 0;
+  status.attempts = slot.attempts;
+  if (!outcome.failure) {
+    slot.environment->shut_down();
+    status.state = EventStatus::State::succeeded;
+    status.response = std::move(outcome.response);
+    return publish(event, std::move(status));
+  }
+
+  if (const auto environment = std::exchange(slot.environment, nullptr)) environment->kill();
+  const bool retry =
+      !stopping_ && slot.attempts <= function_.retries && is_worth_a_retry(outcome.failure->type);
+  status.state = retry ? EventStatus::State::waiting : EventStatus::State::failed;
+  status.error_type = outcome.failure->type;
+  status.error_message = fmt::format("{}: {}", name_of(event), outcome.failure->message);
+  status.last_log_lines = std::move(outcome.last_log_lines);
+  if (observer_) {
+    try {
+      observer_(event, status, retry);
+    } catch (...) {
+      log::warning("the observer of failures failed: {}", current_failure().message);
+    }
+  }
+  publish(event, std::move(status));
+  if (!retry) return;
+  const double delay_s = function_.retry_delay_s * std::exp2(slot.attempts - 1);
+  slot.retry.expires_after(std::chrono::duration_cast<std::chrono::nanoseconds>(
+      std::chrono::duration<double>(std::min(delay_s, 1e9))));
+  slot.retry.async_wait([this, event](const boost::system::error_code& error) {
+    if (!error && !stopping_) start_again(event);
+  });
+}
+
+void LocalInvocations::publish(std::size_t event, EventStatus status) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (status.state == EventStatus::State::failed) ++failed_;
+    if (status.state != EventStatus::State::waiting) ++ended_;
+    status_[event] = std::move(status);
+  }
+  changed_.notify_all();
+}
+
+bool LocalInvocations::wait(double seconds) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, std::chrono::duration<double>(std::min(seconds, 1e9)),
+                           [&] { return failed_ > 0 || ended_ == status_.size(); });
+}
+
+std::vector<EventStatus> LocalInvocations::status() const {
+  const std::lock_guard lock(mutex_);
+  return status_;
+}
+
+void LocalInvocations::kill_all() {
+  stopping_ = true;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    slots_[i].retry.cancel();
+    if (const auto environment = std::exchange(slots_[i].environment, nullptr)) environment->kill();
+    EventStatus status = status_[i];
+    if (status.state != EventStatus::State::waiting && status.state != EventStatus::State::running)
+      continue;
+    status.process_id = 0;
+    status.state = EventStatus::State::failed;
+    status.error_type = to_string(Code::cancelled);
+    status.error_message = fmt::format("{}: cancelled", name_of(i));
+    publish(i, std::move(status));
+  }
+}
+
+void LocalInvocations::cancel() {
+  const std::lock_guard lock(joining_);
+  if (!thread_.joinable()) return;
+  boost::asio::post(loop_, [this] { kill_all(); });
+  thread_.join();
+}
+
+}  // namespace lambdaml::faas::local

@@ -1,0 +1,165 @@
+#include "lambdaml/faas/local/runtime_api.h"
+
+#include <string_view>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::faas::local {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kPrefix = "/2018-06-01/runtime/";
+constexpr std::size_t kMessageBytes = 2000;
+
+HttpReply json_reply(int status, const json& body) {
+  return {status,
+          body.dump(-1, ' ', false, json::error_handler_t::replace),
+          {{"Content-Type", "application/json"}}};
+}
+
+HttpReply error_reply(int status, std::string_view type, std::string_view message) {
+  return json_reply(status, {{"errorMessage", message}, {"errorType", type}});
+}
+
+HttpReply accepted() { return json_reply(202, {{"status", "OK"}}); }
+
+std::string text_at(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+/// The runtime may send anything; what is missing is filled in.
+Failure failure_in(const HttpRequest& request) {
+  const json body = json::parse(request.body, nullptr, false);
+  Failure failure;
+  failure.type = std::string(request.header("Lambda-Runtime-Function-Error-Type"));
+  if (body.is_object()) {
+    if (const std::string type = text_at(body, "errorType"); !type.empty()) failure.type = type;
+    failure.message = printable(text_at(body, "errorMessage"), kMessageBytes);
+    if (const auto causes = body.find("stackTrace"); causes != body.end() && causes->is_array())
+      for (const json& cause : *causes)
+        if (cause.is_string())
+          failure.causes.push_back(printable(cause.get<std::string>(), kMessageBytes));
+  } else {
+    failure.message = printable(request.body, kMessageBytes);
+  }
+  failure.type = failure.type.empty() ? "Runtime.Unknown" : printable(failure.type);
+  if (failure.message.empty()) failure.message = "the function reported an error without a message";
+  return failure;
+}
+
+/// "invocation/ID/response" → ID, for that ending; absence for any other path.
+std::optional<std::string_view> id_in(std::string_view path, std::string_view ending) {
+  constexpr std::string_view start = "invocation/";
+  if (!path.starts_with(start) || !path.ends_with(ending) ||
+      path.size() < start.size() + ending.size())
+    return std::nullopt;
+  return path.substr(start.size(), path.size() - start.size() - ending.size());
+}
+
+std::string_view path_in(const HttpRequest& request) {
+  std::string_view path = request.target;
+  if (!path.starts_with(kPrefix)) return {};
+  return path.substr(kPrefix.size());
+}
+
+}  // namespace
+
+RuntimeApi::RuntimeApi(boost::asio::io_context& loop, std::function<void(Result)> on_result)
+    : on_result_(std::move(on_result)),
+      server_(
+          loop, {.body_bytes = kMaxResponseBytes},
+          [this](std::shared_ptr<Exchange> exchange) { serve(std::move(exchange)); },
+          [this](const HttpRequest& head) { return refuse_large(head); }) {}
+
+std::string RuntimeApi::endpoint() const { return fmt::format("127.0.0.1:{}", server_.port()); }
+
+void RuntimeApi::offer(Event event) {
+  offered_ = std::move(event);
+  give();
+}
+
+void RuntimeApi::give() {
+  if (!offered_ || !long_poll_) return;
+  const auto exchange = std::exchange(long_poll_, nullptr);
+  if (!exchange->is_open()) return;
+  Event event = *std::exchange(offered_, std::nullopt);
+  request_id_ = event.request_id;
+  state_ = State::running;
+  exchange->reply({200,
+                   std::move(event.payload),
+                   {{"Content-Type", "application/json"},
+                    {"Lambda-Runtime-Aws-Request-Id", request_id_},
+                    {"Lambda-Runtime-Deadline-Ms", std::to_string(event.deadline_epoch_ms)},
+                    {"Lambda-Runtime-Invoked-Function-Arn", event.function_arn},
+                    {"Lambda-Runtime-Trace-Id", event.trace_id}}});
+}
+
+void RuntimeApi::serve(std::shared_ptr<Exchange> exchange) {
+  const HttpRequest& request = exchange->request;
+  const std::string_view path = path_in(request);
+  const auto response_id = id_in(path, "/response");
+  const auto error_id = id_in(path, "/error");
+  const bool is_next = path == "invocation/next";
+  const bool is_init_error = path == "init/error";
+  if (!is_next && !is_init_error && !response_id && !error_id)
+    return exchange->reply(error_reply(404, "InvalidPath", "no such path in the Runtime API"));
+  if (request.method != (is_next ? "GET" : "POST"))
+    return exchange->reply(error_reply(405, "InvalidMethod", "not a method of this path"));
+  if (is_next) return next(std::move(exchange));
+  if (is_init_error) return init_error(*exchange);
+  if (response_id) return finish(*exchange, *response_id, {std::nullopt, request.body});
+  finish(*exchange, *error_id, {failure_in(request), {}});
+}
+
+void RuntimeApi::next(std::shared_ptr<Exchange> exchange) {
+  if (state_ == State::running)
+    return exchange->reply(error_reply(403, "InvalidStateTransition",
+                                       "the event before has no response or error yet"));
+  state_ = State::waiting;
+  // A second `next` takes the place of the first, whose connection is likely dead.
+  long_poll_ = std::move(exchange);
+  give();
+}
+
+void RuntimeApi::finish(Exchange& exchange, std::string_view request_id, Result result) {
+  if (state_ != State::running)
+    return exchange.reply(error_reply(403, "InvalidStateTransition", "no event is being run"));
+  if (request_id != request_id_)
+    return exchange.reply(
+        error_reply(400, "InvalidRequestID", "not the id of the event being run"));
+  state_ = State::waiting;
+  exchange.reply(accepted());
+  on_result_(std::move(result));
+}
+
+void RuntimeApi::init_error(Exchange& exchange) {
+  if (state_ != State::starting)
+    return exchange.reply(error_reply(403, "InvalidStateTransition", "the start is over"));
+  Failure failure = failure_in(exchange.request);
+  state_ = State::waiting;
+  exchange.reply(accepted());
+  on_result_({std::move(failure), {}});
+}
+
+HttpReply RuntimeApi::refuse_large(const HttpRequest& head) {
+  const auto id = id_in(path_in(head), "/response");
+  const bool ends_event = id && state_ == State::running && *id == request_id_;
+  // As on AWS the event has failed with this, whatever the runtime posts next.
+  if (ends_event) {
+    state_ = State::waiting;
+    on_result_({Failure{std::string(kResponseTooLarge),
+                        fmt::format("the response is larger than {} bytes; save large results to "
+                                    "storage and return their key",
+                                    human_count(kMaxResponseBytes))},
+                {}});
+  }
+  return error_reply(413, "RequestEntityTooLarge",
+                     fmt::format("the body is larger than {} bytes", kMaxResponseBytes));
+}
+
+}  // namespace lambdaml::faas::local
