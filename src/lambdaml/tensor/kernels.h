@@ -15,15 +15,22 @@
 /// thread; none allocates.
 namespace lambdaml::tensor {
 
-/// "avx512", "avx2" or "portable".
+/// "avx512", "avx2" or "portable". Throws invalid_argument, as every kernel then does, when
+/// LAMBDAML_ISA names what this processor cannot run.
 std::string_view instruction_set();
+
+/// How many rows of `x` to hand to a chain of kernels (margins, loss, accumulate) at a time, so
+/// that the second and third find them in the cache: a multiple of 16, of about 32 KiB. `x` is the
+/// whole matrix, whose mean row counts; a function of its shape alone.
+std::size_t rows_per_tile(const MatrixView& x);
 
 /// margins[i] = ⟨x_i, weights⟩ + bias for each row i of `x`. weights: x.cols; margins: x.rows.
 void margins(const DenseView& x, const float* weights, float bias, float* margins);
 void margins(const Csr16& x, const float* weights, float bias, float* margins);
 void margins(const Csr32& x, const float* weights, float bias, float* margins);
 
-/// gradient += Σ_i residuals[i] · x_i, rows in order. gradient: x.cols; residuals: x.rows.
+/// gradient += Σ_i residuals[i] · x_i, in an order that depends on the shape alone. gradient:
+/// x.cols; residuals: x.rows.
 void accumulate(const DenseView& x, const float* residuals, float* gradient);
 void accumulate(const Csr16& x, const float* residuals, float* gradient);
 void accumulate(const Csr32& x, const float* residuals, float* gradient);
@@ -62,10 +69,11 @@ class Centroids {
 
   std::size_t k = 0;
   std::size_t d = 0;
-  std::size_t padded_k = 0;       ///< k rounded up to a multiple of 16
-  float* transposed = nullptr;    ///< d × padded_k, 64-byte aligned; padding is 0
-  float* half_squared = nullptr;  ///< padded_k: ½‖c‖², +inf in the padding
-  const float* rows = nullptr;    ///< k × d, the copy
+  std::size_t padded_k = 0;         ///< k rounded up to a multiple of 16
+  float* transposed = nullptr;      ///< d × padded_k, 64-byte aligned; padding is 0
+  float* half_squared = nullptr;    ///< padded_k: ½‖c‖², +inf in the padding
+  const double* squared = nullptr;  ///< padded_k: ‖c‖², 0 in the padding
+  const float* rows = nullptr;      ///< k × d, the copy
 
  private:
   float* storage_ = nullptr;
@@ -74,9 +82,12 @@ class Centroids {
 
 /// One pass of k-means over the rows: finds each row's nearest centroid by squared Euclidean
 /// distance (the lowest index among equals), adds the row to sums[nearest · d …] and 1 to
-/// counts[nearest]. Returns Σ ‖x − c_nearest‖², computed from the differences, not from expanded
-/// squares. `nearest` (x.rows ids) and `distances` (x.rows squared distances) are written when not
-/// null; `sums` and `counts` are left alone when null.
+/// counts[nearest]. Returns Σ ‖x − c_nearest‖², computed from the differences (dense) or in double
+/// (sparse), so without the cancellation of expanded squares. The choice of the nearest is by
+/// ½‖c‖² − ⟨x, c⟩ in float: centroids whose distances differ by less than its rounding may be taken
+/// for each other. 1 ≤ k < 2^24. A row with a NaN goes to centroid 0. `nearest` (x.rows ids) and
+/// `distances` (x.rows squared distances) are written when not null; `sums` and `counts` are left
+/// alone when null.
 double assign(const DenseView& x, const Centroids& centroids, float* sums, double* counts,
               std::uint32_t* nearest, float* distances);
 double assign(const Csr16& x, const Centroids& centroids, float* sums, double* counts,

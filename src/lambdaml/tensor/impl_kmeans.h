@@ -1,0 +1,254 @@
+// One pass of k-means; included by kernels_impl.h.
+//
+// The nearest centroid is the one with the least ½‖c‖² − ⟨x, c⟩. Dense rows go in blocks of
+// kPoints, turned so that each lane holds a point: then nothing is summed or compared across lanes.
+// Sparse rows go one by one against the turned centroids, each lane holding a centroid.
+#pragma once
+
+namespace lambdaml::tensor {
+namespace {
+
+constexpr std::size_t kPoints = 2 * kWidth;  // two vectors of points share each centroid's number
+constexpr std::size_t kFeatures = 64;        // turned at once
+constexpr std::size_t kGroup = 64;           // centroids whose scores are kept between features
+constexpr std::size_t kTogether = 6;         // centroids whose scores are in registers
+
+struct Scores {
+  float of[kGroup][kPoints];
+};
+struct Turned {
+  float feature[kFeatures][kPoints];
+};
+struct Best {
+  F score[2];
+  F id[2];  // as floats: exact below 2^24
+};
+
+/// turned.feature[f][p] = feature begin + f of point p; beyond `count` points the last one again.
+inline void turn(const float* x, std::size_t count, std::size_t d, std::size_t begin,
+                 std::size_t features, Turned& turned) {
+  for (std::size_t half = 0; half < 2; ++half) {
+    const float* rows[kWidth];
+    for (std::size_t p = 0; p < kWidth; ++p) {
+      const std::size_t point = half * kWidth + p;
+      rows[p] = x + (point < count ? point : count - 1) * d + begin;
+    }
+    float* out = turned.feature[0] + half * kWidth;
+    std::size_t f = 0;
+    for (; f + 4 <= features; f += 4) transpose4(rows, f, out + f * kPoints, kPoints);
+    for (; f < features; ++f)
+      for (std::size_t p = 0; p < kWidth; ++p) out[f * kPoints + p] = rows[p][f];
+  }
+}
+
+/// Takes `features` more features into the scores of J centroids from j on; after the last ones
+/// compares them with the best so far. Strictly less wins: among equals the lowest id stays.
+template <std::size_t J>
+void score(const Turned& turned, const CentroidTable& c, std::size_t j, std::size_t begin,
+           std::size_t features, float (*scores)[kPoints], Best& best) {
+  F s[J][2];
+  for (std::size_t u = 0; u < J; ++u)
+    for (std::size_t h = 0; h < 2; ++h)
+      s[u][h] = begin == 0 ? broadcast(c.half_squared[j + u]) : load(scores[u] + h * kWidth);
+  const float* centroid = c.transposed + begin * c.padded_k + j;
+  for (std::size_t f = 0; f < features; ++f, centroid += c.padded_k) {
+    const F x0 = load(turned.feature[f]);
+    const F x1 = load(turned.feature[f] + kWidth);
+    for (std::size_t u = 0; u < J; ++u) {
+      const F value = broadcast(centroid[u]);
+      s[u][0] = fnma(x0, value, s[u][0]);
+      s[u][1] = fnma(x1, value, s[u][1]);
+    }
+  }
+  if (begin + features < c.d) {
+    for (std::size_t u = 0; u < J; ++u)
+      for (std::size_t h = 0; h < 2; ++h) store(scores[u] + h * kWidth, s[u][h]);
+    return;
+  }
+  for (std::size_t u = 0; u < J; ++u)
+    for (std::size_t h = 0; h < 2; ++h) {
+      const auto nearer = s[u][h] < best.score[h];
+      best.score[h] = nearer ? s[u][h] : best.score[h];
+      best.id[h] = nearer ? broadcast(static_cast<float>(j + u)) : best.id[h];
+    }
+}
+
+inline void score_some(std::size_t together, const Turned& turned, const CentroidTable& c,
+                       std::size_t j, std::size_t begin, std::size_t features,
+                       float (*scores)[kPoints], Best& best) {
+  switch (together) {
+    case 1:
+      return score<1>(turned, c, j, begin, features, scores, best);
+    case 2:
+      return score<2>(turned, c, j, begin, features, scores, best);
+    case 3:
+      return score<3>(turned, c, j, begin, features, scores, best);
+    case 4:
+      return score<4>(turned, c, j, begin, features, scores, best);
+    case 5:
+      return score<5>(turned, c, j, begin, features, scores, best);
+    default:
+      return score<kTogether>(turned, c, j, begin, features, scores, best);
+  }
+}
+
+/// The ids of the nearest centroids of `count` ≤ kPoints points.
+void nearest_of_points(const float* x, std::size_t count, const CentroidTable& c,
+                       std::uint32_t* nearest) {
+  alignas(64) Turned turned;
+  alignas(64) Scores scores;
+  Best best;
+  for (std::size_t h = 0; h < 2; ++h) {
+    best.score[h] = broadcast(__builtin_inff());
+    best.id[h] = F{};  // stays when every score is a NaN
+  }
+  for (std::size_t group = 0; group < c.k; group += kGroup) {
+    const std::size_t group_end = c.k - group < kGroup ? c.k : group + kGroup;
+    std::size_t begin = 0;
+    do {
+      const std::size_t features = c.d - begin < kFeatures ? c.d - begin : kFeatures;
+      if (group == 0 || c.d > kFeatures) turn(x, count, c.d, begin, features, turned);
+      for (std::size_t j = group; j < group_end;) {
+        // Even blocks: 10 centroids are taken as 5 and 5, not as 6 and 4.
+        const std::size_t blocks = (group_end - j + kTogether - 1) / kTogether;
+        const std::size_t together = (group_end - j + blocks - 1) / blocks;
+        score_some(together, turned, c, j, begin, features, scores.of + (j - group), best);
+        j += together;
+      }
+      begin += features;
+    } while (begin < c.d);
+  }
+  float ids[kPoints];
+  store(ids, best.id[0]);
+  store(ids + kWidth, best.id[1]);
+  for (std::size_t p = 0; p < count; ++p) nearest[p] = static_cast<std::uint32_t>(ids[p]);
+}
+
+/// Squared distances of n ≤ kWidth points to their centroids, in the lanes; adds the points to the
+/// sums. V: vectors of a row, 0 for any number.
+template <std::size_t V>
+F settle_points(const float* x, std::size_t n, const CentroidTable& c, const std::uint32_t* nearest,
+                float* sums) {
+  const std::size_t vectors = V == 0 ? (c.d + kWidth - 1) / kWidth : V;
+  const First tail(vectors == 0 ? 0 : c.d - (vectors - 1) * kWidth);
+  F squares[kWidth] = {};
+  for (std::size_t p = 0; p < n; ++p) {
+    const float* point = x + p * c.d;
+    const float* centroid = c.rows + nearest[p] * c.d;
+    float* sum = sums == nullptr ? nullptr : sums + nearest[p] * c.d;
+    F square{};
+    for (std::size_t v = 0; v < vectors; ++v) {
+      const std::size_t at = v * kWidth;
+      const bool whole = v + 1 < vectors;
+      const F value = whole ? load(point + at) : load(point + at, tail);
+      const F difference = value - (whole ? load(centroid + at) : load(centroid + at, tail));
+      square = fma(difference, difference, square);
+      if (sum == nullptr) continue;
+      if (whole)
+        store(sum + at, load(sum + at) + value);
+      else
+        store(sum + at, tail, load(sum + at, tail) + value);
+    }
+    squares[p] = square;
+  }
+  return sum_each(squares);
+}
+
+double assign(const float* x, std::size_t rows, const CentroidTable& c, const AssignOutput& out) {
+  Doubles total;
+  const auto settle = [&] {
+    switch ((c.d + kWidth - 1) / kWidth) {
+      case 1:
+        return settle_points<1>;
+      case 2:
+        return settle_points<2>;
+      case 4:
+        return settle_points<4>;
+      default:
+        return settle_points<0>;
+    }
+  }();
+  for (std::size_t i = 0; i < rows; i += kPoints) {
+    const std::size_t count = rows - i < kPoints ? rows - i : kPoints;
+    std::uint32_t ids[kPoints];
+    nearest_of_points(x + i * c.d, count, c, ids);
+    for (std::size_t p = 0; p < count; p += kWidth) {
+      const std::size_t n = count - p < kWidth ? count - p : kWidth;
+      const F distances = settle(x + (i + p) * c.d, n, c, ids + p, out.sums);
+      total.add(distances);
+      if (out.distances != nullptr) store(out.distances + i + p, First(n), distances);
+    }
+    if (out.counts != nullptr)
+      for (std::size_t p = 0; p < count; ++p) out.counts[ids[p]] += 1;
+    if (out.nearest != nullptr)
+      for (std::size_t p = 0; p < count; ++p) out.nearest[i + p] = ids[p];
+  }
+  return total.sum();
+}
+
+/// Compares the scores of N vectors of centroids from j on with the best so far.
+template <std::size_t N, class Index>
+void score_sparse(const Index* indices, const float* values, std::size_t nonzeros,
+                  const CentroidTable& c, std::size_t j, F& best, F& best_id) {
+  F s[N];
+  for (std::size_t v = 0; v < N; ++v) s[v] = load(c.half_squared + j + v * kWidth);
+  for (std::size_t e = 0; e < nonzeros; ++e) {
+    const float* feature = c.transposed + indices[e] * c.padded_k + j;
+    const F value = broadcast(values[e]);
+    for (std::size_t v = 0; v < N; ++v) s[v] = fnma(load(feature + v * kWidth), value, s[v]);
+  }
+  for (std::size_t v = 0; v < N; ++v) {
+    const auto nearer = s[v] < best;
+    best = nearer ? s[v] : best;
+    best_id = nearer ? broadcast(static_cast<float>(j + v * kWidth)) : best_id;
+  }
+}
+
+template <class Index>
+double sparse_assign(const std::uint64_t* offsets, const Index* indices, const float* values,
+                     std::size_t rows, const CentroidTable& c, const AssignOutput& out) {
+  double total = 0;
+  for (std::size_t i = 0; i < rows; ++i) {
+    const Index* index = indices + offsets[i];
+    const float* value = values + offsets[i];
+    const std::size_t nonzeros = offsets[i + 1] - offsets[i];
+    F best = broadcast(__builtin_inff());
+    F best_id{};
+    std::size_t j = 0;
+    for (; j + 4 * kWidth <= c.padded_k; j += 4 * kWidth)
+      score_sparse<4>(index, value, nonzeros, c, j, best, best_id);
+    for (; j < c.padded_k; j += kWidth)
+      score_sparse<1>(index, value, nonzeros, c, j, best, best_id);
+    float score[kWidth];
+    float first_id[kWidth];
+    store(score, best);
+    store(first_id, best_id);
+    float least = __builtin_inff();
+    std::size_t nearest = 0;
+    for (std::size_t lane = 0; lane < kWidth; ++lane) {
+      const std::size_t id = static_cast<std::size_t>(first_id[lane]) + lane;
+      if (score[lane] < least || (score[lane] == least && id < nearest)) {
+        least = score[lane];
+        nearest = id;
+      }
+    }
+    // ‖x − c‖² = ‖c‖² + Σ x (x − 2 c) over the entries: in double, the cancellation is harmless.
+    const float* centroid = c.rows + nearest * c.d;
+    double distance = c.squared[nearest];
+    for (std::size_t e = 0; e < nonzeros; ++e)
+      distance += double{value[e]} * (double{value[e]} - 2 * double{centroid[index[e]]});
+    distance = distance < 0 ? 0 : distance;
+    total += distance;
+    if (out.sums != nullptr) {
+      float* sum = out.sums + nearest * c.d;
+      for (std::size_t e = 0; e < nonzeros; ++e) sum[index[e]] += value[e];
+    }
+    if (out.counts != nullptr) out.counts[nearest] += 1;
+    if (out.nearest != nullptr) out.nearest[i] = static_cast<std::uint32_t>(nearest);
+    if (out.distances != nullptr) out.distances[i] = static_cast<float>(distance);
+  }
+  return total;
+}
+
+}  // namespace
+}  // namespace lambdaml::tensor

@@ -1,0 +1,113 @@
+// Losses of linear models; included by kernels_impl.h.
+#pragma once
+
+namespace lambdaml::tensor {
+namespace {
+
+/// e^x for x ≤ 0, from −87 down e^−87. Relative error < 2^−22.
+/// Polynomial: expf of the Cephes library (S. Moshier).
+inline F exp_of_negative(F x) {
+  x = max(broadcast(-87.0F), x);
+  const F rounder = broadcast(12582912.0F);  // 1.5 · 2^23: adding it rounds to an integer
+  const F t = fma(x, broadcast(1.44269504F), rounder);
+  const F n = t - rounder;
+  F r = fnma(n, broadcast(0.693359375F), x);
+  r = fnma(n, broadcast(-2.12194440e-4F), r);
+  F p = broadcast(1.9875691500e-4F);
+  p = fma(p, r, broadcast(1.3981999507e-3F));
+  p = fma(p, r, broadcast(8.3334519073e-3F));
+  p = fma(p, r, broadcast(4.1665795894e-2F));
+  p = fma(p, r, broadcast(1.6666665459e-1F));
+  p = fma(p, r, broadcast(5.0000001201e-1F));
+  p = fma(p, r * r, r) + 1.0F;
+  return scale(p, t);
+}
+
+/// log(1 + q) for 0 ≤ q < 2^100, precise for small q too. Polynomial: logf of Cephes; the rounding
+/// of 1 + q is put right to first order.
+inline F log_of_one_plus(F q) {
+  const F u = 1.0F + q;
+  const F correction = (q - (u - 1.0F)) / u;
+  const I bits = reinterpret_cast<I>(u);
+  const I exponent = (bits - 0x3f3504f3) >> 23;  // u = m · 2^exponent, m in [√½, √2)
+  const F f = reinterpret_cast<F>(bits - (exponent << 23)) - 1.0F;
+  const F e = __builtin_convertvector(exponent, F);
+  const F square = f * f;
+  F p = broadcast(7.0376836292e-2F);
+  p = fma(p, f, broadcast(-1.1514610310e-1F));
+  p = fma(p, f, broadcast(1.1676998740e-1F));
+  p = fma(p, f, broadcast(-1.2420140846e-1F));
+  p = fma(p, f, broadcast(1.4249322787e-1F));
+  p = fma(p, f, broadcast(-1.6668057665e-1F));
+  p = fma(p, f, broadcast(2.0000714765e-1F));
+  p = fma(p, f, broadcast(-2.4999993993e-1F));
+  p = fma(p, f, broadcast(3.3333331174e-1F));
+  p = p * f * square;
+  p = fma(e, broadcast(-2.12194440e-4F), p);
+  p = fma(broadcast(-0.5F), square, p);
+  return fma(e, broadcast(0.693359375F), f + p) + correction;
+}
+
+/// Rows whose sums stay in float before they go on in double.
+constexpr std::size_t kBlock = 32 * kWidth;
+
+double logistic(std::size_t n, const float* labels, float* z, double& correct) {
+  Doubles loss;
+  Doubles right;
+  for (std::size_t begin = 0; begin < n; begin += kBlock) {
+    const std::size_t end = n - begin < kBlock ? n : begin + kBlock;
+    // Σ log(1 + e_i) = log Π(1 + e_i): one logarithm per lane and block. Held as the product less
+    // one, small terms are not rounded away; it stays below 2^32.
+    F product_less_one{};
+    F hits{};
+    const auto step = [&](F margin, F label, auto keep_valid) {
+      const F e = exp_of_negative(-max(margin, -margin));
+      const F inverse = 1.0F / (1.0F + e);
+      const F sigmoid = margin < F{} ? e * inverse : inverse;
+      const F kept = keep_valid(e);
+      product_less_one = fma(product_less_one, kept, product_less_one + kept);
+      loss.add(max(F{}, (1.0F - 2.0F * label) * margin));
+      hits += keep_valid(margin > F{} ? label : 1.0F - label);
+      return sigmoid - label;
+    };
+    std::size_t i = begin;
+    for (; i + kWidth <= end; i += kWidth)
+      store(z + i, step(load(z + i), load(labels + i), [](F v) { return v; }));
+    if (i < end) {
+      const First first(end - i);
+      store(z + i, first, step(load(z + i, first), load(labels + i, first), [first](F v) {
+              return keep(first, v);
+            }));
+    }
+    loss.add(log_of_one_plus(product_less_one));
+    right.add(hits);
+  }
+  correct += right.sum();
+  return loss.sum();
+}
+
+double hinge(std::size_t n, const float* labels, float* z, double& correct) {
+  Doubles loss;
+  Doubles right;
+  const auto step = [&](F margin, F label, auto keep_valid) {
+    const F sign = 2.0F * label - 1.0F;
+    const F lack = 1.0F - sign * margin;
+    loss.add(keep_valid(max(F{}, lack)));
+    right.add(keep_valid(margin > F{} ? label : 1.0F - label));
+    return lack > F{} ? -sign : F{};
+  };
+  std::size_t i = 0;
+  for (; i + kWidth <= n; i += kWidth)
+    store(z + i, step(load(z + i), load(labels + i), [](F v) { return v; }));
+  if (i < n) {
+    const First first(n - i);
+    store(z + i, first, step(load(z + i, first), load(labels + i, first), [first](F v) {
+            return keep(first, v);
+          }));
+  }
+  correct += right.sum();
+  return loss.sum();
+}
+
+}  // namespace
+}  // namespace lambdaml::tensor

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// Internal to the layer: what one instruction set offers. The sources that include this are
+/// compiled with flags the running processor may not have, so nothing here has a body or comes from
+/// the standard library's templates: the linker keeps one copy of an inline function, and it might
+/// be the wrong one.
+namespace lambdaml::tensor {
+
+/// What Centroids holds, bare.
+struct CentroidTable {
+  std::size_t k;
+  std::size_t d;
+  std::size_t padded_k;
+  const float* transposed;
+  const float* half_squared;
+  const double* squared;
+  const float* rows;
+};
+
+/// Where assign() puts what it finds; any may be null, `sums` and `counts` together.
+struct AssignOutput {
+  float* sums;
+  double* counts;
+  std::uint32_t* nearest;
+  float* distances;
+};
+
+template <class Index>
+struct SparseKernels {
+  void (*margins)(const std::uint64_t* offsets, const Index* indices, const float* values,
+                  std::size_t rows, const float* weights, float bias, float* out);
+  void (*accumulate)(const std::uint64_t* offsets, const Index* indices, const float* values,
+                     std::size_t rows, const float* residuals, float* gradient);
+  double (*assign)(const std::uint64_t* offsets, const Index* indices, const float* values,
+                   std::size_t rows, const CentroidTable& centroids, const AssignOutput& out);
+};
+
+struct KernelTable {
+  const char* name;
+  void (*margins)(const float* x, std::size_t rows, std::size_t cols, const float* weights,
+                  float bias, float* out);
+  void (*accumulate)(const float* x, std::size_t rows, std::size_t cols, const float* residuals,
+                     float* gradient);
+  double (*assign)(const float* x, std::size_t rows, const CentroidTable& centroids,
+                   const AssignOutput& out);
+  SparseKernels<std::uint16_t> sparse16;
+  SparseKernels<std::uint32_t> sparse32;
+  double (*logistic)(std::size_t n, const float* labels, float* z, double& correct);
+  double (*hinge)(std::size_t n, const float* labels, float* z, double& correct);
+  void (*axpy)(std::size_t n, float a, const float* x, float* y);
+  double (*dot)(std::size_t n, const float* x, const float* y);
+  void (*sum_floats)(const float* const* inputs, std::size_t count, std::size_t n, float* out);
+  void (*sum_doubles)(const double* const* inputs, std::size_t count, std::size_t n, double* out);
+  float (*read_all)(const float* data, std::size_t n);
+};
+
+extern const KernelTable kPortableKernels;
+#if defined(__x86_64__)
+extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvx512Kernels;
+#endif
+
+}  // namespace lambdaml::tensor

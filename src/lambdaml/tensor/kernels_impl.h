@@ -1,0 +1,43 @@
+// All kernels over the vector abstraction. Included once by each kernels_*.cc, which names its
+// vec_*.h in LAMBDAML_VEC.
+#pragma once
+
+// clang-format off
+#include LAMBDAML_VEC
+#include "lambdaml/tensor/kernel_table.h"
+#include "lambdaml/tensor/impl_kmeans.h"
+#include "lambdaml/tensor/impl_linear.h"
+#include "lambdaml/tensor/impl_loss.h"
+#include "lambdaml/tensor/impl_vector.h"
+// clang-format on
+
+namespace lambdaml::tensor {
+namespace {
+
+template <class Index>
+constexpr SparseKernels<Index> kSparseKernels{
+    .margins = sparse_margins<Index>,
+    .accumulate = sparse_accumulate<Index>,
+    .assign = sparse_assign<Index>,
+};
+
+constexpr KernelTable kernel_table(const char* name) {
+  return {
+      .name = name,
+      .margins = margins,
+      .accumulate = accumulate,
+      .assign = assign,
+      .sparse16 = kSparseKernels<std::uint16_t>,
+      .sparse32 = kSparseKernels<std::uint32_t>,
+      .logistic = logistic,
+      .hinge = hinge,
+      .axpy = axpy,
+      .dot = dot,
+      .sum_floats = sum_in_order<float>,
+      .sum_doubles = sum_in_order<double>,
+      .read_all = read_all,
+  };
+}
+
+}  // namespace
+}  // namespace lambdaml::tensor

@@ -1,0 +1,79 @@
+// The part of the vector abstraction that the compilers' vector extension gives for any width.
+// Included by vec_portable.h, vec_avx2.h and vec_avx512.h, which define kWidth before and the
+// operations that need instructions of their own after. Everything is in an unnamed namespace: see
+// kernel_table.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lambdaml::tensor {
+namespace {
+
+using F = float __attribute__((vector_size(kWidth * sizeof(float))));
+using I = std::int32_t __attribute__((vector_size(kWidth * sizeof(float))));
+using UnalignedF =
+    float __attribute__((vector_size(kWidth * sizeof(float)), aligned(alignof(float)), may_alias));
+
+inline F load(const float* p) { return *reinterpret_cast<const UnalignedF*>(p); }
+inline void store(float* p, F v) { *reinterpret_cast<UnalignedF*>(p) = v; }
+inline F broadcast(float x) { return x - F{}; }
+/// When either is a NaN: b.
+inline F max(F a, F b) { return a > b ? a : b; }
+inline F min(F a, F b) { return a < b ? a : b; }
+
+/// p · 2^n, where t = n + 1.5 · 2^23 holds the integer n in its low bits.
+inline F scale(F p, F t) {
+  return reinterpret_cast<F>(reinterpret_cast<I>(p) + (reinterpret_cast<I>(t) << 23));
+}
+
+/// The sum of the lanes: halves are added until one lane is left.
+inline float sum_lanes(F v) {
+  float lane[kWidth];
+  store(lane, v);
+  for (std::size_t step = kWidth / 2; step != 0; step /= 2)
+    for (std::size_t i = 0; i < step; ++i) lane[i] += lane[i + step];
+  return lane[0];
+}
+
+/// kWidth floats as doubles; a running sum of such.
+struct Doubles {
+  using D = double __attribute__((vector_size(kWidth * sizeof(float))));
+  using Half = float __attribute__((vector_size(kWidth * sizeof(float) / 2)));
+  D low{};
+  D high{};
+
+  void add(F v) {
+    const Doubles w = widen(v);
+    low += w.low;
+    high += w.high;
+  }
+  void add_product(F a, F b) {
+    const Doubles x = widen(a);
+    const Doubles y = widen(b);
+    low += x.low * y.low;
+    high += x.high * y.high;
+  }
+  double sum() const {
+    double total = 0;
+    const D both = low + high;
+    for (std::size_t i = 0; i < kWidth / 2; ++i) total += both[i];
+    return total;
+  }
+
+ private:
+  static Doubles widen(F v) {
+    struct Halves {
+      Half low;
+      Half high;
+    } halves;
+    __builtin_memcpy(&halves, &v, sizeof v);
+    Doubles out;
+    out.low = __builtin_convertvector(halves.low, D);
+    out.high = __builtin_convertvector(halves.high, D);
+    return out;
+  }
+};
+
+}  // namespace
+}  // namespace lambdaml::tensor
