@@ -1,7 +1,169 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <variant>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/model/blocks.h"
+#include "lambdaml/model/kmeans/plus_plus.h"
+#include "lambdaml/model/model.h"
 #include "lambdaml/model/registry.h"
+#include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::model::kmeans {
+namespace {
 
-void register_plugin(Registry&) {}
+/// Row counts travel as floats among the sums. A float counts exactly up to 2²⁴ only, so a count is
+/// two of them: high · 4,096 + low. Both add up exactly over as many as 4,096 workers and 2³⁶ rows.
+constexpr float kHigh = 4096;
+
+void add_count(float& low, float& high, double rows) {
+  const double sum = low + rows;
+  const double carry = std::floor(sum / kHigh);
+  high += static_cast<float>(carry);
+  low = static_cast<float>(sum - carry * kHigh);
+}
+
+/// Lloyd's k-means (Lloyd 1982). Parameters: k × d centroids. Sums: k × d sums of the rows nearest
+/// to each centroid, then the low and the high parts of the k row counts. A centroid that no row is
+/// nearest to stays where it is.
+class KMeans final : public ExpectationModel {
+ public:
+  KMeans(const Shape& shape, const Options& options)
+      : k_(static_cast<std::size_t>(options.integer("clusters"))),
+        d_(shape.features),
+        threads_(static_cast<std::size_t>(options.integer("threads"))),
+        blocks_(threads_),
+        counts_(blocks_.limit() * k_) {
+    if (d_ == 0) fail(Code::invalid_argument, "k-means needs at least one feature");
+    if (k_ > std::numeric_limits<std::size_t>::max() / (sizeof(float) * (d_ + 2)))
+      fail(Code::invalid_argument, "k-means with {} clusters of {} features fits no memory", k_,
+           d_);
+  }
+
+  std::size_t parameter_count() const override { return k_ * d_; }
+  std::size_t sums_count() const override { return k_ * (d_ + 2); }
+
+  void initialize(const Start& start, std::span<float> parameters) override {
+    check(start.rows, parameters);
+    choose_centroids(start, k_, d_, threads_, parameters);
+  }
+
+  Totals accumulate(const Batch& batch, std::span<const float> parameters,
+                    std::span<float> sums) override {
+    if (sums.size() != sums_count())
+      fail(Code::internal, "sums of {} floats for {}", sums.size(), sums_count());
+    const Totals totals = assign(batch, parameters, sums);
+    for (std::size_t c = 0; c < k_; ++c) add_count(low(sums)[c], high(sums)[c], 0);
+    return totals;
+  }
+
+  Totals evaluate(const Batch& batch, std::span<const float> parameters) override {
+    return assign(batch, parameters, {});
+  }
+
+  double maximize(std::span<const float> sums, std::span<float> parameters) override {
+    double moved = 0;
+    for (std::size_t c = 0; c < k_; ++c) {
+      const double count = static_cast<double>(low(sums)[c]) +
+                           static_cast<double>(high(sums)[c]) * static_cast<double>(kHigh);
+      if (count == 0) continue;
+      for (std::size_t j = 0; j < d_; ++j) {
+        float& old = parameters[c * d_ + j];
+        const auto mean = static_cast<float>(sums[c * d_ + j] / count);
+        const double step = static_cast<double>(mean) - old;
+        moved += step * step;
+        old = mean;
+      }
+    }
+    return std::sqrt(moved);
+  }
+
+  /// Scores are squared distances to the row's centroid.
+  Prediction predict(const Batch& batch, std::span<const float> parameters) override {
+    prepare(batch, parameters);
+    Prediction out;
+    out.classes.resize(batch.rows());
+    out.scores.resize(batch.rows());
+    std::visit(
+        [&](const auto& x) {
+          tensor::assign(x, centroids_, nullptr, nullptr, out.classes.data(), out.scores.data());
+        },
+        batch.features);
+    return out;
+  }
+
+  std::vector<Piece> pieces() const override { return {{"centroids", {k_, d_}}}; }
+
+ private:
+  void check(const Batch& batch, std::span<const float> parameters) const {
+    if (tensor::cols(batch.features) != d_ || parameters.size() != parameter_count())
+      fail(Code::internal, "a batch of {} features and {} parameters for {} × {} centroids",
+           tensor::cols(batch.features), parameters.size(), k_, d_);
+  }
+
+  /// All batches of an epoch have the same centroids: comparing them costs less than laying them
+  /// out anew.
+  void prepare(const Batch& batch, std::span<const float> parameters) {
+    check(batch, parameters);
+    if (centroids_.k == 0 ||
+        std::memcmp(centroids_.rows, parameters.data(), parameters.size_bytes()) != 0)
+      centroids_.prepare(parameters.data(), k_, d_);
+  }
+
+  Totals assign(const Batch& batch, std::span<const float> parameters, std::span<float> sums) {
+    prepare(batch, parameters);
+    const std::size_t work = tensor::stored_values(batch.features) * k_;
+    auto add_block = [&](std::size_t block, std::size_t begin, std::size_t end, float* own) {
+      double* counts = own == nullptr ? nullptr : counts_.data() + block * k_;
+      if (own != nullptr) std::fill_n(counts, k_, 0.0);
+      const double inertia = std::visit(
+          [&](const auto& x) {
+            return tensor::assign(x.slice(begin, end), centroids_, own, counts, nullptr, nullptr);
+          },
+          batch.features);
+      if (own != nullptr)
+        for (std::size_t c = 0; c < k_; ++c)
+          add_count(own[k_ * d_ + c], own[k_ * (d_ + 1) + c], counts[c]);
+      return Totals{.loss = inertia, .rows = static_cast<double>(end - begin)};
+    };
+    return blocks_.add(batch.rows(), work, sums, add_block);
+  }
+
+  template <class T>
+  std::span<T> low(std::span<T> sums) const {
+    return sums.subspan(k_ * d_, k_);
+  }
+  template <class T>
+  std::span<T> high(std::span<T> sums) const {
+    return sums.subspan(k_ * (d_ + 1), k_);
+  }
+
+  std::size_t k_;
+  std::size_t d_;
+  std::size_t threads_;
+  RowBlocks blocks_;
+  std::vector<double> counts_;  ///< k for each block
+  tensor::Centroids centroids_;
+};
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({.name = "kmeans",
+                .help = "k-means clustering (Lloyd), started by k-means++",
+                .aliases = {"sparse_kmeans"},
+                .needs_labels = false,
+                .default_optimizer = "em",
+                .options = {{.name = "clusters",
+                             .default_value = std::int64_t{10},
+                             .help = "clusters of k-means",
+                             .minimum = 1,
+                             .aliases = {"n_clusters"}}},
+                .make = [](const Shape& shape, const Options& options) {
+                  return std::make_unique<KMeans>(shape, options);
+                }});
+}
 
 }  // namespace lambdaml::model::kmeans

@@ -1,7 +1,77 @@
+#include <algorithm>
+#include <cmath>
+
+#include "lambdaml/model/linear.h"
 #include "lambdaml/model/registry.h"
+#include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::model::lr {
+namespace {
 
-void register_plugin(Registry&) {}
+/// Logistic regression: log(1 + exp(−(2y − 1) z)) for two classes, the cross-entropy of softmax(z)
+/// for more.
+class LogisticRegression final : public LinearModel {
+ public:
+  LogisticRegression(const Shape& shape, const Options& options)
+      : LinearModel(shape, options, "logistic regression") {}
+
+ private:
+  double two_classes(const Margins& rows, double& correct) const override {
+    return tensor::logistic(rows.n, rows.targets, rows.z, correct);
+  }
+
+  double many_classes(const Margins& rows, double& correct) const override {
+    double loss = 0;
+    for (std::size_t i = 0; i < rows.n; ++i) {
+      float* z = rows.z + i;
+      const auto target = static_cast<std::size_t>(rows.targets[i]);
+      const std::size_t best = winner(rows, i);
+      correct += best == target ? 1 : 0;
+      // Relative to the largest margin no exponential overflows.
+      const float largest = z[best * rows.stride];
+      const float of_target = z[target * rows.stride] - largest;
+      float sum = 0;
+      for (std::size_t c = 0; c < rows.classes; ++c) {
+        float& margin = z[c * rows.stride];
+        margin = std::exp(margin - largest);
+        sum += margin;
+      }
+      loss += std::log(static_cast<double>(sum)) - of_target;
+      const float scale = 1.0F / sum;
+      for (std::size_t c = 0; c < rows.classes; ++c) z[c * rows.stride] *= scale;
+      z[target * rows.stride] -= 1.0F;
+    }
+    return loss;
+  }
+
+  bool has_probabilities() const override { return true; }
+
+  void probabilities(const Margins& rows, float* out) const override {
+    for (std::size_t i = 0; i < rows.n; ++i) {
+      const float* z = rows.z + i;
+      double others = 0;  // Σ exp(z_c − z_target) over the other classes
+      if (rows.classes == 1) {
+        others = std::exp(rows.targets[i] > 0 ? -static_cast<double>(z[0]) : z[0]);
+      } else {
+        const auto target = static_cast<std::size_t>(rows.targets[i]);
+        for (std::size_t c = 0; c < rows.classes; ++c)
+          if (c != target)
+            others += std::exp(static_cast<double>(z[c * rows.stride]) - z[target * rows.stride]);
+      }
+      out[i] = static_cast<float>(1.0 / (1.0 + others));
+    }
+  }
+};
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({.name = "lr",
+                .help = "logistic regression, two classes or more (softmax)",
+                .aliases = {"sparse_lr"},
+                .make = [](const Shape& shape, const Options& options) {
+                  return std::make_unique<LogisticRegression>(shape, options);
+                }});
+}
 
 }  // namespace lambdaml::model::lr

@@ -1,7 +1,101 @@
+#include <algorithm>
+#include <vector>
+
+#include "lambdaml/base/error.h"
 #include "lambdaml/optim/registry.h"
+#include "lambdaml/optim/support.h"
 
 namespace lambdaml::optim::em {
+namespace {
 
-void register_plugin(Registry&) {}
+/// Expectation and maximization: the sums of a whole pass are merged once an epoch and give the new
+/// parameters, so any number of workers does what one does. Ends when the parameters move by
+/// no more than `threshold`.
+class ExpectationMaximization final : public Optimizer {
+ public:
+  ExpectationMaximization(Problem problem, model::ExpectationModel& model, const Options& options)
+      : problem_(std::move(problem)), model_(model), threshold_(options.real("threshold")) {}
+
+  void begin(std::span<const float> parameters) override {
+    parameters_.assign(parameters.begin(), parameters.end());
+    sums_.assign(model_.sums_count(), 0.0F);
+    merged_ = sums_;
+  }
+
+  model::Totals step(const model::Batch& batch, const Position& position) override {
+    if (position.pass == 0 && position.round == 0) {
+      std::fill(sums_.begin(), sums_.end(), 0.0F);
+      totals_ = {};
+    }
+    if (batch.rows() > 0) totals_ += model_.accumulate(batch, parameters_, sums_);
+    if (!position.last_of_epoch) return {};
+    const model::Totals merged = merge_sums(position);
+    moved_ = model_.maximize(merged_, parameters_);
+    converged_ = moved_ <= threshold_;
+    return merged;
+  }
+
+  /// Workers that did not wait for each other have seen different sums: the last ones of all give
+  /// the model of all. One merge.
+  void finish() override {
+    problem_.communicator.finish({});
+    merge_sums({.epoch = problem_.epochs});
+    model_.maximize(merged_, parameters_);
+  }
+
+  std::span<const float> parameters() const override { return parameters_; }
+  bool converged() const override { return converged_; }
+  std::map<std::string, double> metrics() const override { return {{"moved", moved_}}; }
+
+  State state() override { return {{"parameters", parameters_}, {"sums", sums_}}; }
+  std::vector<double> scalars() const override {
+    std::vector<double> out = {moved_, converged_ ? 1.0 : 0.0};
+    append(out, totals_);
+    return out;
+  }
+  void set_scalars(std::span<const double> scalars) override {
+    check_scalars(scalars, 5);
+    moved_ = scalars[0];
+    converged_ = scalars[1] != 0;
+    totals_ = take_totals(scalars, 2);
+  }
+
+ private:
+  model::Totals merge_sums(const Position& position) {
+    merged_ = sums_;
+    model::Totals totals = totals_;
+    merge(problem_.communicator, merged_, totals, comm::Meaning::state, position);
+    return totals;
+  }
+
+  Problem problem_;
+  model::ExpectationModel& model_;
+  double threshold_;
+  std::vector<float> parameters_;
+  std::vector<float> sums_;  ///< this worker's, of this epoch
+  std::vector<float> merged_;
+  model::Totals totals_;  ///< this worker's, of this epoch
+  double moved_ = 0;
+  bool converged_ = false;
+};
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({.name = "em",
+                .help = "expectation and maximization, for k-means",
+                .options = {{.name = "threshold",
+                             .default_value = 1e-4,
+                             .help = "k-means ends when its centroids move by no more than this",
+                             .minimum = 0}},
+                .make = [](Problem problem, const Options& options) -> std::unique_ptr<Optimizer> {
+                  auto* model = dynamic_cast<model::ExpectationModel*>(&problem.model);
+                  if (model == nullptr)
+                    fail(Code::invalid_argument,
+                         "the optimizer em trains k-means only; use grad_avg, model_avg or admm");
+                  return std::make_unique<ExpectationMaximization>(std::move(problem), *model,
+                                                                   options);
+                }});
+}
 
 }  // namespace lambdaml::optim::em

@@ -1,7 +1,73 @@
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "lambdaml/optim/descent.h"
 #include "lambdaml/optim/registry.h"
+#include "lambdaml/optim/support.h"
+#include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::optim::grad_avg {
+namespace {
 
-void register_plugin(Registry&) {}
+/// Mini-batch gradient descent over all workers: each batch, every worker contributes its share of
+/// the step (see Descent: L2 and momentum are in it), and the model moves by their sum. Waiting
+/// for all, P workers with batches of B do what one does with P · B. Without waiting, the final
+/// model is still the initial one plus every share exactly once, the same on all workers but for
+/// rounding.
+class GradientAveraging final : public Optimizer {
+ public:
+  GradientAveraging(Problem problem, const Options& options)
+      : problem_(std::move(problem)),
+        descent_(gradient_model(problem_.model, "grad_avg"), options,
+                 LearningRate(options, static_cast<double>(problem_.epochs), 1,
+                              problem_.rows_per_round.size())) {}
+
+  void begin(std::span<const float> parameters) override {
+    parameters_.assign(parameters.begin(), parameters.end());
+    update_.assign(parameters.size(), 0.0F);
+  }
+
+  model::Totals step(const model::Batch& batch, const Position& position) override {
+    model::Totals totals = descent_.step(batch, position, parameters_,
+                                         problem_.rows_per_round.at(position.round), update_);
+    merge(problem_.communicator, update_, totals, comm::Meaning::increment, position);
+    apply();
+    return totals;
+  }
+
+  void finish() override {
+    std::fill(update_.begin(), update_.end(), 0.0F);
+    std::array<double, 3> totals = {};  // as many as in the merges
+    problem_.communicator.finish({update_, totals});
+    apply();
+  }
+
+  std::span<const float> parameters() const override { return parameters_; }
+
+  State state() override {
+    State state = {{"parameters", parameters_}};
+    descent_.add_to(state);
+    return state;
+  }
+
+ private:
+  void apply() { tensor::axpy(update_.size(), 1.0F, update_.data(), parameters_.data()); }
+
+  Problem problem_;
+  Descent descent_;
+  std::vector<float> parameters_;
+  std::vector<float> update_;
+};
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({.name = "grad_avg",
+                .help = "gradient descent; the gradients of each batch are merged",
+                .make = [](Problem problem, const Options& options) {
+                  return std::make_unique<GradientAveraging>(std::move(problem), options);
+                }});
+}
 
 }  // namespace lambdaml::optim::grad_avg

@@ -1,0 +1,116 @@
+#include "lambdaml/model/kmeans/plus_plus.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <variant>
+#include <vector>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/base/rng.h"
+#include "lambdaml/tensor/kernels.h"
+
+namespace lambdaml::model::kmeans {
+namespace {
+
+/// A row that may become the next centre: the one with the least key, the first one among equals.
+struct Candidate {
+  double key = std::numeric_limits<double>::infinity();
+  std::uint64_t row = 0;  ///< in the whole set
+  bool better_than(const Candidate& other) const {
+    return key < other.key || (key == other.key && row < other.row);
+  }
+};
+
+/// Stands for D² = 0: smaller than any squared distance of floats, so such a row wins only when
+/// there are no others, and then uniformly.
+constexpr double kNoDistance = 1e-300;
+
+double exponential(std::uint64_t seed, std::uint64_t step, std::uint64_t row) {
+  const std::uint64_t bits = mix({seed, step, row});
+  return -std::log((static_cast<double>(bits >> 11) + 1.0) * 0x1.0p-53);
+}
+
+void copy_row(const tensor::DenseView& x, std::size_t i, float* out) {
+  std::copy_n(x.row(i).data(), x.cols, out);
+}
+template <class Index>
+void copy_row(const tensor::CsrView<Index>& x, std::size_t i, float* out) {
+  for (std::uint64_t e = x.offsets[i]; e < x.offsets[i + 1]; ++e) out[x.indices[e]] = x.values[e];
+}
+
+void merge_all(comm::Communicator& communicator, comm::Vectors vectors) {
+  const std::size_t merged = communicator.merge(vectors, comm::Meaning::state);
+  if (merged != communicator.workers())
+    fail(Code::internal, "k-means++ got {} of {} workers' rows: its merges must wait for all",
+         merged, communicator.workers());
+}
+
+}  // namespace
+
+void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, std::size_t threads,
+                      std::span<float> centroids) {
+  comm::Communicator& communicator = start.communicator;
+  const std::size_t workers = communicator.workers();
+  const std::size_t n = start.rows.rows();
+  const auto global = [&](std::size_t i) { return start.first_row + i * start.row_stride; };
+
+  std::vector<float> nearest(n, std::numeric_limits<float>::infinity());  // D² of each row
+  std::vector<float> distances(n);
+  std::vector<double> slots(2 * workers + 1);  // key and row of each worker's best; all rows
+  tensor::Centroids newest;
+  for (std::size_t step = 0; step < k; ++step) {
+    Candidate own;
+    std::size_t own_index = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const double weight = step == 0 ? 1.0 : std::max<double>(nearest[i], kNoDistance);
+      const Candidate candidate{exponential(start.seed, step, global(i)) / weight, global(i)};
+      if (!candidate.better_than(own)) continue;
+      own = candidate;
+      own_index = i;
+    }
+    std::fill(slots.begin(), slots.end(), 0.0);
+    slots[2 * communicator.worker()] = own.key;
+    slots[2 * communicator.worker() + 1] = static_cast<double>(own.row);
+    slots.back() = static_cast<double>(n);
+    merge_all(communicator, {{}, slots});
+    if (slots.back() < static_cast<double>(k))
+      fail(Code::invalid_argument, "k-means with {} clusters needs as many rows; the data has {}",
+           k, slots.back());
+
+    Candidate best;
+    std::size_t winner = 0;
+    for (std::size_t w = 0; w < workers; ++w) {
+      const Candidate candidate{slots[2 * w], static_cast<std::uint64_t>(slots[2 * w + 1])};
+      if (!candidate.better_than(best)) continue;
+      best = candidate;
+      winner = w;
+    }
+    const std::span<float> centre = centroids.subspan(step * d, d);
+    std::fill(centre.begin(), centre.end(), 0.0F);
+    if (winner == communicator.worker()) {
+      std::visit([&](const auto& x) { copy_row(x, own_index, centre.data()); },
+                 start.rows.features);
+      // A lone worker keeps what others add zeros to: −0 must become +0 there too.
+      for (float& value : centre) value += 0.0F;
+    }
+    merge_all(communicator, {centre, {}});
+
+    if (step + 1 == k || n == 0) continue;
+    newest.prepare(centre.data(), 1, d);
+    parallel_for(threads, threads, [&](std::size_t block) {
+      const std::size_t begin = n * block / threads;
+      const std::size_t end = n * (block + 1) / threads;
+      std::visit(
+          [&](const auto& x) {
+            tensor::assign(x.slice(begin, end), newest, nullptr, nullptr, nullptr,
+                           distances.data() + begin);
+          },
+          start.rows.features);
+      for (std::size_t i = begin; i < end; ++i) nearest[i] = std::min(nearest[i], distances[i]);
+    });
+  }
+}
+
+}  // namespace lambdaml::model::kmeans

@@ -1,0 +1,177 @@
+#include "lambdaml/model/linear.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/tensor/kernels.h"
+
+namespace lambdaml::model {
+namespace {
+
+/// A tile is read twice; the second time it should come from the first-level cache (32 KB and more
+/// everywhere), which it shares with its margins.
+constexpr std::size_t kTileBytes = 24 * 1024;
+constexpr std::size_t kMarginBytes = 8 * 1024;
+constexpr std::size_t kLeastRows = 16;
+constexpr std::size_t kMostRows = 512;
+
+std::size_t row_bytes(const tensor::DenseView& x) { return x.cols * sizeof(float); }
+template <class Index>
+std::size_t row_bytes(const tensor::CsrView<Index>& x) {
+  return x.nonzeros() / x.rows * (sizeof(float) + sizeof(Index));
+}
+
+}  // namespace
+
+LinearModel::LinearModel(const Shape& shape, const Options& options, const std::string& what)
+    : features_(shape.features),
+      classes_(shape.classes()),
+      outputs_(classes_ == 2 ? 1 : classes_),
+      blocks_(static_cast<std::size_t>(options.integer("threads"))) {
+  if (classes_ == 0) fail(Code::invalid_argument, "{} needs labels and the data has none", what);
+  if (classes_ == 1)
+    fail(Code::invalid_argument,
+         "{} needs rows of at least two classes and every label of the data is {}", what,
+         shape.labels[0]);
+  if (features_ == 0) fail(Code::invalid_argument, "{} needs at least one feature", what);
+  stride_ = std::clamp(kMarginBytes / (outputs_ * sizeof(float)), kLeastRows, kMostRows);
+  margins_.resize(blocks_.limit() * outputs_ * stride_);
+}
+
+void LinearModel::initialize(const Start&, std::span<float> parameters) {
+  std::fill(parameters.begin(), parameters.end(), 0.0F);
+}
+
+void LinearModel::check(const Batch& batch, std::span<const float> parameters,
+                        bool needs_targets) const {
+  if (tensor::cols(batch.features) != features_ || parameters.size() != parameter_count())
+    fail(Code::internal, "a batch of {} features and {} parameters for a model of {} and {}",
+         tensor::cols(batch.features), parameters.size(), features_, parameter_count());
+  if (needs_targets ? batch.targets.size() != batch.rows()
+                    : !batch.targets.empty() && batch.targets.size() != batch.rows())
+    fail(Code::internal, "{} targets for {} rows", batch.targets.size(), batch.rows());
+}
+
+Totals LinearModel::accumulate(const Batch& batch, std::span<const float> parameters,
+                               std::span<float> sums) {
+  if (sums.size() != parameter_count())
+    fail(Code::internal, "sums of {} floats for {} parameters", sums.size(), parameter_count());
+  return sums_of(batch, parameters, sums);
+}
+
+Totals LinearModel::evaluate(const Batch& batch, std::span<const float> parameters) {
+  return sums_of(batch, parameters, {});
+}
+
+template <class View, class Visit>
+void LinearModel::for_tiles(const View& x, const float* parameters, float* z, Visit&& visit) const {
+  if (x.rows == 0) return;
+  const std::size_t fitting = kTileBytes / std::max<std::size_t>(row_bytes(x), 1);
+  const std::size_t tile_rows = std::clamp(fitting, kLeastRows, stride_) / kLeastRows * kLeastRows;
+  const float* biases = parameters + outputs_ * features_;
+  for (std::size_t begin = 0; begin < x.rows; begin += tile_rows) {
+    const View tile = x.slice(begin, std::min(begin + tile_rows, x.rows));
+    for (std::size_t c = 0; c < outputs_; ++c)
+      tensor::margins(tile, parameters + c * features_, biases[c], z + c * stride_);
+    visit(tile, begin);
+  }
+}
+
+Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameters,
+                            std::span<float> sums) {
+  check(batch, parameters, true);
+  const std::size_t work = tensor::stored_values(batch.features) * outputs_;
+  auto add_block = [&](std::size_t block, std::size_t begin, std::size_t end, float* own) {
+    Totals totals{.rows = static_cast<double>(end - begin)};
+    float* z = margins_.data() + block * outputs_ * stride_;
+    const float* targets = batch.targets.data() + begin;
+    auto add_tiles = [&](const auto& x) {
+      for_tiles(x.slice(begin, end), parameters.data(), z, [&](const auto& tile, std::size_t at) {
+        totals.loss += losses({tile.rows, outputs_, stride_, targets + at, z}, totals.correct);
+        if (own == nullptr) return;
+        for (std::size_t c = 0; c < outputs_; ++c) {
+          const float* residuals = z + c * stride_;
+          tensor::accumulate(tile, residuals, own + c * features_);
+          double bias = 0;
+          for (std::size_t i = 0; i < tile.rows; ++i) bias += residuals[i];
+          own[outputs_ * features_ + c] += static_cast<float>(bias);
+        }
+      });
+    };
+    std::visit(add_tiles, batch.features);
+    return totals;
+  };
+  return blocks_.add(batch.rows(), work, sums, add_block);
+}
+
+double LinearModel::losses(Margins rows, double& correct) const {
+  auto of_known = [&](const Margins& part) {
+    return outputs_ == 1 ? two_classes(part, correct) : many_classes(part, correct);
+  };
+  bool all_known = true;
+  for (std::size_t i = 0; i < rows.n; ++i) all_known &= known(rows.targets[i]);
+  if (all_known) return of_known(rows);
+
+  double loss = 0;
+  std::size_t i = 0;
+  while (i < rows.n) {
+    std::size_t end = i;
+    while (end < rows.n && known(rows.targets[end])) ++end;
+    if (end > i)
+      loss += of_known({end - i, rows.classes, rows.stride, rows.targets + i, rows.z + i});
+    for (i = end; i < rows.n && !known(rows.targets[i]); ++i)
+      for (std::size_t c = 0; c < outputs_; ++c) rows.z[c * rows.stride + i] = 0;
+  }
+  return loss;
+}
+
+std::size_t LinearModel::winner(const Margins& rows, std::size_t i) {
+  if (rows.classes == 1) return rows.z[i] > 0 ? 1 : 0;
+  std::size_t best = 0;
+  for (std::size_t c = 1; c < rows.classes; ++c)
+    if (rows.z[c * rows.stride + i] > rows.z[best * rows.stride + i]) best = c;
+  return best;
+}
+
+Model::Prediction LinearModel::predict(const Batch& batch, std::span<const float> parameters) {
+  check(batch, parameters, false);
+  const std::size_t n = batch.rows();
+  Prediction out;
+  out.classes.resize(n);
+  out.scores.resize(n);
+  const bool with_probabilities = has_probabilities() && !batch.targets.empty();
+  if (with_probabilities) out.target_probabilities.assign(n, 0.0F);
+  float* z = margins_.data();
+  auto predict_tiles = [&](const auto& x) {
+    for_tiles(x, parameters.data(), z, [&](const auto& tile, std::size_t begin) {
+      const Margins rows{tile.rows, outputs_, stride_, nullptr, z};
+      for (std::size_t i = 0; i < tile.rows; ++i) {
+        const std::size_t row = begin + i;
+        const std::size_t best = winner(rows, i);
+        out.classes[row] = static_cast<std::uint32_t>(best);
+        out.scores[row] = outputs_ == 1 ? z[i] : z[best * stride_ + i];
+        if (with_probabilities && known(batch.targets[row]))
+          probabilities({1, outputs_, stride_, &batch.targets[row], z + i},
+                        &out.target_probabilities[row]);
+      }
+    });
+  };
+  std::visit(predict_tiles, batch.features);
+  return out;
+}
+
+void LinearModel::probabilities(const Margins&, float*) const {
+  fail(Code::internal, "a model without probabilities was asked for them");
+}
+
+std::vector<Model::Piece> LinearModel::pieces() const {
+  return {{"weight", {outputs_, features_}}, {"bias", {outputs_}}};
+}
+
+std::vector<std::pair<std::size_t, std::size_t>> LinearModel::penalized() const {
+  return {{0, outputs_ * features_}};
+}
+
+}  // namespace lambdaml::model

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lambdaml/base/options.h"
+#include "lambdaml/model/blocks.h"
+#include "lambdaml/model/model.h"
+
+namespace lambdaml::model {
+
+/// Models whose loss is a function of margins z = W x + b: everything but that function. Two
+/// classes have one margin, positive for the larger label (class 1); K > 2 classes have K margins,
+/// and the largest wins (the lowest class among equals). Dense and sparse rows go through the same
+/// code: tiles of rows that stay in the first-level cache from their margins to their gradient.
+///
+/// Parameters: `outputs` × features weights, then `outputs` biases; initially zero. A row whose
+/// label is not in the label map (target −1) adds no loss and no gradient; it counts as a row and
+/// never as a correct one.
+class LinearModel : public GradientModel {
+ public:
+  std::size_t parameter_count() const final { return outputs_ * (features_ + 1); }
+  void initialize(const Start& start, std::span<float> parameters) final;
+  Totals accumulate(const Batch& batch, std::span<const float> parameters,
+                    std::span<float> sums) final;
+  Totals evaluate(const Batch& batch, std::span<const float> parameters) final;
+  /// The target probability of a row whose label is not in the map is 0.
+  Prediction predict(const Batch& batch, std::span<const float> parameters) final;
+  std::vector<Piece> pieces() const final;
+  std::vector<std::pair<std::size_t, std::size_t>> penalized() const final;
+
+ protected:
+  /// Reads the option `threads`. Throws invalid_argument unless there are at least two classes and
+  /// one feature; `what` names the model in messages.
+  LinearModel(const Shape& shape, const Options& options, const std::string& what);
+
+  /// Margins of n rows with known targets; class c of row i lies at z[c · stride + i].
+  struct Margins {
+    std::size_t n;
+    std::size_t classes;
+    std::size_t stride;
+    const float* targets;
+    float* z;
+  };
+  /// Replaces the margins by ∂loss/∂z, adds the rows that are classified rightly to `correct` and
+  /// returns the sum of the losses. `two_classes` has one margin per row, `many_classes` K.
+  virtual double two_classes(const Margins& rows, double& correct) const = 0;
+  virtual double many_classes(const Margins& rows, double& correct) const = 0;
+  /// P(target | row) for rows with known targets, for models that have such a thing.
+  virtual bool has_probabilities() const { return false; }
+  virtual void probabilities(const Margins& rows, float* out) const;
+
+  /// The class of row i.
+  static std::size_t winner(const Margins& rows, std::size_t i);
+
+ private:
+  void check(const Batch& batch, std::span<const float> parameters, bool needs_targets) const;
+  Totals sums_of(const Batch& batch, std::span<const float> parameters, std::span<float> sums);
+  bool known(float target) const { return target >= 0 && target < static_cast<float>(classes_); }
+  double losses(Margins rows, double& correct) const;
+  /// Calls visit(tile, first row, margins) for each tile of x, margins filled.
+  template <class View, class Visit>
+  void for_tiles(const View& x, const float* parameters, float* z, Visit&& visit) const;
+
+  std::size_t features_;
+  std::size_t classes_;
+  std::size_t outputs_;
+  std::size_t stride_;  ///< the most rows of a tile
+  RowBlocks blocks_;
+  std::vector<float> margins_;  ///< outputs × stride for each block
+};
+
+}  // namespace lambdaml::model

@@ -1,0 +1,46 @@
+#include "lambdaml/optim/descent.h"
+
+#include <algorithm>
+
+#include "lambdaml/tensor/kernels.h"
+
+namespace lambdaml::optim {
+
+Descent::Descent(model::GradientModel& model, const Options& options, LearningRate rate)
+    : model_(model),
+      rate_(rate),
+      momentum_(static_cast<float>(options.real("momentum"))),
+      l2_(options.real("l2")),
+      penalized_(model.penalized()),
+      velocity_(momentum_ == 0 ? 0 : model.parameter_count()) {}
+
+model::Totals Descent::step(const model::Batch& batch, const Position& position,
+                            std::span<const float> parameters, double denominator,
+                            std::span<float> update) {
+  std::fill(update.begin(), update.end(), 0.0F);
+  model::Totals totals;
+  if (batch.rows() > 0) {
+    totals = model_.accumulate(batch, parameters, update);
+    if (l2_ != 0)
+      for (const auto& [begin, end] : penalized_)
+        tensor::axpy(end - begin, static_cast<float>(l2_ * totals.rows), parameters.data() + begin,
+                     update.data() + begin);
+  }
+  const float mean = denominator > 0 ? static_cast<float>(1.0 / denominator) : 0.0F;
+  const auto lr = static_cast<float>(rate_.at(position));
+  if (velocity_.empty()) {
+    for (float& value : update) value *= -lr * mean;
+  } else {
+    for (std::size_t i = 0; i < update.size(); ++i) {
+      velocity_[i] = momentum_ * velocity_[i] + mean * update[i];
+      update[i] = -lr * velocity_[i];
+    }
+  }
+  return totals;
+}
+
+void Descent::add_to(State& state) {
+  if (!velocity_.empty()) state["velocity"] = velocity_;
+}
+
+}  // namespace lambdaml::optim

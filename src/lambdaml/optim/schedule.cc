@@ -1,0 +1,53 @@
+#include "lambdaml/optim/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::optim {
+
+LearningRate::LearningRate(const Options& options, double epochs, std::uint64_t passes_per_epoch,
+                           std::uint64_t rounds_per_pass)
+    : lr_(options.real("lr")),
+      decay_(options.real("lr_decay")),
+      step_(static_cast<double>(options.integer("lr_step"))),
+      warmup_(options.real("warmup_epochs")),
+      epochs_(std::max(epochs, 1.0)),
+      passes_(static_cast<double>(std::max<std::uint64_t>(passes_per_epoch, 1))),
+      rounds_(static_cast<double>(std::max<std::uint64_t>(rounds_per_pass, 1))) {
+  const std::string& name = options.text("lr_schedule");
+  const std::vector<std::string> names = {"constant", "step", "cosine", "inverse"};
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end())
+    fail(Code::invalid_argument, "unknown learning-rate schedule '{}'{}", printable(name),
+         did_you_mean(name, names));
+  kind_ = static_cast<Kind>(found - names.begin());
+}
+
+double LearningRate::at(const Position& position) const {
+  const auto epoch = static_cast<double>(position.epoch);
+  const double pass = static_cast<double>(position.pass) / passes_;
+  const double round = static_cast<double>(position.round) / (passes_ * rounds_);
+  const double done = epoch + pass + round;
+  double lr = lr_;
+  switch (kind_) {
+    case Kind::constant:
+      break;
+    case Kind::step:
+      lr *= std::pow(decay_, std::floor(epoch / std::max(step_, 1.0)));
+      break;
+    case Kind::cosine:
+      lr *= 0.5 * (1.0 + std::cos(std::numbers::pi * std::min(done / epochs_, 1.0)));
+      break;
+    case Kind::inverse:
+      lr /= 1.0 + decay_ * done;
+      break;
+  }
+  if (done < warmup_) lr *= std::min(1.0, (done + 1.0 / (passes_ * rounds_)) / warmup_);
+  return lr;
+}
+
+}  // namespace lambdaml::optim

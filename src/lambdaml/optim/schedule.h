@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+
+#include "lambdaml/base/options.h"
+#include "lambdaml/optim/optimizer.h"
+
+namespace lambdaml::optim {
+
+/// The learning rate of each step, from the options lr, lr_schedule, lr_decay, lr_step and
+/// warmup_epochs. With t the epochs done before the step, in fractions of rounds, and T the epochs
+/// of the job:
+///   constant  lr
+///   step      lr · lr_decay^⌊whole epochs done / lr_step⌋
+///   cosine    ½ lr (1 + cos(π t / T)), without restarts (Loshchilov, Hutter 2017)
+///   inverse   lr / (1 + lr_decay · t)
+/// In the first warmup_epochs it is multiplied by a factor that grows linearly to 1, counting the
+/// step itself, so that the first step is not lost (Goyal et al. 2017, §2.2).
+class LearningRate {
+ public:
+  LearningRate(const Options& options, double epochs, std::uint64_t passes_per_epoch,
+               std::uint64_t rounds_per_pass);
+
+  double at(const Position& position) const;
+
+ private:
+  enum class Kind { constant, step, cosine, inverse };
+  Kind kind_;
+  double lr_;
+  double decay_;
+  double step_;
+  double warmup_;
+  double epochs_;
+  double passes_;
+  double rounds_;
+};
+
+}  // namespace lambdaml::optim

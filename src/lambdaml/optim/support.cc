@@ -1,0 +1,52 @@
+#include "lambdaml/optim/support.h"
+
+#include <array>
+#include <cmath>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/tensor/kernels.h"
+
+namespace lambdaml::optim {
+
+void Optimizer::set_scalars(std::span<const double> scalars) { check_scalars(scalars, 0); }
+
+model::GradientModel& gradient_model(model::Model& model, std::string_view optimizer) {
+  if (auto* gradients = dynamic_cast<model::GradientModel*>(&model)) return *gradients;
+  fail(Code::invalid_argument,
+       "the optimizer {} needs a model with a gradient, which this one has not; k-means is trained "
+       "by --optim em",
+       optimizer);
+}
+
+std::size_t merge(comm::Communicator& communicator, std::span<float> values, model::Totals& totals,
+                  comm::Meaning meaning, const Position& position) {
+  std::array<double, 3> numbers = {totals.loss, totals.rows, totals.correct};
+  const std::size_t merged = communicator.merge({values, numbers}, meaning);
+  totals = {numbers[0], numbers[1], numbers[2]};
+  // One sum over the vector, not a test of each float: an infinity or a NaN anywhere shows in it.
+  if (!std::isfinite(totals.loss) ||
+      !std::isfinite(tensor::dot(values.size(), values.data(), values.data())))
+    fail(Code::invalid_argument,
+         "training diverged in epoch {}, round {}: the loss is not finite; use a smaller --lr or "
+         "scale the features",
+         position.epoch + 1, position.round + 1);
+  return merged;
+}
+
+void append(std::vector<double>& scalars, const model::Totals& totals) {
+  scalars.insert(scalars.end(), {totals.loss, totals.rows, totals.correct});
+}
+
+model::Totals take_totals(std::span<const double> scalars, std::size_t at) {
+  return {scalars[at], scalars[at + 1], scalars[at + 2]};
+}
+
+void check_scalars(std::span<const double> scalars, std::size_t expected) {
+  if (scalars.size() != expected)
+    fail(Code::data_corrupt,
+         "an optimizer's state has {} numbers where {} belong: it is of another "
+         "optimizer or version",
+         scalars.size(), expected);
+}
+
+}  // namespace lambdaml::optim
