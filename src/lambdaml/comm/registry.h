@@ -12,6 +12,7 @@ namespace lambdaml::comm {
 struct Plugin {
   std::string name;  ///< the value of --sync-mode
   std::string help;
+  bool bulk_synchronous = true;  ///< every merge waits for all workers
   std::function<std::unique_ptr<Communicator>(Membership)> make;
 };
 

@@ -1,0 +1,92 @@
+#include "lambdaml/comm/bulk_synchronous.h"
+
+#include <algorithm>
+
+namespace lambdaml::comm {
+namespace {
+
+/// Seconds of waiting for contributions before the first look for a merged result, and the longest
+/// between two: each look reads again what has come already.
+constexpr double kFirstLook = 1;
+constexpr double kLongestLook = 30;
+
+std::string name_of(std::uint64_t round) { return fmt::format("round {}", round); }
+
+}  // namespace
+
+void BulkSynchronous::retire(std::uint64_t round) { retired_ = std::max(retired_, round); }
+
+std::uint64_t BulkSynchronous::retained_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const MergedRound& merged : kept_)
+    if (merged.round >= retired_) bytes += merged.bytes;
+  return bytes;
+}
+
+BulkSynchronous::Arrived BulkSynchronous::wait_for_contributions(
+    std::uint64_t round, const std::vector<std::string>& keys,
+    const std::vector<std::uint32_t>& senders, const std::string& merged) {
+  const Deadline end = wait_deadline();
+  for (double look = kFirstLook;; look = std::min(look * 2, kLongestLook)) {
+    try {
+      return {store().load_all(keys, end.earlier(Deadline::in(look))), {}};
+    } catch (const storage::MissingKeys& missing) {
+      if (std::optional<Buffer> result = store().load(merged)) return {{}, std::move(result)};
+      if (!end.passed()) continue;
+      std::vector<std::uint32_t> silent;
+      for (std::size_t i = 0; i < keys.size(); ++i)
+        if (std::ranges::find(missing.keys(), keys[i]) != missing.keys().end())
+          silent.push_back(senders[i]);
+      fail_silent(name_of(round), silent);
+    }
+  }
+}
+
+std::vector<Buffer> BulkSynchronous::wait_for_merged(
+    std::uint64_t round, const std::vector<std::string>& keys,
+    const std::function<std::vector<std::uint32_t>(std::size_t)>& silent) {
+  try {
+    return store().load_all(keys, wait_deadline());
+  } catch (const storage::MissingKeys& missing) {
+    std::vector<std::uint32_t> workers;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (std::ranges::find(missing.keys(), keys[i]) == missing.keys().end()) continue;
+      for (const std::uint32_t worker : silent(i))
+        if (std::ranges::find(workers, worker) == workers.end()) workers.push_back(worker);
+    }
+    std::ranges::sort(workers);
+    fail_silent(name_of(round), workers);
+  }
+}
+
+std::vector<std::uint32_t> BulkSynchronous::absent(const std::vector<std::string>& keys,
+                                                   const std::vector<std::uint32_t>& senders,
+                                                   std::uint32_t otherwise) {
+  std::vector<std::uint32_t> out;
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    if (!store().load(keys[i])) out.push_back(senders[i]);
+  if (out.empty()) out.push_back(otherwise);
+  return out;
+}
+
+void BulkSynchronous::completed(std::uint64_t round, std::vector<std::string> contributions,
+                                std::vector<std::string> merged, std::uint64_t merged_bytes) {
+  for (std::string& key : contributions) removable_.push_back(std::move(key));
+  kept_.push_back({round, merged_bytes, std::move(merged)});
+  completed_ = round + 1;
+}
+
+void BulkSynchronous::sweep() {
+  std::vector<std::string> keys = removable_;
+  const bool all_past = completed_ > retired_;
+  std::size_t rounds = 0;
+  while (all_past && rounds < kept_.size() && kept_[rounds].round < retired_) {
+    keys.insert(keys.end(), kept_[rounds].keys.begin(), kept_[rounds].keys.end());
+    ++rounds;
+  }
+  if (!keys.empty()) store().remove_all(keys);
+  removable_.clear();
+  kept_.erase(kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(rounds));
+}
+
+}  // namespace lambdaml::comm
