@@ -1,71 +1,92 @@
 #include "lambdaml/comm/bulk_synchronous.h"
 
 #include <algorithm>
-#include <cstring>
-#include <set>
-
-#include <fmt/format.h>
-
-#include "lambdaml/base/error.h"
-#include "lambdaml/base/text.h"
 
 namespace lambdaml::comm {
 namespace {
 
-/// How long a wait goes before it looks whether it is in vain.
-constexpr double kSliceSeconds = 2;
+/// Seconds of waiting for contributions before the first look for a merged result, and the longest
+/// between two: each look reads again what has come already.
+constexpr double kFirstLook = 1;
+constexpr double kLongestLook = 30;
+
+std::string name_of(std::uint64_t round) { return fmt::format("round {}", round); }
 
 }  // namespace
 
-BulkSynchronous::BulkSynchronous(Membership membership)
-    : Communicator(std::move(membership)), retention_(this->membership().store) {}
+void BulkSynchronous::retire(std::uint64_t round) { retired_ = std::max(retired_, round); }
 
-std::size_t BulkSynchronous::merge_round(std::uint64_t round, Vectors vectors, Meaning) {
-  if (workers() == 1) return 1;
-  if (catching_up()) {
-    if (take_merged(round, vectors)) {
-      retention_.completed(round);
-      return workers();
-    }
-    caught_up();
-  }
-  exchange(round, vectors);
-  retention_.completed(round);
-  return workers();
+std::uint64_t BulkSynchronous::retained_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const MergedRound& merged : kept_)
+    if (merged.round >= retired_) bytes += merged.bytes;
+  return bytes;
 }
 
-MessageHead BulkSynchronous::head(MessageHead::Kind kind, std::uint64_t round, std::uint32_t worker,
-                                  std::uint32_t chunk) const {
-  return {.kind = kind, .job = membership().job, .round = round, .worker = worker, .chunk = chunk};
-}
-
-std::vector<Buffer> BulkSynchronous::wait_for(std::uint64_t round,
-                                              const std::vector<Expected>& wanted,
-                                              Vectors vectors) {
-  std::vector<std::string> keys;
-  for (const Expected& expected : wanted) keys.push_back(expected.key);
-  const Deadline deadline = wait_deadline();
-  const Stopwatch clock;
-  while (true) {
+BulkSynchronous::Arrived BulkSynchronous::wait_for_contributions(
+    std::uint64_t round, const std::vector<std::string>& keys,
+    const std::vector<std::uint32_t>& senders, const std::string& merged) {
+  const Deadline end = wait_deadline();
+  for (double look = kFirstLook;; look = std::min(look * 2, kLongestLook)) {
     try {
-      return store().load_all(keys, Deadline::in(kSliceSeconds).earlier(deadline));
-    } catch (const Error& error) {
-      if (error.code() != Code::deadline_exceeded) throw;
+      return {store().load_all(keys, end.earlier(Deadline::in(look))), {}};
+    } catch (const storage::MissingKeys& missing) {
+      if (std::optional<Buffer> result = store().load(merged)) return {{}, std::move(result)};
+      if (!end.passed()) continue;
+      std::vector<std::uint32_t> silent;
+      for (std::size_t i = 0; i < keys.size(); ++i)
+        if (std::ranges::find(missing.keys(), keys[i]) != missing.keys().end())
+          silent.push_back(senders[i]);
+      fail_silent(name_of(round), silent);
     }
-    if (take_merged(round, vectors)) return {};
-    if (!deadline.passed()) continue;
-    std::set<std::uint32_t> silent;
-    for (const Expected& expected : wanted)
-      if (!store().load(expected.key)) silent.insert(expected.head.worker);
-    fail(Code::deadline_exceeded, "round {}: no word from {} {} within {}", round,
-         silent.size() == 1 ? "worker" : "workers", fmt::join(silent, ", "),
-         human_seconds(clock.seconds()));
   }
 }
 
-void copy_numbers(const Message& message, std::span<double> totals, std::span<float> values) {
-  if (!totals.empty()) std::memcpy(totals.data(), message.totals.data(), totals.size_bytes());
-  if (!values.empty()) std::memcpy(values.data(), message.values.data(), values.size_bytes());
+std::vector<Buffer> BulkSynchronous::wait_for_merged(
+    std::uint64_t round, const std::vector<std::string>& keys,
+    const std::function<std::vector<std::uint32_t>(std::size_t)>& silent) {
+  try {
+    return store().load_all(keys, wait_deadline());
+  } catch (const storage::MissingKeys& missing) {
+    std::vector<std::uint32_t> workers;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (std::ranges::find(missing.keys(), keys[i]) == missing.keys().end()) continue;
+      for (const std::uint32_t worker : silent(i))
+        if (std::ranges::find(workers, worker) == workers.end()) workers.push_back(worker);
+    }
+    std::ranges::sort(workers);
+    fail_silent(name_of(round), workers);
+  }
+}
+
+std::vector<std::uint32_t> BulkSynchronous::absent(const std::vector<std::string>& keys,
+                                                   const std::vector<std::uint32_t>& senders,
+                                                   std::uint32_t otherwise) {
+  std::vector<std::uint32_t> out;
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    if (!store().load(keys[i])) out.push_back(senders[i]);
+  if (out.empty()) out.push_back(otherwise);
+  return out;
+}
+
+void BulkSynchronous::completed(std::uint64_t round, std::vector<std::string> contributions,
+                                std::vector<std::string> merged, std::uint64_t merged_bytes) {
+  for (std::string& key : contributions) removable_.push_back(std::move(key));
+  kept_.push_back({round, merged_bytes, std::move(merged)});
+  completed_ = round + 1;
+}
+
+void BulkSynchronous::sweep() {
+  std::vector<std::string> keys = removable_;
+  const bool all_past = completed_ > retired_;
+  std::size_t rounds = 0;
+  while (all_past && rounds < kept_.size() && kept_[rounds].round < retired_) {
+    keys.insert(keys.end(), kept_[rounds].keys.begin(), kept_[rounds].keys.end());
+    ++rounds;
+  }
+  if (!keys.empty()) store().remove_all(keys);
+  removable_.clear();
+  kept_.erase(kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(rounds));
 }
 
 }  // namespace lambdaml::comm

@@ -1,56 +1,85 @@
 #pragma once
 
-#include <cstdint>
+#include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lambdaml/comm/communicator.h"
-#include "lambdaml/comm/message.h"
-#include "lambdaml/comm/retention.h"
 
 namespace lambdaml::comm {
 
-/// What the patterns that wait for all have in common: heads, waits that name the missing workers,
-/// retention. A pattern fills in how one round goes.
+/// What the patterns that wait for all have in common: waiting, and when a message may go.
+///
+/// A worker may die at any storage call and run again from its last checkpoint, at round c, while
+/// the others wait in a later round r. What the second attempt needs must still be there:
+///
+/// 1. *Merged results of the rounds from c on.* The second attempt takes them instead of
+///    contributing, until the first one that is absent. They are kept until every worker has a
+///    checkpoint at a later round c'. Nobody is asked: workers retire(c') before they contribute to
+///    round c', and round c' cannot be complete without the contributions of all. So whoever has
+///    completed a round ≥ c' knows that nobody will go back before c', and removes what it merged
+///    before.
+/// 2. *Contributions to the first round without a merged result*, when the dead worker is the one
+///    that merges. A worker removes its contribution to a round only after it has seen all the
+///    merged results of that round, so while one of them is absent all contributions are there.
+/// 3. *The same bytes.* An attempt computes from a checkpoint what the first computed, bit by bit,
+///    and the sum is taken in worker order. So it does not matter which attempt wrote a message, or
+///    whether two run at the same time.
+///
+/// There is one trap in 2: of two attempts that run at the same time, the slower may wait for
+/// contributions that are gone because the faster one's merged result was taken by all. So a wait
+/// for contributions looks from time to time whether the merged result is there, and takes it.
+///
+/// What an attempt meant to remove when it died stays until the job's keys are cleared: at most the
+/// contributions to one round, and the merged results of one checkpoint interval.
 class BulkSynchronous : public Communicator {
  public:
-  explicit BulkSynchronous(Membership membership);
+  using Communicator::Communicator;
 
-  void retire(std::uint64_t round) override { retention_.retire(round); }
-  std::uint64_t retained_bytes() const override { return retention_.retained_bytes(); }
+  void retire(std::uint64_t round) override;
+  std::uint64_t retained_bytes() const override;
 
  protected:
-  /// Contributes, waits and merges.
-  virtual void exchange(std::uint64_t round, Vectors vectors) = 0;
-  /// Takes the result of a round when all of it is in the store, without waiting; whether it was.
-  virtual bool take_merged(std::uint64_t round, Vectors vectors) = 0;
-
-  std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) final;
-
-  MessageHead head(MessageHead::Kind kind, std::uint64_t round, std::uint32_t worker,
-                   std::uint32_t chunk = 0) const;
-
-  /// A message that is waited for: its key, and what it must be.
-  struct Expected {
-    std::string key;
-    MessageHead head;
-    std::size_t totals;
-    std::size_t values;
+  /// Exactly one of the two is there.
+  struct Arrived {
+    std::vector<Buffer> contributions;
+    std::optional<Buffer> merged;
   };
-  /// Waits for all. A wait that lasts looks now and then whether the round has been merged
-  /// without this worker (it runs twice, and the other one was faster): then takes the result into
-  /// `vectors` and returns nothing. Throws deadline_exceeded naming the workers that did not write.
-  std::vector<Buffer> wait_for(std::uint64_t round, const std::vector<Expected>& wanted,
-                               Vectors vectors);
+  /// Waits for the contributions under `keys`, or for `merged` if an attempt of this very worker
+  /// has merged them already. `senders` are the workers of the keys, for the error.
+  Arrived wait_for_contributions(std::uint64_t round, const std::vector<std::string>& keys,
+                                 const std::vector<std::uint32_t>& senders,
+                                 const std::string& merged);
+  /// Waits for merged results. `silent(i)` tells, after a wait in vain for key i, which workers it
+  /// still needs.
+  std::vector<Buffer> wait_for_merged(
+      std::uint64_t round, const std::vector<std::string>& keys,
+      const std::function<std::vector<std::uint32_t>(std::size_t)>& silent);
+  /// Those of `senders` whose key is absent; `otherwise` when all are there.
+  std::vector<std::uint32_t> absent(const std::vector<std::string>& keys,
+                                    const std::vector<std::uint32_t>& senders,
+                                    std::uint32_t otherwise);
 
-  Retention& retention() { return retention_; }
+  /// Notes a complete round: the keys of this worker's contributions, the merged results that are
+  /// this worker's to remove, and the bytes of all merged results.
+  void completed(std::uint64_t round, std::vector<std::string> contributions,
+                 std::vector<std::string> merged, std::uint64_t merged_bytes);
+  /// Removes what may go, in bulk. To be called where this worker would wait anyway.
+  void sweep();
 
  private:
-  Retention retention_;
-};
+  struct MergedRound {
+    std::uint64_t round;
+    std::uint64_t bytes;
+    std::vector<std::string> keys;
+  };
 
-/// Copies a message's numbers to where they are wanted.
-void copy_numbers(const Message& message, std::span<double> totals, std::span<float> values);
+  std::vector<std::string> removable_;  ///< contributions to complete rounds
+  std::deque<MergedRound> kept_;
+  std::uint64_t retired_ = 0;
+  std::uint64_t completed_ = 0;  ///< rounds before this one are complete
+};
 
 }  // namespace lambdaml::comm

@@ -1,38 +1,57 @@
 #include "lambdaml/comm/communicator.h"
 
 #include <algorithm>
-#include <thread>
 
-#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
 
 namespace lambdaml::comm {
 
 Communicator::Communicator(Membership membership) : membership_(std::move(membership)) {
   if (membership_.workers == 0 || membership_.worker >= membership_.workers)
-    fail(Code::invalid_argument, "worker {} of {}: workers are numbered from 0", membership_.worker,
+    fail(Code::invalid_argument, "worker {} of {} cannot take part in merges", membership_.worker,
          membership_.workers);
+  if (membership_.workers > 1 && !membership_.store)
+    fail(Code::invalid_argument, "{} workers need a store to meet in", membership_.workers);
 }
 
 std::size_t Communicator::merge(Vectors vectors, Meaning meaning) {
   const Stopwatch clock;
-  const std::size_t contributors = merge_round(round_, vectors, meaning);
+  const std::size_t merged = workers() == 1 ? 1 : merge_round(round_, vectors, meaning);
   ++round_;
   seconds_ += clock.seconds();
-  return contributors;
+  return merged;
 }
 
 std::size_t Communicator::finish(Vectors vectors) {
-  std::fill(vectors.values.begin(), vectors.values.end(), 0.0F);
-  std::fill(vectors.totals.begin(), vectors.totals.end(), 0.0);
-  return 0;
+  const Stopwatch clock;
+  std::ranges::fill(vectors.values, 0.0F);
+  std::ranges::fill(vectors.totals, 0.0);
+  const std::size_t merged = workers() == 1 ? 0 : finish_rounds(vectors);
+  seconds_ += clock.seconds();
+  return merged;
 }
+
+std::size_t Communicator::finish_rounds(Vectors) { return 0; }
 
 void Communicator::retire(std::uint64_t) {}
 
-void Communicator::restore(std::span<const double>) {}
+void Communicator::restore(std::span<const double> snapshot) {
+  if (!snapshot.empty())
+    fail(Code::data_corrupt, "a checkpoint holds {} sums of another sync mode", snapshot.size());
+}
 
 Deadline Communicator::wait_deadline() const {
-  return Deadline::in(membership_.patience_s).earlier(membership_.deadline);
+  return membership_.deadline.earlier(Deadline::in(membership_.patience_s));
+}
+
+void Communicator::fail_silent(const std::string& round,
+                               const std::vector<std::uint32_t>& silent) const {
+  std::vector<std::string> names;
+  for (const std::uint32_t worker : silent) names.push_back(std::to_string(worker));
+  fail(Code::deadline_exceeded, "{}: no word from {} {} within {}{}", round,
+       silent.size() == 1 ? "worker" : "workers", join(names, ", "),
+       human_seconds(membership_.patience_s),
+       membership_.deadline.passed() ? ", and the function's time is over" : "");
 }
 
 }  // namespace lambdaml::comm

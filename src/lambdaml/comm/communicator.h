@@ -50,21 +50,23 @@ class Communicator {
   std::uint32_t worker() const { return membership_.worker; }
   std::uint32_t workers() const { return membership_.workers; }
 
-  /// Replaces the vectors by the sum over workers, in worker order, and returns how many workers'
-  /// contributions it is the sum of.
+  /// Replaces the vectors by the sum over workers, in worker order, and returns how many
+  /// contributions it is the sum of. With one worker nothing is stored.
   /// `reduce`, `reduce_scatter`: waits for all and returns P; the result is bitwise equal on
   /// all workers, over every store, on every run and for both patterns.
   /// `async`: waits for nobody. `increment`: the sum of all contributions, of any round, that this
-  /// worker has not been given before, its own included; `state`: the sum of the newest of each
-  /// worker that has one. Throws deadline_exceeded naming the workers that are missing,
-  /// data_corrupt, what the store throws.
+  /// worker has not been given before, its own included; two rounds of one worker count two, and
+  /// what a worker takes back because it runs again from a checkpoint counts nothing. `state`: the
+  /// sum of the newest of each worker that has one. Throws deadline_exceeded naming the workers
+  /// that are missing, data_corrupt, what the store throws. After an error the vectors hold
+  /// anything.
   std::size_t merge(Vectors vectors, Meaning meaning);
 
-  /// Called once by every worker after its last merge of increments. `async`: waits until all
-  /// others have finished too and gives what this worker has not yet seen, so that in the end every
-  /// worker has every contribution exactly once. The others: nothing to do, leaves zeros, returns
-  /// 0.
-  virtual std::size_t finish(Vectors vectors);
+  /// Called once by every worker after its last merge of increments, with vectors of their sizes.
+  /// `async`: waits until all others have finished too and gives what this worker has not yet seen,
+  /// so that in the end every worker has every contribution exactly once. The others: nothing to
+  /// do, leaves zeros, returns 0.
+  std::size_t finish(Vectors vectors);
 
   /// Rounds merged so far, by any attempt.
   std::uint64_t round() const { return round_; }
@@ -74,12 +76,14 @@ class Communicator {
   /// rounds that are already merged are taken instead of contributed to.
   void catch_up() { catching_up_ = true; }
 
-  /// Says that this worker will never go back before `round`, because it has a checkpoint there.
-  /// Messages of earlier rounds are removed in bulk once all workers are known to be past them, off
-  /// the critical path.
+  /// Says that this worker will never go back before `round`, because it has a checkpoint there. To
+  /// be called by all workers for the same rounds, after the checkpoint is saved and before the
+  /// merge of that round. Messages of earlier rounds are removed in bulk once all workers are known
+  /// to be past them, off the critical path.
   virtual void retire(std::uint64_t round);
 
-  /// Bytes of merged results that stay in the store for workers that may have to catch up.
+  /// Bytes of merged results that stay in the store for workers that may have to catch up; the same
+  /// on all workers at the same round.
   virtual std::uint64_t retained_bytes() const { return 0; }
 
   /// What a checkpoint must hold besides the round: the async pattern's sums. Restoring in a new
@@ -87,11 +91,12 @@ class Communicator {
   virtual std::vector<double> snapshot() const { return {}; }
   virtual void restore(std::span<const double> snapshot);
 
-  /// Seconds spent in merges so far, waits included, and the bytes of messages sent and received.
+  /// Seconds spent in merges so far, waits included. Requests and bytes: see storage::with_meter.
   double seconds() const { return seconds_; }
 
  protected:
   virtual std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) = 0;
+  virtual std::size_t finish_rounds(Vectors vectors);
 
   const Membership& membership() const { return membership_; }
   storage::Storage& store() const { return *membership_.store; }
@@ -99,6 +104,9 @@ class Communicator {
   void caught_up() { catching_up_ = false; }
   /// The earlier of the function's deadline and patience from now.
   Deadline wait_deadline() const;
+  /// Throws deadline_exceeded: "ROUND: no word from workers 2, 3 within 300 s".
+  [[noreturn]] void fail_silent(const std::string& round,
+                                const std::vector<std::uint32_t>& silent) const;
 
  private:
   Membership membership_;

@@ -3,8 +3,6 @@
 #include <bit>
 #include <cstring>
 
-#include <fmt/core.h>
-
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
 
@@ -13,118 +11,158 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "messages are little-endian");
 
-constexpr std::uint32_t kMagic = 0x4d444d4c;  // "LMDM"
+constexpr std::uint32_t kMagic = 0x4D444D4C;  // "LMDM"
 constexpr std::uint8_t kVersion = 1;
 
-/// As it lies in the message; every byte is set.
-struct Wire {
+struct WireHead {
   std::uint32_t magic = kMagic;
   std::uint8_t version = kVersion;
-  MessageHead::Kind kind{};
+  std::uint8_t kind = 0;
   std::uint8_t last = 0;
   std::uint8_t zero = 0;
-  std::uint64_t totals = 0;
-  std::uint64_t values = 0;
   std::uint64_t job = 0;
   std::uint64_t round = 0;
   std::uint32_t worker = 0;
   std::uint32_t chunk = 0;
-  std::uint64_t reserved = 0;
-  std::uint64_t checksum = 0;  ///< of all before it, then of the numbers
+  std::uint64_t totals = 0;
+  std::uint64_t values = 0;
+  std::uint64_t zeros = 0;
+  std::uint64_t checksum = 0;
 };
-static_assert(sizeof(Wire) == 64);
+static_assert(sizeof(WireHead) == 64);
 
-std::uint64_t checksum_of(const Wire& wire, Bytes numbers) {
-  const Bytes head(reinterpret_cast<const std::byte*>(&wire), offsetof(Wire, checksum));
-  return checksum(numbers, checksum(head));
+std::uint64_t checksum_of(const WireHead& head, Bytes numbers) {
+  const Bytes fields{reinterpret_cast<const std::byte*>(&head), offsetof(WireHead, checksum)};
+  return checksum(numbers, checksum(fields));
 }
 
-[[noreturn]] void corrupt(std::string_view key, std::string_view why) {
-  fail(Code::data_corrupt, "message {}: {}", key, why);
+std::string_view name_of(MessageHead::Kind kind) {
+  switch (kind) {
+    case MessageHead::Kind::contribution:
+      return "contribution";
+    case MessageHead::Kind::merged:
+      return "merged";
+    case MessageHead::Kind::cumulative:
+      return "cumulative";
+    case MessageHead::Kind::state:
+      return "state";
+  }
+  return "unknown";
 }
 
 }  // namespace
 
-Buffer encode(const MessageHead& head, std::span<const double> totals,
-              std::span<const float> values) {
-  Wire wire;
-  wire.kind = head.kind;
+Draft::Draft(std::size_t n_totals, std::size_t n_values)
+    : bytes(sizeof(WireHead) + n_totals * sizeof(double) + n_values * sizeof(float)),
+      totals(reinterpret_cast<double*>(bytes.data() + sizeof(WireHead)), n_totals),
+      values(reinterpret_cast<float*>(bytes.data() + sizeof(WireHead) + n_totals * sizeof(double)),
+             n_values) {}
+
+Buffer Draft::seal(const MessageHead& head) {
+  WireHead wire;
+  wire.kind = static_cast<std::uint8_t>(head.kind);
   wire.last = head.last ? 1 : 0;
-  wire.totals = totals.size();
-  wire.values = values.size();
   wire.job = head.job;
   wire.round = head.round;
   wire.worker = head.worker;
   wire.chunk = head.chunk;
-  Buffer message(sizeof wire + totals.size_bytes() + values.size_bytes());
-  std::byte* numbers = message.data() + sizeof wire;
-  if (!totals.empty()) std::memcpy(numbers, totals.data(), totals.size_bytes());
-  if (!values.empty())
-    std::memcpy(numbers + totals.size_bytes(), values.data(), values.size_bytes());
-  wire.checksum = checksum_of(wire, message.view().subspan(sizeof wire));
-  std::memcpy(message.data(), &wire, sizeof wire);
-  return message;
+  wire.totals = totals.size();
+  wire.values = values.size();
+  wire.checksum = checksum_of(wire, bytes.view().subspan(sizeof wire));
+  std::memcpy(bytes.data(), &wire, sizeof wire);
+  totals = {};
+  values = {};
+  return std::move(bytes);
+}
+
+Buffer encode(const MessageHead& head, std::span<const double> totals,
+              std::span<const float> values) {
+  Draft draft(totals.size(), values.size());
+  std::copy(totals.begin(), totals.end(), draft.totals.begin());
+  std::copy(values.begin(), values.end(), draft.values.begin());
+  return draft.seal(head);
 }
 
 Message decode(Bytes bytes, std::string_view key) {
-  Wire wire;
-  if (bytes.size() < sizeof wire) corrupt(key, fmt::format("{} bytes are too few", bytes.size()));
+  const auto corrupt = [&](std::string_view why) {
+    fail(Code::data_corrupt, "the message '{}' of {} bytes {}", key, bytes.size(), why);
+  };
+  WireHead wire;
+  if (bytes.size() < sizeof wire) corrupt("is shorter than its head of 64 bytes");
   std::memcpy(&wire, bytes.data(), sizeof wire);
-  if (wire.magic != kMagic) corrupt(key, "not a message of this program");
+  if (wire.magic != kMagic) corrupt("does not begin with LMDM: it is no message");
   if (wire.version != kVersion)
-    corrupt(key, fmt::format("version {} instead of {}", wire.version, kVersion));
-  const Bytes numbers = bytes.subspan(sizeof wire);
-  // Compared by division: the counts are not to be trusted.
-  const bool fits =
-      wire.totals <= numbers.size() / sizeof(double) &&
-      wire.values <= (numbers.size() - wire.totals * sizeof(double)) / sizeof(float) &&
-      wire.totals * sizeof(double) + wire.values * sizeof(float) == numbers.size();
-  if (!fits)
-    corrupt(key, fmt::format("{} bytes for {} doubles and {} floats", numbers.size(), wire.totals,
-                             wire.values));
-  if (wire.kind < MessageHead::Kind::contribution || wire.kind > MessageHead::Kind::state ||
-      wire.last > 1)
-    corrupt(key, "unknown kind");
-  if (wire.checksum != checksum_of(wire, numbers))
-    corrupt(key, "its checksum does not fit; it was damaged");
+    corrupt(fmt::format("has version {}, this program reads {}: all workers must run the same one",
+                        wire.version, kVersion));
+  // Divisions, not products: the counts may be anything.
+  const std::size_t numbers = bytes.size() - sizeof wire;
+  if (wire.totals > numbers / sizeof(double) ||
+      wire.values > (numbers - wire.totals * sizeof(double)) / sizeof(float) ||
+      wire.totals * sizeof(double) + wire.values * sizeof(float) != numbers)
+    corrupt(fmt::format("is not as long as its head says: {} doubles and {} floats", wire.totals,
+                        wire.values));
+  if (wire.checksum != checksum_of(wire, bytes.subspan(sizeof wire)))
+    corrupt("does not have its checksum");
+  if (wire.kind < static_cast<std::uint8_t>(MessageHead::Kind::contribution) ||
+      wire.kind > static_cast<std::uint8_t>(MessageHead::Kind::state) || wire.last > 1 ||
+      wire.zero != 0 || wire.zeros != 0)
+    corrupt("has a head that this version does not write");
+  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(double) != 0)
+    fail(Code::internal, "the message '{}' lies misaligned", key);
+
   Message message;
-  message.head = {wire.kind, wire.job, wire.round, wire.worker, wire.chunk, wire.last == 1};
-  message.totals = {reinterpret_cast<const double*>(numbers.data()), wire.totals};
-  message.values = {reinterpret_cast<const float*>(numbers.data() + wire.totals * sizeof(double)),
-                    wire.values};
+  message.head = {.kind = static_cast<MessageHead::Kind>(wire.kind),
+                  .job = wire.job,
+                  .round = wire.round,
+                  .worker = wire.worker,
+                  .chunk = wire.chunk,
+                  .last = wire.last == 1};
+  const std::byte* at = bytes.data() + sizeof wire;
+  message.totals = {reinterpret_cast<const double*>(at), wire.totals};
+  message.values = {reinterpret_cast<const float*>(at + wire.totals * sizeof(double)), wire.values};
   return message;
+}
+
+void expect(const Message& message, std::string_view key, const MessageHead& expected,
+            std::size_t totals, std::size_t values) {
+  const auto check = [&](std::string_view what, auto is, auto should) {
+    if (is != should)
+      fail(Code::data_corrupt, "the message '{}' has {} {} where {} belongs", key, what, is,
+           should);
+  };
+  check("kind", name_of(message.head.kind), name_of(expected.kind));
+  check("job", message.head.job, expected.job);
+  check("round", message.head.round, expected.round);
+  check("worker", message.head.worker, expected.worker);
+  check("chunk", message.head.chunk, expected.chunk);
+  check("last mark", message.head.last, expected.last);
+  check("number of doubles", message.totals.size(), totals);
+  check("number of floats", message.values.size(), values);
 }
 
 Message decode(Bytes bytes, std::string_view key, const MessageHead& expected, std::size_t totals,
                std::size_t values) {
   const Message message = decode(bytes, key);
-  const auto check = [&](std::string_view name, std::uint64_t is, std::uint64_t should) {
-    if (is != should) corrupt(key, fmt::format("{} {} instead of {}", name, is, should));
-  };
-  check("kind", static_cast<std::uint64_t>(message.head.kind),
-        static_cast<std::uint64_t>(expected.kind));
-  check("job", message.head.job, expected.job);
-  check("round", message.head.round, expected.round);
-  check("worker", message.head.worker, expected.worker);
-  check("chunk", message.head.chunk, expected.chunk);
-  check("number of totals", message.totals.size(), totals);
-  check("number of values", message.values.size(), values);
+  expect(message, key, expected, totals, values);
   return message;
 }
 
 std::string contribution_key(std::uint64_t round, std::uint32_t worker) {
-  return fmt::format("in/{}-{}", round, worker);
+  return fmt::format("v/{}-{}", round, worker);
 }
-std::string merged_key(std::uint64_t round) { return fmt::format("out/{}", round); }
+std::string merged_key(std::uint64_t round) { return fmt::format("m/{}", round); }
 std::string contribution_chunk_key(std::uint64_t round, std::uint32_t worker, std::uint32_t chunk) {
-  return fmt::format("in/{}-{}-{}", round, worker, chunk);
+  return fmt::format("v{}/{}-{}", chunk, round, worker);
 }
 std::string merged_chunk_key(std::uint64_t round, std::uint32_t chunk) {
-  return fmt::format("out/{}-{}", round, chunk);
+  return fmt::format("m/{}-{}", round, chunk);
 }
-std::string latest_key(MessageHead::Kind kind, std::uint32_t worker) {
-  return fmt::format("latest/{}-{}", kind == MessageHead::Kind::cumulative ? "sum" : "state",
-                     worker);
+std::string latest_key(MessageHead::Kind kind, std::uint32_t worker, std::size_t totals,
+                       std::size_t values) {
+  return fmt::format("a/{}-{}-{}-{}", name_of(kind), totals, values, worker);
+}
+std::string final_key(std::uint32_t worker, std::size_t totals, std::size_t values) {
+  return fmt::format("a/final-{}-{}-{}", totals, values, worker);
 }
 
 }  // namespace lambdaml::comm

@@ -15,7 +15,7 @@ struct MessageHead {
   enum class Kind : std::uint8_t { contribution = 1, merged = 2, cumulative = 3, state = 4 };
   Kind kind = Kind::contribution;
   std::uint64_t job = 0;
-  std::uint64_t round = 0;   ///< cumulative: how many contributions it is the sum of
+  std::uint64_t round = 0;   ///< cumulative, state: how many contributions went into it
   std::uint32_t worker = 0;  ///< who wrote it; merged: who merged it
   std::uint32_t chunk = 0;   ///< reduce_scatter: which chunk of the vector
   bool last = false;         ///< async: the worker will contribute no more
@@ -28,6 +28,18 @@ struct MessageHead {
 Buffer encode(const MessageHead& head, std::span<const double> totals,
               std::span<const float> values);
 
+/// A message whose numbers are computed in place: fill `totals` and `values`, then seal() it. Saves
+/// the copy that encode() makes.
+struct Draft {
+  Draft(std::size_t totals, std::size_t values);
+  /// Writes the head; the draft is empty afterwards.
+  Buffer seal(const MessageHead& head);
+
+  Buffer bytes;
+  std::span<double> totals;
+  std::span<float> values;
+};
+
 /// A checked view of a message's numbers; lives as long as the bytes.
 struct Message {
   MessageHead head;
@@ -35,18 +47,27 @@ struct Message {
   std::span<const float> values;
 };
 
-/// Checks magic, version, sizes and checksum. `key` names it in errors. Throws data_corrupt.
+/// Checks magic, version, sizes and checksum. `key` names it in errors. `bytes` begin at an address
+/// that 8 divides, as a Buffer's do. Throws data_corrupt.
 Message decode(Bytes bytes, std::string_view key);
-/// The same, and checks that the head is `expected` and the sizes are those.
+/// Throws data_corrupt unless the head is `expected` and the sizes are those.
+void expect(const Message& message, std::string_view key, const MessageHead& expected,
+            std::size_t totals, std::size_t values);
+/// Both: decodes and checks that the head is `expected` and the sizes are those.
 Message decode(Bytes bytes, std::string_view key, const MessageHead& expected, std::size_t totals,
                std::size_t values);
 
-/// Keys of a round, all in one folder: "round/{round}-v{worker}", …
+/// Keys of a round. What one reader waits for lies in a folder of its own, so that in a store of
+/// files it is woken by that only: "v/ROUND-WORKER" for the merging worker, "vCHUNK/ROUND-WORKER"
+/// for the one that merges the chunk, "m/ROUND" and "m/ROUND-CHUNK" for all.
 std::string contribution_key(std::uint64_t round, std::uint32_t worker);
 std::string merged_key(std::uint64_t round);
 std::string contribution_chunk_key(std::uint64_t round, std::uint32_t worker, std::uint32_t chunk);
 std::string merged_chunk_key(std::uint64_t round, std::uint32_t chunk);
-/// Keys of the async pattern: one per worker and meaning, written again and again.
-std::string latest_key(MessageHead::Kind kind, std::uint32_t worker);
+/// Keys of the async pattern: one per worker, meaning and sizes, written again and again, and one
+/// for the last sum of a worker, written once.
+std::string latest_key(MessageHead::Kind kind, std::uint32_t worker, std::size_t totals,
+                       std::size_t values);
+std::string final_key(std::uint32_t worker, std::size_t totals, std::size_t values);
 
 }  // namespace lambdaml::comm

@@ -1,57 +1,60 @@
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/wrapper.h"
 
 namespace lambdaml::storage {
 namespace {
 
-class MeteredStorage final : public Storage {
+class Metered final : public Wrapper {
  public:
-  MeteredStorage(std::shared_ptr<Storage> inner, std::shared_ptr<Meter> meter)
-      : inner_(std::move(inner)), meter_(std::move(meter)) {}
+  Metered(std::shared_ptr<Storage> inner, std::shared_ptr<Meter> meter)
+      : Wrapper(std::move(inner)), meter_(std::move(meter)) {}
 
-  Capabilities capabilities() const override { return inner_->capabilities(); }
-  std::string describe() const override { return inner_->describe(); }
   void save(std::string_view key, Bytes value) override {
     meter_->count_put(1, value.size());
-    inner_->save(key, value);
+    inner().save(key, value);
   }
   std::optional<Buffer> load(std::string_view key) override {
-    std::optional<Buffer> value = inner_->load(key);
+    std::optional<Buffer> value = inner().load(key);
     meter_->count_get(1, value ? value->size() : 0);
     return value;
   }
   bool create(std::string_view key, Bytes value) override {
     meter_->count_put(1, value.size());
-    return inner_->create(key, value);
+    return inner().create(key, value);
   }
   void remove(std::string_view key) override {
     meter_->count_remove(1);
-    inner_->remove(key);
+    inner().remove(key);
   }
   std::vector<Entry> list(std::string_view prefix) override {
     meter_->count_list(1);
-    return inner_->list(prefix);
-  }
-  void clear(std::string_view prefix) override {
-    meter_->count_list(1);
-    inner_->clear(prefix);
+    return inner().list(prefix);
   }
   void save_all(std::span<const Item> items) override {
-    for (const Item& item : items) meter_->count_put(1, item.value.size());
-    inner_->save_all(items);
+    std::uint64_t bytes = 0;
+    for (const Item& item : items) bytes += item.value.size();
+    meter_->count_put(items.size(), bytes);
+    inner().save_all(items);
   }
   void remove_all(std::span<const std::string> keys) override {
     meter_->count_remove(keys.size());
-    inner_->remove_all(keys);
+    inner().remove_all(keys);
+  }
+  /// How a store clears is its own affair; it is billed as looking once.
+  void clear(std::string_view prefix) override {
+    meter_->count_list(1);
+    inner().clear(prefix);
   }
   std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    std::vector<Buffer> values = inner_->load_all(keys, deadline);
-    for (const Buffer& value : values) meter_->count_get(1, value.size());
+    std::vector<Buffer> values = inner().load_all(keys, deadline);
+    std::uint64_t bytes = 0;
+    for (const Buffer& value : values) bytes += value.size();
+    meter_->count_get(keys.size(), bytes);
     return values;
   }
 
  private:
-  const std::shared_ptr<Storage> inner_;
-  const std::shared_ptr<Meter> meter_;
+  std::shared_ptr<Meter> meter_;
 };
 
 }  // namespace
@@ -77,7 +80,7 @@ void Meter::count_list(std::uint64_t requests) { lists_ += requests; }
 void Meter::count_remove(std::uint64_t requests) { removes_ += requests; }
 
 std::shared_ptr<Storage> with_meter(std::shared_ptr<Storage> inner, std::shared_ptr<Meter> meter) {
-  return std::make_shared<MeteredStorage>(std::move(inner), std::move(meter));
+  return std::make_shared<Metered>(std::move(inner), std::move(meter));
 }
 
 }  // namespace lambdaml::storage

@@ -1,209 +1,336 @@
 #include <algorithm>
+#include <array>
 #include <map>
+#include <optional>
 #include <utility>
 
-#include <fmt/format.h>
-
-#include "lambdaml/base/error.h"
-#include "lambdaml/base/text.h"
+#include "lambdaml/comm/communicator.h"
 #include "lambdaml/comm/message.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/tensor/kernels.h"
 
+/// The pattern that waits for nobody and loses nothing.
+///
+/// *Increments.* Worker i keeps C_i, the sum of all that it has contributed, and publishes it under
+/// its own key, written over at each merge; nobody else writes there, so nothing is overwritten
+/// that counts. A merge reads the newest C_j of all and gives Σ_j C_j − G, where G is what this
+/// worker was given before. The gifts telescope: after any number of merges their sum is Σ_j C_j as
+/// last read. A C_j that was read twice adds nothing the second time; one that was skipped is in
+/// the next; and when worker j runs again from a checkpoint and publishes a C_j without its latest
+/// contributions, the difference takes them back, and the repeated ones take their place. finish()
+/// publishes a last C_i that never changes again and waits for those of all: then everybody has the
+/// same Σ_j C_j.
+///
+/// C_i and G are kept in double and published in float, so the rounding of one gift is made good by
+/// the next and does not add up.
+///
+/// *States* need no sums: the newest of each worker replaces the one before.
 namespace lambdaml::comm::async {
 namespace {
 
-/// Nobody waits and no update is lost. Every worker keeps the sum of all its contributions so far,
-/// C_i, and publishes it under one key, written again each round. A merge reads everybody's newest
-/// C_j and returns Σ_j C_j minus what it was given before. Differences telescope: whatever was
-/// skipped, read twice or published again by a worker that started over from a checkpoint, in the
-/// end each worker has been given Σ_j C_j, every contribution exactly once.
-///
-/// Sums are kept in double and published in float32: the rounding of one publication is undone by
-/// the next, so it never adds up. Staleness: a merge sees of every other worker what it had
-/// published when it was read; nothing bounds how many rounds that lies behind but the workers'
-/// speeds.
-///
-/// Vectors of other sizes are other streams: an optimizer's increments and the metrics of an epoch
-/// do not mix. 1 PUT and P − 1 GETs a round, no waiting; finish() waits once, for the last of all.
+constexpr std::size_t kBlock = 1024;
+
+/// The increments of one pair of sizes.
+struct Stream {
+  Stream(std::size_t n_totals, std::size_t n_values, std::size_t workers)
+      : own_totals(n_totals),
+        own_values(n_values),
+        given_totals(n_totals),
+        given_values(n_values),
+        seen(workers) {}
+
+  std::vector<double> own_totals, own_values;      ///< C_i
+  std::vector<double> given_totals, given_values;  ///< G
+  std::vector<std::uint64_t> seen;                 ///< contributions in the C_j last read
+  std::uint64_t count = 0;                         ///< contributions in C_i
+  bool checked = false;                            ///< whether an earlier attempt has finished
+  bool closed = false;                             ///< it has: C_i is the last one
+};
+
 class Async final : public Communicator {
  public:
   using Communicator::Communicator;
 
-  std::size_t finish(Vectors vectors) override {
-    if (workers() == 1) return Communicator::finish(vectors);
-    Stream& stream = increments_[sizes(vectors)];
-    stream.resize(vectors);
-    publish(final_key(vectors, worker()), stream, vectors, true);
-    std::vector<std::string> keys;
-    for (std::uint32_t i = 0; i < workers(); ++i) keys.push_back(final_key(vectors, i));
-    std::vector<Buffer> all;
-    try {
-      all = store().load_all(keys, wait_deadline());
-    } catch (const Error& error) {
-      if (error.code() != Code::deadline_exceeded) throw;
-      rethrow_with("waiting for the last contributions of asynchronous workers");
-    }
-    std::vector<double> sum(stream.given.size(), 0.0);
-    for (std::uint32_t i = 0; i < workers(); ++i) add(all[i], keys[i], i, vectors, sum);
-    give(stream, sum, vectors);
-    return workers();
-  }
-
+  /// For each stream: sizes, count, seen, C_i, G.
   std::vector<double> snapshot() const override {
     std::vector<double> out;
-    for (const auto& [size, stream] : increments_) {
-      out.push_back(static_cast<double>(size.first));
-      out.push_back(static_cast<double>(size.second));
-      out.push_back(static_cast<double>(stream.count));
-      out.insert(out.end(), stream.own.begin(), stream.own.end());
-      out.insert(out.end(), stream.given.begin(), stream.given.end());
+    const auto append = [&](const auto& numbers) {
+      out.insert(out.end(), numbers.begin(), numbers.end());
+    };
+    for (const auto& [sizes, stream] : streams_) {
+      append(std::array{static_cast<double>(sizes.first), static_cast<double>(sizes.second),
+                        static_cast<double>(stream.count)});
+      append(stream.seen);
+      append(stream.own_totals);
+      append(stream.own_values);
+      append(stream.given_totals);
+      append(stream.given_values);
     }
     return out;
   }
 
   void restore(std::span<const double> snapshot) override {
-    increments_.clear();
+    std::map<Sizes, Stream> streams;
+    const auto check = [](bool fits) {
+      if (!fits) fail(Code::data_corrupt, "a checkpoint's sums of the async pattern do not add up");
+    };
+    const auto count_of = [&](double number) {
+      check(number >= 0 && number <= 0x1p53);
+      return static_cast<std::uint64_t>(number);
+    };
     while (!snapshot.empty()) {
-      const auto bad = [] {
-        fail(Code::data_corrupt, "checkpoint: the asynchronous workers' sums are damaged");
-      };
-      if (snapshot.size() < 3 || snapshot[0] < 0 || snapshot[1] < 0) bad();
-      const double n = snapshot[0] + snapshot[1];
-      if (n * 2 > static_cast<double>(snapshot.size() - 3)) bad();
-      const auto numbers = static_cast<std::size_t>(n);
-      Stream& stream = increments_[{static_cast<std::size_t>(snapshot[0]),
-                                    static_cast<std::size_t>(snapshot[1])}];
-      stream.count = static_cast<std::uint64_t>(snapshot[2]);
-      const auto own = snapshot.subspan(3, numbers);
-      const auto given = snapshot.subspan(3 + numbers, numbers);
-      stream.own.assign(own.begin(), own.end());
-      stream.given.assign(given.begin(), given.end());
-      snapshot = snapshot.subspan(3 + 2 * numbers);
+      check(snapshot.size() >= 3 + workers());
+      const Sizes sizes{count_of(snapshot[0]), count_of(snapshot[1])};
+      const std::uint64_t count = count_of(snapshot[2]);
+      snapshot = snapshot.subspan(3);
+      check(sizes.first <= snapshot.size() && sizes.second <= snapshot.size() &&
+            workers() + 2 * (sizes.first + sizes.second) <= snapshot.size());
+      Stream stream(sizes.first, sizes.second, workers());
+      stream.count = count;
+      for (std::uint64_t& seen : stream.seen) {
+        seen = count_of(snapshot.front());
+        snapshot = snapshot.subspan(1);
+      }
+      for (std::vector<double>* numbers :
+           {&stream.own_totals, &stream.own_values, &stream.given_totals, &stream.given_values}) {
+        std::copy_n(snapshot.begin(), numbers->size(), numbers->begin());
+        snapshot = snapshot.subspan(numbers->size());
+      }
+      streams.insert_or_assign(sizes, std::move(stream));
     }
+    streams_ = std::move(streams);
   }
 
  private:
-  using Kind = MessageHead::Kind;
-  using Sizes = std::pair<std::size_t, std::size_t>;  ///< floats, totals
-
-  /// Both vectors hold the floats, then the totals.
-  struct Stream {
-    std::vector<double> own;    ///< this worker's sum
-    std::vector<double> given;  ///< what the optimizer has been given of all workers' sums
-    std::uint64_t count = 0;    ///< contributions in `own`
-
-    void resize(const Vectors& vectors) {
-      own.resize(vectors.values.size() + vectors.totals.size());
-      given.resize(own.size());
-    }
+  using Sizes = std::pair<std::size_t, std::size_t>;  ///< doubles, floats
+  struct Published {
+    Buffer bytes;
+    Message message;
   };
 
-  static Sizes sizes(const Vectors& vectors) {
-    return {vectors.values.size(), vectors.totals.size()};
-  }
-  static std::string stream_key(std::string_view what, const Vectors& vectors,
-                                std::uint32_t worker) {
-    return fmt::format("{}-{}x{}",
-                       latest_key(what == "state" ? Kind::state : Kind::cumulative, worker),
-                       vectors.values.size(), vectors.totals.size()) +
-           (what == "final" ? "-final" : "");
-  }
-  static std::string final_key(const Vectors& vectors, std::uint32_t worker) {
-    return stream_key("final", vectors, worker);
+  std::size_t merge_round(std::uint64_t round, Vectors v, Meaning meaning) override {
+    return meaning == Meaning::state ? merge_states(round, v) : merge_increments(v);
   }
 
-  MessageHead head(Kind kind, std::uint64_t count, bool last) const {
-    return {
-        .kind = kind, .job = membership().job, .round = count, .worker = worker(), .last = last};
-  }
-
-  std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) override {
-    if (workers() == 1) return 1;
-    return meaning == Meaning::increment ? merge_increment(vectors) : merge_state(round, vectors);
-  }
-
-  std::size_t merge_increment(Vectors vectors) {
-    Stream& stream = increments_[sizes(vectors)];
-    stream.resize(vectors);
-    const std::size_t n = vectors.values.size();
-    for (std::size_t i = 0; i < n; ++i) stream.own[i] += vectors.values[i];
-    for (std::size_t i = 0; i < vectors.totals.size(); ++i) stream.own[n + i] += vectors.totals[i];
-    ++stream.count;
-    const Buffer own = publish(stream_key("sum", vectors, worker()), stream, vectors, false);
-    std::vector<double> sum(stream.own.size(), 0.0);
-    std::size_t present = 0;
-    for (std::uint32_t i = 0; i < workers(); ++i) {
-      const std::string key = stream_key("sum", vectors, i);
-      // Its own goes through the same rounding as the others read it in.
-      const std::optional<Buffer> latest =
-          i == worker() ? std::optional(Buffer(own.view())) : store().load(key);
-      if (!latest) continue;
-      add(*latest, key, i, vectors, sum);
-      ++present;
+  std::size_t merge_increments(Vectors v) {
+    const Sizes sizes{v.totals.size(), v.values.size()};
+    Stream& stream = stream_of(sizes);
+    if (stream.closed) {  // these contributions were made by the attempt that finished
+      std::ranges::fill(v.totals, 0.0);
+      std::ranges::fill(v.values, 0.0F);
+    } else {
+      add(stream.own_totals, v.totals);
+      add(stream.own_values, v.values);
+      ++stream.count;
     }
-    give(stream, sum, vectors);
-    return present;
-  }
+    const Published own = own_sum(stream, MessageHead::Kind::cumulative, false);
+    if (!stream.closed)
+      store().save(latest_key(MessageHead::Kind::cumulative, worker(), sizes.first, sizes.second),
+                   own.bytes);
 
-  std::size_t merge_state(std::uint64_t round, Vectors vectors) {
-    const Buffer own = encode(head(Kind::state, round, false), vectors.totals, vectors.values);
-    store().save(stream_key("state", vectors, worker()), own);
-    std::vector<double> sum(vectors.values.size() + vectors.totals.size(), 0.0);
-    std::size_t present = 0;
-    for (std::uint32_t i = 0; i < workers(); ++i) {
-      const std::string key = stream_key("state", vectors, i);
-      const std::optional<Buffer> latest =
-          i == worker() ? std::optional(Buffer(own.view())) : store().load(key);
-      if (!latest) continue;
-      add(*latest, key, i, vectors, sum);
-      ++present;
+    bool gone = false;
+    const std::vector<std::optional<Published>> latest =
+        newest_of_others(MessageHead::Kind::cumulative, sizes);
+    std::vector<const Message*> sums(workers(), nullptr);
+    for (std::uint32_t j = 0; j < workers(); ++j) {
+      if (j == worker())
+        sums[j] = &own.message;
+      else if (latest[j])
+        sums[j] = &latest[j]->message;
+      else
+        gone |= stream.seen[j] > 0;
     }
-    for (std::size_t i = 0; i < vectors.values.size(); ++i)
-      vectors.values[i] = static_cast<float>(sum[i]);
-    for (std::size_t i = 0; i < vectors.totals.size(); ++i)
-      vectors.totals[i] = sum[vectors.values.size() + i];
-    return present;
+    if (!gone) return give(stream, sums, v);
+    // What was read before is not there now: all began anew, with an empty store, and some have not
+    // come to publish yet. G holds their sums, so Σ C_j would take them back. Until they are there
+    // again, give the own contribution only.
+    add(stream.given_totals, v.totals);
+    add(stream.given_values, v.values);
+    const std::uint64_t before = std::exchange(stream.seen[worker()], stream.count);
+    return stream.count > before ? stream.count - before : 0;
   }
 
-  Buffer publish(const std::string& key, const Stream& stream, const Vectors& vectors, bool last) {
-    const std::size_t n = vectors.values.size();
-    const std::vector<float> values(stream.own.begin(),
-                                    stream.own.begin() + static_cast<std::ptrdiff_t>(n));
-    Buffer message = encode(head(Kind::cumulative, stream.count, last),
-                            std::span(stream.own).subspan(n), values);
-    store().save(key, message);
+  std::size_t finish_rounds(Vectors v) override {
+    const Sizes sizes{v.totals.size(), v.values.size()};
+    Stream& stream = stream_of(sizes);
+    // The first attempt to finish decides what this worker contributed, for all.
+    if (!stream.closed &&
+        !store().create(final_key(worker(), sizes.first, sizes.second),
+                        own_sum(stream, MessageHead::Kind::cumulative, true).bytes))
+      adopt_final(stream, sizes);
+    stream.closed = true;
+
+    std::vector<std::string> keys;
+    std::vector<std::uint32_t> others;
+    for (std::uint32_t j = 0; j < workers(); ++j) {
+      if (j == worker()) continue;
+      keys.push_back(final_key(j, sizes.first, sizes.second));
+      others.push_back(j);
+    }
+    std::vector<Buffer> bytes;
+    try {
+      bytes = store().load_all(keys, wait_deadline());
+    } catch (const storage::MissingKeys& missing) {
+      std::vector<std::uint32_t> silent;
+      for (std::size_t i = 0; i < keys.size(); ++i)
+        if (std::ranges::find(missing.keys(), keys[i]) != missing.keys().end())
+          silent.push_back(others[i]);
+      fail_silent("the end of training", silent);
+    }
+    const Published own = own_sum(stream, MessageHead::Kind::cumulative, true);
+    std::vector<Message> messages;
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      messages.push_back(
+          decode_of(bytes[i], keys[i], MessageHead::Kind::cumulative, others[i], true, sizes));
+    std::vector<const Message*> sums(workers(), nullptr);
+    sums[worker()] = &own.message;
+    for (std::size_t i = 0; i < others.size(); ++i) sums[others[i]] = &messages[i];
+    return give(stream, sums, v);
+  }
+
+  std::size_t merge_states(std::uint64_t round, Vectors v) {
+    const Sizes sizes{v.totals.size(), v.values.size()};
+    const MessageHead head{.kind = MessageHead::Kind::state,
+                           .job = membership().job,
+                           .round = round + 1,
+                           .worker = worker()};
+    store().save(latest_key(head.kind, worker(), sizes.first, sizes.second),
+                 encode(head, v.totals, v.values));
+    const std::vector<std::optional<Published>> latest = newest_of_others(head.kind, sizes);
+    std::vector<const double*> totals;
+    std::vector<const float*> values;
+    for (std::uint32_t j = 0; j < workers(); ++j) {
+      if (j == worker()) {
+        totals.push_back(v.totals.data());
+        values.push_back(v.values.data());
+      } else if (latest[j]) {
+        totals.push_back(latest[j]->message.totals.data());
+        values.push_back(latest[j]->message.values.data());
+      }
+    }
+    tensor::sum_in_order(totals, v.totals.size(), v.totals.data());
+    tensor::sum_in_order(values, v.values.size(), v.values.data());
+    return totals.size();
+  }
+
+  Stream& stream_of(const Sizes& sizes) {
+    Stream& stream =
+        streams_.try_emplace(sizes, sizes.first, sizes.second, workers()).first->second;
+    if (catching_up() && !stream.checked) {
+      stream.checked = true;
+      if (store().load(final_key(worker(), sizes.first, sizes.second))) adopt_final(stream, sizes);
+    }
+    return stream;
+  }
+
+  /// Takes over what an attempt of this worker contributed that has finished already.
+  void adopt_final(Stream& stream, const Sizes& sizes) {
+    const std::string key = final_key(worker(), sizes.first, sizes.second);
+    const Buffer bytes = store().load_or_wait(key, wait_deadline());
+    const Message message =
+        decode_of(bytes, key, MessageHead::Kind::cumulative, worker(), true, sizes);
+    std::ranges::copy(message.totals, stream.own_totals.begin());
+    std::ranges::copy(message.values, stream.own_values.begin());
+    stream.count = message.head.round;
+    stream.closed = true;
+  }
+
+  Published own_sum(const Stream& stream, MessageHead::Kind kind, bool last) const {
+    const MessageHead head{.kind = kind,
+                           .job = membership().job,
+                           .round = stream.count,
+                           .worker = worker(),
+                           .last = last};
+    Draft draft(stream.own_totals.size(), stream.own_values.size());
+    std::ranges::copy(stream.own_totals, draft.totals.begin());
+    std::ranges::transform(stream.own_values, draft.values.begin(),
+                           [](double x) { return static_cast<float>(x); });
+    Published out;
+    out.message = {head, draft.totals, draft.values};
+    out.bytes = draft.seal(head);
+    return out;
+  }
+
+  /// What the others have published, by worker; absent for who has not yet.
+  std::vector<std::optional<Published>> newest_of_others(MessageHead::Kind kind,
+                                                         const Sizes& sizes) {
+    std::vector<std::optional<Published>> out(workers());
+    for (std::uint32_t j = 0; j < workers(); ++j) {
+      if (j == worker()) continue;
+      const std::string key = latest_key(kind, j, sizes.first, sizes.second);
+      std::optional<Buffer> bytes = store().load(key);
+      if (!bytes) continue;
+      const Message message = decode_of(*bytes, key, kind, j, false, sizes);
+      out[j] = Published{std::move(*bytes), message};
+    }
+    return out;
+  }
+
+  /// decode() of a message with any count.
+  Message decode_of(const Buffer& bytes, const std::string& key, MessageHead::Kind kind,
+                    std::uint32_t from, bool last, const Sizes& sizes) const {
+    const Message message = decode(bytes, key);
+    expect(message, key,
+           {.kind = kind,
+            .job = membership().job,
+            .round = message.head.round,
+            .worker = from,
+            .last = last},
+           sizes.first, sizes.second);
     return message;
   }
 
-  void add(const Buffer& bytes, const std::string& key, std::uint32_t from, const Vectors& vectors,
-           std::vector<double>& sum) const {
-    const Message message = decode(bytes, key);
-    if (message.head.job != membership().job || message.head.worker != from ||
-        message.values.size() != vectors.values.size() ||
-        message.totals.size() != vectors.totals.size())
-      fail(Code::data_corrupt, "message {}: it is not worker {}'s of this job and size", key, from);
-    for (std::size_t i = 0; i < message.values.size(); ++i) sum[i] += message.values[i];
-    for (std::size_t i = 0; i < message.totals.size(); ++i)
-      sum[message.values.size() + i] += message.totals[i];
+  /// v = Σ sums − G; G += v. Returns how many contributions are new in it.
+  static std::size_t give(Stream& stream, const std::vector<const Message*>& sums, Vectors v) {
+    std::size_t fresh = 0;
+    std::vector<const double*> totals;
+    std::vector<const float*> values;
+    for (std::size_t j = 0; j < sums.size(); ++j) {
+      if (sums[j] == nullptr) continue;
+      totals.push_back(sums[j]->totals.data());
+      values.push_back(sums[j]->values.data());
+      const std::uint64_t count = sums[j]->head.round;
+      if (count > stream.seen[j]) fresh += count - stream.seen[j];
+      stream.seen[j] = count;
+    }
+    give(totals, v.totals, stream.given_totals);
+    give(values, v.values, stream.given_values);
+    return fresh;
   }
 
-  static void give(Stream& stream, const std::vector<double>& sum, Vectors vectors) {
-    const std::size_t n = vectors.values.size();
-    for (std::size_t i = 0; i < n; ++i)
-      vectors.values[i] = static_cast<float>(sum[i] - stream.given[i]);
-    for (std::size_t i = 0; i < vectors.totals.size(); ++i)
-      vectors.totals[i] = sum[n + i] - stream.given[n + i];
-    stream.given = sum;
+  template <class T>
+  static void give(const std::vector<const T*>& sums, std::span<T> out,
+                   std::vector<double>& given) {
+    std::array<double, kBlock> total{};
+    for (std::size_t begin = 0; begin < out.size(); begin += kBlock) {
+      const std::size_t n = std::min(kBlock, out.size() - begin);
+      std::fill_n(total.begin(), n, 0.0);
+      for (const T* sum : sums)
+        for (std::size_t i = 0; i < n; ++i) total[i] += static_cast<double>(sum[begin + i]);
+      for (std::size_t i = 0; i < n; ++i) {
+        out[begin + i] = static_cast<T>(total[i] - given[begin + i]);
+        given[begin + i] += static_cast<double>(out[begin + i]);
+      }
+    }
   }
 
-  std::map<Sizes, Stream> increments_;
+  template <class T>
+  static void add(std::vector<double>& to, std::span<const T> from) {
+    for (std::size_t i = 0; i < from.size(); ++i) to[i] += static_cast<double>(from[i]);
+  }
+  template <class T>
+  static void add(std::vector<double>& to, std::span<T> from) {
+    add(to, std::span<const T>(from));
+  }
+
+  std::map<Sizes, Stream> streams_;
 };
 
 }  // namespace
 
 void register_plugin(Registry& registry) {
   registry.add({.name = "async",
-                .help = "waits for nobody; every update counts once",
+                .help = "nobody waits: each reads what the others have published so far",
                 .bulk_synchronous = false,
                 .make = [](Membership membership) {
                   return std::make_unique<Async>(std::move(membership));

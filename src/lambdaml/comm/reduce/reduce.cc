@@ -1,84 +1,112 @@
+#include <algorithm>
+
 #include "lambdaml/comm/bulk_synchronous.h"
+#include "lambdaml/comm/message.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/tensor/kernels.h"
 
+/// The pattern to read first: worker 0 merges. Two sequential PUT–GET pairs a round, P PUTs and
+/// 2 (P − 1) GETs.
 namespace lambdaml::comm::reduce {
 namespace {
 
-/// Worker 0 adds all vectors up in worker order; the others read the result. Four sequential steps:
-/// PUT, GET, PUT, GET. P PUTs and 2 (P − 1) GETs a round; worker 0 receives P − 1 vectors.
+constexpr std::uint32_t kMerger = 0;
+
 class Reduce final : public BulkSynchronous {
  public:
-  using BulkSynchronous::BulkSynchronous;
+  explicit Reduce(Membership membership) : BulkSynchronous(std::move(membership)) {
+    for (std::uint32_t i = 0; i < workers(); ++i)
+      if (i != kMerger) senders_.push_back(i);
+  }
 
  private:
-  using Kind = MessageHead::Kind;
+  std::size_t merge_round(std::uint64_t round, Vectors v, Meaning) override {
+    const std::string merged = merged_key(round);
+    std::optional<Buffer> result;
+    if (catching_up() && !(result = store().load(merged))) caught_up();
+    if (!result) result = worker() == kMerger ? merge_all(round, v) : contribute(round, v);
+    if (result) take(round, *result, v);
 
-  void exchange(std::uint64_t round, Vectors vectors) override {
-    if (worker() == 0)
-      lead(round, vectors);
-    else
-      follow(round, vectors);
+    std::vector<std::string> mine;
+    if (worker() != kMerger) mine.push_back(contribution_key(round, worker()));
+    std::vector<std::string> kept;
+    if (worker() == kMerger) kept.push_back(merged);
+    completed(round, std::move(mine), std::move(kept),
+              v.totals.size_bytes() + v.values.size_bytes());
+    return workers();
   }
 
-  void lead(std::uint64_t round, Vectors vectors) {
-    std::vector<Expected> wanted;
-    for (std::uint32_t other = 1; other < workers(); ++other)
-      wanted.push_back({contribution_key(round, other), head(Kind::contribution, round, other),
-                        vectors.totals.size(), vectors.values.size()});
-    const std::vector<Buffer> others = wait_for(round, wanted, vectors);
-    if (others.empty()) return;
-    std::vector<const float*> values{vectors.values.data()};
-    std::vector<const double*> totals{vectors.totals.data()};
-    for (std::size_t i = 0; i < others.size(); ++i) {
-      const Message message =
-          decode(others[i], wanted[i].key, wanted[i].head, wanted[i].totals, wanted[i].values);
-      values.push_back(message.values.data());
-      totals.push_back(message.totals.data());
+  /// The merged message of others, once it is there.
+  std::optional<Buffer> contribute(std::uint64_t round, Vectors v) {
+    store().save(
+        contribution_key(round, worker()),
+        encode(head(MessageHead::Kind::contribution, round, worker()), v.totals, v.values));
+    sweep();
+    return std::move(wait_for_merged(round, {merged_key(round)}, [&](std::size_t) {
+                       return absent(contribution_keys(round), senders_, kMerger);
+                     }).front());
+  }
+
+  /// Leaves the sum in `v`; or returns the merged message of another attempt.
+  std::optional<Buffer> merge_all(std::uint64_t round, Vectors v) {
+    const std::vector<std::string> keys = contribution_keys(round);
+    Arrived arrived = wait_for_contributions(round, keys, senders_, merged_key(round));
+    if (arrived.merged) {
+      catch_up();
+      return std::move(arrived.merged);
     }
-    tensor::sum_in_order(values, vectors.values.size(), vectors.values.data());
-    tensor::sum_in_order(totals, vectors.totals.size(), vectors.totals.data());
-    const Buffer merged = encode(head(Kind::merged, round, 0), vectors.totals, vectors.values);
-    store().save(merged_key(round), merged);
-    retention().merged(round, merged_key(round), merged.size());
+    std::vector<const double*> totals = {v.totals.data()};
+    std::vector<const float*> values = {v.values.data()};
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const Message message = decode(arrived.contributions[i], keys[i],
+                                     head(MessageHead::Kind::contribution, round, senders_[i]),
+                                     v.totals.size(), v.values.size());
+      totals.push_back(message.totals.data());
+      values.push_back(message.values.data());
+    }
+    Draft sum(v.totals.size(), v.values.size());
+    tensor::sum_in_order(totals, sum.totals.size(), sum.totals.data());
+    tensor::sum_in_order(values, sum.values.size(), sum.values.data());
+    const std::span<const double> sum_totals = sum.totals;
+    const std::span<const float> sum_values = sum.values;
+    const Buffer message = sum.seal(head(MessageHead::Kind::merged, round, kMerger));
+    store().save(merged_key(round), message);
+    // The others wait no longer: what follows is off the critical path.
+    std::ranges::copy(sum_totals, v.totals.begin());
+    std::ranges::copy(sum_values, v.values.begin());
+    sweep();
+    return {};
   }
 
-  void follow(std::uint64_t round, Vectors vectors) {
-    const Buffer own =
-        encode(head(Kind::contribution, round, worker()), vectors.totals, vectors.values);
-    store().save(contribution_key(round, worker()), own);
-    const std::vector<Buffer> merged = wait_for(round, {result(round, vectors)}, vectors);
-    if (!merged.empty()) take(merged.front(), round, vectors);
-    retention().spent(contribution_key(round, worker()), own.size());
+  void take(std::uint64_t round, const Buffer& bytes, Vectors v) const {
+    const Message message =
+        decode(bytes, merged_key(round), head(MessageHead::Kind::merged, round, kMerger),
+               v.totals.size(), v.values.size());
+    std::ranges::copy(message.totals, v.totals.begin());
+    std::ranges::copy(message.values, v.values.begin());
   }
 
-  Expected result(std::uint64_t round, Vectors vectors) const {
-    return {merged_key(round), head(Kind::merged, round, 0), vectors.totals.size(),
-            vectors.values.size()};
+  MessageHead head(MessageHead::Kind kind, std::uint64_t round, std::uint32_t from) const {
+    return {.kind = kind, .job = membership().job, .round = round, .worker = from};
   }
 
-  void take(const Buffer& bytes, std::uint64_t round, Vectors vectors) const {
-    const Expected expected = result(round, vectors);
-    copy_numbers(decode(bytes, expected.key, expected.head, expected.totals, expected.values),
-                 vectors.totals, vectors.values);
+  std::vector<std::string> contribution_keys(std::uint64_t round) const {
+    std::vector<std::string> keys;
+    for (const std::uint32_t sender : senders_) keys.push_back(contribution_key(round, sender));
+    return keys;
   }
 
-  bool take_merged(std::uint64_t round, Vectors vectors) override {
-    const std::optional<Buffer> merged = store().load(merged_key(round));
-    if (!merged) return false;
-    take(*merged, round, vectors);
-    if (worker() == 0) retention().merged(round, merged_key(round), merged->size());
-    return true;
-  }
+  std::vector<std::uint32_t> senders_;  ///< all but the merger
 };
 
 }  // namespace
 
 void register_plugin(Registry& registry) {
-  registry.add(
-      {.name = "reduce", .help = "worker 0 merges all vectors", .make = [](Membership membership) {
-         return std::make_unique<Reduce>(std::move(membership));
-       }});
+  registry.add({.name = "reduce",
+                .help = "worker 0 merges all vectors, the others read the merged one",
+                .make = [](Membership membership) {
+                  return std::make_unique<Reduce>(std::move(membership));
+                }});
 }
 
 }  // namespace lambdaml::comm::reduce

@@ -1,146 +1,166 @@
+#include <algorithm>
+
 #include "lambdaml/comm/bulk_synchronous.h"
+#include "lambdaml/comm/message.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/tensor/kernels.h"
 
+/// Worker i merges chunk i: the same two PUT–GET pairs in sequence as `reduce`, but the bytes are
+/// spread over all workers. P² PUTs and 2 P (P − 1) GETs a round; with C = min(P, n) chunks, if
+/// that is less, C · P and 2 C (P − 1).
 namespace lambdaml::comm::reduce_scatter {
 namespace {
 
-/// The vector is cut in P nearly equal chunks; worker i adds chunk i of every worker up in worker
-/// order, and all read all merged chunks. Four sequential steps as in reduce, but every worker
-/// receives only 2 (P − 1)/P vectors: the way for long ones. P² PUTs and 2 P (P − 1) GETs a round.
-/// The totals travel with chunk 0; a chunk with nothing in it (fewer numbers than workers) is not
-/// sent.
 class ReduceScatter final : public BulkSynchronous {
  public:
-  using BulkSynchronous::BulkSynchronous;
+  explicit ReduceScatter(Membership membership) : BulkSynchronous(std::move(membership)) {
+    for (std::uint32_t i = 0; i < workers(); ++i)
+      if (i != worker()) others_.push_back(i);
+  }
 
  private:
-  using Kind = MessageHead::Kind;
+  std::size_t merge_round(std::uint64_t round, Vectors v, Meaning) override {
+    const std::uint32_t chunks = chunk_count(v);
+    const bool owner = worker() < chunks;
+    const bool taken = catching_up() && take_all_there(round, v, chunks);
+    if (!taken) {
+      caught_up();
+      contribute(round, v, chunks);
+      sweep();
+      if (owner) merge_own(round, v);
+      take_others(round, v, chunks);
+    }
 
-  /// The part of the vectors that worker `chunk` merges.
-  Vectors part(Vectors vectors, std::uint32_t chunk) const {
-    const std::size_t n = vectors.values.size();
-    const std::size_t begin = n / workers() * chunk + std::min<std::size_t>(chunk, n % workers());
-    const std::size_t size = n / workers() + (chunk < n % workers() ? 1 : 0);
-    return {vectors.values.subspan(begin, size),
-            chunk == 0 ? vectors.totals : vectors.totals.subspan(0, 0)};
+    std::vector<std::string> mine;
+    for (std::uint32_t c = 0; c < chunks; ++c)
+      if (c != worker()) mine.push_back(contribution_chunk_key(round, worker(), c));
+    std::vector<std::string> kept;
+    if (owner) kept.push_back(merged_chunk_key(round, worker()));
+    completed(round, std::move(mine), std::move(kept),
+              v.totals.size_bytes() + v.values.size_bytes());
+    return workers();
   }
-  static bool has_any(const Vectors& part) { return !part.values.empty() || !part.totals.empty(); }
 
-  void exchange(std::uint64_t round, Vectors vectors) override {
-    std::vector<std::string> sent;
-    std::uint64_t bytes = send_chunks(round, vectors, sent);
-    const bool merged = merge_own(round, vectors) && collect(round, vectors);
-    (void)merged;
-    for (std::string& key : sent) retention().spent(std::move(key), bytes / sent.size());
+  /// Chunks that are not empty; chunk 0 is there always, for the totals travel with it.
+  std::uint32_t chunk_count(const Vectors& v) const {
+    return static_cast<std::uint32_t>(std::clamp<std::size_t>(v.values.size(), 1, workers()));
   }
 
-  std::uint64_t send_chunks(std::uint64_t round, Vectors vectors, std::vector<std::string>& keys) {
+  /// The part of the vectors that chunk c of `chunks` is.
+  static Vectors part(const Vectors& v, std::uint32_t c, std::uint32_t chunks) {
+    const std::size_t n = v.values.size();
+    const std::size_t begin = n / chunks * c + std::min<std::size_t>(c, n % chunks);
+    const std::size_t size = n / chunks + (c < n % chunks ? 1 : 0);
+    return {v.values.subspan(begin, size), c == 0 ? v.totals : std::span<double>()};
+  }
+
+  void contribute(std::uint64_t round, const Vectors& v, std::uint32_t chunks) {
+    std::vector<std::string> keys;
     std::vector<Buffer> messages;
-    std::uint64_t bytes = 0;
-    for (std::uint32_t chunk = 0; chunk < workers(); ++chunk) {
-      const Vectors own = part(vectors, chunk);
-      if (chunk == worker() || !has_any(own)) continue;
-      keys.push_back(contribution_chunk_key(round, worker(), chunk));
-      messages.push_back(
-          encode(head(Kind::contribution, round, worker(), chunk), own.totals, own.values));
-      bytes += messages.back().size();
+    for (std::uint32_t c = 0; c < chunks; ++c) {
+      if (c == worker()) continue;
+      const Vectors chunk = part(v, c, chunks);
+      keys.push_back(contribution_chunk_key(round, worker(), c));
+      messages.push_back(encode(head(MessageHead::Kind::contribution, round, worker(), c),
+                                chunk.totals, chunk.values));
     }
     std::vector<storage::Item> items;
     for (std::size_t i = 0; i < keys.size(); ++i) items.push_back({keys[i], messages[i]});
     store().save_all(items);
-    return bytes;
   }
 
-  /// Adds up and saves this worker's chunk. False when the whole round was taken from the store
-  /// instead.
-  bool merge_own(std::uint64_t round, Vectors vectors) {
-    const Vectors own = part(vectors, worker());
-    if (!has_any(own)) return true;
-    std::vector<Expected> wanted;
-    for (std::uint32_t other = 0; other < workers(); ++other)
-      if (other != worker())
-        wanted.push_back({contribution_chunk_key(round, other, worker()),
-                          head(Kind::contribution, round, other, worker()), own.totals.size(),
-                          own.values.size()});
-    const std::vector<Buffer> others = wait_for(round, wanted, vectors);
-    if (others.empty()) return false;
-    std::vector<const float*> values;
+  /// Merges the chunk of this worker into `v` and saves it.
+  void merge_own(std::uint64_t round, const Vectors& v) {
+    const std::uint32_t c = worker();
+    const Vectors own = part(v, c, chunk_count(v));
+    const std::string merged = merged_chunk_key(round, c);
+    const std::vector<std::string> keys = contribution_keys(round, c);
+    const Arrived arrived = wait_for_contributions(round, keys, others_, merged);
+    if (arrived.merged) {  // by another attempt, which is ahead
+      take(round, c, *arrived.merged, own);
+      catch_up();
+      return;
+    }
     std::vector<const double*> totals;
-    for (std::size_t i = 0; i <= others.size(); ++i) {
-      if (i == worker()) {
-        values.push_back(own.values.data());
-        totals.push_back(own.totals.data());
-      }
-      if (i == others.size()) break;
-      const Message message =
-          decode(others[i], wanted[i].key, wanted[i].head, wanted[i].totals, wanted[i].values);
-      values.push_back(message.values.data());
+    std::vector<const float*> values;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const Message message = decode(arrived.contributions[i], keys[i],
+                                     head(MessageHead::Kind::contribution, round, others_[i], c),
+                                     own.totals.size(), own.values.size());
       totals.push_back(message.totals.data());
+      values.push_back(message.values.data());
     }
-    tensor::sum_in_order(values, own.values.size(), own.values.data());
-    tensor::sum_in_order(totals, own.totals.size(), own.totals.data());
-    const Buffer merged =
-        encode(head(Kind::merged, round, worker(), worker()), own.totals, own.values);
-    store().save(merged_chunk_key(round, worker()), merged);
-    retention().merged(round, merged_chunk_key(round, worker()), merged.size());
+    totals.insert(totals.begin() + c, own.totals.data());
+    values.insert(values.begin() + c, own.values.data());
+    Draft sum(own.totals.size(), own.values.size());
+    tensor::sum_in_order(totals, sum.totals.size(), sum.totals.data());
+    tensor::sum_in_order(values, sum.values.size(), sum.values.data());
+    std::ranges::copy(sum.totals, own.totals.begin());
+    std::ranges::copy(sum.values, own.values.begin());
+    store().save(merged, sum.seal(head(MessageHead::Kind::merged, round, c, c)));
+  }
+
+  void take_others(std::uint64_t round, const Vectors& v, std::uint32_t chunks) {
+    std::vector<std::string> keys;
+    std::vector<std::uint32_t> owners;
+    for (std::uint32_t c = 0; c < chunks; ++c) {
+      if (c == worker()) continue;
+      keys.push_back(merged_chunk_key(round, c));
+      owners.push_back(c);
+    }
+    const std::vector<Buffer> messages = wait_for_merged(round, keys, [&](std::size_t i) {
+      const std::uint32_t c = owners[i];
+      std::vector<std::uint32_t> senders;
+      for (std::uint32_t j = 0; j < workers(); ++j)
+        if (j != c) senders.push_back(j);
+      std::vector<std::string> contributions;
+      for (const std::uint32_t j : senders)
+        contributions.push_back(contribution_chunk_key(round, j, c));
+      return absent(contributions, senders, c);
+    });
+    for (std::size_t i = 0; i < owners.size(); ++i)
+      take(round, owners[i], messages[i], part(v, owners[i], chunks));
+  }
+
+  /// Whether all merged chunks were there; `v` has changed only if so.
+  bool take_all_there(std::uint64_t round, const Vectors& v, std::uint32_t chunks) {
+    std::vector<Buffer> messages;
+    for (std::uint32_t c = 0; c < chunks; ++c) {
+      std::optional<Buffer> message = store().load(merged_chunk_key(round, c));
+      if (!message) return false;
+      messages.push_back(std::move(*message));
+    }
+    for (std::uint32_t c = 0; c < chunks; ++c) take(round, c, messages[c], part(v, c, chunks));
     return true;
   }
 
-  /// The merged chunks of the others.
-  std::vector<Expected> results(std::uint64_t round, Vectors vectors) const {
-    std::vector<Expected> out;
-    for (std::uint32_t chunk = 0; chunk < workers(); ++chunk) {
-      const Vectors its = part(vectors, chunk);
-      if (chunk != worker() && has_any(its))
-        out.push_back({merged_chunk_key(round, chunk), head(Kind::merged, round, chunk, chunk),
-                       its.totals.size(), its.values.size()});
-    }
-    return out;
+  void take(std::uint64_t round, std::uint32_t c, const Buffer& bytes, const Vectors& to) const {
+    const Message message =
+        decode(bytes, merged_chunk_key(round, c), head(MessageHead::Kind::merged, round, c, c),
+               to.totals.size(), to.values.size());
+    std::ranges::copy(message.totals, to.totals.begin());
+    std::ranges::copy(message.values, to.values.begin());
   }
 
-  bool collect(std::uint64_t round, Vectors vectors) {
-    const std::vector<Expected> wanted = results(round, vectors);
-    const std::vector<Buffer> chunks = wait_for(round, wanted, vectors);
-    take(wanted, chunks, vectors);
-    return true;
+  MessageHead head(MessageHead::Kind kind, std::uint64_t round, std::uint32_t from,
+                   std::uint32_t chunk) const {
+    return {.kind = kind, .job = membership().job, .round = round, .worker = from, .chunk = chunk};
   }
 
-  void take(const std::vector<Expected>& wanted, const std::vector<Buffer>& chunks,
-            Vectors vectors) const {
-    for (std::size_t i = 0; i < chunks.size(); ++i) {
-      const Expected& expected = wanted[i];
-      const Vectors its = part(vectors, expected.head.chunk);
-      copy_numbers(decode(chunks[i], expected.key, expected.head, expected.totals, expected.values),
-                   its.totals, its.values);
-    }
+  std::vector<std::string> contribution_keys(std::uint64_t round, std::uint32_t c) const {
+    std::vector<std::string> keys;
+    for (const std::uint32_t j : others_) keys.push_back(contribution_chunk_key(round, j, c));
+    return keys;
   }
 
-  bool take_merged(std::uint64_t round, Vectors vectors) override {
-    std::vector<Expected> wanted = results(round, vectors);
-    const Vectors own = part(vectors, worker());
-    if (has_any(own))
-      wanted.push_back({merged_chunk_key(round, worker()),
-                        head(Kind::merged, round, worker(), worker()), own.totals.size(),
-                        own.values.size()});
-    std::vector<Buffer> chunks;
-    for (const Expected& expected : wanted) {
-      std::optional<Buffer> chunk = store().load(expected.key);
-      if (!chunk) return false;
-      chunks.push_back(std::move(*chunk));
-    }
-    if (has_any(own))
-      retention().merged(round, merged_chunk_key(round, worker()), chunks.back().size());
-    take(wanted, chunks, vectors);
-    return true;
-  }
+  std::vector<std::uint32_t> others_;
 };
 
 }  // namespace
 
 void register_plugin(Registry& registry) {
   registry.add({.name = "reduce_scatter",
-                .help = "worker i merges the i-th part of all vectors",
+                .help = "worker i merges chunk i of all vectors, all read all merged chunks",
                 .make = [](Membership membership) {
                   return std::make_unique<ReduceScatter>(std::move(membership));
                 }});

@@ -1,46 +1,56 @@
 #pragma once
 
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lambdaml/base/files.h"
 
 namespace lambdaml::storage::file {
 
-/// Tells waiters that something was renamed into a folder, by inotify. Where the kernel cannot tell
-/// (no inotify instance left, a folder that is not there yet, a network file system) a wait ends
-/// after a while by itself, so a waiter looks again at least every few milliseconds, backing off
-/// to 20. Thread-safe; inotify instances are kept for the next wait, because closing one is slow.
+/// Tells which names were renamed into which folders, as the kernel reports it (inotify(7)). Used
+/// by one wait at a time; kept for the next one with its watches, because ending a watch costs
+/// milliseconds.
 class Arrivals {
  public:
-  class Watch {
-   public:
-    ~Watch();
-    Watch(Watch&&) = default;
-    /// Watches a folder from now on; whether that worked.
-    bool folder(const std::filesystem::path& path) const;
-    /// Returns when something may have come. `watched`: whether all folders are being watched.
-    void wait(bool watched, double at_most_s) const;
-
-   private:
-    friend class Arrivals;
-    struct Instance;
-    Watch(Arrivals& owner, std::unique_ptr<Instance> instance);
-    Arrivals* owner_;
-    std::unique_ptr<Instance> instance_;
-  };
-
+  /// Throws nothing: without inotify (limits reached) every watch() is refused.
   Arrivals();
-  ~Arrivals();
-  Watch begin();
+
+  enum class Watch { already, added, refused };
+  /// Makes arrivals in `folder` known from now on. Refused when there is no such folder, or no
+  /// watch left.
+  Watch watch(const std::string& folder);
+
+  struct News {
+    bool anything = false;  ///< may have come: events were lost or a folder has gone
+    std::set<std::pair<std::string, std::string>> names;  ///< folder and name
+  };
+  /// Sleeps until there is news, but not longer than `seconds`.
+  News wait(double seconds);
+
+  /// Whether it is worth keeping: of this process (a fork shares the queue) and not too large.
+  bool reusable() const;
+
+ private:
+  FileDescriptor queue_;
+  int process_;
+  std::map<std::string, int, std::less<>> watch_of_;
+  std::map<int, std::string> folder_of_;
+};
+
+/// The idle ones of a store.
+class ArrivalsPool {
+ public:
+  std::unique_ptr<Arrivals> take();
+  void give_back(std::unique_ptr<Arrivals> arrivals);
 
  private:
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Watch::Instance>> idle_;
+  std::vector<std::unique_ptr<Arrivals>> idle_;
 };
 
 }  // namespace lambdaml::storage::file

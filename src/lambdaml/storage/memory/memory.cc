@@ -2,40 +2,54 @@
 #include <map>
 #include <mutex>
 
-#include "lambdaml/base/error.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/registry.h"
 
+/// The simplest store, and the one to read first when writing another: a map in this process. It
+/// shows what a store owes its callers. `save` and `load` copy, so nobody shares memory by
+/// accident; a wait sleeps until something changes; absence is std::nullopt.
 namespace lambdaml::storage::memory {
 namespace {
 
-/// A map and a lock: the whole contract of Storage in its simplest form, and the reference in
-/// tests. Workers that share it are threads of one process. Waiting costs nothing: a save wakes the
-/// waiters.
-class MemoryStorage final : public Storage {
- public:
-  explicit MemoryStorage(std::string name) : name_(std::move(name)) {}
+/// What lies under one name. Values never change once they are in the map; a save puts a new one in
+/// place of the old. So a reader may copy outside the lock.
+struct Shelf {
+  using Value = std::shared_ptr<const Buffer>;
 
-  Capabilities capabilities() const override {
-    Capabilities capabilities;
-    capabilities.cross_process = false;
-    return capabilities;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::map<std::string, Value, std::less<>> values;
+
+  /// Null when absent. Under the lock.
+  Value find(std::string_view key) const {
+    const auto at = values.find(key);
+    return at == values.end() ? nullptr : at->second;
   }
+};
+
+class Memory final : public Storage {
+ public:
+  Memory(std::string name, std::shared_ptr<Shelf> shelf)
+      : name_(std::move(name)), shelf_(std::move(shelf)) {}
+
+  Capabilities capabilities() const override { return {.cross_process = false}; }
   std::string describe() const override { return "memory://" + name_; }
 
   void save(std::string_view key, Bytes value) override {
     check_key(key);
     auto copy = std::make_shared<const Buffer>(value);
     {
-      const std::lock_guard lock(mutex_);
-      values_.insert_or_assign(std::string(key), std::move(copy));
+      const std::lock_guard lock(shelf_->mutex);
+      shelf_->values.insert_or_assign(std::string(key), std::move(copy));
     }
-    saved_.notify_all();
+    shelf_->changed.notify_all();
   }
 
   std::optional<Buffer> load(std::string_view key) override {
     check_key(key);
-    const std::shared_ptr<const Buffer> value = find(key);
+    std::unique_lock lock(shelf_->mutex);
+    const Shelf::Value value = shelf_->find(key);
+    lock.unlock();
     if (!value) return {};
     return Buffer(value->view());
   }
@@ -44,84 +58,89 @@ class MemoryStorage final : public Storage {
     check_key(key);
     auto copy = std::make_shared<const Buffer>(value);
     {
-      const std::lock_guard lock(mutex_);
-      if (!values_.try_emplace(std::string(key), std::move(copy)).second) return false;
+      const std::lock_guard lock(shelf_->mutex);
+      if (!shelf_->values.try_emplace(std::string(key), std::move(copy)).second) return false;
     }
-    saved_.notify_all();
+    shelf_->changed.notify_all();
     return true;
   }
 
   void remove(std::string_view key) override {
     check_key(key);
-    const std::lock_guard lock(mutex_);
-    if (const auto it = values_.find(key); it != values_.end()) values_.erase(it);
+    const std::lock_guard lock(shelf_->mutex);
+    const auto at = shelf_->values.find(key);
+    if (at != shelf_->values.end()) shelf_->values.erase(at);
   }
 
   std::vector<Entry> list(std::string_view prefix) override {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(shelf_->mutex);
     std::vector<Entry> entries;
-    for (auto it = values_.lower_bound(prefix);
-         it != values_.end() && it->first.starts_with(prefix); ++it)
-      entries.push_back({it->first, it->second->size()});
+    for (auto at = shelf_->values.lower_bound(prefix);
+         at != shelf_->values.end() && at->first.starts_with(prefix); ++at)
+      entries.push_back({at->first, at->second->size()});
     return entries;
   }
 
   std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
     for (const std::string& key : keys) check_key(key);
-    const Stopwatch clock;
-    std::vector<std::shared_ptr<const Buffer>> found(keys.size());
-    {
-      std::unique_lock lock(mutex_);
-      while (true) {
-        std::vector<std::string> missing;
-        for (std::size_t i = 0; i < keys.size(); ++i) {
-          const auto it = values_.find(keys[i]);
-          if (it == values_.end())
-            missing.push_back(keys[i]);
-          else
-            found[i] = it->second;
-        }
-        if (missing.empty()) break;
-        if (deadline.passed()) fail_missing(describe(), missing, clock.seconds());
-        saved_.wait_for(lock,
-                        std::chrono::duration<double>(std::min(deadline.seconds_left(), 3600.0)));
+    const Stopwatch waited;
+    std::vector<Shelf::Value> found(keys.size());
+    const auto all_there = [&] {
+      bool all = true;
+      for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (!found[i]) found[i] = shelf_->find(keys[i]);
+        all &= found[i] != nullptr;
       }
+      return all;
+    };
+    std::unique_lock lock(shelf_->mutex);
+    const auto patience = std::chrono::duration<double>(deadline.seconds_left());
+    const bool in_time = shelf_->changed.wait_for(lock, patience, all_there);
+    lock.unlock();
+    if (!in_time) {
+      std::vector<std::string> missing;
+      for (std::size_t i = 0; i < keys.size(); ++i)
+        if (!found[i]) missing.push_back(keys[i]);
+      fail_missing(describe(), missing, waited.seconds());
     }
     std::vector<Buffer> values;
-    for (const auto& value : found) values.emplace_back(value->view());
+    values.reserve(keys.size());
+    for (const Shelf::Value& value : found) values.emplace_back(value->view());
     return values;
   }
 
  private:
-  std::shared_ptr<const Buffer> find(std::string_view key) {
-    const std::lock_guard lock(mutex_);
-    const auto it = values_.find(key);
-    return it == values_.end() ? nullptr : it->second;
-  }
-
-  const std::string name_;
-  std::mutex mutex_;
-  std::condition_variable saved_;
-  std::map<std::string, std::shared_ptr<const Buffer>, std::less<>> values_;
+  std::string name_;
+  std::shared_ptr<Shelf> shelf_;
 };
 
-/// All who open a name share one store, which lives as long as the process.
-std::shared_ptr<Storage> open(const Uri& uri) {
+/// Everybody who opens a name gets the same shelf, for as long as the process runs: a worker may
+/// close its store before another opens it.
+std::shared_ptr<Shelf> shelf_named(const std::string& name) {
   static std::mutex mutex;
-  static std::map<std::string, std::shared_ptr<Storage>> stores;
+  static std::map<std::string, std::shared_ptr<Shelf>> shelves;
   const std::lock_guard lock(mutex);
-  std::shared_ptr<Storage>& store = stores[uri.host];
-  if (!store) store = std::make_shared<MemoryStorage>(uri.host);
-  return uri.path.empty() ? store : with_prefix(store, uri.path + "/");
+  std::shared_ptr<Shelf>& shelf = shelves[name];
+  if (!shelf) shelf = std::make_shared<Shelf>();
+  return shelf;
+}
+
+std::shared_ptr<Storage> open(const Uri& uri) {
+  if (uri.port || !uri.query.empty())
+    fail(Code::invalid_argument, "{}: a memory store takes a name only: memory://name",
+         uri.display());
+  auto store = std::make_shared<Memory>(uri.host, shelf_named(uri.host));
+  if (uri.path.empty()) return store;
+  return with_prefix(std::move(store), uri.path + "/");
 }
 
 }  // namespace
 
 void register_plugin(Registry& registry) {
-  registry.add({.name = "memory",
-                .help = "within one process; memory://NAME",
-                .open = open,
-                .default_uri = [] { return Uri::parse("memory://default"); }});
+  registry.add(
+      {.name = "memory", .help = "a store within one process", .open = open, .default_uri = [] {
+         return Uri::parse("memory://default");
+       }});
 }
 
 }  // namespace lambdaml::storage::memory
