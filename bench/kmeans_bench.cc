@@ -25,7 +25,8 @@ void add_kmeans() {
   for (const std::size_t k : {10, 100})
     add("kmeans/k:" + std::to_string(k), [k](std::size_t threads) {
       iteration(k, threads);
-      return dense_data().x.size() * sizeof(float);
+      const std::size_t values = dense_data().x.size();
+      return Work{values * sizeof(float), values};
     });
 }
 

@@ -27,8 +27,14 @@ void epoch(const Data& data, std::size_t batch, std::size_t threads) {
   benchmark::DoNotOptimize(weights.data());
 }
 
-std::size_t dense_bytes() { return (dense_data().x.size() + dense_data().labels.size()) * 4; }
-std::size_t sparse_bytes() { return sparse_data().indices.size() * 6 + SparseData::kRows * 12; }
+Work dense_work() {
+  const std::size_t values = dense_data().x.size();
+  return {(values + DenseData::kRows) * sizeof(float), values};
+}
+Work sparse_work() {
+  const std::size_t entries = sparse_data().indices.size();
+  return {entries * 6 + SparseData::kRows * 12, entries};
+}
 
 void read(const std::vector<float>& data, std::size_t threads) {
   over_blocks(data.size(), threads, [&](std::size_t, std::size_t begin, std::size_t end) {
@@ -42,19 +48,19 @@ void add_linear() {
   add("read_dense", [](std::size_t threads) {
     read(dense_data().x, threads);
     read(dense_data().labels, threads);
-    return dense_bytes();
+    return dense_work();
   });
   add("linear_dense/batch:all", [](std::size_t threads) {
     epoch(dense_data(), DenseData::kRows, threads);
-    return dense_bytes();
+    return dense_work();
   });
   add("linear_dense/batch:10000", [](std::size_t threads) {
     epoch(dense_data(), 10'000, threads);
-    return dense_bytes();
+    return dense_work();
   });
   add("linear_sparse/batch:all", [](std::size_t threads) {
     epoch(sparse_data(), SparseData::kRows, threads);
-    return sparse_bytes();
+    return sparse_work();
   });
 }
 

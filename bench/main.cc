@@ -45,18 +45,21 @@ const SparseData& sparse_data() {
   return data;
 }
 
-void add(const std::string& name, const std::function<std::size_t(std::size_t)>& run) {
+void add(const std::string& name, const std::function<Work(std::size_t)>& run) {
   for (std::size_t threads = 1; threads <= std::min<std::size_t>(2, processors()); ++threads) {
-    benchmark::RegisterBenchmark((name + "/threads:" + std::to_string(threads)).c_str(),
-                                 [run, threads](benchmark::State& state) {
-                                   run(threads);  // touches what it writes
-                                   std::size_t bytes = 0;
-                                   for (auto _ : state) bytes += run(threads);
-                                   state.SetBytesProcessed(static_cast<std::int64_t>(bytes));
-                                 })
+    benchmark::RegisterBenchmark(
+        (name + "/threads:" + std::to_string(threads)).c_str(),
+        [run, threads](benchmark::State& state) {
+          Work work = run(threads);  // touches what it writes
+          for (auto _ : state) work = run(threads);
+          state.SetBytesProcessed(static_cast<std::int64_t>(work.bytes) * state.iterations());
+          using benchmark::Counter;
+          state.counters["seconds_per_value"] =
+              Counter(static_cast<double>(work.values),
+                      Counter::kIsIterationInvariantRate | Counter::kInvert);
+        })
         ->Unit(benchmark::kMillisecond)
-        ->UseRealTime()
-        ->MeasureProcessCPUTime();
+        ->UseRealTime();
   }
 }
 

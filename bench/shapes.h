@@ -39,9 +39,15 @@ struct SparseData {
 };
 const SparseData& sparse_data();
 
+/// What one run had to do: bytes moved to and from memory, and numbers taken in.
+struct Work {
+  std::size_t bytes;
+  std::size_t values;
+};
+
 /// Registers `name/threads:T` for T = 1 and, where there are two processors, 2. `run(threads)` does
-/// the work once and returns the bytes it had to read; repetitions and minima are main.cc's.
-void add(const std::string& name, const std::function<std::size_t(std::size_t threads)>& run);
+/// the work once.
+void add(const std::string& name, const std::function<Work(std::size_t threads)>& run);
 
 /// Calls body(begin, end) for one block of rows per thread.
 void over_blocks(
