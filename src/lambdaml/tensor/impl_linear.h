@@ -163,7 +163,7 @@ void accumulate(const float* x, std::size_t rows, std::size_t cols, const float*
 
 /// Four floats, whatever kWidth.
 using Quad = float __attribute__((vector_size(16)));
-using UnalignedQuad = float __attribute__((vector_size(16), aligned(alignof(float)), may_alias));
+typedef float UnalignedQuad __attribute__((vector_size(16), aligned(alignof(float)), may_alias));
 
 /// Weights are picked one by one: the gather instructions gain little here and are very slow on
 /// many processors. The time goes into the misses of the first cache, which overlap.

@@ -12,8 +12,9 @@ namespace {
 
 using F = float __attribute__((vector_size(kWidth * sizeof(float))));
 using I = std::int32_t __attribute__((vector_size(kWidth * sizeof(float))));
-using UnalignedF =
-    float __attribute__((vector_size(kWidth * sizeof(float)), aligned(alignof(float)), may_alias));
+// A typedef: clang drops the alignment from an alias.
+typedef float UnalignedF
+    __attribute__((vector_size(kWidth * sizeof(float)), aligned(alignof(float)), may_alias));
 
 /// Vectors that hold so many floats.
 constexpr std::size_t vectors_of(std::size_t floats) { return (floats + kWidth - 1) / kWidth; }
