@@ -211,8 +211,10 @@ Dataset read_part(storage::Storage& store, std::size_t i, const Manifest& manife
   want(part.labelled() == !manifest.labels.empty(), "labels", part.labels.size(),
        manifest.labels.empty() ? 0 : part.rows());
   for (const std::int32_t label : distinct_labels(part.labels))
-    want(std::binary_search(manifest.labels.begin(), manifest.labels.end(), label), "as a label",
-         label, "that there is none such");
+    if (!std::binary_search(manifest.labels.begin(), manifest.labels.end(), label))
+      fail(Code::data_corrupt,
+           "reading {}: the label {} is not among the manifest's; prepare the data set again",
+           options.what, label);
   return with_cols(part, manifest.features);
 }
 
