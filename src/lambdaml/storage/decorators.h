@@ -13,15 +13,18 @@
 /// and passes what it does not change through to the inner store's own batch forms.
 namespace lambdaml::storage {
 
-/// Every key gets `prefix` (which ends in `/`) in front; list() and errors show keys without it.
+/// Every key gets `prefix` (which ends in `/`) in front; list() and waits name keys without it.
 /// Two jobs with different prefixes never see each other's keys.
 std::shared_ptr<Storage> with_prefix(std::shared_ptr<Storage> inner, std::string prefix);
 
-/// Lifts max_value_bytes: a value longer than `chunk_bytes` (0: what the inner store allows) is
-/// saved as pieces `KEY.chunk/GENERATION-I` and, last, a small checksummed index under KEY; shorter
-/// values are saved as they are, behind an 8-byte mark. Pieces carry the index's generation, so a
-/// reader sees the old value or the new one whole. list() shows whole keys with whole sizes;
-/// remove() removes the pieces too. A value of n bytes costs ⌈n / chunk⌉ + 1 requests.
+/// Lifts max_value_bytes: a value that does not fit `chunk_bytes` (0: what the inner store allows)
+/// is saved as pieces `KEY.chunk/GENERATION-I` and, last, a small index under KEY; shorter values
+/// are saved as they are, behind an 8-byte mark. Each save draws a new generation, so a reader sees
+/// the old value or the new one whole; the checksum in the index proves it. list() shows whole keys
+/// with whole sizes. A value of n bytes costs ⌈n / chunk⌉ + 1 requests. remove() removes the pieces
+/// too, at the price of a load where this handle did not save the value; pieces of a value that
+/// another handle wrote over stay until the key's clear(). Keys with a part that ends in `.chunk`
+/// are refused. Without a limit to lift, `inner` itself is returned.
 std::shared_ptr<Storage> with_chunks(std::shared_ptr<Storage> inner, std::uint64_t chunk_bytes = 0);
 
 struct RetryPolicy {
@@ -29,7 +32,9 @@ struct RetryPolicy {
   double first_delay_s = 0.02;  ///< doubles each time, jittered to 50–100 %
   double longest_delay_s = 2;
 };
-/// Repeats calls that end in `unavailable`. A wait's deadline bounds its retries too.
+/// Repeats calls that end in `unavailable`. A wait's deadline bounds its retries too. A create()
+/// whose failed try may have gone through takes an equal value under the key for its own: let the
+/// value name its writer.
 std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy policy = {});
 
 /// Requests and bytes by kind, as services bill them. A wait counts one `get` for each look at a
@@ -64,7 +69,8 @@ class Meter {
 };
 
 /// For tests: before each call of the inner store, `hook(verb, key)` may throw, sleep or kill. The
-/// batch forms call the hook once per key.
+/// batch forms call the hook once per key; save_all and remove_all then go on key by key, so that a
+/// fault in the middle leaves a part done.
 using FaultHook = std::function<void(std::string_view verb, std::string_view key)>;
 std::shared_ptr<Storage> with_faults(std::shared_ptr<Storage> inner, FaultHook hook);
 

@@ -12,6 +12,7 @@
 
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/uri.h"
 
 namespace lambdaml::storage {
@@ -42,10 +43,11 @@ struct Item {
 
 /// Keys to byte values that every worker of a job can reach.
 ///
-/// Keys are non-empty UTF-8 texts of at most 200 bytes, by convention `/`-separated; no part is
-/// empty,
-/// `.` or `..`. Values are any bytes, also none. A save that returned is seen by every later load
-/// of any worker; a reader sees a whole value or none, never a part. The last save of a key wins.
+/// Keys are non-empty UTF-8 texts of at most 200 bytes without control characters, by convention
+/// `/`-separated; no part is empty, `.` or `..`. What a decorator puts around a key counts. A key
+/// that is also the folder of others (`a` beside `a/b`) is not for every store. Values are any
+/// bytes, also none. A save that returned is seen by every later load of any worker; a reader sees
+/// a whole value or none, never a part. The last save of a key wins.
 ///
 /// Absence is an answer (`std::nullopt`), never an error, and an error is never reported as
 /// absence. All methods may be called from several threads at once. Errors: invalid_argument (a bad
@@ -79,9 +81,9 @@ class Storage {
   /// Removes every key that begins with `prefix`.
   virtual void clear(std::string_view prefix);
 
-  /// Waits until every key is there and returns their values in the order of `keys`. Throws
-  /// deadline_exceeded naming the keys still missing. How to wait is the store's: the default polls
-  /// the missing keys with a back-off from 0.1 ms to `longest_poll()`.
+  /// Waits until every key is there and returns their values in the order of `keys`; looks at least
+  /// once. Throws MissingKeys (deadline_exceeded) naming the keys still missing. How to wait is the
+  /// store's: the default polls the missing keys with a back-off from 0.1 ms to `longest_poll()`.
   virtual std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline);
   Buffer load_or_wait(std::string_view key, Deadline deadline);
 
@@ -93,23 +95,35 @@ class Storage {
 /// Throws invalid_argument unless `key` is as Storage says.
 void check_key(std::string_view key);
 
-/// The text of the deadline_exceeded error of a wait: what, where, how long, which keys.
+/// The deadline_exceeded error of a wait, with the keys that did not come.
+class MissingKeys : public Error {
+ public:
+  MissingKeys(const std::string& message, std::vector<std::string> keys)
+      : Error(Code::deadline_exceeded, message), keys_(std::move(keys)) {}
+  const std::vector<std::string>& keys() const { return keys_; }
+
+ private:
+  std::vector<std::string> keys_;
+};
+
+/// Throws MissingKeys: what was waited for, where, how long, which keys.
 [[noreturn]] void fail_missing(const std::string& store, const std::vector<std::string>& missing,
                                double waited_s);
 
 /// Opens the store that the URI names, by its scheme, and under the URI's path: keys of the store
-/// are relative to it. `file:///dir` makes the folder at the first save, not before. A bare plug-in
-/// name
-/// (`file`, `memory`) opens that store's default place. Throws invalid_argument (unknown scheme,
-/// with the nearest known) or what the store throws.
+/// are relative to it. `file:///dir` makes the folder at the first save, not before. A text is
+/// first resolve()d. Throws invalid_argument (unknown scheme, with the nearest known) or what the
+/// store throws.
 std::shared_ptr<Storage> open(std::string_view uri);
 std::shared_ptr<Storage> open(const Uri& uri);
 
 /// The URI that a text means: a URI, a path, or a bare plug-in name, for which it is the store's
-/// default place. Opens nothing.
+/// default place. Opens nothing. Throws invalid_argument for a bare word that is neither a plug-in
+/// nor there as a path, but looks like a slip for a plug-in's name.
 Uri resolve(std::string_view text);
 
-/// A single object: the store of the URI's parent and the key of its last component.
+/// A single object: the store of the URI's parent and the key of its last component. Throws
+/// invalid_argument for a URI without one.
 struct Object {
   std::shared_ptr<Storage> store;
   std::string key;

@@ -1,7 +1,146 @@
+#include <condition_variable>
+#include <map>
+#include <mutex>
+
+#include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/registry.h"
 
+/// The simplest store, and the one to read first when writing another: a map in this process. It
+/// shows what a store owes its callers. `save` and `load` copy, so nobody shares memory by
+/// accident; a wait sleeps until something changes; absence is std::nullopt.
 namespace lambdaml::storage::memory {
+namespace {
 
-void register_plugin(Registry&) {}
+/// What lies under one name. Values never change once they are in the map; a save puts a new one in
+/// place of the old. So a reader may copy outside the lock.
+struct Shelf {
+  using Value = std::shared_ptr<const Buffer>;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::map<std::string, Value, std::less<>> values;
+
+  /// Null when absent. Under the lock.
+  Value find(std::string_view key) const {
+    const auto at = values.find(key);
+    return at == values.end() ? nullptr : at->second;
+  }
+};
+
+class Memory final : public Storage {
+ public:
+  Memory(std::string name, std::shared_ptr<Shelf> shelf)
+      : name_(std::move(name)), shelf_(std::move(shelf)) {}
+
+  Capabilities capabilities() const override { return {.cross_process = false}; }
+  std::string describe() const override { return "memory://" + name_; }
+
+  void save(std::string_view key, Bytes value) override {
+    check_key(key);
+    auto copy = std::make_shared<const Buffer>(value);
+    {
+      const std::lock_guard lock(shelf_->mutex);
+      shelf_->values.insert_or_assign(std::string(key), std::move(copy));
+    }
+    shelf_->changed.notify_all();
+  }
+
+  std::optional<Buffer> load(std::string_view key) override {
+    check_key(key);
+    std::unique_lock lock(shelf_->mutex);
+    const Shelf::Value value = shelf_->find(key);
+    lock.unlock();
+    if (!value) return {};
+    return Buffer(value->view());
+  }
+
+  bool create(std::string_view key, Bytes value) override {
+    check_key(key);
+    auto copy = std::make_shared<const Buffer>(value);
+    {
+      const std::lock_guard lock(shelf_->mutex);
+      if (!shelf_->values.try_emplace(std::string(key), std::move(copy)).second) return false;
+    }
+    shelf_->changed.notify_all();
+    return true;
+  }
+
+  void remove(std::string_view key) override {
+    check_key(key);
+    const std::lock_guard lock(shelf_->mutex);
+    const auto at = shelf_->values.find(key);
+    if (at != shelf_->values.end()) shelf_->values.erase(at);
+  }
+
+  std::vector<Entry> list(std::string_view prefix) override {
+    const std::lock_guard lock(shelf_->mutex);
+    std::vector<Entry> entries;
+    for (auto at = shelf_->values.lower_bound(prefix);
+         at != shelf_->values.end() && at->first.starts_with(prefix); ++at)
+      entries.push_back({at->first, at->second->size()});
+    return entries;
+  }
+
+  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
+    for (const std::string& key : keys) check_key(key);
+    const Stopwatch waited;
+    std::vector<Shelf::Value> found(keys.size());
+    const auto all_there = [&] {
+      bool all = true;
+      for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (!found[i]) found[i] = shelf_->find(keys[i]);
+        all &= found[i] != nullptr;
+      }
+      return all;
+    };
+    std::unique_lock lock(shelf_->mutex);
+    const auto patience = std::chrono::duration<double>(deadline.seconds_left());
+    const bool in_time = shelf_->changed.wait_for(lock, patience, all_there);
+    lock.unlock();
+    if (!in_time) {
+      std::vector<std::string> missing;
+      for (std::size_t i = 0; i < keys.size(); ++i)
+        if (!found[i]) missing.push_back(keys[i]);
+      fail_missing(describe(), missing, waited.seconds());
+    }
+    std::vector<Buffer> values;
+    values.reserve(keys.size());
+    for (const Shelf::Value& value : found) values.emplace_back(value->view());
+    return values;
+  }
+
+ private:
+  std::string name_;
+  std::shared_ptr<Shelf> shelf_;
+};
+
+/// Everybody who opens a name gets the same shelf, for as long as the process runs: a worker may
+/// close its store before another opens it.
+std::shared_ptr<Shelf> shelf_named(const std::string& name) {
+  static std::mutex mutex;
+  static std::map<std::string, std::shared_ptr<Shelf>> shelves;
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<Shelf>& shelf = shelves[name];
+  if (!shelf) shelf = std::make_shared<Shelf>();
+  return shelf;
+}
+
+std::shared_ptr<Storage> open(const Uri& uri) {
+  if (uri.port || !uri.query.empty())
+    fail(Code::invalid_argument, "{}: a memory store takes a name only: memory://name",
+         uri.display());
+  auto store = std::make_shared<Memory>(uri.host, shelf_named(uri.host));
+  if (uri.path.empty()) return store;
+  return with_prefix(std::move(store), uri.path + "/");
+}
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add(
+      {.name = "memory", .help = "a store within one process", .open = open, .default_uri = [] {
+         return Uri::parse("memory://default");
+       }});
+}
 
 }  // namespace lambdaml::storage::memory

@@ -1,0 +1,325 @@
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <random>
+#include <set>
+
+#include "lambdaml/base/checksum.h"
+#include "lambdaml/base/rng.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/wrapper.h"
+
+namespace lambdaml::storage {
+namespace {
+
+constexpr std::uint64_t kPlain = 0x31304c4156444d4cULL;  // "LMDVAL01": the value follows
+constexpr std::uint64_t kIndex = 0x3130584449444d4cULL;  // "LMDIDX01": an Index
+constexpr std::string_view kPieces = ".chunk/";
+constexpr std::uint64_t kMostPieces = 1 << 20;  ///< so that a damaged index asks for no terabytes
+
+/// What lies under the key of a value that is kept in pieces.
+struct Index {
+  std::uint64_t mark = kIndex;
+  std::uint64_t bytes = 0;        ///< of the value
+  std::uint64_t piece_bytes = 0;  ///< of each piece but the last
+  std::uint64_t generation = 0;   ///< in the pieces' names
+  std::uint64_t value_checksum = 0;
+  std::uint64_t own_checksum = 0;  ///< of the fields above
+
+  std::uint64_t compute_own() const {
+    return checksum({reinterpret_cast<const std::byte*>(this), offsetof(Index, own_checksum)});
+  }
+  std::uint64_t pieces() const { return bytes / piece_bytes + (bytes % piece_bytes == 0 ? 0 : 1); }
+  Bytes view() const { return {reinterpret_cast<const std::byte*>(this), sizeof *this}; }
+};
+static_assert(sizeof(Index) == 48);
+
+std::string piece_key(std::string_view key, const Index& index, std::uint64_t i) {
+  return fmt::format("{}{}{:016x}-{}", key, kPieces, index.generation, i);
+}
+
+std::vector<std::string> piece_keys(std::string_view key, const Index& index) {
+  std::vector<std::string> keys;
+  for (std::uint64_t i = 0; i < index.pieces(); ++i) keys.push_back(piece_key(key, index, i));
+  return keys;
+}
+
+std::uint64_t fresh_generation() {
+  static const std::uint64_t process = mix({std::random_device{}(), std::random_device{}()});
+  static std::atomic<std::uint64_t> serial{0};
+  return mix({process, serial++});
+}
+
+class Chunked final : public Wrapper {
+ public:
+  Chunked(std::shared_ptr<Storage> inner, std::uint64_t limit)
+      : Wrapper(std::move(inner)), limit_(limit) {}
+
+  Capabilities capabilities() const override {
+    Capabilities out = inner().capabilities();
+    out.max_value_bytes = Capabilities{}.max_value_bytes;
+    return out;
+  }
+
+  void save(std::string_view key, Bytes value) override {
+    check_name(key);
+    const std::optional<Index> index = save_pieces(key, value);
+    const auto turn = take_turn({&key, 1});
+    if (index)
+      inner().save(key, index->view());
+    else
+      inner().save(key, marked(value));
+    replace_known(key, index);
+  }
+
+  void save_all(std::span<const Item> items) override {
+    std::vector<Buffer> values;
+    std::vector<Item> small;
+    std::vector<std::string_view> keys;
+    values.reserve(items.size());
+    for (const Item& item : items) {
+      check_name(item.key);
+      if (item.value.size() + sizeof kPlain > limit_) {
+        save(item.key, item.value);
+      } else {
+        small.push_back({item.key, values.emplace_back(marked(item.value))});
+        keys.push_back(item.key);
+      }
+    }
+    const auto turn = take_turn(keys);
+    inner().save_all(small);
+    for (const Item& item : small) replace_known(item.key, {});
+  }
+
+  bool create(std::string_view key, Bytes value) override {
+    check_name(key);
+    const std::optional<Index> index = save_pieces(key, value);
+    const auto turn = take_turn({&key, 1});
+    const bool created =
+        index ? inner().create(key, index->view()) : inner().create(key, marked(value));
+    if (created)
+      replace_known(key, index);
+    else if (index)
+      inner().remove_all(piece_keys(key, *index));
+    return created;
+  }
+
+  std::optional<Buffer> load(std::string_view key) override {
+    check_name(key);
+    while (std::optional<Buffer> raw = inner().load(key))
+      if (std::optional<Buffer> value = whole(key, std::move(*raw))) return value;
+    return {};
+  }
+
+  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
+    for (const std::string& key : keys) check_name(key);
+    std::vector<Buffer> values = inner().load_all(keys, deadline);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      std::optional<Buffer> value = whole(keys[i], std::move(values[i]));
+      while (!value) value = whole(keys[i], inner().load_or_wait(keys[i], deadline));
+      values[i] = std::move(*value);
+    }
+    return values;
+  }
+
+  void remove(std::string_view key) override {
+    check_name(key);
+    const auto turn = take_turn({&key, 1});
+    std::optional<Index> index;
+    if (!known(key, index)) {
+      const std::optional<Buffer> raw = inner().load(key);
+      if (!raw) return;
+      index = index_of(*raw, key);
+    }
+    inner().remove(key);
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto at = known_.find(key); at != known_.end()) known_.erase(at);
+    }
+    if (index) inner().remove_all(piece_keys(key, *index));
+  }
+
+  void remove_all(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) remove(key);
+  }
+
+  std::vector<Entry> list(std::string_view prefix) override {
+    std::vector<Entry> out;
+    for (Entry& entry : inner().list(prefix)) {
+      if (value_of_piece(entry.key)) continue;
+      // An index is as long as a plain value may be, so the one way to tell them is to look.
+      if (entry.bytes == sizeof(Index)) {
+        const std::optional<Buffer> raw = inner().load(entry.key);
+        if (!raw) continue;
+        if (const std::optional<Index> index = index_of(*raw, entry.key)) {
+          out.push_back({std::move(entry.key), index->bytes});
+          continue;
+        }
+      }
+      entry.bytes -= std::min<std::uint64_t>(entry.bytes, sizeof kPlain);
+      out.push_back(std::move(entry));
+    }
+    return out;
+  }
+
+  void clear(std::string_view prefix) override {
+    {
+      const std::lock_guard lock(mutex_);
+      std::erase_if(known_, [&](const auto& item) { return item.first.starts_with(prefix); });
+    }
+    // A prefix that ends within a name may fit a piece and not its value: `a.` and `a.chunk/…`.
+    if (prefix.empty() || prefix.ends_with('/') || !inner().capabilities().can_list)
+      return inner().clear(prefix);
+    std::vector<std::string> keys;
+    for (Entry& entry : inner().list(prefix)) {
+      const std::optional<std::string_view> value = value_of_piece(entry.key);
+      if (!value || value->starts_with(prefix)) keys.push_back(std::move(entry.key));
+    }
+    inner().remove_all(keys);
+  }
+
+ private:
+  /// Refuses the names that pieces take.
+  static void check_name(std::string_view key) {
+    check_key(key);
+    const std::string closed = std::string(key) + "/";
+    if (closed.find(kPieces) != std::string::npos)
+      fail(Code::invalid_argument, "the key '{}' has a part that ends in .chunk, which is taken",
+           printable(key));
+  }
+
+  /// The key of the value whose piece lies under `key`; absent when it is no piece.
+  static std::optional<std::string_view> value_of_piece(std::string_view key) {
+    const std::size_t at = key.rfind(kPieces);
+    if (at == std::string_view::npos) return {};
+    return key.substr(0, at);
+  }
+
+  static Buffer marked(Bytes value) {
+    Buffer out(sizeof kPlain + value.size());
+    std::memcpy(out.data(), &kPlain, sizeof kPlain);
+    if (!value.empty()) std::memcpy(out.data() + sizeof kPlain, value.data(), value.size());
+    return out;
+  }
+
+  /// The index that `raw` is, or absence when it is a plain value. Throws data_corrupt for neither.
+  static std::optional<Index> index_of(const Buffer& raw, std::string_view key) {
+    std::uint64_t mark = 0;
+    if (raw.size() >= sizeof mark) std::memcpy(&mark, raw.data(), sizeof mark);
+    if (mark == kPlain) return {};
+    Index index;
+    if (mark == kIndex && raw.size() == sizeof index) {
+      std::memcpy(&index, raw.data(), sizeof index);
+      if (index.own_checksum == index.compute_own() && index.piece_bytes > 0 &&
+          index.bytes / index.piece_bytes < kMostPieces)
+        return index;
+    }
+    fail(Code::data_corrupt, "the value of '{}' was not written in pieces or is damaged", key);
+  }
+
+  /// Saves the pieces of a value that does not fit one request; absent when it does.
+  std::optional<Index> save_pieces(std::string_view key, Bytes value) {
+    if (value.size() + sizeof kPlain <= limit_) return {};
+    Index index;
+    index.bytes = value.size();
+    index.piece_bytes = limit_;
+    index.generation = fresh_generation();
+    index.value_checksum = checksum(value);
+    index.own_checksum = index.compute_own();
+    const std::vector<std::string> keys = piece_keys(key, index);
+    std::vector<Item> items;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const std::size_t begin = i * limit_;
+      items.push_back(
+          {keys[i], value.subspan(begin, std::min<std::size_t>(limit_, value.size() - begin))});
+    }
+    inner().save_all(items);
+    return index;
+  }
+
+  /// The value that the bytes under `key` stand for. Absent when its pieces are gone because the
+  /// value was written over or removed meanwhile: look at the key again.
+  std::optional<Buffer> whole(std::string_view key, Buffer raw) {
+    const std::optional<Index> index = index_of(raw, key);
+    if (!index) {
+      std::memmove(raw.data(), raw.data() + sizeof kPlain, raw.size() - sizeof kPlain);
+      raw.truncate(raw.size() - sizeof kPlain);
+      return raw;
+    }
+    std::vector<Buffer> pieces;
+    try {
+      pieces = inner().load_all(piece_keys(key, *index), Deadline::in(0));
+    } catch (const MissingKeys&) {
+      const std::optional<Buffer> again = inner().load(key);
+      const std::optional<Index> newer = again ? index_of(*again, key) : std::nullopt;
+      if (!newer || newer->generation != index->generation) return {};
+      fail(Code::data_corrupt, "the value of '{}' has lost pieces: {} may have dropped them", key,
+           describe());
+    }
+    std::uint64_t bytes = 0;
+    for (const Buffer& piece : pieces) bytes += piece.size();
+    if (bytes == index->bytes) {
+      Buffer value(bytes);
+      std::byte* to = value.data();
+      for (const Buffer& piece : pieces) {
+        std::memcpy(to, piece.data(), piece.size());
+        to += piece.size();
+      }
+      if (checksum(value) == index->value_checksum) return value;
+    }
+    fail(Code::data_corrupt, "the value of '{}' does not have its index's size and checksum", key);
+  }
+
+  /// Lets one thread at a time change what lies under a key: else the pieces of the later value
+  /// might be taken for the ones that it replaced.
+  std::vector<std::unique_lock<std::mutex>> take_turn(std::span<const std::string_view> keys) {
+    std::set<std::size_t> chosen;
+    for (const std::string_view key : keys)
+      chosen.insert(std::hash<std::string_view>{}(key) % turns_.size());
+    std::vector<std::unique_lock<std::mutex>> locks;
+    for (const std::size_t i : chosen) locks.emplace_back(turns_[i]);
+    return locks;
+  }
+
+  /// Whether this handle saved what lies under `key`, and if so its index, absent for a plain one.
+  bool known(std::string_view key, std::optional<Index>& index) const {
+    const std::lock_guard lock(mutex_);
+    const auto at = known_.find(key);
+    if (at == known_.end()) return false;
+    index = at->second;
+    return true;
+  }
+
+  /// Notes what was just saved and removes the pieces of what this handle had saved there before.
+  void replace_known(std::string_view key, const std::optional<Index>& index) {
+    std::optional<Index> old;
+    {
+      const std::lock_guard lock(mutex_);
+      old = std::exchange(known_[std::string(key)], index);
+    }
+    if (old) inner().remove_all(piece_keys(key, *old));
+  }
+
+  std::uint64_t limit_;
+  std::array<std::mutex, 16> turns_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::optional<Index>, std::less<>> known_;
+};
+
+}  // namespace
+
+std::shared_ptr<Storage> with_chunks(std::shared_ptr<Storage> inner, std::uint64_t chunk_bytes) {
+  const std::uint64_t most = inner->capabilities().max_value_bytes;
+  const std::uint64_t limit = chunk_bytes == 0 ? most : std::min(chunk_bytes, most);
+  if (limit == Capabilities{}.max_value_bytes) return inner;
+  if (limit < sizeof(Index))
+    fail(Code::invalid_argument, "pieces of {} bytes are too small: at least {}", limit,
+         sizeof(Index));
+  return std::make_shared<Chunked>(std::move(inner), limit);
+}
+
+}  // namespace lambdaml::storage

@@ -1,0 +1,86 @@
+#include "lambdaml/storage/file/arrivals.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+
+#include <poll.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+namespace lambdaml::storage::file {
+namespace {
+
+constexpr std::size_t kMostFolders = 256;
+
+}  // namespace
+
+Arrivals::Arrivals() : queue_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)), process_(::getpid()) {}
+
+Arrivals::Watch Arrivals::watch(const std::string& folder) {
+  if (watch_of_.contains(folder)) return Watch::already;
+  if (!queue_) return Watch::refused;
+  const int watch =
+      ::inotify_add_watch(queue_.get(), folder.c_str(), IN_MOVED_TO | IN_MOVE_SELF | IN_ONLYDIR);
+  if (watch < 0) return Watch::refused;
+  watch_of_[folder] = watch;
+  folder_of_[watch] = folder;
+  return Watch::added;
+}
+
+Arrivals::News Arrivals::wait(double seconds) {
+  News news;
+  pollfd ready{queue_.get(), POLLIN, 0};
+  const int milliseconds = static_cast<int>(std::ceil(std::min(seconds, 1e6) * 1e3));
+  if (::poll(&ready, 1, milliseconds) <= 0) return news;
+  alignas(inotify_event) std::array<char, 16384> events;
+  ssize_t bytes = 0;
+  while ((bytes = ::read(queue_.get(), events.data(), events.size())) > 0) {
+    for (const char* at = events.data(); at < events.data() + bytes;) {
+      inotify_event event{};
+      std::memcpy(&event, at, sizeof event);
+      const char* name = at + sizeof event;
+      at = name + event.len;
+      const auto folder = folder_of_.find(event.wd);
+      if ((event.mask & IN_Q_OVERFLOW) != 0) {
+        news.anything = true;
+      } else if (folder == folder_of_.end()) {
+        continue;
+      } else if ((event.mask & IN_MOVE_SELF) != 0) {
+        ::inotify_rm_watch(queue_.get(), event.wd);  // IN_IGNORED follows
+      } else if ((event.mask & IN_IGNORED) != 0) {
+        news.anything = true;
+        watch_of_.erase(folder->second);
+        folder_of_.erase(folder);
+      } else if (event.len > 0) {
+        news.names.emplace(folder->second, name);
+      }
+    }
+  }
+  return news;
+}
+
+bool Arrivals::reusable() const {
+  return process_ == ::getpid() && watch_of_.size() <= kMostFolders;
+}
+
+std::unique_ptr<Arrivals> ArrivalsPool::take() {
+  {
+    const std::lock_guard lock(mutex_);
+    while (!idle_.empty()) {
+      std::unique_ptr<Arrivals> arrivals = std::move(idle_.back());
+      idle_.pop_back();
+      if (arrivals->reusable()) return arrivals;
+    }
+  }
+  return std::make_unique<Arrivals>();
+}
+
+void ArrivalsPool::give_back(std::unique_ptr<Arrivals> arrivals) {
+  const std::lock_guard lock(mutex_);
+  if (arrivals->reusable()) idle_.push_back(std::move(arrivals));
+}
+
+}  // namespace lambdaml::storage::file

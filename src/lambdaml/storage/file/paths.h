@@ -1,0 +1,27 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace lambdaml::storage::file {
+
+/// Where a key lies.
+struct Place {
+  std::string folder;
+  std::string name;
+  std::string path() const { return folder + "/" + name; }
+};
+
+/// Keys are paths below `root`, part by part. Names that begin with `.#` belong to values that are
+/// being written; a key's part that begins so gets one more `#`.
+Place place_of(const std::string& root, std::string_view key);
+std::string folder_of(const std::string& root, std::string_view folder_key);
+
+/// The part of a key that lies under `name`; absent for a value that is being written.
+std::optional<std::string> part_of(std::string_view name);
+
+/// A name for a value that is being written; no two calls of one process give the same.
+std::string temporary_name();
+
+}  // namespace lambdaml::storage::file

@@ -1,0 +1,86 @@
+#include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/wrapper.h"
+
+namespace lambdaml::storage {
+namespace {
+
+class Metered final : public Wrapper {
+ public:
+  Metered(std::shared_ptr<Storage> inner, std::shared_ptr<Meter> meter)
+      : Wrapper(std::move(inner)), meter_(std::move(meter)) {}
+
+  void save(std::string_view key, Bytes value) override {
+    meter_->count_put(1, value.size());
+    inner().save(key, value);
+  }
+  std::optional<Buffer> load(std::string_view key) override {
+    std::optional<Buffer> value = inner().load(key);
+    meter_->count_get(1, value ? value->size() : 0);
+    return value;
+  }
+  bool create(std::string_view key, Bytes value) override {
+    meter_->count_put(1, value.size());
+    return inner().create(key, value);
+  }
+  void remove(std::string_view key) override {
+    meter_->count_remove(1);
+    inner().remove(key);
+  }
+  std::vector<Entry> list(std::string_view prefix) override {
+    meter_->count_list(1);
+    return inner().list(prefix);
+  }
+  void save_all(std::span<const Item> items) override {
+    std::uint64_t bytes = 0;
+    for (const Item& item : items) bytes += item.value.size();
+    meter_->count_put(items.size(), bytes);
+    inner().save_all(items);
+  }
+  void remove_all(std::span<const std::string> keys) override {
+    meter_->count_remove(keys.size());
+    inner().remove_all(keys);
+  }
+  /// How a store clears is its own affair; it is billed as looking once.
+  void clear(std::string_view prefix) override {
+    meter_->count_list(1);
+    inner().clear(prefix);
+  }
+  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
+    std::vector<Buffer> values = inner().load_all(keys, deadline);
+    std::uint64_t bytes = 0;
+    for (const Buffer& value : values) bytes += value.size();
+    meter_->count_get(keys.size(), bytes);
+    return values;
+  }
+
+ private:
+  std::shared_ptr<Meter> meter_;
+};
+
+}  // namespace
+
+Usage Meter::usage() const {
+  Usage usage;
+  usage.put = {puts_, put_bytes_};
+  usage.get = {gets_, get_bytes_};
+  usage.list = {lists_, 0};
+  usage.remove = {removes_, 0};
+  return usage;
+}
+
+void Meter::count_put(std::uint64_t requests, std::uint64_t bytes) {
+  puts_ += requests;
+  put_bytes_ += bytes;
+}
+void Meter::count_get(std::uint64_t requests, std::uint64_t bytes) {
+  gets_ += requests;
+  get_bytes_ += bytes;
+}
+void Meter::count_list(std::uint64_t requests) { lists_ += requests; }
+void Meter::count_remove(std::uint64_t requests) { removes_ += requests; }
+
+std::shared_ptr<Storage> with_meter(std::shared_ptr<Storage> inner, std::shared_ptr<Meter> meter) {
+  return std::make_shared<Metered>(std::move(inner), std::move(meter));
+}
+
+}  // namespace lambdaml::storage

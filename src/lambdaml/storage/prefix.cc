@@ -1,0 +1,74 @@
+#include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/wrapper.h"
+
+namespace lambdaml::storage {
+namespace {
+
+class Prefix final : public Wrapper {
+ public:
+  Prefix(std::shared_ptr<Storage> inner, std::string prefix)
+      : Wrapper(std::move(inner)), prefix_(std::move(prefix)) {
+    if (!prefix_.ends_with('/'))
+      fail(Code::internal, "the key prefix '{}' does not end in a slash", prefix_);
+    check_key(std::string_view(prefix_).substr(0, prefix_.size() - 1));
+  }
+
+  std::string describe() const override { return inner().describe() + "/" + prefix_; }
+  void save(std::string_view key, Bytes value) override { inner().save(full(key), value); }
+  std::optional<Buffer> load(std::string_view key) override { return inner().load(full(key)); }
+  bool create(std::string_view key, Bytes value) override {
+    return inner().create(full(key), value);
+  }
+  void remove(std::string_view key) override { inner().remove(full(key)); }
+  void clear(std::string_view prefix) override { inner().clear(full(prefix)); }
+
+  std::vector<Entry> list(std::string_view prefix) override {
+    std::vector<Entry> entries = inner().list(full(prefix));
+    for (Entry& entry : entries) entry.key.erase(0, prefix_.size());
+    return entries;
+  }
+
+  void save_all(std::span<const Item> items) override {
+    std::vector<std::string> keys;
+    keys.reserve(items.size());
+    std::vector<Item> prefixed;
+    prefixed.reserve(items.size());
+    for (const Item& item : items)
+      prefixed.push_back({keys.emplace_back(full(item.key)), item.value});
+    inner().save_all(prefixed);
+  }
+
+  void remove_all(std::span<const std::string> keys) override {
+    inner().remove_all(full_all(keys));
+  }
+
+  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
+    const Stopwatch waited;
+    try {
+      return inner().load_all(full_all(keys), deadline);
+    } catch (const MissingKeys& missing) {
+      std::vector<std::string> names;
+      for (const std::string& key : missing.keys()) names.push_back(key.substr(prefix_.size()));
+      fail_missing(describe(), names, waited.seconds());
+    }
+  }
+
+ private:
+  std::string full(std::string_view key) const { return prefix_ + std::string(key); }
+  std::vector<std::string> full_all(std::span<const std::string> keys) const {
+    std::vector<std::string> out;
+    out.reserve(keys.size());
+    for (const std::string& key : keys) out.push_back(full(key));
+    return out;
+  }
+
+  std::string prefix_;
+};
+
+}  // namespace
+
+std::shared_ptr<Storage> with_prefix(std::shared_ptr<Storage> inner, std::string prefix) {
+  return std::make_shared<Prefix>(std::move(inner), std::move(prefix));
+}
+
+}  // namespace lambdaml::storage

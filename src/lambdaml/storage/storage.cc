@@ -1,0 +1,139 @@
+#include "lambdaml/storage/storage.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "lambdaml/base/text.h"
+#include "lambdaml/storage/registry.h"
+
+namespace lambdaml::storage {
+namespace {
+
+constexpr std::size_t kLongestKey = 200;
+constexpr double kShortestPoll = 0.0001;
+
+/// Whether the bytes are well-formed UTF-8 without control characters (Unicode 15, table 3-7).
+bool is_plain_utf8(std::string_view text) {
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const auto continues = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
+  for (std::size_t i = 0; i < text.size();) {
+    const unsigned lead = byte(i);
+    const unsigned second = byte(i + 1);
+    if (lead < 0x20 || lead == 0x7F) return false;
+    if (lead < 0x80) {
+      i += 1;
+    } else if (lead >= 0xC2 && lead <= 0xDF && continues(i + 1)) {
+      i += 2;
+    } else if ((lead & 0xF0U) == 0xE0 && continues(i + 1) && continues(i + 2) &&
+               (lead != 0xE0 || second >= 0xA0) && (lead != 0xED || second < 0xA0)) {
+      i += 3;
+    } else if (lead >= 0xF0 && lead <= 0xF4 && continues(i + 1) && continues(i + 2) &&
+               continues(i + 3) && (lead != 0xF0 || second >= 0x90) &&
+               (lead != 0xF4 || second < 0x90)) {
+      i += 4;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+void check_key(std::string_view key) {
+  const auto refuse = [&](std::string_view why) {
+    fail(Code::invalid_argument, "the key '{}' {}", printable(key), why);
+  };
+  if (key.empty()) refuse("is empty");
+  if (key.size() > kLongestKey) refuse("is longer than 200 bytes");
+  if (!is_plain_utf8(key)) refuse("is not UTF-8 text without control characters");
+  for (std::size_t begin = 0; begin <= key.size();) {
+    const std::size_t end = std::min(key.find('/', begin), key.size());
+    const std::string_view part = key.substr(begin, end - begin);
+    if (part.empty()) refuse("has an empty part between slashes");
+    if (part == "." || part == "..") refuse("has a part '.' or '..'");
+    begin = end + 1;
+  }
+}
+
+void fail_missing(const std::string& store, const std::vector<std::string>& missing,
+                  double waited_s) {
+  constexpr std::size_t kNamed = 5;
+  std::string names;
+  for (std::size_t i = 0; i < std::min(missing.size(), kNamed); ++i)
+    names += fmt::format("{}'{}'", i == 0 ? "" : ", ", missing[i]);
+  if (missing.size() > kNamed) names += fmt::format(" and {} more", missing.size() - kNamed);
+  throw MissingKeys(fmt::format("waiting in {} for {}: not there after {}", store, names,
+                                human_seconds(waited_s)),
+                    missing);
+}
+
+void Storage::save_all(std::span<const Item> items) {
+  for (const Item& item : items) save(item.key, item.value);
+}
+
+void Storage::remove_all(std::span<const std::string> keys) {
+  for (const std::string& key : keys) remove(key);
+}
+
+void Storage::clear(std::string_view prefix) {
+  std::vector<std::string> keys;
+  for (Entry& entry : list(prefix)) keys.push_back(std::move(entry.key));
+  remove_all(keys);
+}
+
+std::vector<Buffer> Storage::load_all(std::span<const std::string> keys, Deadline deadline) {
+  const Stopwatch waited;
+  std::vector<Buffer> values(keys.size());
+  std::vector<std::size_t> missing(keys.size());
+  for (std::size_t i = 0; i < missing.size(); ++i) missing[i] = i;
+  for (double pause = kShortestPoll;; pause = std::min(pause * 2, longest_poll())) {
+    const bool last_look = deadline.passed();
+    std::erase_if(missing, [&](std::size_t i) {
+      std::optional<Buffer> value = load(keys[i]);
+      if (!value) return false;
+      values[i] = std::move(*value);
+      return true;
+    });
+    if (missing.empty()) return values;
+    if (last_look) {
+      std::vector<std::string> names;
+      for (const std::size_t i : missing) names.push_back(keys[i]);
+      fail_missing(describe(), names, waited.seconds());
+    }
+    std::this_thread::sleep_for(
+        std::chrono::duration<double>(std::min(pause, deadline.seconds_left())));
+  }
+}
+
+Buffer Storage::load_or_wait(std::string_view key, Deadline deadline) {
+  const std::string one(key);
+  return std::move(load_all({&one, 1}, deadline).front());
+}
+
+std::shared_ptr<Storage> open(std::string_view uri) { return open(resolve(uri)); }
+
+std::shared_ptr<Storage> open(const Uri& uri) { return registry().get(uri.scheme).open(uri); }
+
+Uri resolve(std::string_view text) {
+  if (const Plugin* plugin = registry().find(text)) return plugin->default_uri();
+  const bool bare = text.find_first_of("/.") == std::string_view::npos;
+  std::error_code ignored;
+  if (bare && !text.empty() && !std::filesystem::exists(text, ignored) &&
+      !nearest(text, registry().names()).empty())
+    fail(Code::invalid_argument, "no store '{}'{} A folder of that name is written ./{}",
+         printable(text), did_you_mean(text, registry().names()), printable(text));
+  return Uri::parse(text);
+}
+
+Object open_object(const Uri& uri) {
+  const std::string key = uri.name();
+  if (key.empty()) fail(Code::invalid_argument, "{} names a store, not a value", uri.display());
+  return {open(uri.parent()), key};
+}
+
+}  // namespace lambdaml::storage

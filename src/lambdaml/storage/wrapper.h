@@ -1,0 +1,38 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::storage {
+
+/// A store that hands everything to another; decorators override what they change.
+class Wrapper : public Storage {
+ public:
+  explicit Wrapper(std::shared_ptr<Storage> inner) : inner_(std::move(inner)) {}
+
+  Capabilities capabilities() const override { return inner_->capabilities(); }
+  std::string describe() const override { return inner_->describe(); }
+  void save(std::string_view key, Bytes value) override { inner_->save(key, value); }
+  std::optional<Buffer> load(std::string_view key) override { return inner_->load(key); }
+  bool create(std::string_view key, Bytes value) override { return inner_->create(key, value); }
+  void remove(std::string_view key) override { inner_->remove(key); }
+  std::vector<Entry> list(std::string_view prefix) override { return inner_->list(prefix); }
+  void save_all(std::span<const Item> items) override { inner_->save_all(items); }
+  void remove_all(std::span<const std::string> keys) override { inner_->remove_all(keys); }
+  void clear(std::string_view prefix) override { inner_->clear(prefix); }
+  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
+    return inner_->load_all(keys, deadline);
+  }
+
+ protected:
+  Storage& inner() const { return *inner_; }
+
+ private:
+  std::shared_ptr<Storage> inner_;
+};
+
+}  // namespace lambdaml::storage
