@@ -73,16 +73,13 @@ TEST_F(Source, ReadsGzip) {
 }
 
 TEST_F(Source, WhatIsNotThere) {
-  EXPECT_EQ(error_reading("none"),
-            fmt::format("not_found: reading {}: there is no such file or data set", text("none")));
-  EXPECT_EQ(
-      error_reading("none/deeper"),
-      fmt::format("not_found: reading {}: there is no such file or data set", text("none/deeper")));
   put("folder/a.libsvm", kDense);
-  EXPECT_EQ(error_reading("folder"),
-            fmt::format("not_found: reading {}: a folder without a data set; name a file in it, or "
-                        "a folder with parts {{i}}_{{n}} as `lambdaml data split` makes them",
-                        text("folder")));
+  put("folder/0_1/a.libsvm", kDense);
+  for (const char* name : {"none", "none/deeper", "folder", "folder/a.libsvm/deeper"})
+    EXPECT_EQ(error_reading(name),
+              fmt::format("not_found: reading {}: there is no such file, nor a folder with parts "
+                          "{{i}}_{{n}} as `lambdaml data split` makes them",
+                          text(name)));
 }
 
 TEST_F(Source, WhatIsNoData) {
