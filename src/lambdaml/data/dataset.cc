@@ -111,8 +111,8 @@ std::size_t dense_bytes(std::size_t rows, std::size_t cols, std::string_view wha
       static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   if (bytes > memory)
     fail(Code::resource_exhausted,
-         "{}: {} rows of {} features do not fit the memory as a dense matrix; keep it sparse", what,
-         human_count(rows), human_count(cols));
+         "{}: does not fit the memory as a dense matrix of {} features; keep it sparse", what,
+         human_count(cols));
   return rows * cols * sizeof(float);
 }
 

@@ -87,11 +87,13 @@ std::optional<PartName> parse_part_key(std::string_view key) {
   return PartName{static_cast<std::uint64_t>(*i), static_cast<std::uint64_t>(*n)};
 }
 
-/// How many parts the bare parts in the store are of; 0 when there are none.
-std::size_t count_bare_parts(const std::vector<storage::Entry>& entries, const std::string& what) {
+/// How many parts the bare parts in the store are of; 0 when there are none. Lists by the first
+/// digit, ten requests: a listing of everything could walk a whole disk.
+std::size_t count_bare_parts(storage::Storage& store, const std::string& what) {
   std::map<std::uint64_t, std::set<std::uint64_t>> sets;
-  for (const storage::Entry& entry : entries)
-    if (const auto part = parse_part_key(entry.key)) sets[part->n].insert(part->i);
+  for (const char* digit : {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"})
+    for (const storage::Entry& entry : store.list(digit))
+      if (const auto part = parse_part_key(entry.key)) sets[part->n].insert(part->i);
   if (sets.empty()) return 0;
   if (sets.size() > 1)
     fail(Code::invalid_argument,
@@ -146,14 +148,11 @@ Dataset read(const Uri& uri, std::string_view format, std::size_t threads) {
     });
     return choice.form == Form::automatic ? whole : in_form(whole, choice.form);
   }
-  const std::vector<storage::Entry> entries = store->list("");
-  const std::size_t n = count_bare_parts(entries, options.what);
-  if (n == 0 && entries.empty())
-    fail(Code::not_found, "reading {}: there is no such file or data set", options.what);
+  const std::size_t n = count_bare_parts(*store, options.what);
   if (n == 0)
     fail(Code::not_found,
-         "reading {}: a folder without a data set; name a file in it, or a folder with parts "
-         "{{i}}_{{n}} as `lambdaml data split` makes them",
+         "reading {}: there is no such file, nor a folder with parts {{i}}_{{n}} as `lambdaml data "
+         "split` makes them",
          options.what);
   const Dataset whole = read_parts(n, threads, options.what, [&](std::size_t i) {
     const std::string key = part_key(i, n);
@@ -211,8 +210,10 @@ Dataset read_part(storage::Storage& store, std::size_t i, const Manifest& manife
   want(part.labelled() == !manifest.labels.empty(), "labels", part.labels.size(),
        manifest.labels.empty() ? 0 : part.rows());
   for (const std::int32_t label : distinct_labels(part.labels))
-    want(std::binary_search(manifest.labels.begin(), manifest.labels.end(), label), "as a label",
-         label, "that there is none such");
+    if (!std::binary_search(manifest.labels.begin(), manifest.labels.end(), label))
+      fail(Code::data_corrupt,
+           "reading {}: the label {} is not among the manifest's; prepare the data set again",
+           options.what, label);
   return with_cols(part, manifest.features);
 }
 

@@ -77,15 +77,39 @@ const char* line_end(const char* p, const char* end) {
                              index, previous)};
 }
 
-[[noreturn, gnu::noinline]] void fail_value(const char* p, std::uint32_t index, bool too_large) {
+/// Whether the text is a decimal, and so one that is too large when it was not taken.
+bool is_decimal(std::string_view text) {
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto digits_at = [&](std::size_t i) {
+    std::size_t n = 0;
+    while (i + n < text.size() && digit(text[i + n])) ++n;
+    return n;
+  };
+  const auto sign_at = [&](std::size_t i) -> std::size_t {
+    return i < text.size() && (text[i] == '-' || text[i] == '+') ? 1 : 0;
+  };
+  std::size_t at = sign_at(0);
+  std::size_t digits = digits_at(at);
+  at += digits;
+  if (at < text.size() && text[at] == '.') {
+    digits += digits_at(at + 1);
+    at += 1 + digits_at(at + 1);
+  }
+  if (at < text.size() && (text[at] | 0x20) == 'e') {
+    at += 1 + sign_at(at + 1);
+    if (digits_at(at) == 0) return false;
+    at += digits_at(at);
+  }
+  return digits != 0 && at == text.size();
+}
+
+[[noreturn, gnu::noinline]] void fail_value(const char* p, std::uint32_t index) {
   const std::string_view token = token_at(p);
   if (token.empty())
     throw Fault{p, fmt::format("feature {} has no value: write index:value without blanks", index)};
-  if (too_large)
-    throw Fault{p, fmt::format("value '{}' of feature {} is too large for 32-bit floats: scale it",
-                               printable(token, 40), index)};
-  throw Fault{p, fmt::format("value '{}' of feature {} is not a finite number",
-                             printable(token, 40), index)};
+  throw Fault{p, fmt::format("value '{}' of feature {} is {}", printable(token, 40), index,
+                             is_decimal(token) ? "too large for 32-bit floats: scale it"
+                                               : "not a finite number")};
 }
 
 [[gnu::noinline]] void check_labelling(const char* p, Block& block, bool labelled) {
@@ -104,6 +128,7 @@ void parse(std::string_view text, Block& block) {
   float* const values = block.values.data();
   std::size_t at = 0;
   std::uint32_t last_index = 0;
+  unsigned usual_digits = 1;
 
   while (p != end) {
     while (is_blank(*p)) ++p;
@@ -117,37 +142,37 @@ void parse(std::string_view text, Block& block) {
     }
 
     std::int32_t label = 0;
-    const bool negative = *p == '-';
-    const char* const digits_at = p + (negative || *p == '+' ? 1 : 0);
+    const char* const sign = p;
+    const char* const digits_at = p + (*sign == '-' || *sign == '+' ? 1 : 0);
     const Digits digits = read_digits(digits_at);
-    const char after = digits_at[digits.count];
-    bool labelled = true;
-    if (digits.count - 1U < 7 && ends_token(after)) [[likely]] {
-      const auto magnitude = static_cast<std::int32_t>(digits.value);
-      label = negative ? -magnitude : magnitude;
-    } else {
-      labelled = token_at(p).find(':') == std::string_view::npos;
-    }
+    const bool plain = digits.count - 1U < 7 && ends_token(digits_at[digits.count]);
+    const bool labelled = plain || token_at(p).find(':') == std::string_view::npos;
     if (block.rows == 0 || labelled != block.labelled) check_labelling(p, block, labelled);
-    if (labelled)
-      p = ends_token(after) && digits.count - 1U < 7 ? digits_at + digits.count
-                                                     : read_label_slowly(p, label);
+    if (plain) {
+      const auto magnitude = static_cast<std::int32_t>(digits.value());
+      label = *sign == '-' ? -magnitude : magnitude;
+      p = digits_at + digits.count;
+    } else if (labelled) {
+      p = read_label_slowly(p, label);
+    }
 
     std::uint32_t previous = 0;
-    unsigned usual_count = 1;
     while (true) {
-      const Digits number = read_digits(p);
-      std::uint32_t index = static_cast<std::uint32_t>(number.value);
       const char* const token = p;
-      if (number.count == usual_count) {
-        asm("" : "+r"(usual_count));
-        p += usual_count;
+      const Digits number = read_digits(p);
+      std::uint32_t index = 0;
+      if (number.count - 1U < 7 && p[number.count] == ':') [[likely]] {
+        index = static_cast<std::uint32_t>(number.value());
+        // Neighbours have as many digits as a rule: behind a branch that is foreseen, the next
+        // token's place does not wait for this one's digits to be counted.
+        if (number.count == usual_digits) [[likely]] {
+          asm("" : "+r"(usual_digits));
+          p += usual_digits;
+        } else {
+          usual_digits = number.count;
+          p += number.count;
+        }
       } else {
-        usual_count = number.count;
-        p += number.count;
-      }
-      if (number.count - 1U >= 7 || *p != ':') [[unlikely]] {
-        p = token;
         if (is_blank(*p)) {
           ++p;
           continue;
@@ -165,20 +190,17 @@ void parse(std::string_view text, Block& block) {
       if (index <= previous) [[unlikely]]
         fail_order(token, index, previous);
       previous = index;
-      ++p;
 
-      const char* const value_at = p;
-      float value = 0;
-      p = read_float(p, value);
-      if (p == nullptr || !ends_token(*p)) [[unlikely]]
-        fail_value(value_at, index, false);
-      if (!(std::fabs(value) <= std::numeric_limits<float>::max())) [[unlikely]]
-        fail_value(value_at, index, true);
+      const char* const value_at = ++p;
+      p = read_float(p, values[at]);
+      if (p == nullptr) [[unlikely]]
+        fail_value(value_at, index);
       indices[at] = index - 1;
-      values[at] = value;
       ++at;
       if (*p == ' ') [[likely]]
         ++p;
+      else if (!ends_token(*p)) [[unlikely]]
+        fail_value(value_at, index);
     }
     last_index = std::max(last_index, previous);
     block.row_ends[block.rows] = static_cast<std::uint32_t>(at);

@@ -1,5 +1,7 @@
 #include "lambdaml/data/libsvm/number.h"
 
+#include <cmath>
+
 #include <fast_float/fast_float.h>
 
 namespace lambdaml::data::libsvm {
@@ -21,7 +23,8 @@ const char* read_float_slowly(const char* p, float& value) {
   while (digit(*end) || *end == '.' || *end == '-' || *end == '+' || (*end | 0x20) == 'e') ++end;
   float magnitude = 0;
   const auto [stop, error] = fast_float::from_chars(p, end, magnitude);
-  if (stop == p || error == std::errc::invalid_argument) return nullptr;
+  if (stop == p || error == std::errc::invalid_argument || !std::isfinite(magnitude))
+    return nullptr;
   value = negative ? -magnitude : magnitude;
   return stop;
 }

@@ -29,20 +29,20 @@ inline std::uint64_t join_digits(std::uint64_t digits) {
          32;
 }
 
-/// The digits at `p`: how many of the next 8 bytes are digits before the first that is none, and
-/// the number they make (0 for none). Without branches: lengths are hard to predict.
+/// Digits at a place in the text.
 struct Digits {
-  unsigned count;
-  std::uint64_t value;
+  std::uint64_t bytes;  ///< the next 8 bytes, digits as values 0 to 9
+  unsigned count;       ///< how many of them are digits before the first that is none
+
+  /// The number they make; there must be one at least.
+  std::uint64_t value() const { return join_digits(bytes << ((64 - 8 * count) & 63)); }
 };
+/// Without branches: the number of digits is hard to predict.
 inline Digits read_digits(const char* p) {
   const std::uint64_t digits = load8(p) ^ 0x3030303030303030ULL;
   // The high bit of each byte above 9; a carry disturbs only bytes behind the first such.
   const std::uint64_t others = ((digits + 0x7676767676767676ULL) | digits) & 0x8080808080808080ULL;
-  const auto count = static_cast<unsigned>(std::countr_zero(others)) / 8;
-  // Shifted up by 64 - 8 · count so that zeros lead; in two steps, as a shift by 64 has no meaning.
-  const unsigned half = 32 - 4 * count;
-  return {count, join_digits(digits << half << half)};
+  return {digits, static_cast<unsigned>(std::countr_zero(others)) / 8};
 }
 
 constexpr std::array<std::uint64_t, 9> kPowers = {1,      10,      100,      1000,     10000,
@@ -53,42 +53,50 @@ constexpr std::array<std::uint64_t, 9> kPowers = {1,      10,      100,      100
 constexpr int kMaxExponent = 37;
 extern const std::array<double, 2 * kMaxExponent + 1> kTens;
 
-/// Any decimal, by fast_float. Returns the end, or null when there is no number at `p`.
+constexpr std::uint32_t kInfinity = 0x7f800000;
+
+/// As read_float(), for any decimal, by fast_float.
 const char* read_float_slowly(const char* p, float& value);
 
-/// The float nearest to the decimal at `p` (the one strtof gives; infinity when it is beyond the
-/// range), and the end of its text; null when there is none. No nan, inf or hexadecimal.
+/// The float nearest to the decimal at `p` (the one strtof gives) and the end of its text; null
+/// when there is none or it is beyond the range. No nan, inf or hexadecimal.
 inline const char* read_float(const char* p, float& value) {
   const char* const begin = p;
   const std::uint32_t negative = *p == '-' ? 1 : 0;
   p += negative;
 
   std::uint64_t mantissa = 0;
-  int exponent = 0;
   unsigned digits = 1;
+  int exponent = 0;
+  // Most values are below 10: a processor that foresees that need not wait for the count.
   const auto first = static_cast<unsigned>(*p - '0');
   if (first <= 9 && p[1] == '.') [[likely]] {
-    // Most values are below 10: when the processor foresees that, it need not wait for the count.
     mantissa = first;
     ++p;
+  } else if (first <= 9 && static_cast<unsigned char>(p[1]) <= ' ') {
+    value = negative != 0 ? -static_cast<float>(first) : static_cast<float>(first);
+    return p + 1;
   } else {
     const Digits whole = read_digits(p);
     if (whole.count == 0 || whole.count == 8) [[unlikely]]
       return read_float_slowly(begin, value);
-    mantissa = whole.value;
+    mantissa = whole.value();
     digits = whole.count;
     p += whole.count;
   }
   if (*p == '.') {
     ++p;
-    Digits part;
-    do {
-      part = read_digits(p);
-      p += part.count;
-      digits += part.count;
-      exponent -= static_cast<int>(part.count);
-      mantissa = mantissa * kPowers[part.count] + part.value;
-    } while (part.count == 8 && static_cast<unsigned>(*p - '0') <= 9);
+    const unsigned whole_digits = digits;
+    Digits part = read_digits(p);
+    while (part.count != 0) [[likely]] {
+        p += part.count;
+        digits += part.count;
+        mantissa = mantissa * kPowers[part.count] + part.value();
+        if (part.count < 8 || static_cast<unsigned>(*p - '0') > 9) [[likely]]
+          break;
+        part = read_digits(p);
+      }
+    exponent = static_cast<int>(whole_digits - digits);
     if (digits > 19 || mantissa >> 63 != 0) [[unlikely]]
       return read_float_slowly(begin, value);
   }
@@ -99,7 +107,7 @@ inline const char* read_float(const char* p, float& value) {
     const Digits power = read_digits(q);
     if (power.count == 0 || power.count > 3) [[unlikely]]
       return read_float_slowly(begin, value);
-    exponent += down ? -static_cast<int>(power.value) : static_cast<int>(power.value);
+    exponent += down ? -static_cast<int>(power.value()) : static_cast<int>(power.value());
     if (exponent < -kMaxExponent || exponent > kMaxExponent) [[unlikely]]
       return read_float_slowly(begin, value);
     p = q + power.count;
@@ -115,6 +123,8 @@ inline const char* read_float(const char* p, float& value) {
   if (low - (0x10000000ULL - 3) <= 6) [[unlikely]]
     return read_float_slowly(begin, value);
   const auto magnitude = std::bit_cast<std::uint32_t>(static_cast<float>(product));
+  if (magnitude == kInfinity) [[unlikely]]
+    return nullptr;
   value = std::bit_cast<float>(magnitude | negative << 31);
   return p;
 }

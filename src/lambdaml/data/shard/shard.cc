@@ -87,7 +87,10 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
     dataset.labels = file.values<std::int32_t>("labels");
     want_shape(file, "labels", {rows});
   }
-  return in_form(dataset, options.form);
+  if (features == 0 && dataset.labels.empty() && rows != 0)
+    corrupt(options.what, "rows without features and labels");
+  // As it was prepared, unless somebody asks otherwise.
+  return options.form == Form::automatic ? dataset : in_form(dataset, options.form);
 }
 
 Buffer write(const Dataset& dataset) {

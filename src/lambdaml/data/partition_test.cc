@@ -1,0 +1,94 @@
+#include "lambdaml/data/partition.h"
+
+#include <numeric>
+
+#include <gtest/gtest.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/data/test_util.h"
+
+namespace lambdaml::data {
+namespace {
+
+std::vector<std::uint64_t> modulo_cut(std::uint64_t rows, std::uint64_t n) {
+  std::vector<std::uint64_t> out(n);
+  for (std::uint64_t r = 0; r < rows; ++r) ++out[r % n];
+  return out;
+}
+
+std::uint64_t sum(const std::vector<std::uint64_t>& v) {
+  return std::accumulate(v.begin(), v.end(), std::uint64_t{0});
+}
+
+TEST(TrainingRows, HoldsOutTheSameRowsForEveryNumberOfWorkers) {
+  for (const std::uint64_t rows : {1U, 7U, 10U, 103U, 7000U})
+    for (const double ratio : {0.0, 0.1, 0.29, 0.5})
+      for (std::uint64_t n = 1; n <= 7; ++n) {
+        // Row by row: the last ⌊ratio · rows⌋ are held out, wherever they lie.
+        std::uint64_t kept = rows;
+        while (static_cast<double>(rows - kept + 1) <= ratio * static_cast<double>(rows) + 1e-9)
+          --kept;
+        EXPECT_EQ(training_rows(modulo_cut(rows, n), ratio), modulo_cut(kept, n))
+            << rows << " rows, " << n << " parts, ratio " << ratio;
+      }
+}
+
+TEST(TrainingRows, ADecimalRatioIsTakenAsMeant) {
+  // 0.29 · 100 is 28.999999999999996 in doubles.
+  EXPECT_EQ(training_rows(std::vector<std::uint64_t>{100}, 0.29), std::vector<std::uint64_t>{71});
+}
+
+TEST(TrainingRows, OtherCutsHoldOutInEachPart) {
+  const std::vector<std::uint64_t> parts = {10, 40, 5};
+  EXPECT_EQ(training_rows(parts, 0.1), (std::vector<std::uint64_t>{9, 36, 5}));
+}
+
+TEST(TrainingRows, LeavesOneRowToTrainOn) {
+  EXPECT_EQ(training_rows(modulo_cut(5, 3), 1.0), (std::vector<std::uint64_t>{1, 0, 0}));
+  EXPECT_EQ(training_rows(std::vector<std::uint64_t>{0, 9, 1}, 1.0),
+            (std::vector<std::uint64_t>{0, 1, 0}));
+  EXPECT_EQ(sum(training_rows(std::vector<std::uint64_t>{0, 0}, 0.5)), 0U);
+}
+
+TEST(TrainingRows, RefusesRatiosThatAreNone) {
+  const std::vector<std::uint64_t> parts = {4};
+  EXPECT_EQ(test::error_of([&] { training_rows(parts, -0.1); }),
+            "invalid_argument: the share of rows held out must be from 0 to 1, not -0.1");
+  EXPECT_THROW(training_rows(parts, 1.5), Error);
+  EXPECT_THROW(training_rows(parts, std::nan("")), Error);
+}
+
+TEST(Rounds, UnequalPartsAgreeAndEveryRowIsSeenOnce) {
+  for (std::uint64_t n = 1; n <= 7; ++n)
+    for (const std::uint64_t rows : {1U, 10U, 103U, 1000U})
+      for (const std::uint64_t batch : {1U, 3U, 10U, 1000U}) {
+        const std::vector<std::uint64_t> parts = modulo_cut(rows, n);
+        const std::uint64_t rounds = rounds_per_pass(parts, batch);
+        EXPECT_EQ(rounds, (parts[0] + batch - 1) / batch);
+        for (const std::uint64_t part : parts) {
+          std::uint64_t next = 0;
+          for (std::uint64_t round = 0; round < rounds; ++round) {
+            const RowRange range = batch_rows(part, batch, round);
+            EXPECT_LE(range.size(), batch);
+            EXPECT_EQ(range.begin, next);
+            next = range.end;
+          }
+          EXPECT_EQ(next, part);
+        }
+      }
+}
+
+TEST(Rounds, ExtremesDoNotOverflow) {
+  constexpr std::uint64_t kMost = ~std::uint64_t{0};
+  EXPECT_EQ(batch_rows(10, kMost, 0).size(), 10U);
+  EXPECT_EQ(batch_rows(10, kMost, kMost).size(), 0U);
+  EXPECT_EQ(batch_rows(10, 3, kMost / 2).size(), 0U);
+  EXPECT_EQ(rounds_per_pass(std::vector<std::uint64_t>{kMost}, 2), kMost / 2 + 1);
+  EXPECT_EQ(rounds_per_pass(std::vector<std::uint64_t>{}, 2), 0U);
+  EXPECT_EQ(test::error_of([] { batch_rows(10, 0, 0); }),
+            "invalid_argument: a batch needs at least one row");
+  EXPECT_THROW(rounds_per_pass(std::vector<std::uint64_t>{1}, 0), Error);
+}
+
+}  // namespace
+}  // namespace lambdaml::data

@@ -1,0 +1,241 @@
+#include "lambdaml/data/source.h"
+
+#include <fstream>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include "lambdaml/base/files.h"
+#include "lambdaml/data/synthetic.h"
+#include "lambdaml/data/test_util.h"
+
+namespace lambdaml::data {
+namespace {
+
+using test::error_of;
+using test::parse_text;
+using test::same;
+
+/// A folder on disk and the store in it.
+class Source : public ::testing::Test {
+ protected:
+  Uri uri(const std::string& name) const { return Uri::parse((folder_.path() / name).string()); }
+  std::string text(const std::string& name) const { return (folder_.path() / name).string(); }
+  void put(const std::string& name, std::string_view content) const {
+    const std::filesystem::path path = folder_.path() / name;
+    std::filesystem::create_directories(path.parent_path());
+    write_file(path, as_bytes(content));
+  }
+  std::string error_reading(const std::string& name, std::string_view format = "auto") const {
+    return error_of([&] { read(uri(name), format); });
+  }
+
+  test::TemporaryFolder folder_;
+};
+
+const char* const kDense = "1 1:1 2:2\n0 2:3\n1\n0 1:-1\n1 1:5 2:6\n";
+
+std::string sparse_text() {
+  std::string text;
+  for (int r = 0; r < 20; ++r)
+    text += fmt::format("{} {}:0.5 {}:{}\n", r % 2 == 0 ? -1 : 1, r + 1, r + 30, r);
+  return text;
+}
+
+TEST_F(Source, ReadsATextFile) {
+  put("a.libsvm", kDense);
+  EXPECT_TRUE(same(read(uri("a.libsvm")), parse_text(kDense)));
+  EXPECT_TRUE(same(read(uri("a.libsvm"), "dense_libsvm"), parse_text(kDense)));
+  EXPECT_TRUE(same(read(uri("a.libsvm"), "sparse_libsvm"), parse_text(kDense, Form::sparse)));
+  EXPECT_TRUE(same(read(uri("a.libsvm"), "libsvm", 2), parse_text(kDense)));
+  EXPECT_FALSE(find_manifest(uri("a.libsvm")).has_value());
+}
+
+TEST_F(Source, ReadsAShardFile) {
+  const Dataset data = parse_text(sparse_text());
+  put("a", registry().get("shard").write(data).text());
+  EXPECT_TRUE(same(read(uri("a")), data));
+  EXPECT_TRUE(same(read(uri("a"), "shard"), data));
+}
+
+TEST_F(Source, ReadsGzip) {
+  const gzFile file = gzopen(text("a.gz").c_str(), "wb");
+  ASSERT_NE(file, nullptr);
+  gzputs(file, kDense);
+  gzclose(file);
+  EXPECT_TRUE(same(read(uri("a.gz")), parse_text(kDense)));
+  const std::string bytes(read_file(text("a.gz"))->text());
+  put("cut", bytes.substr(0, bytes.size() - 9));
+  EXPECT_EQ(error_reading("cut"), fmt::format("data_corrupt: unzipping {}: the file ends early; "
+                                              "fetch it again",
+                                              text("cut")));
+}
+
+TEST_F(Source, WhatIsNotThere) {
+  put("folder/a.libsvm", kDense);
+  put("folder/0_1/a.libsvm", kDense);
+  for (const char* name : {"none", "none/deeper", "folder", "folder/a.libsvm/deeper"})
+    EXPECT_EQ(error_reading(name),
+              fmt::format("not_found: reading {}: there is no such file, nor a folder with parts "
+                          "{{i}}_{{n}} as `lambdaml data split` makes them",
+                          text(name)));
+}
+
+TEST_F(Source, WhatIsNoData) {
+  put("empty", "");
+  put("comments", "# nothing\n\n");
+  put("binary", std::string_view("\x00\x01\x02", 3));
+  put("bad", "1 1:1\n1 0:2\n");
+  for (const char* name : {"empty", "comments"})
+    EXPECT_EQ(error_reading(name),
+              fmt::format("data_corrupt: reading {}: the data set is empty; give one with rows",
+                          text(name)));
+  EXPECT_EQ(error_reading("binary"),
+            fmt::format("data_corrupt: reading {}: the bytes look like no known format "
+                        "(dense_libsvm, sparse_libsvm, shard); name it by --format",
+                        text("binary")));
+  EXPECT_EQ(error_reading("bad"),
+            fmt::format("data_corrupt: {}:2: feature index 0: indices begin at 1", text("bad")));
+  EXPECT_EQ(error_reading("bad", "dens_libsvm"),
+            "invalid_argument: unknown data format 'dens_libsvm', did you mean 'dense_libsvm'?");
+}
+
+TEST_F(Source, SplitsAndReadsBack) {
+  const Dataset sets[] = {parse_text(kDense), parse_text(sparse_text()),
+                          parse_text("1:1\n1:2\n2:3\n1:4\n1:5\n")};
+  for (const Dataset& data : sets)
+    for (const std::string as : {"shard", "libsvm"})
+      for (std::size_t n = 1; n <= 5; ++n) {
+        const std::string name = fmt::format("{}_{}_{}", as, n, data.cols());
+        const auto store = storage::open(uri(name));
+        const Manifest manifest = split(data, n, *store, as, 2);
+        EXPECT_EQ(manifest.rows(), data.rows());
+        EXPECT_EQ(manifest.parts(), n);
+        EXPECT_EQ(manifest.features, data.cols());
+        EXPECT_EQ(manifest.labels, distinct_labels(data.labels));
+        EXPECT_EQ(manifest.format, as);
+        const auto found = find_manifest(uri(name));
+        ASSERT_TRUE(found.has_value());
+        EXPECT_EQ(found->to_json(), manifest.to_json());
+        std::uint64_t bytes = 0;
+        for (const storage::Entry& entry : store->list(""))
+          if (entry.key != "manifest.json") bytes += entry.bytes;
+        EXPECT_EQ(manifest.bytes, bytes);
+        for (std::size_t i = 0; i < n; ++i)
+          EXPECT_TRUE(same(read_part(*store, i, manifest), take_part(data, i, n))) << name;
+        EXPECT_TRUE(same(read(uri(name), "auto", 2), data)) << name;
+        // The original's folders have parts and no manifest.
+        store->remove("manifest.json");
+        EXPECT_FALSE(find_manifest(uri(name)).has_value());
+        EXPECT_TRUE(same(read(uri(name)), data)) << name;
+      }
+}
+
+TEST_F(Source, SplitsInAnyStore) {
+  const Dataset data = parse_text(sparse_text());
+  const Uri uri = Uri::parse("memory://data_source_test/set");
+  const auto store = storage::open(uri);
+  split(data, 3, *store);
+  EXPECT_TRUE(same(read(uri), data));
+  EXPECT_TRUE(same(read(uri / "1_3"), take_part(data, 1, 3)));
+}
+
+TEST_F(Source, RefusesMorePartsThanRows) {
+  const auto store = storage::open(uri("parts"));
+  const Dataset data = parse_text(kDense);
+  EXPECT_EQ(error_of([&] { split(data, 6, *store); }),
+            "invalid_argument: 5 rows cannot be cut in 6 parts: use fewer workers");
+  EXPECT_THROW(split(data, 0, *store), Error);
+  EXPECT_EQ(error_of([&] { split(data, 2, *store, "libsv"); }),
+            "invalid_argument: unknown data format 'libsv', did you mean 'libsvm'?");
+  EXPECT_TRUE(store->list("").empty());
+  EXPECT_NO_THROW(split(data, 5, *store));
+}
+
+TEST_F(Source, AMissingPartIsNamed) {
+  const Dataset data = parse_text(sparse_text());
+  const auto store = storage::open(uri("set"));
+  const Manifest manifest = split(data, 4, *store);
+  store->remove("2_4");
+  EXPECT_EQ(error_reading("set"),
+            fmt::format("not_found: reading {}: part 2_4 is missing; prepare the data set again",
+                        store->describe()));
+  store->remove("manifest.json");
+  EXPECT_EQ(error_reading("set"),
+            fmt::format("not_found: reading {}: part 2_4 is missing; 3 of 4 parts are there",
+                        text("set")));
+  EXPECT_EQ(error_of([&] { read_part(*store, 4, manifest); }),
+            fmt::format("invalid_argument: reading {}/4_4: there are 4 parts", store->describe()));
+}
+
+TEST_F(Source, PartsOfTwoDataSetsAreRefused) {
+  put("set/0_1", kDense);
+  put("set/0_2", kDense);
+  put("set/1_2", kDense);
+  put("set/README", "what the parts are");
+  EXPECT_EQ(error_reading("set"),
+            fmt::format("invalid_argument: reading {}: parts of two data sets lie there, of 1 and "
+                        "of 2 parts; keep one",
+                        text("set")));
+}
+
+TEST_F(Source, PartsAreDealtBackWhateverTheirSizeAndForm) {
+  put("set/0_3", "1 1:1\n2 1:2\n3 1:3\n");
+  put("set/1_3", "4 50:4\n");
+  put("set/2_3", "5 70000:5\n6\n");
+  const Dataset data = read(uri("set"));
+  EXPECT_EQ(test::to_labels(data), (std::vector<std::int32_t>{1, 4, 5, 2, 6, 3}));
+  ASSERT_TRUE(std::holds_alternative<tensor::Csr32>(data.features));
+  EXPECT_EQ(data.cols(), 70000U);
+  const auto& csr = std::get<tensor::Csr32>(data.features);
+  EXPECT_EQ(csr.indices[2], 69999U);
+  EXPECT_EQ(csr.values[2], 5.0F);
+  put("set/1_3", "4:1\n");
+  EXPECT_EQ(error_reading("set"),
+            fmt::format("data_corrupt: reading {}: some parts have labels and some have none",
+                        text("set")));
+}
+
+TEST_F(Source, APartThatDoesNotFitTheManifestIsRefused) {
+  const Dataset data = parse_text(sparse_text());
+  const auto store = storage::open(uri("set"));
+  const Manifest manifest = split(data, 2, *store);
+  const auto save = [&](const Dataset& part) {
+    store->save("0_2", registry().get("shard").write(part));
+  };
+  const auto error = [&] { return error_of([&] { read_part(*store, 0, manifest); }); };
+  const auto expected = [&](std::string_view what) {
+    return fmt::format("data_corrupt: reading {}/0_2: {}; prepare the data set again",
+                       store->describe(), what);
+  };
+  save(data);
+  EXPECT_EQ(error(), expected("20 rows where the manifest says 10"));
+  save(with_cols(take_part(data, 0, 2), 60));
+  EXPECT_EQ(error(), expected("60 features where the manifest says 49"));
+  std::string other = sparse_text();
+  for (std::size_t at = 0; (at = other.find("-1 ", at)) != std::string::npos;)
+    other.replace(at, 3, "-2 ");
+  save(take_part(parse_text(other), 0, 2));
+  EXPECT_EQ(error(), expected("the label -2 is not among the manifest's"));
+  store->save("0_2", as_bytes("{}"));
+  EXPECT_EQ(error().substr(0, 13), "data_corrupt:");
+}
+
+TEST_F(Source, ReadsSyntheticDataThroughEveryFormat) {
+  for (const std::string kind : {"higgs", "rcv1", "blobs"}) {
+    const Dataset data = synthesize({.kind = kind, .rows = 300});
+    put(kind + ".libsvm", registry().get("libsvm").write(data).text());
+    const Dataset text = read(uri(kind + ".libsvm"));
+    const Dataset wide = with_cols(text, data.cols());  // the last features may not occur
+    EXPECT_TRUE(same(wide, data)) << kind;
+    put(kind + ".shard", registry().get("shard").write(text).text());
+    const Dataset shard = read(uri(kind + ".shard"));
+    EXPECT_TRUE(same(shard, text)) << kind;
+    EXPECT_EQ(registry().get("libsvm").write(shard).text(),
+              read_file(this->text(kind + ".libsvm"))->text());
+  }
+}
+
+}  // namespace
+}  // namespace lambdaml::data

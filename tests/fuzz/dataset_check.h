@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cmath>
+#include <cstdlib>
+#include <variant>
+
+#include "lambdaml/data/dataset.h"
+
+/// Ends the process, which the fuzzer reports, unless the data set is what its type promises; reads
+/// every byte of it.
+inline void check_dataset(const lambdaml::data::Dataset& dataset) {
+  using lambdaml::tensor::DenseView;
+  const auto want = [](bool holds) {
+    if (!holds) std::abort();
+  };
+  want(dataset.labels.empty() || dataset.labels.size() == dataset.rows());
+  volatile std::int32_t sink = 0;
+  for (const std::int32_t label : dataset.labels) sink = label;
+  (void)sink;
+  std::visit(
+      [&](const auto& view) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(view)>, DenseView>) {
+          for (std::size_t k = 0; k < view.rows * view.cols; ++k) want(std::isfinite(view.data[k]));
+        } else {
+          for (std::size_t r = 0; r < view.rows; ++r) {
+            want(view.offsets[r] <= view.offsets[r + 1]);
+            for (std::uint64_t k = view.offsets[r]; k < view.offsets[r + 1]; ++k) {
+              want(view.indices[k] < view.cols && std::isfinite(view.values[k]));
+              want(k == view.offsets[r] || view.indices[k - 1] < view.indices[k]);
+            }
+          }
+        }
+      },
+      dataset.features);
+}
