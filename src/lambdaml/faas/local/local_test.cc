@@ -146,7 +146,8 @@ TEST(Local, AnExitBeforeTheFirstEventIsReported) {
   const auto status = run(test_function("exit_at_start"), {"x"});
   EXPECT_EQ(status[0].error_type, "Runtime.ExitError");
   EXPECT_EQ(status[0].error_message,
-            "exit_at_start 0: exited with code 3 before it asked for its event");
+            "exit_at_start 0: exited with code 3 before it asked for its event; it said last: no "
+            "configuration");
   EXPECT_THAT(status[0].last_log_lines, ElementsAre("no configuration"));
   EXPECT_EQ(status[0].attempts, 3);
 }
