@@ -57,7 +57,9 @@ class Invocations {
   virtual void cancel() = 0;
 };
 
-/// Called once for each try that failed, from the invoker's thread: for the progress display.
+/// Called once for each try that failed, before status() tells of it, from the invoker's thread,
+/// which all events wait for meanwhile: for the progress display. It may not call cancel(); what it
+/// throws is logged and dropped.
 using FailureObserver = std::function<void(std::size_t event, const EventStatus&, bool will_retry)>;
 
 class Invoker {

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <chrono>
-#include <map>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -22,8 +21,8 @@ constexpr milliseconds kEndPoll{10};
 constexpr milliseconds kMemoryPoll{50};
 constexpr milliseconds kShutdownGrace{500};
 
-constexpr std::array<std::string_view, 5> kInherited = {"PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR",
-                                                        "AWS_REGION"};
+constexpr std::array<std::string_view, 4> kInherited = {"PATH", "HOME", "LD_LIBRARY_PATH",
+                                                        "TMPDIR"};
 
 bool is_inherited(std::string_view name) {
   for (const std::string_view one : kInherited)
@@ -47,6 +46,17 @@ std::string trace_id_of(std::string_view request_id) {
 }
 
 }  // namespace
+
+Variables inherited_variables() {
+  Variables out;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::size_t equals = text.find('=');
+    if (equals != std::string_view::npos && is_inherited(text.substr(0, equals)))
+      out.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return out;
+}
 
 std::shared_ptr<Environment> Environment::start(asio::io_context& loop, const Function& function,
                                                 const Settings& settings) {
@@ -75,13 +85,7 @@ Environment::Environment(asio::io_context& loop, const Function& function, const
 
 ProcessSettings Environment::process_settings(const Function& function,
                                               const Settings& settings) const {
-  std::map<std::string, std::string> variables;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view text = *entry;
-    const std::size_t equals = text.find('=');
-    if (equals != std::string_view::npos && is_inherited(text.substr(0, equals)))
-      variables.emplace(text.substr(0, equals), text.substr(equals + 1));
-  }
+  Variables variables = settings.inherited;
   variables["_HANDLER"] = function.handler;
   variables["AWS_LAMBDA_FUNCTION_NAME"] = function.handler;
   variables["AWS_LAMBDA_FUNCTION_VERSION"] = "$LATEST";
@@ -160,16 +164,18 @@ void Environment::on_end(int status) {
   error_code ignored;
   end_.close(ignored);
   api_.close();
-  if (done_) finish({killed_because_ ? *killed_because_ : failure_of_exit(status), {}, {}});
   log_.drain();
   log_.close();
+  if (done_) finish({killed_because_ ? *killed_because_ : failure_of_exit(status), {}, {}});
 }
 
 Failure Environment::failure_of_exit(int status) const {
+  const std::vector<std::string> said = log_.last_lines();
   return {
       std::string(WIFSIGNALED(status) ? kKilled : kExitError),
-      fmt::format("{} {}", describe_status(status),
-                  api_.has_started() ? "while it ran its event" : "before it asked for its event")};
+      fmt::format("{} {}{}", describe_status(status),
+                  api_.has_started() ? "while it ran its event" : "before it asked for its event",
+                  said.empty() ? "" : "; it said last: " + said.back())};
 }
 
 void Environment::finish(Outcome outcome) {
@@ -183,7 +189,7 @@ void Environment::finish(Outcome outcome) {
 
 void Environment::shut_down() {
   done_ = nullptr;
-  api_.close();
+  api_.end();
   timeout_.expires_after(kShutdownGrace);
   timeout_.async_wait([self = shared_from_this()](error_code error) {
     if (!error) self->process_.kill();
@@ -192,7 +198,7 @@ void Environment::shut_down() {
 
 void Environment::kill() {
   done_ = nullptr;
-  api_.close();
+  api_.end();
   process_.kill();
 }
 

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,13 @@
 #include "lambdaml/faas/local/runtime_api.h"
 
 namespace lambdaml::faas::local {
+
+using Variables = std::map<std::string, std::string>;
+
+/// What a function gets of this process's environment: PATH, HOME, LD_LIBRARY_PATH, TMPDIR,
+/// LAMBDAML_*, AWS_* and the sanitizers' options. To be called where no other thread sets
+/// variables.
+Variables inherited_variables();
 
 /// How one try of an event ended.
 struct Outcome {
@@ -31,6 +39,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
   struct Settings {
     std::string log_stream;          ///< AWS_LAMBDA_LOG_STREAM_NAME, e.g. "worker-3"
     std::filesystem::path log_file;  ///< empty: none
+    Variables inherited;             ///< below those that Lambda sets
     int descriptors = 0;             ///< the process's soft limit on open files
   };
   using Done = std::function<void(Outcome)>;
@@ -45,8 +54,8 @@ class Environment : public std::enable_shared_from_this<Environment> {
   void invoke(std::string request_id, std::string payload, double timeout_s, Done done);
 
   int process_id() const { return process_.id(); }
-  /// Lets the runtime end by itself, as AWS does: the endpoint is closed, and what still runs half
-  /// a second later is killed. The event in progress, if any, is not reported.
+  /// Lets the runtime end by itself: its next call is answered with 500, and what still runs half a
+  /// second later is killed. The event in progress, if any, is not reported.
   void shut_down();
   /// Ends the process at once; the event in progress, if any, is not reported.
   void kill();

@@ -87,8 +87,10 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
         [self = shared_from_this()](error_code error, std::size_t) { self->on_request(error); });
   }
 
-  void close_when_idle() {
-    if (!writing_) close();
+  void close() {
+    error_code ignored;
+    linger_timer_.cancel(ignored);
+    socket_.close(ignored);
   }
 
   bool is_open() const { return socket_.is_open(); }
@@ -118,8 +120,7 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
     writing_ = false;
     waiting_ = false;
     message_.reset();
-    if (error) return close();
-    if (server_->closed) return close();
+    if (error || server_->closed) return close();
     if (!keep_alive_) return linger();
     // While watch_for_close() waits, the next read is its to start.
     if (!watching_) read();
@@ -147,12 +148,6 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
                               if (error || self->lingered_ > kLingerBytes) return self->close();
                               self->drop();
                             });
-  }
-
-  void close() {
-    error_code ignored;
-    linger_timer_.cancel(ignored);
-    socket_.close(ignored);
   }
 
   tcp::socket socket_;
@@ -262,7 +257,7 @@ void HttpServer::close() {
   state_->serve = nullptr;
   // A session that closes may leave the set at once.
   const std::vector<Session*> sessions(state_->sessions.begin(), state_->sessions.end());
-  for (Session* session : sessions) session->close_when_idle();
+  for (Session* session : sessions) session->close();
 }
 
 }  // namespace lambdaml::faas::local

@@ -60,7 +60,7 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
 
   std::uint16_t port() const { return port_; }
-  /// Listens no more and closes all connections; a reply that is being written is finished first.
+  /// Listens no more and closes all connections.
   void close();
 
  private:

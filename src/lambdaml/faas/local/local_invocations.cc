@@ -50,7 +50,11 @@ std::thread start_quiet_thread(Body body) {
 
 LocalInvocations::LocalInvocations(const Function& function, std::vector<std::string> payloads,
                                    FailureObserver observer)
-    : function_(function), observer_(std::move(observer)), loop_(1), status_(payloads.size()) {
+    : function_(function),
+      observer_(std::move(observer)),
+      inherited_(inherited_variables()),
+      loop_(1),
+      status_(payloads.size()) {
   check_executable(function_.executable);
   if (!function_.log_folder.empty()) make_folder(function_.log_folder);
   descriptors_ = reserve_descriptors(payloads.size() * kDescriptorsEach + kDescriptorsShared);
@@ -94,6 +98,7 @@ void LocalInvocations::start(std::size_t event) {
   settings.log_stream = fmt::format("{}-{}", function_.handler, event);
   if (!function_.log_folder.empty())
     settings.log_file = function_.log_folder / fmt::format("worker-{}.log", event);
+  settings.inherited = inherited_;
   settings.descriptors = descriptors_;
   ++slot.attempts;
   slot.environment = Environment::start(loop_, function_, settings);

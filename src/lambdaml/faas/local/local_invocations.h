@@ -50,7 +50,8 @@ class LocalInvocations : public Invocations {
 
   const Function function_;
   const FailureObserver observer_;
-  int descriptors_ = 0;
+  const Variables inherited_;
+  int descriptors_ = 0;  ///< a function's limit on open files: this process's before it was raised
   bool stopping_ = false;  ///< the loop's thread's own
   boost::asio::io_context loop_;
   std::vector<Slot> slots_;

@@ -42,10 +42,32 @@ struct Launch {
   char* const* envp;
   int null;
   int output;
+  int report;  ///< gets errno when exec fails; closed by exec otherwise
   pid_t parent;
   int memory_mb;
   int descriptors;
-  int error = 0;
+};
+
+/// Where the child keeps `report`; what it takes over must lie above.
+constexpr int kReport = 3;
+
+/// Moved out of the way of the child's own standard descriptors, where the parent has none.
+FileDescriptor checked(int fd, const std::string& doing) {
+  FileDescriptor out(fd);
+  if (out && out.get() <= kReport) out = FileDescriptor(fcntl(fd, F_DUPFD_CLOEXEC, kReport + 1));
+  if (!out) fail_errno(errno, doing);
+  return out;
+}
+
+struct Pipe {
+  explicit Pipe(const std::string& doing) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) fail_errno(errno, doing);
+    out = FileDescriptor(ends[0]);
+    in = checked(ends[1], doing);
+  }
+  FileDescriptor out;
+  FileDescriptor in;
 };
 
 void close_all_from(int first, int soft_limit) {
@@ -55,7 +77,7 @@ void close_all_from(int first, int soft_limit) {
   for (int fd = first; fd < soft_limit; ++fd) close(fd);
 }
 
-[[noreturn]] void run_child(Launch& launch) {
+[[noreturn]] void run_child(const Launch& launch) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   // The parent may have died before that line; nobody would kill this process then.
   if (getppid() != launch.parent) _exit(127);
@@ -69,7 +91,8 @@ void close_all_from(int first, int soft_limit) {
   dup2(launch.output, STDERR_FILENO);
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
-  close_all_from(3, static_cast<int>(limit.rlim_cur));
+  dup3(launch.report, kReport, O_CLOEXEC);
+  close_all_from(kReport + 1, static_cast<int>(limit.rlim_cur));
   if (launch.descriptors > 0 && static_cast<rlim_t>(launch.descriptors) < limit.rlim_max) {
     limit.rlim_cur = static_cast<rlim_t>(launch.descriptors);
     setrlimit(RLIMIT_NOFILE, &limit);
@@ -82,13 +105,14 @@ void close_all_from(int first, int soft_limit) {
     }
   }
   execve(launch.path, launch.argv, launch.envp);
-  launch.error = errno;
+  const int error = errno;
+  [[maybe_unused]] const ssize_t n = write(kReport, &error, sizeof(error));
   _exit(127);
 }
 
 /// vfork, because fork copies the page tables: a parent that holds a data set would pay for each
 /// worker. Apart, so that no variable of the caller is clobbered.
-__attribute__((noinline)) pid_t launch_child(Launch& launch) {
+__attribute__((noinline)) pid_t launch_child(const Launch& launch) {
   const pid_t child = vfork();
   if (child == 0) run_child(launch);
   return child;
@@ -105,19 +129,21 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 
 Process::Process(const ProcessSettings& settings) {
   const std::string doing = fmt::format("cannot start {}", settings.executable.string());
-  int pipe_ends[2];
-  if (pipe2(pipe_ends, O_CLOEXEC) != 0) fail_errno(errno, doing);
-  output_ = FileDescriptor(pipe_ends[0]);
-  const FileDescriptor write_end(pipe_ends[1]);
-  fcntl(output_.get(), F_SETFL, O_NONBLOCK);
-  const FileDescriptor null(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  if (!null) fail_errno(errno, doing);
+  Pipe output(doing), report(doing);
+  const FileDescriptor null = checked(open("/dev/null", O_RDONLY | O_CLOEXEC), doing);
 
   const std::string path = settings.executable.string();
   const std::vector<char*> argv = pointers({path});
   const std::vector<char*> envp = pointers(settings.environment);
-  Launch launch{path.c_str(),    argv.data(), envp.data(),        null.get(),
-                write_end.get(), getpid(),    settings.memory_mb, settings.descriptors};
+  const Launch launch{.path = path.c_str(),
+                      .argv = argv.data(),
+                      .envp = envp.data(),
+                      .null = null.get(),
+                      .output = output.in.get(),
+                      .report = report.in.get(),
+                      .parent = getpid(),
+                      .memory_mb = settings.memory_mb,
+                      .descriptors = settings.descriptors};
   // No handler of the parent may run in the child while the two share their memory.
   sigset_t all, before;
   sigfillset(&all);
@@ -126,10 +152,13 @@ Process::Process(const ProcessSettings& settings) {
   const int error = errno;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (id_ < 0) fail(Code::resource_exhausted, "{}: {}", doing, strerror(error));
-  if (launch.error != 0) {
+  report.in.reset();
+  if (int exec_error = 0; read(report.out.get(), &exec_error, sizeof(exec_error)) > 0) {
     waitpid(id_, nullptr, 0);
-    fail_errno(launch.error, doing);
+    fail_errno(exec_error, doing);
   }
+  fcntl(output.out.get(), F_SETFL, O_NONBLOCK);
+  output_ = std::move(output.out);
 #ifdef SYS_pidfd_open
   end_ = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, id_, 0)));
 #endif

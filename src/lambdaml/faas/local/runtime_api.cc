@@ -25,6 +25,7 @@ HttpReply error_reply(int status, std::string_view type, std::string_view messag
   return json_reply(status, {{"errorMessage", message}, {"errorType", type}});
 }
 
+HttpReply ending() { return error_reply(500, "Container.Ending", "the environment is ending"); }
 HttpReply accepted() { return json_reply(202, {{"status", "OK"}}); }
 
 std::string text_at(const json& object, const char* key) {
@@ -99,7 +100,14 @@ void RuntimeApi::give() {
                     {"Lambda-Runtime-Trace-Id", event.trace_id}}});
 }
 
+void RuntimeApi::end() {
+  state_ = State::ending;
+  offered_.reset();
+  if (const auto exchange = std::exchange(long_poll_, nullptr)) exchange->reply(ending());
+}
+
 void RuntimeApi::serve(std::shared_ptr<Exchange> exchange) {
+  if (state_ == State::ending) return exchange->reply(ending());
   const HttpRequest& request = exchange->request;
   const std::string_view path = path_in(request);
   const auto response_id = id_in(path, "/response");
@@ -121,6 +129,7 @@ void RuntimeApi::next(std::shared_ptr<Exchange> exchange) {
     return exchange->reply(error_reply(403, "InvalidStateTransition",
                                        "the event before has no response or error yet"));
   state_ = State::waiting;
+  has_started_ = true;
   // A second `next` takes the place of the first, whose connection is likely dead.
   long_poll_ = std::move(exchange);
   give();

@@ -33,7 +33,7 @@ struct Result {
 class RuntimeApi {
  public:
   /// `on_result` is called once per offered event that the runtime answers, or once with a failure
-  /// when it reports that its start failed. It may call close().
+  /// when it reports that its start failed. It may call end().
   RuntimeApi(boost::asio::io_context& loop, std::function<void(Result)> on_result);
 
   /// The value of AWS_LAMBDA_RUNTIME_API.
@@ -41,12 +41,16 @@ class RuntimeApi {
   /// Gives the event to the runtime as soon as it asks for one. At most one at a time.
   void offer(Event event);
   /// Whether the runtime has ever asked for an event: its start is over.
-  bool has_started() const { return state_ != State::starting; }
-  /// Closes the endpoint: a runtime that asks for more finds nobody and ends.
+  bool has_started() const { return has_started_; }
+  /// From now on every call is answered with 500, which makes a runtime end; nothing is called
+  /// back. The endpoint stays, because a port that is free may come to another environment, whose
+  /// event the ending runtime would then take.
+  void end();
+  /// For when the process is gone.
   void close() { server_.close(); }
 
  private:
-  enum class State { starting, waiting, running };
+  enum class State { starting, waiting, running, ending };
 
   void serve(std::shared_ptr<Exchange> exchange);
   void next(std::shared_ptr<Exchange> exchange);
@@ -57,6 +61,7 @@ class RuntimeApi {
 
   std::function<void(Result)> on_result_;
   State state_ = State::starting;
+  bool has_started_ = false;
   std::optional<Event> offered_;         ///< not given yet
   std::string request_id_;               ///< running: of the event
   std::shared_ptr<Exchange> long_poll_;  ///< waiting: the `next` to answer
