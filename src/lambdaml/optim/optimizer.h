@@ -18,7 +18,7 @@ struct Problem {
   comm::Communicator& communicator;
   /// Rows trained on by each worker in each round of a pass, summed over workers: the denominators
   /// of averages, agreed without a message.
-  std::vector<double> rows_per_round;
+  std::vector<double> rows_per_round = {};
   double rows = 0;           ///< trained on by all workers
   double own_rows = 0;       ///< trained on by this worker
   std::uint64_t epochs = 1;  ///< how many the caller will run, for schedules
