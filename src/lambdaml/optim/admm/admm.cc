@@ -85,10 +85,10 @@ class Admm final : public Optimizer {
   }
 
   /// Workers that did not wait for each other have seen different contributions: the last ones of
-  /// all give the model of all. One merge.
+  /// all give the model of all. One merge then, none otherwise.
   void finish() override {
     std::array<double, kResiduals> residuals = {};  // as many as in the merges
-    problem_.communicator.finish({{}, residuals});
+    if (problem_.communicator.finish({{}, residuals}) == 0) return;
     model::Totals totals = totals_;
     merge_models(totals, {.epoch = problem_.epochs});
   }
