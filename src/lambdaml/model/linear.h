@@ -61,7 +61,8 @@ class LinearModel : public GradientModel {
   Totals sums_of(const Batch& batch, std::span<const float> parameters, std::span<float> sums);
   bool known(float target) const { return target >= 0 && target < static_cast<float>(classes_); }
   double losses(Margins rows, double& correct) const;
-  /// Calls visit(tile, first row, margins) for each tile of x, margins filled.
+  /// Calls visit(tile, its first row, what to ask the memory for) for each tile of x, its margins
+  /// in z.
   template <class View, class Visit>
   void for_tiles(const View& x, const float* parameters, float* z, Visit&& visit) const;
 

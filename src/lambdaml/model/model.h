@@ -62,7 +62,7 @@ class Model {
   /// Fills the initial parameters, the same on every worker. A collective call: a model that needs
   /// the data of all workers merges what it needs. `rows` are this worker's training rows; row i is
   /// row first_row + i · row_stride of the whole set, so that the result does not depend on the
-  /// cut.
+  /// cut. The communicator must be one that waits for all, whatever pattern the training then uses.
   struct Start {
     const Batch& rows;
     std::uint64_t first_row = 0;

@@ -1,81 +1,51 @@
 #pragma once
 
-#include <barrier>
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "lambdaml/base/options.h"
 #include "lambdaml/base/rng.h"
-#include "lambdaml/comm/communicator.h"
+#include "lambdaml/comm/registry.h"
 #include "lambdaml/model/registry.h"
+#include "lambdaml/storage/storage.h"
 
 /// What the tests of models and optimizers share.
 namespace lambdaml::model::testing {
 
-/// Where the workers of one test meet.
-struct Meeting {
-  explicit Meeting(std::size_t workers)
-      : barrier(static_cast<std::ptrdiff_t>(workers)), in(workers) {}
-  std::barrier<> barrier;
-  std::vector<comm::Vectors> in;
-  std::vector<float> values;
-  std::vector<double> totals;
-};
-
-class ThreadCommunicator final : public comm::Communicator {
- public:
-  ThreadCommunicator(comm::Membership membership, Meeting& meeting)
-      : Communicator(std::move(membership)), meeting_(meeting) {}
-
- protected:
-  std::size_t merge_round(std::uint64_t, comm::Vectors vectors, comm::Meaning) override {
-    meeting_.in[worker()] = vectors;
-    meeting_.barrier.arrive_and_wait();
-    if (worker() == 0) {
-      meeting_.values.assign(vectors.values.size(), 0.0F);
-      meeting_.totals.assign(vectors.totals.size(), 0.0);
-      for (const comm::Vectors& in : meeting_.in) {
-        for (std::size_t i = 0; i < in.values.size(); ++i) meeting_.values[i] += in.values[i];
-        for (std::size_t i = 0; i < in.totals.size(); ++i) meeting_.totals[i] += in.totals[i];
-      }
-    }
-    meeting_.barrier.arrive_and_wait();
-    std::copy(meeting_.values.begin(), meeting_.values.end(), vectors.values.begin());
-    std::copy(meeting_.totals.begin(), meeting_.totals.end(), vectors.totals.begin());
-    meeting_.barrier.arrive_and_wait();
-    return workers();
-  }
-
- private:
-  Meeting& meeting_;
-};
-
+/// Calls `body` on a thread for each worker, with communicators of that sync mode that meet in a
+/// store of this process. Throws what the first worker that failed has thrown.
 inline void run_workers(std::uint32_t workers, const std::function<void(comm::Communicator&)>& body,
-                        const std::string& = "reduce") {
-  Meeting meeting(workers);
-  std::vector<std::thread> threads;
+                        const std::string& sync_mode = "reduce") {
+  static std::atomic<std::uint64_t> jobs{0};
+  const std::uint64_t job = ++jobs;
+  const auto store = storage::open("memory://model-test-" + std::to_string(job));
   std::vector<std::exception_ptr> errors(workers);
-  for (std::uint32_t w = 0; w < workers; ++w)
-    threads.emplace_back([&, w] {
+  std::vector<std::thread> threads;
+  for (std::uint32_t worker = 0; worker < workers; ++worker)
+    threads.emplace_back([&, worker] {
       try {
-        ThreadCommunicator communicator({.store = nullptr, .worker = w, .workers = workers},
-                                        meeting);
-        body(communicator);
+        const auto communicator = comm::registry().get(sync_mode).make(
+            {.store = store, .job = job, .worker = worker, .workers = workers, .patience_s = 60});
+        body(*communicator);
       } catch (...) {
-        errors[w] = std::current_exception();
+        errors[worker] = std::current_exception();
       }
     });
   for (std::thread& thread : threads) thread.join();
+  store->clear("");
   for (const std::exception_ptr& error : errors)
     if (error) std::rethrow_exception(error);
 }
 
-/// Rows that own their numbers, in every form.
+/// Rows that own their numbers, in every form; not to be changed once a sparse form was taken.
 class Rows {
  public:
   Rows(std::size_t n, std::size_t d) : n_(n), d_(d), dense_(n * d), targets_(n) {}
@@ -88,10 +58,12 @@ class Rows {
 
   Batch dense() const { return {tensor::DenseView{dense_.data(), n_, d_}, targets_}; }
   Batch csr16() {
-    return {tensor::Csr16{index(narrow_), narrow_.data(), values_.data(), n_, d_}, targets_};
+    index();
+    return {tensor::Csr16{offsets_.data(), narrow_.data(), values_.data(), n_, d_}, targets_};
   }
   Batch csr32() {
-    return {tensor::Csr32{index(wide_), wide_.data(), values_.data(), n_, d_}, targets_};
+    index();
+    return {tensor::Csr32{offsets_.data(), wide_.data(), values_.data(), n_, d_}, targets_};
   }
   std::map<std::string, Batch> forms() {
     return {{"dense", dense()}, {"csr16", csr16()}, {"csr32", csr32()}};
@@ -108,20 +80,18 @@ class Rows {
   }
 
  private:
-  template <class Index>
-  const std::uint64_t* index(std::vector<Index>& indices) {
-    indices.clear();
-    values_.clear();
-    offsets_.assign(1, 0);
+  void index() {
+    if (!offsets_.empty()) return;
+    offsets_.push_back(0);
     for (std::size_t i = 0; i < n_; ++i) {
       for (std::size_t j = 0; j < d_; ++j) {
         if (dense_[i * d_ + j] == 0) continue;
-        indices.push_back(static_cast<Index>(j));
+        narrow_.push_back(static_cast<std::uint16_t>(j));
+        wide_.push_back(static_cast<std::uint32_t>(j));
         values_.push_back(dense_[i * d_ + j]);
       }
-      offsets_.push_back(indices.size());
+      offsets_.push_back(values_.size());
     }
-    return offsets_.data();
   }
 
   std::size_t n_;

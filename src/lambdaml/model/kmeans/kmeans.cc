@@ -33,8 +33,7 @@ class KMeans final : public ExpectationModel {
   KMeans(const Shape& shape, const Options& options)
       : k_(static_cast<std::size_t>(options.integer("clusters"))),
         d_(shape.features),
-        threads_(static_cast<std::size_t>(options.integer("threads"))),
-        blocks_(threads_),
+        blocks_(static_cast<std::size_t>(options.integer("threads"))),
         counts_(blocks_.limit() * k_) {
     if (d_ == 0) fail(Code::invalid_argument, "k-means needs at least one feature");
     if (k_ > std::numeric_limits<std::size_t>::max() / (sizeof(float) * (d_ + 2)))
@@ -47,7 +46,7 @@ class KMeans final : public ExpectationModel {
 
   void initialize(const Start& start, std::span<float> parameters) override {
     check(start.rows, parameters);
-    choose_centroids(start, k_, d_, threads_, parameters);
+    choose_centroids(start, k_, d_, blocks_.limit(), parameters);
   }
 
   Totals accumulate(const Batch& batch, std::span<const float> parameters,
@@ -142,7 +141,6 @@ class KMeans final : public ExpectationModel {
 
   std::size_t k_;
   std::size_t d_;
-  std::size_t threads_;
   RowBlocks blocks_;
   std::vector<double> counts_;  ///< k for each block
   tensor::Centroids centroids_;

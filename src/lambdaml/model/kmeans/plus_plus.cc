@@ -18,6 +18,7 @@ namespace {
 struct Candidate {
   double key = std::numeric_limits<double>::infinity();
   std::uint64_t row = 0;  ///< in the whole set
+  std::size_t index = 0;  ///< among the worker's own
   bool better_than(const Candidate& other) const {
     return key < other.key || (key == other.key && row < other.row);
   }
@@ -27,9 +28,22 @@ struct Candidate {
 /// there are no others, and then uniformly.
 constexpr double kNoDistance = 1e-300;
 
-double exponential(std::uint64_t seed, std::uint64_t step, std::uint64_t row) {
-  const std::uint64_t bits = mix({seed, step, row});
-  return -std::log((static_cast<double>(bits >> 11) + 1.0) * 0x1.0p-53);
+/// The best of the rows [begin, end), whose global numbers are first + i · stride, by Exp(1) / D²
+/// with Exp(1) = −log u. As −log u ≥ 1 − u, hardly any row needs its logarithm.
+Candidate race(std::uint64_t stream, std::size_t begin, std::size_t end, std::uint64_t first,
+               std::uint64_t stride, const float* squared_distances) {
+  constexpr double kRounding = 1 - 1e-9;
+  Candidate best;
+  for (std::size_t i = begin; i < end; ++i) {
+    const std::uint64_t row = first + i * stride;
+    const double weight =
+        squared_distances == nullptr ? 1.0 : std::max<double>(squared_distances[i], kNoDistance);
+    const double u = (static_cast<double>(mix(stream ^ row) >> 11) + 1.0) * 0x1.0p-53;
+    if ((1.0 - u) * kRounding > best.key * weight) continue;
+    const Candidate candidate{-std::log(u) / weight, row, i};
+    if (candidate.better_than(best)) best = candidate;
+  }
+  return best;
 }
 
 void copy_row(const tensor::DenseView& x, std::size_t i, float* out) {
@@ -54,22 +68,33 @@ void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, s
   comm::Communicator& communicator = start.communicator;
   const std::size_t workers = communicator.workers();
   const std::size_t n = start.rows.rows();
-  const auto global = [&](std::size_t i) { return start.first_row + i * start.row_stride; };
 
   std::vector<float> nearest(n, std::numeric_limits<float>::infinity());  // D² of each row
   std::vector<float> distances(n);
+  std::vector<Candidate> of_blocks(threads);
   std::vector<double> slots(2 * workers + 1);  // key and row of each worker's best; all rows
   tensor::Centroids newest;
   for (std::size_t step = 0; step < k; ++step) {
+    if (step > 0) newest.prepare(centroids.data() + (step - 1) * d, 1, d);
+    parallel_for(threads, threads, [&](std::size_t block) {
+      const std::size_t begin = n * block / threads;
+      const std::size_t end = n * (block + 1) / threads;
+      if (step > 0) {
+        std::visit(
+            [&](const auto& x) {
+              tensor::assign(x.slice(begin, end), newest, nullptr, nullptr, nullptr,
+                             distances.data() + begin);
+            },
+            start.rows.features);
+        for (std::size_t i = begin; i < end; ++i) nearest[i] = std::min(nearest[i], distances[i]);
+      }
+      of_blocks[block] = race(mix({start.seed, step}), begin, end, start.first_row,
+                              start.row_stride, step == 0 ? nullptr : nearest.data());
+    });
     Candidate own;
-    std::size_t own_index = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      const double weight = step == 0 ? 1.0 : std::max<double>(nearest[i], kNoDistance);
-      const Candidate candidate{exponential(start.seed, step, global(i)) / weight, global(i)};
-      if (!candidate.better_than(own)) continue;
-      own = candidate;
-      own_index = i;
-    }
+    for (const Candidate& candidate : of_blocks)
+      if (candidate.better_than(own)) own = candidate;
+
     std::fill(slots.begin(), slots.end(), 0.0);
     slots[2 * communicator.worker()] = own.key;
     slots[2 * communicator.worker() + 1] = static_cast<double>(own.row);
@@ -82,7 +107,7 @@ void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, s
     Candidate best;
     std::size_t winner = 0;
     for (std::size_t w = 0; w < workers; ++w) {
-      const Candidate candidate{slots[2 * w], static_cast<std::uint64_t>(slots[2 * w + 1])};
+      const Candidate candidate{slots[2 * w], static_cast<std::uint64_t>(slots[2 * w + 1]), 0};
       if (!candidate.better_than(best)) continue;
       best = candidate;
       winner = w;
@@ -90,26 +115,12 @@ void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, s
     const std::span<float> centre = centroids.subspan(step * d, d);
     std::fill(centre.begin(), centre.end(), 0.0F);
     if (winner == communicator.worker()) {
-      std::visit([&](const auto& x) { copy_row(x, own_index, centre.data()); },
+      std::visit([&](const auto& x) { copy_row(x, own.index, centre.data()); },
                  start.rows.features);
       // A lone worker keeps what others add zeros to: −0 must become +0 there too.
       for (float& value : centre) value += 0.0F;
     }
     merge_all(communicator, {centre, {}});
-
-    if (step + 1 == k || n == 0) continue;
-    newest.prepare(centre.data(), 1, d);
-    parallel_for(threads, threads, [&](std::size_t block) {
-      const std::size_t begin = n * block / threads;
-      const std::size_t end = n * (block + 1) / threads;
-      std::visit(
-          [&](const auto& x) {
-            tensor::assign(x.slice(begin, end), newest, nullptr, nullptr, nullptr,
-                           distances.data() + begin);
-          },
-          start.rows.features);
-      for (std::size_t i = begin; i < end; ++i) nearest[i] = std::min(nearest[i], distances[i]);
-    });
   }
 }
 

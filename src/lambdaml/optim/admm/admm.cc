@@ -15,7 +15,7 @@ namespace {
 double squared_norm(std::span<const float> v) { return tensor::dot(v.size(), v.data(), v.data()); }
 
 /// Scaled consensus ADMM (Boyd, Parikh, Chu, Peleato, Eckstein 2011: "Distributed optimization and
-/// statistical learning via ADMM", §7.1.1 with the regularizer of §7.3). P workers minimise
+/// statistical learning via ADMM", §7.1, with the regularizer of §7.1.1). P workers minimise
 ///   Σ_i f_i(x_i) + λ ‖z‖₁ + P · l2/2 ‖z‖²   subject to x_i = z,
 /// with f_i = (P/N) · (the losses of worker i's rows), so that Σ_i f_i(z) = P · mean loss: for
 /// λ = 0 the minimum is that of the other optimizers, for λ > 0 λ/P is the weight of ‖w‖₁ beside
@@ -23,13 +23,15 @@ double squared_norm(std::span<const float> v) { return tensor::dot(v.size(), v.d
 ///   x_i ← argmin f_i(x) + ρ/2 ‖x − z + u_i‖², approached from the last x_i by `epochs` passes of
 ///         mini-batch descent that takes the gradient of f_i and then the exact proximal step of
 ///         the quadratic, so that no ρ is too large for it; momentum is that of iPiano (Ochs,
-///         Chen, Brox, Pock 2014): x_next = prox(x − lr ∇f + momentum (x − x_previous))
+///         Chen, Brox, Pock 2014): x_next = prox(x − lr ∇f + momentum (x − x_previous)).
+///         The mean of the last pass's iterates is taken for x_i: the last one leans to the last
+///         batches, and ADMM would come to rest there
 ///   v   ← mean of x_i + u_i over the workers: the merge
 ///   z   ← S(v, λ/(Pρ)) · ρ/(ρ + l2), S the soft threshold; where nothing is penalized, v
 ///   u_i ← u_i + x_i − z.
 /// Since then u_i = (x_i + u_i) − z, the contribution c_i = x_i + u_i is kept and not u_i.
 ///
-/// Residuals, §3.3 with A = I, B = −(I … I)ᵀ: r² = Σ ‖x_i − z‖², s² = P ρ² ‖z − z_before‖². Ends
+/// Residuals (§7.1, criteria of §3.3.1): r² = Σ ‖x_i − z‖², s² = P ρ² ‖z − z_before‖². Ends
 /// when
 ///   r ≤ √(Pn) ε_abs + ε_rel max(√Σ‖x_i‖², √P ‖z‖)  and  s ≤ √(Pn) ε_abs + ε_rel ρ √Σ‖u_i‖².
 /// The totals of an epoch are those of its last pass.
@@ -53,6 +55,7 @@ class Admm final : public Optimizer {
   void begin(std::span<const float> parameters) override {
     z_.assign(parameters.begin(), parameters.end());
     x_ = z_;
+    mean_ = z_;
     contribution_ = z_;
     moved_.assign(momentum_ == 0 ? 0 : z_.size(), 0.0F);
     scratch_.assign(z_.size(), 0.0F);
@@ -63,13 +66,18 @@ class Admm final : public Optimizer {
       totals_ = {};
       if (position.pass == 0) std::fill(moved_.begin(), moved_.end(), 0.0F);
     }
-    if (batch.rows() > 0) descend(batch, position);
+    if (batch.rows() > 0) {
+      descend(batch, position);
+      // The batches with rows are the first ones of a pass.
+      const float weight = 1.0F / static_cast<float>(position.round + 1);
+      for (std::size_t i = 0; i < x_.size(); ++i) mean_[i] += weight * (x_[i] - mean_[i]);
+    }
     if (!position.last_of_epoch) return {};
 
     // Without rows f_i is 0 and the minimum is z − u_i.
     if (problem_.own_rows == 0)
-      for (std::size_t i = 0; i < x_.size(); ++i) x_[i] = 2 * z_[i] - contribution_[i];
-    for (std::size_t i = 0; i < x_.size(); ++i) contribution_[i] += x_[i] - z_[i];
+      for (std::size_t i = 0; i < x_.size(); ++i) mean_[i] = 2 * z_[i] - contribution_[i];
+    for (std::size_t i = 0; i < x_.size(); ++i) contribution_[i] += mean_[i] - z_[i];
     model::Totals totals = totals_;
     const double change = merge_models(totals, position);
     measure(change);
@@ -77,10 +85,10 @@ class Admm final : public Optimizer {
   }
 
   /// Workers that did not wait for each other have seen different contributions: the last ones of
-  /// all give the model of all. One merge.
+  /// all give the model of all. One merge then, none otherwise.
   void finish() override {
     std::array<double, kResiduals> residuals = {};  // as many as in the merges
-    problem_.communicator.finish({{}, residuals});
+    if (problem_.communicator.finish({{}, residuals}) == 0) return;
     model::Totals totals = totals_;
     merge_models(totals, {.epoch = problem_.epochs});
   }
@@ -92,7 +100,7 @@ class Admm final : public Optimizer {
   }
 
   State state() override {
-    State state = {{"parameters", z_}, {"x", x_}, {"contribution", contribution_}};
+    State state = {{"parameters", z_}, {"x", x_}, {"mean", mean_}, {"contribution", contribution_}};
     if (!moved_.empty()) state["moved"] = moved_;
     return state;
   }
@@ -157,9 +165,9 @@ class Admm final : public Optimizer {
   /// The residuals over all workers, by a second merge, of four numbers. They are sums of
   /// increments, with their number among them: a pattern that does not wait gives those it has.
   void measure(double change) {
-    std::array<double, kResiduals> sums = {0, squared_norm(x_), 0, 1};
+    std::array<double, kResiduals> sums = {0, squared_norm(mean_), 0, 1};
     for (std::size_t i = 0; i < x_.size(); ++i) {
-      const double apart = static_cast<double>(x_[i]) - z_[i];
+      const double apart = static_cast<double>(mean_[i]) - z_[i];
       const double dual = static_cast<double>(contribution_[i]) - z_[i];
       sums[0] += apart * apart;
       sums[2] += dual * dual;
@@ -187,6 +195,7 @@ class Admm final : public Optimizer {
   double tolerance_rel_;
   std::vector<float> z_;
   std::vector<float> x_;
+  std::vector<float> mean_;          ///< of x over the steps of this pass
   std::vector<float> contribution_;  ///< c = x + u as last merged; u = c − z
   std::vector<float> moved_;         ///< the last step of x; empty without momentum
   std::vector<float> scratch_;

@@ -36,9 +36,9 @@ class ExpectationMaximization final : public Optimizer {
   }
 
   /// Workers that did not wait for each other have seen different sums: the last ones of all give
-  /// the model of all. One merge.
+  /// the model of all. One merge then, none otherwise.
   void finish() override {
-    problem_.communicator.finish({});
+    if (problem_.communicator.finish({}) == 0) return;
     merge_sums({.epoch = problem_.epochs});
     model_.maximize(merged_, parameters_);
   }

@@ -1,0 +1,248 @@
+#include <cmath>
+#include <cstring>
+#include <mutex>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/model/testing.h"
+
+namespace lambdaml::model::kmeans {
+namespace {
+
+using namespace model::testing;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+/// Points around the corners of a cube, in double precision's sense well apart.
+Rows blobs(std::size_t n, std::size_t d, std::size_t k, std::uint64_t seed, double spread = 0.5) {
+  Rng rng(seed);
+  std::vector<double> centres(k * d);
+  for (double& c : centres) c = rng.uniform(-10, 10);
+  Rows rows(n, d);
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < d; ++j)
+      rows.at(i, j) = static_cast<float>(centres[i % k * d + j] + spread * rng.normal());
+  return rows;
+}
+
+std::unique_ptr<Model> make(std::size_t d, std::size_t k, std::size_t threads = 1) {
+  return make_model("kmeans", shape_of(d, 0),
+                    {{"clusters", std::to_string(k)}, {"threads", std::to_string(threads)}});
+}
+
+/// The first centroids that P workers agree on, each holding the rows r with r mod P = its number.
+std::vector<float> chosen(const Rows& all, std::size_t k, std::uint32_t workers, std::uint64_t seed,
+                          bool sparse = false, std::size_t threads = 1) {
+  std::vector<std::vector<float>> out(workers);
+  run_workers(workers, [&](comm::Communicator& communicator) {
+    Rows own = all.part(communicator.worker(), workers);
+    const Batch rows = sparse ? own.csr16() : own.dense();
+    const auto model = make(all.cols(), k, threads);
+    out[communicator.worker()].resize(model->parameter_count());
+    model->initialize({.rows = rows,
+                       .first_row = communicator.worker(),
+                       .row_stride = workers,
+                       .communicator = communicator,
+                       .seed = seed},
+                      out[communicator.worker()]);
+  });
+  for (const auto& centroids : out) EXPECT_EQ(centroids, out[0]);
+  return out[0];
+}
+
+TEST(KMeans, SumsAndCountsAreTheNaiveOnes) {
+  Rows rows = blobs(500, 6, 9, 3, 4);
+  const std::size_t k = 7;
+  Rng rng(4);
+  std::vector<float> centroids(k * 6);
+  for (float& c : centroids) c = static_cast<float>(rng.uniform(-10, 10));
+
+  std::vector<double> sums(k * 6);
+  std::vector<double> counts(k);
+  double inertia = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::size_t nearest = 0;
+    double least = 1e300;
+    for (std::size_t c = 0; c < k; ++c) {
+      double squared = 0;
+      for (std::size_t j = 0; j < 6; ++j)
+        squared += std::pow(static_cast<double>(rows.at(i, j)) - centroids[c * 6 + j], 2);
+      if (squared < least) {
+        least = squared;
+        nearest = c;
+      }
+    }
+    inertia += least;
+    counts[nearest] += 1;
+    for (std::size_t j = 0; j < 6; ++j) sums[nearest * 6 + j] += rows.at(i, j);
+  }
+
+  for (const auto& [form, batch] : rows.forms()) {
+    const auto model = make(6, k);
+    ASSERT_EQ(model->parameter_count(), k * 6);
+    std::vector<float> merged(model->sums_count());
+    Totals totals;
+    for (std::size_t begin = 0; begin < 500; begin += 100)
+      totals += model->accumulate(batch.slice(begin, begin + 100), centroids, merged);
+    EXPECT_NEAR(totals.loss, inertia, 1e-5 * inertia) << form;
+    EXPECT_EQ(totals.rows, 500);
+    for (std::size_t i = 0; i < sums.size(); ++i) EXPECT_NEAR(merged[i], sums[i], 1e-2) << form;
+    for (std::size_t c = 0; c < k; ++c) {
+      EXPECT_EQ(merged[k * 6 + c], counts[c]) << form;  // low part
+      EXPECT_EQ(merged[k * 6 + k + c], 0.0F) << form;   // high part
+    }
+    EXPECT_NEAR(model->evaluate(batch, centroids).loss, inertia, 1e-5 * inertia) << form;
+
+    std::vector<float> moved = centroids;
+    const double distance = dynamic_cast<ExpectationModel&>(*model).maximize(merged, moved);
+    double expected = 0;
+    for (std::size_t i = 0; i < moved.size(); ++i) {
+      const double mean = counts[i / 6] == 0 ? centroids[i] : sums[i] / counts[i / 6];
+      EXPECT_NEAR(moved[i], mean, 1e-4) << form;
+      expected += std::pow(mean - centroids[i], 2);
+    }
+    EXPECT_NEAR(distance, std::sqrt(expected), 1e-4) << form;
+  }
+}
+
+TEST(KMeans, AnEmptyClusterStaysWhereItIs) {
+  Rows rows(4, 1);
+  for (std::size_t i = 0; i < 4; ++i) rows.at(i, 0) = static_cast<float>(i);
+  const auto model = make(1, 3);
+  std::vector<float> centroids = {0.0F, 100.0F, 3.0F};
+  std::vector<float> sums(model->sums_count());
+  model->accumulate(rows.dense(), centroids, sums);
+  dynamic_cast<ExpectationModel&>(*model).maximize(sums, centroids);
+  EXPECT_THAT(centroids, ElementsAre(0.5F, 100.0F, 2.5F));
+}
+
+TEST(KMeans, CountsStayExactBeyondWhatOneFloatCounts) {
+  // 20,484,095 rows in one cluster, low + 4,096 · high, and three more. No float is 20,484,095.
+  const auto model = make(1, 1);
+  Rows rows(3, 1);
+  const std::vector<float> centroid = {0};
+  std::vector<float> sums = {0, 4095, 5000};
+  model->accumulate(rows.dense(), centroid, sums);
+  EXPECT_THAT(sums, ElementsAre(0.0F, 2.0F, 5001.0F));
+
+  // What merging makes of the low parts of several workers need not be below 4,096.
+  const std::vector<float> merged = {3 * (5000.0F + 2 * 4096.0F), 5000, 2};
+  std::vector<float> mean = {0};
+  EXPECT_EQ(dynamic_cast<ExpectationModel&>(*model).maximize(merged, mean), 3.0);
+  EXPECT_EQ(mean[0], 3.0F);
+}
+
+TEST(KMeans, TheFirstCentroidsDoNotDependOnTheCut) {
+  const Rows rows = blobs(203, 5, 6, 17);
+  for (const bool sparse : {false, true}) {
+    const std::vector<float> alone = chosen(rows, 6, 1, 42, sparse);
+    for (const std::uint32_t workers : {2U, 4U, 7U}) {
+      const std::vector<float> together = chosen(rows, 6, workers, 42, sparse);
+      EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0)
+          << workers << " workers";
+    }
+    EXPECT_EQ(chosen(rows, 6, 2, 42, sparse, 3), alone);
+    EXPECT_NE(chosen(rows, 6, 1, 43, sparse), alone);
+  }
+}
+
+TEST(KMeans, TheFirstCentroidsAreRowsAndFarApart) {
+  Rows rows = blobs(600, 3, 6, 5, 0.01);
+  std::set<std::size_t> seen;
+  const std::vector<float> centroids = chosen(rows, 6, 3, 1);
+  for (std::size_t c = 0; c < 6; ++c) {
+    std::size_t found = rows.size();
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      if (std::equal(&rows.at(i, 0), &rows.at(i, 0) + 3, centroids.data() + c * 3)) found = i;
+    ASSERT_LT(found, rows.size()) << "centroid " << c << " is no row";
+    seen.insert(found % 6);  // the blob that the row belongs to
+  }
+  // Blobs are some 10 apart and 0.01 wide: another row of the same blob is 10⁻⁶ times as likely.
+  EXPECT_EQ(seen.size(), 6);
+}
+
+TEST(KMeans, CentroidsAreDrawnInProportionToSquaredDistance) {
+  // Rows 0, 1 and 3. By hand P(second | first): from 0: 1 → 1/10, 3 → 9/10; from 1: 0 → 1/5,
+  // 3 → 4/5; from 3: 0 → 9/13, 1 → 4/13. The first is uniform.
+  Rows rows(3, 1);
+  rows.at(1, 0) = 1;
+  rows.at(2, 0) = 3;
+  std::map<std::pair<float, float>, double> drawn;
+  const int n = 6000;
+  run_workers(1, [&](comm::Communicator& communicator) {
+    const auto model = make(1, 2);
+    const Batch batch = rows.dense();
+    std::vector<float> centroids(2);
+    for (int seed = 0; seed < n; ++seed) {
+      model->initialize(
+          {.rows = batch, .communicator = communicator, .seed = static_cast<std::uint64_t>(seed)},
+          centroids);
+      drawn[{centroids[0], centroids[1]}] += 1.0 / n;
+    }
+  });
+  // Five standard deviations of a share of 1/3 among 6,000 are 0.03.
+  const std::map<std::pair<float, float>, double> expected = {
+      {{0, 1}, 1.0 / 30}, {{0, 3}, 9.0 / 30}, {{1, 0}, 1.0 / 15},
+      {{1, 3}, 4.0 / 15}, {{3, 0}, 9.0 / 39}, {{3, 1}, 4.0 / 39}};
+  for (const auto& [pair, share] : expected)
+    EXPECT_NEAR(drawn[pair], share, 0.03) << pair.first << " " << pair.second;
+}
+
+TEST(KMeans, EqualRowsAndTooFewOfThem) {
+  Rows equal(10, 2);
+  for (std::size_t i = 0; i < 10; ++i) equal.at(i, 1) = 2;
+  for (const std::uint32_t workers : {1U, 3U})
+    EXPECT_THAT(chosen(equal, 3, workers, 1), ElementsAre(0, 2, 0, 2, 0, 2));
+
+  Rows two(2, 1);
+  two.at(1, 0) = 1;
+  EXPECT_EQ(chosen(two, 2, 2, 1), chosen(two, 2, 1, 1));
+  try {
+    chosen(two, 3, 2, 1);
+    ADD_FAILURE() << "three clusters of two rows";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+    EXPECT_THAT(error.what(),
+                HasSubstr("k-means with 3 clusters needs as many rows; the data has 2"));
+  }
+  // A worker without rows takes part.
+  Rows three = blobs(3, 2, 3, 1);
+  EXPECT_EQ(chosen(three, 3, 4, 9), chosen(three, 3, 1, 9));
+}
+
+TEST(KMeans, ThreadsChangeRoundingOnlyAndAreDeterministic) {
+  Rows rows = blobs(20'000, 5, 8, 2, 3);
+  const auto one = make(5, 4);
+  const auto three = make(5, 4, 3);
+  const std::vector<float> centroids = chosen(rows, 4, 1, 1);
+  std::vector<float> expected(one->sums_count());
+  std::vector<float> sums(one->sums_count());
+  std::vector<float> again(one->sums_count());
+  const Totals a = one->accumulate(rows.dense(), centroids, expected);
+  const Totals b = three->accumulate(rows.dense(), centroids, sums);
+  three->accumulate(rows.dense(), centroids, again);
+  EXPECT_EQ(sums, again);
+  EXPECT_NEAR(a.loss, b.loss, 1e-6 * a.loss);
+  for (std::size_t i = 20; i < 28; ++i) EXPECT_EQ(sums[i], expected[i]);  // counts
+  // Sums of 20,000 floats below 20, their rounding errors adding up like a random walk.
+  for (std::size_t i = 0; i < 20; ++i) EXPECT_NEAR(sums[i], expected[i], 1.0);
+}
+
+TEST(KMeans, PredictsTheNearestAndItsSquaredDistance) {
+  Rows rows(3, 2);
+  rows.at(0, 0) = 1;
+  rows.at(1, 1) = 3;
+  rows.at(2, 0) = -4;
+  const auto model = make(2, 2);
+  const std::vector<float> centroids = {0, 3, 0, 0};
+  const Model::Prediction prediction = model->predict({rows.dense().features, {}}, centroids);
+  EXPECT_THAT(prediction.classes, ElementsAre(1, 0, 1));
+  EXPECT_THAT(prediction.scores, ElementsAre(1, 0, 16));
+  EXPECT_TRUE(prediction.target_probabilities.empty());
+}
+
+}  // namespace
+}  // namespace lambdaml::model::kmeans

@@ -1,0 +1,252 @@
+#include "lambdaml/model/linear.h"
+
+#include <cmath>
+#include <functional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/model/testing.h"
+
+namespace lambdaml::model {
+namespace {
+
+using namespace model::testing;
+using ::testing::HasSubstr;
+
+/// The definition of each model's loss, in double: Σ over rows, for parameters as the model has
+/// them.
+double reference_loss(const std::string& model, std::size_t classes, Rows& rows,
+                      const std::vector<double>& w) {
+  const std::size_t d = rows.cols();
+  const std::size_t outputs = classes == 2 ? 1 : classes;
+  double loss = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::vector<double> z(outputs);
+    for (std::size_t c = 0; c < outputs; ++c) {
+      z[c] = w[outputs * d + c];
+      for (std::size_t j = 0; j < d; ++j) z[c] += w[c * d + j] * rows.at(i, j);
+    }
+    const auto target = static_cast<std::size_t>(rows.target(i));
+    if (model == "lr" && outputs == 1) {
+      loss += std::log1p(std::exp(target == 1 ? -z[0] : z[0]));
+    } else if (model == "lr") {
+      double sum = 0;
+      for (const double margin : z) sum += std::exp(margin);
+      loss += std::log(sum) - z[target];
+    } else if (outputs == 1) {
+      loss += std::max(0.0, 1.0 - (target == 1 ? z[0] : -z[0]));
+    } else {
+      for (std::size_t c = 0; c < outputs; ++c)
+        loss += std::max(0.0, 1.0 - (target == c ? z[c] : -z[c]));
+    }
+  }
+  return loss;
+}
+
+std::vector<float> random_parameters(std::size_t n, std::uint64_t seed) {
+  Rng rng(seed);
+  std::vector<float> w(n);
+  for (float& value : w) value = static_cast<float>(0.3 * rng.normal());
+  return w;
+}
+
+struct Case {
+  std::string model;
+  std::size_t classes;
+  std::size_t rows;
+  std::size_t features;
+  double density;
+
+  friend void PrintTo(const Case& c, std::ostream* out) { *out << c.model << c.classes; }
+};
+
+class Gradients : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Gradients, AreThoseOfTheLossInEveryForm) {
+  const Case& c = GetParam();
+  Rows rows = random_rows(c.rows, c.features, c.classes, 7, c.density);
+  const auto model = make_model(c.model, shape_of(c.features, c.classes));
+  const std::vector<float> w = random_parameters(model->parameter_count(), 3);
+  ASSERT_EQ(w.size(), (c.classes == 2 ? 1 : c.classes) * (c.features + 1));
+
+  std::vector<double> exact(w.begin(), w.end());
+  const double loss = reference_loss(c.model, c.classes, rows, exact);
+  std::vector<double> differences(w.size());
+  const double h = 1e-6;  // error of the central difference ~h², of its rounding ~1e-16 · loss / h
+  for (std::size_t k = 0; k < w.size(); ++k) {
+    exact[k] = w[k] + h;
+    const double above = reference_loss(c.model, c.classes, rows, exact);
+    exact[k] = w[k] - h;
+    differences[k] = (above - reference_loss(c.model, c.classes, rows, exact)) / (2 * h);
+    exact[k] = w[k];
+  }
+
+  const auto n = static_cast<double>(c.rows);
+  for (const auto& [form, batch] : rows.forms()) {
+    std::vector<float> sums(w.size(), 1.0F);  // what is there already is added to
+    const Totals totals = model->accumulate(batch, w, sums);
+    EXPECT_NEAR(totals.loss, loss, 2e-6 * n + 1e-9) << form;
+    EXPECT_EQ(totals.rows, n) << form;
+    // Float sums of n terms of order 1.
+    for (std::size_t k = 0; k < w.size(); ++k)
+      EXPECT_NEAR(sums[k] - 1.0, differences[k], 2e-6 * n + 1e-5) << form << " parameter " << k;
+    const Totals only = model->evaluate(batch, w);
+    EXPECT_EQ(only.loss, totals.loss) << form;
+    EXPECT_EQ(only.correct, totals.correct) << form;
+    EXPECT_EQ(only.rows, totals.rows) << form;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Linear, Gradients,
+                         ::testing::Values(Case{"lr", 2, 300, 28, 1}, Case{"lr", 2, 1, 1, 1},
+                                           Case{"lr", 2, 37, 130, 0.1}, Case{"lr", 3, 300, 7, 1},
+                                           Case{"lr", 10, 200, 12, 0.3}, Case{"svm", 2, 300, 28, 1},
+                                           Case{"svm", 2, 37, 130, 0.1}, Case{"svm", 4, 300, 7, 1},
+                                           Case{"svm", 3, 17, 40, 0.2}),
+                         [](const auto& info) {
+                           const Case& c = info.param;
+                           return c.model + "_" + std::to_string(c.classes) + "_classes_" +
+                                  std::to_string(c.rows) + "_rows_" + std::to_string(c.features) +
+                                  "_features";
+                         });
+
+TEST(Linear, StartsAtZeroWhereEachClassIsEquallyLikely) {
+  run_workers(1, [](comm::Communicator& communicator) {
+    Rows rows = random_rows(50, 4, 3, 5);
+    const auto model = make_model("lr", shape_of(4, 3));
+    std::vector<float> w(model->parameter_count(), 9.0F);
+    const Batch batch = rows.dense();
+    model->initialize({.rows = batch, .communicator = communicator}, w);
+    EXPECT_THAT(w, ::testing::Each(0.0F));
+    EXPECT_NEAR(model->evaluate(batch, w).loss, 50 * std::log(3.0), 1e-5);
+  });
+}
+
+TEST(Linear, RowsOfUnknownLabelsCountAsWrongAndTeachNothing) {
+  for (const std::string name : {"lr", "svm"}) {
+    for (const std::size_t classes : {2U, 3U}) {
+      Rows rows = random_rows(60, 5, classes, 11);
+      Rows known(40, 5);
+      Rows mixed(60, 5);
+      for (std::size_t i = 0, k = 0; i < 60; ++i) {
+        for (std::size_t j = 0; j < 5; ++j) mixed.at(i, j) = rows.at(i, j);
+        mixed.target(i) = i % 3 == 1 ? -1.0F : rows.target(i);
+        if (i % 3 == 1) continue;
+        for (std::size_t j = 0; j < 5; ++j) known.at(k, j) = rows.at(i, j);
+        known.target(k++) = rows.target(i);
+      }
+      const auto model = make_model(name, shape_of(5, classes));
+      const std::vector<float> w = random_parameters(model->parameter_count(), 5);
+      std::vector<float> expected(w.size());
+      std::vector<float> sums(w.size());
+      const Totals of_known = model->accumulate(known.dense(), w, expected);
+      const Totals of_mixed = model->accumulate(mixed.dense(), w, sums);
+      EXPECT_EQ(of_mixed.rows, 60);
+      EXPECT_EQ(of_mixed.correct, of_known.correct);
+      EXPECT_NEAR(of_mixed.loss, of_known.loss, 1e-5);
+      for (std::size_t k = 0; k < w.size(); ++k) EXPECT_NEAR(sums[k], expected[k], 2e-5);
+      if (name == "lr") {
+        const auto p = model->predict(mixed.dense(), w).target_probabilities;
+        EXPECT_EQ(p[1], 0.0F);
+        EXPECT_GT(p[0], 0.0F);
+      }
+    }
+  }
+}
+
+TEST(Linear, PredictsByHand) {
+  Rows rows(3, 2);
+  rows.at(0, 0) = 1;
+  rows.at(1, 1) = 2;
+  rows.target(0) = 1;
+  rows.target(2) = 1;
+  const auto lr = make_model("lr", shape_of(2, 2));
+  const std::vector<float> w = {2, -1, -0.5F};  // margins 1.5, −2.5, −0.5
+  const Model::Prediction binary = lr->predict(rows.dense(), w);
+  EXPECT_THAT(binary.classes, ::testing::ElementsAre(1, 0, 0));
+  EXPECT_THAT(binary.scores, ::testing::ElementsAre(1.5F, -2.5F, -0.5F));
+  ASSERT_EQ(binary.target_probabilities.size(), 3);
+  EXPECT_NEAR(binary.target_probabilities[0], 1 / (1 + std::exp(-1.5)), 1e-6);
+  EXPECT_NEAR(binary.target_probabilities[1], 1 / (1 + std::exp(-2.5)), 1e-6);
+  EXPECT_NEAR(binary.target_probabilities[2], 1 / (1 + std::exp(0.5)), 1e-6);
+  EXPECT_EQ(lr->evaluate(rows.dense(), w).correct, 2);
+  EXPECT_TRUE(lr->predict({rows.dense().features, {}}, w).target_probabilities.empty());
+  EXPECT_TRUE(
+      make_model("svm", shape_of(2, 2))->predict(rows.dense(), w).target_probabilities.empty());
+
+  const auto softmax = make_model("lr", shape_of(2, 3));
+  // W = (1 0; 0 1; 0 0), b = (0, 0, 0.5): margins (1 0 .5), (0 2 .5), (0 0 .5).
+  const std::vector<float> w3 = {1, 0, 0, 1, 0, 0, 0, 0, 0.5F};
+  const Model::Prediction many = softmax->predict(rows.dense(), w3);
+  EXPECT_THAT(many.classes, ::testing::ElementsAre(0, 1, 2));
+  EXPECT_THAT(many.scores, ::testing::ElementsAre(1.0F, 2.0F, 0.5F));
+  EXPECT_NEAR(many.target_probabilities[0], 1 / (std::exp(1.0) + 1 + std::exp(0.5)), 1e-6);
+}
+
+TEST(Linear, LargeMarginsGiveNeitherInfinityNorNan) {
+  Rows rows(4, 1);
+  for (std::size_t i = 0; i < 4; ++i) {
+    rows.at(i, 0) = i % 2 == 0 ? 1e4F : -1e4F;
+    rows.target(i) = i < 2 ? 1 : 0;
+  }
+  for (const std::size_t classes : {2U, 3U}) {
+    const auto model = make_model("lr", shape_of(1, classes));
+    const std::vector<float> w =
+        classes == 2 ? std::vector<float>{1, 0} : std::vector<float>{-1, 1, 0, 0, 0, 0};
+    std::vector<float> sums(w.size());
+    const Totals totals = model->accumulate(rows.dense(), w, sums);
+    // Two rows are right by a wide margin, the others wrong by 10⁴ (the third class: 10⁴ more).
+    EXPECT_NEAR(totals.loss, classes == 2 ? 2e4 : 4e4, 1);
+    for (const float value : sums) EXPECT_TRUE(std::isfinite(value));
+  }
+}
+
+TEST(Linear, ThreadsChangeRoundingOnlyAndAreDeterministic) {
+  for (const bool sparse : {false, true}) {
+    Rows rows = random_rows(12'000, 30, 2, 21, sparse ? 0.9 : 1);
+    const Batch batch = sparse ? rows.csr16() : rows.dense();
+    const auto one = make_model("lr", shape_of(30, 2));
+    const auto three = make_model("lr", shape_of(30, 2), {{"threads", "3"}});
+    const std::vector<float> w = random_parameters(31, 2);
+    std::vector<float> expected(31);
+    std::vector<float> sums(31);
+    std::vector<float> again(31);
+    const Totals a = one->accumulate(batch, w, expected);
+    const Totals b = three->accumulate(batch, w, sums);
+    const Totals c = three->accumulate(batch, w, again);
+    EXPECT_EQ(sums, again);
+    EXPECT_EQ(b.loss, c.loss);
+    EXPECT_NEAR(a.loss, b.loss, 1e-6 * a.loss);
+    EXPECT_EQ(a.correct, b.correct);
+    EXPECT_EQ(b.rows, 12'000);
+    for (std::size_t k = 0; k < 31; ++k) EXPECT_NEAR(sums[k], expected[k], 2e-2);
+    EXPECT_EQ(three->evaluate(batch, w).loss, b.loss);
+  }
+}
+
+std::string message_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return "";
+}
+
+TEST(Linear, RefusesDataItCannotLearnFrom) {
+  EXPECT_THAT(message_of([] { make_model("lr", {.features = 3, .labels = {7}}); }),
+              HasSubstr("at least two classes and every label of the data is 7"));
+  EXPECT_THAT(message_of([] { make_model("svm", {.features = 3, .labels = {}}); }),
+              HasSubstr("needs labels"));
+  EXPECT_THAT(message_of([] {
+                make_model("lr", {.features = 0, .labels = {0, 1}});
+              }),
+              HasSubstr("at least one feature"));
+}
+
+}  // namespace
+}  // namespace lambdaml::model

@@ -1,0 +1,196 @@
+#include <cmath>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/optim/problems.h"
+#include "lambdaml/optim/testing.h"
+
+/// What every optimizer must do, with the model it is for.
+namespace lambdaml::optim {
+namespace {
+
+using namespace testing;
+using model::testing::make_model;
+using model::testing::random_rows;
+using model::testing::shape_of;
+
+struct Subject {
+  std::string name;  ///< of the test
+  std::string optimizer;
+  std::string model;
+  std::map<std::string, std::string> options = {};
+
+  friend void PrintTo(const Subject& subject, std::ostream* out) { *out << subject.name; }
+};
+
+class Conformance : public ::testing::TestWithParam<Subject> {
+ protected:
+  Job job(std::vector<Rows> parts) const {
+    const Subject& subject = GetParam();
+    const std::size_t features = parts[0].cols();
+    const std::map<std::string, std::string> own =
+        subject.model == "kmeans" ? std::map<std::string, std::string>{{"clusters", "4"}}
+                                  : std::map<std::string, std::string>{};
+    return {.model = [=] { return make_model(subject.model, shape_of(features, 3), own); },
+            .parts = std::move(parts),
+            .optimizer = subject.optimizer,
+            .options = subject.options,
+            .epochs = 3,
+            .batch = 16};
+  }
+};
+
+TEST_P(Conformance, AllWorkersEndWithTheSameModelAndItIsBetter) {
+  const Rows rows = random_rows(210, 6, 3, 1);
+  for (const std::size_t workers : {1U, 2U, 4U, 7U}) {
+    const Trained trained = train(job(cut(rows, workers)));
+    for (const auto& model : trained.models) EXPECT_EQ(model, trained.parameters());
+    EXPECT_LT(trained.totals.back().loss, 0.95 * trained.totals.front().loss) << workers;
+    for (const model::Totals& totals : trained.totals) {
+      EXPECT_EQ(totals.rows, 210) << workers;
+      EXPECT_LE(totals.correct, 210);
+    }
+    EXPECT_EQ(train(job(cut(rows, workers))).parameters(), trained.parameters());
+  }
+}
+
+TEST_P(Conformance, UnequalPartsAndEmptyOnes) {
+  const Rows rows = random_rows(70, 6, 3, 2);
+  const std::vector<Rows> halves = cut(rows, 2);
+  const Rows nothing(0, 6);
+  const std::vector<Rows> quarter = cut(halves[1], 5);
+  const Trained trained =
+      train(job({nothing, halves[0], quarter[0], quarter[1], quarter[2], quarter[3], quarter[4]}));
+  for (const auto& model : trained.models) EXPECT_EQ(model, trained.parameters());
+  for (const float value : trained.parameters()) EXPECT_TRUE(std::isfinite(value));
+  for (const model::Totals& totals : trained.totals) EXPECT_EQ(totals.rows, 70);
+  EXPECT_LT(trained.totals.back().loss, 0.98 * trained.totals.front().loss);
+}
+
+TEST_P(Conformance, RestoredAfterAnyStepGoesOnBitwise) {
+  const Rows rows = random_rows(90, 6, 3, 3);
+  Job whole = job(cut(rows, 2));
+  Job broken = whole;
+  broken.restore_each_step = true;
+  const Trained expected = train(whole);
+  const Trained restored = train(broken);
+  EXPECT_EQ(restored.models, expected.models);
+  ASSERT_EQ(restored.totals.size(), expected.totals.size());
+  for (std::size_t e = 0; e < expected.totals.size(); ++e) {
+    EXPECT_EQ(restored.totals[e].loss, expected.totals[e].loss);
+    EXPECT_EQ(restored.totals[e].correct, expected.totals[e].correct);
+  }
+  EXPECT_EQ(restored.metrics, expected.metrics);
+}
+
+TEST_P(Conformance, RefusesScalarsOfAnother) {
+  model::testing::run_workers(1, [&](comm::Communicator& communicator) {
+    const Job one = job(cut(random_rows(20, 6, 3, 1), 1));
+    const auto model = one.model();
+    const Plugin& plugin = registry().get(one.optimizer);
+    const auto optimizer = plugin.make({.model = *model,
+                                        .communicator = communicator,
+                                        .rows_per_round = {20},
+                                        .rows = 20,
+                                        .own_rows = 20},
+                                       options_of(plugin, one.options));
+    const std::vector<double> scalars(17);
+    EXPECT_THROW(optimizer->set_scalars(scalars), Error);
+  });
+}
+
+TEST_P(Conformance, BothWaitingPatternsGiveBitwiseTheSameModel) {
+  for (const std::size_t workers : {1U, 2U, 4U, 7U}) {
+    Job one = job(cut(random_rows(150, 6, 3, 4), workers));
+    const Trained reduced = train(one);
+    one.sync_mode = "reduce_scatter";
+    EXPECT_EQ(train(one).models, reduced.models) << workers;
+  }
+}
+
+TEST_P(Conformance, WithoutWaitingAllEndWithOneModelAsGood) {
+  const Rows rows = random_rows(400, 6, 3, 6);
+  Job asynchronous = job(cut(rows, 4));
+  asynchronous.epochs = 12;
+  asynchronous.sync_mode = "async";
+  Job waiting = asynchronous;
+  waiting.sync_mode = "reduce";
+  const auto loss_of = [&](const std::vector<float>& parameters) {
+    return asynchronous.model()->evaluate(rows.dense(), parameters).loss;
+  };
+  const double reached = loss_of(train(waiting).parameters());
+  const Trained trained = train(asynchronous);
+  for (const auto& model : trained.models)
+    for (std::size_t i = 0; i < model.size(); ++i)
+      EXPECT_NEAR(model[i], trained.parameters()[i], 2e-5);  // rounding of sums in other orders
+  EXPECT_LT(loss_of(trained.parameters()), 1.1 * reached);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Optimizers, Conformance,
+    ::testing::Values(Subject{"grad_avg", "grad_avg", "lr"},
+                      Subject{"grad_avg_all_options",
+                              "grad_avg",
+                              "svm",
+                              {{"momentum", "0.9"},
+                               {"l2", "0.01"},
+                               {"lr", "0.05"},
+                               {"lr_schedule", "cosine"},
+                               {"warmup_epochs", "1"}}},
+                      Subject{"model_avg", "model_avg", "lr"},
+                      Subject{"model_avg_all_options",
+                              "model_avg",
+                              "lr",
+                              {{"momentum", "0.5"}, {"l2", "0.01"}, {"lr_schedule", "inverse"}}},
+                      Subject{"admm", "admm", "lr", {{"epochs", "3"}, {"rho", "0.5"}}},
+                      Subject{"admm_all_options",
+                              "admm",
+                              "lr",
+                              {{"epochs", "2"},
+                               {"rho", "0.5"},
+                               {"lambda", "0.001"},
+                               {"l2", "0.01"},
+                               {"momentum", "0.5"},
+                               {"lr_schedule", "step"}}},
+                      Subject{"em", "em", "kmeans"}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(Optimizers, RefuseModelsThatTheyCannotTrain) {
+  for (const Plugin& plugin : registry().entries()) {
+    Job job{
+        .model = [&] { return make_model(plugin.name == "em" ? "lr" : "kmeans", shape_of(2, 2)); },
+        .parts = cut(random_rows(20, 2, 2, 1), 1),
+        .optimizer = plugin.name};
+    try {
+      train(job);
+      ADD_FAILURE() << plugin.name;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::invalid_argument);
+      EXPECT_THAT(error.what(), ::testing::HasSubstr("the optimizer " + plugin.name));
+    }
+  }
+}
+
+TEST(Optimizers, SayWhenTrainingDiverges) {
+  for (const std::string name : {"grad_avg", "model_avg", "admm"}) {
+    Job job{.model = [] { return std::make_unique<LeastSquares>(3); },
+            .parts = cut(random_rows(40, 3, 5, 1), 2),
+            .optimizer = name,
+            .options = {{"lr", "1e9"}, {"epochs", "3"}, {"rho", "1e-9"}},
+            .epochs = 30};
+    if (name != "admm") job.options.erase("rho");
+    try {
+      train(job);
+      ADD_FAILURE() << name;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::invalid_argument);
+      EXPECT_THAT(error.what(), ::testing::ContainsRegex("training diverged in epoch [0-9]+, "
+                                                         "round [0-9]+: .*use a smaller --lr"));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lambdaml::optim

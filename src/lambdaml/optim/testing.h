@@ -1,0 +1,155 @@
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "lambdaml/model/testing.h"
+#include "lambdaml/optim/registry.h"
+
+/// What the tests of optimizers share: a job without files, functions or metrics.
+namespace lambdaml::optim::testing {
+
+using model::testing::Rows;
+
+/// The settings that a job declares for all optimizers, and the plug-in's own.
+inline Options options_of(const Plugin& plugin, const std::map<std::string, std::string>& values) {
+  std::vector<Option> declared = plugin.options;
+  for (Option option : std::vector<Option>{
+           {.name = "epochs", .default_value = std::int64_t{10}, .help = "e"},
+           {.name = "lr", .default_value = 0.1, .help = "l"},
+           {.name = "momentum", .default_value = 0.0, .help = "m"},
+           {.name = "l2", .default_value = 0.0, .help = "l"},
+           {.name = "lr_schedule", .default_value = std::string("constant"), .help = "s"},
+           {.name = "lr_decay", .default_value = 0.1, .help = "d"},
+           {.name = "lr_step", .default_value = std::int64_t{10}, .help = "s"},
+           {.name = "warmup_epochs", .default_value = 0.0, .help = "w"}})
+    declared.push_back(std::move(option));
+  Options options(declared);
+  for (const auto& [name, value] : values) options.parse(name, value, "test");
+  return options;
+}
+
+struct Job {
+  std::function<std::unique_ptr<model::Model>()> model;
+  std::vector<Rows> parts;  ///< one per worker
+  std::string optimizer;
+  std::map<std::string, std::string> options = {};
+  std::uint64_t epochs = 10;  ///< outer ones for admm
+  std::uint64_t batch = 1000;
+  std::string sync_mode = "reduce";
+  bool until_converged = false;
+  /// After every step the optimizer and its model are thrown away and new ones restored.
+  bool restore_each_step = false;
+};
+
+struct Trained {
+  std::vector<std::vector<float>> models;  ///< each worker's
+  std::vector<model::Totals> totals;       ///< of each epoch, as worker 0 learned them
+  std::vector<std::map<std::string, double>> metrics;
+  std::uint64_t epochs = 0;
+
+  const std::vector<float>& parameters() const { return models[0]; }
+};
+
+inline std::vector<Rows> cut(const Rows& rows, std::size_t workers) {
+  std::vector<Rows> parts;
+  for (std::size_t i = 0; i < workers; ++i) parts.push_back(rows.part(i, workers));
+  return parts;
+}
+
+inline Trained train(const Job& job) {
+  const auto workers = static_cast<std::uint32_t>(job.parts.size());
+  std::uint64_t most = 0;
+  double all = 0;
+  for (const Rows& part : job.parts) {
+    most = std::max<std::uint64_t>(most, part.size());
+    all += static_cast<double>(part.size());
+  }
+  const std::uint64_t rounds = (most + job.batch - 1) / job.batch;
+  const auto batch_end = [&](const Rows& part, std::uint64_t round) {
+    return std::min<std::uint64_t>(part.size(), round * job.batch);
+  };
+  std::vector<double> rows_per_round(rounds);
+  for (std::uint64_t round = 0; round < rounds; ++round)
+    for (const Rows& part : job.parts)
+      rows_per_round[round] +=
+          static_cast<double>(batch_end(part, round + 1) - batch_end(part, round));
+
+  const Plugin& plugin = registry().get(job.optimizer);
+  const Options options = options_of(plugin, job.options);
+  Trained out;
+  out.models.resize(workers);
+  // The initial parameters are agreed on by waiting, whatever the pattern of the training.
+  std::vector<std::vector<float>> initials(workers);
+  model::testing::run_workers(workers, [&](comm::Communicator& communicator) {
+    const std::uint32_t worker = communicator.worker();
+    const model::Batch rows = job.parts[worker].dense();
+    const std::unique_ptr<model::Model> model = job.model();
+    initials[worker].resize(model->parameter_count());
+    model->initialize(
+        {.rows = rows, .first_row = worker, .row_stride = workers, .communicator = communicator},
+        initials[worker]);
+  });
+  model::testing::run_workers(
+      workers,
+      [&](comm::Communicator& communicator) {
+        const std::uint32_t worker = communicator.worker();
+        const Rows& part = job.parts[worker];
+        const model::Batch rows = part.dense();
+        std::unique_ptr<model::Model> model = job.model();
+        const auto make = [&] {
+          return plugin.make({.model = *model,
+                              .communicator = communicator,
+                              .rows_per_round = rows_per_round,
+                              .rows = all,
+                              .own_rows = static_cast<double>(part.size()),
+                              .epochs = job.epochs},
+                             options);
+        };
+        std::unique_ptr<Optimizer> optimizer = make();
+        const std::vector<float>& initial = initials[worker];
+        optimizer->begin(initial);
+        const std::uint64_t passes = optimizer->passes_per_epoch();
+        for (Position p; p.epoch < job.epochs; ++p.epoch) {
+          model::Totals totals;
+          for (p.pass = 0; p.pass < passes; ++p.pass)
+            for (p.round = 0; p.round < rounds; ++p.round) {
+              p.last_of_pass = p.round + 1 == rounds;
+              p.last_of_epoch = p.last_of_pass && p.pass + 1 == passes;
+              totals += optimizer->step(
+                  rows.slice(batch_end(part, p.round), batch_end(part, p.round + 1)), p);
+              if (!job.restore_each_step) continue;
+              std::map<std::string, std::vector<float>> saved;
+              for (const auto& [name, values] : optimizer->state())
+                saved[name].assign(values.begin(), values.end());
+              const std::vector<double> scalars = optimizer->scalars();
+              std::unique_ptr<model::Model> fresh = job.model();
+              model.swap(fresh);
+              optimizer = make();
+              fresh.reset();
+              optimizer->begin(std::vector<float>(initial.size(), 7.0F));
+              State state = optimizer->state();
+              for (const auto& [name, values] : saved)
+                std::copy(values.begin(), values.end(), state.at(name).begin());
+              optimizer->set_scalars(scalars);
+            }
+          if (worker == 0) {
+            out.totals.push_back(totals);
+            out.metrics.push_back(optimizer->metrics());
+            out.epochs = p.epoch + 1;
+          }
+          if (job.until_converged && optimizer->converged()) break;
+        }
+        optimizer->finish();
+        out.models[worker].assign(optimizer->parameters().begin(), optimizer->parameters().end());
+      },
+      job.sync_mode);
+  return out;
+}
+
+}  // namespace lambdaml::optim::testing
