@@ -33,14 +33,15 @@ TEST_P(AgaricusJobs, ReachesNinetyNinePercent) {
 INSTANTIATE_TEST_SUITE_P(
     , AgaricusJobs,
     testing::Values(
-        Agaricus{"lr", "grad_avg", {"--batch-size", "100", "--lr", "0.5"}},
-        Agaricus{"lr", "model_avg", {"--batch-size", "50", "--lr", "0.5"}},
+        Agaricus{"lr", "grad_avg", {"--batch-size", "50", "--lr", "1", "--epochs", "20"}},
+        Agaricus{"lr", "model_avg", {"--batch-size", "20", "--lr", "1", "--epochs", "20"}},
         Agaricus{
-            "lr", "admm", {"--batch-size", "50", "--lr", "0.3", "--epochs", "3", "--rho", "0.1"}},
-        Agaricus{"svm", "grad_avg", {"--batch-size", "100", "--lr", "0.2"}},
-        Agaricus{"svm", "model_avg", {"--batch-size", "50", "--lr", "0.2"}},
-        Agaricus{
-            "svm", "admm", {"--batch-size", "50", "--lr", "0.1", "--epochs", "3", "--rho", "0.1"}}),
+            "lr", "admm", {"--batch-size", "20", "--lr", "1", "--epochs", "5", "--rho", "0.01"}},
+        Agaricus{"svm", "grad_avg", {"--batch-size", "50", "--lr", "0.5", "--epochs", "20"}},
+        Agaricus{"svm", "model_avg", {"--batch-size", "20", "--lr", "0.2", "--epochs", "20"}},
+        Agaricus{"svm",
+                 "admm",
+                 {"--batch-size", "20", "--lr", "0.3", "--epochs", "5", "--rho", "0.01"}}),
     [](const auto& info) { return info.param.model + "_" + info.param.optim; });
 
 class Accuracy : public CliTest {};
@@ -60,7 +61,7 @@ TEST_F(Accuracy, Rcv1IsLearntFromAThousandRows) {
   const nlohmann::json summary =
       train({"--data", real_data("rcv1.train.libsvm"), "--test-data", real_data("rcv1.test.libsvm"),
              "--valid-ratio", "0", "--lr", "10", "--batch-size", "25", "--epochs", "20"});
-  EXPECT_EQ(summary["features"], 47236);
+  EXPECT_EQ(summary["features"], 47117);  // the largest that occurs in the sample
   EXPECT_GE(summary["test_accuracy"], 0.86);
 }
 
@@ -77,7 +78,7 @@ TEST_F(Accuracy, AsynchronousWorkersLearnToo) {
     const nlohmann::json summary =
         train({"--data", real_data("agaricus.train.libsvm"), "--test-data",
                real_data("agaricus.test.libsvm"), "--optim", optim, "--sync-mode", "async",
-               "--batch-size", "50", "--lr", "0.2"});
+               "--batch-size", "50", "--lr", "0.5", "--epochs", "20"});
     EXPECT_GE(summary["test_accuracy"], 0.99) << optim;
   }
 }

@@ -31,7 +31,9 @@ OptionFlags::OptionFlags(CLI::App& command, Options declared, bool job_file)
       // A flag may stand alone or with a value: --keep, --keep=false.
       flags_[option.name] = command.add_flag(flag + "{true}", text, help_of(option));
     } else {
-      flags_[option.name] = command.add_option(flag, text, help_of(option))->type_name("");
+      flags_[option.name] = command.add_option(flag, text, help_of(option))
+                                ->type_name("")
+                                ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     }
   }
   command.add_option("--set", sets_, "set any option: NAME=VALUE")

@@ -67,9 +67,10 @@ void ProgressDisplay::tick(std::uint32_t workers_alive, std::uint64_t epoch, std
 
 void ProgressDisplay::worker_failed(std::size_t worker, const faas::EventStatus& status,
                                     bool again) {
+  if (!again) return;  // it ends the job, and the error says so
   clear_line();
   std::string text = fmt::format("worker {}, try {}: {}{}", worker, status.attempts,
-                                 status.error_message, again ? "; trying again" : "");
+                                 status.error_message, "; trying again");
   for (const std::string& line : status.last_log_lines) text += "\n    " + printable(line, 400);
   log::warning("{}", text);
 }

@@ -48,7 +48,7 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App& command = innermost(app);
   const std::string hint = fmt::format(" (see {} --help)", path_of(command));
   const std::vector<std::string> extra = app.remaining(true);
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !extra.empty()) {
+  if (!extra.empty()) {
     const std::string wanted = extra.front().substr(0, extra.front().find('='));
     std::vector<std::string> known;
     if (wanted.starts_with("-")) {

@@ -89,6 +89,9 @@ class Model {
   };
   virtual Prediction predict(const Batch& batch, std::span<const float> parameters) = 0;
 
+  /// The fewest training rows, of all workers together, that it can learn from.
+  virtual std::size_t minimum_rows() const { return 1; }
+
   /// Named, shaped pieces of the parameter vector in their order, covering it: the tensors of the
   /// model file.
   struct Piece {

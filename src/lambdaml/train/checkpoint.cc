@@ -52,7 +52,7 @@ std::string Checkpoints::key(std::uint64_t slot) const {
 }
 
 void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
-                       const comm::Communicator& communicator) {
+                       const comm::Communicator& communicator, const std::string& metrics) {
   tensor::SafetensorsWriter writer;
   const std::vector<double> scalars = optimizer.scalars();
   const std::vector<double> snapshot = communicator.snapshot();
@@ -62,6 +62,7 @@ void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
   for (const auto& [name, values] : state)
     writer.add<float>("state." + name, {values.size()}, std::span<const float>(values));
   writer.set_metadata("format", kFormat);
+  writer.set_metadata("metrics", metrics);
   writer.set_metadata("job_id", job_id_);
   writer.set_metadata("fingerprint", fingerprint_);
   writer.set_metadata("epoch", std::to_string(progress.epoch));
@@ -105,6 +106,12 @@ std::vector<Progress> Checkpoints::available() {
   std::vector<Progress> out;
   for (const Slot& slot : slots()) out.push_back(slot.progress);
   return out;
+}
+
+std::string Checkpoints::metrics(const Progress& progress) {
+  for (const Slot& slot : slots())
+    if (slot.progress == progress) return slot.file.metadata("metrics");
+  return {};
 }
 
 void Checkpoints::restore(const Progress& progress, optim::Optimizer& optimizer,

@@ -29,13 +29,17 @@ class Checkpoints {
   Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id, std::string fingerprint,
               std::uint32_t worker, std::uint32_t workers);
 
+  /// `metrics` are lines of metrics.jsonl of the last epochs, for whoever resumes the job.
   void save(const Progress& progress, optim::Optimizer& optimizer,
-            const comm::Communicator& communicator);
+            const comm::Communicator& communicator, const std::string& metrics);
 
   /// The states that this worker could go back to, newest first. A slot of another job (a shared
   /// folder) does not count; a damaged one does not either, unless there is no whole one: then
   /// throws data_corrupt.
   std::vector<Progress> available();
+
+  /// The metrics saved with the checkpoint of that progress.
+  std::string metrics(const Progress& progress);
 
   /// Puts the checkpoint of that progress back. Throws not_found, data_corrupt, or invalid_argument
   /// when it belongs to a job with other options, naming them.

@@ -125,7 +125,10 @@ BenchCommEvent bench_comm_event_from_json(std::string_view text) {
   event.sync_mode = text_at(object, "sync_mode");
   event.values = count_at(object, "values", 1ULL << 32);
   event.rounds = count_at(object, "rounds", 1ULL << 32);
-  event.patience_s = static_cast<double>(count_at(object, "patience_s", 1'000'000));
+  const json& patience = member(object, "patience_s");
+  if (!patience.is_number() || !(patience.get<double>() > 0))
+    fail(Code::invalid_argument, "event: 'patience_s' must be a number above 0");
+  event.patience_s = patience.get<double>();
   return event;
 }
 

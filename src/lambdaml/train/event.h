@@ -23,7 +23,7 @@ struct TrainEvent {
   bool resume = false;                 ///< start from checkpoints
   std::optional<std::uint64_t> resume_round;  ///< the round of the checkpoints to start from;
                                               ///< absent: each worker's own newest (async)
-  std::int64_t sent_ms = 0;  ///< milliseconds since 1970 when it was sent
+  std::int64_t sent_ms = 0;                   ///< milliseconds since 1970 when it was sent
 
   std::uint32_t workers() const { return static_cast<std::uint32_t>(options.integer("workers")); }
 };

@@ -19,8 +19,8 @@ struct Predictions {
   std::optional<double> accuracy;
   std::optional<double> log_loss;  ///< −mean ln of the probability given to the true label (at
                                    ///< least 1e-15); models with probabilities only
-  std::optional<double> auc;      ///< binary models: area under the ROC curve, ties count half
-  std::optional<double> inertia;  ///< k-means: Σ squared distance to the nearest centroid
+  std::optional<double> auc;       ///< binary models: area under the ROC curve, ties count half
+  std::optional<double> inertia;   ///< k-means: Σ squared distance to the nearest centroid
 };
 
 /// Reads `data` whole and predicts each row; features the model never saw are left out.

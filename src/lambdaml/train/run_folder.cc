@@ -1,6 +1,7 @@
 #include "lambdaml/train/run_folder.h"
 
 #include <cerrno>
+#include <map>
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
@@ -83,19 +84,22 @@ void RunFolder::add(const EpochMetrics& metrics) {
     fail_errno(errno, fmt::format("writing {}", name.string()));
 }
 
-void RunFolder::forget_after(std::uint64_t epoch) {
+void RunFolder::rewind(std::uint64_t epoch, const std::string& known) {
   const fs::path name = path_ / "metrics.jsonl";
   const std::optional<Buffer> text = read_file(name);
-  if (!text) return;
-  std::string kept;
-  for (const std::string& line : split(text->text(), '\n')) {
+  std::map<std::uint64_t, std::string> by_epoch;
+  for (const std::string& line :
+       split((text ? std::string(text->text()) : "") + "\n" + known, '\n')) {
     if (line.empty()) continue;
     try {
-      if (EpochMetrics::from_json(line).epoch <= epoch) kept += line + "\n";
+      const std::uint64_t at = EpochMetrics::from_json(line).epoch;
+      if (at <= epoch) by_epoch[at] = line;
     } catch (const Error&) {
       // A line cut short by the crash that this run is being continued after.
     }
   }
+  std::string kept;
+  for (const auto& [at, line] : by_epoch) kept += line + "\n";
   write_file(name, as_bytes(kept));
 }
 

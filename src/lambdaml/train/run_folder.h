@@ -33,8 +33,9 @@ class RunFolder {
 
   /// Appends an epoch's line to metrics.jsonl.
   void add(const EpochMetrics& metrics);
-  /// Drops the lines of later epochs: the run goes on from `epoch`.
-  void forget_after(std::uint64_t epoch);
+  /// The run goes on from `epoch`: drops the lines of later epochs, and adds those up to it that
+  /// are missing and stand in `known`, lines of the same form.
+  void rewind(std::uint64_t epoch, const std::string& known);
   void finish(Bytes model, const std::string& summary);
   /// Removes the folder with all that is in it: for a run that came to nothing.
   void discard();

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/comm/registry.h"
 #include "lambdaml/data/partition.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
@@ -29,13 +30,15 @@ Rows with_targets(data::Dataset data, const std::vector<std::int32_t>& map) {
   return rows;
 }
 
-Trainer::Trainer(const TrainEvent& event, Rows own, Rows test,
-                 std::unique_ptr<comm::Communicator> communicator)
+Trainer::Trainer(const TrainEvent& event, Rows own, Rows test, const comm::Membership& membership,
+                 bool again)
     : event_(event),
+      membership_(membership),
+      again_(again),
       own_(std::move(own)),
-      test_(std::move(test)),
-      communicator_(std::move(communicator)) {
+      test_(std::move(test)) {
   const Options& options = event.options;
+  communicator_ = make_communicator(options.text("sync_mode"));
   const model::Plugin& model = model::registry().get(options.text("model"));
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   supervised_ = model.needs_labels;
@@ -66,15 +69,31 @@ Trainer::Trainer(const TrainEvent& event, Rows own, Rows test,
 
 Trainer::~Trainer() = default;
 
+std::unique_ptr<comm::Communicator> Trainer::make_communicator(const std::string& pattern) const {
+  std::unique_ptr<comm::Communicator> communicator =
+      comm::registry().get(pattern).make(membership_);
+  if (again_) communicator->catch_up();
+  return communicator;
+}
+
 void Trainer::initialize() {
+  // All workers must start from the same model, so the start waits for all, also where the rest
+  // does not.
+  const comm::Plugin* pattern = &comm::registry().get(event_.options.text("sync_mode"));
+  std::unique_ptr<comm::Communicator> starter;
+  for (const comm::Plugin& other : comm::registry().entries())
+    if (!pattern->bulk_synchronous && other.bulk_synchronous && !starter)
+      starter = make_communicator(other.name);
+  comm::Communicator& communicator = starter ? *starter : *communicator_;
   std::vector<float> parameters(model_->parameter_count());
   const model::Batch rows = own_.batch(0, training_rows_[event_.worker]);
   model_->initialize({.rows = rows,
                       .first_row = event_.worker,
                       .row_stride = event_.workers(),
-                      .communicator = *communicator_,
+                      .communicator = communicator,
                       .seed = static_cast<std::uint64_t>(event_.options.integer("seed"))},
                      parameters);
+  communicator_->seek(communicator.round());
   optimizer_->begin(parameters);
 }
 
@@ -159,9 +178,10 @@ void Trainer::run(Checkpoints& checkpoints, std::optional<Progress> checkpoint,
       done = true;
       ended_by_ = "converged";
     }
+    if (event_.worker == 0) remember(metrics);
     if (epoch % every == 0 || done) {
       const Progress progress{epoch, communicator_->round()};
-      checkpoints.save(progress, *optimizer_, *communicator_);
+      checkpoints.save(progress, *optimizer_, *communicator_, recent_metrics());
       communicator_->retire(progress.round);
     }
     if (hooks.epoch_done) hooks.epoch_done(metrics);
@@ -169,6 +189,19 @@ void Trainer::run(Checkpoints& checkpoints, std::optional<Progress> checkpoint,
   optimizer_->finish();
   epochs_done_ = epoch;
   compute_s_ += std::max(0.0, all.seconds() - (communicator_->seconds() - comm_before));
+}
+
+void Trainer::remember(const EpochMetrics& metrics) {
+  constexpr double kSeconds = 1;
+  recent_.emplace_back(clock_.seconds(), metrics);
+  while (recent_.size() > 1 && recent_.front().first < clock_.seconds() - kSeconds)
+    recent_.pop_front();
+}
+
+std::string Trainer::recent_metrics() const {
+  std::string lines;
+  for (const auto& [when, metrics] : recent_) lines += metrics.to_json() + "\n";
+  return lines;
 }
 
 FinalTotals Trainer::final_totals() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -40,9 +41,10 @@ struct FinalTotals {
 /// same on every worker is computed from the event alone or merged.
 class Trainer {
  public:
-  /// `test` may have no rows. Throws invalid_argument when model, optimizer and data do not fit.
-  Trainer(const TrainEvent& event, Rows own, Rows test,
-          std::unique_ptr<comm::Communicator> communicator);
+  /// `test` may have no rows. `again`: other workers may have gone on without this one. Throws
+  /// invalid_argument when model, optimizer and data do not fit.
+  Trainer(const TrainEvent& event, Rows own, Rows test, const comm::Membership& membership,
+          bool again);
   ~Trainer();
 
   struct Hooks {
@@ -66,11 +68,18 @@ class Trainer {
   double compute_s() const { return compute_s_; }
 
  private:
+  std::unique_ptr<comm::Communicator> make_communicator(const std::string& pattern) const;
   void initialize();
   model::Totals run_epoch(std::uint64_t epoch, const Hooks& hooks);
   EpochMetrics evaluate(std::uint64_t epoch, const model::Totals& trained);
+  /// The epochs of the last second go into worker 0's checkpoints: whoever watches the job looks
+  /// several times a second, so of a job that is cut off and resumed none is missing.
+  void remember(const EpochMetrics& metrics);
+  std::string recent_metrics() const;
 
   const TrainEvent& event_;
+  const comm::Membership membership_;
+  const bool again_;
   model::Shape shape_;
   bool supervised_ = true;
   Rows own_;
@@ -86,6 +95,7 @@ class Trainer {
   std::string ended_by_ = "epochs";
   double compute_s_ = 0;
   double last_progress_s_ = 0;
+  std::deque<std::pair<double, EpochMetrics>> recent_;  ///< when, what
   Stopwatch clock_;
 };
 

@@ -45,6 +45,9 @@ void rehearse(const Options& options, const data::Manifest& data, const std::str
   } catch (...) {
     rethrow_with(what);
   }
+  if (data.rows() < model->minimum_rows())
+    fail(Code::invalid_argument, "{}: its {} rows are too few: {} with these options needs {}",
+         what, data.rows(), plugin.name, model->minimum_rows());
   const auto alone = comm::registry().get(options.text("sync_mode")).make({});
   optim::Problem problem{*model, *alone};
   problem.rows_per_round = {1.0};
@@ -117,13 +120,14 @@ class Run {
     }
     if (with_any < workers() || common.empty()) {
       log::warning("run {}: no checkpoint that all workers have; starting over", folder_.job_id());
-      folder_.forget_after(0);
+      folder_.rewind(0, "");
       return;
     }
     event.resume = true;
     if (options_.text("sync_mode") != "async") event.resume_round = common.front().round;
     next_metrics_ = common.front().epoch + 1;
-    folder_.forget_after(common.front().epoch);
+    folder_.rewind(common.front().epoch,
+                   Checkpoints(store, folder_.job_id(), "", 0, workers()).metrics(common.front()));
     log::info("going on after epoch {}", common.front().epoch);
   }
 

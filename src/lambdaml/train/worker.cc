@@ -7,7 +7,6 @@
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
-#include "lambdaml/comm/registry.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/train/bench_comm.h"
 #include "lambdaml/train/channel.h"
@@ -64,7 +63,7 @@ class WorkerRun {
     const double startup_s = std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);
 
     const Stopwatch loading;
-    Trainer trainer(event_, load_own(), load_test(), make_communicator());
+    Trainer trainer(event_, load_own(), load_test(), membership(), again_);
     const double load_s = loading.seconds();
     log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
               event_.data.features, load_s);
@@ -122,7 +121,7 @@ class WorkerRun {
     return with_targets(data::read_part(*store, event_.worker, *event_.test), event_.data.labels);
   }
 
-  std::unique_ptr<comm::Communicator> make_communicator() {
+  comm::Membership membership() const {
     comm::Membership membership;
     membership.store = channel_;
     membership.job = checksum(as_bytes(event_.job_id));
@@ -130,9 +129,7 @@ class WorkerRun {
     membership.workers = event_.workers();
     membership.patience_s = event_.options.real("patience_s");
     membership.deadline = invocation_.deadline;
-    auto communicator = comm::registry().get(event_.options.text("sync_mode")).make(membership);
-    if (again_) communicator->catch_up();
-    return communicator;
+    return membership;
   }
 
   /// Where to begin: an earlier try's newest checkpoint, else the one the event names, else

@@ -41,6 +41,7 @@ class KMeans final : public ExpectationModel {
            d_);
   }
 
+  std::size_t minimum_rows() const override { return k_; }
   std::size_t parameter_count() const override { return k_ * d_; }
   std::size_t sums_count() const override { return k_ * (d_ + 2); }
 
