@@ -1,3 +1,6 @@
+#include <boost/system/system_error.hpp>
+
+#include "lambdaml/base/error.h"
 #include "lambdaml/faas/local/local_invocations.h"
 #include "lambdaml/faas/registry.h"
 
@@ -9,7 +12,11 @@ class LocalInvoker : public Invoker {
   std::unique_ptr<Invocations> invoke_all(const Function& function,
                                           std::vector<std::string> payloads,
                                           FailureObserver observer) override {
-    return std::make_unique<LocalInvocations>(function, std::move(payloads), std::move(observer));
+    try {
+      return std::make_unique<LocalInvocations>(function, std::move(payloads), std::move(observer));
+    } catch (const boost::system::system_error& error) {
+      fail(Code::resource_exhausted, "cannot start functions on this machine: {}", error.what());
+    }
   }
 };
 

@@ -65,7 +65,7 @@ LocalInvocations::LocalInvocations(const Function& function, std::vector<std::st
   std::promise<void> started;
   std::future<void> all_started = started.get_future();
   boost::asio::post(loop_, [&] { start_from(0, started); });
-  thread_ = start_quiet_thread([this] { loop_.run(); });
+  thread_ = start_quiet_thread([this] { run_loop(); });
   try {
     all_started.get();
   } catch (...) {
@@ -178,7 +178,19 @@ std::vector<EventStatus> LocalInvocations::status() const {
   return status_;
 }
 
-void LocalInvocations::kill_all() {
+/// What a handler of the loop throws (no memory is left, say) ends the events, not the program.
+void LocalInvocations::run_loop() {
+  while (true) {
+    try {
+      loop_.run();
+      return;
+    } catch (...) {
+      kill_all(current_failure());
+    }
+  }
+}
+
+void LocalInvocations::kill_all(const Failure& why) {
   stopping_ = true;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     slots_[i].retry.cancel();
@@ -188,8 +200,8 @@ void LocalInvocations::kill_all() {
       continue;
     status.process_id = 0;
     status.state = EventStatus::State::failed;
-    status.error_type = to_string(Code::cancelled);
-    status.error_message = fmt::format("{}: cancelled", name_of(i));
+    status.error_type = why.type;
+    status.error_message = fmt::format("{}: {}", name_of(i), why.message);
     publish(i, std::move(status));
   }
 }
@@ -197,7 +209,9 @@ void LocalInvocations::kill_all() {
 void LocalInvocations::cancel() {
   const std::lock_guard lock(joining_);
   if (!thread_.joinable()) return;
-  boost::asio::post(loop_, [this] { kill_all(); });
+  boost::asio::post(loop_, [this] {
+    kill_all({std::string(to_string(Code::cancelled)), "cancelled"});
+  });
   thread_.join();
 }
 

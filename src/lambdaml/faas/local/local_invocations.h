@@ -44,7 +44,8 @@ class LocalInvocations : public Invocations {
   void start(std::size_t event);
   void start_again(std::size_t event);
   void on_outcome(std::size_t event, Outcome outcome);
-  void kill_all();
+  void run_loop();
+  void kill_all(const Failure& why);
   void publish(std::size_t event, EventStatus status);
   std::string name_of(std::size_t event) const;
 

@@ -313,6 +313,14 @@ TEST(Local, TheWorkersDieWithTheirParent) {
     EXPECT_TRUE(eventually([&] { return !is_running(std::stoi(pid)); }));
 }
 
+TEST(Local, AProgramThatIgnoresItsChildrenSeesThemEnd) {
+  signal(SIGCHLD, SIG_IGN);
+  const auto status = run(once(test_function()), {"exit 7"});
+  EXPECT_EQ(run(test_function(), {"echo x"})[0].response, "x");
+  signal(SIGCHLD, SIG_DFL);
+  EXPECT_EQ(status[0].error_message, "worker 0: ended in an unknown way while it ran its event");
+}
+
 TEST(Local, DescriptorLimitsAreRaisedOrNamed) {
   const pid_t child = fork();
   if (child == 0) {

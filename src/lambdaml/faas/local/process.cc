@@ -179,9 +179,12 @@ void Process::kill() {
 std::optional<int> Process::try_reap() {
   if (status_) return status_;
   siginfo_t info{};
-  if (waitid(P_PID, static_cast<id_t>(id_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-      info.si_pid == 0)
-    return std::nullopt;
+  if (waitid(P_PID, static_cast<id_t>(id_), &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
+    // The host program ignores SIGCHLD or waits for every child.
+    if (errno == ECHILD) status_ = kStatusUnknown;
+    return status_;
+  }
+  if (info.si_pid == 0) return std::nullopt;
   // While it is a zombie its group's number is still its own.
   kill();
   int status = 0;
@@ -195,6 +198,7 @@ std::string describe_status(int status) {
     const char* name = sigabbrev_np(WTERMSIG(status));
     return fmt::format("killed by signal {} (SIG{})", WTERMSIG(status), name ? name : "?");
   }
+  if (!WIFEXITED(status)) return "ended in an unknown way";
   return fmt::format("exited with code {}", WEXITSTATUS(status));
 }
 

@@ -43,7 +43,9 @@ class Process {
 
   /// SIGKILL to the process and its children.
   void kill();
+  static constexpr int kStatusUnknown = -1;
   /// The status that waitpid gave, once the process has ended; its children are killed then.
+  /// kStatusUnknown when this program has SIGCHLD ignored or somebody else took the status.
   std::optional<int> try_reap();
 
  private:
@@ -53,7 +55,7 @@ class Process {
   FileDescriptor end_;
 };
 
-/// "killed by signal 9 (SIGKILL)" or "exited with code 3".
+/// "killed by signal 9 (SIGKILL)", "exited with code 3" or "ended in an unknown way".
 std::string describe_status(int status);
 
 /// Bytes of private memory that lie in RAM (RssAnon); 0 when the process is gone.
