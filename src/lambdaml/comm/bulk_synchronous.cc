@@ -5,10 +5,11 @@
 namespace lambdaml::comm {
 namespace {
 
-/// Seconds of waiting for contributions before the first look for a merged result, and the longest
-/// between two: each look reads again what has come already.
-constexpr double kFirstLook = 1;
-constexpr double kLongestLook = 30;
+/// While it waits for contributions, a worker looks for a merged result first after this part of
+/// its patience (1 s of 300 s), and then ever more rarely: each look reads again what has come
+/// already.
+constexpr double kFirstLook = 1.0 / 300;
+constexpr double kLongestLook = 0.1;
 
 std::string name_of(std::uint64_t round) { return fmt::format("round {}", round); }
 
@@ -27,7 +28,8 @@ BulkSynchronous::Arrived BulkSynchronous::wait_for_contributions(
     std::uint64_t round, const std::vector<std::string>& keys,
     const std::vector<std::uint32_t>& senders, const std::string& merged) {
   const Deadline end = wait_deadline();
-  for (double look = kFirstLook;; look = std::min(look * 2, kLongestLook)) {
+  const double patience = membership().patience_s;
+  for (double look = kFirstLook * patience;; look = std::min(look * 2, kLongestLook * patience)) {
     try {
       return {store().load_all(keys, end.earlier(Deadline::in(look))), {}};
     } catch (const storage::MissingKeys& missing) {

@@ -37,16 +37,30 @@ class Retry final : public Wrapper {
   void clear(std::string_view prefix) override {
     repeat(prefix, [&] { inner().clear(prefix); });
   }
+  // A batch that fails goes on key by key, so that a long one ends although many calls fail.
   void save_all(std::span<const Item> items) override {
-    repeat(items.empty() ? "" : items.front().key, [&] { inner().save_all(items); });
+    if (in_one([&] { inner().save_all(items); })) return;
+    for (const Item& item : items) save(item.key, item.value);
   }
   void remove_all(std::span<const std::string> keys) override {
-    repeat(keys.empty() ? "" : keys.front(), [&] { inner().remove_all(keys); });
+    if (in_one([&] { inner().remove_all(keys); })) return;
+    for (const std::string& key : keys) remove(key);
   }
   std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    return repeat(
-        keys.empty() ? "" : keys.front(), [&] { return inner().load_all(keys, deadline); },
-        deadline);
+    std::vector<Buffer> values;
+    if (in_one([&] { values = inner().load_all(keys, deadline); })) return values;
+    const Stopwatch waited;
+    std::vector<std::string> missing;
+    for (const std::string& key : keys) {
+      try {
+        values.push_back(repeat(
+            key, [&] { return inner().load_or_wait(key, deadline); }, deadline));
+      } catch (const MissingKeys&) {
+        missing.push_back(key);
+      }
+    }
+    if (!missing.empty()) fail_missing(describe(), missing, waited.seconds());
+    return values;
   }
 
   bool create(std::string_view key, Bytes value) override {
@@ -68,24 +82,44 @@ class Retry final : public Wrapper {
  private:
   static void nothing() {}
 
+  /// Whether the call went through; false for a fault that may pass.
+  template <class Call>
+  static bool in_one(Call&& call) {
+    try {
+      call();
+      return true;
+    } catch (const Error& error) {
+      if (error.code() != Code::unavailable) throw;
+      return false;
+    }
+  }
+
   template <class Call, class OnFailure = void (*)()>
   std::invoke_result_t<Call> repeat(std::string_view key, Call&& call,
                                     Deadline deadline = Deadline::never(),
                                     OnFailure&& on_failure = nothing) {
+    // With a deadline that has passed before, a wait is a look, and repeated like one.
+    const bool bounded = !deadline.passed();
     double delay = policy_.first_delay_s;
     for (int attempt = 1;; ++attempt) {
+      const Stopwatch clock;
       try {
         return call();
       } catch (const Error& error) {
         if (error.code() != Code::unavailable) throw;
-        if (attempt >= policy_.attempts || deadline.passed())
+        if (attempt >= policy_.attempts || (bounded && deadline.passed()))
           rethrow_with(fmt::format("{}: given up after {} tries", describe(), attempt));
         log::debug("{}: '{}': try {} of {}: {}", describe(), key, attempt, policy_.attempts,
                    error.what());
         on_failure();
       }
-      std::this_thread::sleep_for(
-          std::chrono::duration<double>(std::min(delay * jitter(), deadline.seconds_left())));
+      if (clock.seconds() > policy_.longest_delay_s) {  // a wait that went well for long
+        attempt = 0;
+        delay = policy_.first_delay_s;
+      }
+      const double pause = delay * jitter();
+      std::this_thread::sleep_for(std::chrono::duration<double>(
+          bounded ? std::min(pause, deadline.seconds_left()) : pause));
       delay = std::min(delay * 2, policy_.longest_delay_s);
     }
   }

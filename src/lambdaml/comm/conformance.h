@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <sys/types.h>
+
+#include "lambdaml/comm/communicator.h"
+#include "lambdaml/storage/decorators.h"
+
+/// What the tests of patterns share: workers whose contributions are known beforehand, run as
+/// threads or as processes.
+namespace lambdaml::comm {
+
+/// What worker `w` contributes to round `r`: numbers of very different size, so that a sum in
+/// another order has other bits.
+struct Numbers {
+  std::vector<float> values;
+  std::vector<double> totals;
+
+  Vectors view() { return {values, totals}; }
+  /// Bit by bit: −0 is not 0, and a NaN is equal to itself.
+  bool same_bits(const Numbers& other) const;
+};
+constexpr std::size_t kTotals = 3;
+Numbers contribution(std::uint64_t round, std::uint32_t worker, std::size_t n);
+/// The sum of all contributions to a round, one after another in worker order.
+Numbers ordered_sum(std::uint64_t round, std::uint32_t workers, std::size_t n);
+
+/// A job of `workers` workers in a place of its own, cleared in the end.
+struct Job {
+  std::string pattern = "reduce";
+  std::uint32_t workers = 4;
+  std::size_t n = 10;
+  std::string uri;  ///< of the store
+  double patience_s = 60;
+  std::uint64_t id = 4711;
+  /// Put around each worker's store; may be empty.
+  std::function<std::shared_ptr<storage::Storage>(std::shared_ptr<storage::Storage>,
+                                                  std::uint32_t worker)>
+      decorate = {};
+
+  std::unique_ptr<Communicator> communicator(std::uint32_t worker) const;
+  /// Merges the rounds [from, to) as this worker; throws internal at a result with other bits than
+  /// the ordered sum. `after_round` is told the next round.
+  void merge_rounds(Communicator& communicator, std::uint64_t from, std::uint64_t to,
+                    const std::function<void(std::uint64_t)>& after_round = {}) const;
+};
+
+std::string memory_place();
+/// A folder in shared memory that is removed in the end.
+class FolderPlace {
+ public:
+  FolderPlace();
+  ~FolderPlace();
+  const std::string& uri() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// Runs body(worker) on a thread each. What each threw, as text ("" for nothing).
+std::vector<std::string> on_threads(std::uint32_t workers,
+                                    const std::function<void(std::uint32_t)>& body);
+/// Starts a process that runs `body`; it ends with 0, or with 1 after an exception, told on stderr.
+pid_t start_process(const std::function<void()>& body);
+/// Waits for the process's end; its wait status, 0 for a good end.
+int end_of(pid_t process);
+
+/// Sleeps up to `most_s` before each call, a pseudo-random time of its own for each seed.
+storage::FaultHook random_delays(std::uint64_t seed, double most_s);
+
+}  // namespace lambdaml::comm

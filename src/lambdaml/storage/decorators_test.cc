@@ -1,0 +1,290 @@
+#include "lambdaml/storage/decorators.h"
+
+#include <atomic>
+
+#include <gmock/gmock.h>
+
+#include "lambdaml/storage/conformance.h"
+
+namespace lambdaml::storage {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::shared_ptr<Storage> memory(const std::string& place) { return open("memory://" + place); }
+
+/// Every fifth call fails as a busy service does.
+FaultHook every_fifth_fails() {
+  return [calls = std::make_shared<std::atomic<int>>(0)](std::string_view, std::string_view) {
+    if (++*calls % 5 == 0) fail(Code::unavailable, "the service is busy");
+  };
+}
+constexpr RetryPolicy kQuick{.attempts = 8, .first_delay_s = 1e-5, .longest_delay_s = 1e-4};
+
+INSTANTIATE_TEST_SUITE_P(
+    Decorated, StorageConformance,
+    testing::Values(
+        StoreUnderTest{"prefix",
+                       [](const std::string& p) { return with_prefix(memory(p), "some/job/"); }},
+        StoreUnderTest{"chunk", [](const std::string& p) { return with_chunks(memory(p), 100); }},
+        StoreUnderTest{"chunk_large",
+                       [](const std::string& p) { return with_chunks(memory(p), 1 << 20); }},
+        StoreUnderTest{"retry", [](const std::string& p) { return with_retry(memory(p)); }},
+        StoreUnderTest{"retry_over_faults",
+                       [](const std::string& p) {
+                         return with_retry(with_faults(memory(p), every_fifth_fails()), kQuick);
+                       }},
+        StoreUnderTest{
+            "meter",
+            [](const std::string& p) { return with_meter(memory(p), std::make_shared<Meter>()); }},
+        StoreUnderTest{"fault",
+                       [](const std::string& p) {
+                         return with_faults(memory(p), [](std::string_view, std::string_view) {});
+                       }},
+        StoreUnderTest{"all",
+                       [](const std::string& p) {
+                         auto store = with_faults(memory(p), every_fifth_fails());
+                         store = with_meter(std::move(store), std::make_shared<Meter>());
+                         store = with_retry(std::move(store), kQuick);
+                         store = with_chunks(std::move(store), 4096);
+                         return with_prefix(std::move(store), "job/");
+                       }}),
+    name_of_store);
+
+TEST(Prefix, WantsASlashAtItsEnd) {
+  EXPECT_THROW(with_prefix(memory(unique_place()), "job"), Error);
+  EXPECT_THROW(with_prefix(memory(unique_place()), "../"), Error);
+  EXPECT_THROW(with_prefix(memory(unique_place()), "/"), Error);
+}
+
+class Chunks : public testing::Test {
+ protected:
+  void TearDown() override { inner_->clear(""); }
+  std::shared_ptr<Storage> inner_ = memory(unique_place());
+  std::shared_ptr<Meter> meter_ = std::make_shared<Meter>();
+  std::shared_ptr<Storage> store_ = with_chunks(with_meter(inner_, meter_), 100);
+};
+
+TEST_F(Chunks, CostOneRequestForEachPieceAndOneForTheIndex) {
+  store_->save("small", noise(92, 1));  // and the mark of 8 bytes: exactly one piece
+  EXPECT_EQ(meter_->usage().put.requests, 1U);
+  store_->save("large", noise(950, 1));
+  EXPECT_EQ(meter_->usage().put.requests, 1U + 10 + 1);
+  EXPECT_EQ(store_->load("large")->size(), 950U);
+  EXPECT_EQ(meter_->usage().get.requests, 1U + 10);
+  EXPECT_EQ(store_->capabilities().max_value_bytes, Capabilities{}.max_value_bytes);
+}
+
+TEST_F(Chunks, LeaveNothingBehind) {
+  store_->save("key", noise(950, 1));
+  store_->save("key", noise(650, 2));
+  EXPECT_EQ(inner_->list("").size(), 1U + 7) << "pieces of the first value";
+  store_->save("key", noise(10, 3));
+  EXPECT_EQ(inner_->list("").size(), 1U);
+  store_->save("key", noise(950, 1));
+  EXPECT_FALSE(store_->create("key", noise(950, 4)));
+  EXPECT_EQ(inner_->list("").size(), 1U + 10) << "pieces of a value that was not created";
+  with_chunks(inner_, 100)->remove("key");
+  EXPECT_TRUE(inner_->list("").empty()) << "pieces of a value that another handle saved";
+}
+
+TEST_F(Chunks, OfANeighbourAreNotCleared) {
+  store_->save("key", noise(950, 1));
+  store_->save("key.b", noise(950, 2));
+  store_->clear("key.");
+  EXPECT_THAT(store_->list(""), ElementsAre(Entry{"key", 950}));
+  EXPECT_EQ(store_->load("key")->size(), 950U);
+  store_->clear("key");
+  EXPECT_TRUE(inner_->list("").empty());
+}
+
+TEST_F(Chunks, LostOrDamagedAreNoticed) {
+  const auto expect_corrupt = [&](const std::string& what) {
+    try {
+      store_->load("key");
+      ADD_FAILURE() << what;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::data_corrupt) << what;
+      EXPECT_THAT(error.what(), HasSubstr("'key'")) << what;
+    }
+  };
+  const auto piece = [&](int i) { return inner_->list("key.chunk/")[i].key; };
+  store_->save("key", noise(950, 1));
+  inner_->remove(piece(3));
+  expect_corrupt("a lost piece");
+  store_->save("key", noise(950, 1));
+  inner_->save(piece(3), noise(100, 9));
+  expect_corrupt("another's piece");
+  store_->save("key", noise(950, 1));
+  inner_->save(piece(3), noise(90, 9));
+  expect_corrupt("a short piece");
+  store_->save("key", noise(950, 1));
+  Buffer index = *inner_->load("key");
+  for (std::size_t i = 0; i < index.size(); ++i) {
+    index.data()[i] ^= std::byte{1};
+    inner_->save("key", index);
+    expect_corrupt(fmt::format("byte {} of the index", i));
+    index.data()[i] ^= std::byte{1};
+  }
+  inner_->save("key", as_bytes("no mark"));
+  expect_corrupt("a value without a mark");
+  inner_->save("key", {});
+  expect_corrupt("an empty value without a mark");
+}
+
+TEST_F(Chunks, NamesOfPiecesAreTaken) {
+  EXPECT_THROW(store_->save("a.chunk/b", as_bytes("x")), Error);
+  EXPECT_THROW(store_->save("a.chunk", as_bytes("x")), Error);
+}
+
+TEST_F(Chunks, AreNotUsedWhereThereIsNoLimit) { EXPECT_EQ(with_chunks(inner_), inner_); }
+
+class Retries : public testing::Test {
+ protected:
+  /// Fails the next calls.
+  int failures_ = 0;
+  Code code_ = Code::unavailable;
+  int calls_ = 0;
+  std::shared_ptr<Storage> store_ =
+      with_retry(with_faults(memory(unique_place()),
+                             [this](std::string_view, std::string_view) {
+                               ++calls_;
+                               if (failures_-- > 0) fail(code_, "no answer from the service");
+                             }),
+                 {.attempts = 5, .first_delay_s = 1e-5, .longest_delay_s = 1e-4});
+};
+
+TEST_F(Retries, EndWhenACallSucceeds) {
+  failures_ = 4;
+  store_->save("key", as_bytes("value"));
+  EXPECT_EQ(calls_, 5);
+  failures_ = 2;
+  EXPECT_EQ(store_->load("key")->text(), "value");
+}
+
+TEST_F(Retries, CarryALongBatchThroughAServiceThatFailsOften) {
+  // In one piece none of these would ever end: of 60 calls in a row, 12 fail.
+  const auto flaky = with_retry(with_faults(memory(unique_place()), every_fifth_fails()), kQuick);
+  std::vector<std::string> keys;
+  std::vector<Item> items;
+  for (int i = 0; i < 60; ++i) keys.push_back(fmt::format("{:02}", i));
+  for (const std::string& key : keys) items.push_back({key, as_bytes(key)});
+  flaky->save_all(items);
+  EXPECT_EQ(flaky->load_all(keys, Deadline::in(0)).at(59).text(), "59");
+  keys.push_back("absent");
+  try {
+    flaky->load_all(keys, Deadline::in(0.01));
+    FAIL();
+  } catch (const MissingKeys& missing) {
+    EXPECT_THAT(missing.keys(), ElementsAre("absent"));
+  }
+  flaky->remove_all(keys);
+  EXPECT_TRUE(flaky->list("").empty());
+}
+
+TEST_F(Retries, GiveUpAndSaySo) {
+  failures_ = 100;
+  try {
+    store_->load("key");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::unavailable);
+    EXPECT_THAT(error.what(), HasSubstr("5 tries"));
+    EXPECT_THAT(error.what(), HasSubstr("no answer from the service"));
+  }
+  EXPECT_EQ(calls_, 5);
+}
+
+TEST_F(Retries, AreForPassingFaultsOnly) {
+  for (const Code code : {Code::permission_denied, Code::resource_exhausted, Code::invalid_argument,
+                          Code::data_corrupt}) {
+    calls_ = 0;
+    failures_ = 100;
+    code_ = code;
+    EXPECT_THROW(store_->save("key", {}), Error);
+    EXPECT_EQ(calls_, 1);
+  }
+}
+
+TEST_F(Retries, OfAWaitEndWithItsDeadline) {
+  failures_ = 1 << 30;
+  const auto patient =
+      with_retry(with_faults(memory(unique_place()),
+                             [](std::string_view, std::string_view) {
+                               fail(Code::unavailable, "no answer from the service");
+                             }),
+                 {.attempts = 1 << 30, .first_delay_s = 0.001, .longest_delay_s = 100});
+  const Stopwatch clock;
+  EXPECT_THROW(patient->load_or_wait("key", Deadline::in(0.05)), Error);
+  EXPECT_LT(clock.seconds(), 5);
+}
+
+/// A store whose create() goes through although the answer is lost.
+class LosesAnAnswer final : public Storage {
+ public:
+  explicit LosesAnAnswer(std::shared_ptr<Storage> inner) : inner_(std::move(inner)) {}
+  Capabilities capabilities() const override { return inner_->capabilities(); }
+  std::string describe() const override { return inner_->describe(); }
+  void save(std::string_view key, Bytes value) override { inner_->save(key, value); }
+  std::optional<Buffer> load(std::string_view key) override { return inner_->load(key); }
+  bool create(std::string_view key, Bytes value) override {
+    const bool created = inner_->create(key, value);
+    if (!std::exchange(lost_, true)) fail(Code::unavailable, "the connection was lost");
+    return created;
+  }
+  void remove(std::string_view key) override { inner_->remove(key); }
+  std::vector<Entry> list(std::string_view prefix) override { return inner_->list(prefix); }
+
+ private:
+  std::shared_ptr<Storage> inner_;
+  bool lost_ = false;
+};
+
+TEST(RetriedCreate, KnowsItsOwnValueAgain) {
+  const std::string place = unique_place();
+  EXPECT_TRUE(with_retry(std::make_shared<LosesAnAnswer>(memory(place)), kQuick)
+                  ->create("key", as_bytes("mine")));
+  EXPECT_FALSE(with_retry(std::make_shared<LosesAnAnswer>(memory(place)), kQuick)
+                   ->create("key", as_bytes("another's")));
+}
+
+TEST(Meters, CountRequestsAndBytesByKind) {
+  const auto meter = std::make_shared<Meter>();
+  const auto store = with_meter(memory(unique_place()), meter);
+  store->save("a", as_bytes("12345"));
+  store->create("b", as_bytes("123"));
+  const std::vector<Item> items = {{"c", as_bytes("1")}, {"d", as_bytes("12")}};
+  store->save_all(items);
+  store->load("a");
+  store->load("absent");
+  store->load_all(std::vector<std::string>{"c", "d"}, Deadline::in(0));
+  store->list("");
+  store->remove("a");
+  store->remove_all(std::vector<std::string>{"b", "c"});
+  const Usage usage = meter->usage();
+  EXPECT_EQ(usage.put.requests, 4U);
+  EXPECT_EQ(usage.put.bytes, 11U);
+  EXPECT_EQ(usage.get.requests, 4U);
+  EXPECT_EQ(usage.get.bytes, 8U);
+  EXPECT_EQ(usage.list.requests, 1U);
+  EXPECT_EQ(usage.remove.requests, 3U);
+  EXPECT_EQ(usage.requests(), 12U);
+}
+
+TEST(Faults, MayStopABatchInTheMiddle) {
+  const auto inner = memory(unique_place());
+  std::vector<std::string> log;
+  const auto store = with_faults(inner, [&](std::string_view verb, std::string_view key) {
+    log.push_back(fmt::format("{} {}", verb, key));
+    if (key == "b") fail(Code::unavailable, "no answer from the service");
+  });
+  const std::vector<Item> items = {{"a", {}}, {"b", {}}, {"c", {}}};
+  EXPECT_THROW(store->save_all(items), Error);
+  EXPECT_THAT(inner->list(""), ElementsAre(Entry{"a", 0}));
+  EXPECT_THAT(log, ElementsAre("save a", "save b"));
+  EXPECT_THROW(store->load_all(std::vector<std::string>{"a", "b"}, Deadline::in(0)), Error);
+}
+
+}  // namespace
+}  // namespace lambdaml::storage

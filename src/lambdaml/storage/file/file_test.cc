@@ -1,0 +1,302 @@
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <sched.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/rng.h"
+#include "lambdaml/storage/conformance.h"
+#include "lambdaml/storage/decorators.h"
+
+namespace lambdaml::storage {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+INSTANTIATE_TEST_SUITE_P(
+    File, StorageConformance,
+    testing::Values(StoreUnderTest{"in_shared_memory",
+                                   [](const std::string& p) {
+                                     return open((shared_memory_folder() / p / "root").string());
+                                   }},
+                    StoreUnderTest{"on_disk",
+                                   [](const std::string& p) {
+                                     return open((fs::temp_directory_path() / p).string());
+                                   }},
+                    StoreUnderTest{
+                        "decorated",
+                        [](const std::string& p) {
+                          return with_prefix(
+                              with_chunks(with_retry(open((shared_memory_folder() / p).string())),
+                                          1000),
+                              "a/job/");
+                        }}),
+    name_of_store);
+
+class File : public testing::Test {
+ protected:
+  void TearDown() override { fs::remove_all(folder_); }
+
+  static void put(const fs::path& path, const std::string& text) {
+    fs::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+  }
+  std::vector<std::string> files() const {
+    std::vector<std::string> out;
+    for (const auto& entry : fs::recursive_directory_iterator(folder_))
+      if (!entry.is_directory()) out.push_back(entry.path().filename());
+    return out;
+  }
+
+  fs::path folder_ = shared_memory_folder() / unique_place();
+  std::shared_ptr<Storage> store_ = open(folder_.string());
+};
+
+TEST_F(File, MakesItsFolderAtTheFirstSaveAndRemovesItWhenCleared) {
+  EXPECT_FALSE(store_->load("a/b").has_value());
+  EXPECT_TRUE(store_->list("").empty());
+  EXPECT_THROW(store_->load_or_wait("a/b", Deadline::in(0.01)), Error);
+  EXPECT_FALSE(fs::exists(folder_));
+  store_->save("a/b", as_bytes("x"));
+  EXPECT_TRUE(fs::exists(folder_ / "a/b"));
+  store_->clear("");
+  EXPECT_FALSE(fs::exists(folder_));
+}
+
+TEST_F(File, ClearsNothingBeyondThePrefix) {
+  put(folder_ / "job/other.txt", "not ours");
+  put(folder_ / "readme", "not ours");
+  store_->save("job/1/a", as_bytes("x"));
+  put(folder_ / "job/1/.#999999.1", "left by a killed writer");
+  store_->clear("job/1/");
+  EXPECT_FALSE(fs::exists(folder_ / "job/1"));
+  EXPECT_TRUE(fs::exists(folder_ / "job/other.txt"));
+  EXPECT_TRUE(fs::exists(folder_ / "readme"));
+}
+
+TEST_F(File, DoesNotLeaveItsFolderByASymbolicLink) {
+  const fs::path outside = folder_.string() + "-outside";
+  put(outside / "secret", "x");
+  fs::create_directories(folder_);
+  fs::create_directory_symlink(outside, folder_ / "link");
+  EXPECT_TRUE(store_->list("").empty());
+  store_->clear("");
+  EXPECT_TRUE(fs::exists(outside / "secret"));
+  fs::remove_all(outside);
+}
+
+TEST_F(File, TakesFilesThatArePutThereByHand) {
+  put(folder_ / "data.svm", "1 1:2\n");
+  EXPECT_EQ(store_->load("data.svm")->text(), "1 1:2\n");
+  EXPECT_THAT(store_->list(""), ElementsAre(Entry{"data.svm", 6}));
+  std::thread late([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    put(folder_ / "by-hand", "");
+  });
+  EXPECT_EQ(store_->load_or_wait("by-hand", Deadline::in(20)).size(), 0U);
+  late.join();
+}
+
+TEST_F(File, AKeyIsNotTheFolderOfAnother) {
+  store_->save("a/b", as_bytes("x"));
+  for (const auto& [key, why] :
+       {std::pair("a", "a folder is in the way"), std::pair("a/b/c", "a file is in the way")}) {
+    for (const bool create : {false, true}) {
+      try {
+        create ? void(store_->create(key, as_bytes("y"))) : store_->save(key, as_bytes("y"));
+        ADD_FAILURE() << why;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), Code::invalid_argument) << error.what();
+        EXPECT_THAT(error.what(), HasSubstr(key));
+      }
+    }
+    EXPECT_FALSE(store_->load(key).has_value()) << why;
+    EXPECT_NO_THROW(store_->remove(key)) << why;
+  }
+  EXPECT_THAT(files(), ElementsAre("b")) << "something was left behind";
+  EXPECT_EQ(store_->load("a/b")->text(), "x");
+}
+
+TEST_F(File, AFullDiskIsSaidAndLeavesNothingPartial) {
+  store_->save("key", as_bytes("old"));
+  // A limit on the size of files stops write() in the middle, as a full disk does, and needs no
+  // mount. It holds for a whole process, so a child takes it.
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{1'000'000, 1'000'000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    int result = 1;
+    try {
+      open(folder_.string())->save("key", noise(3'000'000, 1));
+    } catch (const Error& error) {
+      const bool named = std::string(error.what()).find(folder_ / "key") != std::string::npos;
+      result = error.code() == Code::resource_exhausted && named ? 0 : 2;
+    }
+    ::_exit(result);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_THAT(files(), ElementsAre("key"));
+  EXPECT_EQ(store_->load("key")->text(), "old");
+}
+
+TEST_F(File, AFolderThatMayNotBeWrittenIsSaid) {
+  const auto store = open("/proc/lambdaml-test");
+  EXPECT_THROW(store->save("key", as_bytes("x")), Error);
+  if (::geteuid() == 0) return;  // to whom everything is allowed
+  store_->save("key", as_bytes("x"));
+  fs::permissions(folder_, fs::perms::owner_read | fs::perms::owner_exec);
+  try {
+    store_->save("other", as_bytes("x"));
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::permission_denied);
+  }
+  fs::permissions(folder_, fs::perms::owner_all);
+}
+
+/// Runs `body` in a process of its own; for waits without inotify and for writers that die.
+template <class Body>
+pid_t in_child(Body&& body) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  try {
+    body();
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "child: {}\n", error.what());
+    ::_exit(1);
+  }
+  ::_exit(0);
+}
+
+int end_of(pid_t child) {
+  int status = 0;
+  return ::waitpid(child, &status, 0) == child ? status : -1;
+}
+
+TEST_F(File, WaitsAcrossProcesses) {
+  constexpr int kRounds = 200;
+  const auto wait = Deadline::in(20);
+  const pid_t child = in_child([&] {
+    for (int i = 0; i < kRounds; ++i) {
+      const Buffer ping = store_->load_or_wait(fmt::format("ping/{}", i), wait);
+      store_->save(fmt::format("pong/{}", i), ping);
+    }
+  });
+  for (int i = 0; i < kRounds; ++i) {
+    store_->save(fmt::format("ping/{}", i), as_bytes(std::to_string(i)));
+    EXPECT_EQ(store_->load_or_wait(fmt::format("pong/{}", i), wait).text(), std::to_string(i));
+  }
+  EXPECT_EQ(end_of(child), 0);
+}
+
+TEST_F(File, AChildDoesNotTakeItsParentsNews) {
+  // The parent's idle watch is inherited by the child; if the child read from it, the parent would
+  // sleep until it looks anyway. Both wait at the same time for keys of one folder.
+  store_->save("f/0", {});
+  EXPECT_THROW(store_->load_or_wait("f/absent", Deadline::in(0.001)), Error);
+  const pid_t child = in_child([&] {
+    for (int i = 1; i < 100; ++i) store_->load_or_wait(fmt::format("f/c{}", i), Deadline::in(20));
+  });
+  std::thread writer([&, mine = open(folder_.string())] {
+    for (int i = 1; i < 100; ++i) {
+      mine->save(fmt::format("f/c{}", i), {});
+      mine->save(fmt::format("f/p{}", i), {});
+    }
+  });
+  for (int i = 1; i < 100; ++i) store_->load_or_wait(fmt::format("f/p{}", i), Deadline::in(20));
+  writer.join();
+  EXPECT_EQ(end_of(child), 0);
+}
+
+TEST_F(File, WaitsWithoutInotifyToo) {
+  // A user name space of its own has limits of its own, which touch no other test.
+  constexpr int kNoNameSpaces = 77;
+  store_->save("late/folder", {});
+  const pid_t child = in_child([&] {
+    if (::unshare(CLONE_NEWUSER) != 0) ::_exit(kNoNameSpaces);
+    std::ofstream("/proc/sys/user/max_inotify_instances") << 0;
+    if (::inotify_init1(0) >= 0) ::_exit(kNoNameSpaces);
+    const std::vector<std::string> keys = {"late/a", "late/b"};
+    const std::vector<Buffer> values = store_->load_all(keys, Deadline::in(20));
+    if (values[0].text() != "A" || values[1].text() != "B") ::_exit(1);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  store_->save("late/b", as_bytes("B"));
+  store_->save("late/a", as_bytes("A"));
+  const int status = end_of(child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNoNameSpaces)
+    GTEST_SKIP() << "no user name spaces here, in which inotify can be switched off";
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(File, AWriterKilledInTheMiddleLeavesTheOldValueOrTheNew) {
+  constexpr std::size_t kBytes = 2'000'000;
+  const auto value_of = [](char letter) {
+    Buffer value(kBytes);
+    std::memset(value.data(), letter, kBytes);
+    return value;
+  };
+  store_->save("key", value_of('a'));
+  Rng rng(7);
+  for (int i = 0; i < 30; ++i) {
+    const pid_t writer = in_child([&] {
+      for (char letter = 'a';; letter = letter == 'z' ? 'a' : static_cast<char>(letter + 1))
+        store_->save("key", value_of(letter));
+    });
+    std::this_thread::sleep_for(std::chrono::microseconds(500 + rng.below(5000)));
+    ::kill(writer, SIGKILL);
+    end_of(writer);
+    const std::optional<Buffer> value = store_->load("key");
+    ASSERT_TRUE(value.has_value());
+    ASSERT_EQ(value->size(), kBytes);
+    ASSERT_EQ(value->text().find_first_not_of(value->text()[0]), std::string_view::npos);
+    EXPECT_THAT(store_->list(""), ElementsAre(Entry{"key", kBytes}));
+  }
+  store_->clear("");
+  EXPECT_FALSE(fs::exists(folder_)) << "what the killed ones left was not cleared";
+}
+
+TEST_F(File, SavesGoThroughWhileOthersClear) {
+  std::atomic<bool> stop{false};
+  std::thread clearing([&, mine = open(folder_.string())] {
+    while (!stop) mine->clear("");
+  });
+  for (int i = 0; i < 500; ++i) EXPECT_NO_THROW(store_->save("deep/down/key", as_bytes("x")));
+  stop = true;
+  clearing.join();
+}
+
+TEST_F(File, TheDefaultFolderIsForItsOwnerOnly) {
+  const fs::path folder = resolve("file").path;
+  if (fs::exists(folder)) {
+    struct stat info {};
+    ASSERT_EQ(::stat(folder.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777U, 0700U);
+  }
+  const std::string place = unique_place();
+  const auto store = with_prefix(open("file"), place + "/");
+  store->save("key", as_bytes("x"));
+  struct stat info {};
+  ASSERT_EQ(::stat(folder.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0700U);
+  store->clear("");
+  EXPECT_FALSE(fs::exists(folder / place));
+}
+
+}  // namespace
+}  // namespace lambdaml::storage
