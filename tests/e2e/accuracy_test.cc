@@ -48,9 +48,10 @@ class Accuracy : public CliTest {};
 
 TEST_F(Accuracy, HiggsComesNearTheOptimum) {
   REQUIRE_REAL_DATA();
-  const nlohmann::json summary = train({"--data", real_data("higgs.train.libsvm"), "--test-data",
-                                        real_data("higgs.test.libsvm"), "--valid-ratio", "0",
-                                        "--lr", "0.3", "--batch-size", "250", "--epochs", "40"});
+  const nlohmann::json summary =
+      train({"--data", real_data("higgs.train.libsvm"), "--test-data",
+             real_data("higgs.test.libsvm"), "--valid-ratio", "0", "--lr", "1", "--batch-size",
+             "250", "--epochs", "100", "--lr-schedule", "cosine"});
   EXPECT_LE(summary["train_loss"], 0.643);
   EXPECT_GE(summary["train_loss"], 0.638) << "below the optimum: the loss is computed wrongly";
   EXPECT_GE(summary["test_accuracy"], 0.64);
@@ -68,7 +69,7 @@ TEST_F(Accuracy, Rcv1IsLearntFromAThousandRows) {
 TEST_F(Accuracy, W8aIsLearntThoughThreePercentArePositive) {
   REQUIRE_REAL_DATA();
   const nlohmann::json summary = train(
-      {"--data", real_data("w8a.libsvm"), "--lr", "1", "--batch-size", "200", "--epochs", "10"});
+      {"--data", real_data("w8a.libsvm"), "--lr", "10", "--batch-size", "100", "--epochs", "20"});
   EXPECT_GE(summary["train_accuracy"], 0.985);
 }
 

@@ -28,8 +28,9 @@ OptionFlags::OptionFlags(CLI::App& command, Options declared, bool job_file)
     const std::string flag = flag_of(option.name);
     std::string& text = texts_[option.name];
     if (std::holds_alternative<bool>(option.default_value)) {
-      // A flag may stand alone or with a value: --keep, --keep=false.
-      flags_[option.name] = command.add_flag(flag + "{true}", text, help_of(option));
+      // --keep, --no-keep, --keep=false
+      flags_[option.name] =
+          command.add_flag(flag + "{true},!--no-" + flag.substr(2), text, help_of(option));
     } else {
       flags_[option.name] = command.add_option(flag, text, help_of(option))
                                 ->type_name("")

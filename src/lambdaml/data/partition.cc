@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/rng.h"
 
 namespace lambdaml::data {
 namespace {
@@ -20,18 +21,56 @@ std::uint64_t held_out(std::uint64_t rows, double ratio) {
   return std::min(rows, static_cast<std::uint64_t>(product));
 }
 
+std::uint64_t sum(std::span<const std::uint64_t> part_rows) {
+  return std::accumulate(part_rows.begin(), part_rows.end(), std::uint64_t{0});
+}
+
+bool is_modulo_cut(std::span<const std::uint64_t> part_rows) {
+  const std::uint64_t n = part_rows.size();
+  const std::uint64_t rows = sum(part_rows);
+  for (std::uint64_t i = 0; i < n; ++i)
+    if (part_rows[i] != rows_of_part(rows, i, n)) return false;
+  return true;
+}
+
+/// A random order of 0 … n − 1 (Fisher and Yates).
+std::vector<std::uint32_t> permutation(std::uint64_t n, Rng rng) {
+  std::vector<std::uint32_t> order(n);
+  std::iota(order.begin(), order.end(), 0U);
+  for (std::uint64_t i = n; i > 1; --i) std::swap(order[i - 1], order[rng.below(i)]);
+  return order;
+}
+
 }  // namespace
+
+std::vector<std::uint32_t> visiting_order(std::span<const std::uint64_t> part_rows,
+                                          std::size_t part, std::uint64_t seed) {
+  constexpr std::uint64_t kStripe = 28;
+  constexpr std::uint64_t kStream = 0x6f72646572;
+  const std::uint64_t own = part_rows[part];
+  if (own >= (1ULL << 32))
+    fail(Code::invalid_argument,
+         "part {}: {} rows are too many to shuffle; use more workers or --no-shuffle", part, own);
+  if (!is_modulo_cut(part_rows)) return permutation(own, Rng(mix({seed, kStream, part})));
+  const std::uint64_t stripe = std::lcm(kStripe, part_rows.size());
+  const std::uint64_t stripes = sum(part_rows) / stripe;
+  const std::uint64_t share = stripe / part_rows.size();
+  std::vector<std::uint32_t> order;
+  order.reserve(own);
+  for (const std::uint32_t s : permutation(stripes, Rng(mix({seed, kStream}))))
+    for (std::uint64_t i = 0; i < share; ++i)
+      order.push_back(static_cast<std::uint32_t>(s * share + i));
+  while (order.size() < own) order.push_back(static_cast<std::uint32_t>(order.size()));
+  return order;
+}
 
 std::vector<std::uint64_t> training_rows(std::span<const std::uint64_t> part_rows, double ratio) {
   if (!(ratio >= 0 && ratio <= 1))
     fail(Code::invalid_argument, "the share of rows held out must be from 0 to 1, not {}", ratio);
   const std::uint64_t n = part_rows.size();
-  const std::uint64_t rows = std::accumulate(part_rows.begin(), part_rows.end(), std::uint64_t{0});
-  bool modulo = true;
-  for (std::uint64_t i = 0; i < n; ++i) modulo &= part_rows[i] == rows_of_part(rows, i, n);
-
+  const std::uint64_t rows = sum(part_rows);
   std::vector<std::uint64_t> out(n);
-  if (modulo) {
+  if (is_modulo_cut(part_rows)) {
     const std::uint64_t kept =
         std::max(rows - held_out(rows, ratio), std::min<std::uint64_t>(rows, 1));
     for (std::uint64_t i = 0; i < n; ++i) out[i] = rows_of_part(kept, i, n);

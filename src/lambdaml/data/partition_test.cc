@@ -1,5 +1,6 @@
 #include "lambdaml/data/partition.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include <gtest/gtest.h>
@@ -56,6 +57,38 @@ TEST(TrainingRows, RefusesRatiosThatAreNone) {
             "invalid_argument: the share of rows held out must be from 0 to 1, not -0.1");
   EXPECT_THROW(training_rows(parts, 1.5), Error);
   EXPECT_THROW(training_rows(parts, std::nan("")), Error);
+}
+
+/// The whole set's rows in the order in which `n` workers visit them together.
+std::vector<std::uint64_t> visited_together(std::uint64_t rows, std::uint64_t n) {
+  std::vector<std::uint64_t> part_rows(n);
+  for (std::uint64_t r = 0; r < rows; ++r) ++part_rows[r % n];
+  std::vector<std::vector<std::uint32_t>> orders;
+  for (std::uint64_t i = 0; i < n; ++i) orders.push_back(visiting_order(part_rows, i, 7));
+  std::vector<std::uint64_t> out;
+  for (std::uint64_t k = 0; k < rows; ++k) out.push_back(orders[k % n].at(k / n) * n + k % n);
+  return out;
+}
+
+TEST(VisitingOrder, IsOneOrderForEveryNumberOfWorkersThatDividesAStripe) {
+  const std::vector<std::uint64_t> alone = visited_together(1003, 1);
+  for (const std::uint64_t n : {2, 4, 7, 14}) EXPECT_EQ(visited_together(1003, n), alone) << n;
+  std::vector<std::uint64_t> sorted = alone;
+  std::sort(sorted.begin(), sorted.end());
+  for (std::uint64_t r = 0; r < 1003; ++r) EXPECT_EQ(sorted[r], r);
+  EXPECT_NE(alone, sorted);
+}
+
+TEST(VisitingOrder, VisitsEveryRowOfAnyCutOnce) {
+  for (const std::vector<std::uint64_t>& parts :
+       {std::vector<std::uint64_t>{5, 0, 90}, {1}, {3, 3, 3}, {100, 99, 99, 99, 99}}) {
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      std::vector<std::uint32_t> order = visiting_order(parts, i, 1);
+      std::sort(order.begin(), order.end());
+      ASSERT_EQ(order.size(), parts[i]);
+      for (std::size_t k = 0; k < order.size(); ++k) EXPECT_EQ(order[k], k);
+    }
+  }
 }
 
 TEST(Rounds, UnequalPartsAgreeAndEveryRowIsSeenOnce) {

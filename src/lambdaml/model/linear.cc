@@ -122,6 +122,18 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameter
     Totals totals{.rows = static_cast<double>(end - begin)};
     float* z = margins_.data() + block * outputs_ * stride_;
     const float* targets = batch.targets.data() + begin;
+    if (outputs_ == 1 && own != nullptr && all_known(targets, end - begin)) {
+      const tensor::LossSums sums_of_block = std::visit(
+          [&](const auto& x) {
+            return tensor::add_gradient(two_classes(), x.slice(begin, end), targets,
+                                        parameters.data(), parameters[features_], own);
+          },
+          batch.features);
+      totals.loss = sums_of_block.loss;
+      totals.correct = sums_of_block.correct;
+      own[features_] += static_cast<float>(sums_of_block.residuals);
+      return totals;
+    }
     auto add_tiles = [&](const auto& x) {
       for_tiles(
           x.slice(begin, end), parameters.data(), z,
@@ -145,13 +157,20 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameter
   return blocks_.add(batch.rows(), work, sums, add_block);
 }
 
+bool LinearModel::all_known(const float* targets, std::size_t n) const {
+  bool all = true;
+  for (std::size_t i = 0; i < n; ++i) all &= known(targets[i]);
+  return all;
+}
+
 double LinearModel::losses(Margins rows, double& correct) const {
   auto of_known = [&](const Margins& part) {
-    return outputs_ == 1 ? two_classes(part, correct) : many_classes(part, correct);
+    if (outputs_ > 1) return many_classes(part, correct);
+    const tensor::LossSums sums = tensor::apply_loss(two_classes(), part.n, part.targets, part.z);
+    correct += sums.correct;
+    return sums.loss;
   };
-  bool all_known = true;
-  for (std::size_t i = 0; i < rows.n; ++i) all_known &= known(rows.targets[i]);
-  if (all_known) return of_known(rows);
+  if (all_known(rows.targets, rows.n)) return of_known(rows);
 
   double loss = 0;
   std::size_t i = 0;

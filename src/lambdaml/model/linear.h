@@ -9,13 +9,15 @@
 #include "lambdaml/base/options.h"
 #include "lambdaml/model/blocks.h"
 #include "lambdaml/model/model.h"
+#include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::model {
 
 /// Models whose loss is a function of margins z = W x + b: everything but that function. Two
 /// classes have one margin, positive for the larger label (class 1); K > 2 classes have K margins,
 /// and the largest wins (the lowest class among equals). Dense and sparse rows go through the same
-/// code: tiles of rows that stay in the first-level cache from their margins to their gradient.
+/// code: one kernel for the gradient of two classes, else tiles of rows that stay in the first-level
+/// cache from their margins to their gradient.
 ///
 /// Parameters: `outputs` × features weights, then `outputs` biases; initially zero. A row whose
 /// label is not in the label map (target −1) adds no loss and no gradient; it counts as a row and
@@ -45,9 +47,10 @@ class LinearModel : public GradientModel {
     const float* targets;
     float* z;
   };
-  /// Replaces the margins by ∂loss/∂z, adds the rows that are classified rightly to `correct` and
-  /// returns the sum of the losses. `two_classes` has one margin per row, `many_classes` K.
-  virtual double two_classes(const Margins& rows, double& correct) const = 0;
+  /// The loss of two classes, which is a kernel's.
+  virtual tensor::Loss two_classes() const = 0;
+  /// Of K margins per row: replaces them by ∂loss/∂z, adds the rows that are classified rightly to
+  /// `correct` and returns the sum of the losses.
   virtual double many_classes(const Margins& rows, double& correct) const = 0;
   /// P(target | row) for rows with known targets, for models that have such a thing.
   virtual bool has_probabilities() const { return false; }
@@ -60,6 +63,7 @@ class LinearModel : public GradientModel {
   void check(const Batch& batch, std::span<const float> parameters, bool needs_targets) const;
   Totals sums_of(const Batch& batch, std::span<const float> parameters, std::span<float> sums);
   bool known(float target) const { return target >= 0 && target < static_cast<float>(classes_); }
+  bool all_known(const float* targets, std::size_t n) const;
   double losses(Margins rows, double& correct) const;
   /// Calls visit(tile, its first row, what to ask the memory for) for each tile of x, its margins
   /// in z.

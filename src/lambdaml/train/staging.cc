@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <memory>
-#include <numeric>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
-#include "lambdaml/base/rng.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/train/channel.h"
 
@@ -19,14 +17,6 @@ std::shared_ptr<storage::Storage> borrowed(storage::Storage& store) {
   return {std::shared_ptr<void>(), &store};
 }
 
-data::Dataset shuffled(const data::Dataset& dataset, std::uint64_t seed) {
-  std::vector<std::uint32_t> order(dataset.rows());
-  std::iota(order.begin(), order.end(), 0U);
-  Rng rng(mix({seed, 0x5348554646ULL}));
-  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[rng.below(i)]);
-  return data::take_rows(dataset, order);
-}
-
 }  // namespace
 
 StagedData stage(const Options& options, storage::Storage& channel) {
@@ -34,16 +24,11 @@ StagedData stage(const Options& options, storage::Storage& channel) {
   const Uri uri = Uri::parse(options.text("data"));
   StagedData out;
   const std::optional<data::Manifest> prepared = data::find_manifest(uri);
-  if (prepared && options.flag("shuffle"))
-    fail(Code::invalid_argument, "{}: this set is cut already; shuffle when cutting it",
-         uri.display());
   if (prepared && prepared->parts() == workers && prepared->format == "shard") {
     out.data = *prepared;
     out.data_uri = uri.text();
   } else {
-    data::Dataset dataset = data::read(uri, options.text("format"), processors());
-    if (options.flag("shuffle"))
-      dataset = shuffled(dataset, static_cast<std::uint64_t>(options.integer("seed")));
+    const data::Dataset dataset = data::read(uri, options.text("format"), processors());
     if (dataset.rows() < workers)
       fail(Code::invalid_argument,
            "{}: {} rows are too few for {} workers; use fewer with --workers", uri.display(),

@@ -18,8 +18,7 @@ struct StagedData {
 };
 
 /// Reads what the options name and cuts it: into `channel`, or, for a set that `data split`
-/// prepared for this number of workers, not at all. Rows are dealt in the order of the file, or in
-/// a random one with `shuffle`. Throws as data::read and data::split do.
+/// prepared for this number of workers, not at all. Throws as data::read and data::split do.
 StagedData stage(const Options& options, storage::Storage& channel);
 
 }  // namespace lambdaml::train

@@ -7,6 +7,7 @@
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/data/partition.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/train/bench_comm.h"
 #include "lambdaml/train/channel.h"
@@ -109,7 +110,14 @@ class WorkerRun {
                                                                     event_.job_id, data_meter_),
                                                        keys::kData)
                                 : open_store(event_.data_uri, data_meter_);
-    return with_targets(data::read_part(*store, event_.worker, event_.data), event_.data.labels);
+    data::Dataset part = data::read_part(*store, event_.worker, event_.data);
+    // A model without labels takes all rows in every step: their order does not matter.
+    const bool supervised = model::registry().get(event_.options.text("model")).needs_labels;
+    if (event_.options.flag("shuffle") && supervised)
+      part = data::take_rows(
+          part, data::visiting_order(event_.data.part_rows, event_.worker,
+                                     static_cast<std::uint64_t>(event_.options.integer("seed"))));
+    return with_targets(std::move(part), event_.data.labels);
   }
 
   Rows load_test() {

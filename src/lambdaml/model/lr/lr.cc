@@ -3,7 +3,6 @@
 
 #include "lambdaml/model/linear.h"
 #include "lambdaml/model/registry.h"
-#include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::model::lr {
 namespace {
@@ -16,9 +15,7 @@ class LogisticRegression final : public LinearModel {
       : LinearModel(shape, options, "logistic regression") {}
 
  private:
-  double two_classes(const Margins& rows, double& correct) const override {
-    return tensor::logistic(rows.n, rows.targets, rows.z, correct);
-  }
+  tensor::Loss two_classes() const override { return tensor::Loss::logistic; }
 
   double many_classes(const Margins& rows, double& correct) const override {
     double loss = 0;

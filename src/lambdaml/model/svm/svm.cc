@@ -1,6 +1,5 @@
 #include "lambdaml/model/linear.h"
 #include "lambdaml/model/registry.h"
-#include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::model::svm {
 namespace {
@@ -13,9 +12,7 @@ class SupportVectorMachine final : public LinearModel {
       : LinearModel(shape, options, "the support vector machine") {}
 
  private:
-  double two_classes(const Margins& rows, double& correct) const override {
-    return tensor::hinge(rows.n, rows.targets, rows.z, correct);
-  }
+  tensor::Loss two_classes() const override { return tensor::Loss::hinge; }
 
   double many_classes(const Margins& rows, double& correct) const override {
     for (std::size_t i = 0; i < rows.n; ++i)
