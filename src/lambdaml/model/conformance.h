@@ -109,7 +109,7 @@ TEST_P(ModelConformance, FormsAgreeAndEvaluateIsAccumulateWithoutSums) {
     EXPECT_EQ(totals.correct, dense.correct) << form;
     for (std::size_t i = 0; i < sums.size(); ++i) EXPECT_NEAR(sums[i], expected[i], 1e-3) << form;
     const Totals only = model->evaluate(batch, parameters);
-    EXPECT_EQ(only.loss, totals.loss) << form;
+    EXPECT_NEAR(only.loss, totals.loss, 4e-6 * totals.loss) << form;  // another kernel's rounding
     EXPECT_EQ(only.rows, totals.rows) << form;
     EXPECT_EQ(only.correct, totals.correct) << form;
   }

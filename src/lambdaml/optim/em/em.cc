@@ -36,9 +36,9 @@ class ExpectationMaximization final : public Optimizer {
   }
 
   /// Workers that did not wait for each other have seen different sums: the last ones of all give
-  /// the model of all. One merge then, none otherwise.
+  /// the model of all. Where all waited, the same sums give the same model again. One merge.
   void finish() override {
-    if (problem_.communicator.finish({}) == 0) return;
+    problem_.communicator.finish({});
     merge_sums({.epoch = problem_.epochs});
     model_.maximize(merged_, parameters_);
   }
