@@ -110,7 +110,7 @@ TEST_P(Rerun, EveryWorkerMayDieInTurn) {
   mortal.decorate = [](std::shared_ptr<storage::Storage> store, std::uint32_t w) {
     return storage::with_faults(std::move(store),
                                 [w, calls = 0U](std::string_view, std::string_view) mutable {
-                                  if (calls++ == 7 + 5 * w) ::raise(SIGKILL);
+                                  if (calls++ == 3 + 4 * w) ::raise(SIGKILL);
                                 });
   };
   std::vector<std::thread> hosts;  // each runs its worker until it ends well, three times at most
