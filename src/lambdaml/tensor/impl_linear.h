@@ -217,7 +217,7 @@ void sparse_accumulate(const std::uint64_t* offsets, const Index* indices, const
 /// so few rows that the loads of the next ones begin before they end: with tiles that fill a cache
 /// the memory would rest during the second and third.
 constexpr std::size_t kStep = 64;
-constexpr std::size_t kSparseStep = 16;
+constexpr std::size_t kSparseStep = 8;
 
 template <class Loss>
 void add_gradient(const float* x, std::size_t rows, std::size_t cols, const float* labels,
