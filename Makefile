@@ -29,13 +29,13 @@ bench: ## measure kernels, parser, merging and rounds against their limits and p
 	@packages/install.sh build bench
 	@cmake --preset release -DLAMBDAML_BENCH=ON
 	@cmake --build --preset release --target lambdaml lambdaml-worker lambdaml_bench -j $(JOBS)
-	@$(PYTHON) bench/report.py $(BIN)/lambdaml_bench build/bench.json
+	@$(PYTHON) bench/report.py $(BIN)/lambdaml_bench $(BIN)/lambdaml build/bench.json
 
 fuzz: ## run each fuzz target for a minute
 	@packages/install.sh build dev
 	@cmake --preset fuzz
 	@cmake --build --preset fuzz -j $(JOBS)
-	@tests/fuzz/run.sh build/fuzz/fuzz 60
+	@cmake --build --preset fuzz --target fuzz -j 1
 
 asan: ## the tests under the address and undefined-behaviour sanitizers
 	@packages/install.sh build test

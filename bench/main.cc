@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "bench/shapes.h"
+#include "lambdaml/base/memory.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/rng.h"
 #include "lambdaml/tensor/kernels.h"
@@ -73,10 +74,12 @@ void over_blocks(std::size_t rows, std::size_t threads,
 }  // namespace lambdaml::bench
 
 int main(int argc, char** argv) {
+  lambdaml::keep_freed_memory();
   benchmark::AddCustomContext("instruction_set", std::string(lambdaml::tensor::instruction_set()));
   lambdaml::bench::add_linear();
   lambdaml::bench::add_kmeans();
   lambdaml::bench::add_merge();
+  lambdaml::bench::add_text();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::RunSpecifiedBenchmarks();

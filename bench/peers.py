@@ -82,11 +82,11 @@ def kmeans_seconds(x, k):
     return ten / 10, max(ten - best(lambda: fit(1), 2), 0) / 9
 
 
-def text_bytes_per_second(x, y):
-    """Parsing of 50,000 dense rows with 6 digits, as LIBSVM text, in bytes per second."""
+def text_bytes_per_second(rows):
+    """Parsing of LIBSVM text, rows of (label, [(index, value)]) with 6 digits, in bytes per second."""
     with tempfile.NamedTemporaryFile("w", suffix=".libsvm") as file:
-        for row, label in zip(x[:50_000], y):
-            fields = " ".join(f"{i + 1}:{v:.6g}" for i, v in enumerate(row))
+        for label, entries in rows:
+            fields = " ".join(f"{i + 1}:{v:.6g}" for i, v in entries)
             file.write(f"{int(label)} {fields}\n")
         file.flush()
         size = os.path.getsize(file.name)
@@ -100,8 +100,11 @@ def main():
     results["numpy_batch_10000"] = best(lambda: numpy_epoch(x, y, 10_000), 5)
     for k in (10, 100):
         results[f"sklearn_kmeans_{k}"], results[f"sklearn_kmeans_{k}_one_more"] = kmeans_seconds(x, k)
-    results["sklearn_text_bytes_per_second"] = text_bytes_per_second(x, y)
+    results["sklearn_text_dense"] = text_bytes_per_second(
+        (label, enumerate(row)) for row, label in zip(x[:50_000], y))
     xs, ys = sparse()
+    results["sklearn_text_sparse"] = text_bytes_per_second(
+        (ys[r], zip(xs[r].indices, xs[r].data)) for r in range(10_000))
     sgd = SGDClassifier(loss="log_loss", max_iter=1, tol=None)
     results["sklearn_sgd_sparse"] = best(lambda: sgd.fit(xs, ys), 3)
     vectors = np.full((8, 3_200_000), 0.5, dtype=np.float32)

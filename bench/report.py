@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Runs the kernel benchmarks and their peers, prints one table and writes JSON.
+"""Runs the kernel benchmarks, their peers, rounds and a job, prints tables and writes JSON.
 
-Usage: report.py BINARY OUTPUT_JSON
+Usage: report.py BENCH_BINARY LAMBDAML OUTPUT_JSON
 Each number is the best of several repetitions, which alternate between the benchmarks, so that the
 read bandwidth is measured between them and not before. A share is bytes per second over those of
 reading the same memory with as many threads.
@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
@@ -41,6 +42,35 @@ ROWS = [
     ("merge of 8 × 3.2 M floats, 2 threads", "merge/inputs:8/threads:2",
      ("read_merge/threads:2", 0.9), None, ("numpy", "numpy_merge", None)),
 ]
+
+
+# what, our benchmark, MB/s of text to reach, its key in peers.py and the ratio to reach.
+TEXT_ROWS = [
+    ("LIBSVM text, dense, 6 digits, 1 thread", "text_dense/threads:1", 500, "sklearn_text_dense", 15),
+    ("LIBSVM text, dense, 6 digits, 2 threads", "text_dense/threads:2", None, "sklearn_text_dense", 15),
+    ("LIBSVM text, sparse, 7 digits, 1 thread", "text_sparse/threads:1", 1200, "sklearn_text_sparse", 15),
+    ("LIBSVM text, sparse, 7 digits, 2 threads", "text_sparse/threads:2", None, "sklearn_text_sparse", 15),
+]
+
+# what, our benchmark, that of read() alone, the share to reach.
+SHARD_ROWS = [
+    ("prepared shard, dense", "shard_dense/threads:1", "read_file_dense/threads:1", 0.7),
+    ("prepared shard, sparse", "shard_sparse/threads:1", "read_file_sparse/threads:1", 0.7),
+]
+
+# what, arguments of `lambdaml bench comm`, milliseconds to stay below.
+ROUND_ROWS = [
+    (f"round of {name}, 4 workers, {pattern}",
+     ["--workers", "4", "--bytes", bytes_, "--sync-mode", pattern, "--rounds", rounds], limit)
+    for name, bytes_, rounds, limits in (("232 B", "232", "500", (1, 1)),
+                                         ("189 kB", "188948", "200", (None, None)),
+                                         ("4 MB", "4000000", "50", (None, None)),
+                                         ("12 MB", "12000000", "30", (None, 60)))
+    for pattern, limit in zip(("reduce", "reduce_scatter"), limits)
+]
+
+# The original's time for the job of job_row(), repaired to run, on two cores over a local S3 server.
+ORIGINAL_JOB_SECONDS = 12.8
 
 
 def clean_environment():
@@ -96,6 +126,71 @@ def compare(ours, peers):
     return rows
 
 
+def text_rows(ours, peers):
+    rows = []
+    for what, name, megabytes, key, ratio_target in TEXT_ROWS:
+        speed = ours[name]["bytes_per_second"]
+        rows.append({"what": what, "figure": f"{speed / 1e6:.0f} MB/s", "bytes_per_second": speed,
+                     "beside": f"scikit-learn {peers[key] / 1e6:.0f} MB/s", "ratio": speed / peers[key],
+                     "target": (f"≥ {megabytes} MB/s, " if megabytes else "") + f"≥ {ratio_target}×",
+                     "reached": speed >= (megabytes or 0) * 1e6 and speed >= ratio_target * peers[key]})
+    for what, name, read, share_target in SHARD_ROWS:
+        share = ours[name]["bytes_per_second"] / ours[read]["bytes_per_second"]
+        rows.append({"what": what, "figure": f"{ours[name]['bytes_per_second'] / 1e9:.2f} GB/s",
+                     "beside": f"read() {ours[read]['bytes_per_second'] / 1e9:.2f} GB/s", "ratio": share,
+                     "target": f"≥ {share_target} of read()", "reached": share >= share_target})
+    return rows
+
+
+def lambdaml_json(lambdaml, arguments):
+    run = subprocess.run([lambdaml, *arguments, "--json", "-q"], check=True, capture_output=True,
+                         text=True, env=clean_environment())
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def round_rows(lambdaml):
+    rows = []
+    for what, arguments, limit in ROUND_ROWS:
+        result = lambdaml_json(lambdaml, ["bench", "comm", *arguments])
+        rows.append({"what": what, "figure": f"{result['median_s'] * 1e3:.3f} ms", "beside": "",
+                     "ratio": None, "seconds": result["median_s"], "requests": result["requests"],
+                     "target": f"< {limit} ms" if limit else "",
+                     "reached": result["bitwise_equal"] and (not limit or result["median_s"] < limit / 1e3)})
+    return rows
+
+
+def job_row(lambdaml):
+    """200,000 HIGGS-shaped rows from text, lr, grad_avg, 3 epochs of 54 rounds, 4 workers, over file."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = os.path.join(folder, "higgs.libsvm")
+        lambdaml_json(lambdaml, ["data", "synth", "higgs", "--rows", "200000", "-o", data])
+        walls = []
+        for i in range(5):
+            started = time.perf_counter()
+            summary = lambdaml_json(
+                lambdaml, ["train", "--data", data, "--workers", "4", "--epochs", "3", "--batch-size", "926",
+                           "--valid-ratio", "0", "--output", os.path.join(folder, f"run{i}")])
+            walls.append(time.perf_counter() - started)
+            assert summary["rounds"] == 3 * 54, summary
+    wall = sorted(walls)[len(walls) // 2]
+    return {"what": "job: 200,000 rows, 162 rounds, 4 workers", "figure": f"{wall * 1e3:.0f} ms",
+            "beside": f"the original {ORIGINAL_JOB_SECONDS} s", "ratio": ORIGINAL_JOB_SECONDS / wall,
+            "seconds": wall, "target": "≥ 20×", "reached": ORIGINAL_JOB_SECONDS / wall >= 20}
+
+
+def print_lines(rows):
+    table = [("what", "ours", "beside", "ratio", "target", "")]
+    for row in rows:
+        verdict = ("reached" if row["reached"] else "MISSED") if row["target"] else ""
+        ratio = f"{row['ratio']:.2f}×" if row["ratio"] else ""
+        table.append((row["what"], row["figure"], row["beside"], ratio, row["target"], verdict))
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    print()
+    for line in table:
+        print("  ".join(cell.rjust(w) if i in (1, 3) else cell.ljust(w)
+                        for i, (cell, w) in enumerate(zip(line, widths))).rstrip())
+
+
 def targets(row):
     parts = []
     if row["ratio_target"]:
@@ -126,15 +221,18 @@ def print_table(context, ours, rows):
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 4:
         sys.exit(__doc__)
-    context, ours = run_ours(sys.argv[1])
+    binary, lambdaml, output = sys.argv[1:]
+    context, ours = run_ours(binary)
     peers = run_peers()
     rows = compare(ours, peers)
     print_table(context, ours, rows)
-    Path(sys.argv[2]).parent.mkdir(parents=True, exist_ok=True)
-    with open(sys.argv[2], "w") as out:
-        json.dump({"context": context, "rows": rows, "benchmarks": ours, "peers": peers}, out, indent=1)
+    lines = text_rows(ours, peers) + round_rows(lambdaml) + [job_row(lambdaml)]
+    print_lines(lines)
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    with open(output, "w") as out:
+        json.dump({"context": context, "rows": rows, "lines": lines, "benchmarks": ours, "peers": peers}, out, indent=1)
 
 
 if __name__ == "__main__":

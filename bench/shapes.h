@@ -58,5 +58,6 @@ void over_blocks(
 void add_linear();
 void add_kmeans();
 void add_merge();
+void add_text();
 
 }  // namespace lambdaml::bench
