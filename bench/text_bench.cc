@@ -1,7 +1,7 @@
-#include <unistd.h>
-
 #include <filesystem>
 #include <memory>
+
+#include <unistd.h>
 
 #include "bench/shapes.h"
 #include "lambdaml/base/error.h"

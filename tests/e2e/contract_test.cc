@@ -1,4 +1,5 @@
 // The command line as it is relied on from outside.
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <filesystem>
@@ -197,6 +198,33 @@ TEST_F(Contract, TheModelOpensWithTheFormatsOwnRules) {
   EXPECT_EQ(header["__metadata__"]["labels"], "[0,1]");
   for (const auto& [key, value] : header["__metadata__"].items())
     EXPECT_TRUE(value.is_string()) << key;
+}
+
+TEST_F(Contract, TheOptionsPageIsWhatTheProgramSays) {
+  EXPECT_EQ(lambdaml({"options"}).out, read(LAMBDAML_SOURCE_DIR "/docs/options.md"))
+      << "write it again: build/release/bin/lambdaml options > docs/options.md";
+}
+
+TEST_F(Contract, EveryOptionIsAFlagAJobFileKeyAndBack) {
+  // What a run resolved, given as flags, resolves to the same again.
+  train(
+      {"--data", "train.libsvm", "--epochs", "1", "--output", "a", "--no-shuffle", "--keep=false"});
+  std::istringstream lines(read(folder() / "a" / "job.yaml"));
+  std::vector<std::string> arguments;
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t colon = line.find(": ");
+    std::string name = line.substr(0, colon), value = line.substr(colon + 2);
+    if (name == "output" || value == "\"\"") continue;
+    std::replace(name.begin(), name.end(), '_', '-');
+    if (value.front() == '"') value = value.substr(1, value.size() - 2);
+    arguments.push_back("--" + name + "=" + value);
+  }
+  EXPECT_GT(arguments.size(), 30U);
+  arguments.insert(arguments.end(), {"--output", "b"});
+  train(arguments);
+  std::string expected = read(folder() / "a" / "job.yaml");
+  expected.replace(expected.find("output: \"a\""), 11, "output: \"b\"");
+  EXPECT_EQ(read(folder() / "b" / "job.yaml"), expected);
 }
 
 }  // namespace

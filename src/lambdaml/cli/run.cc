@@ -102,6 +102,7 @@ int run(int argc, const char* const* argv) {
   add_data_command(app, globals);
   add_storage_command(app, globals);
   add_bench_command(app, globals);
+  add_options_command(app, globals);
   try {
     app.parse(argc, argv);
     return 0;

@@ -1,0 +1,47 @@
+#include <fmt/core.h>
+
+#include "lambdaml/base/text.h"
+#include "lambdaml/cli/command.h"
+#include "lambdaml/train/job.h"
+
+namespace lambdaml::cli {
+namespace {
+
+std::string range_of(const Option& option) {
+  if (!option.choices.empty()) return join(option.choices, ", ");
+  if (std::holds_alternative<bool>(option.default_value)) return "true, false";
+  std::string text;
+  if (option.minimum) text = fmt::format("≥ {}", *option.minimum);
+  if (option.above) text = fmt::format("> {}", *option.above);
+  if (option.maximum) text += fmt::format("{}≤ {}", text.empty() ? "" : ", ", *option.maximum);
+  return text;
+}
+
+}  // namespace
+
+void add_options_command(CLI::App& app, Globals& globals) {
+  CLI::App* command =
+      add_command(app, globals, "options", "every option of a job, as a Markdown page");
+  command->callback([] {
+    print_line(
+        "# Options of a job\n\n"
+        "The page that `lambdaml options` prints. Every option is a flag of `lambdaml train` "
+        "(`--batch-size`), "
+        "a key of job files\n(`batch_size`), an environment variable (`LAMBDAML_BATCH_SIZE`) and "
+        "can be set by "
+        "`--set batch_size=100`; a flag beats\n`--set`, which beats the environment, which beats "
+        "the job file. "
+        "Switches have a `--no-` form. Other names are accepted as keys.\n\n"
+        "| option | default | values | meaning | other names |\n|---|---|---|---|---|");
+    const Options options = train::job_options();
+    for (const Option& option : options.declared()) {
+      const std::string value = to_text(option.default_value);
+      print_line(fmt::format("| `{}` | {} | {} | {}{} | {} |", option.name,
+                             value.empty() ? "–" : "`" + value + "`", range_of(option), option.help,
+                             option.unit.empty() ? "" : ", in " + option.unit,
+                             join(option.aliases, ", ")));
+    }
+  });
+}
+
+}  // namespace lambdaml::cli
