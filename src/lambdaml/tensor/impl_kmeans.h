@@ -32,6 +32,7 @@ inline void turn(const float* x, std::size_t count, std::size_t d, std::size_t b
     for (std::size_t p = 0; p < kWidth; ++p) {
       const std::size_t point = half * kWidth + p;
       rows[p] = x + (point < count ? point : count - 1) * d + begin;
+      if (d <= kFeatures) prefetch(rows[p], d * sizeof(float), kDenseAhead);
     }
     float* out = turned.feature[0] + half * kWidth;
     std::size_t f = 0;
@@ -92,7 +93,7 @@ inline void score_some(std::size_t together, const Turned& turned, const Centroi
   }
 }
 
-/// The ids of the nearest centroids of `count` ≤ kPoints points.
+/// The ids of the nearest centroids of `count` ≤ kPoints points; `nearest` has room for kPoints.
 void nearest_of_points(const float* x, std::size_t count, const CentroidTable& c,
                        std::uint32_t* nearest) {
   alignas(64) Turned turned;
@@ -118,63 +119,86 @@ void nearest_of_points(const float* x, std::size_t count, const CentroidTable& c
       begin += features;
     } while (begin < c.d);
   }
-  float ids[kPoints];
-  store(ids, best.id[0]);
-  store(ids + kWidth, best.id[1]);
-  for (std::size_t p = 0; p < count; ++p) nearest[p] = static_cast<std::uint32_t>(ids[p]);
+  for (std::size_t h = 0; h < 2; ++h)
+    store(nearest + h * kWidth, __builtin_convertvector(best.id[h], I));
 }
 
-/// Squared distances of n ≤ kWidth points to their centroids, in the lanes; adds the points to the
-/// sums. V: vectors of a row, 0 for any number.
+/// Squared distances of n ≤ kWidth points of V vectors to their centroids, in the lanes. Adds the
+/// points to `sums`, whose rows are `stride` floats apart: d, or V · kWidth where they are padded.
 template <std::size_t V>
 F settle_points(const float* x, std::size_t n, const CentroidTable& c, const std::uint32_t* nearest,
-                float* sums) {
-  const std::size_t vectors = V == 0 ? (c.d + kWidth - 1) / kWidth : V;
-  const First tail(vectors == 0 ? 0 : c.d - (vectors - 1) * kWidth);
-  F squares[kWidth] = {};
+                float* sums, std::size_t stride) {
+  const First tail(c.d - (V - 1) * kWidth);
+  const bool padded = stride == V * kWidth;
+  F squares[kWidth];
+  for (std::size_t p = n; p < kWidth; ++p) squares[p] = F{};
   for (std::size_t p = 0; p < n; ++p) {
     const float* point = x + p * c.d;
     const float* centroid = c.rows + nearest[p] * c.d;
-    float* sum = sums == nullptr ? nullptr : sums + nearest[p] * c.d;
-    F square{};
-    for (std::size_t v = 0; v < vectors; ++v) {
-      const std::size_t at = v * kWidth;
-      const bool whole = v + 1 < vectors;
-      const F value = whole ? load(point + at) : load(point + at, tail);
-      const F difference = value - (whole ? load(centroid + at) : load(centroid + at, tail));
+    float* sum = sums == nullptr ? nullptr : sums + nearest[p] * stride;
+    const F last = load(point + (V - 1) * kWidth, tail);
+    const F last_difference = last - load(centroid + (V - 1) * kWidth, tail);
+    F square = last_difference * last_difference;
+    for (std::size_t v = 0; v + 1 < V; ++v) {
+      const F value = load(point + v * kWidth);
+      const F difference = value - load(centroid + v * kWidth);
       square = fma(difference, difference, square);
-      if (sum == nullptr) continue;
-      if (whole)
-        store(sum + at, load(sum + at) + value);
-      else
-        store(sum + at, tail, load(sum + at, tail) + value);
+      if (sum != nullptr) store(sum + v * kWidth, load(sum + v * kWidth) + value);
     }
     squares[p] = square;
+    if (sum == nullptr) continue;
+    float* last_sum = sum + (V - 1) * kWidth;
+    if (padded)
+      store(last_sum, load(last_sum) + last);
+    else
+      store(last_sum, tail, load(last_sum, tail) + last);
   }
   return sum_each(squares);
 }
 
-double assign(const float* x, std::size_t rows, const CentroidTable& c, const AssignOutput& out) {
-  Doubles total;
-  const auto settle = [&] {
-    switch ((c.d + kWidth - 1) / kWidth) {
-      case 1:
-        return settle_points<1>;
-      case 2:
-        return settle_points<2>;
-      case 4:
-        return settle_points<4>;
-      default:
-        return settle_points<0>;
+/// The same for rows of any width.
+F settle_wide_points(const float* x, std::size_t n, const CentroidTable& c,
+                     const std::uint32_t* nearest, float* sums) {
+  F squares[kWidth] = {};
+  for (std::size_t p = 0; p < n; ++p)
+    for (std::size_t f = 0; f < c.d; f += kWidth) {
+      const First first(c.d - f < kWidth ? c.d - f : kWidth);
+      const F value = load(x + p * c.d + f, first);
+      const F difference = value - load(c.rows + nearest[p] * c.d + f, first);
+      squares[p] = fma(difference, difference, squares[p]);
+      if (sums == nullptr) continue;
+      float* sum = sums + nearest[p] * c.d + f;
+      store(sum, first, load(sum, first) + value);
     }
-  }();
+  return sum_each(squares);
+}
+
+/// V: vectors of a row, 0 for many.
+template <std::size_t V>
+double assign_rows(const float* x, std::size_t rows, const CentroidTable& c,
+                   const AssignOutput& out) {
+  // With few centroids a sum is added to again before its last store has left the processor, which
+  // is quick only for whole aligned vectors: such sums are taken in a padded copy.
+  constexpr std::size_t kStride = V * kWidth;
+  constexpr std::size_t kPadded = V == 0 ? 1 : 4096;
+  alignas(64) float padded[kPadded];
+  const bool pad = V != 0 && out.sums != nullptr && c.k * kStride <= kPadded;
+  if (pad)
+    for (std::size_t i = 0; i < c.k * kStride; ++i) padded[i] = 0;
+  Doubles total;
   for (std::size_t i = 0; i < rows; i += kPoints) {
     const std::size_t count = rows - i < kPoints ? rows - i : kPoints;
     std::uint32_t ids[kPoints];
     nearest_of_points(x + i * c.d, count, c, ids);
     for (std::size_t p = 0; p < count; p += kWidth) {
       const std::size_t n = count - p < kWidth ? count - p : kWidth;
-      const F distances = settle(x + (i + p) * c.d, n, c, ids + p, out.sums);
+      const float* points = x + (i + p) * c.d;
+      F distances;
+      if constexpr (V == 0)
+        distances = settle_wide_points(points, n, c, ids + p, out.sums);
+      else
+        distances =
+            settle_points<V>(points, n, c, ids + p, pad ? padded : out.sums, pad ? kStride : c.d);
       total.add(distances);
       if (out.distances != nullptr) store(out.distances + i + p, First(n), distances);
     }
@@ -183,7 +207,17 @@ double assign(const float* x, std::size_t rows, const CentroidTable& c, const As
     if (out.nearest != nullptr)
       for (std::size_t p = 0; p < count; ++p) out.nearest[i + p] = ids[p];
   }
+  if (pad)
+    for (std::size_t j = 0; j < c.k; ++j)
+      for (std::size_t f = 0; f < c.d; ++f) out.sums[j * c.d + f] += padded[j * kStride + f];
   return total.sum();
+}
+
+double assign(const float* x, std::size_t rows, const CentroidTable& c, const AssignOutput& out) {
+  if (c.d == 0 || c.d > kMaxVectors * kWidth) return assign_rows<0>(x, rows, c, out);
+  double total = 0;
+  with_vectors(vectors_of(c.d), [&](auto v) { total = assign_rows<v.value>(x, rows, c, out); });
+  return total;
 }
 
 /// Compares the scores of N vectors of centroids from j on with the best so far.

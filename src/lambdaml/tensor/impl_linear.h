@@ -6,9 +6,17 @@ namespace {
 
 /// Vectors of a row that are handled at once, in registers.
 constexpr std::size_t kMaxVectors = 8;
+/// How far ahead rows are prefetched, in bytes; by measurement.
+constexpr std::size_t kDenseAhead = 16 * 1024;
+constexpr std::size_t kSparseAhead = 2 * 1024;
 
-/// Margins of n ≤ kWidth rows of at most V vectors, whose weights stay in registers: the lanes of
-/// all rows are summed together. Fewer rows: the last one is taken again, so that a row meets the
+template <std::size_t N>
+struct Count {
+  static constexpr std::size_t value = N;
+};
+
+/// Margins of rows of V vectors. The weights stay in registers, and the lanes of kWidth rows are
+/// summed together. Fewer rows: the last one is taken again, so that a row meets the
 /// same operations wherever it stands.
 template <std::size_t V>
 void margins_of_narrow_rows(const float* x, std::size_t rows, std::size_t cols,
@@ -18,6 +26,7 @@ void margins_of_narrow_rows(const float* x, std::size_t rows, std::size_t cols,
   for (std::size_t v = 0; v + 1 < V; ++v) w[v] = load(weights + v * kWidth);
   w[V - 1] = load(weights + (V - 1) * kWidth, tail);
   const auto partial_sums = [&](const float* row) {
+    prefetch(row, V * kWidth * sizeof(float), kDenseAhead);
     F sum = load(row + (V - 1) * kWidth, tail) * w[V - 1];
     for (std::size_t v = 0; v + 1 < V; ++v) sum = fma(load(row + v * kWidth), w[v], sum);
     return sum;
@@ -59,148 +68,199 @@ void margins_of_wide_rows(const float* x, std::size_t cols, const float* weights
   for (std::size_t r = 0; r < R; ++r) out[r] = sum_lanes(even[r] + odd[r]) + bias;
 }
 
+/// Calls run with the number of vectors, 1 … kMaxVectors, as a compile-time constant.
+template <class Run>
+void with_vectors(std::size_t vectors, Run run) {
+  switch (vectors) {
+    case 1:
+      return run(Count<1>{});
+    case 2:
+      return run(Count<2>{});
+    case 3:
+      return run(Count<3>{});
+    case 4:
+      return run(Count<4>{});
+    case 5:
+      return run(Count<5>{});
+    case 6:
+      return run(Count<6>{});
+    case 7:
+      return run(Count<7>{});
+    default:
+      return run(Count<8>{});
+  }
+}
+
 void margins(const float* x, std::size_t rows, std::size_t cols, const float* weights, float bias,
              float* out) {
-  switch ((cols + kWidth - 1) / kWidth) {
-    case 0:
-      for (std::size_t i = 0; i < rows; ++i) out[i] = bias;
-      return;
-    case 1:
-      return margins_of_narrow_rows<1>(x, rows, cols, weights, bias, out);
-    case 2:
-      return margins_of_narrow_rows<2>(x, rows, cols, weights, bias, out);
-    case 3:
-      return margins_of_narrow_rows<3>(x, rows, cols, weights, bias, out);
-    case 4:
-      return margins_of_narrow_rows<4>(x, rows, cols, weights, bias, out);
-    case 5:
-      return margins_of_narrow_rows<5>(x, rows, cols, weights, bias, out);
-    case 6:
-      return margins_of_narrow_rows<6>(x, rows, cols, weights, bias, out);
-    case 7:
-      return margins_of_narrow_rows<7>(x, rows, cols, weights, bias, out);
-    case 8:
-      return margins_of_narrow_rows<8>(x, rows, cols, weights, bias, out);
-    default:
-      break;
+  if (cols == 0) {
+    for (std::size_t i = 0; i < rows; ++i) out[i] = bias;
+    return;
+  }
+  if (cols <= kMaxVectors * kWidth) {
+    with_vectors(vectors_of(cols), [&](auto v) {
+      margins_of_narrow_rows<v.value>(x, rows, cols, weights, bias, out);
+    });
+    return;
   }
   std::size_t i = 0;
   for (; i + 4 <= rows; i += 4) margins_of_wide_rows<4>(x + i * cols, cols, weights, bias, out + i);
   for (; i < rows; ++i) margins_of_wide_rows<1>(x + i * cols, cols, weights, bias, out + i);
 }
 
-/// Adds residual-weighted rows to V vectors of the gradient, the last of them `tail` wide, held in
-/// registers over all rows. `x` and `gradient` point to the first of these columns. Narrow blocks
-/// keep several sums, row i in sum i mod U, or each addition would wait for the one before.
+/// Sums of residual-weighted rows over V vectors of columns, the last of them `tail` wide, in
+/// registers. Narrow ones keep several sums, row i in sum i mod kSums, or each addition would wait
+/// for the one before.
 template <std::size_t V>
-void accumulate_columns(const float* x, std::size_t rows, std::size_t stride,
-                        const float* residuals, First tail, float* gradient) {
-  constexpr std::size_t kSums = V >= kMaxVectors / 2 ? 1 : kMaxVectors / 2 / V;
-  F sums[kSums][V] = {};
-  const auto add_row = [&](std::size_t i, F(&sum)[V]) {
-    const float* row = x + i * stride;
-    const F residual = broadcast(residuals[i]);
-    for (std::size_t v = 0; v + 1 < V; ++v) sum[v] = fma(load(row + v * kWidth), residual, sum[v]);
-    sum[V - 1] = fma(load(row + (V - 1) * kWidth, tail), residual, sum[V - 1]);
-  };
-  std::size_t i = 0;
-  for (; i + kSums <= rows; i += kSums)
-    for (std::size_t u = 0; u < kSums; ++u) add_row(i + u, sums[u]);
-  for (; i < rows; ++i) add_row(i, sums[0]);
-  for (std::size_t v = 0; v < V; ++v) {
-    for (std::size_t u = 1; u < kSums; ++u) sums[0][v] += sums[u][v];
-    float* g = gradient + v * kWidth;
-    if (v + 1 < V)
-      store(g, load(g) + sums[0][v]);
-    else
-      store(g, tail, load(g, tail) + sums[0][v]);
+class ColumnSums {
+ public:
+  explicit ColumnSums(First tail) : tail_(tail) {}
+
+  /// `x` points to the first of the columns.
+  void add(const float* x, std::size_t rows, std::size_t stride, const float* residuals) {
+    std::size_t i = 0;
+    for (; i + kSums <= rows; i += kSums)
+      for (std::size_t s = 0; s < kSums; ++s) add_row(x + (i + s) * stride, residuals[i + s], s);
+    for (; i < rows; ++i) add_row(x + i * stride, residuals[i], 0);
   }
-}
+  void add_to(float* gradient) const {
+    for (std::size_t v = 0; v < V; ++v) {
+      F sum = sums_[0][v];
+      for (std::size_t s = 1; s < kSums; ++s) sum += sums_[s][v];
+      float* g = gradient + v * kWidth;
+      if (v + 1 < V)
+        store(g, load(g) + sum);
+      else
+        store(g, tail_, load(g, tail_) + sum);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kSums = V >= 4 ? 1 : 4 / V;
+
+  void add_row(const float* row, float residual, std::size_t s) {
+    const F r = broadcast(residual);
+    for (std::size_t v = 0; v + 1 < V; ++v)
+      sums_[s][v] = fma(load(row + v * kWidth), r, sums_[s][v]);
+    sums_[s][V - 1] = fma(load(row + (V - 1) * kWidth, tail_), r, sums_[s][V - 1]);
+  }
+
+  First tail_;
+  F sums_[kSums][V] = {};
+};
 
 void accumulate(const float* x, std::size_t rows, std::size_t cols, const float* residuals,
                 float* gradient) {
-  if (rows == 0) return;
   for (std::size_t c = 0; c < cols; c += kMaxVectors * kWidth) {
-    const std::size_t left = cols - c;
-    const std::size_t vectors =
-        left >= kMaxVectors * kWidth ? kMaxVectors : (left + kWidth - 1) / kWidth;
-    const std::size_t last = left - (vectors - 1) * kWidth;
-    const First tail(last < kWidth ? last : kWidth);
-    const auto run = [&](auto kernel) { kernel(x + c, rows, cols, residuals, tail, gradient + c); };
-    switch (vectors) {
-      case 1:
-        run(accumulate_columns<1>);
-        break;
-      case 2:
-        run(accumulate_columns<2>);
-        break;
-      case 3:
-        run(accumulate_columns<3>);
-        break;
-      case 4:
-        run(accumulate_columns<4>);
-        break;
-      case 5:
-        run(accumulate_columns<5>);
-        break;
-      case 6:
-        run(accumulate_columns<6>);
-        break;
-      case 7:
-        run(accumulate_columns<7>);
-        break;
-      default:
-        run(accumulate_columns<8>);
-        break;
-    }
+    const std::size_t width = cols - c < kMaxVectors * kWidth ? cols - c : kMaxVectors * kWidth;
+    with_vectors(vectors_of(width), [&](auto v) {
+      ColumnSums<v.value> sums(First(width - (v.value - 1) * kWidth));
+      sums.add(x + c, rows, cols, residuals);
+      sums.add_to(gradient + c);
+    });
   }
 }
 
-/// Scalar on purpose: gathers and scatters are slower where the weights do not fit the first cache,
-/// and the time goes into the misses, which four independent sums let overlap.
+/// Four floats, whatever kWidth.
+using Quad = float __attribute__((vector_size(16)));
+typedef float UnalignedQuad __attribute__((vector_size(16), aligned(alignof(float)), may_alias));
+
+/// Weights are picked one by one: the gather instructions gain little here and are very slow on
+/// many processors. The time goes into the misses of the first cache, which overlap.
 template <class Index>
 void sparse_margins(const std::uint64_t* offsets, const Index* indices, const float* values,
                     std::size_t rows, const float* weights, float bias, float* out) {
   for (std::size_t i = 0; i < rows; ++i) {
     const Index* index = indices + offsets[i];
-    const Index* const end = indices + offsets[i + 1];
     const float* value = values + offsets[i];
-    float a = 0;
-    float b = 0;
-    float c = 0;
-    float d = 0;
-    for (; end - index >= 4; index += 4, value += 4) {
-      a += weights[index[0]] * value[0];
-      b += weights[index[1]] * value[1];
-      c += weights[index[2]] * value[2];
-      d += weights[index[3]] * value[3];
+    std::size_t left = offsets[i + 1] - offsets[i];
+    prefetch(index, left * sizeof(Index), kSparseAhead);
+    prefetch(value, left * sizeof(float), kSparseAhead);
+    const auto four = [&](std::size_t at) {
+      const Quad picked = {weights[index[at]], weights[index[at + 1]], weights[index[at + 2]],
+                           weights[index[at + 3]]};
+      return picked * *reinterpret_cast<const UnalignedQuad*>(value + at);
+    };
+    Quad even{};
+    Quad odd{};
+    for (; left >= 8; left -= 8, index += 8, value += 8) {
+      even += four(0);
+      odd += four(4);
     }
-    for (; index != end; ++index, ++value) a += weights[*index] * *value;
-    out[i] = ((a + b) + (c + d)) + bias;
+    even += odd;
+    float sum = (even[0] + even[1]) + (even[2] + even[3]);
+    for (std::size_t e = 0; e < left; ++e) sum += weights[index[e]] * value[e];
+    out[i] = sum + bias;
   }
 }
 
 template <class Index>
 void sparse_accumulate(const std::uint64_t* offsets, const Index* indices, const float* values,
                        std::size_t rows, const float* residuals, float* gradient) {
+  constexpr std::size_t kTogether = 8;
   for (std::size_t i = 0; i < rows; ++i) {
     const Index* index = indices + offsets[i];
-    const Index* const end = indices + offsets[i + 1];
     const float* value = values + offsets[i];
-    const float r = residuals[i];
-    // The indices of a row differ, so four loads may go before four stores.
-    for (; end - index >= 4; index += 4, value += 4) {
-      const float a = gradient[index[0]] + r * value[0];
-      const float b = gradient[index[1]] + r * value[1];
-      const float c = gradient[index[2]] + r * value[2];
-      const float d = gradient[index[3]] + r * value[3];
-      gradient[index[0]] = a;
-      gradient[index[1]] = b;
-      gradient[index[2]] = c;
-      gradient[index[3]] = d;
+    std::size_t left = offsets[i + 1] - offsets[i];
+    const float residual = residuals[i];
+    // The indices of a row differ, so some loads may go before as many stores.
+    for (; left >= kTogether; left -= kTogether, index += kTogether, value += kTogether) {
+      float sum[kTogether];
+      for (std::size_t e = 0; e < kTogether; ++e) sum[e] = gradient[index[e]] + residual * value[e];
+      for (std::size_t e = 0; e < kTogether; ++e) gradient[index[e]] = sum[e];
     }
-    for (; index != end; ++index, ++value) gradient[*index] += r * *value;
+    for (std::size_t e = 0; e < left; ++e) gradient[index[e]] += residual * value[e];
   }
+}
+
+/// Margins, loss and gradient of a linear model in one pass. The three steps follow each other over
+/// so few rows that the loads of the next ones begin before they end: with tiles that fill a cache
+/// the memory would rest during the second and third.
+constexpr std::size_t kStep = 64;
+constexpr std::size_t kSparseStep = 8;
+
+template <class Loss>
+void add_gradient(const float* x, std::size_t rows, std::size_t cols, const float* labels,
+                  const float* weights, float bias, float* gradient, double* sums) {
+  Loss loss;
+  alignas(64) float z[kStep];
+  const auto each_step = [&](auto add_residuals) {
+    for (std::size_t i = 0; i < rows; i += kStep)
+      add_residuals(i, rows - i < kStep ? rows - i : kStep);
+  };
+  if (cols == 0 || cols > kMaxVectors * kWidth) {
+    each_step([&](std::size_t i, std::size_t n) {
+      margins(x + i * cols, n, cols, weights, bias, z);
+      loss.add(n, labels + i, z);
+      accumulate(x + i * cols, n, cols, z, gradient);
+    });
+  } else {
+    with_vectors(vectors_of(cols), [&](auto v) {
+      ColumnSums<v.value> columns(First(cols - (v.value - 1) * kWidth));
+      each_step([&](std::size_t i, std::size_t n) {
+        margins_of_narrow_rows<v.value>(x + i * cols, n, cols, weights, bias, z);
+        loss.add(n, labels + i, z);
+        columns.add(x + i * cols, n, cols, z);
+      });
+      columns.add_to(gradient);
+    });
+  }
+  loss.add_to(sums);
+}
+
+template <class Loss, class Index>
+void sparse_add_gradient(const std::uint64_t* offsets, const Index* indices, const float* values,
+                         std::size_t rows, const float* labels, const float* weights, float bias,
+                         float* gradient, double* sums) {
+  Loss loss;
+  alignas(64) float z[kSparseStep];
+  for (std::size_t i = 0; i < rows; i += kSparseStep) {
+    const std::size_t n = rows - i < kSparseStep ? rows - i : kSparseStep;
+    sparse_margins(offsets + i, indices, values, n, weights, bias, z);
+    loss.add(n, labels + i, z);
+    sparse_accumulate(offsets + i, indices, values, n, z, gradient);
+  }
+  loss.add_to(sums);
 }
 
 }  // namespace

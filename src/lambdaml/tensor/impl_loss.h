@@ -48,65 +48,110 @@ inline F log_of_one_plus(F q) {
   return fma(e, broadcast(0.693359375F), f + p) + correction;
 }
 
-/// Rows whose sums stay in float before they go on in double.
-constexpr std::size_t kBlock = 32 * kWidth;
+/// Rows whose counts and residuals are summed in float before they go on in double.
+constexpr std::size_t kBlockVectors = 32;
+constexpr std::size_t kBlock = kBlockVectors * kWidth;
 
-double logistic(std::size_t n, const float* labels, float* z, double& correct) {
-  Doubles loss;
-  Doubles right;
-  for (std::size_t begin = 0; begin < n; begin += kBlock) {
-    const std::size_t end = n - begin < kBlock ? n : begin + kBlock;
-    // Σ log(1 + e_i) = log Π(1 + e_i): one logarithm per lane and block. Held as the product less
-    // one, small terms are not rounded away; it stays below 2^32.
-    F product_less_one{};
-    F hits{};
-    const auto step = [&](F margin, F label, auto keep_valid) {
-      const F e = exp_of_negative(-max(margin, -margin));
-      const F inverse = 1.0F / (1.0F + e);
-      const F sigmoid = margin < F{} ? e * inverse : inverse;
-      const F kept = keep_valid(e);
-      product_less_one = fma(product_less_one, kept, product_less_one + kept);
-      loss.add(max(F{}, (1.0F - 2.0F * label) * margin));
-      hits += keep_valid(margin > F{} ? label : 1.0F - label);
-      return sigmoid - label;
+/// The part that all losses share: what is summed, and the loop.
+class LossSums {
+ public:
+  /// Applies step(margin, label, valid) → residual to n ≤ kBlock rows. `valid` clears the lanes
+  /// beyond the last row.
+  template <class Step>
+  void block(std::size_t n, const float* labels, float* z, Step step) {
+    F block_residuals{};
+    F block_correct{};
+    const auto run = [&](F margin, F label, auto valid) {
+      const F residual = step(margin, label, valid);
+      block_residuals += valid(residual);
+      block_correct += valid(margin > F{} ? label : 1.0F - label);
+      return residual;
     };
-    std::size_t i = begin;
-    for (; i + kWidth <= end; i += kWidth)
-      store(z + i, step(load(z + i), load(labels + i), [](F v) { return v; }));
-    if (i < end) {
-      const First first(end - i);
-      store(z + i, first, step(load(z + i, first), load(labels + i, first), [first](F v) {
+    std::size_t i = 0;
+    for (; i + kWidth <= n; i += kWidth)
+      store(z + i, run(load(z + i), load(labels + i), [](F v) { return v; }));
+    if (i < n) {
+      const First first(n - i);
+      store(z + i, first, run(load(z + i, first), load(labels + i, first), [first](F v) {
               return keep(first, v);
             }));
     }
-    loss.add(log_of_one_plus(product_less_one));
-    right.add(hits);
+    residuals_.add(block_residuals);
+    correct_.add(block_correct);
   }
-  correct += right.sum();
-  return loss.sum();
-}
+  void add_loss(F v) { loss_.add(v); }
+  /// sums: loss, residuals, correct.
+  void add_to(double* sums) const {
+    sums[0] += loss_.sum();
+    sums[1] += residuals_.sum();
+    sums[2] += correct_.sum();
+  }
 
-double hinge(std::size_t n, const float* labels, float* z, double& correct) {
-  Doubles loss;
-  Doubles right;
-  const auto step = [&](F margin, F label, auto keep_valid) {
-    const F sign = 2.0F * label - 1.0F;
-    const F lack = 1.0F - sign * margin;
-    loss.add(keep_valid(max(F{}, lack)));
-    right.add(keep_valid(margin > F{} ? label : 1.0F - label));
-    return lack > F{} ? -sign : F{};
-  };
-  std::size_t i = 0;
-  for (; i + kWidth <= n; i += kWidth)
-    store(z + i, step(load(z + i), load(labels + i), [](F v) { return v; }));
-  if (i < n) {
-    const First first(n - i);
-    store(z + i, first, step(load(z + i, first), load(labels + i, first), [first](F v) {
-            return keep(first, v);
-          }));
+ private:
+  Doubles loss_;
+  Doubles residuals_;
+  Doubles correct_;
+};
+
+class Logistic {
+ public:
+  /// n ≤ kBlock rows.
+  void add(std::size_t n, const float* labels, float* z) {
+    if (factors_ + vectors_of(n) > kBlockVectors) take_logarithm();
+    factors_ += vectors_of(n);
+    F product = product_less_one_;
+    sums_.block(n, labels, z, [&](F margin, F label, auto valid) {
+      const F e = exp_of_negative(-max(margin, -margin));
+      const F inverse = 1.0F / (1.0F + e);
+      const F kept = valid(e);
+      product = fma(product, kept, product + kept);
+      sums_.add_loss(max(F{}, (1.0F - 2.0F * label) * margin));
+      return (margin < F{} ? e * inverse : inverse) - label;
+    });
+    product_less_one_ = product;
   }
-  correct += right.sum();
-  return loss.sum();
+  void add_to(double* sums) {
+    take_logarithm();
+    sums_.add_to(sums);
+  }
+
+ private:
+  /// Σ log(1 + e_i) = log Π(1 + e_i): one logarithm per lane and up to 32 factors, each ≤ 2. Held
+  /// as the product less one, small terms are not rounded away.
+  void take_logarithm() {
+    sums_.add_loss(log_of_one_plus(product_less_one_));
+    product_less_one_ = F{};
+    factors_ = 0;
+  }
+
+  F product_less_one_{};
+  std::size_t factors_ = 0;
+  LossSums sums_;
+};
+
+class Hinge {
+ public:
+  /// n ≤ kBlock rows.
+  void add(std::size_t n, const float* labels, float* z) {
+    sums_.block(n, labels, z, [&](F margin, F label, auto valid) {
+      const F sign = 2.0F * label - 1.0F;
+      const F lack = 1.0F - sign * margin;
+      sums_.add_loss(valid(max(F{}, lack)));
+      return lack > F{} ? -sign : F{};
+    });
+  }
+  void add_to(double* sums) const { sums_.add_to(sums); }
+
+ private:
+  LossSums sums_;
+};
+
+template <class Loss>
+void loss(std::size_t n, const float* labels, float* z, double* sums) {
+  Loss total;
+  for (std::size_t i = 0; i < n; i += kBlock)
+    total.add(n - i < kBlock ? n - i : kBlock, labels + i, z + i);
+  total.add_to(sums);
 }
 
 }  // namespace

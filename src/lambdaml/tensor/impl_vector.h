@@ -27,7 +27,7 @@ double dot(std::size_t n, const float* x, const float* y) {
   return even.sum() + odd.sum();
 }
 
-using UnalignedD = double
+typedef double UnalignedD
     __attribute__((vector_size(kWidth * sizeof(float)), aligned(alignof(double)), may_alias));
 template <class T>
 struct Run;

@@ -28,17 +28,27 @@ struct AssignOutput {
   float* distances;
 };
 
+/// Of both losses, `sums` grows by the loss, the residuals and the right rows.
 template <class Index>
 struct SparseKernels {
+  using AddGradient = void (*)(const std::uint64_t* offsets, const Index* indices,
+                               const float* values, std::size_t rows, const float* labels,
+                               const float* weights, float bias, float* gradient, double* sums);
   void (*margins)(const std::uint64_t* offsets, const Index* indices, const float* values,
                   std::size_t rows, const float* weights, float bias, float* out);
   void (*accumulate)(const std::uint64_t* offsets, const Index* indices, const float* values,
                      std::size_t rows, const float* residuals, float* gradient);
   double (*assign)(const std::uint64_t* offsets, const Index* indices, const float* values,
                    std::size_t rows, const CentroidTable& centroids, const AssignOutput& out);
+  AddGradient add_logistic_gradient;
+  AddGradient add_hinge_gradient;
 };
 
 struct KernelTable {
+  using Loss = void (*)(std::size_t n, const float* labels, float* z, double* sums);
+  using AddGradient = void (*)(const float* x, std::size_t rows, std::size_t cols,
+                               const float* labels, const float* weights, float bias,
+                               float* gradient, double* sums);
   const char* name;
   void (*margins)(const float* x, std::size_t rows, std::size_t cols, const float* weights,
                   float bias, float* out);
@@ -48,8 +58,10 @@ struct KernelTable {
                    const AssignOutput& out);
   SparseKernels<std::uint16_t> sparse16;
   SparseKernels<std::uint32_t> sparse32;
-  double (*logistic)(std::size_t n, const float* labels, float* z, double& correct);
-  double (*hinge)(std::size_t n, const float* labels, float* z, double& correct);
+  Loss logistic;
+  Loss hinge;
+  AddGradient add_logistic_gradient;
+  AddGradient add_hinge_gradient;
   void (*axpy)(std::size_t n, float a, const float* x, float* y);
   double (*dot)(std::size_t n, const float* x, const float* y);
   void (*sum_floats)(const float* const* inputs, std::size_t count, std::size_t n, float* out);

@@ -21,6 +21,16 @@ const KernelTable& kernels() {
   return chosen;
 }
 
+template <class Index>
+LossSums add_sparse_gradient(const SparseKernels<Index>& k, Loss loss, const CsrView<Index>& x,
+                             const float* labels, const float* weights, float bias,
+                             float* gradient) {
+  double sums[3] = {};
+  (loss == Loss::logistic ? k.add_logistic_gradient : k.add_hinge_gradient)(
+      x.offsets, x.indices, x.values, x.rows, labels, weights, bias, gradient, sums);
+  return {sums[0], sums[1], sums[2]};
+}
+
 CentroidTable table_of(const Centroids& c) {
   return {c.k, c.d, c.padded_k, c.transposed, c.half_squared, c.squared, c.rows};
 }
@@ -86,11 +96,39 @@ void accumulate(const Csr32& x, const float* residuals, float* gradient) {
   kernels().sparse32.accumulate(x.offsets, x.indices, x.values, x.rows, residuals, gradient);
 }
 
+LossSums apply_loss(Loss loss, std::size_t n, const float* labels, float* z) {
+  const KernelTable& k = kernels();
+  double sums[3] = {};
+  (loss == Loss::logistic ? k.logistic : k.hinge)(n, labels, z, sums);
+  return {sums[0], sums[1], sums[2]};
+}
+
 double logistic(std::size_t n, const float* labels, float* z, double& correct) {
-  return kernels().logistic(n, labels, z, correct);
+  const LossSums sums = apply_loss(Loss::logistic, n, labels, z);
+  correct += sums.correct;
+  return sums.loss;
 }
 double hinge(std::size_t n, const float* labels, float* z, double& correct) {
-  return kernels().hinge(n, labels, z, correct);
+  const LossSums sums = apply_loss(Loss::hinge, n, labels, z);
+  correct += sums.correct;
+  return sums.loss;
+}
+
+LossSums add_gradient(Loss loss, const DenseView& x, const float* labels, const float* weights,
+                      float bias, float* gradient) {
+  const KernelTable& k = kernels();
+  double sums[3] = {};
+  (loss == Loss::logistic ? k.add_logistic_gradient : k.add_hinge_gradient)(
+      x.data, x.rows, x.cols, labels, weights, bias, gradient, sums);
+  return {sums[0], sums[1], sums[2]};
+}
+LossSums add_gradient(Loss loss, const Csr16& x, const float* labels, const float* weights,
+                      float bias, float* gradient) {
+  return add_sparse_gradient(kernels().sparse16, loss, x, labels, weights, bias, gradient);
+}
+LossSums add_gradient(Loss loss, const Csr32& x, const float* labels, const float* weights,
+                      float bias, float* gradient) {
+  return add_sparse_gradient(kernels().sparse32, loss, x, labels, weights, bias, gradient);
 }
 
 void axpy(std::size_t n, float a, const float* x, float* y) { kernels().axpy(n, a, x, y); }

@@ -19,11 +19,6 @@ namespace lambdaml::tensor {
 /// LAMBDAML_ISA names what this processor cannot run.
 std::string_view instruction_set();
 
-/// How many rows of `x` to hand to a chain of kernels (margins, loss, accumulate) at a time, so
-/// that the second and third find them in the cache: a multiple of 16, of about 32 KiB. `x` is the
-/// whole matrix, whose mean row counts; a function of its shape alone.
-std::size_t rows_per_tile(const MatrixView& x);
-
 /// margins[i] = ⟨x_i, weights⟩ + bias for each row i of `x`. weights: x.cols; margins: x.rows.
 void margins(const DenseView& x, const float* weights, float bias, float* margins);
 void margins(const Csr16& x, const float* weights, float bias, float* margins);
@@ -35,13 +30,38 @@ void accumulate(const DenseView& x, const float* residuals, float* gradient);
 void accumulate(const Csr16& x, const float* residuals, float* gradient);
 void accumulate(const Csr32& x, const float* residuals, float* gradient);
 
-/// Logistic loss of n rows, labels y ∈ {0, 1}, z the margins. Replaces each z by the residual
-/// σ(z) − y and returns Σ log(1 + exp(−(2y−1) z)), in double over blocks of float. |error| of a
-/// residual ≤ 3e-7 against double arithmetic; no overflow for any finite z.
-/// `correct` grows by the rows with (z > 0) = (y = 1).
+/// Losses of a linear model with labels y ∈ {0, 1} and margins z.
+/// logistic: log(1 + exp(−s)) with s = (2y − 1) z; its derivative by z, the residual, is σ(z) − y.
+/// hinge: max(0, 1 − s); the residual is −(2y − 1) where s < 1, else 0.
+enum class Loss { logistic, hinge };
+
+/// Sums over rows, in double.
+struct LossSums {
+  double loss = 0;
+  double residuals = 0;  ///< the gradient of the bias
+  double correct = 0;    ///< rows with (z > 0) = (y = 1)
+};
+
+/// Replaces n margins by their residuals. |error| of a residual ≤ 3e-7 against double arithmetic,
+/// the loss within 2e-6 of itself; no overflow for any finite z; a NaN shows in the loss.
+LossSums apply_loss(Loss loss, std::size_t n, const float* labels, float* z);
+
+/// margins, apply_loss and accumulate in one pass, which reads `x` from memory once; `gradient`
+/// (x.cols) grows by Σ residual_i · x_i. The fastest way to a gradient, for any number of rows.
+LossSums add_gradient(Loss loss, const DenseView& x, const float* labels, const float* weights,
+                      float bias, float* gradient);
+LossSums add_gradient(Loss loss, const Csr16& x, const float* labels, const float* weights,
+                      float bias, float* gradient);
+LossSums add_gradient(Loss loss, const Csr32& x, const float* labels, const float* weights,
+                      float bias, float* gradient);
+
+/// How many rows of `x` to hand to a chain of kernels of one's own (margins per class, softmax,
+/// accumulate per class) at a time, so that the later ones find the rows in the cache: a multiple
+/// of 16, of about 32 KiB. A function of the shape of `x` alone.
+std::size_t rows_per_tile(const MatrixView& x);
+
+/// The two losses by themselves: replaces z by the residuals, returns the loss, adds to `correct`.
 double logistic(std::size_t n, const float* labels, float* z, double& correct);
-/// Hinge loss, same conventions: residual −(2y−1) where (2y−1) z < 1, else 0; returns Σ max(0, 1 −
-/// (2y−1) z).
 double hinge(std::size_t n, const float* labels, float* z, double& correct);
 
 /// y += a · x over n floats.

@@ -5,9 +5,9 @@
 // clang-format off
 #include LAMBDAML_VEC
 #include "lambdaml/tensor/kernel_table.h"
-#include "lambdaml/tensor/impl_kmeans.h"
-#include "lambdaml/tensor/impl_linear.h"
 #include "lambdaml/tensor/impl_loss.h"
+#include "lambdaml/tensor/impl_linear.h"
+#include "lambdaml/tensor/impl_kmeans.h"
 #include "lambdaml/tensor/impl_vector.h"
 // clang-format on
 
@@ -19,6 +19,8 @@ constexpr SparseKernels<Index> kSparseKernels{
     .margins = sparse_margins<Index>,
     .accumulate = sparse_accumulate<Index>,
     .assign = sparse_assign<Index>,
+    .add_logistic_gradient = sparse_add_gradient<Logistic, Index>,
+    .add_hinge_gradient = sparse_add_gradient<Hinge, Index>,
 };
 
 constexpr KernelTable kernel_table(const char* name) {
@@ -29,8 +31,10 @@ constexpr KernelTable kernel_table(const char* name) {
       .assign = assign,
       .sparse16 = kSparseKernels<std::uint16_t>,
       .sparse32 = kSparseKernels<std::uint32_t>,
-      .logistic = logistic,
-      .hinge = hinge,
+      .logistic = loss<Logistic>,
+      .hinge = loss<Hinge>,
+      .add_logistic_gradient = add_gradient<Logistic>,
+      .add_hinge_gradient = add_gradient<Hinge>,
       .axpy = axpy,
       .dot = dot,
       .sum_floats = sum_in_order<float>,

@@ -12,15 +12,30 @@ namespace {
 
 using F = float __attribute__((vector_size(kWidth * sizeof(float))));
 using I = std::int32_t __attribute__((vector_size(kWidth * sizeof(float))));
-using UnalignedF =
-    float __attribute__((vector_size(kWidth * sizeof(float)), aligned(alignof(float)), may_alias));
+// A typedef: clang drops the alignment from an alias.
+typedef float UnalignedF
+    __attribute__((vector_size(kWidth * sizeof(float)), aligned(alignof(float)), may_alias));
+
+/// Vectors that hold so many floats.
+constexpr std::size_t vectors_of(std::size_t floats) { return (floats + kWidth - 1) / kWidth; }
 
 inline F load(const float* p) { return *reinterpret_cast<const UnalignedF*>(p); }
 inline void store(float* p, F v) { *reinterpret_cast<UnalignedF*>(p) = v; }
 inline F broadcast(float x) { return x - F{}; }
+inline void store(std::uint32_t* p, I v) { __builtin_memcpy(p, &v, sizeof v); }
 /// When either is a NaN: b.
 inline F max(F a, F b) { return a > b ? a : b; }
 inline F min(F a, F b) { return a < b ? a : b; }
+
+/// Starts to fetch the `bytes` that begin `ahead` bytes after p into the second cache; they may lie
+/// outside of any object. The processors' own prefetchers stop at the end of a page and while the
+/// registers are busy with other things than loads: a pass over 28 columns took 1.6 times as long
+/// without, one over sparse rows 1.2 times.
+inline void prefetch(const void* p, std::size_t bytes, std::size_t ahead) {
+  constexpr std::size_t kLine = 64;
+  const char* from = static_cast<const char*>(p) + ahead;
+  for (std::size_t at = 0; at < bytes; at += kLine) __builtin_prefetch(from + at, 0, 2);
+}
 
 /// p · 2^n, where t = n + 1.5 · 2^23 holds the integer n in its low bits.
 inline F scale(F p, F t) {

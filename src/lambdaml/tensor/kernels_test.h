@@ -1,0 +1,119 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lambdaml/base/rng.h"
+#include "lambdaml/tensor/kernel_dispatch.h"
+#include "lambdaml/tensor/kernels.h"
+
+/// What the tests of the kernels share.
+namespace lambdaml::tensor {
+
+inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
+inline const std::vector<std::size_t> kSizes{0,  1,  2,  3,  4,  5,  7,  8,   9,   15,
+                                             16, 17, 28, 31, 33, 64, 65, 100, 129, 1000};
+
+/// Floats that end where a page begins that may not be touched, and have NaNs before them.
+class Guarded {
+ public:
+  explicit Guarded(std::size_t n) : n_(n) {
+    const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    body_ = (n * sizeof(float) + 64 + page - 1) / page * page;
+    base_ = static_cast<char*>(
+        ::mmap(nullptr, body_ + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (base_ == MAP_FAILED || ::mprotect(base_ + body_, page, PROT_NONE) != 0) std::abort();
+    size_ = body_ + page;
+    auto* all = reinterpret_cast<float*>(base_);
+    std::fill(all, all + body_ / sizeof(float), kNan);
+    std::fill(begin(), begin() + n, 0.0F);
+  }
+  explicit Guarded(const std::vector<float>& values) : Guarded(values.size()) {
+    std::copy(values.begin(), values.end(), begin());
+  }
+  Guarded(const Guarded&) = delete;
+  Guarded& operator=(const Guarded&) = delete;
+  ~Guarded() { ::munmap(base_, size_); }
+
+  float* begin() { return reinterpret_cast<float*>(base_ + body_) - n_; }
+  float* data() { return begin(); }
+  float operator[](std::size_t i) { return begin()[i]; }
+
+ private:
+  std::size_t n_;
+  std::size_t body_ = 0;
+  std::size_t size_ = 0;
+  char* base_ = nullptr;
+};
+
+inline std::vector<float> normals(std::size_t n, std::uint64_t seed) {
+  Rng rng(seed);
+  std::vector<float> out(n);
+  for (float& x : out) x = static_cast<float>(rng.normal());
+  return out;
+}
+
+/// A sparse matrix of random rows, some of them empty, and the same densely.
+template <class Index>
+struct Sparse {
+  std::vector<std::uint64_t> offsets{0};
+  std::vector<Index> indices;
+  std::vector<float> values;
+  std::vector<float> dense;
+  std::size_t rows;
+  std::size_t cols;
+
+  Sparse(std::size_t row_count, std::size_t col_count, double share)
+      : dense(row_count * col_count), rows(row_count), cols(col_count) {
+    Rng rng(mix({row_count, col_count}));
+    for (std::size_t i = 0; i < rows; ++i) {
+      for (std::size_t c = 0; c < cols; ++c) {
+        if (i % 7 == 3 || rng.uniform() >= share) continue;
+        const auto value = static_cast<float>(rng.normal());
+        indices.push_back(static_cast<Index>(c));
+        values.push_back(value);
+        dense[i * cols + c] = value;
+      }
+      offsets.push_back(indices.size());
+    }
+  }
+  CsrView<Index> view() const {
+    return {offsets.data(), indices.data(), values.data(), rows, cols};
+  }
+};
+
+/// Σ a_i b_i and the bound on the error of a float sum of these products in any order.
+struct Sum {
+  double value = 0;
+  double magnitude = 0;
+  void add(double a, double b) {
+    value += a * b;
+    magnitude += std::abs(a * b);
+  }
+  double bound(std::size_t n) const {
+    return magnitude * static_cast<double>(n + 2) * 0x1p-24 + 1e-30;
+  }
+};
+
+/// The tests that run for every instruction set of this machine.
+class Kernels : public testing::TestWithParam<const KernelTable*> {
+ protected:
+  const KernelTable& k() const { return *GetParam(); }
+};
+#define LAMBDAML_FOR_EVERY_INSTRUCTION_SET(Suite)                                           \
+  INSTANTIATE_TEST_SUITE_P(EveryInstructionSet, Suite, testing::ValuesIn(usable_kernels()), \
+                           [](const auto& info) { return std::string(info.param->name); })
+
+}  // namespace lambdaml::tensor
