@@ -50,10 +50,11 @@ TEST_P(BulkSynchronousConformance, GivesTheSameAcrossProcesses) {
     const FolderPlace place;
     Job all = job(workers, n);
     all.uri = place.uri();
+    const std::uint64_t rounds = n > 1000 ? 3 : 30;
     std::vector<pid_t> processes;
     for (std::uint32_t w = 0; w < workers; ++w)
       processes.push_back(
-          start_process([&] { all.merge_rounds(*all.communicator(w), 0, n > 1000 ? 3 : 30); }));
+          start_process([&] { all.merge_rounds(*all.communicator(w), 0, rounds); }));
     for (const pid_t process : processes) EXPECT_EQ(end_of(process), 0);
   }
 }
@@ -239,17 +240,16 @@ TEST_P(BulkSynchronousConformance, AMessageThatDoesNotFitIsNeverSummed) {
        }}};
   std::vector<std::pair<std::string, std::string>> results(2 * spoils.size());
   on_threads(static_cast<std::uint32_t>(results.size()), [&](std::uint32_t i) {
-    const auto& [what, spoil] = spoils[i / 2];
+    const std::function<Buffer(Bytes)>& spoil = spoils[i / 2].second;
     const std::uint32_t victim = i % 2;
     Job all = job(2, 10);
     all.patience_s = 1;
     all.decorate = [&](std::shared_ptr<storage::Storage> store, std::uint32_t w) {
       return w == victim ? spoiled(std::move(store), spoil) : store;
     };
-    results[i] = {
-        on_threads(
-            2, [&](std::uint32_t w) { all.merge_rounds(*all.communicator(w), 0, 1); })[1 - victim],
-        what};
+    const std::vector<std::string> errors =
+        on_threads(2, [&](std::uint32_t w) { all.merge_rounds(*all.communicator(w), 0, 1); });
+    results[i] = {errors[1 - victim], spoils[i / 2].first};
   });
   for (const auto& [error, what] : results) {
     EXPECT_THAT(error, StartsWith("data_corrupt: the message '"));

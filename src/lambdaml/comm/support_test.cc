@@ -1,9 +1,10 @@
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <mutex>
+#include <span>
 #include <thread>
 
 #include <sys/wait.h>
@@ -17,9 +18,10 @@
 namespace lambdaml::comm {
 
 bool Numbers::same_bits(const Numbers& other) const {
-  return values.size() == other.values.size() && totals.size() == other.totals.size() &&
-         std::memcmp(values.data(), other.values.data(), values.size() * sizeof(float)) == 0 &&
-         std::memcmp(totals.data(), other.totals.data(), totals.size() * sizeof(double)) == 0;
+  return std::ranges::equal(std::as_bytes(std::span(values)),
+                            std::as_bytes(std::span(other.values))) &&
+         std::ranges::equal(std::as_bytes(std::span(totals)),
+                            std::as_bytes(std::span(other.totals)));
 }
 
 Numbers contribution(std::uint64_t round, std::uint32_t worker, std::size_t n) {

@@ -29,7 +29,7 @@ INSTANTIATE_TEST_SUITE_P(
     File, StorageConformance,
     testing::Values(StoreUnderTest{"in_shared_memory",
                                    [](const std::string& p) {
-                                     return open((shared_memory_folder() / p / "root").string());
+                                     return open((shared_memory_folder() / p).string());
                                    }},
                     StoreUnderTest{"on_disk",
                                    [](const std::string& p) {
