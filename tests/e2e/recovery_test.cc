@@ -1,4 +1,5 @@
 // Jobs that are cut, killed or stopped.
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <set>
@@ -46,13 +47,12 @@ bool wait_for_epochs(const Command& command, const fs::path& metrics, std::size_
   return false;
 }
 
-std::set<std::string> shared_memory() {
-  std::set<std::string> names;
+/// Whether anything of the job lies in shared memory.
+bool in_shared_memory(const std::string& job_id) {
+  std::error_code gone;
   for (const auto& entry : fs::directory_iterator("/dev/shm"))
-    for (const auto& inner :
-         fs::is_directory(entry) ? fs::directory_iterator(entry) : fs::directory_iterator())
-      names.insert(inner.path().string());
-  return names;
+    if (fs::exists(entry.path() / job_id, gone)) return true;
+  return false;
 }
 
 class Recovery : public CliTest {
@@ -170,20 +170,23 @@ TEST_F(Recovery, AWorkerThatDiesAgainAndAgainEndsTheJobWithFour) {
 
 TEST_F(Recovery, AnInterruptLeavesNothingButWhatCanBeResumed) {
   REQUIRE_REAL_DATA();
-  const std::set<std::string> before = shared_memory();
   std::vector<std::string> arguments{"train", "--output", "stopped", "--epochs", "100000"};
   for (const std::string& argument : job_arguments({"", {}})) arguments.push_back(argument);
   Command command(folder(), arguments);
   ASSERT_TRUE(wait_for_epochs(command, folder() / "stopped" / "metrics.jsonl", 2));
   const std::vector<pid_t> workers = command.workers();
   ASSERT_EQ(workers.size(), 3U);
+  const std::string job_id =
+      nlohmann::json::parse(read(folder() / "stopped" / "run.json"))["job_id"];
+  EXPECT_TRUE(in_shared_memory(job_id));
   command.signal(SIGINT);
   const Result result = command.wait();
   EXPECT_EQ(result.exit_code, 130) << result.err;
+  EXPECT_NE(result.err.find("lambdaml resume"), std::string::npos) << result.err;
+  EXPECT_FALSE(in_shared_memory(job_id));
   for (const pid_t pid : workers) EXPECT_NE(::kill(pid, 0), 0) << "worker " << pid << " lives on";
   EXPECT_TRUE(fs::exists(folder() / "stopped" / "checkpoint"));
   EXPECT_FALSE(fs::exists(folder() / "stopped" / "model.safetensors"));
-  (void)before;
 }
 
 TEST_F(Recovery, ADeadlineEndsTheJobWithThree) {
@@ -208,7 +211,8 @@ TEST_F(Recovery, ADamagedCheckpointIsNotTrainedOn) {
     command.signal(SIGKILL);
     command.wait();
   }
-  for (const auto& entry : fs::directory_iterator(folder() / "run" / "checkpoint")) {
+  for (const auto& entry : fs::recursive_directory_iterator(folder() / "run" / "checkpoint")) {
+    if (!entry.is_regular_file()) continue;
     std::string bytes = read(entry.path());
     bytes[bytes.size() - 5] ^= 1;
     write(fs::relative(entry.path(), folder()).string(), bytes);
@@ -227,6 +231,94 @@ TEST_F(Recovery, AFinishedRunIsLeftAlone) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.json(), summary);
   EXPECT_EQ(read(folder() / "run" / "model.safetensors"), model);
+}
+
+TEST_F(Recovery, JobsWithThreadsCanBeStoppedToo) {
+  REQUIRE_REAL_DATA();
+  std::vector<std::string> arguments{"train",   "--output",  "run",   "--epochs",
+                                     "1000000", "--channel", "memory"};
+  for (const std::string& argument : job_arguments({"", {}})) arguments.push_back(argument);
+  {
+    Command command(folder(), arguments);
+    ASSERT_TRUE(wait_for_epochs(command, folder() / "run" / "metrics.jsonl", 2));
+    command.signal(SIGINT);
+    EXPECT_EQ(command.wait().exit_code, 130);
+  }
+  arguments.insert(arguments.end(), {"--output", "late", "--deadline", "0.3", "-q"});
+  EXPECT_EQ(lambdaml(arguments).exit_code, 3);
+}
+
+TEST_F(Recovery, AnEarlyEndStaysTheEndAfterAResume) {
+  REQUIRE_REAL_DATA();
+  // Killed after its last checkpoint but before its report: the marker of the summary is missing.
+  std::vector<std::string> arguments{"train",   "--json",          "-q", "--output", "run",
+                                     "--until", "train_loss<=0.68"};
+  for (const std::string& argument : job_arguments({"", {"--epochs", "500"}}))
+    arguments.push_back(argument);
+  const Result whole = lambdaml(arguments);
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  ASSERT_EQ(whole.json()["ended_by"], "until");
+  const std::string model = read(folder() / "run" / "model.safetensors");
+  fs::remove(folder() / "run" / "summary.json");
+  fs::remove(folder() / "run" / "model.safetensors");
+  const Result resumed = lambdaml({"resume", "run", "--json", "-q"});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(resumed.json()["ended_by"], "until");
+  EXPECT_EQ(resumed.json()["epochs"], whole.json()["epochs"]);
+  EXPECT_EQ(read(folder() / "run" / "model.safetensors"), model);
+}
+
+TEST_F(Recovery, AWorkerKilledInAResumedRunGoesBackToItsStart) {
+  REQUIRE_REAL_DATA();
+  const std::vector<std::string> job =
+      job_arguments({"", {"--epochs", "400", "--checkpoint-every", "3"}});
+  std::vector<std::string> arguments{"train", "-q", "--output", "whole"};
+  arguments.insert(arguments.end(), job.begin(), job.end());
+  ASSERT_EQ(lambdaml(arguments).exit_code, 0);
+  arguments = {"train", "-q",           "--output",
+               "cut",   "--checkpoint", "file://" + (folder() / "saved").string()};
+  arguments.insert(arguments.end(), job.begin(), job.end());
+  {
+    Command command(folder(), arguments);
+    ASSERT_TRUE(wait_for_epochs(command, folder() / "cut" / "metrics.jsonl", 10));
+    command.signal(SIGKILL);
+    command.wait();
+  }
+  Command command(folder(), {"resume", "cut", "-q"});
+  for (int i = 0; i < 2000 && command.workers().size() < 3; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  for (const pid_t pid : command.workers()) ::kill(pid, SIGKILL);
+  const Result result = command.wait();
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(read(folder() / "cut" / "model.safetensors"),
+            read(folder() / "whole" / "model.safetensors"));
+}
+
+TEST_F(Recovery, AsynchronousRunsCanBeResumed) {
+  REQUIRE_REAL_DATA();
+  std::vector<std::string> arguments{"train", "-q", "--output", "run", "--sync-mode", "async"};
+  for (const std::string& argument : job_arguments({"", {"--epochs", "400"}}))
+    arguments.push_back(argument);
+  {
+    Command command(folder(), arguments);
+    ASSERT_TRUE(wait_for_epochs(command, folder() / "run" / "metrics.jsonl", 5));
+    command.signal(SIGKILL);
+    command.wait();
+  }
+  const Result result = lambdaml({"resume", "run", "--json", "-q"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.json()["epochs"], 400);
+  EXPECT_LE(result.json()["train_loss"], 0.66);
+}
+
+TEST_F(Recovery, DivergenceIsSaidOnceAndEndsWithOne) {
+  REQUIRE_REAL_DATA();
+  const Result result =
+      lambdaml({"train", "--data", real_data("higgs.train.libsvm"), "--lr", "1e39", "--epochs",
+                "50", "-q", "--output", "run", "--batch-size", "50"});
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_NE(result.err.find("diverged in epoch"), std::string::npos) << result.err;
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
 }
 
 }  // namespace

@@ -14,6 +14,21 @@ namespace lambdaml {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// 0, or the errno of the write that failed.
+int write_all(int fd, Bytes bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+  return 0;
+}
+
+}  // namespace
+
 void FileDescriptor::reset() {
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;
@@ -66,16 +81,16 @@ void write_file(const fs::path& path, Bytes bytes, bool durable) {
   };
   FileDescriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (!file) fail_errno(errno, fmt::format("writing {}", path.string()));
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t n = ::write(file.get(), bytes.data() + done, bytes.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) give_up(errno);
-    done += static_cast<std::size_t>(n);
-  }
+  if (const int error = write_all(file.get(), bytes); error != 0) give_up(error);
   if (durable && ::fsync(file.get()) != 0) give_up(errno);
   file.reset();
   if (::rename(temporary.c_str(), path.c_str()) != 0) give_up(errno);
+}
+
+void append_to_file(const fs::path& path, Bytes bytes) {
+  const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  const int error = file ? write_all(file.get(), bytes) : errno;
+  if (error != 0) fail_errno(error, fmt::format("writing {}", path.string()));
 }
 
 void make_folder(const fs::path& path) {

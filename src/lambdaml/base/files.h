@@ -40,6 +40,9 @@ std::optional<Buffer> read_file(const std::filesystem::path& path);
 /// With `durable` the bytes are on the disk before the name is.
 void write_file(const std::filesystem::path& path, Bytes bytes, bool durable = false);
 
+/// Appends to a file, making it when it is not there. Throws as write_file does.
+void append_to_file(const std::filesystem::path& path, Bytes bytes);
+
 /// Creates the folder and its parents, if need be.
 void make_folder(const std::filesystem::path& path);
 

@@ -16,8 +16,8 @@ void on_signal(int) { g_interrupted = 1; }
 void catch_interrupts() {
   struct sigaction action {};
   action.sa_handler = on_signal;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
 }
 
 bool interrupted() noexcept { return g_interrupted != 0; }

@@ -2,8 +2,8 @@
 
 namespace lambdaml {
 
-/// Makes SIGINT, SIGTERM and SIGHUP set a flag instead of ending the process, and SIGPIPE nothing.
-/// For the command line; call once, from main.
+/// Makes SIGINT, SIGTERM and SIGHUP set a flag instead of ending the process; a second one of the
+/// same kind ends it. For commands that look at the flag.
 void catch_interrupts();
 bool interrupted() noexcept;
 /// Throws Error(cancelled) when interrupted() holds.

@@ -11,11 +11,30 @@ namespace lambdaml {
 namespace {
 
 std::string masked(std::string_view text) {
-  const std::size_t authority = text.find("://");
-  const std::size_t at = text.find('@');
-  if (authority == std::string_view::npos || at == std::string_view::npos || at < authority)
-    return printable(text, 300);
-  return printable(fmt::format("{}://***{}", text.substr(0, authority), text.substr(at)), 300);
+  const std::size_t mark = text.find("://");
+  if (mark == std::string_view::npos) return printable(text, 300);
+  // User information stands before the last @ of the authority; values of the query may be secrets
+  // too.
+  const std::size_t begin = mark + 3;
+  const std::size_t end = std::min(text.find_first_of("/?", begin), text.size());
+  const std::size_t at = text.substr(0, end).rfind('@');
+  std::string out(text.substr(0, begin));
+  if (at != std::string_view::npos && at >= begin)
+    out += fmt::format("***{}", text.substr(at, end - at));
+  else
+    out += text.substr(begin, end - begin);
+  const std::size_t query = std::min(text.find('?', end), text.size());
+  out += text.substr(end, query - end);
+  for (std::string_view rest = text.substr(query); !rest.empty();) {
+    const std::size_t next = std::min(rest.find('&'), rest.size());
+    const std::string_view pair = rest.substr(0, next);
+    const std::size_t equal = pair.find('=');
+    out += equal == std::string_view::npos ? std::string(pair)
+                                           : fmt::format("{}=***", pair.substr(0, equal));
+    if (next < rest.size()) out += '&';
+    rest.remove_prefix(std::min(next + 1, rest.size()));
+  }
+  return printable(out, 300);
 }
 
 bool is_scheme(std::string_view text) {

@@ -30,6 +30,10 @@ TEST(Uri, PathsAreFiles) {
 
 TEST(Uri, SecretsAreMasked) {
   EXPECT_EQ(Uri::parse("redis://user:hunter2@host/0").display(), "redis://***@host/0");
+  EXPECT_EQ(Uri::parse("redis://:p@ss@host/0").display(), "redis://***@host/0");
+  EXPECT_EQ(Uri::parse("s3://bucket/a@b").display(), "s3://bucket/a@b");
+  EXPECT_EQ(Uri::parse("redis://h/0?password=p&timeout=3").display(),
+            "redis://h/0?password=***&timeout=***");
   try {
     Uri::parse("redis://user:hunter2@host:99999/0");
     FAIL() << "a port above 65535 was accepted";

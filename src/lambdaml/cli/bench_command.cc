@@ -3,9 +3,11 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/storage/storage.h"
 #include "lambdaml/train/bench_comm.h"
 
 namespace lambdaml::cli {
@@ -26,6 +28,7 @@ void add_bench_command(CLI::App& app, Globals& globals) {
   command->add_option("--rounds", options->rounds, "rounds to measure [100]")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 30));
   command->callback([options, &globals] {
+    catch_interrupts();
     const train::BenchCommResult result = train::bench_comm(*options);
     if (globals.json)
       return print_line(nlohmann::ordered_json{{"median_s", result.median_s},
@@ -35,9 +38,9 @@ void add_bench_command(CLI::App& app, Globals& globals) {
                                                {"bytes", result.bytes},
                                                {"bitwise_equal", result.bitwise_equal}}
                             .dump());
-    print_line(fmt::format("{} of {} over {}, {} workers, {} rounds", options->sync_mode,
-                           human_bytes(options->bytes), options->channel, options->workers,
-                           options->rounds));
+    print_line(fmt::format(
+        "{} of {} over {}, {} workers, {} rounds", options->sync_mode, human_bytes(options->bytes),
+        storage::resolve(options->channel).display(), options->workers, options->rounds));
     print_line(fmt::format("a round   median {}, min {}, max {} (of the slowest worker)",
                            human_seconds(result.median_s), human_seconds(result.min_s),
                            human_seconds(result.max_s)));

@@ -29,8 +29,4 @@ CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& nam
 /// Prints one line to stdout, or throws when stdout is gone.
 void print_line(const std::string& line);
 
-/// Parses the arguments, runs the command and returns the exit code; every error becomes one line
-/// on stderr.
-int run(int argc, const char* const* argv);
-
 }  // namespace lambdaml::cli

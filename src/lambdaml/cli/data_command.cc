@@ -42,14 +42,15 @@ void add_synth(CLI::App& group, Globals& globals) {
     const storage::Object object = storage::open_object(Uri::parse(*out));
     object.store->save(object.key, bytes);
     if (globals.json)
-      print_line(ordered_json{{"path", *out},
+      print_line(ordered_json{{"path", Uri::parse(*out).display()},
                               {"rows", dataset.rows()},
                               {"features", dataset.cols()},
                               {"bytes", bytes.size()}}
                      .dump());
     else
-      print_line(fmt::format("{}: {} rows, {} features, {}", *out, human_count(dataset.rows()),
-                             human_count(dataset.cols()), human_bytes(bytes.size())));
+      print_line(fmt::format("{}: {} rows, {} features, {}", Uri::parse(*out).display(),
+                             human_count(dataset.rows()), human_count(dataset.cols()),
+                             human_bytes(bytes.size())));
   });
 }
 
@@ -77,16 +78,17 @@ void add_split(CLI::App& group, Globals& globals) {
     const data::Manifest manifest =
         data::split(dataset, arguments->workers, *store, arguments->as, processors());
     if (globals.json)
-      print_line(ordered_json{{"path", arguments->to},
+      print_line(ordered_json{{"path", Uri::parse(arguments->to).display()},
                               {"parts", manifest.parts()},
                               {"rows", manifest.rows()},
                               {"features", manifest.features},
                               {"bytes", manifest.bytes}}
                      .dump());
     else
-      print_line(fmt::format("{}: {} parts, {} rows, {} features, {}", arguments->to,
-                             manifest.parts(), human_count(manifest.rows()),
-                             human_count(manifest.features), human_bytes(manifest.bytes)));
+      print_line(fmt::format("{}: {} parts, {} rows, {} features, {}",
+                             Uri::parse(arguments->to).display(), manifest.parts(),
+                             human_count(manifest.rows()), human_count(manifest.features),
+                             human_bytes(manifest.bytes)));
   });
 }
 

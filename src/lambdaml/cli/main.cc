@@ -1,9 +1,10 @@
-#include "lambdaml/base/interrupt.h"
+#include <csignal>
+
 #include "lambdaml/base/memory.h"
-#include "lambdaml/cli/command.h"
+#include "lambdaml/cli/run.h"
 
 int main(int argc, char** argv) {
-  lambdaml::catch_interrupts();
+  std::signal(SIGPIPE, SIG_IGN);
   lambdaml::keep_freed_memory();
   return lambdaml::cli::run(argc, argv);
 }

@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/cli/progress.h"
 #include "lambdaml/cli/summary.h"
@@ -13,6 +14,7 @@ void add_resume_command(CLI::App& app, Globals& globals) {
   const auto run = std::make_shared<std::string>();
   command->add_option("RUN", *run, "the run's folder")->required();
   command->callback([run, &globals] {
+    catch_interrupts();
     std::string summary;
     {
       ProgressDisplay progress(globals.quiet);

@@ -1,3 +1,5 @@
+#include "lambdaml/cli/run.h"
+
 #include <cstdio>
 
 #include <unistd.h>

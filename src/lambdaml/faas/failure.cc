@@ -28,7 +28,7 @@ Failure current_failure() {
 
 bool is_worth_a_retry(std::string_view error_type) {
   for (const Code code : {Code::invalid_argument, Code::not_found, Code::already_exists,
-                          Code::data_corrupt, Code::permission_denied})
+                          Code::data_corrupt, Code::permission_denied, Code::diverged})
     if (error_type == to_string(code)) return false;
   return error_type != kResponseTooLarge;
 }

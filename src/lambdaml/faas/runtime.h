@@ -1,7 +1,9 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "lambdaml/base/deadline.h"
@@ -18,6 +20,8 @@ struct Invocation {
   Deadline deadline = Deadline::never();
   std::string function_arn;
   std::string trace_id;
+  /// Set when the caller wants the handler to stop; null where a function is ended from outside.
+  std::shared_ptr<const std::atomic<bool>> cancelled = {};
 };
 
 /// Returns the response. An exception becomes POST …/error with the code's name as errorType,

@@ -167,7 +167,7 @@ TEST(Optimizers, RefuseModelsThatTheyCannotTrain) {
       train(job);
       ADD_FAILURE() << plugin.name;
     } catch (const Error& error) {
-      EXPECT_EQ(error.code(), Code::invalid_argument);
+      EXPECT_EQ(error.code(), Code::diverged);
       EXPECT_THAT(error.what(), ::testing::HasSubstr("the optimizer " + plugin.name));
     }
   }

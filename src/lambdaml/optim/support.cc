@@ -26,7 +26,7 @@ std::size_t merge(comm::Communicator& communicator, std::span<float> values, mod
   // One sum over the vector, not a test of each float: an infinity or a NaN anywhere shows in it.
   if (!std::isfinite(totals.loss) ||
       !std::isfinite(tensor::dot(values.size(), values.data(), values.data())))
-    fail(Code::invalid_argument,
+    fail(Code::diverged,
          "training diverged in epoch {}, round {}: the loss is not finite; use a smaller --lr or "
          "scale the features",
          position.epoch + 1, position.round + 1);

@@ -14,8 +14,8 @@ namespace lambdaml::optim {
 /// The model as one with gradients; throws invalid_argument naming the optimizer when it is none.
 model::GradientModel& gradient_model(model::Model& model, std::string_view optimizer);
 
-/// Merges values and totals in place; returns the number of contributions. Throws invalid_argument
-/// when what comes back is not finite: the training has diverged, on all workers alike.
+/// Merges values and totals in place; returns the number of contributions. Throws diverged when
+/// what comes back is not finite: the training has diverged, on all workers alike.
 std::size_t merge(comm::Communicator& communicator, std::span<float> values, model::Totals& totals,
                   comm::Meaning meaning, const Position& position);
 

@@ -68,6 +68,11 @@ class Meter {
       removes_{0};
 };
 
+/// Calls `check`, which throws when its user is to stop, before each load and save, and several
+/// times a second within a wait.
+std::shared_ptr<Storage> with_cancellation(std::shared_ptr<Storage> inner,
+                                           std::function<void()> check);
+
 /// For tests: before each call of the inner store, `hook(verb, key)` may throw, sleep or kill. The
 /// batch forms call the hook once per key; save_all and remove_all then go on key by key, so that a
 /// fault in the middle leaves a part done.

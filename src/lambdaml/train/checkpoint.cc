@@ -48,11 +48,11 @@ Checkpoints::Checkpoints(std::shared_ptr<storage::Storage> store, std::string jo
       workers_(workers) {}
 
 std::string Checkpoints::key(std::uint64_t slot) const {
-  return fmt::format("{}_{}.{}.safetensors", worker_, workers_, slot);
+  return fmt::format("{}/{}_{}.{}.safetensors", job_id_, worker_, workers_, slot);
 }
 
 void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
-                       const comm::Communicator& communicator, const std::string& metrics) {
+                       const comm::Communicator& communicator, const CheckpointNote& note) {
   tensor::SafetensorsWriter writer;
   const std::vector<double> scalars = optimizer.scalars();
   const std::vector<double> snapshot = communicator.snapshot();
@@ -62,8 +62,8 @@ void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
   for (const auto& [name, values] : state)
     writer.add<float>("state." + name, {values.size()}, std::span<const float>(values));
   writer.set_metadata("format", kFormat);
-  writer.set_metadata("metrics", metrics);
-  writer.set_metadata("job_id", job_id_);
+  writer.set_metadata("metrics", note.metrics);
+  writer.set_metadata("ended_by", note.ended_by);
   writer.set_metadata("fingerprint", fingerprint_);
   writer.set_metadata("epoch", std::to_string(progress.epoch));
   writer.set_metadata("round", std::to_string(progress.round));
@@ -87,7 +87,6 @@ std::vector<Checkpoints::Slot> Checkpoints::slots() {
       tensor::SafetensorsFile file(std::make_shared<const Buffer>(std::move(*bytes)), what);
       if (file.metadata("format") != kFormat)
         fail(Code::data_corrupt, "{}: no checkpoint of this program", what);
-      if (file.metadata("job_id") != job_id_) continue;
       if (file.metadata("checksum") != fmt::format("{:016x}", checksum_of(file)))
         fail(Code::data_corrupt, "{}: its checksum does not fit; it was damaged", what);
       const Progress progress{count_in(file, "epoch"), count_in(file, "round")};
@@ -108,10 +107,16 @@ std::vector<Progress> Checkpoints::available() {
   return out;
 }
 
-std::string Checkpoints::metrics(const Progress& progress) {
+CheckpointNote Checkpoints::note(const Progress& progress) {
   for (const Slot& slot : slots())
-    if (slot.progress == progress) return slot.file.metadata("metrics");
+    if (slot.progress == progress)
+      return {slot.file.metadata("ended_by"), slot.file.metadata("metrics")};
   return {};
+}
+
+void Checkpoints::forget_after(std::uint64_t epoch) {
+  for (const Slot& slot : slots())
+    if (slot.progress.epoch > epoch) store_->remove(key(slot.slot));
 }
 
 void Checkpoints::restore(const Progress& progress, optim::Optimizer& optimizer,

@@ -19,30 +19,39 @@ struct Progress {
   bool operator==(const Progress&) const = default;
 };
 
+/// What a checkpoint says besides the state.
+struct CheckpointNote {
+  std::string ended_by;  ///< why this was the last epoch; empty when the run goes on
+  std::string metrics;   ///< lines of metrics.jsonl of the last epochs, for whoever resumes the job
+};
+
 /// One worker's checkpoints. Two slots are written in turn, each atomically, so there is always a
 /// whole one, and the newest that **all** workers have is among each worker's two: nobody can be a
 /// checkpoint ahead of another by more than one, because a bulk-synchronous round in between needs
-/// all. A checkpoint costs one PUT of the optimizer's state.
+/// all. A checkpoint costs one PUT of the optimizer's state. Keys begin with the job's id, so jobs
+/// can share a folder.
 class Checkpoints {
  public:
   /// `fingerprint` is a text that is equal only for runs that may continue each other.
   Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id, std::string fingerprint,
               std::uint32_t worker, std::uint32_t workers);
 
-  /// `metrics` are lines of metrics.jsonl of the last epochs, for whoever resumes the job.
   void save(const Progress& progress, optim::Optimizer& optimizer,
-            const comm::Communicator& communicator, const std::string& metrics);
+            const comm::Communicator& communicator, const CheckpointNote& note);
 
-  /// The states that this worker could go back to, newest first. A slot of another job (a shared
-  /// folder) does not count; a damaged one does not either, unless there is no whole one: then
-  /// throws data_corrupt.
+  /// The states that this worker could go back to, newest first. A damaged one does not count,
+  /// unless there is no whole one: then throws data_corrupt.
   std::vector<Progress> available();
 
-  /// The metrics saved with the checkpoint of that progress.
-  std::string metrics(const Progress& progress);
+  /// The note saved with the checkpoint of that progress; empty when it is not there.
+  CheckpointNote note(const Progress& progress);
+
+  /// Removes what was saved after `epoch`: the job goes on from there, and a worker that is tried
+  /// again must not jump ahead of the others.
+  void forget_after(std::uint64_t epoch);
 
   /// Puts the checkpoint of that progress back. Throws not_found, data_corrupt, or invalid_argument
-  /// when it belongs to a job with other options, naming them.
+  /// when the run that made it had other options or data.
   void restore(const Progress& progress, optim::Optimizer& optimizer,
                comm::Communicator& communicator);
 

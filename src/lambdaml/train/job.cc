@@ -251,6 +251,8 @@ void read_job_file(const std::string& path, Options& options) {
 
 void read_environment(Options& options) {
   for (const Option& option : options.declared()) {
+    if (option.name == "test_data")
+      continue;  // LAMBDAML_TEST_DATA is the folder of this project's tests
     std::string name = "LAMBDAML_" + option.name;
     std::transform(name.begin(), name.end(), name.begin(),
                    [](unsigned char c) { return std::toupper(c); });
@@ -336,7 +338,7 @@ std::string new_job_id() {
   std::array<char, 32> text{};
   std::strftime(text.data(), text.size(), "%Y%m%d-%H%M%S", &utc);
   std::random_device random;
-  return fmt::format("{}-{:04x}", text.data(), random() & 0xffffU);
+  return fmt::format("{}-{:08x}{:04x}", text.data(), random(), random() & 0xffffU);
 }
 
 }  // namespace lambdaml::train

@@ -19,7 +19,8 @@ void read_job_file(const std::string& path, Options& options);
 /// The same from text that is not in a file; `what` names it in errors.
 void read_job_text(std::string_view text, const std::string& what, Options& options);
 
-/// Sets options from LAMBDAML_NAME environment variables, e.g. LAMBDAML_BATCH_SIZE.
+/// Sets options from LAMBDAML_NAME environment variables, e.g. LAMBDAML_BATCH_SIZE. All but
+/// `test_data`: LAMBDAML_TEST_DATA names the folder of the data for this project's own tests.
 void read_environment(Options& options);
 
 /// All values as a YAML map, in declared order: a job file that gives the same options again.
@@ -33,7 +34,7 @@ void from_json(std::string_view json, const std::string& what, Options& options)
 /// absolute, the channel made a URI, the threads of a worker chosen. Throws invalid_argument.
 void resolve(Options& options);
 
-/// A new job's id: UTC time and four random hex digits, e.g. 20261122-101500-3f9c.
+/// A new job's id: UTC time and twelve random hex digits, e.g. 20261122-101500-3f9c01d2a47b.
 std::string new_job_id();
 
 }  // namespace lambdaml::train

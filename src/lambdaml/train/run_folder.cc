@@ -28,12 +28,16 @@ void RunFolder::lock() {
     fail(Code::unavailable, "run {}: it is still running; stop it first", path_.string());
 }
 
-RunFolder RunFolder::create(const fs::path& path, const std::string& job_id,
-                            const Options& options) {
+void RunFolder::require_new(const fs::path& path) {
   std::error_code error;
   if (fs::exists(fs::symlink_status(path, error)))
     fail(Code::already_exists,
          "output folder {}: it exists; give another with --output, or remove it", path.string());
+}
+
+RunFolder RunFolder::create(const fs::path& path, const std::string& job_id,
+                            const Options& options) {
+  require_new(path);
   const fs::path absolute = fs::absolute(path);
   make_folder(absolute);
   RunFolder run(absolute, job_id);
@@ -77,11 +81,7 @@ std::optional<std::string> RunFolder::summary() const {
 }
 
 void RunFolder::add(const EpochMetrics& metrics) {
-  const fs::path name = path_ / "metrics.jsonl";
-  const FileDescriptor file(::open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  const std::string line = metrics.to_json() + "\n";
-  if (!file || ::write(file.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()))
-    fail_errno(errno, fmt::format("writing {}", name.string()));
+  append_to_file(path_ / "metrics.jsonl", as_bytes(metrics.to_json() + "\n"));
 }
 
 void RunFolder::rewind(std::uint64_t epoch, const std::string& known) {
@@ -104,14 +104,14 @@ void RunFolder::rewind(std::uint64_t epoch, const std::string& known) {
 }
 
 void RunFolder::finish(Bytes model, const std::string& summary) {
-  write_file(model_path(), model);
-  write_file(path_ / "summary.json", as_bytes(summary + "\n"));
+  write_file(model_path(), model, true);
+  write_file(path_ / "summary.json", as_bytes(summary + "\n"), true);
 }
 
 void RunFolder::discard() {
   std::error_code ignored;
   fs::remove_all(path_, ignored);
-  // The parent only when this run made it and nothing else is in it: rmdir refuses otherwise.
+  // The default parent too when nothing else is in it: rmdir refuses otherwise.
   if (path_.parent_path().filename() == "runs") ::rmdir(path_.parent_path().c_str());
 }
 

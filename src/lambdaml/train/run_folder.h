@@ -15,7 +15,9 @@ namespace lambdaml::train {
 /// `model.safetensors` and `summary.json`. One process at a time works on a run: it is locked.
 class RunFolder {
  public:
-  /// A new folder. Throws already_exists when there is anything of that name.
+  /// Throws already_exists when there is anything of that name.
+  static void require_new(const std::filesystem::path& path);
+  /// A new folder. Throws as require_new does.
   static RunFolder create(const std::filesystem::path& path, const std::string& job_id,
                           const Options& options);
   /// An existing run. Throws not_found, data_corrupt, or unavailable when it is still running.

@@ -77,8 +77,8 @@ std::unique_ptr<comm::Communicator> Trainer::make_communicator(const std::string
 }
 
 void Trainer::initialize() {
-  // All workers must start from the same model, so the start waits for all, also where the rest
-  // does not.
+  // A model that merges to find its start needs all workers for that, also where the rest of the
+  // job waits for nobody.
   const comm::Plugin* pattern = &comm::registry().get(event_.options.text("sync_mode"));
   std::unique_ptr<comm::Communicator> starter;
   for (const comm::Plugin& other : comm::registry().entries())
@@ -150,16 +150,19 @@ void Trainer::run(Checkpoints& checkpoints, std::optional<Progress> checkpoint,
   const double comm_before = communicator_->seconds();
 
   std::uint64_t epoch = 0;
+  bool done = false;
   if (checkpoint) {
     // State vectors get their sizes from begin(); their content from the checkpoint.
     optimizer_->begin(std::vector<float>(model_->parameter_count()));
     checkpoints.restore(*checkpoint, *optimizer_, *communicator_);
     epoch = checkpoint->epoch;
+    const std::string ended_by = checkpoints.note(*checkpoint).ended_by;
+    if (!ended_by.empty()) ended_by_ = ended_by;
+    done = !ended_by.empty() || epoch >= epochs_;
   } else {
     initialize();
   }
 
-  bool done = epoch >= epochs_;
   while (!done) {
     const Stopwatch clock;
     const double comm_at_start = communicator_->seconds();
@@ -179,12 +182,15 @@ void Trainer::run(Checkpoints& checkpoints, std::optional<Progress> checkpoint,
       ended_by_ = "converged";
     }
     if (event_.worker == 0) remember(metrics);
+    // Told before it is saved: a worker that dies in between does the epoch again and tells it
+    // again.
+    if (hooks.epoch_done) hooks.epoch_done(metrics);
     if (epoch % every == 0 || done) {
       const Progress progress{epoch, communicator_->round()};
-      checkpoints.save(progress, *optimizer_, *communicator_, recent_metrics());
+      checkpoints.save(progress, *optimizer_, *communicator_,
+                       {done ? ended_by_ : "", recent_metrics()});
       communicator_->retire(progress.round);
     }
-    if (hooks.epoch_done) hooks.epoch_done(metrics);
   }
   optimizer_->finish();
   epochs_done_ = epoch;
@@ -193,14 +199,14 @@ void Trainer::run(Checkpoints& checkpoints, std::optional<Progress> checkpoint,
 
 void Trainer::remember(const EpochMetrics& metrics) {
   constexpr double kSeconds = 1;
-  recent_.emplace_back(clock_.seconds(), metrics);
+  recent_.emplace_back(clock_.seconds(), metrics.to_json() + "\n");
   while (recent_.size() > 1 && recent_.front().first < clock_.seconds() - kSeconds)
     recent_.pop_front();
 }
 
 std::string Trainer::recent_metrics() const {
   std::string lines;
-  for (const auto& [when, metrics] : recent_) lines += metrics.to_json() + "\n";
+  for (const auto& [when, line] : recent_) lines += line;
   return lines;
 }
 

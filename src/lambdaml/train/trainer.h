@@ -95,7 +95,7 @@ class Trainer {
   std::string ended_by_ = "epochs";
   double compute_s_ = 0;
   double last_progress_s_ = 0;
-  std::deque<std::pair<double, EpochMetrics>> recent_;  ///< when, what
+  std::deque<std::pair<double, std::string>> recent_;  ///< when, its line
   Stopwatch clock_;
 };
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <numeric>
 
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/model/registry.h"
@@ -76,12 +78,12 @@ class Run {
     const double limit_s = options_.real("deadline");
     const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
     wait_for_all(*invocations_, [&] {
+      tell_failures();
       look_for_metrics();
       tell_progress();
       if (limit.passed())
-        fail(Code::limit_reached,
-             "job {}: stopped after {} s, as --deadline says; go on with: lambdaml resume {}",
-             folder_.job_id(), limit_s, folder_.path().string());
+        fail(Code::limit_reached, "job {}: stopped after {} s, as --deadline says",
+             folder_.job_id(), limit_s);
     });
     look_for_metrics();
     return collect(staged, wall);
@@ -120,15 +122,26 @@ class Run {
     }
     if (with_any < workers() || common.empty()) {
       log::warning("run {}: no checkpoint that all workers have; starting over", folder_.job_id());
+      forget_checkpoints_after(store, 0);
       folder_.rewind(0, "");
       return;
     }
     event.resume = true;
-    if (options_.text("sync_mode") != "async") event.resume_round = common.front().round;
+    if (options_.text("sync_mode") != "async") {
+      event.resume_round = common.front().round;
+      forget_checkpoints_after(store, common.front().epoch);
+    }
     next_metrics_ = common.front().epoch + 1;
-    folder_.rewind(common.front().epoch,
-                   Checkpoints(store, folder_.job_id(), "", 0, workers()).metrics(common.front()));
+    folder_.rewind(
+        common.front().epoch,
+        Checkpoints(store, folder_.job_id(), "", 0, workers()).note(common.front()).metrics);
     log::info("going on after epoch {}", common.front().epoch);
+  }
+
+  void forget_checkpoints_after(const std::shared_ptr<storage::Storage>& store,
+                                std::uint64_t epoch) const {
+    for (std::uint32_t worker = 0; worker < workers(); ++worker)
+      Checkpoints(store, folder_.job_id(), "", worker, workers()).forget_after(epoch);
   }
 
   void start(TrainEvent& event) {
@@ -142,10 +155,23 @@ class Run {
     std::vector<std::string> payloads;
     for (event.worker = 0; event.worker < workers(); ++event.worker)
       payloads.push_back(to_json(event));
-    invocations_ =
-        platform.invoke_all(function, std::move(payloads),
-                            [this](std::size_t worker, const faas::EventStatus& status,
-                                   bool again) { observer_.worker_failed(worker, status, again); });
+    invocations_ = platform.invoke_all(
+        function, std::move(payloads),
+        [this](std::size_t worker, const faas::EventStatus& status, bool again) {
+          const std::lock_guard lock(failures_mutex_);
+          failures_.push_back({worker, status, again});
+        });
+  }
+
+  /// Failures come on the invoker's thread; the observer is told on this one.
+  void tell_failures() {
+    std::vector<FailedTry> failures;
+    {
+      const std::lock_guard lock(failures_mutex_);
+      failures.swap(failures_);
+    }
+    for (const FailedTry& failed : failures)
+      observer_.worker_failed(failed.worker, failed.status, failed.again);
   }
 
   void look_for_metrics() {
@@ -243,28 +269,44 @@ class Run {
   RunFolder& folder_;
   storage::Storage& channel_;
   Observer& observer_;
+  struct FailedTry {
+    std::size_t worker;
+    faas::EventStatus status;
+    bool again;
+  };
+  std::mutex failures_mutex_;
+  std::vector<FailedTry> failures_;
   std::unique_ptr<faas::Invocations> invocations_;
   std::uint64_t next_metrics_ = 1;
   double prepared_s_ = 0;
 };
 
-/// Whether a run that ended by this error is worth keeping: it can be resumed.
-bool worth_keeping(const Error& error, const Options& options, const RunFolder& folder) {
-  switch (error.code()) {
+/// Whether the run has a checkpoint to go on from; true when that cannot be told.
+bool can_be_resumed(const Options& options, const RunFolder& folder) noexcept {
+  try {
+    const auto workers = static_cast<std::uint32_t>(options.integer("workers"));
+    return !Checkpoints(open_store(options.text("checkpoint")), folder.job_id(), "", 0, workers)
+                .available()
+                .empty();
+  } catch (const std::exception&) {
+    return true;
+  }
+}
+
+/// Whether the logs of a run that never got to a checkpoint tell nothing that its error does not.
+bool is_soon_told(Code code) {
+  switch (code) {
     case Code::invalid_argument:
     case Code::not_found:
     case Code::already_exists:
     case Code::data_corrupt:
     case Code::permission_denied:
-      return false;
+    case Code::diverged:
     case Code::cancelled:
     case Code::limit_reached:
-      return !Checkpoints(open_store(options.text("checkpoint")), folder.job_id(), "", 0,
-                          static_cast<std::uint32_t>(options.integer("workers")))
-                  .available()
-                  .empty();
-    default:
       return true;
+    default:
+      return false;
   }
 }
 
@@ -278,8 +320,14 @@ std::string run_to_end(Options options, RunFolder folder, const StagedData& stag
     run.count_preparation(prepared_s);
     return run.run(staged, resuming);
   } catch (const Error& error) {
-    if (!resuming && !worth_keeping(error, options, folder)) folder.discard();
-    throw;
+    const bool resumable = can_be_resumed(options, folder);
+    if (!resumable && !resuming && is_soon_told(error.code())) {
+      folder.discard();
+      throw;
+    }
+    if (!resumable || error.code() == Code::diverged) throw;
+    std::throw_with_nested(Error(error.code(), fmt::format("{}; go on with: lambdaml resume {}",
+                                                           error.what(), folder.path().string())));
   }
 }
 
@@ -291,13 +339,11 @@ std::string train(const Options& options, Observer& observer) {
   const std::filesystem::path output = options.text("output").empty()
                                            ? std::filesystem::path("runs") / job_id
                                            : std::filesystem::path(options.text("output"));
-  std::error_code ignored;
-  if (std::filesystem::exists(std::filesystem::symlink_status(output, ignored)))
-    fail(Code::already_exists,
-         "output folder {}: it exists; give another with --output, or remove it", output.string());
+  RunFolder::require_new(output);
   const auto channel = open_channel(options.text("channel"), job_id);
   const ChannelCleaner cleaner(*channel, options.flag("keep"));
   const StagedData staged = stage(options, *channel);
+  throw_if_interrupted();
   rehearse(options, staged.data, Uri::parse(options.text("data")).display());
   return run_to_end(options, RunFolder::create(output, job_id, options), staged, *channel, observer,
                     false, clock.seconds());
@@ -313,6 +359,7 @@ std::string resume(const std::filesystem::path& path, Observer& observer) {
   channel->clear("");
   const ChannelCleaner cleaner(*channel, options.flag("keep"));
   const StagedData staged = stage(options, *channel);
+  throw_if_interrupted();
   rehearse(options, staged.data, Uri::parse(options.text("data")).display());
   return run_to_end(options, std::move(folder), staged, *channel, observer, true, clock.seconds());
 }

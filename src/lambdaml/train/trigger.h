@@ -13,7 +13,7 @@
 /// leave.
 namespace lambdaml::train {
 
-/// Told what happens while a job runs; from one thread at a time, failures from the invoker's.
+/// Told what happens while a job runs, on the thread that runs it.
 class Observer {
  public:
   virtual ~Observer() = default;

@@ -26,7 +26,7 @@ std::int64_t now_ms() {
   return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
 }
 
-/// Equal for runs that may continue each other: what decides the numbers, not where they run.
+/// Equal for runs that may continue each other: everything but how long and where they run.
 std::string fingerprint_of(const TrainEvent& event) {
   json options = json::parse(to_json(event.options));
   for (const char* free : {"channel", "output", "checkpoint", "checkpoint_every", "platform",
@@ -50,7 +50,12 @@ class WorkerRun {
         invocation_(invocation),
         meter_(std::make_shared<storage::Meter>()),
         data_meter_(std::make_shared<storage::Meter>()),
-        channel_(open_channel(event_.options.text("channel"), event_.job_id, meter_)) {}
+        channel_(open_channel(event_.options.text("channel"), event_.job_id, meter_)) {
+    if (invocation.cancelled)
+      channel_ = storage::with_cancellation(channel_, [cancelled = invocation.cancelled] {
+        if (*cancelled) fail(Code::cancelled, "the job was stopped");
+      });
+  }
 
   std::string run() {
     if (channel_->load(keys::started(event_.worker))) {

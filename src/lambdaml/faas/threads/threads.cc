@@ -11,7 +11,7 @@
 /// Events as threads of this process: nothing to start, nothing to talk to; to be read first and
 /// the reference in tests. What a thread cannot give: it cannot be killed, so a handler that
 /// overruns its deadline is reported when it returns, and cancel() waits for the handlers, which
-/// should look at Invocation::deadline. Function::memory_mb, environment and log_folder have no
+/// should look at Invocation::deadline and Invocation::cancelled. Function::memory_mb, environment and log_folder have no
 /// meaning here.
 namespace lambdaml::faas::threads {
 namespace {
@@ -52,6 +52,7 @@ class ThreadInvocations : public Invocations {
     {
       const std::lock_guard lock(mutex_);
       cancelled_ = true;
+      *stop_ = true;
     }
     changed_.notify_all();
     const std::lock_guard lock(joining_);
@@ -80,6 +81,7 @@ class ThreadInvocations : public Invocations {
     invocation.payload = payloads_[event];
     invocation.deadline = Deadline::in(function_.timeout_s);
     invocation.function_arn = function_.handler;
+    invocation.cancelled = stop_;
     std::optional<Failure> failure;
     try {
       response = function_.in_process(invocation);
@@ -157,6 +159,7 @@ class ThreadInvocations : public Invocations {
   std::vector<EventStatus> status_;
   std::size_t ended_ = 0;
   std::size_t failed_ = 0;
+  const std::shared_ptr<std::atomic<bool>> stop_ = std::make_shared<std::atomic<bool>>(false);
   bool cancelled_ = false;
   std::mutex observing_;
   std::mutex joining_;  ///< guards threads_ after the constructor

@@ -159,6 +159,7 @@ void register_plugin(Registry& registry) {
                              .default_value = std::int64_t{10},
                              .help = "clusters of k-means",
                              .minimum = 1,
+                             .maximum = 1 << 24,
                              .aliases = {"n_clusters"}}},
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<KMeans>(shape, options);
