@@ -1,6 +1,7 @@
 // Jobs on real data must reach what the data allow: the bounds come from scikit-learn on the same
 // files (higgs: LogisticRegression, training loss 0.6382, test accuracy 0.658; rcv1: 0.878), with
 // room for stochastic steps.
+#include <cstdlib>
 #include <filesystem>
 
 #include "e2e/command.h"
@@ -81,6 +82,30 @@ TEST_F(Accuracy, AsynchronousWorkersLearnToo) {
                real_data("agaricus.test.libsvm"), "--optim", optim, "--sync-mode", "async",
                "--batch-size", "50", "--lr", "0.5", "--epochs", "20"});
     EXPECT_GE(summary["test_accuracy"], 0.99) << optim;
+  }
+}
+
+TEST_F(Accuracy, KMeansEndsWhereScikitLearnEndsFromTheSameStart) {
+  REQUIRE_REAL_DATA();
+  if (std::system("/usr/bin/python3 -c 'import sklearn' 2>/dev/null") != 0) {
+    if (std::getenv("CI") != nullptr) FAIL() << "python3-sklearn must be there in CI";
+    GTEST_SKIP() << "no python3-sklearn here";
+  }
+  for (const std::string data : {"higgs.train.libsvm", "agaricus.train.libsvm"}) {
+    const auto job = [&](const std::string& epochs) {
+      return train({"--data", real_data(data), "--model", "kmeans", "--clusters", "8", "--epochs",
+                    epochs, "--threshold", "0"});
+    };
+    // The first iteration of the same job: both go on from its centroids.
+    const std::string start = job("1")["model_path"];
+    const double ours = job("300")["inertia"];
+    const std::string out = (folder() / "inertia").string();
+    ASSERT_EQ(std::system(("/usr/bin/python3 " LAMBDAML_SOURCE_DIR "/tests/e2e/scikit_kmeans.py " +
+                           start + " " + real_data(data) + " > " + out)
+                              .c_str()),
+              0);
+    const double theirs = std::stod(read(out));
+    EXPECT_NEAR(ours / theirs, 1, 0.01) << data;
   }
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
 
 namespace lambdaml {
 
@@ -50,7 +51,10 @@ std::optional<Buffer> read_file(const fs::path& path) {
       // A regular file is as long as it said, unless it grows or is a pipe: look for one byte more.
       std::byte extra{};
       const ssize_t n = ::read(file.get(), &extra, 1);
-      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && errno == EINTR) {
+        throw_if_interrupted();
+        continue;
+      }
       if (n < 0) fail_errno(errno, fmt::format("reading {}", path.string()));
       if (n == 0) break;
       Buffer larger(buffer.size() * 2 + 65536);
@@ -60,7 +64,10 @@ std::optional<Buffer> read_file(const fs::path& path) {
       continue;
     }
     const ssize_t n = ::read(file.get(), buffer.data() + have, buffer.size() - have);
-    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EINTR) {
+      throw_if_interrupted();
+      continue;
+    }
     if (n < 0) fail_errno(errno, fmt::format("reading {}", path.string()));
     if (n == 0) break;
     have += static_cast<std::size_t>(n);

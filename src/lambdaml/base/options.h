@@ -37,7 +37,8 @@ class Options {
   Options() = default;
   explicit Options(std::vector<Option> declared);
 
-  const std::vector<Option>& declared() const { return declared_; }
+  const std::vector<Option>& declared() const& { return declared_; }
+  const std::vector<Option>& declared() const&& = delete;  // would dangle
   /// The option of that name or alias; null when there is none. `-` counts as `_`.
   const Option* find(std::string_view name) const;
 

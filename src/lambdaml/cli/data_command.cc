@@ -7,6 +7,7 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
+#include "lambdaml/cli/output.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/data/summary.h"
@@ -33,14 +34,13 @@ void add_synth(CLI::App& group, Globals& globals) {
   command->add_option("--clusters", options->clusters, "blobs [10]")
       ->check(CLI::Range(1ULL, 1ULL << 20));
   command->add_option("--noise", options->noise, "share of flipped labels, or a blob's deviation")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 1e6));
   command->add_option("--seed", options->seed, "start of the random numbers [1]");
   command->add_option("-o,--out", *out, "file to write")->required();
   command->callback([=, &globals] {
     const data::Dataset dataset = data::synthesize(*options, processors());
     const Buffer bytes = data::registry().get("libsvm").write(dataset);
-    const storage::Object object = storage::open_object(Uri::parse(*out));
-    object.store->save(object.key, bytes);
+    write_output(*out, bytes);
     if (globals.json)
       print_line(ordered_json{{"path", Uri::parse(*out).display()},
                               {"rows", dataset.rows()},

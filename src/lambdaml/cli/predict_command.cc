@@ -6,6 +6,7 @@
 
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
+#include "lambdaml/cli/output.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/train/predict.h"
 
@@ -30,8 +31,7 @@ void add_predict_command(CLI::App& app, Globals& globals) {
     for (const std::int32_t label : result.labels)
       fmt::format_to(std::back_inserter(lines), "{}\n", label);
     if (!arguments->out.empty()) {
-      const storage::Object object = storage::open_object(Uri::parse(arguments->out));
-      object.store->save(object.key, as_bytes(lines));
+      write_output(arguments->out, as_bytes(lines));
     } else if (!globals.json && !lines.empty()) {
       lines.pop_back();
       print_line(lines);

@@ -1,4 +1,3 @@
-#include <cstdio>
 #include <iterator>
 #include <memory>
 
@@ -9,6 +8,7 @@
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
+#include "lambdaml/cli/output.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::cli {
@@ -18,13 +18,6 @@ Buffer read_input(const std::string& path) {
   std::optional<Buffer> bytes = read_file(path == "-" ? "/dev/stdin" : path);
   if (!bytes) fail(Code::not_found, "{}: no such file", path);
   return std::move(*bytes);
-}
-
-void write_output(const std::string& path, Bytes bytes) {
-  if (path != "-") return write_file(path, bytes);
-  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size() ||
-      std::fflush(stdout) != 0)
-    fail(Code::resource_exhausted, "writing to standard output failed");
 }
 
 struct Arguments {

@@ -59,7 +59,7 @@ std::uint64_t Manifest::rows() const {
 std::string Manifest::to_json() const {
   const Json json = {{"version", kVersion},  {"format", format}, {"part_rows", part_rows},
                      {"features", features}, {"sparse", sparse}, {"stored_values", stored_values},
-                     {"labels", labels},     {"bytes", bytes}};
+                     {"labels", labels},     {"bytes", bytes},   {"checksum", checksum}};
   return json.dump(1) + "\n";
 }
 
@@ -81,6 +81,7 @@ Manifest Manifest::from_json(std::string_view text, std::string_view what) {
   manifest.features = fields.count("features", kMaxFeatures);
   manifest.stored_values = fields.count("stored_values", std::numeric_limits<std::int64_t>::max());
   manifest.bytes = fields.count("bytes", std::numeric_limits<std::int64_t>::max());
+  manifest.checksum = fields.count("checksum", std::numeric_limits<std::uint64_t>::max());
   const Json& sparse = fields.get("sparse");
   if (!sparse.is_boolean()) fields.corrupt("'sparse' is neither true nor false");
   manifest.sparse = sparse.get<bool>();

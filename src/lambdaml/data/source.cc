@@ -4,7 +4,9 @@
 #include <map>
 #include <set>
 
+#include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/registry.h"
@@ -178,16 +180,30 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
   manifest.sparse = tensor::is_sparse(dataset.features);
   manifest.labels = distinct_labels(dataset.labels);
   manifest.part_rows.resize(n);
-  std::vector<std::uint64_t> bytes(n);
-  parallel_for(n, threads, [&](std::size_t i) {
-    const Dataset part = take_part(dataset, i, n);
-    const Buffer content = plugin.write(part);
-    store.save(part_key(i, n), content);
-    manifest.part_rows[i] = part.rows();
-    bytes[i] = content.size();
-  });
-  for (const std::uint64_t b : bytes) manifest.bytes += b;
-  store.save(kManifestKey, as_bytes(manifest.to_json()));
+  std::vector<std::uint64_t> bytes(n), checksums(n);
+  try {
+    parallel_for(n, threads, [&](std::size_t i) {
+      const Dataset part = take_part(dataset, i, n);
+      const Buffer content = plugin.write(part);
+      store.save(part_key(i, n), content);
+      manifest.part_rows[i] = part.rows();
+      bytes[i] = content.size();
+      checksums[i] = checksum(content);
+    });
+    for (const std::uint64_t b : bytes) manifest.bytes += b;
+    manifest.checksum = checksum(std::as_bytes(std::span(checksums)));
+    store.save(kManifestKey, as_bytes(manifest.to_json()));
+  } catch (...) {
+    // Half a data set is of no use to anybody.
+    std::vector<std::string> keys;
+    for (std::size_t i = 0; i < n; ++i) keys.push_back(part_key(i, n));
+    try {
+      store.remove_all(keys);
+    } catch (const std::exception& error) {
+      log::warning("removing the parts of an unfinished data set: {}", error.what());
+    }
+    throw;
+  }
   return manifest;
 }
 

@@ -20,6 +20,7 @@ struct Manifest {
   bool sparse = false;
   std::vector<std::int32_t> labels;  ///< distinct, ascending; empty when unlabelled
   std::uint64_t bytes = 0;           ///< of all parts
+  std::uint64_t checksum = 0;        ///< of the parts' bytes: tells data sets apart
   std::string format = "shard";      ///< of the parts: shard or libsvm
 
   std::uint64_t rows() const;

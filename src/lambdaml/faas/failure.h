@@ -29,7 +29,7 @@ Failure failure_of(const std::exception& error);
 Failure current_failure();
 
 /// Whether another try of the same event can end otherwise. An error that the handler itself
-/// reported as invalid_argument, not_found, already_exists, data_corrupt or permission_denied, or a
+/// reported as bad input, as diverged or for want of memory or room (the list in failure.cc), or a
 /// response that is too large, would only come again. A deviation from AWS, which spends all tries
 /// on every error.
 bool is_worth_a_retry(std::string_view error_type);

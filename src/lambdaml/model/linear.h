@@ -16,8 +16,8 @@ namespace lambdaml::model {
 /// Models whose loss is a function of margins z = W x + b: everything but that function. Two
 /// classes have one margin, positive for the larger label (class 1); K > 2 classes have K margins,
 /// and the largest wins (the lowest class among equals). Dense and sparse rows go through the same
-/// code: one kernel for the gradient of two classes, else tiles of rows that stay in the first-level
-/// cache from their margins to their gradient.
+/// code: one kernel for the gradient of two classes, else tiles of rows that stay in the
+/// first-level cache from their margins to their gradient.
 ///
 /// Parameters: `outputs` × features weights, then `outputs` biases; initially zero. A row whose
 /// label is not in the label map (target −1) adds no loss and no gradient; it counts as a row and

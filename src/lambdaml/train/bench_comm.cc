@@ -29,15 +29,15 @@ std::vector<float> contribution(std::uint32_t worker, std::uint64_t n) {
 
 }  // namespace
 
-std::string measure_rounds(const BenchCommEvent& event, Deadline deadline) {
+std::string measure_rounds(const BenchCommEvent& event, const faas::Invocation& invocation) {
   const auto meter = std::make_shared<storage::Meter>();
   comm::Membership membership;
-  membership.store = open_channel(event.channel, event.job_id, meter);
+  membership.store = stoppable(open_channel(event.channel, event.job_id, meter), invocation);
   membership.job = checksum(as_bytes(event.job_id));
   membership.worker = event.worker;
   membership.workers = event.workers;
   membership.patience_s = event.patience_s;
-  membership.deadline = deadline;
+  membership.deadline = invocation.deadline;
   const auto communicator = comm::registry().get(event.sync_mode).make(membership);
 
   const std::vector<float> own = contribution(event.worker, event.values);

@@ -4,14 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "lambdaml/base/deadline.h"
+#include "lambdaml/faas/runtime.h"
 #include "lambdaml/train/event.h"
 
 namespace lambdaml::train {
 
 /// The worker's side of `bench comm`: merges a known vector `rounds` times and returns, JSON, the
 /// seconds of each round, the requests and bytes, and whether every sum was right bit by bit.
-std::string measure_rounds(const BenchCommEvent& event, Deadline deadline);
+std::string measure_rounds(const BenchCommEvent& event, const faas::Invocation& invocation);
 
 struct BenchCommOptions {
   std::string channel;

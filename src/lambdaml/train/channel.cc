@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include "lambdaml/base/error.h"
+
 namespace lambdaml::train {
 
 std::shared_ptr<storage::Storage> open_store(const std::string& uri,
@@ -18,6 +20,14 @@ std::shared_ptr<storage::Storage> open_store(const std::string& uri,
 std::shared_ptr<storage::Storage> open_channel(const std::string& uri, const std::string& job_id,
                                                std::shared_ptr<storage::Meter> meter) {
   return storage::with_prefix(open_store(uri, std::move(meter)), job_id + "/");
+}
+
+std::shared_ptr<storage::Storage> stoppable(std::shared_ptr<storage::Storage> channel,
+                                            const faas::Invocation& invocation) {
+  if (!invocation.cancelled) return channel;
+  return storage::with_cancellation(std::move(channel), [cancelled = invocation.cancelled] {
+    if (*cancelled) fail(Code::cancelled, "the job was stopped");
+  });
 }
 
 namespace keys {

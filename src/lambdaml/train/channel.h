@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "lambdaml/faas/runtime.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/storage.h"
 
@@ -13,6 +14,11 @@ namespace lambdaml::train {
 /// and below `JOB-ID/`, so that two jobs in one store never see each other's keys.
 std::shared_ptr<storage::Storage> open_channel(const std::string& uri, const std::string& job_id,
                                                std::shared_ptr<storage::Meter> meter = nullptr);
+
+/// A channel whose calls throw cancelled once the invocation is to stop; `channel` itself on
+/// platforms that end functions from outside.
+std::shared_ptr<storage::Storage> stoppable(std::shared_ptr<storage::Storage> channel,
+                                            const faas::Invocation& invocation);
 
 /// The same without the job's prefix: for checkpoints and prepared data.
 std::shared_ptr<storage::Storage> open_store(const std::string& uri,

@@ -218,6 +218,19 @@ void set_from_yaml(const YAML::Node& node, const std::string& what, Options& opt
   }
 }
 
+/// Throws when the job will never have that metric.
+void check_until(const std::string& metric, const Options& options, bool supervised) {
+  const auto never = [&](const std::string& why) {
+    fail(Code::invalid_argument, "until '{}': there will be no {}: {}", options.text("until"),
+         metric, why);
+  };
+  if (supervised != (metric != "inertia"))
+    never(fmt::format("{} has {}", options.text("model"),
+                      supervised ? "losses" : "the metric inertia"));
+  if (metric.starts_with("valid_") && options.real("valid_ratio") == 0) never("valid_ratio is 0");
+  if (metric.starts_with("test_") && options.text("test_data").empty()) never("give --test-data");
+}
+
 }  // namespace
 
 Options job_options() {
@@ -301,6 +314,8 @@ void from_json(std::string_view json, const std::string& what, Options& options)
 }
 
 void resolve(Options& options) {
+  if (options.text("data").empty())
+    fail(Code::invalid_argument, "no training data: give --data FILE, or data: in a job file");
   for (const model::Plugin& plugin : model::registry().entries()) {
     const auto& aliases = plugin.aliases;
     if (std::find(aliases.begin(), aliases.end(), options.text("model")) != aliases.end())
@@ -314,14 +329,13 @@ void resolve(Options& options) {
     const std::string& text = options.text(name);
     if (!text.empty()) options.set(name, Option::Value(Uri::parse(text).text()), name);
   };
-  if (options.text("data").empty())
-    fail(Code::invalid_argument, "no training data: give --data FILE, or data: in a job file");
   make_absolute("data");
   make_absolute("test_data");
   make_absolute("checkpoint");
   options.set("channel", Option::Value(storage::resolve(options.text("channel")).text()),
               "channel");
-  if (!options.text("until").empty()) Until::parse(options.text("until"));
+  if (!options.text("until").empty())
+    check_until(Until::parse(options.text("until")).metric(), options, model.needs_labels);
   if (options.integer("threads") == 0) {
     const auto workers = static_cast<std::size_t>(options.integer("workers"));
     options.set(

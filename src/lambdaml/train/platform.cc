@@ -83,7 +83,6 @@ std::vector<std::string> wait_for_all(faas::Invocations& invocations,
     }
     responses.push_back(all[i].response);
   }
-  if (tick) tick();
   return responses;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/model/registry.h"
@@ -39,8 +40,11 @@ std::optional<double> area_under_curve(const std::vector<float>& scores,
 
 Predictions predict(TrainedModel& trained, const Uri& uri, const std::string& format) {
   const bool supervised = model::registry().get(trained.name).needs_labels;
-  const data::Dataset dataset =
-      data::with_cols(data::read(uri, format, processors()), trained.shape.features);
+  const data::Dataset whole = data::read(uri, format, processors());
+  if (whole.cols() > trained.shape.features)
+    log::warning("{}: its features beyond the model's {} are left out", uri.display(),
+                 trained.shape.features);
+  const data::Dataset dataset = data::with_cols(whole, trained.shape.features);
   const Rows rows = with_targets(dataset, trained.shape.labels);
   const model::Batch batch = rows.all();
   const model::Model::Prediction prediction = trained.model->predict(batch, trained.parameters);

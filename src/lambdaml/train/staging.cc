@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/storage/decorators.h"
@@ -29,6 +30,7 @@ StagedData stage(const Options& options, storage::Storage& channel) {
     out.data_uri = uri.text();
   } else {
     const data::Dataset dataset = data::read(uri, options.text("format"), processors());
+    throw_if_interrupted();
     if (dataset.rows() < workers)
       fail(Code::invalid_argument,
            "{}: {} rows are too few for {} workers; use fewer with --workers", uri.display(),

@@ -34,7 +34,10 @@ std::int64_t now_ms() {
 
 /// Makes the model and the optimizer as the workers will, so that what cannot work is said before
 /// anything is started.
-void rehearse(const Options& options, const data::Manifest& data, const std::string& what) {
+void rehearse(const Options& options, const StagedData& staged) {
+  const data::Manifest& data = staged.data;
+  const std::optional<data::Manifest>& test = staged.test;
+  const std::string what = Uri::parse(options.text("data")).display();
   const model::Plugin& plugin = model::registry().get(options.text("model"));
   if (plugin.needs_labels && data.labels.empty())
     fail(Code::invalid_argument, "{}: it has no labels, and {} learns from labels", what,
@@ -47,6 +50,9 @@ void rehearse(const Options& options, const data::Manifest& data, const std::str
   } catch (...) {
     rethrow_with(what);
   }
+  if (test && plugin.needs_labels && test->labels.empty())
+    fail(Code::invalid_argument, "{}: it has no labels, so {} cannot be tested on it",
+         Uri::parse(options.text("test_data")).display(), plugin.name);
   if (data.rows() < model->minimum_rows())
     fail(Code::invalid_argument, "{}: its {} rows are too few: {} with these options needs {}",
          what, data.rows(), plugin.name, model->minimum_rows());
@@ -85,6 +91,7 @@ class Run {
         fail(Code::limit_reached, "job {}: stopped after {} s, as --deadline says",
              folder_.job_id(), limit_s);
     });
+    tell_failures();
     look_for_metrics();
     return collect(staged, wall);
   }
@@ -281,6 +288,14 @@ class Run {
   double prepared_s_ = 0;
 };
 
+std::filesystem::path local_folder(const std::string& text) {
+  const Uri uri = Uri::parse(text);
+  if (uri.scheme != "file")
+    fail(Code::invalid_argument, "output '{}': it must be a folder of this machine", uri.display());
+  return text.starts_with("file://") ? std::filesystem::path(uri.path)
+                                     : std::filesystem::path(text);
+}
+
 /// Whether the run has a checkpoint to go on from; true when that cannot be told.
 bool can_be_resumed(const Options& options, const RunFolder& folder) noexcept {
   try {
@@ -338,13 +353,13 @@ std::string train(const Options& options, Observer& observer) {
   const std::string job_id = new_job_id();
   const std::filesystem::path output = options.text("output").empty()
                                            ? std::filesystem::path("runs") / job_id
-                                           : std::filesystem::path(options.text("output"));
+                                           : local_folder(options.text("output"));
   RunFolder::require_new(output);
   const auto channel = open_channel(options.text("channel"), job_id);
   const ChannelCleaner cleaner(*channel, options.flag("keep"));
   const StagedData staged = stage(options, *channel);
   throw_if_interrupted();
-  rehearse(options, staged.data, Uri::parse(options.text("data")).display());
+  rehearse(options, staged);
   return run_to_end(options, RunFolder::create(output, job_id, options), staged, *channel, observer,
                     false, clock.seconds());
 }
@@ -360,7 +375,7 @@ std::string resume(const std::filesystem::path& path, Observer& observer) {
   const ChannelCleaner cleaner(*channel, options.flag("keep"));
   const StagedData staged = stage(options, *channel);
   throw_if_interrupted();
-  rehearse(options, staged.data, Uri::parse(options.text("data")).display());
+  rehearse(options, staged);
   return run_to_end(options, std::move(folder), staged, *channel, observer, true, clock.seconds());
 }
 

@@ -29,10 +29,10 @@ class Observer {
 };
 
 /// Runs a job with resolved options to its end and returns its summary, one JSON object. The run's
-/// folder holds everything; it is removed again when the job came to nothing: bad input, or stopped
-/// before the first checkpoint. The channel holds nothing of the job afterwards (unless `keep`).
-/// Throws invalid_argument, not_found, already_exists, data_corrupt (bad input), workers_lost,
-/// cancelled, deadline_exceeded (the option `deadline`), and what the stores throw.
+/// folder holds everything; it is removed again when the job came to nothing: bad input, stopped or
+/// diverged before the first checkpoint. The channel holds nothing of the job afterwards (unless
+/// `keep`). Throws invalid_argument, not_found, already_exists, data_corrupt (bad input),
+/// workers_lost, cancelled, limit_reached (the option `deadline`), and what the stores throw.
 std::string train(const Options& options, Observer& observer);
 
 /// Goes on from the last checkpoint that all workers have, or from the start when there is none. A

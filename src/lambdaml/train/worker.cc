@@ -1,6 +1,8 @@
 #include "lambdaml/train/worker.h"
 
 #include <chrono>
+#include <cstdlib>
+#include <new>
 
 #include <nlohmann/json.hpp>
 
@@ -36,6 +38,7 @@ std::string fingerprint_of(const TrainEvent& event) {
   if (event.options.text("optim") == "admm") options["epochs"] = event.options.integer("epochs");
   options["rows"] = event.data.part_rows;
   options["features"] = event.data.features;
+  options["checksum"] = event.data.checksum;
   return options.dump();
 }
 
@@ -51,10 +54,7 @@ class WorkerRun {
         meter_(std::make_shared<storage::Meter>()),
         data_meter_(std::make_shared<storage::Meter>()),
         channel_(open_channel(event_.options.text("channel"), event_.job_id, meter_)) {
-    if (invocation.cancelled)
-      channel_ = storage::with_cancellation(channel_, [cancelled = invocation.cancelled] {
-        if (*cancelled) fail(Code::cancelled, "the job was stopped");
-      });
+    channel_ = stoppable(channel_, invocation);
   }
 
   std::string run() {
@@ -185,9 +185,17 @@ class WorkerRun {
 }  // namespace
 
 std::string handle_worker_event(const faas::Invocation& invocation) {
-  if (task_of(invocation.payload) == "bench_comm")
-    return measure_rounds(bench_comm_event_from_json(invocation.payload), invocation.deadline);
-  return WorkerRun(train_event_from_json(invocation.payload), invocation).run();
+  try {
+    if (task_of(invocation.payload) == "bench_comm")
+      return measure_rounds(bench_comm_event_from_json(invocation.payload), invocation);
+    return WorkerRun(train_event_from_json(invocation.payload), invocation).run();
+  } catch (const std::bad_alloc&) {
+    const char* limit = std::getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
+    fail(Code::resource_exhausted,
+         "out of memory{}: give functions more with --memory-mb, or the work to more of them with "
+         "--workers",
+         limit == nullptr ? "" : fmt::format(" at the limit of {} MB", limit));
+  }
 }
 
 }  // namespace lambdaml::train

@@ -13,6 +13,7 @@
 int main() {
   using namespace lambdaml;
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   keep_freed_memory();
   const char* level = std::getenv("LAMBDAML_LOG_LEVEL");
   const char* endpoint = std::getenv("AWS_LAMBDA_RUNTIME_API");

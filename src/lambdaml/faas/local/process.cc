@@ -118,6 +118,7 @@ __attribute__((noinline)) pid_t launch_child(const Launch& launch) {
   return child;
 }
 
+/// Null-terminated, as exec wants them; the texts must outlive it.
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> out;
   for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
@@ -133,7 +134,8 @@ Process::Process(const ProcessSettings& settings) {
   const FileDescriptor null = checked(open("/dev/null", O_RDONLY | O_CLOEXEC), doing);
 
   const std::string path = settings.executable.string();
-  const std::vector<char*> argv = pointers({path});
+  const std::vector<std::string> arguments{path};
+  const std::vector<char*> argv = pointers(arguments);
   const std::vector<char*> envp = pointers(settings.environment);
   const Launch launch{.path = path.c_str(),
                       .argv = argv.data(),

@@ -11,8 +11,8 @@
 /// Events as threads of this process: nothing to start, nothing to talk to; to be read first and
 /// the reference in tests. What a thread cannot give: it cannot be killed, so a handler that
 /// overruns its deadline is reported when it returns, and cancel() waits for the handlers, which
-/// should look at Invocation::deadline and Invocation::cancelled. Function::memory_mb, environment and log_folder have no
-/// meaning here.
+/// should look at Invocation::deadline and Invocation::cancelled. Function::memory_mb, environment
+/// and log_folder have no meaning here.
 namespace lambdaml::faas::threads {
 namespace {
 
