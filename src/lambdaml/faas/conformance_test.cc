@@ -120,10 +120,8 @@ TEST_P(PlatformTest, OneLostEventEndsTheWait) {
   const auto invoker = registry().get(GetParam()).make();
   Function function = test_function();
   const auto invocations =
-      invoker->invoke_all(function, {"sleep 0.5", "throw invalid_argument no"}, {});
-  const Stopwatch watch;
+      invoker->invoke_all(function, {"sleep 2", "throw invalid_argument no"}, {});
   EXPECT_TRUE(invocations->wait(30));
-  EXPECT_LT(watch.seconds(), 0.45);
   EXPECT_THAT(invocations->status()[0].state, AnyOf(State::waiting, State::running));
   EXPECT_EQ(invocations->status()[1].state, State::failed);
 }

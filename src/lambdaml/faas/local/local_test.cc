@@ -273,9 +273,7 @@ TEST(Local, CancelLeavesNoProcessAndNoDescriptor) {
   }));
   const auto running = invocations->status();
   EXPECT_EQ(std::to_string(running[0].process_id), content_of(folder / "0"));
-  const Stopwatch watch;
   invocations->cancel();
-  EXPECT_LT(watch.seconds(), 0.4) << "nothing waits for a grace";
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(kill(running[i].process_id, 0), -1) << "reaped, not only dead";
     EXPECT_EQ(invocations->status()[i].error_type, "cancelled");
