@@ -13,6 +13,8 @@ constexpr std::size_t kFeatures = 64;        // turned at once
 constexpr std::size_t kGroup = 64;           // centroids whose scores are kept between features
 constexpr std::size_t kTogether = 6;         // centroids whose scores are in registers
 
+constexpr std::size_t kLine = 64;  // bytes of a cache line
+
 struct Scores {
   float of[kGroup][kPoints];
 };
@@ -32,7 +34,6 @@ inline void turn(const float* x, std::size_t count, std::size_t d, std::size_t b
     for (std::size_t p = 0; p < kWidth; ++p) {
       const std::size_t point = half * kWidth + p;
       rows[p] = x + (point < count ? point : count - 1) * d + begin;
-      if (d <= kFeatures) prefetch(rows[p], d * sizeof(float), kDenseAhead);
     }
     float* out = turned.feature[0] + half * kWidth;
     std::size_t f = 0;
@@ -46,13 +47,14 @@ inline void turn(const float* x, std::size_t count, std::size_t d, std::size_t b
 /// compares them with the best so far. Strictly less wins: among equals the lowest id stays.
 template <std::size_t J>
 void score(const Turned& turned, const CentroidTable& c, std::size_t j, std::size_t begin,
-           std::size_t features, float (*scores)[kPoints], Best& best) {
+           std::size_t features, float (*scores)[kPoints], Best& best, const char* ahead) {
   F s[J][2];
   for (std::size_t u = 0; u < J; ++u)
     for (std::size_t h = 0; h < 2; ++h)
       s[u][h] = begin == 0 ? broadcast(c.half_squared[j + u]) : load(scores[u] + h * kWidth);
   const float* centroid = c.transposed + begin * c.padded_k + j;
   for (std::size_t f = 0; f < features; ++f, centroid += c.padded_k) {
+    __builtin_prefetch(ahead + f * kLine, 0, 2);
     const F x0 = load(turned.feature[f]);
     const F x1 = load(turned.feature[f] + kWidth);
     for (std::size_t u = 0; u < J; ++u) {
@@ -76,20 +78,20 @@ void score(const Turned& turned, const CentroidTable& c, std::size_t j, std::siz
 
 inline void score_some(std::size_t together, const Turned& turned, const CentroidTable& c,
                        std::size_t j, std::size_t begin, std::size_t features,
-                       float (*scores)[kPoints], Best& best) {
+                       float (*scores)[kPoints], Best& best, const char* ahead) {
   switch (together) {
     case 1:
-      return score<1>(turned, c, j, begin, features, scores, best);
+      return score<1>(turned, c, j, begin, features, scores, best, ahead);
     case 2:
-      return score<2>(turned, c, j, begin, features, scores, best);
+      return score<2>(turned, c, j, begin, features, scores, best, ahead);
     case 3:
-      return score<3>(turned, c, j, begin, features, scores, best);
+      return score<3>(turned, c, j, begin, features, scores, best, ahead);
     case 4:
-      return score<4>(turned, c, j, begin, features, scores, best);
+      return score<4>(turned, c, j, begin, features, scores, best, ahead);
     case 5:
-      return score<5>(turned, c, j, begin, features, scores, best);
+      return score<5>(turned, c, j, begin, features, scores, best, ahead);
     default:
-      return score<kTogether>(turned, c, j, begin, features, scores, best);
+      return score<kTogether>(turned, c, j, begin, features, scores, best, ahead);
   }
 }
 
@@ -98,6 +100,10 @@ void nearest_of_points(const float* x, std::size_t count, const CentroidTable& c
                        std::uint32_t* nearest) {
   alignas(64) Turned turned;
   alignas(64) Scores scores;
+  // The rows to come are asked for line by line between the sums: all at once would fill the queue
+  // of the memory and stop the loads behind them.
+  const char* ahead = reinterpret_cast<const char*>(x) + kDenseAhead;
+  const char* const ahead_end = ahead + count * c.d * sizeof(float);
   Best best;
   for (std::size_t h = 0; h < 2; ++h) {
     best.score[h] = broadcast(__builtin_inff());
@@ -113,7 +119,8 @@ void nearest_of_points(const float* x, std::size_t count, const CentroidTable& c
         // Even blocks: 10 centroids are taken as 5 and 5, not as 6 and 4.
         const std::size_t blocks = (group_end - j + kTogether - 1) / kTogether;
         const std::size_t together = (group_end - j + blocks - 1) / blocks;
-        score_some(together, turned, c, j, begin, features, scores.of + (j - group), best);
+        score_some(together, turned, c, j, begin, features, scores.of + (j - group), best, ahead);
+        if (ahead < ahead_end) ahead += features * kLine;
         j += together;
       }
       begin += features;
