@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that the named lists (packages/LIST.txt) hold and that are missing.
+# Installs the Debian packages that the named lists (packages/LIST.txt) hold and that are missing, and
+# the npm packages of packages/LIST.npm.txt into build/npm.
 # As: packages/install.sh build test
 set -eu
 folder=$(dirname "$0")
@@ -9,15 +10,30 @@ for list in "$@"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
   done
 done
-[ -n "$missing" ] || exit 0
-if ! command -v apt-get >/dev/null 2>&1; then
-  echo "packages/install.sh: not a Debian system; install by hand what stands for:$missing" >&2
-  exit 1
+npm_missing=
+for list in "$@"; do
+  [ -f "$folder/$list.npm.txt" ] || continue
+  for package in $(cat "$folder/$list.npm.txt"); do
+    [ -d "$folder/../build/npm/node_modules/${package%@*}" ] || npm_missing="$npm_missing $package"
+  done
+done
+if [ -n "$npm_missing" ] && ! command -v npm >/dev/null 2>&1; then missing="$missing npm"; fi
+
+if [ -n "$missing" ]; then
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "packages/install.sh: not a Debian system; install by hand what stands for:$missing" >&2
+    exit 1
+  fi
+  as_root=
+  if [ "$(id -u)" -ne 0 ]; then as_root=sudo; fi
+  echo "installing:$missing"
+  export DEBIAN_FRONTEND=noninteractive
+  $as_root apt-get update -qq
+  # shellcheck disable=SC2086
+  $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
-as_root=
-if [ "$(id -u)" -ne 0 ]; then as_root=sudo; fi
-echo "installing:$missing"
-export DEBIAN_FRONTEND=noninteractive
-$as_root apt-get update -qq
-# shellcheck disable=SC2086
-$as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
+if [ -n "$npm_missing" ]; then
+  echo "installing by npm:$npm_missing"
+  # shellcheck disable=SC2086
+  npm install --silent --no-fund --no-audit --prefix "$folder/../build/npm" $npm_missing >/dev/null
+fi

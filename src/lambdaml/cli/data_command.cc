@@ -12,7 +12,7 @@
 #include "lambdaml/data/source.h"
 #include "lambdaml/data/summary.h"
 #include "lambdaml/data/synthetic.h"
-#include "lambdaml/train/channel.h"
+#include "lambdaml/storage/storage.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -74,7 +74,7 @@ void add_split(CLI::App& group, Globals& globals) {
   command->callback([=, &globals] {
     const data::Dataset dataset =
         data::read(Uri::parse(arguments->file), arguments->format, processors());
-    const auto store = train::open_store(Uri::parse(arguments->to).text());
+    const auto store = storage::open(Uri::parse(arguments->to));
     const data::Manifest manifest =
         data::split(dataset, arguments->workers, *store, arguments->as, processors());
     if (globals.json)

@@ -118,33 +118,44 @@ class Chunked final : public Wrapper {
   std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
     for (const std::string& key : keys) check_name(key);
     std::vector<Buffer> values = inner().load_all(keys, deadline);
+    std::vector<std::optional<Buffer>> wholes = assemble(keys, std::move(values));
+    std::vector<Buffer> out(keys.size());
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      std::optional<Buffer> value = whole(keys[i], std::move(values[i]));
-      while (!value) value = whole(keys[i], inner().load_or_wait(keys[i], deadline));
-      values[i] = std::move(*value);
+      while (!wholes[i]) wholes[i] = whole(keys[i], inner().load_or_wait(keys[i], deadline));
+      out[i] = std::move(*wholes[i]);
     }
-    return values;
+    return out;
   }
 
   void remove(std::string_view key) override {
-    check_name(key);
-    const auto turn = take_turn({&key, 1});
-    std::optional<Index> index;
-    if (!known(key, index)) {
-      const std::optional<Buffer> raw = inner().load(key);
-      if (!raw) return;
-      index = index_of(*raw, key);
-    }
-    inner().remove(key);
-    {
-      const std::lock_guard lock(mutex_);
-      if (const auto at = known_.find(key); at != known_.end()) known_.erase(at);
-    }
-    if (index) inner().remove_all(piece_keys(key, *index));
+    const std::string one(key);
+    remove_all({&one, 1});
   }
 
   void remove_all(std::span<const std::string> keys) override {
-    for (const std::string& key : keys) remove(key);
+    std::vector<std::string_view> names;
+    for (const std::string& key : keys) {
+      check_name(key);
+      names.push_back(key);
+    }
+    const auto turn = take_turn(names);
+    std::vector<std::string> pieces;
+    for (const std::string& key : keys) {
+      std::optional<Index> index;
+      if (!known(key, index)) {
+        const std::optional<Buffer> raw = inner().load(key);
+        if (raw) index = index_of(*raw, key);
+      }
+      if (!index) continue;
+      for (std::string& piece : piece_keys(key, *index)) pieces.push_back(std::move(piece));
+    }
+    inner().remove_all(keys);
+    {
+      const std::lock_guard lock(mutex_);
+      for (const std::string_view name : names)
+        if (const auto at = known_.find(name); at != known_.end()) known_.erase(at);
+    }
+    if (!pieces.empty()) inner().remove_all(pieces);
   }
 
   std::vector<Entry> list(std::string_view prefix) override {
@@ -244,32 +255,81 @@ class Chunked final : public Wrapper {
   /// The value that the bytes under `key` stand for. Absent when its pieces are gone because the
   /// value was written over or removed meanwhile: look at the key again.
   std::optional<Buffer> whole(std::string_view key, Buffer raw) {
-    const std::optional<Index> index = index_of(raw, key);
-    if (!index) {
-      std::memmove(raw.data(), raw.data() + sizeof kPlain, raw.size() - sizeof kPlain);
-      raw.truncate(raw.size() - sizeof kPlain);
-      return raw;
+    const std::string one(key);
+    std::vector<Buffer> values;
+    values.push_back(std::move(raw));
+    return std::move(assemble({&one, 1}, std::move(values)).front());
+  }
+
+  /// The same for several keys, with the pieces of all in one request to the inner store.
+  std::vector<std::optional<Buffer>> assemble(std::span<const std::string> keys,
+                                              std::vector<Buffer> raws) {
+    std::vector<std::optional<Buffer>> out(keys.size());
+    std::vector<std::optional<Index>> indices(keys.size());
+    std::vector<std::string> wanted;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      Buffer& raw = raws[i];
+      indices[i] = index_of(raw, keys[i]);
+      if (indices[i]) {
+        for (std::string& piece : piece_keys(keys[i], *indices[i]))
+          wanted.push_back(std::move(piece));
+      } else {
+        std::memmove(raw.data(), raw.data() + sizeof kPlain, raw.size() - sizeof kPlain);
+        raw.truncate(raw.size() - sizeof kPlain);
+        out[i] = std::move(raw);
+      }
     }
+    if (wanted.empty()) return out;
     std::vector<Buffer> pieces;
+    std::vector<std::string> gone;
     try {
-      pieces = inner().load_all(piece_keys(key, *index), Deadline::in(0));
-    } catch (const MissingKeys&) {
-      const std::optional<Buffer> again = inner().load(key);
-      const std::optional<Index> newer = again ? index_of(*again, key) : std::nullopt;
-      if (!newer || newer->generation != index->generation) return {};
+      pieces = inner().load_all(wanted, Deadline::in(0));
+    } catch (const MissingKeys& missing) {
+      gone = missing.keys();
+    }
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (!indices[i]) continue;
+      const auto n = static_cast<std::size_t>(indices[i]->pieces());
+      const auto own = std::span(wanted).subspan(at, n);
+      if (gone.empty()) {
+        out[i] = joined(keys[i], *indices[i], std::span(pieces).subspan(at, n));
+      } else if (std::ranges::any_of(own, [&](const std::string& piece) {
+                   return std::ranges::find(gone, piece) != gone.end();
+                 })) {
+        require_replaced(keys[i], *indices[i]);
+      } else {
+        try {
+          out[i] = joined(keys[i], *indices[i], inner().load_all(own, Deadline::in(0)));
+        } catch (const MissingKeys&) {
+          require_replaced(keys[i], *indices[i]);
+        }
+      }
+      at += n;
+    }
+    return out;
+  }
+
+  /// Throws data_corrupt when the pieces of `index` are gone although it still stands under `key`.
+  void require_replaced(std::string_view key, const Index& index) {
+    const std::optional<Buffer> again = inner().load(key);
+    const std::optional<Index> newer = again ? index_of(*again, key) : std::nullopt;
+    if (newer && newer->generation == index.generation)
       fail(Code::data_corrupt, "the value of '{}' has lost pieces: {} may have dropped them", key,
            describe());
-    }
+  }
+
+  Buffer joined(std::string_view key, const Index& index, std::span<const Buffer> pieces) const {
     std::uint64_t bytes = 0;
     for (const Buffer& piece : pieces) bytes += piece.size();
-    if (bytes == index->bytes) {
+    if (bytes == index.bytes) {
       Buffer value(bytes);
       std::byte* to = value.data();
       for (const Buffer& piece : pieces) {
         std::memcpy(to, piece.data(), piece.size());
         to += piece.size();
       }
-      if (checksum(value) == index->value_checksum) return value;
+      if (checksum(value) == index.value_checksum) return value;
     }
     fail(Code::data_corrupt, "the value of '{}' does not have its index's size and checksum", key);
   }

@@ -1,12 +1,11 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 
+#include "lambdaml/storage/meter.h"
 #include "lambdaml/storage/storage.h"
 
 /// Stores around stores. Each keeps the whole contract of Storage, batch forms and waits included,
@@ -37,36 +36,9 @@ struct RetryPolicy {
 /// value name its writer.
 std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy policy = {});
 
-/// Requests and bytes by kind, as services bill them. A wait counts one `get` for each look at a
-/// key that the inner store makes, as far as the meter sees them: one per key for a store that
-/// blocks.
-struct Usage {
-  struct Kind {
-    std::uint64_t requests = 0;
-    std::uint64_t bytes = 0;
-  };
-  Kind put, get, list, remove;
-  std::uint64_t requests() const {
-    return put.requests + get.requests + list.requests + remove.requests;
-  }
-};
-class Meter;
-/// `meter` outlives no one: it is shared.
+/// Counts what is asked of a store in `meter`: a store that counts its own requests is told to and
+/// returned as it is; for any other, each call counts one request a key, a wait too.
 std::shared_ptr<Storage> with_meter(std::shared_ptr<Storage> inner, std::shared_ptr<Meter> meter);
-
-/// Counts from any thread.
-class Meter {
- public:
-  Usage usage() const;
-  void count_put(std::uint64_t requests, std::uint64_t bytes);
-  void count_get(std::uint64_t requests, std::uint64_t bytes);
-  void count_list(std::uint64_t requests);
-  void count_remove(std::uint64_t requests);
-
- private:
-  std::atomic<std::uint64_t> puts_{0}, put_bytes_{0}, gets_{0}, get_bytes_{0}, lists_{0},
-      removes_{0};
-};
 
 /// Calls `check`, which throws when its user is to stop, before each load and save, and several
 /// times a second within a wait.

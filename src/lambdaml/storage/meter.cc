@@ -1,3 +1,5 @@
+#include "lambdaml/storage/meter.h"
+
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/wrapper.h"
 
@@ -59,12 +61,28 @@ class Metered final : public Wrapper {
 
 }  // namespace
 
+Usage& Usage::operator+=(const Usage& other) {
+  const auto add = [](Kind& kind, const Kind& more) {
+    kind.requests += more.requests;
+    kind.bytes += more.bytes;
+  };
+  add(put, other.put);
+  add(get, other.get);
+  add(list, other.list);
+  add(remove, other.remove);
+  write_units += other.write_units;
+  read_units += other.read_units;
+  return *this;
+}
+
 Usage Meter::usage() const {
   Usage usage;
   usage.put = {puts_, put_bytes_};
   usage.get = {gets_, get_bytes_};
   usage.list = {lists_, 0};
   usage.remove = {removes_, 0};
+  usage.write_units = write_units_;
+  usage.read_units = read_units_;
   return usage;
 }
 
@@ -78,8 +96,13 @@ void Meter::count_get(std::uint64_t requests, std::uint64_t bytes) {
 }
 void Meter::count_list(std::uint64_t requests) { lists_ += requests; }
 void Meter::count_remove(std::uint64_t requests) { removes_ += requests; }
+void Meter::count_units(double written, double read) {
+  write_units_ += written;
+  read_units_ += read;
+}
 
 std::shared_ptr<Storage> with_meter(std::shared_ptr<Storage> inner, std::shared_ptr<Meter> meter) {
+  if (inner->count_into(meter)) return inner;
   return std::make_shared<Metered>(std::move(inner), std::move(meter));
 }
 

@@ -2,17 +2,19 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <filesystem>
+#include <numeric>
 #include <thread>
 
 #include "lambdaml/base/text.h"
+#include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/registry.h"
 
 namespace lambdaml::storage {
 namespace {
 
 constexpr std::size_t kLongestKey = 200;
-constexpr double kShortestPoll = 0.0001;
 
 /// Whether the bytes are well-formed UTF-8 without control characters (Unicode 15, table 3-7).
 bool is_plain_utf8(std::string_view text) {
@@ -87,37 +89,59 @@ void Storage::clear(std::string_view prefix) {
 }
 
 std::vector<Buffer> Storage::load_all(std::span<const std::string> keys, Deadline deadline) {
+  if (keys.empty()) return {};
   const Stopwatch waited;
   std::vector<Buffer> values(keys.size());
-  std::vector<std::size_t> missing(keys.size());
-  for (std::size_t i = 0; i < missing.size(); ++i) missing[i] = i;
-  for (double pause = kShortestPoll;; pause = std::min(pause * 2, longest_poll())) {
+  std::deque<std::size_t> missing(keys.size());
+  std::iota(missing.begin(), missing.end(), 0);
+  Pacer::Wait wait = pacer().wait_for(keys.front());
+  while (true) {
+    const double pause = wait.next_look_s() - waited.seconds();
+    if (pause > 0)
+      std::this_thread::sleep_for(
+          std::chrono::duration<double>(std::min(pause, deadline.seconds_left())));
     const bool last_look = deadline.passed();
-    std::erase_if(missing, [&](std::size_t i) {
-      std::optional<Buffer> value = load(keys[i]);
-      if (!value) return false;
-      values[i] = std::move(*value);
-      return true;
-    });
-    if (missing.empty()) return values;
-    if (last_look) {
-      std::vector<std::string> names;
-      for (const std::size_t i : missing) names.push_back(keys[i]);
-      fail_missing(describe(), names, waited.seconds());
+    // The wait ends with the last key, whichever it is: one that is missing tells as much as all.
+    while (!missing.empty()) {
+      std::optional<Buffer> value = load(keys[missing.front()]);
+      if (!value) break;
+      values[missing.front()] = std::move(*value);
+      missing.pop_front();
     }
-    std::this_thread::sleep_for(
-        std::chrono::duration<double>(std::min(pause, deadline.seconds_left())));
+    if (missing.empty()) {
+      wait.found(waited.seconds());
+      return values;
+    }
+    wait.in_vain(waited.seconds());
+    if (!last_look) continue;
+    std::vector<std::string> names = {keys[missing.front()]};
+    missing.pop_front();
+    for (const std::size_t i : missing)
+      if (!load(keys[i])) names.push_back(keys[i]);
+    fail_missing(describe(), names, waited.seconds());
   }
 }
+
+bool Storage::count_into(std::shared_ptr<Meter>) { return false; }
+
+Pacer& Storage::pacer() { return pacer_; }
 
 Buffer Storage::load_or_wait(std::string_view key, Deadline deadline) {
   const std::string one(key);
   return std::move(load_all({&one, 1}, deadline).front());
 }
 
-std::shared_ptr<Storage> open(std::string_view uri) { return open(resolve(uri)); }
+std::shared_ptr<Storage> open(std::string_view uri, std::shared_ptr<Meter> meter) {
+  return open(resolve(uri), std::move(meter));
+}
 
-std::shared_ptr<Storage> open(const Uri& uri) { return registry().get(uri.scheme).open(uri); }
+std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Meter> meter) {
+  std::shared_ptr<Storage> store = open_plain(uri);
+  if (meter) store = with_meter(std::move(store), std::move(meter));
+  return with_chunks(with_retry(std::move(store)));
+}
+
+std::shared_ptr<Storage> open_plain(const Uri& uri) { return registry().get(uri.scheme).open(uri); }
 
 Uri resolve(std::string_view text) {
   if (const Plugin* plugin = registry().find(text)) return plugin->default_uri();

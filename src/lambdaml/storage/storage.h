@@ -14,6 +14,7 @@
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/storage/pacer.h"
 
 namespace lambdaml::storage {
 
@@ -27,6 +28,9 @@ struct Capabilities {
   bool atomic_create = true;
   /// Other processes that open the same URI see the same keys.
   bool cross_process = true;
+  /// Each look costs money or a long way: who only wants to know how far others are looks once a
+  /// second, not all the time.
+  bool dear_looks = false;
 };
 
 struct Entry {
@@ -34,6 +38,8 @@ struct Entry {
   std::uint64_t bytes = 0;
   bool operator==(const Entry&) const = default;
 };
+
+class Meter;
 
 /// A key and the value to save under it; views that live as long as the call.
 struct Item {
@@ -83,13 +89,22 @@ class Storage {
 
   /// Waits until every key is there and returns their values in the order of `keys`; looks at least
   /// once. Throws MissingKeys (deadline_exceeded) naming the keys still missing. How to wait is the
-  /// store's: the default polls the missing keys with a back-off from 0.1 ms to `longest_poll()`.
+  /// store's: the default polls one missing key after another, paced by `pace()`, and takes all
+  /// that have come when that one has: a wait in vain costs one GET a look, however many keys are
+  /// missing.
   virtual std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline);
   Buffer load_or_wait(std::string_view key, Deadline deadline);
 
+  /// Counts the requests of this store in `meter` from now on, as they are sent. False: the store
+  /// sends one a key and leaves the counting to the decorator. To be called before any other call.
+  virtual bool count_into(std::shared_ptr<Meter> meter);
+
  protected:
-  /// Seconds between two looks of the default wait once it has backed off.
-  virtual double longest_poll() const { return 0.02; }
+  /// How often the default wait looks.
+  virtual Pacer& pacer();
+
+ private:
+  Pacer pacer_;
 };
 
 /// Throws invalid_argument unless `key` is as Storage says.
@@ -114,8 +129,13 @@ class MissingKeys : public Error {
 /// are relative to it. `file:///dir` makes the folder at the first save, not before. A text is
 /// first resolve()d. Throws invalid_argument (unknown scheme, with the nearest known) or what the
 /// store throws.
-std::shared_ptr<Storage> open(std::string_view uri);
-std::shared_ptr<Storage> open(const Uri& uri);
+///
+/// The store comes metered (when `meter` is given), retried and free of size limits, as with_meter,
+/// with_retry and with_chunks say.
+std::shared_ptr<Storage> open(std::string_view uri, std::shared_ptr<Meter> meter = nullptr);
+std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Meter> meter = nullptr);
+/// The same store without anything around it.
+std::shared_ptr<Storage> open_plain(const Uri& uri);
 
 /// The URI that a text means: a URI, a path, or a bare plug-in name, for which it is the store's
 /// default place. Opens nothing. Throws invalid_argument for a bare word that is neither a plug-in

@@ -6,20 +6,9 @@
 
 namespace lambdaml::train {
 
-std::shared_ptr<storage::Storage> open_store(const std::string& uri,
-                                             std::shared_ptr<storage::Meter> meter) {
-  std::shared_ptr<storage::Storage> store = storage::open(uri);
-  if (meter) store = storage::with_meter(std::move(store), std::move(meter));
-  store = storage::with_retry(std::move(store));
-  const std::uint64_t limit = store->capabilities().max_value_bytes;
-  if (limit != storage::Capabilities{}.max_value_bytes)
-    store = storage::with_chunks(std::move(store));
-  return store;
-}
-
 std::shared_ptr<storage::Storage> open_channel(const std::string& uri, const std::string& job_id,
                                                std::shared_ptr<storage::Meter> meter) {
-  return storage::with_prefix(open_store(uri, std::move(meter)), job_id + "/");
+  return storage::with_prefix(storage::open(uri, std::move(meter)), job_id + "/");
 }
 
 std::shared_ptr<storage::Storage> stoppable(std::shared_ptr<storage::Storage> channel,

@@ -20,10 +20,6 @@ std::shared_ptr<storage::Storage> open_channel(const std::string& uri, const std
 std::shared_ptr<storage::Storage> stoppable(std::shared_ptr<storage::Storage> channel,
                                             const faas::Invocation& invocation);
 
-/// The same without the job's prefix: for checkpoints and prepared data.
-std::shared_ptr<storage::Storage> open_store(const std::string& uri,
-                                             std::shared_ptr<storage::Meter> meter = nullptr);
-
 namespace keys {
 inline constexpr const char* kData = "data/";  ///< prefix of the staged training set
 inline constexpr const char* kTest = "test/";  ///< prefix of the staged test set

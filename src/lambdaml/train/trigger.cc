@@ -113,7 +113,7 @@ class Run {
   /// The newest round at which every worker has a checkpoint; asynchronous workers each go on from
   /// their own.
   void find_common_checkpoint(TrainEvent& event) {
-    const auto store = open_store(options_.text("checkpoint"));
+    const auto store = storage::open(options_.text("checkpoint"));
     std::vector<Progress> common;
     std::size_t with_any = 0;
     for (std::uint32_t worker = 0; worker < workers(); ++worker) {
@@ -300,7 +300,7 @@ std::filesystem::path local_folder(const std::string& text) {
 bool can_be_resumed(const Options& options, const RunFolder& folder) noexcept {
   try {
     const auto workers = static_cast<std::uint32_t>(options.integer("workers"));
-    return !Checkpoints(open_store(options.text("checkpoint")), folder.job_id(), "", 0, workers)
+    return !Checkpoints(storage::open(options.text("checkpoint")), folder.job_id(), "", 0, workers)
                 .available()
                 .empty();
   } catch (const std::exception&) {

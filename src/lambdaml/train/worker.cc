@@ -74,7 +74,7 @@ class WorkerRun {
     log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
               event_.data.features, load_s);
 
-    Checkpoints checkpoints(open_store(event_.options.text("checkpoint"), data_meter_),
+    Checkpoints checkpoints(storage::open(event_.options.text("checkpoint"), data_meter_),
                             event_.job_id, fingerprint_of(event_), event_.worker, event_.workers());
     trainer.run(checkpoints, starting_point(checkpoints), hooks());
     const FinalTotals totals = trainer.final_totals();
@@ -114,7 +114,7 @@ class WorkerRun {
         event_.data_uri.empty() ? storage::with_prefix(open_channel(event_.options.text("channel"),
                                                                     event_.job_id, data_meter_),
                                                        keys::kData)
-                                : open_store(event_.data_uri, data_meter_);
+                                : storage::open(event_.data_uri, data_meter_);
     data::Dataset part = data::read_part(*store, event_.worker, event_.data);
     // A model without labels takes all rows in every step: their order does not matter.
     const bool supervised = model::registry().get(event_.options.text("model")).needs_labels;
