@@ -22,7 +22,8 @@ FaultHook every_fifth_fails() {
     if (++*calls % 5 == 0) fail(Code::unavailable, "the service is busy");
   };
 }
-constexpr RetryPolicy kQuick{.attempts = 8, .first_delay_s = 1e-5, .longest_delay_s = 1e-4};
+constexpr RetryPolicy kQuick{
+    .attempts = 8, .first_delay_s = 1e-5, .longest_delay_s = 1e-4, .outage_s = 0};
 
 INSTANTIATE_TEST_SUITE_P(
     Decorated, StorageConformance,
@@ -154,7 +155,7 @@ class Retries : public testing::Test {
                                ++calls_;
                                if (failures_-- > 0) fail(code_, "no answer from the service");
                              }),
-                 {.attempts = 5, .first_delay_s = 1e-5, .longest_delay_s = 1e-4});
+                 {.attempts = 5, .first_delay_s = 1e-5, .longest_delay_s = 1e-4, .outage_s = 0});
 };
 
 TEST_F(Retries, EndWhenACallSucceeds) {
@@ -219,6 +220,29 @@ TEST(Retry, CountsSlowFailuresButNotWaitsThatWentWellForLong) {
   calls = 0;
   EXPECT_EQ(store->load_or_wait("key", Deadline::in(60)).text(), "value");
   EXPECT_EQ(calls, 21);
+}
+
+TEST(Retry, GivesAServiceThatHasAnsweredBeforeTimeToComeBack) {
+  bool down = true;
+  int calls = 0;
+  Stopwatch outage;
+  const auto store =
+      with_retry(with_faults(memory(unique_place()),
+                             [&](std::string_view, std::string_view) {
+                               ++calls;
+                               if (down && outage.seconds() < 0.1)
+                                 fail(Code::unavailable, "refused");
+                             }),
+                 {.attempts = 3, .first_delay_s = 0.001, .longest_delay_s = 0.005, .outage_s = 60});
+  EXPECT_THROW(store->save("key", {}), Error);  // it has never answered
+  EXPECT_EQ(calls, 3);
+  down = false;
+  store->save("key", as_bytes("value"));
+  down = true;
+  calls = 0;
+  outage = Stopwatch();
+  EXPECT_EQ(store->load("key")->text(), "value");
+  EXPECT_GT(calls, 3);
 }
 
 TEST_F(Retries, AreForPassingFaultsOnly) {
