@@ -231,7 +231,7 @@ class Client::Impl {
     if (!date) return false;
     const std::int64_t offset = *date - system_clock::to_time_t(system_clock::now());
     if (clock_offset_s_.exchange(offset) != offset)
-      log::warning("this machine's clock is {} s behind that of {}: signing by the latter", offset,
+      log::warning("the clock of {1} is {0} s ahead of this machine's: signing by it", offset,
                    url_);
     return true;
   }

@@ -23,14 +23,15 @@ enum class Verdict {
 };
 
 struct ClientOptions {
-  std::string service;   ///< as in the signature: "s3", "dynamodb", "lambda"
-  std::string region;    ///< empty: as find_place() of environment.h says
-  std::string endpoint;  ///< "http://host:port"; empty: as find_place() says
-  std::function<Verdict(const Response&)> judge;  ///< empty: by status alone (429, 500, 502–504)
+  std::string service = {};   ///< as in the signature: "s3", "dynamodb", "lambda"
+  std::string region = {};    ///< empty: as find_place() of environment.h says
+  std::string endpoint = {};  ///< "http://host:port"; empty: as find_place() says
+  std::function<Verdict(const Response&)> judge =
+      {};  ///< empty: by status alone (429, 500, 502–504)
   /// An answer's error in words for messages, without secrets; empty: "HTTP 503".
-  std::function<std::string(const Response&)> explain;
+  std::function<std::string(const Response&)> explain = {};
   /// Called once for each time that a request was sent, retries included.
-  std::function<void(const Request&)> on_sent;
+  std::function<void(const Request&)> on_sent = {};
   int attempts = 6;              ///< of one request, the first included
   double first_pause_s = 0.025;  ///< doubles, up to longest_pause_s, jittered to 50–100 %
   double longest_pause_s = 5;

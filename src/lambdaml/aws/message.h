@@ -19,13 +19,13 @@ struct Request {
   std::string method = "GET";
   /// Encoded once, as it is sent, beginning with `/`: see encode_path() in sigv4.h.
   std::string path = "/";
-  Query query;
+  Query query = {};
   /// Without host, x-amz-date, x-amz-security-token and authorization, which the client adds.
-  Headers headers;
-  Bytes body;
+  Headers headers = {};
+  Bytes body = {};
   /// Instead of the endpoint's own host, e.g. a bucket's; empty: the endpoint's. Scheme and port
   /// stay the endpoint's.
-  std::string host;
+  std::string host = {};
   /// Where the body of a 2xx answer goes, when its place is known before (a part of a large
   /// object). Empty: into a Buffer of its own. An answer that does not fit exactly is data_corrupt.
   std::span<std::byte> into = {};
