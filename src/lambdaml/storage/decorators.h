@@ -35,7 +35,8 @@ struct RetryPolicy {
   /// A service that has never answered gets no further try after this time.
   double first_contact_s = 5;
 };
-/// Repeats calls that end in `unavailable`. A wait's deadline bounds its retries too. A create()
+/// Repeats calls that end in `unavailable`. A wait's deadline bounds its retries too, but for an
+/// outage: then it ends with the outage, or after `outage_s`. A create()
 /// whose failed try may have gone through takes an equal value under the key for its own: let the
 /// value name its writer.
 std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy policy = {});

@@ -243,6 +243,10 @@ TEST(Retry, GivesAServiceThatHasAnsweredBeforeTimeToComeBack) {
   outage = Stopwatch();
   EXPECT_EQ(store->load("key")->text(), "value");
   EXPECT_GT(calls, 3);
+  // A wait whose deadline passes within the outage says what is missing, and only when that is known.
+  outage = Stopwatch();
+  EXPECT_THROW(store->load_or_wait("absent", Deadline::in(0.01)), MissingKeys);
+  EXPECT_GE(outage.seconds(), 0.1);
 }
 
 TEST_F(Retries, AreForPassingFaultsOnly) {

@@ -99,7 +99,8 @@ class Retry final : public Wrapper {
 
   /// `wait_until` is the deadline of a call that waits. A wait that went well for longer than the
   /// longest delay before it failed is no try in a row of failures: the count begins anew. Any
-  /// other call that takes long and fails is one more.
+  /// other call that takes long and fails is one more. When the deadline passes within an outage, the
+  /// wait still looks once the service is back: nobody knows before whether the keys are there.
   template <class Call, class OnFailure = void (*)()>
   std::invoke_result_t<Call> repeat(std::string_view key, Call&& call,
                                     std::optional<Deadline> wait_until = std::nullopt,
@@ -114,7 +115,8 @@ class Retry final : public Wrapper {
         return noting_success(call);
       } catch (const Error& error) {
         if (error.code() != Code::unavailable) throw;
-        if (is_hopeless(attempt, failing.seconds()) || (waits && wait_until->passed()))
+        const bool late = waits && wait_until->passed();
+        if (is_hopeless(attempt, failing.seconds()) || (late && !has_answered_))
           rethrow_with(fmt::format("{}: given up after {} tries in {}", describe(), attempt,
                                    human_seconds(failing.seconds())));
         log::debug("{}: '{}': try {}: {}", describe(), key, attempt, error.what());
@@ -127,7 +129,7 @@ class Retry final : public Wrapper {
       }
       const double pause = delay * jitter();
       std::this_thread::sleep_for(std::chrono::duration<double>(
-          waits ? std::min(pause, wait_until->seconds_left()) : pause));
+          waits && !wait_until->passed() ? std::min(pause, wait_until->seconds_left()) : pause));
       delay = std::min(delay * 2, policy_.longest_delay_s);
     }
   }

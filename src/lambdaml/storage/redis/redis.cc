@@ -36,7 +36,7 @@ class Redis final : public Storage {
         connections_([this] { return connect(); }),
         listeners_([this] { return std::make_unique<Listener>([this] { return connect(); }); }) {}
 
-  Capabilities capabilities() const override { return {.max_value_bytes = kMaxValueBytes}; }
+  Capabilities capabilities() const override { return {.max_value_bytes = kMaxValueBytes, .durable = false}; }
   std::string describe() const override { return address_.endpoint(); }
 
   bool count_into(std::shared_ptr<Meter> meter) override {
