@@ -1,0 +1,266 @@
+#include "lambdaml/aws/client.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <exception>
+#include <random>
+#include <thread>
+
+#include "lambdaml/aws/credentials.h"
+#include "lambdaml/aws/environment.h"
+#include "lambdaml/aws/sigv4.h"
+#include "lambdaml/aws/wire.h"
+#include "lambdaml/base/log.h"
+
+namespace lambdaml::aws {
+namespace {
+
+using std::chrono::system_clock;
+using Clock = Deadline::Clock;
+
+/// A factor in [0.5, 1): clients that were turned away together do not come back together.
+double jitter() {
+  thread_local std::minstd_rand random(std::random_device{}());
+  return std::uniform_real_distribution<double>(0.5, 1.0)(random);
+}
+
+Clock::duration seconds(double s) {
+  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(s));
+}
+
+Verdict by_status(const Response& response) {
+  const int status = response.status;
+  return status == 429 || status == 500 || (status >= 502 && status <= 504) ? Verdict::again
+                                                                            : Verdict::answer;
+}
+
+/// A request with its tries.
+struct Task {
+  const Request* request = nullptr;
+  Exchange exchange;
+  std::string payload_hash;
+  Credentials credentials;  ///< of the last try
+  int attempts = 0;
+  int counted = 0;  ///< of exchange.sent
+  double pause_s = 0;
+  Clock::time_point not_before{};
+  bool renewed = false, clock_set = false;
+  std::exception_ptr failure;
+};
+
+}  // namespace
+
+class Client::Impl {
+ public:
+  explicit Impl(ClientOptions options)
+      : options_(std::move(options)),
+        place_(find_place(options_.service, options_.region, options_.endpoint)),
+        url_(place_.endpoint.url()),
+        signer_(options_.service, place_.region),
+        wires_({.connect_timeout_s = options_.connect_timeout_s,
+                .idle_timeout_s = options_.idle_timeout_s}) {}
+
+  std::vector<Response> call_all(std::span<const Request> requests, std::string_view what,
+                                 Deadline deadline) {
+    std::deque<Task> tasks(requests.size());
+    std::deque<Task*> waiting;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      tasks[i].request = &requests[i];
+      tasks[i].pause_s = options_.first_pause_s;
+      waiting.push_back(&tasks[i]);
+    }
+    run(waiting, what, deadline);
+    std::vector<Response> responses;
+    responses.reserve(tasks.size());
+    for (Task& task : tasks) {
+      if (task.failure) std::rethrow_exception(task.failure);
+      responses.push_back(std::move(task.exchange.response));
+    }
+    return responses;
+  }
+
+  const ClientOptions& options() const { return options_; }
+  const Place& place() const { return place_; }
+  const std::string& url() const { return url_; }
+  std::uint64_t sent() const { return sent_; }
+
+ private:
+  void run(std::deque<Task*>& waiting, std::string_view what, Deadline deadline) {
+    if (waiting.empty()) return;
+    WirePool::Lease wire = wires_.take();
+    std::vector<Task*> active;
+    while (!waiting.empty() || !active.empty()) {
+      if (deadline.passed()) {
+        for (Task* task : active) count_sent(*task);
+        wire->stop_all();
+        waiting.insert(waiting.end(), active.begin(), active.end());
+        for (Task* task : waiting)
+          set_failure(
+              *task, Code::deadline_exceeded, what,
+              task->exchange.failure.empty() ? "no answer in time" : task->exchange.failure);
+        return;
+      }
+      const Clock::time_point now = Clock::now();
+      Clock::time_point next = now + std::chrono::seconds(10);
+      for (std::size_t i = 0; i < waiting.size() && active.size() < options_.in_flight;) {
+        Task* task = waiting[i];
+        if (task->not_before > now) {
+          next = std::min(next, task->not_before);
+          ++i;
+          continue;
+        }
+        waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(i));
+        try {
+          send(*task, *wire);
+          active.push_back(task);
+        } catch (const std::exception&) {
+          task->failure = std::current_exception();
+        }
+      }
+      const double patience =
+          std::min(std::chrono::duration<double>(next - now).count(), deadline.seconds_left());
+      if (active.empty()) {
+        if (!waiting.empty()) std::this_thread::sleep_for(seconds(patience));
+        continue;
+      }
+      for (const Exchange* exchange : wire->wait(patience)) {
+        const auto at = std::ranges::find_if(
+            active, [&](const Task* task) { return &task->exchange == exchange; });
+        Task* task = *at;
+        active.erase(at);
+        if (!settle(*task, what)) waiting.push_back(task);
+      }
+    }
+  }
+
+  void send(Task& task, Wire& wire) {
+    const Request& request = *task.request;
+    const std::string query = encode_query(request.query);
+    const std::string authority = place_.endpoint.authority(request.host);
+    if (task.payload_hash.empty())
+      task.payload_hash = options_.service == "s3" && place_.endpoint.tls
+                              ? std::string(kUnsignedPayload)
+                              : sha256_hex(request.body);
+    task.credentials = credentials_.get();
+    Exchange& exchange = task.exchange;
+    exchange.method = request.method;
+    exchange.url = fmt::format("{}://{}{}{}{}", place_.endpoint.tls ? "https" : "http", authority,
+                               request.path, query.empty() ? "" : "?", query);
+    exchange.headers = request.headers;
+    exchange.headers.emplace_back("host", authority);
+    exchange.body = request.body;
+    exchange.into = request.into;
+    Headers added =
+        signer_.sign({request.method, request.path, query, exchange.headers, task.payload_hash},
+                     task.credentials, system_clock::now() + clock_offset());
+    std::ranges::move(added, std::back_inserter(exchange.headers));
+    ++task.attempts;
+    wire.start(exchange);
+  }
+
+  /// Whether the task has ended, with an answer or a failure; else it is to be sent again.
+  bool settle(Task& task, std::string_view what) {
+    count_sent(task);
+    Exchange& exchange = task.exchange;
+    try {
+      if (!exchange.failure.empty()) {
+        if (exchange.failure_code == Code::unavailable && pause(task)) {
+          log::debug("{}: {}: try {}: {}", url_, what, task.attempts, exchange.failure);
+          return false;
+        }
+        set_failure(task, exchange.failure_code, what, exchange.failure);
+        return true;
+      }
+      switch (options_.judge ? options_.judge(exchange.response) : by_status(exchange.response)) {
+        case Verdict::answer:
+          return true;
+        case Verdict::again:
+          if (pause(task)) {
+            log::debug("{}: {}: try {}: {}", url_, what, task.attempts, explain(exchange.response));
+            return false;
+          }
+          set_failure(task, Code::unavailable, what, explain(exchange.response));
+          return true;
+        case Verdict::credentials:
+          if (std::exchange(task.renewed, true)) return true;
+          return credentials_.renew(task.credentials) == task.credentials;
+        case Verdict::clock:
+          if (std::exchange(task.clock_set, true)) return true;
+          return !set_clock(exchange.response);
+      }
+    } catch (const std::exception&) {
+      task.failure = std::current_exception();
+    }
+    return true;
+  }
+
+  /// Plans the next try; false when there is none.
+  bool pause(Task& task) const {
+    if (task.attempts >= options_.attempts) return false;
+    task.not_before = Clock::now() + seconds(task.pause_s * jitter());
+    task.pause_s = std::min(2 * task.pause_s, options_.longest_pause_s);
+    return true;
+  }
+
+  void set_failure(Task& task, Code code, std::string_view what, std::string_view why) const {
+    const std::string tries =
+        task.attempts > 1 ? fmt::format(" ({} tries)", task.attempts) : std::string();
+    task.failure =
+        std::make_exception_ptr(Error(code, fmt::format("{}: {}: {}{}", url_, what, why, tries)));
+  }
+
+  std::string explain(const Response& response) const {
+    return options_.explain ? options_.explain(response) : fmt::format("HTTP {}", response.status);
+  }
+
+  void count_sent(Task& task) {
+    const int before = task.counted;
+    task.counted = task.exchange.sent;
+    sent_ += static_cast<std::uint64_t>(task.counted - before);
+    if (options_.on_sent)
+      for (int i = before; i < task.counted; ++i) options_.on_sent(*task.request);
+  }
+
+  system_clock::duration clock_offset() const { return std::chrono::seconds(clock_offset_s_); }
+
+  /// The answer's Date is the time; false when it has none.
+  bool set_clock(const Response& response) {
+    const std::optional<std::int64_t> date = parse_date(response.header("date"));
+    if (!date) return false;
+    const std::int64_t offset = *date - system_clock::to_time_t(system_clock::now());
+    if (clock_offset_s_.exchange(offset) != offset)
+      log::warning("the clock of {1} is {0} s ahead of this machine's: signing by it", offset,
+                   url_);
+    return true;
+  }
+
+  ClientOptions options_;
+  Place place_;
+  std::string url_;
+  Signer signer_;
+  WirePool wires_;
+  CredentialsSource credentials_;
+  std::atomic<std::int64_t> clock_offset_s_{0};
+  std::atomic<std::uint64_t> sent_{0};
+};
+
+Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Client::~Client() = default;
+
+Response Client::call(const Request& request, std::string_view what, Deadline deadline) {
+  return std::move(call_all({&request, 1}, what, deadline).front());
+}
+std::vector<Response> Client::call_all(std::span<const Request> requests, std::string_view what,
+                                       Deadline deadline) {
+  return impl_->call_all(requests, what, deadline);
+}
+const std::string& Client::region() const { return impl_->place().region; }
+const std::string& Client::endpoint() const { return impl_->url(); }
+bool Client::is_custom() const { return impl_->place().endpoint.custom; }
+const std::string& Client::host() const { return impl_->place().endpoint.host; }
+bool Client::uses_tls() const { return impl_->place().endpoint.tls; }
+std::uint64_t Client::sent() const { return impl_->sent(); }
+
+}  // namespace lambdaml::aws

@@ -1,0 +1,249 @@
+#include "lambdaml/aws/credentials.h"
+
+#include <ctime>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/aws/environment.h"
+#include "lambdaml/aws/process.h"
+#include "lambdaml/aws/profile.h"
+#include "lambdaml/aws/wire.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
+
+namespace lambdaml::aws {
+namespace {
+
+using std::chrono::system_clock;
+
+constexpr auto kRefreshBefore = std::chrono::minutes(5);
+constexpr auto kPauseAfterFailure = std::chrono::seconds(30);
+constexpr double kProcessTimeout = 60;
+constexpr double kMetadataTimeout = 5;
+constexpr std::string_view kEcs = "http://169.254.170.2";
+constexpr std::string_view kInstance = "http://169.254.169.254";
+
+std::string find(const Settings& settings, std::string_view name) {
+  const auto at = settings.find(name);
+  return at == settings.end() ? "" : at->second;
+}
+
+std::optional<Lent> keys_of(const Settings& settings, const Profile& profile) {
+  Credentials out{find(settings, "aws_access_key_id"), find(settings, "aws_secret_access_key"),
+                  find(settings, "aws_session_token")};
+  if (out.access_key.empty()) return {};
+  if (out.secret_key.empty())
+    fail(Code::permission_denied, "the AWS profile '{}' has an access key without its secret",
+         printable(profile.name));
+  return Lent{std::move(out), {}};
+}
+
+/// "2030-01-31T12:00:00Z", perhaps with a fraction or "+00:00".
+std::optional<system_clock::time_point> parse_time(const std::string& text) {
+  std::tm utc{};
+  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &utc);
+  if (rest == nullptr) return {};
+  return system_clock::from_time_t(::timegm(&utc));
+}
+
+/// One request to an address of this machine or next to it.
+Response ask(Wire& wire, Exchange exchange, std::string_view source) {
+  for (int attempt = 1;; ++attempt) {
+    wire.perform(exchange, kMetadataTimeout);
+    const int status = exchange.response.status;
+    const bool passing = !exchange.failure.empty() || status == 429 || status >= 500;
+    if (!passing) return std::move(exchange.response);
+    if (attempt < 3) continue;
+    fail(Code::unavailable, "fetching AWS credentials from {}: {}", source,
+         exchange.failure.empty() ? fmt::format("HTTP {}", status) : exchange.failure);
+  }
+}
+
+std::string need_ok(const Response& response, std::string_view source) {
+  if (!response.ok())
+    fail(Code::permission_denied, "fetching AWS credentials from {}: HTTP {}", source,
+         response.status);
+  return std::string(response.body.text());
+}
+
+Headers host_of(const std::string& url) {
+  return {{"host", Endpoint::parse(url.substr(0, url.find('/', url.find("://") + 3))).authority()}};
+}
+
+bool may_hear_the_token(const Uri& uri) {
+  return uri.scheme == "https" || uri.host == "localhost" || uri.host.starts_with("127.") ||
+         uri.host == "[::1]" || uri.host == "169.254.170.2" || uri.host == "169.254.170.23" ||
+         uri.host == "[fd00:ec2::23]";
+}
+
+}  // namespace
+
+Lent parse_credentials(std::string_view json, std::string_view source) {
+  const auto refuse = [&](std::string_view why) {
+    fail(Code::permission_denied, "the AWS credentials from {} {}", source, why);
+  };
+  const auto answer = nlohmann::json::parse(json, nullptr, false);
+  if (!answer.is_object()) refuse("are not JSON");
+  const auto text = [&](std::initializer_list<const char*> names) -> std::string {
+    for (const char* name : names)
+      if (const auto at = answer.find(name); at != answer.end() && at->is_string())
+        return at->template get<std::string>();
+    return {};
+  };
+  Lent out;
+  out.credentials = {text({"AccessKeyId"}), text({"SecretAccessKey"}),
+                     text({"SessionToken", "Token"})};
+  if (out.credentials.access_key.empty() || out.credentials.secret_key.empty())
+    refuse("lack AccessKeyId or SecretAccessKey");
+  if (const std::string time = text({"Expiration"}); !time.empty()) {
+    out.expires = parse_time(time);
+    if (!out.expires) refuse("have an Expiration that is no time");
+  }
+  return out;
+}
+
+std::optional<Lent> credentials_from_environment() {
+  Credentials out{variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"),
+                  variable("AWS_SESSION_TOKEN")};
+  if (out.access_key.empty()) return {};
+  if (out.secret_key.empty())
+    fail(Code::permission_denied, "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not");
+  return Lent{std::move(out), {}};
+}
+
+std::optional<Lent> credentials_from_profile() {
+  const Profile profile = read_profile();
+  if (auto keys = keys_of(profile.credentials, profile)) return keys;
+  if (const std::string command = find(profile.config, "credential_process"); !command.empty()) {
+    const std::string source =
+        fmt::format("the credential_process of profile '{}'", printable(profile.name));
+    return parse_credentials(output_of(command, kProcessTimeout, source), source);
+  }
+  if (auto keys = keys_of(profile.config, profile)) return keys;
+  for (const char* unsupported : {"role_arn", "sso_start_url", "sso_session"})
+    if (profile.config.contains(unsupported))
+      fail(Code::permission_denied,
+           "the AWS profile '{}' asks for `{}`, which is not supported: put `credential_process = "
+           "aws configure export-credentials --profile {}` into a profile of its own",
+           printable(profile.name), unsupported, printable(profile.name));
+  if (!variable("AWS_PROFILE").empty() && profile.config.empty() && profile.credentials.empty())
+    fail(Code::permission_denied,
+         "the AWS profile '{}' that AWS_PROFILE names is neither in the config nor in the "
+         "credentials file",
+         printable(profile.name));
+  return {};
+}
+
+std::optional<Lent> credentials_from_container() {
+  const std::string relative = variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+  std::string url = variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+  if (!relative.empty()) {
+    if (!relative.starts_with('/'))
+      fail(Code::permission_denied,
+           "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI does not begin with a slash");
+    url = std::string(kEcs) + relative;
+  }
+  if (url.empty()) return {};
+  const Uri uri = Uri::parse(url);
+  if (!may_hear_the_token(uri))
+    fail(
+        Code::permission_denied,
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI: '{}' is neither https nor an address of this machine, "
+        "ECS or EKS",
+        printable(uri.host));
+  const std::string source = fmt::format("the container's service at {}", printable(uri.host));
+  Exchange exchange;
+  exchange.method = "GET";
+  exchange.url = url;
+  exchange.headers = host_of(url);
+  std::string token = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+  if (const std::string path = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); !path.empty()) {
+    const std::optional<Buffer> file = read_file(path);
+    if (!file)
+      fail(Code::permission_denied, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: there is no file {}",
+           printable(path));
+    token = trim(file->text());
+  }
+  if (!token.empty()) exchange.headers.emplace_back("authorization", token);
+  Wire wire({.connect_timeout_s = 2, .idle_timeout_s = 2, .no_proxy = true});
+  return parse_credentials(need_ok(ask(wire, std::move(exchange), source), source), source);
+}
+
+std::optional<Lent> credentials_from_instance() {
+  if (variable("AWS_EC2_METADATA_DISABLED") == "true") return {};
+  std::string base = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+  if (base.empty()) base = kInstance;
+  while (base.ends_with('/')) base.pop_back();
+  const std::string source = "the instance's metadata service";
+  const auto request = [&](std::string method, const std::string& path) {
+    Exchange exchange;
+    exchange.method = std::move(method);
+    exchange.url = base + path;
+    exchange.headers = host_of(base);
+    return exchange;
+  };
+  Wire wire({.connect_timeout_s = 1, .idle_timeout_s = 1, .no_proxy = true});
+  Exchange first = request("PUT", "/latest/api/token");
+  first.headers.emplace_back("x-aws-ec2-metadata-token-ttl-seconds", "21600");
+  wire.perform(first, 1);
+  if (!first.failure.empty() || !first.response.ok()) {
+    log::debug(
+        "{}: {}", source,
+        first.failure.empty() ? fmt::format("HTTP {}", first.response.status) : first.failure);
+    return {};
+  }
+  const std::string token(first.response.body.text());
+  const auto get = [&](const std::string& path) {
+    Exchange exchange = request("GET", path);
+    exchange.headers.emplace_back("x-aws-ec2-metadata-token", token);
+    return ask(wire, std::move(exchange), source);
+  };
+  const std::string roles = "/latest/meta-data/iam/security-credentials/";
+  const Response listed = get(roles);
+  if (listed.status == 404) return {};  // an instance without a role
+  const std::string role(trim(split(need_ok(listed, source), '\n').front()));
+  return parse_credentials(need_ok(get(roles + encode(role)), source), source);
+}
+
+Credentials CredentialsSource::get() {
+  const std::lock_guard lock(mutex_);
+  if (!lent_) {
+    fetch();
+  } else if (lent_->expires && system_clock::now() + kRefreshBefore >= *lent_->expires &&
+             std::chrono::steady_clock::now() >= next_try_) {
+    next_try_ = std::chrono::steady_clock::now() + kPauseAfterFailure;
+    try {
+      fetch();
+    } catch (const Error& error) {
+      if (system_clock::now() >= *lent_->expires) throw;
+      log::warning("AWS credentials that expire soon could not be renewed: {}", error.what());
+    }
+  }
+  return lent_->credentials;
+}
+
+Credentials CredentialsSource::renew(const Credentials& stale) {
+  const std::lock_guard lock(mutex_);
+  if (!lent_ || lent_->credentials == stale) fetch();
+  return lent_->credentials;
+}
+
+void CredentialsSource::fetch() {
+  for (const auto source : {credentials_from_environment, credentials_from_profile,
+                            credentials_from_container, credentials_from_instance}) {
+    if (auto lent = source()) {
+      lent_ = std::move(*lent);
+      return;
+    }
+  }
+  fail(
+      Code::permission_denied,
+      "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run "
+      "where a role gives some (looked into the environment, the profile '{}', the container and "
+      "the instance)",
+      printable(read_profile().name));
+}
+
+}  // namespace lambdaml::aws

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "lambdaml/aws/sigv4.h"
+#include "lambdaml/base/bytes.h"
+
+namespace lambdaml::aws {
+
+/// Credentials and how long they hold.
+struct Lent {
+  Credentials credentials;
+  std::optional<std::chrono::system_clock::time_point> expires;
+};
+
+/// Where credentials come from, in the order of the AWS tools; each gives none when its variables
+/// or files do not name it, and throws when they do but it fails (permission_denied, or unavailable
+/// for what may pass).
+/// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
+std::optional<Lent> credentials_from_environment();
+/// The profile's keys in the credentials file, its `credential_process` (60 s at most), its keys in
+/// the config file.
+std::optional<Lent> credentials_from_profile();
+/// AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI (https, this machine, or the addresses of
+/// ECS and EKS), with AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE or AWS_CONTAINER_AUTHORIZATION_TOKEN.
+std::optional<Lent> credentials_from_container();
+/// The EC2 instance's role, by IMDSv2, unless AWS_EC2_METADATA_DISABLED is true. Where nobody
+/// answers, in a second, this is no instance.
+std::optional<Lent> credentials_from_instance();
+
+/// The JSON that processes, containers and instances answer with. Throws permission_denied, with
+/// `source` in the message and nothing of the text.
+Lent parse_credentials(std::string_view json, std::string_view source);
+
+/// The process's credentials, fetched when first asked for and again five minutes before they
+/// expire. Thread-safe; who asks while they are fetched waits.
+class CredentialsSource {
+ public:
+  /// Throws permission_denied (nobody has some; says where was looked) or unavailable.
+  Credentials get();
+  /// Fresh ones after a service refused `stale`; the same again where there are no others.
+  Credentials renew(const Credentials& stale);
+
+ private:
+  void fetch();
+
+  std::mutex mutex_;
+  std::optional<Lent> lent_;
+  std::chrono::steady_clock::time_point next_try_{};
+};
+
+}  // namespace lambdaml::aws

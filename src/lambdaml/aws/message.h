@@ -1,0 +1,50 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lambdaml/base/bytes.h"
+
+namespace lambdaml::aws {
+
+using Headers = std::vector<std::pair<std::string, std::string>>;
+/// Names and values before encoding, in any order.
+using Query = std::vector<std::pair<std::string, std::string>>;
+
+/// What is asked. Views live as long as the call.
+struct Request {
+  std::string method = "GET";
+  /// Encoded once, as it is sent, beginning with `/`: see encode_path() in sigv4.h.
+  std::string path = "/";
+  Query query = {};
+  /// Without host, x-amz-date, x-amz-security-token and authorization, which the client adds.
+  Headers headers = {};
+  Bytes body = {};
+  /// Instead of the endpoint's own host, e.g. a bucket's; empty: the endpoint's. Scheme and port
+  /// stay the endpoint's.
+  std::string host = {};
+  /// Where the body of a 2xx answer goes, when its place is known before (a part of a large
+  /// object). Empty: into a Buffer of its own. An answer that does not fit exactly is data_corrupt.
+  std::span<std::byte> into = {};
+  /// The caller's own, to know the request again in ClientOptions::on_sent; never sent.
+  int tag = 0;
+};
+
+/// What was answered, whatever its status.
+struct Response {
+  int status = 0;
+  Headers headers;  ///< names in lower case
+  Buffer body;
+  /// How often the request was sent until this answer came. Above 1, an earlier try may have been
+  /// carried out although nobody heard of it.
+  int tries = 0;
+
+  bool ok() const { return status >= 200 && status < 300; }
+  /// The first header of that name (in lower case); empty when there is none.
+  std::string_view header(std::string_view name) const;
+};
+
+}  // namespace lambdaml::aws

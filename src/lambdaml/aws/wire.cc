@@ -1,0 +1,411 @@
+#include "lambdaml/aws/wire.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+#include <curl/curl.h>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::aws {
+namespace {
+
+/// More headers than this no service sends.
+constexpr std::size_t kMostHeaders = 200;
+/// Memory that an announced length alone may claim; more comes as more arrives.
+constexpr std::size_t kTrustedLength = 64U << 20U;
+constexpr std::size_t kFirstGrowth = 4096;
+constexpr double kLowestSpeed = 1000;
+constexpr std::size_t kIdleWires = 64;
+
+/// The first use of libcurl in the process; nothing before it pays.
+void initialise() {
+  static const bool done = [] {
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+      fail(Code::internal, "libcurl cannot be initialised");
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
+/// An easy handle and what is under way on it.
+struct Slot {
+  explicit Slot(const WireOptions& options);
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+  ~Slot() {
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(curl);
+  }
+
+  template <class Value>
+  void set(CURLoption option, Value value) const {
+    if (curl_easy_setopt(curl, option, value) != CURLE_OK)
+      fail(Code::internal, "libcurl refuses option {}", static_cast<int>(option));
+  }
+  void begin(Exchange& what);
+  void end(CURLcode code);
+  /// Bytes that went or came so far.
+  double moved() const;
+
+  CURL* curl;
+  curl_slist* headers = nullptr;
+  Exchange* exchange = nullptr;
+  std::size_t received = 0;
+  bool misfit = false;
+  char error[CURL_ERROR_SIZE] = {};
+  Stopwatch since;
+  double last_moved_s = 0;
+  double last_moved_bytes = 0;
+};
+
+std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
+  auto& slot = *static_cast<Slot*>(user);
+  Response& response = slot.exchange->response;
+  const std::size_t n = size * count;
+  const std::string_view line = trim({data, n});
+  if (line.starts_with("HTTP/")) {  // also after a 100 Continue
+    response.headers.clear();
+  } else if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
+    if (response.headers.size() >= kMostHeaders) return 0;
+    response.headers.emplace_back(lower(line.substr(0, colon)), trim(line.substr(colon + 1)));
+  }
+  return n;
+}
+
+std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user) {
+  auto& slot = *static_cast<Slot*>(user);
+  Exchange& exchange = *slot.exchange;
+  const std::size_t n = size * count;
+  if (n == 0) return 0;
+  if (slot.received == 0) {
+    long status = 0;
+    curl_easy_getinfo(slot.curl, CURLINFO_RESPONSE_CODE, &status);
+    exchange.response.status = static_cast<int>(status);
+  }
+  if (!exchange.into.empty() && exchange.response.ok()) {
+    if (n > exchange.into.size() - slot.received) {
+      slot.misfit = true;
+      return 0;
+    }
+    std::memcpy(exchange.into.data() + slot.received, data, n);
+    slot.received += n;
+    return n;
+  }
+  Buffer& body = exchange.response.body;
+  const std::size_t needed = slot.received + n;
+  if (needed > body.size()) {
+    try {
+      curl_off_t length = -1;
+      curl_easy_getinfo(slot.curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+      const std::size_t announced =
+          std::min(length < 0 ? 0 : static_cast<std::size_t>(length), kTrustedLength);
+      Buffer larger(std::max(
+          {needed, announced, 2 * body.size(), length < 0 ? kFirstGrowth : std::size_t{0}}));
+      if (slot.received > 0) std::memcpy(larger.data(), body.data(), slot.received);
+      body = std::move(larger);
+    } catch (const std::bad_alloc&) {
+      exchange.failure = "there is no memory for the answer";
+      exchange.failure_code = Code::resource_exhausted;
+      return 0;
+    }
+  }
+  std::memcpy(body.data() + slot.received, data, n);
+  slot.received += n;
+  return n;
+}
+
+int on_send(void* user, char*, char*, int, int) {
+  ++static_cast<Slot*>(user)->exchange->sent;
+  return CURL_PREREQFUNC_OK;
+}
+
+Slot::Slot(const WireOptions& options) : curl(curl_easy_init()) {
+  if (curl == nullptr) throw std::bad_alloc();
+  set(CURLOPT_PRIVATE, static_cast<void*>(this));
+  set(CURLOPT_NOSIGNAL, 1L);
+  set(CURLOPT_NOPROGRESS, 1L);
+  set(CURLOPT_PATH_AS_IS, 1L);
+  set(CURLOPT_PROTOCOLS_STR, "http,https");
+  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  set(CURLOPT_TCP_NODELAY, 1L);
+  set(CURLOPT_TCP_KEEPALIVE, 1L);
+  set(CURLOPT_BUFFERSIZE, 512L * 1024);
+  set(CURLOPT_UPLOAD_BUFFERSIZE, 2048L * 1024);
+  set(CURLOPT_CONNECTTIMEOUT_MS, std::max(1L, static_cast<long>(options.connect_timeout_s * 1000)));
+  set(CURLOPT_USERAGENT, "lambdaml/0.1");
+  set(CURLOPT_ERRORBUFFER, static_cast<char*>(error));
+  set(CURLOPT_HEADERFUNCTION, on_header);
+  set(CURLOPT_HEADERDATA, static_cast<void*>(this));
+  set(CURLOPT_WRITEFUNCTION, on_body);
+  set(CURLOPT_WRITEDATA, static_cast<void*>(this));
+  set(CURLOPT_PREREQFUNCTION, on_send);
+  set(CURLOPT_PREREQDATA, static_cast<void*>(this));
+  if (options.no_proxy) set(CURLOPT_NOPROXY, "*");
+  if (const char* bundle = std::getenv("AWS_CA_BUNDLE"); bundle != nullptr && *bundle != '\0')
+    set(CURLOPT_CAINFO, bundle);
+}
+
+void Slot::begin(Exchange& what) {
+  exchange = &what;
+  what.response = {};
+  what.failure.clear();
+  what.failure_code = Code::unavailable;
+  received = 0;
+  misfit = false;
+  error[0] = '\0';
+  since = Stopwatch();
+  last_moved_s = last_moved_bytes = 0;
+
+  curl_slist_free_all(headers);
+  headers = nullptr;
+  const auto add = [&](const std::string& line) {
+    curl_slist* longer = curl_slist_append(headers, line.c_str());
+    if (longer == nullptr) throw std::bad_alloc();
+    headers = longer;
+  };
+  for (const auto& [name, value] : what.headers) {
+    if ((name + value).find_first_of("\r\n") != std::string::npos)
+      fail(Code::invalid_argument, "the header '{}' holds a line break", printable(name));
+    add(value.empty() ? name + ";" : name + ": " + value);
+  }
+  // What libcurl would add by itself.
+  add("Accept:");
+  add("Expect:");
+  const bool has_body = !what.body.empty() || what.method == "PUT" || what.method == "POST";
+  const bool has_type = std::ranges::any_of(
+      what.headers, [](const auto& header) { return header.first == "content-type"; });
+  if (has_body && !has_type) add("Content-Type:");
+
+  set(CURLOPT_URL, what.url.c_str());
+  set(CURLOPT_HTTPHEADER, headers);
+  if (has_body) {
+    // Bodies of up to 64 KB leave in one packet train with the headers; larger ones are read from
+    // where they are.
+    set(CURLOPT_POST, 1L);
+    set(CURLOPT_POSTFIELDS,
+        what.body.empty() ? "" : reinterpret_cast<const char*>(what.body.data()));
+    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(what.body.size()));
+    set(CURLOPT_CUSTOMREQUEST, what.method.c_str());
+  } else if (what.method == "HEAD") {
+    set(CURLOPT_CUSTOMREQUEST, static_cast<char*>(nullptr));
+    set(CURLOPT_NOBODY, 1L);
+  } else {
+    set(CURLOPT_HTTPGET, 1L);
+    set(CURLOPT_CUSTOMREQUEST, what.method.c_str());
+  }
+}
+
+void Slot::end(CURLcode code) {
+  Exchange& what = *exchange;
+  exchange = nullptr;
+  what.response.tries = what.sent;
+  long status = 0;
+  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+  what.response.status = static_cast<int>(status);
+  if (!what.failure.empty()) return;
+  if (code == CURLE_OK && !what.into.empty() && what.response.ok() && received != what.into.size())
+    misfit = true;
+  if (misfit) {
+    what.failure =
+        fmt::format("the answer is {} than the {} bytes that were asked for",
+                    received < what.into.size() ? "shorter" : "longer", what.into.size());
+    what.failure_code = Code::data_corrupt;
+    return;
+  }
+  if (code == CURLE_OK) {
+    what.response.body.truncate(received);
+    return;
+  }
+  what.failure = printable(error[0] != '\0' ? error : curl_easy_strerror(code), 300);
+  switch (code) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_ISSUER_ERROR:
+      what.failure += "; AWS_CA_BUNDLE names the file of certificates to trust";
+      what.failure_code = Code::permission_denied;
+      break;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+      what.failure_code = Code::invalid_argument;
+      break;
+    case CURLE_OUT_OF_MEMORY:
+      what.failure_code = Code::resource_exhausted;
+      break;
+    default:
+      break;
+  }
+}
+
+double Slot::moved() const {
+  curl_off_t up = 0;
+  curl_off_t down = 0;
+  curl_easy_getinfo(curl, CURLINFO_SIZE_UPLOAD_T, &up);
+  curl_easy_getinfo(curl, CURLINFO_SIZE_DOWNLOAD_T, &down);
+  return static_cast<double>(up) + static_cast<double>(down);
+}
+
+}  // namespace
+
+std::string_view Response::header(std::string_view name) const {
+  for (const auto& [known, value] : headers)
+    if (known == name) return value;
+  return {};
+}
+
+std::optional<std::int64_t> parse_date(std::string_view text) {
+  const std::time_t date = curl_getdate(std::string(text).c_str(), nullptr);
+  if (date < 0) return {};
+  return date;
+}
+
+class Wire::Impl {
+ public:
+  explicit Impl(WireOptions options) : options_(options) {
+    initialise();
+    multi_ = curl_multi_init();
+    if (multi_ == nullptr) throw std::bad_alloc();
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl() {
+    stop_all();
+    idle_.clear();
+    curl_multi_cleanup(multi_);
+  }
+
+  void start(Exchange& exchange) {
+    std::unique_ptr<Slot> slot;
+    if (idle_.empty()) {
+      slot = std::make_unique<Slot>(options_);
+    } else {
+      slot = std::move(idle_.back());
+      idle_.pop_back();
+    }
+    slot->begin(exchange);
+    if (curl_multi_add_handle(multi_, slot->curl) != CURLM_OK)
+      fail(Code::internal, "libcurl takes no further request");
+    busy_.push_back(std::move(slot));
+  }
+
+  std::vector<Exchange*> wait(double seconds) {
+    std::vector<Exchange*> ended;
+    advance(ended);
+    if (!ended.empty()) return ended;
+    const double patience = std::min(seconds, options_.idle_timeout_s / 4);
+    const int ms = static_cast<int>(std::ceil(std::clamp(patience, 0.0, 60.0) * 1000));
+    int events = 0;
+    curl_multi_poll(multi_, nullptr, 0, ms, &events);
+    advance(ended);
+    end_idle(ended);
+    return ended;
+  }
+
+  void stop_all() {
+    for (const auto& slot : busy_) curl_multi_remove_handle(multi_, slot->curl);
+    busy_.clear();
+  }
+
+ private:
+  void advance(std::vector<Exchange*>& ended) {
+    int running = 0;
+    if (curl_multi_perform(multi_, &running) != CURLM_OK)
+      fail(Code::internal, "libcurl does not go on");
+    int left = 0;
+    while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+      if (message->msg != CURLMSG_DONE) continue;
+      CURL* curl = message->easy_handle;
+      const CURLcode code = message->data.result;
+      const auto at =
+          std::ranges::find_if(busy_, [&](const auto& slot) { return slot->curl == curl; });
+      if (at != busy_.end()) release(at, code, ended);
+    }
+  }
+
+  /// Ends what has stood still, or trickled, for too long.
+  void end_idle(std::vector<Exchange*>& ended) {
+    for (std::size_t i = 0; i < busy_.size();) {
+      Slot& slot = *busy_[i];
+      const double now = slot.since.seconds();
+      const double moved = slot.moved();
+      if (moved > slot.last_moved_bytes) {
+        slot.last_moved_bytes = moved;
+        slot.last_moved_s = now;
+      }
+      const bool still = now - slot.last_moved_s > options_.idle_timeout_s;
+      const bool trickles = moved < (now - 2 * options_.idle_timeout_s) * kLowestSpeed;
+      if (!still && !trickles) {
+        ++i;
+        continue;
+      }
+      std::snprintf(slot.error, sizeof slot.error,
+                    still ? "no byte moved for %.3g s" : "hardly any byte moved for %.3g s",
+                    still ? options_.idle_timeout_s : now);
+      release(busy_.begin() + static_cast<std::ptrdiff_t>(i), CURLE_OPERATION_TIMEDOUT, ended);
+    }
+  }
+
+  void release(std::vector<std::unique_ptr<Slot>>::iterator at, CURLcode code,
+               std::vector<Exchange*>& ended) {
+    std::unique_ptr<Slot> slot = std::move(*at);
+    busy_.erase(at);
+    ended.push_back(slot->exchange);
+    slot->end(code);
+    curl_multi_remove_handle(multi_, slot->curl);
+    idle_.push_back(std::move(slot));
+  }
+
+  WireOptions options_;
+  CURLM* multi_ = nullptr;
+  std::vector<std::unique_ptr<Slot>> busy_, idle_;
+};
+
+Wire::Wire(WireOptions options) : impl_(std::make_unique<Impl>(options)) {}
+Wire::~Wire() = default;
+void Wire::start(Exchange& exchange) { impl_->start(exchange); }
+std::vector<Exchange*> Wire::wait(double seconds) { return impl_->wait(seconds); }
+void Wire::stop_all() { impl_->stop_all(); }
+
+void Wire::perform(Exchange& exchange, double seconds) {
+  const Deadline deadline = Deadline::in(seconds);
+  start(exchange);
+  while (wait(deadline.seconds_left()).empty()) {
+    if (!deadline.passed()) continue;
+    stop_all();
+    exchange.failure = fmt::format("no answer within {:.3g} s", seconds);
+    exchange.failure_code = Code::unavailable;
+    return;
+  }
+}
+
+WirePool::Lease WirePool::take() {
+  std::unique_ptr<Wire> wire;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      wire = std::move(idle_.back());
+      idle_.pop_back();
+    }
+  }
+  if (!wire) wire = std::make_unique<Wire>(options_);
+  return {*this, std::move(wire)};
+}
+
+WirePool::Lease::~Lease() {
+  wire_->stop_all();
+  const std::lock_guard lock(pool_.mutex_);
+  if (pool_.idle_.size() < kIdleWires) pool_.idle_.push_back(std::move(wire_));
+}
+
+}  // namespace lambdaml::aws
