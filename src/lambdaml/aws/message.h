@@ -29,6 +29,8 @@ struct Request {
   /// Where the body of a 2xx answer goes, when its place is known before (a part of a large
   /// object). Empty: into a Buffer of its own. An answer that does not fit exactly is data_corrupt.
   std::span<std::byte> into = {};
+  /// The caller's own, to know the request again in ClientOptions::on_sent; never sent.
+  int tag = 0;
 };
 
 /// What was answered, whatever its status.

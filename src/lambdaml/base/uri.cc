@@ -78,7 +78,9 @@ Uri Uri::parse(std::string_view text) {
       authority.rfind('@') == std::string_view::npos ? 0 : authority.rfind('@') + 1;
   const std::size_t colon = authority.rfind(':');
   const bool bracketed = authority.ends_with(']');
-  if (colon != std::string_view::npos && colon >= host_begin && !bracketed) {
+  const bool of_last_host =
+      colon == std::string_view::npos || authority.find(',', colon) == std::string_view::npos;
+  if (colon != std::string_view::npos && colon >= host_begin && !bracketed && of_last_host) {
     const auto port = to_integer(authority.substr(colon + 1));
     if (!port || *port < 1 || *port > 65535)
       fail(Code::invalid_argument, "URI '{}': the port must be 1 to 65535", masked(text));

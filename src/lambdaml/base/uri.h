@@ -10,7 +10,8 @@ namespace lambdaml {
 
 /// `scheme://host[:port]/path[?key=value&…]`. A text without a scheme is a local path and becomes
 /// `file://` with the absolute path; a bare word that follows no path form is left to the caller.
-/// User information in the authority stays in `host` and is never printed by display().
+/// User information in the authority stays in `host` and is never printed by display(). Of several
+/// hosts (`a:1,b:2`) all stay in `host`, with their ports but for the last one's.
 struct Uri {
   std::string scheme;
   std::string host;  ///< empty for file

@@ -21,6 +21,16 @@ TEST(Uri, PartsAndTextRoundTrip) {
   EXPECT_EQ(Uri::parse(redis.text()), redis);
 }
 
+TEST(Uri, SeveralHostsStayTogether) {
+  for (const char* text : {"m://a:1,b:2/p", "m://a:1,b/p", "m://a,b:2", "m://[::1]:5,[::2]"})
+    EXPECT_EQ(Uri::parse(text).text(), text);
+  EXPECT_EQ(Uri::parse("m://a:1,b:2/p").host, "a:1,b");
+  EXPECT_EQ(Uri::parse("m://a:1,b:2/p").port, 2);
+  EXPECT_EQ(Uri::parse("m://a:1,b/p").host, "a:1,b");
+  EXPECT_FALSE(Uri::parse("m://a:1,b/p").port.has_value());
+  EXPECT_THROW(Uri::parse("m://a:1,b:x"), Error);
+}
+
 TEST(Uri, PathsAreFiles) {
   EXPECT_EQ(Uri::parse("/tmp/x/../y").text(), "file:///tmp/y");
   EXPECT_EQ(Uri::parse("file:///a/b/").path, "/a/b");

@@ -20,6 +20,9 @@ struct StoreUnderTest {
   /// A new handle to the store of that name, a place that no other test uses. Two calls with one
   /// name give two handles to one store, as two workers have them.
   std::function<std::shared_ptr<Storage>(const std::string& place)> open;
+  /// Why it cannot be tested here: its server is not on this machine. Empty, as the text may be:
+  /// it can. The tests are skipped, or fail where LAMBDAML_REQUIRE_SERVERS is set.
+  std::function<std::string()> why_missing = {};
 };
 
 inline std::ostream& operator<<(std::ostream& out, const StoreUnderTest& store) {

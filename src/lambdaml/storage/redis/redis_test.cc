@@ -84,9 +84,10 @@ TEST(RedisRequest, IsWrittenAsTheProtocolWantsIt) {
   Request request;
   request.add({"GET", "a b"});
   request.add({"SET", "k", std::string_view("\0\r\n", 3)});
-  EXPECT_EQ(bytes_of(request), std::string("*2\r\n$3\r\nGET\r\n$3\r\na b\r\n"
-                                           "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\n\0\r\n\r\n",
-                                           25 + 31));
+  using std::string_literals::operator""s;
+  EXPECT_EQ(bytes_of(request),
+            "*2\r\n$3\r\nGET\r\n$3\r\na b\r\n"
+            "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\n\0\r\n\r\n"s);
   EXPECT_EQ(request.pieces().size(), 1U);
 }
 

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "lambdaml/base/bytes.h"
+
+/// RFC 4648, section 4: how DynamoDB's JSON carries bytes.
+namespace lambdaml::storage::dynamodb {
+
+/// Appends 4 ⌈n / 3⌉ characters, padded.
+void append_base64(std::string& out, Bytes bytes);
+
+/// Absent for a text that append_base64() does not write.
+std::optional<Buffer> decode_base64(std::string_view text);
+
+}  // namespace lambdaml::storage::dynamodb

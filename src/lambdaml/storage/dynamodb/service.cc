@@ -1,0 +1,218 @@
+#include "lambdaml/storage/dynamodb/service.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include <zlib.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/storage/dynamodb/item.h"
+#include "lambdaml/storage/dynamodb/reply.h"
+
+namespace lambdaml::storage::dynamodb {
+namespace {
+
+constexpr std::string_view kTarget = "x-amz-target";
+constexpr std::string_view kVersion = "DynamoDB_20120810.";
+constexpr std::chrono::milliseconds kLongestPause(1000);
+constexpr double kCreation_s = 60;  ///< of a table; some 10 on AWS
+
+bool is_one_of(std::string_view type, std::initializer_list<std::string_view> types) {
+  return std::ranges::find(types, type) != types.end();
+}
+
+/// Whether the body is the one that was sent; a server that does not say is believed.
+bool is_intact(const aws::Response& answer) {
+  const std::string_view told = answer.header("x-amz-crc32");
+  if (told.empty()) return true;
+  const auto sum =
+      ::crc32_z(0, reinterpret_cast<const Bytef*>(answer.body.data()), answer.body.size());
+  return to_integer(told) == static_cast<std::int64_t>(sum);
+}
+
+bool is_passing(std::string_view type) {
+  return is_one_of(type, {"ProvisionedThroughputExceededException", "ThrottlingException",
+                          "RequestLimitExceeded", "InternalServerError", "ServiceUnavailable",
+                          "ServiceUnavailableException", "TransactionInProgressException"});
+}
+
+aws::Verdict judge(const aws::Response& answer) {
+  if (!is_intact(answer)) return aws::Verdict::again;
+  if (answer.ok()) return aws::Verdict::answer;
+  const Problem problem = parse_problem(answer.body.text());
+  if (is_passing(problem.type) || answer.status >= 500 || answer.status == 429)
+    return aws::Verdict::again;
+  if (problem.type == "ExpiredTokenException") return aws::Verdict::credentials;
+  const bool about_time = problem.message.find("Signature expired") != std::string::npos ||
+                          problem.message.find("Signature not yet current") != std::string::npos;
+  if (problem.type == "RequestTimeTooSkewed" ||
+      (is_one_of(problem.type, {"InvalidSignatureException", "SignatureDoesNotMatch"}) &&
+       about_time))
+    return aws::Verdict::clock;
+  return aws::Verdict::answer;
+}
+
+std::string explain(const aws::Response& answer) {
+  if (!is_intact(answer)) return "the answer was damaged on its way (x-amz-crc32)";
+  const Problem problem = parse_problem(answer.body.text());
+  if (problem.type.empty())
+    return fmt::format("HTTP {}, which is not DynamoDB's: '{}'", answer.status,
+                       printable(answer.body.text(), 80));
+  return problem.message.empty() ? problem.type : problem.type + ": " + problem.message;
+}
+
+Code code_of_problem(const Problem& problem) {
+  const std::string& type = problem.type;
+  if (type.empty()) return Code::data_corrupt;
+  if (type == "ResourceNotFoundException") return Code::not_found;
+  if (is_one_of(type, {"UnrecognizedClientException", "InvalidSignatureException",
+                       "SignatureDoesNotMatch", "AccessDeniedException", "AccessDenied",
+                       "MissingAuthenticationToken", "MissingAuthenticationTokenException",
+                       "IncompleteSignatureException", "IncompleteSignature",
+                       "InvalidClientTokenId", "ExpiredTokenException", "OptInRequired"}))
+    return Code::permission_denied;
+  if (is_one_of(type, {"ItemCollectionSizeLimitExceededException", "LimitExceededException"}))
+    return Code::resource_exhausted;
+  if (type == "ValidationException" && (problem.message.find("size") != std::string::npos))
+    return Code::resource_exhausted;
+  return Code::internal;
+}
+
+aws::Request request_of(std::string_view name, Kind kind, const std::string& body) {
+  aws::Request request;
+  request.tag = static_cast<int>(kind);
+  request.method = "POST";
+  request.headers = {{"content-type", "application/x-amz-json-1.0"},
+                     {std::string(kTarget), std::string(kVersion) + std::string(name)}};
+  request.body = as_bytes(body);
+  return request;
+}
+
+}  // namespace
+
+Service::Service(Address address) : address_(std::move(address)), client_(client_options()) {}
+
+aws::ClientOptions Service::client_options() {
+  aws::ClientOptions options;
+  options.service = "dynamodb";
+  options.region = address_.region;
+  options.endpoint = address_.endpoint;
+  options.judge = judge;
+  options.explain = explain;
+  options.on_sent = [this](const aws::Request& request) {
+    if (!meter_) return;
+    switch (static_cast<Kind>(request.tag)) {
+      case Kind::put:
+        return meter_->count_put(1, 0);
+      case Kind::get:
+        return meter_->count_get(1, 0);
+      case Kind::list:
+        return meter_->count_list(1);
+      case Kind::remove:
+        return meter_->count_remove(1);
+      case Kind::other:
+        return;
+    }
+  };
+  return options;
+}
+
+bool Service::is_condition_failed(const aws::Response& answer) {
+  return !answer.ok() &&
+         parse_problem(answer.body.text()).type == "ConditionalCheckFailedException";
+}
+
+std::string Service::what(std::string_view name, std::string_view subject) const {
+  return fmt::format("{} of {} in the table '{}'", name, subject, address_.table);
+}
+
+aws::Response Service::call(std::string_view name, Kind kind, const std::string& body,
+                            std::string_view subject, Deadline deadline) {
+  return std::move(call_all(name, kind, {&body, 1}, subject, deadline).front());
+}
+
+std::vector<aws::Response> Service::call_all(std::string_view name, Kind kind,
+                                             std::span<const std::string> bodies,
+                                             std::string_view subject, Deadline deadline) {
+  std::vector<aws::Request> requests;
+  requests.reserve(bodies.size());
+  for (const std::string& body : bodies) requests.push_back(request_of(name, kind, body));
+  std::vector<aws::Response> answers = client_.call_all(requests, what(name, subject), deadline);
+  for (const aws::Response& answer : answers)
+    if (!answer.ok() && !is_condition_failed(answer)) fail_answer(what(name, subject), answer);
+  return answers;
+}
+
+void Service::fail_answer(std::string_view what, const aws::Response& answer) const {
+  const Problem problem = parse_problem(answer.body.text());
+  const Code code = code_of_problem(problem);
+  fail(code, "{}: {}: {}{}", client_.endpoint(), what, explain(answer),
+       code == Code::not_found ? "; make the table, or add ?create=true to its URI" : "");
+}
+
+void Service::rethrow(std::string_view name, std::string_view subject) const {
+  rethrow_with(fmt::format("{}: {}", client_.endpoint(), what(name, subject)));
+}
+
+std::string Service::key_attribute() {
+  const std::lock_guard lock(mutex_);
+  if (key_attribute_.empty()) key_attribute_ = find_key_attribute();
+  return key_attribute_;
+}
+
+std::string Service::find_key_attribute() {
+  const Deadline deadline = Deadline::in(kCreation_s);
+  const std::string named = fmt::format(R"({{"TableName":"{}"}})", address_.table);
+  bool create = address_.create;
+  for (std::chrono::milliseconds pause(2);; pause = std::min(2 * pause, kLongestPause)) {
+    const aws::Request request = request_of("DescribeTable", Kind::other, named);
+    const aws::Response answer = client_.call(request, what("DescribeTable", "its key"), deadline);
+    if (!answer.ok()) {
+      const bool absent = parse_problem(answer.body.text()).type == "ResourceNotFoundException";
+      if (!absent || !address_.create) fail_answer(what("DescribeTable", "its key"), answer);
+      // A table that was just made may not be known everywhere yet.
+      if (std::exchange(create, false)) create_table(deadline);
+    } else {
+      TableState table;
+      try {
+        table = parse_table(answer.body.text());
+      } catch (const Error&) {
+        rethrow("DescribeTable", "its key");
+      }
+      // In other states, UPDATING and the like, a table can be used.
+      if (table.status == "DELETING")
+        fail(Code::not_found, "{}: the table '{}' is being deleted", client_.endpoint(),
+             address_.table);
+      if (table.status != "CREATING") {
+        if (table.key_attribute.empty())
+          fail(Code::invalid_argument,
+               "{}: the table '{}' cannot hold values: its key must be one string attribute (HASH) "
+               "that is not called '{}' or '{}'",
+               client_.endpoint(), address_.table, kValueAttribute, kBytesAttribute);
+        return table.key_attribute;
+      }
+    }
+    if (deadline.passed())
+      fail(Code::unavailable, "{}: the table '{}' is still being created after {}",
+           client_.endpoint(), address_.table, human_seconds(kCreation_s));
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+void Service::create_table(Deadline deadline) {
+  const std::string body =
+      fmt::format(R"({{"TableName":"{}","BillingMode":"PAY_PER_REQUEST",)"
+                  R"("AttributeDefinitions":[{{"AttributeName":"key","AttributeType":"S"}}],)"
+                  R"("KeySchema":[{{"AttributeName":"key","KeyType":"HASH"}}]}})",
+                  address_.table);
+  const aws::Request request = request_of("CreateTable", Kind::other, body);
+  const aws::Response answer = client_.call(request, what("CreateTable", "it"), deadline);
+  // Another worker may have been faster.
+  if (!answer.ok() && parse_problem(answer.body.text()).type != "ResourceInUseException")
+    fail_answer(what("CreateTable", "it"), answer);
+}
+
+}  // namespace lambdaml::storage::dynamodb

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lambdaml/aws/client.h"
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/storage/meter.h"
+
+namespace lambdaml::storage::dynamodb {
+
+/// Where a table is, from its URI.
+struct Address {
+  std::string table;
+  std::string region;    ///< empty: as the environment says
+  std::string endpoint;  ///< empty: as the environment says
+  bool create = false;   ///< the table, when it is not there
+};
+
+/// What an operation is billed as.
+enum class Kind { put, get, list, remove, other };
+
+/// The operations of DynamoDB on one table: requests as they are sent, and errors in the project's
+/// words. Thread-safe. A reply whose x-amz-crc32 does not fit its body counts as lost on the way
+/// and is asked for again, as is what was throttled.
+class Service {
+ public:
+  explicit Service(Address address);
+
+  const std::string& table() const { return address_.table; }
+  /// The name of the table's key. Asked of the service once (one request; with `create` the table
+  /// is made and waited for, at most a minute). Throws not_found, invalid_argument for a table
+  /// whose key is not one string.
+  std::string key_attribute();
+
+  /// Sends `body` as the operation `name` and returns the answer, which may be a condition that
+  /// failed (see is_condition_failed); any other error is thrown: not_found (no such table),
+  /// permission_denied, resource_exhausted (a value too large), unavailable, deadline_exceeded,
+  /// data_corrupt (no DynamoDB there). `subject` says in messages what it is about: a key.
+  aws::Response call(std::string_view name, Kind kind, const std::string& body,
+                     std::string_view subject, Deadline deadline = Deadline::never());
+  /// Several at once; answers in the order of the bodies.
+  std::vector<aws::Response> call_all(std::string_view name, Kind kind,
+                                      std::span<const std::string> bodies, std::string_view subject,
+                                      Deadline deadline = Deadline::never());
+  static bool is_condition_failed(const aws::Response& answer);
+
+  /// To be called in a catch block: throws the current error again, with the operation in front.
+  [[noreturn]] void rethrow(std::string_view name, std::string_view subject) const;
+
+  /// From now on; before any call.
+  void count_into(std::shared_ptr<Meter> meter) { meter_ = std::move(meter); }
+  /// Null when nobody counts.
+  Meter* meter() const { return meter_.get(); }
+
+ private:
+  aws::ClientOptions client_options();
+  std::string what(std::string_view name, std::string_view subject) const;
+  [[noreturn]] void fail_answer(std::string_view what, const aws::Response& answer) const;
+  std::string find_key_attribute();
+  void create_table(Deadline deadline);
+
+  Address address_;
+  std::shared_ptr<Meter> meter_;
+  aws::Client client_;
+  std::mutex mutex_;
+  std::string key_attribute_;
+};
+
+}  // namespace lambdaml::storage::dynamodb

@@ -1,0 +1,262 @@
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <thread>
+#include <type_traits>
+
+#include <sys/prctl.h>
+
+#include "lambdaml/base/text.h"
+#include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/memcached/client.h"
+#include "lambdaml/storage/memcached/index.h"
+#include "lambdaml/storage/memcached/names.h"
+#include "lambdaml/storage/pool.h"
+#include "lambdaml/storage/registry.h"
+
+namespace lambdaml::storage::memcached {
+namespace {
+
+/// What an item needs besides its value: its head, its name and the server's rounding.
+constexpr std::uint64_t kItemOverhead = 512 + kMostFrameBytes;
+/// A wait looks again after a part of the time that it has taken so far: a look costs some 20 µs,
+/// and what workers wait for often comes within a few hundred.
+constexpr double kPauseOfWaited = 0.1;
+constexpr double kShortestPause = 60e-6;
+constexpr double kLongestPause = 1e-3;
+
+/// Lets this thread sleep for microseconds: by default the kernel wakes it up to 50 µs late.
+class ExactSleep {
+ public:
+  ExactSleep() : before_(::prctl(PR_GET_TIMERSLACK)) { ::prctl(PR_SET_TIMERSLACK, 1000UL); }
+  ExactSleep(const ExactSleep&) = delete;
+  ExactSleep& operator=(const ExactSleep&) = delete;
+  ~ExactSleep() {
+    if (before_ > 0) ::prctl(PR_SET_TIMERSLACK, static_cast<unsigned long>(before_));
+  }
+
+ private:
+  int before_;
+};
+
+/// Keys are items, spread over the servers. Which there are is told by the Index; nothing else in
+/// the servers is touched. A wait asks for all missing keys at once, again and again.
+class Memcached final : public Storage {
+ public:
+  explicit Memcached(Address address)
+      : address_(std::move(address)),
+        clients_([this] { return std::make_unique<Client>(address_); }),
+        max_value_bytes_(with_server("opening", address_.prefix, 1, [](Client& client) {
+          const std::uint64_t most = client.item_size_max();
+          return most > 2 * kItemOverhead ? most - kItemOverhead : most / 2;
+        })) {}
+
+  Capabilities capabilities() const override { return {.max_value_bytes = max_value_bytes_}; }
+  std::string describe() const override { return address_.endpoint(); }
+
+  bool count_into(std::shared_ptr<Meter> meter) override {
+    meter_ = meter;
+    index_.count_into(std::move(meter));
+    return true;
+  }
+
+  void save(std::string_view key, Bytes value) override {
+    const Item item{key, value};
+    save_all({&item, 1});
+  }
+
+  /// A request for each key, and one more for each folder with keys that are new to this handle.
+  void save_all(std::span<const Item> items) override {
+    for (const Item& item : items) check_key(item.key);
+    if (items.empty()) return;
+    with_server("saving", items.front().key, items.size(), [&](Client& client) {
+      std::vector<std::string_view> keys;
+      std::vector<const Item*> fresh;
+      for (const Item& item : items) {
+        if (index_.knows(item.key) && put(item, [&](std::string_view name, Bytes value) {
+              return client.replace(name, value);
+            }))
+          continue;
+        keys.push_back(item.key);
+        fresh.push_back(&item);
+      }
+      if (fresh.empty()) return;
+      index_.note_around(client, keys, [&] {
+        for (const Item* item : fresh)
+          put(*item, [&](std::string_view name, Bytes value) {
+            client.set(name, value);
+            return true;
+          });
+      });
+      for (const std::string_view key : keys) index_.tidy(client, key);
+    });
+  }
+
+  bool create(std::string_view key, Bytes value) override {
+    check_key(key);
+    return with_server("creating", key, 1, [&](Client& client) {
+      bool created = false;
+      index_.note_around(client, {&key, 1}, [&] {
+        created = put({key, value},
+                      [&](std::string_view name, Bytes bytes) { return client.add(name, bytes); });
+      });
+      return created;
+    });
+  }
+
+  std::optional<Buffer> load(std::string_view key) override {
+    check_key(key);
+    const std::string one(key);
+    Wanted wanted({&one, 1});
+    look(wanted);
+    if (!wanted.missing.empty()) return {};
+    return std::move(wanted.values.front());
+  }
+
+  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
+    for (const std::string& key : keys) check_key(key);
+    if (keys.empty()) return {};
+    Wanted wanted(keys);
+    look(wanted);
+    if (!wanted.missing.empty()) wait(wanted, deadline);
+    return std::move(wanted.values);
+  }
+
+  void remove(std::string_view key) override {
+    const std::string one(key);
+    remove_all({&one, 1});
+  }
+
+  void remove_all(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) check_key(key);
+    if (keys.empty()) return;
+    with_server("removing", keys.front(), keys.size(), [&](Client& client) {
+      std::vector<std::string> items;
+      for (const std::string& key : keys) items.push_back(item_of_key(key));
+      index_.forget(keys);
+      if (meter_) meter_->count_remove(items.size());
+      client.remove_all(items);
+      index_.remove_emptied(client, keys);
+    });
+  }
+
+  /// Reads the values of all keys under the prefix: Memcached tells sizes no other way.
+  std::vector<Entry> list(std::string_view prefix) override {
+    return with_server("listing", prefix, 1, [&](Client& client) {
+      const std::vector<std::string> keys = index_.keys(client, prefix);
+      std::vector<Entry> entries;
+      get(client, keys, [&](std::size_t i, Bytes value) {
+        entries.push_back({keys[i], value.size()});
+      });
+      std::ranges::sort(entries, {}, &Entry::key);
+      return entries;
+    });
+  }
+
+  void clear(std::string_view prefix) override {
+    with_server("clearing", prefix, 1, [&](Client& client) { index_.clear(client, prefix); });
+  }
+
+ private:
+  /// The keys of a wait and what came of them.
+  struct Wanted {
+    explicit Wanted(std::span<const std::string> all)
+        : keys(all), values(all.size()), missing(all.size()) {
+      std::iota(missing.begin(), missing.end(), 0);
+    }
+    std::span<const std::string> keys;
+    std::vector<Buffer> values;
+    std::vector<std::size_t> missing;  ///< indices of keys
+  };
+
+  /// Calls use(client); its errors get the endpoint and the operation in front.
+  template <class Use>
+  std::invoke_result_t<Use, Client&> with_server(std::string_view doing, std::string_view key,
+                                                 std::size_t keys, Use&& use) {
+    try {
+      return clients_.with(use);
+    } catch (const Error& error) {
+      fail(error.code(), "{}: {}{}{}: {}", describe(), doing,
+           key.empty() ? "" : fmt::format(" '{}'", printable(key)),
+           keys > 1 ? fmt::format(" and {} more", keys - 1) : "", error.what());
+    }
+  }
+
+  /// Calls send(name, bytes) with the item that the key's value makes.
+  template <class Send>
+  bool put(const Item& item, Send&& send) const {
+    const std::string name = item_of_key(item.key);
+    if (meter_) meter_->count_put(1, item.value.size());
+    if (!is_hashed(name)) return send(name, item.value);
+    return send(name, framed(item.key, item.value));
+  }
+
+  /// Calls on_value(index of the key, value) for the keys that are there.
+  template <class OnValue>
+  void get(Client& client, std::span<const std::string> keys, OnValue&& on_value) const {
+    std::vector<std::string> items;
+    for (const std::string& key : keys) items.push_back(item_of_key(key));
+    std::uint64_t bytes = 0;
+    client.get(items, [&](std::size_t i, Bytes value, std::uint64_t) {
+      if (is_hashed(items[i])) value = unframed(keys[i], value);
+      bytes += value.size();
+      on_value(i, value);
+    });
+    if (meter_) meter_->count_get(items.size(), bytes);
+  }
+
+  /// One request for all missing keys.
+  void look(Wanted& wanted) {
+    const std::vector<std::size_t> asked = wanted.missing;
+    std::vector<std::string> keys;
+    for (const std::size_t i : asked) keys.push_back(wanted.keys[i]);
+    with_server("loading", keys.front(), keys.size(), [&](Client& client) {
+      get(client, keys, [&](std::size_t i, Bytes value) {
+        wanted.values[asked[i]] = Buffer(value);
+        std::erase(wanted.missing, asked[i]);
+      });
+    });
+  }
+
+  void wait(Wanted& wanted, Deadline deadline) {
+    const Stopwatch waited;
+    const ExactSleep exact;
+    while (!wanted.missing.empty()) {
+      if (deadline.passed()) {
+        std::vector<std::string> names;
+        for (const std::size_t i : wanted.missing) names.push_back(wanted.keys[i]);
+        fail_missing(describe(), names, waited.seconds());
+      }
+      const double pause =
+          std::clamp(waited.seconds() * kPauseOfWaited, kShortestPause, kLongestPause);
+      std::this_thread::sleep_for(
+          std::chrono::duration<double>(std::min(pause, deadline.seconds_left())));
+      look(wanted);
+    }
+  }
+
+  Address address_;
+  std::shared_ptr<Meter> meter_;
+  Index index_;
+  Pool<Client> clients_;
+  std::uint64_t max_value_bytes_;
+};
+
+std::shared_ptr<Storage> open(const Uri& uri) {
+  Address address = address_of(uri);
+  const std::string prefix = address.prefix;
+  auto store = std::make_shared<Memcached>(std::move(address));
+  if (prefix.empty()) return store;
+  return with_prefix(std::move(store), prefix + "/");
+}
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({.name = "memcached",
+                .help = "Memcached servers: memcached://host[:11211][,host[:port]…][/prefix]",
+                .open = open,
+                .default_uri = [] { return Uri::parse("memcached://localhost:11211"); }});
+}
+
+}  // namespace lambdaml::storage::memcached

@@ -1,0 +1,88 @@
+#include <gmock/gmock.h>
+
+#include "lambdaml/storage/memcached/address.h"
+#include "lambdaml/storage/memcached/names.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::storage::memcached {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+Address parsed(std::string_view uri) { return address_of(Uri::parse(uri)); }
+
+TEST(MemcachedAddress, NamesOneServerOrSeveral) {
+  EXPECT_THAT(parsed("memcached://cache").servers, ElementsAre(Address::Server{"cache", 11211}));
+  EXPECT_THAT(parsed("memcached://cache:1234/p").servers,
+              ElementsAre(Address::Server{"cache", 1234}));
+  EXPECT_THAT(
+      parsed("memcached://a:1,b,c:3/p/q").servers,
+      ElementsAre(Address::Server{"a", 1}, Address::Server{"b", 11211}, Address::Server{"c", 3}));
+  EXPECT_THAT(parsed("memcached://a:1,b").servers,
+              ElementsAre(Address::Server{"a", 1}, Address::Server{"b", 11211}));
+  EXPECT_THAT(parsed("memcached://[::1]:5,[::2]").servers,
+              ElementsAre(Address::Server{"::1", 5}, Address::Server{"::2", 11211}));
+  EXPECT_EQ(parsed("memcached://a:1,b,c:3/p/q").prefix, "p/q");
+  EXPECT_EQ(parsed("memcached://a").prefix, "");
+}
+
+TEST(MemcachedAddress, ShowsItsEndpoint) {
+  EXPECT_EQ(parsed("memcached://a:1,b/p").endpoint(), "memcached://a:1,b:11211");
+  EXPECT_EQ(parsed("memcached://[::1]:5").endpoint(), "memcached://[::1]:5");
+}
+
+TEST(MemcachedAddress, RefusesWhatItDoesNotKnow) {
+  for (const char* uri :
+       {"memcached://", "memcached://a,,b", "memcached://a:0,b:1", "memcached://a:x,b",
+        "memcached://a:70000,b", "memcached://user:pw@a", "memcached://a?x=1"}) {
+    try {
+      parsed(uri);
+      ADD_FAILURE() << uri;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::invalid_argument) << uri;
+      EXPECT_THAT(error.what(), Not(HasSubstr("pw"))) << uri;
+    }
+  }
+}
+
+TEST(MemcachedNames, KeepKeysReadable) {
+  EXPECT_EQ(item_of_key("job/v/12-3"), "lambdaml=job/v/12-3");
+  EXPECT_EQ(item_of_key("a b%20"), "lambdaml=a%20b%2520");
+  EXPECT_EQ(item_of_key("日本"), "lambdaml=日本");
+  EXPECT_EQ(item_of_folder("a b"), "lambdaml/a%20b");
+  EXPECT_NE(item_of_folder("a"), item_of_key("a"));
+  EXPECT_FALSE(is_hashed(item_of_key(std::string(200, 'k'))));
+}
+
+TEST(MemcachedNames, HashWhatIsTooLong) {
+  const std::string one = std::string(99, ' ') + "1";
+  const std::string two = std::string(99, ' ') + "2";
+  EXPECT_TRUE(is_hashed(item_of_key(one)));
+  EXPECT_EQ(item_of_key(one), item_of_key(one));
+  EXPECT_NE(item_of_key(one), item_of_key(two));
+  EXPECT_NE(item_of_key(one), item_of_folder(one));
+  EXPECT_LE(item_of_key(one).size(), 250U);
+}
+
+TEST(MemcachedNames, HashedValuesNameTheirKeys) {
+  const Buffer value = framed("key", as_bytes("value"));
+  EXPECT_EQ(as_text(unframed("key", value)), "value");
+  EXPECT_EQ(unframed("key", framed("key", {})).size(), 0U);
+  EXPECT_THROW(unframed("kez", value), Error);
+  EXPECT_THROW(unframed("ke", value), Error);
+  EXPECT_THROW(unframed("key", {}), Error);
+  EXPECT_THROW(unframed("key", value.view().first(3)), Error);
+}
+
+TEST(MemcachedNames, KeysAreFoldersAndNames) {
+  using Parts = std::pair<std::string_view, std::string_view>;
+  EXPECT_EQ(split_key("a/b/c"), Parts("a/b", "c"));
+  EXPECT_EQ(split_key("c"), Parts("", "c"));
+  EXPECT_EQ(join_key("a/b", "c"), "a/b/c");
+  EXPECT_EQ(join_key("", "c"), "c");
+}
+
+}  // namespace
+}  // namespace lambdaml::storage::memcached
