@@ -27,6 +27,9 @@ class Wrapper : public Storage {
   std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
     return inner_->load_all(keys, deadline);
   }
+  bool count_into(std::shared_ptr<Meter> meter) override {
+    return inner_->count_into(std::move(meter));
+  }
 
  protected:
   Storage& inner() const { return *inner_; }
