@@ -73,8 +73,10 @@ Headers host_of(const std::string& url) {
 }
 
 bool may_hear_the_token(const Uri& uri) {
-  return uri.scheme == "https" || uri.host == "localhost" || uri.host.starts_with("127.") ||
-         uri.host == "[::1]" || uri.host == "169.254.170.2" || uri.host == "169.254.170.23" ||
+  const bool loopback = uri.host.starts_with("127.") &&
+                        uri.host.find_first_not_of("0123456789.") == std::string::npos;
+  return uri.scheme == "https" || loopback || uri.host == "localhost" || uri.host == "[::1]" ||
+         uri.host == "169.254.170.2" || uri.host == "169.254.170.23" ||
          uri.host == "[fd00:ec2::23]";
 }
 

@@ -20,6 +20,7 @@ constexpr std::size_t kTrustedLength = 64U << 20U;
 constexpr std::size_t kFirstGrowth = 4096;
 constexpr double kLowestSpeed = 1000;
 constexpr std::size_t kIdleWires = 64;
+constexpr long kKeptConnections = 64;
 
 /// The first use of libcurl in the process; nothing before it pays.
 void initialise() {
@@ -141,7 +142,7 @@ Slot::Slot(const WireOptions& options) : curl(curl_easy_init()) {
   set(CURLOPT_TCP_NODELAY, 1L);
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_BUFFERSIZE, 512L * 1024);
-  set(CURLOPT_UPLOAD_BUFFERSIZE, 2048L * 1024);
+  set(CURLOPT_UPLOAD_BUFFERSIZE, 512L * 1024);
   set(CURLOPT_CONNECTTIMEOUT_MS, std::max(1L, static_cast<long>(options.connect_timeout_s * 1000)));
   set(CURLOPT_USERAGENT, "lambdaml/0.1");
   set(CURLOPT_ERRORBUFFER, static_cast<char*>(error));
@@ -276,6 +277,8 @@ class Wire::Impl {
     initialise();
     multi_ = curl_multi_init();
     if (multi_ == nullptr) throw std::bad_alloc();
+    // By itself libcurl keeps four for each request that is under way when one ends.
+    curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, kKeptConnections);
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;

@@ -25,7 +25,7 @@ constexpr std::uint64_t kBytesPerBatch = 2'000'000;
 constexpr std::size_t kBatchesAtOnce = 16;
 
 /// Times that a batch may come back without any of its items done.
-constexpr int kTriesInVain = 10;
+constexpr int kTriesInVain = 7;
 constexpr double kFirstPause_s = 0.02, kLongestPause_s = 2;
 /// How long a look may take when its wait ends meanwhile: a slow answer is no absence.
 constexpr double kGrace_s = 3;

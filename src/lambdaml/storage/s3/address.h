@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+
+#include "lambdaml/base/uri.h"
+
+namespace lambdaml::storage::s3 {
+
+/// What `s3://BUCKET[/PREFIX][?region=…&endpoint=…&addressing=path|virtual]` says.
+struct Address {
+  std::string bucket;
+  std::string prefix;    ///< without slashes at its ends; empty: none
+  std::string region;    ///< empty: as the AWS variables and files say
+  std::string endpoint;  ///< likewise
+  /// How the bucket is named in requests. `automatic` is the host's part (virtual) at AWS, and the
+  /// path's first part at any other endpoint and for a bucket with dots, which no certificate
+  /// covers.
+  enum class Addressing { automatic, path, virtual_host } addressing = Addressing::automatic;
+};
+
+/// Throws invalid_argument: a name that no bucket has (3 to 63 of a–z, 0–9, `-`, `.`), user
+/// information (credentials come from the AWS variables and files), an unknown option.
+Address parse_address(const Uri& uri);
+
+}  // namespace lambdaml::storage::s3

@@ -1,0 +1,152 @@
+#include "lambdaml/storage/s3/bucket.h"
+
+#include <algorithm>
+
+#include "lambdaml/aws/sigv4.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/storage/s3/answers.h"
+
+namespace lambdaml::storage::s3 {
+namespace {
+
+bool is_one_of(std::string_view text, std::initializer_list<std::string_view> these) {
+  return std::ranges::find(these, text) != these.end();
+}
+
+bool is_expiry(std::string_view code) {
+  return is_one_of(code, {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"});
+}
+
+/// What S3's errors mean for another try ("List of error codes", API Reference).
+aws::Verdict judge(const aws::Response& response) {
+  switch (response.status) {
+    case 409:  // ConditionalRequestConflict, OperationAborted: somebody else is at it
+    case 429:
+    case 500:
+    case 502:
+    case 503:
+    case 504:
+      return aws::Verdict::again;
+    case 400:
+    case 403: {
+      const std::string code = parse_fault(response.body.text()).code;
+      if (is_expiry(code)) return aws::Verdict::credentials;
+      if (code == "RequestTimeTooSkewed") return aws::Verdict::clock;
+      // The request was damaged or cut on its way.
+      if (is_one_of(code,
+                    {"RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"}))
+        return aws::Verdict::again;
+      return aws::Verdict::answer;
+    }
+    default:
+      return aws::Verdict::answer;
+  }
+}
+
+std::string explain(const aws::Response& response) {
+  const Fault fault = parse_fault(response.body.text());
+  if (fault.code.empty()) return fmt::format("HTTP {}", response.status);
+  return fmt::format("{} (HTTP {})", printable(fault.code), response.status);
+}
+
+}  // namespace
+
+Bucket::Bucket(Address address)
+    : address_(std::move(address)),
+      client_({.service = "s3",
+               .region = address_.region,
+               .endpoint = address_.endpoint,
+               .judge = judge,
+               .explain = explain,
+               .on_sent = [this](const aws::Request& request) { count(request); }}) {
+  const bool dotted = address_.bucket.find('.') != std::string::npos;
+  in_path_ =
+      address_.addressing == Address::Addressing::path ||
+      (address_.addressing == Address::Addressing::automatic && (client_.is_custom() || dotted));
+}
+
+aws::Request Bucket::request(std::string method, std::string_view key) const {
+  aws::Request out;
+  out.method = std::move(method);
+  out.path = in_path_ ? "/" + address_.bucket : std::string();
+  if (!key.empty() || !in_path_) out.path.append("/").append(aws::encode_path(key));
+  if (!in_path_) out.host = address_.bucket + "." + client_.host();
+  return out;
+}
+
+std::string Bucket::describe(std::string_view what) const {
+  return fmt::format("s3://{}: {}", address_.bucket, what);
+}
+
+void Bucket::count(const aws::Request& request) const {
+  if (!meter_) return;
+  const auto asks = [&](std::string_view name) {
+    return std::ranges::any_of(request.query, [&](const auto& pair) { return pair.first == name; });
+  };
+  if (request.method == "DELETE" || asks("delete"))
+    meter_->count_remove(1);
+  else if (request.method == "PUT")
+    meter_->count_put(1, request.body.size());
+  else if (request.method == "POST")
+    meter_->count_put(1, 0);
+  else if (asks("list-type"))
+    meter_->count_list(1);
+  else
+    meter_->count_get(1, 0);
+}
+
+void Bucket::fail_answer(const aws::Response& response, std::string_view what) const {
+  const Fault fault = parse_fault(response.body.text());
+  std::string region(response.header("x-amz-bucket-region"));
+  if (region.empty()) region = fault.region;
+  fail_fault(response.status, fault.code, fault.message, region, what);
+}
+
+void Bucket::fail_fault(int status, std::string_view code, std::string_view message,
+                        std::string_view region, std::string_view what) const {
+  std::string said = code.empty() ? fmt::format("HTTP {}", status) : printable(code);
+  if (!message.empty()) said += fmt::format(": {}", printable(message, 300));
+  const Meaning meaning = meaning_of(status, code, region);
+  fail(meaning.code, "{}: {}: {}{}{}", client_.endpoint(), describe(what), said,
+       meaning.advice.empty() ? "" : "; ", meaning.advice);
+}
+
+Bucket::Meaning Bucket::meaning_of(int status, std::string_view code,
+                                   std::string_view region) const {
+  const auto any = [&](std::initializer_list<std::string_view> codes) {
+    return is_one_of(code, codes);
+  };
+  if (code == "NoSuchBucket")
+    return {Code::not_found,
+            fmt::format("there is no bucket '{}' at this endpoint: make it, or set where it is "
+                        "(AWS_REGION, AWS_ENDPOINT_URL)",
+                        address_.bucket)};
+  const bool elsewhere = !region.empty() && region != client_.region();
+  if (status == 301 || status == 307 || any({"PermanentRedirect", "TemporaryRedirect"}) ||
+      (elsewhere && any({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})))
+    return {Code::invalid_argument,
+            elsewhere ? fmt::format("the bucket is in {0}: set AWS_REGION={0} or ?region={0}",
+                                    printable(region))
+                      : "the bucket is in another region: set AWS_REGION"};
+  if (is_expiry(code))
+    return {Code::permission_denied, "the credentials have expired and there are no fresh ones"};
+  if (code == "RequestTimeTooSkewed") return {Code::permission_denied, "set this machine's clock"};
+  if (any({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"}))
+    return {Code::permission_denied,
+            "the endpoint does not know these keys: see AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
+            "AWS_SESSION_TOKEN, AWS_PROFILE"};
+  if (status == 401 || status == 403 || any({"AccessDenied", "AllAccessDisabled"}))
+    return {Code::permission_denied,
+            "the role's or the bucket's policy forbids it (without s3:ListBucket S3 says so of "
+            "absent keys too)"};
+  if (status == 413 || status == 507 || any({"EntityTooLarge", "QuotaExceeded"}))
+    return {Code::resource_exhausted, {}};
+  if (status == 409 || status == 429 || (status >= 500 && status != 501) ||
+      any({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "NoSuchUpload"}))
+    return {Code::unavailable, {}};
+  if (any({"KeyTooLongError", "InvalidBucketName", "InvalidURI"}))
+    return {Code::invalid_argument, {}};
+  return {Code::internal, code.empty() ? "is this an S3 endpoint?" : ""};
+}
+
+}  // namespace lambdaml::storage::s3

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lambdaml/aws/client.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/storage/meter.h"
+#include "lambdaml/storage/s3/address.h"
+
+namespace lambdaml::storage::s3 {
+
+/// Requests to one bucket, and what its answers mean. Thread-safe after count_into().
+class Bucket {
+ public:
+  explicit Bucket(Address address);
+
+  const std::string& name() const { return address_.bucket; }
+  /// Counts every request that is sent, by its kind; the bytes of what is read are the reader's.
+  void count_into(std::shared_ptr<Meter> meter) { meter_ = std::move(meter); }
+  Meter* meter() const { return meter_.get(); }
+
+  /// A request for an object, or without a key for the bucket itself.
+  aws::Request request(std::string method, std::string_view key = {}) const;
+
+  aws::Response call(const aws::Request& request, std::string_view what,
+                     Deadline deadline = Deadline::never()) {
+    return client_.call(request, describe(what), deadline);
+  }
+  std::vector<aws::Response> call_all(std::span<const aws::Request> requests, std::string_view what,
+                                      Deadline deadline = Deadline::never()) {
+    return client_.call_all(requests, describe(what), deadline);
+  }
+
+  /// Throws what an answer that is no success means: permission_denied, not_found (no such bucket),
+  /// invalid_argument (another region, a bad key), resource_exhausted, unavailable, internal; with
+  /// the endpoint, the operation and the bucket.
+  [[noreturn]] void fail_answer(const aws::Response& response, std::string_view what) const;
+  void need_ok(const aws::Response& response, std::string_view what) const {
+    if (!response.ok()) fail_answer(response, what);
+  }
+  /// The same for the error of one key in a batch, or in the body of a success.
+  [[noreturn]] void fail_fault(int status, std::string_view code, std::string_view message,
+                               std::string_view region, std::string_view what) const;
+
+ private:
+  struct Meaning {
+    Code code;
+    std::string advice;
+  };
+  Meaning meaning_of(int status, std::string_view code, std::string_view region) const;
+  std::string describe(std::string_view what) const;
+  void count(const aws::Request& request) const;
+
+  Address address_;
+  std::shared_ptr<Meter> meter_;
+  aws::Client client_;
+  bool in_path_;
+};
+
+}  // namespace lambdaml::storage::s3

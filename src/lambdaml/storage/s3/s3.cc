@@ -1,0 +1,260 @@
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <numeric>
+#include <random>
+#include <thread>
+
+#include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/registry.h"
+#include "lambdaml/storage/s3/address.h"
+#include "lambdaml/storage/s3/answers.h"
+#include "lambdaml/storage/s3/bucket.h"
+#include "lambdaml/storage/s3/digest.h"
+#include "lambdaml/storage/s3/transfer.h"
+
+/// Amazon S3, or what speaks its protocol: an object a key. Reads follow writes (S3 is strongly
+/// consistent since December 2020). Small values cost one request; a wait looks at one key with a
+/// GET, paced by what its folder taught, and never lists.
+namespace lambdaml::storage::s3 {
+namespace {
+
+constexpr std::size_t kDeletedAtOnce = 1000;
+/// First looks at several keys at once, when one that was waited for has come.
+constexpr std::size_t kLooksAtOnce = 32;
+/// What a look may take although the wait's deadline comes sooner.
+constexpr double kLookPatience_s = 5;
+
+/// Looks are dear and take a millisecond and more.
+constexpr Pacer::Tuning kPace = {
+    .shortest_s = 0.001, .longest_s = 0.05, .latest_first_look_s = 0.1, .look_at_once = false};
+
+std::string what_for(std::string_view verb, std::string_view key) {
+  return fmt::format("{} '{}'", verb, key);
+}
+
+/// A name for one create() that no other call of any worker has.
+std::string random_name() {
+  thread_local std::mt19937_64 random{[] {
+    std::random_device device;
+    return (std::uint64_t{device()} << 32U) ^ device();
+  }()};
+  return fmt::format("{:016x}{:016x}", random(), random());
+}
+constexpr const char* kWriterHeader = "x-amz-meta-lambdaml-writer";
+
+class S3 final : public Storage {
+ public:
+  explicit S3(Address address) : bucket_(std::move(address)), pacer_(kPace) {}
+
+  Capabilities capabilities() const override { return {.dear_looks = true}; }
+  std::string describe() const override { return "s3://" + bucket_.name(); }
+
+  bool count_into(std::shared_ptr<Meter> meter) override {
+    bucket_.count_into(std::move(meter));
+    return true;
+  }
+
+  void save(std::string_view key, Bytes value) override {
+    check_key(key);
+    if (value.size() > kOneRequestBytes) return upload_in_parts(bucket_, key, value);
+    const std::string what = what_for("saving", key);
+    bucket_.need_ok(bucket_.call(put_request(bucket_, key, value), what), what);
+  }
+
+  std::optional<Buffer> load(std::string_view key) override {
+    check_key(key);
+    return look(key, Deadline::never());
+  }
+
+  bool create(std::string_view key, Bytes value) override {
+    check_key(key);
+    const std::string what = what_for("creating", key);
+    if (value.size() > kLargestPut)
+      fail(Code::resource_exhausted, "s3://{}: {}: one request takes 5 GB at most", bucket_.name(),
+           what);
+    aws::Request put = put_request(bucket_, key, value);
+    const std::string me = random_name();
+    put.headers.emplace_back("if-none-match", "*");
+    put.headers.emplace_back(kWriterHeader, me);
+    const aws::Response answer = bucket_.call(put, what);
+    if (answer.status != 412) {
+      bucket_.need_ok(answer, what);
+      return true;
+    }
+    if (answer.tries <= 1) return false;
+    // The key is there, perhaps by a try of this very call of which no answer came.
+    const aws::Response there = bucket_.call(bucket_.request("HEAD", key), what);
+    if (there.status != 404) bucket_.need_ok(there, what);
+    return there.header(kWriterHeader) == me;
+  }
+
+  void remove(std::string_view key) override {
+    check_key(key);
+    const std::string what = what_for("removing", key);
+    const aws::Response answer = bucket_.call(bucket_.request("DELETE", key), what);
+    const bool absent = answer.status == 404 && parse_fault(answer.body.text()).code == "NoSuchKey";
+    if (!absent) bucket_.need_ok(answer, what);
+  }
+
+  /// A request for each thousand keys.
+  std::vector<Entry> list(std::string_view prefix) override {
+    const std::string what = what_for("listing", prefix);
+    std::vector<Entry> entries;
+    std::string token;
+    do {
+      aws::Request get = bucket_.request("GET");
+      get.query = {{"list-type", "2"}, {"encoding-type", "url"}, {"prefix", std::string(prefix)}};
+      if (!token.empty()) get.query.emplace_back("continuation-token", token);
+      const aws::Response answer = bucket_.call(get, what);
+      bucket_.need_ok(answer, what);
+      Page page = parse_page(answer.body.text());
+      if (!page.next.empty() && page.next == token)
+        fail(Code::data_corrupt, "s3://{}: {}: the list goes in a circle", bucket_.name(), what);
+      token = std::move(page.next);
+      for (Entry& entry : page.entries)
+        if (entry.key.starts_with(prefix) && is_key(entry.key)) entries.push_back(std::move(entry));
+    } while (!token.empty());
+    std::ranges::sort(entries, {}, &Entry::key);
+    return entries;
+  }
+
+  void save_all(std::span<const Item> items) override {
+    std::vector<aws::Request> puts;
+    for (const Item& item : items) {
+      check_key(item.key);
+      if (item.value.size() <= kOneRequestBytes)
+        puts.push_back(put_request(bucket_, item.key, item.value));
+    }
+    const std::string what = fmt::format("saving {} values", puts.size());
+    for (const aws::Response& answer : bucket_.call_all(puts, what)) bucket_.need_ok(answer, what);
+    for (const Item& item : items)
+      if (item.value.size() > kOneRequestBytes) upload_in_parts(bucket_, item.key, item.value);
+  }
+
+  /// A request for each thousand keys.
+  void remove_all(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) check_key(key);
+    if (keys.size() == 1) return remove(keys.front());
+    const std::string what = fmt::format("removing {} keys", keys.size());
+    std::deque<std::string> bodies;
+    std::vector<aws::Request> posts;
+    for (std::size_t at = 0; at < keys.size(); at += kDeletedAtOnce) {
+      const std::string& body = bodies.emplace_back(
+          delete_request(keys.subspan(at, std::min(kDeletedAtOnce, keys.size() - at))));
+      aws::Request post = bucket_.request("POST");
+      post.query = {{"delete", ""}};
+      post.headers = {{"content-type", "application/xml"},
+                      {"content-md5", content_md5(as_bytes(body))}};
+      post.body = as_bytes(body);
+      posts.push_back(std::move(post));
+    }
+    for (const aws::Response& answer : bucket_.call_all(posts, what)) {
+      bucket_.need_ok(answer, what);
+      for (const NotDeleted& left : parse_not_deleted(answer.body.text()))
+        if (left.fault.code != "NoSuchKey")
+          bucket_.fail_fault(answer.status, left.fault.code, left.fault.message, {},
+                             what_for("removing", left.key));
+    }
+  }
+
+  /// Keys that are there cost a GET each; a look in vain costs one, for one missing key tells as
+  /// much as all. When that one has come, the others are looked at together; who finds some still
+  /// missing looks at fewer together the next time.
+  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
+    for (const std::string& key : keys) check_key(key);
+    if (keys.empty()) return {};
+    const Stopwatch waited;
+    std::vector<Buffer> values(keys.size());
+    std::deque<std::size_t> missing(keys.size());
+    std::iota(missing.begin(), missing.end(), 0);
+    std::size_t at_once = kLooksAtOnce;
+    Pacer::Wait wait = pacer_.wait_for(keys.front());
+    while (true) {
+      const double pause = std::min(wait.next_look_s() - waited.seconds(), deadline.seconds_left());
+      if (pause > 0) std::this_thread::sleep_for(std::chrono::duration<double>(pause));
+      const bool last_look = deadline.passed();
+      std::size_t n = last_look ? missing.size() : 1;
+      while (!missing.empty() && look_at_first(n, keys, missing, values, deadline)) n = at_once;
+      if (missing.empty()) {
+        wait.found(waited.seconds());
+        return values;
+      }
+      if (last_look) {
+        std::vector<std::string> names;
+        for (const std::size_t i : missing) names.push_back(keys[i]);
+        fail_missing(describe(), names, waited.seconds());
+      }
+      wait.in_vain(waited.seconds());
+      if (n > 1) at_once = std::max<std::size_t>(1, at_once / 2);
+    }
+  }
+
+ protected:
+  Pacer& pacer() override { return pacer_; }
+
+ private:
+  static bool is_key(const std::string& key) {
+    try {
+      check_key(key);
+      return true;
+    } catch (const Error&) {
+      return false;  // an object that was put there otherwise
+    }
+  }
+
+  std::optional<Buffer> look(std::string_view key, Deadline deadline) {
+    return finish_get(bucket_, key,
+                      bucket_.call(get_request(bucket_, key), what_for("loading", key), deadline),
+                      deadline);
+  }
+
+  /// Looks at the first `n` of `missing` at the same time and takes out those that are there;
+  /// whether all were.
+  bool look_at_first(std::size_t n, std::span<const std::string> keys,
+                     std::deque<std::size_t>& missing, std::vector<Buffer>& values,
+                     Deadline deadline) {
+    n = std::min(n, missing.size());
+    const Deadline patience = Deadline::in(std::max(kLookPatience_s, deadline.seconds_left()));
+    std::vector<aws::Request> gets;
+    for (std::size_t i = 0; i < n; ++i) gets.push_back(get_request(bucket_, keys[missing[i]]));
+    const std::string what =
+        n == 1 ? what_for("loading", keys[missing.front()]) : fmt::format("loading {} values", n);
+    std::vector<aws::Response> answers = bucket_.call_all(gets, what, patience);
+    std::deque<std::size_t> absent;
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::size_t at = missing[i];
+      if (auto value = finish_get(bucket_, keys[at], std::move(answers[i]), patience))
+        values[at] = std::move(*value);
+      else
+        absent.push_back(at);
+    }
+    missing.erase(missing.begin(), missing.begin() + static_cast<std::ptrdiff_t>(n));
+    missing.insert(missing.begin(), absent.begin(), absent.end());
+    return absent.empty();
+  }
+
+  Bucket bucket_;
+  Pacer pacer_;
+};
+
+std::shared_ptr<Storage> open(const Uri& uri) {
+  Address address = parse_address(uri);
+  const std::string prefix = address.prefix;
+  auto store = std::make_shared<S3>(std::move(address));
+  if (prefix.empty()) return store;
+  return with_prefix(std::move(store), prefix + "/");
+}
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({.name = "s3",
+                .help = "Amazon S3 and what speaks its protocol: s3://bucket[/prefix]",
+                .open = open,
+                .default_uri = []() -> Uri {
+                  fail(Code::invalid_argument, "s3: name a bucket: s3://bucket[/prefix]");
+                }});
+}
+
+}  // namespace lambdaml::storage::s3
