@@ -100,13 +100,16 @@ function(lambdaml_add_layer_tests layer)
   lambdaml_add_test_executable(lambdaml_${layer}_test SOURCES ${sources} LINK lambdaml_${layer} ${arg_LINK})
 endfunction()
 
-# lambdaml_add_test_executable(NAME SOURCES file... [LINK target...])
+# lambdaml_add_test_executable(NAME [BY_HAND] SOURCES file... [LINK target...])
+#   BY_HAND: its tests are not registered with ctest one by one; the caller does that.
 function(lambdaml_add_test_executable name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(arg "BY_HAND" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE lambdaml_flags ${arg_LINK} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+  if(NOT arg_BY_HAND)
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+  endif()
 endfunction()
 
 # Includes point down only; a line that points up or into a plug-in fails the build.

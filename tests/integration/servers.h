@@ -1,13 +1,18 @@
 #pragma once
 
+#include <cstdlib>
 #include <functional>
-#include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
-/// Real servers for tests: started on a free port of 127.0.0.1 when first asked for, ended with the
-/// test process (also when it crashes: they are told to die with their parent). Each test
-/// executable or ctest entry has its own.
+#include <gtest/gtest.h>
+
+/// Real servers for tests: started on a free port of 127.0.0.1 when first asked for, in a temporary
+/// folder of their own, and ended with the test process (also when it crashes: they are told to die
+/// with their parent; only the folder stays then). Each test executable or ctest entry has its own.
+/// Not thread-safe: ask first in SetUp(), on the main thread. A process that was forked after that
+/// may use the servers too, and ends none of them if it leaves by _exit().
 namespace lambdaml::servers {
 
 /// What a store on a real server needs.
@@ -21,33 +26,37 @@ struct Server {
   /// host:port, for tests that connect by themselves.
   std::string host;
   int port = 0;
-  std::function<void()> stop;  ///< kills it (SIGKILL)
-  std::function<void()>
-      start;  ///< starts it again on the same port; what it held in memory is gone
+  /// Kills it (SIGKILL).
+  std::function<void()> stop;
+  /// Starts it again on the same port and waits until it answers. What it held is gone, but for s3:
+  /// there only the gateway goes and comes, and the objects stay.
+  std::function<void()> start;
 };
-
-/// radosgw with a user and a bucket, memcached (-m 1024), redis-server (no persistence), dynalite
-/// (with a table). Start is awaited until the server answers. A missing binary throws Missing.
-const Server& s3();
-const Server& memcached();
-const Server& redis();
-const Server& dynamodb();
 
 /// A server's program is not on this machine.
 struct Missing : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// By scheme.
+/// By scheme; the first time, waits until the server answers. A missing program throws Missing, a
+/// server that does not start an Error with the last lines of its log.
+///   s3         radosgw before a Ceph of one monitor and one in-memory OSD, with a user and a
+///              bucket `lambdaml-test`; some 3 s
+///   memcached  -m 1024; values up to 1 MB
+///   redis      without persistence
+///   dynamodb   dynalite with a table `lambdaml-test`; it neither checks signatures nor throttles
 const Server& get(const std::string& scheme);
 
-/// For tests: skips where the program is missing, or fails when LAMBDAML_REQUIRE_SERVERS is set.
+/// Why the server of this scheme cannot be had: a message, or empty when it runs. For tests that
+/// are skipped then.
+std::string why_missing(const std::string& scheme);
+
+/// In a test's body or SetUp(): skips where the program is missing, or fails when
+/// LAMBDAML_REQUIRE_SERVERS is set.
 #define REQUIRE_SERVER(scheme)                                                        \
-  try {                                                                               \
-    (void)lambdaml::servers::get(scheme);                                             \
-  } catch (const lambdaml::servers::Missing& missing) {                               \
-    if (std::getenv("LAMBDAML_REQUIRE_SERVERS") != nullptr) FAIL() << missing.what(); \
-    GTEST_SKIP() << missing.what();                                                   \
+  if (const std::string why = lambdaml::servers::why_missing(scheme); !why.empty()) { \
+    if (std::getenv("LAMBDAML_REQUIRE_SERVERS") != nullptr) FAIL() << why;            \
+    GTEST_SKIP() << why;                                                              \
   }                                                                                   \
   static_assert(true)
 

@@ -27,9 +27,13 @@ std::shared_ptr<Storage> with_prefix(std::shared_ptr<Storage> inner, std::string
 std::shared_ptr<Storage> with_chunks(std::shared_ptr<Storage> inner, std::uint64_t chunk_bytes = 0);
 
 struct RetryPolicy {
-  int attempts = 5;             ///< in all, the first included
+  int attempts = 5;             ///< in all, the first included; more within an outage
   double first_delay_s = 0.02;  ///< doubles each time, jittered to 50–100 %
   double longest_delay_s = 2;
+  /// How long a service that has answered before is given to come back.
+  double outage_s = 20;
+  /// A service that has never answered gets no further try after this time.
+  double first_contact_s = 5;
 };
 /// Repeats calls that end in `unavailable`. A wait's deadline bounds its retries too. A create()
 /// whose failed try may have gone through takes an equal value under the key for its own: let the

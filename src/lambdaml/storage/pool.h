@@ -1,0 +1,66 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml::storage {
+
+/// Connections to a server, each used by one thread at a time and kept for the next. As many are
+/// made as threads use them at once. Thread-safe.
+template <class Connection>
+class Pool {
+ public:
+  explicit Pool(std::function<std::unique_ptr<Connection>()> make) : make_(std::move(make)) {}
+
+  /// Calls use(connection) and returns its result. When it throws, the connection is dropped, for
+  /// nobody knows what it will say next; after `unavailable` the idle ones are dropped too, which
+  /// the same fault has hit: the next call makes a new one.
+  template <class Use>
+  std::invoke_result_t<Use, Connection&> with(Use&& use) {
+    std::unique_ptr<Connection> connection = take();
+    if (!connection) connection = make_();
+    try {
+      if constexpr (std::is_void_v<std::invoke_result_t<Use, Connection&>>) {
+        use(*connection);
+        give_back(std::move(connection));
+      } else {
+        auto result = use(*connection);
+        give_back(std::move(connection));
+        return result;
+      }
+    } catch (const Error& error) {
+      if (error.code() == Code::unavailable) drop_idle();
+      throw;
+    }
+  }
+
+ private:
+  std::unique_ptr<Connection> take() {
+    const std::lock_guard lock(mutex_);
+    if (idle_.empty()) return nullptr;
+    std::unique_ptr<Connection> last = std::move(idle_.back());
+    idle_.pop_back();
+    return last;
+  }
+  void give_back(std::unique_ptr<Connection> connection) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(connection));
+  }
+  void drop_idle() {
+    std::vector<std::unique_ptr<Connection>> dropped;  // closed outside the lock
+    const std::lock_guard lock(mutex_);
+    dropped.swap(idle_);
+  }
+
+  std::function<std::unique_ptr<Connection>()> make_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Connection>> idle_;
+};
+
+}  // namespace lambdaml::storage

@@ -1,0 +1,80 @@
+#include "lambdaml/storage/redis/protocol.h"
+
+#include <array>
+
+#include <fmt/format.h>
+
+namespace lambdaml::storage::redis {
+namespace {
+
+/// Shorter ones are cheaper to copy than to send as a piece of their own.
+constexpr std::size_t kLongArgument = 4096;
+
+iovec piece(std::string_view bytes) {
+  return {.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};
+}
+
+}  // namespace
+
+void Request::add(const std::vector<std::string_view>& command) {
+  const auto out = std::back_inserter(text_);
+  fmt::format_to(out, "*{}\r\n", command.size());
+  for (const std::string_view argument : command) {
+    fmt::format_to(out, "${}\r\n", argument.size());
+    if (argument.size() < kLongArgument)
+      text_ += argument;
+    else
+      long_arguments_.emplace_back(text_.size(), argument);
+    text_ += "\r\n";
+  }
+}
+
+std::vector<iovec> Request::pieces() const {
+  const std::string_view text = text_;
+  std::vector<iovec> out;
+  std::size_t done = 0;
+  for (const auto& [at, argument] : long_arguments_) {
+    out.push_back(piece(text.substr(done, at - done)));
+    out.push_back(piece(argument));
+    done = at;
+  }
+  if (done < text.size()) out.push_back(piece(text.substr(done)));
+  return out;
+}
+
+Code code_of_reply(std::string_view error) {
+  struct Known {
+    std::string_view word;
+    Code code;
+  };
+  static constexpr std::array kKnown{
+      Known{"NOAUTH", Code::permission_denied}, Known{"WRONGPASS", Code::permission_denied},
+      Known{"NOPERM", Code::permission_denied}, Known{"OOM", Code::resource_exhausted},
+      Known{"LOADING", Code::unavailable},      Known{"BUSY", Code::unavailable},
+      Known{"MASTERDOWN", Code::unavailable},   Known{"TRYAGAIN", Code::unavailable},
+      Known{"READONLY", Code::unavailable},
+  };
+  const std::string_view word = error.substr(0, error.find(' '));
+  for (const Known& known : kKnown)
+    if (word == known.word) return known.code;
+  // A server with all its connections taken says so in free words.
+  if (error.find("max number of clients") != std::string_view::npos) return Code::unavailable;
+  return Code::internal;
+}
+
+std::string glob_escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (std::string_view("*?[]^-\\").find(c) != std::string_view::npos) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+std::string channel_of(int database, std::string_view key) {
+  const std::size_t slash = key.rfind('/');
+  const std::string_view folder = key.substr(0, slash == std::string_view::npos ? 0 : slash);
+  return fmt::format("lambdaml:{}:{}", database, folder);
+}
+
+}  // namespace lambdaml::storage::redis

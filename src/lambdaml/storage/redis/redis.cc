@@ -1,0 +1,346 @@
+#include <algorithm>
+#include <cstdlib>
+#include <numeric>
+#include <set>
+#include <type_traits>
+
+#include "lambdaml/base/text.h"
+#include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/pool.h"
+#include "lambdaml/storage/redis/connection.h"
+#include "lambdaml/storage/redis/listener.h"
+#include "lambdaml/storage/registry.h"
+
+namespace lambdaml::storage::redis {
+namespace {
+
+/// One trip carries at most so many commands and bytes of values (but one value at least): what is
+/// in flight takes memory in the server.
+constexpr std::size_t kBatchCommands = 1000;
+constexpr std::size_t kBatchBytes = 16 << 20;
+/// How many values are asked for at once while their size is not known.
+constexpr std::size_t kFirstValues = 64;
+/// A wait looks by itself so often: for values that came otherwise than by save(), and for news
+/// that a broken connection swallowed.
+constexpr double kLookAnyway = 1;
+/// Redis' own limit (proto-max-bulk-len).
+constexpr std::uint64_t kMaxValueBytes = 512 << 20;
+
+/// Keys are Redis keys, values strings. A save is a SET and, in the same trip, a PUBLISH of the key
+/// on its folder's channel; a wait looks once, follows the channels of what is missing, looks again
+/// where it did not follow them before the first look, and then sleeps until it is told.
+class Redis final : public Storage {
+ public:
+  explicit Redis(Address address)
+      : address_(std::move(address)),
+        connections_([this] { return connect(); }),
+        listeners_([this] { return std::make_unique<Listener>([this] { return connect(); }); }) {}
+
+  Capabilities capabilities() const override { return {.max_value_bytes = kMaxValueBytes}; }
+  std::string describe() const override { return address_.endpoint(); }
+
+  bool count_into(std::shared_ptr<Meter> meter) override {
+    meter_ = std::move(meter);
+    return true;
+  }
+
+  void save(std::string_view key, Bytes value) override {
+    const Item item{key, value};
+    save_all({&item, 1});
+  }
+
+  void save_all(std::span<const Item> items) override {
+    for (const Item& item : items) check(item.key, item.value);
+    while (!items.empty()) {
+      std::size_t n = 0;
+      for (std::size_t bytes = 0; n < items.size() && n < kBatchCommands; ++n) {
+        bytes += items[n].value.size();
+        if (n > 0 && bytes > kBatchBytes) break;
+      }
+      save_batch(items.first(n));
+      items = items.subspan(n);
+    }
+  }
+
+  bool create(std::string_view key, Bytes value) override {
+    check(key, value);
+    return with_server("creating", key, 1, [&](Connection& server) {
+      Request request;
+      request.add({"SET", key, as_text(value), "NX"});
+      count_put(value.size());
+      server.send(request);
+      if (server.reply().kind == Reply::Kind::absent) return false;
+      Request news;
+      add_publish(news, key);
+      server.send(news);
+      server.reply();
+      return true;
+    });
+  }
+
+  std::optional<Buffer> load(std::string_view key) override {
+    check_key(key);
+    return with_server("loading", key, 1, [&](Connection& server) {
+      Request request;
+      request.add({"GET", key});
+      server.send(request);
+      std::optional<Buffer> value = server.value();
+      count_get(1, value ? value->size() : 0);
+      return value;
+    });
+  }
+
+  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
+    for (const std::string& key : keys) check_key(key);
+    Wanted wanted(keys);
+    if (keys.empty()) return {};
+    const Stopwatch waited;
+    // Taken before the first look, so that no other wait swallows the news of what comes after it.
+    listeners_.with([&](Listener& listener) {
+      listener.forget();
+      look(wanted);
+      while (!wanted.missing.empty() && !deadline.passed()) wait(listener, wanted, deadline);
+    });
+    if (wanted.missing.empty()) return std::move(wanted.values);
+    std::vector<std::string> names;
+    for (const std::size_t i : wanted.missing) names.push_back(keys[i]);
+    fail_missing(describe(), names, waited.seconds());
+  }
+
+  void remove(std::string_view key) override {
+    const std::string one(key);
+    remove_all({&one, 1});
+  }
+
+  void remove_all(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) check_key(key);
+    for (; !keys.empty(); keys = keys.subspan(std::min(keys.size(), kBatchCommands))) {
+      const auto batch = keys.first(std::min(keys.size(), kBatchCommands));
+      with_server("removing", batch.front(), batch.size(), [&](Connection& server) {
+        Request request;
+        add_unlink(request, batch);
+        if (meter_) meter_->count_remove(batch.size());
+        server.send(request);
+        server.reply();
+      });
+    }
+  }
+
+  /// Costs a request for every thousand keys of the whole database, and two for each key found.
+  std::vector<Entry> list(std::string_view prefix) override {
+    return with_server("listing", prefix, 1, [&](Connection& server) {
+      std::set<std::string> keys;  // SCAN may give a key twice
+      scan(server, prefix,
+           [&](std::vector<std::string> page) { keys.insert(page.begin(), page.end()); });
+      const std::vector<std::string> all(keys.begin(), keys.end());
+      std::vector<Entry> entries;
+      for (std::size_t i = 0; i < all.size(); i += kBatchCommands)
+        add_entries(server, std::span(all).subspan(i, std::min(kBatchCommands, all.size() - i)),
+                    entries);
+      return entries;
+    });
+  }
+
+  void clear(std::string_view prefix) override {
+    with_server("clearing", prefix, 1, [&](Connection& server) {
+      scan(server, prefix, [&](const std::vector<std::string>& page) {
+        if (page.empty()) return;
+        Request request;
+        add_unlink(request, page);
+        if (meter_) meter_->count_remove(page.size());
+        server.send(request);
+        server.reply();
+      });
+    });
+  }
+
+ private:
+  /// The keys of a wait and what came of them.
+  struct Wanted {
+    explicit Wanted(std::span<const std::string> all)
+        : keys(all), values(all.size()), missing(all.size()) {
+      std::iota(missing.begin(), missing.end(), 0);
+    }
+    std::span<const std::string> keys;
+    std::vector<Buffer> values;
+    std::vector<std::size_t> missing;  ///< indices of keys
+  };
+
+  std::unique_ptr<Connection> connect() const { return std::make_unique<Connection>(address_); }
+
+  /// Calls use(connection); its errors get the endpoint and the operation in front.
+  template <class Use>
+  std::invoke_result_t<Use, Connection&> with_server(std::string_view doing, std::string_view key,
+                                                     std::size_t keys, Use&& use) {
+    try {
+      return connections_.with(use);
+    } catch (const Error& error) {
+      fail_doing(doing, key, keys, error);
+    }
+  }
+  [[noreturn]] void fail_doing(std::string_view doing, std::string_view key, std::size_t keys,
+                               const Error& error) const {
+    fail(error.code(), "{}: {} '{}'{}: {}", describe(), doing, printable(key),
+         keys > 1 ? fmt::format(" and {} more", keys - 1) : "", error.what());
+  }
+
+  void check(std::string_view key, Bytes value) const {
+    check_key(key);
+    if (value.size() > kMaxValueBytes)
+      fail(Code::resource_exhausted, "{}: saving '{}': {} are more than Redis keeps in a value",
+           describe(), printable(key), human_bytes(value.size()));
+  }
+
+  void count_put(std::size_t bytes) const {
+    if (meter_) meter_->count_put(1, bytes);
+  }
+  void count_get(std::size_t keys, std::size_t bytes) const {
+    if (meter_) meter_->count_get(keys, bytes);
+  }
+
+  void add_publish(Request& request, std::string_view key) const {
+    request.add({"PUBLISH", channel_of(address_.database, key), key});
+  }
+  static void add_unlink(Request& request, std::span<const std::string> keys) {
+    std::vector<std::string_view> command = {"UNLINK"};
+    command.insert(command.end(), keys.begin(), keys.end());
+    request.add(command);
+  }
+
+  void save_batch(std::span<const Item> items) {
+    with_server("saving", items.front().key, items.size(), [&](Connection& server) {
+      Request request;
+      for (const Item& item : items) {
+        request.add({"SET", item.key, as_text(item.value)});
+        add_publish(request, item.key);
+        count_put(item.value.size());
+      }
+      server.send(request);
+      for (std::size_t i = 0; i < 2 * items.size(); ++i) server.reply();
+    });
+  }
+
+  /// Takes what is there of the missing keys at `at` (indices of keys), in batches.
+  void take(Wanted& wanted, std::span<const std::size_t> at) {
+    std::size_t most = kFirstValues;
+    while (!at.empty()) {
+      const auto batch = at.first(std::min(at.size(), most));
+      at = at.subspan(batch.size());
+      std::size_t found = 0;
+      std::size_t bytes = 0;
+      with_server("loading", wanted.keys[batch.front()], batch.size(), [&](Connection& server) {
+        Request request;
+        for (const std::size_t i : batch) request.add({"GET", wanted.keys[i]});
+        server.send(request);
+        for (const std::size_t i : batch) {
+          std::optional<Buffer> value = server.value();
+          count_get(1, value ? value->size() : 0);
+          if (!value) continue;
+          ++found;
+          bytes += value->size();
+          wanted.values[i] = std::move(*value);
+          std::erase(wanted.missing, i);
+        }
+      });
+      const std::size_t size = bytes / std::max<std::size_t>(found, 1);
+      most =
+          std::clamp<std::size_t>(kBatchBytes / std::max<std::size_t>(size, 1), 1, kBatchCommands);
+    }
+  }
+  void look(Wanted& wanted) {
+    const std::vector<std::size_t> missing = wanted.missing;
+    take(wanted, missing);
+  }
+
+  /// Sleeps until some of the missing keys may have come, and takes them.
+  void wait(Listener& listener, Wanted& wanted, Deadline deadline) {
+    std::set<std::string> channels;
+    for (const std::size_t i : wanted.missing)
+      channels.insert(channel_of(address_.database, wanted.keys[i]));
+    try {
+      if (listener.follow(channels)) return look(wanted);
+    } catch (const Error& error) {
+      fail_doing("waiting for", wanted.keys[wanted.missing.front()], wanted.missing.size(), error);
+    }
+    const Listener::News news = listener.wait(deadline.earlier(Deadline::in(kLookAnyway)));
+    if (news.keys.empty() || news.lost) return look(wanted);
+    const std::set<std::string_view> saved(news.keys.begin(), news.keys.end());
+    std::vector<std::size_t> there;
+    for (const std::size_t i : wanted.missing)
+      if (saved.contains(wanted.keys[i])) there.push_back(i);
+    take(wanted, there);
+  }
+
+  /// Calls on_page(keys) for the keys that begin with `prefix`, a part of them at a time. Keys that
+  /// others put there and that are none of ours (see check_key) are passed over.
+  template <class OnPage>
+  void scan(Connection& server, std::string_view prefix, OnPage&& on_page) {
+    const std::string pattern = glob_escaped(prefix) + "*";
+    std::string cursor = "0";
+    do {
+      Request request;
+      request.add({"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"});
+      if (meter_) meter_->count_list(1);
+      server.send(request);
+      Reply reply = server.reply();
+      if (reply.list.size() != 2) fail(Code::internal, "SCAN answers with no cursor and keys");
+      cursor = std::move(reply.list[0].text);
+      std::vector<std::string> page;
+      for (Reply& key : reply.list[1].list)
+        if (is_key(key.text)) page.push_back(std::move(key.text));
+      on_page(std::move(page));
+    } while (cursor != "0");
+  }
+
+  /// Appends the keys that are there and hold strings, with their sizes. An absent key has length 0
+  /// too, so it is asked for as well.
+  void add_entries(Connection& server, std::span<const std::string> keys,
+                   std::vector<Entry>& entries) {
+    Request request;
+    for (const std::string& key : keys) {
+      request.add({"STRLEN", key});
+      request.add({"EXISTS", key});
+    }
+    if (meter_) meter_->count_get(2 * keys.size(), 0);
+    server.send(request);
+    for (const std::string& key : keys) {
+      const Reply length = server.reply_or("WRONGTYPE");
+      const Reply there = server.reply();
+      if (length.kind == Reply::Kind::integer && there.integer == 1)
+        entries.push_back({key, static_cast<std::uint64_t>(length.integer)});
+    }
+  }
+
+  static bool is_key(const std::string& key) {
+    try {
+      check_key(key);
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
+  Address address_;
+  std::shared_ptr<Meter> meter_;
+  Pool<Connection> connections_;
+  Pool<Listener> listeners_;
+};
+
+std::shared_ptr<Storage> open(const Uri& uri) {
+  Address address = address_of(uri, std::getenv("REDISCLI_AUTH"));
+  const std::string prefix = address.prefix;
+  auto store = std::make_shared<Redis>(std::move(address));
+  if (prefix.empty()) return store;
+  return with_prefix(std::move(store), prefix + "/");
+}
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({.name = "redis",
+                .help = "a Redis server: redis://[[user]:password@]host[:6379][/database[/prefix]]",
+                .open = open,
+                .default_uri = [] { return Uri::parse("redis://localhost:6379"); }});
+}
+
+}  // namespace lambdaml::storage::redis

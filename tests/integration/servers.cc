@@ -1,0 +1,269 @@
+#include "integration/servers.h"
+
+#include <filesystem>
+#include <map>
+#include <memory>
+
+#include <unistd.h>
+
+#include "integration/ceph.h"
+#include "integration/process.h"
+#include "lambdaml/aws/client.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::servers {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kPatience = 30;
+/// Of the only user; no secrets: the server is this process's own.
+const std::string kAccessKey = "LAMBDAMLTESTACCESSKEY";
+const std::string kSecretKey = "lambdaml-test-secret-key-of-nobody";
+/// The bucket and the table.
+const std::string kPlace = "lambdaml-test";
+const std::string kLocalhost = "127.0.0.1";
+
+/// A folder that is removed in the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string pattern = (fs::temp_directory_path() / "lambdaml-servers-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) fail_errno(errno, "making the folder " + pattern);
+    path_ = pattern;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+/// The path of a program, or Missing.
+fs::path require(const std::string& program) {
+  const fs::path path = find_program(program);
+  if (path.empty())
+    throw Missing("no " + program + " on this machine; packages/install.sh test installs it");
+  return path;
+}
+
+/// Sets NAME=VALUE texts in this process.
+void set_environment(const std::vector<std::string>& environment) {
+  for (const std::string& pair : environment) {
+    const std::size_t equals = pair.find('=');
+    ::setenv(pair.substr(0, equals).c_str(), pair.substr(equals + 1).c_str(), 1);
+  }
+}
+
+/// What an AWS client needs besides the endpoint; nothing of the user's own setting gets in.
+std::vector<std::string> aws_environment(const std::string& endpoint) {
+  for (const char* name : {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"})
+    ::unsetenv(name);
+  return {endpoint,
+          "AWS_ACCESS_KEY_ID=" + kAccessKey,
+          "AWS_SECRET_ACCESS_KEY=" + kSecretKey,
+          "AWS_REGION=us-east-1",
+          "AWS_EC2_METADATA_DISABLED=true",
+          "AWS_CONFIG_FILE=/dev/null",
+          "AWS_SHARED_CREDENTIALS_FILE=/dev/null"};
+}
+
+/// One signed request, with the credentials in the environment; anything but success throws.
+void ask_aws(const Server& server, const std::string& service, const aws::Request& request) {
+  aws::ClientOptions options;
+  options.service = service;
+  options.endpoint = fmt::format("http://{}:{}", server.host, server.port);
+  aws::Client client(options);
+  const aws::Response response =
+      client.call(request, "preparing the test server", Deadline::in(kPatience));
+  if (!response.ok())
+    fail(Code::internal, "preparing the {} test server: HTTP {}: {}", service, response.status,
+         printable(response.body.text(), 500));
+}
+
+/// Whatever has to live as long as the server does.
+struct Running {
+  TemporaryFolder folder;
+  std::unique_ptr<Process> process;
+  std::unique_ptr<Ceph> ceph;
+  Server server;
+
+  ~Running() {
+    // Before the folder goes.
+    process.reset();
+    ceph.reset();
+  }
+};
+
+/// A server of one program: how it is started on a port and what it answers to a greeting.
+struct Program {
+  std::function<std::vector<std::string>(int port)> command;
+  std::string greeting;
+  std::string answer;
+};
+
+void start(Running& running, const Program& program) {
+  Server& server = running.server;
+  const auto start_on = [&running, program](int port) {
+    running.process =
+        std::make_unique<Process>(program.command(port), running.folder.path(), "log");
+    await_answer(*running.process, port, program.greeting, program.answer, Deadline::in(kPatience));
+  };
+  // Another may take the free port before the server does.
+  for (int tries = 3;; --tries) {
+    server.port = free_port();
+    try {
+      start_on(server.port);
+      break;
+    } catch (const Error&) {
+      if (tries == 1) throw;
+    }
+  }
+  server.host = kLocalhost;
+  server.stop = [&running] { running.process.reset(); };
+  server.start = [&running, start_on] { start_on(running.server.port); };
+}
+
+void start_s3(Running& running) {
+  if (const std::string program = Ceph::missing_program(); !program.empty()) require(program);
+  running.ceph = std::make_unique<Ceph>(running.folder.path(), kAccessKey, kSecretKey);
+  Server& server = running.server;
+  server.host = kLocalhost;
+  server.port = running.ceph->port();
+  server.environment =
+      aws_environment(fmt::format("AWS_ENDPOINT_URL_S3=http://{}:{}", server.host, server.port));
+  server.uri = "s3://" + kPlace;
+  set_environment(server.environment);
+  aws::Request bucket;
+  bucket.method = "PUT";
+  bucket.path = "/" + kPlace;
+  ask_aws(server, "s3", bucket);
+  server.stop = [&running] { running.ceph->stop_gateway(); };
+  server.start = [&running] { running.ceph->start_gateway(); };
+}
+
+void start_memcached(Running& running) {
+  const std::string path = require("memcached").string();
+  start(running, {.command =
+                      [path](int port) {
+                        std::vector<std::string> command = {
+                            path, "-l", kLocalhost, "-p",  std::to_string(port),
+                            "-U", "0",  "-m",       "1024"};
+                        // It does not run as root without being told to.
+                        if (::geteuid() == 0) command.insert(command.end(), {"-u", "root"});
+                        return command;
+                      },
+                  .greeting = "version\r\n",
+                  .answer = "VERSION "});
+  running.server.uri = fmt::format("memcached://{}:{}", kLocalhost, running.server.port);
+}
+
+void start_redis(Running& running) {
+  const std::string path = require("redis-server").string();
+  start(running, {.command =
+                      [path](int port) {
+                        return std::vector<std::string>{
+                            path,     "--bind", kLocalhost,     "--port", std::to_string(port),
+                            "--save", "",       "--appendonly", "no"};
+                      },
+                  .greeting = "PING\r\n",
+                  .answer = "+PONG"});
+  running.server.uri = fmt::format("redis://{}:{}/0", kLocalhost, running.server.port);
+}
+
+void create_table(const Server& server) {
+  const std::string table =
+      fmt::format(R"({{"TableName":"{}","BillingMode":"PAY_PER_REQUEST",)"
+                  R"("AttributeDefinitions":[{{"AttributeName":"key","AttributeType":"S"}}],)"
+                  R"("KeySchema":[{{"AttributeName":"key","KeyType":"HASH"}}]}})",
+                  kPlace);
+  aws::Request request;
+  request.method = "POST";
+  request.headers = {{"content-type", "application/x-amz-json-1.0"},
+                     {"x-amz-target", "DynamoDB_20120810.CreateTable"}};
+  request.body = as_bytes(table);
+  ask_aws(server, "dynamodb", request);
+}
+
+void start_dynamodb(Running& running) {
+  const std::string node = require("node").string();
+  const fs::path script =
+      fs::path(LAMBDAML_SOURCE_DIR) / "build" / "npm" / "node_modules" / "dynalite" / "cli.js";
+  if (!fs::exists(script))
+    throw Missing("no dynalite in build/npm; packages/install.sh test installs it");
+  start(running, {.command =
+                      [node, script](int port) {
+                        return std::vector<std::string>{node,
+                                                        script.string(),
+                                                        "--host",
+                                                        kLocalhost,
+                                                        "--port",
+                                                        std::to_string(port),
+                                                        "--createTableMs",
+                                                        "0",
+                                                        "--deleteTableMs",
+                                                        "0"};
+                      },
+                  .greeting = "GET / HTTP/1.0\r\n\r\n",
+                  .answer = "HTTP/1."});
+  Server& server = running.server;
+  server.environment = aws_environment(
+      fmt::format("AWS_ENDPOINT_URL_DYNAMODB=http://{}:{}", server.host, server.port));
+  server.uri = "dynamodb://" + kPlace;
+  set_environment(server.environment);
+  create_table(server);
+  server.start = [&running, start = server.start] {
+    start();
+    create_table(running.server);
+  };
+}
+
+/// All that run in this process. They end with it, not with one that was forked from it.
+struct All {
+  std::map<std::string, std::unique_ptr<Running>> running;
+  pid_t owner = ::getpid();
+
+  ~All() {
+    if (::getpid() == owner) return;
+    for (auto& [name, server] : running) (void)server.release();
+  }
+};
+
+}  // namespace
+
+const Server& get(const std::string& scheme) {
+  static All all;
+  std::unique_ptr<Running>& running = all.running[scheme];
+  if (running) return running->server;
+  auto starting = std::make_unique<Running>();
+  starting->server.name = scheme;
+  if (scheme == "s3")
+    start_s3(*starting);
+  else if (scheme == "memcached")
+    start_memcached(*starting);
+  else if (scheme == "redis")
+    start_redis(*starting);
+  else if (scheme == "dynamodb")
+    start_dynamodb(*starting);
+  else
+    fail(Code::invalid_argument, "no test server '{}'", scheme);
+  running = std::move(starting);
+  return running->server;
+}
+
+std::string why_missing(const std::string& scheme) {
+  try {
+    (void)get(scheme);
+    return {};
+  } catch (const Missing& missing) {
+    return missing.what();
+  }
+}
+
+}  // namespace lambdaml::servers
