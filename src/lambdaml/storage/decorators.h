@@ -46,7 +46,7 @@ std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy 
 std::shared_ptr<Storage> with_meter(std::shared_ptr<Storage> inner, std::shared_ptr<Meter> meter);
 
 /// Calls `check`, which throws when its user is to stop, before each load and save, and several
-/// times a second within a wait.
+/// times a second within a wait; once a second where looks are dear.
 std::shared_ptr<Storage> with_cancellation(std::shared_ptr<Storage> inner,
                                            std::function<void()> check);
 

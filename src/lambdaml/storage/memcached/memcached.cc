@@ -51,7 +51,9 @@ class Memcached final : public Storage {
           return most > 2 * kItemOverhead ? most - kItemOverhead : most / 2;
         })) {}
 
-  Capabilities capabilities() const override { return {.max_value_bytes = max_value_bytes_}; }
+  Capabilities capabilities() const override {
+    return {.max_value_bytes = max_value_bytes_, .durable = false};
+  }
   std::string describe() const override { return address_.endpoint(); }
 
   bool count_into(std::shared_ptr<Meter> meter) override {
