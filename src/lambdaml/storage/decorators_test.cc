@@ -1,6 +1,8 @@
 #include "lambdaml/storage/decorators.h"
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 
 #include <gmock/gmock.h>
 
@@ -194,6 +196,29 @@ TEST_F(Retries, GiveUpAndSaySo) {
     EXPECT_THAT(error.what(), HasSubstr("no answer from the service"));
   }
   EXPECT_EQ(calls_, 5);
+}
+
+TEST(Retry, CountsSlowFailuresButNotWaitsThatWentWellForLong) {
+  // Each call fails, after five times the longest delay.
+  const std::string place = unique_place();
+  memory(place)->save("key", as_bytes("value"));
+  int calls = 0;
+  const auto store =
+      with_retry(with_faults(memory(place),
+                             [&](std::string_view, std::string_view) {
+                               std::this_thread::sleep_for(std::chrono::milliseconds(5));
+                               if (++calls <= 20)
+                                 fail(Code::unavailable, "the connection was lost");
+                             }),
+                 {.attempts = 5, .first_delay_s = 1e-5, .longest_delay_s = 1e-3});
+  EXPECT_THROW(store->load("key"), Error);
+  EXPECT_EQ(calls, 5);
+  calls = 0;
+  EXPECT_THROW(store->load_or_wait("key", Deadline::in(0)), Error);  // a look
+  EXPECT_EQ(calls, 1 + 5);
+  calls = 0;
+  EXPECT_EQ(store->load_or_wait("key", Deadline::in(60)).text(), "value");
+  EXPECT_EQ(calls, 21);
 }
 
 TEST_F(Retries, AreForPassingFaultsOnly) {

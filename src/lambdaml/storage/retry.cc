@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <random>
 #include <thread>
 #include <type_traits>
@@ -76,7 +77,7 @@ class Retry final : public Wrapper {
           const std::optional<Buffer> there = inner().load(key);
           return there && std::ranges::equal(there->view(), value);
         },
-        Deadline::never(), [&] { tried = true; });
+        std::nullopt, [&] { tried = true; });
   }
 
  private:
@@ -94,12 +95,15 @@ class Retry final : public Wrapper {
     }
   }
 
+  /// `wait_until` is the deadline of a call that waits. A wait that went well for longer than the
+  /// longest delay before it failed is no try in a row of failures: the count begins anew. Any
+  /// other call that takes long and fails is one more.
   template <class Call, class OnFailure = void (*)()>
   std::invoke_result_t<Call> repeat(std::string_view key, Call&& call,
-                                    Deadline deadline = Deadline::never(),
+                                    std::optional<Deadline> wait_until = std::nullopt,
                                     OnFailure&& on_failure = nothing) {
     // With a deadline that has passed before, a wait is a look, and repeated like one.
-    const bool bounded = !deadline.passed();
+    const bool waits = wait_until && !wait_until->passed();
     double delay = policy_.first_delay_s;
     for (int attempt = 1;; ++attempt) {
       const Stopwatch clock;
@@ -107,19 +111,19 @@ class Retry final : public Wrapper {
         return call();
       } catch (const Error& error) {
         if (error.code() != Code::unavailable) throw;
-        if (attempt >= policy_.attempts || (bounded && deadline.passed()))
+        if (attempt >= policy_.attempts || (waits && wait_until->passed()))
           rethrow_with(fmt::format("{}: given up after {} tries", describe(), attempt));
         log::debug("{}: '{}': try {} of {}: {}", describe(), key, attempt, policy_.attempts,
                    error.what());
         on_failure();
       }
-      if (clock.seconds() > policy_.longest_delay_s) {  // a wait that went well for long
+      if (waits && clock.seconds() > policy_.longest_delay_s) {
         attempt = 0;
         delay = policy_.first_delay_s;
       }
       const double pause = delay * jitter();
       std::this_thread::sleep_for(std::chrono::duration<double>(
-          bounded ? std::min(pause, deadline.seconds_left()) : pause));
+          waits ? std::min(pause, wait_until->seconds_left()) : pause));
       delay = std::min(delay * 2, policy_.longest_delay_s);
     }
   }
