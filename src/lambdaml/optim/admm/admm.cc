@@ -35,6 +35,12 @@ double squared_norm(std::span<const float> v) { return tensor::dot(v.size(), v.d
 /// when
 ///   r ≤ √(Pn) ε_abs + ε_rel max(√Σ‖x_i‖², √P ‖z‖)  and  s ≤ √(Pn) ε_abs + ε_rel ρ √Σ‖u_i‖².
 /// The totals of an epoch are those of its last pass.
+///
+/// Without waiting (`async`) z is the mean of the contributions that are there, and u_i takes up
+/// what those of slower workers lack; in the end it may still hold some of that. Asynchronous ADMM
+/// converges where the delay is bounded and ρ large enough for it (Zhang, Kwok 2014; Chang, Hong,
+/// Liao, Wang 2016); here nothing bounds the delay, so workers of very different speeds may end
+/// with a model that is worse than that of waiting, by some percent of the loss.
 class Admm final : public Optimizer {
  public:
   Admm(Problem problem, const Options& options)
