@@ -222,6 +222,7 @@ TEST(Retry, CountsSlowFailuresButNotWaitsThatWentWellForLong) {
   EXPECT_EQ(calls, 21);
 }
 
+<<<<<<< HEAD
 TEST(Retry, GivesAServiceThatHasAnsweredBeforeTimeToComeBack) {
   bool down = true;
   int calls = 0;
@@ -249,6 +250,8 @@ TEST(Retry, GivesAServiceThatHasAnsweredBeforeTimeToComeBack) {
   EXPECT_GE(outage.seconds(), 0.1);
 }
 
+=======
+>>>>>>> perf
 TEST_F(Retries, AreForPassingFaultsOnly) {
   for (const Code code : {Code::permission_denied, Code::resource_exhausted, Code::invalid_argument,
                           Code::data_corrupt}) {
