@@ -54,8 +54,10 @@ TEXT_ROWS = [
 
 # what, our benchmark, that of read() alone, the share to reach.
 SHARD_ROWS = [
-    ("prepared shard, dense", "shard_dense/threads:1", "read_file_dense/threads:1", 0.7),
-    ("prepared shard, sparse", "shard_sparse/threads:1", "read_file_sparse/threads:1", 0.7),
+    ("prepared shard, dense, 1 thread", "shard_dense/threads:1", "read_file_dense/threads:1", 0.7),
+    ("prepared shard, dense, 2 threads", "shard_dense/threads:2", "read_file_dense/threads:1", 0.7),
+    ("prepared shard, sparse, 1 thread", "shard_sparse/threads:1", "read_file_sparse/threads:1", 0.7),
+    ("prepared shard, sparse, 2 threads", "shard_sparse/threads:2", "read_file_sparse/threads:1", 0.7),
 ]
 
 # what, arguments of `lambdaml bench comm`, milliseconds to stay below.
@@ -129,12 +131,16 @@ def compare(ours, peers):
 def text_rows(ours, peers):
     rows = []
     for what, name, megabytes, key, ratio_target in TEXT_ROWS:
+        if name not in ours:
+            continue
         speed = ours[name]["bytes_per_second"]
         rows.append({"what": what, "figure": f"{speed / 1e6:.0f} MB/s", "bytes_per_second": speed,
                      "beside": f"scikit-learn {peers[key] / 1e6:.0f} MB/s", "ratio": speed / peers[key],
                      "target": (f"≥ {megabytes} MB/s, " if megabytes else "") + f"≥ {ratio_target}×",
                      "reached": speed >= (megabytes or 0) * 1e6 and speed >= ratio_target * peers[key]})
     for what, name, read, share_target in SHARD_ROWS:
+        if name not in ours:
+            continue
         share = ours[name]["bytes_per_second"] / ours[read]["bytes_per_second"]
         rows.append({"what": what, "figure": f"{ours[name]['bytes_per_second'] / 1e9:.2f} GB/s",
                      "beside": f"read() {ours[read]['bytes_per_second'] / 1e9:.2f} GB/s", "ratio": share,

@@ -24,11 +24,13 @@ template <class Index>
   // indices ascend, a row's last one is its largest. Both are looked at piece by piece, while the
   // piece is in the cache.
   constexpr std::size_t kPiece = 32768;
+  const std::size_t first = offsets.front();
+  const std::size_t last = offsets.back();
   std::uint64_t beyond = 0;
   std::size_t r = 1;
-  for (std::size_t begin = 0; begin < indices.size(); begin += kPiece) {
-    const std::size_t end = std::min(indices.size(), begin + kPiece);
-    std::uint64_t falls = count_falls(indices.data(), std::max<std::size_t>(begin, 1), end);
+  for (std::size_t begin = first; begin < last; begin += kPiece) {
+    const std::size_t end = std::min(last, begin + kPiece);
+    std::uint64_t falls = count_falls(indices.data(), std::max(begin, first + 1), end);
     for (; r < offsets.size() && offsets[r] < end; ++r) {
       const std::uint64_t at = offsets[r];
       if (at == offsets[r - 1]) continue;
@@ -37,7 +39,7 @@ template <class Index>
     }
     if (falls != 0) return false;
   }
-  return beyond == 0 && (indices.empty() || indices.back() < features);
+  return beyond == 0 && (first == last || indices[last - 1] < features);
 }
 
 [[gnu::always_inline]] inline bool finite(std::span<const float> values) {

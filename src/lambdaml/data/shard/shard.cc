@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <limits>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/array.h"
 #include "lambdaml/data/registry.h"
@@ -19,6 +21,9 @@ namespace {
 constexpr std::string_view kFormat = "lambdaml-shard";
 constexpr std::string_view kVersion = "1";
 constexpr std::uint64_t kMaxFeatures = std::uint64_t{1} << 31;
+/// What a thread checks at once: some ten microseconds' worth.
+constexpr std::size_t kValuesBlock = 1 << 18;
+constexpr std::size_t kRowsBlock = 1 << 12;
 
 [[noreturn]] void corrupt(const std::string& what, const std::string& why) {
   fail(Code::data_corrupt, "reading {}: {}; prepare the data set again", what, why);
@@ -38,9 +43,19 @@ void want_shape(const tensor::SafetensorsFile& file, std::string_view name,
     corrupt(file.what(), fmt::format("the shape of '{}' does not fit the rows and features", name));
 }
 
+/// Whether check(begin, end) holds of every `block` of [0, n), on up to `threads` threads.
+template <class Check>
+bool holds_of_all(std::size_t n, std::size_t block, std::size_t threads, const Check& check) {
+  std::atomic<bool> holds{true};
+  parallel_for((n + block - 1) / block, threads, [&](std::size_t i) {
+    if (holds && !check(i * block, std::min(n, (i + 1) * block))) holds = false;
+  });
+  return holds;
+}
+
 template <class Index>
 tensor::CsrView<Index> csr_of(const tensor::SafetensorsFile& file, std::uint64_t rows,
-                              std::uint64_t features) {
+                              std::uint64_t features, std::size_t threads) {
   const auto offsets = file.values<std::uint64_t>("offsets");
   const auto indices = file.values<Index>("indices");
   const auto values = file.values<float>("values");
@@ -48,7 +63,9 @@ tensor::CsrView<Index> csr_of(const tensor::SafetensorsFile& file, std::uint64_t
   want_shape(file, "values", {indices.size()});
   if (!offsets_partition(offsets, indices.size()))
     corrupt(file.what(), "the row offsets do not ascend from 0 to the number of values");
-  if (!indices_ascend(offsets, indices, features))
+  if (!holds_of_all(rows, kRowsBlock, threads, [&](std::size_t begin, std::size_t end) {
+        return indices_ascend(offsets.subspan(begin, end - begin + 1), indices, features);
+      }))
     corrupt(file.what(), "feature indices of a row do not ascend or are beyond the features");
   return {offsets.data(), indices.data(), values.data(), rows, features};
 }
@@ -75,14 +92,19 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
     dataset.features = tensor::DenseView{values.data(), rows, features};
   } else if (kind == "csr") {
     if (file.get("indices").dtype == tensor::Dtype::u16)
-      dataset.features = csr_of<std::uint16_t>(file, rows, features);
+      dataset.features = csr_of<std::uint16_t>(file, rows, features, options.threads);
     else
-      dataset.features = csr_of<std::uint32_t>(file, rows, features);
+      dataset.features = csr_of<std::uint32_t>(file, rows, features, options.threads);
   } else {
     corrupt(options.what,
             fmt::format("the kind '{}' is neither dense nor csr", printable(kind, 20)));
   }
-  if (!all_finite(file.values<float>("values"))) corrupt(options.what, "a value is not finite");
+  const auto values = file.values<float>("values");
+  if (!holds_of_all(values.size(), kValuesBlock, options.threads,
+                    [&](std::size_t begin, std::size_t end) {
+                      return all_finite(values.subspan(begin, end - begin));
+                    }))
+    corrupt(options.what, "a value is not finite");
   if (file.find("labels") != nullptr) {
     dataset.labels = file.values<std::int32_t>("labels");
     want_shape(file, "labels", {rows});

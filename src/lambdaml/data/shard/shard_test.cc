@@ -15,9 +15,9 @@ using test::parse_text;
 
 const Plugin& shard() { return registry().get("shard"); }
 
-Dataset load(Buffer bytes) {
+Dataset load(Buffer bytes, std::size_t threads = 1) {
   return shard().read(std::make_shared<const Buffer>(std::move(bytes)),
-                      {"FILE", Form::automatic, 1});
+                      {"FILE", Form::automatic, threads});
 }
 
 TEST(Shard, GivesTheSameDataSetAgain) {
@@ -175,9 +175,10 @@ TEST(Shard, EveryTruncationIsRefused) {
   }
 }
 
-// Checks run in pieces of vector size: a fault must be found wherever it lies.
+// Checks run in pieces of vector size, and in blocks of rows and values on threads: a fault must be
+// found wherever it lies.
 TEST(Shard, AFaultIsFoundAnywhere) {
-  constexpr std::size_t kRows = 1000;
+  constexpr std::size_t kRows = 9000;
   constexpr std::size_t kPerRow = 77;
   Csr csr;
   csr.offsets.assign(1, 0);
@@ -192,16 +193,19 @@ TEST(Shard, AFaultIsFoundAnywhere) {
   csr.metadata["rows"] = std::to_string(kRows);
   csr.metadata["features"] = std::to_string(3 * kPerRow);
   ASSERT_EQ(error_of([&] { load(csr.bytes()); }), "");
-  for (const std::size_t at : {1U, 15U, 76U, 78U, 4097U, 32767U, 32768U, 32769U, 40000U, 76999U}) {
+  // 77 · 4096 = 315392 and 2^18 = 262144 are where blocks begin.
+  for (const std::size_t at : {1U, 15U, 76U, 78U, 4097U, 32767U, 32768U, 32769U, 40000U, 262143U,
+                               262144U, 315391U, 315393U, 630784U, 692999U}) {
+    const std::size_t threads = 1 + at % 2;
     Csr equal = csr;
     equal.indices[at] = at % kPerRow == 0 ? equal.indices[at + 1] : equal.indices[at - 1];
-    EXPECT_THROW(load(equal.bytes()), Error) << at;
+    EXPECT_THROW(load(equal.bytes(), threads), Error) << at;
     Csr beyond = csr;
     beyond.indices[at] = 3 * kPerRow;
-    EXPECT_THROW(load(beyond.bytes()), Error) << at;
+    EXPECT_THROW(load(beyond.bytes(), threads), Error) << at;
     Csr infinite = csr;
     infinite.values[at] = std::numeric_limits<float>::infinity();
-    EXPECT_THROW(load(infinite.bytes()), Error) << at;
+    EXPECT_THROW(load(infinite.bytes(), threads), Error) << at;
   }
 }
 

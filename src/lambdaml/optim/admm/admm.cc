@@ -40,7 +40,7 @@ double squared_norm(std::span<const float> v) { return tensor::dot(v.size(), v.d
 /// what those of slower workers lack; in the end it may still hold some of that. Asynchronous ADMM
 /// converges where the delay is bounded and ρ large enough for it (Zhang, Kwok 2014; Chang, Hong,
 /// Liao, Wang 2016); here nothing bounds the delay, so workers of very different speeds may end
-/// with a model that is worse than that of waiting, by some percent of the loss.
+/// with a model that is worse than that of waiting, by a tenth of the loss in bad orders.
 class Admm final : public Optimizer {
  public:
   Admm(Problem problem, const Options& options)
