@@ -18,7 +18,7 @@ namespace {
 /// So much appended by one handle makes it worth while to look which names are still good.
 constexpr std::size_t kTidyBytes = 8 << 10;
 /// Tries of what others may get in the way of.
-constexpr int kTries = 20;
+constexpr int kTries = 10;
 
 std::string new_generation() {
   static const std::uint64_t process = mix({std::random_device{}(), std::random_device{}()});
@@ -118,17 +118,9 @@ void Index::note_around(Client& client, std::span<const std::string_view> keys,
 
 void Index::note(Client& client, std::string_view folder, const std::string& lines) {
   const std::string item = item_of_folder(folder);
-  bool made_room = false;
   for (int i = 0; i < kTries; ++i) {
-    try {
-      count_put(lines.size());
-      if (client.append(item, as_bytes(lines))) return noted(folder, lines, nullptr);
-    } catch (const Error& error) {
-      if (error.code() != Code::resource_exhausted || made_room) throw;
-      made_room = true;
-      make_room(client, folder);
-      continue;
-    }
+    count_put(lines.size());
+    if (client.append(item, as_bytes(lines))) return noted(folder, lines, nullptr);
     // No list: the folder is new or was cleared, and its name may be gone from its parent's. That
     // comes first, so that a crash leaves no list that nobody finds.
     const auto [parent, name] = split_key(folder);
@@ -137,11 +129,15 @@ void Index::note(Client& client, std::string_view folder, const std::string& lin
     if (!folder.empty()) note(client, parent, line);
     const std::string text = new_generation() + lines;
     count_put(text.size());
-    if (!client.add(item, as_bytes(text))) continue;
-    if (!folder.empty() && clock.seconds() >= kLease) note(client, parent, line);
-    return noted(folder, lines, &text);
+    if (client.add(item, as_bytes(text))) {
+      if (!folder.empty() && clock.seconds() >= kLease) note(client, parent, line);
+      return noted(folder, lines, &text);
+    }
+    // Another was first; or the list is full, which the server does not tell from absent.
+    if (i > 0) make_room(client, folder);
   }
-  fail(Code::unavailable, "the list of the folder '{}' goes away again and again",
+  fail(Code::resource_exhausted,
+       "the folder '{}' has more keys than its list can hold (start the server with a larger -I)",
        printable(folder));
 }
 
