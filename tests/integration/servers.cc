@@ -1,5 +1,6 @@
 #include "integration/servers.h"
 
+#include <exception>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -224,9 +225,26 @@ void start_dynamodb(Running& running) {
   };
 }
 
+std::unique_ptr<Running> started(const std::string& scheme) {
+  auto running = std::make_unique<Running>();
+  running->server.name = scheme;
+  if (scheme == "s3")
+    start_s3(*running);
+  else if (scheme == "memcached")
+    start_memcached(*running);
+  else if (scheme == "redis")
+    start_redis(*running);
+  else if (scheme == "dynamodb")
+    start_dynamodb(*running);
+  else
+    fail(Code::invalid_argument, "no test server '{}'", scheme);
+  return running;
+}
+
 /// All that run in this process. They end with it, not with one that was forked from it.
 struct All {
   std::map<std::string, std::unique_ptr<Running>> running;
+  std::map<std::string, std::exception_ptr> failures;
   pid_t owner = ::getpid();
 
   ~All() {
@@ -241,19 +259,15 @@ const Server& get(const std::string& scheme) {
   static All all;
   std::unique_ptr<Running>& running = all.running[scheme];
   if (running) return running->server;
-  auto starting = std::make_unique<Running>();
-  starting->server.name = scheme;
-  if (scheme == "s3")
-    start_s3(*starting);
-  else if (scheme == "memcached")
-    start_memcached(*starting);
-  else if (scheme == "redis")
-    start_redis(*starting);
-  else if (scheme == "dynamodb")
-    start_dynamodb(*starting);
-  else
-    fail(Code::invalid_argument, "no test server '{}'", scheme);
-  running = std::move(starting);
+  // One that did not start is not waited for again.
+  std::exception_ptr& failure = all.failures[scheme];
+  if (failure) std::rethrow_exception(failure);
+  try {
+    running = started(scheme);
+  } catch (...) {
+    failure = std::current_exception();
+    throw;
+  }
   return running->server;
 }
 

@@ -10,7 +10,6 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/dynamodb/item.h"
-#include "lambdaml/storage/dynamodb/reply.h"
 
 namespace lambdaml::storage::dynamodb {
 namespace {
@@ -155,6 +154,37 @@ void Service::fail_answer(std::string_view what, const aws::Response& answer) co
 
 void Service::rethrow(std::string_view name, std::string_view subject) const {
   rethrow_with(fmt::format("{}: {}", client_.endpoint(), what(name, subject)));
+}
+
+Reply Service::parse(std::string_view name, std::string_view subject, const aws::Response& answer) {
+  const std::string attribute = key_attribute();
+  try {
+    return parse_reply(answer.body.text(), attribute);
+  } catch (const Error&) {
+    rethrow(name, subject);
+  }
+}
+
+Buffer Service::take_value(std::string_view name, ReplyItem& item) const {
+  try {
+    Buffer value = item.take_value();
+    if (meter_) meter_->count_get(0, value.size());
+    return value;
+  } catch (const Error&) {
+    rethrow(name, fmt::format("'{}'", printable(item.key)));
+  }
+}
+
+void Service::count_written(const Reply& reply, double computed) const {
+  if (meter_) meter_->count_units(reply.units.value_or(computed), 0);
+}
+
+void Service::count_read(const Reply& reply, double computed) const {
+  if (meter_) meter_->count_units(0, reply.units.value_or(computed));
+}
+
+double Service::read_units_of(const ReplyItem& item) {
+  return read_units(item_bytes(key_attribute(), item.key, item.value ? item.value->size() : 0));
 }
 
 std::string Service::key_attribute() {

@@ -9,17 +9,11 @@
 
 #include "lambdaml/aws/client.h"
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/storage/dynamodb/address.h"
+#include "lambdaml/storage/dynamodb/reply.h"
 #include "lambdaml/storage/meter.h"
 
 namespace lambdaml::storage::dynamodb {
-
-/// Where a table is, from its URI.
-struct Address {
-  std::string table;
-  std::string region;    ///< empty: as the environment says
-  std::string endpoint;  ///< empty: as the environment says
-  bool create = false;   ///< the table, when it is not there
-};
 
 /// What an operation is billed as.
 enum class Kind { put, get, list, remove, other };
@@ -32,6 +26,8 @@ class Service {
   explicit Service(Address address);
 
   const std::string& table() const { return address_.table; }
+  /// Without credentials, for messages.
+  const std::string& endpoint() const { return client_.endpoint(); }
   /// The name of the table's key. Asked of the service once (one request; with `create` the table
   /// is made and waited for, at most a minute). Throws not_found, invalid_argument for a table
   /// whose key is not one string.
@@ -49,8 +45,15 @@ class Service {
                                       Deadline deadline = Deadline::never());
   static bool is_condition_failed(const aws::Response& answer);
 
-  /// To be called in a catch block: throws the current error again, with the operation in front.
-  [[noreturn]] void rethrow(std::string_view name, std::string_view subject) const;
+  /// What an answer says, and the value of an item in it, which is counted. They throw
+  /// data_corrupt, naming the operation and the subject or the item's key.
+  Reply parse(std::string_view name, std::string_view subject, const aws::Response& answer);
+  Buffer take_value(std::string_view name, ReplyItem& item) const;
+  /// Count the capacity that the service says was consumed, or else `computed`.
+  void count_written(const Reply& reply, double computed) const;
+  void count_read(const Reply& reply, double computed) const;
+  /// The units of reading this item.
+  double read_units_of(const ReplyItem& item);
 
   /// From now on; before any call.
   void count_into(std::shared_ptr<Meter> meter) { meter_ = std::move(meter); }
@@ -59,6 +62,8 @@ class Service {
 
  private:
   aws::ClientOptions client_options();
+  /// To be called in a catch block: throws the current error again, with the operation in front.
+  [[noreturn]] void rethrow(std::string_view name, std::string_view subject) const;
   std::string what(std::string_view name, std::string_view subject) const;
   [[noreturn]] void fail_answer(std::string_view what, const aws::Response& answer) const;
   std::string find_key_attribute();

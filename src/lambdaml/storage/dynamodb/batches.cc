@@ -1,0 +1,181 @@
+#include "lambdaml/storage/dynamodb/batches.h"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/storage/dynamodb/item.h"
+
+namespace lambdaml::storage::dynamodb {
+namespace {
+
+/// DynamoDB's most for a BatchWriteItem; of the largest items it stays below the 16 MB that a
+/// request or reply may have, so it is ours for a BatchGetItem too (which may have 100).
+constexpr std::size_t kItemsPerBatch = 25;
+/// A batch is closed when it has so many bytes of values: several small ones go at once.
+constexpr std::uint64_t kBytesPerBatch = 2'000'000;
+/// Batches whose texts are in memory at once.
+constexpr std::size_t kBatchesAtOnce = 16;
+
+constexpr int kTriesInVain = 7;
+constexpr double kFirstPause_s = 0.02, kLongestPause_s = 2;
+
+/// The pauses between tries, jittered to 50–100 %.
+class BackOff {
+ public:
+  /// Called after each try; false when too many in a row got nothing done.
+  bool pause(bool progress) {
+    if (progress) {
+      in_vain_ = 0;
+      pause_s_ = kFirstPause_s;
+    }
+    if (++in_vain_ > kTriesInVain) return false;
+    thread_local std::minstd_rand random(std::random_device{}());
+    std::this_thread::sleep_for(std::chrono::duration<double>(
+        pause_s_ * std::uniform_real_distribution<double>(0.5, 1.0)(random)));
+    pause_s_ = std::min(2 * pause_s_, kLongestPause_s);
+    return true;
+  }
+
+ private:
+  int in_vain_ = 0;
+  double pause_s_ = kFirstPause_s;
+};
+
+}  // namespace
+
+void Batches::run(std::string_view name, Kind kind, Keys keys, const Compose& compose,
+                  const Take& take, Deadline deadline) {
+  const std::string subject = fmt::format("{} keys", keys.size());
+  std::vector<std::string_view> open(keys.begin(), keys.end());  // not yet answered for
+  BackOff back_off;
+  while (!open.empty()) {
+    std::vector<std::string_view> later;
+    for (Keys rest = open; !rest.empty();) {
+      std::vector<std::string> bodies;
+      std::vector<Keys> asked;
+      while (!rest.empty() && bodies.size() < kBatchesAtOnce) {
+        Batch batch = compose(rest);
+        rest = rest.subspan(batch.keys.size());
+        asked.push_back(batch.keys);
+        bodies.push_back(std::move(batch.body));
+      }
+      const std::vector<aws::Response> answers =
+          service_.call_all(name, kind, bodies, subject, deadline);
+      for (std::size_t i = 0; i < answers.size(); ++i) {
+        Reply reply = service_.parse(name, subject, answers[i]);
+        for (const std::string& key : reply.unprocessed) later.push_back(own(key, asked[i], name));
+        take(asked[i], reply);
+      }
+    }
+    if (!later.empty() && (!back_off.pause(later.size() < open.size()) || deadline.passed()))
+      fail(Code::unavailable,
+           "{}: {} of {} in the table '{}': the service is too busy for {} of them",
+           service_.endpoint(), name, subject, service_.table(), later.size());
+    open = std::move(later);
+  }
+}
+
+std::string_view Batches::own(std::string_view key, Keys asked, std::string_view name) const {
+  const auto at = std::ranges::find(asked, key);
+  if (at == asked.end())
+    fail(Code::data_corrupt,
+         "{}: {} in the table '{}': the reply names '{}', which is none of ours",
+         service_.endpoint(), name, service_.table(), printable(key));
+  return *at;
+}
+
+void Batches::count_written(Keys keys, const Reply& reply, const Values& values) const {
+  double computed = 0;
+  for (const std::string_view key : keys) {
+    if (std::ranges::find(reply.unprocessed, key) != reply.unprocessed.end()) continue;
+    const auto value = values.find(key);
+    computed += write_units(item_bytes(service_.key_attribute(), key,
+                                       value == values.end() ? 0 : value->second.size()));
+  }
+  service_.count_written(reply, computed);
+}
+
+void Batches::put(const Values& values) {
+  const std::string attribute = service_.key_attribute();
+  std::vector<std::string_view> keys;
+  for (const auto& [key, value] : values) {
+    keys.push_back(key);
+    if (Meter* meter = service_.meter()) meter->count_put(0, value.size());
+  }
+  const auto compose = [&](Keys rest) {
+    std::string body = fmt::format(R"({{"ReturnConsumedCapacity":"TOTAL","RequestItems":{{"{}":)",
+                                   service_.table());
+    std::size_t n = 0;
+    for (std::uint64_t bytes = 0;
+         n < std::min(rest.size(), kItemsPerBatch) && bytes < kBytesPerBatch; ++n) {
+      const Bytes value = values.at(rest[n]);
+      body += n == 0 ? R"([{"PutRequest":{"Item":)" : R"(,{"PutRequest":{"Item":)";
+      append_item(body, attribute, rest[n], value);
+      body += "}}";
+      bytes += value.size();
+    }
+    body += "]}}";
+    return Batch{rest.first(n), std::move(body)};
+  };
+  run(
+      "BatchWriteItem", Kind::put, keys, compose,
+      [&](Keys asked, const Reply& reply) { count_written(asked, reply, values); },
+      Deadline::never());
+}
+
+void Batches::remove(Keys keys) {
+  const std::string attribute = service_.key_attribute();
+  const auto compose = [&](Keys rest) {
+    rest = rest.first(std::min(rest.size(), kItemsPerBatch));
+    std::string body = fmt::format(R"({{"ReturnConsumedCapacity":"TOTAL","RequestItems":{{"{}":)",
+                                   service_.table());
+    char separator = '[';
+    for (const std::string_view key : rest) {
+      body += separator;
+      body += R"({"DeleteRequest":{"Key":)";
+      append_key(body, attribute, key);
+      body += "}}";
+      separator = ',';
+    }
+    body += "]}}";
+    return Batch{rest, std::move(body)};
+  };
+  run(
+      "BatchWriteItem", Kind::remove, keys, compose,
+      [&](Keys asked, const Reply& reply) { count_written(asked, reply, {}); }, Deadline::never());
+}
+
+void Batches::get(Keys keys, Found& found, Deadline deadline) {
+  const std::string attribute = service_.key_attribute();
+  const auto compose = [&](Keys rest) {
+    rest = rest.first(std::min(rest.size(), kItemsPerBatch));
+    std::string body = fmt::format(
+        R"({{"ReturnConsumedCapacity":"TOTAL","RequestItems":{{"{}":{{"ConsistentRead":true,"Keys":)",
+        service_.table());
+    char separator = '[';
+    for (const std::string_view key : rest) {
+      body += separator;
+      append_key(body, attribute, key);
+      separator = ',';
+    }
+    body += "]}}}";
+    return Batch{rest, std::move(body)};
+  };
+  const auto take = [&](Keys asked, Reply& reply) {
+    const std::size_t told = reply.items.size() + reply.unprocessed.size();
+    auto computed =
+        static_cast<double>(asked.size() - std::min(asked.size(), told));  // absent ones
+    for (ReplyItem& item : reply.items) {
+      computed += service_.read_units_of(item);
+      found[own(item.key, asked, "BatchGetItem")] = service_.take_value("BatchGetItem", item);
+    }
+    service_.count_read(reply, computed);
+  };
+  run("BatchGetItem", Kind::get, keys, compose, take, deadline);
+}
+
+}  // namespace lambdaml::storage::dynamodb
