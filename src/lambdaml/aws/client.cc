@@ -93,14 +93,19 @@ class Client::Impl {
     std::vector<Task*> active;
     while (!waiting.empty() || !active.empty()) {
       if (deadline.passed()) {
-        for (Task* task : active) count_sent(*task);
-        wire->stop_all();
-        waiting.insert(waiting.end(), active.begin(), active.end());
+        const auto is_late = [](const Task* task) { return !task->exchange.begun; };
+        for (Task* task : active)
+          if (is_late(task)) {
+            wire->stop(task->exchange);
+            count_sent(*task);
+            waiting.push_back(task);
+          }
+        std::erase_if(active, is_late);
         for (Task* task : waiting)
           set_failure(
               *task, Code::deadline_exceeded, what,
               task->exchange.failure.empty() ? "no answer in time" : task->exchange.failure);
-        return;
+        waiting.clear();
       }
       const Clock::time_point now = Clock::now();
       Clock::time_point next = now + std::chrono::seconds(10);

@@ -183,6 +183,13 @@ TEST_F(AwsClient, TheDeadlineEndsEverything) {
   EXPECT_THAT(server.requests(), SizeIs(3)) << "sent after the deadline";
 }
 
+TEST_F(AwsClient, AnAnswerThatHasBegunIsReadToItsEnd) {
+  ScriptedServer server(Script{{.body = std::string(200, 'x'), .drip_s = 0.002}});
+  ClientOptions how = options(server);
+  how.idle_timeout_s = 5;
+  EXPECT_EQ(Client(how).call({}, "get", Deadline::in(0.1)).body.size(), 200U);
+}
+
 TEST_F(AwsClient, SeveralAtOnceButNotTooMany) {
   ScriptedServer server([](const ScriptedRequest& heard) {
     return ScriptedAnswer{.body = heard.target, .delay_s = 0.02};

@@ -76,6 +76,7 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
   const std::size_t n = size * count;
   const std::string_view line = trim({data, n});
   if (line.starts_with("HTTP/")) {  // also after a 100 Continue
+    slot.exchange->begun = true;
     response.headers.clear();
   } else if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
     if (response.headers.size() >= kMostHeaders) return 0;
@@ -160,6 +161,7 @@ Slot::Slot(const WireOptions& options) : curl(curl_easy_init()) {
 void Slot::begin(Exchange& what) {
   exchange = &what;
   what.response = {};
+  what.begun = false;
   what.failure.clear();
   what.failure_code = Code::unavailable;
   received = 0;
@@ -315,6 +317,14 @@ class Wire::Impl {
     return ended;
   }
 
+  void stop(Exchange& exchange) {
+    const auto at =
+        std::ranges::find_if(busy_, [&](const auto& slot) { return slot->exchange == &exchange; });
+    if (at == busy_.end()) return;
+    curl_multi_remove_handle(multi_, (*at)->curl);
+    busy_.erase(at);
+  }
+
   void stop_all() {
     for (const auto& slot : busy_) curl_multi_remove_handle(multi_, slot->curl);
     busy_.clear();
@@ -378,6 +388,7 @@ Wire::Wire(WireOptions options) : impl_(std::make_unique<Impl>(options)) {}
 Wire::~Wire() = default;
 void Wire::start(Exchange& exchange) { impl_->start(exchange); }
 std::vector<Exchange*> Wire::wait(double seconds) { return impl_->wait(seconds); }
+void Wire::stop(Exchange& exchange) { impl_->stop(exchange); }
 void Wire::stop_all() { impl_->stop_all(); }
 
 void Wire::perform(Exchange& exchange, double seconds) {

@@ -28,6 +28,7 @@ struct Exchange {
   /// Why no whole answer came, in words; empty when one did.
   std::string failure;
   Code failure_code = Code::unavailable;  ///< unavailable: worth another try
+  bool begun = false;                     ///< the first byte of the answer has come
   /// How often the request left; libcurl itself sends again when a kept connection turns out dead.
   int sent = 0;
 };
@@ -50,10 +51,13 @@ class Wire {
   Wire& operator=(const Wire&) = delete;
   ~Wire();
 
-  /// Puts a request on its way; the exchange stays where it is until wait() names it or stop_all().
+  /// Puts a request on its way; the exchange stays where it is until wait() names it or it is
+  /// stopped.
   void start(Exchange& exchange);
   /// Waits up to `seconds` for exchanges to end; names those that have.
   std::vector<Exchange*> wait(double seconds);
+  /// Gives up one that is under way, with its connection.
+  void stop(Exchange& exchange);
   /// Gives up what is under way, with its connections; an exchange then says what was sent.
   void stop_all();
   /// Without exchanges under way, what start() and wait() do for one; at most `seconds`.

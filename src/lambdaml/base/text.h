@@ -22,7 +22,7 @@ std::optional<double> to_real(std::string_view text);
 
 /// "812 B", "3.2 MB", "1.5 GB": powers of 1,000, for people.
 std::string human_bytes(std::uint64_t bytes);
-/// "0.8 ms", "3.4 s", "2 min 05 s", "1 h 03 min".
+/// "130 µs", "12.3 ms", "3.4 s", "2 min 05 s", "1 h 03 min".
 std::string human_seconds(double seconds);
 /// 12345678 → "12,345,678".
 std::string human_count(std::uint64_t n);

@@ -34,6 +34,7 @@ TEST(Text, NumbersAreWholeTextsOrNothing) {
 TEST(Text, ForPeople) {
   EXPECT_EQ(human_bytes(999), "999 B");
   EXPECT_EQ(human_bytes(12'800'000), "12.8 MB");
+  EXPECT_EQ(human_seconds(0.000123), "123 µs");
   EXPECT_EQ(human_seconds(0.0123), "12.3 ms");
   EXPECT_EQ(human_seconds(125), "2 min 05 s");
   EXPECT_EQ(human_count(1234567), "1,234,567");

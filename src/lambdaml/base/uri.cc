@@ -120,6 +120,16 @@ std::string Uri::display() const {
   return masked(text());
 }
 
+Uri Uri::without_password() const {
+  Uri out = *this;
+  const std::size_t at = host.rfind('@');
+  if (at == std::string::npos) return out;
+  const std::string user = host.substr(0, std::min(host.find(':'), at));
+  out.host = host.substr(user.empty() ? at + 1 : at);
+  out.host.insert(0, user);
+  return out;
+}
+
 Uri Uri::parent() const {
   Uri up = *this;
   const std::size_t slash = path.rfind('/');

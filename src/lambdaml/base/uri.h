@@ -26,6 +26,8 @@ struct Uri {
   std::string text() const;
   /// text() with user information masked: what may be printed or logged.
   std::string display() const;
+  /// The same place without the password of its user information: what may be kept in a file.
+  Uri without_password() const;
   /// The Uri one path component up, and that last component. `file:///a/b` → `file:///a`, `b`.
   Uri parent() const;
   std::string name() const;

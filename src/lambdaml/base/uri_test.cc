@@ -53,6 +53,13 @@ TEST(Uri, SecretsAreMasked) {
   }
 }
 
+TEST(Uri, APasswordCanBeLeftOut) {
+  const auto kept = [](const char* text) { return Uri::parse(text).without_password().text(); };
+  EXPECT_EQ(kept("redis://user:hunter2@host:7000/0/jobs"), "redis://user@host:7000/0/jobs");
+  EXPECT_EQ(kept("redis://:p@ss@host/0"), "redis://host/0");
+  EXPECT_EQ(kept("s3://bucket/a@b"), "s3://bucket/a@b");
+}
+
 TEST(Uri, BadOnesAreRefused) {
   for (const char* bad : {"", "://x", "1s3://b", "s3://h:0/x", "file://host/x", "s3://b/x?novalue"})
     EXPECT_THROW(Uri::parse(bad), Error) << bad;

@@ -31,21 +31,32 @@ void add_bench_command(CLI::App& app, Globals& globals) {
     catch_interrupts();
     const train::BenchCommResult result = train::bench_comm(*options);
     if (globals.json)
-      return print_line(nlohmann::ordered_json{{"median_s", result.median_s},
-                                               {"min_s", result.min_s},
-                                               {"max_s", result.max_s},
-                                               {"requests", result.requests},
-                                               {"bytes", result.bytes},
-                                               {"bitwise_equal", result.bitwise_equal}}
-                            .dump());
+      return print_line(nlohmann::ordered_json{
+          {"median_s", result.median_s},
+          {"min_s", result.min_s},
+          {"max_s", result.max_s},
+          {"requests", result.requests},
+          {"bytes", result.bytes},
+          {"bitwise_equal", result.bitwise_equal},
+          {"cost_usd", result.cost_usd},
+          {"put_s", result.request.put_s},
+          {"get_s", result.request.get_s},
+          {"bytes_per_s", result.request.bytes_per_s},
+          {"floor_s",
+           result.floor_s}}.dump());
     print_line(fmt::format(
         "{} of {} over {}, {} workers, {} rounds", options->sync_mode, human_bytes(options->bytes),
         storage::resolve(options->channel).display(), options->workers, options->rounds));
     print_line(fmt::format("a round   median {}, min {}, max {} (of the slowest worker)",
                            human_seconds(result.median_s), human_seconds(result.min_s),
                            human_seconds(result.max_s)));
-    print_line(fmt::format("cost      {:.1f} requests, {} a round", result.requests,
-                           human_bytes(static_cast<std::uint64_t>(result.bytes))));
+    print_line(fmt::format("one alone put {}, get {}, {}/s; floor of a round {}, times {:.2f}",
+                           human_seconds(result.request.put_s), human_seconds(result.request.get_s),
+                           human_bytes(static_cast<std::uint64_t>(result.request.bytes_per_s)),
+                           human_seconds(result.floor_s),
+                           result.floor_s > 0 ? result.median_s / result.floor_s : 0.0));
+    print_line(fmt::format("cost      {:.1f} requests, {}, ${:.3g} a round", result.requests,
+                           human_bytes(static_cast<std::uint64_t>(result.bytes)), result.cost_usd));
     print_line(fmt::format("sums      {}", result.bitwise_equal ? "bitwise equal on all workers"
                                                                 : "not bitwise equal"));
   });

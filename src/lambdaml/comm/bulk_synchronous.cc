@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "lambdaml/base/log.h"
+
 namespace lambdaml::comm {
 namespace {
 
@@ -15,6 +17,10 @@ std::string name_of(std::uint64_t round) { return fmt::format("round {}", round)
 
 }  // namespace
 
+BulkSynchronous::BulkSynchronous(Membership membership) : Communicator(std::move(membership)) {
+  store_forgets_ = workers() > 1 && !store().capabilities().durable;
+}
+
 void BulkSynchronous::retire(std::uint64_t round) { retired_ = std::max(retired_, round); }
 
 std::uint64_t BulkSynchronous::retained_bytes() const {
@@ -24,23 +30,35 @@ std::uint64_t BulkSynchronous::retained_bytes() const {
   return bytes;
 }
 
-BulkSynchronous::Arrived BulkSynchronous::wait_for_contributions(
-    std::uint64_t round, const std::vector<std::string>& keys,
-    const std::vector<std::uint32_t>& senders, const std::string& merged) {
-  const Deadline end = wait_deadline();
+std::optional<std::vector<Buffer>> BulkSynchronous::wait_in_slices(
+    const std::vector<std::string>& keys, Deadline end, const std::function<bool()>& between) {
   const double patience = membership().patience_s;
   for (double look = kFirstLook * patience;; look = std::min(look * 2, kLongestLook * patience)) {
     try {
-      return {store().load_all(keys, end.earlier(Deadline::in(look))), {}};
-    } catch (const storage::MissingKeys& missing) {
-      if (std::optional<Buffer> result = store().load(merged)) return {{}, std::move(result)};
-      if (!end.passed()) continue;
-      std::vector<std::uint32_t> silent;
-      for (std::size_t i = 0; i < keys.size(); ++i)
-        if (std::ranges::find(missing.keys(), keys[i]) != missing.keys().end())
-          silent.push_back(senders[i]);
-      fail_silent(name_of(round), silent);
+      return store().load_all(keys, end.earlier(Deadline::in(look)));
+    } catch (const storage::MissingKeys&) {
+      if (between()) return {};
+      if (end.passed()) throw;
+      put_back_what_is_lost();
     }
+  }
+}
+
+BulkSynchronous::Arrived BulkSynchronous::wait_for_contributions(
+    std::uint64_t round, const std::vector<std::string>& keys,
+    const std::vector<std::uint32_t>& senders, const std::string& merged) {
+  try {
+    std::optional<Buffer> result;
+    std::optional<std::vector<Buffer>> contributions = wait_in_slices(
+        keys, wait_deadline(), [&] { return (result = store().load(merged)).has_value(); });
+    if (contributions) return {std::move(*contributions), {}};
+    return {{}, std::move(result)};
+  } catch (const storage::MissingKeys& missing) {
+    std::vector<std::uint32_t> silent;
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      if (std::ranges::find(missing.keys(), keys[i]) != missing.keys().end())
+        silent.push_back(senders[i]);
+    fail_silent(name_of(round), silent);
   }
 }
 
@@ -48,7 +66,7 @@ std::vector<Buffer> BulkSynchronous::wait_for_merged(
     std::uint64_t round, const std::vector<std::string>& keys,
     const std::function<std::vector<std::uint32_t>(std::size_t)>& silent) {
   try {
-    return store().load_all(keys, wait_deadline());
+    return std::move(*wait_in_slices(keys, wait_deadline(), [] { return false; }));
   } catch (const storage::MissingKeys& missing) {
     std::vector<std::uint32_t> workers;
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -59,6 +77,19 @@ std::vector<Buffer> BulkSynchronous::wait_for_merged(
     std::ranges::sort(workers);
     fail_silent(name_of(round), workers);
   }
+}
+
+void BulkSynchronous::keep(std::uint64_t round, Role role, const std::string& key, Buffer message) {
+  if (store_forgets_) published_.push_back({round, role, key, std::move(message)});
+}
+
+void BulkSynchronous::put_back_what_is_lost() {
+  std::size_t lost = 0;
+  for (const Published& published : published_)
+    lost += store().create(published.key, published.message) ? 1 : 0;
+  if (lost > 0)
+    log::warning("{} has lost {} messages of this worker; they were put back", store().describe(),
+                 lost);
 }
 
 std::vector<std::uint32_t> BulkSynchronous::absent(const std::vector<std::string>& keys,
@@ -76,6 +107,10 @@ void BulkSynchronous::completed(std::uint64_t round, std::vector<std::string> co
   for (std::string& key : contributions) removable_.push_back(std::move(key));
   kept_.push_back({round, merged_bytes, std::move(merged)});
   completed_ = round + 1;
+  // All have taken the results of the round before, or they would not have contributed to this one.
+  std::erase_if(published_, [&](const Published& published) {
+    return published.round < round || published.role == Role::contribution;
+  });
 }
 
 void BulkSynchronous::sweep() {

@@ -32,11 +32,16 @@ namespace lambdaml::comm {
 /// contributions that are gone because the faster one's merged result was taken by all. So a wait
 /// for contributions looks from time to time whether the merged result is there, and takes it.
 ///
+/// A store that is not durable may lose messages when its server starts again. Each worker keeps
+/// the messages that others may still need, its contributions to the round under way and the
+/// results it has merged in this round and the one before, and while it waits, it looks from time
+/// to time whether they are there (`create`) and puts back what is not.
+///
 /// What an attempt meant to remove when it died stays until the job's keys are cleared: at most the
 /// contributions to one round, and the merged results of one checkpoint interval.
 class BulkSynchronous : public Communicator {
  public:
-  using Communicator::Communicator;
+  explicit BulkSynchronous(Membership membership);
 
   void retire(std::uint64_t round) override;
   std::uint64_t retained_bytes() const override;
@@ -62,6 +67,10 @@ class BulkSynchronous : public Communicator {
                                     const std::vector<std::uint32_t>& senders,
                                     std::uint32_t otherwise);
 
+  enum class Role { contribution, merged };
+  /// Keeps a message that was saved as long as others may need it, where the store may lose it.
+  void keep(std::uint64_t round, Role role, const std::string& key, Buffer message);
+
   /// Notes a complete round: the keys of this worker's contributions, the merged results that are
   /// this worker's to remove, and the bytes of all merged results.
   void completed(std::uint64_t round, std::vector<std::string> contributions,
@@ -76,6 +85,22 @@ class BulkSynchronous : public Communicator {
     std::vector<std::string> keys;
   };
 
+  struct Published {
+    std::uint64_t round;
+    Role role;
+    std::string key;
+    Buffer message;
+  };
+
+  /// Waits for the keys in slices; between two, puts back what a store has lost and asks
+  /// `between()`, which may end the wait by returning true. Throws MissingKeys at `end`.
+  std::optional<std::vector<Buffer>> wait_in_slices(const std::vector<std::string>& keys,
+                                                    Deadline end,
+                                                    const std::function<bool()>& between);
+  void put_back_what_is_lost();
+
+  bool store_forgets_ = false;
+  std::vector<Published> published_;
   std::vector<std::string> removable_;  ///< contributions to complete rounds
   std::deque<MergedRound> kept_;
   std::uint64_t retired_ = 0;

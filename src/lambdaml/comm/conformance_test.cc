@@ -1,5 +1,6 @@
 #include "lambdaml/comm/conformance.h"
 
+#include <atomic>
 #include <csignal>
 #include <thread>
 
@@ -8,6 +9,7 @@
 #include "lambdaml/base/rng.h"
 #include "lambdaml/comm/message.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/storage/wrapper.h"
 
 /// What `reduce` and `reduce_scatter` must do, whatever the store.
 namespace lambdaml::comm {
@@ -181,6 +183,47 @@ TEST_P(BulkSynchronousConformance, AFailingCallSurfacesAndARetriedOneDoesNot) {
       EXPECT_THAT(outcomes, Each(""));
     }
   }
+}
+
+/// A store whose server may start again with nothing in it.
+class Forgetful final : public storage::Wrapper {
+ public:
+  using Wrapper::Wrapper;
+  storage::Capabilities capabilities() const override {
+    storage::Capabilities out = inner().capabilities();
+    out.durable = false;
+    return out;
+  }
+};
+
+TEST_P(BulkSynchronousConformance, WhatAServerForgetsIsPutBack) {
+  constexpr std::uint64_t kRounds = 60;
+  constexpr std::uint32_t kWorkers = 3;
+  Job all = job(kWorkers, 10);
+  all.patience_s = 30;
+  all.decorate = [&](std::shared_ptr<storage::Storage> store, std::uint32_t w) {
+    store = storage::with_faults(std::move(store), random_delays(w, 0.001));
+    return std::make_shared<Forgetful>(std::move(store));
+  };
+  std::atomic<std::uint64_t> reached{0};
+  std::thread server([&] {
+    for (std::uint64_t round = 5; round < kRounds; round += 11) {
+      while (reached < round) std::this_thread::yield();
+      storage::open(all.uri)->clear("");
+    }
+  });
+  EXPECT_THAT(on_threads(kWorkers,
+                         [&](std::uint32_t w) {
+                           all.merge_rounds(*all.communicator(w), 0, kRounds,
+                                            [&](std::uint64_t next) {
+                                              if (next > reached) reached = next;
+                                            });
+                           // The last round's result is nobody's to put back once its merger has
+                           // left: a job's workers merge their metrics after it.
+                         }),
+              Each(""));
+  reached = kRounds;
+  server.join();
 }
 
 /// Spoils what one worker saves.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -34,6 +35,48 @@ inline Options options_of(const Plugin& plugin, const std::map<std::string, std:
   return options;
 }
 
+/// Which step of which worker comes before which. A pattern that does not wait gives what the
+/// schedule of the machine makes of it, unless the order is fixed.
+enum class Order {
+  free,               ///< as the threads run
+  turns,              ///< each worker's first step, then each worker's second one, …
+  one_after_another,  ///< all steps of the first worker, then all of the second one, …
+};
+
+/// Lets threads do their steps in a fixed order, one at a time.
+class Sequence {
+ public:
+  Sequence(Order order, std::uint64_t workers) : order_(order), workers_(workers) {}
+
+  /// Does step `step` of the worker's `steps` when it is its turn. After one that throws nobody
+  /// waits any more.
+  template <class Step>
+  void run(std::uint64_t worker, std::uint64_t step, std::uint64_t steps, const Step& do_step) {
+    if (order_ == Order::free) return do_step();
+    const std::uint64_t place =
+        order_ == Order::turns ? step * workers_ + worker : worker * steps + step;
+    std::unique_lock lock(mutex_);
+    turn_.wait(lock, [&] { return next_ == place || failed_; });
+    try {
+      do_step();
+    } catch (...) {
+      failed_ = true;
+      turn_.notify_all();
+      throw;
+    }
+    ++next_;
+    turn_.notify_all();
+  }
+
+ private:
+  Order order_;
+  std::uint64_t workers_;
+  std::mutex mutex_;
+  std::condition_variable turn_;
+  std::uint64_t next_ = 0;
+  bool failed_ = false;
+};
+
 struct Job {
   std::function<std::unique_ptr<model::Model>()> model;
   std::vector<Rows> parts;  ///< one per worker
@@ -42,6 +85,7 @@ struct Job {
   std::uint64_t epochs = 10;  ///< outer ones for admm
   std::uint64_t batch = 1000;
   std::string sync_mode = "reduce";
+  Order order = Order::free;  ///< another one only for `async`: the others wait for each other
   bool until_converged = false;
   /// After every step the optimizer and its model are thrown away and new ones restored.
   bool restore_each_step = false;
@@ -95,6 +139,7 @@ inline Trained train(const Job& job) {
         {.rows = rows, .first_row = worker, .row_stride = workers, .communicator = communicator},
         initials[worker]);
   });
+  Sequence sequence(job.order, workers);
   model::testing::run_workers(
       workers,
       [&](comm::Communicator& communicator) {
@@ -115,14 +160,18 @@ inline Trained train(const Job& job) {
         const std::vector<float>& initial = initials[worker];
         optimizer->begin(initial);
         const std::uint64_t passes = optimizer->passes_per_epoch();
+        const std::uint64_t steps = job.epochs * passes * rounds;
+        std::uint64_t done = 0;
         for (Position p; p.epoch < job.epochs; ++p.epoch) {
           model::Totals totals;
           for (p.pass = 0; p.pass < passes; ++p.pass)
             for (p.round = 0; p.round < rounds; ++p.round) {
               p.last_of_pass = p.round + 1 == rounds;
               p.last_of_epoch = p.last_of_pass && p.pass + 1 == passes;
-              totals += optimizer->step(
-                  rows.slice(batch_end(part, p.round), batch_end(part, p.round + 1)), p);
+              sequence.run(worker, done++, steps, [&] {
+                totals += optimizer->step(
+                    rows.slice(batch_end(part, p.round), batch_end(part, p.round + 1)), p);
+              });
               if (!job.restore_each_step) continue;
               std::map<std::string, std::vector<float>> saved;
               for (const auto& [name, values] : optimizer->state())

@@ -4,12 +4,17 @@
 namespace lambdaml::storage {
 namespace {
 
-constexpr double kLookSeconds = 0.1;
+/// How long a wait goes on before it asks again whether it is still wanted. Each piece of a wait
+/// begins and ends with looks of its own.
+constexpr double kPiece_s = 0.1;
+constexpr double kPieceOfDearLooks_s = 1;
 
 class Cancellable final : public Wrapper {
  public:
   Cancellable(std::shared_ptr<Storage> inner, std::function<void()> check)
-      : Wrapper(std::move(inner)), check_(std::move(check)) {}
+      : Wrapper(std::move(inner)),
+        check_(std::move(check)),
+        piece_s_(capabilities().dear_looks ? kPieceOfDearLooks_s : kPiece_s) {}
 
   void save(std::string_view key, Bytes value) override {
     check_();
@@ -27,7 +32,7 @@ class Cancellable final : public Wrapper {
     while (true) {
       check_();
       try {
-        return inner().load_all(keys, Deadline::in(kLookSeconds).earlier(deadline));
+        return inner().load_all(keys, Deadline::in(piece_s_).earlier(deadline));
       } catch (const MissingKeys&) {
         if (deadline.passed()) throw;
       }
@@ -36,6 +41,7 @@ class Cancellable final : public Wrapper {
 
  private:
   std::function<void()> check_;
+  double piece_s_;
 };
 
 }  // namespace

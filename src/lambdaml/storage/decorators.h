@@ -27,11 +27,16 @@ std::shared_ptr<Storage> with_prefix(std::shared_ptr<Storage> inner, std::string
 std::shared_ptr<Storage> with_chunks(std::shared_ptr<Storage> inner, std::uint64_t chunk_bytes = 0);
 
 struct RetryPolicy {
-  int attempts = 5;             ///< in all, the first included
+  int attempts = 5;             ///< in all, the first included; more within an outage
   double first_delay_s = 0.02;  ///< doubles each time, jittered to 50–100 %
   double longest_delay_s = 2;
+  /// How long a service that has answered before is given to come back.
+  double outage_s = 20;
+  /// A service that has never answered gets no further try after this time.
+  double first_contact_s = 5;
 };
-/// Repeats calls that end in `unavailable`. A wait's deadline bounds its retries too. A create()
+/// Repeats calls that end in `unavailable`. A wait's deadline bounds its retries too, but for an
+/// outage: then it ends with the outage, or after `outage_s`. A create()
 /// whose failed try may have gone through takes an equal value under the key for its own: let the
 /// value name its writer.
 std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy policy = {});
@@ -41,7 +46,7 @@ std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy 
 std::shared_ptr<Storage> with_meter(std::shared_ptr<Storage> inner, std::shared_ptr<Meter> meter);
 
 /// Calls `check`, which throws when its user is to stop, before each load and save, and several
-/// times a second within a wait.
+/// times a second within a wait; once a second where looks are dear.
 std::shared_ptr<Storage> with_cancellation(std::shared_ptr<Storage> inner,
                                            std::function<void()> check);
 

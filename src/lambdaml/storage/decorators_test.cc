@@ -1,6 +1,8 @@
 #include "lambdaml/storage/decorators.h"
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 
 #include <gmock/gmock.h>
 
@@ -20,7 +22,8 @@ FaultHook every_fifth_fails() {
     if (++*calls % 5 == 0) fail(Code::unavailable, "the service is busy");
   };
 }
-constexpr RetryPolicy kQuick{.attempts = 8, .first_delay_s = 1e-5, .longest_delay_s = 1e-4};
+constexpr RetryPolicy kQuick{
+    .attempts = 8, .first_delay_s = 1e-5, .longest_delay_s = 1e-4, .outage_s = 0};
 
 INSTANTIATE_TEST_SUITE_P(
     Decorated, StorageConformance,
@@ -152,7 +155,7 @@ class Retries : public testing::Test {
                                ++calls_;
                                if (failures_-- > 0) fail(code_, "no answer from the service");
                              }),
-                 {.attempts = 5, .first_delay_s = 1e-5, .longest_delay_s = 1e-4});
+                 {.attempts = 5, .first_delay_s = 1e-5, .longest_delay_s = 1e-4, .outage_s = 0});
 };
 
 TEST_F(Retries, EndWhenACallSucceeds) {
@@ -196,6 +199,59 @@ TEST_F(Retries, GiveUpAndSaySo) {
   EXPECT_EQ(calls_, 5);
 }
 
+TEST(Retry, CountsSlowFailuresButNotWaitsThatWentWellForLong) {
+  // Each call fails, after five times the longest delay.
+  const std::string place = unique_place();
+  memory(place)->save("key", as_bytes("value"));
+  int calls = 0;
+  const auto store =
+      with_retry(with_faults(memory(place),
+                             [&](std::string_view, std::string_view) {
+                               std::this_thread::sleep_for(std::chrono::milliseconds(5));
+                               if (++calls <= 20)
+                                 fail(Code::unavailable, "the connection was lost");
+                             }),
+                 {.attempts = 5, .first_delay_s = 1e-5, .longest_delay_s = 1e-3});
+  EXPECT_THROW(store->load("key"), Error);
+  EXPECT_EQ(calls, 5);
+  calls = 0;
+  EXPECT_THROW(store->load_or_wait("key", Deadline::in(0)), Error);  // a look
+  EXPECT_EQ(calls, 1 + 5);
+  calls = 0;
+  EXPECT_EQ(store->load_or_wait("key", Deadline::in(60)).text(), "value");
+  EXPECT_EQ(calls, 21);
+}
+
+<<<<<<< HEAD
+TEST(Retry, GivesAServiceThatHasAnsweredBeforeTimeToComeBack) {
+  bool down = true;
+  int calls = 0;
+  Stopwatch outage;
+  const auto store =
+      with_retry(with_faults(memory(unique_place()),
+                             [&](std::string_view, std::string_view) {
+                               ++calls;
+                               if (down && outage.seconds() < 0.1)
+                                 fail(Code::unavailable, "refused");
+                             }),
+                 {.attempts = 3, .first_delay_s = 0.001, .longest_delay_s = 0.005, .outage_s = 60});
+  EXPECT_THROW(store->save("key", {}), Error);  // it has never answered
+  EXPECT_EQ(calls, 3);
+  down = false;
+  store->save("key", as_bytes("value"));
+  down = true;
+  calls = 0;
+  outage = Stopwatch();
+  EXPECT_EQ(store->load("key")->text(), "value");
+  EXPECT_GT(calls, 3);
+  // A wait whose deadline passes within the outage says what is missing, and only when that is known.
+  outage = Stopwatch();
+  EXPECT_THROW(store->load_or_wait("absent", Deadline::in(0.01)), MissingKeys);
+  EXPECT_GE(outage.seconds(), 0.1);
+}
+
+=======
+>>>>>>> perf
 TEST_F(Retries, AreForPassingFaultsOnly) {
   for (const Code code : {Code::permission_denied, Code::resource_exhausted, Code::invalid_argument,
                           Code::data_corrupt}) {

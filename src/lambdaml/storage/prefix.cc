@@ -13,7 +13,11 @@ class Prefix final : public Wrapper {
     check_key(std::string_view(prefix_).substr(0, prefix_.size() - 1));
   }
 
-  std::string describe() const override { return inner().describe() + "/" + prefix_; }
+  std::string describe() const override {
+    const std::string place = inner().describe();
+    return fmt::format("{}{}{}", place, place.ends_with('/') ? "" : "/",
+                       std::string_view(prefix_).substr(0, prefix_.size() - 1));
+  }
   void save(std::string_view key, Bytes value) override { inner().save(full(key), value); }
   std::optional<Buffer> load(std::string_view key) override { return inner().load(full(key)); }
   bool create(std::string_view key, Bytes value) override {

@@ -1,10 +1,13 @@
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <optional>
 #include <random>
 #include <thread>
 #include <type_traits>
 
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/wrapper.h"
 
@@ -76,7 +79,7 @@ class Retry final : public Wrapper {
           const std::optional<Buffer> there = inner().load(key);
           return there && std::ranges::equal(there->view(), value);
         },
-        Deadline::never(), [&] { tried = true; });
+        std::nullopt, [&] { tried = true; });
   }
 
  private:
@@ -84,9 +87,9 @@ class Retry final : public Wrapper {
 
   /// Whether the call went through; false for a fault that may pass.
   template <class Call>
-  static bool in_one(Call&& call) {
+  bool in_one(Call&& call) {
     try {
-      call();
+      noting_success(call);
       return true;
     } catch (const Error& error) {
       if (error.code() != Code::unavailable) throw;
@@ -94,36 +97,61 @@ class Retry final : public Wrapper {
     }
   }
 
+  /// `wait_until` is the deadline of a call that waits. A wait that went well for longer than the
+  /// longest delay before it failed is no try in a row of failures: the count begins anew. Any
+  /// other call that takes long and fails is one more. When the deadline passes within an outage, the
+  /// wait still looks once the service is back: nobody knows before whether the keys are there.
   template <class Call, class OnFailure = void (*)()>
   std::invoke_result_t<Call> repeat(std::string_view key, Call&& call,
-                                    Deadline deadline = Deadline::never(),
+                                    std::optional<Deadline> wait_until = std::nullopt,
                                     OnFailure&& on_failure = nothing) {
     // With a deadline that has passed before, a wait is a look, and repeated like one.
-    const bool bounded = !deadline.passed();
+    const bool waits = wait_until && !wait_until->passed();
     double delay = policy_.first_delay_s;
+    Stopwatch failing;
     for (int attempt = 1;; ++attempt) {
       const Stopwatch clock;
       try {
-        return call();
+        return noting_success(call);
       } catch (const Error& error) {
         if (error.code() != Code::unavailable) throw;
-        if (attempt >= policy_.attempts || (bounded && deadline.passed()))
-          rethrow_with(fmt::format("{}: given up after {} tries", describe(), attempt));
-        log::debug("{}: '{}': try {} of {}: {}", describe(), key, attempt, policy_.attempts,
-                   error.what());
+        const bool late = waits && wait_until->passed();
+        if (is_hopeless(attempt, failing.seconds()) || (late && !has_answered_))
+          rethrow_with(fmt::format("{}: given up after {} tries in {}", describe(), attempt,
+                                   human_seconds(failing.seconds())));
+        log::debug("{}: '{}': try {}: {}", describe(), key, attempt, error.what());
         on_failure();
       }
-      if (clock.seconds() > policy_.longest_delay_s) {  // a wait that went well for long
+      if (waits && clock.seconds() > policy_.longest_delay_s) {
         attempt = 0;
         delay = policy_.first_delay_s;
+        failing = Stopwatch();
       }
       const double pause = delay * jitter();
       std::this_thread::sleep_for(std::chrono::duration<double>(
-          bounded ? std::min(pause, deadline.seconds_left()) : pause));
+          waits && !wait_until->passed() ? std::min(pause, wait_until->seconds_left()) : pause));
       delay = std::min(delay * 2, policy_.longest_delay_s);
     }
   }
 
+  template <class Call>
+  std::invoke_result_t<Call> noting_success(Call&& call) {
+    if constexpr (std::is_void_v<std::invoke_result_t<Call>>) {
+      call();
+      has_answered_ = true;
+    } else {
+      auto result = call();
+      has_answered_ = true;
+      return result;
+    }
+  }
+
+  bool is_hopeless(int attempts, double failing_s) const {
+    if (has_answered_) return attempts >= policy_.attempts && failing_s >= policy_.outage_s;
+    return attempts >= policy_.attempts || failing_s >= policy_.first_contact_s;
+  }
+
+  std::atomic<bool> has_answered_{false};
   RetryPolicy policy_;
 };
 

@@ -28,6 +28,8 @@ struct Capabilities {
   bool atomic_create = true;
   /// Other processes that open the same URI see the same keys.
   bool cross_process = true;
+  /// What was saved survives a restart of the service, and is not dropped for want of memory.
+  bool durable = true;
   /// Each look costs money or a long way: who only wants to know how far others are looks once a
   /// second, not all the time.
   bool dear_looks = false;

@@ -5,6 +5,8 @@
 // Sparse rows go one by one against the turned centroids, each lane holding a centroid.
 #pragma once
 
+#include <utility>
+
 namespace lambdaml::tensor {
 namespace {
 
@@ -131,18 +133,17 @@ void nearest_of_points(const float* x, std::size_t count, const CentroidTable& c
 }
 
 /// Squared distances of n ≤ kWidth points of V vectors to their centroids, in the lanes. Adds the
-/// points to `sums`, whose rows are `stride` floats apart: d, or V · kWidth where they are padded.
+/// points to `sums` unless that is null.
 template <std::size_t V>
 F settle_points(const float* x, std::size_t n, const CentroidTable& c, const std::uint32_t* nearest,
-                float* sums, std::size_t stride) {
+                float* sums) {
   const First tail(c.d - (V - 1) * kWidth);
-  const bool padded = stride == V * kWidth;
   F squares[kWidth];
   for (std::size_t p = n; p < kWidth; ++p) squares[p] = F{};
   for (std::size_t p = 0; p < n; ++p) {
     const float* point = x + p * c.d;
     const float* centroid = c.rows + nearest[p] * c.d;
-    float* sum = sums == nullptr ? nullptr : sums + nearest[p] * stride;
+    float* sum = sums == nullptr ? nullptr : sums + nearest[p] * c.d;
     const F last = load(point + (V - 1) * kWidth, tail);
     const F last_difference = last - load(centroid + (V - 1) * kWidth, tail);
     F square = last_difference * last_difference;
@@ -155,13 +156,84 @@ F settle_points(const float* x, std::size_t n, const CentroidTable& c, const std
     squares[p] = square;
     if (sum == nullptr) continue;
     float* last_sum = sum + (V - 1) * kWidth;
-    if (padded)
-      store(last_sum, load(last_sum) + last);
-    else
-      store(last_sum, tail, load(last_sum, tail) + last);
+    store(last_sum, tail, load(last_sum, tail) + last);
   }
   return sum_each(squares);
 }
+
+/// Few centroids, with their sums and counts, in rows of whole aligned vectors. A sum is added to
+/// again before its last store has left the processor, which then makes other loads wait as well:
+/// so the points take turns in several copies of the sums.
+template <std::size_t V>
+class Packed {
+ public:
+  static bool fits(std::size_t k) { return 2 * k * kStride <= kFloats; }
+
+  explicit Packed(const CentroidTable& c)
+      : d_(c.d), k_(c.k), copies_(kMaxCopies), tail_(c.d - (V - 1) * kWidth) {
+    while ((1 + copies_) * k_ * kStride > kFloats) copies_ /= 2;
+    for (std::size_t j = 0; j < k_; ++j)
+      for (std::size_t f = 0; f < kStride; ++f)
+        rows_[j * kStride + f] = f < d_ ? c.rows[j * d_ + f] : 0;
+    for (std::size_t i = k_ * kStride; i < (1 + copies_) * k_ * kStride; ++i) rows_[i] = 0;
+    for (std::size_t i = 0; i < (1 + copies_) * k_; ++i) counts_[i] = 0;
+  }
+
+  /// As settle_points(); counts the points too.
+  F settle(const float* x, std::size_t n, const std::uint32_t* nearest) {
+    F squares[kWidth];
+    if (n == kWidth) {
+      settle_each(x, nearest, squares, std::make_index_sequence<kWidth>());
+    } else {
+      for (std::size_t p = n; p < kWidth; ++p) squares[p] = F{};
+      for (std::size_t p = 0; p < n; ++p) squares[p] = settle_one(x + p * d_, nearest[p], p);
+    }
+    return sum_each(squares);
+  }
+
+  void add_to(float* sums, double* counts) const {
+    for (std::size_t j = 0; j < k_; ++j)
+      for (std::size_t copy = 1; copy <= copies_; ++copy) {
+        const std::size_t at = copy * k_ + j;
+        for (std::size_t f = 0; f < d_; ++f) sums[j * d_ + f] += rows_[at * kStride + f];
+        counts[j] += static_cast<double>(counts_[at]);
+      }
+  }
+
+ private:
+  static constexpr std::size_t kStride = V * kWidth;
+  static constexpr std::size_t kFloats = 8192;
+  static constexpr std::size_t kMaxCopies = 8;
+
+  /// Unrolled: the turns are constants then, and the squares stay in registers.
+  template <std::size_t... P>
+  void settle_each(const float* x, const std::uint32_t* nearest, F* squares,
+                   std::index_sequence<P...>) {
+    ((squares[P] = settle_one(x + P * d_, nearest[P], P)), ...);
+  }
+
+  F settle_one(const float* point, std::size_t nearest, std::size_t turn) {
+    const std::size_t at = (1 + (turn & (copies_ - 1))) * k_ + nearest;
+    const float* centroid = rows_ + nearest * kStride;
+    float* sum = rows_ + at * kStride;
+    F square{};
+    for (std::size_t v = 0; v < V; ++v) {
+      const F value = v + 1 < V ? load(point + v * kWidth) : load(point + v * kWidth, tail_);
+      const F difference = value - load(centroid + v * kWidth);
+      square = v == 0 ? difference * difference : fma(difference, difference, square);
+      store(sum + v * kWidth, load(sum + v * kWidth) + value);
+    }
+    ++counts_[at];
+    return square;
+  }
+
+  std::size_t d_;
+  std::size_t k_;
+  std::size_t copies_;
+  First tail_;
+  alignas(64) float rows_[kFloats];  ///< the centroids, then the copies of the sums
+  std::uint64_t counts_[kFloats / kWidth];
+};
 
 /// The same for rows of any width.
 F settle_wide_points(const float* x, std::size_t n, const CentroidTable& c,
@@ -180,18 +252,11 @@ F settle_wide_points(const float* x, std::size_t n, const CentroidTable& c,
   return sum_each(squares);
 }
 
-/// V: vectors of a row, 0 for many.
-template <std::size_t V>
+/// Calls settle(points, n, nearest) → distances for each kWidth rows once their nearest centroids
+/// are known; returns the sum of the distances.
+template <class Settle>
 double assign_rows(const float* x, std::size_t rows, const CentroidTable& c,
-                   const AssignOutput& out) {
-  // With few centroids a sum is added to again before its last store has left the processor, which
-  // is quick only for whole aligned vectors: such sums are taken in a padded copy.
-  constexpr std::size_t kStride = V * kWidth;
-  constexpr std::size_t kPadded = V == 0 ? 1 : 4096;
-  alignas(64) float padded[kPadded];
-  const bool pad = V != 0 && out.sums != nullptr && c.k * kStride <= kPadded;
-  if (pad)
-    for (std::size_t i = 0; i < c.k * kStride; ++i) padded[i] = 0;
+                   const AssignOutput& out, Settle settle) {
   Doubles total;
   for (std::size_t i = 0; i < rows; i += kPoints) {
     const std::size_t count = rows - i < kPoints ? rows - i : kPoints;
@@ -199,25 +264,40 @@ double assign_rows(const float* x, std::size_t rows, const CentroidTable& c,
     nearest_of_points(x + i * c.d, count, c, ids);
     for (std::size_t p = 0; p < count; p += kWidth) {
       const std::size_t n = count - p < kWidth ? count - p : kWidth;
-      const float* points = x + (i + p) * c.d;
-      F distances;
-      if constexpr (V == 0)
-        distances = settle_wide_points(points, n, c, ids + p, out.sums);
-      else
-        distances =
-            settle_points<V>(points, n, c, ids + p, pad ? padded : out.sums, pad ? kStride : c.d);
+      const F distances = settle(x + (i + p) * c.d, n, ids + p);
       total.add(distances);
       if (out.distances != nullptr) store(out.distances + i + p, First(n), distances);
     }
-    if (out.counts != nullptr)
-      for (std::size_t p = 0; p < count; ++p) out.counts[ids[p]] += 1;
     if (out.nearest != nullptr)
       for (std::size_t p = 0; p < count; ++p) out.nearest[i + p] = ids[p];
   }
-  if (pad)
-    for (std::size_t j = 0; j < c.k; ++j)
-      for (std::size_t f = 0; f < c.d; ++f) out.sums[j * c.d + f] += padded[j * kStride + f];
   return total.sum();
+}
+
+/// V: vectors of a row, 0 for many.
+template <std::size_t V>
+double assign_rows(const float* x, std::size_t rows, const CentroidTable& c,
+                   const AssignOutput& out) {
+  if constexpr (V != 0) {
+    if (out.sums != nullptr && Packed<V>::fits(c.k)) {
+      Packed<V> packed(c);
+      const double total = assign_rows(
+          x, rows, c, out, [&](const float* points, std::size_t n, const std::uint32_t* nearest) {
+            return packed.settle(points, n, nearest);
+          });
+      packed.add_to(out.sums, out.counts);
+      return total;
+    }
+  }
+  return assign_rows(x, rows, c, out,
+                     [&](const float* points, std::size_t n, const std::uint32_t* nearest) {
+                       if (out.counts != nullptr)
+                         for (std::size_t p = 0; p < n; ++p) out.counts[nearest[p]] += 1;
+                       if constexpr (V == 0)
+                         return settle_wide_points(points, n, c, nearest, out.sums);
+                       else
+                         return settle_points<V>(points, n, c, nearest, out.sums);
+                     });
 }
 
 double assign(const float* x, std::size_t rows, const CentroidTable& c, const AssignOutput& out) {

@@ -7,8 +7,10 @@
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/rng.h"
+#include "lambdaml/comm/message.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/train/channel.h"
+#include "lambdaml/train/cost.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/platform.h"
 
@@ -25,6 +27,45 @@ std::vector<float> contribution(std::uint32_t worker, std::uint64_t n) {
   for (float& value : values)
     value = static_cast<float>(rng.uniform(-1, 1) * static_cast<double>(1ULL << rng.below(20)));
   return values;
+}
+
+double median_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+/// Saves and loads `bytes` a few times, for about half a second at the most.
+RequestTimes time_requests(storage::Storage& store, std::size_t bytes) {
+  constexpr double kSeconds = 0.5;
+  constexpr std::size_t kMost = 101;
+  Buffer value(bytes);
+  std::fill_n(value.data(), bytes, std::byte{0x5a});
+  std::vector<double> puts, gets;
+  std::vector<std::string> keys;
+  const Stopwatch all;
+  while (puts.size() < 3 || (puts.size() < kMost && all.seconds() < kSeconds)) {
+    keys.push_back(fmt::format("floor/{}-{}", bytes, puts.size()));
+    const Stopwatch put;
+    store.save(keys.back(), value);
+    puts.push_back(put.seconds());
+    const Stopwatch get;
+    const std::optional<Buffer> back = store.load(keys.back());
+    gets.push_back(get.seconds());
+    if (!back || back->size() != bytes)
+      fail(Code::internal, "{}: '{}' did not come back", store.describe(), keys.back());
+  }
+  store.remove_all(keys);
+  RequestTimes times{median_of(puts), median_of(gets), 0};
+  times.bytes_per_s = 2 * static_cast<double>(bytes) / (times.put_s + times.get_s);
+  return times;
+}
+
+RequestTimes measure_requests(storage::Storage& store, std::uint64_t values) {
+  constexpr std::size_t kLarge = 8 << 20;
+  const std::size_t message = comm::encode({}, {}, std::vector<float>(values)).size();
+  RequestTimes times = time_requests(store, message);
+  times.bytes_per_s = std::max(times.bytes_per_s, time_requests(store, kLarge).bytes_per_s);
+  return times;
 }
 
 }  // namespace
@@ -59,10 +100,12 @@ std::string measure_rounds(const BenchCommEvent& event, const faas::Invocation& 
     if (round % 16 == 15) communicator->retire(communicator->round());
   }
   const storage::Usage usage = meter->usage();
-  return json{{"seconds", seconds},
-              {"requests", usage.requests() - usage.remove.requests},
-              {"bytes", usage.put.bytes + usage.get.bytes},
-              {"bitwise_equal", equal}}
+  return json{
+      {"seconds", seconds},
+      {"requests", usage.requests() - usage.remove.requests},
+      {"bytes", usage.put.bytes + usage.get.bytes},
+      {"usage", json::parse(to_json(UsageByStore{{Uri::parse(event.channel).scheme, usage}}))},
+      {"bitwise_equal", equal}}
       .dump();
 }
 
@@ -80,6 +123,9 @@ BenchCommResult bench_comm(const BenchCommOptions& options) {
   for (event.worker = 0; event.worker < event.workers; ++event.worker)
     payloads.push_back(to_json(event));
 
+  BenchCommResult result;
+  result.request = measure_requests(*channel, event.values);
+
   const Platform platform("local", *channel);
   faas::Function function = platform.function();
   function.retries = 0;
@@ -88,7 +134,7 @@ BenchCommResult bench_comm(const BenchCommOptions& options) {
   const std::vector<std::string> reports = wait_for_all(*invocations);
 
   std::vector<double> slowest(options.rounds, 0.0);
-  BenchCommResult result;
+  UsageByStore usage;
   result.bitwise_equal = true;
   for (const std::string& text : reports) {
     const json report = json::parse(text);
@@ -98,6 +144,14 @@ BenchCommResult bench_comm(const BenchCommOptions& options) {
     result.requests += report.at("requests").get<double>() / static_cast<double>(options.rounds);
     result.bytes += report.at("bytes").get<double>() / static_cast<double>(options.rounds);
     result.bitwise_equal = result.bitwise_equal && report.at("bitwise_equal").get<bool>();
+    add(usage, usage_from_json(report.at("usage").dump()));
+  }
+  result.cost_usd =
+      Prices::current().of_requests(usage, billing_region()) / static_cast<double>(options.rounds);
+  if (event.workers > 1) {
+    const double message = 64 + 4 * static_cast<double>(event.values);
+    result.floor_s = 2 * result.request.put_s + 2 * result.request.get_s +
+                     std::max(0.0, result.bytes - 4 * message) / result.request.bytes_per_s;
   }
   if (slowest.size() > 1) slowest.erase(slowest.begin());
   std::sort(slowest.begin(), slowest.end());

@@ -40,10 +40,15 @@ RunFolder RunFolder::create(const fs::path& path, const std::string& job_id,
   require_new(path);
   const fs::path absolute = fs::absolute(path);
   make_folder(absolute);
+  // A folder gets copied and shown around: passwords stay out of it.
+  Options kept = options;
+  for (const char* name : {"data", "test_data", "channel", "checkpoint"})
+    if (kept.text(name).find("://") != std::string::npos)
+      kept.set(name, Option::Value(Uri::parse(kept.text(name)).without_password().text()), name);
   RunFolder run(absolute, job_id);
   try {
     write_file(run.path_ / "run.json", as_bytes(nlohmann::json{{"job_id", job_id}}.dump() + "\n"));
-    write_file(run.path_ / "job.yaml", as_bytes(to_yaml(options)));
+    write_file(run.path_ / "job.yaml", as_bytes(to_yaml(kept)));
     run.lock();
   } catch (...) {
     run.discard();

@@ -17,7 +17,7 @@ class RunFolder {
  public:
   /// Throws already_exists when there is anything of that name.
   static void require_new(const std::filesystem::path& path);
-  /// A new folder. Throws as require_new does.
+  /// A new folder. Passwords in URIs are left out of its job.yaml. Throws as require_new does.
   static RunFolder create(const std::filesystem::path& path, const std::string& job_id,
                           const Options& options);
   /// An existing run. Throws not_found, data_corrupt, or unavailable when it is still running.

@@ -37,6 +37,15 @@ TEST_F(RunFolderTest, RewindsToAnEpochAndFillsWhatIsMissing) {
             "{\"epoch\":3,\"train_loss\":0.3}\n");
 }
 
+TEST_F(RunFolderTest, KeepsNoPassword) {
+  Options options = job_options();
+  options.set("channel", std::string("redis://user:hunter2@host/0"), "test");
+  const RunFolder run = RunFolder::create(folder_ / "run", "id", options);
+  const Buffer text = *read_file(folder_ / "run/job.yaml");
+  EXPECT_EQ(text.text().find("hunter2"), std::string_view::npos) << text.text();
+  EXPECT_EQ(run.options().text("channel"), "redis://user@host/0");
+}
+
 TEST_F(RunFolderTest, IsOpenedByOneAtATimeAndKnowsItsOptions) {
   Options options = job_options();
   options.parse("lr", "0.125", "test");

@@ -15,6 +15,7 @@
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/checkpoint.h"
+#include "lambdaml/train/cost.h"
 #include "lambdaml/train/event.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/platform.h"
@@ -67,11 +68,23 @@ model::Totals totals_from(const json& triple) {
   return {triple.at(0).get<double>(), triple.at(1).get<double>(), triple.at(2).get<double>()};
 }
 
+/// The job's channel as its trigger uses it, and what that costs.
+struct Channel {
+  Channel(const std::string& uri, const std::string& job_id)
+      : store(open_channel(uri, job_id, meters.of(uri))) {}
+  Meters meters;
+  std::shared_ptr<storage::Storage> store;
+};
+
 /// A job while it runs.
 class Run {
  public:
-  Run(Options options, RunFolder& folder, storage::Storage& channel, Observer& observer)
-      : options_(std::move(options)), folder_(folder), channel_(channel), observer_(observer) {}
+  Run(Options options, RunFolder& folder, Channel& channel, Observer& observer)
+      : options_(std::move(options)),
+        folder_(folder),
+        channel_(*channel.store),
+        meters_(channel.meters),
+        observer_(observer) {}
 
   std::string run(const StagedData& staged, bool resuming) {
     const Stopwatch wall;
@@ -83,9 +96,16 @@ class Run {
     start(event);
     const double limit_s = options_.real("deadline");
     const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
+    // Where looks are dear, once a second is often enough to show people how far the job is.
+    const double pause_s = channel_.capabilities().dear_looks ? 1 : 0;
+    double next_look_s = pause_s;
     wait_for_all(*invocations_, [&] {
       tell_failures();
-      look_for_metrics();
+      if (wall.seconds() >= next_look_s) {
+        next_look_s = wall.seconds() + pause_s;
+        look_for_metrics();
+        look_for_progress();
+      }
       tell_progress();
       if (limit.passed())
         fail(Code::limit_reached, "job {}: stopped after {} s, as --deadline says",
@@ -98,6 +118,7 @@ class Run {
 
  private:
   std::uint32_t workers() const { return static_cast<std::uint32_t>(options_.integer("workers")); }
+  UsageByStore own_usage() const { return meters_.usage(); }
 
   TrainEvent make_event(const StagedData& staged) {
     TrainEvent event;
@@ -113,7 +134,8 @@ class Run {
   /// The newest round at which every worker has a checkpoint; asynchronous workers each go on from
   /// their own.
   void find_common_checkpoint(TrainEvent& event) {
-    const auto store = storage::open(options_.text("checkpoint"));
+    const auto store =
+        storage::open(options_.text("checkpoint"), meters_.of(options_.text("checkpoint")));
     std::vector<Progress> common;
     std::size_t with_any = 0;
     for (std::uint32_t worker = 0; worker < workers(); ++worker) {
@@ -190,20 +212,21 @@ class Run {
     }
   }
 
+  void look_for_progress() {
+    const std::optional<Buffer> text = channel_.load(keys::kProgress);
+    if (!text) return;
+    const json at = json::parse(text->text(), nullptr, false);
+    if (!at.is_object()) return;
+    at_.epoch = at.value("epoch", std::uint64_t{0});
+    at_.round = at.value("round", std::uint64_t{0});
+    at_.rounds = at.value("rounds", std::uint64_t{0});
+  }
+
   void tell_progress() {
     std::uint32_t alive = 0;
     for (const faas::EventStatus& status : invocations_->status())
       alive += status.state == faas::EventStatus::State::running ? 1 : 0;
-    std::uint64_t epoch = 0, round = 0, rounds = 0;
-    if (const std::optional<Buffer> text = channel_.load(keys::kProgress)) {
-      const json at = json::parse(text->text(), nullptr, false);
-      if (at.is_object()) {
-        epoch = at.value("epoch", std::uint64_t{0});
-        round = at.value("round", std::uint64_t{0});
-        rounds = at.value("rounds", std::uint64_t{0});
-      }
-    }
-    observer_.tick(alive, epoch, round, rounds);
+    observer_.tick(alive, at_.epoch, at_.round, at_.rounds);
   }
 
   std::string collect(const StagedData& staged, const Stopwatch& wall) {
@@ -216,7 +239,10 @@ class Run {
 
     model::Totals train, valid, test;
     std::map<std::string, double> sums;
-    json requests{{"put", 0}, {"get", 0}, {"list", 0}, {"delete", 0}};
+    UsageByStore usage = own_usage();
+    const Prices prices = Prices::current();
+    const std::string region = prices.priced_region(billing_region());
+    Cost cost;
     std::uint64_t rounds = 0, epochs = 0;
     std::string ended_by;
     for (const Buffer& text : reports) {
@@ -227,8 +253,10 @@ class Run {
       for (const char* name :
            {"startup_s", "load_s", "compute_s", "comm_s", "bytes_sent", "bytes_received"})
         sums[name] += report.at(name).get<double>();
-      for (auto& [kind, count] : requests.items())
-        count = count.get<std::uint64_t>() + report.at("requests").at(kind).get<std::uint64_t>();
+      add(usage, usage_from_json(report.at("usage").dump()));
+      cost.functions +=
+          prices.of_function(report.at("run_s").get<double>(),
+                             static_cast<double>(options_.integer("memory_mb")), region);
       rounds = std::max(rounds, report.at("rounds").get<std::uint64_t>());
       epochs = std::max(epochs, report.at("epochs").get<std::uint64_t>());
       if (ended_by.empty()) ended_by = report.at("ended_by").get<std::string>();
@@ -258,10 +286,20 @@ class Run {
     for (const char* name : {"startup_s", "load_s", "compute_s", "comm_s"})
       summary[name] = sums[name] / n;
     summary["rounds"] = rounds;
-    summary["requests"] = requests;
+    cost.requests = prices.of_requests(usage, region);
+    storage::Usage all;
+    for (const auto& [scheme, used] : usage) all += used;
+    summary["requests"] = {{"put", all.put.requests},
+                           {"get", all.get.requests},
+                           {"list", all.list.requests},
+                           {"delete", all.remove.requests}};
     for (const char* name : {"bytes_sent", "bytes_received"})
       summary[name] = static_cast<std::uint64_t>(sums[name]);
-    summary["cost_usd"] = 0.0;  // what runs on this machine is billed by nobody
+    summary["cost_usd"] = cost.total();
+    summary["cost"] = {{"functions_usd", cost.functions},
+                       {"requests_usd", cost.requests},
+                       {"region", region},
+                       {"prices_of", prices.date()}};
     summary["model_path"] = folder_.model_path().string();
     const std::string text = summary.dump();
     folder_.finish(model, text);
@@ -275,6 +313,7 @@ class Run {
   const Options options_;
   RunFolder& folder_;
   storage::Storage& channel_;
+  Meters& meters_;
   Observer& observer_;
   struct FailedTry {
     std::size_t worker;
@@ -285,6 +324,10 @@ class Run {
   std::vector<FailedTry> failures_;
   std::unique_ptr<faas::Invocations> invocations_;
   std::uint64_t next_metrics_ = 1;
+  /// Where worker 0 said that it stands.
+  struct {
+    std::uint64_t epoch = 0, round = 0, rounds = 0;
+  } at_;
   double prepared_s_ = 0;
 };
 
@@ -326,8 +369,7 @@ bool is_soon_told(Code code) {
 }
 
 std::string run_to_end(Options options, RunFolder folder, const StagedData& staged,
-                       storage::Storage& channel, Observer& observer, bool resuming,
-                       double prepared_s) {
+                       Channel& channel, Observer& observer, bool resuming, double prepared_s) {
   if (options.text("checkpoint").empty())
     options.set("checkpoint", Option::Value(folder.checkpoint_uri()), "checkpoint");
   try {
@@ -355,12 +397,12 @@ std::string train(const Options& options, Observer& observer) {
                                            ? std::filesystem::path("runs") / job_id
                                            : local_folder(options.text("output"));
   RunFolder::require_new(output);
-  const auto channel = open_channel(options.text("channel"), job_id);
-  const ChannelCleaner cleaner(*channel, options.flag("keep"));
-  const StagedData staged = stage(options, *channel);
+  Channel channel(options.text("channel"), job_id);
+  const ChannelCleaner cleaner(*channel.store, options.flag("keep"));
+  const StagedData staged = stage(options, *channel.store);
   throw_if_interrupted();
   rehearse(options, staged);
-  return run_to_end(options, RunFolder::create(output, job_id, options), staged, *channel, observer,
+  return run_to_end(options, RunFolder::create(output, job_id, options), staged, channel, observer,
                     false, clock.seconds());
 }
 
@@ -370,13 +412,13 @@ std::string resume(const std::filesystem::path& path, Observer& observer) {
   if (const std::optional<std::string> summary = folder.summary()) return *summary;
   Options options = folder.options();
   resolve(options);
-  const auto channel = open_channel(options.text("channel"), folder.job_id());
-  channel->clear("");
-  const ChannelCleaner cleaner(*channel, options.flag("keep"));
-  const StagedData staged = stage(options, *channel);
+  Channel channel(options.text("channel"), folder.job_id());
+  channel.store->clear("");
+  const ChannelCleaner cleaner(*channel.store, options.flag("keep"));
+  const StagedData staged = stage(options, *channel.store);
   throw_if_interrupted();
   rehearse(options, staged);
-  return run_to_end(options, std::move(folder), staged, *channel, observer, true, clock.seconds());
+  return run_to_end(options, std::move(folder), staged, channel, observer, true, clock.seconds());
 }
 
 }  // namespace lambdaml::train

@@ -13,6 +13,7 @@
 #include "lambdaml/model/registry.h"
 #include "lambdaml/train/bench_comm.h"
 #include "lambdaml/train/channel.h"
+#include "lambdaml/train/cost.h"
 #include "lambdaml/train/event.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/model_file.h"
@@ -51,9 +52,8 @@ class WorkerRun {
   WorkerRun(TrainEvent event, const faas::Invocation& invocation)
       : event_(std::move(event)),
         invocation_(invocation),
-        meter_(std::make_shared<storage::Meter>()),
-        data_meter_(std::make_shared<storage::Meter>()),
-        channel_(open_channel(event_.options.text("channel"), event_.job_id, meter_)) {
+        round_meter_(std::make_shared<storage::Meter>()),
+        channel_(open_channel(event_.options.text("channel"), event_.job_id, round_meter_)) {
     channel_ = stoppable(channel_, invocation);
   }
 
@@ -74,8 +74,8 @@ class WorkerRun {
     log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
               event_.data.features, load_s);
 
-    Checkpoints checkpoints(storage::open(event_.options.text("checkpoint"), data_meter_),
-                            event_.job_id, fingerprint_of(event_), event_.worker, event_.workers());
+    Checkpoints checkpoints(open_metered(event_.options.text("checkpoint")), event_.job_id,
+                            fingerprint_of(event_), event_.worker, event_.workers());
     trainer.run(checkpoints, starting_point(checkpoints), hooks());
     const FinalTotals totals = trainer.final_totals();
 
@@ -83,8 +83,9 @@ class WorkerRun {
       channel_->save(keys::kModel,
                      model_to_bytes(event_.options.text("model"), trainer.shape(), event_.options,
                                     trainer.model(), trainer.parameters()));
-    const storage::Usage usage = meter_->usage();
-    const storage::Usage data_usage = data_meter_->usage();
+    const storage::Usage rounds = round_meter_->usage();
+    UsageByStore usage = meters_.usage();
+    add(usage, {{Uri::parse(event_.options.text("channel")).scheme, rounds}});
     json report{{"worker", event_.worker},
                 {"train", totals_json(totals.train)},
                 {"valid", totals_json(totals.valid)},
@@ -93,16 +94,13 @@ class WorkerRun {
                 {"load_s", load_s},
                 {"compute_s", trainer.compute_s()},
                 {"comm_s", trainer.communicator().seconds()},
+                {"run_s", running_.seconds()},
                 {"rounds", trainer.communicator().round()},
                 {"epochs", trainer.epochs_done()},
                 {"ended_by", trainer.ended_by()},
-                {"requests",
-                 {{"put", usage.put.requests + data_usage.put.requests},
-                  {"get", usage.get.requests + data_usage.get.requests},
-                  {"list", usage.list.requests + data_usage.list.requests},
-                  {"delete", usage.remove.requests + data_usage.remove.requests}}},
-                {"bytes_sent", usage.put.bytes},
-                {"bytes_received", usage.get.bytes}};
+                {"usage", json::parse(to_json(usage))},
+                {"bytes_sent", rounds.put.bytes},
+                {"bytes_received", rounds.get.bytes}};
     const std::string text = report.dump();
     channel_->save(keys::result(event_.worker), as_bytes(text));
     return text;
@@ -111,10 +109,7 @@ class WorkerRun {
  private:
   Rows load_own() {
     const std::shared_ptr<storage::Storage> store =
-        event_.data_uri.empty() ? storage::with_prefix(open_channel(event_.options.text("channel"),
-                                                                    event_.job_id, data_meter_),
-                                                       keys::kData)
-                                : storage::open(event_.data_uri, data_meter_);
+        event_.data_uri.empty() ? open_staged(keys::kData) : open_metered(event_.data_uri);
     data::Dataset part = data::read_part(*store, event_.worker, event_.data);
     // A model without labels takes all rows in every step: their order does not matter.
     const bool supervised = model::registry().get(event_.options.text("model")).needs_labels;
@@ -129,9 +124,17 @@ class WorkerRun {
     if (!event_.test || event_.worker >= event_.test->parts())
       return with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr},
                           event_.data.labels);
-    const auto store = storage::with_prefix(
-        open_channel(event_.options.text("channel"), event_.job_id, data_meter_), keys::kTest);
-    return with_targets(data::read_part(*store, event_.worker, *event_.test), event_.data.labels);
+    return with_targets(data::read_part(*open_staged(keys::kTest), event_.worker, *event_.test),
+                        event_.data.labels);
+  }
+
+  std::shared_ptr<storage::Storage> open_metered(const std::string& uri) {
+    return storage::open(uri, meters_.of(uri));
+  }
+  /// What the trigger put in the channel for the workers to load.
+  std::shared_ptr<storage::Storage> open_staged(const char* prefix) {
+    const std::string& channel = event_.options.text("channel");
+    return storage::with_prefix(open_channel(channel, event_.job_id, meters_.of(channel)), prefix);
   }
 
   comm::Membership membership() const {
@@ -176,8 +179,9 @@ class WorkerRun {
   const TrainEvent event_;
   const faas::Invocation& invocation_;
   const std::int64_t arrived_ms_ = now_ms();
-  std::shared_ptr<storage::Meter> meter_;
-  std::shared_ptr<storage::Meter> data_meter_;
+  const Stopwatch running_;
+  std::shared_ptr<storage::Meter> round_meter_;  ///< of the channel, without the data
+  Meters meters_;                                ///< of all else
   std::shared_ptr<storage::Storage> channel_;
   bool again_ = false;
 };

@@ -38,9 +38,11 @@ class Reduce final : public BulkSynchronous {
 
   /// The merged message of others, once it is there.
   std::optional<Buffer> contribute(std::uint64_t round, Vectors v) {
-    store().save(
-        contribution_key(round, worker()),
-        encode(head(MessageHead::Kind::contribution, round, worker()), v.totals, v.values));
+    const std::string key = contribution_key(round, worker());
+    Buffer message =
+        encode(head(MessageHead::Kind::contribution, round, worker()), v.totals, v.values);
+    store().save(key, message);
+    keep(round, Role::contribution, key, std::move(message));
     sweep();
     return std::move(wait_for_merged(round, {merged_key(round)}, [&](std::size_t) {
                        return absent(contribution_keys(round), senders_, kMerger);
@@ -69,11 +71,12 @@ class Reduce final : public BulkSynchronous {
     tensor::sum_in_order(values, sum.values.size(), sum.values.data());
     const std::span<const double> sum_totals = sum.totals;
     const std::span<const float> sum_values = sum.values;
-    const Buffer message = sum.seal(head(MessageHead::Kind::merged, round, kMerger));
+    Buffer message = sum.seal(head(MessageHead::Kind::merged, round, kMerger));
     store().save(merged_key(round), message);
     // The others wait no longer: what follows is off the critical path.
     std::ranges::copy(sum_totals, v.totals.begin());
     std::ranges::copy(sum_values, v.values.begin());
+    keep(round, Role::merged, merged_key(round), std::move(message));
     sweep();
     return {};
   }

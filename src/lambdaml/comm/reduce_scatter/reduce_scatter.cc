@@ -67,6 +67,8 @@ class ReduceScatter final : public BulkSynchronous {
     std::vector<storage::Item> items;
     for (std::size_t i = 0; i < keys.size(); ++i) items.push_back({keys[i], messages[i]});
     store().save_all(items);
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      keep(round, Role::contribution, keys[i], std::move(messages[i]));
   }
 
   /// Merges the chunk of this worker into `v` and saves it.
@@ -97,7 +99,9 @@ class ReduceScatter final : public BulkSynchronous {
     tensor::sum_in_order(values, sum.values.size(), sum.values.data());
     std::ranges::copy(sum.totals, own.totals.begin());
     std::ranges::copy(sum.values, own.values.begin());
-    store().save(merged, sum.seal(head(MessageHead::Kind::merged, round, c, c)));
+    Buffer message = sum.seal(head(MessageHead::Kind::merged, round, c, c));
+    store().save(merged, message);
+    keep(round, Role::merged, merged, std::move(message));
   }
 
   void take_others(std::uint64_t round, const Vectors& v, std::uint32_t chunks) {

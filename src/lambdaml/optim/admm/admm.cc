@@ -35,6 +35,12 @@ double squared_norm(std::span<const float> v) { return tensor::dot(v.size(), v.d
 /// when
 ///   r ≤ √(Pn) ε_abs + ε_rel max(√Σ‖x_i‖², √P ‖z‖)  and  s ≤ √(Pn) ε_abs + ε_rel ρ √Σ‖u_i‖².
 /// The totals of an epoch are those of its last pass.
+///
+/// Without waiting (`async`) z is the mean of the contributions that are there, and u_i takes up
+/// what those of slower workers lack; in the end it may still hold some of that. Asynchronous ADMM
+/// converges where the delay is bounded and ρ large enough for it (Zhang, Kwok 2014; Chang, Hong,
+/// Liao, Wang 2016); here nothing bounds the delay, so workers of very different speeds may end
+/// with a model that is worse than that of waiting, by some percent of the loss.
 class Admm final : public Optimizer {
  public:
   Admm(Problem problem, const Options& options)
@@ -85,10 +91,10 @@ class Admm final : public Optimizer {
   }
 
   /// Workers that did not wait for each other have seen different contributions: the last ones of
-  /// all give the model of all. One merge then, none otherwise.
+  /// all give the model of all, so they are merged once more after everybody has ended. Those that
+  /// waited get the same model again.
   void finish() override {
-    std::array<double, kResiduals> residuals = {};  // as many as in the merges
-    if (problem_.communicator.finish({{}, residuals}) == 0) return;
+    problem_.communicator.finish({});
     model::Totals totals = totals_;
     merge_models(totals, {.epoch = problem_.epochs});
   }
@@ -118,8 +124,6 @@ class Admm final : public Optimizer {
   }
 
  private:
-  static constexpr std::size_t kResiduals = 4;
-
   double workers() const { return static_cast<double>(problem_.communicator.workers()); }
 
   void descend(const model::Batch& batch, const Position& position) {
@@ -165,7 +169,7 @@ class Admm final : public Optimizer {
   /// The residuals over all workers, by a second merge, of four numbers. They are sums of
   /// increments, with their number among them: a pattern that does not wait gives those it has.
   void measure(double change) {
-    std::array<double, kResiduals> sums = {0, squared_norm(mean_), 0, 1};
+    std::array<double, 4> sums = {0, squared_norm(mean_), 0, 1};
     for (std::size_t i = 0; i < x_.size(); ++i) {
       const double apart = static_cast<double>(mean_[i]) - z_[i];
       const double dual = static_cast<double>(contribution_[i]) - z_[i];

@@ -53,6 +53,45 @@ TEST(Admm, TwoScalarsByHand) {
   EXPECT_NEAR(penalized.metrics[1].at("dual_residual"), std::sqrt(18.0) * 3 / 32, 1e-6);
 }
 
+/// The first of two workers that do not wait: the other's only contribution arrives after this
+/// one's last merge of models, and its residuals before this one's.
+class OneIsLate final : public comm::Communicator {
+ public:
+  OneIsLate()
+      : Communicator(
+            {.store = storage::open("memory://admm-one-is-late"), .worker = 0, .workers = 2}) {}
+
+ private:
+  std::size_t merge_round(std::uint64_t, comm::Vectors v, comm::Meaning meaning) override {
+    if (meaning == comm::Meaning::increment || !all_have_ended_) return 1;
+    v.values[0] += 1.5F;
+    return 2;
+  }
+  std::size_t finish_rounds(comm::Vectors) override {
+    all_have_ended_ = true;
+    return 0;
+  }
+  bool all_have_ended_ = false;
+};
+
+TEST(Admm, EndsWithTheLastContributionsOfAll) {
+  OneIsLate communicator;
+  LeastSquares model(1);
+  const Plugin& plugin = registry().get("admm");
+  const auto admm = plugin.make({.model = model,
+                                 .communicator = communicator,
+                                 .rows_per_round = {2},
+                                 .rows = 2,
+                                 .own_rows = 1,
+                                 .epochs = 1},
+                                options_of(plugin, {{"lr", "1"}, {"epochs", "1"}, {"rho", "1"}}));
+  admm->begin(std::vector<float>{0});
+  admm->step(one_row(1).dense(), {.last_of_pass = true, .last_of_epoch = true});
+  EXPECT_FLOAT_EQ(admm->parameters()[0], 0.5F);  // as in TwoScalarsByHand, of its own alone
+  admm->finish();
+  EXPECT_FLOAT_EQ(admm->parameters()[0], 1.0F);
+}
+
 TEST(Admm, StopsByItsResiduals) {
   // z − 2 halves each epoch: r_k = √2 / 2^k, s_k = √8 / 2^k. With ε_abs = 0.01, ε_rel = 0 both must
   // be ≤ √2 · 0.01: first 2 / 2^k ≤ 0.01, k = 8.

@@ -81,6 +81,8 @@ struct Client::Servers {
       why = "unknown host";
     else if (answer == MEMCACHED_TIMEOUT)
       why = "no answer in time";
+    else if (answer == MEMCACHED_CONNECTION_FAILURE)
+      why = "cannot connect";
     else if (error != 0)
       why = std::generic_category().message(error);
     else
@@ -158,6 +160,8 @@ void Client::get(std::span<const std::string> items, const OnFound& on_found) {
       sizes.push_back(batch[i].size());
     }
     servers_->require(memcached_mget(memcached, texts.data(), sizes.data(), texts.size()));
+    // It passes over servers that it cannot reach, and only leaves word of it.
+    servers_->require(memcached_last_error(memcached));
     memcached_result_st result;
     memcached_result_create(memcached, &result);
     const std::unique_ptr<memcached_result_st, void (*)(memcached_result_st*)> freed(
@@ -182,7 +186,16 @@ void Client::remove(std::string_view item) {
 }
 
 void Client::remove_all(std::span<const std::string> items) {
+  constexpr std::size_t kOneByOne = 2;
+  if (items.size() <= kOneByOne) {
+    for (const std::string& item : items) remove(item);
+    return;
+  }
+  servers_->behave(MEMCACHED_BEHAVIOR_NOREPLY, 1);
   for (const std::string& item : items) remove(item);
+  servers_->behave(MEMCACHED_BEHAVIOR_NOREPLY, 0);
+  // A server takes the requests of a connection in turn: when it answers this one, all are done.
+  get(items, [](std::size_t, Bytes, std::uint64_t) {});
 }
 
 std::uint64_t Client::item_size_max() {

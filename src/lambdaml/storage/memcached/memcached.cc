@@ -19,8 +19,11 @@ namespace {
 
 /// What an item needs besides its value: its head, its name and the server's rounding.
 constexpr std::uint64_t kItemOverhead = 512 + kMostFrameBytes;
-/// A look costs some 20 µs, and what workers wait for often comes within a few hundred.
-constexpr Pacer::Tuning kPace{.shortest_s = 60e-6, .longest_s = 1e-3};
+/// A wait looks again after a part of the time that it has taken so far: a look costs some 20 µs,
+/// and what workers wait for often comes within a few hundred.
+constexpr double kPauseOfWaited = 0.1;
+constexpr double kShortestPause = 60e-6;
+constexpr double kLongestPause = 1e-3;
 
 /// Lets this thread sleep for microseconds: by default the kernel wakes it up to 50 µs late.
 class ExactSleep {
@@ -43,12 +46,14 @@ class Memcached final : public Storage {
   explicit Memcached(Address address)
       : address_(std::move(address)),
         clients_([this] { return std::make_unique<Client>(address_); }),
-        max_value_bytes_(with_server("asking for the", "largest value", 1, [](Client& client) {
+        max_value_bytes_(with_server("opening", address_.prefix, 1, [](Client& client) {
           const std::uint64_t most = client.item_size_max();
           return most > 2 * kItemOverhead ? most - kItemOverhead : most / 2;
         })) {}
 
-  Capabilities capabilities() const override { return {.max_value_bytes = max_value_bytes_}; }
+  Capabilities capabilities() const override {
+    return {.max_value_bytes = max_value_bytes_, .durable = false};
+  }
   std::string describe() const override { return address_.endpoint(); }
 
   bool count_into(std::shared_ptr<Meter> meter) override {
@@ -173,7 +178,8 @@ class Memcached final : public Storage {
     try {
       return clients_.with(use);
     } catch (const Error& error) {
-      fail(error.code(), "{}: {} '{}'{}: {}", describe(), doing, printable(key),
+      fail(error.code(), "{}: {}{}{}: {}", describe(), doing,
+           key.empty() ? "" : fmt::format(" '{}'", printable(key)),
            keys > 1 ? fmt::format(" and {} more", keys - 1) : "", error.what());
     }
   }
@@ -217,28 +223,24 @@ class Memcached final : public Storage {
   void wait(Wanted& wanted, Deadline deadline) {
     const Stopwatch waited;
     const ExactSleep exact;
-    Pacer::Wait pace = pacer().wait_for(wanted.keys.front());
     while (!wanted.missing.empty()) {
-      pace.in_vain(waited.seconds());
       if (deadline.passed()) {
         std::vector<std::string> names;
         for (const std::size_t i : wanted.missing) names.push_back(wanted.keys[i]);
         fail_missing(describe(), names, waited.seconds());
       }
-      const double pause = pace.next_look_s() - waited.seconds();
+      const double pause =
+          std::clamp(waited.seconds() * kPauseOfWaited, kShortestPause, kLongestPause);
       std::this_thread::sleep_for(
           std::chrono::duration<double>(std::min(pause, deadline.seconds_left())));
       look(wanted);
     }
   }
 
-  Pacer& pacer() override { return pacer_; }
-
   Address address_;
   std::shared_ptr<Meter> meter_;
   Index index_;
   Pool<Client> clients_;
-  Pacer pacer_{kPace};
   std::uint64_t max_value_bytes_;
 };
 

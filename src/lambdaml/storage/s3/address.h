@@ -13,8 +13,8 @@ struct Address {
   std::string region;    ///< empty: as the AWS variables and files say
   std::string endpoint;  ///< likewise
   /// How the bucket is named in requests. `automatic` is the host's part (virtual) at AWS, and the
-  /// path's first part at any other endpoint and for a bucket with dots, which no certificate
-  /// covers.
+  /// path's first part at any other endpoint and for a name that is no single part of a
+  /// host's, such as one with dots, which no certificate covers.
   enum class Addressing { automatic, path, virtual_host } addressing = Addressing::automatic;
 };
 

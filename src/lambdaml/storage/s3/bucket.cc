@@ -59,10 +59,13 @@ Bucket::Bucket(Address address)
                .judge = judge,
                .explain = explain,
                .on_sent = [this](const aws::Request& request) { count(request); }}) {
-  const bool dotted = address_.bucket.find('.') != std::string::npos;
+  const bool is_label =
+      address_.bucket.size() <= 63 && std::ranges::all_of(address_.bucket, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+      });
   in_path_ =
       address_.addressing == Address::Addressing::path ||
-      (address_.addressing == Address::Addressing::automatic && (client_.is_custom() || dotted));
+      (address_.addressing == Address::Addressing::automatic && (client_.is_custom() || !is_label));
 }
 
 aws::Request Bucket::request(std::string method, std::string_view key) const {

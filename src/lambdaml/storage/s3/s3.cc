@@ -22,7 +22,8 @@ namespace {
 constexpr std::size_t kDeletedAtOnce = 1000;
 /// First looks at several keys at once, when one that was waited for has come.
 constexpr std::size_t kLooksAtOnce = 32;
-/// What a look may take although the wait's deadline comes sooner.
+/// Seconds within which a look must begin to be answered, although the wait's deadline comes
+/// sooner.
 constexpr double kLookPatience_s = 5;
 
 /// Looks are dear and take a millisecond and more.

@@ -1,0 +1,73 @@
+// Every job file of examples/, run against real servers.
+#include <filesystem>
+
+#include <gmock/gmock.h>
+
+#include "e2e/command.h"
+#include "integration/servers.h"
+#include "lambdaml/base/files.h"
+
+namespace lambdaml::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Example {
+  std::string channel;  ///< the scheme of its channel, and of the test's server
+  std::string file;
+};
+
+void PrintTo(const Example& example, std::ostream* out) { *out << example.file; }
+
+class Examples : public CliTest, public testing::WithParamInterface<Example> {};
+
+std::vector<Example> all_examples() {
+  std::vector<Example> out;
+  for (const auto& entry : fs::directory_iterator(fs::path(LAMBDAML_SOURCE_DIR) / "examples")) {
+    if (entry.path().extension() != ".yaml") continue;
+    const std::string text = std::string(read_file(entry.path())->text());
+    const std::size_t begin = text.find("\nchannel: ") + 10;
+    out.push_back(
+        {text.substr(begin, text.find("://", begin) - begin), entry.path().filename().string()});
+  }
+  return out;
+}
+
+TEST_P(Examples, TrainWithDataInS3) {
+  const Example& example = GetParam();
+  REQUIRE_REAL_DATA();
+  REQUIRE_SERVER(example.channel);
+  REQUIRE_SERVER("s3");
+  const std::string data = servers::get("s3").uri + "/" + folder().filename().string();
+  const Result split = lambdaml({"data", "split", real_data("higgs.train.libsvm"), "--workers",
+                                 "10", "--to", data + "/higgs", "-q"});
+  ASSERT_EQ(split.exit_code, 0) << split.err;
+  const std::string path = (fs::path(LAMBDAML_SOURCE_DIR) / "examples" / example.file).string();
+  std::vector<std::string> arguments = {
+      "train",     path,
+      "--json",    "-q",
+      "--data",    data + "/higgs",
+      "--channel", servers::get(example.channel).uri + "/" + folder().filename().string()};
+  if (read(path).find("\ncheckpoint: ") != std::string::npos)
+    arguments.insert(arguments.end(), {"--checkpoint", data + "/checkpoints"});
+  const Result result = lambdaml(arguments);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const nlohmann::json summary = result.json();
+  EXPECT_EQ(summary.at("workers"), 10);
+  EXPECT_EQ(summary.at("rows"), 7000);
+  if (summary.at("model") == "kmeans") {
+    EXPECT_GT(summary.at("inertia"), 0);
+  } else {
+    // Better than always naming the larger class, 53 %.
+    EXPECT_GT(summary.at("valid_accuracy"), 0.58) << summary;
+  }
+  EXPECT_EQ(lambdaml({"storage", "clear", data}).exit_code, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(, Examples, testing::ValuesIn(all_examples()), [](const auto& info) {
+  std::string name = info.param.file.substr(0, info.param.file.find('.'));
+  return info.param.channel + "_" + name;
+});
+
+}  // namespace
+}  // namespace lambdaml::e2e

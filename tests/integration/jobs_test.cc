@@ -1,0 +1,210 @@
+// Whole jobs over each service: the model is the same bytes wherever workers meet, jobs leave
+// nothing behind and do not see each other, and a server that goes away and comes back ends no job.
+#include <filesystem>
+#include <thread>
+
+#include <gmock/gmock.h>
+
+#include "e2e/command.h"
+#include "integration/servers.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+class Jobs : public CliTest, public testing::WithParamInterface<std::string> {
+ protected:
+  void SetUp() override {
+    REQUIRE_SERVER(GetParam());
+    REQUIRE_REAL_DATA();
+    CliTest::SetUp();
+  }
+  void TearDown() override {
+    if (!folder().empty()) CliTest::TearDown();
+  }
+  /// A place of this test's own on the server.
+  std::string place() const {
+    return servers::get(GetParam()).uri + "/" + folder().filename().string();
+  }
+  std::string model_bytes(std::vector<std::string> arguments) const {
+    return read(train(std::move(arguments)).at("model_path").get<std::string>());
+  }
+  std::vector<std::string> keys_left() const {
+    std::vector<std::string> keys;
+    for (const storage::Entry& entry : storage::open(place())->list("")) keys.push_back(entry.key);
+    return keys;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(, Jobs, testing::Values("s3", "memcached", "redis", "dynamodb"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(Jobs, GiveTheBytesThatFileAndMemoryGive) {
+  for (const std::string model : {"lr", "svm", "kmeans"}) {
+    const auto job = [&](const std::string& channel, const std::string& pattern) {
+      return model_bytes({"--data", real_data("higgs.train.libsvm"), "--model", model, "--workers",
+                          "4", "--epochs", "2", "--batch-size", "600", "--channel", channel,
+                          "--sync-mode", pattern});
+    };
+    const std::string expected = job("file", "reduce");
+    EXPECT_EQ(job("memory", "reduce_scatter"), expected);
+    for (const std::string pattern : {"reduce", "reduce_scatter"})
+      EXPECT_EQ(job(place(), pattern), expected) << model << ", " << pattern;
+  }
+  EXPECT_THAT(keys_left(), IsEmpty());
+}
+
+TEST_P(Jobs, TrainEveryOptimizerOnSparseDataAndWithoutWaiting) {
+  for (const std::string optim : {"grad_avg", "model_avg", "admm"}) {
+    for (const std::string pattern : {"reduce", "async"}) {
+      const nlohmann::json summary = train({"--data",        real_data("agaricus.train.libsvm"),
+                                            "--test-data",   real_data("agaricus.test.libsvm"),
+                                            "--workers",     "4",
+                                            "--epochs",      "3",
+                                            "--admm-epochs", "5",
+                                            "--rho",         "0.01",
+                                            "--lr",          "1",
+                                            "--batch-size",  "400",
+                                            "--channel",     place(),
+                                            "--optim",       optim,
+                                            "--sync-mode",   pattern});
+      EXPECT_GE(summary.at("test_accuracy"), 0.97) << optim << ", " << pattern;
+    }
+  }
+  EXPECT_THAT(keys_left(), IsEmpty());
+}
+
+TEST_P(Jobs, CountAndPriceTheirRequests) {
+  const nlohmann::json summary =
+      train({"--data", real_data("higgs.train.libsvm"), "--workers", "4", "--epochs", "2",
+             "--batch-size", "600", "--channel", place()});
+  const nlohmann::json requests = summary.at("requests");
+  // 3 rounds of batches and one of evaluation an epoch: P PUTs each, and the shards, started and
+  // result keys, the model.
+  EXPECT_GE(requests.at("put"), 4 * 8);
+  EXPECT_GE(requests.at("get"), 6 * 8);
+  const bool billed = GetParam() == "s3" || GetParam() == "dynamodb";
+  EXPECT_EQ(summary.at("cost").at("requests_usd") > 0, billed) << summary;
+  EXPECT_GT(summary.at("cost").at("functions_usd"), 0);
+  EXPECT_NEAR(summary.at("cost_usd").get<double>(),
+              summary.at("cost").at("requests_usd").get<double>() +
+                  summary.at("cost").at("functions_usd").get<double>(),
+              1e-12);
+}
+
+TEST_P(Jobs, TwoAtOnceInOnePlaceDoNotMeet) {
+  const auto arguments = [&](const std::string& seed) {
+    return std::vector<std::string>{
+        "train",     "--json",   "-q",     "--data",       real_data("higgs.train.libsvm"),
+        "--workers", "3",        "--seed", seed,           "--channel",
+        place(),     "--epochs", "2",      "--batch-size", "500"};
+  };
+  Command first(folder(), arguments("1"));
+  Command second(folder(), arguments("2"));
+  const Result one = first.wait();
+  const Result two = second.wait();
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  ASSERT_EQ(two.exit_code, 0) << two.err;
+  for (const auto& [result, seed] : {std::pair(&one, "1"), std::pair(&two, "2")}) {
+    const std::string alone =
+        model_bytes({"--data", real_data("higgs.train.libsvm"), "--workers", "3", "--seed", seed,
+                     "--epochs", "2", "--batch-size", "500"});
+    EXPECT_EQ(read(result->json().at("model_path").get<std::string>()), alone) << seed;
+  }
+  EXPECT_THAT(keys_left(), IsEmpty());
+}
+
+TEST_P(Jobs, ReadDataAndKeepCheckpointsInTheStore) {
+  const std::string text = real_data("higgs.train.libsvm");
+  const Result split =
+      lambdaml({"data", "split", text, "--workers", "3", "--to", place() + "/parts", "-q"});
+  ASSERT_EQ(split.exit_code, 0) << split.err;
+  const Result put = lambdaml({"storage", "put", place(), "higgs.libsvm", text});
+  ASSERT_EQ(put.exit_code, 0) << put.err;
+  const auto job = [&](const std::string& data) {
+    return model_bytes({"--data", data, "--workers", "3", "--epochs", "2", "--checkpoint",
+                        place() + "/checkpoints", "--channel", place() + "/channel"});
+  };
+  const std::string expected = model_bytes({"--data", text, "--workers", "3", "--epochs", "2"});
+  EXPECT_EQ(job(place() + "/parts"), expected);
+  EXPECT_EQ(job(place() + "/higgs.libsvm"), expected);
+  const Result info = lambdaml({"data", "info", place() + "/parts", "--json"});
+  ASSERT_EQ(info.exit_code, 0) << info.err;
+  EXPECT_EQ(info.json().at("rows"), 7000);
+
+  const Result got = lambdaml({"storage", "get", place(), "higgs.libsvm", "-o", "back.libsvm"});
+  ASSERT_EQ(got.exit_code, 0) << got.err;
+  EXPECT_EQ(read(folder() / "back.libsvm"), read(text));
+  const Result listed = lambdaml({"storage", "ls", place(), "--json"});
+  ASSERT_EQ(listed.exit_code, 0) << listed.err;
+  EXPECT_THAT(listed.out, HasSubstr("parts/0_3"));
+  EXPECT_THAT(listed.out, HasSubstr("higgs.libsvm"));
+  EXPECT_THAT(listed.out, HasSubstr("checkpoints/"));
+  ASSERT_EQ(lambdaml({"storage", "clear", place()}).exit_code, 0);
+  EXPECT_THAT(keys_left(), IsEmpty());
+}
+
+TEST_P(Jobs, AKilledWorkerComesBackAndTheModelIsTheSame) {
+  const std::vector<std::string> job = {"--data",       real_data("higgs.train.libsvm"),
+                                        "--workers",    "3",
+                                        "--epochs",     "12",
+                                        "--batch-size", "200",
+                                        "--output"};
+  std::vector<std::string> undisturbed = job;
+  undisturbed.push_back("whole");
+  const std::string expected = model_bytes(undisturbed);
+  std::vector<std::string> arguments = {"train", "--json", "-q", "--channel", place()};
+  arguments.insert(arguments.end(), job.begin(), job.end());
+  arguments.push_back("cut");
+  Command command(folder(), arguments);
+  const fs::path checkpoints = folder() / "cut" / "checkpoint";
+  std::error_code none;
+  const Deadline patience = Deadline::in(60);
+  while (!fs::exists(checkpoints, none) && !patience.passed()) std::this_thread::yield();
+  const std::vector<pid_t> workers = command.workers();
+  if (!workers.empty()) ::kill(workers.back(), SIGKILL);
+  const Result result = command.wait();
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(read(result.json().at("model_path").get<std::string>()), expected);
+}
+
+/// Servers that lose their values when they start again, and one that keeps them. (dynalite loses
+/// its table, too, which no service does.)
+class Restarts : public Jobs {};
+INSTANTIATE_TEST_SUITE_P(, Restarts, testing::Values("s3", "memcached", "redis"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(Restarts, EndNoJob) {
+  const std::vector<std::string> job = {"--data",       real_data("higgs.train.libsvm"),
+                                        "--workers",    "3",
+                                        "--epochs",     "200",
+                                        "--batch-size", "100",
+                                        "--output"};
+  std::vector<std::string> undisturbed = job;
+  undisturbed.push_back("whole");
+  const std::string expected = model_bytes(undisturbed);
+  std::vector<std::string> arguments = {"train", "--json",       "-q", "--channel",
+                                        place(), "--patience-s", "30"};
+  arguments.insert(arguments.end(), job.begin(), job.end());
+  arguments.push_back("cut");
+  Command command(folder(), arguments);
+  const Deadline patience = Deadline::in(60);
+  std::error_code none;
+  while (!fs::exists(folder() / "cut" / "checkpoint", none) && !patience.passed())
+    std::this_thread::yield();
+  const servers::Server& server = servers::get(GetParam());
+  server.stop();
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  server.start();
+  const Result result = command.wait();
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(read(result.json().at("model_path").get<std::string>()), expected);
+}
+
+}  // namespace
+}  // namespace lambdaml::e2e
