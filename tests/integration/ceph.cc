@@ -70,6 +70,10 @@ osd pool default pgp num = 1
 osd crush chooseleaf type = 0
 mon allow pool size one = true
 mon warn on pool no redundancy = false
+# The map that the monitor starts with knows where the OSD is. Telling it again at once would fail,
+# now and then, because the monitor has not formed its quorum of one.
+osd crush update on start = false
+osd class update on start = false
 osd class load list = *
 osd class default list = *
 

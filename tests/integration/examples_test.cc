@@ -48,6 +48,8 @@ TEST_P(Examples, TrainWithDataInS3) {
       "--json",    "-q",
       "--data",    data + "/higgs",
       "--channel", servers::get(example.channel).uri + "/" + folder().filename().string()};
+  // Batches that fit the sample, 7,000 rows instead of 11 million.
+  arguments.insert(arguments.end(), {"--batch-size", "50"});
   if (read(path).find("\ncheckpoint: ") != std::string::npos)
     arguments.insert(arguments.end(), {"--checkpoint", data + "/checkpoints"});
   const Result result = lambdaml(arguments);

@@ -65,11 +65,11 @@ TEST_P(Jobs, TrainEveryOptimizerOnSparseDataAndWithoutWaiting) {
       const nlohmann::json summary = train({"--data",        real_data("agaricus.train.libsvm"),
                                             "--test-data",   real_data("agaricus.test.libsvm"),
                                             "--workers",     "4",
-                                            "--epochs",      "3",
+                                            "--epochs",      "20",
                                             "--admm-epochs", "5",
                                             "--rho",         "0.01",
                                             "--lr",          "1",
-                                            "--batch-size",  "400",
+                                            "--batch-size",  "100",
                                             "--channel",     place(),
                                             "--optim",       optim,
                                             "--sync-mode",   pattern});
