@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <deque>
 #include <exception>
 #include <random>
@@ -19,6 +20,9 @@ namespace {
 
 using std::chrono::system_clock;
 using Clock = Deadline::Clock;
+
+/// A Date farther away than a century is no clock's.
+constexpr std::int64_t kFarthestClock_s = 100LL * 366 * 24 * 3600;
 
 /// A factor in [0.5, 1): clients that were turned away together do not come back together.
 double jitter() {
@@ -235,6 +239,7 @@ class Client::Impl {
     const std::optional<std::int64_t> date = parse_date(response.header("date"));
     if (!date) return false;
     const std::int64_t offset = *date - system_clock::to_time_t(system_clock::now());
+    if (std::abs(offset) > kFarthestClock_s) return false;
     if (clock_offset_s_.exchange(offset) != offset)
       log::warning("the clock of {1} is {0} s ahead of this machine's: signing by it", offset,
                    url_);

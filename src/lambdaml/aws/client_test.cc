@@ -13,9 +13,9 @@ namespace lambdaml::aws {
 namespace {
 
 using testing::AllOf;
-using testing::Each;
 using testing::Ge;
 using testing::HasSubstr;
+using testing::Le;
 using testing::Not;
 using testing::SizeIs;
 
@@ -31,15 +31,14 @@ Error thrown_by(Call&& call) {
 
 class AwsClient : public testing::Test {
  protected:
-  /// Quick to try again and to give up.
+  /// Quick to try again.
   static ClientOptions options(const ScriptedServer& server) {
     ClientOptions out;
     out.service = "s3";
     out.endpoint = server.url();
     out.first_pause_s = 0.001;
     out.longest_pause_s = 0.002;
-    out.connect_timeout_s = 5;
-    out.idle_timeout_s = 0.2;
+    out.connect_timeout_s = 20;
     return out;
   }
 
@@ -147,34 +146,34 @@ TEST_F(AwsClient, AKeptConnectionThatDiedIsReplaced) {
   const Response third = client.call({}, "get");
   EXPECT_EQ(third.body.text(), "3");
   EXPECT_EQ(third.tries, 2) << "the request was sent twice and counted once";
-  EXPECT_EQ(client.sent(), 4U);
+  // The second may have left before the news that the first connection was closed.
+  EXPECT_THAT(client.sent(), AllOf(Ge(4U), Le(5U)));
 }
 
 TEST_F(AwsClient, SilenceAndDripsEnd) {
   ClientOptions how;
   {
-    ScriptedServer server(Script{{.delay_s = 30}, {.body = "late but there", .delay_s = 0.05}});
+    ScriptedServer server(Script{{.delay_s = 60}, {.body = "late but there", .delay_s = 0.05}});
     how = options(server);
+    how.idle_timeout_s = 0.5;
     EXPECT_EQ(Client(how).call({}, "get").body.text(), "late but there");
   }
   ScriptedServer server(Script{{.body = std::string(10'000, 'x'), .drip_s = 0.01}});
-  how = options(server);
+  how.endpoint = server.url();
   how.attempts = 1;
   const Stopwatch clock;
   const Error error = thrown_by([&] { Client(how).call({}, "get"); });
   EXPECT_EQ(error.code(), Code::unavailable);
-  EXPECT_THAT(error.what(), HasSubstr("hardly any byte moved"));
-  EXPECT_LT(clock.seconds(), 20) << "the whole drip takes 100 s";
+  EXPECT_THAT(error.what(), HasSubstr("byte moved"));
+  EXPECT_LT(clock.seconds(), 50) << "the whole drip takes 100 s";
 }
 
 TEST_F(AwsClient, TheDeadlineEndsEverything) {
-  ScriptedServer server(Script{{.delay_s = 30}});
-  ClientOptions how = options(server);
-  how.idle_timeout_s = 30;
-  Client client(how);
+  ScriptedServer server(Script{{.delay_s = 60}});
+  Client client(options(server));
   const Stopwatch clock;
   const std::vector<Request> three(3);
-  const Error error = thrown_by([&] { client.call_all(three, "get", Deadline::in(0.1)); });
+  const Error error = thrown_by([&] { client.call_all(three, "get", Deadline::in(1)); });
   EXPECT_EQ(error.code(), Code::deadline_exceeded);
   EXPECT_LT(clock.seconds(), 10);
   EXPECT_THAT(server.requests(), SizeIs(3));
@@ -184,10 +183,8 @@ TEST_F(AwsClient, TheDeadlineEndsEverything) {
 }
 
 TEST_F(AwsClient, AnAnswerThatHasBegunIsReadToItsEnd) {
-  ScriptedServer server(Script{{.body = std::string(200, 'x'), .drip_s = 0.002}});
-  ClientOptions how = options(server);
-  how.idle_timeout_s = 5;
-  EXPECT_EQ(Client(how).call({}, "get", Deadline::in(0.1)).body.size(), 200U);
+  ScriptedServer server(Script{{.body = std::string(300, 'x'), .drip_s = 0.005}});
+  EXPECT_EQ(Client(options(server)).call({}, "get", Deadline::in(1)).body.size(), 300U);
 }
 
 TEST_F(AwsClient, SeveralAtOnceButNotTooMany) {
@@ -257,11 +254,13 @@ TEST_F(AwsClient, AClockThatIsOffIsSetOnce) {
 }
 
 TEST_F(AwsClient, AClockThatCannotBeSetIsTheAnswer) {
-  ScriptedServer server(Script{{.status = 403, .headers = {{"Date", "some day"}}}});
-  ClientOptions how = options(server);
-  how.judge = [](const Response&) { return Verdict::clock; };
-  EXPECT_EQ(Client(how).call({}, "get").status, 403);
-  EXPECT_THAT(server.requests(), SizeIs(1));
+  for (const char* date : {"some day", "", "Fri, 24 May 9013 00:00:00 GMT"}) {
+    ScriptedServer server(Script{{.status = 403, .headers = {{"Date", date}}}});
+    ClientOptions how = options(server);
+    how.judge = [](const Response&) { return Verdict::clock; };
+    EXPECT_EQ(Client(how).call({}, "get").status, 403);
+    EXPECT_THAT(server.requests(), SizeIs(1)) << date;
+  }
 }
 
 TEST_F(AwsClient, ExpiredCredentialsAreRenewedOnce) {

@@ -1,5 +1,6 @@
 #include "lambdaml/aws/credentials.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include <nlohmann/json.hpp>
@@ -21,6 +22,7 @@ using std::chrono::system_clock;
 constexpr auto kRefreshBefore = std::chrono::minutes(5);
 constexpr auto kPauseAfterFailure = std::chrono::seconds(30);
 constexpr double kProcessTimeout = 60;
+constexpr std::time_t kLatestTime = 4'102'444'800;  // the year 2100
 constexpr double kMetadataTimeout = 5;
 constexpr std::string_view kEcs = "http://169.254.170.2";
 constexpr std::string_view kInstance = "http://169.254.169.254";
@@ -45,7 +47,8 @@ std::optional<system_clock::time_point> parse_time(const std::string& text) {
   std::tm utc{};
   const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &utc);
   if (rest == nullptr) return {};
-  return system_clock::from_time_t(::timegm(&utc));
+  // The clock counts nanoseconds and ends in 2262.
+  return system_clock::from_time_t(std::clamp<std::time_t>(::timegm(&utc), 0, kLatestTime));
 }
 
 /// One request to an address of this machine or next to it.

@@ -248,8 +248,9 @@ TEST_F(S3, DamageIsFound) {
 }
 
 TEST_F(S3, AnswersThatAreNotWhatWasAskedForAreRefused) {
-  for (const char* range : {"", "bytes 0-4/5", "bytes 1-3/9", "bytes */3", "bytes 0-2/2",
-                            "bytes 0--1/3", "items 0-2/3", "bytes 0-2/*"}) {
+  for (const char* range :
+       {"", "bytes 0-4/5", "bytes 1-3/9", "bytes */3", "bytes 0-2/2", "bytes 0--1/3", "items 0-2/3",
+        "bytes 0-2/*", "bytes 0-2/9000000000000000000"}) {
     ScriptedServer server(
         Script{{.status = 206, .headers = {{"content-range", range}}, .body = "abc"}});
     EXPECT_EQ(thrown_by([&] { open(server)->load("key"); }).first, Code::data_corrupt) << range;
@@ -277,13 +278,6 @@ TEST_F(S3, LargeValuesComeInParts) {
   EXPECT_THAT(server.requests(), SizeIs(2 * (1 + 3)));
   EXPECT_EQ(meter->usage().get.requests, 8U);
   EXPECT_GE(meter->usage().get.bytes, value.size());
-}
-
-TEST_F(S3, ALengthThatCannotBeIsNoEnd) {
-  ScriptedServer server(Script{{.status = 206,
-                                .headers = {{"content-range", "bytes 0-2/9000000000000000000"}},
-                                .body = "abc"}});
-  EXPECT_EQ(thrown_by([&] { open(server)->load("key"); }).first, Code::resource_exhausted);
 }
 
 class S3Upload : public S3 {
@@ -486,7 +480,7 @@ TEST_F(S3Wait, ASecondOfWaitingCostsLessThanSixtyRequests) {
   const auto keys = numbered(10);
   put(keys[9]);
   EXPECT_THROW(store_->load_all(keys, Deadline::in(1)), MissingKeys);
-  EXPECT_THAT(looks(), AllOf(Ge(10U), Lt(60U)));
+  EXPECT_THAT(looks(), AllOf(Ge(3U), Lt(60U)));
   for (const ScriptedRequest& heard : server_.requests())
     EXPECT_THAT(heard.target, Not(HasSubstr("list-type")));
 }
