@@ -22,7 +22,7 @@ namespace lambdaml::storage {
 struct Capabilities {
   /// Largest value of one save; the chunk decorator lifts it.
   std::uint64_t max_value_bytes = std::numeric_limits<std::uint64_t>::max();
-  /// list() and clear() see every key of the store (Memcached's cannot).
+  /// list() and clear() see every key that was saved through this interface.
   bool can_list = true;
   /// create() is atomic among all workers.
   bool atomic_create = true;

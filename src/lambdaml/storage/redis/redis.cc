@@ -72,14 +72,13 @@ class Redis final : public Storage {
     return with_server("creating", key, 1, [&](Connection& server) {
       Request request;
       request.add({"SET", key, as_text(value), "NX"});
+      // Also where the key was there: who waits for it finds it.
+      add_publish(request, key);
       count_put(value.size());
       server.send(request);
-      if (server.reply().kind == Reply::Kind::absent) return false;
-      Request news;
-      add_publish(news, key);
-      server.send(news);
+      const bool created = server.reply().kind != Reply::Kind::absent;
       server.reply();
-      return true;
+      return created;
     });
   }
 
