@@ -88,7 +88,7 @@ TEST_F(S3, ASmallValueIsOneRequestEachWay) {
                   {{std::string(kChecksumHeader), at->second.header(kChecksumHeader)}});
   });
   const auto store = open(server, "s3://bucket/some/job");
-  EXPECT_EQ(store->describe(), "s3://bucket/some/job/");
+  EXPECT_EQ(store->describe(), "s3://bucket/some/job");
   store->save("a b", as_bytes("value"));
   store->save("empty", {});
   EXPECT_EQ(store->load("a b")->text(), "value");
