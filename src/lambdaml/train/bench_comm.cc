@@ -118,6 +118,8 @@ BenchCommResult bench_comm(const BenchCommOptions& options) {
   event.values = (options.bytes + 3) / 4;
   event.rounds = options.rounds;
   const auto channel = open_channel(event.channel, event.job_id);
+  channel->load(
+      keys::kProgress);  // throws when it cannot be reached: then nothing is to be cleared
   const ChannelCleaner cleaner(*channel);
   std::vector<std::string> payloads;
   for (event.worker = 0; event.worker < event.workers; ++event.worker)

@@ -70,8 +70,11 @@ model::Totals totals_from(const json& triple) {
 
 /// The job's channel as its trigger uses it, and what that costs.
 struct Channel {
+  /// Throws when the channel cannot be reached: then there is nothing to clear either.
   Channel(const std::string& uri, const std::string& job_id)
-      : store(open_channel(uri, job_id, meters.of(uri))) {}
+      : store(open_channel(uri, job_id, meters.of(uri))) {
+    store->load(keys::kProgress);
+  }
   Meters meters;
   std::shared_ptr<storage::Storage> store;
 };
