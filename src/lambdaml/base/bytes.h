@@ -27,10 +27,9 @@ class Buffer {
   static constexpr std::size_t kAlignment = 64;
 
   Buffer() = default;
-  explicit Buffer(std::size_t size)
-      : data_(static_cast<std::byte*>(
-            ::operator new[](size == 0 ? 1 : size, std::align_val_t{kAlignment}))),
-        size_(size) {}
+  /// Large ones ask for huge pages: fresh memory comes 4 KB at a time otherwise, and each page
+  /// costs from a quarter of a microsecond to eleven, by the machine.
+  explicit Buffer(std::size_t size);
   explicit Buffer(Bytes bytes) : Buffer(bytes.size()) {
     if (!bytes.empty()) std::memcpy(data(), bytes.data(), bytes.size());
   }
