@@ -1,6 +1,6 @@
-// lambdaml_with_servers SCHEME… -- COMMAND …: runs a command with real servers beside it. The command
-// finds their stores' URIs in LAMBDAML_STORE_S3, LAMBDAML_STORE_REDIS, … and what else they need in its
-// environment.
+// lambdaml_with_servers SCHEME… -- COMMAND …: runs a command with real servers beside it. The
+// command finds their stores' URIs in LAMBDAML_STORE_S3, LAMBDAML_STORE_REDIS, … and what else they
+// need in its environment.
 #include <algorithm>
 #include <cctype>
 #include <cstdio>

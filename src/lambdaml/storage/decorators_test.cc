@@ -240,7 +240,8 @@ TEST(Retry, GivesAServiceThatHasAnsweredBeforeTimeToComeBack) {
   back = Deadline::in(0.1);
   EXPECT_EQ(store->load("key")->text(), "value");
   EXPECT_GT(calls, 3);
-  // A wait whose deadline passes within the outage says what is missing, and only when that is known.
+  // A wait whose deadline passes within the outage says what is missing, and only when that is
+  // known.
   back = Deadline::in(0.1);
   EXPECT_THROW(store->load_or_wait("absent", Deadline::in(0.01)), MissingKeys);
   EXPECT_TRUE(back.passed());

@@ -99,8 +99,8 @@ class Retry final : public Wrapper {
 
   /// `wait_until` is the deadline of a call that waits. A wait that went well for longer than the
   /// longest delay before it failed is no try in a row of failures: the count begins anew. Any
-  /// other call that takes long and fails is one more. When the deadline passes within an outage, the
-  /// wait still looks once the service is back: nobody knows before whether the keys are there.
+  /// other call that takes long and fails is one more. When the deadline passes within an outage,
+  /// the wait still looks once the service is back: nobody knows before whether the keys are there.
   template <class Call, class OnFailure = void (*)()>
   std::invoke_result_t<Call> repeat(std::string_view key, Call&& call,
                                     std::optional<Deadline> wait_until = std::nullopt,
