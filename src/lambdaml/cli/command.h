@@ -16,6 +16,10 @@ struct Globals {
 
 void add_train_command(CLI::App& app, Globals& globals);
 void add_resume_command(CLI::App& app, Globals& globals);
+void add_status_command(CLI::App& app, Globals& globals);
+void add_logs_command(CLI::App& app, Globals& globals);
+void add_stop_command(CLI::App& app, Globals& globals);
+void add_ls_command(CLI::App& app, Globals& globals);
 void add_predict_command(CLI::App& app, Globals& globals);
 void add_data_command(CLI::App& app, Globals& globals);
 void add_storage_command(CLI::App& app, Globals& globals);

@@ -100,6 +100,10 @@ int run(int argc, const char* const* argv) {
   app.set_version_flag("--version", std::string("lambdaml ") + LAMBDAML_VERSION);
   add_train_command(app, globals);
   add_resume_command(app, globals);
+  add_status_command(app, globals);
+  add_logs_command(app, globals);
+  add_stop_command(app, globals);
+  add_ls_command(app, globals);
   add_predict_command(app, globals);
   add_data_command(app, globals);
   add_storage_command(app, globals);

@@ -86,6 +86,9 @@ class Communicator {
   /// on all workers at the same round.
   virtual std::uint64_t retained_bytes() const { return 0; }
 
+  /// Waits within merges end at `deadline`, whatever the patience. From now on.
+  void wait_until(Deadline deadline) { membership_.deadline = deadline; }
+
   /// What a checkpoint must hold besides the round: the async pattern's sums. Restoring in a new
   /// process and going on gives what going on here would have.
   virtual std::vector<double> snapshot() const { return {}; }

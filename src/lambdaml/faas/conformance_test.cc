@@ -1,4 +1,5 @@
 // What every platform must do; each registered one runs it.
+#include <atomic>
 #include <mutex>
 #include <set>
 
@@ -37,6 +38,17 @@ TEST_P(PlatformTest, ResponsesComeInTheOrderOfThePayloads) {
     EXPECT_EQ(one.attempts, 1);
     EXPECT_EQ(one.process_id, 0);
   }
+}
+
+TEST_P(PlatformTest, AnEventThatGoesOnIsSentAgainAsANewOne) {
+  Function function = test_function();
+  std::atomic<int> asked{0};
+  function.goes_on = [&asked](const std::string&) { return ++asked < 4; };
+  function.retries = 0;
+  const auto status = run(function, {"id"});
+  EXPECT_EQ(status[0].state, State::succeeded);
+  EXPECT_EQ(status[0].attempts, 1);
+  EXPECT_EQ(asked, 4);
 }
 
 TEST_P(PlatformTest, NoEventsAreOverAtOnce) { EXPECT_TRUE(run(test_function(), {}).empty()); }

@@ -24,6 +24,9 @@ struct Function {
   double timeout_s = 900;            ///< of one try
   int retries = 2;                   ///< more tries after the first, as AWS gives an event
   double retry_delay_s = 0.1;        ///< before the first retry; doubles
+  /// Whether a response says that the work goes on: the same event is then sent again, as a new one
+  /// with its own time and tries. Absent: never. Called from the invoker's threads.
+  std::function<bool(const std::string& response)> goes_on;
   std::map<std::string, std::string> environment;
   /// Each event's stderr goes to LOG_FOLDER/worker-INDEX.log, appended over its tries. Empty:
   /// nowhere.
@@ -34,7 +37,7 @@ struct Function {
 struct EventStatus {
   enum class State { waiting, running, succeeded, failed };
   State state = State::waiting;
-  int attempts = 0;      ///< tries begun
+  int attempts = 0;      ///< tries begun, of the latest invocation
   std::string response;  ///< succeeded: what the handler returned
   std::string
       error_type;  ///< of the last try that failed: an error code's name, Runtime.ExitError,

@@ -24,14 +24,23 @@ namespace keys {
 inline constexpr const char* kData = "data/";  ///< prefix of the staged training set
 inline constexpr const char* kTest = "test/";  ///< prefix of the staged test set
 inline constexpr const char* kModel = "result/model";
+/// Exists from before the first worker is started until the job is over and its keys are cleared.
+inline constexpr const char* kJob = "job";
+/// Exists when somebody wants the job to stop.
+inline constexpr const char* kStop = "stop";
 /// Exists from a worker's first try on: a later try knows that it is one.
 std::string started(std::uint32_t worker);
 /// The worker's last word, JSON.
 std::string result(std::uint32_t worker);
+/// What a worker's invocations took before the one that goes on, JSON.
+std::string figures(std::uint32_t worker);
 /// The metrics of an epoch, JSON, written by worker 0 as the epoch ends.
 std::string metrics(std::uint64_t epoch);
 /// Where worker 0 stands within an epoch, JSON, at most once a second.
 inline constexpr const char* kProgress = "progress";
+/// The newest lines of a worker's log: not in the channel but beside the job's checkpoints, where
+/// the platform keeps none itself.
+std::string log(const std::string& job_id, std::uint32_t worker);
 }  // namespace keys
 
 }  // namespace lambdaml::train

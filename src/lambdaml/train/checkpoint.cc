@@ -1,19 +1,21 @@
 #include "lambdaml/train/checkpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include <fmt/core.h>
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/tensor/safetensors.h"
 
 namespace lambdaml::train {
 namespace {
 
-constexpr const char* kFormat = "lambdaml-checkpoint-1";
+constexpr const char* kFormat = "lambdaml-checkpoint-2";
 
 /// Over everything that counts, by name, so that a flipped bit in a state is not trained on.
 std::uint64_t checksum_of(const tensor::SafetensorsFile& file) {
@@ -36,6 +38,7 @@ std::uint64_t count_in(const tensor::SafetensorsFile& file, std::string_view key
 struct Checkpoints::Slot {
   std::uint64_t slot = 0;
   Progress progress;
+  Place place;
   tensor::SafetensorsFile file;
 };
 
@@ -51,29 +54,66 @@ std::string Checkpoints::key(std::uint64_t slot) const {
   return fmt::format("{}/{}_{}.{}.safetensors", job_id_, worker_, workers_, slot);
 }
 
-void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
-                       const comm::Communicator& communicator, const CheckpointNote& note) {
+std::string Checkpoints::suspension_key() const {
+  return fmt::format("{}/{}_{}.suspended.safetensors", job_id_, worker_, workers_);
+}
+
+void SavedState::take(optim::Optimizer& optimizer, const comm::Communicator& from) {
+  communicator = from.snapshot();
+  scalars = optimizer.scalars();
+  for (const auto& [name, values] : optimizer.state())
+    vectors[name].assign(values.begin(), values.end());
+}
+
+Buffer Checkpoints::encode(const Progress& progress, const Place& place, const SavedState& state,
+                           const CheckpointNote& note) const {
   tensor::SafetensorsWriter writer;
-  const std::vector<double> scalars = optimizer.scalars();
-  const std::vector<double> snapshot = communicator.snapshot();
-  writer.add<double>("communicator", {snapshot.size()}, snapshot);
-  writer.add<double>("scalars", {scalars.size()}, scalars);
-  const optim::State state = optimizer.state();
-  for (const auto& [name, values] : state)
-    writer.add<float>("state." + name, {values.size()}, std::span<const float>(values));
+  const std::array<double, 3> totals{place.totals.loss, place.totals.rows, place.totals.correct};
+  writer.add<double>("communicator", {state.communicator.size()}, state.communicator);
+  writer.add<double>("scalars", {state.scalars.size()}, state.scalars);
+  for (const auto& [name, values] : state.vectors)
+    writer.add<float>("state." + name, {values.size()}, values);
+  writer.add<double>("totals", {totals.size()}, totals);
   writer.set_metadata("format", kFormat);
   writer.set_metadata("metrics", note.metrics);
   writer.set_metadata("ended_by", note.ended_by);
   writer.set_metadata("fingerprint", fingerprint_);
   writer.set_metadata("epoch", std::to_string(progress.epoch));
   writer.set_metadata("round", std::to_string(progress.round));
+  writer.set_metadata("pass", std::to_string(place.pass));
+  writer.set_metadata("step", std::to_string(place.step));
   // In the order of the names, as checksum_of() reads them.
-  std::uint64_t sum = checksum(std::as_bytes(std::span(snapshot)), 0);
-  sum = checksum(std::as_bytes(std::span(scalars)), sum);
-  for (const auto& [name, values] : state) sum = checksum(std::as_bytes(values), sum);
+  std::uint64_t sum = checksum(std::as_bytes(std::span(state.communicator)), 0);
+  sum = checksum(std::as_bytes(std::span(state.scalars)), sum);
+  for (const auto& [name, values] : state.vectors)
+    sum = checksum(std::as_bytes(std::span(values)), sum);
+  sum = checksum(std::as_bytes(std::span(totals)), sum);
   writer.set_metadata("checksum", fmt::format("{:016x}", sum));
-  store_->save(key(next_slot_), writer.serialize());
+  return writer.serialize();
+}
+
+void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
+                       const comm::Communicator& communicator, const CheckpointNote& note) {
+  SavedState state;
+  state.take(optimizer, communicator);
+  store_->save(key(next_slot_), encode(progress, {}, state, note));
   next_slot_ = 1 - next_slot_;
+}
+
+Checkpoints::Slot Checkpoints::read(std::uint64_t slot, const std::string& key,
+                                    Buffer bytes) const {
+  const std::string what = fmt::format("checkpoint {}/{}", store_->describe(), key);
+  tensor::SafetensorsFile file(std::make_shared<const Buffer>(std::move(bytes)), what);
+  if (file.metadata("format") != kFormat)
+    fail(Code::data_corrupt, "{}: no checkpoint of this program", what);
+  if (file.metadata("checksum") != fmt::format("{:016x}", checksum_of(file)))
+    fail(Code::data_corrupt, "{}: its checksum does not fit; it was damaged", what);
+  const std::span<const double> totals = file.values<double>("totals");
+  if (totals.size() != 3) fail(Code::data_corrupt, "{}: its totals are not three numbers", what);
+  const Progress progress{count_in(file, "epoch"), count_in(file, "round")};
+  const Place place{
+      count_in(file, "pass"), count_in(file, "step"), {totals[0], totals[1], totals[2]}};
+  return Slot{slot, progress, place, std::move(file)};
 }
 
 std::vector<Checkpoints::Slot> Checkpoints::slots() {
@@ -83,14 +123,7 @@ std::vector<Checkpoints::Slot> Checkpoints::slots() {
     std::optional<Buffer> bytes = store_->load(key(slot));
     if (!bytes) continue;
     try {
-      const std::string what = fmt::format("checkpoint {}/{}", store_->describe(), key(slot));
-      tensor::SafetensorsFile file(std::make_shared<const Buffer>(std::move(*bytes)), what);
-      if (file.metadata("format") != kFormat)
-        fail(Code::data_corrupt, "{}: no checkpoint of this program", what);
-      if (file.metadata("checksum") != fmt::format("{:016x}", checksum_of(file)))
-        fail(Code::data_corrupt, "{}: its checksum does not fit; it was damaged", what);
-      const Progress progress{count_in(file, "epoch"), count_in(file, "round")};
-      whole.push_back(Slot{slot, progress, std::move(file)});
+      whole.push_back(read(slot, key(slot), std::move(*bytes)));
     } catch (const Error&) {
       damage = std::current_exception();
     }
@@ -100,6 +133,30 @@ std::vector<Checkpoints::Slot> Checkpoints::slots() {
             [](const Slot& a, const Slot& b) { return a.progress.epoch > b.progress.epoch; });
   return whole;
 }
+
+std::optional<Checkpoints::Slot> Checkpoints::load_suspension() {
+  std::optional<Buffer> bytes = store_->load(suspension_key());
+  if (!bytes) return {};
+  try {
+    return read(0, suspension_key(), std::move(*bytes));
+  } catch (const Error& error) {
+    log::warning("{}; going on without it", error.what());
+    return {};
+  }
+}
+
+void Checkpoints::suspend(const Progress& progress, const Place& place, const SavedState& state,
+                          const CheckpointNote& note) {
+  store_->save(suspension_key(), encode(progress, place, state, note));
+}
+
+std::optional<Checkpoints::Suspension> Checkpoints::suspension() {
+  const std::optional<Slot> slot = load_suspension();
+  if (!slot) return {};
+  return Suspension{slot->progress, slot->place};
+}
+
+void Checkpoints::forget_suspension() { store_->remove(suspension_key()); }
 
 std::vector<Progress> Checkpoints::available() {
   std::vector<Progress> out;
@@ -115,34 +172,51 @@ CheckpointNote Checkpoints::note(const Progress& progress) {
 }
 
 void Checkpoints::forget_after(std::uint64_t epoch) {
+  forget_suspension();
   for (const Slot& slot : slots())
     if (slot.progress.epoch > epoch) store_->remove(key(slot.slot));
+}
+
+void Checkpoints::put_back(const Slot& slot, optim::Optimizer& optimizer,
+                           comm::Communicator& communicator) const {
+  const tensor::SafetensorsFile& file = slot.file;
+  if (file.metadata("fingerprint") != fingerprint_)
+    fail(Code::invalid_argument,
+         "{}: it belongs to a run with other options or data and cannot be continued with these",
+         file.what());
+  for (auto& [name, values] : optimizer.state()) {
+    const std::span<const float> saved = file.values<float>("state." + name);
+    if (saved.size() != values.size())
+      fail(Code::data_corrupt, "{}: '{}' has {} numbers instead of {}", file.what(), name,
+           saved.size(), values.size());
+    std::copy(saved.begin(), saved.end(), values.begin());
+  }
+  optimizer.set_scalars(file.values<double>("scalars"));
+  communicator.restore(file.values<double>("communicator"));
+  communicator.seek(slot.progress.round);
 }
 
 void Checkpoints::restore(const Progress& progress, optim::Optimizer& optimizer,
                           comm::Communicator& communicator) {
   for (const Slot& slot : slots()) {
     if (slot.progress != progress) continue;
-    const tensor::SafetensorsFile& file = slot.file;
-    if (file.metadata("fingerprint") != fingerprint_)
-      fail(Code::invalid_argument,
-           "{}: it belongs to a run with other options or data and cannot be continued with these",
-           file.what());
-    for (auto& [name, values] : optimizer.state()) {
-      const std::span<const float> saved = file.values<float>("state." + name);
-      if (saved.size() != values.size())
-        fail(Code::data_corrupt, "{}: '{}' has {} numbers instead of {}", file.what(), name,
-             saved.size(), values.size());
-      std::copy(saved.begin(), saved.end(), values.begin());
-    }
-    optimizer.set_scalars(file.values<double>("scalars"));
-    communicator.restore(file.values<double>("communicator"));
-    communicator.seek(progress.round);
+    put_back(slot, optimizer, communicator);
     next_slot_ = 1 - slot.slot;
     return;
   }
   fail(Code::not_found, "no checkpoint of worker {} at epoch {} in {}", worker_, progress.epoch,
        store_->describe());
+}
+
+void Checkpoints::restore_suspension(optim::Optimizer& optimizer,
+                                     comm::Communicator& communicator) {
+  const std::optional<Slot> suspended = load_suspension();
+  if (!suspended)
+    fail(Code::not_found, "no suspension of worker {} in {}", worker_, store_->describe());
+  put_back(*suspended, optimizer, communicator);
+  // The older of the two checkpoints is the next to be overwritten.
+  const std::vector<Slot> whole = slots();
+  if (!whole.empty()) next_slot_ = 1 - whole.front().slot;
 }
 
 }  // namespace lambdaml::train

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "lambdaml/comm/communicator.h"
+#include "lambdaml/model/model.h"
 #include "lambdaml/optim/optimizer.h"
 #include "lambdaml/storage/storage.h"
 
@@ -19,10 +21,29 @@ struct Progress {
   bool operator==(const Progress&) const = default;
 };
 
+/// Where a worker stands within an epoch: the next step to take. `pass` is the number of passes
+/// when only the evaluation is left.
+struct Place {
+  std::uint64_t pass = 0;
+  std::uint64_t step = 0;  ///< within the pass
+  model::Totals totals;    ///< of the epoch's steps so far
+  bool is_start() const { return pass == 0 && step == 0; }
+};
+
 /// What a checkpoint says besides the state.
 struct CheckpointNote {
   std::string ended_by;  ///< why this was the last epoch; empty when the run goes on
   std::string metrics;   ///< lines of metrics.jsonl of the last epochs, for whoever resumes the job
+};
+
+/// All that a worker needs to go on, taken out of the optimizer and the communicator.
+struct SavedState {
+  std::vector<double> communicator;
+  std::vector<double> scalars;
+  std::map<std::string, std::vector<float>> vectors;
+
+  /// Takes the state as it is now; uses the memory of what was taken before again.
+  void take(optim::Optimizer& optimizer, const comm::Communicator& communicator);
 };
 
 /// One worker's checkpoints. Two slots are written in turn, each atomically, so there is always a
@@ -30,6 +51,9 @@ struct CheckpointNote {
 /// checkpoint ahead of another by more than one, because a bulk-synchronous round in between needs
 /// all. A checkpoint costs one PUT of the optimizer's state. Keys begin with the job's id, so jobs
 /// can share a folder.
+///
+/// Besides them there is at most one *suspension*: the state in the midst of an epoch of a worker
+/// whose function came to the end of its time, for its next invocation alone.
 class Checkpoints {
  public:
   /// `fingerprint` is a text that is equal only for runs that may continue each other.
@@ -38,6 +62,19 @@ class Checkpoints {
 
   void save(const Progress& progress, optim::Optimizer& optimizer,
             const comm::Communicator& communicator, const CheckpointNote& note);
+
+  /// Saves a state in the midst of an epoch as the worker's suspension: one PUT.
+  void suspend(const Progress& progress, const Place& place, const SavedState& state,
+               const CheckpointNote& note);
+  /// What a suspension tells. Absent when there is none or it is damaged.
+  struct Suspension {
+    Progress progress;
+    Place place;
+  };
+  std::optional<Suspension> suspension();
+  /// Puts the suspended state back; throws as restore() does.
+  void restore_suspension(optim::Optimizer& optimizer, comm::Communicator& communicator);
+  void forget_suspension();
 
   /// The states that this worker could go back to, newest first. A damaged one does not count,
   /// unless there is no whole one: then throws data_corrupt.
@@ -58,7 +95,14 @@ class Checkpoints {
  private:
   struct Slot;
   std::vector<Slot> slots();
+  std::optional<Slot> load_suspension();
+  Slot read(std::uint64_t slot, const std::string& key, Buffer bytes) const;
+  void put_back(const Slot& slot, optim::Optimizer& optimizer,
+                comm::Communicator& communicator) const;
   std::string key(std::uint64_t slot) const;
+  std::string suspension_key() const;
+  Buffer encode(const Progress& progress, const Place& place, const SavedState& state,
+                const CheckpointNote& note) const;
 
   std::shared_ptr<storage::Storage> store_;
   std::string job_id_;

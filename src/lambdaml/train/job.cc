@@ -182,6 +182,12 @@ std::vector<Option> own_options() {
        .help = "epochs between two checkpoints",
        .unit = "epochs",
        .minimum = 1},
+      {.name = "run_epochs",
+       .default_value = Int{0},
+       .help =
+           "epochs of one invocation, after which another goes on; 0: as many as its time allows",
+       .unit = "epochs",
+       .minimum = 0},
       {.name = "output",
        .default_value = Text(),
        .help = "new folder for model, metrics and logs; by default runs/JOB-ID"},

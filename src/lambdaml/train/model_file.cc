@@ -50,9 +50,10 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
   // The options that made the model, but not where it was made: one job gives one file, byte for
   // byte, over every channel and platform.
   nlohmann::json kept = nlohmann::json::parse(to_json(options));
-  for (const char* place : {"channel", "output", "checkpoint", "checkpoint_every", "platform",
-                            "data", "test_data", "memory_mb", "timeout_s", "patience_s", "retries",
-                            "deadline", "keep", "log_level", "threads", "sync_mode", "workers"})
+  for (const char* place :
+       {"channel", "output", "checkpoint", "checkpoint_every", "platform", "data", "test_data",
+        "memory_mb", "timeout_s", "patience_s", "retries", "deadline", "run_epochs", "keep",
+        "log_level", "threads", "sync_mode", "workers"})
     kept.erase(place);
   writer.set_metadata("format", kFormat);
   writer.set_metadata("model", name);

@@ -57,16 +57,26 @@ RunFolder RunFolder::create(const fs::path& path, const std::string& job_id,
   return run;
 }
 
-RunFolder RunFolder::open(const fs::path& path) {
+RunFolder RunFolder::read(const fs::path& path) {
   const std::optional<Buffer> text = read_file(path / "run.json");
   if (!text)
     fail(Code::not_found, "run {}: no run.json there; give the folder of a run", path.string());
   const nlohmann::json json = nlohmann::json::parse(text->text(), nullptr, false);
   if (!json.is_object() || !json.contains("job_id") || !json["job_id"].is_string())
     fail(Code::data_corrupt, "run {}: its run.json is damaged", path.string());
-  RunFolder run(fs::absolute(path).lexically_normal(), json["job_id"].get<std::string>());
+  return {fs::absolute(path).lexically_normal(), json["job_id"].get<std::string>()};
+}
+
+RunFolder RunFolder::open(const fs::path& path) {
+  RunFolder run = read(path);
   run.lock();
   return run;
+}
+
+RunFolder::Identity RunFolder::identify(const fs::path& path) {
+  const RunFolder run = read(path);
+  const std::string elsewhere = run.options().text("checkpoint");
+  return {run.job_id_, elsewhere.empty() ? run.checkpoint_uri() : elsewhere};
 }
 
 Options RunFolder::options() const {

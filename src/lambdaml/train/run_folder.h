@@ -23,6 +23,13 @@ class RunFolder {
   /// An existing run. Throws not_found, data_corrupt, or unavailable when it is still running.
   static RunFolder open(const std::filesystem::path& path);
 
+  /// Of a run that may be running: nothing is locked. Throws as open() does.
+  struct Identity {
+    std::string job_id;
+    std::string checkpoint_uri;
+  };
+  static Identity identify(const std::filesystem::path& path);
+
   const std::filesystem::path& path() const { return path_; }
   const std::string& job_id() const { return job_id_; }
   Options options() const;
@@ -44,6 +51,7 @@ class RunFolder {
 
  private:
   RunFolder(std::filesystem::path path, std::string job_id);
+  static RunFolder read(const std::filesystem::path& path);
   void lock();
 
   std::filesystem::path path_;

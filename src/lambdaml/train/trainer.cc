@@ -4,6 +4,7 @@
 #include <array>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/data/partition.h"
 #include "lambdaml/model/registry.h"
@@ -97,36 +98,87 @@ void Trainer::initialize() {
   optimizer_->begin(parameters);
 }
 
-model::Totals Trainer::run_epoch(std::uint64_t epoch, const Hooks& hooks) {
-  const auto batch_size = static_cast<std::uint64_t>(event_.options.integer("batch_size"));
-  const std::uint64_t passes = optimizer_->passes_per_epoch();
-  model::Totals totals;
-  for (std::uint64_t pass = 0; pass < passes; ++pass) {
-    for (std::uint64_t round = 0; round < rounds_per_pass_; ++round) {
-      const data::RowRange range =
-          data::batch_rows(training_rows_[event_.worker], batch_size, round);
-      optim::Position at{.epoch = epoch, .pass = pass, .round = round};
-      at.last_of_pass = round + 1 == rounds_per_pass_;
-      at.last_of_epoch = at.last_of_pass && pass + 1 == passes;
-      totals += optimizer_->step(own_.batch(range.begin, range.end), at);
-      if (hooks.progress && clock_.seconds() - last_progress_s_ > 1) {
-        last_progress_s_ = clock_.seconds();
-        hooks.progress(epoch + 1, pass * rounds_per_pass_ + round + 1, passes * rounds_per_pass_);
-      }
-    }
-  }
-  return totals;
+void Trainer::suspend(Checkpoints& checkpoints, std::uint64_t round) {
+  if (steps_here_ == 0)
+    fail(Code::resource_exhausted,
+         "worker {}: the time of its function was over before its first step: give functions more "
+         "with --timeout-s, or the data to more workers",
+         event_.worker);
+  checkpoints.suspend({epoch_, round}, place_, before_, {"", recent_metrics()});
+  log::info("suspended in epoch {}, pass {}, step {}", epoch_ + 1, place_.pass + 1,
+            place_.step + 1);
 }
 
-EpochMetrics Trainer::evaluate(std::uint64_t epoch, const model::Totals& trained) {
+bool Trainer::within_lifetime(Checkpoints& checkpoints, const std::function<void()>& work) {
+  const std::uint64_t round = communicator_->round();
+  if (lifetime_->is_over()) {
+    before_.take(*optimizer_, *communicator_);
+    suspend(checkpoints, round);
+    return false;
+  }
+  const Stopwatch clock;
+  const double comm_before = communicator_->seconds();
+  if (!lifetime_->may_end_within(membership_.patience_s)) {
+    work();
+  } else {
+    // The others may keep this worker waiting until its time is over, in the midst of a step. A
+    // wait that ends so has changed nothing that others see: the step is taken again later, and
+    // writes the same bytes to the same keys.
+    before_.take(*optimizer_, *communicator_);
+    const Deadline end = lifetime_->end_of_waits();
+    communicator_->wait_until(end);
+    try {
+      work();
+    } catch (const Error& error) {
+      if (error.code() != Code::deadline_exceeded || !end.passed()) throw;
+      log::info("{}; to be continued", error.what());
+      ++steps_here_;
+      suspend(checkpoints, round);
+      return false;
+    }
+  }
+  ++steps_here_;
+  lifetime_->saw_step(clock.seconds() - (communicator_->seconds() - comm_before));
+  return true;
+}
+
+bool Trainer::run_epoch(Checkpoints& checkpoints, const Hooks& hooks) {
+  const auto batch_size = static_cast<std::uint64_t>(event_.options.integer("batch_size"));
+  const std::uint64_t passes = optimizer_->passes_per_epoch();
+  while (place_.pass < passes) {
+    const data::RowRange range =
+        data::batch_rows(training_rows_[event_.worker], batch_size, place_.step);
+    optim::Position at{.epoch = epoch_, .pass = place_.pass, .round = place_.step};
+    at.last_of_pass = place_.step + 1 == rounds_per_pass_;
+    at.last_of_epoch = at.last_of_pass && place_.pass + 1 == passes;
+    const bool done = within_lifetime(checkpoints, [&] {
+      place_.totals += optimizer_->step(own_.batch(range.begin, range.end), at);
+    });
+    if (!done) return false;
+    if (++place_.step == rounds_per_pass_) {
+      place_.step = 0;
+      ++place_.pass;
+    }
+    if (clock_.seconds() - last_progress_s_ > 1) {
+      last_progress_s_ = clock_.seconds();
+      if (hooks.each_second) hooks.each_second();
+      if (hooks.progress)
+        hooks.progress(epoch_ + 1, at.pass * rounds_per_pass_ + at.round + 1,
+                       passes * rounds_per_pass_);
+    }
+  }
+  return true;
+}
+
+EpochMetrics Trainer::evaluate() {
   EpochMetrics metrics;
-  metrics.epoch = epoch + 1;
+  metrics.epoch = epoch_ + 1;
   metrics.values = optimizer_->metrics();
   if (!supervised_) {
-    metrics.values["inertia"] = trained.loss;
+    metrics.values["inertia"] = place_.totals.loss;
     return metrics;
   }
-  add_supervised("train", trained, metrics.values);
+  add_supervised("train", place_.totals, metrics.values);
   if (!anything_to_evaluate_) return metrics;
   const std::size_t held_out = training_rows_[event_.worker];
   const model::Totals valid =
@@ -140,40 +192,62 @@ EpochMetrics Trainer::evaluate(std::uint64_t epoch, const model::Totals& trained
   return metrics;
 }
 
-void Trainer::run(Checkpoints& checkpoints, std::optional<Progress> checkpoint,
-                  const Hooks& hooks) {
+Trainer::Outcome Trainer::run(Checkpoints& checkpoints, std::optional<Start> start,
+                              const Hooks& hooks) {
   const Stopwatch all;
   const std::string& until_text = event_.options.text("until");
   const std::optional<Until> until =
       until_text.empty() ? std::nullopt : std::optional(Until::parse(until_text));
   const auto every = static_cast<std::uint64_t>(event_.options.integer("checkpoint_every"));
+  const auto epochs_here = static_cast<std::uint64_t>(event_.options.integer("run_epochs"));
   const double comm_before = communicator_->seconds();
+  const auto outcome = [&](Outcome how) {
+    compute_s_ += std::max(0.0, all.seconds() - (communicator_->seconds() - comm_before));
+    return how;
+  };
 
-  std::uint64_t epoch = 0;
   bool done = false;
-  if (checkpoint) {
+  if (start) {
     // State vectors get their sizes from begin(); their content from the checkpoint.
     optimizer_->begin(std::vector<float>(model_->parameter_count()));
-    checkpoints.restore(*checkpoint, *optimizer_, *communicator_);
-    epoch = checkpoint->epoch;
-    const std::string ended_by = checkpoints.note(*checkpoint).ended_by;
+    std::string ended_by;
+    if (start->suspended) {
+      place_ = checkpoints.suspension()->place;
+      checkpoints.restore_suspension(*optimizer_, *communicator_);
+    } else {
+      checkpoints.restore(start->progress, *optimizer_, *communicator_);
+      ended_by = checkpoints.note(start->progress).ended_by;
+    }
+    epoch_ = start->progress.epoch;
     if (!ended_by.empty()) ended_by_ = ended_by;
-    done = !ended_by.empty() || epoch >= epochs_;
+    done = !ended_by.empty() || epoch_ >= epochs_;
   } else {
     initialize();
   }
+  std::size_t state_bytes = communicator_->snapshot().size() * sizeof(double);
+  for (const auto& [name, values] : optimizer_->state()) state_bytes += values.size_bytes();
+  lifetime_.emplace(membership_.deadline, state_bytes);
 
+  const std::uint64_t first_epoch = epoch_;
   while (!done) {
+    if (epochs_here > 0 && epoch_ - first_epoch == epochs_here) {
+      before_.take(*optimizer_, *communicator_);
+      suspend(checkpoints, communicator_->round());
+      return outcome(Outcome::suspended);
+    }
     const Stopwatch clock;
     const double comm_at_start = communicator_->seconds();
-    const model::Totals trained = run_epoch(epoch, hooks);
-    EpochMetrics metrics = evaluate(epoch, trained);
+    EpochMetrics metrics;
+    if (!run_epoch(checkpoints, hooks) ||
+        !within_lifetime(checkpoints, [&] { metrics = evaluate(); }))
+      return outcome(Outcome::suspended);
     const double comm_s = communicator_->seconds() - comm_at_start;
     metrics.values["comm_s"] = comm_s;
     metrics.values["compute_s"] = std::max(0.0, clock.seconds() - comm_s);
     metrics.values["rounds"] = static_cast<double>(communicator_->round());
-    ++epoch;
-    done = epoch >= epochs_;
+    ++epoch_;
+    place_ = {};
+    done = epoch_ >= epochs_;
     if (until && until->holds(metrics.values)) {
       done = true;
       ended_by_ = "until";
@@ -185,16 +259,26 @@ void Trainer::run(Checkpoints& checkpoints, std::optional<Progress> checkpoint,
     // Told before it is saved: a worker that dies in between does the epoch again and tells it
     // again.
     if (hooks.epoch_done) hooks.epoch_done(metrics);
-    if (epoch % every == 0 || done) {
-      const Progress progress{epoch, communicator_->round()};
+    if (epoch_ % every == 0 || done) {
+      const Stopwatch saving;
+      const Progress progress{epoch_, communicator_->round()};
       checkpoints.save(progress, *optimizer_, *communicator_,
                        {done ? ended_by_ : "", recent_metrics()});
+      lifetime_->saw_save(saving.seconds());
       communicator_->retire(progress.round);
     }
   }
-  optimizer_->finish();
-  epochs_done_ = epoch;
-  compute_s_ += std::max(0.0, all.seconds() - (communicator_->seconds() - comm_before));
+  if (steps_here_ > 0 && lifetime_->is_over()) return outcome(Outcome::suspended);
+  const Deadline end = lifetime_->end_of_waits();
+  try {
+    communicator_->wait_until(end);
+    optimizer_->finish();
+  } catch (const Error& error) {
+    // The last checkpoint says that only this is left.
+    if (error.code() != Code::deadline_exceeded || !end.passed()) throw;
+    return outcome(Outcome::suspended);
+  }
+  return outcome(Outcome::ended);
 }
 
 void Trainer::remember(const EpochMetrics& metrics) {

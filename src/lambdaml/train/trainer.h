@@ -14,6 +14,7 @@
 #include "lambdaml/optim/optimizer.h"
 #include "lambdaml/train/checkpoint.h"
 #include "lambdaml/train/event.h"
+#include "lambdaml/train/lifetime.h"
 #include "lambdaml/train/metrics.h"
 
 namespace lambdaml::train {
@@ -49,20 +50,35 @@ class Trainer {
 
   struct Hooks {
     std::function<void(const EpochMetrics&)> epoch_done;
+    /// Within an epoch. What it throws ends the run.
+    std::function<void()> each_second;
     /// At most once a second within an epoch.
     std::function<void(std::uint64_t epoch, std::uint64_t round, std::uint64_t rounds)> progress;
   };
 
-  /// Sets the initial model up, or continues from `checkpoint`, and runs to the end. Checkpoints go
-  /// to `checkpoints` as the options say.
-  void run(Checkpoints& checkpoints, std::optional<Progress> checkpoint, const Hooks& hooks);
+  /// Where to begin: a checkpoint, or a suspension of this very worker.
+  struct Start {
+    Progress progress;
+    bool suspended = false;
+  };
+  enum class Outcome {
+    ended,
+    suspended,  ///< the function's time, or run_epochs, is over; the state is saved
+  };
+
+  /// Sets the initial model up, or continues from `start`, and runs to the end, or until the
+  /// function's time is nearly over: then the worker's state is saved, in the midst of an epoch if
+  /// need be, and another invocation goes on from there, to the bitwise same end. Checkpoints go to
+  /// `checkpoints` as the options say. Throws resource_exhausted when the time is over before the
+  /// first step.
+  Outcome run(Checkpoints& checkpoints, std::optional<Start> start, const Hooks& hooks);
 
   FinalTotals final_totals();
   std::span<const float> parameters() const;
   const model::Model& model() const { return *model_; }
   const model::Shape& shape() const { return shape_; }
   const comm::Communicator& communicator() const { return *communicator_; }
-  std::uint64_t epochs_done() const { return epochs_done_; }
+  std::uint64_t epochs_done() const { return epoch_; }
   /// Why the run ended: epochs, until or converged.
   const std::string& ended_by() const { return ended_by_; }
   double compute_s() const { return compute_s_; }
@@ -70,8 +86,13 @@ class Trainer {
  private:
   std::unique_ptr<comm::Communicator> make_communicator(const std::string& pattern) const;
   void initialize();
-  model::Totals run_epoch(std::uint64_t epoch, const Hooks& hooks);
-  EpochMetrics evaluate(std::uint64_t epoch, const model::Totals& trained);
+  /// False when the worker was suspended.
+  bool run_epoch(Checkpoints& checkpoints, const Hooks& hooks);
+  /// One step or evaluation; false when the worker was suspended instead.
+  bool within_lifetime(Checkpoints& checkpoints, const std::function<void()>& work);
+  /// Saves the state that before_ holds, as of `round`.
+  void suspend(Checkpoints& checkpoints, std::uint64_t round);
+  EpochMetrics evaluate();
   /// The epochs of the last second go into worker 0's checkpoints: whoever watches the job looks
   /// several times a second, so of a job that is cut off and resumed none is missing.
   void remember(const EpochMetrics& metrics);
@@ -91,7 +112,11 @@ class Trainer {
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
   std::uint64_t epochs_ = 0;
-  std::uint64_t epochs_done_ = 0;
+  std::uint64_t epoch_ = 0;  ///< epochs done
+  Place place_;              ///< within the next one
+  std::optional<Lifetime> lifetime_;
+  SavedState before_;             ///< the step under way
+  std::uint64_t steps_here_ = 0;  ///< steps and evaluations of this invocation
   std::string ended_by_ = "epochs";
   double compute_s_ = 0;
   double last_progress_s_ = 0;

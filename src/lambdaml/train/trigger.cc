@@ -17,10 +17,13 @@
 #include "lambdaml/train/checkpoint.h"
 #include "lambdaml/train/cost.h"
 #include "lambdaml/train/event.h"
+#include "lambdaml/train/figures.h"
 #include "lambdaml/train/job.h"
+#include "lambdaml/train/job_view.h"
 #include "lambdaml/train/platform.h"
 #include "lambdaml/train/run_folder.h"
 #include "lambdaml/train/staging.h"
+#include "lambdaml/train/worker.h"
 
 namespace lambdaml::train {
 namespace {
@@ -73,7 +76,7 @@ struct Channel {
   /// Throws when the channel cannot be reached: then there is nothing to clear either.
   Channel(const std::string& uri, const std::string& job_id)
       : store(open_channel(uri, job_id, meters.of(uri))) {
-    store->load(keys::kProgress);
+    store->load(keys::kJob);
   }
   Meters meters;
   std::shared_ptr<storage::Storage> store;
@@ -96,18 +99,24 @@ class Run {
                        static_cast<std::uint64_t>(options_.integer(optimizer.epochs_option)));
     TrainEvent event = make_event(staged);
     if (resuming) find_common_checkpoint(event);
+    const std::string& checkpoints = options_.text("checkpoint");
+    JobRecord record(storage::open(checkpoints, meters_.of(checkpoints)), folder_.job_id());
+    record.begin(options_);
+    channel_.save(keys::kJob, {});
     start(event);
     const double limit_s = options_.real("deadline");
     const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
     // Where looks are dear, once a second is often enough to show people how far the job is.
     const double pause_s = channel_.capabilities().dear_looks ? 1 : 0;
     double next_look_s = pause_s;
-    wait_for_all(*invocations_, [&] {
+    const std::vector<std::string> responses = wait_for_all(*invocations_, [&] {
       tell_failures();
       if (wall.seconds() >= next_look_s) {
         next_look_s = wall.seconds() + pause_s;
         look_for_metrics();
         look_for_progress();
+        if (channel_.load(keys::kStop))
+          fail(Code::cancelled, "job {}: stopped by lambdaml stop", folder_.job_id());
       }
       tell_progress();
       if (limit.passed())
@@ -115,8 +124,12 @@ class Run {
              folder_.job_id(), limit_s);
     });
     tell_failures();
+    if (std::ranges::find(responses, kJobIsOver) != responses.end())
+      fail(Code::unavailable, "channel {}: it has lost what this job wrote", channel_.describe());
     look_for_metrics();
-    return collect(staged, wall);
+    std::string summary = collect(staged, wall);
+    record.finish(summary);
+    return summary;
   }
 
  private:
@@ -184,6 +197,7 @@ class Run {
     function.retries = static_cast<int>(options_.integer("retries"));
     function.environment["LAMBDAML_LOG_LEVEL"] = options_.text("log_level");
     function.log_folder = folder_.log_folder();
+    function.goes_on = [](const std::string& response) { return response == kToBeContinued; };
     std::vector<std::string> payloads;
     for (event.worker = 0; event.worker < workers(); ++event.worker)
       payloads.push_back(to_json(event));
@@ -241,8 +255,7 @@ class Run {
     const Buffer model = channel_.load_or_wait(keys::kModel, Deadline::in(kPatienceSeconds));
 
     model::Totals train, valid, test;
-    std::map<std::string, double> sums;
-    UsageByStore usage = own_usage();
+    Figures all_figures;
     const Prices prices = Prices::current();
     const std::string region = prices.priced_region(billing_region());
     Cost cost;
@@ -253,13 +266,12 @@ class Run {
       train += totals_from(report.at("train"));
       valid += totals_from(report.at("valid"));
       test += totals_from(report.at("test"));
-      for (const char* name :
-           {"startup_s", "load_s", "compute_s", "comm_s", "bytes_sent", "bytes_received"})
-        sums[name] += report.at(name).get<double>();
-      add(usage, usage_from_json(report.at("usage").dump()));
+      const Figures figures = Figures::from_json(text.text());
+      all_figures += figures;
+      const auto memory_mb = static_cast<double>(options_.integer("memory_mb"));
       cost.functions +=
-          prices.of_function(report.at("run_s").get<double>(),
-                             static_cast<double>(options_.integer("memory_mb")), region);
+          prices.of_function(figures.run_s, memory_mb, region) +
+          static_cast<double>(figures.invocations - 1) * prices.of_function(0, memory_mb, region);
       rounds = std::max(rounds, report.at("rounds").get<std::uint64_t>());
       epochs = std::max(epochs, report.at("epochs").get<std::uint64_t>());
       if (ended_by.empty()) ended_by = report.at("ended_by").get<std::string>();
@@ -286,9 +298,14 @@ class Run {
     }
     const double n = workers();
     summary["wall_s"] = wall.seconds() + prepared_s_;
-    for (const char* name : {"startup_s", "load_s", "compute_s", "comm_s"})
-      summary[name] = sums[name] / n;
+    summary["startup_s"] = all_figures.startup_s / n;
+    summary["load_s"] = all_figures.load_s / n;
+    summary["compute_s"] = all_figures.compute_s / n;
+    summary["comm_s"] = all_figures.comm_s / n;
+    summary["invocations"] = all_figures.invocations;
     summary["rounds"] = rounds;
+    UsageByStore usage = own_usage();
+    add(usage, all_figures.usage);
     cost.requests = prices.of_requests(usage, region);
     storage::Usage all;
     for (const auto& [scheme, used] : usage) all += used;
@@ -296,8 +313,8 @@ class Run {
                            {"get", all.get.requests},
                            {"list", all.list.requests},
                            {"delete", all.remove.requests}};
-    for (const char* name : {"bytes_sent", "bytes_received"})
-      summary[name] = static_cast<std::uint64_t>(sums[name]);
+    summary["bytes_sent"] = all_figures.bytes_sent;
+    summary["bytes_received"] = all_figures.bytes_received;
     summary["cost_usd"] = cost.total();
     summary["cost"] = {{"functions_usd", cost.functions},
                        {"requests_usd", cost.requests},
@@ -371,6 +388,20 @@ bool is_soon_told(Code code) {
   }
 }
 
+/// Leaves word of how the job ended, or of nothing when it came to nothing.
+void note_end(const Options& options, const RunFolder& folder, const Error& error,
+              bool for_nothing) noexcept {
+  try {
+    JobRecord record(storage::open(options.text("checkpoint")), folder.job_id());
+    if (for_nothing)
+      record.forget();
+    else
+      record.end(error.code() == Code::cancelled ? "stopped" : "failed", error.what());
+  } catch (const std::exception& failure) {
+    log::warning("noting the end of job {}: {}", folder.job_id(), failure.what());
+  }
+}
+
 std::string run_to_end(Options options, RunFolder folder, const StagedData& staged,
                        Channel& channel, Observer& observer, bool resuming, double prepared_s) {
   if (options.text("checkpoint").empty())
@@ -381,7 +412,9 @@ std::string run_to_end(Options options, RunFolder folder, const StagedData& stag
     return run.run(staged, resuming);
   } catch (const Error& error) {
     const bool resumable = can_be_resumed(options, folder);
-    if (!resumable && !resuming && is_soon_told(error.code())) {
+    const bool for_nothing = !resumable && !resuming && is_soon_told(error.code());
+    note_end(options, folder, error, for_nothing);
+    if (for_nothing) {
       folder.discard();
       throw;
     }

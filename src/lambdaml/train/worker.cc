@@ -13,8 +13,8 @@
 #include "lambdaml/model/registry.h"
 #include "lambdaml/train/bench_comm.h"
 #include "lambdaml/train/channel.h"
-#include "lambdaml/train/cost.h"
 #include "lambdaml/train/event.h"
+#include "lambdaml/train/figures.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/model_file.h"
 #include "lambdaml/train/trainer.h"
@@ -32,9 +32,10 @@ std::int64_t now_ms() {
 /// Equal for runs that may continue each other: everything but how long and where they run.
 std::string fingerprint_of(const TrainEvent& event) {
   json options = json::parse(to_json(event.options));
-  for (const char* free : {"channel", "output", "checkpoint", "checkpoint_every", "platform",
-                           "data", "test_data", "memory_mb", "timeout_s", "patience_s", "retries",
-                           "deadline", "keep", "log_level", "until", "epochs", "admm_epochs"})
+  for (const char* free :
+       {"channel", "output", "checkpoint", "checkpoint_every", "platform", "data", "test_data",
+        "memory_mb", "timeout_s", "patience_s", "retries", "deadline", "keep", "log_level", "until",
+        "epochs", "admm_epochs", "run_epochs"})
     options.erase(free);
   if (event.options.text("optim") == "admm") options["epochs"] = event.options.integer("epochs");
   options["rows"] = event.data.part_rows;
@@ -58,15 +59,26 @@ class WorkerRun {
   }
 
   std::string run() {
+    if (!channel_->load(keys::kJob)) {
+      log::info("job {} is over, or was never begun: nothing to do", event_.job_id);
+      return std::string(kJobIsOver);
+    }
     if (channel_->load(keys::started(event_.worker))) {
       if (const std::optional<Buffer> report = channel_->load(keys::result(event_.worker)))
         return std::string(report->text());
       again_ = true;
-      log::warning("this worker was started before; continuing where it left off");
     } else {
       channel_->save(keys::started(event_.worker), {});
     }
-    const double startup_s = std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);
+    const std::optional<Buffer> earlier =
+        again_ ? channel_->load(keys::figures(event_.worker)) : std::nullopt;
+    if (earlier)
+      figures_ = Figures::from_json(earlier->text());
+    else
+      figures_.startup_s = std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);
+    if (again_)
+      log::info("{}", earlier ? "another invocation goes on from where the last one ended"
+                              : "this worker was started before; continuing where it left off");
 
     const Stopwatch loading;
     Trainer trainer(event_, load_own(), load_test(), membership(), again_);
@@ -76,31 +88,27 @@ class WorkerRun {
 
     Checkpoints checkpoints(open_metered(event_.options.text("checkpoint")), event_.job_id,
                             fingerprint_of(event_), event_.worker, event_.workers());
-    trainer.run(checkpoints, starting_point(checkpoints), hooks());
+    const Trainer::Outcome outcome = trainer.run(checkpoints, starting_point(checkpoints), hooks());
+    if (outcome == Trainer::Outcome::suspended) {
+      const std::string figures = figures_with(trainer, load_s).to_json();
+      channel_->save(keys::figures(event_.worker), as_bytes(figures));
+      return std::string(kToBeContinued);
+    }
     const FinalTotals totals = trainer.final_totals();
+    if (again_) checkpoints.forget_suspension();
 
     if (event_.worker == 0)
       channel_->save(keys::kModel,
                      model_to_bytes(event_.options.text("model"), trainer.shape(), event_.options,
                                     trainer.model(), trainer.parameters()));
-    const storage::Usage rounds = round_meter_->usage();
-    UsageByStore usage = meters_.usage();
-    add(usage, {{Uri::parse(event_.options.text("channel")).scheme, rounds}});
-    json report{{"worker", event_.worker},
-                {"train", totals_json(totals.train)},
-                {"valid", totals_json(totals.valid)},
-                {"test", totals_json(totals.test)},
-                {"startup_s", startup_s},
-                {"load_s", load_s},
-                {"compute_s", trainer.compute_s()},
-                {"comm_s", trainer.communicator().seconds()},
-                {"run_s", running_.seconds()},
-                {"rounds", trainer.communicator().round()},
-                {"epochs", trainer.epochs_done()},
-                {"ended_by", trainer.ended_by()},
-                {"usage", json::parse(to_json(usage))},
-                {"bytes_sent", rounds.put.bytes},
-                {"bytes_received", rounds.get.bytes}};
+    json report = json::parse(figures_with(trainer, load_s).to_json());
+    report["worker"] = event_.worker;
+    report["train"] = totals_json(totals.train);
+    report["valid"] = totals_json(totals.valid);
+    report["test"] = totals_json(totals.test);
+    report["rounds"] = trainer.communicator().round();
+    report["epochs"] = trainer.epochs_done();
+    report["ended_by"] = trainer.ended_by();
     const std::string text = report.dump();
     channel_->save(keys::result(event_.worker), as_bytes(text));
     return text;
@@ -148,24 +156,50 @@ class WorkerRun {
     return membership;
   }
 
-  /// Where to begin: an earlier try's newest checkpoint, else the one the event names, else
-  /// nowhere.
-  std::optional<Progress> starting_point(Checkpoints& checkpoints) {
+  /// The figures of earlier invocations and this one.
+  Figures figures_with(const Trainer& trainer, double load_s) const {
+    const storage::Usage rounds = round_meter_->usage();
+    Figures figures;
+    figures.load_s = load_s;
+    figures.compute_s = trainer.compute_s();
+    figures.comm_s = trainer.communicator().seconds();
+    figures.run_s = running_.seconds();
+    figures.invocations = 1;
+    figures.bytes_sent = rounds.put.bytes;
+    figures.bytes_received = rounds.get.bytes;
+    figures.usage = meters_.usage();
+    add(figures.usage, {{Uri::parse(event_.options.text("channel")).scheme, rounds}});
+    figures += figures_;
+    return figures;
+  }
+
+  /// Where to begin: what an earlier try left, a suspension before a checkpoint of the same epoch,
+  /// else the checkpoint that the event names, else nowhere.
+  std::optional<Trainer::Start> starting_point(Checkpoints& checkpoints) {
     if (!again_ && !event_.resume) return {};
     const std::vector<Progress> available = checkpoints.available();
+    if (again_) {
+      const std::optional<Checkpoints::Suspension> suspended = checkpoints.suspension();
+      if (suspended && (available.empty() || suspended->progress.epoch >= available.front().epoch))
+        return Trainer::Start{suspended->progress, true};
+    }
     if (!event_.resume || again_) {
-      if (!available.empty()) return available.front();
+      if (!available.empty()) return Trainer::Start{available.front()};
       if (!event_.resume) return {};
     }
     for (const Progress& progress : available)
-      if (!event_.resume_round || progress.round == *event_.resume_round) return progress;
+      if (!event_.resume_round || progress.round == *event_.resume_round)
+        return Trainer::Start{progress};
     fail(Code::not_found, "worker {} has no checkpoint to continue from in {}", event_.worker,
          event_.options.text("checkpoint"));
   }
 
   Trainer::Hooks hooks() {
-    if (event_.worker != 0) return {};
     Trainer::Hooks hooks;
+    hooks.each_second = [this] {
+      if (channel_->load(keys::kStop)) fail(Code::cancelled, "job {} was stopped", event_.job_id);
+    };
+    if (event_.worker != 0) return hooks;
     hooks.epoch_done = [this](const EpochMetrics& metrics) {
       channel_->save(keys::metrics(metrics.epoch), as_bytes(metrics.to_json()));
     };
@@ -184,6 +218,7 @@ class WorkerRun {
   Meters meters_;                                ///< of all else
   std::shared_ptr<storage::Storage> channel_;
   bool again_ = false;
+  Figures figures_;  ///< of earlier invocations
 };
 
 }  // namespace

@@ -1,15 +1,24 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "lambdaml/faas/runtime.h"
 
 namespace lambdaml::train {
 
+/// The report of a worker whose time is over before its work: another invocation with the same
+/// event goes on from the state that it saved, to the bitwise same end.
+inline constexpr std::string_view kToBeContinued = R"({"status":"to_be_continued"})";
+
+/// The report of a worker that finds nothing of its job: it was started late, a second time.
+inline constexpr std::string_view kJobIsOver = R"({"status":"job_is_over"})";
+
 /// The function handler `worker`: does what the event says (trains as one of N, or measures rounds)
 /// and returns its report, JSON. The same on every platform. Safe against being run again: a later
 /// try continues from this worker's newest checkpoint and joins the others where they wait; one
-/// that comes when the work is done returns the report that is there.
+/// that comes when the work is done returns the report that is there; one that comes when the whole
+/// job is over finds nothing of it and leaves.
 ///
 /// Requests besides data, rounds and checkpoints: 2 GETs at most and 2 PUTs, and for worker 0 one
 /// PUT an epoch and one a second.

@@ -127,7 +127,12 @@ void LocalInvocations::on_outcome(std::size_t event, Outcome outcome) {
   status.process_id = 0;
   status.attempts = slot.attempts;
   if (!outcome.failure) {
-    slot.environment->shut_down();
+    std::exchange(slot.environment, nullptr)->shut_down();
+    if (!stopping_ && function_.goes_on && function_.goes_on(outcome.response)) {
+      slot.attempts = 0;
+      slot.request_id = new_request_id();
+      return start_again(event);
+    }
     status.state = EventStatus::State::succeeded;
     status.response = std::move(outcome.response);
     return publish(event, std::move(status));

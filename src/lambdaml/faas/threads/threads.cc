@@ -67,6 +67,12 @@ class ThreadInvocations : public Invocations {
     while (begin_try(event)) {
       std::string response;
       const std::optional<Failure> failure = try_once(event, request_id, response);
+      if (!failure && function_.goes_on && function_.goes_on(response)) {
+        const std::lock_guard lock(mutex_);
+        status_[event].attempts = 0;
+        delay_s = function_.retry_delay_s;
+        continue;
+      }
       if (!end_try(event, failure, std::move(response))) return;
       std::unique_lock lock(mutex_);
       changed_.wait_for(lock, std::chrono::duration<double>(delay_s), [&] { return cancelled_; });

@@ -1,0 +1,38 @@
+#include <memory>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/cli/command.h"
+#include "lambdaml/train/job_view.h"
+
+namespace lambdaml::cli {
+
+void add_ls_command(CLI::App& app, Globals& globals) {
+  CLI::App* command = add_command(app, globals, "ls", "the jobs of a folder or checkpoint store");
+  const auto where = std::make_shared<std::string>("runs");
+  command->add_option("WHERE", *where, "a folder of runs, or a checkpoint URI; default: runs");
+  command->callback([where, &globals] {
+    nlohmann::json all = nlohmann::json::array();
+    for (const std::string& run : train::JobView::list(*where)) {
+      nlohmann::ordered_json status{{"run", run}};
+      try {
+        const auto known = nlohmann::ordered_json::parse(train::JobView::open(run).status());
+        for (const char* name : {"job_id", "state", "model", "optim", "workers", "epochs"})
+          if (known.contains(name)) status[name] = known[name];
+      } catch (const Error& error) {
+        status["state"] = "unknown";
+        status["error"] = error.what();
+      }
+      if (!globals.json)
+        print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} workers  {}", status.value("state", ""),
+                               status.value("model", ""), status.value("optim", ""),
+                               status.value("workers", 0), run));
+      all.push_back(nlohmann::json(status));
+    }
+    if (globals.json) print_line(nlohmann::json{{"runs", all}}.dump());
+  });
+}
+
+}  // namespace lambdaml::cli

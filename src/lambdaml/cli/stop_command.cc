@@ -1,0 +1,57 @@
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
+#include "lambdaml/cli/command.h"
+#include "lambdaml/train/job_view.h"
+
+namespace lambdaml::cli {
+namespace {
+
+/// The job's own end may remove what it was known by, when it came to nothing.
+bool has_ended(const train::JobView& job) {
+  try {
+    return job.has_ended() || nlohmann::json::parse(job.status()).value("state", "") != "running";
+  } catch (const Error& error) {
+    if (error.code() == Code::not_found) return true;
+    throw;
+  }
+}
+
+}  // namespace
+
+void add_stop_command(CLI::App& app, Globals& globals) {
+  CLI::App* command = add_command(app, globals, "stop", "stop a running job; it can be resumed");
+  struct Arguments {
+    std::string run;
+    double wait_s = 30;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("RUN", arguments->run, "a run's folder, or CHECKPOINT-URI/JOB-ID")
+      ->required();
+  command->add_option("--wait-s", arguments->wait_s, "how long to wait for its end, in s")
+      ->check(CLI::NonNegativeNumber);
+  command->callback([arguments, &globals] {
+    catch_interrupts();
+    const train::JobView job = train::JobView::open(arguments->run);
+    job.stop();
+    const Deadline deadline = Deadline::in(arguments->wait_s);
+    while (!has_ended(job)) {
+      throw_if_interrupted();
+      if (deadline.passed())
+        fail(Code::deadline_exceeded,
+             "run {}: asked to stop, and not ended within {:g} s; see: lambdaml status {}",
+             arguments->run, arguments->wait_s, arguments->run);
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    print_line(globals.json ? nlohmann::json{{"job_id", job.job_id()}, {"state", "stopped"}}.dump()
+                            : fmt::format("{}: stopped", job.job_id()));
+  });
+}
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,198 @@
+#include "lambdaml/train/job_view.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <sys/file.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/optim/registry.h"
+#include "lambdaml/train/channel.h"
+#include "lambdaml/train/run_folder.h"
+
+namespace lambdaml::train {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr const char* kJobFile = "job.json";
+constexpr const char* kEndedFile = "ended.json";
+constexpr const char* kSummaryFile = "summary.json";
+
+json object_from(const Buffer& text, const std::string& what) {
+  json object = json::parse(text.text(), nullptr, false);
+  if (!object.is_object()) fail(Code::data_corrupt, "{}: it is damaged", what);
+  return object;
+}
+
+}  // namespace
+
+JobRecord::JobRecord(std::shared_ptr<storage::Storage> checkpoints, std::string job_id)
+    : store_(std::move(checkpoints)), job_id_(std::move(job_id)) {}
+
+void JobRecord::begin(const Options& options) {
+  json record{{"job_id", job_id_},
+              {"channel", Uri::parse(options.text("channel")).without_password().text()},
+              {"workers", options.integer("workers")}};
+  for (const char* name : {"model", "optim", "sync_mode", "platform"})
+    record[name] = options.text(name);
+  record["epochs"] = options.integer(optim::registry().get(options.text("optim")).epochs_option);
+  store_->remove(key(kEndedFile));
+  store_->remove(key(kSummaryFile));
+  store_->save(key(kJobFile), as_bytes(record.dump()));
+}
+
+void JobRecord::finish(const std::string& summary) {
+  store_->save(key(kSummaryFile), as_bytes(summary));
+}
+
+void JobRecord::end(const std::string& state, const std::string& error) noexcept {
+  try {
+    const std::string text = json{{"state", state}, {"error", error}}.dump(
+        -1, ' ', false, json::error_handler_t::replace);
+    store_->save(key(kEndedFile), as_bytes(text));
+  } catch (const std::exception& failure) {
+    log::warning("noting the end of job {}: {}", job_id_, failure.what());
+  }
+}
+
+void JobRecord::forget() noexcept {
+  try {
+    for (const char* name : {kJobFile, kEndedFile, kSummaryFile}) store_->remove(key(name));
+  } catch (const std::exception& failure) {
+    log::warning("removing what is left of job {}: {}", job_id_, failure.what());
+  }
+}
+
+JobView JobView::open(const std::string& run) {
+  JobView view;
+  view.run_ = run;
+  std::string checkpoints;
+  if (run.find("://") == std::string::npos) {
+    view.folder_ = run;
+    const RunFolder::Identity identity = RunFolder::identify(run);
+    view.job_id_ = identity.job_id;
+    checkpoints = identity.checkpoint_uri;
+  } else {
+    const Uri uri = Uri::parse(run);
+    view.job_id_ = uri.name();
+    checkpoints = uri.parent().text();
+  }
+  view.store_ = storage::open(checkpoints);
+  const std::optional<Buffer> record = view.store_->load(view.job_id_ + "/" + kJobFile);
+  if (!record)
+    fail(Code::not_found, "run {}: nothing is known of a job {} in {}", run, view.job_id_,
+         Uri::parse(checkpoints).display());
+  object_from(*record, fmt::format("run {}: its {}", run, kJobFile));
+  view.record_ = std::string(record->text());
+  return view;
+}
+
+std::vector<std::string> JobView::list(const std::string& where) {
+  std::set<std::string> runs;
+  if (where.find("://") == std::string::npos) {
+    std::error_code error;
+    if (!fs::is_directory(where, error))
+      fail(Code::not_found, "{}: no such folder; runs lie in runs/ where lambdaml train was called",
+           where);
+    for (const auto& entry : fs::directory_iterator(where, error))
+      if (fs::exists(entry.path() / "run.json", error)) runs.insert(entry.path().string());
+  } else {
+    const Uri uri = Uri::parse(where);
+    const std::string tail = std::string("/") + kJobFile;
+    for (const storage::Entry& entry : storage::open(uri)->list(""))
+      if (entry.key.ends_with(tail))
+        runs.insert((uri / entry.key.substr(0, entry.key.size() - tail.size())).text());
+  }
+  return {runs.begin(), runs.end()};
+}
+
+std::shared_ptr<storage::Storage> JobView::channel() const {
+  const std::string uri = json::parse(record_).value("channel", "");
+  return open_channel(uri, job_id_);
+}
+
+bool JobView::has_ended() const {
+  return store_->load(job_id_ + "/" + kSummaryFile) || store_->load(job_id_ + "/" + kEndedFile);
+}
+
+/// Whether a process of this machine works on the run.
+bool JobView::is_locked() const {
+  const FileDescriptor file(::open((folder_ / "run.json").c_str(), O_RDONLY | O_CLOEXEC));
+  return file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
+}
+
+std::string JobView::status() const {
+  const json record = json::parse(record_);
+  ordered_json status{{"job_id", job_id_}, {"state", "running"}};
+  for (const char* name : {"model", "optim", "sync_mode", "workers", "epochs", "platform"})
+    if (record.contains(name)) status[name] = record[name];
+
+  if (const auto text = store_->load(job_id_ + "/" + kSummaryFile)) {
+    status["state"] = "done";
+    status["summary"] = object_from(*text, run_ + ": its summary");
+    return status.dump();
+  }
+  if (const auto text = store_->load(job_id_ + "/" + kEndedFile)) {
+    const json ended = object_from(*text, run_ + ": how it ended");
+    status["state"] = ended.value("state", "failed");
+    status["error"] = ended.value("error", "");
+    return status.dump();
+  }
+  const std::shared_ptr<storage::Storage> meeting_place = channel();
+  const bool alive = meeting_place->load(keys::kJob) && (folder_.empty() || is_locked());
+  if (!alive) {
+    status["state"] = "interrupted";
+    return status.dump();
+  }
+  std::uint64_t started = 0, finished = 0;
+  const auto workers = record.value("workers", std::uint32_t{0});
+  for (std::uint32_t worker = 0; worker < workers; ++worker) {
+    started += meeting_place->load(keys::started(worker)) ? 1 : 0;
+    finished += meeting_place->load(keys::result(worker)) ? 1 : 0;
+  }
+  status["started"] = started;
+  status["finished"] = finished;
+  if (const auto text = meeting_place->load(keys::kProgress))
+    status.update(ordered_json(object_from(*text, run_ + ": its progress")));
+  return status.dump();
+}
+
+void JobView::stop() const {
+  if (has_ended()) fail(Code::invalid_argument, "run {}: it has ended already", run_);
+  const std::shared_ptr<storage::Storage> meeting_place = channel();
+  if (!meeting_place->capabilities().cross_process)
+    fail(Code::invalid_argument,
+         "run {}: its workers are threads of the command that started it; end that with Ctrl-C",
+         run_);
+  if (!meeting_place->load(keys::kJob) || (!folder_.empty() && !is_locked()))
+    fail(Code::invalid_argument, "run {}: it is not running; go on with: lambdaml resume {}", run_,
+         run_);
+  meeting_place->save(keys::kStop, {});
+}
+
+std::vector<JobView::Log> JobView::logs() const {
+  const auto workers = json::parse(record_).value("workers", std::uint32_t{0});
+  std::vector<Log> logs;
+  for (std::uint32_t worker = 0; worker < workers; ++worker) {
+    Log log{fmt::format("worker-{}", worker), ""};
+    if (!folder_.empty())
+      if (const auto text = read_file(folder_ / "log" / (log.name + ".log")))
+        log.text = std::string(text->text());
+    if (log.text.empty())
+      if (const auto text = store_->load(keys::log(job_id_, worker)))
+        log.text = std::string(text->text());
+    logs.push_back(std::move(log));
+  }
+  return logs;
+}
+
+}  // namespace lambdaml::train

@@ -1,0 +1,92 @@
+// Jobs seen from outside: status, logs, stop, ls.
+#include <chrono>
+#include <thread>
+
+#include "e2e/command.h"
+
+namespace lambdaml::e2e {
+namespace {
+
+class Watching : public CliTest {
+ protected:
+  nlohmann::json status(const std::string& run) const {
+    const Result result = lambdaml({"status", run, "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.json();
+  }
+  /// Waits for `state`, or any other than running when the job ends before.
+  nlohmann::json wait_for(const std::string& run, const std::string& key) const {
+    for (int i = 0; i < 1000; ++i) {
+      const Result result = lambdaml({"status", run, "--json"});
+      if (result.exit_code == 0 && result.json().contains(key)) return result.json();
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return {};
+  }
+};
+
+TEST_F(Watching, ADoneJobTellsItsSummaryAndLogsByFolderAndByUri) {
+  REQUIRE_REAL_DATA();
+  const std::string checkpoints = "file://" + (folder() / "checkpoints").string();
+  const nlohmann::json summary =
+      train({"--data", real_data("agaricus.train.libsvm"), "--workers", "2", "--epochs", "2",
+             "--checkpoint", checkpoints, "--output", "run"});
+  const std::string by_uri = checkpoints + "/" + summary["job_id"].get<std::string>();
+  for (const std::string& run : {std::string("run"), by_uri}) {
+    const nlohmann::json now = status(run);
+    EXPECT_EQ(now["state"], "done");
+    EXPECT_EQ(now["summary"], summary);
+  }
+  const Result logs = lambdaml({"logs", "run", "--worker", "1"});
+  EXPECT_NE(logs.out.find("loaded"), std::string::npos);
+  EXPECT_EQ(logs.out.find("worker-0"), std::string::npos);
+  EXPECT_EQ(lambdaml({"logs", "run", "--worker", "2"}).exit_code, 2);
+  const Result all = lambdaml({"ls", ".", "--json"});
+  EXPECT_EQ(all.json()["runs"].size(), 1U);
+  EXPECT_EQ(all.json()["runs"][0]["state"], "done");
+  EXPECT_EQ(lambdaml({"ls", checkpoints, "--json"}).json()["runs"][0]["run"], by_uri);
+  EXPECT_EQ(lambdaml({"stop", "run"}).exit_code, 2);
+}
+
+TEST_F(Watching, ARunningJobIsStoppedAndResumed) {
+  REQUIRE_REAL_DATA();
+  Command job(folder(), {"train", "--data", real_data("higgs.train.libsvm"), "--workers", "2",
+                         "--batch-size", "10", "--epochs", "100000", "--output", "run", "-q"});
+  const nlohmann::json running = wait_for("run", "round");
+  ASSERT_FALSE(running.empty());
+  EXPECT_EQ(running["state"], "running");
+  EXPECT_EQ(running["started"], 2);
+  const Result stopped = lambdaml({"stop", "run"});
+  EXPECT_EQ(stopped.exit_code, 0) << stopped.err;
+  const Result result = job.wait();
+  EXPECT_EQ(result.exit_code, 130);
+  EXPECT_NE(result.err.find("lambdaml resume"), std::string::npos) << result.err;
+  EXPECT_EQ(status("run")["state"], "stopped");
+}
+
+TEST_F(Watching, AKilledJobIsInterrupted) {
+  REQUIRE_REAL_DATA();
+  Command job(folder(), {"train", "--data", real_data("higgs.train.libsvm"), "--workers", "2",
+                         "--batch-size", "10", "--epochs", "100000", "--output", "run", "-q"});
+  ASSERT_FALSE(wait_for("run", "round").empty());
+  job.signal(SIGKILL);
+  job.wait();
+  EXPECT_EQ(status("run")["state"], "interrupted");
+  const Result stop = lambdaml({"stop", "run"});
+  EXPECT_EQ(stop.exit_code, 2);
+  EXPECT_NE(stop.err.find("resume"), std::string::npos) << stop.err;
+}
+
+TEST_F(Watching, WhatIsNoRunSaysSo) {
+  std::filesystem::create_directory(folder() / "run");
+  write("run/run.json", "{}");
+  for (const std::string& run : {std::string("nowhere"), std::string("run"),
+                                 "file://" + folder().string() + "/no-such-job"}) {
+    const Result result = lambdaml({"status", run});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_NE(result.err.find("run "), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace lambdaml::e2e
