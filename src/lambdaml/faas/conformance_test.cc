@@ -24,7 +24,15 @@ class PlatformTest : public ::testing::TestWithParam<std::string> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, PlatformTest, ::testing::ValuesIn(registry().names()),
+/// A remote platform starts nothing of this machine; its tests play the service.
+std::vector<std::string> platforms_here() {
+  std::vector<std::string> names;
+  for (const Plugin& plugin : registry().entries())
+    if (!plugin.remote) names.push_back(plugin.name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PlatformTest, ::testing::ValuesIn(platforms_here()),
                          [](const auto& param_info) { return param_info.param; });
 
 TEST_P(PlatformTest, ResponsesComeInTheOrderOfThePayloads) {

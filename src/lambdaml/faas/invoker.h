@@ -15,6 +15,20 @@
 /// The caller's side: starts functions in parallel, one event each, and tells how each ended.
 namespace lambdaml::faas {
 
+/// How an event stands.
+struct EventStatus {
+  enum class State { waiting, running, succeeded, failed };
+  State state = State::waiting;
+  int attempts = 0;      ///< tries begun, of the latest invocation
+  std::string response;  ///< succeeded: what the handler returned
+  std::string
+      error_type;  ///< of the last try that failed: an error code's name, Runtime.ExitError,
+                   ///< Runtime.Killed, Runtime.OutOfMemory or Sandbox.Timedout
+  std::string error_message;                ///< one line: signal or exit code, and what was said
+  std::vector<std::string> last_log_lines;  ///< of the last try that failed, at most 10
+  int process_id = 0;                       ///< while running, where there is a process
+};
+
 /// What is started for each event.
 struct Function {
   std::string handler = "worker";    ///< _HANDLER
@@ -31,20 +45,16 @@ struct Function {
   /// Each event's stderr goes to LOG_FOLDER/worker-INDEX.log, appended over its tries. Empty:
   /// nowhere.
   std::filesystem::path log_folder;
-};
 
-/// How an event stands.
-struct EventStatus {
-  enum class State { waiting, running, succeeded, failed };
-  State state = State::waiting;
-  int attempts = 0;      ///< tries begun, of the latest invocation
-  std::string response;  ///< succeeded: what the handler returned
-  std::string
-      error_type;  ///< of the last try that failed: an error code's name, Runtime.ExitError,
-                   ///< Runtime.Killed, Runtime.OutOfMemory or Sandbox.Timedout
-  std::string error_message;                ///< one line: signal or exit code, and what was said
-  std::vector<std::string> last_log_lines;  ///< of the last try that failed, at most 10
-  int process_id = 0;                       ///< while running, where there is a process
+  // For functions that are deployed elsewhere: the platform `aws`.
+  std::string name = {};  ///< name or ARN of the deployed function
+  /// The events need each other (a bulk-synchronous job): all must run at the same time.
+  bool all_at_once = false;
+  /// How the caller can tell how an event stands, for the platform does not say. Asked by one
+  /// thread, from once to four times a second and event. Succeeded or failed ends the event;
+  /// `running` is a sign of life with the tries so far; absent says nothing. What it throws fails
+  /// the event, unless that is worth a retry (unavailable, deadline_exceeded).
+  std::function<std::optional<EventStatus>(std::size_t event)> outcome = {};
 };
 
 /// The events of one call. Thread-safe. Destroying it cancels what still runs.
@@ -71,7 +81,8 @@ class Invoker {
   /// Starts all events in parallel and returns at once. Each gets its own execution environment. A
   /// try that fails (error, crash, time-out, out of memory) is repeated in a fresh one, `retries`
   /// times at the most.
-  /// Throws not_found (no executable), resource_exhausted (no processes or descriptors left).
+  /// Throws not_found (no executable, no such function), resource_exhausted (no processes or
+  /// descriptors left, a concurrency limit below what all_at_once needs), invalid_argument.
   virtual std::unique_ptr<Invocations> invoke_all(const Function& function,
                                                   std::vector<std::string> payloads,
                                                   FailureObserver observer = {}) = 0;

@@ -14,6 +14,9 @@ struct Plugin {
   std::string help;
   /// Events run in processes of their own, so the channel must reach across processes.
   bool separate_processes = true;
+  /// Events run on other machines, in a deployed function: Function::name and outcome are needed,
+  /// executable and log_folder mean nothing.
+  bool remote = false;
   std::function<std::unique_ptr<Invoker>()> make;
 };
 

@@ -1,0 +1,289 @@
+#include "lambdaml/faas/lambda_json.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include <nlohmann/json.hpp>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::faas {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kLongestMessage = 400;
+
+Json parse(std::string_view body) {
+  Json json = Json::parse(body, nullptr, false);
+  if (!json.is_object())
+    fail(Code::data_corrupt, "the answer is not Lambda's: '{}'", printable(body, 80));
+  return json;
+}
+
+/// A member, null when there is none (or no object).
+const Json& member(const Json& json, const char* name) {
+  static const Json none;
+  const auto at = json.is_object() ? json.find(name) : json.end();
+  return json.is_object() && at != json.end() ? *at : none;
+}
+std::string text(const Json& json, const char* name) {
+  const Json& value = member(json, name);
+  return value.is_string() ? value.get<std::string>() : std::string();
+}
+std::optional<int> number(const Json& json, const char* name) {
+  const Json& value = member(json, name);
+  if (!value.is_number()) return {};
+  return static_cast<int>(std::clamp(value.get<double>(), -1.0, 2e9));
+}
+std::map<std::string, std::string> texts(const Json& json) {
+  std::map<std::string, std::string> out;
+  if (json.is_object())
+    for (const auto& [name, value] : json.items())
+      if (value.is_string()) out[name] = value.get<std::string>();
+  return out;
+}
+std::vector<std::string> list(const Json& json) {
+  std::vector<std::string> out;
+  if (json.is_array())
+    for (const Json& value : json)
+      if (value.is_string()) out.push_back(value.get<std::string>());
+  return out;
+}
+
+bool is_one_of(std::string_view type, std::initializer_list<std::string_view> types) {
+  return std::ranges::find(types, type) != types.end();
+}
+
+FunctionDescription description_of(const Json& json) {
+  FunctionDescription out;
+  out.name = text(json, "FunctionName");
+  if (out.name.empty())
+    fail(Code::data_corrupt, "the answer is not Lambda's: it has no FunctionName");
+  out.arn = text(json, "FunctionArn");
+  out.runtime = text(json, "Runtime");
+  out.package_type = text(json, "PackageType");
+  const std::vector<std::string> architectures = list(member(json, "Architectures"));
+  out.architecture = architectures.empty() ? "x86_64" : architectures.front();
+  out.settings.role = text(json, "Role");
+  out.settings.handler = text(json, "Handler");
+  out.settings.memory_mb = number(json, "MemorySize");
+  out.settings.timeout_s = number(json, "Timeout");
+  out.settings.ephemeral_mb = number(member(json, "EphemeralStorage"), "Size").value_or(512);
+  out.settings.environment = texts(member(member(json, "Environment"), "Variables"));
+  out.settings.subnets = list(member(member(json, "VpcConfig"), "SubnetIds"));
+  out.settings.security_groups = list(member(member(json, "VpcConfig"), "SecurityGroupIds"));
+  out.code_sha256 = text(json, "CodeSha256");
+  out.code_bytes =
+      member(json, "CodeSize").is_number() ? member(json, "CodeSize").get<std::int64_t>() : 0;
+  out.state = text(json, "State");
+  out.update = text(json, "LastUpdateStatus");
+  const char* const about = out.update == "Failed" ? "LastUpdateStatusReason" : "StateReason";
+  out.reason = text(json, about);
+  if (const std::string code = text(json, (std::string(about) + "Code").c_str()); !code.empty())
+    out.reason = out.reason.empty() ? code : code + ": " + out.reason;
+  out.reason = printable(out.reason, kLongestMessage);
+  out.last_change = text(json, "LastModified");
+  return out;
+}
+
+Json settings_json(const FunctionSettings& settings) {
+  Json json = Json::object();
+  if (settings.role) json["Role"] = *settings.role;
+  if (settings.handler) json["Handler"] = *settings.handler;
+  if (settings.memory_mb) json["MemorySize"] = *settings.memory_mb;
+  if (settings.timeout_s) json["Timeout"] = *settings.timeout_s;
+  if (settings.ephemeral_mb) json["EphemeralStorage"] = {{"Size", *settings.ephemeral_mb}};
+  if (settings.environment) json["Environment"] = {{"Variables", Json(*settings.environment)}};
+  if (settings.subnets || settings.security_groups) {
+    using Names = std::vector<std::string>;
+    json["VpcConfig"] = {{"SubnetIds", settings.subnets.value_or(Names())},
+                         {"SecurityGroupIds", settings.security_groups.value_or(Names())}};
+  }
+  return json;
+}
+
+Json code_json(const FunctionCode& code) {
+  if (!code.image_uri.empty()) return {{"ImageUri", code.image_uri}};
+  if (!code.s3_key.empty()) return {{"S3Bucket", code.s3_bucket}, {"S3Key", code.s3_key}};
+  return {{"ZipFile", base64(code.zip)}};
+}
+
+}  // namespace
+
+LambdaProblem problem_of(const aws::Response& answer) {
+  LambdaProblem problem;
+  const Json json = Json::parse(answer.body.text(), nullptr, false);
+  std::string type(answer.header("x-amzn-errortype"));
+  if (type.empty()) type = text(json, "__type");
+  if (type.empty()) type = text(json, "code");
+  // Either end may carry a name space: "com.amazonaws.lambda#X" or "X:http://internal…".
+  if (const auto hash = type.find('#'); hash != std::string::npos) type.erase(0, hash + 1);
+  type = type.substr(0, type.find(':'));
+  problem.type = printable(type, 80);
+  std::string message = text(json, "Message");
+  if (message.empty()) message = text(json, "message");
+  problem.message = printable(message, kLongestMessage);
+  const Json& after = member(json, "retryAfterSeconds");
+  if (after.is_number()) problem.retry_after_s = after.get<double>();
+  if (after.is_string()) problem.retry_after_s = to_real(after.get<std::string>()).value_or(0);
+  if (problem.retry_after_s == 0)
+    problem.retry_after_s = to_real(answer.header("retry-after")).value_or(0);
+  problem.retry_after_s = std::clamp(problem.retry_after_s, 0.0, 900.0);
+  return problem;
+}
+
+Code code_of_problem(const LambdaProblem& problem, int status) {
+  const std::string& type = problem.type;
+  if (type == "ResourceNotFoundException") return Code::not_found;
+  if (is_one_of(type, {"ResourceConflictException", "ResourceInUseException"}))
+    return Code::already_exists;
+  if (is_one_of(type, {"TooManyRequestsException", "ThrottlingException",
+                       "CodeStorageExceededException", "ServiceQuotaExceededException"}))
+    return Code::resource_exhausted;
+  if (is_one_of(type, {"AccessDeniedException", "AccessDenied", "ExpiredTokenException",
+                       "UnrecognizedClientException", "InvalidSignatureException",
+                       "IncompleteSignatureException", "SignatureDoesNotMatch",
+                       "MissingAuthenticationTokenException", "MissingAuthenticationToken",
+                       "InvalidClientTokenId", "OptInRequired", "KMSAccessDeniedException",
+                       "EC2AccessDeniedException"}))
+    return Code::permission_denied;
+  if (is_one_of(type, {"RequestTooLargeException", "InvalidParameterValueException",
+                       "InvalidRequestContentException", "ValidationException",
+                       "UnsupportedMediaTypeException", "SerializationException",
+                       "PreconditionFailedException"}))
+    return Code::invalid_argument;
+  if (status == 413) return Code::invalid_argument;
+  if (status == 403) return Code::permission_denied;
+  if (status == 429) return Code::resource_exhausted;
+  if (status >= 500) return Code::unavailable;
+  return type.empty() ? Code::data_corrupt : Code::internal;
+}
+
+bool is_throttled(const aws::Response& answer) {
+  if (answer.status == 429) return true;
+  return answer.status == 400 && problem_of(answer).type == "ThrottlingException";
+}
+bool is_conflict(const aws::Response& answer) {
+  return answer.status == 409 && problem_of(answer).type != "ResourceInUseException";
+}
+
+std::string create_body(const std::string& name, const FunctionSettings& settings,
+                        const FunctionCode& code, const std::map<std::string, std::string>& tags) {
+  Json json = settings_json(settings);
+  json["FunctionName"] = name;
+  json["Code"] = code_json(code);
+  if (code.image_uri.empty()) {
+    json["PackageType"] = "Zip";
+    json["Runtime"] = "provided.al2023";
+  } else {
+    json["PackageType"] = "Image";
+    json.erase("Handler");
+  }
+  if (!code.architecture.empty()) json["Architectures"] = {code.architecture};
+  if (!tags.empty()) json["Tags"] = tags;
+  return json.dump();
+}
+
+std::string settings_body(const FunctionSettings& settings) {
+  return settings_json(settings).dump();
+}
+std::string code_body(const FunctionCode& code) {
+  Json json = code_json(code);
+  if (!code.architecture.empty()) json["Architectures"] = {code.architecture};
+  return json.dump();
+}
+std::string event_config_body(const EventInvokeConfig& config) {
+  Json json = Json::object();
+  if (config.retries) json["MaximumRetryAttempts"] = *config.retries;
+  if (config.max_age_s) json["MaximumEventAgeInSeconds"] = *config.max_age_s;
+  return json.dump();
+}
+std::string tags_body(const std::map<std::string, std::string>& tags) {
+  return Json{{"Tags", tags}}.dump();
+}
+std::string concurrency_body(int reserved) {
+  return Json{{"ReservedConcurrentExecutions", reserved}}.dump();
+}
+
+FunctionDescription parse_configuration(std::string_view body) {
+  return description_of(parse(body));
+}
+
+FunctionDescription parse_function(std::string_view body) {
+  const Json json = parse(body);
+  FunctionDescription out = description_of(member(json, "Configuration"));
+  out.image_uri = text(member(json, "Code"), "ImageUri");
+  out.tags = texts(member(json, "Tags"));
+  out.reserved_concurrency = number(member(json, "Concurrency"), "ReservedConcurrentExecutions");
+  return out;
+}
+
+std::string parse_page(std::string_view body, std::vector<FunctionDescription>& out) {
+  const Json json = parse(body);
+  const Json& functions = member(json, "Functions");
+  if (functions.is_array())
+    for (const Json& function : functions) out.push_back(description_of(function));
+  return text(json, "NextMarker");
+}
+
+AccountSettings parse_account(std::string_view body) {
+  const Json json = parse(body);
+  const Json& limit = member(json, "AccountLimit");
+  const std::optional<int> all = number(limit, "ConcurrentExecutions");
+  if (!all) fail(Code::data_corrupt, "the account's settings have no ConcurrentExecutions");
+  return {*all, number(limit, "UnreservedConcurrentExecutions").value_or(*all)};
+}
+
+EventInvokeConfig parse_event_config(std::string_view body) {
+  const Json json = parse(body);
+  return {number(json, "MaximumRetryAttempts"), number(json, "MaximumEventAgeInSeconds")};
+}
+
+std::optional<int> parse_concurrency(std::string_view body) {
+  return number(parse(body), "ReservedConcurrentExecutions");
+}
+
+LambdaProblem parse_function_error(std::string_view payload, std::string_view kind) {
+  const Json json = Json::parse(payload, nullptr, false);
+  LambdaProblem problem;
+  problem.type = printable(text(json, "errorType"), 120);
+  if (problem.type.empty()) problem.type = printable(kind, 40);
+  problem.message = printable(text(json, "errorMessage"), kLongestMessage);
+  if (problem.message.empty()) problem.message = printable(payload, 200);
+  return problem;
+}
+
+std::string base64(Bytes bytes) {
+  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
+  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                     reinterpret_cast<const unsigned char*>(bytes.data()),
+                                     static_cast<int>(bytes.size()));
+  out.resize(static_cast<std::size_t>(length));
+  return out;
+}
+
+std::string from_base64(std::string_view encoded) {
+  encoded = trim(encoded);
+  if (encoded.size() % 4 != 0) return {};
+  std::string out(encoded.size() / 4 * 3 + 1, '\0');
+  const int length = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                     reinterpret_cast<const unsigned char*>(encoded.data()),
+                                     static_cast<int>(encoded.size()));
+  if (length < 0) return {};
+  std::size_t padding = 0;
+  while (padding < 2 && padding < encoded.size() && encoded[encoded.size() - 1 - padding] == '=')
+    ++padding;
+  out.resize(static_cast<std::size_t>(length) - padding);
+  return out;
+}
+
+std::string code_sha256(Bytes bytes) {
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest);
+  return base64({reinterpret_cast<const std::byte*>(digest), sizeof digest});
+}
+
+}  // namespace lambdaml::faas
