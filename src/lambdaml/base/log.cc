@@ -21,6 +21,18 @@ std::atomic<Level> g_level{Level::warning};
 std::atomic<Format> g_format{Format::text};
 std::mutex g_fields_mutex;
 std::string g_fields;
+std::mutex g_recent_mutex;
+std::size_t g_recent_bytes = 0;  ///< how many are kept; 0: none
+std::string g_recent;
+
+void keep(std::string_view line) {
+  const std::lock_guard lock(g_recent_mutex);
+  if (g_recent_bytes == 0) return;
+  g_recent += line;
+  if (g_recent.size() <= 2 * g_recent_bytes) return;
+  // A half at a time, so that a line costs no copy of all.
+  g_recent.erase(0, g_recent.find('\n', g_recent.size() - g_recent_bytes) + 1);
+}
 
 std::string timestamp() {
   using namespace std::chrono;
@@ -50,6 +62,21 @@ Level parse_level(std::string_view name) {
        did_you_mean(name, {kNames.begin(), kNames.end()}));
 }
 
+void keep_recent(std::size_t bytes) {
+  const std::lock_guard lock(g_recent_mutex);
+  g_recent_bytes = bytes;
+}
+
+std::string recent() {
+  const std::lock_guard lock(g_recent_mutex);
+  return g_recent;
+}
+
+void forget_recent() {
+  const std::lock_guard lock(g_recent_mutex);
+  g_recent.clear();
+}
+
 bool enabled(Level level) { return level >= g_level.load(std::memory_order_relaxed); }
 
 void write(Level level, std::string_view message) {
@@ -64,6 +91,7 @@ void write(Level level, std::string_view message) {
   } else {
     line = fmt::format("{}: {}\n", name, message);
   }
+  keep(line);
   // One write: lines of several processes on one pipe do not mix.
   std::string_view rest = line;
   while (!rest.empty()) {

@@ -20,6 +20,11 @@ void configure(Level level, Format format, std::string fields = "");
 /// The level by its name; throws invalid_argument.
 Level parse_level(std::string_view name);
 
+/// From now on keeps the newest `bytes` of lines for recent(): whole lines.
+void keep_recent(std::size_t bytes);
+std::string recent();
+void forget_recent();
+
 bool enabled(Level level);
 void write(Level level, std::string_view message);
 

@@ -32,6 +32,8 @@ inline constexpr const char* kStop = "stop";
 std::string started(std::uint32_t worker);
 /// The worker's last word, JSON.
 std::string result(std::uint32_t worker);
+/// Why a worker gave up, JSON; where the platform does not say how an event ended.
+std::string failure(std::uint32_t worker);
 /// What a worker's invocations took before the one that goes on, JSON.
 std::string figures(std::uint32_t worker);
 /// The metrics of an epoch, JSON, written by worker 0 as the epoch ends.

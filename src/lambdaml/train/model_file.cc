@@ -51,9 +51,9 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
   // byte, over every channel and platform.
   nlohmann::json kept = nlohmann::json::parse(to_json(options));
   for (const char* place :
-       {"channel", "output", "checkpoint", "checkpoint_every", "platform", "data", "test_data",
-        "memory_mb", "timeout_s", "patience_s", "retries", "deadline", "run_epochs", "keep",
-        "log_level", "threads", "sync_mode", "workers"})
+       {"channel", "output", "checkpoint", "checkpoint_every", "platform", "function", "data",
+        "test_data", "memory_mb", "timeout_s", "patience_s", "retries", "deadline", "run_epochs",
+        "keep", "log_level", "threads", "sync_mode", "workers"})
     kept.erase(place);
   writer.set_metadata("format", kFormat);
   writer.set_metadata("model", name);

@@ -52,6 +52,7 @@ Platform::Platform(const std::string& name, const storage::Storage& channel)
 faas::Function Platform::function() const {
   faas::Function function;
   function.handler = "worker";
+  if (plugin_.remote) return function;
   if (plugin_.separate_processes)
     function.executable = worker_executable();
   else

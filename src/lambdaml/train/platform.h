@@ -17,8 +17,11 @@ class Platform {
  public:
   Platform(const std::string& name, const storage::Storage& channel);
 
-  /// The worker as a function of this platform, with default limits. The executable is
-  /// `lambdaml-worker` beside this one, or what LAMBDAML_WORKER names.
+  /// Events run on other machines: they reach no file and no memory of this one.
+  bool is_remote() const { return plugin_.remote; }
+
+  /// The worker as a function of this platform, with default limits. The executable, where there is
+  /// one, is `lambdaml-worker` beside this one, or what LAMBDAML_WORKER names.
   faas::Function function() const;
   std::unique_ptr<faas::Invocations> invoke_all(const faas::Function& function,
                                                 std::vector<std::string> payloads,

@@ -9,6 +9,7 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/train/channel.h"
+#include "lambdaml/train/remote.h"
 
 namespace lambdaml::train {
 namespace {
@@ -25,7 +26,8 @@ StagedData stage(const Options& options, storage::Storage& channel) {
   const Uri uri = Uri::parse(options.text("data"));
   StagedData out;
   const std::optional<data::Manifest> prepared = data::find_manifest(uri);
-  if (prepared && prepared->parts() == workers && prepared->format == "shard") {
+  if (prepared && prepared->parts() == workers && prepared->format == "shard" &&
+      is_within_reach(options, uri.text())) {
     out.data = *prepared;
     out.data_uri = uri.text();
   } else {

@@ -1,6 +1,7 @@
 #include "lambdaml/train/trigger.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <numeric>
@@ -21,6 +22,7 @@
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/job_view.h"
 #include "lambdaml/train/platform.h"
+#include "lambdaml/train/remote.h"
 #include "lambdaml/train/run_folder.h"
 #include "lambdaml/train/staging.h"
 #include "lambdaml/train/worker.h"
@@ -78,8 +80,22 @@ struct Channel {
       : store(open_channel(uri, job_id, meters.of(uri))) {
     store->load(keys::kJob);
   }
+  /// After the channel was cleared.
+  ~Channel() {
+    if (!stop_workers) return;
+    try {
+      store->save(keys::kStop, {});
+    } catch (const std::exception& error) {
+      log::warning("telling the workers to stop: {}", error.what());
+    }
+  }
+  Channel(const Channel&) = delete;
+
   Meters meters;
   std::shared_ptr<storage::Storage> store;
+  /// Workers run that the platform does not end: the mark that they look for is left when the job
+  /// goes.
+  bool stop_workers = false;
 };
 
 /// A job while it runs.
@@ -90,6 +106,7 @@ class Run {
         folder_(folder),
         channel_(*channel.store),
         meters_(channel.meters),
+        stop_workers_(channel.stop_workers),
         observer_(observer) {}
 
   std::string run(const StagedData& staged, bool resuming) {
@@ -104,6 +121,7 @@ class Run {
     record.begin(options_);
     channel_.save(keys::kJob, {});
     start(event);
+    stop_workers_ = is_remote(options_);
     const double limit_s = options_.real("deadline");
     const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
     // Where looks are dear, once a second is often enough to show people how far the job is.
@@ -128,6 +146,7 @@ class Run {
       fail(Code::unavailable, "channel {}: it has lost what this job wrote", channel_.describe());
     look_for_metrics();
     std::string summary = collect(staged, wall);
+    stop_workers_ = false;
     record.finish(summary);
     return summary;
   }
@@ -197,6 +216,9 @@ class Run {
     function.retries = static_cast<int>(options_.integer("retries"));
     function.environment["LAMBDAML_LOG_LEVEL"] = options_.text("log_level");
     function.log_folder = folder_.log_folder();
+    function.name = options_.text("function");
+    function.all_at_once = comm::registry().get(options_.text("sync_mode")).bulk_synchronous;
+    if (is_remote(options_)) function.outcome = outcome_of_workers();
     function.goes_on = [](const std::string& response) { return response == kToBeContinued; };
     std::vector<std::string> payloads;
     for (event.worker = 0; event.worker < workers(); ++event.worker)
@@ -207,6 +229,38 @@ class Run {
           const std::lock_guard lock(failures_mutex_);
           failures_.push_back({worker, status, again});
         });
+  }
+
+  /// How workers stand, by what they leave in the channel; called from the invoker's thread.
+  std::function<std::optional<faas::EventStatus>(std::size_t)> outcome_of_workers() {
+    const std::string& uri = options_.text("channel");
+    std::shared_ptr<storage::Storage> channel =
+        open_channel(uri, folder_.job_id(), meters_.of(uri));
+    return [this, channel, heard = std::map<std::size_t, std::uint64_t>()](
+               std::size_t worker) mutable -> std::optional<faas::EventStatus> {
+      using State = faas::EventStatus::State;
+      faas::EventStatus status;
+      const auto index = static_cast<std::uint32_t>(worker);
+      if (const std::optional<Buffer> report = channel->load(keys::result(index))) {
+        status.state = State::succeeded;
+        status.response = report->text();
+        return status;
+      }
+      if (const std::optional<Buffer> text = channel->load(keys::failure(index))) {
+        const json failure = json::parse(text->text(), nullptr, false);
+        status.state = State::failed;
+        status.error_type = failure.is_object() ? failure.value("type", "") : "";
+        status.error_message = fmt::format("worker {}: {}", worker,
+                                           failure.is_object() ? failure.value("message", "") : "");
+        return status;
+      }
+      // Bulk-synchronous workers only get on together: news of one are of all.
+      const std::uint64_t news = news_;
+      if (heard[worker] == news) return {};
+      heard[worker] = news;
+      status.state = State::running;
+      return status;
+    };
   }
 
   /// Failures come on the invoker's thread; the observer is told on this one.
@@ -226,6 +280,7 @@ class Run {
       folder_.add(metrics);
       observer_.epoch_done(metrics);
       ++next_metrics_;
+      ++news_;
     }
   }
 
@@ -234,8 +289,10 @@ class Run {
     if (!text) return;
     const json at = json::parse(text->text(), nullptr, false);
     if (!at.is_object()) return;
+    const auto before = std::pair(at_.epoch, at_.round);
     at_.epoch = at.value("epoch", std::uint64_t{0});
     at_.round = at.value("round", std::uint64_t{0});
+    if (before != std::pair(at_.epoch, at_.round)) ++news_;
     at_.rounds = at.value("rounds", std::uint64_t{0});
   }
 
@@ -334,6 +391,7 @@ class Run {
   RunFolder& folder_;
   storage::Storage& channel_;
   Meters& meters_;
+  bool& stop_workers_;
   Observer& observer_;
   struct FailedTry {
     std::size_t worker;
@@ -344,6 +402,7 @@ class Run {
   std::vector<FailedTry> failures_;
   std::unique_ptr<faas::Invocations> invocations_;
   std::uint64_t next_metrics_ = 1;
+  std::atomic<std::uint64_t> news_{0};  ///< grows with every sign of life
   /// Where worker 0 said that it stands.
   struct {
     std::uint64_t epoch = 0, round = 0, rounds = 0;
@@ -426,8 +485,10 @@ std::string run_to_end(Options options, RunFolder folder, const StagedData& stag
 
 }  // namespace
 
-std::string train(const Options& options, Observer& observer) {
+std::string train(const Options& given, Observer& observer) {
   const Stopwatch clock;
+  Options options = given;
+  require_reach(options);
   const std::string job_id = new_job_id();
   const std::filesystem::path output = options.text("output").empty()
                                            ? std::filesystem::path("runs") / job_id

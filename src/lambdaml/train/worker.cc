@@ -17,6 +17,7 @@
 #include "lambdaml/train/figures.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/model_file.h"
+#include "lambdaml/train/remote.h"
 #include "lambdaml/train/trainer.h"
 
 namespace lambdaml::train {
@@ -33,9 +34,9 @@ std::int64_t now_ms() {
 std::string fingerprint_of(const TrainEvent& event) {
   json options = json::parse(to_json(event.options));
   for (const char* free :
-       {"channel", "output", "checkpoint", "checkpoint_every", "platform", "data", "test_data",
-        "memory_mb", "timeout_s", "patience_s", "retries", "deadline", "keep", "log_level", "until",
-        "epochs", "admm_epochs", "run_epochs"})
+       {"channel", "output", "checkpoint", "checkpoint_every", "platform", "function", "data",
+        "test_data", "memory_mb", "timeout_s", "patience_s", "retries", "deadline", "keep",
+        "log_level", "until", "epochs", "admm_epochs", "run_epochs"})
     options.erase(free);
   if (event.options.text("optim") == "admm") options["epochs"] = event.options.integer("epochs");
   options["rows"] = event.data.part_rows;
@@ -197,7 +198,10 @@ class WorkerRun {
   Trainer::Hooks hooks() {
     Trainer::Hooks hooks;
     hooks.each_second = [this] {
-      if (channel_->load(keys::kStop)) fail(Code::cancelled, "job {} was stopped", event_.job_id);
+      // A store that is durable loses nothing: what is not there was cleared, at the job's end.
+      const bool over = channel_->capabilities().durable && !channel_->load(keys::kJob);
+      if (over || channel_->load(keys::kStop))
+        fail(Code::cancelled, "job {} was stopped", event_.job_id);
     };
     if (event_.worker != 0) return hooks;
     hooks.epoch_done = [this](const EpochMetrics& metrics) {
@@ -227,7 +231,12 @@ std::string handle_worker_event(const faas::Invocation& invocation) {
   try {
     if (task_of(invocation.payload) == "bench_comm")
       return measure_rounds(bench_comm_event_from_json(invocation.payload), invocation);
-    return WorkerRun(train_event_from_json(invocation.payload), invocation).run();
+    const auto work = [](const faas::Invocation& event) {
+      return WorkerRun(train_event_from_json(event.payload), event).run();
+    };
+    return is_remote(train_event_from_json(invocation.payload).options)
+               ? report_to_storage(invocation, work)
+               : work(invocation);
   } catch (const std::bad_alloc&) {
     const char* limit = std::getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
     fail(Code::resource_exhausted,

@@ -1,0 +1,122 @@
+#include "lambdaml/train/remote.h"
+
+#include <array>
+#include <cstdlib>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/faas/failure.h"
+#include "lambdaml/faas/lambda_client.h"
+#include "lambdaml/faas/registry.h"
+#include "lambdaml/storage/storage.h"
+#include "lambdaml/train/channel.h"
+#include "lambdaml/train/event.h"
+#include "lambdaml/train/worker.h"
+
+namespace lambdaml::train {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kLogBytes = 64 << 10;
+
+/// A Lambda service on this machine: its functions see this machine's files.
+bool service_is_here() {
+  const std::string endpoint = faas::LambdaClient().endpoint();
+  return endpoint.find("://127.0.0.1") != std::string::npos ||
+         endpoint.find("://localhost") != std::string::npos;
+}
+
+/// Its log over all invocations: the earlier ones', then this one's.
+class StoredLog {
+ public:
+  explicit StoredLog(const TrainEvent& event)
+      : store_(storage::open(event.options.text("checkpoint"))),
+        key_(keys::log(event.job_id, event.worker)) {
+    log::keep_recent(kLogBytes);
+    if (const std::optional<Buffer> text = store_->load(key_)) earlier_ = text->text();
+  }
+  ~StoredLog() {
+    try {
+      store_->save(key_, as_bytes(earlier_ + log::recent()));
+    } catch (const std::exception& error) {
+      log::warning("saving the log: {}", error.what());
+    }
+    log::forget_recent();
+  }
+  StoredLog(const StoredLog&) = delete;
+
+ private:
+  std::shared_ptr<storage::Storage> store_;
+  std::string key_;
+  std::string earlier_;
+};
+
+}  // namespace
+
+bool is_remote(const Options& options) {
+  return faas::registry().get(options.text("platform")).remote;
+}
+
+bool is_within_reach(const Options& options, const std::string& uri) {
+  if (!is_remote(options)) return true;
+  const std::string scheme = Uri::parse(uri).scheme;
+  if (scheme == "memory") return false;
+  return scheme != "file" || service_is_here();
+}
+
+void require_reach(Options& options) {
+  if (!is_remote(options)) return;
+  if (options.text("function").empty())
+    fail(Code::invalid_argument,
+         "the platform {} runs a deployed function: name it with --function (lambdaml deploy makes "
+         "one)",
+         options.text("platform"));
+  const auto require = [&](const char* name) {
+    if (!is_within_reach(options, options.text(name)))
+      fail(Code::invalid_argument,
+           "{} {}: functions on other machines cannot reach it; give a storage service, as in "
+           "--{} s3://BUCKET/PREFIX",
+           name, Uri::parse(options.text(name)).display(), name);
+  };
+  require("channel");
+  if (options.text("checkpoint").empty()) {
+    const Uri channel = Uri::parse(options.text("channel"));
+    if (!storage::open_plain(channel)->capabilities().durable)
+      fail(
+          Code::invalid_argument,
+          "channel {}: it can lose what it holds, and checkpoints must not be lost; say where they "
+          "go with --checkpoint s3://BUCKET/PREFIX",
+          channel.display());
+    options.set("checkpoint", Option::Value((channel / "checkpoints").text()), "checkpoint");
+  }
+  require("checkpoint");
+}
+
+std::string report_to_storage(const faas::Invocation& invocation, const faas::Handler& work) {
+  const TrainEvent event = train_event_from_json(invocation.payload);
+  std::optional<StoredLog> stored_log(std::in_place, event);
+  try {
+    std::string response = work(invocation);
+    if (response != kToBeContinued) return response;
+    const char* name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
+    const std::string function = name == nullptr ? event.options.text("function") : name;
+    stored_log.reset();
+    faas::LambdaClient().invoke_all_events(function, std::array{invocation.payload});
+    return response;
+  } catch (...) {
+    const faas::Failure failure = faas::current_failure();
+    log::error("{}", failure.message);
+    if (faas::is_worth_a_retry(failure.type)) throw;
+    const std::string text = json{{"type", failure.type}, {"message", failure.message}}.dump(
+        -1, ' ', false, json::error_handler_t::replace);
+    open_channel(event.options.text("channel"), event.job_id)
+        ->save(keys::failure(event.worker), as_bytes(text));
+    return text;
+  }
+}
+
+}  // namespace lambdaml::train
