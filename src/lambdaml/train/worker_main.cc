@@ -8,6 +8,7 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/memory.h"
 #include "lambdaml/faas/runtime.h"
+#include "lambdaml/train/trigger_function.h"
 #include "lambdaml/train/worker.h"
 
 int main() {
@@ -24,10 +25,15 @@ int main() {
       fail(Code::invalid_argument,
            "AWS_LAMBDA_RUNTIME_API is not set: this program is started by a function host; on a "
            "machine of your own use lambdaml train");
-    const char* handler = std::getenv("_HANDLER");
-    if (handler != nullptr && std::string_view(handler) != "worker")
-      fail(Code::invalid_argument, "_HANDLER '{}': the only handler here is 'worker'", handler);
-    faas::serve(endpoint, train::handle_worker_event);
+    const char* named = std::getenv("_HANDLER");
+    const std::string_view handler = named == nullptr ? "worker" : named;
+    if (handler == "worker")
+      faas::serve(endpoint, train::handle_worker_event);
+    else if (handler == "trigger")
+      faas::serve(endpoint, train::handle_trigger_event);
+    else
+      fail(Code::invalid_argument, "_HANDLER '{}': the handlers here are 'worker' and 'trigger'",
+           handler);
     return 0;
   } catch (const std::exception& error) {
     log::error("{}", error.what());

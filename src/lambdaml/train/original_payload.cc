@@ -1,0 +1,74 @@
+#include "lambdaml/train/original_payload.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/train/job.h"
+
+namespace lambdaml::train {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array kPlaces{"data_bucket", "dataset", "train_file",     "test_file", "tmp_bucket",
+                             "host",        "port",    "tmp_table_name", "cp_bucket"};
+constexpr std::array kDropped{"n_features", "n_classes",   "merged_bucket", "merged_table_name",
+                              "key_col",    "start_epoch", "worker_index",  "file"};
+
+template <class Names>
+bool is_in(const Names& names, const std::string& key) {
+  return std::ranges::find(names, key) != names.end();
+}
+
+std::string text_at(const json& payload, const char* key) {
+  const auto it = payload.find(key);
+  if (it == payload.end() || it->is_null()) return {};
+  if (it->is_number_integer()) return it->dump();
+  if (!it->is_string()) fail(Code::invalid_argument, "payload: '{}' must be a text", key);
+  return it->get<std::string>();
+}
+
+}  // namespace
+
+bool is_original_payload(std::string_view text) {
+  const json payload = json::parse(text, nullptr, false);
+  return payload.is_object() && (payload.contains("data_bucket") || payload.contains("tmp_bucket"));
+}
+
+void from_original_payload(std::string_view text, Options& options) {
+  const json payload = json::parse(text, nullptr, false);
+  if (!payload.is_object()) fail(Code::invalid_argument, "payload: not a JSON object");
+  json known = json::object();
+  for (const auto& [key, value] : payload.items())
+    if (!value.is_null() && !is_in(kPlaces, key) && !is_in(kDropped, key)) known[key] = value;
+  from_json(known.dump(-1, ' ', false, json::error_handler_t::replace), "payload", options);
+
+  const auto set = [&](const char* option, const std::string& value) {
+    options.set(option, Option::Value(value), "payload");
+  };
+  const std::string bucket = text_at(payload, "data_bucket");
+  if (bucket.empty()) fail(Code::invalid_argument, "payload: 'data_bucket' is missing");
+  const std::string train_file = text_at(payload, "train_file");
+  set("data",
+      train_file.empty() ? "s3://" + bucket : fmt::format("s3://{}/{}", bucket, train_file));
+  if (const std::string file = text_at(payload, "test_file"); !file.empty())
+    set("test_data", fmt::format("s3://{}/{}", bucket, file));
+  if (const std::string place = text_at(payload, "cp_bucket"); !place.empty())
+    set("checkpoint", "s3://" + place);
+
+  const std::string host = text_at(payload, "host");
+  const std::string port = text_at(payload, "port");
+  if (const std::string table = text_at(payload, "tmp_table_name"); !table.empty())
+    set("channel", "dynamodb://" + table);
+  else if (!host.empty())
+    set("channel", fmt::format("memcached://{}:{}", host, port.empty() ? "11211" : port));
+  else if (const std::string place = text_at(payload, "tmp_bucket"); !place.empty())
+    set("channel", "s3://" + place);
+}
+
+}  // namespace lambdaml::train

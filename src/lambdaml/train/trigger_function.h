@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+#include "lambdaml/faas/runtime.h"
+
+namespace lambdaml::train {
+
+/// The function handler `trigger`: takes a job as one JSON object (the options of a job file, or a
+/// payload of the original system), cuts the data, invokes the workers, waits for them and returns
+/// the summary. The platform is aws, unless the job names another; the workers' function is the
+/// job's `function`, else LAMBDAML_FUNCTION, else "lambdaml-worker". `output` is a storage URI: the
+/// model and the summary are put at OUTPUT/JOB-ID/; by default beside the checkpoints.
+///
+/// A job that is not done when the trigger's own time is nearly over is stopped with limit_reached
+/// and can be resumed. Throws as train() does.
+std::string handle_trigger_event(const faas::Invocation& invocation);
+
+}  // namespace lambdaml::train
