@@ -41,7 +41,8 @@ void check(const DeployOptions& options) {
       options.architecture != "arm64")
     fail(Code::invalid_argument, "--arch '{}': give x86_64 or arm64",
          printable(options.architecture));
-  if (options.handler != "all" && std::ranges::find(kHandlers, options.handler) == kHandlers.end())
+  if (!options.handler.empty() && options.handler != "all" &&
+      std::ranges::find(kHandlers, options.handler) == kHandlers.end())
     fail(Code::invalid_argument, "--handler '{}': give worker, trigger, tuner or all",
          printable(options.handler));
   if (!options.code_bucket.empty() && !options.code_bucket.starts_with("s3://"))
@@ -98,8 +99,9 @@ Package read_package(const DeployOptions& options) {
 /// The functions to deploy: handler and name.
 std::vector<std::pair<std::string, std::string>> functions_of(const DeployOptions& options) {
   if (options.handler != "all")
-    return {{options.handler,
-             options.function.empty() ? "lambdaml-" + options.handler : options.function}};
+    return {{options.handler, !options.function.empty() ? options.function
+                              : options.handler.empty() ? "lambdaml-worker"
+                                                        : "lambdaml-" + options.handler}};
   std::string stem = options.function.empty() ? "lambdaml" : options.function;
   if (stem.ends_with("-worker")) stem.resize(stem.size() - 7);
   std::vector<std::pair<std::string, std::string>> out;
@@ -111,7 +113,7 @@ Wanted wanted_of(const DeployOptions& options, const Package& package, const std
                  const std::string& name) {
   Wanted wanted;
   wanted.name = name;
-  wanted.settings.handler = handler;
+  if (!handler.empty()) wanted.settings.handler = handler;
   if (!options.role.empty()) wanted.settings.role = options.role;
   wanted.settings.memory_mb = options.memory_mb;
   wanted.settings.timeout_s = options.timeout_s;

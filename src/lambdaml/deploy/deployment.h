@@ -12,10 +12,11 @@
 namespace lambdaml::deploy {
 
 struct DeployOptions {
-  std::string zip;                 ///< a file; at most one of zip and image
-  std::string image;               ///< URI in a registry
-  std::string function;            ///< empty: lambdaml-HANDLER
-  std::string handler = "worker";  ///< worker, trigger, tuner, or all: one function each
+  std::string zip;       ///< a file; at most one of zip and image
+  std::string image;     ///< URI in a registry
+  std::string function;  ///< empty: lambdaml-HANDLER
+  /// worker, trigger, tuner, or all: one function each. Empty: as it is, worker for a new one.
+  std::string handler;
   std::string role;
   std::string code_bucket;  ///< s3://bucket[/prefix], for a zip above 50 MB
   std::optional<int> memory_mb, timeout_s, ephemeral_mb;

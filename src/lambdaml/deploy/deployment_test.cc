@@ -216,6 +216,15 @@ TEST_F(DeploymentTest, AllHandlersAreFunctionsOfTheirOwn) {
               ElementsAre("mine-trigger trigger", "mine-tuner tuner", "mine-worker worker"));
 }
 
+TEST_F(DeploymentTest, WhatIsNotSaidStaysAsItIs) {
+  options_.handler = "trigger";
+  EXPECT_EQ(run().function, "lambdaml-trigger");
+  options_ = {};
+  options_.function = "lambdaml-trigger";
+  options_.memory_mb = 512;
+  EXPECT_THAT(fields(run()), ElementsAre("memory_mb"));
+}
+
 TEST_F(DeploymentTest, WhatIsNotOursIsLeftAlone) {
   run();
   fake_.functions["other"] = fake_.functions.at("lambdaml-worker");

@@ -177,6 +177,7 @@ Plan make_plan(const Wanted& wanted, const std::optional<faas::FunctionDescripti
     compare_code(wanted, *there, plan);
   } else {
     plan_creation(wanted, plan);
+    if (!target.handler) target.handler = "worker";
     if (!target.memory_mb) target.memory_mb = kDefaultMemory_mb;
     if (!target.timeout_s) target.timeout_s = kDefaultTimeout_s;
   }
