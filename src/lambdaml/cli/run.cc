@@ -108,6 +108,9 @@ int run(int argc, const char* const* argv) {
   add_data_command(app, globals);
   add_storage_command(app, globals);
   add_bench_command(app, globals);
+  add_deploy_command(app, globals);
+  add_invoke_command(app, globals);
+  add_destroy_command(app, globals);
   add_options_command(app, globals);
   try {
     app.parse(argc, argv);

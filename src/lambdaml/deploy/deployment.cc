@@ -1,0 +1,287 @@
+#include "lambdaml/deploy/deployment.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <tuple>
+#include <utility>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/faas/lambda_json.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::deploy {
+namespace {
+
+/// Unzipped it may have no more, so zipped neither.
+constexpr std::size_t kMaxZipBytes = 250 * 1024 * 1024;
+const std::vector<std::string> kHandlers = {"worker", "trigger", "tuner"};
+
+void check_range(const char* flag, std::optional<int> value, int least, int most) {
+  if (value && (*value < least || *value > most))
+    fail(Code::invalid_argument, "{} {}: Lambda takes {} to {}", flag, *value, human_count(least),
+         human_count(most));
+}
+
+void check(const DeployOptions& options) {
+  check_range("--memory-mb", options.memory_mb, 128, 10240);
+  check_range("--timeout-s", options.timeout_s, 1, 900);
+  check_range("--ephemeral-mb", options.ephemeral_mb, 512, 10240);
+  check_range("--retries", options.retries, 0, 2);
+  check_range("--max-event-age-s", options.max_event_age_s, 60, 21600);
+  check_range("--reserved-concurrency", options.reserved_concurrency, 0, 1'000'000);
+  if (!options.zip.empty() && !options.image.empty())
+    fail(Code::invalid_argument, "--zip and --image: a function has one code; give one of them");
+  if (!options.role.empty() && !options.role.starts_with("arn:"))
+    fail(Code::invalid_argument, "--role '{}': give the role's ARN, arn:aws:iam::ACCOUNT:role/NAME",
+         printable(options.role));
+  if (!options.architecture.empty() && options.architecture != "x86_64" &&
+      options.architecture != "arm64")
+    fail(Code::invalid_argument, "--arch '{}': give x86_64 or arm64",
+         printable(options.architecture));
+  if (!options.handler.empty() && options.handler != "all" &&
+      std::ranges::find(kHandlers, options.handler) == kHandlers.end())
+    fail(Code::invalid_argument, "--handler '{}': give worker, trigger, tuner or all",
+         printable(options.handler));
+  if (!options.code_bucket.empty() && !options.code_bucket.starts_with("s3://"))
+    fail(Code::invalid_argument, "--code-bucket '{}': give s3://BUCKET or s3://BUCKET/PREFIX",
+         printable(options.code_bucket));
+  if (options.subnets.empty() != options.security_groups.empty())
+    fail(Code::invalid_argument, "--subnet and --security-group need each other");
+}
+
+std::map<std::string, std::string> environment_of(const std::vector<std::string>& settings) {
+  std::map<std::string, std::string> out;
+  for (const std::string& setting : settings) {
+    const std::size_t equals = setting.find('=');
+    // The text is not repeated: it may be a secret.
+    if (equals == std::string::npos || equals == 0)
+      fail(Code::invalid_argument, "--env: a setting is NAME=VALUE");
+    out[setting.substr(0, equals)] = setting.substr(equals + 1);
+  }
+  return out;
+}
+
+/// The zip with what is known of it; empty without one.
+struct Package {
+  Buffer bytes;
+  std::string sha256;
+  std::string text;
+};
+
+Package read_package(const DeployOptions& options) {
+  Package package;
+  if (options.zip.empty()) return package;
+  std::optional<Buffer> bytes = read_file(options.zip);
+  if (!bytes)
+    fail(Code::not_found, "--zip {}: there is no such file; make it with `lambdaml package -o {}`",
+         options.zip, options.zip);
+  const std::size_t size = bytes->size();
+  if (!bytes->text().starts_with("PK\x03\x04"))
+    fail(Code::invalid_argument, "--zip {}: it is no zip", options.zip);
+  if (size > kMaxZipBytes)
+    fail(Code::invalid_argument,
+         "--zip {}: it has {}, and Lambda takes 250 MiB unzipped; use --image for what is larger",
+         options.zip, human_bytes(size));
+  if (size > faas::kMaxDirectZipBytes && options.code_bucket.empty())
+    fail(Code::invalid_argument,
+         "--zip {}: it has {}; above 50 MiB it must go through S3: give --code-bucket s3://BUCKET",
+         options.zip, human_bytes(size));
+  package.bytes = std::move(*bytes);
+  package.sha256 = faas::code_sha256(package.bytes);
+  package.text = fmt::format("{}, {}", std::filesystem::path(options.zip).filename().string(),
+                             human_bytes(size));
+  return package;
+}
+
+/// The functions to deploy: handler and name.
+std::vector<std::pair<std::string, std::string>> functions_of(const DeployOptions& options) {
+  if (options.handler != "all")
+    return {{options.handler, !options.function.empty() ? options.function
+                              : options.handler.empty() ? "lambdaml-worker"
+                                                        : "lambdaml-" + options.handler}};
+  std::string stem = options.function.empty() ? "lambdaml" : options.function;
+  if (stem.ends_with("-worker")) stem.resize(stem.size() - 7);
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const std::string& handler : kHandlers) out.emplace_back(handler, stem + "-" + handler);
+  return out;
+}
+
+Wanted wanted_of(const DeployOptions& options, const Package& package, const std::string& handler,
+                 const std::string& name) {
+  Wanted wanted;
+  wanted.name = name;
+  if (!handler.empty()) wanted.settings.handler = handler;
+  if (!options.role.empty()) wanted.settings.role = options.role;
+  wanted.settings.memory_mb = options.memory_mb;
+  wanted.settings.timeout_s = options.timeout_s;
+  wanted.settings.ephemeral_mb = options.ephemeral_mb;
+  if (!options.environment.empty())
+    wanted.settings.environment = environment_of(options.environment);
+  if (!options.subnets.empty()) {
+    wanted.settings.subnets = options.subnets;
+    wanted.settings.security_groups = options.security_groups;
+  }
+  wanted.code_sha256 = package.sha256;
+  wanted.code_text = package.text;
+  wanted.image_uri = options.image;
+  wanted.architecture = options.architecture;
+  wanted.version = options.version;
+  wanted.reserved_concurrency = options.reserved_concurrency;
+  wanted.events = {options.retries, options.max_event_age_s};
+  return wanted;
+}
+
+/// One run over the functions that share a package.
+class Deployment {
+ public:
+  Deployment(faas::LambdaClient& client, const DeployOptions& options, const Say& say)
+      : client_(client), options_(options), say_(say), package_(read_package(options)) {}
+
+  Deployed run(const std::string& handler, const std::string& name) {
+    const Wanted wanted = wanted_of(options_, package_, handler, name);
+    const std::optional<faas::FunctionDescription> there = client_.find_function(name);
+    const bool about_events = wanted.events.retries || wanted.events.max_age_s;
+    const faas::EventInvokeConfig events =
+        there && about_events ? client_.get_event_config(name) : faas::EventInvokeConfig();
+    const Plan plan = make_plan(wanted, there, events);
+    Deployed out;
+    out.function = name;
+    out.changes = plan.changes;
+    if (there) out.arn = there->arn;
+    if (plan.changes.empty()) {
+      out.action = "unchanged";
+      // An earlier run may have ended before the function was ready.
+      if (!options_.dry_run && (there->state == "Pending" || there->update == "InProgress"))
+        wait_for(name);
+    } else if (options_.dry_run) {
+      out.action = plan.create ? "would create" : "would update";
+    } else {
+      out.action = plan.create ? "created" : "updated";
+      out.arn = plan.create ? create(name, plan) : update(*there, plan);
+      finish(name, plan);
+    }
+    return out;
+  }
+
+ private:
+  std::string create(const std::string& name, const Plan& plan) {
+    say(fmt::format("creating {}", name));
+    const std::string arn =
+        client_.create_function(name, plan.settings, code_of(plan), plan.tags).arn;
+    wait_for(name);
+    return arn;
+  }
+
+  std::string update(const faas::FunctionDescription& there, const Plan& plan) {
+    if (plan.code) {
+      say(fmt::format("updating the code of {}", there.name));
+      client_.update_code(there.name, code_of(plan));
+      wait_for(there.name);
+    }
+    if (plan.settings != faas::FunctionSettings()) {
+      say(fmt::format("updating the configuration of {}", there.name));
+      client_.update_settings(there.name, plan.settings);
+      wait_for(there.name);
+    }
+    if (!plan.tags.empty()) client_.tag(there.arn, plan.tags);
+    return there.arn;
+  }
+
+  void finish(const std::string& name, const Plan& plan) {
+    if (plan.reserved_concurrency) client_.put_concurrency(name, *plan.reserved_concurrency);
+    if (plan.events) client_.put_event_config(name, *plan.events);
+  }
+
+  faas::FunctionCode code_of(const Plan& plan) {
+    faas::FunctionCode code;
+    code.architecture = plan.architecture;
+    code.image_uri = options_.image;
+    if (package_.sha256.empty()) return code;
+    if (package_.bytes.size() <= faas::kMaxDirectZipBytes)
+      code.zip = package_.bytes;
+    else
+      std::tie(code.s3_bucket, code.s3_key) = upload();
+    return code;
+  }
+
+  /// The bucket and the key in it; sends the zip once.
+  std::pair<std::string, std::string> upload() {
+    std::string digest = package_.sha256.substr(0, 22);
+    for (char& c : digest)
+      if (c == '+' || c == '/') c = c == '+' ? '-' : '_';
+    const std::string key = fmt::format("lambdaml-{}.zip", digest);
+    const Uri place = Uri::parse(options_.code_bucket);
+    if (!uploaded_) {
+      say(fmt::format("sending {} to {}", package_.text, place.display()));
+      storage::open(options_.code_bucket)->save(key, package_.bytes);
+      uploaded_ = true;
+    }
+    std::string prefix = place.path;
+    while (prefix.starts_with("/")) prefix.erase(0, 1);
+    while (prefix.ends_with("/")) prefix.pop_back();
+    return {place.host, prefix.empty() ? key : prefix + "/" + key};
+  }
+
+  void wait_for(const std::string& name) {
+    client_.wait_until_active(name, Deadline::in(options_.wait_s));
+  }
+
+  void say(const std::string& text) const {
+    if (say_) say_(text);
+  }
+
+  faas::LambdaClient& client_;
+  const DeployOptions& options_;
+  const Say& say_;
+  const Package package_;
+  bool uploaded_ = false;
+};
+
+}  // namespace
+
+std::vector<Deployed> deploy(faas::LambdaClient& client, const DeployOptions& options,
+                             const Say& say) {
+  check(options);
+  environment_of(options.environment);
+  Deployment deployment(client, options, say);
+  std::vector<Deployed> out;
+  for (const auto& [handler, name] : functions_of(options))
+    out.push_back(deployment.run(handler, name));
+  return out;
+}
+
+Destroyed destroy(faas::LambdaClient& client, const DestroyOptions& options, const Say& say) {
+  Destroyed out;
+  std::vector<std::string> names = options.names;
+  if (options.all) {
+    for (const faas::FunctionDescription& function : client.list_functions())
+      names.push_back(function.name);
+  }
+  std::vector<std::string> ours;
+  for (const std::string& name : names) {
+    const std::optional<faas::FunctionDescription> function = client.find_function(name);
+    if (!function)
+      out.absent.push_back(name);
+    else if (is_ours(*function))
+      ours.push_back(name);
+    else if (options.all)
+      out.left.push_back(name);
+    else
+      fail(Code::invalid_argument,
+           "destroying '{}': it was not made by lambdaml (it has no tag {}); nothing was deleted",
+           name, kManagedTag);
+  }
+  for (const std::string& name : ours) {
+    if (!options.dry_run) {
+      if (say) say(fmt::format("deleting {}", name));
+      client.delete_function(name);
+    }
+    out.deleted.push_back(name);
+  }
+  return out;
+}
+
+}  // namespace lambdaml::deploy
