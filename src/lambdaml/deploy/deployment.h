@@ -49,7 +49,7 @@ std::vector<Deployed> deploy(faas::LambdaClient& client, const DeployOptions& op
                              const Say& say = {});
 
 struct DestroyOptions {
-  std::vector<std::string> names;
+  std::vector<std::string> names = {};
   bool all = false;  ///< every function that carries our tag, instead of names
   bool dry_run = false;
 };

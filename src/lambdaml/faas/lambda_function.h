@@ -13,15 +13,15 @@ namespace lambdaml::faas {
 
 /// What can be set of a function. Absent: left as it is, or the service's default for a new one.
 struct FunctionSettings {
-  std::optional<std::string> role;  ///< ARN of the role it runs with
-  std::optional<std::string> handler;
-  std::optional<int> memory_mb;     ///< 128 to 10,240
-  std::optional<int> timeout_s;     ///< 1 to 900
-  std::optional<int> ephemeral_mb;  ///< of /tmp, 512 to 10,240
+  std::optional<std::string> role = {};  ///< ARN of the role it runs with
+  std::optional<std::string> handler = {};
+  std::optional<int> memory_mb = {};     ///< 128 to 10,240
+  std::optional<int> timeout_s = {};     ///< 1 to 900
+  std::optional<int> ephemeral_mb = {};  ///< of /tmp, 512 to 10,240
   /// The whole set; at most 4 KB of names and values.
-  std::optional<std::map<std::string, std::string>> environment;
-  std::optional<std::vector<std::string>> subnets;
-  std::optional<std::vector<std::string>> security_groups;
+  std::optional<std::map<std::string, std::string>> environment = {};
+  std::optional<std::vector<std::string>> subnets = {};
+  std::optional<std::vector<std::string>> security_groups = {};
 
   bool operator==(const FunctionSettings&) const = default;
 };
@@ -56,8 +56,8 @@ struct FunctionDescription {
 
 /// What happens to an asynchronous event that fails.
 struct EventInvokeConfig {
-  std::optional<int> retries;    ///< 0 to 2 after the first try
-  std::optional<int> max_age_s;  ///< 60 to 21,600; older events are dropped
+  std::optional<int> retries = {};    ///< 0 to 2 after the first try
+  std::optional<int> max_age_s = {};  ///< 60 to 21,600; older events are dropped
   bool operator==(const EventInvokeConfig&) const = default;
 };
 

@@ -207,9 +207,12 @@ class LambdaInvoker : public Invoker {
         whose = "of the account";
       }
     } catch (const Error& error) {
-      // Who may invoke need not be allowed to ask.
-      if (error.code() != Code::permission_denied) throw;
-      log::warning("cannot see the concurrency limit: {}", error.what());
+      // Who may invoke need not be allowed to ask, and a service of this machine need not know; a
+      // function that is not there is said when it is called.
+      if (error.code() != Code::permission_denied && error.code() != Code::not_found &&
+          error.code() != Code::data_corrupt)
+        throw;
+      log::info("cannot see the concurrency limit: {}", error.what());
       return;
     }
     if (wanted <= static_cast<std::size_t>(std::max(*limit, 0))) return;

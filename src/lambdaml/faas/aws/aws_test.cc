@@ -153,6 +153,7 @@ TEST_F(AwsPlatformTest, AJobThatNeedsAllAtOnceIsHeldAgainstTheLimit) {
   reserved_ = 2;
   EXPECT_THAT(start_fails(3).what(), HasSubstr("reserved for the function is 2"));
   EXPECT_EQ(taken_, 4);
+  // Who is not told does not refuse.
   may_ask_ = false;
   start(9);
   EXPECT_EQ(taken_, 13);
