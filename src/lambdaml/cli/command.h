@@ -24,6 +24,7 @@ void add_predict_command(CLI::App& app, Globals& globals);
 void add_data_command(CLI::App& app, Globals& globals);
 void add_storage_command(CLI::App& app, Globals& globals);
 void add_bench_command(CLI::App& app, Globals& globals);
+void add_package_command(CLI::App& app, Globals& globals);
 void add_deploy_command(CLI::App& app, Globals& globals);
 void add_invoke_command(CLI::App& app, Globals& globals);
 void add_destroy_command(CLI::App& app, Globals& globals);

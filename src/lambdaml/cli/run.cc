@@ -108,6 +108,7 @@ int run(int argc, const char* const* argv) {
   add_data_command(app, globals);
   add_storage_command(app, globals);
   add_bench_command(app, globals);
+  add_package_command(app, globals);
   add_deploy_command(app, globals);
   add_invoke_command(app, globals);
   add_destroy_command(app, globals);

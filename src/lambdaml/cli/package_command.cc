@@ -1,0 +1,68 @@
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/cli/command.h"
+#include "lambdaml/deploy/package.h"
+
+namespace lambdaml::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path beside_this_program(const char* name) {
+  std::error_code error;
+  return fs::read_symlink("/proc/self/exe", error).parent_path() / name;
+}
+
+}  // namespace
+
+void add_package_command(CLI::App& app, Globals& globals) {
+  CLI::App* command =
+      add_command(app, globals, "package", "make the zip that functions are deployed from");
+  struct Arguments {
+    std::string output = "lambdaml.zip";
+    std::string worker;
+    std::string with;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("-o,--output", arguments->output, "the zip; default: lambdaml.zip");
+  command->add_option("--worker", arguments->worker,
+                      "another function executable than the lambdaml-worker of this build");
+  command->add_option("--with", arguments->with, "torch: a container for the deep models");
+  command->callback([arguments, &globals] {
+    if (!arguments->with.empty())
+      fail(Code::invalid_argument,
+           arguments->with == "torch"
+               ? "package --with torch: this build has no deep models"
+               : "package --with " + arguments->with + ": the only choice is torch");
+    deploy::PackageOptions options;
+    options.worker =
+        arguments->worker.empty() ? beside_this_program("lambdaml-worker") : arguments->worker;
+    options.bootstrap = beside_this_program("lambdaml-bootstrap");
+    options.output = arguments->output;
+    options.version = LAMBDAML_VERSION;
+    const deploy::Package package = deploy::make_package(options);
+    const bool direct = package.zip_bytes <= deploy::kDirectZipBytes;
+    if (globals.json)
+      return print_line(nlohmann::ordered_json{
+          {"path", arguments->output},
+          {"architecture", package.architecture},
+          {"zip_bytes", package.zip_bytes},
+          {"unzipped_bytes", package.unzipped_bytes},
+          {"libraries", package.libraries.size()},
+          {"direct_upload",
+           direct}}.dump());
+    print_line(fmt::format(
+        "{}: {}, {:.1f} MB, {:.1f} MB unzipped (limit 250), {} libraries{}", arguments->output,
+        package.architecture, static_cast<double>(package.zip_bytes) / 1e6,
+        static_cast<double>(package.unzipped_bytes) / 1e6, package.libraries.size(),
+        direct ? "" : "; above 50 MB: deploy it with --code-bucket"));
+  });
+}
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,104 @@
+#include "lambdaml/deploy/package.h"
+
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/deploy/elf.h"
+#include "lambdaml/deploy/zip_writer.h"
+
+namespace lambdaml::deploy {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array kCertificates{"/etc/ssl/certs/ca-certificates.crt",
+                                   "/etc/pki/tls/certs/ca-bundle.crt"};
+
+Buffer content_of(const fs::path& path) {
+  std::optional<Buffer> bytes = read_file(path);
+  if (!bytes) fail(Code::not_found, "packaging {}: no such file", path.string());
+  return std::move(*bytes);
+}
+
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+/// The libraries that the loader itself finds for the program, by file name.
+std::map<std::string, fs::path> libraries_of(const fs::path& program, const std::string& loader) {
+  const std::string command =
+      quoted(loader) + " --list " + quoted(fs::absolute(program).string()) + " 2>&1";
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
+  if (!pipe)
+    fail(Code::resource_exhausted, "packaging {}: cannot ask {}", program.string(), loader);
+  std::map<std::string, fs::path> libraries;
+  std::array<char, 4096> line{};
+  while (std::fgets(line.data(), line.size(), pipe.get()) != nullptr) {
+    const std::string text(trim(std::string_view(line.data())));
+    const std::size_t arrow = text.find(" => ");
+    if (arrow == std::string::npos) continue;
+    const std::string name = text.substr(0, arrow);
+    const std::string target = text.substr(arrow + 4);
+    if (!target.starts_with("/"))
+      fail(Code::invalid_argument, "packaging {}: its library {} is not installed here",
+           program.string(), printable(name));
+    libraries[name] = target.substr(0, target.rfind(" ("));
+  }
+  return libraries;
+}
+
+}  // namespace
+
+Package make_package(const PackageOptions& options) {
+  ZipEntries entries;
+  entries["bin/lambdaml-worker"] = {content_of(options.worker), true};
+  entries["bootstrap"] = {content_of(options.bootstrap), true};
+  const Elf worker = read_elf(entries["bin/lambdaml-worker"].content, options.worker.string());
+  const Elf bootstrap = read_elf(entries["bootstrap"].content, options.bootstrap.string());
+  if (worker.architecture != bootstrap.architecture || !bootstrap.loader.empty())
+    fail(Code::invalid_argument,
+         "packaging {}: it is for {}, and the bootstrap of this build for {}",
+         options.worker.string(), worker.architecture, bootstrap.architecture);
+
+  Package package{.architecture = worker.architecture};
+  if (!worker.loader.empty()) {
+    entries["lib/loader"] = {content_of(worker.loader), true};
+    for (const auto& [name, path] : libraries_of(options.worker, worker.loader)) {
+      entries["lib/" + name] = {content_of(path), false};
+      package.libraries.push_back(name);
+    }
+  }
+  for (const char* path : kCertificates) {
+    std::optional<Buffer> certificates = read_file(path);
+    if (!certificates) continue;
+    entries["etc/ca-certificates.crt"] = {std::move(*certificates), false};
+    break;
+  }
+  for (const auto& [name, entry] : entries) package.unzipped_bytes += entry.content.size();
+  const std::string about = nlohmann::ordered_json{{"version", options.version},
+                                                   {"architecture", package.architecture},
+                                                   {"handlers", {"worker", "trigger"}},
+                                                   {"unzipped_bytes", package.unzipped_bytes},
+                                                   {"libraries", package.libraries}}
+                                .dump(2) +
+                            "\n";
+  entries["lambdaml.json"] = {Buffer(as_bytes(about)), false};
+  package.unzipped_bytes += about.size();
+  if (package.unzipped_bytes > kUnzippedBytes)
+    fail(Code::resource_exhausted,
+         "packaging {}: {} MB unzipped, and Lambda takes 250 MB; use a container image instead",
+         options.worker.string(), package.unzipped_bytes >> 20);
+  package.zip_bytes = write_zip(options.output, entries);
+  return package;
+}
+
+}  // namespace lambdaml::deploy

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace lambdaml::deploy {
+
+struct PackageOptions {
+  std::filesystem::path worker;     ///< the function executable
+  std::filesystem::path bootstrap;  ///< the static program that starts it
+  std::filesystem::path output;     ///< the zip; replaced when it exists
+  std::string version;
+};
+
+struct Package {
+  std::string architecture;  ///< x86_64 or arm64
+  std::uint64_t zip_bytes = 0;
+  std::uint64_t unzipped_bytes = 0;
+  std::vector<std::string> libraries;  ///< file names
+};
+
+// Lambda's limits, in bytes.
+inline constexpr std::uint64_t kDirectZipBytes = 50ULL << 20;  ///< more goes through S3
+inline constexpr std::uint64_t kUnzippedBytes = 250ULL << 20;
+
+/// Makes the zip that a function is deployed from: `bootstrap`, `bin/lambdaml-worker`, `lib/` with
+/// the loader and every library that the worker needs, `etc/ca-certificates.crt`, and
+/// `lambdaml.json`, which names version, architecture, handlers, sizes and libraries. It runs on a
+/// machine that has none of these, with whatever glibc. The same inputs give the same bytes.
+/// Throws not_found (a file), data_corrupt (no ELF), invalid_argument (a library is missing, the
+/// worker is of another architecture than this machine), resource_exhausted (beyond Lambda's limit
+/// of 250 MB unzipped; nothing is written).
+Package make_package(const PackageOptions& options);
+
+}  // namespace lambdaml::deploy
