@@ -20,6 +20,7 @@ void add_predict_command(CLI::App& app, Globals& globals);
 void add_data_command(CLI::App& app, Globals& globals);
 void add_storage_command(CLI::App& app, Globals& globals);
 void add_bench_command(CLI::App& app, Globals& globals);
+void add_emulate_command(CLI::App& app, Globals& globals);
 void add_options_command(CLI::App& app, Globals& globals);
 
 /// A subcommand with the flags that all have.

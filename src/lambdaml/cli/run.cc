@@ -104,6 +104,7 @@ int run(int argc, const char* const* argv) {
   add_data_command(app, globals);
   add_storage_command(app, globals);
   add_bench_command(app, globals);
+  add_emulate_command(app, globals);
   add_options_command(app, globals);
   try {
     app.parse(argc, argv);
