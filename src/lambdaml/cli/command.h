@@ -28,6 +28,7 @@ void add_package_command(CLI::App& app, Globals& globals);
 void add_deploy_command(CLI::App& app, Globals& globals);
 void add_invoke_command(CLI::App& app, Globals& globals);
 void add_destroy_command(CLI::App& app, Globals& globals);
+void add_emulate_command(CLI::App& app, Globals& globals);
 void add_options_command(CLI::App& app, Globals& globals);
 
 /// A subcommand with the flags that all have.

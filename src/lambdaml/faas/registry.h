@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lambdaml/base/registry.h"
+#include "lambdaml/faas/emulator.h"
 #include "lambdaml/faas/invoker.h"
 
 namespace lambdaml::faas {
@@ -18,6 +19,8 @@ struct Plugin {
   /// executable and log_folder mean nothing.
   bool remote = false;
   std::function<std::unique_ptr<Invoker>()> make;
+  /// Where the platform can be a Lambda service for other programs: starts it; else empty.
+  std::function<std::unique_ptr<Emulator>(const EmulatorSettings&)> emulate = {};
 };
 
 using Registry = RegistryOf<Plugin>;

@@ -68,40 +68,48 @@ std::shared_ptr<Environment> Environment::start(asio::io_context& loop, const Fu
 }
 
 Environment::Environment(asio::io_context& loop, const Function& function, const Settings& settings)
-    : function_arn_("arn:aws:lambda:local:000000000000:function:" + function.handler),
+    : function_arn_(!settings.function_arn.empty()
+                        ? settings.function_arn
+                        : "arn:aws:lambda:local:000000000000:function:" + function.handler),
       memory_mb_(function.memory_mb),
       api_(loop,
            [this](Result result) {
              finish({std::move(result.failure), std::move(result.response), {}});
            }),
       process_(process_settings(function, settings)),
-      log_(loop, process_.take_output(), settings.log_file),
+      log_(loop, process_.take_output(), settings.log_file, settings.on_log),
       end_(loop),
       poll_(loop),
       memory_(loop),
-      timeout_(loop) {
+      timeout_(loop),
+      on_end_(settings.on_end) {
+  api_.on_waiting(settings.on_waiting);
   if (FileDescriptor end = process_.take_end()) end_.assign(end.release());
 }
 
 ProcessSettings Environment::process_settings(const Function& function,
                                               const Settings& settings) const {
   Variables variables = settings.inherited;
+  const std::string& name =
+      settings.function_name.empty() ? function.handler : settings.function_name;
   variables["_HANDLER"] = function.handler;
-  variables["AWS_LAMBDA_FUNCTION_NAME"] = function.handler;
+  variables["AWS_LAMBDA_FUNCTION_NAME"] = name;
   variables["AWS_LAMBDA_FUNCTION_VERSION"] = "$LATEST";
   variables["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = std::to_string(function.memory_mb);
-  variables["AWS_LAMBDA_LOG_GROUP_NAME"] = "/aws/lambda/" + function.handler;
+  variables["AWS_LAMBDA_LOG_GROUP_NAME"] = "/aws/lambda/" + name;
   variables["AWS_LAMBDA_LOG_STREAM_NAME"] = settings.log_stream;
   variables["AWS_LAMBDA_RUNTIME_API"] = api_.endpoint();
-  variables["LAMBDA_TASK_ROOT"] = function.executable.parent_path().string();
+  variables["LAMBDA_TASK_ROOT"] =
+      (settings.folder.empty() ? function.executable.parent_path() : settings.folder).string();
   variables["TZ"] = ":UTC";
-  for (const auto& [name, value] : function.environment) variables[name] = value;
+  for (const auto& [key, value] : function.environment) variables[key] = value;
 
   ProcessSettings out;
   out.executable = function.executable;
-  out.memory_mb = function.memory_mb;
+  out.folder = settings.folder;
+  out.memory_mb = settings.limit_allocation ? function.memory_mb : 0;
   out.descriptors = settings.descriptors;
-  for (const auto& [name, value] : variables) out.environment.push_back(name + "=" + value);
+  for (const auto& [key, value] : variables) out.environment.push_back(key + "=" + value);
   return out;
 }
 
@@ -143,6 +151,7 @@ void Environment::watch_memory() {
     // A timer that has just expired can no longer be cancelled.
     if (error || self->ended_) return;
     const std::size_t bytes = private_memory(self->process_.id());
+    self->most_memory_ = std::max(self->most_memory_, bytes);
     if (bytes > static_cast<std::size_t>(self->memory_mb_) << 20) {
       self->kill_because(kOutOfMemory, fmt::format("used {} of memory and may use {} MB",
                                                    human_bytes(bytes), self->memory_mb_));
@@ -167,6 +176,7 @@ void Environment::on_end(int status) {
   log_.drain();
   log_.close();
   if (done_) finish({killed_because_ ? *killed_because_ : failure_of_exit(status), {}, {}});
+  if (const auto call = std::exchange(on_end_, nullptr)) call();
 }
 
 Failure Environment::failure_of_exit(int status) const {
@@ -190,6 +200,7 @@ void Environment::finish(Outcome outcome) {
 void Environment::shut_down() {
   done_ = nullptr;
   api_.end();
+  process_.freeze(false);
   timeout_.expires_after(kShutdownGrace);
   timeout_.async_wait([self = shared_from_this()](error_code error) {
     if (!error) self->process_.kill();

@@ -41,6 +41,15 @@ class Environment : public std::enable_shared_from_this<Environment> {
     std::filesystem::path log_file;  ///< empty: none
     Variables inherited;             ///< below those that Lambda sets
     int descriptors = 0;             ///< the process's soft limit on open files
+    // What a function that was deployed has of its own.
+    std::string function_name;     ///< empty: the handler's
+    std::string function_arn;      ///< empty: one made of the handler's name
+    std::filesystem::path folder;  ///< LAMBDA_TASK_ROOT and working folder; empty: the executable's
+                                   ///< and this process's
+    bool limit_allocation = true;  ///< see ProcessSettings; false: only what lies in RAM counts
+    std::function<void(std::string_view)> on_log;  ///< sees all that it prints
+    std::function<void()> on_waiting;              ///< it asks for an event and there is none
+    std::function<void()> on_end;                  ///< the process is gone
   };
   using Done = std::function<void(Outcome)>;
 
@@ -52,6 +61,13 @@ class Environment : public std::enable_shared_from_this<Environment> {
   /// process; after `timeout_s` it is killed. An environment whose event succeeded may take the
   /// next.
   void invoke(std::string request_id, std::string payload, double timeout_s, Done done);
+
+  /// Whether it can take another event: its runtime has started, and it has not been ended.
+  bool is_usable() const { return !ended_ && !killed_because_ && api_.has_started(); }
+  /// Stops all its processes where they stand, as Lambda does between events, or lets them go on.
+  void freeze(bool frozen) { process_.freeze(frozen); }
+  /// The most private memory seen, in bytes; looked at every 50 ms.
+  std::size_t most_memory() const { return most_memory_; }
 
   int process_id() const { return process_.id(); }
   /// Lets the runtime end by itself: its next call is answered with 500, and what still runs half a
@@ -83,6 +99,8 @@ class Environment : public std::enable_shared_from_this<Environment> {
   Done done_;  ///< an event is in progress
   std::optional<Failure> killed_because_;
   bool ended_ = false;
+  std::size_t most_memory_ = 0;
+  std::function<void()> on_end_;
 };
 
 }  // namespace lambdaml::faas::local

@@ -238,13 +238,16 @@ HttpServer::HttpServer(asio::io_context& loop, Limits limits, Serve serve,
                        std::function<HttpReply(const HttpRequest&)> too_large)
     : state_(std::make_shared<State>(loop, limits, std::move(serve), std::move(too_large))) {
   try {
-    const tcp::endpoint address(asio::ip::address_v4::loopback(), 0);
+    const tcp::endpoint address(asio::ip::address_v4::loopback(), limits.port);
     state_->acceptor.open(address.protocol());
+    // A port that was just left can be taken at once; one in use cannot.
+    state_->acceptor.set_option(tcp::acceptor::reuse_address(true));
     state_->acceptor.bind(address);
     state_->acceptor.listen();
     port_ = state_->acceptor.local_endpoint().port();
   } catch (const boost::system::system_error& error) {
-    fail(Code::resource_exhausted, "cannot listen on 127.0.0.1: {}", error.code().message());
+    fail(Code::resource_exhausted, "cannot listen on 127.0.0.1:{}: {}", limits.port,
+         error.code().message());
   }
   state_->accept();
 }

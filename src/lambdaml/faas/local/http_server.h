@@ -48,9 +48,10 @@ class HttpServer {
   struct Limits {
     std::uint64_t body_bytes;
     std::size_t connections = 32;  ///< further ones are closed at once
+    std::uint16_t port = 0;        ///< 0: the kernel picks one
   };
 
-  /// Listens on 127.0.0.1, on a port that the kernel picks. A request of a larger body gets
+  /// Listens on 127.0.0.1. A request of a larger body gets
   /// `too_large` and its connection is closed; bytes that are no HTTP get 400. Throws
   /// resource_exhausted when no descriptor or port is left.
   HttpServer(boost::asio::io_context& loop, Limits limits, Serve serve,

@@ -2,6 +2,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/faas/local/local_invocations.h"
+#include "lambdaml/faas/local/service_api.h"
 #include "lambdaml/faas/registry.h"
 
 namespace lambdaml::faas::local {
@@ -23,10 +24,12 @@ class LocalInvoker : public Invoker {
 }  // namespace
 
 void register_plugin(Registry& registry) {
-  registry.add({.name = "local",
-                .help = "a process per event on this machine, over the Lambda Runtime API",
-                .separate_processes = true,
-                .make = [] { return std::make_unique<LocalInvoker>(); }});
+  registry.add(
+      {.name = "local",
+       .help = "a process per event on this machine, over the Lambda Runtime API",
+       .separate_processes = true,
+       .make = [] { return std::make_unique<LocalInvoker>(); },
+       .emulate = [](const EmulatorSettings& settings) { return start_emulator(settings); }});
 }
 
 }  // namespace lambdaml::faas::local

@@ -21,8 +21,8 @@ constexpr int kReadsAtATime = 8;
 }  // namespace
 
 LogPipe::LogPipe(boost::asio::io_context& loop, FileDescriptor pipe,
-                 const std::filesystem::path& file)
-    : pipe_(loop), path_(file) {
+                 const std::filesystem::path& file, std::function<void(std::string_view)> observer)
+    : pipe_(loop), path_(file), observer_(std::move(observer)) {
   if (!file.empty()) {
     file_ = FileDescriptor(open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
     if (!file_) fail_errno(errno, fmt::format("cannot open the log {}", file.string()));
@@ -55,6 +55,7 @@ void LogPipe::close() {
 }
 
 void LogPipe::take(std::string_view bytes) {
+  if (observer_) observer_(bytes);
   for (std::string_view left = bytes; file_ && !left.empty();) {
     const ssize_t n = write(file_.get(), left.data(), left.size());
     if (n < 0 && errno == EINTR) continue;

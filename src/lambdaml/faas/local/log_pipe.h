@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,7 +24,9 @@ class LogPipe {
 
   /// `file` may be empty: nothing is written then. Throws permission_denied and its like when the
   /// file cannot be opened.
-  LogPipe(boost::asio::io_context& loop, FileDescriptor pipe, const std::filesystem::path& file);
+  /// `observer`, if any, is shown all bytes as they come.
+  LogPipe(boost::asio::io_context& loop, FileDescriptor pipe, const std::filesystem::path& file,
+          std::function<void(std::string_view)> observer = {});
 
   /// Reads on as the loop runs, until close() or the pipe's end; keeps `owner`, in which this lies,
   /// alive meanwhile.
@@ -40,6 +43,7 @@ class LogPipe {
   boost::asio::posix::stream_descriptor pipe_;
   FileDescriptor file_;
   std::filesystem::path path_;
+  std::function<void(std::string_view)> observer_;
   std::deque<std::string> lines_;
   std::string unfinished_;
 };

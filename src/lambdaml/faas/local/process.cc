@@ -38,6 +38,7 @@ constexpr bool kLimitMemory = true;
 /// memory there and may neither allocate nor lock.
 struct Launch {
   const char* path;
+  const char* folder;  ///< null: the parent's
   char* const* argv;
   char* const* envp;
   int null;
@@ -104,7 +105,8 @@ void close_all_from(int first, int soft_limit) {
       setrlimit(RLIMIT_DATA, &limit);
     }
   }
-  execve(launch.path, launch.argv, launch.envp);
+  if (launch.folder == nullptr || chdir(launch.folder) == 0)
+    execve(launch.path, launch.argv, launch.envp);
   const int error = errno;
   [[maybe_unused]] const ssize_t n = write(kReport, &error, sizeof(error));
   _exit(127);
@@ -134,10 +136,12 @@ Process::Process(const ProcessSettings& settings) {
   const FileDescriptor null = checked(open("/dev/null", O_RDONLY | O_CLOEXEC), doing);
 
   const std::string path = settings.executable.string();
+  const std::string folder = settings.folder.string();
   const std::vector<std::string> arguments{path};
   const std::vector<char*> argv = pointers(arguments);
   const std::vector<char*> envp = pointers(settings.environment);
   const Launch launch{.path = path.c_str(),
+                      .folder = folder.empty() ? nullptr : folder.c_str(),
                       .argv = argv.data(),
                       .envp = envp.data(),
                       .null = null.get(),
@@ -176,6 +180,10 @@ Process::~Process() {
 void Process::kill() {
   // Once reaped, the number may belong to another process.
   if (!status_) ::kill(-id_, SIGKILL);
+}
+
+void Process::freeze(bool frozen) {
+  if (!status_) ::kill(-id_, frozen ? SIGSTOP : SIGCONT);
 }
 
 std::optional<int> Process::try_reap() {

@@ -14,6 +14,7 @@ namespace lambdaml::faas::local {
 struct ProcessSettings {
   std::filesystem::path executable;
   std::vector<std::string> environment;  ///< NAME=value; nothing else is inherited
+  std::filesystem::path folder = {};     ///< the working folder; empty: this process's
   /// The soft limit on private memory (RLIMIT_DATA): malloc fails beyond it. Not applied under
   /// sanitizers, whose shadow memory is far larger.
   int memory_mb = 0;
@@ -43,6 +44,8 @@ class Process {
 
   /// SIGKILL to the process and its children.
   void kill();
+  /// SIGSTOP or SIGCONT to them.
+  void freeze(bool frozen);
   static constexpr int kStatusUnknown = -1;
   /// The status that waitpid gave, once the process has ended; its children are killed then.
   /// kStatusUnknown when this program has SIGCHLD ignored or somebody else took the status.

@@ -133,6 +133,7 @@ void RuntimeApi::next(std::shared_ptr<Exchange> exchange) {
   // A second `next` takes the place of the first, whose connection is likely dead.
   long_poll_ = std::move(exchange);
   give();
+  if (long_poll_ && on_waiting_) on_waiting_();
 }
 
 void RuntimeApi::finish(Exchange& exchange, std::string_view request_id, Result result) {

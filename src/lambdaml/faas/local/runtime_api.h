@@ -46,6 +46,8 @@ class RuntimeApi {
   /// back. The endpoint stays, because a port that is free may come to another environment, whose
   /// event the ending runtime would then take.
   void end();
+  /// Called when the runtime asks for an event and there is none: it may be frozen then.
+  void on_waiting(std::function<void()> call) { on_waiting_ = std::move(call); }
   /// For when the process is gone.
   void close() { server_.close(); }
 
@@ -60,6 +62,7 @@ class RuntimeApi {
   void give();
 
   std::function<void(Result)> on_result_;
+  std::function<void()> on_waiting_;
   State state_ = State::starting;
   bool has_started_ = false;
   std::optional<Event> offered_;         ///< not given yet

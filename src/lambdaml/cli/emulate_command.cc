@@ -1,0 +1,41 @@
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include <fmt/core.h>
+
+#include "lambdaml/base/interrupt.h"
+#include "lambdaml/cli/command.h"
+#include "lambdaml/faas/registry.h"
+
+namespace lambdaml::cli {
+
+void add_emulate_command(CLI::App& app, Globals& globals) {
+  CLI::App* command =
+      add_command(app, globals, "emulate", "a Lambda service on this machine, for AWS's clients");
+  const auto settings = std::make_shared<faas::EmulatorSettings>();
+  const auto log_folder = std::make_shared<std::string>();
+  command->add_option("--port", settings->port, "port of 127.0.0.1; 0 picks a free one [0]")
+      ->check(CLI::Range(0, 65535));
+  command->add_option("--concurrency", settings->concurrency, "events that may run at once [1000]")
+      ->check(CLI::Range(1, 100'000));
+  command
+      ->add_option("--retry-delay-s", settings->retry_delay_s,
+                   "before a failed asynchronous event's second try; doubles [60]")
+      ->check(CLI::Range(0.0, 1e6));
+  command
+      ->add_option("--idle-s", settings->idle_s,
+                   "an environment without an event for so long is ended [300]")
+      ->check(CLI::Range(0.0, 1e6));
+  command->add_option("--log-folder", *log_folder,
+                      "functions' logs go to a folder each in it [stderr]");
+  command->callback([settings, log_folder] {
+    catch_interrupts();
+    settings->log_folder = *log_folder;
+    const auto emulator = faas::registry().get("local").emulate(*settings);
+    print_line(fmt::format("listening on http://127.0.0.1:{}", emulator->port()));
+    while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  });
+}
+
+}  // namespace lambdaml::cli

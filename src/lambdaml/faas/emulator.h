@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+/// A Lambda service on this machine: the AWS Lambda service API on loopback, before processes that
+/// speak the Runtime API.
+namespace lambdaml::faas {
+
+struct EmulatorSettings {
+  std::uint16_t port = 0;            ///< of 127.0.0.1; 0 picks a free one
+  double retry_delay_s = 60;         ///< before an asynchronous event's second try; doubles
+  double idle_s = 300;               ///< an environment without an event for so long is ended
+  int concurrency = 1000;            ///< events that run at once, of all functions
+  std::filesystem::path log_folder;  ///< logs go to LOG_FOLDER/FUNCTION/; empty: to stderr
+  /// The bytes of a zip that a function is created from by bucket and key; throws what tells why
+  /// not. Empty: functions come as zips in the request only.
+  std::function<std::string(const std::string& bucket, const std::string& key)> fetch_code;
+};
+
+/// Runs from its making until its destruction, in a thread of its own. Leaves no process and no
+/// folder.
+class Emulator {
+ public:
+  virtual ~Emulator() = default;
+  virtual std::uint16_t port() const = 0;
+};
+
+}  // namespace lambdaml::faas

@@ -1,0 +1,298 @@
+#include "lambdaml/faas/local/lambda_service.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+
+#include <boost/asio/post.hpp>
+#include <fmt/format.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/faas/local/service_error.h"
+
+namespace lambdaml::faas::local {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kAccount = "000000000000";
+constexpr int kUnreservedAtLeast = 100;
+constexpr std::size_t kMostZipped = 50u << 20;
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+fs::path new_folder() {
+  std::string name = (fs::temp_directory_path() / "lambdaml-emulate-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) fail_errno(errno, "cannot make a folder " + name);
+  return name;
+}
+
+/// As many open files as the system allows; a function gets as many as this process had.
+int raise_descriptors() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  const auto before = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1024));
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 1 << 16);
+  setrlimit(RLIMIT_NOFILE, &limit);
+  return before;
+}
+
+bool is_name(std::string_view text) {
+  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_';
+  });
+}
+
+}  // namespace
+
+LambdaService::LambdaService(boost::asio::io_context& loop, EmulatorSettings settings)
+    : host_{.loop = loop, .settings = std::move(settings), .inherited = inherited_variables()},
+      region_(variable("AWS_REGION")),
+      folder_(std::make_unique<CodeFolder>(new_folder())) {
+  if (region_.empty()) region_ = variable("AWS_DEFAULT_REGION");
+  if (region_.empty()) region_ = "us-east-1";
+  host_.inherited["AWS_REGION"] = host_.inherited["AWS_DEFAULT_REGION"] = region_;
+  host_.descriptors = raise_descriptors();
+  host_.folder = folder_->path();
+  host_.on_free = [this] {
+    for (const auto& [name, function] : functions_) function->dispatch();
+  };
+}
+
+std::string LambdaService::arn_of(const std::string& name) const {
+  return fmt::format("arn:aws:lambda:{}:{}:function:{}", region_, kAccount, name);
+}
+
+std::string LambdaService::name_in(const std::string& text) const {
+  std::vector<std::string> parts = split(text, ':');
+  const auto word = std::find(parts.begin(), parts.end(), "function");
+  if (word != parts.end() && parts.size() > 1) parts.erase(parts.begin(), word + 1);
+  if (parts.empty() || parts.size() > 2 || !is_name(parts[0]))
+    throw ServiceError(400, "ValidationException",
+                       fmt::format("'{}' is no name or ARN of a function.", printable(text)));
+  if (parts.size() == 2 && parts[1] != "$LATEST")
+    throw no_such_function(arn_of(parts[0]) + ":" + printable(parts[1]));
+  return parts[0];
+}
+
+DeployedFunction& LambdaService::function(const std::string& text, bool ready) {
+  const std::string name = name_in(text);
+  const auto at = functions_.find(name);
+  if (at == functions_.end()) throw no_such_function(arn_of(name));
+  if (ready && !at->second->is_active)
+    throw conflict(
+        "The operation cannot be performed at this time. The function is currently in "
+        "the following state: Pending");
+  return *at->second;
+}
+
+void LambdaService::read_code(const json& code, FunctionConfig& config) {
+  std::string zip;
+  if (code.contains("ZipFile")) {
+    zip = from_base64(code.at("ZipFile").get<std::string>());
+    if (zip.size() > kMostZipped)
+      throw ServiceError(413, "RequestTooLargeException",
+                         "A zip in the request may have 50 MB; a larger one must come by S3.");
+  } else if (code.contains("S3Bucket") && code.contains("S3Key")) {
+    const std::string bucket = code.at("S3Bucket"), key = code.at("S3Key");
+    if (!host_.settings.fetch_code)
+      throw invalid_parameter("This service fetches no code from S3; send it as ZipFile.");
+    try {
+      zip = host_.settings.fetch_code(bucket, key);
+    } catch (const std::exception& error) {
+      throw invalid_parameter(
+          fmt::format("Error occurred while GetObject. {}", printable(error.what(), 500)));
+    }
+  } else {
+    throw invalid_parameter("Code must have ZipFile, or S3Bucket and S3Key.");
+  }
+  const auto folder = std::make_shared<CodeFolder>(
+      host_.folder / fmt::format("code-{}-{}", config.name, ++host_.made));
+  unzip(zip, folder->path());
+  check_bootstrap(folder->path(), config.architecture);
+  config.code = folder;
+  config.code_bytes = zip.size();
+  config.code_sha256 = sha256(zip);
+}
+
+json LambdaService::describe(const DeployedFunction& function) const {
+  json out = to_json(function.config());
+  out["State"] = function.is_active ? "Active" : "Pending";
+  if (!function.is_active) {
+    out["StateReason"] = "The function is being created.";
+    out["StateReasonCode"] = "Creating";
+  }
+  out["LastUpdateStatus"] = function.is_ready || !function.is_active ? "Successful" : "InProgress";
+  return out;
+}
+
+json LambdaService::create(const json& request) {
+  FunctionConfig config;
+  config.name = name_in(request.at("FunctionName").get<std::string>());
+  config.arn = arn_of(config.name);
+  if (functions_.contains(config.name)) throw conflict("Function already exist: " + config.name);
+  if (!request.contains("Role")) throw invalid_parameter("Role must be given.");
+  read_config(request, config);
+  read_code(request.at("Code"), config);
+  auto function = std::make_shared<DeployedFunction>(host_, config);
+  if (request.contains("Tags")) function->tags = request.at("Tags");
+  functions_[config.name] = function;
+  boost::asio::post(host_.loop, [function] {
+    function->is_active = function->is_ready = true;
+    function->dispatch();
+  });
+  return describe(*function);
+}
+
+json LambdaService::get(const std::string& name) {
+  const DeployedFunction& function = this->function(name);
+  json out = {{"Configuration", describe(function)},
+              {"Code", {{"RepositoryType", "S3"}, {"Location", ""}}},
+              {"Tags", function.tags}};
+  if (function.reserved)
+    out["Concurrency"] = {{"ReservedConcurrentExecutions", *function.reserved}};
+  return out;
+}
+
+json LambdaService::configuration(const std::string& name) { return describe(function(name)); }
+
+DeployedFunction& LambdaService::updatable(const std::string& name, const json& request) {
+  DeployedFunction& function = this->function(name, true);
+  if (!function.is_ready)
+    throw conflict(
+        "The operation cannot be performed at this time. An update is in progress for "
+        "resource: " +
+        function.config().arn);
+  check_revision(request, function.config());
+  return function;
+}
+
+json LambdaService::begin_update(DeployedFunction& function, FunctionConfig config) {
+  function.replace(std::move(config));
+  function.is_ready = false;
+  boost::asio::post(host_.loop, [self = function.shared_from_this()] { self->is_ready = true; });
+  return describe(function);
+}
+
+json LambdaService::update_code(const std::string& name, const json& request) {
+  DeployedFunction& function = updatable(name, request);
+  FunctionConfig config = function.config();
+  json settings = json::object();
+  if (request.contains("Architectures")) settings["Architectures"] = request.at("Architectures");
+  read_config(settings, config);
+  read_code(request, config);
+  if (request.value("DryRun", false)) {
+    json out = describe(function);
+    out["CodeSha256"] = config.code_sha256;
+    return out;
+  }
+  return begin_update(function, std::move(config));
+}
+
+json LambdaService::update_configuration(const std::string& name, const json& request) {
+  DeployedFunction& function = updatable(name, request);
+  FunctionConfig config = function.config();
+  read_config(request, config);
+  return begin_update(function, std::move(config));
+}
+
+void LambdaService::remove(const std::string& name) {
+  DeployedFunction& function = this->function(name);
+  function.close(false);
+  if (function.reserved) host_.reserved -= *function.reserved;
+  functions_.erase(function.config().name);
+}
+
+json LambdaService::list(const std::string& marker, std::size_t most) {
+  json out = {{"Functions", json::array()}};
+  for (auto at = functions_.upper_bound(marker); at != functions_.end(); ++at) {
+    if (out["Functions"].size() == most) {
+      out["NextMarker"] = std::prev(at)->first;
+      break;
+    }
+    out["Functions"].push_back(describe(*at->second));
+  }
+  return out;
+}
+
+json LambdaService::put_concurrency(const std::string& name, const json& request) {
+  DeployedFunction& function = this->function(name);
+  const auto wanted = request.at("ReservedConcurrentExecutions").get<std::int64_t>();
+  const int others = host_.reserved - function.reserved.value_or(0);
+  const int total = host_.settings.concurrency;
+  const int kept = total > kUnreservedAtLeast ? kUnreservedAtLeast : 0;
+  if (wanted < 0) throw invalid_parameter("ReservedConcurrentExecutions must not be negative.");
+  if (wanted > total - kept - others)
+    throw invalid_parameter(
+        fmt::format("Specified ReservedConcurrentExecutions for function decreases account's "
+                    "UnreservedConcurrentExecution below its minimum value of [{}].",
+                    kept));
+  function.reserved = static_cast<int>(wanted);
+  host_.reserved = others + *function.reserved;
+  host_.on_free();
+  return {{"ReservedConcurrentExecutions", wanted}};
+}
+
+json LambdaService::concurrency(const std::string& name) {
+  const DeployedFunction& function = this->function(name);
+  if (!function.reserved) return json::object();
+  return {{"ReservedConcurrentExecutions", *function.reserved}};
+}
+
+void LambdaService::delete_concurrency(const std::string& name) {
+  DeployedFunction& function = this->function(name);
+  host_.reserved -= function.reserved.value_or(0);
+  function.reserved.reset();
+  host_.on_free();
+}
+
+json LambdaService::put_event_config(const std::string& name, const json& request, bool keep) {
+  DeployedFunction& function = this->function(name);
+  const EventInvokeConfig before =
+      keep ? function.events.value_or(EventInvokeConfig{}) : EventInvokeConfig{};
+  function.events = read_event_invoke_config(request, before);
+  return to_json(*function.events, function.config().arn);
+}
+
+json LambdaService::event_config(const std::string& name) {
+  const DeployedFunction& function = this->function(name);
+  if (!function.events)
+    throw ServiceError(404, "ResourceNotFoundException",
+                       fmt::format("The function {}:$LATEST doesn't have an EventInvokeConfig",
+                                   function.config().arn));
+  return to_json(*function.events, function.config().arn);
+}
+
+void LambdaService::delete_event_config(const std::string& name) {
+  event_config(name);
+  function(name).events.reset();
+}
+
+std::map<std::string, std::string>& LambdaService::tags(const std::string& name) {
+  return function(name).tags;
+}
+
+json LambdaService::account_settings() const {
+  std::size_t bytes = 0;
+  for (const auto& [name, function] : functions_) bytes += function->config().code_bytes;
+  return {{"AccountLimit",
+           {{"TotalCodeSize", 80'530'636'800},
+            {"CodeSizeUnzipped", kMostUnzipped},
+            {"CodeSizeZipped", kMostZipped},
+            {"ConcurrentExecutions", host_.settings.concurrency},
+            {"UnreservedConcurrentExecutions", host_.settings.concurrency - host_.reserved}}},
+          {"AccountUsage", {{"TotalCodeSize", bytes}, {"FunctionCount", functions_.size()}}}};
+}
+
+void LambdaService::stop() {
+  host_.on_free = nullptr;
+  for (const auto& [name, function] : functions_) function->close(true);
+}
+
+}  // namespace lambdaml::faas::local

@@ -1,0 +1,290 @@
+#include "lambdaml/faas/local/service_api.h"
+
+#include <atomic>
+#include <cstdio>
+#include <optional>
+#include <thread>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <fmt/format.h>
+#include <signal.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/faas/local/http_server.h"
+#include "lambdaml/faas/local/lambda_service.h"
+#include "lambdaml/faas/local/service_error.h"
+
+namespace lambdaml::faas::local {
+namespace {
+
+/// A request with a zip of 50 MB in base64, as AWS allows.
+constexpr std::size_t kMostRequest = 70'167'211;
+constexpr std::size_t kMostSynchronous = 6'291'556;
+constexpr std::size_t kMostAsynchronous = 1u << 20;
+constexpr std::size_t kConnections = 4096;
+constexpr std::size_t kMostListed = 50;
+
+std::string decode(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned byte = 0;
+    const std::string hex(text.substr(i, 3));
+    if (hex.size() == 3 && hex[0] == '%' && std::isxdigit(static_cast<unsigned char>(hex[1])) &&
+        std::sscanf(hex.c_str(), "%%%2x", &byte) == 1) {
+      out += static_cast<char>(byte);
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+/// A target, taken apart.
+struct Target {
+  explicit Target(std::string_view text) {
+    const std::size_t mark = text.find('?');
+    for (const std::string& part : split(text.substr(0, mark), '/'))
+      if (!part.empty()) path.push_back(decode(part));
+    if (mark == std::string_view::npos) return;
+    for (const std::string& pair : split(text.substr(mark + 1), '&')) {
+      const std::size_t equals = pair.find('=');
+      query.emplace_back(decode(pair.substr(0, equals)),
+                         equals == std::string::npos ? "" : decode(pair.substr(equals + 1)));
+    }
+  }
+  std::string value(std::string_view name) const {
+    for (const auto& [key, value] : query)
+      if (key == name) return value;
+    return {};
+  }
+  std::vector<std::string> path;
+  std::vector<std::pair<std::string, std::string>> query;
+};
+
+HttpReply reply_of(int status, const json& body) {
+  return {status,
+          body.dump(-1, ' ', false, json::error_handler_t::replace),
+          {{"Content-Type", "application/json"}}};
+}
+
+HttpReply reply_of(const ServiceError& error) {
+  json body = {{"Type", error.status < 500 ? "User" : "Service"}, {"Message", error.what()}};
+  if (!error.reason.empty()) {
+    body["Reason"] = error.reason;
+    body["message"] = error.what();
+  }
+  HttpReply out = reply_of(error.status, body);
+  out.headers.emplace_back("X-Amzn-ErrorType", error.type);
+  if (error.status == 429) out.headers.emplace_back("Retry-After", "1");
+  return out;
+}
+
+ServiceError too_large(std::size_t most) {
+  return {
+      413, "RequestTooLargeException",
+      fmt::format("Request must be smaller than {} bytes for the InvokeFunction operation", most)};
+}
+
+json body_of(const HttpRequest& request) {
+  json body = request.body.empty() ? json::object() : json::parse(request.body, nullptr, false);
+  if (!body.is_object())
+    throw ServiceError(400, "InvalidRequestContentException",
+                       "Could not parse request body into json");
+  return body;
+}
+
+class Api : public Emulator {
+ public:
+  explicit Api(const EmulatorSettings& settings)
+      : loop_(1),
+        service_(loop_, settings),
+        server_(
+            std::in_place, loop_,
+            HttpServer::Limits{
+                .body_bytes = kMostRequest, .connections = kConnections, .port = settings.port},
+            [this](std::shared_ptr<Exchange> exchange) { serve(std::move(exchange)); },
+            [](const HttpRequest&) { return reply_of(too_large(kMostSynchronous)); }),
+        port_(server_->port()) {
+    // Functions that call functions find this service.
+    service_.inherited().emplace("AWS_ENDPOINT_URL_LAMBDA",
+                                 fmt::format("http://127.0.0.1:{}", port_));
+    // The signals are the host program's.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { run(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+  ~Api() override {
+    boost::asio::post(loop_, [this] {
+      server_->close();
+      service_.stop();
+    });
+    thread_.join();
+  }
+
+  std::uint16_t port() const override { return port_; }
+
+ private:
+  void run() {
+    while (true) {
+      try {
+        loop_.run();
+        return;
+      } catch (const std::exception& error) {
+        log::error("the Lambda service goes on after: {}", error.what());
+      }
+    }
+  }
+
+  void serve(std::shared_ptr<Exchange> exchange) {
+    HttpReply refusal;
+    try {
+      const Target target(exchange->request.target);
+      if (is_invocation(target)) return invoke(exchange, target);
+      return answer(*exchange, route(target, exchange->request));
+    } catch (const ServiceError& error) {
+      refusal = reply_of(error);
+    } catch (const json::exception& error) {
+      refusal = reply_of(ServiceError(400, "SerializationException", printable(error.what(), 300)));
+    } catch (const std::exception& error) {
+      refusal = reply_of(ServiceError(500, "ServiceException", printable(error.what(), 500)));
+    }
+    answer(*exchange, std::move(refusal));
+  }
+
+  static void answer(Exchange& exchange, HttpReply reply) {
+    reply.headers.emplace_back("x-amzn-RequestId", new_request_id());
+    exchange.reply(std::move(reply));
+  }
+
+  static bool is_invocation(const Target& target) {
+    return target.path.size() == 4 && target.path[0] == "2015-03-31" &&
+           target.path[1] == "functions" && target.path[3] == "invocations";
+  }
+
+  void invoke(const std::shared_ptr<Exchange>& exchange, const Target& target);
+  HttpReply route(const Target& target, const HttpRequest& request);
+  HttpReply route_functions(const Target& target, const HttpRequest& request);
+  HttpReply route_tags(const Target& target, const HttpRequest& request);
+
+  boost::asio::io_context loop_;
+  LambdaService service_;
+  std::optional<HttpServer> server_;
+  const std::uint16_t port_;
+  std::thread thread_;
+};
+
+void Api::invoke(const std::shared_ptr<Exchange>& exchange, const Target& target) {
+  HttpRequest& request = exchange->request;
+  if (request.method != "POST") throw ServiceError(405, "MethodNotAllowedException", "Not a POST.");
+  const std::string type(request.header("X-Amz-Invocation-Type"));
+  const bool is_event = type == "Event";
+  if (!type.empty() && !is_event && type != "RequestResponse" && type != "DryRun")
+    throw invalid_parameter(fmt::format("No invocation type: '{}'.", printable(type)));
+  const std::size_t most = is_event ? kMostAsynchronous : kMostSynchronous;
+  if (request.body.size() > most) throw too_large(most);
+  std::string name = target.path[2];
+  if (const std::string qualifier = target.value("Qualifier"); !qualifier.empty())
+    name += ":" + qualifier;
+  DeployedFunction& function = service_.function(name, true);
+  if (type == "DryRun") return answer(*exchange, {204});
+  if (request.body.empty()) request.body = "{}";
+  if (!json::accept(request.body))
+    throw ServiceError(400, "InvalidRequestContentException",
+                       "Could not parse request body into json: the payload is no JSON");
+  std::string id = new_request_id();
+  if (is_event) {
+    function.enqueue(id, std::move(request.body));
+    return exchange->reply({202, {}, {{"x-amzn-RequestId", id}}});
+  }
+  const bool tail = request.header("X-Amz-Log-Type") == "Tail";
+  function.invoke(id, std::move(request.body), [exchange, tail, id](InvokeAnswer result) {
+    HttpReply reply{200, std::move(result.body), {{"Content-Type", "application/json"}}};
+    reply.headers.emplace_back("x-amzn-RequestId", id);
+    reply.headers.emplace_back("X-Amz-Executed-Version", "$LATEST");
+    if (result.is_error) reply.headers.emplace_back("X-Amz-Function-Error", "Unhandled");
+    if (tail) reply.headers.emplace_back("X-Amz-Log-Result", to_base64(result.log_tail));
+    exchange->reply(std::move(reply));
+  });
+}
+
+HttpReply Api::route(const Target& target, const HttpRequest& request) {
+  const auto& path = target.path;
+  if (path.size() >= 2 && path[1] == "functions") return route_functions(target, request);
+  if (path.size() >= 3 && path[0] == "2017-03-31" && path[1] == "tags")
+    return route_tags(target, request);
+  if (path.size() == 2 && path[1] == "account-settings" && request.method == "GET")
+    return reply_of(200, service_.account_settings());
+  throw ServiceError(404, "UnknownOperationException", "No such operation here.");
+}
+
+HttpReply Api::route_functions(const Target& target, const HttpRequest& request) {
+  const auto& path = target.path;
+  const std::string& verb = request.method;
+  if (path.size() == 2) {
+    if (verb == "POST") return reply_of(201, service_.create(body_of(request)));
+    const std::string wanted = target.value("MaxItems");
+    const auto most = to_integer(wanted.empty() ? "50" : wanted);
+    if (!most || *most < 1) throw invalid_parameter("MaxItems must be 1 to 10000.");
+    if (verb == "GET")
+      return reply_of(
+          200, service_.list(target.value("Marker"),
+                             std::min<std::size_t>(static_cast<std::size_t>(*most), kMostListed)));
+  }
+  if (path.size() == 3) {
+    if (verb == "GET") return reply_of(200, service_.get(path[2]));
+    if (verb == "DELETE") {
+      service_.remove(path[2]);
+      return {204};
+    }
+  }
+  const std::string what = path.size() == 4 ? path[3] : "";
+  if (what == "configuration" && verb == "GET")
+    return reply_of(200, service_.configuration(path[2]));
+  if (what == "configuration" && verb == "PUT")
+    return reply_of(200, service_.update_configuration(path[2], body_of(request)));
+  if (what == "code" && verb == "PUT")
+    return reply_of(200, service_.update_code(path[2], body_of(request)));
+  if (what == "concurrency" && verb == "PUT")
+    return reply_of(200, service_.put_concurrency(path[2], body_of(request)));
+  if (what == "concurrency" && verb == "GET") return reply_of(200, service_.concurrency(path[2]));
+  if (what == "concurrency" && verb == "DELETE") {
+    service_.delete_concurrency(path[2]);
+    return {204};
+  }
+  if (what == "event-invoke-config" && verb == "GET")
+    return reply_of(200, service_.event_config(path[2]));
+  if (what == "event-invoke-config" && (verb == "PUT" || verb == "POST"))
+    return reply_of(200, service_.put_event_config(path[2], body_of(request), verb == "POST"));
+  if (what == "event-invoke-config" && verb == "DELETE") {
+    service_.delete_event_config(path[2]);
+    return {204};
+  }
+  throw ServiceError(404, "UnknownOperationException", "No such operation here.");
+}
+
+HttpReply Api::route_tags(const Target& target, const HttpRequest& request) {
+  auto& tags = service_.tags(target.path[2]);
+  if (request.method == "GET") return reply_of(200, {{"Tags", tags}});
+  if (request.method == "POST") {
+    const std::map<std::string, std::string> added = body_of(request).at("Tags");
+    for (const auto& [key, value] : added) tags[key] = value;
+  } else {
+    for (const auto& [key, value] : target.query)
+      if (key == "tagKeys") tags.erase(value);
+  }
+  return {204};
+}
+
+}  // namespace
+
+std::unique_ptr<Emulator> start_emulator(const EmulatorSettings& settings) {
+  return std::make_unique<Api>(settings);
+}
+
+}  // namespace lambdaml::faas::local

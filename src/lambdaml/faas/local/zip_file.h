@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace lambdaml::faas::local {
+
+/// The most that a function's zip may hold, unzipped, in bytes.
+inline constexpr std::uint64_t kMostUnzipped = 250ull << 20;
+
+/// Unpacks a zip from memory into the empty folder `into`, with the modes it tells. Nothing is
+/// written outside the folder: absolute names, names with "..", links that lead out of it, names
+/// that come twice and more than `most_bytes` make it throw ServiceError
+/// (InvalidParameterValueException); what was written by then stays.
+void unzip(std::string_view zip, const std::filesystem::path& into,
+           std::uint64_t most_bytes = kMostUnzipped);
+
+/// Throws ServiceError unless `folder` has a `bootstrap` that is no executable of another
+/// architecture than `architecture` ("x86_64" or "arm64") or this machine's.
+void check_bootstrap(const std::filesystem::path& folder, const std::string& architecture);
+
+/// Where a function's unpacked code lies; removed with this object.
+class CodeFolder {
+ public:
+  explicit CodeFolder(std::filesystem::path path) : path_(std::move(path)) {
+    std::filesystem::create_directories(path_);
+  }
+  ~CodeFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  CodeFolder(const CodeFolder&) = delete;
+  CodeFolder& operator=(const CodeFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Base64 with padding, as AWS has it. decode throws ServiceError for anything else.
+std::string to_base64(std::string_view bytes);
+std::string from_base64(std::string text);
+/// In base64.
+std::string sha256(std::string_view bytes);
+
+}  // namespace lambdaml::faas::local
