@@ -35,14 +35,13 @@ void add_package_command(CLI::App& app, Globals& globals) {
                       "another function executable than the lambdaml-worker of this build");
   command->add_option("--with", arguments->with, "torch: a container for the deep models");
   command->callback([arguments, &globals] {
+    if (arguments->with == "torch")
+      fail(Code::invalid_argument, "package --with torch: this build has no deep models");
     if (!arguments->with.empty())
-      fail(Code::invalid_argument,
-           arguments->with == "torch"
-               ? "package --with torch: this build has no deep models"
-               : "package --with " + arguments->with + ": the only choice is torch");
+      fail(Code::invalid_argument, "package --with {}: the only choice is torch", arguments->with);
     deploy::PackageOptions options;
-    options.worker =
-        arguments->worker.empty() ? beside_this_program("lambdaml-worker") : arguments->worker;
+    options.worker = arguments->worker.empty() ? beside_this_program("lambdaml-worker")
+                                               : fs::path(arguments->worker);
     options.bootstrap = beside_this_program("lambdaml-bootstrap");
     options.output = arguments->output;
     options.version = LAMBDAML_VERSION;

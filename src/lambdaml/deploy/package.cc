@@ -69,7 +69,8 @@ Package make_package(const PackageOptions& options) {
          "packaging {}: it is for {}, and the bootstrap of this build for {}",
          options.worker.string(), worker.architecture, bootstrap.architecture);
 
-  Package package{.architecture = worker.architecture};
+  Package package;
+  package.architecture = worker.architecture;
   if (!worker.loader.empty()) {
     entries["lib/loader"] = {content_of(worker.loader), true};
     for (const auto& [name, path] : libraries_of(options.worker, worker.loader)) {
