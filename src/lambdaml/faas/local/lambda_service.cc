@@ -206,6 +206,8 @@ void LambdaService::remove(const std::string& name) {
   DeployedFunction& function = this->function(name);
   function.close(false);
   if (function.reserved) host_.reserved -= *function.reserved;
+  std::erase_if(deleted_, [](const auto& one) { return one.expired(); });
+  deleted_.push_back(function.weak_from_this());
   functions_.erase(function.config().name);
 }
 
@@ -293,6 +295,8 @@ json LambdaService::account_settings() const {
 void LambdaService::stop() {
   host_.on_free = nullptr;
   for (const auto& [name, function] : functions_) function->close(true);
+  for (const auto& one : deleted_)
+    if (const auto function = one.lock()) function->close(true);
 }
 
 }  // namespace lambdaml::faas::local

@@ -56,6 +56,7 @@ class LambdaService {
   std::string region_;
   std::unique_ptr<CodeFolder> folder_;
   std::map<std::string, std::shared_ptr<DeployedFunction>> functions_;
+  std::vector<std::weak_ptr<DeployedFunction>> deleted_;  ///< their last events may run on
 };
 
 }  // namespace lambdaml::faas::local

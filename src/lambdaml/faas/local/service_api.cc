@@ -1,6 +1,7 @@
 #include "lambdaml/faas/local/service_api.h"
 
-#include <atomic>
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <optional>
 #include <thread>
