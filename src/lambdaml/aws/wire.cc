@@ -5,8 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include <curl/curl.h>
-
+#include "lambdaml/aws/curl_library.h"
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/text.h"
 
@@ -22,16 +21,6 @@ constexpr double kLowestSpeed = 1000;
 constexpr std::size_t kIdleWires = 64;
 constexpr long kKeptConnections = 64;
 
-/// The first use of libcurl in the process; nothing before it pays.
-void initialise() {
-  static const bool done = [] {
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-      fail(Code::internal, "libcurl cannot be initialised");
-    return true;
-  }();
-  static_cast<void>(done);
-}
-
 std::string lower(std::string_view text) {
   std::string out(text);
   for (char& c : out)
@@ -45,13 +34,13 @@ struct Slot {
   Slot(const Slot&) = delete;
   Slot& operator=(const Slot&) = delete;
   ~Slot() {
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(curl);
+    libcurl().slist_free_all(headers);
+    libcurl().easy_cleanup(curl);
   }
 
   template <class Value>
   void set(CURLoption option, Value value) const {
-    if (curl_easy_setopt(curl, option, value) != CURLE_OK)
+    if (libcurl().easy_setopt(curl, option, value) != CURLE_OK)
       fail(Code::internal, "libcurl refuses option {}", static_cast<int>(option));
   }
   void begin(Exchange& what);
@@ -92,7 +81,7 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
   if (n == 0) return 0;
   if (slot.received == 0) {
     long status = 0;
-    curl_easy_getinfo(slot.curl, CURLINFO_RESPONSE_CODE, &status);
+    libcurl().easy_getinfo(slot.curl, CURLINFO_RESPONSE_CODE, &status);
     exchange.response.status = static_cast<int>(status);
   }
   if (!exchange.into.empty() && exchange.response.ok()) {
@@ -109,7 +98,7 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
   if (needed > body.size()) {
     try {
       curl_off_t length = -1;
-      curl_easy_getinfo(slot.curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+      libcurl().easy_getinfo(slot.curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
       const std::size_t announced =
           std::min(length < 0 ? 0 : static_cast<std::size_t>(length), kTrustedLength);
       Buffer larger(std::max(
@@ -132,7 +121,7 @@ int on_send(void* user, char*, char*, int, int) {
   return CURL_PREREQFUNC_OK;
 }
 
-Slot::Slot(const WireOptions& options) : curl(curl_easy_init()) {
+Slot::Slot(const WireOptions& options) : curl(libcurl().easy_init()) {
   if (curl == nullptr) throw std::bad_alloc();
   set(CURLOPT_PRIVATE, static_cast<void*>(this));
   set(CURLOPT_NOSIGNAL, 1L);
@@ -170,10 +159,10 @@ void Slot::begin(Exchange& what) {
   since = Stopwatch();
   last_moved_s = last_moved_bytes = 0;
 
-  curl_slist_free_all(headers);
+  libcurl().slist_free_all(headers);
   headers = nullptr;
   const auto add = [&](const std::string& line) {
-    curl_slist* longer = curl_slist_append(headers, line.c_str());
+    curl_slist* longer = libcurl().slist_append(headers, line.c_str());
     if (longer == nullptr) throw std::bad_alloc();
     headers = longer;
   };
@@ -214,7 +203,7 @@ void Slot::end(CURLcode code) {
   exchange = nullptr;
   what.response.tries = what.sent;
   long status = 0;
-  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+  libcurl().easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
   what.response.status = static_cast<int>(status);
   if (!what.failure.empty()) return;
   if (code == CURLE_OK && !what.into.empty() && what.response.ok() && received != what.into.size())
@@ -230,7 +219,7 @@ void Slot::end(CURLcode code) {
     what.response.body.truncate(received);
     return;
   }
-  what.failure = printable(error[0] != '\0' ? error : curl_easy_strerror(code), 300);
+  what.failure = printable(error[0] != '\0' ? error : libcurl().easy_strerror(code), 300);
   switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
@@ -254,8 +243,8 @@ void Slot::end(CURLcode code) {
 double Slot::moved() const {
   curl_off_t up = 0;
   curl_off_t down = 0;
-  curl_easy_getinfo(curl, CURLINFO_SIZE_UPLOAD_T, &up);
-  curl_easy_getinfo(curl, CURLINFO_SIZE_DOWNLOAD_T, &down);
+  libcurl().easy_getinfo(curl, CURLINFO_SIZE_UPLOAD_T, &up);
+  libcurl().easy_getinfo(curl, CURLINFO_SIZE_DOWNLOAD_T, &down);
   return static_cast<double>(up) + static_cast<double>(down);
 }
 
@@ -268,7 +257,7 @@ std::string_view Response::header(std::string_view name) const {
 }
 
 std::optional<std::int64_t> parse_date(std::string_view text) {
-  const std::time_t date = curl_getdate(std::string(text).c_str(), nullptr);
+  const std::time_t date = libcurl().getdate(std::string(text).c_str(), nullptr);
   if (date < 0) return {};
   return date;
 }
@@ -276,18 +265,17 @@ std::optional<std::int64_t> parse_date(std::string_view text) {
 class Wire::Impl {
  public:
   explicit Impl(WireOptions options) : options_(options) {
-    initialise();
-    multi_ = curl_multi_init();
+    multi_ = libcurl().multi_init();
     if (multi_ == nullptr) throw std::bad_alloc();
     // By itself libcurl keeps four for each request that is under way when one ends.
-    curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, kKeptConnections);
+    libcurl().multi_setopt(multi_, CURLMOPT_MAXCONNECTS, kKeptConnections);
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl() {
     stop_all();
     idle_.clear();
-    curl_multi_cleanup(multi_);
+    libcurl().multi_cleanup(multi_);
   }
 
   void start(Exchange& exchange) {
@@ -299,7 +287,7 @@ class Wire::Impl {
       idle_.pop_back();
     }
     slot->begin(exchange);
-    if (curl_multi_add_handle(multi_, slot->curl) != CURLM_OK)
+    if (libcurl().multi_add_handle(multi_, slot->curl) != CURLM_OK)
       fail(Code::internal, "libcurl takes no further request");
     busy_.push_back(std::move(slot));
   }
@@ -311,7 +299,7 @@ class Wire::Impl {
     const double patience = std::min(seconds, options_.idle_timeout_s / 4);
     const int ms = static_cast<int>(std::ceil(std::clamp(patience, 0.0, 60.0) * 1000));
     int events = 0;
-    curl_multi_poll(multi_, nullptr, 0, ms, &events);
+    libcurl().multi_poll(multi_, nullptr, 0, ms, &events);
     advance(ended);
     end_idle(ended);
     return ended;
@@ -321,22 +309,22 @@ class Wire::Impl {
     const auto at =
         std::ranges::find_if(busy_, [&](const auto& slot) { return slot->exchange == &exchange; });
     if (at == busy_.end()) return;
-    curl_multi_remove_handle(multi_, (*at)->curl);
+    libcurl().multi_remove_handle(multi_, (*at)->curl);
     busy_.erase(at);
   }
 
   void stop_all() {
-    for (const auto& slot : busy_) curl_multi_remove_handle(multi_, slot->curl);
+    for (const auto& slot : busy_) libcurl().multi_remove_handle(multi_, slot->curl);
     busy_.clear();
   }
 
  private:
   void advance(std::vector<Exchange*>& ended) {
     int running = 0;
-    if (curl_multi_perform(multi_, &running) != CURLM_OK)
+    if (libcurl().multi_perform(multi_, &running) != CURLM_OK)
       fail(Code::internal, "libcurl does not go on");
     int left = 0;
-    while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+    while (const CURLMsg* message = libcurl().multi_info_read(multi_, &left)) {
       if (message->msg != CURLMSG_DONE) continue;
       CURL* curl = message->easy_handle;
       const CURLcode code = message->data.result;
@@ -375,7 +363,7 @@ class Wire::Impl {
     busy_.erase(at);
     ended.push_back(slot->exchange);
     slot->end(code);
-    curl_multi_remove_handle(multi_, slot->curl);
+    libcurl().multi_remove_handle(multi_, slot->curl);
     idle_.push_back(std::move(slot));
   }
 

@@ -13,7 +13,7 @@
 #include "lambdaml/aws/message.h"
 #include "lambdaml/base/error.h"
 
-/// HTTP/1.1 on kept connections. The one place that knows libcurl.
+/// HTTP/1.1 on kept connections. The one place that knows libcurl (curl_library.h loads it).
 namespace lambdaml::aws {
 
 /// One request on its way, and what came of it.

@@ -5,6 +5,8 @@
 #include <memory>
 #include <optional>
 
+#include <dlfcn.h>
+#include <link.h>
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
@@ -56,6 +58,21 @@ std::map<std::string, fs::path> libraries_of(const fs::path& program, const std:
   return libraries;
 }
 
+/// Libraries that the worker loads by name when it first needs them, by file name.
+std::map<std::string, fs::path> libraries_on_demand(const std::string& loader) {
+  constexpr const char* kCurl = "libcurl.so.4";
+  const std::unique_ptr<void, int (*)(void*)> library(dlopen(kCurl, RTLD_LAZY | RTLD_LOCAL),
+                                                      dlclose);
+  link_map* map = nullptr;
+  if (!library || dlinfo(library.get(), RTLD_DI_LINKMAP, &map) != 0)
+    fail(Code::not_found,
+         "packaging: {} is not installed here, and workers need it for AWS's stores", kCurl);
+  const fs::path path = map->l_name;
+  std::map<std::string, fs::path> libraries = libraries_of(path, loader);
+  libraries[kCurl] = path;
+  return libraries;
+}
+
 }  // namespace
 
 Package make_package(const PackageOptions& options) {
@@ -73,7 +90,9 @@ Package make_package(const PackageOptions& options) {
   package.architecture = worker.architecture;
   if (!worker.loader.empty()) {
     entries["lib/loader"] = {content_of(worker.loader), true};
-    for (const auto& [name, path] : libraries_of(options.worker, worker.loader)) {
+    std::map<std::string, fs::path> libraries = libraries_of(options.worker, worker.loader);
+    libraries.merge(libraries_on_demand(worker.loader));
+    for (const auto& [name, path] : libraries) {
       entries["lib/" + name] = {content_of(path), false};
       package.libraries.push_back(name);
     }

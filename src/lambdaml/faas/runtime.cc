@@ -1,6 +1,9 @@
 #include "lambdaml/faas/runtime.h"
 
+#include <utility>
+// Boost 1.74 forgets <utility>.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -9,7 +12,12 @@
 #include <thread>
 #include <vector>
 
-#include <curl/curl.h>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
@@ -20,14 +28,17 @@
 namespace lambdaml::faas {
 namespace {
 
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+
 constexpr int kFailedNextCalls = 3;
-constexpr long kConnectSeconds = 10;
+constexpr std::chrono::seconds kConnectTime(10);
 /// Far above any event: what a confused host can make this process hold.
 constexpr std::size_t kMaxReplyBytes = 64u << 20;
 
 /// What the host answered.
 struct Reply {
-  long status = 0;
+  unsigned status = 0;
   std::string body;
   std::string request_id;
   std::string deadline_ms;
@@ -35,114 +46,119 @@ struct Reply {
   std::string trace_id;
 };
 
-std::size_t take_body(char* data, std::size_t, std::size_t size, void* reply) {
-  std::string& body = static_cast<Reply*>(reply)->body;
-  if (size > kMaxReplyBytes - body.size()) return 0;
-  body.append(data, size);
-  return size;
-}
-
-std::size_t take_header(char* data, std::size_t, std::size_t size, void* opaque) {
-  Reply& reply = *static_cast<Reply*>(opaque);
-  const std::string_view line(data, size);
-  const std::size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return size;
-  const std::string_view name = line.substr(0, colon);
-  const std::string_view value = trim(line.substr(colon + 1));
-  const auto is = [&](std::string_view wanted) {
-    return std::ranges::equal(name, wanted, [](char a, char b) { return (a | 32) == (b | 32); });
-  };
-  if (is("lambda-runtime-aws-request-id")) reply.request_id = value;
-  if (is("lambda-runtime-deadline-ms")) reply.deadline_ms = value;
-  if (is("lambda-runtime-invoked-function-arn")) reply.function_arn = value;
-  if (is("lambda-runtime-trace-id")) reply.trace_id = value;
-  return size;
-}
-
-/// One connection to the host, kept open over the requests.
+/// One connection to the host, kept open over the requests. Made of sockets and a parser only: a
+/// library for HTTP would cost each start more than all else that happens before the first event.
 class Client {
  public:
-  explicit Client(const std::string& endpoint)
-      : base_("http://" + endpoint + "/2018-06-01/runtime/") {
-    // Plain HTTP: the set-up of TLS would cost a start milliseconds.
-    static const CURLcode initialized = curl_global_init(CURL_GLOBAL_NOTHING);
-    if (initialized == CURLE_OK) curl_.reset(curl_easy_init());
-    if (!curl_) fail(Code::internal, "cannot set up libcurl for the Runtime API");
-    curl_easy_setopt(curl_.get(), CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl_.get(), CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(curl_.get(), CURLOPT_PROTOCOLS_STR, "http");
-    curl_easy_setopt(curl_.get(), CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
-    curl_easy_setopt(curl_.get(), CURLOPT_ERRORBUFFER, message_);
-    curl_easy_setopt(curl_.get(), CURLOPT_BUFFERSIZE, 512L << 10);
-    curl_easy_setopt(curl_.get(), CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
-    curl_easy_setopt(curl_.get(), CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(curl_.get(), CURLOPT_HEADERFUNCTION, take_header);
+  explicit Client(const std::string& endpoint) {
+    const std::size_t slash = std::min(endpoint.find('/'), endpoint.size());
+    authority_ = endpoint.substr(0, slash);
+    base_ = endpoint.substr(slash) + "/2018-06-01/runtime/";
+    const std::size_t colon = authority_.rfind(':');
+    const bool has_port = colon != std::string::npos && authority_.back() != ']';
+    host_ = authority_.substr(0, has_port ? colon : std::string::npos);
+    port_ = has_port ? authority_.substr(colon + 1) : "80";
+    if (host_.starts_with('[') && host_.ends_with(']')) host_ = host_.substr(1, host_.size() - 2);
   }
 
   /// Absent when the host did not answer, on the kept connection nor on a fresh one; failure() and
   /// refused() then say why.
-  std::optional<Reply> get(const std::string& path) {
-    curl_easy_setopt(curl_.get(), CURLOPT_HTTPGET, 1L);
-    return request(path, {});
-  }
+  std::optional<Reply> get(const std::string& path) { return request("GET", path, {}, {}); }
   std::optional<Reply> post(const std::string& path, std::string_view body,
                             std::string_view error_type = {}) {
-    curl_easy_setopt(curl_.get(), CURLOPT_POST, 1L);
-    curl_easy_setopt(curl_.get(), CURLOPT_POSTFIELDS, body.data() == nullptr ? "" : body.data());
-    curl_easy_setopt(curl_.get(), CURLOPT_POSTFIELDSIZE_LARGE,
-                     static_cast<curl_off_t>(body.size()));
-    return request(path, error_type);
+    return request("POST", path, body, error_type);
   }
 
-  std::string failure() const { return message_[0] ? message_ : curl_easy_strerror(result_); }
+  const std::string& failure() const { return failure_; }
   /// Nobody listens there any more.
-  bool refused() const { return result_ == CURLE_COULDNT_CONNECT; }
+  bool refused() const { return refused_; }
 
  private:
-  struct Free {
-    void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
-    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-  };
-  using Headers = std::unique_ptr<curl_slist, Free>;
-
-  static void add(Headers& headers, const std::string& line) {
-    curl_slist* longer = curl_slist_append(headers.get(), line.c_str());
-    if (longer == nullptr) throw std::bad_alloc();
-    (void)headers.release();
-    headers.reset(longer);
-  }
-
-  std::optional<Reply> request(const std::string& path, std::string_view error_type) {
-    Headers headers;
-    // Without this libcurl waits for "100 Continue" before it sends a large body.
-    add(headers, "Expect:");
-    add(headers, "Content-Type: application/json");
+  std::optional<Reply> request(std::string_view method, const std::string& path,
+                               std::string_view body, std::string_view error_type) {
+    std::string head = fmt::format("{} {}{} HTTP/1.1\r\nHost: {}\r\nAccept: */*\r\n", method, base_,
+                                   path, authority_);
+    if (method == "POST")
+      head += fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", body.size());
     if (!error_type.empty())
-      add(headers, "Lambda-Runtime-Function-Error-Type: " + std::string(error_type));
-    curl_easy_setopt(curl_.get(), CURLOPT_HTTPHEADER, headers.get());
-    curl_easy_setopt(curl_.get(), CURLOPT_URL, (base_ + path).c_str());
-    std::optional<Reply> reply = perform(false);
-    if (!reply) reply = perform(true);
-    curl_easy_setopt(curl_.get(), CURLOPT_HTTPHEADER, nullptr);
+      head += fmt::format("Lambda-Runtime-Function-Error-Type: {}\r\n", error_type);
+    head += "\r\n";
+    std::optional<Reply> reply = exchange(head, body);
+    if (!reply) reply = exchange(head, body);
     return reply;
   }
 
-  std::optional<Reply> perform(bool on_fresh_connection) {
-    Reply reply;
-    message_[0] = '\0';
-    curl_easy_setopt(curl_.get(), CURLOPT_FRESH_CONNECT, on_fresh_connection ? 1L : 0L);
-    curl_easy_setopt(curl_.get(), CURLOPT_WRITEDATA, &reply);
-    curl_easy_setopt(curl_.get(), CURLOPT_HEADERDATA, &reply);
-    result_ = curl_easy_perform(curl_.get());
-    if (result_ != CURLE_OK) return std::nullopt;
-    curl_easy_getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &reply.status);
+  /// On the kept connection, or on a fresh one where there is none; a failure closes it.
+  std::optional<Reply> exchange(const std::string& head, std::string_view body) {
+    refused_ = false;
+    failure_.clear();
+    boost::system::error_code error;
+    if (!socket_.is_open() && !connect()) return std::nullopt;
+    const std::array<asio::const_buffer, 2> parts = {asio::buffer(head),
+                                                     asio::buffer(body.data(), body.size())};
+    // A host that refuses a large body may answer before it has read all of it.
+    boost::system::error_code unsent;
+    asio::write(socket_, parts, unsent);
+    http::response_parser<http::string_body> parser;
+    parser.body_limit(kMaxReplyBytes);
+    http::read(socket_, buffer_, parser, error);
+    if (error) {
+      failure_ = unsent ? unsent.message() : error.message();
+      close();
+      return std::nullopt;
+    }
+    auto& message = parser.get();
+    const auto header = [&](const char* name) { return std::string(message[name]); };
+    Reply reply{.status = message.result_int(),
+                .body = std::move(message.body()),
+                .request_id = header("Lambda-Runtime-Aws-Request-Id"),
+                .deadline_ms = header("Lambda-Runtime-Deadline-Ms"),
+                .function_arn = header("Lambda-Runtime-Invoked-Function-Arn"),
+                .trace_id = header("Lambda-Runtime-Trace-Id")};
+    if (unsent || !message.keep_alive()) close();
     return reply;
   }
 
-  std::string base_;
-  std::unique_ptr<CURL, Free> curl_;
-  CURLcode result_ = CURLE_OK;
-  char message_[CURL_ERROR_SIZE] = "";
+  bool connect() {
+    boost::system::error_code error;
+    const auto addresses = asio::ip::tcp::resolver(context_).resolve(host_, port_, error);
+    if (error) {
+      failure_ = fmt::format("cannot resolve '{}': {}", host_, error.message());
+      return false;
+    }
+    error = asio::error::timed_out;
+    asio::async_connect(
+        socket_, addresses,
+        [&error](const boost::system::error_code& result, const auto&) { error = result; });
+    context_.restart();
+    context_.run_for(kConnectTime);
+    if (!context_.stopped()) {
+      close();
+      context_.run();
+      error = asio::error::timed_out;
+    }
+    if (error) {
+      failure_ = fmt::format("cannot connect to {}: {}", authority_, error.message());
+      refused_ = true;
+      close();
+      return false;
+    }
+    socket_.set_option(asio::ip::tcp::no_delay(true), error);
+    return true;
+  }
+
+  void close() {
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+    buffer_.clear();
+  }
+
+  std::string authority_, base_, host_, port_;
+  asio::io_context context_{1};
+  asio::ip::tcp::socket socket_{context_};
+  boost::beast::flat_buffer buffer_;
+  std::string failure_;
+  bool refused_ = false;
 };
 
 Failure too_large(std::size_t bytes) {

@@ -52,7 +52,10 @@ bool is_name(std::string_view text) {
 }  // namespace
 
 LambdaService::LambdaService(boost::asio::io_context& loop, EmulatorSettings settings)
-    : host_{.loop = loop, .settings = std::move(settings), .inherited = inherited_variables()},
+    : host_{.loop = loop,
+            .settings = std::move(settings),
+            .inherited = inherited_variables(),
+            .folder = {}},
       region_(variable("AWS_REGION")),
       folder_(std::make_unique<CodeFolder>(new_folder())) {
   if (region_.empty()) region_ = variable("AWS_DEFAULT_REGION");
