@@ -12,7 +12,7 @@ help: ## list the goals
 build: ## install what the build needs, build lambdaml and lambdaml-worker into build/release/bin
 	@packages/install.sh build
 	@cmake --preset release
-	@cmake --build --preset release --target lambdaml lambdaml-worker check_layers -j $(JOBS)
+	@cmake --build --preset release --target lambdaml lambdaml-worker lambdaml-bootstrap check_layers -j $(JOBS)
 
 run: build ## train logistic regression with 4 workers on generated HIGGS-shaped data
 	@mkdir -p build/run

@@ -65,6 +65,8 @@ Command::~Command() {
   ::waitpid(pid_, nullptr, 0);
 }
 
+std::string Command::out_so_far() const { return slurp(out_); }
+
 void Command::signal(int number) const { ::kill(pid_, number); }
 
 std::vector<pid_t> Command::workers() const {
