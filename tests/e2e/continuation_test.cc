@@ -62,12 +62,12 @@ INSTANTIATE_TEST_SUITE_P(
 
 class ShortLives : public CliTest {};
 
-// 40 epochs of 263 rounds: several lives of a second, cut wherever they end.
+// 80 epochs of some 210 rounds: several lives of 1.5 s, cut wherever they end.
 TEST_F(ShortLives, FunctionsCutInTheMidstOfAnEpochGiveTheModelOfOneLongRun) {
   REQUIRE_REAL_DATA();
   const std::vector<std::string> arguments{
       "--data", real_data("higgs.train.libsvm"), "--workers", "3", "--batch-size", "10", "--epochs",
-      "40"};
+      "80"};
   train(with(arguments, {"--output", "whole"}));
   const nlohmann::json cut = train(with(arguments, {"--timeout-s", "1.5", "--output", "cut"}));
   EXPECT_GT(cut["invocations"], 3);

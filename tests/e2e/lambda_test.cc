@@ -97,7 +97,7 @@ TEST_F(Lambda, DeployedFunctionsTrainTheModelOfLocalOnes) {
 TEST_F(Lambda, AJobLongerThanItsFunctionsGoesOnInFreshOnes) {
   deploy("short", {"--timeout-s", "2"});
   const std::vector<std::string> job{
-      "--data", real_data("higgs.train.libsvm"), "--batch-size", "10", "--epochs", "60"};
+      "--data", real_data("higgs.train.libsvm"), "--batch-size", "10", "--epochs", "80"};
   std::vector<std::string> local = job;
   local.insert(local.end(), {"--workers", "2", "--output", "local"});
   train(local);
