@@ -221,6 +221,8 @@ void DeployedFunction::invoke(const std::string& request_id, std::string payload
 }
 
 void DeployedFunction::enqueue(std::string request_id, std::string payload) {
+  if (host_.settings.deliver_twice)
+    queue_.push_back({request_id, payload, epoch_seconds(), 0});
   queue_.push_back({std::move(request_id), std::move(payload), epoch_seconds(), 0});
   dispatch_in(0);
 }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <zip.h>
 
+#include "lambdaml/base/base64.h"
 #include "lambdaml/faas/local/zip_file.h"
 #include "lambdaml/faas/test_support.h"
 
@@ -92,7 +93,7 @@ class LambdaServiceTest : public ::testing::Test {
                     {"Runtime", "provided.al2023"},
                     {"Handler", "worker"},
                     {"MemorySize", 256},
-                    {"Code", {{"ZipFile", local::to_base64(zip)}}}};
+                    {"Code", {{"ZipFile", encode_base64(as_bytes(zip))}}}};
     request.update(more);
     return send("POST", "/2015-03-31/functions", request.dump());
   }
