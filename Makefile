@@ -23,7 +23,7 @@ test: ## install what the tests need, build and run them
 	@packages/install.sh build test
 	@cmake --preset release -DLAMBDAML_TESTS=ON
 	@cmake --build --preset release -j $(JOBS)
-	@ctest --preset release -j $(JOBS)
+	@ctest --preset release -j $$(( $(JOBS) + 1 ))
 
 bench: ## measure kernels, parser, merging and rounds against their limits and peers
 	@packages/install.sh build bench

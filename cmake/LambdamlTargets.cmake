@@ -106,6 +106,10 @@ function(lambdaml_add_test_executable name)
   cmake_parse_arguments(arg "BY_HAND" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE lambdaml_flags ${arg_LINK} GTest::gmock GTest::gtest_main)
+  # Test code runs once: to optimize it, and to read the same headers in each file, would take most of
+  # all compile time.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)
+  target_precompile_headers(${name} PRIVATE <gmock/gmock.h> <gtest/gtest.h> <nlohmann/json.hpp> <filesystem> <map>)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   if(NOT arg_BY_HAND)
     gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)

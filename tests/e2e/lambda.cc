@@ -1,5 +1,6 @@
 #include "e2e/lambda.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -55,9 +56,10 @@ nlohmann::json Lambda::deploy(const std::string& name, std::vector<std::string> 
 
 nlohmann::json Lambda::train_there(const std::string& function,
                                    std::vector<std::string> more) const {
-  std::vector<std::string> arguments{"train",  "--platform", "aws",     "--function",
-                                     function, "--channel",  channel(), "--workers",
-                                     "2",      "--json",     "-q"};
+  std::vector<std::string> arguments{"train",     "--platform", "aws",    "--function", function,
+                                     "--channel", channel(),    "--json", "-q"};
+  if (std::ranges::find(more, "--workers") == more.end())
+    arguments.insert(arguments.end(), {"--workers", "2"});
   arguments.insert(arguments.end(), more.begin(), more.end());
   const Result result = with_keys(arguments);
   EXPECT_EQ(result.exit_code, 0) << result.err;

@@ -1,6 +1,9 @@
 // Functions packaged, deployed to a Lambda service of this machine, and trained on.
 #include "e2e/lambda.h"
 
+#include <chrono>
+#include <thread>
+
 #include <unistd.h>
 
 namespace lambdaml::e2e {
@@ -44,6 +47,31 @@ TEST_F(Lambda, TheTriggerRunsAJobAndAnswersWhatIsWrong) {
   EXPECT_NE(wrong.err.find("did you mean 'workers'"), std::string::npos) << wrong.err;
 }
 
+TEST_F(Lambda, AJobLongerThanItsTriggerGoesOnInAFreshOne) {
+  deploy("lambdaml-worker", {"--timeout-s", "60"});
+  deploy("lambdaml-trigger",
+         {"--handler", "trigger", "--timeout-s", "7"});  // 2 of them for the job
+  const std::vector<std::string> job{
+      "--data", real_data("higgs.train.libsvm"), "--batch-size", "10", "--epochs", "100"};
+  std::vector<std::string> local = job;
+  local.insert(local.end(), {"--workers", "2", "--output", "local"});
+  train(local);
+  const fs::path kept = folder() / "kept";
+  const std::string event =
+      nlohmann::json{{"data", job[1]},       {"batch_size", 10},
+                     {"epochs", 100},        {"workers", 2},
+                     {"channel", channel()}, {"checkpoint", "file://" + kept.string()}}
+          .dump();
+  const Result begun = with_keys({"invoke", "lambdaml-trigger", "--payload", event});
+  ASSERT_EQ(begun.exit_code, 0) << begun.err;
+  ASSERT_EQ(begun.json()["status"], "to_be_continued") << begun.out;
+  const fs::path model = kept / begun.json()["job_id"].get<std::string>() / "model.safetensors";
+  for (int i = 0; i < 1000 && !fs::exists(model); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  ASSERT_TRUE(fs::exists(model));
+  EXPECT_TRUE(read(model) == read(folder() / "local/model.safetensors"));
+}
+
 TEST_F(Lambda, ASecondDeployChangesNothingAndOnlyOursAreDestroyed) {
   deploy("lambdaml-worker");
   const Result again = with_keys(
@@ -66,8 +94,8 @@ TEST_F(Lambda, ThePackageRunsWithNothingButItself) {
   // Made as a user makes it; 10 MB is what a worker without deep models may take.
   EXPECT_LT(fs::file_size(LAMBDAML_TEST_ZIP), 10'000'000U);
   const std::string root = (folder() / "root").string();
-  const std::string unpack = std::string("/usr/bin/python3 -m zipfile -e ") + LAMBDAML_TEST_ZIP + " " + root +
-                             " && chmod -R u+rwX " + root + " && chmod 755 " + root +
+  const std::string unpack = std::string("/usr/bin/python3 -m zipfile -e ") + LAMBDAML_TEST_ZIP +
+                             " " + root + " && chmod -R u+rwX " + root + " && chmod 755 " + root +
                              "/bootstrap " + root + "/bin/lambdaml-worker " + root + "/lib/loader";
   ASSERT_EQ(std::system(unpack.c_str()), 0);
   // Nobody listens there: the worker says so, which it can only do when it runs.

@@ -72,12 +72,12 @@ TEST_P(Jobs, TrainEveryOptimizerOnSparseDataAndWithoutWaiting) {
     for (const std::string pattern : {"reduce", "async"}) {
       const nlohmann::json summary = train({"--data",        real_data("agaricus.train.libsvm"),
                                             "--test-data",   real_data("agaricus.test.libsvm"),
-                                            "--workers",     "4",
-                                            "--epochs",      "20",
+                                            "--workers",     "2",
+                                            "--epochs",      "10",
                                             "--admm-epochs", "5",
                                             "--rho",         "0.01",
-                                            "--lr",          "1",
-                                            "--batch-size",  "100",
+                                            "--lr",          "2",
+                                            "--batch-size",  "400",
                                             "--channel",     place(),
                                             "--optim",       optim,
                                             "--sync-mode",   pattern});

@@ -1,4 +1,4 @@
-// Functions on other machines: nothing of this one is theirs, so data, channel and code lie in S3.
+// Functions with services between them, as on AWS: data, channel and code in S3, a cache for many.
 #include "e2e/lambda.h"
 
 #include "integration/servers.h"
@@ -22,14 +22,36 @@ TEST_F(LambdaWith_s3, DeployedFunctionsTrainTheModelOfLocalOnes) {
   deploy("lambdaml-worker", {"--timeout-s", "60", "--code-bucket", place() + "/code"});
   ASSERT_FALSE(storage::open(place() + "/code")->list("").empty());
   const std::string data = place() + "/agaricus";
-  const Result split =
-      lambdaml({"data", "split", real_data("agaricus.train.libsvm"), "--workers", "2", "--to", data});
+  const Result split = lambdaml(
+      {"data", "split", real_data("agaricus.train.libsvm"), "--workers", "2", "--to", data});
   ASSERT_EQ(split.exit_code, 0) << split.err;
   for (const std::string model : {"lr", "svm", "kmeans"}) {
     expect_the_local_model("lambdaml-worker", {"--data", data, "--model", model, "--epochs", "3"});
     std::filesystem::remove_all(folder() / "local");
     std::filesystem::remove_all(folder() / "there");
   }
+}
+
+class LambdaWith_memcached : public Lambda {
+ protected:
+  void SetUp() override {
+    REQUIRE_SERVER("memcached");
+    Lambda::SetUp();
+  }
+  std::string channel() const override {
+    return servers::get("memcached").uri + "/" + folder().filename().string();
+  }
+};
+
+TEST_F(LambdaWith_memcached, AHundredWorkersMeet) {
+  deploy("lambdaml-worker", {"--timeout-s", "120"});
+  const std::string data = (folder() / "higgs").string();
+  ASSERT_EQ(lambdaml({"data", "synth", "higgs", "--rows", "20000", "-o", data}).exit_code, 0);
+  const nlohmann::json summary =
+      train_there("lambdaml-worker", {"--data", data, "--workers", "100", "--epochs", "3",
+                                      "--checkpoint", (folder() / "checkpoints").string()});
+  EXPECT_EQ(summary["epochs"], 3);
+  EXPECT_EQ(summary["invocations"], 100);
 }
 
 }  // namespace

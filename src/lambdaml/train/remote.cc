@@ -129,6 +129,8 @@ std::string report_to_storage(const faas::Invocation& invocation, const TrainEve
     const faas::Failure failure = faas::current_failure();
     log::error("{}", failure.message);
     if (faas::is_worth_a_retry(failure.type)) throw;
+    // Who stopped the job knows; and it may have been resumed by now.
+    if (failure.type == to_string(Code::cancelled)) return std::string(kJobIsOver);
     const std::string text = json{{"type", failure.type}, {"message", failure.message}}.dump(
         -1, ' ', false, json::error_handler_t::replace);
     open_channel(event.options.text("channel"), event.job_id)

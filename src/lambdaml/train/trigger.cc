@@ -483,6 +483,17 @@ std::string run_to_end(Options options, RunFolder folder, const StagedData& stag
   }
 }
 
+std::string resume_in(RunFolder folder, const Options& options, Observer& observer) {
+  const Stopwatch clock;
+  Channel channel(options.text("channel"), folder.job_id());
+  channel.store->clear("");
+  const ChannelCleaner cleaner(*channel.store, options.flag("keep"));
+  const StagedData staged = stage(options, *channel.store);
+  throw_if_interrupted();
+  rehearse(options, staged);
+  return run_to_end(options, std::move(folder), staged, channel, observer, true, clock.seconds());
+}
+
 }  // namespace
 
 std::string train(const Options& given, Observer& observer) {
@@ -504,18 +515,16 @@ std::string train(const Options& given, Observer& observer) {
 }
 
 std::string resume(const std::filesystem::path& path, Observer& observer) {
-  const Stopwatch clock;
   RunFolder folder = RunFolder::open(path);
   if (const std::optional<std::string> summary = folder.summary()) return *summary;
   Options options = folder.options();
   resolve(options);
-  Channel channel(options.text("channel"), folder.job_id());
-  channel.store->clear("");
-  const ChannelCleaner cleaner(*channel.store, options.flag("keep"));
-  const StagedData staged = stage(options, *channel.store);
-  throw_if_interrupted();
-  rehearse(options, staged);
-  return run_to_end(options, std::move(folder), staged, channel, observer, true, clock.seconds());
+  return resume_in(std::move(folder), options, observer);
+}
+
+std::string resume_elsewhere(const std::filesystem::path& run, const std::string& job_id,
+                             const Options& options, Observer& observer) {
+  return resume_in(RunFolder::create(run, job_id, options), options, observer);
 }
 
 }  // namespace lambdaml::train

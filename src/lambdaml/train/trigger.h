@@ -40,4 +40,9 @@ std::string train(const Options& options, Observer& observer);
 /// model, bit by bit, of a run that was never interrupted.
 std::string resume(const std::filesystem::path& run, Observer& observer);
 
+/// The same for a job whose run's folder is on another machine: a new one is made at `run`, which
+/// must not be there. `options` are the job's, passwords included.
+std::string resume_elsewhere(const std::filesystem::path& run, const std::string& job_id,
+                             const Options& options, Observer& observer);
+
 }  // namespace lambdaml::train

@@ -1,19 +1,23 @@
 #include "lambdaml/train/trigger_function.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/faas/lambda_client.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/original_payload.h"
+#include "lambdaml/train/run_folder.h"
 #include "lambdaml/train/trigger.h"
 
 namespace lambdaml::train {
@@ -57,34 +61,84 @@ class Scratch {
   fs::path path_;
 };
 
+/// What an invocation of the trigger is to do: begin a job, or go on with one.
+struct Work {
+  Options options;
+  std::string job_id = {};  ///< empty: a new job
+  double spent_s = 0;       ///< by earlier invocations
+};
+
+constexpr const char* kGoOn = "go_on";
+
+std::string handed_on(const Work& work) {
+  return json{{kGoOn,
+               {{"job_id", work.job_id},
+                {"spent_s", work.spent_s},
+                {"options", json::parse(to_json(work.options))}}}}
+      .dump();
+}
+
+Work work_of(const std::string& payload) {
+  const json event = json::parse(payload, nullptr, false);
+  if (!event.is_object() || !event.contains(kGoOn)) return {options_of(payload)};
+  try {
+    const json& rest = event.at(kGoOn);
+    return {options_of(rest.at("options").dump()), rest.at("job_id"), rest.at("spent_s")};
+  } catch (const json::exception&) {
+    fail(Code::invalid_argument, "event: '{}' is not what a trigger hands on", kGoOn);
+  }
+}
+
+/// Puts model and summary where the job wants them; the summary with the model's place.
+std::string put_away(const fs::path& run, const Options& options, json summary) {
+  const std::string& wanted = options.text("output");
+  const Uri output = !wanted.empty() ? Uri::parse(wanted)
+                     : options.text("checkpoint").empty()
+                         ? Uri::parse(options.text("channel")) / "results"
+                         : Uri::parse(options.text("checkpoint"));
+  const std::string job_id = summary.at("job_id").get<std::string>();
+  const std::shared_ptr<storage::Storage> store = storage::open(output);
+  const std::optional<Buffer> model = read_file(run / "model.safetensors");
+  if (!model) fail(Code::internal, "job {}: its model is not where it was written", job_id);
+  store->save(job_id + "/model.safetensors", *model);
+  summary["model_path"] = (output / job_id / "model.safetensors").display();
+  std::string text = summary.dump();
+  store->save(job_id + "/summary.json", as_bytes(text));
+  return text;
+}
+
 }  // namespace
 
 std::string handle_trigger_event(const faas::Invocation& invocation) {
-  Options options = options_of(invocation.payload);
-  const double left_s = invocation.deadline.seconds_left() - kMarginSeconds;
-  if (options.real("deadline") == 0 || options.real("deadline") > left_s)
-    options.set("deadline", Option::Value(std::max(0.1, left_s)), "deadline");
-  const std::string wanted = options.text("output");
+  const Stopwatch clock;
+  const Work work = work_of(invocation.payload);
+  const double own_s = invocation.deadline.seconds_left() - kMarginSeconds;
+  const double limit_s = work.options.real("deadline");
+  const double left_s = limit_s == 0 ? own_s : std::min(own_s, limit_s - work.spent_s);
+  Options options = work.options;
+  options.set("deadline", Option::Value(std::max(0.1, left_s)), "deadline");
   const Scratch scratch;
   options.set("output", Option::Value(scratch.path().string()), "output");
 
   Observer nobody;
-  json summary = json::parse(train(options, nobody));
-  const Uri output =
-      Uri::parse(!wanted.empty() ? wanted
-                                 : (options.text("checkpoint").empty()
-                                        ? Uri::parse(options.text("channel")) / "results"
-                                        : Uri::parse(options.text("checkpoint")))
-                                       .text());
-  const std::string job_id = summary.at("job_id").get<std::string>();
-  const std::shared_ptr<storage::Storage> store = storage::open(output);
-  const std::optional<Buffer> model = read_file(scratch.path() / "model.safetensors");
-  if (!model) fail(Code::internal, "job {}: its model is not where it was written", job_id);
-  store->save(job_id + "/model.safetensors", *model);
-  summary["model_path"] = (output / job_id / "model.safetensors").display();
-  const std::string text = summary.dump();
-  store->save(job_id + "/summary.json", as_bytes(text));
-  return text;
+  try {
+    return put_away(scratch.path(), work.options,
+                    json::parse(work.job_id.empty() ? train(options, nobody)
+                                                    : resume_elsewhere(scratch.path(), work.job_id,
+                                                                       options, nobody)));
+  } catch (const Error& error) {
+    const char* own_name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
+    if (error.code() != Code::limit_reached || left_s < own_s || own_name == nullptr) throw;
+    if (!fs::exists(scratch.path()))
+      fail(Code::limit_reached,
+           "the trigger's time was over before the job had a checkpoint: give it more with "
+           "--timeout-s, or the data to more workers");
+    Work rest = work;
+    rest.job_id = RunFolder::identify(scratch.path()).job_id;
+    rest.spent_s += clock.seconds();
+    faas::LambdaClient().invoke_all_events(own_name, std::array{handed_on(rest)});
+    return json{{"status", "to_be_continued"}, {"job_id", rest.job_id}}.dump();
+  }
 }
 
 }  // namespace lambdaml::train

@@ -12,8 +12,11 @@ namespace lambdaml::train {
 /// job's `function`, else LAMBDAML_FUNCTION, else "lambdaml-worker". `output` is a storage URI: the
 /// model and the summary are put at OUTPUT/JOB-ID/; by default beside the checkpoints.
 ///
-/// A job that is not done when the trigger's own time is nearly over is stopped with limit_reached
-/// and can be resumed. Throws as train() does.
+/// A job that is not done when the trigger's own time is nearly over is stopped and handed to a
+/// fresh invocation of the trigger, which resumes it from its checkpoints, to the bitwise same
+/// model; the response is then {"status":"to_be_continued","job_id":…}. The job's `deadline` counts
+/// over all of them. Throws as train() does, and limit_reached when the time is over before there
+/// is a checkpoint.
 std::string handle_trigger_event(const faas::Invocation& invocation);
 
 }  // namespace lambdaml::train
