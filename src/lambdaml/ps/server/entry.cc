@@ -1,0 +1,389 @@
+#include "lambdaml/ps/server/entry.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "lambdaml/base/checksum.h"
+#include "lambdaml/base/rng.h"
+#include "lambdaml/tensor/kernels.h"
+
+namespace lambdaml::ps {
+namespace {
+
+std::span<const std::uint32_t> as_indices(Bytes bytes) {
+  return {reinterpret_cast<const std::uint32_t*>(bytes.data()),
+          bytes.size() / sizeof(std::uint32_t)};
+}
+
+std::span<const float> as_floats(Bytes bytes) {
+  return {reinterpret_cast<const float*>(bytes.data()), bytes.size() / sizeof(float)};
+}
+
+}  // namespace
+
+Entry::Entry(std::string id, Environment& environment)
+    : id_(std::move(id)), environment_(environment) {
+  touch();
+}
+
+double Entry::idle_s() const {
+  const Deadline::Clock::duration since(Deadline::Clock::now().time_since_epoch().count() -
+                                        touched_);
+  return std::chrono::duration<double>(since).count();
+}
+
+Entry::Answer Entry::push_pull(const Part& part, Numbers numbers, Deadline deadline) {
+  touch();
+  check_numbers(part, numbers);
+  switch (part.kind) {
+    case Kind::round:
+      return add_to_round(part, std::move(numbers), deadline);
+    case Kind::running:
+      return add_to_running(part, std::move(numbers), deadline);
+    case Kind::newest:
+      return replace_newest(part, std::move(numbers));
+    case Kind::result:
+      return put_back_result(part, std::move(numbers));
+  }
+  fail(Code::invalid_argument, "'{}': there is no kind {} of push", printable(id_),
+       static_cast<int>(part.kind));
+}
+
+void Entry::check_numbers(const Part& part, const Numbers& numbers) const {
+  const auto refuse = [&](const std::string& why) {
+    fail(Code::invalid_argument, "'{}', worker {}, round {}: {}", printable(id_), part.worker,
+         part.round, why);
+  };
+  if (part.length > std::numeric_limits<std::uint32_t>::max()) refuse("such long vectors are none");
+  if (numbers.totals.size() % sizeof(double) != 0) refuse("the totals are cut");
+  if (numbers.wanted && numbers.wanted->size() % sizeof(std::uint32_t) != 0)
+    refuse("the wanted indices are cut");
+  if (part.again || part.pull_only) return;
+  const std::uint64_t values = numbers.values.size() / sizeof(float);
+  if (numbers.values.size() % sizeof(float) != 0) refuse("the values are cut");
+  if (!numbers.indices) {
+    if (values != part.length)
+      refuse(fmt::format("{} values, where the length is {}", values, part.length));
+  } else {
+    const auto indices = as_indices(*numbers.indices);
+    if (numbers.indices->size() != values * sizeof(std::uint32_t))
+      refuse(fmt::format("{} bytes of indices for {} values", numbers.indices->size(), values));
+    for (std::size_t i = 0; i < indices.size(); ++i)
+      if (indices[i] >= part.length || (i > 0 && indices[i] <= indices[i - 1]))
+        refuse(fmt::format("index {} is out of order, or beyond the length {}", indices[i],
+                           part.length));
+  }
+  const auto floats = as_floats(numbers.values);
+  if (!environment_.accept_nan && part.kind != Kind::result &&
+      !std::isfinite(tensor::dot(floats.size(), floats.data(), floats.data())))
+    fail(Code::diverged,
+         "worker {}: what it pushes to '{}' in round {} is not finite; use a smaller --lr or scale "
+         "the features",
+         part.worker, printable(id_), part.round);
+}
+
+void Entry::set_workers(std::uint32_t workers) {
+  constexpr std::uint32_t kMost = 1 << 20;
+  if (workers_ == 0) {
+    if (workers == 0 || workers > kMost)
+      fail(Code::invalid_argument, "'{}': {} workers cannot share it", printable(id_), workers);
+    workers_ = workers;
+    turns_.resize(workers);
+  }
+  if (workers != 0 && workers != workers_)
+    fail(Code::invalid_argument, "'{}': it has {} workers, not {}", printable(id_), workers_,
+         workers);
+}
+
+void Entry::check_worker(std::int64_t worker) const {
+  if (worker < 0 || worker >= static_cast<std::int64_t>(workers_))
+    fail(Code::invalid_argument, "'{}': there is no worker {} of {}", printable(id_), worker,
+         workers_);
+}
+
+template <class Ready>
+bool Entry::wait(Lock& lock, Deadline deadline, Ready ready) {
+  if (ready()) return true;
+  const Stopwatch clock;
+  const auto patience = std::chrono::duration<double>(std::min(deadline.seconds_left(), 1e6));
+  const bool in_time =
+      changed_.wait_for(lock, patience, [&] { return removed_ || interrupted_ || ready(); });
+  environment_.stats.wait_ns += static_cast<std::uint64_t>(clock.seconds() * 1e9);
+  ++environment_.stats.waits;
+  if (removed_) fail(Code::not_found, "'{}' was deleted", printable(id_));
+  if (interrupted_) fail(Code::unavailable, "the server is ending");
+  if (!in_time) ++environment_.stats.waits_in_vain;
+  return in_time;
+}
+
+std::unique_ptr<Result> Entry::take(const Part& part, Numbers numbers, bool& sparse) const {
+  auto result = std::make_unique<Result>();
+  result->charge = Charge(environment_.budget, numbers.totals.size() + part.length * sizeof(float));
+  result->totals = std::move(numbers.totals);
+  sparse = numbers.indices.has_value();
+  if (!sparse) {
+    result->values = std::move(numbers.values);
+    return result;
+  }
+  result->values = Buffer(part.length * sizeof(float));
+  const std::span<float> all = result->floats();
+  std::ranges::fill(all, 0.0F);
+  const auto indices = as_indices(*numbers.indices);
+  const auto values = as_floats(numbers.values);
+  for (std::size_t i = 0; i < indices.size(); ++i) all[indices[i]] = values[i];
+  return result;
+}
+
+void Entry::retire(const Part& part) {
+  Turns& own = turns_[part.worker];
+  if (part.retired <= own.retired) return;
+  own.retired = part.retired;
+  std::uint64_t earliest = own.retired;
+  for (const Turns& turns : turns_) earliest = std::min(earliest, turns.retired);
+  if (earliest <= dropped_before_) return;
+  dropped_before_ = earliest;
+  results_.erase(results_.begin(), results_.lower_bound(earliest));
+  ++version_;
+}
+
+std::vector<std::uint32_t> Entry::silent(const Collecting& round) const {
+  std::vector<std::uint32_t> out;
+  for (std::uint32_t worker = 0; worker < workers_; ++worker)
+    if (!round.arrived[worker]) out.push_back(worker);
+  return out;
+}
+
+std::shared_ptr<const Result> Entry::complete(const std::vector<std::unique_ptr<Result>>& parts,
+                                              bool sparse, bool moves,
+                                              std::optional<double> learning_rate) {
+  const Stopwatch clock;
+  std::vector<const Result*> in_order;
+  for (const auto& part : parts) in_order.push_back(part.get());
+  std::shared_ptr<Result> result = sum(in_order, sparse && !moves);
+  if (moves) {
+    move(result->floats(), 1.0, learning_rate.value_or(rule_.learning_rate.value_or(0)), 0);
+    const std::shared_ptr<Result> model = copy({}, 0);
+    model->totals = std::move(result->totals);
+    result = model;
+  }
+  environment_.stats.update_ns += static_cast<std::uint64_t>(clock.seconds() * 1e9);
+  ++environment_.stats.updates;
+  return result;
+}
+
+Entry::Answer Entry::add_to_round(const Part& part, Numbers numbers, Deadline deadline) {
+  constexpr std::size_t kMostOpen = 64;
+  Lock lock(mutex_);
+  set_workers(part.workers);
+  check_worker(part.worker);
+  retire(part);
+  const auto answer = [&](const std::shared_ptr<const Result>& result) {
+    if (result->length() != part.length && !part.again)
+      fail(Code::invalid_argument, "'{}', round {}: worker {} asks for {} values, it has {}",
+           printable(id_), part.round, part.worker, part.length, result->length());
+    ++environment_.stats.pulls;
+    return Answer{result, workers_};
+  };
+  if (const auto done = results_.find(part.round); done != results_.end()) {
+    if (!part.again) ++environment_.stats.repeated_pushes;
+    return answer(done->second);
+  }
+  if (part.round < dropped_before_)
+    fail(Code::not_found, "'{}': round {} is over, and its sum is dropped, as all workers allowed",
+         printable(id_), part.round);
+  if (!open_.contains(part.round) && open_.size() >= kMostOpen)
+    fail(Code::resource_exhausted, "'{}': {} rounds are open already", printable(id_),
+         open_.size());
+  const std::size_t n_totals = numbers.totals.size() / sizeof(double);
+  Collecting& round = open_[part.round];
+  if (round.arrived.empty()) {
+    round.arrived.resize(workers_);
+    round.parts.resize(workers_);
+    round.totals = n_totals;
+    round.length = part.length;
+  }
+  if (!round.arrived[part.worker]) {
+    if (part.again) return {.result = nullptr, .resend = true};
+    if (part.length != round.length || n_totals != round.totals)
+      fail(Code::invalid_argument,
+           "'{}', round {}: worker {} pushes {} values and {} totals, others {} and {}",
+           printable(id_), part.round, part.worker, part.length, n_totals, round.length,
+           round.totals);
+    if (is_model_ && part.length != model_.size())
+      fail(Code::invalid_argument, "'{}': worker {} pushes {} values, the model has {}",
+           printable(id_), part.worker, part.length, model_.size());
+    bool sparse = false;
+    round.parts[part.worker] = take(part, std::move(numbers), sparse);
+    round.sparse |= sparse;
+    round.arrived[part.worker] = true;
+    ++environment_.stats.pushes;
+    if (++round.count == workers_) {
+      const std::vector<std::unique_ptr<Result>> parts = std::move(round.parts);
+      const bool any_sparse = round.sparse;
+      const bool moves = is_model_;
+      if (moves) wait(lock, Deadline::never(), [&] { return !frozen_; });
+      moving_ += moves ? 1 : 0;
+      lock.unlock();
+      std::shared_ptr<const Result> result;
+      std::exception_ptr failure;
+      try {
+        result = complete(parts, any_sparse, moves, part.learning_rate);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      lock.lock();
+      moving_ -= moves ? 1 : 0;
+      open_.erase(part.round);
+      if (failure) {  // whoever waits is asked for his push again
+        lock.unlock();
+        changed_.notify_all();
+        std::rethrow_exception(failure);
+      }
+      if (moves) pushes_ += workers_;
+      results_.insert_or_assign(part.round, result);
+      ++version_;
+      lock.unlock();
+      changed_.notify_all();
+      return answer(result);
+    }
+  } else if (!part.again) {
+    ++environment_.stats.repeated_pushes;
+  }
+  const bool in_time = wait(
+      lock, deadline, [&] { return results_.contains(part.round) || !open_.contains(part.round); });
+  if (!in_time) return {.result = nullptr, .missing = silent(open_.at(part.round))};
+  if (!results_.contains(part.round)) return {.result = nullptr, .resend = true};
+  const std::shared_ptr<const Result> result = results_.at(part.round);
+  lock.unlock();
+  return answer(result);
+}
+
+Entry::Answer Entry::add_to_running(const Part& part, Numbers numbers, Deadline deadline) {
+  Lock lock(mutex_);
+  set_workers(part.workers);
+  check_worker(part.worker);
+  const std::size_t n_totals = numbers.totals.size() / sizeof(double);
+  const bool pushes = !part.pull_only && !part.again;
+  if (!shards_) {
+    if (!pushes) return {.result = nullptr, .resend = true};
+    make_model(part.length);
+  }
+  wait(lock, Deadline::never(), [&] { return !frozen_; });
+  if (pushes && totals_.empty()) totals_.assign(n_totals, 0.0);
+  if (pushes && (part.length != model_.size() || n_totals != totals_.size()))
+    fail(Code::invalid_argument,
+         "'{}': worker {} pushes {} values and {} totals, the vector has {} and {}", printable(id_),
+         part.worker, part.length, n_totals, model_.size(), totals_.size());
+  Turns& own = turns_[part.worker];
+  if (part.again && part.round >= own.next_push) return {.result = nullptr, .resend = true};
+  const std::size_t shard = model_.size() / workers_ * part.worker / kShard;
+  if (pushes && part.round >= own.next_push) {
+    own.next_push = part.round + 1;
+    for (std::size_t i = 0; i < n_totals; ++i)
+      totals_[i] += reinterpret_cast<const double*>(numbers.totals.data())[i];
+    ++moving_;
+    lock.unlock();
+    const Stopwatch clock;
+    const double rate = part.learning_rate.value_or(rule_.learning_rate.value_or(0));
+    if (numbers.indices && !rule_.learning_rate) {
+      move_sparse(as_indices(*numbers.indices), as_floats(numbers.values), part.scale.value_or(1));
+    } else {
+      bool sparse = false;
+      const std::unique_ptr<Result> dense = take(part, std::move(numbers), sparse);
+      move(dense->floats(), part.scale.value_or(1), rate, shard);
+    }
+    environment_.stats.update_ns += static_cast<std::uint64_t>(clock.seconds() * 1e9);
+    ++environment_.stats.updates;
+    ++environment_.stats.pushes;
+    lock.lock();
+    --moving_;
+    ++pushes_;
+    ++own.pushes;
+    own.finished |= part.last;
+    ++version_;
+    changed_.notify_all();
+  } else if (pushes) {
+    ++environment_.stats.repeated_pushes;
+    if (part.last && !own.finished) {
+      own.finished = true;
+      ++version_;
+      changed_.notify_all();
+    }
+  }
+
+  std::vector<std::uint32_t> behind;
+  const bool in_time = wait(lock, deadline, [&] {
+    behind.clear();
+    for (std::uint32_t worker = 0; worker < workers_; ++worker) {
+      const Turns& other = turns_[worker];
+      if (other.finished) continue;
+      if (part.last || (part.staleness && other.pushes + *part.staleness < own.pushes))
+        behind.push_back(worker);
+    }
+    return behind.empty();
+  });
+  if (!in_time) return {.result = nullptr, .missing = behind};
+  if (part.pull_only && part.round >= own.next_pull) {
+    own.next_pull = part.round + 1;
+    ++pulls_;
+    ++version_;
+    changed_.notify_all();
+  }
+  const std::uint64_t merged = pushes_;
+  Buffer totals(Bytes(std::as_bytes(std::span(totals_))));
+  lock.unlock();
+  std::shared_ptr<Result> result = copy(numbers.wanted, shard);
+  result->totals = std::move(totals);
+  ++environment_.stats.pulls;
+  return {std::move(result), merged};
+}
+
+Entry::Answer Entry::replace_newest(const Part& part, Numbers numbers) {
+  bool sparse = false;
+  std::shared_ptr<const Result> mine;
+  if (!part.again) mine = take(part, std::move(numbers), sparse);
+  std::vector<std::shared_ptr<const Result>> all;
+  {
+    const Lock lock(mutex_);
+    set_workers(part.workers);
+    check_worker(part.worker);
+    newest_.resize(workers_);
+    Newest& own = newest_[part.worker];
+    if (!mine && !own.result) return {.result = nullptr, .resend = true};
+    for (const Newest& other : newest_)
+      if (mine && other.result &&
+          (other.result->values.size() != mine->values.size() ||
+           other.result->totals.size() != mine->totals.size()))
+        fail(Code::invalid_argument, "'{}': worker {} pushes {} values, others {}", printable(id_),
+             part.worker, mine->length(), other.result->length());
+    if (mine && (!own.result || part.round >= own.round)) {
+      own = {part.round, std::move(mine)};
+      ++version_;
+    }
+    for (const Newest& other : newest_)
+      if (other.result) all.push_back(other.result);
+  }
+  ++environment_.stats.pushes;
+  ++environment_.stats.pulls;
+  std::vector<const Result*> parts;
+  for (const auto& one : all) parts.push_back(one.get());
+  return {sum(parts, false), parts.size()};
+}
+
+void Entry::interrupt() {
+  {
+    const Lock lock(mutex_);
+    interrupted_ = true;
+  }
+  changed_.notify_all();
+}
+
+void Entry::remove() {
+  {
+    const Lock lock(mutex_);
+    removed_ = true;
+  }
+  changed_.notify_all();
+}
+
+}  // namespace lambdaml::ps

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+
+#include <thrift/protocol/TBinaryProtocol.h>
+#include <thrift/transport/TBufferTransports.h>
+
+/// How both ends talk; for .cc files of this layer.
+namespace lambdaml::ps {
+
+/// Sizes that a peer announces: strings (names, reasons) and lists. Vectors have their own limit.
+constexpr std::int32_t kLongestString = 64 << 10;
+constexpr std::int32_t kLongestList = 1 << 16;
+
+/// A buffered transport whose long reads go straight to where the bytes belong.
+class Buffered final : public ::apache::thrift::transport::TBufferedTransport {
+ public:
+  static constexpr std::uint32_t kBytes = 32 << 10;
+
+  explicit Buffered(std::shared_ptr<::apache::thrift::transport::TTransport> inner)
+      : TBufferedTransport(std::move(inner), kBytes) {}
+
+  std::uint32_t readSlow(std::uint8_t* buffer, std::uint32_t length) override {
+    if (rBase_ == rBound_ && length >= kBytes) return transport_->read(buffer, length);
+    return TBufferedTransport::readSlow(buffer, length);
+  }
+};
+
+inline std::shared_ptr<::apache::thrift::protocol::TBinaryProtocol> make_protocol(
+    std::shared_ptr<::apache::thrift::transport::TTransport> transport) {
+  return std::make_shared<::apache::thrift::protocol::TBinaryProtocol>(
+      std::move(transport), kLongestString, kLongestList, false, true);
+}
+
+}  // namespace lambdaml::ps
