@@ -9,6 +9,7 @@
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/memory.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/ps/server.h"
@@ -54,6 +55,7 @@ void serve(Wanted& wanted) {
       settings.host.starts_with("127.") || settings.host == "localhost" || settings.host == "::1";
   if (!loopback && settings.token.empty())
     log::warning("{} is open to whoever reaches this machine: give it a --token", settings.host);
+  share_freed_memory();
   const ps::Server server(settings);
   print_line(fmt::format("listening on {}:{}", settings.host, server.port()));
   if (server.metrics_port() >= 0)

@@ -9,13 +9,13 @@ namespace lambdaml::ps {
 
 struct ServerSettings {
   std::string host = "127.0.0.1";
-  std::uint16_t port = 27000;     ///< 0 picks a free one
-  double interval_s = 60;         ///< between two snapshots, and looks for what has expired
-  double expired_s = 6000;        ///< what nobody has used for so long is removed
-  std::filesystem::path dir;      ///< empty: nothing is kept on the disk
-  int metrics_port = -1;          ///< below 0: none; 0 picks a free one
-  std::string token;              ///< empty: none is asked for
-  std::string tls_cert, tls_key;  ///< PEM files, both or none
+  std::uint16_t port = 27000;      ///< 0 picks a free one
+  double interval_s = 60;          ///< between two snapshots, and looks for what has expired
+  double expired_s = 6000;         ///< what nobody has used for so long is removed
+  std::filesystem::path dir = {};  ///< empty: nothing is kept on the disk
+  int metrics_port = -1;           ///< below 0: none; 0 picks a free one
+  std::string token = {};          ///< empty: none is asked for
+  std::string tls_cert = {}, tls_key = {};  ///< PEM files, both or none
   std::uint64_t memory_bytes = std::uint64_t{1} << 30;
   std::uint32_t message_bytes = std::uint32_t{1} << 30;  ///< of the longest vector
   std::size_t models = 1000;

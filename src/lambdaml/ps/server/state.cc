@@ -35,7 +35,7 @@ State::State(fs::path folder, Limits limits)
       entries_[entry->id()] = entry;
       longest_model_ = std::max<std::uint64_t>(longest_model_, entry->model_length());
     } catch (const Error& error) {
-      log::warning("{}: {}; it is set aside as .corrupt", file.path().string(), error.what());
+      log::warning("{}; it is set aside as .corrupt", error.what());
       std::error_code ignored;
       fs::rename(file.path(), file.path().string() + ".corrupt", ignored);
     }
