@@ -1,5 +1,6 @@
 // The server around the sums: models, restarts, limits, secrets, many clients.
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 
@@ -348,6 +349,7 @@ TEST(Secrets, ATokenIsAskedFor) {
 
 TEST(Secrets, TlsIsSpokenAndChecked) {
   if (std::system("openssl version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no openssl here";
+  std::signal(SIGPIPE, SIG_IGN);  // as the executables do; OpenSSL writes without MSG_NOSIGNAL
   const Folder folder;
   ServerSettings settings = on_a_free_port();
   settings.tls_cert = folder.path() / "cert.pem";
@@ -390,14 +392,14 @@ TEST(Secrets, APortInUseIsSaid) {
 TEST(ManyClients, LoseNoUpdate) {
   constexpr std::uint32_t kClients = 200;
   constexpr std::uint32_t kTurns = 25;  // a push and a pull each
-  constexpr std::size_t kN = 100'000;   // more than one lock
+  constexpr std::size_t kN = 70'000;    // more than one lock
   const Server server(on_a_free_port());
   Client client(address_of(server));
   client.register_vector({.id = "shared", .length = kN, .workers = kClients});
   client.register_vector({.id = "small", .length = 10, .workers = kClients});
   on_threads(kClients, [&](std::uint32_t w) {
     // Long vectors go raw: every second client speaks as the original's do, in lists of doubles.
-    const std::string id = w % 4 == 0 ? "shared" : "small";
+    const std::string id = w % 8 == 0 ? "shared" : "small";
     const std::size_t n = id == "small" ? 10 : kN;
     if (w % 2 == 1) {
       OldClient old(server);
@@ -420,9 +422,9 @@ TEST(ManyClients, LoseNoUpdate) {
         fail(Code::internal, "a wrong sum");
     }
   });
-  // Of each four clients one moves the long model.
-  EXPECT_THAT(client.pull("shared", kTurns, 0), Each(kTurns * kClients / 4.0F));
-  EXPECT_THAT(client.pull("small", kTurns, 0), Each(kTurns * kClients * 3 / 4.0F));
+  // Of each eight clients one moves the long model.
+  EXPECT_THAT(client.pull("shared", kTurns, 0), Each(kTurns * kClients / 8.0F));
+  EXPECT_THAT(client.pull("small", kTurns, 0), Each(kTurns * kClients * 7 / 8.0F));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/log.h"
 
 namespace lambdaml::ps {
 namespace {
@@ -23,6 +24,22 @@ std::uint64_t checksum_of(const Head& head, Bytes content) {
   return checksum(content, checksum(fields));
 }
 
+/// What write_archive wrote; throws data_corrupt when it is anything else.
+Buffer read_archive(const std::filesystem::path& path, FileKind kind) {
+  std::optional<Buffer> bytes = read_file(path);
+  const auto corrupt = [&](std::string_view why) { fail(Code::data_corrupt, "{}", why); };
+  if (!bytes) corrupt("it is no file");
+  Head head;
+  if (bytes->size() < sizeof head) corrupt("it is shorter than its head");
+  std::memcpy(&head, bytes->data(), sizeof head);
+  if (head.magic != kMagic) corrupt("it does not begin with LMPS: no file of a parameter server");
+  if (head.version != kVersion || head.kind != static_cast<std::uint32_t>(kind))
+    corrupt("it is of another version or kind");
+  if (head.checksum != checksum_of(head, bytes->view().subspan(sizeof head)))
+    corrupt("it does not have its checksum");
+  return std::move(*bytes);
+}
+
 }  // namespace
 
 std::filesystem::path file_of(const std::filesystem::path& folder, const std::string& id) {
@@ -40,21 +57,21 @@ void write_archive(const std::filesystem::path& path, FileKind kind, const Write
   write_file(path, bytes);
 }
 
-Buffer read_archive(const std::filesystem::path& path, FileKind kind) {
-  std::optional<Buffer> bytes = read_file(path);
-  const auto corrupt = [&](std::string_view why) {
-    fail(Code::data_corrupt, "{}: {}", path.string(), why);
-  };
-  if (!bytes) corrupt("it is no file");
-  Head head;
-  if (bytes->size() < sizeof head) corrupt("it is shorter than its head");
-  std::memcpy(&head, bytes->data(), sizeof head);
-  if (head.magic != kMagic) corrupt("it does not begin with LMPS: no file of a parameter server");
-  if (head.version != kVersion || head.kind != static_cast<std::uint32_t>(kind))
-    corrupt("it is of another version or kind");
-  if (head.checksum != checksum_of(head, bytes->view().subspan(sizeof head)))
-    corrupt("it does not have its checksum");
-  return std::move(*bytes);
+void read_archives(const std::filesystem::path& folder, FileKind kind,
+                   const std::function<void(Reader&, const std::filesystem::path&)>& use) {
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    if (file.path().has_extension()) continue;  // set aside, or never finished
+    try {
+      const Buffer archive = read_archive(file.path(), kind);
+      Reader in(archive.view().subspan(kArchiveHead));
+      use(in, file.path());
+    } catch (const Error& error) {
+      if (error.code() != Code::data_corrupt) throw;
+      log::warning("{}: {}; it is set aside as .corrupt", file.path().string(), error.what());
+      std::error_code ignored;
+      std::filesystem::rename(file.path(), file.path().string() + ".corrupt", ignored);
+    }
+  }
 }
 
 }  // namespace lambdaml::ps

@@ -2,7 +2,7 @@
 
 #include <cstring>
 #include <filesystem>
-#include <optional>
+#include <functional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -75,11 +75,11 @@ enum class FileKind : std::uint32_t { model = 1, key = 2 };
 std::filesystem::path file_of(const std::filesystem::path& folder, const std::string& id);
 /// Writes whole or not at all.
 void write_archive(const std::filesystem::path& path, FileKind kind, const Writer& content);
-/// What write_archive wrote; throws data_corrupt when it is anything else.
-Buffer read_archive(const std::filesystem::path& path, FileKind kind);
 inline constexpr std::size_t kArchiveHead = 24;
-inline Reader content_of(const Buffer& archive) {
-  return Reader(archive.view().subspan(kArchiveHead));
-}
+
+/// Calls use(reader) with the content of each file of a folder that the server wrote. One that is
+/// damaged, or that `use` finds to be, is set aside as .corrupt, with a warning.
+void read_archives(const std::filesystem::path& folder, FileKind kind,
+                   const std::function<void(Reader&, const std::filesystem::path&)>& use);
 
 }  // namespace lambdaml::ps

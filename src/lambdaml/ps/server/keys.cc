@@ -4,7 +4,6 @@
 
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/files.h"
-#include "lambdaml/base/log.h"
 #include "lambdaml/ps/server/archive.h"
 
 namespace lambdaml::ps {
@@ -20,20 +19,11 @@ Keys::Keys(fs::path folder, Environment& environment)
     : folder_(std::move(folder)), environment_(environment) {
   if (folder_.empty()) return;
   make_folder(folder_);
-  for (const auto& file : fs::directory_iterator(folder_)) {
-    if (file.path().has_extension()) continue;  // set aside, or not finished
-    try {
-      const Buffer archive = read_archive(file.path(), FileKind::key);
-      Reader in = content_of(archive);
-      const std::string key = in.get_text();
-      if (file_of(folder_, key) != file.path()) fail(Code::data_corrupt, "it has another's name");
-      keys_[key] = keep(key, Buffer(in.get_bytes()));
-    } catch (const Error& error) {
-      log::warning("{}; it is set aside as .corrupt", error.what());
-      std::error_code ignored;
-      fs::rename(file.path(), file.path().string() + ".corrupt", ignored);
-    }
-  }
+  read_archives(folder_, FileKind::key, [&](Reader& in, const fs::path& path) {
+    const std::string key = in.get_text();
+    if (file_of(folder_, key) != path) fail(Code::data_corrupt, "it has another's name");
+    keys_[key] = keep(key, Buffer(in.get_bytes()));
+  });
 }
 
 std::shared_ptr<Keys::Kept> Keys::keep(const std::string& key, Buffer value) {

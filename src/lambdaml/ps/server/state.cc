@@ -23,23 +23,13 @@ State::State(fs::path folder, Limits limits)
       keys_(part_of(folder, "keys"), environment_) {
   if (folder_.empty()) return;
   make_folder(folder_);
-  for (const auto& file : fs::directory_iterator(folder_)) {
-    if (file.path().has_extension()) continue;
-    try {
-      const Buffer archive = read_archive(file.path(), FileKind::model);
-      Reader in = content_of(archive);
-      const std::shared_ptr<Entry> entry = Entry::load(in, environment_);
-      if (file_of(folder_, entry->id()) != file.path())
-        fail(Code::data_corrupt, "{}: it has another's name", file.path().string());
-      saved_[entry->id()] = entry->version();
-      entries_[entry->id()] = entry;
-      longest_model_ = std::max<std::uint64_t>(longest_model_, entry->model_length());
-    } catch (const Error& error) {
-      log::warning("{}; it is set aside as .corrupt", error.what());
-      std::error_code ignored;
-      fs::rename(file.path(), file.path().string() + ".corrupt", ignored);
-    }
-  }
+  read_archives(folder_, FileKind::model, [&](Reader& in, const fs::path& path) {
+    const std::shared_ptr<Entry> entry = Entry::load(in, environment_);
+    if (file_of(folder_, entry->id()) != path) fail(Code::data_corrupt, "it has another's name");
+    saved_[entry->id()] = entry->version();
+    entries_[entry->id()] = entry;
+    longest_model_ = std::max<std::uint64_t>(longest_model_, entry->model_length());
+  });
   if (!entries_.empty() || keys_.size() > 0)
     log::info("{}: {} models and sums, {} keys", folder.string(), entries_.size(), keys_.size());
 }
