@@ -55,13 +55,17 @@ class ParameterServer : public CliTest {
     return folder().string();
   }
   std::vector<std::string> python(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(), {servers::find_program("python3").string(), "-u",
+    arguments.insert(arguments.begin(), {python_with_thrift(), "-u",
                                          LAMBDAML_SOURCE_DIR "/tests/integration/ps_clients.py"});
     return arguments;
   }
-  static bool have_python() {
-    return !servers::find_program("python3").empty() &&
-           std::system("python3 -c 'import thrift' 2>/dev/null") == 0;
+  /// The first Python that has python3-thrift: it need not be the one in PATH.
+  static std::string python_with_thrift() {
+    for (const std::string& python :
+         {servers::find_program("python3").string(), std::string("/usr/bin/python3")})
+      if (!python.empty() && std::system((python + " -c 'import thrift' 2>/dev/null").c_str()) == 0)
+        return python;
+    return {};
   }
   std::vector<std::string> job(const std::string& channel) const {
     return {"--data",       real_data("higgs.train.libsvm"),
@@ -74,7 +78,7 @@ class ParameterServer : public CliTest {
 };
 
 #define REQUIRE_PYTHON_THRIFT()                                                            \
-  if (!have_python()) {                                                                    \
+  if (python_with_thrift().empty()) {                                                      \
     if (std::getenv("LAMBDAML_REQUIRE_SERVERS") != nullptr) FAIL() << "no python3-thrift"; \
     GTEST_SKIP() << "no python3-thrift here";                                              \
   }                                                                                        \

@@ -33,6 +33,8 @@ std::shared_ptr<transport::TSocket> make_socket(const Address& address) {
 
 struct Client::Wire {
   explicit Wire(const Address& where) : address(where) {
+    static const bool logs = (log_what_thrift_says(), true);
+    (void)logs;
     guarded("connecting", [&] {
       try {
         socket = make_socket(address);

@@ -82,7 +82,7 @@ struct Part {
   11: i64 length,
   // RUNNING: a worker may be so many pushes ahead of the slowest; absent: any number.
   12: optional i32 staleness,
-  // RUNNING: the worker's last push; the answer waits until that of all workers is there.
+  // RUNNING: the worker has finished and pushes nothing; the answer waits until all have.
   13: bool last,
   // Nothing is pushed: `values` and `totals` are those of an earlier try. If the server has not got
   // them it answers `resend`.

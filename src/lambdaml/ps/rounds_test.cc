@@ -163,7 +163,7 @@ TEST(Running, GrowsByEveryPushOnceAndAnswersWithWhatItIs) {
     Part last = running_part(kRounds, w, kWorkers);
     last.last = true;
     const Exchange end = exchange(client, last, std::vector<float>(kN), {0.0});
-    if (end.totals.at(0) != kRounds * kWorkers || end.sum.merged != (kRounds + 1) * kWorkers)
+    if (end.totals.at(0) != kRounds * kWorkers || end.sum.merged != kRounds * kWorkers)
       fail(Code::internal, "{} pushes of {}", end.totals.at(0), kRounds * kWorkers);
     for (const float x : end.values)
       if (x != kRounds * (1 + 2 + 3 + 4)) fail(Code::internal, "{}: a lost update", x);

@@ -2,8 +2,11 @@
 
 #include <memory>
 
+#include <thrift/TOutput.h>
 #include <thrift/protocol/TBinaryProtocol.h>
 #include <thrift/transport/TBufferTransports.h>
+
+#include "lambdaml/base/log.h"
 
 /// How both ends talk; for .cc files of this layer.
 namespace lambdaml::ps {
@@ -11,6 +14,12 @@ namespace lambdaml::ps {
 /// Sizes that a peer announces: strings (names, reasons) and lists. Vectors have their own limit.
 constexpr std::int32_t kLongestString = 64 << 10;
 constexpr std::int32_t kLongestList = 1 << 16;
+
+/// What Thrift would print goes to the log.
+inline void log_what_thrift_says() {
+  ::apache::thrift::GlobalOutput.setOutputFunction(
+      [](const char* text) { log::debug("thrift: {}", text); });
+}
 
 /// A buffered transport whose long reads go straight to where the bytes belong.
 class Buffered final : public ::apache::thrift::transport::TBufferedTransport {

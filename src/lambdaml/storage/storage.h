@@ -67,7 +67,7 @@ struct SumRequest {
   std::uint64_t retired = 0;
   /// running: waits while this worker has brought so many more than the one with the fewest.
   std::optional<std::uint32_t> staleness = {};
-  /// running: this worker's last; waits for that of all workers.
+  /// running: this worker has finished and brings nothing; waits until all have.
   bool last = false;
 };
 

@@ -58,7 +58,7 @@ void Entry::check_numbers(const Part& part, const Numbers& numbers) const {
   if (numbers.totals.size() % sizeof(double) != 0) refuse("the totals are cut");
   if (numbers.wanted && numbers.wanted->size() % sizeof(std::uint32_t) != 0)
     refuse("the wanted indices are cut");
-  if (part.again || part.pull_only) return;
+  if (part.again || part.pull_only || part.last) return;
   const std::uint64_t values = numbers.values.size() / sizeof(float);
   if (numbers.values.size() % sizeof(float) != 0) refuse("the values are cut");
   if (!numbers.indices) {
@@ -263,19 +263,20 @@ Entry::Answer Entry::add_to_running(const Part& part, Numbers numbers, Deadline 
   set_workers(part.workers);
   check_worker(part.worker);
   const std::size_t n_totals = numbers.totals.size() / sizeof(double);
-  const bool pushes = !part.pull_only && !part.again;
+  const bool pushes = !part.pull_only && !part.again && !part.last;
   if (!shards_) {
-    if (!pushes) return {.result = nullptr, .resend = true};
+    if (!pushes && (!part.last || part.again)) return {.result = nullptr, .resend = true};
     make_model(part.length);
   }
   wait(lock, Deadline::never(), [&] { return !frozen_; });
-  if (pushes && totals_.empty()) totals_.assign(n_totals, 0.0);
+  if ((pushes || part.last) && totals_.empty()) totals_.assign(n_totals, 0.0);
   if (pushes && (part.length != model_.size() || n_totals != totals_.size()))
     fail(Code::invalid_argument,
          "'{}': worker {} pushes {} values and {} totals, the vector has {} and {}", printable(id_),
          part.worker, part.length, n_totals, model_.size(), totals_.size());
   Turns& own = turns_[part.worker];
-  if (part.again && part.round >= own.next_push) return {.result = nullptr, .resend = true};
+  if (part.again && (part.last ? !own.finished : part.round >= own.next_push))
+    return {.result = nullptr, .resend = true};
   const std::size_t shard = model_.size() / workers_ * part.worker / kShard;
   if (pushes && part.round >= own.next_push) {
     own.next_push = part.round + 1;
@@ -299,16 +300,14 @@ Entry::Answer Entry::add_to_running(const Part& part, Numbers numbers, Deadline 
     --moving_;
     ++pushes_;
     ++own.pushes;
-    own.finished |= part.last;
     ++version_;
     changed_.notify_all();
   } else if (pushes) {
     ++environment_.stats.repeated_pushes;
-    if (part.last && !own.finished) {
-      own.finished = true;
-      ++version_;
-      changed_.notify_all();
-    }
+  } else if (part.last && !own.finished) {
+    own.finished = true;
+    ++version_;
+    changed_.notify_all();
   }
 
   std::vector<std::uint32_t> behind;

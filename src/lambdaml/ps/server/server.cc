@@ -8,7 +8,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <thrift/TOutput.h>
 #include <thrift/server/TThreadedServer.h>
 #include <thrift/transport/TSSLServerSocket.h>
 #include <thrift/transport/TSSLSocket.h>
@@ -91,7 +90,7 @@ struct Server::Parts {
                 .incarnation = new_incarnation(),
                 .durable = !given.dir.empty(),
                 .largest = given.message_bytes} {
-    GlobalOutput.setOutputFunction([](const char* text) { log::info("thrift: {}", text); });
+    log_what_thrift_says();
     if (given.metrics_port >= 0) metrics.emplace(state, given.host, given.metrics_port);
     listener = make_listener(given);
     listener->setSendTimeout(kSendTimeout_ms);

@@ -158,7 +158,9 @@ class ParameterServer final : public Storage {
     part.again = series.delivered == request.round;
     const std::optional<Sparse> sparse = lambdaml::ps::as_sparse(values);
     NumbersView pushed{std::as_bytes(totals), std::as_bytes(values)};
-    if (sparse) {
+    if (part.last) {
+      pushed.values = {};
+    } else if (sparse) {
       pushed.indices = std::as_bytes(std::span(sparse->indices));
       pushed.values = std::as_bytes(std::span(sparse->values));
     }
