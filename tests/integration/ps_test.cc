@@ -11,6 +11,7 @@
 #include "integration/servers.h"
 #include "integration/talk.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/comm/conformance.h"
 #include "lambdaml/ps/client.h"
 
 namespace lambdaml::e2e {
@@ -221,6 +222,55 @@ TEST_F(ParameterServer, ATokenAndTlsKeepStrangersOut) {
   EXPECT_EQ(distrusts.exit_code, 2) << distrusts.err;
   for (const Result* result : {&welcome, &stranger, &distrusts})
     EXPECT_THAT(result->out + result->err, Not(HasSubstr(secret)));
+}
+
+TEST_F(ParameterServer, WorkersThatDoNotWaitBringAllAgainWhenTheServerHasLostIt) {
+  constexpr std::uint32_t kWorkers = 3;
+  const int port = servers::free_port();
+  auto server = serve({}, port);
+  const comm::Job job{.pattern = "async",
+                      .workers = kWorkers,
+                      .n = 2000,
+                      .uri = "ps://127.0.0.1:" + std::to_string(port)};
+  std::vector<std::unique_ptr<comm::Communicator>> communicators(kWorkers);
+  std::vector<double> sums(kWorkers);
+  std::vector<std::size_t> counts(kWorkers);
+  const auto merge = [&](std::uint32_t w, std::uint64_t rounds, bool finish) {
+    // Whole numbers, whose sum in any order is exact: worker w brings w + 1.
+    comm::Numbers mine;
+    const auto add = [&](std::size_t merged) {
+      counts[w] += merged;
+      sums[w] += mine.values.back();
+    };
+    for (std::uint64_t i = 0; i < rounds; ++i) {
+      mine = {std::vector<float>(job.n, static_cast<float>(w + 1)), {1.0}};
+      add(communicators[w]->merge(mine.view(), comm::Meaning::increment));
+    }
+    if (!finish) return;
+    mine = {std::vector<float>(job.n), {0.0}};
+    add(communicators[w]->finish(mine.view()));
+  };
+  const auto all = [&](std::uint64_t rounds, bool finish) {
+    EXPECT_THAT(comm::on_threads(kWorkers, [&](std::uint32_t w) { merge(w, rounds, finish); }),
+                testing::Each(""));
+  };
+  for (std::uint32_t w = 0; w < kWorkers; ++w) communicators[w] = job.communicator(w);
+  all(4, false);
+  server->kill();
+  server = serve({}, port);
+  all(4, false);
+  // And when the whole job goes on in a place that was cleared.
+  for (std::uint32_t w = 0; w < kWorkers; ++w) {
+    const std::vector<double> saved = communicators[w]->snapshot();
+    const std::uint64_t round = communicators[w]->round();
+    communicators[w] = job.communicator(w);
+    communicators[w]->restore(saved);
+    communicators[w]->seek(round);
+  }
+  storage::open(job.uri)->clear("");
+  all(4, true);
+  EXPECT_THAT(sums, testing::Each(12.0 * (1 + 2 + 3)));
+  EXPECT_THAT(counts, testing::Each(testing::Ge(12 * kWorkers)));
 }
 
 TEST_F(ParameterServer, ABoundOnStalenessIsKeptByAJob) {

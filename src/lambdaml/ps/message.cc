@@ -127,6 +127,7 @@ void write(Protocol& out, const Part& part, const NumbersView& numbers) {
   if (part.pull_only) write_field(out, 15, true);
   if (part.scale) write_field(out, 17, *part.scale);
   if (part.learning_rate) write_field(out, 18, *part.learning_rate);
+  if (part.generation) write_field(out, 19, *part.generation);
   write_binary_field(out, 8, numbers.totals);
   if (numbers.indices) write_binary_field(out, 10, *numbers.indices);
   if (numbers.wanted) write_binary_field(out, 16, *numbers.wanted);
@@ -172,6 +173,8 @@ void read(Protocol& in, std::uint32_t largest, Part& part, Numbers& numbers) {
       part.scale = read_double(in);
     } else if (id == 18 && type == T_DOUBLE) {
       part.learning_rate = read_double(in);
+    } else if (id == 19 && type == T_I64) {
+      part.generation = natural(read_i64(in));
     } else {
       return false;
     }
@@ -189,6 +192,7 @@ void write(Protocol& out, const Sum& sum, const NumbersView& numbers) {
     out.writeListEnd();
   }
   if (sum.resend) write_field(out, 7, true);
+  if (sum.generation != 0) write_field(out, 8, sum.generation);
   write_binary_field(out, 2, numbers.totals);
   if (numbers.indices) write_binary_field(out, 4, *numbers.indices);
   write_binary_field(out, 3, numbers.values);
@@ -216,6 +220,8 @@ void read(Protocol& in, std::uint32_t largest, Sum& sum, Numbers& numbers) {
       in.readListEnd();
     } else if (id == 7 && type == T_BOOL) {
       sum.resend = read_bool(in);
+    } else if (id == 8 && type == T_I64) {
+      sum.generation = natural(read_i64(in));
     } else {
       return false;
     }

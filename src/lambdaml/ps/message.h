@@ -34,6 +34,7 @@ struct Part {
   bool pull_only = false;
   std::optional<double> scale = {};
   std::optional<double> learning_rate = {};
+  std::optional<std::uint64_t> generation = {};
 };
 
 /// `Sum` but for its numbers.
@@ -42,6 +43,7 @@ struct Sum {
   std::uint64_t length = 0;
   std::vector<std::uint32_t> missing = {};
   bool resend = false;
+  std::uint64_t generation = 0;
 };
 
 /// The numbers of either as bytes, where they lie.

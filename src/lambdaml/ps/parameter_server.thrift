@@ -95,6 +95,9 @@ struct Part {
   17: optional double scale,
   // Of a model with a learning rate: the one of this push.
   18: optional double learning_rate,
+  // RUNNING: the vector's generation that this worker knows; absent: any. For another one nothing is
+  // done, and the answer has none but `generation` and `resend`.
+  19: optional i64 generation,
 }
 
 struct Sum {
@@ -108,6 +111,8 @@ struct Sum {
   // Workers whose push is not there yet: then there are no numbers.
   6: list<i32> missing,
   7: bool resend,
+  // RUNNING: drawn when the vector was made, so another one after it was lost or cleared.
+  8: i64 generation,
 }
 
 // A model that the server moves itself. With a learning rate, pushes are shares of a gradient g:

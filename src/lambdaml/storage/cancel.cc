@@ -38,8 +38,8 @@ class Cancellable final : public Wrapper {
       }
     }
   }
-  std::size_t sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                  Deadline deadline) override {
+  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                Deadline deadline) override {
     while (true) {
       check_();
       try {

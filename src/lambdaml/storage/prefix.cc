@@ -57,8 +57,8 @@ class Prefix final : public Wrapper {
     }
   }
 
-  std::size_t sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                  Deadline deadline) override {
+  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                Deadline deadline) override {
     const std::string key = full(request.key);
     SumRequest prefixed = request;
     prefixed.key = key;

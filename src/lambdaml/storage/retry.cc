@@ -66,8 +66,8 @@ class Retry final : public Wrapper {
     return values;
   }
 
-  std::size_t sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                  Deadline deadline) override {
+  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                Deadline deadline) override {
     return repeat(
         request.key, [&] { return inner().sum(request, totals, values, deadline); }, deadline);
   }

@@ -122,7 +122,7 @@ std::vector<Buffer> Storage::load_all(std::span<const std::string> keys, Deadlin
   }
 }
 
-std::size_t Storage::sum(const SumRequest&, std::span<double>, std::span<float>, Deadline) {
+SumAnswer Storage::sum(const SumRequest&, std::span<double>, std::span<float>, Deadline) {
   fail(Code::internal, "{} does not add up", describe());
 }
 

@@ -67,8 +67,17 @@ struct SumRequest {
   std::uint64_t retired = 0;
   /// running: waits while this worker has brought so many more than the one with the fewest.
   std::optional<std::uint32_t> staleness = {};
+  /// running: the generation that this worker knows, as an answer told; 0: none yet, any will do.
+  std::uint64_t generation = 0;
   /// running: this worker has finished and brings nothing; waits until all have.
   bool last = false;
+};
+
+struct SumAnswer {
+  std::size_t merged = 0;  ///< contributions in the sum
+  /// running: drawn when the sum was begun; after it was lost or cleared it is another one. Where
+  /// it is not the request's, nothing was brought and the vectors are as they were.
+  std::uint64_t generation = 0;
 };
 
 /// Keys to byte values that every worker of a job can reach.
@@ -119,14 +128,14 @@ class Storage {
   virtual std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline);
   Buffer load_or_wait(std::string_view key, Deadline deadline);
 
-  /// Brings `totals` and `values` to a sum and replaces them by it, as the kind says; returns how
-  /// many contributions it holds. What is brought counts once, by worker and round, however often
-  /// the call is repeated. All sizes of a round, or of another sum, are the same. The result is
-  /// bitwise that of adding float by float in worker order (running: in order of arrival). Waits
-  /// until `deadline`; throws MissingWorkers then, and diverged for values that are not finite. For
-  /// a store whose capabilities() say `sums`. clear() removes sums below its prefix too.
-  virtual std::size_t sum(const SumRequest& request, std::span<double> totals,
-                          std::span<float> values, Deadline deadline);
+  /// Brings `totals` and `values` to a sum and replaces them by it, as the kind says. What is
+  /// brought counts once, by worker and round, however often the call is repeated. All sizes of a
+  /// round, or of another sum, are the same. The result is bitwise that of adding float by float in
+  /// worker order (running: in order of arrival). Waits until `deadline`; throws MissingWorkers
+  /// then, and diverged for values that are not finite. For a store whose capabilities() say
+  /// `sums`. clear() removes sums below its prefix too.
+  virtual SumAnswer sum(const SumRequest& request, std::span<double> totals,
+                        std::span<float> values, Deadline deadline);
 
   /// Counts the requests of this store in `meter` from now on, as they are sent. False: the store
   /// sends one a key and leaves the counting to the decorator. To be called before any other call.

@@ -27,8 +27,8 @@ class Wrapper : public Storage {
   std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
     return inner_->load_all(keys, deadline);
   }
-  std::size_t sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                  Deadline deadline) override {
+  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                Deadline deadline) override {
     return inner_->sum(request, totals, values, deadline);
   }
   bool count_into(std::shared_ptr<Meter> meter) override {

@@ -274,6 +274,8 @@ Entry::Answer Entry::add_to_running(const Part& part, Numbers numbers, Deadline 
     fail(Code::invalid_argument,
          "'{}': worker {} pushes {} values and {} totals, the vector has {} and {}", printable(id_),
          part.worker, part.length, n_totals, model_.size(), totals_.size());
+  if (part.generation && *part.generation != generation_)
+    return {.result = nullptr, .resend = true, .generation = generation_};
   Turns& own = turns_[part.worker];
   if (part.again && (part.last ? !own.finished : part.round >= own.next_push))
     return {.result = nullptr, .resend = true};
@@ -321,7 +323,7 @@ Entry::Answer Entry::add_to_running(const Part& part, Numbers numbers, Deadline 
     }
     return behind.empty();
   });
-  if (!in_time) return {.result = nullptr, .missing = behind};
+  if (!in_time) return {.result = nullptr, .missing = behind, .generation = generation_};
   if (part.pull_only && part.round >= own.next_pull) {
     own.next_pull = part.round + 1;
     ++pulls_;
@@ -334,7 +336,7 @@ Entry::Answer Entry::add_to_running(const Part& part, Numbers numbers, Deadline 
   std::shared_ptr<Result> result = copy(numbers.wanted, shard);
   result->totals = std::move(totals);
   ++environment_.stats.pulls;
-  return {std::move(result), merged};
+  return {.result = std::move(result), .merged = merged, .generation = generation_};
 }
 
 Entry::Answer Entry::replace_newest(const Part& part, Numbers numbers) {

@@ -80,6 +80,7 @@ class Entry {
     std::uint64_t merged = 0;
     std::vector<std::uint32_t> missing = {};
     bool resend = false;
+    std::uint64_t generation = 0;
   };
   /// Takes the push and waits for what the kind says, until `deadline`. Throws invalid_argument,
   /// diverged (a NaN), resource_exhausted, not_found (deleted, or long over).
@@ -170,6 +171,7 @@ class Entry {
 
   std::vector<Newest> newest_;
 
+  std::uint64_t generation_ = 0;
   bool is_model_ = false;
   Rule rule_;
   std::vector<float> model_;

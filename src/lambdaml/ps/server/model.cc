@@ -1,6 +1,7 @@
 // The model of an entry: what moves it, what reads it, the original's turns.
 #include <algorithm>
 #include <cmath>
+#include <random>
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/parallel.h"
@@ -46,6 +47,8 @@ void Entry::make_model(std::uint64_t length) {
   model_charge_ =
       Charge(environment_.budget, length * sizeof(float) * (rule_.momentum == 0 ? 1 : 2));
   model_.assign(length, 0.0F);
+  std::random_device random;
+  generation_ = (static_cast<std::uint64_t>(random()) << 20 | (random() & 0xfffffU)) + 1;
   if (rule_.momentum != 0) velocity_.assign(length, 0.0F);
   shards_ = std::make_unique<std::mutex[]>(length / kShard + 1);
 }
@@ -258,11 +261,13 @@ void Entry::save(Writer& out) {
   out.put(rule_.momentum);
   out.put(rule_.l2);
   out.put(Bytes(std::as_bytes(std::span(rule_.penalized))));
+  out.put(shards_ != nullptr);
   out.put(model_);
   out.put(velocity_);
   out.put(totals_);
   out.put(pushes_);
   out.put(pulls_);
+  out.put(generation_);
   frozen_ = false;
   lock.unlock();
   changed_.notify_all();
@@ -299,8 +304,9 @@ std::shared_ptr<Entry> Entry::load(Reader& in, Environment& environment) {
   entry->rule_.momentum = in.get<double>();
   entry->rule_.l2 = in.get<double>();
   entry->rule_.penalized = in.get_vector<Rule::Range>();
+  const bool has_vector = in.get<bool>();
   const std::vector<float> model = in.get_vector<float>();
-  entry->make_model(model.size());
+  if (has_vector) entry->make_model(model.size());
   entry->model_ = model;
   entry->velocity_ = in.get_vector<float>();
   if (entry->rule_.momentum != 0 && entry->velocity_.size() != model.size())
@@ -308,6 +314,7 @@ std::shared_ptr<Entry> Entry::load(Reader& in, Environment& environment) {
   entry->totals_ = in.get_vector<double>();
   entry->pushes_ = in.get<std::uint64_t>();
   entry->pulls_ = in.get<std::uint64_t>();
+  entry->generation_ = in.get<std::uint64_t>();
   if (!in.empty()) fail(Code::data_corrupt, "it goes on after its end");
   return entry;
 }

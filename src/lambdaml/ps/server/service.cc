@@ -285,6 +285,7 @@ class Processor final : public wire::ParameterServerProcessor {
         sum.merged = answer.merged;
         sum.missing = answer.missing;
         sum.resend = answer.resend;
+        sum.generation = answer.generation;
         NumbersView numbers;
         if (answer.result) {
           const Result& result = *answer.result;

@@ -98,8 +98,8 @@ class ParameterServer final : public Storage {
     with_server("clearing", prefix, [&](Client& server) { server.clear(std::string(prefix)); });
   }
 
-  std::size_t sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                  Deadline deadline) override {
+  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                Deadline deadline) override {
     check_key(request.key);
     Series& series = series_of(request.key);
     Numbers answer;
@@ -110,13 +110,14 @@ class ParameterServer final : public Storage {
       throw MissingWorkers(fmt::format("{}: summing '{}', round {}: workers are missing",
                                        describe(), printable(request.key), request.round),
                            sum.missing);
-    take(sum, answer, request, totals, values);
+    const bool other = request.generation != 0 && sum.generation != request.generation;
+    if (!other) take(sum, answer, request, totals, values);
     if (request.kind == SumRequest::Kind::round) {
       series.last_round = request.round;
       series.last = std::move(answer);
       series.last_length = values.size();
     }
-    return sum.merged;
+    return {sum.merged, sum.generation};
   }
 
  private:
@@ -146,6 +147,7 @@ class ParameterServer final : public Storage {
     part.retired = request.retired;
     part.staleness = request.staleness;
     part.last = request.last;
+    if (request.generation != 0) part.generation = request.generation;
     if (series.incarnation != server.incarnation()) {
       if (series.last && request.kind == SumRequest::Kind::round) give_back(server, part, series);
       series.incarnation = server.incarnation();
@@ -170,6 +172,11 @@ class ParameterServer final : public Storage {
         meter_->count_put(1, part.again ? 0 : pushed.totals.size() + pushed.values.size());
       answer = {};
       const Sum sum = server.push_pull(part, part.again ? NumbersView() : pushed, answer);
+      if (sum.resend && part.generation && sum.generation != 0 &&
+          sum.generation != *part.generation) {
+        series.delivered.reset();
+        return sum;
+      }
       if (sum.resend) {
         part.again = false;
         series.delivered.reset();
