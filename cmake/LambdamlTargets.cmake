@@ -13,7 +13,7 @@ endif()
 
 # What every target of ours is compiled with.
 add_library(lambdaml_flags INTERFACE)
-target_include_directories(lambdaml_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
+target_include_directories(lambdaml_flags INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/generated)
 target_compile_options(lambdaml_flags INTERFACE -Wall -Wextra -Wpedantic -Wnon-virtual-dtor)
 target_link_libraries(lambdaml_flags INTERFACE Threads::Threads fmt::fmt)
 if(LAMBDAML_WERROR)

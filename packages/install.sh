@@ -34,6 +34,7 @@ if [ -n "$missing" ]; then
 fi
 if [ -n "$npm_missing" ]; then
   echo "installing by npm:$npm_missing"
+  # Nothing is compiled: aws-lambda-ric would build libcurl.
   # shellcheck disable=SC2086
-  npm install --silent --no-fund --no-audit --prefix "$folder/../build/npm" $npm_missing >/dev/null
+  npm install --ignore-scripts --silent --no-fund --no-audit --prefix "$folder/../build/npm" $npm_missing >/dev/null
 fi

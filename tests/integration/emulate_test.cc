@@ -16,33 +16,48 @@ class Emulate : public CliTest {
  protected:
   void SetUp() override {
     CliTest::SetUp();
-    for (const char* program : {"aws", "python3"})
+    for (const char* program : {"aws", "python3", "node"})
       if (servers::find_program(program).empty()) {
         if (std::getenv("LAMBDAML_REQUIRE_SERVERS") != nullptr) FAIL() << program << " is missing";
         GTEST_SKIP() << program << " is missing";
       }
   }
+
+  /// Runs a Python script against a service of its own, with the service's URL and `argument`; what
+  /// it says.
+  std::string script(const std::string& name, const std::string& argument) const {
+    servers::Process service({LAMBDAML_BIN_DIR "/lambdaml", "emulate", "--port", "0",
+                              "--retry-delay-s", "0.05", "--log-folder", "logs"},
+                             folder(), "service.log");
+    const std::string start = "listening on ";
+    const Deadline deadline = Deadline::in(20);
+    std::string line;
+    while (line.find('\n') == std::string::npos) {
+      if (!service.runs() || deadline.passed()) return service.last_lines();
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      line = read(folder() / "service.log");
+    }
+    const std::string url = line.substr(start.size(), line.find('\n') - start.size());
+    servers::run({servers::find_program("python3").string(),
+                  LAMBDAML_SOURCE_DIR "/tests/integration/" + name, url, argument},
+                 folder(), "clients.log", Deadline::in(240));
+    return read(folder() / "clients.log");
+  }
 };
 
 TEST_F(Emulate, ServesAwsCliAndBoto3) {
-  servers::Process service({LAMBDAML_BIN_DIR "/lambdaml", "emulate", "--port", "0",
-                            "--retry-delay-s", "0.05", "--log-folder", "logs"},
-                           folder(), "service.log");
-  const std::string start = "listening on ";
-  const Deadline deadline = Deadline::in(20);
-  std::string line;
-  while (line.find('\n') == std::string::npos) {
-    ASSERT_TRUE(service.runs() && !deadline.passed()) << service.last_lines();
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    line = read(folder() / "service.log");
+  EXPECT_THAT(script("emulate_clients.py", LAMBDAML_BIN_DIR "/../tests/faas_test_function"),
+              HasSubstr("all answered as AWS does"));
+}
+
+TEST_F(Emulate, ServesAwsRuntimeClient) {
+  const std::string package = LAMBDAML_SOURCE_DIR "/build/npm/node_modules/aws-lambda-ric";
+  if (!std::filesystem::exists(package)) {
+    ASSERT_EQ(std::getenv("LAMBDAML_REQUIRE_SERVERS"), nullptr) << package << " is missing";
+    GTEST_SKIP() << package << " is missing; packages/install.sh test installs it";
   }
-  ASSERT_THAT(line, HasSubstr(start));
-  const std::string url = line.substr(start.size(), line.find('\n') - start.size());
-  servers::run({servers::find_program("python3").string(),
-                LAMBDAML_SOURCE_DIR "/tests/integration/emulate_clients.py", url,
-                LAMBDAML_BIN_DIR "/../tests/faas_test_function"},
-               folder(), "clients.log", Deadline::in(240));
-  EXPECT_THAT(read(folder() / "clients.log"), HasSubstr("all answered as AWS does"));
+  EXPECT_THAT(script("runtime_client.py", package),
+              HasSubstr("the runtime client is served as on AWS"));
 }
 
 }  // namespace

@@ -5,10 +5,8 @@
 #include <ctime>
 
 #include <fmt/core.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
-#include "lambdaml/base/error.h"
+#include "lambdaml/aws/digest.h"
 
 namespace lambdaml::aws {
 namespace {
@@ -47,13 +45,7 @@ std::string hex(std::string_view bytes) {
 }
 
 std::string hmac(std::string_view key, std::string_view text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
-  unsigned size = 0;
-  if (HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-           reinterpret_cast<const unsigned char*>(text.data()), text.size(), out.data(),
-           &size) == nullptr)
-    fail(Code::internal, "signing a request: OpenSSL has no HMAC-SHA256");
-  return {reinterpret_cast<const char*>(out.data()), size};
+  return std::string(as_text(hmac_sha256(as_bytes(key), text)));
 }
 
 /// Blanks around the value go, blanks in a row become one.
@@ -98,13 +90,7 @@ std::string encode_query(const Query& query) {
   return out;
 }
 
-std::string sha256_hex(Bytes bytes) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> out{};
-  unsigned size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), out.data(), &size, EVP_sha256(), nullptr) != 1)
-    fail(Code::internal, "signing a request: OpenSSL has no SHA-256");
-  return hex({reinterpret_cast<const char*>(out.data()), size});
-}
+std::string sha256_hex(Bytes bytes) { return hex(as_text(sha256(bytes))); }
 
 Headers Signer::sign(const ToSign& request, const Credentials& credentials,
                      std::chrono::system_clock::time_point now) const {

@@ -55,6 +55,11 @@ void configure(Level level, Format format, std::string fields) {
   g_fields = std::move(fields);
 }
 
+void set_fields(std::string fields) {
+  const std::lock_guard lock(g_fields_mutex);
+  g_fields = std::move(fields);
+}
+
 Level parse_level(std::string_view name) {
   for (std::size_t i = 0; i < kNames.size(); ++i)
     if (kNames[i] == name) return static_cast<Level>(i);

@@ -17,6 +17,8 @@ enum class Format { text, json };
 /// Process-wide; call at start, before other threads log. `fields` is a JSON object's inside (e.g.
 /// "\"worker\":3") that each JSON line carries besides time, level and message.
 void configure(Level level, Format format, std::string fields = "");
+/// Exchanges the fields only.
+void set_fields(std::string fields);
 /// The level by its name; throws invalid_argument.
 Level parse_level(std::string_view name);
 

@@ -44,7 +44,7 @@ void add_deploy_command(CLI::App& app, Globals& globals) {
   command->add_option("--handler", o.handler, "worker, trigger, tuner or all [worker]");
   command->add_option("--role", o.role, "ARN of the role that it runs with; a new one needs it");
   command->add_option("--code-bucket", o.code_bucket,
-                      "s3://BUCKET[/PREFIX], for a zip above 50 MiB");
+                      "s3://BUCKET[/PREFIX], by which the zip goes; needed above 50 MiB");
   command->add_option("--memory-mb", o.memory_mb, "memory in MB, 128 to 10240 [1769]");
   command->add_option("--timeout-s", o.timeout_s, "seconds an event may take, 1 to 900 [900]");
   command->add_option("--ephemeral-mb", o.ephemeral_mb, "MB of /tmp, 512 to 10240 [512]");

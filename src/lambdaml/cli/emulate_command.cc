@@ -1,12 +1,16 @@
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include <fmt/core.h>
 
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/faas/registry.h"
+#include "lambdaml/storage/storage.h"
 
 namespace lambdaml::cli {
 
@@ -27,11 +31,18 @@ void add_emulate_command(CLI::App& app, Globals& globals) {
       ->add_option("--idle-s", settings->idle_s,
                    "an environment without an event for so long is ended [300]")
       ->check(CLI::Range(0.0, 1e6));
+  command->add_flag("--deliver-twice", settings->deliver_twice,
+                    "deliver each asynchronous event twice, as AWS may");
   command->add_option("--log-folder", *log_folder,
                       "functions' logs go to a folder each in it [stderr]");
   command->callback([settings, log_folder] {
     catch_interrupts();
     settings->log_folder = *log_folder;
+    settings->fetch_code = [](const std::string& bucket, const std::string& key) {
+      const std::optional<Buffer> zip = storage::open(Uri::parse("s3://" + bucket))->load(key);
+      if (!zip) fail(Code::not_found, "s3://{} has no {}", bucket, key);
+      return std::string(zip->text());
+    };
     const auto emulator = faas::registry().get("local").emulate(*settings);
     print_line(fmt::format("listening on http://127.0.0.1:{}", emulator->port()));
     while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));

@@ -43,6 +43,8 @@ void add_package_command(CLI::App& app, Globals& globals) {
     options.worker = arguments->worker.empty() ? beside_this_program("lambdaml-worker")
                                                : fs::path(arguments->worker);
     options.bootstrap = beside_this_program("lambdaml-bootstrap");
+    if (fs::exists(beside_this_program("stand-ins")))
+      options.stand_ins = beside_this_program("stand-ins");
     options.output = arguments->output;
     options.version = LAMBDAML_VERSION;
     const deploy::Package package = deploy::make_package(options);

@@ -9,6 +9,8 @@
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/deploy/elf.h"
+#include "lambdaml/deploy/zip_archive.h"
 #include "lambdaml/faas/lambda_json.h"
 #include "lambdaml/storage/storage.h"
 
@@ -69,7 +71,21 @@ struct Package {
   Buffer bytes;
   std::string sha256;
   std::string text;
+  std::string architecture;  ///< of its bootstrap; empty for a script
 };
+
+std::string architecture_of(Bytes zip, const std::string& path) {
+  const std::optional<Buffer> bootstrap = read_zip_entry(zip, "bootstrap", "--zip " + path);
+  if (!bootstrap)
+    fail(Code::invalid_argument,
+         "--zip {}: it has no 'bootstrap' at its top, which a function starts with; make it with "
+         "`lambdaml package`",
+         path);
+  if (!bootstrap->text().starts_with("\x7f"
+                                     "ELF"))
+    return {};
+  return read_elf(*bootstrap, "--zip " + path + ": bootstrap").architecture;
+}
 
 Package read_package(const DeployOptions& options) {
   Package package;
@@ -90,6 +106,11 @@ Package read_package(const DeployOptions& options) {
          "--zip {}: it has {}; above 50 MiB it must go through S3: give --code-bucket s3://BUCKET",
          options.zip, human_bytes(size));
   package.bytes = std::move(*bytes);
+  package.architecture = architecture_of(package.bytes, options.zip);
+  if (!options.architecture.empty() && !package.architecture.empty() &&
+      package.architecture != options.architecture)
+    fail(Code::invalid_argument, "--zip {}: its programs are for {}, and --arch says {}",
+         options.zip, package.architecture, options.architecture);
   package.sha256 = faas::code_sha256(package.bytes);
   package.text = fmt::format("{}, {}", std::filesystem::path(options.zip).filename().string(),
                              human_bytes(size));
@@ -127,7 +148,7 @@ Wanted wanted_of(const DeployOptions& options, const Package& package, const std
   wanted.code_sha256 = package.sha256;
   wanted.code_text = package.text;
   wanted.image_uri = options.image;
-  wanted.architecture = options.architecture;
+  wanted.architecture = options.architecture.empty() ? package.architecture : options.architecture;
   wanted.version = options.version;
   wanted.reserved_concurrency = options.reserved_concurrency;
   wanted.events = {options.retries, options.max_event_age_s};
@@ -200,7 +221,7 @@ class Deployment {
     code.architecture = plan.architecture;
     code.image_uri = options_.image;
     if (package_.sha256.empty()) return code;
-    if (package_.bytes.size() <= faas::kMaxDirectZipBytes)
+    if (options_.code_bucket.empty())
       code.zip = package_.bytes;
     else
       std::tie(code.s3_bucket, code.s3_key) = upload();

@@ -18,7 +18,7 @@ struct DeployOptions {
   /// worker, trigger, tuner, or all: one function each. Empty: as it is, worker for a new one.
   std::string handler;
   std::string role;
-  std::string code_bucket;  ///< s3://bucket[/prefix], for a zip above 50 MB
+  std::string code_bucket;  ///< s3://bucket[/prefix], by which the zip goes; needed above 50 MB
   std::optional<int> memory_mb, timeout_s, ephemeral_mb;
   std::vector<std::string> environment;  ///< NAME=VALUE
   std::string architecture;              ///< x86_64 or arm64; empty: as it is, this machine's

@@ -10,8 +10,10 @@
 
 #include "lambdaml/aws/scoped_environment.h"
 #include "lambdaml/aws/scripted_server.h"
+#include "lambdaml/base/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/deploy/zip_archive.h"
 #include "lambdaml/faas/lambda_json.h"
 
 namespace lambdaml::deploy {
@@ -85,7 +87,7 @@ class FakeLambda {
   static void set_code(Json& configuration, const Json& code) {
     if (code.contains("ZipFile"))
       configuration["CodeSha256"] =
-          faas::code_sha256(as_bytes(faas::from_base64(code["ZipFile"].get<std::string>())));
+          faas::code_sha256(*decode_base64(code["ZipFile"].get<std::string>()));
     if (code.contains("Architectures")) configuration["Architectures"] = code["Architectures"];
   }
   ScriptedAnswer list() {
@@ -123,7 +125,9 @@ class DeploymentTest : public ::testing::Test {
 
   std::string write_zip(const std::string& content) {
     const std::string path = (folder_ / "lambdaml.zip").string();
-    write_file(path, as_bytes("PK\x03\x04" + content));
+    ZipEntries entries;
+    entries["bootstrap"] = {Buffer(as_bytes(content)), true};
+    deploy::write_zip(path, entries);
     return path;
   }
   Deployed run() {
@@ -267,8 +271,31 @@ TEST_F(DeploymentTest, WhatLambdaWouldRefuseIsRefusedBeforeAnyRequest) {
   EXPECT_TRUE(fake_.functions.empty());
 }
 
+TEST_F(DeploymentTest, AZipSaysItsArchitecture) {
+  std::string elf = std::string(
+                        "\x7f"
+                        "ELF\x02\x01\x01",
+                        7) +
+                    std::string(57, '\0');
+  elf[18] = '\xb7';  // EM_AARCH64
+  elf[52] = 64;      // e_ehsize
+  elf[54] = 56;      // e_phentsize
+  write_zip(elf);
+  run();
+  EXPECT_EQ(fake_.functions["lambdaml-worker"]["Configuration"]["Architectures"],
+            Json::array({"arm64"}));
+  options_.architecture = "x86_64";
+  EXPECT_THAT(failure().what(), AllOf(HasSubstr("arm64"), HasSubstr("x86_64")));
+  ZipEntries entries;
+  entries["index.js"] = {Buffer(as_bytes("")), false};
+  deploy::write_zip(options_.zip, entries);
+  EXPECT_THAT(failure().what(), HasSubstr("bootstrap"));
+  write_file(options_.zip, as_bytes("PK\x03\x04 and no more"));
+  EXPECT_THAT(failure().what(), HasSubstr("no zip"));
+}
+
 TEST_F(DeploymentTest, ALargeZipMustGoThroughS3) {
-  write_zip(std::string(faas::kMaxDirectZipBytes, 'z'));
+  write_file(options_.zip, as_bytes("PK\x03\x04" + std::string(faas::kMaxDirectZipBytes, 'z')));
   EXPECT_THAT(failure().what(), HasSubstr("--code-bucket"));
   EXPECT_TRUE(server_.requests().empty());
 }

@@ -11,9 +11,10 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/sonames.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/deploy/elf.h"
-#include "lambdaml/deploy/zip_writer.h"
+#include "lambdaml/deploy/zip_archive.h"
 
 namespace lambdaml::deploy {
 namespace {
@@ -35,10 +36,14 @@ std::string quoted(const std::string& text) {
   return out + "'";
 }
 
-/// The libraries that the loader itself finds for the program, by file name.
-std::map<std::string, fs::path> libraries_of(const fs::path& program, const std::string& loader) {
-  const std::string command =
-      quoted(loader) + " --list " + quoted(fs::absolute(program).string()) + " 2>&1";
+/// The libraries that the loader itself finds for the program, by file name; those in `first`
+/// before all others. nullopt when `first` is not empty and a symbol is then missing.
+std::optional<std::map<std::string, fs::path>> libraries_of(const fs::path& program,
+                                                            const std::string& loader,
+                                                            const fs::path& first) {
+  std::string command = "LD_TRACE_LOADED_OBJECTS=1 LD_WARN=1 LD_BIND_NOW=1 " + quoted(loader);
+  if (!first.empty()) command += " --library-path " + quoted(fs::absolute(first).string());
+  command += " " + quoted(fs::absolute(program).string()) + " 2>&1";
   const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
   if (!pipe)
     fail(Code::resource_exhausted, "packaging {}: cannot ask {}", program.string(), loader);
@@ -46,6 +51,7 @@ std::map<std::string, fs::path> libraries_of(const fs::path& program, const std:
   std::array<char, 4096> line{};
   while (std::fgets(line.data(), line.size(), pipe.get()) != nullptr) {
     const std::string text(trim(std::string_view(line.data())));
+    if (!first.empty() && text.starts_with("undefined symbol")) return {};
     const std::size_t arrow = text.find(" => ");
     if (arrow == std::string::npos) continue;
     const std::string name = text.substr(0, arrow);
@@ -58,19 +64,20 @@ std::map<std::string, fs::path> libraries_of(const fs::path& program, const std:
   return libraries;
 }
 
-/// Libraries that the worker loads by name when it first needs them, by file name.
-std::map<std::string, fs::path> libraries_on_demand(const std::string& loader) {
-  constexpr const char* kCurl = "libcurl.so.4";
-  const std::unique_ptr<void, int (*)(void*)> library(dlopen(kCurl, RTLD_LAZY | RTLD_LOCAL),
+/// A library that the worker loads by name when it first needs it, with those that it needs.
+std::map<std::string, fs::path> library_on_demand(const char* soname, const std::string& loader,
+                                                  const fs::path& stand_ins) {
+  const std::unique_ptr<void, int (*)(void*)> library(dlopen(soname, RTLD_LAZY | RTLD_LOCAL),
                                                       dlclose);
   link_map* map = nullptr;
   if (!library || dlinfo(library.get(), RTLD_DI_LINKMAP, &map) != 0)
     fail(Code::not_found,
-         "packaging: {} is not installed here, and workers need it for AWS's stores", kCurl);
+         "packaging: {} is not installed here, and workers may need it for their stores", soname);
   const fs::path path = map->l_name;
-  std::map<std::string, fs::path> libraries = libraries_of(path, loader);
-  libraries[kCurl] = path;
-  return libraries;
+  auto libraries = libraries_of(path, loader, stand_ins);
+  if (!libraries) libraries = libraries_of(path, loader, {});
+  (*libraries)[soname] = path;
+  return *libraries;
 }
 
 }  // namespace
@@ -90,8 +97,9 @@ Package make_package(const PackageOptions& options) {
   package.architecture = worker.architecture;
   if (!worker.loader.empty()) {
     entries["lib/loader"] = {content_of(worker.loader), true};
-    std::map<std::string, fs::path> libraries = libraries_of(options.worker, worker.loader);
-    libraries.merge(libraries_on_demand(worker.loader));
+    std::map<std::string, fs::path> libraries = *libraries_of(options.worker, worker.loader, {});
+    for (const char* soname : {soname::kCurl, soname::kMemcached})
+      libraries.merge(library_on_demand(soname, worker.loader, options.stand_ins));
     for (const auto& [name, path] : libraries) {
       entries["lib/" + name] = {content_of(path), false};
       package.libraries.push_back(name);

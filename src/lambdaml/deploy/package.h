@@ -10,7 +10,9 @@ namespace lambdaml::deploy {
 struct PackageOptions {
   std::filesystem::path worker;     ///< the function executable
   std::filesystem::path bootstrap;  ///< the static program that starts it
-  std::filesystem::path output;     ///< the zip; replaced when it exists
+  /// Files that take the place of the worker's libraries of the same names; may be absent.
+  std::filesystem::path stand_ins;
+  std::filesystem::path output;  ///< the zip; replaced when it exists
   std::string version;
 };
 

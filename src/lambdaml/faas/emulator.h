@@ -14,6 +14,7 @@ struct EmulatorSettings {
   double retry_delay_s = 60;         ///< before an asynchronous event's second try; doubles
   double idle_s = 300;               ///< an environment without an event for so long is ended
   int concurrency = 1000;            ///< events that run at once, of all functions
+  bool deliver_twice = false;        ///< each asynchronous event, as AWS may
   std::filesystem::path log_folder;  ///< logs go to LOG_FOLDER/FUNCTION/; empty: to stderr
   /// The bytes of a zip that a function is created from by bucket and key; throws what tells why
   /// not. Empty: functions come as zips in the request only.

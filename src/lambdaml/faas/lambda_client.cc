@@ -9,6 +9,7 @@
 
 #include "lambdaml/aws/client.h"
 #include "lambdaml/aws/sigv4.h"
+#include "lambdaml/base/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/lambda_json.h"
@@ -226,7 +227,8 @@ InvokeResult LambdaClient::invoke(const std::string& name, const InvokeRequest& 
   result.status = answer.status;
   result.payload = answer.body.text();
   result.request_id = answer.header("x-amzn-requestid");
-  result.log_tail = from_base64(answer.header("x-amz-log-result"));
+  if (const auto tail = decode_base64(trim(answer.header("x-amz-log-result"))))
+    result.log_tail = tail->text();
   if (const std::string_view kind = answer.header("x-amz-function-error"); !kind.empty()) {
     const LambdaProblem problem = parse_function_error(result.payload, kind);
     result.failed = true;

@@ -4,9 +4,9 @@
 #include <initializer_list>
 
 #include <nlohmann/json.hpp>
-#include <openssl/evp.h>
-#include <openssl/sha.h>
 
+#include "lambdaml/aws/digest.h"
+#include "lambdaml/base/base64.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::faas {
@@ -108,7 +108,7 @@ Json settings_json(const FunctionSettings& settings) {
 Json code_json(const FunctionCode& code) {
   if (!code.image_uri.empty()) return {{"ImageUri", code.image_uri}};
   if (!code.s3_key.empty()) return {{"S3Bucket", code.s3_bucket}, {"S3Key", code.s3_key}};
-  return {{"ZipFile", base64(code.zip)}};
+  return {{"ZipFile", encode_base64(code.zip)}};
 }
 
 }  // namespace
@@ -256,34 +256,6 @@ LambdaProblem parse_function_error(std::string_view payload, std::string_view ki
   return problem;
 }
 
-std::string base64(Bytes bytes) {
-  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                     reinterpret_cast<const unsigned char*>(bytes.data()),
-                                     static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(length));
-  return out;
-}
-
-std::string from_base64(std::string_view encoded) {
-  encoded = trim(encoded);
-  if (encoded.size() % 4 != 0) return {};
-  std::string out(encoded.size() / 4 * 3 + 1, '\0');
-  const int length = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                     reinterpret_cast<const unsigned char*>(encoded.data()),
-                                     static_cast<int>(encoded.size()));
-  if (length < 0) return {};
-  std::size_t padding = 0;
-  while (padding < 2 && padding < encoded.size() && encoded[encoded.size() - 1 - padding] == '=')
-    ++padding;
-  out.resize(static_cast<std::size_t>(length) - padding);
-  return out;
-}
-
-std::string code_sha256(Bytes bytes) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest);
-  return base64({reinterpret_cast<const std::byte*>(digest), sizeof digest});
-}
+std::string code_sha256(Bytes bytes) { return encode_base64(aws::sha256(bytes)); }
 
 }  // namespace lambdaml::faas

@@ -44,10 +44,6 @@ std::optional<int> parse_concurrency(std::string_view body);
 /// "errorType" and "errorMessage" of what a failed function returned, each one line.
 LambdaProblem parse_function_error(std::string_view payload, std::string_view kind);
 
-/// RFC 4648, section 4, padded.
-std::string base64(Bytes bytes);
-/// What is no base64 becomes an empty text.
-std::string from_base64(std::string_view text);
 /// As the service's CodeSha256: base64 of the SHA-256. About 0.6 ms per MB.
 std::string code_sha256(Bytes bytes);
 

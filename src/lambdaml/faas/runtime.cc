@@ -219,6 +219,16 @@ bool handle(Client& client, const Invocation& invocation, const Handler& handler
   return true;
 }
 
+/// What each line of an event's log carries, under the names that AWS's own JSON logs use.
+std::string log_fields(const Invocation& invocation) {
+  const auto quoted = [](const std::string& text) {
+    return nlohmann::json(printable(text, 200)).dump();
+  };
+  std::string fields = "\"requestId\":" + quoted(invocation.request_id);
+  if (!invocation.trace_id.empty()) fields += ",\"xrayTraceId\":" + quoted(invocation.trace_id);
+  return fields;
+}
+
 }  // namespace
 
 void serve(const std::string& endpoint, const Handler& handler) {
@@ -238,6 +248,7 @@ void serve(const std::string& endpoint, const Handler& handler) {
           unsetenv("_X_AMZN_TRACE_ID");
         else
           setenv("_X_AMZN_TRACE_ID", invocation->trace_id.c_str(), 1);
+        log::set_fields(log_fields(*invocation));
         if (!handle(client, *invocation, handler)) return;
         continue;
       }

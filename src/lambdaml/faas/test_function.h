@@ -69,6 +69,10 @@ inline std::string handle(const Invocation& invocation) {
     if (!second) fail(Code::unavailable, "not yet");
     return invocation.request_id;
   }
+  if (mode == "append") {
+    std::ofstream(words.at(1), std::ios::app) << invocation.request_id + "\n";
+    return "appended";
+  }
   if (mode == "sleep") {
     std::this_thread::sleep_for(std::chrono::duration<double>(std::stod(words.at(1))));
     return "slept";

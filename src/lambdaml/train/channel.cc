@@ -22,6 +22,7 @@ std::shared_ptr<storage::Storage> stoppable(std::shared_ptr<storage::Storage> ch
 namespace keys {
 
 std::string started(std::uint32_t worker) { return fmt::format("started/{}", worker); }
+std::string tenure(std::uint32_t worker) { return fmt::format("tenure/{}", worker); }
 std::string result(std::uint32_t worker) { return fmt::format("result/{}", worker); }
 std::string failure(std::uint32_t worker) { return fmt::format("failure/{}", worker); }
 std::string figures(std::uint32_t worker) { return fmt::format("figures/{}", worker); }

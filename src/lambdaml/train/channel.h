@@ -30,6 +30,8 @@ inline constexpr const char* kJob = "job";
 inline constexpr const char* kStop = "stop";
 /// Exists from a worker's first try on: a later try knows that it is one.
 std::string started(std::uint32_t worker);
+/// Which try of a worker counts, while several may be alive.
+std::string tenure(std::uint32_t worker);
 /// The worker's last word, JSON.
 std::string result(std::uint32_t worker);
 /// Why a worker gave up, JSON; where the platform does not say how an event ended.

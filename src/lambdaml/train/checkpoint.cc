@@ -43,12 +43,14 @@ struct Checkpoints::Slot {
 };
 
 Checkpoints::Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id,
-                         std::string fingerprint, std::uint32_t worker, std::uint32_t workers)
+                         std::string fingerprint, std::uint32_t worker, std::uint32_t workers,
+                         std::function<void()> before_saving)
     : store_(std::move(store)),
       job_id_(std::move(job_id)),
       fingerprint_(std::move(fingerprint)),
       worker_(worker),
-      workers_(workers) {}
+      workers_(workers),
+      before_saving_(std::move(before_saving)) {}
 
 std::string Checkpoints::key(std::uint64_t slot) const {
   return fmt::format("{}/{}_{}.{}.safetensors", job_id_, worker_, workers_, slot);
@@ -94,6 +96,7 @@ Buffer Checkpoints::encode(const Progress& progress, const Place& place, const S
 
 void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
                        const comm::Communicator& communicator, const CheckpointNote& note) {
+  if (before_saving_) before_saving_();
   SavedState state;
   state.take(optimizer, communicator);
   store_->save(key(next_slot_), encode(progress, {}, state, note));
@@ -147,6 +150,7 @@ std::optional<Checkpoints::Slot> Checkpoints::load_suspension() {
 
 void Checkpoints::suspend(const Progress& progress, const Place& place, const SavedState& state,
                           const CheckpointNote& note) {
+  if (before_saving_) before_saving_();
   store_->save(suspension_key(), encode(progress, place, state, note));
 }
 

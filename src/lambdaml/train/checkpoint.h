@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -57,8 +58,10 @@ struct SavedState {
 class Checkpoints {
  public:
   /// `fingerprint` is a text that is equal only for runs that may continue each other.
+  /// `before_saving`, if any, is asked before each save; what it throws prevents the save.
   Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id, std::string fingerprint,
-              std::uint32_t worker, std::uint32_t workers);
+              std::uint32_t worker, std::uint32_t workers,
+              std::function<void()> before_saving = {});
 
   void save(const Progress& progress, optim::Optimizer& optimizer,
             const comm::Communicator& communicator, const CheckpointNote& note);
@@ -109,6 +112,7 @@ class Checkpoints {
   std::string fingerprint_;
   std::uint32_t worker_;
   std::uint32_t workers_;
+  std::function<void()> before_saving_;
   std::uint64_t next_slot_ = 0;
 };
 

@@ -21,7 +21,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kLogBytes = 64 << 10;
+constexpr std::size_t kLogBytes = 64 << 10;  ///< of one invocation
+constexpr std::size_t kStoredLogBytes = 256 << 10;
+constexpr double kSecondsBetweenSaves = 5;
 
 /// A Lambda service on this machine: its functions see this machine's files.
 bool service_is_here() {
@@ -40,19 +42,35 @@ class StoredLog {
     if (const std::optional<Buffer> text = store_->load(key_)) earlier_ = text->text();
   }
   ~StoredLog() {
-    try {
-      store_->save(key_, as_bytes(earlier_ + log::recent()));
-    } catch (const std::exception& error) {
-      log::warning("saving the log: {}", error.what());
-    }
+    save();
     log::forget_recent();
+  }
+  /// Saves what is new, but not often.
+  void save_now_and_then() {
+    if (since_save_.seconds() >= kSecondsBetweenSaves) save();
   }
   StoredLog(const StoredLog&) = delete;
 
  private:
+  void save() noexcept {
+    since_save_ = Stopwatch();
+    try {
+      std::string text = earlier_ + log::recent();
+      if (text.size() == saved_bytes_) return;
+      saved_bytes_ = text.size();
+      if (text.size() > kStoredLogBytes)
+        text.erase(0, text.find('\n', text.size() - kStoredLogBytes) + 1);
+      store_->save(key_, as_bytes(text));
+    } catch (const std::exception& error) {
+      log::warning("saving the log: {}", error.what());
+    }
+  }
+
   std::shared_ptr<storage::Storage> store_;
   std::string key_;
   std::string earlier_;
+  std::size_t saved_bytes_ = 0;
+  Stopwatch since_save_;
 };
 
 }  // namespace
@@ -96,11 +114,11 @@ void require_reach(Options& options) {
   require("checkpoint");
 }
 
-std::string report_to_storage(const faas::Invocation& invocation, const faas::Handler& work) {
-  const TrainEvent event = train_event_from_json(invocation.payload);
+std::string report_to_storage(const faas::Invocation& invocation, const TrainEvent& event,
+                              const Work& work) {
   std::optional<StoredLog> stored_log(std::in_place, event);
   try {
-    std::string response = work(invocation);
+    std::string response = work([&] { stored_log->save_now_and_then(); });
     if (response != kToBeContinued) return response;
     const char* name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
     const std::string function = name == nullptr ? event.options.text("function") : name;

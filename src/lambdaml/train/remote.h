@@ -1,9 +1,11 @@
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "lambdaml/base/options.h"
 #include "lambdaml/faas/runtime.h"
+#include "lambdaml/train/event.h"
 
 /// What is different where functions run on other machines, and nobody says how their events end.
 namespace lambdaml::train {
@@ -24,6 +26,11 @@ void require_reach(Options& options);
 /// its checkpoints, its log, because the trigger learns it from nowhere else; a worker whose work
 /// goes on hands the event to a fresh invocation of its own function. An error that another try may
 /// mend is thrown, so that the service tries again.
-std::string report_to_storage(const faas::Invocation& invocation, const faas::Handler& work);
+///
+/// `work` is given a function to call about once a second: the log is saved now and then, at most
+/// one PUT in 5 s and at the end. The newest 256 KB of it are kept.
+using Work = std::function<std::string(const std::function<void()>& each_second)>;
+std::string report_to_storage(const faas::Invocation& invocation, const TrainEvent& event,
+                              const Work& work);
 
 }  // namespace lambdaml::train

@@ -18,6 +18,7 @@
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/model_file.h"
 #include "lambdaml/train/remote.h"
+#include "lambdaml/train/tenure.h"
 #include "lambdaml/train/trainer.h"
 
 namespace lambdaml::train {
@@ -51,15 +52,29 @@ json totals_json(const model::Totals& totals) {
 
 class WorkerRun {
  public:
-  WorkerRun(TrainEvent event, const faas::Invocation& invocation)
+  /// `each_second` is called within epochs.
+  WorkerRun(TrainEvent event, const faas::Invocation& invocation, std::function<void()> each_second)
       : event_(std::move(event)),
         invocation_(invocation),
         round_meter_(std::make_shared<storage::Meter>()),
-        channel_(open_channel(event_.options.text("channel"), event_.job_id, round_meter_)) {
-    channel_ = stoppable(channel_, invocation);
-  }
+        channel_(stoppable(
+            open_channel(event_.options.text("channel"), event_.job_id, round_meter_), invocation)),
+        tenure_(channel_, event_.worker),
+        each_second_(std::move(each_second)) {}
 
   std::string run() {
+    try {
+      return work();
+    } catch (const std::exception& error) {
+      // Whatever it was: a newer try is at work, and its word counts.
+      if (!tenure_.is_over()) throw;
+      log::info("{}: leaving", error.what());
+      return std::string(kTakenOver);
+    }
+  }
+
+ private:
+  std::string work() {
     if (!channel_->load(keys::kJob)) {
       log::info("job {} is over, or was never begun: nothing to do", event_.job_id);
       return std::string(kJobIsOver);
@@ -71,6 +86,7 @@ class WorkerRun {
     } else {
       channel_->save(keys::started(event_.worker), {});
     }
+    tenure_.claim();
     const std::optional<Buffer> earlier =
         again_ ? channel_->load(keys::figures(event_.worker)) : std::nullopt;
     if (earlier)
@@ -88,7 +104,8 @@ class WorkerRun {
               event_.data.features, load_s);
 
     Checkpoints checkpoints(open_metered(event_.options.text("checkpoint")), event_.job_id,
-                            fingerprint_of(event_), event_.worker, event_.workers());
+                            fingerprint_of(event_), event_.worker, event_.workers(),
+                            [this] { tenure_.require(); });
     const Trainer::Outcome outcome = trainer.run(checkpoints, starting_point(checkpoints), hooks());
     if (outcome == Trainer::Outcome::suspended) {
       const std::string figures = figures_with(trainer, load_s).to_json();
@@ -115,7 +132,6 @@ class WorkerRun {
     return text;
   }
 
- private:
   Rows load_own() {
     const std::shared_ptr<storage::Storage> store =
         event_.data_uri.empty() ? open_staged(keys::kData) : open_metered(event_.data_uri);
@@ -204,6 +220,8 @@ class WorkerRun {
       const bool over = channel_->capabilities().durable && !channel_->load(keys::kJob);
       if (over || channel_->load(keys::kStop))
         fail(Code::cancelled, "job {} was stopped", event_.job_id);
+      tenure_.require();
+      if (each_second_) each_second_();
     };
     if (event_.worker != 0) return hooks;
     hooks.epoch_done = [this](const EpochMetrics& metrics) {
@@ -223,6 +241,8 @@ class WorkerRun {
   std::shared_ptr<storage::Meter> round_meter_;  ///< of the channel, without the data
   Meters meters_;                                ///< of all else
   std::shared_ptr<storage::Storage> channel_;
+  Tenure tenure_;
+  std::function<void()> each_second_;
   bool again_ = false;
   Figures figures_;  ///< of earlier invocations
 };
@@ -233,12 +253,11 @@ std::string handle_worker_event(const faas::Invocation& invocation) {
   try {
     if (task_of(invocation.payload) == "bench_comm")
       return measure_rounds(bench_comm_event_from_json(invocation.payload), invocation);
-    const auto work = [](const faas::Invocation& event) {
-      return WorkerRun(train_event_from_json(event.payload), event).run();
-    };
-    return is_remote(train_event_from_json(invocation.payload).options)
-               ? report_to_storage(invocation, work)
-               : work(invocation);
+    TrainEvent event = train_event_from_json(invocation.payload);
+    if (!is_remote(event.options)) return WorkerRun(std::move(event), invocation, {}).run();
+    return report_to_storage(invocation, event, [&](const std::function<void()>& each_second) {
+      return WorkerRun(event, invocation, each_second).run();
+    });
   } catch (const std::bad_alloc&) {
     const char* limit = std::getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
     fail(Code::resource_exhausted,

@@ -14,14 +14,17 @@ inline constexpr std::string_view kToBeContinued = R"({"status":"to_be_continued
 /// The report of a worker that finds nothing of its job: it was started late, a second time.
 inline constexpr std::string_view kJobIsOver = R"({"status":"job_is_over"})";
 
+/// The report of a try of a worker that found a newer one at work and left.
+inline constexpr std::string_view kTakenOver = R"({"status":"taken_over"})";
+
 /// The function handler `worker`: does what the event says (trains as one of N, or measures rounds)
 /// and returns its report, JSON. The same on every platform. Safe against being run again: a later
-/// try continues from this worker's newest checkpoint and joins the others where they wait; one
-/// that comes when the work is done returns the report that is there; one that comes when the whole
-/// job is over finds nothing of it and leaves.
+/// try continues from this worker's newest checkpoint and joins the others where they wait, and an
+/// earlier one that is still alive leaves; one that comes when the work is done returns the report
+/// that is there; one that comes when the whole job is over finds nothing of it and leaves.
 ///
-/// Requests besides data, rounds and checkpoints: 2 GETs at most and 2 PUTs, and for worker 0 one
-/// PUT an epoch and one a second.
+/// Requests besides data, rounds and checkpoints: 2 GETs at most and 3 PUTs, one GET a checkpoint
+/// and three a second, and for worker 0 one PUT an epoch and one a second.
 std::string handle_worker_event(const faas::Invocation& invocation);
 
 }  // namespace lambdaml::train

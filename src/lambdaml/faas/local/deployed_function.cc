@@ -72,33 +72,49 @@ bool DeployedFunction::may_run() const {
   return host_.running < host_.settings.concurrency - host_.reserved;
 }
 
-std::shared_ptr<DeployedFunction::Instance> DeployedFunction::start_instance() {
+std::shared_ptr<DeployedFunction::Instance> DeployedFunction::take_instance(
+    const fs::path& log_file) {
+  if (idle_.empty()) return start_instance(log_file);
+  const std::shared_ptr<Instance> instance = idle_.back();
+  if (!log_file.empty()) instance->environment->log_to(log_file);
+  idle_.pop_back();
+  instance->idle.cancel();
+  instance->is_idle = false;
+  if (std::exchange(instance->is_frozen, false)) instance->environment->freeze(false);
+  return instance;
+}
+
+std::shared_ptr<DeployedFunction::Instance> DeployedFunction::start_instance(fs::path log_file) {
   auto instance = std::make_shared<Instance>(host_.loop);
   const std::uint64_t number = ++host_.made;
+  const bool is_zip = config_.code != nullptr;
   instance->code = config_.code;
   instance->revision = config_.revision;
-  instance->scratch =
-      std::make_unique<CodeFolder>(host_.folder / fmt::format("tmp-{}-{}", config_.name, number));
   Function function;
   function.handler = config_.handler;
-  function.executable = config_.code->path() / "bootstrap";
+  function.executable = is_zip ? config_.code->path() / "bootstrap" : config_.executable;
   function.memory_mb = config_.memory_mb;
   function.environment = config_.variables;
   Environment::Settings settings;
   settings.log_stream = fmt::format("environment-{}", number);
-  const bool to_stderr = host_.settings.log_folder.empty();
-  if (!to_stderr) {
+  const bool to_stderr = is_zip && host_.settings.log_folder.empty();
+  if (!host_.settings.log_folder.empty()) {
     const fs::path folder = host_.settings.log_folder / config_.name;
     fs::create_directories(folder);
-    settings.log_file = folder / (settings.log_stream + ".log");
+    log_file = folder / (settings.log_stream + ".log");
   }
+  settings.log_file = std::move(log_file);
   settings.inherited = host_.inherited;
-  settings.inherited["TMPDIR"] = instance->scratch->path().string();
   settings.descriptors = host_.descriptors;
-  settings.function_name = config_.name;
-  settings.function_arn = config_.arn;
-  settings.folder = config_.code->path();
-  settings.limit_allocation = false;
+  settings.limit_allocation = !is_zip;
+  if (is_zip) {
+    instance->scratch =
+        std::make_unique<CodeFolder>(host_.folder / fmt::format("tmp-{}-{}", config_.name, number));
+    settings.inherited["TMPDIR"] = instance->scratch->path().string();
+    settings.function_name = config_.name;
+    settings.function_arn = config_.arn;
+    settings.folder = config_.code->path();
+  }
   const std::weak_ptr<Instance> weak = instance;
   settings.on_log = [this, weak, to_stderr](std::string_view bytes) {
     const auto self = weak.lock();
@@ -131,23 +147,32 @@ std::shared_ptr<DeployedFunction::Instance> DeployedFunction::start_instance() {
   return instance;
 }
 
-void DeployedFunction::run(std::string request_id, std::string payload, Done done) {
+void DeployedFunction::run(const std::string& request_id, std::string payload, Done done) {
   std::shared_ptr<Instance> instance;
-  if (!idle_.empty()) {
-    instance = idle_.back();
-    idle_.pop_back();
-    instance->idle.cancel();
-    instance->is_idle = false;
-    if (std::exchange(instance->is_frozen, false)) instance->environment->freeze(false);
-  } else {
-    try {
-      instance = start_instance();
-    } catch (const std::exception& error) {
-      if (code_of(error) == Code::resource_exhausted)
-        throw ServiceError(500, "ServiceException", error.what());
-      return done({Failure{std::string(kInvalidEntrypoint), error.what()}, {}, {}}, nullptr);
-    }
+  try {
+    instance = take_instance({});
+  } catch (const std::exception& error) {
+    if (code_of(error) == Code::resource_exhausted)
+      throw ServiceError(500, "ServiceException", error.what());
+    return done({Failure{std::string(kInvalidEntrypoint), error.what()}, {}, {}}, nullptr);
   }
+  run_in(instance, request_id, std::move(payload), config_.timeout_s, std::move(done));
+}
+
+std::shared_ptr<Environment> DeployedFunction::run_here(const std::string& request_id,
+                                                        std::string payload, double timeout_s,
+                                                        const fs::path& log_file,
+                                                        std::function<void(const Outcome&)> done) {
+  const std::shared_ptr<Instance> instance = take_instance(log_file);
+  const std::shared_ptr<Environment> environment = instance->environment;
+  run_in(instance, request_id, std::move(payload), timeout_s,
+         [done = std::move(done)](const Outcome& outcome, const Instance*) { done(outcome); });
+  return environment;
+}
+
+void DeployedFunction::run_in(const std::shared_ptr<Instance>& instance,
+                              const std::string& request_id, std::string payload, double timeout_s,
+                              Done done) {
   const bool counts_for_all = !reserved;
   ++running_;
   if (counts_for_all) ++host_.running;
@@ -155,7 +180,7 @@ void DeployedFunction::run(std::string request_id, std::string payload, Done don
   const auto start = std::chrono::steady_clock::now();
   const auto environment = instance->environment;
   environment->invoke(
-      request_id, std::move(payload), config_.timeout_s,
+      request_id, std::move(payload), timeout_s,
       [self = shared_from_this(), instance, environment, done = std::move(done), start, request_id,
        counts_for_all](const Outcome& outcome) {
         --self->running_;
@@ -221,6 +246,7 @@ void DeployedFunction::invoke(const std::string& request_id, std::string payload
 }
 
 void DeployedFunction::enqueue(std::string request_id, std::string payload) {
+  if (host_.settings.deliver_twice) queue_.push_back({request_id, payload, epoch_seconds(), 0});
   queue_.push_back({std::move(request_id), std::move(payload), epoch_seconds(), 0});
   dispatch_in(0);
 }

@@ -48,6 +48,12 @@ class DeployedFunction : public std::enable_shared_from_this<DeployedFunction> {
   /// Runs the event now, in a kept environment or a new one. Throws ServiceError: 429 when no more
   /// may run, 500 when this machine has no more processes.
   void invoke(const std::string& request_id, std::string payload, Answer answer);
+  /// The same within this process, whatever the concurrency: throws what Environment::start throws.
+  /// The event's log goes to `log_file`, if any. `done` is not called when the environment, which
+  /// is returned, is killed.
+  std::shared_ptr<Environment> run_here(const std::string& request_id, std::string payload,
+                                        double timeout_s, const std::filesystem::path& log_file,
+                                        std::function<void(const Outcome&)> done);
   /// Queues it; the loop begins and repeats it as the event-invoke config says.
   void enqueue(std::string request_id, std::string payload);
   /// Begins what waits, as far as it may.
@@ -77,8 +83,11 @@ class DeployedFunction : public std::enable_shared_from_this<DeployedFunction> {
 
   bool may_run() const;
   bool is_old(const Waiting& event) const;
-  std::shared_ptr<Instance> start_instance();
-  void run(std::string request_id, std::string payload, Done done);
+  std::shared_ptr<Instance> take_instance(const std::filesystem::path& log_file);
+  std::shared_ptr<Instance> start_instance(std::filesystem::path log_file);
+  void run(const std::string& request_id, std::string payload, Done done);
+  void run_in(const std::shared_ptr<Instance>& instance, const std::string& request_id,
+              std::string payload, double timeout_s, Done done);
   void release(const std::shared_ptr<Instance>& instance);
   void end(const std::shared_ptr<Instance>& instance, bool now);
   void begin(Waiting event);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <zip.h>
 
+#include "lambdaml/base/base64.h"
 #include "lambdaml/faas/local/zip_file.h"
 #include "lambdaml/faas/test_support.h"
 
@@ -92,7 +93,7 @@ class LambdaServiceTest : public ::testing::Test {
                     {"Runtime", "provided.al2023"},
                     {"Handler", "worker"},
                     {"MemorySize", 256},
-                    {"Code", {{"ZipFile", local::to_base64(zip)}}}};
+                    {"Code", {{"ZipFile", encode_base64(as_bytes(zip))}}}};
     request.update(more);
     return send("POST", "/2015-03-31/functions", request.dump());
   }
@@ -203,6 +204,88 @@ TEST_F(LambdaServiceTest, ZipsThatLeadOutAreRefused) {
   EXPECT_EQ(create("no zip").status, 400);
   EXPECT_EQ(send("POST", "/2015-03-31/functions", "[1").status, 400);
   EXPECT_EQ(send("GET", "/2015-03-31/functions").value()["Functions"].size(), 0u);
+}
+
+TEST_F(LambdaServiceTest, AHundredEventsRunAtOnce) {
+  start();
+  ASSERT_EQ(create(function_zip(), {{"Timeout", 60}}).status, 201);
+  const std::filesystem::path met = folder_ / "met";
+  std::filesystem::create_directory(met);
+  const std::string words = "rendezvous " + met.string() + " 101";
+  for (int i = 0; i < 100; ++i)
+    ASSERT_EQ(invoke(words, {"X-Amz-Invocation-Type: Event"}).status, 202);
+  EXPECT_EQ(invoke(words).body, "met");
+}
+
+TEST_F(LambdaServiceTest, EventsMayBeDeliveredTwice) {
+  EmulatorSettings settings;
+  settings.deliver_twice = true;
+  start(settings);
+  ASSERT_EQ(create(function_zip()).status, 201);
+  const std::string hello = folder_ / "hello";
+  ASSERT_EQ(invoke("append " + hello, {"X-Amz-Invocation-Type: Event"}).status, 202);
+  EXPECT_TRUE(eventually([&] {
+    const auto ids = split(content_of(hello), '\n');
+    return ids.size() == 3 && ids[0] == ids[1];
+  }));
+}
+
+TEST_F(LambdaServiceTest, AnIdleEnvironmentEnds) {
+  EmulatorSettings settings;
+  settings.idle_s = 0.02;
+  start(settings);
+  ASSERT_EQ(create(function_zip()).status, 201);
+  const int process = std::stoi(invoke("pid").body);
+  EXPECT_TRUE(eventually([&] { return !is_running(process); }));
+  EXPECT_EQ(invoke("echo again").body, "again");
+}
+
+TEST_F(LambdaServiceTest, FunctionsThatTakeTooMuchOrNeverStartFail) {
+  start();
+  ASSERT_EQ(create(function_zip(), {{"Timeout", 30}}).status, 201);
+  const Reply greedy = invoke("allocate_unlimited 400");
+  EXPECT_THAT(greedy.headers, HasSubstr("X-Amz-Function-Error: Unhandled"));
+  EXPECT_THAT(greedy.body, HasSubstr("256 MB"));
+  EXPECT_THAT(invoke("answer 6300000").body, HasSubstr("ResponseSizeTooLarge"));
+  ASSERT_EQ(
+      create(zip_of({{"bootstrap", "#!/bin/sh\nexit 3\n"}}), {{"FunctionName", "dies"}}).status,
+      201);
+  const Reply died = send("POST", "/2015-03-31/functions/dies/invocations", "{}");
+  EXPECT_EQ(died.value()["errorType"], "Runtime.ExitError") << died.body;
+}
+
+TEST_F(LambdaServiceTest, NamesMayBeArns) {
+  start();
+  const std::string arn = create(function_zip()).value()["FunctionArn"];
+  for (const std::string& name :
+       {arn, arn + ":$LATEST", std::string("f:$LATEST"), std::string("000000000000:function:f")}) {
+    const Reply reply =
+        send("POST", "/2015-03-31/functions/" + name + "/invocations", "\"echo by name\"");
+    EXPECT_EQ(reply.body, "by name") << name;
+  }
+  EXPECT_EQ(send("GET", "/2015-03-31/functions/f:1").status, 404);
+}
+
+TEST_F(LambdaServiceTest, CodeOfAnotherArchitectureIsRefused) {
+  start();
+  std::string elf = content_of(LAMBDAML_FAAS_TEST_FUNCTION).substr(0, 64);
+  elf[18] = '\x16';  // EM_S390
+  EXPECT_THAT(create(zip_of({{"bootstrap", elf}})).body, HasSubstr("no executable of"));
+  const json other = {{"Architectures", {"arm64"}}};
+#if !defined(__aarch64__)
+  EXPECT_THAT(create(function_zip(), other).body, HasSubstr("arm64"));
+#endif
+}
+
+TEST_F(LambdaServiceTest, AZipIsUnpackedUpToItsLimitOnly) {
+  const std::string zip = zip_of({{"bootstrap", std::string(2000, 'x')}});
+  const std::filesystem::path into = folder_ / "into";
+  std::filesystem::create_directory(into);
+  EXPECT_THROW(local::unzip(zip, into, 1999), std::exception);
+  std::filesystem::remove_all(into);
+  std::filesystem::create_directory(into);
+  local::unzip(zip, into, 2000);
+  EXPECT_EQ(content_of(into / "bootstrap").size(), 2000u);
 }
 
 }  // namespace

@@ -197,6 +197,14 @@ void Environment::finish(Outcome outcome) {
   done(std::move(outcome));
 }
 
+void Environment::when_gone(std::function<void()> then) {
+  if (ended_) return then();
+  on_end_ = [first = std::move(on_end_), then = std::move(then)] {
+    if (first) first();
+    then();
+  };
+}
+
 void Environment::shut_down() {
   done_ = nullptr;
   api_.end();
@@ -209,6 +217,7 @@ void Environment::shut_down() {
 
 void Environment::kill() {
   done_ = nullptr;
+  if (!killed_because_) killed_because_ = Failure{std::string(kKilled), "it was ended"};
   api_.end();
   process_.kill();
 }

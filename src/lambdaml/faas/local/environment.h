@@ -70,6 +70,10 @@ class Environment : public std::enable_shared_from_this<Environment> {
   std::size_t most_memory() const { return most_memory_; }
 
   int process_id() const { return process_.id(); }
+  /// Where the log of the next event goes; empty: nowhere.
+  void log_to(const std::filesystem::path& file) { log_.write_to(file); }
+  /// Calls `then` when the process is reaped, at once if it is.
+  void when_gone(std::function<void()> then);
   /// Lets the runtime end by itself: its next call is answered with 500, and what still runs half a
   /// second later is killed. The event in progress, if any, is not reported.
   void shut_down();

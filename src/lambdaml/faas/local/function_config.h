@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,6 +30,9 @@ struct FunctionConfig {
   std::map<std::string, std::string> variables;
   std::string revision;
   std::string last_modified;
+  /// Of a function that comes as no zip: what is started, with its memory limited as malloc sees
+  /// it.
+  std::filesystem::path executable;
   // Of the code.
   std::shared_ptr<const CodeFolder> code;
   std::string code_sha256;

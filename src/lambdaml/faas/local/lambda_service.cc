@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "lambdaml/aws/digest.h"
+#include "lambdaml/base/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/local/service_error.h"
@@ -98,7 +100,9 @@ DeployedFunction& LambdaService::function(const std::string& text, bool ready) {
 void LambdaService::read_code(const json& code, FunctionConfig& config) {
   std::string zip;
   if (code.contains("ZipFile")) {
-    zip = from_base64(code.at("ZipFile").get<std::string>());
+    const auto decoded = decode_base64(code.at("ZipFile").get<std::string>());
+    if (!decoded) throw ServiceError(400, "SerializationException", "ZipFile is no base64.");
+    zip = decoded->text();
     if (zip.size() > kMostZipped)
       throw ServiceError(413, "RequestTooLargeException",
                          "A zip in the request may have 50 MB; a larger one must come by S3.");
@@ -121,7 +125,7 @@ void LambdaService::read_code(const json& code, FunctionConfig& config) {
   check_bootstrap(folder->path(), config.architecture);
   config.code = folder;
   config.code_bytes = zip.size();
-  config.code_sha256 = sha256(zip);
+  config.code_sha256 = encode_base64(aws::sha256(as_bytes(zip)));
 }
 
 json LambdaService::describe(const DeployedFunction& function) const {

@@ -8,6 +8,7 @@
 namespace lambdaml::faas::local {
 namespace {
 
+/// Environments stay warm as long as the invoker, or one of its calls, is there.
 class LocalInvoker : public Invoker {
  public:
   std::unique_ptr<Invocations> invoke_all(const Function& function,
@@ -19,6 +20,9 @@ class LocalInvoker : public Invoker {
       fail(Code::resource_exhausted, "cannot start functions on this machine: {}", error.what());
     }
   }
+
+ private:
+  const std::shared_ptr<LocalService> service_ = LocalService::shared();
 };
 
 }  // namespace
@@ -26,7 +30,7 @@ class LocalInvoker : public Invoker {
 void register_plugin(Registry& registry) {
   registry.add(
       {.name = "local",
-       .help = "a process per event on this machine, over the Lambda Runtime API",
+       .help = "processes on this machine, over the Lambda Runtime API",
        .separate_processes = true,
        .make = [] { return std::make_unique<LocalInvoker>(); },
        .emulate = [](const EmulatorSettings& settings) { return start_emulator(settings); }});

@@ -30,42 +30,27 @@ void check_executable(const std::filesystem::path& path) {
     fail(Code::permission_denied, "cannot start functions: {} is not executable", path.string());
 }
 
-/// A thread that takes no signals: they are the host program's.
-template <class Body>
-std::thread start_quiet_thread(Body body) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    std::thread thread(std::move(body));
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return thread;
-  } catch (const std::system_error& error) {
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    fail(Code::resource_exhausted, "cannot start the invoker's thread: {}", error.what());
-  }
-}
-
 }  // namespace
 
 LocalInvocations::LocalInvocations(const Function& function, std::vector<std::string> payloads,
                                    FailureObserver observer)
-    : function_(function),
+    : service_(LocalService::shared()),
+      function_(function),
       observer_(std::move(observer)),
-      inherited_(inherited_variables()),
-      loop_(1),
       status_(payloads.size()) {
   check_executable(function_.executable);
   if (!function_.log_folder.empty()) make_folder(function_.log_folder);
-  descriptors_ = reserve_descriptors(payloads.size() * kDescriptorsEach + kDescriptorsShared);
+  reserve_descriptors(payloads.size() * kDescriptorsEach + kDescriptorsShared);
   for (std::string& payload : payloads)
-    slots_.push_back(
-        {std::move(payload), new_request_id(), nullptr, boost::asio::steady_timer(loop_), 0});
+    slots_.push_back({std::move(payload), new_request_id(), nullptr,
+                      boost::asio::steady_timer(service_->loop()), 0});
 
   std::promise<void> started;
   std::future<void> all_started = started.get_future();
-  boost::asio::post(loop_, [&] { start_from(0, started); });
-  thread_ = start_quiet_thread([this] { run_loop(); });
+  boost::asio::post(service_->loop(), [&] {
+    service_->add(this);
+    start_from(0, started);
+  });
   try {
     all_started.get();
   } catch (...) {
@@ -82,7 +67,8 @@ void LocalInvocations::start_from(std::size_t event, std::promise<void>& started
   if (event == slots_.size()) return started.set_value();
   try {
     start(event);
-    boost::asio::post(loop_, [this, event, &started] { start_from(event + 1, started); });
+    boost::asio::post(service_->loop(),
+                      [this, event, &started] { start_from(event + 1, started); });
   } catch (...) {
     started.set_exception(std::current_exception());
   }
@@ -94,23 +80,16 @@ std::string LocalInvocations::name_of(std::size_t event) const {
 
 void LocalInvocations::start(std::size_t event) {
   Slot& slot = slots_[event];
-  Environment::Settings settings;
-  settings.log_stream = fmt::format("{}-{}", function_.handler, event);
-  if (!function_.log_folder.empty())
-    settings.log_file = function_.log_folder / fmt::format("worker-{}.log", event);
-  settings.inherited = inherited_;
-  settings.descriptors = descriptors_;
   ++slot.attempts;
-  slot.environment = Environment::start(loop_, function_, settings);
-  {
-    const std::lock_guard lock(mutex_);
-    status_[event].state = EventStatus::State::running;
-    status_[event].attempts = slot.attempts;
-    status_[event].process_id = slot.environment->process_id();
-  }
-  slot.environment->invoke(
+  slot.environment = service_->function(function_).run_here(
       slot.request_id, slot.payload, function_.timeout_s,
-      [this, event](Outcome outcome) { on_outcome(event, std::move(outcome)); });
+      function_.log_folder.empty() ? std::filesystem::path()
+                                   : function_.log_folder / fmt::format("worker-{}.log", event),
+      [this, event](const Outcome& outcome) { on_outcome(event, outcome); });
+  const std::lock_guard lock(mutex_);
+  status_[event].state = EventStatus::State::running;
+  status_[event].attempts = slot.attempts;
+  status_[event].process_id = slot.environment->process_id();
 }
 
 void LocalInvocations::start_again(std::size_t event) {
@@ -127,7 +106,7 @@ void LocalInvocations::on_outcome(std::size_t event, Outcome outcome) {
   status.process_id = 0;
   status.attempts = slot.attempts;
   if (!outcome.failure) {
-    std::exchange(slot.environment, nullptr)->shut_down();
+    slot.environment = nullptr;
     if (!stopping_ && function_.goes_on && function_.goes_on(outcome.response)) {
       slot.attempts = 0;
       slot.request_id = new_request_id();
@@ -157,8 +136,8 @@ void LocalInvocations::on_outcome(std::size_t event, Outcome outcome) {
   const double delay_s = function_.retry_delay_s * std::exp2(slot.attempts - 1);
   slot.retry.expires_after(std::chrono::duration_cast<std::chrono::nanoseconds>(
       std::chrono::duration<double>(std::min(delay_s, 1e9))));
-  slot.retry.async_wait([this, event](const boost::system::error_code& error) {
-    if (!error && !stopping_) start_again(event);
+  slot.retry.async_wait([this, alive = alive_, event](const boost::system::error_code& error) {
+    if (!error && *alive && !stopping_) start_again(event);
   });
 }
 
@@ -183,23 +162,17 @@ std::vector<EventStatus> LocalInvocations::status() const {
   return status_;
 }
 
-/// What a handler of the loop throws (no memory is left, say) ends the events, not the program.
-void LocalInvocations::run_loop() {
-  while (true) {
-    try {
-      loop_.run();
-      return;
-    } catch (...) {
-      kill_all(current_failure());
-    }
-  }
-}
-
-void LocalInvocations::kill_all(const Failure& why) {
+void LocalInvocations::kill_all(const Failure& why, std::function<void()> then) {
   stopping_ = true;
+  const std::shared_ptr<void> last(nullptr, [then = std::move(then)](void*) {
+    if (then) then();
+  });
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     slots_[i].retry.cancel();
-    if (const auto environment = std::exchange(slots_[i].environment, nullptr)) environment->kill();
+    if (const auto environment = std::exchange(slots_[i].environment, nullptr)) {
+      environment->when_gone([last] {});
+      environment->kill();
+    }
     EventStatus status = status_[i];
     if (status.state != EventStatus::State::waiting && status.state != EventStatus::State::running)
       continue;
@@ -212,12 +185,15 @@ void LocalInvocations::kill_all(const Failure& why) {
 }
 
 void LocalInvocations::cancel() {
-  const std::lock_guard lock(joining_);
-  if (!thread_.joinable()) return;
-  boost::asio::post(loop_, [this] {
-    kill_all({std::string(to_string(Code::cancelled)), "cancelled"});
+  const std::lock_guard lock(cancelling_);
+  if (std::exchange(cancelled_, true)) return;
+  std::promise<void> gone;
+  boost::asio::post(service_->loop(), [this, &gone] {
+    *alive_ = false;
+    service_->remove(this);
+    kill_all({std::string(to_string(Code::cancelled)), "cancelled"}, [&gone] { gone.set_value(); });
   });
-  thread_.join();
+  gone.get_future().wait();
 }
 
 }  // namespace lambdaml::faas::local

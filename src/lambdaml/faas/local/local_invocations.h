@@ -1,25 +1,23 @@
 #pragma once
 
 #include <condition_variable>
-#include <exception>
+#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "lambdaml/faas/invoker.h"
 #include "lambdaml/faas/local/environment.h"
+#include "lambdaml/faas/local/local_service.h"
 
 namespace lambdaml::faas::local {
 
-/// The events of one call, each in an environment of its own, all driven by one thread: it makes
-/// the processes (which die with it), serves their Runtime APIs, counts their tries and calls the
-/// observer. It ends when no process is left.
+/// The events of one call, run by the service of this process: its thread counts their tries and
+/// calls the observer. A try that failed is repeated in another environment.
 class LocalInvocations : public Invocations {
  public:
   LocalInvocations(const Function& function, std::vector<std::string> payloads,
@@ -31,6 +29,7 @@ class LocalInvocations : public Invocations {
   void cancel() override;
 
  private:
+  friend class LocalService;
   /// What belongs to the loop's thread of one event.
   struct Slot {
     std::string payload;
@@ -44,17 +43,17 @@ class LocalInvocations : public Invocations {
   void start(std::size_t event);
   void start_again(std::size_t event);
   void on_outcome(std::size_t event, Outcome outcome);
-  void run_loop();
-  void kill_all(const Failure& why);
+  /// Calls `then`, if any, when the processes are gone.
+  void kill_all(const Failure& why, std::function<void()> then = {});
   void publish(std::size_t event, EventStatus status);
   std::string name_of(std::size_t event) const;
 
+  const std::shared_ptr<LocalService> service_;
   const Function function_;
   const FailureObserver observer_;
-  const Variables inherited_;
-  int descriptors_ = 0;  ///< a function's limit on open files: this process's before it was raised
   bool stopping_ = false;  ///< the loop's thread's own
-  boost::asio::io_context loop_;
+  /// False once nothing may touch this any more: a timer that has just expired cannot be cancelled.
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::vector<Slot> slots_;
 
   /// Guards what follows, up to failed_. Only the loop's thread writes these, so it reads them
@@ -65,8 +64,8 @@ class LocalInvocations : public Invocations {
   std::size_t ended_ = 0;
   std::size_t failed_ = 0;
 
-  std::mutex joining_;  ///< guards thread_
-  std::thread thread_;
+  std::mutex cancelling_;  ///< guards cancelled_
+  bool cancelled_ = false;
 };
 
 }  // namespace lambdaml::faas::local

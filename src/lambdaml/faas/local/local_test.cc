@@ -79,7 +79,7 @@ TEST(Local, VariablesAreAsOnLambda) {
   std::vector<std::string> values;
   for (const EventStatus& one : status) values.push_back(one.response);
   EXPECT_THAT(values,
-              ElementsAre("worker", "512", "worker-2",
+              ElementsAre("worker", "512", "environment-3",
                           std::filesystem::path(LAMBDAML_FAAS_TEST_FUNCTION).parent_path().string(),
                           "inherited", "(unset)", "given", ":Europe/Rome", StartsWith("Root=1-"),
                           std::getenv("PATH")));
@@ -288,6 +288,32 @@ TEST(Local, AFinishedCallLeavesNoProcessAndNoDescriptor) {
   run(test_function(), {"echo a", "echo b", "throw invalid_argument x"});
   EXPECT_EQ(open_descriptors(), before);
   EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "a child is left";
+}
+
+TEST(Local, EnvironmentsStayWarmWithTheInvoker) {
+  const TempFolder folder;
+  const auto invoker = registry().get("local").make();
+  const auto run_here = [&](const std::string& log, std::vector<std::string> payloads) {
+    Function function = test_function();
+    function.log_folder = folder / log;
+    const auto invocations = invoker->invoke_all(function, std::move(payloads), {});
+    EXPECT_TRUE(invocations->wait(60));
+    return invocations->status();
+  };
+  const auto first = run_here("first", {"pid", "log 1"});
+  const auto second = run_here("second", {"log 2", "pid"});
+  EXPECT_EQ(second[0].state, State::succeeded) << second[0].error_message;
+  // Both processes have served the first call; which of them serves which event is no matter.
+  const auto third = run_here("third", {"pid", "pid"});
+  EXPECT_THAT((std::vector{third[0].response, third[1].response}),
+              AllOf(Contains(first[0].response), Contains(second[1].response)));
+  EXPECT_EQ(content_of(folder / "first/worker-1.log"), "line 0 of the log\nand this on stdout");
+  EXPECT_EQ(content_of(folder / "second/worker-0.log"),
+            "line 0 of the log\nline 1 of the log\nand this on stdout");
+  // One that failed is not used again.
+  const auto failed = run_here("failed", {"throw not_found x"});
+  EXPECT_EQ(failed[0].state, State::failed);
+  EXPECT_EQ(run_here("last", {"echo well"})[0].response, "well");
 }
 
 TEST(Local, TheWorkersDieWithTheirParent) {

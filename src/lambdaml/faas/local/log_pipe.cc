@@ -22,12 +22,24 @@ constexpr int kReadsAtATime = 8;
 
 LogPipe::LogPipe(boost::asio::io_context& loop, FileDescriptor pipe,
                  const std::filesystem::path& file, std::function<void(std::string_view)> observer)
-    : pipe_(loop), path_(file), observer_(std::move(observer)) {
-  if (!file.empty()) {
-    file_ = FileDescriptor(open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-    if (!file_) fail_errno(errno, fmt::format("cannot open the log {}", file.string()));
-  }
+    : pipe_(loop), observer_(std::move(observer)) {
+  open_file(file);
   pipe_.assign(pipe.release());
+}
+
+void LogPipe::open_file(const std::filesystem::path& file) {
+  path_ = file;
+  file_.reset();
+  if (file.empty()) return;
+  file_ = FileDescriptor(open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (!file_) fail_errno(errno, fmt::format("cannot open the log {}", file.string()));
+}
+
+void LogPipe::write_to(const std::filesystem::path& file) {
+  drain();
+  open_file(file);
+  lines_.clear();
+  unfinished_.clear();
 }
 
 void LogPipe::start(std::shared_ptr<void> owner) {

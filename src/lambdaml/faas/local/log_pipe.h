@@ -28,6 +28,8 @@ class LogPipe {
   LogPipe(boost::asio::io_context& loop, FileDescriptor pipe, const std::filesystem::path& file,
           std::function<void(std::string_view)> observer = {});
 
+  /// What comes from now on goes to that file, and the last lines are those that come from now on.
+  void write_to(const std::filesystem::path& file);
   /// Reads on as the loop runs, until close() or the pipe's end; keeps `owner`, in which this lies,
   /// alive meanwhile.
   void start(std::shared_ptr<void> owner);
@@ -38,6 +40,7 @@ class LogPipe {
   std::vector<std::string> last_lines() const;
 
  private:
+  void open_file(const std::filesystem::path& file);
   void take(std::string_view bytes);
 
   boost::asio::posix::stream_descriptor pipe_;

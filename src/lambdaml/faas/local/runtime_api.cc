@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/base64.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::faas::local {
@@ -33,11 +34,14 @@ std::string text_at(const json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-/// The runtime may send anything; what is missing is filled in.
-Failure failure_in(const HttpRequest& request) {
-  const json body = json::parse(request.body, nullptr, false);
+constexpr std::string_view kErrorType = "Lambda-Runtime-Function-Error-Type";
+
+/// The runtime may send anything; what is missing is filled in. `told` is what it says of the
+/// error.
+Failure failure_in(const HttpRequest& request, std::string_view told) {
+  const json body = json::parse(told, nullptr, false);
   Failure failure;
-  failure.type = std::string(request.header("Lambda-Runtime-Function-Error-Type"));
+  failure.type = std::string(request.header(kErrorType));
   if (body.is_object()) {
     if (const std::string type = text_at(body, "errorType"); !type.empty()) failure.type = type;
     failure.message = printable(text_at(body, "errorMessage"), kMessageBytes);
@@ -46,11 +50,19 @@ Failure failure_in(const HttpRequest& request) {
         if (cause.is_string())
           failure.causes.push_back(printable(cause.get<std::string>(), kMessageBytes));
   } else {
-    failure.message = printable(request.body, kMessageBytes);
+    failure.message = printable(told, kMessageBytes);
   }
   failure.type = failure.type.empty() ? "Runtime.Unknown" : printable(failure.type);
   if (failure.message.empty()) failure.message = "the function reported an error without a message";
   return failure;
+}
+
+/// What a runtime that streams its response posts: when the handler fails midway, the trailer says
+/// so, with the error in base64.
+Result result_in(const HttpRequest& request) {
+  if (request.header(kErrorType).empty()) return {std::nullopt, request.body};
+  const auto body = decode_base64(request.header("Lambda-Runtime-Function-Error-Body"));
+  return {failure_in(request, body ? body->text() : std::string_view()), {}};
 }
 
 /// "invocation/ID/response" → ID, for that ending; absence for any other path.
@@ -120,8 +132,8 @@ void RuntimeApi::serve(std::shared_ptr<Exchange> exchange) {
     return exchange->reply(error_reply(405, "InvalidMethod", "not a method of this path"));
   if (is_next) return next(std::move(exchange));
   if (is_init_error) return init_error(*exchange);
-  if (response_id) return finish(*exchange, *response_id, {std::nullopt, request.body});
-  finish(*exchange, *error_id, {failure_in(request), {}});
+  if (response_id) return finish(*exchange, *response_id, result_in(request));
+  finish(*exchange, *error_id, {failure_in(request, request.body), {}});
 }
 
 void RuntimeApi::next(std::shared_ptr<Exchange> exchange) {
@@ -150,7 +162,7 @@ void RuntimeApi::finish(Exchange& exchange, std::string_view request_id, Result 
 void RuntimeApi::init_error(Exchange& exchange) {
   if (state_ != State::starting)
     return exchange.reply(error_reply(403, "InvalidStateTransition", "the start is over"));
-  Failure failure = failure_in(exchange.request);
+  Failure failure = failure_in(exchange.request, exchange.request.body);
   state_ = State::waiting;
   exchange.reply(accepted());
   on_result_({std::move(failure), {}});

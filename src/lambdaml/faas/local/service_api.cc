@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include "lambdaml/base/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
@@ -209,7 +210,8 @@ void Api::invoke(const std::shared_ptr<Exchange>& exchange, const Target& target
     reply.headers.emplace_back("x-amzn-RequestId", id);
     reply.headers.emplace_back("X-Amz-Executed-Version", "$LATEST");
     if (result.is_error) reply.headers.emplace_back("X-Amz-Function-Error", "Unhandled");
-    if (tail) reply.headers.emplace_back("X-Amz-Log-Result", to_base64(result.log_tail));
+    if (tail)
+      reply.headers.emplace_back("X-Amz-Log-Result", encode_base64(as_bytes(result.log_tail)));
     exchange->reply(std::move(reply));
   });
 }

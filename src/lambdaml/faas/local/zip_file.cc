@@ -11,13 +11,14 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zip.h>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/shared_library.h"
+#include "lambdaml/base/sonames.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/local/service_error.h"
 
@@ -25,6 +26,30 @@ namespace lambdaml::faas::local {
 namespace {
 
 namespace fs = std::filesystem;
+
+struct ZipLibrary : SharedLibrary {
+  ZipLibrary() : SharedLibrary(soname::kZip, "unpacking a function's zip") {}
+
+  decltype(&::zip_discard) discard = find("zip_discard");
+  decltype(&::zip_error_fini) error_fini = find("zip_error_fini");
+  decltype(&::zip_error_init) error_init = find("zip_error_init");
+  decltype(&::zip_fclose) fclose = find("zip_fclose");
+  decltype(&::zip_file_get_external_attributes) file_get_external_attributes =
+      find("zip_file_get_external_attributes");
+  decltype(&::zip_fopen_index) fopen_index = find("zip_fopen_index");
+  decltype(&::zip_fread) fread = find("zip_fread");
+  decltype(&::zip_get_name) get_name = find("zip_get_name");
+  decltype(&::zip_get_num_entries) get_num_entries = find("zip_get_num_entries");
+  decltype(&::zip_open_from_source) open_from_source = find("zip_open_from_source");
+  decltype(&::zip_source_buffer_create) source_buffer_create = find("zip_source_buffer_create");
+  decltype(&::zip_source_free) source_free = find("zip_source_free");
+  decltype(&::zip_strerror) strerror = find("zip_strerror");
+};
+
+const ZipLibrary& libzip() {
+  static const ZipLibrary library;
+  return library;
+}
 
 constexpr zip_int64_t kMostEntries = 100'000;
 constexpr std::size_t kMostLinkBytes = 4096;
@@ -39,10 +64,10 @@ ServiceError bad_zip(const std::string& why) {
 }
 
 struct CloseArchive {
-  void operator()(zip_t* archive) const { zip_discard(archive); }
+  void operator()(zip_t* archive) const { libzip().discard(archive); }
 };
 struct CloseFile {
-  void operator()(zip_file_t* file) const { zip_fclose(file); }
+  void operator()(zip_file_t* file) const { libzip().fclose(file); }
 };
 
 /// The entry's place below the folder; throws for one that is not.
@@ -57,11 +82,11 @@ fs::path place_of(const char* name) {
 /// Calls `take` with the entry's bytes, piece by piece, and counts them off `left`.
 template <class Take>
 void read_entry(zip_t* archive, zip_uint64_t index, std::uint64_t& left, Take take) {
-  const std::unique_ptr<zip_file_t, CloseFile> file(zip_fopen_index(archive, index, 0));
-  if (!file) throw bad_zip(zip_strerror(archive));
+  const std::unique_ptr<zip_file_t, CloseFile> file(libzip().fopen_index(archive, index, 0));
+  if (!file) throw bad_zip(libzip().strerror(archive));
   std::vector<char> buffer(64 << 10);
   while (true) {
-    const zip_int64_t n = zip_fread(file.get(), buffer.data(), buffer.size());
+    const zip_int64_t n = libzip().fread(file.get(), buffer.data(), buffer.size());
     if (n < 0) throw bad_zip("An entry is damaged.");
     if (n == 0) return;
     if (static_cast<std::uint64_t>(n) > left)
@@ -111,25 +136,25 @@ void make_links(const fs::path& root, const std::vector<std::pair<fs::path, std:
 
 void unzip(std::string_view zip, const fs::path& into, std::uint64_t most_bytes) {
   zip_error_t error;
-  zip_error_init(&error);
-  zip_source_t* source = zip_source_buffer_create(zip.data(), zip.size(), 0, &error);
+  libzip().error_init(&error);
+  zip_source_t* source = libzip().source_buffer_create(zip.data(), zip.size(), 0, &error);
   const std::unique_ptr<zip_t, CloseArchive> archive(
-      source ? zip_open_from_source(source, ZIP_RDONLY, &error) : nullptr);
+      source ? libzip().open_from_source(source, ZIP_RDONLY, &error) : nullptr);
   if (!archive) {
-    if (source) zip_source_free(source);
-    zip_error_fini(&error);
+    if (source) libzip().source_free(source);
+    libzip().error_fini(&error);
     throw bad_zip("Please check your file, then try to upload again.");
   }
-  const zip_int64_t entries = zip_get_num_entries(archive.get(), 0);
+  const zip_int64_t entries = libzip().get_num_entries(archive.get(), 0);
   if (entries > kMostEntries) throw bad_zip("It has too many entries.");
   std::vector<std::pair<fs::path, std::string>> links;
   std::error_code failed;
   for (zip_uint64_t i = 0; i < static_cast<zip_uint64_t>(entries); ++i) {
-    const char* name = zip_get_name(archive.get(), i, 0);
+    const char* name = libzip().get_name(archive.get(), i, 0);
     const fs::path path = into / place_of(name ? name : "");
     zip_uint8_t system = ZIP_OPSYS_DOS;
     zip_uint32_t attributes = 0;
-    zip_file_get_external_attributes(archive.get(), i, 0, &system, &attributes);
+    libzip().file_get_external_attributes(archive.get(), i, 0, &system, &attributes);
     const mode_t mode = system == ZIP_OPSYS_UNIX ? attributes >> 16 : 0644;
     if (std::string_view(name).ends_with('/')) {
       fs::create_directories(path, failed);
@@ -168,36 +193,6 @@ void check_bootstrap(const fs::path& folder, const std::string& architecture) {
       head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_machine != wanted)
     throw invalid_parameter(
         fmt::format("The zip's 'bootstrap' is no executable of {}.", architecture));
-}
-
-std::string to_base64(std::string_view bytes) {
-  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int n = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                reinterpret_cast<const unsigned char*>(bytes.data()),
-                                static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(n));
-  return out;
-}
-
-std::string from_base64(std::string text) {
-  const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0;
-  std::string out(text.size() / 4 * 3 + 3, '\0');
-  const int n = text.size() % 4 != 0
-                    ? -1
-                    : EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                      reinterpret_cast<const unsigned char*>(text.data()),
-                                      static_cast<int>(text.size()));
-  if (n < static_cast<int>(padding))
-    throw ServiceError(400, "SerializationException", "ZipFile is no base64.");
-  out.resize(static_cast<std::size_t>(n) - padding);
-  return out;
-}
-
-std::string sha256(std::string_view bytes) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
-  unsigned size = 0;
-  EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr);
-  return to_base64({reinterpret_cast<const char*>(digest.data()), size});
 }
 
 }  // namespace lambdaml::faas::local

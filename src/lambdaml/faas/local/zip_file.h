@@ -39,10 +39,4 @@ class CodeFolder {
   std::filesystem::path path_;
 };
 
-/// Base64 with padding, as AWS has it. decode throws ServiceError for anything else.
-std::string to_base64(std::string_view bytes);
-std::string from_base64(std::string text);
-/// In base64.
-std::string sha256(std::string_view bytes);
-
 }  // namespace lambdaml::faas::local

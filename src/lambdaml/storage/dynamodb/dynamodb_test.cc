@@ -7,7 +7,6 @@
 #include "lambdaml/aws/scripted_server.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/conformance.h"
-#include "lambdaml/storage/dynamodb/base64.h"
 #include "lambdaml/storage/dynamodb/item.h"
 #include "lambdaml/storage/dynamodb/reply.h"
 #include "lambdaml/storage/meter.h"
@@ -448,32 +447,6 @@ TEST(DynamoDbUnits, AreThoseThatAWSWrites) {
   EXPECT_EQ(read_units(4097), 2);
   EXPECT_LE(item_bytes(std::string(255, 'n'), std::string(200, 'k'), kMostValueBytes),
             kMostItemBytes);
-}
-
-TEST(Base64, IsThatOfRfc4648) {
-  // Section 10.
-  for (const auto& [bytes, text] :
-       std::vector<std::pair<std::string, std::string>>{{"", ""},
-                                                        {"f", "Zg=="},
-                                                        {"fo", "Zm8="},
-                                                        {"foo", "Zm9v"},
-                                                        {"foob", "Zm9vYg=="},
-                                                        {"fooba", "Zm9vYmE="},
-                                                        {"foobar", "Zm9vYmFy"}}) {
-    std::string out = "> ";
-    append_base64(out, as_bytes(bytes));
-    EXPECT_EQ(out, "> " + text);
-    EXPECT_EQ(decode_base64(text)->text(), bytes);
-  }
-  for (const std::size_t n : {1U, 2U, 3U, 255U, 256U, 257U, 100'000U}) {
-    const Buffer bytes = noise(n, n);
-    std::string text;
-    append_base64(text, bytes);
-    EXPECT_EQ(decode_base64(text)->text(), bytes.text()) << n;
-  }
-  for (const char* text : {"A", "AA", "AAA", "=", "====", "A===", "AA=A", "AB==", "AAB=", "A A=",
-                           "AAAA=", "AA\n=", "AA-_", "AAAA\xff\xff\xff\xff", "=AAA", "AA==AAAA"})
-    EXPECT_FALSE(decode_base64(text).has_value()) << text;
 }
 
 TEST(ParseReply, ReadsBytesHoweverTheyAreWritten) {

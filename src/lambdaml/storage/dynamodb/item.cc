@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "lambdaml/storage/dynamodb/base64.h"
+#include "lambdaml/base/base64.h"
 
 namespace lambdaml::storage::dynamodb {
 namespace {

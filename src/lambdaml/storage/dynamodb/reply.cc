@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/storage/dynamodb/base64.h"
 #include "lambdaml/storage/dynamodb/item.h"
 
 namespace lambdaml::storage::dynamodb {

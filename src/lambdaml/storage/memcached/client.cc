@@ -6,10 +6,9 @@
 #include <map>
 #include <system_error>
 
-#include <libmemcached/memcached.h>
-
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/storage/memcached/library.h"
 
 namespace lambdaml::storage::memcached {
 namespace {
@@ -57,21 +56,21 @@ struct Client::Servers {
   memcached_st memcached;
 
   Servers() {
-    if (memcached_create(&memcached) == nullptr) throw std::bad_alloc();
+    if (lib().create(&memcached) == nullptr) throw std::bad_alloc();
   }
   Servers(const Servers&) = delete;
   Servers& operator=(const Servers&) = delete;
-  ~Servers() { memcached_free(&memcached); }
+  ~Servers() { lib().free(&memcached); }
 
   void behave(memcached_behavior_t behavior, std::uint64_t value) {
-    if (const memcached_return_t answer = memcached_behavior_set(&memcached, behavior, value);
+    if (const memcached_return_t answer = lib().behavior_set(&memcached, behavior, value);
         !is_success(answer))
       fail(Code::internal, "libmemcached refuses option {}: {}", static_cast<int>(behavior),
-           memcached_strerror(nullptr, answer));
+           lib().strerror(nullptr, answer));
   }
 
   [[noreturn]] void fail_with(memcached_return_t answer) {
-    const int error = memcached_last_error_errno(&memcached);
+    const int error = lib().last_error_errno(&memcached);
     std::string why;
     if (answer == MEMCACHED_E2BIG)
       why = "the value is too large for the server (start it with a larger -I)";
@@ -86,11 +85,10 @@ struct Client::Servers {
     else if (error != 0)
       why = std::generic_category().message(error);
     else
-      why = memcached_strerror(nullptr, answer);
-    const auto* server = memcached_server_get_last_disconnect(&memcached);
-    if (server != nullptr && memcached_server_count(&memcached) > 1)
-      why = fmt::format("{}:{}: {}", memcached_server_name(server), memcached_server_port(server),
-                        why);
+      why = lib().strerror(nullptr, answer);
+    const auto* server = lib().server_get_last_disconnect(&memcached);
+    if (server != nullptr && lib().server_count(&memcached) > 1)
+      why = fmt::format("{}:{}: {}", lib().server_name(server), lib().server_port(server), why);
     fail(code_of(answer), "{}", printable(why));
   }
 
@@ -115,34 +113,34 @@ Client::Client(const Address& address) : servers_(std::make_unique<Servers>()) {
   servers_->behave(MEMCACHED_BEHAVIOR_POLL_TIMEOUT, kAnswerTimeoutMs);
   if (address.servers.size() > 1) servers_->behave(MEMCACHED_BEHAVIOR_KETAMA, 1);
   for (const Address::Server& server : address.servers)
-    servers_->require(memcached_server_add(&servers_->memcached, server.host.c_str(), server.port));
+    servers_->require(lib().server_add(&servers_->memcached, server.host.c_str(), server.port));
 }
 
 Client::~Client() = default;
 
 void Client::set(std::string_view item, Bytes value) {
-  servers_->require(memcached_set(&servers_->memcached, item.data(), item.size(),
-                                  as_text(value).data(), value.size(), 0, 0));
+  servers_->require(lib().set(&servers_->memcached, item.data(), item.size(), as_text(value).data(),
+                              value.size(), 0, 0));
 }
 bool Client::add(std::string_view item, Bytes value) {
-  return servers_->held(memcached_add(&servers_->memcached, item.data(), item.size(),
-                                      as_text(value).data(), value.size(), 0, 0));
+  return servers_->held(lib().add(&servers_->memcached, item.data(), item.size(),
+                                  as_text(value).data(), value.size(), 0, 0));
 }
 bool Client::replace(std::string_view item, Bytes value) {
-  return servers_->held(memcached_replace(&servers_->memcached, item.data(), item.size(),
-                                          as_text(value).data(), value.size(), 0, 0));
+  return servers_->held(lib().replace(&servers_->memcached, item.data(), item.size(),
+                                      as_text(value).data(), value.size(), 0, 0));
 }
 bool Client::append(std::string_view item, Bytes value) {
-  return servers_->held(memcached_append(&servers_->memcached, item.data(), item.size(),
-                                         as_text(value).data(), value.size(), 0, 0));
+  return servers_->held(lib().append(&servers_->memcached, item.data(), item.size(),
+                                     as_text(value).data(), value.size(), 0, 0));
 }
 bool Client::set_if_same(std::string_view item, Bytes value, std::uint64_t version) {
-  return servers_->held(memcached_cas(&servers_->memcached, item.data(), item.size(),
-                                      as_text(value).data(), value.size(), 0, 0, version));
+  return servers_->held(lib().cas(&servers_->memcached, item.data(), item.size(),
+                                  as_text(value).data(), value.size(), 0, 0, version));
 }
 bool Client::remove_if_same(std::string_view item, std::uint64_t version) {
   return servers_->held(
-      memcached_cas(&servers_->memcached, item.data(), item.size(), "", 0, kLongPast, 0, version));
+      lib().cas(&servers_->memcached, item.data(), item.size(), "", 0, kLongPast, 0, version));
 }
 
 void Client::get(std::span<const std::string> items, const OnFound& on_found) {
@@ -159,30 +157,29 @@ void Client::get(std::span<const std::string> items, const OnFound& on_found) {
       texts.push_back(batch[i].data());
       sizes.push_back(batch[i].size());
     }
-    servers_->require(memcached_mget(memcached, texts.data(), sizes.data(), texts.size()));
+    servers_->require(lib().mget(memcached, texts.data(), sizes.data(), texts.size()));
     // It passes over servers that it cannot reach, and only leaves word of it.
-    servers_->require(memcached_last_error(memcached));
+    servers_->require(lib().last_error(memcached));
     memcached_result_st result;
-    memcached_result_create(memcached, &result);
+    lib().result_create(memcached, &result);
     const std::unique_ptr<memcached_result_st, void (*)(memcached_result_st*)> freed(
-        &result, memcached_result_free);
+        &result, lib().result_free);
     memcached_return_t answer = MEMCACHED_SUCCESS;
-    while (memcached_fetch_result(memcached, &result, &answer) != nullptr) {
-      const std::string_view item(memcached_result_key_value(&result),
-                                  memcached_result_key_length(&result));
+    while (lib().fetch_result(memcached, &result, &answer) != nullptr) {
+      const std::string_view item(lib().result_key_value(&result),
+                                  lib().result_key_length(&result));
       const auto [first, last] = index_of.equal_range(item);
       if (first == last) fail(Code::internal, "the server answers with an item not asked for");
-      const Bytes value =
-          as_bytes({memcached_result_value(&result), memcached_result_length(&result)});
+      const Bytes value = as_bytes({lib().result_value(&result), lib().result_length(&result)});
       for (auto at = first; at != last; ++at)
-        on_found(at->second, value, memcached_result_cas(&result));
+        on_found(at->second, value, lib().result_cas(&result));
     }
     if (answer != MEMCACHED_END && answer != MEMCACHED_NOTFOUND) servers_->require(answer);
   }
 }
 
 void Client::remove(std::string_view item) {
-  servers_->held(memcached_delete(&servers_->memcached, item.data(), item.size(), 0));
+  servers_->held(lib().remove(&servers_->memcached, item.data(), item.size(), 0));
 }
 
 void Client::remove_all(std::span<const std::string> items) {
@@ -209,7 +206,7 @@ std::uint64_t Client::item_size_max() {
       }
     return MEMCACHED_SUCCESS;
   };
-  servers_->require(memcached_stat_execute(&servers_->memcached, "settings", take, &smallest));
+  servers_->require(lib().stat_execute(&servers_->memcached, "settings", take, &smallest));
   if (smallest == std::numeric_limits<std::uint64_t>::max())
     fail(Code::internal, "the server does not tell its item_size_max");
   return smallest;

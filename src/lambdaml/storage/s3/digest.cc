@@ -1,26 +1,15 @@
 #include "lambdaml/storage/s3/digest.h"
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/core.h>
-#include <openssl/evp.h>
 
+#include "lambdaml/aws/digest.h"
+#include "lambdaml/base/base64.h"
 #include "lambdaml/base/checksum.h"
-#include "lambdaml/base/error.h"
 
 namespace lambdaml::storage::s3 {
 namespace {
-
-using Md5 = std::array<unsigned char, 16>;
-
-Md5 md5(Bytes bytes) {
-  Md5 out{};
-  unsigned size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), out.data(), &size, EVP_md5(), nullptr) != 1)
-    fail(Code::internal, "OpenSSL has no MD5 here");
-  return out;
-}
 
 /// The MD5 that the ETag is; empty when it is none.
 std::string md5_in_etag(const aws::Response& answer) {
@@ -45,15 +34,10 @@ bool is_whole(Bytes value, const aws::Response& answer) {
   const std::string known = md5_in_etag(answer);
   if (known.empty()) return true;
   std::string found;
-  for (const unsigned char byte : md5(value)) found += fmt::format("{:02x}", byte);
+  for (const std::byte byte : aws::md5(value)) found += fmt::format("{:02x}", byte);
   return found == known;
 }
 
-std::string content_md5(Bytes body) {
-  const Md5 digest = md5(body);
-  std::array<unsigned char, 25> text{};
-  const int size = EVP_EncodeBlock(text.data(), digest.data(), static_cast<int>(digest.size()));
-  return {reinterpret_cast<const char*>(text.data()), static_cast<std::size_t>(size)};
-}
+std::string content_md5(Bytes body) { return encode_base64(aws::md5(body)); }
 
 }  // namespace lambdaml::storage::s3

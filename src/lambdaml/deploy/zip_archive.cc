@@ -1,5 +1,6 @@
-#include "lambdaml/deploy/zip_writer.h"
+#include "lambdaml/deploy/zip_archive.h"
 
+#include <memory>
 #include <system_error>
 
 #include <fmt/core.h>
@@ -85,6 +86,30 @@ std::uint64_t write_zip(const fs::path& path, const ZipEntries& entries) {
     fs::remove(temporary, ignored);
     throw;
   }
+}
+
+std::optional<Buffer> read_zip_entry(Bytes zip, const std::string& name, const std::string& what) {
+  constexpr std::uint64_t kMostBytes = 250ULL << 20;
+  struct Close {
+    void operator()(zip_t* archive) const { zip_discard(archive); }
+    void operator()(zip_file_t* file) const { zip_fclose(file); }
+  };
+  zip_source_t* source = zip_source_buffer_create(zip.data(), zip.size(), 0, nullptr);
+  const std::unique_ptr<zip_t, Close> archive(
+      source == nullptr ? nullptr : zip_open_from_source(source, ZIP_RDONLY, nullptr));
+  if (!archive) {
+    if (source != nullptr) zip_source_free(source);
+    fail(Code::data_corrupt, "{}: it is no zip, or a damaged one", what);
+  }
+  zip_stat_t stat;
+  if (zip_stat(archive.get(), name.c_str(), 0, &stat) != 0) return {};
+  const std::unique_ptr<zip_file_t, Close> file(zip_fopen(archive.get(), name.c_str(), 0));
+  if (!file || stat.size > kMostBytes)
+    fail(Code::data_corrupt, "{}: its {} is damaged", what, name);
+  Buffer content(stat.size);
+  if (zip_fread(file.get(), content.data(), stat.size) != static_cast<zip_int64_t>(stat.size))
+    fail(Code::data_corrupt, "{}: its {} is damaged", what, name);
+  return content;
 }
 
 }  // namespace lambdaml::deploy

@@ -1,9 +1,10 @@
-#include "lambdaml/storage/dynamodb/base64.h"
+#include "lambdaml/base/base64.h"
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 
-namespace lambdaml::storage::dynamodb {
+namespace lambdaml {
 namespace {
 
 constexpr std::string_view kDigits =
@@ -54,6 +55,12 @@ void append_base64(std::string& out, Bytes bytes) {
   if (!two) to[-2] = '=';
 }
 
+std::string encode_base64(Bytes bytes) {
+  std::string out;
+  append_base64(out, bytes);
+  return out;
+}
+
 std::optional<Buffer> decode_base64(std::string_view text) {
   if (text.size() % 4 != 0) return {};
   if (text.empty()) return Buffer();
@@ -84,4 +91,4 @@ std::optional<Buffer> decode_base64(std::string_view text) {
   return out;
 }
 
-}  // namespace lambdaml::storage::dynamodb
+}  // namespace lambdaml

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "lambdaml/base/bytes.h"
@@ -21,5 +22,9 @@ using ZipEntries = std::map<std::string, ZipEntry>;
 /// their times are fixed. To a temporary name first, then renamed. Returns its size in bytes.
 /// Throws what the file system says, and resource_exhausted.
 std::uint64_t write_zip(const std::filesystem::path& path, const ZipEntries& entries);
+
+/// The entry of that name, absent when there is none. `what` names the zip in errors: data_corrupt
+/// for what is no zip, a damaged entry, or one above 250 MB.
+std::optional<Buffer> read_zip_entry(Bytes zip, const std::string& name, const std::string& what);
 
 }  // namespace lambdaml::deploy

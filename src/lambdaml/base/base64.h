@@ -6,13 +6,14 @@
 
 #include "lambdaml/base/bytes.h"
 
-/// RFC 4648, section 4: how DynamoDB's JSON carries bytes.
-namespace lambdaml::storage::dynamodb {
+/// RFC 4648, section 4, padded: how JSON carries bytes.
+namespace lambdaml {
 
 /// Appends 4 ⌈n / 3⌉ characters, padded.
 void append_base64(std::string& out, Bytes bytes);
+std::string encode_base64(Bytes bytes);
 
 /// Absent for a text that append_base64() does not write.
 std::optional<Buffer> decode_base64(std::string_view text);
 
-}  // namespace lambdaml::storage::dynamodb
+}  // namespace lambdaml

@@ -1,0 +1,47 @@
+# cmake -DUSER=libcurl.so -DLIBRARY=librtmp.so.1 -DCOMPILER=cc -DWORK=folder -DOUTPUT=folder -P stand_in.cmake
+#   Makes a library that has what USER takes from LIBRARY, by name and version, and does nothing.
+#   For libraries of protocols that USER is never asked to speak: with LIBRARY go all that it needs.
+cmake_minimum_required(VERSION 3.25)
+function(symbols out kind library)
+  execute_process(COMMAND nm --dynamic --format=posix --${kind}-only ${library} OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX REPLACE "\n" ";" lines "${text}")
+  set(${out} ${lines} PARENT_SCOPE)
+endfunction()
+symbols(taken undefined ${USER})
+list(TRANSFORM taken REPLACE "[@ ].*" "")
+symbols(offered defined ${LIBRARY})
+
+set(code "")
+set(version "")
+set(names "")
+foreach(line IN LISTS offered)
+  if(NOT line MATCHES "^([A-Za-z0-9_]+)(@@?([^ ]+))? ([A-Za-z])")
+    continue()
+  endif()
+  set(name ${CMAKE_MATCH_1})
+  set(tag "${CMAKE_MATCH_3}")
+  set(kind ${CMAKE_MATCH_4})
+  if(NOT name IN_LIST taken)
+    continue()
+  endif()
+  if(NOT tag MATCHES "^(Base)?$")  # "Base": it has no versions
+    set(version ${tag})
+  endif()
+  string(APPEND names " ${name};")
+  if(kind MATCHES "[TWi]")
+    string(APPEND code "long ${name}(void) { return 0; }\n")
+  else()
+    string(APPEND code "void* ${name};\n")
+  endif()
+endforeach()
+if(names STREQUAL "")
+  message(FATAL_ERROR "${USER} takes nothing from ${LIBRARY}")
+endif()
+get_filename_component(soname ${LIBRARY} NAME)
+file(WRITE ${WORK}/${soname}.c "${code}")
+file(WRITE ${WORK}/${soname}.map "${version} { global:${names} local: *; };\n")
+file(MAKE_DIRECTORY ${OUTPUT})
+execute_process(
+  COMMAND ${COMPILER} -shared -fPIC -Os -s -nostdlib -Wl,-soname,${soname} -Wl,--version-script,${WORK}/${soname}.map
+          -o ${OUTPUT}/${soname} ${WORK}/${soname}.c
+  COMMAND_ERROR_IS_FATAL ANY)

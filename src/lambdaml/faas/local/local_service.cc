@@ -1,0 +1,98 @@
+#include "lambdaml/faas/local/local_service.h"
+
+#include <limits>
+#include <mutex>
+#include <system_error>
+#include <vector>
+
+#include <boost/asio/post.hpp>
+#include <signal.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/faas/local/local_invocations.h"
+
+namespace lambdaml::faas::local {
+namespace {
+
+/// A thread that takes no signals: they are the host program's.
+template <class Body>
+std::thread start_quiet_thread(Body body) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    std::thread thread(std::move(body));
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return thread;
+  } catch (const std::system_error& error) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    fail(Code::resource_exhausted, "cannot start the invoker's thread: {}", error.what());
+  }
+}
+
+EmulatorSettings settings() {
+  EmulatorSettings out;
+  out.concurrency = std::numeric_limits<int>::max();
+  return out;
+}
+
+}  // namespace
+
+std::shared_ptr<LocalService> LocalService::shared() {
+  static std::mutex mutex;
+  static std::weak_ptr<LocalService> current;
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<LocalService> service = current.lock();
+  if (!service) current = service = std::shared_ptr<LocalService>(new LocalService());
+  return service;
+}
+
+LocalService::LocalService()
+    : work_(loop_.get_executor()),
+      host_{.loop = loop_,
+            .settings = settings(),
+            .inherited = inherited_variables(),
+            .descriptors = reserve_descriptors(0),
+            .folder = {}} {
+  thread_ = start_quiet_thread([this] { run_loop(); });
+}
+
+LocalService::~LocalService() {
+  boost::asio::post(loop_, [this] {
+    for (const auto& [what, function] : functions_) function->close(true);
+    work_.reset();
+  });
+  thread_.join();
+}
+
+DeployedFunction& LocalService::function(const Function& function) {
+  std::vector<std::string> what{function.executable.string(), function.handler,
+                                std::to_string(function.memory_mb)};
+  for (const auto& [name, value] : function.environment) what.push_back(name + "=" + value);
+  std::shared_ptr<DeployedFunction>& deployed =
+      functions_[json(what).dump(-1, ' ', false, json::error_handler_t::replace)];
+  if (!deployed) {
+    FunctionConfig config;
+    config.name = config.handler = function.handler;
+    config.executable = function.executable;
+    config.memory_mb = function.memory_mb;
+    config.variables = function.environment;
+    deployed = std::make_shared<DeployedFunction>(host_, std::move(config));
+  }
+  return *deployed;
+}
+
+/// What a handler of the loop throws (no memory is left, say) ends the events, not the program.
+void LocalService::run_loop() {
+  while (true) {
+    try {
+      loop_.run();
+      return;
+    } catch (...) {
+      const Failure why = current_failure();
+      for (LocalInvocations* invocations : std::set(invocations_)) invocations->kill_all(why);
+    }
+  }
+}
+
+}  // namespace lambdaml::faas::local

@@ -1,0 +1,80 @@
+#include "e2e/lambda.h"
+
+#include <chrono>
+#include <thread>
+
+#include <signal.h>
+
+namespace lambdaml::e2e {
+
+Lambda::Lambda(std::vector<std::string> settings, std::vector<std::string> keys)
+    : settings_(std::move(settings)), keys_(std::move(keys)) {
+  keys_.insert(keys_.end(), {"AWS_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true"});
+}
+
+void Lambda::SetUp() {
+  CliTest::SetUp();
+  REQUIRE_REAL_DATA();
+  std::vector<std::string> arguments{"emulate", "--port", "0"};
+  arguments.insert(arguments.end(), settings_.begin(), settings_.end());
+  emulator_.emplace(folder(), arguments, keys_);
+  const std::string before = "listening on ";
+  std::string out;
+  for (int i = 0; i < 1000 && out.find('\n') == std::string::npos; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    out = emulator_->out_so_far();
+  }
+  const std::size_t at = out.find(before);
+  ASSERT_NE(at, std::string::npos) << out;
+  keys_.push_back("AWS_ENDPOINT_URL_LAMBDA=" +
+                  out.substr(at + before.size(), out.find('\n') - at - before.size()));
+}
+
+void Lambda::TearDown() {
+  if (emulator_) {
+    emulator_->signal(SIGTERM);
+    EXPECT_EQ(emulator_->wait().exit_code, 0);
+  }
+  CliTest::TearDown();
+}
+
+nlohmann::json Lambda::deploy(const std::string& name, std::vector<std::string> more) const {
+  std::vector<std::string> arguments{"deploy",
+                                     "--zip",
+                                     LAMBDAML_TEST_ZIP,
+                                     "--function",
+                                     name,
+                                     "--role",
+                                     "arn:aws:iam::123456789012:role/test",
+                                     "--json"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  const Result result = with_keys(arguments);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  return result.json();
+}
+
+nlohmann::json Lambda::train_there(const std::string& function,
+                                   std::vector<std::string> more) const {
+  std::vector<std::string> arguments{"train",  "--platform", "aws",     "--function",
+                                     function, "--channel",  channel(), "--workers",
+                                     "2",      "--json",     "-q"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  const Result result = with_keys(arguments);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  return result.json();
+}
+
+nlohmann::json Lambda::expect_the_local_model(const std::string& function,
+                                              const std::vector<std::string>& job) const {
+  std::vector<std::string> local = job;
+  local.insert(local.end(), {"--workers", "2", "--output", "local"});
+  train(local);
+  std::vector<std::string> there = job;
+  there.insert(there.end(), {"--output", "there"});
+  nlohmann::json summary = train_there(function, there);
+  EXPECT_TRUE(read(folder() / "local/model.safetensors") ==
+              read(folder() / "there/model.safetensors"));
+  return summary;
+}
+
+}  // namespace lambdaml::e2e

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "e2e/command.h"
+
+namespace lambdaml::e2e {
+
+/// A Lambda service of this machine with a package to deploy to it.
+class Lambda : public CliTest {
+ protected:
+  /// `emulate` is started with these besides.
+  explicit Lambda(std::vector<std::string> settings = {},
+                  std::vector<std::string> keys = {"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE",
+                                                   "AWS_SECRET_ACCESS_KEY=secret"});
+
+  void SetUp() override;
+  void TearDown() override;
+
+  Result with_keys(std::vector<std::string> arguments) const { return lambdaml(arguments, keys_); }
+  nlohmann::json deploy(const std::string& name, std::vector<std::string> more = {}) const;
+  virtual std::string channel() const { return "file://" + (folder() / "channel").string(); }
+  /// Trains in functions of that name, two unless `more` says so; the summary.
+  nlohmann::json train_there(const std::string& function, std::vector<std::string> more) const;
+  /// Trains the same job by the platform `local` and in functions of that name, and compares the
+  /// models; the summary of the latter.
+  nlohmann::json expect_the_local_model(const std::string& function,
+                                        const std::vector<std::string>& job) const;
+
+ private:
+  std::vector<std::string> settings_;
+  std::vector<std::string> keys_;  ///< in the environment of every command
+  std::optional<Command> emulator_;
+};
+
+}  // namespace lambdaml::e2e
