@@ -9,6 +9,8 @@
 
 namespace lambdaml::ps {
 
+class Connection;
+
 /// One connection to a parameter server. One thread. After `unavailable`, nobody knows what the
 /// server has done and the connection is of no more use: make another and call again, every call
 /// may be repeated.
@@ -63,8 +65,7 @@ class Client {
             std::uint32_t worker);
 
  private:
-  struct Wire;
-  std::unique_ptr<Wire> wire_;
+  std::unique_ptr<Connection> connection_;
 };
 
 }  // namespace lambdaml::ps

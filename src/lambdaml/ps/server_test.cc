@@ -1,6 +1,5 @@
-// The server around the sums: models, restarts, limits, secrets, many clients.
+// The server around the sums: models, restarts, limits, many clients.
 #include <cmath>
-#include <csignal>
 #include <cstdlib>
 #include <fstream>
 
@@ -329,57 +328,7 @@ TEST(Frames, AClientThatStopsReadingHoldsNobodyUp) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(client.get("large")->size(), 20'000'000U);
 }
 
-TEST(Secrets, ATokenIsAskedFor) {
-  ServerSettings settings = on_a_free_port();
-  settings.token = "open sesame";
-  const Server server(settings);
-  Address address = address_of(server);
-  std::string why;
-  EXPECT_EQ(code_thrown_by([&] { Client client(address); }, &why), Code::permission_denied);
-  EXPECT_THAT(why, HasSubstr("token"));
-  address.token = "open barley";
-  EXPECT_EQ(code_thrown_by([&] { Client client(address); }, &why), Code::permission_denied);
-  EXPECT_THAT(why, testing::Not(HasSubstr("sesame")));
-  address.token = settings.token;
-  Client client(address);
-  client.register_model("m", 2, 1);
-  OldClient old(server);
-  EXPECT_THROW(old.calls.exist_model("m"), wire::InvalidOperation);
-}
-
-TEST(Secrets, TlsIsSpokenAndChecked) {
-  if (std::system("openssl version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no openssl here";
-  std::signal(SIGPIPE, SIG_IGN);  // as the executables do; OpenSSL writes without MSG_NOSIGNAL
-  const Folder folder;
-  ServerSettings settings = on_a_free_port();
-  settings.tls_cert = folder.path() / "cert.pem";
-  settings.tls_key = folder.path() / "key.pem";
-  ASSERT_EQ(
-      std::system(fmt::format("openssl req -x509 -newkey ec -pkeyopt "
-                              "ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost "
-                              "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout {} "
-                              "-out {} >/dev/null 2>&1",
-                              settings.tls_key, settings.tls_cert)
-                      .c_str()),
-      0);
-  const Server server(settings);
-  Address address = address_of(server);
-  address.tls = true;
-  address.ca = settings.tls_cert;
-  Client client(address);
-  const std::vector<float> sent = numbers(0, 0, 100'000);
-  Part part{.id = "job/rounds", .workers = 1};
-  EXPECT_EQ(exchange(client, part, sent).values, sent);
-  Address distrusts = address;
-  distrusts.ca = "";
-  EXPECT_EQ(code_thrown_by([&] { Client other(distrusts); }), Code::permission_denied);
-  Address plain = address_of(server);
-  EXPECT_EQ(code_thrown_by([&] { Client other(plain); }), Code::unavailable);
-  settings.tls_key = folder.path() / "none.pem";
-  EXPECT_EQ(code_thrown_by([&] { Server other(settings); }), Code::invalid_argument);
-}
-
-TEST(Secrets, APortInUseIsSaid) {
+TEST(Limits, APortInUseIsSaid) {
   const Server server(on_a_free_port());
   ServerSettings settings = on_a_free_port();
   settings.port = server.port();
