@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -141,8 +142,7 @@ class Entry {
                                          std::optional<double> learning_rate);
   std::vector<std::uint32_t> silent(const Collecting& round) const;
   /// False when the deadline came first.
-  template <class Ready>
-  bool wait(Lock& lock, Deadline deadline, Ready ready);
+  bool wait(Lock& lock, Deadline deadline, const std::function<bool()>& ready);
 
   /// Moves the model by pushed values; out of the lock.
   void move(std::span<const float> values, double scale, double rate, std::size_t first_shard);

@@ -4,34 +4,11 @@
 #include <random>
 
 #include "lambdaml/base/checksum.h"
-#include "lambdaml/base/parallel.h"
 #include "lambdaml/base/rng.h"
 #include "lambdaml/ps/server/entry.h"
 #include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::ps {
-
-std::shared_ptr<Result> Entry::sum(const std::vector<const Result*>& parts, bool sparse) const {
-  constexpr std::size_t kBlock = 128 << 10;
-  const std::size_t n = parts.front()->length();
-  auto out = std::make_shared<Result>();
-  out->charge =
-      Charge(environment_.budget, parts.front()->totals.size() + parts.front()->values.size());
-  out->totals = Buffer(parts.front()->totals.size());
-  out->values = Buffer(parts.front()->values.size());
-  std::vector<const double*> totals;
-  for (const Result* part : parts) totals.push_back(part->doubles().data());
-  tensor::sum_in_order(totals, out->doubles().size(), out->doubles().data());
-  const auto sum_block = [&](std::size_t block) {
-    const std::size_t begin = block * kBlock;
-    std::vector<const float*> values;
-    for (const Result* part : parts) values.push_back(part->floats().data() + begin);
-    tensor::sum_in_order(values, std::min(kBlock, n - begin), out->floats().data() + begin);
-  };
-  parallel_for((n + kBlock - 1) / kBlock, processors(), sum_block);
-  if (sparse) out->sparse = as_sparse(out->floats());
-  return out;
-}
 
 bool Entry::has_model() const {
   const Lock lock(mutex_);
