@@ -123,6 +123,14 @@ TEST(Rounds, SparsePushesGiveTheBitsOfDenseOnes) {
     });
 }
 
+TEST(Rounds, MayBeLongerThanThriftsOwnLimit) {
+  const Server server(on_a_free_port());
+  Client client(address_of(server));
+  std::vector<float> sent(27 << 20);  // 108 MB; Thrift's is 100
+  for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<float>(i);
+  EXPECT_TRUE(exchange(client, {.id = "job/rounds", .workers = 1}, sent).values == sent);
+}
+
 TEST(Rounds, RefuseWhatDoesNotFit) {
   const Server server(on_a_free_port());
   Client client(address_of(server));

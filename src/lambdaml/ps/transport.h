@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <memory>
 
 #include <thrift/TOutput.h>
@@ -21,13 +22,21 @@ inline void log_what_thrift_says() {
       [](const char* text) { log::debug("thrift: {}", text); });
 }
 
-/// A buffered transport whose long reads go straight to where the bytes belong.
+/// A buffered transport whose long reads go straight to where the bytes belong. Thrift's own limit
+/// of 100 MB a message is lifted: who reads checks each size against a limit of its own.
 class Buffered final : public ::apache::thrift::transport::TBufferedTransport {
  public:
   static constexpr std::uint32_t kBytes = 32 << 10;
 
   explicit Buffered(std::shared_ptr<::apache::thrift::transport::TTransport> inner)
-      : TBufferedTransport(std::move(inner), kBytes) {}
+      : TBufferedTransport(std::move(inner), kBytes) {
+    const auto unlimited = std::make_shared<::apache::thrift::TConfiguration>(
+        std::numeric_limits<std::int32_t>::max());
+    for (TTransport* transport : {static_cast<TTransport*>(this), transport_.get()}) {
+      transport->setConfiguration(unlimited);
+      transport->updateKnownMessageSize(-1);
+    }
+  }
 
   std::uint32_t readSlow(std::uint8_t* buffer, std::uint32_t length) override {
     if (rBase_ == rBound_ && length >= kBytes) return transport_->read(buffer, length);
