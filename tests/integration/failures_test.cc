@@ -142,7 +142,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) { return info.param.scheme + "_" + info.param.name; });
 
 class Outages : public CliTest, public testing::WithParamInterface<std::string> {};
-INSTANTIATE_TEST_SUITE_P(, Outages, testing::Values("s3", "redis", "ps"),
+INSTANTIATE_TEST_SUITE_P(, Outages, testing::Values("s3", "redis"),
                          [](const auto& info) { return info.param; });
 
 TEST_P(Outages, WithoutEndFailTheJobInBoundedTimeNamingTheEndpoint) {
