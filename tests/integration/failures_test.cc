@@ -131,6 +131,7 @@ INSTANTIATE_TEST_SUITE_P(
               {},
               {"no-such-host.invalid"},
               1},
+        Fault{"ps", "refused", always("ps://:hunter2@127.0.0.1:1"), {}, {"127.0.0.1:1"}, 1},
         Fault{"memcached", "refused", always("memcached://127.0.0.1:1"), {}, {"127.0.0.1:1"}, 1},
         Fault{"memcached",
               "unknown_host",
@@ -173,7 +174,7 @@ TEST_P(Outages, WithoutEndFailTheJobInBoundedTimeNamingTheEndpoint) {
 }
 
 class Foreign : public CliTest, public testing::WithParamInterface<std::string> {};
-INSTANTIATE_TEST_SUITE_P(, Foreign, testing::Values("s3", "memcached", "redis", "dynamodb"),
+INSTANTIATE_TEST_SUITE_P(, Foreign, testing::Values("s3", "memcached", "redis", "dynamodb", "ps"),
                          [](const auto& info) { return info.param; });
 
 TEST_P(Foreign, KeysBesideAJobAreLeftAlone) {

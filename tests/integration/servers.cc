@@ -225,6 +225,20 @@ void start_dynamodb(Running& running) {
   };
 }
 
+void start_ps(Running& running) {
+  const std::string path = LAMBDAML_BIN_DIR "/lambdaml";
+  // Thrift's ping, and how the answer to it begins.
+  const std::string ping("\x80\x01\x00\x01\x00\x00\x00\x04ping\x00\x00\x00\x00\x00", 17);
+  const std::string answer("\x80\x01\x00\x02", 4);
+  start(running, {.command =
+                      [path](int port) {
+                        return std::vector<std::string>{path, "ps", "--port", std::to_string(port)};
+                      },
+                  .greeting = ping,
+                  .answer = answer});
+  running.server.uri = fmt::format("ps://{}:{}", kLocalhost, running.server.port);
+}
+
 std::unique_ptr<Running> started(const std::string& scheme) {
   auto running = std::make_unique<Running>();
   running->server.name = scheme;
@@ -236,6 +250,8 @@ std::unique_ptr<Running> started(const std::string& scheme) {
     start_redis(*running);
   else if (scheme == "dynamodb")
     start_dynamodb(*running);
+  else if (scheme == "ps")
+    start_ps(*running);
   else
     fail(Code::invalid_argument, "no test server '{}'", scheme);
   return running;

@@ -17,7 +17,7 @@ namespace lambdaml::servers {
 
 /// What a store on a real server needs.
 struct Server {
-  std::string name;  ///< the store's scheme: s3, memcached, redis, dynamodb
+  std::string name;  ///< the store's scheme: s3, memcached, redis, dynamodb, ps
   /// The store's URI without a path, e.g. "redis://127.0.0.1:41231/0", "s3://lambdaml-test".
   std::string uri;
   /// What a process that uses it needs in its environment ("AWS_ENDPOINT_URL_S3=http://…", keys);
@@ -44,6 +44,7 @@ struct Missing : std::runtime_error {
 ///              bucket `lambdaml-test`; some 3 s
 ///   memcached  -m 1024; values up to 1 MB
 ///   redis      without persistence
+///   ps         lambdaml ps, without a folder
 ///   dynamodb   dynalite with a table `lambdaml-test`; it neither checks signatures nor throttles
 const Server& get(const std::string& scheme);
 

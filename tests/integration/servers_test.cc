@@ -23,7 +23,8 @@ class ServersTest : public testing::TestWithParam<std::string> {
   void SetUp() override { REQUIRE_SERVER(GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(, ServersTest, testing::Values("s3", "memcached", "redis", "dynamodb"),
+INSTANTIATE_TEST_SUITE_P(, ServersTest,
+                         testing::Values("s3", "memcached", "redis", "dynamodb", "ps"),
                          [](const auto& info) { return info.param; });
 
 bool accepts(int port) {

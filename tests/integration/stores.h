@@ -11,7 +11,7 @@
 /// Stores on real servers, by scheme.
 namespace lambdaml::servers {
 
-inline const char* const kSchemes[] = {"s3", "memcached", "redis", "dynamodb"};
+inline const char* const kSchemes[] = {"s3", "memcached", "redis", "dynamodb", "ps"};
 
 /// Why the store of this scheme cannot be tested: its server is not on this machine, or it was
 /// switched off in this build. Empty: it can.

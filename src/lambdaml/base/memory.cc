@@ -14,4 +14,10 @@ void keep_freed_memory() {
 #endif
 }
 
+void share_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 }  // namespace lambdaml

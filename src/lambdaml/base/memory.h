@@ -7,4 +7,8 @@ namespace lambdaml {
 /// executables; call once, before the first large allocation.
 void keep_freed_memory();
 
+/// Makes threads share one heap, so that what one has freed serves another: for servers whose
+/// threads come and go with large buffers. Call once, before threads are started.
+void share_freed_memory();
+
 }  // namespace lambdaml

@@ -29,6 +29,7 @@ void add_deploy_command(CLI::App& app, Globals& globals);
 void add_invoke_command(CLI::App& app, Globals& globals);
 void add_destroy_command(CLI::App& app, Globals& globals);
 void add_emulate_command(CLI::App& app, Globals& globals);
+void add_ps_command(CLI::App& app, Globals& globals);
 void add_options_command(CLI::App& app, Globals& globals);
 
 /// A subcommand with the flags that all have.

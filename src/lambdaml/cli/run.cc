@@ -113,6 +113,7 @@ int run(int argc, const char* const* argv) {
   add_invoke_command(app, globals);
   add_destroy_command(app, globals);
   add_emulate_command(app, globals);
+  add_ps_command(app, globals);
   add_options_command(app, globals);
   try {
     app.parse(argc, argv);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,6 +34,9 @@ struct Membership {
   std::uint32_t workers = 1;
   double patience_s = 300;                ///< the longest wait for others within a round
   Deadline deadline = Deadline::never();  ///< of this function
+  /// Where nobody waits for all, and the store adds up itself: how many merges of increments a
+  /// worker may be ahead of the slowest; absent: any number.
+  std::optional<std::uint32_t> staleness = {};
 };
 
 /// Merges vectors over all workers of a job, through a store. Used by one thread.

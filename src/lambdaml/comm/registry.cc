@@ -1,5 +1,8 @@
 #include "lambdaml/comm/registry.h"
 
+#include "lambdaml/base/error.h"
+#include "lambdaml/comm/summed.h"
+
 namespace lambdaml::comm {
 
 const Registry& registry() {
@@ -9,6 +12,15 @@ const Registry& registry() {
     return filling;
   }();
   return all;
+}
+
+std::unique_ptr<Communicator> make_communicator(std::string_view pattern, Membership membership) {
+  const Plugin& plugin = registry().get(pattern);
+  if (membership.store && membership.store->capabilities().sums)
+    return std::make_unique<Summed>(std::move(membership), plugin.bulk_synchronous);
+  if (membership.staleness)
+    fail(Code::invalid_argument, "a bound on staleness needs a channel that adds up: ps://");
+  return plugin.make(std::move(membership));
 }
 
 }  // namespace lambdaml::comm

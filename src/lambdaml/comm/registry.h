@@ -19,6 +19,9 @@ struct Plugin {
 using Registry = RegistryOf<Plugin>;
 
 const Registry& registry();
+/// The communicator of a sync mode: the plug-in's own, or, on a store that adds up itself, the one
+/// that lets it, waiting or not as the plug-in says.
+std::unique_ptr<Communicator> make_communicator(std::string_view pattern, Membership membership);
 /// Generated from the lambdaml_add_plugin() lines.
 void register_plugins(Registry& registry);
 

@@ -53,7 +53,7 @@ std::unique_ptr<Communicator> Job::communicator(std::uint32_t worker) const {
   membership.worker = worker;
   membership.workers = workers;
   membership.patience_s = patience_s;
-  return registry().get(pattern).make(std::move(membership));
+  return make_communicator(pattern, std::move(membership));
 }
 
 void Job::merge_rounds(Communicator& communicator, std::uint64_t from, std::uint64_t to,

@@ -28,7 +28,10 @@ int main(int argc, char** argv) {
   snprintf(libraries, sizeof libraries, "%s/lib", root);
   snprintf(worker, sizeof worker, "%s/bin/lambdaml-worker", root);
   snprintf(certificates, sizeof certificates, "%s/etc/ca-certificates.crt", root);
-  if (access(certificates, R_OK) == 0) setenv("AWS_CA_BUNDLE", certificates, 0);
+  if (access(certificates, R_OK) == 0) {
+    setenv("AWS_CA_BUNDLE", certificates, 0);
+    setenv("SSL_CERT_FILE", certificates, 0);
+  }
   static char option[] = "--library-path";
   static char* arguments[64] = {loader, option, libraries, worker};
   for (int i = 1; i < argc && i < 59; ++i) arguments[3 + i] = argv[i];

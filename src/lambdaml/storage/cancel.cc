@@ -38,6 +38,17 @@ class Cancellable final : public Wrapper {
       }
     }
   }
+  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                Deadline deadline) override {
+    while (true) {
+      check_();
+      try {
+        return inner().sum(request, totals, values, Deadline::in(piece_s_).earlier(deadline));
+      } catch (const MissingWorkers&) {
+        if (deadline.passed()) throw;
+      }
+    }
+  }
 
  private:
   std::function<void()> check_;

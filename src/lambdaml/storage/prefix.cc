@@ -57,6 +57,14 @@ class Prefix final : public Wrapper {
     }
   }
 
+  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                Deadline deadline) override {
+    const std::string key = full(request.key);
+    SumRequest prefixed = request;
+    prefixed.key = key;
+    return inner().sum(prefixed, totals, values, deadline);
+  }
+
  private:
   std::string full(std::string_view key) const { return prefix_ + std::string(key); }
   std::vector<std::string> full_all(std::span<const std::string> keys) const {

@@ -122,6 +122,10 @@ std::vector<Buffer> Storage::load_all(std::span<const std::string> keys, Deadlin
   }
 }
 
+SumAnswer Storage::sum(const SumRequest&, std::span<double>, std::span<float>, Deadline) {
+  fail(Code::internal, "{} does not add up", describe());
+}
+
 bool Storage::count_into(std::shared_ptr<Meter>) { return false; }
 
 Pacer& Storage::pacer() { return pacer_; }

@@ -27,6 +27,10 @@ class Wrapper : public Storage {
   std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
     return inner_->load_all(keys, deadline);
   }
+  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                Deadline deadline) override {
+    return inner_->sum(request, totals, values, deadline);
+  }
   bool count_into(std::shared_ptr<Meter> meter) override {
     return inner_->count_into(std::move(meter));
   }

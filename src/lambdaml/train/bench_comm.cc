@@ -79,7 +79,7 @@ std::string measure_rounds(const BenchCommEvent& event, const faas::Invocation& 
   membership.workers = event.workers;
   membership.patience_s = event.patience_s;
   membership.deadline = invocation.deadline;
-  const auto communicator = comm::registry().get(event.sync_mode).make(membership);
+  const auto communicator = comm::make_communicator(event.sync_mode, membership);
 
   const std::vector<float> own = contribution(event.worker, event.values);
   std::vector<float> expected = contribution(0, event.values);

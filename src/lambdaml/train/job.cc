@@ -74,6 +74,11 @@ std::vector<Option> own_options() {
        .default_value = Text("reduce"),
        .help = "pattern by which workers merge their vectors",
        .choices = comm::registry().names()},
+      {.name = "staleness",
+       .default_value = Int{-1},
+       .help = "async over ps://: merges that a worker may be ahead of the slowest; -1: any number",
+       .minimum = -1,
+       .maximum = 1e9},
       {.name = "channel",
        .default_value = Text("file"),
        .help = "store where workers meet: a URI, or a bare name for that store's default place"},
@@ -344,6 +349,12 @@ void resolve(Options& options) {
   make_absolute("checkpoint");
   options.set("channel", Option::Value(storage::resolve(options.text("channel")).text()),
               "channel");
+  if (options.integer("staleness") >= 0 &&
+      (options.text("sync_mode") != "async" ||
+       !storage::open_plain(Uri::parse(options.text("channel")))->capabilities().sums))
+    fail(Code::invalid_argument,
+         "staleness bounds how far workers that do not wait may get apart: it needs --sync-mode "
+         "async and --channel ps://HOST:PORT");
   if (!options.text("until").empty())
     check_until(Until::parse(options.text("until")).metric(), options, model.needs_labels);
   if (options.integer("threads") == 0) {

@@ -33,6 +33,14 @@ std::string text_at(const json& payload, const char* key) {
   return it->get<std::string>();
 }
 
+/// `host` is that of Memcached or of the parameter server: the ports that the original's guide
+/// gives tell, or that workers of hybrid jobs need no bucket to meet in.
+bool is_parameter_server(const std::string& port, const json& payload) {
+  const bool has_bucket =
+      !text_at(payload, "tmp_bucket").empty() || !text_at(payload, "merged_bucket").empty();
+  return port == "27000" || (!port.empty() && port != "11211" && !has_bucket);
+}
+
 }  // namespace
 
 bool is_original_payload(std::string_view text) {
@@ -65,6 +73,8 @@ void from_original_payload(std::string_view text, Options& options) {
   const std::string port = text_at(payload, "port");
   if (const std::string table = text_at(payload, "tmp_table_name"); !table.empty())
     set("channel", "dynamodb://" + table);
+  else if (!host.empty() && is_parameter_server(port, payload))
+    set("channel", fmt::format("ps://{}:{}", host, port));
   else if (!host.empty())
     set("channel", fmt::format("memcached://{}:{}", host, port.empty() ? "11211" : port));
   else if (const std::string place = text_at(payload, "tmp_bucket"); !place.empty())

@@ -47,6 +47,20 @@ TEST(OriginalPayload, TakesBucketsAndTables) {
   EXPECT_EQ(options.text("channel"), "dynamodb://tmp");
 }
 
+TEST(OriginalPayload, TellsTheParameterServerFromMemcached) {
+  Options options = job_options();
+  const auto channel = [&](const char* payload) {
+    from_original_payload(payload, options);
+    return options.text("channel");
+  };
+  EXPECT_EQ(channel(R"({"data_bucket":"d","host":"10.0.0.7","port":27000})"),
+            "ps://10.0.0.7:27000");
+  EXPECT_EQ(channel(R"({"data_bucket":"d","host":"h","port":"9090"})"), "ps://h:9090");
+  EXPECT_EQ(channel(R"({"data_bucket":"d","host":"h","port":9090,"tmp_bucket":"t"})"),
+            "memcached://h:9090");
+  EXPECT_EQ(channel(R"({"data_bucket":"d","host":"h"})"), "memcached://h:11211");
+}
+
 TEST(OriginalPayload, WhatItCannotMeanIsAnError) {
   Options options = job_options();
   for (const char* bad :

@@ -71,8 +71,7 @@ Trainer::Trainer(const TrainEvent& event, Rows own, Rows test, const comm::Membe
 Trainer::~Trainer() = default;
 
 std::unique_ptr<comm::Communicator> Trainer::make_communicator(const std::string& pattern) const {
-  std::unique_ptr<comm::Communicator> communicator =
-      comm::registry().get(pattern).make(membership_);
+  std::unique_ptr<comm::Communicator> communicator = comm::make_communicator(pattern, membership_);
   if (again_) communicator->catch_up();
   return communicator;
 }

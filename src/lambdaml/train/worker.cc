@@ -170,6 +170,8 @@ class WorkerRun {
     membership.workers = event_.workers();
     membership.patience_s = event_.options.real("patience_s");
     membership.deadline = invocation_.deadline;
+    if (const std::int64_t most = event_.options.integer("staleness"); most >= 0)
+      membership.staleness = static_cast<std::uint32_t>(most);
     return membership;
   }
 

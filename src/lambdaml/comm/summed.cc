@@ -1,0 +1,133 @@
+#include "lambdaml/comm/summed.h"
+
+#include <algorithm>
+#include <array>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml::comm {
+
+using Kind = storage::SumRequest::Kind;
+
+Summed::Summed(Membership membership, bool bulk_synchronous)
+    : Communicator(std::move(membership)), bulk_synchronous_(bulk_synchronous) {}
+
+void Summed::retire(std::uint64_t round) { retired_ = std::max(retired_, round); }
+
+storage::SumAnswer Summed::ask(storage::SumRequest request, Vectors v) {
+  request.worker = worker();
+  request.workers = workers();
+  request.retired = retired_;
+  const std::string key = fmt::format("sums/{:016x}/{}", membership().job, request.key);
+  request.key = key;
+  try {
+    return store().sum(request, v.totals, v.values, wait_deadline());
+  } catch (const storage::MissingWorkers& missing) {
+    fail_silent(fmt::format("round {}", request.round), missing.workers());
+  }
+}
+
+std::size_t Summed::merge_round(std::uint64_t round, Vectors v, Meaning meaning) {
+  if (bulk_synchronous_)
+    return ask({.key = "rounds", .kind = Kind::round, .round = round}, v).merged;
+  if (meaning == Meaning::increment) return merge_increments(round, v, false);
+  const std::string key = fmt::format("state-{}-{}", v.totals.size(), v.values.size());
+  return ask({.key = key, .kind = Kind::newest, .round = round}, v).merged;
+}
+
+std::size_t Summed::finish_rounds(Vectors v) {
+  if (bulk_synchronous_) return 0;
+  return merge_increments(round(), v, true);
+}
+
+std::size_t Summed::merge_increments(std::uint64_t round, Vectors v, bool last) {
+  Stream& stream = streams_[{v.totals.size(), v.values.size()}];
+  stream.own_totals.resize(v.totals.size() + 1);
+  stream.given_totals.resize(v.totals.size() + 1);
+  stream.own_values.resize(v.values.size());
+  stream.given_values.resize(v.values.size());
+  const std::string key = fmt::format("increments-{}-{}", v.totals.size(), v.values.size());
+  storage::SumRequest request{.key = key, .kind = Kind::running, .round = round, .last = last};
+  request.staleness = membership().staleness;
+  request.generation = stream.generation;
+
+  std::vector<double> totals(v.totals.begin(), v.totals.end());
+  totals.push_back(last ? 0 : 1);
+  if (!last) {
+    for (std::size_t i = 0; i < totals.size(); ++i) stream.own_totals[i] += totals[i];
+    for (std::size_t i = 0; i < v.values.size(); ++i) stream.own_values[i] += v.values[i];
+  }
+  storage::SumAnswer answer = ask(request, {v.values, totals});
+  if (stream.generation != 0 && answer.generation != stream.generation) {
+    // All over again: what this worker has brought, in one piece; and not before that of the others
+    // is there too is the sum one to go on from.
+    request.generation = answer.generation;
+    request.last = false;
+    request.staleness = 0;
+    totals = stream.own_totals;
+    std::ranges::copy(stream.own_values, v.values.begin());
+    answer = ask(request, {v.values, totals});
+    if (last) {
+      request.last = true;
+      answer = ask(request, {v.values, totals});
+    }
+  }
+  stream.generation = answer.generation;
+  for (std::size_t i = 0; i < v.totals.size(); ++i)
+    v.totals[i] = totals[i] - std::exchange(stream.given_totals[i], totals[i]);
+  for (std::size_t i = 0; i < v.values.size(); ++i) {
+    const float sum = v.values[i];
+    v.values[i] = sum - std::exchange(stream.given_values[i], sum);
+  }
+  // A server that went back to a snapshot may have fewer than before.
+  const double before = std::exchange(stream.given_totals.back(), totals.back());
+  return static_cast<std::size_t>(std::max(0.0, totals.back() - before));
+}
+
+std::vector<double> Summed::snapshot() const {
+  std::vector<double> out;
+  const auto append = [&](const auto& all) { out.insert(out.end(), all.begin(), all.end()); };
+  for (const auto& [sizes, stream] : streams_) {
+    append(std::array{static_cast<double>(sizes.first), static_cast<double>(sizes.second),
+                      static_cast<double>(stream.generation)});
+    append(stream.own_totals);
+    append(stream.own_values);
+    append(stream.given_totals);
+    append(stream.given_values);
+  }
+  return out;
+}
+
+void Summed::restore(std::span<const double> snapshot) {
+  std::map<Sizes, Stream> all;
+  const auto check = [](bool fits) {
+    if (!fits) fail(Code::data_corrupt, "a checkpoint's sums of a parameter server do not add up");
+  };
+  const auto take = [&](std::uint64_t n) {
+    check(n <= snapshot.size());
+    const std::span<const double> out = snapshot.first(n);
+    snapshot = snapshot.subspan(n);
+    return out;
+  };
+  const auto take_count = [&] {
+    const double number = take(1).front();
+    check(number >= 0 && number <= 0x1p53);
+    return static_cast<std::uint64_t>(number);
+  };
+  while (!snapshot.empty()) {
+    const std::uint64_t totals = take_count();
+    const std::uint64_t values = take_count();
+    Stream stream;
+    stream.generation = take_count();
+    for (const bool own : {true, false}) {
+      const auto doubles = take(totals + 1);
+      (own ? stream.own_totals : stream.given_totals).assign(doubles.begin(), doubles.end());
+      for (const double value : take(values))
+        (own ? stream.own_values : stream.given_values).push_back(static_cast<float>(value));
+    }
+    all.insert_or_assign({totals, values}, std::move(stream));
+  }
+  streams_ = std::move(all);
+}
+
+}  // namespace lambdaml::comm

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "lambdaml/comm/communicator.h"
+
+namespace lambdaml::comm {
+
+/// Merges by a store that adds up itself (Capabilities::sums), a parameter server: one request a
+/// merge, no merging worker, and nothing to sweep.
+///
+/// *Waiting for all*: the store keeps each round's sum until all workers have retired it, so a
+/// worker that runs again is given the sums of rounds that the others have merged, whatever it
+/// brings. *Waiting for nobody*: increments move a vector in the store; a merge brings its own and
+/// gives the difference to what this worker was given before. Those differences telescope; the
+/// vector is float32, and so is what was given, so that no rounding adds up. A worker that runs
+/// again and repeats rounds counts with what it brought the first time. When the store has lost the
+/// vector (a job that is resumed, a server without a disk), which it tells by another generation,
+/// each worker brings all that it ever brought, and waits until the others have.
+class Summed final : public Communicator {
+ public:
+  /// `bulk_synchronous`: every merge waits for all.
+  Summed(Membership membership, bool bulk_synchronous);
+
+  void retire(std::uint64_t round) override;
+  std::vector<double> snapshot() const override;
+  void restore(std::span<const double> snapshot) override;
+
+ private:
+  using Sizes = std::pair<std::size_t, std::size_t>;  ///< doubles, floats
+  /// Of the increments of one pair of sizes: what this worker has brought, and was given.
+  struct Stream {
+    std::uint64_t generation = 0;
+    std::vector<double> own_totals, given_totals;  ///< the last one counts contributions
+    std::vector<float> own_values, given_values;
+  };
+
+  std::size_t merge_round(std::uint64_t round, Vectors v, Meaning meaning) override;
+  std::size_t finish_rounds(Vectors v) override;
+  std::size_t merge_increments(std::uint64_t round, Vectors v, bool last);
+  storage::SumAnswer ask(storage::SumRequest request, Vectors v);
+
+  const bool bulk_synchronous_;
+  std::uint64_t retired_ = 0;
+  std::map<Sizes, Stream> streams_;
+};
+
+}  // namespace lambdaml::comm

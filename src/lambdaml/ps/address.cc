@@ -1,0 +1,52 @@
+#include "lambdaml/ps/address.h"
+
+#include <cstdlib>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml::ps {
+namespace {
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
+std::string Address::endpoint() const {
+  const bool v6 = host.find(':') != std::string::npos;
+  return fmt::format("ps://{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", port);
+}
+
+Address address_of(const Uri& uri) {
+  Address address;
+  std::string_view host = uri.host;
+  if (const std::size_t at = host.rfind('@'); at != std::string_view::npos) {
+    const std::string_view who = host.substr(0, at);
+    address.token = who.substr(who.find(':') + 1);
+    host.remove_prefix(at + 1);
+  }
+  if (address.token.empty()) address.token = environment("LAMBDAML_PS_TOKEN");
+  address.ca = environment("LAMBDAML_PS_CA");
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  bool known = !host.empty();
+  for (const auto& [key, value] : uri.query) {
+    if (key == "tls" && (value == "1" || value == "0"))
+      address.tls = value == "1";
+    else if (key == "ca")
+      address.ca = value;
+    else
+      known = false;
+  }
+  if (!known)
+    fail(Code::invalid_argument,
+         "{}: a parameter server is ps://[:token@]host[:27000][/prefix][?tls=1&ca=FILE]",
+         uri.display());
+  address.host = host;
+  address.port = uri.port.value_or(address.port);
+  address.prefix = uri.path;
+  return address;
+}
+
+}  // namespace lambdaml::ps

@@ -1,0 +1,135 @@
+// Who may talk to a server, and whom a client believes.
+#include <csignal>
+#include <cstdlib>
+
+#include <ParameterServer.h>
+#include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "lambdaml/ps/test_support.h"
+#include "lambdaml/ps/tls.h"
+#include "lambdaml/ps/transport.h"
+
+namespace lambdaml::ps {
+namespace {
+
+using apache::thrift::transport::TSocket;
+using apache::thrift::transport::TTransportException;
+using testing::HasSubstr;
+
+TEST(Secrets, ATokenIsAskedFor) {
+  ServerSettings settings = on_a_free_port();
+  settings.token = "open sesame";
+  const Server server(settings);
+  Address address = address_of(server);
+  std::string why;
+  EXPECT_EQ(code_thrown_by([&] { Client client(address); }, &why), Code::permission_denied);
+  EXPECT_THAT(why, HasSubstr("token"));
+  address.token = "open barley";
+  EXPECT_EQ(code_thrown_by([&] { Client client(address); }, &why), Code::permission_denied);
+  EXPECT_THAT(why, testing::Not(HasSubstr("sesame")));
+  address.token = settings.token;
+  Client client(address);
+  client.register_model("m", 2, 1);
+  // Clients of the original cannot say one.
+  const auto socket = std::make_shared<TSocket>("127.0.0.1", server.port());
+  socket->open();
+  wire::ParameterServerClient original(make_protocol(std::make_shared<Buffered>(socket)));
+  EXPECT_THROW(original.exist_model("m"), wire::InvalidOperation);
+}
+
+/// A server with a certificate of its own, for the hosts localhost and 127.0.0.2.
+class Tls : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (std::system("openssl version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no openssl here";
+    std::signal(SIGPIPE, SIG_IGN);  // as the executables do; the server's end does not
+    settings.host = "0.0.0.0";
+    settings.tls_cert = folder.path() / "cert.pem";
+    settings.tls_key = folder.path() / "key.pem";
+    ASSERT_EQ(
+        std::system(fmt::format("openssl req -x509 -newkey ec -pkeyopt "
+                                "ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=somebody "
+                                "-addext subjectAltName=DNS:localhost,IP:127.0.0.2 -keyout {} "
+                                "-out {} >/dev/null 2>&1",
+                                settings.tls_key, settings.tls_cert)
+                        .c_str()),
+        0);
+    server.emplace(settings);
+    address = address_of(*server);
+    address.host = "localhost";
+    address.tls = true;
+    address.ca = settings.tls_cert;
+  }
+  /// What a client with this address is told; empty when it is let in.
+  static std::string refusal(const Address& address) {
+    std::string why;
+    EXPECT_EQ(code_thrown_by([&] { Client client(address); }, &why), Code::permission_denied);
+    return why;
+  }
+
+  const Folder folder;
+  ServerSettings settings = on_a_free_port();
+  std::optional<Server> server;
+  Address address;
+};
+
+TEST_F(Tls, CarriesVectorsToAHostThatTheCertificateNames) {
+  for (const char* host : {"localhost", "127.0.0.2"}) {
+    address.host = host;
+    Client client(address);
+    const std::vector<float> sent = numbers(0, 0, 1'000'000);
+    const Part part{.id = fmt::format("{}/rounds", host), .workers = 1};
+    EXPECT_EQ(exchange(client, part, sent).values, sent);
+  }
+}
+
+TEST_F(Tls, BelievesNobodyElse) {
+  Address other = address;
+  other.host = "127.0.0.1";
+  EXPECT_THAT(refusal(other), HasSubstr("IP address mismatch"));
+  other = address;
+  other.ca.clear();
+  EXPECT_THAT(refusal(other), HasSubstr("LAMBDAML_PS_CA"));
+  other.ca = settings.tls_key;
+  std::string why;
+  EXPECT_EQ(code_thrown_by([&] { Client client(other); }, &why), Code::invalid_argument);
+  EXPECT_THAT(why, HasSubstr("key.pem"));
+}
+
+TEST_F(Tls, IsNotSpokenWithOneSideOnly) {
+  Address plain = address;
+  plain.tls = false;
+  EXPECT_EQ(code_thrown_by([&] { Client client(plain); }), Code::unavailable);
+  const Server without(on_a_free_port());
+  Address tls = address;
+  tls.port = without.port();
+  EXPECT_EQ(code_thrown_by([&] { Client client(tls); }), Code::unavailable);
+  settings.tls_key = folder.path() / "none.pem";
+  EXPECT_EQ(code_thrown_by([&] { Server unreadable(settings); }), Code::invalid_argument);
+}
+
+TEST_F(Tls, ASilentPeerIsGivenUpWhenTheSocketsTimeIsOver) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in where{};
+  where.sin_family = AF_INET;
+  where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof where;
+  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&where), size), 0);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&where), &size), 0);
+  const auto socket = std::make_shared<TSocket>("127.0.0.1", ntohs(where.sin_port));
+  socket->setRecvTimeout(50);
+  socket->open();
+  try {
+    secure(socket, address);
+    ADD_FAILURE() << "a peer that says nothing was believed";
+  } catch (const TTransportException& error) {
+    EXPECT_EQ(error.getType(), TTransportException::TIMED_OUT) << error.what();
+  }
+  ::close(listener);
+}
+
+}  // namespace
+}  // namespace lambdaml::ps

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace lambdaml::ps {
+
+struct ServerSettings {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 27000;      ///< 0 picks a free one
+  double interval_s = 60;          ///< between two snapshots, and looks for what has expired
+  double expired_s = 6000;         ///< what nobody has used for so long is removed
+  std::filesystem::path dir = {};  ///< empty: nothing is kept on the disk
+  int metrics_port = -1;           ///< below 0: none; 0 picks a free one
+  std::string token = {};          ///< empty: none is asked for
+  std::string tls_cert = {}, tls_key = {};  ///< PEM files, both or none
+  std::uint64_t memory_bytes = std::uint64_t{1} << 30;
+  std::uint32_t message_bytes = std::uint32_t{1} << 30;  ///< of the longest vector
+  std::size_t models = 1000;
+  std::size_t connections = 1000;  ///< beyond these, clients wait to be accepted
+};
+
+/// The parameter server: serves parameter_server.thrift on threads of its own, one for each
+/// connection, from construction to destruction.
+class Server {
+ public:
+  /// Loads what `dir` holds and listens. Throws invalid_argument (a bad host, certificate or key),
+  /// already_exists (a port in use), what files throw.
+  explicit Server(const ServerSettings& settings);
+  /// Stops serving and saves.
+  ~Server();
+
+  std::uint16_t port() const;
+  int metrics_port() const;
+  /// What each interval does. Logs what it cannot save.
+  void save_and_expire();
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace lambdaml::ps

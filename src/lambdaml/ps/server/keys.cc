@@ -1,0 +1,114 @@
+#include "lambdaml/ps/server/keys.h"
+
+#include <mutex>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/ps/server/archive.h"
+
+namespace lambdaml::ps {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::int64_t now() { return Deadline::Clock::now().time_since_epoch().count(); }
+
+}  // namespace
+
+Keys::Keys(fs::path folder, Environment& environment)
+    : folder_(std::move(folder)), environment_(environment) {
+  if (folder_.empty()) return;
+  make_folder(folder_);
+  read_archives(folder_, FileKind::key, [&](Reader& in, const fs::path& path) {
+    const std::string key = in.get_text();
+    if (file_of(folder_, key) != path) fail(Code::data_corrupt, "it has another's name");
+    keys_[key] = keep(key, Buffer(in.get_bytes()));
+  });
+}
+
+std::shared_ptr<Keys::Kept> Keys::keep(const std::string& key, Buffer value) {
+  auto kept = std::make_shared<Kept>();
+  kept->charge = Charge(environment_.budget, key.size() + value.size() + sizeof(Kept));
+  kept->value = std::move(value);
+  kept->touched = now();
+  return kept;
+}
+
+void Keys::write(const std::string& key, const Kept& kept) const {
+  if (folder_.empty()) return;
+  Writer out;
+  out.put(key);
+  out.put(kept.value.view());
+  write_archive(file_of(folder_, key), FileKind::key, out);
+}
+
+void Keys::erase_file(const std::string& key) const {
+  if (folder_.empty()) return;
+  std::error_code ignored;
+  fs::remove(file_of(folder_, key), ignored);
+}
+
+void Keys::put(const std::string& key, Buffer value) {
+  std::shared_ptr<Kept> kept = keep(key, std::move(value));
+  const std::unique_lock lock(mutex_);
+  write(key, *kept);
+  keys_.insert_or_assign(key, std::move(kept));
+}
+
+bool Keys::create(const std::string& key, Buffer value) {
+  std::shared_ptr<Kept> kept = keep(key, std::move(value));
+  const std::unique_lock lock(mutex_);
+  if (keys_.contains(key)) return false;
+  write(key, *kept);
+  keys_.emplace(key, std::move(kept));
+  return true;
+}
+
+std::shared_ptr<const Buffer> Keys::get(const std::string& key) {
+  const std::shared_lock lock(mutex_);
+  const auto at = keys_.find(key);
+  if (at == keys_.end()) return nullptr;
+  at->second->touched = now();
+  return {at->second, &at->second->value};
+}
+
+void Keys::remove(const std::string& key) {
+  const std::unique_lock lock(mutex_);
+  if (keys_.erase(key) > 0) erase_file(key);
+}
+
+std::vector<std::pair<std::string, std::uint64_t>> Keys::find(const std::string& prefix,
+                                                              const std::string& after,
+                                                              std::size_t most) const {
+  const std::shared_lock lock(mutex_);
+  std::vector<std::pair<std::string, std::uint64_t>> out;
+  auto at = after.empty() ? keys_.lower_bound(prefix) : keys_.upper_bound(after);
+  for (; at != keys_.end() && at->first.starts_with(prefix) && out.size() < most; ++at)
+    out.emplace_back(at->first, at->second->value.size());
+  return out;
+}
+
+void Keys::clear(const std::string& prefix) {
+  const std::unique_lock lock(mutex_);
+  for (auto at = keys_.lower_bound(prefix); at != keys_.end() && at->first.starts_with(prefix);) {
+    erase_file(at->first);
+    at = keys_.erase(at);
+  }
+}
+
+std::size_t Keys::size() const {
+  const std::shared_lock lock(mutex_);
+  return keys_.size();
+}
+
+void Keys::add_idle_times(std::map<std::string, double>& idle_s) const {
+  const std::shared_lock lock(mutex_);
+  for (const auto& [key, kept] : keys_) {
+    const Deadline::Clock::duration since(now() - kept->touched);
+    const double seconds = std::chrono::duration<double>(since).count();
+    const auto [at, is_new] = idle_s.try_emplace(group_of(key), seconds);
+    at->second = std::min(at->second, seconds);
+  }
+}
+
+}  // namespace lambdaml::ps
