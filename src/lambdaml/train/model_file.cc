@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/model/network.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/tensor/safetensors.h"
 #include "lambdaml/train/job.h"
@@ -17,11 +17,6 @@ namespace lambdaml::train {
 namespace {
 
 constexpr const char* kFormat = "lambdaml-model-1";
-
-std::size_t elements(const model::Model::Piece& piece) {
-  return std::accumulate(piece.shape.begin(), piece.shape.end(), std::size_t{1},
-                         std::multiplies<>());
-}
 
 std::vector<std::int32_t> labels_from(const std::string& text, const std::string& what) {
   const nlohmann::json labels = nlohmann::json::parse(text, nullptr, false);
@@ -44,8 +39,8 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
   tensor::SafetensorsWriter writer;
   std::size_t at = 0;
   for (const model::Model::Piece& piece : model.pieces()) {
-    writer.add<float>(piece.name, piece.shape, parameters.subspan(at, elements(piece)));
-    at += elements(piece);
+    writer.add<float>(piece.name, piece.shape, parameters.subspan(at, model::elements(piece)));
+    at += model::elements(piece);
   }
   // The options that made the model, but not where it was made: one job gives one file, byte for
   // byte, over every channel and platform.

@@ -86,6 +86,8 @@ class Trainer {
  private:
   std::unique_ptr<comm::Communicator> make_communicator(const std::string& pattern) const;
   void initialize();
+  /// The rows of a step, with where their random choices come from.
+  model::Batch batch_of(std::uint64_t pass, std::uint64_t step) const;
   /// False when the worker was suspended.
   bool run_epoch(Checkpoints& checkpoints, const Hooks& hooks);
   /// One step or evaluation; false when the worker was suspended instead.

@@ -54,7 +54,12 @@ class Admm final : public Optimizer {
         lambda_(options.real("lambda")),
         l2_(options.real("l2")),
         tolerance_abs_(options.real("admm_tolerance_abs")),
-        tolerance_rel_(options.real("admm_tolerance_rel")) {}
+        tolerance_rel_(options.real("admm_tolerance_rel")) {
+    if (model_.learned() != model_.parameter_count())
+      fail(Code::invalid_argument,
+           "the optimizer admm needs a model without statistics such as batch normalization's; use "
+           "grad_avg or model_avg");
+  }
 
   std::uint64_t passes_per_epoch() const override { return passes_; }
 
