@@ -77,6 +77,15 @@ std::vector<Option> own_options() {
       {.name = "channel",
        .default_value = Text("file"),
        .help = "store where workers meet: a URI, or a bare name for that store's default place"},
+      {.name = "compress",
+       .default_value = Text("none"),
+       .help = "smaller messages of gradients and updates; what is left out is added to the next",
+       .choices = comm::compression_names()},
+      {.name = "compress_share",
+       .default_value = 0.01,
+       .help = "share of the values that topk sends",
+       .above = 0,
+       .maximum = 1},
       {.name = "workers",
        .default_value = Int{4},
        .help = "functions that train together",
@@ -241,6 +250,21 @@ void check_until(const std::string& metric, const Options& options, bool supervi
   if (metric.starts_with("test_") && options.text("test_data").empty()) never("give --test-data");
 }
 
+void check_compression(const Options& options) {
+  const std::string& name = options.text("compress");
+  if (name == "none") return;
+  const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
+  if (!optimizer.merges_increments)
+    fail(Code::invalid_argument,
+         "compress {}: {} merges states, which travel whole; compress gradients and updates, as "
+         "grad_avg's and model_avg's",
+         name, optimizer.name);
+  if (name == "topk" && !comm::registry().get(options.text("sync_mode")).bulk_synchronous)
+    fail(Code::invalid_argument,
+         "compress topk: {} publishes sums of many updates, which are not sparse; use bf16 or int8",
+         options.text("sync_mode"));
+}
+
 }  // namespace
 
 Options job_options() {
@@ -335,6 +359,7 @@ void resolve(Options& options) {
   if (!options.is_set("optim"))
     options.set("optim", Option::Value(model.default_optimizer), "optim");
 
+  check_compression(options);
   const auto make_absolute = [&](std::string_view name) {
     const std::string& text = options.text(name);
     if (!text.empty()) options.set(name, Option::Value(Uri::parse(text).text()), name);

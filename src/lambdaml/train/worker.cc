@@ -154,6 +154,8 @@ class WorkerRun {
     membership.workers = event_.workers();
     membership.patience_s = event_.options.real("patience_s");
     membership.deadline = invocation_.deadline;
+    membership.compression = comm::compression_from(event_.options.text("compress"));
+    membership.kept_share = event_.options.real("compress_share");
     return membership;
   }
 

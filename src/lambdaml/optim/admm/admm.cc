@@ -243,6 +243,7 @@ void register_plugin(Registry& registry) {
                     .help = "part of the residuals at which ADMM ends that grows with the model",
                     .minimum = 0}},
        .epochs_option = "admm_epochs",
+       .merges_increments = false,
        .make = [](Problem problem, const Options& options) {
          return std::make_unique<Admm>(std::move(problem), options);
        }});
