@@ -39,17 +39,20 @@ std::size_t block_count(std::size_t n, std::size_t begin) {
   return n == 0 ? 0 : (begin % kBlock + n + kBlock - 1) / kBlock;
 }
 
-/// The smallest e, from −126 on, with |v| ≤ 127 · 2^e for all values of the block.
+/// The smallest e from −126 to 121 with |v| ≤ 127 · 2^e for all values of the block; beyond it the
+/// largest values are cut to what is still a float.
 int exponent_of(std::span<const float> block) {
   std::uint32_t most = 0;
   for (const float value : block) most = std::max(most, bits(value) & kSize);
   int power = 0;
   const float fraction = std::frexp(std::bit_cast<float>(most), &power);
-  return std::max(-126, fraction <= 127.0F / 128 ? power - 7 : power - 6);
+  return std::clamp(fraction <= 127.0F / 128 ? power - 7 : power - 6, -126, 121);
 }
 
 /// In units of 2^e; |e| ≤ 126, so that both scale and its inverse are normal numbers.
-float in_units(float value, float inverse) { return std::nearbyint(value * inverse); }
+float in_units(float value, float inverse) {
+  return std::clamp(std::nearbyint(value * inverse), -127.0F, 127.0F);
+}
 
 }  // namespace
 

@@ -156,7 +156,8 @@ Totals DeepModel::accumulate(const Batch& batch, std::span<const float> paramete
         std::async(std::launch::async, [this, next = *next_] { prepare(next, augment_, coming_); });
   next_.reset();
   if (batch.rows() == 0) return {};
-  return engine().train(present_.images, present_.targets, parameters, sums);
+  return engine().train(present_.images, present_.targets, parameters, sums,
+                        batch.draws.of(0).next());
 }
 
 void DeepModel::for_logits(

@@ -29,10 +29,11 @@ class Engine {
   virtual void initialize(std::uint64_t seed, std::span<float> parameters) = 0;
 
   /// One pass forward and back in training mode over images as data::normalize_image() makes them;
-  /// a target of −1 adds no loss. Adds the gradient sums, and rows · change of the statistics, to
-  /// `sums`. `correct` counts by the logits of this very pass.
+  /// a target of −1 adds no loss. `seed` is where random layers begin. Adds the gradient sums, and
+  /// rows · change of the statistics, to `sums`. `correct` counts by the logits of this very pass.
   virtual Totals train(std::span<const float> images, std::span<const std::int64_t> targets,
-                       std::span<const float> parameters, std::span<float> sums) = 0;
+                       std::span<const float> parameters, std::span<float> sums,
+                       std::uint64_t seed) = 0;
 
   /// The logits of `rows` images in evaluation mode: rows × classes.
   virtual void infer(std::span<const float> images, std::size_t rows,

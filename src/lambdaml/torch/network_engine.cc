@@ -52,7 +52,8 @@ class NetworkEngine final : public model::Engine {
   }
 
   model::Totals train(std::span<const float> images, std::span<const std::int64_t> targets,
-                      std::span<const float> parameters, std::span<float> sums) override {
+                      std::span<const float> parameters, std::span<float> sums,
+                      std::uint64_t) override {
     return guarded("training", [&] {
       const std::vector<at::Tensor> weights = vectors_.with_gradients(parameters, sums);
       std::vector<at::Tensor> statistics = vectors_.copy_of_statistics(parameters);

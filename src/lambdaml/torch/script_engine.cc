@@ -2,6 +2,7 @@
 #include <streambuf>
 
 #include <fmt/format.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/script.h>
 
 #include "lambdaml/base/error.h"
@@ -43,6 +44,9 @@ class ScriptEngine final : public model::Engine {
   ScriptEngine(Bytes file, const std::string& what, const model::EngineSettings& settings)
       : what_(what), settings_(settings) {
     use_threads(settings.threads);
+    // Optimised graphs round otherwise than those that are still observed, and a run that goes on
+    // must give the same bits.
+    ::torch::jit::setGraphExecutorOptimize(false);
     View view(file);
     std::istream stream(&view);
     try {
@@ -82,8 +86,11 @@ class ScriptEngine final : public model::Engine {
   }
 
   model::Totals train(std::span<const float> images, std::span<const std::int64_t> targets,
-                      std::span<const float> parameters, std::span<float> sums) override {
+                      std::span<const float> parameters, std::span<float> sums,
+                      std::uint64_t seed) override {
     return guarded(what_, [&] {
+      at::Generator random = at::globalContext().defaultGenerator(at::kCPU);
+      random.set_current_seed(seed);
       put(parameters);
       const std::vector<at::Tensor> gradients = vectors_->learned(sums);
       for (std::size_t i = 0; i < weights_.size(); ++i) weights_[i].mutable_grad() = gradients[i];

@@ -32,7 +32,7 @@ Rows with_targets(data::Dataset data, const std::vector<std::int32_t>& map) {
 }
 
 Trainer::Trainer(const TrainEvent& event, Rows own, Rows test, const comm::Membership& membership,
-                 bool again)
+                 bool again, std::shared_ptr<const Buffer> definition)
     : event_(event),
       membership_(membership),
       again_(again),
@@ -43,7 +43,8 @@ Trainer::Trainer(const TrainEvent& event, Rows own, Rows test, const comm::Membe
   const model::Plugin& model = model::registry().get(options.text("model"));
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   supervised_ = model.needs_labels;
-  shape_ = {event.data.features, supervised_ ? event.data.labels : std::vector<std::int32_t>()};
+  shape_ = {event.data.features, supervised_ ? event.data.labels : std::vector<std::int32_t>(),
+            std::move(definition)};
   model_ = model.make(shape_, options);
 
   // A model without labels has nothing to validate against: it trains on every row.

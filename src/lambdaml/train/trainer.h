@@ -42,10 +42,10 @@ struct FinalTotals {
 /// same on every worker is computed from the event alone or merged.
 class Trainer {
  public:
-  /// `test` may have no rows. `again`: other workers may have gone on without this one. Throws
-  /// invalid_argument when model, optimizer and data do not fit.
+  /// `test` may have no rows. `definition`: see model::Shape. `again`: other workers may have gone
+  /// on without this one. Throws invalid_argument when model, optimizer and data do not fit.
   Trainer(const TrainEvent& event, Rows own, Rows test, const comm::Membership& membership,
-          bool again);
+          bool again, std::shared_ptr<const Buffer> definition = nullptr);
   ~Trainer();
 
   struct Hooks {

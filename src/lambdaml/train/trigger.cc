@@ -53,7 +53,8 @@ void rehearse(const Options& options, const StagedData& staged) {
     fail(Code::invalid_argument, "{}: it has no labels, and {} learns from labels", what,
          plugin.name);
   const model::Shape shape{data.features,
-                           plugin.needs_labels ? data.labels : std::vector<std::int32_t>()};
+                           plugin.needs_labels ? data.labels : std::vector<std::int32_t>(),
+                           staged.definition};
   std::unique_ptr<model::Model> model;
   try {
     model = plugin.make(shape, options);

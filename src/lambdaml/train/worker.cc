@@ -82,7 +82,7 @@ class WorkerRun {
                               : "this worker was started before; continuing where it left off");
 
     const Stopwatch loading;
-    Trainer trainer(event_, load_own(), load_test(), membership(), again_);
+    Trainer trainer(event_, load_own(), load_test(), membership(), again_, load_definition());
     const double load_s = loading.seconds();
     log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
               event_.data.features, load_s);
@@ -127,6 +127,16 @@ class WorkerRun {
           part, data::visiting_order(event_.data.part_rows, event_.worker,
                                      static_cast<std::uint64_t>(event_.options.integer("seed"))));
     return with_targets(std::move(part), event_.data.labels);
+  }
+
+  std::shared_ptr<const Buffer> load_definition() {
+    if (model::registry().get(event_.options.text("model")).file_option.empty()) return nullptr;
+    const std::string& channel = event_.options.text("channel");
+    std::optional<Buffer> bytes =
+        open_channel(channel, event_.job_id, meters_.of(channel))->load(keys::kDefinition);
+    if (!bytes)
+      fail(Code::unavailable, "channel {}: the model's file is gone", channel_->describe());
+    return std::make_shared<const Buffer>(std::move(*bytes));
   }
 
   Rows load_test() {
