@@ -4,10 +4,10 @@ BIN := $(BUILD)/bin
 JOBS := $(shell nproc)
 PYTHON := /usr/bin/python3
 
-.PHONY: help build run test bench fuzz fmt tidy asan tsan clean
+.PHONY: help build run test e2e-deep bench fuzz fmt tidy asan tsan clean
 
 help: ## list the goals
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 build: ## install what the build needs, build lambdaml and lambdaml-worker into build/release/bin
 	@packages/install.sh build
@@ -24,6 +24,12 @@ test: ## install what the tests need, build and run them
 	@cmake --preset release -DLAMBDAML_TESTS=ON
 	@cmake --build --preset release -j $(JOBS)
 	@ctest --preset release -j $$(( $(JOBS) + 1 ))
+
+e2e-deep: ## train MobileNet on the CIFAR-10 sample until it is as good as it must be (minutes)
+	@packages/install.sh build test
+	@cmake --preset release -DLAMBDAML_TESTS=ON
+	@cmake --build --preset release --target lambdaml_deep_test -j $(JOBS)
+	LAMBDAML_LONG_TESTS=1 $(BUILD)/tests/lambdaml_deep_test --gtest_filter='*OnRealImages'
 
 bench: ## measure kernels, parser, merging and rounds against their limits and peers
 	@packages/install.sh build bench

@@ -79,11 +79,12 @@ def clean_environment():
     return {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
 
 
-def run_ours(binary):
+def run_ours(binary, what="-deep/", repetitions=31):
     """Name → the best repetition's seconds, bytes per second and seconds per value."""
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         subprocess.run(
-            [binary, "--benchmark_repetitions=31", "--benchmark_min_time=0.01",
+            [binary, f"--benchmark_filter={what}", f"--benchmark_repetitions={repetitions}",
+             "--benchmark_min_time=0.01",
              "--benchmark_enable_random_interleaving=true", "--benchmark_out_format=json",
              f"--benchmark_out={out.name}"],
             check=True, env=clean_environment(), stdout=subprocess.DEVNULL)
@@ -146,6 +147,35 @@ def text_rows(ours, peers):
                      "beside": f"read() {ours[read]['bytes_per_second'] / 1e9:.2f} GB/s", "ratio": share,
                      "target": f"≥ {share_target} of read()", "reached": share >= share_target})
     return rows
+
+
+# what, our benchmark, the network in torch_peers.py, the ratio to reach.
+DEEP_ROWS = [
+    ("MobileNet, batch 128, 2 threads, fp32", "deep/mobilenet/fp32/threads:2", "mobilenet", 1.8),
+    ("MobileNet, batch 128, 2 threads, bf16", "deep/mobilenet/bf16/threads:2", "mobilenet", None),
+    ("ResNet-18, batch 128, 2 threads, fp32", "deep/resnet18/fp32/threads:2", "resnet18", 1.3),
+    ("ResNet-18, batch 128, 2 threads, bf16", "deep/resnet18/bf16/threads:2", "resnet18", None),
+]
+
+
+def deep_rows(binary):
+    """Ours and PyTorch's in turn, twice; the best of each. Empty where either is missing."""
+    ours, peers = {}, {}
+    for _ in range(2):
+        run = subprocess.run([PYTHON, Path(__file__).with_name("torch_peers.py")], capture_output=True,
+                             text=True, env=clean_environment())
+        if run.returncode != 0:
+            return []
+        for name, speed in json.loads(run.stdout).items():
+            peers[name] = max(peers.get(name, 0), speed)
+        _, timed = run_ours(binary, "deep/.*/threads:2", 4)
+        for name, result in timed.items():
+            ours[name] = max(ours.get(name, 0), 1 / result["seconds_per_value"])
+    return [{"what": what, "figure": f"{ours[name]:.0f} images/s", "images_per_second": ours[name],
+             "beside": f"PyTorch {peers[peer]:.0f} images/s", "ratio": ours[name] / peers[peer],
+             "target": f"≥ {target}×" if target else "",
+             "reached": not target or ours[name] >= target * peers[peer]}
+            for what, name, peer, target in DEEP_ROWS if name in ours]
 
 
 def lambdaml_json(lambdaml, arguments):
@@ -234,7 +264,7 @@ def main():
     peers = run_peers()
     rows = compare(ours, peers)
     print_table(context, ours, rows)
-    lines = text_rows(ours, peers) + round_rows(lambdaml) + [job_row(lambdaml)]
+    lines = text_rows(ours, peers) + round_rows(lambdaml) + [job_row(lambdaml)] + deep_rows(binary)
     print_lines(lines)
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     with open(output, "w") as out:

@@ -59,5 +59,6 @@ void add_linear();
 void add_kmeans();
 void add_merge();
 void add_text();
+void add_deep();
 
 }  // namespace lambdaml::bench

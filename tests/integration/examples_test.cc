@@ -26,6 +26,10 @@ std::vector<Example> all_examples() {
   for (const auto& entry : fs::directory_iterator(fs::path(LAMBDAML_SOURCE_DIR) / "examples")) {
     if (entry.path().extension() != ".yaml") continue;
     const std::string text = std::string(read_file(entry.path())->text());
+    // Hours of work; tests/deep reads them.
+    if (text.find("\nmodel: mobilenet") != std::string::npos ||
+        text.find("\nmodel: resnet") != std::string::npos)
+      continue;
     const std::size_t begin = text.find("\nchannel: ") + 10;
     out.push_back(
         {text.substr(begin, text.find("://", begin) - begin), entry.path().filename().string()});

@@ -49,6 +49,9 @@ void check_range(const Option& option, const Option::Value& value, std::string_v
     number = *real;
   else {
     const auto* text = std::get_if<std::string>(&value);
+    if (text != nullptr)
+      for (const std::string& choice : option.open_choices)
+        if (text->starts_with(choice + ":")) return;
     if (text != nullptr && !option.choices.empty() &&
         std::find(option.choices.begin(), option.choices.end(), *text) == option.choices.end())
       fail(Code::invalid_argument, "{}: unknown value '{}' of {}{}", where, printable(*text),

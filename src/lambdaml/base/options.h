@@ -22,7 +22,8 @@ struct Option {
   std::optional<double> minimum = {};  ///< numbers: the smallest allowed value
   std::optional<double> above = {};    ///< numbers: must be greater than this
   std::optional<double> maximum = {};
-  std::vector<std::string> choices = {};  ///< texts: the only allowed values; empty = any
+  std::vector<std::string> choices = {};       ///< texts: the only allowed values; empty = any
+  std::vector<std::string> open_choices = {};  ///< those of them that may go on: `CHOICE:ANYTHING`
   std::vector<std::string> aliases = {};  ///< other keys it is known by in job files and events
 };
 

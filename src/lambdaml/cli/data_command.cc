@@ -39,7 +39,8 @@ void add_synth(CLI::App& group, Globals& globals) {
   command->add_option("-o,--out", *out, "file to write")->required();
   command->callback([=, &globals] {
     const data::Dataset dataset = data::synthesize(*options, processors());
-    const Buffer bytes = data::registry().get("libsvm").write(dataset);
+    const bool images = options->kind == "cifar10";
+    const Buffer bytes = data::registry().get(images ? "cifar10" : "libsvm").write(dataset);
     write_output(*out, bytes);
     if (globals.json)
       print_line(ordered_json{{"path", Uri::parse(*out).display()},

@@ -21,6 +21,49 @@ BulkSynchronous::BulkSynchronous(Membership membership) : Communicator(std::move
   store_forgets_ = workers() > 1 && !store().capabilities().durable;
 }
 
+std::size_t BulkSynchronous::merge_round(std::uint64_t round, Vectors v, Meaning meaning) {
+  contribution_form_ = merged_form_ = Form::f32;
+  // What is not finite travels as it is: all must see that the numbers have diverged.
+  if (meaning == Meaning::increment && membership().compression != Compression::none &&
+      !v.values.empty() && all_finite(v.values))
+    squeeze(v.values);
+  return sum_round(round, v);
+}
+
+void BulkSynchronous::squeeze(std::span<float> values) {
+  if (residual_.empty()) residual_.resize(values.size());
+  if (residual_.size() != values.size())
+    fail(Code::internal, "increments of {} and of {} values cannot both be compressed",
+         residual_.size(), values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) residual_[i] += values[i];
+  std::ranges::copy(residual_, values.begin());
+  switch (membership().compression) {
+    case Compression::none:
+      break;
+    case Compression::bf16:
+      contribution_form_ = merged_form_ = Form::bf16;
+      break;
+    case Compression::int8:
+      contribution_form_ = Form::int8;
+      merged_form_ = Form::bf16;
+      break;
+    case Compression::topk: {
+      contribution_form_ = merged_form_ = Form::sparse;
+      const double share = membership().kept_share * static_cast<double>(values.size());
+      keep_largest(values, std::max<std::size_t>(1, static_cast<std::size_t>(share)));
+      break;
+    }
+  }
+  round_to(contribution_form_, values, 0);
+  for (std::size_t i = 0; i < values.size(); ++i) residual_[i] -= values[i];
+}
+
+Buffer BulkSynchronous::seal(Draft& sum, const MessageHead& head, std::size_t begin) const {
+  if (merged_form_ == Form::f32 || !all_finite(sum.values)) return sum.seal(head);
+  round_to(merged_form_, sum.values, begin);
+  return encode(head, sum.totals, sum.values, {merged_form_, begin});
+}
+
 void BulkSynchronous::retire(std::uint64_t round) { retired_ = std::max(retired_, round); }
 
 std::uint64_t BulkSynchronous::retained_bytes() const {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lambdaml/comm/communicator.h"
+#include "lambdaml/comm/message.h"
 
 namespace lambdaml::comm {
 
@@ -37,6 +38,10 @@ namespace lambdaml::comm {
 /// results it has merged in this round and the one before, and while it waits, it looks from time
 /// to time whether they are there (`create`) and puts back what is not.
 ///
+/// *Compression.* A contribution is made representable before anything else happens, from the
+/// values and what was held back before, so every attempt writes the same. The sum is rounded (bf16
+/// and int8: to bf16) without feedback, for who merges may change; top k is summed exactly.
+///
 /// What an attempt meant to remove when it died stays until the job's keys are cleared: at most the
 /// contributions to one round, and the merged results of one checkpoint interval.
 class BulkSynchronous : public Communicator {
@@ -45,8 +50,19 @@ class BulkSynchronous : public Communicator {
 
   void retire(std::uint64_t round) override;
   std::uint64_t retained_bytes() const override;
+  std::span<const float> residual() const override { return residual_; }
+  void restore_residual(std::span<const float> residual) override {
+    residual_.assign(residual.begin(), residual.end());
+  }
 
  protected:
+  /// merge_round() of vectors that messages can carry in the forms below.
+  virtual std::size_t sum_round(std::uint64_t round, Vectors vectors) = 0;
+  /// How contributions of this round are written; `begin` as in Packing.
+  Packing contribution(std::size_t begin = 0) const { return {contribution_form_, begin}; }
+  /// The message of a sum. The draft's values become those that it carries.
+  Buffer seal(Draft& sum, const MessageHead& head, std::size_t begin = 0) const;
+
   /// Exactly one of the two is there.
   struct Arrived {
     std::vector<Buffer> contributions;
@@ -99,6 +115,13 @@ class BulkSynchronous : public Communicator {
                                                     const std::function<bool()>& between);
   void put_back_what_is_lost();
 
+  std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) final;
+  /// Brings an increment to what its message will carry; the rest goes to residual_.
+  void squeeze(std::span<float> values);
+
+  Form contribution_form_ = Form::f32;
+  Form merged_form_ = Form::f32;
+  std::vector<float> residual_;
   bool store_forgets_ = false;
   std::vector<Published> published_;
   std::vector<std::string> removable_;  ///< contributions to complete rounds

@@ -40,6 +40,12 @@ void Communicator::restore(std::span<const double> snapshot) {
     fail(Code::data_corrupt, "a checkpoint holds {} sums of another sync mode", snapshot.size());
 }
 
+void Communicator::restore_residual(std::span<const float> residual) {
+  if (!residual.empty())
+    fail(Code::data_corrupt, "a checkpoint holds {} held-back values of another sync mode",
+         residual.size());
+}
+
 Deadline Communicator::wait_deadline() const {
   return membership_.deadline.earlier(Deadline::in(membership_.patience_s));
 }

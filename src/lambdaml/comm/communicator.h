@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/comm/packing.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::comm {
@@ -37,6 +38,8 @@ struct Membership {
   /// Where nobody waits for all, and the store adds up itself: how many merges of increments a
   /// worker may be ahead of the slowest; absent: any number.
   std::optional<std::uint32_t> staleness = {};
+  Compression compression = Compression::none;
+  double kept_share = 0.01;  ///< topk: of the values
 };
 
 /// Merges vectors over all workers of a job, through a store. Used by one thread.
@@ -46,6 +49,10 @@ struct Membership {
 /// checksum): one that does not fit throws data_corrupt, never gives a wrong sum. A worker that
 /// runs again from a checkpoint, or twice at the same time, writes the same bytes to the same keys;
 /// it joins the others where they wait.
+///
+/// With a Compression, increments travel in fewer bytes and the merged result differs from the sum,
+/// in the same way on all workers. What a worker's message could not carry is added to its next
+/// increment (error feedback: Seide et al. 2014; Karimireddy et al. 2019). States travel whole.
 class Communicator {
  public:
   explicit Communicator(Membership membership);
@@ -97,6 +104,10 @@ class Communicator {
   /// process and going on gives what going on here would have.
   virtual std::vector<double> snapshot() const { return {}; }
   virtual void restore(std::span<const double> snapshot);
+  /// What compression has held back so far and adds to the next increment; belongs to a checkpoint
+  /// too. Empty when nothing was.
+  virtual std::span<const float> residual() const { return {}; }
+  virtual void restore_residual(std::span<const float> residual);
 
   /// Seconds spent in merges so far, waits included. Requests and bytes: see storage::with_meter.
   double seconds() const { return seconds_; }

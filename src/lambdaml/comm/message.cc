@@ -19,14 +19,14 @@ struct WireHead {
   std::uint8_t version = kVersion;
   std::uint8_t kind = 0;
   std::uint8_t last = 0;
-  std::uint8_t zero = 0;
+  std::uint8_t form = 0;
   std::uint64_t job = 0;
   std::uint64_t round = 0;
   std::uint32_t worker = 0;
   std::uint32_t chunk = 0;
   std::uint64_t totals = 0;
   std::uint64_t values = 0;
-  std::uint64_t zeros = 0;
+  std::uint64_t packed = 0;  ///< bytes of the values when they are packed
   std::uint64_t checksum = 0;
 };
 static_assert(sizeof(WireHead) == 64);
@@ -34,6 +34,17 @@ static_assert(sizeof(WireHead) == 64);
 std::uint64_t checksum_of(const WireHead& head, Bytes numbers) {
   const Bytes fields{reinterpret_cast<const std::byte*>(&head), offsetof(WireHead, checksum)};
   return checksum(numbers, checksum(fields));
+}
+
+WireHead wire_of(const MessageHead& head) {
+  WireHead wire;
+  wire.kind = static_cast<std::uint8_t>(head.kind);
+  wire.last = head.last ? 1 : 0;
+  wire.job = head.job;
+  wire.round = head.round;
+  wire.worker = head.worker;
+  wire.chunk = head.chunk;
+  return wire;
 }
 
 std::string_view name_of(MessageHead::Kind kind) {
@@ -59,13 +70,7 @@ Draft::Draft(std::size_t n_totals, std::size_t n_values)
              n_values) {}
 
 Buffer Draft::seal(const MessageHead& head) {
-  WireHead wire;
-  wire.kind = static_cast<std::uint8_t>(head.kind);
-  wire.last = head.last ? 1 : 0;
-  wire.job = head.job;
-  wire.round = head.round;
-  wire.worker = head.worker;
-  wire.chunk = head.chunk;
+  WireHead wire = wire_of(head);
   wire.totals = totals.size();
   wire.values = values.size();
   wire.checksum = checksum_of(wire, bytes.view().subspan(sizeof wire));
@@ -76,11 +81,26 @@ Buffer Draft::seal(const MessageHead& head) {
 }
 
 Buffer encode(const MessageHead& head, std::span<const double> totals,
-              std::span<const float> values) {
-  Draft draft(totals.size(), values.size());
-  std::copy(totals.begin(), totals.end(), draft.totals.begin());
-  std::copy(values.begin(), values.end(), draft.values.begin());
-  return draft.seal(head);
+              std::span<const float> values, Packing packing) {
+  const std::size_t packed = packed_bytes(packing.form, values, packing.begin);
+  if (packing.form == Form::f32 || packed >= values.size_bytes()) {
+    Draft draft(totals.size(), values.size());
+    std::copy(totals.begin(), totals.end(), draft.totals.begin());
+    std::copy(values.begin(), values.end(), draft.values.begin());
+    return draft.seal(head);
+  }
+  Buffer bytes(sizeof(WireHead) + totals.size_bytes() + packed);
+  std::byte* at = bytes.data() + sizeof(WireHead);
+  if (!totals.empty()) std::memcpy(at, totals.data(), totals.size_bytes());
+  pack(packing.form, values, packing.begin, at + totals.size_bytes());
+  WireHead wire = wire_of(head);
+  wire.form = static_cast<std::uint8_t>(packing.form);
+  wire.packed = packed;
+  wire.totals = totals.size();
+  wire.values = values.size();
+  wire.checksum = checksum_of(wire, bytes.view().subspan(sizeof wire));
+  std::memcpy(bytes.data(), &wire, sizeof wire);
+  return bytes;
 }
 
 Message decode(Bytes bytes, std::string_view key) {
@@ -96,16 +116,18 @@ Message decode(Bytes bytes, std::string_view key) {
                         wire.version, kVersion));
   // Divisions, not products: the counts may be anything.
   const std::size_t numbers = bytes.size() - sizeof wire;
+  const bool packed = wire.form != 0;
   if (wire.totals > numbers / sizeof(double) ||
-      wire.values > (numbers - wire.totals * sizeof(double)) / sizeof(float) ||
-      wire.totals * sizeof(double) + wire.values * sizeof(float) != numbers)
+      (packed ? wire.packed != numbers - wire.totals * sizeof(double)
+              : wire.values > (numbers - wire.totals * sizeof(double)) / sizeof(float) ||
+                    wire.totals * sizeof(double) + wire.values * sizeof(float) != numbers))
     corrupt(fmt::format("is not as long as its head says: {} doubles and {} floats", wire.totals,
                         wire.values));
   if (wire.checksum != checksum_of(wire, bytes.subspan(sizeof wire)))
     corrupt("does not have its checksum");
   if (wire.kind < static_cast<std::uint8_t>(MessageHead::Kind::contribution) ||
       wire.kind > static_cast<std::uint8_t>(MessageHead::Kind::state) || wire.last > 1 ||
-      wire.zero != 0 || wire.zeros != 0)
+      wire.form > static_cast<std::uint8_t>(Form::sparse) || (!packed && wire.packed != 0))
     corrupt("has a head that this version does not write");
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(double) != 0)
     fail(Code::internal, "the message '{}' lies misaligned", key);
@@ -119,12 +141,16 @@ Message decode(Bytes bytes, std::string_view key) {
                   .last = wire.last == 1};
   const std::byte* at = bytes.data() + sizeof wire;
   message.totals = {reinterpret_cast<const double*>(at), wire.totals};
-  message.values = {reinterpret_cast<const float*>(at + wire.totals * sizeof(double)), wire.values};
+  message.form = static_cast<Form>(wire.form);
+  message.count = wire.values;
+  message.packed = bytes.subspan(sizeof wire + wire.totals * sizeof(double));
+  if (!packed)
+    message.values = {reinterpret_cast<const float*>(message.packed.data()), wire.values};
   return message;
 }
 
-void expect(const Message& message, std::string_view key, const MessageHead& expected,
-            std::size_t totals, std::size_t values) {
+void expect(Message& message, std::string_view key, const MessageHead& expected, std::size_t totals,
+            std::size_t values) {
   const auto check = [&](std::string_view what, auto is, auto should) {
     if (is != should)
       fail(Code::data_corrupt, "the message '{}' has {} {} where {} belongs", key, what, is,
@@ -137,12 +163,20 @@ void expect(const Message& message, std::string_view key, const MessageHead& exp
   check("chunk", message.head.chunk, expected.chunk);
   check("last mark", message.head.last, expected.last);
   check("number of doubles", message.totals.size(), totals);
-  check("number of floats", message.values.size(), values);
+  check("number of floats", message.count, values);
+  if (message.form == Form::f32) return;
+  const auto owned = std::make_shared<Buffer>(values * sizeof(float));
+  const std::span<float> unpacked{reinterpret_cast<float*>(owned->data()), values};
+  if (!unpack(message.form, message.packed, unpacked))
+    fail(Code::data_corrupt, "the message '{}' has packed values that this program does not write",
+         key);
+  message.values = unpacked;
+  message.owned = owned;
 }
 
 Message decode(Bytes bytes, std::string_view key, const MessageHead& expected, std::size_t totals,
                std::size_t values) {
-  const Message message = decode(bytes, key);
+  Message message = decode(bytes, key);
   expect(message, key, expected, totals, values);
   return message;
 }

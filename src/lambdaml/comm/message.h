@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
 #include "lambdaml/base/bytes.h"
+#include "lambdaml/comm/packing.h"
 
 /// The one form in which vectors lie in a store, and the names they lie under. Both are written and
 /// read here only.
@@ -23,10 +25,17 @@ struct MessageHead {
   bool operator==(const MessageHead&) const = default;
 };
 
-/// A 64-byte head (magic "LMDM", version, kind, counts, job, round, worker, chunk, XXH3 of all the
-/// rest), then the doubles, then the floats, little-endian.
+/// How the floats of a message are written, and the index of the first in the whole vector. Values
+/// must be ones that the form carries (see round_to).
+struct Packing {
+  Form form = Form::f32;
+  std::size_t begin = 0;
+};
+
+/// A 64-byte head (magic "LMDM", version, kind, form, counts, job, round, worker, chunk, XXH3 of
+/// all the rest), then the doubles, then the floats, packed or not, little-endian.
 Buffer encode(const MessageHead& head, std::span<const double> totals,
-              std::span<const float> values);
+              std::span<const float> values, Packing packing = {});
 
 /// A message whose numbers are computed in place: fill `totals` and `values`, then seal() it. Saves
 /// the copy that encode() makes.
@@ -44,15 +53,20 @@ struct Draft {
 struct Message {
   MessageHead head;
   std::span<const double> totals;
-  std::span<const float> values;
+  std::span<const float> values;  ///< empty while they are packed
+  Form form = Form::f32;
+  std::size_t count = 0;                     ///< of values
+  Bytes packed = {};                         ///< the values as they lie in the message
+  std::shared_ptr<const Buffer> owned = {};  ///< unpacked values
 };
 
-/// Checks magic, version, sizes and checksum. `key` names it in errors. `bytes` begin at an address
-/// that 8 divides, as a Buffer's do. Throws data_corrupt.
+/// Checks magic, version, sizes and checksum; packed values are left packed, for their number is
+/// not to be believed yet. `key` names it in errors. `bytes` begin at an address that 8 divides, as
+/// a Buffer's do. Throws data_corrupt.
 Message decode(Bytes bytes, std::string_view key);
-/// Throws data_corrupt unless the head is `expected` and the sizes are those.
-void expect(const Message& message, std::string_view key, const MessageHead& expected,
-            std::size_t totals, std::size_t values);
+/// Throws data_corrupt unless the head is `expected` and the sizes are those. Then unpacks values.
+void expect(Message& message, std::string_view key, const MessageHead& expected, std::size_t totals,
+            std::size_t values);
 /// Both: decodes and checks that the head is `expected` and the sizes are those.
 Message decode(Bytes bytes, std::string_view key, const MessageHead& expected, std::size_t totals,
                std::size_t values);

@@ -21,6 +21,13 @@ struct Plugin {
   std::function<Dataset(std::shared_ptr<const Buffer> bytes, const ReadOptions&)> read;
   /// The file's bytes of a data set.
   std::function<Buffer(const Dataset&)> write;
+  /// How the files are called when a folder of several is one data set, in the order of their
+  /// names: they begin and end so (the end apart from a `.gz`). Empty: there is no such custom.
+  struct FileNames {
+    std::string begin;
+    std::string end;
+  };
+  FileNames files_of_a_set = {};
 };
 
 using Registry = RegistryOf<Plugin>;

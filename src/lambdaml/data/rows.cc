@@ -115,6 +115,24 @@ Dataset take_rows(const Dataset& dataset, std::span<const std::uint32_t> order) 
   return gather(dataset, order.size(), [&](std::size_t r) { return order[r]; });
 }
 
+Dataset concatenate(const std::vector<Dataset>& parts) {
+  std::size_t rows = 0;
+  for (const Dataset& part : parts) rows += part.rows();
+  const std::size_t cols = parts[0].cols();
+  Array<float> values(dense_bytes(rows, cols, "the data set") / sizeof(float));
+  Array<std::int32_t> labels(rows);
+  float* to = values.data();
+  std::int32_t* label = labels.data();
+  for (const Dataset& part : parts) {
+    const Dataset dense = in_form(part, Form::dense);
+    if (dense.cols() != cols || !dense.labelled())
+      fail(Code::internal, "joining data sets of different kinds");
+    to = std::copy_n(std::get<tensor::DenseView>(dense.features).data, dense.rows() * cols, to);
+    label = std::copy(dense.labels.begin(), dense.labels.end(), label);
+  }
+  return dense_dataset(std::move(values), rows, cols, std::move(labels));
+}
+
 Dataset interleave(std::vector<Dataset> parts) {
   std::size_t rows = 0;
   std::size_t cols = 0;

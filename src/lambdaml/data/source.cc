@@ -125,6 +125,34 @@ Buffer load_part(storage::Storage& store, const std::string& key) {
   return std::move(*content);
 }
 
+/// The files of a folder that together are one set, as a format calls them; ascending.
+std::vector<std::string> files_of_a_set(storage::Storage& store, const Plugin& plugin) {
+  std::vector<std::string> keys;
+  if (plugin.files_of_a_set.begin.empty()) return keys;
+  for (const storage::Entry& entry : store.list(plugin.files_of_a_set.begin)) {
+    std::string_view name = entry.key;
+    if (name.ends_with(".gz")) name.remove_suffix(3);
+    if (name.ends_with(plugin.files_of_a_set.end)) keys.push_back(entry.key);
+  }
+  std::sort(keys.begin(), keys.end());
+  return keys;
+}
+
+std::optional<Dataset> read_files_of_a_set(storage::Storage& store, const Choice& choice,
+                                           const ReadOptions& options) {
+  for (const Plugin& plugin : registry().entries()) {
+    if (choice.plugin != nullptr && choice.plugin != &plugin) continue;
+    const std::vector<std::string> keys = files_of_a_set(store, plugin);
+    if (keys.empty()) continue;
+    std::vector<Dataset> files;
+    for (const std::string& key : keys)
+      files.push_back(parse(load_part(store, key), {&plugin, choice.form},
+                            {fmt::format("{}/{}", options.what, key), choice.form, 1}));
+    return files.size() == 1 ? files[0] : concatenate(files);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string part_key(std::size_t i, std::size_t n) { return fmt::format("{}_{}", i, n); }
@@ -150,6 +178,7 @@ Dataset read(const Uri& uri, std::string_view format, std::size_t threads) {
     });
     return choice.form == Form::automatic ? whole : in_form(whole, choice.form);
   }
+  if (std::optional<Dataset> files = read_files_of_a_set(*store, choice, options)) return *files;
   const std::size_t n = count_bare_parts(*store, options.what);
   if (n == 0)
     fail(Code::not_found,

@@ -39,7 +39,8 @@ std::optional<Manifest> find_manifest(const Uri& uri);
 
 /// Reads a data set whole: a file of any format (gzip is seen by its first bytes), a prepared set,
 /// or a folder of parts `{i}_{n}` without a manifest (rows come back in the order before the cut:
-/// row r is row r / n of part r mod n). `format` is a value of --format, `auto` looks for itself.
+/// row r is row r / n of part r mod n), or a folder of files as their format calls those of one set
+/// (CIFAR-10: `data_batch_*.bin`). `format` is a value of --format, `auto` looks for itself.
 /// Throws not_found, data_corrupt (naming file and line; also for a set with no rows),
 /// invalid_argument (an unknown format), what the store throws.
 Dataset read(const Uri& uri, std::string_view format = "auto", std::size_t threads = 1);

@@ -11,6 +11,7 @@
 #include "lambdaml/base/rng.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/array.h"
+#include "lambdaml/data/images.h"
 
 /// Only additions, multiplications, divisions and square roots, which IEEE 754 rounds alike on
 /// every machine; no logarithm or sine, which differ between C libraries. This file is compiled
@@ -230,13 +231,51 @@ Dataset rcv1(const SyntheticOptions& options, std::size_t threads) {
   return join_blocks<std::uint32_t>(blocks, options.rows, cols);
 }
 
+/// Class c has a picture of its own, coarse blocks of colour; an image is a shifted copy of it
+/// under noise, maybe mirrored.
+Dataset cifar10(const SyntheticOptions& options, std::size_t threads) {
+  constexpr std::size_t kClasses = 10;
+  constexpr std::size_t kBlock = 8;  // pixels
+  constexpr std::size_t kBlocks = kImageSide / kBlock;
+  const double noise = options.noise < 0 ? 0 : options.noise;
+  if (options.features != 0 && options.features != kImageValues)
+    fail(Code::invalid_argument, "cifar10 data: an image has {} features, not {}", kImageValues,
+         options.features);
+  Array<float> values(dense_bytes(options.rows, kImageValues, "cifar10 data") / sizeof(float));
+  Array<std::int32_t> labels(options.rows);
+  std::array<std::uint8_t, kClasses * kImageColours * kBlocks * kBlocks> pictures{};
+  Rng painter(mix({options.seed, 0x7061696e74}));
+  for (std::uint8_t& value : pictures) value = static_cast<std::uint8_t>(painter.below(256));
+  for_rows(options.rows, options.seed, threads, [&](Rng& rng, std::size_t begin, std::size_t end) {
+    for (std::size_t r = begin; r < end; ++r) {
+      const std::uint64_t c = rng.below(kClasses);
+      const std::uint64_t down = rng.below(kBlock / 2);
+      const std::uint64_t right = rng.below(kBlock / 2);
+      const bool mirrored = rng.below(2) == 1;
+      const bool flipped = rng.uniform() < noise;
+      labels[r] = static_cast<std::int32_t>(flipped ? rng.below(kClasses) : c);
+      for (std::size_t i = 0; i < kImageValues; ++i) {
+        const std::size_t y = (i % kImagePixels / kImageSide + down) / kBlock % kBlocks;
+        const std::size_t across = mirrored ? kImageSide - 1 - i % kImageSide : i % kImageSide;
+        const std::size_t x = (across + right) / kBlock % kBlocks;
+        const std::size_t colour = i / kImagePixels;
+        const int picture = pictures[((c * kImageColours + colour) * kBlocks + y) * kBlocks + x];
+        const int value = picture + static_cast<int>(rng.below(65)) - 32;
+        values[r * kImageValues + i] = static_cast<float>(std::clamp(value, 0, 255));
+      }
+    }
+  });
+  return dense_dataset(std::move(values), options.rows, kImageValues, std::move(labels));
+}
+
 }  // namespace
 
-std::vector<std::string> synthetic_kinds() { return {"higgs", "rcv1", "blobs"}; }
+std::vector<std::string> synthetic_kinds() { return {"higgs", "rcv1", "blobs", "cifar10"}; }
 
 Dataset synthesize(const SyntheticOptions& options, std::size_t threads) {
   const std::string& kind = options.kind;
-  if (kind != "higgs" && kind != "rcv1" && kind != "blobs")
+  const std::vector<std::string> kinds = synthetic_kinds();
+  if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end())
     fail(Code::invalid_argument, "unknown kind of synthetic data '{}'{}", printable(kind),
          did_you_mean(kind, synthetic_kinds()));
   if (options.rows == 0)
@@ -253,6 +292,7 @@ Dataset synthesize(const SyntheticOptions& options, std::size_t threads) {
   if (options.noise > 1)
     fail(Code::invalid_argument, "{} data: the noise is a share of the labels, from 0 to 1, not {}",
          kind, options.noise);
+  if (kind == "cifar10") return cifar10(options, threads);
   return kind == "higgs" ? higgs(options, threads) : rcv1(options, threads);
 }
 

@@ -129,4 +129,39 @@ Package make_package(const PackageOptions& options) {
   return package;
 }
 
+std::uint64_t make_container(const ContainerOptions& options) {
+  // The names of the libraries are those of the release that this build was made on.
+  constexpr std::string_view kDockerfile =
+      R"(# LambdaML {} with deep models, as a container image for AWS Lambda:
+#   docker build -t lambdaml .
+# push it to ECR, and make the function from the image; the handler is the image's command.
+FROM debian:bookworm-slim
+RUN apt-get update && apt-get install -y --no-install-recommends \
+      ca-certificates libcurl4 libfmt9 libhiredis0.14 libmemcached11 libpugixml1v5 libssl3 \
+      libtorch1.13 libxxhash0 libyaml-cpp0.7 zlib1g libzip4 && rm -rf /var/lib/apt/lists/*
+COPY bin/ /var/task/bin/
+# Lambda gives the handler's name in _HANDLER.
+ENTRYPOINT ["/var/task/bin/lambdaml-worker"]
+CMD ["worker"]
+)";
+  if (fs::exists(options.output) && !fs::is_directory(options.output))
+    fail(Code::already_exists, "packaging {}: a container is a folder, and there is a file",
+         options.output.string());
+  std::uint64_t bytes = 0;
+  const auto put = [&](const fs::path& name, Bytes content) {
+    fs::create_directories((options.output / name).parent_path());
+    write_file(options.output / name, content);
+    bytes += content.size();
+  };
+  for (const fs::path& path : {options.worker, options.library}) {
+    const Buffer content = content_of(path);
+    put(fs::path("bin") / path.filename(), content.view());
+    fs::permissions(options.output / "bin" / path.filename(),
+                    fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec,
+                    fs::perm_options::add);
+  }
+  put("Dockerfile", as_bytes(fmt::format(kDockerfile, options.version)));
+  return bytes;
+}
+
 }  // namespace lambdaml::deploy

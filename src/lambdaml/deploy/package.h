@@ -36,4 +36,17 @@ inline constexpr std::uint64_t kUnzippedBytes = 250ULL << 20;
 /// of 250 MB unzipped; nothing is written).
 Package make_package(const PackageOptions& options);
 
+struct ContainerOptions {
+  std::filesystem::path worker;   ///< the function executable
+  std::filesystem::path library;  ///< that runs deep models
+  std::filesystem::path output;   ///< the folder; a file of its may be replaced, others stay
+  std::string version;
+};
+
+/// Makes the folder that a container image for deep models is built from, for a zip cannot hold
+/// libtorch: a Dockerfile, which installs Debian's libraries and starts the worker as the function,
+/// and `bin/`. Nothing is built here. Returns the bytes of the files. Throws not_found (a file),
+/// already_exists (`output` is no folder), what writing files does.
+std::uint64_t make_container(const ContainerOptions& options);
+
 }  // namespace lambdaml::deploy

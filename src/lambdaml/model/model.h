@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lambdaml/base/rng.h"
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/data/dataset.h"
 #include "lambdaml/tensor/view.h"
@@ -17,7 +18,21 @@ struct Shape {
   std::size_t features = 0;
   std::vector<std::int32_t>
       labels;  ///< distinct labels, ascending: the label map; class c is labels[c]
+  /// The file that the model is made of, where Plugin::file_option names one.
+  std::shared_ptr<const Buffer> definition = nullptr;
   std::size_t classes() const { return labels.size(); }
+};
+
+/// Where a model takes its random choices for the rows of a batch from: a stream of its own for
+/// each row of each pass, the same for every number of workers and for a step that is taken again.
+struct Draws {
+  std::uint64_t seed = 0;   ///< of the pass
+  std::uint64_t first = 0;  ///< place of the first row in the order in which all workers go through
+                            ///< the whole set
+  std::uint64_t stride = 1;
+
+  Rng of(std::size_t row) const { return Rng(mix({seed, first + row * stride})); }
+  bool operator==(const Draws&) const = default;
 };
 
 /// Rows of one batch with the targets in the form the model asked for.
@@ -25,11 +40,13 @@ struct Batch {
   tensor::MatrixView features;
   std::span<const float>
       targets;  ///< class number per row, −1 for a label not in the map; empty if unlabelled
+  Draws draws = {};
 
   std::size_t rows() const { return tensor::rows(features); }
   Batch slice(std::size_t begin, std::size_t end) const {
     return {tensor::slice(features, begin, end),
-            targets.empty() ? targets : targets.subspan(begin, end - begin)};
+            targets.empty() ? targets : targets.subspan(begin, end - begin),
+            {draws.seed, draws.first + begin * draws.stride, draws.stride}};
   }
 };
 
@@ -76,7 +93,11 @@ class Model {
   /// ∂loss_i/∂w, without penalty. k-means: cluster sums, then counts.
   virtual Totals accumulate(const Batch& batch, std::span<const float> parameters,
                             std::span<float> sums) = 0;
-  /// Only the totals.
+  /// Tells the batch that accumulate() will be given after the present one, whose rows stay where
+  /// they are: a model may prepare it meanwhile. Only time depends on it.
+  virtual void expect(const Batch& next) { (void)next; }
+  /// Only the totals, of the model as it is used: without random choices, by the statistics in the
+  /// parameters.
   virtual Totals evaluate(const Batch& batch, std::span<const float> parameters) = 0;
 
   /// Predictions of each row: the class number (k-means: the cluster) and a score. Binary models:
@@ -88,6 +109,13 @@ class Model {
         target_probabilities;  ///< models with probabilities: that of the target; else empty
   };
   virtual Prediction predict(const Batch& batch, std::span<const float> parameters) = 0;
+
+  /// About the memory in bytes that a worker needs to train on batches of so many rows, beside its
+  /// data; 0 where it is not worth asking.
+  virtual std::uint64_t training_bytes(std::size_t batch_rows) const {
+    (void)batch_rows;
+    return 0;
+  }
 
   /// The fewest training rows, of all workers together, that it can learn from.
   virtual std::size_t minimum_rows() const { return 1; }
@@ -107,6 +135,12 @@ class GradientModel : public Model {
   std::size_t sums_count() const final { return parameter_count(); }
   /// Whether parameter i is regularised (biases are not): ranges [begin, end) that are, ascending.
   virtual std::vector<std::pair<std::size_t, std::size_t>> penalized() const = 0;
+  /// Where the parameter vector ends that has a gradient: [learned(), parameter_count()) are
+  /// statistics of the activations (batch normalization's running means and variances).
+  /// accumulate() adds rows · (the change that the batch asks for) to their sums, so their next
+  /// value is the present one plus the mean of these sums over the rows of all workers, without
+  /// learning rate or momentum.
+  virtual std::size_t learned() const { return parameter_count(); }
 };
 
 /// A model that is trained by expectation and maximization: merged sums give new parameters.

@@ -18,6 +18,9 @@ struct Plugin {
   bool needs_labels = true;
   std::string default_optimizer = "grad_avg";
   std::vector<Option> options = {};  ///< settings of its own
+  /// The name of an option whose value is the path or URI of a file that the model is made of; then
+  /// `NAME:FILE` is a value of --model, and Shape::definition holds the file's bytes. Empty: none.
+  std::string file_option = {};
   /// Throws invalid_argument when the shape does not fit (one class only, …).
   std::function<std::unique_ptr<Model>(const Shape&, const Options&)> make;
 };

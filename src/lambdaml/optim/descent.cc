@@ -12,7 +12,8 @@ Descent::Descent(model::GradientModel& model, const Options& options, LearningRa
       momentum_(static_cast<float>(options.real("momentum"))),
       l2_(options.real("l2")),
       penalized_(model.penalized()),
-      velocity_(momentum_ == 0 ? 0 : model.parameter_count()) {}
+      learned_(model.learned()),
+      velocity_(momentum_ == 0 ? 0 : learned_) {}
 
 model::Totals Descent::step(const model::Batch& batch, const Position& position,
                             std::span<const float> parameters, double denominator,
@@ -29,13 +30,14 @@ model::Totals Descent::step(const model::Batch& batch, const Position& position,
   const float mean = denominator > 0 ? static_cast<float>(1.0 / denominator) : 0.0F;
   const auto lr = static_cast<float>(rate_.at(position));
   if (velocity_.empty()) {
-    for (float& value : update) value *= -lr * mean;
+    for (float& value : update.first(learned_)) value *= -lr * mean;
   } else {
-    for (std::size_t i = 0; i < update.size(); ++i) {
+    for (std::size_t i = 0; i < learned_; ++i) {
       velocity_[i] = momentum_ * velocity_[i] + mean * update[i];
       update[i] = -lr * velocity_[i];
     }
   }
+  for (float& value : update.subspan(learned_)) value *= mean;
   return totals;
 }
 

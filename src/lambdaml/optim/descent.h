@@ -14,8 +14,9 @@ namespace lambdaml::optim {
 /// One worker's share of stochastic gradient descent with momentum, as PyTorch defines it:
 ///   v ← momentum · v + g,   w ← w − lr · v,   g = (Σ_i ∂loss_i + rows · l2 · w) / denominator
 /// over the rows of its batch; l2 · w for the penalized parameters only, so that the objective is
-/// mean loss + l2/2 ‖w‖². All of it is linear in the rows: with the rows of all workers as the
-/// denominator, the workers' steps add up to the step of one worker that has all the rows.
+/// mean loss + l2/2 ‖w‖². Statistics (see GradientModel::learned) take no such step: theirs is
+/// Σ rows · change / denominator. All of it is linear in the rows: with the rows of all workers as
+/// the denominator, the workers' steps add up to the step of one worker that has all the rows.
 class Descent {
  public:
   Descent(model::GradientModel& model, const Options& options, LearningRate rate);
@@ -35,6 +36,7 @@ class Descent {
   float momentum_;
   double l2_;
   std::vector<std::pair<std::size_t, std::size_t>> penalized_;
+  std::size_t learned_;
   std::vector<float> velocity_;  ///< empty without momentum
 };
 

@@ -19,6 +19,8 @@ struct Plugin {
   /// Epochs of the job when the optimizer counts its own way (ADMM's outer ones): the option's
   /// name.
   std::string epochs_option = "epochs";
+  /// Whether it merges increments; states (k-means' sums, ADMM's variables) are not compressed.
+  bool merges_increments = true;
   /// Throws invalid_argument when the model is not of a kind it can train.
   std::function<std::unique_ptr<Optimizer>(Problem, const Options&)> make;
 };

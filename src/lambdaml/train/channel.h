@@ -23,6 +23,8 @@ std::shared_ptr<storage::Storage> stoppable(std::shared_ptr<storage::Storage> ch
 namespace keys {
 inline constexpr const char* kData = "data/";  ///< prefix of the staged training set
 inline constexpr const char* kTest = "test/";  ///< prefix of the staged test set
+/// The file that the model is made of, where it is made of one.
+inline constexpr const char* kDefinition = "definition";
 inline constexpr const char* kModel = "result/model";
 /// Exists from before the first worker is started until the job is over and its keys are cleared.
 inline constexpr const char* kJob = "job";

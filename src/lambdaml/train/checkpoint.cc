@@ -16,6 +16,8 @@ namespace lambdaml::train {
 namespace {
 
 constexpr const char* kFormat = "lambdaml-checkpoint-2";
+/// Among the optimizer's vectors, what the communicator has held back.
+constexpr const char* kResidual = "communicator.residual";
 
 /// Over everything that counts, by name, so that a flipped bit in a state is not trained on.
 std::uint64_t checksum_of(const tensor::SafetensorsFile& file) {
@@ -65,6 +67,8 @@ void SavedState::take(optim::Optimizer& optimizer, const comm::Communicator& fro
   scalars = optimizer.scalars();
   for (const auto& [name, values] : optimizer.state())
     vectors[name].assign(values.begin(), values.end());
+  if (const std::span<const float> residual = from.residual(); !residual.empty())
+    vectors[kResidual].assign(residual.begin(), residual.end());
 }
 
 Buffer Checkpoints::encode(const Progress& progress, const Place& place, const SavedState& state,
@@ -195,6 +199,9 @@ void Checkpoints::put_back(const Slot& slot, optim::Optimizer& optimizer,
            saved.size(), values.size());
     std::copy(saved.begin(), saved.end(), values.begin());
   }
+  const std::string residual = fmt::format("state.{}", kResidual);
+  communicator.restore_residual(file.find(residual) == nullptr ? std::span<const float>()
+                                                               : file.values<float>(residual));
   optimizer.set_scalars(file.values<double>("scalars"));
   communicator.restore(file.values<double>("communicator"));
   communicator.seek(slot.progress.round);

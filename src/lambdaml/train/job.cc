@@ -36,6 +36,13 @@ std::vector<std::string> model_names() {
   return names;
 }
 
+std::vector<std::string> models_of_a_file() {
+  std::vector<std::string> names;
+  for (const model::Plugin& plugin : model::registry().entries())
+    if (!plugin.file_option.empty()) names.push_back(plugin.name);
+  return names;
+}
+
 std::vector<std::string> formats() {
   std::vector<std::string> names = data::format_names();
   names.insert(names.begin(), "auto");
@@ -65,7 +72,8 @@ std::vector<Option> own_options() {
       {.name = "model",
        .default_value = Text("lr"),
        .help = "what is trained",
-       .choices = model_names()},
+       .choices = model_names(),
+       .open_choices = models_of_a_file()},
       {.name = "optim",
        .default_value = Text("grad_avg"),
        .help = "how workers' results are combined; k-means uses em",
@@ -82,6 +90,15 @@ std::vector<Option> own_options() {
       {.name = "channel",
        .default_value = Text("file"),
        .help = "store where workers meet: a URI, or a bare name for that store's default place"},
+      {.name = "compress",
+       .default_value = Text("none"),
+       .help = "smaller messages of gradients and updates; what is left out is added to the next",
+       .choices = comm::compression_names()},
+      {.name = "compress_share",
+       .default_value = 0.01,
+       .help = "share of the values that topk sends",
+       .above = 0,
+       .maximum = 1},
       {.name = "workers",
        .default_value = Int{4},
        .help = "functions that train together",
@@ -246,6 +263,31 @@ void check_until(const std::string& metric, const Options& options, bool supervi
   if (metric.starts_with("test_") && options.text("test_data").empty()) never("give --test-data");
 }
 
+/// `NAME:FILE` as a value of --model.
+void split_model_file(Options& options) {
+  const std::string text = options.text("model");
+  const std::size_t colon = text.find(':');
+  if (colon == std::string::npos) return;
+  const model::Plugin& plugin = model::registry().get(text.substr(0, colon));
+  options.set("model", Option::Value(plugin.name), "model");
+  options.set(plugin.file_option, Option::Value(text.substr(colon + 1)), "model");
+}
+
+void check_compression(const Options& options) {
+  const std::string& name = options.text("compress");
+  if (name == "none") return;
+  const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
+  if (!optimizer.merges_increments)
+    fail(Code::invalid_argument,
+         "compress {}: {} merges states, which travel whole; compress gradients and updates, as "
+         "grad_avg's and model_avg's",
+         name, optimizer.name);
+  if (name == "topk" && !comm::registry().get(options.text("sync_mode")).bulk_synchronous)
+    fail(Code::invalid_argument,
+         "compress topk: {} publishes sums of many updates, which are not sparse; use bf16 or int8",
+         options.text("sync_mode"));
+}
+
 }  // namespace
 
 Options job_options() {
@@ -336,10 +378,12 @@ void resolve(Options& options) {
     if (std::find(aliases.begin(), aliases.end(), options.text("model")) != aliases.end())
       options.set("model", Option::Value(plugin.name), "model");
   }
+  split_model_file(options);
   const model::Plugin& model = model::registry().get(options.text("model"));
   if (!options.is_set("optim"))
     options.set("optim", Option::Value(model.default_optimizer), "optim");
 
+  check_compression(options);
   const auto make_absolute = [&](std::string_view name) {
     const std::string& text = options.text(name);
     if (!text.empty()) options.set(name, Option::Value(Uri::parse(text).text()), name);
@@ -347,6 +391,7 @@ void resolve(Options& options) {
   make_absolute("data");
   make_absolute("test_data");
   make_absolute("checkpoint");
+  if (!model.file_option.empty()) make_absolute(model.file_option);
   options.set("channel", Option::Value(storage::resolve(options.text("channel")).text()),
               "channel");
   if (options.integer("staleness") >= 0 &&

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/model/network.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/tensor/safetensors.h"
 #include "lambdaml/train/job.h"
@@ -17,11 +17,8 @@ namespace lambdaml::train {
 namespace {
 
 constexpr const char* kFormat = "lambdaml-model-1";
-
-std::size_t elements(const model::Model::Piece& piece) {
-  return std::accumulate(piece.shape.begin(), piece.shape.end(), std::size_t{1},
-                         std::multiplies<>());
-}
+/// The tensor that holds the file which the model is made of.
+constexpr const char* kDefinition = "lambdaml.definition";
 
 std::vector<std::int32_t> labels_from(const std::string& text, const std::string& what) {
   const nlohmann::json labels = nlohmann::json::parse(text, nullptr, false);
@@ -44,16 +41,19 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
   tensor::SafetensorsWriter writer;
   std::size_t at = 0;
   for (const model::Model::Piece& piece : model.pieces()) {
-    writer.add<float>(piece.name, piece.shape, parameters.subspan(at, elements(piece)));
-    at += elements(piece);
+    writer.add<float>(piece.name, piece.shape, parameters.subspan(at, model::elements(piece)));
+    at += model::elements(piece);
   }
+  if (shape.definition)
+    writer.add(tensor::Tensor{
+        kDefinition, tensor::Dtype::u8, {shape.definition->size()}, shape.definition->view()});
   // The options that made the model, but not where it was made: one job gives one file, byte for
   // byte, over every channel and platform.
   nlohmann::json kept = nlohmann::json::parse(to_json(options));
-  for (const char* place :
-       {"channel", "output", "checkpoint", "checkpoint_every", "platform", "function", "data",
-        "test_data", "memory_mb", "timeout_s", "patience_s", "retries", "deadline", "run_epochs",
-        "keep", "log_level", "threads", "sync_mode", "workers"})
+  for (const char* place : {"channel",    "output",  "checkpoint", "checkpoint_every", "platform",
+                            "function",   "data",    "test_data",  "memory_mb",        "timeout_s",
+                            "patience_s", "retries", "deadline",   "run_epochs",       "keep",
+                            "log_level",  "threads", "sync_mode",  "workers",          "script"})
     kept.erase(place);
   writer.set_metadata("format", kFormat);
   writer.set_metadata("model", name);
@@ -74,6 +74,9 @@ TrainedModel model_from_bytes(std::shared_ptr<const Buffer> bytes, const std::st
     fail(Code::data_corrupt, "{}: metadata 'features' is no count", what);
   out.shape.features = static_cast<std::size_t>(*features);
   out.shape.labels = labels_from(file.metadata("labels"), what);
+  if (file.find(kDefinition) != nullptr)
+    out.shape.definition =
+        std::make_shared<const Buffer>(std::as_bytes(file.values<std::uint8_t>(kDefinition)));
   out.options = job_options();
   try {
     from_json(file.metadata("options"), what, out.options);

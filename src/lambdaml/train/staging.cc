@@ -7,6 +7,7 @@
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
+#include "lambdaml/model/registry.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/remote.h"
@@ -19,12 +20,25 @@ std::shared_ptr<storage::Storage> borrowed(storage::Storage& store) {
   return {std::shared_ptr<void>(), &store};
 }
 
+std::string definition_file(const Options& options) {
+  const std::string& option = model::registry().get(options.text("model")).file_option;
+  return option.empty() ? "" : options.text(option);
+}
+
 }  // namespace
 
 StagedData stage(const Options& options, storage::Storage& channel) {
   const auto workers = static_cast<std::size_t>(options.integer("workers"));
   const Uri uri = Uri::parse(options.text("data"));
   StagedData out;
+  if (const std::string file = definition_file(options); !file.empty()) {
+    const Uri script = Uri::parse(file);
+    const storage::Object object = storage::open_object(script);
+    std::optional<Buffer> bytes = object.store->load(object.key);
+    if (!bytes) fail(Code::not_found, "model {}: there is no such file", script.display());
+    channel.save(keys::kDefinition, *bytes);
+    out.definition = std::make_shared<const Buffer>(std::move(*bytes));
+  }
   const std::optional<data::Manifest> prepared = data::find_manifest(uri);
   if (prepared && prepared->parts() == workers && prepared->format == "shard" &&
       is_within_reach(options, uri.text())) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -15,6 +16,7 @@ struct StagedData {
   data::Manifest data;
   std::string data_uri;                ///< of a prepared set used where it lies; empty: staged
   std::optional<data::Manifest> test;  ///< always staged
+  std::shared_ptr<const Buffer> definition;  ///< the file of the model, staged too; or null
 };
 
 /// Reads what the options name and cuts it: into `channel`, or, for a set that `data split`

@@ -32,7 +32,7 @@ Rows with_targets(data::Dataset data, const std::vector<std::int32_t>& map) {
 }
 
 Trainer::Trainer(const TrainEvent& event, Rows own, Rows test, const comm::Membership& membership,
-                 bool again)
+                 bool again, std::shared_ptr<const Buffer> definition)
     : event_(event),
       membership_(membership),
       again_(again),
@@ -43,7 +43,8 @@ Trainer::Trainer(const TrainEvent& event, Rows own, Rows test, const comm::Membe
   const model::Plugin& model = model::registry().get(options.text("model"));
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   supervised_ = model.needs_labels;
-  shape_ = {event.data.features, supervised_ ? event.data.labels : std::vector<std::int32_t>()};
+  shape_ = {event.data.features, supervised_ ? event.data.labels : std::vector<std::int32_t>(),
+            std::move(definition)};
   model_ = model.make(shape_, options);
 
   // A model without labels has nothing to validate against: it trains on every row.
@@ -141,17 +142,26 @@ bool Trainer::within_lifetime(Checkpoints& checkpoints, const std::function<void
   return true;
 }
 
+model::Batch Trainer::batch_of(std::uint64_t pass, std::uint64_t step) const {
+  const data::RowRange range =
+      data::batch_rows(training_rows_[event_.worker],
+                       static_cast<std::uint64_t>(event_.options.integer("batch_size")), step);
+  model::Batch batch = own_.batch(range.begin, range.end);
+  const auto seed = static_cast<std::uint64_t>(event_.options.integer("seed"));
+  batch.draws = {mix({seed, epoch_, pass}), range.begin * event_.workers() + event_.worker,
+                 event_.workers()};
+  return batch;
+}
+
 bool Trainer::run_epoch(Checkpoints& checkpoints, const Hooks& hooks) {
-  const auto batch_size = static_cast<std::uint64_t>(event_.options.integer("batch_size"));
   const std::uint64_t passes = optimizer_->passes_per_epoch();
   while (place_.pass < passes) {
-    const data::RowRange range =
-        data::batch_rows(training_rows_[event_.worker], batch_size, place_.step);
     optim::Position at{.epoch = epoch_, .pass = place_.pass, .round = place_.step};
     at.last_of_pass = place_.step + 1 == rounds_per_pass_;
     at.last_of_epoch = at.last_of_pass && place_.pass + 1 == passes;
+    if (!at.last_of_pass) model_->expect(batch_of(place_.pass, place_.step + 1));
     const bool done = within_lifetime(checkpoints, [&] {
-      place_.totals += optimizer_->step(own_.batch(range.begin, range.end), at);
+      place_.totals += optimizer_->step(batch_of(place_.pass, place_.step), at);
     });
     if (!done) return false;
     if (++place_.step == rounds_per_pass_) {

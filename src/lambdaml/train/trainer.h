@@ -42,10 +42,10 @@ struct FinalTotals {
 /// same on every worker is computed from the event alone or merged.
 class Trainer {
  public:
-  /// `test` may have no rows. `again`: other workers may have gone on without this one. Throws
-  /// invalid_argument when model, optimizer and data do not fit.
+  /// `test` may have no rows. `definition`: see model::Shape. `again`: other workers may have gone
+  /// on without this one. Throws invalid_argument when model, optimizer and data do not fit.
   Trainer(const TrainEvent& event, Rows own, Rows test, const comm::Membership& membership,
-          bool again);
+          bool again, std::shared_ptr<const Buffer> definition = nullptr);
   ~Trainer();
 
   struct Hooks {
@@ -86,6 +86,8 @@ class Trainer {
  private:
   std::unique_ptr<comm::Communicator> make_communicator(const std::string& pattern) const;
   void initialize();
+  /// The rows of a step, with where their random choices come from.
+  model::Batch batch_of(std::uint64_t pass, std::uint64_t step) const;
   /// False when the worker was suspended.
   bool run_epoch(Checkpoints& checkpoints, const Hooks& hooks);
   /// One step or evaluation; false when the worker was suspended instead.

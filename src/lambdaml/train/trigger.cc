@@ -11,6 +11,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
@@ -38,6 +39,9 @@ std::int64_t now_ms() {
   return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
 }
 
+/// Of its part of the data, while a worker puts the rows in order.
+constexpr std::uint64_t kCopiesOfData = 2;
+
 /// Makes the model and the optimizer as the workers will, so that what cannot work is said before
 /// anything is started.
 void rehearse(const Options& options, const StagedData& staged) {
@@ -49,7 +53,8 @@ void rehearse(const Options& options, const StagedData& staged) {
     fail(Code::invalid_argument, "{}: it has no labels, and {} learns from labels", what,
          plugin.name);
   const model::Shape shape{data.features,
-                           plugin.needs_labels ? data.labels : std::vector<std::int32_t>()};
+                           plugin.needs_labels ? data.labels : std::vector<std::int32_t>(),
+                           staged.definition};
   std::unique_ptr<model::Model> model;
   try {
     model = plugin.make(shape, options);
@@ -62,6 +67,15 @@ void rehearse(const Options& options, const StagedData& staged) {
   if (data.rows() < model->minimum_rows())
     fail(Code::invalid_argument, "{}: its {} rows are too few: {} with these options needs {}",
          what, data.rows(), plugin.name, model->minimum_rows());
+  const auto rows = std::min(static_cast<std::uint64_t>(options.integer("batch_size")),
+                             *std::max_element(data.part_rows.begin(), data.part_rows.end()));
+  const std::uint64_t training = model->training_bytes(rows);
+  const std::uint64_t needed = training + data.bytes / data.parts() * kCopiesOfData;
+  if (training > 0 && needed > static_cast<std::uint64_t>(options.integer("memory_mb")) << 20)
+    fail(Code::invalid_argument,
+         "{} needs about {} for batches of {} rows and its part of the data, and a function may "
+         "use {} MB: use a smaller --batch-size, more --workers or a larger --memory-mb",
+         plugin.name, human_bytes(needed), rows, options.integer("memory_mb"));
   const auto alone = comm::registry().get(options.text("sync_mode")).make({});
   optim::Problem problem{*model, *alone};
   problem.rows_per_round = {1.0};

@@ -98,7 +98,7 @@ class WorkerRun {
                               : "this worker was started before; continuing where it left off");
 
     const Stopwatch loading;
-    Trainer trainer(event_, load_own(), load_test(), membership(), again_);
+    Trainer trainer(event_, load_own(), load_test(), membership(), again_, load_definition());
     const double load_s = loading.seconds();
     log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
               event_.data.features, load_s);
@@ -145,6 +145,16 @@ class WorkerRun {
     return with_targets(std::move(part), event_.data.labels);
   }
 
+  std::shared_ptr<const Buffer> load_definition() {
+    if (model::registry().get(event_.options.text("model")).file_option.empty()) return nullptr;
+    const std::string& channel = event_.options.text("channel");
+    std::optional<Buffer> bytes =
+        open_channel(channel, event_.job_id, meters_.of(channel))->load(keys::kDefinition);
+    if (!bytes)
+      fail(Code::unavailable, "channel {}: the model's file is gone", channel_->describe());
+    return std::make_shared<const Buffer>(std::move(*bytes));
+  }
+
   Rows load_test() {
     if (!event_.test || event_.worker >= event_.test->parts())
       return with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr},
@@ -172,6 +182,8 @@ class WorkerRun {
     membership.deadline = invocation_.deadline;
     if (const std::int64_t most = event_.options.integer("staleness"); most >= 0)
       membership.staleness = static_cast<std::uint32_t>(most);
+    membership.compression = comm::compression_from(event_.options.text("compress"));
+    membership.kept_share = event_.options.real("compress_share");
     return membership;
   }
 

@@ -106,6 +106,7 @@ class Async final : public Communicator {
   struct Published {
     Buffer bytes;
     Message message;
+    Buffer numbers = {};  ///< of an own message whose bytes are packed
   };
 
   std::size_t merge_round(std::uint64_t round, Vectors v, Meaning meaning) override {
@@ -246,8 +247,21 @@ class Async final : public Communicator {
     std::ranges::transform(stream.own_values, draft.values.begin(),
                            [](double x) { return static_cast<float>(x); });
     Published out;
-    out.message = {head, draft.totals, draft.values};
-    out.bytes = draft.seal(head);
+    out.message.head = head;
+    out.message.totals = draft.totals;
+    out.message.values = draft.values;
+    // Sums are rounded anew each time, so what one message cannot carry is in the next; the last
+    // one is whole.
+    const Form form = membership().compression == Compression::bf16   ? Form::bf16
+                      : membership().compression == Compression::int8 ? Form::int8
+                                                                      : Form::f32;
+    if (last || form == Form::f32 || !all_finite(draft.values)) {
+      out.bytes = draft.seal(head);
+    } else {
+      round_to(form, draft.values, 0);
+      out.bytes = encode(head, draft.totals, draft.values, {form, 0});
+      out.numbers = std::move(draft.bytes);
+    }
     return out;
   }
 
@@ -269,7 +283,7 @@ class Async final : public Communicator {
   /// decode() of a message with any count.
   Message decode_of(const Buffer& bytes, const std::string& key, MessageHead::Kind kind,
                     std::uint32_t from, bool last, const Sizes& sizes) const {
-    const Message message = decode(bytes, key);
+    Message message = decode(bytes, key);
     expect(message, key,
            {.kind = kind,
             .job = membership().job,

@@ -20,7 +20,7 @@ class Reduce final : public BulkSynchronous {
   }
 
  private:
-  std::size_t merge_round(std::uint64_t round, Vectors v, Meaning) override {
+  std::size_t sum_round(std::uint64_t round, Vectors v) override {
     const std::string merged = merged_key(round);
     std::optional<Buffer> result;
     if (catching_up() && !(result = store().load(merged))) caught_up();
@@ -39,8 +39,8 @@ class Reduce final : public BulkSynchronous {
   /// The merged message of others, once it is there.
   std::optional<Buffer> contribute(std::uint64_t round, Vectors v) {
     const std::string key = contribution_key(round, worker());
-    Buffer message =
-        encode(head(MessageHead::Kind::contribution, round, worker()), v.totals, v.values);
+    Buffer message = encode(head(MessageHead::Kind::contribution, round, worker()), v.totals,
+                            v.values, contribution());
     store().save(key, message);
     keep(round, Role::contribution, key, std::move(message));
     sweep();
@@ -57,21 +57,22 @@ class Reduce final : public BulkSynchronous {
       catch_up();
       return std::move(arrived.merged);
     }
+    std::vector<Message> messages;  // own what was packed
     std::vector<const double*> totals = {v.totals.data()};
     std::vector<const float*> values = {v.values.data()};
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      const Message message = decode(arrived.contributions[i], keys[i],
-                                     head(MessageHead::Kind::contribution, round, senders_[i]),
-                                     v.totals.size(), v.values.size());
-      totals.push_back(message.totals.data());
-      values.push_back(message.values.data());
+      messages.push_back(decode(arrived.contributions[i], keys[i],
+                                head(MessageHead::Kind::contribution, round, senders_[i]),
+                                v.totals.size(), v.values.size()));
+      totals.push_back(messages.back().totals.data());
+      values.push_back(messages.back().values.data());
     }
     Draft sum(v.totals.size(), v.values.size());
     tensor::sum_in_order(totals, sum.totals.size(), sum.totals.data());
     tensor::sum_in_order(values, sum.values.size(), sum.values.data());
     const std::span<const double> sum_totals = sum.totals;
     const std::span<const float> sum_values = sum.values;
-    Buffer message = sum.seal(head(MessageHead::Kind::merged, round, kMerger));
+    Buffer message = seal(sum, head(MessageHead::Kind::merged, round, kMerger));
     store().save(merged_key(round), message);
     // The others wait no longer: what follows is off the critical path.
     std::ranges::copy(sum_totals, v.totals.begin());

@@ -19,7 +19,7 @@ class ReduceScatter final : public BulkSynchronous {
   }
 
  private:
-  std::size_t merge_round(std::uint64_t round, Vectors v, Meaning) override {
+  std::size_t sum_round(std::uint64_t round, Vectors v) override {
     const std::uint32_t chunks = chunk_count(v);
     const bool owner = worker() < chunks;
     const bool taken = catching_up() && take_all_there(round, v, chunks);
@@ -46,10 +46,15 @@ class ReduceScatter final : public BulkSynchronous {
     return static_cast<std::uint32_t>(std::clamp<std::size_t>(v.values.size(), 1, workers()));
   }
 
+  static std::size_t begin_of(const Vectors& v, std::uint32_t c, std::uint32_t chunks) {
+    const std::size_t n = v.values.size();
+    return n / chunks * c + std::min<std::size_t>(c, n % chunks);
+  }
+
   /// The part of the vectors that chunk c of `chunks` is.
   static Vectors part(const Vectors& v, std::uint32_t c, std::uint32_t chunks) {
     const std::size_t n = v.values.size();
-    const std::size_t begin = n / chunks * c + std::min<std::size_t>(c, n % chunks);
+    const std::size_t begin = begin_of(v, c, chunks);
     const std::size_t size = n / chunks + (c < n % chunks ? 1 : 0);
     return {v.values.subspan(begin, size), c == 0 ? v.totals : std::span<double>()};
   }
@@ -62,7 +67,7 @@ class ReduceScatter final : public BulkSynchronous {
       const Vectors chunk = part(v, c, chunks);
       keys.push_back(contribution_chunk_key(round, worker(), c));
       messages.push_back(encode(head(MessageHead::Kind::contribution, round, worker(), c),
-                                chunk.totals, chunk.values));
+                                chunk.totals, chunk.values, contribution(begin_of(v, c, chunks))));
     }
     std::vector<storage::Item> items;
     for (std::size_t i = 0; i < keys.size(); ++i) items.push_back({keys[i], messages[i]});
@@ -83,23 +88,27 @@ class ReduceScatter final : public BulkSynchronous {
       catch_up();
       return;
     }
+    std::vector<Message> messages;  // own what was packed
     std::vector<const double*> totals;
     std::vector<const float*> values;
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      const Message message = decode(arrived.contributions[i], keys[i],
-                                     head(MessageHead::Kind::contribution, round, others_[i], c),
-                                     own.totals.size(), own.values.size());
-      totals.push_back(message.totals.data());
-      values.push_back(message.values.data());
+      messages.push_back(decode(arrived.contributions[i], keys[i],
+                                head(MessageHead::Kind::contribution, round, others_[i], c),
+                                own.totals.size(), own.values.size()));
+      totals.push_back(messages.back().totals.data());
+      values.push_back(messages.back().values.data());
     }
     totals.insert(totals.begin() + c, own.totals.data());
     values.insert(values.begin() + c, own.values.data());
     Draft sum(own.totals.size(), own.values.size());
     tensor::sum_in_order(totals, sum.totals.size(), sum.totals.data());
     tensor::sum_in_order(values, sum.values.size(), sum.values.data());
-    std::ranges::copy(sum.totals, own.totals.begin());
-    std::ranges::copy(sum.values, own.values.begin());
-    Buffer message = sum.seal(head(MessageHead::Kind::merged, round, c, c));
+    const std::span<const double> sum_totals = sum.totals;
+    const std::span<const float> sum_values = sum.values;
+    Buffer message =
+        seal(sum, head(MessageHead::Kind::merged, round, c, c), begin_of(v, c, chunk_count(v)));
+    std::ranges::copy(sum_totals, own.totals.begin());
+    std::ranges::copy(sum_values, own.values.begin());
     store().save(merged, message);
     keep(round, Role::merged, merged, std::move(message));
   }

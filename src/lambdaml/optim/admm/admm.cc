@@ -54,7 +54,12 @@ class Admm final : public Optimizer {
         lambda_(options.real("lambda")),
         l2_(options.real("l2")),
         tolerance_abs_(options.real("admm_tolerance_abs")),
-        tolerance_rel_(options.real("admm_tolerance_rel")) {}
+        tolerance_rel_(options.real("admm_tolerance_rel")) {
+    if (model_.learned() != model_.parameter_count())
+      fail(Code::invalid_argument,
+           "the optimizer admm needs a model without statistics such as batch normalization's; use "
+           "grad_avg or model_avg");
+  }
 
   std::uint64_t passes_per_epoch() const override { return passes_; }
 
@@ -238,6 +243,7 @@ void register_plugin(Registry& registry) {
                     .help = "part of the residuals at which ADMM ends that grows with the model",
                     .minimum = 0}},
        .epochs_option = "admm_epochs",
+       .merges_increments = false,
        .make = [](Problem problem, const Options& options) {
          return std::make_unique<Admm>(std::move(problem), options);
        }});

@@ -88,6 +88,7 @@ void register_plugin(Registry& registry) {
                              .default_value = 1e-4,
                              .help = "k-means ends when its centroids move by no more than this",
                              .minimum = 0}},
+                .merges_increments = false,
                 .make = [](Problem problem, const Options& options) -> std::unique_ptr<Optimizer> {
                   auto* model = dynamic_cast<model::ExpectationModel*>(&problem.model);
                   if (model == nullptr)

@@ -1,0 +1,63 @@
+#include "lambdaml/model/engine.h"
+
+#include <cstdlib>
+
+#include <dlfcn.h>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml::model {
+namespace {
+
+constexpr const char* kLibrary = "liblambdaml_torch.so";
+
+/// Settings that libtorch reads when it is loaded. Those of the user stand.
+void prepare_environment() {
+  // Threads that wait must sleep: function hosts sell processor time as a quota.
+  setenv("OMP_WAIT_POLICY", "passive", 0);
+#if defined(__x86_64__)
+  // Debian's libtorch holds kernels for AVX-512 and does not choose them by itself.
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("fma"))
+    setenv("ATEN_CPU_CAPABILITY", "avx512", 0);
+#endif
+}
+
+const EngineLibrary& load() {
+  prepare_environment();
+  // Beside this executable, by its run path, or where the loader looks. Never closed.
+  void* const handle = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr)
+    fail(Code::unavailable,
+         "cannot load the library that runs deep models: {}; it lies beside lambdaml and needs "
+         "libtorch (Debian: libtorch1.13)",
+         dlerror());
+  using Entry = const EngineLibrary* (*)();
+  const auto entry = reinterpret_cast<Entry>(dlsym(handle, "lambdaml_engine_library"));
+  const EngineLibrary* const library = entry == nullptr ? nullptr : entry();
+  if (library == nullptr || library->version != EngineLibrary::kVersion)
+    fail(Code::unavailable, "{} is of another version of lambdaml; build both together", kLibrary);
+  return *library;
+}
+
+}  // namespace
+
+void require_engine_library(const std::string& model) {
+#ifndef LAMBDAML_TORCH
+  fail(Code::invalid_argument,
+       "{}: this build has no deep models; install libtorch-dev and build again with "
+       "-DLAMBDAML_TORCH=ON",
+       model);
+#else
+  (void)model;
+#endif
+}
+
+const EngineLibrary& engine_library() {
+  require_engine_library("deep models");
+  static const EngineLibrary& library = load();
+  return library;
+}
+
+}  // namespace lambdaml::model

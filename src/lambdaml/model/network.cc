@@ -1,0 +1,108 @@
+#include "lambdaml/model/network.h"
+
+#include <functional>
+#include <numeric>
+#include <utility>
+
+#include "lambdaml/data/images.h"
+
+namespace lambdaml::model {
+
+std::size_t Network::channels(std::size_t layer) const {
+  return layer == Layer::kImages ? data::kImageColours : layers_[layer].channels_out;
+}
+
+std::size_t Network::side(std::size_t layer) const {
+  return layer == Layer::kImages ? data::kImageSide : layers_[layer].side;
+}
+
+std::size_t Network::append(Layer layer) {
+  layer.channels_in = channels(layer.input);
+  if (layer.channels_out == 0) layer.channels_out = layer.channels_in;
+  if (layer.side == 0) layer.side = (side(layer.input) - 1) / layer.stride + 1;
+  layers_.push_back(std::move(layer));
+  return layers_.size() - 1;
+}
+
+std::size_t Network::convolution(std::string name, std::size_t input, std::size_t channels_out,
+                                 std::size_t kernel, std::size_t stride, std::size_t groups) {
+  return append({.kind = Layer::Kind::convolution,
+                 .name = std::move(name),
+                 .input = input,
+                 .channels_out = channels_out,
+                 .kernel = kernel,
+                 .stride = stride,
+                 .groups = groups});
+}
+
+std::size_t Network::batch_norm(std::string name, std::size_t input) {
+  return append({.kind = Layer::Kind::batch_norm, .name = std::move(name), .input = input});
+}
+
+std::size_t Network::relu(std::size_t input) {
+  return append({.kind = Layer::Kind::relu, .input = input});
+}
+
+std::size_t Network::add(std::size_t input, std::size_t other) {
+  return append({.kind = Layer::Kind::add, .input = input, .other = other});
+}
+
+std::size_t Network::mean(std::size_t input) {
+  return append({.kind = Layer::Kind::mean, .input = input, .side = 1});
+}
+
+std::size_t Network::linear(std::string name, std::size_t input, std::size_t outputs) {
+  return append({.kind = Layer::Kind::linear,
+                 .name = std::move(name),
+                 .input = input,
+                 .channels_out = outputs,
+                 .side = 1});
+}
+
+std::vector<Model::Piece> Network::learned() const {
+  std::vector<Model::Piece> pieces;
+  for (const Layer& layer : layers_) {
+    if (layer.kind == Layer::Kind::convolution)
+      pieces.push_back(
+          {layer.name + ".weight",
+           {layer.channels_out, layer.channels_in / layer.groups, layer.kernel, layer.kernel}});
+    if (layer.kind == Layer::Kind::linear)
+      pieces.push_back({layer.name + ".weight", {layer.channels_out, layer.channels_in}});
+    if (layer.kind == Layer::Kind::batch_norm)
+      pieces.push_back({layer.name + ".weight", {layer.channels_out}});
+    if (layer.kind == Layer::Kind::batch_norm || layer.kind == Layer::Kind::linear)
+      pieces.push_back({layer.name + ".bias", {layer.channels_out}});
+  }
+  return pieces;
+}
+
+std::vector<Model::Piece> Network::statistics() const {
+  std::vector<Model::Piece> pieces;
+  for (const Layer& layer : layers_) {
+    if (layer.kind != Layer::Kind::batch_norm) continue;
+    pieces.push_back({layer.name + ".running_mean", {layer.channels_out}});
+    pieces.push_back({layer.name + ".running_var", {layer.channels_out}});
+  }
+  return pieces;
+}
+
+std::uint64_t Network::activations() const {
+  std::uint64_t sum = data::kImageValues;
+  for (const Layer& layer : layers_)
+    if (layer.kind != Layer::Kind::relu)  // done in place
+      sum += layer.channels_out * layer.side * layer.side;
+  return sum;
+}
+
+std::size_t elements(const Model::Piece& piece) {
+  return std::accumulate(piece.shape.begin(), piece.shape.end(), std::size_t{1},
+                         std::multiplies<>());
+}
+
+std::size_t elements(const std::vector<Model::Piece>& pieces) {
+  std::size_t sum = 0;
+  for (const Model::Piece& piece : pieces) sum += elements(piece);
+  return sum;
+}
+
+}  // namespace lambdaml::model

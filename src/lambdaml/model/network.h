@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lambdaml/model/model.h"
+
+/// Neural networks for images as descriptions, without the library that runs them.
+namespace lambdaml::model {
+
+/// One operation. Images are batches of 32 × 32 pixels of 3 colours; `input` is the index of the
+/// layer whose result it takes, kImages for the images themselves.
+struct Layer {
+  enum class Kind { convolution, batch_norm, relu, add, mean, linear };
+  static constexpr std::size_t kImages = static_cast<std::size_t>(-1);
+
+  Kind kind = Kind::relu;
+  std::string name = {};  ///< of its parameters, before `.weight`
+  std::size_t input = kImages;
+  std::size_t other = kImages;  ///< add: the second input
+  std::size_t channels_in = 0;
+  std::size_t channels_out = 0;
+  std::size_t kernel = 1;  ///< convolution: square, without bias, padded by (kernel − 1) / 2
+  std::size_t stride = 1;
+  std::size_t groups = 1;
+  std::size_t side = 0;  ///< of its result in pixels; 1 after mean and linear
+};
+
+/// Layers in the order in which they run, the last one gives the logits. Each method appends a
+/// layer and returns its index.
+class Network {
+ public:
+  std::size_t convolution(std::string name, std::size_t input, std::size_t channels_out,
+                          std::size_t kernel, std::size_t stride = 1, std::size_t groups = 1);
+  std::size_t batch_norm(std::string name, std::size_t input);
+  std::size_t relu(std::size_t input);
+  std::size_t add(std::size_t input, std::size_t other);
+  /// Over all pixels of each channel.
+  std::size_t mean(std::size_t input);
+  std::size_t linear(std::string name, std::size_t input, std::size_t outputs);
+
+  const std::vector<Layer>& layers() const { return layers_; }
+  std::size_t channels(std::size_t layer) const;
+  std::size_t side(std::size_t layer) const;
+
+  /// The tensors of its parameters under PyTorch's names: first all that are learned, in the order
+  /// of the layers, then the running means and variances of batch normalization.
+  std::vector<Model::Piece> learned() const;
+  std::vector<Model::Piece> statistics() const;
+  /// Numbers that one image leaves for the way back.
+  std::uint64_t activations() const;
+
+ private:
+  std::size_t append(Layer layer);
+
+  std::vector<Layer> layers_;
+};
+
+std::size_t elements(const Model::Piece& piece);
+std::size_t elements(const std::vector<Model::Piece>& pieces);
+
+}  // namespace lambdaml::model

@@ -1,0 +1,97 @@
+#include "lambdaml/torch/memory.h"
+
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+
+#include <sys/mman.h>
+#include <c10/core/CPUAllocator.h>
+
+/// A training step asks for the same large tensors as the one before, and a page that is touched for
+/// the first time costs more than computing what is on it. So what is freed is kept for the next
+/// request that fits, on huge pages where the kernel gives them. Memory never returns before the
+/// machine or the limit of the process has no more; then all that is unused goes.
+namespace lambdaml::torch_library {
+namespace {
+
+constexpr std::size_t kHuge = std::size_t{2} << 20;
+constexpr std::size_t kLine = 64;  ///< before the data: the block's size; keeps tensors aligned
+constexpr std::size_t kSmall = std::size_t{256} << 10;  ///< malloc's
+
+class Kept final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(std::size_t size) const override {
+    if (size == 0) return {nullptr, c10::Device(c10::DeviceType::CPU)};
+    void* const data = take(size + kLine);
+    return {data, data, &give_back, c10::Device(c10::DeviceType::CPU)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &give_back; }
+
+ private:
+  struct Pool {
+    std::mutex mutex;
+    std::multimap<std::size_t, std::byte*> free;
+  };
+  /// Never destroyed: tensors may outlive static objects.
+  static Pool& pool() {
+    static Pool& instance = *new Pool;
+    return instance;
+  }
+
+  static void* take(std::size_t size) {
+    if (size < kSmall) {
+      auto* const block = static_cast<std::byte*>(::operator new(size, std::align_val_t(kLine)));
+      return with_size(block, size);
+    }
+    size = (size + kHuge - 1) / kHuge * kHuge;
+    const std::lock_guard lock(pool().mutex);
+    auto& free = pool().free;
+    const auto fits = free.lower_bound(size);
+    if (fits != free.end() && fits->first <= size + size / 4) {
+      std::byte* const block = fits->second;
+      free.erase(fits);
+      return block + kLine;
+    }
+    std::byte* block = map(size);
+    if (block == nullptr) {
+      for (const auto& [unused, its] : free) ::munmap(its, unused);
+      free.clear();
+      block = map(size);
+      if (block == nullptr) throw std::bad_alloc();
+    }
+    return with_size(block, size);
+  }
+
+  static std::byte* map(std::size_t size) {
+    void* const block =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED) return nullptr;
+    ::madvise(block, size, MADV_HUGEPAGE);
+    return static_cast<std::byte*>(block);
+  }
+
+  static void* with_size(std::byte* block, std::size_t size) {
+    std::memcpy(block, &size, sizeof size);
+    return block + kLine;
+  }
+
+  static void give_back(void* data) {
+    if (data == nullptr) return;
+    std::byte* const block = static_cast<std::byte*>(data) - kLine;
+    std::size_t size = 0;
+    std::memcpy(&size, block, sizeof size);
+    if (size < kSmall) return ::operator delete(block, std::align_val_t(kLine));
+    const std::lock_guard lock(pool().mutex);
+    pool().free.emplace(size, block);
+  }
+};
+
+}  // namespace
+
+void keep_memory_of_tensors() {
+  static Kept& kept = *new Kept;
+  c10::SetCPUAllocator(&kept, 1);
+}
+
+}  // namespace lambdaml::torch_library

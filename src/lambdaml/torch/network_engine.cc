@@ -1,0 +1,150 @@
+#include "lambdaml/torch/network_engine.h"
+
+#include <cmath>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <torch/script.h>
+
+#include "lambdaml/torch/tensors.h"
+
+namespace lambdaml::torch_library {
+namespace {
+
+using model::Layer;
+
+class NetworkEngine final : public model::Engine {
+ public:
+  NetworkEngine(const model::Network& network, const model::EngineSettings& settings)
+      : layers_(network.layers()),
+        settings_(settings),
+        vectors_(network.learned(), network.statistics()),
+        last_use_(layers_.size()) {
+    use_threads(settings.threads);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      last_use_[i] = i;
+      for (const std::size_t from : {layers_[i].input, layers_[i].other})
+        if (from != Layer::kImages) last_use_[from] = i;
+    }
+  }
+
+  /// As PyTorch's modules do when they are made in the order of the layers: uniform in
+  /// ±1/√(inputs of an output) for convolutions and linear layers and their biases.
+  void initialize(std::uint64_t seed, std::span<float> parameters) override {
+    const at::Generator generator = at::detail::createCPUGenerator(seed);
+    const std::vector<at::Tensor> learned = vectors_.learned(parameters);
+    auto tensor = learned.begin();
+    for (const Layer& layer : layers_) {
+      const std::size_t inputs = layer.channels_in / layer.groups * layer.kernel * layer.kernel;
+      const double bound = 1 / std::sqrt(static_cast<double>(inputs));
+      if (layer.kind == Layer::Kind::convolution || layer.kind == Layer::Kind::linear)
+        (tensor++)->uniform_(-bound, bound, generator);
+      if (layer.kind == Layer::Kind::linear) (tensor++)->uniform_(-bound, bound, generator);
+      if (layer.kind == Layer::Kind::batch_norm) {
+        (tensor++)->fill_(1);
+        (tensor++)->fill_(0);
+      }
+    }
+    const std::vector<at::Tensor> statistics = vectors_.statistics(parameters);
+    for (std::size_t i = 0; i < statistics.size(); i += 2) {
+      statistics[i].fill_(0);
+      statistics[i + 1].fill_(1);
+    }
+  }
+
+  model::Totals train(std::span<const float> images, std::span<const std::int64_t> targets,
+                      std::span<const float> parameters, std::span<float> sums,
+                      std::uint64_t) override {
+    return guarded("training", [&] {
+      const std::vector<at::Tensor> weights = vectors_.with_gradients(parameters, sums);
+      std::vector<at::Tensor> statistics = vectors_.copy_of_statistics(parameters);
+      const bool moving = !settings_.frozen_statistics;
+      const at::Tensor logits =
+          forward(images_of(images, targets.size()), weights, statistics, moving);
+      const model::Totals totals = loss_and_gradient(logits, targets, settings_.label_smoothing);
+      if (moving) vectors_.add_changes(statistics, parameters, totals.rows, sums);
+      return totals;
+    });
+  }
+
+  void infer(std::span<const float> images, std::size_t rows, std::span<const float> parameters,
+             std::span<float> logits) override {
+    guarded("evaluating", [&] {
+      const at::NoGradGuard no_gradients;
+      std::vector<at::Tensor> statistics = vectors_.statistics(writable(parameters));
+      const at::Tensor out = forward(images_of(images, rows),
+                                     vectors_.learned(writable(parameters)), statistics, false);
+      view_of(logits, out.sizes().vec()).copy_(out);
+      return model::Totals{};
+    });
+  }
+
+ private:
+  /// `statistics` change when they are `moving`.
+  at::Tensor forward(const at::Tensor& images, const std::vector<at::Tensor>& weights,
+                     std::vector<at::Tensor>& statistics, bool moving) const {
+    // PyTorch's own defaults.
+    constexpr double kMomentum = 0.1;
+    constexpr double kEpsilon = 1e-5;
+    const bool narrow = settings_.bf16 && at::GradMode::is_enabled();
+    const auto cast = [&](const at::Tensor& x) { return narrow ? x.to(at::kBFloat16) : x; };
+    const at::Tensor first = cast(images);
+    std::vector<at::Tensor> results(layers_.size());
+    auto weight = weights.begin();
+    std::size_t statistic = 0;
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const Layer& layer = layers_[i];
+      const at::Tensor& x = layer.input == Layer::kImages ? first : results[layer.input];
+      at::Tensor out;
+      switch (layer.kind) {
+        case Layer::Kind::convolution: {
+          const auto padding = static_cast<std::int64_t>((layer.kernel - 1) / 2);
+          const auto stride = static_cast<std::int64_t>(layer.stride);
+          out = at::conv2d(x, cast(*weight++), {}, stride, padding, 1,
+                           static_cast<std::int64_t>(layer.groups));
+          break;
+        }
+        case Layer::Kind::batch_norm: {
+          const at::Tensor& scale = *weight++;
+          const at::Tensor& shift = *weight++;
+          out = at::batch_norm(x, scale, shift, statistics[statistic], statistics[statistic + 1],
+                               moving, kMomentum, kEpsilon, false);
+          statistic += 2;
+          break;
+        }
+        case Layer::Kind::relu:
+          // Neither batch normalization nor a sum needs its result on the way back.
+          out = at::relu_(results[layer.input]);
+          break;
+        case Layer::Kind::add:
+          out = x + results[layer.other];
+          break;
+        case Layer::Kind::mean:
+          out = x.to(at::kFloat).mean({2, 3});
+          break;
+        case Layer::Kind::linear: {
+          const at::Tensor& matrix = *weight++;
+          out = at::linear(x, matrix, *weight++);
+          break;
+        }
+      }
+      results[i] = std::move(out);
+      for (const std::size_t from : {layer.input, layer.other})
+        if (from != Layer::kImages && last_use_[from] == i) results[from].reset();
+    }
+    return results.back();
+  }
+
+  std::vector<Layer> layers_;
+  model::EngineSettings settings_;
+  FlatVectors vectors_;
+  std::vector<std::size_t> last_use_;  ///< the last layer that takes the result of layer i
+};
+
+}  // namespace
+
+std::unique_ptr<model::Engine> make_network_engine(const model::Network& network,
+                                                   const model::EngineSettings& settings) {
+  return std::make_unique<NetworkEngine>(network, settings);
+}
+
+}  // namespace lambdaml::torch_library

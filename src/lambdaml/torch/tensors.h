@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "lambdaml/model/engine.h"
+
+namespace at {
+class Tensor;
+}
+
+/// What both kinds of engines share.
+namespace lambdaml::torch_library {
+
+/// The threads of this thread's operations.
+void use_threads(std::size_t threads);
+
+/// libtorch has no tensors of const numbers; these are only read.
+inline std::span<float> writable(std::span<const float> values) {
+  return {const_cast<float*>(values.data()), values.size()};
+}
+/// A tensor of float32 on the caller's memory.
+at::Tensor view_of(std::span<float> values, const std::vector<std::int64_t>& shape);
+/// rows × colours × 32 × 32, in memory pixel by pixel (channels_last).
+at::Tensor images_of(std::span<const float> images, std::size_t rows);
+
+/// The tensors that one flat vector is made of.
+class FlatVectors {
+ public:
+  FlatVectors(const std::vector<model::Model::Piece>& learned,
+              const std::vector<model::Model::Piece>& statistics);
+
+  std::vector<at::Tensor> learned(std::span<float> flat) const;
+  std::vector<at::Tensor> statistics(std::span<float> flat) const;
+  /// The learned ones of `parameters`, whose gradients are added to those of `sums`.
+  std::vector<at::Tensor> with_gradients(std::span<const float> parameters,
+                                         std::span<float> sums) const;
+  std::vector<at::Tensor> copy_of_statistics(std::span<const float> parameters) const;
+  /// sums += rows · (statistics − those of `parameters`).
+  void add_changes(const std::vector<at::Tensor>& statistics, std::span<const float> parameters,
+                   double rows, std::span<float> sums) const;
+
+ private:
+  struct Place {
+    std::size_t begin;
+    std::size_t size;
+    std::vector<std::int64_t> shape;
+  };
+  static std::vector<at::Tensor> views(const std::vector<Place>& places, std::span<float> flat);
+
+  std::vector<Place> learned_;
+  std::vector<Place> statistics_;
+};
+
+/// The sum of cross-entropies; runs the way back.
+model::Totals loss_and_gradient(const at::Tensor& logits, std::span<const std::int64_t> targets,
+                                double label_smoothing);
+
+/// In a catch block: throws what is being handled, an Error of `what` for what libtorch throws.
+[[noreturn]] void rethrow(std::string_view what);
+
+/// The result of work(); what libtorch throws becomes an Error.
+template <class Work>
+auto guarded(std::string_view what, const Work& work) {
+  try {
+    return work();
+  } catch (...) {
+    rethrow(what);
+  }
+}
+
+}  // namespace lambdaml::torch_library
