@@ -13,8 +13,9 @@ namespace lambdaml::train {
 /// The data of a job, cut for its workers.
 struct StagedData {
   data::Manifest data;
-  std::string data_uri;                ///< of a prepared set used where it lies; empty: staged
-  std::optional<data::Manifest> test;  ///< always staged
+  std::string data_uri;  ///< of a prepared set used where it lies; empty: staged
+  std::optional<data::Manifest> test;
+  std::string test_uri;  ///< as data_uri
 };
 
 /// Reads what the options name and cuts it: into `channel`, or, for a set that `data split`
