@@ -17,6 +17,30 @@ constexpr std::array kNotSearched = {"data",       "test_data", "format",     "o
                                      "checkpoint", "platform",  "function",   "deadline",
                                      "keep",       "log_level", "stop_after", "until"};
 
+/// Flips each bit of `x` or not, by what a hash says of the bits above it: a random permutation
+/// that keeps aligned blocks of 2^k numbers together.
+std::uint64_t scramble(std::uint64_t x, std::uint64_t seed) {
+  std::uint64_t out = 0;
+  for (int bit = 63; bit >= 0; --bit) {
+    const std::uint64_t above = bit == 63 ? 0 : x >> (bit + 1);
+    const std::uint64_t flip = mix({seed, static_cast<std::uint64_t>(bit), above}) & 1;
+    out |= ((x >> bit ^ flip) & 1) << bit;
+  }
+  return out;
+}
+
+std::uint64_t reversed(std::uint64_t x) {
+  std::uint64_t out = 0;
+  for (int bit = 0; bit < 64; ++bit) out |= (x >> bit & 1) << (63 - bit);
+  return out;
+}
+
+/// Number `i` of a spread sequence in [0, 1).
+double spread(std::uint64_t seed, std::uint64_t i) {
+  const std::uint64_t shuffled = scramble(i, mix({seed, 1}));
+  return static_cast<double>(scramble(reversed(shuffled), mix({seed, 2})) >> 11) * 0x1.0p-53;
+}
+
 }  // namespace
 
 std::string kind_name(Parameter::Kind kind) {
@@ -105,8 +129,8 @@ bool Space::contains(const std::string& name) const {
 Assignments Space::draw(std::uint64_t seed, std::uint64_t trial) const {
   Assignments out;
   for (const Parameter& parameter : parameters_) {
-    Rng rng(mix({seed, trial, checksum(as_bytes(parameter.name))}));
-    out.push_back({parameter.name, parameter.at(rng.uniform())});
+    out.push_back({parameter.name,
+                   parameter.at(spread(mix({seed, checksum(as_bytes(parameter.name))}), trial))});
   }
   return out;
 }

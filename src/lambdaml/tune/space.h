@@ -52,7 +52,10 @@ class Space {
   const std::vector<Parameter>& parameters() const { return parameters_; }
   bool contains(const std::string& name) const;
 
-  /// The parameters of trial `trial`. A value depends on the seed, the trial and the option's name
+  /// The parameters of trial `trial`: random, but spread. Of the first 2^k trials one is in each of
+  /// 2^k equal parts of every parameter's range, and different parameters are independent: a
+  /// sequence of van der Corput, shuffled and scrambled (Owen 1995; Burley 2020, "Practical
+  /// hash-based Owen scrambling"). A value depends on the seed, the trial and the option's name
   /// alone: not on other trials, nor on other options.
   Assignments draw(std::uint64_t seed, std::uint64_t trial) const;
 

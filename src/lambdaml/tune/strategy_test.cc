@@ -53,6 +53,26 @@ TEST(Space, DrawsWithinBoundsAndEvenlyInTheLogarithm) {
   EXPECT_THAT(models, testing::ElementsAre("lr", "svm"));
 }
 
+TEST(Space, SpreadsItsValuesAndDrawsParametersIndependently) {
+  Parameter a{.name = "lr", .kind = Parameter::Kind::uniform, .low = 0, .high = 1};
+  Parameter b = a;
+  b.name = "momentum";
+  const Space space({a, b});
+  constexpr int kSeeds = 400;
+  int quadrants[4] = {};
+  for (int seed = 0; seed < kSeeds; ++seed) {
+    std::set<int> parts;
+    for (int trial = 0; trial < 16; ++trial)
+      parts.insert(static_cast<int>(16 * lr_of(space.draw(seed, trial))));
+    EXPECT_EQ(parts.size(), 16U) << seed;
+    const Assignments first = space.draw(seed, 3);
+    ++quadrants[2 * (lr_of(first) < 0.5 ? 0 : 1) +
+                (std::get<double>(first[1].value) < 0.5 ? 0 : 1)];
+  }
+  for (const int count : quadrants)
+    EXPECT_NEAR(count, kSeeds / 4, 5 * std::sqrt(kSeeds * 3 / 16.0));
+}
+
 TEST(Space, AValueDependsOnSeedTrialAndNameAlone) {
   const Space one({kLr}), more({kModel, kLr});
   EXPECT_EQ(one.draw(1, 5), one.draw(1, 5));
