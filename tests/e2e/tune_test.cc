@@ -88,12 +88,29 @@ TEST_F(Tune, WorkersOfFinishedTrialsServeTheNextOnes) {
   EXPECT_LE(processes.size(), 4U);
 }
 
+TEST_F(Tune, ATrialThatGoesOnIsTheSameAsOneNeverStopped) {
+  REQUIRE_REAL_DATA();
+  const std::string path = job("  trials: 3\n", "lr_schedule: cosine\nmomentum: 0.5\n").string();
+  const json whole = tune({path, "--output", "whole"});
+  const json asha = tune({path, "--strategy", "asha", "--output", "asha"});
+  int compared = 0;
+  for (const json& trial : asha["trials"])
+    if (trial["epochs"] == 9) {
+      const json& same = whole["trials"][trial["trial"].get<std::size_t>()];
+      EXPECT_EQ(trial["options"], same["options"]);
+      EXPECT_EQ(trial["train_loss"], same["train_loss"]);
+      EXPECT_EQ(trial["valid_loss"], same["valid_loss"]);
+      ++compared;
+    }
+  EXPECT_GE(compared, 1);
+}
+
 TEST_F(Tune, ATrialThatFailsIsARowAndTheSearchGoesOn) {
   REQUIRE_REAL_DATA();
   const std::string path =
       write("job.yaml", "data: " + real_data("higgs.train.libsvm") +
                             "\nepochs: 2\nbatch_size: 100\ntune:\n  strategy: grid\n  space:\n"
-                            "    lr: {choice: [0.1, 1e30]}\n    workers: {choice: [1, 2]}\n"
+                            "    lr: {choice: [0.1, 1e38]}\n    workers: {choice: [1, 2]}\n"
                             "    optim: {choice: [grad_avg, em]}\n")
           .string();
   const json summary = tune({path, "--output", "out"});
@@ -181,12 +198,12 @@ TEST_F(TunerFunction, GoesOnInFreshInvocationsAndLosesNothing) {
   const std::string records = "file://" + (folder() / "records").string();
   const std::string event = json{{"data", real_data("higgs.train.libsvm")},
                                  {"workers", 2},
-                                 {"epochs", 40},
+                                 {"epochs", 30},
                                  {"batch_size", 20},
                                  {"channel", channel()},
                                  {"tune",
                                   {{"strategy", "random"},
-                                   {"trials", 8},
+                                   {"trials", 6},
                                    {"concurrency", 2},
                                    {"records", records},
                                    {"space", {{"lr", {{"log_uniform", {1e-3, 1}}}}}}}}}
@@ -200,9 +217,9 @@ TEST_F(TunerFunction, GoesOnInFreshInvocationsAndLosesNothing) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   ASSERT_TRUE(fs::exists(place / "summary.json"));
   const json summary = json::parse(read(place / "summary.json"));
-  ASSERT_EQ(summary["trials"].size(), 8U);
-  EXPECT_EQ(summary["trials_done"], 8);
-  for (const json& trial : summary["trials"]) EXPECT_EQ(trial["epochs"], 40);
+  ASSERT_EQ(summary["trials"].size(), 6U);
+  EXPECT_EQ(summary["trials_done"], 6);
+  for (const json& trial : summary["trials"]) EXPECT_EQ(trial["epochs"], 30);
   EXPECT_TRUE(fs::exists(place / "best.yaml"));
 }
 

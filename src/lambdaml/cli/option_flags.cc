@@ -5,6 +5,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/train/job.h"
+#include "lambdaml/tune/search.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -57,7 +58,7 @@ void OptionFlags::add_set(CLI::App& command) {
 
 Options OptionFlags::read() const {
   Options options = declared_;
-  if (!job_file_.empty()) train::read_job_file(job_file_, options);
+  if (!job_file_.empty()) train::read_job_file(job_file_, options, tune::kSection);
   train::read_environment(options);
   apply_to(options);
   return options;

@@ -118,7 +118,7 @@ std::string SearchDisplay::line(const tune::View& view) const {
     text += fmt::format("  best {} {:.5g} (trial {}: {})", metric_, *view.best->value,
                         view.best->trial, short_text(view.best->parameters));
   text += fmt::format("  ${:.2g}", view.cost_usd);
-  if (view.seconds_left >= 0) text += fmt::format("  {} left", human_seconds(view.seconds_left));
+  if (view.seconds_left > 0) text += fmt::format("  {} left", human_seconds(view.seconds_left));
   return text;
 }
 

@@ -53,6 +53,12 @@ void LegJob::run() noexcept {
   bell_.ring();
 }
 
+void LegJob::starting(const std::string& /*job_id*/, std::uint64_t /*rows*/,
+                      std::uint64_t /*features*/, std::uint32_t /*workers*/,
+                      std::uint64_t /*epochs*/) {
+  started_ = true;
+}
+
 void LegJob::epoch_done(const train::EpochMetrics& metrics) {
   epoch_ = metrics.epoch;
   const std::lock_guard lock(mutex_);

@@ -43,12 +43,14 @@ class LegJob : private train::Observer {
   std::map<std::string, double> metrics() const;
   double seconds() const { return ended_ ? wall_s_ : clock_.seconds(); }
   /// What its functions have cost so far, estimated: all of them, for all of the time.
-  double cost_so_far() const { return per_start_ + per_second_ * seconds(); }
+  double cost_so_far() const { return started_ ? per_start_ + per_second_ * seconds() : 0; }
 
   /// Once it has ended: the summary, or throws what the job threw.
   std::string summary();
 
  private:
+  void starting(const std::string& job_id, std::uint64_t rows, std::uint64_t features,
+                std::uint32_t workers, std::uint64_t epochs) override;
   void epoch_done(const train::EpochMetrics& metrics) override;
   void tick(std::uint32_t workers_alive, std::uint64_t epoch, std::uint64_t round,
             std::uint64_t rounds) override;
@@ -60,6 +62,7 @@ class LegJob : private train::Observer {
   const Stopwatch clock_;
   double per_start_ = 0, per_second_ = 0;  ///< dollars
   std::atomic<bool> stop_{false};
+  std::atomic<bool> started_{false};  ///< its functions
   std::atomic<bool> ended_{false};
   std::atomic<std::uint64_t> epoch_{0};
   double wall_s_ = 0;

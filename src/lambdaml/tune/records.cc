@@ -57,8 +57,8 @@ std::optional<std::string> Records::summary() {
 }
 
 void Records::finish(const std::string& summary) {
-  store_->save(kSummary, as_bytes(summary));
   for (const char* prefix : {"data/", "test/", "trials/"}) store_->clear(prefix);
+  store_->save(kSummary, as_bytes(summary));
 }
 
 }  // namespace lambdaml::tune
