@@ -78,7 +78,7 @@ TEST_F(Tune, WorkersOfFinishedTrialsServeTheNextOnes) {
   const std::string path = job("  trials: 12\n  concurrency: 2\n").string();
   Command command(folder(), {"tune", path, "--output", "out", "-q", "--json"});
   std::set<pid_t> processes;
-  for (int i = 0; i < 60'000 && !fs::exists(folder() / "out/summary.json"); ++i) {
+  for (int i = 0; i < 5000 && !fs::exists(folder() / "out/summary.json"); ++i) {
     for (const pid_t pid : command.workers()) processes.insert(pid);
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
@@ -120,7 +120,7 @@ TEST_F(Tune, ATrialThatFailsIsARowAndTheSearchGoesOn) {
     const json& options = trial["options"];
     const bool sound = options["lr"] < 1 && options["optim"] == "grad_avg";
     EXPECT_EQ(trial["state"] == "done", sound) << trial;
-    if (!sound) EXPECT_GT(trial["reason"].get<std::string>().size(), 10U) << trial;
+    EXPECT_EQ(trial.value("reason", "").empty(), sound) << trial;
   }
   EXPECT_EQ(states["done"], 2);
   EXPECT_EQ(states["failed"], 6);

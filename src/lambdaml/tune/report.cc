@@ -98,14 +98,15 @@ std::string trials_csv(const Search& search, std::span<const TrialView> trials) 
       metrics.emplace_back(name);
 
   std::string text = "trial,state";
-  for (const Parameter& parameter : search.space.parameters()) text += "," + parameter.name;
+  for (const Parameter& parameter : search.space.parameters())
+    text += fmt::format(",{}", parameter.name);
   text += ",epochs";
   for (const std::string& name : metrics) text += "," + name;
   text += ",cost_usd,wall_s,reason\n";
   for (const TrialView& trial : trials) {
     text += fmt::format("{},{}", trial.trial, trial.state);
     for (const Assignment& assignment : trial.parameters)
-      text += "," + quoted(to_text(assignment.value));
+      text += fmt::format(",{}", quoted(to_text(assignment.value)));
     text += fmt::format(",{}", trial.epoch);
     for (const std::string& name : metrics) {
       const ordered_json& summary = summaries[&trial];

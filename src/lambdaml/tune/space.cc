@@ -77,7 +77,7 @@ Option::Value Parameter::at(double share) const {
 Option::Value Parameter::point(std::uint64_t i, std::uint64_t n) const {
   if (kind == Kind::choice) return choices.at(i);
   if (kind == Kind::integer) return static_cast<std::int64_t>(low) + static_cast<std::int64_t>(i);
-  if (n > 1 && i + 1 == n) return high;
+  if (n > 1 && (i == 0 || i + 1 == n)) return i == 0 ? low : high;
   return at(n > 1 ? static_cast<double>(i) / static_cast<double>(n - 1) : 0.5);
 }
 
