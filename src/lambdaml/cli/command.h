@@ -15,6 +15,7 @@ struct Globals {
 };
 
 void add_train_command(CLI::App& app, Globals& globals);
+void add_tune_command(CLI::App& app, Globals& globals);
 void add_resume_command(CLI::App& app, Globals& globals);
 void add_status_command(CLI::App& app, Globals& globals);
 void add_logs_command(CLI::App& app, Globals& globals);

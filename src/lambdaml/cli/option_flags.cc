@@ -5,6 +5,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/train/job.h"
+#include "lambdaml/tune/search.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -24,19 +25,32 @@ OptionFlags::OptionFlags(CLI::App& command, Options declared, bool job_file)
     : declared_(std::move(declared)) {
   if (job_file)
     command.add_option("JOB", job_file_, "job file, YAML or JSON, with options by name");
-  for (const Option& option : declared_.declared()) {
-    const std::string flag = flag_of(option.name);
-    std::string& text = texts_[option.name];
-    if (std::holds_alternative<bool>(option.default_value)) {
-      // --keep, --no-keep, --keep=false
-      flags_[option.name] =
-          command.add_flag(flag + "{true},!--no-" + flag.substr(2), text, help_of(option));
-    } else {
-      flags_[option.name] = command.add_option(flag, text, help_of(option))
-                                ->type_name("")
-                                ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-    }
+  for (const Option& option : declared_.declared()) add(command, option);
+  add_set(command);
+}
+
+OptionFlags::OptionFlags(CLI::App& command, Options declared, const Options& others, bool settable)
+    : declared_(std::move(declared)) {
+  for (const Option& option : declared_.declared())
+    if (others.find(option.name) == nullptr) add(command, option);
+  if (settable) add_set(command);
+}
+
+void OptionFlags::add(CLI::App& command, const Option& option) {
+  const std::string flag = flag_of(option.name);
+  std::string& text = texts_[option.name];
+  if (std::holds_alternative<bool>(option.default_value)) {
+    // --keep, --no-keep, --keep=false
+    flags_[option.name] =
+        command.add_flag(flag + "{true},!--no-" + flag.substr(2), text, help_of(option));
+  } else {
+    flags_[option.name] = command.add_option(flag, text, help_of(option))
+                              ->type_name("")
+                              ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
+}
+
+void OptionFlags::add_set(CLI::App& command) {
   command.add_option("--set", sets_, "set any option: NAME=VALUE")
       ->type_name("")
       ->allow_extra_args(false);
@@ -44,8 +58,13 @@ OptionFlags::OptionFlags(CLI::App& command, Options declared, bool job_file)
 
 Options OptionFlags::read() const {
   Options options = declared_;
-  if (!job_file_.empty()) train::read_job_file(job_file_, options);
+  if (!job_file_.empty()) train::read_job_file(job_file_, options, tune::kSection);
   train::read_environment(options);
+  apply_to(options);
+  return options;
+}
+
+void OptionFlags::apply_to(Options& options) const {
   for (const std::string& pair : sets_) {
     const std::size_t equal = pair.find('=');
     if (equal == std::string::npos || equal == 0)
@@ -54,7 +73,6 @@ Options OptionFlags::read() const {
   }
   for (const auto& [name, flag] : flags_)
     if (flag->count() > 0) options.parse(name, texts_.at(name), flag_of(name));
-  return options;
 }
 
 }  // namespace lambdaml::cli

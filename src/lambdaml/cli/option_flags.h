@@ -17,11 +17,19 @@ class OptionFlags {
  public:
   /// Adds a flag for every option; `job_file` adds the optional positional JOB.yaml.
   OptionFlags(CLI::App& command, Options declared, bool job_file);
+  /// Adds a flag for every option but those that `others` declares too, and no JOB.yaml; `--set`
+  /// where `settable`.
+  OptionFlags(CLI::App& command, Options declared, const Options& others, bool settable);
 
   /// The values, all sources read. Throws invalid_argument, not_found.
   Options read() const;
+  /// Sets what the command line says.
+  void apply_to(Options& options) const;
 
  private:
+  void add(CLI::App& command, const Option& option);
+  void add_set(CLI::App& command);
+
   Options declared_;
   std::string job_file_;
   std::vector<std::string> sets_;

@@ -3,6 +3,7 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/train/job.h"
+#include "lambdaml/tune/search.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -15,6 +16,16 @@ std::string range_of(const Option& option) {
   if (option.above) text = fmt::format("> {}", *option.above);
   if (option.maximum) text += fmt::format("{}≤ {}", text.empty() ? "" : ", ", *option.maximum);
   return text;
+}
+
+void print_rows(const Options& options) {
+  for (const Option& option : options.declared()) {
+    const std::string value = to_text(option.default_value);
+    print_line(fmt::format("| `{}` | {} | {} | {}{} | {} |", option.name,
+                           value.empty() ? "–" : "`" + value + "`", range_of(option), option.help,
+                           option.unit.empty() ? "" : ", in " + option.unit,
+                           join(option.aliases, ", ")));
+  }
 }
 
 }  // namespace
@@ -33,14 +44,13 @@ void add_options_command(CLI::App& app, Globals& globals) {
         "the job file. "
         "Switches have a `--no-` form. Other names are accepted as keys.\n\n"
         "| option | default | values | meaning | other names |\n|---|---|---|---|---|");
-    const Options options = train::job_options();
-    for (const Option& option : options.declared()) {
-      const std::string value = to_text(option.default_value);
-      print_line(fmt::format("| `{}` | {} | {} | {}{} | {} |", option.name,
-                             value.empty() ? "–" : "`" + value + "`", range_of(option), option.help,
-                             option.unit.empty() ? "" : ", in " + option.unit,
-                             join(option.aliases, ", ")));
-    }
+    print_rows(train::job_options());
+    print_line(
+        "\n## Settings of a search\n\n"
+        "Flags of `lambdaml tune`, keys of the section `tune` of its job file, environment "
+        "variables (`LAMBDAML_TUNE_TRIALS`);\nsee [tune.md](tune.md).\n\n"
+        "| setting | default | values | meaning | other names |\n|---|---|---|---|---|");
+    print_rows(tune::search_options());
   });
 }
 

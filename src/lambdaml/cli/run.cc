@@ -99,6 +99,7 @@ int run(int argc, const char* const* argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("lambdaml ") + LAMBDAML_VERSION);
   add_train_command(app, globals);
+  add_tune_command(app, globals);
   add_resume_command(app, globals);
   add_status_command(app, globals);
   add_logs_command(app, globals);

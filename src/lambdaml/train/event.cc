@@ -63,6 +63,7 @@ std::string to_json(const TrainEvent& event) {
               {"sent_ms", event.sent_ms},
               {"resume", event.resume}};
   if (event.test) object["test"] = json::parse(event.test->to_json());
+  if (!event.test_uri.empty()) object["test_uri"] = event.test_uri;
   if (event.resume_round) object["resume_round"] = *event.resume_round;
   return object.dump();
 }
@@ -102,6 +103,7 @@ TrainEvent train_event_from_json(std::string_view text) {
   if (object.contains("test"))
     event.test = data::Manifest::from_json(
         object["test"].dump(-1, ' ', false, json::error_handler_t::replace), "event: test");
+  if (object.contains("test_uri")) event.test_uri = text_at(object, "test_uri");
   if (object.contains("resume")) {
     if (!object["resume"].is_boolean())
       fail(Code::invalid_argument, "event: 'resume' must be true or false");

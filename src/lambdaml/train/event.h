@@ -19,8 +19,9 @@ struct TrainEvent {
   Options options;       ///< resolved
   data::Manifest data;   ///< one part per worker
   std::string data_uri;  ///< of a prepared set; empty: staged in the channel under keys::kData
-  std::optional<data::Manifest> test;  ///< staged under keys::kTest, at most one part per worker
-  bool resume = false;                 ///< start from checkpoints
+  std::optional<data::Manifest> test;  ///< at most one part per worker
+  std::string test_uri;  ///< of a prepared set; empty: staged in the channel under keys::kTest
+  bool resume = false;   ///< start from checkpoints
   std::optional<std::uint64_t> resume_round;  ///< the round of the checkpoints to start from;
                                               ///< absent: each worker's own newest (async)
   std::int64_t sent_ms = 0;                   ///< milliseconds since 1970 when it was sent

@@ -208,6 +208,12 @@ std::vector<Option> own_options() {
        .help = "epochs between two checkpoints",
        .unit = "epochs",
        .minimum = 1},
+      {.name = "stop_after",
+       .default_value = Int{0},
+       .help = "epochs after which the job pauses, to be resumed; what depends on its length sees "
+               "all of its epochs; 0: at the end",
+       .unit = "epochs",
+       .minimum = 0},
       {.name = "run_epochs",
        .default_value = Int{0},
        .help =
@@ -235,7 +241,8 @@ void add_plugin_options(const std::vector<Option>& more, std::vector<Option>& al
   }
 }
 
-void set_from_yaml(const YAML::Node& node, const std::string& what, Options& options) {
+void set_from_yaml(const YAML::Node& node, const std::string& what, Options& options,
+                   std::string_view section) {
   if (!node.IsDefined() || node.IsNull()) return;
   if (!node.IsMap())
     fail(Code::invalid_argument, "{}: a job file is a map from option names to values", what);
@@ -243,6 +250,7 @@ void set_from_yaml(const YAML::Node& node, const std::string& what, Options& opt
     const std::string where = fmt::format("{}:{}", what, pair.first.Mark().line + 1);
     if (!pair.first.IsScalar()) fail(Code::invalid_argument, "{}: a key must be a name", where);
     const std::string& key = pair.first.Scalar();
+    if (!section.empty() && key == section) continue;
     if (!pair.second.IsScalar())
       fail(Code::invalid_argument, "{}: {} must be one value, not a list or a map", where,
            printable(key));
@@ -299,7 +307,8 @@ Options job_options() {
   return Options(std::move(all));
 }
 
-void read_job_text(std::string_view text, const std::string& what, Options& options) {
+void read_job_text(std::string_view text, const std::string& what, Options& options,
+                   std::string_view section) {
   YAML::Node node;
   try {
     node = YAML::Load(std::string(text));
@@ -307,33 +316,34 @@ void read_job_text(std::string_view text, const std::string& what, Options& opti
     fail(Code::invalid_argument, "{}:{}: {}", what, error.mark.line + 1, printable(error.msg));
   }
   try {
-    set_from_yaml(node, what, options);
+    set_from_yaml(node, what, options, section);
   } catch (const YAML::Exception& error) {
     fail(Code::invalid_argument, "{}:{}: {}", what, error.mark.line + 1, printable(error.msg));
   }
 }
 
-void read_job_file(const std::string& path, Options& options) {
+void read_job_file(const std::string& path, Options& options, std::string_view section) {
   const std::optional<Buffer> bytes = read_file(path);
   if (!bytes) fail(Code::not_found, "job file {}: no such file", path);
-  read_job_text(bytes->text(), path, options);
+  read_job_text(bytes->text(), path, options, section);
 }
 
-void read_environment(Options& options) {
+void read_environment(Options& options, std::string_view prefix) {
   for (const Option& option : options.declared()) {
     if (option.name == "test_data")
       continue;  // LAMBDAML_TEST_DATA is the folder of this project's tests
-    std::string name = "LAMBDAML_" + option.name;
+    std::string name = std::string(prefix) + option.name;
     std::transform(name.begin(), name.end(), name.begin(),
                    [](unsigned char c) { return std::toupper(c); });
     if (const char* text = std::getenv(name.c_str())) options.parse(option.name, text, name);
   }
 }
 
-std::string to_yaml(const Options& options) {
+std::string to_yaml(const Options& options, Values which) {
   YAML::Emitter out;
   out << YAML::BeginMap;
   for (const Option& option : options.declared()) {
+    if (which == Values::given && !options.is_set(option.name)) continue;
     const Option::Value& value = options.value(option.name);
     out << YAML::Key << option.name << YAML::Value;
     if (const auto* text = std::get_if<std::string>(&value))
@@ -345,10 +355,12 @@ std::string to_yaml(const Options& options) {
   return std::string(out.c_str()) + "\n";
 }
 
-std::string to_json(const Options& options) {
+std::string to_json(const Options& options, Values which) {
   nlohmann::json object = nlohmann::json::object();
   for (const Option& option : options.declared())
-    std::visit([&](const auto& value) { object[option.name] = value; }, options.value(option.name));
+    if (which == Values::all || options.is_set(option.name))
+      std::visit([&](const auto& value) { object[option.name] = value; },
+                 options.value(option.name));
   return object.dump();
 }
 

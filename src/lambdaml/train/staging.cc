@@ -25,6 +25,15 @@ std::string definition_file(const Options& options) {
   return option.empty() ? "" : options.text(option);
 }
 
+/// A prepared set that workers can read where it lies: one part each.
+std::optional<data::Manifest> find_usable(const Options& options, const Uri& uri,
+                                          std::size_t workers) {
+  std::optional<data::Manifest> prepared = data::find_manifest(uri);
+  const bool usable = prepared && prepared->parts() == workers && prepared->format == "shard" &&
+                      is_within_reach(options, uri.text());
+  return usable ? prepared : std::nullopt;
+}
+
 }  // namespace
 
 StagedData stage(const Options& options, storage::Storage& channel) {
@@ -39,9 +48,7 @@ StagedData stage(const Options& options, storage::Storage& channel) {
     channel.save(keys::kDefinition, *bytes);
     out.definition = std::make_shared<const Buffer>(std::move(*bytes));
   }
-  const std::optional<data::Manifest> prepared = data::find_manifest(uri);
-  if (prepared && prepared->parts() == workers && prepared->format == "shard" &&
-      is_within_reach(options, uri.text())) {
+  if (const auto prepared = find_usable(options, uri, workers)) {
     out.data = *prepared;
     out.data_uri = uri.text();
   } else {
@@ -56,6 +63,11 @@ StagedData stage(const Options& options, storage::Storage& channel) {
   }
   if (!options.text("test_data").empty()) {
     const Uri test_uri = Uri::parse(options.text("test_data"));
+    out.test = find_usable(options, test_uri, workers);
+    if (out.test && out.test->features == out.data.features) {
+      out.test_uri = test_uri.text();
+      return out;
+    }
     data::Dataset test = data::read(test_uri, options.text("format"), processors());
     if (test.cols() > out.data.features)
       log::info("{}: features beyond the training set's {} are left out", test_uri.display(),

@@ -14,8 +14,9 @@ namespace lambdaml::train {
 /// The data of a job, cut for its workers.
 struct StagedData {
   data::Manifest data;
-  std::string data_uri;                ///< of a prepared set used where it lies; empty: staged
-  std::optional<data::Manifest> test;  ///< always staged
+  std::string data_uri;  ///< of a prepared set used where it lies; empty: staged
+  std::optional<data::Manifest> test;
+  std::string test_uri;  ///< as data_uri
   std::shared_ptr<const Buffer> definition;  ///< the file of the model, staged too; or null
 };
 

@@ -10,18 +10,21 @@
 namespace lambdaml::train {
 
 Tenure::Tenure(std::shared_ptr<storage::Storage> channel, std::uint32_t worker)
-    : channel_(std::move(channel)), worker_(worker) {}
+    : Tenure(std::move(channel), keys::tenure(worker), fmt::format("worker {}", worker)) {}
+
+Tenure::Tenure(std::shared_ptr<storage::Storage> store, std::string key, std::string what)
+    : store_(std::move(store)), key_(std::move(key)), what_(std::move(what)) {}
 
 void Tenure::claim() {
   std::random_device random;
   token_ = fmt::format("{:08x}{:08x}", random(), random());
-  channel_->save(keys::tenure(worker_), as_bytes(token_));
+  store_->save(key_, as_bytes(token_));
 }
 
 void Tenure::require() {
-  const std::optional<Buffer> holder = channel_->load(keys::tenure(worker_));
+  const std::optional<Buffer> holder = store_->load(key_);
   if (holder && holder->text() != token_)
-    fail(Code::cancelled, "another try of worker {} has taken over", worker_);
+    fail(Code::cancelled, "another try of {} has taken over", what_);
 }
 
 bool Tenure::is_over() noexcept {

@@ -18,6 +18,8 @@ namespace lambdaml::train {
 class Tenure {
  public:
   Tenure(std::shared_ptr<storage::Storage> channel, std::uint32_t worker);
+  /// Of something else than a worker: under `key`, `what` for messages.
+  Tenure(std::shared_ptr<storage::Storage> store, std::string key, std::string what);
 
   /// From now on this try counts.
   void claim();
@@ -26,10 +28,13 @@ class Tenure {
   void require();
   /// The same, asked; false as well when nothing was claimed or the store does not answer.
   bool is_over() noexcept;
+  /// What the claim says; empty before there is one.
+  const std::string& token() const { return token_; }
 
  private:
-  std::shared_ptr<storage::Storage> channel_;
-  std::uint32_t worker_;
+  std::shared_ptr<storage::Storage> store_;
+  std::string key_;
+  std::string what_;
   std::string token_;  ///< empty before claim()
 };
 

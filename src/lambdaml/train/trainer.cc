@@ -12,6 +12,12 @@
 #include "lambdaml/train/until.h"
 
 namespace lambdaml::train {
+namespace {
+
+/// A job that ended by this goes on when it is resumed.
+constexpr const char* kPaused = "stop_after";
+
+}  // namespace
 
 model::Batch Rows::batch(std::size_t begin, std::size_t end) const {
   return {
@@ -209,6 +215,8 @@ Trainer::Outcome Trainer::run(Checkpoints& checkpoints, std::optional<Start> sta
       until_text.empty() ? std::nullopt : std::optional(Until::parse(until_text));
   const auto every = static_cast<std::uint64_t>(event_.options.integer("checkpoint_every"));
   const auto epochs_here = static_cast<std::uint64_t>(event_.options.integer("run_epochs"));
+  const auto stop_after = static_cast<std::uint64_t>(event_.options.integer("stop_after"));
+  const std::uint64_t last_epoch = stop_after > 0 ? std::min(stop_after, epochs_) : epochs_;
   const double comm_before = communicator_->seconds();
   const auto outcome = [&](Outcome how) {
     compute_s_ += std::max(0.0, all.seconds() - (communicator_->seconds() - comm_before));
@@ -229,7 +237,8 @@ Trainer::Outcome Trainer::run(Checkpoints& checkpoints, std::optional<Start> sta
     }
     epoch_ = start->progress.epoch;
     if (!ended_by.empty()) ended_by_ = ended_by;
-    done = !ended_by.empty() || epoch_ >= epochs_;
+    done = !ended_by.empty() || epoch_ >= last_epoch;
+    if (ended_by.empty() && epoch_ < epochs_) ended_by_ = kPaused;
   } else {
     initialize();
   }
@@ -256,7 +265,8 @@ Trainer::Outcome Trainer::run(Checkpoints& checkpoints, std::optional<Start> sta
     metrics.values["rounds"] = static_cast<double>(communicator_->round());
     ++epoch_;
     place_ = {};
-    done = epoch_ >= epochs_;
+    done = epoch_ >= last_epoch;
+    ended_by_ = epoch_ < epochs_ ? kPaused : "epochs";
     if (until && until->holds(metrics.values)) {
       done = true;
       ended_by_ = "until";
@@ -272,7 +282,7 @@ Trainer::Outcome Trainer::run(Checkpoints& checkpoints, std::optional<Start> sta
       const Stopwatch saving;
       const Progress progress{epoch_, communicator_->round()};
       checkpoints.save(progress, *optimizer_, *communicator_,
-                       {done ? ended_by_ : "", recent_metrics()});
+                       {done && ended_by_ != kPaused ? ended_by_ : "", recent_metrics()});
       lifetime_->saw_save(saving.seconds());
       communicator_->retire(progress.round);
     }

@@ -79,7 +79,7 @@ class Trainer {
   const model::Shape& shape() const { return shape_; }
   const comm::Communicator& communicator() const { return *communicator_; }
   std::uint64_t epochs_done() const { return epoch_; }
-  /// Why the run ended: epochs, until or converged.
+  /// Why the run ended: epochs, until, converged, or stop_after when it is only paused.
   const std::string& ended_by() const { return ended_by_; }
   double compute_s() const { return compute_s_; }
 

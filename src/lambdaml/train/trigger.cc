@@ -176,6 +176,7 @@ class Run {
     event.data = staged.data;
     event.data_uri = staged.data_uri;
     event.test = staged.test;
+    event.test_uri = staged.test_uri;
     event.sent_ms = now_ms();
     return event;
   }
@@ -433,10 +434,10 @@ std::filesystem::path local_folder(const std::string& text) {
 }
 
 /// Whether the run has a checkpoint to go on from; true when that cannot be told.
-bool can_be_resumed(const Options& options, const RunFolder& folder) noexcept {
+bool can_be_resumed(const Options& options, const std::string& job_id) noexcept {
   try {
     const auto workers = static_cast<std::uint32_t>(options.integer("workers"));
-    return !Checkpoints(storage::open(options.text("checkpoint")), folder.job_id(), "", 0, workers)
+    return !Checkpoints(storage::open(options.text("checkpoint")), job_id, "", 0, workers)
                 .available()
                 .empty();
   } catch (const std::exception&) {
@@ -476,7 +477,8 @@ void note_end(const Options& options, const RunFolder& folder, const Error& erro
 }
 
 std::string run_to_end(Options options, RunFolder folder, const StagedData& staged,
-                       Channel& channel, Observer& observer, bool resuming, double prepared_s) {
+                       Channel& channel, Observer& observer, bool resuming, bool by_command,
+                       double prepared_s) {
   if (options.text("checkpoint").empty())
     options.set("checkpoint", Option::Value(folder.checkpoint_uri()), "checkpoint");
   try {
@@ -484,28 +486,17 @@ std::string run_to_end(Options options, RunFolder folder, const StagedData& stag
     run.count_preparation(prepared_s);
     return run.run(staged, resuming);
   } catch (const Error& error) {
-    const bool resumable = can_be_resumed(options, folder);
+    const bool resumable = can_be_resumed(options, folder.job_id());
     const bool for_nothing = !resumable && !resuming && is_soon_told(error.code());
     note_end(options, folder, error, for_nothing);
     if (for_nothing) {
       folder.discard();
       throw;
     }
-    if (!resumable || error.code() == Code::diverged) throw;
+    if (!resumable || error.code() == Code::diverged || !by_command) throw;
     std::throw_with_nested(Error(error.code(), fmt::format("{}; go on with: lambdaml resume {}",
                                                            error.what(), folder.path().string())));
   }
-}
-
-std::string resume_in(RunFolder folder, const Options& options, Observer& observer) {
-  const Stopwatch clock;
-  Channel channel(options.text("channel"), folder.job_id());
-  channel.store->clear("");
-  const ChannelCleaner cleaner(*channel.store, options.flag("keep"));
-  const StagedData staged = stage(options, *channel.store);
-  throw_if_interrupted();
-  rehearse(options, staged);
-  return run_to_end(options, std::move(folder), staged, channel, observer, true, clock.seconds());
 }
 
 }  // namespace
@@ -525,7 +516,24 @@ std::string train(const Options& given, Observer& observer) {
   throw_if_interrupted();
   rehearse(options, staged);
   return run_to_end(options, RunFolder::create(output, job_id, options), staged, channel, observer,
-                    false, clock.seconds());
+                    false, true, clock.seconds());
+}
+
+std::string train_as(const std::string& job_id, const Options& given, Observer& observer) {
+  const Stopwatch clock;
+  Options options = given;
+  require_reach(options);
+  const std::filesystem::path output = local_folder(options.text("output"));
+  RunFolder::require_new(output);
+  Channel channel(options.text("channel"), job_id);
+  channel.store->clear("");
+  const ChannelCleaner cleaner(*channel.store, options.flag("keep"));
+  const StagedData staged = stage(options, *channel.store);
+  throw_if_interrupted();
+  rehearse(options, staged);
+  const bool resuming = !options.text("checkpoint").empty() && can_be_resumed(options, job_id);
+  return run_to_end(options, RunFolder::create(output, job_id, options), staged, channel, observer,
+                    resuming, false, clock.seconds());
 }
 
 std::string resume(const std::filesystem::path& path, Observer& observer) {
@@ -533,12 +541,14 @@ std::string resume(const std::filesystem::path& path, Observer& observer) {
   if (const std::optional<std::string> summary = folder.summary()) return *summary;
   Options options = folder.options();
   resolve(options);
-  return resume_in(std::move(folder), options, observer);
-}
-
-std::string resume_elsewhere(const std::filesystem::path& run, const std::string& job_id,
-                             const Options& options, Observer& observer) {
-  return resume_in(RunFolder::create(run, job_id, options), options, observer);
+  Channel channel(options.text("channel"), folder.job_id());
+  channel.store->clear("");
+  const ChannelCleaner cleaner(*channel.store, options.flag("keep"));
+  const StagedData staged = stage(options, *channel.store);
+  throw_if_interrupted();
+  rehearse(options, staged);
+  return run_to_end(options, std::move(folder), staged, channel, observer, true, true,
+                    clock.seconds());
 }
 
 }  // namespace lambdaml::train

@@ -13,7 +13,8 @@
 /// leave.
 namespace lambdaml::train {
 
-/// Told what happens while a job runs, on the thread that runs it.
+/// Told what happens while a job runs, on the thread that runs it. What it throws ends the job,
+/// which can be resumed.
 class Observer {
  public:
   virtual ~Observer() = default;
@@ -40,9 +41,9 @@ std::string train(const Options& options, Observer& observer);
 /// model, bit by bit, of a run that was never interrupted.
 std::string resume(const std::filesystem::path& run, Observer& observer);
 
-/// The same for a job whose run's folder is on another machine: a new one is made at `run`, which
-/// must not be there. `options` are the job's, passwords included.
-std::string resume_elsewhere(const std::filesystem::path& run, const std::string& job_id,
-                             const Options& options, Observer& observer);
+/// Runs a job for somebody who keeps his own record of it, under the id that he gives: goes on from
+/// the checkpoints that lie under that id, whichever machine made them, else begins. Where `train`
+/// names a command to go on with, this does not. Otherwise as train().
+std::string train_as(const std::string& job_id, const Options& options, Observer& observer);
 
 }  // namespace lambdaml::train

@@ -34,10 +34,11 @@ std::int64_t now_ms() {
 /// Equal for runs that may continue each other: everything but how long and where they run.
 std::string fingerprint_of(const TrainEvent& event) {
   json options = json::parse(to_json(event.options));
-  for (const char* free :
-       {"channel", "output", "checkpoint", "checkpoint_every", "platform", "function", "data",
-        "test_data", "memory_mb", "timeout_s", "patience_s", "retries", "deadline", "keep",
-        "log_level", "until", "epochs", "admm_epochs", "run_epochs"})
+  for (const char* free : {"channel",   "output",      "checkpoint", "checkpoint_every",
+                           "platform",  "function",    "data",       "test_data",
+                           "memory_mb", "timeout_s",   "patience_s", "retries",
+                           "deadline",  "keep",        "log_level",  "until",
+                           "epochs",    "admm_epochs", "run_epochs", "stop_after"})
     options.erase(free);
   if (event.options.text("optim") == "admm") options["epochs"] = event.options.integer("epochs");
   options["rows"] = event.data.part_rows;
@@ -159,8 +160,9 @@ class WorkerRun {
     if (!event_.test || event_.worker >= event_.test->parts())
       return with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr},
                           event_.data.labels);
-    return with_targets(data::read_part(*open_staged(keys::kTest), event_.worker, *event_.test),
-                        event_.data.labels);
+    const std::shared_ptr<storage::Storage> store =
+        event_.test_uri.empty() ? open_staged(keys::kTest) : open_metered(event_.test_uri);
+    return with_targets(data::read_part(*store, event_.worker, *event_.test), event_.data.labels);
   }
 
   std::shared_ptr<storage::Storage> open_metered(const std::string& uri) {

@@ -1,8 +1,11 @@
 // The function executable: serves events from the Lambda Runtime API, on AWS (where it is called
 // `bootstrap`) and on this machine alike.
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
+#include <string>
+#include <string_view>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
@@ -10,6 +13,22 @@
 #include "lambdaml/faas/runtime.h"
 #include "lambdaml/train/trigger_function.h"
 #include "lambdaml/train/worker.h"
+#include "lambdaml/tune/tuner_function.h"
+
+namespace {
+
+struct NamedHandler {
+  std::string_view name;  ///< _HANDLER
+  std::string (*handle)(const lambdaml::faas::Invocation&);
+};
+
+constexpr NamedHandler kHandlers[] = {
+    {"worker", lambdaml::train::handle_worker_event},
+    {"trigger", lambdaml::train::handle_trigger_event},
+    {"tuner", lambdaml::tune::handle_tuner_event},
+};
+
+}  // namespace
 
 int main() {
   using namespace lambdaml;
@@ -27,13 +46,11 @@ int main() {
            "machine of your own use lambdaml train");
     const char* named = std::getenv("_HANDLER");
     const std::string_view handler = named == nullptr ? "worker" : named;
-    if (handler == "worker")
-      faas::serve(endpoint, train::handle_worker_event);
-    else if (handler == "trigger")
-      faas::serve(endpoint, train::handle_trigger_event);
-    else
-      fail(Code::invalid_argument, "_HANDLER '{}': the handlers here are 'worker' and 'trigger'",
+    const auto found = std::ranges::find(kHandlers, handler, &NamedHandler::name);
+    if (found == std::end(kHandlers))
+      fail(Code::invalid_argument, "_HANDLER '{}': the handlers here are worker, trigger and tuner",
            handler);
+    faas::serve(endpoint, found->handle);
     return 0;
   } catch (const std::exception& error) {
     log::error("{}", error.what());

@@ -1,0 +1,125 @@
+#include "lambdaml/cli/search_display.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include <fmt/core.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::cli {
+namespace {
+
+constexpr double kPlainLineEverySeconds = 3;
+constexpr double kRedrawEverySeconds = 0.2;
+
+void put(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+std::string short_text(const Option::Value& value) {
+  const auto* real = std::get_if<double>(&value);
+  return real == nullptr ? to_text(value) : fmt::format("{:.4g}", *real);
+}
+
+struct Size {
+  std::size_t rows = 24, columns = 80;
+};
+
+Size terminal_size() {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return {};
+  return {size.ws_row, size.ws_col};
+}
+
+/// What fits: the trials under way, then the others from the newest on; by number.
+std::vector<const tune::TrialView*> some_of(std::span<const tune::TrialView> trials,
+                                            std::size_t limit) {
+  std::vector<const tune::TrialView*> out;
+  for (const bool running : {true, false})
+    for (auto it = trials.rbegin(); it != trials.rend() && out.size() < limit; ++it)
+      if ((it->state == "running") == running) out.push_back(&*it);
+  std::ranges::sort(out, {}, &tune::TrialView::trial);
+  return out;
+}
+
+}  // namespace
+
+std::string short_text(const tune::Assignments& assignments) {
+  std::vector<std::string> parts;
+  for (const tune::Assignment& assignment : assignments)
+    parts.push_back(assignment.name + "=" + short_text(assignment.value));
+  return join(parts, " ");
+}
+
+SearchDisplay::SearchDisplay(bool quiet, std::string metric)
+    : quiet_(quiet),
+      terminal_(::isatty(STDERR_FILENO) != 0),
+      colour_(terminal_ && std::getenv("NO_COLOR") == nullptr),
+      metric_(std::move(metric)),
+      last_draw_s_(terminal_ ? -1e9 : 0) {}
+
+SearchDisplay::~SearchDisplay() {
+  if (!quiet_ && !terminal_ && !last_line_.empty()) put(last_line_ + "\n");
+}
+
+void SearchDisplay::changed(const tune::View& view) {
+  if (quiet_) return;
+  if (!terminal_) last_line_ = line(view);
+  const double interval = terminal_ ? kRedrawEverySeconds : kPlainLineEverySeconds;
+  if (clock_.seconds() - last_draw_s_ < interval) return;
+  last_draw_s_ = clock_.seconds();
+  if (!terminal_) {
+    put(last_line_ + "\n");
+    last_line_.clear();
+    return;
+  }
+  const std::string text = table(view);
+  const std::string up = rows_drawn_ > 0 ? fmt::format("\x1b[{}A\r\x1b[J", rows_drawn_) : "";
+  put(up + text);
+  rows_drawn_ = static_cast<int>(std::count(text.begin(), text.end(), '\n'));
+}
+
+std::string SearchDisplay::table(const tune::View& view) const {
+  const Size size = terminal_size();
+  const auto row = [&](std::string text, bool bright) {
+    if (text.size() > size.columns - 1) text.resize(size.columns - 1);
+    return bright && colour_ ? "\x1b[36m" + text + "\x1b[0m\n" : text + "\n";
+  };
+  std::string text = row(fmt::format("{:>5}  {:<8} {:>9}  {:>14}  {:>10}  {}", "trial", "state",
+                                     "epoch", metric_, "cost", "values"),
+                         false);
+  for (const tune::TrialView* trial : some_of(view.trials, std::max<std::size_t>(size.rows, 8) - 4))
+    text += row(fmt::format("{:>5}  {:<8} {:>9}  {:>14}  {:>10}  {}", trial->trial, trial->state,
+                            fmt::format("{}/{}", trial->epoch, trial->epochs),
+                            trial->value ? fmt::format("{:.5g}", *trial->value) : "",
+                            fmt::format("${:.2g}", trial->cost_usd),
+                            trial->reason.empty() ? short_text(trial->parameters)
+                                                  : printable(trial->reason, 200)),
+                view.best == trial);
+  return text + row(line(view), true);
+}
+
+std::string SearchDisplay::line(const tune::View& view) const {
+  std::size_t running = 0, failed = 0;
+  for (const tune::TrialView& trial : view.trials) {
+    running += trial.state == "running" ? 1 : 0;
+    failed += trial.state == "failed" ? 1 : 0;
+  }
+  std::string text = fmt::format("trials {}/{}, {} running", view.trials.size() - running,
+                                 view.trials_expected, running);
+  if (failed > 0) text += fmt::format(", {} failed", failed);
+  if (view.best != nullptr)
+    text += fmt::format("  best {} {:.5g} (trial {}: {})", metric_, *view.best->value,
+                        view.best->trial, short_text(view.best->parameters));
+  text += fmt::format("  ${:.2g}", view.cost_usd);
+  if (view.seconds_left > 0) text += fmt::format("  {} left", human_seconds(view.seconds_left));
+  return text;
+}
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+/// A trial is one set of values for the searched options; a leg is one job of it. A strategy that
+/// stops trials early takes a promising one on with another leg, which goes on from the last one's
+/// checkpoints.
+namespace lambdaml::tune {
+
+struct Leg {
+  enum class State {
+    under_way,  ///< begun; also when the tuner was ended in the midst of it: it goes on
+    done,
+    failed,
+  };
+  std::uint64_t trial = 0;
+  std::uint64_t epochs = 0;  ///< to reach, counted from the trial's start
+  State state = State::under_way;
+  std::string reason = {};           ///< failed: why, one line
+  std::uint64_t epoch = 0;           ///< reached so far
+  std::uint64_t stalls = 0;          ///< times that the tuner ended without an epoch done
+  std::optional<double> value = {};  ///< of the metric; absent unless done
+  double cost_usd = 0;               ///< of this leg alone
+  double wall_s = 0;                 ///< of this leg alone
+  std::string summary = {};          ///< done: of its job, JSON
+
+  bool has_ended() const { return state != State::under_way; }
+  std::string to_json() const;
+  /// Throws data_corrupt; `what` names it.
+  static Leg from_json(std::string_view text, const std::string& what);
+};
+
+}  // namespace lambdaml::tune

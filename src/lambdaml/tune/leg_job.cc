@@ -1,0 +1,83 @@
+#include "lambdaml/tune/leg_job.h"
+
+#include <chrono>
+#include <system_error>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/train/cost.h"
+
+namespace lambdaml::tune {
+
+void Bell::ring() {
+  {
+    const std::lock_guard lock(mutex_);
+    ringing_ = true;
+  }
+  rung_.notify_one();
+}
+
+void Bell::wait(double seconds) {
+  std::unique_lock lock(mutex_);
+  rung_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return ringing_; });
+  ringing_ = false;
+}
+
+LegJob::LegJob(std::string job_id, Options options, Bell& bell)
+    : job_id_(std::move(job_id)), options_(std::move(options)), bell_(bell) {
+  const train::Prices prices = train::Prices::current();
+  const std::string region = train::billing_region();
+  const auto memory_mb = static_cast<double>(options_.integer("memory_mb"));
+  const auto workers = static_cast<double>(options_.integer("workers"));
+  per_start_ = workers * prices.of_function(0, memory_mb, region);
+  per_second_ = workers * prices.of_function(1, memory_mb, region) - per_start_;
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& error) {
+    fail(Code::resource_exhausted, "cannot start a thread for a trial: {}", error.what());
+  }
+}
+
+LegJob::~LegJob() {
+  stop();
+  thread_.join();
+}
+
+void LegJob::run() noexcept {
+  try {
+    summary_ = train::train_as(job_id_, options_, *this);
+  } catch (...) {
+    error_ = std::current_exception();
+  }
+  wall_s_ = clock_.seconds();
+  ended_ = true;
+  bell_.ring();
+}
+
+void LegJob::starting(const std::string& /*job_id*/, std::uint64_t /*rows*/,
+                      std::uint64_t /*features*/, std::uint32_t /*workers*/,
+                      std::uint64_t /*epochs*/) {
+  started_ = true;
+}
+
+void LegJob::epoch_done(const train::EpochMetrics& metrics) {
+  epoch_ = metrics.epoch;
+  const std::lock_guard lock(mutex_);
+  metrics_ = metrics.values;
+}
+
+void LegJob::tick(std::uint32_t /*workers_alive*/, std::uint64_t /*epoch*/, std::uint64_t /*round*/,
+                  std::uint64_t /*rounds*/) {
+  if (stop_) fail(Code::cancelled, "the search stopped it");
+}
+
+std::map<std::string, double> LegJob::metrics() const {
+  const std::lock_guard lock(mutex_);
+  return metrics_;
+}
+
+std::string LegJob::summary() {
+  if (error_) std::rethrow_exception(error_);
+  return summary_;
+}
+
+}  // namespace lambdaml::tune

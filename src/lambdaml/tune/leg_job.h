@@ -1,0 +1,76 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/base/options.h"
+#include "lambdaml/train/trigger.h"
+
+namespace lambdaml::tune {
+
+/// Wakes whoever waits for one of several things.
+class Bell {
+ public:
+  void ring();
+  void wait(double seconds);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable rung_;
+  bool ringing_ = false;
+};
+
+/// The job of one leg, on a thread of its own. Destroying it ends the job.
+class LegJob : private train::Observer {
+ public:
+  /// `options` resolved, with `output` and `checkpoint`. Rings when it has ended.
+  LegJob(std::string job_id, Options options, Bell& bell);
+  ~LegJob() override;
+  LegJob(const LegJob&) = delete;
+
+  void stop() { stop_ = true; }
+  bool was_stopped() const { return stop_; }
+  bool has_ended() const { return ended_; }
+
+  std::uint64_t epoch() const { return epoch_; }
+  std::map<std::string, double> metrics() const;
+  double seconds() const { return ended_ ? wall_s_ : clock_.seconds(); }
+  /// What its functions have cost so far, estimated: all of them, for all of the time.
+  double cost_so_far() const { return started_ ? per_start_ + per_second_ * seconds() : 0; }
+
+  /// Once it has ended: the summary, or throws what the job threw.
+  std::string summary();
+
+ private:
+  void starting(const std::string& job_id, std::uint64_t rows, std::uint64_t features,
+                std::uint32_t workers, std::uint64_t epochs) override;
+  void epoch_done(const train::EpochMetrics& metrics) override;
+  void tick(std::uint32_t workers_alive, std::uint64_t epoch, std::uint64_t round,
+            std::uint64_t rounds) override;
+  void run() noexcept;
+
+  const std::string job_id_;
+  const Options options_;
+  Bell& bell_;
+  const Stopwatch clock_;
+  double per_start_ = 0, per_second_ = 0;  ///< dollars
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> started_{false};  ///< its functions
+  std::atomic<bool> ended_{false};
+  std::atomic<std::uint64_t> epoch_{0};
+  double wall_s_ = 0;
+  mutable std::mutex mutex_;
+  std::map<std::string, double> metrics_;
+  std::string summary_;
+  std::exception_ptr error_;
+  std::thread thread_;
+};
+
+}  // namespace lambdaml::tune

@@ -1,0 +1,179 @@
+#include "lambdaml/tune/report.h"
+
+#include <algorithm>
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/train/job.h"
+
+namespace lambdaml::tune {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr const char* kMetrics[] = {"train_loss", "train_accuracy", "valid_loss", "valid_accuracy",
+                                    "test_loss",  "test_accuracy",  "inertia"};
+
+ordered_json json_of(const Option::Value& value) {
+  return std::visit([](const auto& v) { return ordered_json(v); }, value);
+}
+
+ordered_json options_json(const TrialView& trial) {
+  ordered_json out = ordered_json::object();
+  for (const Assignment& assignment : trial.parameters)
+    out[assignment.name] = json_of(assignment.value);
+  return out;
+}
+
+/// The summary of the trial's job; an empty object when there is none.
+ordered_json summary_of(const TrialView& trial) {
+  return trial.summary.empty() ? ordered_json::object() : ordered_json::parse(trial.summary);
+}
+
+std::string quoted(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + "\"";
+}
+
+}  // namespace
+
+std::vector<TrialView> trials_of(const Strategy& strategy, std::span<const Leg> legs) {
+  std::map<std::uint64_t, TrialView> by_number;
+  for (const Leg& leg : legs) {
+    TrialView& view = by_number[leg.trial];
+    if (view.epochs == 0) {
+      view.trial = leg.trial;
+      view.parameters = strategy.parameters(leg.trial);
+      view.epochs = strategy.whole_epochs(leg.trial);
+    }
+    view.cost_usd += leg.cost_usd;
+    view.wall_s += leg.wall_s;
+    view.epoch = std::max(view.epoch, leg.epoch);
+    switch (leg.state) {
+      case Leg::State::under_way:
+        view.state = "running";
+        break;
+      case Leg::State::failed:
+        view.state = "failed";
+        view.reason = leg.reason;
+        break;
+      case Leg::State::done:
+        view.value = leg.value;
+        view.summary = leg.summary;
+        // Until, or converged: it would not go on.
+        view.state = leg.epochs < view.epochs && leg.epoch == leg.epochs ? "stopped" : "done";
+        break;
+    }
+  }
+  std::vector<TrialView> out;
+  for (auto& [number, view] : by_number) out.push_back(std::move(view));
+  return out;
+}
+
+const TrialView* best_of(const Search& search, std::span<const TrialView> trials) {
+  const double sign = higher_is_better(search) ? -1 : 1;
+  const TrialView* best = nullptr;
+  for (const TrialView& trial : trials)
+    if (trial.value && (best == nullptr || sign * *trial.value < sign * *best->value))
+      best = &trial;
+  return best;
+}
+
+std::string trials_csv(const Search& search, std::span<const TrialView> trials) {
+  std::vector<std::string> metrics;
+  std::map<const TrialView*, ordered_json> summaries;
+  for (const TrialView& trial : trials) summaries[&trial] = summary_of(trial);
+  for (const char* name : kMetrics)
+    if (std::any_of(summaries.begin(), summaries.end(),
+                    [&](const auto& entry) { return entry.second.contains(name); }))
+      metrics.emplace_back(name);
+
+  std::string text = "trial,state";
+  for (const Parameter& parameter : search.space.parameters())
+    text += fmt::format(",{}", parameter.name);
+  text += ",epochs";
+  for (const std::string& name : metrics) text += "," + name;
+  text += ",cost_usd,wall_s,reason\n";
+  for (const TrialView& trial : trials) {
+    text += fmt::format("{},{}", trial.trial, trial.state);
+    for (const Assignment& assignment : trial.parameters)
+      text += fmt::format(",{}", quoted(to_text(assignment.value)));
+    text += fmt::format(",{}", trial.epoch);
+    for (const std::string& name : metrics) {
+      const ordered_json& summary = summaries[&trial];
+      text += ",";
+      if (summary.contains(name)) text += fmt::format("{}", summary[name].get<double>());
+    }
+    text += fmt::format(",{},{:.3f},{}\n", trial.cost_usd, trial.wall_s, quoted(trial.reason));
+  }
+  return text;
+}
+
+std::string best_yaml(const Search& search, const TrialView& best) {
+  Options options = options_of(search, best.parameters);
+  // The file may be used from any folder.
+  for (const char* name : {"data", "test_data"})
+    if (!options.text(name).empty())
+      options.set(name, Option::Value(Uri::parse(options.text(name)).without_password().text()),
+                  name);
+  std::string text = fmt::format("# Trial {} of the search {}: {} {}", best.trial, search.id,
+                                 search.settings.text("metric"), best.value.value_or(0));
+  if (best.state == "stopped") text += fmt::format(" after {} epochs", best.epoch);
+  return text + "\n" + train::to_yaml(options, train::Values::given);
+}
+
+std::string summary_json(const Search& search, std::span<const TrialView> trials, double wall_s,
+                         const std::string& ended_by) {
+  ordered_json out{{"search_id", search.id},
+                   {"strategy", search.settings.text("strategy")},
+                   {"metric", search.settings.text("metric")},
+                   {"ended_by", ended_by}};
+  double cost = 0;
+  std::uint64_t epochs = 0;
+  std::map<std::string, std::uint64_t> states;
+  ordered_json rows = ordered_json::array();
+  for (const TrialView& trial : trials) {
+    cost += trial.cost_usd;
+    epochs += trial.epoch;
+    ++states[trial.state];
+    ordered_json row{{"trial", trial.trial},
+                     {"state", trial.state},
+                     {"options", options_json(trial)},
+                     {"epochs", trial.epoch}};
+    const ordered_json summary = summary_of(trial);
+    for (const char* name : kMetrics)
+      if (summary.contains(name)) row[name] = summary[name];
+    row["cost_usd"] = trial.cost_usd;
+    row["wall_s"] = trial.wall_s;
+    if (!trial.reason.empty()) row["reason"] = trial.reason;
+    rows.push_back(std::move(row));
+  }
+  out["search_epochs"] = epochs;
+  out["search_cost_usd"] = cost;
+  out["search_wall_s"] = wall_s;
+  for (const char* state : {"done", "stopped", "failed", "running"})
+    out[fmt::format("trials_{}", state)] = states[state];
+  if (const TrialView* best = best_of(search, trials)) {
+    out["best_trial"] = best->trial;
+    out["options"] = options_json(*best);
+    const ordered_json summary = summary_of(*best);
+    for (const auto& [name, value] : summary.items())
+      if (name != "job_id" && !out.contains(name)) out[name] = value;
+    for (const Assignment& assignment : best->parameters)
+      out[assignment.name] = json_of(assignment.value);
+    out["cost_usd"] = best->cost_usd;
+  }
+  out["trials"] = std::move(rows);
+  return out.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace lambdaml::tune

@@ -1,0 +1,84 @@
+#include "lambdaml/tune/search_folder.h"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/train/run_folder.h"
+
+namespace lambdaml::tune {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kPointer = "search.json";
+
+}  // namespace
+
+SearchFolder::SearchFolder(fs::path path, std::string records_uri)
+    : path_(std::move(path)), records_uri_(std::move(records_uri)) {}
+
+void SearchFolder::lock() {
+  lock_ = FileDescriptor(::open((path_ / kPointer).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!lock_) fail_errno(errno, "opening " + (path_ / kPointer).string());
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
+    fail(Code::unavailable, "search {}: it is still running; stop it first", path_.string());
+}
+
+SearchFolder SearchFolder::create(const fs::path& path, const std::string& search_id,
+                                  const std::string& records_uri) {
+  train::RunFolder::require_new(path);
+  SearchFolder folder(fs::absolute(path), records_uri);
+  make_folder(folder.path_);
+  try {
+    const std::string kept = Uri::parse(records_uri).without_password().text();
+    write_file(folder.path_ / kPointer,
+               as_bytes(json{{"search_id", search_id}, {"records", kept}}.dump() + "\n"));
+    folder.lock();
+  } catch (...) {
+    folder.discard();
+    throw;
+  }
+  return folder;
+}
+
+SearchFolder SearchFolder::open(const fs::path& path) {
+  const std::optional<Buffer> text = read_file(path / kPointer);
+  if (!text)
+    fail(Code::not_found,
+         "search {}: no {} there; give the folder of a search, or the URI of its "
+         "records",
+         path.string(), kPointer);
+  const json pointer = json::parse(text->text(), nullptr, false);
+  if (!pointer.is_object() || !pointer.contains("records") || !pointer["records"].is_string())
+    fail(Code::data_corrupt, "search {}: its {} is damaged", path.string(), kPointer);
+  SearchFolder folder(fs::absolute(path), pointer["records"].get<std::string>());
+  folder.lock();
+  return folder;
+}
+
+void SearchFolder::take_results(Records& records, const std::string& summary) {
+  const auto copy = [&](const char* key, const char* name) {
+    if (const std::optional<Buffer> bytes = records.store().load(key))
+      write_file(path_ / name, *bytes);
+  };
+  copy("trials.csv", "trials.csv");
+  copy("best.yaml", "best.yaml");
+  copy("best.safetensors", "model.safetensors");
+  if (!summary.empty()) write_file(path_ / "summary.json", as_bytes(summary + "\n"), true);
+}
+
+void SearchFolder::discard() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+  // The default parent too when nothing else is in it: rmdir refuses otherwise.
+  if (path_.parent_path().filename() == "runs") ::rmdir(path_.parent_path().c_str());
+}
+
+}  // namespace lambdaml::tune

@@ -1,0 +1,59 @@
+#include "lambdaml/tune/staged_data.h"
+
+#include <algorithm>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/data/source.h"
+#include "lambdaml/train/remote.h"
+
+namespace lambdaml::tune {
+
+StagedData::StagedData(const Search& search, Records& records)
+    : keep_(search.space.contains("workers")), records_(records) {}
+
+StagedData::~StagedData() = default;
+
+std::string StagedData::place_of(const Options& options, const char* option,
+                                 const std::string& kind) {
+  const auto workers = static_cast<std::uint64_t>(options.integer("workers"));
+  std::string& place = places_[fmt::format("{}/{}", kind, workers)];
+  if (!place.empty()) return place;
+  const Uri given = Uri::parse(options.text(option));
+  const auto is_cut_for = [&](const std::optional<data::Manifest>& manifest) {
+    return manifest && manifest->parts() == workers && manifest->format == "shard";
+  };
+  if (is_cut_for(data::find_manifest(given)) && train::is_within_reach(options, given.text()))
+    return place = given.text();
+  const std::string own = records_.data_uri(kind, workers);
+  // The manifest is written last: where it lies, an earlier tuner has cut all of it.
+  if (data::find_manifest(Uri::parse(own))) return place = own;
+
+  std::unique_ptr<data::Dataset>& dataset = read_[kind];
+  if (!dataset)
+    dataset =
+        std::make_unique<data::Dataset>(data::read(given, options.text("format"), processors()));
+  throw_if_interrupted();
+  if (dataset->rows() < workers && kind == "data")
+    fail(Code::invalid_argument, "{}: {} rows are too few for {} workers; use fewer with --workers",
+         given.display(), dataset->rows(), workers);
+  // Each job cuts so small a test set for itself.
+  if (dataset->rows() < workers) return place = given.text();
+  if (kind == "test")
+    *dataset = data::with_cols(
+        *dataset, data::find_manifest(Uri::parse(options.text("data"))).value().features);
+  data::split(*dataset, workers, *storage::open(own), "shard", processors());
+  if (!keep_) dataset.reset();
+  return place = own;
+}
+
+void StagedData::give_to(Options& options) {
+  options.set("data", Option::Value(place_of(options, "data", "data")), "data");
+  if (!options.text("test_data").empty())
+    options.set("test_data", Option::Value(place_of(options, "test_data", "test")), "test_data");
+  options.set("format", Option::Value(std::string("auto")), "format");
+}
+
+}  // namespace lambdaml::tune

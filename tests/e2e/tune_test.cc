@@ -1,0 +1,227 @@
+// Searches as a user runs them, on real data.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <set>
+#include <thread>
+
+#include <signal.h>
+
+#include "e2e/lambda.h"
+
+namespace lambdaml::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class Tune : public CliTest {
+ protected:
+  /// A job file that searches the learning rate of a small job on the HIGGS sample.
+  fs::path job(const std::string& settings, const std::string& options = "") const {
+    return write("job.yaml", "data: " + real_data("higgs.train.libsvm") +
+                                 "\nworkers: 2\nepochs: 9\nbatch_size: 200\n" + options +
+                                 "tune:\n  space:\n    lr: {log_uniform: [1e-4, 10]}\n" + settings);
+  }
+
+  json tune(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), "tune");
+    arguments.insert(arguments.end(), {"--json", "-q"});
+    const Result result = lambdaml(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.exit_code == 0 ? result.json() : json::object();
+  }
+
+  static json without_costs(json summary) {
+    for (json& trial : summary["trials"])
+      for (const char* name : {"cost_usd", "wall_s"}) trial.erase(name);
+    return summary["trials"];
+  }
+};
+
+TEST_F(Tune, FindsWhatAGridFindsAndAshaForHalfTheEpochs) {
+  REQUIRE_REAL_DATA();
+  const std::string path = job("  trials: 16\n  concurrency: 4\n").string();
+  const json grid =
+      tune({path, "--strategy", "grid", "--points", "40", "--trials", "0", "--output", "grid"});
+  ASSERT_EQ(grid["trials"].size(), 40U);
+  const json random = tune({path, "--output", "random"});
+  ASSERT_EQ(random["trials"].size(), 16U);
+  EXPECT_LE(random["valid_loss"].get<double>(), grid["valid_loss"].get<double>() + 0.003);
+  const json asha = tune({path, "--strategy", "asha", "--output", "asha"});
+  ASSERT_EQ(asha["trials"].size(), 16U);
+  EXPECT_LE(asha["valid_loss"].get<double>(), grid["valid_loss"].get<double>() + 0.003);
+  EXPECT_EQ(random["search_epochs"], 16 * 9);
+  EXPECT_LE(asha["search_epochs"].get<int>() * 2, random["search_epochs"].get<int>());
+
+  // Same seed, same trials, same best.
+  const json again = tune({path, "--strategy", "asha", "--output", "again"});
+  EXPECT_EQ(without_costs(again), without_costs(asha));
+  EXPECT_EQ(again["best_trial"], asha["best_trial"]);
+
+  // The best trial's job and model.
+  const json best = train({"random/best.yaml", "--output", "best"});
+  EXPECT_NEAR(best["valid_loss"].get<double>(), random["valid_loss"].get<double>(), 1e-6);
+  EXPECT_EQ(best["workers"], 2);
+  EXPECT_TRUE(fs::exists(folder() / "random/model.safetensors"));
+  const std::string csv = read(folder() / "random/trials.csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 17);
+  EXPECT_TRUE(csv.starts_with("trial,state,lr,epochs,train_loss")) << csv;
+  // Nothing is left that only running trials need.
+  EXPECT_FALSE(fs::exists(folder() / "random/records/data"));
+  EXPECT_FALSE(fs::exists(folder() / "random/records/trials"));
+}
+
+TEST_F(Tune, WorkersOfFinishedTrialsServeTheNextOnes) {
+  REQUIRE_REAL_DATA();
+  const std::string path = job("  trials: 12\n  concurrency: 2\n").string();
+  Command command(folder(), {"tune", path, "--output", "out", "-q", "--json"});
+  std::set<pid_t> processes;
+  for (int i = 0; i < 5000 && !fs::exists(folder() / "out/summary.json"); ++i) {
+    for (const pid_t pid : command.workers()) processes.insert(pid);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_EQ(command.wait().exit_code, 0);
+  // Two trials of two workers at a time; the other ten start no process.
+  EXPECT_GE(processes.size(), 2U);
+  EXPECT_LE(processes.size(), 4U);
+}
+
+TEST_F(Tune, ATrialThatGoesOnIsTheSameAsOneNeverStopped) {
+  REQUIRE_REAL_DATA();
+  const std::string path = job("  trials: 3\n", "lr_schedule: cosine\nmomentum: 0.5\n").string();
+  const json whole = tune({path, "--output", "whole"});
+  const json asha = tune({path, "--strategy", "asha", "--output", "asha"});
+  int compared = 0;
+  for (const json& trial : asha["trials"])
+    if (trial["epochs"] == 9) {
+      const json& same = whole["trials"][trial["trial"].get<std::size_t>()];
+      EXPECT_EQ(trial["options"], same["options"]);
+      EXPECT_EQ(trial["train_loss"], same["train_loss"]);
+      EXPECT_EQ(trial["valid_loss"], same["valid_loss"]);
+      ++compared;
+    }
+  EXPECT_GE(compared, 1);
+}
+
+TEST_F(Tune, ATrialThatFailsIsARowAndTheSearchGoesOn) {
+  REQUIRE_REAL_DATA();
+  const std::string path =
+      write("job.yaml", "data: " + real_data("higgs.train.libsvm") +
+                            "\nepochs: 2\nbatch_size: 100\ntune:\n  strategy: grid\n  space:\n"
+                            "    lr: {choice: [0.1, 1e38]}\n    workers: {choice: [1, 2]}\n"
+                            "    optim: {choice: [grad_avg, em]}\n")
+          .string();
+  const json summary = tune({path, "--output", "out"});
+  std::map<std::string, int> states;
+  for (const json& trial : summary["trials"]) {
+    ++states[trial["state"]];
+    const json& options = trial["options"];
+    const bool sound = options["lr"] < 1 && options["optim"] == "grad_avg";
+    EXPECT_EQ(trial["state"] == "done", sound) << trial;
+    EXPECT_EQ(trial.value("reason", "").empty(), sound) << trial;
+  }
+  EXPECT_EQ(states["done"], 2);
+  EXPECT_EQ(states["failed"], 6);
+}
+
+TEST_F(Tune, GoesOnAfterAKillAndRepeatsNothing) {
+  REQUIRE_REAL_DATA();
+  const std::string path =
+      job("  trials: 8\n  concurrency: 2\n  strategy: asha\n", "epochs: 60\nmodel: svm\n").string();
+  const json whole = tune({path, "--output", "whole"});
+  {
+    Command command(folder(), {"tune", path, "--output", "cut", "-q"});
+    for (int i = 0; i < 3000 && !fs::exists(folder() / "cut/records/legs/000006.json"); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    const Result second = lambdaml({"tune", "--resume", "cut", "-q"});
+    EXPECT_EQ(second.exit_code, 1) << "it is locked";
+    command.signal(SIGKILL);
+    command.wait();
+  }
+  ASSERT_FALSE(fs::exists(folder() / "cut/summary.json")) << "ended before it was killed";
+  const json resumed = tune({"--resume", "cut"});
+  EXPECT_EQ(without_costs(resumed), without_costs(whole));
+  // Of a search that is over there is nothing to do.
+  EXPECT_EQ(tune({"--resume", "cut"})["trials"], resumed["trials"]);
+}
+
+TEST_F(Tune, LimitsEndItWithWhatWasFound) {
+  REQUIRE_REAL_DATA();
+  const std::string path = job("  trials: 100\n  concurrency: 2\n").string();
+  const Result budget =
+      lambdaml({"tune", path, "--budget", "0.00002", "--output", "out", "--json", "-q"});
+  EXPECT_EQ(budget.exit_code, 3) << budget.err;
+  EXPECT_NE(budget.err.find("lambdaml tune --resume"), std::string::npos) << budget.err;
+  const json cut = budget.json();
+  EXPECT_GE(cut["search_cost_usd"], 0.00002);
+  EXPECT_LT(cut["trials"].size(), 100U);
+  EXPECT_TRUE(fs::exists(folder() / "out/trials.csv"));
+  const Result late =
+      lambdaml({"tune", "--resume", "out", "--budget", "1", "--deadline", "0.3", "--json", "-q"});
+  EXPECT_EQ(late.exit_code, 3) << late.err;
+  EXPECT_GT(late.json()["trials"].size(), cut["trials"].size());
+
+  const json goal = tune({path, "--until", "valid_loss<=0.68", "--output", "goal"});
+  EXPECT_EQ(goal["ended_by"], "until");
+  EXPECT_LE(goal["valid_loss"], 0.68);
+}
+
+TEST_F(Tune, BadInputStartsNothing) {
+  const auto expect_refused = [&](const std::string& text, const std::string& why) {
+    const Result result =
+        lambdaml({"tune", write("bad.yaml", text).string(), "--output", "out", "-q"});
+    EXPECT_EQ(result.exit_code, 2) << text;
+    EXPECT_NE(result.err.find(why), std::string::npos) << result.err;
+    EXPECT_FALSE(fs::exists(folder() / "out")) << text;
+  };
+  const std::string data =
+      "data: " + write("d.libsvm", "1 1:1\n0 1:2\n1 1:3\n0 1:4\n").string() + "\n";
+  const std::string lr = "  space: {lr: {uniform: [0.1, 0.2]}}\n";
+  expect_refused(data, "the space is empty");
+  expect_refused(data + "tune:\n  space: {lrr: {uniform: [1, 2]}}\n", "did you mean 'lr'");
+  expect_refused(data + "tune:\n  space: {lr: {uniform: [2, 1]}}\n", "wrong order");
+  expect_refused(data + "tune:\n  space: {lr: {log_uniform: [0, 1]}}\n", "no logarithm");
+  expect_refused(data + "tune:\n  strategy: grid\n  points: 20000\n" + lr, "--trials");
+  expect_refused(data + "tune:\n  budget: 1e-8\n" + lr, "too small for one trial");
+  expect_refused("data: nowhere.libsvm\ntune:\n" + lr, "nowhere.libsvm");
+  EXPECT_EQ(lambdaml({"tune"}).exit_code, 2);
+  EXPECT_EQ(lambdaml({"tune", "--resume", "nothing"}).exit_code, 2);
+}
+
+class TunerFunction : public Lambda {};
+
+TEST_F(TunerFunction, GoesOnInFreshInvocationsAndLosesNothing) {
+  deploy("lambdaml-worker", {"--timeout-s", "60"});
+  deploy("lambdaml-tuner", {"--handler", "tuner", "--timeout-s", "5"});
+  const std::string records = "file://" + (folder() / "records").string();
+  const std::string event = json{{"data", real_data("higgs.train.libsvm")},
+                                 {"workers", 2},
+                                 {"epochs", 30},
+                                 {"batch_size", 20},
+                                 {"channel", channel()},
+                                 {"tune",
+                                  {{"strategy", "random"},
+                                   {"trials", 6},
+                                   {"concurrency", 2},
+                                   {"records", records},
+                                   {"space", {{"lr", {{"log_uniform", {1e-3, 1}}}}}}}}}
+                                .dump();
+  const Result begun = with_keys({"invoke", "lambdaml-tuner", "--payload", event});
+  ASSERT_EQ(begun.exit_code, 0) << begun.err;
+  const json answer = begun.json();
+  ASSERT_EQ(answer.value("state", ""), "running") << "done within one life: " << answer;
+  const fs::path place = answer["search"].get<std::string>().substr(7);
+  for (int i = 0; i < 1200 && !fs::exists(place / "summary.json"); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  ASSERT_TRUE(fs::exists(place / "summary.json"));
+  const json summary = json::parse(read(place / "summary.json"));
+  ASSERT_EQ(summary["trials"].size(), 6U);
+  EXPECT_EQ(summary["trials_done"], 6);
+  for (const json& trial : summary["trials"]) EXPECT_EQ(trial["epochs"], 30);
+  EXPECT_TRUE(fs::exists(place / "best.yaml"));
+}
+
+}  // namespace
+}  // namespace lambdaml::e2e
