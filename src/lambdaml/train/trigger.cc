@@ -537,6 +537,7 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
 }
 
 std::string resume(const std::filesystem::path& path, Observer& observer) {
+  const Stopwatch clock;
   RunFolder folder = RunFolder::open(path);
   if (const std::optional<std::string> summary = folder.summary()) return *summary;
   Options options = folder.options();
