@@ -23,6 +23,10 @@ add_library(thrift_static STATIC IMPORTED)
 set_target_properties(thrift_static PROPERTIES IMPORTED_LOCATION ${THRIFT_ARCHIVE})
 target_include_directories(thrift_static SYSTEM INTERFACE ${THRIFT_INCLUDE_DIR})
 target_link_libraries(thrift_static INTERFACE Threads::Threads)
+if(LAMBDAML_SANITIZE MATCHES undefined)
+  # Its headers make an enum of any byte, and look at it afterwards.
+  target_compile_options(thrift_static INTERFACE -fno-sanitize=enum)
+endif()
 find_package(prometheus-cpp REQUIRED)
 find_path(FAST_FLOAT_INCLUDE_DIR fast_float/fast_float.h REQUIRED)
 # libtorch by its files: its own CMake package asks for Python, CUDA and more.
