@@ -67,6 +67,8 @@ Command::~Command() {
 
 std::string Command::out_so_far() const { return slurp(out_); }
 
+std::string Command::err_so_far() const { return slurp(err_); }
+
 void Command::signal(int number) const { ::kill(pid_, number); }
 
 std::vector<pid_t> Command::workers() const {

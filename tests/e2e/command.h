@@ -31,6 +31,7 @@ class Command {
   pid_t pid() const { return pid_; }
   /// What it has printed to stdout so far.
   std::string out_so_far() const;
+  std::string err_so_far() const;
   void signal(int number) const;
   /// The process ids of its worker processes.
   std::vector<pid_t> workers() const;

@@ -21,6 +21,8 @@ class Lambda : public CliTest {
 
   Result with_keys(std::vector<std::string> arguments) const { return lambdaml(arguments, keys_); }
   nlohmann::json deploy(const std::string& name, std::vector<std::string> more = {}) const;
+  /// What the service and its functions have logged so far.
+  std::string emulator_log() const { return emulator_->err_so_far(); }
   virtual std::string channel() const { return "file://" + (folder() / "channel").string(); }
   /// Trains in functions of that name, two unless `more` says so; the summary.
   nlohmann::json train_there(const std::string& function, std::vector<std::string> more) const;

@@ -213,9 +213,9 @@ TEST_F(TunerFunction, GoesOnInFreshInvocationsAndLosesNothing) {
   const json answer = begun.json();
   ASSERT_EQ(answer.value("state", ""), "running") << "done within one life: " << answer;
   const fs::path place = answer["search"].get<std::string>().substr(7);
-  for (int i = 0; i < 1200 && !fs::exists(place / "summary.json"); ++i)
+  for (int i = 0; i < 2000 && !fs::exists(place / "summary.json"); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  ASSERT_TRUE(fs::exists(place / "summary.json"));
+  ASSERT_TRUE(fs::exists(place / "summary.json")) << emulator_log();
   const json summary = json::parse(read(place / "summary.json"));
   ASSERT_EQ(summary["trials"].size(), 6U);
   EXPECT_EQ(summary["trials_done"], 6);

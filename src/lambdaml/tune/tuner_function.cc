@@ -74,7 +74,7 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
     fail(Code::not_found, "search {}: there is none", Uri::parse(begun.records_uri).display());
   // What it takes to end the trials, to record them and to call the next one.
   const double left_s = invocation.deadline.seconds_left();
-  const double margin_s = std::clamp(0.1 * left_s, 1.0, 15.0);
+  const double margin_s = std::clamp(0.1 * left_s, std::min(1.5, 0.4 * left_s), 15.0);
   TunerLimits limits;
   limits.own_time = Deadline::in(std::max(0.1, left_s - margin_s));
   if (begun.deadline_s > 0) limits.search = Deadline::in(begun.deadline_s - clock.seconds());
