@@ -16,8 +16,11 @@ const Registry& registry() {
 
 std::unique_ptr<Communicator> make_communicator(std::string_view pattern, Membership membership) {
   const Plugin& plugin = registry().get(pattern);
-  if (membership.store && membership.store->capabilities().sums)
+  if (membership.store && membership.store->capabilities().sums) {
+    if (membership.compression != Compression::none)
+      fail(Code::invalid_argument, "compress: a channel that adds up (ps://) takes plain numbers");
     return std::make_unique<Summed>(std::move(membership), plugin.bulk_synchronous);
+  }
   if (membership.staleness)
     fail(Code::invalid_argument, "a bound on staleness needs a channel that adds up: ps://");
   return plugin.make(std::move(membership));

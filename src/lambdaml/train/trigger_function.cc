@@ -124,8 +124,7 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   try {
     return put_away(scratch.path(), work.options,
                     json::parse(work.job_id.empty() ? train(options, nobody)
-                                                    : resume_elsewhere(scratch.path(), work.job_id,
-                                                                       options, nobody)));
+                                                    : train_as(work.job_id, options, nobody)));
   } catch (const Error& error) {
     const char* own_name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
     if (error.code() != Code::limit_reached || left_s < own_s || own_name == nullptr) throw;
