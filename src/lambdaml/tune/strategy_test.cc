@@ -27,6 +27,7 @@ Plan plan_of(std::vector<Parameter> parameters, std::uint64_t trials, std::uint6
   plan.trials = trials;
   plan.concurrency = concurrency;
   plan.settings = search_options();
+  plan.settings.set("reduction", std::int64_t{3}, "");
   plan.epochs = [epochs](const Assignments&) { return epochs; };
   return plan;
 }

@@ -102,7 +102,8 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
          Uri::parse(records.uri()).display());
   faas::LambdaClient().invoke_all_events(name, std::array{next.dump()});
   log::info("to be continued by another invocation");
-  return json{{"state", "running"}, {"search", Uri::parse(records.uri()).display()}}.dump();
+  return json{{"state", "running"}, {"search", Uri::parse(records.uri()).without_password().text()}}
+      .dump();
 }
 
 }  // namespace lambdaml::tune

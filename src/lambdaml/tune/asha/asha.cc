@@ -163,7 +163,7 @@ void register_plugin(Registry& registry) {
                     .unit = "epochs",
                     .minimum = 1},
                    {.name = "reduction",
-                    .default_value = std::int64_t{3},
+                    .default_value = std::int64_t{4},
                     .help = "asha: one in so many trials goes on to so many times the epochs",
                     .minimum = 2,
                     .maximum = 100}},
