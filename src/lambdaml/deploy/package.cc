@@ -114,7 +114,7 @@ Package make_package(const PackageOptions& options) {
   for (const auto& [name, entry] : entries) package.unzipped_bytes += entry.content.size();
   const std::string about = nlohmann::ordered_json{{"version", options.version},
                                                    {"architecture", package.architecture},
-                                                   {"handlers", {"worker", "trigger"}},
+                                                   {"handlers", {"worker", "trigger", "tuner"}},
                                                    {"unzipped_bytes", package.unzipped_bytes},
                                                    {"libraries", package.libraries}}
                                 .dump(2) +
