@@ -12,6 +12,8 @@ set(CMAKE_BUILD_RPATH "$ORIGIN;$ORIGIN/../bin")
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
+# What loops over rows asks for -O3 by itself (tensor/, data/libsvm/): for the rest it only takes longer to compile.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 
 # What every target of ours is compiled with.
 add_library(lambdaml_flags INTERFACE)
@@ -32,6 +34,14 @@ if(LAMBDAML_FUZZ)
   target_compile_options(lambdaml_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# The headers that most files read, read once for all libraries.
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/generated/headers.cc CONTENT "" @ONLY)
+add_library(lambdaml_headers STATIC ${PROJECT_BINARY_DIR}/generated/headers.cc)
+target_link_libraries(lambdaml_headers PUBLIC lambdaml_flags)
+target_precompile_headers(lambdaml_headers PRIVATE <algorithm> <array> <atomic> <chrono> <cmath> <cstdint> <filesystem>
+  <functional> <map> <memory> <mutex> <optional> <random> <span> <string> <string_view> <thread> <vector>
+  <fmt/format.h> <nlohmann/json.hpp>)
+
 # lambdaml_add_layer(NAME [LINK target...])
 #   The library lambdaml_NAME of the *.cc files that lie directly in this folder.
 function(lambdaml_add_layer name)
@@ -40,6 +50,7 @@ function(lambdaml_add_layer name)
   list(FILTER sources EXCLUDE REGEX "(_test|/main|_main)\\.cc$")
   add_library(lambdaml_${name} STATIC ${sources})
   target_link_libraries(lambdaml_${name} PUBLIC lambdaml_flags ${arg_LINK})
+  target_precompile_headers(lambdaml_${name} REUSE_FROM lambdaml_headers)
 endfunction()
 
 # lambdaml_add_plugin(LAYER NAME [LINK target...])
@@ -56,6 +67,7 @@ function(lambdaml_add_plugin layer name)
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   add_library(lambdaml_${layer}_${name} STATIC ${sources})
   target_link_libraries(lambdaml_${layer}_${name} PUBLIC lambdaml_${layer} PRIVATE ${arg_LINK})
+  target_precompile_headers(lambdaml_${layer}_${name} REUSE_FROM lambdaml_headers)
   set_property(GLOBAL APPEND PROPERTY lambdaml_plugins_${layer} ${name})
 endfunction()
 

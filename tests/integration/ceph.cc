@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kPatience = 60;
+constexpr double kCephPatience = 60;
 
 /// Version 4, as ceph wants one for its cluster.
 std::string random_uuid() {
@@ -90,7 +90,7 @@ rgw gc processor period = 2
 
 Ceph::Ceph(const fs::path& folder, const std::string& access_key, const std::string& secret_key)
     : folder_(folder), monitor_port_(free_port()), port_(free_port()) {
-  const Deadline deadline = Deadline::in(kPatience);
+  const Deadline deadline = Deadline::in(kCephPatience);
   const std::string config = (folder_ / "ceph.conf").string();
   const std::string keyring = (folder_ / "keyring").string();
   const std::string monitors = (folder_ / "monmap").string();
@@ -133,7 +133,7 @@ void Ceph::start_gateway() {
       std::vector<std::string>{program("radosgw"), "-c", (folder_ / "ceph.conf").string(), "-n",
                                "client.rgw", "-f"},
       folder_, "gateway.log");
-  await_answer(*gateway_, port_, "GET / HTTP/1.0\r\n\r\n", "HTTP/1.", Deadline::in(kPatience));
+  await_answer(*gateway_, port_, "GET / HTTP/1.0\r\n\r\n", "HTTP/1.", Deadline::in(kCephPatience));
 }
 
 }  // namespace lambdaml::servers

@@ -27,11 +27,6 @@ constexpr double kMetadataTimeout = 5;
 constexpr std::string_view kEcs = "http://169.254.170.2";
 constexpr std::string_view kInstance = "http://169.254.169.254";
 
-std::string find(const Settings& settings, std::string_view name) {
-  const auto at = settings.find(name);
-  return at == settings.end() ? "" : at->second;
-}
-
 std::optional<Lent> keys_of(const Settings& settings, const Profile& profile) {
   Credentials out{find(settings, "aws_access_key_id"), find(settings, "aws_secret_access_key"),
                   find(settings, "aws_session_token")};

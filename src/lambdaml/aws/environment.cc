@@ -12,11 +12,6 @@
 namespace lambdaml::aws {
 namespace {
 
-std::string find(const Settings& settings, std::string_view name) {
-  const auto at = settings.find(name);
-  return at == settings.end() ? "" : at->second;
-}
-
 std::string upper(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));

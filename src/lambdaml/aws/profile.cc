@@ -39,6 +39,11 @@ std::string_view without_comment(std::string_view value) {
 
 }  // namespace
 
+std::string find(const Settings& settings, std::string_view name) {
+  const auto at = settings.find(name);
+  return at == settings.end() ? "" : at->second;
+}
+
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;

@@ -12,6 +12,9 @@ namespace lambdaml::aws {
 /// named `s3.endpoint_url`.
 using Settings = std::map<std::string, std::string, std::less<>>;
 
+/// The setting of that name; empty when there is none.
+std::string find(const Settings& settings, std::string_view name);
+
 /// The sections of such a file. Lines that are none (no `[section]`, no `name = value`, a comment
 /// by `#` or `;`) are passed over, as the AWS tools do.
 std::map<std::string, Settings, std::less<>> parse_profiles(std::string_view text);

@@ -14,7 +14,7 @@
 namespace lambdaml::cli {
 namespace {
 
-struct Arguments {
+struct InvokeArguments {
   std::string name;
   std::string payload = "{}";
   bool event = false;
@@ -41,7 +41,7 @@ std::string read_payload(const std::string& given) {
 
 void add_invoke_command(CLI::App& app, Globals& globals) {
   CLI::App* command = add_command(app, globals, "invoke", "call a function on AWS Lambda");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<InvokeArguments>();
   command->add_option("NAME", arguments->name, "name or ARN of the function")->required();
   command->add_option("--payload", arguments->payload, "the event: JSON, a file, or - [{}]");
   CLI::Option* event =

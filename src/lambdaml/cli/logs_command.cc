@@ -13,14 +13,14 @@
 namespace lambdaml::cli {
 namespace {
 
-struct Arguments {
+struct LogsArguments {
   std::string run;
   std::optional<std::uint32_t> worker;
   bool follow = false;
 };
 
 /// Prints what came since the last call; `shown` are the bytes of each log that were.
-void print_news(const train::JobView& job, const Arguments& arguments,
+void print_news(const train::JobView& job, const LogsArguments& arguments,
                 std::map<std::string, std::size_t>& shown, bool whole_lines) {
   std::uint32_t worker = 0;
   for (const train::JobView::Log& log : job.logs()) {
@@ -45,7 +45,7 @@ void print_news(const train::JobView& job, const Arguments& arguments,
 
 void add_logs_command(CLI::App& app, Globals& globals) {
   CLI::App* command = add_command(app, globals, "logs", "what the workers of a job have logged");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<LogsArguments>();
   command->add_option("RUN", arguments->run, "a run's folder, or CHECKPOINT-URI/JOB-ID")
       ->required();
   command->add_option("--worker", arguments->worker, "of this worker only");

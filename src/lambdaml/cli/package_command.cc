@@ -19,7 +19,7 @@ fs::path beside_this_program(const char* name) {
   return fs::read_symlink("/proc/self/exe", error).parent_path() / name;
 }
 
-struct Arguments {
+struct PackageArguments {
   std::string output;
   std::string worker;
   std::string with;
@@ -29,7 +29,7 @@ struct Arguments {
   }
 };
 
-void make_container(const Arguments& arguments, const Globals& globals) {
+void make_container(const PackageArguments& arguments, const Globals& globals) {
   const fs::path library = beside_this_program("liblambdaml_torch.so");
   if (!fs::exists(library))
     fail(Code::invalid_argument, "package --with torch: this build has no deep models");
@@ -47,7 +47,7 @@ void make_container(const Arguments& arguments, const Globals& globals) {
 void add_package_command(CLI::App& app, Globals& globals) {
   CLI::App* command =
       add_command(app, globals, "package", "make the zip that functions are deployed from");
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<PackageArguments>();
   command->add_option("-o,--output", arguments->output,
                       "the zip, or the container's folder; default: lambdaml.zip, lambdaml-torch");
   command->add_option("--worker", arguments->worker,

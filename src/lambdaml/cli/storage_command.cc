@@ -20,14 +20,14 @@ Buffer read_input(const std::string& path) {
   return std::move(*bytes);
 }
 
-struct Arguments {
+struct StorageArguments {
   std::string uri;
   std::string key;
   std::string file = "-";
 };
 
 CLI::App* add_verb(CLI::App& parent, Globals& globals, const std::string& name,
-                   const std::string& help, const std::shared_ptr<Arguments>& arguments) {
+                   const std::string& help, const std::shared_ptr<StorageArguments>& arguments) {
   CLI::App* verb = add_command(parent, globals, name, help);
   verb->add_option("URI", arguments->uri, "the store: a URI, a folder, or a bare store name")
       ->required();
@@ -39,7 +39,7 @@ CLI::App* add_verb(CLI::App& parent, Globals& globals, const std::string& name,
 void add_storage_command(CLI::App& app, Globals& globals) {
   CLI::App* group = app.add_subcommand("storage", "the storage layer by hand, any store");
   group->require_subcommand(1);
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<StorageArguments>();
 
   CLI::App* ls = add_verb(*group, globals, "ls", "list keys and sizes", arguments);
   ls->add_option("PREFIX", arguments->key, "only keys that begin with this");

@@ -19,8 +19,8 @@ const MessageHead kHead{.kind = MessageHead::Kind::merged,
                         .worker = 3,
                         .chunk = 2,
                         .last = true};
-const std::vector<double> kTotals = {1.5, -2.25};
-const std::vector<float> kValues = {1, 2, 3};
+const std::vector<double> kSentTotals = {1.5, -2.25};
+const std::vector<float> kSentValues = {1, 2, 3};
 
 std::string error_of(Bytes bytes) {
   try {
@@ -34,7 +34,7 @@ std::string error_of(Bytes bytes) {
 }
 
 TEST(Message, ComesBackAsItWas) {
-  const Buffer bytes = encode(kHead, kTotals, kValues);
+  const Buffer bytes = encode(kHead, kSentTotals, kSentValues);
   EXPECT_EQ(bytes.size(), 64U + 2 * 8 + 3 * 4);
   const Message message = decode(bytes, "key");
   EXPECT_EQ(message.head, kHead);
@@ -49,14 +49,14 @@ TEST(Message, MayBeEmpty) {
 }
 
 TEST(Message, ADraftGivesTheSameBytes) {
-  Draft draft(kTotals.size(), kValues.size());
-  std::ranges::copy(kTotals, draft.totals.begin());
-  std::ranges::copy(kValues, draft.values.begin());
-  EXPECT_EQ(draft.seal(kHead).text(), encode(kHead, kTotals, kValues).text());
+  Draft draft(kSentTotals.size(), kSentValues.size());
+  std::ranges::copy(kSentTotals, draft.totals.begin());
+  std::ranges::copy(kSentValues, draft.values.begin());
+  EXPECT_EQ(draft.seal(kHead).text(), encode(kHead, kSentTotals, kSentValues).text());
 }
 
 TEST(Message, EveryFlippedBitIsNoticed) {
-  Buffer bytes = encode(kHead, kTotals, kValues);
+  Buffer bytes = encode(kHead, kSentTotals, kSentValues);
   for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     bytes.data()[bit / 8] ^= std::byte(1U << (bit % 8));
     EXPECT_NE(error_of(bytes), "") << "bit " << bit;
@@ -66,7 +66,7 @@ TEST(Message, EveryFlippedBitIsNoticed) {
 }
 
 TEST(Message, EveryTruncationIsNoticed) {
-  const Buffer bytes = encode(kHead, kTotals, kValues);
+  const Buffer bytes = encode(kHead, kSentTotals, kSentValues);
   for (std::size_t n = 0; n < bytes.size(); ++n)
     EXPECT_NE(error_of(Buffer(bytes.view().subspan(0, n))), "") << n;
   Buffer longer(bytes.size() + 4);
@@ -87,7 +87,7 @@ TEST(Message, CountsWhoseBytesOverflowAreRefused) {
 }
 
 TEST(Message, SaysWhatDoesNotFit) {
-  const Buffer bytes = encode(kHead, kTotals, kValues);
+  const Buffer bytes = encode(kHead, kSentTotals, kSentValues);
   const auto error = [&](MessageHead expected, std::size_t totals, std::size_t values) {
     try {
       decode(bytes, "v/17-3", expected, totals, values);
@@ -121,7 +121,7 @@ TEST(Message, SaysWhatDoesNotFit) {
 }
 
 TEST(Message, NamesTheVersionThatItCannotRead) {
-  Buffer bytes = encode(kHead, kTotals, kValues);
+  Buffer bytes = encode(kHead, kSentTotals, kSentValues);
   bytes.data()[4] = std::byte{9};
   EXPECT_THAT(error_of(bytes), HasSubstr("has version 9"));
   bytes.data()[0] = std::byte{'X'};

@@ -67,7 +67,7 @@ std::map<std::string, std::string> environment_of(const std::vector<std::string>
 }
 
 /// The zip with what is known of it; empty without one.
-struct Package {
+struct ReadZip {
   Buffer bytes;
   std::string sha256;
   std::string text;
@@ -87,8 +87,8 @@ std::string architecture_of(Bytes zip, const std::string& path) {
   return read_elf(*bootstrap, "--zip " + path + ": bootstrap").architecture;
 }
 
-Package read_package(const DeployOptions& options) {
-  Package package;
+ReadZip read_package(const DeployOptions& options) {
+  ReadZip package;
   if (options.zip.empty()) return package;
   std::optional<Buffer> bytes = read_file(options.zip);
   if (!bytes)
@@ -130,7 +130,7 @@ std::vector<std::pair<std::string, std::string>> functions_of(const DeployOption
   return out;
 }
 
-Wanted wanted_of(const DeployOptions& options, const Package& package, const std::string& handler,
+Wanted wanted_of(const DeployOptions& options, const ReadZip& package, const std::string& handler,
                  const std::string& name) {
   Wanted wanted;
   wanted.name = name;
@@ -257,7 +257,7 @@ class Deployment {
   faas::LambdaClient& client_;
   const DeployOptions& options_;
   const Say& say_;
-  const Package package_;
+  const ReadZip package_;
   bool uploaded_ = false;
 };
 

@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
@@ -33,11 +34,6 @@ namespace {
 
 using nlohmann::json;
 using nlohmann::ordered_json;
-
-std::int64_t now_ms() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
-}
 
 /// Of its part of the data, while a worker puts the rows in order.
 constexpr std::uint64_t kCopiesOfData = 2;
@@ -177,7 +173,7 @@ class Run {
     event.data_uri = staged.data_uri;
     event.test = staged.test;
     event.test_uri = staged.test_uri;
-    event.sent_ms = now_ms();
+    event.sent_ms = epoch_ms();
     return event;
   }
 

@@ -62,7 +62,7 @@ class Scratch {
 };
 
 /// What an invocation of the trigger is to do: begin a job, or go on with one.
-struct Work {
+struct Task {
   Options options;
   std::string job_id = {};  ///< empty: a new job
   double spent_s = 0;       ///< by earlier invocations
@@ -70,15 +70,15 @@ struct Work {
 
 constexpr const char* kGoOn = "go_on";
 
-std::string handed_on(const Work& work) {
+std::string handed_on(const Task& task) {
   return json{{kGoOn,
-               {{"job_id", work.job_id},
-                {"spent_s", work.spent_s},
-                {"options", json::parse(to_json(work.options))}}}}
+               {{"job_id", task.job_id},
+                {"spent_s", task.spent_s},
+                {"options", json::parse(to_json(task.options))}}}}
       .dump();
 }
 
-Work work_of(const std::string& payload) {
+Task task_in(const std::string& payload) {
   const json event = json::parse(payload, nullptr, false);
   if (!event.is_object() || !event.contains(kGoOn)) return {options_of(payload)};
   try {
@@ -111,20 +111,20 @@ std::string put_away(const fs::path& run, const Options& options, json summary) 
 
 std::string handle_trigger_event(const faas::Invocation& invocation) {
   const Stopwatch clock;
-  const Work work = work_of(invocation.payload);
+  const Task task = task_in(invocation.payload);
   const double own_s = invocation.deadline.seconds_left() - kMarginSeconds;
-  const double limit_s = work.options.real("deadline");
-  const double left_s = limit_s == 0 ? own_s : std::min(own_s, limit_s - work.spent_s);
-  Options options = work.options;
+  const double limit_s = task.options.real("deadline");
+  const double left_s = limit_s == 0 ? own_s : std::min(own_s, limit_s - task.spent_s);
+  Options options = task.options;
   options.set("deadline", Option::Value(std::max(0.1, left_s)), "deadline");
   const Scratch scratch;
   options.set("output", Option::Value(scratch.path().string()), "output");
 
   Observer nobody;
   try {
-    return put_away(scratch.path(), work.options,
-                    json::parse(work.job_id.empty() ? train(options, nobody)
-                                                    : train_as(work.job_id, options, nobody)));
+    return put_away(scratch.path(), task.options,
+                    json::parse(task.job_id.empty() ? train(options, nobody)
+                                                    : train_as(task.job_id, options, nobody)));
   } catch (const Error& error) {
     const char* own_name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
     if (error.code() != Code::limit_reached || left_s < own_s || own_name == nullptr) throw;
@@ -132,7 +132,7 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
       fail(Code::limit_reached,
            "the trigger's time was over before the job had a checkpoint: give it more with "
            "--timeout-s, or the data to more workers");
-    Work rest = work;
+    Task rest = task;
     rest.job_id = RunFolder::identify(scratch.path()).job_id;
     rest.spent_s += clock.seconds();
     faas::LambdaClient().invoke_all_events(own_name, std::array{handed_on(rest)});

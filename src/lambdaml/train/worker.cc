@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/checksum.h"
+#include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/data/partition.h"
@@ -25,11 +26,6 @@ namespace lambdaml::train {
 namespace {
 
 using nlohmann::json;
-
-std::int64_t now_ms() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
-}
 
 /// Equal for runs that may continue each other: everything but how long and where they run.
 std::string fingerprint_of(const TrainEvent& event) {
@@ -250,7 +246,7 @@ class WorkerRun {
 
   const TrainEvent event_;
   const faas::Invocation& invocation_;
-  const std::int64_t arrived_ms_ = now_ms();
+  const std::int64_t arrived_ms_ = epoch_ms();
   const Stopwatch running_;
   std::shared_ptr<storage::Meter> round_meter_;  ///< of the channel, without the data
   Meters meters_;                                ///< of all else

@@ -18,10 +18,6 @@ using nlohmann::ordered_json;
 constexpr const char* kMetrics[] = {"train_loss", "train_accuracy", "valid_loss", "valid_accuracy",
                                     "test_loss",  "test_accuracy",  "inertia"};
 
-ordered_json json_of(const Option::Value& value) {
-  return std::visit([](const auto& v) { return ordered_json(v); }, value);
-}
-
 ordered_json options_json(const TrialView& trial) {
   ordered_json out = ordered_json::object();
   for (const Assignment& assignment : trial.parameters)

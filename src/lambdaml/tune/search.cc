@@ -121,15 +121,11 @@ void section_from(const YAML::Node& section, const std::string& what, Search& se
   }
 }
 
-json json_of(const Option::Value& value) {
-  return std::visit([](const auto& v) { return json(v); }, value);
-}
-
-json json_of(const Space& space) {
+json space_json(const Space& space) {
   json out = json::array();
   for (const Parameter& parameter : space.parameters()) {
     json values = json::array();
-    for (const Option::Value& value : parameter.choices) values.push_back(json_of(value));
+    for (const Option::Value& value : parameter.choices) values += json(json_of(value));
     if (parameter.kind != Parameter::Kind::choice) values = {parameter.low, parameter.high};
     out.push_back({{"name", parameter.name}, {kind_name(parameter.kind), values}});
   }
@@ -266,7 +262,7 @@ std::string Search::to_json() const {
   return json{{"id", id},
               {"job", json::parse(train::to_json(kept, train::Values::given))},
               {"settings", json::parse(train::to_json(settings, train::Values::given))},
-              {"space", json_of(space)}}
+              {"space", space_json(space)}}
       .dump();
 }
 

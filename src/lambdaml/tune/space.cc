@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include <nlohmann/json.hpp>
+
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/rng.h"
@@ -133,6 +135,10 @@ Assignments Space::draw(std::uint64_t seed, std::uint64_t trial) const {
                    parameter.at(spread(mix({seed, checksum(as_bytes(parameter.name))}), trial))});
   }
   return out;
+}
+
+nlohmann::ordered_json json_of(const Option::Value& value) {
+  return std::visit([](const auto& v) { return nlohmann::ordered_json(v); }, value);
 }
 
 }  // namespace lambdaml::tune

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/base/options.h"
 
 /// What a search may choose from.
@@ -62,5 +64,8 @@ class Space {
  private:
   std::vector<Parameter> parameters_;
 };
+
+/// A value as records and summaries hold it.
+nlohmann::ordered_json json_of(const Option::Value& value);
 
 }  // namespace lambdaml::tune

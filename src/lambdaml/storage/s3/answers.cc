@@ -3,6 +3,7 @@
 #include <cstring>
 #include <sstream>
 
+#include <fmt/core.h>
 #include <pugixml.hpp>
 
 #include "lambdaml/base/text.h"
@@ -32,6 +33,10 @@ std::string text_of(const pugi::xml_document& document) {
 }
 
 }  // namespace
+
+std::string what_for(std::string_view verb, std::string_view key) {
+  return fmt::format("{} '{}'", verb, key);
+}
 
 Fault parse_fault(std::string_view xml) {
   pugi::xml_document document;

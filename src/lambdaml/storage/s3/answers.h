@@ -12,6 +12,9 @@
 /// trusted: anything may be missing, and what is wrong throws data_corrupt.
 namespace lambdaml::storage::s3 {
 
+/// "loading 'KEY'": what a request is for, in messages.
+std::string what_for(std::string_view verb, std::string_view key);
+
 /// What an error's body says; all empty when it is none of S3's.
 struct Fault {
   std::string code;     ///< "NoSuchKey"

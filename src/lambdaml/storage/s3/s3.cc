@@ -30,10 +30,6 @@ constexpr double kLookPatience_s = 5;
 constexpr Pacer::Tuning kPace = {
     .shortest_s = 0.001, .longest_s = 0.05, .latest_first_look_s = 0.1, .look_at_once = false};
 
-std::string what_for(std::string_view verb, std::string_view key) {
-  return fmt::format("{} '{}'", verb, key);
-}
-
 /// A name for one create() that no other call of any worker has.
 std::string random_name() {
   thread_local std::mt19937_64 random{[] {

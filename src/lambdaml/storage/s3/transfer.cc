@@ -17,10 +17,6 @@ constexpr int kLooks = 4;
 /// S3's own limit is below this; who claims more is not to be given the memory.
 constexpr std::uint64_t kLargestObject = 100ULL << 40U;
 
-std::string what_for(std::string_view verb, std::string_view key) {
-  return fmt::format("{} '{}'", verb, key);
-}
-
 std::string range(std::uint64_t begin, std::uint64_t end) {
   return fmt::format("bytes={}-{}", begin, end - 1);
 }
