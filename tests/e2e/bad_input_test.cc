@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Case {
+struct BadCase {
   std::string name;
   std::string data;                    ///< content of the data file; "-" for none
   std::vector<std::string> arguments;  ///< after `train --data bad.libsvm`
@@ -20,14 +20,14 @@ struct Case {
   int exit_code = 2;
 };
 
-void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+void PrintTo(const BadCase& c, std::ostream* out) { *out << c.name; }
 
 const char* const kGood = "1 1:1 2:2\n0 1:2\n1 2:1\n0 1:3 2:1\n1 1:1\n0 2:2\n1 1:5\n0 1:1 2:9\n";
 
-class BadInput : public CliTest, public testing::WithParamInterface<Case> {};
+class BadInput : public CliTest, public testing::WithParamInterface<BadCase> {};
 
 TEST_P(BadInput, GetsOneLineAndLeavesNothing) {
-  const Case& c = GetParam();
+  const BadCase& c = GetParam();
   if (c.data != "-") write("bad.libsvm", c.data);
   std::vector<std::string> arguments{"train", "--data", "bad.libsvm", "--workers", "2", "-q"};
   arguments.insert(arguments.end(), c.arguments.begin(), c.arguments.end());
@@ -46,53 +46,54 @@ TEST_P(BadInput, GetsOneLineAndLeavesNothing) {
 INSTANTIATE_TEST_SUITE_P(
     , BadInput,
     testing::Values(
-        Case{"missing_file", "-", {}, {"bad.libsvm"}}, Case{"empty_file", "", {}, {"bad.libsvm"}},
-        Case{"only_comments", "# nothing\n\n", {}, {"bad.libsvm"}},
-        Case{"index_zero", "1 1:1\n0 0:1\n", {}, {"bad.libsvm:2", "0"}},
-        Case{"index_negative", "1 1:1\n0 -3:1\n", {}, {"bad.libsvm:2"}},
-        Case{"index_out_of_order", "1 2:1 1:1\n", {}, {"bad.libsvm:1"}},
-        Case{"index_repeated", "1 1:1 1:1\n", {}, {"bad.libsvm:1"}},
-        Case{"index_too_large", "1 1:1\n\n0 2147483649:1\n", {}, {"bad.libsvm:3"}},
-        Case{"value_nan", "1 1:nan\n", {}, {"bad.libsvm:1"}},
-        Case{"value_inf", "1 1:1\n1 1:inf\n", {}, {"bad.libsvm:2"}},
-        Case{"value_overflow", "1 1:1e999\n", {}, {"bad.libsvm:1"}},
-        Case{"label_no_number", "spam 1:1\n", {}, {"bad.libsvm:1"}},
-        Case{"label_no_integer", "0.5 1:1\n", {}, {"bad.libsvm:1"}},
-        Case{"garbage",
-             std::string("\x7f"
-                         "ELF\x01\x02\0\0\0",
-                         9),
-             {},
-             {"bad.libsvm"}},
-        Case{"truncated_gzip",
-             std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b", 11),
-             {},
-             {"bad.libsvm"}},
-        Case{"one_class", "1 1:1\n1 1:2\n1 1:3\n", {}, {"bad.libsvm", "class"}},
-        Case{"fewer_rows_than_workers",
-             "1 1:1\n0 1:2\n",
-             {"--workers", "3"},
-             {"2 rows", "3 workers"}},
-        Case{
+        BadCase{"missing_file", "-", {}, {"bad.libsvm"}},
+        BadCase{"empty_file", "", {}, {"bad.libsvm"}},
+        BadCase{"only_comments", "# nothing\n\n", {}, {"bad.libsvm"}},
+        BadCase{"index_zero", "1 1:1\n0 0:1\n", {}, {"bad.libsvm:2", "0"}},
+        BadCase{"index_negative", "1 1:1\n0 -3:1\n", {}, {"bad.libsvm:2"}},
+        BadCase{"index_out_of_order", "1 2:1 1:1\n", {}, {"bad.libsvm:1"}},
+        BadCase{"index_repeated", "1 1:1 1:1\n", {}, {"bad.libsvm:1"}},
+        BadCase{"index_too_large", "1 1:1\n\n0 2147483649:1\n", {}, {"bad.libsvm:3"}},
+        BadCase{"value_nan", "1 1:nan\n", {}, {"bad.libsvm:1"}},
+        BadCase{"value_inf", "1 1:1\n1 1:inf\n", {}, {"bad.libsvm:2"}},
+        BadCase{"value_overflow", "1 1:1e999\n", {}, {"bad.libsvm:1"}},
+        BadCase{"label_no_number", "spam 1:1\n", {}, {"bad.libsvm:1"}},
+        BadCase{"label_no_integer", "0.5 1:1\n", {}, {"bad.libsvm:1"}},
+        BadCase{"garbage",
+                std::string("\x7f"
+                            "ELF\x01\x02\0\0\0",
+                            9),
+                {},
+                {"bad.libsvm"}},
+        BadCase{"truncated_gzip",
+                std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b", 11),
+                {},
+                {"bad.libsvm"}},
+        BadCase{"one_class", "1 1:1\n1 1:2\n1 1:3\n", {}, {"bad.libsvm", "class"}},
+        BadCase{"fewer_rows_than_workers",
+                "1 1:1\n0 1:2\n",
+                {"--workers", "3"},
+                {"2 rows", "3 workers"}},
+        BadCase{
             "more_clusters_than_rows", kGood, {"--model", "kmeans", "--clusters", "9"}, {"9", "8"}},
-        Case{"unknown_option", kGood, {"--modle", "lr"}, {"--modle", "'--model'"}},
-        Case{"unknown_value", kGood, {"--model", "svn"}, {"'svn'", "'svm'"}},
-        Case{"unknown_pattern", kGood, {"--sync-mode", "reduce_scater"}, {"'reduce_scatter'"}},
-        Case{"unknown_channel", kGood, {"--channel", "fille"}, {"fille", "'file'"}},
-        Case{"unknown_scheme", kGood, {"--channel", "fil://x"}, {"fil", "'file'"}},
-        Case{"no_workers", kGood, {"--workers", "0"}, {"--workers", "at least 1"}},
-        Case{"negative_rate", kGood, {"--lr", "-1"}, {"--lr", "above 0"}},
-        Case{"rate_not_finite", kGood, {"--lr", "nan"}, {"--lr"}},
-        Case{"wrong_optimizer",
-             kGood,
-             {"--model", "kmeans", "--clusters", "2", "--optim", "admm"},
-             {"admm"}},
-        Case{"wrong_optimizer_for_lr", kGood, {"--optim", "em"}, {"em"}},
-        Case{"bad_until", kGood, {"--until", "valid_los<=1"}, {"'valid_loss'"}},
-        Case{"bad_set", kGood, {"--set", "workers"}, {"NAME=VALUE"}},
-        Case{"unknown_set", kGood, {"--set", "worker=3"}, {"'workers'"}},
-        Case{"missing_test_data", kGood, {"--test-data", "no.libsvm"}, {"no.libsvm"}},
-        Case{"missing_job_file", kGood, {"job.yaml"}, {"job.yaml"}}),
+        BadCase{"unknown_option", kGood, {"--modle", "lr"}, {"--modle", "'--model'"}},
+        BadCase{"unknown_value", kGood, {"--model", "svn"}, {"'svn'", "'svm'"}},
+        BadCase{"unknown_pattern", kGood, {"--sync-mode", "reduce_scater"}, {"'reduce_scatter'"}},
+        BadCase{"unknown_channel", kGood, {"--channel", "fille"}, {"fille", "'file'"}},
+        BadCase{"unknown_scheme", kGood, {"--channel", "fil://x"}, {"fil", "'file'"}},
+        BadCase{"no_workers", kGood, {"--workers", "0"}, {"--workers", "at least 1"}},
+        BadCase{"negative_rate", kGood, {"--lr", "-1"}, {"--lr", "above 0"}},
+        BadCase{"rate_not_finite", kGood, {"--lr", "nan"}, {"--lr"}},
+        BadCase{"wrong_optimizer",
+                kGood,
+                {"--model", "kmeans", "--clusters", "2", "--optim", "admm"},
+                {"admm"}},
+        BadCase{"wrong_optimizer_for_lr", kGood, {"--optim", "em"}, {"em"}},
+        BadCase{"bad_until", kGood, {"--until", "valid_los<=1"}, {"'valid_loss'"}},
+        BadCase{"bad_set", kGood, {"--set", "workers"}, {"NAME=VALUE"}},
+        BadCase{"unknown_set", kGood, {"--set", "worker=3"}, {"'workers'"}},
+        BadCase{"missing_test_data", kGood, {"--test-data", "no.libsvm"}, {"no.libsvm"}},
+        BadCase{"missing_job_file", kGood, {"job.yaml"}, {"job.yaml"}}),
     [](const auto& info) { return info.param.name; });
 
 class BadFiles : public CliTest {};

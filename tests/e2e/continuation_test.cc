@@ -6,14 +6,14 @@
 namespace lambdaml::e2e {
 namespace {
 
-struct Case {
+struct Kind {
   std::string name;
   std::vector<std::string> arguments;
 };
 
-void PrintTo(const Case& job, std::ostream* out) { *out << job.name; }
+void PrintTo(const Kind& job, std::ostream* out) { *out << job.name; }
 
-class Continuation : public CliTest, public testing::WithParamInterface<Case> {
+class Continuation : public CliTest, public testing::WithParamInterface<Kind> {
  protected:
   void SetUp() override {
     CliTest::SetUp();
@@ -51,13 +51,13 @@ TEST_P(Continuation, AnEpochAnInvocationGivesTheModelOfOneLongRun) {
 
 INSTANTIATE_TEST_SUITE_P(
     Jobs, Continuation,
-    testing::Values(Case{"lr_grad_avg", {"--epochs", "4", "--momentum", "0.9"}},
-                    Case{"svm_model_avg",
+    testing::Values(Kind{"lr_grad_avg", {"--epochs", "4", "--momentum", "0.9"}},
+                    Kind{"svm_model_avg",
                          {"--model", "svm", "--optim", "model_avg", "--sync-mode", "reduce_scatter",
                           "--epochs", "3"}},
-                    Case{"lr_admm", {"--optim", "admm", "--admm-epochs", "4", "--epochs", "2"}},
-                    Case{"kmeans", {"--model", "kmeans", "--clusters", "5", "--epochs", "6"}},
-                    Case{"rare_checkpoints", {"--epochs", "5", "--checkpoint-every", "3"}}),
+                    Kind{"lr_admm", {"--optim", "admm", "--admm-epochs", "4", "--epochs", "2"}},
+                    Kind{"kmeans", {"--model", "kmeans", "--clusters", "5", "--epochs", "6"}},
+                    Kind{"rare_checkpoints", {"--epochs", "5", "--checkpoint-every", "3"}}),
     [](const auto& info) { return info.param.name; });
 
 class ShortLives : public CliTest {};

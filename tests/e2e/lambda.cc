@@ -16,6 +16,7 @@ Lambda::Lambda(std::vector<std::string> settings, std::vector<std::string> keys)
 void Lambda::SetUp() {
   CliTest::SetUp();
   REQUIRE_REAL_DATA();
+  memory_ = fs::exists("/dev/shm") ? "/dev/shm" / folder().filename() : folder();
   std::vector<std::string> arguments{"emulate", "--port", "0"};
   arguments.insert(arguments.end(), settings_.begin(), settings_.end());
   emulator_.emplace(folder(), arguments, keys_);
@@ -36,6 +37,7 @@ void Lambda::TearDown() {
     emulator_->signal(SIGTERM);
     EXPECT_EQ(emulator_->wait().exit_code, 0);
   }
+  if (!memory_.empty()) fs::remove_all(memory_);
   CliTest::TearDown();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,7 +24,8 @@ class Lambda : public CliTest {
   nlohmann::json deploy(const std::string& name, std::vector<std::string> more = {}) const;
   /// What the service and its functions have logged so far.
   std::string emulator_log() const { return emulator_->err_so_far(); }
-  virtual std::string channel() const { return "file://" + (folder() / "channel").string(); }
+  /// In shared memory where there is some: thousands of rounds wait for no disk.
+  virtual std::string channel() const { return "file://" + (memory_ / "channel").string(); }
   /// Trains in functions of that name, two unless `more` says so; the summary.
   nlohmann::json train_there(const std::string& function, std::vector<std::string> more) const;
   /// Trains the same job by the platform `local` and in functions of that name, and compares the
@@ -32,6 +34,7 @@ class Lambda : public CliTest {
                                         const std::vector<std::string>& job) const;
 
  private:
+  std::filesystem::path memory_;
   std::vector<std::string> settings_;
   std::vector<std::string> keys_;  ///< in the environment of every command
   std::optional<Command> emulator_;

@@ -10,6 +10,7 @@
 #include "lambdaml/aws/profile.h"
 #include "lambdaml/aws/wire.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
@@ -84,7 +85,7 @@ Lent parse_credentials(std::string_view json, std::string_view source) {
   const auto refuse = [&](std::string_view why) {
     fail(Code::permission_denied, "the AWS credentials from {} {}", source, why);
   };
-  const auto answer = nlohmann::json::parse(json, nullptr, false);
+  const auto answer = parse_json(json);
   if (!answer.is_object()) refuse("are not JSON");
   const auto text = [&](std::initializer_list<const char*> names) -> std::string {
     for (const char* name : names)

@@ -28,6 +28,8 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+}  // namespace
+
 /// An easy handle and what is under way on it.
 struct Slot {
   explicit Slot(const WireOptions& options);
@@ -58,6 +60,8 @@ struct Slot {
   double last_moved_s = 0;
   double last_moved_bytes = 0;
 };
+
+namespace {
 
 std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user) {
   auto& slot = *static_cast<Slot*>(user);
@@ -120,6 +124,8 @@ int on_send(void* user, char*, char*, int, int) {
   ++static_cast<Slot*>(user)->exchange->sent;
   return CURL_PREREQFUNC_OK;
 }
+
+}  // namespace
 
 Slot::Slot(const WireOptions& options) : curl(libcurl().easy_init()) {
   if (curl == nullptr) throw std::bad_alloc();
@@ -247,8 +253,6 @@ double Slot::moved() const {
   libcurl().easy_getinfo(curl, CURLINFO_SIZE_DOWNLOAD_T, &down);
   return static_cast<double>(up) + static_cast<double>(down);
 }
-
-}  // namespace
 
 std::string_view Response::header(std::string_view name) const {
   for (const auto& [known, value] : headers)

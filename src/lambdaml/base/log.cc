@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::log {
@@ -88,8 +89,7 @@ void write(Level level, std::string_view message) {
   const std::string_view name = kNames[static_cast<std::size_t>(level)];
   std::string line;
   if (g_format == Format::json) {
-    const std::string text = nlohmann::json(std::string(message))
-                                 .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    const std::string text = json_text(nlohmann::json(std::string(message)));
     const std::lock_guard lock(g_fields_mutex);
     line = fmt::format("{{\"time\":\"{}\",\"level\":\"{}\"{}{},\"message\":{}}}\n", timestamp(),
                        name, g_fields.empty() ? "" : ",", g_fields, text);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/comm/registry.h"
@@ -31,19 +32,18 @@ void add_bench_command(CLI::App& app, Globals& globals) {
     catch_interrupts();
     const train::BenchCommResult result = train::bench_comm(*options);
     if (globals.json)
-      return print_line(nlohmann::ordered_json{
-          {"median_s", result.median_s},
-          {"min_s", result.min_s},
-          {"max_s", result.max_s},
-          {"requests", result.requests},
-          {"bytes", result.bytes},
-          {"bitwise_equal", result.bitwise_equal},
-          {"cost_usd", result.cost_usd},
-          {"put_s", result.request.put_s},
-          {"get_s", result.request.get_s},
-          {"bytes_per_s", result.request.bytes_per_s},
-          {"floor_s",
-           result.floor_s}}.dump());
+      return print_line(
+          json_text(nlohmann::ordered_json{{"median_s", result.median_s},
+                                           {"min_s", result.min_s},
+                                           {"max_s", result.max_s},
+                                           {"requests", result.requests},
+                                           {"bytes", result.bytes},
+                                           {"bitwise_equal", result.bitwise_equal},
+                                           {"cost_usd", result.cost_usd},
+                                           {"put_s", result.request.put_s},
+                                           {"get_s", result.request.get_s},
+                                           {"bytes_per_s", result.request.bytes_per_s},
+                                           {"floor_s", result.floor_s}}));
     print_line(fmt::format(
         "{} of {} over {}, {} workers, {} rounds", options->sync_mode, human_bytes(options->bytes),
         storage::resolve(options->channel).display(), options->workers, options->rounds));

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
@@ -43,11 +44,10 @@ void add_synth(CLI::App& group, Globals& globals) {
     const Buffer bytes = data::registry().get(images ? "cifar10" : "libsvm").write(dataset);
     write_output(*out, bytes);
     if (globals.json)
-      print_line(ordered_json{{"path", Uri::parse(*out).display()},
-                              {"rows", dataset.rows()},
-                              {"features", dataset.cols()},
-                              {"bytes", bytes.size()}}
-                     .dump());
+      print_line(json_text(ordered_json{{"path", Uri::parse(*out).display()},
+                                        {"rows", dataset.rows()},
+                                        {"features", dataset.cols()},
+                                        {"bytes", bytes.size()}}));
     else
       print_line(fmt::format("{}: {} rows, {} features, {}", Uri::parse(*out).display(),
                              human_count(dataset.rows()), human_count(dataset.cols()),
@@ -79,12 +79,11 @@ void add_split(CLI::App& group, Globals& globals) {
     const data::Manifest manifest =
         data::split(dataset, arguments->workers, *store, arguments->as, processors());
     if (globals.json)
-      print_line(ordered_json{{"path", Uri::parse(arguments->to).display()},
-                              {"parts", manifest.parts()},
-                              {"rows", manifest.rows()},
-                              {"features", manifest.features},
-                              {"bytes", manifest.bytes}}
-                     .dump());
+      print_line(json_text(ordered_json{{"path", Uri::parse(arguments->to).display()},
+                                        {"parts", manifest.parts()},
+                                        {"rows", manifest.rows()},
+                                        {"features", manifest.features},
+                                        {"bytes", manifest.bytes}}));
     else
       print_line(fmt::format("{}: {} parts, {} rows, {} features, {}",
                              Uri::parse(arguments->to).display(), manifest.parts(),
@@ -109,16 +108,14 @@ void add_info(CLI::App& group, Globals& globals) {
     if (globals.json) {
       ordered_json labels = ordered_json::object();
       for (const auto& [label, count] : info.labels) labels[std::to_string(label)] = count;
-      return print_line(ordered_json{
-          {"path", uri.display()},
-          {"rows", info.rows},
-          {"features", info.features},
-          {"nonzeros", info.nonzeros},
-          {"density", density},
-          {"labels", labels},
-          {"bytes", info.bytes},
-          {"parts",
-           info.parts}}.dump());
+      return print_line(json_text(ordered_json{{"path", uri.display()},
+                                               {"rows", info.rows},
+                                               {"features", info.features},
+                                               {"nonzeros", info.nonzeros},
+                                               {"density", density},
+                                               {"labels", labels},
+                                               {"bytes", info.bytes},
+                                               {"parts", info.parts}}));
     }
     print_line(fmt::format("rows      {}", human_count(info.rows)));
     print_line(fmt::format("features  {}", human_count(info.features)));

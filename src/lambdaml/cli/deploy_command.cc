@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/json.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/deploy/deployment.h"
 
@@ -72,7 +73,7 @@ void add_deploy_command(CLI::App& app, Globals& globals) {
     }
     if (globals.json)
       print_line(
-          Json{{"functions", all}, {"changed", changed}, {"dry_run", options->dry_run}}.dump());
+          json_text(Json{{"functions", all}, {"changed", changed}, {"dry_run", options->dry_run}}));
   });
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/deploy/deployment.h"
 
@@ -26,11 +27,10 @@ void add_destroy_command(CLI::App& app, Globals& globals) {
     };
     const deploy::Destroyed result = deploy::destroy(client, *options, say);
     if (globals.json)
-      return print_line(nlohmann::ordered_json{{"deleted", result.deleted},
-                                               {"absent", result.absent},
-                                               {"left", result.left},
-                                               {"dry_run", options->dry_run}}
-                            .dump());
+      return print_line(json_text(nlohmann::ordered_json{{"deleted", result.deleted},
+                                                         {"absent", result.absent},
+                                                         {"left", result.left},
+                                                         {"dry_run", options->dry_run}}));
     for (const std::string& name : result.deleted)
       print_line(fmt::format("{}: {}", name, options->dry_run ? "would be deleted" : "deleted"));
     for (const std::string& name : result.absent)

@@ -7,6 +7,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/faas/lambda_client.h"
@@ -68,14 +69,13 @@ void add_invoke_command(CLI::App& app, Globals& globals) {
         json["error_type"] = result.error_type;
         json["error_message"] = result.error_message;
       } else {
-        auto response = nlohmann::ordered_json::parse(result.payload, nullptr, false);
+        auto response = parse_ordered_json(result.payload);
         if (response.is_discarded())
           json["response"] = result.payload;
         else
           json["response"] = std::move(response);
       }
-      using Replace = nlohmann::ordered_json::error_handler_t;
-      print_line(json.dump(-1, ' ', false, Replace::replace));
+      print_line(json_text(json));
     }
     if (result.failed)
       fail(Code::unavailable, "the function '{}' failed: {}: {}", arguments->name,

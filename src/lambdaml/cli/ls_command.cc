@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/train/job_view.h"
@@ -18,7 +19,7 @@ void add_ls_command(CLI::App& app, Globals& globals) {
     for (const std::string& run : train::JobView::list(*where)) {
       nlohmann::ordered_json status{{"run", run}};
       try {
-        const auto known = nlohmann::ordered_json::parse(train::JobView::open(run).status());
+        const auto known = parse_ordered_json(train::JobView::open(run).status());
         for (const char* name : {"job_id", "state", "model", "optim", "workers", "epochs"})
           if (known.contains(name)) status[name] = known[name];
       } catch (const Error& error) {
@@ -31,7 +32,7 @@ void add_ls_command(CLI::App& app, Globals& globals) {
                                status.value("workers", 0), run));
       all.push_back(nlohmann::json(status));
     }
-    if (globals.json) print_line(nlohmann::json{{"runs", all}}.dump());
+    if (globals.json) print_line(json_text(nlohmann::json{{"runs", all}}));
   });
 }
 

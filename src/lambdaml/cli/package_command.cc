@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/deploy/package.h"
 
@@ -37,7 +38,7 @@ void make_container(const PackageArguments& arguments, const Globals& globals) {
   const std::uint64_t bytes =
       deploy::make_container({arguments.worker_path(), library, output, LAMBDAML_VERSION});
   if (globals.json)
-    return print_line(nlohmann::ordered_json{{"path", output}, {"bytes", bytes}}.dump());
+    return print_line(json_text(nlohmann::ordered_json{{"path", output}, {"bytes", bytes}}));
   print_line(fmt::format("{}: {:.1f} MB; build the image with: docker build {}", output,
                          static_cast<double>(bytes) / 1e6, output));
 }
@@ -67,14 +68,12 @@ void add_package_command(CLI::App& app, Globals& globals) {
     const deploy::Package package = deploy::make_package(options);
     const bool direct = package.zip_bytes <= deploy::kDirectZipBytes;
     if (globals.json)
-      return print_line(nlohmann::ordered_json{
-          {"path", options.output.string()},
-          {"architecture", package.architecture},
-          {"zip_bytes", package.zip_bytes},
-          {"unzipped_bytes", package.unzipped_bytes},
-          {"libraries", package.libraries.size()},
-          {"direct_upload",
-           direct}}.dump());
+      return print_line(json_text(nlohmann::ordered_json{{"path", options.output.string()},
+                                                         {"architecture", package.architecture},
+                                                         {"zip_bytes", package.zip_bytes},
+                                                         {"unzipped_bytes", package.unzipped_bytes},
+                                                         {"libraries", package.libraries.size()},
+                                                         {"direct_upload", direct}}));
     print_line(fmt::format(
         "{}: {}, {:.1f} MB, {:.1f} MB unzipped (limit 250), {} libraries{}",
         options.output.string(), package.architecture, static_cast<double>(package.zip_bytes) / 1e6,

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/cli/output.h"
@@ -48,7 +49,7 @@ void add_predict_command(CLI::App& app, Globals& globals) {
       text += fmt::format(", {} {:.6g}", name, *value);
     }
     if (globals.json)
-      print_line(summary.dump());
+      print_line(json_text(summary));
     else if (!arguments->out.empty())
       print_line(text);
     else if (!globals.quiet)

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/cli/summary.h"
@@ -12,9 +13,9 @@ namespace {
 
 void print_status(const std::string& text, const Globals& globals) {
   if (globals.json) return print_line(text);
-  const nlohmann::json status = nlohmann::json::parse(text);
+  const nlohmann::json status = parse_json(text);
   print_line(fmt::format("{}: {}", status.value("job_id", ""), status.value("state", "")));
-  if (status.contains("summary")) return print_summary(status["summary"].dump(), globals);
+  if (status.contains("summary")) return print_summary(json_text(status["summary"]), globals);
   print_line(fmt::format("{} by {} over {}, {} workers on {}", status.value("model", ""),
                          status.value("optim", ""), status.value("sync_mode", ""),
                          status.value("workers", 0), status.value("platform", "")));

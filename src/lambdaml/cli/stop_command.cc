@@ -7,6 +7,7 @@
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/train/job_view.h"
 
@@ -16,7 +17,7 @@ namespace {
 /// The job's own end may remove what it was known by, when it came to nothing.
 bool has_ended(const train::JobView& job) {
   try {
-    return job.has_ended() || nlohmann::json::parse(job.status()).value("state", "") != "running";
+    return job.has_ended() || parse_json(job.status()).value("state", "") != "running";
   } catch (const Error& error) {
     if (error.code() == Code::not_found) return true;
     throw;
@@ -49,8 +50,9 @@ void add_stop_command(CLI::App& app, Globals& globals) {
              arguments->run, arguments->wait_s, arguments->run);
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
-    print_line(globals.json ? nlohmann::json{{"job_id", job.job_id()}, {"state", "stopped"}}.dump()
-                            : fmt::format("{}: stopped", job.job_id()));
+    print_line(globals.json
+                   ? json_text(nlohmann::json{{"job_id", job.job_id()}, {"state", "stopped"}})
+                   : fmt::format("{}: stopped", job.job_id()));
   });
 }
 

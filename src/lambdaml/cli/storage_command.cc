@@ -6,6 +6,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/cli/output.h"
@@ -54,7 +55,7 @@ void add_storage_command(CLI::App& app, Globals& globals) {
       else
         print_line(fmt::format("{:>12}  {}", entry.bytes, entry.key));
     }
-    if (globals.json) print_line(nlohmann::json{{"keys", keys}, {"bytes", bytes}}.dump());
+    if (globals.json) print_line(json_text(nlohmann::json{{"keys", keys}, {"bytes", bytes}}));
   });
 
   CLI::App* get =
@@ -68,7 +69,7 @@ void add_storage_command(CLI::App& app, Globals& globals) {
       fail(Code::not_found, "{}: there is no key '{}'", store->describe(), arguments->key);
     write_output(arguments->file, *value);
     if (globals.json && arguments->file != "-")
-      print_line(nlohmann::json{{"key", arguments->key}, {"bytes", value->size()}}.dump());
+      print_line(json_text(nlohmann::json{{"key", arguments->key}, {"bytes", value->size()}}));
   });
 
   CLI::App* put =
@@ -79,14 +80,14 @@ void add_storage_command(CLI::App& app, Globals& globals) {
     const Buffer value = read_input(arguments->file);
     storage::open(arguments->uri)->save(arguments->key, value);
     if (globals.json)
-      print_line(nlohmann::json{{"key", arguments->key}, {"bytes", value.size()}}.dump());
+      print_line(json_text(nlohmann::json{{"key", arguments->key}, {"bytes", value.size()}}));
   });
 
   CLI::App* rm = add_verb(*group, globals, "rm", "remove a key", arguments);
   rm->add_option("KEY", arguments->key)->required();
   rm->callback([arguments, &globals] {
     storage::open(arguments->uri)->remove(arguments->key);
-    if (globals.json) print_line(nlohmann::json{{"removed", arguments->key}}.dump());
+    if (globals.json) print_line(json_text(nlohmann::json{{"removed", arguments->key}}));
   });
 
   CLI::App* clear =
@@ -97,7 +98,7 @@ void add_storage_command(CLI::App& app, Globals& globals) {
     const std::size_t count = store->list(arguments->key).size();
     store->clear(arguments->key);
     if (globals.json)
-      print_line(nlohmann::json{{"removed", count}}.dump());
+      print_line(json_text(nlohmann::json{{"removed", count}}));
     else if (!globals.quiet)
       print_line(fmt::format("removed {} keys", count));
   });

@@ -3,13 +3,14 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::cli {
 
 void print_summary(const std::string& text, const Globals& globals) {
   if (globals.json) return print_line(text);
-  const nlohmann::json summary = nlohmann::json::parse(text);
+  const nlohmann::json summary = parse_json(text);
   const auto number = [&](const char* name) { return summary.value(name, 0.0); };
   print_line(fmt::format(
       "{} by {} over {}, {} workers, {} epochs of {} rows, {} features", summary.value("model", ""),

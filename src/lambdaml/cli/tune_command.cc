@@ -6,6 +6,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/cli/command.h"
@@ -80,7 +81,7 @@ tune::SearchFolder open(const std::string& run) {
 
 /// The summary with what is known here only.
 std::string completed(const std::string& summary, const fs::path& folder) {
-  nlohmann::ordered_json out = nlohmann::ordered_json::parse(summary);
+  nlohmann::ordered_json out = parse_ordered_json(summary);
   nlohmann::ordered_json trials = std::move(out["trials"]);
   out.erase("trials");
   if (out.contains("best_trial")) {
@@ -89,12 +90,12 @@ std::string completed(const std::string& summary, const fs::path& folder) {
   }
   out["trials_csv"] = (folder / "trials.csv").string();
   out["trials"] = std::move(trials);
-  return out.dump();
+  return json_text(out);
 }
 
 void print_search(const std::string& text, const Globals& globals) {
   if (globals.json) return print_line(text);
-  const nlohmann::json summary = nlohmann::json::parse(text);
+  const nlohmann::json summary = parse_json(text);
   const auto count = [&](const char* name) { return summary.value(name, std::uint64_t{0}); };
   print_line(fmt::format("{} trials done, {} stopped, {} failed; {} epochs in {}, ${:.2g}",
                          count("trials_done"), count("trials_stopped"), count("trials_failed"),
@@ -103,7 +104,7 @@ void print_search(const std::string& text, const Globals& globals) {
   if (summary.contains("best_trial")) {
     const std::string metric = summary.value("metric", "");
     print_line(fmt::format("best      trial {}: {} {:.6g} with {}", count("best_trial"), metric,
-                           summary.value(metric, 0.0), summary["options"].dump()));
+                           summary.value(metric, 0.0), json_text(summary["options"])));
     print_line(fmt::format("train it  lambdaml train {}", summary.value("best_yaml", "")));
     print_line(fmt::format("model     {}", summary.value("model_path", "")));
   }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/source.h"
@@ -60,11 +61,11 @@ std::string Manifest::to_json() const {
   const Json json = {{"version", kVersion},  {"format", format}, {"part_rows", part_rows},
                      {"features", features}, {"sparse", sparse}, {"stored_values", stored_values},
                      {"labels", labels},     {"bytes", bytes},   {"checksum", checksum}};
-  return json.dump(1) + "\n";
+  return json_text(json, 1) + "\n";
 }
 
 Manifest Manifest::from_json(std::string_view text, std::string_view what) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = parse_json(text);
   const Fields fields(json, what);
   if (!json.is_object()) fields.corrupt("this is not a JSON object");
   if (fields.count("version", kMaxCount) != kVersion)

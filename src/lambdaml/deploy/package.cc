@@ -11,6 +11,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/sonames.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/deploy/elf.h"
@@ -112,13 +113,14 @@ Package make_package(const PackageOptions& options) {
     break;
   }
   for (const auto& [name, entry] : entries) package.unzipped_bytes += entry.content.size();
-  const std::string about = nlohmann::ordered_json{{"version", options.version},
-                                                   {"architecture", package.architecture},
-                                                   {"handlers", {"worker", "trigger", "tuner"}},
-                                                   {"unzipped_bytes", package.unzipped_bytes},
-                                                   {"libraries", package.libraries}}
-                                .dump(2) +
-                            "\n";
+  const std::string about =
+      json_text(nlohmann::ordered_json{{"version", options.version},
+                                       {"architecture", package.architecture},
+                                       {"handlers", {"worker", "trigger", "tuner"}},
+                                       {"unzipped_bytes", package.unzipped_bytes},
+                                       {"libraries", package.libraries}},
+                2) +
+      "\n";
   entries["lambdaml.json"] = {Buffer(as_bytes(about)), false};
   package.unzipped_bytes += about.size();
   if (package.unzipped_bytes > kUnzippedBytes)

@@ -7,6 +7,7 @@
 
 #include "lambdaml/aws/digest.h"
 #include "lambdaml/base/base64.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::faas {
@@ -17,7 +18,7 @@ using Json = nlohmann::json;
 constexpr std::size_t kLongestMessage = 400;
 
 Json parse(std::string_view body) {
-  Json json = Json::parse(body, nullptr, false);
+  Json json = parse_json(body);
   if (!json.is_object())
     fail(Code::data_corrupt, "the answer is not Lambda's: '{}'", printable(body, 80));
   return json;
@@ -115,7 +116,7 @@ Json code_json(const FunctionCode& code) {
 
 LambdaProblem problem_of(const aws::Response& answer) {
   LambdaProblem problem;
-  const Json json = Json::parse(answer.body.text(), nullptr, false);
+  const Json json = parse_json(answer.body.text());
   std::string type(answer.header("x-amzn-errortype"));
   if (type.empty()) type = text(json, "__type");
   if (type.empty()) type = text(json, "code");
@@ -184,28 +185,28 @@ std::string create_body(const std::string& name, const FunctionSettings& setting
   }
   if (!code.architecture.empty()) json["Architectures"] = {code.architecture};
   if (!tags.empty()) json["Tags"] = tags;
-  return json.dump();
+  return json_text(json);
 }
 
 std::string settings_body(const FunctionSettings& settings) {
-  return settings_json(settings).dump();
+  return json_text(settings_json(settings));
 }
 std::string code_body(const FunctionCode& code) {
   Json json = code_json(code);
   if (!code.architecture.empty()) json["Architectures"] = {code.architecture};
-  return json.dump();
+  return json_text(json);
 }
 std::string event_config_body(const EventInvokeConfig& config) {
   Json json = Json::object();
   if (config.retries) json["MaximumRetryAttempts"] = *config.retries;
   if (config.max_age_s) json["MaximumEventAgeInSeconds"] = *config.max_age_s;
-  return json.dump();
+  return json_text(json);
 }
 std::string tags_body(const std::map<std::string, std::string>& tags) {
-  return Json{{"Tags", tags}}.dump();
+  return json_text(Json{{"Tags", tags}});
 }
 std::string concurrency_body(int reserved) {
-  return Json{{"ReservedConcurrentExecutions", reserved}}.dump();
+  return json_text(Json{{"ReservedConcurrentExecutions", reserved}});
 }
 
 FunctionDescription parse_configuration(std::string_view body) {
@@ -247,7 +248,7 @@ std::optional<int> parse_concurrency(std::string_view body) {
 }
 
 LambdaProblem parse_function_error(std::string_view payload, std::string_view kind) {
-  const Json json = Json::parse(payload, nullptr, false);
+  const Json json = parse_json(payload);
   LambdaProblem problem;
   problem.type = printable(text(json, "errorType"), 120);
   if (problem.type.empty()) problem.type = printable(kind, 40);

@@ -21,6 +21,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/failure.h"
@@ -174,7 +175,7 @@ std::string body_of(const Failure& failure) {
                                {"errorType", failure.type},
                                {"stackTrace", failure.causes}};
   // A message may quote bytes that are no UTF-8.
-  return body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json_text(body);
 }
 
 /// The event of an answer to `next`, or absence when the answer is none.
@@ -222,7 +223,7 @@ bool handle(Client& client, const Invocation& invocation, const Handler& handler
 /// What each line of an event's log carries, under the names that AWS's own JSON logs use.
 std::string log_fields(const Invocation& invocation) {
   const auto quoted = [](const std::string& text) {
-    return nlohmann::json(printable(text, 200)).dump();
+    return json_text(nlohmann::json(printable(text, 200)));
   };
   std::string fields = "\"requestId\":" + quoted(invocation.request_id);
   if (!invocation.trace_id.empty()) fields += ",\"xrayTraceId\":" + quoted(invocation.trace_id);

@@ -6,6 +6,7 @@
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/rng.h"
 #include "lambdaml/comm/message.h"
 #include "lambdaml/comm/registry.h"
@@ -100,13 +101,12 @@ std::string measure_rounds(const BenchCommEvent& event, const faas::Invocation& 
     if (round % 16 == 15) communicator->retire(communicator->round());
   }
   const storage::Usage usage = meter->usage();
-  return json{
-      {"seconds", seconds},
-      {"requests", usage.requests() - usage.remove.requests},
-      {"bytes", usage.put.bytes + usage.get.bytes},
-      {"usage", json::parse(to_json(UsageByStore{{Uri::parse(event.channel).scheme, usage}}))},
-      {"bitwise_equal", equal}}
-      .dump();
+  return json_text(
+      json{{"seconds", seconds},
+           {"requests", usage.requests() - usage.remove.requests},
+           {"bytes", usage.put.bytes + usage.get.bytes},
+           {"usage", parse_json(to_json(UsageByStore{{Uri::parse(event.channel).scheme, usage}}))},
+           {"bitwise_equal", equal}});
 }
 
 BenchCommResult bench_comm(const BenchCommOptions& options) {
@@ -139,14 +139,14 @@ BenchCommResult bench_comm(const BenchCommOptions& options) {
   UsageByStore usage;
   result.bitwise_equal = true;
   for (const std::string& text : reports) {
-    const json report = json::parse(text);
+    const json report = parse_json(text);
     const auto seconds = report.at("seconds").get<std::vector<double>>();
     for (std::size_t i = 0; i < slowest.size(); ++i)
       slowest[i] = std::max(slowest[i], seconds.at(i));
     result.requests += report.at("requests").get<double>() / static_cast<double>(options.rounds);
     result.bytes += report.at("bytes").get<double>() / static_cast<double>(options.rounds);
     result.bitwise_equal = result.bitwise_equal && report.at("bitwise_equal").get<bool>();
-    add(usage, usage_from_json(report.at("usage").dump()));
+    add(usage, usage_from_json(json_text(report.at("usage"))));
   }
   result.cost_usd =
       Prices::current().of_requests(usage, billing_region()) / static_cast<double>(options.rounds);

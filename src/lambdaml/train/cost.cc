@@ -8,6 +8,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 
@@ -58,13 +59,13 @@ std::string to_json(const UsageByStore& usage) {
       store[name] = {{"requests", (used.*kind).requests}, {"bytes", (used.*kind).bytes}};
     for (const auto& [name, units] : kUnits) store[name] = used.*units;
   }
-  return object.dump();
+  return json_text(object);
 }
 
 UsageByStore usage_from_json(std::string_view text) {
   UsageByStore out;
   try {
-    const json object = json::parse(text);
+    const json object = parse_json(text);
     for (const auto& [scheme, store] : object.items()) {
       Usage& used = out[scheme];
       for (const auto& [name, kind] : kKinds)

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/train/job.h"
 
@@ -12,7 +13,7 @@ namespace {
 using nlohmann::json;
 
 json parse_object(std::string_view text) {
-  json object = json::parse(text, nullptr, false);
+  json object = parse_json(text);
   if (!object.is_object())
     fail(Code::invalid_argument, "event: not a JSON object: '{}'", printable(text, 60));
   return object;
@@ -57,23 +58,27 @@ std::string to_json(const TrainEvent& event) {
   json object{{"task", "train"},
               {"job_id", event.job_id},
               {"worker_index", event.worker},
-              {"options", json::parse(to_json(event.options))},
-              {"data", json::parse(event.data.to_json())},
+              {"options", parse_json(to_json(event.options))},
+              {"data", parse_json(event.data.to_json())},
               {"data_uri", event.data_uri},
               {"sent_ms", event.sent_ms},
               {"resume", event.resume}};
-  if (event.test) object["test"] = json::parse(event.test->to_json());
+  if (event.test) object["test"] = parse_json(event.test->to_json());
   if (!event.test_uri.empty()) object["test_uri"] = event.test_uri;
   if (event.resume_round) object["resume_round"] = *event.resume_round;
-  return object.dump();
+  return json_text(object);
 }
 
 std::string to_json(const BenchCommEvent& event) {
-  return json{
-      {"task", "bench_comm"},     {"job_id", event.job_id},   {"worker_index", event.worker},
-      {"workers", event.workers}, {"channel", event.channel}, {"sync_mode", event.sync_mode},
-      {"values", event.values},   {"rounds", event.rounds},   {"patience_s", event.patience_s}}
-      .dump();
+  return json_text(json{{"task", "bench_comm"},
+                        {"job_id", event.job_id},
+                        {"worker_index", event.worker},
+                        {"workers", event.workers},
+                        {"channel", event.channel},
+                        {"sync_mode", event.sync_mode},
+                        {"values", event.values},
+                        {"rounds", event.rounds},
+                        {"patience_s", event.patience_s}});
 }
 
 std::string task_of(std::string_view text) {
@@ -91,18 +96,15 @@ TrainEvent train_event_from_json(std::string_view text) {
   event.job_id = job_id_at(object);
   event.options = job_options();
   const json& options = member(object, "options");
-  from_json(options.dump(-1, ' ', false, json::error_handler_t::replace), "event: options",
-            event.options);
+  from_json(json_text(options), "event: options", event.options);
   event.worker = static_cast<std::uint32_t>(count_at(object, "worker_index", event.workers() - 1));
-  event.data = data::Manifest::from_json(
-      member(object, "data").dump(-1, ' ', false, json::error_handler_t::replace), "event: data");
+  event.data = data::Manifest::from_json(json_text(member(object, "data")), "event: data");
   if (event.data.parts() != event.workers())
     fail(Code::invalid_argument, "event: {} parts of data for {} workers", event.data.parts(),
          event.workers());
   if (object.contains("data_uri")) event.data_uri = text_at(object, "data_uri");
   if (object.contains("test"))
-    event.test = data::Manifest::from_json(
-        object["test"].dump(-1, ' ', false, json::error_handler_t::replace), "event: test");
+    event.test = data::Manifest::from_json(json_text(object["test"]), "event: test");
   if (object.contains("test_uri")) event.test_uri = text_at(object, "test_uri");
   if (object.contains("resume")) {
     if (!object["resume"].is_boolean())

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::train {
@@ -34,19 +35,19 @@ Figures& Figures::operator+=(const Figures& more) {
 }
 
 std::string Figures::to_json() const {
-  json object{{"usage", json::parse(train::to_json(usage))}};
+  json object{{"usage", parse_json(train::to_json(usage))}};
   for (const auto& [name, member] : kSeconds) object[name] = this->*member;
   for (const auto& [name, member] : kCounts) object[name] = this->*member;
-  return object.dump();
+  return json_text(object);
 }
 
 Figures Figures::from_json(std::string_view text) {
   Figures out;
   try {
-    const json object = json::parse(text);
+    const json object = parse_json(text);
     for (const auto& [name, member] : kSeconds) out.*member = object.at(name).get<double>();
     for (const auto& [name, member] : kCounts) out.*member = object.at(name).get<std::uint64_t>();
-    out.usage = usage_from_json(object.at("usage").dump());
+    out.usage = usage_from_json(json_text(object.at("usage")));
   } catch (const json::exception& error) {
     fail(Code::data_corrupt, "figures: not what a worker reports: {}", printable(error.what()));
   }

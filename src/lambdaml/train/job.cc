@@ -13,6 +13,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
@@ -361,11 +362,11 @@ std::string to_json(const Options& options, Values which) {
     if (which == Values::all || options.is_set(option.name))
       std::visit([&](const auto& value) { object[option.name] = value; },
                  options.value(option.name));
-  return object.dump();
+  return json_text(object);
 }
 
 void from_json(std::string_view json, const std::string& what, Options& options) {
-  const nlohmann::json object = nlohmann::json::parse(json, nullptr, false);
+  const nlohmann::json object = parse_json(json);
   if (!object.is_object()) fail(Code::invalid_argument, "{}: options must be a JSON object", what);
   for (const auto& [key, value] : object.items()) {
     if (value.is_boolean())

@@ -9,6 +9,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
@@ -28,7 +29,7 @@ constexpr const char* kEndedFile = "ended.json";
 constexpr const char* kSummaryFile = "summary.json";
 
 json object_from(const Buffer& text, const std::string& what) {
-  json object = json::parse(text.text(), nullptr, false);
+  json object = parse_json(text.text());
   if (!object.is_object()) fail(Code::data_corrupt, "{}: it is damaged", what);
   return object;
 }
@@ -47,7 +48,7 @@ void JobRecord::begin(const Options& options) {
   record["epochs"] = options.integer(optim::registry().get(options.text("optim")).epochs_option);
   store_->remove(key(kEndedFile));
   store_->remove(key(kSummaryFile));
-  store_->save(key(kJobFile), as_bytes(record.dump()));
+  store_->save(key(kJobFile), as_bytes(json_text(record)));
 }
 
 void JobRecord::finish(const std::string& summary) {
@@ -56,8 +57,7 @@ void JobRecord::finish(const std::string& summary) {
 
 void JobRecord::end(const std::string& state, const std::string& error) noexcept {
   try {
-    const std::string text = json{{"state", state}, {"error", error}}.dump(
-        -1, ' ', false, json::error_handler_t::replace);
+    const std::string text = json_text(json{{"state", state}, {"error", error}});
     store_->save(key(kEndedFile), as_bytes(text));
   } catch (const std::exception& failure) {
     log::warning("noting the end of job {}: {}", job_id_, failure.what());
@@ -116,7 +116,7 @@ std::vector<std::string> JobView::list(const std::string& where) {
 }
 
 std::shared_ptr<storage::Storage> JobView::channel() const {
-  const std::string uri = json::parse(record_).value("channel", "");
+  const std::string uri = parse_json(record_).value("channel", "");
   return open_channel(uri, job_id_);
 }
 
@@ -131,7 +131,7 @@ bool JobView::is_locked() const {
 }
 
 std::string JobView::status() const {
-  const json record = json::parse(record_);
+  const json record = parse_json(record_);
   ordered_json status{{"job_id", job_id_}, {"state", "running"}};
   for (const char* name : {"model", "optim", "sync_mode", "workers", "epochs", "platform"})
     if (record.contains(name)) status[name] = record[name];
@@ -139,19 +139,19 @@ std::string JobView::status() const {
   if (const auto text = store_->load(job_id_ + "/" + kSummaryFile)) {
     status["state"] = "done";
     status["summary"] = object_from(*text, run_ + ": its summary");
-    return status.dump();
+    return json_text(status);
   }
   if (const auto text = store_->load(job_id_ + "/" + kEndedFile)) {
     const json ended = object_from(*text, run_ + ": how it ended");
     status["state"] = ended.value("state", "failed");
     status["error"] = ended.value("error", "");
-    return status.dump();
+    return json_text(status);
   }
   const std::shared_ptr<storage::Storage> meeting_place = channel();
   const bool alive = meeting_place->load(keys::kJob) && (folder_.empty() || is_locked());
   if (!alive) {
     status["state"] = "interrupted";
-    return status.dump();
+    return json_text(status);
   }
   std::uint64_t started = 0, finished = 0;
   const auto workers = record.value("workers", std::uint32_t{0});
@@ -163,7 +163,7 @@ std::string JobView::status() const {
   status["finished"] = finished;
   if (const auto text = meeting_place->load(keys::kProgress))
     status.update(ordered_json(object_from(*text, run_ + ": its progress")));
-  return status.dump();
+  return json_text(status);
 }
 
 void JobView::stop() const {
@@ -180,7 +180,7 @@ void JobView::stop() const {
 }
 
 std::vector<JobView::Log> JobView::logs() const {
-  const auto workers = json::parse(record_).value("workers", std::uint32_t{0});
+  const auto workers = parse_json(record_).value("workers", std::uint32_t{0});
   std::vector<Log> logs;
   for (std::uint32_t worker = 0; worker < workers; ++worker) {
     Log log{fmt::format("worker-{}", worker), ""};

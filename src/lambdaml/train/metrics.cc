@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::train {
@@ -12,11 +13,11 @@ namespace lambdaml::train {
 std::string EpochMetrics::to_json() const {
   nlohmann::ordered_json object{{"epoch", epoch}};
   for (const auto& [name, value] : values) object[name] = value;
-  return object.dump();
+  return json_text(object);
 }
 
 EpochMetrics EpochMetrics::from_json(std::string_view text) {
-  const nlohmann::json object = nlohmann::json::parse(text, nullptr, false);
+  const nlohmann::json object = parse_json(text);
   if (!object.is_object() || !object.contains("epoch") || !object["epoch"].is_number_unsigned())
     fail(Code::data_corrupt, "metrics: not a record of an epoch: '{}'", printable(text, 60));
   EpochMetrics out;

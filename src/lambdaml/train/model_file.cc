@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/model/network.h"
 #include "lambdaml/model/registry.h"
@@ -21,7 +22,7 @@ constexpr const char* kFormat = "lambdaml-model-1";
 constexpr const char* kDefinition = "lambdaml.definition";
 
 std::vector<std::int32_t> labels_from(const std::string& text, const std::string& what) {
-  const nlohmann::json labels = nlohmann::json::parse(text, nullptr, false);
+  const nlohmann::json labels = parse_json(text);
   std::vector<std::int32_t> out;
   if (labels.is_array()) {
     for (const auto& label : labels) {
@@ -49,7 +50,7 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
         kDefinition, tensor::Dtype::u8, {shape.definition->size()}, shape.definition->view()});
   // The options that made the model, but not where it was made: one job gives one file, byte for
   // byte, over every channel and platform.
-  nlohmann::json kept = nlohmann::json::parse(to_json(options));
+  nlohmann::json kept = parse_json(to_json(options));
   for (const char* place : {"channel",    "output",  "checkpoint", "checkpoint_every", "platform",
                             "function",   "data",    "test_data",  "memory_mb",        "timeout_s",
                             "patience_s", "retries", "deadline",   "run_epochs",       "keep",
@@ -58,8 +59,8 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
   writer.set_metadata("format", kFormat);
   writer.set_metadata("model", name);
   writer.set_metadata("features", std::to_string(shape.features));
-  writer.set_metadata("labels", nlohmann::json(shape.labels).dump());
-  writer.set_metadata("options", kept.dump());
+  writer.set_metadata("labels", json_text(nlohmann::json(shape.labels)));
+  writer.set_metadata("options", json_text(kept));
   return writer.serialize();
 }
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/train/job.h"
 
@@ -28,7 +29,7 @@ bool is_in(const Names& names, const std::string& key) {
 std::string text_at(const json& payload, const char* key) {
   const auto it = payload.find(key);
   if (it == payload.end() || it->is_null()) return {};
-  if (it->is_number_integer()) return it->dump();
+  if (it->is_number_integer()) return json_text(*it);
   if (!it->is_string()) fail(Code::invalid_argument, "payload: '{}' must be a text", key);
   return it->get<std::string>();
 }
@@ -44,17 +45,17 @@ bool is_parameter_server(const std::string& port, const json& payload) {
 }  // namespace
 
 bool is_original_payload(std::string_view text) {
-  const json payload = json::parse(text, nullptr, false);
+  const json payload = parse_json(text);
   return payload.is_object() && (payload.contains("data_bucket") || payload.contains("tmp_bucket"));
 }
 
 void from_original_payload(std::string_view text, Options& options) {
-  const json payload = json::parse(text, nullptr, false);
+  const json payload = parse_json(text);
   if (!payload.is_object()) fail(Code::invalid_argument, "payload: not a JSON object");
   json known = json::object();
   for (const auto& [key, value] : payload.items())
     if (!value.is_null() && !is_in(kPlaces, key) && !is_in(kDropped, key)) known[key] = value;
-  from_json(known.dump(-1, ' ', false, json::error_handler_t::replace), "payload", options);
+  from_json(json_text(known), "payload", options);
 
   const auto set = [&](const char* option, const std::string& value) {
     options.set(option, Option::Value(value), "payload");

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/faas/failure.h"
@@ -131,8 +132,7 @@ std::string report_to_storage(const faas::Invocation& invocation, const TrainEve
     if (faas::is_worth_a_retry(failure.type)) throw;
     // Who stopped the job knows; and it may have been resumed by now.
     if (failure.type == to_string(Code::cancelled)) return std::string(kJobIsOver);
-    const std::string text = json{{"type", failure.type}, {"message", failure.message}}.dump(
-        -1, ' ', false, json::error_handler_t::replace);
+    const std::string text = json_text(json{{"type", failure.type}, {"message", failure.message}});
     open_channel(event.options.text("channel"), event.job_id)
         ->save(keys::failure(event.worker), as_bytes(text));
     return text;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/train/job.h"
@@ -47,7 +48,8 @@ RunFolder RunFolder::create(const fs::path& path, const std::string& job_id,
       kept.set(name, Option::Value(Uri::parse(kept.text(name)).without_password().text()), name);
   RunFolder run(absolute, job_id);
   try {
-    write_file(run.path_ / "run.json", as_bytes(nlohmann::json{{"job_id", job_id}}.dump() + "\n"));
+    write_file(run.path_ / "run.json",
+               as_bytes(json_text(nlohmann::json{{"job_id", job_id}}) + "\n"));
     write_file(run.path_ / "job.yaml", as_bytes(to_yaml(kept)));
     run.lock();
   } catch (...) {
@@ -61,7 +63,7 @@ RunFolder RunFolder::read(const fs::path& path) {
   const std::optional<Buffer> text = read_file(path / "run.json");
   if (!text)
     fail(Code::not_found, "run {}: no run.json there; give the folder of a run", path.string());
-  const nlohmann::json json = nlohmann::json::parse(text->text(), nullptr, false);
+  const nlohmann::json json = parse_json(text->text());
   if (!json.is_object() || !json.contains("job_id") || !json["job_id"].is_string())
     fail(Code::data_corrupt, "run {}: its run.json is damaged", path.string());
   return {fs::absolute(path).lexically_normal(), json["job_id"].get<std::string>()};

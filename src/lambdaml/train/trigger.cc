@@ -11,6 +11,7 @@
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/comm/registry.h"
@@ -258,7 +259,7 @@ class Run {
         return status;
       }
       if (const std::optional<Buffer> text = channel->load(keys::failure(index))) {
-        const json failure = json::parse(text->text(), nullptr, false);
+        const json failure = parse_json(text->text());
         status.state = State::failed;
         status.error_type = failure.is_object() ? failure.value("type", "") : "";
         status.error_message = fmt::format("worker {}: {}", worker,
@@ -298,7 +299,7 @@ class Run {
   void look_for_progress() {
     const std::optional<Buffer> text = channel_.load(keys::kProgress);
     if (!text) return;
-    const json at = json::parse(text->text(), nullptr, false);
+    const json at = parse_json(text->text());
     if (!at.is_object()) return;
     const auto before = std::pair(at_.epoch, at_.round);
     at_.epoch = at.value("epoch", std::uint64_t{0});
@@ -330,7 +331,7 @@ class Run {
     std::uint64_t rounds = 0, epochs = 0;
     std::string ended_by;
     for (const Buffer& text : reports) {
-      const json report = json::parse(text.text());
+      const json report = parse_json(text.text());
       train += totals_from(report.at("train"));
       valid += totals_from(report.at("valid"));
       test += totals_from(report.at("test"));
@@ -389,7 +390,7 @@ class Run {
                        {"region", region},
                        {"prices_of", prices.date()}};
     summary["model_path"] = folder_.model_path().string();
-    const std::string text = summary.dump();
+    const std::string text = json_text(summary);
     folder_.finish(model, text);
     return text;
   }

@@ -11,6 +11,7 @@
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/faas/lambda_client.h"
@@ -35,7 +36,7 @@ Options options_of(const std::string& payload) {
   if (is_original_payload(payload)) {
     from_original_payload(payload, options);
   } else {
-    if (!json::parse(payload, nullptr, false).is_object())
+    if (!parse_json(payload).is_object())
       fail(Code::invalid_argument, "event: not a JSON object: '{}'", printable(payload, 60));
     from_json(payload, "event", options);
   }
@@ -71,19 +72,18 @@ struct Task {
 constexpr const char* kGoOn = "go_on";
 
 std::string handed_on(const Task& task) {
-  return json{{kGoOn,
-               {{"job_id", task.job_id},
-                {"spent_s", task.spent_s},
-                {"options", json::parse(to_json(task.options))}}}}
-      .dump();
+  return json_text(json{{kGoOn,
+                         {{"job_id", task.job_id},
+                          {"spent_s", task.spent_s},
+                          {"options", parse_json(to_json(task.options))}}}});
 }
 
 Task task_in(const std::string& payload) {
-  const json event = json::parse(payload, nullptr, false);
+  const json event = parse_json(payload);
   if (!event.is_object() || !event.contains(kGoOn)) return {options_of(payload)};
   try {
     const json& rest = event.at(kGoOn);
-    return {options_of(rest.at("options").dump()), rest.at("job_id"), rest.at("spent_s")};
+    return {options_of(json_text(rest.at("options"))), rest.at("job_id"), rest.at("spent_s")};
   } catch (const json::exception&) {
     fail(Code::invalid_argument, "event: '{}' is not what a trigger hands on", kGoOn);
   }
@@ -102,7 +102,7 @@ std::string put_away(const fs::path& run, const Options& options, json summary) 
   if (!model) fail(Code::internal, "job {}: its model is not where it was written", job_id);
   store->save(job_id + "/model.safetensors", *model);
   summary["model_path"] = (output / job_id / "model.safetensors").display();
-  std::string text = summary.dump();
+  std::string text = json_text(summary);
   store->save(job_id + "/summary.json", as_bytes(text));
   return text;
 }
@@ -123,8 +123,8 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   Observer nobody;
   try {
     return put_away(scratch.path(), task.options,
-                    json::parse(task.job_id.empty() ? train(options, nobody)
-                                                    : train_as(task.job_id, options, nobody)));
+                    parse_json(task.job_id.empty() ? train(options, nobody)
+                                                   : train_as(task.job_id, options, nobody)));
   } catch (const Error& error) {
     const char* own_name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
     if (error.code() != Code::limit_reached || left_s < own_s || own_name == nullptr) throw;
@@ -136,7 +136,7 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
     rest.job_id = RunFolder::identify(scratch.path()).job_id;
     rest.spent_s += clock.seconds();
     faas::LambdaClient().invoke_all_events(own_name, std::array{handed_on(rest)});
-    return json{{"status", "to_be_continued"}, {"job_id", rest.job_id}}.dump();
+    return json_text(json{{"status", "to_be_continued"}, {"job_id", rest.job_id}});
   }
 }
 

@@ -9,6 +9,7 @@
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/data/partition.h"
 #include "lambdaml/model/registry.h"
@@ -29,7 +30,7 @@ using nlohmann::json;
 
 /// Equal for runs that may continue each other: everything but how long and where they run.
 std::string fingerprint_of(const TrainEvent& event) {
-  json options = json::parse(to_json(event.options));
+  json options = parse_json(to_json(event.options));
   for (const char* free : {"channel",   "output",      "checkpoint", "checkpoint_every",
                            "platform",  "function",    "data",       "test_data",
                            "memory_mb", "timeout_s",   "patience_s", "retries",
@@ -40,7 +41,7 @@ std::string fingerprint_of(const TrainEvent& event) {
   options["rows"] = event.data.part_rows;
   options["features"] = event.data.features;
   options["checksum"] = event.data.checksum;
-  return options.dump();
+  return json_text(options);
 }
 
 json totals_json(const model::Totals& totals) {
@@ -116,7 +117,7 @@ class WorkerRun {
       channel_->save(keys::kModel,
                      model_to_bytes(event_.options.text("model"), trainer.shape(), event_.options,
                                     trainer.model(), trainer.parameters()));
-    json report = json::parse(figures_with(trainer, load_s).to_json());
+    json report = parse_json(figures_with(trainer, load_s).to_json());
     report["worker"] = event_.worker;
     report["train"] = totals_json(totals.train);
     report["valid"] = totals_json(totals.valid);
@@ -124,7 +125,7 @@ class WorkerRun {
     report["rounds"] = trainer.communicator().round();
     report["epochs"] = trainer.epochs_done();
     report["ended_by"] = trainer.ended_by();
-    const std::string text = report.dump();
+    const std::string text = json_text(report);
     channel_->save(keys::result(event_.worker), as_bytes(text));
     return text;
   }
@@ -239,7 +240,7 @@ class WorkerRun {
     };
     hooks.progress = [this](std::uint64_t epoch, std::uint64_t round, std::uint64_t rounds) {
       const json at{{"epoch", epoch}, {"round", round}, {"rounds", rounds}};
-      channel_->save(keys::kProgress, as_bytes(at.dump()));
+      channel_->save(keys::kProgress, as_bytes(json_text(at)));
     };
     return hooks;
   }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 
 namespace lambdaml::tune {
 namespace {
@@ -19,13 +20,13 @@ std::string Leg::to_json() const {
               {"wall_s", wall_s}};
   if (!reason.empty()) object["reason"] = reason;
   if (value) object["value"] = *value;
-  if (!summary.empty()) object["summary"] = json::parse(summary);
-  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+  if (!summary.empty()) object["summary"] = parse_json(summary);
+  return json_text(object);
 }
 
 Leg Leg::from_json(std::string_view text, const std::string& what) {
   try {
-    const json object = json::parse(text);
+    const json object = parse_json(text);
     Leg leg;
     leg.trial = object.at("trial").get<std::uint64_t>();
     leg.epochs = object.at("epochs").get<std::uint64_t>();
@@ -43,7 +44,7 @@ Leg Leg::from_json(std::string_view text, const std::string& what) {
     leg.wall_s = object.at("wall_s").get<double>();
     if (object.contains("reason")) leg.reason = object.at("reason").get<std::string>();
     if (object.contains("value")) leg.value = object.at("value").get<double>();
-    if (object.contains("summary")) leg.summary = object.at("summary").dump();
+    if (object.contains("summary")) leg.summary = json_text(object.at("summary"));
     if ((leg.state == State::done) != leg.value.has_value())
       fail(Code::data_corrupt, "{}: a leg has a value when it is done", what);
     return leg;

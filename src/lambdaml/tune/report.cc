@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/train/job.h"
 
@@ -27,7 +28,7 @@ ordered_json options_json(const TrialView& trial) {
 
 /// The summary of the trial's job; an empty object when there is none.
 ordered_json summary_of(const TrialView& trial) {
-  return trial.summary.empty() ? ordered_json::object() : ordered_json::parse(trial.summary);
+  return trial.summary.empty() ? ordered_json::object() : parse_ordered_json(trial.summary);
 }
 
 std::string quoted(const std::string& text) {
@@ -169,7 +170,7 @@ std::string summary_json(const Search& search, std::span<const TrialView> trials
     out["cost_usd"] = best->cost_usd;
   }
   out["trials"] = std::move(rows);
-  return out.dump(-1, ' ', false, json::error_handler_t::replace);
+  return json_text(out);
 }
 
 }  // namespace lambdaml::tune

@@ -7,6 +7,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/model/registry.h"
@@ -259,26 +260,25 @@ std::string Search::to_json() const {
   for (const char* name : {"data", "test_data", "channel", "checkpoint"})
     if (kept.text(name).find("://") != std::string::npos)
       kept.set(name, Option::Value(Uri::parse(kept.text(name)).without_password().text()), name);
-  return json{{"id", id},
-              {"job", json::parse(train::to_json(kept, train::Values::given))},
-              {"settings", json::parse(train::to_json(settings, train::Values::given))},
-              {"space", space_json(space)}}
-      .dump();
+  return json_text(json{{"id", id},
+                        {"job", parse_json(train::to_json(kept, train::Values::given))},
+                        {"settings", parse_json(train::to_json(settings, train::Values::given))},
+                        {"space", space_json(space)}});
 }
 
 Search Search::from_json(std::string_view text, const std::string& what) {
   try {
-    const json object = json::parse(text);
+    const json object = parse_json(text);
     Search out;
     out.id = object.at("id").get<std::string>();
-    train::from_json(object.at("job").dump(), what, out.job);
-    train::from_json(object.at("settings").dump(), what, out.settings);
+    train::from_json(json_text(object.at("job")), what, out.job);
+    train::from_json(json_text(object.at("settings")), what, out.settings);
     std::vector<Parameter> parameters;
     for (json entry : object.at("space")) {
       const auto name = entry.at("name").get<std::string>();
       entry.erase("name");
       // JSON is YAML: one reader, one set of checks.
-      parameters.push_back(parameter_from(name, YAML::Load(entry.dump()), out.job, what));
+      parameters.push_back(parameter_from(name, YAML::Load(json_text(entry)), out.job, what));
     }
     out.space = Space(std::move(parameters));
     return out;

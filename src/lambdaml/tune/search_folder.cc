@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/train/run_folder.h"
 
@@ -39,7 +40,7 @@ SearchFolder SearchFolder::create(const fs::path& path, const std::string& searc
   try {
     const std::string kept = Uri::parse(records_uri).without_password().text();
     write_file(folder.path_ / kPointer,
-               as_bytes(json{{"search_id", search_id}, {"records", kept}}.dump() + "\n"));
+               as_bytes(json_text(json{{"search_id", search_id}, {"records", kept}}) + "\n"));
     folder.lock();
   } catch (...) {
     folder.discard();
@@ -55,7 +56,7 @@ SearchFolder SearchFolder::open(const fs::path& path) {
          "search {}: no {} there; give the folder of a search, or the URI of its "
          "records",
          path.string(), kPointer);
-  const json pointer = json::parse(text->text(), nullptr, false);
+  const json pointer = parse_json(text->text());
   if (!pointer.is_object() || !pointer.contains("records") || !pointer["records"].is_string())
     fail(Code::data_corrupt, "search {}: its {} is damaged", path.string(), kPointer);
   SearchFolder folder(fs::absolute(path), pointer["records"].get<std::string>());

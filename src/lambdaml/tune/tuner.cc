@@ -8,6 +8,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
@@ -179,7 +180,7 @@ class Tuner {
     const std::optional<Buffer> text =
         records_.store().load("trials/" + job_id_of(leg) + "/summary.json");
     if (!text) return {};
-    const json summary = json::parse(text->text(), nullptr, false);
+    const json summary = parse_json(text->text());
     if (!summary.is_object() || summary.value("epochs", std::uint64_t{0}) != leg.epochs) return {};
     return std::string(text->text());
   }
@@ -212,7 +213,7 @@ class Tuner {
 
   void note_done(std::size_t index, const std::string& text) {
     Leg& leg = legs_[index];
-    const json summary = json::parse(text);
+    const json summary = parse_json(text);
     leg.cost_usd += summary.value("cost_usd", 0.0);
     leg.epoch = summary.value("epochs", leg.epochs);
     const std::string& metric = search_.settings.text("metric");
@@ -261,7 +262,7 @@ class Tuner {
     const std::vector<TrialView> trials = trials_of(*strategy_, legs_);
     const TrialView* best = best_of(search_, trials);
     if (best == nullptr || best->trial != legs_[index].trial) return;
-    const fs::path folder = json::parse(legs_[index].summary).value("model_path", "");
+    const fs::path folder = parse_json(legs_[index].summary).value("model_path", "");
     if (const std::optional<Buffer> model = read_file(folder))
       records_.store().save(kBestModel, *model);
   }
@@ -270,7 +271,7 @@ class Tuner {
   /// cheapest way there looks at all of them.
   bool is_at_goal(const Leg& leg) const {
     return leg.state == Leg::State::done && search_.settings.text("metric") != "cost_usd" &&
-           json::parse(leg.summary).value("ended_by", "") == "until";
+           parse_json(leg.summary).value("ended_by", "") == "until";
   }
 
   double spent() const {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
@@ -55,7 +56,7 @@ Begun begin_from(const faas::Invocation& invocation) {
 
 std::string handle_tuner_event(const faas::Invocation& invocation) {
   const Stopwatch clock;
-  const json event = json::parse(invocation.payload, nullptr, false);
+  const json event = parse_json(invocation.payload);
   if (!event.is_object())
     fail(Code::invalid_argument, "event: not a JSON object: '{}'",
          printable(invocation.payload, 60));
@@ -100,10 +101,10 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
          "the tuner's time is over, and it is no deployed function that could "
          "call itself; go on with: lambdaml tune --resume {}",
          Uri::parse(records.uri()).display());
-  faas::LambdaClient().invoke_all_events(name, std::array{next.dump()});
+  faas::LambdaClient().invoke_all_events(name, std::array{json_text(next)});
   log::info("to be continued by another invocation");
-  return json{{"state", "running"}, {"search", Uri::parse(records.uri()).without_password().text()}}
-      .dump();
+  return json_text(
+      json{{"state", "running"}, {"search", Uri::parse(records.uri()).without_password().text()}});
 }
 
 }  // namespace lambdaml::tune

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/local/service_error.h"
 
@@ -41,7 +42,7 @@ std::string error_body(const Failure& failure, const std::string& request_id, in
     body["errorMessage"] = fmt::format("RequestId: {} Error: {}", request_id, failure.message);
   else
     body["stackTrace"] = failure.causes;
-  return body.dump(-1, ' ', false, json::error_handler_t::replace);
+  return json_text(body);
 }
 
 }  // namespace

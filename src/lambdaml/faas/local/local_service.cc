@@ -9,6 +9,7 @@
 #include <signal.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/faas/local/local_invocations.h"
 
 namespace lambdaml::faas::local {
@@ -69,8 +70,7 @@ DeployedFunction& LocalService::function(const Function& function) {
   std::vector<std::string> what{function.executable.string(), function.handler,
                                 std::to_string(function.memory_mb)};
   for (const auto& [name, value] : function.environment) what.push_back(name + "=" + value);
-  std::shared_ptr<DeployedFunction>& deployed =
-      functions_[json(what).dump(-1, ' ', false, json::error_handler_t::replace)];
+  std::shared_ptr<DeployedFunction>& deployed = functions_[json_text(json(what))];
   if (!deployed) {
     FunctionConfig config;
     config.name = config.handler = function.handler;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/base64.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::faas::local {
@@ -17,9 +18,7 @@ constexpr std::string_view kPrefix = "/2018-06-01/runtime/";
 constexpr std::size_t kMessageBytes = 2000;
 
 HttpReply json_reply(int status, const json& body) {
-  return {status,
-          body.dump(-1, ' ', false, json::error_handler_t::replace),
-          {{"Content-Type", "application/json"}}};
+  return {status, json_text(body), {{"Content-Type", "application/json"}}};
 }
 
 HttpReply error_reply(int status, std::string_view type, std::string_view message) {
@@ -39,7 +38,7 @@ constexpr std::string_view kErrorType = "Lambda-Runtime-Function-Error-Type";
 /// The runtime may send anything; what is missing is filled in. `told` is what it says of the
 /// error.
 Failure failure_in(const HttpRequest& request, std::string_view told) {
-  const json body = json::parse(told, nullptr, false);
+  const json body = parse_json(told);
   Failure failure;
   failure.type = std::string(request.header(kErrorType));
   if (body.is_object()) {

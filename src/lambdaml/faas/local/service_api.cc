@@ -13,6 +13,7 @@
 
 #include "lambdaml/base/base64.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/local/http_server.h"
@@ -68,9 +69,7 @@ struct Target {
 };
 
 HttpReply reply_of(int status, const json& body) {
-  return {status,
-          body.dump(-1, ' ', false, json::error_handler_t::replace),
-          {{"Content-Type", "application/json"}}};
+  return {status, json_text(body), {{"Content-Type", "application/json"}}};
 }
 
 HttpReply reply_of(const ServiceError& error) {
@@ -92,7 +91,7 @@ ServiceError too_large(std::size_t most) {
 }
 
 json body_of(const HttpRequest& request) {
-  json body = request.body.empty() ? json::object() : json::parse(request.body, nullptr, false);
+  json body = request.body.empty() ? json::object() : parse_json(request.body);
   if (!body.is_object())
     throw ServiceError(400, "InvalidRequestContentException",
                        "Could not parse request body into json");

@@ -5,7 +5,6 @@
 #include <prometheus/metric_family.h>
 
 namespace lambdaml::ps {
-namespace {
 
 using prometheus::MetricFamily;
 
@@ -71,8 +70,6 @@ class Counters final : public prometheus::Collectable {
 
   State& state_;
 };
-
-}  // namespace
 
 struct Metrics::Parts {
   std::shared_ptr<Counters> counters;

@@ -6,6 +6,7 @@
 
 #include "lambdaml/base/base64.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/dynamodb/item.h"
 
@@ -52,7 +53,7 @@ Lifted lift_bytes(std::string_view text) {
 }
 
 Json parse(std::string_view text) {
-  Json json = Json::parse(text, nullptr, false);
+  Json json = parse_json(text);
   if (!json.is_object()) fail_reply("it is no JSON object");
   return json;
 }
@@ -192,7 +193,7 @@ TableState parse_table(std::string_view text) {
 }
 
 Problem parse_problem(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = parse_json(text);
   Problem out;
   const std::string_view type = text_of(member(json, "__type"));
   out.type = printable(type.substr(type.find('#') + 1));
