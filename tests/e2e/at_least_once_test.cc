@@ -36,6 +36,10 @@ TEST_F(EveryEventTwice, ChangesNoModelOfAJobThatGoesOnInFreshFunctions) {
   EXPECT_GT(summary["invocations"], 2);
 }
 
+TEST_F(EveryEventTwice, ChangesNoModelOfAJobLongerThanItsTrigger) {
+  expect_to_outlive_its_trigger();
+}
+
 /// Where a worker's saves are, for two epochs of two rounds: its start, its tenure, contributions
 /// (worker 1) or merged results (worker 0), metrics (worker 0), checkpoints, its result.
 class WorkersThatDie : public Lambda, public testing::WithParamInterface<std::string> {

@@ -33,6 +33,10 @@ class Lambda : public CliTest {
   nlohmann::json expect_the_local_model(const std::string& function,
                                         const std::vector<std::string>& job) const;
 
+  /// Has a trigger as a function train a job that is longer than it may live, and compares the
+  /// model with the local one.
+  void expect_to_outlive_its_trigger() const;
+
  private:
   std::filesystem::path memory_;
   std::vector<std::string> settings_;

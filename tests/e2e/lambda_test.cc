@@ -47,30 +47,7 @@ TEST_F(Lambda, TheTriggerRunsAJobAndAnswersWhatIsWrong) {
   EXPECT_NE(wrong.err.find("did you mean 'workers'"), std::string::npos) << wrong.err;
 }
 
-TEST_F(Lambda, AJobLongerThanItsTriggerGoesOnInAFreshOne) {
-  deploy("lambdaml-worker", {"--timeout-s", "60"});
-  deploy("lambdaml-trigger",
-         {"--handler", "trigger", "--timeout-s", "7"});  // 2 of them for the job
-  const std::vector<std::string> job{
-      "--data", real_data("higgs.train.libsvm"), "--batch-size", "10", "--epochs", "100"};
-  std::vector<std::string> local = job;
-  local.insert(local.end(), {"--workers", "2", "--output", "local"});
-  train(local);
-  const fs::path kept = folder() / "kept";
-  const std::string event =
-      nlohmann::json{{"data", job[1]},       {"batch_size", 10},
-                     {"epochs", 100},        {"workers", 2},
-                     {"channel", channel()}, {"checkpoint", "file://" + kept.string()}}
-          .dump();
-  const Result begun = with_keys({"invoke", "lambdaml-trigger", "--payload", event});
-  ASSERT_EQ(begun.exit_code, 0) << begun.err;
-  ASSERT_EQ(begun.json()["status"], "to_be_continued") << begun.out;
-  const fs::path model = kept / begun.json()["job_id"].get<std::string>() / "model.safetensors";
-  for (int i = 0; i < 1000 && !fs::exists(model); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  ASSERT_TRUE(fs::exists(model));
-  EXPECT_TRUE(read(model) == read(folder() / "local/model.safetensors"));
-}
+TEST_F(Lambda, AJobLongerThanItsTriggerGoesOnInAFreshOne) { expect_to_outlive_its_trigger(); }
 
 TEST_F(Lambda, ASecondDeployChangesNothingAndOnlyOursAreDestroyed) {
   deploy("lambdaml-worker");

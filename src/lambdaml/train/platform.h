@@ -46,6 +46,8 @@ class ChannelCleaner {
       : channel_(channel), keep_(keep) {}
   ChannelCleaner(const ChannelCleaner&) = delete;
   ~ChannelCleaner();
+  /// Somebody else uses the channel now.
+  void leave() { keep_ = true; }
 
  private:
   storage::Storage& channel_;

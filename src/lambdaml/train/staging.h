@@ -16,7 +16,7 @@ struct StagedData {
   data::Manifest data;
   std::string data_uri;  ///< of a prepared set used where it lies; empty: staged
   std::optional<data::Manifest> test;
-  std::string test_uri;  ///< as data_uri
+  std::string test_uri;                      ///< as data_uri
   std::shared_ptr<const Buffer> definition;  ///< the file of the model, staged too; or null
 };
 

@@ -24,6 +24,7 @@
 #include "lambdaml/train/figures.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/job_view.h"
+#include "lambdaml/train/lease.h"
 #include "lambdaml/train/platform.h"
 #include "lambdaml/train/remote.h"
 #include "lambdaml/train/run_folder.h"
@@ -482,6 +483,8 @@ std::string run_to_end(Options options, RunFolder folder, const StagedData& stag
     Run run(options, folder, channel, observer);
     run.count_preparation(prepared_s);
     return run.run(staged, resuming);
+  } catch (const Superseded&) {
+    throw;
   } catch (const Error& error) {
     const bool resumable = can_be_resumed(options, folder.job_id());
     const bool for_nothing = !resumable && !resuming && is_soon_told(error.code());
@@ -524,13 +527,19 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
   RunFolder::require_new(output);
   Channel channel(options.text("channel"), job_id);
   channel.store->clear("");
-  const ChannelCleaner cleaner(*channel.store, options.flag("keep"));
+  ChannelCleaner cleaner(*channel.store, options.flag("keep"));
   const StagedData staged = stage(options, *channel.store);
   throw_if_interrupted();
   rehearse(options, staged);
   const bool resuming = !options.text("checkpoint").empty() && can_be_resumed(options, job_id);
-  return run_to_end(options, RunFolder::create(output, job_id, options), staged, channel, observer,
-                    resuming, false, clock.seconds());
+  try {
+    return run_to_end(options, RunFolder::create(output, job_id, options), staged, channel,
+                      observer, resuming, false, clock.seconds());
+  } catch (const Superseded&) {
+    cleaner.leave();
+    channel.stop_workers = false;
+    throw;
+  }
 }
 
 std::string resume(const std::filesystem::path& path, Observer& observer) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 
@@ -17,8 +18,8 @@
 #include "lambdaml/faas/lambda_client.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/train/job.h"
+#include "lambdaml/train/lease.h"
 #include "lambdaml/train/original_payload.h"
-#include "lambdaml/train/run_folder.h"
 #include "lambdaml/train/trigger.h"
 
 namespace lambdaml::train {
@@ -65,9 +66,18 @@ class Scratch {
 /// What an invocation of the trigger is to do: begin a job, or go on with one.
 struct Task {
   Options options;
-  std::string job_id = {};  ///< empty: a new job
-  double spent_s = 0;       ///< by earlier invocations
+  std::string job_id;
+  double spent_s = 0;     ///< by earlier invocations
+  std::uint64_t leg = 0;  ///< how many those were
 };
+
+/// The same for an event that is delivered twice, and for one that is tried again.
+std::string job_id_of(const faas::Invocation& invocation) {
+  std::string id = "job-";
+  for (const char c : invocation.request_id)
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-') id += c;
+  return id.substr(0, 80);
+}
 
 constexpr const char* kGoOn = "go_on";
 
@@ -75,43 +85,91 @@ std::string handed_on(const Task& task) {
   return json_text(json{{kGoOn,
                          {{"job_id", task.job_id},
                           {"spent_s", task.spent_s},
+                          {"leg", task.leg},
                           {"options", parse_json(to_json(task.options))}}}});
 }
 
-Task task_in(const std::string& payload) {
-  const json event = parse_json(payload);
-  if (!event.is_object() || !event.contains(kGoOn)) return {options_of(payload)};
+std::string handed_over(const Task& task) {
+  return json_text(json{{"status", "another_invocation_goes_on"}, {"job_id", task.job_id}});
+}
+
+Task task_of(const faas::Invocation& invocation) {
+  const json event = parse_json(invocation.payload);
+  if (!event.is_object() || !event.contains(kGoOn))
+    return {options_of(invocation.payload), job_id_of(invocation)};
   try {
     const json& rest = event.at(kGoOn);
-    return {options_of(json_text(rest.at("options"))), rest.at("job_id"), rest.at("spent_s")};
+    return {options_of(json_text(rest.at("options"))), rest.at("job_id"), rest.at("spent_s"),
+            rest.at("leg")};
   } catch (const json::exception&) {
     fail(Code::invalid_argument, "event: '{}' is not what a trigger hands on", kGoOn);
   }
 }
 
-/// Puts model and summary where the job wants them; the summary with the model's place.
-std::string put_away(const fs::path& run, const Options& options, json summary) {
-  const std::string& wanted = options.text("output");
-  const Uri output = !wanted.empty() ? Uri::parse(wanted)
-                     : options.text("checkpoint").empty()
-                         ? Uri::parse(options.text("channel")) / "results"
-                         : Uri::parse(options.text("checkpoint"));
-  const std::string job_id = summary.at("job_id").get<std::string>();
-  const std::shared_ptr<storage::Storage> store = storage::open(output);
-  const std::optional<Buffer> model = read_file(run / "model.safetensors");
-  if (!model) fail(Code::internal, "job {}: its model is not where it was written", job_id);
-  store->save(job_id + "/model.safetensors", *model);
-  summary["model_path"] = (output / job_id / "model.safetensors").display();
-  std::string text = json_text(summary);
-  store->save(job_id + "/summary.json", as_bytes(text));
-  return text;
-}
+/// Where a job's model and summary go.
+class Results {
+ public:
+  explicit Results(const Task& task)
+      : job_id_(task.job_id), place_(place_of(task.options)), store_(storage::open(place_)) {}
+
+  std::optional<std::string> summary() const {
+    const std::optional<Buffer> text = store_->load(job_id_ + "/summary.json");
+    if (!text) return std::nullopt;
+    return std::string(text->text());
+  }
+  /// The summary with the model's place.
+  std::string put_away(const fs::path& run, json summary) const {
+    const std::optional<Buffer> model = read_file(run / "model.safetensors");
+    if (!model) fail(Code::internal, "job {}: its model is not where it was written", job_id_);
+    store_->save(job_id_ + "/model.safetensors", *model);
+    summary["model_path"] = (place_ / job_id_ / "model.safetensors").display();
+    std::string text = json_text(summary);
+    store_->save(job_id_ + "/summary.json", as_bytes(text));
+    return text;
+  }
+  /// The invocations of the trigger for one leg of the job share it.
+  std::string lease_key(std::uint64_t leg) const {
+    return fmt::format("{}/trigger/{}", job_id_, leg);
+  }
+  std::shared_ptr<storage::Storage> store() const { return store_; }
+
+ private:
+  static Uri place_of(const Options& options) {
+    if (!options.text("output").empty()) return Uri::parse(options.text("output"));
+    if (options.text("checkpoint").empty()) return Uri::parse(options.text("channel")) / "results";
+    return Uri::parse(options.text("checkpoint"));
+  }
+
+  std::string job_id_;
+  Uri place_;
+  std::shared_ptr<storage::Storage> store_;
+};
+
+/// Says that the trigger lives.
+class Watch : public Observer {
+ public:
+  explicit Watch(Lease& lease) : lease_(lease) {}
+  void tick(std::uint32_t, std::uint64_t, std::uint64_t, std::uint64_t) override { lease_.renew(); }
+
+ private:
+  Lease& lease_;
+};
 
 }  // namespace
 
 std::string handle_trigger_event(const faas::Invocation& invocation) {
   const Stopwatch clock;
-  const Task task = task_in(invocation.payload);
+  const Task task = task_of(invocation);
+  const Results results(task);
+  Lease lease(results.store(), results.lease_key(task.leg), invocation.deadline);
+  switch (lease.take(Deadline::in(invocation.deadline.seconds_left() - kMarginSeconds))) {
+    case Lease::Taken::yes:
+      break;
+    case Lease::Taken::finished:
+      return results.summary().value_or(handed_over(task));
+    case Lease::Taken::no:
+      return handed_over(task);
+  }
   const double own_s = invocation.deadline.seconds_left() - kMarginSeconds;
   const double limit_s = task.options.real("deadline");
   const double left_s = limit_s == 0 ? own_s : std::min(own_s, limit_s - task.spent_s);
@@ -119,12 +177,14 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   options.set("deadline", Option::Value(std::max(0.1, left_s)), "deadline");
   const Scratch scratch;
   options.set("output", Option::Value(scratch.path().string()), "output");
-
-  Observer nobody;
+  Watch watch(lease);
   try {
-    return put_away(scratch.path(), task.options,
-                    parse_json(task.job_id.empty() ? train(options, nobody)
-                                                   : train_as(task.job_id, options, nobody)));
+    const json summary = parse_json(train_as(task.job_id, options, watch));
+    std::string answer = results.put_away(scratch.path(), summary);
+    lease.finish();
+    return answer;
+  } catch (const Superseded&) {
+    return handed_over(task);
   } catch (const Error& error) {
     const char* own_name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
     if (error.code() != Code::limit_reached || left_s < own_s || own_name == nullptr) throw;
@@ -133,9 +193,10 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
            "the trigger's time was over before the job had a checkpoint: give it more with "
            "--timeout-s, or the data to more workers");
     Task rest = task;
-    rest.job_id = RunFolder::identify(scratch.path()).job_id;
     rest.spent_s += clock.seconds();
+    ++rest.leg;
     faas::LambdaClient().invoke_all_events(own_name, std::array{handed_on(rest)});
+    lease.finish();
     return json_text(json{{"status", "to_be_continued"}, {"job_id", rest.job_id}});
   }
 }

@@ -15,7 +15,15 @@ namespace lambdaml::train {
 /// A job that is not done when the trigger's own time is nearly over is stopped and handed to a
 /// fresh invocation of the trigger, which resumes it from its checkpoints, to the bitwise same
 /// model; the response is then {"status":"to_be_continued","job_id":…}. The job's `deadline` counts
-/// over all of them. Throws as train() does, and limit_reached when the time is over before there
+/// over all of them.
+///
+/// An event that is delivered twice, or tried again, is one job: its id comes from the request's.
+/// Of two invocations for it one works; the other waits, goes on from the checkpoints when the
+/// first has failed, returns the summary when it is done, and answers
+/// {"status":"another_invocation_goes_on"} when it is not done in its own time either. For that a
+/// few bytes stay at OUTPUT/JOB-ID/trigger/.
+///
+/// Throws as train() does, and limit_reached when the time is over before there
 /// is a checkpoint.
 std::string handle_trigger_event(const faas::Invocation& invocation);
 

@@ -20,10 +20,12 @@ namespace {
 /// What an item needs besides its value: its head, its name and the server's rounding.
 constexpr std::uint64_t kItemOverhead = 512 + kMostFrameBytes;
 /// A wait looks again after a part of the time that it has taken so far: a look costs some 20 µs,
-/// and what workers wait for often comes within a few hundred.
-constexpr double kPauseOfWaited = 0.1;
-constexpr double kShortestPause = 60e-6;
-constexpr double kLongestPause = 1e-3;
+/// and what workers wait for often comes within a few hundred. A hundred workers that look a
+/// thousand times a second would keep each other from getting there, so long waits look less often.
+double pause_after(double waited_s) {
+  const double longest_s = waited_s < 0.02 ? 1e-3 : 0.2;
+  return std::clamp(0.1 * waited_s, 60e-6, longest_s);
+}
 
 /// Lets this thread sleep for microseconds: by default the kernel wakes it up to 50 µs late.
 class ExactSleep {
@@ -229,10 +231,8 @@ class Memcached final : public Storage {
         for (const std::size_t i : wanted.missing) names.push_back(wanted.keys[i]);
         fail_missing(describe(), names, waited.seconds());
       }
-      const double pause =
-          std::clamp(waited.seconds() * kPauseOfWaited, kShortestPause, kLongestPause);
-      std::this_thread::sleep_for(
-          std::chrono::duration<double>(std::min(pause, deadline.seconds_left())));
+      std::this_thread::sleep_for(std::chrono::duration<double>(
+          std::min(pause_after(waited.seconds()), deadline.seconds_left())));
       look(wanted);
     }
   }
