@@ -12,8 +12,6 @@ set(CMAKE_BUILD_RPATH "$ORIGIN;$ORIGIN/../bin")
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
-# What loops over rows asks for -O3 by itself (tensor/, data/libsvm/): for the rest it only takes longer to compile.
-set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 
 # What every target of ours is compiled with.
 add_library(lambdaml_flags INTERFACE)
@@ -42,15 +40,19 @@ target_precompile_headers(lambdaml_headers PRIVATE <algorithm> <array> <atomic> 
   <functional> <map> <memory> <mutex> <optional> <random> <span> <string> <string_view> <thread> <vector>
   <fmt/format.h> <nlohmann/json.hpp>)
 
-# lambdaml_add_layer(NAME [LINK target...])
+# lambdaml_add_layer(NAME [COLD] [LINK target...])
 #   The library lambdaml_NAME of the *.cc files that lie directly in this folder.
+#   COLD: nothing here runs more than once in a while, so it is compiled fast rather than well.
 function(lambdaml_add_layer name)
-  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(arg "COLD" "" "LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   list(FILTER sources EXCLUDE REGEX "(_test|/main|_main)\\.cc$")
   add_library(lambdaml_${name} STATIC ${sources})
   target_link_libraries(lambdaml_${name} PUBLIC lambdaml_flags ${arg_LINK})
   target_precompile_headers(lambdaml_${name} REUSE_FROM lambdaml_headers)
+  if(arg_COLD)
+    target_compile_options(lambdaml_${name} PRIVATE -O1)
+  endif()
 endfunction()
 
 # lambdaml_add_plugin(LAYER NAME [LINK target...])
