@@ -183,6 +183,21 @@ TEST_F(Deep, AnyScriptedClassifierIsTrainedAndUsedAgain) {
   EXPECT_GT(predicted.json().at("accuracy"), 0.6);
 }
 
+TEST_F(Deep, ScriptedClassifiersComputeInBfloat16WhenAsked) {
+  REQUIRE_PYTHON_TORCH();
+  synth("200", "images.bin");
+  const auto loss = [this](const std::string& precision) {
+    return train_small(small(), {"--epochs", "3", "--no-augment", "--precision", precision},
+                       precision)
+        .at("train_loss")
+        .get<double>();
+  };
+  const double wide = loss("fp32");
+  const double narrow = loss("bf16");
+  EXPECT_NE(narrow, wide);
+  EXPECT_NEAR(narrow, wide, 0.02 * wide);  // a bfloat16 has 8 bits
+}
+
 TEST_F(Deep, BadInputIsOneClearLine) {
   REQUIRE_PYTHON_TORCH();
   synth("40", "images.bin");

@@ -16,7 +16,7 @@ Communicator::Communicator(Membership membership) : membership_(std::move(member
 
 std::size_t Communicator::merge(Vectors vectors, Meaning meaning) {
   const Stopwatch clock;
-  const std::size_t merged = workers() == 1 ? 1 : merge_round(round_, vectors, meaning);
+  const std::size_t merged = meets_nobody() ? 1 : merge_round(round_, vectors, meaning);
   ++round_;
   seconds_ += clock.seconds();
   return merged;
@@ -26,7 +26,7 @@ std::size_t Communicator::finish(Vectors vectors) {
   const Stopwatch clock;
   std::ranges::fill(vectors.values, 0.0F);
   std::ranges::fill(vectors.totals, 0.0);
-  const std::size_t merged = workers() == 1 ? 0 : finish_rounds(vectors);
+  const std::size_t merged = meets_nobody() ? 0 : finish_rounds(vectors);
   seconds_ += clock.seconds();
   return merged;
 }

@@ -40,6 +40,7 @@ struct Membership {
   std::optional<std::uint32_t> staleness = {};
   Compression compression = Compression::none;
   double kept_share = 0.01;  ///< topk: of the values
+  bool meets_alone = false;  ///< a single worker goes through the store too: for measurements
 };
 
 /// Merges vectors over all workers of a job, through a store. Used by one thread.
@@ -127,6 +128,8 @@ class Communicator {
                                 const std::vector<std::uint32_t>& silent) const;
 
  private:
+  bool meets_nobody() const { return workers() == 1 && !membership_.meets_alone; }
+
   Membership membership_;
   std::uint64_t round_ = 0;
   bool catching_up_ = false;

@@ -1,6 +1,7 @@
 #include <istream>
 #include <streambuf>
 
+#include <ATen/autocast_mode.h>
 #include <fmt/format.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/script.h>
@@ -37,6 +38,20 @@ class View final : public std::streambuf {
   pos_type seekpos(pos_type position, std::ios_base::openmode mode) override {
     return seekoff(off_type(position), std::ios_base::beg, mode);
   }
+};
+
+/// While it lives, convolutions and products of this thread compute in bfloat16.
+class Narrow {
+ public:
+  Narrow() {
+    at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
+    at::autocast::set_cpu_enabled(true);
+  }
+  ~Narrow() {
+    at::autocast::clear_cache();
+    at::autocast::set_cpu_enabled(false);
+  }
+  Narrow(const Narrow&) = delete;
 };
 
 class ScriptEngine final : public model::Engine {
@@ -95,7 +110,11 @@ class ScriptEngine final : public model::Engine {
       const std::vector<at::Tensor> gradients = vectors_->learned(sums);
       for (std::size_t i = 0; i < weights_.size(); ++i) weights_[i].mutable_grad() = gradients[i];
       module_.train(!settings_.frozen_statistics);
-      const at::Tensor logits = run(images_of(images, targets.size()));
+      const at::Tensor logits = [&] {
+        const std::optional<Narrow> narrow =
+            settings_.bf16 ? std::optional<Narrow>(std::in_place) : std::nullopt;
+        return run(images_of(images, targets.size())).to(at::kFloat);
+      }();
       const model::Totals totals = loss_and_gradient(logits, targets, settings_.label_smoothing);
       for (at::Tensor& weight : weights_) weight.mutable_grad().reset();
       vectors_->add_changes(buffers_, parameters, totals.rows, sums);
