@@ -9,6 +9,7 @@
 #include <signal.h>
 
 #include "e2e/lambda.h"
+#include "lambdaml/base/deadline.h"
 
 namespace lambdaml::e2e {
 namespace {
@@ -86,6 +87,36 @@ TEST_F(Tune, WorkersOfFinishedTrialsServeTheNextOnes) {
   // Two trials of two workers at a time; the other ten start no process.
   EXPECT_GE(processes.size(), 2U);
   EXPECT_LE(processes.size(), 4U);
+}
+
+TEST_F(Tune, ATrialThatLosesItsWorkersIsARowWithItsReason) {
+  REQUIRE_REAL_DATA();
+  const std::string path =
+      job("  trials: 2\n  concurrency: 1\n  strategy: random\n", "epochs: 400\n").string();
+  Command command(folder(), {"tune", path, "--output", "out", "-q", "--json"});
+  // The event of one worker is tried three times.
+  std::set<pid_t> killed;
+  const Deadline patience = Deadline::in(60);
+  pid_t newest = 0;
+  while (killed.size() < 3 && !patience.passed()) {
+    const std::vector<pid_t> workers = command.workers();
+    if (workers.size() == 2 && workers.back() > newest) {
+      newest = workers.back();
+      ::kill(newest, SIGKILL);
+      killed.insert(newest);
+    }
+    std::this_thread::yield();
+  }
+  ASSERT_EQ(killed.size(), 3U);
+  const Result result = command.wait();
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const json summary = result.json();
+  ASSERT_EQ(summary["trials"].size(), 2U);
+  const json& lost = summary["trials"][0];
+  EXPECT_EQ(lost["state"], "failed");
+  EXPECT_NE(lost.value("reason", "").find("signal 9"), std::string::npos) << lost;
+  EXPECT_EQ(summary["trials"][1]["state"], "done");
+  EXPECT_EQ(summary["best_trial"], 1);
 }
 
 TEST_F(Tune, ATrialThatGoesOnIsTheSameAsOneNeverStopped) {
@@ -218,7 +249,7 @@ TEST_F(TunerFunction, GoesOnInFreshInvocationsAndLosesNothing) {
   ASSERT_TRUE(fs::exists(place / "summary.json")) << emulator_log();
   const json summary = json::parse(read(place / "summary.json"));
   ASSERT_EQ(summary["trials"].size(), 6U);
-  EXPECT_EQ(summary["trials_done"], 6);
+  EXPECT_EQ(summary["trials_done"], 6) << summary;
   for (const json& trial : summary["trials"]) EXPECT_EQ(trial["epochs"], 30);
   EXPECT_TRUE(fs::exists(place / "best.yaml"));
 }

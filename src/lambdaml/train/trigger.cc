@@ -85,6 +85,8 @@ model::Totals totals_from(const json& triple) {
   return {triple.at(0).get<double>(), triple.at(1).get<double>(), triple.at(2).get<double>()};
 }
 
+constexpr std::string_view kTriggersClaim = "trigger";
+
 /// The job's channel as its trigger uses it, and what that costs.
 struct Channel {
   /// Throws when the channel cannot be reached: then there is nothing to clear either.
@@ -102,6 +104,19 @@ struct Channel {
     }
   }
   Channel(const Channel&) = delete;
+
+  /// For a job that goes on. Workers of its earlier trigger may still be at work: from now on none
+  /// of them counts, so none begins to save another checkpoint, and those that are there can be
+  /// chosen from. A PUT a worker.
+  void take_over(const Options& options) const {
+    store->clear("");
+    std::vector<std::string> names;
+    for (std::int64_t worker = 0; worker < options.integer("workers"); ++worker)
+      names.push_back(keys::tenure(static_cast<std::uint32_t>(worker)));
+    std::vector<storage::Item> claims;
+    for (const std::string& name : names) claims.push_back({name, as_bytes(kTriggersClaim)});
+    store->save_all(claims);
+  }
 
   Meters meters;
   std::shared_ptr<storage::Storage> store;
@@ -526,7 +541,7 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
   const std::filesystem::path output = local_folder(options.text("output"));
   RunFolder::require_new(output);
   Channel channel(options.text("channel"), job_id);
-  channel.store->clear("");
+  channel.take_over(options);
   ChannelCleaner cleaner(*channel.store, options.flag("keep"));
   const StagedData staged = stage(options, *channel.store);
   throw_if_interrupted();
@@ -549,7 +564,7 @@ std::string resume(const std::filesystem::path& path, Observer& observer) {
   Options options = folder.options();
   resolve(options);
   Channel channel(options.text("channel"), folder.job_id());
-  channel.store->clear("");
+  channel.take_over(options);
   const ChannelCleaner cleaner(*channel.store, options.flag("keep"));
   const StagedData staged = stage(options, *channel.store);
   throw_if_interrupted();

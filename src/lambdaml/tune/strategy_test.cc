@@ -159,7 +159,9 @@ std::uint64_t epochs_run(const std::vector<Leg>& legs) {
 }
 
 TEST(Asha, TakesTheBestToTheEndAndFewOthers) {
-  const auto asha = registry().get("asha").make(plan_of({kLr}, 27, 4, 9));
+  Plan plan = plan_of({kLr}, 27, 4, 9);
+  plan.settings.set("min_epochs", std::int64_t{1}, "");
+  const auto asha = registry().get("asha").make(plan);
   const std::vector<Leg> legs = simulate(*asha, 1);
   std::uint64_t best = 0, closest = 0;
   double best_value = 1e9;

@@ -31,7 +31,10 @@ class Asha : public Strategy {
                "asha says itself how many epochs a trial gets; it cannot search {}",
                parameter.name);
     const double most = static_cast<double>(plan.epochs(parameters(0)));
-    const auto fewest = static_cast<double>(plan.settings.integer("min_epochs"));
+    // A loss of the first epochs tells little; a quarter of all still leaves less than half the
+    // work.
+    const auto asked = static_cast<double>(plan.settings.integer("min_epochs"));
+    const double fewest = asked > 0 ? asked : std::max(1.0, most / reduction_);
     std::size_t rungs = 1;
     while (most / std::pow(reduction_, rungs) >= fewest) ++rungs;
     rungs_.resize(rungs);
@@ -89,7 +92,8 @@ class Asha : public Strategy {
   std::uint64_t epochs_at(std::uint64_t trial, std::size_t rung) const {
     const auto most = static_cast<double>(whole_epochs(trial));
     const double share = std::pow(reduction_, rungs_.size() - 1 - rung);
-    const auto fewest = static_cast<double>(plan().settings.integer("min_epochs"));
+    const auto fewest =
+        static_cast<double>(std::max<std::int64_t>(1, plan().settings.integer("min_epochs")));
     return static_cast<std::uint64_t>(std::min(most, std::max(fewest, std::round(most / share))));
   }
 
@@ -158,10 +162,10 @@ void register_plugin(Registry& registry) {
       {.name = "asha",
        .help = "asynchronous successive halving: poor trials get few epochs",
        .options = {{.name = "min_epochs",
-                    .default_value = std::int64_t{1},
-                    .help = "asha: epochs that every trial gets",
+                    .default_value = std::int64_t{0},
+                    .help = "asha: epochs that every trial gets; 0: one in `reduction` of all",
                     .unit = "epochs",
-                    .minimum = 1},
+                    .minimum = 0},
                    {.name = "reduction",
                     .default_value = std::int64_t{4},
                     .help = "asha: one in so many trials goes on to so many times the epochs",
