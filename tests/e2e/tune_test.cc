@@ -221,38 +221,50 @@ TEST_F(Tune, BadInputStartsNothing) {
   EXPECT_EQ(lambdaml({"tune", "--resume", "nothing"}).exit_code, 2);
 }
 
-class TunerFunction : public Lambda {};
+class TunerFunction : public Lambda {
+ protected:
+  using Lambda::Lambda;
 
-TEST_F(TunerFunction, GoesOnInFreshInvocationsAndLosesNothing) {
-  deploy("lambdaml-worker", {"--timeout-s", "60"});
-  deploy("lambdaml-tuner", {"--handler", "tuner", "--timeout-s", "5"});
-  const std::string records = "file://" + (folder() / "records").string();
-  const std::string event = json{{"data", real_data("higgs.train.libsvm")},
-                                 {"workers", 2},
-                                 {"epochs", 30},
-                                 {"batch_size", 20},
-                                 {"channel", channel()},
-                                 {"tune",
-                                  {{"strategy", "random"},
-                                   {"trials", 6},
-                                   {"concurrency", 2},
-                                   {"records", records},
-                                   {"space", {{"lr", {{"log_uniform", {1e-3, 1}}}}}}}}}
-                                .dump();
-  const Result begun = with_keys({"invoke", "lambdaml-tuner", "--payload", event});
-  ASSERT_EQ(begun.exit_code, 0) << begun.err;
-  const json answer = begun.json();
-  ASSERT_EQ(answer.value("state", ""), "running") << "done within one life: " << answer;
-  const fs::path place = answer["search"].get<std::string>().substr(7);
-  for (int i = 0; i < 2000 && !fs::exists(place / "summary.json"); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  ASSERT_TRUE(fs::exists(place / "summary.json")) << emulator_log();
-  const json summary = json::parse(read(place / "summary.json"));
-  ASSERT_EQ(summary["trials"].size(), 6U);
-  EXPECT_EQ(summary["trials_done"], 6) << summary;
-  for (const json& trial : summary["trials"]) EXPECT_EQ(trial["epochs"], 30);
-  EXPECT_TRUE(fs::exists(place / "best.yaml"));
-}
+  void expect_every_trial() const {
+    deploy("lambdaml-worker", {"--timeout-s", "60"});
+    deploy("lambdaml-tuner", {"--handler", "tuner", "--timeout-s", "5"});
+    const std::string records = "file://" + (folder() / "records").string();
+    const std::string event = json{{"data", real_data("higgs.train.libsvm")},
+                                   {"workers", 2},
+                                   {"epochs", 60},
+                                   {"batch_size", 20},
+                                   {"channel", channel()},
+                                   {"tune",
+                                    {{"strategy", "random"},
+                                     {"trials", 6},
+                                     {"concurrency", 2},
+                                     {"records", records},
+                                     {"space", {{"lr", {{"log_uniform", {1e-3, 1}}}}}}}}}
+                                  .dump();
+    const Result begun = with_keys({"invoke", "lambdaml-tuner", "--payload", event});
+    ASSERT_EQ(begun.exit_code, 0) << begun.err;
+    const json answer = begun.json();
+    ASSERT_EQ(answer.value("state", ""), "running") << "done within one life: " << answer;
+    const fs::path place = answer["search"].get<std::string>().substr(7);
+    for (int i = 0; i < 2000 && !fs::exists(place / "summary.json"); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    ASSERT_TRUE(fs::exists(place / "summary.json")) << emulator_log();
+    const json summary = json::parse(read(place / "summary.json"));
+    ASSERT_EQ(summary["trials"].size(), 6U);
+    EXPECT_EQ(summary["trials_done"], 6) << summary;
+    for (const json& trial : summary["trials"]) EXPECT_EQ(trial["epochs"], 60);
+    EXPECT_TRUE(fs::exists(place / "best.yaml"));
+  }
+};
+
+TEST_F(TunerFunction, GoesOnInFreshInvocationsAndLosesNothing) { expect_every_trial(); }
+
+class TunerFunctionTwice : public TunerFunction {
+ protected:
+  TunerFunctionTwice() : TunerFunction({"--deliver-twice"}) {}
+};
+
+TEST_F(TunerFunctionTwice, LosesAndRepeatsNothing) { expect_every_trial(); }
 
 }  // namespace
 }  // namespace lambdaml::e2e
