@@ -42,7 +42,7 @@ target_precompile_headers(lambdaml_headers PRIVATE <algorithm> <array> <atomic> 
 
 # lambdaml_add_layer(NAME [COLD] [LINK target...])
 #   The library lambdaml_NAME of the *.cc files that lie directly in this folder.
-#   COLD: nothing here runs more than once in a while, so it is compiled fast rather than well.
+#   COLD: no loop over rows or values is here, so it is compiled fast rather than well.
 function(lambdaml_add_layer name)
   cmake_parse_arguments(arg "COLD" "" "LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
@@ -55,11 +55,11 @@ function(lambdaml_add_layer name)
   endif()
 endfunction()
 
-# lambdaml_add_plugin(LAYER NAME [LINK target...])
+# lambdaml_add_plugin(LAYER NAME [COLD] [LINK target...])
 #   One folder, one line: the library lambdaml_LAYER_NAME of NAME/*.cc, switched by the option
 #   LAMBDAML_LAYER_NAME, whose lambdaml::LAYER::NAME::register_plugin() enters the layer's registry.
 function(lambdaml_add_plugin layer name)
-  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(arg "COLD" "" "LINK" ${ARGN})
   string(TOUPPER LAMBDAML_${layer}_${name} switch)
   option(${switch} "Build the plug-in ${layer}/${name}" ON)
   if(NOT ${switch})
@@ -70,6 +70,9 @@ function(lambdaml_add_plugin layer name)
   add_library(lambdaml_${layer}_${name} STATIC ${sources})
   target_link_libraries(lambdaml_${layer}_${name} PUBLIC lambdaml_${layer} PRIVATE ${arg_LINK})
   target_precompile_headers(lambdaml_${layer}_${name} REUSE_FROM lambdaml_headers)
+  if(arg_COLD)
+    target_compile_options(lambdaml_${layer}_${name} PRIVATE -O1)
+  endif()
   set_property(GLOBAL APPEND PROPERTY lambdaml_plugins_${layer} ${name})
 endfunction()
 
@@ -132,7 +135,7 @@ function(lambdaml_add_test_executable name)
   # all compile time.
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)
   target_precompile_headers(${name} REUSE_FROM lambdaml_test_headers)
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  set_target_properties(${name} PROPERTIES UNITY_BUILD_BATCH_SIZE 8 RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   if(NOT arg_BY_HAND)
     gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
   endif()

@@ -15,7 +15,7 @@
 namespace lambdaml::train {
 namespace {
 
-constexpr const char* kFormat = "lambdaml-checkpoint-2";
+constexpr const char* kCheckpointFormat = "lambdaml-checkpoint-2";
 /// Among the optimizer's vectors, what the communicator has held back.
 constexpr const char* kResidual = "communicator.residual";
 
@@ -80,7 +80,7 @@ Buffer Checkpoints::encode(const Progress& progress, const Place& place, const S
   for (const auto& [name, values] : state.vectors)
     writer.add<float>("state." + name, {values.size()}, values);
   writer.add<double>("totals", {totals.size()}, totals);
-  writer.set_metadata("format", kFormat);
+  writer.set_metadata("format", kCheckpointFormat);
   writer.set_metadata("metrics", note.metrics);
   writer.set_metadata("ended_by", note.ended_by);
   writer.set_metadata("fingerprint", fingerprint_);
@@ -111,7 +111,7 @@ Checkpoints::Slot Checkpoints::read(std::uint64_t slot, const std::string& key,
                                     Buffer bytes) const {
   const std::string what = fmt::format("checkpoint {}/{}", store_->describe(), key);
   tensor::SafetensorsFile file(std::make_shared<const Buffer>(std::move(bytes)), what);
-  if (file.metadata("format") != kFormat)
+  if (file.metadata("format") != kCheckpointFormat)
     fail(Code::data_corrupt, "{}: no checkpoint of this program", what);
   if (file.metadata("checksum") != fmt::format("{:016x}", checksum_of(file)))
     fail(Code::data_corrupt, "{}: its checksum does not fit; it was damaged", what);

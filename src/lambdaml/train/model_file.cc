@@ -17,7 +17,7 @@
 namespace lambdaml::train {
 namespace {
 
-constexpr const char* kFormat = "lambdaml-model-1";
+constexpr const char* kModelFormat = "lambdaml-model-1";
 /// The tensor that holds the file which the model is made of.
 constexpr const char* kDefinition = "lambdaml.definition";
 
@@ -56,7 +56,7 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
                             "patience_s", "retries", "deadline",   "run_epochs",       "keep",
                             "log_level",  "threads", "sync_mode",  "workers",          "script"})
     kept.erase(place);
-  writer.set_metadata("format", kFormat);
+  writer.set_metadata("format", kModelFormat);
   writer.set_metadata("model", name);
   writer.set_metadata("features", std::to_string(shape.features));
   writer.set_metadata("labels", json_text(nlohmann::json(shape.labels)));
@@ -66,7 +66,7 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
 
 TrainedModel model_from_bytes(std::shared_ptr<const Buffer> bytes, const std::string& what) {
   const tensor::SafetensorsFile file(std::move(bytes), what);
-  if (!file.metadata().contains("format") || file.metadata("format") != kFormat)
+  if (!file.metadata().contains("format") || file.metadata("format") != kModelFormat)
     fail(Code::data_corrupt, "{}: a safetensors file, but no model of this program", what);
   TrainedModel out;
   out.name = file.metadata("model");

@@ -26,7 +26,7 @@ bool is_in(const Names& names, const std::string& key) {
   return std::ranges::find(names, key) != names.end();
 }
 
-std::string text_at(const json& payload, const char* key) {
+std::string payload_text(const json& payload, const char* key) {
   const auto it = payload.find(key);
   if (it == payload.end() || it->is_null()) return {};
   if (it->is_number_integer()) return json_text(*it);
@@ -38,7 +38,7 @@ std::string text_at(const json& payload, const char* key) {
 /// gives tell, or that workers of hybrid jobs need no bucket to meet in.
 bool is_parameter_server(const std::string& port, const json& payload) {
   const bool has_bucket =
-      !text_at(payload, "tmp_bucket").empty() || !text_at(payload, "merged_bucket").empty();
+      !payload_text(payload, "tmp_bucket").empty() || !text_at(payload, "merged_bucket").empty();
   return port == "27000" || (!port.empty() && port != "11211" && !has_bucket);
 }
 
@@ -60,25 +60,25 @@ void from_original_payload(std::string_view text, Options& options) {
   const auto set = [&](const char* option, const std::string& value) {
     options.set(option, Option::Value(value), "payload");
   };
-  const std::string bucket = text_at(payload, "data_bucket");
+  const std::string bucket = payload_text(payload, "data_bucket");
   if (bucket.empty()) fail(Code::invalid_argument, "payload: 'data_bucket' is missing");
-  const std::string train_file = text_at(payload, "train_file");
+  const std::string train_file = payload_text(payload, "train_file");
   set("data",
       train_file.empty() ? "s3://" + bucket : fmt::format("s3://{}/{}", bucket, train_file));
-  if (const std::string file = text_at(payload, "test_file"); !file.empty())
+  if (const std::string file = payload_text(payload, "test_file"); !file.empty())
     set("test_data", fmt::format("s3://{}/{}", bucket, file));
-  if (const std::string place = text_at(payload, "cp_bucket"); !place.empty())
+  if (const std::string place = payload_text(payload, "cp_bucket"); !place.empty())
     set("checkpoint", "s3://" + place);
 
-  const std::string host = text_at(payload, "host");
-  const std::string port = text_at(payload, "port");
-  if (const std::string table = text_at(payload, "tmp_table_name"); !table.empty())
+  const std::string host = payload_text(payload, "host");
+  const std::string port = payload_text(payload, "port");
+  if (const std::string table = payload_text(payload, "tmp_table_name"); !table.empty())
     set("channel", "dynamodb://" + table);
   else if (!host.empty() && is_parameter_server(port, payload))
     set("channel", fmt::format("ps://{}:{}", host, port));
   else if (!host.empty())
     set("channel", fmt::format("memcached://{}:{}", host, port.empty() ? "11211" : port));
-  else if (const std::string place = text_at(payload, "tmp_bucket"); !place.empty())
+  else if (const std::string place = payload_text(payload, "tmp_bucket"); !place.empty())
     set("channel", "s3://" + place);
 }
 
