@@ -8,6 +8,8 @@
 
 namespace lambdaml::e2e {
 
+namespace fs = std::filesystem;
+
 Lambda::Lambda(std::vector<std::string> settings, std::vector<std::string> keys)
     : settings_(std::move(settings)), keys_(std::move(keys)) {
   keys_.insert(keys_.end(), {"AWS_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true"});

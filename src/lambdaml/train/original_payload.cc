@@ -37,8 +37,8 @@ std::string payload_text(const json& payload, const char* key) {
 /// `host` is that of Memcached or of the parameter server: the ports that the original's guide
 /// gives tell, or that workers of hybrid jobs need no bucket to meet in.
 bool is_parameter_server(const std::string& port, const json& payload) {
-  const bool has_bucket =
-      !payload_text(payload, "tmp_bucket").empty() || !text_at(payload, "merged_bucket").empty();
+  const bool has_bucket = !payload_text(payload, "tmp_bucket").empty() ||
+                          !payload_text(payload, "merged_bucket").empty();
   return port == "27000" || (!port.empty() && port != "11211" && !has_bucket);
 }
 
