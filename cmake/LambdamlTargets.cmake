@@ -123,17 +123,20 @@ endfunction()
 #   BY_HAND: its tests are not registered with ctest one by one; the caller does that.
 function(lambdaml_add_test_executable name)
   cmake_parse_arguments(arg "BY_HAND" "" "SOURCES;LINK" ${ARGN})
+  # Test code runs once: to optimize it, and to read the same headers in each file, would take most of
+  # all compile time.
+  set(test_options $<$<CONFIG:Release>:-O0>)
   if(NOT TARGET lambdaml_test_headers)
-    add_executable(lambdaml_test_headers ${PROJECT_BINARY_DIR}/generated/headers.cc)
+    # An executable, for precompiled headers are only good for what is compiled alike.
+    add_executable(lambdaml_test_headers EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/generated/headers.cc)
     target_link_libraries(lambdaml_test_headers PRIVATE lambdaml_flags GTest::gmock GTest::gtest_main)
-    target_compile_options(lambdaml_test_headers PRIVATE $<$<CONFIG:Release>:-O0>)
+    target_compile_options(lambdaml_test_headers PRIVATE ${test_options})
     target_precompile_headers(lambdaml_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h> <nlohmann/json.hpp> <filesystem> <map>)
+    set_target_properties(lambdaml_test_headers PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE lambdaml_flags ${arg_LINK} GTest::gmock GTest::gtest_main)
-  # Test code runs once: to optimize it, and to read the same headers in each file, would take most of
-  # all compile time.
-  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)
+  target_compile_options(${name} PRIVATE ${test_options})
   target_precompile_headers(${name} REUSE_FROM lambdaml_test_headers)
   set_target_properties(${name} PROPERTIES UNITY_BUILD_BATCH_SIZE 8 RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   if(NOT arg_BY_HAND)

@@ -174,6 +174,17 @@ TEST_F(ParameterServer, SavesOnSigtermAndSaysThatItsPortIsTaken) {
   EXPECT_THAT(client.pull("m", 0, 0), testing::ElementsAre(1, 2, 3));
 }
 
+TEST_F(ParameterServer, IsMeasuredWithOneWorkerToo) {
+  const int port = servers::free_port();
+  const auto server = serve({}, port);
+  const Result result =
+      lambdaml({"bench", "comm", "--channel", "ps://127.0.0.1:" + std::to_string(port), "--workers",
+                "1", "--bytes", "40000", "--rounds", "5", "--json", "-q"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.json().at("bytes"), 80000);  // there and back
+  EXPECT_EQ(result.json().at("bitwise_equal"), true);
+}
+
 TEST_F(ParameterServer, TellsPrometheusWhatItDoes) {
   const int port = servers::free_port();
   const int metrics = servers::free_port();

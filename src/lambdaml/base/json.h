@@ -6,14 +6,15 @@
 
 namespace lambdaml {
 
-/// The value that `text` states, or, where it is not JSON, one that is_discarded(): its at() and value()
-/// throw json::type_error. Reading and writing stand here, compiled once: they are most of what a file
-/// costs that uses them.
+/// The value that `text` states, or, where it is not JSON, one that is_discarded(): its at() and
+/// value() throw json::type_error. Reading and writing stand here, compiled once: they are most of
+/// what a file costs that uses them.
 nlohmann::json parse_json(std::string_view text);
 /// The same, members in the order of the text.
 nlohmann::ordered_json parse_ordered_json(std::string_view text);
 
-/// `value` as text: on one line, or with `indent` spaces a level. Bytes that are not UTF-8 become U+FFFD.
+/// `value` as text: on one line, or with `indent` spaces a level. Bytes that are not UTF-8 become
+/// U+FFFD.
 std::string json_text(const nlohmann::json& value, int indent = -1);
 std::string json_text(const nlohmann::ordered_json& value, int indent = -1);
 

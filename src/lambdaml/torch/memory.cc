@@ -5,13 +5,13 @@
 #include <mutex>
 #include <new>
 
-#include <sys/mman.h>
 #include <c10/core/CPUAllocator.h>
+#include <sys/mman.h>
 
-/// A training step asks for the same large tensors as the one before, and a page that is touched for
-/// the first time costs more than computing what is on it. So what is freed is kept for the next
-/// request that fits, on huge pages where the kernel gives them. Memory never returns before the
-/// machine or the limit of the process has no more; then all that is unused goes.
+/// A training step asks for the same large tensors as the one before, and a page that is touched
+/// for the first time costs more than computing what is on it. So what is freed is kept for the
+/// next request that fits, on huge pages where the kernel gives them. Memory never returns before
+/// the machine or the limit of the process has no more; then all that is unused goes.
 namespace lambdaml::torch_library {
 namespace {
 

@@ -424,6 +424,13 @@ void resolve(Options& options) {
   }
 }
 
+std::string id_of_request(std::string_view prefix, std::string_view request_id) {
+  std::string id(prefix);
+  for (const char c : request_id.substr(0, 80))
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-') id += c;
+  return id;
+}
+
 std::string new_job_id() {
   const std::time_t now = std::time(nullptr);
   std::tm utc{};

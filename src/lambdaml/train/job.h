@@ -40,5 +40,9 @@ void resolve(Options& options);
 
 /// A new job's id: UTC time and twelve random hex digits, e.g. 20261122-101500-3f9c01d2a47b.
 std::string new_job_id();
+/// The id of what the invocation of that request id is to do: the same for an event that is
+/// delivered twice, and for one that is tried again. `prefix` and at most 80 letters, digits and
+/// '-'.
+std::string id_of_request(std::string_view prefix, std::string_view request_id);
 
 }  // namespace lambdaml::train

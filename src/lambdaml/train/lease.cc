@@ -69,12 +69,15 @@ Lease::Taken Lease::take(Deadline patience) {
 
 void Lease::renew() {
   if (!held_ || since_renewal_.seconds() < silence_s_ / 4) return;
-  if (store_->load(key_ + "/" + std::to_string(number_ + 1))) {
-    held_ = false;
-    throw Superseded(fmt::format("{}: taken for dead, another invocation has taken over", key_));
-  }
-  write(epoch_ms_at(expires_.earlier(Deadline::in(silence_s_))), false);
   since_renewal_ = Stopwatch();
+  try {
+    if (!store_->load(key_ + "/" + std::to_string(number_ + 1)))
+      return write(epoch_ms_at(expires_.earlier(Deadline::in(silence_s_))), false);
+  } catch (const Error& error) {
+    return log::warning("renewing {}: {}", key_, error.what());
+  }
+  held_ = false;
+  throw Superseded(fmt::format("{}: taken for dead, another invocation has taken over", key_));
 }
 
 void Lease::finish() {

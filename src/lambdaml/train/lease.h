@@ -10,6 +10,12 @@
 
 namespace lambdaml::train {
 
+/// Somebody else has the task: this one leaves everything as it is, and goes.
+class Superseded : public Error {
+ public:
+  explicit Superseded(const std::string& message) : Error(Code::cancelled, message) {}
+};
+
 /// The right to do a task that several invocations may have been given, as a service that delivers
 /// events at least once may make them. One has it at a time; the others wait until it is done, or
 /// until the holder is gone, and then one of them does it again.
@@ -34,7 +40,8 @@ class Lease {
   /// Waits for the lease until `patience` is over. finished: the task has been done.
   Taken take(Deadline patience);
   /// The holder lives. Sends nothing within a quarter of the silence since the last time. Throws
-  /// Superseded when he was taken for dead in the meantime.
+  /// Superseded when he was taken for dead in the meantime; a store that does not answer is asked
+  /// again later.
   void renew();
   /// The task is done, and shall never be done again.
   void finish();
@@ -50,12 +57,6 @@ class Lease {
   std::uint64_t number_ = 0;
   bool held_ = false;
   Stopwatch since_renewal_;
-};
-
-/// Somebody else has the task: this one leaves everything as it is, and goes.
-class Superseded : public Error {
- public:
-  explicit Superseded(const std::string& message) : Error(Code::cancelled, message) {}
 };
 
 }  // namespace lambdaml::train

@@ -7,6 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lambdaml/storage/decorators.h"
+
 namespace lambdaml::train {
 namespace {
 
@@ -70,6 +72,21 @@ TEST_F(LeaseTest, WhoseTimeIsOverIsTakenForDead) {
   const auto first = lease(0.05);
   ASSERT_EQ(first->take(Deadline::in(0)), Taken::yes);
   EXPECT_EQ(lease()->take(Deadline::in(30)), Taken::yes);
+}
+
+TEST_F(LeaseTest, AStoreThatDoesNotAnswerEndsNothing) {
+  bool gone = false;
+  const auto store = storage::with_faults(storage::open("memory://lease-gone"),
+                                          [&](std::string_view, std::string_view) {
+                                            if (gone) fail(Code::unavailable, "gone");
+                                          });
+  Lease lease(store, "k", Deadline::in(60), 0);
+  ASSERT_EQ(lease.take(Deadline::in(0)), Taken::yes);
+  gone = true;
+  EXPECT_NO_THROW(lease.renew());
+  gone = false;
+  lease.finish();
+  EXPECT_EQ(Lease(store, "k", Deadline::in(60)).take(Deadline::in(0)), Taken::finished);
 }
 
 TEST_F(LeaseTest, AHolderThatIsNoneIsNoHolder) {

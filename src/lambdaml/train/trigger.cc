@@ -541,8 +541,8 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
   const std::filesystem::path output = local_folder(options.text("output"));
   RunFolder::require_new(output);
   Channel channel(options.text("channel"), job_id);
-  channel.take_over(options);
   ChannelCleaner cleaner(*channel.store, options.flag("keep"));
+  channel.take_over(options);
   const StagedData staged = stage(options, *channel.store);
   throw_if_interrupted();
   rehearse(options, staged);
@@ -564,8 +564,8 @@ std::string resume(const std::filesystem::path& path, Observer& observer) {
   Options options = folder.options();
   resolve(options);
   Channel channel(options.text("channel"), folder.job_id());
-  channel.take_over(options);
   const ChannelCleaner cleaner(*channel.store, options.flag("keep"));
+  channel.take_over(options);
   const StagedData staged = stage(options, *channel.store);
   throw_if_interrupted();
   rehearse(options, staged);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 
@@ -71,14 +70,6 @@ struct Task {
   std::uint64_t leg = 0;  ///< how many those were
 };
 
-/// The same for an event that is delivered twice, and for one that is tried again.
-std::string job_id_of(const faas::Invocation& invocation) {
-  std::string id = "job-";
-  for (const char c : invocation.request_id)
-    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-') id += c;
-  return id.substr(0, 80);
-}
-
 constexpr const char* kGoOn = "go_on";
 
 std::string handed_on(const Task& task) {
@@ -96,7 +87,7 @@ std::string handed_over(const Task& task) {
 Task task_of(const faas::Invocation& invocation) {
   const json event = parse_json(invocation.payload);
   if (!event.is_object() || !event.contains(kGoOn))
-    return {options_of(invocation.payload), job_id_of(invocation)};
+    return {options_of(invocation.payload), id_of_request("job-", invocation.request_id)};
   try {
     const json& rest = event.at(kGoOn);
     return {options_of(json_text(rest.at("options"))), rest.at("job_id"), rest.at("spent_s"),

@@ -29,13 +29,6 @@ struct Begun {
   double deadline_s = 0;  ///< of the search, what is left; 0: none
 };
 
-std::string id_of(const faas::Invocation& invocation) {
-  std::string id = "tune-";
-  for (const char c : invocation.request_id)
-    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-') id += c;
-  return id.substr(0, 80);
-}
-
 /// Begins the search that the event describes, unless an earlier delivery of it has.
 Begun begin_from(const faas::Invocation& invocation) {
   Search search;
@@ -46,7 +39,7 @@ Begun begin_from(const faas::Invocation& invocation) {
   if (!job.is_set("platform")) job.set("platform", Option::Value(std::string("aws")), "platform");
   if (job.text("function").empty())
     job.set("function", Option::Value(std::string("lambdaml-worker")), "function");
-  search.id = id_of(invocation);
+  search.id = train::id_of_request("tune-", invocation.request_id);
   Records records(place_of_records(search));
   begin(search, records);
   return {records.uri(), search.settings.real("deadline")};
