@@ -204,7 +204,7 @@ Entry::Answer Entry::add_to_running(const Part& part, Numbers numbers, Deadline 
     changed_.notify_all();
   }
   const std::uint64_t merged = pushes_;
-  Buffer totals(Bytes(std::as_bytes(std::span(totals_))));
+  Buffer totals{Bytes(std::as_bytes(std::span(totals_)))};
   lock.unlock();
   std::shared_ptr<Result> result = copy(numbers.wanted, shard);
   result->totals = std::move(totals);

@@ -43,7 +43,7 @@ class Processor final : public wire::ParameterServerProcessor {
       const bool all = !numbers->wanted;
       const bool takes_sparse = part->kind == Kind::round && all;
       Entry::Answer answer = handler_.push_pull_by_hand(*part, std::move(*numbers));
-      return [this, answer, part, takes_sparse, all](Protocol& out) {
+      return [this, answer, part, takes_sparse](Protocol& out) {
         Sum sum;
         sum.merged = answer.merged;
         sum.missing = answer.missing;

@@ -223,7 +223,7 @@ class DynamoDb final : public Storage {
   static std::vector<std::string_view> each_once(std::span<const std::string> keys) {
     std::vector<std::string_view> out(keys.begin(), keys.end());
     std::ranges::sort(out);
-    out.erase(std::ranges::unique(out).begin(), out.end());
+    out.erase(std::unique(out.begin(), out.end()), out.end());
     return out;
   }
 

@@ -361,7 +361,8 @@ void Index::clear(Client& client, std::string_view prefix) {
     remove_values(client, tree.keys);
     bool done = true;
     for (auto at = tree.lists.rbegin(); at != tree.lists.rend(); ++at) {
-      const auto& [folder, seen] = *at;
+      const auto& folder = at->first;
+      const auto& seen = at->second;
       // Names under the prefix, and the folders that lead to it.
       const auto concerned = [&](std::string_view name) {
         const std::string full = join_key(folder, name);
