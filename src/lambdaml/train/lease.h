@@ -5,16 +5,10 @@
 #include <string>
 
 #include "lambdaml/base/deadline.h"
-#include "lambdaml/base/error.h"
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/train/superseded.h"
 
 namespace lambdaml::train {
-
-/// Somebody else has the task: this one leaves everything as it is, and goes.
-class Superseded : public Error {
- public:
-  explicit Superseded(const std::string& message) : Error(Code::cancelled, message) {}
-};
 
 /// The right to do a task that several invocations may have been given, as a service that delivers
 /// events at least once may make them. One has it at a time; the others wait until it is done, or

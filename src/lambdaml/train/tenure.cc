@@ -6,6 +6,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/train/channel.h"
+#include "lambdaml/train/superseded.h"
 
 namespace lambdaml::train {
 
@@ -24,7 +25,7 @@ void Tenure::claim() {
 void Tenure::require() {
   const std::optional<Buffer> holder = store_->load(key_);
   if (holder && holder->text() != token_)
-    fail(Code::cancelled, "another try of {} has taken over", what_);
+    throw Superseded(fmt::format("another try of {} has taken over", what_));
 }
 
 bool Tenure::is_over() noexcept {

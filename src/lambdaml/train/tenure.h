@@ -23,7 +23,7 @@ class Tenure {
 
   /// From now on this try counts.
   void claim();
-  /// Throws cancelled when another try has claimed since. A claim that the store lost does not
+  /// Throws Superseded when another try has claimed since. A claim that the store lost does not
   /// count against this one.
   void require();
   /// The same, asked; false as well when nothing was claimed or the store does not answer.

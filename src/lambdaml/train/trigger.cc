@@ -24,11 +24,11 @@
 #include "lambdaml/train/figures.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/job_view.h"
-#include "lambdaml/train/lease.h"
 #include "lambdaml/train/platform.h"
 #include "lambdaml/train/remote.h"
 #include "lambdaml/train/run_folder.h"
 #include "lambdaml/train/staging.h"
+#include "lambdaml/train/superseded.h"
 #include "lambdaml/train/worker.h"
 
 namespace lambdaml::train {

@@ -5,6 +5,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/train/cost.h"
+#include "lambdaml/train/superseded.h"
 
 namespace lambdaml::tune {
 
@@ -67,6 +68,7 @@ void LegJob::epoch_done(const train::EpochMetrics& metrics) {
 
 void LegJob::tick(std::uint32_t /*workers_alive*/, std::uint64_t /*epoch*/, std::uint64_t /*round*/,
                   std::uint64_t /*rounds*/) {
+  if (superseded_) throw train::Superseded("another tuner has taken over");
   if (stop_) fail(Code::cancelled, "the search stopped it");
 }
 

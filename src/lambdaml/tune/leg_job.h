@@ -36,6 +36,8 @@ class LegJob : private train::Observer {
   LegJob(const LegJob&) = delete;
 
   void stop() { stop_ = true; }
+  /// Ends it and leaves what lies in its channel to whoever has taken the leg over.
+  void leave() { superseded_ = true; }
   bool was_stopped() const { return stop_; }
   bool has_ended() const { return ended_; }
 
@@ -62,6 +64,7 @@ class LegJob : private train::Observer {
   const Stopwatch clock_;
   double per_start_ = 0, per_second_ = 0;  ///< dollars
   std::atomic<bool> stop_{false};
+  std::atomic<bool> superseded_{false};
   std::atomic<bool> started_{false};  ///< its functions
   std::atomic<bool> ended_{false};
   std::atomic<std::uint64_t> epoch_{0};

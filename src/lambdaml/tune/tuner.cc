@@ -16,6 +16,7 @@
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/remote.h"
+#include "lambdaml/train/superseded.h"
 #include "lambdaml/train/tenure.h"
 #include "lambdaml/tune/leg_job.h"
 #include "lambdaml/tune/staged_data.h"
@@ -75,6 +76,11 @@ class Tuner {
       const Outcome outcome = search();
       release();
       return outcome;
+    } catch (const train::Superseded&) {
+      for (const auto& [index, job] : running_) job->leave();
+      running_.clear();
+      release();
+      throw;
     } catch (...) {
       stop_all();
       release();

@@ -53,7 +53,7 @@ struct TunerLimits {
 };
 
 /// Goes on with a search until it is over: starts legs, several at a time, and records how they
-/// end. The newest tuner of a search counts: an older one stops its trials and throws cancelled.
+/// end. The newest tuner of a search counts: an older one leaves and throws Superseded.
 /// Folders of the trials' runs go under `runs`. Throws cancelled when interrupted; whatever is
 /// thrown, the search can be resumed. When it is over, throws the first trial's error when no trial
 /// was done.

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
@@ -15,7 +16,9 @@
 #include "lambdaml/faas/lambda_client.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/train/job.h"
+#include "lambdaml/train/lease.h"
 #include "lambdaml/train/remote.h"
+#include "lambdaml/train/superseded.h"
 #include "lambdaml/tune/tuner.h"
 
 namespace lambdaml::tune {
@@ -24,13 +27,15 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-struct Begun {
+/// What an invocation of the tuner is to do: begin a search, or go on with one.
+struct Task {
+  std::optional<Search> search;  ///< to begin, unless an earlier delivery of the event has
   std::string records_uri;
   double deadline_s = 0;  ///< of the search, what is left; 0: none
+  std::uint64_t leg = 0;  ///< how many invocations there were before
 };
 
-/// Begins the search that the event describes, unless an earlier delivery of it has.
-Begun begin_from(const faas::Invocation& invocation) {
+Task first_task(const faas::Invocation& invocation) {
   Search search;
   read_search_text(invocation.payload, "event", search);
   train::read_environment(search.job);
@@ -40,64 +45,106 @@ Begun begin_from(const faas::Invocation& invocation) {
   if (job.text("function").empty())
     job.set("function", Option::Value(std::string("lambdaml-worker")), "function");
   search.id = train::id_of_request("tune-", invocation.request_id);
-  Records records(place_of_records(search));
-  begin(search, records);
-  return {records.uri(), search.settings.real("deadline")};
+  return {search, place_of_records(search), search.settings.real("deadline")};
 }
+
+Task task_of(const faas::Invocation& invocation) {
+  const json event = parse_json(invocation.payload);
+  if (!event.is_object())
+    fail(Code::invalid_argument, "event: not a JSON object: '{}'",
+         printable(invocation.payload, 60));
+  if (!event.contains("search")) return first_task(invocation);
+  if (!event["search"].is_string()) fail(Code::invalid_argument, "event: 'search' must be a URI");
+  Task task;
+  task.records_uri = event["search"].get<std::string>();
+  if (event.contains("deadline_s") && event["deadline_s"].is_number())
+    task.deadline_s = event["deadline_s"].get<double>();
+  if (event.contains("leg") && event["leg"].is_number_unsigned())
+    task.leg = event["leg"].get<std::uint64_t>();
+  return task;
+}
+
+/// The event of the invocation that goes on.
+std::string handed_on(const Task& task, const TunerLimits& limits) {
+  json event{{"search", task.records_uri}, {"leg", task.leg + 1}};
+  if (task.deadline_s > 0) event["deadline_s"] = std::max(0.001, limits.search.seconds_left());
+  return json_text(event);
+}
+
+std::string to_be_continued(const Task& task) {
+  const Uri place = Uri::parse(task.records_uri).without_password();
+  return json_text(json{{"state", "running"}, {"search", place.text()}});
+}
+
+/// What ending the trials takes, recording them and calling the next invocation.
+double margin_s(double left_s) {
+  return std::clamp(0.1 * left_s, std::min(1.5, 0.4 * left_s), 15.0);
+}
+
+/// Says that the tuner lives.
+class Watch : public Observer {
+ public:
+  explicit Watch(train::Lease& lease) : lease_(lease) {}
+  void changed(const View&) override { lease_.renew(); }
+
+ private:
+  train::Lease& lease_;
+};
+
+/// One run's folder: /tmp is kept between events.
+class Scratch {
+ public:
+  ~Scratch() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+
+ private:
+  const fs::path path_ = fs::temp_directory_path() / ("lambdaml-search-" + train::new_job_id());
+};
 
 }  // namespace
 
 std::string handle_tuner_event(const faas::Invocation& invocation) {
   const Stopwatch clock;
-  const json event = parse_json(invocation.payload);
-  if (!event.is_object())
-    fail(Code::invalid_argument, "event: not a JSON object: '{}'",
-         printable(invocation.payload, 60));
-  Begun begun;
-  if (event.contains("search")) {
-    if (!event["search"].is_string()) fail(Code::invalid_argument, "event: 'search' must be a URI");
-    begun.records_uri = event["search"].get<std::string>();
-    if (event.contains("deadline_s") && event["deadline_s"].is_number())
-      begun.deadline_s = event["deadline_s"].get<double>();
-  } else {
-    begun = begin_from(invocation);
-  }
+  Task task = task_of(invocation);
+  Records records(task.records_uri);
+  if (!task.search && !records.search())
+    fail(Code::not_found, "search {}: there is none", Uri::parse(task.records_uri).display());
+  train::Lease lease(records.shared_store(), fmt::format("tuner/leg/{}", task.leg),
+                     invocation.deadline);
+  const double all_s = invocation.deadline.seconds_left();
+  if (lease.take(Deadline::in(all_s - margin_s(all_s))) != train::Lease::Taken::yes)
+    return records.summary().value_or(to_be_continued(task));
+  if (task.search) begin(*task.search, records);
 
-  Records records(begun.records_uri);
-  if (!records.search())
-    fail(Code::not_found, "search {}: there is none", Uri::parse(begun.records_uri).display());
-  // What it takes to end the trials, to record them and to call the next one.
   const double left_s = invocation.deadline.seconds_left();
-  const double margin_s = std::clamp(0.1 * left_s, std::min(1.5, 0.4 * left_s), 15.0);
   TunerLimits limits;
-  limits.own_time = Deadline::in(std::max(0.1, left_s - margin_s));
-  if (begun.deadline_s > 0) limits.search = Deadline::in(begun.deadline_s - clock.seconds());
-
-  const fs::path runs = fs::temp_directory_path() / ("lambdaml-search-" + train::new_job_id());
-  struct Remover {
-    const fs::path& path;
-    ~Remover() {
-      std::error_code ignored;
-      fs::remove_all(path, ignored);
-    }
-  } const remover{runs};
-  Observer nobody;
-  const Outcome outcome = run(records, runs, limits, nobody);
-  if (outcome.how == Outcome::How::finished) return outcome.summary;
+  limits.own_time = Deadline::in(std::max(0.1, left_s - margin_s(left_s)));
+  if (task.deadline_s > 0) limits.search = Deadline::in(task.deadline_s - clock.seconds());
+  const Scratch scratch;
+  Watch watch(lease);
+  Outcome outcome;
+  try {
+    outcome = run(records, scratch.path(), limits, watch);
+  } catch (const train::Superseded&) {
+    return to_be_continued(task);
+  }
   if (outcome.how == Outcome::How::limit) fail(Code::limit_reached, "{}", outcome.limit);
-
-  json next{{"search", records.uri()}};
-  if (begun.deadline_s > 0) next["deadline_s"] = std::max(0.001, limits.search.seconds_left());
-  const char* name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
-  if (name == nullptr)
-    fail(Code::limit_reached,
-         "the tuner's time is over, and it is no deployed function that could "
-         "call itself; go on with: lambdaml tune --resume {}",
-         Uri::parse(records.uri()).display());
-  faas::LambdaClient().invoke_all_events(name, std::array{json_text(next)});
-  log::info("to be continued by another invocation");
-  return json_text(
-      json{{"state", "running"}, {"search", Uri::parse(records.uri()).without_password().text()}});
+  if (outcome.how == Outcome::How::paused) {
+    const char* name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
+    if (name == nullptr)
+      fail(Code::limit_reached,
+           "the tuner's time is over, and it is no deployed function that could "
+           "call itself; go on with: lambdaml tune --resume {}",
+           Uri::parse(records.uri()).display());
+    faas::LambdaClient().invoke_all_events(name, std::array{handed_on(task, limits)});
+    log::info("to be continued by another invocation");
+    outcome.summary = to_be_continued(task);
+  }
+  lease.finish();
+  return outcome.summary;
 }
 
 }  // namespace lambdaml::tune

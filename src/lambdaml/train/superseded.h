@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml::train {
+
+/// Somebody else has the task: this one leaves everything as it is, and goes.
+class Superseded : public Error {
+ public:
+  explicit Superseded(const std::string& message) : Error(Code::cancelled, message) {}
+};
+
+}  // namespace lambdaml::train
