@@ -28,8 +28,8 @@ test: ## install what the tests need, build and run them
 e2e-deep: ## train MobileNet on the CIFAR-10 sample until it is as good as it must be (minutes)
 	@packages/install.sh build test
 	@cmake --preset release -DLAMBDAML_TESTS=ON
-	@cmake --build --preset release --target lambdaml_deep_test -j $(JOBS)
-	LAMBDAML_LONG_TESTS=1 $(BUILD)/tests/lambdaml_deep_test --gtest_filter='*OnRealImages'
+	@cmake --build --preset release --target lambdaml_deep_long_test -j $(JOBS)
+	$(BUILD)/tests/lambdaml_deep_long_test
 
 bench: ## measure kernels, parser, merging and rounds against their limits and peers
 	@packages/install.sh build bench

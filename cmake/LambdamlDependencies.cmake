@@ -29,6 +29,8 @@ if(LAMBDAML_SANITIZE MATCHES undefined)
 endif()
 find_package(prometheus-cpp REQUIRED)
 find_path(FAST_FLOAT_INCLUDE_DIR fast_float/fast_float.h REQUIRED)
+add_library(Lambdaml::fast_float INTERFACE IMPORTED)
+target_include_directories(Lambdaml::fast_float SYSTEM INTERFACE ${FAST_FLOAT_INCLUDE_DIR})
 # libtorch by its files: its own CMake package asks for Python, CUDA and more.
 if(NOT LAMBDAML_TORCH STREQUAL "OFF")
   find_path(TORCH_INCLUDE_DIR torch/script.h)

@@ -42,24 +42,33 @@ target_precompile_headers(lambdaml_headers PRIVATE <algorithm> <array> <atomic> 
 
 # lambdaml_add_layer(NAME [COLD] [LINK target...])
 #   The library lambdaml_NAME of the *.cc files that lie directly in this folder.
-#   COLD: no loop over rows or values is here, so it is compiled fast rather than well.
+#   COLD: no loop over rows or values is here or in the layer's plug-ins, so they are compiled fast
+#   rather than well.
 function(lambdaml_add_layer name)
   cmake_parse_arguments(arg "COLD" "" "LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   list(FILTER sources EXCLUDE REGEX "(_test|/main|_main)\\.cc$")
-  add_library(lambdaml_${name} STATIC ${sources})
+  set_property(GLOBAL PROPERTY lambdaml_cold_${name} ${arg_COLD})
+  lambdaml_add_part(${name} lambdaml_${name} ${sources})
   target_link_libraries(lambdaml_${name} PUBLIC lambdaml_flags ${arg_LINK})
-  target_precompile_headers(lambdaml_${name} REUSE_FROM lambdaml_headers)
-  if(arg_COLD)
-    target_compile_options(lambdaml_${name} PRIVATE -O1)
+endfunction()
+
+# A library of a layer.
+function(lambdaml_add_part layer target)
+  add_library(${target} STATIC ${ARGN})
+  target_precompile_headers(${target} REUSE_FROM lambdaml_headers)
+  get_property(cold GLOBAL PROPERTY lambdaml_cold_${layer})
+  if(cold)
+    target_compile_options(${target} PRIVATE -O1)
   endif()
 endfunction()
 
-# lambdaml_add_plugin(LAYER NAME [COLD] [LINK target...])
-#   One folder, one line: the library lambdaml_LAYER_NAME of NAME/*.cc, switched by the option
-#   LAMBDAML_LAYER_NAME, whose lambdaml::LAYER::NAME::register_plugin() enters the layer's registry.
+# lambdaml_add_plugin(LAYER NAME [LINK target...])
+#   One folder, one line: what is in NAME/*.cc, switched by the option LAMBDAML_LAYER_NAME, whose
+#   lambdaml::LAYER::NAME::register_plugin() enters the layer's registry. With LINK it is the library
+#   lambdaml_LAYER_NAME; without, it is compiled together with the others of its layer.
 function(lambdaml_add_plugin layer name)
-  cmake_parse_arguments(arg "COLD" "" "LINK" ${ARGN})
+  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
   string(TOUPPER LAMBDAML_${layer}_${name} switch)
   option(${switch} "Build the plug-in ${layer}/${name}" ON)
   if(NOT ${switch})
@@ -67,13 +76,15 @@ function(lambdaml_add_plugin layer name)
   endif()
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
-  add_library(lambdaml_${layer}_${name} STATIC ${sources})
-  target_link_libraries(lambdaml_${layer}_${name} PUBLIC lambdaml_${layer} PRIVATE ${arg_LINK})
-  target_precompile_headers(lambdaml_${layer}_${name} REUSE_FROM lambdaml_headers)
-  if(arg_COLD)
-    target_compile_options(lambdaml_${layer}_${name} PRIVATE -O1)
-  endif()
   set_property(GLOBAL APPEND PROPERTY lambdaml_plugins_${layer} ${name})
+  if(NOT arg_LINK)
+    set_property(GLOBAL APPEND PROPERTY lambdaml_plugin_sources_${layer} ${sources})
+    return()
+  endif()
+  set(target lambdaml_${layer}_${name})
+  lambdaml_add_part(${layer} ${target} ${sources})
+  target_link_libraries(${target} PUBLIC lambdaml_${layer} PRIVATE ${arg_LINK})
+  set_property(GLOBAL APPEND PROPERTY lambdaml_plugin_libraries_${layer} ${target})
 endfunction()
 
 # lambdaml_write_plugin_table(LAYER)
@@ -81,13 +92,13 @@ endfunction()
 #   and links it. A plain table of calls: static initializers would be dropped by the linker.
 function(lambdaml_write_plugin_table layer)
   get_property(plugins GLOBAL PROPERTY lambdaml_plugins_${layer})
+  get_property(sources GLOBAL PROPERTY lambdaml_plugin_sources_${layer})
+  get_property(libraries GLOBAL PROPERTY lambdaml_plugin_libraries_${layer})
   set(declarations "")
   set(calls "")
-  set(libraries "")
   foreach(name IN LISTS plugins)
     string(APPEND declarations "namespace ${name} {\nvoid register_plugin(Registry&);\n}\n")
     string(APPEND calls "  ${name}::register_plugin(registry);\n")
-    list(APPEND libraries lambdaml_${layer}_${name})
   endforeach()
   set(table ${CMAKE_CURRENT_BINARY_DIR}/${layer}_plugins.cc)
   file(CONFIGURE OUTPUT ${table} CONTENT
@@ -99,7 +110,7 @@ ${declarations}void register_plugins(Registry& registry) {
 ${calls}}
 }  // namespace lambdaml::${layer}
 " @ONLY)
-  add_library(lambdaml_${layer}_plugins STATIC ${table})
+  lambdaml_add_part(${layer} lambdaml_${layer}_plugins ${table} ${sources})
   target_link_libraries(lambdaml_${layer}_plugins PUBLIC lambdaml_${layer} ${libraries})
   # The layer's registry() calls the table: the two static libraries need each other.
   target_link_libraries(lambdaml_${layer} PUBLIC lambdaml_${layer}_plugins)

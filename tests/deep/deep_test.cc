@@ -1,90 +1,17 @@
 // Deep models: whole jobs, against PyTorch where that says what is right.
-#include <cmath>
-#include <cstdlib>
+#include "deep/deep.h"
+
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include <gmock/gmock.h>
 
-#include "e2e/command.h"
-#include "lambdaml/tensor/safetensors.h"
-
 namespace lambdaml::e2e {
 namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-bool has_python_torch() {
-  static const bool has = std::system("/usr/bin/python3 -c 'import torch' 2>/dev/null") == 0;
-  return has;
-}
-#define REQUIRE_PYTHON_TORCH()                                                       \
-  if (!has_python_torch()) {                                                         \
-    if (std::getenv("CI") != nullptr) FAIL() << "python3-torch must be there in CI"; \
-    GTEST_SKIP() << "no python3-torch here";                                         \
-  }                                                                                  \
-  static_assert(true)
-
-class Deep : public CliTest {
- protected:
-  void synth(const std::string& rows, const std::string& file) const {
-    const Result made = lambdaml({"data", "synth", "cifar10", "--rows", rows, "-o", file});
-    ASSERT_EQ(made.exit_code, 0) << made.err;
-  }
-
-  /// What compare.py prints.
-  std::vector<double> python(const std::vector<std::string>& arguments) const {
-    std::string command = "cd " + folder().string() +
-                          " && /usr/bin/python3 " LAMBDAML_SOURCE_DIR "/tests/deep/compare.py";
-    for (const std::string& argument : arguments) command += " '" + argument + "'";
-    EXPECT_EQ(std::system((command + " > printed").c_str()), 0) << command;
-    std::istringstream printed(read(folder() / "printed"));
-    std::vector<double> numbers;
-    for (double number = 0; printed >> number;) numbers.push_back(number);
-    return numbers;
-  }
-
-  /// The network of compare.py that trains in no time: convolution, batch normalization, dropout.
-  std::string small(const std::string& kind = "good") const {
-    python({"export", kind, kind + ".pt"});
-    return "torchscript:" + kind + ".pt";
-  }
-
-  nlohmann::json train_small(const std::string& model, const std::vector<std::string>& more,
-                             const std::string& output) const {
-    std::vector<std::string> arguments = {
-        "--data",     "images.bin", "--model",      model,  "--workers", "2",
-        "--epochs",   "2",          "--batch-size", "8",    "--lr",      "0.05",
-        "--momentum", "0.9",        "--l2",         "1e-4", "--output",  output};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return train(arguments);
-  }
-
-  std::string model_of(const std::string& output) const {
-    return read(folder() / output / "model.safetensors");
-  }
-
-  /// The largest difference between two models' parameters.
-  double difference(const std::string& a, const std::string& b) const {
-    const auto open = [&](const std::string& output) {
-      return tensor::SafetensorsFile(std::make_shared<const Buffer>(as_bytes(model_of(output))),
-                                     output);
-    };
-    const tensor::SafetensorsFile one = open(a);
-    const tensor::SafetensorsFile two = open(b);
-    double most = 0;
-    for (const tensor::Tensor& tensor : one.tensors()) {
-      if (tensor.dtype != tensor::Dtype::f32) continue;
-      const auto x = one.values<float>(tensor.name);
-      const auto y = two.values<float>(tensor.name);
-      for (std::size_t i = 0; i < x.size(); ++i)
-        most = std::max(most, std::abs(static_cast<double>(x[i]) - static_cast<double>(y[i])));
-    }
-    return most;
-  }
-};
 
 TEST_F(Deep, MobileNetLearnsAndPyTorchLoadsWhatItLearned) {
   REQUIRE_PYTHON_TORCH();
@@ -246,56 +173,6 @@ TEST_F(Deep, DivergenceSaysWhereAndKeepsTheLastGoodCheckpoint) {
                 "--batch-size", "8", "--lr", "1e30", "--epochs", "3", "--output", "bad"});
   EXPECT_EQ(diverged.exit_code, 1);
   EXPECT_THAT(diverged.err, HasSubstr("training diverged in epoch 1, round "));
-}
-
-TEST_F(Deep, ExamplesAreJobs) {
-  synth("40", "images.bin");
-  for (const auto& entry : fs::directory_iterator(fs::path(LAMBDAML_SOURCE_DIR) / "examples")) {
-    const std::string text = read(entry.path());
-    if (text.find("\nmodel: mobilenet") == std::string::npos &&
-        text.find("\nmodel: resnet") == std::string::npos)
-      continue;
-    // All its options, up to the check of the memory, which ends it.
-    const Result result =
-        lambdaml({"train", entry.path().string(), "-q", "--data", "images.bin", "--channel", "file",
-                  "--checkpoint", "checkpoints", "--memory-mb", "200"});
-    EXPECT_EQ(result.exit_code, 2) << entry.path();
-    EXPECT_THAT(result.err, HasSubstr("a larger --memory-mb")) << entry.path();
-  }
-}
-
-TEST_F(Deep, MobileNetLearnsFromTenThousandOnRealImages) {
-  REQUIRE_REAL_DATA();
-  if (std::getenv("LAMBDAML_LONG_TESTS") == nullptr)
-    GTEST_SKIP() << "minutes of work: make e2e-deep";
-  const nlohmann::json summary = train({"--data",
-                                        real_data("cifar10.train.bin"),
-                                        "--test-data",
-                                        real_data("cifar10.test.bin"),
-                                        "--model",
-                                        "mobilenet",
-                                        "--workers",
-                                        "2",
-                                        "--epochs",
-                                        "5",
-                                        "--batch-size",
-                                        "32",
-                                        "--lr",
-                                        "0.05",
-                                        "--momentum",
-                                        "0.9",
-                                        "--l2",
-                                        "5e-4",
-                                        "--lr-schedule",
-                                        "cosine",
-                                        "--warmup-epochs",
-                                        "0.5",
-                                        "--valid-ratio",
-                                        "0",
-                                        "--memory-mb",
-                                        "3008"});
-  EXPECT_GE(summary.at("test_accuracy"), 0.45);
-  std::printf("%s\n", summary.dump().c_str());
 }
 
 TEST_F(Deep, PackagesAContainer) {

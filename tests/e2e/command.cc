@@ -98,6 +98,22 @@ Result Command::wait() {
   return result;
 }
 
+bool wait_for_epochs(const Command& command, const fs::path& metrics, std::size_t lines) {
+  for (int i = 0; i < 3000; ++i) {
+    std::error_code error;
+    if (fs::exists(metrics, error)) {
+      std::size_t have = 0;
+      FILE* file = std::fopen(metrics.c_str(), "r");
+      for (int c = 0; file != nullptr && (c = std::fgetc(file)) != EOF;) have += c == '\n' ? 1 : 0;
+      if (file != nullptr) std::fclose(file);
+      if (have >= lines) return true;
+    }
+    if (command.workers().empty() && i > 1000) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return false;
+}
+
 void CliTest::SetUp() {
   std::string pattern = (fs::temp_directory_path() / "lambdaml-e2e-XXXXXX").string();
   ASSERT_NE(::mkdtemp(pattern.data()), nullptr);

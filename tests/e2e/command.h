@@ -43,6 +43,10 @@ class Command {
   std::filesystem::path err_;
 };
 
+/// Waits until the run's metrics have `lines` lines; false when the command ended before.
+bool wait_for_epochs(const Command& command, const std::filesystem::path& metrics,
+                     std::size_t lines);
+
 /// Gives each test an empty folder, removed afterwards, in which commands run.
 class CliTest : public testing::Test {
  protected:

@@ -30,23 +30,6 @@ std::vector<std::string> job_arguments(const Job& job) {
   return all;
 }
 
-/// Waits until the run's metrics have `lines` lines; false when the command ended before.
-bool wait_for_epochs(const Command& command, const fs::path& metrics, std::size_t lines) {
-  for (int i = 0; i < 3000; ++i) {
-    std::error_code error;
-    if (fs::exists(metrics, error)) {
-      std::size_t have = 0;
-      FILE* file = std::fopen(metrics.c_str(), "r");
-      for (int c = 0; file != nullptr && (c = std::fgetc(file)) != EOF;) have += c == '\n' ? 1 : 0;
-      if (file != nullptr) std::fclose(file);
-      if (have >= lines) return true;
-    }
-    if (command.workers().empty() && i > 1000) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return false;
-}
-
 /// Whether anything of the job lies in shared memory.
 bool in_shared_memory(const std::string& job_id) {
   std::error_code gone;
