@@ -199,6 +199,37 @@ TEST_F(Tune, LimitsEndItWithWhatWasFound) {
   EXPECT_LE(goal["valid_loss"], 0.68);
 }
 
+TEST_F(Tune, TheCheapestWayToAGoalIsFound) {
+  REQUIRE_REAL_DATA();
+  const std::string text = "data: " + real_data("higgs.train.libsvm") +
+                           "\nworkers: 2\nepochs: 40\nbatch_size: 200\n" +
+                           "tune:\n  strategy: grid\n  metric: cost_usd\n" +
+                           "  space: {lr: {choice: [1.0e-6, 0.1, 0.3, 0.5]}}\n";
+  const Result aimless = lambdaml({"tune", write("aimless.yaml", text).string(), "-q"});
+  EXPECT_EQ(aimless.exit_code, 2);
+  EXPECT_NE(aimless.err.find("until"), std::string::npos) << aimless.err;
+
+  const std::string path = write("job.yaml", "until: valid_loss<=0.67\n" + text).string();
+  const json summary = tune({path, "--output", "out"});
+  EXPECT_EQ(summary["metric"], "cost_usd");
+  ASSERT_EQ(summary["trials"].size(), 4U);
+  // One never gets there; of the others the cheapest is the best, whatever its loss.
+  EXPECT_EQ(summary["trials"][0]["state"], "failed");
+  EXPECT_EQ(summary["trials"][0]["reason"], "it did not reach valid_loss<=0.67");
+  double least = summary["trials"][1]["cost_usd"];
+  for (std::size_t i = 1; i < 4; ++i) {
+    const json& trial = summary["trials"][i];
+    EXPECT_EQ(trial["state"], "done") << trial;
+    EXPECT_LE(trial["valid_loss"], 0.67);
+    least = std::min(least, trial["cost_usd"].get<double>());
+  }
+  EXPECT_EQ(summary["trials"][summary["best_trial"].get<std::size_t>()]["cost_usd"], least);
+  EXPECT_EQ(summary["cost_usd"], least);
+  EXPECT_LT(summary["trials"][3]["epochs"], 40);  // it ends where it gets there
+  EXPECT_NE(read(folder() / "out/best.yaml").find("until: \"valid_loss<=0.67\""),
+            std::string::npos);
+}
+
 TEST_F(Tune, BadInputStartsNothing) {
   const auto expect_refused = [&](const std::string& text, const std::string& why) {
     const Result result =

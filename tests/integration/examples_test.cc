@@ -1,11 +1,14 @@
 // Every job file of examples/, run against real servers.
+#include <csignal>
 #include <filesystem>
 
 #include <gmock/gmock.h>
 
 #include "e2e/command.h"
 #include "integration/servers.h"
+#include "lambdaml/base/deadline.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/storage/storage.h"
 
 namespace lambdaml::e2e {
 namespace {
@@ -101,6 +104,39 @@ TEST_F(Searches, KeepTheirRecordsInS3AndFindAModel_over_memcached) {
   EXPECT_TRUE(fs::exists(folder() / "search/best.yaml"));
   const Result listed = lambdaml({"storage", "ls", place + "/searches", "--json"});
   EXPECT_THAT(listed.out, HasSubstr("summary.json"));
+  EXPECT_EQ(lambdaml({"storage", "clear", place}).exit_code, 0);
+}
+
+TEST_F(Searches, GoOnFromTheirRecordsAlone_over_dynamodb) {
+  REQUIRE_REAL_DATA();
+  REQUIRE_SERVER("dynamodb");
+  const std::string place = servers::get("dynamodb").uri + "/" + folder().filename().string();
+  const std::string job =
+      write("job.yaml", "data: " + real_data("higgs.train.libsvm") +
+                            "\nworkers: 2\nepochs: 8\nbatch_size: 700\nchannel: " + place +
+                            "/channel\ntune:\n  trials: 4\n  concurrency: 2\n" +
+                            "  strategy: asha\n  space: {lr: {log_uniform: [1.0e-3, 1]}}\n")
+          .string();
+  const auto arguments = [&](const std::string& name) {
+    return std::vector<std::string>{"tune",     job,  "--json",    "-q",
+                                    "--output", name, "--records", place + "/" + name};
+  };
+  const Result whole = lambdaml(arguments("whole"));
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  Command command(folder(), arguments("cut"));
+  const std::shared_ptr<storage::Storage> store = storage::open(place + "/cut");
+  std::string records;
+  const Deadline patience = Deadline::in(60);
+  while (records.empty() && !patience.passed())
+    for (const storage::Entry& entry : store->list(""))
+      if (entry.key.ends_with("legs/000002.json"))
+        records = place + "/cut/" + entry.key.substr(0, entry.key.size() - 16);
+  command.signal(SIGKILL);
+  ASSERT_EQ(command.wait().exit_code, 128 + SIGKILL);
+  const Result resumed = lambdaml({"tune", "--resume", records, "--json", "-q"});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  for (const char* name : {"best_trial", "valid_loss", "options", "trials_done"})
+    EXPECT_EQ(resumed.json().at(name), whole.json().at(name)) << name;
   EXPECT_EQ(lambdaml({"storage", "clear", place}).exit_code, 0);
 }
 
