@@ -31,6 +31,7 @@ class Process {
   ~Process() { kill(); }
 
   const std::string& name() const { return name_; }
+  pid_t pid() const { return pid_; }
   /// SIGKILL, and waits for the end. No error when it has ended already.
   void kill();
   /// Whether it has not ended.

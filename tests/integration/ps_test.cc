@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -14,6 +15,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/comm/conformance.h"
 #include "lambdaml/ps/client.h"
+#include "lambdaml/ps/test_support.h"
 
 namespace lambdaml::e2e {
 namespace {
@@ -183,6 +185,53 @@ TEST_F(ParameterServer, IsMeasuredWithOneWorkerToo) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.json().at("bytes"), 80000);  // there and back
   EXPECT_EQ(result.json().at("bitwise_equal"), true);
+}
+
+/// Of a process, in KiB.
+std::size_t resident_memory(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string word; status >> word;)
+    if (word == "VmRSS:") {
+      std::size_t kib = 0;
+      status >> kib;
+      return kib;
+    }
+  return 0;
+}
+
+TEST_F(ParameterServer, TenThousandPushesAndPullsOfTwoHundredClientsTakeNoMoreMemoryThanTheFirst) {
+  constexpr std::uint32_t kClients = 200;
+  constexpr std::uint32_t kTurns = 25;
+  constexpr std::size_t kN = 20'000;
+  const int port = servers::free_port();
+  const auto server = serve({}, port);
+  const ps::Address address = ps::address_of(Uri::parse("ps://127.0.0.1:" + std::to_string(port)));
+  ps::Client(address).register_vector({.id = "m", .length = kN, .workers = kClients});
+  // Each client pushes and pulls a model, and takes part in the rounds of a job of four workers.
+  const auto work = [&](std::uint32_t pass) {
+    ps::on_threads(kClients, [&](std::uint32_t w) {
+      ps::Client client(address);
+      for (std::uint32_t turn = pass * kTurns; turn < (pass + 1) * kTurns; ++turn) {
+        client.push("m", 1, std::vector<float>(kN, 1), turn, w);
+        if (client.pull("m", turn, w).size() != kN) fail(Code::internal, "a short model");
+        ps::Part part{.id = "job-" + std::to_string(w / 4) + "/rounds", .round = turn};
+        part.worker = w % 4;
+        part.workers = 4;
+        part.retired = turn;
+        part.wait_ms = 60'000;
+        const auto mine = std::vector<float>(kN, static_cast<float>(w % 4));
+        if (ps::exchange(client, part, mine).values != std::vector<float>(kN, 6))
+          fail(Code::internal, "a wrong sum");
+      }
+    });
+  };
+  work(0);
+  const std::size_t first = resident_memory(server->pid());
+  ASSERT_GT(first, 0U);
+  for (std::uint32_t pass = 1; pass < 5; ++pass) work(pass);
+  // 20,000 vectors of 80 KB have come since: had one in a hundred stayed, it would be 16 MB.
+  const std::size_t last = resident_memory(server->pid());
+  EXPECT_LT(last, first + 8 * 1024) << first;
 }
 
 TEST_F(ParameterServer, TellsPrometheusWhatItDoes) {

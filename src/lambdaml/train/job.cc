@@ -57,11 +57,13 @@ std::vector<Option> own_options() {
       {.name = "data",
        .default_value = Text(),
        .help = "training data: a file or a prepared data set, as a path or storage URI",
-       .aliases = {"train_file"}},
+       .aliases = {"train_file"},
+       .circumstance = true},
       {.name = "test_data",
        .default_value = Text(),
        .help = "data evaluated after each epoch beside the validation split",
-       .aliases = {"test_file"}},
+       .aliases = {"test_file"},
+       .circumstance = true},
       {.name = "format",
        .default_value = Text("auto"),
        .help = "format of the data files",
@@ -90,7 +92,8 @@ std::vector<Option> own_options() {
        .maximum = 1e9},
       {.name = "channel",
        .default_value = Text("file"),
-       .help = "store where workers meet: a URI, or a bare name for that store's default place"},
+       .help = "store where workers meet: a URI, or a bare name for that store's default place",
+       .circumstance = true},
       {.name = "compress",
        .default_value = Text("none"),
        .help = "smaller messages of gradients and updates; what is left out is added to the next",
@@ -164,33 +167,39 @@ std::vector<Option> own_options() {
       {.name = "platform",
        .default_value = Text("local"),
        .help = "where functions run",
-       .choices = faas::registry().names()},
+       .choices = faas::registry().names(),
+       .circumstance = true},
       {.name = "function",
        .default_value = Text(),
        .help = "name or ARN of the deployed function, for the platform aws",
-       .aliases = {"function_name"}},
+       .aliases = {"function_name"},
+       .circumstance = true},
       {.name = "memory_mb",
        .default_value = Int{1769},
        .help = "memory limit of one function",
        .unit = "MB",
        .minimum = 128,
-       .maximum = 10240},
+       .maximum = 10240,
+       .circumstance = true},
       {.name = "timeout_s",
        .default_value = 900.0,
        .help = "time limit of one function",
        .unit = "s",
        .above = 0,
-       .maximum = 1e6},
+       .maximum = 1e6,
+       .circumstance = true},
       {.name = "retries",
        .default_value = Int{2},
        .help = "more tries of a worker that crashed, at most",
        .minimum = 0,
-       .maximum = 2},
+       .maximum = 2,
+       .circumstance = true},
       {.name = "patience_s",
        .default_value = 300.0,
        .help = "longest wait for other workers within a round",
        .unit = "s",
-       .above = 0},
+       .above = 0,
+       .circumstance = true},
       {.name = "threads",
        .default_value = Int{0},
        .help = "threads of one worker; 0 shares the processors among the workers",
@@ -200,15 +209,18 @@ std::vector<Option> own_options() {
        .default_value = 0.0,
        .help = "stop the job after this time, with exit code 3; 0 is never",
        .unit = "s",
-       .minimum = 0},
+       .minimum = 0,
+       .circumstance = true},
       {.name = "checkpoint",
        .default_value = Text(),
-       .help = "where checkpoints go: a URI; by default the run's folder"},
+       .help = "where checkpoints go: a URI; by default the run's folder",
+       .circumstance = true},
       {.name = "checkpoint_every",
        .default_value = Int{1},
        .help = "epochs between two checkpoints",
        .unit = "epochs",
-       .minimum = 1},
+       .minimum = 1,
+       .circumstance = true},
       {.name = "stop_after",
        .default_value = Int{0},
        .help = "epochs after which the job pauses, to be resumed; what depends on its length sees "
@@ -220,17 +232,21 @@ std::vector<Option> own_options() {
        .help =
            "epochs of one invocation, after which another goes on; 0: as many as its time allows",
        .unit = "epochs",
-       .minimum = 0},
+       .minimum = 0,
+       .circumstance = true},
       {.name = "output",
        .default_value = Text(),
-       .help = "new folder for model, metrics and logs; by default runs/JOB-ID"},
+       .help = "new folder for model, metrics and logs; by default runs/JOB-ID",
+       .circumstance = true},
       {.name = "keep",
        .default_value = false,
-       .help = "leave the job's keys in the channel when it ends"},
+       .help = "leave the job's keys in the channel when it ends",
+       .circumstance = true},
       {.name = "log_level",
        .default_value = Text("info"),
        .help = "what workers log",
-       .choices = {"debug", "info", "warning", "error", "off"}},
+       .choices = {"debug", "info", "warning", "error", "off"},
+       .circumstance = true},
   };
 }
 
@@ -340,11 +356,23 @@ void read_environment(Options& options, std::string_view prefix) {
   }
 }
 
+static bool is_among(Values which, const Option& option, const Options& options) {
+  switch (which) {
+    case Values::given:
+      return options.is_set(option.name);
+    case Values::deciding:
+      return !option.circumstance;
+    case Values::all:
+      break;
+  }
+  return true;
+}
+
 std::string to_yaml(const Options& options, Values which) {
   YAML::Emitter out;
   out << YAML::BeginMap;
   for (const Option& option : options.declared()) {
-    if (which == Values::given && !options.is_set(option.name)) continue;
+    if (!is_among(which, option, options)) continue;
     const Option::Value& value = options.value(option.name);
     out << YAML::Key << option.name << YAML::Value;
     if (const auto* text = std::get_if<std::string>(&value))
@@ -359,7 +387,7 @@ std::string to_yaml(const Options& options, Values which) {
 std::string to_json(const Options& options, Values which) {
   nlohmann::json object = nlohmann::json::object();
   for (const Option& option : options.declared())
-    if (which == Values::all || options.is_set(option.name))
+    if (is_among(which, option, options))
       std::visit([&](const auto& value) { object[option.name] = value; },
                  options.value(option.name));
   return json_text(object);

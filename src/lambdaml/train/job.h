@@ -25,9 +25,9 @@ void read_job_text(std::string_view text, const std::string& what, Options& opti
 /// but `test_data`: LAMBDAML_TEST_DATA names the folder of the data for this project's own tests.
 void read_environment(Options& options, std::string_view prefix = "LAMBDAML_");
 
-/// All values, or those that were given, as a YAML map, in declared order: a job file that gives
-/// the same options again.
-enum class Values { all, given };
+/// All values, those that were given, or those that the numbers of the result depend on.
+enum class Values { all, given, deciding };
+/// A YAML map in declared order: a job file that gives the same options again.
 std::string to_yaml(const Options& options, Values which = Values::all);
 /// The same as a JSON object, for events; from_json() sets them.
 std::string to_json(const Options& options, Values which = Values::all);

@@ -50,12 +50,8 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
         kDefinition, tensor::Dtype::u8, {shape.definition->size()}, shape.definition->view()});
   // The options that made the model, but not where it was made: one job gives one file, byte for
   // byte, over every channel and platform.
-  nlohmann::json kept = parse_json(to_json(options));
-  for (const char* place : {"channel",    "output",  "checkpoint", "checkpoint_every", "platform",
-                            "function",   "data",    "test_data",  "memory_mb",        "timeout_s",
-                            "patience_s", "retries", "deadline",   "run_epochs",       "keep",
-                            "log_level",  "threads", "sync_mode",  "workers",          "script"})
-    kept.erase(place);
+  nlohmann::json kept = parse_json(to_json(options, Values::deciding));
+  for (const char* by_whom : {"threads", "sync_mode", "workers", "script"}) kept.erase(by_whom);
   writer.set_metadata("format", kModelFormat);
   writer.set_metadata("model", name);
   writer.set_metadata("features", std::to_string(shape.features));

@@ -43,7 +43,7 @@ std::string resume(const std::filesystem::path& run, Observer& observer);
 
 /// Runs a job for somebody who keeps his own record of it, under the id that he gives: goes on from
 /// the checkpoints that lie under that id, whichever machine made them, else begins. Where `train`
-/// names a command to go on with, this does not. An observer that throws Superseded (lease.h) ends
+/// names a command to go on with, this does not. An observer that throws Superseded ends
 /// it without a trace: channel, record and workers belong to the one who took over. Otherwise as
 /// train().
 std::string train_as(const std::string& job_id, const Options& options, Observer& observer);

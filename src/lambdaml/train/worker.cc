@@ -30,13 +30,8 @@ using nlohmann::json;
 
 /// Equal for runs that may continue each other: everything but how long and where they run.
 std::string fingerprint_of(const TrainEvent& event) {
-  json options = parse_json(to_json(event.options));
-  for (const char* free : {"channel",   "output",      "checkpoint", "checkpoint_every",
-                           "platform",  "function",    "data",       "test_data",
-                           "memory_mb", "timeout_s",   "patience_s", "retries",
-                           "deadline",  "keep",        "log_level",  "until",
-                           "epochs",    "admm_epochs", "run_epochs", "stop_after"})
-    options.erase(free);
+  json options = parse_json(to_json(event.options, Values::deciding));
+  for (const char* length : {"until", "epochs", "admm_epochs", "stop_after"}) options.erase(length);
   if (event.options.text("optim") == "admm") options["epochs"] = event.options.integer("epochs");
   options["rows"] = event.data.part_rows;
   options["features"] = event.data.features;

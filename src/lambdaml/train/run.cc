@@ -1,0 +1,281 @@
+#include "lambdaml/train/run.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/optim/registry.h"
+#include "lambdaml/train/channel.h"
+#include "lambdaml/train/checkpoint.h"
+#include "lambdaml/train/event.h"
+#include "lambdaml/train/job_view.h"
+#include "lambdaml/train/platform.h"
+#include "lambdaml/train/remote.h"
+#include "lambdaml/train/summary.h"
+#include "lambdaml/train/worker.h"
+
+namespace lambdaml::train {
+namespace {
+
+using nlohmann::json;
+
+/// A job while it runs.
+class Run {
+ public:
+  Run(const Options& options, RunFolder& folder, JobChannel& channel, Observer& observer)
+      : options_(options),
+        folder_(folder),
+        job_channel_(channel),
+        channel_(channel.store()),
+        meters_(channel.meters()),
+        observer_(observer) {}
+
+  std::string run(const StagedData& staged, bool resuming, const Stopwatch& wall) {
+    const optim::Plugin& optimizer = optim::registry().get(options_.text("optim"));
+    observer_.starting(folder_.job_id(), staged.data.rows(), staged.data.features, workers(),
+                       static_cast<std::uint64_t>(options_.integer(optimizer.epochs_option)));
+    TrainEvent event = make_event(staged);
+    if (resuming) find_common_checkpoint(event);
+    const std::string& checkpoints = options_.text("checkpoint");
+    JobRecord record(storage::open(checkpoints, meters_.of(checkpoints)), folder_.job_id());
+    record.begin(options_);
+    channel_.save(keys::kJob, {});
+    start(event);
+    job_channel_.stop_workers_at_end(is_remote(options_));
+    const double limit_s = options_.real("deadline");
+    const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
+    // Where looks are dear, once a second is often enough to show people how far the job is.
+    const double pause_s = channel_.capabilities().dear_looks ? 1 : 0;
+    double next_look_s = wall.seconds() + pause_s;
+    const std::vector<std::string> responses = wait_for_all(*invocations_, [&] {
+      tell_failures();
+      if (wall.seconds() >= next_look_s) {
+        next_look_s = wall.seconds() + pause_s;
+        look_for_metrics();
+        look_for_progress();
+        if (channel_.load(keys::kStop))
+          fail(Code::cancelled, "job {}: stopped by lambdaml stop", folder_.job_id());
+      }
+      tell_progress();
+      if (limit.passed())
+        fail(Code::limit_reached, "job {}: stopped after {} s, as --deadline says",
+             folder_.job_id(), limit_s);
+    });
+    tell_failures();
+    if (std::ranges::find(responses, kJobIsOver) != responses.end())
+      fail(Code::unavailable, "channel {}: it has lost what this job wrote", channel_.describe());
+    look_for_metrics();
+    std::string summary = collect(staged, wall);
+    job_channel_.stop_workers_at_end(false);
+    record.finish(summary);
+    return summary;
+  }
+
+ private:
+  std::uint32_t workers() const { return static_cast<std::uint32_t>(options_.integer("workers")); }
+
+  TrainEvent make_event(const StagedData& staged) {
+    TrainEvent event;
+    event.job_id = folder_.job_id();
+    event.options = options_;
+    event.data = staged.data;
+    event.data_uri = staged.data_uri;
+    event.test = staged.test;
+    event.test_uri = staged.test_uri;
+    event.sent_ms = epoch_ms();
+    return event;
+  }
+
+  /// The newest round at which every worker has a checkpoint; asynchronous workers each go on from
+  /// their own.
+  void find_common_checkpoint(TrainEvent& event) {
+    const auto store =
+        storage::open(options_.text("checkpoint"), meters_.of(options_.text("checkpoint")));
+    std::vector<Progress> common;
+    std::size_t with_any = 0;
+    for (std::uint32_t worker = 0; worker < workers(); ++worker) {
+      std::vector<Progress> own =
+          Checkpoints(store, folder_.job_id(), "", worker, workers()).available();
+      with_any += own.empty() ? 0 : 1;
+      if (worker == 0)
+        common = own;
+      else if (options_.text("sync_mode") != "async")
+        std::erase_if(common, [&](const Progress& progress) {
+          return std::find(own.begin(), own.end(), progress) == own.end();
+        });
+    }
+    if (with_any < workers() || common.empty()) {
+      log::warning("run {}: no checkpoint that all workers have; starting over", folder_.job_id());
+      forget_checkpoints_after(store, 0);
+      folder_.rewind(0, "");
+      return;
+    }
+    event.resume = true;
+    if (options_.text("sync_mode") != "async") {
+      event.resume_round = common.front().round;
+      forget_checkpoints_after(store, common.front().epoch);
+    }
+    next_metrics_ = common.front().epoch + 1;
+    folder_.rewind(
+        common.front().epoch,
+        Checkpoints(store, folder_.job_id(), "", 0, workers()).note(common.front()).metrics);
+    log::info("going on after epoch {}", common.front().epoch);
+  }
+
+  void forget_checkpoints_after(const std::shared_ptr<storage::Storage>& store,
+                                std::uint64_t epoch) const {
+    for (std::uint32_t worker = 0; worker < workers(); ++worker)
+      Checkpoints(store, folder_.job_id(), "", worker, workers()).forget_after(epoch);
+  }
+
+  void start(TrainEvent& event) {
+    const Platform platform(options_.text("platform"), channel_);
+    faas::Function function = platform.function();
+    function.memory_mb = static_cast<int>(options_.integer("memory_mb"));
+    function.timeout_s = options_.real("timeout_s");
+    function.retries = static_cast<int>(options_.integer("retries"));
+    function.environment["LAMBDAML_LOG_LEVEL"] = options_.text("log_level");
+    function.log_folder = folder_.log_folder();
+    function.name = options_.text("function");
+    function.all_at_once = comm::registry().get(options_.text("sync_mode")).bulk_synchronous;
+    if (is_remote(options_)) function.outcome = outcome_of_workers();
+    function.goes_on = [](const std::string& response) { return response == kToBeContinued; };
+    std::vector<std::string> payloads;
+    for (event.worker = 0; event.worker < workers(); ++event.worker)
+      payloads.push_back(to_json(event));
+    invocations_ = platform.invoke_all(
+        function, std::move(payloads),
+        [this](std::size_t worker, const faas::EventStatus& status, bool again) {
+          const std::lock_guard lock(failures_mutex_);
+          failures_.push_back({worker, status, again});
+        });
+  }
+
+  /// How workers stand, by what they leave in the channel; called from the invoker's thread.
+  std::function<std::optional<faas::EventStatus>(std::size_t)> outcome_of_workers() {
+    const std::string& uri = options_.text("channel");
+    std::shared_ptr<storage::Storage> channel =
+        open_channel(uri, folder_.job_id(), meters_.of(uri));
+    return [this, channel, heard = std::map<std::size_t, std::uint64_t>()](
+               std::size_t worker) mutable -> std::optional<faas::EventStatus> {
+      using State = faas::EventStatus::State;
+      faas::EventStatus status;
+      const auto index = static_cast<std::uint32_t>(worker);
+      if (const std::optional<Buffer> report = channel->load(keys::result(index))) {
+        status.state = State::succeeded;
+        status.response = report->text();
+        return status;
+      }
+      if (const std::optional<Buffer> text = channel->load(keys::failure(index))) {
+        const json failure = parse_json(text->text());
+        status.state = State::failed;
+        status.error_type = failure.is_object() ? failure.value("type", "") : "";
+        status.error_message = fmt::format("worker {}: {}", worker,
+                                           failure.is_object() ? failure.value("message", "") : "");
+        return status;
+      }
+      // Bulk-synchronous workers only get on together: news of one are of all.
+      const std::uint64_t news = news_;
+      if (heard[worker] == news) return {};
+      heard[worker] = news;
+      status.state = State::running;
+      return status;
+    };
+  }
+
+  /// Failures come on the invoker's thread; the observer is told on this one.
+  void tell_failures() {
+    std::vector<FailedTry> failures;
+    {
+      const std::lock_guard lock(failures_mutex_);
+      failures.swap(failures_);
+    }
+    for (const FailedTry& failed : failures)
+      observer_.worker_failed(failed.worker, failed.status, failed.again);
+  }
+
+  void look_for_metrics() {
+    while (const std::optional<Buffer> text = channel_.load(keys::metrics(next_metrics_))) {
+      const EpochMetrics metrics = EpochMetrics::from_json(text->text());
+      folder_.add(metrics);
+      observer_.epoch_done(metrics);
+      ++next_metrics_;
+      ++news_;
+    }
+  }
+
+  void look_for_progress() {
+    const std::optional<Buffer> text = channel_.load(keys::kProgress);
+    if (!text) return;
+    const json at = parse_json(text->text());
+    if (!at.is_object()) return;
+    const auto before = std::pair(at_.epoch, at_.round);
+    at_.epoch = at.value("epoch", std::uint64_t{0});
+    at_.round = at.value("round", std::uint64_t{0});
+    if (before != std::pair(at_.epoch, at_.round)) ++news_;
+    at_.rounds = at.value("rounds", std::uint64_t{0});
+  }
+
+  void tell_progress() {
+    std::uint32_t alive = 0;
+    for (const faas::EventStatus& status : invocations_->status())
+      alive += status.state == faas::EventStatus::State::running ? 1 : 0;
+    observer_.tick(alive, at_.epoch, at_.round, at_.rounds);
+  }
+
+  std::string collect(const StagedData& staged, const Stopwatch& wall) {
+    constexpr double kPatienceSeconds = 30;
+    std::vector<std::string> wanted;
+    for (std::uint32_t worker = 0; worker < workers(); ++worker)
+      wanted.push_back(keys::result(worker));
+    const std::vector<Buffer> reports = channel_.load_all(wanted, Deadline::in(kPatienceSeconds));
+    const Buffer model = channel_.load_or_wait(keys::kModel, Deadline::in(kPatienceSeconds));
+    std::string summary = summary_of({.options = options_,
+                                      .job_id = folder_.job_id(),
+                                      .data = staged.data,
+                                      .reports = reports,
+                                      .trigger_usage = meters_.usage(),
+                                      .wall_s = wall.seconds(),
+                                      .model_path = folder_.model_path()});
+    folder_.finish(model, summary);
+    return summary;
+  }
+
+  const Options& options_;
+  RunFolder& folder_;
+  JobChannel& job_channel_;
+  storage::Storage& channel_;
+  Meters& meters_;
+  Observer& observer_;
+  struct FailedTry {
+    std::size_t worker;
+    faas::EventStatus status;
+    bool again;
+  };
+  std::mutex failures_mutex_;
+  std::vector<FailedTry> failures_;
+  std::unique_ptr<faas::Invocations> invocations_;
+  std::uint64_t next_metrics_ = 1;
+  std::atomic<std::uint64_t> news_{0};  ///< grows with every sign of life
+  /// Where worker 0 said that it stands.
+  struct {
+    std::uint64_t epoch = 0, round = 0, rounds = 0;
+  } at_;
+};
+
+}  // namespace
+
+std::string run_workers(const Options& options, RunFolder& folder, JobChannel& channel,
+                        const StagedData& staged, bool resuming, const Stopwatch& wall,
+                        Observer& observer) {
+  return Run(options, folder, channel, observer).run(staged, resuming, wall);
+}
+
+}  // namespace lambdaml::train

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/base/options.h"
+#include "lambdaml/train/job_channel.h"
+#include "lambdaml/train/run_folder.h"
+#include "lambdaml/train/staging.h"
+#include "lambdaml/train/trigger.h"
+
+namespace lambdaml::train {
+
+/// Starts a job's workers on its staged data, watches them to their end and puts what they leave
+/// into the folder. `resuming`: from the newest checkpoint that all of them have. Returns the
+/// summary; its wall_s is what `wall` says then. Throws as train(), and when it does, no worker of
+/// a platform that can end them goes on, and those of one that cannot find a mark in the channel.
+std::string run_workers(const Options& options, RunFolder& folder, JobChannel& channel,
+                        const StagedData& staged, bool resuming, const Stopwatch& wall,
+                        Observer& observer);
+
+}  // namespace lambdaml::train
