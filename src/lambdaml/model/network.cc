@@ -89,8 +89,11 @@ std::vector<Model::Piece> Network::statistics() const {
 std::uint64_t Network::activations() const {
   std::uint64_t sum = data::kImageValues;
   for (const Layer& layer : layers_)
-    if (layer.kind != Layer::Kind::relu)  // done in place
-      sum += layer.channels_out * layer.side * layer.side;
+    if (layer.kind != Layer::Kind::relu) {  // done in place
+      // What a depthwise convolution gives is kept twice, as its kernels like it. Measured.
+      const std::uint64_t times = layer.groups > 1 ? 2 : 1;
+      sum += times * layer.channels_out * layer.side * layer.side;
+    }
   return sum;
 }
 
