@@ -1,13 +1,17 @@
 #include "e2e/command.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "lambdaml/base/deadline.h"
 
 namespace lambdaml::e2e {
 namespace {
@@ -87,6 +91,12 @@ std::vector<pid_t> Command::workers() const {
   return out;
 }
 
+bool Command::runs() const {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == 0;
+}
+
 Result Command::wait() {
   int status = 0;
   ::waitpid(pid_, &status, 0);
@@ -99,7 +109,9 @@ Result Command::wait() {
 }
 
 bool wait_for_epochs(const Command& command, const fs::path& metrics, std::size_t lines) {
-  for (int i = 0; i < 3000; ++i) {
+  const Deadline patience = Deadline::in(90);
+  while (!patience.passed()) {
+    const bool runs = command.runs();
     std::error_code error;
     if (fs::exists(metrics, error)) {
       std::size_t have = 0;
@@ -108,7 +120,7 @@ bool wait_for_epochs(const Command& command, const fs::path& metrics, std::size_
       if (file != nullptr) std::fclose(file);
       if (have >= lines) return true;
     }
-    if (command.workers().empty() && i > 1000) return false;
+    if (!runs) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   return false;

@@ -35,6 +35,8 @@ class Command {
   void signal(int number) const;
   /// The process ids of its worker processes.
   std::vector<pid_t> workers() const;
+  /// Whether it has not ended; it still has to be waited for.
+  bool runs() const;
   Result wait();
 
  private:

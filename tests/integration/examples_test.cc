@@ -1,6 +1,8 @@
 // Every job file of examples/, run against real servers.
+#include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <thread>
 
 #include <gmock/gmock.h>
 
@@ -30,7 +32,7 @@ std::vector<Example> all_examples() {
   for (const auto& entry : fs::directory_iterator(fs::path(LAMBDAML_SOURCE_DIR) / "examples")) {
     if (entry.path().extension() != ".yaml") continue;
     const std::string text = std::string(read_file(entry.path())->text());
-    // Hours of work; tests/deep reads them.
+    // tests/deep runs them
     if (text.find("\nmodel: mobilenet") != std::string::npos ||
         text.find("\nmodel: resnet") != std::string::npos)
       continue;
@@ -125,16 +127,24 @@ TEST_F(Searches, GoOnFromTheirRecordsAlone_over_dynamodb) {
   ASSERT_EQ(whole.exit_code, 0) << whole.err;
   Command command(folder(), arguments("cut"));
   const std::shared_ptr<storage::Storage> store = storage::open(place + "/cut");
+  // Until the first leg has ended; others are under way then.
+  std::string ended;
   std::string records;
   const Deadline patience = Deadline::in(60);
-  while (records.empty() && !patience.passed())
+  while (ended.find("done") == std::string::npos && !patience.passed()) {
     for (const storage::Entry& entry : store->list(""))
-      if (entry.key.ends_with("legs/000002.json"))
+      if (entry.key.ends_with("legs/000000.json")) {
         records = place + "/cut/" + entry.key.substr(0, entry.key.size() - 16);
+        ended = std::string(store->load(entry.key)->text());
+      }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
   command.signal(SIGKILL);
-  ASSERT_EQ(command.wait().exit_code, 128 + SIGKILL);
+  ASSERT_EQ(command.wait().exit_code, 128 + SIGKILL) << "it ended before it could be killed";
+  ASSERT_THAT(ended, HasSubstr("done"));
   const Result resumed = lambdaml({"tune", "--resume", records, "--json", "-q"});
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(storage::open(records)->load("legs/000000.json")->text(), ended) << "it was run again";
   for (const char* name : {"best_trial", "valid_loss", "options", "trials_done"})
     EXPECT_EQ(resumed.json().at(name), whole.json().at(name)) << name;
   EXPECT_EQ(lambdaml({"storage", "clear", place}).exit_code, 0);

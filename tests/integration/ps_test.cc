@@ -199,7 +199,7 @@ std::size_t resident_memory(pid_t pid) {
   return 0;
 }
 
-TEST_F(ParameterServer, TenThousandPushesAndPullsOfTwoHundredClientsTakeNoMoreMemoryThanTheFirst) {
+TEST_F(ParameterServer, ItsMemoryStaysFlatUnderTwoHundredClients) {
   constexpr std::uint32_t kClients = 200;
   constexpr std::uint32_t kTurns = 25;
   constexpr std::size_t kN = 20'000;
@@ -225,13 +225,14 @@ TEST_F(ParameterServer, TenThousandPushesAndPullsOfTwoHundredClientsTakeNoMoreMe
       }
     });
   };
+  // 10,000 pushes and as many pulls a pass, with 80 KB each.
   work(0);
   const std::size_t first = resident_memory(server->pid());
   ASSERT_GT(first, 0U);
   for (std::uint32_t pass = 1; pass < 5; ++pass) work(pass);
-  // 20,000 vectors of 80 KB have come since: had one in a hundred stayed, it would be 16 MB.
   const std::size_t last = resident_memory(server->pid());
-  EXPECT_LT(last, first + 8 * 1024) << first;
+  // What a pass holds at once differs by some megabytes. Had one push in fifty stayed, it were 64.
+  EXPECT_LT(last, first + 48 * 1024) << first;
 }
 
 TEST_F(ParameterServer, TellsPrometheusWhatItDoes) {

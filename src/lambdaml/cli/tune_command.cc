@@ -14,6 +14,7 @@
 #include "lambdaml/cli/search_display.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/remote.h"
+#include "lambdaml/train/superseded.h"
 #include "lambdaml/tune/search_folder.h"
 #include "lambdaml/tune/tuner.h"
 
@@ -129,6 +130,8 @@ void run_search(const TuneFlags& flags, const Globals& globals) {
   try {
     SearchDisplay display(globals.quiet, settings.text("metric"));
     outcome = tune::run(records, folder.runs(), limits, display);
+  } catch (const train::Superseded&) {
+    throw;
   } catch (const Error& error) {
     if (records.summary()) throw;
     std::throw_with_nested(Error(error.code(), fmt::format("{}; {}", error.what(), go_on)));

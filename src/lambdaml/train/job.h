@@ -25,7 +25,7 @@ void read_job_text(std::string_view text, const std::string& what, Options& opti
 /// but `test_data`: LAMBDAML_TEST_DATA names the folder of the data for this project's own tests.
 void read_environment(Options& options, std::string_view prefix = "LAMBDAML_");
 
-/// All values, those that were given, or those that the numbers of the result depend on.
+/// All values, those that were given, or all but circumstances.
 enum class Values { all, given, deciding };
 /// A YAML map in declared order: a job file that gives the same options again.
 std::string to_yaml(const Options& options, Values which = Values::all);

@@ -1,6 +1,6 @@
 #include "lambdaml/train/job.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "lambdaml/base/error.h"
 
@@ -64,6 +64,18 @@ TEST(Job, ResolvingChoosesWhatDependsOnOtherOptions) {
 }
 
 TEST(Job, IdsDiffer) { EXPECT_NE(new_job_id(), new_job_id()); }
+
+TEST(Job, WhereItRunsIsNoPartOfWhatItIs) {
+  std::vector<std::string> circumstances;
+  const Options options = job_options();
+  for (const Option& option : options.declared())
+    if (option.circumstance) circumstances.push_back(option.name);
+  EXPECT_THAT(circumstances,
+              testing::UnorderedElementsAre("channel", "output", "checkpoint", "checkpoint_every",
+                                            "platform", "function", "data", "test_data",
+                                            "memory_mb", "timeout_s", "patience_s", "retries",
+                                            "deadline", "run_epochs", "keep", "log_level"));
+}
 
 }  // namespace
 }  // namespace lambdaml::train

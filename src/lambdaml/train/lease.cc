@@ -80,9 +80,19 @@ void Lease::renew() {
   throw Superseded(fmt::format("{}: taken for dead, another invocation has taken over", key_));
 }
 
-void Lease::finish() {
-  write(0, true);
+void Lease::finish() noexcept {
+  if (!held_) return;
+  // Even if it is not known whether it was written: giving it back would undo it.
   held_ = false;
+  try {
+    write(0, true);
+  } catch (const std::exception& error) {
+    log::warning("marking {} as done: {}", key_, error.what());
+  }
+}
+
+bool Lease::was_taken(storage::Storage& store, const std::string& key) {
+  return store.load(key + "/0").has_value();
 }
 
 }  // namespace lambdaml::train

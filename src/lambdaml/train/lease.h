@@ -37,8 +37,12 @@ class Lease {
   /// Superseded when he was taken for dead in the meantime; a store that does not answer is asked
   /// again later.
   void renew();
-  /// The task is done, and shall never be done again.
-  void finish();
+  /// The task is done, and shall never be done again. Nothing when the lease is not held. When the
+  /// store does not answer that is logged, and a later delivery may do the task again.
+  void finish() noexcept;
+
+  /// Whether anybody has ever taken the lease of this key. One request.
+  static bool was_taken(storage::Storage& store, const std::string& key);
 
  private:
   std::string slot() const { return key_ + "/" + std::to_string(number_); }

@@ -89,6 +89,24 @@ TEST_F(LeaseTest, AStoreThatDoesNotAnswerEndsNothing) {
   EXPECT_EQ(Lease(store, "k", Deadline::in(60)).take(Deadline::in(0)), Taken::finished);
 }
 
+TEST_F(LeaseTest, WhatMayHaveBeenMarkedAsDoneIsNotGivenBack) {
+  bool gone = false;
+  const auto store = storage::with_faults(storage::open("memory://lease-marked"),
+                                          [&](std::string_view, std::string_view) {
+                                            if (gone) fail(Code::unavailable, "gone");
+                                          });
+  EXPECT_FALSE(Lease::was_taken(*store, "k"));
+  {
+    Lease lease(store, "k", Deadline::in(60));
+    ASSERT_EQ(lease.take(Deadline::in(0)), Taken::yes);
+    gone = true;
+    lease.finish();
+    gone = false;
+  }
+  EXPECT_TRUE(Lease::was_taken(*store, "k"));
+  EXPECT_EQ(Lease(store, "k", Deadline::in(60)).take(Deadline::in(0)), Taken::no);
+}
+
 TEST_F(LeaseTest, AHolderThatIsNoneIsNoHolder) {
   const auto store = storage::open("memory://lease-garbage");
   for (const char* text : {"", "nonsense", "[1]", "{\"until_ms\":\"x\"}", "{\"finished\":1}"}) {

@@ -7,6 +7,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/train/figures.h"
@@ -32,21 +33,24 @@ std::string summary_of(const JobEnd& end) {
   Cost cost;
   std::uint64_t rounds = 0, epochs = 0;
   std::string ended_by;
-  for (const Buffer& text : end.reports) {
-    const json report = parse_json(text.text());
-    train += totals_from(report.at("train"));
-    valid += totals_from(report.at("valid"));
-    test += totals_from(report.at("test"));
-    const Figures figures = Figures::from_json(text.text());
-    all_figures += figures;
-    const auto memory_mb = static_cast<double>(end.options.integer("memory_mb"));
-    cost.functions +=
-        prices.of_function(figures.run_s, memory_mb, region) +
-        static_cast<double>(figures.invocations - 1) * prices.of_function(0, memory_mb, region);
-    rounds = std::max(rounds, report.at("rounds").get<std::uint64_t>());
-    epochs = std::max(epochs, report.at("epochs").get<std::uint64_t>());
-    if (ended_by.empty()) ended_by = report.at("ended_by").get<std::string>();
-  }
+  for (const Buffer& text : end.reports) try {
+      const json report = parse_json(text.text());
+      train += totals_from(report.at("train"));
+      valid += totals_from(report.at("valid"));
+      test += totals_from(report.at("test"));
+      const Figures figures = Figures::from_json(text.text());
+      all_figures += figures;
+      const auto memory_mb = static_cast<double>(end.options.integer("memory_mb"));
+      cost.functions +=
+          prices.of_function(figures.run_s, memory_mb, region) +
+          static_cast<double>(figures.invocations - 1) * prices.of_function(0, memory_mb, region);
+      rounds = std::max(rounds, report.at("rounds").get<std::uint64_t>());
+      epochs = std::max(epochs, report.at("epochs").get<std::uint64_t>());
+      if (ended_by.empty()) ended_by = report.at("ended_by").get<std::string>();
+    } catch (const json::exception&) {
+      fail(Code::data_corrupt, "job {}: '{}' is not what a worker says in the end", end.job_id,
+           printable(text.text(), 60));
+    }
   ordered_json summary{{"job_id", end.job_id}};
   for (const char* name : {"model", "optim", "sync_mode"}) summary[name] = end.options.text(name);
   summary["channel"] = Uri::parse(end.options.text("channel")).display();

@@ -155,7 +155,10 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   Lease lease(results.store(), results.lease_key(task.leg), invocation.deadline);
   switch (lease.take(Deadline::in(invocation.deadline.seconds_left() - kMarginSeconds))) {
     case Lease::Taken::yes:
-      break;
+      // Tried again although it had handed the job on: its time was over before it could say so.
+      if (!Lease::was_taken(*results.store(), results.lease_key(task.leg + 1))) break;
+      lease.finish();
+      return handed_over(task);
     case Lease::Taken::finished:
       return results.summary().value_or(handed_over(task));
     case Lease::Taken::no:

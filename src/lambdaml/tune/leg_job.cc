@@ -57,6 +57,7 @@ void LegJob::run() noexcept {
 void LegJob::starting(const std::string& /*job_id*/, std::uint64_t /*rows*/,
                       std::uint64_t /*features*/, std::uint32_t /*workers*/,
                       std::uint64_t /*epochs*/) {
+  throw_if_ended();
   started_ = true;
 }
 
@@ -68,6 +69,10 @@ void LegJob::epoch_done(const train::EpochMetrics& metrics) {
 
 void LegJob::tick(std::uint32_t /*workers_alive*/, std::uint64_t /*epoch*/, std::uint64_t /*round*/,
                   std::uint64_t /*rounds*/) {
+  throw_if_ended();
+}
+
+void LegJob::throw_if_ended() const {
   if (superseded_) throw train::Superseded("another tuner has taken over");
   if (stop_) fail(Code::cancelled, "the search stopped it");
 }

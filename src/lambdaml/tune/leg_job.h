@@ -57,6 +57,7 @@ class LegJob : private train::Observer {
   void tick(std::uint32_t workers_alive, std::uint64_t epoch, std::uint64_t round,
             std::uint64_t rounds) override;
   void run() noexcept;
+  void throw_if_ended() const;
 
   const std::string job_id_;
   const Options options_;

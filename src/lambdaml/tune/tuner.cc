@@ -118,10 +118,7 @@ class Tuner {
   Outcome search() {
     while (true) {
       throw_if_interrupted();
-      if (since_look_.seconds() > 0.5) {
-        since_look_ = Stopwatch();
-        tenure_.require();
-      }
+      look_whether_superseded();
       reap();
       if (goal_reached_) return finish("until");
       if (const std::string limit = limit_reached(); !limit.empty()) return end_by(limit);
@@ -134,6 +131,12 @@ class Tuner {
       if (!more && running_.empty()) return finish("trials");
       bell_.wait(kTick_s);
     }
+  }
+
+  void look_whether_superseded() {
+    if (since_look_.seconds() < 0.5) return;
+    since_look_ = Stopwatch();
+    tenure_.require();
   }
 
   /// Starts what may be started; false when nothing will be any more.
@@ -165,6 +168,8 @@ class Tuner {
     try {
       Options options = resolved_options_of(search_, strategy_->parameters(leg.trial));
       data_.give_to(options);
+      // Cutting data takes time, in which another may have taken over.
+      look_whether_superseded();
       const auto set = [&](const char* name, Option::Value value) {
         options.set(name, std::move(value), name);
       };
@@ -188,6 +193,8 @@ class Tuner {
     if (!text) return {};
     const json summary = parse_json(text->text());
     if (!summary.is_object() || summary.value("epochs", std::uint64_t{0}) != leg.epochs) return {};
+    // Without its model it could not be the best; from its last checkpoint it is soon there again.
+    if (!read_file(summary.value("model_path", ""))) return {};
     return std::string(text->text());
   }
 

@@ -32,7 +32,12 @@ struct Task {
   std::optional<Search> search;  ///< to begin, unless an earlier delivery of the event has
   std::string records_uri;
   double deadline_s = 0;  ///< of the search, what is left; 0: none
-  std::uint64_t leg = 0;  ///< how many invocations there were before
+  std::string chain;      ///< of invocations, by the request that began it
+  std::uint64_t leg = 0;  ///< how many invocations of the chain there were before
+
+  std::string lease_key(std::uint64_t of_leg) const {
+    return fmt::format("tuner/{}/{}", chain, of_leg);
+  }
 };
 
 Task first_task(const faas::Invocation& invocation) {
@@ -45,7 +50,7 @@ Task first_task(const faas::Invocation& invocation) {
   if (job.text("function").empty())
     job.set("function", Option::Value(std::string("lambdaml-worker")), "function");
   search.id = train::id_of_request("tune-", invocation.request_id);
-  return {search, place_of_records(search), search.settings.real("deadline")};
+  return {search, place_of_records(search), search.settings.real("deadline"), search.id};
 }
 
 Task task_of(const faas::Invocation& invocation) {
@@ -59,14 +64,20 @@ Task task_of(const faas::Invocation& invocation) {
   task.records_uri = event["search"].get<std::string>();
   if (event.contains("deadline_s") && event["deadline_s"].is_number())
     task.deadline_s = event["deadline_s"].get<double>();
-  if (event.contains("leg") && event["leg"].is_number_unsigned())
-    task.leg = event["leg"].get<std::uint64_t>();
+  task.chain = train::id_of_request("tune-", invocation.request_id);
+  if (event.contains("chain")) {
+    const json& leg = event.contains("leg") ? event["leg"] : json();
+    if (!event["chain"].is_string() || !leg.is_number_unsigned())
+      fail(Code::invalid_argument, "event: 'chain' and 'leg' are not what a tuner hands on");
+    task.chain = train::id_of_request("", event["chain"].get<std::string>());
+    task.leg = leg.get<std::uint64_t>();
+  }
   return task;
 }
 
 /// The event of the invocation that goes on.
 std::string handed_on(const Task& task, const TunerLimits& limits) {
-  json event{{"search", task.records_uri}, {"leg", task.leg + 1}};
+  json event{{"search", task.records_uri}, {"chain", task.chain}, {"leg", task.leg + 1}};
   if (task.deadline_s > 0) event["deadline_s"] = std::max(0.001, limits.search.seconds_left());
   return json_text(event);
 }
@@ -112,11 +123,15 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
   Records records(task.records_uri);
   if (!task.search && !records.search())
     fail(Code::not_found, "search {}: there is none", Uri::parse(task.records_uri).display());
-  train::Lease lease(records.shared_store(), fmt::format("tuner/leg/{}", task.leg),
-                     invocation.deadline);
+  train::Lease lease(records.shared_store(), task.lease_key(task.leg), invocation.deadline);
   const double all_s = invocation.deadline.seconds_left();
   if (lease.take(Deadline::in(all_s - margin_s(all_s))) != train::Lease::Taken::yes)
     return records.summary().value_or(to_be_continued(task));
+  // Tried again although it had handed the search on: its time was over before it could say so.
+  if (train::Lease::was_taken(records.store(), task.lease_key(task.leg + 1))) {
+    lease.finish();
+    return records.summary().value_or(to_be_continued(task));
+  }
   if (task.search) begin(*task.search, records);
 
   const double left_s = invocation.deadline.seconds_left();
@@ -129,9 +144,10 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
   try {
     outcome = run(records, scratch.path(), limits, watch);
   } catch (const train::Superseded&) {
+    // No duplicate of this event shall push out whoever has taken over.
+    lease.finish();
     return to_be_continued(task);
   }
-  if (outcome.how == Outcome::How::limit) fail(Code::limit_reached, "{}", outcome.limit);
   if (outcome.how == Outcome::How::paused) {
     const char* name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
     if (name == nullptr)
