@@ -127,6 +127,12 @@ TEST_F(BadFiles, AJobFilesErrorsNameTheLine) {
   EXPECT_NE(error_of("- a\n- b\n").find("job.yaml"), std::string::npos);
   EXPECT_NE(error_of("data: [unclosed\n").find("job.yaml"), std::string::npos);
   EXPECT_NE(error_of("data: good.libsvm\nlr: [1, 2]\n").find("job.yaml:2"), std::string::npos);
+  // Also by another name.
+  EXPECT_NE(error_of("data: good.libsvm\nepochs: 2\nn_epochs: 3\n")
+                .find("job.yaml:3: epochs stands twice"),
+            std::string::npos);
+  EXPECT_NE(error_of("data: good.libsvm\n---\nlr: 1\n").find("one YAML document"),
+            std::string::npos);
 }
 
 TEST_F(BadFiles, AModelThatIsNoneIsRefused) {
@@ -177,6 +183,62 @@ TEST_F(BadFiles, AFullDiskEndsTheJobWithOne) {
   EXPECT_NE(result.err.find("No space left"), std::string::npos) << result.err;
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
   EXPECT_TRUE(clean);
+}
+
+TEST_F(BadFiles, ValuesThatOverflowEndNothingInSilence) {
+  std::string small, large;
+  for (int i = 0; i < 100; ++i) small += i % 2 == 0 ? "1 1:1 2:0.5\n" : "0 1:-1 2:-0.5\n";
+  for (int i = 0; i < 50; ++i) large += i % 2 == 0 ? "1 1:3e38 2:-3e38\n" : "0 1:3e38 2:3e38\n";
+  write("small.libsvm", small);
+  write("large.libsvm", large);
+  const Result trained =
+      lambdaml({"train", "--data", "small.libsvm", "--test-data", "large.libsvm", "--workers", "1",
+                "--epochs", "50", "--lr", "5", "--output", "run", "-q", "--json"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  EXPECT_TRUE(trained.json()["test_loss"].is_null() || trained.json()["test_loss"] > 1e30)
+      << trained.out;
+  const Result predicted = lambdaml({"predict", "--model", "run/model.safetensors", "--data",
+                                     "large.libsvm", "--json", "--out", "labels"});
+  EXPECT_EQ(predicted.exit_code, 0) << predicted.err;
+  EXPECT_EQ(predicted.json()["rows"], 50);
+}
+
+TEST_F(BadFiles, ACheckpointOrAPackageThatCannotBeLeavesNothing) {
+  write("good.libsvm", kGood);
+  for (const std::string place : {"bogus://x", "redis://127.0.0.1:1", "ps://127.0.0.1:1"}) {
+    const Result result = lambdaml({"train", "--data", "good.libsvm", "--workers", "2",
+                                    "--checkpoint", place, "--output", "run", "-q"});
+    EXPECT_NE(result.exit_code, 0);
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_EQ(result.err.find("resume"), std::string::npos) << result.err;
+    EXPECT_FALSE(fs::exists(folder() / "run")) << place;
+  }
+  for (const std::string output : {".", "nowhere/x.zip", "/dev/null"}) {
+    const Result result = lambdaml({"package", "-o", output, "-q"});
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  }
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+}
+
+TEST_F(BadFiles, NoMessageShowsAPassword) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"resume", "redis://u:hunter2@127.0.0.1:1/0/job"},
+           {"train", "redis://u:hunter2@127.0.0.1:1/0/job.yaml"},
+           {"tune", "redis://u:hunter2@127.0.0.1:1/0/job.yaml"},
+           {"storage", "ls", "redis://u:hun/hunter2@127.0.0.1:1"},
+           {"data", "info", "redis://u:hunter2?x@127.0.0.1:1"},
+           {"invoke", "f", "--payload", "{\"channel\": \"redis://u:hunter2@h\",}"}}) {
+    const Result result = lambdaml(arguments);
+    EXPECT_NE(result.exit_code, 0);
+    EXPECT_EQ(result.err.find("hunter2"), std::string::npos) << result.err;
+  }
+}
+
+TEST_F(BadFiles, DevicesAreNoData) {
+  const Result result = lambdaml({"data", "info", "/dev/zero"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("a device"), std::string::npos) << result.err;
 }
 
 TEST_F(BadFiles, UsageErrorsAreTwo) {

@@ -98,6 +98,22 @@ TEST_F(Contract, StopsEarlyAsTold) {
   EXPECT_EQ(summary["ended_by"], "until");
 }
 
+TEST_F(Contract, AJobThatPausedIsResumedToItsEnd) {
+  const std::vector<std::string> job = {"--data",        "train.libsvm", "--epochs", "6",
+                                        "--lr-schedule", "cosine",       "--output"};
+  std::vector<std::string> whole = job;
+  whole.push_back("whole");
+  train(whole);
+  std::vector<std::string> cut = job;
+  cut.insert(cut.end(), {"cut", "--stop-after", "2"});
+  EXPECT_EQ(train(cut)["ended_by"], "stop_after");
+  const Result resumed = lambdaml({"resume", "cut", "--json", "-q"});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(resumed.json()["epochs"], 6);
+  EXPECT_EQ(resumed.json()["ended_by"], "epochs");
+  EXPECT_EQ(read(folder() / "cut/model.safetensors"), read(folder() / "whole/model.safetensors"));
+}
+
 TEST_F(Contract, PredictTellsWhatTrainTold) {
   const nlohmann::json summary = train({"--data", "train.libsvm", "--valid-ratio", "0", "--epochs",
                                         "5", "--output", "run", "--test-data", "train.libsvm"});

@@ -37,6 +37,15 @@ std::string masked(std::string_view text) {
   return printable(out, 300);
 }
 
+/// What does not parse may have its secrets anywhere before an @.
+std::string masked_up_to_the_last_at(std::string_view text) {
+  const std::size_t mark = text.find("://");
+  const std::size_t at = text.rfind('@');
+  if (mark == std::string_view::npos || at == std::string_view::npos || at < mark)
+    return masked(text);
+  return masked(fmt::format("{}***{}", text.substr(0, mark + 3), text.substr(at)));
+}
+
 bool is_scheme(std::string_view text) {
   return !text.empty() && std::isalpha(static_cast<unsigned char>(text.front())) != 0 &&
          std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -45,6 +54,8 @@ bool is_scheme(std::string_view text) {
 }
 
 }  // namespace
+
+std::string without_secrets(std::string_view text) { return masked_up_to_the_last_at(text); }
 
 Uri Uri::parse(std::string_view text) {
   if (text.empty()) fail(Code::invalid_argument, "an empty URI");
@@ -57,7 +68,8 @@ Uri Uri::parse(std::string_view text) {
     return uri;
   }
   uri.scheme = text.substr(0, mark);
-  if (!is_scheme(uri.scheme)) fail(Code::invalid_argument, "URI '{}': bad scheme", masked(text));
+  if (!is_scheme(uri.scheme))
+    fail(Code::invalid_argument, "URI '{}': bad scheme", without_secrets(text));
   std::string_view rest = text.substr(mark + 3);
   // A file's name may hold a question mark; the stores reached over the network take options there.
   if (uri.scheme != "file") {
@@ -65,7 +77,8 @@ Uri Uri::parse(std::string_view text) {
       for (const std::string& pair : split(rest.substr(q + 1), '&')) {
         const std::size_t equal = pair.find('=');
         if (equal == std::string::npos || equal == 0)
-          fail(Code::invalid_argument, "URI '{}': the query wants key=value pairs", masked(text));
+          fail(Code::invalid_argument, "URI '{}': the query wants key=value pairs",
+               without_secrets(text));
         uri.query[pair.substr(0, equal)] = pair.substr(equal + 1);
       }
       rest = rest.substr(0, q);
@@ -83,7 +96,12 @@ Uri Uri::parse(std::string_view text) {
   if (colon != std::string_view::npos && colon >= host_begin && !bracketed && of_last_host) {
     const auto port = to_integer(authority.substr(colon + 1));
     if (!port || *port < 1 || *port > 65535)
-      fail(Code::invalid_argument, "URI '{}': the port must be 1 to 65535", masked(text));
+      // What stands there may be a password whose @ is missing or whose / cut it short.
+      fail(Code::invalid_argument,
+           "URI '{}://{}…': the port must be 1 to 65535; a password stands before an @, with / ? # "
+           "@ in it as %2F %3F %23 %40",
+           uri.scheme,
+           host_begin > 0 ? "***@" : printable(authority.substr(0, authority.find(':'))));
     uri.port = static_cast<std::uint16_t>(*port);
     authority = authority.substr(0, colon);
   }
@@ -91,7 +109,7 @@ Uri Uri::parse(std::string_view text) {
   if (uri.scheme == "file") {
     if (!uri.host.empty() && uri.host != "localhost")
       fail(Code::invalid_argument, "URI '{}': write file:///path, with three slashes",
-           masked(text));
+           without_secrets(text));
     uri.host.clear();
     uri.path = std::filesystem::path(uri.path.empty() ? "/" : uri.path).lexically_normal().string();
     if (uri.path.size() > 1 && uri.path.ends_with('/')) uri.path.pop_back();

@@ -37,4 +37,8 @@ struct Uri {
   bool operator==(const Uri&) const = default;
 };
 
+/// A text that may be a URI, for messages: what stands before the last @ and the values of a query
+/// masked, control characters escaped, 300 characters at most.
+std::string without_secrets(std::string_view text);
+
 }  // namespace lambdaml

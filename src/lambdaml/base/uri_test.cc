@@ -44,13 +44,21 @@ TEST(Uri, SecretsAreMasked) {
   EXPECT_EQ(Uri::parse("s3://bucket/a@b").display(), "s3://bucket/a@b");
   EXPECT_EQ(Uri::parse("redis://h/0?password=p&timeout=3").display(),
             "redis://h/0?password=***&timeout=***");
-  try {
-    Uri::parse("redis://user:hunter2@host:99999/0");
-    FAIL() << "a port above 65535 was accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(std::string(error.what()).find("hunter2"), std::string::npos) << error.what();
-    EXPECT_EQ(error.code(), Code::invalid_argument);
+  // Passwords with characters that should have been escaped, or whose host is missing.
+  for (const char* bad :
+       {"redis://user:hunter2@host:99999/0", "redis://u:hun/hunter2@host:1",
+        "redis://u:hunter2?x@host:1", "redis://u:hunter2", "redis://u:hunter2/0"}) {
+    try {
+      Uri::parse(bad);
+    } catch (const Error& error) {
+      EXPECT_EQ(std::string(error.what()).find("hunter2"), std::string::npos) << error.what();
+      EXPECT_EQ(error.code(), Code::invalid_argument);
+      continue;
+    }
+    EXPECT_EQ(Uri::parse(bad).display().find("hunter2"), std::string::npos) << bad;
   }
+  EXPECT_EQ(without_secrets("redis://u:hunter2@h/job.yaml"), "redis://***@h/job.yaml");
+  EXPECT_EQ(without_secrets("runs/a@b"), "runs/a@b");
 }
 
 TEST(Uri, APasswordCanBeLeftOut) {

@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/cli/command.h"
@@ -38,6 +39,7 @@ void add_emulate_command(CLI::App& app, Globals& globals) {
   command->callback([settings, log_folder] {
     catch_interrupts();
     settings->log_folder = *log_folder;
+    if (!log_folder->empty()) make_folder(*log_folder);
     settings->fetch_code = [](const std::string& bucket, const std::string& key) {
       const std::optional<Buffer> zip = storage::open(Uri::parse("s3://" + bucket))->load(key);
       if (!zip) fail(Code::not_found, "s3://{} has no {}", bucket, key);

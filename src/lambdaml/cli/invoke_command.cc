@@ -29,12 +29,14 @@ std::string read_payload(const std::string& given) {
   if (!nlohmann::json::accept(given)) {
     const std::optional<Buffer> bytes = read_file(given == "-" ? "/dev/stdin" : given);
     if (!bytes)
-      fail(Code::invalid_argument, "--payload '{}': it is neither JSON nor a file",
-           printable(given));
+      // It may hold secrets.
+      fail(Code::invalid_argument,
+           "--payload: what it says is neither JSON nor the name of a file that is there");
     text = bytes->text();
   }
   if (!nlohmann::json::accept(text))
-    fail(Code::invalid_argument, "--payload {}: its content is not JSON", printable(given));
+    fail(Code::invalid_argument, "--payload {}: its content is not JSON",
+         given == text ? "" : printable(given, 200));
   return text;
 }
 

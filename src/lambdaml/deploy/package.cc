@@ -81,9 +81,23 @@ std::map<std::string, fs::path> library_on_demand(const char* soname, const std:
   return *libraries;
 }
 
+/// Throws where no file can be written, or something else than a file would be replaced.
+void require_place(const fs::path& output) {
+  std::error_code none;
+  const fs::file_status there = fs::status(output, none);
+  if (fs::exists(there) && !fs::is_regular_file(there))
+    fail(Code::invalid_argument, "package {}: it is no file; give another name with --output",
+         output.string());
+  const fs::path folder = fs::absolute(output).parent_path();
+  if (!fs::is_directory(folder, none))
+    fail(Code::not_found, "package {}: the folder {} is not there", output.string(),
+         folder.string());
+}
+
 }  // namespace
 
 Package make_package(const PackageOptions& options) {
+  require_place(options.output);
   ZipEntries entries;
   entries["bin/lambdaml-worker"] = {content_of(options.worker), true};
   entries["bootstrap"] = {content_of(options.bootstrap), true};

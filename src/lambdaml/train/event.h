@@ -10,6 +10,9 @@
 
 namespace lambdaml::train {
 
+/// `ended_by` of a job that paused at its option of that name.
+inline constexpr const char* kPaused = "stop_after";
+
 /// What a training worker is told: everything, in one JSON object. Facts that all workers must
 /// agree on (rows of every part, features, labels) are settled here, so that they need no round for
 /// it.

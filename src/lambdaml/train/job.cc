@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <random>
+#include <set>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -263,6 +264,7 @@ void set_from_yaml(const YAML::Node& node, const std::string& what, Options& opt
   if (!node.IsDefined() || node.IsNull()) return;
   if (!node.IsMap())
     fail(Code::invalid_argument, "{}: a job file is a map from option names to values", what);
+  std::set<std::string_view> seen;
   for (const auto& pair : node) {
     const std::string where = fmt::format("{}:{}", what, pair.first.Mark().line + 1);
     if (!pair.first.IsScalar()) fail(Code::invalid_argument, "{}: a key must be a name", where);
@@ -271,6 +273,9 @@ void set_from_yaml(const YAML::Node& node, const std::string& what, Options& opt
     if (!pair.second.IsScalar())
       fail(Code::invalid_argument, "{}: {} must be one value, not a list or a map", where,
            printable(key));
+    const Option* option = options.find(key);
+    if (option != nullptr && !seen.insert(option->name).second)
+      fail(Code::invalid_argument, "{}: {} stands twice; remove one", where, option->name);
     options.parse(key, pair.second.Scalar(), where);
   }
 }
@@ -328,7 +333,11 @@ void read_job_text(std::string_view text, const std::string& what, Options& opti
                    std::string_view section) {
   YAML::Node node;
   try {
-    node = YAML::Load(std::string(text));
+    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
+    if (documents.size() > 1)
+      fail(Code::invalid_argument, "{}: a job file is one YAML document, and here are {}", what,
+           documents.size());
+    if (!documents.empty()) node = documents.front();
   } catch (const YAML::Exception& error) {
     fail(Code::invalid_argument, "{}:{}: {}", what, error.mark.line + 1, printable(error.msg));
   }
@@ -341,7 +350,7 @@ void read_job_text(std::string_view text, const std::string& what, Options& opti
 
 void read_job_file(const std::string& path, Options& options, std::string_view section) {
   const std::optional<Buffer> bytes = read_file(path);
-  if (!bytes) fail(Code::not_found, "job file {}: no such file", path);
+  if (!bytes) fail(Code::not_found, "job file {}: no such file", without_secrets(path));
   read_job_text(bytes->text(), path, options, section);
 }
 

@@ -14,8 +14,10 @@ namespace lambdaml::train {
 namespace {
 
 /// By ranks (Mann and Whitney 1947): the chance that a positive row scores above a negative one.
+/// Absent when there are not both, or a score is no number.
 std::optional<double> area_under_curve(const std::vector<float>& scores,
                                        const std::vector<float>& targets) {
+  if (std::any_of(scores.begin(), scores.end(), [](float s) { return std::isnan(s); })) return {};
   std::vector<std::size_t> order(scores.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::erase_if(order, [&](std::size_t i) { return targets[i] < 0; });

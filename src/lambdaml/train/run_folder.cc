@@ -62,7 +62,8 @@ RunFolder RunFolder::create(const fs::path& path, const std::string& job_id,
 RunFolder RunFolder::read(const fs::path& path) {
   const std::optional<Buffer> text = read_file(path / "run.json");
   if (!text)
-    fail(Code::not_found, "run {}: no run.json there; give the folder of a run", path.string());
+    fail(Code::not_found, "run {}: no run.json there; give the folder of a run",
+         without_secrets(path.string()));
   const nlohmann::json json = parse_json(text->text());
   if (!json.is_object() || !json.contains("job_id") || !json["job_id"].is_string())
     fail(Code::data_corrupt, "run {}: its run.json is damaged", path.string());

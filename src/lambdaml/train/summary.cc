@@ -1,6 +1,7 @@
 #include "lambdaml/train/summary.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include <nlohmann/json.hpp>
@@ -20,7 +21,11 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 model::Totals totals_from(const json& triple) {
-  return {triple.at(0).get<double>(), triple.at(1).get<double>(), triple.at(2).get<double>()};
+  const auto number = [&](std::size_t i) {
+    // JSON has no other word for a number that is none.
+    return triple.at(i).is_null() ? std::nan("") : triple.at(i).get<double>();
+  };
+  return {number(0), number(1), number(2)};
 }
 
 }  // namespace

@@ -15,7 +15,6 @@ namespace lambdaml::train {
 namespace {
 
 /// A job that ended by this goes on when it is resumed.
-constexpr const char* kPaused = "stop_after";
 
 }  // namespace
 

@@ -2,15 +2,19 @@
 
 #include <algorithm>
 
+#include <nlohmann/json.hpp>
+
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/train/checkpoint.h"
+#include "lambdaml/train/event.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/job_channel.h"
 #include "lambdaml/train/job_view.h"
@@ -66,6 +70,17 @@ void rehearse(const Options& options, const StagedData& staged) {
   problem.rows_per_round = {1.0};
   problem.rows = problem.own_rows = 1;
   optim::registry().get(options.text("optim")).make(problem, options);
+}
+
+bool has_paused(const std::string& summary) {
+  const nlohmann::json json = parse_json(summary);
+  return json.is_object() && json.value("ended_by", "") == kPaused;
+}
+
+/// Before anything is made: a checkpoint that cannot be saved is the end of a job. One GET.
+void require_place_of_checkpoints(const Options& options, const std::string& job_id) {
+  const std::string& place = options.text("checkpoint");
+  if (!place.empty()) storage::open(place)->load(job_id + "/job.json");
 }
 
 std::filesystem::path local_folder(const std::string& text) {
@@ -136,7 +151,11 @@ std::string run_to_end(Options options, RunFolder folder, const StagedData& stag
       folder.discard();
       throw;
     }
-    if (!resumable || error.code() == Code::diverged || !by_command) throw;
+    // What the input or a checkpoint is wrong with, going on again does not mend.
+    const bool in_vain =
+        error.code() == Code::diverged || (resuming && (error.code() == Code::data_corrupt ||
+                                                        error.code() == Code::invalid_argument));
+    if (!resumable || in_vain || !by_command) throw;
     std::throw_with_nested(Error(error.code(), fmt::format("{}; go on with: lambdaml resume {}",
                                                            error.what(), folder.path().string())));
   }
@@ -154,6 +173,7 @@ std::string train(const Options& given, Observer& observer) {
                                            : local_folder(options.text("output"));
   RunFolder::require_new(output);
   JobChannel channel(options.text("channel"), job_id);
+  require_place_of_checkpoints(options, job_id);
   const ChannelCleaner cleaner(channel.store(), options.flag("keep"));
   const StagedData staged = stage(options, channel.store());
   throw_if_interrupted();
@@ -169,6 +189,7 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
   const std::filesystem::path output = local_folder(options.text("output"));
   RunFolder::require_new(output);
   JobChannel channel(options.text("channel"), job_id);
+  require_place_of_checkpoints(options, job_id);
   ChannelCleaner cleaner(channel.store(), options.flag("keep"));
   channel.take_over(options);
   const StagedData staged = stage(options, channel.store());
@@ -188,10 +209,14 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
 std::string resume(const std::filesystem::path& path, Observer& observer) {
   const Stopwatch wall;
   RunFolder folder = RunFolder::open(path);
-  if (const std::optional<std::string> summary = folder.summary()) return *summary;
+  const std::optional<std::string> summary = folder.summary();
+  const bool paused = summary && has_paused(*summary);
+  if (summary && !paused) return *summary;
   Options options = folder.options();
+  if (paused) options.set("stop_after", Option::Value(std::int64_t{0}), "stop_after");
   resolve(options);
   JobChannel channel(options.text("channel"), folder.job_id());
+  require_place_of_checkpoints(options, folder.job_id());
   const ChannelCleaner cleaner(channel.store(), options.flag("keep"));
   channel.take_over(options);
   const StagedData staged = stage(options, channel.store());

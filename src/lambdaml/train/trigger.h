@@ -37,8 +37,9 @@ class Observer {
 std::string train(const Options& options, Observer& observer);
 
 /// Goes on from the last checkpoint that all workers have, or from the start when there is none. A
-/// run that has ended is left as it is: its summary is returned. Bulk-synchronous runs end with the
-/// model, bit by bit, of a run that was never interrupted.
+/// run that has ended is left as it is: its summary is returned. One that paused (`stop_after`)
+/// goes on to its end. Bulk-synchronous runs end with the model, bit by bit, of a run that was
+/// never interrupted.
 std::string resume(const std::filesystem::path& run, Observer& observer);
 
 /// Runs a job for somebody who keeps his own record of it, under the id that he gives: goes on from

@@ -301,7 +301,7 @@ void read_search_text(std::string_view text, const std::string& what, Search& se
 
 void read_search_file(const std::string& path, Search& search) {
   const std::optional<Buffer> bytes = read_file(path);
-  if (!bytes) fail(Code::not_found, "job file {}: no such file", path);
+  if (!bytes) fail(Code::not_found, "job file {}: no such file", without_secrets(path));
   read_search_text(bytes->text(), path, search);
 }
 
