@@ -20,9 +20,9 @@ using nlohmann::json;
 class Tune : public CliTest {
  protected:
   /// A job file that searches the learning rate of a small job on the HIGGS sample.
-  fs::path job(const std::string& settings, const std::string& options = "") const {
-    return write("job.yaml", "data: " + real_data("higgs.train.libsvm") +
-                                 "\nworkers: 2\nepochs: 9\nbatch_size: 200\n" + options +
+  fs::path job(const std::string& settings, const std::string& options = "", int epochs = 9) const {
+    return write("job.yaml", "data: " + real_data("higgs.train.libsvm") + "\nworkers: 2\nepochs: " +
+                                 std::to_string(epochs) + "\nbatch_size: 200\n" + options +
                                  "tune:\n  space:\n    lr: {log_uniform: [1e-4, 10]}\n" + settings);
   }
 
@@ -92,7 +92,7 @@ TEST_F(Tune, WorkersOfFinishedTrialsServeTheNextOnes) {
 TEST_F(Tune, ATrialThatLosesItsWorkersIsARowWithItsReason) {
   REQUIRE_REAL_DATA();
   const std::string path =
-      job("  trials: 2\n  concurrency: 1\n  strategy: random\n", "epochs: 400\n").string();
+      job("  trials: 2\n  concurrency: 1\n  strategy: random\n", "", 400).string();
   Command command(folder(), {"tune", path, "--output", "out", "-q", "--json"});
   // The event of one worker is tried three times.
   std::set<pid_t> killed;
@@ -160,7 +160,7 @@ TEST_F(Tune, ATrialThatFailsIsARowAndTheSearchGoesOn) {
 TEST_F(Tune, GoesOnAfterAKillAndRepeatsNothing) {
   REQUIRE_REAL_DATA();
   const std::string path =
-      job("  trials: 8\n  concurrency: 2\n  strategy: asha\n", "epochs: 60\nmodel: svm\n").string();
+      job("  trials: 8\n  concurrency: 2\n  strategy: asha\n", "model: svm\n", 60).string();
   const json whole = tune({path, "--output", "whole"});
   {
     Command command(folder(), {"tune", path, "--output", "cut", "-q"});

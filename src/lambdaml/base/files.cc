@@ -44,8 +44,6 @@ std::optional<Buffer> read_file(const fs::path& path) {
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) fail_errno(errno, fmt::format("reading {}", path.string()));
   if (S_ISDIR(info.st_mode)) return {};
-  if (S_ISBLK(info.st_mode) || (S_ISCHR(info.st_mode) && path != "/dev/stdin"))
-    fail(Code::invalid_argument, "reading {}: it is a device and no file", path.string());
   Buffer buffer(static_cast<std::size_t>(info.st_size));
   std::size_t have = 0;
   while (true) {

@@ -111,8 +111,13 @@ void Options::parse(std::string_view name, std::string_view text, std::string_vi
   if (option == nullptr) {
     std::vector<std::string> names;
     for (const Option& known : declared_) names.push_back(known.name);
+    // Other names only where no proper one is near: they are the original system's.
+    if (nearest(canonical(name), names).empty())
+      for (const Option& known : declared_)
+        names.insert(names.end(), known.aliases.begin(), known.aliases.end());
+    const std::string hint = did_you_mean(canonical(name), names);
     fail(Code::invalid_argument, "{}: unknown option '{}'{}", where, printable(name),
-         did_you_mean(canonical(name), names));
+         hint.empty() ? "; lambdaml options lists all" : hint);
   }
   const auto wrong = [&] {
     fail(Code::invalid_argument, "{}: {} wants {}, not '{}'", where, option->name,

@@ -48,7 +48,9 @@ std::vector<std::string> nearest(std::string_view wanted, const std::vector<std:
 
 std::string did_you_mean(std::string_view wanted, const std::vector<std::string>& names) {
   const std::vector<std::string> near = nearest(wanted, names);
-  if (near.empty()) return fmt::format("; known: {}", join(names, ", "));
+  constexpr std::size_t kMostListed = 24;
+  if (near.empty())
+    return names.size() > kMostListed ? "" : fmt::format("; known: {}", join(names, ", "));
   std::string out = ", did you mean ";
   for (std::size_t i = 0; i < near.size(); ++i)
     out += fmt::format("{}'{}'", i == 0 ? "" : i + 1 == near.size() ? " or " : ", ", near[i]);

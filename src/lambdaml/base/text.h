@@ -12,7 +12,8 @@ namespace lambdaml {
 /// are plausibly a slip of the hand (distance ≤ 2, or a third of the length, or a common start).
 std::vector<std::string> nearest(std::string_view wanted, const std::vector<std::string>& names);
 
-/// ", did you mean 'a' or 'b'?" of nearest(), or "; known: a, b, c" when nothing is near.
+/// ", did you mean 'a' or 'b'?" of nearest(), or "; known: a, b, c" when nothing is
+/// near; nothing when they are too many to list.
 std::string did_you_mean(std::string_view wanted, const std::vector<std::string>& names);
 
 /// Whole-string conversions; absent when `text` is not exactly one number (no blanks, no hex, no

@@ -36,7 +36,8 @@ void add_synth(CLI::App& group, Globals& globals) {
       ->check(CLI::Range(1ULL, 1ULL << 20));
   command->add_option("--noise", options->noise, "share of flipped labels, or a blob's deviation")
       ->check(CLI::Range(0.0, 1e6));
-  command->add_option("--seed", options->seed, "start of the random numbers [1]");
+  command->add_option("--seed", options->seed, "start of the random numbers [1]")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("-o,--out", *out, "file to write")->required();
   command->callback([=, &globals] {
     const data::Dataset dataset = data::synthesize(*options, processors());

@@ -90,8 +90,10 @@ void add_ps_command(CLI::App& app, Globals& globals) {
                       "file whose first line clients must know [none]");
   command->add_option("--tls-cert", settings.tls_cert, "certificate, PEM [none]");
   command->add_option("--tls-key", settings.tls_key, "its key, PEM [none]");
-  command->add_option("--memory-mb", wanted->memory_mb,
-                      "memory for vectors and values [half of the machine's]");
+  command
+      ->add_option("--memory-mb", wanted->memory_mb,
+                   "memory for vectors and values [half of the machine's]")
+      ->check(CLI::Range(1, 1'000'000'000));
   command->add_option("--message-mb", wanted->message_mb, "the longest vector or value [1024]")
       ->check(CLI::Range(1, 2000));
   command->add_option("--models", settings.models, "models and sums, at most [1000]")

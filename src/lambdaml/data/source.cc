@@ -1,6 +1,7 @@
 #include "lambdaml/data/source.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -162,6 +163,9 @@ std::optional<Manifest> find_manifest(const Uri& uri) { return load_manifest(*st
 Dataset read(const Uri& uri, std::string_view format, std::size_t threads) {
   const Choice choice = choose(format);
   const ReadOptions options{uri.display(), choice.form, threads};
+  if (uri.scheme == "file" && std::filesystem::is_character_file(uri.path) &&
+      uri.path != "/dev/stdin")
+    fail(Code::invalid_argument, "reading {}: it is a device and no file", uri.display());
   if (!uri.name().empty()) {
     const storage::Object object = storage::open_object(uri);
     if (std::optional<Buffer> content = object.store->load(object.key))

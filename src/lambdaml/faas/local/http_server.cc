@@ -246,6 +246,9 @@ HttpServer::HttpServer(asio::io_context& loop, Limits limits, Serve serve,
     state_->acceptor.listen();
     port_ = state_->acceptor.local_endpoint().port();
   } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::address_in_use)
+      fail(Code::already_exists, "cannot listen on 127.0.0.1:{}: the port is in use; give another",
+           limits.port);
     fail(Code::resource_exhausted, "cannot listen on 127.0.0.1:{}: {}", limits.port,
          error.code().message());
   }
