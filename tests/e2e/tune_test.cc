@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 #include <set>
 #include <thread>
 
@@ -258,29 +259,37 @@ class TunerFunction : public Lambda {
  protected:
   using Lambda::Lambda;
 
-  void expect_every_trial() const {
+  /// Invokes a tuner of 5 s life with a search of so many trials and these settings.
+  Result begin(int trials, const json& more = json::object()) const {
     deploy("lambdaml-worker", {"--timeout-s", "60"});
     deploy("lambdaml-tuner", {"--handler", "tuner", "--timeout-s", "5"});
-    const std::string records = "file://" + (folder() / "records").string();
-    const std::string event = json{{"data", real_data("higgs.train.libsvm")},
-                                   {"workers", 2},
-                                   {"epochs", 60},
-                                   {"batch_size", 20},
-                                   {"channel", channel()},
-                                   {"tune",
-                                    {{"strategy", "random"},
-                                     {"trials", 6},
-                                     {"concurrency", 2},
-                                     {"records", records},
-                                     {"space", {{"lr", {{"log_uniform", {1e-3, 1}}}}}}}}}
-                                  .dump();
-    const Result begun = with_keys({"invoke", "lambdaml-tuner", "--payload", event});
+    json settings{{"strategy", "random"},
+                  {"trials", trials},
+                  {"concurrency", 2},
+                  {"records", "file://" + (folder() / "records").string()},
+                  {"space", {{"lr", {{"log_uniform", {1e-3, 1}}}}}}};
+    settings.update(more);
+    const json event{{"data", real_data("higgs.train.libsvm")},
+                     {"workers", 2},
+                     {"epochs", 60},
+                     {"batch_size", 20},
+                     {"channel", channel()},
+                     {"tune", settings}};
+    return with_keys({"invoke", "lambdaml-tuner", "--payload", event.dump()});
+  }
+
+  static void wait_for(const std::function<bool()>& done) {
+    for (int i = 0; i < 2000 && !done(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+
+  void expect_every_trial() const {
+    const Result begun = begin(6);
     ASSERT_EQ(begun.exit_code, 0) << begun.err;
     const json answer = begun.json();
     ASSERT_EQ(answer.value("state", ""), "running") << "done within one life: " << answer;
     const fs::path place = answer["search"].get<std::string>().substr(7);
-    for (int i = 0; i < 2000 && !fs::exists(place / "summary.json"); ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    wait_for([&] { return fs::exists(place / "summary.json"); });
     ASSERT_TRUE(fs::exists(place / "summary.json")) << emulator_log();
     const json summary = json::parse(read(place / "summary.json"));
     ASSERT_EQ(summary["trials"].size(), 6U);
@@ -296,7 +305,12 @@ class TunerFunction : public Lambda {
     for (const auto& entry : fs::recursive_directory_iterator(place / "tuner")) {
       if (!entry.is_regular_file() || entry.path().parent_path() == place / "tuner") continue;
       EXPECT_EQ(entry.path().filename(), "0") << entry.path() << " was taken more than once";
-      EXPECT_EQ(json::parse(read(entry.path()))["finished"], true) << entry.path();
+      // The last one is marked after the summary was written.
+      const auto is_finished = [&] {
+        return json::parse(read(entry.path()), nullptr, false).value("finished", false);
+      };
+      wait_for(is_finished);
+      EXPECT_TRUE(is_finished()) << entry.path();
       ++legs;
     }
     EXPECT_GE(legs, 2);
@@ -306,22 +320,7 @@ class TunerFunction : public Lambda {
 TEST_F(TunerFunction, GoesOnInFreshInvocationsAndLosesNothing) { expect_every_trial(); }
 
 TEST_F(TunerFunction, ASearchThatItsDeadlineEndedGoesOnWhenItIsAsked) {
-  deploy("lambdaml-worker", {"--timeout-s", "60"});
-  deploy("lambdaml-tuner", {"--handler", "tuner", "--timeout-s", "5"});
-  const std::string event = json{{"data", real_data("higgs.train.libsvm")},
-                                 {"workers", 2},
-                                 {"epochs", 60},
-                                 {"batch_size", 20},
-                                 {"channel", channel()},
-                                 {"tune",
-                                  {{"strategy", "random"},
-                                   {"trials", 3},
-                                   {"concurrency", 2},
-                                   {"deadline", 1},
-                                   {"records", "file://" + (folder() / "records").string()},
-                                   {"space", {{"lr", {{"log_uniform", {1e-3, 1}}}}}}}}}
-                                .dump();
-  const Result cut = with_keys({"invoke", "lambdaml-tuner", "--payload", event});
+  const Result cut = begin(3, {{"deadline", 1}});
   ASSERT_EQ(cut.exit_code, 0) << cut.err;
   ASSERT_EQ(cut.json().value("ended_by", ""), "limit") << cut.out;
   fs::path place;
@@ -333,8 +332,7 @@ TEST_F(TunerFunction, ASearchThatItsDeadlineEndedGoesOnWhenItIsAsked) {
                                    json{{"search", "file://" + place.string()}}.dump()});
     ASSERT_EQ(more.exit_code, 0) << more.err;
   }
-  for (int i = 0; i < 2000 && !fs::exists(place / "summary.json"); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  wait_for([&] { return fs::exists(place / "summary.json"); });
   ASSERT_TRUE(fs::exists(place / "summary.json")) << emulator_log();
   EXPECT_EQ(json::parse(read(place / "summary.json"))["trials_done"], 3);
 }

@@ -37,15 +37,6 @@ std::string masked(std::string_view text) {
   return printable(out, 300);
 }
 
-/// What does not parse may have its secrets anywhere before an @.
-std::string masked_up_to_the_last_at(std::string_view text) {
-  const std::size_t mark = text.find("://");
-  const std::size_t at = text.rfind('@');
-  if (mark == std::string_view::npos || at == std::string_view::npos || at < mark)
-    return masked(text);
-  return masked(fmt::format("{}***{}", text.substr(0, mark + 3), text.substr(at)));
-}
-
 bool is_scheme(std::string_view text) {
   return !text.empty() && std::isalpha(static_cast<unsigned char>(text.front())) != 0 &&
          std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -55,7 +46,14 @@ bool is_scheme(std::string_view text) {
 
 }  // namespace
 
-std::string without_secrets(std::string_view text) { return masked_up_to_the_last_at(text); }
+std::string without_secrets(std::string_view text) {
+  // What does not parse may have its secrets anywhere before an @.
+  const std::size_t mark = text.find("://");
+  const std::size_t at = text.rfind('@');
+  if (mark == std::string_view::npos || at == std::string_view::npos || at < mark)
+    return masked(text);
+  return masked(fmt::format("{}***{}", text.substr(0, mark + 3), text.substr(at)));
+}
 
 Uri Uri::parse(std::string_view text) {
   if (text.empty()) fail(Code::invalid_argument, "an empty URI");

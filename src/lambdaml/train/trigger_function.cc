@@ -19,6 +19,7 @@
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/lease.h"
 #include "lambdaml/train/original_payload.h"
+#include "lambdaml/train/scratch.h"
 #include "lambdaml/train/trigger.h"
 
 namespace lambdaml::train {
@@ -46,21 +47,6 @@ Options options_of(const std::string& payload) {
   resolve(options);
   return options;
 }
-
-/// The run's folder of one invocation: /tmp is kept between events.
-class Scratch {
- public:
-  Scratch() : path_(fs::temp_directory_path() / fmt::format("lambdaml-run-{}", new_job_id())) {}
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 /// What an invocation of the trigger is to do: begin a job, or go on with one.
 struct Task {
@@ -169,7 +155,7 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   const double left_s = limit_s == 0 ? own_s : std::min(own_s, limit_s - task.spent_s);
   Options options = task.options;
   options.set("deadline", Option::Value(std::max(0.1, left_s)), "deadline");
-  const Scratch scratch;
+  const Scratch scratch("lambdaml-run-");
   options.set("output", Option::Value(scratch.path().string()), "output");
   Watch watch(lease);
   try {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <filesystem>
 #include <optional>
 
 #include <nlohmann/json.hpp>
@@ -18,13 +17,13 @@
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/lease.h"
 #include "lambdaml/train/remote.h"
+#include "lambdaml/train/scratch.h"
 #include "lambdaml/train/superseded.h"
 #include "lambdaml/tune/tuner.h"
 
 namespace lambdaml::tune {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 
 /// What an invocation of the tuner is to do: begin a search, or go on with one.
@@ -102,24 +101,11 @@ class Watch : public Observer {
   train::Lease& lease_;
 };
 
-/// One run's folder: /tmp is kept between events.
-class Scratch {
- public:
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  const fs::path path_ = fs::temp_directory_path() / ("lambdaml-search-" + train::new_job_id());
-};
-
 }  // namespace
 
 std::string handle_tuner_event(const faas::Invocation& invocation) {
   const Stopwatch clock;
-  Task task = task_of(invocation);
+  const Task task = task_of(invocation);
   Records records(task.records_uri);
   if (!task.search && !records.search())
     fail(Code::not_found, "search {}: there is none", Uri::parse(task.records_uri).display());
@@ -132,13 +118,13 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
     lease.finish();
     return records.summary().value_or(to_be_continued(task));
   }
-  if (task.search) begin(*task.search, records);
+  if (std::optional<Search> search = task.search) begin(*search, records);
 
   const double left_s = invocation.deadline.seconds_left();
   TunerLimits limits;
   limits.own_time = Deadline::in(std::max(0.1, left_s - margin_s(left_s)));
   if (task.deadline_s > 0) limits.search = Deadline::in(task.deadline_s - clock.seconds());
-  const Scratch scratch;
+  const train::Scratch scratch("lambdaml-search-");
   Watch watch(lease);
   Outcome outcome;
   try {
