@@ -58,7 +58,7 @@ void LegJob::starting(const std::string& /*job_id*/, std::uint64_t /*rows*/,
                       std::uint64_t /*features*/, std::uint32_t /*workers*/,
                       std::uint64_t /*epochs*/) {
   throw_if_ended();
-  started_ = true;
+  started_s_ = clock_.seconds();
 }
 
 void LegJob::epoch_done(const train::EpochMetrics& metrics) {
@@ -75,6 +75,11 @@ void LegJob::tick(std::uint32_t /*workers_alive*/, std::uint64_t /*epoch*/, std:
 void LegJob::throw_if_ended() const {
   if (superseded_) throw train::Superseded("another tuner has taken over");
   if (stop_) fail(Code::cancelled, "the search stopped it");
+}
+
+double LegJob::cost_so_far() const {
+  const double started_s = started_s_;
+  return started_s < 0 ? 0 : per_start_ + per_second_ * (seconds() - started_s);
 }
 
 std::map<std::string, double> LegJob::metrics() const {

@@ -44,8 +44,9 @@ class LegJob : private train::Observer {
   std::uint64_t epoch() const { return epoch_; }
   std::map<std::string, double> metrics() const;
   double seconds() const { return ended_ ? wall_s_ : clock_.seconds(); }
-  /// What its functions have cost so far, estimated: all of them, for all of the time.
-  double cost_so_far() const { return started_ ? per_start_ + per_second_ * seconds() : 0; }
+  /// What its functions have cost so far, estimated from above: all of them, for all of the time
+  /// since the first was started.
+  double cost_so_far() const;
 
   /// Once it has ended: the summary, or throws what the job threw.
   std::string summary();
@@ -66,7 +67,7 @@ class LegJob : private train::Observer {
   double per_start_ = 0, per_second_ = 0;  ///< dollars
   std::atomic<bool> stop_{false};
   std::atomic<bool> superseded_{false};
-  std::atomic<bool> started_{false};  ///< its functions
+  std::atomic<double> started_s_{-1};  ///< when its functions were started; negative: not yet
   std::atomic<bool> ended_{false};
   std::atomic<std::uint64_t> epoch_{0};
   double wall_s_ = 0;

@@ -121,7 +121,10 @@ class Tuner {
       look_whether_superseded();
       reap();
       if (goal_reached_) return finish("until");
-      if (const std::string limit = limit_reached(); !limit.empty()) return end_by(limit);
+      if (!limit_reached().empty()) {
+        if (const std::optional<Outcome> outcome = end_by_limit()) return *outcome;
+        continue;
+      }
       if (limits_.own_time.passed()) {
         stop_all();
         return {Outcome::How::paused, "", report("paused")};
@@ -310,12 +313,16 @@ class Tuner {
     }
   }
 
-  Outcome end_by(const std::string& limit) {
+  /// Nothing when there is something left after all: a trial that ended just then may have cost
+  /// less than was estimated.
+  std::optional<Outcome> end_by_limit() {
     // The last leg may have ended just then.
     if (running_.empty() && strategy_->next(legs_).what == Strategy::Next::What::finish)
       return finish("trials");
     stop_all();
-    return {Outcome::How::limit, limit, report("limit")};
+    const std::string limit = limit_reached();
+    if (limit.empty()) return {};
+    return Outcome{Outcome::How::limit, limit, report("limit")};
   }
 
   Outcome finish(const std::string& ended_by) {
