@@ -216,7 +216,7 @@ void sparse_accumulate(const std::uint64_t* offsets, const Index* indices, const
 /// Margins, loss and gradient of a linear model in one pass. The three steps follow each other over
 /// so few rows that the loads of the next ones begin before they end: with tiles that fill a cache
 /// the memory would rest during the second and third.
-constexpr std::size_t kStep = 64;
+constexpr std::size_t kStep = 32;
 constexpr std::size_t kSparseStep = 8;
 
 template <class Loss>
