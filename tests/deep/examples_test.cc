@@ -16,28 +16,37 @@ namespace fs = std::filesystem;
 
 fs::path examples() { return fs::path(LAMBDAML_SOURCE_DIR) / "examples"; }
 
-std::vector<std::string> deep_examples() {
-  std::vector<std::string> names;
+struct Case {
+  std::string example, scheme;
+};
+void PrintTo(const Case& one, std::ostream* out) { *out << one.example << " over " << one.scheme; }
+
+/// ElastiCache is Memcached or Redis: what an example does over one it does over the other.
+std::vector<Case> deep_examples() {
+  std::vector<Case> cases;
   for (const auto& entry : fs::directory_iterator(examples())) {
     if (entry.path().extension() != ".yaml") continue;
     const std::string text(read_file(entry.path())->text());
-    if (text.find("\nmodel: mobilenet") != std::string::npos ||
-        text.find("\nmodel: resnet") != std::string::npos)
-      names.push_back(entry.path().stem().string());
+    if (text.find("\nmodel: mobilenet") == std::string::npos &&
+        text.find("\nmodel: resnet") == std::string::npos)
+      continue;
+    const std::size_t begin = text.find("\nchannel: ") + 10;
+    const std::string scheme = text.substr(begin, text.find("://", begin) - begin);
+    cases.push_back({entry.path().stem().string(), scheme});
+    if (scheme == "memcached") cases.push_back({entry.path().stem().string(), "redis"});
   }
-  return names;
+  return cases;
 }
 
-class DeepExamples : public Deep, public testing::WithParamInterface<std::string> {};
+class DeepExamples : public Deep, public testing::WithParamInterface<Case> {};
 
-INSTANTIATE_TEST_SUITE_P(, DeepExamples, testing::ValuesIn(deep_examples()),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(, DeepExamples, testing::ValuesIn(deep_examples()), [](const auto& info) {
+  return info.param.example + "_over_" + info.param.scheme;
+});
 
 TEST_P(DeepExamples, GiveOverTheirServiceTheModelThatFilesGive) {
-  const std::string path = (examples() / (GetParam() + ".yaml")).string();
-  const std::string text = read(path);
-  const std::size_t begin = text.find("\nchannel: ") + 10;
-  const std::string scheme = text.substr(begin, text.find("://", begin) - begin);
+  const std::string path = (examples() / (GetParam().example + ".yaml")).string();
+  const std::string& scheme = GetParam().scheme;
   REQUIRE_SERVER(scheme);
   REQUIRE_SERVER("s3");
   synth("48", "images.bin");

@@ -19,16 +19,24 @@ constexpr std::size_t kHuge = std::size_t{2} << 20;
 constexpr std::size_t kLine = 64;  ///< before the data: the block's size; keeps tensors aligned
 constexpr std::size_t kSmall = std::size_t{256} << 10;  ///< malloc's
 
+/// libtorch 2.3 took the const from allocate and added copy_data: both versions' functions are
+/// here, and `override` at none.
 class Kept final : public c10::Allocator {
  public:
-  c10::DataPtr allocate(std::size_t size) const override {
+  c10::DataPtr allocate(std::size_t size) const { return made(size); }
+  c10::DataPtr allocate(std::size_t size) { return made(size); }
+  void copy_data(void* to, const void* from, std::size_t size) const {
+    std::memcpy(to, from, size);
+  }
+  c10::DeleterFnPtr raw_deleter() const { return &give_back; }
+
+ private:
+  static c10::DataPtr made(std::size_t size) {
     if (size == 0) return {nullptr, c10::Device(c10::DeviceType::CPU)};
     void* const data = take(size + kLine);
     return {data, data, &give_back, c10::Device(c10::DeviceType::CPU)};
   }
-  c10::DeleterFnPtr raw_deleter() const override { return &give_back; }
 
- private:
   struct Pool {
     std::mutex mutex;
     std::multimap<std::size_t, std::byte*> free;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/script.h>
+#include <torch/version.h>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/data/images.h"
@@ -43,15 +44,23 @@ class View final : public std::streambuf {
 /// While it lives, convolutions and products of this thread compute in bfloat16.
 class Narrow {
  public:
-  Narrow() {
-    at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
-    at::autocast::set_cpu_enabled(true);
-  }
+  Narrow() { enable(true); }
   ~Narrow() {
     at::autocast::clear_cache();
-    at::autocast::set_cpu_enabled(false);
+    enable(false);
   }
   Narrow(const Narrow&) = delete;
+
+ private:
+  static void enable(bool enabled) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+    at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+    at::autocast::set_autocast_enabled(at::kCPU, enabled);
+#else
+    at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
+    at::autocast::set_cpu_enabled(enabled);
+#endif
+  }
 };
 
 class ScriptEngine final : public model::Engine {
