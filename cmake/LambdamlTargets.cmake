@@ -59,7 +59,7 @@ function(lambdaml_add_part layer target)
   target_precompile_headers(${target} REUSE_FROM lambdaml_headers)
   get_property(cold GLOBAL PROPERTY lambdaml_cold_${layer})
   if(cold)
-    target_compile_options(${target} PRIVATE -O1)
+    target_compile_options(${target} PRIVATE $<$<NOT:$<CONFIG:Debug>>:-O1>)
   endif()
 endfunction()
 
