@@ -2,7 +2,8 @@
 #include <cstdlib>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/train/job.h"
+#include "lambdaml/train/job_options.h"
+#include "lambdaml/train/options_text.h"
 
 using namespace lambdaml;
 

@@ -4,7 +4,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/train/job.h"
+#include "lambdaml/train/options_text.h"
 #include "lambdaml/tune/search.h"
 
 namespace lambdaml::cli {

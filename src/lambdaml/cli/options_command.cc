@@ -2,7 +2,7 @@
 
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
-#include "lambdaml/train/job.h"
+#include "lambdaml/train/job_options.h"
 #include "lambdaml/tune/search.h"
 
 namespace lambdaml::cli {

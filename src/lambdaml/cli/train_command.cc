@@ -6,6 +6,7 @@
 #include "lambdaml/cli/progress.h"
 #include "lambdaml/cli/summary.h"
 #include "lambdaml/train/job.h"
+#include "lambdaml/train/job_options.h"
 #include "lambdaml/train/trigger.h"
 
 namespace lambdaml::cli {

@@ -13,6 +13,8 @@
 #include "lambdaml/cli/option_flags.h"
 #include "lambdaml/cli/search_display.h"
 #include "lambdaml/train/job.h"
+#include "lambdaml/train/job_options.h"
+#include "lambdaml/train/options_text.h"
 #include "lambdaml/train/remote.h"
 #include "lambdaml/train/superseded.h"
 #include "lambdaml/tune/search_folder.h"

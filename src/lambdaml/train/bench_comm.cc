@@ -13,6 +13,7 @@
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/cost.h"
 #include "lambdaml/train/job.h"
+#include "lambdaml/train/options_text.h"
 #include "lambdaml/train/platform.h"
 
 namespace lambdaml::train {

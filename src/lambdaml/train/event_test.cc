@@ -3,7 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/train/job.h"
+#include "lambdaml/train/job_options.h"
+#include "lambdaml/train/options_text.h"
 
 namespace lambdaml::train {
 namespace {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/train/job_options.h"
+#include "lambdaml/train/options_text.h"
 
 namespace lambdaml::train {
 namespace {

@@ -12,7 +12,8 @@
 #include "lambdaml/model/network.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/tensor/safetensors.h"
-#include "lambdaml/train/job.h"
+#include "lambdaml/train/job_options.h"
+#include "lambdaml/train/options_text.h"
 
 namespace lambdaml::train {
 namespace {

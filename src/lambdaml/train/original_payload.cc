@@ -9,7 +9,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/train/job.h"
+#include "lambdaml/train/options_text.h"
 
 namespace lambdaml::train {
 namespace {

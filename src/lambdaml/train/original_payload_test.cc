@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/train/job.h"
+#include "lambdaml/train/job_options.h"
 
 namespace lambdaml::train {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/model/registry.h"
-#include "lambdaml/train/job.h"
+#include "lambdaml/train/job_options.h"
 
 namespace lambdaml::train {
 namespace {

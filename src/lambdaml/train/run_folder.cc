@@ -12,7 +12,8 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
-#include "lambdaml/train/job.h"
+#include "lambdaml/train/job_options.h"
+#include "lambdaml/train/options_text.h"
 
 namespace lambdaml::train {
 

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/train/job.h"
+#include "lambdaml/train/job_options.h"
 
 namespace lambdaml::train {
 namespace {

@@ -8,7 +8,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/uri.h"
-#include "lambdaml/train/job.h"
+#include "lambdaml/train/options_text.h"
 
 namespace lambdaml::tune {
 namespace {

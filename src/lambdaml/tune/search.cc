@@ -15,6 +15,8 @@
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/train/cost.h"
 #include "lambdaml/train/job.h"
+#include "lambdaml/train/job_options.h"
+#include "lambdaml/train/options_text.h"
 #include "lambdaml/train/remote.h"
 #include "lambdaml/tune/registry.h"
 

@@ -16,6 +16,7 @@
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/lease.h"
+#include "lambdaml/train/options_text.h"
 #include "lambdaml/train/remote.h"
 #include "lambdaml/train/scratch.h"
 #include "lambdaml/train/superseded.h"
