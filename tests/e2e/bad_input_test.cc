@@ -235,6 +235,30 @@ TEST_F(BadFiles, NoMessageShowsAPassword) {
   }
 }
 
+TEST_F(BadFiles, TestRowsWithLabelsThatNoModelMetAreRefused) {
+  write("train.libsvm", "0 1:1\n1 1:2\n0 1:3\n1 1:4\n");
+  write("test.libsvm", "-1 1:1\n1 1:2\n");
+  const Result result = lambdaml({"train", "--data", "train.libsvm", "--test-data", "test.libsvm",
+                                  "--workers", "1", "--output", "out", "-q"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("test.libsvm: it has the label -1, the training data have only 0, 1"),
+            std::string::npos)
+      << result.err;
+  EXPECT_FALSE(fs::exists(folder() / "out"));
+}
+
+TEST_F(BadFiles, ATableOfPricesIsReadBeforeTheJobBegins) {
+  write("data.libsvm", "0 1:1\n1 1:2\n0 1:3\n1 1:4\n");
+  for (const std::string table :
+       {std::string("nowhere"), write("prices", "no: table\n").string()}) {
+    const Result result = lambdaml({"train", "--data", "data.libsvm", "--output", "out", "-q"},
+                                   {"LAMBDAML_PRICES=" + table});
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_NE(result.err.find(table), std::string::npos) << result.err;
+    EXPECT_FALSE(fs::exists(folder() / "out"));
+  }
+}
+
 TEST_F(BadFiles, DevicesAreNoData) {
   const Result result = lambdaml({"data", "info", "/dev/zero"});
   EXPECT_EQ(result.exit_code, 2);

@@ -6,9 +6,9 @@
 
 namespace lambdaml {
 
-/// The value that `text` states, or, where it is not JSON, one that is_discarded(): its at() and
-/// value() throw json::type_error. Reading and writing stand here, compiled once: they are most of
-/// what a file costs that uses them.
+/// The value that `text` states, or, where it is not JSON or names a member of an object twice, one
+/// that is_discarded(): its at() and value() throw json::type_error. Reading and writing stand
+/// here, compiled once: they are most of what a file costs that uses them.
 nlohmann::json parse_json(std::string_view text);
 /// The same, members in the order of the text.
 nlohmann::ordered_json parse_ordered_json(std::string_view text);

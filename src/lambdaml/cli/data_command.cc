@@ -44,6 +44,7 @@ void add_synth(CLI::App& group, Globals& globals) {
     const bool images = options->kind == "cifar10";
     const Buffer bytes = data::registry().get(images ? "cifar10" : "libsvm").write(dataset);
     write_output(*out, bytes);
+    if (*out == "-") return;  // nothing may follow the data
     if (globals.json)
       print_line(json_text(ordered_json{{"path", Uri::parse(*out).display()},
                                         {"rows", dataset.rows()},

@@ -1,10 +1,6 @@
 #include "lambdaml/cli/progress.h"
 
-#include <cstdio>
-#include <cstdlib>
-
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
@@ -15,24 +11,19 @@ namespace {
 constexpr double kPlainLineEverySeconds = 3;
 constexpr double kRedrawEverySeconds = 0.1;
 
-void put(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
-}
-
 }  // namespace
 
-ProgressDisplay::ProgressDisplay(bool quiet)
-    : quiet_(quiet),
-      terminal_(::isatty(STDERR_FILENO) != 0),
-      colour_(terminal_ && std::getenv("NO_COLOR") == nullptr) {}
+ProgressDisplay::ProgressDisplay(bool quiet) : quiet_(quiet) {}
 
 ProgressDisplay::~ProgressDisplay() {
   if (quiet_ || workers_ == 0) return;
-  if (terminal_) {
-    if (drawn_) put("\n");
+  over_ = true;
+  if (terminal_.can_redraw()) {
+    if (!drawn_) return;
+    draw(true);
+    tell("\n");
   } else if (told_epochs_ != epochs_done_) {
-    put(line() + "\n");
+    tell(line() + "\n");
   }
 }
 
@@ -43,8 +34,8 @@ void ProgressDisplay::starting(const std::string& job_id, std::uint64_t rows,
   epochs_ = epochs;
   started_s_ = last_draw_s_ = clock_.seconds();
   if (!quiet_)
-    put(fmt::format("job {}: {} rows, {} features, {} workers\n", job_id, human_count(rows),
-                    human_count(features), workers));
+    tell(fmt::format("job {}: {} rows, {} features, {} workers\n", job_id, human_count(rows),
+                     human_count(features), workers));
 }
 
 void ProgressDisplay::epoch_done(const train::EpochMetrics& metrics) {
@@ -71,7 +62,9 @@ void ProgressDisplay::worker_failed(std::size_t worker, const faas::EventStatus&
   clear_line();
   std::string text = fmt::format("worker {}, try {}: {}{}", worker, status.attempts,
                                  status.error_message, "; trying again");
-  for (const std::string& line : status.last_log_lines) text += "\n    " + printable(line, 400);
+  for (const std::string& line : status.last_log_lines)
+    if (status.error_message.find(line) == std::string::npos)
+      text += "\n    " + printable(line, 400);
   log::warning("{}", text);
 }
 
@@ -87,34 +80,34 @@ std::string ProgressDisplay::line() const {
                                     {"dual_residual", "dual"}})
     if (const auto it = metrics_.find(name); it != metrics_.end())
       text += fmt::format("  {} {:.4g}", label, it->second);
+  text += fmt::format("  workers {}/{}", alive_, workers_);
+  const double done = static_cast<double>(epochs_done_ - first_epoch_) + part_of_epoch_;
+  if (!over_ && done > 0 && epochs_done_ < epochs_)
+    text += fmt::format("  {} left",
+                        human_seconds((clock_.seconds() - started_s_) / done *
+                                      (static_cast<double>(epochs_ - first_epoch_) - done)));
   if (compute_s_ + comm_s_ > 0)
     text +=
         fmt::format("  compute {:.0f} % comm {:.0f} %", 100 * compute_s_ / (compute_s_ + comm_s_),
                     100 * comm_s_ / (compute_s_ + comm_s_));
-  text += fmt::format("  workers {}/{}", alive_, workers_);
-  const double done = static_cast<double>(epochs_done_ - first_epoch_) + part_of_epoch_;
-  if (done > 0 && epochs_done_ < epochs_)
-    text += fmt::format("  {} left",
-                        human_seconds((clock_.seconds() - started_s_) / done *
-                                      (static_cast<double>(epochs_ - first_epoch_) - done)));
   return text;
 }
 
 void ProgressDisplay::draw(bool now) {
   if (quiet_) return;
-  const double interval = terminal_ ? kRedrawEverySeconds : kPlainLineEverySeconds;
+  const double interval = terminal_.can_redraw() ? kRedrawEverySeconds : kPlainLineEverySeconds;
   if (!now && clock_.seconds() - last_draw_s_ < interval) return;
   last_draw_s_ = clock_.seconds();
-  if (terminal_)
-    put(fmt::format("\r\x1b[K{}{}{}", colour_ ? "\x1b[36m" : "", line(), colour_ ? "\x1b[0m" : ""));
+  if (terminal_.can_redraw())
+    tell("\r\x1b[K" + terminal_.row(line(), true));
   else
-    put(line() + "\n");
+    tell(line() + "\n");
   drawn_ = true;
   told_epochs_ = epochs_done_;
 }
 
 void ProgressDisplay::clear_line() {
-  if (terminal_ && drawn_ && !quiet_) put("\r\x1b[K");
+  if (terminal_.can_redraw() && drawn_ && !quiet_) tell("\r\x1b[K");
 }
 
 }  // namespace lambdaml::cli

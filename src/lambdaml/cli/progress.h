@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/cli/terminal.h"
 #include "lambdaml/train/trigger.h"
 
 namespace lambdaml::cli {
@@ -29,8 +30,7 @@ class ProgressDisplay : public train::Observer {
   void clear_line();
 
   const bool quiet_;
-  const bool terminal_;
-  const bool colour_;
+  const Terminal terminal_;
   Stopwatch clock_;
   double last_draw_s_ = -1e9;
   double started_s_ = 0;
@@ -44,6 +44,7 @@ class ProgressDisplay : public train::Observer {
   double compute_s_ = 0;
   double comm_s_ = 0;
   bool drawn_ = false;
+  bool over_ = false;
   std::uint64_t told_epochs_ = 0;
 };
 

@@ -1,13 +1,9 @@
 #include "lambdaml/cli/search_display.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <vector>
 
 #include <fmt/core.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "lambdaml/base/text.h"
 
@@ -17,24 +13,9 @@ namespace {
 constexpr double kPlainLineEverySeconds = 3;
 constexpr double kRedrawEverySeconds = 0.2;
 
-void put(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
-}
-
 std::string short_text(const Option::Value& value) {
   const auto* real = std::get_if<double>(&value);
   return real == nullptr ? to_text(value) : fmt::format("{:.4g}", *real);
-}
-
-struct Size {
-  std::size_t rows = 24, columns = 80;
-};
-
-Size terminal_size() {
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return {};
-  return {size.ws_row, size.ws_col};
 }
 
 /// What fits: the trials under way, then the others from the newest on; by number.
@@ -58,43 +39,37 @@ std::string short_text(const tune::Assignments& assignments) {
 }
 
 SearchDisplay::SearchDisplay(bool quiet, std::string metric)
-    : quiet_(quiet),
-      terminal_(::isatty(STDERR_FILENO) != 0),
-      colour_(terminal_ && std::getenv("NO_COLOR") == nullptr),
-      metric_(std::move(metric)),
-      last_draw_s_(terminal_ ? -1e9 : 0) {}
+    : quiet_(quiet), metric_(std::move(metric)), last_draw_s_(terminal_.can_redraw() ? -1e9 : 0) {}
 
 SearchDisplay::~SearchDisplay() {
-  if (!quiet_ && !terminal_ && !last_line_.empty()) put(last_line_ + "\n");
+  if (!untold_.empty()) show();
 }
 
 void SearchDisplay::changed(const tune::View& view) {
   if (quiet_) return;
-  if (!terminal_) last_line_ = line(view);
-  const double interval = terminal_ ? kRedrawEverySeconds : kPlainLineEverySeconds;
-  if (clock_.seconds() - last_draw_s_ < interval) return;
+  untold_ = terminal_.can_redraw() ? table(view) : line(view) + "\n";
+  const double interval = terminal_.can_redraw() ? kRedrawEverySeconds : kPlainLineEverySeconds;
+  if (clock_.seconds() - last_draw_s_ >= interval) show();
+}
+
+void SearchDisplay::show() {
   last_draw_s_ = clock_.seconds();
-  if (!terminal_) {
-    put(last_line_ + "\n");
-    last_line_.clear();
-    return;
-  }
-  const std::string text = table(view);
   const std::string up = rows_drawn_ > 0 ? fmt::format("\x1b[{}A\r\x1b[J", rows_drawn_) : "";
-  put(up + text);
-  rows_drawn_ = static_cast<int>(std::count(text.begin(), text.end(), '\n'));
+  tell(up + untold_);
+  if (terminal_.can_redraw())
+    rows_drawn_ = static_cast<int>(std::count(untold_.begin(), untold_.end(), '\n'));
+  untold_.clear();
 }
 
 std::string SearchDisplay::table(const tune::View& view) const {
-  const Size size = terminal_size();
+  const std::size_t rows = std::max<std::size_t>(terminal_.size().rows, 8) - 4;
   const auto row = [&](std::string text, bool bright) {
-    if (text.size() > size.columns - 1) text.resize(size.columns - 1);
-    return bright && colour_ ? "\x1b[36m" + text + "\x1b[0m\n" : text + "\n";
+    return terminal_.row(std::move(text), bright) + "\n";
   };
   std::string text = row(fmt::format("{:>5}  {:<8} {:>9}  {:>14}  {:>10}  {}", "trial", "state",
                                      "epoch", metric_, "cost", "values"),
                          false);
-  for (const tune::TrialView* trial : some_of(view.trials, std::max<std::size_t>(size.rows, 8) - 4))
+  for (const tune::TrialView* trial : some_of(view.trials, rows))
     text += row(fmt::format("{:>5}  {:<8} {:>9}  {:>14}  {:>10}  {}", trial->trial, trial->state,
                             fmt::format("{}/{}", trial->epoch, trial->epochs),
                             trial->value ? fmt::format("{:.5g}", *trial->value) : "",

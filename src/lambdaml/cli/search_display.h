@@ -3,6 +3,7 @@
 #include <string>
 
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/cli/terminal.h"
 #include "lambdaml/tune/tuner.h"
 
 namespace lambdaml::cli {
@@ -19,15 +20,15 @@ class SearchDisplay : public tune::Observer {
  private:
   std::string table(const tune::View& view) const;
   std::string line(const tune::View& view) const;
+  void show();
 
   const bool quiet_;
-  const bool terminal_;
-  const bool colour_;
+  const Terminal terminal_;
   const std::string metric_;
   Stopwatch clock_;
   double last_draw_s_;
   int rows_drawn_ = 0;
-  std::string last_line_;
+  std::string untold_;  ///< the newest state, while it has not been shown
 };
 
 /// "lr=0.31 model=svm"

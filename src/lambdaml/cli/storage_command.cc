@@ -1,15 +1,19 @@
+#include <iostream>
 #include <iterator>
 #include <memory>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/cli/output.h"
+#include "lambdaml/cli/terminal.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::cli {
@@ -93,9 +97,18 @@ void add_storage_command(CLI::App& app, Globals& globals) {
   CLI::App* clear =
       add_verb(*group, globals, "clear", "remove every key, or those with a prefix", arguments);
   clear->add_option("PREFIX", arguments->key, "only keys that begin with this");
-  clear->callback([arguments, &globals] {
+  const auto sure = std::make_shared<bool>(false);
+  clear->add_flag("-y,--yes", *sure, "do not ask, as on a terminal");
+  clear->callback([arguments, sure, &globals] {
     const auto store = storage::open(arguments->uri);
     const std::size_t count = store->list(arguments->key).size();
+    if (count > 0 && !*sure && ::isatty(STDIN_FILENO) != 0) {
+      tell(fmt::format("remove {} keys of {}? [y/N] ", human_count(count),
+                       without_secrets(arguments->uri)));
+      std::string answer;
+      std::getline(std::cin, answer);
+      if (answer != "y" && answer != "yes") return print_line("nothing was removed");
+    }
     store->clear(arguments->key);
     if (globals.json)
       print_line(json_text(nlohmann::json{{"removed", count}}));

@@ -30,6 +30,8 @@ void print_summary(const std::string& text, const Globals& globals) {
                              number(accuracy.c_str())));
   }
   if (summary.contains("inertia")) print_line(fmt::format("inertia   {:.6g}", number("inertia")));
+  if (const std::string by = summary.value("ended_by", "epochs"); by != "epochs")
+    print_line("ended by  " + by);
   print_line(fmt::format("model     {}", summary.value("model_path", "")));
 }
 

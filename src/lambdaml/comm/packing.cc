@@ -128,7 +128,7 @@ void pack(Form form, std::span<const float> values, std::size_t begin, std::byte
   };
   switch (form) {
     case Form::f32:
-      std::memcpy(out, values.data(), values.size_bytes());
+      std::ranges::copy(std::as_bytes(values), out);
       break;
     case Form::bf16:
       for (const float value : values) put(to_bf16(value));
@@ -166,7 +166,7 @@ bool unpack(Form form, Bytes bytes, std::span<float> values) {
   switch (form) {
     case Form::f32:
       if (bytes.size() != 4 * n) return false;
-      std::memcpy(values.data(), at, bytes.size());
+      std::ranges::copy(bytes, std::as_writable_bytes(values).begin());
       return true;
     case Form::bf16:
       if (bytes.size() != 2 * n) return false;

@@ -9,6 +9,7 @@
 #include <zip.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
 
 namespace lambdaml::deploy {
 namespace {
@@ -74,6 +75,7 @@ std::uint64_t write_zip(const fs::path& path, const ZipEntries& entries) {
     Archive archive(temporary);
     for (const auto& [name, entry] : entries) archive.add(name, entry);
     archive.close();
+    throw_if_interrupted();
     const std::uint64_t bytes = fs::file_size(temporary);
     fs::rename(temporary, path);
     return bytes;

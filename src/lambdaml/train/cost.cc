@@ -95,6 +95,8 @@ Prices Prices::parse(std::string_view yaml, const std::string& what) {
   Prices out;
   try {
     const YAML::Node root = YAML::Load(std::string(yaml));
+    if (!root.IsMap() || !root["date"] || !root["regions"] || !root["regions"].IsMap())
+      fail(Code::invalid_argument, "{}: no table of prices: it has a date and regions", what);
     out.date_ = root["date"].as<std::string>();
     for (const auto& region : root["regions"])
       for (const auto& service : region.second)

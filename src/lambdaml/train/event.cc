@@ -16,7 +16,8 @@ using nlohmann::json;
 json parse_object(std::string_view text) {
   json object = parse_json(text);
   if (!object.is_object())
-    fail(Code::invalid_argument, "event: not a JSON object: '{}'", printable(text, 60));
+    fail(Code::invalid_argument, "event: not a JSON object with distinct names: '{}'",
+         printable(text, 60));
   return object;
 }
 

@@ -21,7 +21,8 @@ void set_from_yaml(const YAML::Node& node, const std::string& what, Options& opt
                    std::string_view section) {
   if (!node.IsDefined() || node.IsNull()) return;
   if (!node.IsMap())
-    fail(Code::invalid_argument, "{}: a job file is a map from option names to values", what);
+    fail(Code::invalid_argument,
+         "{}: a job file is a map from option names to values; data are given with --data", what);
   std::set<std::string_view> seen;
   for (const auto& pair : node) {
     const std::string where = fmt::format("{}:{}", what, pair.first.Mark().line + 1);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/deadline.h"
@@ -14,6 +15,7 @@
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/train/checkpoint.h"
+#include "lambdaml/train/cost.h"
 #include "lambdaml/train/event.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/job_channel.h"
@@ -31,9 +33,21 @@ namespace {
 /// Of its part of the data, while a worker puts the rows in order.
 constexpr std::uint64_t kCopiesOfData = 2;
 
+/// A model gives no probability to a label that it has never met, so such rows have no loss.
+void require_known_labels(const data::Manifest& test, const data::Manifest& data,
+                          const Options& options) {
+  for (const std::int32_t label : test.labels)
+    if (!std::ranges::binary_search(data.labels, label))
+      fail(Code::invalid_argument, "{}: it has the label {}, the training data have only {}",
+           Uri::parse(options.text("test_data")).display(), label,
+           fmt::join(std::span(data.labels).first(std::min<std::size_t>(10, data.labels.size())),
+                     ", "));
+}
+
 /// Makes the model and the optimizer as the workers will, so that what cannot work is said before
 /// anything is started.
 void rehearse(const Options& options, const StagedData& staged) {
+  Prices::current();  // its end says what the job cost
   const data::Manifest& data = staged.data;
   const std::optional<data::Manifest>& test = staged.test;
   const std::string what = Uri::parse(options.text("data")).display();
@@ -53,6 +67,7 @@ void rehearse(const Options& options, const StagedData& staged) {
   if (test && plugin.needs_labels && test->labels.empty())
     fail(Code::invalid_argument, "{}: it has no labels, so {} cannot be tested on it",
          Uri::parse(options.text("test_data")).display(), plugin.name);
+  if (test && plugin.needs_labels) require_known_labels(*test, data, options);
   if (data.rows() < model->minimum_rows())
     fail(Code::invalid_argument, "{}: its {} rows are too few: {} with these options needs {}",
          what, data.rows(), plugin.name, model->minimum_rows());
@@ -128,7 +143,9 @@ void note_end(const Options& options, const RunFolder& folder, const Error& erro
     if (for_nothing)
       record.forget();
     else
-      record.end(error.code() == Code::cancelled ? "stopped" : "failed", error.what());
+      record.end(error.code() == Code::cancelled || error.code() == Code::limit_reached ? "stopped"
+                                                                                        : "failed",
+                 error.what());
   } catch (const std::exception& failure) {
     log::warning("noting the end of job {}: {}", folder.job_id(), failure.what());
   }

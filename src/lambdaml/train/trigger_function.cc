@@ -40,7 +40,8 @@ Options options_of(const std::string& payload) {
     from_original_payload(payload, options);
   } else {
     if (!parse_json(payload).is_object())
-      fail(Code::invalid_argument, "event: not a JSON object: '{}'", printable(payload, 60));
+      fail(Code::invalid_argument, "event: not a JSON object with distinct names: '{}'",
+           printable(payload, 60));
     from_json(payload, "event", options);
   }
   if (!options.is_set("platform")) options.set("platform", Option::Value(std::string("aws")), "");

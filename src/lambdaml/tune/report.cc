@@ -164,10 +164,12 @@ std::string summary_json(const Search& search, std::span<const TrialView> trials
     out["options"] = options_json(*best);
     const ordered_json summary = summary_of(*best);
     for (const auto& [name, value] : summary.items())
-      if (name != "job_id" && !out.contains(name)) out[name] = value;
+      if (name != "job_id" && name != "cost" && !out.contains(name)) out[name] = value;
     for (const Assignment& assignment : best->parameters)
       out[assignment.name] = json_of(assignment.value);
+    // Of all its parts, not of the last one only.
     out["cost_usd"] = best->cost_usd;
+    out["wall_s"] = best->wall_s;
   }
   out["trials"] = std::move(rows);
   return json_text(out);

@@ -341,6 +341,7 @@ class Tuner {
 
   /// Writes trials.csv and best.yaml; the summary.
   std::string report(const std::string& ended_by) {
+    tell();
     const std::vector<TrialView> all = trials();
     storage::Storage& store = records_.store();
     store.save("trials.csv", as_bytes(trials_csv(search_, all)));

@@ -56,7 +56,7 @@ Task first_task(const faas::Invocation& invocation) {
 Task task_of(const faas::Invocation& invocation) {
   const json event = parse_json(invocation.payload);
   if (!event.is_object())
-    fail(Code::invalid_argument, "event: not a JSON object: '{}'",
+    fail(Code::invalid_argument, "event: not a JSON object with distinct names: '{}'",
          printable(invocation.payload, 60));
   if (!event.contains("search")) return first_task(invocation);
   if (!event["search"].is_string()) fail(Code::invalid_argument, "event: 'search' must be a URI");
