@@ -32,7 +32,8 @@ TEST_F(Watching, ADoneJobTellsItsSummaryAndLogsByFolderAndByUri) {
       train({"--data", real_data("agaricus.train.libsvm"), "--workers", "2", "--epochs", "2",
              "--checkpoint", checkpoints, "--output", "run"});
   const std::string by_uri = checkpoints + "/" + summary["job_id"].get<std::string>();
-  for (const std::string& run : {std::string("run"), by_uri}) {
+  const std::string by_path = "checkpoints/" + summary["job_id"].get<std::string>();
+  for (const std::string& run : {std::string("run"), by_uri, by_path}) {
     const nlohmann::json now = status(run);
     EXPECT_EQ(now["state"], "done");
     EXPECT_EQ(now["summary"], summary);
@@ -45,6 +46,7 @@ TEST_F(Watching, ADoneJobTellsItsSummaryAndLogsByFolderAndByUri) {
   EXPECT_EQ(all.json()["runs"].size(), 1U);
   EXPECT_EQ(all.json()["runs"][0]["state"], "done");
   EXPECT_EQ(lambdaml({"ls", checkpoints, "--json"}).json()["runs"][0]["run"], by_uri);
+  EXPECT_EQ(lambdaml({"ls", "checkpoints", "--json"}).json()["runs"][0]["run"], by_path);
   EXPECT_EQ(lambdaml({"stop", "run"}).exit_code, 2);
 }
 

@@ -5,6 +5,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/train/job_view.h"
 
@@ -32,6 +33,8 @@ void add_ls_command(CLI::App& app, Globals& globals) {
                                status.value("workers", 0), run));
       all.push_back(nlohmann::json(status));
     }
+    if (all.empty() && !globals.json)
+      print_line(fmt::format("no jobs in {}", without_secrets(*where)));
     if (globals.json) print_line(json_text(nlohmann::json{{"runs", all}}));
   });
 }

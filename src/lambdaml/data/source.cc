@@ -118,6 +118,19 @@ std::optional<Manifest> load_manifest(storage::Storage& store) {
   return Manifest::from_json(text->text(), fmt::format("{}/{}", store.describe(), kManifestKey));
 }
 
+/// The parts of an earlier cut.
+std::vector<std::string> parts_there(storage::Storage& store) {
+  std::vector<std::string> keys;
+  try {
+    const std::optional<Manifest> manifest = load_manifest(store);
+    for (std::size_t i = 0; manifest && i < manifest->parts(); ++i)
+      keys.push_back(part_key(i, manifest->parts()));
+  } catch (const Error& error) {
+    if (error.code() != Code::data_corrupt) throw;
+  }
+  return keys;
+}
+
 Buffer load_part(storage::Storage& store, const std::string& key) {
   std::optional<Buffer> content = store.load(key);
   if (!content)
@@ -204,6 +217,7 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
   if (dataset.rows() < n)
     fail(Code::invalid_argument, "{} rows cannot be cut in {} parts: use fewer workers",
          dataset.rows(), n);
+  const std::vector<std::string> before = parts_there(store);
   // Without a manifest readers take the folder for unfinished, not for what was there before.
   store.remove(kManifestKey);
   Manifest manifest;
@@ -226,6 +240,7 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
     for (const std::uint64_t b : bytes) manifest.bytes += b;
     manifest.checksum = checksum(std::as_bytes(std::span(checksums)));
     store.save(kManifestKey, as_bytes(manifest.to_json()));
+    if (before.size() != n) store.remove_all(before);
   } catch (...) {
     // Half a data set is of no use to anybody.
     std::vector<std::string> keys;

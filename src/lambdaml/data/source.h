@@ -50,8 +50,9 @@ Dataset take_part(const Dataset& dataset, std::size_t i, std::size_t n);
 /// The rows in the order of `order`. Copies.
 Dataset take_rows(const Dataset& dataset, std::span<const std::uint32_t> order);
 
-/// Cuts in n parts and saves them as `{i}_{n}` in `store`, the manifest last. `as`: shard or
-/// libsvm. Throws invalid_argument when there are fewer rows than parts.
+/// Cuts in n parts and saves them as `{i}_{n}` in `store`, the manifest last; the parts of an
+/// earlier cut go. `as`: shard or libsvm. Throws invalid_argument when there are fewer rows than
+/// parts.
 Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store,
                std::string_view as = "shard", std::size_t threads = 1);
 

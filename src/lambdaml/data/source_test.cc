@@ -139,6 +139,11 @@ TEST_F(Source, SplitsInAnyStore) {
   split(data, 3, *store);
   EXPECT_TRUE(same(read(uri), data));
   EXPECT_TRUE(same(read(uri / "1_3"), take_part(data, 1, 3)));
+  // Of an earlier cut nothing is left.
+  split(data, 2, *store);
+  std::vector<std::string> keys;
+  for (const storage::Entry& entry : store->list("")) keys.push_back(entry.key);
+  EXPECT_EQ(keys, (std::vector<std::string>{"0_2", "1_2", "manifest.json"}));
 }
 
 TEST_F(Source, RefusesMorePartsThanRows) {

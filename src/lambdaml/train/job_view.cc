@@ -15,6 +15,7 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/train/channel.h"
+#include "lambdaml/train/event.h"
 #include "lambdaml/train/run_folder.h"
 
 namespace lambdaml::train {
@@ -24,9 +25,16 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using nlohmann::ordered_json;
 
+constexpr const char* kRunFile = "run.json";
 constexpr const char* kJobFile = "job.json";
 constexpr const char* kEndedFile = "ended.json";
 constexpr const char* kSummaryFile = "summary.json";
+
+/// A job's place among checkpoints that lie in files, rather than a run's folder.
+bool is_checkpoint_folder(const fs::path& folder) {
+  std::error_code error;
+  return !fs::exists(folder / kRunFile, error) && fs::exists(folder / kJobFile, error);
+}
 
 json object_from(const Buffer& text, const std::string& what) {
   json object = parse_json(text.text());
@@ -76,7 +84,7 @@ JobView JobView::open(const std::string& run) {
   JobView view;
   view.run_ = run;
   std::string checkpoints;
-  if (run.find("://") == std::string::npos) {
+  if (run.find("://") == std::string::npos && !is_checkpoint_folder(run)) {
     view.folder_ = run;
     const RunFolder::Identity identity = RunFolder::identify(run);
     view.job_id_ = identity.job_id;
@@ -104,7 +112,8 @@ std::vector<std::string> JobView::list(const std::string& where) {
       fail(Code::not_found, "{}: no such folder; runs lie in runs/ where lambdaml train was called",
            where);
     for (const auto& entry : fs::directory_iterator(where, error))
-      if (fs::exists(entry.path() / "run.json", error)) runs.insert(entry.path().string());
+      if (fs::exists(entry.path() / kRunFile, error) || is_checkpoint_folder(entry.path()))
+        runs.insert(entry.path().string());
   } else {
     const Uri uri = Uri::parse(where);
     const std::string tail = std::string("/") + kJobFile;
@@ -126,7 +135,7 @@ bool JobView::has_ended() const {
 
 /// Whether a process of this machine works on the run.
 bool JobView::is_locked() const {
-  const FileDescriptor file(::open((folder_ / "run.json").c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor file(::open((folder_ / kRunFile).c_str(), O_RDONLY | O_CLOEXEC));
   return file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
 }
 
@@ -137,8 +146,9 @@ std::string JobView::status() const {
     if (record.contains(name)) status[name] = record[name];
 
   if (const auto text = store_->load(job_id_ + "/" + kSummaryFile)) {
-    status["state"] = "done";
-    status["summary"] = object_from(*text, run_ + ": its summary");
+    const json summary = object_from(*text, run_ + ": its summary");
+    status["state"] = summary.value("ended_by", "") == kPaused ? "paused" : "done";
+    status["summary"] = summary;
     return json_text(status);
   }
   if (const auto text = store_->load(job_id_ + "/" + kEndedFile)) {
