@@ -205,6 +205,26 @@ TEST_F(Recovery, ADamagedCheckpointIsNotTrainedOn) {
   EXPECT_NE(result.err.find("checksum"), std::string::npos) << result.err;
 }
 
+TEST_F(Recovery, ARunGoesOnInAnotherChannelWithOtherLimits) {
+  REQUIRE_REAL_DATA();
+  const std::vector<std::string> job = {
+      "--data", real_data("higgs.train.libsvm"), "--workers", "3", "--epochs", "6", "--momentum",
+      "0.9"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), job.begin(), job.end());
+    return more;
+  };
+  train(with({"--output", "whole"}));
+  train(with({"--output", "run", "--stop-after", "2"}));
+  const Result resumed = lambdaml(
+      {"resume", "run", "--channel", "memory", "--memory-mb", "3008", "--deadline", "100", "-q"});
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(read(folder() / "run" / "model.safetensors"),
+            read(folder() / "whole" / "model.safetensors"));
+  // What decides the numbers stays as it was.
+  EXPECT_EQ(lambdaml({"resume", "run", "--lr", "1"}).exit_code, 2);
+}
+
 TEST_F(Recovery, AFinishedRunIsLeftAlone) {
   REQUIRE_REAL_DATA();
   const nlohmann::json summary =

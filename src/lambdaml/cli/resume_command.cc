@@ -2,8 +2,10 @@
 
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/cli/command.h"
+#include "lambdaml/cli/option_flags.h"
 #include "lambdaml/cli/progress.h"
 #include "lambdaml/cli/summary.h"
+#include "lambdaml/train/job_options.h"
 #include "lambdaml/train/trigger.h"
 
 namespace lambdaml::cli {
@@ -13,12 +15,16 @@ void add_resume_command(CLI::App& app, Globals& globals) {
       add_command(app, globals, "resume", "go on with an interrupted run from its last checkpoint");
   const auto run = std::make_shared<std::string>();
   command->add_option("RUN", *run, "the run's folder")->required();
-  command->callback([run, &globals] {
+  const auto flags = std::make_shared<OptionFlags>(*command, train::options_of_resuming(),
+                                                   Options(std::vector<Option>()), false);
+  command->callback([run, flags, &globals] {
     catch_interrupts();
+    Options changed = train::options_of_resuming();
+    flags->apply_to(changed);
     std::string summary;
     {
       ProgressDisplay progress(globals.quiet);
-      summary = train::resume(*run, progress);
+      summary = train::resume(*run, progress, changed);
     }
     print_summary(summary, globals);
   });

@@ -1,6 +1,7 @@
 #include "lambdaml/train/job_options.h"
 
 #include <algorithm>
+#include <array>
 
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/data/registry.h"
@@ -250,6 +251,15 @@ Options job_options() {
   for (const optim::Plugin& plugin : optim::registry().entries())
     add_plugin_options(plugin.options, all);
   return Options(std::move(all));
+}
+
+Options options_of_resuming() {
+  constexpr std::array kKept = {"data", "test_data", "checkpoint", "output"};
+  std::vector<Option> out;
+  for (const Option& option : own_options())
+    if (option.circumstance && std::ranges::find(kKept, option.name) == kKept.end())
+      out.push_back(option);
+  return Options(std::move(out));
 }
 
 }  // namespace lambdaml::train

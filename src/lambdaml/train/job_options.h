@@ -8,4 +8,8 @@ namespace lambdaml::train {
 /// optimizers.
 Options job_options();
 
+/// Those that a run may be resumed with another value of: circumstances, but not where its data,
+/// checkpoints and results lie.
+Options options_of_resuming();
+
 }  // namespace lambdaml::train

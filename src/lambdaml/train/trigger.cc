@@ -223,7 +223,7 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
   }
 }
 
-std::string resume(const std::filesystem::path& path, Observer& observer) {
+std::string resume(const std::filesystem::path& path, Observer& observer, const Options& changed) {
   const Stopwatch wall;
   RunFolder folder = RunFolder::open(path);
   const std::optional<std::string> summary = folder.summary();
@@ -231,6 +231,9 @@ std::string resume(const std::filesystem::path& path, Observer& observer) {
   if (summary && !paused) return *summary;
   Options options = folder.options();
   if (paused) options.set("stop_after", Option::Value(std::int64_t{0}), "stop_after");
+  for (const Option& option : changed.declared())
+    if (changed.is_set(option.name))
+      options.set(option.name, changed.value(option.name), option.name);
   resolve(options);
   JobChannel channel(options.text("channel"), folder.job_id());
   require_place_of_checkpoints(options, folder.job_id());

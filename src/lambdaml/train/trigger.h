@@ -39,8 +39,10 @@ std::string train(const Options& options, Observer& observer);
 /// Goes on from the last checkpoint that all workers have, or from the start when there is none. A
 /// run that has ended is left as it is: its summary is returned. One that paused (`stop_after`)
 /// goes on to its end. Bulk-synchronous runs end with the model, bit by bit, of a run that was
-/// never interrupted.
-std::string resume(const std::filesystem::path& run, Observer& observer);
+/// never interrupted. What is set in `changed` (see options_of_resuming) replaces the run's own
+/// values, this time.
+std::string resume(const std::filesystem::path& run, Observer& observer,
+                   const Options& changed = Options(std::vector<Option>()));
 
 /// Runs a job for somebody who keeps his own record of it, under the id that he gives: goes on from
 /// the checkpoints that lie under that id, whichever machine made them, else begins. Where `train`
