@@ -217,6 +217,12 @@ TEST_F(Contract, TheModelOpensWithTheFormatsOwnRules) {
 }
 
 TEST_F(Contract, TheOptionsPageIsWhatTheProgramSays) {
+  const nlohmann::json known = lambdaml({"options", "--json"}).json();
+  const auto batch_size = std::ranges::find_if(known["options"], [](const nlohmann::json& option) {
+    return option["name"] == "batch_size";
+  });
+  ASSERT_NE(batch_size, known["options"].end());
+  EXPECT_EQ((*batch_size)["default"], 1000);
   EXPECT_EQ(lambdaml({"options"}).out, read(LAMBDAML_SOURCE_DIR "/docs/options.md"))
       << "write it again: build/release/bin/lambdaml options > docs/options.md";
 }

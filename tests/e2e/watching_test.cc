@@ -42,6 +42,10 @@ TEST_F(Watching, ADoneJobTellsItsSummaryAndLogsByFolderAndByUri) {
   EXPECT_NE(logs.out.find("loaded"), std::string::npos);
   EXPECT_EQ(logs.out.find("worker-0"), std::string::npos);
   EXPECT_EQ(lambdaml({"logs", "run", "--worker", "2"}).exit_code, 2);
+  const nlohmann::json as_json = lambdaml({"logs", "run", "--worker", "1", "--json"}).json();
+  ASSERT_EQ(as_json["logs"].size(), 1U);
+  EXPECT_EQ(as_json["logs"][0]["worker"], 1);
+  EXPECT_NE(as_json["logs"][0]["lines"][0].get<std::string>().find("loaded"), std::string::npos);
   const Result all = lambdaml({"ls", ".", "--json"});
   EXPECT_EQ(all.json()["runs"].size(), 1U);
   EXPECT_EQ(all.json()["runs"][0]["state"], "done");

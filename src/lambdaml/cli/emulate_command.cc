@@ -4,10 +4,12 @@
 #include <thread>
 
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/faas/registry.h"
@@ -36,7 +38,7 @@ void add_emulate_command(CLI::App& app, Globals& globals) {
                     "deliver each asynchronous event twice, as AWS may");
   command->add_option("--log-folder", *log_folder,
                       "functions' logs go to a folder each in it [stderr]");
-  command->callback([settings, log_folder] {
+  command->callback([settings, log_folder, &globals] {
     catch_interrupts();
     settings->log_folder = *log_folder;
     if (!log_folder->empty()) make_folder(*log_folder);
@@ -46,7 +48,9 @@ void add_emulate_command(CLI::App& app, Globals& globals) {
       return std::string(zip->text());
     };
     const auto emulator = faas::registry().get("local").emulate(*settings);
-    print_line(fmt::format("listening on http://127.0.0.1:{}", emulator->port()));
+    const std::string endpoint = fmt::format("http://127.0.0.1:{}", emulator->port());
+    print_line(globals.json ? json_text(nlohmann::json{{"endpoint", endpoint}})
+                            : "listening on " + endpoint);
     while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
   });
 }

@@ -4,8 +4,11 @@
 #include <optional>
 #include <thread>
 
+#include <nlohmann/json.hpp>
+
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/train/job_view.h"
@@ -36,9 +39,29 @@ void print_news(const train::JobView& job, const LogsArguments& arguments,
         print_line(arguments.worker ? printable(line, line.size())
                                     : fmt::format("{} {}", log.name, printable(line, line.size())));
   }
-  if (arguments.worker && *arguments.worker >= worker)
+}
+
+/// As one JSON object: what each worker has logged, line by line.
+void print_object(const train::JobView& job, const LogsArguments& arguments) {
+  nlohmann::json logs = nlohmann::json::array();
+  std::uint32_t worker = 0;
+  for (const train::JobView::Log& log : job.logs()) {
+    if (!arguments.worker || *arguments.worker == worker) {
+      nlohmann::json lines = nlohmann::json::array();
+      for (const std::string& line : split(log.text, '\n'))
+        if (!line.empty()) lines.push_back(line);
+      logs.push_back({{"worker", worker}, {"lines", std::move(lines)}});
+    }
+    ++worker;
+  }
+  print_line(json_text(nlohmann::json{{"logs", std::move(logs)}}));
+}
+
+void require_worker(const train::JobView& job, const LogsArguments& arguments) {
+  const std::size_t workers = job.logs().size();
+  if (arguments.worker && *arguments.worker >= workers)
     fail(Code::invalid_argument, "--worker {}: the job has workers 0 to {}", *arguments.worker,
-         worker - 1);
+         workers - 1);
 }
 
 }  // namespace
@@ -50,15 +73,17 @@ void add_logs_command(CLI::App& app, Globals& globals) {
       ->required();
   command->add_option("--worker", arguments->worker, "of this worker only");
   command->add_flag("-f,--follow", arguments->follow, "go on until the job has ended");
-  command->callback([arguments] {
+  command->callback([arguments, &globals] {
     catch_interrupts();
     const train::JobView job = train::JobView::open(arguments->run);
+    require_worker(job, *arguments);
     std::map<std::string, std::size_t> shown;
     while (arguments->follow && !job.has_ended()) {
-      print_news(job, *arguments, shown, true);
+      if (!globals.json) print_news(job, *arguments, shown, true);
       throw_if_interrupted();
       std::this_thread::sleep_for(std::chrono::milliseconds(500));
     }
+    if (globals.json) return print_object(job, *arguments);
     print_news(job, *arguments, shown, false);
   });
 }

@@ -1,5 +1,7 @@
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/train/job_options.h"
@@ -28,12 +30,32 @@ void print_rows(const Options& options) {
   }
 }
 
+nlohmann::ordered_json rows_of(const Options& options) {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const Option& option : options.declared()) {
+    nlohmann::ordered_json row{{"name", option.name}, {"help", option.help}};
+    std::visit([&](const auto& value) { row["default"] = value; }, option.default_value);
+    if (!option.unit.empty()) row["unit"] = option.unit;
+    if (!option.choices.empty()) row["choices"] = option.choices;
+    if (option.minimum) row["minimum"] = *option.minimum;
+    if (option.above) row["above"] = *option.above;
+    if (option.maximum) row["maximum"] = *option.maximum;
+    if (!option.aliases.empty()) row["aliases"] = option.aliases;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
 }  // namespace
 
 void add_options_command(CLI::App& app, Globals& globals) {
   CLI::App* command =
       add_command(app, globals, "options", "every option of a job, as a Markdown page");
-  command->callback([] {
+  command->callback([&globals] {
+    if (globals.json)
+      return print_line(
+          json_text(nlohmann::ordered_json{{"options", rows_of(train::job_options())},
+                                           {"search_settings", rows_of(tune::search_options())}}));
     print_line(
         "# Options of a job\n\n"
         "The page that `lambdaml options` prints. Every option is a flag of `lambdaml train` "

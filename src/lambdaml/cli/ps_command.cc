@@ -3,11 +3,13 @@
 #include <thread>
 
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/memory.h"
 #include "lambdaml/base/text.h"
@@ -39,7 +41,7 @@ struct Wanted {
   std::uint64_t message_mb = 1024;
 };
 
-void serve(Wanted& wanted) {
+void serve(Wanted& wanted, bool json) {
   catch_interrupts();
   log::configure(log::parse_level(wanted.log_level), log::Format::text);
   ps::ServerSettings& settings = wanted.settings;
@@ -57,10 +59,17 @@ void serve(Wanted& wanted) {
     log::warning("{} is open to whoever reaches this machine: give it a --token", settings.host);
   share_freed_memory();
   const ps::Server server(settings);
-  print_line(fmt::format("listening on {}:{}", settings.host, server.port()));
-  if (server.metrics_port() >= 0)
-    print_line(
-        fmt::format("metrics on http://{}:{}/metrics", settings.host, server.metrics_port()));
+  const std::string address = fmt::format("{}:{}", settings.host, server.port());
+  const std::string metrics =
+      server.metrics_port() < 0
+          ? ""
+          : fmt::format("http://{}:{}/metrics", settings.host, server.metrics_port());
+  if (json) {
+    print_line(json_text(nlohmann::ordered_json{{"address", address}, {"metrics", metrics}}));
+  } else {
+    print_line("listening on " + address);
+    if (!metrics.empty()) print_line("metrics on " + metrics);
+  }
   while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
 }
 
@@ -102,7 +111,7 @@ void add_ps_command(CLI::App& app, Globals& globals) {
       ->check(CLI::Range(1, 100'000));
   command->add_option("--log-level", wanted->log_level,
                       "debug, info, warning, error or off [warning]");
-  command->callback([wanted] { serve(*wanted); });
+  command->callback([wanted, &globals] { serve(*wanted, globals.json); });
 }
 
 }  // namespace lambdaml::cli
