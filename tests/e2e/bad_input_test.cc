@@ -181,6 +181,7 @@ TEST_F(BadFiles, AFullDiskEndsTheJobWithOne) {
   ASSERT_EQ(data.exit_code, 0);
   EXPECT_EQ(result.exit_code, 1) << result.err;
   EXPECT_NE(result.err.find("No space left"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("--channel"), std::string::npos) << result.err;
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
   EXPECT_TRUE(clean);
 }

@@ -203,6 +203,11 @@ class Files final : public Storage {
              "saving {}: '{}' and another key would need one name for a file and a folder; choose "
              "another key",
              path, key);
+      if (error == ENOSPC)
+        fail(Code::resource_exhausted,
+             "saving {}: No space left on device; free some, or choose a store with more, such as "
+             "--channel file:///FOLDER",
+             path);
       fail_errno(error, "saving " + path);
     };
     FileDescriptor file;
