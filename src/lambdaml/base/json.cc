@@ -1,5 +1,6 @@
 #include "lambdaml/base/json.h"
 
+#include <limits>
 #include <set>
 #include <vector>
 
@@ -35,6 +36,12 @@ nlohmann::json parse_json(std::string_view text) { return parsed<nlohmann::json>
 
 nlohmann::ordered_json parse_ordered_json(std::string_view text) {
   return parsed<nlohmann::ordered_json>(text);
+}
+
+double number_at(const nlohmann::json& object, const char* name, double absent) {
+  const auto member = object.find(name);
+  if (member == object.end()) return absent;
+  return member->is_number() ? member->get<double>() : std::numeric_limits<double>::quiet_NaN();
 }
 
 std::string json_text(const nlohmann::json& value, int indent) { return text_of(value, indent); }

@@ -13,6 +13,10 @@ nlohmann::json parse_json(std::string_view text);
 /// The same, members in the order of the text.
 nlohmann::ordered_json parse_ordered_json(std::string_view text);
 
+/// The member of that name, or `absent`. JSON has no word for a number that is not finite: what
+/// stands there instead (null), or is no number, is NaN.
+double number_at(const nlohmann::json& object, const char* name, double absent = 0);
+
 /// `value` as text: on one line, or with `indent` spaces a level. Bytes that are not UTF-8 become
 /// U+FFFD.
 std::string json_text(const nlohmann::json& value, int indent = -1);

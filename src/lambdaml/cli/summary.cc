@@ -11,7 +11,7 @@ namespace lambdaml::cli {
 void print_summary(const std::string& text, const Globals& globals) {
   if (globals.json) return print_line(text);
   const nlohmann::json summary = parse_json(text);
-  const auto number = [&](const char* name) { return summary.value(name, 0.0); };
+  const auto number = [&](const char* name) { return number_at(summary, name); };
   print_line(fmt::format(
       "{} by {} over {}, {} workers, {} epochs of {} rows, {} features", summary.value("model", ""),
       summary.value("optim", ""), summary.value("sync_mode", ""), summary.value("workers", 0),

@@ -107,7 +107,7 @@ void print_search(const std::string& text, const Globals& globals) {
   if (summary.contains("best_trial")) {
     const std::string metric = summary.value("metric", "");
     print_line(fmt::format("best      trial {}: {} {:.6g} with {}", count("best_trial"), metric,
-                           summary.value(metric, 0.0), json_text(summary["options"])));
+                           number_at(summary, metric.c_str()), json_text(summary["options"])));
     print_line(fmt::format("train it  lambdaml train {}", summary.value("best_yaml", "")));
     print_line(fmt::format("model     {}", summary.value("model_path", "")));
   }

@@ -165,16 +165,18 @@ CMD ["worker"]
          options.output.string());
   std::uint64_t bytes = 0;
   const auto put = [&](const fs::path& name, Bytes content) {
-    fs::create_directories((options.output / name).parent_path());
+    make_folder((options.output / name).parent_path());
     write_file(options.output / name, content);
     bytes += content.size();
   };
   for (const fs::path& path : {options.worker, options.library}) {
     const Buffer content = content_of(path);
     put(fs::path("bin") / path.filename(), content.view());
-    fs::permissions(options.output / "bin" / path.filename(),
-                    fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec,
-                    fs::perm_options::add);
+    const fs::path copy = options.output / "bin" / path.filename();
+    std::error_code error;
+    fs::permissions(copy, fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec,
+                    fs::perm_options::add, error);
+    if (error) fail_errno(error.value(), "writing " + copy.string());
   }
   put("Dockerfile", as_bytes(fmt::format(kDockerfile, options.version)));
   return bytes;

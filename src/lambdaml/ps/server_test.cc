@@ -251,6 +251,29 @@ TEST(Limits, OnModelsMemoryAndMessagesAreSaid) {
   client.put("3", value);
 }
 
+TEST(Limits, APushThatThereIsNoMemoryForCountsNothingAndHoldsNobodyUp) {
+  const Folder folder;
+  ServerSettings settings = on_a_free_port();
+  settings.dir = folder.path();
+  settings.memory_bytes = 1'000'000;
+  Server server(settings);
+  Client client(address_of(server));
+  const Part part{.id = "job/running", .kind = Kind::running, .workers = 1};
+  const std::vector<float> values(150'000, 1.0F);
+  EXPECT_EQ(code_thrown_by([&] { exchange(client, part, values, {}, true); }),
+            Code::resource_exhausted);
+  server.save_and_expire();  // a snapshot waits for pushes under way
+  Part pull = part;
+  pull.pull_only = true;
+  const std::vector<std::uint32_t> first = {0};
+  Numbers answer;
+  EXPECT_EQ(client.push_pull(pull, {{}, {}, {}, std::as_bytes(std::span(first))}, answer).merged,
+            0);
+  client.clear("job/");
+  const std::vector<float> fewer(1000, 1.0F);
+  EXPECT_EQ(exchange(client, part, fewer, {}, true).sum.merged, 1);
+}
+
 TEST(Limits, WhatNobodyUsesExpires) {
   ServerSettings settings = on_a_free_port();
   settings.expired_s = 0;

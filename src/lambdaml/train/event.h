@@ -10,7 +10,7 @@
 
 namespace lambdaml::train {
 
-/// `ended_by` of a job that paused at its option of that name.
+/// `ended_by` of a job that paused at its option of that name: it goes on when it is resumed.
 inline constexpr const char* kPaused = "stop_after";
 
 /// What a training worker is told: everything, in one JSON object. Facts that all workers must

@@ -186,7 +186,8 @@ std::vector<Option> own_options() {
        .circumstance = true},
       {.name = "threads",
        .default_value = Int{0},
-       .help = "threads of one worker; 0 shares the processors among the workers",
+       .help = "threads of one worker; 0 shares the processors of the machine that starts the job "
+               "among the workers",
        .minimum = 0,
        .maximum = 1024},
       {.name = "deadline",

@@ -158,11 +158,12 @@ std::string JobView::status() const {
     return json_text(status);
   }
   const std::shared_ptr<storage::Storage> meeting_place = channel();
-  const bool alive = meeting_place->load(keys::kJob) && (folder_.empty() || is_locked());
-  if (!alive) {
-    status["state"] = "interrupted";
-    return json_text(status);
-  }
+  // Whose workers are threads of the command that started it meets in that process's memory.
+  const bool is_private = !meeting_place->capabilities().cross_process;
+  const bool alive =
+      (is_private || meeting_place->load(keys::kJob)) && (folder_.empty() || is_locked());
+  if (!alive) status["state"] = "interrupted";
+  if (!alive || is_private) return json_text(status);
   std::uint64_t started = 0, finished = 0;
   const auto workers = record.value("workers", std::uint32_t{0});
   for (std::uint32_t worker = 0; worker < workers; ++worker) {

@@ -47,9 +47,9 @@ class JobView {
 
   const std::string& job_id() const { return job_id_; }
   bool has_ended() const;
-  /// One JSON object: job_id, state (running, done, failed, stopped or interrupted), model, optim,
-  /// sync_mode, workers, epochs, platform, epoch, round, rounds, started, finished (workers), and
-  /// the newest epoch's metrics or the summary. Costs about 4 GETs and 2 a worker.
+  /// One JSON object: job_id, state (running, done, paused, failed, stopped or interrupted), model,
+  /// optim, sync_mode, workers, epochs, platform, epoch, round, rounds, started, finished
+  /// (workers), or the summary. Costs about 4 GETs and 2 a worker.
   std::string status() const;
   /// Asks the job to stop; its trigger, or each of its workers, sees it within some seconds. Throws
   /// invalid_argument when it has ended.

@@ -261,13 +261,13 @@ class Run {
   };
   std::mutex failures_mutex_;
   std::vector<FailedTry> failures_;
-  std::unique_ptr<faas::Invocations> invocations_;
   std::uint64_t next_metrics_ = 1;
   std::atomic<std::uint64_t> news_{0};  ///< grows with every sign of life
   /// Where worker 0 said that it stands.
   struct {
     std::uint64_t epoch = 0, round = 0, rounds = 0;
   } at_;
+  std::unique_ptr<faas::Invocations> invocations_;  ///< ends before all that its observer uses
 };
 
 }  // namespace

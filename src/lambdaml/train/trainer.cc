@@ -12,11 +12,6 @@
 #include "lambdaml/train/until.h"
 
 namespace lambdaml::train {
-namespace {
-
-/// A job that ended by this goes on when it is resumed.
-
-}  // namespace
 
 model::Batch Rows::batch(std::size_t begin, std::size_t end) const {
   return {

@@ -23,8 +23,9 @@ inline constexpr std::string_view kTakenOver = R"({"status":"taken_over"})";
 /// earlier one that is still alive leaves; one that comes when the work is done returns the report
 /// that is there; one that comes when the whole job is over finds nothing of it and leaves.
 ///
-/// Requests besides data, rounds and checkpoints: 2 GETs at most and 3 PUTs, one GET a checkpoint
-/// and three a second, and for worker 0 one PUT an epoch and one a second.
+/// Requests besides data, rounds and checkpoints: of a first try 2 GETs and 3 PUTs (worker 0: 4),
+/// of a later one 2 GETs more; one GET where a model has a definition and one a checkpoint and
+/// three a second, and for worker 0 one PUT an epoch and one a second.
 std::string handle_worker_event(const faas::Invocation& invocation);
 
 }  // namespace lambdaml::train

@@ -108,7 +108,8 @@ std::string trials_csv(const Search& search, std::span<const TrialView> trials) 
     for (const std::string& name : metrics) {
       const ordered_json& summary = summaries[&trial];
       text += ",";
-      if (summary.contains(name)) text += fmt::format("{}", summary[name].get<double>());
+      if (summary.contains(name) && summary[name].is_number())
+        text += fmt::format("{}", summary[name].get<double>());
     }
     text += fmt::format(",{},{:.3f},{}\n", trial.cost_usd, trial.wall_s, quoted(trial.reason));
   }

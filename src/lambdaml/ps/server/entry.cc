@@ -154,20 +154,22 @@ Entry::Answer Entry::add_to_running(const Part& part, Numbers numbers, Deadline 
     return {.result = nullptr, .resend = true};
   const std::size_t shard = model_.size() / workers_ * part.worker / kShard;
   if (pushes && part.round >= own.next_push) {
+    // There may be no memory for it: then nothing has been counted yet.
+    std::unique_ptr<Result> dense;
+    bool sparse = false;
+    if (!numbers.indices || rule_.learning_rate) dense = take(part, std::move(numbers), sparse);
+    const auto* totals =
+        reinterpret_cast<const double*>((dense ? dense->totals : numbers.totals).data());
     own.next_push = part.round + 1;
-    for (std::size_t i = 0; i < n_totals; ++i)
-      totals_[i] += reinterpret_cast<const double*>(numbers.totals.data())[i];
+    for (std::size_t i = 0; i < n_totals; ++i) totals_[i] += totals[i];
     ++moving_;
     lock.unlock();
     const Stopwatch clock;
     const double rate = part.learning_rate.value_or(rule_.learning_rate.value_or(0));
-    if (numbers.indices && !rule_.learning_rate) {
-      move_sparse(as_indices(*numbers.indices), as_floats(numbers.values), part.scale.value_or(1));
-    } else {
-      bool sparse = false;
-      const std::unique_ptr<Result> dense = take(part, std::move(numbers), sparse);
+    if (dense)
       move(dense->floats(), part.scale.value_or(1), rate, shard);
-    }
+    else
+      move_sparse(as_indices(*numbers.indices), as_floats(numbers.values), part.scale.value_or(1));
     environment_.stats.update_ns += static_cast<std::uint64_t>(clock.seconds() * 1e9);
     ++environment_.stats.updates;
     ++environment_.stats.pushes;

@@ -56,7 +56,6 @@ class GridSearch : public WholeTrials {
     } while (std::gcd(stride_, points_) != 1);
   }
 
-  const Plan plan_;
   std::vector<std::uint64_t> sizes_;
   std::uint64_t points_ = 1;
   std::uint64_t start_ = 0;
