@@ -260,6 +260,7 @@ TEST_F(DeploymentTest, WhatLambdaWouldRefuseIsRefusedBeforeAnyRequest) {
   refused([](DeployOptions& o) { o.ephemeral_mb = 511; }, "512 to 10,240");
   refused([](DeployOptions& o) { o.retries = 3; }, "--retries");
   refused([](DeployOptions& o) { o.image = "i"; }, "one of them");
+  refused([](DeployOptions& o) { o.image = "i", o.handler = "all"; }, "from a zip");
   refused([](DeployOptions& o) { o.handler = "x"; }, "trigger");
   refused([](DeployOptions& o) { o.environment = {"x"}; }, "NAME=VALUE");
   refused([](DeployOptions& o) { o.subnets = {"s"}; }, "--security-group");

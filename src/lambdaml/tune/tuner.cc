@@ -40,14 +40,6 @@ constexpr std::uint64_t kMostStalls = 3;
 /// A trial's options, ready to run. Throws invalid_argument for values that do not go together.
 Options resolved_options_of(const Search& search, const Assignments& assignments) {
   Options options = options_of(search, assignments);
-  if (options.integer("threads") == 0) {
-    const auto share =
-        processors() / static_cast<std::size_t>(options.integer("workers") *
-                                                search.settings.integer("concurrency"));
-    options.set("threads",
-                Option::Value(static_cast<std::int64_t>(std::max<std::size_t>(1, share))),
-                "threads");
-  }
   train::resolve(options);
   return options;
 }
@@ -412,6 +404,15 @@ void require_a_result(Records& records) {
 
 void begin(Search& search, Records& records) {
   if (records.search()) return;
+  // They decide the order of sums, so whoever goes on with the search keeps them.
+  if (search.job.integer("threads") == 0) {
+    const auto share =
+        processors() / static_cast<std::size_t>(search.job.integer("workers") *
+                                                search.settings.integer("concurrency"));
+    search.job.set("threads",
+                   Option::Value(static_cast<std::int64_t>(std::max<std::size_t>(1, share))),
+                   "threads");
+  }
   // Another tuner may go on from another folder.
   for (const char* name : {"data", "test_data"})
     if (!search.job.text(name).empty())
