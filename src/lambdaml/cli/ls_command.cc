@@ -14,7 +14,8 @@ namespace lambdaml::cli {
 void add_ls_command(CLI::App& app, Globals& globals) {
   CLI::App* command = add_command(app, globals, "ls", "the jobs of a folder or checkpoint store");
   const auto where = std::make_shared<std::string>("runs");
-  command->add_option("WHERE", *where, "a folder of runs, or a checkpoint URI; default: runs");
+  command->add_option("WHERE", *where,
+                      "a folder of runs or checkpoints, or a checkpoint URI; default: runs");
   command->callback([where, &globals] {
     nlohmann::json all = nlohmann::json::array();
     for (const std::string& run : train::JobView::list(*where)) {

@@ -22,8 +22,12 @@ Terminal::Size Terminal::size() const {
 }
 
 std::string Terminal::row(std::string text, bool bright) const {
-  const std::size_t columns = size().columns;
-  if (text.size() >= columns) text.resize(columns - 1);
+  std::size_t end = size().columns - 1;
+  if (text.size() > end) {
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
+      --end;  // no half "µ"
+    text.resize(end);
+  }
   return bright && std::getenv("NO_COLOR") == nullptr ? "\x1b[36m" + text + "\x1b[0m" : text;
 }
 

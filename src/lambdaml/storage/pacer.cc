@@ -7,9 +7,6 @@ namespace {
 
 constexpr double kGrowth = 1.5;
 constexpr double kEarlier = 0.75;
-/// Of a long wait: a pause may be so much of what has been waited, and so long.
-constexpr double kLateShare = 0.05;
-constexpr double kLongestOfAll_s = 0.5;
 /// A job waits in a handful of folders; what more there is was not worth remembering.
 constexpr std::size_t kMostFolders = 1000;
 
@@ -25,9 +22,7 @@ Pacer::Wait::Wait(Pacer& pacer, std::string folder, double first_s)
 void Pacer::Wait::in_vain(double now_s) {
   last_in_vain_s_ = now_s;
   next_s_ = now_s + pause_s_;
-  const double longest_s =
-      std::max(pacer_.tuning_.longest_s, std::min(kLateShare * now_s, kLongestOfAll_s));
-  pause_s_ = std::min(pause_s_ * kGrowth, longest_s);
+  pause_s_ = std::min(pause_s_ * kGrowth, pacer_.tuning_.longest_s);
 }
 
 void Pacer::Wait::found(double now_s) {

@@ -12,9 +12,7 @@ namespace lambdaml::storage {
 /// Looks that come too early cost a request each, looks that come too late cost time. What workers
 /// wait for comes again and again after about the same time: round after round, in the same folder
 /// (the key up to its last `/`). So a wait first looks when the last ones in that folder ended, and
-/// then after pauses that grow by half, from `shortest_s` up to `longest_s`; in a long wait up to a
-/// twentieth of what it has waited, half a second at the most: a hundred that wait for somebody
-/// slow are not to slow him down.
+/// then after pauses that grow by half, from `shortest_s` up to `longest_s`.
 ///
 /// What a folder teaches: a wait whose first look finds the key may have looked too late, and makes
 /// the next one look earlier by a quarter; a wait that looked in vain puts the next first look

@@ -42,7 +42,8 @@ class JobView {
   /// `run` is the folder of a run, or CHECKPOINT-URI/JOB-ID. Throws not_found, data_corrupt, and
   /// what the stores throw.
   static JobView open(const std::string& run);
-  /// The jobs in a folder of runs, or under a checkpoint URI, by name. Costs one LIST.
+  /// The jobs in a folder of runs or of checkpoints, or under a checkpoint URI, by name. Costs one
+  /// LIST.
   static std::vector<std::string> list(const std::string& where);
 
   const std::string& job_id() const { return job_id_; }

@@ -205,8 +205,9 @@ class Files final : public Storage {
              path, key);
       if (error == ENOSPC)
         fail(Code::resource_exhausted,
-             "saving {}: No space left on device; free some, or choose a store with more, such as "
-             "--channel file:///FOLDER",
+             "saving {}: No space left on device; free some, or choose another place (for where "
+             "workers "
+             "meet: --channel file:///FOLDER)",
              path);
       fail_errno(error, "saving " + path);
     };
