@@ -37,7 +37,9 @@ TEST_F(EveryEventTwice, ChangesNoModelOfAJobThatGoesOnInFreshFunctions) {
 }
 
 TEST_F(EveryEventTwice, ChangesNoModelOfAJobLongerThanItsTrigger) {
-  expect_to_outlive_its_trigger();
+  const std::filesystem::path kept = folder() / "kept";
+  expect_to_outlive_its_trigger(
+      {{"epochs", 100}, {"channel", channel()}, {"checkpoint", "file://" + kept.string()}}, kept);
 }
 
 /// Where a worker's saves are, for two epochs of two rounds: its start, its tenure, contributions

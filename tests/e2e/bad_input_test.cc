@@ -250,7 +250,7 @@ TEST_F(BadFiles, TestRowsWithLabelsThatNoModelMetAreRefused) {
 
 TEST_F(BadFiles, ATableOfPricesIsReadBeforeTheJobBegins) {
   write("data.libsvm", "0 1:1\n1 1:2\n0 1:3\n1 1:4\n");
-  for (const std::string table :
+  for (const std::string& table :
        {std::string("nowhere"), write("prices", "no: table\n").string()}) {
     const Result result = lambdaml({"train", "--data", "data.libsvm", "--output", "out", "-q"},
                                    {"LAMBDAML_PRICES=" + table});

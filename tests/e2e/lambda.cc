@@ -58,6 +58,10 @@ nlohmann::json Lambda::deploy(const std::string& name, std::vector<std::string> 
   return result.json();
 }
 
+std::unique_ptr<Command> Lambda::start(const std::vector<std::string>& arguments) const {
+  return std::make_unique<Command>(folder(), arguments, keys_);
+}
+
 nlohmann::json Lambda::train_there(const std::string& function,
                                    std::vector<std::string> more) const {
   std::vector<std::string> arguments{"train",     "--platform", "aws",    "--function", function,
@@ -83,22 +87,18 @@ nlohmann::json Lambda::expect_the_local_model(const std::string& function,
   return summary;
 }
 
-void Lambda::expect_to_outlive_its_trigger() const {
+void Lambda::expect_to_outlive_its_trigger(nlohmann::json event, const fs::path& kept) const {
   deploy("lambdaml-worker", {"--timeout-s", "60"});
   deploy("lambdaml-trigger",
          {"--handler", "trigger", "--timeout-s", "7"});  // 2 of them for the job
-  const std::vector<std::string> job{
-      "--data", real_data("higgs.train.libsvm"), "--batch-size", "10", "--epochs", "100"};
+  event.update({{"data", real_data("higgs.train.libsvm")}, {"batch_size", 10}, {"workers", 2}});
+  const std::vector<std::string> job{"--data",       event["data"],
+                                     "--epochs",     std::to_string(event["epochs"].get<int>()),
+                                     "--batch-size", "10"};
   std::vector<std::string> local = job;
   local.insert(local.end(), {"--workers", "2", "--output", "local"});
   train(local);
-  const fs::path kept = folder() / "kept";
-  const std::string event =
-      nlohmann::json{{"data", job[1]},       {"batch_size", 10},
-                     {"epochs", 100},        {"workers", 2},
-                     {"channel", channel()}, {"checkpoint", "file://" + kept.string()}}
-          .dump();
-  const Result begun = with_keys({"invoke", "lambdaml-trigger", "--payload", event});
+  const Result begun = with_keys({"invoke", "lambdaml-trigger", "--payload", event.dump()});
   ASSERT_EQ(begun.exit_code, 0) << begun.err;
   ASSERT_EQ(begun.json()["status"], "to_be_continued") << begun.out;
   const fs::path model = kept / begun.json()["job_id"].get<std::string>() / "model.safetensors";

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,10 @@ class Lambda : public CliTest {
   nlohmann::json deploy(const std::string& name, std::vector<std::string> more = {}) const;
   /// What the service and its functions have logged so far.
   std::string emulator_log() const { return emulator_->err_so_far(); }
+  /// `lambdaml ARGUMENTS…` with the service's address and keys, in the background.
+  std::unique_ptr<Command> start(const std::vector<std::string>& arguments) const;
+  /// The process ids of the functions that run or wait for an event.
+  std::vector<pid_t> functions() const { return emulator_->workers(); }
   /// In shared memory where there is some: thousands of rounds wait for no disk.
   virtual std::string channel() const { return "file://" + (memory_ / "channel").string(); }
   /// Trains in functions of that name, two unless `more` says so; the summary.
@@ -34,8 +39,9 @@ class Lambda : public CliTest {
                                         const std::vector<std::string>& job) const;
 
   /// Has a trigger as a function train a job that is longer than it may live, and compares the
-  /// model with the local one.
-  void expect_to_outlive_its_trigger() const;
+  /// model with the local one. `event` says how many epochs, where the job meets, and that its
+  /// results go to `kept`.
+  void expect_to_outlive_its_trigger(nlohmann::json event, const std::filesystem::path& kept) const;
 
  private:
   std::filesystem::path memory_;

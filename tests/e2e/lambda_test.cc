@@ -4,12 +4,53 @@
 #include <chrono>
 #include <thread>
 
+#include <signal.h>
 #include <unistd.h>
 
 namespace lambdaml::e2e {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Jobs in functions that nobody but they themselves can end.
+class StoppedLambda : public Lambda {
+ protected:
+  /// Starts a job that would take for ever, and returns once it is under way.
+  std::unique_ptr<Command> start_long_job() const {
+    deploy("lambdaml-worker", {"--timeout-s", "600"});
+    auto job = start({"train", "--platform", "aws", "--function", "lambdaml-worker", "--channel",
+                      channel(), "--data", real_data("higgs.train.libsvm"), "--workers", "2",
+                      "--batch-size", "10", "--epochs", "100000", "--output", "run", "-q"});
+    EXPECT_TRUE(wait_for_epochs(*job, folder() / "run/metrics.jsonl", 1));
+    return job;
+  }
+  /// The keys that the job has in the channel.
+  std::vector<std::string> left_in_channel() const {
+    std::vector<std::string> out;
+    const fs::path root = channel().substr(std::string("file://").size());
+    for (const auto& entry : fs::recursive_directory_iterator(root))
+      if (entry.is_regular_file() &&
+          entry.path().string().find("/checkpoints/") == std::string::npos)
+        out.push_back(entry.path().string());
+    return out;
+  }
+  template <class Condition>
+  static bool comes_true(const Condition& condition) {
+    for (int i = 0; i < 1000; ++i) {
+      if (condition()) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return false;
+  }
+  /// Whether that many workers have logged that they were stopped.
+  bool have_stopped(std::size_t workers) const {
+    const std::string log = emulator_log(), words = "its job was stopped";
+    std::size_t seen = 0;
+    for (std::size_t at = log.find(words); at != std::string::npos; at = log.find(words, at + 1))
+      ++seen;
+    return seen >= workers;
+  }
+};
 
 TEST_F(Lambda, DeployedFunctionsTrainTheModelOfLocalOnes) {
   deploy("lambdaml-worker", {"--timeout-s", "60"});
@@ -47,7 +88,51 @@ TEST_F(Lambda, TheTriggerRunsAJobAndAnswersWhatIsWrong) {
   EXPECT_NE(wrong.err.find("did you mean 'workers'"), std::string::npos) << wrong.err;
 }
 
-TEST_F(Lambda, AJobLongerThanItsTriggerGoesOnInAFreshOne) { expect_to_outlive_its_trigger(); }
+TEST_F(Lambda, AJobLongerThanItsTriggerGoesOnInAFreshOne) {
+  const fs::path kept = folder() / "kept";
+  expect_to_outlive_its_trigger(
+      {{"epochs", 100}, {"channel", channel()}, {"checkpoint", "file://" + kept.string()}}, kept);
+}
+
+TEST_F(Lambda, AJobWithinItsTriggerGoesOnInAFreshOneToo) {
+  const fs::path kept = folder() / "kept";
+  expect_to_outlive_its_trigger({{"epochs", 300},
+                                 {"platform", "threads"},
+                                 {"channel", "memory://alone"},
+                                 {"output", "file://" + kept.string()}},
+                                kept);
+}
+
+TEST_F(StoppedLambda, AWorkerThatWaitsForASilentOneStopsAndLeavesNothing) {
+  const std::unique_ptr<Command> job = start_long_job();
+  const std::vector<pid_t> workers = functions();
+  ASSERT_EQ(workers.size(), 2U);
+  ASSERT_EQ(::kill(workers[0], SIGSTOP), 0);
+  // Its patience for the silent one is 300 s.
+  EXPECT_EQ(with_keys({"stop", "run"}).exit_code, 0);
+  EXPECT_EQ(job->wait().exit_code, 130);
+  EXPECT_TRUE(comes_true([&] { return have_stopped(1); }));
+  // The silent one finds what was left for it, and takes it away.
+  EXPECT_EQ(left_in_channel().size(), 1U);
+  ASSERT_EQ(::kill(workers[0], SIGCONT), 0);
+  EXPECT_TRUE(comes_true([&] { return left_in_channel().empty(); }));
+}
+
+TEST_F(StoppedLambda, WorkersGoBeforeTheChannelIsCleared) {
+  const std::unique_ptr<Command> job = start_long_job();
+  job->signal(SIGINT);
+  EXPECT_EQ(job->wait().exit_code, 130);
+  EXPECT_TRUE(comes_true([&] { return have_stopped(2); }));
+  EXPECT_EQ(left_in_channel(), std::vector<std::string>());
+}
+
+TEST_F(StoppedLambda, WorkersStopWhoseTriggerWasKilled) {
+  const std::unique_ptr<Command> job = start_long_job();
+  job->signal(SIGKILL);
+  job->wait();
+  EXPECT_EQ(with_keys({"stop", "run"}).exit_code, 0);
+  EXPECT_TRUE(comes_true([&] { return have_stopped(2); }));
+}
 
 TEST_F(Lambda, ASecondDeployChangesNothingAndOnlyOursAreDestroyed) {
   deploy("lambdaml-worker");

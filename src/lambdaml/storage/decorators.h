@@ -45,10 +45,17 @@ std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy 
 /// returned as it is; for any other, each call counts one request a key, a wait too.
 std::shared_ptr<Storage> with_meter(std::shared_ptr<Storage> inner, std::shared_ptr<Meter> meter);
 
-/// Calls `check`, which throws when its user is to stop, before each load and save, and several
-/// times a second within a wait; once a second where looks are dear.
+/// How long a wait goes on before it is asked whether it is still wanted: `first_s`, then twice as
+/// long each time, up to `longest_s`. Each piece of a wait begins and ends with looks of its own,
+/// so where looks are dear none is shorter than a second.
+struct WaitPieces {
+  double first_s = 0.1;
+  double longest_s = 0.1;
+};
+/// Calls `check`, which throws when its user is to stop, before each load, save and create, and
+/// between the pieces of a wait.
 std::shared_ptr<Storage> with_cancellation(std::shared_ptr<Storage> inner,
-                                           std::function<void()> check);
+                                           std::function<void()> check, WaitPieces pieces = {});
 
 /// For tests: before each call of the inner store, `hook(verb, key)` may throw, sleep or kill. The
 /// batch forms call the hook once per key; save_all and remove_all then go on key by key, so that a

@@ -45,6 +45,11 @@ INSTANTIATE_TEST_SUITE_P(
                        [](const std::string& p) {
                          return with_faults(memory(p), [](std::string_view, std::string_view) {});
                        }},
+        StoreUnderTest{"cancellation",
+                       [](const std::string& p) {
+                         return with_cancellation(memory(p), [] {},
+                                                  {.first_s = 0.001, .longest_s = 0.01});
+                       }},
         StoreUnderTest{"all",
                        [](const std::string& p) {
                          auto store = with_faults(memory(p), every_fifth_fails());
@@ -321,6 +326,37 @@ TEST(Meters, CountRequestsAndBytesByKind) {
   EXPECT_EQ(usage.list.requests, 1U);
   EXPECT_EQ(usage.remove.requests, 3U);
   EXPECT_EQ(usage.requests(), 12U);
+}
+
+TEST(Cancellation, EndsWhatBeginsAndWhatWaits) {
+  const auto inner = memory(unique_place());
+  int calls_left = 1000;
+  const auto store = with_cancellation(inner,
+                                       [&] {
+                                         if (calls_left-- == 0)
+                                           fail(Code::cancelled, "no longer wanted");
+                                       },
+                                       {.first_s = 0.001, .longest_s = 0.004});
+  const std::vector<std::string> keys = {"never"};
+  const std::vector<Item> items = {{"c", as_bytes("1")}};
+  const auto is_ended = [&](int after, const auto& call) {
+    calls_left = after;
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.code() == Code::cancelled;
+    }
+    return false;
+  };
+  EXPECT_TRUE(is_ended(0, [&] { store->save("a", as_bytes("1")); }));
+  EXPECT_TRUE(is_ended(0, [&] { store->create("b", as_bytes("1")); }));
+  EXPECT_TRUE(is_ended(0, [&] { store->save_all(items); }));
+  EXPECT_TRUE(is_ended(0, [&] { store->load("a"); }));
+  EXPECT_TRUE(inner->list("").empty());
+  // A wait is asked again and again, and ends long before its deadline.
+  EXPECT_TRUE(is_ended(5, [&] { store->load_all(keys, Deadline::never()); }));
+  calls_left = 1000;
+  EXPECT_THROW(store->load_all(keys, Deadline::in(0.01)), MissingKeys);
 }
 
 TEST(Faults, MayStopABatchInTheMiddle) {

@@ -24,6 +24,7 @@ namespace keys {
 std::string started(std::uint32_t worker) { return fmt::format("started/{}", worker); }
 std::string tenure(std::uint32_t worker) { return fmt::format("tenure/{}", worker); }
 std::string result(std::uint32_t worker) { return fmt::format("result/{}", worker); }
+std::string gone(std::uint32_t worker) { return fmt::format("gone/{}", worker); }
 std::string failure(std::uint32_t worker) { return fmt::format("failure/{}", worker); }
 std::string figures(std::uint32_t worker) { return fmt::format("figures/{}", worker); }
 std::string log(const std::string& job_id, std::uint32_t worker) {

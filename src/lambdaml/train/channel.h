@@ -28,7 +28,7 @@ inline constexpr const char* kDefinition = "definition";
 inline constexpr const char* kModel = "result/model";
 /// Exists from before the first worker is started until the job is over and its keys are cleared.
 inline constexpr const char* kJob = "job";
-/// Exists when somebody wants the job to stop.
+/// Exists when somebody wants the job's trigger to stop it.
 inline constexpr const char* kStop = "stop";
 /// Exists from a worker's first try on: a later try knows that it is one.
 std::string started(std::uint32_t worker);
@@ -36,6 +36,8 @@ std::string started(std::uint32_t worker);
 std::string tenure(std::uint32_t worker);
 /// The worker's last word, JSON.
 std::string result(std::uint32_t worker);
+/// The worker was stopped, and goes; where the platform does not end it.
+std::string gone(std::uint32_t worker);
 /// Why a worker gave up, JSON; where the platform does not say how an event ended.
 std::string failure(std::uint32_t worker);
 /// What a worker's invocations took before the one that goes on, JSON.

@@ -105,6 +105,7 @@ void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
   state.take(optimizer, communicator);
   store_->save(key(next_slot_), encode(progress, {}, state, note));
   next_slot_ = 1 - next_slot_;
+  found_.reset();
 }
 
 Checkpoints::Slot Checkpoints::read(std::uint64_t slot, const std::string& key,
@@ -123,33 +124,26 @@ Checkpoints::Slot Checkpoints::read(std::uint64_t slot, const std::string& key,
   return Slot{slot, progress, place, std::move(file)};
 }
 
-std::vector<Checkpoints::Slot> Checkpoints::slots() {
-  std::vector<Slot> whole;
+const std::vector<Checkpoints::Found>& Checkpoints::found() {
+  if (found_) return *found_;
+  std::vector<Found> whole;
   std::exception_ptr damage;
   for (const std::uint64_t slot : {0, 1}) {
     std::optional<Buffer> bytes = store_->load(key(slot));
     if (!bytes) continue;
     try {
-      whole.push_back(read(slot, key(slot), std::move(*bytes)));
+      const Slot there = read(slot, key(slot), std::move(*bytes));
+      whole.push_back({slot,
+                       there.progress,
+                       {there.file.metadata("ended_by"), there.file.metadata("metrics")}});
     } catch (const Error&) {
       damage = std::current_exception();
     }
   }
   if (whole.empty() && damage) std::rethrow_exception(damage);
   std::sort(whole.begin(), whole.end(),
-            [](const Slot& a, const Slot& b) { return a.progress.epoch > b.progress.epoch; });
-  return whole;
-}
-
-std::optional<Checkpoints::Slot> Checkpoints::load_suspension() {
-  std::optional<Buffer> bytes = store_->load(suspension_key());
-  if (!bytes) return {};
-  try {
-    return read(0, suspension_key(), std::move(*bytes));
-  } catch (const Error& error) {
-    log::warning("{}; going on without it", error.what());
-    return {};
-  }
+            [](const Found& a, const Found& b) { return a.progress.epoch > b.progress.epoch; });
+  return found_.emplace(std::move(whole));
 }
 
 void Checkpoints::suspend(const Progress& progress, const Place& place, const SavedState& state,
@@ -159,30 +153,37 @@ void Checkpoints::suspend(const Progress& progress, const Place& place, const Sa
 }
 
 std::optional<Checkpoints::Suspension> Checkpoints::suspension() {
-  const std::optional<Slot> slot = load_suspension();
-  if (!slot) return {};
-  return Suspension{slot->progress, slot->place};
+  suspended_.reset();
+  std::optional<Buffer> bytes = store_->load(suspension_key());
+  if (!bytes) return {};
+  try {
+    suspended_ = std::make_shared<Slot>(read(0, suspension_key(), std::move(*bytes)));
+    return Suspension{suspended_->progress, suspended_->place};
+  } catch (const Error& error) {
+    log::warning("{}; going on without it", error.what());
+    return {};
+  }
 }
 
 void Checkpoints::forget_suspension() { store_->remove(suspension_key()); }
 
 std::vector<Progress> Checkpoints::available() {
   std::vector<Progress> out;
-  for (const Slot& slot : slots()) out.push_back(slot.progress);
+  for (const Found& checkpoint : found()) out.push_back(checkpoint.progress);
   return out;
 }
 
 CheckpointNote Checkpoints::note(const Progress& progress) {
-  for (const Slot& slot : slots())
-    if (slot.progress == progress)
-      return {slot.file.metadata("ended_by"), slot.file.metadata("metrics")};
+  for (const Found& checkpoint : found())
+    if (checkpoint.progress == progress) return checkpoint.note;
   return {};
 }
 
 void Checkpoints::forget_after(std::uint64_t epoch) {
   forget_suspension();
-  for (const Slot& slot : slots())
-    if (slot.progress.epoch > epoch) store_->remove(key(slot.slot));
+  for (const Found& checkpoint : found())
+    if (checkpoint.progress.epoch > epoch) store_->remove(key(checkpoint.slot));
+  found_.reset();
 }
 
 void Checkpoints::put_back(const Slot& slot, optim::Optimizer& optimizer,
@@ -209,8 +210,12 @@ void Checkpoints::put_back(const Slot& slot, optim::Optimizer& optimizer,
 
 void Checkpoints::restore(const Progress& progress, optim::Optimizer& optimizer,
                           comm::Communicator& communicator) {
-  for (const Slot& slot : slots()) {
-    if (slot.progress != progress) continue;
+  for (const Found& checkpoint : found()) {
+    if (checkpoint.progress != progress) continue;
+    std::optional<Buffer> bytes = store_->load(key(checkpoint.slot));
+    if (!bytes) break;
+    const Slot slot = read(checkpoint.slot, key(checkpoint.slot), std::move(*bytes));
+    if (slot.progress != progress) break;
     put_back(slot, optimizer, communicator);
     next_slot_ = 1 - slot.slot;
     return;
@@ -221,13 +226,12 @@ void Checkpoints::restore(const Progress& progress, optim::Optimizer& optimizer,
 
 void Checkpoints::restore_suspension(optim::Optimizer& optimizer,
                                      comm::Communicator& communicator) {
-  const std::optional<Slot> suspended = load_suspension();
-  if (!suspended)
+  if (!suspended_)
     fail(Code::not_found, "no suspension of worker {} in {}", worker_, store_->describe());
-  put_back(*suspended, optimizer, communicator);
+  put_back(*suspended_, optimizer, communicator);
+  suspended_.reset();
   // The older of the two checkpoints is the next to be overwritten.
-  const std::vector<Slot> whole = slots();
-  if (!whole.empty()) next_slot_ = 1 - whole.front().slot;
+  if (!found().empty()) next_slot_ = 1 - found().front().slot;
 }
 
 }  // namespace lambdaml::train

@@ -50,8 +50,9 @@ struct SavedState {
 /// One worker's checkpoints. Two slots are written in turn, each atomically, so there is always a
 /// whole one, and the newest that **all** workers have is among each worker's two: nobody can be a
 /// checkpoint ahead of another by more than one, because a bulk-synchronous round in between needs
-/// all. A checkpoint costs one PUT of the optimizer's state. Keys begin with the job's id, so jobs
-/// can share a folder.
+/// all. A checkpoint costs one PUT of the optimizer's state; the first question about those that
+/// are there costs a GET of both, as whether one is whole shows only then, and going back one more.
+/// Keys begin with the job's id, so jobs can share a folder.
 ///
 /// Besides them there is at most one *suspension*: the state in the midst of an epoch of a worker
 /// whose function came to the end of its time, for its next invocation alone.
@@ -75,7 +76,7 @@ class Checkpoints {
     Place place;
   };
   std::optional<Suspension> suspension();
-  /// Puts the suspended state back; throws as restore() does.
+  /// Puts back the state of the suspension that was told last; throws as restore() does.
   void restore_suspension(optim::Optimizer& optimizer, comm::Communicator& communicator);
   void forget_suspension();
 
@@ -97,8 +98,13 @@ class Checkpoints {
 
  private:
   struct Slot;
-  std::vector<Slot> slots();
-  std::optional<Slot> load_suspension();
+  /// What is known of a whole checkpoint without its state.
+  struct Found {
+    std::uint64_t slot = 0;
+    Progress progress;
+    CheckpointNote note;
+  };
+  const std::vector<Found>& found();
   Slot read(std::uint64_t slot, const std::string& key, Buffer bytes) const;
   void put_back(const Slot& slot, optim::Optimizer& optimizer,
                 comm::Communicator& communicator) const;
@@ -114,6 +120,8 @@ class Checkpoints {
   std::uint32_t workers_;
   std::function<void()> before_saving_;
   std::uint64_t next_slot_ = 0;
+  std::optional<std::vector<Found>> found_;  ///< newest first; absent: not yet looked, or changed
+  std::shared_ptr<Slot> suspended_;
 };
 
 }  // namespace lambdaml::train

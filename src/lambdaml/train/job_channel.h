@@ -1,9 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
-#include "lambdaml/base/options.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/train/cost.h"
 
@@ -13,8 +14,9 @@ namespace lambdaml::train {
 class JobChannel {
  public:
   /// One GET. Throws when the channel cannot be reached: then there is nothing to clear either.
-  JobChannel(const std::string& uri, const std::string& job_id);
-  /// After the channel was cleared: leaves the mark that stops workers, if there may be any.
+  JobChannel(const std::string& uri, const std::string& job_id, bool keep);
+  /// Removes what the job wrote, unless it is kept or left; what stops workers that may still be at
+  /// work stays.
   ~JobChannel();
   JobChannel(const JobChannel&) = delete;
 
@@ -24,14 +26,21 @@ class JobChannel {
   /// For a job that goes on. Workers of its earlier trigger may still be at work: from now on none
   /// of them counts, so none begins to save another checkpoint, and those that are there can be
   /// chosen from. A PUT a worker.
-  void take_over(const Options& options) const;
-  /// Workers run that the platform does not end: when the job goes they are to be told.
-  void stop_workers_at_end(bool stop) { stop_workers_ = stop; }
+  void take_over(std::uint32_t workers) const;
+  /// Stops workers that the platform does not end, and waits a few seconds for those in `at_work`
+  /// to say that they go. A PUT a worker. Never throws.
+  void stop(std::uint32_t workers, const std::vector<std::uint32_t>& at_work) noexcept;
+  /// Somebody else has taken the job over: the channel is his.
+  void leave() { keep_ = true; }
 
  private:
   Meters meters_;
   std::shared_ptr<storage::Storage> store_;
-  bool stop_workers_ = false;
+  bool keep_;
+  std::vector<std::string> stopped_;  ///< claims of workers that may not have seen them
 };
+
+/// Tells all workers of a job to stop, in its channel. A PUT a worker.
+void stop_workers(storage::Storage& channel, std::uint32_t workers);
 
 }  // namespace lambdaml::train

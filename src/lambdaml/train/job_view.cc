@@ -13,9 +13,11 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/faas/registry.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/event.h"
+#include "lambdaml/train/job_channel.h"
 #include "lambdaml/train/run_folder.h"
 
 namespace lambdaml::train {
@@ -184,10 +186,16 @@ void JobView::stop() const {
     fail(Code::invalid_argument,
          "run {}: its workers are threads of the command that started it; end that with Ctrl-C",
          run_);
-  if (!meeting_place->load(keys::kJob) || (!folder_.empty() && !is_locked()))
+  // Workers on other machines may be at work although the trigger is gone; nobody but they
+  // themselves ends them.
+  const json record = parse_json(record_);
+  const faas::Plugin* platform = faas::registry().find(record.value("platform", ""));
+  const bool is_remote = platform != nullptr && platform->remote;
+  if (!meeting_place->load(keys::kJob) || (!is_remote && !folder_.empty() && !is_locked()))
     fail(Code::invalid_argument, "run {}: it is not running; go on with: lambdaml resume {}", run_,
          run_);
   meeting_place->save(keys::kStop, {});
+  if (is_remote) stop_workers(*meeting_place, record.value("workers", std::uint32_t{0}));
 }
 
 std::vector<JobView::Log> JobView::logs() const {

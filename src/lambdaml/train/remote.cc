@@ -8,13 +8,13 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
-#include "lambdaml/base/uri.h"
 #include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/lambda_client.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/event.h"
+#include "lambdaml/train/superseded.h"
 #include "lambdaml/train/worker.h"
 
 namespace lambdaml::train {
@@ -81,10 +81,12 @@ bool is_remote(const Options& options) {
 }
 
 bool is_within_reach(const Options& options, const std::string& uri) {
-  if (!is_remote(options)) return true;
-  const std::string scheme = Uri::parse(uri).scheme;
-  if (scheme == "memory") return false;
-  return scheme != "file" || service_is_here();
+  return !is_remote(options) || outlives_function(Uri::parse(uri));
+}
+
+bool outlives_function(const Uri& place) {
+  if (place.scheme == "memory") return false;
+  return place.scheme != "file" || service_is_here();
 }
 
 void require_reach(Options& options) {
@@ -126,11 +128,20 @@ std::string report_to_storage(const faas::Invocation& invocation, const TrainEve
     stored_log.reset();
     faas::LambdaClient().invoke_all_events(function, std::array{invocation.payload});
     return response;
+  } catch (const Stopped& stopped) {
+    log::info("{}", stopped.what());
+    const auto channel = open_channel(event.options.text("channel"), event.job_id);
+    // Who stopped it waits for word, or has cleared the channel and left what stopped this worker.
+    if (channel->load(keys::kJob))
+      channel->save(keys::gone(event.worker), {});
+    else
+      channel->remove(keys::tenure(event.worker));
+    return std::string(kJobIsOver);
   } catch (...) {
     const faas::Failure failure = faas::current_failure();
     log::error("{}", failure.message);
     if (faas::is_worth_a_retry(failure.type)) throw;
-    // Who stopped the job knows; and it may have been resumed by now.
+    // The job may have been resumed by now.
     if (failure.type == to_string(Code::cancelled)) return std::string(kJobIsOver);
     const std::string text = json_text(json{{"type", failure.type}, {"message", failure.message}});
     open_channel(event.options.text("channel"), event.job_id)

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "lambdaml/base/options.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/faas/runtime.h"
 #include "lambdaml/train/event.h"
 
@@ -16,6 +17,9 @@ bool is_remote(const Options& options);
 /// Whether workers of the job can reach a store: on other machines they reach no file and no memory
 /// of this one.
 bool is_within_reach(const Options& options, const std::string& uri);
+
+/// Whether what a function puts there can be read when the function is gone.
+bool outlives_function(const Uri& place);
 
 /// Checks what a job on other machines needs, before anything is sent: a function, a channel and a
 /// place for checkpoints within reach; checkpoints go beside the channel unless it can lose them.

@@ -19,6 +19,7 @@
 #include "lambdaml/train/platform.h"
 #include "lambdaml/train/remote.h"
 #include "lambdaml/train/summary.h"
+#include "lambdaml/train/superseded.h"
 #include "lambdaml/train/worker.h"
 
 namespace lambdaml::train {
@@ -47,8 +48,25 @@ class Run {
     JobRecord record(storage::open(checkpoints, meters_.of(checkpoints)), folder_.job_id());
     record.begin(options_);
     channel_.save(keys::kJob, {});
-    start(event);
-    job_channel_.stop_workers_at_end(is_remote(options_));
+    try {
+      start(event);
+      watch(wall);
+      std::string summary = collect(staged, wall);
+      record.finish(summary);
+      return summary;
+    } catch (const Superseded&) {
+      throw;
+    } catch (...) {
+      if (is_remote(options_)) job_channel_.stop(workers(), at_work());
+      throw;
+    }
+  }
+
+ private:
+  std::uint32_t workers() const { return static_cast<std::uint32_t>(options_.integer("workers")); }
+
+  /// Waits until all workers have ended well, and tells the observer what they do.
+  void watch(const Stopwatch& wall) {
     const double limit_s = options_.real("deadline");
     const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
     // Where looks are dear, once a second is often enough to show people how far the job is.
@@ -72,14 +90,24 @@ class Run {
     if (std::ranges::find(responses, kJobIsOver) != responses.end())
       fail(Code::unavailable, "channel {}: it has lost what this job wrote", channel_.describe());
     look_for_metrics();
-    std::string summary = collect(staged, wall);
-    job_channel_.stop_workers_at_end(false);
-    record.finish(summary);
-    return summary;
   }
 
- private:
-  std::uint32_t workers() const { return static_cast<std::uint32_t>(options_.integer("workers")); }
+  /// Workers wait for each other in each round.
+  bool all_together() const {
+    return comm::registry().get(options_.text("sync_mode")).bulk_synchronous;
+  }
+
+  /// The workers of whose end nothing is known.
+  std::vector<std::uint32_t> at_work() const {
+    using State = faas::EventStatus::State;
+    std::vector<faas::EventStatus> events(workers());
+    if (invocations_) events = invocations_->status();
+    std::vector<std::uint32_t> out;
+    for (std::uint32_t worker = 0; worker < workers(); ++worker)
+      if (events[worker].state != State::succeeded && events[worker].state != State::failed)
+        out.push_back(worker);
+    return out;
+  }
 
   TrainEvent make_event(const StagedData& staged) {
     TrainEvent event;
@@ -98,41 +126,38 @@ class Run {
   void find_common_checkpoint(TrainEvent& event) {
     const auto store =
         storage::open(options_.text("checkpoint"), meters_.of(options_.text("checkpoint")));
+    std::vector<Checkpoints> checkpoints;
+    for (std::uint32_t worker = 0; worker < workers(); ++worker)
+      checkpoints.emplace_back(store, folder_.job_id(), "", worker, workers());
+    const auto forget_after = [&](std::uint64_t epoch) {
+      for (Checkpoints& own : checkpoints) own.forget_after(epoch);
+    };
     std::vector<Progress> common;
     std::size_t with_any = 0;
     for (std::uint32_t worker = 0; worker < workers(); ++worker) {
-      std::vector<Progress> own =
-          Checkpoints(store, folder_.job_id(), "", worker, workers()).available();
+      std::vector<Progress> own = checkpoints[worker].available();
       with_any += own.empty() ? 0 : 1;
       if (worker == 0)
         common = own;
-      else if (options_.text("sync_mode") != "async")
+      else if (all_together())
         std::erase_if(common, [&](const Progress& progress) {
           return std::find(own.begin(), own.end(), progress) == own.end();
         });
     }
     if (with_any < workers() || common.empty()) {
       log::warning("run {}: no checkpoint that all workers have; starting over", folder_.job_id());
-      forget_checkpoints_after(store, 0);
+      forget_after(0);
       folder_.rewind(0, "");
       return;
     }
     event.resume = true;
-    if (options_.text("sync_mode") != "async") {
-      event.resume_round = common.front().round;
-      forget_checkpoints_after(store, common.front().epoch);
-    }
     next_metrics_ = common.front().epoch + 1;
-    folder_.rewind(
-        common.front().epoch,
-        Checkpoints(store, folder_.job_id(), "", 0, workers()).note(common.front()).metrics);
+    folder_.rewind(common.front().epoch, checkpoints[0].note(common.front()).metrics);
+    if (all_together()) {
+      event.resume_round = common.front().round;
+      forget_after(common.front().epoch);
+    }
     log::info("going on after epoch {}", common.front().epoch);
-  }
-
-  void forget_checkpoints_after(const std::shared_ptr<storage::Storage>& store,
-                                std::uint64_t epoch) const {
-    for (std::uint32_t worker = 0; worker < workers(); ++worker)
-      Checkpoints(store, folder_.job_id(), "", worker, workers()).forget_after(epoch);
   }
 
   void start(TrainEvent& event) {
@@ -144,7 +169,7 @@ class Run {
     function.environment["LAMBDAML_LOG_LEVEL"] = options_.text("log_level");
     function.log_folder = folder_.log_folder();
     function.name = options_.text("function");
-    function.all_at_once = comm::registry().get(options_.text("sync_mode")).bulk_synchronous;
+    function.all_at_once = all_together();
     if (is_remote(options_)) function.outcome = outcome_of_workers();
     function.goes_on = [](const std::string& response) { return response == kToBeContinued; };
     std::vector<std::string> payloads;

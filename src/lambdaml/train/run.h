@@ -14,8 +14,7 @@ namespace lambdaml::train {
 /// Starts a job's workers on its staged data, watches them to their end and puts what they leave
 /// into the folder. `resuming`: from the newest checkpoint that all of them have. Returns the
 /// summary; its wall_s is what `wall` says then. Throws as train(), and when it does, no worker of
-/// a platform that can end them goes on; for those of one that cannot, `channel` leaves a mark when
-/// it goes.
+/// a platform that can end them goes on; those of one that cannot were told to stop.
 std::string run_workers(const Options& options, RunFolder& folder, JobChannel& channel,
                         const StagedData& staged, bool resuming, const Stopwatch& wall,
                         Observer& observer);

@@ -12,4 +12,10 @@ class Superseded : public Error {
   explicit Superseded(const std::string& message) : Error(Code::cancelled, message) {}
 };
 
+/// The job was stopped before its end.
+class Stopped : public Error {
+ public:
+  explicit Stopped(const std::string& message) : Error(Code::cancelled, message) {}
+};
+
 }  // namespace lambdaml::train

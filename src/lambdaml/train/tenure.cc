@@ -11,7 +11,9 @@
 namespace lambdaml::train {
 
 Tenure::Tenure(std::shared_ptr<storage::Storage> channel, std::uint32_t worker)
-    : Tenure(std::move(channel), keys::tenure(worker), fmt::format("worker {}", worker)) {}
+    : Tenure(std::move(channel), keys::tenure(worker), fmt::format("worker {}", worker)) {
+  is_kept_ = store_->capabilities().durable;
+}
 
 Tenure::Tenure(std::shared_ptr<storage::Storage> store, std::string key, std::string what)
     : store_(std::move(store)), key_(std::move(key)), what_(std::move(what)) {}
@@ -23,17 +25,25 @@ void Tenure::claim() {
 }
 
 void Tenure::require() {
+  since_look_ = Stopwatch();
   const std::optional<Buffer> holder = store_->load(key_);
-  if (holder && holder->text() != token_)
-    throw Superseded(fmt::format("another try of {} has taken over", what_));
+  if (!holder && is_kept_) fail(Code::cancelled, "{}: its job is over", what_);
+  if (!holder || holder->text() == token_) return;
+  if (holder->text() == kStop) throw Stopped(fmt::format("{}: its job was stopped", what_));
+  throw Superseded(fmt::format("another try of {} has taken over", what_));
 }
 
-bool Tenure::is_over() noexcept {
+void Tenure::require_now_and_then() {
+  constexpr double kSeconds = 1;
+  if (!token_.empty() && since_look_.seconds() >= kSeconds) require();
+}
+
+bool Tenure::is_superseded() noexcept {
   try {
     if (!token_.empty()) require();
     return false;
-  } catch (const Error& error) {
-    return error.code() == Code::cancelled;
+  } catch (const Superseded&) {
+    return true;
   } catch (...) {
     return false;
   }

@@ -222,8 +222,8 @@ Trainer::Outcome Trainer::run(Checkpoints& checkpoints, std::optional<Start> sta
     // State vectors get their sizes from begin(); their content from the checkpoint.
     optimizer_->begin(std::vector<float>(model_->parameter_count()));
     std::string ended_by;
-    if (start->suspended) {
-      place_ = checkpoints.suspension()->place;
+    if (start->suspended_at) {
+      place_ = *start->suspended_at;
       checkpoints.restore_suspension(*optimizer_, *communicator_);
     } else {
       checkpoints.restore(start->progress, *optimizer_, *communicator_);

@@ -59,7 +59,7 @@ class Trainer {
   /// Where to begin: a checkpoint, or a suspension of this very worker.
   struct Start {
     Progress progress;
-    bool suspended = false;
+    std::optional<Place> suspended_at = {};  ///< the place that checkpoints.suspension() told
   };
   enum class Outcome {
     ended,

@@ -106,11 +106,15 @@ std::filesystem::path local_folder(const std::string& text) {
                                      : std::filesystem::path(text);
 }
 
+std::uint32_t workers_of(const Options& options) {
+  return static_cast<std::uint32_t>(options.integer("workers"));
+}
+
 /// Whether the run has a checkpoint to go on from; true when that cannot be told.
 bool can_be_resumed(const Options& options, const std::string& job_id) noexcept {
   try {
-    const auto workers = static_cast<std::uint32_t>(options.integer("workers"));
-    return !Checkpoints(storage::open(options.text("checkpoint")), job_id, "", 0, workers)
+    return !Checkpoints(storage::open(options.text("checkpoint")), job_id, "", 0,
+                        workers_of(options))
                 .available()
                 .empty();
   } catch (const std::exception&) {
@@ -189,9 +193,8 @@ std::string train(const Options& given, Observer& observer) {
                                            ? std::filesystem::path("runs") / job_id
                                            : local_folder(options.text("output"));
   RunFolder::require_new(output);
-  JobChannel channel(options.text("channel"), job_id);
   require_place_of_checkpoints(options, job_id);
-  const ChannelCleaner cleaner(channel.store(), options.flag("keep"));
+  JobChannel channel(options.text("channel"), job_id, options.flag("keep"));
   const StagedData staged = stage(options, channel.store());
   throw_if_interrupted();
   rehearse(options, staged);
@@ -205,10 +208,9 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
   require_reach(options);
   const std::filesystem::path output = local_folder(options.text("output"));
   RunFolder::require_new(output);
-  JobChannel channel(options.text("channel"), job_id);
   require_place_of_checkpoints(options, job_id);
-  ChannelCleaner cleaner(channel.store(), options.flag("keep"));
-  channel.take_over(options);
+  JobChannel channel(options.text("channel"), job_id, options.flag("keep"));
+  channel.take_over(workers_of(options));
   const StagedData staged = stage(options, channel.store());
   throw_if_interrupted();
   rehearse(options, staged);
@@ -217,8 +219,7 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
     return run_to_end(options, RunFolder::create(output, job_id, options), staged, channel,
                       observer, resuming, false, wall);
   } catch (const Superseded&) {
-    cleaner.leave();
-    channel.stop_workers_at_end(false);
+    channel.leave();
     throw;
   }
 }
@@ -235,10 +236,9 @@ std::string resume(const std::filesystem::path& path, Observer& observer, const 
     if (changed.is_set(option.name))
       options.set(option.name, changed.value(option.name), option.name);
   resolve(options);
-  JobChannel channel(options.text("channel"), folder.job_id());
   require_place_of_checkpoints(options, folder.job_id());
-  const ChannelCleaner cleaner(channel.store(), options.flag("keep"));
-  channel.take_over(options);
+  JobChannel channel(options.text("channel"), folder.job_id(), options.flag("keep"));
+  channel.take_over(workers_of(options));
   const StagedData staged = stage(options, channel.store());
   throw_if_interrupted();
   rehearse(options, staged);

@@ -16,11 +16,13 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/faas/lambda_client.h"
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/train/checkpoint.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/job_options.h"
 #include "lambdaml/train/lease.h"
 #include "lambdaml/train/options_text.h"
 #include "lambdaml/train/original_payload.h"
+#include "lambdaml/train/remote.h"
 #include "lambdaml/train/scratch.h"
 #include "lambdaml/train/trigger.h"
 
@@ -55,8 +57,9 @@ Options options_of(const std::string& payload) {
 struct Task {
   Options options;
   std::string job_id;
-  double spent_s = 0;     ///< by earlier invocations
-  std::uint64_t leg = 0;  ///< how many those were
+  double spent_s = 0;       ///< by earlier invocations
+  std::uint64_t leg = 0;    ///< how many those were
+  std::uint64_t epoch = 0;  ///< of the newest checkpoint that they left
 };
 
 constexpr const char* kGoOn = "go_on";
@@ -66,6 +69,7 @@ std::string handed_on(const Task& task) {
                          {{"job_id", task.job_id},
                           {"spent_s", task.spent_s},
                           {"leg", task.leg},
+                          {"epoch", task.epoch},
                           {"options", parse_json(to_json(task.options))}}}});
 }
 
@@ -80,7 +84,7 @@ Task task_of(const faas::Invocation& invocation) {
   try {
     const json& rest = event.at(kGoOn);
     return {options_of(json_text(rest.at("options"))), rest.at("job_id"), rest.at("spent_s"),
-            rest.at("leg")};
+            rest.at("leg"), rest.at("epoch")};
   } catch (const json::exception&) {
     fail(Code::invalid_argument, "event: '{}' is not what a trigger hands on", kGoOn);
   }
@@ -112,18 +116,34 @@ class Results {
     return fmt::format("{}/trigger/{}", job_id_, leg);
   }
   std::shared_ptr<storage::Storage> store() const { return store_; }
+  const Uri& place() const { return place_; }
 
  private:
   static Uri place_of(const Options& options) {
-    if (!options.text("output").empty()) return Uri::parse(options.text("output"));
-    if (options.text("checkpoint").empty()) return Uri::parse(options.text("channel")) / "results";
-    return Uri::parse(options.text("checkpoint"));
+    Uri place = Uri::parse(options.text("channel")) / "results";
+    for (const char* name : {"checkpoint", "output"})
+      if (!options.text(name).empty()) place = Uri::parse(options.text(name));
+    if (!outlives_function(place))
+      fail(Code::invalid_argument,
+           "event: the model would go to {} and be gone with the function; give it an 'output', as "
+           "in s3://BUCKET/PREFIX",
+           place.display());
+    return place;
   }
 
   std::string job_id_;
   Uri place_;
   std::shared_ptr<storage::Storage> store_;
 };
+
+/// Of worker 0's newest checkpoint; 0 when it has none.
+std::uint64_t newest_epoch(const Options& options, const std::string& job_id) {
+  const std::vector<Progress> available =
+      Checkpoints(storage::open(options.text("checkpoint")), job_id, "", 0,
+                  static_cast<std::uint32_t>(options.integer("workers")))
+          .available();
+  return available.empty() ? 0 : available.front().epoch;
+}
 
 /// Says that the trigger lives.
 class Watch : public Observer {
@@ -157,6 +177,10 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   const double limit_s = task.options.real("deadline");
   const double left_s = limit_s == 0 ? own_s : std::min(own_s, limit_s - task.spent_s);
   Options options = task.options;
+  require_reach(options);
+  // Another invocation of the trigger finds nothing that this one keeps for itself.
+  if (options.text("checkpoint").empty())
+    options.set("checkpoint", Option::Value(results.place().text()), "checkpoint");
   options.set("deadline", Option::Value(std::max(0.1, left_s)), "deadline");
   const Scratch scratch("lambdaml-run-");
   options.set("output", Option::Value(scratch.path().string()), "output");
@@ -171,11 +195,13 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   } catch (const Error& error) {
     const char* own_name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
     if (error.code() != Code::limit_reached || left_s < own_s || own_name == nullptr) throw;
-    if (!fs::exists(scratch.path()))
-      fail(Code::limit_reached,
-           "the trigger's time was over before the job had a checkpoint: give it more with "
-           "--timeout-s, or the data to more workers");
     Task rest = task;
+    rest.epoch = newest_epoch(options, task.job_id);
+    if (rest.epoch <= task.epoch)
+      fail(Code::limit_reached,
+           "the trigger's time was over before the job had a checkpoint{}: give it more with "
+           "--timeout-s, or the data to more workers",
+           task.epoch > 0 ? fmt::format(" after that of epoch {}", task.epoch) : "");
     rest.spent_s += clock.seconds();
     ++rest.leg;
     faas::LambdaClient().invoke_all_events(own_name, std::array{handed_on(rest)});

@@ -28,6 +28,9 @@ namespace {
 
 using nlohmann::json;
 
+/// Of waits for others: how soon a worker that waits sees that its work is no longer wanted.
+constexpr storage::WaitPieces kPiecesOfWaits{.first_s = 1, .longest_s = 2};
+
 /// Equal for runs that may continue each other: everything but how long and where they run.
 std::string fingerprint_of(const TrainEvent& event) {
   json options = parse_json(to_json(event.options, Values::deciding));
@@ -50,9 +53,12 @@ class WorkerRun {
       : event_(std::move(event)),
         invocation_(invocation),
         round_meter_(std::make_shared<storage::Meter>()),
-        channel_(stoppable(
-            open_channel(event_.options.text("channel"), event_.job_id, round_meter_), invocation)),
-        tenure_(channel_, event_.worker),
+        tenure_(open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
+                event_.worker),
+        channel_(storage::with_cancellation(
+            stoppable(open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
+                      invocation),
+            [this] { tenure_.require_now_and_then(); }, kPiecesOfWaits)),
         each_second_(std::move(each_second)) {}
 
   std::string run() {
@@ -60,7 +66,7 @@ class WorkerRun {
       return work();
     } catch (const std::exception& error) {
       // Whatever it was: a newer try is at work, and its word counts.
-      if (!tenure_.is_over()) throw;
+      if (!tenure_.is_superseded()) throw;
       log::info("{}: leaving", error.what());
       return std::string(kTakenOver);
     }
@@ -206,7 +212,7 @@ class WorkerRun {
     if (again_) {
       const std::optional<Checkpoints::Suspension> suspended = checkpoints.suspension();
       if (suspended && (available.empty() || suspended->progress.epoch >= available.front().epoch))
-        return Trainer::Start{suspended->progress, true};
+        return Trainer::Start{suspended->progress, suspended->place};
     }
     if (!event_.resume || again_) {
       if (!available.empty()) return Trainer::Start{available.front()};
@@ -222,11 +228,7 @@ class WorkerRun {
   Trainer::Hooks hooks() {
     Trainer::Hooks hooks;
     hooks.each_second = [this] {
-      // A store that is durable loses nothing: what is not there was cleared, at the job's end.
-      const bool over = channel_->capabilities().durable && !channel_->load(keys::kJob);
-      if (over || channel_->load(keys::kStop))
-        fail(Code::cancelled, "job {} was stopped", event_.job_id);
-      tenure_.require();
+      tenure_.require_now_and_then();
       if (each_second_) each_second_();
     };
     if (event_.worker != 0) return hooks;
@@ -246,8 +248,8 @@ class WorkerRun {
   const Stopwatch running_;
   std::shared_ptr<storage::Meter> round_meter_;  ///< of the channel, without the data
   Meters meters_;                                ///< of all else
-  std::shared_ptr<storage::Storage> channel_;
   Tenure tenure_;
+  std::shared_ptr<storage::Storage> channel_;
   std::function<void()> each_second_;
   bool again_ = false;
   Figures figures_;  ///< of earlier invocations
