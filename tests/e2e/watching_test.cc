@@ -94,5 +94,24 @@ TEST_F(Watching, WhatIsNoRunSaysSo) {
   }
 }
 
+TEST_F(Watching, ARecordThatSomebodyElseWroteIsNotBelieved) {
+  std::filesystem::create_directories(folder() / "kept/job");
+  const std::string run = "file://" + (folder() / "kept/job").string();
+  for (const char* record :
+       {R"({"workers":"many"})", R"({"workers":4000000000})", R"([1])", R"({"channel":7})"}) {
+    write("kept/job/job.json", record);
+    for (const char* command : {"status", "logs", "stop"}) {
+      const Result result = lambdaml({command, run});
+      EXPECT_EQ(result.exit_code, 2) << record;
+      EXPECT_NE(result.err.find("job.json"), std::string::npos) << result.err;
+    }
+  }
+  write("kept/job/job.json", R"({"workers":2,"model":[],"epochs":"x"})");
+  write("kept/job/summary.json", R"({"ended_by":3,"epochs":{}})");
+  const Result result = lambdaml({"status", run});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.out.find("done"), std::string::npos) << result.out;
+}
+
 }  // namespace
 }  // namespace lambdaml::e2e

@@ -27,6 +27,24 @@ Json parsed(std::string_view text) {
 }
 
 template <typename Json>
+const Json* find_member(const Json& object, const char* name) {
+  const auto at = object.is_object() ? object.find(name) : object.end();
+  return object.is_object() && at != object.end() ? &*at : nullptr;
+}
+template <typename Json>
+std::string text_member(const Json& object, const char* name, std::string_view absent) {
+  const Json* const member = find_member(object, name);
+  return member != nullptr && member->is_string() ? member->template get<std::string>()
+                                                  : std::string(absent);
+}
+template <typename Json>
+std::uint64_t count_member(const Json& object, const char* name, std::uint64_t absent) {
+  const Json* const member = find_member(object, name);
+  return member != nullptr && member->is_number_unsigned() ? member->template get<std::uint64_t>()
+                                                           : absent;
+}
+
+template <typename Json>
 std::string text_of(const Json& value, int indent) {
   return value.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
@@ -42,6 +60,21 @@ double number_at(const nlohmann::json& object, const char* name, double absent) 
   const auto member = object.find(name);
   if (member == object.end()) return absent;
   return member->is_number() ? member->get<double>() : std::numeric_limits<double>::quiet_NaN();
+}
+
+std::string text_at(const nlohmann::json& object, const char* name, std::string_view absent) {
+  return text_member(object, name, absent);
+}
+std::string text_at(const nlohmann::ordered_json& object, const char* name,
+                    std::string_view absent) {
+  return text_member(object, name, absent);
+}
+std::uint64_t count_at(const nlohmann::json& object, const char* name, std::uint64_t absent) {
+  return count_member(object, name, absent);
+}
+std::uint64_t count_at(const nlohmann::ordered_json& object, const char* name,
+                       std::uint64_t absent) {
+  return count_member(object, name, absent);
 }
 
 std::string json_text(const nlohmann::json& value, int indent) { return text_of(value, indent); }

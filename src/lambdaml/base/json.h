@@ -1,4 +1,6 @@
 #pragma once
+
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -16,6 +18,15 @@ nlohmann::ordered_json parse_ordered_json(std::string_view text);
 /// The member of that name, or `absent`. JSON has no word for a number that is not finite: what
 /// stands there instead (null), or is no number, is NaN.
 double number_at(const nlohmann::json& object, const char* name, double absent = 0);
+
+/// The member of that name where it is a text, or a whole number not below 0; else `absent`: what
+/// comes from storage may be anything.
+std::string text_at(const nlohmann::json& object, const char* name, std::string_view absent = "");
+std::string text_at(const nlohmann::ordered_json& object, const char* name,
+                    std::string_view absent = "");
+std::uint64_t count_at(const nlohmann::json& object, const char* name, std::uint64_t absent = 0);
+std::uint64_t count_at(const nlohmann::ordered_json& object, const char* name,
+                       std::uint64_t absent = 0);
 
 /// `value` as text: on one line, or with `indent` spaces a level. Bytes that are not UTF-8 become
 /// U+FFFD.

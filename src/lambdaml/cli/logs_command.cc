@@ -1,17 +1,21 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/train/job_view.h"
+#include "lambdaml/train/log_tail.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -22,46 +26,40 @@ struct LogsArguments {
   bool follow = false;
 };
 
-/// Prints what came since the last call; `shown` are the bytes of each log that were.
+std::vector<std::uint32_t> wanted_workers(const train::JobView& job,
+                                          const LogsArguments& arguments) {
+  if (arguments.worker && *arguments.worker >= job.workers())
+    fail(Code::invalid_argument, "--worker {}: the job has workers 0 to {}", *arguments.worker,
+         job.workers() - 1);
+  if (arguments.worker) return {*arguments.worker};
+  std::vector<std::uint32_t> all(job.workers());
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+/// Prints what came since the last call.
 void print_news(const train::JobView& job, const LogsArguments& arguments,
-                std::map<std::string, std::size_t>& shown, bool whole_lines) {
-  std::uint32_t worker = 0;
-  for (const train::JobView::Log& log : job.logs()) {
-    const bool wanted = !arguments.worker || *arguments.worker == worker;
-    ++worker;
-    std::size_t& from = shown[log.name];
-    if (!wanted || log.text.size() <= from) continue;
-    std::string_view news = std::string_view(log.text).substr(from);
-    if (whole_lines) news = news.substr(0, news.rfind('\n') + 1);
-    from += news.size();
-    for (const std::string& line : split(std::string(news), '\n'))
-      if (!line.empty())
-        print_line(arguments.worker ? printable(line, line.size())
-                                    : fmt::format("{} {}", log.name, printable(line, line.size())));
+                std::map<std::uint32_t, train::LogTail>& tails, bool complete) {
+  for (auto& [worker, tail] : tails) {
+    const std::string name = arguments.worker ? "" : fmt::format("worker-{} ", worker);
+    const std::string log = job.log(worker);
+    const train::LogTail::News news = tail.news(log, complete);
+    if (news.gap) log::warning("worker {}: lines of its log before these are lost", worker);
+    for (const std::string& line : split(std::string(news.text), '\n'))
+      if (!line.empty()) print_line(name + printable(line, line.size()));
   }
 }
 
 /// As one JSON object: what each worker has logged, line by line.
-void print_object(const train::JobView& job, const LogsArguments& arguments) {
+void print_object(const train::JobView& job, const std::vector<std::uint32_t>& workers) {
   nlohmann::json logs = nlohmann::json::array();
-  std::uint32_t worker = 0;
-  for (const train::JobView::Log& log : job.logs()) {
-    if (!arguments.worker || *arguments.worker == worker) {
-      nlohmann::json lines = nlohmann::json::array();
-      for (const std::string& line : split(log.text, '\n'))
-        if (!line.empty()) lines.push_back(line);
-      logs.push_back({{"worker", worker}, {"lines", std::move(lines)}});
-    }
-    ++worker;
+  for (const std::uint32_t worker : workers) {
+    nlohmann::json lines = nlohmann::json::array();
+    for (const std::string& line : split(job.log(worker), '\n'))
+      if (!line.empty()) lines.push_back(line);
+    logs.push_back({{"worker", worker}, {"lines", std::move(lines)}});
   }
   print_line(json_text(nlohmann::json{{"logs", std::move(logs)}}));
-}
-
-void require_worker(const train::JobView& job, const LogsArguments& arguments) {
-  const std::size_t workers = job.logs().size();
-  if (arguments.worker && *arguments.worker >= workers)
-    fail(Code::invalid_argument, "--worker {}: the job has workers 0 to {}", *arguments.worker,
-         workers - 1);
 }
 
 }  // namespace
@@ -76,15 +74,16 @@ void add_logs_command(CLI::App& app, Globals& globals) {
   command->callback([arguments, &globals] {
     catch_interrupts();
     const train::JobView job = train::JobView::open(arguments->run);
-    require_worker(job, *arguments);
-    std::map<std::string, std::size_t> shown;
+    const std::vector<std::uint32_t> workers = wanted_workers(job, *arguments);
+    std::map<std::uint32_t, train::LogTail> tails;
+    for (const std::uint32_t worker : workers) tails[worker] = {};
     while (arguments->follow && !job.has_ended()) {
-      if (!globals.json) print_news(job, *arguments, shown, true);
+      if (!globals.json) print_news(job, *arguments, tails, false);
       throw_if_interrupted();
       std::this_thread::sleep_for(std::chrono::milliseconds(500));
     }
-    if (globals.json) return print_object(job, *arguments);
-    print_news(job, *arguments, shown, false);
+    if (globals.json) return print_object(job, workers);
+    print_news(job, *arguments, tails, true);
   });
 }
 

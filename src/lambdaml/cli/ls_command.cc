@@ -29,9 +29,9 @@ void add_ls_command(CLI::App& app, Globals& globals) {
         status["error"] = error.what();
       }
       if (!globals.json)
-        print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} workers  {}", status.value("state", ""),
-                               status.value("model", ""), status.value("optim", ""),
-                               status.value("workers", 0), run));
+        print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} workers  {}", text_at(status, "state"),
+                               text_at(status, "model"), text_at(status, "optim"),
+                               count_at(status, "workers"), run));
       all.push_back(nlohmann::json(status));
     }
     if (all.empty() && !globals.json)

@@ -14,19 +14,19 @@ namespace {
 void print_status(const std::string& text, const Globals& globals) {
   if (globals.json) return print_line(text);
   const nlohmann::json status = parse_json(text);
-  print_line(fmt::format("{}: {}", status.value("job_id", ""), status.value("state", "")));
+  print_line(fmt::format("{}: {}", text_at(status, "job_id"), text_at(status, "state")));
   if (status.contains("summary")) return print_summary(json_text(status["summary"]), globals);
-  print_line(fmt::format("{} by {} over {}, {} workers on {}", status.value("model", ""),
-                         status.value("optim", ""), status.value("sync_mode", ""),
-                         status.value("workers", 0), status.value("platform", "")));
-  if (status.contains("error")) print_line(status.value("error", ""));
+  print_line(fmt::format("{} by {} over {}, {} workers on {}", text_at(status, "model"),
+                         text_at(status, "optim"), text_at(status, "sync_mode"),
+                         count_at(status, "workers"), text_at(status, "platform")));
+  if (status.contains("error")) print_line(text_at(status, "error"));
   if (status.contains("started"))
-    print_line(fmt::format("workers   {} of {} started, {} finished", status.value("started", 0),
-                           status.value("workers", 0), status.value("finished", 0)));
+    print_line(fmt::format("workers   {} of {} started, {} finished", count_at(status, "started"),
+                           count_at(status, "workers"), count_at(status, "finished")));
   if (status.contains("round"))
-    print_line(fmt::format("epoch     {} of {}, round {} of {}", status.value("epoch", 0),
-                           status.value("epochs", 0), status.value("round", 0),
-                           status.value("rounds", 0)));
+    print_line(fmt::format("epoch     {} of {}, round {} of {}", count_at(status, "epoch"),
+                           count_at(status, "epochs"), count_at(status, "round"),
+                           count_at(status, "rounds")));
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace {
 /// The job's own end may remove what it was known by, when it came to nothing.
 bool has_ended(const train::JobView& job) {
   try {
-    return job.has_ended() || parse_json(job.status()).value("state", "") != "running";
+    return job.has_ended() || text_at(parse_json(job.status()), "state") != "running";
   } catch (const Error& error) {
     if (error.code() == Code::not_found) return true;
     throw;

@@ -12,11 +12,11 @@ void print_summary(const std::string& text, const Globals& globals) {
   if (globals.json) return print_line(text);
   const nlohmann::json summary = parse_json(text);
   const auto number = [&](const char* name) { return number_at(summary, name); };
-  print_line(fmt::format(
-      "{} by {} over {}, {} workers, {} epochs of {} rows, {} features", summary.value("model", ""),
-      summary.value("optim", ""), summary.value("sync_mode", ""), summary.value("workers", 0),
-      summary.value("epochs", 0), human_count(summary.value("rows", std::uint64_t{0})),
-      human_count(summary.value("features", std::uint64_t{0}))));
+  print_line(fmt::format("{} by {} over {}, {} workers, {} epochs of {} rows, {} features",
+                         text_at(summary, "model"), text_at(summary, "optim"),
+                         text_at(summary, "sync_mode"), count_at(summary, "workers"),
+                         count_at(summary, "epochs"), human_count(count_at(summary, "rows")),
+                         human_count(count_at(summary, "features"))));
   print_line(fmt::format(
       "time      {}: start-up {}, load {}, compute {}, communication {} (means over workers)",
       human_seconds(number("wall_s")), human_seconds(number("startup_s")),
@@ -30,9 +30,9 @@ void print_summary(const std::string& text, const Globals& globals) {
                              number(accuracy.c_str())));
   }
   if (summary.contains("inertia")) print_line(fmt::format("inertia   {:.6g}", number("inertia")));
-  if (const std::string by = summary.value("ended_by", "epochs"); by != "epochs")
+  if (const std::string by = text_at(summary, "ended_by", "epochs"); by != "epochs")
     print_line("ended by  " + by);
-  print_line(fmt::format("model     {}", summary.value("model_path", "")));
+  print_line(fmt::format("model     {}", text_at(summary, "model_path")));
 }
 
 }  // namespace lambdaml::cli

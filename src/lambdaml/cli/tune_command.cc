@@ -102,16 +102,16 @@ void print_search(const std::string& text, const Globals& globals) {
   const auto count = [&](const char* name) { return summary.value(name, std::uint64_t{0}); };
   print_line(fmt::format("{} trials done, {} stopped, {} failed; {} epochs in {}, ${:.2g}",
                          count("trials_done"), count("trials_stopped"), count("trials_failed"),
-                         count("search_epochs"), human_seconds(summary.value("search_wall_s", 0.0)),
-                         summary.value("search_cost_usd", 0.0)));
+                         count("search_epochs"), human_seconds(number_at(summary, "search_wall_s")),
+                         number_at(summary, "search_cost_usd")));
   if (summary.contains("best_trial")) {
-    const std::string metric = summary.value("metric", "");
+    const std::string metric = text_at(summary, "metric");
     print_line(fmt::format("best      trial {}: {} {:.6g} with {}", count("best_trial"), metric,
                            number_at(summary, metric.c_str()), json_text(summary["options"])));
-    print_line(fmt::format("train it  lambdaml train {}", summary.value("best_yaml", "")));
-    print_line(fmt::format("model     {}", summary.value("model_path", "")));
+    print_line(fmt::format("train it  lambdaml train {}", text_at(summary, "best_yaml")));
+    print_line(fmt::format("model     {}", text_at(summary, "model_path")));
   }
-  print_line(fmt::format("trials    {}", summary.value("trials_csv", "")));
+  print_line(fmt::format("trials    {}", text_at(summary, "trials_csv")));
 }
 
 void run_search(const TuneFlags& flags, const Globals& globals) {

@@ -34,11 +34,6 @@ void check(const DeployOptions& options) {
   check_range("--retries", options.retries, 0, 2);
   check_range("--max-event-age-s", options.max_event_age_s, 60, 21600);
   check_range("--reserved-concurrency", options.reserved_concurrency, 0, 1'000'000);
-  if (!options.image.empty() && !options.handler.empty() && options.handler != "worker")
-    fail(Code::invalid_argument,
-         "--image and --handler {}: an image runs its own command, the worker; deploy the trigger "
-         "and the tuner from a zip",
-         options.handler);
   if (!options.zip.empty() && !options.image.empty())
     fail(Code::invalid_argument, "--zip and --image: a function has one code; give one of them");
   if (!options.role.empty() && !options.role.starts_with("arn:"))

@@ -69,10 +69,12 @@ class FakeLambda {
     if (rest == "/concurrency") return {.body = body.dump()};
     if (configuration["LastUpdateStatus"] == "InProgress")
       return problem(409, "ResourceConflictException");
-    if (rest == "/code")
-      set_code(configuration, body);
-    else
+    if (rest == "/code") {
+      set_code(function, body);
+    } else {
       configuration.update(body);
+      answer_command(configuration);
+    }
     configuration["LastUpdateStatus"] = "InProgress";
     return {.body = configuration.dump()};
   }
@@ -84,7 +86,15 @@ class FakeLambda {
   static ScriptedAnswer problem(int status, const std::string& type) {
     return {.status = status, .headers = {{"x-amzn-errortype", type}}, .body = "{}"};
   }
-  static void set_code(Json& configuration, const Json& code) {
+  /// The service answers in other words than it is asked.
+  static void answer_command(Json& configuration) {
+    if (!configuration.contains("ImageConfig")) return;
+    configuration["ImageConfigResponse"] = {{"ImageConfig", configuration["ImageConfig"]}};
+    configuration.erase("ImageConfig");
+  }
+  static void set_code(Json& function, const Json& code) {
+    Json& configuration = function["Configuration"];
+    if (code.contains("ImageUri")) function["Code"] = {{"ImageUri", code["ImageUri"]}};
     if (code.contains("ZipFile"))
       configuration["CodeSha256"] =
           faas::code_sha256(*decode_base64(code["ZipFile"].get<std::string>()));
@@ -97,16 +107,18 @@ class FakeLambda {
   }
   ScriptedAnswer create(Json body) {
     const std::string name = body["FunctionName"];
-    set_code(body, body["Code"]);
+    const Json code = body["Code"];
     body.erase("Code");
+    answer_command(body);
     Json function;
     function["Tags"] = body["Tags"];
     body.erase("Tags");
     body["FunctionArn"] = "arn:aws:lambda:us-east-1:1:function:" + name;
     body["State"] = "Pending";
     function["Configuration"] = body;
+    set_code(function, code);
     functions[name] = function;
-    return {.status = 201, .body = body.dump()};
+    return {.status = 201, .body = function["Configuration"].dump()};
   }
 };
 
@@ -160,6 +172,25 @@ class DeploymentTest : public ::testing::Test {
   std::filesystem::path folder_;
   DeployOptions options_;
 };
+
+TEST_F(DeploymentTest, AnImageRunsWhatItsCommandSays) {
+  options_.zip.clear();
+  options_.image = "1.dkr.ecr.us-east-1.amazonaws.com/lambdaml:1";
+  options_.handler = "trigger";
+  EXPECT_EQ(run().action, "created");
+  const Json& function = fake_.functions.at("lambdaml-trigger");
+  const auto command = [&] {
+    return function["Configuration"]["ImageConfigResponse"]["ImageConfig"]["Command"];
+  };
+  EXPECT_EQ(function["Configuration"]["PackageType"], "Image");
+  EXPECT_FALSE(function["Configuration"].contains("Handler"));
+  EXPECT_EQ(command(), Json({"trigger"}));
+  EXPECT_EQ(run().action, "unchanged");
+  options_.function = "lambdaml-trigger";
+  options_.handler = "tuner";
+  EXPECT_THAT(fields(run()), ElementsAre("command"));
+  EXPECT_EQ(command(), Json({"tuner"}));
+}
 
 TEST_F(DeploymentTest, CreateNoChangeUpdateDestroy) {
   options_.retries = 1;
@@ -260,7 +291,6 @@ TEST_F(DeploymentTest, WhatLambdaWouldRefuseIsRefusedBeforeAnyRequest) {
   refused([](DeployOptions& o) { o.ephemeral_mb = 511; }, "512 to 10,240");
   refused([](DeployOptions& o) { o.retries = 3; }, "--retries");
   refused([](DeployOptions& o) { o.image = "i"; }, "one of them");
-  refused([](DeployOptions& o) { o.image = "i", o.handler = "all"; }, "from a zip");
   refused([](DeployOptions& o) { o.handler = "x"; }, "trigger");
   refused([](DeployOptions& o) { o.environment = {"x"}; }, "NAME=VALUE");
   refused([](DeployOptions& o) { o.subnets = {"s"}; }, "--security-group");

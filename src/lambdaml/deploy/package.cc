@@ -156,7 +156,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
       ca-certificates libcurl4 libfmt9 libhiredis0.14 libmemcached11 libpugixml1v5 libssl3 \
       libtorch1.13 libxxhash0 libyaml-cpp0.7 zlib1g libzip4 && rm -rf /var/lib/apt/lists/*
 COPY bin/ /var/task/bin/
-# Lambda gives the handler's name in _HANDLER.
+# The handler is the command: lambdaml deploy --image URI --handler trigger
 ENTRYPOINT ["/var/task/bin/lambdaml-worker"]
 CMD ["worker"]
 )";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
@@ -182,12 +183,13 @@ Plan make_plan(const Wanted& wanted, const std::optional<faas::FunctionDescripti
     if (!target.timeout_s) target.timeout_s = kDefaultTimeout_s;
   }
   const faas::FunctionSettings before = there ? there->settings : faas::FunctionSettings();
-  // An image brings its own entry point.
+  // An image has an entry point; what of it is to run it learns by its command.
   const bool is_image = there ? there->package_type == "Image" : !wanted.image_uri.empty();
-  if (is_image) target.handler.reset();
+  if (is_image) target.command = std::exchange(target.handler, std::nullopt);
   Comparison comparison(plan.changes);
   comparison.field("role", before.role, target.role, plan.settings.role);
   comparison.field("handler", before.handler, target.handler, plan.settings.handler);
+  comparison.field("command", before.command, target.command, plan.settings.command);
   comparison.field("memory_mb", before.memory_mb, target.memory_mb, plan.settings.memory_mb);
   comparison.field("timeout_s", before.timeout_s, target.timeout_s, plan.settings.timeout_s);
   comparison.field("ephemeral_mb", before.ephemeral_mb, target.ephemeral_mb,

@@ -13,11 +13,12 @@ namespace lambdaml::faas {
 
 /// What can be set of a function. Absent: left as it is, or the service's default for a new one.
 struct FunctionSettings {
-  std::optional<std::string> role = {};  ///< ARN of the role it runs with
-  std::optional<std::string> handler = {};
-  std::optional<int> memory_mb = {};     ///< 128 to 10,240
-  std::optional<int> timeout_s = {};     ///< 1 to 900
-  std::optional<int> ephemeral_mb = {};  ///< of /tmp, 512 to 10,240
+  std::optional<std::string> role = {};     ///< ARN of the role it runs with
+  std::optional<std::string> handler = {};  ///< of a zip
+  std::optional<std::string> command = {};  ///< of an image, what its entry point is given
+  std::optional<int> memory_mb = {};        ///< 128 to 10,240
+  std::optional<int> timeout_s = {};        ///< 1 to 900
+  std::optional<int> ephemeral_mb = {};     ///< of /tmp, 512 to 10,240
   /// The whole set; at most 4 KB of names and values.
   std::optional<std::map<std::string, std::string>> environment = {};
   std::optional<std::vector<std::string>> subnets = {};

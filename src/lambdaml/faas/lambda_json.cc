@@ -30,10 +30,6 @@ const Json& member(const Json& json, const char* name) {
   const auto at = json.is_object() ? json.find(name) : json.end();
   return json.is_object() && at != json.end() ? *at : none;
 }
-std::string text(const Json& json, const char* name) {
-  const Json& value = member(json, name);
-  return value.is_string() ? value.get<std::string>() : std::string();
-}
 std::optional<int> number(const Json& json, const char* name) {
   const Json& value = member(json, name);
   if (!value.is_number()) return {};
@@ -60,33 +56,36 @@ bool is_one_of(std::string_view type, std::initializer_list<std::string_view> ty
 
 FunctionDescription description_of(const Json& json) {
   FunctionDescription out;
-  out.name = text(json, "FunctionName");
+  out.name = text_at(json, "FunctionName");
   if (out.name.empty())
     fail(Code::data_corrupt, "the answer is not Lambda's: it has no FunctionName");
-  out.arn = text(json, "FunctionArn");
-  out.runtime = text(json, "Runtime");
-  out.package_type = text(json, "PackageType");
+  out.arn = text_at(json, "FunctionArn");
+  out.runtime = text_at(json, "Runtime");
+  out.package_type = text_at(json, "PackageType");
   const std::vector<std::string> architectures = list(member(json, "Architectures"));
   out.architecture = architectures.empty() ? "x86_64" : architectures.front();
-  out.settings.role = text(json, "Role");
-  out.settings.handler = text(json, "Handler");
+  out.settings.role = text_at(json, "Role");
+  out.settings.handler = text_at(json, "Handler");
+  const std::vector<std::string> command =
+      list(member(member(member(json, "ImageConfigResponse"), "ImageConfig"), "Command"));
+  if (!command.empty()) out.settings.command = command.front();
   out.settings.memory_mb = number(json, "MemorySize");
   out.settings.timeout_s = number(json, "Timeout");
   out.settings.ephemeral_mb = number(member(json, "EphemeralStorage"), "Size").value_or(512);
   out.settings.environment = texts(member(member(json, "Environment"), "Variables"));
   out.settings.subnets = list(member(member(json, "VpcConfig"), "SubnetIds"));
   out.settings.security_groups = list(member(member(json, "VpcConfig"), "SecurityGroupIds"));
-  out.code_sha256 = text(json, "CodeSha256");
+  out.code_sha256 = text_at(json, "CodeSha256");
   out.code_bytes =
       member(json, "CodeSize").is_number() ? member(json, "CodeSize").get<std::int64_t>() : 0;
-  out.state = text(json, "State");
-  out.update = text(json, "LastUpdateStatus");
+  out.state = text_at(json, "State");
+  out.update = text_at(json, "LastUpdateStatus");
   const char* const about = out.update == "Failed" ? "LastUpdateStatusReason" : "StateReason";
-  out.reason = text(json, about);
-  if (const std::string code = text(json, (std::string(about) + "Code").c_str()); !code.empty())
+  out.reason = text_at(json, about);
+  if (const std::string code = text_at(json, (std::string(about) + "Code").c_str()); !code.empty())
     out.reason = out.reason.empty() ? code : code + ": " + out.reason;
   out.reason = printable(out.reason, kLongestMessage);
-  out.last_change = text(json, "LastModified");
+  out.last_change = text_at(json, "LastModified");
   return out;
 }
 
@@ -94,6 +93,7 @@ Json settings_json(const FunctionSettings& settings) {
   Json json = Json::object();
   if (settings.role) json["Role"] = *settings.role;
   if (settings.handler) json["Handler"] = *settings.handler;
+  if (settings.command) json["ImageConfig"] = {{"Command", std::vector{*settings.command}}};
   if (settings.memory_mb) json["MemorySize"] = *settings.memory_mb;
   if (settings.timeout_s) json["Timeout"] = *settings.timeout_s;
   if (settings.ephemeral_mb) json["EphemeralStorage"] = {{"Size", *settings.ephemeral_mb}};
@@ -118,14 +118,14 @@ LambdaProblem problem_of(const aws::Response& answer) {
   LambdaProblem problem;
   const Json json = parse_json(answer.body.text());
   std::string type(answer.header("x-amzn-errortype"));
-  if (type.empty()) type = text(json, "__type");
-  if (type.empty()) type = text(json, "code");
+  if (type.empty()) type = text_at(json, "__type");
+  if (type.empty()) type = text_at(json, "code");
   // Either end may carry a name space: "com.amazonaws.lambda#X" or "X:http://internal…".
   if (const auto hash = type.find('#'); hash != std::string::npos) type.erase(0, hash + 1);
   type = type.substr(0, type.find(':'));
   problem.type = printable(type, 80);
-  std::string message = text(json, "Message");
-  if (message.empty()) message = text(json, "message");
+  std::string message = text_at(json, "Message");
+  if (message.empty()) message = text_at(json, "message");
   problem.message = printable(message, kLongestMessage);
   const Json& after = member(json, "retryAfterSeconds");
   if (after.is_number()) problem.retry_after_s = after.get<double>();
@@ -216,7 +216,7 @@ FunctionDescription parse_configuration(std::string_view body) {
 FunctionDescription parse_function(std::string_view body) {
   const Json json = parse(body);
   FunctionDescription out = description_of(member(json, "Configuration"));
-  out.image_uri = text(member(json, "Code"), "ImageUri");
+  out.image_uri = text_at(member(json, "Code"), "ImageUri");
   out.tags = texts(member(json, "Tags"));
   out.reserved_concurrency = number(member(json, "Concurrency"), "ReservedConcurrentExecutions");
   return out;
@@ -227,7 +227,7 @@ std::string parse_page(std::string_view body, std::vector<FunctionDescription>& 
   const Json& functions = member(json, "Functions");
   if (functions.is_array())
     for (const Json& function : functions) out.push_back(description_of(function));
-  return text(json, "NextMarker");
+  return text_at(json, "NextMarker");
 }
 
 AccountSettings parse_account(std::string_view body) {
@@ -250,9 +250,9 @@ std::optional<int> parse_concurrency(std::string_view body) {
 LambdaProblem parse_function_error(std::string_view payload, std::string_view kind) {
   const Json json = parse_json(payload);
   LambdaProblem problem;
-  problem.type = printable(text(json, "errorType"), 120);
+  problem.type = printable(text_at(json, "errorType"), 120);
   if (problem.type.empty()) problem.type = printable(kind, 40);
-  problem.message = printable(text(json, "errorMessage"), kLongestMessage);
+  problem.message = printable(text_at(json, "errorMessage"), kLongestMessage);
   if (problem.message.empty()) problem.message = printable(payload, 200);
   return problem;
 }

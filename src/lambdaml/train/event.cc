@@ -27,13 +27,13 @@ const json& member(const json& object, const char* key) {
   return *it;
 }
 
-std::string text_at(const json& object, const char* key) {
+std::string required_text(const json& object, const char* key) {
   const json& value = member(object, key);
   if (!value.is_string()) fail(Code::invalid_argument, "event: '{}' must be a text", key);
   return value.get<std::string>();
 }
 
-std::uint64_t count_at(const json& object, const char* key, std::uint64_t limit) {
+std::uint64_t required_count(const json& object, const char* key, std::uint64_t limit) {
   const json& value = member(object, key);
   if (!value.is_number_integer() || value < 0 || value.get<std::uint64_t>() > limit)
     fail(Code::invalid_argument, "event: '{}' must be a whole number from 0 to {}", key, limit);
@@ -42,7 +42,7 @@ std::uint64_t count_at(const json& object, const char* key, std::uint64_t limit)
 
 /// A job's id becomes part of keys and file names.
 std::string job_id_at(const json& object) {
-  std::string id = text_at(object, "job_id");
+  std::string id = required_text(object, "job_id");
   const bool plain =
       !id.empty() && id.size() <= 100 &&
       id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
@@ -85,7 +85,7 @@ std::string to_json(const BenchCommEvent& event) {
 
 std::string task_of(std::string_view text) {
   const json object = parse_object(text);
-  const std::string task = object.contains("task") ? text_at(object, "task") : "train";
+  const std::string task = object.contains("task") ? required_text(object, "task") : "train";
   if (task != "train" && task != "bench_comm")
     fail(Code::invalid_argument, "event: unknown task '{}'{}", printable(task),
          did_you_mean(task, {"train", "bench_comm"}));
@@ -99,24 +99,25 @@ TrainEvent train_event_from_json(std::string_view text) {
   event.options = job_options();
   const json& options = member(object, "options");
   from_json(json_text(options), "event: options", event.options);
-  event.worker = static_cast<std::uint32_t>(count_at(object, "worker_index", event.workers() - 1));
+  event.worker =
+      static_cast<std::uint32_t>(required_count(object, "worker_index", event.workers() - 1));
   event.data = data::Manifest::from_json(json_text(member(object, "data")), "event: data");
   if (event.data.parts() != event.workers())
     fail(Code::invalid_argument, "event: {} parts of data for {} workers", event.data.parts(),
          event.workers());
-  if (object.contains("data_uri")) event.data_uri = text_at(object, "data_uri");
+  if (object.contains("data_uri")) event.data_uri = required_text(object, "data_uri");
   if (object.contains("test"))
     event.test = data::Manifest::from_json(json_text(object["test"]), "event: test");
-  if (object.contains("test_uri")) event.test_uri = text_at(object, "test_uri");
+  if (object.contains("test_uri")) event.test_uri = required_text(object, "test_uri");
   if (object.contains("resume")) {
     if (!object["resume"].is_boolean())
       fail(Code::invalid_argument, "event: 'resume' must be true or false");
     event.resume = object["resume"].get<bool>();
   }
   if (object.contains("resume_round"))
-    event.resume_round = count_at(object, "resume_round", 1ULL << 53);
+    event.resume_round = required_count(object, "resume_round", 1ULL << 53);
   if (object.contains("sent_ms"))
-    event.sent_ms = static_cast<std::int64_t>(count_at(object, "sent_ms", 1ULL << 53));
+    event.sent_ms = static_cast<std::int64_t>(required_count(object, "sent_ms", 1ULL << 53));
   return event;
 }
 
@@ -124,13 +125,14 @@ BenchCommEvent bench_comm_event_from_json(std::string_view text) {
   const json object = parse_object(text);
   BenchCommEvent event;
   event.job_id = job_id_at(object);
-  event.workers = static_cast<std::uint32_t>(count_at(object, "workers", 10000));
+  event.workers = static_cast<std::uint32_t>(required_count(object, "workers", 10000));
   if (event.workers == 0) fail(Code::invalid_argument, "event: 'workers' must be at least 1");
-  event.worker = static_cast<std::uint32_t>(count_at(object, "worker_index", event.workers - 1));
-  event.channel = text_at(object, "channel");
-  event.sync_mode = text_at(object, "sync_mode");
-  event.values = count_at(object, "values", 1ULL << 32);
-  event.rounds = count_at(object, "rounds", 1ULL << 32);
+  event.worker =
+      static_cast<std::uint32_t>(required_count(object, "worker_index", event.workers - 1));
+  event.channel = required_text(object, "channel");
+  event.sync_mode = required_text(object, "sync_mode");
+  event.values = required_count(object, "values", 1ULL << 32);
+  event.rounds = required_count(object, "rounds", 1ULL << 32);
   const json& patience = member(object, "patience_s");
   if (!patience.is_number() || !(patience.get<double>() > 0))
     fail(Code::invalid_argument, "event: 'patience_s' must be a number above 0");

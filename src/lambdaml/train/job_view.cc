@@ -27,6 +27,9 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using nlohmann::ordered_json;
 
+/// More than a job can have, as its options say; a record that says so is none.
+constexpr std::uint64_t kMostWorkers = 10'000;
+
 constexpr const char* kRunFile = "run.json";
 constexpr const char* kJobFile = "job.json";
 constexpr const char* kEndedFile = "ended.json";
@@ -101,7 +104,10 @@ JobView JobView::open(const std::string& run) {
   if (!record)
     fail(Code::not_found, "run {}: nothing is known of a job {} in {}", run, view.job_id_,
          Uri::parse(checkpoints).display());
-  object_from(*record, fmt::format("run {}: its {}", run, kJobFile));
+  const std::string what = fmt::format("run {}: its {}", run, kJobFile);
+  const std::uint64_t workers = count_at(object_from(*record, what), "workers");
+  if (workers == 0 || workers > kMostWorkers)
+    fail(Code::data_corrupt, "{}: it says nothing of its workers", what);
   view.record_ = std::string(record->text());
   return view;
 }
@@ -127,7 +133,7 @@ std::vector<std::string> JobView::list(const std::string& where) {
 }
 
 std::shared_ptr<storage::Storage> JobView::channel() const {
-  const std::string uri = parse_json(record_).value("channel", "");
+  const std::string uri = text_at(parse_json(record_), "channel");
   return open_channel(uri, job_id_);
 }
 
@@ -149,14 +155,14 @@ std::string JobView::status() const {
 
   if (const auto text = store_->load(job_id_ + "/" + kSummaryFile)) {
     const json summary = object_from(*text, run_ + ": its summary");
-    status["state"] = summary.value("ended_by", "") == kPaused ? "paused" : "done";
+    status["state"] = text_at(summary, "ended_by") == kPaused ? "paused" : "done";
     status["summary"] = summary;
     return json_text(status);
   }
   if (const auto text = store_->load(job_id_ + "/" + kEndedFile)) {
     const json ended = object_from(*text, run_ + ": how it ended");
-    status["state"] = ended.value("state", "failed");
-    status["error"] = ended.value("error", "");
+    status["state"] = text_at(ended, "state", "failed");
+    status["error"] = text_at(ended, "error");
     return json_text(status);
   }
   const std::shared_ptr<storage::Storage> meeting_place = channel();
@@ -167,8 +173,7 @@ std::string JobView::status() const {
   if (!alive) status["state"] = "interrupted";
   if (!alive || is_private) return json_text(status);
   std::uint64_t started = 0, finished = 0;
-  const auto workers = record.value("workers", std::uint32_t{0});
-  for (std::uint32_t worker = 0; worker < workers; ++worker) {
+  for (std::uint32_t worker = 0; worker < workers(); ++worker) {
     started += meeting_place->load(keys::started(worker)) ? 1 : 0;
     finished += meeting_place->load(keys::result(worker)) ? 1 : 0;
   }
@@ -189,29 +194,24 @@ void JobView::stop() const {
   // Workers on other machines may be at work although the trigger is gone; nobody but they
   // themselves ends them.
   const json record = parse_json(record_);
-  const faas::Plugin* platform = faas::registry().find(record.value("platform", ""));
+  const faas::Plugin* platform = faas::registry().find(text_at(record, "platform"));
   const bool is_remote = platform != nullptr && platform->remote;
   if (!meeting_place->load(keys::kJob) || (!is_remote && !folder_.empty() && !is_locked()))
     fail(Code::invalid_argument, "run {}: it is not running; go on with: lambdaml resume {}", run_,
          run_);
   meeting_place->save(keys::kStop, {});
-  if (is_remote) stop_workers(*meeting_place, record.value("workers", std::uint32_t{0}));
+  if (is_remote) stop_workers(*meeting_place, workers());
 }
 
-std::vector<JobView::Log> JobView::logs() const {
-  const auto workers = parse_json(record_).value("workers", std::uint32_t{0});
-  std::vector<Log> logs;
-  for (std::uint32_t worker = 0; worker < workers; ++worker) {
-    Log log{fmt::format("worker-{}", worker), ""};
-    if (!folder_.empty())
-      if (const auto text = read_file(folder_ / "log" / (log.name + ".log")))
-        log.text = std::string(text->text());
-    if (log.text.empty())
-      if (const auto text = store_->load(keys::log(job_id_, worker)))
-        log.text = std::string(text->text());
-    logs.push_back(std::move(log));
-  }
-  return logs;
+std::uint32_t JobView::workers() const {
+  return static_cast<std::uint32_t>(count_at(parse_json(record_), "workers"));
+}
+
+std::string JobView::log(std::uint32_t worker) const {
+  std::optional<Buffer> text;
+  if (!folder_.empty()) text = read_file(folder_ / fmt::format("log/worker-{}.log", worker));
+  if (!text || text->text().empty()) text = store_->load(keys::log(job_id_, worker));
+  return text ? std::string(text->text()) : std::string();
 }
 
 }  // namespace lambdaml::train

@@ -56,12 +56,10 @@ class JobView {
   /// invalid_argument when it has ended.
   void stop() const;
 
-  /// What the workers have written to their logs, in the order of the workers.
-  struct Log {
-    std::string name;  ///< "worker-3"
-    std::string text;
-  };
-  std::vector<Log> logs() const;
+  std::uint32_t workers() const;
+  /// What a worker has written to its log, the newest 256 KB of it where it is kept beside the
+  /// checkpoints: one GET.
+  std::string log(std::uint32_t worker) const;
 
  private:
   JobView() = default;

@@ -57,11 +57,11 @@ class StoredLog {
     since_save_ = Stopwatch();
     try {
       std::string text = earlier_ + log::recent();
-      if (text.size() == saved_bytes_) return;
-      saved_bytes_ = text.size();
       if (text.size() > kStoredLogBytes)
         text.erase(0, text.find('\n', text.size() - kStoredLogBytes) + 1);
+      if (text == saved_) return;
       store_->save(key_, as_bytes(text));
+      saved_ = std::move(text);
     } catch (const std::exception& error) {
       log::warning("saving the log: {}", error.what());
     }
@@ -70,7 +70,7 @@ class StoredLog {
   std::shared_ptr<storage::Storage> store_;
   std::string key_;
   std::string earlier_;
-  std::size_t saved_bytes_ = 0;
+  std::string saved_;
   Stopwatch since_save_;
 };
 

@@ -201,9 +201,8 @@ class Run {
       if (const std::optional<Buffer> text = channel->load(keys::failure(index))) {
         const json failure = parse_json(text->text());
         status.state = State::failed;
-        status.error_type = failure.is_object() ? failure.value("type", "") : "";
-        status.error_message = fmt::format("worker {}: {}", worker,
-                                           failure.is_object() ? failure.value("message", "") : "");
+        status.error_type = text_at(failure, "type");
+        status.error_message = fmt::format("worker {}: {}", worker, text_at(failure, "message"));
         return status;
       }
       // Bulk-synchronous workers only get on together: news of one are of all.
@@ -240,12 +239,11 @@ class Run {
     const std::optional<Buffer> text = channel_.load(keys::kProgress);
     if (!text) return;
     const json at = parse_json(text->text());
-    if (!at.is_object()) return;
     const auto before = std::pair(at_.epoch, at_.round);
-    at_.epoch = at.value("epoch", std::uint64_t{0});
-    at_.round = at.value("round", std::uint64_t{0});
+    at_.epoch = count_at(at, "epoch");
+    at_.round = count_at(at, "round");
     if (before != std::pair(at_.epoch, at_.round)) ++news_;
-    at_.rounds = at.value("rounds", std::uint64_t{0});
+    at_.rounds = count_at(at, "rounds");
   }
 
   void tell_progress() {

@@ -89,7 +89,7 @@ void rehearse(const Options& options, const StagedData& staged) {
 
 bool has_paused(const std::string& summary) {
   const nlohmann::json json = parse_json(summary);
-  return json.is_object() && json.value("ended_by", "") == kPaused;
+  return text_at(json, "ended_by") == kPaused;
 }
 
 /// Before anything is made: a checkpoint that cannot be saved is the end of a job. One GET.

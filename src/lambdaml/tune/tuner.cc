@@ -187,9 +187,9 @@ class Tuner {
         records_.store().load("trials/" + job_id_of(leg) + "/summary.json");
     if (!text) return {};
     const json summary = parse_json(text->text());
-    if (!summary.is_object() || summary.value("epochs", std::uint64_t{0}) != leg.epochs) return {};
+    if (!summary.is_object() || count_at(summary, "epochs") != leg.epochs) return {};
     // Without its model it could not be the best; from its last checkpoint it is soon there again.
-    if (!read_file(summary.value("model_path", ""))) return {};
+    if (!read_file(text_at(summary, "model_path"))) return {};
     return std::string(text->text());
   }
 
@@ -222,10 +222,10 @@ class Tuner {
   void note_done(std::size_t index, const std::string& text) {
     Leg& leg = legs_[index];
     const json summary = parse_json(text);
-    leg.cost_usd += summary.value("cost_usd", 0.0);
-    leg.epoch = summary.value("epochs", leg.epochs);
+    leg.cost_usd += number_at(summary, "cost_usd");
+    leg.epoch = count_at(summary, "epochs", leg.epochs);
     const std::string& metric = search_.settings.text("metric");
-    const bool at_goal = summary.value("ended_by", "") == "until";
+    const bool at_goal = text_at(summary, "ended_by") == "until";
     if (metric == "cost_usd") {
       if (!at_goal && leg.epoch >= leg.epochs)
         return note_failure(index, fmt::format("it did not reach {}", search_.job.text("until")));
@@ -270,7 +270,7 @@ class Tuner {
     const std::vector<TrialView> trials = trials_of(*strategy_, legs_);
     const TrialView* best = best_of(search_, trials);
     if (best == nullptr || best->trial != legs_[index].trial) return;
-    const fs::path folder = parse_json(legs_[index].summary).value("model_path", "");
+    const fs::path folder = text_at(parse_json(legs_[index].summary), "model_path");
     if (const std::optional<Buffer> model = read_file(folder))
       records_.store().save(kBestModel, *model);
   }
@@ -279,7 +279,7 @@ class Tuner {
   /// cheapest way there looks at all of them.
   bool is_at_goal(const Leg& leg) const {
     return leg.state == Leg::State::done && search_.settings.text("metric") != "cost_usd" &&
-           parse_json(leg.summary).value("ended_by", "") == "until";
+           text_at(parse_json(leg.summary), "ended_by") == "until";
   }
 
   double spent() const {

@@ -30,7 +30,7 @@ constexpr NamedHandler kHandlers[] = {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   using namespace lambdaml;
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
@@ -44,11 +44,12 @@ int main() {
       fail(Code::invalid_argument,
            "AWS_LAMBDA_RUNTIME_API is not set: this program is started by a function host; on a "
            "machine of your own use lambdaml train");
-    const char* named = std::getenv("_HANDLER");
+    // A container image's handler is its command.
+    const char* named = argc > 1 ? argv[1] : std::getenv("_HANDLER");
     const std::string_view handler = named == nullptr ? "worker" : named;
     const auto found = std::ranges::find(kHandlers, handler, &NamedHandler::name);
     if (found == std::end(kHandlers))
-      fail(Code::invalid_argument, "_HANDLER '{}': the handlers here are worker, trigger and tuner",
+      fail(Code::invalid_argument, "handler '{}': the handlers here are worker, trigger and tuner",
            handler);
     faas::serve(endpoint, found->handle);
     return 0;

@@ -28,11 +28,6 @@ HttpReply error_reply(int status, std::string_view type, std::string_view messag
 HttpReply ending() { return error_reply(500, "Container.Ending", "the environment is ending"); }
 HttpReply accepted() { return json_reply(202, {{"status", "OK"}}); }
 
-std::string text_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 constexpr std::string_view kErrorType = "Lambda-Runtime-Function-Error-Type";
 
 /// The runtime may send anything; what is missing is filled in. `told` is what it says of the
