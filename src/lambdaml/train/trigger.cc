@@ -87,6 +87,14 @@ void rehearse(const Options& options, const StagedData& staged) {
   optim::registry().get(options.text("optim")).make(problem, options);
 }
 
+/// All of a job but its workers: the data are where they will look for them.
+StagedData prepare(const Options& options, const JobChannel& channel) {
+  StagedData staged = stage(options, channel.store());
+  throw_if_interrupted();
+  rehearse(options, staged);
+  return staged;
+}
+
 bool has_paused(const std::string& summary) {
   const nlohmann::json json = parse_json(summary);
   return text_at(json, "ended_by") == kPaused;
@@ -195,9 +203,7 @@ std::string train(const Options& given, Observer& observer) {
   RunFolder::require_new(output);
   require_place_of_checkpoints(options, job_id);
   JobChannel channel(options.text("channel"), job_id, options.flag("keep"));
-  const StagedData staged = stage(options, channel.store());
-  throw_if_interrupted();
-  rehearse(options, staged);
+  const StagedData staged = prepare(options, channel);
   return run_to_end(options, RunFolder::create(output, job_id, options), staged, channel, observer,
                     false, true, wall);
 }
@@ -211,9 +217,7 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
   require_place_of_checkpoints(options, job_id);
   JobChannel channel(options.text("channel"), job_id, options.flag("keep"));
   channel.take_over(workers_of(options));
-  const StagedData staged = stage(options, channel.store());
-  throw_if_interrupted();
-  rehearse(options, staged);
+  const StagedData staged = prepare(options, channel);
   const bool resuming = !options.text("checkpoint").empty() && can_be_resumed(options, job_id);
   try {
     return run_to_end(options, RunFolder::create(output, job_id, options), staged, channel,
@@ -239,9 +243,7 @@ std::string resume(const std::filesystem::path& path, Observer& observer, const 
   require_place_of_checkpoints(options, folder.job_id());
   JobChannel channel(options.text("channel"), folder.job_id(), options.flag("keep"));
   channel.take_over(workers_of(options));
-  const StagedData staged = stage(options, channel.store());
-  throw_if_interrupted();
-  rehearse(options, staged);
+  const StagedData staged = prepare(options, channel);
   return run_to_end(options, std::move(folder), staged, channel, observer, true, true, wall);
 }
 

@@ -13,6 +13,7 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/data/partition.h"
 #include "lambdaml/model/registry.h"
+#include "lambdaml/optim/registry.h"
 #include "lambdaml/train/bench_comm.h"
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/event.h"
@@ -34,8 +35,10 @@ constexpr storage::WaitPieces kPiecesOfWaits{.first_s = 1, .longest_s = 2};
 /// Equal for runs that may continue each other: everything but how long and where they run.
 std::string fingerprint_of(const TrainEvent& event) {
   json options = parse_json(to_json(event.options, Values::deciding));
-  for (const char* length : {"until", "epochs", "admm_epochs", "stop_after"}) options.erase(length);
-  if (event.options.text("optim") == "admm") options["epochs"] = event.options.integer("epochs");
+  for (const std::string& length :
+       {std::string("until"), std::string("stop_after"),
+        std::string(optim::registry().get(event.options.text("optim")).epochs_option)})
+    options.erase(length);
   options["rows"] = event.data.part_rows;
   options["features"] = event.data.features;
   options["checksum"] = event.data.checksum;

@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <condition_variable>
 #include <mutex>
 #include <thread>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/lambda_client.h"
 #include "lambdaml/faas/registry.h"
@@ -36,33 +36,21 @@ double patience_s(const Function& function) {
 class LambdaInvocations : public Invocations {
  public:
   LambdaInvocations(const Function& function, std::size_t events, FailureObserver observer)
-      : function_(function),
-        observer_(std::move(observer)),
-        status_(events),
-        heard_(events, Clock::now()) {
-    for (EventStatus& status : status_) status.state = State::running, status.attempts = 1;
+      : function_(function), board_(events, std::move(observer)), heard_(events, Clock::now()) {
+    EventStatus running;
+    running.state = State::running;
+    running.attempts = 1;
+    for (std::size_t i = 0; i < events; ++i) board_.set(i, running);
     watcher_ = std::thread([this] { watch(); });
   }
 
   ~LambdaInvocations() override { cancel(); }
 
-  bool wait(double seconds) override {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::duration<double>(std::clamp(seconds, 0.0, 1e9)),
-                             [&] { return failed_ > 0 || ended_ == status_.size(); });
-  }
-
-  std::vector<EventStatus> status() const override {
-    const std::lock_guard lock(mutex_);
-    return status_;
-  }
+  bool wait(double seconds) override { return board_.wait(seconds); }
+  std::vector<EventStatus> status() const override { return board_.all(); }
 
   void cancel() override {
-    {
-      const std::lock_guard lock(mutex_);
-      cancelled_ = true;
-    }
-    changed_.notify_all();
+    board_.cancel();
     const std::lock_guard joining(joining_);
     if (watcher_.joinable()) watcher_.join();
   }
@@ -70,21 +58,18 @@ class LambdaInvocations : public Invocations {
  private:
   void watch() {
     double pause_s = kFirstPause_s;
-    while (true) {
+    do {
       bool news = false;
-      for (std::size_t i = 0; i < status_.size(); ++i) {
-        if (is_over(i)) continue;
-        if (is_cancelled()) return end_all_as_cancelled();
-        if (const std::optional<EventStatus> found = look(i)) news |= take(i, *found);
+      std::size_t running = 0;
+      for (std::size_t i = 0; i < heard_.size() && !board_.is_cancelled(); ++i) {
+        if (board_.at(i).state != State::running) continue;
+        if (std::optional<EventStatus> found = look(i)) news |= take(i, std::move(*found));
+        running += board_.at(i).state == State::running ? 1 : 0;
       }
+      if (running == 0) break;
       pause_s = news ? kFirstPause_s : std::min(1.3 * pause_s, kLongestPause_s);
-      std::unique_lock lock(mutex_);
-      if (ended_ == status_.size()) return;
-      changed_.wait_for(lock, std::chrono::duration<double>(pause_s), [&] { return cancelled_; });
-      if (!cancelled_) continue;
-      lock.unlock();
-      return end_all_as_cancelled();
-    }
+    } while (board_.pause(pause_s));
+    for (std::size_t i = 0; i < heard_.size(); ++i) board_.end_as_cancelled(i, function_.handler);
   }
 
   /// What the caller knows about an event, or that nobody has heard of it for too long.
@@ -121,59 +106,16 @@ class LambdaInvocations : public Invocations {
   bool take(std::size_t event, EventStatus found) {
     found.attempts = std::max(found.attempts, 1);
     if (found.state == State::waiting) found.state = State::running;
-    const bool failed = found.state == State::failed;
     heard_[event] = Clock::now();
-    if (failed) report(event, found);
-    const std::lock_guard lock(mutex_);
-    const bool changed =
-        found.state != status_[event].state || found.attempts != status_[event].attempts;
-    status_[event] = std::move(found);
-    if (status_[event].state != State::running) ++ended_;
-    if (failed) ++failed_;
-    if (changed) changed_.notify_all();
+    if (found.state == State::failed) board_.report(event, found, false);
+    const EventStatus before = board_.at(event);
+    const bool changed = found.state != before.state || found.attempts != before.attempts;
+    board_.set(event, std::move(found));
     return changed;
   }
 
-  void report(std::size_t event, const EventStatus& status) {
-    if (!observer_) return;
-    try {
-      observer_(event, status, false);
-    } catch (...) {
-      log::warning("the observer of failures failed: {}", current_failure().message);
-    }
-  }
-
-  void end_all_as_cancelled() {
-    const std::lock_guard lock(mutex_);
-    for (std::size_t i = 0; i < status_.size(); ++i) {
-      EventStatus& status = status_[i];
-      if (status.state != State::running) continue;
-      status.state = State::failed;
-      status.error_type = to_string(Code::cancelled);
-      status.error_message = fmt::format("{} {}: cancelled", function_.handler, i);
-      ++ended_;
-      ++failed_;
-    }
-    changed_.notify_all();
-  }
-
-  bool is_over(std::size_t event) const {
-    const std::lock_guard lock(mutex_);
-    return status_[event].state != State::running;
-  }
-  bool is_cancelled() const {
-    const std::lock_guard lock(mutex_);
-    return cancelled_;
-  }
-
   const Function function_;
-  const FailureObserver observer_;
-  mutable std::mutex mutex_;  ///< guards what follows, up to cancelled_
-  std::condition_variable changed_;
-  std::vector<EventStatus> status_;  ///< its size never changes
-  std::size_t ended_ = 0;
-  std::size_t failed_ = 0;
-  bool cancelled_ = false;
+  EventBoard board_;
   std::vector<Clock::time_point> heard_;  ///< the watcher's own
   std::mutex joining_;                    ///< guards watcher_
   std::thread watcher_;

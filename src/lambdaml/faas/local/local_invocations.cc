@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::faas::local {
@@ -36,8 +35,7 @@ LocalInvocations::LocalInvocations(const Function& function, std::vector<std::st
                                    FailureObserver observer)
     : service_(LocalService::shared()),
       function_(function),
-      observer_(std::move(observer)),
-      status_(payloads.size()) {
+      board_(payloads.size(), std::move(observer)) {
   check_executable(function_.executable);
   if (!function_.log_folder.empty()) make_folder(function_.log_folder);
   reserve_descriptors(payloads.size() * kDescriptorsEach + kDescriptorsShared);
@@ -86,10 +84,11 @@ void LocalInvocations::start(std::size_t event) {
       function_.log_folder.empty() ? std::filesystem::path()
                                    : function_.log_folder / fmt::format("worker-{}.log", event),
       [this, event](const Outcome& outcome) { on_outcome(event, outcome); });
-  const std::lock_guard lock(mutex_);
-  status_[event].state = EventStatus::State::running;
-  status_[event].attempts = slot.attempts;
-  status_[event].process_id = slot.environment->process_id();
+  EventStatus status = board_.at(event);
+  status.state = EventStatus::State::running;
+  status.attempts = slot.attempts;
+  status.process_id = slot.environment->process_id();
+  board_.set(event, std::move(status));
 }
 
 void LocalInvocations::start_again(std::size_t event) {
@@ -102,7 +101,7 @@ void LocalInvocations::start_again(std::size_t event) {
 
 void LocalInvocations::on_outcome(std::size_t event, Outcome outcome) {
   Slot& slot = slots_[event];
-  EventStatus status = status_[event];
+  EventStatus status = board_.at(event);
   status.process_id = 0;
   status.attempts = slot.attempts;
   if (!outcome.failure) {
@@ -114,7 +113,7 @@ void LocalInvocations::on_outcome(std::size_t event, Outcome outcome) {
     }
     status.state = EventStatus::State::succeeded;
     status.response = std::move(outcome.response);
-    return publish(event, std::move(status));
+    return board_.set(event, std::move(status));
   }
 
   if (const auto environment = std::exchange(slot.environment, nullptr)) environment->kill();
@@ -124,14 +123,8 @@ void LocalInvocations::on_outcome(std::size_t event, Outcome outcome) {
   status.error_type = outcome.failure->type;
   status.error_message = fmt::format("{}: {}", name_of(event), outcome.failure->message);
   status.last_log_lines = std::move(outcome.last_log_lines);
-  if (observer_) {
-    try {
-      observer_(event, status, retry);
-    } catch (...) {
-      log::warning("the observer of failures failed: {}", current_failure().message);
-    }
-  }
-  publish(event, std::move(status));
+  board_.report(event, status, retry);
+  board_.set(event, std::move(status));
   if (!retry) return;
   const double delay_s = function_.retry_delay_s * std::exp2(slot.attempts - 1);
   slot.retry.expires_after(std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -139,27 +132,6 @@ void LocalInvocations::on_outcome(std::size_t event, Outcome outcome) {
   slot.retry.async_wait([this, alive = alive_, event](const boost::system::error_code& error) {
     if (!error && *alive && !stopping_) start_again(event);
   });
-}
-
-void LocalInvocations::publish(std::size_t event, EventStatus status) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (status.state == EventStatus::State::failed) ++failed_;
-    if (status.state != EventStatus::State::waiting) ++ended_;
-    status_[event] = std::move(status);
-  }
-  changed_.notify_all();
-}
-
-bool LocalInvocations::wait(double seconds) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, std::chrono::duration<double>(std::min(seconds, 1e9)),
-                           [&] { return failed_ > 0 || ended_ == status_.size(); });
-}
-
-std::vector<EventStatus> LocalInvocations::status() const {
-  const std::lock_guard lock(mutex_);
-  return status_;
 }
 
 void LocalInvocations::kill_all(const Failure& why, std::function<void()> then) {
@@ -173,14 +145,14 @@ void LocalInvocations::kill_all(const Failure& why, std::function<void()> then) 
       environment->when_gone([last] {});
       environment->kill();
     }
-    EventStatus status = status_[i];
+    EventStatus status = board_.at(i);
     if (status.state != EventStatus::State::waiting && status.state != EventStatus::State::running)
       continue;
     status.process_id = 0;
     status.state = EventStatus::State::failed;
     status.error_type = why.type;
     status.error_message = fmt::format("{}: {}", name_of(i), why.message);
-    publish(i, std::move(status));
+    board_.set(i, std::move(status));
   }
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <condition_variable>
 #include <functional>
 #include <future>
 #include <memory>
@@ -10,7 +9,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
-#include "lambdaml/faas/invoker.h"
+#include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/local/environment.h"
 #include "lambdaml/faas/local/local_service.h"
 
@@ -24,8 +23,8 @@ class LocalInvocations : public Invocations {
                    FailureObserver observer);
   ~LocalInvocations() override;
 
-  bool wait(double seconds) override;
-  std::vector<EventStatus> status() const override;
+  bool wait(double seconds) override { return board_.wait(seconds); }
+  std::vector<EventStatus> status() const override { return board_.all(); }
   void cancel() override;
 
  private:
@@ -45,24 +44,15 @@ class LocalInvocations : public Invocations {
   void on_outcome(std::size_t event, Outcome outcome);
   /// Calls `then`, if any, when the processes are gone.
   void kill_all(const Failure& why, std::function<void()> then = {});
-  void publish(std::size_t event, EventStatus status);
   std::string name_of(std::size_t event) const;
 
   const std::shared_ptr<LocalService> service_;
   const Function function_;
-  const FailureObserver observer_;
+  EventBoard board_;
   bool stopping_ = false;  ///< the loop's thread's own
   /// False once nothing may touch this any more: a timer that has just expired cannot be cancelled.
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::vector<Slot> slots_;
-
-  /// Guards what follows, up to failed_. Only the loop's thread writes these, so it reads them
-  /// without.
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<EventStatus> status_;
-  std::size_t ended_ = 0;
-  std::size_t failed_ = 0;
 
   std::mutex cancelling_;  ///< guards cancelled_
   bool cancelled_ = false;

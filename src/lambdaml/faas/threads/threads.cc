@@ -1,10 +1,9 @@
-#include <condition_variable>
 #include <mutex>
 #include <system_error>
 #include <thread>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/log.h"
+#include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/registry.h"
 
@@ -21,9 +20,8 @@ class ThreadInvocations : public Invocations {
   ThreadInvocations(const Function& function, std::vector<std::string> payloads,
                     FailureObserver observer)
       : function_(function),
-        observer_(std::move(observer)),
         payloads_(std::move(payloads)),
-        status_(payloads_.size()) {
+        board_(payloads_.size(), std::move(observer)) {
     try {
       for (std::size_t i = 0; i < payloads_.size(); ++i)
         threads_.emplace_back([this, i] { run(i); });
@@ -37,24 +35,12 @@ class ThreadInvocations : public Invocations {
 
   ~ThreadInvocations() override { cancel(); }
 
-  bool wait(double seconds) override {
-    std::unique_lock lock(mutex_);
-    const auto over = [&] { return failed_ > 0 || ended_ == status_.size(); };
-    return changed_.wait_for(lock, std::chrono::duration<double>(std::min(seconds, 1e9)), over);
-  }
-
-  std::vector<EventStatus> status() const override {
-    const std::lock_guard lock(mutex_);
-    return status_;
-  }
+  bool wait(double seconds) override { return board_.wait(seconds); }
+  std::vector<EventStatus> status() const override { return board_.all(); }
 
   void cancel() override {
-    {
-      const std::lock_guard lock(mutex_);
-      cancelled_ = true;
-      *stop_ = true;
-    }
-    changed_.notify_all();
+    board_.cancel();
+    *stop_ = true;
     const std::lock_guard lock(joining_);
     for (std::thread& thread : threads_)
       if (thread.joinable()) thread.join();
@@ -64,20 +50,23 @@ class ThreadInvocations : public Invocations {
   void run(std::size_t event) {
     const std::string request_id = new_request_id();
     double delay_s = function_.retry_delay_s;
-    while (begin_try(event)) {
+    EventStatus status;
+    while (!board_.is_cancelled()) {
+      status.state = EventStatus::State::running;
+      ++status.attempts;
+      board_.set(event, status);
       std::string response;
       const std::optional<Failure> failure = try_once(event, request_id, response);
       if (!failure && function_.goes_on && function_.goes_on(response)) {
-        const std::lock_guard lock(mutex_);
-        status_[event].attempts = 0;
+        status.attempts = 0;
         delay_s = function_.retry_delay_s;
         continue;
       }
-      if (!end_try(event, failure, std::move(response))) return;
-      std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, std::chrono::duration<double>(delay_s), [&] { return cancelled_; });
+      if (!end_try(event, status, failure, std::move(response))) return;
+      if (!board_.pause(delay_s)) break;
       delay_s *= 2;
     }
+    board_.end_as_cancelled(event, function_.handler);
   }
 
   std::optional<Failure> try_once(std::size_t event, const std::string& request_id,
@@ -103,71 +92,29 @@ class ThreadInvocations : public Invocations {
     return failure;
   }
 
-  /// False when the event was cancelled before.
-  bool begin_try(std::size_t event) {
-    const std::lock_guard lock(mutex_);
-    EventStatus& status = status_[event];
-    if (cancelled_) {
-      status.state = EventStatus::State::failed;
-      status.error_type = to_string(Code::cancelled);
-      status.error_message = fmt::format("{} {}: cancelled", function_.handler, event);
-      ++ended_;
-      ++failed_;
-      changed_.notify_all();
-      return false;
-    }
-    status.state = EventStatus::State::running;
-    ++status.attempts;
-    return true;
-  }
-
   /// Whether there is to be another try.
-  bool end_try(std::size_t event, const std::optional<Failure>& failure, std::string response) {
-    std::unique_lock lock(mutex_);
-    EventStatus status = status_[event];
+  bool end_try(std::size_t event, EventStatus& status, const std::optional<Failure>& failure,
+               std::string response) {
     bool retry = false;
     if (failure) {
       status.error_type = failure->type;
       status.error_message = fmt::format("{} {}: {}", function_.handler, event, failure->message);
-      retry =
-          !cancelled_ && status.attempts <= function_.retries && is_worth_a_retry(failure->type);
+      retry = !board_.is_cancelled() && status.attempts <= function_.retries &&
+              is_worth_a_retry(failure->type);
       status.state = retry ? EventStatus::State::waiting : EventStatus::State::failed;
+      board_.report(event, status, retry);
     } else {
       status.state = EventStatus::State::succeeded;
       status.response = std::move(response);
     }
-    if (failure && observer_) {
-      lock.unlock();
-      report(event, status, retry);
-      lock.lock();
-    }
-    if (!retry) ++ended_;
-    if (status.state == EventStatus::State::failed) ++failed_;
-    status_[event] = std::move(status);
-    changed_.notify_all();
+    board_.set(event, status);
     return retry;
   }
 
-  void report(std::size_t event, const EventStatus& status, bool retry) {
-    const std::lock_guard one_at_a_time(observing_);
-    try {
-      observer_(event, status, retry);
-    } catch (...) {
-      log::warning("the observer of failures failed: {}", current_failure().message);
-    }
-  }
-
   const Function function_;
-  const FailureObserver observer_;
   const std::vector<std::string> payloads_;
-  mutable std::mutex mutex_;  ///< guards what follows, up to cancelled_
-  std::condition_variable changed_;
-  std::vector<EventStatus> status_;
-  std::size_t ended_ = 0;
-  std::size_t failed_ = 0;
+  EventBoard board_;
   const std::shared_ptr<std::atomic<bool>> stop_ = std::make_shared<std::atomic<bool>>(false);
-  bool cancelled_ = false;
-  std::mutex observing_;
   std::mutex joining_;  ///< guards threads_ after the constructor
   std::vector<std::thread> threads_;
 };
