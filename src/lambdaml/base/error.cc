@@ -75,6 +75,19 @@ std::string_view to_string(Code code) {
   return "internal";
 }
 
+bool is_bad_input(Code code) {
+  switch (code) {
+    case Code::invalid_argument:
+    case Code::not_found:
+    case Code::already_exists:
+    case Code::data_corrupt:
+    case Code::permission_denied:
+      return true;
+    default:
+      return false;
+  }
+}
+
 Code code_from_string(std::string_view text) {
   for (const Name& name : kNames)
     if (name.text == text) return name.code;

@@ -32,6 +32,9 @@ std::string_view to_string(Code code);
 /// The code of that name; `internal` for a name that is none.
 Code code_from_string(std::string_view name);
 
+/// Whether the caller's input is at fault: the same again would end the same way, exit code 2.
+bool is_bad_input(Code code);
+
 /// The one exception of the project. `what()` is one line: what was being done, to what, why it
 /// failed and, where it helps, what to do.
 class Error : public std::runtime_error {

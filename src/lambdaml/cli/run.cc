@@ -14,13 +14,8 @@ namespace {
 
 /// docs/errors.md is the reference of these.
 int exit_code(Code code) {
+  if (is_bad_input(code)) return 2;
   switch (code) {
-    case Code::invalid_argument:
-    case Code::not_found:
-    case Code::already_exists:
-    case Code::data_corrupt:
-    case Code::permission_denied:
-      return 2;
     case Code::limit_reached:
       return 3;
     case Code::workers_lost:

@@ -27,11 +27,9 @@ Failure current_failure() {
 }
 
 bool is_worth_a_retry(std::string_view error_type) {
-  for (const Code code :
-       {Code::invalid_argument, Code::not_found, Code::already_exists, Code::data_corrupt,
-        Code::permission_denied, Code::diverged, Code::resource_exhausted})
-    if (error_type == to_string(code)) return false;
-  return error_type != kResponseTooLarge;
+  if (error_type == kResponseTooLarge) return false;
+  const Code code = code_from_string(error_type);
+  return !is_bad_input(code) && code != Code::diverged && code != Code::resource_exhausted;
 }
 
 std::string new_request_id() {

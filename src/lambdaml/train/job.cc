@@ -13,6 +13,7 @@
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/train/remote.h"
 #include "lambdaml/train/until.h"
 
 namespace lambdaml::train {
@@ -90,13 +91,19 @@ void resolve(Options& options) {
          "async and --channel ps://HOST:PORT");
   if (!options.text("until").empty())
     check_until(Until::parse(options.text("until")).metric(), options, model.needs_labels);
-  if (options.integer("threads") == 0) {
-    const auto workers = static_cast<std::size_t>(options.integer("workers"));
-    options.set(
-        "threads",
-        Option::Value(static_cast<std::int64_t>(std::max<std::size_t>(1, processors() / workers))),
-        "threads");
-  }
+  choose_threads(options, 1);
+}
+
+void choose_threads(Options& options, std::int64_t jobs) {
+  if (options.integer("threads") != 0) return;
+  // A Lambda has a processor for each 1,769 MB: docs.aws.amazon.com/lambda/latest/dg, "Configure
+  // Lambda function memory".
+  constexpr std::int64_t kMegabytesOfProcessor = 1769;
+  const std::int64_t share =
+      is_remote(options)
+          ? options.integer("memory_mb") / kMegabytesOfProcessor
+          : static_cast<std::int64_t>(processors()) / (jobs * options.integer("workers"));
+  options.set("threads", Option::Value(std::max<std::int64_t>(1, share)), "threads");
 }
 
 std::string id_of_request(std::string_view prefix, std::string_view request_id) {

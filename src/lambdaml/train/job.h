@@ -13,6 +13,10 @@ namespace lambdaml::train {
 /// absolute, the channel made a URI, the threads of a worker chosen. Throws invalid_argument.
 void resolve(Options& options);
 
+/// Sets `threads`, unless it is set, to a worker's share of the processors: of its function where
+/// functions are on other machines, else of this machine's, when `jobs` jobs run at a time.
+void choose_threads(Options& options, std::int64_t jobs);
+
 /// A new job's id: UTC time and twelve random hex digits, e.g. 20261122-101500-3f9c01d2a47b.
 std::string new_job_id();
 /// The id of what the invocation of that request id is to do: the same for an event that is

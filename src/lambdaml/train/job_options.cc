@@ -160,7 +160,7 @@ std::vector<Option> own_options() {
        .circumstance = true},
       {.name = "memory_mb",
        .default_value = Int{1769},
-       .help = "memory limit of one function",
+       .help = "memory limit of one function; on AWS what it was deployed with",
        .unit = "MB",
        .minimum = 128,
        .maximum = 10240,
@@ -186,8 +186,9 @@ std::vector<Option> own_options() {
        .circumstance = true},
       {.name = "threads",
        .default_value = Int{0},
-       .help = "threads of one worker; 0 shares the processors of the machine that starts the job "
-               "among the workers",
+       .help =
+           "threads of one worker; 0 shares this machine's processors among the workers, and on "
+           "AWS gives a function those of its memory_mb: one for each 1,769 MB",
        .minimum = 0,
        .maximum = 1024},
       {.name = "deadline",

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
 #include "lambdaml/train/job_options.h"
 #include "lambdaml/train/options_text.h"
 
@@ -63,6 +64,27 @@ TEST(Job, ResolvingChoosesWhatDependsOnOtherOptions) {
   EXPECT_TRUE(options.text("data").starts_with("file:///")) << options.text("data");
   EXPECT_TRUE(options.text("channel").starts_with("file:///")) << options.text("channel");
   EXPECT_GE(options.integer("threads"), 1);
+}
+
+TEST(Job, ThreadsAreAShareOfTheProcessorsThatThereAre) {
+  const auto threads = [](const std::string& platform, std::int64_t memory_mb, std::int64_t workers,
+                          std::int64_t jobs) {
+    Options options = job_options();
+    options.set("platform", platform, "test");
+    options.set("memory_mb", memory_mb, "test");
+    options.set("workers", workers, "test");
+    choose_threads(options, jobs);
+    return options.integer("threads");
+  };
+  const auto here = static_cast<std::int64_t>(processors());
+  EXPECT_EQ(threads("local", 1769, 1, 1), here);
+  EXPECT_EQ(threads("local", 10240, 1, here), 1);
+  EXPECT_EQ(threads("local", 1769, 1000, 1), 1);
+  // A function of AWS has a processor for each 1,769 MB, wherever its job is started.
+  EXPECT_EQ(threads("aws", 512, 100, 1), 1);
+  EXPECT_EQ(threads("aws", 1769, 1, 1), 1);
+  EXPECT_EQ(threads("aws", 3538, 100, 3), 2);
+  EXPECT_EQ(threads("aws", 10240, 100, 1), 5);
 }
 
 TEST(Job, IdsDiffer) { EXPECT_NE(new_job_id(), new_job_id()); }

@@ -132,19 +132,8 @@ bool can_be_resumed(const Options& options, const std::string& job_id) noexcept 
 
 /// Whether the logs of a run that never got to a checkpoint tell nothing that its error does not.
 bool is_soon_told(Code code) {
-  switch (code) {
-    case Code::invalid_argument:
-    case Code::not_found:
-    case Code::already_exists:
-    case Code::data_corrupt:
-    case Code::permission_denied:
-    case Code::diverged:
-    case Code::cancelled:
-    case Code::limit_reached:
-      return true;
-    default:
-      return false;
-  }
+  return is_bad_input(code) || code == Code::diverged || code == Code::cancelled ||
+         code == Code::limit_reached;
 }
 
 /// Leaves word of how the job ended, or of nothing when it came to nothing.

@@ -10,7 +10,6 @@
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
-#include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/faas/registry.h"
@@ -405,14 +404,7 @@ void require_a_result(Records& records) {
 void begin(Search& search, Records& records) {
   if (records.search()) return;
   // They decide the order of sums, so whoever goes on with the search keeps them.
-  if (search.job.integer("threads") == 0) {
-    const auto share =
-        processors() / static_cast<std::size_t>(search.job.integer("workers") *
-                                                search.settings.integer("concurrency"));
-    search.job.set("threads",
-                   Option::Value(static_cast<std::int64_t>(std::max<std::size_t>(1, share))),
-                   "threads");
-  }
+  train::choose_threads(search.job, search.settings.integer("concurrency"));
   // Another tuner may go on from another folder.
   for (const char* name : {"data", "test_data"})
     if (!search.job.text(name).empty())
