@@ -133,6 +133,9 @@ TEST_F(BadFiles, AJobFilesErrorsNameTheLine) {
             std::string::npos);
   EXPECT_NE(error_of("data: good.libsvm\n---\nlr: 1\n").find("one YAML document"),
             std::string::npos);
+  // The parser takes these for documents without end (found by a fuzz target).
+  EXPECT_NE(error_of(",").find("job.yaml:1"), std::string::npos);
+  EXPECT_NE(error_of("lr: (\n\"a\",\n)\n").find("job.yaml"), std::string::npos);
 }
 
 TEST_F(BadFiles, AModelThatIsNoneIsRefused) {
