@@ -90,7 +90,7 @@ nlohmann::json Lambda::expect_the_local_model(const std::string& function,
 void Lambda::expect_to_outlive_its_trigger(nlohmann::json event, const fs::path& kept) const {
   deploy("lambdaml-worker", {"--timeout-s", "60"});
   deploy("lambdaml-trigger",
-         {"--handler", "trigger", "--timeout-s", "7"});  // 2 of them for the job
+         {"--handler", "trigger", "--timeout-s", "8"});  // 2 of them for the job
   event.update({{"data", real_data("higgs.train.libsvm")}, {"batch_size", 10}, {"workers", 2}});
   const std::vector<std::string> job{"--data",       event["data"],
                                      "--epochs",     std::to_string(event["epochs"].get<int>()),
