@@ -38,9 +38,13 @@ class Lambda : public CliTest {
   nlohmann::json expect_the_local_model(const std::string& function,
                                         const std::vector<std::string>& job) const;
 
+  /// Trains the job in `local`, with ever more epochs until it takes longer than that on this
+  /// machine, and returns how many those were.
+  int epochs_longer_than(double seconds, const std::vector<std::string>& job) const;
+
   /// Has a trigger as a function train a job that is longer than it may live, and compares the
-  /// model with the local one. `event` says how many epochs, where the job meets, and that its
-  /// results go to `kept`.
+  /// model with the local one. `event` says where the job meets, and that its results go to
+  /// `kept`.
   void expect_to_outlive_its_trigger(nlohmann::json event, const std::filesystem::path& kept) const;
 
  private:

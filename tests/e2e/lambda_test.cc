@@ -64,8 +64,9 @@ TEST_F(Lambda, DeployedFunctionsTrainTheModelOfLocalOnes) {
 
 TEST_F(Lambda, AJobLongerThanItsFunctionsGoesOnInFreshOnes) {
   deploy("short", {"--timeout-s", "2"});
-  const nlohmann::json summary = expect_the_local_model(
-      "short", {"--data", real_data("higgs.train.libsvm"), "--batch-size", "10", "--epochs", "80"});
+  std::vector<std::string> job{"--data", real_data("higgs.train.libsvm"), "--batch-size", "10"};
+  job.insert(job.end(), {"--epochs", std::to_string(epochs_longer_than(3, job))});
+  const nlohmann::json summary = expect_the_local_model("short", job);
   EXPECT_GT(summary["invocations"], 2);
 }
 
@@ -90,14 +91,13 @@ TEST_F(Lambda, TheTriggerRunsAJobAndAnswersWhatIsWrong) {
 
 TEST_F(Lambda, AJobLongerThanItsTriggerGoesOnInAFreshOne) {
   const fs::path kept = folder() / "kept";
-  expect_to_outlive_its_trigger(
-      {{"epochs", 100}, {"channel", channel()}, {"checkpoint", "file://" + kept.string()}}, kept);
+  expect_to_outlive_its_trigger({{"channel", channel()}, {"checkpoint", "file://" + kept.string()}},
+                                kept);
 }
 
 TEST_F(Lambda, AJobWithinItsTriggerGoesOnInAFreshOneToo) {
   const fs::path kept = folder() / "kept";
-  expect_to_outlive_its_trigger({{"epochs", 300},
-                                 {"platform", "threads"},
+  expect_to_outlive_its_trigger({{"platform", "threads"},
                                  {"channel", "memory://alone"},
                                  {"output", "file://" + kept.string()}},
                                 kept);
