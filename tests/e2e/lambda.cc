@@ -105,7 +105,7 @@ int Lambda::epochs_longer_than(double seconds, const std::vector<std::string>& j
 void Lambda::expect_to_outlive_its_trigger(nlohmann::json event, const fs::path& kept) const {
   deploy("lambdaml-worker", {"--timeout-s", "60"});
   deploy("lambdaml-trigger",
-         {"--handler", "trigger", "--timeout-s", "8"});  // 2 of them for the job
+         {"--handler", "trigger", "--timeout-s", "7"});  // 2 of them for the job
   event.update({{"data", real_data("higgs.train.libsvm")}, {"batch_size", 10}, {"workers", 2}});
   event["epochs"] =
       epochs_longer_than(4, {"--data", event["data"], "--batch-size", "10", "--platform",

@@ -28,7 +28,7 @@ inline constexpr const char* kDefinition = "definition";
 inline constexpr const char* kModel = "result/model";
 /// Exists from before the first worker is started until the job is over and its keys are cleared.
 inline constexpr const char* kJob = "job";
-/// Exists when somebody wants the job's trigger to stop it.
+/// Exists when somebody wants the job to stop: for its trigger, and for workers that begin.
 inline constexpr const char* kStop = "stop";
 /// Exists from a worker's first try on: a later try knows that it is one.
 std::string started(std::uint32_t worker);

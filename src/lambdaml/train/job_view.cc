@@ -199,8 +199,10 @@ void JobView::stop() const {
   if (!meeting_place->load(keys::kJob) || (!is_remote && !folder_.empty() && !is_locked()))
     fail(Code::invalid_argument, "run {}: it is not running; go on with: lambdaml resume {}", run_,
          run_);
-  meeting_place->save(keys::kStop, {});
-  if (is_remote) stop_workers(*meeting_place, workers());
+  if (is_remote)
+    stop_workers(*meeting_place, workers());
+  else
+    meeting_place->save(keys::kStop, {});
 }
 
 std::uint32_t JobView::workers() const {

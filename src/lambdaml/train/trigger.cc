@@ -191,7 +191,8 @@ std::string train(const Options& given, Observer& observer) {
                                            : local_folder(options.text("output"));
   RunFolder::require_new(output);
   require_place_of_checkpoints(options, job_id);
-  JobChannel channel(options.text("channel"), job_id, options.flag("keep"));
+  JobChannel channel(options.text("channel"), job_id, options.flag("keep"),
+                     JobChannel::Stop::patient);
   const StagedData staged = prepare(options, channel);
   return run_to_end(options, RunFolder::create(output, job_id, options), staged, channel, observer,
                     false, true, wall);
@@ -204,7 +205,8 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
   const std::filesystem::path output = local_folder(options.text("output"));
   RunFolder::require_new(output);
   require_place_of_checkpoints(options, job_id);
-  JobChannel channel(options.text("channel"), job_id, options.flag("keep"));
+  JobChannel channel(options.text("channel"), job_id, options.flag("keep"),
+                     JobChannel::Stop::at_once);
   channel.take_over(workers_of(options));
   const StagedData staged = prepare(options, channel);
   const bool resuming = !options.text("checkpoint").empty() && can_be_resumed(options, job_id);
@@ -230,7 +232,8 @@ std::string resume(const std::filesystem::path& path, Observer& observer, const 
       options.set(option.name, changed.value(option.name), option.name);
   resolve(options);
   require_place_of_checkpoints(options, folder.job_id());
-  JobChannel channel(options.text("channel"), folder.job_id(), options.flag("keep"));
+  JobChannel channel(options.text("channel"), folder.job_id(), options.flag("keep"),
+                     JobChannel::Stop::patient);
   channel.take_over(workers_of(options));
   const StagedData staged = prepare(options, channel);
   return run_to_end(options, std::move(folder), staged, channel, observer, true, true, wall);

@@ -32,9 +32,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// What the trigger needs to collect and put away a finished job's results, or to stop workers (up
-/// to 3 s) and hand the job on.
-constexpr double kMarginSeconds = 6;
+/// What the trigger needs to collect and put away a finished job's results.
+constexpr double kMarginSeconds = 5;
 
 Options options_of(const std::string& payload) {
   Options options = job_options();

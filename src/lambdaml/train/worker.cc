@@ -21,6 +21,7 @@
 #include "lambdaml/train/model_file.h"
 #include "lambdaml/train/options_text.h"
 #include "lambdaml/train/remote.h"
+#include "lambdaml/train/superseded.h"
 #include "lambdaml/train/tenure.h"
 #include "lambdaml/train/trainer.h"
 
@@ -89,6 +90,9 @@ class WorkerRun {
       channel_->save(keys::started(event_.worker), {});
     }
     tenure_.claim();
+    // Who stops a job leaves this mark and then takes the claims: one of both is seen.
+    if (channel_->load(keys::kStop))
+      throw Stopped(fmt::format("worker {}: its job was stopped", event_.worker));
     const std::optional<Buffer> earlier =
         again_ ? channel_->load(keys::figures(event_.worker)) : std::nullopt;
     if (earlier)
