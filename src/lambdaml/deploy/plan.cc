@@ -81,12 +81,12 @@ void compare_environment(const std::string& name, const faas::FunctionSettings& 
 void compare_network(const faas::FunctionSettings& there, const faas::FunctionSettings& wanted,
                      Plan& plan) {
   Comparison comparison(plan.changes);
-  const bool changed =
-      comparison.field("subnets", sorted(there.subnets), sorted(wanted.subnets),
-                       plan.settings.subnets) |
+  const bool other_subnets = comparison.field("subnets", sorted(there.subnets),
+                                              sorted(wanted.subnets), plan.settings.subnets);
+  const bool other_groups =
       comparison.field("security_groups", sorted(there.security_groups),
                        sorted(wanted.security_groups), plan.settings.security_groups);
-  if (!changed) return;
+  if (!other_subnets && !other_groups) return;
   // The service takes both or forgets one.
   if (!plan.settings.subnets) plan.settings.subnets = there.subnets;
   if (!plan.settings.security_groups) plan.settings.security_groups = there.security_groups;
@@ -199,12 +199,12 @@ Plan make_plan(const Wanted& wanted, const std::optional<faas::FunctionDescripti
   comparison.field("reserved_concurrency", there ? there->reserved_concurrency : std::nullopt,
                    wanted.reserved_concurrency, plan.reserved_concurrency);
   faas::EventInvokeConfig changed;
-  const bool events_change =
-      comparison.field("retries", events.retries, wanted.events.retries, changed.retries) |
-      comparison.field("max_event_age_s", events.max_age_s, wanted.events.max_age_s,
-                       changed.max_age_s);
+  const bool other_retries =
+      comparison.field("retries", events.retries, wanted.events.retries, changed.retries);
+  const bool other_age = comparison.field("max_event_age_s", events.max_age_s,
+                                          wanted.events.max_age_s, changed.max_age_s);
   // What is not sent would go back to the default.
-  if (events_change)
+  if (other_retries || other_age)
     plan.events = {changed.retries ? changed.retries : events.retries,
                    changed.max_age_s ? changed.max_age_s : events.max_age_s};
   const std::map<std::string, std::string> tags = {{std::string(kManagedTag), "true"},
