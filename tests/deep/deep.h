@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "e2e/command.h"
+#include "lambdaml/base/testing.h"
 #include "lambdaml/tensor/safetensors.h"
 
 namespace lambdaml::e2e {
@@ -18,12 +19,7 @@ inline bool has_python_torch() {
   return has;
 }
 /// In a test's body: skips without PyTorch; where CI is set it fails.
-#define REQUIRE_PYTHON_TORCH()                                                       \
-  if (!has_python_torch()) {                                                         \
-    if (std::getenv("CI") != nullptr) FAIL() << "python3-torch must be there in CI"; \
-    GTEST_SKIP() << "no python3-torch here";                                         \
-  }                                                                                  \
-  static_assert(true)
+#define REQUIRE_PYTHON_TORCH() REQUIRE_OR_SKIP(has_python_torch(), "no python3-torch here")
 
 class Deep : public CliTest {
  protected:

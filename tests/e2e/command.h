@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <sys/types.h>
 
+#include "lambdaml/base/testing.h"
+
 namespace lambdaml::e2e {
 
 /// What a finished command left.
@@ -75,11 +77,8 @@ std::string real_data(const std::string& name);
 
 /// Whether real_data() would find its files; a test begins with REQUIRE_REAL_DATA().
 bool have_real_data();
-#define REQUIRE_REAL_DATA()                                                          \
-  if (!lambdaml::e2e::have_real_data()) {                                            \
-    if (std::getenv("CI") != nullptr) FAIL() << "the real data must be there in CI"; \
-    GTEST_SKIP() << "no real data here; LAMBDAML_TEST_DATA names their folder";      \
-  }                                                                                  \
-  static_assert(true)
+#define REQUIRE_REAL_DATA()                        \
+  REQUIRE_OR_SKIP(lambdaml::e2e::have_real_data(), \
+                  "no real data here; LAMBDAML_TEST_DATA names their folder")
 
 }  // namespace lambdaml::e2e

@@ -6,6 +6,7 @@
 #include "e2e/command.h"
 #include "integration/process.h"
 #include "integration/servers.h"
+#include "lambdaml/base/testing.h"
 
 namespace lambdaml::e2e {
 namespace {
@@ -17,10 +18,8 @@ class Emulate : public CliTest {
   void SetUp() override {
     CliTest::SetUp();
     for (const char* program : {"aws", "python3", "node"})
-      if (servers::find_program(program).empty()) {
-        if (std::getenv("LAMBDAML_REQUIRE_SERVERS") != nullptr) FAIL() << program << " is missing";
-        GTEST_SKIP() << program << " is missing";
-      }
+      REQUIRE_OR_SKIP(!servers::find_program(program).empty(),
+                      std::string(program) + " is missing");
   }
 
   /// Runs a Python script against a service of its own, with the service's URL and `argument`; what
@@ -52,10 +51,8 @@ TEST_F(Emulate, ServesAwsCliAndBoto3) {
 
 TEST_F(Emulate, ServesAwsRuntimeClient) {
   const std::string package = LAMBDAML_SOURCE_DIR "/build/npm/node_modules/aws-lambda-ric";
-  if (!std::filesystem::exists(package)) {
-    ASSERT_EQ(std::getenv("LAMBDAML_REQUIRE_SERVERS"), nullptr) << package << " is missing";
-    GTEST_SKIP() << package << " is missing; packages/install.sh test installs it";
-  }
+  REQUIRE_OR_SKIP(std::filesystem::exists(package),
+                  package + " is missing; packages/install.sh test installs it");
   EXPECT_THAT(script("runtime_client.py", package),
               HasSubstr("the runtime client is served as on AWS"));
 }

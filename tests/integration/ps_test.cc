@@ -13,6 +13,7 @@
 #include "integration/servers.h"
 #include "integration/talk.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/testing.h"
 #include "lambdaml/comm/conformance.h"
 #include "lambdaml/ps/client.h"
 #include "lambdaml/ps/test_support.h"
@@ -81,12 +82,8 @@ class ParameterServer : public CliTest {
   }
 };
 
-#define REQUIRE_PYTHON_THRIFT()                                                            \
-  if (python_with_thrift().empty()) {                                                      \
-    if (std::getenv("LAMBDAML_REQUIRE_SERVERS") != nullptr) FAIL() << "no python3-thrift"; \
-    GTEST_SKIP() << "no python3-thrift here";                                              \
-  }                                                                                        \
-  static_assert(true)
+#define REQUIRE_PYTHON_THRIFT() \
+  REQUIRE_OR_SKIP(!python_with_thrift().empty(), "no python3-thrift here")
 
 TEST_F(ParameterServer, TrainsWithClientsOfTheOriginal) {
   REQUIRE_PYTHON_THRIFT();
@@ -257,10 +254,7 @@ TEST_F(ParameterServer, TellsPrometheusWhatItDoes) {
 
 TEST_F(ParameterServer, ATokenAndTlsKeepStrangersOut) {
   REQUIRE_REAL_DATA();
-  if (servers::find_program("openssl").empty()) {
-    ASSERT_EQ(std::getenv("LAMBDAML_REQUIRE_SERVERS"), nullptr) << "openssl is missing";
-    GTEST_SKIP() << "no openssl here";
-  }
+  REQUIRE_OR_SKIP(!servers::find_program("openssl").empty(), "no openssl here");
   servers::run(
       {servers::find_program("openssl").string(), "req", "-x509", "-newkey", "ec", "-pkeyopt",
        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",

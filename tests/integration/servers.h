@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "lambdaml/base/testing.h"
+
 /// Real servers for tests: started on a free port of 127.0.0.1 when first asked for, in a temporary
 /// folder of their own, and ended with the test process (also when it crashes: they are told to die
 /// with their parent; only the folder stays then). Each test executable or ctest entry has its own.
@@ -54,11 +56,8 @@ std::string why_missing(const std::string& scheme);
 
 /// In a test's body or SetUp(): skips where the program is missing, or fails when
 /// LAMBDAML_REQUIRE_SERVERS is set.
-#define REQUIRE_SERVER(scheme)                                                        \
-  if (const std::string why = lambdaml::servers::why_missing(scheme); !why.empty()) { \
-    if (std::getenv("LAMBDAML_REQUIRE_SERVERS") != nullptr) FAIL() << why;            \
-    GTEST_SKIP() << why;                                                              \
-  }                                                                                   \
-  static_assert(true)
+#define REQUIRE_SERVER(scheme)                                    \
+  REQUIRE_OR_SKIP(lambdaml::servers::why_missing(scheme).empty(), \
+                  lambdaml::servers::why_missing(scheme))
 
 }  // namespace lambdaml::servers

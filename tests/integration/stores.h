@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "integration/servers.h"
+#include "lambdaml/base/testing.h"
 #include "lambdaml/storage/registry.h"
 
 /// Stores on real servers, by scheme.
@@ -22,11 +23,8 @@ inline std::string why_no_store(const std::string& scheme) {
 
 /// In a test's body or SetUp(): skips without the store, or fails when LAMBDAML_REQUIRE_SERVERS is
 /// set.
-#define REQUIRE_STORE(scheme)                                                          \
-  if (const std::string why = lambdaml::servers::why_no_store(scheme); !why.empty()) { \
-    if (std::getenv("LAMBDAML_REQUIRE_SERVERS") != nullptr) FAIL() << why;             \
-    GTEST_SKIP() << why;                                                               \
-  }                                                                                    \
-  static_assert(true)
+#define REQUIRE_STORE(scheme)                                      \
+  REQUIRE_OR_SKIP(lambdaml::servers::why_no_store(scheme).empty(), \
+                  lambdaml::servers::why_no_store(scheme))
 
 }  // namespace lambdaml::servers

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/testing.h"
 #include "lambdaml/data/test_util.h"
 
 namespace lambdaml::data {
@@ -42,8 +43,7 @@ class RealData : public ::testing::TestWithParam<Known> {};
 TEST_P(RealData, HasTheKnownSizesAndSurvivesEveryFormat) {
   const Known& known = GetParam();
   auto content = read_file(data_folder() / known.file);
-  if (!content && std::getenv("CI") != nullptr) FAIL() << known.file << " must be there in CI";
-  if (!content) GTEST_SKIP() << "no " << known.file << "; set LAMBDAML_TEST_DATA to its folder";
+  REQUIRE_OR_SKIP(content, fmt::format("no {}; set LAMBDAML_TEST_DATA to its folder", known.file));
   const auto bytes = std::make_shared<const Buffer>(std::move(*content));
   const Plugin& libsvm = registry().get("libsvm");
   const Plugin& shard = registry().get("shard");
@@ -89,8 +89,7 @@ INSTANTIATE_TEST_SUITE_P(Files, RealData, ::testing::ValuesIn(kFiles), test_name
 // Against a plain reader with strtol and strtof.
 TEST(RealDataValues, AreThoseOfTheText) {
   auto content = read_file(data_folder() / "higgs.train.libsvm");
-  if (!content && std::getenv("CI") != nullptr) FAIL() << "the real data must be there in CI";
-  if (!content) GTEST_SKIP() << "no higgs.train.libsvm; set LAMBDAML_TEST_DATA to its folder";
+  REQUIRE_OR_SKIP(content, "no higgs.train.libsvm; set LAMBDAML_TEST_DATA to its folder");
   const std::string text(content->text());
   const Dataset data = test::parse_text(text);
   const auto rows = test::to_rows(data);

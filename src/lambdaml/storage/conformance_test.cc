@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/rng.h"
+#include "lambdaml/base/testing.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/decorators.h"
 
@@ -61,11 +62,8 @@ std::string code_thrown(Call&& call) {
 }  // namespace
 
 void StorageConformance::SetUp() {
-  if (const std::string why = GetParam().why_missing ? GetParam().why_missing() : "";
-      !why.empty()) {
-    if (std::getenv("LAMBDAML_REQUIRE_SERVERS") != nullptr) FAIL() << why;
-    GTEST_SKIP() << why;
-  }
+  const std::string why_missing = GetParam().why_missing ? GetParam().why_missing() : "";
+  REQUIRE_OR_SKIP(why_missing.empty(), why_missing);
   place_ = unique_place();
   store_ = GetParam().open(place_);
   other_ = GetParam().open(place_);

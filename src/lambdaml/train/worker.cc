@@ -36,10 +36,9 @@ constexpr storage::WaitPieces kPiecesOfWaits{.first_s = 1, .longest_s = 2};
 /// Equal for runs that may continue each other: everything but how long and where they run.
 std::string fingerprint_of(const TrainEvent& event) {
   json options = parse_json(to_json(event.options, Values::deciding));
-  for (const std::string& length :
-       {std::string("until"), std::string("stop_after"),
-        std::string(optim::registry().get(event.options.text("optim")).epochs_option)})
-    options.erase(length);
+  options.erase("until");
+  options.erase("stop_after");
+  options.erase(optim::registry().get(event.options.text("optim")).epochs_option);
   options["rows"] = event.data.part_rows;
   options["features"] = event.data.features;
   options["checksum"] = event.data.checksum;
