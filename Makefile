@@ -3,8 +3,9 @@ BUILD := build/release
 BIN := $(BUILD)/bin
 JOBS := $(shell nproc)
 PYTHON := /usr/bin/python3
+SEED := 1
 
-.PHONY: help build run test e2e-deep bench fuzz fmt tidy asan tsan clean
+.PHONY: help build run test e2e-deep torture bench fuzz fmt tidy asan tsan clean
 
 help: ## list the goals
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -30,6 +31,14 @@ e2e-deep: ## train MobileNet on the CIFAR-10 sample until it is as good as it mu
 	@cmake --preset release -DLAMBDAML_TESTS=ON
 	@cmake --build --preset release --target lambdaml_deep_long_test -j $(JOBS)
 	$(BUILD)/tests/lambdaml_deep_long_test
+
+torture: ## break things under jobs: every pair of fault, store, optimizer … once (FULL=1: all), and hostile clients
+	@packages/install.sh build test
+	@cmake --preset release -DLAMBDAML_TESTS=ON
+	@cmake --build --preset release -j $(JOBS)
+	@$(if $(ONLY),,ctest --preset release -R '[Hh]ostile' -j $(JOBS))
+	@$(PYTHON) -B tests/torture/torture.py $(BUILD) --seed $(SEED) --json build/torture.json \
+	  $(if $(FULL),--strength all) $(if $(ONLY),--only '$(ONLY)')
 
 bench: ## measure kernels, parser, merging and rounds against their limits and peers
 	@packages/install.sh build bench

@@ -136,4 +136,8 @@ void Ceph::start_gateway() {
   await_answer(*gateway_, port_, "GET / HTTP/1.0\r\n\r\n", "HTTP/1.", Deadline::in(kCephPatience));
 }
 
+void Ceph::signal_gateway(int number) {
+  if (gateway_) gateway_->signal(number);
+}
+
 }  // namespace lambdaml::servers

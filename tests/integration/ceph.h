@@ -20,6 +20,8 @@ class Ceph {
   int port() const { return port_; }
   void stop_gateway() { gateway_.reset(); }
   void start_gateway();
+  /// Nothing when it is stopped.
+  void signal_gateway(int number);
 
   /// A program of it that is not on this machine; empty when all are.
   static std::string missing_program();

@@ -101,6 +101,10 @@ Process::Process(std::vector<std::string> command, fs::path folder, const std::s
   ::_exit(127);
 }
 
+void Process::signal(int number) {
+  if (runs()) ::kill(pid_, number);
+}
+
 void Process::kill() {
   if (!runs()) return;
   ::kill(pid_, SIGKILL);

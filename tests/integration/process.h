@@ -32,6 +32,8 @@ class Process {
 
   const std::string& name() const { return name_; }
   pid_t pid() const { return pid_; }
+  /// Sends a signal; nothing when it has ended.
+  void signal(int number);
   /// SIGKILL, and waits for the end. No error when it has ended already.
   void kill();
   /// Whether it has not ended.

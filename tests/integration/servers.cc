@@ -129,6 +129,9 @@ void start(Running& running, const Program& program) {
   server.host = kLocalhost;
   server.stop = [&running] { running.process.reset(); };
   server.start = [&running, start_on] { start_on(running.server.port); };
+  server.signal = [&running](int number) {
+    if (running.process) running.process->signal(number);
+  };
 }
 
 void start_s3(Running& running) {
@@ -147,6 +150,7 @@ void start_s3(Running& running) {
   ask_aws(server, "s3", bucket);
   server.stop = [&running] { running.ceph->stop_gateway(); };
   server.start = [&running] { running.ceph->start_gateway(); };
+  server.signal = [&running](int number) { running.ceph->signal_gateway(number); };
 }
 
 void start_memcached(Running& running) {

@@ -33,6 +33,8 @@ struct Server {
   /// Starts it again on the same port and waits until it answers. What it held is gone, but for s3:
   /// there only the gateway goes and comes, and the objects stay.
   std::function<void()> start;
+  /// Sends it a signal: SIGSTOP freezes it, SIGCONT lets it go on.
+  std::function<void(int)> signal;
 };
 
 /// A server's program is not on this machine.

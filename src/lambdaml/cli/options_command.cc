@@ -4,6 +4,7 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
+#include "lambdaml/storage/registry.h"
 #include "lambdaml/train/job_options.h"
 #include "lambdaml/tune/search.h"
 
@@ -46,6 +47,14 @@ nlohmann::ordered_json rows_of(const Options& options) {
   return rows;
 }
 
+/// What `channel`, `data` and `checkpoint` may name: a URI's scheme is no choice of the option.
+nlohmann::ordered_json rows_of_stores() {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const storage::Plugin& store : storage::registry().entries())
+    rows.push_back({{"name", store.name}, {"help", store.help}});
+  return rows;
+}
+
 }  // namespace
 
 void add_options_command(CLI::App& app, Globals& globals) {
@@ -55,7 +64,8 @@ void add_options_command(CLI::App& app, Globals& globals) {
     if (globals.json)
       return print_line(
           json_text(nlohmann::ordered_json{{"options", rows_of(train::job_options())},
-                                           {"search_settings", rows_of(tune::search_options())}}));
+                                           {"search_settings", rows_of(tune::search_options())},
+                                           {"stores", rows_of_stores()}}));
     print_line(
         "# Options of a job\n\n"
         "The page that `lambdaml options` prints. Every option is a flag of `lambdaml train` "
