@@ -25,8 +25,9 @@ JOB_S = 30
 
 
 class Fault:
-    #: when it strikes: before the command starts, while the data are staged, between the epochs
-    moments = ("start", "staging", "rounds")
+    #: when it strikes: before the command starts, while the data are staged, between the epochs, or
+    #: when the model is there and the job clears its channel
+    moments = ("start", "staging", "rounds", "clearing")
     #: after how many seconds, from and to, it is over; None: when the command has ended
     lasts = None
     #: of a command that fails by it
@@ -87,7 +88,8 @@ class Restart(Kill):
     exit_codes = {1, 2}
 
     def survives(self, case):
-        return case.moment == "rounds" or (case.moment == "staging" and not case.forgets)
+        return case.moment in ("rounds", "clearing") or (
+            case.moment == "staging" and not case.forgets)
 
 
 class Stop(ServerFault):
@@ -109,7 +111,7 @@ class Pause(Stop):
 
 
 class InterruptInOutage(Stop):
-    """The server is stopped, and somebody interrupts the command that waits for it."""
+    """The server is stopped, and the command that waits for it is interrupted."""
     moments = ("start", "rounds")
     exit_codes = {130}
 
@@ -120,7 +122,7 @@ class InterruptInOutage(Stop):
         super().strike(run)
         if run.command is None:
             run.start_command()
-        time.sleep(3)
+        time.sleep(1)
         run.signal(signal.SIGINT)
 
 
@@ -226,7 +228,7 @@ class TriggerKill(Fault):
     may_leave_keys = True
 
     def applies(self, case):
-        return case.is_served or case.moment != "staging"
+        return True
 
     def limit_s(self, case, lasts):
         return BUSY_S

@@ -53,8 +53,12 @@ def reference(settings, case, epochs):
     return folder
 
 
+def model_path(output):
+    return output / "model.safetensors"
+
+
 def model_in(output):
-    return (output / "model.safetensors").read_bytes()
+    return model_path(output).read_bytes()
 
 
 def loss_in(output):

@@ -1,12 +1,12 @@
-"""Where a job's workers meet: a store of its own for each run, behind a proxy if it has a server."""
+"""Where a job's workers meet: a store of its own for each run, its server behind a proxy."""
 import json
 import os
 import re
 import signal
 import subprocess
 
+import proxy
 from cases import UNSERVED_STORES
-from proxy import Proxy
 
 
 # What lambdaml_with_servers ends with then.
@@ -75,7 +75,7 @@ class ServedPlace(Place):
         if len(ports) != 1:
             raise Unprepared(f"the server of '{store}' must have one address, not {sorted(ports)}")
         port = ports.pop()
-        self.proxy = Proxy(int(port))
+        self.proxy = proxy.Proxy(int(port))
 
         def behind_proxy(text):
             return text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{self.proxy.port}")
@@ -102,6 +102,16 @@ class ServedPlace(Place):
             self.order(f"start {self.store}")
             self.proxy.accept()
             self.is_up = True
+
+    def set_gate(self, has_come):
+        self.proxy.wire = proxy.Gate(has_come)
+        return self.proxy.wire
+
+    def open(self, gate):
+        """The fault has struck; one of the wire has another wire in place of the gate."""
+        if self.proxy.wire is gate:
+            self.proxy.wire = proxy.Wire()
+        gate.struck.set()
 
     def freeze(self):
         self.order(f"signal {self.store} {signal.SIGSTOP.value}")

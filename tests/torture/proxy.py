@@ -86,7 +86,8 @@ class Connection:
         """Closes both sides; with `reset` the client finds its connection reset, not ended."""
         if reset:
             no_linger = struct.pack("ii", 1, 0)
-            self.attempt(lambda: self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger))
+            self.attempt(
+                lambda: self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger))
         # The threads that wait for bytes wake from a shutdown, not from a close. That of both
         # directions would end the connection in order where a reset is wanted.
         self.attempt(lambda: self.client.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR))
@@ -160,6 +161,23 @@ class Proxy:
             self._start()
 
 
+class Gate(Wire):
+    """An undisturbed network until a request finds that the moment of the fault has come: it is
+    held until the fault has struck, and then goes whatever way there is."""
+
+    def __init__(self, has_come):
+        self.has_come = has_come
+        self.reached = threading.Event()
+        self.struck = threading.Event()
+
+    def request(self, connection, data):
+        if self.reached.is_set() or self.has_come():
+            self.reached.set()
+            self.struck.wait()
+            return connection.proxy.wire.request(connection, data)
+        super().request(connection, data)
+
+
 class Cut(Wire):
     """Replies end after a few bytes, in their head or in their body, by an end or by a reset."""
 
@@ -215,8 +233,8 @@ class RepeatBytes(Wire):
 
 
 class RepeatConnections(Wire):
-    """The server gets everything twice: each connection has a twin that says the same before it, and
-    what the server answers to the twin is lost."""
+    """The server gets everything twice: each connection has a twin that says the same before it,
+    and what the server answers to the twin is lost."""
     PATIENCE_S = 0.05
 
     def __init__(self, rng):

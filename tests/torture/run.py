@@ -22,6 +22,9 @@ import job
 from faults import FAULTS
 from places import open_place
 
+# The fault strikes at one of the first requests or, between the epochs, after some of them.
+LATEST_REQUEST = 25
+LATEST_EPOCH = 10
 # Jobs that ended before their fault are run again, at most twice, with so many times the epochs.
 LONGER = 4
 ATTEMPTS = 3
@@ -72,7 +75,8 @@ class Run:
             (self.folder / name).mkdir()
         if self.fault.disk_of:
             # In the mount namespace of this process alone.
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", self.disk], check=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", self.disk],
+                           check=True)
         self.output = (self.disk if self.fault.disk_of == "run" else self.folder) / "run"
         channel = (self.disk if self.fault.disk_of == "channel" else self.folder) / "channel"
         self.place = open_place(case.store, channel, settings, self.folder / "server")
@@ -121,9 +125,14 @@ class Run:
     def play(self):
         """The job with its fault, until the command has ended and the fault is over."""
         if self.case.moment != "start":
+            gate = self.gate()
             self.start_command()
-            self.await_moment()
-        self.fault.strike(self)
+            self.await_moment(gate)
+            self.fault.strike(self)
+            if gate:
+                self.place.open(gate)
+        else:
+            self.fault.strike(self)
         struck = time.monotonic()
         if self.command is None:
             self.start_command()
@@ -143,13 +152,18 @@ class Run:
             if not is_over:
                 self.fault.heal(self)
 
-    def await_moment(self):
+    def gate(self):
+        """What holds the request at which the fault strikes."""
+        proxy, wanted = self.place.proxy, self.rng.randint(1, LATEST_REQUEST)
         if self.case.moment == "staging":
-            proxy, wanted = self.place.proxy, self.rng.randint(1, 25)
-            is_reached = lambda: proxy.requests >= wanted
-        else:
-            wanted = self.rng.randint(1, self.epochs // 4)
-            is_reached = lambda: job.epochs_in(self.output) >= wanted
+            return self.place.set_gate(lambda: proxy.requests >= wanted)
+        if self.case.moment == "clearing":
+            return self.place.set_gate(job.model_path(self.output).exists)
+        return None
+
+    def await_moment(self, gate):
+        wanted = self.rng.randint(1, LATEST_EPOCH)
+        is_reached = gate.reached.is_set if gate else lambda: job.epochs_in(self.output) >= wanted
         patience = time.monotonic() + PATIENCE_S
         while not is_reached():
             if self.command.poll() == 0:
@@ -169,8 +183,10 @@ class Run:
             self.require_documented(code, error)
         self.require_no_process()
         if code != 0:
-            self.recover(error)
+            resumed = self.recover(error)
             self.require_no_process()
+        if code == 0 or not resumed:
+            self.clear_as_told(error)
         self.require_nothing_left()
         return "same_bytes" if code == 0 else "documented_error"
 
@@ -195,7 +211,8 @@ class Run:
             raise Failed("undocumented_error", f"{len(lines)} lines of error, not one")
 
     def recover(self, error):
-        """The fault is over: the job must come to its end."""
+        """The fault is over: the job must come to its end. Returns whether it was the same job that
+        did."""
         resumes = job.job_id_in(self.output) if self.fault.is_mute else "lambdaml resume" in error
         if resumes:
             what, output = "resume", self.output
@@ -211,16 +228,16 @@ class Run:
         if code != 0:
             raise Failed("undocumented_error", f"{what}: {code}: {self.error_text()}")
         self.require_model(output)
-        if not resumes:
-            self.clear_first_job(error)
+        return resumes
 
-    def clear_first_job(self, error):
-        """What a job that cannot go on has left: an error line says how to remove it, or it may not
-        leave anything."""
+    def clear_as_told(self, error):
+        """Removes the keys of a job that cannot do so itself any more: where it said how, or where it
+        may leave them unsaid."""
         advice = re.search(r"lambdaml storage clear \S+ (\S+)", error)
+        unsaid = self.fault.may_leave_keys and self.command.returncode != 0
         again = job.job_id_in(self.folder / "again")
         for job_id in {key.split("/")[0] for key in self.place.keys()} - {again}:
-            if self.fault.may_leave_keys or (advice and advice[1].rstrip("/") == job_id):
+            if unsaid or (advice and advice[1].rstrip("/.;,") == job_id):
                 self.place.clear(job_id)
 
     def require_no_process(self):

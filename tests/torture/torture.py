@@ -35,16 +35,18 @@ HEADINGS = ("same bytes", "documented errors", "undocumented errors", "hangs", "
             "leftovers", "missed")
 # Longer than any run: then the harness itself is at fault.
 RUN_LIMIT_S = 400
+# Processes of runs, each with a session of its own.
+RUNNING = set()
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("build", help="the folder with bin/lambdaml and tests/lambdaml_with_servers")
+    parser.add_argument("build", help="the folder of bin/lambdaml, tests/lambdaml_with_servers")
     parser.add_argument("--strength", choices=["1", "2", "all"], default="2",
                         help="what the sample covers: every value, every pair of values, or every "
                         "fault with every store, optimizer and pattern")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", help="one case, as the harness prints it; or a part of cases' names")
+    parser.add_argument("--only", help="a case as the harness prints it, or a part of such names")
     parser.add_argument("--jobs", type=int, default=5, help="runs at the same time")
     parser.add_argument("--json", help="a file for all verdicts")
     parser.add_argument("--keep", action="store_true", help="keep the runs' folders")
@@ -97,11 +99,14 @@ def run_apart(case, settings, prefix):
         command = prefix + command
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                start_new_session=True)
+    RUNNING.add(process)
     try:
         out, err = process.communicate(timeout=RUN_LIMIT_S)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         return Verdict(str(case), "hang", f"the run did not end within {RUN_LIMIT_S} s")
+    finally:
+        RUNNING.discard(process)
     if process.returncode != 0:
         raise Unprepared(f"{case}: {err.strip()}")
     return Verdict(**json.loads(out.splitlines()[-1]))
@@ -126,7 +131,8 @@ def say(verdict, settings):
     if verdict.outcome not in PASSED:
         line += f"\n    {verdict.detail}"
         if verdict.error:
-            line += f"\n    exit code {verdict.exit_code}: {verdict.error}"
+            error = "\n".join(text[:400] for text in verdict.error.splitlines())
+            line += f"\n    exit code {verdict.exit_code}: {error}"
         again = ["make", "torture", f"SEED={settings.seed}", f"ONLY={verdict.case}"]
         line += f"\n    again: {shlex.join(again)}"
     print(line, flush=True)
@@ -164,8 +170,10 @@ def run_all(sample, settings):
         for done in [pool.submit(one, case) for case in possible(sample, settings, prefix)]:
             try:
                 done.result()
-            except Unprepared:
-                pool.shutdown(cancel_futures=True)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in list(RUNNING):
+                    os.killpg(process.pid, signal.SIGINT)
                 raise
     return verdicts
 
@@ -199,3 +207,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except Unprepared as error:
         sys.exit(f"torture: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
