@@ -203,13 +203,15 @@ void start_dynamodb(Running& running) {
   if (!fs::exists(script))
     throw Missing("no dynalite in build/npm; packages/install.sh test installs it");
   start(running, {.command =
-                      [node, script](int port) {
+                      [node, script, &running](int port) {
                         return std::vector<std::string>{node,
                                                         script.string(),
                                                         "--host",
                                                         kLocalhost,
                                                         "--port",
                                                         std::to_string(port),
+                                                        "--path",
+                                                        (running.folder.path() / "tables").string(),
                                                         "--createTableMs",
                                                         "0",
                                                         "--deleteTableMs",
@@ -223,10 +225,6 @@ void start_dynamodb(Running& running) {
   server.uri = "dynamodb://" + kPlace;
   set_environment(server.environment);
   create_table(server);
-  server.start = [&running, start = server.start] {
-    start();
-    create_table(running.server);
-  };
 }
 
 void start_ps(Running& running) {

@@ -30,8 +30,8 @@ struct Server {
   int port = 0;
   /// Kills it (SIGKILL).
   std::function<void()> stop;
-  /// Starts it again on the same port and waits until it answers. What it held is gone, but for s3:
-  /// there only the gateway goes and comes, and the objects stay.
+  /// Starts it again on the same port and waits until it answers. What it held is gone, but for s3,
+  /// where only the gateway goes and comes, and dynamodb, whose tables lie on the disk.
   std::function<void()> start;
   /// Sends it a signal: SIGSTOP freezes it, SIGCONT lets it go on.
   std::function<void(int)> signal;
