@@ -14,7 +14,7 @@ import proxy
 # docs/channels.md: a service that has answered gets so long to come back.
 OUTAGE_S = 20
 # One that never answered ends a job "within seconds".
-FIRST_CONTACT_S = 10
+FIRST_CONTACT_S = 5
 # docs/errors.md: an interrupted command ends within this time.
 INTERRUPT_S = 3
 # A documented time holds within a tenth; what else may be late on a machine that is busy.
@@ -28,6 +28,8 @@ class Fault:
     #: when it strikes: before the command starts, while the data are staged, between the epochs, or
     #: when the model is there and the job clears its channel
     moments = ("start", "staging", "rounds", "clearing")
+    #: while the data are staged: at one of so many requests, the first ones
+    latest_request = 25
     #: after how many seconds, from and to, it is over; None: when the command has ended
     lasts = None
     #: of a command that fails by it
@@ -162,7 +164,6 @@ class WireFault(ServerFault):
         self.lasts = lasts
         self.promised = promised
         self.may_leave_keys = wire in (proxy.Truncate, proxy.Garbage, proxy.RepeatBytes)
-        self.__doc__ = wire.__doc__ + (" For good." if lasts is None else "")
 
     def survives(self, case):
         return self.promised and case.moment != "start"
@@ -175,6 +176,21 @@ class WireFault(ServerFault):
     def heal(self, run):
         run.place.proxy.wire = proxy.Wire()
         self.struck.heal()
+
+
+class DripForGood(WireFault):
+    """What passes does so byte by byte, without end. Short messages come through, so this is about
+    the data: a transfer that moves less than 1 KB/s for 20 s fails."""
+    moments = ("start", "staging")
+    latest_request = 3
+    # Short messages before the data, up to a second or two each.
+    SHORT_MESSAGES_S = 15
+
+    def __init__(self):
+        super().__init__(proxy.DripBothWays, None, promised=False)
+
+    def limit_s(self, case, lasts):
+        return OUTAGE_S * TOLERANCE + self.SHORT_MESSAGES_S + BUSY_S
 
 
 # --- the job's own processes --------------------------------------------------------------------
@@ -253,11 +269,11 @@ class Interrupt(TriggerKill):
 # --- the disk -----------------------------------------------------------------------------------
 
 class FullDisk(Fault):
+    """The disk of the run's folder or of the channel is full, until the command has ended."""
     moments = ("start", "rounds")
 
     def __init__(self, disk_of):
         self.disk_of = disk_of
-        self.__doc__ = f"The disk of the {disk_of} is full."
 
     def applies(self, case):
         return self.disk_of == "run" or case.store == "file"
@@ -287,7 +303,7 @@ FAULTS = {
     "flap": Flap,
     "interrupt_in_outage": InterruptInOutage,
     "cut": lambda: WireFault(proxy.Cut, (1, 5), promised=True),
-    "cut_for_good": lambda: WireFault(proxy.Cut, None, promised=False),
+    "cut_for_good": lambda: WireFault(proxy.CutAtOnce, None, promised=False),
     "truncate": lambda: WireFault(proxy.Truncate, (5, 5), promised=False),
     "garbage": lambda: WireFault(proxy.Garbage, (0.5, 2), promised=False),
     "repeat_bytes": lambda: WireFault(proxy.RepeatBytes, (0.5, 2), promised=False),
@@ -296,7 +312,7 @@ FAULTS = {
     "silence": lambda: WireFault(proxy.Silence, (1, 5), promised=True),
     "silence_for_good": lambda: WireFault(proxy.Silence, None, promised=False),
     "drip": lambda: WireFault(proxy.Drip, (1, 5), promised=True),
-    "drip_for_good": lambda: WireFault(proxy.Drip, None, promised=False),
+    "drip_for_good": DripForGood,
     "worker_kill": WorkerKill,
     "worker_pause": WorkerPause,
     "worker_stop": WorkerStop,

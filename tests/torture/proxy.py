@@ -192,6 +192,19 @@ class Cut(Wire):
         connection.end(reset=self.rng.random() < 0.5)
 
 
+class CutAtOnce(Wire):
+    """Replies end before the shortest one of any protocol is whole."""
+    SHORTEST = 4
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def reply(self, connection, data):
+        connection.to_client(data[:self.rng.randrange(self.SHORTEST)])
+        time.sleep(self.LATENCY_S)
+        connection.end(reset=self.rng.random() < 0.5)
+
+
 class Truncate(Wire):
     """Some replies lack their end, and the connection stays open."""
     MOST = 3
@@ -312,3 +325,14 @@ class Drip(Wire):
 
     def heal(self):
         self.healed.set()
+
+
+class DripBothWays(Drip):
+    """Requests and replies pass byte by byte, at less than 1 KB/s."""
+
+    def __init__(self, rng):
+        super().__init__(rng)
+        self.drips_requests = True
+
+    def reply(self, connection, data):
+        self.drip(connection.to_client, data)

@@ -22,8 +22,7 @@ import job
 from faults import FAULTS
 from places import open_place
 
-# The fault strikes at one of the first requests or, between the epochs, after some of them.
-LATEST_REQUEST = 25
+# Between the epochs, the fault strikes after one of so many, the first ones.
 LATEST_EPOCH = 10
 # Jobs that ended before their fault are run again, at most twice, with so many times the epochs.
 LONGER = 4
@@ -154,7 +153,7 @@ class Run:
 
     def gate(self):
         """What holds the request at which the fault strikes."""
-        proxy, wanted = self.place.proxy, self.rng.randint(1, LATEST_REQUEST)
+        proxy, wanted = self.place.proxy, self.rng.randint(1, self.fault.latest_request)
         if self.case.moment == "staging":
             return self.place.set_gate(lambda: proxy.requests >= wanted)
         if self.case.moment == "clearing":
