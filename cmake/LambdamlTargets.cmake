@@ -130,6 +130,12 @@ function(lambdaml_add_layer_tests layer)
   lambdaml_add_test_executable(lambdaml_${layer}_test SOURCES ${sources} LINK lambdaml_${layer} ${arg_LINK})
 endfunction()
 
+# What a test may take, as a multiple: sanitizers are that much slower.
+set(LAMBDAML_TEST_PATIENCE 1)
+if(LAMBDAML_SANITIZE)
+  set(LAMBDAML_TEST_PATIENCE 4)
+endif()
+
 # lambdaml_add_test_executable(NAME [BY_HAND] SOURCES file... [LINK target...])
 #   BY_HAND: its tests are not registered with ctest one by one; the caller does that.
 function(lambdaml_add_test_executable name)
@@ -151,7 +157,8 @@ function(lambdaml_add_test_executable name)
   target_precompile_headers(${name} REUSE_FROM lambdaml_test_headers)
   set_target_properties(${name} PROPERTIES UNITY_BUILD_BATCH_SIZE 8 RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   if(NOT arg_BY_HAND)
-    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+    math(EXPR timeout "300 * ${LAMBDAML_TEST_PATIENCE}")
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${timeout})
   endif()
 endfunction()
 

@@ -87,7 +87,7 @@ def cover(cases, strength, seed):
 
 
 def one_of_each_job(cases, seed):
-    """Every fault × store × optimizer × pattern, at a moment and with a number of workers drawn."""
+    """Every fault × store × optimizer × pattern, at a moment and with workers drawn."""
     groups = {}
     for case in cases:
         groups.setdefault((case.store, case.optim, case.pattern, case.fault), []).append(case)

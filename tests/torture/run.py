@@ -136,17 +136,19 @@ class Run:
         if self.command is None:
             self.start_command()
         lasts = None if self.fault.lasts is None else self.rng.uniform(*self.fault.lasts)
-        limit = struck + self.fault.limit_s(self.case, lasts)
+        limit_s = self.fault.limit_s(self.case, lasts)
+        end = struck + max(limit_s, self.settings.wait)
         is_over = False
         try:
-            while self.command.poll() is None and time.monotonic() < limit:
+            while self.command.poll() is None and time.monotonic() < end:
                 if lasts is not None and not is_over and time.monotonic() >= struck + lasts:
                     is_over = True
                     self.fault.heal(self)
                 time.sleep(0.005)
             self.ended_after_s = time.monotonic() - struck
-            if self.command.returncode is None:
-                raise Failed("hang", f"not ended {self.ended_after_s:.1f} s after the fault struck")
+            if self.ended_after_s > limit_s:
+                ended = "not ended" if self.command.returncode is None else "ended"
+                raise Failed("hang", f"{ended} {self.ended_after_s:.1f} s after the fault struck")
         finally:
             if not is_over:
                 self.fault.heal(self)
@@ -230,8 +232,8 @@ class Run:
         return resumes
 
     def clear_as_told(self, error):
-        """Removes the keys of a job that cannot do so itself any more: where it said how, or where it
-        may leave them unsaid."""
+        """Removes the keys of a job that cannot do so itself any more: where it said how, or where
+        it may leave them unsaid."""
         advice = re.search(r"lambdaml storage clear \S+ (\S+)", error)
         unsaid = self.fault.may_leave_keys and self.command.returncode != 0
         again = job.job_id_in(self.folder / "again")

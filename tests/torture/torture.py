@@ -50,6 +50,8 @@ def parse_arguments():
     parser.add_argument("--jobs", type=int, default=5, help="runs at the same time")
     parser.add_argument("--json", help="a file for all verdicts")
     parser.add_argument("--keep", action="store_true", help="keep the runs' folders")
+    parser.add_argument("--wait", type=float, default=0, metavar="S",
+                        help="let runs that hang go on for so long, to see when they end")
     parser.add_argument("--list", action="store_true", help="print the sample and run nothing")
     parser.add_argument("--references", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
@@ -93,15 +95,15 @@ def mount_prefix():
 def run_apart(case, settings, prefix):
     """The verdict on a case that is run in a process of its own."""
     command = [sys.executable, "-B", __file__, settings.build, "--only", str(case), "--alone",
-               "--seed", str(settings.seed), "--references", settings.references,
-               "--data", settings.data] + (["--keep"] if settings.keep else [])
+               "--seed", str(settings.seed), "--wait", str(settings.wait), "--data", settings.data,
+               "--references", settings.references] + (["--keep"] if settings.keep else [])
     if FAULTS[case.fault]().disk_of:
         command = prefix + command
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                start_new_session=True)
     RUNNING.add(process)
     try:
-        out, err = process.communicate(timeout=RUN_LIMIT_S)
+        out, err = process.communicate(timeout=RUN_LIMIT_S + settings.wait)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         return Verdict(str(case), "hang", f"the run did not end within {RUN_LIMIT_S} s")
