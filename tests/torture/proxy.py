@@ -301,9 +301,10 @@ class Silence(Wire):
 
 class Drip(Wire):
     """Requests or replies pass byte by byte, at less than 1 KB/s."""
+    SLOWEST, FASTEST = 100, 500  # bytes a second
 
     def __init__(self, rng):
-        self.pause_s = 1 / rng.uniform(100, 500)
+        self.pause_s = 1 / rng.uniform(self.SLOWEST, self.FASTEST)
         self.drips_requests = rng.random() < 0.5
         self.healed = threading.Event()
 
@@ -329,6 +330,7 @@ class Drip(Wire):
 
 class DripBothWays(Drip):
     """Requests and replies pass byte by byte, at less than 1 KB/s."""
+    SLOWEST, FASTEST = 400, 800
 
     def __init__(self, rng):
         super().__init__(rng)
