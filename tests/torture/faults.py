@@ -175,6 +175,10 @@ class WireFault(ServerFault):
 
     def heal(self, run):
         run.place.proxy.wire = proxy.Wire()
+        if self.lasts is None:
+            # The command has ended: what it sent and what is still on the way gets lost, or it would
+            # come after all was cleared.
+            run.place.proxy.cut_all()
         self.struck.heal()
 
 
