@@ -167,6 +167,50 @@ TEST_F(BadFiles, AModelThatIsNoneIsRefused) {
   EXPECT_EQ(lambdaml({"predict", "--model", "none", "--data", "good.libsvm"}).exit_code, 2);
 }
 
+std::string nested(std::size_t levels) {
+  return std::string(levels, '[') + std::string(levels, ']');
+}
+
+TEST_F(BadFiles, DeepTextsAreRefused) {
+  write("good.libsvm", kGood);
+  const auto expect_refused = [&](const std::vector<std::string>& arguments,
+                                  const std::string& says) {
+    const Result result = lambdaml(arguments);
+    EXPECT_EQ(result.exit_code, 2) << result.err.substr(0, 200);
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1);
+    EXPECT_NE(result.err.find(says), std::string::npos) << result.err.substr(0, 200);
+    EXPECT_LT(result.err.size(), 500U);
+  };
+  // A model whose metadata are text that nests 142,000 deep.
+  ASSERT_EQ(lambdaml({"train", "--data", "good.libsvm", "-q", "--output", "run"}).exit_code, 0);
+  const std::string model = read(folder() / "run" / "model.safetensors");
+  const auto length = static_cast<std::size_t>(static_cast<unsigned char>(model[0]) |
+                                               static_cast<unsigned char>(model[1]) << 8);
+  for (const char* field : {"options", "labels"}) {
+    nlohmann::json header = nlohmann::json::parse(model.substr(8, length));
+    header["__metadata__"][field] = nested(142'000);
+    std::string text = header.dump();
+    text.append(64 - (text.size() + 8) % 64, ' ');
+    std::string bytes;
+    for (int i = 0; i < 8; ++i) bytes += static_cast<char>(text.size() >> (8 * i));
+    write("deep.safetensors", bytes + text + model.substr(8 + length));
+    expect_refused({"predict", "--model", "deep.safetensors", "--data", "good.libsvm"},
+                   "deep.safetensors");
+  }
+  // Data that a manifest describes.
+  fs::create_directory(folder() / "set");
+  write("set/manifest.json", nested(142'000));
+  expect_refused({"train", "--data", "set", "-q"}, "manifest.json");
+  write("set/manifest.json", "{\"version\":" + nested(142'000) + "}");
+  expect_refused({"data", "info", "set"}, "manifest.json");
+  // Records of a job, and an event.
+  write("run/run.json", nested(142'000));
+  expect_refused({"status", "run"}, "run");
+  write("job.yaml", nested(142'000));
+  expect_refused({"train", "job.yaml", "-q"}, "job.yaml:1");
+  expect_refused({"tune", "job.yaml", "-q"}, "job.yaml:1");
+}
+
 TEST_F(BadFiles, AFullDiskEndsTheJobWithOne) {
   const fs::path small = folder() / "small";
   fs::create_directory(small);

@@ -161,6 +161,7 @@ class Client::Impl {
     exchange.headers.emplace_back("host", authority);
     exchange.body = request.body;
     exchange.into = request.into;
+    exchange.most_bytes = request.most_bytes;
     Headers added =
         signer_.sign({request.method, request.path, query, exchange.headers, task.payload_hash},
                      task.credentials, system_clock::now() + clock_offset());

@@ -60,9 +60,10 @@ class Client {
   /// Sends, with retries, and returns the answer that `judge` lets through. Throws `unavailable`
   /// (refused, unknown host, reset, timed out, throttled to the end; names the endpoint, the
   /// operation (`what`) and the last cause), permission_denied (no credentials, an unknown
-  /// certificate), data_corrupt (an answer that does not fit `into`), deadline_exceeded. At the
-  /// deadline, requests that nobody has begun to answer end; an answer that has begun is read to
-  /// its end, as long as it moves. With a deadline that has passed before, nothing is sent.
+  /// certificate), data_corrupt (an answer that does not fit `into`, or is longer than
+  /// `most_bytes`), deadline_exceeded. At the deadline, requests that nobody has begun to answer
+  /// end; an answer that has begun is read to its end, as long as it moves. With a deadline that
+  /// has passed before, nothing is sent.
   Response call(const Request& request, std::string_view what,
                 Deadline deadline = Deadline::never());
   /// Several at once, at most `in_flight` at a time; the answers in the order of the requests.

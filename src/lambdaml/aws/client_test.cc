@@ -235,6 +235,45 @@ TEST_F(AwsClient, AnAnswerGoesWhereItIsWanted) {
   }
 }
 
+TEST_F(AwsClient, AnAnswerHasAsMuchAsItMayHave) {
+  ScriptedAnswer answer;
+  ScriptedServer server([&](const ScriptedRequest&) { return answer; });
+  Client client(options(server));
+  const auto failure = [&] { return thrown_by([&] { client.call({.most_bytes = 1000}, "get"); }); };
+  answer.body = std::string(1000, 'x');
+  EXPECT_EQ(client.call({.most_bytes = 1000}, "get").body.size(), 1000U);
+  answer.body += 'x';
+  EXPECT_EQ(failure().code(), Code::data_corrupt);
+  EXPECT_THAT(failure().what(), HasSubstr("longer than the 1000 bytes"));
+  // Told before it is sent, and never told: a stream of chunks that has no end.
+  answer = {.headers = {{"content-length", "9000000000000"}}, .body = "x"};
+  EXPECT_EQ(failure().code(), Code::data_corrupt);
+  std::string chunks;
+  for (int i = 0; i < 3000; ++i) chunks += "400\r\n" + std::string(1024, 'x') + "\r\n";
+  answer = {.headers = {{"transfer-encoding", "chunked"}}, .body = chunks};
+  EXPECT_EQ(failure().code(), Code::data_corrupt);
+  // What is no success has a limit of its own, and may pass.
+  answer.status = 503;
+  EXPECT_EQ(failure().code(), Code::unavailable);
+  EXPECT_THAT(failure().what(), HasSubstr("longer than the 1048576 bytes"));
+  answer = {.status = 404, .body = std::string(2000, 'x')};
+  EXPECT_EQ(client.call({.most_bytes = 1000}, "get").body.size(), 2000U);
+}
+
+TEST_F(AwsClient, HeadersHaveAnEnd) {
+  ScriptedAnswer answer;
+  ScriptedServer server([&](const ScriptedRequest&) { return answer; });
+  Client client(options(server));
+  for (int i = 0; i < 100; ++i)
+    answer.headers.emplace_back("x-" + std::to_string(i), std::string(2000, 'x'));
+  EXPECT_EQ(client.call({}, "get").status, 200);
+  for (auto& [name, value] : answer.headers) value += value;
+  EXPECT_THAT(thrown_by([&] { client.call({}, "get"); }).what(), HasSubstr("more headers than"));
+  answer.headers.clear();
+  for (int i = 0; i < 300; ++i) answer.headers.emplace_back("x-" + std::to_string(i), "x");
+  EXPECT_THAT(thrown_by([&] { client.call({}, "get"); }).what(), HasSubstr("more headers than"));
+}
+
 TEST_F(AwsClient, AClockThatIsOffIsSetOnce) {
   ScriptedServer server(
       Script{{.status = 403, .headers = {{"Date", "Fri, 24 May 2013 00:00:00 GMT"}}},

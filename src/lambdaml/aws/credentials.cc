@@ -25,6 +25,7 @@ constexpr auto kPauseAfterFailure = std::chrono::seconds(30);
 constexpr double kProcessTimeout = 60;
 constexpr std::time_t kLatestTime = 4'102'444'800;  // the year 2100
 constexpr double kMetadataTimeout = 5;
+constexpr std::size_t kMostAnswer = 64U << 10U;
 constexpr std::string_view kEcs = "http://169.254.170.2";
 constexpr std::string_view kInstance = "http://169.254.169.254";
 
@@ -158,6 +159,7 @@ std::optional<Lent> credentials_from_container() {
   Exchange exchange;
   exchange.method = "GET";
   exchange.url = url;
+  exchange.most_bytes = kMostAnswer;
   exchange.headers = host_of(url);
   std::string token = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN");
   if (const std::string path = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); !path.empty()) {
@@ -182,6 +184,7 @@ std::optional<Lent> credentials_from_instance() {
     Exchange exchange;
     exchange.method = std::move(method);
     exchange.url = base + path;
+    exchange.most_bytes = kMostAnswer;
     exchange.headers = host_of(base);
     return exchange;
   };

@@ -165,6 +165,18 @@ TEST_F(AwsCredentials, AContainersRefusalAndSilenceDiffer) {
   EXPECT_THAT(busy.requests(), SizeIs(3));
 }
 
+TEST_F(AwsCredentials, AnswersHaveAnEnd) {
+  const std::string deep = "{\"a\":" + std::string(20'000, '[');
+  for (const std::string& body : {std::string(65'537, 'x'), deep}) {
+    ScriptedServer server(Script{{.body = body}});
+    environment_.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url());
+    const bool is_long = body.size() > 65'536;
+    EXPECT_NE(refused([] { credentials_from_container(); },
+                      is_long ? Code::unavailable : Code::permission_denied),
+              "");
+  }
+}
+
 TEST_F(AwsCredentials, ComeFromAnInstance) {
   ScriptedServer server([](const ScriptedRequest& heard) -> ScriptedAnswer {
     if (heard.method == "PUT" && heard.target == "/latest/api/token" &&

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,10 @@ namespace lambdaml::aws {
 using Headers = std::vector<std::pair<std::string, std::string>>;
 /// Names and values before encoding, in any order.
 using Query = std::vector<std::pair<std::string, std::string>>;
+
+/// The most bytes of an answer's body where a request does not say otherwise, and of an answer that
+/// is no success: services answer with a kilobyte or two.
+inline constexpr std::size_t kMostAnswerBytes = 1U << 20U;
 
 /// What is asked. Views live as long as the call.
 struct Request {
@@ -29,6 +34,10 @@ struct Request {
   /// Where the body of a 2xx answer goes, when its place is known before (a part of a large
   /// object). Empty: into a Buffer of its own. An answer that does not fit exactly is data_corrupt.
   std::span<std::byte> into = {};
+  /// The most bytes that the body of a 2xx answer may have without `into`. Whoever answers decides
+  /// how much it sends: what is longer, by its Content-Length or as it comes, is data_corrupt, and
+  /// takes no memory beyond this.
+  std::size_t most_bytes = kMostAnswerBytes;
   /// The caller's own, to know the request again in ClientOptions::on_sent; never sent.
   int tag = 0;
 };

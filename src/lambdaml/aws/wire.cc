@@ -12,8 +12,10 @@
 namespace lambdaml::aws {
 namespace {
 
-/// More headers than this no service sends.
+/// More headers than this no service sends, over all that come before the answer (100 Continue) and
+/// after it.
 constexpr std::size_t kMostHeaders = 200;
+constexpr std::size_t kMostHeaderBytes = 256U << 10U;
 /// Memory that an announced length alone may claim; more comes as more arrives.
 constexpr std::size_t kTrustedLength = 64U << 20U;
 constexpr std::size_t kFirstGrowth = 4096;
@@ -54,6 +56,7 @@ struct Slot {
   curl_slist* headers = nullptr;
   Exchange* exchange = nullptr;
   std::size_t received = 0;
+  std::size_t header_bytes = 0;
   bool misfit = false;
   char error[CURL_ERROR_SIZE] = {};
   Stopwatch since;
@@ -67,12 +70,16 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
   auto& slot = *static_cast<Slot*>(user);
   Response& response = slot.exchange->response;
   const std::size_t n = size * count;
+  slot.header_bytes += n;
+  if (slot.header_bytes > kMostHeaderBytes || response.headers.size() >= kMostHeaders) {
+    slot.exchange->failure = "the answer has more headers than any of a service";
+    return 0;
+  }
   const std::string_view line = trim({data, n});
   if (line.starts_with("HTTP/")) {  // also after a 100 Continue
     slot.exchange->begun = true;
     response.headers.clear();
   } else if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
-    if (response.headers.size() >= kMostHeaders) return 0;
     response.headers.emplace_back(lower(line.substr(0, colon)), trim(line.substr(colon + 1)));
   }
   return n;
@@ -100,13 +107,21 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
   Buffer& body = exchange.response.body;
   const std::size_t needed = slot.received + n;
   if (needed > body.size()) {
+    curl_off_t length = -1;
+    libcurl().easy_getinfo(slot.curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    const std::size_t announced = length < 0 ? 0 : static_cast<std::size_t>(length);
+    const bool ok = exchange.response.ok();
+    const std::size_t most = ok ? exchange.most_bytes : kMostAnswerBytes;
+    if (std::max(needed, announced) > most) {
+      exchange.failure =
+          fmt::format("the answer is longer than the {} bytes that it may have", most);
+      // A page of a proxy, say: another try may reach the service.
+      exchange.failure_code = ok ? Code::data_corrupt : Code::unavailable;
+      return 0;
+    }
     try {
-      curl_off_t length = -1;
-      libcurl().easy_getinfo(slot.curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-      const std::size_t announced =
-          std::min(length < 0 ? 0 : static_cast<std::size_t>(length), kTrustedLength);
-      Buffer larger(std::max(
-          {needed, announced, 2 * body.size(), length < 0 ? kFirstGrowth : std::size_t{0}}));
+      Buffer larger(std::max({needed, std::min(announced, kTrustedLength), 2 * body.size(),
+                              length < 0 ? kFirstGrowth : std::size_t{0}}));
       if (slot.received > 0) std::memcpy(larger.data(), body.data(), slot.received);
       body = std::move(larger);
     } catch (const std::bad_alloc&) {
@@ -160,6 +175,7 @@ void Slot::begin(Exchange& what) {
   what.failure.clear();
   what.failure_code = Code::unavailable;
   received = 0;
+  header_bytes = 0;
   misfit = false;
   error[0] = '\0';
   since = Stopwatch();

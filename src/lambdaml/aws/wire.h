@@ -22,7 +22,8 @@ struct Exchange {
   std::string url;
   Headers headers;  ///< sent as they are, Host among them
   Bytes body;
-  std::span<std::byte> into;  ///< as Request::into
+  std::span<std::byte> into;                  ///< as Request::into
+  std::size_t most_bytes = kMostAnswerBytes;  ///< as Request::most_bytes
 
   Response response;
   /// Why no whole answer came, in words; empty when one did.

@@ -9,21 +9,33 @@
 namespace lambdaml {
 namespace {
 
+/// What leaves the parser at the first thing that is refused: it has no other early end.
+struct Refused {};
+
+/// The library parses and destroys values without recursion, but copies, compares and writes them
+/// with it: what is deeper than kMostJsonDepth would end the process by its stack.
 template <typename Json>
 Json parsed(std::string_view text) {
+  using Event = typename Json::parse_event_t;
   std::vector<std::set<std::string>> open;  // the names in each object that has not ended
-  bool twice = false;
-  const auto watch = [&](int, typename Json::parse_event_t event, Json& value) {
-    if (event == Json::parse_event_t::object_start)
-      open.emplace_back();
-    else if (event == Json::parse_event_t::object_end)
-      open.pop_back();
-    else if (event == Json::parse_event_t::key)
-      twice |= !open.back().insert(value.template get<std::string>()).second;
+  std::size_t values = 0;
+  const auto watch = [&](int depth, Event event, Json& value) {
+    if (event == Event::key) {
+      if (!open.back().insert(value.template get<std::string>()).second) throw Refused();
+      return true;
+    }
+    if (event == Event::object_end) open.pop_back();
+    if (event == Event::object_end || event == Event::array_end) return true;
+    if (++values > kMostJsonValues) throw Refused();
+    if (event != Event::value && depth >= kMostJsonDepth) throw Refused();
+    if (event == Event::object_start) open.emplace_back();
     return true;
   };
-  Json value = Json::parse(text.begin(), text.end(), watch, false);
-  return twice ? Json(Json::value_t::discarded) : value;
+  try {
+    return Json::parse(text.begin(), text.end(), watch, false);
+  } catch (const Refused&) {
+    return Json(Json::value_t::discarded);
+  }
 }
 
 template <typename Json>

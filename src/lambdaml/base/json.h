@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -8,9 +9,15 @@
 
 namespace lambdaml {
 
-/// The value that `text` states, or, where it is not JSON or names a member of an object twice, one
-/// that is_discarded(): its at() and value() throw json::type_error. Reading and writing stand
-/// here, compiled once: they are most of what a file costs that uses them.
+/// What parse_json() reads at most: a text may come from anybody, and a value takes many times the
+/// memory of its text.
+inline constexpr int kMostJsonDepth = 64;
+inline constexpr std::size_t kMostJsonValues = 1'000'000;
+
+/// The value that `text` states. It is_discarded(), so that its at() and value() throw
+/// json::type_error, where the text is no JSON, names a member of an object twice, nests deeper
+/// than kMostJsonDepth or has more than kMostJsonValues values. Reading and writing stand here,
+/// compiled once: they are most of what a file costs that uses them.
 nlohmann::json parse_json(std::string_view text);
 /// The same, members in the order of the text.
 nlohmann::ordered_json parse_ordered_json(std::string_view text);

@@ -1,5 +1,9 @@
 #include "lambdaml/base/json.h"
 
+#include <string>
+#include <string_view>
+#include <tuple>
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -19,6 +23,39 @@ TEST(Json, ANameTwiceInOneObjectIsRefused) {
     EXPECT_TRUE(parse_json(text).is_discarded()) << text;
     EXPECT_TRUE(parse_ordered_json(text).is_discarded()) << text;
   }
+}
+
+std::string nested(std::size_t levels, const char* open, const char* inside, const char* close) {
+  std::string text;
+  for (std::size_t i = 0; i < levels; ++i) text += open;
+  text += inside;
+  for (std::size_t i = 0; i < levels; ++i) text += close;
+  return text;
+}
+
+TEST(Json, DepthIsBounded) {
+  for (const auto& [open, inside, close] :
+       {std::tuple("[", "1", "]"), std::tuple(R"({"a":)", "1", "}"),
+        std::tuple(R"([{"a":)", "[]", "}]")}) {
+    const std::size_t levels_each = std::string_view(open).starts_with("[{") ? 2 : 1;
+    const std::size_t most = (kMostJsonDepth - (inside[0] == '[' ? 1 : 0)) / levels_each;
+    EXPECT_EQ(json_text(parse_json(nested(most, open, inside, close))),
+              nested(most, open, inside, close));
+    EXPECT_TRUE(parse_json(nested(most + 1, open, inside, close)).is_discarded()) << open;
+    EXPECT_TRUE(parse_ordered_json(nested(most + 1, open, inside, close)).is_discarded()) << open;
+    // Whole, cut, and with what comes after: none of them may take the stack.
+    for (const std::size_t levels : {142'000, 1'000'000}) {
+      EXPECT_TRUE(parse_json(nested(levels, open, inside, close)).is_discarded()) << open;
+      EXPECT_TRUE(parse_json(nested(levels, open, "", "")).is_discarded()) << open;
+    }
+  }
+}
+
+TEST(Json, TheNumberOfValuesIsBounded) {
+  std::string text = "[0";
+  for (std::size_t i = 2; i < kMostJsonValues; ++i) text += ",0";
+  EXPECT_EQ(parse_json(text + "]").size(), kMostJsonValues - 1);
+  EXPECT_TRUE(parse_json(text + ",0]").is_discarded());
 }
 
 }  // namespace

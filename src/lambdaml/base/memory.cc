@@ -3,8 +3,14 @@
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
+#include <unistd.h>
 
 namespace lambdaml {
+
+std::uint64_t machine_memory_bytes() {
+  return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+         static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
 
 void keep_freed_memory() {
 #ifdef __GLIBC__

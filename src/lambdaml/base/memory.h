@@ -1,6 +1,11 @@
 #pragma once
 
+#include <cstdint>
+
 namespace lambdaml {
+
+/// What this machine, or virtual machine, has; other processes may be using it.
+std::uint64_t machine_memory_bytes();
 
 /// Makes malloc keep what is freed instead of giving it back to the kernel, so that the next buffer
 /// of the size lies on touched pages: a page fault costs more than reading the page. For the

@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <limits>
 
-#include <unistd.h>
-
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/memory.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/array.h"
 
@@ -107,8 +106,7 @@ Dataset with_cols(const Dataset& dataset, const tensor::DenseView& dense, std::s
 
 std::size_t dense_bytes(std::size_t rows, std::size_t cols, std::string_view what) {
   const double bytes = static_cast<double>(rows) * static_cast<double>(cols) * sizeof(float);
-  const double memory =
-      static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+  const auto memory = static_cast<double>(machine_memory_bytes());
   if (bytes > memory)
     fail(Code::resource_exhausted,
          "{}: does not fit the memory as a dense matrix of {} features; keep it sparse", what,

@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/memory.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/source.h"
 
@@ -40,8 +41,9 @@ std::shared_ptr<const Buffer> gunzip(std::shared_ptr<const Buffer> bytes, const 
   const Bytes in = *bytes;
   Inflater inflater;
   z_stream& stream = inflater.stream;
+  limit = std::min(limit, machine_memory_bytes() / 4 * 3);
   // One byte beyond the limit may be written: that is how exceeding it is seen.
-  const std::uint64_t most = std::min<std::uint64_t>(limit, std::uint64_t{1} << 62) + 1;
+  const std::uint64_t most = limit + 1;
   Buffer out(static_cast<std::size_t>(std::min<std::uint64_t>(in.size() * 4 + 1024, most)));
   std::size_t used = 0;
   std::size_t written = 0;

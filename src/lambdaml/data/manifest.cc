@@ -19,6 +19,7 @@ constexpr int kVersion = 1;
 constexpr std::uint64_t kMaxFeatures = std::uint64_t{1} << 31;
 /// Far beyond any data set; keeps sums and products in 64 bits.
 constexpr std::uint64_t kMaxCount = std::uint64_t{1} << 48;
+constexpr std::size_t kMaxBytes = 64U << 20U;
 
 class Fields {
  public:
@@ -65,8 +66,9 @@ std::string Manifest::to_json() const {
 }
 
 Manifest Manifest::from_json(std::string_view text, std::string_view what) {
-  const Json json = parse_json(text);
+  const Json json = text.size() > kMaxBytes ? Json() : parse_json(text);
   const Fields fields(json, what);
+  if (text.size() > kMaxBytes) fields.corrupt(fmt::format("it has {}", human_bytes(text.size())));
   if (!json.is_object()) fields.corrupt("this is not a JSON object");
   if (fields.count("version", kMaxCount) != kVersion)
     fields.corrupt(fmt::format("its version is not the known {}", kVersion));

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -60,8 +62,10 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store,
 Dataset read_part(storage::Storage& store, std::size_t i, const Manifest& manifest);
 
 /// A gzip file's content (all members); `bytes` itself when they are no gzip. Throws data_corrupt
-/// for a truncated or damaged one, resource_exhausted above `limit` bytes.
-std::shared_ptr<const Buffer> gunzip(std::shared_ptr<const Buffer> bytes, const std::string& what,
-                                     std::uint64_t limit = 1ULL << 38);
+/// for a truncated or damaged one, resource_exhausted above `limit` bytes, and above three quarters
+/// of this machine's memory: a thousandth of it may unzip to all of it.
+std::shared_ptr<const Buffer> gunzip(
+    std::shared_ptr<const Buffer> bytes, const std::string& what,
+    std::uint64_t limit = std::numeric_limits<std::uint64_t>::max());
 
 }  // namespace lambdaml::data

@@ -20,6 +20,8 @@ namespace {
 constexpr std::string_view kFunctions = "/2015-03-31/functions/";
 constexpr double kLongestPause_s = 5;
 constexpr double kReadSlack_s = 30;  ///< of a synchronous call beyond the function's time-out
+/// Beyond what a function may return (6 MB) and what a page of 50 functions says.
+constexpr std::size_t kMostReplyBytes = 8U << 20U;
 
 /// What the IAM action of an operation is called.
 std::string action_of(std::string_view operation) {
@@ -78,6 +80,7 @@ aws::Request request_of(std::string_view method, std::string path, std::string_v
   request.path = std::move(path);
   if (!body.empty()) request.headers.emplace_back("content-type", "application/json");
   request.body = as_bytes(body);
+  request.most_bytes = kMostReplyBytes;
   return request;
 }
 

@@ -75,6 +75,15 @@ TEST_F(LambdaClientTest, ASynchronousCallReturnsWhatTheFunctionReturned) {
   EXPECT_THAT(heard(0).header("authorization"), HasSubstr("/us-east-1/lambda/aws4_request"));
 }
 
+TEST_F(LambdaClientTest, AnswersHaveAnEnd) {
+  const std::string deep = R"({"FunctionName":)" + std::string(142'000, '[');
+  for (const std::string& body : {deep, std::string((8U << 20U) + 1, ' ')}) {
+    auto& client = on_script({{.body = body}});
+    EXPECT_EQ(thrown_by([&] { client.get_function("f"); }).code(), Code::data_corrupt);
+    EXPECT_EQ(thrown_by([&] { client.list_functions(); }).code(), Code::data_corrupt);
+  }
+}
+
 TEST_F(LambdaClientTest, AFailedFunctionIsNoErrorOfTheCall) {
   auto& client =
       on_script({{.headers = {{"X-Amz-Function-Error", "Unhandled"}},

@@ -62,6 +62,14 @@ void check_key(std::string_view key) {
   }
 }
 
+void check_count(std::size_t keys, std::string_view store) {
+  constexpr std::size_t kMostKeys = 10'000'000;
+  if (keys > kMostKeys)
+    fail(Code::resource_exhausted,
+         "{}: its list of keys has more than {}; give a prefix of its own", store,
+         human_count(kMostKeys));
+}
+
 void fail_missing(const std::string& store, const std::vector<std::string>& missing,
                   double waited_s) {
   constexpr std::size_t kNamed = 5;

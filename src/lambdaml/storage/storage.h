@@ -151,6 +151,9 @@ class Storage {
 
 /// Throws invalid_argument unless `key` is as Storage says.
 void check_key(std::string_view key);
+/// Throws resource_exhausted when a list has more than ten million keys: a service whose list never
+/// ends would take all memory. `store` as describe() has it.
+void check_count(std::size_t keys, std::string_view store);
 
 /// The deadline_exceeded error of a wait, with the keys that did not come.
 class MissingKeys : public Error {

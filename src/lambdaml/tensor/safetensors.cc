@@ -19,6 +19,7 @@ using Json = nlohmann::json;
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the format's own reader
 constexpr std::size_t kMaxDimensions = 32;
+constexpr std::size_t kMaxNames = 1 << 20;  ///< a name takes twenty times the memory of its text
 constexpr std::string_view kMetadata = "__metadata__";
 
 struct DtypeName {
@@ -58,6 +59,7 @@ template <class... Args>
 Json parse_header(std::string_view text, std::string_view what) {
   std::vector<std::set<std::string>> names;
   std::size_t in_array = 0;
+  std::size_t all_names = 0;
   const auto check = [&](int depth, Json::parse_event_t event, Json& parsed) {
     using Event = Json::parse_event_t;
     if (event == Event::object_start) {
@@ -66,6 +68,7 @@ Json parse_header(std::string_view text, std::string_view what) {
       names.emplace_back();
     } else if (event == Event::key) {
       const auto& name = parsed.get_ref<const std::string&>();
+      if (++all_names > kMaxNames) corrupt(what, "the header has more than {} names", kMaxNames);
       if (!names.back().insert(name).second)
         corrupt(what, "the name '{}' occurs twice", printable(name));
     } else if (event == Event::object_end) {

@@ -11,6 +11,7 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/train/yaml.h"
 
 namespace lambdaml::train {
 
@@ -94,7 +95,7 @@ Prices Prices::current() {
 Prices Prices::parse(std::string_view yaml, const std::string& what) {
   Prices out;
   try {
-    const YAML::Node root = YAML::Load(std::string(yaml));
+    const YAML::Node root = load_yaml(yaml, what);
     if (!root.IsMap() || !root["date"] || !root["regions"] || !root["regions"].IsMap())
       fail(Code::invalid_argument, "{}: no table of prices: it has a date and regions", what);
     out.date_ = root["date"].as<std::string>();

@@ -4,10 +4,8 @@
 #include <cctype>
 #include <cstdlib>
 #include <set>
-#include <sstream>
 
 #include <nlohmann/json.hpp>
-#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include "lambdaml/base/error.h"
@@ -15,41 +13,10 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/train/yaml.h"
 
 namespace lambdaml::train {
 namespace {
-
-/// Where the document that was read last began.
-class BeginOfDocument final : public YAML::EventHandler {
- public:
-  int line = 0;
-
- private:
-  void OnDocumentStart(const YAML::Mark& mark) override { line = mark.line + 1; }
-  void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
-  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
-  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
-                const std::string&) override {}
-  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
-                       YAML::EmitterStyle::value) override {}
-  void OnSequenceEnd() override {}
-  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
-                  YAML::EmitterStyle::value) override {}
-  void OnMapEnd() override {}
-};
-
-/// YAML::LoadAll() is of no use here: it takes what is no YAML, as a comma, for a document without
-/// a content, again and again (jbeder/yaml-cpp#1040).
-void require_one_document(const std::string& text, const std::string& what) {
-  std::istringstream stream(text);
-  YAML::Parser parser(stream);
-  BeginOfDocument begin;
-  if (parser.HandleNextDocument(begin) && parser.HandleNextDocument(begin))
-    fail(Code::invalid_argument,
-         "{}:{}: a job file is one YAML document, and from here on it is another, or none", what,
-         begin.line);
-}
 
 void set_from_yaml(const YAML::Node& node, const std::string& what, Options& options,
                    std::string_view section) {
@@ -89,16 +56,8 @@ bool is_among(Values which, const Option& option, const Options& options) {
 
 void read_job_text(std::string_view text, const std::string& what, Options& options,
                    std::string_view section) {
-  YAML::Node node;
   try {
-    const std::string copy(text);
-    require_one_document(copy, what);
-    node = YAML::Load(copy);
-  } catch (const YAML::Exception& error) {
-    fail(Code::invalid_argument, "{}:{}: {}", what, error.mark.line + 1, printable(error.msg));
-  }
-  try {
-    set_from_yaml(node, what, options, section);
+    set_from_yaml(load_yaml(text, what), what, options, section);
   } catch (const YAML::Exception& error) {
     fail(Code::invalid_argument, "{}:{}: {}", what, error.mark.line + 1, printable(error.msg));
   }

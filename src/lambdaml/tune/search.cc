@@ -18,6 +18,7 @@
 #include "lambdaml/train/job_options.h"
 #include "lambdaml/train/options_text.h"
 #include "lambdaml/train/remote.h"
+#include "lambdaml/train/yaml.h"
 #include "lambdaml/tune/registry.h"
 
 namespace lambdaml::tune {
@@ -294,7 +295,7 @@ Search Search::from_json(std::string_view text, const std::string& what) {
 void read_search_text(std::string_view text, const std::string& what, Search& search) {
   train::read_job_text(text, what, search.job, kSection);
   try {
-    const YAML::Node root = YAML::Load(std::string(text));
+    const YAML::Node root = train::load_yaml(text, what);
     if (root.IsMap()) section_from(root[std::string(kSection)], what, search);
   } catch (const YAML::Exception& error) {
     fail(Code::invalid_argument, "{}:{}: {}", what, error.mark.line + 1, printable(error.msg));

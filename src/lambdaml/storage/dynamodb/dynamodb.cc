@@ -89,6 +89,7 @@ class DynamoDb final : public Storage {
       for (ReplyItem& item : reply.items)
         if (item.bytes && item.key.starts_with(prefix))
           entries.push_back({std::move(item.key), *item.bytes});
+      check_count(entries.size(), describe());
       if (reply.next.empty()) break;
       if (reply.next == next)
         fail(Code::data_corrupt, "{}: a Scan that does not go on", describe());

@@ -292,6 +292,17 @@ TEST_F(DynamoDb, RefusesRepliesThatMakeNoSense) {
   }
 }
 
+TEST_F(DynamoDb, RefusesRepliesWithoutEnd) {
+  std::string deep = R"({"Item":)";
+  for (int i = 0; i < 142'000; ++i) deep += '[';
+  for (const std::string& text :
+       {deep, deep + std::string(142'000, ']') + "}", std::string((24U << 20U) + 1, ' ')}) {
+    const auto store = open_on({answer(text)});
+    EXPECT_EQ(thrown_by([&] { store->load("key"); }).code(), Code::data_corrupt);
+    EXPECT_EQ(thrown_by([&] { store->list(""); }).code(), Code::data_corrupt);
+  }
+}
+
 TEST_F(DynamoDb, RefusesKeysThatItDidNotAskFor) {
   for (const std::string& text :
        {R"({"Responses":{"table":[)" + item("c", "3") + "]}}",

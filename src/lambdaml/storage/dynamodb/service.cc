@@ -18,6 +18,11 @@ constexpr std::string_view kTarget = "x-amz-target";
 constexpr std::string_view kVersion = "DynamoDB_20120810.";
 constexpr std::chrono::milliseconds kLongestPause(1000);
 constexpr double kCreation_s = 60;  ///< of a table; some 10 on AWS
+/// A reply to a batch has at most 16 MB of items, each byte of a value in 4/3 of base64.
+constexpr std::size_t kMostBatchBytes = 24U << 20U;
+/// A page of a Scan, which here has no values, stands for at most 1 MB of keys and numbers; a byte
+/// of a key may become six in JSON.
+constexpr std::size_t kMostPageBytes = 8U << 20U;
 
 bool is_one_of(std::string_view type, std::initializer_list<std::string_view> types) {
   return std::ranges::find(types, type) != types.end();
@@ -87,6 +92,8 @@ aws::Request request_of(std::string_view name, Kind kind, const std::string& bod
   request.headers = {{"content-type", "application/x-amz-json-1.0"},
                      {std::string(kTarget), std::string(kVersion) + std::string(name)}};
   request.body = as_bytes(body);
+  const bool may_hold_values = kind == Kind::put || kind == Kind::get;
+  request.most_bytes = may_hold_values ? kMostBatchBytes : kMostPageBytes;
   return request;
 }
 

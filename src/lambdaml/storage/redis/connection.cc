@@ -22,6 +22,9 @@ constexpr timeval kConnectTimeout{.tv_sec = 5, .tv_usec = 0};
 constexpr timeval kIoTimeout{.tv_sec = 10, .tv_usec = 0};
 /// Redis has no longer values (proto-max-bulk-len).
 constexpr std::int64_t kLongestValue = 512LL << 20;
+/// Of any other reply: a page of SCAN has some thousand keys.
+constexpr std::size_t kLongestReply = 4 << 20;
+constexpr int kMostElements = 1 << 20;
 constexpr std::size_t kInputBytes = 16 << 10;
 constexpr std::size_t kMostPieces = 1024;  ///< IOV_MAX
 
@@ -43,6 +46,19 @@ struct FreeReply {
   void operator()(redisReply* reply) const { freeReplyObject(reply); }
 };
 using RawReply = std::unique_ptr<redisReply, FreeReply>;
+
+/// hiredis takes the memory for as many elements as an array says that it has; not for these.
+redisReplyObjectFunctions* limited(const redisReplyObjectFunctions& usual) {
+  static const auto create_array = usual.createArray;
+  static redisReplyObjectFunctions functions = [&] {
+    redisReplyObjectFunctions out = usual;
+    out.createArray = [](const redisReadTask* task, int elements) -> void* {
+      return elements > kMostElements ? nullptr : create_array(task, elements);
+    };
+    return out;
+  }();
+  return &functions;
+}
 
 bool is_error(const redisReply& raw) { return raw.type == REDIS_REPLY_ERROR; }
 std::string_view text_of(const redisReply& raw) { return {raw.str, raw.len}; }
@@ -78,6 +94,7 @@ Reply converted(const redisReply& raw) {
 
 struct Connection::Context {
   redisContext* redis;
+  std::size_t received = 0;  ///< bytes of the reply that is not yet whole
 
   explicit Context(redisContext* made) : redis(made) {}
   Context(const Context&) = delete;
@@ -96,10 +113,26 @@ struct Connection::Context {
          printable(redis->errstr));
   }
 
-  RawReply next() const {
+  /// A reply that is here already.
+  RawReply parsed() {
     void* raw = nullptr;
-    if (redisGetReply(redis, &raw) != REDIS_OK) fail_here();
+    if (redisGetReplyFromReader(redis, &raw) != REDIS_OK) fail_here();
+    if (raw != nullptr) received = 0;
     return RawReply(static_cast<redisReply*>(raw));
+  }
+  /// Waits for bytes. hiredis would keep them without end, for a reply that is never whole.
+  void receive() {
+    const std::size_t before = redis->reader->len;
+    if (redisBufferRead(redis) != REDIS_OK) fail_here();
+    received += redis->reader->len - before;
+    if (received > kLongestReply)
+      fail(Code::internal, "the server's answer is longer than any that was asked for");
+  }
+  RawReply next() {
+    while (true) {
+      if (RawReply reply = parsed()) return reply;
+      receive();
+    }
   }
 };
 
@@ -113,6 +146,7 @@ Connection::Connection(const Address& address)
   }
   if (redisSetTimeout(context_->redis, kIoTimeout) != REDIS_OK) context_->fail_here();
   redisEnableKeepAlive(context_->redis);
+  context_->redis->reader->fn = limited(*context_->redis->reader->fn);
   log_in(address);
 }
 
@@ -178,15 +212,13 @@ Reply Connection::reply_or(std::string_view tolerated) {
 
 std::optional<Reply> Connection::told(Deadline deadline) {
   while (true) {
-    void* raw = nullptr;
-    if (redisGetReplyFromReader(context_->redis, &raw) != REDIS_OK) context_->fail_here();
-    if (raw != nullptr) return converted(*RawReply(static_cast<redisReply*>(raw)));
+    if (const RawReply raw = context_->parsed()) return converted(*raw);
     pollfd readable{.fd = context_->fd(), .events = POLLIN, .revents = 0};
     // Rounded up, so that the last millisecond is not spent in a loop.
     const double most_ms = std::min(std::ceil(deadline.seconds_left() * 1e3), 1e6);
     const int ready = ::poll(&readable, 1, static_cast<int>(most_ms));
     if (ready < 0 && errno != EINTR) fail_io(errno);
-    if (ready > 0 && redisBufferRead(context_->redis) != REDIS_OK) context_->fail_here();
+    if (ready > 0) context_->receive();
     if (ready == 0 && deadline.passed()) return {};
   }
 }

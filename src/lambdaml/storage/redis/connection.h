@@ -18,8 +18,8 @@ namespace lambdaml::storage::redis {
 /// and read to where they stay. Used by one thread at a time; after an error it must be dropped.
 ///
 /// Errors: unavailable (no connection, no answer for 10 s), the code of an error reply, internal (a
-/// reply that is none). They say why and nothing else: who calls knows the endpoint and the
-/// operation. No message holds a password.
+/// reply that is none, or that is longer than any that is asked for). They say why and nothing
+/// else: who calls knows the endpoint and the operation. No message holds a password.
 class Connection {
  public:
   explicit Connection(const Address& address);

@@ -134,8 +134,10 @@ class Redis final : public Storage {
   std::vector<Entry> list(std::string_view prefix) override {
     return with_server("listing", prefix, 1, [&](Connection& server) {
       std::set<std::string> keys;  // SCAN may give a key twice
-      scan(server, prefix,
-           [&](std::vector<std::string> page) { keys.insert(page.begin(), page.end()); });
+      scan(server, prefix, [&](std::vector<std::string> page) {
+        keys.insert(page.begin(), page.end());
+        check_count(keys.size(), describe());
+      });
       const std::vector<std::string> all(keys.begin(), keys.end());
       std::vector<Entry> entries;
       for (std::size_t i = 0; i < all.size(); i += kBatchCommands)

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "lambdaml/storage/raw_server.h"
 #include "lambdaml/storage/redis/address.h"
 #include "lambdaml/storage/redis/protocol.h"
 #include "lambdaml/storage/storage.h"
@@ -126,6 +127,31 @@ TEST(RedisChannels, AreThoseOfTheFolder) {
   EXPECT_EQ(channel_of(0, "job/v/13-1"), channel_of(0, "job/v/12-3"));
   EXPECT_NE(channel_of(1, "job/v/12-3"), channel_of(0, "job/v/12-3"));
   EXPECT_EQ(channel_of(2, "key"), "lambdaml:2:");
+}
+
+Error error_of_list(const std::string& first, const std::string& forever) {
+  const RawServer server("+OK\r\n" + first, forever);  // SELECT went well
+  try {
+    open_plain(Uri::parse(fmt::format("redis://127.0.0.1:{}", server.port())))->list("");
+  } catch (const Error& error) {
+    return error;
+  }
+  return Error(Code::internal, "nothing was thrown");
+}
+
+TEST(RedisReplies, HaveAnEnd) {
+  const std::string page = "*2\r\n$1\r\n0\r\n";
+  const std::string text(1000, 'x');
+  for (const auto& [first, forever] :
+       {std::pair(page + "*1000000\r\n", "$1000\r\n" + text + "\r\n"),
+        std::pair(page + "*1\r\n$1000000000\r\n", text), std::pair(std::string("+"), text)}) {
+    const Error error = error_of_list(first, forever);
+    EXPECT_EQ(error.code(), Code::internal) << first;
+    EXPECT_THAT(error.what(), HasSubstr("longer than any")) << first;
+  }
+  EXPECT_EQ(error_of_list(page + "*2000000000\r\n", text).code(), Code::resource_exhausted);
+  EXPECT_EQ(error_of_list("*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n", "*1\r\n").code(),
+            Code::internal);
 }
 
 }  // namespace

@@ -45,6 +45,15 @@ class Bucket {
   /// The same for the error of one key in a batch, or in the body of a success.
   [[noreturn]] void fail_fault(int status, std::string_view code, std::string_view message,
                                std::string_view region, std::string_view what) const;
+  /// Runs a parser of an answer, with the bucket and the operation in front of its error.
+  template <class Parser>
+  auto read(const aws::Response& answer, std::string_view what, Parser&& parser) const {
+    try {
+      return parser(answer.body.text());
+    } catch (const Error&) {
+      rethrow_with(fmt::format("{}: {}", client_.endpoint(), describe(what)));
+    }
+  }
 
  private:
   struct Meaning {

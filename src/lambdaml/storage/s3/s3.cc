@@ -20,6 +20,8 @@ namespace lambdaml::storage::s3 {
 namespace {
 
 constexpr std::size_t kDeletedAtOnce = 1000;
+/// Of the answer about a thousand keys, each of up to 1,024 bytes, which encoding may triple.
+constexpr std::size_t kMostListBytes = 8U << 20U;
 /// First looks at several keys at once, when one that was waited for has come.
 constexpr std::size_t kLooksAtOnce = 32;
 /// Seconds within which a look must begin to be answered, although the wait's deadline comes
@@ -103,14 +105,16 @@ class S3 final : public Storage {
       aws::Request get = bucket_.request("GET");
       get.query = {{"list-type", "2"}, {"encoding-type", "url"}, {"prefix", std::string(prefix)}};
       if (!token.empty()) get.query.emplace_back("continuation-token", token);
+      get.most_bytes = kMostListBytes;
       const aws::Response answer = bucket_.call(get, what);
       bucket_.need_ok(answer, what);
-      Page page = parse_page(answer.body.text());
+      Page page = bucket_.read(answer, what, parse_page);
       if (!page.next.empty() && page.next == token)
         fail(Code::data_corrupt, "s3://{}: {}: the list goes in a circle", bucket_.name(), what);
       token = std::move(page.next);
       for (Entry& entry : page.entries)
         if (entry.key.starts_with(prefix) && is_key(entry.key)) entries.push_back(std::move(entry));
+      check_count(entries.size(), describe());
     } while (!token.empty());
     std::ranges::sort(entries, {}, &Entry::key);
     return entries;
@@ -144,11 +148,12 @@ class S3 final : public Storage {
       post.headers = {{"content-type", "application/xml"},
                       {"content-md5", content_md5(as_bytes(body))}};
       post.body = as_bytes(body);
+      post.most_bytes = kMostListBytes;
       posts.push_back(std::move(post));
     }
     for (const aws::Response& answer : bucket_.call_all(posts, what)) {
       bucket_.need_ok(answer, what);
-      for (const NotDeleted& left : parse_not_deleted(answer.body.text()))
+      for (const NotDeleted& left : bucket_.read(answer, what, parse_not_deleted))
         if (left.fault.code != "NoSuchKey")
           bucket_.fail_fault(answer.status, left.fault.code, left.fault.message, {},
                              what_for("removing", left.key));

@@ -260,6 +260,21 @@ TEST_F(S3, AnswersThatAreNotWhatWasAskedForAreRefused) {
   EXPECT_EQ(open(whole)->load("key")->text(), "abc");
 }
 
+TEST_F(S3, AnswersHaveAnEnd) {
+  const std::string deep = "<ListBucketResult>" + [] {
+    std::string out;
+    for (int i = 0; i < 200'000; ++i) out += "<a>";
+    return out;
+  }();
+  for (const std::string& body : {std::string(kOneRequestBytes + 1, 'x'), deep}) {
+    ScriptedServer server(Script{{.status = 200, .body = body}});
+    const auto store = open(server);
+    EXPECT_EQ(thrown_by([&] { store->list(""); }).first, Code::data_corrupt);
+    if (body.size() <= kOneRequestBytes) continue;
+    EXPECT_EQ(thrown_by([&] { store->load("key"); }).first, Code::data_corrupt);
+  }
+}
+
 constexpr std::size_t kLarge = kOneRequestBytes + 2 * kPartBytes + 12345;
 
 TEST_F(S3, LargeValuesComeInParts) {

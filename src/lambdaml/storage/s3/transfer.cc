@@ -98,7 +98,7 @@ void upload_in_parts(Bucket& bucket, std::string_view key, Bytes value) {
                    {std::string(kChecksumHeader), checksum_text(value)}};
   const aws::Response begun = bucket.call(begin, what);
   bucket.need_ok(begun, what);
-  const std::string id = parse_upload_id(begun.body.text());
+  const std::string id = bucket.read(begun, what, parse_upload_id);
   try {
     const std::size_t part_bytes =
         std::max<std::size_t>(kPartBytes, (value.size() + kMostParts - 1) / kMostParts);
@@ -141,6 +141,7 @@ void upload_in_parts(Bucket& bucket, std::string_view key, Bytes value) {
 aws::Request get_request(const Bucket& bucket, std::string_view key) {
   aws::Request get = bucket.request("GET", key);
   get.headers = {{"range", range(0, kOneRequestBytes)}};
+  get.most_bytes = kOneRequestBytes;
   return get;
 }
 

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cerrno>
+#include <cstring>
+#include <list>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace lambdaml::storage {
+
+/// For tests: a server that hears nothing. Whoever connects is sent `first`, and then `forever`
+/// again and again.
+class RawServer {
+ public:
+  explicit RawServer(std::string first, std::string forever = {})
+      : first_(std::move(first)), forever_(std::move(forever)) {
+    listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    if (listener_ < 0 || ::bind(listener_, generic, size) != 0 || ::listen(listener_, 16) != 0 ||
+        ::getsockname(listener_, generic, &size) != 0)
+      throw std::runtime_error(std::string("raw server: ") + std::strerror(errno));
+    port_ = ntohs(address.sin_port);
+    acceptor_ = std::thread([this] { accept_all(); });
+  }
+  RawServer(const RawServer&) = delete;
+  RawServer& operator=(const RawServer&) = delete;
+  ~RawServer() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+      for (const int fd : open_) ::shutdown(fd, SHUT_RDWR);
+    }
+    ::shutdown(listener_, SHUT_RDWR);
+    acceptor_.join();
+    for (std::thread& thread : threads_) thread.join();
+    for (const int fd : open_) ::close(fd);
+    ::close(listener_);
+  }
+
+  int port() const { return port_; }
+
+ private:
+  void accept_all() {
+    while (true) {
+      const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+      const std::lock_guard lock(mutex_);
+      if (fd >= 0) open_.push_back(fd);
+      if (fd >= 0 && !stopping_) threads_.emplace_back([this, fd] { serve(fd); });
+      if (stopping_) return;
+    }
+  }
+
+  void serve(int fd) const {
+    bool goes_on = send_all(fd, first_);
+    while (goes_on && !forever_.empty()) goes_on = send_all(fd, forever_);
+  }
+
+  static bool send_all(int fd, std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return false;
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return true;
+  }
+
+  std::string first_, forever_;
+  int listener_ = -1;
+  int port_ = 0;
+  std::mutex mutex_;
+  bool stopping_ = false;
+  std::list<int> open_;
+  std::list<std::thread> threads_;
+  std::thread acceptor_;
+};
+
+}  // namespace lambdaml::storage
