@@ -1,11 +1,11 @@
 #include <algorithm>
-#include <atomic>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <utility>
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/array.h"
 #include "lambdaml/data/registry.h"
@@ -27,8 +27,6 @@ constexpr std::string_view kVersionWithoutChecksum = "1";
 constexpr const char* kDataSet = "data_set";
 constexpr const char* kPart = "part";
 constexpr std::uint64_t kMaxFeatures = std::uint64_t{1} << 31;
-/// What a thread checks at once: some ten microseconds' worth.
-constexpr std::size_t kRowsBlock = 1 << 12;
 
 [[noreturn]] void corrupt(const std::string& what, const std::string& why) {
   fail(Code::data_corrupt, "reading {}: {}; prepare the data set again", what, why);
@@ -48,19 +46,46 @@ void want_shape(const tensor::SafetensorsFile& file, std::string_view name,
     corrupt(file.what(), fmt::format("the shape of '{}' does not fit the rows and features", name));
 }
 
-/// Whether check(begin, end) holds of every `block` of [0, n), on up to `threads` threads.
-template <class Check>
-bool holds_of_all(std::size_t n, std::size_t block, std::size_t threads, const Check& check) {
-  std::atomic<bool> holds{true};
-  parallel_for((n + block - 1) / block, threads, [&](std::size_t i) {
-    if (holds && !check(i * block, std::min(n, (i + 1) * block))) holds = false;
-  });
-  return holds;
+/// How many of a tensor's values lie before the end of `piece`, one of the file's data.
+template <class T>
+std::size_t seen_of(std::span<const T> values, Bytes piece) {
+  const auto* const begin = reinterpret_cast<const std::byte*>(values.data());
+  const std::byte* const end = piece.data() + piece.size();
+  if (values.empty() || end <= begin) return 0;
+  return std::min(values.size_bytes(), static_cast<std::size_t>(end - begin)) / sizeof(T);
 }
 
+/// What must hold of values while they are seen piece by piece, in the order of the file.
+using Check = std::function<bool(Bytes piece)>;
+
+Check finite_check(std::span<const float> values) {
+  return [values, checked = std::size_t{0}](Bytes piece) mutable {
+    const std::size_t seen = seen_of(values, piece);
+    const std::size_t from = std::exchange(checked, seen);
+    return all_finite(values.subspan(from, seen - from));
+  };
+}
+
+/// Of the rows whose end has been seen. The offsets are good.
 template <class Index>
-tensor::CsrView<Index> csr_of(const tensor::SafetensorsFile& file, std::uint64_t rows,
-                              std::uint64_t features, std::size_t threads) {
+Check indices_check(std::span<const std::uint64_t> offsets, std::span<const Index> indices,
+                    std::uint64_t features) {
+  return [offsets, indices, features, row = std::size_t{0}](Bytes piece) mutable {
+    const auto beyond = std::upper_bound(offsets.begin() + static_cast<std::ptrdiff_t>(row),
+                                         offsets.end(), seen_of(indices, piece));
+    const std::size_t from = row;
+    row = static_cast<std::size_t>(beyond - offsets.begin()) - 1;
+    return indices_ascend(offsets.subspan(from, row - from + 1), indices, features);
+  };
+}
+
+struct Csr {
+  tensor::MatrixView rows;
+  Check check;
+};
+
+template <class Index>
+Csr csr_of(const tensor::SafetensorsFile& file, std::uint64_t rows, std::uint64_t features) {
   const auto offsets = file.values<std::uint64_t>("offsets");
   const auto indices = file.values<Index>("indices");
   const auto values = file.values<float>("values");
@@ -68,11 +93,8 @@ tensor::CsrView<Index> csr_of(const tensor::SafetensorsFile& file, std::uint64_t
   want_shape(file, "values", {indices.size()});
   if (!offsets_partition(offsets, indices.size()))
     corrupt(file.what(), "the row offsets do not ascend from 0 to the number of values");
-  if (!holds_of_all(rows, kRowsBlock, threads, [&](std::size_t begin, std::size_t end) {
-        return indices_ascend(offsets.subspan(begin, end - begin + 1), indices, features);
-      }))
-    corrupt(file.what(), "feature indices of a row do not ascend or are beyond the features");
-  return {offsets.data(), indices.data(), values.data(), rows, features};
+  return {tensor::CsrView<Index>{offsets.data(), indices.data(), values.data(), rows, features},
+          indices_check(offsets, indices, features)};
 }
 
 tensor::SafetensorsFile open(const std::shared_ptr<const Buffer>& bytes, const std::string& what) {
@@ -88,45 +110,39 @@ tensor::SafetensorsFile open(const std::shared_ptr<const Buffer>& bytes, const s
   return file;
 }
 
-/// Checks the file's checksum, and on the way, while they are at hand, that all values are finite.
-void verify(const tensor::SafetensorsFile& file, std::span<const float> values) {
-  const auto* const begin = reinterpret_cast<const std::byte*>(values.data());
-  const std::size_t bytes = values.size_bytes();
-  std::size_t checked = 0;
-  bool finite = true;
-  file.verify([&](Bytes piece) {
-    const std::byte* const end = piece.data() + piece.size();
-    if (values.empty() || end <= begin) return;
-    const std::size_t seen = std::min(bytes, static_cast<std::size_t>(end - begin)) / sizeof(float);
-    finite &= all_finite(values.subspan(checked, seen - checked));
-    checked = seen;
-  });
-  if (!finite) corrupt(file.what(), "a value is not finite");
-}
-
 Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& options) {
   const tensor::SafetensorsFile file = open(bytes, options.what);
-  const auto values = file.values<float>("values");
-  verify(file, values);
   const std::uint64_t rows = count_of(file, "rows");
   const std::uint64_t features = count_of(file, "features");
   if (features > kMaxFeatures) corrupt(options.what, "more than 2^31 features");
 
   Dataset dataset;
   dataset.owner = file.owner();
+  const auto values = file.values<float>("values");
+  Check finite = finite_check(values), ascend;
   const std::string& kind = file.metadata("kind");
   if (kind == "dense") {
     want_shape(file, "values", {rows, features});
     dataset.features = tensor::DenseView{values.data(), rows, features};
   } else if (kind == "csr") {
-    if (file.get("indices").dtype == tensor::Dtype::u16)
-      dataset.features = csr_of<std::uint16_t>(file, rows, features, options.threads);
-    else
-      dataset.features = csr_of<std::uint32_t>(file, rows, features, options.threads);
+    const bool narrow = file.get("indices").dtype == tensor::Dtype::u16;
+    Csr csr = narrow ? csr_of<std::uint16_t>(file, rows, features)
+                     : csr_of<std::uint32_t>(file, rows, features);
+    dataset.features = csr.rows;
+    ascend = std::move(csr.check);
   } else {
     corrupt(options.what,
             fmt::format("the kind '{}' is neither dense nor csr", printable(kind, 20)));
   }
+  // The file's checksum, and on the way what must hold of its values: one pass over memory.
+  bool all_ascend = true, all_are_finite = true;
+  file.verify([&](Bytes piece) {
+    all_are_finite &= finite(piece);
+    if (ascend) all_ascend &= ascend(piece);
+  });
+  if (!all_ascend)
+    corrupt(options.what, "feature indices of a row do not ascend or are beyond the features");
+  if (!all_are_finite) corrupt(options.what, "a value is not finite");
   if (file.find("labels") != nullptr) {
     dataset.labels = file.values<std::int32_t>("labels");
     want_shape(file, "labels", {rows});
