@@ -1,5 +1,6 @@
 // A job's files, one bit of which is another, or that lie where others belong: nobody goes on with
 // them, and the error names the key.
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -275,6 +276,9 @@ TEST(ModelIntegrity, NoBitOfItCanBeAnother) {
         [&] { model_from_bytes(std::make_shared<const Buffer>(std::move(bytes)), "model M"); });
   };
   ASSERT_EQ(error(Buffer(whole.view())), "");
+  EXPECT_THAT(error(model_to_bytes("lr", shape, options, *model,
+                                   std::vector<float>{1, 2, std::nanf(""), 4})),
+              HasSubstr("not finite"));
   for (std::size_t bit = 0; bit < whole.size() * 8; ++bit)
     ASSERT_THAT(error(flipped(whole, bit)), AllOf(StartsWith("data_corrupt: "), HasSubstr("M")))
         << "bit " << bit;
