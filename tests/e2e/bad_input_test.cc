@@ -160,7 +160,7 @@ TEST_F(BadFiles, AModelThatIsNoneIsRefused) {
   expect_refused(model.substr(0, 20), "");
   std::string nan = model;
   nan.replace(nan.size() - 4, 4, std::string("\0\0\xc0\x7f", 4));
-  expect_refused(nan, "not finite");
+  expect_refused(nan, "does not fit its checksum");
   std::string other = model;
   other.replace(other.find("lambdaml-model"), 14, "somebody-elses");
   expect_refused(other, "no model of this program");

@@ -1,8 +1,12 @@
 #include "lambdaml/data/dataset.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
+#include <unistd.h>
+
+#include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/memory.h"
 #include "lambdaml/base/text.h"
@@ -135,6 +139,39 @@ std::vector<std::int32_t> distinct_labels(std::span<const std::int32_t> labels) 
     known.insert(at, label);
   }
   return known;
+}
+
+std::uint64_t checksum_of(const Dataset& dataset) {
+  RunningChecksum sum;
+  const auto add = [&sum](const auto* values, std::size_t n) {
+    sum.add(std::as_bytes(std::span(values, n)));
+  };
+  const std::array<std::uint64_t, 3> shape{dataset.rows(), dataset.cols(),
+                                           dataset.features.index()};
+  add(shape.data(), shape.size());
+  add(dataset.labels.data(), dataset.labels.size());
+  if (const auto* dense = std::get_if<tensor::DenseView>(&dataset.features)) {
+    add(dense->data, dense->rows * dense->cols);
+    return sum.value();
+  }
+  const auto add_csr = [&](const auto& csr) {
+    if (csr.rows == 0) return;
+    // Of a slice of another data set, as if it stood alone.
+    const std::uint64_t begin = csr.offsets[0];
+    std::array<std::uint64_t, 1024> offsets;
+    for (std::size_t r = 0; r <= csr.rows; r += offsets.size()) {
+      const std::size_t n = std::min(offsets.size(), csr.rows + 1 - r);
+      for (std::size_t k = 0; k < n; ++k) offsets[k] = csr.offsets[r + k] - begin;
+      add(offsets.data(), n);
+    }
+    add(csr.indices + begin, csr.nonzeros());
+    add(csr.values + begin, csr.nonzeros());
+  };
+  if (const auto* narrow = std::get_if<tensor::Csr16>(&dataset.features))
+    add_csr(*narrow);
+  else
+    add_csr(std::get<tensor::Csr32>(dataset.features));
+  return sum.value();
 }
 
 Dataset with_cols(const Dataset& dataset, std::size_t cols) {

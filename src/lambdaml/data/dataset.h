@@ -30,6 +30,9 @@ enum class Form { automatic, dense, sparse };
 /// The distinct labels, ascending. The index in it is the class number that models train on.
 std::vector<std::int32_t> distinct_labels(std::span<const std::int32_t> labels);
 
+/// Of all that the data set holds, in the form that it has. One pass.
+std::uint64_t checksum_of(const Dataset& dataset);
+
 /// The data set with exactly `cols` features: missing ones are 0, those beyond are dropped (a test
 /// set may know features that the training set never saw). Shares the rows when nothing changes.
 Dataset with_cols(const Dataset& dataset, std::size_t cols);

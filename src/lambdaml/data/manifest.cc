@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/checked_json.h"
+#include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
@@ -15,7 +17,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kVersion = 1;
+/// Version 1 stated no checksums but `checksum`, of all parts, and events still carry it.
+constexpr std::uint64_t kVersion = 2;
 constexpr std::uint64_t kMaxFeatures = std::uint64_t{1} << 31;
 /// Far beyond any data set; keeps sums and products in 64 bits.
 constexpr std::uint64_t kMaxCount = std::uint64_t{1} << 48;
@@ -46,11 +49,32 @@ class Fields {
     if (!value.is_array()) corrupt(fmt::format("'{}' is not a list", key));
     return value;
   }
+  std::uint64_t checksum(const Json& value, const char* key) const {
+    const auto sum =
+        value.is_string() ? checksum_from(value.get_ref<const std::string&>()) : std::nullopt;
+    if (!sum) corrupt(fmt::format("'{}' is not 16 hexadecimal digits", key));
+    return *sum;
+  }
 
  private:
   const Json& json_;
   std::string_view what_;
 };
+
+void read_part_files(const Fields& fields, Manifest& manifest) {
+  manifest.id = fields.checksum(fields.get("id"), "id");
+  const Json& bytes = fields.array("part_bytes");
+  const Json& checksums = fields.array("part_checksums");
+  if (bytes.size() != manifest.parts() || checksums.size() != manifest.parts())
+    fields.corrupt("'part_bytes' or 'part_checksums' are not of as many parts as 'part_rows'");
+  std::uint64_t left = manifest.bytes;
+  for (std::size_t i = 0; i < manifest.parts(); ++i) {
+    const std::uint64_t own = fields.count(bytes[i], "part_bytes", left);
+    manifest.part_files.push_back({own, fields.checksum(checksums[i], "part_checksums")});
+    left -= own;
+  }
+  if (left != 0) fields.corrupt("'part_bytes' are not 'bytes' in all");
+}
 
 }  // namespace
 
@@ -59,19 +83,32 @@ std::uint64_t Manifest::rows() const {
 }
 
 std::string Manifest::to_json() const {
-  const Json json = {{"version", kVersion},  {"format", format}, {"part_rows", part_rows},
-                     {"features", features}, {"sparse", sparse}, {"stored_values", stored_values},
-                     {"labels", labels},     {"bytes", bytes},   {"checksum", checksum}};
-  return json_text(json, 1) + "\n";
+  Json json = {{"version", 1},         {"format", format}, {"part_rows", part_rows},
+               {"features", features}, {"sparse", sparse}, {"stored_values", stored_values},
+               {"labels", labels},     {"bytes", bytes},   {"checksum", checksum}};
+  if (part_files.empty()) return json_text(json, 1) + "\n";
+  json["version"] = kVersion;
+  json["id"] = checksum_text(id);
+  for (const Content& file : part_files) {
+    json["part_bytes"].push_back(file.bytes);
+    json["part_checksums"].push_back(checksum_text(file.checksum));
+  }
+  return checked_json_text(json, 1) + "\n";
 }
 
 Manifest Manifest::from_json(std::string_view text, std::string_view what) {
-  const Json json = text.size() > kMaxBytes ? Json() : parse_json(text);
+  Json json = text.size() > kMaxBytes ? Json() : parse_json(text);
   const Fields fields(json, what);
   if (text.size() > kMaxBytes) fields.corrupt(fmt::format("it has {}", human_bytes(text.size())));
   if (!json.is_object()) fields.corrupt("this is not a JSON object");
-  if (fields.count("version", kMaxCount) != kVersion)
-    fields.corrupt(fmt::format("its version is not the known {}", kVersion));
+  const Checked checked = take_checksum(json);
+  if (checked == Checked::damaged)
+    fields.corrupt("its content does not fit its checksum: it was damaged");
+  const std::uint64_t version = fields.count("version", kMaxCount);
+  if (version != 1 && version != kVersion)
+    fields.corrupt(fmt::format("its version is neither 1 nor {}", kVersion));
+  if (version == kVersion && checked == Checked::none)
+    fields.corrupt("it has no checksum of itself");
   Manifest manifest;
   std::uint64_t all = 0;
   for (const Json& part : fields.array("part_rows")) {
@@ -104,6 +141,7 @@ Manifest Manifest::from_json(std::string_view text, std::string_view what) {
   if (registry().find(manifest.format) == nullptr)
     fields.corrupt(
         fmt::format("its parts are of the unknown format '{}'", printable(manifest.format, 40)));
+  if (version == kVersion) read_part_files(fields, manifest);
   return manifest;
 }
 

@@ -41,7 +41,8 @@ struct Change {
 
 TEST(Manifest, WhatMakesNoSenseIsRefused) {
   const Change changes[] = {
-      {"\"version\": 1", "\"version\": 2", "its version is not the known 1"},
+      {"\"version\": 1", "\"version\": 3", "its version is neither 1 nor 2"},
+      {"\"version\": 1", "\"version\": 2", "it has no checksum of itself"},
       {"\"version\": 1", "\"other\": 1", "'version' is missing"},
       {"\"shard\"", "\"pickle\"", "its parts are of the unknown format 'pickle'"},
       {"\"shard\"", "3", "'format' is not a name"},

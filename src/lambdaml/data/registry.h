@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +10,28 @@
 #include "lambdaml/data/dataset.h"
 
 namespace lambdaml::data {
+
+/// Which part of which data set a file is.
+struct Identity {
+  std::uint64_t data_set = 0;  ///< Manifest::id
+  std::string part;            ///< its key, "{i}_{n}"
+  bool operator==(const Identity&) const = default;
+};
+
+/// What a file says of itself, not checked against its content.
+struct Statement {
+  std::optional<std::uint64_t> checksum;  ///< of the file; absent in those of old versions
+  std::optional<Identity> identity;       ///< absent where the file is no part
+};
+
+/// A file, written.
+struct Written {
+  Buffer bytes;
+  std::uint64_t checksum = 0;  ///< what Manifest::part_files says of it: its own statement, or of
+                               ///< `bytes` where the format has none
+  std::uint64_t rows_checksum = 0;  ///< of what it would be without its statement: equal for equal
+                                    ///< rows, whichever data set they are a part of
+};
 
 /// A file format.
 struct Plugin {
@@ -28,6 +52,12 @@ struct Plugin {
     std::string end;
   };
   FileNames files_of_a_set = {};
+  /// The same of a part, for formats whose files say what they are; else null.
+  std::function<Written(const Dataset&, const Identity&)> write_part = {};
+  /// What a file says of itself, for those formats; read() then checks the file's own checksum.
+  /// Throws data_corrupt.
+  std::function<Statement(std::shared_ptr<const Buffer> bytes, const std::string& what)> statement =
+      {};
 };
 
 using Registry = RegistryOf<Plugin>;

@@ -5,18 +5,16 @@
 #include <map>
 #include <set>
 
-#include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/data/integrity.h"
+#include "lambdaml/data/prepared.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/rows.h"
 
 namespace lambdaml::data {
 namespace {
-
-constexpr std::string_view kManifestKey = "manifest.json";
 
 /// What a value of --format asks for.
 struct Choice {
@@ -49,25 +47,38 @@ const Plugin& recognize(Bytes bytes, const std::string& what) {
        join(format_names(), ", "));
 }
 
-Dataset parse(Buffer content, const Choice& choice, const ReadOptions& options) {
-  const auto bytes = gunzip(std::make_shared<const Buffer>(std::move(content)), options.what);
+/// A file that has been read.
+struct Parsed {
+  Dataset dataset;
+  bool can_state = false;  ///< its format has files say what they are
+  Statement statement;
+  std::optional<SourceFile> source;  ///< if it states no checksum, and that is asked for
+};
+
+Parsed parse(Buffer content, const Choice& choice, const ReadOptions& options, bool note) {
+  Parsed out;
+  const auto stored = std::make_shared<const Buffer>(std::move(content));
+  const auto bytes = gunzip(stored, options.what);
   const Plugin& plugin =
       choice.plugin != nullptr ? *choice.plugin : recognize(*bytes, options.what);
-  Dataset dataset = plugin.read(bytes, options);
-  if (dataset.rows() == 0)
+  out.can_state = plugin.statement != nullptr;
+  out.statement = statement_of(plugin, bytes, options.what);
+  if (note && !out.statement.checksum) out.source = SourceFile{options.what, content_of(*stored)};
+  out.dataset = plugin.read(bytes, options);
+  if (out.dataset.rows() == 0)
     fail(Code::data_corrupt, "reading {}: the data set is empty; give one with rows", options.what);
-  return dataset;
+  return out;
 }
 
-/// Reads part keys of a store, each by `read`, several at once.
-template <class Read>
-Dataset read_parts(std::size_t n, std::size_t threads, const std::string& what, const Read& read) {
-  std::vector<Dataset> parts(n);
-  parallel_for(n, threads, [&](std::size_t i) { parts[i] = read(i); });
-  for (const Dataset& part : parts)
-    if (part.labelled() != parts[0].labelled())
-      fail(Code::data_corrupt, "reading {}: some parts have labels and some have none", what);
-  return n == 1 ? std::move(parts[0]) : interleave(std::move(parts));
+/// What reading whole data sets has found besides their rows.
+void take_notes(const std::vector<Parsed>& parsed, const std::string& what,
+                std::vector<SourceFile>* files) {
+  const bool old = std::any_of(parsed.begin(), parsed.end(), [](const Parsed& file) {
+    return file.can_state && !file.statement.checksum;
+  });
+  if (old) warn_of_no_checksums(what);
+  for (const Parsed& file : parsed)
+    if (files != nullptr && file.source) files->push_back(*file.source);
 }
 
 /// A key `{i}_{n}`.
@@ -112,33 +123,6 @@ std::size_t count_bare_parts(storage::Storage& store, const std::string& what) {
   return n;
 }
 
-std::optional<Manifest> load_manifest(storage::Storage& store) {
-  const std::optional<Buffer> text = store.load(kManifestKey);
-  if (!text) return {};
-  return Manifest::from_json(text->text(), fmt::format("{}/{}", store.describe(), kManifestKey));
-}
-
-/// The parts of an earlier cut.
-std::vector<std::string> parts_there(storage::Storage& store) {
-  std::vector<std::string> keys;
-  try {
-    const std::optional<Manifest> manifest = load_manifest(store);
-    for (std::size_t i = 0; manifest && i < manifest->parts(); ++i)
-      keys.push_back(part_key(i, manifest->parts()));
-  } catch (const Error& error) {
-    if (error.code() != Code::data_corrupt) throw;
-  }
-  return keys;
-}
-
-Buffer load_part(storage::Storage& store, const std::string& key) {
-  std::optional<Buffer> content = store.load(key);
-  if (!content)
-    fail(Code::not_found, "reading {}: part {} is missing; prepare the data set again",
-         store.describe(), key);
-  return std::move(*content);
-}
-
 /// The files of a folder that together are one set, as a format calls them; ascending.
 std::vector<std::string> files_of_a_set(storage::Storage& store, const Plugin& plugin) {
   std::vector<std::string> keys;
@@ -153,27 +137,51 @@ std::vector<std::string> files_of_a_set(storage::Storage& store, const Plugin& p
 }
 
 std::optional<Dataset> read_files_of_a_set(storage::Storage& store, const Choice& choice,
-                                           const ReadOptions& options) {
+                                           const ReadOptions& options,
+                                           std::vector<SourceFile>* sources) {
   for (const Plugin& plugin : registry().entries()) {
     if (choice.plugin != nullptr && choice.plugin != &plugin) continue;
     const std::vector<std::string> keys = files_of_a_set(store, plugin);
     if (keys.empty()) continue;
+    std::vector<Parsed> parsed;
     std::vector<Dataset> files;
-    for (const std::string& key : keys)
-      files.push_back(parse(load_part(store, key), {&plugin, choice.form},
-                            {fmt::format("{}/{}", options.what, key), choice.form, 1}));
+    for (const std::string& key : keys) {
+      parsed.push_back(parse(load_part(store, key), {&plugin, choice.form},
+                             {fmt::format("{}/{}", options.what, key), choice.form, 1},
+                             sources != nullptr));
+      files.push_back(parsed.back().dataset);
+    }
+    take_notes(parsed, options.what, sources);
     return files.size() == 1 ? files[0] : concatenate(files);
   }
   return {};
+}
+
+Dataset read_bare_parts(storage::Storage& store, std::size_t n, const Choice& choice,
+                        const ReadOptions& options, std::vector<SourceFile>* sources) {
+  std::vector<Parsed> parsed(n);
+  parallel_for(n, options.threads, [&](std::size_t i) {
+    const std::string key = part_key(i, n);
+    const ReadOptions part{fmt::format("{}/{}", options.what, key), choice.form, 1};
+    parsed[i] = parse(load_part(store, key), choice, part, sources != nullptr);
+  });
+  take_notes(parsed, options.what, sources);
+  std::vector<Statement> statements;
+  std::vector<Dataset> parts;
+  for (Parsed& part : parsed) {
+    statements.push_back(part.statement);
+    parts.push_back(std::move(part.dataset));
+  }
+  require_one_set(statements, options.what);
+  return dealt_back(std::move(parts), options.what);
 }
 
 }  // namespace
 
 std::string part_key(std::size_t i, std::size_t n) { return fmt::format("{}_{}", i, n); }
 
-std::optional<Manifest> find_manifest(const Uri& uri) { return load_manifest(*storage::open(uri)); }
-
-Dataset read(const Uri& uri, std::string_view format, std::size_t threads) {
+Dataset read(const Uri& uri, std::string_view format, std::size_t threads,
+             std::vector<SourceFile>* files) {
   const Choice choice = choose(format);
   const ReadOptions options{uri.display(), choice.form, threads};
   if (uri.scheme == "file" && std::filesystem::is_character_file(uri.path) &&
@@ -181,8 +189,12 @@ Dataset read(const Uri& uri, std::string_view format, std::size_t threads) {
     fail(Code::invalid_argument, "reading {}: it is a device and no file", uri.display());
   if (!uri.name().empty()) {
     const storage::Object object = storage::open_object(uri);
-    if (std::optional<Buffer> content = object.store->load(object.key))
-      return parse(std::move(*content), choice, options);
+    if (std::optional<Buffer> content = object.store->load(object.key)) {
+      std::vector<Parsed> parsed;
+      parsed.push_back(parse(std::move(*content), choice, options, files != nullptr));
+      take_notes(parsed, options.what, files);
+      return parsed[0].dataset;
+    }
   }
 
   const std::shared_ptr<storage::Storage> store = storage::open(uri);
@@ -190,95 +202,17 @@ Dataset read(const Uri& uri, std::string_view format, std::size_t threads) {
     if (choice.plugin != nullptr && choice.plugin->name != manifest->format)
       fail(Code::invalid_argument, "reading {}: its parts are of the format {}, not {}",
            options.what, manifest->format, format);
-    const Dataset whole = read_parts(manifest->parts(), threads, options.what, [&](std::size_t i) {
-      return read_part(*store, i, *manifest);
-    });
+    const Dataset whole = read_prepared(*store, *manifest, threads, options.what);
     return choice.form == Form::automatic ? whole : in_form(whole, choice.form);
   }
-  if (std::optional<Dataset> files = read_files_of_a_set(*store, choice, options)) return *files;
+  if (std::optional<Dataset> set = read_files_of_a_set(*store, choice, options, files)) return *set;
   const std::size_t n = count_bare_parts(*store, options.what);
   if (n == 0)
     fail(Code::not_found,
          "reading {}: there is no such file, nor a folder with parts {{i}}_{{n}} as `lambdaml data "
          "split` makes them",
          options.what);
-  const Dataset whole = read_parts(n, threads, options.what, [&](std::size_t i) {
-    const std::string key = part_key(i, n);
-    const ReadOptions part{fmt::format("{}/{}", options.what, key), choice.form, 1};
-    return parse(load_part(*store, key), choice, part);
-  });
-  return in_form(whole, choice.form);
-}
-
-Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, std::string_view as,
-               std::size_t threads) {
-  const Plugin& plugin = registry().get(as);
-  if (n == 0) fail(Code::invalid_argument, "a data set cannot be cut in 0 parts");
-  if (dataset.rows() < n)
-    fail(Code::invalid_argument, "{} rows cannot be cut in {} parts: use fewer workers",
-         dataset.rows(), n);
-  const std::vector<std::string> before = parts_there(store);
-  // Without a manifest readers take the folder for unfinished, not for what was there before.
-  store.remove(kManifestKey);
-  Manifest manifest;
-  manifest.format = plugin.name;
-  manifest.features = dataset.cols();
-  manifest.stored_values = tensor::stored_values(dataset.features);
-  manifest.sparse = tensor::is_sparse(dataset.features);
-  manifest.labels = distinct_labels(dataset.labels);
-  manifest.part_rows.resize(n);
-  std::vector<std::uint64_t> bytes(n), checksums(n);
-  try {
-    parallel_for(n, threads, [&](std::size_t i) {
-      const Dataset part = take_part(dataset, i, n);
-      const Buffer content = plugin.write(part);
-      store.save(part_key(i, n), content);
-      manifest.part_rows[i] = part.rows();
-      bytes[i] = content.size();
-      checksums[i] = checksum(content);
-    });
-    for (const std::uint64_t b : bytes) manifest.bytes += b;
-    manifest.checksum = checksum(std::as_bytes(std::span(checksums)));
-    store.save(kManifestKey, as_bytes(manifest.to_json()));
-    if (before.size() != n) store.remove_all(before);
-  } catch (...) {
-    // Half a data set is of no use to anybody.
-    std::vector<std::string> keys;
-    for (std::size_t i = 0; i < n; ++i) keys.push_back(part_key(i, n));
-    try {
-      store.remove_all(keys);
-    } catch (const std::exception& error) {
-      log::warning("removing the parts of an unfinished data set: {}", error.what());
-    }
-    throw;
-  }
-  return manifest;
-}
-
-Dataset read_part(storage::Storage& store, std::size_t i, const Manifest& manifest) {
-  const std::string key = part_key(i, manifest.parts());
-  const Choice choice{&registry().get(manifest.format), Form::automatic};
-  const ReadOptions options{fmt::format("{}/{}", store.describe(), key),
-                            manifest.sparse ? Form::sparse : Form::dense, 1};
-  if (i >= manifest.parts())
-    fail(Code::invalid_argument, "reading {}: there are {} parts", options.what, manifest.parts());
-  const Dataset part = parse(load_part(store, key), choice, options);
-  const auto want = [&](bool holds, const char* kind, auto got, auto expected) {
-    if (!holds)
-      fail(Code::data_corrupt,
-           "reading {}: {} {} where the manifest says {}; prepare the data set again", options.what,
-           got, kind, expected);
-  };
-  want(part.rows() == manifest.part_rows[i], "rows", part.rows(), manifest.part_rows[i]);
-  want(part.cols() <= manifest.features, "features", part.cols(), manifest.features);
-  want(part.labelled() == !manifest.labels.empty(), "labels", part.labels.size(),
-       manifest.labels.empty() ? 0 : part.rows());
-  for (const std::int32_t label : distinct_labels(part.labels))
-    if (!std::binary_search(manifest.labels.begin(), manifest.labels.end(), label))
-      fail(Code::data_corrupt,
-           "reading {}: the label {} is not among the manifest's; prepare the data set again",
-           options.what, label);
-  return with_cols(part, manifest.features);
+  return in_form(read_bare_parts(*store, n, choice, options, files), choice.form);
 }
 
 }  // namespace lambdaml::data

@@ -14,6 +14,14 @@
 /// Where data sets lie: one file, or a folder of parts `{i}_{n}` with a manifest, in any store.
 namespace lambdaml::data {
 
+/// What a file held when it was written, or first read.
+struct Content {
+  std::uint64_t bytes = 0;
+  std::uint64_t checksum = 0;
+  bool operator==(const Content&) const = default;
+};
+Content content_of(Bytes bytes);
+
 /// What is known of a prepared data set without reading its rows; `manifest.json` beside the parts.
 struct Manifest {
   std::vector<std::uint64_t> part_rows;  ///< rows of part i, for each of the n parts
@@ -22,13 +30,18 @@ struct Manifest {
   bool sparse = false;
   std::vector<std::int32_t> labels;  ///< distinct, ascending; empty when unlabelled
   std::uint64_t bytes = 0;           ///< of all parts
-  std::uint64_t checksum = 0;        ///< of the parts' bytes: tells data sets apart
+  std::uint64_t checksum = 0;        ///< of the parts' rows: tells data sets apart
   std::string format = "shard";      ///< of the parts: shard or libsvm
+  std::uint64_t id = 0;              ///< as the parts state it, where they do
+  /// Of part i. Empty in a manifest of version 1, which stated no checksums, and in events, where
+  /// each worker is told of its own part alone.
+  std::vector<Content> part_files;
 
   std::uint64_t rows() const;
   std::size_t parts() const { return part_rows.size(); }
+  /// Version 2, which carries a checksum of itself; version 1 without part_files.
   std::string to_json() const;
-  /// Throws data_corrupt.
+  /// Of either version. Throws data_corrupt.
   static Manifest from_json(std::string_view text, std::string_view what);
 };
 
@@ -36,16 +49,29 @@ struct Manifest {
 std::string part_key(std::size_t i, std::size_t n);
 
 /// The manifest when `uri` is a prepared data set (a folder with a manifest.json); absence when it
-/// is anything else. One GET.
+/// is anything else. One GET. Throws data_corrupt.
 std::optional<Manifest> find_manifest(const Uri& uri);
+
+/// A file that states no checksum, as it was when it was read.
+struct SourceFile {
+  std::string name;  ///< for display
+  Content content;   ///< as stored: a gzip file is not unzipped for it
+  bool operator==(const SourceFile&) const = default;
+};
 
 /// Reads a data set whole: a file of any format (gzip is seen by its first bytes), a prepared set,
 /// or a folder of parts `{i}_{n}` without a manifest (rows come back in the order before the cut:
 /// row r is row r / n of part r mod n), or a folder of files as their format calls those of one set
 /// (CIFAR-10: `data_batch_*.bin`). `format` is a value of --format, `auto` looks for itself.
-/// Throws not_found, data_corrupt (naming file and line; also for a set with no rows),
-/// invalid_argument (an unknown format), what the store throws.
-Dataset read(const Uri& uri, std::string_view format = "auto", std::size_t threads = 1);
+/// Each file is checked against what its manifest or itself states of its content and place; those
+/// that state nothing are added to `files`. Throws not_found, data_corrupt (naming file and line;
+/// also for a set with no rows), invalid_argument (an unknown format), what the store throws.
+Dataset read(const Uri& uri, std::string_view format = "auto", std::size_t threads = 1,
+             std::vector<SourceFile>* files = nullptr);
+
+/// Says, once a process, that nobody can tell whether the data set named `what` was damaged: an old
+/// version prepared it.
+void warn_of_no_checksums(const std::string& what);
 
 /// Part i of n: the rows r with r mod n = i, in order. Copies.
 Dataset take_part(const Dataset& dataset, std::size_t i, std::size_t n);
@@ -58,8 +84,10 @@ Dataset take_rows(const Dataset& dataset, std::span<const std::uint32_t> order);
 Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store,
                std::string_view as = "shard", std::size_t threads = 1);
 
-/// Reads one part of a prepared set: one GET. Checks it against the manifest; throws data_corrupt.
-Dataset read_part(storage::Storage& store, std::size_t i, const Manifest& manifest);
+/// Reads one part of a prepared set: one GET. Checks it against the manifest, and that it is the
+/// file that `content` tells of (by default, the manifest); throws data_corrupt.
+Dataset read_part(storage::Storage& store, std::size_t i, const Manifest& manifest,
+                  std::optional<Content> content = {});
 
 /// A gzip file's content (all members); `bytes` itself when they are no gzip. Throws data_corrupt
 /// for a truncated or damaged one, resource_exhausted above `limit` bytes, and above three quarters

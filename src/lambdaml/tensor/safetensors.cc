@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/checksum.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::tensor {
@@ -21,6 +22,13 @@ constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the limit of the form
 constexpr std::size_t kMaxDimensions = 32;
 constexpr std::size_t kMaxNames = 1 << 20;  ///< a name takes twenty times the memory of its text
 constexpr std::string_view kMetadata = "__metadata__";
+constexpr const char* kChecksum = "xxh3";
+/// How the entry stands in the header: nothing else in it can look so, for names and metadata have
+/// their quotation marks escaped and no entry of a tensor is of that name.
+constexpr std::string_view kBeforeDigits = "\"xxh3\":\"";
+constexpr std::string_view kNoDigits = "0000000000000000";
+/// Small enough for the second use of a piece to find it in a processor's own cache.
+constexpr std::size_t kPieceBytes = std::size_t{64} << 10;
 
 struct DtypeName {
   Dtype dtype;
@@ -158,17 +166,20 @@ void SafetensorsWriter::set_metadata(std::string key, std::string value) {
   metadata_[std::move(key)] = std::move(value);
 }
 
-Buffer SafetensorsWriter::serialize() const {
+std::vector<const Tensor*> SafetensorsWriter::order() const {
   std::vector<const Tensor*> order;
   for (const Tensor& tensor : tensors_) order.push_back(&tensor);
   std::stable_sort(order.begin(), order.end(), [](const Tensor* a, const Tensor* b) {
     return size_of(a->dtype) > size_of(b->dtype);
   });
+  return order;
+}
 
+std::string SafetensorsWriter::head(const std::map<std::string, std::string>& metadata) const {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata_.empty()) header[kMetadata] = metadata_;
+  if (!metadata.empty()) header[kMetadata] = metadata;
   std::size_t offset = 0;
-  for (const Tensor* tensor : order) {
+  for (const Tensor* tensor : order()) {
     header[tensor->name] = {{"dtype", to_string(tensor->dtype)},
                             {"shape", tensor->shape},
                             {"data_offsets", {offset, offset + tensor->bytes.size()}}};
@@ -183,18 +194,47 @@ Buffer SafetensorsWriter::serialize() const {
   }
   const std::size_t unpadded = kLengthBytes + text.size();
   text.append((Buffer::kAlignment - unpadded % Buffer::kAlignment) % Buffer::kAlignment, ' ');
-
-  Buffer out(kLengthBytes + text.size() + offset);
-  std::byte* at = out.data();
+  std::string length;
   for (std::size_t i = 0; i < kLengthBytes; ++i)
-    *at++ = static_cast<std::byte>(std::uint64_t{text.size()} >> (8 * i));
-  std::memcpy(at, text.data(), text.size());
-  at += text.size();
-  for (const Tensor* tensor : order) {
+    length += static_cast<char>(std::uint64_t{text.size()} >> (8 * i));
+  return length + text;
+}
+
+Buffer SafetensorsWriter::file(std::string_view head) const {
+  std::size_t bytes = head.size();
+  for (const Tensor& tensor : tensors_) bytes += tensor.bytes.size();
+  Buffer out(bytes);
+  std::byte* at = out.data();
+  std::memcpy(at, head.data(), head.size());
+  at += head.size();
+  for (const Tensor* tensor : order()) {
     if (!tensor->bytes.empty()) std::memcpy(at, tensor->bytes.data(), tensor->bytes.size());
     at += tensor->bytes.size();
   }
   return out;
+}
+
+Buffer SafetensorsWriter::serialize() const { return file(head(metadata_)); }
+
+std::uint64_t SafetensorsWriter::checksum() const {
+  RunningChecksum sum;
+  sum.add(as_bytes(head(metadata_)));
+  for (const Tensor* tensor : order()) sum.add(tensor->bytes);
+  return sum.value();
+}
+
+Buffer SafetensorsWriter::serialize_with_checksum(std::uint64_t* checksum) const {
+  auto metadata = metadata_;
+  metadata[kChecksum] = kNoDigits;
+  std::string start = head(metadata);
+  const std::size_t digits = start.find(kBeforeDigits) + kBeforeDigits.size();
+  RunningChecksum sum;
+  sum.add(as_bytes(std::string_view(start).substr(0, digits)));
+  sum.add(as_bytes(std::string_view(start).substr(digits + kNoDigits.size())));
+  for (const Tensor* tensor : order()) sum.add(tensor->bytes);
+  start.replace(digits, kNoDigits.size(), checksum_text(sum.value()));
+  if (checksum != nullptr) *checksum = sum.value();
+  return file(start);
 }
 
 SafetensorsFile::SafetensorsFile(std::shared_ptr<const Buffer> bytes, std::string what)
@@ -213,6 +253,7 @@ SafetensorsFile::SafetensorsFile(std::shared_ptr<const Buffer> bytes, std::strin
   const std::string_view text = as_text(file.subspan(kLengthBytes, header_bytes));
   if (!text.starts_with('{')) corrupt(what_, "the header does not begin with '{{'");
   const Bytes data = file.subspan(kLengthBytes + header_bytes);
+  data_ = data;
 
   const Json header = parse_header(text, what_);
   std::vector<Placed> placed;
@@ -241,6 +282,36 @@ SafetensorsFile::SafetensorsFile(std::shared_ptr<const Buffer> bytes, std::strin
   }
   if (covered != data.size())
     corrupt(what_, "the tensors end at byte {} of {} bytes of data", covered, data.size());
+}
+
+std::optional<std::uint64_t> SafetensorsFile::stated_checksum() const {
+  const auto stated = metadata_.find(kChecksum);
+  if (stated == metadata_.end()) return {};
+  const std::optional<std::uint64_t> sum = checksum_from(stated->second);
+  if (!sum) corrupt(what_, "its checksum is not {} hexadecimal digits", kNoDigits.size());
+  return sum;
+}
+
+bool SafetensorsFile::verify(const std::function<void(Bytes piece)>& see) const {
+  const std::optional<std::uint64_t> stated = stated_checksum();
+  const Bytes start = bytes_->view().first(bytes_->size() - data_.size());
+  const std::size_t before = as_text(start).find(kBeforeDigits);
+  if (stated && before == std::string_view::npos)
+    corrupt(what_, "its checksum does not stand where this program writes it");
+  RunningChecksum sum;
+  if (stated) {
+    const std::size_t digits = before + kBeforeDigits.size();
+    sum.add(start.first(digits));
+    sum.add(start.subspan(digits + kNoDigits.size()));
+  }
+  for (std::size_t at = 0; at < data_.size(); at += kPieceBytes) {
+    const Bytes piece = data_.subspan(at, std::min(kPieceBytes, data_.size() - at));
+    if (stated) sum.add(piece);
+    if (see) see(piece);
+  }
+  if (stated && sum.value() != *stated)
+    corrupt(what_, "its content does not fit its checksum: it was damaged");
+  return stated.has_value();
 }
 
 const std::string& SafetensorsFile::metadata(std::string_view key) const {

@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,8 +60,18 @@ class SafetensorsWriter {
   /// The file's bytes: tensors by falling element size, so that each lies aligned for its type when
   /// the file begins at an address divisible by 64; the header is padded with blanks to that end.
   Buffer serialize() const;
+  /// The same with one more entry of the metadata, `xxh3`: a checksum over every byte of the file
+  /// but its own 16 digits, which is told too. SafetensorsFile::verify() checks it.
+  Buffer serialize_with_checksum(std::uint64_t* checksum = nullptr) const;
+  /// The checksum of what serialize() would return, without making it.
+  std::uint64_t checksum() const;
 
  private:
+  std::vector<const Tensor*> order() const;
+  /// The file up to its data.
+  std::string head(const std::map<std::string, std::string>& metadata) const;
+  Buffer file(std::string_view head) const;
+
   std::vector<Tensor> tensors_;
   std::map<std::string, std::string> metadata_;
 };
@@ -68,9 +80,17 @@ class SafetensorsWriter {
 class SafetensorsFile {
  public:
   /// Checks everything before anything is used: lengths, JSON, types, shapes whose product fits,
-  /// and that the tensors cover the data exactly, without overlap. `what` names the source in
-  /// errors. Throws data_corrupt.
+  /// and that the tensors cover the data exactly, without overlap. What the file says is checked by
+  /// verify() alone. `what` names the source in errors. Throws data_corrupt.
   SafetensorsFile(std::shared_ptr<const Buffer> bytes, std::string what);
+
+  /// Checks the checksum that the file carries: returns false when it carries none, throws
+  /// data_corrupt when it does not fit. One pass over the bytes. Each piece of the data, in their
+  /// order and at most 64 KB long, is given to `see` while it is in the processor's cache, before
+  /// it is known whether the checksum fits.
+  bool verify(const std::function<void(Bytes piece)>& see = {}) const;
+  /// The checksum that the file carries, not checked; absent when it carries none.
+  std::optional<std::uint64_t> stated_checksum() const;
 
   const std::vector<Tensor>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
@@ -97,6 +117,7 @@ class SafetensorsFile {
 
   std::shared_ptr<const Buffer> bytes_;
   std::string what_;
+  Bytes data_;  ///< what follows the header
   std::vector<Tensor> tensors_;
   std::map<std::string, std::string> metadata_;
 };

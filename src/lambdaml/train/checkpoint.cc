@@ -5,22 +5,27 @@
 #include <map>
 
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/warn_once.h"
 #include "lambdaml/tensor/safetensors.h"
 
 namespace lambdaml::train {
 namespace {
 
-constexpr const char* kCheckpointFormat = "lambdaml-checkpoint-2";
+constexpr const char* kCheckpointFormat = "lambdaml-checkpoint-3";
+/// Of the old version: its checksum is over the tensors alone.
+constexpr const char* kOldFormat = "lambdaml-checkpoint-2";
 /// Among the optimizer's vectors, what the communicator has held back.
 constexpr const char* kResidual = "communicator.residual";
 
-/// Over everything that counts, by name, so that a flipped bit in a state is not trained on.
-std::uint64_t checksum_of(const tensor::SafetensorsFile& file) {
+/// As the old version has it: over the tensors, by name.
+std::uint64_t old_checksum_of(const tensor::SafetensorsFile& file) {
   std::map<std::string, Bytes> by_name;
   for (const tensor::Tensor& tensor : file.tensors()) by_name[tensor.name] = tensor.bytes;
   std::uint64_t sum = 0;
@@ -35,6 +40,24 @@ std::uint64_t count_in(const tensor::SafetensorsFile& file, std::string_view key
   return static_cast<std::uint64_t>(*value);
 }
 
+/// Throws data_corrupt unless the file is whole and was saved under that key.
+void verify(const tensor::SafetensorsFile& file, const std::string& key) {
+  const std::string& what = file.what();
+  const std::string& format = file.metadata("format");
+  if (format == kOldFormat) {
+    if (file.metadata("checksum") != checksum_text(old_checksum_of(file)))
+      fail(Code::data_corrupt, "{}: its checksum does not fit; it was damaged", what);
+    return warn_of_old_job(key.substr(0, key.find('/')));
+  }
+  if (format != kCheckpointFormat)
+    fail(Code::data_corrupt, "{}: no checkpoint of this program", what);
+  if (!file.verify())
+    fail(Code::data_corrupt, "{}: it has no checksum of itself; it was damaged", what);
+  if (file.metadata("key") != key)
+    fail(Code::data_corrupt, "{}: it was saved as {} and copied here", what,
+         printable(file.metadata("key")));
+}
+
 }  // namespace
 
 struct Checkpoints::Slot {
@@ -43,6 +66,14 @@ struct Checkpoints::Slot {
   Place place;
   tensor::SafetensorsFile file;
 };
+
+void warn_of_old_job(const std::string& job_id) {
+  log::warn_once(
+      fmt::format("job {}: an old version began it, whose files have checksums of less than they "
+                  "say, so damage "
+                  "may not be seen",
+                  job_id));
+}
 
 Checkpoints::Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id,
                          std::string fingerprint, std::uint32_t worker, std::uint32_t workers,
@@ -71,8 +102,8 @@ void SavedState::take(optim::Optimizer& optimizer, const comm::Communicator& fro
     vectors[kResidual].assign(residual.begin(), residual.end());
 }
 
-Buffer Checkpoints::encode(const Progress& progress, const Place& place, const SavedState& state,
-                           const CheckpointNote& note) const {
+Buffer Checkpoints::encode(const std::string& key, const Progress& progress, const Place& place,
+                           const SavedState& state, const CheckpointNote& note) const {
   tensor::SafetensorsWriter writer;
   const std::array<double, 3> totals{place.totals.loss, place.totals.rows, place.totals.correct};
   writer.add<double>("communicator", {state.communicator.size()}, state.communicator);
@@ -81,6 +112,7 @@ Buffer Checkpoints::encode(const Progress& progress, const Place& place, const S
     writer.add<float>("state." + name, {values.size()}, values);
   writer.add<double>("totals", {totals.size()}, totals);
   writer.set_metadata("format", kCheckpointFormat);
+  writer.set_metadata("key", key);
   writer.set_metadata("metrics", note.metrics);
   writer.set_metadata("ended_by", note.ended_by);
   writer.set_metadata("fingerprint", fingerprint_);
@@ -88,14 +120,7 @@ Buffer Checkpoints::encode(const Progress& progress, const Place& place, const S
   writer.set_metadata("round", std::to_string(progress.round));
   writer.set_metadata("pass", std::to_string(place.pass));
   writer.set_metadata("step", std::to_string(place.step));
-  // In the order of the names, as checksum_of() reads them.
-  std::uint64_t sum = checksum(std::as_bytes(std::span(state.communicator)), 0);
-  sum = checksum(std::as_bytes(std::span(state.scalars)), sum);
-  for (const auto& [name, values] : state.vectors)
-    sum = checksum(std::as_bytes(std::span(values)), sum);
-  sum = checksum(std::as_bytes(std::span(totals)), sum);
-  writer.set_metadata("checksum", fmt::format("{:016x}", sum));
-  return writer.serialize();
+  return writer.serialize_with_checksum();
 }
 
 void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
@@ -103,7 +128,7 @@ void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
   if (before_saving_) before_saving_();
   SavedState state;
   state.take(optimizer, communicator);
-  store_->save(key(next_slot_), encode(progress, {}, state, note));
+  store_->save(key(next_slot_), encode(key(next_slot_), progress, {}, state, note));
   next_slot_ = 1 - next_slot_;
   found_.reset();
 }
@@ -112,10 +137,7 @@ Checkpoints::Slot Checkpoints::read(std::uint64_t slot, const std::string& key,
                                     Buffer bytes) const {
   const std::string what = fmt::format("checkpoint {}/{}", store_->describe(), key);
   tensor::SafetensorsFile file(std::make_shared<const Buffer>(std::move(bytes)), what);
-  if (file.metadata("format") != kCheckpointFormat)
-    fail(Code::data_corrupt, "{}: no checkpoint of this program", what);
-  if (file.metadata("checksum") != fmt::format("{:016x}", checksum_of(file)))
-    fail(Code::data_corrupt, "{}: its checksum does not fit; it was damaged", what);
+  verify(file, key);
   const std::span<const double> totals = file.values<double>("totals");
   if (totals.size() != 3) fail(Code::data_corrupt, "{}: its totals are not three numbers", what);
   const Progress progress{count_in(file, "epoch"), count_in(file, "round")};
@@ -128,6 +150,7 @@ const std::vector<Checkpoints::Found>& Checkpoints::found() {
   if (found_) return *found_;
   std::vector<Found> whole;
   std::exception_ptr damage;
+  std::string damaged;
   for (const std::uint64_t slot : {0, 1}) {
     std::optional<Buffer> bytes = store_->load(key(slot));
     if (!bytes) continue;
@@ -136,11 +159,13 @@ const std::vector<Checkpoints::Found>& Checkpoints::found() {
       whole.push_back({slot,
                        there.progress,
                        {there.file.metadata("ended_by"), there.file.metadata("metrics")}});
-    } catch (const Error&) {
+    } catch (const Error& error) {
       damage = std::current_exception();
+      damaged = error.what();
     }
   }
   if (whole.empty() && damage) std::rethrow_exception(damage);
+  if (damage) log::warn_once(damaged + "; the worker's other checkpoint is used");
   std::sort(whole.begin(), whole.end(),
             [](const Found& a, const Found& b) { return a.progress.epoch > b.progress.epoch; });
   return found_.emplace(std::move(whole));
@@ -149,7 +174,7 @@ const std::vector<Checkpoints::Found>& Checkpoints::found() {
 void Checkpoints::suspend(const Progress& progress, const Place& place, const SavedState& state,
                           const CheckpointNote& note) {
   if (before_saving_) before_saving_();
-  store_->save(suspension_key(), encode(progress, place, state, note));
+  store_->save(suspension_key(), encode(suspension_key(), progress, place, state, note));
 }
 
 std::optional<Checkpoints::Suspension> Checkpoints::suspension() {
@@ -186,10 +211,20 @@ void Checkpoints::forget_after(std::uint64_t epoch) {
   found_.reset();
 }
 
+bool Checkpoints::continues(const Slot& slot) const {
+  const std::string& saved = slot.file.metadata("fingerprint");
+  if (slot.file.metadata("format") != kOldFormat || saved == fingerprint_)
+    return saved == fingerprint_;
+  nlohmann::json old = parse_json(fingerprint_);
+  for (const char* name : {kTestChecksum, kDefinitionChecksum})
+    if (old.is_object()) old.erase(name);
+  return saved == json_text(old);
+}
+
 void Checkpoints::put_back(const Slot& slot, optim::Optimizer& optimizer,
                            comm::Communicator& communicator) const {
   const tensor::SafetensorsFile& file = slot.file;
-  if (file.metadata("fingerprint") != fingerprint_)
+  if (!continues(slot))
     fail(Code::invalid_argument,
          "{}: it belongs to a run with other options or data and cannot be continued with these",
          file.what());

@@ -47,6 +47,13 @@ struct SavedState {
   void take(optim::Optimizer& optimizer, const comm::Communicator& communicator);
 };
 
+/// Members of a fingerprint.
+inline constexpr const char* kTestChecksum = "test_checksum";
+inline constexpr const char* kDefinitionChecksum = "definition_checksum";
+
+/// Says, once a process, that an old version began that job and damage to it may not be seen.
+void warn_of_old_job(const std::string& job_id);
+
 /// One worker's checkpoints. Two slots are written in turn, each atomically, so there is always a
 /// whole one, and the newest that **all** workers have is among each worker's two: nobody can be a
 /// checkpoint ahead of another by more than one, because a bulk-synchronous round in between needs
@@ -54,11 +61,17 @@ struct SavedState {
 /// are there costs a GET of both, as whether one is whole shows only then, and going back one more.
 /// Keys begin with the job's id, so jobs can share a folder.
 ///
+/// Each carries a checksum over all that it says, and says under which key it was saved: what was
+/// damaged, or copied from another worker or job, is told by a warning and passed over. Those of an
+/// old version have a checksum of the state alone; that is said once and they are taken.
+///
 /// Besides them there is at most one *suspension*: the state in the midst of an epoch of a worker
 /// whose function came to the end of its time, for its next invocation alone.
 class Checkpoints {
  public:
-  /// `fingerprint` is a text that is equal only for runs that may continue each other.
+  /// `fingerprint` is a text that is equal only for runs that may continue each other: a JSON
+  /// object in which the members kTestChecksum and kDefinitionChecksum are new, so that checkpoints
+  /// of an old version do not have them.
   /// `before_saving`, if any, is asked before each save; what it throws prevents the save.
   Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id, std::string fingerprint,
               std::uint32_t worker, std::uint32_t workers,
@@ -110,8 +123,9 @@ class Checkpoints {
                 comm::Communicator& communicator) const;
   std::string key(std::uint64_t slot) const;
   std::string suspension_key() const;
-  Buffer encode(const Progress& progress, const Place& place, const SavedState& state,
-                const CheckpointNote& note) const;
+  Buffer encode(const std::string& key, const Progress& progress, const Place& place,
+                const SavedState& state, const CheckpointNote& note) const;
+  bool continues(const Slot& slot) const;
 
   std::shared_ptr<storage::Storage> store_;
   std::string job_id_;

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
@@ -40,6 +41,30 @@ std::uint64_t required_count(const json& object, const char* key, std::uint64_t 
   return value.get<std::uint64_t>();
 }
 
+constexpr const char* kOwnPart = "part";
+constexpr const char* kOwnTestPart = "test_part";
+constexpr const char* kModelFile = "definition";
+
+/// A manifest without what only the readers of other parts need: there may be thousands.
+json facts_of(data::Manifest manifest) {
+  manifest.part_files.clear();
+  return parse_json(manifest.to_json());
+}
+
+void put(json& object, const char* key, const std::optional<data::Content>& content) {
+  if (content)
+    object[key] = {{"bytes", content->bytes}, {"checksum", checksum_text(content->checksum)}};
+}
+
+std::optional<data::Content> content_at(const json& object, const char* key) {
+  const auto at = object.find(key);
+  if (at == object.end()) return {};
+  const std::optional<std::uint64_t> sum = checksum_from(text_at(*at, "checksum"));
+  if (!sum || !at->contains("bytes"))
+    fail(Code::invalid_argument, "event: '{}' must have bytes and a checksum", key);
+  return data::Content{required_count(*at, "bytes", 1ULL << 53), *sum};
+}
+
 /// A job's id becomes part of keys and file names.
 std::string job_id_at(const json& object) {
   std::string id = required_text(object, "job_id");
@@ -61,11 +86,14 @@ std::string to_json(const TrainEvent& event) {
               {"job_id", event.job_id},
               {"worker_index", event.worker},
               {"options", parse_json(to_json(event.options))},
-              {"data", parse_json(event.data.to_json())},
+              {"data", facts_of(event.data)},
               {"data_uri", event.data_uri},
               {"sent_ms", event.sent_ms},
               {"resume", event.resume}};
-  if (event.test) object["test"] = parse_json(event.test->to_json());
+  if (event.test) object["test"] = facts_of(*event.test);
+  put(object, kOwnPart, event.part);
+  put(object, kOwnTestPart, event.test_part);
+  put(object, kModelFile, event.definition);
   if (!event.test_uri.empty()) object["test_uri"] = event.test_uri;
   if (event.resume_round) object["resume_round"] = *event.resume_round;
   return json_text(object);
@@ -109,6 +137,9 @@ TrainEvent train_event_from_json(std::string_view text) {
   if (object.contains("test"))
     event.test = data::Manifest::from_json(json_text(object["test"]), "event: test");
   if (object.contains("test_uri")) event.test_uri = required_text(object, "test_uri");
+  event.part = content_at(object, kOwnPart);
+  event.test_part = content_at(object, kOwnTestPart);
+  event.definition = content_at(object, kModelFile);
   if (object.contains("resume")) {
     if (!object["resume"].is_boolean())
       fail(Code::invalid_argument, "event: 'resume' must be true or false");

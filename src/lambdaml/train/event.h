@@ -24,7 +24,12 @@ struct TrainEvent {
   std::string data_uri;  ///< of a prepared set; empty: staged in the channel under keys::kData
   std::optional<data::Manifest> test;  ///< at most one part per worker
   std::string test_uri;  ///< of a prepared set; empty: staged in the channel under keys::kTest
-  bool resume = false;   ///< start from checkpoints
+  /// What this worker is to find: its part of the data, that of the test set, and the file that the
+  /// model is made of. Absent where nobody knows: data that an old version prepared.
+  std::optional<data::Content> part;
+  std::optional<data::Content> test_part;
+  std::optional<data::Content> definition;
+  bool resume = false;                        ///< start from checkpoints
   std::optional<std::uint64_t> resume_round;  ///< the round of the checkpoints to start from;
                                               ///< absent: each worker's own newest (async)
   std::int64_t sent_ms = 0;                   ///< milliseconds since 1970 when it was sent

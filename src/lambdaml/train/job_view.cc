@@ -16,6 +16,7 @@
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/train/channel.h"
+#include "lambdaml/train/data_record.h"
 #include "lambdaml/train/event.h"
 #include "lambdaml/train/job_channel.h"
 #include "lambdaml/train/run_folder.h"
@@ -80,6 +81,7 @@ void JobRecord::end(const std::string& state, const std::string& error) noexcept
 void JobRecord::forget() noexcept {
   try {
     for (const char* name : {kJobFile, kEndedFile, kSummaryFile}) store_->remove(key(name));
+    DataRecord(store_, job_id_).forget();
   } catch (const std::exception& failure) {
     log::warning("removing what is left of job {}: {}", job_id_, failure.what());
   }

@@ -27,7 +27,7 @@ class JobRecord {
   void finish(const std::string& summary);
   /// `state` is failed or stopped. Never throws: the job's own error is what counts.
   void end(const std::string& state, const std::string& error) noexcept;
-  /// Removes all of it.
+  /// Removes all of it, and what is known of the job's data.
   void forget() noexcept;
 
  private:

@@ -9,6 +9,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/warn_once.h"
 #include "lambdaml/model/network.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/tensor/safetensors.h"
@@ -18,7 +19,8 @@
 namespace lambdaml::train {
 namespace {
 
-constexpr const char* kModelFormat = "lambdaml-model-1";
+constexpr const char* kModelFormat = "lambdaml-model-2";
+constexpr const char* kFormatWithoutChecksum = "lambdaml-model-1";
 /// The tensor that holds the file which the model is made of.
 constexpr const char* kDefinition = "lambdaml.definition";
 
@@ -34,6 +36,22 @@ std::vector<std::int32_t> labels_from(const std::string& text, const std::string
     if (out.size() == labels.size() && std::is_sorted(out.begin(), out.end())) return out;
   }
   fail(Code::data_corrupt, "{}: the label map is no ascending list of integers", what);
+}
+
+tensor::SafetensorsFile open_whole(const std::shared_ptr<const Buffer>& bytes,
+                                   const std::string& what) {
+  tensor::SafetensorsFile file(bytes, what);
+  const auto format = file.metadata().find("format");
+  const bool known = format != file.metadata().end() &&
+                     (format->second == kModelFormat || format->second == kFormatWithoutChecksum);
+  if (!known)
+    fail(Code::data_corrupt, "{}: a safetensors file, but no model of this program", what);
+  if (file.verify()) return file;
+  if (format->second == kModelFormat)
+    fail(Code::data_corrupt, "{}: it has no checksum of itself: it was damaged", what);
+  log::warn_once(fmt::format(
+      "{}: an old version wrote it, without a checksum, so damage may not be seen", what));
+  return file;
 }
 
 }  // namespace
@@ -58,13 +76,15 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
   writer.set_metadata("features", std::to_string(shape.features));
   writer.set_metadata("labels", json_text(nlohmann::json(shape.labels)));
   writer.set_metadata("options", json_text(kept));
-  return writer.serialize();
+  return writer.serialize_with_checksum();
 }
 
-TrainedModel model_from_bytes(std::shared_ptr<const Buffer> bytes, const std::string& what) {
-  const tensor::SafetensorsFile file(std::move(bytes), what);
-  if (!file.metadata().contains("format") || file.metadata("format") != kModelFormat)
-    fail(Code::data_corrupt, "{}: a safetensors file, but no model of this program", what);
+void require_whole_model(const std::shared_ptr<const Buffer>& bytes, const std::string& what) {
+  open_whole(bytes, what);
+}
+
+TrainedModel model_from_bytes(const std::shared_ptr<const Buffer>& bytes, const std::string& what) {
+  const tensor::SafetensorsFile file = open_whole(bytes, what);
   TrainedModel out;
   out.name = file.metadata("model");
   const auto features = to_integer(file.metadata("features"));

@@ -14,8 +14,10 @@
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/checkpoint.h"
+#include "lambdaml/train/data_record.h"
 #include "lambdaml/train/event.h"
 #include "lambdaml/train/job_view.h"
+#include "lambdaml/train/model_file.h"
 #include "lambdaml/train/platform.h"
 #include "lambdaml/train/remote.h"
 #include "lambdaml/train/summary.h"
@@ -43,13 +45,20 @@ class Run {
     observer_.starting(folder_.job_id(), staged.data.rows(), staged.data.features, workers(),
                        static_cast<std::uint64_t>(options_.integer(optimizer.epochs_option)));
     TrainEvent event = make_event(staged);
-    if (resuming) find_common_checkpoint(event);
-    const std::string& checkpoints = options_.text("checkpoint");
-    JobRecord record(storage::open(checkpoints, meters_.of(checkpoints)), folder_.job_id());
+    const std::string& checkpoint = options_.text("checkpoint");
+    const auto checkpoints = storage::open(checkpoint, meters_.of(checkpoint));
+    DataRecord files(checkpoints, folder_.job_id());
+    if (resuming) {
+      files.require_same(staged.files);
+      find_common_checkpoint(event);
+    } else {
+      files.begin(staged.files);
+    }
+    JobRecord record(checkpoints, folder_.job_id());
     record.begin(options_);
     channel_.save(keys::kJob, {});
     try {
-      start(event);
+      start(event, staged);
       watch(wall);
       std::string summary = collect(staged, wall);
       record.finish(summary);
@@ -117,6 +126,7 @@ class Run {
     event.data_uri = staged.data_uri;
     event.test = staged.test;
     event.test_uri = staged.test_uri;
+    if (staged.definition) event.definition = data::content_of(*staged.definition);
     event.sent_ms = epoch_ms();
     return event;
   }
@@ -160,7 +170,11 @@ class Run {
     log::info("going on after epoch {}", common.front().epoch);
   }
 
-  void start(TrainEvent& event) {
+  void start(TrainEvent& event, const StagedData& staged) {
+    const auto content_of_part = [](const data::Manifest& manifest, std::uint32_t worker) {
+      return worker < manifest.part_files.size() ? std::optional(manifest.part_files[worker])
+                                                 : std::nullopt;
+    };
     const Platform platform(options_.text("platform"), channel_);
     faas::Function function = platform.function();
     function.memory_mb = static_cast<int>(options_.integer("memory_mb"));
@@ -173,8 +187,11 @@ class Run {
     if (is_remote(options_)) function.outcome = outcome_of_workers();
     function.goes_on = [](const std::string& response) { return response == kToBeContinued; };
     std::vector<std::string> payloads;
-    for (event.worker = 0; event.worker < workers(); ++event.worker)
+    for (event.worker = 0; event.worker < workers(); ++event.worker) {
+      event.part = content_of_part(staged.data, event.worker);
+      if (staged.test) event.test_part = content_of_part(*staged.test, event.worker);
       payloads.push_back(to_json(event));
+    }
     invocations_ = platform.invoke_all(
         function, std::move(payloads),
         [this](std::size_t worker, const faas::EventStatus& status, bool again) {
@@ -259,7 +276,9 @@ class Run {
     for (std::uint32_t worker = 0; worker < workers(); ++worker)
       wanted.push_back(keys::result(worker));
     const std::vector<Buffer> reports = channel_.load_all(wanted, Deadline::in(kPatienceSeconds));
-    const Buffer model = channel_.load_or_wait(keys::kModel, Deadline::in(kPatienceSeconds));
+    const auto model = std::make_shared<const Buffer>(
+        channel_.load_or_wait(keys::kModel, Deadline::in(kPatienceSeconds)));
+    require_whole_model(model, fmt::format("channel {}/{}", channel_.describe(), keys::kModel));
     std::string summary = summary_of({.options = options_,
                                       .job_id = folder_.job_id(),
                                       .data = staged.data,
@@ -267,7 +286,7 @@ class Run {
                                       .trigger_usage = meters_.usage(),
                                       .wall_s = wall.seconds(),
                                       .model_path = folder_.model_path()});
-    folder_.finish(model, summary);
+    folder_.finish(*model, summary);
     return summary;
   }
 

@@ -8,16 +8,25 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "lambdaml/base/checked_json.h"
+#include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/train/checkpoint.h"
 #include "lambdaml/train/job_options.h"
 #include "lambdaml/train/options_text.h"
 
 namespace lambdaml::train {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kJobChecksum = "job_checksum";  ///< of job.yaml
+
+}  // namespace
 
 RunFolder::RunFolder(fs::path path, std::string job_id)
     : path_(std::move(path)), job_id_(std::move(job_id)) {}
@@ -49,9 +58,11 @@ RunFolder RunFolder::create(const fs::path& path, const std::string& job_id,
       kept.set(name, Option::Value(Uri::parse(kept.text(name)).without_password().text()), name);
   RunFolder run(absolute, job_id);
   try {
-    write_file(run.path_ / "run.json",
-               as_bytes(json_text(nlohmann::json{{"job_id", job_id}}) + "\n"));
-    write_file(run.path_ / "job.yaml", as_bytes(to_yaml(kept)));
+    const std::string job = to_yaml(kept);
+    const nlohmann::json identity{{"job_id", job_id},
+                                  {kJobChecksum, checksum_text(checksum(as_bytes(job)))}};
+    write_file(run.path_ / "run.json", as_bytes(checked_json_text(identity) + "\n"));
+    write_file(run.path_ / "job.yaml", as_bytes(job));
     run.lock();
   } catch (...) {
     run.discard();
@@ -65,10 +76,13 @@ RunFolder RunFolder::read(const fs::path& path) {
   if (!text)
     fail(Code::not_found, "run {}: no run.json there; give the folder of a run",
          without_secrets(path.string()));
-  const nlohmann::json json = parse_json(text->text());
-  if (!json.is_object() || !json.contains("job_id") || !json["job_id"].is_string())
+  nlohmann::json json = parse_json(text->text());
+  const Checked checked = json.is_object() ? take_checksum(json) : Checked::damaged;
+  if (checked == Checked::damaged || !json.contains("job_id") || !json["job_id"].is_string())
     fail(Code::data_corrupt, "run {}: its run.json is damaged", path.string());
-  return {fs::absolute(path).lexically_normal(), json["job_id"].get<std::string>()};
+  RunFolder run(fs::absolute(path).lexically_normal(), json["job_id"].get<std::string>());
+  run.job_checksum_ = checksum_from(text_at(json, kJobChecksum));
+  return run;
 }
 
 RunFolder RunFolder::open(const fs::path& path) {
@@ -79,11 +93,25 @@ RunFolder RunFolder::open(const fs::path& path) {
 
 RunFolder::Identity RunFolder::identify(const fs::path& path) {
   const RunFolder run = read(path);
-  const std::string elsewhere = run.options().text("checkpoint");
+  const std::string elsewhere = run.read_options().text("checkpoint");
   return {run.job_id_, elsewhere.empty() ? run.checkpoint_uri() : elsewhere};
 }
 
 Options RunFolder::options() const {
+  if (job_checksum_) {
+    const std::optional<Buffer> job = read_file(path_ / "job.yaml");
+    if (job && checksum(*job) != *job_checksum_)
+      fail(Code::data_corrupt,
+           "run {}: its job.yaml is not what the run began with: put that back, and give what is "
+           "to change to lambdaml resume",
+           path_.string());
+  } else {
+    warn_of_old_job(job_id_);
+  }
+  return read_options();
+}
+
+Options RunFolder::read_options() const {
   Options options = job_options();
   read_job_file((path_ / "job.yaml").string(), options);
   return options;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -11,7 +12,8 @@
 namespace lambdaml::train {
 
 /// What a run leaves on the machine that started it: `job.yaml` (the resolved options), `run.json`
-/// (its id), `metrics.jsonl`, `log/`, `checkpoint/` unless they go elsewhere, and at the end
+/// (its id, and a checksum of job.yaml: what the run goes on with is what it began with),
+/// `metrics.jsonl`, `log/`, `checkpoint/` unless they go elsewhere, and at the end
 /// `model.safetensors` and `summary.json`. One process at a time works on a run: it is locked.
 class RunFolder {
  public:
@@ -32,6 +34,7 @@ class RunFolder {
 
   const std::filesystem::path& path() const { return path_; }
   const std::string& job_id() const { return job_id_; }
+  /// What the run began with. Throws data_corrupt when its job.yaml was changed since.
   Options options() const;
   std::filesystem::path log_folder() const { return path_ / "log"; }
   std::filesystem::path model_path() const { return path_ / "model.safetensors"; }
@@ -53,9 +56,11 @@ class RunFolder {
   RunFolder(std::filesystem::path path, std::string job_id);
   static RunFolder read(const std::filesystem::path& path);
   void lock();
+  Options read_options() const;
 
   std::filesystem::path path_;
   std::string job_id_;
+  std::optional<std::uint64_t> job_checksum_;  ///< absent in a run that an old version began
   FileDescriptor lock_;
 };
 

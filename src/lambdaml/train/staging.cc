@@ -31,7 +31,9 @@ std::optional<data::Manifest> find_usable(const Options& options, const Uri& uri
   std::optional<data::Manifest> prepared = data::find_manifest(uri);
   const bool usable = prepared && prepared->parts() == workers && prepared->format == "shard" &&
                       is_within_reach(options, uri.text());
-  return usable ? prepared : std::nullopt;
+  if (!usable) return {};
+  if (prepared->part_files.empty()) data::warn_of_no_checksums(uri.display());
+  return prepared;
 }
 
 }  // namespace
@@ -46,13 +48,14 @@ StagedData stage(const Options& options, storage::Storage& channel) {
     std::optional<Buffer> bytes = object.store->load(object.key);
     if (!bytes) fail(Code::not_found, "model {}: there is no such file", script.display());
     channel.save(keys::kDefinition, *bytes);
+    out.files.push_back({script.display(), data::content_of(*bytes)});
     out.definition = std::make_shared<const Buffer>(std::move(*bytes));
   }
   if (const auto prepared = find_usable(options, uri, workers)) {
     out.data = *prepared;
     out.data_uri = uri.text();
   } else {
-    const data::Dataset dataset = data::read(uri, options.text("format"), processors());
+    const data::Dataset dataset = data::read(uri, options.text("format"), processors(), &out.files);
     throw_if_interrupted();
     if (dataset.rows() < workers)
       fail(Code::invalid_argument,
@@ -68,7 +71,7 @@ StagedData stage(const Options& options, storage::Storage& channel) {
       out.test_uri = test_uri.text();
       return out;
     }
-    data::Dataset test = data::read(test_uri, options.text("format"), processors());
+    data::Dataset test = data::read(test_uri, options.text("format"), processors(), &out.files);
     if (test.cols() > out.data.features)
       log::info("{}: features beyond the training set's {} are left out", test_uri.display(),
                 out.data.features);

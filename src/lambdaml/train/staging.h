@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lambdaml/base/options.h"
 #include "lambdaml/data/source.h"
@@ -18,6 +19,8 @@ struct StagedData {
   std::optional<data::Manifest> test;
   std::string test_uri;                      ///< as data_uri
   std::shared_ptr<const Buffer> definition;  ///< the file of the model, staged too; or null
+  /// All that was read here and states no checksum: it must be the same when the job goes on.
+  std::vector<data::SourceFile> files;
 };
 
 /// Reads what the options name and cuts it: into `channel`, or, for a set that `data split`

@@ -42,6 +42,8 @@ std::string fingerprint_of(const TrainEvent& event) {
   options["rows"] = event.data.part_rows;
   options["features"] = event.data.features;
   options["checksum"] = event.data.checksum;
+  if (event.test) options[kTestChecksum] = event.test->checksum;
+  if (event.definition) options[kDefinitionChecksum] = event.definition->checksum;
   return json_text(options);
 }
 
@@ -140,7 +142,7 @@ class WorkerRun {
   Rows load_own() {
     const std::shared_ptr<storage::Storage> store =
         event_.data_uri.empty() ? open_staged(keys::kData) : open_metered(event_.data_uri);
-    data::Dataset part = data::read_part(*store, event_.worker, event_.data);
+    data::Dataset part = data::read_part(*store, event_.worker, event_.data, event_.part);
     // A model without labels takes all rows in every step: their order does not matter.
     const bool supervised = model::registry().get(event_.options.text("model")).needs_labels;
     if (event_.options.flag("shuffle") && supervised)
@@ -157,6 +159,10 @@ class WorkerRun {
         open_channel(channel, event_.job_id, meters_.of(channel))->load(keys::kDefinition);
     if (!bytes)
       fail(Code::unavailable, "channel {}: the model's file is gone", channel_->describe());
+    if (event_.definition && data::content_of(*bytes) != *event_.definition)
+      fail(Code::data_corrupt,
+           "channel {}: '{}', the model's file, is not what the job was begun with: it was damaged",
+           channel_->describe(), keys::kDefinition);
     return std::make_shared<const Buffer>(std::move(*bytes));
   }
 
@@ -166,7 +172,8 @@ class WorkerRun {
                           event_.data.labels);
     const std::shared_ptr<storage::Storage> store =
         event_.test_uri.empty() ? open_staged(keys::kTest) : open_metered(event_.test_uri);
-    return with_targets(data::read_part(*store, event_.worker, *event_.test), event_.data.labels);
+    return with_targets(data::read_part(*store, event_.worker, *event_.test, event_.test_part),
+                        event_.data.labels);
   }
 
   std::shared_ptr<storage::Storage> open_metered(const std::string& uri) {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/checked_json.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 
@@ -21,12 +22,14 @@ std::string Leg::to_json() const {
   if (!reason.empty()) object["reason"] = reason;
   if (value) object["value"] = *value;
   if (!summary.empty()) object["summary"] = parse_json(summary);
-  return json_text(object);
+  return checked_json_text(object);
 }
 
 Leg Leg::from_json(std::string_view text, const std::string& what) {
   try {
-    const json object = parse_json(text);
+    json object = parse_json(text);
+    if (object.is_object() && take_checksum(object) == Checked::damaged)
+      fail(Code::data_corrupt, "{}: its content does not fit its checksum: it was damaged", what);
     Leg leg;
     leg.trial = object.at("trial").get<std::uint64_t>();
     leg.epochs = object.at("epochs").get<std::uint64_t>();

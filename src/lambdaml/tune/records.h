@@ -18,6 +18,7 @@ namespace lambdaml::tune {
 ///   search.json        what is searched
 ///   legs/000012.json   one leg, in the order of their beginning
 ///   data/4/ test/4/    the data, cut for 4 workers; removed at the end
+///   data/data.json     what its files held when they were first read (test/data.json too)
 ///   trials/JOB/        checkpoints of a trial's job; removed at the end
 ///   best.safetensors   the best model so far
 ///   trials.csv best.yaml summary.json    at the end

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <yaml-cpp/yaml.h>
 
+#include "lambdaml/base/checked_json.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
@@ -263,15 +264,18 @@ std::string Search::to_json() const {
   for (const char* name : {"data", "test_data", "channel", "checkpoint"})
     if (kept.text(name).find("://") != std::string::npos)
       kept.set(name, Option::Value(Uri::parse(kept.text(name)).without_password().text()), name);
-  return json_text(json{{"id", id},
-                        {"job", parse_json(train::to_json(kept, train::Values::given))},
-                        {"settings", parse_json(train::to_json(settings, train::Values::given))},
-                        {"space", space_json(space)}});
+  return checked_json_text(
+      json{{"id", id},
+           {"job", parse_json(train::to_json(kept, train::Values::given))},
+           {"settings", parse_json(train::to_json(settings, train::Values::given))},
+           {"space", space_json(space)}});
 }
 
 Search Search::from_json(std::string_view text, const std::string& what) {
   try {
-    const json object = parse_json(text);
+    json object = parse_json(text);
+    if (object.is_object() && take_checksum(object) == Checked::damaged)
+      fail(Code::data_corrupt, "{}: its content does not fit its checksum: it was damaged", what);
     Search out;
     out.id = object.at("id").get<std::string>();
     train::from_json(json_text(object.at("job")), what, out.job);

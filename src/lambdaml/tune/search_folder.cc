@@ -7,9 +7,11 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "lambdaml/base/checked_json.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/train/model_file.h"
 #include "lambdaml/train/run_folder.h"
 
 namespace lambdaml::tune {
@@ -39,8 +41,9 @@ SearchFolder SearchFolder::create(const fs::path& path, const std::string& searc
   make_folder(folder.path_);
   try {
     const std::string kept = Uri::parse(records_uri).without_password().text();
-    write_file(folder.path_ / kPointer,
-               as_bytes(json_text(json{{"search_id", search_id}, {"records", kept}}) + "\n"));
+    write_file(
+        folder.path_ / kPointer,
+        as_bytes(checked_json_text(json{{"search_id", search_id}, {"records", kept}}) + "\n"));
     folder.lock();
   } catch (...) {
     folder.discard();
@@ -56,8 +59,9 @@ SearchFolder SearchFolder::open(const fs::path& path) {
          "search {}: no {} there; give the folder of a search, or the URI of its "
          "records",
          path.string(), kPointer);
-  const json pointer = parse_json(text->text());
-  if (!pointer.is_object() || !pointer.contains("records") || !pointer["records"].is_string())
+  json pointer = parse_json(text->text());
+  if (!pointer.is_object() || take_checksum(pointer) == Checked::damaged ||
+      !pointer.contains("records") || !pointer["records"].is_string())
     fail(Code::data_corrupt, "search {}: its {} is damaged", path.string(), kPointer);
   SearchFolder folder(fs::absolute(path), pointer["records"].get<std::string>());
   folder.lock();
@@ -71,7 +75,11 @@ void SearchFolder::take_results(Records& records, const std::string& summary) {
   };
   copy("trials.csv", "trials.csv");
   copy("best.yaml", "best.yaml");
-  copy("best.safetensors", "model.safetensors");
+  if (std::optional<Buffer> best = records.store().load("best.safetensors")) {
+    const auto model = std::make_shared<const Buffer>(std::move(*best));
+    train::require_whole_model(model, records.store().describe() + "/best.safetensors");
+    write_file(path_ / "model.safetensors", *model);
+  }
   if (!summary.empty()) write_file(path_ / "summary.json", as_bytes(summary + "\n"), true);
 }
 

@@ -7,6 +7,7 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/data/source.h"
+#include "lambdaml/train/data_record.h"
 #include "lambdaml/train/remote.h"
 
 namespace lambdaml::tune {
@@ -32,9 +33,13 @@ std::string StagedData::place_of(const Options& options, const char* option,
   if (data::find_manifest(Uri::parse(own))) return place = own;
 
   std::unique_ptr<data::Dataset>& dataset = read_[kind];
-  if (!dataset)
-    dataset =
-        std::make_unique<data::Dataset>(data::read(given, options.text("format"), processors()));
+  if (!dataset) {
+    std::vector<data::SourceFile> files;
+    dataset = std::make_unique<data::Dataset>(
+        data::read(given, options.text("format"), processors(), &files));
+    // An earlier tuner may have read it for other workers: all trials have the same rows.
+    train::DataRecord(records_.shared_store(), kind).require_same(files);
+  }
   throw_if_interrupted();
   if (dataset->rows() < workers && kind == "data")
     fail(Code::invalid_argument, "{}: {} rows are too few for {} workers; use fewer with --workers",

@@ -1,10 +1,11 @@
 #include <algorithm>
-#include <atomic>
 #include <cstring>
+#include <functional>
 #include <limits>
+#include <utility>
 
+#include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/array.h"
 #include "lambdaml/data/registry.h"
@@ -12,18 +13,20 @@
 #include "lambdaml/tensor/safetensors.h"
 
 /// A prepared data set: a safetensors file that is used where it lies, without parsing. Metadata:
-/// `format` = "lambdaml-shard", `version`, `kind` = "dense" or "csr", `rows`, `features`. Tensors:
+/// `format` = "lambdaml-shard", `version`, `kind` = "dense" or "csr", `rows`, `features`, `xxh3`, a
+/// checksum of the file, and in a part `data_set` and `part`, which of its parts it is. Tensors:
 /// dense `values` [rows, features] F32; csr `offsets` [rows + 1] U64, `indices` [n] U16 or U32 and
-/// `values` [n] F32; both `labels` [rows] I32 unless unlabelled.
+/// `values` [n] F32; both `labels` [rows] I32 unless unlabelled. Version 1 had no checksum and did
+/// not say what it was a part of.
 namespace lambdaml::data::shard {
 namespace {
 
 constexpr std::string_view kFormat = "lambdaml-shard";
-constexpr std::string_view kVersion = "1";
+constexpr std::string_view kVersion = "2";
+constexpr std::string_view kVersionWithoutChecksum = "1";
+constexpr const char* kDataSet = "data_set";
+constexpr const char* kPart = "part";
 constexpr std::uint64_t kMaxFeatures = std::uint64_t{1} << 31;
-/// What a thread checks at once: some ten microseconds' worth.
-constexpr std::size_t kValuesBlock = 1 << 18;
-constexpr std::size_t kRowsBlock = 1 << 12;
 
 [[noreturn]] void corrupt(const std::string& what, const std::string& why) {
   fail(Code::data_corrupt, "reading {}: {}; prepare the data set again", what, why);
@@ -43,19 +46,46 @@ void want_shape(const tensor::SafetensorsFile& file, std::string_view name,
     corrupt(file.what(), fmt::format("the shape of '{}' does not fit the rows and features", name));
 }
 
-/// Whether check(begin, end) holds of every `block` of [0, n), on up to `threads` threads.
-template <class Check>
-bool holds_of_all(std::size_t n, std::size_t block, std::size_t threads, const Check& check) {
-  std::atomic<bool> holds{true};
-  parallel_for((n + block - 1) / block, threads, [&](std::size_t i) {
-    if (holds && !check(i * block, std::min(n, (i + 1) * block))) holds = false;
-  });
-  return holds;
+/// How many of a tensor's values lie before the end of `piece`, one of the file's data.
+template <class T>
+std::size_t seen_of(std::span<const T> values, Bytes piece) {
+  const auto* const begin = reinterpret_cast<const std::byte*>(values.data());
+  const std::byte* const end = piece.data() + piece.size();
+  if (values.empty() || end <= begin) return 0;
+  return std::min(values.size_bytes(), static_cast<std::size_t>(end - begin)) / sizeof(T);
 }
 
+/// What must hold of values while they are seen piece by piece, in the order of the file.
+using Check = std::function<bool(Bytes piece)>;
+
+Check finite_check(std::span<const float> values) {
+  return [values, checked = std::size_t{0}](Bytes piece) mutable {
+    const std::size_t seen = seen_of(values, piece);
+    const std::size_t from = std::exchange(checked, seen);
+    return all_finite(values.subspan(from, seen - from));
+  };
+}
+
+/// Of the rows whose end has been seen. The offsets are good.
 template <class Index>
-tensor::CsrView<Index> csr_of(const tensor::SafetensorsFile& file, std::uint64_t rows,
-                              std::uint64_t features, std::size_t threads) {
+Check indices_check(std::span<const std::uint64_t> offsets, std::span<const Index> indices,
+                    std::uint64_t features) {
+  return [offsets, indices, features, row = std::size_t{0}](Bytes piece) mutable {
+    const auto beyond = std::upper_bound(offsets.begin() + static_cast<std::ptrdiff_t>(row),
+                                         offsets.end(), seen_of(indices, piece));
+    const std::size_t from = row;
+    row = static_cast<std::size_t>(beyond - offsets.begin()) - 1;
+    return indices_ascend(offsets.subspan(from, row - from + 1), indices, features);
+  };
+}
+
+struct Csr {
+  tensor::MatrixView rows;
+  Check check;
+};
+
+template <class Index>
+Csr csr_of(const tensor::SafetensorsFile& file, std::uint64_t rows, std::uint64_t features) {
   const auto offsets = file.values<std::uint64_t>("offsets");
   const auto indices = file.values<Index>("indices");
   const auto values = file.values<float>("values");
@@ -63,48 +93,56 @@ tensor::CsrView<Index> csr_of(const tensor::SafetensorsFile& file, std::uint64_t
   want_shape(file, "values", {indices.size()});
   if (!offsets_partition(offsets, indices.size()))
     corrupt(file.what(), "the row offsets do not ascend from 0 to the number of values");
-  if (!holds_of_all(rows, kRowsBlock, threads, [&](std::size_t begin, std::size_t end) {
-        return indices_ascend(offsets.subspan(begin, end - begin + 1), indices, features);
-      }))
-    corrupt(file.what(), "feature indices of a row do not ascend or are beyond the features");
-  return {offsets.data(), indices.data(), values.data(), rows, features};
+  return {tensor::CsrView<Index>{offsets.data(), indices.data(), values.data(), rows, features},
+          indices_check(offsets, indices, features)};
+}
+
+tensor::SafetensorsFile open(const std::shared_ptr<const Buffer>& bytes, const std::string& what) {
+  tensor::SafetensorsFile file(bytes, what);
+  const auto format = file.metadata().find("format");
+  if (format == file.metadata().end() || format->second != kFormat)
+    fail(Code::data_corrupt, "reading {}: a safetensors file, but not a prepared data set", what);
+  const std::string& version = file.metadata("version");
+  if (version != kVersion && version != kVersionWithoutChecksum)
+    corrupt(what, fmt::format("shard version '{}' is not the known {}", printable(version, 20),
+                              kVersion));
+  if (version == kVersion && !file.stated_checksum()) corrupt(what, "it has no checksum of itself");
+  return file;
 }
 
 Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& options) {
-  const tensor::SafetensorsFile file(bytes, options.what);
-  const auto format = file.metadata().find("format");
-  if (format == file.metadata().end() || format->second != kFormat)
-    fail(Code::data_corrupt, "reading {}: a safetensors file, but not a prepared data set",
-         options.what);
-  if (file.metadata("version") != kVersion)
-    corrupt(options.what, fmt::format("shard version '{}' is not the known {}",
-                                      printable(file.metadata("version"), 20), kVersion));
+  const tensor::SafetensorsFile file = open(bytes, options.what);
   const std::uint64_t rows = count_of(file, "rows");
   const std::uint64_t features = count_of(file, "features");
   if (features > kMaxFeatures) corrupt(options.what, "more than 2^31 features");
 
   Dataset dataset;
   dataset.owner = file.owner();
+  const auto values = file.values<float>("values");
+  Check finite = finite_check(values), ascend;
   const std::string& kind = file.metadata("kind");
   if (kind == "dense") {
-    const auto values = file.values<float>("values");
     want_shape(file, "values", {rows, features});
     dataset.features = tensor::DenseView{values.data(), rows, features};
   } else if (kind == "csr") {
-    if (file.get("indices").dtype == tensor::Dtype::u16)
-      dataset.features = csr_of<std::uint16_t>(file, rows, features, options.threads);
-    else
-      dataset.features = csr_of<std::uint32_t>(file, rows, features, options.threads);
+    const bool narrow = file.get("indices").dtype == tensor::Dtype::u16;
+    Csr csr = narrow ? csr_of<std::uint16_t>(file, rows, features)
+                     : csr_of<std::uint32_t>(file, rows, features);
+    dataset.features = csr.rows;
+    ascend = std::move(csr.check);
   } else {
     corrupt(options.what,
             fmt::format("the kind '{}' is neither dense nor csr", printable(kind, 20)));
   }
-  const auto values = file.values<float>("values");
-  if (!holds_of_all(values.size(), kValuesBlock, options.threads,
-                    [&](std::size_t begin, std::size_t end) {
-                      return all_finite(values.subspan(begin, end - begin));
-                    }))
-    corrupt(options.what, "a value is not finite");
+  // The file's checksum, and on the way what must hold of its values: one pass over memory.
+  bool all_ascend = true, all_are_finite = true;
+  file.verify([&](Bytes piece) {
+    all_are_finite &= finite(piece);
+    if (ascend) all_ascend &= ascend(piece);
+  });
+  if (!all_ascend)
+    corrupt(options.what, "feature indices of a row do not ascend or are beyond the features");
+  if (!all_are_finite) corrupt(options.what, "a value is not finite");
   if (file.find("labels") != nullptr) {
     dataset.labels = file.values<std::int32_t>("labels");
     want_shape(file, "labels", {rows});
@@ -115,10 +153,12 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
   return options.form == Form::automatic ? dataset : in_form(dataset, options.form);
 }
 
-Buffer write(const Dataset& dataset) {
+/// Gives `use` a writer with all that the rows are; it is valid for the call.
+template <class Use>
+auto with_writer(const Dataset& dataset, const Use& use) {
   tensor::SafetensorsWriter writer;
   writer.set_metadata("format", std::string(kFormat));
-  writer.set_metadata("version", std::string(kVersion));
+  writer.set_metadata("version", std::string(kVersionWithoutChecksum));
   writer.set_metadata("rows", std::to_string(dataset.rows()));
   writer.set_metadata("features", std::to_string(dataset.cols()));
   if (dataset.labelled()) writer.add("labels", {dataset.rows()}, dataset.labels);
@@ -126,7 +166,7 @@ Buffer write(const Dataset& dataset) {
     writer.set_metadata("kind", "dense");
     writer.add("values", {dense->rows, dense->cols},
                std::span<const float>(dense->data, dense->rows * dense->cols));
-    return writer.serialize();
+    return use(writer);
   }
   writer.set_metadata("kind", "csr");
   Array<std::uint64_t> offsets(dataset.rows() + 1);
@@ -143,7 +183,38 @@ Buffer write(const Dataset& dataset) {
     add(*narrow);
   else
     add(std::get<tensor::Csr32>(dataset.features));
-  return writer.serialize();
+  return use(writer);
+}
+
+Buffer write(const Dataset& dataset) {
+  return with_writer(dataset, [](tensor::SafetensorsWriter& writer) {
+    writer.set_metadata("version", std::string(kVersion));
+    return writer.serialize_with_checksum();
+  });
+}
+
+Written write_part(const Dataset& dataset, const Identity& identity) {
+  return with_writer(dataset, [&](tensor::SafetensorsWriter& writer) {
+    Written out;
+    // As version 1 wrote it: what was prepared by it, and jobs that began with it, know the rows by
+    // this checksum.
+    out.rows_checksum = writer.checksum();
+    writer.set_metadata("version", std::string(kVersion));
+    writer.set_metadata(kDataSet, checksum_text(identity.data_set));
+    writer.set_metadata(kPart, identity.part);
+    out.bytes = writer.serialize_with_checksum(&out.checksum);
+    return out;
+  });
+}
+
+Statement statement(const std::shared_ptr<const Buffer>& bytes, const std::string& what) {
+  const tensor::SafetensorsFile file = open(bytes, what);
+  Statement out{file.stated_checksum(), {}};
+  if (!file.metadata().contains(kPart) && !file.metadata().contains(kDataSet)) return out;
+  const std::optional<std::uint64_t> data_set = checksum_from(file.metadata(kDataSet));
+  if (!data_set) corrupt(what, "its data set is not 16 hexadecimal digits");
+  out.identity = Identity{*data_set, printable(file.metadata(kPart), 50)};
+  return out;
 }
 
 /// A safetensors file: the length of its header in 8 bytes, then the header's brace.
@@ -162,7 +233,10 @@ void register_plugin(Registry& registry) {
                 "a prepared data set (safetensors) that loads without parsing",
                 recognizes,
                 read,
-                write});
+                write,
+                {},
+                write_part,
+                statement});
 }
 
 }  // namespace lambdaml::data::shard

@@ -146,9 +146,11 @@ TEST(Shard, WrongSizesAreRefused) {
             "data_corrupt: reading FILE: the rows '-3' are no count; prepare the data set again");
   EXPECT_EQ(error_of_csr([](Csr& c) { c.metadata["features"] = "2147483649"; }),
             "data_corrupt: reading FILE: more than 2^31 features; prepare the data set again");
-  EXPECT_EQ(error_of_csr([](Csr& c) { c.metadata["version"] = "2"; }),
-            "data_corrupt: reading FILE: shard version '2' is not the known 1; prepare the data "
+  EXPECT_EQ(error_of_csr([](Csr& c) { c.metadata["version"] = "3"; }),
+            "data_corrupt: reading FILE: shard version '3' is not the known 2; prepare the data "
             "set again");
+  EXPECT_EQ(error_of_csr([](Csr& c) { c.metadata["version"] = "2"; }),
+            "data_corrupt: reading FILE: it has no checksum of itself; prepare the data set again");
   EXPECT_EQ(error_of_csr([](Csr& c) { c.metadata["kind"] = "coo"; }),
             "data_corrupt: reading FILE: the kind 'coo' is neither dense nor csr; prepare the data "
             "set again");

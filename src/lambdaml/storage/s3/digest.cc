@@ -26,7 +26,7 @@ std::string md5_in_etag(const aws::Response& answer) {
 
 }  // namespace
 
-std::string checksum_text(Bytes value) { return fmt::format("{:016x}", checksum(value)); }
+std::string checksum_text(Bytes value) { return lambdaml::checksum_text(checksum(value)); }
 
 bool is_whole(Bytes value, const aws::Response& answer) {
   if (const std::string_view known = answer.header(kChecksumHeader); !known.empty())

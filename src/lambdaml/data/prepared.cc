@@ -1,0 +1,181 @@
+#include "lambdaml/data/prepared.h"
+
+#include <algorithm>
+#include <array>
+
+#include "lambdaml/base/checksum.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/data/integrity.h"
+#include "lambdaml/data/registry.h"
+#include "lambdaml/data/rows.h"
+
+namespace lambdaml::data {
+namespace {
+
+constexpr std::string_view kManifestKey = "manifest.json";
+
+/// The parts of an earlier cut.
+std::vector<std::string> parts_there(storage::Storage& store) {
+  std::vector<std::string> keys;
+  try {
+    const std::optional<Manifest> manifest = load_manifest(store);
+    for (std::size_t i = 0; manifest && i < manifest->parts(); ++i)
+      keys.push_back(part_key(i, manifest->parts()));
+  } catch (const Error& error) {
+    if (error.code() != Code::data_corrupt) throw;
+  }
+  return keys;
+}
+
+/// Equal for equal rows cut in as many parts: a set that is prepared again is the same set.
+std::uint64_t id_of(const Dataset& dataset, std::size_t n) {
+  const std::array<std::uint64_t, 2> all{checksum_of(dataset), n};
+  return checksum(std::as_bytes(std::span(all)));
+}
+
+/// What a manifest of version 1 says of the parts' bytes, and one of version 2 of their rows.
+std::uint64_t checksum_of_parts(const std::vector<std::uint64_t>& checksums) {
+  return checksum(std::as_bytes(std::span(checksums)));
+}
+
+std::string name_of(const storage::Storage& store, const std::string& key) {
+  return fmt::format("{}/{}", store.describe(), key);
+}
+
+/// The part i in `bytes`, which must be of that content where that is known.
+Dataset parse_part(const std::shared_ptr<const Buffer>& bytes, std::size_t i,
+                   const Manifest& manifest, const std::string& what,
+                   const std::optional<Content>& content) {
+  const Plugin& plugin = registry().get(manifest.format);
+  const ReadOptions options{what, manifest.sparse ? Form::sparse : Form::dense, 1};
+  if (content) require_content(plugin, bytes, options, *content);
+  const Dataset part = plugin.read(gunzip(bytes, what), options);
+  const auto want = [&](bool holds, const char* kind, auto got, auto expected) {
+    if (!holds)
+      fail(Code::data_corrupt,
+           "reading {}: {} {} where the manifest says {}; prepare the data set again", what, got,
+           kind, expected);
+  };
+  want(part.rows() == manifest.part_rows[i], "rows", part.rows(), manifest.part_rows[i]);
+  want(part.cols() <= manifest.features, "features", part.cols(), manifest.features);
+  want(part.labelled() == !manifest.labels.empty(), "labels", part.labels.size(),
+       manifest.labels.empty() ? 0 : part.rows());
+  for (const std::int32_t label : distinct_labels(part.labels))
+    if (!std::binary_search(manifest.labels.begin(), manifest.labels.end(), label))
+      fail(Code::data_corrupt,
+           "reading {}: the label {} is not among the manifest's; prepare the data set again", what,
+           label);
+  return with_cols(part, manifest.features);
+}
+
+}  // namespace
+
+std::optional<Manifest> load_manifest(storage::Storage& store) {
+  const std::optional<Buffer> text = store.load(kManifestKey);
+  if (!text) return {};
+  return Manifest::from_json(text->text(), name_of(store, std::string(kManifestKey)));
+}
+
+Buffer load_part(storage::Storage& store, const std::string& key) {
+  std::optional<Buffer> content = store.load(key);
+  if (!content)
+    fail(Code::not_found, "reading {}: part {} is missing; prepare the data set again",
+         store.describe(), key);
+  return std::move(*content);
+}
+
+Dataset dealt_back(std::vector<Dataset> parts, const std::string& what) {
+  for (const Dataset& part : parts)
+    if (part.labelled() != parts[0].labelled())
+      fail(Code::data_corrupt, "reading {}: some parts have labels and some have none", what);
+  return parts.size() == 1 ? std::move(parts[0]) : interleave(std::move(parts));
+}
+
+std::optional<Manifest> find_manifest(const Uri& uri) { return load_manifest(*storage::open(uri)); }
+
+Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, std::string_view as,
+               std::size_t threads) {
+  const Plugin& plugin = registry().get(as);
+  if (n == 0) fail(Code::invalid_argument, "a data set cannot be cut in 0 parts");
+  if (dataset.rows() < n)
+    fail(Code::invalid_argument, "{} rows cannot be cut in {} parts: use fewer workers",
+         dataset.rows(), n);
+  const std::vector<std::string> before = parts_there(store);
+  // Without a manifest readers take the folder for unfinished, not for what was there before.
+  store.remove(kManifestKey);
+  Manifest manifest;
+  manifest.format = plugin.name;
+  manifest.features = dataset.cols();
+  manifest.stored_values = tensor::stored_values(dataset.features);
+  manifest.sparse = tensor::is_sparse(dataset.features);
+  manifest.labels = distinct_labels(dataset.labels);
+  manifest.part_rows.resize(n);
+  manifest.part_files.resize(n);
+  manifest.id = id_of(dataset, n);
+  std::vector<std::uint64_t> checksums(n);
+  try {
+    parallel_for(n, threads, [&](std::size_t i) {
+      const Dataset part = take_part(dataset, i, n);
+      const std::string key = part_key(i, n);
+      const Written written = write_part(plugin, part, {manifest.id, key});
+      store.save(key, written.bytes);
+      manifest.part_rows[i] = part.rows();
+      manifest.part_files[i] = {written.bytes.size(), written.checksum};
+      checksums[i] = written.rows_checksum;
+    });
+    for (const Content& file : manifest.part_files) manifest.bytes += file.bytes;
+    manifest.checksum = checksum_of_parts(checksums);
+    store.save(kManifestKey, as_bytes(manifest.to_json()));
+    if (before.size() != n) store.remove_all(before);
+  } catch (...) {
+    // Half a data set is of no use to anybody.
+    std::vector<std::string> keys;
+    for (std::size_t i = 0; i < n; ++i) keys.push_back(part_key(i, n));
+    try {
+      store.remove_all(keys);
+    } catch (const std::exception& error) {
+      log::warning("removing the parts of an unfinished data set: {}", error.what());
+    }
+    throw;
+  }
+  return manifest;
+}
+
+Dataset read_part(storage::Storage& store, std::size_t i, const Manifest& manifest,
+                  std::optional<Content> content) {
+  const std::string key = part_key(i, manifest.parts());
+  const std::string what = name_of(store, key);
+  if (i >= manifest.parts())
+    fail(Code::invalid_argument, "reading {}: there are {} parts", what, manifest.parts());
+  if (!content && !manifest.part_files.empty()) content = manifest.part_files[i];
+  return parse_part(std::make_shared<const Buffer>(load_part(store, key)), i, manifest, what,
+                    content);
+}
+
+Dataset read_prepared(storage::Storage& store, const Manifest& manifest, std::size_t threads,
+                      const std::string& what) {
+  const std::size_t n = manifest.parts();
+  std::vector<Dataset> parts(n);
+  if (!manifest.part_files.empty()) {
+    parallel_for(n, threads, [&](std::size_t i) { parts[i] = read_part(store, i, manifest); });
+    return dealt_back(std::move(parts), what);
+  }
+  warn_of_no_checksums(what);
+  std::vector<std::uint64_t> checksums(n);
+  parallel_for(n, threads, [&](std::size_t i) {
+    const std::string key = part_key(i, n);
+    const auto bytes = std::make_shared<const Buffer>(load_part(store, key));
+    checksums[i] = checksum(*bytes);
+    parts[i] = parse_part(bytes, i, manifest, name_of(store, key), {});
+  });
+  if (checksum_of_parts(checksums) != manifest.checksum)
+    fail(Code::data_corrupt,
+         "reading {}: its parts do not fit the checksum in its {}: one was damaged, or they are "
+         "not where they belong; prepare the data set again",
+         what, kManifestKey);
+  return dealt_back(std::move(parts), what);
+}
+
+}  // namespace lambdaml::data
