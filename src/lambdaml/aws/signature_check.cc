@@ -48,7 +48,7 @@ Refusal incomplete(std::string_view what) {
 std::variant<Claim, Refusal> claim_in(const Headers& headers) {
   const std::optional<std::string> text = value_of(headers, "authorization");
   if (!text)
-    return Refusal{403, "MissingAuthenticationTokenException", "Missing Authentication Token"};
+    return Refusal{403, "MissingAuthenticationTokenException", "Missing Authentication Token."};
   const std::string start = std::string(kSignatureAlgorithm) + " ";
   if (!text->starts_with(start))
     return incomplete(fmt::format("it does not begin with {}", kSignatureAlgorithm));

@@ -161,10 +161,10 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
   }
 
   bool is_open() {
+    if (!socket_.is_open()) return false;
     char byte;
-    return socket_.is_open() &&
-           (::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0 ||
-            errno == EAGAIN || errno == EWOULDBLOCK);
+    const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
   }
 
   void reply(HttpReply reply) {
