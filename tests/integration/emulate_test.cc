@@ -6,6 +6,7 @@
 #include <thread>
 
 #include <gmock/gmock.h>
+#include <signal.h>
 
 #include "e2e/command.h"
 #include "integration/process.h"
@@ -42,10 +43,12 @@ class Emulate : public CliTest {
   /// key that it makes for itself.
   std::map<std::string, std::string> start(const std::map<std::string, std::string>& variables) {
     const aws::ScopedEnvironment environment(variables);
+    end_service();
+    const std::string log = "service-" + std::to_string(++started_) + ".log";
     service_.emplace(
         std::vector<std::string>{LAMBDAML_BIN_DIR "/lambdaml", "emulate", "--port", "0",
                                  "--retry-delay-s", "0.05", "--log-folder", "logs"},
-        folder(), "service.log");
+        folder(), log);
     const std::string ready = "listening on ";
     const Deadline deadline = Deadline::in(20);
     std::string text;
@@ -53,7 +56,7 @@ class Emulate : public CliTest {
       if (!service_->runs() || deadline.passed())
         fail(Code::internal, "{}", service_->last_lines());
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
-      text = read(folder() / "service.log");
+      text = read(folder() / log);
     }
     std::map<std::string, std::string> out = exported_in(text);
     out["AWS_ENDPOINT_URL_LAMBDA"] = text.substr(ready.size(), text.find('\n') - ready.size());
@@ -72,7 +75,21 @@ class Emulate : public CliTest {
     return read(folder() / "clients.log");
   }
 
+  /// As a user ends it: it leaves no folder.
+  void end_service() {
+    if (!service_) return;
+    ::kill(service_->pid(), SIGTERM);
+    EXPECT_EQ(service_->wait(Deadline::in(30)), 0);
+    service_.reset();
+  }
+  void TearDown() override {
+    end_service();
+    CliTest::TearDown();
+  }
+
+ private:
   std::optional<servers::Process> service_;
+  int started_ = 0;
 };
 
 TEST_F(Emulate, ServesAwsCliAndBoto3) {

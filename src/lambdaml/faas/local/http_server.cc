@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <limits>
@@ -13,14 +12,10 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <nlohmann/json.hpp>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/json.h"
-#include "lambdaml/base/log.h"
-#include "lambdaml/faas/local/peer.h"
+#include "lambdaml/faas/local/foreign.h"
 
 namespace lambdaml::faas::local {
 namespace {
@@ -37,10 +32,8 @@ using Clock = asio::steady_timer::clock_type;
 constexpr std::size_t kLingerBytes = 72u << 20;
 constexpr double kLinger_s = 2;
 constexpr std::chrono::milliseconds kAcceptPause{20};
-constexpr std::size_t kHeaders = 128;
 /// Between head and body, and of a chunk's own header: what is held besides the body.
 constexpr std::size_t kBufferBytes = 64u << 10;
-constexpr std::chrono::seconds kWarningPause{10};
 
 template <class Message>
 HttpRequest head_of(const Message& message) {
@@ -52,74 +45,11 @@ HttpRequest head_of(const Message& message) {
   return out;
 }
 
-/// In the words of both APIs.
-HttpReply refusal(int status, std::string_view type, std::string_view message) {
-  return {status,
-          json_text(
-              nlohmann::json{{"errorMessage", message}, {"errorType", type}, {"Message", message}}),
-          {{"Content-Type", "application/json"}, {"X-Amzn-ErrorType", std::string(type)}}};
-}
-HttpReply no_request(std::string_view why) { return refusal(400, "InvalidRequest", why); }
-
-bool is_same(std::string_view a, std::string_view b) {
-  return beast::iequals({a.data(), a.size()}, {b.data(), b.size()});
-}
-
-/// The header Host without its port: a tunnel may come by another.
-bool is_own_name(std::string_view host) {
-  const std::size_t bracket = host.find(']');
-  const std::string_view name = bracket != std::string_view::npos ? host.substr(0, bracket + 1)
-                                                                  : host.substr(0, host.find(':'));
-  return name == "127.0.0.1" || name == "[::1]" || is_same(name, "localhost");
-}
-
-/// What any local program of this user may send, but no web page may have its browser send: a page
-/// can name this machine by a name of its own, and sends its Origin or, with a plain GET,
-/// Sec-Fetch-Site.
-std::optional<HttpReply> refuse_foreign(const HttpRequest& head) {
-  if (head.headers.size() > kHeaders) return no_request("more than 128 headers");
-  std::size_t hosts = 0;
-  for (const auto& [name, value] : head.headers) {
-    if (is_same(name, "Origin") || is_same(name, "Sec-Fetch-Site"))
-      return refusal(403, "AccessDeniedException", "Web pages are not served here.");
-    if (!is_same(name, "Host")) continue;
-    if (++hosts > 1) return no_request("two headers Host");
-    if (!is_own_name(value))
-      return refusal(403, "AccessDeniedException",
-                     "The header Host must be 127.0.0.1 or localhost.");
-  }
-  return std::nullopt;
-}
-
-Address address_of(const tcp::endpoint& endpoint) {
-  return {static_cast<std::uint32_t>(endpoint.address().to_v4().to_uint()), endpoint.port()};
-}
-
-/// Whether a process of this user holds the other end.
-bool is_ours(const tcp::socket& socket) {
-  error_code error;
-  const tcp::endpoint peer = socket.remote_endpoint(error);
-  if (error) return false;
-  const tcp::endpoint own = socket.local_endpoint(error);
-  if (error) return false;
-  const std::optional<uid_t> user = user_of_peer(address_of(peer), address_of(own));
-  // Only a connection that still stands was the one that was asked for.
-  static_cast<void>(socket.remote_endpoint(error));
-  if (error || !user) return false;
-  if (*user == geteuid()) return true;
-  static std::atomic<Clock::rep> quiet_until{0};
-  const Clock::rep now = Clock::now().time_since_epoch().count();
-  if (now >= quiet_until.exchange(now + Clock::duration(kWarningPause).count()))
-    log::warning("refused a connection of user {} to 127.0.0.1:{}, which serves user {} alone",
-                 *user, own.port(), geteuid());
-  return false;
-}
-
 }  // namespace
 
 std::string_view HttpRequest::header(std::string_view name) const {
   for (const auto& [key, value] : headers)
-    if (is_same(key, name)) return value;
+    if (beast::iequals({key.data(), key.size()}, {name.data(), name.size()})) return value;
   return {};
 }
 
@@ -201,6 +131,7 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
     if (error || server_->closed) return close();
     if (!keep_alive_) return linger();
     close_in(0);
+    move_to(&server_->waiting);
     // While watch_for_close() waits, the next read is its to start.
     if (!watching_) read();
   }
@@ -429,6 +360,7 @@ HttpServer::HttpServer(asio::io_context& loop, Limits limits, Hooks hooks)
     state_->acceptor.bind(address);
     state_->acceptor.listen();
     port_ = state_->acceptor.local_endpoint().port();
+    require_users_known(state_->acceptor.local_endpoint());
   } catch (const boost::system::system_error& error) {
     if (error.code() == asio::error::address_in_use)
       fail(Code::already_exists, "cannot listen on 127.0.0.1:{}: the port is in use; give another",

@@ -74,18 +74,18 @@ class HttpServer {
 
   /// Listens on 127.0.0.1.
   ///
-  /// A connection of another user's process is closed at once (peer.h), with a warning in the log.
-  /// Refused with 403 are requests that come by another name of this machine than 127.0.0.1, ::1
-  /// or localhost (a foreign Host) and those of web pages (Origin, Sec-Fetch-Site): a browser is a
-  /// process of this user too. What is no HTTP gets 400, as does a head that is too large or has
-  /// more than 128 headers; the connection is closed after a refusal.
+  /// A connection of another user's process is closed at once (foreign.h), with a warning in the
+  /// log. Refused with 403 are requests that come by another name of this machine than 127.0.0.1,
+  /// ::1 or localhost (a foreign Host) and those of web pages (Origin, Sec-Fetch-Site): a browser
+  /// is a process of this user too. What is no HTTP gets 400, as does a head that is too large or
+  /// has more than 128 headers; the connection is closed after a refusal.
   ///
   /// When there are more connections than the limits say, the one gives way that has been without a
   /// whole request for longest; those whose body has begun to arrive only after the others. A
   /// request that waits for its reply never does.
   ///
   /// Throws resource_exhausted when no descriptor or port is left, already_exists when the port is
-  /// in use.
+  /// in use, permission_denied where the kernel does not tell the users of connections.
   HttpServer(boost::asio::io_context& loop, Limits limits, Hooks hooks);
   ~HttpServer() { close(); }
   HttpServer(const HttpServer&) = delete;

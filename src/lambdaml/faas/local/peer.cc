@@ -98,18 +98,21 @@ std::optional<uid_t> user_in_table(std::string_view table, Address peer, Address
   return std::nullopt;
 }
 
-std::optional<uid_t> user_in_tables(Address peer, Address own) {
+Holder look_into_tables(Address peer, Address own) {
+  Holder out;
   for (const char* path : {"/proc/net/tcp", "/proc/net/tcp6"}) {
     std::ifstream file(path);
+    if (!file) continue;
+    out.is_known = true;
     const std::string table{std::istreambuf_iterator<char>(file), {}};
-    if (const auto user = user_in_table(table, peer, own)) return user;
+    if ((out.user = user_in_table(table, peer, own))) break;
   }
-  return std::nullopt;
+  return out;
 }
 
-std::optional<uid_t> user_of_peer(Address peer, Address own) {
-  if (const Holder holder = ask_socket_diagnostics(peer, own); holder.is_known) return holder.user;
-  return user_in_tables(peer, own);
+Holder user_of_peer(Address peer, Address own) {
+  const Holder holder = ask_socket_diagnostics(peer, own);
+  return holder.is_known ? holder : look_into_tables(peer, own);
 }
 
 }  // namespace lambdaml::faas::local

@@ -23,18 +23,19 @@ struct Address {
   std::uint16_t port = 0;
 };
 
-/// The user whose process holds the socket `peer` that is connected to `own`; nullopt when none
-/// does or nobody tells. Ask for a connection that stands, and look afterwards whether it still
-/// does: a port that was left may be another's.
-std::optional<uid_t> user_of_peer(Address peer, Address own);
-
-/// What a way of finding out says.
+/// Who holds a socket.
 struct Holder {
-  bool is_known = false;           ///< false: it cannot tell
-  std::optional<uid_t> user = {};  ///< known and none: no process holds the socket
+  bool is_known = false;           ///< false: nobody tells
+  std::optional<uid_t> user = {};  ///< known and none: no process does
 };
+
+/// The holder of the socket `peer` that is connected to `own`. Ask for a connection that stands,
+/// and look afterwards whether it still does: a port that was left may be another's.
+Holder user_of_peer(Address peer, Address own);
+
+/// The ways that this is found.
 Holder ask_socket_diagnostics(Address peer, Address own);
-std::optional<uid_t> user_in_tables(Address peer, Address own);
+Holder look_into_tables(Address peer, Address own);
 /// The user in the text of /proc/net/tcp or tcp6.
 std::optional<uid_t> user_in_table(std::string_view table, Address peer, Address own);
 

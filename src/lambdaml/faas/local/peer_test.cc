@@ -47,11 +47,12 @@ class PeerListener {
 
 /// What both ways say, which must agree.
 std::optional<uid_t> user_by_both(Address peer, Address own) {
-  const std::optional<uid_t> by_tables = user_in_tables(peer, own);
+  const Holder by_tables = look_into_tables(peer, own);
   const Holder by_diagnostics = ask_socket_diagnostics(peer, own);
-  EXPECT_TRUE(!by_diagnostics.is_known || by_diagnostics.user == by_tables);
-  EXPECT_EQ(user_of_peer(peer, own), by_tables);
-  return by_tables;
+  EXPECT_TRUE(by_tables.is_known);
+  EXPECT_TRUE(!by_diagnostics.is_known || by_diagnostics.user == by_tables.user);
+  EXPECT_EQ(user_of_peer(peer, own).user, by_tables.user);
+  return by_tables.user;
 }
 
 TEST(Peer, AConnectionOfThisProcessIsOurs) {
