@@ -1,5 +1,6 @@
 """AWS's own clients against `lambdaml emulate`: boto3 and the AWS CLI. Arguments: the service's URL
-and the executable of a function that answers `"echo WORDS"` and the like, as test_function.h tells."""
+and the executable of a function that answers `"echo WORDS"` and the like, as test_function.h tells.
+The environment has the service's keys."""
 import base64
 import io
 import json
@@ -11,12 +12,12 @@ import time
 import zipfile
 
 import boto3
+import botocore
 import botocore.config
 import botocore.exceptions
 
 URL, BOOTSTRAP = sys.argv[1:3]
-os.environ.update(AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="x", AWS_DEFAULT_REGION="us-east-1",
-                  AWS_EC2_METADATA_DISABLED="true", AWS_PAGER="")
+os.environ.update(AWS_DEFAULT_REGION="us-east-1", AWS_EC2_METADATA_DISABLED="true", AWS_PAGER="")
 client = boto3.client("lambda", endpoint_url=URL,
                       config=botocore.config.Config(retries={"max_attempts": 0}, read_timeout=60))
 
@@ -134,6 +135,21 @@ def with_boto3():
         client.delete_function(FunctionName=name)
 
 
+def with_wrong_keys():
+    key, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+    for keys, wanted in [(("x", secret), "UnrecognizedClientException"),
+                         ((key, "x"), "InvalidSignatureException"),
+                         ((key, secret, "token"), "UnrecognizedClientException")]:
+        stranger = boto3.client("lambda", endpoint_url=URL, aws_access_key_id=keys[0],
+                                aws_secret_access_key=keys[1], aws_session_token=(keys + (None,))[2])
+        error = refused(stranger.list_functions)["Error"]
+        assert error["Code"] == wanted and "lambdaml emulate" in error["Message"], (wanted, error)
+    stranger = boto3.client("lambda", endpoint_url=URL,
+                            config=botocore.config.Config(signature_version=botocore.UNSIGNED))
+    assert refused(stranger.list_functions)["Error"]["Code"] == "MissingAuthenticationTokenException"
+
+
 with_cli()
 with_boto3()
+with_wrong_keys()
 print("all answered as AWS does")

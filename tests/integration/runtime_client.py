@@ -1,5 +1,5 @@
 """AWS's own runtime client for Node.js serves a function of `lambdaml emulate`. Arguments: the
-service's URL and the folder of the npm package aws-lambda-ric.
+service's URL and the folder of the npm package aws-lambda-ric. The environment has its keys.
 
 The package's native part (a build of libcurl) is not compiled. Its other client, which Lambda itself
 switches to by a variable, fetches events; handlers that stream answer by it too."""
@@ -14,8 +14,7 @@ import boto3
 import botocore.config
 
 URL, PACKAGE = sys.argv[1:3]
-os.environ.update(AWS_ACCESS_KEY_ID="x", AWS_SECRET_ACCESS_KEY="x", AWS_DEFAULT_REGION="us-east-1",
-                  AWS_EC2_METADATA_DISABLED="true")
+os.environ.update(AWS_DEFAULT_REGION="us-east-1", AWS_EC2_METADATA_DISABLED="true")
 client = boto3.client("lambda", endpoint_url=URL,
                       config=botocore.config.Config(retries={"max_attempts": 0}, read_timeout=60))
 

@@ -138,6 +138,39 @@ std::optional<Lent> credentials_from_profile() {
   return {};
 }
 
+namespace {
+
+Profile readable_profile() {
+  try {
+    return read_profile();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+}  // namespace
+
+std::optional<Credentials> keys_in_profile() {
+  const Profile profile = readable_profile();
+  for (const Settings* settings : {&profile.credentials, &profile.config}) {
+    Credentials keys{find(*settings, "aws_access_key_id"), find(*settings, "aws_secret_access_key"),
+                     find(*settings, "aws_session_token")};
+    if (!keys.access_key.empty() && !keys.secret_key.empty()) return keys;
+    if (profile.config.contains("credential_process")) break;
+  }
+  return std::nullopt;
+}
+
+bool names_other_source() {
+  for (const char* name : {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                           "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_WEB_IDENTITY_TOKEN_FILE"})
+    if (!variable(name).empty()) return true;
+  const Profile profile = readable_profile();
+  for (const char* name : {"credential_process", "role_arn", "sso_start_url", "sso_session"})
+    if (profile.config.contains(name)) return true;
+  return false;
+}
+
 std::optional<Lent> credentials_from_container() {
   const std::string relative = variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
   std::string url = variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");

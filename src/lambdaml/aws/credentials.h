@@ -26,6 +26,12 @@ std::optional<Lent> credentials_from_environment();
 /// The profile's keys in the credentials file, its `credential_process` (60 s at most), its keys in
 /// the config file.
 std::optional<Lent> credentials_from_profile();
+/// Of these the keys that stand in the files alone: no program is run, and files that cannot be
+/// read hold none.
+std::optional<Credentials> keys_in_profile();
+/// Whether the profile or the environment names another source than keys, the instance's role left
+/// out: a program, a role, a sign-on, a container's service.
+bool names_other_source();
 /// AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI (https, this machine, or the addresses of
 /// ECS and EKS), with AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE or AWS_CONTAINER_AUTHORIZATION_TOKEN.
 std::optional<Lent> credentials_from_container();

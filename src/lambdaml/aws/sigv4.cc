@@ -11,8 +11,6 @@
 namespace lambdaml::aws {
 namespace {
 
-constexpr std::string_view kAlgorithm = "AWS4-HMAC-SHA256";
-
 bool is_unreserved(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
          c == '.' || c == '_' || c == '~';
@@ -63,19 +61,27 @@ void append_collapsed(std::string& out, std::string_view value) {
   }
 }
 
-/// "20130524T000000Z"
-std::string stamp(std::chrono::system_clock::time_point now) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", utc.tm_year + 1900, utc.tm_mon + 1,
-                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
-}
-
 }  // namespace
 
 std::string encode(std::string_view text) { return encode_but(text, false); }
 std::string encode_path(std::string_view path) { return encode_but(path, true); }
+
+std::string decode(std::string_view text) {
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+  };
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool is_pair =
+        text[i] == '%' && text.size() - i > 2 && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0;
+    out += is_pair ? static_cast<char>(16 * digit(text[i + 1]) + digit(text[i + 2])) : text[i];
+    if (is_pair) i += 2;
+  }
+  return out;
+}
 
 std::string encode_query(const Query& query) {
   Query encoded;
@@ -92,53 +98,72 @@ std::string encode_query(const Query& query) {
 
 std::string sha256_hex(Bytes bytes) { return hex(as_text(sha256(bytes))); }
 
-Headers Signer::sign(const ToSign& request, const Credentials& credentials,
-                     std::chrono::system_clock::time_point now) const {
-  const std::string time = stamp(now);
-  const std::string_view date = std::string_view(time).substr(0, 8);
-  const bool is_s3 = service_ == "s3";
-  Headers added = {{"x-amz-date", time}};
-  if (!credentials.session_token.empty())
-    added.emplace_back("x-amz-security-token", credentials.session_token);
-  if (is_s3) added.emplace_back("x-amz-content-sha256", request.payload_hash);
+std::string time_stamp(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", utc.tm_year + 1900, utc.tm_mon + 1,
+                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+}
 
-  std::vector<const std::pair<std::string, std::string>*> signed_headers;
-  for (const auto& header : request.headers) signed_headers.push_back(&header);
-  for (const auto& header : added) signed_headers.push_back(&header);
-  std::ranges::stable_sort(signed_headers, {},
-                           [](const auto* header) -> const std::string& { return header->first; });
+std::string Scope::text() const {
+  return fmt::format("{}/{}/{}/aws4_request", date(), region, service);
+}
 
+std::string signing_key(std::string_view secret_key, const Scope& scope) {
+  const std::string day = hmac(fmt::format("AWS4{}", secret_key), scope.date());
+  return hmac(hmac(hmac(day, scope.region), scope.service), "aws4_request");
+}
+
+std::string signature_of(const ToSign& request, const Scope& scope, std::string_view signing_key) {
   // S3 signs the path as it is sent, every other service encodes it once more.
   std::string canonical;
   canonical.reserve(1024);
   canonical.append(request.method).append("\n");
-  canonical.append(is_s3 ? std::string(request.path) : encode_path(request.path)).append("\n");
-  canonical.append(request.query).append("\n");
+  canonical.append(scope.service == "s3" ? std::string(request.path) : encode_path(request.path));
+  canonical.append("\n").append(request.query).append("\n");
   std::string names;
-  for (const auto* header : signed_headers) {
-    canonical.append(header->first).append(":");
-    append_collapsed(canonical, header->second);
+  for (const auto& [name, value] : request.headers) {
+    canonical.append(name).append(":");
+    append_collapsed(canonical, value);
     canonical.append("\n");
     if (!names.empty()) names += ';';
-    names += header->first;
+    names += name;
   }
   canonical.append("\n").append(names).append("\n").append(request.payload_hash);
+  return hex(hmac(signing_key, fmt::format("{}\n{}\n{}\n{}", kSignatureAlgorithm, scope.time,
+                                           scope.text(), sha256_hex(as_bytes(canonical)))));
+}
 
-  const std::string scope = fmt::format("{}/{}/{}/aws4_request", date, region_, service_);
-  const std::string text =
-      fmt::format("{}\n{}\n{}\n{}", kAlgorithm, time, scope, sha256_hex(as_bytes(canonical)));
-  const std::string signature = hex(hmac(key_for(date, credentials.secret_key), text));
-  added.emplace_back("authorization",
-                     fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}", kAlgorithm,
-                                 credentials.access_key, scope, names, signature));
+Headers Signer::sign(const ToSign& request, const Credentials& credentials,
+                     std::chrono::system_clock::time_point now) const {
+  const std::string time = time_stamp(now);
+  const Scope scope{time, region_, service_};
+  Headers added = {{"x-amz-date", time}};
+  if (!credentials.session_token.empty())
+    added.emplace_back("x-amz-security-token", credentials.session_token);
+  if (service_ == "s3") added.emplace_back("x-amz-content-sha256", request.payload_hash);
+
+  Headers all = request.headers;
+  all.insert(all.end(), added.begin(), added.end());
+  std::ranges::stable_sort(all, {}, &Headers::value_type::first);
+  std::string names;
+  for (const auto& [name, value] : all) names += (names.empty() ? "" : ";") + name;
+  const std::string signature =
+      signature_of({request.method, request.path, request.query, all, request.payload_hash}, scope,
+                   key_for(scope, credentials.secret_key));
+  added.emplace_back(
+      "authorization",
+      fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}", kSignatureAlgorithm,
+                  credentials.access_key, scope.text(), names, signature));
   return added;
 }
 
-std::string Signer::key_for(std::string_view date, const std::string& secret_key) const {
+std::string Signer::key_for(const Scope& scope, const std::string& secret_key) const {
   const std::lock_guard lock(mutex_);
-  if (key_date_ != date || key_secret_ != secret_key) {
-    key_ = hmac(hmac(hmac(hmac("AWS4" + secret_key, date), region_), service_), "aws4_request");
-    key_date_ = date;
+  if (key_date_ != scope.date() || key_secret_ != secret_key) {
+    key_ = signing_key(secret_key, scope);
+    key_date_ = scope.date();
     key_secret_ = secret_key;
   }
   return key_;

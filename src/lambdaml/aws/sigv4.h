@@ -11,6 +11,8 @@
 /// AWS Signature Version 4: "Create a signed AWS API request", AWS IAM User Guide.
 namespace lambdaml::aws {
 
+inline constexpr std::string_view kSignatureAlgorithm = "AWS4-HMAC-SHA256";
+
 struct Credentials {
   std::string access_key;
   std::string secret_key;
@@ -22,6 +24,9 @@ struct Credentials {
 std::string encode(std::string_view text);
 /// encode(), but `/` stays.
 std::string encode_path(std::string_view path);
+/// What encode() or another client's way of encoding made of a text; a `%` that begins no pair of
+/// hexadecimal digits stays.
+std::string decode(std::string_view text);
 /// `name=value&…`, encoded and sorted by encoded name, then value: what is sent is what is signed.
 std::string encode_query(const Query& query);
 
@@ -42,6 +47,24 @@ struct ToSign {
   std::string_view payload_hash;
 };
 
+/// "20130524T000000Z", as x-amz-date says it.
+std::string time_stamp(std::chrono::system_clock::time_point time);
+
+/// What a signature holds for. Views live as long as the call.
+struct Scope {
+  std::string_view time;  ///< by time_stamp()
+  std::string_view region;
+  std::string_view service;
+  /// "20130524/us-east-1/s3/aws4_request"
+  std::string text() const;
+  std::string_view date() const { return time.substr(0, 8); }
+};
+
+/// The key that signs in this scope's day, region and service, derived from the secret.
+std::string signing_key(std::string_view secret_key, const Scope& scope);
+/// 64 lower-case hexadecimal digits. `request.headers` are sorted by name, x-amz-date among them.
+std::string signature_of(const ToSign& request, const Scope& scope, std::string_view signing_key);
+
 /// Signs for one service in one region. Thread-safe; about 5 µs a signature, for the key that is
 /// derived from the secret is kept for the day.
 class Signer {
@@ -55,7 +78,7 @@ class Signer {
                std::chrono::system_clock::time_point now) const;
 
  private:
-  std::string key_for(std::string_view date, const std::string& secret_key) const;
+  std::string key_for(const Scope& scope, const std::string& secret_key) const;
 
   std::string service_;
   std::string region_;

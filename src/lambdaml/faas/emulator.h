@@ -3,7 +3,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
+#include <vector>
+
+#include "lambdaml/aws/sigv4.h"
 
 /// A Lambda service on this machine: the AWS Lambda service API on loopback, before processes that
 /// speak the Runtime API.
@@ -16,6 +20,11 @@ struct EmulatorSettings {
   int concurrency = 1000;            ///< events that run at once, of all functions
   bool deliver_twice = false;        ///< each asynchronous event, as AWS may
   std::filesystem::path log_folder;  ///< logs go to LOG_FOLDER/FUNCTION/; empty: to stderr
+  /// Requests must be signed with one of them; none: requests need no signature.
+  std::vector<aws::Credentials> keys;
+  /// What functions find in their environment to sign with; absent: what this process has in its
+  /// own.
+  std::optional<aws::Credentials> function_keys;
   /// The bytes of a zip that a function is created from by bucket and key; throws what tells why
   /// not. Empty: functions come as zips in the request only.
   std::function<std::string(const std::string& bucket, const std::string& key)> fetch_code;

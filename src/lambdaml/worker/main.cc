@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "lambdaml/base/answers.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/memory.h"
@@ -35,6 +36,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   keep_freed_memory();
+  set_repeats_answers(false);
   const char* level = std::getenv("LAMBDAML_LOG_LEVEL");
   const char* endpoint = std::getenv("AWS_LAMBDA_RUNTIME_API");
   try {

@@ -5,7 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <zip.h>
 
+#include "lambdaml/aws/scoped_environment.h"
 #include "lambdaml/base/base64.h"
+#include "lambdaml/faas/lambda_client.h"
 #include "lambdaml/faas/local/zip_file.h"
 #include "lambdaml/faas/test_support.h"
 
@@ -252,6 +254,45 @@ TEST_F(LambdaServiceTest, FunctionsThatTakeTooMuchOrNeverStartFail) {
       201);
   const Reply died = send("POST", "/2015-03-31/functions/dies/invocations", "{}");
   EXPECT_EQ(died.value()["errorType"], "Runtime.ExitError") << died.body;
+}
+
+TEST_F(LambdaServiceTest, RequestsAreSignedWithItsKeys) {
+  EmulatorSettings settings;
+  settings.keys = {{"key", "secret", ""}};
+  settings.function_keys = settings.keys.front();
+  start(settings);
+  EXPECT_EQ(create(function_zip()).status, 403);
+  EXPECT_EQ(send("GET", "/2015-03-31/functions").status, 403);
+  const std::string url = "http://127.0.0.1:" + std::to_string(emulator_->port());
+  const auto list_with = [&](const std::string& secret) {
+    const aws::ScopedEnvironment environment({{"AWS_ACCESS_KEY_ID", "key"},
+                                              {"AWS_SECRET_ACCESS_KEY", secret},
+                                              {"AWS_ENDPOINT_URL_LAMBDA", url}});
+    return LambdaClient().list_functions().size();
+  };
+  EXPECT_EQ(list_with("secret"), 0u);
+  try {
+    list_with("another");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::permission_denied);
+    EXPECT_THAT(error.what(), HasSubstr("InvalidSignatureException"));
+  }
+  const aws::ScopedEnvironment environment({{"AWS_ACCESS_KEY_ID", "key"},
+                                            {"AWS_SECRET_ACCESS_KEY", "secret"},
+                                            {"AWS_ENDPOINT_URL_LAMBDA", url}});
+  LambdaClient client;
+  const std::string zip = function_zip();
+  FunctionSettings function;
+  function.role = "arn:aws:iam::000000000000:role/r";
+  function.handler = "worker";
+  function.memory_mb = 256;
+  client.create_function("f", function, {.zip = as_bytes(zip)}, {});
+  client.wait_until_active("f", Deadline::in(20));
+  // What a function finds to call others with.
+  EXPECT_EQ(client.invoke("f", {.payload = R"("variable AWS_ACCESS_KEY_ID")"}).payload, "key");
+  EXPECT_EQ(client.invoke("f:$LATEST", {.payload = R"("variable AWS_SECRET_ACCESS_KEY")"}).payload,
+            "secret");
 }
 
 TEST_F(LambdaServiceTest, NamesMayBeArns) {

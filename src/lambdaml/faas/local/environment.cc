@@ -20,6 +20,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kEndPoll{10};
 constexpr milliseconds kMemoryPoll{50};
 constexpr milliseconds kShutdownGrace{500};
+/// A streamed response that failed tells its error in a trailer.
+constexpr std::size_t kRuntimeHeadBytes = 64u << 10;
 
 constexpr std::array<std::string_view, 4> kInherited = {"PATH", "HOME", "LD_LIBRARY_PATH",
                                                         "TMPDIR"};
@@ -72,10 +74,13 @@ Environment::Environment(asio::io_context& loop, const Function& function, const
                         ? settings.function_arn
                         : "arn:aws:lambda:local:000000000000:function:" + function.handler),
       memory_mb_(function.memory_mb),
-      api_(loop,
-           [this](Result result) {
-             finish({std::move(result.failure), std::move(result.response), {}});
-           }),
+      api_([this](Result result) {
+        finish({std::move(result.failure), std::move(result.response), {}});
+      }),
+      // A response that is streamed may take as long as the event: no time limits.
+      server_(loop, {.body_bytes = kMaxResponseBytes, .head_bytes = kRuntimeHeadBytes},
+              {.serve = [this](auto exchange) { api_.serve(std::move(exchange)); },
+               .too_large = [this](const HttpRequest& head) { return api_.refuse_large(head); }}),
       process_(process_settings(function, settings)),
       log_(loop, process_.take_output(), settings.log_file, settings.on_log),
       end_(loop),
@@ -98,7 +103,7 @@ ProcessSettings Environment::process_settings(const Function& function,
   variables["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = std::to_string(function.memory_mb);
   variables["AWS_LAMBDA_LOG_GROUP_NAME"] = "/aws/lambda/" + name;
   variables["AWS_LAMBDA_LOG_STREAM_NAME"] = settings.log_stream;
-  variables["AWS_LAMBDA_RUNTIME_API"] = api_.endpoint();
+  variables["AWS_LAMBDA_RUNTIME_API"] = fmt::format("127.0.0.1:{}", server_.port());
   variables["LAMBDA_TASK_ROOT"] =
       (settings.folder.empty() ? function.executable.parent_path() : settings.folder).string();
   variables["TZ"] = ":UTC";
@@ -172,7 +177,7 @@ void Environment::on_end(int status) {
   timeout_.cancel();
   error_code ignored;
   end_.close(ignored);
-  api_.close();
+  server_.close();
   log_.drain();
   log_.close();
   if (done_) finish({killed_because_ ? *killed_because_ : failure_of_exit(status), {}, {}});

@@ -94,6 +94,9 @@ class Environment : public std::enable_shared_from_this<Environment> {
   std::string function_arn_;
   const int memory_mb_;
   RuntimeApi api_;
+  /// Listens as long as the process is there: a port that is free may come to another environment,
+  /// whose event an ending runtime would then take.
+  HttpServer server_;
   Process process_;
   LogPipe log_;
   boost::asio::posix::stream_descriptor end_;

@@ -2,17 +2,20 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
-#include <optional>
+#include <limits>
+#include <list>
 #include <set>
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <sys/socket.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/log.h"
+#include "lambdaml/faas/local/foreign.h"
 
 namespace lambdaml::faas::local {
 namespace {
@@ -22,20 +25,23 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using tcp = asio::ip::tcp;
 using boost::system::error_code;
+using Clock = asio::steady_timer::clock_type;
 
 // After a refusal the rest of what the client is sending is read and dropped, up to these: a close
 // with unread bytes would reset the connection and the client might never see the reply.
-constexpr std::size_t kLingerBytes = 64u << 20;
-constexpr std::chrono::seconds kLingerTime{2};
+constexpr std::size_t kLingerBytes = 72u << 20;
+constexpr double kLinger_s = 2;
 constexpr std::chrono::milliseconds kAcceptPause{20};
+/// Between head and body, and of a chunk's own header: what is held besides the body.
+constexpr std::size_t kBufferBytes = 64u << 10;
 
-HttpRequest to_request(http::request<http::string_body>&& message) {
+template <class Message>
+HttpRequest head_of(const Message& message) {
   HttpRequest out;
   out.method = std::string(message.method_string());
   out.target = std::string(message.target());
   for (const auto& field : message)
     out.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
-  out.body = std::move(message.body());
   return out;
 }
 
@@ -48,22 +54,21 @@ std::string_view HttpRequest::header(std::string_view name) const {
 }
 
 struct HttpServer::State : std::enable_shared_from_this<State> {
-  State(asio::io_context& loop, Limits limits, Serve serve,
-        std::function<HttpReply(const HttpRequest&)> too_large)
-      : limits(limits),
-        serve(std::move(serve)),
-        too_large(std::move(too_large)),
-        acceptor(loop),
-        pause(loop) {}
+  State(asio::io_context& loop, Limits limits, Hooks hooks)
+      : limits(limits), hooks(std::move(hooks)), acceptor(loop), pause(loop) {}
 
   void accept();
+  /// Closes the connection that has been without a whole request for longest; false: there is none.
+  bool make_room();
 
   const Limits limits;
-  Serve serve;
-  std::function<HttpReply(const HttpRequest&)> too_large;
+  Hooks hooks;
   tcp::acceptor acceptor;
   asio::steady_timer pause;
   std::set<Session*> sessions;
+  // Of these, in the order in which they last went on: without a whole head, without a whole body.
+  std::list<Session*> waiting, unfinished;
+  std::uint64_t unfinished_bytes = 0;
   bool closed = false;
 };
 
@@ -71,29 +76,26 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
 class HttpServer::Session : public std::enable_shared_from_this<Session> {
  public:
   Session(tcp::socket socket, std::shared_ptr<State> server)
-      : socket_(std::move(socket)),
-        server_(std::move(server)),
-        linger_timer_(socket_.get_executor()) {
+      : socket_(std::move(socket)), server_(std::move(server)), timer_(socket_.get_executor()) {
     server_->sessions.insert(this);
   }
-  ~Session() { server_->sessions.erase(this); }
+  ~Session() { forget(); }
 
-  void read() {
-    if (server_->closed) return close();
-    parser_.emplace();
-    parser_->body_limit(server_->limits.body_bytes);
-    http::async_read(
-        socket_, buffer_, *parser_,
-        [self = shared_from_this()](error_code error, std::size_t) { self->on_request(error); });
-  }
+  void read();
 
   void close() {
     error_code ignored;
-    linger_timer_.cancel(ignored);
+    timer_.cancel(ignored);
     socket_.close(ignored);
+    forget();
   }
 
-  bool is_open() const { return socket_.is_open(); }
+  bool is_open() {
+    if (!socket_.is_open()) return false;
+    char byte;
+    const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
+  }
 
   void reply(HttpReply reply) {
     if (!socket_.is_open()) return;
@@ -105,6 +107,7 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
     message_->body() = std::move(reply.body);
     message_->prepare_payload();
     writing_ = true;
+    close_in(server_->limits.reply_s);
     http::async_write(
         socket_, *message_,
         [self = shared_from_this()](error_code error, std::size_t) { self->on_written(error); });
@@ -113,7 +116,12 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
  private:
   class Waiting;
 
-  void on_request(error_code error);
+  void read_head();
+  void on_head(error_code error);
+  void read_body();
+  void on_request();
+  /// Whether the error ended the connection, or was answered.
+  bool is_over(error_code error);
   void watch_for_close();
 
   void on_written(error_code error) {
@@ -122,22 +130,24 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
     message_.reset();
     if (error || server_->closed) return close();
     if (!keep_alive_) return linger();
+    close_in(0);
+    move_to(&server_->waiting);
     // While watch_for_close() waits, the next read is its to start.
     if (!watching_) read();
   }
 
   void refuse(HttpReply reply) {
     keep_alive_ = false;
+    parser_.reset();
+    hold(0);
     this->reply(std::move(reply));
   }
 
   void linger() {
     error_code ignored;
     socket_.shutdown(tcp::socket::shutdown_send, ignored);
-    linger_timer_.expires_after(kLingerTime);
-    linger_timer_.async_wait([self = shared_from_this()](error_code error) {
-      if (!error) self->close();
-    });
+    move_to(&server_->waiting);
+    close_in(kLinger_s);
     drop();
   }
 
@@ -150,14 +160,46 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
                             });
   }
 
+  /// 0: not at all.
+  void close_in(double seconds) {
+    if (seconds <= 0) {
+      timer_.expires_at(Clock::time_point::max());
+      return;
+    }
+    timer_.expires_after(
+        std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)));
+    timer_.async_wait([self = shared_from_this()](error_code error) {
+      // One that has just expired can no longer be cancelled.
+      if (!error && self->timer_.expiry() <= Clock::now()) self->close();
+    });
+  }
+
+  void move_to(std::list<Session*>* list) {
+    if (list_ != nullptr) list_->erase(place_);
+    list_ = list;
+    if (list_ != nullptr) place_ = list_->insert(list_->end(), this);
+  }
+  void hold(std::uint64_t bytes) {
+    server_->unfinished_bytes += bytes - held_;
+    held_ = bytes;
+  }
+  void forget() {
+    move_to(nullptr);
+    hold(0);
+    server_->sessions.erase(this);
+  }
+
   tcp::socket socket_;
   const std::shared_ptr<State> server_;
-  asio::steady_timer linger_timer_;
-  beast::flat_buffer buffer_;
+  asio::steady_timer timer_;
+  beast::flat_buffer buffer_{server_->limits.head_bytes + kBufferBytes};
   std::optional<http::request_parser<http::string_body>> parser_;
   std::optional<http::response<http::string_body>> message_;
   std::array<char, 4096> dropped_;
   std::size_t lingered_ = 0;
+  std::list<Session*>* list_ = nullptr;  ///< the server's that it stands in
+  std::list<Session*>::iterator place_;
+  std::uint64_t held_ = 0;  ///< bytes of an unfinished body
   bool keep_alive_ = true;
   bool writing_ = false;   ///< a reply is on its way
   bool waiting_ = false;   ///< a request waits for its reply
@@ -176,24 +218,88 @@ class HttpServer::Session::Waiting : public Exchange {
   std::shared_ptr<Session> session_;
 };
 
-void HttpServer::Session::on_request(error_code error) {
+void HttpServer::Session::read() {
   if (server_->closed) return close();
+  move_to(&server_->waiting);
+  // The time of a request begins with its first byte: a connection that is kept may be silent.
+  if (buffer_.size() > 0) return read_head();
+  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+    if (!error) self->read_head();
+  });
+}
+
+void HttpServer::Session::read_head() {
+  if (server_->closed) return close();
+  parser_.emplace();
+  parser_->header_limit(static_cast<std::uint32_t>(server_->limits.head_bytes));
+  // Boost 1.74 takes `boost::none` for less than any length.
+  parser_->body_limit(std::numeric_limits<std::uint64_t>::max());
+  close_in(server_->limits.head_s);
+  http::async_read_header(
+      socket_, buffer_, *parser_,
+      [self = shared_from_this()](error_code error, std::size_t) { self->on_head(error); });
+}
+
+bool HttpServer::Session::is_over(error_code error) {
+  if (server_->closed) {
+    close();
+    return true;
+  }
+  if (!error) return false;
   if (error == http::error::body_limit) {
-    HttpRequest head = to_request(parser_->release());
-    head.body.clear();
-    return refuse(server_->too_large(head));
+    refuse(server_->hooks.too_large(head_of(parser_->get())));
+    return true;
   }
   const bool is_transport =
-      error && error.category() != http::make_error_code(http::error::bad_method).category();
+      error.category() != http::make_error_code(http::error::bad_method).category();
   if (is_transport || error == http::error::end_of_stream || error == http::error::partial_message)
-    return close();
-  if (error)
-    return refuse({400, R"({"errorMessage":"no HTTP request","errorType":"InvalidRequest"})"});
+    close();
+  else
+    refuse(no_request("no HTTP request"));
+  return true;
+}
+
+void HttpServer::Session::on_head(error_code error) {
+  if (is_over(error)) return;
+  const HttpRequest head = head_of(parser_->get());
+  if (auto reply = refuse_foreign(head)) return refuse(std::move(*reply));
+  Admission admission{.body_bytes = server_->limits.body_bytes};
+  if (server_->hooks.admit) admission = server_->hooks.admit(head);
+  if (admission.refusal) return refuse(std::move(*admission.refusal));
+  if (parser_->content_length().value_or(0) > admission.body_bytes)
+    return refuse(server_->hooks.too_large(head));
+  parser_->body_limit(admission.body_bytes);
+  close_in(server_->limits.body_s);
+  read_body();
+}
+
+void HttpServer::Session::read_body() {
+  if (parser_->is_done()) return on_request();
+  move_to(&server_->unfinished);
+  http::async_read_some(socket_, buffer_, *parser_,
+                        [self = shared_from_this()](error_code error, std::size_t) {
+                          if (self->is_over(error)) return;
+                          self->hold(self->parser_->get().body().size());
+                          State& server = *self->server_;
+                          self->move_to(&server.unfinished);
+                          while (server.unfinished_bytes > server.limits.unfinished_bytes &&
+                                 server.unfinished.front() != self.get())
+                            server.unfinished.front()->close();
+                          self->read_body();
+                        });
+}
+
+void HttpServer::Session::on_request() {
+  move_to(nullptr);
+  hold(0);
+  close_in(0);
   keep_alive_ = parser_->keep_alive();
   auto exchange = std::make_shared<Waiting>(shared_from_this());
-  exchange->request = to_request(parser_->release());
+  exchange->request = head_of(parser_->get());
+  exchange->request.body = std::move(parser_->get().body());
+  parser_.reset();
   waiting_ = true;
-  const auto serve = server_->serve;
+  const auto serve = server_->hooks.serve;
   if (serve) serve(std::move(exchange));
   if (waiting_ && !writing_) watch_for_close();
 }
@@ -206,12 +312,16 @@ void HttpServer::Session::watch_for_close() {
     self->watching_ = false;
     if (error) return;
     if (!self->waiting_) return self->read();
-    error_code peeked;
-    char byte;
-    self->socket_.receive(asio::buffer(&byte, 1), tcp::socket::message_peek, peeked);
     // Bytes before the reply are the next request, pipelined; they are read after it.
-    if (peeked && peeked != asio::error::would_block) self->close();
+    if (!self->is_open()) self->close();
   });
+}
+
+bool HttpServer::State::make_room() {
+  std::list<Session*>& from = waiting.empty() ? unfinished : waiting;
+  if (from.empty()) return false;
+  from.front()->close();
+  return true;
 }
 
 void HttpServer::State::accept() {
@@ -219,24 +329,29 @@ void HttpServer::State::accept() {
     if (self->closed) return;
     if (error) {
       // Most likely no descriptor is left; the connection stays in the queue meanwhile.
+      self->make_room();
       self->pause.expires_after(kAcceptPause);
       self->pause.async_wait([self](error_code cancelled) {
         if (!cancelled && !self->closed) self->accept();
       });
       return;
     }
-    if (self->sessions.size() < self->limits.connections) {
-      error_code ignored;
-      socket.set_option(tcp::no_delay(true), ignored);
-      std::make_shared<Session>(std::move(socket), self)->read();
+    if (is_ours(socket)) {
+      const bool is_crowded =
+          self->waiting.size() + self->unfinished.size() >= self->limits.waiting;
+      if (is_crowded) self->make_room();
+      if (self->sessions.size() < self->limits.connections || self->make_room()) {
+        error_code ignored;
+        socket.set_option(tcp::no_delay(true), ignored);
+        std::make_shared<Session>(std::move(socket), self)->read();
+      }
     }
     self->accept();
   });
 }
 
-HttpServer::HttpServer(asio::io_context& loop, Limits limits, Serve serve,
-                       std::function<HttpReply(const HttpRequest&)> too_large)
-    : state_(std::make_shared<State>(loop, limits, std::move(serve), std::move(too_large))) {
+HttpServer::HttpServer(asio::io_context& loop, Limits limits, Hooks hooks)
+    : state_(std::make_shared<State>(loop, limits, std::move(hooks))) {
   try {
     const tcp::endpoint address(asio::ip::address_v4::loopback(), limits.port);
     state_->acceptor.open(address.protocol());
@@ -245,6 +360,7 @@ HttpServer::HttpServer(asio::io_context& loop, Limits limits, Serve serve,
     state_->acceptor.bind(address);
     state_->acceptor.listen();
     port_ = state_->acceptor.local_endpoint().port();
+    require_users_known(state_->acceptor.local_endpoint());
   } catch (const boost::system::system_error& error) {
     if (error.code() == asio::error::address_in_use)
       fail(Code::already_exists, "cannot listen on 127.0.0.1:{}: the port is in use; give another",
@@ -260,8 +376,8 @@ void HttpServer::close() {
   error_code ignored;
   state_->acceptor.close(ignored);
   state_->pause.cancel(ignored);
-  state_->serve = nullptr;
-  // A session that closes may leave the set at once.
+  state_->hooks = {};
+  // A session that closes leaves the set at once.
   const std::vector<Session*> sessions(state_->sessions.begin(), state_->sessions.end());
   for (Session* session : sessions) session->close();
 }

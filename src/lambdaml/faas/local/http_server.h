@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,8 +12,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
-/// A small asynchronous HTTP/1.1 server on loopback: many of them run in the one thread that runs
-/// their loop. Nothing here is thread-safe.
+/// A small asynchronous HTTP/1.1 server on loopback, for processes of this user: many of them run
+/// in the one thread that runs their loop. Nothing here is thread-safe.
 namespace lambdaml::faas::local {
 
 struct HttpRequest {
@@ -38,24 +39,54 @@ class Exchange {
   HttpRequest request;
   /// To be called once. Does nothing when the client has gone.
   virtual void reply(HttpReply reply) = 0;
-  /// Whether the client still waits.
+  /// Whether the client still waits, as the kernel knows it at this moment.
   virtual bool is_open() const = 0;
 };
 
 class HttpServer {
  public:
-  using Serve = std::function<void(std::shared_ptr<Exchange>)>;
   struct Limits {
-    std::uint64_t body_bytes;
-    std::size_t connections = 32;  ///< further ones are closed at once
-    std::uint16_t port = 0;        ///< 0: the kernel picks one
+    std::uint64_t body_bytes;            ///< of a request, unless Hooks::admit says otherwise
+    std::size_t head_bytes = 16u << 10;  ///< request line and headers
+    std::size_t connections = 32;        ///< at once
+    /// Of these without a whole request: silent ones, halves of requests.
+    std::size_t waiting = 32;
+    /// Of all bodies that have not arrived whole.
+    std::uint64_t unfinished_bytes = 512u << 20;
+    // From its first byte on; 0: for ever.
+    double head_s = 0;       ///< for a head to arrive
+    double body_s = 0;       ///< for the body after it
+    double reply_s = 0;      ///< for a reply to be taken
+    std::uint16_t port = 0;  ///< 0: the kernel picks one
+  };
+  /// What may follow a request's head.
+  struct Admission {
+    std::optional<HttpReply> refusal = {};  ///< nothing: this is the reply
+    std::uint64_t body_bytes = 0;           ///< the largest body
+  };
+  struct Hooks {
+    std::function<void(std::shared_ptr<Exchange>)> serve;
+    /// The reply to a request of a larger body than it may have.
+    std::function<HttpReply(const HttpRequest& head)> too_large;
+    /// Called before a body is read; none: everything is admitted.
+    std::function<Admission(const HttpRequest& head)> admit = {};
   };
 
-  /// Listens on 127.0.0.1. A request of a larger body gets
-  /// `too_large` and its connection is closed; bytes that are no HTTP get 400. Throws
-  /// resource_exhausted when no descriptor or port is left.
-  HttpServer(boost::asio::io_context& loop, Limits limits, Serve serve,
-             std::function<HttpReply(const HttpRequest& head)> too_large);
+  /// Listens on 127.0.0.1.
+  ///
+  /// A connection of another user's process is closed at once (foreign.h), with a warning in the
+  /// log. Refused with 403 are requests that come by another name of this machine than 127.0.0.1,
+  /// ::1 or localhost (a foreign Host) and those of web pages (Origin, Sec-Fetch-Site): a browser
+  /// is a process of this user too. What is no HTTP gets 400, as does a head that is too large or
+  /// has more than 128 headers; the connection is closed after a refusal.
+  ///
+  /// When there are more connections than the limits say, the one gives way that has been without a
+  /// whole request for longest; those whose body has begun to arrive only after the others. A
+  /// request that waits for its reply never does.
+  ///
+  /// Throws resource_exhausted when no descriptor or port is left, already_exists when the port is
+  /// in use, permission_denied where the kernel does not tell the users of connections.
+  HttpServer(boost::asio::io_context& loop, Limits limits, Hooks hooks);
   ~HttpServer() { close(); }
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;

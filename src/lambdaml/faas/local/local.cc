@@ -1,8 +1,8 @@
 #include <boost/system/system_error.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/faas/local/local_emulator.h"
 #include "lambdaml/faas/local/local_invocations.h"
-#include "lambdaml/faas/local/service_api.h"
 #include "lambdaml/faas/registry.h"
 
 namespace lambdaml::faas::local {

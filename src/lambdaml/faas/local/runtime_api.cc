@@ -76,15 +76,6 @@ std::string_view path_in(const HttpRequest& request) {
 
 }  // namespace
 
-RuntimeApi::RuntimeApi(boost::asio::io_context& loop, std::function<void(Result)> on_result)
-    : on_result_(std::move(on_result)),
-      server_(
-          loop, {.body_bytes = kMaxResponseBytes},
-          [this](std::shared_ptr<Exchange> exchange) { serve(std::move(exchange)); },
-          [this](const HttpRequest& head) { return refuse_large(head); }) {}
-
-std::string RuntimeApi::endpoint() const { return fmt::format("127.0.0.1:{}", server_.port()); }
-
 void RuntimeApi::offer(Event event) {
   offered_ = std::move(event);
   give();
@@ -134,9 +125,12 @@ void RuntimeApi::next(std::shared_ptr<Exchange> exchange) {
   if (state_ == State::running)
     return exchange->reply(error_reply(403, "InvalidStateTransition",
                                        "the event before has no response or error yet"));
+  // A runtime that lost its connection asks again: the kernel knows that the first is gone.
+  if (long_poll_ && long_poll_->is_open())
+    return exchange->reply(
+        error_reply(403, "InvalidStateTransition", "another call waits for the next event"));
   state_ = State::waiting;
   has_started_ = true;
-  // A second `next` takes the place of the first, whose connection is likely dead.
   long_poll_ = std::move(exchange);
   give();
   if (long_poll_ && on_waiting_) on_waiting_();

@@ -1,62 +1,30 @@
 #include "lambdaml/faas/local/service_api.h"
 
 #include <algorithm>
-#include <cctype>
-#include <cstdio>
+#include <chrono>
 #include <optional>
-#include <thread>
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
 #include <fmt/format.h>
-#include <signal.h>
 
 #include "lambdaml/base/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
-#include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/faas/local/http_server.h"
-#include "lambdaml/faas/local/lambda_service.h"
 #include "lambdaml/faas/local/service_error.h"
 
 namespace lambdaml::faas::local {
-namespace {
-
-/// A request with a zip of 50 MB in base64, as AWS allows.
-constexpr std::size_t kMostRequest = 70'167'211;
-constexpr std::size_t kMostSynchronous = 6'291'556;
-constexpr std::size_t kMostAsynchronous = 1u << 20;
-constexpr std::size_t kConnections = 4096;
-constexpr std::size_t kMostListed = 50;
-
-std::string decode(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned byte = 0;
-    const std::string hex(text.substr(i, 3));
-    if (hex.size() == 3 && hex[0] == '%' && std::isxdigit(static_cast<unsigned char>(hex[1])) &&
-        std::sscanf(hex.c_str(), "%%%2x", &byte) == 1) {
-      out += static_cast<char>(byte);
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
 
 /// A target, taken apart.
-struct Target {
+struct ServiceApi::Target {
   explicit Target(std::string_view text) {
     const std::size_t mark = text.find('?');
     for (const std::string& part : split(text.substr(0, mark), '/'))
-      if (!part.empty()) path.push_back(decode(part));
+      if (!part.empty()) path.push_back(aws::decode(part));
     if (mark == std::string_view::npos) return;
     for (const std::string& pair : split(text.substr(mark + 1), '&')) {
       const std::size_t equals = pair.find('=');
-      query.emplace_back(decode(pair.substr(0, equals)),
-                         equals == std::string::npos ? "" : decode(pair.substr(equals + 1)));
+      query.emplace_back(aws::decode(pair.substr(0, equals)),
+                         equals == std::string::npos ? "" : aws::decode(pair.substr(equals + 1)));
     }
   }
   std::string value(std::string_view name) const {
@@ -67,6 +35,16 @@ struct Target {
   std::vector<std::string> path;
   std::vector<std::pair<std::string, std::string>> query;
 };
+
+namespace {
+
+using Target = ServiceApi::Target;
+
+/// A request with a zip of 50 MB in base64, as AWS allows.
+constexpr std::size_t kMostRequest = 70'167'211;
+constexpr std::size_t kMostSynchronous = 6'291'556;
+constexpr std::size_t kMostAsynchronous = 1u << 20;
+constexpr std::size_t kMostListed = 50;
 
 HttpReply reply_of(int status, const json& body) {
   return {status, json_text(body), {{"Content-Type", "application/json"}}};
@@ -98,89 +76,78 @@ json body_of(const HttpRequest& request) {
   return body;
 }
 
-class Api : public Emulator {
- public:
-  explicit Api(const EmulatorSettings& settings)
-      : loop_(1),
-        service_(loop_, settings),
-        server_(
-            std::in_place, loop_,
-            HttpServer::Limits{
-                .body_bytes = kMostRequest, .connections = kConnections, .port = settings.port},
-            [this](std::shared_ptr<Exchange> exchange) { serve(std::move(exchange)); },
-            [](const HttpRequest&) { return reply_of(too_large(kMostSynchronous)); }),
-        port_(server_->port()) {
-    // Functions that call functions find this service.
-    service_.inherited().emplace("AWS_ENDPOINT_URL_LAMBDA",
-                                 fmt::format("http://127.0.0.1:{}", port_));
-    // The signals are the host program's.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+void answer(Exchange& exchange, HttpReply reply) {
+  reply.headers.emplace_back("x-amzn-RequestId", new_request_id());
+  exchange.reply(std::move(reply));
+}
+
+bool is_invocation(const Target& target) {
+  return target.path.size() == 4 && target.path[0] == "2015-03-31" &&
+         target.path[1] == "functions" && target.path[3] == "invocations";
+}
+
+/// Whether the request may bring a zip.
+bool is_about_code(const Target& target) {
+  return target.path.size() >= 2 && target.path[1] == "functions" &&
+         (target.path.size() == 2 || (target.path.size() == 4 && target.path[3] == "code"));
+}
+
+/// AWS says what is wrong, but not where its keys are set.
+HttpReply reply_of(const aws::Refusal& refusal) {
+  return reply_of(ServiceError(
+      refusal.status, refusal.type,
+      refusal.message + " This service takes the keys that `lambdaml emulate` found in its "
+                        "environment or printed at its start."));
+}
+
+}  // namespace
+
+ServiceApi::ServiceApi(LambdaService& service, std::vector<aws::Credentials> keys)
+    : service_(service) {
+  if (!keys.empty()) check_.emplace("lambda", std::move(keys));
+}
+
+HttpServer::Admission ServiceApi::admit(const HttpRequest& head) const {
+  HttpServer::Admission out;
+  out.body_bytes = is_about_code(Target(head.target)) ? kMostRequest : kMostSynchronous;
+  if (!check_) return out;
+  if (const auto refusal = check_->check_head({head.method, head.target, head.headers},
+                                              std::chrono::system_clock::now()))
+    out.refusal = reply_of(*refusal);
+  return out;
+}
+
+HttpReply ServiceApi::refuse_large(const HttpRequest& head) const {
+  return reply_of(
+      is_about_code(Target(head.target))
+          ? ServiceError(413, "RequestTooLargeException",
+                         fmt::format("Request must be smaller than {} bytes", kMostRequest))
+          : too_large(kMostSynchronous));
+}
+
+void ServiceApi::serve(std::shared_ptr<Exchange> exchange) {
+  HttpReply refusal;
+  try {
+    const HttpRequest& request = exchange->request;
+    if (check_)
+      if (const auto wrong =
+              check_->check({request.method, request.target, request.headers},
+                            as_bytes(request.body), std::chrono::system_clock::now()))
+        return answer(*exchange, reply_of(*wrong));
+    const Target target(request.target);
+    if (is_invocation(target)) return invoke(exchange, target);
+    return answer(*exchange, route(target, request));
+  } catch (const ServiceError& error) {
+    refusal = reply_of(error);
+  } catch (const json::exception& error) {
+    refusal = reply_of(ServiceError(400, "SerializationException", printable(error.what(), 300)));
+  } catch (const std::exception& error) {
+    refusal = reply_of(ServiceError(500, "ServiceException", printable(error.what(), 500)));
   }
-  ~Api() override {
-    boost::asio::post(loop_, [this] {
-      server_->close();
-      service_.stop();
-    });
-    thread_.join();
-  }
+  answer(*exchange, std::move(refusal));
+}
 
-  std::uint16_t port() const override { return port_; }
-
- private:
-  void run() {
-    while (true) {
-      try {
-        loop_.run();
-        return;
-      } catch (const std::exception& error) {
-        log::error("the Lambda service goes on after: {}", error.what());
-      }
-    }
-  }
-
-  void serve(std::shared_ptr<Exchange> exchange) {
-    HttpReply refusal;
-    try {
-      const Target target(exchange->request.target);
-      if (is_invocation(target)) return invoke(exchange, target);
-      return answer(*exchange, route(target, exchange->request));
-    } catch (const ServiceError& error) {
-      refusal = reply_of(error);
-    } catch (const json::exception& error) {
-      refusal = reply_of(ServiceError(400, "SerializationException", printable(error.what(), 300)));
-    } catch (const std::exception& error) {
-      refusal = reply_of(ServiceError(500, "ServiceException", printable(error.what(), 500)));
-    }
-    answer(*exchange, std::move(refusal));
-  }
-
-  static void answer(Exchange& exchange, HttpReply reply) {
-    reply.headers.emplace_back("x-amzn-RequestId", new_request_id());
-    exchange.reply(std::move(reply));
-  }
-
-  static bool is_invocation(const Target& target) {
-    return target.path.size() == 4 && target.path[0] == "2015-03-31" &&
-           target.path[1] == "functions" && target.path[3] == "invocations";
-  }
-
-  void invoke(const std::shared_ptr<Exchange>& exchange, const Target& target);
-  HttpReply route(const Target& target, const HttpRequest& request);
-  HttpReply route_functions(const Target& target, const HttpRequest& request);
-  HttpReply route_tags(const Target& target, const HttpRequest& request);
-
-  boost::asio::io_context loop_;
-  LambdaService service_;
-  std::optional<HttpServer> server_;
-  const std::uint16_t port_;
-  std::thread thread_;
-};
-
-void Api::invoke(const std::shared_ptr<Exchange>& exchange, const Target& target) {
+void ServiceApi::invoke(const std::shared_ptr<Exchange>& exchange, const Target& target) {
   HttpRequest& request = exchange->request;
   if (request.method != "POST") throw ServiceError(405, "MethodNotAllowedException", "Not a POST.");
   const std::string type(request.header("X-Amz-Invocation-Type"));
@@ -215,7 +182,7 @@ void Api::invoke(const std::shared_ptr<Exchange>& exchange, const Target& target
   });
 }
 
-HttpReply Api::route(const Target& target, const HttpRequest& request) {
+HttpReply ServiceApi::route(const Target& target, const HttpRequest& request) {
   const auto& path = target.path;
   if (path.size() >= 2 && path[1] == "functions") return route_functions(target, request);
   if (path.size() >= 3 && path[0] == "2017-03-31" && path[1] == "tags")
@@ -225,7 +192,7 @@ HttpReply Api::route(const Target& target, const HttpRequest& request) {
   throw ServiceError(404, "UnknownOperationException", "No such operation here.");
 }
 
-HttpReply Api::route_functions(const Target& target, const HttpRequest& request) {
+HttpReply ServiceApi::route_functions(const Target& target, const HttpRequest& request) {
   const auto& path = target.path;
   const std::string& verb = request.method;
   if (path.size() == 2) {
@@ -270,7 +237,7 @@ HttpReply Api::route_functions(const Target& target, const HttpRequest& request)
   throw ServiceError(404, "UnknownOperationException", "No such operation here.");
 }
 
-HttpReply Api::route_tags(const Target& target, const HttpRequest& request) {
+HttpReply ServiceApi::route_tags(const Target& target, const HttpRequest& request) {
   auto& tags = service_.tags(target.path[2]);
   if (request.method == "GET") return reply_of(200, {{"Tags", tags}});
   if (request.method == "POST") {
@@ -281,12 +248,6 @@ HttpReply Api::route_tags(const Target& target, const HttpRequest& request) {
       if (key == "tagKeys") tags.erase(value);
   }
   return {204};
-}
-
-}  // namespace
-
-std::unique_ptr<Emulator> start_emulator(const EmulatorSettings& settings) {
-  return std::make_unique<Api>(settings);
 }
 
 }  // namespace lambdaml::faas::local

@@ -5,6 +5,7 @@
 
 #include "lambdaml/aws/scoped_environment.h"
 #include "lambdaml/aws/scripted_server.h"
+#include "lambdaml/base/answers.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/dynamodb/item.h"
@@ -126,6 +127,24 @@ TEST_F(DynamoDb, IsUnavailableWhenItIsThrottledToTheEnd) {
   EXPECT_THAT(error.what(),
               AllOf(HasSubstr(server_->url()), HasSubstr("GetItem of 'some/key'"),
                     HasSubstr("table 'table'"), HasSubstr("ThrottlingException: Rate exceeded")));
+}
+
+/// What the sender of a function's event could otherwise read of a place that the function reaches.
+TEST_F(DynamoDb, AFunctionRepeatsNoAnswerOfAnEndpointThatItsEventNames) {
+  const auto message_of = [&](aws::ScriptedAnswer answer) {
+    const auto store = open_on({std::move(answer)});
+    set_repeats_answers(false);
+    const std::string message = thrown_by([&] { store->load("key"); }).what();
+    set_repeats_answers(true);
+    return message;
+  };
+  EXPECT_THAT(message_of(problem("ValidationException", "inner secret")),
+              AllOf(HasSubstr("ValidationException"), Not(HasSubstr("secret"))));
+  EXPECT_THAT(message_of(problem("an inner secret", "")), Not(HasSubstr("secret")));
+  for (const int status : {200, 400, 404, 500})
+    EXPECT_THAT(message_of({.status = status, .body = "<html>inner secret</html>"}),
+                AllOf(HasSubstr("http://"), Not(HasSubstr("secret"))))
+        << status;
 }
 
 TEST_F(DynamoDb, WritesAgainWhatWasNotProcessed) {

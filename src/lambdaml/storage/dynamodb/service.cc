@@ -7,6 +7,7 @@
 
 #include <zlib.h>
 
+#include "lambdaml/base/answers.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/dynamodb/item.h"
@@ -59,13 +60,14 @@ aws::Verdict judge(const aws::Response& answer) {
   return aws::Verdict::answer;
 }
 
-std::string explain(const aws::Response& answer) {
+/// `is_told`: whether the answer's text may be repeated.
+std::string explain(const aws::Response& answer, bool is_told) {
   if (!is_intact(answer)) return "the answer was damaged on its way (x-amz-crc32)";
   const Problem problem = parse_problem(answer.body.text());
-  if (problem.type.empty())
-    return fmt::format("HTTP {}, which is not DynamoDB's: '{}'", answer.status,
-                       printable(answer.body.text(), 80));
-  return problem.message.empty() ? problem.type : problem.type + ": " + problem.message;
+  if (!is_error_code(problem.type))
+    return fmt::format("HTTP {}, which is not DynamoDB's{}", answer.status,
+                       is_told ? fmt::format(": '{}'", printable(answer.body.text(), 80)) : "");
+  return problem.message.empty() || !is_told ? problem.type : problem.type + ": " + problem.message;
 }
 
 Code code_of_problem(const Problem& problem) {
@@ -107,7 +109,7 @@ aws::ClientOptions Service::client_options() {
   options.region = address_.region;
   options.endpoint = address_.endpoint;
   options.judge = judge;
-  options.explain = explain;
+  options.explain = [this](const aws::Response& answer) { return explain(answer, is_told()); };
   options.on_sent = [this](const aws::Request& request) {
     if (!meter_) return;
     switch (static_cast<Kind>(request.tag)) {
@@ -125,6 +127,8 @@ aws::ClientOptions Service::client_options() {
   };
   return options;
 }
+
+bool Service::is_told() const { return address_.endpoint.empty() || repeats_answers(); }
 
 bool Service::is_condition_failed(const aws::Response& answer) {
   return !answer.ok() &&
@@ -155,7 +159,7 @@ std::vector<aws::Response> Service::call_all(std::string_view name, Kind kind,
 void Service::fail_answer(std::string_view what, const aws::Response& answer) const {
   const Problem problem = parse_problem(answer.body.text());
   const Code code = code_of_problem(problem);
-  fail(code, "{}: {}: {}{}", client_.endpoint(), what, explain(answer),
+  fail(code, "{}: {}: {}{}", client_.endpoint(), what, explain(answer, is_told()),
        code == Code::not_found ? "; make the table, or add ?create=true to its URI" : "");
 }
 

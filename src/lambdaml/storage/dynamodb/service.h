@@ -62,6 +62,8 @@ class Service {
 
  private:
   aws::ClientOptions client_options();
+  /// Whether error lines may repeat what the endpoint says.
+  bool is_told() const;
   /// To be called in a catch block: throws the current error again, with the operation in front.
   [[noreturn]] void rethrow(std::string_view name, std::string_view subject) const;
   std::string what(std::string_view name, std::string_view subject) const;

@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 #include <pugixml.hpp>
 
+#include "lambdaml/base/answers.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::storage::s3 {
@@ -16,8 +17,8 @@ pugi::xml_node root_of(pugi::xml_document& document, std::string_view xml, const
   const pugi::xml_parse_result result = document.load_buffer(xml.data(), xml.size());
   const pugi::xml_node root = document.document_element();
   if (!result || std::strcmp(root.name(), name) != 0)
-    fail(Code::data_corrupt, "an answer of S3 that should be a {} is none: '{}'", name,
-         printable(xml, 60));
+    fail(Code::data_corrupt, "an answer of S3 that should be a {} is none{}", name,
+         repeats_answers() ? fmt::format(": '{}'", printable(xml, 60)) : "");
   return root;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lambdaml/aws/sigv4.h"
+#include "lambdaml/base/answers.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/s3/answers.h"
 
@@ -45,8 +46,8 @@ aws::Verdict judge(const aws::Response& response) {
 
 std::string explain(const aws::Response& response) {
   const Fault fault = parse_fault(response.body.text());
-  if (fault.code.empty()) return fmt::format("HTTP {}", response.status);
-  return fmt::format("{} (HTTP {})", printable(fault.code), response.status);
+  if (!is_error_code(fault.code)) return fmt::format("HTTP {}", response.status);
+  return fmt::format("{} (HTTP {})", fault.code, response.status);
 }
 
 }  // namespace
@@ -107,8 +108,11 @@ void Bucket::fail_answer(const aws::Response& response, std::string_view what) c
 
 void Bucket::fail_fault(int status, std::string_view code, std::string_view message,
                         std::string_view region, std::string_view what) const {
-  std::string said = code.empty() ? fmt::format("HTTP {}", status) : printable(code);
-  if (!message.empty()) said += fmt::format(": {}", printable(message, 300));
+  // What else the endpoint says is for whoever may ask it themself.
+  const bool is_told = address_.endpoint.empty() || repeats_answers();
+  std::string said = is_error_code(code) ? std::string(code) : fmt::format("HTTP {}", status);
+  if (!message.empty() && is_told) said += fmt::format(": {}", printable(message, 300));
+  if (!is_error_code(region)) region = {};
   const Meaning meaning = meaning_of(status, code, region);
   fail(meaning.code, "{}: {}: {}{}{}", client_.endpoint(), describe(what), said,
        meaning.advice.empty() ? "" : "; ", meaning.advice);

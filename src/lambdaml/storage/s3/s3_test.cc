@@ -8,6 +8,7 @@
 
 #include "lambdaml/aws/scoped_environment.h"
 #include "lambdaml/aws/scripted_server.h"
+#include "lambdaml/base/answers.h"
 #include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/s3/digest.h"
@@ -172,6 +173,33 @@ TEST_F(S3, ErrorsSayWhatToDo) {
       EXPECT_THAT(message, AllOf(HasSubstr(one.says), HasSubstr("key"), HasSubstr(server.url())));
       EXPECT_EQ(message.find('\n'), std::string::npos);
     }
+  }
+}
+
+/// What the sender of a function's event could otherwise read of a place that the function reaches.
+TEST_F(S3, AFunctionRepeatsNoAnswerOfAnEndpointThatItsEventNames) {
+  const auto message_of = [&](const ScriptedAnswer& answer, bool in_function) {
+    ScriptedServer server(Script{answer});
+    set_repeats_answers(!in_function);
+    std::string message = "nothing was thrown";
+    try {
+      open(server)->list("key");
+    } catch (const Error& error) {
+      message = error.what();
+    }
+    set_repeats_answers(true);
+    return message;
+  };
+  const ScriptedAnswer told = fault(403, "AccessDenied", "<Message>inner secret</Message>");
+  EXPECT_THAT(message_of(told, false), HasSubstr("AccessDenied: inner secret"));
+  EXPECT_THAT(message_of(told, true), AllOf(HasSubstr("AccessDenied"), Not(HasSubstr("secret"))));
+  for (const ScriptedAnswer& foreign :
+       {fault(403, "an inner secret"), fault(301, "PermanentRedirect", "<Region>a secret</Region>"),
+        ScriptedAnswer{.status = 200, .body = "<html>inner secret</html>"},
+        ScriptedAnswer{.status = 404, .body = "inner secret"},
+        ScriptedAnswer{.status = 200, .body = "{\"inner\": \"secret\"}"}}) {
+    const std::string message = message_of(foreign, true);
+    EXPECT_THAT(message, AllOf(Not(HasSubstr("nothing was thrown")), Not(HasSubstr("secret"))));
   }
 }
 
