@@ -262,7 +262,7 @@ class DynamoDb final : public Storage {
   Pacer pacer_{{.shortest_s = 0.001, .longest_s = 0.05, .look_at_once = false}};
 };
 
-std::shared_ptr<Storage> open(const Uri& uri) {
+std::shared_ptr<Storage> open(const Uri& uri, const std::shared_ptr<Patience>&) {
   auto store = std::make_shared<DynamoDb>(address_of(uri));
   if (uri.path.empty()) return store;
   return with_prefix(std::move(store), uri.path + "/");

@@ -9,6 +9,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/rng.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/memcached/names.h"
 #include "lambdaml/storage/storage.h"
 
@@ -60,11 +61,6 @@ std::vector<std::string> folders_above(std::string_view prefix) {
   for (std::size_t slash = 0; (slash = prefix.find('/', slash)) != std::string_view::npos; ++slash)
     out.emplace_back(prefix.substr(0, slash));
   return out;
-}
-
-void sleep_until(Deadline deadline) {
-  while (!deadline.passed())
-    std::this_thread::sleep_for(std::chrono::duration<double>(deadline.seconds_left()));
 }
 
 }  // namespace

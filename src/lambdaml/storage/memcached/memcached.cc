@@ -244,7 +244,7 @@ class Memcached final : public Storage {
   std::uint64_t max_value_bytes_;
 };
 
-std::shared_ptr<Storage> open(const Uri& uri) {
+std::shared_ptr<Storage> open(const Uri& uri, const std::shared_ptr<Patience>&) {
   Address address = address_of(uri);
   const std::string prefix = address.prefix;
   auto store = std::make_shared<Memcached>(std::move(address));

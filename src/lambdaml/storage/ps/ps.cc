@@ -245,7 +245,7 @@ class ParameterServer final : public Storage {
   std::map<std::string, Series> series_;
 };
 
-std::shared_ptr<Storage> open(const Uri& uri) {
+std::shared_ptr<Storage> open(const Uri& uri, const std::shared_ptr<Patience>&) {
   Address address = lambdaml::ps::address_of(uri);
   const std::string prefix = address.prefix;
   auto store = std::make_shared<ParameterServer>(std::move(address));

@@ -331,7 +331,7 @@ class Redis final : public Storage {
   Pool<Listener> listeners_;
 };
 
-std::shared_ptr<Storage> open(const Uri& uri) {
+std::shared_ptr<Storage> open(const Uri& uri, const std::shared_ptr<Patience>&) {
   Address address = address_of(uri, std::getenv("REDISCLI_AUTH"));
   const std::string prefix = address.prefix;
   auto store = std::make_shared<Redis>(std::move(address));

@@ -235,7 +235,7 @@ class S3 final : public Storage {
   Pacer pacer_;
 };
 
-std::shared_ptr<Storage> open(const Uri& uri) {
+std::shared_ptr<Storage> open(const Uri& uri, const std::shared_ptr<Patience>&) {
   Address address = parse_address(uri);
   const std::string prefix = address.prefix;
   auto store = std::make_shared<S3>(std::move(address));
