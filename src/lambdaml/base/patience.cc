@@ -29,7 +29,7 @@ double probe_s(double limit_s) { return std::min(0.5, limit_s / 8); }
 Time after(Time begin, double seconds) { return Deadline::at(begin).later_by(seconds).time(); }
 
 double seconds_since(Time begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
+  return std::max(0.0, std::chrono::duration<double>(Clock::now() - begin).count());
 }
 
 }  // namespace
@@ -111,6 +111,10 @@ double Patience::longest_wait_s() const {
 
 Patience::Try::Try(Patience& patience) : patience_(&patience), window_(Clock::now()) {}
 
+void Patience::Try::asks_to_wait(double seconds) {
+  window_ = after(window_, std::max(0.0, seconds - patience_->longest_wait_s()));
+}
+
 void Patience::Try::sent(std::uint64_t bytes) {
   sent_ += bytes;
   count(bytes);
@@ -144,9 +148,11 @@ Deadline Patience::Try::deadline() const {
   Time end = after(window_, limit_s);
   const bool moves = static_cast<double>(received_) >= worth_it || sent_ > kSwallowed;
   if (!moves) {
-    end = std::min(end, after(patience.begin_of_outage(window_), limit_s));
+    const Time begin = patience.begin_of_outage(window_);
+    end = std::min(end, after(begin, limit_s));
     if (patience.given_up_at_) end = std::min(end, after(window_, probe_s(limit_s)));
-    if (kept_ && received_ == 0) end = std::min(end, after(window_, limit_s / 2));
+    if (patience.has_answered_ && received_ == 0 && begin == window_)
+      end = std::min(end, after(window_, limit_s / 2));
     for (const Call* call = t_call; call != nullptr; call = call->outer_)
       if (call->failing_since_ && &call->patience_ == patience_)
         end = std::min(end, after(*call->failing_since_, limit_s));
@@ -157,6 +163,7 @@ Deadline Patience::Try::deadline() const {
 std::string Patience::Try::why_late() const {
   const std::string silent = human_seconds(seconds_since(window_));
   if (received_ == 0) return "no answer for " + silent;
+  if (in_window_ == 0) return fmt::format("the rest of the answer did not come for {}", silent);
   return fmt::format("too slow: {} in the last {}", human_bytes(in_window_), silent);
 }
 

@@ -89,17 +89,18 @@ class Patience {
 /// One request on its way, from before its connection is made to the end of its answer: how long
 /// its waits may last. Used by one thread at a time; the Patience must outlive it.
 ///
-/// While it is silent it ends with the outage. On a connection that served before it ends after
-/// half of that time: such a one may have been lost without a word (to a NAT, or with the server's
-/// machine), and the other half is for a new one. Once bytes move, in either direction, it lives as
-/// long as they move at `slowest_bytes_per_s` or faster; so n bytes take at most outage_s + n /
-/// slowest_bytes_per_s seconds.
+/// While it is silent it ends with the outage. The first silent one of a service that has answered
+/// before ends after half of that time: its connection may have been lost without a word (to a NAT,
+/// or with the server's machine), and the other half is for another. Once bytes move, in either
+/// direction, it lives as long as they move at `slowest_bytes_per_s` or faster; so n bytes take at
+/// most outage_s + n / slowest_bytes_per_s seconds.
 class Patience::Try {
  public:
   explicit Try(Patience& patience);
 
-  /// The request goes out on a connection that served before.
-  void on_kept_connection() { kept_ = true; }
+  /// The server was asked to wait for so long before it answers: what goes beyond longest_wait_s()
+  /// is no silence.
+  void asks_to_wait(double seconds);
   /// So many bytes of the request have gone out, or of the answer have come in. Cheap.
   void sent(std::uint64_t bytes);
   void received(std::uint64_t bytes);
@@ -118,7 +119,6 @@ class Patience::Try {
   Patience* patience_;
   Time window_;  ///< the beginning of the time over which bytes are counted
   std::uint64_t in_window_ = 0, sent_ = 0, received_ = 0;
-  bool kept_ = false;
 };
 
 /// A call of a store, from its first try to its last, for the layer that repeats tries. The tries
