@@ -20,6 +20,7 @@ class Ceph {
   int port() const { return port_; }
   void stop_gateway() { gateway_.reset(); }
   void start_gateway();
+  Process& gateway() { return *gateway_; }
 
   /// A program of it that is not on this machine; empty when all are.
   static std::string missing_program();

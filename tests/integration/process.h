@@ -34,6 +34,9 @@ class Process {
   pid_t pid() const { return pid_; }
   /// SIGKILL, and waits for the end. No error when it has ended already.
   void kill();
+  /// SIGSTOP, and waits until all its threads stand still; SIGCONT.
+  void freeze();
+  void thaw();
   /// Whether it has not ended.
   bool runs();
   /// Waits for its end and returns its exit code, 128 + signal when a signal ended it. Throws

@@ -30,6 +30,8 @@ struct Server {
   int port = 0;
   /// Kills it (SIGKILL).
   std::function<void()> stop;
+  /// Stops it in its tracks (SIGSTOP), with its connections open, and lets it go on (SIGCONT).
+  std::function<void()> freeze, thaw;
   /// Starts it again on the same port and waits until it answers. What it held is gone, but for s3:
   /// there only the gateway goes and comes, and the objects stay.
   std::function<void()> start;

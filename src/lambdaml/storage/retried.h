@@ -24,6 +24,7 @@ struct Retried {
   /// the service is back: nobody knows before whether what it waits for is there.
   std::optional<Deadline> wait_until = {};
   std::string_view key = {};  ///< for the log
+  bool answers = true;  ///< when the attempt returns, the service has answered
 };
 
 /// Calls attempt() until it returns, or throws anything but `unavailable`, or until the patience is
@@ -44,11 +45,11 @@ std::invoke_result_t<Attempt> retried(Patience& patience, const RetryPolicy& pol
     try {
       if constexpr (std::is_void_v<std::invoke_result_t<Attempt>>) {
         attempt();
-        patience.answered();
+        if (what.answers) patience.answered();
         return;
       } else {
         auto result = attempt();
-        patience.answered();
+        if (what.answers) patience.answered();
         return result;
       }
     } catch (const Error& error) {

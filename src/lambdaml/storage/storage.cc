@@ -143,7 +143,7 @@ std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Meter> meter,
   if (!patience) patience = std::make_shared<Patience>();
   const RetryPolicy policy;
   std::shared_ptr<Storage> store = retried(
-      *patience, policy, [&] { return uri.display(); }, {.key = "opening"},
+      *patience, policy, [&] { return uri.display(); }, {.key = "opening", .answers = false},
       [&] { return open_plain(uri, patience); }, [] {});
   if (meter) store = with_meter(std::move(store), std::move(meter));
   return with_chunks(with_retry(std::move(store), policy, std::move(patience)));
