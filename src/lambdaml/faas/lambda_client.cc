@@ -17,6 +17,7 @@ namespace lambdaml::faas {
 namespace {
 
 constexpr std::string_view kFunctions = "/2015-03-31/functions/";
+constexpr std::string_view kAccountSettings = "/2016-08-19/account-settings/";
 constexpr double kLongestPause_s = 5;
 constexpr double kReadSlack_s = 30;  ///< of a synchronous call beyond the function's time-out
 
@@ -217,6 +218,20 @@ LambdaClient::LambdaClient(LambdaOptions options)
 LambdaClient::~LambdaClient() = default;
 
 const std::string& LambdaClient::endpoint() const { return impl_->endpoint(); }
+bool LambdaClient::is_custom() const { return impl_->client().is_custom(); }
+
+bool LambdaClient::answers(Deadline deadline, std::string& why) {
+  try {
+    impl_->client().call(request_of("GET", std::string(kAccountSettings)), "GetAccountSettings",
+                         deadline);
+    return true;
+  } catch (const Error& error) {
+    // An answer that is refused is one.
+    if (error.code() != Code::unavailable && error.code() != Code::deadline_exceeded) throw;
+    why = error.what();
+    return false;
+  }
+}
 
 InvokeResult LambdaClient::invoke(const std::string& name, const InvokeRequest& request,
                                   Deadline deadline) {
@@ -374,7 +389,7 @@ void LambdaClient::put_event_config(const std::string& name, const EventInvokeCo
 
 AccountSettings LambdaClient::account_settings() {
   const aws::Response answer =
-      impl_->ask_ok("GetAccountSettings", "", request_of("GET", "/2016-08-19/account-settings/"));
+      impl_->ask_ok("GetAccountSettings", "", request_of("GET", std::string(kAccountSettings)));
   return impl_->read("GetAccountSettings", "", [&] { return parse_account(answer.body.text()); });
 }
 
