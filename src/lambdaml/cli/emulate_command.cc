@@ -19,7 +19,8 @@ namespace lambdaml::cli {
 
 void add_emulate_command(CLI::App& app, Globals& globals) {
   CLI::App* command =
-      add_command(app, globals, "emulate", "a Lambda service on this machine, for AWS's clients");
+      add_command(app, globals, "emulate", "a Lambda service on this machine, for AWS's clients",
+                  Interrupt::is_end);
   const auto settings = std::make_shared<faas::EmulatorSettings>();
   const auto log_folder = std::make_shared<std::string>();
   command->add_option("--port", settings->port, "port of 127.0.0.1; 0 picks a free one [0]")
