@@ -13,6 +13,7 @@
 namespace lambdaml::storage {
 namespace {
 
+using servers::error_of;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -39,17 +40,6 @@ class On_redis : public testing::Test {
   std::string place_ = unique_place();
   std::shared_ptr<Storage> store_;
 };
-
-/// The code and the message of the error that the call throws.
-template <class Call>
-std::string error_of(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return fmt::format("{}: {}", to_string(error.code()), error.what());
-  }
-  return "nothing thrown";
-}
 
 TEST_F(On_redis, AWrongPasswordIsRefusedAndNeverShown) {
   talk("CONFIG SET requirepass tellnobody\r\n");
