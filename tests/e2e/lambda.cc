@@ -33,8 +33,8 @@ void Lambda::SetUp() {
   }
   const std::size_t at = out.find(before);
   ASSERT_NE(at, std::string::npos) << out;
-  keys_.push_back("AWS_ENDPOINT_URL_LAMBDA=" +
-                  out.substr(at + before.size(), out.find('\n') - at - before.size()));
+  endpoint_ = out.substr(at + before.size(), out.find('\n') - at - before.size());
+  keys_.push_back("AWS_ENDPOINT_URL_LAMBDA=" + endpoint_);
 }
 
 void Lambda::TearDown() {
@@ -61,8 +61,11 @@ nlohmann::json Lambda::deploy(const std::string& name, std::vector<std::string> 
   return result.json();
 }
 
-std::unique_ptr<Command> Lambda::start(const std::vector<std::string>& arguments) const {
-  return std::make_unique<Command>(folder(), arguments, keys_);
+std::unique_ptr<Command> Lambda::start(const std::vector<std::string>& arguments,
+                                       const std::vector<std::string>& environment) const {
+  std::vector<std::string> all = keys_;
+  all.insert(all.end(), environment.begin(), environment.end());
+  return std::make_unique<Command>(folder(), arguments, all);
 }
 
 nlohmann::json Lambda::train_there(const std::string& function,

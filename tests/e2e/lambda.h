@@ -26,7 +26,12 @@ class Lambda : public CliTest {
   /// What the service and its functions have logged so far.
   std::string emulator_log() const { return emulator_->err_so_far(); }
   /// `lambdaml ARGUMENTS…` with the service's address and keys, in the background.
-  std::unique_ptr<Command> start(const std::vector<std::string>& arguments) const;
+  std::unique_ptr<Command> start(const std::vector<std::string>& arguments,
+                                 const std::vector<std::string>& environment = {}) const;
+  /// The service's address.
+  const std::string& endpoint() const { return endpoint_; }
+  void signal_emulator(int number) const { emulator_->signal(number); }
+  void kill_emulator() { emulator_.reset(); }
   /// The process ids of the functions that run or wait for an event.
   std::vector<pid_t> functions() const { return emulator_->workers(); }
   /// In shared memory where there is some: thousands of rounds wait for no disk.
@@ -51,6 +56,7 @@ class Lambda : public CliTest {
   std::filesystem::path memory_;
   std::vector<std::string> settings_;
   std::vector<std::string> keys_;  ///< in the environment of every command
+  std::string endpoint_;
   std::optional<Command> emulator_;
 };
 

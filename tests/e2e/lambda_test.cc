@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "lambdaml/base/deadline.h"
+
 namespace lambdaml::e2e {
 namespace {
 
@@ -16,11 +18,12 @@ namespace fs = std::filesystem;
 class StoppedLambda : public Lambda {
  protected:
   /// Starts a job that would take for ever, and returns once it is under way.
-  std::unique_ptr<Command> start_long_job() const {
+  std::unique_ptr<Command> start_long_job(const std::vector<std::string>& environment = {}) const {
     deploy("lambdaml-worker", {"--timeout-s", "600"});
     auto job = start({"train", "--platform", "aws", "--function", "lambdaml-worker", "--channel",
                       channel(), "--data", real_data("higgs.train.libsvm"), "--workers", "2",
-                      "--batch-size", "10", "--epochs", "100000", "--output", "run", "-q"});
+                      "--batch-size", "10", "--epochs", "100000", "--output", "run", "-q"},
+                     environment);
     EXPECT_TRUE(wait_for_epochs(*job, folder() / "run/metrics.jsonl", 1));
     return job;
   }
@@ -127,7 +130,66 @@ TEST_F(StoppedLambda, WorkersGoBeforeTheChannelIsCleared) {
   job->signal(SIGINT);
   EXPECT_EQ(job->wait().exit_code, 130);
   EXPECT_TRUE(comes_true([&] { return have_stopped(2); }));
-  EXPECT_EQ(left_in_channel(), std::vector<std::string>());
+  EXPECT_TRUE(comes_true([&] { return left_in_channel().empty(); }));
+}
+
+/// A service that goes away with the functions that it runs; it is given 4 s instead of 20.
+const std::vector<std::string> kShortOutage = {"LAMBDAML_OUTAGE_S=4"};
+
+TEST_F(StoppedLambda, AServiceThatIsKilledEndsTheJobAndIsNamed) {
+  const std::unique_ptr<Command> job = start_long_job(kShortOutage);
+  kill_emulator();
+  const Stopwatch clock;
+  const Result result = job->wait();
+  EXPECT_LT(clock.seconds(), 20);
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_NE(result.err.find(endpoint()), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("lambdaml resume"), std::string::npos) << result.err;
+}
+
+TEST_F(StoppedLambda, AServiceThatIsFrozenEndsTheJobAndIsNamed) {
+  const std::unique_ptr<Command> job = start_long_job(kShortOutage);
+  signal_emulator(SIGSTOP);
+  for (const pid_t pid : functions()) ::kill(pid, SIGSTOP);
+  const Stopwatch clock;
+  const Result result = job->wait();
+  EXPECT_LT(clock.seconds(), 20);
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_NE(result.err.find(endpoint()), std::string::npos) << result.err;
+  signal_emulator(SIGCONT);
+  for (const pid_t pid : functions()) ::kill(pid, SIGCONT);
+  EXPECT_TRUE(comes_true([&] { return have_stopped(2); }));
+}
+
+TEST_F(StoppedLambda, AFrozenServiceIsNotAskedForLong) {
+  deploy("lambdaml-worker");
+  signal_emulator(SIGSTOP);
+  const Stopwatch clock;
+  const Result result =
+      start({"train", "--platform", "aws", "--function", "lambdaml-worker", "--channel", channel(),
+             "--data", real_data("higgs.train.libsvm"), "--workers", "2", "--output", "run", "-q"},
+            kShortOutage)
+          ->wait();
+  EXPECT_LT(clock.seconds(), 20);
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_NE(result.err.find(endpoint()), std::string::npos) << result.err;
+  signal_emulator(SIGCONT);
+}
+
+TEST_F(StoppedLambda, AnInterruptDoesNotWaitForAFrozenService) {
+  const std::unique_ptr<Command> job = start_long_job();
+  signal_emulator(SIGSTOP);
+  for (const pid_t pid : functions()) ::kill(pid, SIGSTOP);
+  const Stopwatch clock;
+  job->signal(SIGINT);
+  const Result result = job->wait();
+  EXPECT_LT(clock.seconds(), 6);
+  EXPECT_EQ(result.exit_code, 130) << result.err;
+  EXPECT_NE(result.err.find("2 of the job's functions may still run"), std::string::npos)
+      << result.err;
+  signal_emulator(SIGCONT);
+  for (const pid_t pid : functions()) ::kill(pid, SIGCONT);
+  EXPECT_TRUE(comes_true([&] { return have_stopped(2); }));
 }
 
 TEST_F(StoppedLambda, WorkersStopWhoseTriggerWasKilled) {

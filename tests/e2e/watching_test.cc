@@ -1,8 +1,10 @@
 // Jobs seen from outside: status, logs, stop, ls.
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
 #include "e2e/command.h"
+#include "lambdaml/base/deadline.h"
 
 namespace lambdaml::e2e {
 namespace {
@@ -68,6 +70,25 @@ TEST_F(Watching, ARunningJobIsStoppedAndResumed) {
   EXPECT_EQ(result.exit_code, 130);
   EXPECT_NE(result.err.find("lambdaml resume"), std::string::npos) << result.err;
   EXPECT_EQ(status("run")["state"], "stopped");
+}
+
+TEST_F(Watching, AJobWhoseKeysAreClearedByOthersEndsAtOnceAndNamesThem) {
+  REQUIRE_REAL_DATA();
+  const std::string channel = "file://" + (folder() / "channel").string();
+  Command job(folder(),
+              {"train", "--data", real_data("higgs.train.libsvm"), "--workers", "2", "--batch-size",
+               "10", "--epochs", "100000", "--output", "run", "-q", "--channel", channel});
+  ASSERT_TRUE(wait_for_epochs(job, folder() / "run" / "metrics.jsonl", 2));
+  const std::string id = nlohmann::json::parse(read(folder() / "run" / "run.json"))["job_id"];
+  EXPECT_EQ(lambdaml({"storage", "clear", channel, id + "/", "-q"}).exit_code, 0);
+  const Stopwatch clock;
+  const Result result = job.wait();
+  // Its workers' patience with each other is 300 s.
+  EXPECT_LT(clock.seconds(), 20);
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("has no 'job' any more"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("lambdaml resume"), std::string::npos) << result.err;
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
 }
 
 TEST_F(Watching, AKilledJobIsInterrupted) {

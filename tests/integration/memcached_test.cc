@@ -16,21 +16,12 @@
 namespace lambdaml::storage {
 namespace {
 
+using servers::error_of;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
-
-template <class Call>
-std::string error_of(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return fmt::format("{}: {}", to_string(error.code()), error.what());
-  }
-  return "nothing thrown";
-}
 
 class On_memcached : public testing::Test {
  protected:

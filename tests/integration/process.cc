@@ -112,6 +112,14 @@ void Process::kill() {
   pid_ = -1;
 }
 
+void Process::freeze() {
+  ::kill(pid_, SIGSTOP);
+  int status = 0;
+  ::waitpid(pid_, &status, WUNTRACED);
+}
+
+void Process::thaw() { ::kill(pid_, SIGCONT); }
+
 bool Process::runs() {
   if (pid_ > 0 && ::waitpid(pid_, &status_, WNOHANG) != 0) pid_ = -1;
   return pid_ > 0;

@@ -36,6 +36,9 @@ class Process {
   void signal(int number);
   /// SIGKILL, and waits for the end. No error when it has ended already.
   void kill();
+  /// SIGSTOP, and waits until all its threads stand still; SIGCONT.
+  void freeze();
+  void thaw();
   /// Whether it has not ended.
   bool runs();
   /// Waits for its end and returns its exit code, 128 + signal when a signal ended it. Throws

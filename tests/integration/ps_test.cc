@@ -145,6 +145,27 @@ TEST_F(ParameterServer, AJobOutlivesItsKill) {
   EXPECT_EQ(read(result.json().at("model_path").get<std::string>()), expected);
 }
 
+TEST_F(ParameterServer, IsWaitedForByAWorkerThatBeginsWhileItIsAway) {
+  REQUIRE_REAL_DATA();
+  const int port = servers::free_port();
+  const std::vector<std::string> kept = {"--dir", "state", "--interval", "0.05"};
+  std::unique_ptr<servers::Process> server = serve(kept, port);
+  const std::string expected = read(train(job("file")).at("model_path").get<std::string>());
+  std::vector<std::string> arguments = job("ps://127.0.0.1:" + std::to_string(port));
+  arguments.insert(arguments.begin(), {"train", "--json", "-q", "--output", "run"});
+  Command command(folder(), arguments);
+  ASSERT_TRUE(wait_for_epochs(command, folder() / "run" / "metrics.jsonl", 2));
+  const std::vector<pid_t> workers = command.workers();
+  ASSERT_EQ(workers.size(), 3U);
+  server->kill();
+  ::kill(workers[1], SIGKILL);
+  std::this_thread::sleep_for(std::chrono::seconds(5));
+  server = serve(kept, port);
+  const Result result = command.wait();
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(read(folder() / "run" / "model.safetensors") == expected);
+}
+
 TEST_F(ParameterServer, SavesOnSigtermAndSaysThatItsPortIsTaken) {
   const int port = servers::free_port();
   const std::vector<std::string> arguments = {"ps", "--port", std::to_string(port), "--dir",

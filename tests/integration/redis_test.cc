@@ -13,6 +13,7 @@
 namespace lambdaml::storage {
 namespace {
 
+using servers::error_of;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -40,28 +41,17 @@ class On_redis : public testing::Test {
   std::shared_ptr<Storage> store_;
 };
 
-/// The code and the message of the error that the call throws.
-template <class Call>
-std::string redis_error(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return fmt::format("{}: {}", to_string(error.code()), error.what());
-  }
-  return "nothing thrown";
-}
-
 TEST_F(On_redis, AWrongPasswordIsRefusedAndNeverShown) {
   talk("CONFIG SET requirepass tellnobody\r\n");
   const std::string endpoint = fmt::format("redis://127.0.0.1:{}/0", port());
-  const std::string wrong = redis_error([&] { plain("", ":wrongword@")->save("key", {}); });
+  const std::string wrong = error_of([&] { plain("", ":wrongword@")->save("key", {}); });
   EXPECT_THAT(wrong, StartsWith("permission_denied: " + endpoint + ": saving 'key': "));
   EXPECT_THAT(wrong, AllOf(Not(HasSubstr("wrongword")), Not(HasSubstr("\n"))));
-  const std::string user = redis_error([&] { plain("", "ann:wrongword@")->load("key"); });
+  const std::string user = error_of([&] { plain("", "ann:wrongword@")->load("key"); });
   EXPECT_THAT(user, AllOf(StartsWith("permission_denied"), Not(HasSubstr("wrongword"))));
-  EXPECT_THAT(redis_error([&] { plain("")->load("key"); }),
+  EXPECT_THAT(error_of([&] { plain("")->load("key"); }),
               AllOf(StartsWith("permission_denied"), HasSubstr("REDISCLI_AUTH")));
-  EXPECT_THAT(redis_error([&] { plain("")->load_or_wait("key", Deadline::in(5)); }),
+  EXPECT_THAT(error_of([&] { plain("")->load_or_wait("key", Deadline::in(5)); }),
               StartsWith("permission_denied"));
   EXPECT_FALSE(plain("", ":tellnobody@")->load("key").has_value());
   EXPECT_FALSE(plain("", "default:tell%6eobody@")->load("key").has_value());
@@ -69,13 +59,13 @@ TEST_F(On_redis, AWrongPasswordIsRefusedAndNeverShown) {
   EXPECT_FALSE(plain("")->load("key").has_value());
   ::unsetenv("REDISCLI_AUTH");
   talk("AUTH tellnobody\r\nCONFIG SET requirepass \"\"\r\n");
-  EXPECT_THAT(redis_error([&] { plain("", ":needless@")->load("key"); }),
+  EXPECT_THAT(error_of([&] { plain("", ":needless@")->load("key"); }),
               AllOf(StartsWith("permission_denied"), Not(HasSubstr("needless"))));
 }
 
 TEST_F(On_redis, WhatCannotBeReachedIsUnavailable) {
   const auto load = [](const std::string& uri) {
-    return redis_error([&] { open_plain(Uri::parse(uri))->load("key"); });
+    return error_of([&] { open_plain(Uri::parse(uri))->load("key"); });
   };
   EXPECT_THAT(load("redis://127.0.0.1:1"),
               "unavailable: redis://127.0.0.1:1/0: loading 'key': cannot connect: Connection "
@@ -83,7 +73,7 @@ TEST_F(On_redis, WhatCannotBeReachedIsUnavailable) {
   EXPECT_THAT(load("redis://:secret@nowhere.invalid"),
               AllOf(StartsWith("unavailable: redis://nowhere.invalid:6379/0: loading 'key': "),
                     Not(HasSubstr("secret"))));
-  EXPECT_THAT(redis_error([&] { plain("/99999")->load("key"); }), StartsWith("invalid_argument"));
+  EXPECT_THAT(error_of([&] { plain("/99999")->load("key"); }), StartsWith("invalid_argument"));
 }
 
 TEST_F(On_redis, DatabasesAreApart) {
@@ -158,7 +148,7 @@ TEST_F(On_redis, AServerThatGoesDuringAWaitIsAFault) {
   store_->save("other", {});
   std::string error;
   std::thread waiter([&] {
-    error = redis_error([&] { plain("/0/" + place_)->load_or_wait("key", Deadline::in(60)); });
+    error = error_of([&] { plain("/0/" + place_)->load_or_wait("key", Deadline::in(60)); });
   });
   while (talk("PUBSUB CHANNELS lambdaml:0:" + place_ + "\r\n").find(place_) == std::string::npos)
     std::this_thread::yield();
@@ -190,7 +180,7 @@ TEST_F(On_redis, WhatIsNotOursStays) {
 
 TEST_F(On_redis, AFullServerIsExhausted) {
   talk("CONFIG SET maxmemory 1\r\n");
-  const std::string error = redis_error([&] { store_->save("key", as_bytes("x")); });
+  const std::string error = error_of([&] { store_->save("key", as_bytes("x")); });
   talk("CONFIG SET maxmemory 0\r\n");
   EXPECT_THAT(error,
               AllOf(StartsWith("resource_exhausted"), HasSubstr("saving '" + place_ + "/key': ")));

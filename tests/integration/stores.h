@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstdlib>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "integration/servers.h"
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/testing.h"
 #include "lambdaml/storage/registry.h"
 
@@ -26,5 +29,27 @@ inline std::string why_no_store(const std::string& scheme) {
 #define REQUIRE_STORE(scheme)                                      \
   REQUIRE_OR_SKIP(lambdaml::servers::why_no_store(scheme).empty(), \
                   lambdaml::servers::why_no_store(scheme))
+
+/// Whether every fault is tried in every store (LAMBDAML_FAULTS=all), rather than each in some.
+inline bool wants_all_faults() {
+  const char* const wanted = std::getenv("LAMBDAML_FAULTS");
+  return wanted != nullptr && std::string(wanted) == "all";
+}
+/// All stores on servers, or those of them that `make test` takes.
+inline std::vector<std::string> with_faults(const std::vector<std::string>& some) {
+  if (wants_all_faults()) return {std::begin(kSchemes), std::end(kSchemes)};
+  return some;
+}
+
+/// The code and the message of the error that the call throws.
+template <class Call>
+std::string error_of(Call&& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return fmt::format("{}: {}", to_string(error.code()), error.what());
+  }
+  return "nothing thrown";
+}
 
 }  // namespace lambdaml::servers

@@ -7,13 +7,13 @@
 #include <deque>
 #include <exception>
 #include <random>
-#include <thread>
 
 #include "lambdaml/aws/credentials.h"
 #include "lambdaml/aws/environment.h"
 #include "lambdaml/aws/sigv4.h"
 #include "lambdaml/aws/wire.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/wait.h"
 
 namespace lambdaml::aws {
 namespace {
@@ -49,7 +49,7 @@ struct Task {
   int attempts = 0;
   int counted = 0;  ///< of exchange.sent
   double pause_s = 0;
-  Clock::time_point not_before{};
+  Clock::time_point sent_at{}, not_before{};
   bool renewed = false, clock_set = false;
   std::exception_ptr failure;
 };
@@ -63,8 +63,8 @@ class Client::Impl {
         place_(find_place(options_.service, options_.region, options_.endpoint)),
         url_(place_.endpoint.url()),
         signer_(options_.service, place_.region),
-        wires_({.connect_timeout_s = options_.connect_timeout_s,
-                .idle_timeout_s = options_.idle_timeout_s}) {}
+        patience_(options_.patience ? options_.patience : std::make_shared<Patience>()),
+        wires_({.connect_timeout_s = options_.connect_timeout_s, .patience = patience_}) {}
 
   std::vector<Response> call_all(std::span<const Request> requests, std::string_view what,
                                  Deadline deadline) {
@@ -128,13 +128,12 @@ class Client::Impl {
           task->failure = std::current_exception();
         }
       }
-      const double patience =
-          std::min(std::chrono::duration<double>(next - now).count(), deadline.seconds_left());
+      const Deadline until = deadline.earlier(Deadline::at(next));
       if (active.empty()) {
-        if (!waiting.empty()) std::this_thread::sleep_for(seconds(patience));
+        if (!waiting.empty()) sleep_until(until);
         continue;
       }
-      for (const Exchange* exchange : wire->wait(patience)) {
+      for (const Exchange* exchange : wire->wait(until.seconds_left())) {
         const auto at = std::ranges::find_if(
             active, [&](const Task* task) { return &task->exchange == exchange; });
         Task* task = *at;
@@ -167,6 +166,7 @@ class Client::Impl {
                      task.credentials, system_clock::now() + clock_offset());
     std::ranges::move(added, std::back_inserter(exchange.headers));
     ++task.attempts;
+    task.sent_at = Clock::now();
     wire.start(exchange);
   }
 
@@ -185,8 +185,10 @@ class Client::Impl {
       }
       switch (options_.judge ? options_.judge(exchange.response) : by_status(exchange.response)) {
         case Verdict::answer:
+          patience_->answered();
           return true;
         case Verdict::again:
+          patience_->failed(task.sent_at);
           if (pause(task)) {
             log::debug("{}: {}: try {}: {}", url_, what, task.attempts, explain(exchange.response));
             return false;
@@ -206,10 +208,13 @@ class Client::Impl {
     return true;
   }
 
-  /// Plans the next try; false when there is none.
+  /// Plans the next try; false when there is none: then the last cause tells more than that the
+  /// time is over.
   bool pause(Task& task) const {
-    if (task.attempts >= options_.attempts) return false;
-    task.not_before = Clock::now() + seconds(task.pause_s * jitter());
+    if (task.attempts >= options_.attempts || patience_->is_given_up()) return false;
+    const Clock::time_point next = Clock::now() + seconds(task.pause_s * jitter());
+    if (next >= Patience::Try(*patience_).deadline().time()) return false;
+    task.not_before = next;
     task.pause_s = std::min(2 * task.pause_s, options_.longest_pause_s);
     return true;
   }
@@ -251,6 +256,7 @@ class Client::Impl {
   Place place_;
   std::string url_;
   Signer signer_;
+  std::shared_ptr<Patience> patience_;
   WirePool wires_;
   CredentialsSource credentials_;
   std::atomic<std::int64_t> clock_offset_s_{0};

@@ -10,14 +10,17 @@
 
 #include "lambdaml/aws/message.h"
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/base/patience.h"
 
 /// Signed requests to one AWS service, or to what speaks its protocol.
 namespace lambdaml::aws {
 
 /// What a service's protocol says about an answer.
 enum class Verdict {
-  answer,       ///< hand it to the caller, errors included
-  again,        ///< passing (throttled, conflict under way, server fault): send again after a pause
+  answer,  ///< hand it to the caller, errors included
+  /// Passing (throttled, conflict under way, server fault), or no answer of the service at all, for
+  /// it lacks its marks: send again after a pause.
+  again,
   credentials,  ///< the credentials have expired: fetch fresh ones and send again, once
   clock,        ///< this machine's clock is off: take the answer's Date for the time, once
 };
@@ -37,9 +40,9 @@ struct ClientOptions {
   double longest_pause_s = 5;
   std::size_t in_flight = 32;  ///< requests of one call_all() under way at once
   double connect_timeout_s = 3;
-  /// A try ends when no byte moves for so long, or when, over more than twice that, fewer than
-  /// 1,000 bytes a second do.
-  double idle_timeout_s = 20;
+  /// With the service: bounds each request with its tries. Null: one of its own, by the standard
+  /// policy.
+  std::shared_ptr<Patience> patience = {};
 };
 
 /// A service at an endpoint. Keeps connections open between calls; thread-safe, and without threads
@@ -58,12 +61,12 @@ class Client {
   ~Client();
 
   /// Sends, with retries, and returns the answer that `judge` lets through. Throws `unavailable`
-  /// (refused, unknown host, reset, timed out, throttled to the end; names the endpoint, the
-  /// operation (`what`) and the last cause), permission_denied (no credentials, an unknown
-  /// certificate), data_corrupt (an answer that does not fit `into`, or is longer than
-  /// `most_bytes`), deadline_exceeded. At the deadline, requests that nobody has begun to answer
-  /// end; an answer that has begun is read to its end, as long as it moves. With a deadline that
-  /// has passed before, nothing is sent.
+  /// (refused, unknown host, cut, silent or slow for longer than the patience lasts, throttled to
+  /// the end; names the endpoint, the operation (`what`) and the last cause), permission_denied (no
+  /// credentials, an unknown certificate), data_corrupt (an answer that does not fit `into`, or is
+  /// longer than `most_bytes`), deadline_exceeded, cancelled (interrupted). At the deadline, requests that nobody has begun to
+  /// answer end; an answer that has begun is read to its end, as long as it moves. With a deadline
+  /// that has passed before, nothing is sent.
   Response call(const Request& request, std::string_view what,
                 Deadline deadline = Deadline::never());
   /// Several at once, at most `in_flight` at a time; the answers in the order of the requests.

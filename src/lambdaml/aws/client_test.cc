@@ -1,13 +1,16 @@
 #include "lambdaml/aws/client.h"
 
 #include <atomic>
+#include <csignal>
 #include <thread>
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include "lambdaml/aws/scoped_environment.h"
 #include "lambdaml/aws/scripted_server.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/wait.h"
 
 namespace lambdaml::aws {
 namespace {
@@ -150,22 +153,86 @@ TEST_F(AwsClient, AKeptConnectionThatDiedIsReplaced) {
   EXPECT_THAT(client.sent(), AllOf(Ge(4U), Le(5U)));
 }
 
+std::shared_ptr<Patience> patience_of(double outage_s) {
+  return std::make_shared<Patience>(
+      PatiencePolicy{.outage_s = outage_s, .first_contact_s = outage_s, .has_answered = true});
+}
+
 TEST_F(AwsClient, SilenceAndDripsEnd) {
   ClientOptions how;
   {
     ScriptedServer server(Script{{.delay_s = 60}, {.body = "late but there", .delay_s = 0.05}});
     how = options(server);
-    how.idle_timeout_s = 0.5;
+    how.patience = patience_of(2);
     EXPECT_EQ(Client(how).call({}, "get").body.text(), "late but there");
+  }
+  {
+    ScriptedServer server(Script{{.delay_s = 60}});
+    how.endpoint = server.url();
+    how.patience = patience_of(1);
+    const Stopwatch clock;
+    const Error error = thrown_by([&] { Client(how).call({}, "get"); });
+    EXPECT_EQ(error.code(), Code::unavailable);
+    EXPECT_THAT(error.what(), HasSubstr("no answer for"));
+    EXPECT_GE(clock.seconds(), 0.9);
+    EXPECT_LT(clock.seconds(), 1.5) << "two tries share one time";
   }
   ScriptedServer server(Script{{.body = std::string(10'000, 'x'), .drip_s = 0.01}});
   how.endpoint = server.url();
-  how.attempts = 1;
+  how.patience = patience_of(1);
   const Stopwatch clock;
   const Error error = thrown_by([&] { Client(how).call({}, "get"); });
   EXPECT_EQ(error.code(), Code::unavailable);
-  EXPECT_THAT(error.what(), HasSubstr("byte moved"));
-  EXPECT_LT(clock.seconds(), 50) << "the whole drip takes 100 s";
+  EXPECT_THAT(error.what(), HasSubstr("too slow"));
+  EXPECT_GE(clock.seconds(), 0.9);
+  EXPECT_LT(clock.seconds(), 5) << "the whole drip takes 100 s";
+}
+
+TEST_F(AwsClient, WhatMovesFastEnoughIsWaitedFor) {
+  // Some 400 bytes a second, for longer than the patience lasts.
+  ScriptedServer server(Script{{.body = std::string(600, 'x'), .drip_s = 0.002}});
+  ClientOptions how = options(server);
+  how.patience = std::make_shared<Patience>(
+      PatiencePolicy{.outage_s = 0.5, .first_contact_s = 0.5, .slowest_bytes_per_s = 60});
+  const Stopwatch clock;
+  EXPECT_EQ(Client(how).call({}, "get").body.size(), 600U);
+  EXPECT_GT(clock.seconds(), 1) << "it took as long as it was meant to";
+}
+
+TEST_F(AwsClient, AnInterruptEndsItAtOnce) {
+  ScriptedServer server(Script{{.delay_s = 60}});
+  Client client(options(server));
+  catch_interrupts();
+  std::thread user([] {
+    sleep_for(0.1);
+    ::kill(::getpid(), SIGINT);
+  });
+  const Stopwatch clock;
+  const Error error = thrown_by([&] { client.call({}, "get"); });
+  user.join();
+  EXPECT_EQ(error.code(), Code::cancelled);
+  EXPECT_LT(clock.seconds(), 1);
+  catch_interrupts();
+}
+
+TEST_F(AwsClient, AConnectionClosedWithinTheHeadIsLost) {
+  const std::string body = "whole";
+  // After each byte of a head of some 100.
+  std::size_t cut = 0;
+  ScriptedServer server([&](const ScriptedRequest&) -> ScriptedAnswer {
+    if (cut == 0) return {.body = body};
+    return {.body = body, .close_within = std::exchange(cut, 0)};
+  });
+  ClientOptions how = options(server);
+  how.attempts = 2;
+  Client client(how);
+  EXPECT_EQ(client.call({}, "get").body.text(), body);
+  for (std::size_t at = 1; at < 80; ++at) {
+    cut = at;
+    const Response response = client.call({}, "get");
+    EXPECT_EQ(response.body.text(), body) << at;
+    EXPECT_EQ(cut, 0U);
+  }
 }
 
 TEST_F(AwsClient, TheDeadlineEndsEverything) {

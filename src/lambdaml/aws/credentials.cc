@@ -48,6 +48,14 @@ std::optional<system_clock::time_point> parse_time(const std::string& text) {
   return system_clock::from_time_t(std::clamp<std::time_t>(::timegm(&utc), 0, kLatestTime));
 }
 
+/// For a service on this machine or next to it: each of its answers may take so long.
+WireOptions nearby(double answer_s) {
+  return {.connect_timeout_s = answer_s,
+          .patience = std::make_shared<Patience>(
+              PatiencePolicy{.outage_s = kMetadataTimeout, .first_contact_s = answer_s}),
+          .no_proxy = true};
+}
+
 /// One request to an address of this machine or next to it.
 Response ask(Wire& wire, Exchange exchange, std::string_view source) {
   for (int attempt = 1;; ++attempt) {
@@ -203,7 +211,7 @@ std::optional<Lent> credentials_from_container() {
     token = trim(file->text());
   }
   if (!token.empty()) exchange.headers.emplace_back("authorization", token);
-  Wire wire({.connect_timeout_s = 2, .idle_timeout_s = 2, .no_proxy = true});
+  Wire wire(nearby(2));
   return parse_credentials(need_ok(ask(wire, std::move(exchange), source), source), source);
 }
 
@@ -221,7 +229,7 @@ std::optional<Lent> credentials_from_instance() {
     exchange.headers = host_of(base);
     return exchange;
   };
-  Wire wire({.connect_timeout_s = 1, .idle_timeout_s = 1, .no_proxy = true});
+  Wire wire(nearby(1));
   Exchange first = request("PUT", "/latest/api/token");
   first.headers.emplace_back("x-aws-ec2-metadata-token-ttl-seconds", "21600");
   wire.perform(first, 1);

@@ -54,6 +54,9 @@ struct Response {
   bool ok() const { return status >= 200 && status < 300; }
   /// The first header of that name (in lower case); empty when there is none.
   std::string_view header(std::string_view name) const;
+  /// Whether a header's name begins so (in lower case). A service's answers bear marks of it, such
+  /// as `x-amz-request-id`; one without comes from somewhere else: a proxy, a captive portal.
+  bool has_header_like(std::string_view beginning) const;
 };
 
 }  // namespace lambdaml::aws

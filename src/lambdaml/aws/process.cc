@@ -2,10 +2,7 @@
 
 #include <array>
 #include <cerrno>
-#include <chrono>
-#include <cmath>
 #include <csignal>
-#include <thread>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -16,6 +13,7 @@
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/wait.h"
 
 extern char** environ;
 
@@ -23,6 +21,30 @@ namespace lambdaml::aws {
 namespace {
 
 constexpr std::size_t kMostOutput = 64U << 10U;
+
+/// A process that leads a group; what still runs is killed with it, whatever happens here.
+class Child {
+ public:
+  explicit Child(pid_t id) : id_(id) {}
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  ~Child() {
+    if (ended_) return;
+    ::kill(-id_, SIGKILL);
+    while (::waitpid(id_, &status_, 0) < 0 && errno == EINTR) {
+    }
+  }
+  bool has_ended() {
+    if (!ended_) ended_ = ::waitpid(id_, &status_, WNOHANG) != 0;
+    return ended_;
+  }
+  int status() const { return status_; }
+
+ private:
+  pid_t id_;
+  int status_ = 0;
+  bool ended_ = false;
+};
 
 }  // namespace
 
@@ -41,22 +63,20 @@ std::string output_of(const std::string& command, double timeout_s, std::string_
   ::posix_spawnattr_init(&attributes);
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   std::array<const char*, 4> words = {"sh", "-c", command.c_str(), nullptr};
-  pid_t child = 0;
-  const int failure = ::posix_spawn(&child, "/bin/sh", &files, &attributes,
+  pid_t id = 0;
+  const int failure = ::posix_spawn(&id, "/bin/sh", &files, &attributes,
                                     const_cast<char* const*>(words.data()), environ);
   ::posix_spawn_file_actions_destroy(&files);
   ::posix_spawnattr_destroy(&attributes);
   if (failure != 0) fail_errno(failure, fmt::format("running {}", what));
   to.reset();
+  Child child(id);
 
   const Deadline deadline = Deadline::in(timeout_s);
   std::string output;
   bool ended = false;
   while (!ended && output.size() <= kMostOutput) {
-    pollfd ready{from.get(), POLLIN, 0};
-    const int n = ::poll(&ready, 1, static_cast<int>(std::ceil(deadline.seconds_left() * 1000)));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
+    if (!wait_until_ready(from.get(), POLLIN, deadline)) break;
     std::array<char, 4096> part{};
     const ssize_t got = ::read(from.get(), part.data(), part.size());
     if (got < 0 && errno == EINTR) continue;
@@ -64,20 +84,15 @@ std::string output_of(const std::string& command, double timeout_s, std::string_
     if (got > 0) output.append(part.data(), static_cast<std::size_t>(got));
   }
   // It may close its output and still go on.
-  int status = 0;
-  while (ended && ::waitpid(child, &status, WNOHANG) == 0) {
+  while (ended && !child.has_ended()) {
     ended = !deadline.passed();
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  if (!ended) {
-    ::kill(-child, SIGKILL);
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
+    sleep_for(0.001);
   }
   if (!ended)
     fail(Code::permission_denied, "{}: {}", what,
          output.size() > kMostOutput ? "it says too much"
                                      : fmt::format("it did not end within {:.3g} s", timeout_s));
+  const int status = child.status();
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
     fail(Code::permission_denied, "{}: it failed ({} {})", what,
          WIFEXITED(status) ? "exit code" : "signal",

@@ -42,6 +42,10 @@ struct ScriptedAnswer {
   bool reset = false;
   /// Closes the connection after the answer without having announced it.
   bool close_after = false;
+  /// Bears the marks of AWS's services; a captive portal's answers do not.
+  bool marked = true;
+  /// Closes the connection after so many bytes of the answer, head included.
+  std::optional<std::size_t> close_within = {};
 };
 
 using Script = std::vector<ScriptedAnswer>;
@@ -206,9 +210,15 @@ class ScriptedServer {
       head += name + ": " + value + "\r\n";
       has_length |= name == "content-length" || name == "transfer-encoding";
     }
+    if (answer.marked) head += "x-amz-request-id: scripted\r\n";
     if (!has_length) head += "content-length: " + std::to_string(answer.body.size()) + "\r\n";
     head += "\r\n";
     std::string_view body = head_only ? std::string_view() : std::string_view(answer.body);
+    if (answer.close_within) {
+      const std::string whole = head + std::string(body);
+      send_all(fd, std::string_view(whole).substr(0, *answer.close_within));
+      return false;
+    }
     if (answer.cut_after) body = body.substr(0, *answer.cut_after);
     if (answer.drip_s > 0) {
       if (!send_all(fd, head)) return false;

@@ -7,6 +7,7 @@
 
 #include "lambdaml/aws/curl_library.h"
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::aws {
@@ -19,7 +20,7 @@ constexpr std::size_t kMostHeaderBytes = 256U << 10U;
 /// Memory that an announced length alone may claim; more comes as more arrives.
 constexpr std::size_t kTrustedLength = 64U << 20U;
 constexpr std::size_t kFirstGrowth = 4096;
-constexpr double kLowestSpeed = 1000;
+constexpr double kLongestPoll_s = 60;
 constexpr std::size_t kIdleWires = 64;
 constexpr long kKeptConnections = 64;
 
@@ -47,10 +48,10 @@ struct Slot {
     if (libcurl().easy_setopt(curl, option, value) != CURLE_OK)
       fail(Code::internal, "libcurl refuses option {}", static_cast<int>(option));
   }
-  void begin(Exchange& what);
+  void begin(Exchange& what, Patience& patience);
   void end(CURLcode code);
-  /// Bytes that went or came so far.
-  double moved() const;
+  /// Tells the try of what has gone out since the last call, and when it fails if nothing moves.
+  Deadline deadline();
 
   CURL* curl;
   curl_slist* headers = nullptr;
@@ -58,10 +59,10 @@ struct Slot {
   std::size_t received = 0;
   std::size_t header_bytes = 0;
   bool misfit = false;
+  bool has_head = false;  ///< the answer's head has come whole
   char error[CURL_ERROR_SIZE] = {};
-  Stopwatch since;
-  double last_moved_s = 0;
-  double last_moved_bytes = 0;
+  std::optional<Patience::Try> attempt;
+  curl_off_t uploaded = 0;
 };
 
 namespace {
@@ -70,6 +71,7 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
   auto& slot = *static_cast<Slot*>(user);
   Response& response = slot.exchange->response;
   const std::size_t n = size * count;
+  slot.attempt->received(n);
   slot.header_bytes += n;
   if (slot.header_bytes > kMostHeaderBytes || response.headers.size() >= kMostHeaders) {
     slot.exchange->failure = "the answer has more headers than any of a service";
@@ -78,7 +80,10 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
   const std::string_view line = trim({data, n});
   if (line.starts_with("HTTP/")) {  // also after a 100 Continue
     slot.exchange->begun = true;
+    slot.has_head = false;
     response.headers.clear();
+  } else if (line.empty()) {
+    slot.has_head = true;
   } else if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
     response.headers.emplace_back(lower(line.substr(0, colon)), trim(line.substr(colon + 1)));
   }
@@ -90,6 +95,7 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
   Exchange& exchange = *slot.exchange;
   const std::size_t n = size * count;
   if (n == 0) return 0;
+  slot.attempt->received(n);
   if (slot.received == 0) {
     long status = 0;
     libcurl().easy_getinfo(slot.curl, CURLINFO_RESPONSE_CODE, &status);
@@ -163,12 +169,14 @@ Slot::Slot(const WireOptions& options) : curl(libcurl().easy_init()) {
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
   set(CURLOPT_PREREQFUNCTION, on_send);
   set(CURLOPT_PREREQDATA, static_cast<void*>(this));
+  // A host that is being looked up is not waited for when the request is given up.
+  set(CURLOPT_QUICK_EXIT, 1L);
   if (options.no_proxy) set(CURLOPT_NOPROXY, "*");
   if (const char* bundle = std::getenv("AWS_CA_BUNDLE"); bundle != nullptr && *bundle != '\0')
     set(CURLOPT_CAINFO, bundle);
 }
 
-void Slot::begin(Exchange& what) {
+void Slot::begin(Exchange& what, Patience& patience) {
   exchange = &what;
   what.response = {};
   what.begun = false;
@@ -176,10 +184,10 @@ void Slot::begin(Exchange& what) {
   what.failure_code = Code::unavailable;
   received = 0;
   header_bytes = 0;
-  misfit = false;
+  misfit = has_head = false;
   error[0] = '\0';
-  since = Stopwatch();
-  last_moved_s = last_moved_bytes = 0;
+  attempt.emplace(patience);
+  uploaded = 0;
 
   libcurl().slist_free_all(headers);
   headers = nullptr;
@@ -228,6 +236,11 @@ void Slot::end(CURLcode code) {
   libcurl().easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
   what.response.status = static_cast<int>(status);
   if (!what.failure.empty()) return;
+  // A connection that is closed within the head ends the head for libcurl.
+  if (code == CURLE_OK && !has_head) {
+    what.failure = "the connection was closed within the head of the answer";
+    return;
+  }
   if (code == CURLE_OK && !what.into.empty() && what.response.ok() && received != what.into.size())
     misfit = true;
   if (misfit) {
@@ -251,7 +264,6 @@ void Slot::end(CURLcode code) {
       what.failure_code = Code::permission_denied;
       break;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
       what.failure_code = Code::invalid_argument;
       break;
     case CURLE_OUT_OF_MEMORY:
@@ -262,18 +274,23 @@ void Slot::end(CURLcode code) {
   }
 }
 
-double Slot::moved() const {
+Deadline Slot::deadline() {
   curl_off_t up = 0;
-  curl_off_t down = 0;
   libcurl().easy_getinfo(curl, CURLINFO_SIZE_UPLOAD_T, &up);
-  libcurl().easy_getinfo(curl, CURLINFO_SIZE_DOWNLOAD_T, &down);
-  return static_cast<double>(up) + static_cast<double>(down);
+  if (up > uploaded) attempt->sent(static_cast<std::uint64_t>(up - uploaded));
+  uploaded = up;
+  return attempt->deadline();
 }
 
 std::string_view Response::header(std::string_view name) const {
   for (const auto& [known, value] : headers)
     if (known == name) return value;
   return {};
+}
+
+bool Response::has_header_like(std::string_view beginning) const {
+  return std::ranges::any_of(
+      headers, [&](const auto& header) { return header.first.starts_with(beginning); });
 }
 
 std::optional<std::int64_t> parse_date(std::string_view text) {
@@ -284,7 +301,8 @@ std::optional<std::int64_t> parse_date(std::string_view text) {
 
 class Wire::Impl {
  public:
-  explicit Impl(WireOptions options) : options_(options) {
+  explicit Impl(WireOptions options) : options_(std::move(options)) {
+    if (!options_.patience) options_.patience = std::make_shared<Patience>();
     multi_ = libcurl().multi_init();
     if (multi_ == nullptr) throw std::bad_alloc();
     // By itself libcurl keeps four for each request that is under way when one ends.
@@ -306,7 +324,7 @@ class Wire::Impl {
       slot = std::move(idle_.back());
       idle_.pop_back();
     }
-    slot->begin(exchange);
+    slot->begin(exchange, *options_.patience);
     if (libcurl().multi_add_handle(multi_, slot->curl) != CURLM_OK)
       fail(Code::internal, "libcurl takes no further request");
     busy_.push_back(std::move(slot));
@@ -316,12 +334,16 @@ class Wire::Impl {
     std::vector<Exchange*> ended;
     advance(ended);
     if (!ended.empty()) return ended;
-    const double patience = std::min(seconds, options_.idle_timeout_s / 4);
-    const int ms = static_cast<int>(std::ceil(std::clamp(patience, 0.0, 60.0) * 1000));
+    Deadline next = Deadline::in(seconds);
+    for (const auto& slot : busy_) next = next.earlier(slot->deadline());
+    const double left_s = std::min(next.seconds_left(), kLongestPoll_s);
+    curl_waitfd interrupt{.fd = interrupt_fd(), .events = CURL_WAIT_POLLIN, .revents = 0};
     int events = 0;
-    libcurl().multi_poll(multi_, nullptr, 0, ms, &events);
+    libcurl().multi_poll(multi_, &interrupt, interrupt.fd < 0 ? 0 : 1,
+                         static_cast<int>(std::ceil(left_s * 1000)), &events);
+    throw_if_interrupted();
     advance(ended);
-    end_idle(ended);
+    end_late(ended);
     return ended;
   }
 
@@ -354,25 +376,15 @@ class Wire::Impl {
     }
   }
 
-  /// Ends what has stood still, or trickled, for too long.
-  void end_idle(std::vector<Exchange*>& ended) {
+  /// Ends what has been silent, or has trickled, for too long.
+  void end_late(std::vector<Exchange*>& ended) {
     for (std::size_t i = 0; i < busy_.size();) {
       Slot& slot = *busy_[i];
-      const double now = slot.since.seconds();
-      const double moved = slot.moved();
-      if (moved > slot.last_moved_bytes) {
-        slot.last_moved_bytes = moved;
-        slot.last_moved_s = now;
-      }
-      const bool still = now - slot.last_moved_s > options_.idle_timeout_s;
-      const bool trickles = moved < (now - 2 * options_.idle_timeout_s) * kLowestSpeed;
-      if (!still && !trickles) {
+      if (!slot.deadline().passed()) {
         ++i;
         continue;
       }
-      std::snprintf(slot.error, sizeof slot.error,
-                    still ? "no byte moved for %.3g s" : "hardly any byte moved for %.3g s",
-                    still ? options_.idle_timeout_s : now);
+      slot.exchange->failure = slot.attempt->why_late();
       release(busy_.begin() + static_cast<std::ptrdiff_t>(i), CURLE_OPERATION_TIMEDOUT, ended);
     }
   }
@@ -381,8 +393,11 @@ class Wire::Impl {
                std::vector<Exchange*>& ended) {
     std::unique_ptr<Slot> slot = std::move(*at);
     busy_.erase(at);
+    const Exchange& exchange = *slot->exchange;
     ended.push_back(slot->exchange);
     slot->end(code);
+    if (!exchange.failure.empty() && exchange.failure_code == Code::unavailable)
+      options_.patience->failed(slot->attempt->silent_since());
     libcurl().multi_remove_handle(multi_, slot->curl);
     idle_.push_back(std::move(slot));
   }
@@ -392,7 +407,7 @@ class Wire::Impl {
   std::vector<std::unique_ptr<Slot>> busy_, idle_;
 };
 
-Wire::Wire(WireOptions options) : impl_(std::make_unique<Impl>(options)) {}
+Wire::Wire(WireOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Wire::~Wire() = default;
 void Wire::start(Exchange& exchange) { impl_->start(exchange); }
 std::vector<Exchange*> Wire::wait(double seconds) { return impl_->wait(seconds); }

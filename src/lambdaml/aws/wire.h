@@ -12,6 +12,7 @@
 
 #include "lambdaml/aws/message.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/patience.h"
 
 /// HTTP/1.1 on kept connections. The one place that knows libcurl (curl_library.h loads it).
 namespace lambdaml::aws {
@@ -35,16 +36,18 @@ struct Exchange {
 };
 
 struct WireOptions {
+  /// How long one connection may take to be made, TLS included.
   double connect_timeout_s = 3;
-  /// A request fails as `unavailable` when no byte moves for so long, or when it moves, seen over
-  /// more than twice that, fewer than 1,000 bytes a second.
-  double idle_timeout_s = 20;
+  /// With the service, which every request is a try of; null: one of its own, by the standard
+  /// policy.
+  std::shared_ptr<Patience> patience = {};
   /// Goes straight to the host, whatever http_proxy says: for addresses of this machine.
   bool no_proxy = false;
 };
 
 /// Connections that one thread at a time drives. TLS peers are verified, against AWS_CA_BUNDLE
-/// where that is set. Nothing happens between two calls of wait().
+/// where that is set. Nothing happens between two calls of wait(). A request fails as `unavailable`
+/// when the patience with the service is at its end, as Patience::Try says; the patience is told.
 class Wire {
  public:
   explicit Wire(WireOptions options);
@@ -55,7 +58,8 @@ class Wire {
   /// Puts a request on its way; the exchange stays where it is until wait() names it or it is
   /// stopped.
   void start(Exchange& exchange);
-  /// Waits up to `seconds` for exchanges to end; names those that have.
+  /// Waits up to `seconds` for exchanges to end; names those that have. Throws Error(cancelled)
+  /// when the process is interrupted.
   std::vector<Exchange*> wait(double seconds);
   /// Gives up one that is under way, with its connection.
   void stop(Exchange& exchange);
@@ -73,7 +77,7 @@ class Wire {
 /// connections.
 class WirePool {
  public:
-  explicit WirePool(WireOptions options) : options_(options) {}
+  explicit WirePool(WireOptions options) : options_(std::move(options)) {}
 
   class Lease {
    public:

@@ -13,11 +13,8 @@ class Deadline {
   using Clock = std::chrono::steady_clock;
 
   static Deadline never() { return Deadline(Clock::time_point::max()); }
-  static Deadline in(double seconds) {
-    if (seconds > 1e9) return never();
-    return Deadline(Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                       std::chrono::duration<double>(seconds)));
-  }
+  static Deadline in(double seconds) { return at(Clock::now()).later_by(seconds); }
+  static Deadline at(Clock::time_point time) { return Deadline(time); }
   /// Milliseconds since 1970, as the Lambda Runtime API gives them.
   static Deadline at_epoch_ms(std::int64_t milliseconds) {
     using namespace std::chrono;
@@ -32,6 +29,12 @@ class Deadline {
   double seconds_left() const {
     if (is_never()) return 1e9;
     return std::max(0.0, std::chrono::duration<double>(at_ - Clock::now()).count());
+  }
+  Clock::time_point time() const { return at_; }
+  Deadline later_by(double seconds) const {
+    if (is_never() || seconds > 1e9) return never();
+    return Deadline(
+        at_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)));
   }
   Deadline earlier(Deadline other) const { return Deadline(std::min(at_, other.at_)); }
 

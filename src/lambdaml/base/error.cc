@@ -48,6 +48,8 @@ Code code_of_errno(int value) {
     case ENFILE:
     case EFBIG:
       return Code::resource_exhausted;
+    case EINTR:
+      return Code::cancelled;
     case EISDIR:
     case EINVAL:
     case ENAMETOOLONG:

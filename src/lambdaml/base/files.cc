@@ -21,11 +21,20 @@ namespace {
 int write_all(int fd, Bytes bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EINTR && !interrupt_deadline().passed()) continue;
     if (n < 0) return errno;
     bytes = bytes.subspan(static_cast<std::size_t>(n));
   }
   return 0;
+}
+
+/// Waits where the file is a pipe that nobody writes to yet.
+int open_to_read(const fs::path& path) {
+  while (true) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 || errno != EINTR) return fd;
+    throw_if_interrupted();
+  }
 }
 
 }  // namespace
@@ -36,7 +45,7 @@ void FileDescriptor::reset() {
 }
 
 std::optional<Buffer> read_file(const fs::path& path) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor file(open_to_read(path));
   if (!file) {
     if (errno == ENOENT || errno == ENOTDIR) return {};
     fail_errno(errno, fmt::format("reading {}", path.string()));

@@ -1,29 +1,90 @@
 #include "lambdaml/base/interrupt.h"
 
+#include <atomic>
+#include <cerrno>
 #include <csignal>
+#include <ctime>
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "lambdaml/base/error.h"
 
 namespace lambdaml {
 namespace {
 
-volatile std::sig_atomic_t g_interrupted = 0;
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+/// Some send one interrupt twice: to the process and, right after, to its group (timeout(1) does).
+constexpr std::int64_t kSame_ns = 100'000'000;
 
-void on_signal(int) { g_interrupted = 1; }
+/// Nanoseconds of the steady clock at the first interrupt; 0: none yet. A signal handler may touch
+/// it, for it needs no lock.
+std::atomic<std::int64_t> g_interrupted_ns{0};
+std::atomic<int> g_event{-1};
+static_assert(std::atomic<std::int64_t>::is_always_lock_free);
+
+thread_local int t_tidying = 0;
+
+void set_handler(void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  for (const int signal : kSignals) ::sigaction(signal, &action, nullptr);
+}
+
+/// Calls only what a signal handler may (signal-safety(7)).
+void on_signal(int signal) {
+  const int error = errno;
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const std::int64_t now_ns = now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
+  std::int64_t first_ns = 0;
+  if (g_interrupted_ns.compare_exchange_strong(first_ns, now_ns)) {
+    const std::uint64_t one = 1;
+    if (::write(g_event, &one, sizeof one) < 0) {
+      // It cannot take more, so it is readable, which is all that it is for.
+    }
+  } else if (now_ns - first_ns > kSame_ns) {
+    set_handler(SIG_DFL);
+    ::raise(signal);  // taken when this handler has returned
+  }
+  errno = error;
+}
 
 }  // namespace
 
 void catch_interrupts() {
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
+  set_handler(SIG_DFL);
+  g_interrupted_ns = 0;
+  // A fresh one under the old number: one that a fork() has left may be written by both.
+  const int event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event < 0) fail_errno(errno, "catching interrupts");
+  if (g_event < 0) {
+    g_event = event;
+  } else {
+    ::dup3(event, g_event, O_CLOEXEC);
+    ::close(event);
+  }
+  set_handler(on_signal);
 }
 
-bool interrupted() noexcept { return g_interrupted != 0; }
+bool interrupted() noexcept { return g_interrupted_ns.load(std::memory_order_relaxed) != 0; }
+
+Deadline interrupt_deadline() noexcept {
+  const std::int64_t at = g_interrupted_ns.load(std::memory_order_relaxed);
+  if (at == 0) return Deadline::never();
+  const auto end = Deadline::at(Deadline::Clock::time_point(std::chrono::nanoseconds(at)));
+  return t_tidying > 0 ? end.later_by(kTidying_s) : end;
+}
 
 void throw_if_interrupted() {
-  if (interrupted()) fail(Code::cancelled, "interrupted");
+  if (interrupt_deadline().passed()) fail(Code::cancelled, "interrupted");
 }
+
+int interrupt_fd() noexcept { return t_tidying > 0 && interrupted() ? -1 : g_event.load(); }
+
+Tidying::Tidying(bool on) noexcept : on_(on) { t_tidying += on_ ? 1 : 0; }
+Tidying::~Tidying() { t_tidying -= on_ ? 1 : 0; }
+bool Tidying::is_active() noexcept { return t_tidying > 0; }
 
 }  // namespace lambdaml

@@ -10,6 +10,8 @@
 
 #include <sched.h>
 
+#include "lambdaml/base/interrupt.h"
+
 namespace lambdaml {
 namespace {
 
@@ -31,6 +33,7 @@ class Pool {
       const std::lock_guard lock(mutex_);
       while (threads_.size() < helpers) threads_.emplace_back([this] { serve(); });
       body_ = &body;
+      tidying_ = Tidying::is_active();
       n_ = n;
       next_ = 0;
       error_ = nullptr;
@@ -56,8 +59,12 @@ class Pool {
       seen = generation_;
       --wanted_;
       ++active_;
+      const bool tidies = tidying_;
       lock.unlock();
-      drain();
+      {
+        const Tidying tidying(tidies);
+        drain();
+      }
       lock.lock();
       if (--active_ == 0) done_.notify_one();
     }
@@ -86,6 +93,7 @@ class Pool {
   std::size_t active_ = 0;
   std::size_t generation_ = 0;
   bool stopping_ = false;
+  bool tidying_ = false;  ///< the caller is within a Tidying
   std::exception_ptr error_;
 };
 

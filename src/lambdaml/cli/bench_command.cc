@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
-#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
@@ -29,7 +28,6 @@ void add_bench_command(CLI::App& app, Globals& globals) {
   command->add_option("--rounds", options->rounds, "rounds to measure [100]")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 30));
   command->callback([options, &globals] {
-    catch_interrupts();
     const train::BenchCommResult result = train::bench_comm(*options);
     if (globals.json)
       return print_line(

@@ -1,17 +1,21 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
+
+#include "lambdaml/cli/last_resort.h"
 
 /// The commands of `lambdaml`. Each file adds one to the application; main.cc runs what was chosen.
 namespace lambdaml::cli {
 
 /// Flags that every command has.
 struct Globals {
-  bool json = false;     ///< the last line of stdout is one JSON object
-  bool quiet = false;    ///< no progress
-  bool verbose = false;  ///< errors with their causes, logs from info on
+  bool json = false;                      ///< the last line of stdout is one JSON object
+  bool quiet = false;                     ///< no progress
+  bool verbose = false;                   ///< errors with their causes, logs from info on
+  std::optional<LastResort> last_resort;  ///< of a command that an interrupt ends
 };
 
 void add_train_command(CLI::App& app, Globals& globals);
@@ -33,11 +37,18 @@ void add_emulate_command(CLI::App& app, Globals& globals);
 void add_ps_command(CLI::App& app, Globals& globals);
 void add_options_command(CLI::App& app, Globals& globals);
 
+enum class Interrupt {
+  ends,    ///< the command, as cancelled, whatever it does
+  is_end,  ///< the usual end of a server, which catches it by itself
+};
 /// A subcommand with the flags that all have.
 CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name,
-                      const std::string& help);
+                      const std::string& help, Interrupt interrupt = Interrupt::ends);
 
 /// Prints one line to stdout, or throws when stdout is gone.
 void print_line(const std::string& line);
+/// Prints the line of an error.
+void print_error(const std::string& text);
+inline constexpr int kInterrupted = 130;  ///< the exit code
 
 }  // namespace lambdaml::cli

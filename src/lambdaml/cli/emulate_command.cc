@@ -77,7 +77,8 @@ void print_ready(const std::string& endpoint, const std::optional<aws::Credentia
 
 void add_emulate_command(CLI::App& app, Globals& globals) {
   CLI::App* command =
-      add_command(app, globals, "emulate", "a Lambda service on this machine, for AWS's clients");
+      add_command(app, globals, "emulate", "a Lambda service on this machine, for AWS's clients",
+                  Interrupt::is_end);
   const auto settings = std::make_shared<faas::EmulatorSettings>();
   const auto log_folder = std::make_shared<std::string>();
   const auto no_auth = std::make_shared<bool>(false);

@@ -1,18 +1,16 @@
-#include <chrono>
 #include <map>
 #include <memory>
 #include <numeric>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/train/job_view.h"
 #include "lambdaml/train/log_tail.h"
@@ -72,15 +70,13 @@ void add_logs_command(CLI::App& app, Globals& globals) {
   command->add_option("--worker", arguments->worker, "of this worker only");
   command->add_flag("-f,--follow", arguments->follow, "go on until the job has ended");
   command->callback([arguments, &globals] {
-    catch_interrupts();
     const train::JobView job = train::JobView::open(arguments->run);
     const std::vector<std::uint32_t> workers = wanted_workers(job, *arguments);
     std::map<std::uint32_t, train::LogTail> tails;
     for (const std::uint32_t worker : workers) tails[worker] = {};
     while (arguments->follow && !job.has_ended()) {
       if (!globals.json) print_news(job, *arguments, tails, false);
-      throw_if_interrupted();
-      std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      sleep_for(0.5);
     }
     if (globals.json) return print_object(job, workers);
     print_news(job, *arguments, tails, true);

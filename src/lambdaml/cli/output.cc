@@ -5,6 +5,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::cli {
@@ -14,8 +15,10 @@ namespace fs = std::filesystem;
 void write_output(const std::string& place, Bytes bytes) {
   if (place == "-") {
     if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size() ||
-        std::fflush(stdout) != 0)
+        std::fflush(stdout) != 0) {
+      throw_if_interrupted();
       fail(Code::resource_exhausted, "writing to standard output failed");
+    }
     return;
   }
   const Uri uri = Uri::parse(place);

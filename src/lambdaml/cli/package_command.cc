@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/deploy/package.h"
@@ -56,7 +55,6 @@ void add_package_command(CLI::App& app, Globals& globals) {
                       "another function executable than the lambdaml-worker of this build");
   command->add_option("--with", arguments->with, "torch: a container for the deep models");
   command->callback([arguments, &globals] {
-    catch_interrupts();  // what is half written goes away
     if (arguments->with == "torch") return make_container(*arguments, globals);
     if (!arguments->with.empty())
       fail(Code::invalid_argument, "package --with {}: the only choice is torch", arguments->with);

@@ -76,7 +76,8 @@ void serve(Wanted& wanted, bool json) {
 }  // namespace
 
 void add_ps_command(CLI::App& app, Globals& globals) {
-  CLI::App* command = add_command(app, globals, "ps", "the parameter server of --channel ps://");
+  CLI::App* command =
+      add_command(app, globals, "ps", "the parameter server of --channel ps://", Interrupt::is_end);
   const auto wanted = std::make_shared<Wanted>();
   ps::ServerSettings& settings = wanted->settings;
   command->add_option("--host", wanted->host,

@@ -1,6 +1,5 @@
 #include <memory>
 
-#include "lambdaml/base/interrupt.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/cli/option_flags.h"
 #include "lambdaml/cli/progress.h"
@@ -18,7 +17,6 @@ void add_resume_command(CLI::App& app, Globals& globals) {
   const auto flags = std::make_shared<OptionFlags>(*command, train::options_of_resuming(),
                                                    Options(std::vector<Option>()), false);
   command->callback([run, flags, &globals] {
-    catch_interrupts();
     Options changed = train::options_of_resuming();
     flags->apply_to(changed);
     std::string summary;

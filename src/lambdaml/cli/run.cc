@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
@@ -21,13 +22,11 @@ int exit_code(Code code) {
     case Code::workers_lost:
       return 4;
     case Code::cancelled:
-      return 130;
+      return kInterrupted;
     default:
       return 1;
   }
 }
-
-void print_error(const std::string& text) { std::fprintf(stderr, "lambdaml: %s\n", text.c_str()); }
 
 const CLI::App& innermost(const CLI::App& app) {
   const CLI::App* at = &app;
@@ -70,13 +69,14 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
 }  // namespace
 
 CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name,
-                      const std::string& help) {
+                      const std::string& help, Interrupt interrupt) {
   CLI::App* command = parent.add_subcommand(name, help);
   command->add_flag("--json", globals.json, "print a JSON object as the last line");
   command->add_flag("-q,--quiet", globals.quiet, "no progress");
   command->add_flag("-v,--verbose", globals.verbose, "errors with their causes, and logs");
   command->option_defaults()->always_capture_default(false);
-  command->parse_complete_callback([&globals] {
+  command->parse_complete_callback([&globals, interrupt] {
+    if (interrupt == Interrupt::ends) globals.last_resort.emplace();
     log::configure(globals.verbose ? log::Level::info : log::Level::warning, log::Format::text);
   });
   return command;
@@ -84,9 +84,13 @@ CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& nam
 
 void print_line(const std::string& line) {
   if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() ||
-      std::fputc('\n', stdout) == EOF || std::fflush(stdout) != 0)
+      std::fputc('\n', stdout) == EOF || std::fflush(stdout) != 0) {
+    throw_if_interrupted();
     fail(Code::resource_exhausted, "writing to standard output failed");
+  }
 }
+
+void print_error(const std::string& text) { std::fprintf(stderr, "lambdaml: %s\n", text.c_str()); }
 
 int run(int argc, const char* const* argv) {
   Globals globals;

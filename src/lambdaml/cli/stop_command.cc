@@ -1,13 +1,11 @@
-#include <chrono>
 #include <memory>
-#include <thread>
 
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/train/job_view.h"
 
@@ -38,17 +36,15 @@ void add_stop_command(CLI::App& app, Globals& globals) {
   command->add_option("--wait-s", arguments->wait_s, "how long to wait for its end, in s")
       ->check(CLI::NonNegativeNumber);
   command->callback([arguments, &globals] {
-    catch_interrupts();
     const train::JobView job = train::JobView::open(arguments->run);
     job.stop();
     const Deadline deadline = Deadline::in(arguments->wait_s);
     while (!has_ended(job)) {
-      throw_if_interrupted();
       if (deadline.passed())
         fail(Code::deadline_exceeded,
              "run {}: asked to stop, and not ended within {:g} s; see: lambdaml status {}",
              arguments->run, arguments->wait_s, arguments->run);
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      sleep_for(0.1);
     }
     print_line(globals.json
                    ? json_text(nlohmann::json{{"job_id", job.job_id()}, {"state", "stopped"}})

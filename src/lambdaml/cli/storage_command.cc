@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
@@ -11,6 +12,7 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/cli/output.h"
 #include "lambdaml/cli/terminal.h"
@@ -105,6 +107,7 @@ void add_storage_command(CLI::App& app, Globals& globals) {
     if (count > 0 && !*sure && ::isatty(STDIN_FILENO) != 0) {
       tell(fmt::format("remove {} keys of {}? [y/N] ", human_count(count),
                        without_secrets(arguments->uri)));
+      wait_until_ready(STDIN_FILENO, POLLIN, Deadline::never());
       std::string answer;
       std::getline(std::cin, answer);
       if (answer != "y" && answer != "yes") return print_line("nothing was removed");

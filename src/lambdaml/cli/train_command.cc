@@ -1,6 +1,5 @@
 #include <memory>
 
-#include "lambdaml/base/interrupt.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/cli/option_flags.h"
 #include "lambdaml/cli/progress.h"
@@ -15,7 +14,6 @@ void add_train_command(CLI::App& app, Globals& globals) {
   CLI::App* command = add_command(app, globals, "train", "train a model with function workers");
   const auto flags = std::make_shared<OptionFlags>(*command, train::job_options(), true);
   command->callback([flags, &globals] {
-    catch_interrupts();
     Options options = flags->read();
     train::resolve(options);
     std::string summary;

@@ -114,6 +114,16 @@ void print_search(const std::string& text, const Globals& globals) {
   print_line(fmt::format("trials    {}", text_at(summary, "trials_csv")));
 }
 
+/// Whether the search has ended, as far as that can be told.
+bool is_over(tune::Records& records) noexcept {
+  const Tidying tidying;
+  try {
+    return records.summary().has_value();
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 void run_search(const TuneFlags& flags, const Globals& globals) {
   tune::SearchFolder folder = flags.resume.empty() ? begin(flags) : open(flags.resume);
   tune::Records records(folder.records_uri());
@@ -135,7 +145,7 @@ void run_search(const TuneFlags& flags, const Globals& globals) {
   } catch (const train::Superseded&) {
     throw;
   } catch (const Error& error) {
-    if (records.summary()) throw;
+    if (is_over(records)) throw;
     std::throw_with_nested(Error(error.code(), fmt::format("{}; {}", error.what(), go_on)));
   }
   const std::string summary = completed(outcome.summary, folder.path());
@@ -159,10 +169,7 @@ void add_tune_command(CLI::App& app, Globals& globals) {
       ->type_name("RUN");
   flags->search.emplace(*command, tune::search_options(), Options(), false);
   flags->job.emplace(*command, train::job_options(), tune::search_options(), true);
-  command->callback([flags, &globals] {
-    catch_interrupts();
-    run_search(*flags, globals);
-  });
+  command->callback([flags, &globals] { run_search(*flags, globals); });
 }
 
 }  // namespace lambdaml::cli

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/integrity.h"

@@ -7,9 +7,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/runtime.h"
 
 /// The caller's side: starts functions in parallel, one event each, and tells how each ended.
@@ -26,6 +28,7 @@ struct EventStatus {
                    ///< Runtime.Killed, Runtime.OutOfMemory or Sandbox.Timedout
   std::string error_message;                ///< one line: signal or exit code, and what was said
   std::vector<std::string> last_log_lines;  ///< of the last try that failed, at most 10
+  bool may_still_run = false;               ///< failed: nothing more is heard of it
   int process_id = 0;                       ///< while running, where there is a process
 };
 
@@ -38,6 +41,9 @@ struct Function {
   double timeout_s = 900;            ///< of one try
   int retries = 2;                   ///< more tries after the first, as AWS gives an event
   double retry_delay_s = 0.1;        ///< before the first retry; doubles
+  /// Whether another try of an event that failed with this error type can help. Called from the
+  /// invoker's threads.
+  std::function<bool(std::string_view error_type)> worth_a_retry = is_worth_a_retry;
   /// Whether a response says that the work goes on: the same event is then sent again, as a new one
   /// with its own time and tries. Absent: never. Called from the invoker's threads.
   std::function<bool(const std::string& response)> goes_on;

@@ -1,23 +1,23 @@
 #include "lambdaml/faas/lambda_client.h"
 
 #include <algorithm>
-#include <chrono>
 #include <numeric>
 #include <random>
 #include <string_view>
-#include <thread>
 
 #include "lambdaml/aws/client.h"
 #include "lambdaml/aws/sigv4.h"
 #include "lambdaml/base/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/faas/lambda_json.h"
 
 namespace lambdaml::faas {
 namespace {
 
 constexpr std::string_view kFunctions = "/2015-03-31/functions/";
+constexpr std::string_view kAccountSettings = "/2016-08-19/account-settings/";
 constexpr double kLongestPause_s = 5;
 constexpr double kReadSlack_s = 30;  ///< of a synchronous call beyond the function's time-out
 /// Beyond what a function may return (6 MB) and what a page of 50 functions says.
@@ -28,7 +28,13 @@ std::string action_of(std::string_view operation) {
   return fmt::format("lambda:{}", operation == "Invoke" ? "InvokeFunction" : operation);
 }
 
+/// Whether it is Lambda that answers.
+bool is_marked(const aws::Response& answer) { return answer.has_header_like("x-amz"); }
+
 std::string explain(const aws::Response& answer) {
+  if (!is_marked(answer))
+    return fmt::format("HTTP {} without Lambda's x-amzn-RequestId: something else answers there",
+                       answer.status);
   const LambdaProblem problem = problem_of(answer);
   if (problem.type.empty())
     return fmt::format("HTTP {}: '{}'", answer.status, printable(answer.body.text(), 80));
@@ -37,6 +43,7 @@ std::string explain(const aws::Response& answer) {
 
 /// Credentials and clock; nobody has taken such a request.
 aws::Verdict judge_rejected(const aws::Response& answer) {
+  if (!is_marked(answer)) return aws::Verdict::again;
   if (answer.status != 400 && answer.status != 403) return aws::Verdict::answer;
   const LambdaProblem problem = problem_of(answer);
   if (problem.type == "ExpiredTokenException") return aws::Verdict::credentials;
@@ -66,7 +73,7 @@ class Pauses {
     // What the service asks for is a lower bound that all others heard too.
     const double wait_s = at_least_s > 0 ? at_least_s + jittered : jittered;
     if (deadline.seconds_left() <= wait_s) return false;
-    std::this_thread::sleep_for(std::chrono::duration<double>(wait_s));
+    sleep_for(wait_s);
     return true;
   }
 
@@ -129,7 +136,9 @@ class LambdaClient::Impl {
     aws::ClientOptions out = client_options();
     out.judge = judge_rejected;
     out.attempts = 1;
-    out.idle_timeout_s = timeout_s + kReadSlack_s;
+    const double answer_s = timeout_s + kReadSlack_s;
+    out.patience = std::make_shared<Patience>(
+        PatiencePolicy{.outage_s = answer_s, .first_contact_s = answer_s});
     return out;
   }
 
@@ -212,6 +221,20 @@ LambdaClient::LambdaClient(LambdaOptions options)
 LambdaClient::~LambdaClient() = default;
 
 const std::string& LambdaClient::endpoint() const { return impl_->endpoint(); }
+bool LambdaClient::is_custom() const { return impl_->client().is_custom(); }
+
+bool LambdaClient::answers(Deadline deadline, std::string& why) {
+  try {
+    impl_->client().call(request_of("GET", std::string(kAccountSettings)), "GetAccountSettings",
+                         deadline);
+    return true;
+  } catch (const Error& error) {
+    // An answer that is refused is one.
+    if (error.code() != Code::unavailable && error.code() != Code::deadline_exceeded) throw;
+    why = error.what();
+    return false;
+  }
+}
 
 InvokeResult LambdaClient::invoke(const std::string& name, const InvokeRequest& request,
                                   Deadline deadline) {
@@ -369,7 +392,7 @@ void LambdaClient::put_event_config(const std::string& name, const EventInvokeCo
 
 AccountSettings LambdaClient::account_settings() {
   const aws::Response answer =
-      impl_->ask_ok("GetAccountSettings", "", request_of("GET", "/2016-08-19/account-settings/"));
+      impl_->ask_ok("GetAccountSettings", "", request_of("GET", std::string(kAccountSettings)));
   return impl_->read("GetAccountSettings", "", [&] { return parse_account(answer.body.text()); });
 }
 
@@ -394,7 +417,7 @@ FunctionDescription LambdaClient::wait_until_active(const std::string& name, Dea
            "{}: the function '{}' was not ready in time: its state is {}, its update {}{}",
            endpoint(), name, function.state, function.update.empty() ? "none" : function.update,
            because);
-    std::this_thread::sleep_for(std::chrono::duration<double>(pause_s));
+    sleep_for(pause_s);
   }
 }
 

@@ -66,6 +66,11 @@ class LambdaClient {
 
   /// Without credentials, for messages.
   const std::string& endpoint() const;
+  /// Whether the endpoint is another than AWS's own.
+  bool is_custom() const;
+  /// One request, sent again until the deadline: whether the service answers, whatever it says.
+  /// Where it does not, `why` says so.
+  bool answers(Deadline deadline, std::string& why);
 
   /// Calls a function. With Mode::wait it waits for the function's end, longer than its time-out,
   /// on a connection of its own, and never sends again what may have been taken: a cut connection

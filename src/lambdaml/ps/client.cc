@@ -8,7 +8,9 @@ namespace lambdaml::ps {
 
 using namespace ::apache::thrift;
 
-Client::Client(const Address& address) : connection_(std::make_unique<Connection>(address)) {}
+Client::Client(const Address& address, std::shared_ptr<Patience> patience)
+    : connection_(std::make_unique<Connection>(
+          address, patience ? std::move(patience) : std::make_shared<Patience>())) {}
 Client::~Client() = default;
 Client::Client(Client&&) noexcept = default;
 
@@ -21,12 +23,11 @@ std::uint32_t Client::largest() const {
 
 Sum Client::push_pull(const Part& part, const NumbersView& pushed, Numbers& answer) {
   Sum sum;
-  connection_->guarded("push_pull", [&] {
+  const auto call = [&] {
     if (pushed.values.size() > largest() && !connection_->original)
       fail(Code::resource_exhausted, "{}: a vector of {}; the server takes {} (lambdaml ps {})",
            connection_->address.endpoint(), human_bytes(pushed.values.size()),
            human_bytes(largest()), "--message-mb");
-    connection_->socket->setRecvTimeout(Connection::kAnswer_ms + static_cast<int>(part.wait_ms));
     connection_->call(
         "push_pull",
         [&](Protocol& out) {
@@ -39,7 +40,8 @@ Sum Client::push_pull(const Part& part, const NumbersView& pushed, Numbers& answ
           read(in, largest(), sum, answer);
           return true;
         });
-  });
+  };
+  connection_->guarded("push_pull", call, part.wait_ms / 1e3);
   return sum;
 }
 
@@ -113,17 +115,17 @@ void Client::remove(const std::vector<std::string>& keys) {
 
 std::vector<std::pair<std::string, std::uint64_t>> Client::find(const std::string& prefix) {
   std::vector<std::pair<std::string, std::uint64_t>> out;
-  connection_->guarded("find", [&] {
-    connection_->require_new("find");
-    // A page at a time: names after the last one.
-    std::vector<wire::KeyEntry> page;
-    do {
-      page.clear();
+  // A page at a time: names after the last one.
+  std::vector<wire::KeyEntry> page;
+  do {
+    page.clear();
+    connection_->guarded("find", [&] {
+      connection_->require_new("find");
       connection_->client->find(page, prefix, out.empty() ? "" : out.back().first);
-      for (const wire::KeyEntry& entry : page)
-        out.emplace_back(entry.key, static_cast<std::uint64_t>(entry.bytes));
-    } while (!page.empty());
-  });
+    });
+    for (const wire::KeyEntry& entry : page)
+      out.emplace_back(entry.key, static_cast<std::uint64_t>(entry.bytes));
+  } while (!page.empty());
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "lambdaml/base/patience.h"
 #include "lambdaml/ps/address.h"
 #include "lambdaml/ps/message.h"
 
@@ -15,11 +16,13 @@ class Connection;
 /// server has done and the connection is of no more use: make another and call again, every call
 /// may be repeated.
 ///
-/// Throws unavailable (not there, gone, timed out), permission_denied (token, certificate), what
-/// the server refuses with, and internal for an answer that is none.
+/// Throws unavailable (not there, closed, silent for longer than the patience lasts, or an answer
+/// that is none), permission_denied (token, certificate), what the server refuses with, and
+/// cancelled (interrupted).
 class Client {
  public:
-  explicit Client(const Address& address);
+  /// Without a patience it makes one of its own, by the standard policy.
+  explicit Client(const Address& address, std::shared_ptr<Patience> patience = nullptr);
   ~Client();
   Client(Client&&) noexcept;
 

@@ -6,35 +6,65 @@ namespace lambdaml::ps {
 
 using namespace ::apache::thrift;
 
-Connection::Connection(const Address& where) : address(where) {
-  constexpr int kConnect_ms = 5000;
+namespace {
+
+/// The socket as Thrift's layers see it.
+class SocketTransport final : public transport::TVirtualTransport<SocketTransport> {
+ public:
+  explicit SocketTransport(std::shared_ptr<Socket> socket) : socket_(std::move(socket)) {}
+
+  bool isOpen() const override { return socket_->is_open(); }
+  bool peek() override { return isOpen(); }
+  void close() override { socket_->close(); }
+  std::uint32_t read(std::uint8_t* to, std::uint32_t size) {
+    return static_cast<std::uint32_t>(socket_->receive(reinterpret_cast<char*>(to), size));
+  }
+  void write(const std::uint8_t* from, std::uint32_t size) {
+    socket_->send({reinterpret_cast<const char*>(from), size});
+  }
+
+ private:
+  std::shared_ptr<Socket> socket_;
+};
+
+}  // namespace
+
+Connection::Connection(const Address& where, std::shared_ptr<Patience> patience) : address(where) {
   static const bool logs = (log_what_thrift_says(), true);
   (void)logs;
-  guarded("connecting", [&] {
-    socket = std::make_shared<transport::TSocket>(address.host, address.port);
-    socket->setConnTimeout(kConnect_ms);
-    socket->setRecvTimeout(kAnswer_ms);
-    socket->setSendTimeout(kAnswer_ms);
-    socket->setNoDelay(true);
-    socket->setKeepAlive(true);
-    socket->open();
-    std::shared_ptr<transport::TTransport> line = socket;
-    if (address.tls) line = secure(socket, address);
-    protocol = make_protocol(std::make_shared<Buffered>(line));
-    client = std::make_unique<wire::ParameterServerClient>(protocol);
-    try {
-      client->hello(welcome, address.token);
-    } catch (const TApplicationException& unknown) {
-      if (unknown.getType() != TApplicationException::UNKNOWN_METHOD) throw;
-      original = true;
-      protocol->setContainerSizeLimit(0);
-    }
-  });
+  try {
+    socket = std::make_shared<Socket>(address.host, address.port, std::move(patience));
+  } catch (const Error& error) {
+    fail(error.code(), "{}: {}", address.endpoint(), error.what());
+  }
+  guarded("connecting", [&] { greet(); });
 }
 
-void Connection::rethrow(std::string_view doing) const {
+void Connection::greet() {
+  std::shared_ptr<transport::TTransport> line = std::make_shared<SocketTransport>(socket);
+  if (address.tls) line = secure(line, address);
+  protocol = make_protocol(std::make_shared<Buffered>(line));
+  client = std::make_unique<wire::ParameterServerClient>(protocol);
+  try {
+    client->hello(welcome, address.token);
+  } catch (const TApplicationException& unknown) {
+    if (unknown.getType() != TApplicationException::UNKNOWN_METHOD) throw;
+    original = true;
+    protocol->setContainerSizeLimit(0);
+  }
+}
+
+void Connection::rethrow(std::string_view doing) {
   const auto where = [&](const char* why) {
     return fmt::format("{}: {}: {}", address.endpoint(), doing, printable(why, 300));
+  };
+  // What came is no answer, or none came whole.
+  const auto lost = [&](const std::string& why) {
+    try {
+      socket->fail_lost(why);
+    } catch (const Error& error) {
+      throw Error(error.code(), where(error.what()));
+    }
   };
   try {
     throw;
@@ -42,12 +72,20 @@ void Connection::rethrow(std::string_view doing) const {
     throw Error(refused.__isset.code ? code_from_string(refused.code) : Code::invalid_argument,
                 where(refused.why.c_str()));
   } catch (const TApplicationException& error) {
-    throw Error(error.getType() == TApplicationException::UNKNOWN_METHOD ? Code::invalid_argument
-                                                                         : Code::internal,
-                where(error.what()));
+    // These two are what a server answers with; the others say that an answer fits no question.
+    if (error.getType() == TApplicationException::UNKNOWN_METHOD)
+      throw Error(Code::invalid_argument, where(error.what()));
+    if (error.getType() == TApplicationException::INTERNAL_ERROR)
+      throw Error(Code::internal, where(error.what()));
+    lost(error.what());
   } catch (const TException& error) {  // of the transport, or of the protocol
-    throw Error(Code::unavailable, where(error.what()));
+    lost(error.what());
+  } catch (const Error& error) {
+    // The socket's say only why.
+    if (error.code() != Code::unavailable) throw;
+    throw Error(error.code(), where(error.what()));
   }
+  throw Error(Code::internal, where("an error that is none"));
 }
 
 void Connection::require_new(std::string_view doing) const {

@@ -7,9 +7,10 @@
 #include <type_traits>
 
 #include <ParameterServer.h>
-#include <thrift/transport/TSocket.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/patience.h"
+#include "lambdaml/base/socket.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/ps/address.h"
 #include "lambdaml/ps/transport.h"
@@ -20,18 +21,19 @@ namespace lambdaml::ps {
 /// For .cc files of this layer.
 class Connection {
  public:
-  /// What an answer may take beyond the wait that was asked for.
-  static constexpr int kAnswer_ms = 60'000;
-
   /// Throws what Client throws.
-  explicit Connection(const Address& where);
+  Connection(const Address& where, std::shared_ptr<Patience> patience);
 
-  /// Calls, and turns what Thrift throws into the project's errors.
+  /// Calls, as one try of the patience, for which the server is asked to wait `wait_s` at most;
+  /// turns what Thrift and the socket throw into the project's errors.
   template <class Call>
-  std::invoke_result_t<Call> guarded(std::string_view doing, Call&& call) const {
+  std::invoke_result_t<Call> guarded(std::string_view doing, Call&& call, double wait_s = 0) {
     try {
+      socket->begin(wait_s);
       return call();
     } catch (const ::apache::thrift::TException&) {
+      rethrow(doing);
+    } catch (const Error&) {
       rethrow(doing);
     }
   }
@@ -45,15 +47,16 @@ class Connection {
       const std::function<bool(::apache::thrift::protocol::TProtocol&, std::int16_t)>& result);
 
   const Address address;
-  std::shared_ptr<::apache::thrift::transport::TSocket> socket;
+  std::shared_ptr<Socket> socket;
   std::shared_ptr<::apache::thrift::protocol::TBinaryProtocol> protocol;
   std::unique_ptr<wire::ParameterServerClient> client;
   wire::Welcome welcome;
   bool original = false;
 
  private:
-  /// Within a handler of what Thrift threw.
-  [[noreturn]] void rethrow(std::string_view doing) const;
+  void greet();
+  /// Within a handler of what Thrift or the socket threw.
+  [[noreturn]] void rethrow(std::string_view doing);
 };
 
 }  // namespace lambdaml::ps

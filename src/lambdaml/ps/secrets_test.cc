@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <thrift/transport/TSocket.h>
 
 #include "lambdaml/base/testing.h"
 #include "lambdaml/ps/test_support.h"

@@ -13,7 +13,7 @@
 namespace lambdaml::ps {
 namespace {
 
-using ::apache::thrift::transport::TSocket;
+using ::apache::thrift::transport::TTransport;
 using ::apache::thrift::transport::TTransportException;
 
 /// What is called of libssl, and of libcrypto, which it brings along.
@@ -62,7 +62,7 @@ const SslLibrary& libssl() {
 
 /// The socket as libssl sees it. What the socket throws cannot pass through C, so it waits here.
 struct Line {
-  std::shared_ptr<TSocket> socket;
+  std::shared_ptr<TTransport> socket;
   std::exception_ptr failure = {};
   bool ended = false;
 
@@ -111,7 +111,7 @@ const BIO_METHOD* line_method() {
 
 class Tls final : public ::apache::thrift::transport::TVirtualTransport<Tls> {
  public:
-  Tls(std::shared_ptr<TSocket> socket, const Address& address) : line_{std::move(socket)} {
+  Tls(std::shared_ptr<TTransport> socket, const Address& address) : line_{std::move(socket)} {
     // The system's certificates, or those of SSL_CERT_FILE.
     const std::unique_ptr<SSL_CTX, decltype(&::SSL_CTX_free)> context(
         ssl_.context_new(ssl_.client_method()), ssl_.context_free);
@@ -202,8 +202,7 @@ class Tls final : public ::apache::thrift::transport::TVirtualTransport<Tls> {
 
 }  // namespace
 
-std::shared_ptr<::apache::thrift::transport::TTransport> secure(std::shared_ptr<TSocket> socket,
-                                                                const Address& address) {
+std::shared_ptr<TTransport> secure(std::shared_ptr<TTransport> socket, const Address& address) {
   return std::make_shared<Tls>(std::move(socket), address);
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "lambdaml/base/patience.h"
 #include "lambdaml/storage/meter.h"
 #include "lambdaml/storage/storage.h"
 
@@ -27,19 +28,20 @@ std::shared_ptr<Storage> with_prefix(std::shared_ptr<Storage> inner, std::string
 std::shared_ptr<Storage> with_chunks(std::shared_ptr<Storage> inner, std::uint64_t chunk_bytes = 0);
 
 struct RetryPolicy {
-  int attempts = 5;             ///< in all, the first included; more within an outage
+  /// In all, the first included, for a service that has never answered; one that has is tried for
+  /// as long as the patience with it lasts.
+  int attempts = 5;
   double first_delay_s = 0.02;  ///< doubles each time, jittered to 50–100 %
   double longest_delay_s = 2;
-  /// How long a service that has answered before is given to come back.
-  double outage_s = 20;
-  /// A service that has never answered gets no further try after this time.
-  double first_contact_s = 5;
 };
-/// Repeats calls that end in `unavailable`. A wait's deadline bounds its retries too, but for an
-/// outage: then it ends with the outage, or after `outage_s`. A create()
+/// Repeats calls that end in `unavailable`, for as long as `patience` lasts (null: a patience of
+/// its own, by the standard policy), which should be the one that `inner` has: then no layer below
+/// waits longer. After that each call fails at once, as Patience says. A wait's deadline bounds its
+/// retries too, but for an outage: then it ends with the outage, or with the patience. A create()
 /// whose failed try may have gone through takes an equal value under the key for its own: let the
-/// value name its writer.
-std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy policy = {});
+/// value name its writer. An interrupt ends the pauses.
+std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy policy = {},
+                                    std::shared_ptr<Patience> patience = nullptr);
 
 /// Counts what is asked of a store in `meter`: a store that counts its own requests is told to and
 /// returned as it is; for any other, each call counts one request a key, a wait too.

@@ -1,11 +1,10 @@
 #include "lambdaml/storage/decorators.h"
 
 #include <atomic>
-#include <chrono>
-#include <thread>
 
 #include <gmock/gmock.h>
 
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/conformance.h"
 
 namespace lambdaml::storage {
@@ -22,8 +21,10 @@ FaultHook every_fifth_fails() {
     if (++*calls % 5 == 0) fail(Code::unavailable, "the service is busy");
   };
 }
-constexpr RetryPolicy kQuick{
-    .attempts = 8, .first_delay_s = 1e-5, .longest_delay_s = 1e-4, .outage_s = 0};
+constexpr RetryPolicy kQuick{.attempts = 8, .first_delay_s = 1e-5, .longest_delay_s = 1e-4};
+std::shared_ptr<Patience> counting() {
+  return std::make_shared<Patience>(PatiencePolicy{.outage_s = 0});
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Decorated, StorageConformance,
@@ -36,7 +37,8 @@ INSTANTIATE_TEST_SUITE_P(
         StoreUnderTest{"retry", [](const std::string& p) { return with_retry(memory(p)); }},
         StoreUnderTest{"retry_over_faults",
                        [](const std::string& p) {
-                         return with_retry(with_faults(memory(p), every_fifth_fails()), kQuick);
+                         return with_retry(with_faults(memory(p), every_fifth_fails()), kQuick,
+                                           counting());
                        }},
         StoreUnderTest{
             "meter",
@@ -54,7 +56,7 @@ INSTANTIATE_TEST_SUITE_P(
                        [](const std::string& p) {
                          auto store = with_faults(memory(p), every_fifth_fails());
                          store = with_meter(std::move(store), std::make_shared<Meter>());
-                         store = with_retry(std::move(store), kQuick);
+                         store = with_retry(std::move(store), kQuick, counting());
                          store = with_chunks(std::move(store), 4096);
                          return with_prefix(std::move(store), "job/");
                        }}),
@@ -160,7 +162,7 @@ class Retries : public testing::Test {
                                ++calls_;
                                if (failures_-- > 0) fail(code_, "no answer from the service");
                              }),
-                 {.attempts = 5, .first_delay_s = 1e-5, .longest_delay_s = 1e-4, .outage_s = 0});
+                 {.attempts = 5, .first_delay_s = 1e-5, .longest_delay_s = 1e-4}, counting());
 };
 
 TEST_F(Retries, EndWhenACallSucceeds) {
@@ -173,7 +175,8 @@ TEST_F(Retries, EndWhenACallSucceeds) {
 
 TEST_F(Retries, CarryALongBatchThroughAServiceThatFailsOften) {
   // In one piece none of these would ever end: of 60 calls in a row, 12 fail.
-  const auto flaky = with_retry(with_faults(memory(unique_place()), every_fifth_fails()), kQuick);
+  const auto flaky =
+      with_retry(with_faults(memory(unique_place()), every_fifth_fails()), kQuick, counting());
   std::vector<std::string> keys;
   std::vector<Item> items;
   for (int i = 0; i < 60; ++i) keys.push_back(fmt::format("{:02}", i));
@@ -204,39 +207,80 @@ TEST_F(Retries, GiveUpAndSaySo) {
   EXPECT_EQ(calls_, 5);
 }
 
-TEST(Retry, CountsSlowFailuresButNotWaitsThatWentWellForLong) {
-  // Each call fails, after five times the longest delay.
-  const std::string place = unique_place();
-  memory(place)->save("key", as_bytes("value"));
-  int calls = 0;
-  const auto store =
-      with_retry(with_faults(memory(place),
-                             [&](std::string_view, std::string_view) {
-                               std::this_thread::sleep_for(std::chrono::milliseconds(5));
-                               if (++calls <= 20)
-                                 fail(Code::unavailable, "the connection was lost");
-                             }),
-                 {.attempts = 5, .first_delay_s = 1e-5, .longest_delay_s = 1e-3});
-  EXPECT_THROW(store->load("key"), Error);
-  EXPECT_EQ(calls, 5);
-  calls = 0;
-  EXPECT_THROW(store->load_or_wait("key", Deadline::in(0)), Error);  // a look
-  EXPECT_EQ(calls, 1 + 5);
-  calls = 0;
-  EXPECT_EQ(store->load_or_wait("key", Deadline::in(60)).text(), "value");
-  EXPECT_EQ(calls, 21);
+/// Each load of the inner store fails, after some time, until there have been so many.
+struct Lossy {
+  std::string place = unique_place();
+  int calls = 0, failures = 0;
+  std::shared_ptr<Patience> patience;
+  /// Whether a call is answered before it fails, as one of a wait's many polls is.
+  bool answers = false;
+  std::shared_ptr<Storage> store;
+
+  explicit Lossy(PatiencePolicy policy) : patience(std::make_shared<Patience>(policy)) {
+    memory(place)->save("key", as_bytes("value"));
+    store = with_retry(with_faults(memory(place),
+                                   [this](std::string_view, std::string_view) {
+                                     sleep_for(0.005);
+                                     if (answers) patience->answered();
+                                     if (++calls <= failures)
+                                       fail(Code::unavailable, "the connection was lost");
+                                   }),
+                       {.attempts = 5, .first_delay_s = 1e-5, .longest_delay_s = 1e-3}, patience);
+  }
+};
+
+TEST(Retry, CountsFailuresButNotOfWaitsThatWereAnsweredMeanwhile) {
+  Lossy lossy({.outage_s = 0});
+  lossy.failures = 20;
+  EXPECT_THROW(lossy.store->load("key"), Error);
+  EXPECT_EQ(lossy.calls, 5);
+  Lossy looks({.outage_s = 0});
+  looks.failures = 20;
+  EXPECT_THROW(looks.store->load_or_wait("key", Deadline::in(0)), Error);  // a look
+  EXPECT_EQ(looks.calls, 1 + 5);
+  Lossy silent({.outage_s = 0});
+  silent.failures = 20;
+  EXPECT_THROW(silent.store->load_or_wait("key", Deadline::in(60)), Error);
+  EXPECT_EQ(silent.calls, 1 + 5);
+  Lossy waits({.outage_s = 0});
+  waits.failures = 20;
+  waits.answers = true;
+  EXPECT_EQ(waits.store->load_or_wait("key", Deadline::in(60)).text(), "value");
+  EXPECT_EQ(waits.calls, 21);
+}
+
+TEST(Retry, GivesUpOnceAndThenFailsAtOnce) {
+  Lossy lossy({.outage_s = 0.3, .has_answered = true});
+  lossy.failures = 1 << 30;
+  const Stopwatch clock;
+  EXPECT_THROW(lossy.store->load("key"), Error);
+  EXPECT_GE(clock.seconds(), 0.25);
+  const int calls = lossy.calls;
+  EXPECT_GT(calls, 5) << "time counts, not tries";
+  const Stopwatch later;
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_THROW(lossy.store->clear(""), Error);
+    EXPECT_THROW(lossy.store->remove_all(std::vector<std::string>{"a", "b"}), Error);
+    EXPECT_THROW(lossy.store->load_or_wait("key", Deadline::in(60)), Error);
+  }
+  EXPECT_LE(lossy.calls - calls, 1 + static_cast<int>(later.seconds() / 0.3)) << "a probe";
+  lossy.failures = 0;
+  sleep_for(0.35);
+  EXPECT_EQ(lossy.store->load("key")->text(), "value") << "a probe that was answered ends that";
+  EXPECT_EQ(lossy.store->load("key")->text(), "value");
 }
 
 TEST(Retry, GivesAServiceThatHasAnsweredBeforeTimeToComeBack) {
   Deadline back = Deadline::never();
   int calls = 0;
-  const auto store =
-      with_retry(with_faults(memory(unique_place()),
-                             [&](std::string_view, std::string_view) {
-                               ++calls;
-                               if (!back.passed()) fail(Code::unavailable, "refused");
-                             }),
-                 {.attempts = 3, .first_delay_s = 0.001, .longest_delay_s = 0.005, .outage_s = 60});
+  const auto store = with_retry(with_faults(memory(unique_place()),
+                                            [&](std::string_view, std::string_view) {
+                                              ++calls;
+                                              if (!back.passed())
+                                                fail(Code::unavailable, "refused");
+                                            }),
+                                {.attempts = 3, .first_delay_s = 0.001, .longest_delay_s = 0.005},
+                                std::make_shared<Patience>(PatiencePolicy{.outage_s = 60}));
   EXPECT_THROW(store->save("key", {}), Error);  // it has never answered
   EXPECT_EQ(calls, 3);
   back = Deadline::in(0);
@@ -299,9 +343,9 @@ class LosesAnAnswer final : public Storage {
 
 TEST(RetriedCreate, KnowsItsOwnValueAgain) {
   const std::string place = unique_place();
-  EXPECT_TRUE(with_retry(std::make_shared<LosesAnAnswer>(memory(place)), kQuick)
+  EXPECT_TRUE(with_retry(std::make_shared<LosesAnAnswer>(memory(place)), kQuick, counting())
                   ->create("key", as_bytes("mine")));
-  EXPECT_FALSE(with_retry(std::make_shared<LosesAnAnswer>(memory(place)), kQuick)
+  EXPECT_FALSE(with_retry(std::make_shared<LosesAnAnswer>(memory(place)), kQuick, counting())
                    ->create("key", as_bytes("another's")));
 }
 

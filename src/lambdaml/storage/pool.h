@@ -8,15 +8,18 @@
 #include <vector>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/patience.h"
 
 namespace lambdaml::storage {
 
 /// Connections to a server, each used by one thread at a time and kept for the next. As many are
-/// made as threads use them at once. Thread-safe.
+/// made as threads use them at once. The patience with the server is told of each use that went
+/// well. Thread-safe.
 template <class Connection>
 class Pool {
  public:
-  explicit Pool(std::function<std::unique_ptr<Connection>()> make) : make_(std::move(make)) {}
+  Pool(std::function<std::unique_ptr<Connection>()> make, std::shared_ptr<Patience> patience)
+      : make_(std::move(make)), patience_(std::move(patience)) {}
 
   /// Calls use(connection) and returns its result. When it throws, the connection is dropped, for
   /// nobody knows what it will say next; after `unavailable` the idle ones are dropped too, which
@@ -28,9 +31,11 @@ class Pool {
     try {
       if constexpr (std::is_void_v<std::invoke_result_t<Use, Connection&>>) {
         use(*connection);
+        patience_->answered();
         give_back(std::move(connection));
       } else {
         auto result = use(*connection);
+        patience_->answered();
         give_back(std::move(connection));
         return result;
       }
@@ -59,6 +64,7 @@ class Pool {
   }
 
   std::function<std::unique_ptr<Connection>()> make_;
+  std::shared_ptr<Patience> patience_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Connection>> idle_;
 };

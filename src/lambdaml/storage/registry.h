@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "lambdaml/base/patience.h"
 #include "lambdaml/base/registry.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/storage/storage.h"
@@ -14,8 +15,10 @@ namespace lambdaml::storage {
 struct Plugin {
   std::string name;  ///< the URI scheme
   std::string help;
-  /// Opens the store below the whole URI, its path included.
-  std::function<std::shared_ptr<Storage>(const Uri&)> open;
+  /// Opens the store below the whole URI, its path included. A store that talks to a service waits
+  /// for it no longer than the patience (never null) says, tells it of answers and failures, and
+  /// ends its waits at an interrupt.
+  std::function<std::shared_ptr<Storage>(const Uri&, std::shared_ptr<Patience>)> open;
   /// The place that the bare name means.
   std::function<Uri()> default_uri;
 };

@@ -1,29 +1,19 @@
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <optional>
 #include <random>
-#include <thread>
 #include <type_traits>
 
-#include "lambdaml/base/log.h"
-#include "lambdaml/base/text.h"
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/retried.h"
 #include "lambdaml/storage/wrapper.h"
 
 namespace lambdaml::storage {
 namespace {
 
-/// A factor in [0.5, 1): workers that failed together do not come back together.
-double jitter() {
-  thread_local std::minstd_rand random(std::random_device{}());
-  return std::uniform_real_distribution<double>(0.5, 1.0)(random);
-}
-
 class Retry final : public Wrapper {
  public:
-  Retry(std::shared_ptr<Storage> inner, RetryPolicy policy)
-      : Wrapper(std::move(inner)), policy_(policy) {}
+  Retry(std::shared_ptr<Storage> inner, RetryPolicy policy, std::shared_ptr<Patience> patience)
+      : Wrapper(std::move(inner)), policy_(policy), patience_(std::move(patience)) {}
 
   void save(std::string_view key, Bytes value) override {
     repeat(key, [&] { inner().save(key, value); });
@@ -92,79 +82,52 @@ class Retry final : public Wrapper {
   static void nothing() {}
 
   /// Whether the call went through; false for a fault that may pass.
-  template <class Call>
-  bool in_one(Call&& call) {
+  template <class Attempt>
+  bool in_one(Attempt&& attempt) {
+    Patience::Call call(*patience_);
+    if (!call.begin_try()) call.fail_given_up(describe());
+    const auto begun = Deadline::Clock::now();
     try {
-      noting_success(call);
+      attempt();
+      patience_->answered();
       return true;
     } catch (const Error& error) {
       if (error.code() != Code::unavailable) throw;
-      return false;
+      call.failed(begun);
+      if (!call.is_hopeless(1, policy_.attempts)) return false;
+      patience_->give_up();
+      rethrow_tried(call, describe(), 1);
     }
   }
 
-  /// `wait_until` is the deadline of a call that waits. A wait that went well for longer than the
-  /// longest delay before it failed is no try in a row of failures: the count begins anew. Any
-  /// other call that takes long and fails is one more. When the deadline passes within an outage,
-  /// the wait still looks once the service is back: nobody knows before whether the keys are there.
-  template <class Call, class OnFailure = void (*)()>
-  std::invoke_result_t<Call> repeat(std::string_view key, Call&& call,
-                                    std::optional<Deadline> wait_until = std::nullopt,
-                                    OnFailure&& on_failure = nothing) {
-    // With a deadline that has passed before, a wait is a look, and repeated like one.
-    const bool waits = wait_until && !wait_until->passed();
-    double delay = policy_.first_delay_s;
-    Stopwatch failing;
-    for (int attempt = 1;; ++attempt) {
-      const Stopwatch clock;
-      try {
-        return noting_success(call);
-      } catch (const Error& error) {
-        if (error.code() != Code::unavailable) throw;
-        const bool late = waits && wait_until->passed();
-        if (is_hopeless(attempt, failing.seconds()) || (late && !has_answered_))
-          rethrow_with(fmt::format("{}: given up after {} tries in {}", describe(), attempt,
-                                   human_seconds(failing.seconds())));
-        log::debug("{}: '{}': try {}: {}", describe(), key, attempt, error.what());
-        on_failure();
-      }
-      if (waits && clock.seconds() > policy_.longest_delay_s) {
-        attempt = 0;
-        delay = policy_.first_delay_s;
-        failing = Stopwatch();
-      }
-      const double pause = delay * jitter();
-      std::this_thread::sleep_for(std::chrono::duration<double>(
-          waits && !wait_until->passed() ? std::min(pause, wait_until->seconds_left()) : pause));
-      delay = std::min(delay * 2, policy_.longest_delay_s);
-    }
+  template <class Attempt, class OnFailure = void (*)()>
+  std::invoke_result_t<Attempt> repeat(std::string_view key, Attempt&& attempt,
+                                       std::optional<Deadline> wait_until = std::nullopt,
+                                       OnFailure&& on_failure = nothing) {
+    return retried(
+        *patience_, policy_, [this] { return describe(); }, {wait_until, key}, attempt, on_failure);
   }
 
-  template <class Call>
-  std::invoke_result_t<Call> noting_success(Call&& call) {
-    if constexpr (std::is_void_v<std::invoke_result_t<Call>>) {
-      call();
-      has_answered_ = true;
-    } else {
-      auto result = call();
-      has_answered_ = true;
-      return result;
-    }
-  }
-
-  bool is_hopeless(int attempts, double failing_s) const {
-    if (has_answered_) return attempts >= policy_.attempts && failing_s >= policy_.outage_s;
-    return attempts >= policy_.attempts || failing_s >= policy_.first_contact_s;
-  }
-
-  std::atomic<bool> has_answered_{false};
   RetryPolicy policy_;
+  std::shared_ptr<Patience> patience_;
 };
 
 }  // namespace
 
-std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy policy) {
-  return std::make_shared<Retry>(std::move(inner), policy);
+double retry_jitter() {
+  thread_local std::minstd_rand random(std::random_device{}());
+  return std::uniform_real_distribution<double>(0.5, 1.0)(random);
+}
+
+void rethrow_tried(const Patience::Call& call, const std::string& service, int tries) {
+  rethrow_with(fmt::format("{}: given up after {} {} in {}", service, tries,
+                           tries == 1 ? "try" : "tries", human_seconds(call.failing_s())));
+}
+
+std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy policy,
+                                    std::shared_ptr<Patience> patience) {
+  if (!patience) patience = std::make_shared<Patience>();
+  return std::make_shared<Retry>(std::move(inner), policy, std::move(patience));
 }
 
 }  // namespace lambdaml::storage

@@ -1,15 +1,15 @@
 #include "lambdaml/storage/storage.h"
 
 #include <algorithm>
-#include <chrono>
 #include <deque>
 #include <filesystem>
 #include <numeric>
-#include <thread>
 
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/registry.h"
+#include "lambdaml/storage/retried.h"
 
 namespace lambdaml::storage {
 namespace {
@@ -105,9 +105,7 @@ std::vector<Buffer> Storage::load_all(std::span<const std::string> keys, Deadlin
   Pacer::Wait wait = pacer().wait_for(keys.front());
   while (true) {
     const double pause = wait.next_look_s() - waited.seconds();
-    if (pause > 0)
-      std::this_thread::sleep_for(
-          std::chrono::duration<double>(std::min(pause, deadline.seconds_left())));
+    if (pause > 0) sleep_until(Deadline::in(pause).earlier(deadline));
     const bool last_look = deadline.passed();
     // The wait ends with the last key, whichever it is: one that is missing tells as much as all.
     while (!missing.empty()) {
@@ -143,17 +141,26 @@ Buffer Storage::load_or_wait(std::string_view key, Deadline deadline) {
   return std::move(load_all({&one, 1}, deadline).front());
 }
 
-std::shared_ptr<Storage> open(std::string_view uri, std::shared_ptr<Meter> meter) {
-  return open(resolve(uri), std::move(meter));
+std::shared_ptr<Storage> open(std::string_view uri, std::shared_ptr<Meter> meter,
+                              std::shared_ptr<Patience> patience) {
+  return open(resolve(uri), std::move(meter), std::move(patience));
 }
 
-std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Meter> meter) {
-  std::shared_ptr<Storage> store = open_plain(uri);
+std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Meter> meter,
+                              std::shared_ptr<Patience> patience) {
+  if (!patience) patience = std::make_shared<Patience>();
+  const RetryPolicy policy;
+  std::shared_ptr<Storage> store = retried(
+      *patience, policy, [&] { return uri.display(); }, {.key = "opening", .answers = false},
+      [&] { return open_plain(uri, patience); }, [] {});
   if (meter) store = with_meter(std::move(store), std::move(meter));
-  return with_chunks(with_retry(std::move(store)));
+  return with_chunks(with_retry(std::move(store), policy, std::move(patience)));
 }
 
-std::shared_ptr<Storage> open_plain(const Uri& uri) { return registry().get(uri.scheme).open(uri); }
+std::shared_ptr<Storage> open_plain(const Uri& uri, std::shared_ptr<Patience> patience) {
+  if (!patience) patience = std::make_shared<Patience>();
+  return registry().get(uri.scheme).open(uri, std::move(patience));
+}
 
 Uri resolve(std::string_view text) {
   if (const Plugin* plugin = registry().find(text)) return plugin->default_uri();

@@ -13,6 +13,7 @@
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/patience.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/storage/pacer.h"
 
@@ -187,11 +188,16 @@ class MissingWorkers : public Error {
 /// store throws.
 ///
 /// The store comes metered (when `meter` is given), retried and free of size limits, as with_meter,
-/// with_retry and with_chunks say.
-std::shared_ptr<Storage> open(std::string_view uri, std::shared_ptr<Meter> meter = nullptr);
-std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Meter> meter = nullptr);
+/// with_retry and with_chunks say. `patience` is how long its service is waited for in all (null: a
+/// patience of its own by the standard policy); handles on one service may share it, and what one
+/// has given up then fails at once for the others too. Opening may talk to the service (Memcached),
+/// and is retried like a call.
+std::shared_ptr<Storage> open(std::string_view uri, std::shared_ptr<Meter> meter = nullptr,
+                              std::shared_ptr<Patience> patience = nullptr);
+std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Meter> meter = nullptr,
+                              std::shared_ptr<Patience> patience = nullptr);
 /// The same store without anything around it.
-std::shared_ptr<Storage> open_plain(const Uri& uri);
+std::shared_ptr<Storage> open_plain(const Uri& uri, std::shared_ptr<Patience> patience = nullptr);
 
 /// The URI that a text means: a URI, a path, or a bare plug-in name, for which it is the store's
 /// default place. Opens nothing. Throws invalid_argument for a bare word that is neither a plug-in

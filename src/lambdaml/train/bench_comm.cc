@@ -13,8 +13,10 @@
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/cost.h"
 #include "lambdaml/train/job.h"
+#include "lambdaml/train/job_channel.h"
 #include "lambdaml/train/options_text.h"
 #include "lambdaml/train/platform.h"
+#include "lambdaml/train/stores.h"
 
 namespace lambdaml::train {
 namespace {
@@ -70,12 +72,24 @@ RequestTimes measure_requests(storage::Storage& store, std::uint64_t values) {
   return times;
 }
 
+/// Runs the workers to their end; their reports.
+std::vector<std::string> run_workers(BenchCommEvent event, const storage::Storage& channel) {
+  std::vector<std::string> payloads;
+  for (event.worker = 0; event.worker < event.workers; ++event.worker)
+    payloads.push_back(to_json(event));
+  const Platform platform("local", channel);
+  faas::Function function = platform.function();
+  function.retries = 0;
+  return wait_for_all(*platform.invoke_all(function, std::move(payloads), {}));
+}
+
 }  // namespace
 
 std::string measure_rounds(const BenchCommEvent& event, const faas::Invocation& invocation) {
   const auto meter = std::make_shared<storage::Meter>();
   comm::Membership membership;
-  membership.store = stoppable(open_channel(event.channel, event.job_id, meter), invocation);
+  Stores stores(Stores::Services::answered);
+  membership.store = stoppable(stores.open_channel(event.channel, event.job_id, meter), invocation);
   membership.job = checksum(as_bytes(event.job_id));
   membership.worker = event.worker;
   membership.workers = event.workers;
@@ -120,23 +134,13 @@ BenchCommResult bench_comm(const BenchCommOptions& options) {
   event.sync_mode = comm::registry().get(options.sync_mode).name;
   event.values = (options.bytes + 3) / 4;
   event.rounds = options.rounds;
-  const auto channel = open_channel(event.channel, event.job_id);
-  channel->load(
-      keys::kProgress);  // throws when it cannot be reached: then nothing is to be cleared
-  const ChannelCleaner cleaner(*channel);
-  std::vector<std::string> payloads;
-  for (event.worker = 0; event.worker < event.workers; ++event.worker)
-    payloads.push_back(to_json(event));
-
+  Stores stores;
+  JobChannel channel(stores, event.channel, event.job_id, false, JobChannel::Stop::patient);
   BenchCommResult result;
-  result.request = measure_requests(*channel, event.values);
-
-  const Platform platform("local", *channel);
-  faas::Function function = platform.function();
-  function.retries = 0;
-  const std::unique_ptr<faas::Invocations> invocations =
-      platform.invoke_all(function, std::move(payloads), {});
-  const std::vector<std::string> reports = wait_for_all(*invocations);
+  const std::vector<std::string> reports = channel.use([&] {
+    result.request = measure_requests(channel.store(), event.values);
+    return run_workers(event, channel.store());
+  });
 
   std::vector<double> slowest(options.rounds, 0.0);
   UsageByStore usage;

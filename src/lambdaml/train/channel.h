@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "lambdaml/faas/runtime.h"
 #include "lambdaml/storage/decorators.h"
@@ -28,6 +29,9 @@ inline constexpr const char* kDefinition = "definition";
 inline constexpr const char* kModel = "result/model";
 /// Exists from before the first worker is started until the job is over and its keys are cleared.
 inline constexpr const char* kJob = "job";
+/// What kJob says once the channel has lost what the trigger had put there: the workers that are at
+/// work give each other again what they need, but none can begin.
+inline constexpr std::string_view kLost = "lost";
 /// Exists when somebody wants the job to stop: for its trigger, and for workers that begin.
 inline constexpr const char* kStop = "stop";
 /// Exists from a worker's first try on: a later try knows that it is one.

@@ -40,18 +40,6 @@ constexpr UnitName kUnits[] = {{"write_unit", &Usage::write_units},
 
 }  // namespace
 
-std::shared_ptr<storage::Meter> Meters::of(std::string_view uri) {
-  std::shared_ptr<storage::Meter>& meter = by_scheme_[Uri::parse(uri).scheme];
-  if (!meter) meter = std::make_shared<storage::Meter>();
-  return meter;
-}
-
-UsageByStore Meters::usage() const {
-  UsageByStore out;
-  for (const auto& [scheme, meter] : by_scheme_) out[scheme] = meter->usage();
-  return out;
-}
-
 std::string to_json(const UsageByStore& usage) {
   json object = json::object();
   for (const auto& [scheme, used] : usage) {

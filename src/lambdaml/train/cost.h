@@ -15,17 +15,6 @@ namespace lambdaml::train {
 /// By URI scheme.
 using UsageByStore = std::map<std::string, storage::Usage>;
 
-/// One meter for each store that a process uses.
-class Meters {
- public:
-  /// The meter of the store that `uri` (resolved) lies in; made at the first call.
-  std::shared_ptr<storage::Meter> of(std::string_view uri);
-  UsageByStore usage() const;
-
- private:
-  std::map<std::string, std::shared_ptr<storage::Meter>> by_scheme_;
-};
-
 /// A JSON object: scheme → requests and bytes by kind, units.
 std::string to_json(const UsageByStore& usage);
 /// Throws data_corrupt.

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <map>
 
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/train/channel.h"
-#include "lambdaml/train/platform.h"
+#include "lambdaml/train/superseded.h"
 #include "lambdaml/train/tenure.h"
 
 namespace lambdaml::train {
@@ -13,11 +15,20 @@ namespace {
 
 /// A worker looks once a second, and at least every two while it waits for others.
 constexpr double kSecondsToLeave = 3;
+/// After an interrupt there is less time, and clearing takes some of it.
+constexpr double kShareOfTidying = 0.75;
 
 std::vector<std::string> claims_of(std::uint32_t workers) {
   std::vector<std::string> names;
   for (std::uint32_t worker = 0; worker < workers; ++worker) names.push_back(keys::tenure(worker));
   return names;
+}
+
+std::string text_of_left_keys(const std::string& uri, const std::string& job_id) {
+  const Uri channel = storage::resolve(uri);
+  return fmt::format(
+      "the job's keys are left in {}; remove them with: lambdaml storage clear {} {}/",
+      channel.display(), channel.without_password().text(), job_id);
 }
 
 void claim(storage::Storage& channel, const std::vector<std::string>& claims,
@@ -35,18 +46,59 @@ void stop_workers(storage::Storage& channel, std::uint32_t workers) {
   claim(channel, claims_of(workers), Tenure::kStop);
 }
 
-JobChannel::JobChannel(const std::string& uri, const std::string& job_id, bool keep, Stop stop)
-    : store_(open_channel(uri, job_id, meters_.of(uri))), keep_(keep), stop_(stop) {
+JobChannel::JobChannel(Stores& stores, const std::string& uri, const std::string& job_id, bool keep,
+                       Stop stop)
+    : stores_(stores),
+      store_(stores.open_channel(uri, job_id)),
+      keep_(keep),
+      stop_(stop),
+      left_keys_(text_of_left_keys(uri, job_id)) {
   store_->load(keys::kJob);
+  if (!keep_) unless_done_.emplace(left_keys_);
 }
 
 JobChannel::~JobChannel() {
-  if (keep_) return;
-  { const ChannelCleaner cleaner(*store_); }
+  if (const std::string left = close(); !left.empty()) log::warning("{}", left);
+}
+
+std::string JobChannel::close() noexcept {
+  unless_done_.reset();
+  std::string left;
   try {
+    if (running_ > 0)
+      left = fmt::format("{} of the job's functions may still run, until they see that it is over",
+                         running_);
+    if (std::exchange(keep_, true)) return left;
+    const Tidying tidying;
+    store_->clear("");
     if (!stopped_.empty()) claim(*store_, stopped_, Tenure::kStop);
   } catch (const std::exception& error) {
-    log::warning("telling the workers to stop: {}", error.what());
+    log::info("clearing {}: {}", store_->describe(), error.what());
+    left += (left.empty() ? "" : "; ") + left_keys_;
+  }
+  running_ = 0;
+  return left;
+}
+
+void JobChannel::finish() {
+  const std::string left = close();
+  const bool nothing = left.empty();
+  if (interrupted())
+    fail(Code::cancelled, "interrupted after the work was done{}{}", nothing ? "" : "; ", left);
+  if (!nothing) log::warning("{}", left);
+}
+
+void JobChannel::fail_closed() {
+  try {
+    throw;
+  } catch (const Superseded&) {
+    keep_ = true;
+    unless_done_.reset();
+    throw;
+  } catch (const Error& error) {
+    std::string left = close();
+    if (!left.empty()) std::throw_with_nested(LeftBehind(error, std::move(left)));
+    throw;
   }
 }
 
@@ -74,20 +126,23 @@ std::vector<std::uint32_t> JobChannel::without(const std::vector<std::uint32_t>&
 }
 
 void JobChannel::stop(std::uint32_t workers, const std::vector<std::uint32_t>& at_work) noexcept {
+  const Tidying tidying;
+  running_ = at_work.size();
   try {
     stopped_ = claims_of(workers);
     stop_workers(*store_, workers);
     // Who begins from now on finds the mark, or no job.
     std::vector<std::uint32_t> begun = at_work;
     for (const std::uint32_t worker : without(at_work, keys::started, 0)) std::erase(begun, worker);
+    const double patience_s =
+        std::min(kSecondsToLeave, kShareOfTidying * interrupt_deadline().seconds_left());
     const std::vector<std::uint32_t> silent =
-        without(begun, keys::gone, stop_ == Stop::patient ? kSecondsToLeave : 0);
+        without(begun, keys::gone, stop_ == Stop::patient ? patience_s : 0);
+    running_ = silent.size();
     stopped_.clear();
     for (const std::uint32_t worker : silent) stopped_.push_back(keys::tenure(worker));
-    if (!stopped_.empty())
-      log::info("workers that have not said that they go: {}", stopped_.size());
   } catch (const std::exception& error) {
-    log::warning("telling the workers to stop: {}", error.what());
+    log::info("telling the workers to stop: {}", error.what());
   }
 }
 

@@ -2,15 +2,32 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/leftover.h"
 #include "lambdaml/storage/storage.h"
-#include "lambdaml/train/cost.h"
+#include "lambdaml/train/stores.h"
 
 namespace lambdaml::train {
 
-/// A job's channel as its trigger uses it, and what that costs.
+/// The error of a job that leaves behind what it should not.
+class LeftBehind : public Error {
+ public:
+  LeftBehind(const Error& error, std::string what_is_left)
+      : Error(error.code(), fmt::format("{}; {}", error.what(), what_is_left)),
+        what_is_left_(std::move(what_is_left)) {}
+  /// In words, with what removes it.
+  const std::string& what_is_left() const { return what_is_left_; }
+
+ private:
+  std::string what_is_left_;
+};
+
+/// A job's channel as its trigger uses it.
 class JobChannel {
  public:
   enum class Stop {
@@ -19,14 +36,31 @@ class JobChannel {
               ///< shuts its earlier workers out anyway
   };
   /// One GET. Throws when the channel cannot be reached: then there is nothing to clear either.
-  JobChannel(const std::string& uri, const std::string& job_id, bool keep, Stop stop);
-  /// Removes what the job wrote, unless it is kept or left; what stops workers that may still be at
-  /// work stays.
+  /// `stores` must outlive it.
+  JobChannel(Stores& stores, const std::string& uri, const std::string& job_id, bool keep,
+             Stop stop);
+  /// Closes it, if use() did not.
   ~JobChannel();
   JobChannel(const JobChannel&) = delete;
 
   storage::Storage& store() const { return *store_; }
-  Meters& meters() { return meters_; }
+  Stores& stores() const { return stores_; }
+
+  /// Calls `work`, returns what it returns, and closes the channel on every way out. What cannot be
+  /// tidied up is said in the error that `work` throws, LeftBehind then, or logged when it throws
+  /// none. When the
+  /// channel is left to another trigger (Superseded) it is not touched. Throws cancelled when the
+  /// user interrupts the closing.
+  template <class Work>
+  auto use(Work&& work) {
+    try {
+      auto result = std::forward<Work>(work)();
+      finish();
+      return result;
+    } catch (...) {
+      fail_closed();
+    }
+  }
 
   /// For a job that goes on. Workers of its earlier trigger may still be at work: from now on none
   /// of them counts, so none begins to save another checkpoint, and those that are there can be
@@ -36,19 +70,25 @@ class JobChannel {
   /// PUT a worker, a GET for each of them, and if it is patient a wait for those that have begun.
   /// Never throws.
   void stop(std::uint32_t workers, const std::vector<std::uint32_t>& at_work) noexcept;
-  /// Somebody else has taken the job over: the channel is his.
-  void leave() { keep_ = true; }
 
  private:
+  /// Removes what the job wrote, unless it is kept or left; what stops workers that may still be at
+  /// work stays. Returns what is left that should not be, in words; empty for nothing.
+  std::string close() noexcept;
+  void finish();
+  [[noreturn]] void fail_closed();
   /// The workers whose key is not there, or does not come in that time.
   std::vector<std::uint32_t> without(const std::vector<std::uint32_t>& workers,
                                      std::string (*key_of)(std::uint32_t), double patience_s) const;
 
-  Meters meters_;
+  Stores& stores_;
   std::shared_ptr<storage::Storage> store_;
   bool keep_;
   Stop stop_;
-  std::vector<std::string> stopped_;  ///< claims of workers that may not have seen them
+  const std::string left_keys_;          ///< in words
+  std::optional<Leftover> unless_done_;  ///< until it is closed
+  std::vector<std::string> stopped_;     ///< claims of workers that may not have seen them
+  std::size_t running_ = 0;              ///< functions whose end is not known
 };
 
 /// Tells the trigger of a job and all its workers to stop, in its channel. A PUT, and one a worker.

@@ -1,14 +1,13 @@
 #include "lambdaml/train/lease.h"
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/wait.h"
 
 namespace lambdaml::train {
 namespace {
@@ -62,8 +61,7 @@ Lease::Taken Lease::take(Deadline patience) {
       ++number_;
     }
     if (patience.passed()) return Taken::no;
-    std::this_thread::sleep_for(
-        std::chrono::duration<double>(std::min(pause_s, patience.seconds_left())));
+    sleep_until(Deadline::in(pause_s).earlier(patience));
   }
 }
 

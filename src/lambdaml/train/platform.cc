@@ -7,7 +7,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
-#include "lambdaml/base/log.h"
+#include "lambdaml/faas/failure.h"
 #include "lambdaml/train/worker.h"
 
 namespace lambdaml::train {
@@ -67,6 +67,10 @@ std::unique_ptr<faas::Invocations> Platform::invoke_all(const faas::Function& fu
   return invoker_->invoke_all(function, std::move(payloads), std::move(observer));
 }
 
+bool is_worth_another_try(std::string_view error_type) {
+  return faas::is_worth_a_retry(error_type) && error_type != to_string(Code::unavailable);
+}
+
 std::vector<std::string> wait_for_all(faas::Invocations& invocations,
                                       const std::function<void()>& tick) {
   using State = faas::EventStatus::State;
@@ -86,15 +90,6 @@ std::vector<std::string> wait_for_all(faas::Invocations& invocations,
     responses.push_back(all[i].response);
   }
   return responses;
-}
-
-ChannelCleaner::~ChannelCleaner() {
-  if (keep_) return;
-  try {
-    channel_.clear("");
-  } catch (const std::exception& error) {
-    log::warning("clearing {}: {}", channel_.describe(), error.what());
-  }
 }
 
 }  // namespace lambdaml::train

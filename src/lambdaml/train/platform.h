@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lambdaml/faas/invoker.h"
@@ -32,26 +33,15 @@ class Platform {
   std::unique_ptr<faas::Invoker> invoker_;
 };
 
+/// Whether another try of a worker that failed so can help. A service that it has given up was
+/// waited for as long as one is: then the job ends.
+bool is_worth_another_try(std::string_view error_type);
+
 /// Waits for all events and returns their responses, calling `tick` about 20 times a second. When
 /// one has failed for good, all others are cancelled and the failure is thrown: an Error of the
 /// worker's own code for what another try could not mend, `workers_lost` for a worker that died,
 /// naming it, the reason and its last log line. Throws cancelled when the user interrupts.
 std::vector<std::string> wait_for_all(faas::Invocations& invocations,
                                       const std::function<void()>& tick = {});
-
-/// Removes what a job wrote to its channel, on every way out.
-class ChannelCleaner {
- public:
-  explicit ChannelCleaner(storage::Storage& channel, bool keep = false)
-      : channel_(channel), keep_(keep) {}
-  ChannelCleaner(const ChannelCleaner&) = delete;
-  ~ChannelCleaner();
-  /// Somebody else uses the channel now.
-  void leave() { keep_ = true; }
-
- private:
-  storage::Storage& channel_;
-  bool keep_;
-};
 
 }  // namespace lambdaml::train

@@ -14,6 +14,8 @@
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/event.h"
+#include "lambdaml/train/platform.h"
+#include "lambdaml/train/stores.h"
 #include "lambdaml/train/superseded.h"
 #include "lambdaml/train/worker.h"
 
@@ -36,8 +38,8 @@ bool service_is_here() {
 /// Its log over all invocations: the earlier ones', then this one's.
 class StoredLog {
  public:
-  explicit StoredLog(const TrainEvent& event)
-      : store_(storage::open(event.options.text("checkpoint"))),
+  StoredLog(Stores& stores, const TrainEvent& event)
+      : store_(stores.open(event.options.text("checkpoint"))),
         key_(keys::log(event.job_id, event.worker)) {
     log::keep_recent(kLogBytes);
     if (const std::optional<Buffer> text = store_->load(key_)) earlier_ = text->text();
@@ -73,6 +75,15 @@ class StoredLog {
   std::string saved_;
   Stopwatch since_save_;
 };
+
+/// Tells the trigger why the worker has given up; the text that it leaves.
+std::string leave_word(Stores& stores, const TrainEvent& event, std::string_view type,
+                       const std::string& message) {
+  const std::string text = json_text(json{{"type", type}, {"message", message}});
+  stores.open_channel(event.options.text("channel"), event.job_id)
+      ->save(keys::failure(event.worker), as_bytes(text));
+  return text;
+}
 
 }  // namespace
 
@@ -119,7 +130,8 @@ void require_reach(Options& options) {
 
 std::string report_to_storage(const faas::Invocation& invocation, const TrainEvent& event,
                               const Work& work) {
-  std::optional<StoredLog> stored_log(std::in_place, event);
+  Stores stores(Stores::Services::answered);
+  std::optional<StoredLog> stored_log(std::in_place, stores, event);
   try {
     std::string response = work([&] { stored_log->save_now_and_then(); });
     if (response != kToBeContinued) return response;
@@ -130,23 +142,24 @@ std::string report_to_storage(const faas::Invocation& invocation, const TrainEve
     return response;
   } catch (const Stopped& stopped) {
     log::info("{}", stopped.what());
-    const auto channel = open_channel(event.options.text("channel"), event.job_id);
+    const auto channel = stores.open_channel(event.options.text("channel"), event.job_id);
     // Who stopped it waits for word, or has cleared the channel and left what stopped this worker.
     if (channel->load(keys::kJob))
       channel->save(keys::gone(event.worker), {});
     else
       channel->remove(keys::tenure(event.worker));
     return std::string(kJobIsOver);
+  } catch (const JobIsLost& lost) {
+    log::error("{}", lost.what());
+    return leave_word(stores, event, to_string(lost.code()), lost.what());
   } catch (...) {
     const faas::Failure failure = faas::current_failure();
     log::error("{}", failure.message);
-    if (faas::is_worth_a_retry(failure.type)) throw;
+    if (failure.type == to_string(Code::unavailable)) stores.hurry();
+    if (is_worth_another_try(failure.type)) throw;
     // The job may have been resumed by now.
     if (failure.type == to_string(Code::cancelled)) return std::string(kJobIsOver);
-    const std::string text = json_text(json{{"type", failure.type}, {"message", failure.message}});
-    open_channel(event.options.text("channel"), event.job_id)
-        ->save(keys::failure(event.worker), as_bytes(text));
-    return text;
+    return leave_word(stores, event, failure.type, failure.message);
   }
 }
 

@@ -20,6 +20,7 @@
 #include "lambdaml/train/model_file.h"
 #include "lambdaml/train/platform.h"
 #include "lambdaml/train/remote.h"
+#include "lambdaml/train/stores.h"
 #include "lambdaml/train/summary.h"
 #include "lambdaml/train/superseded.h"
 #include "lambdaml/train/worker.h"
@@ -37,7 +38,7 @@ class Run {
         folder_(folder),
         job_channel_(channel),
         channel_(channel.store()),
-        meters_(channel.meters()),
+        stores_(channel.stores()),
         observer_(observer) {}
 
   std::string run(const StagedData& staged, bool resuming, const Stopwatch& wall) {
@@ -45,8 +46,7 @@ class Run {
     observer_.starting(folder_.job_id(), staged.data.rows(), staged.data.features, workers(),
                        static_cast<std::uint64_t>(options_.integer(optimizer.epochs_option)));
     TrainEvent event = make_event(staged);
-    const std::string& checkpoint = options_.text("checkpoint");
-    const auto checkpoints = storage::open(checkpoint, meters_.of(checkpoint));
+    const auto checkpoints = stores_.open(options_.text("checkpoint"));
     DataRecord files(checkpoints, folder_.job_id());
     if (resuming) {
       files.require_same(staged.files);
@@ -59,8 +59,8 @@ class Run {
     channel_.save(keys::kJob, {});
     try {
       start(event, staged);
-      watch(wall);
-      std::string summary = collect(staged, wall);
+      const std::vector<std::string> reports = watch(wall);
+      std::string summary = collect(staged, reports, wall);
       record.finish(summary);
       return summary;
     } catch (const Superseded&) {
@@ -74,15 +74,19 @@ class Run {
  private:
   std::uint32_t workers() const { return static_cast<std::uint32_t>(options_.integer("workers")); }
 
-  /// Waits until all workers have ended well, and tells the observer what they do.
-  void watch(const Stopwatch& wall) {
+  /// Waits until all workers have ended well, tells the observer what they do, and returns their
+  /// last words.
+  std::vector<std::string> watch(const Stopwatch& wall) {
     const double limit_s = options_.real("deadline");
     const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
     // Where looks are dear, once a second is often enough to show people how far the job is.
     const double pause_s = channel_.capabilities().dear_looks ? 1 : 0;
     double next_look_s = wall.seconds() + pause_s;
-    const std::vector<std::string> responses = wait_for_all(*invocations_, [&] {
+    double next_check_s = wall.seconds() + 1;
+    std::vector<std::string> responses = wait_for_all(*invocations_, [&] {
       tell_failures();
+      const std::vector<faas::EventStatus> workers = invocations_->status();
+      for (const faas::EventStatus& worker : workers) require_found_job(worker.response);
       if (wall.seconds() >= next_look_s) {
         next_look_s = wall.seconds() + pause_s;
         look_for_metrics();
@@ -90,15 +94,46 @@ class Run {
         if (channel_.load(keys::kStop))
           fail(Code::cancelled, "job {}: stopped by lambdaml stop", folder_.job_id());
       }
-      tell_progress();
+      if (wall.seconds() >= next_check_s) {
+        next_check_s = wall.seconds() + 1;
+        look_for_job(workers);
+      }
+      tell_progress(workers);
       if (limit.passed())
         fail(Code::limit_reached, "job {}: stopped after {} s, as --deadline says",
              folder_.job_id(), limit_s);
     });
     tell_failures();
-    if (std::ranges::find(responses, kJobIsOver) != responses.end())
-      fail(Code::unavailable, "channel {}: it has lost what this job wrote", channel_.describe());
+    for (const std::string& response : responses) require_found_job(response);
     look_for_metrics();
+    return responses;
+  }
+
+  /// A worker that found nothing to begin with ends the job, before the others wait for it.
+  void require_found_job(std::string_view response) const {
+    if (response == kJobIsOver) fail_lost(keys::kJob);
+    if (response == kJobIsLost) fail_lost(keys::kData);
+  }
+
+  [[noreturn]] void fail_lost(std::string_view key) const {
+    fail(Code::unavailable,
+         "channel {} has no '{}' any more: somebody else has cleared it, or it has lost what the "
+         "job wrote",
+         channel_.describe(), key);
+  }
+
+  /// The job's key stays as long as the job does. A store that forgets may lose it with all else,
+  /// and workers that are at work bring again what they still need of each other; but none that
+  /// has ended does, and none can begin.
+  void look_for_job(const std::vector<faas::EventStatus>& workers) {
+    if (channel_.load(keys::kJob)) return;
+    const bool all_at_work = std::ranges::all_of(workers, [](const faas::EventStatus& worker) {
+      return worker.state == faas::EventStatus::State::running;
+    });
+    if (channel_.capabilities().durable || !all_at_work) fail_lost(keys::kJob);
+    log::warning("channel {}: it has lost what the job wrote; its workers put back what they need",
+                 channel_.describe());
+    channel_.save(keys::kJob, as_bytes(keys::kLost));
   }
 
   /// Workers wait for each other in each round.
@@ -113,7 +148,8 @@ class Run {
     if (invocations_) events = invocations_->status();
     std::vector<std::uint32_t> out;
     for (std::uint32_t worker = 0; worker < workers(); ++worker)
-      if (events[worker].state != State::succeeded && events[worker].state != State::failed)
+      if (events[worker].may_still_run ||
+          (events[worker].state != State::succeeded && events[worker].state != State::failed))
         out.push_back(worker);
     return out;
   }
@@ -134,8 +170,7 @@ class Run {
   /// The newest round at which every worker has a checkpoint; asynchronous workers each go on from
   /// their own.
   void find_common_checkpoint(TrainEvent& event) {
-    const auto store =
-        storage::open(options_.text("checkpoint"), meters_.of(options_.text("checkpoint")));
+    const std::shared_ptr<storage::Storage> store = stores_.open(options_.text("checkpoint"));
     std::vector<Checkpoints> checkpoints;
     for (std::uint32_t worker = 0; worker < workers(); ++worker)
       checkpoints.emplace_back(store, folder_.job_id(), "", worker, workers());
@@ -185,6 +220,7 @@ class Run {
     function.name = options_.text("function");
     function.all_at_once = all_together();
     if (is_remote(options_)) function.outcome = outcome_of_workers();
+    function.worth_a_retry = is_worth_another_try;
     function.goes_on = [](const std::string& response) { return response == kToBeContinued; };
     std::vector<std::string> payloads;
     for (event.worker = 0; event.worker < workers(); ++event.worker) {
@@ -202,9 +238,8 @@ class Run {
 
   /// How workers stand, by what they leave in the channel; called from the invoker's thread.
   std::function<std::optional<faas::EventStatus>(std::size_t)> outcome_of_workers() {
-    const std::string& uri = options_.text("channel");
     std::shared_ptr<storage::Storage> channel =
-        open_channel(uri, folder_.job_id(), meters_.of(uri));
+        stores_.open_channel(options_.text("channel"), folder_.job_id());
     return [this, channel, heard = std::map<std::size_t, std::uint64_t>()](
                std::size_t worker) mutable -> std::optional<faas::EventStatus> {
       using State = faas::EventStatus::State;
@@ -263,27 +298,25 @@ class Run {
     at_.rounds = count_at(at, "rounds");
   }
 
-  void tell_progress() {
+  void tell_progress(const std::vector<faas::EventStatus>& workers) {
     std::uint32_t alive = 0;
-    for (const faas::EventStatus& status : invocations_->status())
+    for (const faas::EventStatus& status : workers)
       alive += status.state == faas::EventStatus::State::running ? 1 : 0;
     observer_.tick(alive, at_.epoch, at_.round, at_.rounds);
   }
 
-  std::string collect(const StagedData& staged, const Stopwatch& wall) {
-    constexpr double kPatienceSeconds = 30;
-    std::vector<std::string> wanted;
-    for (std::uint32_t worker = 0; worker < workers(); ++worker)
-      wanted.push_back(keys::result(worker));
-    const std::vector<Buffer> reports = channel_.load_all(wanted, Deadline::in(kPatienceSeconds));
-    const auto model = std::make_shared<const Buffer>(
-        channel_.load_or_wait(keys::kModel, Deadline::in(kPatienceSeconds)));
+  std::string collect(const StagedData& staged, const std::vector<std::string>& reports,
+                      const Stopwatch& wall) {
+    // Worker 0 saves it before it reports.
+    std::optional<Buffer> bytes = channel_.load(keys::kModel);
+    if (!bytes) fail_lost(keys::kModel);
+    const auto model = std::make_shared<const Buffer>(std::move(*bytes));
     require_whole_model(model, fmt::format("channel {}/{}", channel_.describe(), keys::kModel));
     std::string summary = summary_of({.options = options_,
                                       .job_id = folder_.job_id(),
                                       .data = staged.data,
                                       .reports = reports,
-                                      .trigger_usage = meters_.usage(),
+                                      .trigger_usage = stores_.usage(),
                                       .wall_s = wall.seconds(),
                                       .model_path = folder_.model_path()});
     folder_.finish(*model, summary);
@@ -294,7 +327,7 @@ class Run {
   RunFolder& folder_;
   JobChannel& job_channel_;
   storage::Storage& channel_;
-  Meters& meters_;
+  Stores& stores_;
   Observer& observer_;
   struct FailedTry {
     std::size_t worker;

@@ -38,12 +38,12 @@ std::string summary_of(const JobEnd& end) {
   Cost cost;
   std::uint64_t rounds = 0, epochs = 0;
   std::string ended_by;
-  for (const Buffer& text : end.reports) try {
-      const json report = parse_json(text.text());
+  for (const std::string& text : end.reports) try {
+      const json report = parse_json(text);
       train += totals_from(report.at("train"));
       valid += totals_from(report.at("valid"));
       test += totals_from(report.at("test"));
-      const Figures figures = Figures::from_json(text.text());
+      const Figures figures = Figures::from_json(text);
       all_figures += figures;
       const auto memory_mb = static_cast<double>(end.options.integer("memory_mb"));
       cost.functions +=
@@ -54,7 +54,7 @@ std::string summary_of(const JobEnd& end) {
       if (ended_by.empty()) ended_by = report.at("ended_by").get<std::string>();
     } catch (const json::exception&) {
       fail(Code::data_corrupt, "job {}: '{}' is not what a worker says in the end", end.job_id,
-           printable(text.text(), 60));
+           printable(text, 60));
     }
   ordered_json summary{{"job_id", end.job_id}};
   for (const char* name : {"model", "optim", "sync_mode"}) summary[name] = end.options.text(name);

@@ -16,8 +16,8 @@ struct JobEnd {
   const Options& options;
   const std::string& job_id;
   const data::Manifest& data;
-  std::span<const Buffer> reports;  ///< each worker's last word, JSON
-  UsageByStore trigger_usage;       ///< requests that the trigger itself made
+  std::span<const std::string> reports;  ///< each worker's last word, JSON
+  UsageByStore trigger_usage;            ///< requests that the trigger itself made
   double wall_s = 0;
   std::filesystem::path model_path;
 };

@@ -12,6 +12,18 @@ class Superseded : public Error {
   explicit Superseded(const std::string& message) : Error(Code::cancelled, message) {}
 };
 
+/// The job has ended, and its channel was cleared.
+class JobIsOver : public Error {
+ public:
+  explicit JobIsOver(const std::string& message) : Error(Code::cancelled, message) {}
+};
+
+/// The channel has lost what a worker begins with, while the job goes on.
+class JobIsLost : public Error {
+ public:
+  explicit JobIsLost(const std::string& message) : Error(Code::unavailable, message) {}
+};
+
 /// The job was stopped before its end.
 class Stopped : public Error {
  public:

@@ -27,7 +27,7 @@ void Tenure::claim() {
 void Tenure::require() {
   since_look_ = Stopwatch();
   const std::optional<Buffer> holder = store_->load(key_);
-  if (!holder && is_kept_) fail(Code::cancelled, "{}: its job is over", what_);
+  if (!holder && is_kept_) throw JobIsOver(fmt::format("{}: its job is over", what_));
   if (!holder || holder->text() == token_) return;
   if (holder->text() == kStop) throw Stopped(fmt::format("{}: its job was stopped", what_));
   throw Superseded(fmt::format("another try of {} has taken over", what_));

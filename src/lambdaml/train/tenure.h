@@ -33,7 +33,8 @@ class Tenure {
   /// From now on this try counts.
   void claim();
   /// Throws Superseded when another try has claimed since, Stopped when the job was stopped, and
-  /// cancelled when it is over. A claim that the store lost does not count against this one.
+  /// JobIsOver when its channel was cleared. A claim that the store lost does not count against
+  /// this one.
   void require();
   /// The same, once a second at the most, and not before claim(). For one thread.
   void require_now_and_then();

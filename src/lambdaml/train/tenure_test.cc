@@ -47,7 +47,7 @@ TEST_F(TenureTest, WhatIsGoneFromAChannelThatKeepsItWasCleared) {
   Tenure tenure(channel(), 0);
   tenure.claim();
   channel()->clear("");
-  EXPECT_THROW(tenure.require(), Error);
+  EXPECT_THROW(tenure.require(), JobIsOver);
   EXPECT_FALSE(tenure.is_superseded());
   // Others than workers have a store that may be cleared under them.
   Tenure tuner(channel(), "tuner", "the tuner");

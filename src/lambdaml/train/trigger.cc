@@ -101,9 +101,10 @@ bool has_paused(const std::string& summary) {
 }
 
 /// Before anything is made: a checkpoint that cannot be saved is the end of a job. One GET.
-void require_place_of_checkpoints(const Options& options, const std::string& job_id) {
+void require_place_of_checkpoints(Stores& stores, const Options& options,
+                                  const std::string& job_id) {
   const std::string& place = options.text("checkpoint");
-  if (!place.empty()) storage::open(place)->load(job_id + "/job.json");
+  if (!place.empty()) stores.open(place)->load(job_id + "/job.json");
 }
 
 std::filesystem::path local_folder(const std::string& text) {
@@ -119,10 +120,10 @@ std::uint32_t workers_of(const Options& options) {
 }
 
 /// Whether the run has a checkpoint to go on from; true when that cannot be told.
-bool can_be_resumed(const Options& options, const std::string& job_id) noexcept {
+bool can_be_resumed(Stores& stores, const Options& options, const std::string& job_id) noexcept {
+  const Tidying tidying;
   try {
-    return !Checkpoints(storage::open(options.text("checkpoint")), job_id, "", 0,
-                        workers_of(options))
+    return !Checkpoints(stores.open(options.text("checkpoint")), job_id, "", 0, workers_of(options))
                 .available()
                 .empty();
   } catch (const std::exception&) {
@@ -137,10 +138,11 @@ bool is_soon_told(Code code) {
 }
 
 /// Leaves word of how the job ended, or of nothing when it came to nothing.
-void note_end(const Options& options, const RunFolder& folder, const Error& error,
+void note_end(Stores& stores, const Options& options, const RunFolder& folder, const Error& error,
               bool for_nothing) noexcept {
+  const Tidying tidying;
   try {
-    JobRecord record(storage::open(options.text("checkpoint")), folder.job_id());
+    JobRecord record(stores.open(options.text("checkpoint")), folder.job_id());
     if (for_nothing)
       record.forget();
     else
@@ -162,9 +164,11 @@ std::string run_to_end(Options options, RunFolder folder, const StagedData& stag
   } catch (const Superseded&) {
     throw;
   } catch (const Error& error) {
-    const bool resumable = can_be_resumed(options, folder.job_id());
+    Stores& stores = channel.stores();
+    if (error.code() == Code::unavailable) stores.hurry();
+    const bool resumable = can_be_resumed(stores, options, folder.job_id());
     const bool for_nothing = !resumable && !resuming && is_soon_told(error.code());
-    note_end(options, folder, error, for_nothing);
+    note_end(stores, options, folder, error, for_nothing);
     if (for_nothing) {
       folder.discard();
       throw;
@@ -190,12 +194,15 @@ std::string train(const Options& given, Observer& observer) {
                                            ? std::filesystem::path("runs") / job_id
                                            : local_folder(options.text("output"));
   RunFolder::require_new(output);
-  require_place_of_checkpoints(options, job_id);
-  JobChannel channel(options.text("channel"), job_id, options.flag("keep"),
+  Stores stores;
+  require_place_of_checkpoints(stores, options, job_id);
+  JobChannel channel(stores, options.text("channel"), job_id, options.flag("keep"),
                      JobChannel::Stop::patient);
-  const StagedData staged = prepare(options, channel);
-  return run_to_end(options, RunFolder::create(output, job_id, options), staged, channel, observer,
-                    false, true, wall);
+  return channel.use([&] {
+    const StagedData staged = prepare(options, channel);
+    return run_to_end(options, RunFolder::create(output, job_id, options), staged, channel,
+                      observer, false, true, wall);
+  });
 }
 
 std::string train_as(const std::string& job_id, const Options& given, Observer& observer) {
@@ -204,19 +211,18 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
   require_reach(options);
   const std::filesystem::path output = local_folder(options.text("output"));
   RunFolder::require_new(output);
-  require_place_of_checkpoints(options, job_id);
-  JobChannel channel(options.text("channel"), job_id, options.flag("keep"),
+  Stores stores;
+  require_place_of_checkpoints(stores, options, job_id);
+  JobChannel channel(stores, options.text("channel"), job_id, options.flag("keep"),
                      JobChannel::Stop::at_once);
-  channel.take_over(workers_of(options));
-  const StagedData staged = prepare(options, channel);
-  const bool resuming = !options.text("checkpoint").empty() && can_be_resumed(options, job_id);
-  try {
+  return channel.use([&] {
+    channel.take_over(workers_of(options));
+    const StagedData staged = prepare(options, channel);
+    const bool resuming =
+        !options.text("checkpoint").empty() && can_be_resumed(stores, options, job_id);
     return run_to_end(options, RunFolder::create(output, job_id, options), staged, channel,
                       observer, resuming, false, wall);
-  } catch (const Superseded&) {
-    channel.leave();
-    throw;
-  }
+  });
 }
 
 std::string resume(const std::filesystem::path& path, Observer& observer, const Options& changed) {
@@ -231,12 +237,15 @@ std::string resume(const std::filesystem::path& path, Observer& observer, const 
     if (changed.is_set(option.name))
       options.set(option.name, changed.value(option.name), option.name);
   resolve(options);
-  require_place_of_checkpoints(options, folder.job_id());
-  JobChannel channel(options.text("channel"), folder.job_id(), options.flag("keep"),
+  Stores stores;
+  require_place_of_checkpoints(stores, options, folder.job_id());
+  JobChannel channel(stores, options.text("channel"), folder.job_id(), options.flag("keep"),
                      JobChannel::Stop::patient);
-  channel.take_over(workers_of(options));
-  const StagedData staged = prepare(options, channel);
-  return run_to_end(options, std::move(folder), staged, channel, observer, true, true, wall);
+  return channel.use([&] {
+    channel.take_over(workers_of(options));
+    const StagedData staged = prepare(options, channel);
+    return run_to_end(options, std::move(folder), staged, channel, observer, true, true, wall);
+  });
 }
 
 }  // namespace lambdaml::train

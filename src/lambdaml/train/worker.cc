@@ -21,6 +21,7 @@
 #include "lambdaml/train/model_file.h"
 #include "lambdaml/train/options_text.h"
 #include "lambdaml/train/remote.h"
+#include "lambdaml/train/stores.h"
 #include "lambdaml/train/superseded.h"
 #include "lambdaml/train/tenure.h"
 #include "lambdaml/train/trainer.h"
@@ -32,6 +33,9 @@ using nlohmann::json;
 
 /// Of waits for others: how soon a worker that waits sees that its work is no longer wanted.
 constexpr storage::WaitPieces kPiecesOfWaits{.first_s = 1, .longest_s = 2};
+
+/// The trigger of a job that goes on puts the job's key back within a second of its loss.
+constexpr double kSecondsToPutBack = 3;
 
 /// Equal for runs that may continue each other: everything but how long and where they run.
 std::string fingerprint_of(const TrainEvent& event) {
@@ -58,11 +62,12 @@ class WorkerRun {
       : event_(std::move(event)),
         invocation_(invocation),
         round_meter_(std::make_shared<storage::Meter>()),
-        tenure_(open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
+        tenure_(stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
                 event_.worker),
         channel_(storage::with_cancellation(
-            stoppable(open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
-                      invocation),
+            stoppable(
+                stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
+                invocation),
             [this] { tenure_.require_now_and_then(); }, kPiecesOfWaits)),
         each_second_(std::move(each_second)) {}
 
@@ -79,10 +84,12 @@ class WorkerRun {
 
  private:
   std::string work() {
-    if (!channel_->load(keys::kJob)) {
+    const std::optional<Buffer> job = find_job();
+    if (!job) {
       log::info("job {} is over, or was never begun: nothing to do", event_.job_id);
       return std::string(kJobIsOver);
     }
+    if (job->text() == keys::kLost) fail_lost();
     if (channel_->load(keys::started(event_.worker))) {
       if (const std::optional<Buffer> report = channel_->load(keys::result(event_.worker)))
         return std::string(report->text());
@@ -110,7 +117,7 @@ class WorkerRun {
     log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
               event_.data.features, load_s);
 
-    Checkpoints checkpoints(open_metered(event_.options.text("checkpoint")), event_.job_id,
+    Checkpoints checkpoints(stores_.open(event_.options.text("checkpoint")), event_.job_id,
                             fingerprint_of(event_), event_.worker, event_.workers(),
                             [this] { tenure_.require(); });
     const Trainer::Outcome outcome = trainer.run(checkpoints, starting_point(checkpoints), hooks());
@@ -139,10 +146,42 @@ class WorkerRun {
     return text;
   }
 
+  /// What the job's key says; absent when there is no such job. A store that can lose the key is
+  /// given time to get it back.
+  std::optional<Buffer> find_job() {
+    std::optional<Buffer> job = channel_->load(keys::kJob);
+    if (job || channel_->capabilities().durable) return job;
+    try {
+      return channel_->load_or_wait(keys::kJob, Deadline::in(kSecondsToPutBack));
+    } catch (const storage::MissingKeys&) {
+      return {};
+    }
+  }
+
+  [[noreturn]] void fail_lost() const {
+    throw JobIsLost(
+        fmt::format("worker {}: channel {}: it has lost what this job wrote, so the worker cannot "
+                    "begin",
+                    event_.worker, channel_->describe()));
+  }
+
+  /// This worker's part of a set that was prepared, or staged in the channel.
+  data::Dataset load_part(const std::string& prepared, const char* staged,
+                          const data::Manifest& manifest,
+                          const std::optional<data::Content>& content) {
+    if (!prepared.empty())
+      return data::read_part(*stores_.open(prepared), event_.worker, manifest, content);
+    try {
+      return data::read_part(*open_staged(staged), event_.worker, manifest, content);
+    } catch (const Error& error) {
+      // It was there before the first worker was started.
+      if (error.code() == Code::not_found) fail_lost();
+      throw;
+    }
+  }
+
   Rows load_own() {
-    const std::shared_ptr<storage::Storage> store =
-        event_.data_uri.empty() ? open_staged(keys::kData) : open_metered(event_.data_uri);
-    data::Dataset part = data::read_part(*store, event_.worker, event_.data, event_.part);
+    data::Dataset part = load_part(event_.data_uri, keys::kData, event_.data, event_.part);
     // A model without labels takes all rows in every step: their order does not matter.
     const bool supervised = model::registry().get(event_.options.text("model")).needs_labels;
     if (event_.options.flag("shuffle") && supervised)
@@ -154,11 +193,10 @@ class WorkerRun {
 
   std::shared_ptr<const Buffer> load_definition() {
     if (model::registry().get(event_.options.text("model")).file_option.empty()) return nullptr;
-    const std::string& channel = event_.options.text("channel");
     std::optional<Buffer> bytes =
-        open_channel(channel, event_.job_id, meters_.of(channel))->load(keys::kDefinition);
-    if (!bytes)
-      fail(Code::unavailable, "channel {}: the model's file is gone", channel_->describe());
+        stores_.open_channel(event_.options.text("channel"), event_.job_id)
+            ->load(keys::kDefinition);
+    if (!bytes) fail_lost();
     if (event_.definition && data::content_of(*bytes) != *event_.definition)
       fail(Code::data_corrupt,
            "channel {}: '{}', the model's file, is not what the job was begun with: it was damaged",
@@ -170,19 +208,13 @@ class WorkerRun {
     if (!event_.test || event_.worker >= event_.test->parts())
       return with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr},
                           event_.data.labels);
-    const std::shared_ptr<storage::Storage> store =
-        event_.test_uri.empty() ? open_staged(keys::kTest) : open_metered(event_.test_uri);
-    return with_targets(data::read_part(*store, event_.worker, *event_.test, event_.test_part),
-                        event_.data.labels);
+    return with_targets(load_part(event_.test_uri, keys::kTest, *event_.test, event_.test_part), event_.data.labels);
   }
 
-  std::shared_ptr<storage::Storage> open_metered(const std::string& uri) {
-    return storage::open(uri, meters_.of(uri));
-  }
   /// What the trigger put in the channel for the workers to load.
   std::shared_ptr<storage::Storage> open_staged(const char* prefix) {
-    const std::string& channel = event_.options.text("channel");
-    return storage::with_prefix(open_channel(channel, event_.job_id, meters_.of(channel)), prefix);
+    return storage::with_prefix(stores_.open_channel(event_.options.text("channel"), event_.job_id),
+                                prefix);
   }
 
   comm::Membership membership() const {
@@ -211,7 +243,7 @@ class WorkerRun {
     figures.invocations = 1;
     figures.bytes_sent = rounds.put.bytes;
     figures.bytes_received = rounds.get.bytes;
-    figures.usage = meters_.usage();
+    figures.usage = stores_.usage();
     add(figures.usage, {{Uri::parse(event_.options.text("channel")).scheme, rounds}});
     figures += figures_;
     return figures;
@@ -241,6 +273,8 @@ class WorkerRun {
   Trainer::Hooks hooks() {
     Trainer::Hooks hooks;
     hooks.each_second = [this] {
+      if (invocation_.cancelled && *invocation_.cancelled)
+        fail(Code::cancelled, "the job was stopped");
       tenure_.require_now_and_then();
       if (each_second_) each_second_();
     };
@@ -259,14 +293,28 @@ class WorkerRun {
   const faas::Invocation& invocation_;
   const std::int64_t arrived_ms_ = epoch_ms();
   const Stopwatch running_;
+  /// The trigger has talked to them all.
+  Stores stores_{Stores::Services::answered};
   std::shared_ptr<storage::Meter> round_meter_;  ///< of the channel, without the data
-  Meters meters_;                                ///< of all else
   Tenure tenure_;
   std::shared_ptr<storage::Storage> channel_;
   std::function<void()> each_second_;
   bool again_ = false;
   Figures figures_;  ///< of earlier invocations
 };
+
+/// Where the platform says how events end, what no other try can mend is a response, not an error.
+std::string run_here(TrainEvent event, const faas::Invocation& invocation) {
+  try {
+    return WorkerRun(std::move(event), invocation, {}).run();
+  } catch (const JobIsOver& over) {
+    log::info("{}", over.what());
+    return std::string(kJobIsOver);
+  } catch (const JobIsLost& lost) {
+    log::error("{}", lost.what());
+    return std::string(kJobIsLost);
+  }
+}
 
 }  // namespace
 
@@ -275,7 +323,7 @@ std::string handle_worker_event(const faas::Invocation& invocation) {
     if (task_of(invocation.payload) == "bench_comm")
       return measure_rounds(bench_comm_event_from_json(invocation.payload), invocation);
     TrainEvent event = train_event_from_json(invocation.payload);
-    if (!is_remote(event.options)) return WorkerRun(std::move(event), invocation, {}).run();
+    if (!is_remote(event.options)) return run_here(std::move(event), invocation);
     return report_to_storage(invocation, event, [&](const std::function<void()>& each_second) {
       return WorkerRun(event, invocation, each_second).run();
     });

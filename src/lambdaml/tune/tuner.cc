@@ -14,6 +14,7 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/train/job.h"
+#include "lambdaml/train/job_channel.h"
 #include "lambdaml/train/remote.h"
 #include "lambdaml/train/superseded.h"
 #include "lambdaml/train/tenure.h"
@@ -72,6 +73,13 @@ class Tuner {
       running_.clear();
       release();
       throw;
+    } catch (const Error& error) {
+      const Tidying tidying;
+      stop_all();
+      release();
+      if (left_.empty()) throw;
+      std::throw_with_nested(
+          Error(error.code(), fmt::format("{}; {}", error.what(), join(left_, "; "))));
     } catch (...) {
       stop_all();
       release();
@@ -211,6 +219,8 @@ class Tuner {
     try {
       note_done(index, job.summary());
     } catch (const Error& error) {
+      if (const auto* left = dynamic_cast<const train::LeftBehind*>(&error))
+        left_.push_back(fmt::format("trial {}: {}", leg.trial, left->what_is_left()));
       leg.cost_usd += job.cost_so_far();
       if (job.was_stopped() || interrupted()) return note_interruption(index, job);
       leg.epoch = std::max(leg.epoch, job.epoch());
@@ -387,6 +397,7 @@ class Tuner {
   Stopwatch since_look_;
   bool goal_reached_ = false;
   std::optional<double> epochs_before_;
+  std::vector<std::string> left_;                           ///< by trials, in words
   std::map<std::size_t, std::unique_ptr<LegJob>> running_;  ///< by leg; ends before all else
 };
 

@@ -4,6 +4,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/patience.h"
 #include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/lambda_client.h"
@@ -14,6 +15,9 @@
 /// their results. Lambda retries by itself, after one and two minutes, as often as the function's
 /// event-invoke configuration says. Nothing ends a running Lambda: cancel() only stops watching,
 /// and the caller leaves a mark in the job's storage for the workers to see.
+///
+/// AWS outlives its functions. A service at another endpoint (`lambdaml emulate`) takes events and
+/// functions along when it ends, so while nothing is heard of them it is asked whether it is there.
 namespace lambdaml::faas::aws {
 namespace {
 
@@ -26,6 +30,9 @@ constexpr double kLongestPause_s = 1;
 /// Lambda waits one and then two minutes before its retries; cold starts come on top.
 constexpr double kRetryDelays_s = 180;
 constexpr double kSlack_s = 60;
+/// A service of one's own is asked after so long without news; when it has given no sign of life
+/// for so long as a store is given to come back (docs/channels.md), its events are lost.
+double quiet_s() { return PatiencePolicy::standard().outage_s / 4; }
 
 /// An event that was not heard of for so long is lost: all its tries are over by then.
 double patience_s(const Function& function) {
@@ -35,8 +42,12 @@ double patience_s(const Function& function) {
 
 class LambdaInvocations : public Invocations {
  public:
-  LambdaInvocations(const Function& function, std::size_t events, FailureObserver observer)
-      : function_(function), board_(events, std::move(observer)), heard_(events, Clock::now()) {
+  LambdaInvocations(const Function& function, std::unique_ptr<LambdaClient> client,
+                    std::size_t events, FailureObserver observer)
+      : function_(function),
+        client_(std::move(client)),
+        board_(events, std::move(observer)),
+        heard_(events, Clock::now()) {
     EventStatus running;
     running.state = State::running;
     running.attempts = 1;
@@ -60,6 +71,7 @@ class LambdaInvocations : public Invocations {
     double pause_s = kFirstPause_s;
     do {
       bool news = false;
+      if (client_->is_custom()) look_for_service();
       std::size_t running = 0;
       for (std::size_t i = 0; i < heard_.size() && !board_.is_cancelled(); ++i) {
         if (board_.at(i).state != State::running) continue;
@@ -72,6 +84,29 @@ class LambdaInvocations : public Invocations {
     for (std::size_t i = 0; i < heard_.size(); ++i) board_.end_as_cancelled(i, function_.handler);
   }
 
+  /// Without the service, what runs has failed.
+  void look_for_service() {
+    if (since_sign_.seconds() < quiet_s()) return;
+    std::string why;
+    try {
+      if (client_->answers(Deadline::in(quiet_s()), why)) since_sign_ = Stopwatch();
+    } catch (...) {
+      why = current_failure().message;
+    }
+    if (since_sign_.seconds() < PatiencePolicy::standard().outage_s) return;
+    for (std::size_t i = 0; i < heard_.size(); ++i) {
+      if (board_.at(i).state != State::running) continue;
+      EventStatus failed;
+      failed.state = State::failed;
+      failed.may_still_run = true;
+      failed.error_type = to_string(Code::unavailable);
+      failed.error_message =
+          fmt::format("{} {}: nothing was heard of it, and its Lambda service does not answer: {}",
+                      function_.handler, i, why);
+      take(i, std::move(failed));
+    }
+  }
+
   /// What the caller knows about an event, or that nobody has heard of it for too long.
   std::optional<EventStatus> look(std::size_t event) {
     EventStatus failed;
@@ -82,6 +117,7 @@ class LambdaInvocations : public Invocations {
       if (std::chrono::duration<double>(Clock::now() - heard_[event]).count() <=
           patience_s(function_))
         return {};
+      failed.may_still_run = true;
       failed.error_type = kTimedOut;
       failed.attempts = function_.retries + 1;
       failed.error_message = fmt::format(
@@ -91,6 +127,8 @@ class LambdaInvocations : public Invocations {
     } catch (...) {
       const Failure failure = current_failure();
       const Code code = code_from_string(failure.type);
+      // An interrupt ends the watching, not the event.
+      if (code == Code::cancelled) return {};
       if (code == Code::unavailable || code == Code::deadline_exceeded) {
         log::info("looking for the outcome of event {}: {}", event, failure.message);
         return {};
@@ -107,6 +145,7 @@ class LambdaInvocations : public Invocations {
     found.attempts = std::max(found.attempts, 1);
     if (found.state == State::waiting) found.state = State::running;
     heard_[event] = Clock::now();
+    since_sign_ = Stopwatch();
     if (found.state == State::failed) board_.report(event, found, false);
     const EventStatus before = board_.at(event);
     const bool changed = found.state != before.state || found.attempts != before.attempts;
@@ -115,9 +154,11 @@ class LambdaInvocations : public Invocations {
   }
 
   const Function function_;
+  const std::unique_ptr<LambdaClient> client_;
   EventBoard board_;
   std::vector<Clock::time_point> heard_;  ///< the watcher's own
-  std::mutex joining_;                    ///< guards watcher_
+  Stopwatch since_sign_;  ///< of life, of an event or the service; the watcher's own
+  std::mutex joining_;    ///< guards watcher_
   std::thread watcher_;
 };
 
@@ -132,10 +173,11 @@ class LambdaInvoker : public Invoker {
            "the platform 'aws' needs the name of a deployed function; give --function NAME");
     if (!function.outcome)
       fail(Code::internal, "the platform 'aws' needs a way to see how events end");
-    LambdaClient client;
-    if (function.all_at_once) check_concurrency(client, function.name, payloads.size());
-    client.invoke_all_events(function.name, payloads, Deadline::in(kSending_s));
-    return std::make_unique<LambdaInvocations>(function, payloads.size(), std::move(observer));
+    auto client = std::make_unique<LambdaClient>();
+    if (function.all_at_once) check_concurrency(*client, function.name, payloads.size());
+    client->invoke_all_events(function.name, payloads, Deadline::in(kSending_s));
+    return std::make_unique<LambdaInvocations>(function, std::move(client), payloads.size(),
+                                               std::move(observer));
   }
 
  private:

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::faas::local {
@@ -64,6 +65,7 @@ LocalInvocations::~LocalInvocations() { cancel(); }
 void LocalInvocations::start_from(std::size_t event, std::promise<void>& started) {
   if (event == slots_.size()) return started.set_value();
   try {
+    throw_if_interrupted();
     start(event);
     boost::asio::post(service_->loop(),
                       [this, event, &started] { start_from(event + 1, started); });
@@ -117,8 +119,8 @@ void LocalInvocations::on_outcome(std::size_t event, Outcome outcome) {
   }
 
   if (const auto environment = std::exchange(slot.environment, nullptr)) environment->kill();
-  const bool retry =
-      !stopping_ && slot.attempts <= function_.retries && is_worth_a_retry(outcome.failure->type);
+  const bool retry = !stopping_ && slot.attempts <= function_.retries &&
+                     function_.worth_a_retry(outcome.failure->type);
   status.state = retry ? EventStatus::State::waiting : EventStatus::State::failed;
   status.error_type = outcome.failure->type;
   status.error_message = fmt::format("{}: {}", name_of(event), outcome.failure->message);

@@ -100,7 +100,7 @@ class ThreadInvocations : public Invocations {
       status.error_type = failure->type;
       status.error_message = fmt::format("{} {}: {}", function_.handler, event, failure->message);
       retry = !board_.is_cancelled() && status.attempts <= function_.retries &&
-              is_worth_a_retry(failure->type);
+              function_.worth_a_retry(failure->type);
       status.state = retry ? EventStatus::State::waiting : EventStatus::State::failed;
       board_.report(event, status, retry);
     } else {

@@ -1,12 +1,11 @@
 #include "lambdaml/storage/dynamodb/batches.h"
 
 #include <algorithm>
-#include <chrono>
 #include <random>
-#include <thread>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/dynamodb/item.h"
 
 namespace lambdaml::storage::dynamodb {
@@ -34,8 +33,7 @@ class BackOff {
     }
     if (++in_vain_ > kTriesInVain) return false;
     thread_local std::minstd_rand random(std::random_device{}());
-    std::this_thread::sleep_for(std::chrono::duration<double>(
-        pause_s_ * std::uniform_real_distribution<double>(0.5, 1.0)(random)));
+    sleep_for(pause_s_ * std::uniform_real_distribution<double>(0.5, 1.0)(random));
     pause_s_ = std::min(2 * pause_s_, kLongestPause_s);
     return true;
   }
@@ -48,7 +46,7 @@ class BackOff {
 }  // namespace
 
 void Batches::run(std::string_view name, Kind kind, Keys keys, const Compose& compose,
-                  const Take& take, Deadline deadline) {
+                  const Take& take) {
   const std::string subject = fmt::format("{} keys", keys.size());
   std::vector<std::string_view> open(keys.begin(), keys.end());  // not yet answered for
   BackOff back_off;
@@ -63,15 +61,14 @@ void Batches::run(std::string_view name, Kind kind, Keys keys, const Compose& co
         asked.push_back(batch.keys);
         bodies.push_back(std::move(batch.body));
       }
-      const std::vector<aws::Response> answers =
-          service_.call_all(name, kind, bodies, subject, deadline);
+      const std::vector<aws::Response> answers = service_.call_all(name, kind, bodies, subject);
       for (std::size_t i = 0; i < answers.size(); ++i) {
         Reply reply = service_.parse(name, subject, answers[i]);
         for (const std::string& key : reply.unprocessed) later.push_back(own(key, asked[i], name));
         take(asked[i], reply);
       }
     }
-    if (!later.empty() && (!back_off.pause(later.size() < open.size()) || deadline.passed()))
+    if (!later.empty() && !back_off.pause(later.size() < open.size()))
       fail(Code::unavailable,
            "{}: {} of {} in the table '{}': the service is too busy for {} of them",
            service_.endpoint(), name, subject, service_.table(), later.size());
@@ -121,10 +118,8 @@ void Batches::put(const Values& values) {
     body += "]}}";
     return Batch{rest.first(n), std::move(body)};
   };
-  run(
-      "BatchWriteItem", Kind::put, keys, compose,
-      [&](Keys asked, const Reply& reply) { count_written(asked, reply, values); },
-      Deadline::never());
+  run("BatchWriteItem", Kind::put, keys, compose,
+      [&](Keys asked, const Reply& reply) { count_written(asked, reply, values); });
 }
 
 void Batches::remove(Keys keys) {
@@ -144,12 +139,11 @@ void Batches::remove(Keys keys) {
     body += "]}}";
     return Batch{rest, std::move(body)};
   };
-  run(
-      "BatchWriteItem", Kind::remove, keys, compose,
-      [&](Keys asked, const Reply& reply) { count_written(asked, reply, {}); }, Deadline::never());
+  run("BatchWriteItem", Kind::remove, keys, compose,
+      [&](Keys asked, const Reply& reply) { count_written(asked, reply, {}); });
 }
 
-void Batches::get(Keys keys, Found& found, Deadline deadline) {
+void Batches::get(Keys keys, Found& found) {
   const std::string attribute = service_.key_attribute();
   const auto compose = [&](Keys rest) {
     rest = rest.first(std::min(rest.size(), kItemsPerBatch));
@@ -175,7 +169,7 @@ void Batches::get(Keys keys, Found& found, Deadline deadline) {
     }
     service_.count_read(reply, computed);
   };
-  run("BatchGetItem", Kind::get, keys, compose, take, deadline);
+  run("BatchGetItem", Kind::get, keys, compose, take);
 }
 
 }  // namespace lambdaml::storage::dynamodb

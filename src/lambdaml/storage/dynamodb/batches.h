@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "lambdaml/base/bytes.h"
-#include "lambdaml/base/deadline.h"
 #include "lambdaml/storage/dynamodb/service.h"
 
 namespace lambdaml::storage::dynamodb {
@@ -29,7 +28,7 @@ class Batches {
   /// Requests of 25 keys. No key may be there twice.
   void remove(Keys keys);
   /// Adds what is there to `found`. Requests of 25 keys; none may be there twice.
-  void get(Keys keys, Found& found, Deadline deadline);
+  void get(Keys keys, Found& found);
 
  private:
   struct Batch {
@@ -39,8 +38,7 @@ class Batches {
   /// The first keys of those given, as many as one request may have.
   using Compose = std::function<Batch(Keys)>;
   using Take = std::function<void(Keys, Reply&)>;
-  void run(std::string_view name, Kind kind, Keys keys, const Compose& compose, const Take& take,
-           Deadline deadline);
+  void run(std::string_view name, Kind kind, Keys keys, const Compose& compose, const Take& take);
   void count_written(Keys keys, const Reply& reply, const Values& values) const;
   /// The key of ours that a reply names.
   std::string_view own(std::string_view key, Keys asked, std::string_view name) const;

@@ -1,9 +1,8 @@
 #include <algorithm>
-#include <chrono>
 #include <map>
-#include <thread>
 
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/dynamodb/address.h"
 #include "lambdaml/storage/dynamodb/batches.h"
@@ -17,14 +16,12 @@
 namespace lambdaml::storage::dynamodb {
 namespace {
 
-/// How long a look may take when its wait ends meanwhile: a slow answer is no absence.
-constexpr double kGrace_s = 3;
-
 std::string quoted(std::string_view key) { return fmt::format("'{}'", key); }
 
 class DynamoDb final : public Storage {
  public:
-  explicit DynamoDb(Address address) : service_(std::move(address)) {}
+  DynamoDb(Address address, std::shared_ptr<Patience> patience)
+      : service_(std::move(address), std::move(patience)) {}
 
   Capabilities capabilities() const override {
     return {.max_value_bytes = kMostValueBytes, .dear_looks = true};
@@ -47,7 +44,7 @@ class DynamoDb final : public Storage {
     return there && std::ranges::equal(there->view(), value);
   }
 
-  std::optional<Buffer> load(std::string_view key) override { return get(key, Deadline::never()); }
+  std::optional<Buffer> load(std::string_view key) override { return get(key); }
 
   void remove(std::string_view key) override {
     check_key(key);
@@ -128,22 +125,11 @@ class DynamoDb final : public Storage {
     const Stopwatch waited;
     const bool waits = !deadline.passed();
     Pacer::Wait wait = pacer_.wait_for(keys.front());
-    bool looked = false;
     while (true) {
       const double pause = wait.next_look_s() - waited.seconds();
-      if (waits && pause > 0)
-        std::this_thread::sleep_for(
-            std::chrono::duration<double>(std::min(pause, deadline.seconds_left())));
+      if (waits && pause > 0) sleep_until(Deadline::in(pause).earlier(deadline));
       const bool last_look = deadline.passed();
-      const Deadline patience =
-          waits ? Deadline::in(std::max(deadline.seconds_left(), kGrace_s)) : Deadline::never();
-      try {
-        look(missing, found, last_look, patience);
-      } catch (const Error& error) {
-        if (error.code() != Code::deadline_exceeded || !looked) throw;
-        fail_missing(describe(), in_order_of(keys, missing), waited.seconds());
-      }
-      looked = true;
+      look(missing, found, last_look);
       if (missing.empty()) break;
       wait.in_vain(waited.seconds());
       if (last_look) fail_missing(describe(), in_order_of(keys, missing), waited.seconds());
@@ -188,14 +174,14 @@ class DynamoDb final : public Storage {
     return answer;
   }
 
-  std::optional<Buffer> get(std::string_view key, Deadline deadline) {
+  std::optional<Buffer> get(std::string_view key) {
     check_key(key);
     const std::string attribute = service_.key_attribute();
     std::string body = begin_request();
     body += R"(,"ConsistentRead":true,"Key":)";
     append_key(body, attribute, key);
     body += '}';
-    const aws::Response answer = service_.call("GetItem", Kind::get, body, quoted(key), deadline);
+    const aws::Response answer = service_.call("GetItem", Kind::get, body, quoted(key));
     Reply reply = service_.parse("GetItem", quoted(key), answer);
     service_.count_read(reply,
                         reply.items.empty() ? 1 : service_.read_units_of(reply.items.front()));
@@ -206,10 +192,11 @@ class DynamoDb final : public Storage {
   }
 
   /// Moves what is there from `missing` to `found`: all of it, or only if the first one is there.
+  /// It has no deadline of its own: a slow answer is no absence.
   void look(std::vector<std::string_view>& missing, std::map<std::string_view, Buffer>& found,
-            bool all, Deadline deadline) {
+            bool all) {
     if (!all || missing.size() == 1) {
-      std::optional<Buffer> first = get(missing.front(), deadline);
+      std::optional<Buffer> first = get(missing.front());
       if (first) {
         found[missing.front()] = std::move(*first);
         missing.erase(missing.begin());
@@ -217,7 +204,7 @@ class DynamoDb final : public Storage {
         return;
       }
     }
-    batches_.get(missing, found, deadline);
+    batches_.get(missing, found);
     std::erase_if(missing, [&](std::string_view key) { return found.contains(key); });
   }
 
@@ -263,8 +250,8 @@ class DynamoDb final : public Storage {
   Pacer pacer_{{.shortest_s = 0.001, .longest_s = 0.05, .look_at_once = false}};
 };
 
-std::shared_ptr<Storage> open(const Uri& uri) {
-  auto store = std::make_shared<DynamoDb>(address_of(uri));
+std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Patience> patience) {
+  auto store = std::make_shared<DynamoDb>(address_of(uri), std::move(patience));
   if (uri.path.empty()) return store;
   return with_prefix(std::move(store), uri.path + "/");
 }

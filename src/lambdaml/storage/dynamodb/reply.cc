@@ -52,9 +52,11 @@ Lifted lift_bytes(std::string_view text) {
   return out;
 }
 
+/// What is no JSON object was cut on its way or comes from elsewhere, and is asked for again.
 Json parse(std::string_view text) {
   Json json = parse_json(text);
-  if (!json.is_object()) fail_reply("it is no JSON object");
+  if (!json.is_object())
+    fail(Code::unavailable, "the reply is no JSON object: '{}'", printable(text, 60));
   return json;
 }
 

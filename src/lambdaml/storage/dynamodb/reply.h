@@ -9,7 +9,8 @@
 #include "lambdaml/base/bytes.h"
 
 /// What DynamoDB answers, checked. Replies are bytes from a network: any text either gives what is
-/// described here or throws data_corrupt, which says what is wrong, not with what.
+/// described here or throws: unavailable for what is no JSON object, as a reply is that was cut,
+/// else data_corrupt, which says what is wrong, not with what.
 namespace lambdaml::storage::dynamodb {
 
 /// An item as a reply shows it.

@@ -1,15 +1,14 @@
 #include "lambdaml/storage/dynamodb/service.h"
 
 #include <algorithm>
-#include <chrono>
 #include <string>
-#include <thread>
 
 #include <zlib.h>
 
 #include "lambdaml/base/answers.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/dynamodb/item.h"
 
 namespace lambdaml::storage::dynamodb {
@@ -17,7 +16,7 @@ namespace {
 
 constexpr std::string_view kTarget = "x-amz-target";
 constexpr std::string_view kVersion = "DynamoDB_20120810.";
-constexpr std::chrono::milliseconds kLongestPause(1000);
+constexpr double kLongestPoll_s = 1;
 constexpr double kCreation_s = 60;  ///< of a table; some 10 on AWS
 /// A reply to a batch has at most 16 MB of items, each byte of a value in 4/3 of base64.
 constexpr std::size_t kMostBatchBytes = 24U << 20U;
@@ -44,8 +43,14 @@ bool is_passing(std::string_view type) {
                           "ServiceUnavailableException", "TransactionInProgressException"});
 }
 
+/// Whether DynamoDB answers, or a service that speaks its protocol.
+bool is_marked(const aws::Response& answer) {
+  return answer.has_header_like("x-amz") ||
+         answer.header("content-type").starts_with("application/x-amz-json");
+}
+
 aws::Verdict judge(const aws::Response& answer) {
-  if (!is_intact(answer)) return aws::Verdict::again;
+  if (!is_marked(answer) || !is_intact(answer)) return aws::Verdict::again;
   if (answer.ok()) return aws::Verdict::answer;
   const Problem problem = parse_problem(answer.body.text());
   if (is_passing(problem.type) || answer.status >= 500 || answer.status == 429)
@@ -62,6 +67,9 @@ aws::Verdict judge(const aws::Response& answer) {
 
 /// `is_told`: whether the answer's text may be repeated.
 std::string explain(const aws::Response& answer, bool is_told) {
+  if (!is_marked(answer))
+    return fmt::format("HTTP {} without DynamoDB's x-amzn-RequestId: something else answers there",
+                       answer.status);
   if (!is_intact(answer)) return "the answer was damaged on its way (x-amz-crc32)";
   const Problem problem = parse_problem(answer.body.text());
   if (!is_error_code(problem.type))
@@ -101,15 +109,17 @@ aws::Request request_of(std::string_view name, Kind kind, const std::string& bod
 
 }  // namespace
 
-Service::Service(Address address) : address_(std::move(address)), client_(client_options()) {}
+Service::Service(Address address, std::shared_ptr<Patience> patience)
+    : address_(std::move(address)), client_(client_options(std::move(patience))) {}
 
-aws::ClientOptions Service::client_options() {
+aws::ClientOptions Service::client_options(std::shared_ptr<Patience> patience) {
   aws::ClientOptions options;
   options.service = "dynamodb";
   options.region = address_.region;
   options.endpoint = address_.endpoint;
   options.judge = judge;
   options.explain = [this](const aws::Response& answer) { return explain(answer, is_told()); };
+  options.patience = std::move(patience);
   options.on_sent = [this](const aws::Request& request) {
     if (!meter_) return;
     switch (static_cast<Kind>(request.tag)) {
@@ -140,17 +150,17 @@ std::string Service::what(std::string_view name, std::string_view subject) const
 }
 
 aws::Response Service::call(std::string_view name, Kind kind, const std::string& body,
-                            std::string_view subject, Deadline deadline) {
-  return std::move(call_all(name, kind, {&body, 1}, subject, deadline).front());
+                            std::string_view subject) {
+  return std::move(call_all(name, kind, {&body, 1}, subject).front());
 }
 
 std::vector<aws::Response> Service::call_all(std::string_view name, Kind kind,
                                              std::span<const std::string> bodies,
-                                             std::string_view subject, Deadline deadline) {
+                                             std::string_view subject) {
   std::vector<aws::Request> requests;
   requests.reserve(bodies.size());
   for (const std::string& body : bodies) requests.push_back(request_of(name, kind, body));
-  std::vector<aws::Response> answers = client_.call_all(requests, what(name, subject), deadline);
+  std::vector<aws::Response> answers = client_.call_all(requests, what(name, subject));
   for (const aws::Response& answer : answers)
     if (!answer.ok() && !is_condition_failed(answer)) fail_answer(what(name, subject), answer);
   return answers;
@@ -208,7 +218,7 @@ std::string Service::find_key_attribute() {
   const Deadline deadline = Deadline::in(kCreation_s);
   const std::string named = fmt::format(R"({{"TableName":"{}"}})", address_.table);
   bool create = address_.create;
-  for (std::chrono::milliseconds pause(2);; pause = std::min(2 * pause, kLongestPause)) {
+  for (double pause_s = 0.002;; pause_s = std::min(2 * pause_s, kLongestPoll_s)) {
     const aws::Request request = request_of("DescribeTable", Kind::other, named);
     const aws::Response answer = client_.call(request, what("DescribeTable", "its key"), deadline);
     if (!answer.ok()) {
@@ -239,7 +249,7 @@ std::string Service::find_key_attribute() {
     if (deadline.passed())
       fail(Code::unavailable, "{}: the table '{}' is still being created after {}",
            client_.endpoint(), address_.table, human_seconds(kCreation_s));
-    std::this_thread::sleep_for(pause);
+    sleep_for(pause_s);
   }
 }
 

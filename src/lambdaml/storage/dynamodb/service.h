@@ -23,7 +23,7 @@ enum class Kind { put, get, list, remove, other };
 /// and is asked for again, as is what was throttled.
 class Service {
  public:
-  explicit Service(Address address);
+  Service(Address address, std::shared_ptr<Patience> patience);
 
   const std::string& table() const { return address_.table; }
   /// Without credentials, for messages.
@@ -35,14 +35,14 @@ class Service {
 
   /// Sends `body` as the operation `name` and returns the answer, which may be a condition that
   /// failed (see is_condition_failed); any other error is thrown: not_found (no such table),
-  /// permission_denied, resource_exhausted (a value too large), unavailable, deadline_exceeded,
+  /// permission_denied, resource_exhausted (a value too large), unavailable, cancelled,
   /// data_corrupt (no DynamoDB there). `subject` says in messages what it is about: a key.
   aws::Response call(std::string_view name, Kind kind, const std::string& body,
-                     std::string_view subject, Deadline deadline = Deadline::never());
+                     std::string_view subject);
   /// Several at once; answers in the order of the bodies.
   std::vector<aws::Response> call_all(std::string_view name, Kind kind,
-                                      std::span<const std::string> bodies, std::string_view subject,
-                                      Deadline deadline = Deadline::never());
+                                      std::span<const std::string> bodies,
+                                      std::string_view subject);
   static bool is_condition_failed(const aws::Response& answer);
 
   /// What an answer says, and the value of an item in it, which is counted. They throw
@@ -61,7 +61,7 @@ class Service {
   Meter* meter() const { return meter_.get(); }
 
  private:
-  aws::ClientOptions client_options();
+  aws::ClientOptions client_options(std::shared_ptr<Patience> patience);
   /// Whether error lines may repeat what the endpoint says.
   bool is_told() const;
   /// To be called in a catch block: throws the current error again, with the operation in front.

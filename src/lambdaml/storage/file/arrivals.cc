@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 
 #include <poll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
+
+#include "lambdaml/base/wait.h"
 
 namespace lambdaml::storage::file {
 namespace {
@@ -32,9 +33,7 @@ Arrivals::Watch Arrivals::watch(const std::string& folder) {
 
 Arrivals::News Arrivals::wait(double seconds) {
   News news;
-  pollfd ready{queue_.get(), POLLIN, 0};
-  const int milliseconds = static_cast<int>(std::ceil(std::min(seconds, 1e6) * 1e3));
-  if (::poll(&ready, 1, milliseconds) <= 0) return news;
+  if (!wait_until_ready(queue_.get(), POLLIN, Deadline::in(seconds))) return news;
   alignas(inotify_event) std::array<char, 16384> events;
   ssize_t bytes = 0;
   while ((bytes = ::read(queue_.get(), events.data(), events.size())) > 0) {

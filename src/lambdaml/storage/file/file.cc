@@ -1,9 +1,7 @@
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <thread>
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -13,6 +11,7 @@
 
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/file/arrivals.h"
 #include "lambdaml/storage/file/paths.h"
 #include "lambdaml/storage/registry.h"
@@ -163,8 +162,7 @@ class Files final : public Storage {
         else
           look([&](const Place& place) { return news.names.contains({place.folder, place.name}); });
       } else {  // no such folder yet, or no watch to be had
-        std::this_thread::sleep_for(
-            std::chrono::duration<double>(std::min(pause, deadline.seconds_left())));
+        sleep_until(Deadline::in(pause).earlier(deadline));
         pause = std::min(pause * 2, kLongestPoll);
         look(everything);
       }
@@ -314,10 +312,13 @@ class Files final : public Storage {
 }  // namespace
 
 void register_plugin(Registry& registry) {
-  registry.add({.name = "file",
-                .help = "files in a folder; the default one is in shared memory",
-                .open = [](const Uri& uri) { return std::make_shared<Files>(uri.path); },
-                .default_uri = [] { return Uri::parse(default_folder()); }});
+  registry.add(
+      {.name = "file",
+       .help = "files in a folder; the default one is in shared memory",
+       .open = [](const Uri& uri, const std::shared_ptr<Patience>&) -> std::shared_ptr<Storage> {
+         return std::make_shared<Files>(uri.path);
+       },
+       .default_uri = [] { return Uri::parse(default_folder()); }});
 }
 
 }  // namespace lambdaml::storage::file

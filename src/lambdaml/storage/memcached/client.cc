@@ -1,214 +1,284 @@
 #include "lambdaml/storage/memcached/client.h"
 
 #include <algorithm>
-#include <ctime>
+#include <array>
+#include <charconv>
 #include <limits>
 #include <map>
-#include <system_error>
+#include <optional>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/socket.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/memcached/library.h"
 
 namespace lambdaml::storage::memcached {
 namespace {
 
-constexpr std::uint64_t kConnectTimeoutMs = 5000;
-constexpr std::uint64_t kAnswerTimeoutMs = 10'000;
 /// Seconds that Memcached takes for a date (more than 30 days), one long past: an item saved with
 /// it is gone at once.
-constexpr std::time_t kLongPast = 60 * 60 * 24 * 30 + 1;
+constexpr std::int64_t kLongPast = 60 * 60 * 24 * 30 + 1;
+/// Of one request. Its replies must fit the buffers between here and there, for they are read only
+/// when the request was sent.
 constexpr std::size_t kBatchItems = 500;
+/// Memcached's own limit (-I) is 1 GB.
+constexpr std::int64_t kLargestValue = 1LL << 30;
 
-Code code_of(memcached_return_t answer) {
-  switch (answer) {
-    case MEMCACHED_E2BIG:
-    case MEMCACHED_SERVER_MEMORY_ALLOCATION_FAILURE:
-    case MEMCACHED_MEMORY_ALLOCATION_FAILURE:
-      return Code::resource_exhausted;
-    case MEMCACHED_AUTH_PROBLEM:
-    case MEMCACHED_AUTH_FAILURE:
-      return Code::permission_denied;
-    case MEMCACHED_HOST_LOOKUP_FAILURE:
-    case MEMCACHED_CONNECTION_FAILURE:
-    case MEMCACHED_WRITE_FAILURE:
-    case MEMCACHED_READ_FAILURE:
-    case MEMCACHED_UNKNOWN_READ_FAILURE:
-    case MEMCACHED_PARTIAL_READ:
-    case MEMCACHED_SOME_ERRORS:
-    case MEMCACHED_ERRNO:
-    case MEMCACHED_TIMEOUT:
-    case MEMCACHED_SERVER_MARKED_DEAD:
-    case MEMCACHED_SERVER_TEMPORARILY_DISABLED:
-      return Code::unavailable;
-    default:
-      return Code::internal;
+/// The first words of a line; empty where there are fewer.
+using Words = std::array<std::string_view, 5>;
+Words words_of(std::string_view line) {
+  Words words;
+  for (std::string_view& word : words) {
+    line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+    word = line.substr(0, line.find(' '));
+    line.remove_prefix(word.size());
   }
+  return words;
 }
 
-bool is_success(memcached_return_t answer) {
-  return answer == MEMCACHED_SUCCESS || answer == MEMCACHED_STORED || answer == MEMCACHED_DELETED;
+std::optional<std::uint64_t> to_version(std::string_view text) {
+  std::uint64_t version = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
+  if (error != std::errc() || end != text.data() + text.size()) return {};
+  return version;
+}
+
+[[noreturn]] void fail_server(std::string_view line) {
+  if (line.find("too large") != std::string_view::npos)
+    fail(Code::resource_exhausted,
+         "the value is too large for the server (start it with a larger -I)");
+  if (line.find("out of memory") != std::string_view::npos)
+    fail(Code::resource_exhausted, "the server is out of memory (start it with a larger -m)");
+  fail(line.find("auth") != std::string_view::npos ? Code::permission_denied : Code::internal,
+       "the server answers '{}'", printable(line, 200));
 }
 
 }  // namespace
 
-struct Client::Servers {
-  memcached_st memcached;
+/// A connection to one server.
+class Client::Server {
+ public:
+  Server(const Address::Server& address, std::shared_ptr<Patience> patience)
+      : socket_(address.host, address.port, std::move(patience)), input_(socket_) {}
 
-  Servers() {
-    if (lib().create(&memcached) == nullptr) throw std::bad_alloc();
+  void send(std::span<iovec> pieces) {
+    socket_.begin();
+    socket_.send(pieces);
   }
-  Servers(const Servers&) = delete;
-  Servers& operator=(const Servers&) = delete;
-  ~Servers() { lib().free(&memcached); }
-
-  void behave(memcached_behavior_t behavior, std::uint64_t value) {
-    if (const memcached_return_t answer = lib().behavior_set(&memcached, behavior, value);
-        !is_success(answer))
-      fail(Code::internal, "libmemcached refuses option {}: {}", static_cast<int>(behavior),
-           lib().strerror(nullptr, answer));
+  void send(std::string_view request) {
+    socket_.begin();
+    socket_.send(request);
   }
 
-  [[noreturn]] void fail_with(memcached_return_t answer) {
-    const int error = lib().last_error_errno(&memcached);
-    std::string why;
-    if (answer == MEMCACHED_E2BIG)
-      why = "the value is too large for the server (start it with a larger -I)";
-    else if (answer == MEMCACHED_SERVER_MEMORY_ALLOCATION_FAILURE)
-      why = "the server is out of memory (start it with a larger -m)";
-    else if (answer == MEMCACHED_HOST_LOOKUP_FAILURE)
-      why = "unknown host";
-    else if (answer == MEMCACHED_TIMEOUT)
-      why = "no answer in time";
-    else if (answer == MEMCACHED_CONNECTION_FAILURE)
-      why = "cannot connect";
-    else if (error != 0)
-      why = std::generic_category().message(error);
-    else
-      why = lib().strerror(nullptr, answer);
-    const auto* server = lib().server_get_last_disconnect(&memcached);
-    if (server != nullptr && lib().server_count(&memcached) > 1)
-      why = fmt::format("{}:{}: {}", lib().server_name(server), lib().server_port(server), why);
-    fail(code_of(answer), "{}", printable(why));
+  /// The next line that is no error.
+  std::string_view line() {
+    const std::string_view line = input_.line();
+    if (line.starts_with("SERVER_ERROR") || line.starts_with("CLIENT_ERROR") || line == "ERROR")
+      fail_server(line);
+    return line;
+  }
+  [[noreturn]] void fail_garbled() { socket_.fail_lost("the answer is no Memcached reply"); }
+
+  /// What `get` answers for one item.
+  struct Found {
+    std::string item;
+    Buffer value;
+    std::uint64_t version = 0;
+  };
+  /// Absent at the end of the answer.
+  std::optional<Found> found() {
+    const std::string_view head = line();
+    if (head == "END") return {};
+    const auto [kind, item, flags, size, cas] = words_of(head);
+    const auto bytes = to_integer(size);
+    const auto version = to_version(cas);
+    if (kind != "VALUE") fail_garbled();
+    if (!bytes || *bytes < 0 || *bytes > kLargestValue || !version) fail_garbled();
+    Found out{std::string(item), Buffer(static_cast<std::size_t>(*bytes)), *version};
+    input_.read({out.value.data(), out.value.size()});
+    if (!input_.line().empty()) fail_garbled();
+    return out;
   }
 
-  void require(memcached_return_t answer) {
-    if (!is_success(answer)) fail_with(answer);
-  }
-
-  /// For requests with a condition: whether it held.
-  bool held(memcached_return_t answer) {
-    if (answer == MEMCACHED_NOTSTORED || answer == MEMCACHED_DATA_EXISTS ||
-        answer == MEMCACHED_NOTFOUND)
-      return false;
-    require(answer);
-    return true;
-  }
+ private:
+  Socket socket_;
+  SocketInput input_;
 };
 
-Client::Client(const Address& address) : servers_(std::make_unique<Servers>()) {
-  servers_->behave(MEMCACHED_BEHAVIOR_TCP_NODELAY, 1);
-  servers_->behave(MEMCACHED_BEHAVIOR_SUPPORT_CAS, 1);
-  servers_->behave(MEMCACHED_BEHAVIOR_CONNECT_TIMEOUT, kConnectTimeoutMs);
-  servers_->behave(MEMCACHED_BEHAVIOR_POLL_TIMEOUT, kAnswerTimeoutMs);
-  if (address.servers.size() > 1) servers_->behave(MEMCACHED_BEHAVIOR_KETAMA, 1);
-  for (const Address::Server& server : address.servers)
-    servers_->require(lib().server_add(&servers_->memcached, server.host.c_str(), server.port));
-}
+/// Which server an item lies on.
+class Client::Spread {
+ public:
+  explicit Spread(const Address& address) {
+    if (lib().create(&memcached_) == nullptr) throw std::bad_alloc();
+    need(lib().behavior_set(&memcached_, MEMCACHED_BEHAVIOR_KETAMA, 1));
+    for (const Address::Server& server : address.servers)
+      need(lib().server_add(&memcached_, server.host.c_str(), server.port));
+  }
+  Spread(const Spread&) = delete;
+  Spread& operator=(const Spread&) = delete;
+  ~Spread() { lib().free(&memcached_); }
+
+  std::size_t place_of(std::string_view item) const {
+    return lib().generate_hash(&memcached_, item.data(), item.size());
+  }
+
+ private:
+  static void need(memcached_return_t answer) {
+    if (answer != MEMCACHED_SUCCESS)
+      fail(Code::internal, "libmemcached does not spread items: error {}",
+           static_cast<int>(answer));
+  }
+  memcached_st memcached_;
+};
+
+/// When a value is saved.
+struct Client::Condition {
+  std::int64_t expires = 0;
+  std::optional<std::uint64_t> version = {};
+};
+
+Client::Client(const Address& address, std::shared_ptr<Patience> patience)
+    : address_(address),
+      patience_(std::move(patience)),
+      spread_(address.servers.size() > 1 ? std::make_unique<Spread>(address) : nullptr),
+      servers_(address.servers.size()) {}
 
 Client::~Client() = default;
 
-void Client::set(std::string_view item, Bytes value) {
-  servers_->require(lib().set(&servers_->memcached, item.data(), item.size(), as_text(value).data(),
-                              value.size(), 0, 0));
-}
-bool Client::add(std::string_view item, Bytes value) {
-  return servers_->held(lib().add(&servers_->memcached, item.data(), item.size(),
-                                  as_text(value).data(), value.size(), 0, 0));
-}
-bool Client::replace(std::string_view item, Bytes value) {
-  return servers_->held(lib().replace(&servers_->memcached, item.data(), item.size(),
-                                      as_text(value).data(), value.size(), 0, 0));
-}
-bool Client::append(std::string_view item, Bytes value) {
-  return servers_->held(lib().append(&servers_->memcached, item.data(), item.size(),
-                                     as_text(value).data(), value.size(), 0, 0));
-}
-bool Client::set_if_same(std::string_view item, Bytes value, std::uint64_t version) {
-  return servers_->held(lib().cas(&servers_->memcached, item.data(), item.size(),
-                                  as_text(value).data(), value.size(), 0, 0, version));
-}
-bool Client::remove_if_same(std::string_view item, std::uint64_t version) {
-  return servers_->held(
-      lib().cas(&servers_->memcached, item.data(), item.size(), "", 0, kLongPast, 0, version));
+std::size_t Client::place_of(std::string_view item) const {
+  return spread_ ? spread_->place_of(item) : 0;
 }
 
-void Client::get(std::span<const std::string> items, const OnFound& on_found) {
-  memcached_st* memcached = &servers_->memcached;
-  for (std::size_t begin = 0; begin < items.size(); begin += kBatchItems) {
-    const auto batch = items.subspan(begin, std::min(kBatchItems, items.size() - begin));
-    std::vector<const char*> texts;
-    std::vector<std::size_t> sizes;
-    std::multimap<std::string_view, std::size_t> index_of;
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      const bool asked = index_of.contains(batch[i]);
-      index_of.emplace(batch[i], begin + i);
-      if (asked) continue;
-      texts.push_back(batch[i].data());
-      sizes.push_back(batch[i].size());
-    }
-    servers_->require(lib().mget(memcached, texts.data(), sizes.data(), texts.size()));
-    // It passes over servers that it cannot reach, and only leaves word of it.
-    servers_->require(lib().last_error(memcached));
-    memcached_result_st result;
-    lib().result_create(memcached, &result);
-    const std::unique_ptr<memcached_result_st, void (*)(memcached_result_st*)> freed(
-        &result, lib().result_free);
-    memcached_return_t answer = MEMCACHED_SUCCESS;
-    while (lib().fetch_result(memcached, &result, &answer) != nullptr) {
-      const std::string_view item(lib().result_key_value(&result),
-                                  lib().result_key_length(&result));
-      const auto [first, last] = index_of.equal_range(item);
-      if (first == last) fail(Code::internal, "the server answers with an item not asked for");
-      const Bytes value = as_bytes({lib().result_value(&result), lib().result_length(&result)});
-      for (auto at = first; at != last; ++at)
-        on_found(at->second, value, lib().result_cas(&result));
-    }
-    if (answer != MEMCACHED_END && answer != MEMCACHED_NOTFOUND) servers_->require(answer);
+template <class Use>
+auto Client::with(std::size_t place, Use&& use) {
+  try {
+    std::unique_ptr<Server>& server = servers_.at(place);
+    if (!server) server = std::make_unique<Server>(address_.servers[place], patience_);
+    return use(*server);
+  } catch (const Error& error) {
+    if (servers_.size() == 1) throw;
+    fail(error.code(), "{}: {}", address_.servers[place].text(), error.what());
   }
 }
 
+template <class Use>
+void Client::for_each_place(std::span<const std::string> items, Use&& use) const {
+  std::vector<std::vector<std::size_t>> at(servers_.size());
+  for (std::size_t i = 0; i < items.size(); ++i) at[place_of(items[i])].push_back(i);
+  for (std::size_t place = 0; place < at.size(); ++place)
+    if (!at[place].empty()) use(place, std::span<const std::size_t>(at[place]));
+}
+
+// ---- saving ----
+
+bool Client::store(std::string_view command, std::string_view item, Bytes value,
+                   const Condition& condition) {
+  return with(place_of(item), [&](Server& server) {
+    std::string head = fmt::format("{} {} 0 {} {}", command, item, condition.expires, value.size());
+    if (condition.version) head += fmt::format(" {}", *condition.version);
+    head += "\r\n";
+    std::string end = "\r\n";
+    std::array<iovec, 3> pieces{{{head.data(), head.size()},
+                                 {const_cast<std::byte*>(value.data()), value.size()},
+                                 {end.data(), end.size()}}};
+    server.send(pieces);
+    const std::string_view line = server.line();
+    if (line == "STORED") return true;
+    if (line != "NOT_STORED" && line != "EXISTS" && line != "NOT_FOUND") server.fail_garbled();
+    return false;
+  });
+}
+
+void Client::set(std::string_view item, Bytes value) { store("set", item, value, {}); }
+bool Client::add(std::string_view item, Bytes value) { return store("add", item, value, {}); }
+bool Client::replace(std::string_view item, Bytes value) {
+  return store("replace", item, value, {});
+}
+bool Client::append(std::string_view item, Bytes value) { return store("append", item, value, {}); }
+bool Client::set_if_same(std::string_view item, Bytes value, std::uint64_t version) {
+  return store("cas", item, value, {.version = version});
+}
+bool Client::remove_if_same(std::string_view item, std::uint64_t version) {
+  return store("cas", item, {}, {.expires = kLongPast, .version = version});
+}
+
+// ---- getting ----
+
+void Client::get(std::span<const std::string> items, const OnFound& on_found) {
+  for (std::size_t begin = 0; begin < items.size(); begin += kBatchItems) {
+    const auto batch = items.subspan(begin, std::min(kBatchItems, items.size() - begin));
+    std::multimap<std::string_view, std::size_t> index_of;
+    std::vector<std::size_t> asked;
+    // All servers are asked before the first is heard.
+    for_each_place(batch, [&](std::size_t place, std::span<const std::size_t> there) {
+      std::string request = "gets";
+      for (const std::size_t i : there) {
+        const bool known = index_of.contains(batch[i]);
+        index_of.emplace(batch[i], begin + i);
+        if (!known) request.append(" ").append(batch[i]);
+      }
+      request += "\r\n";
+      with(place, [&](Server& server) { server.send(request); });
+      asked.push_back(place);
+    });
+    for (const std::size_t place : asked)
+      with(place, [&](Server& server) {
+        while (std::optional<Server::Found> found = server.found()) {
+          const auto [first, last] = index_of.equal_range(found->item);
+          if (first == last) server.fail_garbled();
+          for (auto at = std::next(first); at != last; ++at)
+            on_found(at->second, Buffer(found->value.view()), found->version);
+          on_found(first->second, std::move(found->value), found->version);
+        }
+      });
+  }
+}
+
+// ---- removing ----
+
 void Client::remove(std::string_view item) {
-  servers_->held(lib().remove(&servers_->memcached, item.data(), item.size(), 0));
+  const std::string one(item);
+  remove_all({&one, 1});
 }
 
 void Client::remove_all(std::span<const std::string> items) {
-  constexpr std::size_t kOneByOne = 2;
-  if (items.size() <= kOneByOne) {
-    for (const std::string& item : items) remove(item);
-    return;
+  for (std::size_t begin = 0; begin < items.size(); begin += kBatchItems) {
+    const auto batch = items.subspan(begin, std::min(kBatchItems, items.size() - begin));
+    std::vector<std::pair<std::size_t, std::size_t>> asked;  // places, and how many answers of each
+    for_each_place(batch, [&](std::size_t place, std::span<const std::size_t> there) {
+      std::string request;
+      for (const std::size_t i : there) request.append("delete ").append(batch[i]).append("\r\n");
+      with(place, [&](Server& server) { server.send(request); });
+      asked.emplace_back(place, there.size());
+    });
+    for (const auto& [place, answers] : asked)
+      with(place, [&, n = answers](Server& server) {
+        for (std::size_t i = 0; i < n; ++i)
+          if (const std::string_view line = server.line(); line != "DELETED" && line != "NOT_FOUND")
+            server.fail_garbled();
+      });
   }
-  servers_->behave(MEMCACHED_BEHAVIOR_NOREPLY, 1);
-  for (const std::string& item : items) remove(item);
-  servers_->behave(MEMCACHED_BEHAVIOR_NOREPLY, 0);
-  // A server takes the requests of a connection in turn: when it answers this one, all are done.
-  get(items, [](std::size_t, Bytes, std::uint64_t) {});
 }
 
 std::uint64_t Client::item_size_max() {
   std::uint64_t smallest = std::numeric_limits<std::uint64_t>::max();
-  const auto take = [](const memcached_instance_st*, const char* key, std::size_t key_size,
-                       const char* value, std::size_t value_size, void* out) {
-    if (std::string_view(key, key_size) == "item_size_max")
-      if (const auto bytes = to_integer({value, value_size}); bytes && *bytes > 0) {
-        auto& least = *static_cast<std::uint64_t*>(out);
-        least = std::min(least, static_cast<std::uint64_t>(*bytes));
+  for (std::size_t place = 0; place < servers_.size(); ++place)
+    with(place, [&](Server& server) {
+      server.send("stats settings\r\n");
+      bool told = false;
+      while (true) {
+        const std::string_view line = server.line();
+        if (line == "END") break;
+        const Words words = words_of(line);
+        if (words[0] != "STAT") server.fail_garbled();
+        if (words[1] != "item_size_max") continue;
+        const auto bytes = to_integer(words[2]);
+        if (!bytes || *bytes <= 0) server.fail_garbled();
+        smallest = std::min(smallest, static_cast<std::uint64_t>(*bytes));
+        told = true;
       }
-    return MEMCACHED_SUCCESS;
-  };
-  servers_->require(lib().stat_execute(&servers_->memcached, "settings", take, &smallest));
-  if (smallest == std::numeric_limits<std::uint64_t>::max())
-    fail(Code::internal, "the server does not tell its item_size_max");
+      if (!told) fail(Code::internal, "the server does not tell its item_size_max");
+    });
   return smallest;
 }
 

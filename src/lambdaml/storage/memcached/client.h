@@ -3,26 +3,30 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lambdaml/base/bytes.h"
+#include "lambdaml/base/patience.h"
 #include "lambdaml/storage/memcached/address.h"
 
 namespace lambdaml::storage::memcached {
 
-/// A connection to each of the servers, by libmemcached in the text protocol; items are spread over
-/// the servers by consistent hashing (ketama). Used by one thread at a time; after an error it must
-/// be dropped.
+/// A connection to each of the servers, made when it is first needed, in the text protocol
+/// (github.com/memcached/memcached: doc/protocol.txt). Items are spread over several servers by
+/// libmemcached's consistent hashing (ketama), so that its other users find them. libmemcached does
+/// not talk to them: its waits see neither an interrupt nor a deadline of all tries (ADR 028). Used
+/// by one thread at a time; after an error it must be dropped.
 ///
-/// Each call is a request and its answer. Errors: unavailable (a server cannot be reached or does
-/// not answer for 10 s; none is ever left out instead), resource_exhausted (a value that the server
-/// finds too large, no memory), internal. They name the server where there are several, and why.
+/// Each call is a request and its answer. Errors: unavailable (a server cannot be reached, does not
+/// answer within the patience, or answers with what is no Memcached reply; none is ever left out
+/// instead), resource_exhausted (a value that the server finds too large, no memory), internal,
+/// cancelled (interrupted). They name the server where there are several, and why.
 class Client {
  public:
-  explicit Client(const Address& address);
+  Client(const Address& address, std::shared_ptr<Patience> patience);
   ~Client();
 
   void set(std::string_view item, Bytes value);
@@ -36,8 +40,8 @@ class Client {
   bool remove_if_same(std::string_view item, std::uint64_t version);
 
   /// Asks for all items in one request a server and calls on_found(index of the item, value,
-  /// version) for those that are there, in any order. The value lives as long as the call.
-  using OnFound = std::function<void(std::size_t, Bytes, std::uint64_t)>;
+  /// version) for those that are there, in any order.
+  using OnFound = std::function<void(std::size_t, Buffer, std::uint64_t)>;
   void get(std::span<const std::string> items, const OnFound& on_found);
 
   void remove(std::string_view item);
@@ -49,8 +53,24 @@ class Client {
   std::uint64_t item_size_max();
 
  private:
-  struct Servers;  ///< libmemcached's
-  std::unique_ptr<Servers> servers_;
+  class Server;
+  class Spread;
+  struct Condition;
+
+  bool store(std::string_view command, std::string_view item, Bytes value,
+             const Condition& condition);
+  std::size_t place_of(std::string_view item) const;
+  /// Calls use(server), with its name in front of errors where there are several.
+  template <class Use>
+  auto with(std::size_t place, Use&& use);
+  /// Calls use(place, indices) for each server with the indices of the items that lie there.
+  template <class Use>
+  void for_each_place(std::span<const std::string> items, Use&& use) const;
+
+  const Address& address_;
+  std::shared_ptr<Patience> patience_;
+  std::unique_ptr<Spread> spread_;  ///< null for one server
+  std::vector<std::unique_ptr<Server>> servers_;
 };
 
 }  // namespace lambdaml::storage::memcached

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <random>
-#include <thread>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/rng.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/memcached/names.h"
 #include "lambdaml/storage/storage.h"
 
@@ -60,11 +59,6 @@ std::vector<std::string> folders_above(std::string_view prefix) {
   for (std::size_t slash = 0; (slash = prefix.find('/', slash)) != std::string_view::npos; ++slash)
     out.emplace_back(prefix.substr(0, slash));
   return out;
-}
-
-void sleep_until(Deadline deadline) {
-  while (!deadline.passed())
-    std::this_thread::sleep_for(std::chrono::duration<double>(deadline.seconds_left()));
 }
 
 }  // namespace
@@ -249,7 +243,7 @@ void Index::drop_lost(Client& client, std::string_view folder, const std::string
   });
   if (meter_) meter_->count_get(items.size(), 0);
   std::set<std::string, std::less<>> lost(names.begin(), names.end());
-  client.get(items, [&](std::size_t i, Bytes, std::uint64_t) { lost.erase(names[i]); });
+  client.get(items, [&](std::size_t i, const Buffer&, std::uint64_t) { lost.erase(names[i]); });
   if (!lost.empty())
     drop(client, folder, seen, [&](std::string_view name) { return lost.contains(name); });
 }
@@ -292,8 +286,8 @@ std::vector<std::optional<Index::List>> Index::lists(Client& client,
   for (const std::string& folder : folders) items.push_back(item_of_folder(folder));
   if (meter_) meter_->count_list(items.size());
   std::vector<std::optional<List>> out(folders.size());
-  client.get(items, [&](std::size_t i, Bytes text, std::uint64_t version) {
-    out[i] = List{std::string(as_text(text)), version};
+  client.get(items, [&](std::size_t i, const Buffer& text, std::uint64_t version) {
+    out[i] = List{std::string(text.text()), version};
   });
   return out;
 }

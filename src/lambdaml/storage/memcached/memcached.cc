@@ -1,12 +1,11 @@
 #include <algorithm>
-#include <chrono>
 #include <numeric>
-#include <thread>
 #include <type_traits>
 
 #include <sys/prctl.h>
 
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/memcached/client.h"
 #include "lambdaml/storage/memcached/index.h"
@@ -45,9 +44,10 @@ class ExactSleep {
 /// the servers is touched. A wait asks for all missing keys at once, again and again.
 class Memcached final : public Storage {
  public:
-  explicit Memcached(Address address)
+  Memcached(Address address, const std::shared_ptr<Patience>& patience)
       : address_(std::move(address)),
-        clients_([this] { return std::make_unique<Client>(address_); }),
+        clients_([this, patience] { return std::make_unique<Client>(address_, patience); },
+                 patience),
         max_value_bytes_(with_server("opening", address_.prefix, 1, [](Client& client) {
           const std::uint64_t most = client.item_size_max();
           return most > 2 * kItemOverhead ? most - kItemOverhead : most / 2;
@@ -149,7 +149,7 @@ class Memcached final : public Storage {
     return with_server("listing", prefix, 1, [&](Client& client) {
       const std::vector<std::string> keys = index_.keys(client, prefix);
       std::vector<Entry> entries;
-      get(client, keys, [&](std::size_t i, Bytes value) {
+      get(client, keys, [&](std::size_t i, const Buffer& value) {
         entries.push_back({keys[i], value.size()});
       });
       std::ranges::sort(entries, {}, &Entry::key);
@@ -195,16 +195,16 @@ class Memcached final : public Storage {
     return send(name, framed(item.key, item.value));
   }
 
-  /// Calls on_value(index of the key, value) for the keys that are there.
+  /// Calls on_value(index of the key, Buffer) for the keys that are there.
   template <class OnValue>
   void get(Client& client, std::span<const std::string> keys, OnValue&& on_value) const {
     std::vector<std::string> items;
     for (const std::string& key : keys) items.push_back(item_of_key(key));
     std::uint64_t bytes = 0;
-    client.get(items, [&](std::size_t i, Bytes value, std::uint64_t) {
-      if (is_hashed(items[i])) value = unframed(keys[i], value);
+    client.get(items, [&](std::size_t i, Buffer value, std::uint64_t) {
+      if (is_hashed(items[i])) value = Buffer(unframed(keys[i], value));
       bytes += value.size();
-      on_value(i, value);
+      on_value(i, std::move(value));
     });
     if (meter_) meter_->count_get(items.size(), bytes);
   }
@@ -215,8 +215,8 @@ class Memcached final : public Storage {
     std::vector<std::string> keys;
     for (const std::size_t i : asked) keys.push_back(wanted.keys[i]);
     with_server("loading", keys.front(), keys.size(), [&](Client& client) {
-      get(client, keys, [&](std::size_t i, Bytes value) {
-        wanted.values[asked[i]] = Buffer(value);
+      get(client, keys, [&](std::size_t i, Buffer value) {
+        wanted.values[asked[i]] = std::move(value);
         std::erase(wanted.missing, asked[i]);
       });
     });
@@ -231,8 +231,7 @@ class Memcached final : public Storage {
         for (const std::size_t i : wanted.missing) names.push_back(wanted.keys[i]);
         fail_missing(describe(), names, waited.seconds());
       }
-      std::this_thread::sleep_for(std::chrono::duration<double>(
-          std::min(pause_after(waited.seconds()), deadline.seconds_left())));
+      sleep_until(Deadline::in(pause_after(waited.seconds())).earlier(deadline));
       look(wanted);
     }
   }
@@ -244,10 +243,10 @@ class Memcached final : public Storage {
   std::uint64_t max_value_bytes_;
 };
 
-std::shared_ptr<Storage> open(const Uri& uri) {
+std::shared_ptr<Storage> open(const Uri& uri, const std::shared_ptr<Patience>& patience) {
   Address address = address_of(uri);
   const std::string prefix = address.prefix;
-  auto store = std::make_shared<Memcached>(std::move(address));
+  auto store = std::make_shared<Memcached>(std::move(address), patience);
   if (prefix.empty()) return store;
   return with_prefix(std::move(store), prefix + "/");
 }

@@ -2,6 +2,7 @@
 #include <map>
 #include <mutex>
 
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/registry.h"
 
@@ -94,8 +95,7 @@ class Memory final : public Storage {
       return all;
     };
     std::unique_lock lock(shelf_->mutex);
-    const auto patience = std::chrono::duration<double>(deadline.seconds_left());
-    const bool in_time = shelf_->changed.wait_for(lock, patience, all_there);
+    const bool in_time = wait_until(shelf_->changed, lock, deadline, all_there);
     lock.unlock();
     if (!in_time) {
       std::vector<std::string> missing;
@@ -125,7 +125,7 @@ std::shared_ptr<Shelf> shelf_named(const std::string& name) {
   return shelf;
 }
 
-std::shared_ptr<Storage> open(const Uri& uri) {
+std::shared_ptr<Storage> open(const Uri& uri, const std::shared_ptr<Patience>&) {
   if (uri.port || !uri.query.empty())
     fail(Code::invalid_argument, "{}: a memory store takes a name only: memory://name",
          uri.display());

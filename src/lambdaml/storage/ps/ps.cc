@@ -24,18 +24,16 @@ using lambdaml::ps::Sum;
 /// Longer values lie in pieces.
 constexpr std::uint64_t kPieceBytes = 16 << 20;
 constexpr std::size_t kBatchKeys = 1000;
-/// The server answers at least so often who is missing, so that a connection that is cut without a
-/// word is noticed.
-constexpr double kPiece_s = 5;
 
 /// A parameter server: it keeps keys, and adds up. What a server that starts again has lost of a
 /// round is given back: this worker's part, which it has until the sum is there, and the sum of the
 /// round before, which another worker may still wait for.
 class ParameterServer final : public Storage {
  public:
-  explicit ParameterServer(Address address)
+  ParameterServer(Address address, std::shared_ptr<Patience> patience)
       : address_(std::move(address)),
-        clients_([this] { return std::make_unique<Client>(address_); }) {}
+        patience_(std::move(patience)),
+        clients_([this] { return std::make_unique<Client>(address_, patience_); }, patience_) {}
 
   Capabilities capabilities() const override {
     return {.max_value_bytes = kPieceBytes, .durable = false, .sums = true};
@@ -167,11 +165,14 @@ class ParameterServer final : public Storage {
       pushed.values = std::as_bytes(std::span(sparse->values));
     }
     while (true) {
-      part.wait_ms = static_cast<std::uint32_t>(std::min(deadline.seconds_left(), kPiece_s) * 1e3);
+      // The server says at least so often who is missing: one that is frozen does not.
+      part.wait_ms = static_cast<std::uint32_t>(
+          std::min(deadline.seconds_left(), patience_->longest_wait_s()) * 1e3);
       if (meter_)
         meter_->count_put(1, part.again ? 0 : pushed.totals.size() + pushed.values.size());
       answer = {};
       const Sum sum = server.push_pull(part, part.again ? NumbersView() : pushed, answer);
+      patience_->answered();
       if (sum.resend && part.generation && sum.generation != 0 &&
           sum.generation != *part.generation) {
         series.delivered.reset();
@@ -239,16 +240,17 @@ class ParameterServer final : public Storage {
   }
 
   const Address address_;
+  const std::shared_ptr<Patience> patience_;
   std::shared_ptr<Meter> meter_;
   Pool<Client> clients_;
   std::mutex mutex_;
   std::map<std::string, Series> series_;
 };
 
-std::shared_ptr<Storage> open(const Uri& uri) {
+std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Patience> patience) {
   Address address = lambdaml::ps::address_of(uri);
   const std::string prefix = address.prefix;
-  auto store = std::make_shared<ParameterServer>(std::move(address));
+  auto store = std::make_shared<ParameterServer>(std::move(address), std::move(patience));
   if (prefix.empty()) return store;
   return with_prefix(std::move(store), prefix + "/");
 }

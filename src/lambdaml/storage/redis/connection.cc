@@ -1,53 +1,22 @@
 #include "lambdaml/storage/redis/connection.h"
 
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cmath>
-#include <cstring>
 #include <string>
-#include <system_error>
 
 #include <hiredis/hiredis.h>
-#include <poll.h>
-#include <sys/socket.h>
 
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::storage::redis {
 namespace {
 
-constexpr timeval kConnectTimeout{.tv_sec = 5, .tv_usec = 0};
-/// Without a byte sent or received for so long, the server is taken for gone.
-constexpr timeval kIoTimeout{.tv_sec = 10, .tv_usec = 0};
 /// Redis has no longer values (proto-max-bulk-len).
 constexpr std::int64_t kLongestValue = 512LL << 20;
 /// Of any other reply: a page of SCAN has some thousand keys.
 constexpr std::size_t kLongestReply = 4 << 20;
 constexpr int kMostElements = 1 << 20;
-constexpr std::size_t kInputBytes = 16 << 10;
-constexpr std::size_t kMostPieces = 1024;  ///< IOV_MAX
 
-[[noreturn]] void fail_io(int error) {
-  if (error == EAGAIN || error == EWOULDBLOCK)
-    fail(Code::unavailable, "no answer for {} s", kIoTimeout.tv_sec);
-  fail(Code::unavailable, "{}", std::generic_category().message(error));
-}
-
-[[noreturn]] void fail_closed() { fail(Code::unavailable, "the server closed the connection"); }
-
-[[noreturn]] void fail_reply(std::string_view error) {
-  fail(code_of_reply(error), "the server answers '{}'", printable(error));
-}
-
-[[noreturn]] void fail_protocol() { fail(Code::internal, "the server's answer is no Redis reply"); }
-
-struct FreeReply {
-  void operator()(redisReply* reply) const { freeReplyObject(reply); }
-};
-using RawReply = std::unique_ptr<redisReply, FreeReply>;
-
-/// hiredis takes the memory for as many elements as an array says that it has; not for these.
+/// hiredis allocates as many elements as an array claims to have; here, no more than any reply has.
 redisReplyObjectFunctions* limited(const redisReplyObjectFunctions& usual) {
   static const auto create_array = usual.createArray;
   static redisReplyObjectFunctions functions = [&] {
@@ -60,10 +29,14 @@ redisReplyObjectFunctions* limited(const redisReplyObjectFunctions& usual) {
   return &functions;
 }
 
-bool is_error(const redisReply& raw) { return raw.type == REDIS_REPLY_ERROR; }
+[[noreturn]] void fail_reply(std::string_view error) {
+  fail(code_of_reply(error), "the server answers '{}'", printable(error));
+}
+
 std::string_view text_of(const redisReply& raw) { return {raw.str, raw.len}; }
 
-Reply converted(const redisReply& raw) {
+/// Absent for what RESP 2 has not.
+std::optional<Reply> converted(const redisReply& raw) {
   Reply reply;
   switch (raw.type) {
     case REDIS_REPLY_STATUS:
@@ -77,80 +50,83 @@ Reply converted(const redisReply& raw) {
       break;
     case REDIS_REPLY_ARRAY:
       reply.kind = Reply::Kind::list;
-      for (std::size_t i = 0; i < raw.elements; ++i)
-        reply.list.push_back(converted(*raw.element[i]));
+      for (std::size_t i = 0; i < raw.elements; ++i) {
+        std::optional<Reply> element = converted(*raw.element[i]);
+        if (!element) return {};
+        reply.list.push_back(std::move(*element));
+      }
       break;
     case REDIS_REPLY_ERROR:
       fail_reply(text_of(raw));
     case REDIS_REPLY_NIL:
       break;
     default:
-      fail_protocol();
+      return {};
   }
   return reply;
 }
 
 }  // namespace
 
-struct Connection::Context {
-  redisContext* redis;
-  std::size_t received = 0;  ///< bytes of the reply that is not yet whole
+class Connection::RawReply {
+ public:
+  explicit RawReply(void* raw) : raw_(static_cast<redisReply*>(raw)) {}
+  const redisReply& operator*() const { return *raw_; }
+  explicit operator bool() const { return raw_ != nullptr; }
+  bool is_error() const { return raw_->type == REDIS_REPLY_ERROR; }
+  std::string_view text() const { return text_of(*raw_); }
 
-  explicit Context(redisContext* made) : redis(made) {}
-  Context(const Context&) = delete;
-  Context& operator=(const Context&) = delete;
-  ~Context() {
-    if (redis != nullptr) redisFree(redis);
-  }
-
-  int fd() const { return redis->fd; }
-
-  [[noreturn]] void fail_here() const {
-    if (redis->err == REDIS_ERR_EOF) fail_closed();
-    if (redis->err == REDIS_ERR_IO) fail_io(errno);
-    if (redis->err == REDIS_ERR_PROTOCOL) fail_protocol();
-    fail(redis->err == REDIS_ERR_OOM ? Code::resource_exhausted : Code::unavailable, "{}",
-         printable(redis->errstr));
-  }
-
-  /// A reply that is here already.
-  RawReply parsed() {
-    void* raw = nullptr;
-    if (redisGetReplyFromReader(redis, &raw) != REDIS_OK) fail_here();
-    if (raw != nullptr) received = 0;
-    return RawReply(static_cast<redisReply*>(raw));
-  }
-  /// Waits for bytes. hiredis would keep them without end, for a reply that is never whole.
-  void receive() {
-    const std::size_t before = redis->reader->len;
-    if (redisBufferRead(redis) != REDIS_OK) fail_here();
-    received += redis->reader->len - before;
-    if (received > kLongestReply)
-      fail(Code::internal, "the server's answer is longer than any that was asked for");
-  }
-  RawReply next() {
-    while (true) {
-      if (RawReply reply = parsed()) return reply;
-      receive();
-    }
-  }
+ private:
+  struct Free {
+    void operator()(redisReply* reply) const { freeReplyObject(reply); }
+  };
+  std::unique_ptr<redisReply, Free> raw_;
 };
 
-Connection::Connection(const Address& address)
-    : context_(std::make_unique<Context>(
-          redisConnectWithTimeout(address.host.c_str(), address.port, kConnectTimeout))) {
-  if (context_->redis == nullptr) throw std::bad_alloc();
-  if (context_->redis->err != 0) {
-    const std::string why = printable(context_->redis->errstr);
-    fail(Code::unavailable, "cannot connect: {}", why);
+class Connection::Reader {
+ public:
+  Reader() : redis_(redisReaderCreate()) {
+    if (redis_ == nullptr) throw std::bad_alloc();
+    redis_->fn = limited(*redis_->fn);
   }
-  if (redisSetTimeout(context_->redis, kIoTimeout) != REDIS_OK) context_->fail_here();
-  redisEnableKeepAlive(context_->redis);
-  context_->redis->reader->fn = limited(*context_->redis->reader->fn);
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader() { redisReaderFree(redis_); }
+
+  /// hiredis would keep bytes without end for a reply that is never whole.
+  void feed(std::string_view bytes) {
+    received_ += bytes.size();
+    if (received_ > kLongestReply)
+      fail(Code::internal, "the server's answer is longer than any that was asked for");
+    if (redisReaderFeed(redis_, bytes.data(), bytes.size()) != REDIS_OK) throw std::bad_alloc();
+  }
+  /// The next reply of what was fed; null when it is not all there, absent when that is no reply.
+  std::optional<RawReply> take() {
+    void* raw = nullptr;
+    const int status = redisReaderGetReply(redis_, &raw);
+    RawReply reply(raw);
+    if (redis_->err == REDIS_ERR_OOM)
+      fail(Code::resource_exhausted, "no memory for the server's answer");
+    if (status != REDIS_OK) return {};
+    if (reply) received_ = 0;
+    return reply;
+  }
+
+ private:
+  redisReader* redis_;
+  std::size_t received_ = 0;  ///< bytes of replies that are not yet whole
+};
+
+Connection::Connection(const Address& address, std::shared_ptr<Patience> patience)
+    : socket_(address.host, address.port, std::move(patience)),
+      input_(socket_),
+      reader_(std::make_unique<Reader>()) {
   log_in(address);
 }
 
 Connection::~Connection() = default;
+
+void Connection::fail_garbled() { socket_.fail_lost("the answer is no Redis reply"); }
 
 /// The server's words may repeat what it was sent, so of these errors only the first is shown.
 void Connection::log_in(const Address& address) {
@@ -166,114 +142,73 @@ void Connection::log_in(const Address& address) {
   request.add({"SELECT", database});
   send(request);
   if (with_password) {
-    const RawReply answer = context_->next();
-    if (is_error(*answer)) {
-      const std::string_view word = text_of(*answer).substr(0, text_of(*answer).find(' '));
-      const Code code = code_of_reply(text_of(*answer));
+    const RawReply answer = next();
+    if (answer.is_error()) {
+      const std::string_view word = answer.text().substr(0, answer.text().find(' '));
+      const Code code = code_of_reply(answer.text());
       fail(code == Code::internal ? Code::permission_denied : code,
            "the server refuses the user or password ({})", printable(word));
     }
   }
-  const RawReply answer = context_->next();
-  if (!is_error(*answer)) return;
-  if (text_of(*answer).find("out of range") != std::string_view::npos)
+  const RawReply answer = next();
+  if (!answer.is_error()) return;
+  if (answer.text().find("out of range") != std::string_view::npos)
     fail(Code::invalid_argument, "the server has no database {}", database);
-  if (text_of(*answer).starts_with("NOAUTH"))
+  if (answer.text().starts_with("NOAUTH"))
     fail(Code::permission_denied,
          "the server wants a password: redis://:password@host or REDISCLI_AUTH");
-  fail_reply(text_of(*answer));
+  fail_reply(answer.text());
 }
 
 void Connection::send(const Request& request) {
   std::vector<iovec> pieces = request.pieces();
-  for (std::size_t first = 0; first < pieces.size();) {
-    msghdr message{};
-    message.msg_iov = &pieces[first];
-    message.msg_iovlen = std::min(pieces.size() - first, kMostPieces);
-    const ssize_t sent = ::sendmsg(context_->fd(), &message, MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) fail_io(errno);
-    auto left = static_cast<std::size_t>(sent);
-    while (first < pieces.size() && left >= pieces[first].iov_len) left -= pieces[first++].iov_len;
-    if (left > 0) {
-      pieces[first].iov_base = static_cast<char*>(pieces[first].iov_base) + left;
-      pieces[first].iov_len -= left;
-    }
+  socket_.begin();
+  socket_.send(pieces);
+}
+
+Connection::RawReply Connection::next() {
+  while (true) {
+    std::optional<RawReply> reply = reader_->take();
+    if (!reply) fail_garbled();
+    if (*reply) return std::move(*reply);
+    reader_->feed(input_.some());
   }
 }
 
-Reply Connection::reply() { return converted(*context_->next()); }
+Reply Connection::checked(const RawReply& raw) {
+  std::optional<Reply> reply = converted(*raw);
+  if (!reply) fail_garbled();
+  return std::move(*reply);
+}
+
+Reply Connection::reply() { return checked(next()); }
 
 Reply Connection::reply_or(std::string_view tolerated) {
-  const RawReply raw = context_->next();
-  if (is_error(*raw) && text_of(*raw).starts_with(tolerated)) return {};
-  return converted(*raw);
+  const RawReply raw = next();
+  if (raw.is_error() && raw.text().starts_with(tolerated)) return {};
+  return checked(raw);
 }
 
 std::optional<Reply> Connection::told(Deadline deadline) {
   while (true) {
-    if (const RawReply raw = context_->parsed()) return converted(*raw);
-    pollfd readable{.fd = context_->fd(), .events = POLLIN, .revents = 0};
-    // Rounded up, so that the last millisecond is not spent in a loop.
-    const double most_ms = std::min(std::ceil(deadline.seconds_left() * 1e3), 1e6);
-    const int ready = ::poll(&readable, 1, static_cast<int>(most_ms));
-    if (ready < 0 && errno != EINTR) fail_io(errno);
-    if (ready > 0) context_->receive();
-    if (ready == 0 && deadline.passed()) return {};
-  }
-}
-
-void Connection::receive_values() {
-  if (in_.empty()) in_.resize(kInputBytes);
-  if (begin_ > 0) {
-    std::memmove(in_.data(), in_.data() + begin_, end_ - begin_);
-    end_ -= begin_;
-    begin_ = 0;
-  }
-  if (end_ == in_.size()) fail_protocol();  // a line that long
-  const ssize_t n = ::recv(context_->fd(), in_.data() + end_, in_.size() - end_, 0);
-  if (n == 0) fail_closed();
-  if (n < 0 && errno != EINTR) fail_io(errno);
-  if (n > 0) end_ += static_cast<std::size_t>(n);
-}
-
-/// The next line of a reply without its end; valid until more is received.
-std::string_view Connection::line() {
-  while (true) {
-    const std::string_view have(in_.data() + begin_, end_ - begin_);
-    if (const std::size_t end = have.find("\r\n"); end != std::string_view::npos) {
-      begin_ += end + 2;
-      return have.substr(0, end);
-    }
-    receive_values();
+    std::optional<RawReply> reply = reader_->take();
+    if (!reply) fail_garbled();
+    if (*reply) return checked(*reply);
+    if (!socket_.wait_until_readable(deadline)) return {};
+    socket_.begin();
+    reader_->feed(input_.some());
   }
 }
 
 std::optional<Buffer> Connection::value() {
-  const std::string_view head = line();
+  const std::string_view head = input_.line();
   if (head.starts_with('-')) fail_reply(head.substr(1));
   const auto bytes = head.starts_with('$') ? to_integer(head.substr(1)) : std::nullopt;
-  if (!bytes || *bytes < -1 || *bytes > kLongestValue) fail_protocol();
+  if (!bytes || *bytes < -1 || *bytes > kLongestValue) fail_garbled();
   if (*bytes == -1) return {};
   Buffer out(static_cast<std::size_t>(*bytes));
-  std::size_t done = std::min(out.size(), end_ - begin_);
-  if (done > 0) std::memcpy(out.data(), in_.data() + begin_, done);
-  begin_ += done;
-  // The rest goes straight to its place, and what follows it to where the next line is read.
-  while (done < out.size()) {
-    begin_ = end_ = 0;
-    std::array<iovec, 2> to{{{out.data() + done, out.size() - done}, {in_.data(), in_.size()}}};
-    const ssize_t n = ::readv(context_->fd(), to.data(), static_cast<int>(to.size()));
-    if (n == 0) fail_closed();
-    if (n < 0 && errno != EINTR) fail_io(errno);
-    if (n < 0) continue;
-    const std::size_t mine = std::min(static_cast<std::size_t>(n), out.size() - done);
-    done += mine;
-    end_ = static_cast<std::size_t>(n) - mine;
-  }
-  while (end_ - begin_ < 2) receive_values();
-  if (in_[begin_] != '\r' || in_[begin_ + 1] != '\n') fail_protocol();
-  begin_ += 2;
+  input_.read({out.data(), out.size()});
+  if (!input_.line().empty()) fail_garbled();
   return out;
 }
 

@@ -1,32 +1,32 @@
 #pragma once
 
-#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/base/patience.h"
+#include "lambdaml/base/socket.h"
 #include "lambdaml/storage/redis/address.h"
 #include "lambdaml/storage/redis/protocol.h"
 
 namespace lambdaml::storage::redis {
 
-/// One connection to a server, logged in and with its database chosen. hiredis connects and reads
-/// replies; values, which it would copy three times on their way, are written from where they lie
-/// and read to where they stay. Used by one thread at a time; after an error it must be dropped.
+/// One connection to a server, logged in and with its database chosen. hiredis parses replies;
+/// values, which it would copy three times on their way, are written from where they lie and read
+/// to where they stay. Used by one thread at a time; after an error it must be dropped.
 ///
-/// Errors: unavailable (no connection, no answer for 10 s), the code of an error reply, internal (a
-/// reply that is none, or that is longer than any that is asked for). They say why and nothing
-/// else: who calls knows the endpoint and the operation. No message holds a password.
+/// Errors: unavailable (no connection, no answer within the patience, an answer that is no Redis
+/// reply), the code of an error reply, cancelled (interrupted). They say why and nothing else: who
+/// calls knows the endpoint and the operation. No message holds a password.
 class Connection {
  public:
-  explicit Connection(const Address& address);
+  Connection(const Address& address, std::shared_ptr<Patience> patience);
   ~Connection();
 
-  /// Sends the commands. For each of them, one reply must be taken, in order: replies first, or
-  /// values first, not one between others.
+  /// Sends the commands. For each of them, one reply must be taken, in order; values before
+  /// replies.
   void send(const Request& request);
   /// The next reply; an error reply is thrown.
   Reply reply();
@@ -35,20 +35,22 @@ class Connection {
   /// The next reply, of a command that answers with a value or nothing (GET).
   std::optional<Buffer> value();
 
-  /// What a subscribed connection is told next; absent when that is nothing before the deadline.
+  /// What a subscribed connection is told next; absent when that is nothing before the deadline. A
+  /// server that tells nothing is not missed: ask it something else meanwhile.
   std::optional<Reply> told(Deadline deadline);
 
  private:
-  struct Context;  ///< hiredis's
+  class Reader;    ///< hiredis's parser
+  class RawReply;  ///< what it makes
 
   void log_in(const Address& address);
-  void receive_values();
-  std::string_view line();
+  RawReply next();
+  Reply checked(const RawReply& raw);
+  [[noreturn]] void fail_garbled();
 
-  std::unique_ptr<Context> context_;
-  /// Received by value() and not used yet: [begin_, end_) of in_.
-  std::vector<char> in_;
-  std::size_t begin_ = 0, end_ = 0;
+  Socket socket_;
+  SocketInput input_;
+  std::unique_ptr<Reader> reader_;
 };
 
 }  // namespace lambdaml::storage::redis

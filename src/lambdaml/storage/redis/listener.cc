@@ -5,7 +5,6 @@ namespace {
 
 /// A handle that has waited in more folders begins anew.
 constexpr std::size_t kMostFollowed = 100;
-constexpr double kSubscribeTimeout = 10;
 
 /// The key that a published message names; empty for any other reply.
 std::string key_in(Reply& told) {
@@ -26,8 +25,9 @@ void Listener::forget() {
   News ignored;
   try {
     take(Deadline::in(0), ignored);
-  } catch (const Error&) {
+  } catch (const Error& error) {
     close();
+    if (error.code() == Code::cancelled) throw;
   }
 }
 
@@ -47,11 +47,9 @@ bool Listener::follow(const std::set<std::string>& channels) {
     request.add(command);
     connection_->send(request);
     // One confirmation a channel; messages may come between them.
-    const Deadline end = Deadline::in(kSubscribeTimeout);
     for (std::size_t confirmed = 1; confirmed < command.size();) {
-      const std::optional<Reply> told = connection_->told(end);
-      if (!told) fail(Code::unavailable, "no answer for {} s", kSubscribeTimeout);
-      if (!told->list.empty() && told->list[0].text == "subscribe") ++confirmed;
+      const Reply told = connection_->reply();
+      if (!told.list.empty() && told.list[0].text == "subscribe") ++confirmed;
     }
   } catch (...) {
     close();
@@ -73,9 +71,10 @@ Listener::News Listener::wait(Deadline deadline) {
   News news;
   try {
     take(deadline, news);
-  } catch (const Error&) {
-    // Not a failure of the wait: it looks by itself, and that tells whether the server is there.
+  } catch (const Error& error) {
     close();
+    if (error.code() == Code::cancelled) throw;
+    // Not a failure of the wait: it looks by itself, and that tells whether the server is there.
     news.lost = true;
   }
   return news;

@@ -34,10 +34,12 @@ constexpr std::uint64_t kPieceBytes = 4 << 20;
 /// where it did not follow them before the first look, and then sleeps until it is told.
 class Redis final : public Storage {
  public:
-  explicit Redis(Address address)
+  Redis(Address address, std::shared_ptr<Patience> patience)
       : address_(std::move(address)),
-        connections_([this] { return connect(); }),
-        listeners_([this] { return std::make_unique<Listener>([this] { return connect(); }); }) {}
+        patience_(std::move(patience)),
+        connections_([this] { return connect(); }, patience_),
+        listeners_([this] { return std::make_unique<Listener>([this] { return connect(); }); },
+                   patience_) {}
 
   Capabilities capabilities() const override {
     return {.max_value_bytes = kPieceBytes, .durable = false};
@@ -172,7 +174,9 @@ class Redis final : public Storage {
     std::vector<std::size_t> missing;  ///< indices of keys
   };
 
-  std::unique_ptr<Connection> connect() const { return std::make_unique<Connection>(address_); }
+  std::unique_ptr<Connection> connect() const {
+    return std::make_unique<Connection>(address_, patience_);
+  }
 
   /// Calls use(connection); its errors get the endpoint and the operation in front.
   template <class Use>
@@ -328,15 +332,16 @@ class Redis final : public Storage {
   }
 
   Address address_;
+  std::shared_ptr<Patience> patience_;
   std::shared_ptr<Meter> meter_;
   Pool<Connection> connections_;
   Pool<Listener> listeners_;
 };
 
-std::shared_ptr<Storage> open(const Uri& uri) {
+std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Patience> patience) {
   Address address = address_of(uri, std::getenv("REDISCLI_AUTH"));
   const std::string prefix = address.prefix;
-  auto store = std::make_shared<Redis>(std::move(address));
+  auto store = std::make_shared<Redis>(std::move(address), std::move(patience));
   if (prefix.empty()) return store;
   return with_prefix(std::move(store), prefix + "/");
 }

@@ -12,12 +12,13 @@
 namespace lambdaml::storage::s3 {
 namespace {
 
-/// The document's root, which must have that name.
+/// The document's root, which must have that name. What is no such document was cut or comes from
+/// elsewhere, and is asked for again.
 pugi::xml_node root_of(pugi::xml_document& document, std::string_view xml, const char* name) {
   const pugi::xml_parse_result result = document.load_buffer(xml.data(), xml.size());
   const pugi::xml_node root = document.document_element();
   if (!result || std::strcmp(root.name(), name) != 0)
-    fail(Code::data_corrupt, "an answer of S3 that should be a {} is none{}", name,
+    fail(Code::unavailable, "an answer of S3 that should be a {} is none{}", name,
          repeats_answers() ? fmt::format(": '{}'", printable(xml, 60)) : "");
   return root;
 }

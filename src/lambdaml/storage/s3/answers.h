@@ -9,7 +9,8 @@
 #include "lambdaml/storage/storage.h"
 
 /// The XML that S3 answers with ("Amazon S3 API Reference"). What comes over the network is not
-/// trusted: anything may be missing, and what is wrong throws data_corrupt.
+/// trusted: anything may be missing. What is not the document that it should be throws unavailable,
+/// for it was cut on its way or comes from elsewhere; what is wrong within it throws data_corrupt.
 namespace lambdaml::storage::s3 {
 
 /// "loading 'KEY'": what a request is for, in messages.

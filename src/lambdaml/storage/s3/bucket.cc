@@ -18,8 +18,14 @@ bool is_expiry(std::string_view code) {
   return is_one_of(code, {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"});
 }
 
+/// Whether S3 answers, or a service that speaks its protocol (x-goog: Google's).
+bool is_marked(const aws::Response& response) {
+  return response.has_header_like("x-amz-") || response.has_header_like("x-goog-");
+}
+
 /// What S3's errors mean for another try ("List of error codes", API Reference).
 aws::Verdict judge(const aws::Response& response) {
+  if (!is_marked(response)) return aws::Verdict::again;
   switch (response.status) {
     case 409:  // ConditionalRequestConflict, OperationAborted: somebody else is at it
     case 429:
@@ -45,6 +51,9 @@ aws::Verdict judge(const aws::Response& response) {
 }
 
 std::string explain(const aws::Response& response) {
+  if (!is_marked(response))
+    return fmt::format("HTTP {} without S3's x-amz-request-id: something else answers there",
+                       response.status);
   const Fault fault = parse_fault(response.body.text());
   if (!is_error_code(fault.code)) return fmt::format("HTTP {}", response.status);
   return fmt::format("{} (HTTP {})", fault.code, response.status);
@@ -52,14 +61,15 @@ std::string explain(const aws::Response& response) {
 
 }  // namespace
 
-Bucket::Bucket(Address address)
+Bucket::Bucket(Address address, std::shared_ptr<Patience> patience)
     : address_(std::move(address)),
       client_({.service = "s3",
                .region = address_.region,
                .endpoint = address_.endpoint,
                .judge = judge,
                .explain = explain,
-               .on_sent = [this](const aws::Request& request) { count(request); }}) {
+               .on_sent = [this](const aws::Request& request) { count(request); },
+               .patience = std::move(patience)}) {
   const bool is_label =
       address_.bucket.size() <= 63 && std::ranges::all_of(address_.bucket, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';

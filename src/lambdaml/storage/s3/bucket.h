@@ -16,7 +16,7 @@ namespace lambdaml::storage::s3 {
 /// Requests to one bucket, and what its answers mean. Thread-safe after count_into().
 class Bucket {
  public:
-  explicit Bucket(Address address);
+  Bucket(Address address, std::shared_ptr<Patience> patience);
 
   const std::string& name() const { return address_.bucket; }
   /// Counts every request that is sent, by its kind; the bytes of what is read are the reader's.
@@ -26,13 +26,12 @@ class Bucket {
   /// A request for an object, or without a key for the bucket itself.
   aws::Request request(std::string method, std::string_view key = {}) const;
 
-  aws::Response call(const aws::Request& request, std::string_view what,
-                     Deadline deadline = Deadline::never()) {
-    return client_.call(request, describe(what), deadline);
+  aws::Response call(const aws::Request& request, std::string_view what) {
+    return client_.call(request, describe(what));
   }
-  std::vector<aws::Response> call_all(std::span<const aws::Request> requests, std::string_view what,
-                                      Deadline deadline = Deadline::never()) {
-    return client_.call_all(requests, describe(what), deadline);
+  std::vector<aws::Response> call_all(std::span<const aws::Request> requests,
+                                      std::string_view what) {
+    return client_.call_all(requests, describe(what));
   }
 
   /// Throws what an answer that is no success means: permission_denied, not_found (no such bucket),

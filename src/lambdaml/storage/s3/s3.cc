@@ -1,10 +1,9 @@
 #include <algorithm>
-#include <chrono>
 #include <deque>
 #include <numeric>
 #include <random>
-#include <thread>
 
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/s3/address.h"
@@ -24,9 +23,6 @@ constexpr std::size_t kDeletedAtOnce = 1000;
 constexpr std::size_t kMostListBytes = 8U << 20U;
 /// First looks at several keys at once, when one that was waited for has come.
 constexpr std::size_t kLooksAtOnce = 32;
-/// Seconds within which a look must begin to be answered, although the wait's deadline comes
-/// sooner.
-constexpr double kLookPatience_s = 5;
 
 /// Looks are dear and take a millisecond and more.
 constexpr Pacer::Tuning kPace = {
@@ -44,7 +40,8 @@ constexpr const char* kWriterHeader = "x-amz-meta-lambdaml-writer";
 
 class S3 final : public Storage {
  public:
-  explicit S3(Address address) : bucket_(std::move(address)), pacer_(kPace) {}
+  S3(Address address, std::shared_ptr<Patience> patience)
+      : bucket_(std::move(address), std::move(patience)), pacer_(kPace) {}
 
   Capabilities capabilities() const override { return {.dear_looks = true}; }
   std::string describe() const override { return "s3://" + bucket_.name(); }
@@ -63,7 +60,8 @@ class S3 final : public Storage {
 
   std::optional<Buffer> load(std::string_view key) override {
     check_key(key);
-    return look(key, Deadline::never());
+    return finish_get(bucket_, key,
+                      bucket_.call(get_request(bucket_, key), what_for("loading", key)));
   }
 
   bool create(std::string_view key, Bytes value) override {
@@ -173,11 +171,11 @@ class S3 final : public Storage {
     std::size_t at_once = kLooksAtOnce;
     Pacer::Wait wait = pacer_.wait_for(keys.front());
     while (true) {
-      const double pause = std::min(wait.next_look_s() - waited.seconds(), deadline.seconds_left());
-      if (pause > 0) std::this_thread::sleep_for(std::chrono::duration<double>(pause));
+      const double pause = wait.next_look_s() - waited.seconds();
+      if (pause > 0) sleep_until(Deadline::in(pause).earlier(deadline));
       const bool last_look = deadline.passed();
       std::size_t n = last_look ? missing.size() : 1;
-      while (!missing.empty() && look_at_first(n, keys, missing, values, deadline)) n = at_once;
+      while (!missing.empty() && look_at_first(n, keys, missing, values)) n = at_once;
       if (missing.empty()) {
         wait.found(waited.seconds());
         return values;
@@ -205,28 +203,20 @@ class S3 final : public Storage {
     }
   }
 
-  std::optional<Buffer> look(std::string_view key, Deadline deadline) {
-    return finish_get(bucket_, key,
-                      bucket_.call(get_request(bucket_, key), what_for("loading", key), deadline),
-                      deadline);
-  }
-
   /// Looks at the first `n` of `missing` at the same time and takes out those that are there;
-  /// whether all were.
+  /// whether all were. A look has no deadline of its own: a slow answer is no absence.
   bool look_at_first(std::size_t n, std::span<const std::string> keys,
-                     std::deque<std::size_t>& missing, std::vector<Buffer>& values,
-                     Deadline deadline) {
+                     std::deque<std::size_t>& missing, std::vector<Buffer>& values) {
     n = std::min(n, missing.size());
-    const Deadline patience = Deadline::in(std::max(kLookPatience_s, deadline.seconds_left()));
     std::vector<aws::Request> gets;
     for (std::size_t i = 0; i < n; ++i) gets.push_back(get_request(bucket_, keys[missing[i]]));
     const std::string what =
         n == 1 ? what_for("loading", keys[missing.front()]) : fmt::format("loading {} values", n);
-    std::vector<aws::Response> answers = bucket_.call_all(gets, what, patience);
+    std::vector<aws::Response> answers = bucket_.call_all(gets, what);
     std::deque<std::size_t> absent;
     for (std::size_t i = 0; i < n; ++i) {
       const std::size_t at = missing[i];
-      if (auto value = finish_get(bucket_, keys[at], std::move(answers[i]), patience))
+      if (auto value = finish_get(bucket_, keys[at], std::move(answers[i])))
         values[at] = std::move(*value);
       else
         absent.push_back(at);
@@ -240,10 +230,10 @@ class S3 final : public Storage {
   Pacer pacer_;
 };
 
-std::shared_ptr<Storage> open(const Uri& uri) {
+std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Patience> patience) {
   Address address = parse_address(uri);
   const std::string prefix = address.prefix;
-  auto store = std::make_shared<S3>(std::move(address));
+  auto store = std::make_shared<S3>(std::move(address), std::move(patience));
   if (prefix.empty()) return store;
   return with_prefix(std::move(store), prefix + "/");
 }

@@ -305,6 +305,26 @@ TEST_F(S3, AnswersHaveAnEnd) {
 
 constexpr std::size_t kLarge = kOneRequestBytes + 2 * kPartBytes + 12345;
 
+TEST_F(S3, AnAnswerWithoutMarksIsNotS3s) {
+  // What a captive portal or a proxy answers, to everything and with any status.
+  for (const int status : {200, 302, 403, 404, 407}) {
+    ScriptedServer server(
+        [status, left = 2](const ScriptedRequest& heard) mutable -> ScriptedAnswer {
+          if (left-- > 0)
+            return {.status = status, .body = "<html>Please log in</html>", .marked = false};
+          return object(heard, "value");
+        });
+    EXPECT_EQ(open(server)->load("key")->text(), "value") << status;
+    EXPECT_THAT(server.requests(), SizeIs(3)) << status;
+  }
+  ScriptedServer portal(Script{{.body = "<html>Please log in</html>", .marked = false}});
+  const auto store = open(portal);
+  const auto [code, why] = thrown_by([&] { store->save("key", as_bytes("value")); });
+  EXPECT_EQ(code, Code::unavailable);
+  EXPECT_THAT(why, HasSubstr("x-amz-request-id"));
+  EXPECT_THAT(why, Not(HasSubstr("log in")));
+}
+
 TEST_F(S3, LargeValuesComeInParts) {
   const Buffer value = noise(kLarge, 1);
   int changes = 1;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <new>
 
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/s3/answers.h"
@@ -56,7 +57,7 @@ void count_bytes(const Bucket& bucket, std::uint64_t bytes) {
 
 /// Fetches what follows the first part. False when the object has changed or gone meanwhile.
 bool fetch_rest(Bucket& bucket, std::string_view key, std::string_view etag, std::size_t begin,
-                std::span<std::byte> place, Deadline deadline) {
+                std::span<std::byte> place) {
   const std::string what = what_for("loading", key);
   std::vector<aws::Request> parts;
   for (std::size_t at = begin; at < place.size(); at += kPartBytes) {
@@ -67,7 +68,7 @@ bool fetch_rest(Bucket& bucket, std::string_view key, std::string_view etag, std
     part.into = place.subspan(at, end - at);
     parts.push_back(std::move(part));
   }
-  const std::vector<aws::Response> answers = bucket.call_all(parts, what, deadline);
+  const std::vector<aws::Response> answers = bucket.call_all(parts, what);
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const aws::Response& answer = answers[i];
     if (answer.status == 412 || answer.status == 416 || is_absence(answer)) return false;
@@ -128,6 +129,7 @@ void upload_in_parts(Bucket& bucket, std::string_view key, Bytes value) {
       bucket.fail_fault(completed.status, fault.code, fault.message, fault.region, what);
   } catch (const Error&) {
     try {
+      const Tidying tidying;
       aws::Request abort = bucket.request("DELETE", key);
       abort.query = {{"uploadId", id}};
       bucket.need_ok(bucket.call(abort, "aborting an upload"), "aborting an upload");
@@ -145,12 +147,11 @@ aws::Request get_request(const Bucket& bucket, std::string_view key) {
   return get;
 }
 
-std::optional<Buffer> finish_get(Bucket& bucket, std::string_view key, aws::Response first,
-                                 Deadline deadline) {
+std::optional<Buffer> finish_get(Bucket& bucket, std::string_view key, aws::Response first) {
   const std::string what = what_for("loading", key);
   bool damaged = false;
   for (int look = 1; look <= kLooks; ++look) {
-    if (look > 1) first = bucket.call(get_request(bucket, key), what, deadline);
+    if (look > 1) first = bucket.call(get_request(bucket, key), what);
     if (is_absence(first)) return {};
     if (first.status == 416) return Buffer();  // a range of nothing: the object is empty
     bucket.need_ok(first, what);
@@ -171,8 +172,7 @@ std::optional<Buffer> finish_get(Bucket& bucket, std::string_view key, aws::Resp
         std::memcpy(whole.data(), value.data(), value.size());
         const std::size_t there = value.size();
         value = Buffer();
-        if (!fetch_rest(bucket, key, first.header("etag"), there, {whole.data(), whole.size()},
-                        deadline))
+        if (!fetch_rest(bucket, key, first.header("etag"), there, {whole.data(), whole.size()}))
           continue;
         value = std::move(whole);
       }

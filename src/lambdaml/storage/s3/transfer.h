@@ -30,7 +30,6 @@ aws::Request get_request(const Bucket& bucket, std::string_view key);
 /// The value that the answer to get_request() begins: with further requests when it is longer, and
 /// again from the beginning when it is replaced meanwhile. Absent when there is none. Throws
 /// data_corrupt when what came twice does not fit its checksum.
-std::optional<Buffer> finish_get(Bucket& bucket, std::string_view key, aws::Response first,
-                                 Deadline deadline);
+std::optional<Buffer> finish_get(Bucket& bucket, std::string_view key, aws::Response first);
 
 }  // namespace lambdaml::storage::s3

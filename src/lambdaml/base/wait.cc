@@ -1,0 +1,42 @@
+#include "lambdaml/base/wait.h"
+
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <ctime>
+
+#include <poll.h>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml {
+namespace {
+
+/// poll() on the interrupts and, where there is one, on `fd`; whether `fd` is ready.
+bool poll_until(int fd, short events, Deadline deadline) {
+  while (true) {
+    throw_if_interrupted();
+    std::array<pollfd, 2> watched{{{fd, events, 0}, {interrupt_fd(), POLLIN, 0}}};
+    const double left_s = std::min(deadline.earlier(interrupt_deadline()).seconds_left(), 1e6);
+    timespec left{};
+    left.tv_sec = static_cast<std::time_t>(left_s);
+    left.tv_nsec = static_cast<long>((left_s - std::floor(left_s)) * 1e9);
+    const int ready = ::ppoll(watched.data(), watched.size(), &left, nullptr);
+    if (ready < 0 && errno != EINTR) fail_errno(errno, "waiting");
+    if (ready > 0 && watched[0].revents != 0) return true;
+    if (ready == 0 && deadline.passed()) {
+      throw_if_interrupted();
+      return false;
+    }
+  }
+}
+
+}  // namespace
+
+void sleep_until(Deadline deadline) { poll_until(-1, 0, deadline); }
+
+bool wait_until_ready(int fd, short events, Deadline deadline) {
+  return poll_until(fd, events, deadline);
+}
+
+}  // namespace lambdaml
