@@ -3,8 +3,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include <ParameterServer.h>
 #include <thrift/transport/TSocket.h>
@@ -12,6 +14,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/ps/address.h"
+#include "lambdaml/ps/message.h"
 #include "lambdaml/ps/transport.h"
 
 namespace lambdaml::ps {
@@ -38,20 +41,26 @@ class Connection {
 
   void require_new(std::string_view doing) const;
 
-  /// A call whose arguments, and whose result if there is one, are written and read by hand.
-  void call(
-      const char* name,
-      const std::function<void(::apache::thrift::protocol::TProtocol&)>& arguments,
-      const std::function<bool(::apache::thrift::protocol::TProtocol&, std::int16_t)>& result);
+  /// A call whose arguments, and whose result if there is one, are written and read by hand; an
+  /// answer may have `longest` bytes.
+  void call(const char* name,
+            const std::function<void(::apache::thrift::protocol::TProtocol&)>& arguments,
+            const std::function<bool(::apache::thrift::protocol::TProtocol&, std::int16_t)>& result,
+            std::uint64_t longest = kLongestAnswer);
+
+  /// The original's pull_model, which must not make room for a list before it comes.
+  std::vector<float> pull(const std::string& id, std::uint32_t n, std::uint32_t worker);
 
   const Address address;
   std::shared_ptr<::apache::thrift::transport::TSocket> socket;
+  std::shared_ptr<Buffered> buffered;
   std::shared_ptr<::apache::thrift::protocol::TBinaryProtocol> protocol;
   std::unique_ptr<wire::ParameterServerClient> client;
   wire::Welcome welcome;
   bool original = false;
 
  private:
+  void end_of_answer() const;
   /// Within a handler of what Thrift threw.
   [[noreturn]] void rethrow(std::string_view doing) const;
 };
