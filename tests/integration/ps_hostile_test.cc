@@ -96,7 +96,7 @@ TEST_F(ParameterServerAttacked, TimesOfSlowConnectionsAreAsDocumented) {
   idle.put("large", Buffer(kBytes));
   const auto drip_until_cut = [](const RawClient& client) {
     const Stopwatch clock;
-    while (client.say("\0", 60) && clock.seconds() < 60)
+    while (client.say(std::string(1, '\0'), 60) && clock.seconds() < 60)
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
     return clock.seconds();
   };

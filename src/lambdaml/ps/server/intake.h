@@ -23,8 +23,7 @@ class Intake {
       // What is too much for any sum is refused by the budget.
       charge_.resize(*budget_, bytes + std::min(charge_.bytes(), ~bytes));
     } catch (...) {
-      failure_ = std::current_exception();
-      charge_ = Charge();
+      failure_ = std::current_exception();  // what came before stays until the message ends
     }
     if (peer_) {
       peer_->holds(charge_.bytes());

@@ -8,6 +8,7 @@
 
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/ps/server/freed_memory.h"
 
 namespace lambdaml::ps {
 namespace {
@@ -32,7 +33,7 @@ std::string address_of_peer(int socket) {
 
 }  // namespace
 
-Peers::Peers(Limits limits, Stats& stats) : limits_(limits), stats_(stats) {
+Peers::Peers(Limits limits, Environment& environment) : limits_(limits), environment_(environment) {
   watching_ = std::thread([this] { watch(); });
 }
 
@@ -102,7 +103,7 @@ void Peers::remove(const std::shared_ptr<Peer>& peer) {
 void Peers::drop(Peer& peer, const std::string& why) {
   log::info("{}: its connection is ended: {}", address_of_peer(peer.socket_), why);
   peer.is_dropped_ = true;
-  ++stats_.dropped;
+  ++environment_.stats.dropped;
   ::shutdown(peer.socket_, SHUT_RDWR);
 }
 
@@ -136,6 +137,8 @@ bool Peers::make_room() {
   const std::uint64_t before = ended_;
   changed_.wait_for(lock, std::chrono::duration<double>(patience_s),
                     [&] { return stopping_ || ended_ != before; });
+  lock.unlock();
+  give_back_freed_memory(environment_.budget);
   return true;
 }
 
@@ -161,6 +164,9 @@ void Peers::watch() {
       changed_.wait(lock, [this] { return !watches_ || !peers_.empty(); });
     else
       changed_.wait_for(lock, kPause, [this] { return !watches_; });
+    lock.unlock();
+    give_back_freed_memory(environment_.budget);
+    lock.lock();
     for (const auto& peer : peers_)
       if (!peer->is_dropped_)
         if (const std::string why = overdue(*peer); !why.empty()) drop(*peer, why);

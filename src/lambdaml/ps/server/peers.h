@@ -109,7 +109,7 @@ class Peers {
   /// When memory is short, connections are ended that are slower than Peer::kStep bytes in this.
   static constexpr double kStalled_s = 1;
 
-  Peers(Limits limits, Stats& stats);
+  Peers(Limits limits, Environment& environment);
   ~Peers();
 
   /// A new connection; waits until there is room for it. Null: the server ends.
@@ -136,7 +136,7 @@ class Peers {
   void watch();
 
   const Limits limits_;
-  Stats& stats_;
+  Environment& environment_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::list<std::shared_ptr<Peer>> peers_;  ///< the oldest first

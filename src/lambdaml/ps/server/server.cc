@@ -62,7 +62,7 @@ struct Server::Parts {
         peers({.connections = given.connections,
                .wants_token = !given.token.empty(),
                .patience = given.patience},
-              state.environment().stats),
+              state.environment()),
         service{.state = state,
                 .token = Token(given.token),
                 .incarnation = new_incarnation(),
