@@ -27,7 +27,6 @@ if(LAMBDAML_SANITIZE MATCHES undefined)
   # Its headers make an enum of any byte, and look at it afterwards.
   target_compile_options(thrift_static INTERFACE -fno-sanitize=enum)
 endif()
-find_package(prometheus-cpp REQUIRED)
 find_path(FAST_FLOAT_INCLUDE_DIR fast_float/fast_float.h REQUIRED)
 add_library(Lambdaml::fast_float INTERFACE IMPORTED)
 target_include_directories(Lambdaml::fast_float SYSTEM INTERFACE ${FAST_FLOAT_INCLUDE_DIR})

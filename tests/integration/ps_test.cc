@@ -8,11 +8,9 @@
 
 #include <gmock/gmock.h>
 
-#include "e2e/command.h"
-#include "integration/process.h"
+#include "integration/ps_fixture.h"
 #include "integration/servers.h"
 #include "integration/talk.h"
-#include "lambdaml/base/error.h"
 #include "lambdaml/base/testing.h"
 #include "lambdaml/comm/conformance.h"
 #include "lambdaml/ps/client.h"
@@ -25,33 +23,8 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::Not;
 
-class ParameterServer : public CliTest {
+class ParameterServer : public PsTest {
  protected:
-  /// A server with these arguments beside `--port`; waits until it listens.
-  std::unique_ptr<servers::Process> serve(std::vector<std::string> arguments, int port) {
-    arguments.insert(arguments.begin(),
-                     {LAMBDAML_BIN_DIR "/lambdaml", "ps", "--port", std::to_string(port)});
-    return start(arguments, "server.log", "listening on ");
-  }
-  /// Starts a program and waits until it has said `word` once more than before.
-  std::unique_ptr<servers::Process> start(const std::vector<std::string>& command,
-                                          const std::string& log, const std::string& word) {
-    const auto times = [&] {
-      std::size_t n = 0;
-      const std::string text = read(folder() / log);
-      for (std::size_t at = 0; (at = text.find(word, at)) != std::string::npos; ++at) ++n;
-      return n;
-    };
-    const std::size_t before = times();
-    auto process = std::make_unique<servers::Process>(command, folder(), log);
-    const Deadline patience = Deadline::in(20);
-    while (times() == before) {
-      if (!process->runs() || patience.passed())
-        fail(Code::unavailable, "it does not start: {}", process->last_lines());
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return process;
-  }
   std::string generated_python() const {
     servers::run(
         {servers::find_program("thrift").string(), "--gen", "py", "-out", folder().string(),
@@ -203,18 +176,6 @@ TEST_F(ParameterServer, IsMeasuredWithOneWorkerToo) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.json().at("bytes"), 80000);  // there and back
   EXPECT_EQ(result.json().at("bitwise_equal"), true);
-}
-
-/// Of a process, in KiB.
-std::size_t resident_memory(pid_t pid) {
-  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
-  for (std::string word; status >> word;)
-    if (word == "VmRSS:") {
-      std::size_t kib = 0;
-      status >> kib;
-      return kib;
-    }
-  return 0;
 }
 
 TEST_F(ParameterServer, ItsMemoryStaysFlatUnderTwoHundredClients) {

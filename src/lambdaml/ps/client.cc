@@ -1,6 +1,8 @@
 #include "lambdaml/ps/client.h"
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "lambdaml/ps/connection.h"
 
@@ -18,13 +20,22 @@ bool Client::original() const { return connection_->original; }
 std::int64_t Client::incarnation() const { return connection_->welcome.incarnation; }
 bool Client::durable() const { return connection_->welcome.durable; }
 std::uint32_t Client::largest() const {
-  return static_cast<std::uint32_t>(connection_->welcome.largest);
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(
+      connection_->welcome.largest, 0, std::numeric_limits<std::int32_t>::max()));
 }
 
 Sum Client::push_pull(const Part& part, const NumbersView& pushed, Numbers& answer) {
   Sum sum;
+  // An answer is no longer than what it is asked for, unless that is not known.
+  constexpr std::uint64_t kTotals = 1 << 20;
+  const std::uint64_t asked =
+      part.pull_only ? largest()
+                     : std::max<std::uint64_t>(part.length * sizeof(float), pushed.totals.size());
+  const Room room(static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(std::max(asked, kTotals), std::numeric_limits<std::int32_t>::max())));
   const auto call = [&] {
-    if (pushed.values.size() > largest() && !connection_->original)
+    connection_->require_new("push_pull");
+    if (pushed.values.size() > largest())
       fail(Code::resource_exhausted, "{}: a vector of {}; the server takes {} (lambdaml ps {})",
            connection_->address.endpoint(), human_bytes(pushed.values.size()),
            human_bytes(largest()), "--message-mb");
@@ -37,9 +48,10 @@ Sum Client::push_pull(const Part& part, const NumbersView& pushed, Numbers& answ
         },
         [&](Protocol& in, std::int16_t type) {
           if (type != protocol::T_STRUCT) return false;
-          read(in, largest(), sum, answer);
+          read(in, room, sum, answer);
           return true;
-        });
+        },
+        long_message(room.largest));
   };
   connection_->guarded("push_pull", call, part.wait_ms / 1e3);
   return sum;
@@ -58,6 +70,7 @@ void write_key_and_value(Protocol& out, const std::string& key, Bytes value) {
 
 void Client::put(const std::string& key, Bytes value) {
   connection_->guarded("put", [&] {
+    connection_->require_new("put");
     connection_->call(
         "put", [&](Protocol& out) { write_key_and_value(out, key, value); },
         [](Protocol&, std::int16_t) { return false; });
@@ -67,6 +80,7 @@ void Client::put(const std::string& key, Bytes value) {
 bool Client::create(const std::string& key, Bytes value) {
   bool created = false;
   connection_->guarded("create", [&] {
+    connection_->require_new("create");
     connection_->call(
         "create", [&](Protocol& out) { write_key_and_value(out, key, value); },
         [&](Protocol& in, std::int16_t type) {
@@ -81,6 +95,7 @@ bool Client::create(const std::string& key, Bytes value) {
 std::optional<Buffer> Client::get(const std::string& key) {
   std::optional<Buffer> value;
   connection_->guarded("get", [&] {
+    connection_->require_new("get");
     connection_->call(
         "get",
         [&](Protocol& out) {
@@ -101,7 +116,8 @@ std::optional<Buffer> Client::get(const std::string& key) {
             else
               in.skip(field);
           }
-        });
+        },
+        long_message(largest()));
   });
   return value;
 }
@@ -205,12 +221,7 @@ std::vector<float> Client::pull(const std::string& id, std::uint32_t n, std::uin
     std::memcpy(values.data(), answer.values.data(), values.size() * sizeof(float));
     return values;
   }
-  return connection_->guarded("pull_model", [&] {
-    wire::Model model;
-    connection_->client->pull_model(model, id, static_cast<std::int32_t>(n),
-                                    static_cast<std::int32_t>(worker));
-    return std::vector<float>(model.data.begin(), model.data.end());
-  });
+  return connection_->guarded("pull_model", [&] { return connection_->pull(id, n, worker); });
 }
 
 void Client::push(const std::string& id, double rate, std::span<const float> values,

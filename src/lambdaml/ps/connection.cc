@@ -1,5 +1,7 @@
 #include "lambdaml/ps/connection.h"
 
+#include <cstring>
+
 #include "lambdaml/ps/tls.h"
 
 namespace lambdaml::ps {
@@ -43,14 +45,14 @@ Connection::Connection(const Address& where, std::shared_ptr<Patience> patience)
 void Connection::greet() {
   std::shared_ptr<transport::TTransport> line = std::make_shared<SocketTransport>(socket);
   if (address.tls) line = secure(line, address);
-  protocol = make_protocol(std::make_shared<Buffered>(line));
+  buffered = std::make_shared<Buffered>(line, kLongestAnswer);
+  protocol = make_protocol(buffered);
   client = std::make_unique<wire::ParameterServerClient>(protocol);
   try {
     client->hello(welcome, address.token);
   } catch (const TApplicationException& unknown) {
     if (unknown.getType() != TApplicationException::UNKNOWN_METHOD) throw;
     original = true;
-    protocol->setContainerSizeLimit(0);
   }
 }
 
@@ -97,8 +99,8 @@ void Connection::require_new(std::string_view doing) const {
 }
 
 void Connection::call(const char* name, const std::function<void(protocol::TProtocol&)>& arguments,
-                      const std::function<bool(protocol::TProtocol&, std::int16_t)>& result) {
-  require_new(name);
+                      const std::function<bool(protocol::TProtocol&, std::int16_t)>& result,
+                      std::uint64_t longest) {
   protocol::TProtocol& wire = *protocol;
   wire.writeMessageBegin(name, protocol::T_CALL, 0);
   arguments(wire);
@@ -107,10 +109,12 @@ void Connection::call(const char* name, const std::function<void(protocol::TProt
   std::string text;
   protocol::TMessageType type{};
   std::int32_t sequence = 0;
+  buffered->limit_message(longest);
   wire.readMessageBegin(text, type, sequence);
   if (type == protocol::T_EXCEPTION) {
     TApplicationException error;
     error.read(&wire);
+    end_of_answer();
     throw error;
   }
   if (type != protocol::T_REPLY || text != name)
@@ -127,7 +131,58 @@ void Connection::call(const char* name, const std::function<void(protocol::TProt
     else if (id != 0 || !result(wire, static_cast<std::int16_t>(field)))
       wire.skip(field);
   }
+  end_of_answer();
   if (refused) throw wire::InvalidOperation(*refused);
+}
+
+std::vector<float> Connection::pull(const std::string& id, std::uint32_t n, std::uint32_t worker) {
+  constexpr std::uint32_t kLargest = 1 << 30;
+  std::vector<float> values;
+  const auto read_model = [&](protocol::TProtocol& in) {
+    std::string name;
+    while (true) {
+      protocol::TType field = protocol::T_STOP;
+      std::int16_t at = 0;
+      in.readFieldBegin(name, field, at);
+      if (field == protocol::T_STOP) return;
+      if (at != 3 || field != protocol::T_LIST) {
+        in.skip(field);
+        continue;
+      }
+      protocol->setContainerSizeLimit(0);
+      const Buffer doubles = read_doubles(in, kLargest);
+      protocol->setContainerSizeLimit(kLongestList);
+      values.resize(doubles.size() / sizeof(double));
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        double value = 0;
+        std::memcpy(&value, doubles.data() + i * sizeof value, sizeof value);
+        values[i] = static_cast<float>(value);
+      }
+    }
+  };
+  call(
+      "pull_model",
+      [&](protocol::TProtocol& out) {
+        out.writeFieldBegin("", protocol::T_STRING, 1);
+        out.writeString(id);
+        out.writeFieldBegin("", protocol::T_I32, 2);
+        out.writeI32(static_cast<std::int32_t>(n));
+        out.writeFieldBegin("", protocol::T_I32, 3);
+        out.writeI32(static_cast<std::int32_t>(worker));
+        out.writeFieldStop();
+      },
+      [&](protocol::TProtocol& in, std::int16_t type) {
+        if (type != protocol::T_STRUCT) return false;
+        read_model(in);
+        return true;
+      },
+      long_message(kLargest));
+  return values;
+}
+
+void Connection::end_of_answer() const {
+  protocol->readMessageEnd();
+  buffered->readEnd();
 }
 
 }  // namespace lambdaml::ps

@@ -3,8 +3,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include <ParameterServer.h>
 
@@ -13,6 +15,7 @@
 #include "lambdaml/base/socket.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/ps/address.h"
+#include "lambdaml/ps/message.h"
 #include "lambdaml/ps/transport.h"
 
 namespace lambdaml::ps {
@@ -40,14 +43,19 @@ class Connection {
 
   void require_new(std::string_view doing) const;
 
-  /// A call whose arguments, and whose result if there is one, are written and read by hand.
-  void call(
-      const char* name,
-      const std::function<void(::apache::thrift::protocol::TProtocol&)>& arguments,
-      const std::function<bool(::apache::thrift::protocol::TProtocol&, std::int16_t)>& result);
+  /// A call whose arguments, and whose result if there is one, are written and read by hand; an
+  /// answer may have `longest` bytes.
+  void call(const char* name,
+            const std::function<void(::apache::thrift::protocol::TProtocol&)>& arguments,
+            const std::function<bool(::apache::thrift::protocol::TProtocol&, std::int16_t)>& result,
+            std::uint64_t longest = kLongestAnswer);
+
+  /// The original's pull_model, which must not make room for a list before it comes.
+  std::vector<float> pull(const std::string& id, std::uint32_t n, std::uint32_t worker);
 
   const Address address;
   std::shared_ptr<Socket> socket;
+  std::shared_ptr<Buffered> buffered;
   std::shared_ptr<::apache::thrift::protocol::TBinaryProtocol> protocol;
   std::unique_ptr<wire::ParameterServerClient> client;
   wire::Welcome welcome;
@@ -55,6 +63,7 @@ class Connection {
 
  private:
   void greet();
+  void end_of_answer() const;
   /// Within a handler of what Thrift or the socket threw.
   [[noreturn]] void rethrow(std::string_view doing);
 };

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <limits>
+#include <new>
 
+#include <endian.h>
 #include <thrift/protocol/TProtocol.h>
 
 namespace lambdaml::ps {
@@ -99,16 +102,70 @@ void write_binary_field(Protocol& out, std::int16_t id, Bytes bytes) {
   write_binary(out, bytes);
 }
 
-Buffer read_binary(Protocol& in, std::uint32_t largest) {
+namespace {
+
+/// `size` bytes in steps, each of which is asked for: a huge page is touched as a whole.
+Buffer read_bytes(Protocol& in, std::uint64_t size, const Room& room) {
+  constexpr std::uint64_t kStep = 2 << 20;
+  constexpr std::uint64_t kDropped = 64 << 10;
+  std::optional<Buffer> bytes;
+  try {
+    bytes.emplace(size);
+  } catch (const std::bad_alloc&) {
+    // As if that were more than there is.
+    if (!room.has_memory || room.has_memory(std::numeric_limits<std::uint64_t>::max())) throw;
+  }
+  std::vector<std::uint8_t> dropped;
+  for (std::uint64_t done = 0; done < size;) {
+    std::uint64_t n = std::min(size - done, kStep);
+    if (bytes && room.has_memory && !room.has_memory(n)) bytes.reset();
+    if (!bytes) {
+      n = std::min(n, kDropped);
+      dropped.resize(kDropped);
+    }
+    in.getTransport()->readAll(
+        bytes ? reinterpret_cast<std::uint8_t*>(bytes->data() + done) : dropped.data(),
+        static_cast<std::uint32_t>(n));
+    done += n;
+  }
+  return bytes ? std::move(*bytes) : Buffer();
+}
+
+}  // namespace
+
+Buffer read_binary(Protocol& in, const Room& room) {
   const std::int32_t size = read_i32(in);
   if (size < 0) refuse(TProtocolException::NEGATIVE_SIZE, "a binary of negative size");
-  if (static_cast<std::uint32_t>(size) > largest)
+  if (static_cast<std::uint32_t>(size) > room.largest)
     refuse(TProtocolException::SIZE_LIMIT, "a binary beyond the limit");
-  Buffer bytes(static_cast<std::size_t>(size));
-  if (size > 0)
-    in.getTransport()->readAll(reinterpret_cast<std::uint8_t*>(bytes.data()),
-                               static_cast<std::uint32_t>(size));
-  return bytes;
+  return read_bytes(in, static_cast<std::uint32_t>(size), room);
+}
+
+void write_doubles(Protocol& out, std::span<const float> values) {
+  if (values.size() > std::numeric_limits<std::int32_t>::max())
+    refuse(TProtocolException::SIZE_LIMIT, "a list of more than 2^31 elements");
+  out.writeListBegin(T_DOUBLE, static_cast<std::uint32_t>(values.size()));
+  for (const float value : values) out.writeDouble(value);
+  out.writeListEnd();
+}
+
+Buffer read_doubles(Protocol& in, const Room& room) {
+  TType element = T_STOP;
+  std::uint32_t size = 0;
+  in.readListBegin(element, size);
+  if (size > 0 && element != T_DOUBLE)
+    refuse(TProtocolException::INVALID_DATA, "a list of no doubles");
+  if (size > room.largest / sizeof(float))
+    refuse(TProtocolException::SIZE_LIMIT, "a list beyond the limit");
+  Buffer doubles = read_bytes(in, std::uint64_t{size} * sizeof(double), room);
+  for (std::size_t at = 0; at + sizeof(double) <= doubles.size(); at += sizeof(double)) {
+    std::uint64_t bits = 0;
+    std::memcpy(&bits, doubles.data() + at, sizeof bits);
+    bits = be64toh(bits);
+    std::memcpy(doubles.data() + at, &bits, sizeof bits);
+  }
+  in.readListEnd();
+  return doubles;
 }
 
 void write(Protocol& out, const Part& part, const NumbersView& numbers) {
@@ -135,7 +192,7 @@ void write(Protocol& out, const Part& part, const NumbersView& numbers) {
   out.writeFieldStop();
 }
 
-void read(Protocol& in, std::uint32_t largest, Part& part, Numbers& numbers) {
+void read(Protocol& in, const Room& room, Part& part, Numbers& numbers) {
   read_fields(in, [&](std::int16_t id, TType type) {
     if (id == 1 && type == T_STRING) {
       in.readString(part.id);
@@ -152,11 +209,11 @@ void read(Protocol& in, std::uint32_t largest, Part& part, Numbers& numbers) {
     } else if (id == 7 && type == T_I64) {
       part.retired = natural(read_i64(in));
     } else if (id == 8 && type == T_STRING) {
-      numbers.totals = read_binary(in, largest);
+      numbers.totals = read_binary(in, room);
     } else if (id == 9 && type == T_STRING) {
-      numbers.values = read_binary(in, largest);
+      numbers.values = read_binary(in, room);
     } else if (id == 10 && type == T_STRING) {
-      numbers.indices = read_binary(in, largest);
+      numbers.indices = read_binary(in, room);
     } else if (id == 11 && type == T_I64) {
       part.length = natural(read_i64(in));
     } else if (id == 12 && type == T_I32) {
@@ -168,7 +225,7 @@ void read(Protocol& in, std::uint32_t largest, Part& part, Numbers& numbers) {
     } else if (id == 15 && type == T_BOOL) {
       part.pull_only = read_bool(in);
     } else if (id == 16 && type == T_STRING) {
-      numbers.wanted = read_binary(in, largest);
+      numbers.wanted = read_binary(in, room);
     } else if (id == 17 && type == T_DOUBLE) {
       part.scale = read_double(in);
     } else if (id == 18 && type == T_DOUBLE) {
@@ -199,16 +256,16 @@ void write(Protocol& out, const Sum& sum, const NumbersView& numbers) {
   out.writeFieldStop();
 }
 
-void read(Protocol& in, std::uint32_t largest, Sum& sum, Numbers& numbers) {
+void read(Protocol& in, const Room& room, Sum& sum, Numbers& numbers) {
   read_fields(in, [&](std::int16_t id, TType type) {
     if (id == 1 && type == T_I64) {
       sum.merged = natural(read_i64(in));
     } else if (id == 2 && type == T_STRING) {
-      numbers.totals = read_binary(in, largest);
+      numbers.totals = read_binary(in, room);
     } else if (id == 3 && type == T_STRING) {
-      numbers.values = read_binary(in, largest);
+      numbers.values = read_binary(in, room);
     } else if (id == 4 && type == T_STRING) {
-      numbers.indices = read_binary(in, largest);
+      numbers.indices = read_binary(in, room);
     } else if (id == 5 && type == T_I64) {
       sum.length = natural(read_i64(in));
     } else if (id == 6 && type == T_LIST) {

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -59,17 +61,31 @@ struct Numbers {
 
 using Protocol = ::apache::thrift::protocol::TProtocol;
 
-/// Write and read the struct, with its end. Fields that are not known are skipped. A `binary` may
-/// be `largest` bytes long; memory is taken for what has been announced, but not touched before it
-/// comes. Throw Thrift's exceptions.
+/// What a reader has room for. Memory for what a peer has announced is not touched before it comes.
+struct Room {
+  Room(std::uint32_t largest_binary) : largest(largest_binary) {}
+
+  std::uint32_t largest;  ///< bytes of the longest `binary`; a longer one ends the message
+  /// Asked before so many more bytes are kept. False: there is no memory for them; the binary, of
+  /// which nothing is kept, is read to its end, so that the peer can be told.
+  std::function<bool(std::uint64_t bytes)> has_memory = {};
+};
+
+/// Write and read the struct, with its end. Fields that are not known are skipped. Throw Thrift's
+/// exceptions.
 void write(Protocol& out, const Part& part, const NumbersView& numbers);
-void read(Protocol& in, std::uint32_t largest, Part& part, Numbers& numbers);
+void read(Protocol& in, const Room& room, Part& part, Numbers& numbers);
 void write(Protocol& out, const Sum& sum, const NumbersView& numbers);
-void read(Protocol& in, std::uint32_t largest, Sum& sum, Numbers& numbers);
+void read(Protocol& in, const Room& room, Sum& sum, Numbers& numbers);
 
 void write_binary(Protocol& out, Bytes bytes);
-Buffer read_binary(Protocol& in, std::uint32_t largest);
+Buffer read_binary(Protocol& in, const Room& room);
 void write_binary_field(Protocol& out, std::int16_t id, Bytes bytes);
+
+/// The original's vectors, a list<double>. When read, they lie in the buffer as doubles of this
+/// machine; the list may have as many elements as fit in a `binary` of the room as floats.
+void write_doubles(Protocol& out, std::span<const float> values);
+Buffer read_doubles(Protocol& in, const Room& room);
 
 /// A vector as its entries whose bits are not those of 0, where that is shorter than the whole.
 struct Sparse {

@@ -37,7 +37,8 @@ TEST(Secrets, ATokenIsAskedFor) {
   // Clients of the original cannot say one.
   const auto socket = std::make_shared<TSocket>("127.0.0.1", server.port());
   socket->open();
-  wire::ParameterServerClient original(make_protocol(std::make_shared<Buffered>(socket)));
+  wire::ParameterServerClient original(
+      make_protocol(std::make_shared<Buffered>(socket, kLongestAnswer)));
   EXPECT_THROW(original.exist_model("m"), wire::InvalidOperation);
 }
 

@@ -20,6 +20,14 @@ struct ServerSettings {
   std::uint32_t message_bytes = std::uint32_t{1} << 30;  ///< of the longest vector
   std::size_t models = 1000;
   std::size_t connections = 1000;  ///< beyond these, clients wait to be accepted
+
+  /// Seconds after which a connection is ended.
+  struct Patience {
+    double greeting_s = 10;  ///< that has not said the token, where one is wanted
+    double request_s = 20;   ///< whose request comes at less than 20 KB in this time
+    double answer_s = 30;    ///< that takes less than 128 KB of an answer in this time
+  };
+  Patience patience = {};
 };
 
 /// The parameter server: serves parameter_server.thrift on threads of its own, one for each

@@ -5,11 +5,10 @@
 
 #include <ParameterServer.h>
 #include <gmock/gmock.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <thrift/transport/TSocket.h>
 
 #include "lambdaml/base/files.h"
+#include "lambdaml/ps/raw_client.h"
 #include "lambdaml/ps/test_support.h"
 #include "lambdaml/ps/transport.h"
 
@@ -286,37 +285,6 @@ TEST(Limits, WhatNobodyUsesExpires) {
   EXPECT_FALSE(client.get("job/key").has_value());
 }
 
-/// A socket that says what it likes.
-class RawClient {
- public:
-  explicit RawClient(const Server& server) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
-    address.sin_port = ::htons(server.port());
-    if (::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-      fail(Code::internal, "no connection");
-  }
-  ~RawClient() { ::close(socket_); }
-  void say(const std::string& bytes) const {
-    ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-  }
-  /// Whether the server has hung up.
-  bool is_cut() const {
-    char byte = 0;
-    return ::recv(socket_, &byte, 1, 0) <= 0;
-  }
-
- private:
-  int socket_;
-};
-
-std::string call_of(const std::string& name) {
-  std::string out("\x80\x01\x00\x01\x00\x00\x00", 7);
-  out += static_cast<char>(name.size());
-  return out + name + std::string(4, '\0');
-}
-
 TEST(Frames, OfNonsenseEndTheConnectionAndNothingElse) {
   const Server server(on_a_free_port());
   Client bystander(address_of(server));
@@ -324,19 +292,21 @@ TEST(Frames, OfNonsenseEndTheConnectionAndNothingElse) {
   const std::string values = std::string("\x0b\x00\x09", 3);  // a binary, field 9
   for (const std::string& nonsense :
        {std::string("GET / HTTP/1.0\r\n\r\n"), std::string(64, '\xff'), std::string(64, '\0'),
-        call_of("push_pull") + part + values + std::string("\xff\xff\xff\xf0", 4),
-        call_of("push_pull") + part + values + std::string("\x7f\xff\xff\xff", 4),
-        call_of("put") + std::string("\x0b\x00\x02\x80\x00\x00\x00", 7),
+        Wire::call("push_pull").bytes() + part + values + std::string("\xff\xff\xff\xf0", 4),
+        Wire::call("push_pull").bytes() + part + values + std::string("\x7f\xff\xff\xff", 4),
+        Wire::call("put").bytes() + std::string("\x0b\x00\x02\x80\x00\x00\x00", 7),
         // A list of 2^30 doubles.
-        call_of("push_grad") + part + std::string("\x0f\x00\x04\x04\x40\x00\x00\x00", 8)}) {
-    const RawClient client(server);
+        Wire::call("push_grad").bytes() + part +
+            std::string("\x0f\x00\x04\x04\x40\x00\x00\x00", 8)}) {
+    const RawClient client(server.port());
     client.say(nonsense);
     EXPECT_TRUE(client.is_cut()) << testing::PrintToString(nonsense);
     bystander.ping();
   }
   {  // Cut short.
-    const RawClient client(server);
-    client.say(call_of("push_pull") + part + values + std::string("\x00\x00\x10\x00", 4) + "abc");
+    const RawClient client(server.port());
+    client.say(Wire::call("push_pull").bytes() + part + values +
+               std::string("\x00\x00\x10\x00", 4) + "abc");
   }
   bystander.ping();
 }
@@ -345,9 +315,9 @@ TEST(Frames, AClientThatStopsReadingHoldsNobodyUp) {
   const Server server(on_a_free_port());
   Client client(address_of(server));
   client.put("large", Buffer(20'000'000));
-  const RawClient deaf(server);
+  const RawClient deaf(server.port());
   for (int i = 0; i < 50; ++i)
-    deaf.say(call_of("get") + std::string("\x0b\x00\x01\x00\x00\x00\x05large\x00", 13));
+    deaf.say(Wire::call("get").bytes() + std::string("\x0b\x00\x01\x00\x00\x00\x05large\x00", 13));
   for (int i = 0; i < 20; ++i) EXPECT_EQ(client.get("large")->size(), 20'000'000U);
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstring>
 #include <limits>
 #include <memory>
 
@@ -15,6 +17,15 @@ namespace lambdaml::ps {
 /// Sizes that a peer announces: strings (names, reasons) and lists. Vectors have their own limit.
 constexpr std::int32_t kLongestString = 64 << 10;
 constexpr std::int32_t kLongestList = 1 << 16;
+/// Structs and lists within each other, known or skipped.
+constexpr int kDeepest = 32;
+/// Of a message without vectors or values.
+constexpr std::uint64_t kSmallMessage = 1 << 20;
+/// Of a client's answer without vectors or values: a page of keys is the longest.
+constexpr std::uint64_t kLongestAnswer = 64 << 20;
+/// Of a message whose vectors have up to `largest` bytes each: there are four, and lists of doubles
+/// are twice as long.
+constexpr std::uint64_t long_message(std::uint64_t largest) { return 5 * largest + kSmallMessage; }
 
 /// What Thrift would print goes to the log.
 inline void log_what_thrift_says() {
@@ -22,26 +33,79 @@ inline void log_what_thrift_says() {
       [](const char* text) { log::debug("thrift: {}", text); });
 }
 
-/// A buffered transport whose long reads go straight to where the bytes belong. Thrift's own limit
-/// of 100 MB a message is lifted: who reads checks each size against a limit of its own.
+/// Thrift's own limit of 100 MB a message is lifted, and counts no bytes of earlier messages: see
+/// Buffered.
+inline std::shared_ptr<::apache::thrift::TConfiguration> make_configuration() {
+  auto configuration = std::make_shared<::apache::thrift::TConfiguration>();
+  configuration->setMaxMessageSize(std::numeric_limits<std::int32_t>::max());
+  configuration->setRecursionLimit(kDeepest);
+  return configuration;
+}
+
+/// A buffered transport whose long reads go straight to where the bytes belong, and which ends the
+/// connection at a message beyond a limit.
 class Buffered final : public ::apache::thrift::transport::TBufferedTransport {
  public:
   static constexpr std::uint32_t kBytes = 32 << 10;
 
-  explicit Buffered(std::shared_ptr<::apache::thrift::transport::TTransport> inner)
-      : TBufferedTransport(std::move(inner), kBytes) {
-    const auto unlimited = std::make_shared<::apache::thrift::TConfiguration>(
-        std::numeric_limits<std::int32_t>::max());
+  /// `most` is the limit of each message.
+  Buffered(std::shared_ptr<::apache::thrift::transport::TTransport> inner, std::uint64_t most)
+      : TBufferedTransport(std::move(inner), kBytes), usual_most_(most), most_(most) {
+    const auto configuration = make_configuration();
     for (TTransport* transport : {static_cast<TTransport*>(this), transport_.get()}) {
-      transport->setConfiguration(unlimited);
+      transport->setConfiguration(configuration);
       transport->updateKnownMessageSize(-1);
     }
   }
 
-  std::uint32_t readSlow(std::uint8_t* buffer, std::uint32_t length) override {
-    if (rBase_ == rBound_ && length >= kBytes) return transport_->read(buffer, length);
-    return TBufferedTransport::readSlow(buffer, length);
+  /// The limit of the message that is being read.
+  void limit_message(std::uint64_t bytes) { most_ = bytes; }
+
+  bool peek() override {
+    if (rBase_ == rBound_) refill();
+    return rBase_ < rBound_;
   }
+
+  std::uint32_t readSlow(std::uint8_t* buffer, std::uint32_t length) override {
+    if (rBase_ == rBound_) {
+      if (length >= kBytes) return receive(buffer, length);
+      refill();
+    }
+    const auto n = std::min(length, static_cast<std::uint32_t>(rBound_ - rBase_));
+    std::memcpy(buffer, rBase_, n);
+    rBase_ += n;
+    return n;
+  }
+
+  /// The end of a message.
+  std::uint32_t readEnd() override {
+    begin_ = received_ - static_cast<std::uint64_t>(rBound_ - rBase_);
+    most_ = usual_most_;
+    resetConsumedMessageSize();
+    return transport_->readEnd();
+  }
+
+ private:
+  void refill() {
+    setReadBuffer(rBuf_.get(), 0);
+    setReadBuffer(rBuf_.get(), receive(rBuf_.get(), rBufSize_));
+  }
+
+  std::uint32_t receive(std::uint8_t* buffer, std::uint32_t length) {
+    const std::uint64_t left = most_ - std::min(most_, received_ - begin_);
+    if (left == 0)
+      throw ::apache::thrift::protocol::TProtocolException(
+          ::apache::thrift::protocol::TProtocolException::SIZE_LIMIT, "a message beyond the limit");
+    const auto most = static_cast<std::uint32_t>(std::min<std::uint64_t>(length, left));
+    const std::uint32_t n = transport_->read(buffer, most);
+    received_ += n;
+    return n;
+  }
+
+  const std::uint64_t usual_most_;
+  std::uint64_t most_;
+  std::uint64_t received_ = 0;
+  std::uint64_t begin_ = 0;  ///< of `received_`, where the message begins
 };
 
 inline std::shared_ptr<::apache::thrift::protocol::TBinaryProtocol> make_protocol(

@@ -15,30 +15,15 @@
 #include "lambdaml/ps/message.h"
 #include "lambdaml/ps/server/archive.h"
 #include "lambdaml/ps/server/environment.h"
+#include "lambdaml/ps/server/request.h"
 
 namespace lambdaml::ps {
 
-/// Numbers that stand: the sum of a round, one worker's push, a copy of a model.
-struct Result {
-  Buffer totals, values;
-  std::optional<Sparse> sparse;  ///< the values again, where that is shorter
-  Charge charge;
-
-  std::size_t length() const { return values.size() / sizeof(float); }
-  std::span<const float> floats() const {
-    return {reinterpret_cast<const float*>(values.data()), length()};
-  }
-  std::span<float> floats() { return {reinterpret_cast<float*>(values.data()), length()}; }
-  std::span<const double> doubles() const {
-    return {reinterpret_cast<const double*>(totals.data()), totals.size() / sizeof(double)};
-  }
-  std::span<double> doubles() {
-    return {reinterpret_cast<double*>(totals.data()), totals.size() / sizeof(double)};
-  }
-};
-
 /// Floats under one lock.
 inline constexpr std::size_t kShard = 64 << 10;
+
+/// That may share an entry.
+inline constexpr std::uint32_t kMostWorkers = 1 << 20;
 
 /// What the server does with pushes to a model of its own: adds them, or descends along them; see
 /// Registration in parameter_server.thrift.
@@ -73,7 +58,7 @@ class Entry {
   std::uint64_t model_length() const;
 
   /// Makes it a model. A second time, with the same length and workers, it does nothing; with
-  /// others it throws already_exists.
+  /// others, and where sums are kept under this id, it throws already_exists.
   void declare(std::uint64_t length, std::uint32_t workers, Rule rule, bool zeros);
 
   struct Answer {
@@ -84,14 +69,16 @@ class Entry {
     std::uint64_t generation = 0;
   };
   /// Takes the push and waits for what the kind says, until `deadline`. Throws invalid_argument,
-  /// diverged (a NaN), resource_exhausted, not_found (deleted, or long over).
-  Answer push_pull(const Part& part, Numbers numbers, Deadline deadline);
+  /// diverged (totals whose sum is not finite), resource_exhausted, not_found (deleted, or long
+  /// over). After an error nothing of the push has been counted.
+  Answer push_pull(Request request, Deadline deadline);
 
-  /// The original's calls; `n` counts a worker's turns.
+  /// The original's calls, on a model; `n` counts a worker's turns.
   bool can_pull(std::int64_t n, std::int64_t worker) const;
   bool can_push(std::int64_t n, std::int64_t worker) const;
-  std::vector<double> pull(std::int64_t n, std::int64_t worker);
-  void push(double rate, std::span<const double> values, std::int64_t n, std::int64_t worker);
+  std::shared_ptr<const Result> pull(std::int64_t n, std::int64_t worker);
+  /// `doubles` are overwritten.
+  void push(double rate, Buffer doubles, Charge charge, std::int64_t n, std::int64_t worker);
 
   /// Whoever waits gets not_found, or unavailable: the server ends.
   void remove();
@@ -109,10 +96,11 @@ class Entry {
   struct Collecting {
     std::size_t totals = 0;
     std::uint64_t length = 0;
-    std::vector<std::unique_ptr<Result>> parts;
-    std::vector<bool> arrived;
+    std::vector<std::unique_ptr<Result>> parts = {};
+    std::vector<bool> arrived = {};
     std::uint32_t count = 0;
     bool sparse = false;
+    Charge charge = {};
   };
   struct Turns {
     std::uint64_t next_push = 0, next_pull = 0;  ///< rounds before these have been counted
@@ -126,32 +114,47 @@ class Entry {
   };
   using Lock = std::unique_lock<std::mutex>;
 
-  Answer add_to_round(const Part& part, Numbers numbers, Deadline deadline);
-  Answer add_to_running(const Part& part, Numbers numbers, Deadline deadline);
-  Answer replace_newest(const Part& part, Numbers numbers);
-  Answer put_back_result(const Part& part, Numbers numbers);
+  Answer add_to_round(Request request, Deadline deadline);
+  Answer add_to_running(Request request, Deadline deadline);
+  Answer replace_newest(Request request);
+  Answer put_back_result(Request request);
 
   void set_workers(std::uint32_t workers);
   void check_worker(std::int64_t worker) const;
-  void check_numbers(const Part& part, const Numbers& numbers) const;
+  void check_totals(std::span<const double> totals) const;
   void retire(const Part& part);
-  std::unique_ptr<Result> take(const Part& part, Numbers numbers, bool& sparse) const;
+  Answer answer_of_round(const Part& part, const std::shared_ptr<const Result>& result) const;
+  Collecting& add_part(Request& request);
+  std::shared_ptr<const Result> complete_round(Lock& lock, Collecting& round, const Part& part);
   std::shared_ptr<Result> sum(const std::vector<const Result*>& parts, bool sparse) const;
-  std::shared_ptr<const Result> complete(const std::vector<std::unique_ptr<Result>>& parts,
-                                         bool sparse, bool moves,
-                                         std::optional<double> learning_rate);
   std::vector<std::uint32_t> silent(const Collecting& round) const;
   /// False when the deadline came first.
   bool wait(Lock& lock, Deadline deadline, const std::function<bool()>& ready);
 
-  /// Moves the model by pushed values; out of the lock.
-  void move(std::span<const float> values, double scale, double rate, std::size_t first_shard);
+  void count_running_push(Lock& lock, Request& request);
+  std::vector<std::uint32_t> behind(const Part& part) const;
+  /// Where a worker begins, so that several move the vector at the same time.
+  std::size_t shard_of(std::uint32_t worker) const {
+    return model_.size() / workers_ * worker / kShard;
+  }
+
+  /// Moves the model by pushed values, which are overwritten; out of the lock, within a Moving.
+  /// They throw nothing.
+  void move(std::span<float> values, double scale, double rate, std::size_t first_shard);
   void move_sparse(std::span<const std::uint32_t> indices, std::span<const float> values,
                    double scale);
-  std::shared_ptr<Result> copy(const std::optional<Buffer>& wanted, std::size_t first_shard) const;
-  void make_model(std::uint64_t length);
+  std::shared_ptr<Result> room_for_copy(std::uint64_t n_totals, std::uint64_t n_values) const;
+  void copy_model(Result& into, std::size_t first_shard) const;
+  std::shared_ptr<Result> copy_of(const std::optional<Buffer>& wanted, std::uint64_t n_totals,
+                                  std::size_t first_shard) const;
+  void make_model(std::uint64_t length, const Rule& rule);
   template <class Body>
   void each_shard(std::size_t first, Body body) const;
+  class Moving;
+  class Freeze;
+  void save_sums(Writer& out) const;
+  void load_sums(Reader& in);
+  void load_vector(Reader& in);
 
   const std::string id_;
   Environment& environment_;
@@ -164,6 +167,7 @@ class Entry {
   bool interrupted_ = false;
   std::uint32_t workers_ = 0;
   std::vector<Turns> turns_;  ///< of each worker
+  Charge workers_charge_;
 
   std::map<std::uint64_t, Collecting> open_;
   std::map<std::uint64_t, std::shared_ptr<const Result>> results_;
@@ -177,9 +181,9 @@ class Entry {
   std::vector<float> model_;
   std::vector<float> velocity_;
   std::vector<double> totals_;
-  std::unique_ptr<std::mutex[]> shards_;
+  std::unique_ptr<std::mutex[]> shards_;  ///< made once, with the vector's length and rule
   std::uint64_t pushes_ = 0, pulls_ = 0;
-  Charge model_charge_;
+  Charge model_charge_, totals_charge_;
   int moving_ = 0;       ///< threads that move the model
   bool frozen_ = false;  ///< a snapshot is being taken: nobody begins to
 };

@@ -2,8 +2,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <utility>
 
+#include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 
@@ -17,19 +20,30 @@ struct Stats {
   std::atomic<std::uint64_t> wait_ns{0}, waits{0}, waits_in_vain{0};
   std::atomic<std::uint64_t> update_ns{0}, updates{0};
   std::atomic<std::uint64_t> snapshots{0}, snapshot_bytes{0};
+  std::atomic<std::uint64_t> wrong_tokens{0}, dropped{0};
   std::atomic<std::int64_t> connections{0};
 };
 
-/// Bytes that vectors and values take, against a limit.
+/// Bytes that vectors and values take, against a limit: those that are kept, those of requests that
+/// are still arriving, and those of answers. Thread-safe.
 class Budget {
  public:
   explicit Budget(std::uint64_t limit) : limit_(limit) {}
   std::uint64_t used() const { return used_; }
   std::uint64_t limit() const { return limit_; }
+
+  /// What to do where there is not enough: it returns after some bytes may have come back, or false
+  /// when none will, and is called again for some seconds. To be set before other threads use the
+  /// budget.
+  void set_make_room(std::function<bool()> make_room) { make_room_ = std::move(make_room); }
+
   /// Throws resource_exhausted.
   void take(std::uint64_t bytes) {
-    if (used_.fetch_add(bytes) + bytes <= limit_) return;
-    used_ -= bytes;
+    constexpr double kPatience_s = 3;
+    if (has_taken(bytes)) return;
+    const Deadline patience = Deadline::in(kPatience_s);
+    while (bytes <= limit_ && make_room_ && !patience.passed() && make_room_())
+      if (has_taken(bytes)) return;
     fail(Code::resource_exhausted,
          "the server's memory limit of {} is reached: give it more (--memory-mb), or let jobs "
          "save checkpoints more often",
@@ -38,7 +52,15 @@ class Budget {
   void give_back(std::uint64_t bytes) { used_ -= bytes; }
 
  private:
+  bool has_taken(std::uint64_t bytes) {
+    std::uint64_t used = used_;
+    while (bytes <= limit_ && used <= limit_ - bytes)
+      if (used_.compare_exchange_weak(used, used + bytes)) return true;
+    return false;
+  }
+
   const std::uint64_t limit_;
+  std::function<bool()> make_room_;
   std::atomic<std::uint64_t> used_{0};
 };
 
@@ -50,14 +72,26 @@ class Charge {
     budget.take(bytes);
   }
   Charge(Charge&& other) noexcept
-      : budget_(std::exchange(other.budget_, nullptr)), bytes_(other.bytes_) {}
+      : budget_(std::exchange(other.budget_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
   Charge& operator=(Charge&& other) noexcept {
-    std::swap(budget_, other.budget_);
-    std::swap(bytes_, other.bytes_);
+    Charge taken(std::move(other));
+    std::swap(budget_, taken.budget_);
+    std::swap(bytes_, taken.bytes_);
     return *this;
   }
   ~Charge() {
     if (budget_ != nullptr) budget_->give_back(bytes_);
+  }
+
+  std::uint64_t bytes() const { return bytes_; }
+  /// Takes the difference, or gives it back. When there is not so much it throws and is as before.
+  void resize(Budget& budget, std::uint64_t bytes) {
+    if (bytes > bytes_)
+      budget.take(bytes - bytes_);
+    else
+      budget.give_back(bytes_ - bytes);
+    budget_ = &budget;
+    bytes_ = bytes;
   }
 
  private:
@@ -67,8 +101,9 @@ class Charge {
 
 struct Environment {
   Budget budget;
-  Stats stats;
-  bool accept_nan = false;
+  /// Floats of the longest vector.
+  std::uint64_t longest = std::numeric_limits<std::uint32_t>::max();
+  Stats stats = {};
 };
 
 }  // namespace lambdaml::ps

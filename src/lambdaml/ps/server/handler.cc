@@ -13,21 +13,8 @@ namespace {
 using namespace ::apache::thrift;
 using wire::Operation;
 
-/// Equal in a time that does not tell how far.
-bool same_secret(const std::string& a, const std::string& b) {
-  unsigned difference = a.size() == b.size() ? 0 : 1;
-  for (std::size_t i = 0; i < b.size(); ++i)
-    difference |=
-        static_cast<unsigned char>(i < a.size() ? a[i] : 0) ^ static_cast<unsigned char>(b[i]);
-  return difference == 0;
-}
-
-[[noreturn]] void refuse_token(bool none) {
-  if (none)
-    fail(Code::permission_denied,
-         "this server wants a token: give it as ps://:TOKEN@host:port or in LAMBDAML_PS_TOKEN");
-  fail(Code::permission_denied, "this is not the server's token");
-}
+constexpr const char* kWantsToken =
+    "this server wants a token: give it as ps://:TOKEN@host:port or in LAMBDAML_PS_TOKEN";
 
 void check_length(const std::string& id, bool is_set, std::int32_t length, std::size_t values) {
   if (is_set && static_cast<std::int64_t>(length) != static_cast<std::int64_t>(values))
@@ -37,7 +24,11 @@ void check_length(const std::string& id, bool is_set, std::int32_t length, std::
 
 }  // namespace
 
-Handler::Handler(Service& service) : service_(service), state_(service.state) {
+Handler::Handler(Service& service, std::shared_ptr<Peer> peer)
+    : service_(service),
+      state_(service.state),
+      peer_(std::move(peer)),
+      is_admitted_(!service.token.is_wanted()) {
   ++stats().connections;
 }
 
@@ -55,19 +46,31 @@ std::invoke_result_t<Call> Handler::guarded(Operation::type operation, Call&& ca
     throw refusal;
   };
   try {
-    if (!admitted_ && !service_.token.empty() && operation != Operation::HELLO) refuse_token(true);
+    if (!is_admitted_ && operation != Operation::HELLO) throw refusal_of(operation);
     return call();
+  } catch (const TException&) {
+    throw;
   } catch (const Error& error) {
     refuse(error.code(), error.what());
   } catch (const std::bad_alloc&) {
     refuse(Code::resource_exhausted, "the server has no memory left");
+  } catch (const std::exception& error) {
+    refuse(Code::internal, error.what());
   }
   throw TException("unreachable");
 }
 
-std::int32_t Handler::longest_list() const {
-  const std::uint64_t most = std::max<std::uint64_t>(kLongestList, 2 * state_.longest_model());
-  return static_cast<std::int32_t>(std::min<std::uint64_t>(most, 1U << 29));
+wire::InvalidOperation Handler::refusal_of(Operation::type operation) const {
+  ++stats().refused;
+  wire::InvalidOperation refusal;
+  refusal.whatOp = operation;
+  refusal.why = kWantsToken;
+  refusal.__set_code(std::string(to_string(Code::permission_denied)));
+  return refusal;
+}
+
+void Handler::holds(std::uint64_t bytes) const {
+  if (peer_) peer_->holds(bytes);
 }
 
 std::shared_ptr<Entry> Handler::model(const std::string& id) {
@@ -75,14 +78,6 @@ std::shared_ptr<Entry> Handler::model(const std::string& id) {
   if (!entry->has_model())
     fail(Code::not_found, "there is no model '{}': register it first", printable(id));
   return entry;
-}
-
-void Handler::declare(const std::string& id, std::uint64_t length, std::uint32_t workers, Rule rule,
-                      bool zeros) {
-  if (length * sizeof(float) > service_.largest)
-    fail(Code::resource_exhausted, "'{}': {} values are more than this server takes ({} bytes)",
-         printable(id), length, service_.largest);
-  state_.declare(id, length, workers, std::move(rule), zeros);
 }
 
 void Handler::ping() {
@@ -94,8 +89,8 @@ void Handler::register_model(const std::string& id, std::int32_t length, std::in
     if (length <= 0 || parallelism <= 0)
       fail(Code::invalid_argument, "'{}': a model of {} values for {} workers is none",
            printable(id), length, parallelism);
-    declare(id, static_cast<std::uint64_t>(length), static_cast<std::uint32_t>(parallelism), {},
-            false);
+    state_.declare(id, static_cast<std::uint64_t>(length), static_cast<std::uint32_t>(parallelism),
+                   {}, false);
   });
 }
 
@@ -114,36 +109,15 @@ bool Handler::can_push(const std::string& id, std::int32_t n, std::int32_t worke
   return guarded(Operation::CAN_PUSH, [&] { return model(id)->can_push(n, worker); });
 }
 
-void Handler::pull_model(wire::Model& out, const std::string& id, std::int32_t n,
-                         std::int32_t worker) {
-  guarded(Operation::PULL_MODEL, [&] {
-    out.id = id;
-    out.data = model(id)->pull(n, worker);
-    out.__set_length(static_cast<std::int32_t>(out.data.size()));
-    stats().bytes_sent += out.data.size() * sizeof(double);
-  });
-}
-
-void Handler::push_grad(const wire::Grad& g) {
-  guarded(Operation::PUSH_GRAD, [&] {
-    check_length(g.id, g.__isset.length, g.length, g.data.size());
-    stats().bytes_received += g.data.size() * sizeof(double);
-    model(g.id)->push(g.learning_rate, g.data, g.n_iter, g.worker_id);
-  });
-}
-
-void Handler::push_update(const wire::Update& u) {
-  guarded(Operation::PUSH_UPDATE, [&] {
-    check_length(u.id, u.__isset.length, u.length, u.data.size());
-    stats().bytes_received += u.data.size() * sizeof(double);
-    model(u.id)->push(1, u.data, u.n_iter, u.worker_id);
-  });
-}
-
 void Handler::hello(wire::Welcome& out, const std::string& token) {
   guarded(Operation::HELLO, [&] {
-    if (!service_.token.empty() && !same_secret(token, service_.token)) refuse_token(token.empty());
-    admitted_ = true;
+    if (!service_.token.is(token)) {
+      ++stats().wrong_tokens;
+      fail(Code::permission_denied, "{}",
+           token.empty() ? kWantsToken : "this is not the server's token");
+    }
+    is_admitted_ = true;
+    if (peer_) peer_->admit();
     out.version = 1;
     out.incarnation = service_.incarnation;
     out.durable = service_.durable;
@@ -159,11 +133,13 @@ void Handler::register_vector(const wire::Registration& r) {
       fail(Code::invalid_argument,
            "'{}': {} values, {} workers, learning rate {}, momentum {}, l2 {}: out of range",
            printable(r.id), r.length, r.workers, r.learning_rate, r.momentum, r.l2);
+    if (r.penalized.size() % 2 != 0)
+      fail(Code::invalid_argument, "'{}': penalized ranges are pairs", printable(r.id));
     Rule rule;
     if (r.__isset.learning_rate) rule.learning_rate = r.learning_rate;
     rule.momentum = r.momentum;
     rule.l2 = r.l2;
-    for (std::size_t i = 0; i + 1 < r.penalized.size(); i += 2) {
+    for (std::size_t i = 0; i < r.penalized.size(); i += 2) {
       if (r.penalized[i] < 0 || r.penalized[i + 1] > r.length ||
           r.penalized[i] > r.penalized[i + 1])
         fail(Code::invalid_argument, "'{}': penalized ranges beyond its {} values", printable(r.id),
@@ -171,19 +147,13 @@ void Handler::register_vector(const wire::Registration& r) {
       rule.penalized.push_back({static_cast<std::uint64_t>(r.penalized[i]),
                                 static_cast<std::uint64_t>(r.penalized[i + 1])});
     }
-    declare(r.id, static_cast<std::uint64_t>(r.length), static_cast<std::uint32_t>(r.workers),
-            std::move(rule), r.zeros);
+    state_.declare(r.id, static_cast<std::uint64_t>(r.length),
+                   static_cast<std::uint32_t>(r.workers), std::move(rule), r.zeros);
   });
 }
 
 void Handler::delete_model(const std::string& id) {
   guarded(Operation::DELETE, [&] { state_.remove(id); });
-}
-
-void Handler::remove(const std::vector<std::string>& keys) {
-  guarded(Operation::KEYS, [&] {
-    for (const std::string& key : keys) state_.keys().remove(key);
-  });
 }
 
 void Handler::find(std::vector<wire::KeyEntry>& out, const std::string& prefix,
@@ -202,31 +172,59 @@ void Handler::clear(const std::string& prefix) {
   guarded(Operation::KEYS, [&] { state_.clear(prefix); });
 }
 
-Entry::Answer Handler::push_pull_by_hand(const Part& part, Numbers numbers) {
+Entry::Answer Handler::push_pull_by_hand(const Part& part, Numbers numbers, Intake intake) {
   constexpr std::uint32_t kLongestWait_ms = 60'000;
   return guarded(Operation::PUSH_PULL, [&] {
     stats().bytes_received += numbers.totals.size() + numbers.values.size() +
                               (numbers.indices ? numbers.indices->size() : 0);
+    Request request(part, std::move(numbers), intake.charge(), state_.environment());
     // Only a push makes an entry, and only one that says how many share it.
     const bool makes = !part.again && !part.pull_only && part.workers > 0;
     const std::shared_ptr<Entry> entry = makes ? state_.get_or_make(part.id) : state_.find(part.id);
     if (!entry && part.again) return Entry::Answer{.result = nullptr, .resend = true};
     if (!entry) state_.get(part.id);
-    return entry->push_pull(part, std::move(numbers),
+    return entry->push_pull(std::move(request),
                             Deadline::in(std::min(part.wait_ms, kLongestWait_ms) / 1e3));
   });
 }
 
-void Handler::put_by_hand(const std::string& key, Buffer value) {
-  guarded(Operation::KEYS, [&] { state_.keys().put(key, std::move(value)); });
+void Handler::put_by_hand(const std::string& key, Buffer value, Intake intake) {
+  guarded(Operation::KEYS, [&] { state_.keys().put(key, std::move(value), intake.charge()); });
 }
 
-bool Handler::create_by_hand(const std::string& key, Buffer value) {
-  return guarded(Operation::KEYS, [&] { return state_.keys().create(key, std::move(value)); });
+bool Handler::create_by_hand(const std::string& key, Buffer value, Intake intake) {
+  return guarded(Operation::KEYS,
+                 [&] { return state_.keys().create(key, std::move(value), intake.charge()); });
 }
 
 std::shared_ptr<const Buffer> Handler::get_by_hand(const std::string& key) {
   return guarded(Operation::KEYS, [&] { return state_.keys().get(key); });
+}
+
+void Handler::remove_by_hand(const std::vector<std::string>& keys, Intake intake) {
+  guarded(Operation::KEYS, [&] {
+    const Charge charge = intake.charge();
+    for (const std::string& key : keys) state_.keys().remove(key);
+  });
+}
+
+std::shared_ptr<const Result> Handler::pull_by_hand(const std::string& id, std::int32_t n,
+                                                    std::int32_t worker) {
+  return guarded(Operation::PULL_MODEL, [&] {
+    std::shared_ptr<const Result> result = model(id)->pull(n, worker);
+    stats().bytes_sent += result->length() * sizeof(double);
+    return result;
+  });
+}
+
+void Handler::push_by_hand(OriginalPush push, Intake intake) {
+  guarded(push.is_grad ? Operation::PUSH_GRAD : Operation::PUSH_UPDATE, [&] {
+    check_length(push.id, push.length.has_value(), push.length.value_or(0),
+                 push.doubles.size() / sizeof(double));
+    stats().bytes_received += push.doubles.size();
+    model(push.id)->push(push.rate, std::move(push.doubles), intake.charge(), push.round,
+                         push.worker);
+  });
 }
 
 }  // namespace lambdaml::ps

@@ -1,23 +1,44 @@
 #pragma once
 
+#include <memory>
+#include <optional>
+#include <string>
+
 #include <ParameterServer.h>
 
+#include "lambdaml/ps/server/intake.h"
+#include "lambdaml/ps/server/peers.h"
 #include "lambdaml/ps/server/service.h"
 
 namespace lambdaml::ps {
 
-/// One connection's calls, in terms of the state: who has not said the token is refused, and what
-/// goes wrong becomes the exception of the wire. For .cc files of this layer.
+/// A Grad or an Update of parameter_server.thrift; an Update has the rate 1.
+struct OriginalPush {
+  bool is_grad = false;
+  std::string id;
+  double rate = 1;
+  std::optional<std::int32_t> length = {};
+  Buffer doubles = {};
+  std::int32_t round = 0;
+  std::int32_t worker = 0;
+};
+
+/// One connection's calls, in terms of the state: what goes wrong becomes the exception of the
+/// wire. For .cc files of this layer.
 class Handler final : public wire::ParameterServerIf {
  public:
-  explicit Handler(Service& service);
+  /// `peer` is told when it has said the token; null: there is no connection to be watched.
+  Handler(Service& service, std::shared_ptr<Peer> peer);
   ~Handler() override;
 
   Service& service() const { return service_; }
 
-  /// The longest list that a call may bring now: an original's push is as long as its model, and a
-  /// bit more is read to say what is wrong.
-  std::int32_t longest_list() const;
+  /// The token was said, or none is wanted.
+  bool is_admitted() const { return is_admitted_; }
+  /// What a call of one that has not said the token is answered with.
+  wire::InvalidOperation refusal_of(wire::Operation::type operation) const;
+  /// Bytes that the answer takes: they would come back if the connection ended.
+  void holds(std::uint64_t bytes) const;
 
   void ping() override;
   void register_model(const std::string& id, std::int32_t length,
@@ -25,25 +46,25 @@ class Handler final : public wire::ParameterServerIf {
   bool exist_model(const std::string& id) override;
   bool can_pull(const std::string& id, std::int32_t n, std::int32_t worker) override;
   bool can_push(const std::string& id, std::int32_t n, std::int32_t worker) override;
-  void pull_model(wire::Model& out, const std::string& id, std::int32_t n,
-                  std::int32_t worker) override;
-  void push_grad(const wire::Grad& g) override;
-  void push_update(const wire::Update& u) override;
   void zip() override {}
 
   void hello(wire::Welcome& out, const std::string& token) override;
   void register_vector(const wire::Registration& r) override;
   void delete_model(const std::string& id) override;
-  void remove(const std::vector<std::string>& keys) override;
   void find(std::vector<wire::KeyEntry>& out, const std::string& prefix,
             const std::string& after) override;
   void clear(const std::string& prefix) override;
 
-  /// The calls that carry vectors and values, without the copies of generated code.
-  Entry::Answer push_pull_by_hand(const Part& part, Numbers numbers);
-  void put_by_hand(const std::string& key, Buffer value);
-  bool create_by_hand(const std::string& key, Buffer value);
+  /// The calls that carry vectors, values and long lists, without the copies of generated code.
+  /// Each throws what the wire can say: also that there was no memory for what came.
+  Entry::Answer push_pull_by_hand(const Part& part, Numbers numbers, Intake intake = {});
+  void put_by_hand(const std::string& key, Buffer value, Intake intake = {});
+  bool create_by_hand(const std::string& key, Buffer value, Intake intake = {});
   std::shared_ptr<const Buffer> get_by_hand(const std::string& key);
+  void remove_by_hand(const std::vector<std::string>& keys, Intake intake = {});
+  std::shared_ptr<const Result> pull_by_hand(const std::string& id, std::int32_t n,
+                                             std::int32_t worker);
+  void push_by_hand(OriginalPush push, Intake intake = {});
 
  private:
   /// Never called: the processor takes these by hand.
@@ -51,6 +72,10 @@ class Handler final : public wire::ParameterServerIf {
   void put(const std::string&, const std::string&) override {}
   bool create(const std::string&, const std::string&) override { return false; }
   void get(wire::Value&, const std::string&) override {}
+  void remove(const std::vector<std::string>&) override {}
+  void pull_model(wire::Model&, const std::string&, std::int32_t, std::int32_t) override {}
+  void push_grad(const wire::Grad&) override {}
+  void push_update(const wire::Update&) override {}
 
   template <class Call>
   std::invoke_result_t<Call> guarded(wire::Operation::type operation, Call&& call);
@@ -61,7 +86,8 @@ class Handler final : public wire::ParameterServerIf {
 
   Service& service_;
   State& state_;
-  bool admitted_ = false;
+  const std::shared_ptr<Peer> peer_;
+  bool is_admitted_;
 };
 
 }  // namespace lambdaml::ps

@@ -11,6 +11,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Without a first byte it could not be listed: pages begin after the last key of the one before.
+void check_name(const std::string& key) {
+  constexpr std::size_t kLongest = 4096;
+  if (key.empty() || key.size() > kLongest)
+    fail(Code::invalid_argument, "a key has from 1 to {} bytes, not {}", kLongest, key.size());
+}
+
 std::int64_t now() { return Deadline::Clock::now().time_since_epoch().count(); }
 
 }  // namespace
@@ -22,13 +29,14 @@ Keys::Keys(fs::path folder, Environment& environment)
   read_archives(folder_, FileKind::key, [&](Reader& in, const fs::path& path) {
     const std::string key = in.get_text();
     if (file_of(folder_, key) != path) fail(Code::data_corrupt, "it has another's name");
-    keys_[key] = keep(key, Buffer(in.get_bytes()));
+    keys_[key] = keep(key, Buffer(in.get_bytes()), {});
   });
 }
 
-std::shared_ptr<Keys::Kept> Keys::keep(const std::string& key, Buffer value) {
+std::shared_ptr<Keys::Kept> Keys::keep(const std::string& key, Buffer value, Charge charge) {
   auto kept = std::make_shared<Kept>();
-  kept->charge = Charge(environment_.budget, key.size() + value.size() + sizeof(Kept));
+  charge.resize(environment_.budget, key.size() + value.size() + sizeof(Kept));
+  kept->charge = std::move(charge);
   kept->value = std::move(value);
   kept->touched = now();
   return kept;
@@ -48,15 +56,17 @@ void Keys::erase_file(const std::string& key) const {
   fs::remove(file_of(folder_, key), ignored);
 }
 
-void Keys::put(const std::string& key, Buffer value) {
-  std::shared_ptr<Kept> kept = keep(key, std::move(value));
+void Keys::put(const std::string& key, Buffer value, Charge charge) {
+  check_name(key);
+  std::shared_ptr<Kept> kept = keep(key, std::move(value), std::move(charge));
   const std::unique_lock lock(mutex_);
   write(key, *kept);
   keys_.insert_or_assign(key, std::move(kept));
 }
 
-bool Keys::create(const std::string& key, Buffer value) {
-  std::shared_ptr<Kept> kept = keep(key, std::move(value));
+bool Keys::create(const std::string& key, Buffer value, Charge charge) {
+  check_name(key);
+  std::shared_ptr<Kept> kept = keep(key, std::move(value), std::move(charge));
   const std::unique_lock lock(mutex_);
   if (keys_.contains(key)) return false;
   write(key, *kept);
@@ -81,10 +91,16 @@ std::vector<std::pair<std::string, std::uint64_t>> Keys::find(const std::string&
                                                               const std::string& after,
                                                               std::size_t most) const {
   const std::shared_lock lock(mutex_);
+  constexpr std::size_t kMostBytes = 1 << 20;
   std::vector<std::pair<std::string, std::uint64_t>> out;
+  std::size_t bytes = 0;
   auto at = after.empty() ? keys_.lower_bound(prefix) : keys_.upper_bound(after);
-  for (; at != keys_.end() && at->first.starts_with(prefix) && out.size() < most; ++at)
+  for (; at != keys_.end() && at->first.starts_with(prefix) && out.size() < most &&
+         bytes < kMostBytes;
+       ++at) {
     out.emplace_back(at->first, at->second->value.size());
+    bytes += at->first.size();
+  }
   return out;
 }
 

@@ -20,11 +20,13 @@ class Keys {
   /// Takes what the folder holds; an empty path is none.
   Keys(std::filesystem::path folder, Environment& environment);
 
-  void put(const std::string& key, Buffer value);
-  bool create(const std::string& key, Buffer value);
+  /// `charge` is for the memory of the value, as far as it was taken.
+  void put(const std::string& key, Buffer value, Charge charge);
+  bool create(const std::string& key, Buffer value, Charge charge);
   std::shared_ptr<const Buffer> get(const std::string& key);
   void remove(const std::string& key);
-  /// Keys that begin with `prefix` and come after `after`, in byte order, at most `most`.
+  /// Keys that begin with `prefix` and come after `after`, in byte order: at most `most`, and about
+  /// 1 MB of them.
   std::vector<std::pair<std::string, std::uint64_t>> find(const std::string& prefix,
                                                           const std::string& after,
                                                           std::size_t most) const;
@@ -39,7 +41,7 @@ class Keys {
     Charge charge;
     mutable std::atomic<std::int64_t> touched{0};
   };
-  std::shared_ptr<Kept> keep(const std::string& key, Buffer value);
+  std::shared_ptr<Kept> keep(const std::string& key, Buffer value, Charge charge);
   void write(const std::string& key, const Kept& kept) const;
   void erase_file(const std::string& key) const;
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -7,7 +8,9 @@
 
 namespace lambdaml::ps {
 
-/// Serves the state's counters at http://host:port/metrics in the text format of Prometheus.
+/// Serves the state's counters at http://host:port/metrics in the text format of Prometheus, to
+/// anybody who asks. A client has some seconds and 8 KB for its question, and some seconds to take
+/// the answer; of too many at a time the oldest is left.
 class Metrics {
  public:
   /// Throws already_exists when it cannot listen there.

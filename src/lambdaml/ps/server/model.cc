@@ -1,4 +1,4 @@
-// The model of an entry: what moves it, what reads it, the original's turns.
+// The vector of an entry: how it is made, what moves it, what reads it, the original's turns.
 #include <algorithm>
 #include <cmath>
 #include <random>
@@ -6,6 +6,7 @@
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/rng.h"
 #include "lambdaml/ps/server/entry.h"
+#include "lambdaml/ps/server/shards.h"
 #include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::ps {
@@ -20,14 +21,22 @@ std::uint64_t Entry::model_length() const {
   return model_.size();
 }
 
-void Entry::make_model(std::uint64_t length) {
-  model_charge_ =
-      Charge(environment_.budget, length * sizeof(float) * (rule_.momentum == 0 ? 1 : 2));
-  model_.assign(length, 0.0F);
+/// Once for an entry: threads that move or read the vector do so without its lock. After an error
+/// all is as before.
+void Entry::make_model(std::uint64_t length, const Rule& rule) {
+  const std::uint64_t vectors = rule.momentum == 0 ? 1 : 2;
+  Charge charge(environment_.budget, length * sizeof(float) * vectors);
+  std::vector<float> model(length);
+  std::vector<float> velocity(rule.momentum == 0 ? 0 : length);
+  auto shards = std::make_unique<std::mutex[]>(length / kShard + 1);
   std::random_device random;
+  Rule own = rule;
   generation_ = (static_cast<std::uint64_t>(random()) << 20 | (random() & 0xfffffU)) + 1;
-  if (rule_.momentum != 0) velocity_.assign(length, 0.0F);
-  shards_ = std::make_unique<std::mutex[]>(length / kShard + 1);
+  model_charge_ = std::move(charge);
+  model_.swap(model);
+  velocity_.swap(velocity);
+  shards_ = std::move(shards);
+  std::swap(rule_, own);
 }
 
 void Entry::declare(std::uint64_t length, std::uint32_t workers, Rule rule, bool zeros) {
@@ -41,9 +50,16 @@ void Entry::declare(std::uint64_t length, std::uint32_t workers, Rule rule, bool
            rule == rule_ ? "" : " and another way to be moved");
     return;
   }
+  if (shards_ || !open_.empty() || !results_.empty() || !newest_.empty())
+    fail(Code::already_exists,
+         "'{}' holds sums that workers push to; delete it first, or take another id",
+         printable(id_));
+  if (length > environment_.longest)
+    fail(Code::resource_exhausted,
+         "'{}': {} values are more than this server takes ({}; --message-mb)", printable(id_),
+         length, environment_.longest);
   set_workers(workers);
-  rule_ = std::move(rule);
-  make_model(length);
+  make_model(length, rule);
   is_model_ = true;
   if (!zeros) {
     Rng rng(checksum(as_bytes(id_)));
@@ -52,41 +68,7 @@ void Entry::declare(std::uint64_t length, std::uint32_t workers, Rule rule, bool
   ++version_;
 }
 
-template <class Body>
-void Entry::each_shard(std::size_t first, Body body) const {
-  const std::size_t n = model_.size();
-  const std::size_t shards = (n + kShard - 1) / kShard;
-  for (std::size_t i = 0; i < shards; ++i) {
-    const std::size_t shard = (first + i) % shards;
-    const std::lock_guard lock(shards_[shard]);
-    body(shard * kShard, std::min(n, (shard + 1) * kShard));
-  }
-}
-
-Entry::Answer Entry::put_back_result(const Part& part, Numbers numbers) {
-  bool sparse = false;
-  std::shared_ptr<const Result> result = take(part, std::move(numbers), sparse);
-  {
-    const Lock lock(mutex_);
-    set_workers(part.workers);
-    check_worker(part.worker);
-    // Moving a model a second time is no matter of this: the model stands in the result.
-    if (part.round < dropped_before_ || results_.contains(part.round)) return {result, workers_};
-    if (is_model_ && result->length() == model_.size() &&
-        (results_.empty() || results_.rbegin()->first < part.round))
-      each_shard(0, [&](std::size_t begin, std::size_t end) {
-        std::copy(result->floats().data() + begin, result->floats().data() + end,
-                  model_.data() + begin);
-      });
-    open_.erase(part.round);
-    results_.emplace(part.round, result);
-    ++version_;
-  }
-  changed_.notify_all();
-  return {result, workers_};
-}
-
-void Entry::move(std::span<const float> values, double scale, double rate, std::size_t first) {
+void Entry::move(std::span<float> values, double scale, double rate, std::size_t first) {
   const auto factor = static_cast<float>(scale);
   if (!rule_.learning_rate) {
     each_shard(first, [&](std::size_t begin, std::size_t end) {
@@ -98,8 +80,7 @@ void Entry::move(std::span<const float> values, double scale, double rate, std::
   const auto l2 = static_cast<float>(rule_.l2);
   const auto momentum = static_cast<float>(rule_.momentum);
   each_shard(first, [&](std::size_t begin, std::size_t end) {
-    std::vector<float> gradient(values.begin() + static_cast<std::ptrdiff_t>(begin),
-                                values.begin() + static_cast<std::ptrdiff_t>(end));
+    const std::span<float> gradient = values.subspan(begin, end - begin);
     for (float& g : gradient) g *= factor;
     const auto penalize = [&](std::size_t from, std::size_t to) {
       from = std::max(from, begin);
@@ -129,19 +110,30 @@ void Entry::move_sparse(std::span<const std::uint32_t> indices, std::span<const 
   }
 }
 
-std::shared_ptr<Result> Entry::copy(const std::optional<Buffer>& wanted, std::size_t first) const {
+std::shared_ptr<Result> Entry::room_for_copy(std::uint64_t n_totals, std::uint64_t n_values) const {
   auto out = std::make_shared<Result>();
+  out->charge = Charge(environment_.budget, Result::bytes(n_totals, n_values));
+  out->values = Buffer(n_values * sizeof(float));
+  return out;
+}
+
+void Entry::copy_model(Result& into, std::size_t first) const {
+  each_shard(first, [&](std::size_t begin, std::size_t end) {
+    std::copy(model_.data() + begin, model_.data() + end, into.floats().data() + begin);
+  });
+}
+
+/// A copy of the vector, or of the wanted values of it, with room for totals.
+std::shared_ptr<Result> Entry::copy_of(const std::optional<Buffer>& wanted, std::uint64_t n_totals,
+                                       std::size_t first) const {
   if (!wanted) {
-    out->charge = Charge(environment_.budget, model_.size() * sizeof(float));
-    out->values = Buffer(model_.size() * sizeof(float));
-    each_shard(first, [&](std::size_t begin, std::size_t end) {
-      std::copy(model_.data() + begin, model_.data() + end, out->floats().data() + begin);
-    });
+    std::shared_ptr<Result> out = room_for_copy(n_totals, model_.size());
+    copy_model(*out, first);
     return out;
   }
   const auto* indices = reinterpret_cast<const std::uint32_t*>(wanted->data());
   const std::size_t n = wanted->size() / sizeof(std::uint32_t);
-  out->values = Buffer(n * sizeof(float));
+  std::shared_ptr<Result> out = room_for_copy(n_totals, n);
   for (std::size_t i = 0; i < n;) {
     if (indices[i] >= model_.size())
       fail(Code::invalid_argument, "'{}': index {} is beyond its {} values", printable(id_),
@@ -166,11 +158,12 @@ bool Entry::can_push(std::int64_t n, std::int64_t worker) const {
   return n >= 0 && pulls_ == (static_cast<std::uint64_t>(n) + 1) * workers_;
 }
 
-std::vector<double> Entry::pull(std::int64_t n, std::int64_t worker) {
+std::shared_ptr<const Result> Entry::pull(std::int64_t n, std::int64_t worker) {
   touch();
   if (n < 0) fail(Code::invalid_argument, "'{}': there is no turn {}", printable(id_), n);
   {
     const Lock lock(mutex_);
+    if (!is_model_) fail(Code::not_found, "'{}' is no model", printable(id_));
     check_worker(worker);
     Turns& own = turns_[static_cast<std::size_t>(worker)];
     if (static_cast<std::uint64_t>(n) >= own.next_pull) {
@@ -180,11 +173,10 @@ std::vector<double> Entry::pull(std::int64_t n, std::int64_t worker) {
     }
   }
   ++environment_.stats.pulls;
-  const std::shared_ptr<Result> model = copy({}, 0);
-  return {model->floats().begin(), model->floats().end()};
+  return copy_of({}, 0, 0);
 }
 
-void Entry::push(double rate, std::span<const double> values, std::int64_t n, std::int64_t worker) {
+void Entry::push(double rate, Buffer doubles, Charge charge, std::int64_t n, std::int64_t worker) {
   if (n < 0) fail(Code::invalid_argument, "'{}': there is no turn {}", printable(id_), n);
   if (worker < 0)
     fail(Code::invalid_argument, "'{}': there is no worker {}", printable(id_), worker);
@@ -193,107 +185,19 @@ void Entry::push(double rate, std::span<const double> values, std::int64_t n, st
   Part part{.id = id_, .kind = Kind::running, .round = static_cast<std::uint64_t>(n)};
   part.worker = static_cast<std::uint32_t>(worker);
   part.workers = 0;
-  part.length = values.size();
+  part.length = doubles.size() / sizeof(double);
+  // Each float lies before the double that is read next.
+  for (std::size_t i = 0; i < part.length; ++i) {
+    double value = 0;
+    std::memcpy(&value, doubles.data() + i * sizeof value, sizeof value);
+    const auto moved = static_cast<float>(rate * value);
+    std::memcpy(doubles.data() + i * sizeof moved, &moved, sizeof moved);
+  }
+  doubles.truncate(part.length * sizeof(float));
   Numbers numbers;
-  numbers.values = Buffer(values.size() * sizeof(float));
-  auto* floats = reinterpret_cast<float*>(numbers.values.data());
-  for (std::size_t i = 0; i < values.size(); ++i) floats[i] = static_cast<float>(rate * values[i]);
+  numbers.values = std::move(doubles);
   numbers.wanted = Buffer();
-  push_pull(part, std::move(numbers), Deadline::never());
-}
-
-void Entry::save(Writer& out) {
-  constexpr std::size_t kBytesOfResults = 64 << 20;
-  constexpr std::size_t kFewestResults = 2;
-  Lock lock(mutex_);
-  frozen_ = true;
-  changed_.wait(lock, [&] { return moving_ == 0; });
-  out.put(id_);
-  out.put(workers_);
-  for (const Turns& turns : turns_) out.put(turns);
-  out.put(dropped_before_);
-  // The newest results: whoever waits for an older one has a checkpoint behind him as well.
-  std::vector<std::pair<std::uint64_t, const Result*>> kept;
-  std::size_t bytes = 0;
-  for (auto at = results_.rbegin(); at != results_.rend(); ++at) {
-    bytes += at->second->values.size();
-    if (kept.size() >= kFewestResults && bytes > kBytesOfResults) break;
-    kept.emplace_back(at->first, at->second.get());
-  }
-  const auto put_result = [&](std::uint64_t round, const Result& result) {
-    out.put(round);
-    out.put(result.totals.view());
-    out.put(result.values.view());
-  };
-  out.put(static_cast<std::uint64_t>(kept.size()));
-  for (const auto& [round, result] : kept) put_result(round, *result);
-  out.put(static_cast<std::uint64_t>(newest_.size()));
-  for (const Newest& newest : newest_) {
-    out.put(newest.result != nullptr);
-    if (newest.result) put_result(newest.round, *newest.result);
-  }
-  out.put(is_model_);
-  out.put(rule_.learning_rate.has_value());
-  out.put(rule_.learning_rate.value_or(0));
-  out.put(rule_.momentum);
-  out.put(rule_.l2);
-  out.put(Bytes(std::as_bytes(std::span(rule_.penalized))));
-  out.put(shards_ != nullptr);
-  out.put(model_);
-  out.put(velocity_);
-  out.put(totals_);
-  out.put(pushes_);
-  out.put(pulls_);
-  out.put(generation_);
-  frozen_ = false;
-  lock.unlock();
-  changed_.notify_all();
-}
-
-std::shared_ptr<Entry> Entry::load(Reader& in, Environment& environment) {
-  auto entry = std::make_shared<Entry>(in.get_text(), environment);
-  if (const auto workers = in.get<std::uint32_t>(); workers != 0) entry->set_workers(workers);
-  for (Turns& turns : entry->turns_) turns = in.get<Turns>();
-  entry->dropped_before_ = in.get<std::uint64_t>();
-  const auto get_result = [&] {
-    auto result = std::make_shared<Result>();
-    result->totals = Buffer(in.get_bytes());
-    result->values = Buffer(in.get_bytes());
-    result->charge = Charge(environment.budget, result->totals.size() + result->values.size());
-    return result;
-  };
-  for (auto n = in.get<std::uint64_t>(); n > 0; --n) {
-    const auto round = in.get<std::uint64_t>();
-    entry->results_[round] = get_result();
-  }
-  const auto newest = in.get<std::uint64_t>();
-  if (newest > entry->workers_) fail(Code::data_corrupt, "more pushes than workers");
-  entry->newest_.resize(newest);
-  for (Newest& one : entry->newest_) {
-    if (!in.get<bool>()) continue;
-    one.round = in.get<std::uint64_t>();
-    one.result = get_result();
-  }
-  entry->is_model_ = in.get<bool>();
-  const bool descends = in.get<bool>();
-  const auto learning_rate = in.get<double>();
-  if (descends) entry->rule_.learning_rate = learning_rate;
-  entry->rule_.momentum = in.get<double>();
-  entry->rule_.l2 = in.get<double>();
-  entry->rule_.penalized = in.get_vector<Rule::Range>();
-  const bool has_vector = in.get<bool>();
-  const std::vector<float> model = in.get_vector<float>();
-  if (has_vector) entry->make_model(model.size());
-  entry->model_ = model;
-  entry->velocity_ = in.get_vector<float>();
-  if (entry->rule_.momentum != 0 && entry->velocity_.size() != model.size())
-    fail(Code::data_corrupt, "a velocity of another length than the model");
-  entry->totals_ = in.get_vector<double>();
-  entry->pushes_ = in.get<std::uint64_t>();
-  entry->pulls_ = in.get<std::uint64_t>();
-  entry->generation_ = in.get<std::uint64_t>();
-  if (!in.empty()) fail(Code::data_corrupt, "it goes on after its end");
-  return entry;
+  push_pull(Request(part, std::move(numbers), std::move(charge), environment_), Deadline::never());
 }
 
 }  // namespace lambdaml::ps

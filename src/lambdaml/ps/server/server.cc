@@ -1,21 +1,18 @@
 #include "lambdaml/ps/server.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <future>
 #include <random>
 #include <thread>
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
 #include <thrift/server/TThreadedServer.h>
-#include <thrift/transport/TSSLServerSocket.h>
-#include <thrift/transport/TSSLSocket.h>
-#include <thrift/transport/TServerSocket.h>
 
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/rng.h"
+#include "lambdaml/ps/server/listener.h"
 #include "lambdaml/ps/server/metrics.h"
+#include "lambdaml/ps/server/peers.h"
 #include "lambdaml/ps/server/service.h"
 #include "lambdaml/ps/transport.h"
 
@@ -24,14 +21,11 @@ namespace {
 
 using namespace ::apache::thrift;
 
-/// A client that does not read its answer for so long is dropped.
-constexpr int kSendTimeout_ms = 30'000;
-
 class Transports final : public transport::TTransportFactory {
  public:
   std::shared_ptr<transport::TTransport> getTransport(
       std::shared_ptr<transport::TTransport> socket) override {
-    return std::make_shared<Buffered>(std::move(socket));
+    return std::make_shared<Buffered>(std::move(socket), kGreetingBytes);
   }
 };
 
@@ -52,28 +46,6 @@ class Listening final : public server::TServerEventHandler {
   std::promise<void>& ready_;
 };
 
-void set_options(int socket) {
-  const int on = 1;
-  ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
-std::shared_ptr<transport::TServerSocket> make_listener(const ServerSettings& settings) {
-  if (settings.tls_cert.empty() != settings.tls_key.empty())
-    fail(Code::invalid_argument, "TLS needs both a certificate and a key");
-  if (settings.tls_cert.empty())
-    return std::make_shared<transport::TServerSocket>(settings.host, settings.port);
-  try {
-    const auto factory = std::make_shared<transport::TSSLSocketFactory>(transport::TLSv1_2);
-    factory->server(true);
-    factory->loadCertificate(settings.tls_cert.c_str());
-    factory->loadPrivateKey(settings.tls_key.c_str());
-    return std::make_shared<transport::TSSLServerSocket>(settings.host, settings.port, factory);
-  } catch (const TException& error) {
-    fail(Code::invalid_argument, "TLS with the certificate {} and the key {}: {}",
-         settings.tls_cert, settings.tls_key, error.what());
-  }
-}
-
 std::int64_t new_incarnation() {
   std::random_device random;
   return static_cast<std::int64_t>(mix({random(), random()}) >> 1);
@@ -84,22 +56,29 @@ std::int64_t new_incarnation() {
 struct Server::Parts {
   explicit Parts(const ServerSettings& given)
       : settings(given),
-        state(given.dir, {.memory_bytes = given.memory_bytes, .models = given.models}),
+        state(given.dir, {.memory_bytes = given.memory_bytes,
+                          .models = given.models,
+                          .vector_bytes = given.message_bytes}),
+        peers({.connections = given.connections,
+               .wants_token = !given.token.empty(),
+               .patience = given.patience},
+              state.environment()),
         service{.state = state,
-                .token = given.token,
+                .token = Token(given.token),
                 .incarnation = new_incarnation(),
                 .durable = !given.dir.empty(),
-                .largest = given.message_bytes} {
+                .largest = static_cast<std::uint32_t>(
+                    std::min<std::uint64_t>(given.message_bytes, given.memory_bytes))} {
     log_what_thrift_says();
+    if (given.token.size() > kLongestToken)
+      fail(Code::invalid_argument, "the token has {} bytes; {} are the most", given.token.size(),
+           kLongestToken);
+    state.environment().budget.set_make_room([this] { return peers.make_room(); });
     if (given.metrics_port >= 0) metrics.emplace(state, given.host, given.metrics_port);
-    listener = make_listener(given);
-    listener->setSendTimeout(kSendTimeout_ms);
-    listener->setKeepAlive(true);
-    listener->setAcceptCallback(set_options);
+    listener = make_listener(given, peers);
     server = std::make_unique<server::TThreadedServer>(processors_of(service), listener,
                                                        std::make_shared<Transports>(),
                                                        std::make_shared<Protocols>());
-    server->setConcurrentClientLimit(static_cast<std::int64_t>(given.connections));
     std::future<void> listening = ready.get_future();
     server->setServerEventHandler(std::make_shared<Listening>(ready));
     serving = std::thread([this] {
@@ -131,7 +110,8 @@ struct Server::Parts {
     }
     wake.notify_all();
     housekeeping.join();
-    // Whoever waits for others would keep the server from its end.
+    // Whoever waits for others, or for room, would keep the server from its end.
+    peers.stop();
     server->stop();
     state.interrupt();
     serving.join();
@@ -144,7 +124,7 @@ struct Server::Parts {
     while (!wake.wait_for(lock, interval, [this] { return stopping; })) {
       lock.unlock();
       save();
-      state.expire(settings.expired_s);
+      expire();
       lock.lock();
     }
   }
@@ -157,8 +137,17 @@ struct Server::Parts {
     }
   }
 
+  void expire() {
+    try {
+      state.expire(settings.expired_s);
+    } catch (const std::exception& error) {
+      log::error("removing what nobody uses: {}", error.what());
+    }
+  }
+
   const ServerSettings settings;
   State state;
+  Peers peers;
   Service service;
   std::optional<Metrics> metrics;
   std::shared_ptr<transport::TServerSocket> listener;
@@ -180,7 +169,7 @@ int Server::metrics_port() const { return parts_->metrics ? parts_->metrics->por
 
 void Server::save_and_expire() {
   parts_->save();
-  parts_->state.expire(parts_->settings.expired_s);
+  parts_->expire();
 }
 
 }  // namespace lambdaml::ps

@@ -1,5 +1,8 @@
 #include "lambdaml/ps/server/state.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/log.h"
 
@@ -19,7 +22,9 @@ fs::path part_of(const fs::path& folder, const char* name) {
 State::State(fs::path folder, Limits limits)
     : folder_(part_of(folder, "models")),
       limits_(limits),
-      environment_{.budget = Budget(limits.memory_bytes), .stats = {}},
+      environment_{.budget = Budget(limits.memory_bytes),
+                   .longest = std::min<std::uint64_t>(limits.vector_bytes / sizeof(float),
+                                                      std::numeric_limits<std::uint32_t>::max())},
       keys_(part_of(folder, "keys"), environment_) {
   if (folder_.empty()) return;
   make_folder(folder_);
@@ -28,7 +33,6 @@ State::State(fs::path folder, Limits limits)
     if (file_of(folder_, entry->id()) != path) fail(Code::data_corrupt, "it has another's name");
     saved_[entry->id()] = entry->version();
     entries_[entry->id()] = entry;
-    longest_model_ = std::max<std::uint64_t>(longest_model_, entry->model_length());
   });
   if (!entries_.empty() || keys_.size() > 0)
     log::info("{}: {} models and sums, {} keys", folder.string(), entries_.size(), keys_.size());
@@ -46,35 +50,42 @@ std::shared_ptr<Entry> State::get(const std::string& id) const {
   return entry;
 }
 
-std::shared_ptr<Entry> State::get_or_make(const std::string& id) {
-  if (std::shared_ptr<Entry> entry = find(id)) return entry;
+/// Under the lock, for an entry that is not there yet.
+void State::check_room_for(const std::string& id) const {
   if (id.empty() || id.size() > kLongestId)
     fail(Code::invalid_argument, "a model's id has from 1 to {} bytes, not {}", kLongestId,
          id.size());
-  const std::unique_lock lock(mutex_);
-  std::shared_ptr<Entry>& entry = entries_[id];
-  if (entry) return entry;
-  if (entries_.size() > limits_.models) {
-    entries_.erase(id);
+  if (entries_.size() >= limits_.models)
     fail(Code::resource_exhausted,
          "there are {} models already, the server's limit (--models); delete some", limits_.models);
-  }
-  entry = std::make_shared<Entry>(id, environment_);
+}
+
+std::shared_ptr<Entry> State::get_or_make(const std::string& id) {
+  if (std::shared_ptr<Entry> entry = find(id)) return entry;
+  const std::unique_lock lock(mutex_);
+  if (const auto at = entries_.find(id); at != entries_.end()) return at->second;
+  check_room_for(id);
+  auto entry = std::make_shared<Entry>(id, environment_);
+  entries_.emplace(id, entry);
   return entry;
 }
 
 void State::declare(const std::string& id, std::uint64_t length, std::uint32_t workers, Rule rule,
                     bool zeros) {
-  const bool is_new = find(id) == nullptr;
-  try {
-    get_or_make(id)->declare(length, workers, std::move(rule), zeros);
-  } catch (const Error&) {
-    if (is_new) remove(id);
-    throw;
+  std::shared_ptr<Entry> entry = find(id);
+  if (!entry) {
+    const auto fresh = std::make_shared<Entry>(id, environment_);
+    fresh->declare(length, workers, rule, zeros);
+    const std::unique_lock lock(mutex_);
+    const auto at = entries_.find(id);
+    if (at == entries_.end()) {
+      check_room_for(id);
+      entries_.emplace(id, fresh);
+      return;
+    }
+    entry = at->second;
   }
-  std::uint64_t longest = longest_model_;
-  while (longest < length && !longest_model_.compare_exchange_weak(longest, length)) {
-  }
+  entry->declare(length, workers, std::move(rule), zeros);
 }
 
 void State::erase_file(const std::string& id) {

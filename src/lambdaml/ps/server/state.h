@@ -17,7 +17,8 @@ class State {
  public:
   struct Limits {
     std::uint64_t memory_bytes = 1 << 30;
-    std::size_t models = 1000;  ///< entries of either kind
+    std::size_t models = 1000;                            ///< entries of either kind
+    std::uint64_t vector_bytes = std::uint64_t{1} << 30;  ///< of the longest one
   };
   /// Takes what `folder` holds; an empty path: nothing is kept on the disk. A file that is damaged
   /// is set aside, with a warning.
@@ -29,11 +30,9 @@ class State {
   std::shared_ptr<Entry> get(const std::string& id) const;
   /// Makes it when there is none. Throws resource_exhausted, invalid_argument (a bad id).
   std::shared_ptr<Entry> get_or_make(const std::string& id);
-  /// Entry::declare() of an old or new entry.
+  /// Entry::declare() of an old or new entry; a new one is there only once that has succeeded.
   void declare(const std::string& id, std::uint64_t length, std::uint32_t workers, Rule rule,
                bool zeros);
-  /// Values of the longest model that was ever here.
-  std::uint64_t longest_model() const { return longest_model_; }
   void remove(const std::string& id);
   /// Entries and keys that begin with `prefix`.
   void clear(const std::string& prefix);
@@ -51,6 +50,7 @@ class State {
   void save();
 
  private:
+  void check_room_for(const std::string& id) const;
   void erase_file(const std::string& id);
 
   const std::filesystem::path folder_;
@@ -59,7 +59,6 @@ class State {
   Keys keys_;
   mutable std::shared_mutex mutex_;
   std::map<std::string, std::shared_ptr<Entry>> entries_;
-  std::atomic<std::uint64_t> longest_model_{0};
   std::mutex saving_;
   std::map<std::string, std::uint64_t> saved_;  ///< versions; under saving_
 };

@@ -1,0 +1,149 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/ps/server.h"
+#include "lambdaml/ps/server/environment.h"
+
+namespace lambdaml::ps {
+
+class Peers;
+
+/// The other end of one connection, as the server watches it. The methods are for the thread that
+/// serves the connection; Peers reads along.
+///
+///     silent ──received──► request ──request_paused──► work ──sending──► answer
+///                             ▲                                            │
+///                             └──────received────── idle ◄──────answered───┘
+class Peer {
+ public:
+  /// A transfer is slow by the time that so many bytes of it take: of a request, and of an answer,
+  /// which is sent in such pieces so that what a slow reader takes is seen.
+  static constexpr std::uint64_t kStep = 20'000;
+  static constexpr std::uint64_t kPiece = 128'000;
+
+  explicit Peer(int socket) : socket_(socket) {}
+
+  /// The server knows it: by the token, or, where none is asked for, by a first whole request.
+  void admit() { is_admitted_ = true; }
+  bool is_admitted() const { return is_admitted_; }
+
+  void received(std::uint64_t bytes) {
+    if (state_ != State::request) enter(State::request);
+    moved(bytes);
+  }
+  /// The server reads no further, for now or because that was all.
+  void request_paused() { enter(State::work); }
+  void request_goes_on() { enter(State::request); }
+  void sending() {
+    if (state_ != State::answer) enter(State::answer);
+  }
+  void sent(std::uint64_t bytes) { moved(bytes); }
+  void answered() {
+    holds(0);
+    enter(State::idle);
+  }
+  /// Bytes of memory that would come back if the connection ended.
+  void holds(std::uint64_t bytes) { held_ = bytes; }
+
+ private:
+  friend class Peers;
+  enum class State { silent, request, work, answer, idle };
+  static std::int64_t now() { return Deadline::Clock::now().time_since_epoch().count(); }
+  void enter(State state) {
+    moved_ = 0;
+    since_ = now();
+    state_ = state;
+  }
+  void moved(std::uint64_t bytes) {
+    moved_ += bytes;
+    if (moved_ < kStep) return;
+    moved_ = 0;
+    since_ = now();
+  }
+  bool waits_for_the_peer() const {
+    const State state = state_;
+    return state == State::silent || state == State::request;
+  }
+  /// The server waits for it in the midst of a request or an answer.
+  bool is_transferring() const {
+    const State state = state_;
+    return state == State::request || state == State::answer;
+  }
+
+  int socket_;               ///< below 0 once it is closed; under Peers::mutex_
+  bool is_dropped_ = false;  ///< under Peers::mutex_
+  const std::int64_t accepted_ = now();
+  std::atomic<bool> is_admitted_{false};
+  std::atomic<State> state_{State::silent};
+  std::atomic<std::int64_t> since_{now()};  ///< the state, or its last kStep bytes
+  std::atomic<std::uint64_t> held_{0};
+  std::uint64_t moved_ = 0;
+};
+
+/// All connections, and how much they may take of the server: connections in all, those that it
+/// does not know yet, time, and, when memory is short, memory. A connection is ended by shutting
+/// its socket down, whatever its thread is waiting for in it.
+///
+/// Without this, who only connects keeps others out, and who sends a part of a long vector keeps
+/// its memory: before any token is asked for.
+class Peers {
+ public:
+  struct Limits {
+    std::size_t connections = 1000;
+    bool wants_token = false;
+    ServerSettings::Patience patience = {};
+  };
+  /// Of those connections that the server does not know; more push out the oldest, if they are
+  /// older than kCrowded_s, and else wait.
+  static constexpr std::size_t kMostUnknown = 256;
+  static constexpr double kCrowded_s = 0.5;
+  /// When memory is short, connections are ended that are slower than Peer::kStep bytes in this.
+  static constexpr double kStalled_s = 1;
+
+  Peers(Limits limits, Environment& environment);
+  ~Peers();
+
+  /// A new connection; waits until there is room for it. Null: the server ends.
+  std::shared_ptr<Peer> add(int socket);
+  /// The socket is about to be closed.
+  void remove(const std::shared_ptr<Peer>& peer);
+
+  /// Ends the oldest connection that is not known, if there is one.
+  void drop_unknown();
+  /// Ends the stalled connection that holds most memory, and waits until it or another one has
+  /// given its memory back; if none has stalled, until one may have. False: no request or answer on
+  /// its way holds memory.
+  bool make_room();
+  /// The server ends: so do the waits of add(), and soon the connections that it would wait for.
+  void stop();
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+
+  bool is_full() const;
+  Peer* oldest_unknown(double older_than_s) const;
+  void drop(Peer& peer, const std::string& why);
+  std::string overdue(const Peer& peer) const;
+  void watch();
+
+  const Limits limits_;
+  Environment& environment_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::list<std::shared_ptr<Peer>> peers_;  ///< the oldest first
+  std::uint64_t ended_ = 0;
+  bool stopping_ = false;
+  bool watches_ = true;
+  std::thread watching_;
+};
+
+}  // namespace lambdaml::ps
