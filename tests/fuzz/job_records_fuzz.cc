@@ -173,10 +173,12 @@ class World {
       Options options = train::job_options();
       options.parse("model", input.flag() ? "lr" : "kmeans", "fuzz");
       options.parse("workers", "2", "fuzz");
+      std::vector<std::string> texts;
+      for (const Buffer& report : reports) texts.emplace_back(report.text());
       const std::string summary = train::summary_of({.options = options,
                                                      .job_id = kJob,
                                                      .data = {},
-                                                     .reports = reports,
+                                                     .reports = texts,
                                                      .trigger_usage = {},
                                                      .wall_s = 1,
                                                      .model_path = "model"});

@@ -174,11 +174,11 @@ TEST_P(InterruptsOfServers, EndAJobWhoseServerIsStopped) {
   Command command(folder(), {"train", "-q", "--data", real_data("higgs.train.libsvm"), "--workers",
                              "2", "--epochs", "100000", "--output", "run", "--channel", place});
   ASSERT_TRUE(wait_for_epochs(command, folder() / "run" / "metrics.jsonl", 2));
-  server.freeze();
+  server.signal(SIGSTOP);
   // Whatever it has asked for does not come.
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   const Result result = interrupted(command);
-  server.thaw();
+  server.signal(SIGCONT);
   revive(server);
   EXPECT_THAT(result.err, AllOf(HasSubstr("storage clear"), HasSubstr("lambdaml resume")));
   storage::open(place)->clear("");

@@ -122,10 +122,10 @@ TEST_P(Outage, OfAKilledServiceEndsInTime) {
 TEST_P(Outage, OfAFrozenServiceEndsInTime) {
   const auto store = open_it();
   store->save("key", as_bytes("value"));
-  server().freeze();
+  server().signal(SIGSTOP);
   expect_given_up(ended([&] { store->load("key"); }), outage_s());
   expect_quick_ends(*store);
-  server().thaw();
+  server().signal(SIGCONT);
   expect_return(*store);
 }
 
@@ -137,11 +137,11 @@ TEST_P(Outage, IsSeenByAWaitForAPeer) {
       [&] { waited = ended([&] { store->load_or_wait("absent", Deadline::in(600)); }); });
   // A peer that is late is no outage.
   sleep_for(outage_s());
-  server().freeze();
+  server().signal(SIGSTOP);
   const Stopwatch frozen;
   waits.join();
   waited.seconds = frozen.seconds();
-  server().thaw();
+  server().signal(SIGCONT);
   // It looks once a second at the least.
   expect_given_up(waited, outage_s(), 1);
   expect_return(*store);
@@ -151,9 +151,9 @@ TEST_P(Outage, OfAFrozenServiceEndsALargeSaveInTime) {
   const auto store = open_it();
   store->save("key", as_bytes("value"));
   const Buffer value = noise(24'000'000, 1);
-  server().freeze();
+  server().signal(SIGSTOP);
   expect_given_up(ended([&] { store->save("large", value); }), outage_s());
-  server().thaw();
+  server().signal(SIGCONT);
   expect_return(*store);
 }
 
@@ -175,10 +175,10 @@ TEST_P(Outage, ThatIsShortIsOutlived) {
     if (restarts) server().start();
     saves.join();
     EXPECT_EQ(saved.why, "it went through");
-    server().freeze();
+    server().signal(SIGSTOP);
     std::thread thaws([&] {
       sleep_for(down_s);
-      server().thaw();
+      server().signal(SIGCONT);
     });
     const Ended loaded = ended([&] { store->load("key"); });
     thaws.join();
@@ -225,7 +225,7 @@ TEST_P(Outage, AnInterruptEndsWhatWaitsForAService) {
   const auto store = open_it();
   store->save("key", as_bytes("value"));
   const Buffer value = noise(24'000'000, 1);
-  server().freeze();
+  server().signal(SIGSTOP);
   for (const std::function<void()>& call : std::vector<std::function<void()>>{
            [&] { store->load("key"); }, [&] { store->load_or_wait("absent", Deadline::in(600)); },
            [&] { store->save("large", value); }, [&] { store->clear(""); },
@@ -246,7 +246,7 @@ TEST_P(Outage, AnInterruptEndsWhatWaitsForAService) {
   EXPECT_EQ(tidied.code, Code::cancelled) << tidied.why;
   EXPECT_LT(tidied.seconds, kTidying_s + kSlack_s);
   catch_interrupts();
-  server().thaw();
+  server().signal(SIGCONT);
   expect_return(*store);
 }
 

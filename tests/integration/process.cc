@@ -102,7 +102,11 @@ Process::Process(std::vector<std::string> command, fs::path folder, const std::s
 }
 
 void Process::signal(int number) {
-  if (runs()) ::kill(pid_, number);
+  if (!runs()) return;
+  ::kill(pid_, number);
+  if (number != SIGSTOP) return;
+  int status = 0;
+  ::waitpid(pid_, &status, WUNTRACED);
 }
 
 void Process::kill() {
@@ -111,14 +115,6 @@ void Process::kill() {
   ::waitpid(pid_, &status_, 0);
   pid_ = -1;
 }
-
-void Process::freeze() {
-  ::kill(pid_, SIGSTOP);
-  int status = 0;
-  ::waitpid(pid_, &status, WUNTRACED);
-}
-
-void Process::thaw() { ::kill(pid_, SIGCONT); }
 
 bool Process::runs() {
   if (pid_ > 0 && ::waitpid(pid_, &status_, WNOHANG) != 0) pid_ = -1;

@@ -32,13 +32,11 @@ class Process {
 
   const std::string& name() const { return name_; }
   pid_t pid() const { return pid_; }
-  /// Sends a signal; nothing when it has ended.
+  /// Sends a signal; nothing when it has ended. Returns from SIGSTOP when all its threads stand
+  /// still.
   void signal(int number);
   /// SIGKILL, and waits for the end. No error when it has ended already.
   void kill();
-  /// SIGSTOP, and waits until all its threads stand still; SIGCONT.
-  void freeze();
-  void thaw();
   /// Whether it has not ended.
   bool runs();
   /// Waits for its end and returns its exit code, 128 + signal when a signal ended it. Throws

@@ -128,8 +128,6 @@ void start(Running& running, const Program& program) {
   }
   server.host = kLocalhost;
   server.stop = [&running] { running.process.reset(); };
-  server.freeze = [&running] { running.process->freeze(); };
-  server.thaw = [&running] { running.process->thaw(); };
   server.start = [&running, start_on] { start_on(running.server.port); };
   server.signal = [&running](int number) {
     if (running.process) running.process->signal(number);
@@ -151,8 +149,6 @@ void start_s3(Running& running) {
   bucket.path = "/" + kPlace;
   ask_aws(server, "s3", bucket);
   server.stop = [&running] { running.ceph->stop_gateway(); };
-  server.freeze = [&running] { running.ceph->gateway().freeze(); };
-  server.thaw = [&running] { running.ceph->gateway().thaw(); };
   server.start = [&running] { running.ceph->start_gateway(); };
   server.signal = [&running](int number) { running.ceph->signal_gateway(number); };
 }

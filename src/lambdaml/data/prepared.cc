@@ -5,6 +5,7 @@
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/data/integrity.h"
@@ -129,14 +130,18 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
     manifest.checksum = checksum_of_parts(checksums);
     store.save(kManifestKey, as_bytes(manifest.to_json()));
     if (before.size() != n) store.remove_all(before);
-  } catch (...) {
+  } catch (const std::exception& error) {
     // Half a data set is of no use to anybody.
     std::vector<std::string> keys;
     for (std::size_t i = 0; i < n; ++i) keys.push_back(part_key(i, n));
     try {
+      const Tidying tidying;
       store.remove_all(keys);
-    } catch (const std::exception& error) {
-      log::warning("removing the parts of an unfinished data set: {}", error.what());
+    } catch (const std::exception& failure) {
+      log::info("removing the parts of an unfinished data set: {}", failure.what());
+      std::throw_with_nested(Error(
+          code_of(error), fmt::format("{}; the parts of an unfinished data set are left in {}",
+                                      error.what(), store.describe())));
     }
     throw;
   }
