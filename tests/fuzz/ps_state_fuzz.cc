@@ -127,7 +127,7 @@ class World {
     service_.reset();
     state_.reset();
     state_ = std::make_unique<ps::State>(folder_, ps::State::Limits{1 << 20, 4});
-    service_ = std::make_unique<ps::Service>(ps::Service{*state_, {}, 7, false, kLargest});
+    service_.reset(new ps::Service{*state_, decltype(ps::Service::token)(""), 7, false, kLargest});
     processor_ = ps::processors_of(*service_)->getProcessor({});
   }
 
