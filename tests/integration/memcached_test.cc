@@ -79,7 +79,7 @@ TEST_F(On_memcached, WhatCannotBeReachedIsUnavailable) {
               AllOf(StartsWith("unavailable: memcached://127.0.0.1:1: "), HasSubstr("connect"),
                     Not(HasSubstr("\n"))));
   EXPECT_THAT(error_of([] { open_plain(Uri::parse("memcached://nowhere.invalid")); }),
-              AllOf(StartsWith("unavailable: "), HasSubstr("unknown host")));
+              AllOf(StartsWith("unavailable: "), HasSubstr("cannot resolve")));
 }
 
 TEST_F(On_memcached, SeveralServersAreOneStore) {
@@ -94,9 +94,13 @@ TEST_F(On_memcached, SeveralServersAreOneStore) {
   for (const std::string& key : all) one->save(key, as_bytes(key));
   EXPECT_EQ(two->load_all(all, Deadline::in(0)).back().text(), "k/099");
   EXPECT_EQ(two->list("k/").size(), 100U);
-  EXPECT_THAT(
-      talk("get lambdaml=p/k/000 lambdaml=p/k/001 lambdaml=p/k/002 lambdaml=p/k/003\r\n"),
-      Not(AllOf(HasSubstr("k/000"), HasSubstr("k/001"), HasSubstr("k/002"), HasSubstr("k/003"))));
+  // Not all of them lie on the first server: by chance they would, once in 3^40.
+  std::string forty = "get";
+  for (int i = 0; i < 40; ++i) forty += " lambdaml=p/" + all[i];
+  std::size_t on_first = 0;
+  const std::string found = talk(forty + "\r\n");
+  for (int i = 0; i < 40; ++i) on_first += found.find(all[i]) != std::string::npos ? 1 : 0;
+  EXPECT_LT(on_first, 40U);
   const Buffer large = noise(5'000'000, 1);
   one->save("large", large);
   EXPECT_TRUE(std::ranges::equal(two->load("large")->view(), large.view()));

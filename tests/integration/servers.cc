@@ -200,11 +200,15 @@ void start_dynamodb(Running& running) {
   const std::string node = require("node").string();
   const fs::path script =
       fs::path(LAMBDAML_SOURCE_DIR) / "build" / "npm" / "node_modules" / "dynalite" / "cli.js";
+  const fs::path guard =
+      fs::path(LAMBDAML_SOURCE_DIR) / "tests" / "integration" / "survive_aborts.js";
   if (!fs::exists(script))
     throw Missing("no dynalite in build/npm; packages/install.sh test installs it");
   start(running, {.command =
-                      [node, script, &running](int port) {
+                      [node, script, guard, &running](int port) {
                         return std::vector<std::string>{node,
+                                                        "--require",
+                                                        guard.string(),
                                                         script.string(),
                                                         "--host",
                                                         kLocalhost,

@@ -317,8 +317,10 @@ TEST_F(DynamoDb, RefusesRepliesWithoutEnd) {
   for (const std::string& text :
        {deep, deep + std::string(142'000, ']') + "}", std::string((24U << 20U) + 1, ' ')}) {
     const auto store = open_on({answer(text)});
-    EXPECT_EQ(thrown_by([&] { store->load("key"); }).code(), Code::data_corrupt);
-    EXPECT_EQ(thrown_by([&] { store->list(""); }).code(), Code::data_corrupt);
+    // What is no reply may be a lost one; what is longer than any is damaged.
+    const Code expected = text.front() == '{' ? Code::unavailable : Code::data_corrupt;
+    EXPECT_EQ(thrown_by([&] { store->load("key"); }).code(), expected);
+    EXPECT_EQ(thrown_by([&] { store->list(""); }).code(), expected);
   }
 }
 

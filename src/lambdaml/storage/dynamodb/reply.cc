@@ -55,8 +55,7 @@ Lifted lift_bytes(std::string_view text) {
 /// What is no JSON object was cut on its way or comes from elsewhere, and is asked for again.
 Json parse(std::string_view text) {
   Json json = parse_json(text);
-  if (!json.is_object())
-    fail(Code::unavailable, "the reply is no JSON object: '{}'", printable(text, 60));
+  if (!json.is_object()) fail(Code::unavailable, "the reply is no JSON object");
   return json;
 }
 

@@ -151,7 +151,7 @@ TEST(RedisReplies, HaveAnEnd) {
   }
   EXPECT_EQ(error_of_list(page + "*2000000000\r\n", text).code(), Code::resource_exhausted);
   EXPECT_EQ(error_of_list("*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n", "*1\r\n").code(),
-            Code::internal);
+            Code::unavailable);
 }
 
 }  // namespace

@@ -297,7 +297,9 @@ TEST_F(S3, AnswersHaveAnEnd) {
   for (const std::string& body : {std::string(kOneRequestBytes + 1, 'x'), deep}) {
     ScriptedServer server(Script{{.status = 200, .body = body}});
     const auto store = open(server);
-    EXPECT_EQ(thrown_by([&] { store->list(""); }).first, Code::data_corrupt);
+    // What is longer than any answer is damaged; what is no answer may be a lost one.
+    EXPECT_EQ(thrown_by([&] { store->list(""); }).first,
+              body.size() <= kOneRequestBytes ? Code::unavailable : Code::data_corrupt);
     if (body.size() <= kOneRequestBytes) continue;
     EXPECT_EQ(thrown_by([&] { store->load("key"); }).first, Code::data_corrupt);
   }
