@@ -139,6 +139,34 @@ TEST_F(ParameterServer, IsWaitedForByAWorkerThatBeginsWhileItIsAway) {
   EXPECT_TRUE(read(folder() / "run" / "model.safetensors") == expected);
 }
 
+TEST_F(ParameterServer, AJobOfManyInvocationsOutlivesAKillWhereThereIsAFolder) {
+  REQUIRE_REAL_DATA();
+  const std::string expected = read(train(job("file")).at("model_path").get<std::string>());
+  for (const bool with_folder : {true, false}) {
+    const std::vector<std::string> options =
+        with_folder ? std::vector<std::string>{"--dir", "state"} : std::vector<std::string>{};
+    const std::string run = with_folder ? "kept" : "lost";
+    const int port = servers::free_port();
+    auto server = serve(options, port);
+    std::vector<std::string> arguments = job("ps://127.0.0.1:" + std::to_string(port));
+    arguments.insert(arguments.begin(),
+                     {"train", "--json", "-q", "--run-epochs", "5", "--output", run});
+    Command command(folder(), arguments);
+    ASSERT_TRUE(wait_for_epochs(command, folder() / run / "metrics.jsonl", 20));
+    server->kill();
+    server = serve(options, port);
+    Result result = command.wait();
+    if (!with_folder) {
+      // An invocation that begins finds nothing of its job: it is said so, and how to go on.
+      EXPECT_EQ(result.exit_code, 1) << result.err;
+      EXPECT_THAT(result.err, HasSubstr("lambdaml resume"));
+      result = lambdaml({"resume", run, "--json", "-q"});
+    }
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(read(result.json().at("model_path").get<std::string>()), expected) << run;
+  }
+}
+
 TEST_F(ParameterServer, SavesOnSigtermAndSaysThatItsPortIsTaken) {
   const int port = servers::free_port();
   const std::vector<std::string> arguments = {"ps", "--port", std::to_string(port), "--dir",

@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <thread>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
@@ -33,6 +35,20 @@ std::uint64_t half_of_the_memory() {
          static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE)) / 2;
 }
 
+/// As many descriptors as connections need, and the files and ports beside them, or as many as this
+/// process may have.
+void allow_descriptors(std::size_t connections) {
+  constexpr rlim_t kBeside = 200;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = connections + kBeside;
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+    log::warning("--connections {}: this process may open {} files; ulimit -n says more",
+                 connections, limit.rlim_cur);
+}
+
 struct Wanted {
   ps::ServerSettings settings;
   std::string host, dir, token_file;
@@ -57,6 +73,7 @@ void serve(Wanted& wanted, bool json) {
       settings.host.starts_with("127.") || settings.host == "localhost" || settings.host == "::1";
   if (!loopback && settings.token.empty())
     log::warning("{} is open to whoever reaches this machine: give it a --token", settings.host);
+  allow_descriptors(settings.connections);
   share_freed_memory();
   const ps::Server server(settings);
   const std::string address = fmt::format("{}:{}", settings.host, server.port());

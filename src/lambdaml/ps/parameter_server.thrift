@@ -63,7 +63,8 @@ enum Kind {
 }
 
 // What one worker pushes, and what it wants back. Numbers are little-endian: float64 in totals,
-// float32 in values, uint32 in indices.
+// float32 in values, uint32 in indices. All of them are finite. What does not fit, or is said where
+// it means nothing, is refused.
 struct Part {
   1: string id,
   2: Kind kind,
@@ -85,11 +86,11 @@ struct Part {
   // RUNNING: the worker has finished and pushes nothing; the answer waits until all have.
   13: bool last,
   // Nothing is pushed: `values` and `totals` are those of an earlier try. If the server has not got
-  // them it answers `resend`.
+  // them it answers `resend`. Not of a RESULT.
   14: bool again,
-  // Only pulls.
+  // RUNNING: only pulls; neither `last` nor `again`.
   15: bool pull_only,
-  // The indices of the values wanted back; absent: all.
+  // RUNNING: the indices of the values wanted back; absent: all.
   16: optional binary wanted,
   // Of a model: pushed values times this are added to it; 1 by default.
   17: optional double scale,

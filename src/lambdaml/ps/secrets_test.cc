@@ -9,6 +9,7 @@
 #include <thrift/transport/TSocket.h>
 
 #include "lambdaml/base/testing.h"
+#include "lambdaml/ps/raw_client.h"
 #include "lambdaml/ps/test_support.h"
 #include "lambdaml/ps/tls.h"
 #include "lambdaml/ps/transport.h"
@@ -19,6 +20,17 @@ namespace {
 using apache::thrift::transport::TSocket;
 using apache::thrift::transport::TTransportException;
 using testing::HasSubstr;
+
+TEST(Secrets, ATokenThatNobodyCanSayIsRefused) {
+  ServerSettings settings = on_a_free_port();
+  settings.token = std::string(10'000, 'x');
+  EXPECT_EQ(code_thrown_by([&] { const Server server(settings); }), Code::invalid_argument);
+  settings.token = std::string(8'000, 'x');
+  const Server server(settings);
+  Address address = address_of(server);
+  address.token = settings.token;
+  Client(address).ping();
+}
 
 TEST(Secrets, ATokenIsAskedFor) {
   ServerSettings settings = on_a_free_port();
@@ -111,6 +123,71 @@ TEST_F(Tls, IsNotSpokenWithOneSideOnly) {
   EXPECT_EQ(code_thrown_by([&] { Client client(tls); }), Code::unavailable);
   settings.tls_key = folder.path() / "none.pem";
   EXPECT_EQ(code_thrown_by([&] { Server unreadable(settings); }), Code::invalid_argument);
+}
+
+TEST_F(Tls, HalfHandshakesMakeRoomForOthersAndAreEnded) {
+  server.reset();
+  settings.connections = 30;
+  settings.token = "open sesame";
+  settings.patience.greeting_s = 1;
+  server.emplace(settings);
+  address.port = server->port();
+  address.token = settings.token;
+  Client known(address);
+  std::vector<RawClient> crowd;
+  for (int i = 0; i < 100; ++i) {
+    crowd.emplace_back(server->port());
+    // The beginning of a ClientHello, nothing, or nonsense.
+    crowd.back().say(i % 3 == 0 ? std::string("\x16\x03\x01\x02\x00\x01", 6)
+                                : std::string(i % 3, 'x'));
+  }
+  const Stopwatch clock;
+  Client(address).ping();
+  EXPECT_LT(clock.seconds(), 5);
+  for (const RawClient& one : crowd) EXPECT_TRUE(one.is_cut());
+  known.ping();
+}
+
+TEST_F(Tls, NonsenseAfterTheHandshakeEndsTheConnection) {
+  for (const std::string& nonsense : {std::string(100, '\xff'), std::string(40'000, 'x')}) {
+    const auto socket = std::make_shared<TSocket>("localhost", server->port());
+    socket->setRecvTimeout(20'000);
+    socket->open();
+    const auto line = secure(socket, address);
+    line->write(reinterpret_cast<const std::uint8_t*>(nonsense.data()),
+                static_cast<std::uint32_t>(nonsense.size()));
+    std::uint8_t byte = 0;
+    try {
+      EXPECT_EQ(line->read(&byte, 1), 0U);
+    } catch (const TTransportException& error) {
+      EXPECT_NE(error.getType(), TTransportException::TIMED_OUT) << error.what();
+    }
+  }
+  Client(address).ping();
+}
+
+TEST_F(Tls, ReadersThatAreSlowAreEnded) {
+  server.reset();
+  settings.patience.answer_s = 0.5;
+  server.emplace(settings);
+  address.port = server->port();
+  Client client(address);
+  client.put("large", Buffer(30'000'000));
+  const auto socket = std::make_shared<TSocket>("localhost", server->port());
+  socket->open();
+  const auto line = secure(socket, address);
+  const std::string get = Wire::call("get").field(Wire::kString, 1).text("large").stop().bytes();
+  line->write(reinterpret_cast<const std::uint8_t*>(get.data()),
+              static_cast<std::uint32_t>(get.size()));
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  std::size_t heard = 0;
+  std::vector<std::uint8_t> some(1 << 16);
+  try {
+    while (const std::uint32_t n = line->read(some.data(), 1 << 16)) heard += n;
+  } catch (const TTransportException&) {
+  }
+  EXPECT_LT(heard, 30'000'000U);
+  EXPECT_EQ(client.get("large")->size(), 30'000'000U);
 }
 
 TEST_F(Tls, ASilentPeerIsGivenUpWhenTheSocketsTimeIsOver) {

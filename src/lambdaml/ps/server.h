@@ -25,7 +25,7 @@ struct ServerSettings {
   struct Patience {
     double greeting_s = 10;  ///< that has not said the token, where one is wanted
     double request_s = 20;   ///< whose request comes at less than 20 KB in this time
-    double answer_s = 30;    ///< that takes less than 128 KB of an answer in this time
+    double answer_s = 30;    ///< that takes less than 20 KB of an answer in this time
   };
   Patience patience = {};
 };

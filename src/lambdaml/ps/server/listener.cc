@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <thread>
+#include <type_traits>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -17,9 +18,6 @@ namespace {
 
 using namespace ::apache::thrift;
 
-/// Of one send() that moves nothing; Peers sees to those that move too little.
-constexpr int kSendTimeout_ms = 30'000;
-
 /// A listener that goes on when a single connection could not be taken: Thrift's server would end.
 template <class Socket>
 class Listener final : public Socket {
@@ -27,7 +25,9 @@ class Listener final : public Socket {
   template <class... Arguments>
   Listener(Peers& peers, bool wants_token, Arguments&&... arguments)
       : Socket(std::forward<Arguments>(arguments)...), peers_(peers), wants_token_(wants_token) {
-    this->setSendTimeout(kSendTimeout_ms);
+    // After so long a send() tells how far it has come, so that the watch sees who takes too
+    // little. Under TLS it would end the connection, which is for the watch to do.
+    this->setSendTimeout(std::is_same_v<Socket, transport::TServerSocket> ? 1000 : 60'000);
     this->setKeepAlive(true);
     this->setAcceptCallback([](int socket) {
       const int on = 1;
@@ -71,7 +71,11 @@ class Listener final : public Socket {
 
 PeerTransport::PeerTransport(std::shared_ptr<transport::TSocket> socket, Peers& peers,
                              std::shared_ptr<Peer> peer, bool wants_token)
-    : socket_(std::move(socket)), peers_(peers), peer_(std::move(peer)), wants_token_(wants_token) {
+    : socket_(std::move(socket)),
+      peers_(peers),
+      peer_(std::move(peer)),
+      wants_token_(wants_token),
+      is_tls_(std::dynamic_pointer_cast<transport::TSSLSocket>(socket_) != nullptr) {
   socket_->setConfiguration(make_configuration());
   socket_->updateKnownMessageSize(-1);
 }
@@ -96,10 +100,11 @@ std::uint32_t PeerTransport::readEnd() {
 }
 
 void PeerTransport::write(const std::uint8_t* from, std::uint32_t size) {
+  // Of what is encrypted only whole pieces tell how far they have come.
+  constexpr std::uint32_t kPiece = 64 << 10;
   while (size > 0) {
-    const auto n = static_cast<std::uint32_t>(std::min<std::uint64_t>(size, Peer::kPiece));
     peer_->sending();
-    socket_->write(from, n);
+    const std::uint32_t n = socket_->write_partial(from, is_tls_ ? std::min(size, kPiece) : size);
     peer_->sent(n);
     from += n;
     size -= n;

@@ -38,6 +38,7 @@ class PeerTransport final : public ::apache::thrift::transport::TVirtualTranspor
   Peers& peers_;
   const std::shared_ptr<Peer> peer_;
   const bool wants_token_;
+  const bool is_tls_;
 };
 
 /// The socket at which a server with these settings listens; it hands out PeerTransports. Throws

@@ -19,7 +19,7 @@ class Entry::Moving {
   ~Moving() {
     lock_.lock();
     --entry_.moving_;
-    entry_.changed_.notify_all();
+    if (entry_.frozen_) entry_.changed_.notify_all();
   }
 
  private:

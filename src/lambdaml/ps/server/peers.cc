@@ -153,7 +153,7 @@ std::string Peers::overdue(const Peer& peer) const {
   const double most_s = reads ? patience.request_s : patience.answer_s;
   if (seconds_since(peer.since_) <= most_s) return {};
   return fmt::format("it has {} less than {} in {}", reads ? "sent" : "taken",
-                     human_bytes(reads ? Peer::kStep : Peer::kPiece), human_seconds(most_s));
+                     human_bytes(Peer::kStep), human_seconds(most_s));
 }
 
 void Peers::watch() {

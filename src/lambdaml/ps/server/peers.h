@@ -25,10 +25,8 @@ class Peers;
 ///                             └──────received────── idle ◄──────answered───┘
 class Peer {
  public:
-  /// A transfer is slow by the time that so many bytes of it take: of a request, and of an answer,
-  /// which is sent in such pieces so that what a slow reader takes is seen.
+  /// A transfer is slow by the time that so many bytes of it take.
   static constexpr std::uint64_t kStep = 20'000;
-  static constexpr std::uint64_t kPiece = 128'000;
 
   explicit Peer(int socket) : socket_(socket) {}
 

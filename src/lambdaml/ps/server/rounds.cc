@@ -80,7 +80,12 @@ Entry::Answer Entry::add_to_round(Request request, Deadline deadline) {
   if (!has_arrived) {
     if (!request.push) return {.result = nullptr, .resend = true};
     Collecting& round = add_part(request);
-    if (round.count == workers_) return answer_of_round(part, complete_round(lock, round, part));
+    if (round.count == workers_) {
+      const std::shared_ptr<const Result> result = complete_round(lock, round, part);
+      lock.unlock();
+      changed_.notify_all();
+      return answer_of_round(part, result);
+    }
   } else if (request.push) {
     ++environment_.stats.repeated_pushes;
     request.push.reset();
@@ -131,8 +136,8 @@ Entry::Collecting& Entry::add_part(Request& request) {
   return round;
 }
 
-/// Once all parts are there. After an error the round is begun anew: whoever waits is asked for its
-/// part again.
+/// Once all parts are there; those that wait are then to be woken. After an error the round is
+/// begun anew: they are asked for their parts again.
 std::shared_ptr<const Result> Entry::complete_round(Lock& lock, Collecting& round,
                                                     const Part& part) {
   const std::vector<std::unique_ptr<Result>> parts = std::move(round.parts);
@@ -171,7 +176,6 @@ std::shared_ptr<const Result> Entry::complete_round(Lock& lock, Collecting& roun
   open_.erase(part.round);
   if (moves) pushes_ += workers_;
   ++version_;
-  changed_.notify_all();
   return result;
 }
 

@@ -12,7 +12,7 @@ namespace lambdaml::ps {
 
 /// What a message may have before the server knows that it is more than a greeting: the name of a
 /// call, a token, some bytes around them.
-inline constexpr std::uint64_t kGreetingBytes = 16 << 10;
+inline constexpr std::uint64_t kGreetingBytes = 32 << 10;
 inline constexpr std::size_t kLongestToken = 8 << 10;
 
 /// What connections share.
