@@ -185,6 +185,11 @@ bool Patience::Call::begin_try() {
   return true;
 }
 
+void Patience::Call::withdraw_try() {
+  const std::lock_guard lock(patience_.mutex_);
+  if (probes_) patience_.next_probe_ = Time::min();
+}
+
 void Patience::Call::fail_given_up(const std::string& service) const {
   const std::lock_guard lock(patience_.mutex_);
   fail(Code::unavailable, "{}: not asked, for it was given up {} ago and has not answered since",

@@ -133,7 +133,9 @@ class Patience::Call {
   /// Before each try; false when the service was given up and probed a short time ago: then there
   /// is to be none.
   bool begin_try();
-  /// After that: throws Error(unavailable), naming the service.
+  /// The try that was begun last asked nothing of the service: where it was a probe, it was none.
+  void withdraw_try();
+  /// After begin_try() said false: throws Error(unavailable), naming the service.
   [[noreturn]] void fail_given_up(const std::string& service) const;
   /// The try that was begun last has failed. `silent_since` counts where no layer below has told
   /// the patience.

@@ -97,6 +97,20 @@ TEST(Patience, ForgetsAFailureAfterWhichNobodyHasTried) {
   EXPECT_LT(old.end_of_outage().seconds_left(), 10.5);
 }
 
+TEST(PatienceOfACall, ThatAskedNothingWasNoProbe) {
+  Patience patience({.outage_s = 60, .has_answered = true});
+  patience.give_up();
+  {
+    Patience::Call opening(patience);
+    ASSERT_TRUE(opening.begin_try());
+    opening.withdraw_try();
+  }
+  Patience::Call probe(patience);
+  EXPECT_TRUE(probe.begin_try());
+  Patience::Call next(patience);
+  EXPECT_FALSE(next.begin_try());
+}
+
 TEST(PatienceOfACall, EndsWithItsFirstFailureWhateverOthersGet) {
   Patience patience({.outage_s = 0.3, .has_answered = true});
   Patience::Call call(patience);

@@ -45,11 +45,11 @@ std::invoke_result_t<Attempt> retried(Patience& patience, const RetryPolicy& pol
     try {
       if constexpr (std::is_void_v<std::invoke_result_t<Attempt>>) {
         attempt();
-        if (what.answers) patience.answered();
+        what.answers ? patience.answered() : call.withdraw_try();
         return;
       } else {
         auto result = attempt();
-        if (what.answers) patience.answered();
+        what.answers ? patience.answered() : call.withdraw_try();
         return result;
       }
     } catch (const Error& error) {
