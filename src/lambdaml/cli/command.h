@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "lambdaml/cli/terminal.h"
+
 /// The commands of `lambdaml`. Each file adds one to the application; main.cc runs what was chosen.
 namespace lambdaml::cli {
 
@@ -36,8 +38,5 @@ void add_options_command(CLI::App& app, Globals& globals);
 /// A subcommand with the flags that all have.
 CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name,
                       const std::string& help);
-
-/// Prints one line to stdout, or throws when stdout is gone.
-void print_line(const std::string& line);
 
 }  // namespace lambdaml::cli

@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/files.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/faas/registry.h"
@@ -41,7 +41,7 @@ void add_emulate_command(CLI::App& app, Globals& globals) {
   command->callback([settings, log_folder, &globals] {
     catch_interrupts();
     settings->log_folder = *log_folder;
-    if (!log_folder->empty()) make_folder(*log_folder);
+    if (!log_folder->empty()) make_own_folder(*log_folder);
     settings->fetch_code = [](const std::string& bucket, const std::string& key) {
       const std::optional<Buffer> zip = storage::open(Uri::parse("s3://" + bucket))->load(key);
       if (!zip) fail(Code::not_found, "s3://{} has no {}", bucket, key);

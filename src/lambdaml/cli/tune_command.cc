@@ -97,7 +97,7 @@ std::string completed(const std::string& summary, const fs::path& folder) {
 }
 
 void print_search(const std::string& text, const Globals& globals) {
-  if (globals.json) return print_line(text);
+  if (globals.json) return print_json(text);
   const nlohmann::json summary = parse_json(text);
   const auto count = [&](const char* name) { return summary.value(name, std::uint64_t{0}); };
   print_line(fmt::format("{} trials done, {} stopped, {} failed; {} epochs in {}, ${:.2g}",

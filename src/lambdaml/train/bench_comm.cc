@@ -10,6 +10,7 @@
 #include "lambdaml/base/rng.h"
 #include "lambdaml/comm/message.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/storage/own_place.h"
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/cost.h"
 #include "lambdaml/train/job.h"
@@ -120,6 +121,7 @@ BenchCommResult bench_comm(const BenchCommOptions& options) {
   event.sync_mode = comm::registry().get(options.sync_mode).name;
   event.values = (options.bytes + 3) / 4;
   event.rounds = options.rounds;
+  storage::require_own_place(Uri::parse(event.channel));
   const auto channel = open_channel(event.channel, event.job_id);
   channel->load(
       keys::kProgress);  // throws when it cannot be reached: then nothing is to be cleared

@@ -5,10 +5,13 @@
 #include <map>
 
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/tensor/safetensors.h"
 
@@ -26,6 +29,16 @@ std::uint64_t checksum_of(const tensor::SafetensorsFile& file) {
   std::uint64_t sum = 0;
   for (const auto& [name, bytes] : by_name) sum = checksum(bytes, sum);
   return sum;
+}
+
+/// Earlier versions kept the options with their passwords.
+std::string fingerprint_in(const tensor::SafetensorsFile& file) {
+  const std::string kept = file.metadata("fingerprint");
+  nlohmann::json options = parse_json(kept);
+  if (!options.is_object()) return kept;
+  for (auto& [name, value] : options.items())
+    if (value.is_string()) value = without_passwords(value.get<std::string>());
+  return json_text(options);
 }
 
 std::uint64_t count_in(const tensor::SafetensorsFile& file, std::string_view key) {
@@ -189,7 +202,7 @@ void Checkpoints::forget_after(std::uint64_t epoch) {
 void Checkpoints::put_back(const Slot& slot, optim::Optimizer& optimizer,
                            comm::Communicator& communicator) const {
   const tensor::SafetensorsFile& file = slot.file;
-  if (file.metadata("fingerprint") != fingerprint_)
+  if (fingerprint_in(file) != fingerprint_)
     fail(Code::invalid_argument,
          "{}: it belongs to a run with other options or data and cannot be continued with these",
          file.what());

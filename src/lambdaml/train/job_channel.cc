@@ -4,6 +4,7 @@
 #include <map>
 
 #include "lambdaml/base/log.h"
+#include "lambdaml/storage/own_place.h"
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/platform.h"
 #include "lambdaml/train/tenure.h"
@@ -37,6 +38,7 @@ void stop_workers(storage::Storage& channel, std::uint32_t workers) {
 
 JobChannel::JobChannel(const std::string& uri, const std::string& job_id, bool keep, Stop stop)
     : store_(open_channel(uri, job_id, meters_.of(uri))), keep_(keep), stop_(stop) {
+  storage::require_own_place(Uri::parse(uri));
   store_->load(keys::kJob);
 }
 

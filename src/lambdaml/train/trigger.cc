@@ -14,6 +14,7 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
+#include "lambdaml/storage/own_place.h"
 #include "lambdaml/train/checkpoint.h"
 #include "lambdaml/train/cost.h"
 #include "lambdaml/train/event.h"
@@ -103,7 +104,9 @@ bool has_paused(const std::string& summary) {
 /// Before anything is made: a checkpoint that cannot be saved is the end of a job. One GET.
 void require_place_of_checkpoints(const Options& options, const std::string& job_id) {
   const std::string& place = options.text("checkpoint");
-  if (!place.empty()) storage::open(place)->load(job_id + "/job.json");
+  if (place.empty()) return;
+  storage::require_own_place(Uri::parse(place));
+  storage::open(place)->load(job_id + "/job.json");
 }
 
 std::filesystem::path local_folder(const std::string& text) {

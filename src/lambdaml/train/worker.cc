@@ -33,9 +33,10 @@ using nlohmann::json;
 /// Of waits for others: how soon a worker that waits sees that its work is no longer wanted.
 constexpr storage::WaitPieces kPiecesOfWaits{.first_s = 1, .longest_s = 2};
 
-/// Equal for runs that may continue each other: everything but how long and where they run.
+/// Equal for runs that may continue each other: everything but how long and where they run, and
+/// with which passwords.
 std::string fingerprint_of(const TrainEvent& event) {
-  json options = parse_json(to_json(event.options, Values::deciding));
+  json options = parse_json(to_json(event.options.without_passwords(), Values::deciding));
   options.erase("until");
   options.erase("stop_after");
   options.erase(optim::registry().get(event.options.text("optim")).epochs_option);

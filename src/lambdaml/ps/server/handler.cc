@@ -25,7 +25,7 @@ bool same_secret(const std::string& a, const std::string& b) {
 [[noreturn]] void refuse_token(bool none) {
   if (none)
     fail(Code::permission_denied,
-         "this server wants a token: give it as ps://:TOKEN@host:port or in LAMBDAML_PS_TOKEN");
+         "this server wants a token: in LAMBDAML_PS_TOKEN, or as ps://[:TOKEN@]host:port");
   fail(Code::permission_denied, "this is not the server's token");
 }
 

@@ -1,7 +1,7 @@
 #include "lambdaml/ps/server/state.h"
 
-#include "lambdaml/base/files.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/own_folder.h"
 
 namespace lambdaml::ps {
 namespace {
@@ -22,7 +22,7 @@ State::State(fs::path folder, Limits limits)
       environment_{.budget = Budget(limits.memory_bytes), .stats = {}},
       keys_(part_of(folder, "keys"), environment_) {
   if (folder_.empty()) return;
-  make_folder(folder_);
+  make_own_folder(folder_);
   read_archives(folder_, FileKind::model, [&](Reader& in, const fs::path& path) {
     const std::shared_ptr<Entry> entry = Entry::load(in, environment_);
     if (file_of(folder_, entry->id()) != path) fail(Code::data_corrupt, "it has another's name");
