@@ -1,8 +1,10 @@
 // Other users of the machine: they cannot read what a command leaves, and what they put in the way
 // in a folder like /tmp is not used.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 

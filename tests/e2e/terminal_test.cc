@@ -1,7 +1,7 @@
 // What others wrote (records, logs, names) is printed so that a terminal only shows it: no escape
 // sequence, no forged line, no turned direction; JSON keeps its value.
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
 
 #include <gmock/gmock.h>
 

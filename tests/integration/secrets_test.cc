@@ -1,6 +1,7 @@
 // Passwords in every option of a job on a real server: none is in any file, value or output.
 #include <filesystem>
 
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 
 #include "e2e/command.h"

@@ -118,11 +118,19 @@ fs::path require_good(const fs::path& path, Sharing sharing) {
   return walk(path, [&](const Part& part) { require_good(normal, part, sharing); });
 }
 
+/// To be read where it may be: O_PATH alone would not make an automounter mount it.
+FileDescriptor open_folder(const fs::path& path) {
+  FileDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder && errno == EACCES)
+    folder = FileDescriptor(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return folder;
+}
+
 enum class Last { own, may_be_public };
 
 FileDescriptor open_good(const fs::path& path, bool make, Sharing sharing, Last last) {
   for (int tries = 0; tries < kMostTries; ++tries) {
-    FileDescriptor folder(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    FileDescriptor folder = open_folder(path);
     const int error = errno;
     if (!folder && (error == ENOENT || error == ENOTDIR) && !make) return folder;
     if (!folder && error == ENOTDIR)

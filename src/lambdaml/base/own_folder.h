@@ -22,7 +22,7 @@ enum class Sharing {
   group,  ///< other owners are trusted where a group of ours may write, and nobody else
 };
 
-/// The folder, open (O_PATH), found good; made with its parents where `make` says so, else an empty
+/// The folder, open, found good; made with its parents where `make` says so, else an empty
 /// descriptor where there is none. Throws permission_denied naming what another user owns or can
 /// write, and the remedy; invalid_argument where it is no folder; what make_folder throws. Costs
 /// one lstat for each part of the path.

@@ -87,7 +87,8 @@ TEST_F(OwnFolder, ThatOthersCanWriteIsRefusedWithTheRemedy) {
 
 TEST_F(OwnFolder, OfAGroupIsForThoseWhoSayThatTheyShareIt) {
   make(tmp() / "group", kAlice, 0770, kAlice);
-  EXPECT_THAT(alice_opens(tmp() / "group"), AllOf(HasSubstr("the group 54321"), HasSubstr("shared=1")));
+  EXPECT_THAT(alice_opens(tmp() / "group"),
+              AllOf(HasSubstr("the group 54321"), HasSubstr("shared=1")));
   EXPECT_THAT(alice_opens(tmp() / "group", Sharing::group), IsEmpty());
   // A colleague's.
   make(tmp() / "colleague", kMallory, 0770, kAlice);

@@ -59,6 +59,9 @@ void append_escaped(std::string_view sequence, Escape how, std::string& out) {
 }
 
 std::string escaped(std::string_view text, std::size_t limit, Escape how) {
+  const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7F; };
+  if (text.size() <= limit && std::all_of(text.begin(), text.end(), is_plain))
+    return std::string(text);
   std::string out;
   out.reserve(std::min(text.size(), limit) + 16);
   for (std::size_t at = 0; at < text.size();) {
