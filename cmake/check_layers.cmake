@@ -1,5 +1,5 @@
 # Fails when an include points up the house, sideways between floors that do not know each other, or
-# into a plug-in folder from outside it. Run as: cmake -DSOURCE=src/lambdaml -P check_layers.cmake
+# into a plug-in folder from outside it, or when a command prints past the terminal. Run as: cmake -DSOURCE=src/lambdaml -P check_layers.cmake
 cmake_minimum_required(VERSION 3.25)
 set(below_base "")
 set(below_tensor base)
@@ -41,7 +41,16 @@ foreach(file IN LISTS files)
     endif()
   endforeach()
 endforeach()
+# What the commands print passes cli/terminal.h, which escapes it; data pass cli/output.h.
+file(GLOB commands RELATIVE ${SOURCE} ${SOURCE}/cli/*.cc)
+list(REMOVE_ITEM commands cli/terminal.cc cli/output.cc)
+foreach(file IN LISTS commands)
+  file(STRINGS ${SOURCE}/${file} prints REGEX "printf|std::cout|std::cerr|fmt::print|, std(out|err)\\)")
+  foreach(line IN LISTS prints)
+    list(APPEND violations "${file}: print by cli/terminal.h: ${line}")
+  endforeach()
+endforeach()
 if(violations)
   list(JOIN violations "\n  " text)
-  message(FATAL_ERROR "includes must point down:\n  ${text}")
+  message(FATAL_ERROR "against the rules of the house:\n  ${text}")
 endif()

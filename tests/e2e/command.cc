@@ -40,11 +40,16 @@ nlohmann::json Result::json() const {
 }
 
 Command::Command(const fs::path& folder, const std::vector<std::string>& arguments,
+                 const std::vector<std::string>& environment)
+    : Command(folder, folder, arguments, environment) {}
+
+Command::Command(const fs::path& folder, const fs::path& outputs,
+                 const std::vector<std::string>& arguments,
                  const std::vector<std::string>& environment) {
   static std::atomic<int> serial{0};
   const int number = serial++;
-  out_ = folder / (".out" + std::to_string(number));
-  err_ = folder / (".err" + std::to_string(number));
+  out_ = outputs / (".out" + std::to_string(number));
+  err_ = outputs / (".err" + std::to_string(number));
   const fs::path executable = fs::path(LAMBDAML_BIN_DIR) / "lambdaml";
   pid_ = ::fork();
   if (pid_ != 0) return;

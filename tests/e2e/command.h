@@ -27,6 +27,9 @@ class Command {
  public:
   Command(const std::filesystem::path& folder, const std::vector<std::string>& arguments,
           const std::vector<std::string>& environment = {});
+  /// What it prints is kept in another folder than that in which it runs.
+  Command(const std::filesystem::path& folder, const std::filesystem::path& outputs,
+          const std::vector<std::string>& arguments, const std::vector<std::string>& environment);
   Command(const Command&) = delete;
   ~Command();
 

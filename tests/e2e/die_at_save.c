@@ -23,14 +23,14 @@ static int may_die(void) {
   return taken;
 }
 
-int rename(const char* from, const char* to) {
+int renameat(int from_folder, const char* from, int to_folder, const char* to) {
   static atomic_int calls;
   const char* at = getenv("LAMBDAML_DIE_AT");
   const int here = at && atoi(at) == ++calls;
   if (here && strchr(at, '-') && may_die()) raise(SIGKILL);
-  int (*const real)(const char*, const char*) =
-      (int (*)(const char*, const char*))dlsym(RTLD_NEXT, "rename");
-  const int result = real(from, to);
+  int (*const real)(int, const char*, int, const char*) =
+      (int (*)(int, const char*, int, const char*))dlsym(RTLD_NEXT, "renameat");
+  const int result = real(from_folder, from, to_folder, to);
   if (here && strchr(at, '+') && may_die()) raise(SIGKILL);
   return result;
 }

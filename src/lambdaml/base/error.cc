@@ -5,6 +5,9 @@
 #include <new>
 #include <system_error>
 
+#include "lambdaml/base/secrets.h"
+#include "lambdaml/base/text.h"
+
 namespace lambdaml {
 namespace {
 
@@ -28,6 +31,10 @@ constexpr std::array kNames{
     Name{Code::cancelled, "cancelled"},
     Name{Code::internal, "internal"},
 };
+
+std::string one_line(std::string_view message) {
+  return printable(redacted(message), std::string::npos);
+}
 
 Code code_of_errno(int value) {
   switch (value) {
@@ -64,12 +71,15 @@ void append_causes(const std::exception& error, std::string& out) {
     std::rethrow_if_nested(error);
   } catch (const std::exception& cause) {
     if (!out.empty()) out += '\n';
-    out += cause.what();
+    out += one_line(cause.what());
     append_causes(cause, out);
   }
 }
 
 }  // namespace
+
+Error::Error(Code code, const std::string& message)
+    : std::runtime_error(one_line(message)), code_(code) {}
 
 std::string_view to_string(Code code) {
   for (const Name& name : kNames)

@@ -36,10 +36,11 @@ Code code_from_string(std::string_view name);
 bool is_bad_input(Code code);
 
 /// The one exception of the project. `what()` is one line: what was being done, to what, why it
-/// failed and, where it helps, what to do.
+/// failed and, where it helps, what to do. It is printed, logged and kept, so whatever was put into
+/// the message, no character in it is unprintable and no URI has a password.
 class Error : public std::runtime_error {
  public:
-  Error(Code code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  Error(Code code, const std::string& message);
   Code code() const noexcept { return code_; }
 
  private:

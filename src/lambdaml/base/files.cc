@@ -17,6 +17,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+mode_t mode_of_files(Access access) { return access == Access::owner ? 0600 : 0666; }
+
 /// 0, or the errno of the write that failed.
 int write_all(int fd, Bytes bytes) {
   while (!bytes.empty()) {
@@ -86,7 +88,7 @@ std::optional<Buffer> read_file(const fs::path& path) {
   return buffer;
 }
 
-void write_file(const fs::path& path, Bytes bytes, bool durable) {
+void write_file(const fs::path& path, Bytes bytes, WriteOptions options) {
   static std::atomic<unsigned> serial{0};
   const fs::path temporary =
       path.parent_path() /
@@ -95,24 +97,38 @@ void write_file(const fs::path& path, Bytes bytes, bool durable) {
     ::unlink(temporary.c_str());
     fail_errno(error, fmt::format("writing {}", path.string()));
   };
-  FileDescriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  FileDescriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+                             mode_of_files(options.access)));
   if (!file) fail_errno(errno, fmt::format("writing {}", path.string()));
   if (const int error = write_all(file.get(), bytes); error != 0) give_up(error);
-  if (durable && ::fsync(file.get()) != 0) give_up(errno);
+  if (options.durable && ::fsync(file.get()) != 0) give_up(errno);
   file.reset();
   if (::rename(temporary.c_str(), path.c_str()) != 0) give_up(errno);
 }
 
-void append_to_file(const fs::path& path, Bytes bytes) {
-  const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  const int error = file ? write_all(file.get(), bytes) : errno;
-  if (error != 0) fail_errno(error, fmt::format("writing {}", path.string()));
+FileDescriptor open_to_append(const fs::path& path, Access access) {
+  FileDescriptor file(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode_of_files(access)));
+  if (!file) fail_errno(errno, fmt::format("writing {}", path.string()));
+  return file;
 }
 
-void make_folder(const fs::path& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error) fail_errno(error.value(), fmt::format("making the folder {}", path.string()));
+void append_to_file(const fs::path& path, Bytes bytes, Access access) {
+  const FileDescriptor file = open_to_append(path, access);
+  if (const int error = write_all(file.get(), bytes); error != 0)
+    fail_errno(error, fmt::format("writing {}", path.string()));
+}
+
+void make_folder(const fs::path& path, Access access) {
+  fs::path made;
+  for (const fs::path& part : path) {
+    made /= part;
+    if (::mkdir(made.c_str(), access == Access::owner ? 0700 : 0777) != 0 && errno != EEXIST)
+      fail_errno(errno, fmt::format("making the folder {}", path.string()));
+  }
+  std::error_code ignored;
+  if (!fs::is_directory(path.empty() ? "." : path, ignored))
+    fail_errno(ENOTDIR, fmt::format("making the folder {}", path.string()));
 }
 
 fs::path shared_memory_folder() {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
@@ -26,10 +27,32 @@ class Files : public testing::Test {
 TEST_F(Files, WhatWasWrittenIsRead) {
   write_file(folder_ / "a", as_bytes("hello"));
   EXPECT_EQ(read_file(folder_ / "a")->text(), "hello");
-  write_file(folder_ / "a", as_bytes(""), true);
+  write_file(folder_ / "a", as_bytes(""), {.durable = true});
   EXPECT_EQ(read_file(folder_ / "a")->size(), 0U);
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1)
       << "a temporary file was left behind";
+}
+
+TEST_F(Files, AreForTheirOwnerUnlessTheUserAskedForThem) {
+  const auto mode_of = [&](const char* name) {
+    struct stat info {};
+    return ::stat((folder_ / name).c_str(), &info) == 0 ? info.st_mode & 0777U : 0;
+  };
+  const mode_t before = ::umask(0022);
+  write_file(folder_ / "own", as_bytes("x"));
+  append_to_file(folder_ / "own-log", as_bytes("x"));
+  make_folder(folder_ / "a/b");
+  write_file(folder_ / "wanted", as_bytes("x"), {.access = Access::umask});
+  make_folder(folder_ / "c/d", Access::umask);
+  ::umask(before);
+  EXPECT_EQ(mode_of("own"), 0600U);
+  EXPECT_EQ(mode_of("own-log"), 0600U);
+  EXPECT_EQ(mode_of("a"), 0700U);
+  EXPECT_EQ(mode_of("a/b"), 0700U);
+  EXPECT_EQ(mode_of("wanted"), 0644U);
+  EXPECT_EQ(mode_of("c/d"), 0755U);
+  EXPECT_THROW(make_folder(folder_ / "own/x"), Error);
+  EXPECT_THROW(make_folder(folder_ / "own"), Error);
 }
 
 TEST_F(Files, AbsenceIsNoError) {

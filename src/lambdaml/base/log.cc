@@ -11,6 +11,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::log {
@@ -45,6 +46,13 @@ std::string timestamp() {
   std::array<char, 32> text{};
   std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
   return fmt::format("{}.{:03}Z", text.data(), ms);
+}
+
+/// Further lines of a message are indented: none can pass for another message.
+std::string indented(const std::string& text) {
+  std::string out;
+  for (const char c : text) out += c == '\n' ? "\n    " : std::string(1, c);
+  return out;
 }
 
 }  // namespace
@@ -89,12 +97,12 @@ void write(Level level, std::string_view message) {
   const std::string_view name = kNames[static_cast<std::size_t>(level)];
   std::string line;
   if (g_format == Format::json) {
-    const std::string text = json_text(nlohmann::json(std::string(message)));
+    const std::string text = printable_json(json_text(nlohmann::json(redacted(message))));
     const std::lock_guard lock(g_fields_mutex);
     line = fmt::format("{{\"time\":\"{}\",\"level\":\"{}\"{}{},\"message\":{}}}\n", timestamp(),
                        name, g_fields.empty() ? "" : ",", g_fields, text);
   } else {
-    line = fmt::format("{}: {}\n", name, message);
+    line = fmt::format("{}: {}\n", name, indented(printable_text(redacted(message))));
   }
   keep(line);
   // One write: lines of several processes on one pipe do not mix.

@@ -8,7 +8,8 @@
 
 /// Logs go to stderr, one line per call, written whole. A function logs one JSON object a line, as
 /// CloudWatch likes them; a command at a terminal logs plain text. Never log a secret: log
-/// Uri::display(), not Uri::text().
+/// Uri::display(), not Uri::text(). Below that, passwords of URIs are masked in each message, and
+/// unprintable characters escaped but for line ends, which are followed by an indentation.
 namespace lambdaml::log {
 
 enum class Level { debug, info, warning, error, off };

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml {
@@ -38,7 +39,7 @@ Option::Value conform(const Option& option, Option::Value value, std::string_vie
         real != nullptr && *real == std::floor(*real) && std::abs(*real) < 9e15)
       return static_cast<std::int64_t>(*real);
   fail(Code::invalid_argument, "{}: {} wants {}, not '{}'", where, option.name,
-       type_name(option.default_value), printable(to_text(value)));
+       type_name(option.default_value), without_secrets(to_text(value)));
 }
 
 void check_range(const Option& option, const Option::Value& value, std::string_view where) {
@@ -54,7 +55,7 @@ void check_range(const Option& option, const Option::Value& value, std::string_v
         if (text->starts_with(choice + ":")) return;
     if (text != nullptr && !option.choices.empty() &&
         std::find(option.choices.begin(), option.choices.end(), *text) == option.choices.end())
-      fail(Code::invalid_argument, "{}: unknown value '{}' of {}{}", where, printable(*text),
+      fail(Code::invalid_argument, "{}: unknown value '{}' of {}{}", where, without_secrets(*text),
            option.name, did_you_mean(*text, option.choices));
     return;
   }
@@ -89,6 +90,17 @@ std::string to_text(const Option::Value& value) {
   return std::visit(Printer{}, value);
 }
 
+Option::Value value_without_passwords(const Option::Value& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  return text == nullptr ? value : Option::Value(without_passwords(*text));
+}
+
+Options Options::without_passwords() const {
+  Options out = *this;
+  for (auto& [name, value] : out.values_) value = value_without_passwords(value);
+  return out;
+}
+
 Options::Options(std::vector<Option> declared) : declared_(std::move(declared)) {}
 
 const Option* Options::find(std::string_view name) const {
@@ -121,7 +133,7 @@ void Options::parse(std::string_view name, std::string_view text, std::string_vi
   }
   const auto wrong = [&] {
     fail(Code::invalid_argument, "{}: {} wants {}, not '{}'", where, option->name,
-         type_name(option->default_value), printable(text));
+         type_name(option->default_value), without_secrets(text));
   };
   switch (option->default_value.index()) {
     case 0:

@@ -61,6 +61,9 @@ class Options {
   const std::string& text(std::string_view name) const;
   const Value& value(std::string_view name) const;
 
+  /// The same without the passwords of the URIs in any of the values: what may be kept in a file.
+  Options without_passwords() const;
+
  private:
   const Option& declared(std::string_view name) const;
 
@@ -70,5 +73,7 @@ class Options {
 
 /// A value as it would be typed.
 std::string to_text(const Option::Value& value);
+/// A value without the passwords of the URIs in it.
+Option::Value value_without_passwords(const Option::Value& value);
 
 }  // namespace lambdaml

@@ -1,8 +1,15 @@
 #pragma once
 
 #include <cstdlib>
+#include <exception>
+#include <functional>
+#include <string>
 
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /// What every layer's tests share.
 namespace lambdaml {
@@ -11,6 +18,41 @@ namespace lambdaml {
 /// where LAMBDAML_REQUIRE_SERVERS is set.
 inline bool must_run_all_tests() {
   return std::getenv("CI") != nullptr || std::getenv("LAMBDAML_REQUIRE_SERVERS") != nullptr;
+}
+
+/// Users that no system has: what one of them makes, the other can neither remove nor trust.
+inline constexpr uid_t kAlice = 54321;
+inline constexpr uid_t kMallory = 54322;
+
+/// Runs `body` in a process of its own as that user, in the group of the same number; what it
+/// threw, or "". Only root can.
+inline std::string as_user(uid_t user, const std::function<void()>& body) {
+  int ends[2] = {-1, -1};
+  if (::pipe(ends) != 0) return "no pipe";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::string said;
+    if (::setgroups(0, nullptr) != 0 || ::setgid(user) != 0 || ::setuid(user) != 0) {
+      said = "cannot become another user";
+    } else {
+      try {
+        body();
+      } catch (const std::exception& error) {
+        said = error.what();
+      }
+    }
+    [[maybe_unused]] const ssize_t n = ::write(ends[1], said.data(), said.size());
+    ::_exit(0);
+  }
+  ::close(ends[1]);
+  std::string said;
+  char buffer[4096];
+  for (ssize_t n = 0; (n = ::read(ends[0], buffer, sizeof buffer)) > 0;)
+    said.append(buffer, static_cast<std::size_t>(n));
+  ::close(ends[0]);
+  int status = 0;
+  if (::waitpid(child, &status, 0) != child || status != 0) return "the child died: " + said;
+  return said;
 }
 
 }  // namespace lambdaml
@@ -23,3 +65,5 @@ inline bool must_run_all_tests() {
     GTEST_SKIP() << (why);                               \
   }                                                      \
   static_assert(true)
+
+#define REQUIRE_ROOT() REQUIRE_OR_SKIP(::geteuid() == 0, "only root can act as other users")

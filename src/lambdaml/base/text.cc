@@ -25,6 +25,64 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+char32_t code_point(std::string_view sequence) {
+  if (sequence.size() == 1) return static_cast<unsigned char>(sequence[0]);
+  auto code = static_cast<char32_t>(static_cast<unsigned char>(sequence[0]) &
+                                    (0xFFU >> (sequence.size() + 1)));
+  for (const char c : sequence.substr(1))
+    code = code << 6 | (static_cast<unsigned char>(c) & 0x3FU);
+  return code;
+}
+
+/// Control characters, and what makes a line look like another one (the bidirectional "trojan
+/// source" characters, line separators, the byte order mark, tags).
+bool is_unprintable(char32_t c) {
+  return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x061C || c == 0x200E || c == 0x200F ||
+         (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0xFEFF ||
+         (c >= 0xE0000 && c <= 0xE007F);
+}
+
+enum class Escape { line, text, json };
+
+void append_escaped(std::string_view sequence, Escape how, std::string& out) {
+  if (how != Escape::json) {
+    for (const char c : sequence) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    return;
+  }
+  const char32_t code = code_point(sequence);
+  if (code < 0x10000) {
+    out += fmt::format("\\u{:04x}", static_cast<unsigned>(code));
+  } else {  // a pair of surrogates
+    out += fmt::format("\\u{:04x}\\u{:04x}", 0xD7C0U + static_cast<unsigned>(code >> 10),
+                       0xDC00U + static_cast<unsigned>(code & 0x3FFU));
+  }
+}
+
+std::string escaped(std::string_view text, std::size_t limit, Escape how) {
+  const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7F; };
+  if (text.size() <= limit && std::all_of(text.begin(), text.end(), is_plain))
+    return std::string(text);
+  std::string out;
+  out.reserve(std::min(text.size(), limit) + 16);
+  for (std::size_t at = 0; at < text.size();) {
+    if (out.size() >= limit) return out + "…";
+    const std::size_t length = utf8_length(text, at);
+    const std::string_view sequence = text.substr(at, std::max<std::size_t>(length, 1));
+    at += sequence.size();
+    if (how == Escape::text && (sequence == "\n" || sequence == "\t"))
+      out += sequence;
+    else if (how == Escape::json && (sequence == "\n" || sequence == "\t" || sequence == "\r"))
+      out += ' ';
+    else if (length == 0 && how == Escape::json)
+      out += "\\ufffd";
+    else if (length == 0 || is_unprintable(code_point(sequence)))
+      append_escaped(sequence, how, out);
+    else
+      out += sequence;
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<std::string> nearest(std::string_view wanted, const std::vector<std::string>& names) {
@@ -128,17 +186,36 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
   return out;
 }
 
+std::size_t utf8_length(std::string_view text, std::size_t at) {
+  // Unicode 15, table 3-7.
+  const auto byte = [&](std::size_t i) {
+    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U;
+  };
+  const auto continues = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
+  const unsigned lead = byte(0);
+  const unsigned second = byte(1);
+  if (at >= text.size()) return 0;
+  if (lead < 0x80) return 1;
+  if (lead >= 0xC2 && lead <= 0xDF && continues(1)) return 2;
+  if ((lead & 0xF0U) == 0xE0 && continues(1) && continues(2) && (lead != 0xE0 || second >= 0xA0) &&
+      (lead != 0xED || second < 0xA0))
+    return 3;
+  if (lead >= 0xF0 && lead <= 0xF4 && continues(1) && continues(2) && continues(3) &&
+      (lead != 0xF0 || second >= 0x90) && (lead != 0xF4 || second < 0x90))
+    return 4;
+  return 0;
+}
+
 std::string printable(std::string_view text, std::size_t limit) {
-  std::string out;
-  for (const char c : text) {
-    if (out.size() >= limit) return out + "…";
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte >= 0x7f)
-      out += fmt::format("\\x{:02x}", byte);
-    else
-      out += c;
-  }
-  return out;
+  return escaped(text, limit, Escape::line);
+}
+
+std::string printable_text(std::string_view text) {
+  return escaped(text, std::string_view::npos, Escape::text);
+}
+
+std::string printable_json(std::string_view json) {
+  return escaped(json, std::string_view::npos, Escape::json);
 }
 
 }  // namespace lambdaml

@@ -32,8 +32,17 @@ std::string_view trim(std::string_view text);
 std::vector<std::string> split(std::string_view text, char separator);
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 
-/// `text` with control characters and bytes that are no UTF-8 replaced, at most `limit` bytes: fit
-/// to stand in a message. For untrusted names and lines.
+/// How many bytes the well-formed UTF-8 sequence at text[at] has; 0 where none begins.
+std::size_t utf8_length(std::string_view text, std::size_t at);
+
+/// `text` with all that a terminal or a reader would take for something else written as \xNN:
+/// control characters (C0, DEL, C1), bytes that are no UTF-8, line separators, and characters that
+/// turn the direction of writing or cannot be seen; at most `limit` bytes. For untrusted names and
+/// lines in messages.
 std::string printable(std::string_view text, std::size_t limit = 120);
+/// The same of a whole text, whose line ends and tabs stay.
+std::string printable_text(std::string_view text);
+/// The same of JSON, written as \uNNNN, which leaves its value as it is; line ends become blanks.
+std::string printable_json(std::string_view json);
 
 }  // namespace lambdaml

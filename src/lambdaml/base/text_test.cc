@@ -46,5 +46,32 @@ TEST(Text, PrintableLeavesNoControlCharacters) {
   EXPECT_EQ(printable(std::string(500, 'x'), 10), "xxxxxxxxxx…");
 }
 
+TEST(Text, PrintableLeavesWritingsOfAllKindsAndNothingThatDeceives) {
+  const std::string kept = "Grüße, 模型, نموذج, 🙂 ≤";
+  EXPECT_EQ(printable(kept), kept);
+  for (const auto& [text, escaped] : std::vector<std::pair<std::string, std::string>>{
+           {"\x7f", "\\x7f"},
+           {"\xc2\x9b[31m", "\\xc2\\x9b[31m"},            // C1: control sequence introducer
+           {"a\xe2\x80\xae", "a\\xe2\\x80\\xae"},         // right-to-left override
+           {"\xe2\x81\xa6", "\\xe2\\x81\\xa6"},           // left-to-right isolate
+           {"\xe2\x80\xa8", "\\xe2\\x80\\xa8"},           // line separator
+           {"\xf3\xa0\x81\xa1", "\\xf3\\xa0\\x81\\xa1"},  // tag
+           {"\xc0\x8a", "\\xc0\\x8a"},                    // overlong line end
+           {"\xed\xa0\x80", "\\xed\\xa0\\x80"},           // half of a pair
+           {"\xe2\x80", "\\xe2\\x80"},                    // cut
+           {std::string("\0", 1), "\\x00"}}) {
+    EXPECT_EQ(printable(text), escaped);
+    EXPECT_EQ(printable_text(text), escaped);
+  }
+  EXPECT_EQ(printable("a\tb\nc"), "a\\x09b\\x0ac");
+  EXPECT_EQ(printable_text("a\tb\nc\r"), "a\tb\nc\\x0d");
+}
+
+TEST(Text, PrintableJsonHasTheSameValue) {
+  EXPECT_EQ(printable_json("{\"a\":\"\xc2\x9b \x7f \xe2\x80\xae \xf3\xa0\x81\xa1 ü\"}\r\n"),
+            R"({"a":"\u009b \u007f \u202e \udb40\udc61 ü"}  )");
+  EXPECT_EQ(printable_json("\xff"), "\\ufffd");
+}
+
 }  // namespace
 }  // namespace lambdaml

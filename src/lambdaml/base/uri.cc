@@ -5,37 +5,11 @@
 #include <filesystem>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml {
 namespace {
-
-std::string masked(std::string_view text) {
-  const std::size_t mark = text.find("://");
-  if (mark == std::string_view::npos) return printable(text, 300);
-  // User information stands before the last @ of the authority; values of the query may be secrets
-  // too.
-  const std::size_t begin = mark + 3;
-  const std::size_t end = std::min(text.find_first_of("/?", begin), text.size());
-  const std::size_t at = text.substr(0, end).rfind('@');
-  std::string out(text.substr(0, begin));
-  if (at != std::string_view::npos && at >= begin)
-    out += fmt::format("***{}", text.substr(at, end - at));
-  else
-    out += text.substr(begin, end - begin);
-  const std::size_t query = std::min(text.find('?', end), text.size());
-  out += text.substr(end, query - end);
-  for (std::string_view rest = text.substr(query); !rest.empty();) {
-    const std::size_t next = std::min(rest.find('&'), rest.size());
-    const std::string_view pair = rest.substr(0, next);
-    const std::size_t equal = pair.find('=');
-    out += equal == std::string_view::npos ? std::string(pair)
-                                           : fmt::format("{}=***", pair.substr(0, equal));
-    if (next < rest.size()) out += '&';
-    rest.remove_prefix(std::min(next + 1, rest.size()));
-  }
-  return printable(out, 300);
-}
 
 bool is_scheme(std::string_view text) {
   return !text.empty() && std::isalpha(static_cast<unsigned char>(text.front())) != 0 &&
@@ -44,16 +18,23 @@ bool is_scheme(std::string_view text) {
          });
 }
 
-}  // namespace
-
-std::string without_secrets(std::string_view text) {
-  // What does not parse may have its secrets anywhere before an @.
-  const std::size_t mark = text.find("://");
-  const std::size_t at = text.rfind('@');
-  if (mark == std::string_view::npos || at == std::string_view::npos || at < mark)
-    return masked(text);
-  return masked(fmt::format("{}***{}", text.substr(0, mark + 3), text.substr(at)));
+/// Takes a query off the end of a path, which may hold a question mark otherwise.
+std::string without_sharing(std::string_view path, std::map<std::string, std::string>& query) {
+  constexpr std::string_view kSharing = "?shared=";
+  const std::size_t at = path.rfind(kSharing);
+  if (at == std::string_view::npos || path.find('/', at) != std::string_view::npos)
+    return std::string(path);
+  query["shared"] = path.substr(at + kSharing.size());
+  return at == 0 ? "." : std::string(path.substr(0, at));
 }
+
+std::string normal_path(const std::filesystem::path& path) {
+  std::string out = path.lexically_normal().string();
+  if (out.size() > 1 && out.ends_with('/')) out.pop_back();
+  return out;
+}
+
+}  // namespace
 
 Uri Uri::parse(std::string_view text) {
   if (text.empty()) fail(Code::invalid_argument, "an empty URI");
@@ -61,15 +42,13 @@ Uri Uri::parse(std::string_view text) {
   const std::size_t mark = text.find("://");
   if (mark == std::string_view::npos) {
     uri.scheme = "file";
-    uri.path = std::filesystem::absolute(std::filesystem::path(text)).lexically_normal().string();
-    if (uri.path.size() > 1 && uri.path.ends_with('/')) uri.path.pop_back();
+    uri.path = normal_path(std::filesystem::absolute(without_sharing(text, uri.query)));
     return uri;
   }
   uri.scheme = text.substr(0, mark);
   if (!is_scheme(uri.scheme))
     fail(Code::invalid_argument, "URI '{}': bad scheme", without_secrets(text));
   std::string_view rest = text.substr(mark + 3);
-  // A file's name may hold a question mark; the stores reached over the network take options there.
   if (uri.scheme != "file") {
     if (const std::size_t q = rest.find('?'); q != std::string_view::npos) {
       for (const std::string& pair : split(rest.substr(q + 1), '&')) {
@@ -109,8 +88,7 @@ Uri Uri::parse(std::string_view text) {
       fail(Code::invalid_argument, "URI '{}': write file:///path, with three slashes",
            without_secrets(text));
     uri.host.clear();
-    uri.path = std::filesystem::path(uri.path.empty() ? "/" : uri.path).lexically_normal().string();
-    if (uri.path.size() > 1 && uri.path.ends_with('/')) uri.path.pop_back();
+    uri.path = normal_path(without_sharing(uri.path.empty() ? "/" : uri.path, uri.query));
   } else {
     while (uri.path.starts_with('/')) uri.path.erase(0, 1);
     while (uri.path.ends_with('/')) uri.path.pop_back();
@@ -134,16 +112,6 @@ std::string Uri::text() const {
 std::string Uri::display() const {
   if (scheme == "file") return path;
   return masked(text());
-}
-
-Uri Uri::without_password() const {
-  Uri out = *this;
-  const std::size_t at = host.rfind('@');
-  if (at == std::string::npos) return out;
-  const std::string user = host.substr(0, std::min(host.find(':'), at));
-  out.host = host.substr(user.empty() ? at + 1 : at);
-  out.host.insert(0, user);
-  return out;
 }
 
 Uri Uri::parent() const {

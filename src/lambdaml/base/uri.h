@@ -10,6 +10,7 @@ namespace lambdaml {
 
 /// `scheme://host[:port]/path[?key=value&…]`. A text without a scheme is a local path and becomes
 /// `file://` with the absolute path; a bare word that follows no path form is left to the caller.
+/// A file's name may hold a question mark: of a path only `?shared=…` at its end is a query.
 /// User information in the authority stays in `host` and is never printed by display(). Of several
 /// hosts (`a:1,b:2`) all stay in `host`, with their ports but for the last one's.
 struct Uri {
@@ -24,10 +25,9 @@ struct Uri {
 
   /// The text again; parse(text()) is the same Uri.
   std::string text() const;
-  /// text() with user information masked: what may be printed or logged.
+  /// text() with user information masked: what may be printed or logged. What may be kept in a file
+  /// is without_passwords(text()).
   std::string display() const;
-  /// The same place without the password of its user information: what may be kept in a file.
-  Uri without_password() const;
   /// The Uri one path component up, and that last component. `file:///a/b` → `file:///a`, `b`.
   Uri parent() const;
   std::string name() const;
@@ -36,9 +36,5 @@ struct Uri {
 
   bool operator==(const Uri&) const = default;
 };
-
-/// A text that may be a URI, for messages: what stands before the last @ and the values of a query
-/// masked, control characters escaped, 300 characters at most.
-std::string without_secrets(std::string_view text);
 
 }  // namespace lambdaml

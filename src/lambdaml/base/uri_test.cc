@@ -57,15 +57,21 @@ TEST(Uri, SecretsAreMasked) {
     }
     EXPECT_EQ(Uri::parse(bad).display().find("hunter2"), std::string::npos) << bad;
   }
-  EXPECT_EQ(without_secrets("redis://u:hunter2@h/job.yaml"), "redis://***@h/job.yaml");
-  EXPECT_EQ(without_secrets("runs/a@b"), "runs/a@b");
 }
 
-TEST(Uri, APasswordCanBeLeftOut) {
-  const auto kept = [](const char* text) { return Uri::parse(text).without_password().text(); };
-  EXPECT_EQ(kept("redis://user:hunter2@host:7000/0/jobs"), "redis://user@host:7000/0/jobs");
-  EXPECT_EQ(kept("redis://:p@ss@host/0"), "redis://host/0");
-  EXPECT_EQ(kept("s3://bucket/a@b"), "s3://bucket/a@b");
+TEST(Uri, OfAPathOnlySharedIsAQuery) {
+  const Uri shared = Uri::parse("file:///srv/team?shared=1");
+  EXPECT_EQ(shared.path, "/srv/team");
+  EXPECT_EQ(shared.query.at("shared"), "1");
+  EXPECT_EQ(Uri::parse(shared.text()), shared);
+  EXPECT_EQ((shared / "a").text(), "file:///srv/team/a?shared=1");
+  EXPECT_EQ(shared.parent().text(), "file:///srv?shared=1");
+  EXPECT_EQ(shared.display(), "/srv/team");
+  EXPECT_EQ(Uri::parse("/srv/team?shared=1"), shared);
+  for (const char* name : {"/a/what?", "/a/b?c=d", "/a?shared=1/b"}) {
+    EXPECT_EQ(Uri::parse(name).path, name);
+    EXPECT_TRUE(Uri::parse(name).query.empty());
+  }
 }
 
 TEST(Uri, BadOnesAreRefused) {

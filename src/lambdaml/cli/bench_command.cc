@@ -30,7 +30,7 @@ void add_bench_command(CLI::App& app, Globals& globals) {
   command->callback([options, &globals] {
     const train::BenchCommResult result = train::bench_comm(*options);
     if (globals.json)
-      return print_line(
+      return print_json(
           json_text(nlohmann::ordered_json{{"median_s", result.median_s},
                                            {"min_s", result.min_s},
                                            {"max_s", result.max_s},

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "lambdaml/cli/last_resort.h"
+#include "lambdaml/cli/terminal.h"
 
 /// The commands of `lambdaml`. Each file adds one to the application; main.cc runs what was chosen.
 namespace lambdaml::cli {
@@ -45,8 +46,6 @@ enum class Interrupt {
 CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name,
                       const std::string& help, Interrupt interrupt = Interrupt::ends);
 
-/// Prints one line to stdout, or throws when stdout is gone.
-void print_line(const std::string& line);
 /// Prints the line of an error.
 void print_error(const std::string& text);
 inline constexpr int kInterrupted = 130;  ///< the exit code

@@ -46,7 +46,7 @@ void add_synth(CLI::App& group, Globals& globals) {
     write_output(*out, bytes);
     if (*out == "-") return;  // nothing may follow the data
     if (globals.json)
-      print_line(json_text(ordered_json{{"path", Uri::parse(*out).display()},
+      print_json(json_text(ordered_json{{"path", Uri::parse(*out).display()},
                                         {"rows", dataset.rows()},
                                         {"features", dataset.cols()},
                                         {"bytes", bytes.size()}}));
@@ -81,7 +81,7 @@ void add_split(CLI::App& group, Globals& globals) {
     const data::Manifest manifest =
         data::split(dataset, arguments->workers, *store, arguments->as, processors());
     if (globals.json)
-      print_line(json_text(ordered_json{{"path", Uri::parse(arguments->to).display()},
+      print_json(json_text(ordered_json{{"path", Uri::parse(arguments->to).display()},
                                         {"parts", manifest.parts()},
                                         {"rows", manifest.rows()},
                                         {"features", manifest.features},
@@ -110,7 +110,7 @@ void add_info(CLI::App& group, Globals& globals) {
     if (globals.json) {
       ordered_json labels = ordered_json::object();
       for (const auto& [label, count] : info.labels) labels[std::to_string(label)] = count;
-      return print_line(json_text(ordered_json{{"path", uri.display()},
+      return print_json(json_text(ordered_json{{"path", uri.display()},
                                                {"rows", info.rows},
                                                {"features", info.features},
                                                {"nonzeros", info.nonzeros},

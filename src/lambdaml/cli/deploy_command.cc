@@ -1,4 +1,3 @@
-#include <cstdio>
 #include <memory>
 
 #include <fmt/core.h>
@@ -62,7 +61,7 @@ void add_deploy_command(CLI::App& app, Globals& globals) {
   command->callback([options, &globals] {
     faas::LambdaClient client;
     const auto say = [&globals](const std::string& text) {
-      if (!globals.quiet) std::fprintf(stderr, "%s\n", text.c_str());
+      if (!globals.quiet) tell_line(text);
     };
     Json all = Json::array();
     bool changed = false;
@@ -72,7 +71,7 @@ void add_deploy_command(CLI::App& app, Globals& globals) {
       all.push_back(json_of(deployed));
     }
     if (globals.json)
-      print_line(
+      print_json(
           json_text(Json{{"functions", all}, {"changed", changed}, {"dry_run", options->dry_run}}));
   });
 }

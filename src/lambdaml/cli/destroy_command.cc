@@ -1,4 +1,3 @@
-#include <cstdio>
 #include <memory>
 
 #include <fmt/core.h>
@@ -23,11 +22,11 @@ void add_destroy_command(CLI::App& app, Globals& globals) {
       fail(Code::invalid_argument, "destroy: name the functions, or give --all");
     faas::LambdaClient client;
     const auto say = [&globals](const std::string& text) {
-      if (!globals.quiet) std::fprintf(stderr, "%s\n", text.c_str());
+      if (!globals.quiet) tell_line(text);
     };
     const deploy::Destroyed result = deploy::destroy(client, *options, say);
     if (globals.json)
-      return print_line(json_text(nlohmann::ordered_json{{"deleted", result.deleted},
+      return print_json(json_text(nlohmann::ordered_json{{"deleted", result.deleted},
                                                          {"absent", result.absent},
                                                          {"left", result.left},
                                                          {"dry_run", options->dry_run}}));

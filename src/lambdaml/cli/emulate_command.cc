@@ -12,10 +12,10 @@
 
 #include "lambdaml/aws/credentials.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/files.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/faas/registry.h"
@@ -64,10 +64,10 @@ void print_ready(const std::string& endpoint, const std::optional<aws::Credentia
       line["access_key_id"] = made->access_key;
       line["secret_access_key"] = made->secret_key;
     }
-    return print_line(json_text(line));
+    return print_json(json_text(line));
   }
   // In one write: a script that reads the first line and closes the pipe ends nothing.
-  print_line("listening on " + endpoint +
+  print_text("listening on " + endpoint +
              (made ? fmt::format("\nexport AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}",
                                  made->access_key, made->secret_key)
                    : ""));
@@ -104,7 +104,7 @@ void add_emulate_command(CLI::App& app, Globals& globals) {
   command->callback([settings, log_folder, no_auth, &globals] {
     catch_interrupts();
     settings->log_folder = *log_folder;
-    if (!log_folder->empty()) make_folder(*log_folder);
+    if (!log_folder->empty()) make_own_folder(*log_folder);
     settings->fetch_code = [](const std::string& bucket, const std::string& key) {
       const std::optional<Buffer> zip = storage::open(Uri::parse("s3://" + bucket))->load(key);
       if (!zip) fail(Code::not_found, "s3://{} has no {}", bucket, key);

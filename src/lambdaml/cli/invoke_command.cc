@@ -1,4 +1,3 @@
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 
@@ -61,7 +60,7 @@ void add_invoke_command(CLI::App& app, Globals& globals) {
     request.log_tail = arguments->log_tail;
     faas::LambdaClient client;
     const faas::InvokeResult result = client.invoke(arguments->name, request);
-    if (!result.log_tail.empty()) std::fprintf(stderr, "%s\n", result.log_tail.c_str());
+    if (!result.log_tail.empty()) tell(result.log_tail + "\n");
     if (globals.json) {
       nlohmann::ordered_json json = {{"function", arguments->name},
                                      {"status", result.status},
@@ -77,14 +76,14 @@ void add_invoke_command(CLI::App& app, Globals& globals) {
         else
           json["response"] = std::move(response);
       }
-      print_line(json_text(json));
+      print_json(json_text(json));
     }
     if (result.failed)
       fail(Code::unavailable, "the function '{}' failed: {}: {}", arguments->name,
            result.error_type, result.error_message);
     if (globals.json) return;
     if (request.mode == Mode::wait)
-      print_line(result.payload);
+      print_json(result.payload);
     else if (!globals.quiet)
       print_line(request.mode == Mode::event
                      ? fmt::format("taken, request {}", result.request_id)

@@ -44,7 +44,7 @@ void print_news(const train::JobView& job, const LogsArguments& arguments,
     const train::LogTail::News news = tail.news(log, complete);
     if (news.gap) log::warning("worker {}: lines of its log before these are lost", worker);
     for (const std::string& line : split(std::string(news.text), '\n'))
-      if (!line.empty()) print_line(name + printable(line, line.size()));
+      if (!line.empty()) print_text(name + line);
   }
 }
 
@@ -57,7 +57,7 @@ void print_object(const train::JobView& job, const std::vector<std::uint32_t>& w
       if (!line.empty()) lines.push_back(line);
     logs.push_back({{"worker", worker}, {"lines", std::move(lines)}});
   }
-  print_line(json_text(nlohmann::json{{"logs", std::move(logs)}}));
+  print_json(json_text(nlohmann::json{{"logs", std::move(logs)}}));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/cli/command.h"
 #include "lambdaml/train/job_view.h"
@@ -36,7 +37,7 @@ void add_ls_command(CLI::App& app, Globals& globals) {
     }
     if (all.empty() && !globals.json)
       print_line(fmt::format("no jobs in {}", without_secrets(*where)));
-    if (globals.json) print_line(json_text(nlohmann::json{{"runs", all}}));
+    if (globals.json) print_json(json_text(nlohmann::json{{"runs", all}}));
   });
 }
 

@@ -62,11 +62,11 @@ void add_options_command(CLI::App& app, Globals& globals) {
       add_command(app, globals, "options", "every option of a job, as a Markdown page");
   command->callback([&globals] {
     if (globals.json)
-      return print_line(
+      return print_json(
           json_text(nlohmann::ordered_json{{"options", rows_of(train::job_options())},
                                            {"search_settings", rows_of(tune::search_options())},
                                            {"stores", rows_of_stores()}}));
-    print_line(
+    print_text(
         "# Options of a job\n\n"
         "The page that `lambdaml options` prints. Every option is a flag of `lambdaml train` "
         "(`--batch-size`), "
@@ -77,7 +77,7 @@ void add_options_command(CLI::App& app, Globals& globals) {
         "Switches have a `--no-` form. Other names are accepted as keys.\n\n"
         "| option | default | values | meaning | other names |\n|---|---|---|---|---|");
     print_rows(train::job_options());
-    print_line(
+    print_text(
         "\n## Settings of a search\n\n"
         "Flags of `lambdaml tune`, keys of the section `tune` of its job file, environment "
         "variables (`LAMBDAML_TUNE_TRIALS`);\nsee [tune.md](tune.md).\n\n"

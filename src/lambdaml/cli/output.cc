@@ -6,6 +6,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::cli {
@@ -30,12 +31,11 @@ void write_output(const std::string& place, Bytes bytes) {
   const fs::file_status status = fs::status(uri.path, error);
   if (fs::is_directory(status))
     fail(Code::invalid_argument, "writing {}: it is a folder", uri.path);
-  if (fs::exists(status) && !fs::is_regular_file(status)) return append_to_file(uri.path, bytes);
-  const fs::path target = fs::is_symlink(fs::symlink_status(uri.path, error))
-                              ? fs::weakly_canonical(uri.path, error)
-                              : fs::path(uri.path);
-  make_folder(target.parent_path());
-  write_file(target, bytes);
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    return append_to_file(uri.path, bytes, Access::umask);
+  const fs::path target = follow_links(uri.path);
+  make_folder(target.parent_path(), Access::umask);
+  write_file(target, bytes, {.access = Access::umask});
 }
 
 }  // namespace lambdaml::cli

@@ -7,7 +7,8 @@
 namespace lambdaml::cli {
 
 /// Writes where the user said: "-" is standard output, a device or a pipe is written into, a link
-/// is followed, a file is replaced as a whole, and a URI goes to its store.
+/// of the user's is followed, a file is replaced as a whole, and a URI goes to its store. It is an
+/// ordinary file of the user's, as the umask has it.
 void write_output(const std::string& place, Bytes bytes);
 
 }  // namespace lambdaml::cli

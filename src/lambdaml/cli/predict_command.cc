@@ -35,7 +35,7 @@ void add_predict_command(CLI::App& app, Globals& globals) {
       write_output(arguments->out, as_bytes(lines));
     } else if (!globals.json && !lines.empty()) {
       lines.pop_back();
-      print_line(lines);
+      print_text(lines);
     }
     nlohmann::ordered_json summary{{"rows", result.rows}};
     const std::pair<const char*, std::optional<double>> measures[] = {{"accuracy", result.accuracy},
@@ -49,11 +49,11 @@ void add_predict_command(CLI::App& app, Globals& globals) {
       text += fmt::format(", {} {:.6g}", name, *value);
     }
     if (globals.json)
-      print_line(json_text(summary));
+      print_json(json_text(summary));
     else if (!arguments->out.empty())
       print_line(text);
     else if (!globals.quiet)
-      std::fprintf(stderr, "%s\n", text.c_str());
+      tell_line(text);
   });
 }
 

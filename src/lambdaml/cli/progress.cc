@@ -20,7 +20,7 @@ ProgressDisplay::~ProgressDisplay() {
   over_ = true;
   if (terminal_.can_redraw()) {
     if (!drawn_) return;
-    draw(true);
+    show(true);
     tell("\n");
   } else if (told_epochs_ != epochs_done_) {
     tell(line() + "\n");
@@ -45,7 +45,7 @@ void ProgressDisplay::epoch_done(const train::EpochMetrics& metrics) {
   metrics_ = metrics.values;
   compute_s_ += metrics_["compute_s"];
   comm_s_ += metrics_["comm_s"];
-  draw(false);
+  show(false);
 }
 
 void ProgressDisplay::tick(std::uint32_t workers_alive, std::uint64_t epoch, std::uint64_t round,
@@ -53,7 +53,7 @@ void ProgressDisplay::tick(std::uint32_t workers_alive, std::uint64_t epoch, std
   alive_ = workers_alive;
   if (rounds > 0 && epoch == epochs_done_ + 1)
     part_of_epoch_ = static_cast<double>(round) / static_cast<double>(rounds);
-  draw(false);
+  show(false);
 }
 
 void ProgressDisplay::worker_failed(std::size_t worker, const faas::EventStatus& status,
@@ -63,8 +63,7 @@ void ProgressDisplay::worker_failed(std::size_t worker, const faas::EventStatus&
   std::string text = fmt::format("worker {}, try {}: {}{}", worker, status.attempts,
                                  status.error_message, "; trying again");
   for (const std::string& line : status.last_log_lines)
-    if (status.error_message.find(line) == std::string::npos)
-      text += "\n    " + printable(line, 400);
+    if (status.error_message.find(line) == std::string::npos) text += "\n" + printable(line, 400);
   log::warning("{}", text);
 }
 
@@ -93,13 +92,13 @@ std::string ProgressDisplay::line() const {
   return text;
 }
 
-void ProgressDisplay::draw(bool now) {
+void ProgressDisplay::show(bool now) {
   if (quiet_) return;
   const double interval = terminal_.can_redraw() ? kRedrawEverySeconds : kPlainLineEverySeconds;
   if (!now && clock_.seconds() - last_draw_s_ < interval) return;
   last_draw_s_ = clock_.seconds();
   if (terminal_.can_redraw())
-    tell("\r\x1b[K" + terminal_.row(line(), true));
+    draw("\r\x1b[K" + terminal_.row(line(), true));
   else
     tell(line() + "\n");
   drawn_ = true;
@@ -107,7 +106,7 @@ void ProgressDisplay::draw(bool now) {
 }
 
 void ProgressDisplay::clear_line() {
-  if (terminal_.can_redraw() && drawn_ && !quiet_) tell("\r\x1b[K");
+  if (terminal_.can_redraw() && drawn_ && !quiet_) draw("\r\x1b[K");
 }
 
 }  // namespace lambdaml::cli

@@ -26,7 +26,7 @@ class ProgressDisplay : public train::Observer {
 
  private:
   std::string line() const;
-  void draw(bool now);
+  void show(bool now);
   void clear_line();
 
   const bool quiet_;

@@ -82,7 +82,7 @@ void serve(Wanted& wanted, bool json) {
           ? ""
           : fmt::format("http://{}:{}/metrics", settings.host, server.metrics_port());
   if (json) {
-    print_line(json_text(nlohmann::ordered_json{{"address", address}, {"metrics", metrics}}));
+    print_json(json_text(nlohmann::ordered_json{{"address", address}, {"metrics", metrics}}));
   } else {
     print_line("listening on " + address);
     if (!metrics.empty()) print_line("metrics on " + metrics);

@@ -1,12 +1,9 @@
 #include "lambdaml/cli/run.h"
 
-#include <cstdio>
-
-#include <unistd.h>
-
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/cli/command.h"
 
@@ -50,15 +47,15 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
     if (wanted.starts_with("-")) {
       for (const CLI::Option* option : command.get_options())
         for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-      return fmt::format("unknown option '{}'{}{}", printable(wanted), did_you_mean(wanted, known),
-                         hint);
+      return fmt::format("unknown option '{}'{}{}", without_secrets(wanted),
+                         did_you_mean(wanted, known), hint);
     }
     for (const CLI::App* sub : command.get_subcommands([](const CLI::App*) { return true; }))
       known.push_back(sub->get_name());
     if (known.empty())
-      return fmt::format("'{}' is one argument too many{}", printable(wanted), hint);
-    return fmt::format("unknown command '{}'{}{}", printable(wanted), did_you_mean(wanted, known),
-                       hint);
+      return fmt::format("'{}' is one argument too many{}", without_secrets(wanted), hint);
+    return fmt::format("unknown command '{}'{}{}", without_secrets(wanted),
+                       did_you_mean(wanted, known), hint);
   }
   std::string text = error.what();
   for (char& c : text)
@@ -82,15 +79,7 @@ CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& nam
   return command;
 }
 
-void print_line(const std::string& line) {
-  if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() ||
-      std::fputc('\n', stdout) == EOF || std::fflush(stdout) != 0) {
-    throw_if_interrupted();
-    fail(Code::resource_exhausted, "writing to standard output failed");
-  }
-}
-
-void print_error(const std::string& text) { std::fprintf(stderr, "lambdaml: %s\n", text.c_str()); }
+void print_error(const std::string& text) { tell_line("lambdaml: " + text); }
 
 int run(int argc, const char* const* argv) {
   Globals globals;
@@ -127,7 +116,7 @@ int run(int argc, const char* const* argv) {
     print_error(error.what());
     if (globals.verbose)
       for (const std::string& cause : split(causes_of(error), '\n'))
-        if (!cause.empty()) std::fprintf(stderr, "  because: %s\n", cause.c_str());
+        if (!cause.empty()) tell_line("  because: " + cause);
     return exit_code(code_of(error));
   }
 }

@@ -15,7 +15,7 @@ constexpr double kRedrawEverySeconds = 0.2;
 
 std::string short_text(const Option::Value& value) {
   const auto* real = std::get_if<double>(&value);
-  return real == nullptr ? to_text(value) : fmt::format("{:.4g}", *real);
+  return real == nullptr ? to_text(value_without_passwords(value)) : fmt::format("{:.4g}", *real);
 }
 
 /// What fits: the trials under way, then the others from the newest on; by number.
@@ -47,7 +47,7 @@ SearchDisplay::~SearchDisplay() {
 
 void SearchDisplay::changed(const tune::View& view) {
   if (quiet_) return;
-  untold_ = terminal_.can_redraw() ? table(view) : line(view) + "\n";
+  untold_ = terminal_.can_redraw() ? table(view) : printable(line(view), 1000) + "\n";
   const double interval = terminal_.can_redraw() ? kRedrawEverySeconds : kPlainLineEverySeconds;
   if (clock_.seconds() - last_draw_s_ >= interval) show();
 }
@@ -55,7 +55,7 @@ void SearchDisplay::changed(const tune::View& view) {
 void SearchDisplay::show() {
   last_draw_s_ = clock_.seconds();
   const std::string up = rows_drawn_ > 0 ? fmt::format("\x1b[{}A\r\x1b[J", rows_drawn_) : "";
-  tell(up + untold_);
+  draw(up + untold_);
   if (terminal_.can_redraw())
     rows_drawn_ = static_cast<int>(std::count(untold_.begin(), untold_.end(), '\n'));
   untold_.clear();
@@ -63,8 +63,8 @@ void SearchDisplay::show() {
 
 std::string SearchDisplay::table(const tune::View& view) const {
   const std::size_t rows = std::max<std::size_t>(terminal_.size().rows, 8) - 4;
-  const auto row = [&](std::string text, bool bright) {
-    return terminal_.row(std::move(text), bright) + "\n";
+  const auto row = [&](const std::string& text, bool bright) {
+    return terminal_.row(text, bright) + "\n";
   };
   std::string text = row(fmt::format("{:>5}  {:<8} {:>9}  {:>14}  {:>10}  {}", "trial", "state",
                                      "epoch", metric_, "cost", "values"),

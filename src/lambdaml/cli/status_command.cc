@@ -12,7 +12,7 @@ namespace lambdaml::cli {
 namespace {
 
 void print_status(const std::string& text, const Globals& globals) {
-  if (globals.json) return print_line(text);
+  if (globals.json) return print_json(text);
   const nlohmann::json status = parse_json(text);
   print_line(fmt::format("{}: {}", text_at(status, "job_id"), text_at(status, "state")));
   if (status.contains("summary")) return print_summary(json_text(status["summary"]), globals);

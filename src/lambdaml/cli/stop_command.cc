@@ -46,9 +46,10 @@ void add_stop_command(CLI::App& app, Globals& globals) {
              arguments->run, arguments->wait_s, arguments->run);
       sleep_for(0.1);
     }
-    print_line(globals.json
-                   ? json_text(nlohmann::json{{"job_id", job.job_id()}, {"state", "stopped"}})
-                   : fmt::format("{}: stopped", job.job_id()));
+    if (globals.json)
+      print_json(json_text(nlohmann::json{{"job_id", job.job_id()}, {"state", "stopped"}}));
+    else
+      print_line(fmt::format("{}: stopped", job.job_id()));
   });
 }
 

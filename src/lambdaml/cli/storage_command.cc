@@ -10,6 +10,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/base/wait.h"
@@ -61,7 +62,7 @@ void add_storage_command(CLI::App& app, Globals& globals) {
       else
         print_line(fmt::format("{:>12}  {}", entry.bytes, entry.key));
     }
-    if (globals.json) print_line(json_text(nlohmann::json{{"keys", keys}, {"bytes", bytes}}));
+    if (globals.json) print_json(json_text(nlohmann::json{{"keys", keys}, {"bytes", bytes}}));
   });
 
   CLI::App* get =
@@ -75,7 +76,7 @@ void add_storage_command(CLI::App& app, Globals& globals) {
       fail(Code::not_found, "{}: there is no key '{}'", store->describe(), arguments->key);
     write_output(arguments->file, *value);
     if (globals.json && arguments->file != "-")
-      print_line(json_text(nlohmann::json{{"key", arguments->key}, {"bytes", value->size()}}));
+      print_json(json_text(nlohmann::json{{"key", arguments->key}, {"bytes", value->size()}}));
   });
 
   CLI::App* put =
@@ -86,14 +87,14 @@ void add_storage_command(CLI::App& app, Globals& globals) {
     const Buffer value = read_input(arguments->file);
     storage::open(arguments->uri)->save(arguments->key, value);
     if (globals.json)
-      print_line(json_text(nlohmann::json{{"key", arguments->key}, {"bytes", value.size()}}));
+      print_json(json_text(nlohmann::json{{"key", arguments->key}, {"bytes", value.size()}}));
   });
 
   CLI::App* rm = add_verb(*group, globals, "rm", "remove a key", arguments);
   rm->add_option("KEY", arguments->key)->required();
   rm->callback([arguments, &globals] {
     storage::open(arguments->uri)->remove(arguments->key);
-    if (globals.json) print_line(json_text(nlohmann::json{{"removed", arguments->key}}));
+    if (globals.json) print_json(json_text(nlohmann::json{{"removed", arguments->key}}));
   });
 
   CLI::App* clear =
@@ -114,7 +115,7 @@ void add_storage_command(CLI::App& app, Globals& globals) {
     }
     store->clear(arguments->key);
     if (globals.json)
-      print_line(json_text(nlohmann::json{{"removed", count}}));
+      print_json(json_text(nlohmann::json{{"removed", count}}));
     else if (!globals.quiet)
       print_line(fmt::format("removed {} keys", count));
   });

@@ -9,7 +9,7 @@
 namespace lambdaml::cli {
 
 void print_summary(const std::string& text, const Globals& globals) {
-  if (globals.json) return print_line(text);
+  if (globals.json) return print_json(text);
   const nlohmann::json summary = parse_json(text);
   const auto number = [&](const char* name) { return number_at(summary, name); };
   print_line(fmt::format("{} by {} over {}, {} workers, {} epochs of {} rows, {} features",

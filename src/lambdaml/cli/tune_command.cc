@@ -46,7 +46,7 @@ tune::Search read_search(const TuneFlags& flags) {
   return search;
 }
 
-tune::SearchFolder begin(const TuneFlags& flags) {
+tune::SearchFolder begin(const TuneFlags& flags, std::optional<tune::Records>& records) {
   tune::Search search = read_search(flags);
   const Uri output = Uri::parse(search.job.text("output").empty() ? "runs/" + search.id
                                                                   : search.job.text("output"));
@@ -62,8 +62,7 @@ tune::SearchFolder begin(const TuneFlags& flags) {
       elsewhere ? tune::place_of_records(search) : (output / "records").text();
   tune::SearchFolder folder = tune::SearchFolder::create(output.path, search.id, records_uri);
   try {
-    tune::Records records(records_uri);
-    tune::begin(search, records);
+    tune::begin(search, records.emplace(records_uri));
   } catch (...) {
     folder.discard();
     throw;
@@ -97,7 +96,7 @@ std::string completed(const std::string& summary, const fs::path& folder) {
 }
 
 void print_search(const std::string& text, const Globals& globals) {
-  if (globals.json) return print_line(text);
+  if (globals.json) return print_json(text);
   const nlohmann::json summary = parse_json(text);
   const auto count = [&](const char* name) { return summary.value(name, std::uint64_t{0}); };
   print_line(fmt::format("{} trials done, {} stopped, {} failed; {} epochs in {}, ${:.2g}",
@@ -125,8 +124,9 @@ bool is_over(tune::Records& records) noexcept {
 }
 
 void run_search(const TuneFlags& flags, const Globals& globals) {
-  tune::SearchFolder folder = flags.resume.empty() ? begin(flags) : open(flags.resume);
-  tune::Records records(folder.records_uri());
+  std::optional<tune::Records> begun;
+  tune::SearchFolder folder = flags.resume.empty() ? begin(flags, begun) : open(flags.resume);
+  tune::Records records = begun ? *begun : tune::Records(folder.records_uri());
   const std::optional<tune::Search> search = records.search();
   if (!search)
     fail(Code::not_found, "search {}: its records are not in {}", folder.path().string(),

@@ -165,8 +165,8 @@ CMD ["worker"]
          options.output.string());
   std::uint64_t bytes = 0;
   const auto put = [&](const fs::path& name, Bytes content) {
-    make_folder((options.output / name).parent_path());
-    write_file(options.output / name, content);
+    make_folder((options.output / name).parent_path(), Access::umask);
+    write_file(options.output / name, content, {.access = Access::umask});
     bytes += content.size();
   };
   for (const fs::path& path : {options.worker, options.library}) {

@@ -10,7 +10,8 @@
 namespace lambdaml::faas {
 
 Failure failure_of(const std::exception& error) {
-  Failure failure{std::string(to_string(code_of(error))), error.what()};
+  Failure failure{std::string(to_string(code_of(error))),
+                  Error(code_of(error), error.what()).what()};
   if (const std::string causes = causes_of(error); !causes.empty())
     failure.causes = split(causes, '\n');
   return failure;

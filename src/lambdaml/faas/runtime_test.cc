@@ -152,8 +152,8 @@ TEST(Serve, PostsErrorsWithTheirCauses) {
   const auto requests = host.requests();
   ASSERT_EQ(requests.size(), 2u);
   EXPECT_EQ(requests[1],
-            "POST invocation/id-1/error {\"errorMessage\":\"cannot read part 3: bad byte \uFFFD\","
-            "\"errorType\":\"data_corrupt\",\"stackTrace\":[\"bad byte \uFFFD\"]}");
+            "POST invocation/id-1/error {\"errorMessage\":\"cannot read part 3: bad byte \\\\xff\","
+            "\"errorType\":\"data_corrupt\",\"stackTrace\":[\"bad byte \\\\xff\"]}");
   EXPECT_THAT(host.heads(), HasSubstr("Lambda-Runtime-Function-Error-Type: data_corrupt\r\n"));
 }
 

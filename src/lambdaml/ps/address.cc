@@ -23,8 +23,12 @@ Address address_of(const Uri& uri) {
   Address address;
   std::string_view host = uri.host;
   if (const std::size_t at = host.rfind('@'); at != std::string_view::npos) {
-    const std::string_view who = host.substr(0, at);
-    address.token = who.substr(who.find(':') + 1);
+    const std::string_view before = host.substr(0, at);
+    // Where a user would stand nobody keeps it secret.
+    if (!before.starts_with(':'))
+      fail(Code::invalid_argument, "{}: a token stands after a colon: ps://[:TOKEN@]host[:27000]",
+           uri.display());
+    address.token = before.substr(1);
     host.remove_prefix(at + 1);
   }
   if (address.token.empty()) address.token = environment("LAMBDAML_PS_TOKEN");

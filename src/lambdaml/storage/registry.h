@@ -21,6 +21,8 @@ struct Plugin {
   std::function<std::shared_ptr<Storage>(const Uri&, std::shared_ptr<Patience>)> open;
   /// The place that the bare name means.
   std::function<Uri()> default_uri;
+  /// What require_own_place() does; none where the service itself knows its users.
+  std::function<void(const Uri&)> require_own = nullptr;
 };
 
 using Registry = RegistryOf<Plugin>;

@@ -8,6 +8,7 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/own_place.h"
 #include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/retried.h"
 
@@ -16,30 +17,13 @@ namespace {
 
 constexpr std::size_t kLongestKey = 200;
 
-/// Whether the bytes are well-formed UTF-8 without control characters (Unicode 15, table 3-7).
+/// Whether the bytes are well-formed UTF-8 without control characters.
 bool is_plain_utf8(std::string_view text) {
-  const auto byte = [&](std::size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-  };
-  const auto continues = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
-  for (std::size_t i = 0; i < text.size();) {
-    const unsigned lead = byte(i);
-    const unsigned second = byte(i + 1);
-    if (lead < 0x20 || lead == 0x7F) return false;
-    if (lead < 0x80) {
-      i += 1;
-    } else if (lead >= 0xC2 && lead <= 0xDF && continues(i + 1)) {
-      i += 2;
-    } else if ((lead & 0xF0U) == 0xE0 && continues(i + 1) && continues(i + 2) &&
-               (lead != 0xE0 || second >= 0xA0) && (lead != 0xED || second < 0xA0)) {
-      i += 3;
-    } else if (lead >= 0xF0 && lead <= 0xF4 && continues(i + 1) && continues(i + 2) &&
-               continues(i + 3) && (lead != 0xF0 || second >= 0x90) &&
-               (lead != 0xF4 || second < 0x90)) {
-      i += 4;
-    } else {
-      return false;
-    }
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = utf8_length(text, at);
+    const auto first = static_cast<unsigned char>(text[at]);
+    if (length == 0 || first < 0x20 || first == 0x7F) return false;
+    at += length;
   }
   return true;
 }
@@ -171,6 +155,11 @@ Uri resolve(std::string_view text) {
     fail(Code::invalid_argument, "no store '{}'{} A folder of that name is written ./{}",
          printable(text), did_you_mean(text, registry().names()), printable(text));
   return Uri::parse(text);
+}
+
+void require_own_place(const Uri& uri) {
+  if (const Plugin& plugin = registry().get(uri.scheme); plugin.require_own)
+    plugin.require_own(uri);
 }
 
 Object open_object(const Uri& uri) {

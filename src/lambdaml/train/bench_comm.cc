@@ -10,6 +10,7 @@
 #include "lambdaml/base/rng.h"
 #include "lambdaml/comm/message.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/storage/own_place.h"
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/cost.h"
 #include "lambdaml/train/job.h"

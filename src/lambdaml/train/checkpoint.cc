@@ -11,6 +11,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/warn_once.h"
 #include "lambdaml/tensor/safetensors.h"
@@ -31,6 +32,16 @@ std::uint64_t old_checksum_of(const tensor::SafetensorsFile& file) {
   std::uint64_t sum = 0;
   for (const auto& [name, bytes] : by_name) sum = checksum(bytes, sum);
   return sum;
+}
+
+/// Earlier versions kept the options with their passwords.
+std::string fingerprint_in(const tensor::SafetensorsFile& file) {
+  const std::string kept = file.metadata("fingerprint");
+  nlohmann::json options = parse_json(kept);
+  if (!options.is_object()) return kept;
+  for (auto& [name, value] : options.items())
+    if (value.is_string()) value = without_passwords(value.get<std::string>());
+  return json_text(options);
 }
 
 std::uint64_t count_in(const tensor::SafetensorsFile& file, std::string_view key) {
@@ -212,7 +223,7 @@ void Checkpoints::forget_after(std::uint64_t epoch) {
 }
 
 bool Checkpoints::continues(const Slot& slot) const {
-  const std::string& saved = slot.file.metadata("fingerprint");
+  const std::string saved = fingerprint_in(slot.file);
   if (slot.file.metadata("format") != kOldFormat || saved == fingerprint_)
     return saved == fingerprint_;
   nlohmann::json old = parse_json(fingerprint_);

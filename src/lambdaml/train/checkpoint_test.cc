@@ -35,6 +35,20 @@ class CheckpointTest : public testing::Test {
   std::unique_ptr<comm::Communicator> communicator_ = comm::registry().get("reduce").make({});
 };
 
+TEST_F(CheckpointTest, OfAnEarlierVersionThatKeptAPasswordStillFits) {
+  Numbers numbers;
+  checkpoints("job", R"({"model":"torchscript","rows":[1,2],"script":"redis://u:p@h/0/net.pt"})")
+      .save({1, 7}, numbers, *communicator_, {});
+  const auto restore = [&](const std::string& fingerprint) {
+    Numbers restored;
+    checkpoints("job", fingerprint).restore({1, 7}, restored, *communicator_);
+  };
+  EXPECT_NO_THROW(
+      restore(R"({"model":"torchscript","rows":[1,2],"script":"redis://u@h/0/net.pt"})"));
+  EXPECT_THROW(restore(R"({"model":"torchscript","rows":[1,2],"script":"redis://u@h/0/other.pt"})"),
+               Error);
+}
+
 TEST_F(CheckpointTest, TheTwoNewestAreThereAndComeBackWhole) {
   Numbers numbers;
   Checkpoints writing = checkpoints("job");

@@ -8,6 +8,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/parallel.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/model/registry.h"
@@ -111,6 +112,25 @@ std::string id_of_request(std::string_view prefix, std::string_view request_id) 
   for (const char c : request_id.substr(0, 80))
     if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-') id += c;
   return id;
+}
+
+bool is_job_id(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789";
+  const auto all_of = [](std::string_view part, std::string_view characters) {
+    return part.find_first_not_of(characters) == std::string_view::npos;
+  };
+  if (text.starts_with("job-") || text.starts_with("tune-"))
+    return text.size() <= 100 &&
+           all_of(text, "0123456789-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+  // 20261122-101500-3f9c01d2a47b, at first with four digits at random, and -0007 of a trial.
+  const std::vector<std::string> parts = split(text, '-');
+  if (parts.size() < 3 || parts.size() > 4) return false;
+  const bool has_trial = parts.size() == 4;
+  return parts[0].size() == 8 && all_of(parts[0], kDigits) && parts[1].size() == 6 &&
+         all_of(parts[1], kDigits) && parts[2].size() >= 4 && parts[2].size() <= 12 &&
+         all_of(parts[2], "0123456789abcdef") &&
+         (!has_trial ||
+          (parts[3].size() >= 4 && parts[3].size() <= 20 && all_of(parts[3], kDigits)));
 }
 
 std::string new_job_id() {

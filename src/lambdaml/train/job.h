@@ -24,4 +24,9 @@ std::string new_job_id();
 /// '-'.
 std::string id_of_request(std::string_view prefix, std::string_view request_id);
 
+/// Whether it is an id of a job or a search that this program made: new_job_id()'s, or of a request
+/// with the prefix job- or tune-, and either with a trial's number. It becomes part of keys and
+/// file names.
+bool is_job_id(std::string_view text);
+
 }  // namespace lambdaml::train

@@ -6,6 +6,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/storage/own_place.h"
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/superseded.h"
 #include "lambdaml/train/tenure.h"
@@ -53,6 +54,7 @@ JobChannel::JobChannel(Stores& stores, const std::string& uri, const std::string
       keep_(keep),
       stop_(stop),
       left_keys_(text_of_left_keys(uri, job_id)) {
+  storage::require_own_place(Uri::parse(uri));
   store_->load(keys::kJob);
   if (!keep_) unless_done_.emplace(left_keys_);
 }

@@ -35,7 +35,8 @@ class JobChannel {
     at_once,  ///< for who has no time, or goes on with the job right away: who takes a job over
               ///< shuts its earlier workers out anyway
   };
-  /// One GET. Throws when the channel cannot be reached: then there is nothing to clear either.
+  /// One GET. Throws when the channel cannot be reached, or is none of ours: then there is nothing
+  /// to clear either.
   /// `stores` must outlive it.
   JobChannel(Stores& stores, const std::string& uri, const std::string& job_id, bool keep,
              Stop stop);

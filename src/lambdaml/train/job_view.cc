@@ -54,11 +54,10 @@ JobRecord::JobRecord(std::shared_ptr<storage::Storage> checkpoints, std::string 
     : store_(std::move(checkpoints)), job_id_(std::move(job_id)) {}
 
 void JobRecord::begin(const Options& options) {
-  json record{{"job_id", job_id_},
-              {"channel", Uri::parse(options.text("channel")).without_password().text()},
-              {"workers", options.integer("workers")}};
-  for (const char* name : {"model", "optim", "sync_mode", "platform"})
-    record[name] = options.text(name);
+  const Options kept = options.without_passwords();
+  json record{{"job_id", job_id_}, {"workers", options.integer("workers")}};
+  for (const char* name : {"channel", "model", "optim", "sync_mode", "platform"})
+    record[name] = kept.text(name);
   record["epochs"] = options.integer(optim::registry().get(options.text("optim")).epochs_option);
   store_->remove(key(kEndedFile));
   store_->remove(key(kSummaryFile));

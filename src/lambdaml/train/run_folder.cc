@@ -12,9 +12,12 @@
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/own_folder.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/train/checkpoint.h"
+#include "lambdaml/train/job.h"
 #include "lambdaml/train/job_options.h"
 #include "lambdaml/train/options_text.h"
 
@@ -50,15 +53,11 @@ RunFolder RunFolder::create(const fs::path& path, const std::string& job_id,
                             const Options& options) {
   require_new(path);
   const fs::path absolute = fs::absolute(path);
-  make_folder(absolute);
-  // A folder gets copied and shown around: passwords stay out of it.
-  Options kept = options;
-  for (const char* name : {"data", "test_data", "channel", "checkpoint"})
-    if (kept.text(name).find("://") != std::string::npos)
-      kept.set(name, Option::Value(Uri::parse(kept.text(name)).without_password().text()), name);
+  make_new_folder(absolute);
   RunFolder run(absolute, job_id);
   try {
-    const std::string job = to_yaml(kept);
+    // A folder gets copied and shown around: passwords stay out of it.
+    const std::string job = to_yaml(options.without_passwords());
     const nlohmann::json identity{{"job_id", job_id},
                                   {kJobChecksum, checksum_text(checksum(as_bytes(job)))}};
     write_file(run.path_ / "run.json", as_bytes(checked_json_text(identity) + "\n"));
@@ -78,14 +77,21 @@ RunFolder RunFolder::read(const fs::path& path) {
          without_secrets(path.string()));
   nlohmann::json json = parse_json(text->text());
   const Checked checked = json.is_object() ? take_checksum(json) : Checked::damaged;
-  if (checked == Checked::damaged || !json.contains("job_id") || !json["job_id"].is_string())
+  if (checked == Checked::damaged)
     fail(Code::data_corrupt, "run {}: its run.json is damaged", path.string());
-  RunFolder run(fs::absolute(path).lexically_normal(), json["job_id"].get<std::string>());
+  const std::string job_id = text_at(json, "job_id");
+  // Whoever goes on with a job clears what lies under its id, so any other text may name
+  // something else there.
+  if (!is_job_id(job_id))
+    fail(Code::data_corrupt, "run {}: its run.json is damaged: '{}' is no id of a job",
+         path.string(), printable(job_id));
+  RunFolder run(fs::absolute(path).lexically_normal(), job_id);
   run.job_checksum_ = checksum_from(text_at(json, kJobChecksum));
   return run;
 }
 
 RunFolder RunFolder::open(const fs::path& path) {
+  require_own_folder(path);
   RunFolder run = read(path);
   run.lock();
   return run;
@@ -151,8 +157,8 @@ void RunFolder::rewind(std::uint64_t epoch, const std::string& known) {
 }
 
 void RunFolder::finish(Bytes model, const std::string& summary) {
-  write_file(model_path(), model, true);
-  write_file(path_ / "summary.json", as_bytes(summary + "\n"), true);
+  write_file(model_path(), model, {.durable = true});
+  write_file(path_ / "summary.json", as_bytes(summary + "\n"), {.durable = true});
 }
 
 void RunFolder::discard() {

@@ -19,10 +19,12 @@ class RunFolder {
  public:
   /// Throws already_exists when there is anything of that name.
   static void require_new(const std::filesystem::path& path);
-  /// A new folder. Passwords in URIs are left out of its job.yaml. Throws as require_new does.
+  /// A new folder for this user alone. Passwords in URIs are left out of its job.yaml. Throws as
+  /// require_new and make_new_folder do.
   static RunFolder create(const std::filesystem::path& path, const std::string& job_id,
                           const Options& options);
-  /// An existing run. Throws not_found, data_corrupt, or unavailable when it is still running.
+  /// An existing run. Throws not_found, data_corrupt, unavailable when it is still running, or
+  /// permission_denied where another user could have made it up (base/own_folder.h).
   static RunFolder open(const std::filesystem::path& path);
 
   /// Of a run that may be running: nothing is locked. Throws as open() does.

@@ -14,6 +14,7 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
+#include "lambdaml/storage/own_place.h"
 #include "lambdaml/train/checkpoint.h"
 #include "lambdaml/train/cost.h"
 #include "lambdaml/train/event.h"
@@ -104,7 +105,9 @@ bool has_paused(const std::string& summary) {
 void require_place_of_checkpoints(Stores& stores, const Options& options,
                                   const std::string& job_id) {
   const std::string& place = options.text("checkpoint");
-  if (!place.empty()) stores.open(place)->load(job_id + "/job.json");
+  if (place.empty()) return;
+  storage::require_own_place(Uri::parse(place));
+  stores.open(place)->load(job_id + "/job.json");
 }
 
 std::filesystem::path local_folder(const std::string& text) {

@@ -83,8 +83,11 @@ Task task_of(const faas::Invocation& invocation) {
     return {options_of(invocation.payload), id_of_request("job-", invocation.request_id)};
   try {
     const json& rest = event.at(kGoOn);
-    return {options_of(json_text(rest.at("options"))), rest.at("job_id"), rest.at("spent_s"),
-            rest.at("leg"), rest.at("epoch")};
+    const std::string job_id = rest.at("job_id");
+    if (!is_job_id(job_id))
+      fail(Code::invalid_argument, "event: '{}' is no id of a job", printable(job_id));
+    return {options_of(json_text(rest.at("options"))), job_id, rest.at("spent_s"), rest.at("leg"),
+            rest.at("epoch")};
   } catch (const json::exception&) {
     fail(Code::invalid_argument, "event: '{}' is not what a trigger hands on", kGoOn);
   }

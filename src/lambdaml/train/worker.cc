@@ -37,9 +37,10 @@ constexpr storage::WaitPieces kPiecesOfWaits{.first_s = 1, .longest_s = 2};
 /// The trigger of a job that goes on puts the job's key back within a second of its loss.
 constexpr double kSecondsToPutBack = 3;
 
-/// Equal for runs that may continue each other: everything but how long and where they run.
+/// Equal for runs that may continue each other: everything but how long and where they run, and
+/// with which passwords.
 std::string fingerprint_of(const TrainEvent& event) {
-  json options = parse_json(to_json(event.options, Values::deciding));
+  json options = parse_json(to_json(event.options.without_passwords(), Values::deciding));
   options.erase("until");
   options.erase("stop_after");
   options.erase(optim::registry().get(event.options.text("optim")).epochs_option);

@@ -26,12 +26,16 @@ std::string Records::data_uri(const std::string& kind, std::uint64_t workers) co
 }
 
 std::optional<Search> Records::search() {
+  if (begun_) return begun_;
   const std::optional<Buffer> text = store_->load(kSearch);
   if (!text) return {};
   return Search::from_json(text->text(), store_->describe() + ": " + kSearch);
 }
 
-void Records::begin(const Search& search) { store_->save(kSearch, as_bytes(search.to_json())); }
+void Records::begin(const Search& search) {
+  store_->save(kSearch, as_bytes(search.to_json()));
+  begun_ = search;
+}
 
 std::vector<Leg> Records::legs() {
   std::vector<std::string> keys;

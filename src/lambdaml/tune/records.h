@@ -34,7 +34,8 @@ class Records {
   std::string trials_uri() const;
   std::string data_uri(const std::string& kind, std::uint64_t workers) const;
 
-  /// Absent when there is no search yet. Throws data_corrupt.
+  /// Absent when there is no search yet. Passwords are not in the records: one that was begun by
+  /// this object has them still, for others they are in the environment. Throws data_corrupt.
   std::optional<Search> search();
   void begin(const Search& search);
 
@@ -50,6 +51,7 @@ class Records {
  private:
   std::string uri_;
   std::shared_ptr<storage::Storage> store_;
+  std::optional<Search> begun_;
 };
 
 }  // namespace lambdaml::tune

@@ -103,7 +103,7 @@ std::string trials_csv(const Search& search, std::span<const TrialView> trials) 
   for (const TrialView& trial : trials) {
     text += fmt::format("{},{}", trial.trial, trial.state);
     for (const Assignment& assignment : trial.parameters)
-      text += fmt::format(",{}", quoted(to_text(assignment.value)));
+      text += fmt::format(",{}", quoted(to_text(value_without_passwords(assignment.value))));
     text += fmt::format(",{}", trial.epoch);
     for (const std::string& name : metrics) {
       const ordered_json& summary = summaries[&trial];
@@ -121,12 +121,11 @@ std::string best_yaml(const Search& search, const TrialView& best) {
   // The file may be used from any folder.
   for (const char* name : {"data", "test_data"})
     if (!options.text(name).empty())
-      options.set(name, Option::Value(Uri::parse(options.text(name)).without_password().text()),
-                  name);
+      options.set(name, Option::Value(Uri::parse(options.text(name)).text()), name);
   std::string text = fmt::format("# Trial {} of the search {}: {} {}", best.trial, search.id,
                                  search.settings.text("metric"), best.value.value_or(0));
   if (best.state == "stopped") text += fmt::format(" after {} epochs", best.epoch);
-  return text + "\n" + train::to_yaml(options, train::Values::given);
+  return text + "\n" + train::to_yaml(options.without_passwords(), train::Values::given);
 }
 
 std::string summary_json(const Search& search, std::span<const TrialView> trials, double wall_s,

@@ -9,6 +9,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/model/registry.h"
@@ -45,7 +46,7 @@ double bound_from(const YAML::Node& node, const std::string& name, const std::st
       node.IsScalar() ? to_real(node.Scalar()) : std::optional<double>();
   if (!bound)
     fail(Code::invalid_argument, "{}: a bound of {} is a number, not '{}'", where, name,
-         node.IsScalar() ? printable(node.Scalar()) : "a list or a map");
+         node.IsScalar() ? without_secrets(node.Scalar()) : "a list or a map");
   return *bound;
 }
 
@@ -260,15 +261,11 @@ Options search_options() {
 Search::Search() : job(train::job_options()), settings(search_options()) {}
 
 std::string Search::to_json() const {
-  Options kept = job;
-  for (const char* name : {"data", "test_data", "channel", "checkpoint"})
-    if (kept.text(name).find("://") != std::string::npos)
-      kept.set(name, Option::Value(Uri::parse(kept.text(name)).without_password().text()), name);
-  return checked_json_text(
-      json{{"id", id},
-           {"job", parse_json(train::to_json(kept, train::Values::given))},
-           {"settings", parse_json(train::to_json(settings, train::Values::given))},
-           {"space", space_json(space)}});
+  const auto kept = [](const Options& options) {
+    return parse_json(train::to_json(options.without_passwords(), train::Values::given));
+  };
+  return checked_json_text(json{
+      {"id", id}, {"job", kept(job)}, {"settings", kept(settings)}, {"space", space_json(space)}});
 }
 
 Search Search::from_json(std::string_view text, const std::string& what) {
@@ -278,6 +275,8 @@ Search Search::from_json(std::string_view text, const std::string& what) {
       fail(Code::data_corrupt, "{}: its content does not fit its checksum: it was damaged", what);
     Search out;
     out.id = object.at("id").get<std::string>();
+    if (!train::is_job_id(out.id))
+      fail(Code::data_corrupt, "{}: '{}' is no id of a search", what, printable(out.id));
     train::from_json(json_text(object.at("job")), what, out.job);
     train::from_json(json_text(object.at("settings")), what, out.settings);
     std::vector<Parameter> parameters;

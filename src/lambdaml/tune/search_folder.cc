@@ -10,6 +10,8 @@
 #include "lambdaml/base/checked_json.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/own_folder.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/train/model_file.h"
 #include "lambdaml/train/run_folder.h"
@@ -38,9 +40,9 @@ SearchFolder SearchFolder::create(const fs::path& path, const std::string& searc
                                   const std::string& records_uri) {
   train::RunFolder::require_new(path);
   SearchFolder folder(fs::absolute(path), records_uri);
-  make_folder(folder.path_);
+  make_new_folder(folder.path_);
   try {
-    const std::string kept = Uri::parse(records_uri).without_password().text();
+    const std::string kept = without_passwords(Uri::parse(records_uri).text());
     write_file(
         folder.path_ / kPointer,
         as_bytes(checked_json_text(json{{"search_id", search_id}, {"records", kept}}) + "\n"));
@@ -53,6 +55,7 @@ SearchFolder SearchFolder::create(const fs::path& path, const std::string& searc
 }
 
 SearchFolder SearchFolder::open(const fs::path& path) {
+  require_own_folder(path);
   const std::optional<Buffer> text = read_file(path / kPointer);
   if (!text)
     fail(Code::not_found,
@@ -80,7 +83,7 @@ void SearchFolder::take_results(Records& records, const std::string& summary) {
     train::require_whole_model(model, records.store().describe() + "/best.safetensors");
     write_file(path_ / "model.safetensors", *model);
   }
-  if (!summary.empty()) write_file(path_ / "summary.json", as_bytes(summary + "\n"), true);
+  if (!summary.empty()) write_file(path_ / "summary.json", as_bytes(summary + "\n"), {.durable = true});
 }
 
 void SearchFolder::discard() {

@@ -32,7 +32,7 @@ TEST(Search, ReadsItsSectionAndTheJob) {
       "    lr: {log_uniform: [1e-4, 10]}\n    model: {choice: [lr, sparse_svm]}\n"
       "    batch-size: {int: [10, 1000]}\n    momentum: {uniform: [0, 0.9]}\n",
       "job.yaml", search);
-  search.id = "s";
+  search.id = "20261122-101500-3f9c01d2a47b";
   EXPECT_EQ(search.job.integer("workers"), 2);
   EXPECT_EQ(search.settings.text("strategy"), "asha");
   ASSERT_EQ(search.space.parameters().size(), 4U);

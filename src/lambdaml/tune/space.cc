@@ -138,7 +138,8 @@ Assignments Space::draw(std::uint64_t seed, std::uint64_t trial) const {
 }
 
 nlohmann::ordered_json json_of(const Option::Value& value) {
-  return std::visit([](const auto& v) { return nlohmann::ordered_json(v); }, value);
+  return std::visit([](const auto& v) { return nlohmann::ordered_json(v); },
+                    value_without_passwords(value));
 }
 
 }  // namespace lambdaml::tune

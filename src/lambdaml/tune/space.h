@@ -65,7 +65,7 @@ class Space {
   std::vector<Parameter> parameters_;
 };
 
-/// A value as records and summaries hold it.
+/// A value as records and summaries hold it: without passwords.
 nlohmann::ordered_json json_of(const Option::Value& value);
 
 }  // namespace lambdaml::tune

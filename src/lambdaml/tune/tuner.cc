@@ -13,6 +13,7 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/faas/registry.h"
+#include "lambdaml/storage/own_place.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/job_channel.h"
 #include "lambdaml/train/remote.h"
@@ -425,6 +426,10 @@ void begin(Search& search, Records& records) {
   train::resolve(first);
   first.set("checkpoint", Option::Value(records.trials_uri()), "checkpoint");
   train::require_reach(first);
+  // What is wrong with the channel is said now, once, and not by each trial.
+  const Uri channel = Uri::parse(first.text("channel"));
+  storage::open_plain(channel);
+  storage::require_own_place(channel);
   StagedData(search, records).give_to(first);
   throw_if_interrupted();
   records.begin(search);

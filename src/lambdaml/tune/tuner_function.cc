@@ -10,6 +10,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/faas/lambda_client.h"
@@ -83,8 +84,7 @@ std::string handed_on(const Task& task, const TunerLimits& limits) {
 }
 
 std::string to_be_continued(const Task& task) {
-  const Uri place = Uri::parse(task.records_uri).without_password();
-  return json_text(json{{"state", "running"}, {"search", place.text()}});
+  return json_text(json{{"state", "running"}, {"search", without_passwords(task.records_uri)}});
 }
 
 /// What ending the trials takes, recording them and calling the next invocation.

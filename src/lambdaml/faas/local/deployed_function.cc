@@ -64,8 +64,8 @@ DeployedFunction::DeployedFunction(Host& host, FunctionConfig config)
     : host_(host), config_(std::move(config)), pause_(host.loop) {}
 
 void DeployedFunction::note(std::string_view text) const {
-  std::fprintf(stderr, "%s: %.*s\n", config_.name.c_str(), static_cast<int>(text.size()),
-               text.data());
+  // A function's own words, on the terminal of whoever runs the service.
+  std::fprintf(stderr, "%s: %s\n", config_.name.c_str(), printable_text(text).c_str());
 }
 
 bool DeployedFunction::may_run() const {
@@ -101,7 +101,7 @@ std::shared_ptr<DeployedFunction::Instance> DeployedFunction::start_instance(fs:
   const bool to_stderr = is_zip && host_.settings.log_folder.empty();
   if (!host_.settings.log_folder.empty()) {
     const fs::path folder = host_.settings.log_folder / config_.name;
-    fs::create_directories(folder);
+    make_folder(folder);
     log_file = folder / (settings.log_stream + ".log");
   }
   settings.log_file = std::move(log_file);

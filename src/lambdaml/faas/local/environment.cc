@@ -23,8 +23,9 @@ constexpr milliseconds kShutdownGrace{500};
 /// A streamed response that failed tells its error in a trailer.
 constexpr std::size_t kRuntimeHeadBytes = 64u << 10;
 
-constexpr std::array<std::string_view, 4> kInherited = {"PATH", "HOME", "LD_LIBRARY_PATH",
-                                                        "TMPDIR"};
+/// The last three say passwords and certificates of services that functions reach.
+constexpr std::array<std::string_view, 7> kInherited = {
+    "PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR", "REDISCLI_AUTH", "SSL_CERT_FILE", "SSL_CERT_DIR"};
 
 bool is_inherited(std::string_view name) {
   for (const std::string_view one : kInherited)

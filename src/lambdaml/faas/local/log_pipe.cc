@@ -31,8 +31,7 @@ void LogPipe::open_file(const std::filesystem::path& file) {
   path_ = file;
   file_.reset();
   if (file.empty()) return;
-  file_ = FileDescriptor(open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  if (!file_) fail_errno(errno, fmt::format("cannot open the log {}", file.string()));
+  file_ = open_to_append(file);
 }
 
 void LogPipe::write_to(const std::filesystem::path& file) {

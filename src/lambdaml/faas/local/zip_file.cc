@@ -112,7 +112,15 @@ void write_entry(zip_t* archive, zip_uint64_t index, std::uint64_t& left, const 
       if (n > 0) bytes.remove_prefix(static_cast<std::size_t>(n));
     }
   });
-  fchmod(file.get(), (mode & 0777) | S_IRUSR | S_IWUSR);
+  fchmod(file.get(), (mode & S_IRWXU) | S_IRUSR | S_IWUSR);
+}
+
+void make_folder_of(const fs::path& folder, const char* entry) {
+  try {
+    make_folder(folder);
+  } catch (const Error& error) {
+    throw bad_zip(fmt::format("'{}': {}", printable(entry), error.what()));
+  }
 }
 
 /// After all files, so that none was written through a link.
@@ -148,7 +156,6 @@ void unzip(std::string_view zip, const fs::path& into, std::uint64_t most_bytes)
   const zip_int64_t entries = libzip().get_num_entries(archive.get(), 0);
   if (entries > kMostEntries) throw bad_zip("It has too many entries.");
   std::vector<std::pair<fs::path, std::string>> links;
-  std::error_code failed;
   for (zip_uint64_t i = 0; i < static_cast<zip_uint64_t>(entries); ++i) {
     const char* name = libzip().get_name(archive.get(), i, 0);
     const fs::path path = into / place_of(name ? name : "");
@@ -157,21 +164,20 @@ void unzip(std::string_view zip, const fs::path& into, std::uint64_t most_bytes)
     libzip().file_get_external_attributes(archive.get(), i, 0, &system, &attributes);
     const mode_t mode = system == ZIP_OPSYS_UNIX ? attributes >> 16 : 0644;
     if (std::string_view(name).ends_with('/')) {
-      fs::create_directories(path, failed);
+      make_folder_of(path, name);
     } else {
-      fs::create_directories(path.parent_path(), failed);
-      if (!failed && S_ISLNK(mode)) {
+      make_folder_of(path.parent_path(), name);
+      if (S_ISLNK(mode)) {
         std::string target;
         read_entry(archive.get(), i, most_bytes, [&](std::string_view bytes) {
           if (target.size() + bytes.size() > kMostLinkBytes) throw bad_zip("A link is too long.");
           target += bytes;
         });
         links.emplace_back(path, target);
-      } else if (!failed) {
+      } else {
         write_entry(archive.get(), i, most_bytes, path, mode);
       }
     }
-    if (failed) throw bad_zip(fmt::format("'{}': {}", printable(name), failed.message()));
   }
   make_links(into, links);
 }

@@ -14,7 +14,7 @@ using namespace ::apache::thrift;
 using wire::Operation;
 
 constexpr const char* kWantsToken =
-    "this server wants a token: give it as ps://:TOKEN@host:port or in LAMBDAML_PS_TOKEN";
+    "this server wants a token: in LAMBDAML_PS_TOKEN, or as ps://[:TOKEN@]host:port";
 
 void check_length(const std::string& id, bool is_set, std::int32_t length, std::size_t values) {
   if (is_set && static_cast<std::int64_t>(length) != static_cast<std::int64_t>(values))

@@ -3,7 +3,7 @@
 #include <mutex>
 
 #include "lambdaml/base/deadline.h"
-#include "lambdaml/base/files.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/ps/server/archive.h"
 
 namespace lambdaml::ps {
@@ -25,7 +25,7 @@ std::int64_t now() { return Deadline::Clock::now().time_since_epoch().count(); }
 Keys::Keys(fs::path folder, Environment& environment)
     : folder_(std::move(folder)), environment_(environment) {
   if (folder_.empty()) return;
-  make_folder(folder_);
+  make_own_folder(folder_);
   read_archives(folder_, FileKind::key, [&](Reader& in, const fs::path& path) {
     const std::string key = in.get_text();
     if (file_of(folder_, key) != path) fail(Code::data_corrupt, "it has another's name");

@@ -5,6 +5,7 @@
 
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/own_folder.h"
 
 namespace lambdaml::ps {
 namespace {
@@ -27,7 +28,7 @@ State::State(fs::path folder, Limits limits)
                                                       std::numeric_limits<std::uint32_t>::max())},
       keys_(part_of(folder, "keys"), environment_) {
   if (folder_.empty()) return;
-  make_folder(folder_);
+  make_own_folder(folder_);
   read_archives(folder_, FileKind::model, [&](Reader& in, const fs::path& path) {
     const std::shared_ptr<Entry> entry = Entry::load(in, environment_);
     if (file_of(folder_, entry->id()) != path) fail(Code::data_corrupt, "it has another's name");

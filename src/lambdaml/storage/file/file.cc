@@ -14,6 +14,7 @@
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/file/arrivals.h"
 #include "lambdaml/storage/file/paths.h"
+#include "lambdaml/storage/file/root.h"
 #include "lambdaml/storage/registry.h"
 
 namespace lambdaml::storage::file {
@@ -33,46 +34,49 @@ std::string default_folder() {
   return (shared_memory_folder() / fmt::format("lambdaml-{}", ::getuid())).string();
 }
 
-/// A file that is removed unless it gets its name.
+/// A folder on the way is not there any more; on NFS it is stale.
+bool is_gone(int error) { return error == ENOENT || error == ESTALE; }
+
+/// A file below `folder` that is removed unless it gets its name.
 class Temporary {
  public:
-  explicit Temporary(std::string path) : path_(std::move(path)) {}
+  Temporary(int folder, const char* name) : folder_(folder), name_(name) {}
   Temporary(const Temporary&) = delete;
   Temporary& operator=(const Temporary&) = delete;
   ~Temporary() {
-    if (!path_.empty()) ::unlink(path_.c_str());
+    if (!renamed_) ::unlinkat(folder_, name_, 0);
   }
-  const char* path() const { return path_.c_str(); }
-  void renamed() { path_.clear(); }
+  /// With `exclusive` fails with EEXIST where `to` is. 0 or an errno.
+  int rename_to(const char* to, bool exclusive) {
+    const int error = try_rename(to, exclusive);
+    renamed_ = error == 0;
+    return error;
+  }
 
  private:
-  std::string path_;
-};
+  int try_rename(const char* to, bool exclusive) const {
+    if (!exclusive) return ::renameat(folder_, name_, folder_, to) == 0 ? 0 : errno;
+    if (::syscall(SYS_renameat2, folder_, name_, folder_, to, RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return errno;
+    // A file system without that flag: a second link is as exclusive, only its arrival is not told.
+    if (::linkat(folder_, name_, folder_, to, 0) != 0) return errno;
+    ::unlinkat(folder_, name_, 0);
+    return 0;
+  }
 
-/// Renames; with `exclusive` fails with EEXIST where `to` is. 0 or an errno.
-int rename_to(const char* from, const char* to, bool exclusive) {
-  if (!exclusive) return ::rename(from, to) == 0 ? 0 : errno;
-  if (::syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
-  if (errno != EINVAL && errno != ENOSYS) return errno;
-  // A file system without that flag: a second link is as exclusive, only its arrival is not told.
-  if (::link(from, to) != 0) return errno;
-  ::unlink(from);
-  return 0;
-}
+  const int folder_;
+  const char* const name_;
+  bool renamed_ = false;
+};
 
 /// Keys are files below a folder. A value is written under a temporary name and renamed, so a
 /// reader sees all of it or none and a writer that is killed leaves the old one. A wait sleeps
-/// until the kernel tells of a rename. The folder is not a private one: whatever file lies in it is
-/// a value.
+/// until the kernel tells of a rename. Whatever file lies in the folder is a value. What is changed
+/// is changed through the folder's descriptor, with paths that begin in it; see Root.
 class Files final : public Storage {
  public:
-  explicit Files(std::string root) : root_(root == "/" ? "" : std::move(root)) {
-    struct stat info {};
-    if (root_.starts_with(default_folder()) && ::lstat(default_folder().c_str(), &info) == 0 &&
-        info.st_uid != ::getuid())
-      fail(Code::permission_denied, "{} belongs to another user; name a folder of your own",
-           default_folder());
-  }
+  Files(const std::string& root, Sharing sharing)
+      : root_(root == "/" ? "" : root), folder_(root, sharing) {}
 
   Capabilities capabilities() const override { return {}; }
   std::string describe() const override { return root_.empty() ? "/" : root_; }
@@ -84,8 +88,10 @@ class Files final : public Storage {
 
   void remove(std::string_view key) override {
     const std::string path = at(key).path();
-    if (::unlink(path.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR) return;
+    const Root::Folder root = folder_.found();
+    if (!root || ::unlinkat(root->get(), below_root(path), 0) == 0) return;
     const int error = errno;
+    if (error == ENOENT || error == ENOTDIR) return;
     struct stat info {};
     // Folders are no values. Which error unlink() gives for one depends on the system.
     if (::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return;
@@ -104,18 +110,20 @@ class Files final : public Storage {
   }
 
   void clear(std::string_view prefix) override {
-    const auto remove_file = [](const fs::directory_entry& file, const std::string&) {
-      if (::unlink(file.path().c_str()) != 0 && errno != ENOENT)
+    const Root::Folder root = folder_.found();
+    if (!root) return;
+    const auto remove_file = [&](const fs::directory_entry& file, const std::string&) {
+      if (::unlinkat(root->get(), below_root(file.path().native()), 0) != 0 && errno != ENOENT)
         fail_errno(errno, "removing " + file.path().string());
     };
+    const auto remove_folder = [&](const std::string& folder) {  // but what is in it stays
+      return ::unlinkat(root->get(), below_root(folder), AT_REMOVEDIR) == 0 || errno == ENOENT;
+    };
     const std::string start = start_of(prefix);
-    walk(start, prefix, remove_file, remove_file, [](const std::string& folder) {
-      ::rmdir(folder.c_str());  // refused while there is something in it
-    });
+    walk(start, prefix, remove_file, remove_file, remove_folder);
     std::string folder = folder_of(root_, start);
-    while (!folder.empty() && folder.size() >= root_.size() &&
-           (::rmdir(folder.c_str()) == 0 || errno == ENOENT))
-      folder.resize(folder.rfind('/'));
+    while (folder.size() > root_.size() && remove_folder(folder)) folder.resize(folder.rfind('/'));
+    if (folder.size() == root_.size()) ::rmdir(root_.c_str());
   }
 
   std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
@@ -181,18 +189,22 @@ class Files final : public Storage {
     return place_of(root_, key);
   }
 
+  /// Where the path, which is below the root, goes on from it.
+  const char* below_root(const std::string& path) const { return path.c_str() + root_.size() + 1; }
+
   bool write(std::string_view key, Bytes value, bool exclusive) {
     const Place place = at(key);
     for (int tries = 0; tries < kFolderTries; ++tries) {
-      if (const std::optional<bool> written = try_write(key, place, value, exclusive))
+      const Root::Folder root = folder_.made();
+      if (const std::optional<bool> written = try_write(root->get(), key, place, value, exclusive))
         return *written;
-      make_folders(place.folder);
+      if (!make_folders(root->get(), place.folder)) folder_.forget(root);
     }
     fail(Code::unavailable, "saving {}: its folder is removed again and again", place.path());
   }
 
   /// Whether the value got its name; absent when the folder is not there, or not any more.
-  std::optional<bool> try_write(std::string_view key, const Place& place, Bytes value,
+  std::optional<bool> try_write(int root, std::string_view key, const Place& place, Bytes value,
                                 bool exclusive) {
     const std::string path = place.path();
     const auto cannot = [&](int error) {
@@ -213,11 +225,12 @@ class Files final : public Storage {
     std::string name;
     do {
       name = place.folder + "/" + temporary_name();
-      file = FileDescriptor(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+      file = FileDescriptor(::openat(root, below_root(name),
+                                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, folder_.file_mode()));
     } while (!file && errno == EEXIST);  // left by a killed process that had our number
-    if (!file && errno == ENOENT) return {};
+    if (!file && is_gone(errno)) return {};
     if (!file) cannot(errno);
-    Temporary temporary(std::move(name));
+    Temporary temporary(root, below_root(name));
     for (std::size_t done = 0; done < value.size();) {
       const ssize_t n = ::write(file.get(), value.data() + done, value.size() - done);
       if (n < 0 && errno == EINTR) continue;
@@ -225,30 +238,32 @@ class Files final : public Storage {
       done += static_cast<std::size_t>(n);
     }
     file.reset();
-    int error = rename_to(temporary.path(), path.c_str(), exclusive);
+    int error = temporary.rename_to(below_root(path), exclusive);
     // A folder in the way may be left over from keys that are gone.
-    if ((error == EISDIR || error == EEXIST) && ::rmdir(path.c_str()) == 0)
-      error = rename_to(temporary.path(), path.c_str(), exclusive);
-    if (error == 0) {
-      temporary.renamed();
-      return true;
-    }
-    if (error == ENOENT) return {};
+    if ((error == EISDIR || error == EEXIST) &&
+        ::unlinkat(root, below_root(path), AT_REMOVEDIR) == 0)
+      error = temporary.rename_to(below_root(path), exclusive);
+    if (error == 0) return true;
+    if (is_gone(error)) return {};
     if (error == EEXIST && exclusive && !fs::is_directory(path)) return false;
     cannot(error);
     return false;
   }
 
-  static void make_folders(const std::string& folder) {
-    // The default place is for this user only; others are as the umask has it.
-    const mode_t mode = folder == default_folder() ? 0700 : 0777;
-    if (::mkdir(folder.c_str(), mode) == 0 || errno == EEXIST) return;
-    if (errno == ENOENT && folder.rfind('/') > 0) {
-      make_folders(folder.substr(0, folder.rfind('/')));
-      if (::mkdir(folder.c_str(), mode) == 0 || errno == EEXIST || errno == ENOENT) return;
+  /// Makes a folder below the root; false when the root itself is not there any more.
+  bool make_folders(int root, const std::string& folder) const {
+    if (folder.size() <= root_.size()) return false;
+    const auto make = [&] {
+      return ::mkdirat(root, below_root(folder), folder_.folder_mode()) == 0 || errno == EEXIST;
+    };
+    if (make()) return true;
+    if (is_gone(errno)) {
+      if (!make_folders(root, folder.substr(0, folder.rfind('/')))) return false;
+      if (make() || is_gone(errno)) return true;
     }
     // A file where a folder should be shows when the value is written.
     if (errno != ENOTDIR) fail_errno(errno, "making the folder " + folder);
+    return true;
   }
 
   /// The folder, as the beginning of a key, in which everything with the prefix lies.
@@ -305,9 +320,18 @@ class Files final : public Storage {
     }
   }
 
-  std::string root_;
+  const std::string root_;  ///< empty for /
+  Root folder_;
   ArrivalsPool arrivals_;
 };
+
+Sharing sharing_of(const Uri& uri) {
+  const auto shared = uri.query.find("shared");
+  if (shared == uri.query.end() || shared->second == "0") return Sharing::none;
+  if (shared->second == "1") return Sharing::group;
+  fail(Code::invalid_argument, "{}: shared is 1, where a group shares the folder, or 0",
+       uri.text());
+}
 
 }  // namespace
 
@@ -316,9 +340,10 @@ void register_plugin(Registry& registry) {
       {.name = "file",
        .help = "files in a folder; the default one is in shared memory",
        .open = [](const Uri& uri, const std::shared_ptr<Patience>&) -> std::shared_ptr<Storage> {
-         return std::make_shared<Files>(uri.path);
+         return std::make_shared<Files>(uri.path, sharing_of(uri));
        },
-       .default_uri = [] { return Uri::parse(default_folder()); }});
+       .default_uri = [] { return Uri::parse(default_folder()); },
+       .require_own = [](const Uri& uri) { require_own_folder(uri.path, sharing_of(uri)); }});
 }
 
 }  // namespace lambdaml::storage::file

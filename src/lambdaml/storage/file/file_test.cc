@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -21,6 +22,7 @@
 
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/rng.h"
+#include "lambdaml/base/testing.h"
 #include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/decorators.h"
 
@@ -294,6 +296,126 @@ TEST_F(File, SavesGoThroughWhileOthersClear) {
   for (int i = 0; i < 500; ++i) EXPECT_NO_THROW(store_->save("deep/down/key", as_bytes("x")));
   stop = true;
   clearing.join();
+}
+
+/// The modes of all that lies below, by path.
+std::map<std::string, mode_t> modes_below(const fs::path& folder) {
+  std::map<std::string, mode_t> modes;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    struct stat info {};
+    if (::lstat(entry.path().c_str(), &info) == 0)
+      modes[entry.path().lexically_relative(folder).string()] = info.st_mode & 0777U;
+  }
+  return modes;
+}
+
+TEST_F(File, IsForItsOwnerUnlessAGroupSharesIt) {
+  using testing::Pair;
+  using testing::UnorderedElementsAre;
+  const mode_t before = ::umask(0002);
+  store_->save("a/b/c", as_bytes("x"));
+  store_->create("a/d", as_bytes("x"));
+  EXPECT_THAT(modes_below(folder_), UnorderedElementsAre(Pair("a", 0700), Pair("a/b", 0700),
+                                                         Pair("a/b/c", 0600), Pair("a/d", 0600)));
+  store_->clear("");
+  open("file://" + folder_.string() + "?shared=1")->save("a/b", as_bytes("x"));
+  EXPECT_THAT(modes_below(folder_), UnorderedElementsAre(Pair("a", 0775), Pair("a/b", 0664)));
+  ::umask(before);
+  EXPECT_THROW(open("file://" + folder_.string() + "?shared=yes"), Error);
+}
+
+/// Below a folder like /tmp, in which Mallory plants things and Alice works.
+class FileOfTwoUsers : public testing::Test {
+ protected:
+  void SetUp() override {
+    REQUIRE_ROOT();
+    folder_ = shared_memory_folder() / unique_place();
+    fs::create_directory(folder_);
+    ASSERT_EQ(::chmod(folder_.c_str(), 01777), 0);
+  }
+  void TearDown() override {
+    if (!folder_.empty()) fs::remove_all(folder_);
+  }
+  static std::string plant(const fs::path& folder) {
+    return as_user(kMallory, [&] {
+      fs::create_directory(folder);
+      std::ofstream(folder / "key") << "of Mallory";
+      ::chmod((folder / "key").c_str(), 0666);
+      ::chmod(folder.c_str(), 0777);
+    });
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(FileOfTwoUsers, NothingIsWrittenToOrRemovedFromAFolderThatAnotherUserPlanted) {
+  const fs::path planted = folder_ / "channel";
+  ASSERT_EQ(plant(planted), "");
+  const std::pair<const char*, std::function<void(Storage&)>> calls[] = {
+      {"save", [](Storage& store) { store.save("a/b", as_bytes("secret")); }},
+      {"create", [](Storage& store) { store.create("a", as_bytes("secret")); }},
+      {"remove", [](Storage& store) { store.remove("key"); }},
+      {"clear", [](Storage& store) { store.clear(""); }}};
+  for (const auto& [name, call] : calls) {
+    EXPECT_THAT(as_user(kAlice, [&] { call(*open(planted.string())); }),
+                HasSubstr("belongs to another user"))
+        << name;
+    EXPECT_THAT(as_user(kAlice, [&] { call(*open((planted / "below").string())); }),
+                testing::AnyOf(HasSubstr("belongs to another user"), ""))
+        << name;
+  }
+  EXPECT_THAT(modes_below(planted), ElementsAre(testing::Pair("key", 0666)));
+  EXPECT_EQ(as_user(kAlice, [&] { open((folder_ / "own").string())->save("a", {}); }), "");
+}
+
+TEST_F(FileOfTwoUsers, AFolderThatTakesThePlaceOfOneThatWasClearedIsNoneOfTheirs) {
+  const fs::path channel = folder_ / "channel", cleared = folder_ / "cleared";
+  std::thread mallory([&] {
+    const Deadline deadline = Deadline::in(60);
+    while (!fs::exists(cleared) && !deadline.passed())
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_EQ(plant(channel), "");
+  });
+  const std::string said = as_user(kAlice, [&] {
+    const auto store = open(channel.string());
+    store->save("job/a", as_bytes("x"));
+    store->clear("");
+    std::ofstream(cleared) << "x";
+    const Deadline deadline = Deadline::in(60);
+    while (!fs::exists(channel / "key") && !deadline.passed())
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    store->save("job/a", as_bytes("secret"));
+  });
+  mallory.join();
+  EXPECT_THAT(said, HasSubstr("belongs to another user"));
+  EXPECT_FALSE(fs::exists(channel / "job"));
+}
+
+TEST_F(FileOfTwoUsers, TheDefaultFolderMustNotBeAnothers) {
+  const auto user = static_cast<uid_t>(200'000 + ::getpid());
+  const std::string folder = as_user(user, [] { throw std::runtime_error(resolve("file").path); });
+  ASSERT_THAT(folder, testing::EndsWith(fmt::format("lambdaml-{}", user)));
+  ASSERT_EQ(plant(folder), "");
+  EXPECT_THAT(as_user(user, [] { open("file")->save("a", as_bytes("secret")); }),
+              testing::AllOf(HasSubstr(folder), HasSubstr("belongs to another user")));
+  fs::remove_all(folder);
+}
+
+TEST_F(FileOfTwoUsers, AGroupMeetsInAFolderThatItShares) {
+  const fs::path team = folder_ / "team";
+  fs::create_directory(team);
+  ASSERT_EQ(::chown(team.c_str(), kMallory, kAlice), 0);
+  ASSERT_EQ(::chmod(team.c_str(), 02770), 0);
+  EXPECT_THAT(as_user(kAlice, [&] { open(team.string())->save("a", {}); }),
+              HasSubstr("belongs to another user"));
+  EXPECT_EQ(as_user(kAlice,
+                    [&] {
+                      ::umask(0002);
+                      open("file://" + team.string() + "?shared=1")->save("job/a", {});
+                    }),
+            "");
+  EXPECT_THAT(modes_below(team), testing::UnorderedElementsAre(testing::Pair("job", 0775),
+                                                               testing::Pair("job/a", 0664)));
 }
 
 TEST_F(File, TheDefaultFolderIsForItsOwnerOnly) {

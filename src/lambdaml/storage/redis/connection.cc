@@ -156,7 +156,7 @@ void Connection::log_in(const Address& address) {
     fail(Code::invalid_argument, "the server has no database {}", database);
   if (answer.text().starts_with("NOAUTH"))
     fail(Code::permission_denied,
-         "the server wants a password: redis://:password@host or REDISCLI_AUTH");
+         "the server wants a password: in REDISCLI_AUTH, or as redis://[user]:password@host");
   fail_reply(answer.text());
 }
 
