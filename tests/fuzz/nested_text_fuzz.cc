@@ -44,7 +44,7 @@ void attempt(Read&& read) {
   try {
     read();
   } catch (const Error& error) {
-    require_code(error, {Code::invalid_argument, Code::data_corrupt});
+    require_code(error, {Code::invalid_argument, Code::data_corrupt, Code::unavailable});
   }
 }
 
