@@ -6,6 +6,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/storage/own_place.h"
 #include "lambdaml/train/channel.h"
 #include "lambdaml/train/superseded.h"
@@ -29,7 +30,7 @@ std::string text_of_left_keys(const std::string& uri, const std::string& job_id)
   const Uri channel = storage::resolve(uri);
   return fmt::format(
       "the job's keys are left in {}; remove them with: lambdaml storage clear {} {}/",
-      channel.display(), channel.without_password().text(), job_id);
+      channel.display(), without_passwords(channel.text()), job_id);
 }
 
 void claim(storage::Storage& channel, const std::vector<std::string>& claims,
