@@ -150,11 +150,14 @@ TEST_P(Interrupts, EndAJobInEachOfItsMoments) {
   const auto direct = storage::open(server.uri + folder_of_test);
   const std::string words = "lambdaml storage clear " + way.uri + folder_of_test + " ";
   const std::size_t at = result.err.find(words);
-  if (healthy || wanted.moment.name == "contact") {
+  if (wanted.moment.name == "contact") {
     EXPECT_EQ(at, std::string::npos) << result.err;
-  } else {
-    // As the message says, but not by way of the gate.
+  } else if (!healthy) {
     ASSERT_NE(at, std::string::npos) << result.err;
+  }
+  // A healthy service is cleared, unless that takes more than the 2 s: then what is left is said.
+  if (at != std::string::npos) {
+    // As the message says, but not by way of the gate.
     const std::string prefix = result.err.substr(at + words.size());
     direct->clear(prefix.substr(0, prefix.find_first_of(" ;\n")));
   }

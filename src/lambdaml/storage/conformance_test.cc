@@ -296,9 +296,9 @@ TEST_P(StorageConformance, AWaitEndsWhenTheLastKeyComes) {
 }
 
 TEST_P(StorageConformance, ManyWaitsOneAfterAnotherAllEnd) {
-  // A lost wake-up would show as a wait of 20 s.
+  // A lost wake-up would show as a wait of 20 s; how long all take together is the machine's.
   constexpr int kRounds = 300;
-  const Stopwatch clock;
+  double longest_s = 0;
   std::thread pong([&, mine = another_handle()] {
     for (int i = 0; i < kRounds; ++i) {
       mine->load_or_wait(fmt::format("ping/{}", i), Deadline::in(20));
@@ -307,11 +307,13 @@ TEST_P(StorageConformance, ManyWaitsOneAfterAnotherAllEnd) {
   });
   for (int i = 0; i < kRounds; ++i) {
     store_->save(fmt::format("ping/{}", i), as_bytes("?"));
+    const Stopwatch clock;
     ASSERT_EQ(store_->load_or_wait(fmt::format("pong/{}", i), Deadline::in(20)).text(), "!");
+    longest_s = std::max(longest_s, clock.seconds());
     if (i % 100 == 50) other_->clear("ping/");  // waits survive the folder's end
   }
   pong.join();
-  EXPECT_LT(clock.seconds(), 20);
+  EXPECT_LT(longest_s, 10);
 }
 
 TEST_P(StorageConformance, AWaitInVainNamesWhatIsMissing) {
