@@ -232,7 +232,7 @@ TEST(Slow, RequestsAreEndedAndIdleConnectionsAreNot) {
 
 TEST(Slow, ReadersAreEnded) {
   ServerSettings settings = on_a_free_port();
-  settings.patience.answer_s = 2;  // the good client has it too, on a machine that does other work
+  settings.patience.answer_s = 0.4;
   settings.metrics_port = 0;
   const Server server(settings);
   Client client(address_of(server));
@@ -244,12 +244,24 @@ TEST(Slow, ReadersAreEnded) {
   const RawClient drips(server.port());
   drips.say(get);
   const Deadline patience = Deadline::in(20);
-  while (metric(server, "lambdaml_ps_connections") != "1" && !patience.passed())
+  while (metric(server, "lambdaml_ps_dropped_total") != "2" && !patience.passed())
     drips.hear(100, 0.02);
-  EXPECT_EQ(metric(server, "lambdaml_ps_connections"), "1");
   EXPECT_EQ(metric(server, "lambdaml_ps_dropped_total"), "2");
+  while (metric(server, "lambdaml_ps_connections") != "1" && !patience.passed())
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(metric(server, "lambdaml_ps_connections"), "1");
   EXPECT_LT(deaf.hear(kBytes + 100).size(), kBytes);
-  EXPECT_EQ(client.get("large")->size(), kBytes);
+  // A machine that does other work can make a good client slow too: it is ended, and asks again.
+  std::optional<Buffer> whole;
+  for (int tries = 0; tries < 10 && !whole; ++tries) {
+    try {
+      whole = Client(address_of(server)).get("large");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::unavailable) << error.what();
+    }
+  }
+  ASSERT_TRUE(whole.has_value());
+  EXPECT_EQ(whole->size(), kBytes);
 }
 
 TEST(Memory, UnfinishedUploadsGiveWayToOthers) {
