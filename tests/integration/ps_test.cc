@@ -342,6 +342,48 @@ TEST_F(ParameterServer, WorkersThatDoNotWaitBringAllAgainWhenTheServerHasLostIt)
   EXPECT_THAT(counts, testing::Each(testing::Ge(12 * kWorkers)));
 }
 
+TEST_F(ParameterServer, AWorkerAtItsEndBringsWhatOthersStillNeedOfItAgain) {
+  const int port = servers::free_port();
+  const auto server = serve({}, port);
+  const comm::Job job{.pattern = "async",
+                      .workers = 2,
+                      .n = 10,
+                      .uri = "ps://127.0.0.1:" + std::to_string(port),
+                      .patience_s = 20};
+  std::unique_ptr<comm::Communicator> communicators[2];
+  const auto merge = [&](std::uint32_t w, double x) {
+    std::vector<double> total = {x};
+    communicators[w]->merge({{}, total}, comm::Meaning::increment);
+    return total[0];
+  };
+  for (std::uint32_t w = 0; w < 2; ++w) communicators[w] = job.communicator(w);
+  EXPECT_EQ(merge(0, 7), 7);
+  EXPECT_EQ(merge(1, 5), 12);
+  // The job goes on in a place that was cleared: one worker had come to its end, one is on its way.
+  for (std::uint32_t w = 0; w < 2; ++w) {
+    const std::vector<double> saved = communicators[w]->snapshot();
+    const std::uint64_t round = communicators[w]->round();
+    communicators[w] = job.communicator(w);
+    communicators[w]->restore(saved);
+    communicators[w]->seek(round);
+  }
+  storage::open(job.uri)->clear("");
+  comm::Numbers states[2] = {{{10}, {100}}, {{1}, {2}}};
+  EXPECT_THAT(comm::on_threads(
+                  2,
+                  [&](std::uint32_t w) {
+                    if (w == 1) {
+                      EXPECT_EQ(merge(1, 3), 3);
+                    }
+                    EXPECT_EQ(communicators[w]->finish(states[w].view(), comm::Meaning::state), 2U);
+                  }),
+              testing::Each(""));
+  for (const comm::Numbers& state : states) {
+    EXPECT_THAT(state.values, testing::ElementsAre(11));
+    EXPECT_THAT(state.totals, testing::ElementsAre(102));
+  }
+}
+
 TEST_F(ParameterServer, ABoundOnStalenessIsKeptByAJob) {
   REQUIRE_REAL_DATA();
   const int port = servers::free_port();

@@ -22,16 +22,22 @@ std::size_t Communicator::merge(Vectors vectors, Meaning meaning) {
   return merged;
 }
 
-std::size_t Communicator::finish(Vectors vectors) {
+std::size_t Communicator::finish(Vectors vectors, Meaning meaning) {
   const Stopwatch clock;
-  std::ranges::fill(vectors.values, 0.0F);
-  std::ranges::fill(vectors.totals, 0.0);
-  const std::size_t merged = meets_nobody() ? 0 : finish_rounds(vectors);
+  if (meaning == Meaning::increment) {
+    std::ranges::fill(vectors.values, 0.0F);
+    std::ranges::fill(vectors.totals, 0.0);
+  }
+  const std::size_t alone = meaning == Meaning::state ? 1 : 0;
+  const std::size_t merged = meets_nobody() ? alone : finish_rounds(vectors, meaning);
+  if (meaning == Meaning::state) ++round_;
   seconds_ += clock.seconds();
   return merged;
 }
 
-std::size_t Communicator::finish_rounds(Vectors) { return 0; }
+std::size_t Communicator::finish_rounds(Vectors vectors, Meaning meaning) {
+  return meaning == Meaning::state ? merge_round(round_, vectors, meaning) : 0;
+}
 
 void Communicator::retire(std::uint64_t) {}
 

@@ -74,11 +74,14 @@ class Communicator {
   /// anything.
   std::size_t merge(Vectors vectors, Meaning meaning);
 
-  /// Called once by every worker after its last merge of increments, with vectors of their sizes.
-  /// `async`: waits until all others have finished too and gives what this worker has not yet seen,
-  /// so that in the end every worker has every contribution exactly once. The others: nothing to
-  /// do, leaves zeros, returns 0.
-  std::size_t finish(Vectors vectors);
+  /// Called once by every worker after its last merge, with vectors of the sizes and the meaning of
+  /// those that make the model.
+  /// `increment`: the vectors' numbers do not count. `async` waits until all others have finished
+  /// too and gives what this worker has not yet seen, so that in the end every worker has every
+  /// contribution exactly once. The others: nothing to do, leaves zeros, returns 0.
+  /// `state`: the sum of the last ones of all, this one among them; `async` waits until all others
+  /// have finished too, the others as in merge().
+  std::size_t finish(Vectors vectors, Meaning meaning = Meaning::increment);
 
   /// Rounds merged so far, by any attempt.
   std::uint64_t round() const { return round_; }
@@ -115,7 +118,8 @@ class Communicator {
 
  protected:
   virtual std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) = 0;
-  virtual std::size_t finish_rounds(Vectors vectors);
+  /// finish() among several. This one is that of a pattern in which all wait for all.
+  virtual std::size_t finish_rounds(Vectors vectors, Meaning meaning);
 
   const Membership& membership() const { return membership_; }
   storage::Storage& store() const { return *membership_.store; }

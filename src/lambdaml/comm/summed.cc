@@ -30,30 +30,51 @@ storage::SumAnswer Summed::ask(storage::SumRequest request, Vectors v) {
 std::size_t Summed::merge_round(std::uint64_t round, Vectors v, Meaning meaning) {
   if (bulk_synchronous_)
     return ask({.key = "rounds", .kind = Kind::round, .round = round}, v).merged;
-  if (meaning == Meaning::increment) return merge_increments(round, v, false);
+  return meaning == Meaning::increment ? merge_increments(v, Brings::contribution)
+                                       : merge_states(round, v);
+}
+
+std::size_t Summed::merge_states(std::uint64_t round, Vectors v) {
   const std::string key = fmt::format("state-{}-{}", v.totals.size(), v.values.size());
   return ask({.key = key, .kind = Kind::newest, .round = round}, v).merged;
 }
 
-std::size_t Summed::finish_rounds(Vectors v) {
-  if (bulk_synchronous_) return 0;
-  return merge_increments(round(), v, true);
+std::size_t Summed::finish_rounds(Vectors v, Meaning meaning) {
+  if (bulk_synchronous_) return Communicator::finish_rounds(v, meaning);
+  if (restored_) bring_again();
+  if (meaning == Meaning::increment) return merge_increments(v, Brings::end);
+  std::vector<float> values(v.values.begin(), v.values.end());
+  std::vector<double> totals(v.totals.begin(), v.totals.end());
+  merge_states(round(), {values, totals});
+  merge_increments({}, Brings::end);
+  return merge_states(round() + 1, v);
 }
 
-std::size_t Summed::merge_increments(std::uint64_t round, Vectors v, bool last) {
+/// The others may be on their way still, and wait for what this worker has brought in an earlier
+/// process.
+void Summed::bring_again() {
+  for (const auto& [sizes, stream] : streams_) {
+    std::vector<double> totals(sizes.first);
+    std::vector<float> values(sizes.second);
+    merge_increments({values, totals}, Brings::nothing);
+  }
+}
+
+std::size_t Summed::merge_increments(Vectors v, Brings brings) {
   Stream& stream = streams_[{v.totals.size(), v.values.size()}];
   stream.own_totals.resize(v.totals.size() + 1);
   stream.given_totals.resize(v.totals.size() + 1);
   stream.own_values.resize(v.values.size());
   stream.given_values.resize(v.values.size());
   const std::string key = fmt::format("increments-{}-{}", v.totals.size(), v.values.size());
-  storage::SumRequest request{.key = key, .kind = Kind::running, .round = round, .last = last};
-  request.staleness = membership().staleness;
+  storage::SumRequest request{.key = key, .kind = Kind::running, .round = round()};
+  request.last = brings == Brings::end;
+  if (brings != Brings::nothing) request.staleness = membership().staleness;
   request.generation = stream.generation;
 
   std::vector<double> totals(v.totals.begin(), v.totals.end());
-  totals.push_back(last ? 0 : 1);
-  if (!last) {
+  totals.push_back(brings == Brings::contribution ? 1 : 0);
+  if (brings == Brings::contribution) {
     for (std::size_t i = 0; i < totals.size(); ++i) stream.own_totals[i] += totals[i];
     for (std::size_t i = 0; i < v.values.size(); ++i) stream.own_values[i] += v.values[i];
   }
@@ -63,16 +84,17 @@ std::size_t Summed::merge_increments(std::uint64_t round, Vectors v, bool last) 
     // is there too is the sum one to go on from.
     request.generation = answer.generation;
     request.last = false;
-    request.staleness = 0;
+    if (brings != Brings::nothing) request.staleness = 0;
     totals = stream.own_totals;
     std::ranges::copy(stream.own_values, v.values.begin());
     answer = ask(request, {v.values, totals});
-    if (last) {
+    if (brings == Brings::end) {
       request.last = true;
       answer = ask(request, {v.values, totals});
     }
   }
   stream.generation = answer.generation;
+  if (brings == Brings::nothing) return 0;
   for (std::size_t i = 0; i < v.totals.size(); ++i)
     v.totals[i] = totals[i] - std::exchange(stream.given_totals[i], totals[i]);
   for (std::size_t i = 0; i < v.values.size(); ++i) {
@@ -128,6 +150,7 @@ void Summed::restore(std::span<const double> snapshot) {
     all.insert_or_assign({totals, values}, std::move(stream));
   }
   streams_ = std::move(all);
+  restored_ = true;
 }
 
 }  // namespace lambdaml::comm

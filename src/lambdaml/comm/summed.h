@@ -17,7 +17,8 @@ namespace lambdaml::comm {
 /// vector is float32, and so is what was given, so that no rounding adds up. A worker that runs
 /// again and repeats rounds counts with what it brought the first time. When the store has lost the
 /// vector (a job that is resumed, a server without a disk), which it tells by another generation,
-/// each worker brings all that it ever brought, and waits until the others have.
+/// each worker brings all that it ever brought, and waits until the others have. A worker that has
+/// come to its end brings its part too before it waits for the others' ends.
 class Summed final : public Communicator {
  public:
   /// `bulk_synchronous`: every merge waits for all.
@@ -37,13 +38,17 @@ class Summed final : public Communicator {
   };
 
   std::size_t merge_round(std::uint64_t round, Vectors v, Meaning meaning) override;
-  std::size_t finish_rounds(Vectors v) override;
-  std::size_t merge_increments(std::uint64_t round, Vectors v, bool last);
+  std::size_t finish_rounds(Vectors v, Meaning meaning) override;
+  enum class Brings { contribution, nothing, end };
+  std::size_t merge_increments(Vectors v, Brings brings);
+  std::size_t merge_states(std::uint64_t round, Vectors v);
+  void bring_again();
   storage::SumAnswer ask(storage::SumRequest request, Vectors v);
 
   const bool bulk_synchronous_;
   std::uint64_t retired_ = 0;
   std::map<Sizes, Stream> streams_;
+  bool restored_ = false;
 };
 
 }  // namespace lambdaml::comm

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <functional>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/tensor/kernels.h"
@@ -18,10 +19,13 @@ model::GradientModel& gradient_model(model::Model& model, std::string_view optim
        optimizer);
 }
 
-std::size_t merge(comm::Communicator& communicator, std::span<float> values, model::Totals& totals,
-                  comm::Meaning meaning, const Position& position) {
+namespace {
+
+/// What merge and finish share: `how` gives the sum.
+std::size_t with_totals(std::span<float> values, model::Totals& totals, const Position& position,
+                        const std::function<std::size_t(comm::Vectors)>& how) {
   std::array<double, 3> numbers = {totals.loss, totals.rows, totals.correct};
-  const std::size_t merged = communicator.merge({values, numbers}, meaning);
+  const std::size_t merged = how({values, numbers});
   totals = {numbers[0], numbers[1], numbers[2]};
   // One sum over the vector, not a test of each float: an infinity or a NaN anywhere shows in it.
   if (!std::isfinite(totals.loss) ||
@@ -31,6 +35,20 @@ std::size_t merge(comm::Communicator& communicator, std::span<float> values, mod
          "scale the features",
          position.epoch + 1, position.round + 1);
   return merged;
+}
+
+}  // namespace
+
+std::size_t merge(comm::Communicator& communicator, std::span<float> values, model::Totals& totals,
+                  comm::Meaning meaning, const Position& position) {
+  return with_totals(values, totals, position,
+                     [&](comm::Vectors v) { return communicator.merge(v, meaning); });
+}
+
+std::size_t finish_states(comm::Communicator& communicator, std::span<float> values,
+                          model::Totals& totals, const Position& position) {
+  return with_totals(values, totals, position,
+                     [&](comm::Vectors v) { return communicator.finish(v, comm::Meaning::state); });
 }
 
 void append(std::vector<double>& scalars, const model::Totals& totals) {

@@ -18,6 +18,9 @@ model::GradientModel& gradient_model(model::Model& model, std::string_view optim
 /// what comes back is not finite: the training has diverged, on all workers alike.
 std::size_t merge(comm::Communicator& communicator, std::span<float> values, model::Totals& totals,
                   comm::Meaning meaning, const Position& position);
+/// The same by Communicator::finish, of states.
+std::size_t finish_states(comm::Communicator& communicator, std::span<float> values,
+                          model::Totals& totals, const Position& position);
 
 /// Totals as scalars of a state and back.
 void append(std::vector<double>& scalars, const model::Totals& totals);

@@ -25,6 +25,9 @@
 /// the next and does not add up.
 ///
 /// *States* need no sums: the newest of each worker replaces the one before.
+///
+/// A job that is resumed begins with an empty store. A worker that has come to its end publishes
+/// what it has before it waits: the others may be on their way still.
 namespace lambdaml::comm::async {
 namespace {
 
@@ -99,6 +102,7 @@ class Async final : public Communicator {
       streams.insert_or_assign(sizes, std::move(stream));
     }
     streams_ = std::move(streams);
+    restored_ = true;
   }
 
  private:
@@ -125,9 +129,7 @@ class Async final : public Communicator {
       ++stream.count;
     }
     const Published own = own_sum(stream, MessageHead::Kind::cumulative, false);
-    if (!stream.closed)
-      store().save(latest_key(MessageHead::Kind::cumulative, worker(), sizes.first, sizes.second),
-                   own.bytes);
+    if (!stream.closed) publish(sizes, own);
 
     bool gone = false;
     const std::vector<std::optional<Published>> latest =
@@ -151,7 +153,17 @@ class Async final : public Communicator {
     return stream.count > before ? stream.count - before : 0;
   }
 
-  std::size_t finish_rounds(Vectors v) override {
+  std::size_t finish_rounds(Vectors v, Meaning meaning) override {
+    if (restored_)
+      for (const auto& [sizes, stream] : streams_)
+        if (!stream.closed) publish(sizes, own_sum(stream, MessageHead::Kind::cumulative, false));
+    if (meaning == Meaning::increment) return finish_increments(v);
+    publish_state(round(), v);
+    finish_increments({});
+    return merge_states(round(), v);
+  }
+
+  std::size_t finish_increments(Vectors v) {
     const Sizes sizes{v.totals.size(), v.values.size()};
     Stream& stream = stream_of(sizes);
     // The first attempt to finish decides what this worker contributed, for all.
@@ -189,15 +201,23 @@ class Async final : public Communicator {
     return give(stream, sums, v);
   }
 
-  std::size_t merge_states(std::uint64_t round, Vectors v) {
-    const Sizes sizes{v.totals.size(), v.values.size()};
+  void publish(const Sizes& sizes, const Published& sum) {
+    store().save(latest_key(sum.message.head.kind, worker(), sizes.first, sizes.second), sum.bytes);
+  }
+
+  void publish_state(std::uint64_t round, Vectors v) {
     const MessageHead head{.kind = MessageHead::Kind::state,
                            .job = membership().job,
                            .round = round + 1,
                            .worker = worker()};
-    store().save(latest_key(head.kind, worker(), sizes.first, sizes.second),
+    store().save(latest_key(head.kind, worker(), v.totals.size(), v.values.size()),
                  encode(head, v.totals, v.values));
-    const std::vector<std::optional<Published>> latest = newest_of_others(head.kind, sizes);
+  }
+
+  std::size_t merge_states(std::uint64_t round, Vectors v) {
+    publish_state(round, v);
+    const std::vector<std::optional<Published>> latest =
+        newest_of_others(MessageHead::Kind::state, {v.totals.size(), v.values.size()});
     std::vector<const double*> totals;
     std::vector<const float*> values;
     for (std::uint32_t j = 0; j < workers(); ++j) {
@@ -338,6 +358,7 @@ class Async final : public Communicator {
   }
 
   std::map<Sizes, Stream> streams_;
+  bool restored_ = false;  ///< the store may lack what an earlier process has published
 };
 
 }  // namespace

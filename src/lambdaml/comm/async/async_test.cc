@@ -289,6 +289,50 @@ TEST(Async, AJobThatGoesOnInAnEmptyStoreLosesNothing) {
   EXPECT_TRUE(new_b.sum.same_bits(sum_of_all(2, {3, 2}, 10)));
 }
 
+TEST(Async, AWorkerAtItsEndBringsWhatOthersStillNeedOfItInAnEmptyStore) {
+  const Job before = job_of(2);
+  Model a(before, 0);
+  Model b(before, 1);
+  a.contribute(0);
+  std::vector<double> one = {7};
+  a.communicator->merge({{}, one}, Meaning::increment);
+  b.contribute(0);
+  one = {5};
+  b.communicator->merge({{}, one}, Meaning::increment);
+  const std::vector<double> kept_a = a.communicator->snapshot();
+  const std::vector<double> kept_b = b.communicator->snapshot();
+
+  // a had come to its end; b is on its way.
+  const Job after = job_of(2);
+  Model new_a(after, 0);
+  new_a.communicator->restore(kept_a);
+  Model new_b(after, 1);
+  new_b.sum = b.sum;
+  new_b.communicator->restore(kept_b);
+  Numbers states[2] = {{{10}, {100}}, {{1}, {2}}};
+  EXPECT_THAT(
+      on_threads(2,
+                 [&](std::uint32_t w) {
+                   if (w == 0) {
+                     new_a.communicator->finish(states[0].view(), Meaning::state);
+                     return;
+                   }
+                   const auto store = storage::open(after.uri);
+                   store->load_or_wait(final_key(0, 0, 0), Deadline::in(20));
+                   EXPECT_EQ(new_b.contribute(1), 1U);
+                   std::vector<double> three = {3};
+                   EXPECT_EQ(new_b.communicator->merge({{}, three}, Meaning::increment), 1U);
+                   EXPECT_THAT(three, ElementsAre(3));
+                   EXPECT_EQ(new_b.communicator->finish(states[1].view(), Meaning::state), 2U);
+                 }),
+      Each(""));
+  EXPECT_TRUE(new_b.sum.same_bits(sum_of_all(2, {1, 2}, 10)));
+  for (const Numbers& state : states) {
+    EXPECT_THAT(state.values, ElementsAre(11));
+    EXPECT_THAT(state.totals, ElementsAre(102));
+  }
+}
+
 TEST(Async, RoundingDoesNotAddUp) {
   // 3,000 contributions of 0.1: each float is rounded, but each worker's sum stays within the
   // rounding of one.

@@ -99,9 +99,10 @@ class Admm final : public Optimizer {
   /// all give the model of all, so they are merged once more after everybody has ended. Those that
   /// waited get the same model again.
   void finish() override {
-    problem_.communicator.finish({});
     model::Totals totals = totals_;
-    merge_models(totals, {.epoch = problem_.epochs});
+    scratch_ = contribution_;
+    const Position end{.epoch = problem_.epochs};
+    move_to_mean(finish_states(problem_.communicator, scratch_, totals, end));
   }
 
   std::span<const float> parameters() const override { return z_; }
@@ -150,9 +151,14 @@ class Admm final : public Optimizer {
 
   /// Merges the contributions to the next z; returns ‖z − z_before‖².
   double merge_models(model::Totals& totals, const Position& position) {
-    std::copy(contribution_.begin(), contribution_.end(), scratch_.begin());
-    const auto merged = static_cast<double>(
+    scratch_ = contribution_;
+    return move_to_mean(
         merge(problem_.communicator, scratch_, totals, comm::Meaning::state, position));
+  }
+
+  /// scratch_ is the sum of so many contributions: z becomes the minimum for their mean.
+  double move_to_mean(std::size_t contributions) {
+    const auto merged = static_cast<double>(contributions);
     const auto mean = static_cast<float>(1.0 / merged);
     for (float& value : scratch_) value *= mean;
     const auto threshold = static_cast<float>(lambda_ / (merged * rho_));

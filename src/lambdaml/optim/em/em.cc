@@ -38,8 +38,9 @@ class ExpectationMaximization final : public Optimizer {
   /// Workers that did not wait for each other have seen different sums: the last ones of all give
   /// the model of all. Where all waited, the same sums give the same model again. One merge.
   void finish() override {
-    problem_.communicator.finish({});
-    merge_sums({.epoch = problem_.epochs});
+    merged_ = sums_;
+    model::Totals totals = totals_;
+    finish_states(problem_.communicator, merged_, totals, {.epoch = problem_.epochs});
     model_.maximize(merged_, parameters_);
   }
 
