@@ -1,14 +1,17 @@
 // What can go wrong with a service, as a user sees it: one line, the documented exit code, in
 // bounded time, nothing left behind, and no credential anywhere.
 #include <algorithm>
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
-#include <thread>
+#include <memory>
 
 #include <gmock/gmock.h>
-#include <signal.h>
 
 #include "e2e/command.h"
 #include "integration/stores.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::e2e {
@@ -141,36 +144,83 @@ INSTANTIATE_TEST_SUITE_P(
               1}),
     [](const auto& info) { return info.param.scheme + "_" + info.param.name; });
 
-class Outages : public CliTest, public testing::WithParamInterface<std::string> {};
-INSTANTIATE_TEST_SUITE_P(, Outages, testing::Values("s3", "redis"),
+class Outages : public CliTest, public testing::WithParamInterface<std::string> {
+ protected:
+  /// How long a service is given to come back in these tests. Not the 20 s of users, for tests take
+  /// real time; LAMBDAML_TEST_OUTAGE_S=20 does.
+  static double outage_s() {
+    const char* const text = std::getenv("LAMBDAML_TEST_OUTAGE_S");
+    return text == nullptr ? 3 : to_real(text).value();
+  }
+  static const servers::Server& server() { return servers::get(GetParam()); }
+  std::string place() const { return server().uri + "/" + folder().filename().string(); }
+  static std::vector<std::string> environment() {
+    return {fmt::format("LAMBDAML_OUTAGE_S={}", outage_s())};
+  }
+  /// A job without end, of which some epochs are done.
+  std::unique_ptr<Command> job() const {
+    auto command = std::make_unique<Command>(
+        folder(),
+        std::vector<std::string>{"train", "-q", "--data", real_data("higgs.train.libsvm"),
+                                 "--workers", "2", "--epochs", "100000", "--batch-size", "1000",
+                                 "--output", "run", "--channel", place()},
+        environment());
+    // The metrics of the second epoch come after the checkpoint of the first.
+    EXPECT_TRUE(wait_for_epochs(*command, folder() / "run" / "metrics.jsonl", 2));
+    return command;
+  }
+  void expect_the_end(Command& command) const {
+    const Stopwatch clock;
+    const Result result = command.wait();
+    EXPECT_GE(clock.seconds(), 0.9 * outage_s());
+    // What is cleared after a service was given up is not waited for again.
+    EXPECT_LE(clock.seconds(), 1.1 * outage_s() + 3);
+    EXPECT_EQ(result.exit_code, 1) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(":" + std::to_string(server().port)));
+    EXPECT_THAT(result.err, HasSubstr("lambdaml resume"));
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, Outages, testing::Values("s3", "memcached", "redis", "dynamodb", "ps"),
                          [](const auto& info) { return info.param; });
 
-TEST_P(Outages, WithoutEndFailTheJobInBoundedTimeNamingTheEndpoint) {
+TEST_P(Outages, WithoutEndFailTheJobInTimeNamingTheEndpoint) {
   REQUIRE_STORE(GetParam());
   REQUIRE_REAL_DATA();
-  const servers::Server& server = servers::get(GetParam());
-  Command command(folder(), {"train", "-q", "--data", real_data("higgs.train.libsvm"), "--workers",
-                             "2", "--epochs", "100000", "--batch-size", "100", "--output", "run",
-                             "--channel", server.uri + "/" + folder().filename().string()});
-  // The metrics of the second epoch come after the checkpoint of the first.
-  const Deadline patience = Deadline::in(60);
-  const auto epochs = [&] {
-    const std::string lines = read(folder() / "run" / "metrics.jsonl");
-    return std::count(lines.begin(), lines.end(), '\n');
-  };
-  while (epochs() < 2 && !patience.passed())
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  server.stop();
+  const auto killed = job();
+  server().stop();
+  expect_the_end(*killed);
+  server().start();
+  EXPECT_EQ(lambdaml({"storage", "clear", place(), "-q"}).exit_code, 0);
+}
+
+TEST_P(Outages, OfAFrozenServiceFailTheJobInTime) {
+  REQUIRE_STORE(GetParam());
+  REQUIRE_REAL_DATA();
+  const auto frozen = job();
+  server().signal(SIGSTOP);
+  expect_the_end(*frozen);
+  // A command that begins now has never heard of it.
   const Stopwatch clock;
-  const Result result = command.wait();
-  server.start();
-  EXPECT_LT(clock.seconds(), 150);
-  EXPECT_EQ(result.exit_code, 1) << result.err;
-  EXPECT_THAT(result.err, HasSubstr(":" + std::to_string(server.port)));
-  EXPECT_THAT(result.err, HasSubstr("lambdaml resume"));
-  EXPECT_EQ(lambdaml({"storage", "clear", server.uri + "/" + folder().filename().string(), "-q"})
-                .exit_code,
-            0);
+  const Result listed = lambdaml({"storage", "ls", place()}, environment());
+  EXPECT_EQ(listed.exit_code, 1) << listed.err;
+  EXPECT_LE(clock.seconds(), 1.1 * outage_s() + 2);
+  server().signal(SIGCONT);
+  EXPECT_EQ(lambdaml({"storage", "clear", place(), "-q"}).exit_code, 0);
+}
+
+TEST_P(Outages, AnInterruptEndsTheJobAtOnce) {
+  REQUIRE_STORE(GetParam());
+  REQUIRE_REAL_DATA();
+  const auto frozen = job();
+  server().signal(SIGSTOP);
+  sleep_for(0.5);
+  frozen->signal(SIGINT);
+  const Stopwatch clock;
+  const Result result = frozen->wait();
+  server().signal(SIGCONT);
+  EXPECT_LE(clock.seconds(), 1 + kTidying_s + 1);
+  EXPECT_EQ(result.exit_code, 130) << result.err;
+  EXPECT_EQ(lambdaml({"storage", "clear", place(), "-q"}).exit_code, 0);
 }
 
 class Foreign : public CliTest, public testing::WithParamInterface<std::string> {};
