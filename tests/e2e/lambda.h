@@ -46,6 +46,12 @@ class Lambda : public CliTest {
   /// Trains the job in `local`, with ever more epochs until it takes longer than that on this
   /// machine, and returns how many those were.
   int epochs_longer_than(double seconds, const std::vector<std::string>& job) const;
+  /// Trains the job in `local` and returns its summary.
+  nlohmann::json train_locally(int epochs, std::vector<std::string> job) const;
+
+  /// Trains a job that takes longer than so many seconds, and so more than one function of each
+  /// worker, and compares the model with the local one.
+  void expect_the_local_model_of_several(const std::string& function, double seconds) const;
 
   /// Has a trigger as a function train a job that is longer than it may live, and compares the
   /// model with the local one. `event` says where the job meets, and that its results go to

@@ -67,10 +67,7 @@ TEST_F(Lambda, DeployedFunctionsTrainTheModelOfLocalOnes) {
 
 TEST_F(Lambda, AJobLongerThanItsFunctionsGoesOnInFreshOnes) {
   deploy("short", {"--timeout-s", "2"});
-  std::vector<std::string> job{"--data", real_data("higgs.train.libsvm"), "--batch-size", "10"};
-  job.insert(job.end(), {"--epochs", std::to_string(epochs_longer_than(3, job))});
-  const nlohmann::json summary = expect_the_local_model("short", job);
-  EXPECT_GT(summary["invocations"], 2);
+  expect_the_local_model_of_several("short", 3);
 }
 
 TEST_F(Lambda, TheTriggerRunsAJobAndAnswersWhatIsWrong) {
