@@ -83,7 +83,12 @@ TEST(Crowds, AreOfALimitedNumberThatTheServerDoesNotKnow) {
     crowd.back().say("\x80\x01");
   }
   EXPECT_LT(seconds_to_serve(address), kSoon_s);
-  EXPECT_LE(std::stoi(metric(server, "lambdaml_ps_connections")), 260);
+  // Those that are too many are ended soon after they come.
+  const auto connections = [&] { return std::stoi(metric(server, "lambdaml_ps_connections")); };
+  const Stopwatch clock;
+  while (connections() > 260 && clock.seconds() < 20)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_LE(connections(), 260);
 }
 
 TEST(Crowds, OfGoodClientsAllComeIn) {
