@@ -68,8 +68,8 @@ std::vector<std::pair<std::string, std::string>> headers(Input& input) {
                                      "Tail",
                                      "e30=",
                                      "",
-                                     "AWS4-HMAC-SHA256 Credential=K/20250101/us-east-1/lambda/"
-                                     "aws4_request, SignedHeaders=host;x-amz-date, Signature=0"};
+                                     ("AWS4-HMAC-SHA256 Credential=K/20250101/us-east-1/lambda/"
+                                      "aws4_request, SignedHeaders=host;x-amz-date, Signature=0")};
   std::vector<std::pair<std::string, std::string>> out;
   for (std::size_t n = input.below(4); n > 0; --n) {
     std::string name = input.one_of(kNames);

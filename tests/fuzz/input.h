@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <initializer_list>
 #include <limits>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -88,18 +87,19 @@ class Input {
 };
 
 /// Ends the process, which the fuzzer reports, unless it holds.
-inline void require(bool holds, std::source_location where = std::source_location::current()) {
+/// (clang 14 has no std::source_location.)
+inline void require(bool holds, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   if (holds) return;
-  std::fprintf(stderr, "%s:%u: this must hold\n", where.file_name(), where.line());
+  std::fprintf(stderr, "%s:%d: this must hold\n", file, line);
   __builtin_trap();
 }
 
 /// The same for an error of any other code: these may come of any input, others are ours.
 inline void require_code(const Error& error, std::initializer_list<Code> codes,
-                         std::source_location where = std::source_location::current()) {
+                         const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   const bool expected = std::find(codes.begin(), codes.end(), error.code()) != codes.end();
   if (!expected) std::fprintf(stderr, "%s\n", error.what());
-  require(expected, where);
+  require(expected, file, line);
 }
 
 }  // namespace lambdaml::fuzz
