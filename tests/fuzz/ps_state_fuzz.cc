@@ -83,8 +83,7 @@ class World {
  public:
   explicit World(bool durable) : folder_(durable ? make_scratch() : fs::path()) { start(); }
   ~World() {
-    service_.reset();
-    state_.reset();
+    stop();
     std::error_code ignored;
     if (!folder_.empty()) fs::remove_all(folder_, ignored);
   }
@@ -123,9 +122,15 @@ class World {
     return name;
   }
 
-  void start() {
+  /// A processor counts on its way out that its client has gone: what it serves ends after it.
+  void stop() {
+    processor_.reset();
     service_.reset();
     state_.reset();
+  }
+
+  void start() {
+    stop();
     state_ = std::make_unique<ps::State>(folder_, ps::State::Limits{1 << 20, 4});
     service_.reset(new ps::Service{*state_, ps::Token(""), 7, false, kLargest});
     processor_ = ps::processors_of(*service_)->getProcessor({});
