@@ -14,21 +14,21 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/control/checkpoint.h"
+#include "lambdaml/job/options.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
-#include "lambdaml/train/checkpoint.h"
-#include "lambdaml/train/job_options.h"
 
 namespace {
 
 using namespace lambdaml;
+using control::CheckpointNote;
+using control::Checkpoints;
+using control::Progress;
+using control::StepCursor;
 using fuzz::Input;
 using fuzz::require;
 using fuzz::require_code;
-using train::CheckpointNote;
-using train::Checkpoints;
-using train::Place;
-using train::Progress;
 
 constexpr const char* kStore = "memory://fuzz-checkpoint";
 constexpr std::size_t kMostCalls = 60;
@@ -39,7 +39,7 @@ struct Worker {
   explicit Worker(Input& input) {
     constexpr const char* kOptimizers[] = {"grad_avg", "model_avg", "admm", "em"};
     constexpr const char* kPatterns[] = {"reduce", "async", "reduce_scatter"};
-    options = train::job_options();
+    options = job::job_options();
     const std::string name = input.one_of(kOptimizers);
     if (input.flag()) options.parse("momentum", "0.5", "fuzz");
     options.parse("clusters", "2", "fuzz");
@@ -135,7 +135,7 @@ class World {
   void suspend(Input& input, Checkpoints& checkpoints) {
     const Worker worker(input);
     const Progress progress{input.number() / 2, input.number() / 2};
-    train::SavedState state;
+    control::SavedState state;
     state.take(*worker.optimizer, *worker.communicator);
     checkpoints.suspend(progress, {input.below(4), input.below(4), {1, 2, 3}}, state, {});
     known_[text(progress)].push_back(worker.state());

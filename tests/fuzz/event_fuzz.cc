@@ -3,7 +3,7 @@
 #include <string_view>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/train/event.h"
+#include "lambdaml/job/event.h"
 
 using namespace lambdaml;
 
@@ -11,10 +11,10 @@ using namespace lambdaml;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try {
-    if (train::task_of(text) == "train")
-      train::train_event_from_json(text);
+    if (job::task_of(text) == "train")
+      job::train_event_from_json(text);
     else
-      train::bench_comm_event_from_json(text);
+      job::bench_comm_event_from_json(text);
   } catch (const Error& error) {
     if (error.code() != Code::invalid_argument && error.code() != Code::data_corrupt) std::abort();
   }

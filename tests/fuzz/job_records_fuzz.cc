@@ -15,17 +15,17 @@
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
-#include "lambdaml/train/channel.h"
-#include "lambdaml/train/figures.h"
-#include "lambdaml/train/job_options.h"
-#include "lambdaml/train/job_view.h"
-#include "lambdaml/train/lease.h"
-#include "lambdaml/train/log_tail.h"
-#include "lambdaml/train/metrics.h"
-#include "lambdaml/train/run_folder.h"
-#include "lambdaml/train/summary.h"
-#include "lambdaml/train/superseded.h"
-#include "lambdaml/train/tenure.h"
+#include "lambdaml/control/channel.h"
+#include "lambdaml/control/endings.h"
+#include "lambdaml/control/lease.h"
+#include "lambdaml/control/run_folder.h"
+#include "lambdaml/control/worker_claim.h"
+#include "lambdaml/job/metrics.h"
+#include "lambdaml/job/options.h"
+#include "lambdaml/job/summary.h"
+#include "lambdaml/job/worker_stats.h"
+#include "lambdaml/view/job_view.h"
+#include "lambdaml/view/log_tail.h"
 
 namespace {
 
@@ -59,7 +59,7 @@ template <class Read>
 void attempt(Read&& read) {
   try {
     read();
-  } catch (const train::Superseded&) {
+  } catch (const control::Superseded&) {
   } catch (const Error& error) {
     require_code(error,
                  {Code::data_corrupt, Code::invalid_argument, Code::not_found, Code::cancelled});
@@ -72,7 +72,7 @@ class World {
       : channel_uri_("file://" + (scratch() / "channel").string()),
         records_uri_("memory://fuzz-job-records"),
         records_(storage::open(records_uri_)),
-        channel_(train::open_channel(channel_uri_, kJob)) {}
+        channel_(control::open_channel(channel_uri_, kJob)) {}
   ~World() {
     records_->clear("");
     channel_->clear("");
@@ -123,13 +123,13 @@ class World {
   /// What a worker, or whoever is there instead, leaves in the channel.
   void write_word(Input& input) {
     const auto worker = static_cast<std::uint32_t>(input.below(3));
-    const std::string keys[] = {train::keys::kJob,
-                                train::keys::kProgress,
-                                train::keys::started(worker),
-                                train::keys::result(worker),
-                                train::keys::failure(worker),
-                                train::keys::metrics(1 + worker),
-                                train::keys::tenure(worker),
+    const std::string keys[] = {control::keys::kJob,
+                                control::keys::kProgress,
+                                control::keys::started(worker),
+                                control::keys::result(worker),
+                                control::keys::failure(worker),
+                                control::keys::metrics(1 + worker),
+                                control::keys::claim(worker),
                                 "lease/" + std::to_string(worker)};
     const std::string& key = input.one_of(keys);
     const std::string text = input.text();
@@ -138,11 +138,11 @@ class World {
 
   void view(Input& input) const {
     attempt([&] {
-      const train::JobView job = train::JobView::open(records_uri_ + "/" + kJob);
+      const view::JobView job = view::JobView::open(records_uri_ + "/" + kJob);
       static_cast<void>(job.has_ended());
       require(parse_json(job.status()).is_object());
       require(job.workers() > 0);
-      train::LogTail tail;
+      view::LogTail tail;
       for (std::uint32_t worker = 0; worker < 2; ++worker) {
         const std::string log = job.log(worker);
         require(tail.news(log, input.flag()).text.size() <= log.size());
@@ -155,33 +155,33 @@ class World {
   void read_reports(Input& input) const {
     std::vector<Buffer> reports;
     for (std::uint32_t worker = 0; worker < 2; ++worker) {
-      if (auto text = channel_->load(train::keys::result(worker))) {
+      if (auto text = channel_->load(control::keys::result(worker))) {
         attempt([&] {
-          train::Figures sum;
-          sum += train::Figures::from_json(text->text());
+          job::WorkerStats sum;
+          sum += job::WorkerStats::from_json(text->text());
           require(parse_json(sum.to_json()).is_object());
         });
         reports.push_back(std::move(*text));
       }
-      if (const auto text = channel_->load(train::keys::metrics(1 + worker)))
+      if (const auto text = channel_->load(control::keys::metrics(1 + worker)))
         attempt([&] {
-          const auto metrics = train::EpochMetrics::from_json(text->text());
-          require(train::EpochMetrics::from_json(metrics.to_json()).epoch == metrics.epoch);
+          const auto metrics = job::EpochMetrics::from_json(text->text());
+          require(job::EpochMetrics::from_json(metrics.to_json()).epoch == metrics.epoch);
         });
     }
     attempt([&] {
-      Options options = train::job_options();
+      Options options = job::job_options();
       options.parse("model", input.flag() ? "lr" : "kmeans", "fuzz");
       options.parse("workers", "2", "fuzz");
       std::vector<std::string> texts;
       for (const Buffer& report : reports) texts.emplace_back(report.text());
-      const std::string summary = train::summary_of({.options = options,
-                                                     .job_id = kJob,
-                                                     .data = {},
-                                                     .reports = texts,
-                                                     .trigger_usage = {},
-                                                     .wall_s = 1,
-                                                     .model_path = "model"});
+      const std::string summary = job::summary_of({.options = options,
+                                                   .job_id = kJob,
+                                                   .data = {},
+                                                   .reports = texts,
+                                                   .trigger_usage = {},
+                                                   .wall_s = 1,
+                                                   .model_path = "model"});
       require(parse_json(summary).is_object());
     });
   }
@@ -191,9 +191,9 @@ class World {
     make_folder(folder);
     for (const char* name : {"run.json", "job.yaml", "summary.json", "metrics.jsonl"})
       if (input.flag()) write_file(folder / name, as_bytes(input.text()));
-    attempt([&] { static_cast<void>(train::RunFolder::identify(folder)); });
+    attempt([&] { static_cast<void>(control::RunFolder::identify(folder)); });
     attempt([&] {
-      train::RunFolder run = train::RunFolder::open(folder);
+      control::RunFolder run = control::RunFolder::open(folder);
       static_cast<void>(run.options());
       static_cast<void>(run.summary());
       const std::uint64_t epoch = input.number();
@@ -206,13 +206,13 @@ class World {
   /// Who holds a lease and a worker's claim.
   void hold(Input& input) const {
     attempt([&] {
-      train::Lease lease(channel_, "lease", Deadline::in(10));
-      if (lease.take(Deadline::in(0)) != train::Lease::Taken::yes) return;
+      control::Lease lease(channel_, "lease", Deadline::in(10));
+      if (lease.take(Deadline::in(0)) != control::Lease::Taken::yes) return;
       lease.renew();
       if (input.flag()) lease.finish();
     });
     attempt([&] {
-      train::Tenure tenure(channel_, static_cast<std::uint32_t>(input.below(3)));
+      control::WorkerClaim tenure(channel_, static_cast<std::uint32_t>(input.below(3)));
       if (input.flag()) tenure.claim();
       tenure.require();
     });
@@ -220,8 +220,8 @@ class World {
 
   void list() const {
     attempt([&] {
-      for (const std::string& run : train::JobView::list(records_uri_))
-        attempt([&] { static_cast<void>(train::JobView::open(run).job_id()); });
+      for (const std::string& run : view::JobView::list(records_uri_))
+        attempt([&] { static_cast<void>(view::JobView::open(run).job_id()); });
     });
   }
 

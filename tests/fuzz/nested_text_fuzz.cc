@@ -9,8 +9,8 @@
 #include "input.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/yaml.h"
 #include "lambdaml/storage/s3/answers.h"
-#include "lambdaml/train/yaml.h"
 
 namespace {
 
@@ -60,7 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check(parse_ordered_json(text));
   } else if (format % 3 == 1) {
     attempt([&] {
-      const YAML::Node node = train::load_yaml(text, "FILE");
+      const YAML::Node node = load_yaml(text, "FILE");
       if (node.IsMap())
         for (const auto& pair : node) require(pair.first.IsDefined());
     });

@@ -8,9 +8,9 @@
 #include "input.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/predict/predict.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/tensor/safetensors.h"
-#include "lambdaml/train/predict.h"
 
 namespace {
 
@@ -84,8 +84,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     auto bytes = std::make_shared<const Buffer>(
         is_file ? Buffer(Bytes(reinterpret_cast<const std::byte*>(data + 1), size - 1))
                 : composed(input));
-    train::TrainedModel model = train::model_from_bytes(bytes, "MODEL");
-    const train::Predictions out = train::predict(model, Uri::parse(kData), "auto");
+    job::TrainedModel model = job::model_from_bytes(bytes, "MODEL");
+    const predict::Predictions out = predict::predict(model, Uri::parse(kData), "auto");
     require(out.rows == 3 && out.labels.size() == 3);
   } catch (const Error& error) {
     require_code(error, {Code::data_corrupt, Code::invalid_argument, Code::resource_exhausted});

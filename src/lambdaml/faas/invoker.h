@@ -36,11 +36,12 @@ struct EventStatus {
 struct Function {
   std::string handler = "worker";    ///< _HANDLER
   std::filesystem::path executable;  ///< platforms that start processes
-  Handler in_process;                ///< platforms that do not
-  int memory_mb = 1769;              ///< 128 to 10,240
-  double timeout_s = 900;            ///< of one try
-  int retries = 2;                   ///< more tries after the first, as AWS gives an event
-  double retry_delay_s = 0.1;        ///< before the first retry; doubles
+  /// Platforms that do not; absent: the one of that name in handlers().
+  Handler in_process;
+  int memory_mb = 1769;        ///< 128 to 10,240
+  double timeout_s = 900;      ///< of one try
+  int retries = 2;             ///< more tries after the first, as AWS gives an event
+  double retry_delay_s = 0.1;  ///< before the first retry; doubles
   /// Whether another try of an event that failed with this error type can help. Called from the
   /// invoker's threads.
   std::function<bool(std::string_view error_type)> worth_a_retry = is_worth_a_retry;

@@ -4,8 +4,8 @@
 #include <system_error>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/train/cost.h"
-#include "lambdaml/train/superseded.h"
+#include "lambdaml/control/endings.h"
+#include "lambdaml/cost/cost.h"
 
 namespace lambdaml::tune {
 
@@ -25,8 +25,8 @@ void Bell::wait(double seconds) {
 
 LegJob::LegJob(std::string job_id, Options options, Bell& bell)
     : job_id_(std::move(job_id)), options_(std::move(options)), bell_(bell) {
-  const train::Prices prices = train::Prices::current();
-  const std::string region = train::billing_region();
+  const cost::Prices prices = cost::Prices::current();
+  const std::string region = cost::billing_region();
   const auto memory_mb = static_cast<double>(options_.integer("memory_mb"));
   const auto workers = static_cast<double>(options_.integer("workers"));
   per_start_ = workers * prices.of_function(0, memory_mb, region);
@@ -45,7 +45,7 @@ LegJob::~LegJob() {
 
 void LegJob::run() noexcept {
   try {
-    summary_ = train::train_as(job_id_, options_, *this);
+    summary_ = trigger::train_as(job_id_, options_, *this);
   } catch (...) {
     error_ = std::current_exception();
   }
@@ -61,7 +61,7 @@ void LegJob::starting(const std::string& /*job_id*/, std::uint64_t /*rows*/,
   started_s_ = clock_.seconds();
 }
 
-void LegJob::epoch_done(const train::EpochMetrics& metrics) {
+void LegJob::epoch_done(const job::EpochMetrics& metrics) {
   epoch_ = metrics.epoch;
   const std::lock_guard lock(mutex_);
   metrics_ = metrics.values;
@@ -73,7 +73,7 @@ void LegJob::tick(std::uint32_t /*workers_alive*/, std::uint64_t /*epoch*/, std:
 }
 
 void LegJob::throw_if_ended() const {
-  if (superseded_) throw train::Superseded("another tuner has taken over");
+  if (superseded_) throw control::Superseded("another tuner has taken over");
   if (stop_) fail(Code::cancelled, "the search stopped it");
 }
 

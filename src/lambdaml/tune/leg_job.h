@@ -11,7 +11,7 @@
 
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/options.h"
-#include "lambdaml/train/trigger.h"
+#include "lambdaml/trigger/trigger.h"
 
 namespace lambdaml::tune {
 
@@ -28,7 +28,7 @@ class Bell {
 };
 
 /// The job of one leg, on a thread of its own. Destroying it ends the job.
-class LegJob : private train::Observer {
+class LegJob : private trigger::Observer {
  public:
   /// `options` resolved, with `output` and `checkpoint`. Rings when it has ended.
   LegJob(std::string job_id, Options options, Bell& bell);
@@ -54,7 +54,7 @@ class LegJob : private train::Observer {
  private:
   void starting(const std::string& job_id, std::uint64_t rows, std::uint64_t features,
                 std::uint32_t workers, std::uint64_t epochs) override;
-  void epoch_done(const train::EpochMetrics& metrics) override;
+  void epoch_done(const job::EpochMetrics& metrics) override;
   void tick(std::uint32_t workers_alive, std::uint64_t epoch, std::uint64_t round,
             std::uint64_t rounds) override;
   void run() noexcept;

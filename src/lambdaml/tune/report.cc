@@ -8,7 +8,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/uri.h"
-#include "lambdaml/train/options_text.h"
+#include "lambdaml/job/job_file.h"
 
 namespace lambdaml::tune {
 namespace {
@@ -125,7 +125,7 @@ std::string best_yaml(const Search& search, const TrialView& best) {
   std::string text = fmt::format("# Trial {} of the search {}: {} {}", best.trial, search.id,
                                  search.settings.text("metric"), best.value.value_or(0));
   if (best.state == "stopped") text += fmt::format(" after {} epochs", best.epoch);
-  return text + "\n" + train::to_yaml(options.without_passwords(), train::Values::given);
+  return text + "\n" + job::to_yaml(options.without_passwords(), job::Values::given);
 }
 
 std::string summary_json(const Search& search, std::span<const TrialView> trials, double wall_s,

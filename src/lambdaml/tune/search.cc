@@ -12,15 +12,15 @@
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/base/yaml.h"
+#include "lambdaml/cost/cost.h"
+#include "lambdaml/job/job.h"
+#include "lambdaml/job/job_file.h"
+#include "lambdaml/job/options.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/storage/storage.h"
-#include "lambdaml/train/cost.h"
-#include "lambdaml/train/job.h"
-#include "lambdaml/train/job_options.h"
-#include "lambdaml/train/options_text.h"
-#include "lambdaml/train/remote.h"
-#include "lambdaml/train/yaml.h"
+#include "lambdaml/trigger/reach.h"
 #include "lambdaml/tune/registry.h"
 
 namespace lambdaml::tune {
@@ -142,7 +142,7 @@ json space_json(const Space& space) {
 Options resolved_as_far_as_possible(Options options) {
   try {
     Options resolved = options;
-    train::resolve(resolved);
+    job::resolve(resolved);
     return resolved;
   } catch (const Error&) {
     return options;
@@ -185,8 +185,8 @@ void require_metric(const Search& search) {
 /// Less than any job of these options costs: its workers' start, and one message of each in every
 /// epoch.
 double least_cost(const Options& options, std::uint64_t epochs) {
-  const train::Prices prices = train::Prices::current();
-  const std::string region = train::billing_region();
+  const cost::Prices prices = cost::Prices::current();
+  const std::string region = cost::billing_region();
   const auto workers = static_cast<std::uint64_t>(options.integer("workers"));
   storage::Usage usage;
   usage.put.requests = usage.get.requests = workers * epochs;
@@ -258,11 +258,11 @@ Options search_options() {
   return Options(std::move(all));
 }
 
-Search::Search() : job(train::job_options()), settings(search_options()) {}
+Search::Search() : job(job::job_options()), settings(search_options()) {}
 
 std::string Search::to_json() const {
   const auto kept = [](const Options& options) {
-    return parse_json(train::to_json(options.without_passwords(), train::Values::given));
+    return parse_json(job::to_json(options.without_passwords(), job::Values::given));
   };
   return checked_json_text(json{
       {"id", id}, {"job", kept(job)}, {"settings", kept(settings)}, {"space", space_json(space)}});
@@ -275,10 +275,10 @@ Search Search::from_json(std::string_view text, const std::string& what) {
       fail(Code::data_corrupt, "{}: its content does not fit its checksum: it was damaged", what);
     Search out;
     out.id = object.at("id").get<std::string>();
-    if (!train::is_job_id(out.id))
+    if (!job::is_job_id(out.id))
       fail(Code::data_corrupt, "{}: '{}' is no id of a search", what, printable(out.id));
-    train::from_json(json_text(object.at("job")), what, out.job);
-    train::from_json(json_text(object.at("settings")), what, out.settings);
+    job::from_json(json_text(object.at("job")), what, out.job);
+    job::from_json(json_text(object.at("settings")), what, out.settings);
     std::vector<Parameter> parameters;
     for (json entry : object.at("space")) {
       const auto name = entry.at("name").get<std::string>();
@@ -296,9 +296,9 @@ Search Search::from_json(std::string_view text, const std::string& what) {
 }
 
 void read_search_text(std::string_view text, const std::string& what, Search& search) {
-  train::read_job_text(text, what, search.job, kSection);
+  job::read_job_text(text, what, search.job, kSection);
   try {
-    const YAML::Node root = train::load_yaml(text, what);
+    const YAML::Node root = load_yaml(text, what);
     if (root.IsMap()) section_from(root[std::string(kSection)], what, search);
   } catch (const YAML::Exception& error) {
     fail(Code::invalid_argument, "{}:{}: {}", what, error.mark.line + 1, printable(error.msg));
@@ -323,7 +323,7 @@ std::string place_of_records(const Search& search) {
   if (place.empty()) place = search.job.text("checkpoint");
   if (place.empty()) place = (storage::resolve(search.job.text("channel")) / "searches").text();
   const Uri uri = Uri::parse(place);
-  if (!train::is_within_reach(search.job, uri.text()) ||
+  if (!trigger::is_within_reach(search.job, uri.text()) ||
       !storage::open_plain(uri)->capabilities().durable)
     fail(Code::invalid_argument,
          "records {}: functions cannot reach it, or it can lose what it holds; say where they go, "

@@ -13,8 +13,8 @@
 #include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/uri.h"
-#include "lambdaml/train/model_file.h"
-#include "lambdaml/train/run_folder.h"
+#include "lambdaml/control/run_folder.h"
+#include "lambdaml/job/model_file.h"
 
 namespace lambdaml::tune {
 namespace {
@@ -38,7 +38,7 @@ void SearchFolder::lock() {
 
 SearchFolder SearchFolder::create(const fs::path& path, const std::string& search_id,
                                   const std::string& records_uri) {
-  train::RunFolder::require_new(path);
+  control::RunFolder::require_new(path);
   SearchFolder folder(fs::absolute(path), records_uri);
   make_new_folder(folder.path_);
   try {
@@ -80,10 +80,11 @@ void SearchFolder::take_results(Records& records, const std::string& summary) {
   copy("best.yaml", "best.yaml");
   if (std::optional<Buffer> best = records.store().load("best.safetensors")) {
     const auto model = std::make_shared<const Buffer>(std::move(*best));
-    train::require_whole_model(model, records.store().describe() + "/best.safetensors");
+    job::require_whole_model(model, records.store().describe() + "/best.safetensors");
     write_file(path_ / "model.safetensors", *model);
   }
-  if (!summary.empty()) write_file(path_ / "summary.json", as_bytes(summary + "\n"), {.durable = true});
+  if (!summary.empty())
+    write_file(path_ / "summary.json", as_bytes(summary + "\n"), {.durable = true});
 }
 
 void SearchFolder::discard() {

@@ -6,9 +6,9 @@
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/control/data_record.h"
 #include "lambdaml/data/source.h"
-#include "lambdaml/train/data_record.h"
-#include "lambdaml/train/remote.h"
+#include "lambdaml/trigger/reach.h"
 
 namespace lambdaml::tune {
 
@@ -26,7 +26,7 @@ std::string StagedData::place_of(const Options& options, const char* option,
   const auto is_cut_for = [&](const std::optional<data::Manifest>& manifest) {
     return manifest && manifest->parts() == workers && manifest->format == "shard";
   };
-  if (is_cut_for(data::find_manifest(given)) && train::is_within_reach(options, given.text()))
+  if (is_cut_for(data::find_manifest(given)) && trigger::is_within_reach(options, given.text()))
     return place = given.text();
   const std::string own = records_.data_uri(kind, workers);
   // The manifest is written last: where it lies, an earlier tuner has cut all of it.
@@ -38,7 +38,7 @@ std::string StagedData::place_of(const Options& options, const char* option,
     dataset = std::make_unique<data::Dataset>(
         data::read(given, options.text("format"), processors(), &files));
     // An earlier tuner may have read it for other workers: all trials have the same rows.
-    train::DataRecord(records_.shared_store(), kind).require_same(files);
+    control::DataRecord(records_.shared_store(), kind).require_same(files);
   }
   throw_if_interrupted();
   if (dataset->rows() < workers && kind == "data")

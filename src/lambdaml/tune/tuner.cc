@@ -12,13 +12,13 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/control/endings.h"
+#include "lambdaml/control/job_channel.h"
+#include "lambdaml/control/worker_claim.h"
 #include "lambdaml/faas/registry.h"
+#include "lambdaml/job/job.h"
 #include "lambdaml/storage/own_place.h"
-#include "lambdaml/train/job.h"
-#include "lambdaml/train/job_channel.h"
-#include "lambdaml/train/remote.h"
-#include "lambdaml/train/superseded.h"
-#include "lambdaml/train/tenure.h"
+#include "lambdaml/trigger/reach.h"
 #include "lambdaml/tune/leg_job.h"
 #include "lambdaml/tune/staged_data.h"
 #include "lambdaml/tune/strategy.h"
@@ -41,7 +41,7 @@ constexpr std::uint64_t kMostStalls = 3;
 /// A trial's options, ready to run. Throws invalid_argument for values that do not go together.
 Options resolved_options_of(const Search& search, const Assignments& assignments) {
   Options options = options_of(search, assignments);
-  train::resolve(options);
+  job::resolve(options);
   return options;
 }
 
@@ -69,7 +69,7 @@ class Tuner {
       const Outcome outcome = search();
       release();
       return outcome;
-    } catch (const train::Superseded&) {
+    } catch (const control::Superseded&) {
       for (const auto& [index, job] : running_) job->leave();
       running_.clear();
       release();
@@ -220,7 +220,7 @@ class Tuner {
     try {
       note_done(index, job.summary());
     } catch (const Error& error) {
-      if (const auto* left = dynamic_cast<const train::LeftBehind*>(&error))
+      if (const auto* left = dynamic_cast<const control::LeftBehind*>(&error))
         left_.push_back(fmt::format("trial {}: {}", leg.trial, left->what_is_left()));
       leg.cost_usd += job.cost_so_far();
       if (job.was_stopped() || interrupted()) return note_interruption(index, job);
@@ -388,7 +388,7 @@ class Tuner {
   Observer& observer_;
   const Search search_;
   const std::unique_ptr<Strategy> strategy_;
-  train::Tenure tenure_;
+  control::WorkerClaim tenure_;
   StagedData data_;
   std::vector<Leg> legs_;
   const std::size_t restored_ = legs_.size();  ///< begun by a tuner before this one
@@ -416,16 +416,16 @@ void require_a_result(Records& records) {
 void begin(Search& search, Records& records) {
   if (records.search()) return;
   // They decide the order of sums, so whoever goes on with the search keeps them.
-  train::choose_threads(search.job, search.settings.integer("concurrency"));
+  job::choose_threads(search.job, search.settings.integer("concurrency"));
   // Another tuner may go on from another folder.
   for (const char* name : {"data", "test_data"})
     if (!search.job.text(name).empty())
       search.job.set(name, Option::Value(Uri::parse(search.job.text(name)).text()), name);
   const std::unique_ptr<Strategy> strategy = make_strategy(search);
   Options first = options_of(search, strategy->parameters(0));
-  train::resolve(first);
+  job::resolve(first);
   first.set("checkpoint", Option::Value(records.trials_uri()), "checkpoint");
-  train::require_reach(first);
+  trigger::require_reach(first);
   // What is wrong with the channel is said now, once, and not by each trial.
   const Uri channel = Uri::parse(first.text("channel"));
   storage::open_plain(channel);

@@ -13,14 +13,14 @@
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/control/endings.h"
+#include "lambdaml/control/lease.h"
 #include "lambdaml/faas/lambda_client.h"
+#include "lambdaml/job/job.h"
+#include "lambdaml/job/job_file.h"
 #include "lambdaml/storage/storage.h"
-#include "lambdaml/train/job.h"
-#include "lambdaml/train/lease.h"
-#include "lambdaml/train/options_text.h"
-#include "lambdaml/train/remote.h"
-#include "lambdaml/train/scratch.h"
-#include "lambdaml/train/superseded.h"
+#include "lambdaml/trigger/reach.h"
+#include "lambdaml/trigger/scratch.h"
 #include "lambdaml/tune/tuner.h"
 
 namespace lambdaml::tune {
@@ -44,13 +44,13 @@ struct Task {
 Task first_task(const faas::Invocation& invocation) {
   Search search;
   read_search_text(invocation.payload, "event", search);
-  train::read_environment(search.job);
-  train::read_environment(search.settings, kEnvironment);
+  job::read_environment(search.job);
+  job::read_environment(search.settings, kEnvironment);
   Options& job = search.job;
   if (!job.is_set("platform")) job.set("platform", Option::Value(std::string("aws")), "platform");
   if (job.text("function").empty())
     job.set("function", Option::Value(std::string("lambdaml-worker")), "function");
-  search.id = train::id_of_request("tune-", invocation.request_id);
+  search.id = job::id_of_request("tune-", invocation.request_id);
   return {search, place_of_records(search), search.settings.real("deadline"), search.id};
 }
 
@@ -65,12 +65,12 @@ Task task_of(const faas::Invocation& invocation) {
   task.records_uri = event["search"].get<std::string>();
   if (event.contains("deadline_s") && event["deadline_s"].is_number())
     task.deadline_s = event["deadline_s"].get<double>();
-  task.chain = train::id_of_request("tune-", invocation.request_id);
+  task.chain = job::id_of_request("tune-", invocation.request_id);
   if (event.contains("chain")) {
     const json& leg = event.contains("leg") ? event["leg"] : json();
     if (!event["chain"].is_string() || !leg.is_number_unsigned())
       fail(Code::invalid_argument, "event: 'chain' and 'leg' are not what a tuner hands on");
-    task.chain = train::id_of_request("", event["chain"].get<std::string>());
+    task.chain = job::id_of_request("", event["chain"].get<std::string>());
     task.leg = leg.get<std::uint64_t>();
   }
   return task;
@@ -95,11 +95,11 @@ double margin_s(double left_s) {
 /// Says that the tuner lives.
 class Watch : public Observer {
  public:
-  explicit Watch(train::Lease& lease) : lease_(lease) {}
+  explicit Watch(control::Lease& lease) : lease_(lease) {}
   void changed(const View&) override { lease_.renew(); }
 
  private:
-  train::Lease& lease_;
+  control::Lease& lease_;
 };
 
 }  // namespace
@@ -110,12 +110,12 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
   Records records(task.records_uri);
   if (!task.search && !records.search())
     fail(Code::not_found, "search {}: there is none", Uri::parse(task.records_uri).display());
-  train::Lease lease(records.shared_store(), task.lease_key(task.leg), invocation.deadline);
+  control::Lease lease(records.shared_store(), task.lease_key(task.leg), invocation.deadline);
   const double all_s = invocation.deadline.seconds_left();
-  if (lease.take(Deadline::in(all_s - margin_s(all_s))) != train::Lease::Taken::yes)
+  if (lease.take(Deadline::in(all_s - margin_s(all_s))) != control::Lease::Taken::yes)
     return records.summary().value_or(to_be_continued(task));
   // Tried again although it had handed the search on: its time was over before it could say so.
-  if (train::Lease::was_taken(records.store(), task.lease_key(task.leg + 1))) {
+  if (control::Lease::was_taken(records.store(), task.lease_key(task.leg + 1))) {
     lease.finish();
     return records.summary().value_or(to_be_continued(task));
   }
@@ -125,12 +125,12 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
   TunerLimits limits;
   limits.own_time = Deadline::in(std::max(0.1, left_s - margin_s(left_s)));
   if (task.deadline_s > 0) limits.search = Deadline::in(task.deadline_s - clock.seconds());
-  const train::Scratch scratch("lambdaml-search-");
+  const trigger::Scratch scratch("lambdaml-search-");
   Watch watch(lease);
   Outcome outcome;
   try {
     outcome = run(records, scratch.path(), limits, watch);
-  } catch (const train::Superseded&) {
+  } catch (const control::Superseded&) {
     // No duplicate of this event shall push out whoever has taken over.
     lease.finish();
     return to_be_continued(task);

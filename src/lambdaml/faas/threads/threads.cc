@@ -5,6 +5,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/failure.h"
+#include "lambdaml/faas/handlers.h"
 #include "lambdaml/faas/registry.h"
 
 /// Events as threads of this process: nothing to start, nothing to talk to; to be read first and
@@ -124,10 +125,15 @@ class ThreadInvoker : public Invoker {
   std::unique_ptr<Invocations> invoke_all(const Function& function,
                                           std::vector<std::string> payloads,
                                           FailureObserver observer) override {
-    if (!function.in_process)
-      fail(Code::invalid_argument, "the platform 'threads' needs a handler of this process for {}",
-           function.handler);
-    return std::make_unique<ThreadInvocations>(function, std::move(payloads), std::move(observer));
+    Function complete = function;
+    if (!complete.in_process) {
+      const auto found = handlers().find(function.handler);
+      if (found == handlers().end())
+        fail(Code::invalid_argument,
+             "the platform 'threads' needs a handler of this process for {}", function.handler);
+      complete.in_process = found->second;
+    }
+    return std::make_unique<ThreadInvocations>(complete, std::move(payloads), std::move(observer));
   }
 };
 

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "apps/cli/last_resort.h"
+#include "apps/cli/terminal.h"
+
+/// The commands of `lambdaml`. Each file adds one to the application; main.cc runs what was chosen.
+namespace lambdaml::cli {
+
+/// Flags that every command has.
+struct Globals {
+  bool json = false;                      ///< the last line of stdout is one JSON object
+  bool quiet = false;                     ///< no progress
+  bool verbose = false;                   ///< errors with their causes, logs from info on
+  std::optional<LastResort> last_resort;  ///< of a command that an interrupt ends
+};
+
+void add_train_command(CLI::App& app, Globals& globals);
+void add_tune_command(CLI::App& app, Globals& globals);
+void add_resume_command(CLI::App& app, Globals& globals);
+void add_status_command(CLI::App& app, Globals& globals);
+void add_logs_command(CLI::App& app, Globals& globals);
+void add_stop_command(CLI::App& app, Globals& globals);
+void add_ls_command(CLI::App& app, Globals& globals);
+void add_predict_command(CLI::App& app, Globals& globals);
+void add_data_command(CLI::App& app, Globals& globals);
+void add_storage_command(CLI::App& app, Globals& globals);
+void add_bench_command(CLI::App& app, Globals& globals);
+void add_package_command(CLI::App& app, Globals& globals);
+void add_deploy_command(CLI::App& app, Globals& globals);
+void add_invoke_command(CLI::App& app, Globals& globals);
+void add_destroy_command(CLI::App& app, Globals& globals);
+void add_emulate_command(CLI::App& app, Globals& globals);
+void add_ps_command(CLI::App& app, Globals& globals);
+void add_options_command(CLI::App& app, Globals& globals);
+
+enum class Interrupt {
+  ends,    ///< the command, as cancelled, whatever it does
+  is_end,  ///< the usual end of a server, which catches it by itself
+};
+/// A subcommand with the flags that all have.
+CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name,
+                      const std::string& help, Interrupt interrupt = Interrupt::ends);
+
+/// Prints the line of an error.
+void print_error(const std::string& text);
+inline constexpr int kInterrupted = 130;  ///< the exit code
+
+}  // namespace lambdaml::cli

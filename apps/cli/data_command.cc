@@ -1,0 +1,149 @@
+#include <memory>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "apps/cli/command.h"
+#include "apps/cli/output.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/data/registry.h"
+#include "lambdaml/data/source.h"
+#include "lambdaml/data/summary.h"
+#include "lambdaml/data/synthetic.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+void add_synth(CLI::App& group, Globals& globals) {
+  CLI::App* command = add_command(group, globals, "synth", "make data of a given shape");
+  const auto options = std::make_shared<data::SyntheticOptions>();
+  const auto out = std::make_shared<std::string>();
+  command->add_option("KIND", options->kind, join(data::synthetic_kinds(), ", "))->required();
+  command->add_option("--rows", options->rows, "rows")
+      ->required()
+      ->check(CLI::Range(1ULL, 1ULL << 40));
+  command->add_option("--features", options->features, "features [the kind's own]")
+      ->check(CLI::Range(1ULL, 1ULL << 31));
+  command->add_option("--nnz", options->nonzeros, "non-zeros per row of a sparse kind [75]")
+      ->check(CLI::Range(1ULL, 1ULL << 31));
+  command->add_option("--clusters", options->clusters, "blobs [10]")
+      ->check(CLI::Range(1ULL, 1ULL << 20));
+  command->add_option("--noise", options->noise, "share of flipped labels, or a blob's deviation")
+      ->check(CLI::Range(0.0, 1e6));
+  command->add_option("--seed", options->seed, "start of the random numbers [1]")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("-o,--out", *out, "file to write")->required();
+  command->callback([=, &globals] {
+    const data::Dataset dataset = data::synthesize(*options, processors());
+    const bool images = options->kind == "cifar10";
+    const Buffer bytes = data::registry().get(images ? "cifar10" : "libsvm").write(dataset);
+    write_output(*out, bytes);
+    if (*out == "-") return;  // nothing may follow the data
+    if (globals.json)
+      print_json(json_text(ordered_json{{"path", Uri::parse(*out).display()},
+                                        {"rows", dataset.rows()},
+                                        {"features", dataset.cols()},
+                                        {"bytes", bytes.size()}}));
+    else
+      print_line(fmt::format("{}: {} rows, {} features, {}", Uri::parse(*out).display(),
+                             human_count(dataset.rows()), human_count(dataset.cols()),
+                             human_bytes(bytes.size())));
+  });
+}
+
+void add_split(CLI::App& group, Globals& globals) {
+  CLI::App* command =
+      add_command(group, globals, "split", "cut a data set into one part per worker");
+  struct Arguments {
+    std::string file, to, format = "auto", as = "shard";
+    std::size_t workers = 0;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("FILE", arguments->file, "a data set: path or URI")->required();
+  command->add_option("--workers", arguments->workers, "parts")
+      ->required()
+      ->check(CLI::Range(1, 100000));
+  command->add_option("--to", arguments->to, "folder or URI prefix that gets the parts")
+      ->required();
+  command->add_option("--format", arguments->format, "auto, " + join(data::format_names(), ", "));
+  command->add_option("--as", arguments->as, "shard or libsvm [shard]")
+      ->check(CLI::IsMember({"shard", "libsvm"}));
+  command->callback([=, &globals] {
+    const data::Dataset dataset =
+        data::read(Uri::parse(arguments->file), arguments->format, processors());
+    const auto store = storage::open(Uri::parse(arguments->to));
+    const data::Manifest manifest =
+        data::split(dataset, arguments->workers, *store, arguments->as, processors());
+    if (globals.json)
+      print_json(json_text(ordered_json{{"path", Uri::parse(arguments->to).display()},
+                                        {"parts", manifest.parts()},
+                                        {"rows", manifest.rows()},
+                                        {"features", manifest.features},
+                                        {"bytes", manifest.bytes}}));
+    else
+      print_line(fmt::format("{}: {} parts, {} rows, {} features, {}",
+                             Uri::parse(arguments->to).display(), manifest.parts(),
+                             human_count(manifest.rows()), human_count(manifest.features),
+                             human_bytes(manifest.bytes)));
+  });
+}
+
+void add_info(CLI::App& group, Globals& globals) {
+  CLI::App* command = add_command(group, globals, "info", "what a data set holds");
+  struct Arguments {
+    std::string uri, format = "auto";
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("URI", arguments->uri, "a file or a prepared data set")->required();
+  command->add_option("--format", arguments->format, "auto, " + join(data::format_names(), ", "));
+  command->callback([=, &globals] {
+    const Uri uri = Uri::parse(arguments->uri);
+    const data::Summary info = data::summarize(uri, arguments->format, processors());
+    const double cells = static_cast<double>(info.rows) * static_cast<double>(info.features);
+    const double density = cells > 0 ? static_cast<double>(info.nonzeros) / cells : 0;
+    if (globals.json) {
+      ordered_json labels = ordered_json::object();
+      for (const auto& [label, count] : info.labels) labels[std::to_string(label)] = count;
+      return print_json(json_text(ordered_json{{"path", uri.display()},
+                                               {"rows", info.rows},
+                                               {"features", info.features},
+                                               {"nonzeros", info.nonzeros},
+                                               {"density", density},
+                                               {"labels", labels},
+                                               {"bytes", info.bytes},
+                                               {"parts", info.parts}}));
+    }
+    print_line(fmt::format("rows      {}", human_count(info.rows)));
+    print_line(fmt::format("features  {}", human_count(info.features)));
+    print_line(fmt::format("density   {:.4g} ({} non-zeros)", density, human_count(info.nonzeros)));
+    std::string labels;
+    for (const auto& [label, count] : info.labels) {
+      if (labels.size() > 200) {
+        labels += " …";
+        break;
+      }
+      labels += fmt::format("{}{}: {}", labels.empty() ? "" : ", ", label, human_count(count));
+    }
+    print_line(fmt::format("labels    {}", labels.empty() ? "none" : labels));
+    print_line(fmt::format("bytes     {}{}", human_count(info.bytes),
+                           info.parts > 0 ? fmt::format(" in {} parts", info.parts) : ""));
+  });
+}
+
+}  // namespace
+
+void add_data_command(CLI::App& app, Globals& globals) {
+  CLI::App* group = app.add_subcommand("data", "make, cut and look at data sets");
+  group->require_subcommand(1);
+  add_synth(*group, globals);
+  add_split(*group, globals);
+  add_info(*group, globals);
+}
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,44 @@
+#include <memory>
+
+#include <nlohmann/json.hpp>
+
+#include "apps/cli/command.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/secrets.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/view/job_view.h"
+
+namespace lambdaml::cli {
+
+void add_ls_command(CLI::App& app, Globals& globals) {
+  CLI::App* command = add_command(app, globals, "ls", "the jobs of a folder or checkpoint store");
+  const auto where = std::make_shared<std::string>("runs");
+  command->add_option("WHERE", *where,
+                      "a folder of runs or checkpoints, or a checkpoint URI; default: runs");
+  command->callback([where, &globals] {
+    nlohmann::json all = nlohmann::json::array();
+    for (const std::string& run : view::JobView::list(*where)) {
+      nlohmann::ordered_json status{{"run", run}};
+      try {
+        const auto known = parse_ordered_json(view::JobView::open(run).status());
+        for (const char* name : {"job_id", "state", "model", "optim", "workers", "epochs"})
+          if (known.contains(name)) status[name] = known[name];
+      } catch (const Error& error) {
+        status["state"] = "unknown";
+        status["error"] = error.what();
+      }
+      if (!globals.json)
+        print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} workers  {}", text_at(status, "state"),
+                               text_at(status, "model"), text_at(status, "optim"),
+                               count_at(status, "workers"), run));
+      all.push_back(nlohmann::json(status));
+    }
+    if (all.empty() && !globals.json)
+      print_line(fmt::format("no jobs in {}", without_secrets(*where)));
+    if (globals.json) print_json(json_text(nlohmann::json{{"runs", all}}));
+  });
+}
+
+}  // namespace lambdaml::cli

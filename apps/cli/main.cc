@@ -1,0 +1,15 @@
+#include <csignal>
+
+#include "apps/cli/run.h"
+#include "lambdaml/base/memory.h"
+#include "lambdaml/worker/worker.h"
+
+int main(int argc, char** argv) {
+  // Told by the write that meets them, as errors.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  lambdaml::keep_freed_memory();
+  // Where a job's workers are threads of this process.
+  lambdaml::worker::register_handler();
+  return lambdaml::cli::run(argc, argv);
+}

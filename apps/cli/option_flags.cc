@@ -1,0 +1,78 @@
+#include "apps/cli/option_flags.h"
+
+#include <fmt/format.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/job/job_file.h"
+#include "lambdaml/tune/search.h"
+
+namespace lambdaml::cli {
+namespace {
+
+std::string help_of(const Option& option) {
+  std::string text = option.help;
+  if (!option.choices.empty()) text += ": " + join(option.choices, ", ");
+  const std::string value = to_text(option.default_value);
+  if (!value.empty() && !std::holds_alternative<bool>(option.default_value))
+    text += fmt::format(" [{}{}{}]", value, option.unit.empty() ? "" : " ", option.unit);
+  return text;
+}
+
+}  // namespace
+
+OptionFlags::OptionFlags(CLI::App& command, Options declared, bool job_file)
+    : declared_(std::move(declared)) {
+  if (job_file)
+    command.add_option("JOB", job_file_, "job file, YAML or JSON, with options by name");
+  for (const Option& option : declared_.declared()) add(command, option);
+  add_set(command);
+}
+
+OptionFlags::OptionFlags(CLI::App& command, Options declared, const Options& others, bool settable)
+    : declared_(std::move(declared)) {
+  for (const Option& option : declared_.declared())
+    if (others.find(option.name) == nullptr) add(command, option);
+  if (settable) add_set(command);
+}
+
+void OptionFlags::add(CLI::App& command, const Option& option) {
+  const std::string flag = flag_of(option.name);
+  std::string& text = texts_[option.name];
+  if (std::holds_alternative<bool>(option.default_value)) {
+    // --keep, --no-keep, --keep=false
+    flags_[option.name] =
+        command.add_flag(flag + "{true},!--no-" + flag.substr(2), text, help_of(option));
+  } else {
+    flags_[option.name] = command.add_option(flag, text, help_of(option))
+                              ->type_name("")
+                              ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+}
+
+void OptionFlags::add_set(CLI::App& command) {
+  command.add_option("--set", sets_, "set any option: NAME=VALUE")
+      ->type_name("")
+      ->allow_extra_args(false);
+}
+
+Options OptionFlags::read() const {
+  Options options = declared_;
+  if (!job_file_.empty()) job::read_job_file(job_file_, options, tune::kSection);
+  job::read_environment(options);
+  apply_to(options);
+  return options;
+}
+
+void OptionFlags::apply_to(Options& options) const {
+  for (const std::string& pair : sets_) {
+    const std::size_t equal = pair.find('=');
+    if (equal == std::string::npos || equal == 0)
+      fail(Code::invalid_argument, "--set '{}': write NAME=VALUE", printable(pair));
+    options.parse(pair.substr(0, equal), pair.substr(equal + 1), "--set");
+  }
+  for (const auto& [name, flag] : flags_)
+    if (flag->count() > 0) options.parse(name, texts_.at(name), flag_of(name));
+}
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,89 @@
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "apps/cli/command.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/job/options.h"
+#include "lambdaml/storage/registry.h"
+#include "lambdaml/tune/search.h"
+
+namespace lambdaml::cli {
+namespace {
+
+std::string range_of(const Option& option) {
+  if (!option.choices.empty()) return join(option.choices, ", ");
+  if (std::holds_alternative<bool>(option.default_value)) return "true, false";
+  std::string text;
+  if (option.minimum) text = fmt::format("≥ {}", *option.minimum);
+  if (option.above) text = fmt::format("> {}", *option.above);
+  if (option.maximum) text += fmt::format("{}≤ {}", text.empty() ? "" : ", ", *option.maximum);
+  return text;
+}
+
+void print_rows(const Options& options) {
+  for (const Option& option : options.declared()) {
+    const std::string value = to_text(option.default_value);
+    print_line(fmt::format("| `{}` | {} | {} | {}{} | {} |", option.name,
+                           value.empty() ? "–" : "`" + value + "`", range_of(option), option.help,
+                           option.unit.empty() ? "" : ", in " + option.unit,
+                           join(option.aliases, ", ")));
+  }
+}
+
+nlohmann::ordered_json rows_of(const Options& options) {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const Option& option : options.declared()) {
+    nlohmann::ordered_json row{{"name", option.name}, {"help", option.help}};
+    std::visit([&](const auto& value) { row["default"] = value; }, option.default_value);
+    if (!option.unit.empty()) row["unit"] = option.unit;
+    if (!option.choices.empty()) row["choices"] = option.choices;
+    if (option.minimum) row["minimum"] = *option.minimum;
+    if (option.above) row["above"] = *option.above;
+    if (option.maximum) row["maximum"] = *option.maximum;
+    if (!option.aliases.empty()) row["aliases"] = option.aliases;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+/// What `channel`, `data` and `checkpoint` may name: a URI's scheme is no choice of the option.
+nlohmann::ordered_json rows_of_stores() {
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  for (const storage::Plugin& store : storage::registry().entries())
+    rows.push_back({{"name", store.name}, {"help", store.help}});
+  return rows;
+}
+
+}  // namespace
+
+void add_options_command(CLI::App& app, Globals& globals) {
+  CLI::App* command =
+      add_command(app, globals, "options", "every option of a job, as a Markdown page");
+  command->callback([&globals] {
+    if (globals.json)
+      return print_json(
+          json_text(nlohmann::ordered_json{{"options", rows_of(job::job_options())},
+                                           {"search_settings", rows_of(tune::search_options())},
+                                           {"stores", rows_of_stores()}}));
+    print_text(
+        "# Options of a job\n\n"
+        "The page that `lambdaml options` prints. Every option is a flag of `lambdaml train` "
+        "(`--batch-size`), "
+        "a key of job files\n(`batch_size`), an environment variable (`LAMBDAML_BATCH_SIZE`) and "
+        "can be set by "
+        "`--set batch_size=100`; a flag beats\n`--set`, which beats the environment, which beats "
+        "the job file. "
+        "Switches have a `--no-` form. Other names are accepted as keys.\n\n"
+        "| option | default | values | meaning | other names |\n|---|---|---|---|---|");
+    print_rows(job::job_options());
+    print_text(
+        "\n## Settings of a search\n\n"
+        "Flags of `lambdaml tune`, keys of the section `tune` of its job file, environment "
+        "variables (`LAMBDAML_TUNE_TRIALS`);\nsee [tune.md](tune.md).\n\n"
+        "| setting | default | values | meaning | other names |\n|---|---|---|---|---|");
+    print_rows(tune::search_options());
+  });
+}
+
+}  // namespace lambdaml::cli

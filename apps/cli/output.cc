@@ -1,0 +1,41 @@
+#include "apps/cli/output.h"
+
+#include <cstdio>
+#include <filesystem>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/own_folder.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::cli {
+
+namespace fs = std::filesystem;
+
+void write_output(const std::string& place, Bytes bytes) {
+  if (place == "-") {
+    if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size() ||
+        std::fflush(stdout) != 0) {
+      throw_if_interrupted();
+      fail(Code::resource_exhausted, "writing to standard output failed");
+    }
+    return;
+  }
+  const Uri uri = Uri::parse(place);
+  if (uri.scheme != "file") {
+    const storage::Object object = storage::open_object(uri);
+    return object.store->save(object.key, bytes);
+  }
+  std::error_code error;
+  const fs::file_status status = fs::status(uri.path, error);
+  if (fs::is_directory(status))
+    fail(Code::invalid_argument, "writing {}: it is a folder", uri.path);
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    return append_to_file(uri.path, bytes, Access::umask);
+  const fs::path target = follow_links(uri.path);
+  make_folder(target.parent_path(), Access::umask);
+  write_file(target, bytes, {.access = Access::umask});
+}
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,112 @@
+#include "apps/cli/progress.h"
+
+#include <fmt/core.h>
+
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::cli {
+namespace {
+
+constexpr double kPlainLineEverySeconds = 3;
+constexpr double kRedrawEverySeconds = 0.1;
+
+}  // namespace
+
+ProgressDisplay::ProgressDisplay(bool quiet) : quiet_(quiet) {}
+
+ProgressDisplay::~ProgressDisplay() {
+  if (quiet_ || workers_ == 0) return;
+  over_ = true;
+  if (terminal_.can_redraw()) {
+    if (!drawn_) return;
+    show(true);
+    tell("\n");
+  } else if (told_epochs_ != epochs_done_) {
+    tell(line() + "\n");
+  }
+}
+
+void ProgressDisplay::starting(const std::string& job_id, std::uint64_t rows,
+                               std::uint64_t features, std::uint32_t workers,
+                               std::uint64_t epochs) {
+  workers_ = alive_ = workers;
+  epochs_ = epochs;
+  started_s_ = last_draw_s_ = clock_.seconds();
+  if (!quiet_)
+    tell(fmt::format("job {}: {} rows, {} features, {} workers\n", job_id, human_count(rows),
+                     human_count(features), workers));
+}
+
+void ProgressDisplay::epoch_done(const job::EpochMetrics& metrics) {
+  if (first_epoch_ == 0 && epochs_done_ == 0) first_epoch_ = metrics.epoch - 1;
+  epochs_done_ = metrics.epoch;
+  part_of_epoch_ = 0;
+  metrics_ = metrics.values;
+  compute_s_ += metrics_["compute_s"];
+  comm_s_ += metrics_["comm_s"];
+  show(false);
+}
+
+void ProgressDisplay::tick(std::uint32_t workers_alive, std::uint64_t epoch, std::uint64_t round,
+                           std::uint64_t rounds) {
+  alive_ = workers_alive;
+  if (rounds > 0 && epoch == epochs_done_ + 1)
+    part_of_epoch_ = static_cast<double>(round) / static_cast<double>(rounds);
+  show(false);
+}
+
+void ProgressDisplay::worker_failed(std::size_t worker, const faas::EventStatus& status,
+                                    bool again) {
+  if (!again) return;  // it ends the job, and the error says so
+  clear_line();
+  std::string text = fmt::format("worker {}, try {}: {}{}", worker, status.attempts,
+                                 status.error_message, "; trying again");
+  for (const std::string& line : status.last_log_lines)
+    if (status.error_message.find(line) == std::string::npos) text += "\n" + printable(line, 400);
+  log::warning("{}", text);
+}
+
+std::string ProgressDisplay::line() const {
+  std::string text = fmt::format("epoch {}/{}", epochs_done_, epochs_);
+  if (part_of_epoch_ > 0) text += fmt::format(" +{:.0f} %", 100 * part_of_epoch_);
+  for (const auto& [name, label] : {std::pair{"train_loss", "loss"},
+                                    {"inertia", "inertia"},
+                                    {"valid_loss", "valid loss"},
+                                    {"valid_accuracy", "valid accuracy"},
+                                    {"test_accuracy", "test accuracy"},
+                                    {"primal_residual", "primal"},
+                                    {"dual_residual", "dual"}})
+    if (const auto it = metrics_.find(name); it != metrics_.end())
+      text += fmt::format("  {} {:.4g}", label, it->second);
+  text += fmt::format("  workers {}/{}", alive_, workers_);
+  const double done = static_cast<double>(epochs_done_ - first_epoch_) + part_of_epoch_;
+  if (!over_ && done > 0 && epochs_done_ < epochs_)
+    text += fmt::format("  {} left",
+                        human_seconds((clock_.seconds() - started_s_) / done *
+                                      (static_cast<double>(epochs_ - first_epoch_) - done)));
+  if (compute_s_ + comm_s_ > 0)
+    text +=
+        fmt::format("  compute {:.0f} % comm {:.0f} %", 100 * compute_s_ / (compute_s_ + comm_s_),
+                    100 * comm_s_ / (compute_s_ + comm_s_));
+  return text;
+}
+
+void ProgressDisplay::show(bool now) {
+  if (quiet_) return;
+  const double interval = terminal_.can_redraw() ? kRedrawEverySeconds : kPlainLineEverySeconds;
+  if (!now && clock_.seconds() - last_draw_s_ < interval) return;
+  last_draw_s_ = clock_.seconds();
+  if (terminal_.can_redraw())
+    draw("\r\x1b[K" + terminal_.row(line(), true));
+  else
+    tell(line() + "\n");
+  drawn_ = true;
+  told_epochs_ = epochs_done_;
+}
+
+void ProgressDisplay::clear_line() {
+  if (terminal_.can_redraw() && drawn_ && !quiet_) draw("\r\x1b[K");
+}
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,124 @@
+#include <iostream>
+#include <iterator>
+#include <memory>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+#include <poll.h>
+#include <unistd.h>
+
+#include "apps/cli/command.h"
+#include "apps/cli/output.h"
+#include "apps/cli/terminal.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/secrets.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/base/wait.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::cli {
+namespace {
+
+Buffer read_input(const std::string& path) {
+  std::optional<Buffer> bytes = read_file(path == "-" ? "/dev/stdin" : path);
+  if (!bytes) fail(Code::not_found, "{}: no such file", path);
+  return std::move(*bytes);
+}
+
+struct StorageArguments {
+  std::string uri;
+  std::string key;
+  std::string file = "-";
+};
+
+CLI::App* add_verb(CLI::App& parent, Globals& globals, const std::string& name,
+                   const std::string& help, const std::shared_ptr<StorageArguments>& arguments) {
+  CLI::App* verb = add_command(parent, globals, name, help);
+  verb->add_option("URI", arguments->uri, "the store: a URI, a folder, or a bare store name")
+      ->required();
+  return verb;
+}
+
+}  // namespace
+
+void add_storage_command(CLI::App& app, Globals& globals) {
+  CLI::App* group = app.add_subcommand("storage", "the storage layer by hand, any store");
+  group->require_subcommand(1);
+  const auto arguments = std::make_shared<StorageArguments>();
+
+  CLI::App* ls = add_verb(*group, globals, "ls", "list keys and sizes", arguments);
+  ls->add_option("PREFIX", arguments->key, "only keys that begin with this");
+  ls->callback([arguments, &globals] {
+    const auto entries = storage::open(arguments->uri)->list(arguments->key);
+    std::uint64_t bytes = 0;
+    nlohmann::json keys = nlohmann::json::array();
+    for (const storage::Entry& entry : entries) {
+      bytes += entry.bytes;
+      if (globals.json)
+        keys.push_back({{"key", entry.key}, {"bytes", entry.bytes}});
+      else
+        print_line(fmt::format("{:>12}  {}", entry.bytes, entry.key));
+    }
+    if (globals.json) print_json(json_text(nlohmann::json{{"keys", keys}, {"bytes", bytes}}));
+  });
+
+  CLI::App* get =
+      add_verb(*group, globals, "get", "write a value to a file or standard output", arguments);
+  get->add_option("KEY", arguments->key)->required();
+  get->add_option("-o,--out", arguments->file, "file [standard output]");
+  get->callback([arguments, &globals] {
+    const auto store = storage::open(arguments->uri);
+    const std::optional<Buffer> value = store->load(arguments->key);
+    if (!value)
+      fail(Code::not_found, "{}: there is no key '{}'", store->describe(), arguments->key);
+    write_output(arguments->file, *value);
+    if (globals.json && arguments->file != "-")
+      print_json(json_text(nlohmann::json{{"key", arguments->key}, {"bytes", value->size()}}));
+  });
+
+  CLI::App* put =
+      add_verb(*group, globals, "put", "save a file or standard input under a key", arguments);
+  put->add_option("KEY", arguments->key)->required();
+  put->add_option("FILE", arguments->file, "file [standard input]");
+  put->callback([arguments, &globals] {
+    const Buffer value = read_input(arguments->file);
+    storage::open(arguments->uri)->save(arguments->key, value);
+    if (globals.json)
+      print_json(json_text(nlohmann::json{{"key", arguments->key}, {"bytes", value.size()}}));
+  });
+
+  CLI::App* rm = add_verb(*group, globals, "rm", "remove a key", arguments);
+  rm->add_option("KEY", arguments->key)->required();
+  rm->callback([arguments, &globals] {
+    storage::open(arguments->uri)->remove(arguments->key);
+    if (globals.json) print_json(json_text(nlohmann::json{{"removed", arguments->key}}));
+  });
+
+  CLI::App* clear =
+      add_verb(*group, globals, "clear", "remove every key, or those with a prefix", arguments);
+  clear->add_option("PREFIX", arguments->key, "only keys that begin with this");
+  const auto sure = std::make_shared<bool>(false);
+  clear->add_flag("-y,--yes", *sure, "do not ask, as on a terminal");
+  clear->callback([arguments, sure, &globals] {
+    const auto store = storage::open(arguments->uri);
+    const std::size_t count = store->list(arguments->key).size();
+    if (count > 0 && !*sure && ::isatty(STDIN_FILENO) != 0) {
+      tell(fmt::format("remove {} keys of {}? [y/N] ", human_count(count),
+                       without_secrets(arguments->uri)));
+      wait_until_ready(STDIN_FILENO, POLLIN, Deadline::never());
+      std::string answer;
+      std::getline(std::cin, answer);
+      if (answer != "y" && answer != "yes") return print_line("nothing was removed");
+    }
+    store->clear(arguments->key);
+    if (globals.json)
+      print_json(json_text(nlohmann::json{{"removed", count}}));
+    else if (!globals.quiet)
+      print_line(fmt::format("removed {} keys", count));
+  });
+}
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+
+#include "apps/cli/command.h"
+
+namespace lambdaml::cli {
+
+/// Prints a run's summary: the JSON line with --json, else a few lines for people that end with the
+/// model's path.
+void print_summary(const std::string& summary, const Globals& globals);
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,68 @@
+#include "apps/cli/terminal.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/secrets.h"
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::cli {
+namespace {
+
+void print(std::string text) {
+  text += '\n';
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
+    return;
+  throw_if_interrupted();
+  fail(Code::resource_exhausted, "writing to standard output failed");
+}
+
+}  // namespace
+
+void print_line(const std::string& line) { print(printable(line, std::string::npos)); }
+
+void print_text(const std::string& text) { print(printable_text(text)); }
+
+void print_json(const std::string& json) { print(printable_json(json)); }
+
+void tell(const std::string& text) { draw(printable_text(text)); }
+
+void tell_line(const std::string& line) {
+  draw(printable(redacted(line), std::string::npos) + "\n");
+}
+
+void draw(const std::string& rows) {
+  std::fwrite(rows.data(), 1, rows.size(), stderr);
+  std::fflush(stderr);
+}
+
+bool Terminal::is_capable() {
+  const char* kind = std::getenv("TERM");
+  return ::isatty(STDERR_FILENO) != 0 && (kind == nullptr || std::string_view(kind) != "dumb");
+}
+
+Terminal::Size Terminal::size() const {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0)
+    return {};
+  return {size.ws_row, size.ws_col};
+}
+
+std::string Terminal::row(const std::string& line, bool bright) const {
+  std::string text = printable(line, std::string::npos);
+  std::size_t end = size().columns - 1;
+  if (text.size() > end) {
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U)
+      --end;  // no half "µ"
+    text.resize(end);
+  }
+  return bright && std::getenv("NO_COLOR") == nullptr ? "\x1b[36m" + text + "\x1b[0m" : text;
+}
+
+}  // namespace lambdaml::cli

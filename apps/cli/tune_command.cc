@@ -1,0 +1,175 @@
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include <nlohmann/json.hpp>
+
+#include "apps/cli/command.h"
+#include "apps/cli/option_flags.h"
+#include "apps/cli/search_display.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/control/endings.h"
+#include "lambdaml/job/job.h"
+#include "lambdaml/job/job_file.h"
+#include "lambdaml/job/options.h"
+#include "lambdaml/trigger/reach.h"
+#include "lambdaml/tune/search_folder.h"
+#include "lambdaml/tune/tuner.h"
+
+namespace lambdaml::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct TuneFlags {
+  std::string job_file;
+  std::string resume;
+  std::optional<OptionFlags> search;
+  std::optional<OptionFlags> job;
+};
+
+tune::Search read_search(const TuneFlags& flags) {
+  if (flags.job_file.empty())
+    fail(Code::invalid_argument,
+         "give a job file with a section tune, which says what to search: lambdaml tune JOB.yaml");
+  tune::Search search;
+  tune::read_search_file(flags.job_file, search);
+  job::read_environment(search.job);
+  job::read_environment(search.settings, tune::kEnvironment);
+  flags.job->apply_to(search.job);
+  flags.search->apply_to(search.settings);
+  search.id = job::new_job_id();
+  return search;
+}
+
+tune::SearchFolder begin(const TuneFlags& flags, std::optional<tune::Records>& records) {
+  tune::Search search = read_search(flags);
+  const Uri output = Uri::parse(search.job.text("output").empty() ? "runs/" + search.id
+                                                                  : search.job.text("output"));
+  if (output.scheme != "file")
+    fail(Code::invalid_argument,
+         "output '{}': it must be a folder of this machine; records says where the search's "
+         "records go",
+         output.display());
+  // The folder is the search's: the best trial's job is to have one of its own.
+  search.job.set("output", Option::Value(std::string()), "output");
+  const bool elsewhere = !search.settings.text("records").empty() || job::is_remote(search.job);
+  const std::string records_uri =
+      elsewhere ? tune::place_of_records(search) : (output / "records").text();
+  tune::SearchFolder folder = tune::SearchFolder::create(output.path, search.id, records_uri);
+  try {
+    tune::begin(search, records.emplace(records_uri));
+  } catch (...) {
+    folder.discard();
+    throw;
+  }
+  return folder;
+}
+
+tune::SearchFolder open(const std::string& run) {
+  if (run.find("://") == std::string::npos) return tune::SearchFolder::open(run);
+  const std::string id = Uri::parse(run).name();
+  const fs::path folder = fs::path("runs") / id;
+  std::error_code ignored;
+  if (fs::exists(folder, ignored)) return tune::SearchFolder::open(folder);
+  if (!tune::Records(run).search())
+    fail(Code::not_found, "search {}: there are no records of one", Uri::parse(run).display());
+  return tune::SearchFolder::create(folder, id, run);
+}
+
+/// The summary with what is known here only.
+std::string completed(const std::string& summary, const fs::path& folder) {
+  nlohmann::ordered_json out = parse_ordered_json(summary);
+  nlohmann::ordered_json trials = std::move(out["trials"]);
+  out.erase("trials");
+  if (out.contains("best_trial")) {
+    out["model_path"] = (folder / "model.safetensors").string();
+    out["best_yaml"] = (folder / "best.yaml").string();
+  }
+  out["trials_csv"] = (folder / "trials.csv").string();
+  out["trials"] = std::move(trials);
+  return json_text(out);
+}
+
+void print_search(const std::string& text, const Globals& globals) {
+  if (globals.json) return print_json(text);
+  const nlohmann::json summary = parse_json(text);
+  const auto count = [&](const char* name) { return summary.value(name, std::uint64_t{0}); };
+  print_line(fmt::format("{} trials done, {} stopped, {} failed; {} epochs in {}, ${:.2g}",
+                         count("trials_done"), count("trials_stopped"), count("trials_failed"),
+                         count("search_epochs"), human_seconds(number_at(summary, "search_wall_s")),
+                         number_at(summary, "search_cost_usd")));
+  if (summary.contains("best_trial")) {
+    const std::string metric = text_at(summary, "metric");
+    print_line(fmt::format("best      trial {}: {} {:.6g} with {}", count("best_trial"), metric,
+                           number_at(summary, metric.c_str()), json_text(summary["options"])));
+    print_line(fmt::format("train it  lambdaml train {}", text_at(summary, "best_yaml")));
+    print_line(fmt::format("model     {}", text_at(summary, "model_path")));
+  }
+  print_line(fmt::format("trials    {}", text_at(summary, "trials_csv")));
+}
+
+/// Whether the search has ended, as far as that can be told.
+bool is_over(tune::Records& records) noexcept {
+  const Tidying tidying;
+  try {
+    return records.summary().has_value();
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+void run_search(const TuneFlags& flags, const Globals& globals) {
+  std::optional<tune::Records> begun;
+  tune::SearchFolder folder = flags.resume.empty() ? begin(flags, begun) : open(flags.resume);
+  tune::Records records = begun ? *begun : tune::Records(folder.records_uri());
+  const std::optional<tune::Search> search = records.search();
+  if (!search)
+    fail(Code::not_found, "search {}: its records are not in {}", folder.path().string(),
+         Uri::parse(records.uri()).display());
+  Options settings = search->settings;
+  flags.search->apply_to(settings);
+  tune::TunerLimits limits;
+  if (settings.real("deadline") > 0) limits.search = Deadline::in(settings.real("deadline"));
+  limits.budget = settings.real("budget");
+
+  const std::string go_on = "go on with: lambdaml tune --resume " + folder.path().string();
+  tune::Outcome outcome;
+  try {
+    SearchDisplay display(globals.quiet, settings.text("metric"));
+    outcome = tune::run(records, folder.runs(), limits, display);
+  } catch (const control::Superseded&) {
+    throw;
+  } catch (const Error& error) {
+    if (is_over(records)) throw;
+    std::throw_with_nested(Error(error.code(), fmt::format("{}; {}", error.what(), go_on)));
+  }
+  const std::string summary = completed(outcome.summary, folder.path());
+  const bool over = outcome.how == tune::Outcome::How::finished;
+  folder.take_results(records, over ? summary : "");
+  print_search(summary, globals);
+  if (!over) fail(Code::limit_reached, "search stopped: {}; {}", outcome.limit, go_on);
+}
+
+}  // namespace
+
+void add_tune_command(CLI::App& app, Globals& globals) {
+  CLI::App* command = add_command(app, globals, "tune", "search hyper-parameters by many jobs");
+  const auto flags = std::make_shared<TuneFlags>();
+  command->add_option("JOB", flags->job_file,
+                      "job file, YAML or JSON, with options by name and a section tune");
+  command
+      ->add_option("--resume", flags->resume,
+                   "go on with a search: its folder, or the URI of its records; of the other flags "
+                   "only --budget and --deadline count")
+      ->type_name("RUN");
+  flags->search.emplace(*command, tune::search_options(), Options(), false);
+  flags->job.emplace(*command, job::job_options(), tune::search_options(), true);
+  command->callback([flags, &globals] { run_search(*flags, globals); });
+}
+
+}  // namespace lambdaml::cli

@@ -1,0 +1,51 @@
+// The function executable: serves events from the Lambda Runtime API, on AWS (where it is called
+// `bootstrap`) and on this machine alike.
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <string_view>
+
+#include "lambdaml/base/answers.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/memory.h"
+#include "lambdaml/faas/handlers.h"
+#include "lambdaml/faas/runtime.h"
+#include "lambdaml/trigger/trigger_function.h"
+#include "lambdaml/tune/tuner_function.h"
+#include "lambdaml/worker/worker.h"
+
+int main(int argc, char** argv) {
+  using namespace lambdaml;
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  keep_freed_memory();
+  set_repeats_answers(false);
+  const char* level = std::getenv("LAMBDAML_LOG_LEVEL");
+  const char* endpoint = std::getenv("AWS_LAMBDA_RUNTIME_API");
+  try {
+    log::configure(level == nullptr ? log::Level::info : log::parse_level(level),
+                   log::Format::json);
+    if (endpoint == nullptr)
+      fail(Code::invalid_argument,
+           "AWS_LAMBDA_RUNTIME_API is not set: this program is started by a function host; on a "
+           "machine of your own use lambdaml train");
+    // A container image's handler is its command.
+    const char* named = argc > 1 ? argv[1] : std::getenv("_HANDLER");
+    const std::string_view handler = named == nullptr ? "worker" : named;
+    worker::register_handler();
+    faas::handlers()["trigger"] = trigger::handle_trigger_event;
+    faas::handlers()["tuner"] = tune::handle_tuner_event;
+    const auto found = faas::handlers().find(std::string(handler));
+    if (found == faas::handlers().end())
+      fail(Code::invalid_argument, "handler '{}': the handlers here are worker, trigger and tuner",
+           handler);
+    faas::serve(endpoint, found->second);
+    return 0;
+  } catch (const std::exception& error) {
+    log::error("{}", error.what());
+    if (endpoint != nullptr) faas::report_init_error(endpoint, error);
+    return 1;
+  }
+}

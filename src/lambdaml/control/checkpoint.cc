@@ -1,0 +1,284 @@
+#include "lambdaml/control/checkpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/checksum.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/secrets.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/warn_once.h"
+#include "lambdaml/tensor/safetensors.h"
+
+namespace lambdaml::control {
+namespace {
+
+constexpr const char* kCheckpointFormat = "lambdaml-checkpoint-3";
+/// Of the old version: its checksum is over the tensors alone.
+constexpr const char* kOldFormat = "lambdaml-checkpoint-2";
+/// Among the optimizer's vectors, what the communicator has held back.
+constexpr const char* kResidual = "communicator.residual";
+
+/// As the old version has it: over the tensors, by name.
+std::uint64_t old_checksum_of(const tensor::SafetensorsFile& file) {
+  std::map<std::string, Bytes> by_name;
+  for (const tensor::Tensor& tensor : file.tensors()) by_name[tensor.name] = tensor.bytes;
+  std::uint64_t sum = 0;
+  for (const auto& [name, bytes] : by_name) sum = checksum(bytes, sum);
+  return sum;
+}
+
+/// Earlier versions kept the options with their passwords.
+std::string fingerprint_in(const tensor::SafetensorsFile& file) {
+  const std::string kept = file.metadata("fingerprint");
+  nlohmann::json options = parse_json(kept);
+  if (!options.is_object()) return kept;
+  for (auto& [name, value] : options.items())
+    if (value.is_string()) value = without_passwords(value.get<std::string>());
+  return json_text(options);
+}
+
+std::uint64_t count_in(const tensor::SafetensorsFile& file, std::string_view key) {
+  const auto value = to_integer(file.metadata(key));
+  if (!value || *value < 0)
+    fail(Code::data_corrupt, "{}: metadata '{}' is no count", file.what(), key);
+  return static_cast<std::uint64_t>(*value);
+}
+
+/// Throws data_corrupt unless the file is whole and was saved under that key.
+void verify(const tensor::SafetensorsFile& file, const std::string& key) {
+  const std::string& what = file.what();
+  const std::string& format = file.metadata("format");
+  if (format == kOldFormat) {
+    if (file.metadata("checksum") != checksum_text(old_checksum_of(file)))
+      fail(Code::data_corrupt, "{}: its checksum does not fit; it was damaged", what);
+    return warn_of_old_job(key.substr(0, key.find('/')));
+  }
+  if (format != kCheckpointFormat)
+    fail(Code::data_corrupt, "{}: no checkpoint of this program", what);
+  if (!file.verify())
+    fail(Code::data_corrupt, "{}: it has no checksum of itself; it was damaged", what);
+  if (file.metadata("key") != key)
+    fail(Code::data_corrupt, "{}: it was saved as {} and copied here", what,
+         printable(file.metadata("key")));
+}
+
+}  // namespace
+
+struct Checkpoints::Slot {
+  std::uint64_t slot = 0;
+  Progress progress;
+  StepCursor place;
+  tensor::SafetensorsFile file;
+};
+
+void warn_of_old_job(const std::string& job_id) {
+  log::warn_once(
+      fmt::format("job {}: an old version began it, whose files have checksums of less than they "
+                  "say, so damage "
+                  "may not be seen",
+                  job_id));
+}
+
+Checkpoints::Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id,
+                         std::string fingerprint, std::uint32_t worker, std::uint32_t workers,
+                         std::function<void()> before_saving)
+    : store_(std::move(store)),
+      job_id_(std::move(job_id)),
+      fingerprint_(std::move(fingerprint)),
+      worker_(worker),
+      workers_(workers),
+      before_saving_(std::move(before_saving)) {}
+
+std::string Checkpoints::key(std::uint64_t slot) const {
+  return fmt::format("{}/{}_{}.{}.safetensors", job_id_, worker_, workers_, slot);
+}
+
+std::string Checkpoints::suspension_key() const {
+  return fmt::format("{}/{}_{}.suspended.safetensors", job_id_, worker_, workers_);
+}
+
+void SavedState::take(optim::Optimizer& optimizer, const comm::Communicator& from) {
+  communicator = from.snapshot();
+  scalars = optimizer.scalars();
+  for (const auto& [name, values] : optimizer.state())
+    vectors[name].assign(values.begin(), values.end());
+  if (const std::span<const float> residual = from.residual(); !residual.empty())
+    vectors[kResidual].assign(residual.begin(), residual.end());
+}
+
+Buffer Checkpoints::encode(const std::string& key, const Progress& progress,
+                           const StepCursor& place, const SavedState& state,
+                           const CheckpointNote& note) const {
+  tensor::SafetensorsWriter writer;
+  const std::array<double, 3> totals{place.totals.loss, place.totals.rows, place.totals.correct};
+  writer.add<double>("communicator", {state.communicator.size()}, state.communicator);
+  writer.add<double>("scalars", {state.scalars.size()}, state.scalars);
+  for (const auto& [name, values] : state.vectors)
+    writer.add<float>("state." + name, {values.size()}, values);
+  writer.add<double>("totals", {totals.size()}, totals);
+  writer.set_metadata("format", kCheckpointFormat);
+  writer.set_metadata("key", key);
+  writer.set_metadata("metrics", note.metrics);
+  writer.set_metadata("ended_by", note.ended_by);
+  writer.set_metadata("fingerprint", fingerprint_);
+  writer.set_metadata("epoch", std::to_string(progress.epoch));
+  writer.set_metadata("round", std::to_string(progress.round));
+  writer.set_metadata("pass", std::to_string(place.pass));
+  writer.set_metadata("step", std::to_string(place.step));
+  return writer.serialize_with_checksum();
+}
+
+void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
+                       const comm::Communicator& communicator, const CheckpointNote& note) {
+  if (before_saving_) before_saving_();
+  SavedState state;
+  state.take(optimizer, communicator);
+  store_->save(key(next_slot_), encode(key(next_slot_), progress, {}, state, note));
+  next_slot_ = 1 - next_slot_;
+  found_.reset();
+}
+
+Checkpoints::Slot Checkpoints::read(std::uint64_t slot, const std::string& key,
+                                    Buffer bytes) const {
+  const std::string what = fmt::format("checkpoint {}/{}", store_->describe(), key);
+  tensor::SafetensorsFile file(std::make_shared<const Buffer>(std::move(bytes)), what);
+  verify(file, key);
+  const std::span<const double> totals = file.values<double>("totals");
+  if (totals.size() != 3) fail(Code::data_corrupt, "{}: its totals are not three numbers", what);
+  const Progress progress{count_in(file, "epoch"), count_in(file, "round")};
+  const StepCursor place{
+      count_in(file, "pass"), count_in(file, "step"), {totals[0], totals[1], totals[2]}};
+  return Slot{slot, progress, place, std::move(file)};
+}
+
+const std::vector<Checkpoints::Found>& Checkpoints::found() {
+  if (found_) return *found_;
+  std::vector<Found> whole;
+  std::exception_ptr damage;
+  std::string damaged;
+  for (const std::uint64_t slot : {0, 1}) {
+    std::optional<Buffer> bytes = store_->load(key(slot));
+    if (!bytes) continue;
+    try {
+      const Slot there = read(slot, key(slot), std::move(*bytes));
+      whole.push_back({slot,
+                       there.progress,
+                       {there.file.metadata("ended_by"), there.file.metadata("metrics")}});
+    } catch (const Error& error) {
+      damage = std::current_exception();
+      damaged = error.what();
+    }
+  }
+  if (whole.empty() && damage) std::rethrow_exception(damage);
+  if (damage) log::warn_once(damaged + "; the worker's other checkpoint is used");
+  std::sort(whole.begin(), whole.end(),
+            [](const Found& a, const Found& b) { return a.progress.epoch > b.progress.epoch; });
+  return found_.emplace(std::move(whole));
+}
+
+void Checkpoints::suspend(const Progress& progress, const StepCursor& place,
+                          const SavedState& state, const CheckpointNote& note) {
+  if (before_saving_) before_saving_();
+  store_->save(suspension_key(), encode(suspension_key(), progress, place, state, note));
+}
+
+std::optional<Checkpoints::Suspension> Checkpoints::suspension() {
+  suspended_.reset();
+  std::optional<Buffer> bytes = store_->load(suspension_key());
+  if (!bytes) return {};
+  try {
+    suspended_ = std::make_shared<Slot>(read(0, suspension_key(), std::move(*bytes)));
+    return Suspension{suspended_->progress, suspended_->place};
+  } catch (const Error& error) {
+    log::warning("{}; going on without it", error.what());
+    return {};
+  }
+}
+
+void Checkpoints::forget_suspension() { store_->remove(suspension_key()); }
+
+std::vector<Progress> Checkpoints::available() {
+  std::vector<Progress> out;
+  for (const Found& checkpoint : found()) out.push_back(checkpoint.progress);
+  return out;
+}
+
+CheckpointNote Checkpoints::note(const Progress& progress) {
+  for (const Found& checkpoint : found())
+    if (checkpoint.progress == progress) return checkpoint.note;
+  return {};
+}
+
+void Checkpoints::forget_after(std::uint64_t epoch) {
+  forget_suspension();
+  for (const Found& checkpoint : found())
+    if (checkpoint.progress.epoch > epoch) store_->remove(key(checkpoint.slot));
+  found_.reset();
+}
+
+bool Checkpoints::continues(const Slot& slot) const {
+  const std::string saved = fingerprint_in(slot.file);
+  if (slot.file.metadata("format") != kOldFormat || saved == fingerprint_)
+    return saved == fingerprint_;
+  nlohmann::json old = parse_json(fingerprint_);
+  for (const char* name : {kTestChecksum, kDefinitionChecksum})
+    if (old.is_object()) old.erase(name);
+  return saved == json_text(old);
+}
+
+void Checkpoints::put_back(const Slot& slot, optim::Optimizer& optimizer,
+                           comm::Communicator& communicator) const {
+  const tensor::SafetensorsFile& file = slot.file;
+  if (!continues(slot))
+    fail(Code::invalid_argument,
+         "{}: it belongs to a run with other options or data and cannot be continued with these",
+         file.what());
+  for (auto& [name, values] : optimizer.state()) {
+    const std::span<const float> saved = file.values<float>("state." + name);
+    if (saved.size() != values.size())
+      fail(Code::data_corrupt, "{}: '{}' has {} numbers instead of {}", file.what(), name,
+           saved.size(), values.size());
+    std::copy(saved.begin(), saved.end(), values.begin());
+  }
+  const std::string residual = fmt::format("state.{}", kResidual);
+  communicator.restore_residual(file.find(residual) == nullptr ? std::span<const float>()
+                                                               : file.values<float>(residual));
+  optimizer.set_scalars(file.values<double>("scalars"));
+  communicator.restore(file.values<double>("communicator"));
+  communicator.seek(slot.progress.round);
+}
+
+void Checkpoints::restore(const Progress& progress, optim::Optimizer& optimizer,
+                          comm::Communicator& communicator) {
+  for (const Found& checkpoint : found()) {
+    if (checkpoint.progress != progress) continue;
+    std::optional<Buffer> bytes = store_->load(key(checkpoint.slot));
+    if (!bytes) break;
+    const Slot slot = read(checkpoint.slot, key(checkpoint.slot), std::move(*bytes));
+    if (slot.progress != progress) break;
+    put_back(slot, optimizer, communicator);
+    next_slot_ = 1 - slot.slot;
+    return;
+  }
+  fail(Code::not_found, "no checkpoint of worker {} at epoch {} in {}", worker_, progress.epoch,
+       store_->describe());
+}
+
+void Checkpoints::restore_suspension(optim::Optimizer& optimizer,
+                                     comm::Communicator& communicator) {
+  if (!suspended_)
+    fail(Code::not_found, "no suspension of worker {} in {}", worker_, store_->describe());
+  put_back(*suspended_, optimizer, communicator);
+  suspended_.reset();
+  // The older of the two checkpoints is the next to be overwritten.
+  if (!found().empty()) next_slot_ = 1 - found().front().slot;
+}
+
+}  // namespace lambdaml::control

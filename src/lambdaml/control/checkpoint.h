@@ -1,0 +1,141 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lambdaml/comm/communicator.h"
+#include "lambdaml/model/model.h"
+#include "lambdaml/optim/optimizer.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::control {
+
+/// Where a run stands between two epochs.
+struct Progress {
+  std::uint64_t epoch = 0;  ///< epochs done
+  std::uint64_t round = 0;  ///< rounds merged
+  bool operator==(const Progress&) const = default;
+};
+
+/// Where a worker stands within an epoch: the next step to take. `pass` is the number of passes
+/// when only the evaluation is left.
+struct StepCursor {
+  std::uint64_t pass = 0;
+  std::uint64_t step = 0;  ///< within the pass
+  model::Totals totals;    ///< of the epoch's steps so far
+  bool is_start() const { return pass == 0 && step == 0; }
+};
+
+/// What a checkpoint says besides the state.
+struct CheckpointNote {
+  std::string ended_by;  ///< why this was the last epoch; empty when the run goes on
+  std::string metrics;   ///< lines of metrics.jsonl of the last epochs, for whoever resumes the job
+};
+
+/// All that a worker needs to go on, taken out of the optimizer and the communicator.
+struct SavedState {
+  std::vector<double> communicator;
+  std::vector<double> scalars;
+  std::map<std::string, std::vector<float>> vectors;
+
+  /// Takes the state as it is now; uses the memory of what was taken before again.
+  void take(optim::Optimizer& optimizer, const comm::Communicator& communicator);
+};
+
+/// Members of a fingerprint.
+inline constexpr const char* kTestChecksum = "test_checksum";
+inline constexpr const char* kDefinitionChecksum = "definition_checksum";
+
+/// Says, once a process, that an old version began that job and damage to it may not be seen.
+void warn_of_old_job(const std::string& job_id);
+
+/// One worker's checkpoints. Two slots are written in turn, each atomically, so there is always a
+/// whole one, and the newest that **all** workers have is among each worker's two: nobody can be a
+/// checkpoint ahead of another by more than one, because a bulk-synchronous round in between needs
+/// all. A checkpoint costs one PUT of the optimizer's state; the first question about those that
+/// are there costs a GET of both, as whether one is whole shows only then, and going back one more.
+/// Keys begin with the job's id, so jobs can share a folder.
+///
+/// Each carries a checksum over all that it says, and says under which key it was saved: what was
+/// damaged, or copied from another worker or job, is told by a warning and passed over. Those of an
+/// old version have a checksum of the state alone; that is said once and they are taken.
+///
+/// Besides them there is at most one *suspension*: the state in the midst of an epoch of a worker
+/// whose function came to the end of its time, for its next invocation alone.
+class Checkpoints {
+ public:
+  /// `fingerprint` is a text that is equal only for runs that may continue each other: a JSON
+  /// object in which the members kTestChecksum and kDefinitionChecksum are new, so that checkpoints
+  /// of an old version do not have them.
+  /// `before_saving`, if any, is asked before each save; what it throws prevents the save.
+  Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id, std::string fingerprint,
+              std::uint32_t worker, std::uint32_t workers,
+              std::function<void()> before_saving = {});
+
+  void save(const Progress& progress, optim::Optimizer& optimizer,
+            const comm::Communicator& communicator, const CheckpointNote& note);
+
+  /// Saves a state in the midst of an epoch as the worker's suspension: one PUT.
+  void suspend(const Progress& progress, const StepCursor& place, const SavedState& state,
+               const CheckpointNote& note);
+  /// What a suspension tells. Absent when there is none or it is damaged.
+  struct Suspension {
+    Progress progress;
+    StepCursor place;
+  };
+  std::optional<Suspension> suspension();
+  /// Puts back the state of the suspension that was told last; throws as restore() does.
+  void restore_suspension(optim::Optimizer& optimizer, comm::Communicator& communicator);
+  void forget_suspension();
+
+  /// The states that this worker could go back to, newest first. A damaged one does not count,
+  /// unless there is no whole one: then throws data_corrupt.
+  std::vector<Progress> available();
+
+  /// The note saved with the checkpoint of that progress; empty when it is not there.
+  CheckpointNote note(const Progress& progress);
+
+  /// Removes what was saved after `epoch`: the job goes on from there, and a worker that is tried
+  /// again must not jump ahead of the others.
+  void forget_after(std::uint64_t epoch);
+
+  /// Puts the checkpoint of that progress back. Throws not_found, data_corrupt, or invalid_argument
+  /// when the run that made it had other options or data.
+  void restore(const Progress& progress, optim::Optimizer& optimizer,
+               comm::Communicator& communicator);
+
+ private:
+  struct Slot;
+  /// What is known of a whole checkpoint without its state.
+  struct Found {
+    std::uint64_t slot = 0;
+    Progress progress;
+    CheckpointNote note;
+  };
+  const std::vector<Found>& found();
+  Slot read(std::uint64_t slot, const std::string& key, Buffer bytes) const;
+  void put_back(const Slot& slot, optim::Optimizer& optimizer,
+                comm::Communicator& communicator) const;
+  std::string key(std::uint64_t slot) const;
+  std::string suspension_key() const;
+  Buffer encode(const std::string& key, const Progress& progress, const StepCursor& place,
+                const SavedState& state, const CheckpointNote& note) const;
+  bool continues(const Slot& slot) const;
+
+  std::shared_ptr<storage::Storage> store_;
+  std::string job_id_;
+  std::string fingerprint_;
+  std::uint32_t worker_;
+  std::uint32_t workers_;
+  std::function<void()> before_saving_;
+  std::uint64_t next_slot_ = 0;
+  std::optional<std::vector<Found>> found_;  ///< newest first; absent: not yet looked, or changed
+  std::shared_ptr<Slot> suspended_;
+};
+
+}  // namespace lambdaml::control

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml::control {
+
+/// Somebody else has the task: this one leaves everything as it is, and goes.
+class Superseded : public Error {
+ public:
+  explicit Superseded(const std::string& message) : Error(Code::cancelled, message) {}
+};
+
+/// The job has ended, and its channel was cleared.
+class JobIsOver : public Error {
+ public:
+  explicit JobIsOver(const std::string& message) : Error(Code::cancelled, message) {}
+};
+
+/// The channel has lost what a worker begins with, while the job goes on.
+class JobIsLost : public Error {
+ public:
+  explicit JobIsLost(const std::string& message) : Error(Code::unavailable, message) {}
+};
+
+/// The job was stopped before its end.
+class Stopped : public Error {
+ public:
+  explicit Stopped(const std::string& message) : Error(Code::cancelled, message) {}
+};
+
+/// Whether another try of a worker that failed so can help. A service that it has given up was
+/// waited for as long as one is: then the job ends.
+bool is_worth_another_try(std::string_view error_type);
+
+}  // namespace lambdaml::control

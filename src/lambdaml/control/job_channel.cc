@@ -1,0 +1,152 @@
+#include "lambdaml/control/job_channel.h"
+
+#include <algorithm>
+#include <map>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/secrets.h"
+#include "lambdaml/control/channel.h"
+#include "lambdaml/control/endings.h"
+#include "lambdaml/control/worker_claim.h"
+#include "lambdaml/storage/own_place.h"
+
+namespace lambdaml::control {
+namespace {
+
+/// A worker looks once a second, and at least every two while it waits for others.
+constexpr double kSecondsToLeave = 3;
+/// After an interrupt there is less time, and clearing takes some of it.
+constexpr double kShareOfTidying = 0.75;
+
+std::vector<std::string> claims_of(std::uint32_t workers) {
+  std::vector<std::string> names;
+  for (std::uint32_t worker = 0; worker < workers; ++worker) names.push_back(keys::claim(worker));
+  return names;
+}
+
+std::string text_of_left_keys(const std::string& uri, const std::string& job_id) {
+  const Uri channel = storage::resolve(uri);
+  return fmt::format(
+      "the job's keys are left in {}; remove them with: lambdaml storage clear {} {}/",
+      channel.display(), without_passwords(channel.text()), job_id);
+}
+
+void claim(storage::Storage& channel, const std::vector<std::string>& claims,
+           std::string_view holder) {
+  std::vector<storage::Item> items;
+  for (const std::string& name : claims) items.push_back({name, as_bytes(holder)});
+  channel.save_all(items);
+}
+
+}  // namespace
+
+void stop_workers(storage::Storage& channel, std::uint32_t workers) {
+  // First the mark that workers look at after their own claim, which may come over this one.
+  channel.save(keys::kStop, {});
+  claim(channel, claims_of(workers), WorkerClaim::kStop);
+}
+
+JobChannel::JobChannel(Stores& stores, const std::string& uri, const std::string& job_id, bool keep,
+                       Stop stop)
+    : stores_(stores),
+      store_(stores.open_channel(uri, job_id)),
+      keep_(keep),
+      stop_(stop),
+      left_keys_(text_of_left_keys(uri, job_id)) {
+  storage::require_own_place(Uri::parse(uri));
+  store_->load(keys::kJob);
+  if (!keep_) unless_done_.emplace(left_keys_);
+}
+
+JobChannel::~JobChannel() {
+  if (const std::string left = close(); !left.empty()) log::warning("{}", left);
+}
+
+std::string JobChannel::close() noexcept {
+  unless_done_.reset();
+  std::string left;
+  try {
+    if (running_ > 0)
+      left = fmt::format("{} of the job's functions may still run, until they see that it is over",
+                         running_);
+    if (std::exchange(keep_, true)) return left;
+    const Tidying tidying;
+    store_->clear("");
+    if (!stopped_.empty()) claim(*store_, stopped_, WorkerClaim::kStop);
+  } catch (const std::exception& error) {
+    log::info("clearing {}: {}", store_->describe(), error.what());
+    left += (left.empty() ? "" : "; ") + left_keys_;
+  }
+  running_ = 0;
+  return left;
+}
+
+void JobChannel::finish() {
+  const std::string left = close();
+  const bool nothing = left.empty();
+  if (interrupted())
+    fail(Code::cancelled, "interrupted after the work was done{}{}", nothing ? "" : "; ", left);
+  if (!nothing) log::warning("{}", left);
+}
+
+void JobChannel::fail_closed() {
+  try {
+    throw;
+  } catch (const Superseded&) {
+    keep_ = true;
+    unless_done_.reset();
+    throw;
+  } catch (const Error& error) {
+    std::string left = close();
+    if (!left.empty()) std::throw_with_nested(LeftBehind(error, std::move(left)));
+    throw;
+  }
+}
+
+void JobChannel::take_over(std::uint32_t workers) const {
+  store_->clear("");
+  claim(*store_, claims_of(workers), WorkerClaim::kNewTrigger);
+}
+
+std::vector<std::uint32_t> JobChannel::without(const std::vector<std::uint32_t>& workers,
+                                               std::string (*key_of)(std::uint32_t),
+                                               double patience_s) const {
+  std::map<std::string, std::uint32_t> worker_by_key;
+  std::vector<std::string> keys;
+  for (const std::uint32_t worker : workers) {
+    keys.push_back(key_of(worker));
+    worker_by_key[keys.back()] = worker;
+  }
+  std::vector<std::uint32_t> out;
+  try {
+    store_->load_all(keys, Deadline::in(patience_s));
+  } catch (const storage::MissingKeys& missing) {
+    for (const std::string& key : missing.keys()) out.push_back(worker_by_key[key]);
+  }
+  return out;
+}
+
+void JobChannel::stop(std::uint32_t workers, const std::vector<std::uint32_t>& at_work) noexcept {
+  const Tidying tidying;
+  running_ = at_work.size();
+  try {
+    stopped_ = claims_of(workers);
+    stop_workers(*store_, workers);
+    // Who begins from now on finds the mark, or no job.
+    std::vector<std::uint32_t> begun = at_work;
+    for (const std::uint32_t worker : without(at_work, keys::started, 0)) std::erase(begun, worker);
+    const double patience_s =
+        std::min(kSecondsToLeave, kShareOfTidying * interrupt_deadline().seconds_left());
+    const std::vector<std::uint32_t> silent =
+        without(begun, keys::acknowledged_stop, stop_ == Stop::patient ? patience_s : 0);
+    running_ = silent.size();
+    stopped_.clear();
+    for (const std::uint32_t worker : silent) stopped_.push_back(keys::claim(worker));
+  } catch (const std::exception& error) {
+    log::info("telling the workers to stop: {}", error.what());
+  }
+}
+
+}  // namespace lambdaml::control

@@ -1,0 +1,51 @@
+#include "lambdaml/control/job_record.h"
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/control/data_record.h"
+#include "lambdaml/optim/registry.h"
+
+namespace lambdaml::control {
+
+using nlohmann::json;
+
+JobRecord::JobRecord(std::shared_ptr<storage::Storage> checkpoints, std::string job_id)
+    : store_(std::move(checkpoints)), job_id_(std::move(job_id)) {}
+
+void JobRecord::begin(const Options& options) {
+  const Options kept = options.without_passwords();
+  json record{{"job_id", job_id_}, {"workers", options.integer("workers")}};
+  for (const char* name : {"channel", "model", "optim", "sync_mode", "platform"})
+    record[name] = kept.text(name);
+  record["epochs"] = options.integer(optim::registry().get(options.text("optim")).epochs_option);
+  store_->remove(key(record::kEnded));
+  store_->remove(key(record::kSummary));
+  store_->save(key(record::kJob), as_bytes(json_text(record)));
+}
+
+void JobRecord::finish(const std::string& summary) {
+  store_->save(key(record::kSummary), as_bytes(summary));
+}
+
+void JobRecord::end(const std::string& state, const std::string& error) noexcept {
+  try {
+    const std::string text = json_text(json{{"state", state}, {"error", error}});
+    store_->save(key(record::kEnded), as_bytes(text));
+  } catch (const std::exception& failure) {
+    log::warning("noting the end of job {}: {}", job_id_, failure.what());
+  }
+}
+
+void JobRecord::forget() noexcept {
+  try {
+    for (const char* name : {record::kJob, record::kEnded, record::kSummary})
+      store_->remove(key(name));
+    DataRecord(store_, job_id_).forget();
+  } catch (const std::exception& failure) {
+    log::warning("removing what is left of job {}: {}", job_id_, failure.what());
+  }
+}
+
+}  // namespace lambdaml::control

@@ -1,0 +1,60 @@
+#include "lambdaml/control/worker_claim.h"
+
+#include <gtest/gtest.h>
+
+#include "lambdaml/control/channel.h"
+#include "lambdaml/control/endings.h"
+
+namespace lambdaml::control {
+namespace {
+
+class TenureTest : public testing::Test {
+ protected:
+  std::shared_ptr<storage::Storage> channel() const { return storage::open(uri_); }
+
+ private:
+  const std::string uri_ = "memory://tenure-" +
+                           std::to_string(::testing::UnitTest::GetInstance()->random_seed()) +
+                           ::testing::UnitTest::GetInstance()->current_test_info()->name();
+};
+
+TEST_F(TenureTest, TheNewestTryOfAWorkerCounts) {
+  WorkerClaim first(channel(), 3), second(channel(), 3), other(channel(), 4);
+  EXPECT_FALSE(first.is_superseded());
+  first.claim();
+  other.claim();
+  first.require();
+  second.claim();
+  second.require();
+  other.require();
+  EXPECT_THROW(first.require(), Superseded);
+  EXPECT_TRUE(first.is_superseded());
+  EXPECT_FALSE(second.is_superseded());
+}
+
+TEST_F(TenureTest, AStoppedJobIsNotAnotherTry) {
+  WorkerClaim tenure(channel(), 0);
+  tenure.claim();
+  channel()->save(keys::claim(0), as_bytes(WorkerClaim::kStop));
+  EXPECT_THROW(tenure.require(), Stopped);
+  EXPECT_FALSE(tenure.is_superseded());
+  channel()->save(keys::claim(0), as_bytes(WorkerClaim::kNewTrigger));
+  EXPECT_THROW(tenure.require(), Superseded);
+}
+
+TEST_F(TenureTest, WhatIsGoneFromAChannelThatKeepsItWasCleared) {
+  ASSERT_TRUE(channel()->capabilities().durable);
+  WorkerClaim tenure(channel(), 0);
+  tenure.claim();
+  channel()->clear("");
+  EXPECT_THROW(tenure.require(), JobIsOver);
+  EXPECT_FALSE(tenure.is_superseded());
+  // Others than workers have a store that may be cleared under them.
+  WorkerClaim tuner(channel(), "tuner", "the tuner");
+  tuner.claim();
+  channel()->clear("");
+  tuner.require();
+}
+
+}  // namespace
+}  // namespace lambdaml::control

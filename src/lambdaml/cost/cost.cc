@@ -1,0 +1,143 @@
+#include "lambdaml/cost/cost.h"
+
+#include <cmath>
+#include <cstdlib>
+
+#include <nlohmann/json.hpp>
+#include <yaml-cpp/yaml.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/base/yaml.h"
+
+namespace lambdaml::cost {
+
+/// prices.yaml, from the build.
+extern const char* const kPricesYaml;
+
+namespace {
+
+using nlohmann::json;
+using storage::Usage;
+
+constexpr const char* kFallbackRegion = "us-east-1";
+
+struct KindName {
+  const char* name;
+  Usage::Kind Usage::*kind;
+};
+constexpr KindName kKinds[] = {
+    {"put", &Usage::put}, {"get", &Usage::get}, {"list", &Usage::list}, {"delete", &Usage::remove}};
+struct UnitName {
+  const char* name;
+  double Usage::*units;
+};
+constexpr UnitName kUnits[] = {{"write_unit", &Usage::write_units},
+                               {"read_unit", &Usage::read_units}};
+
+}  // namespace
+
+std::string to_json(const UsageByStore& usage) {
+  json object = json::object();
+  for (const auto& [scheme, used] : usage) {
+    json& store = object[scheme];
+    for (const auto& [name, kind] : kKinds)
+      store[name] = {{"requests", (used.*kind).requests}, {"bytes", (used.*kind).bytes}};
+    for (const auto& [name, units] : kUnits) store[name] = used.*units;
+  }
+  return json_text(object);
+}
+
+UsageByStore usage_from_json(std::string_view text) {
+  UsageByStore out;
+  try {
+    const json object = parse_json(text);
+    for (const auto& [scheme, store] : object.items()) {
+      Usage& used = out[scheme];
+      for (const auto& [name, kind] : kKinds)
+        used.*kind = {store.at(name).at("requests").get<std::uint64_t>(),
+                      store.at(name).at("bytes").get<std::uint64_t>()};
+      for (const auto& [name, units] : kUnits) used.*units = store.at(name).get<double>();
+    }
+  } catch (const json::exception& error) {
+    fail(Code::data_corrupt, "usage: not what a worker reports: {}", printable(error.what()));
+  }
+  return out;
+}
+
+void add(UsageByStore& to, const UsageByStore& more) {
+  for (const auto& [scheme, used] : more) to[scheme] += used;
+}
+
+Prices Prices::current() {
+  const char* path = std::getenv("LAMBDAML_PRICES");
+  if (path == nullptr) return parse(kPricesYaml, "prices.yaml");
+  const std::optional<Buffer> text = read_file(path);
+  if (!text) fail(Code::not_found, "LAMBDAML_PRICES={}: no such file", path);
+  return parse(text->text(), path);
+}
+
+Prices Prices::parse(std::string_view yaml, const std::string& what) {
+  Prices out;
+  try {
+    const YAML::Node root = load_yaml(yaml, what);
+    if (!root.IsMap() || !root["date"] || !root["regions"] || !root["regions"].IsMap())
+      fail(Code::invalid_argument, "{}: no table of prices: it has a date and regions", what);
+    out.date_ = root["date"].as<std::string>();
+    for (const auto& region : root["regions"])
+      for (const auto& service : region.second)
+        for (const auto& unit : service.second) {
+          const auto dollars = unit.second.as<double>();
+          if (!(dollars >= 0) || !std::isfinite(dollars))
+            fail(Code::invalid_argument, "{}:{}: a price must be a number from 0", what,
+                 unit.second.Mark().line + 1);
+          out.regions_[region.first.as<std::string>()][service.first.as<std::string>()]
+                      [unit.first.as<std::string>()] = dollars;
+        }
+  } catch (const YAML::Exception& error) {
+    fail(Code::invalid_argument, "{}:{}: {}", what, error.mark.line + 1, printable(error.msg));
+  }
+  if (!out.regions_.contains(kFallbackRegion))
+    fail(Code::invalid_argument, "{}: it has no prices of {}", what, kFallbackRegion);
+  return out;
+}
+
+std::string Prices::priced_region(const std::string& region) const {
+  return regions_.contains(region) ? region : kFallbackRegion;
+}
+
+double Prices::price(const std::string& region, const std::string& service,
+                     const std::string& unit) const {
+  const auto& services = regions_.at(priced_region(region));
+  const auto units = services.find(service);
+  if (units == services.end()) return 0;
+  const auto dollars = units->second.find(unit);
+  return dollars == units->second.end() ? 0 : dollars->second;
+}
+
+double Prices::of_requests(const UsageByStore& usage, const std::string& region) const {
+  double dollars = 0;
+  for (const auto& [scheme, used] : usage) {
+    for (const auto& [name, kind] : kKinds)
+      dollars += static_cast<double>((used.*kind).requests) * price(region, scheme, name);
+    for (const auto& [name, units] : kUnits) dollars += used.*units * price(region, scheme, name);
+  }
+  return dollars;
+}
+
+double Prices::of_function(double seconds, double memory_mb, const std::string& region) const {
+  const double billed_s = std::ceil(seconds * 1000) / 1000;
+  return billed_s * memory_mb / 1024 * price(region, "lambda", "gb_second") +
+         price(region, "lambda", "request");
+}
+
+std::string billing_region() {
+  for (const char* name : {"AWS_REGION", "AWS_DEFAULT_REGION"})
+    if (const char* region = std::getenv(name); region != nullptr && *region != '\0') return region;
+  return kFallbackRegion;
+}
+
+}  // namespace lambdaml::cost

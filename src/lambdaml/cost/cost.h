@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "lambdaml/storage/meter.h"
+
+/// What a job costs: what it used of each store and how long its functions ran, at the prices of
+/// prices.yaml.
+namespace lambdaml::cost {
+
+/// By URI scheme.
+using UsageByStore = std::map<std::string, storage::Usage>;
+
+/// A JSON object: scheme → requests and bytes by kind, units.
+std::string to_json(const UsageByStore& usage);
+/// Throws data_corrupt.
+UsageByStore usage_from_json(std::string_view json);
+void add(UsageByStore& to, const UsageByStore& more);
+
+/// US dollars.
+struct Cost {
+  double functions = 0;  ///< GB-seconds and invocations
+  double requests = 0;   ///< to the stores
+  double total() const { return functions + requests; }
+};
+
+/// A price table: see prices.yaml for its form.
+class Prices {
+ public:
+  /// The table that comes with the program, or the file that LAMBDAML_PRICES names. Throws
+  /// not_found, invalid_argument (naming file and entry).
+  static Prices current();
+  /// Throws invalid_argument.
+  static Prices parse(std::string_view yaml, const std::string& what);
+
+  /// `region` itself where the table has it, else us-east-1, the cheapest and most common.
+  std::string priced_region(const std::string& region) const;
+  /// Of requests to stores; a store without prices costs nothing.
+  double of_requests(const UsageByStore& usage, const std::string& region) const;
+  /// Of functions: each is billed its own duration, rounded up to whole milliseconds, times its
+  /// memory (GB of 1,024 MB), and its invocation.
+  double of_function(double seconds, double memory_mb, const std::string& region) const;
+  /// The day that the prices are of, YYYY-MM-DD.
+  const std::string& date() const { return date_; }
+
+ private:
+  double price(const std::string& region, const std::string& service,
+               const std::string& unit) const;
+
+  std::string date_;
+  /// region → service → unit → dollars
+  std::map<std::string, std::map<std::string, std::map<std::string, double>>> regions_;
+};
+
+/// The region that prices are looked up for: AWS_REGION, AWS_DEFAULT_REGION, us-east-1.
+std::string billing_region();
+
+}  // namespace lambdaml::cost

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "lambdaml/base/options.h"
+
+namespace lambdaml::job {
+
+/// Whether a JSON object has keys that only the payloads of the original Python system have.
+bool is_original_payload(std::string_view json);
+
+/// Sets what such a payload asks for: buckets become s3://, host and port memcached:// or, of
+/// hybrid jobs, ps://, tables dynamodb://; most other keys are options under their own names or
+/// aliases. What has no meaning here because it is found out (n_features, n_classes), numbered by
+/// the trigger (worker_index, file) or not needed (merged_bucket, merged_table_name, key_col,
+/// start_epoch) is taken and dropped. Throws invalid_argument naming the key.
+void from_original_payload(std::string_view json, Options& options);
+
+}  // namespace lambdaml::job

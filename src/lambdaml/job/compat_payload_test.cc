@@ -1,0 +1,75 @@
+#include "lambdaml/job/compat_payload.h"
+
+#include <gtest/gtest.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/job/options.h"
+
+namespace lambdaml::job {
+namespace {
+
+// The keys of the original's linear jobs on ElastiCache.
+constexpr const char* kElastiCache =
+    R"({"dataset":"higgs","data_bucket":"higgs-10","dataset_type":"dense_libsvm","n_features":30,
+        "n_classes":2,"n_workers":10,"host":"cache.example","port":11211,"tmp_bucket":"tmp-params",
+        "merged_bucket":"merged-params","model":"lr","optim":"model_avg","sync_mode":"reduce",
+        "lr":0.01,"batch_size":10000,"n_epochs":7,"valid_ratio":0.1,"n_admm_epochs":2,
+        "lambda":0.01,"rho":0.02,"n_clusters":10,"threshold":0.0001,"start_epoch":0,
+        "function_name":"lambda_core"})";
+
+TEST(OriginalPayload, BecomesAJobOfTheSameMeaning) {
+  ASSERT_TRUE(is_original_payload(kElastiCache));
+  Options options = job_options();
+  from_original_payload(kElastiCache, options);
+  EXPECT_EQ(options.text("data"), "s3://higgs-10");
+  EXPECT_EQ(options.text("channel"), "memcached://cache.example:11211");
+  EXPECT_EQ(options.text("format"), "dense_libsvm");
+  EXPECT_EQ(options.integer("workers"), 10);
+  EXPECT_EQ(options.integer("epochs"), 7);
+  EXPECT_EQ(options.integer("admm_epochs"), 2);
+  EXPECT_EQ(options.real("lambda"), 0.01);
+  EXPECT_EQ(options.real("rho"), 0.02);
+  EXPECT_EQ(options.integer("clusters"), 10);
+  EXPECT_EQ(options.text("function"), "lambda_core");
+}
+
+TEST(OriginalPayload, TakesBucketsAndTables) {
+  Options options = job_options();
+  from_original_payload(R"({"data_bucket":"d","train_file":"t","test_file":"e","tmp_bucket":"c",
+                            "cp_bucket":"p","run_epochs":3})",
+                        options);
+  EXPECT_EQ(options.text("data"), "s3://d/t");
+  EXPECT_EQ(options.text("test_data"), "s3://d/e");
+  EXPECT_EQ(options.text("channel"), "s3://c");
+  EXPECT_EQ(options.text("checkpoint"), "s3://p");
+  EXPECT_EQ(options.integer("run_epochs"), 3);
+  from_original_payload(R"({"data_bucket":"d","tmp_table_name":"tmp"})", options);
+  EXPECT_EQ(options.text("channel"), "dynamodb://tmp");
+}
+
+TEST(OriginalPayload, TellsTheParameterServerFromMemcached) {
+  Options options = job_options();
+  const auto channel = [&](const char* payload) {
+    from_original_payload(payload, options);
+    return options.text("channel");
+  };
+  EXPECT_EQ(channel(R"({"data_bucket":"d","host":"10.0.0.7","port":27000})"),
+            "ps://10.0.0.7:27000");
+  EXPECT_EQ(channel(R"({"data_bucket":"d","host":"h","port":"9090"})"), "ps://h:9090");
+  EXPECT_EQ(channel(R"({"data_bucket":"d","host":"h","port":9090,"tmp_bucket":"t"})"),
+            "memcached://h:9090");
+  EXPECT_EQ(channel(R"({"data_bucket":"d","host":"h"})"), "memcached://h:11211");
+}
+
+TEST(OriginalPayload, WhatItCannotMeanIsAnError) {
+  Options options = job_options();
+  for (const char* bad :
+       {"[]", R"({"tmp_bucket":"c"})", R"({"data_bucket":7.5})",
+        R"({"data_bucket":"d","n_wokers":2})", R"({"data_bucket":"d","n_workers":"two"})"})
+    EXPECT_THROW(from_original_payload(bad, options), Error) << bad;
+  EXPECT_FALSE(is_original_payload(R"({"data":"s3://d"})"));
+  EXPECT_FALSE(is_original_payload("{"));
+}
+
+}  // namespace
+}  // namespace lambdaml::job

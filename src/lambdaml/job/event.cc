@@ -1,0 +1,174 @@
+#include "lambdaml/job/event.h"
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/checksum.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/job/job_file.h"
+#include "lambdaml/job/options.h"
+
+namespace lambdaml::job {
+namespace {
+
+using nlohmann::json;
+
+json parse_object(std::string_view text) {
+  json object = parse_json(text);
+  if (!object.is_object())
+    fail(Code::invalid_argument, "event: not a JSON object with distinct names: '{}'",
+         printable(text, 60));
+  return object;
+}
+
+const json& member(const json& object, const char* key) {
+  const auto it = object.find(key);
+  if (it == object.end()) fail(Code::invalid_argument, "event: the key '{}' is missing", key);
+  return *it;
+}
+
+std::string required_text(const json& object, const char* key) {
+  const json& value = member(object, key);
+  if (!value.is_string()) fail(Code::invalid_argument, "event: '{}' must be a text", key);
+  return value.get<std::string>();
+}
+
+std::uint64_t required_count(const json& object, const char* key, std::uint64_t limit) {
+  const json& value = member(object, key);
+  if (!value.is_number_integer() || value < 0 || value.get<std::uint64_t>() > limit)
+    fail(Code::invalid_argument, "event: '{}' must be a whole number from 0 to {}", key, limit);
+  return value.get<std::uint64_t>();
+}
+
+constexpr const char* kOwnPart = "part";
+constexpr const char* kOwnTestPart = "test_part";
+constexpr const char* kModelFile = "definition";
+
+/// A manifest without what only the readers of other parts need: there may be thousands.
+json facts_of(data::Manifest manifest) {
+  manifest.part_files.clear();
+  return parse_json(manifest.to_json());
+}
+
+void put(json& object, const char* key, const std::optional<data::Content>& content) {
+  if (content)
+    object[key] = {{"bytes", content->bytes}, {"checksum", checksum_text(content->checksum)}};
+}
+
+std::optional<data::Content> content_at(const json& object, const char* key) {
+  const auto at = object.find(key);
+  if (at == object.end()) return {};
+  const std::optional<std::uint64_t> sum = checksum_from(text_at(*at, "checksum"));
+  if (!sum || !at->contains("bytes"))
+    fail(Code::invalid_argument, "event: '{}' must have bytes and a checksum", key);
+  return data::Content{required_count(*at, "bytes", 1ULL << 53), *sum};
+}
+
+/// A job's id becomes part of keys and file names.
+std::string job_id_at(const json& object) {
+  std::string id = required_text(object, "job_id");
+  const bool plain =
+      !id.empty() && id.size() <= 100 &&
+      id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+          std::string::npos &&
+      id.find_first_not_of('.') != std::string::npos;
+  if (!plain)
+    fail(Code::invalid_argument,
+         "event: 'job_id' must be 1 to 100 letters, digits, '-', '_' or '.'");
+  return id;
+}
+
+}  // namespace
+
+std::string to_json(const TrainEvent& event) {
+  json object{{"task", "train"},
+              {"job_id", event.job_id},
+              {"worker_index", event.worker},
+              {"options", parse_json(to_json(event.options))},
+              {"data", facts_of(event.data)},
+              {"data_uri", event.data_uri},
+              {"sent_ms", event.sent_ms},
+              {"resume", event.resume}};
+  if (event.test) object["test"] = facts_of(*event.test);
+  put(object, kOwnPart, event.part);
+  put(object, kOwnTestPart, event.test_part);
+  put(object, kModelFile, event.definition);
+  if (!event.test_uri.empty()) object["test_uri"] = event.test_uri;
+  if (event.resume_round) object["resume_round"] = *event.resume_round;
+  return json_text(object);
+}
+
+std::string to_json(const BenchCommEvent& event) {
+  return json_text(json{{"task", "bench_comm"},
+                        {"job_id", event.job_id},
+                        {"worker_index", event.worker},
+                        {"workers", event.workers},
+                        {"channel", event.channel},
+                        {"sync_mode", event.sync_mode},
+                        {"values", event.values},
+                        {"rounds", event.rounds},
+                        {"patience_s", event.patience_s}});
+}
+
+std::string task_of(std::string_view text) {
+  const json object = parse_object(text);
+  const std::string task = object.contains("task") ? required_text(object, "task") : "train";
+  if (task != "train" && task != "bench_comm")
+    fail(Code::invalid_argument, "event: unknown task '{}'{}", printable(task),
+         did_you_mean(task, {"train", "bench_comm"}));
+  return task;
+}
+
+TrainEvent train_event_from_json(std::string_view text) {
+  const json object = parse_object(text);
+  TrainEvent event;
+  event.job_id = job_id_at(object);
+  event.options = job_options();
+  const json& options = member(object, "options");
+  from_json(json_text(options), "event: options", event.options);
+  event.worker =
+      static_cast<std::uint32_t>(required_count(object, "worker_index", event.workers() - 1));
+  event.data = data::Manifest::from_json(json_text(member(object, "data")), "event: data");
+  if (event.data.parts() != event.workers())
+    fail(Code::invalid_argument, "event: {} parts of data for {} workers", event.data.parts(),
+         event.workers());
+  if (object.contains("data_uri")) event.data_uri = required_text(object, "data_uri");
+  if (object.contains("test"))
+    event.test = data::Manifest::from_json(json_text(object["test"]), "event: test");
+  if (object.contains("test_uri")) event.test_uri = required_text(object, "test_uri");
+  event.part = content_at(object, kOwnPart);
+  event.test_part = content_at(object, kOwnTestPart);
+  event.definition = content_at(object, kModelFile);
+  if (object.contains("resume")) {
+    if (!object["resume"].is_boolean())
+      fail(Code::invalid_argument, "event: 'resume' must be true or false");
+    event.resume = object["resume"].get<bool>();
+  }
+  if (object.contains("resume_round"))
+    event.resume_round = required_count(object, "resume_round", 1ULL << 53);
+  if (object.contains("sent_ms"))
+    event.sent_ms = static_cast<std::int64_t>(required_count(object, "sent_ms", 1ULL << 53));
+  return event;
+}
+
+BenchCommEvent bench_comm_event_from_json(std::string_view text) {
+  const json object = parse_object(text);
+  BenchCommEvent event;
+  event.job_id = job_id_at(object);
+  event.workers = static_cast<std::uint32_t>(required_count(object, "workers", 10000));
+  if (event.workers == 0) fail(Code::invalid_argument, "event: 'workers' must be at least 1");
+  event.worker =
+      static_cast<std::uint32_t>(required_count(object, "worker_index", event.workers - 1));
+  event.channel = required_text(object, "channel");
+  event.sync_mode = required_text(object, "sync_mode");
+  event.values = required_count(object, "values", 1ULL << 32);
+  event.rounds = required_count(object, "rounds", 1ULL << 32);
+  const json& patience = member(object, "patience_s");
+  if (!patience.is_number() || !(patience.get<double>() > 0))
+    fail(Code::invalid_argument, "event: 'patience_s' must be a number above 0");
+  event.patience_s = patience.get<double>();
+  return event;
+}
+
+}  // namespace lambdaml::job

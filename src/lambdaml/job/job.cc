@@ -1,0 +1,150 @@
+#include "lambdaml/job/job.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <ctime>
+#include <random>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/faas/registry.h"
+#include "lambdaml/job/stop_condition.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/optim/registry.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::job {
+namespace {
+
+/// Throws when the job will never have that metric.
+void check_until(const std::string& metric, const Options& options, bool supervised) {
+  const auto never = [&](const std::string& why) {
+    fail(Code::invalid_argument, "until '{}': there will be no {}: {}", options.text("until"),
+         metric, why);
+  };
+  if (supervised != (metric != "inertia"))
+    never(fmt::format("{} has {}", options.text("model"),
+                      supervised ? "losses" : "the metric inertia"));
+  if (metric.starts_with("valid_") && options.real("valid_ratio") == 0) never("valid_ratio is 0");
+  if (metric.starts_with("test_") && options.text("test_data").empty()) never("give --test-data");
+}
+
+/// `NAME:FILE` as a value of --model.
+void split_model_file(Options& options) {
+  const std::string text = options.text("model");
+  const std::size_t colon = text.find(':');
+  if (colon == std::string::npos) return;
+  const model::Plugin& plugin = model::registry().get(text.substr(0, colon));
+  options.set("model", Option::Value(plugin.name), "model");
+  options.set(plugin.file_option, Option::Value(text.substr(colon + 1)), "model");
+}
+
+void check_compression(const Options& options) {
+  const std::string& name = options.text("compress");
+  if (name == "none") return;
+  const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
+  if (!optimizer.merges_increments)
+    fail(Code::invalid_argument,
+         "compress {}: {} merges states, which travel whole; compress gradients and updates, as "
+         "grad_avg's and model_avg's",
+         name, optimizer.name);
+  if (name == "topk" && !comm::registry().get(options.text("sync_mode")).bulk_synchronous)
+    fail(Code::invalid_argument,
+         "compress topk: {} publishes sums of many updates, which are not sparse; use bf16 or int8",
+         options.text("sync_mode"));
+}
+
+}  // namespace
+
+void resolve(Options& options) {
+  if (options.text("data").empty())
+    fail(Code::invalid_argument, "no training data: give --data FILE, or data: in a job file");
+  for (const model::Plugin& plugin : model::registry().entries()) {
+    const auto& aliases = plugin.aliases;
+    if (std::find(aliases.begin(), aliases.end(), options.text("model")) != aliases.end())
+      options.set("model", Option::Value(plugin.name), "model");
+  }
+  split_model_file(options);
+  const model::Plugin& model = model::registry().get(options.text("model"));
+  if (!options.is_set("optim"))
+    options.set("optim", Option::Value(model.default_optimizer), "optim");
+
+  check_compression(options);
+  const auto make_absolute = [&](std::string_view name) {
+    const std::string& text = options.text(name);
+    if (!text.empty()) options.set(name, Option::Value(Uri::parse(text).text()), name);
+  };
+  make_absolute("data");
+  make_absolute("test_data");
+  make_absolute("checkpoint");
+  if (!model.file_option.empty()) make_absolute(model.file_option);
+  options.set("channel", Option::Value(storage::resolve(options.text("channel")).text()),
+              "channel");
+  if (options.integer("staleness") >= 0 &&
+      (options.text("sync_mode") != "async" ||
+       !storage::open_plain(Uri::parse(options.text("channel")))->capabilities().sums))
+    fail(Code::invalid_argument,
+         "staleness bounds how far workers that do not wait may get apart: it needs --sync-mode "
+         "async and --channel ps://HOST:PORT");
+  if (!options.text("until").empty())
+    check_until(StopCondition::parse(options.text("until")).metric(), options, model.needs_labels);
+  choose_threads(options, 1);
+}
+
+void choose_threads(Options& options, std::int64_t jobs) {
+  if (options.integer("threads") != 0) return;
+  // A Lambda has a processor for each 1,769 MB: docs.aws.amazon.com/lambda/latest/dg, "Configure
+  // Lambda function memory".
+  constexpr std::int64_t kMegabytesOfProcessor = 1769;
+  const std::int64_t share =
+      is_remote(options)
+          ? options.integer("memory_mb") / kMegabytesOfProcessor
+          : static_cast<std::int64_t>(processors()) / (jobs * options.integer("workers"));
+  options.set("threads", Option::Value(std::max<std::int64_t>(1, share)), "threads");
+}
+
+std::string id_of_request(std::string_view prefix, std::string_view request_id) {
+  std::string id(prefix);
+  for (const char c : request_id.substr(0, 80))
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-') id += c;
+  return id;
+}
+
+bool is_job_id(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789";
+  const auto all_of = [](std::string_view part, std::string_view characters) {
+    return part.find_first_not_of(characters) == std::string_view::npos;
+  };
+  if (text.starts_with("job-") || text.starts_with("tune-"))
+    return text.size() <= 100 &&
+           all_of(text, "0123456789-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+  // 20261122-101500-3f9c01d2a47b, at first with four digits at random, and -0007 of a trial.
+  const std::vector<std::string> parts = split(text, '-');
+  if (parts.size() < 3 || parts.size() > 4) return false;
+  const bool has_trial = parts.size() == 4;
+  return parts[0].size() == 8 && all_of(parts[0], kDigits) && parts[1].size() == 6 &&
+         all_of(parts[1], kDigits) && parts[2].size() >= 4 && parts[2].size() <= 12 &&
+         all_of(parts[2], "0123456789abcdef") &&
+         (!has_trial ||
+          (parts[3].size() >= 4 && parts[3].size() <= 20 && all_of(parts[3], kDigits)));
+}
+
+std::string new_job_id() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y%m%d-%H%M%S", &utc);
+  std::random_device random;
+  return fmt::format("{}-{:08x}{:04x}", text.data(), random(), random() & 0xffffU);
+}
+
+bool is_remote(const Options& options) {
+  return faas::registry().get(options.text("platform")).remote;
+}
+
+}  // namespace lambdaml::job

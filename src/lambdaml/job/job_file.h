@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "lambdaml/base/options.h"
+
+/// Where options come from and how they are written down: job files, events, the environment.
+namespace lambdaml::job {
+
+/// Sets options from a job file: YAML, so JSON too; one map from option names to values. Errors
+/// name FILE:LINE and, for an unknown key, the nearest known ones. Throws invalid_argument,
+/// not_found.
+/// The value of the key `section` is left alone: it belongs to somebody else.
+void read_job_file(const std::string& path, Options& options, std::string_view section = {});
+/// The same from text that is not in a file; `what` names it in errors.
+void read_job_text(std::string_view text, const std::string& what, Options& options,
+                   std::string_view section = {});
+
+/// Sets options from environment variables, `prefix` and their name, e.g. LAMBDAML_BATCH_SIZE. All
+/// but `test_data`: LAMBDAML_TEST_DATA names the folder of the data for this project's own tests.
+void read_environment(Options& options, std::string_view prefix = "LAMBDAML_");
+
+/// All values, those that were given, or all but circumstances.
+enum class Values { all, given, deciding };
+/// A YAML map in declared order: a job file that gives the same options again.
+std::string to_yaml(const Options& options, Values which = Values::all);
+/// The same as a JSON object, for events; from_json() sets them.
+std::string to_json(const Options& options, Values which = Values::all);
+void from_json(std::string_view json, const std::string& what, Options& options);
+
+}  // namespace lambdaml::job

@@ -1,0 +1,105 @@
+#include "lambdaml/job/job.h"
+
+#include <gmock/gmock.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/job/job_file.h"
+#include "lambdaml/job/options.h"
+
+namespace lambdaml::job {
+namespace {
+
+TEST(Job, EveryOptionSurvivesYamlAndJson) {
+  Options options = job_options();
+  const Options declared = job_options();
+  for (const Option& option : declared.declared()) {
+    // Another value than the default, so that one that is not carried shows.
+    if (std::holds_alternative<bool>(option.default_value))
+      options.set(option.name, !std::get<bool>(option.default_value), "test");
+    else if (const auto* whole = std::get_if<std::int64_t>(&option.default_value))
+      options.set(option.name,
+                  option.maximum == static_cast<double>(*whole) ? *whole - 1 : *whole + 1, "test");
+    else if (std::holds_alternative<double>(option.default_value))
+      options.set(option.name, 0.1234567890123, "test");
+    else
+      options.set(option.name,
+                  option.choices.empty() ? std::string("a: \"b\"\n#") : option.choices.back(),
+                  "test");
+  }
+  Options from_file = job_options();
+  read_job_text(to_yaml(options), "yaml", from_file);
+  Options from_event = job_options();
+  from_json(to_json(options), "json", from_event);
+  for (const Option& option : options.declared()) {
+    EXPECT_EQ(from_file.value(option.name), options.value(option.name)) << option.name;
+    EXPECT_EQ(from_event.value(option.name), options.value(option.name)) << option.name;
+  }
+}
+
+TEST(Job, TheOriginalsPayloadKeysAreKnown) {
+  Options options = job_options();
+  read_job_text(
+      "{n_workers: 3, n_epochs: 4, optim: admm, sync_mode: async, n_admm_epochs: 5, n_clusters: 6, "
+      "dataset_type: sparse_libsvm, lambda: 0.5, rho: 2, valid_ratio: 0.2, model: sparse_lr}",
+      "payload", options);
+  EXPECT_EQ(options.integer("workers"), 3);
+  EXPECT_EQ(options.integer("epochs"), 4);
+  EXPECT_EQ(options.integer("admm_epochs"), 5);
+  EXPECT_EQ(options.integer("clusters"), 6);
+  EXPECT_EQ(options.text("format"), "sparse_libsvm");
+  options.set("data", std::string("/d"), "test");
+  resolve(options);
+  EXPECT_EQ(options.text("model"), "lr");
+}
+
+TEST(Job, ResolvingChoosesWhatDependsOnOtherOptions) {
+  Options options = job_options();
+  EXPECT_THROW(resolve(options), Error) << "no data";
+  options.set("data", std::string("some/file"), "test");
+  options.set("model", std::string("sparse_kmeans"), "test");
+  resolve(options);
+  EXPECT_EQ(options.text("model"), "kmeans");
+  EXPECT_EQ(options.text("optim"), "em");
+  EXPECT_TRUE(options.text("data").starts_with("file:///")) << options.text("data");
+  EXPECT_TRUE(options.text("channel").starts_with("file:///")) << options.text("channel");
+  EXPECT_GE(options.integer("threads"), 1);
+}
+
+TEST(Job, ThreadsAreAShareOfTheProcessorsThatThereAre) {
+  const auto threads = [](const std::string& platform, std::int64_t memory_mb, std::int64_t workers,
+                          std::int64_t jobs) {
+    Options options = job_options();
+    options.set("platform", platform, "test");
+    options.set("memory_mb", memory_mb, "test");
+    options.set("workers", workers, "test");
+    choose_threads(options, jobs);
+    return options.integer("threads");
+  };
+  const auto here = static_cast<std::int64_t>(processors());
+  EXPECT_EQ(threads("local", 1769, 1, 1), here);
+  EXPECT_EQ(threads("local", 10240, 1, here), 1);
+  EXPECT_EQ(threads("local", 1769, 1000, 1), 1);
+  // A function of AWS has a processor for each 1,769 MB, wherever its job is started.
+  EXPECT_EQ(threads("aws", 512, 100, 1), 1);
+  EXPECT_EQ(threads("aws", 1769, 1, 1), 1);
+  EXPECT_EQ(threads("aws", 3538, 100, 3), 2);
+  EXPECT_EQ(threads("aws", 10240, 100, 1), 5);
+}
+
+TEST(Job, IdsDiffer) { EXPECT_NE(new_job_id(), new_job_id()); }
+
+TEST(Job, WhereItRunsIsNoPartOfWhatItIs) {
+  std::vector<std::string> circumstances;
+  const Options options = job_options();
+  for (const Option& option : options.declared())
+    if (option.circumstance) circumstances.push_back(option.name);
+  EXPECT_THAT(circumstances,
+              testing::UnorderedElementsAre("channel", "output", "checkpoint", "checkpoint_every",
+                                            "platform", "function", "data", "test_data",
+                                            "memory_mb", "timeout_s", "patience_s", "retries",
+                                            "deadline", "run_epochs", "keep", "log_level"));
+}
+
+}  // namespace
+}  // namespace lambdaml::job

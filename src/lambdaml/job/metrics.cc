@@ -1,0 +1,37 @@
+#include "lambdaml/job/metrics.h"
+
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::job {
+
+std::string EpochMetrics::to_json() const {
+  nlohmann::ordered_json object{{"epoch", epoch}};
+  for (const auto& [name, value] : values) object[name] = value;
+  return json_text(object);
+}
+
+EpochMetrics EpochMetrics::from_json(std::string_view text) {
+  const nlohmann::json object = parse_json(text);
+  if (!object.is_object() || !object.contains("epoch") || !object["epoch"].is_number_unsigned())
+    fail(Code::data_corrupt, "metrics: not a record of an epoch: '{}'", printable(text, 60));
+  EpochMetrics out;
+  out.epoch = object["epoch"].get<std::uint64_t>();
+  for (const auto& [name, value] : object.items())
+    if (name != "epoch" && value.is_number()) out.values[name] = value.get<double>();
+  return out;
+}
+
+void add_supervised(const std::string& prefix, const model::Totals& totals,
+                    std::map<std::string, double>& values) {
+  if (totals.rows <= 0) return;
+  values[prefix + "_loss"] = totals.loss / totals.rows;
+  values[prefix + "_accuracy"] = totals.correct / totals.rows;
+}
+
+}  // namespace lambdaml::job

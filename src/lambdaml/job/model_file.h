@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lambdaml/base/options.h"
+#include "lambdaml/model/model.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::job {
+
+/// A trained model: a safetensors file whose tensors are the model's pieces and whose metadata
+/// holds what is needed to use it again, and a checksum over all of it.
+struct TrainedModel {
+  std::string name;    ///< of the model plug-in
+  model::Shape shape;  ///< features and label map
+  Options options;     ///< of the job that trained it
+  std::vector<float> parameters;
+  std::unique_ptr<model::Model> model;
+};
+
+/// The file's bytes.
+Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const Options& options,
+                      const model::Model& model, std::span<const float> parameters);
+
+/// Throws data_corrupt, naming `what`, unless these are all the bytes of a model as they were
+/// written. Models of an old version carry no checksum: that is said once and they are taken.
+void require_whole_model(const std::shared_ptr<const Buffer>& bytes, const std::string& what);
+
+/// Checks everything; `what` names the file in errors. Throws data_corrupt.
+TrainedModel model_from_bytes(const std::shared_ptr<const Buffer>& bytes, const std::string& what);
+
+/// Reads a model from a path or URI. Throws not_found, data_corrupt.
+TrainedModel read_model(const std::string& uri);
+
+}  // namespace lambdaml::job

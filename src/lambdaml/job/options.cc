@@ -1,0 +1,267 @@
+#include "lambdaml/job/options.h"
+
+#include <algorithm>
+#include <array>
+
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/data/registry.h"
+#include "lambdaml/faas/registry.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/optim/registry.h"
+
+namespace lambdaml::job {
+namespace {
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const model::Plugin& plugin : model::registry().entries()) {
+    names.push_back(plugin.name);
+    names.insert(names.end(), plugin.aliases.begin(), plugin.aliases.end());
+  }
+  return names;
+}
+
+std::vector<std::string> models_of_a_file() {
+  std::vector<std::string> names;
+  for (const model::Plugin& plugin : model::registry().entries())
+    if (!plugin.file_option.empty()) names.push_back(plugin.name);
+  return names;
+}
+
+std::vector<std::string> formats() {
+  std::vector<std::string> names = data::format_names();
+  names.insert(names.begin(), "auto");
+  return names;
+}
+
+std::vector<Option> own_options() {
+  using Int = std::int64_t;
+  using Text = std::string;
+  return {
+      {.name = "data",
+       .default_value = Text(),
+       .help = "training data: a file or a prepared data set, as a path or storage URI",
+       .aliases = {"train_file"},
+       .circumstance = true},
+      {.name = "test_data",
+       .default_value = Text(),
+       .help = "data evaluated after each epoch beside the validation split",
+       .aliases = {"test_file"},
+       .circumstance = true},
+      {.name = "format",
+       .default_value = Text("auto"),
+       .help = "format of the data files",
+       .choices = formats(),
+       .aliases = {"dataset_type"}},
+      {.name = "shuffle",
+       .default_value = true,
+       .help = "visit the rows in a random order drawn from the seed, not in that of the file"},
+      {.name = "model",
+       .default_value = Text("lr"),
+       .help = "what is trained",
+       .choices = model_names(),
+       .open_choices = models_of_a_file()},
+      {.name = "optim",
+       .default_value = Text("grad_avg"),
+       .help = "how workers' results are combined; k-means uses em",
+       .choices = optim::registry().names()},
+      {.name = "sync_mode",
+       .default_value = Text("reduce"),
+       .help = "pattern by which workers merge their vectors",
+       .choices = comm::registry().names()},
+      {.name = "staleness",
+       .default_value = Int{-1},
+       .help = "async over ps://: merges that a worker may be ahead of the slowest; -1: any number",
+       .minimum = -1,
+       .maximum = 1e9},
+      {.name = "channel",
+       .default_value = Text("file"),
+       .help = "store where workers meet: a URI, or a bare name for that store's default place",
+       .circumstance = true},
+      {.name = "compress",
+       .default_value = Text("none"),
+       .help = "smaller messages of gradients and updates; what is left out is added to the next",
+       .choices = comm::compression_names()},
+      {.name = "compress_share",
+       .default_value = 0.01,
+       .help = "share of the values that topk sends",
+       .above = 0,
+       .maximum = 1},
+      {.name = "workers",
+       .default_value = Int{4},
+       .help = "functions that train together",
+       .minimum = 1,
+       .maximum = 10000,
+       .aliases = {"n_workers"}},
+      {.name = "epochs",
+       .default_value = Int{10},
+       .help = "passes over the data (ADMM: inner passes per outer epoch)",
+       .minimum = 1,
+       .maximum = 1e9,
+       .aliases = {"n_epochs"}},
+      {.name = "batch_size",
+       .default_value = Int{1000},
+       .help = "rows of one batch, per worker",
+       .unit = "rows",
+       .minimum = 1,
+       .maximum = 4e9},
+      {.name = "lr",
+       .default_value = 0.1,
+       .help = "learning rate",
+       .above = 0,
+       .aliases = {"learning_rate"}},
+      {.name = "lr_schedule",
+       .default_value = Text("constant"),
+       .help = "how the learning rate falls over the epochs",
+       .choices = {"constant", "step", "cosine", "inverse"}},
+      {.name = "lr_decay",
+       .default_value = 0.1,
+       .help = "factor of a step, or the slope of inverse: lr / (1 + decay · epoch)",
+       .minimum = 0},
+      {.name = "lr_step",
+       .default_value = Int{10},
+       .help = "epochs between two steps",
+       .minimum = 1},
+      {.name = "warmup_epochs",
+       .default_value = 0.0,
+       .help = "epochs over which the learning rate rises from 0",
+       .minimum = 0},
+      {.name = "momentum",
+       .default_value = 0.0,
+       .help = "momentum of gradient steps",
+       .minimum = 0,
+       .maximum = 0.9999},
+      {.name = "l2",
+       .default_value = 0.0,
+       .help = "penalty l2/2 · ‖w‖² on the mean loss, without the biases",
+       .minimum = 0,
+       .aliases = {"weight_decay"}},
+      {.name = "valid_ratio",
+       .default_value = 0.1,
+       .help = "share of the rows held out for validation",
+       .minimum = 0,
+       .maximum = 0.99},
+      {.name = "seed",
+       .default_value = Int{1},
+       .help = "the start of every random choice",
+       .minimum = 0},
+      {.name = "until",
+       .default_value = Text(),
+       .help = "stop early, e.g. valid_loss<=0.66 or valid_accuracy>=0.9"},
+      {.name = "platform",
+       .default_value = Text("local"),
+       .help = "where functions run",
+       .choices = faas::registry().names(),
+       .circumstance = true},
+      {.name = "function",
+       .default_value = Text(),
+       .help = "name or ARN of the deployed function, for the platform aws",
+       .aliases = {"function_name"},
+       .circumstance = true},
+      {.name = "memory_mb",
+       .default_value = Int{1769},
+       .help = "memory limit of one function; on AWS what it was deployed with",
+       .unit = "MB",
+       .minimum = 128,
+       .maximum = 10240,
+       .circumstance = true},
+      {.name = "timeout_s",
+       .default_value = 900.0,
+       .help = "time limit of one function",
+       .unit = "s",
+       .above = 0,
+       .maximum = 1e6,
+       .circumstance = true},
+      {.name = "retries",
+       .default_value = Int{2},
+       .help = "more tries of a worker that crashed, at most",
+       .minimum = 0,
+       .maximum = 2,
+       .circumstance = true},
+      {.name = "patience_s",
+       .default_value = 300.0,
+       .help = "longest wait for other workers within a round",
+       .unit = "s",
+       .above = 0,
+       .circumstance = true},
+      {.name = "threads",
+       .default_value = Int{0},
+       .help =
+           "threads of one worker; 0 shares this machine's processors among the workers, and on "
+           "AWS gives a function those of its memory_mb: one for each 1,769 MB",
+       .minimum = 0,
+       .maximum = 1024},
+      {.name = "deadline",
+       .default_value = 0.0,
+       .help = "stop the job after this time, with exit code 3; 0 is never",
+       .unit = "s",
+       .minimum = 0,
+       .circumstance = true},
+      {.name = "checkpoint",
+       .default_value = Text(),
+       .help = "where checkpoints go: a URI; by default the run's folder",
+       .circumstance = true},
+      {.name = "checkpoint_every",
+       .default_value = Int{1},
+       .help = "epochs between two checkpoints",
+       .unit = "epochs",
+       .minimum = 1,
+       .circumstance = true},
+      {.name = "stop_after",
+       .default_value = Int{0},
+       .help = "epochs after which the job pauses, to be resumed; what depends on its length sees "
+               "all of its epochs; 0: at the end",
+       .unit = "epochs",
+       .minimum = 0},
+      {.name = "run_epochs",
+       .default_value = Int{0},
+       .help =
+           "epochs of one invocation, after which another goes on; 0: as many as its time allows",
+       .unit = "epochs",
+       .minimum = 0,
+       .circumstance = true},
+      {.name = "output",
+       .default_value = Text(),
+       .help = "new folder for model, metrics and logs; by default runs/JOB-ID",
+       .circumstance = true},
+      {.name = "keep",
+       .default_value = false,
+       .help = "leave the job's keys in the channel when it ends",
+       .circumstance = true},
+      {.name = "log_level",
+       .default_value = Text("info"),
+       .help = "what workers log",
+       .choices = {"debug", "info", "warning", "error", "off"},
+       .circumstance = true},
+  };
+}
+
+void add_plugin_options(const std::vector<Option>& more, std::vector<Option>& all) {
+  for (const Option& option : more) {
+    const bool known = std::any_of(all.begin(), all.end(),
+                                   [&](const Option& other) { return other.name == option.name; });
+    if (!known) all.push_back(option);
+  }
+}
+
+}  // namespace
+
+Options job_options() {
+  std::vector<Option> all = own_options();
+  for (const model::Plugin& plugin : model::registry().entries())
+    add_plugin_options(plugin.options, all);
+  for (const optim::Plugin& plugin : optim::registry().entries())
+    add_plugin_options(plugin.options, all);
+  return Options(std::move(all));
+}
+
+Options options_of_resuming() {
+  constexpr std::array kKept = {"data", "test_data", "checkpoint", "output"};
+  std::vector<Option> out;
+  for (const Option& option : own_options())
+    if (option.circumstance && std::ranges::find(kKept, option.name) == kKept.end())
+      out.push_back(option);
+  return Options(std::move(out));
+}
+
+}  // namespace lambdaml::job

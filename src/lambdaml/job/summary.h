@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "lambdaml/base/bytes.h"
+#include "lambdaml/base/options.h"
+#include "lambdaml/cost/cost.h"
+#include "lambdaml/data/source.h"
+
+namespace lambdaml::job {
+
+/// What is known of a job when all its workers have ended.
+struct JobEnd {
+  const Options& options;
+  const std::string& job_id;
+  const data::Manifest& data;
+  std::span<const std::string> reports;  ///< each worker's last word, JSON
+  cost::UsageByStore trigger_usage;      ///< requests that the trigger itself made
+  double wall_s = 0;
+  std::filesystem::path model_path;
+};
+
+/// The job in figures, one JSON object: what summary.json and `train --json` say. Losses and
+/// accuracies are over the rows of all workers, times are means over the workers, requests, bytes
+/// and dollars are sums. Throws data_corrupt for a report that is none.
+std::string summary_of(const JobEnd& end);
+
+}  // namespace lambdaml::job

@@ -1,0 +1,57 @@
+#include "lambdaml/job/worker_stats.h"
+
+#include <array>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::job {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array<std::pair<const char*, double WorkerStats::*>, 5> kSeconds{
+    {{"startup_s", &WorkerStats::startup_s},
+     {"load_s", &WorkerStats::load_s},
+     {"compute_s", &WorkerStats::compute_s},
+     {"comm_s", &WorkerStats::comm_s},
+     {"run_s", &WorkerStats::run_s}}};
+constexpr std::array<std::pair<const char*, std::uint64_t WorkerStats::*>, 3> kCounts{
+    {{"invocations", &WorkerStats::invocations},
+     {"bytes_sent", &WorkerStats::bytes_sent},
+     {"bytes_received", &WorkerStats::bytes_received}}};
+
+}  // namespace
+
+WorkerStats& WorkerStats::operator+=(const WorkerStats& more) {
+  for (const auto& [name, member] : kSeconds) this->*member += more.*member;
+  for (const auto& [name, member] : kCounts) this->*member += more.*member;
+  cost::add(usage, more.usage);
+  return *this;
+}
+
+std::string WorkerStats::to_json() const {
+  json object{{"usage", parse_json(cost::to_json(usage))}};
+  for (const auto& [name, member] : kSeconds) object[name] = this->*member;
+  for (const auto& [name, member] : kCounts) object[name] = this->*member;
+  return json_text(object);
+}
+
+WorkerStats WorkerStats::from_json(std::string_view text) {
+  WorkerStats out;
+  try {
+    const json object = parse_json(text);
+    for (const auto& [name, member] : kSeconds) out.*member = object.at(name).get<double>();
+    for (const auto& [name, member] : kCounts) out.*member = object.at(name).get<std::uint64_t>();
+    out.usage = cost::usage_from_json(json_text(object.at("usage")));
+  } catch (const json::exception& error) {
+    fail(Code::data_corrupt, "figures: not what a worker reports: {}", printable(error.what()));
+  }
+  return out;
+}
+
+}  // namespace lambdaml::job

@@ -1,0 +1,25 @@
+#include "lambdaml/model/rows.h"
+
+#include <algorithm>
+
+namespace lambdaml::model {
+
+Batch Rows::batch(std::size_t begin, std::size_t end) const {
+  return {
+      tensor::slice(data.features, begin, end),
+      targets.empty() ? std::span<const float>() : std::span(targets).subspan(begin, end - begin)};
+}
+
+Rows with_targets(data::Dataset data, const std::vector<std::int32_t>& map) {
+  Rows rows;
+  rows.targets.reserve(data.labels.size());
+  for (const std::int32_t label : data.labels) {
+    const auto it = std::lower_bound(map.begin(), map.end(), label);
+    rows.targets.push_back(it != map.end() && *it == label ? static_cast<float>(it - map.begin())
+                                                           : -1.0F);
+  }
+  rows.data = std::move(data);
+  return rows;
+}
+
+}  // namespace lambdaml::model

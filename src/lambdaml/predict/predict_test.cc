@@ -1,0 +1,49 @@
+#include "lambdaml/predict/predict.h"
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/job/options.h"
+#include "lambdaml/model/registry.h"
+
+namespace lambdaml::predict {
+namespace {
+
+/// z = x, so scores, probabilities and ranks can be worked out by hand.
+job::TrainedModel identity() {
+  Options options = job::job_options();
+  options.parse("threads", "1", "test");
+  const model::Shape shape{1, {-1, 1}};
+  const auto model = model::registry().get("lr").make(shape, options);
+  const std::vector<float> parameters{1, 0};
+  return job::model_from_bytes(
+      std::make_shared<const Buffer>(job::model_to_bytes("lr", shape, options, *model, parameters)),
+      "model");
+}
+
+TEST(Predict, MeasuresAreThoseWorkedOutByHand) {
+  const std::string path = std::filesystem::temp_directory_path() /
+                           ("lambdaml-predict-" + std::to_string(::getpid()) + ".libsvm");
+  // Two of the positives rank above both negatives, one ties with a negative, and one label is new.
+  std::ofstream(path) << "1 1:2\n1 1:1\n-1 1:-1\n1 1:-1\n-1 1:-3\n7 1:5\n";
+  job::TrainedModel model = identity();
+  const Predictions result = predict(model, Uri::parse(path), "auto");
+  std::filesystem::remove(path);
+  EXPECT_EQ(result.labels, (std::vector<std::int32_t>{1, 1, -1, -1, -1, 1}));
+  EXPECT_EQ(result.rows, 6U);
+  EXPECT_DOUBLE_EQ(*result.accuracy, 4.0 / 6);
+  // Pairs of a positive and a negative: 6; won 2 + 2 + 1, tied 1.
+  EXPECT_DOUBLE_EQ(*result.auc, 5.5 / 6);
+  const auto loss = [](double s) { return std::log1p(std::exp(-s)); };
+  const double unknown = -std::log(1e-15);
+  EXPECT_NEAR(*result.log_loss, (loss(2) + loss(1) + loss(1) + loss(-1) + loss(3) + unknown) / 6,
+              1e-5);
+}
+
+}  // namespace
+}  // namespace lambdaml::predict

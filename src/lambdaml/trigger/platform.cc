@@ -1,0 +1,87 @@
+#include "lambdaml/trigger/platform.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include <unistd.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
+#include "lambdaml/faas/failure.h"
+
+namespace lambdaml::trigger {
+namespace {
+
+namespace fs = std::filesystem;
+
+const faas::Plugin& choose(const std::string& name, const storage::Storage& channel) {
+  const faas::Plugin& wanted = faas::registry().get(name);
+  if (!wanted.separate_processes || channel.capabilities().cross_process) return wanted;
+  for (const faas::Plugin& plugin : faas::registry().entries())
+    if (!plugin.separate_processes) return plugin;
+  fail(Code::invalid_argument,
+       "channel {}: workers are processes of their own and cannot meet there; use file",
+       channel.describe());
+}
+
+fs::path worker_executable() {
+  if (const char* path = std::getenv("LAMBDAML_WORKER")) return path;
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  return self.parent_path() / "lambdaml-worker";
+}
+
+[[noreturn]] void fail_for(std::size_t worker, const faas::EventStatus& status) {
+  std::string text = status.error_message;
+  const Code code = code_from_string(status.error_type);
+  const bool own_fault = code != Code::internal && code != Code::deadline_exceeded;
+  if (own_fault) throw Error(code, text);
+  text = fmt::format("worker {} was lost after {} {}: {}", worker, status.attempts,
+                     status.attempts == 1 ? "try" : "tries", text);
+  // A process that died has said so in the message.
+  if (!status.last_log_lines.empty() && !text.ends_with(status.last_log_lines.back()))
+    text += fmt::format("; its last line: {}", status.last_log_lines.back());
+  throw Error(Code::workers_lost, text);
+}
+
+}  // namespace
+
+Platform::Platform(const std::string& name, const storage::Storage& channel)
+    : plugin_(choose(name, channel)), invoker_(plugin_.make()) {}
+
+faas::Function Platform::function() const {
+  faas::Function function;
+  function.handler = "worker";
+  if (plugin_.remote) return function;
+  if (plugin_.separate_processes) function.executable = worker_executable();
+  return function;
+}
+
+std::unique_ptr<faas::Invocations> Platform::invoke_all(const faas::Function& function,
+                                                        std::vector<std::string> payloads,
+                                                        faas::FailureObserver observer) const {
+  return invoker_->invoke_all(function, std::move(payloads), std::move(observer));
+}
+
+std::vector<std::string> wait_for_all(faas::Invocations& invocations,
+                                      const std::function<void()>& tick) {
+  using State = faas::EventStatus::State;
+  constexpr double kTickSeconds = 0.05;
+  while (!invocations.wait(kTickSeconds)) {
+    throw_if_interrupted();
+    if (tick) tick();
+  }
+  throw_if_interrupted();
+  const std::vector<faas::EventStatus> all = invocations.status();
+  std::vector<std::string> responses;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i].state == State::failed) {
+      invocations.cancel();
+      fail_for(i, all[i]);
+    }
+    responses.push_back(all[i].response);
+  }
+  return responses;
+}
+
+}  // namespace lambdaml::trigger

@@ -1,0 +1,361 @@
+#include "lambdaml/trigger/run.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/control/channel.h"
+#include "lambdaml/control/checkpoint.h"
+#include "lambdaml/control/data_record.h"
+#include "lambdaml/control/endings.h"
+#include "lambdaml/control/job_record.h"
+#include "lambdaml/control/stores.h"
+#include "lambdaml/control/worker_report.h"
+#include "lambdaml/job/event.h"
+#include "lambdaml/job/model_file.h"
+#include "lambdaml/job/summary.h"
+#include "lambdaml/optim/registry.h"
+#include "lambdaml/trigger/platform.h"
+#include "lambdaml/trigger/reach.h"
+
+namespace lambdaml::trigger {
+namespace {
+
+using nlohmann::json;
+
+/// A job while it runs.
+class Run {
+ public:
+  Run(const Options& options, control::RunFolder& folder, control::JobChannel& channel,
+      Observer& observer)
+      : options_(options),
+        folder_(folder),
+        job_channel_(channel),
+        channel_(channel.store()),
+        stores_(channel.stores()),
+        observer_(observer) {}
+
+  std::string run(const StagedData& staged, bool resuming, const Stopwatch& wall) {
+    const optim::Plugin& optimizer = optim::registry().get(options_.text("optim"));
+    observer_.starting(folder_.job_id(), staged.data.rows(), staged.data.features, workers(),
+                       static_cast<std::uint64_t>(options_.integer(optimizer.epochs_option)));
+    job::TrainEvent event = make_event(staged);
+    const auto checkpoints = stores_.open(options_.text("checkpoint"));
+    control::DataRecord files(checkpoints, folder_.job_id());
+    if (resuming) {
+      files.require_same(staged.files);
+      find_common_checkpoint(event);
+    } else {
+      files.begin(staged.files);
+    }
+    control::JobRecord record(checkpoints, folder_.job_id());
+    record.begin(options_);
+    channel_.save(control::keys::kJob, {});
+    try {
+      start(event, staged);
+      const std::vector<std::string> reports = watch(wall);
+      std::string summary = collect(staged, reports, wall);
+      record.finish(summary);
+      return summary;
+    } catch (const control::Superseded&) {
+      throw;
+    } catch (...) {
+      if (job::is_remote(options_)) job_channel_.stop(workers(), at_work());
+      throw;
+    }
+  }
+
+ private:
+  std::uint32_t workers() const { return static_cast<std::uint32_t>(options_.integer("workers")); }
+
+  /// Waits until all workers have ended well, tells the observer what they do, and returns their
+  /// last words.
+  std::vector<std::string> watch(const Stopwatch& wall) {
+    const double limit_s = options_.real("deadline");
+    const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
+    // Where looks are dear, once a second is often enough to show people how far the job is.
+    const double pause_s = channel_.capabilities().dear_looks ? 1 : 0;
+    double next_look_s = wall.seconds() + pause_s;
+    double next_check_s = wall.seconds() + 1;
+    std::vector<std::string> responses = wait_for_all(*invocations_, [&] {
+      tell_failures();
+      const std::vector<faas::EventStatus> workers = invocations_->status();
+      for (const faas::EventStatus& worker : workers) require_found_job(worker.response);
+      if (wall.seconds() >= next_look_s) {
+        next_look_s = wall.seconds() + pause_s;
+        look_for_metrics();
+        look_for_progress();
+        if (channel_.load(control::keys::kStop))
+          fail(Code::cancelled, "job {}: stopped by lambdaml stop", folder_.job_id());
+      }
+      if (wall.seconds() >= next_check_s) {
+        next_check_s = wall.seconds() + 1;
+        look_for_job(workers);
+      }
+      tell_progress(workers);
+      if (limit.passed())
+        fail(Code::limit_reached, "job {}: stopped after {} s, as --deadline says",
+             folder_.job_id(), limit_s);
+    });
+    tell_failures();
+    for (const std::string& response : responses) require_found_job(response);
+    look_for_metrics();
+    return responses;
+  }
+
+  /// A worker that found nothing to begin with ends the job, before the others wait for it.
+  void require_found_job(std::string_view response) const {
+    if (response == control::kJobIsOver) fail_lost(control::keys::kJob);
+    if (response == control::kJobIsLost) fail_lost(control::keys::kData);
+  }
+
+  [[noreturn]] void fail_lost(std::string_view key) const {
+    fail(Code::unavailable,
+         "channel {} has no '{}' any more: somebody else has cleared it, or it has lost what the "
+         "job wrote",
+         channel_.describe(), key);
+  }
+
+  /// The job's key stays as long as the job does. A store that forgets may lose it with all else,
+  /// and workers that are at work bring again what they still need of each other; but none that
+  /// has ended does, and none can begin.
+  void look_for_job(const std::vector<faas::EventStatus>& workers) {
+    if (channel_.load(control::keys::kJob)) return;
+    const bool all_at_work = std::ranges::all_of(workers, [](const faas::EventStatus& worker) {
+      return worker.state == faas::EventStatus::State::running;
+    });
+    if (channel_.capabilities().durable || !all_at_work) fail_lost(control::keys::kJob);
+    log::warning("channel {}: it has lost what the job wrote; its workers put back what they need",
+                 channel_.describe());
+    channel_.save(control::keys::kJob, as_bytes(control::keys::kLost));
+  }
+
+  /// Workers wait for each other in each round.
+  bool all_together() const {
+    return comm::registry().get(options_.text("sync_mode")).bulk_synchronous;
+  }
+
+  /// The workers of whose end nothing is known.
+  std::vector<std::uint32_t> at_work() const {
+    using State = faas::EventStatus::State;
+    std::vector<faas::EventStatus> events(workers());
+    if (invocations_) events = invocations_->status();
+    std::vector<std::uint32_t> out;
+    for (std::uint32_t worker = 0; worker < workers(); ++worker)
+      if (events[worker].may_still_run ||
+          (events[worker].state != State::succeeded && events[worker].state != State::failed))
+        out.push_back(worker);
+    return out;
+  }
+
+  job::TrainEvent make_event(const StagedData& staged) {
+    job::TrainEvent event;
+    event.job_id = folder_.job_id();
+    event.options = options_;
+    event.data = staged.data;
+    event.data_uri = staged.data_uri;
+    event.test = staged.test;
+    event.test_uri = staged.test_uri;
+    if (staged.definition) event.definition = data::content_of(*staged.definition);
+    event.sent_ms = epoch_ms();
+    return event;
+  }
+
+  /// The newest round at which every worker has a checkpoint; asynchronous workers each go on from
+  /// their own.
+  void find_common_checkpoint(job::TrainEvent& event) {
+    const std::shared_ptr<storage::Storage> store = stores_.open(options_.text("checkpoint"));
+    std::vector<control::Checkpoints> checkpoints;
+    for (std::uint32_t worker = 0; worker < workers(); ++worker)
+      checkpoints.emplace_back(store, folder_.job_id(), "", worker, workers());
+    const auto forget_after = [&](std::uint64_t epoch) {
+      for (control::Checkpoints& own : checkpoints) own.forget_after(epoch);
+    };
+    std::vector<control::Progress> common;
+    std::size_t with_any = 0;
+    for (std::uint32_t worker = 0; worker < workers(); ++worker) {
+      std::vector<control::Progress> own = checkpoints[worker].available();
+      with_any += own.empty() ? 0 : 1;
+      if (worker == 0)
+        common = own;
+      else if (all_together())
+        std::erase_if(common, [&](const control::Progress& progress) {
+          return std::find(own.begin(), own.end(), progress) == own.end();
+        });
+    }
+    if (with_any < workers() || common.empty()) {
+      log::warning("run {}: no checkpoint that all workers have; starting over", folder_.job_id());
+      forget_after(0);
+      folder_.rewind(0, "");
+      return;
+    }
+    event.resume = true;
+    next_metrics_ = common.front().epoch + 1;
+    folder_.rewind(common.front().epoch, checkpoints[0].note(common.front()).metrics);
+    if (all_together()) {
+      event.resume_round = common.front().round;
+      forget_after(common.front().epoch);
+    }
+    log::info("going on after epoch {}", common.front().epoch);
+  }
+
+  void start(job::TrainEvent& event, const StagedData& staged) {
+    const auto content_of_part = [](const data::Manifest& manifest, std::uint32_t worker) {
+      return worker < manifest.part_files.size() ? std::optional(manifest.part_files[worker])
+                                                 : std::nullopt;
+    };
+    const Platform platform(options_.text("platform"), channel_);
+    faas::Function function = platform.function();
+    function.memory_mb = static_cast<int>(options_.integer("memory_mb"));
+    function.timeout_s = options_.real("timeout_s");
+    function.retries = static_cast<int>(options_.integer("retries"));
+    function.environment["LAMBDAML_LOG_LEVEL"] = options_.text("log_level");
+    function.log_folder = folder_.log_folder();
+    function.name = options_.text("function");
+    function.all_at_once = all_together();
+    if (job::is_remote(options_)) function.outcome = outcome_of_workers();
+    function.worth_a_retry = control::is_worth_another_try;
+    function.goes_on = [](const std::string& response) {
+      return response == control::kToBeContinued;
+    };
+    std::vector<std::string> payloads;
+    for (event.worker = 0; event.worker < workers(); ++event.worker) {
+      event.part = content_of_part(staged.data, event.worker);
+      if (staged.test) event.test_part = content_of_part(*staged.test, event.worker);
+      payloads.push_back(job::to_json(event));
+    }
+    invocations_ = platform.invoke_all(
+        function, std::move(payloads),
+        [this](std::size_t worker, const faas::EventStatus& status, bool again) {
+          const std::lock_guard lock(failures_mutex_);
+          failures_.push_back({worker, status, again});
+        });
+  }
+
+  /// How workers stand, by what they leave in the channel; called from the invoker's thread.
+  std::function<std::optional<faas::EventStatus>(std::size_t)> outcome_of_workers() {
+    std::shared_ptr<storage::Storage> channel =
+        stores_.open_channel(options_.text("channel"), folder_.job_id());
+    return [this, channel, heard = std::map<std::size_t, std::uint64_t>()](
+               std::size_t worker) mutable -> std::optional<faas::EventStatus> {
+      using State = faas::EventStatus::State;
+      faas::EventStatus status;
+      const auto index = static_cast<std::uint32_t>(worker);
+      if (const std::optional<Buffer> report = channel->load(control::keys::result(index))) {
+        status.state = State::succeeded;
+        status.response = report->text();
+        return status;
+      }
+      if (const std::optional<Buffer> text = channel->load(control::keys::failure(index))) {
+        const json failure = parse_json(text->text());
+        status.state = State::failed;
+        status.error_type = text_at(failure, "type");
+        status.error_message = fmt::format("worker {}: {}", worker, text_at(failure, "message"));
+        return status;
+      }
+      // Bulk-synchronous workers only get on together: news of one are of all.
+      const std::uint64_t news = news_;
+      if (heard[worker] == news) return {};
+      heard[worker] = news;
+      status.state = State::running;
+      return status;
+    };
+  }
+
+  /// Failures come on the invoker's thread; the observer is told on this one.
+  void tell_failures() {
+    std::vector<FailedTry> failures;
+    {
+      const std::lock_guard lock(failures_mutex_);
+      failures.swap(failures_);
+    }
+    for (const FailedTry& failed : failures)
+      observer_.worker_failed(failed.worker, failed.status, failed.again);
+  }
+
+  void look_for_metrics() {
+    while (const std::optional<Buffer> text =
+               channel_.load(control::keys::metrics(next_metrics_))) {
+      const job::EpochMetrics metrics = job::EpochMetrics::from_json(text->text());
+      folder_.add(metrics);
+      observer_.epoch_done(metrics);
+      ++next_metrics_;
+      ++news_;
+    }
+  }
+
+  void look_for_progress() {
+    const std::optional<Buffer> text = channel_.load(control::keys::kProgress);
+    if (!text) return;
+    const json at = parse_json(text->text());
+    const auto before = std::pair(at_.epoch, at_.round);
+    at_.epoch = count_at(at, "epoch");
+    at_.round = count_at(at, "round");
+    if (before != std::pair(at_.epoch, at_.round)) ++news_;
+    at_.rounds = count_at(at, "rounds");
+  }
+
+  void tell_progress(const std::vector<faas::EventStatus>& workers) {
+    std::uint32_t alive = 0;
+    for (const faas::EventStatus& status : workers)
+      alive += status.state == faas::EventStatus::State::running ? 1 : 0;
+    observer_.tick(alive, at_.epoch, at_.round, at_.rounds);
+  }
+
+  std::string collect(const StagedData& staged, const std::vector<std::string>& reports,
+                      const Stopwatch& wall) {
+    // Worker 0 saves it before it reports.
+    std::optional<Buffer> bytes = channel_.load(control::keys::kModel);
+    if (!bytes) fail_lost(control::keys::kModel);
+    const auto model = std::make_shared<const Buffer>(std::move(*bytes));
+    job::require_whole_model(
+        model, fmt::format("channel {}/{}", channel_.describe(), control::keys::kModel));
+    std::string summary = job::summary_of({.options = options_,
+                                           .job_id = folder_.job_id(),
+                                           .data = staged.data,
+                                           .reports = reports,
+                                           .trigger_usage = stores_.usage(),
+                                           .wall_s = wall.seconds(),
+                                           .model_path = folder_.model_path()});
+    folder_.finish(*model, summary);
+    return summary;
+  }
+
+  const Options& options_;
+  control::RunFolder& folder_;
+  control::JobChannel& job_channel_;
+  storage::Storage& channel_;
+  control::Stores& stores_;
+  Observer& observer_;
+  struct FailedTry {
+    std::size_t worker;
+    faas::EventStatus status;
+    bool again;
+  };
+  std::mutex failures_mutex_;
+  std::vector<FailedTry> failures_;
+  std::uint64_t next_metrics_ = 1;
+  std::atomic<std::uint64_t> news_{0};  ///< grows with every sign of life
+  /// Where worker 0 said that it stands.
+  struct {
+    std::uint64_t epoch = 0, round = 0, rounds = 0;
+  } at_;
+  std::unique_ptr<faas::Invocations> invocations_;  ///< ends before all that its observer uses
+};
+
+}  // namespace
+
+std::string run_workers(const Options& options, control::RunFolder& folder,
+                        control::JobChannel& channel, const StagedData& staged, bool resuming,
+                        const Stopwatch& wall, Observer& observer) {
+  return Run(options, folder, channel, observer).run(staged, resuming, wall);
+}
+
+}  // namespace lambdaml::trigger

@@ -1,0 +1,256 @@
+#include "lambdaml/trigger/trigger.h"
+
+#include <algorithm>
+
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/control/checkpoint.h"
+#include "lambdaml/control/endings.h"
+#include "lambdaml/control/job_channel.h"
+#include "lambdaml/control/job_record.h"
+#include "lambdaml/control/run_folder.h"
+#include "lambdaml/cost/cost.h"
+#include "lambdaml/job/event.h"
+#include "lambdaml/job/job.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/optim/registry.h"
+#include "lambdaml/storage/own_place.h"
+#include "lambdaml/trigger/platform.h"
+#include "lambdaml/trigger/reach.h"
+#include "lambdaml/trigger/run.h"
+#include "lambdaml/trigger/staging.h"
+
+namespace lambdaml::trigger {
+namespace {
+
+/// Of its part of the data, while a worker puts the rows in order.
+constexpr std::uint64_t kCopiesOfData = 2;
+
+/// A model gives no probability to a label that it has never met, so such rows have no loss.
+void require_known_labels(const data::Manifest& test, const data::Manifest& data,
+                          const Options& options) {
+  for (const std::int32_t label : test.labels)
+    if (!std::ranges::binary_search(data.labels, label))
+      fail(Code::invalid_argument, "{}: it has the label {}, the training data have only {}",
+           Uri::parse(options.text("test_data")).display(), label,
+           fmt::join(std::span(data.labels).first(std::min<std::size_t>(10, data.labels.size())),
+                     ", "));
+}
+
+/// Makes the model and the optimizer as the workers will, so that what cannot work is said before
+/// anything is started.
+void rehearse(const Options& options, const StagedData& staged) {
+  cost::Prices::current();  // its end says what the job cost
+  const data::Manifest& data = staged.data;
+  const std::optional<data::Manifest>& test = staged.test;
+  const std::string what = Uri::parse(options.text("data")).display();
+  const model::Plugin& plugin = model::registry().get(options.text("model"));
+  if (plugin.needs_labels && data.labels.empty())
+    fail(Code::invalid_argument, "{}: it has no labels, and {} learns from labels", what,
+         plugin.name);
+  const model::Shape shape{data.features,
+                           plugin.needs_labels ? data.labels : std::vector<std::int32_t>(),
+                           staged.definition};
+  std::unique_ptr<model::Model> model;
+  try {
+    model = plugin.make(shape, options);
+  } catch (...) {
+    rethrow_with(what);
+  }
+  if (test && plugin.needs_labels && test->labels.empty())
+    fail(Code::invalid_argument, "{}: it has no labels, so {} cannot be tested on it",
+         Uri::parse(options.text("test_data")).display(), plugin.name);
+  if (test && plugin.needs_labels) require_known_labels(*test, data, options);
+  if (data.rows() < model->minimum_rows())
+    fail(Code::invalid_argument, "{}: its {} rows are too few: {} with these options needs {}",
+         what, data.rows(), plugin.name, model->minimum_rows());
+  const auto rows = std::min(static_cast<std::uint64_t>(options.integer("batch_size")),
+                             *std::max_element(data.part_rows.begin(), data.part_rows.end()));
+  const std::uint64_t training = model->training_bytes(rows);
+  const std::uint64_t needed = training + data.bytes / data.parts() * kCopiesOfData;
+  if (training > 0 && needed > static_cast<std::uint64_t>(options.integer("memory_mb")) << 20)
+    fail(Code::invalid_argument,
+         "{} needs about {} for batches of {} rows and its part of the data, and a function may "
+         "use {} MB: use a smaller --batch-size, more --workers or a larger --memory-mb",
+         plugin.name, human_bytes(needed), rows, options.integer("memory_mb"));
+  const auto alone = comm::registry().get(options.text("sync_mode")).make({});
+  optim::Problem problem{*model, *alone};
+  problem.rows_per_round = {1.0};
+  problem.rows = problem.own_rows = 1;
+  optim::registry().get(options.text("optim")).make(problem, options);
+}
+
+/// All of a job but its workers: the data are where they will look for them.
+StagedData prepare(const Options& options, const control::JobChannel& channel) {
+  StagedData staged = stage(options, channel.store());
+  throw_if_interrupted();
+  rehearse(options, staged);
+  return staged;
+}
+
+bool has_paused(const std::string& summary) {
+  const nlohmann::json json = parse_json(summary);
+  return text_at(json, "ended_by") == job::kPaused;
+}
+
+/// Before anything is made: a checkpoint that cannot be saved is the end of a job. One GET.
+void require_place_of_checkpoints(control::Stores& stores, const Options& options,
+                                  const std::string& job_id) {
+  const std::string& place = options.text("checkpoint");
+  if (place.empty()) return;
+  storage::require_own_place(Uri::parse(place));
+  stores.open(place)->load(job_id + "/job.json");
+}
+
+std::filesystem::path local_folder(const std::string& text) {
+  const Uri uri = Uri::parse(text);
+  if (uri.scheme != "file")
+    fail(Code::invalid_argument, "output '{}': it must be a folder of this machine", uri.display());
+  return text.starts_with("file://") ? std::filesystem::path(uri.path)
+                                     : std::filesystem::path(text);
+}
+
+std::uint32_t workers_of(const Options& options) {
+  return static_cast<std::uint32_t>(options.integer("workers"));
+}
+
+/// Whether the run has a checkpoint to go on from; true when that cannot be told.
+bool can_be_resumed(control::Stores& stores, const Options& options,
+                    const std::string& job_id) noexcept {
+  const Tidying tidying;
+  try {
+    return !control::Checkpoints(stores.open(options.text("checkpoint")), job_id, "", 0,
+                                 workers_of(options))
+                .available()
+                .empty();
+  } catch (const std::exception&) {
+    return true;
+  }
+}
+
+/// Whether the logs of a run that never got to a checkpoint tell nothing that its error does not.
+bool is_soon_told(Code code) {
+  return is_bad_input(code) || code == Code::diverged || code == Code::cancelled ||
+         code == Code::limit_reached;
+}
+
+/// Leaves word of how the job ended, or of nothing when it came to nothing.
+void note_end(control::Stores& stores, const Options& options, const control::RunFolder& folder,
+              const Error& error, bool for_nothing) noexcept {
+  const Tidying tidying;
+  try {
+    control::JobRecord record(stores.open(options.text("checkpoint")), folder.job_id());
+    if (for_nothing)
+      record.forget();
+    else
+      record.end(error.code() == Code::cancelled || error.code() == Code::limit_reached ? "stopped"
+                                                                                        : "failed",
+                 error.what());
+  } catch (const std::exception& failure) {
+    log::warning("noting the end of job {}: {}", folder.job_id(), failure.what());
+  }
+}
+
+std::string run_to_end(Options options, control::RunFolder folder, const StagedData& staged,
+                       control::JobChannel& channel, Observer& observer, bool resuming,
+                       bool by_command, const Stopwatch& wall) {
+  if (options.text("checkpoint").empty())
+    options.set("checkpoint", Option::Value(folder.checkpoint_uri()), "checkpoint");
+  try {
+    return run_workers(options, folder, channel, staged, resuming, wall, observer);
+  } catch (const control::Superseded&) {
+    throw;
+  } catch (const Error& error) {
+    control::Stores& stores = channel.stores();
+    if (error.code() == Code::unavailable) stores.hurry();
+    const bool resumable = can_be_resumed(stores, options, folder.job_id());
+    const bool for_nothing = !resumable && !resuming && is_soon_told(error.code());
+    note_end(stores, options, folder, error, for_nothing);
+    if (for_nothing) {
+      folder.discard();
+      throw;
+    }
+    // What the input or a checkpoint is wrong with, going on again does not mend.
+    const bool in_vain =
+        error.code() == Code::diverged || (resuming && (error.code() == Code::data_corrupt ||
+                                                        error.code() == Code::invalid_argument));
+    if (!resumable || in_vain || !by_command) throw;
+    std::throw_with_nested(Error(error.code(), fmt::format("{}; go on with: lambdaml resume {}",
+                                                           error.what(), folder.path().string())));
+  }
+}
+
+}  // namespace
+
+std::string train(const Options& given, Observer& observer) {
+  const Stopwatch wall;
+  Options options = given;
+  require_reach(options);
+  const std::string job_id = job::new_job_id();
+  const std::filesystem::path output = options.text("output").empty()
+                                           ? std::filesystem::path("runs") / job_id
+                                           : local_folder(options.text("output"));
+  control::RunFolder::require_new(output);
+  control::Stores stores;
+  require_place_of_checkpoints(stores, options, job_id);
+  control::JobChannel channel(stores, options.text("channel"), job_id, options.flag("keep"),
+                              control::JobChannel::Stop::patient);
+  return channel.use([&] {
+    const StagedData staged = prepare(options, channel);
+    return run_to_end(options, control::RunFolder::create(output, job_id, options), staged, channel,
+                      observer, false, true, wall);
+  });
+}
+
+std::string train_as(const std::string& job_id, const Options& given, Observer& observer) {
+  const Stopwatch wall;
+  Options options = given;
+  require_reach(options);
+  const std::filesystem::path output = local_folder(options.text("output"));
+  control::RunFolder::require_new(output);
+  control::Stores stores;
+  require_place_of_checkpoints(stores, options, job_id);
+  control::JobChannel channel(stores, options.text("channel"), job_id, options.flag("keep"),
+                              control::JobChannel::Stop::at_once);
+  return channel.use([&] {
+    channel.take_over(workers_of(options));
+    const StagedData staged = prepare(options, channel);
+    const bool resuming =
+        !options.text("checkpoint").empty() && can_be_resumed(stores, options, job_id);
+    return run_to_end(options, control::RunFolder::create(output, job_id, options), staged, channel,
+                      observer, resuming, false, wall);
+  });
+}
+
+std::string resume(const std::filesystem::path& path, Observer& observer, const Options& changed) {
+  const Stopwatch wall;
+  control::RunFolder folder = control::RunFolder::open(path);
+  const std::optional<std::string> summary = folder.summary();
+  const bool paused = summary && has_paused(*summary);
+  if (summary && !paused) return *summary;
+  Options options = folder.options();
+  if (paused) options.set("stop_after", Option::Value(std::int64_t{0}), "stop_after");
+  for (const Option& option : changed.declared())
+    if (changed.is_set(option.name))
+      options.set(option.name, changed.value(option.name), option.name);
+  job::resolve(options);
+  control::Stores stores;
+  require_place_of_checkpoints(stores, options, folder.job_id());
+  control::JobChannel channel(stores, options.text("channel"), folder.job_id(),
+                              options.flag("keep"), control::JobChannel::Stop::patient);
+  return channel.use([&] {
+    channel.take_over(workers_of(options));
+    const StagedData staged = prepare(options, channel);
+    return run_to_end(options, std::move(folder), staged, channel, observer, true, true, wall);
+  });
+}
+
+}  // namespace lambdaml::trigger

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "lambdaml/base/options.h"
+#include "lambdaml/faas/invoker.h"
+#include "lambdaml/job/metrics.h"
+
+/// The caller's side of a job: cuts the data, starts the workers, watches them, collects what they
+/// leave.
+namespace lambdaml::trigger {
+
+/// Told what happens while a job runs, on the thread that runs it. What it throws ends the job,
+/// which can be resumed.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  /// The data are known and the workers about to start.
+  virtual void starting(const std::string& /*job_id*/, std::uint64_t /*rows*/,
+                        std::uint64_t /*features*/, std::uint32_t /*workers*/,
+                        std::uint64_t /*epochs*/) {}
+  virtual void epoch_done(const job::EpochMetrics&) {}
+  /// About 20 times a second. `rounds` is 0 until the first news from within an epoch.
+  virtual void tick(std::uint32_t /*workers_alive*/, std::uint64_t /*epoch*/,
+                    std::uint64_t /*round*/, std::uint64_t /*rounds*/) {}
+  virtual void worker_failed(std::size_t /*worker*/, const faas::EventStatus&, bool /*again*/) {}
+};
+
+/// Runs a job with resolved options to its end and returns its summary, one JSON object. The run's
+/// folder holds everything; it is removed again when the job came to nothing: bad input, stopped or
+/// diverged before the first checkpoint. The channel holds nothing of the job afterwards (unless
+/// `keep`). Throws invalid_argument, not_found, already_exists, data_corrupt (bad input),
+/// workers_lost, cancelled, limit_reached (the option `deadline`), and what the stores throw.
+std::string train(const Options& options, Observer& observer);
+
+/// Goes on from the last checkpoint that all workers have, or from the start when there is none. A
+/// run that has ended is left as it is: its summary is returned. One that paused (`stop_after`)
+/// goes on to its end. Bulk-synchronous runs end with the model, bit by bit, of a run that was
+/// never interrupted. What is set in `changed` (see options_of_resuming) replaces the run's own
+/// values, this time.
+std::string resume(const std::filesystem::path& run, Observer& observer,
+                   const Options& changed = Options(std::vector<Option>()));
+
+/// Runs a job for somebody who keeps his own record of it, under the id that he gives: goes on from
+/// the checkpoints that lie under that id, whichever machine made them, else begins. Where `train`
+/// names a command to go on with, this does not. An observer that throws Superseded ends
+/// it without a trace: channel, record and workers belong to the one who took over. Otherwise as
+/// train().
+std::string train_as(const std::string& job_id, const Options& options, Observer& observer);
+
+}  // namespace lambdaml::trigger

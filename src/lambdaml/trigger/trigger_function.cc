@@ -1,0 +1,216 @@
+#include "lambdaml/trigger/trigger_function.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/control/checkpoint.h"
+#include "lambdaml/control/lease.h"
+#include "lambdaml/faas/lambda_client.h"
+#include "lambdaml/job/compat_payload.h"
+#include "lambdaml/job/job.h"
+#include "lambdaml/job/job_file.h"
+#include "lambdaml/job/options.h"
+#include "lambdaml/storage/storage.h"
+#include "lambdaml/trigger/reach.h"
+#include "lambdaml/trigger/scratch.h"
+#include "lambdaml/trigger/trigger.h"
+
+namespace lambdaml::trigger {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+/// What the trigger needs to collect and put away a finished job's results.
+constexpr double kMarginSeconds = 5;
+
+Options options_of(const std::string& payload) {
+  Options options = job::job_options();
+  job::read_environment(options);
+  if (job::is_original_payload(payload)) {
+    job::from_original_payload(payload, options);
+  } else {
+    if (!parse_json(payload).is_object())
+      fail(Code::invalid_argument, "event: not a JSON object with distinct names: '{}'",
+           printable(payload, 60));
+    job::from_json(payload, "event", options);
+  }
+  if (!options.is_set("platform")) options.set("platform", Option::Value(std::string("aws")), "");
+  if (options.text("function").empty())
+    options.set("function", Option::Value(std::string("lambdaml-worker")), "function");
+  job::resolve(options);
+  return options;
+}
+
+/// What an invocation of the trigger is to do: begin a job, or go on with one.
+struct Task {
+  Options options;
+  std::string job_id;
+  double spent_s = 0;       ///< by earlier invocations
+  std::uint64_t leg = 0;    ///< how many those were
+  std::uint64_t epoch = 0;  ///< of the newest checkpoint that they left
+};
+
+constexpr const char* kGoOn = "go_on";
+
+std::string handed_on(const Task& task) {
+  return json_text(json{{kGoOn,
+                         {{"job_id", task.job_id},
+                          {"spent_s", task.spent_s},
+                          {"leg", task.leg},
+                          {"epoch", task.epoch},
+                          {"options", parse_json(job::to_json(task.options))}}}});
+}
+
+std::string handed_over(const Task& task) {
+  return json_text(json{{"status", "another_invocation_goes_on"}, {"job_id", task.job_id}});
+}
+
+Task task_of(const faas::Invocation& invocation) {
+  const json event = parse_json(invocation.payload);
+  if (!event.is_object() || !event.contains(kGoOn))
+    return {options_of(invocation.payload), job::id_of_request("job-", invocation.request_id)};
+  try {
+    const json& rest = event.at(kGoOn);
+    const std::string job_id = rest.at("job_id");
+    if (!job::is_job_id(job_id))
+      fail(Code::invalid_argument, "event: '{}' is no id of a job", printable(job_id));
+    return {options_of(json_text(rest.at("options"))), job_id, rest.at("spent_s"), rest.at("leg"),
+            rest.at("epoch")};
+  } catch (const json::exception&) {
+    fail(Code::invalid_argument, "event: '{}' is not what a trigger hands on", kGoOn);
+  }
+}
+
+/// Where a job's model and summary go.
+class Results {
+ public:
+  explicit Results(const Task& task)
+      : job_id_(task.job_id), place_(place_of(task.options)), store_(storage::open(place_)) {}
+
+  std::optional<std::string> summary() const {
+    const std::optional<Buffer> text = store_->load(job_id_ + "/summary.json");
+    if (!text) return std::nullopt;
+    return std::string(text->text());
+  }
+  /// The summary with the model's place.
+  std::string put_away(const fs::path& run, json summary) const {
+    const std::optional<Buffer> model = read_file(run / "model.safetensors");
+    if (!model) fail(Code::internal, "job {}: its model is not where it was written", job_id_);
+    store_->save(job_id_ + "/model.safetensors", *model);
+    summary["model_path"] = (place_ / job_id_ / "model.safetensors").display();
+    std::string text = json_text(summary);
+    store_->save(job_id_ + "/summary.json", as_bytes(text));
+    return text;
+  }
+  /// The invocations of the trigger for one leg of the job share it.
+  std::string lease_key(std::uint64_t leg) const {
+    return fmt::format("{}/trigger/{}", job_id_, leg);
+  }
+  std::shared_ptr<storage::Storage> store() const { return store_; }
+  const Uri& place() const { return place_; }
+
+ private:
+  static Uri place_of(const Options& options) {
+    Uri place = Uri::parse(options.text("channel")) / "results";
+    for (const char* name : {"checkpoint", "output"})
+      if (!options.text(name).empty()) place = Uri::parse(options.text(name));
+    if (!outlives_function(place))
+      fail(Code::invalid_argument,
+           "event: the model would go to {} and be gone with the function; give it an 'output', as "
+           "in s3://BUCKET/PREFIX",
+           place.display());
+    return place;
+  }
+
+  std::string job_id_;
+  Uri place_;
+  std::shared_ptr<storage::Storage> store_;
+};
+
+/// Of worker 0's newest checkpoint; 0 when it has none.
+std::uint64_t newest_epoch(const Options& options, const std::string& job_id) {
+  const std::vector<control::Progress> available =
+      control::Checkpoints(storage::open(options.text("checkpoint")), job_id, "", 0,
+                           static_cast<std::uint32_t>(options.integer("workers")))
+          .available();
+  return available.empty() ? 0 : available.front().epoch;
+}
+
+/// Says that the trigger lives.
+class Watch : public Observer {
+ public:
+  explicit Watch(control::Lease& lease) : lease_(lease) {}
+  void tick(std::uint32_t, std::uint64_t, std::uint64_t, std::uint64_t) override { lease_.renew(); }
+
+ private:
+  control::Lease& lease_;
+};
+
+}  // namespace
+
+std::string handle_trigger_event(const faas::Invocation& invocation) {
+  const Stopwatch clock;
+  const Task task = task_of(invocation);
+  const Results results(task);
+  control::Lease lease(results.store(), results.lease_key(task.leg), invocation.deadline);
+  switch (lease.take(Deadline::in(invocation.deadline.seconds_left() - kMarginSeconds))) {
+    case control::Lease::Taken::yes:
+      // Tried again although it had handed the job on: its time was over before it could say so.
+      if (!control::Lease::was_taken(*results.store(), results.lease_key(task.leg + 1))) break;
+      lease.finish();
+      return handed_over(task);
+    case control::Lease::Taken::finished:
+      return results.summary().value_or(handed_over(task));
+    case control::Lease::Taken::no:
+      return handed_over(task);
+  }
+  const double own_s = invocation.deadline.seconds_left() - kMarginSeconds;
+  const double limit_s = task.options.real("deadline");
+  const double left_s = limit_s == 0 ? own_s : std::min(own_s, limit_s - task.spent_s);
+  Options options = task.options;
+  require_reach(options);
+  // Another invocation of the trigger finds nothing that this one keeps for itself.
+  if (options.text("checkpoint").empty())
+    options.set("checkpoint", Option::Value(results.place().text()), "checkpoint");
+  options.set("deadline", Option::Value(std::max(0.1, left_s)), "deadline");
+  const Scratch scratch("lambdaml-run-");
+  options.set("output", Option::Value(scratch.path().string()), "output");
+  Watch watch(lease);
+  try {
+    const json summary = parse_json(train_as(task.job_id, options, watch));
+    std::string answer = results.put_away(scratch.path(), summary);
+    lease.finish();
+    return answer;
+  } catch (const control::Superseded&) {
+    return handed_over(task);
+  } catch (const Error& error) {
+    const char* own_name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
+    if (error.code() != Code::limit_reached || left_s < own_s || own_name == nullptr) throw;
+    Task rest = task;
+    rest.epoch = newest_epoch(options, task.job_id);
+    if (rest.epoch <= task.epoch)
+      fail(Code::limit_reached,
+           "the trigger's time was over before the job had a checkpoint{}: give it more with "
+           "--timeout-s, or the data to more workers",
+           task.epoch > 0 ? fmt::format(" after that of epoch {}", task.epoch) : "");
+    rest.spent_s += clock.seconds();
+    ++rest.leg;
+    faas::LambdaClient().invoke_all_events(own_name, std::array{handed_on(rest)});
+    lease.finish();
+    return json_text(json{{"status", "to_be_continued"}, {"job_id", rest.job_id}});
+  }
+}
+
+}  // namespace lambdaml::trigger

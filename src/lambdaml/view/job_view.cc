@@ -1,0 +1,183 @@
+#include "lambdaml/view/job_view.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <sys/file.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/control/channel.h"
+#include "lambdaml/control/job_channel.h"
+#include "lambdaml/control/job_record.h"
+#include "lambdaml/control/run_folder.h"
+#include "lambdaml/faas/registry.h"
+#include "lambdaml/job/event.h"
+#include "lambdaml/optim/registry.h"
+
+namespace lambdaml::view {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+/// More than a job can have, as its options say; a record that says so is none.
+constexpr std::uint64_t kMostWorkers = 10'000;
+
+constexpr const char* kRunFile = "run.json";
+
+/// A job's place among checkpoints that lie in files, rather than a run's folder.
+bool is_checkpoint_folder(const fs::path& folder) {
+  std::error_code error;
+  return !fs::exists(folder / kRunFile, error) && fs::exists(folder / control::record::kJob, error);
+}
+
+json object_from(const Buffer& text, const std::string& what) {
+  json object = parse_json(text.text());
+  if (!object.is_object()) fail(Code::data_corrupt, "{}: it is damaged", what);
+  return object;
+}
+
+}  // namespace
+
+JobView JobView::open(const std::string& run) {
+  JobView view;
+  view.run_ = run;
+  std::string checkpoints;
+  if (run.find("://") == std::string::npos && !is_checkpoint_folder(run)) {
+    view.folder_ = run;
+    const control::RunFolder::Identity identity = control::RunFolder::identify(run);
+    view.job_id_ = identity.job_id;
+    checkpoints = identity.checkpoint_uri;
+  } else {
+    const Uri uri = Uri::parse(run);
+    view.job_id_ = uri.name();
+    checkpoints = uri.parent().text();
+  }
+  view.store_ = storage::open(checkpoints);
+  const std::optional<Buffer> record =
+      view.store_->load(view.job_id_ + "/" + control::record::kJob);
+  if (!record)
+    fail(Code::not_found, "run {}: nothing is known of a job {} in {}", run, view.job_id_,
+         Uri::parse(checkpoints).display());
+  const std::string what = fmt::format("run {}: its {}", run, control::record::kJob);
+  const std::uint64_t workers = count_at(object_from(*record, what), "workers");
+  if (workers == 0 || workers > kMostWorkers)
+    fail(Code::data_corrupt, "{}: it says nothing of its workers", what);
+  view.record_ = std::string(record->text());
+  return view;
+}
+
+std::vector<std::string> JobView::list(const std::string& where) {
+  std::set<std::string> runs;
+  if (where.find("://") == std::string::npos) {
+    std::error_code error;
+    if (!fs::is_directory(where, error))
+      fail(Code::not_found, "{}: no such folder; runs lie in runs/ where lambdaml train was called",
+           where);
+    for (const auto& entry : fs::directory_iterator(where, error))
+      if (fs::exists(entry.path() / kRunFile, error) || is_checkpoint_folder(entry.path()))
+        runs.insert(entry.path().string());
+  } else {
+    const Uri uri = Uri::parse(where);
+    const std::string tail = std::string("/") + control::record::kJob;
+    for (const storage::Entry& entry : storage::open(uri)->list(""))
+      if (entry.key.ends_with(tail))
+        runs.insert((uri / entry.key.substr(0, entry.key.size() - tail.size())).text());
+  }
+  return {runs.begin(), runs.end()};
+}
+
+std::shared_ptr<storage::Storage> JobView::channel() const {
+  const std::string uri = text_at(parse_json(record_), "channel");
+  return control::open_channel(uri, job_id_);
+}
+
+bool JobView::has_ended() const {
+  return store_->load(job_id_ + "/" + control::record::kSummary) ||
+         store_->load(job_id_ + "/" + control::record::kEnded);
+}
+
+/// Whether a process of this machine works on the run.
+bool JobView::is_locked() const {
+  const FileDescriptor file(::open((folder_ / kRunFile).c_str(), O_RDONLY | O_CLOEXEC));
+  return file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
+}
+
+std::string JobView::status() const {
+  const json record = parse_json(record_);
+  ordered_json status{{"job_id", job_id_}, {"state", "running"}};
+  for (const char* name : {"model", "optim", "sync_mode", "workers", "epochs", "platform"})
+    if (record.contains(name)) status[name] = record[name];
+
+  if (const auto text = store_->load(job_id_ + "/" + control::record::kSummary)) {
+    const json summary = object_from(*text, run_ + ": its summary");
+    status["state"] = text_at(summary, "ended_by") == job::kPaused ? "paused" : "done";
+    status["summary"] = summary;
+    return json_text(status);
+  }
+  if (const auto text = store_->load(job_id_ + "/" + control::record::kEnded)) {
+    const json ended = object_from(*text, run_ + ": how it ended");
+    status["state"] = text_at(ended, "state", "failed");
+    status["error"] = text_at(ended, "error");
+    return json_text(status);
+  }
+  const std::shared_ptr<storage::Storage> meeting_place = channel();
+  // Whose workers are threads of the command that started it meets in that process's memory.
+  const bool is_private = !meeting_place->capabilities().cross_process;
+  const bool alive =
+      (is_private || meeting_place->load(control::keys::kJob)) && (folder_.empty() || is_locked());
+  if (!alive) status["state"] = "interrupted";
+  if (!alive || is_private) return json_text(status);
+  std::uint64_t started = 0, finished = 0;
+  for (std::uint32_t worker = 0; worker < workers(); ++worker) {
+    started += meeting_place->load(control::keys::started(worker)) ? 1 : 0;
+    finished += meeting_place->load(control::keys::result(worker)) ? 1 : 0;
+  }
+  status["started"] = started;
+  status["finished"] = finished;
+  if (const auto text = meeting_place->load(control::keys::kProgress))
+    status.update(ordered_json(object_from(*text, run_ + ": its progress")));
+  return json_text(status);
+}
+
+void JobView::stop() const {
+  if (has_ended()) fail(Code::invalid_argument, "run {}: it has ended already", run_);
+  const std::shared_ptr<storage::Storage> meeting_place = channel();
+  if (!meeting_place->capabilities().cross_process)
+    fail(Code::invalid_argument,
+         "run {}: its workers are threads of the command that started it; end that with Ctrl-C",
+         run_);
+  // Workers on other machines may be at work although the trigger is gone; nobody but they
+  // themselves ends them.
+  const json record = parse_json(record_);
+  const faas::Plugin* platform = faas::registry().find(text_at(record, "platform"));
+  const bool is_remote = platform != nullptr && platform->remote;
+  if (!meeting_place->load(control::keys::kJob) || (!is_remote && !folder_.empty() && !is_locked()))
+    fail(Code::invalid_argument, "run {}: it is not running; go on with: lambdaml resume {}", run_,
+         run_);
+  if (is_remote)
+    control::stop_workers(*meeting_place, workers());
+  else
+    meeting_place->save(control::keys::kStop, {});
+}
+
+std::uint32_t JobView::workers() const {
+  return static_cast<std::uint32_t>(count_at(parse_json(record_), "workers"));
+}
+
+std::string JobView::log(std::uint32_t worker) const {
+  std::optional<Buffer> text;
+  if (!folder_.empty()) text = read_file(folder_ / fmt::format("log/worker-{}.log", worker));
+  if (!text || text->text().empty()) text = store_->load(control::keys::log(job_id_, worker));
+  return text ? std::string(text->text()) : std::string();
+}
+
+}  // namespace lambdaml::view

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lambdaml/base/options.h"
+#include "lambdaml/storage/storage.h"
+
+/// A job seen from outside, while it runs and afterwards, by any machine that reaches its storage:
+/// what its record (control/job_record.h) and, as long as it runs, its channel say.
+namespace lambdaml::view {
+
+class JobView {
+ public:
+  /// `run` is the folder of a run, or CHECKPOINT-URI/JOB-ID. Throws not_found, data_corrupt, and
+  /// what the stores throw.
+  static JobView open(const std::string& run);
+  /// The jobs in a folder of runs or of checkpoints, or under a checkpoint URI, by name. Costs one
+  /// LIST.
+  static std::vector<std::string> list(const std::string& where);
+
+  const std::string& job_id() const { return job_id_; }
+  bool has_ended() const;
+  /// One JSON object: job_id, state (running, done, paused, failed, stopped or interrupted), model,
+  /// optim, sync_mode, workers, epochs, platform, epoch, round, rounds, started, finished
+  /// (workers), or the summary. Costs about 4 GETs and 2 a worker.
+  std::string status() const;
+  /// Asks the job to stop; its trigger, or each of its workers, sees it within some seconds. Throws
+  /// invalid_argument when it has ended.
+  void stop() const;
+
+  std::uint32_t workers() const;
+  /// What a worker has written to its log, the newest 256 KB of it where it is kept beside the
+  /// checkpoints: one GET.
+  std::string log(std::uint32_t worker) const;
+
+ private:
+  JobView() = default;
+  std::shared_ptr<storage::Storage> channel() const;
+  bool is_locked() const;
+
+  std::string run_;
+  std::string job_id_;
+  std::filesystem::path folder_;  ///< empty when opened by URI
+  std::shared_ptr<storage::Storage> store_;
+  std::string record_;  ///< job.json
+};
+
+}  // namespace lambdaml::view

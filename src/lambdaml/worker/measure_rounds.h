@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+
+#include "lambdaml/faas/runtime.h"
+#include "lambdaml/job/event.h"
+
+namespace lambdaml::worker {
+
+/// The worker's side of `bench comm`: merges a known vector `rounds` times and returns, JSON, the
+/// seconds of each round, the requests and bytes, and whether every sum was right bit by bit.
+std::string measure_rounds(const job::BenchCommEvent& event, const faas::Invocation& invocation);
+
+}  // namespace lambdaml::worker

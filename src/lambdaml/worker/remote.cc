@@ -1,0 +1,115 @@
+#include "lambdaml/worker/remote.h"
+
+#include <array>
+#include <cstdlib>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/control/channel.h"
+#include "lambdaml/control/endings.h"
+#include "lambdaml/control/stores.h"
+#include "lambdaml/control/worker_report.h"
+#include "lambdaml/faas/failure.h"
+#include "lambdaml/faas/lambda_client.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::worker {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kLogBytes = 64 << 10;  ///< of one invocation
+constexpr std::size_t kStoredLogBytes = 256 << 10;
+constexpr double kSecondsBetweenSaves = 5;
+
+/// Its log over all invocations: the earlier ones', then this one's.
+class StoredLog {
+ public:
+  StoredLog(control::Stores& stores, const job::TrainEvent& event)
+      : store_(stores.open(event.options.text("checkpoint"))),
+        key_(control::keys::log(event.job_id, event.worker)) {
+    log::keep_recent(kLogBytes);
+    if (const std::optional<Buffer> text = store_->load(key_)) earlier_ = text->text();
+  }
+  ~StoredLog() {
+    save();
+    log::forget_recent();
+  }
+  /// Saves what is new, but not often.
+  void save_now_and_then() {
+    if (since_save_.seconds() >= kSecondsBetweenSaves) save();
+  }
+  StoredLog(const StoredLog&) = delete;
+
+ private:
+  void save() noexcept {
+    since_save_ = Stopwatch();
+    try {
+      std::string text = earlier_ + log::recent();
+      if (text.size() > kStoredLogBytes)
+        text.erase(0, text.find('\n', text.size() - kStoredLogBytes) + 1);
+      if (text == saved_) return;
+      store_->save(key_, as_bytes(text));
+      saved_ = std::move(text);
+    } catch (const std::exception& error) {
+      log::warning("saving the log: {}", error.what());
+    }
+  }
+
+  std::shared_ptr<storage::Storage> store_;
+  std::string key_;
+  std::string earlier_;
+  std::string saved_;
+  Stopwatch since_save_;
+};
+
+/// Tells the trigger why the worker has given up; the text that it leaves.
+std::string leave_word(control::Stores& stores, const job::TrainEvent& event, std::string_view type,
+                       const std::string& message) {
+  const std::string text = json_text(json{{"type", type}, {"message", message}});
+  stores.open_channel(event.options.text("channel"), event.job_id)
+      ->save(control::keys::failure(event.worker), as_bytes(text));
+  return text;
+}
+
+}  // namespace
+
+std::string report_to_storage(const faas::Invocation& invocation, const job::TrainEvent& event,
+                              const Work& work) {
+  control::Stores stores(control::Stores::Services::answered);
+  std::optional<StoredLog> stored_log(std::in_place, stores, event);
+  try {
+    std::string response = work([&] { stored_log->save_now_and_then(); });
+    if (response != control::kToBeContinued) return response;
+    const char* name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
+    const std::string function = name == nullptr ? event.options.text("function") : name;
+    stored_log.reset();
+    faas::LambdaClient().invoke_all_events(function, std::array{invocation.payload});
+    return response;
+  } catch (const control::Stopped& stopped) {
+    log::info("{}", stopped.what());
+    const auto channel = stores.open_channel(event.options.text("channel"), event.job_id);
+    // Who stopped it waits for word, or has cleared the channel and left what stopped this worker.
+    if (channel->load(control::keys::kJob))
+      channel->save(control::keys::acknowledged_stop(event.worker), {});
+    else
+      channel->remove(control::keys::claim(event.worker));
+    return std::string(control::kJobIsOver);
+  } catch (const control::JobIsLost& lost) {
+    log::error("{}", lost.what());
+    return leave_word(stores, event, to_string(lost.code()), lost.what());
+  } catch (...) {
+    const faas::Failure failure = faas::current_failure();
+    log::error("{}", failure.message);
+    if (failure.type == to_string(Code::unavailable)) stores.hurry();
+    if (control::is_worth_another_try(failure.type)) throw;
+    // The job may have been resumed by now.
+    if (failure.type == to_string(Code::cancelled)) return std::string(control::kJobIsOver);
+    return leave_word(stores, event, failure.type, failure.message);
+  }
+}
+
+}  // namespace lambdaml::worker

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <algorithm>
+
+#include "lambdaml/base/deadline.h"
+
+namespace lambdaml::worker {
+
+/// How much of a function's time is left, and how much of that a worker must keep back to save its
+/// state. The margin is measured: the longest step so far without its waits, twice, and the longest
+/// save so far, three times, and a tenth of a second for what nobody measures.
+class TimeBudget {
+ public:
+  /// `state_bytes`: what a save writes; stands for the time of one at 20 MB/s until one was seen.
+  TimeBudget(Deadline end, std::size_t state_bytes)
+      : end_(end), longest_save_s_(0.02 + static_cast<double>(state_bytes) / 20e6) {}
+
+  void saw_step(double seconds) { longest_step_s_ = std::max(longest_step_s_, seconds); }
+  void saw_save(double seconds) { longest_save_s_ = std::max(longest_save_s_, seconds); }
+
+  /// Whether there is no time for another step.
+  bool is_over() const { return end_.seconds_left() < reserve_s() + 2 * longest_step_s_; }
+  /// Whether a wait of `seconds` from now could reach into the time kept back.
+  bool may_end_within(double seconds) const {
+    return end_.seconds_left() < reserve_s() + 2 * longest_step_s_ + seconds;
+  }
+  /// When waits for others must end, so that the state can still be saved.
+  Deadline end_of_waits() const {
+    if (end_.is_never()) return end_;
+    return Deadline::in(std::max(0.0, end_.seconds_left() - reserve_s()));
+  }
+
+ private:
+  double reserve_s() const { return 0.1 + 3 * longest_save_s_; }
+
+  Deadline end_;
+  double longest_step_s_ = 0;
+  double longest_save_s_;
+};
+
+}  // namespace lambdaml::worker

@@ -1,0 +1,309 @@
+#include "lambdaml/worker/trainer.h"
+
+#include <algorithm>
+#include <array>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/data/partition.h"
+#include "lambdaml/job/stop_condition.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/optim/registry.h"
+
+namespace lambdaml::worker {
+
+Trainer::Trainer(const job::TrainEvent& event, model::Rows own, model::Rows test,
+                 const comm::Membership& membership, bool again,
+                 std::shared_ptr<const Buffer> definition)
+    : event_(event),
+      membership_(membership),
+      again_(again),
+      own_(std::move(own)),
+      test_(std::move(test)) {
+  const Options& options = event.options;
+  communicator_ = make_communicator(options.text("sync_mode"));
+  const model::Plugin& model = model::registry().get(options.text("model"));
+  const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
+  supervised_ = model.needs_labels;
+  shape_ = {event.data.features, supervised_ ? event.data.labels : std::vector<std::int32_t>(),
+            std::move(definition)};
+  model_ = model.make(shape_, options);
+
+  // A model without labels has nothing to validate against: it trains on every row.
+  training_rows_ =
+      data::training_rows(event.data.part_rows, supervised_ ? options.real("valid_ratio") : 0.0);
+  const auto batch = static_cast<std::uint64_t>(options.integer("batch_size"));
+  rounds_per_pass_ = data::rounds_per_pass(training_rows_, batch);
+  optim::Problem problem{*model_, *communicator_};
+  problem.rows_per_round.assign(rounds_per_pass_, 0.0);
+  for (const std::uint64_t rows : training_rows_) {
+    problem.rows += static_cast<double>(rows);
+    for (std::uint64_t round = 0; round < rounds_per_pass_; ++round)
+      problem.rows_per_round[round] +=
+          static_cast<double>(data::batch_rows(rows, batch, round).size());
+  }
+  problem.own_rows = static_cast<double>(training_rows_[event.worker]);
+  epochs_ = static_cast<std::uint64_t>(options.integer(optimizer.epochs_option));
+  problem.epochs = epochs_;
+  optimizer_ = optimizer.make(problem, options);
+
+  anything_to_evaluate_ = supervised_ && (problem.rows < static_cast<double>(event.data.rows()) ||
+                                          (event.test && event.test->rows() > 0));
+}
+
+Trainer::~Trainer() = default;
+
+std::unique_ptr<comm::Communicator> Trainer::make_communicator(const std::string& pattern) const {
+  std::unique_ptr<comm::Communicator> communicator = comm::make_communicator(pattern, membership_);
+  if (again_) communicator->catch_up();
+  return communicator;
+}
+
+void Trainer::initialize() {
+  // A model that merges to find its start needs all workers for that, also where the rest of the
+  // job waits for nobody.
+  const comm::Plugin* pattern = &comm::registry().get(event_.options.text("sync_mode"));
+  std::unique_ptr<comm::Communicator> starter;
+  for (const comm::Plugin& other : comm::registry().entries())
+    if (!pattern->bulk_synchronous && other.bulk_synchronous && !starter)
+      starter = make_communicator(other.name);
+  comm::Communicator& communicator = starter ? *starter : *communicator_;
+  std::vector<float> parameters(model_->parameter_count());
+  const model::Batch rows = own_.batch(0, training_rows_[event_.worker]);
+  model_->initialize({.rows = rows,
+                      .first_row = event_.worker,
+                      .row_stride = event_.workers(),
+                      .communicator = communicator,
+                      .seed = static_cast<std::uint64_t>(event_.options.integer("seed"))},
+                     parameters);
+  communicator_->seek(communicator.round());
+  optimizer_->begin(parameters);
+}
+
+void Trainer::suspend(control::Checkpoints& checkpoints, std::uint64_t round) {
+  if (steps_here_ == 0)
+    fail(Code::resource_exhausted,
+         "worker {}: the time of its function was over before its first step: give functions more "
+         "with --timeout-s, or the data to more workers",
+         event_.worker);
+  checkpoints.suspend({epoch_, round}, place_, before_, {"", recent_metrics()});
+  log::info("suspended in epoch {}, pass {}, step {}", epoch_ + 1, place_.pass + 1,
+            place_.step + 1);
+}
+
+bool Trainer::within_lifetime(control::Checkpoints& checkpoints,
+                              const std::function<void()>& work) {
+  const std::uint64_t round = communicator_->round();
+  if (lifetime_->is_over()) {
+    before_.take(*optimizer_, *communicator_);
+    suspend(checkpoints, round);
+    return false;
+  }
+  const Stopwatch clock;
+  const double comm_before = communicator_->seconds();
+  if (!lifetime_->may_end_within(membership_.patience_s)) {
+    work();
+  } else {
+    // The others may keep this worker waiting until its time is over, in the midst of a step. A
+    // wait that ends so has changed nothing that others see: the step is taken again later, and
+    // writes the same bytes to the same keys.
+    before_.take(*optimizer_, *communicator_);
+    const Deadline end = lifetime_->end_of_waits();
+    communicator_->wait_until(end);
+    try {
+      work();
+    } catch (const Error& error) {
+      if (error.code() != Code::deadline_exceeded || !end.passed()) throw;
+      log::info("{}; to be continued", error.what());
+      ++steps_here_;
+      suspend(checkpoints, round);
+      return false;
+    }
+  }
+  ++steps_here_;
+  lifetime_->saw_step(clock.seconds() - (communicator_->seconds() - comm_before));
+  return true;
+}
+
+model::Batch Trainer::batch_of(std::uint64_t pass, std::uint64_t step) const {
+  const data::RowRange range =
+      data::batch_rows(training_rows_[event_.worker],
+                       static_cast<std::uint64_t>(event_.options.integer("batch_size")), step);
+  model::Batch batch = own_.batch(range.begin, range.end);
+  const auto seed = static_cast<std::uint64_t>(event_.options.integer("seed"));
+  batch.draws = {mix({seed, epoch_, pass}), range.begin * event_.workers() + event_.worker,
+                 event_.workers()};
+  return batch;
+}
+
+bool Trainer::run_epoch(control::Checkpoints& checkpoints, const Hooks& hooks) {
+  const std::uint64_t passes = optimizer_->passes_per_epoch();
+  while (place_.pass < passes) {
+    optim::Position at{.epoch = epoch_, .pass = place_.pass, .round = place_.step};
+    at.last_of_pass = place_.step + 1 == rounds_per_pass_;
+    at.last_of_epoch = at.last_of_pass && place_.pass + 1 == passes;
+    if (!at.last_of_pass) model_->expect(batch_of(place_.pass, place_.step + 1));
+    const bool done = within_lifetime(checkpoints, [&] {
+      place_.totals += optimizer_->step(batch_of(place_.pass, place_.step), at);
+    });
+    if (!done) return false;
+    if (++place_.step == rounds_per_pass_) {
+      place_.step = 0;
+      ++place_.pass;
+    }
+    if (clock_.seconds() - last_progress_s_ > 1) {
+      last_progress_s_ = clock_.seconds();
+      if (hooks.each_second) hooks.each_second();
+      if (hooks.progress)
+        hooks.progress(epoch_ + 1, at.pass * rounds_per_pass_ + at.round + 1,
+                       passes * rounds_per_pass_);
+    }
+  }
+  return true;
+}
+
+job::EpochMetrics Trainer::evaluate() {
+  job::EpochMetrics metrics;
+  metrics.epoch = epoch_ + 1;
+  metrics.values = optimizer_->metrics();
+  if (!supervised_) {
+    metrics.values["inertia"] = place_.totals.loss;
+    return metrics;
+  }
+  job::add_supervised("train", place_.totals, metrics.values);
+  if (!anything_to_evaluate_) return metrics;
+  const std::size_t held_out = training_rows_[event_.worker];
+  const model::Totals valid =
+      model_->evaluate(own_.batch(held_out, own_.size()), optimizer_->parameters());
+  const model::Totals test = model_->evaluate(test_.all(), optimizer_->parameters());
+  std::array<double, 6> sums{valid.loss, valid.rows, valid.correct,
+                             test.loss,  test.rows,  test.correct};
+  communicator_->merge({{}, sums}, comm::Meaning::state);
+  job::add_supervised("valid", {sums[0], sums[1], sums[2]}, metrics.values);
+  job::add_supervised("test", {sums[3], sums[4], sums[5]}, metrics.values);
+  return metrics;
+}
+
+Trainer::Outcome Trainer::run(control::Checkpoints& checkpoints, std::optional<Start> start,
+                              const Hooks& hooks) {
+  const Stopwatch all;
+  const std::string& until_text = event_.options.text("until");
+  const std::optional<job::StopCondition> until =
+      until_text.empty() ? std::nullopt : std::optional(job::StopCondition::parse(until_text));
+  const auto every = static_cast<std::uint64_t>(event_.options.integer("checkpoint_every"));
+  const auto epochs_here = static_cast<std::uint64_t>(event_.options.integer("run_epochs"));
+  const auto stop_after = static_cast<std::uint64_t>(event_.options.integer("stop_after"));
+  const std::uint64_t last_epoch = stop_after > 0 ? std::min(stop_after, epochs_) : epochs_;
+  const double comm_before = communicator_->seconds();
+  const auto outcome = [&](Outcome how) {
+    compute_s_ += std::max(0.0, all.seconds() - (communicator_->seconds() - comm_before));
+    return how;
+  };
+
+  bool done = false;
+  if (start) {
+    // State vectors get their sizes from begin(); their content from the checkpoint.
+    optimizer_->begin(std::vector<float>(model_->parameter_count()));
+    std::string ended_by;
+    if (start->suspended_at) {
+      place_ = *start->suspended_at;
+      checkpoints.restore_suspension(*optimizer_, *communicator_);
+    } else {
+      checkpoints.restore(start->progress, *optimizer_, *communicator_);
+      ended_by = checkpoints.note(start->progress).ended_by;
+    }
+    epoch_ = start->progress.epoch;
+    if (!ended_by.empty()) ended_by_ = ended_by;
+    done = !ended_by.empty() || epoch_ >= last_epoch;
+    if (ended_by.empty() && epoch_ < epochs_) ended_by_ = job::kPaused;
+  } else {
+    initialize();
+  }
+  std::size_t state_bytes = communicator_->snapshot().size() * sizeof(double);
+  for (const auto& [name, values] : optimizer_->state()) state_bytes += values.size_bytes();
+  lifetime_.emplace(membership_.deadline, state_bytes);
+
+  const std::uint64_t first_epoch = epoch_;
+  while (!done) {
+    if (epochs_here > 0 && epoch_ - first_epoch == epochs_here) {
+      before_.take(*optimizer_, *communicator_);
+      suspend(checkpoints, communicator_->round());
+      return outcome(Outcome::suspended);
+    }
+    const Stopwatch clock;
+    const double comm_at_start = communicator_->seconds();
+    job::EpochMetrics metrics;
+    if (!run_epoch(checkpoints, hooks) ||
+        !within_lifetime(checkpoints, [&] { metrics = evaluate(); }))
+      return outcome(Outcome::suspended);
+    const double comm_s = communicator_->seconds() - comm_at_start;
+    metrics.values["comm_s"] = comm_s;
+    metrics.values["compute_s"] = std::max(0.0, clock.seconds() - comm_s);
+    metrics.values["rounds"] = static_cast<double>(communicator_->round());
+    ++epoch_;
+    place_ = {};
+    done = epoch_ >= last_epoch;
+    ended_by_ = epoch_ < epochs_ ? job::kPaused : "epochs";
+    if (until && until->holds(metrics.values)) {
+      done = true;
+      ended_by_ = "until";
+    } else if (optimizer_->converged()) {
+      done = true;
+      ended_by_ = "converged";
+    }
+    if (event_.worker == 0) remember(metrics);
+    // Told before it is saved: a worker that dies in between does the epoch again and tells it
+    // again.
+    if (hooks.epoch_done) hooks.epoch_done(metrics);
+    if (epoch_ % every == 0 || done) {
+      const Stopwatch saving;
+      const control::Progress progress{epoch_, communicator_->round()};
+      checkpoints.save(progress, *optimizer_, *communicator_,
+                       {done && ended_by_ != job::kPaused ? ended_by_ : "", recent_metrics()});
+      lifetime_->saw_save(saving.seconds());
+      communicator_->retire(progress.round);
+    }
+  }
+  if (steps_here_ > 0 && lifetime_->is_over()) return outcome(Outcome::suspended);
+  const Deadline end = lifetime_->end_of_waits();
+  try {
+    communicator_->wait_until(end);
+    optimizer_->finish();
+  } catch (const Error& error) {
+    // The last checkpoint says that only this is left.
+    if (error.code() != Code::deadline_exceeded || !end.passed()) throw;
+    return outcome(Outcome::suspended);
+  }
+  return outcome(Outcome::ended);
+}
+
+void Trainer::remember(const job::EpochMetrics& metrics) {
+  constexpr double kSeconds = 1;
+  recent_.emplace_back(clock_.seconds(), metrics.to_json() + "\n");
+  while (recent_.size() > 1 && recent_.front().first < clock_.seconds() - kSeconds)
+    recent_.pop_front();
+}
+
+std::string Trainer::recent_metrics() const {
+  std::string lines;
+  for (const auto& [when, line] : recent_) lines += line;
+  return lines;
+}
+
+FinalTotals Trainer::final_totals() {
+  const Stopwatch clock;
+  FinalTotals out;
+  const std::size_t trained = training_rows_[event_.worker];
+  out.train = model_->evaluate(own_.batch(0, trained), optimizer_->parameters());
+  if (supervised_) {
+    out.valid = model_->evaluate(own_.batch(trained, own_.size()), optimizer_->parameters());
+    out.test = model_->evaluate(test_.all(), optimizer_->parameters());
+  }
+  compute_s_ += clock.seconds();
+  return out;
+}
+
+std::span<const float> Trainer::parameters() const { return optimizer_->parameters(); }
+
+}  // namespace lambdaml::worker

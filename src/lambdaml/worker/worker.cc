@@ -1,0 +1,348 @@
+#include "lambdaml/worker/worker.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <new>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/checksum.h"
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/control/channel.h"
+#include "lambdaml/control/endings.h"
+#include "lambdaml/control/stores.h"
+#include "lambdaml/control/worker_claim.h"
+#include "lambdaml/control/worker_report.h"
+#include "lambdaml/data/partition.h"
+#include "lambdaml/faas/handlers.h"
+#include "lambdaml/job/event.h"
+#include "lambdaml/job/job.h"
+#include "lambdaml/job/job_file.h"
+#include "lambdaml/job/model_file.h"
+#include "lambdaml/job/worker_stats.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/optim/registry.h"
+#include "lambdaml/worker/measure_rounds.h"
+#include "lambdaml/worker/remote.h"
+#include "lambdaml/worker/trainer.h"
+
+namespace lambdaml::worker {
+namespace {
+
+using nlohmann::json;
+
+/// Of waits for others: how soon a worker that waits sees that its work is no longer wanted.
+constexpr storage::WaitPieces kPiecesOfWaits{.first_s = 1, .longest_s = 2};
+
+/// The trigger of a job that goes on puts the job's key back within a second of its loss.
+constexpr double kSecondsToPutBack = 3;
+
+/// Equal for runs that may continue each other: everything but how long and where they run, and
+/// with which passwords.
+std::string fingerprint_of(const job::TrainEvent& event) {
+  json options = parse_json(job::to_json(event.options.without_passwords(), job::Values::deciding));
+  options.erase("until");
+  options.erase("stop_after");
+  options.erase(optim::registry().get(event.options.text("optim")).epochs_option);
+  options["rows"] = event.data.part_rows;
+  options["features"] = event.data.features;
+  options["checksum"] = event.data.checksum;
+  if (event.test) options[control::kTestChecksum] = event.test->checksum;
+  if (event.definition) options[control::kDefinitionChecksum] = event.definition->checksum;
+  return json_text(options);
+}
+
+json totals_json(const model::Totals& totals) {
+  return json{totals.loss, totals.rows, totals.correct};
+}
+
+class WorkerRun {
+ public:
+  /// `each_second` is called within epochs.
+  WorkerRun(job::TrainEvent event, const faas::Invocation& invocation,
+            std::function<void()> each_second)
+      : event_(std::move(event)),
+        invocation_(invocation),
+        round_meter_(std::make_shared<storage::Meter>()),
+        tenure_(stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
+                event_.worker),
+        channel_(storage::with_cancellation(
+            control::stoppable(
+                stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
+                invocation),
+            [this] { tenure_.require_now_and_then(); }, kPiecesOfWaits)),
+        each_second_(std::move(each_second)) {}
+
+  std::string run() {
+    try {
+      return work();
+    } catch (const std::exception& error) {
+      // Whatever it was: a newer try is at work, and its word counts.
+      if (!tenure_.is_superseded()) throw;
+      log::info("{}: leaving", error.what());
+      return std::string(control::kTakenOver);
+    }
+  }
+
+ private:
+  std::string work() {
+    const std::optional<Buffer> job = find_job();
+    if (!job) {
+      log::info("job {} is over, or was never begun: nothing to do", event_.job_id);
+      return std::string(control::kJobIsOver);
+    }
+    if (job->text() == control::keys::kLost) fail_lost();
+    if (channel_->load(control::keys::started(event_.worker))) {
+      if (const std::optional<Buffer> report = channel_->load(control::keys::result(event_.worker)))
+        return std::string(report->text());
+      again_ = true;
+    } else {
+      channel_->save(control::keys::started(event_.worker), {});
+    }
+    tenure_.claim();
+    // Who stops a job leaves this mark and then takes the claims: one of both is seen.
+    if (channel_->load(control::keys::kStop))
+      throw control::Stopped(fmt::format("worker {}: its job was stopped", event_.worker));
+    const std::optional<Buffer> earlier =
+        again_ ? channel_->load(control::keys::worker_stats(event_.worker)) : std::nullopt;
+    if (earlier)
+      figures_ = job::WorkerStats::from_json(earlier->text());
+    else
+      figures_.startup_s = std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);
+    if (again_)
+      log::info("{}", earlier ? "another invocation goes on from where the last one ended"
+                              : "this worker was started before; continuing where it left off");
+
+    const Stopwatch loading;
+    Trainer trainer(event_, load_own(), load_test(), membership(), again_, load_definition());
+    const double load_s = loading.seconds();
+    log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
+              event_.data.features, load_s);
+
+    control::Checkpoints checkpoints(stores_.open(event_.options.text("checkpoint")), event_.job_id,
+                                     fingerprint_of(event_), event_.worker, event_.workers(),
+                                     [this] { tenure_.require(); });
+    const Trainer::Outcome outcome = trainer.run(checkpoints, starting_point(checkpoints), hooks());
+    if (outcome == Trainer::Outcome::suspended) {
+      const std::string figures = figures_with(trainer, load_s).to_json();
+      channel_->save(control::keys::worker_stats(event_.worker), as_bytes(figures));
+      return std::string(control::kToBeContinued);
+    }
+    const FinalTotals totals = trainer.final_totals();
+    if (again_) checkpoints.forget_suspension();
+
+    if (event_.worker == 0)
+      channel_->save(control::keys::kModel,
+                     job::model_to_bytes(event_.options.text("model"), trainer.shape(),
+                                         event_.options, trainer.model(), trainer.parameters()));
+    json report = parse_json(figures_with(trainer, load_s).to_json());
+    report["worker"] = event_.worker;
+    report["train"] = totals_json(totals.train);
+    report["valid"] = totals_json(totals.valid);
+    report["test"] = totals_json(totals.test);
+    report["rounds"] = trainer.communicator().round();
+    report["epochs"] = trainer.epochs_done();
+    report["ended_by"] = trainer.ended_by();
+    const std::string text = json_text(report);
+    channel_->save(control::keys::result(event_.worker), as_bytes(text));
+    return text;
+  }
+
+  /// What the job's key says; absent when there is no such job. A store that can lose the key is
+  /// given time to get it back.
+  std::optional<Buffer> find_job() {
+    std::optional<Buffer> job = channel_->load(control::keys::kJob);
+    if (job || channel_->capabilities().durable) return job;
+    try {
+      return channel_->load_or_wait(control::keys::kJob, Deadline::in(kSecondsToPutBack));
+    } catch (const storage::MissingKeys&) {
+      return {};
+    }
+  }
+
+  [[noreturn]] void fail_lost() const {
+    throw control::JobIsLost(
+        fmt::format("worker {}: channel {}: it has lost what this job wrote, so the worker cannot "
+                    "begin",
+                    event_.worker, channel_->describe()));
+  }
+
+  /// This worker's part of a set that was prepared, or staged in the channel.
+  data::Dataset load_part(const std::string& prepared, const char* staged,
+                          const data::Manifest& manifest,
+                          const std::optional<data::Content>& content) {
+    if (!prepared.empty())
+      return data::read_part(*stores_.open(prepared), event_.worker, manifest, content);
+    try {
+      return data::read_part(*open_staged(staged), event_.worker, manifest, content);
+    } catch (const Error& error) {
+      // It was there before the first worker was started.
+      if (error.code() == Code::not_found) fail_lost();
+      throw;
+    }
+  }
+
+  model::Rows load_own() {
+    data::Dataset part = load_part(event_.data_uri, control::keys::kData, event_.data, event_.part);
+    // A model without labels takes all rows in every step: their order does not matter.
+    const bool supervised = model::registry().get(event_.options.text("model")).needs_labels;
+    if (event_.options.flag("shuffle") && supervised)
+      part = data::take_rows(
+          part, data::visiting_order(event_.data.part_rows, event_.worker,
+                                     static_cast<std::uint64_t>(event_.options.integer("seed"))));
+    return model::with_targets(std::move(part), event_.data.labels);
+  }
+
+  std::shared_ptr<const Buffer> load_definition() {
+    if (model::registry().get(event_.options.text("model")).file_option.empty()) return nullptr;
+    std::optional<Buffer> bytes =
+        stores_.open_channel(event_.options.text("channel"), event_.job_id)
+            ->load(control::keys::kDefinition);
+    if (!bytes) fail_lost();
+    if (event_.definition && data::content_of(*bytes) != *event_.definition)
+      fail(Code::data_corrupt,
+           "channel {}: '{}', the model's file, is not what the job was begun with: it was damaged",
+           channel_->describe(), control::keys::kDefinition);
+    return std::make_shared<const Buffer>(std::move(*bytes));
+  }
+
+  model::Rows load_test() {
+    if (!event_.test || event_.worker >= event_.test->parts())
+      return model::with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr},
+                                 event_.data.labels);
+    return model::with_targets(
+        load_part(event_.test_uri, control::keys::kTest, *event_.test, event_.test_part),
+        event_.data.labels);
+  }
+
+  /// What the trigger put in the channel for the workers to load.
+  std::shared_ptr<storage::Storage> open_staged(const char* prefix) {
+    return storage::with_prefix(stores_.open_channel(event_.options.text("channel"), event_.job_id),
+                                prefix);
+  }
+
+  comm::Membership membership() const {
+    comm::Membership membership;
+    membership.store = channel_;
+    membership.job = checksum(as_bytes(event_.job_id));
+    membership.worker = event_.worker;
+    membership.workers = event_.workers();
+    membership.patience_s = event_.options.real("patience_s");
+    membership.deadline = invocation_.deadline;
+    if (const std::int64_t most = event_.options.integer("staleness"); most >= 0)
+      membership.staleness = static_cast<std::uint32_t>(most);
+    membership.compression = comm::compression_from(event_.options.text("compress"));
+    membership.kept_share = event_.options.real("compress_share");
+    return membership;
+  }
+
+  /// The figures of earlier invocations and this one.
+  job::WorkerStats figures_with(const Trainer& trainer, double load_s) const {
+    const storage::Usage rounds = round_meter_->usage();
+    job::WorkerStats figures;
+    figures.load_s = load_s;
+    figures.compute_s = trainer.compute_s();
+    figures.comm_s = trainer.communicator().seconds();
+    figures.run_s = running_.seconds();
+    figures.invocations = 1;
+    figures.bytes_sent = rounds.put.bytes;
+    figures.bytes_received = rounds.get.bytes;
+    figures.usage = stores_.usage();
+    cost::add(figures.usage, {{Uri::parse(event_.options.text("channel")).scheme, rounds}});
+    figures += figures_;
+    return figures;
+  }
+
+  /// Where to begin: what an earlier try left, a suspension before a checkpoint of the same epoch,
+  /// else the checkpoint that the event names, else nowhere.
+  std::optional<Trainer::Start> starting_point(control::Checkpoints& checkpoints) {
+    if (!again_ && !event_.resume) return {};
+    const std::vector<control::Progress> available = checkpoints.available();
+    if (again_) {
+      const std::optional<control::Checkpoints::Suspension> suspended = checkpoints.suspension();
+      if (suspended && (available.empty() || suspended->progress.epoch >= available.front().epoch))
+        return Trainer::Start{suspended->progress, suspended->place};
+    }
+    if (!event_.resume || again_) {
+      if (!available.empty()) return Trainer::Start{available.front()};
+      if (!event_.resume) return {};
+    }
+    for (const control::Progress& progress : available)
+      if (!event_.resume_round || progress.round == *event_.resume_round)
+        return Trainer::Start{progress};
+    fail(Code::not_found, "worker {} has no checkpoint to continue from in {}", event_.worker,
+         event_.options.text("checkpoint"));
+  }
+
+  Trainer::Hooks hooks() {
+    Trainer::Hooks hooks;
+    hooks.each_second = [this] {
+      if (invocation_.cancelled && *invocation_.cancelled)
+        fail(Code::cancelled, "the job was stopped");
+      tenure_.require_now_and_then();
+      if (each_second_) each_second_();
+    };
+    if (event_.worker != 0) return hooks;
+    hooks.epoch_done = [this](const job::EpochMetrics& metrics) {
+      channel_->save(control::keys::metrics(metrics.epoch), as_bytes(metrics.to_json()));
+    };
+    hooks.progress = [this](std::uint64_t epoch, std::uint64_t round, std::uint64_t rounds) {
+      const json at{{"epoch", epoch}, {"round", round}, {"rounds", rounds}};
+      channel_->save(control::keys::kProgress, as_bytes(json_text(at)));
+    };
+    return hooks;
+  }
+
+  const job::TrainEvent event_;
+  const faas::Invocation& invocation_;
+  const std::int64_t arrived_ms_ = epoch_ms();
+  const Stopwatch running_;
+  /// The trigger has talked to them all.
+  control::Stores stores_{control::Stores::Services::answered};
+  std::shared_ptr<storage::Meter> round_meter_;  ///< of the channel, without the data
+  control::WorkerClaim tenure_;
+  std::shared_ptr<storage::Storage> channel_;
+  std::function<void()> each_second_;
+  bool again_ = false;
+  job::WorkerStats figures_;  ///< of earlier invocations
+};
+
+/// Where the platform says how events end, what no other try can mend is a response, not an error.
+std::string run_here(job::TrainEvent event, const faas::Invocation& invocation) {
+  try {
+    return WorkerRun(std::move(event), invocation, {}).run();
+  } catch (const control::JobIsOver& over) {
+    log::info("{}", over.what());
+    return std::string(control::kJobIsOver);
+  } catch (const control::JobIsLost& lost) {
+    log::error("{}", lost.what());
+    return std::string(control::kJobIsLost);
+  }
+}
+
+}  // namespace
+
+std::string handle_worker_event(const faas::Invocation& invocation) {
+  try {
+    if (job::task_of(invocation.payload) == "bench_comm")
+      return measure_rounds(job::bench_comm_event_from_json(invocation.payload), invocation);
+    job::TrainEvent event = job::train_event_from_json(invocation.payload);
+    if (!job::is_remote(event.options)) return run_here(std::move(event), invocation);
+    return report_to_storage(invocation, event, [&](const std::function<void()>& each_second) {
+      return WorkerRun(event, invocation, each_second).run();
+    });
+  } catch (const std::bad_alloc&) {
+    const char* limit = std::getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
+    fail(Code::resource_exhausted,
+         "out of memory{}: give functions more with --memory-mb, or the work to more of them with "
+         "--workers",
+         limit == nullptr ? "" : fmt::format(" at the limit of {} MB", limit));
+  }
+}
+
+void register_handler() { faas::handlers()["worker"] = handle_worker_event; }
+
+}  // namespace lambdaml::worker
