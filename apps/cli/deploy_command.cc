@@ -59,7 +59,7 @@ void add_deploy_command(CLI::App& app, Globals& globals) {
                       "seconds until an event that waits is dropped, 60 to 21600 [21600]");
   command->add_flag("--dry-run", o.dry_run, "say what would change, and change nothing");
   command->callback([options, &globals] {
-    faas::LambdaClient client;
+    aws::LambdaClient client;
     const auto say = [&globals](const std::string& text) {
       if (!globals.quiet) tell_line(text);
     };

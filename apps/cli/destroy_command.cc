@@ -20,7 +20,7 @@ void add_destroy_command(CLI::App& app, Globals& globals) {
   command->callback([options, &globals] {
     if (options->names.empty() != options->all)
       fail(Code::invalid_argument, "destroy: name the functions, or give --all");
-    faas::LambdaClient client;
+    aws::LambdaClient client;
     const auto say = [&globals](const std::string& text) {
       if (!globals.quiet) tell_line(text);
     };

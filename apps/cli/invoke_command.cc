@@ -5,11 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/faas/lambda_client.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -53,13 +53,13 @@ void add_invoke_command(CLI::App& app, Globals& globals) {
   command->add_flag("--log-tail", arguments->log_tail, "the last 4 KB of its log, to stderr")
       ->excludes(event);
   command->callback([arguments, &globals] {
-    using Mode = faas::InvokeRequest::Mode;
-    faas::InvokeRequest request;
+    using Mode = aws::InvokeRequest::Mode;
+    aws::InvokeRequest request;
     request.mode = arguments->dry_run ? Mode::dry_run : arguments->event ? Mode::event : Mode::wait;
     request.payload = read_payload(arguments->payload);
     request.log_tail = arguments->log_tail;
-    faas::LambdaClient client;
-    const faas::InvokeResult result = client.invoke(arguments->name, request);
+    aws::LambdaClient client;
+    const aws::InvokeResult result = client.invoke(arguments->name, request);
     if (!result.log_tail.empty()) tell(result.log_tail + "\n");
     if (globals.json) {
       nlohmann::ordered_json json = {{"function", arguments->name},

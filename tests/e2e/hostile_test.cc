@@ -1,5 +1,5 @@
 // Local users, web pages and programs that mean harm, against `lambdaml emulate` and a running job.
-#include "lambdaml/faas/hostile.h"
+#include "lambdaml/faas/testing/hostile.h"
 
 #include <algorithm>
 #include <chrono>

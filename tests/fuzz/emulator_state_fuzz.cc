@@ -14,13 +14,14 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
-#include "lambdaml/faas/local/runtime_api.h"
-#include "lambdaml/faas/local/service_api.h"
+#include "lambdaml/faas/emulator/service_api.h"
+#include "lambdaml/faas/sandbox/runtime_api.h"
 
 namespace {
 
 using namespace lambdaml;
-using namespace lambdaml::faas::local;
+using namespace lambdaml::faas::sandbox;
+using namespace lambdaml::faas::emulator;
 using fuzz::Input;
 using fuzz::require;
 

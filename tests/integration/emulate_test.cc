@@ -11,7 +11,7 @@
 #include "e2e/command.h"
 #include "integration/process.h"
 #include "integration/servers.h"
-#include "lambdaml/aws/scoped_environment.h"
+#include "lambdaml/aws/testing/scoped_environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/testing.h"
 #include "lambdaml/base/text.h"

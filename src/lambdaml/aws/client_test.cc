@@ -7,8 +7,9 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
-#include "lambdaml/aws/scoped_environment.h"
-#include "lambdaml/aws/scripted_server.h"
+#include "lambdaml/aws/testing/scoped_environment.h"
+#include "lambdaml/aws/testing/scripted_server.h"
+#include "lambdaml/aws/testing/thrown_by.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/wait.h"
 
@@ -21,16 +22,6 @@ using testing::HasSubstr;
 using testing::Le;
 using testing::Not;
 using testing::SizeIs;
-
-template <class Call>
-Error thrown_by(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  return Error(Code::internal, "nothing was thrown");
-}
 
 class AwsClient : public testing::Test {
  protected:

@@ -6,8 +6,8 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/aws/process.h"
-#include "lambdaml/aws/scoped_environment.h"
-#include "lambdaml/aws/scripted_server.h"
+#include "lambdaml/aws/testing/scoped_environment.h"
+#include "lambdaml/aws/testing/scripted_server.h"
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 

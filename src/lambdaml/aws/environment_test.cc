@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/aws/profile.h"
-#include "lambdaml/aws/scoped_environment.h"
+#include "lambdaml/aws/testing/scoped_environment.h"
 #include "lambdaml/base/error.h"
 
 namespace lambdaml::aws {

@@ -5,13 +5,13 @@
 #include <tuple>
 #include <utility>
 
+#include "lambdaml/aws/lambda/lambda_json.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/deploy/elf.h"
 #include "lambdaml/deploy/zip_archive.h"
-#include "lambdaml/faas/lambda_json.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::deploy {
@@ -101,7 +101,7 @@ ReadZip read_package(const DeployOptions& options) {
     fail(Code::invalid_argument,
          "--zip {}: it has {}, and Lambda takes 250 MiB unzipped; use --image for what is larger",
          options.zip, human_bytes(size));
-  if (size > faas::kMaxDirectZipBytes && options.code_bucket.empty())
+  if (size > aws::kMaxDirectZipBytes && options.code_bucket.empty())
     fail(Code::invalid_argument,
          "--zip {}: it has {}; above 50 MiB it must go through S3: give --code-bucket s3://BUCKET",
          options.zip, human_bytes(size));
@@ -111,7 +111,7 @@ ReadZip read_package(const DeployOptions& options) {
       package.architecture != options.architecture)
     fail(Code::invalid_argument, "--zip {}: its programs are for {}, and --arch says {}",
          options.zip, package.architecture, options.architecture);
-  package.sha256 = faas::code_sha256(package.bytes);
+  package.sha256 = aws::code_sha256(package.bytes);
   package.text = fmt::format("{}, {}", std::filesystem::path(options.zip).filename().string(),
                              human_bytes(size));
   return package;
@@ -158,15 +158,15 @@ Wanted wanted_of(const DeployOptions& options, const ReadZip& package, const std
 /// One run over the functions that share a package.
 class Deployment {
  public:
-  Deployment(faas::LambdaClient& client, const DeployOptions& options, const Say& say)
+  Deployment(aws::LambdaClient& client, const DeployOptions& options, const Say& say)
       : client_(client), options_(options), say_(say), package_(read_package(options)) {}
 
   Deployed run(const std::string& handler, const std::string& name) {
     const Wanted wanted = wanted_of(options_, package_, handler, name);
-    const std::optional<faas::FunctionDescription> there = client_.find_function(name);
+    const std::optional<aws::FunctionDescription> there = client_.find_function(name);
     const bool about_events = wanted.events.retries || wanted.events.max_age_s;
-    const faas::EventInvokeConfig events =
-        there && about_events ? client_.get_event_config(name) : faas::EventInvokeConfig();
+    const aws::EventInvokeConfig events =
+        there && about_events ? client_.get_event_config(name) : aws::EventInvokeConfig();
     const Plan plan = make_plan(wanted, there, events);
     Deployed out;
     out.function = name;
@@ -196,13 +196,13 @@ class Deployment {
     return arn;
   }
 
-  std::string update(const faas::FunctionDescription& there, const Plan& plan) {
+  std::string update(const aws::FunctionDescription& there, const Plan& plan) {
     if (plan.code) {
       say(fmt::format("updating the code of {}", there.name));
       client_.update_code(there.name, code_of(plan));
       wait_for(there.name);
     }
-    if (plan.settings != faas::FunctionSettings()) {
+    if (plan.settings != aws::FunctionSettings()) {
       say(fmt::format("updating the configuration of {}", there.name));
       client_.update_settings(there.name, plan.settings);
       wait_for(there.name);
@@ -216,8 +216,8 @@ class Deployment {
     if (plan.events) client_.put_event_config(name, *plan.events);
   }
 
-  faas::FunctionCode code_of(const Plan& plan) {
-    faas::FunctionCode code;
+  aws::FunctionCode code_of(const Plan& plan) {
+    aws::FunctionCode code;
     code.architecture = plan.architecture;
     code.image_uri = options_.image;
     if (package_.sha256.empty()) return code;
@@ -254,7 +254,7 @@ class Deployment {
     if (say_) say_(text);
   }
 
-  faas::LambdaClient& client_;
+  aws::LambdaClient& client_;
   const DeployOptions& options_;
   const Say& say_;
   const ReadZip package_;
@@ -263,7 +263,7 @@ class Deployment {
 
 }  // namespace
 
-std::vector<Deployed> deploy(faas::LambdaClient& client, const DeployOptions& options,
+std::vector<Deployed> deploy(aws::LambdaClient& client, const DeployOptions& options,
                              const Say& say) {
   check(options);
   environment_of(options.environment);
@@ -274,16 +274,16 @@ std::vector<Deployed> deploy(faas::LambdaClient& client, const DeployOptions& op
   return out;
 }
 
-Destroyed destroy(faas::LambdaClient& client, const DestroyOptions& options, const Say& say) {
+Destroyed destroy(aws::LambdaClient& client, const DestroyOptions& options, const Say& say) {
   Destroyed out;
   std::vector<std::string> names = options.names;
   if (options.all) {
-    for (const faas::FunctionDescription& function : client.list_functions())
+    for (const aws::FunctionDescription& function : client.list_functions())
       names.push_back(function.name);
   }
   std::vector<std::string> ours;
   for (const std::string& name : names) {
-    const std::optional<faas::FunctionDescription> function = client.find_function(name);
+    const std::optional<aws::FunctionDescription> function = client.find_function(name);
     if (!function)
       out.absent.push_back(name);
     else if (is_ours(*function))

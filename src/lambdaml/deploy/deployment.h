@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/deploy/plan.h"
-#include "lambdaml/faas/lambda_client.h"
 
 /// Making, changing and deleting functions, so that a second run changes nothing.
 namespace lambdaml::deploy {
@@ -45,7 +45,7 @@ using Say = std::function<void(const std::string&)>;
 /// request, for what is out of range), not_found (no zip), already_exists (a function of that name
 /// that is not ours), and what LambdaClient throws; an update that was begun is finished by the
 /// next run.
-std::vector<Deployed> deploy(faas::LambdaClient& client, const DeployOptions& options,
+std::vector<Deployed> deploy(aws::LambdaClient& client, const DeployOptions& options,
                              const Say& say = {});
 
 struct DestroyOptions {
@@ -62,6 +62,6 @@ struct Destroyed {
 
 /// Deletes functions of ours. Looks at all first: a name that is not ours is invalid_argument, and
 /// nothing is deleted. 2 requests a function, with `all` also 1 for every other one.
-Destroyed destroy(faas::LambdaClient& client, const DestroyOptions& options, const Say& say = {});
+Destroyed destroy(aws::LambdaClient& client, const DestroyOptions& options, const Say& say = {});
 
 }  // namespace lambdaml::deploy

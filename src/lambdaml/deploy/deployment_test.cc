@@ -8,13 +8,13 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include "lambdaml/aws/scoped_environment.h"
-#include "lambdaml/aws/scripted_server.h"
+#include "lambdaml/aws/lambda/lambda_json.h"
+#include "lambdaml/aws/testing/scoped_environment.h"
+#include "lambdaml/aws/testing/scripted_server.h"
 #include "lambdaml/base/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/deploy/zip_archive.h"
-#include "lambdaml/faas/lambda_json.h"
 
 namespace lambdaml::deploy {
 namespace {
@@ -97,7 +97,7 @@ class FakeLambda {
     if (code.contains("ImageUri")) function["Code"] = {{"ImageUri", code["ImageUri"]}};
     if (code.contains("ZipFile"))
       configuration["CodeSha256"] =
-          faas::code_sha256(*decode_base64(code["ZipFile"].get<std::string>()));
+          aws::code_sha256(*decode_base64(code["ZipFile"].get<std::string>()));
     if (code.contains("Architectures")) configuration["Architectures"] = code["Architectures"];
   }
   ScriptedAnswer list() {
@@ -143,7 +143,7 @@ class DeploymentTest : public ::testing::Test {
     return path;
   }
   Deployed run() {
-    faas::LambdaClient client({.first_pause_s = 0.01});
+    aws::LambdaClient client({.first_pause_s = 0.01});
     fake_.changes.clear();
     return deploy(client, options_).at(0);
   }
@@ -156,7 +156,7 @@ class DeploymentTest : public ::testing::Test {
     return Error(Code::internal, "nothing was thrown");
   }
   Destroyed clear(DestroyOptions options) {
-    faas::LambdaClient client({.first_pause_s = 0.01});
+    aws::LambdaClient client({.first_pause_s = 0.01});
     fake_.changes.clear();
     return destroy(client, options);
   }
@@ -326,7 +326,7 @@ TEST_F(DeploymentTest, AZipSaysItsArchitecture) {
 }
 
 TEST_F(DeploymentTest, ALargeZipMustGoThroughS3) {
-  write_file(options_.zip, as_bytes("PK\x03\x04" + std::string(faas::kMaxDirectZipBytes, 'z')));
+  write_file(options_.zip, as_bytes("PK\x03\x04" + std::string(aws::kMaxDirectZipBytes, 'z')));
   EXPECT_THAT(failure().what(), HasSubstr("--code-bucket"));
   EXPECT_TRUE(server_.requests().empty());
 }

@@ -53,8 +53,8 @@ class Comparison {
   std::vector<Change>& changes_;
 };
 
-void compare_environment(const std::string& name, const faas::FunctionSettings& there,
-                         const faas::FunctionSettings& wanted, Plan& plan) {
+void compare_environment(const std::string& name, const aws::FunctionSettings& there,
+                         const aws::FunctionSettings& wanted, Plan& plan) {
   if (!wanted.environment) return;
   const std::map<std::string, std::string> before =
       there.environment.value_or(std::map<std::string, std::string>());
@@ -78,7 +78,7 @@ void compare_environment(const std::string& name, const faas::FunctionSettings& 
   plan.settings.environment = std::move(merged);
 }
 
-void compare_network(const faas::FunctionSettings& there, const faas::FunctionSettings& wanted,
+void compare_network(const aws::FunctionSettings& there, const aws::FunctionSettings& wanted,
                      Plan& plan) {
   Comparison comparison(plan.changes);
   const bool other_subnets = comparison.field("subnets", sorted(there.subnets),
@@ -92,7 +92,7 @@ void compare_network(const faas::FunctionSettings& there, const faas::FunctionSe
   if (!plan.settings.security_groups) plan.settings.security_groups = there.security_groups;
 }
 
-void compare_code(const Wanted& wanted, const faas::FunctionDescription& there, Plan& plan) {
+void compare_code(const Wanted& wanted, const aws::FunctionDescription& there, Plan& plan) {
   const bool is_image = there.package_type == "Image";
   if (!wanted.image_uri.empty() != is_image &&
       !(wanted.image_uri.empty() && wanted.code_sha256.empty()))
@@ -152,7 +152,7 @@ bool contains_any(std::string text, std::initializer_list<std::string_view> word
 
 }  // namespace
 
-bool is_ours(const faas::FunctionDescription& function) {
+bool is_ours(const aws::FunctionDescription& function) {
   const auto at = function.tags.find(std::string(kManagedTag));
   return at != function.tags.end() && at->second == "true";
 }
@@ -165,15 +165,15 @@ std::string shown(std::string_view name, std::string_view value) {
   return secret ? "(hidden)" : printable(value);
 }
 
-Plan make_plan(const Wanted& wanted, const std::optional<faas::FunctionDescription>& there,
-               const faas::EventInvokeConfig& events) {
+Plan make_plan(const Wanted& wanted, const std::optional<aws::FunctionDescription>& there,
+               const aws::EventInvokeConfig& events) {
   if (there && !is_ours(*there))
     fail(Code::already_exists,
          "deploying '{}': a function of that name is there and was not made by lambdaml (it has no "
          "tag {}); choose another --function, or give it that tag with the value true",
          wanted.name, kManagedTag);
   Plan plan;
-  faas::FunctionSettings target = wanted.settings;
+  aws::FunctionSettings target = wanted.settings;
   if (there) {
     compare_code(wanted, *there, plan);
   } else {
@@ -182,7 +182,7 @@ Plan make_plan(const Wanted& wanted, const std::optional<faas::FunctionDescripti
     if (!target.memory_mb) target.memory_mb = kDefaultMemory_mb;
     if (!target.timeout_s) target.timeout_s = kDefaultTimeout_s;
   }
-  const faas::FunctionSettings before = there ? there->settings : faas::FunctionSettings();
+  const aws::FunctionSettings before = there ? there->settings : aws::FunctionSettings();
   // An image has an entry point; what of it is to run it learns by its command.
   const bool is_image = there ? there->package_type == "Image" : !wanted.image_uri.empty();
   if (is_image) target.command = std::exchange(target.handler, std::nullopt);
@@ -198,7 +198,7 @@ Plan make_plan(const Wanted& wanted, const std::optional<faas::FunctionDescripti
   compare_network(before, target, plan);
   comparison.field("reserved_concurrency", there ? there->reserved_concurrency : std::nullopt,
                    wanted.reserved_concurrency, plan.reserved_concurrency);
-  faas::EventInvokeConfig changed;
+  aws::EventInvokeConfig changed;
   const bool other_retries =
       comparison.field("retries", events.retries, wanted.events.retries, changed.retries);
   const bool other_age = comparison.field("max_event_age_s", events.max_age_s,

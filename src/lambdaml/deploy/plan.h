@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "lambdaml/faas/lambda_function.h"
+#include "lambdaml/aws/lambda/lambda_function.h"
 
 /// What a deployment would change: wanted against what is there, field by field.
 namespace lambdaml::deploy {
@@ -20,14 +20,14 @@ inline constexpr std::string_view kVersionTag = "lambdaml:version";
 /// How one function should be. What is absent or empty is left as it is.
 struct Wanted {
   std::string name;
-  faas::FunctionSettings settings;  ///< the environment is merged into the one that is there
-  std::string code_sha256;          ///< of the zip; empty: no zip
-  std::string code_text;            ///< what the code is, for people: "lambdaml.zip, 12 MB"
+  aws::FunctionSettings settings;  ///< the environment is merged into the one that is there
+  std::string code_sha256;         ///< of the zip; empty: no zip
+  std::string code_text;           ///< what the code is, for people: "lambdaml.zip, 12 MB"
   std::string image_uri;
   std::string architecture;
   std::string version;
   std::optional<int> reserved_concurrency;
-  faas::EventInvokeConfig events;
+  aws::EventInvokeConfig events;
 };
 
 /// One field that changes. Values that may be secret are already replaced.
@@ -41,12 +41,12 @@ struct Change {
 /// What is to be done to one function; nothing when `changes` is empty.
 struct Plan {
   bool create = false;
-  bool code = false;                ///< the code is to be sent
-  faas::FunctionSettings settings;  ///< to be sent; all absent: nothing
-  std::string architecture;         ///< of the code that is to be sent
+  bool code = false;               ///< the code is to be sent
+  aws::FunctionSettings settings;  ///< to be sent; all absent: nothing
+  std::string architecture;        ///< of the code that is to be sent
   std::map<std::string, std::string> tags;
   std::optional<int> reserved_concurrency;
-  std::optional<faas::EventInvokeConfig> events;
+  std::optional<aws::EventInvokeConfig> events;
   std::vector<Change> changes;
 };
 
@@ -54,10 +54,10 @@ struct Plan {
 /// its asynchronous events are configured now. Throws already_exists (there, but not ours),
 /// invalid_argument (a new one without a role or code, a zip for a function made from an image or
 /// the other way round, an environment above 4 KB once it is merged).
-Plan make_plan(const Wanted& wanted, const std::optional<faas::FunctionDescription>& there,
-               const faas::EventInvokeConfig& events);
+Plan make_plan(const Wanted& wanted, const std::optional<aws::FunctionDescription>& there,
+               const aws::EventInvokeConfig& events);
 
-bool is_ours(const faas::FunctionDescription& function);
+bool is_ours(const aws::FunctionDescription& function);
 
 /// What may be shown of an environment variable: the value, or "(hidden)" where its name or form
 /// says that it is secret.

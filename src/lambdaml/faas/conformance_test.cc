@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "lambdaml/faas/test_support.h"
+#include "lambdaml/faas/testing/test_support.h"
 
 namespace lambdaml::faas::testing {
 namespace {

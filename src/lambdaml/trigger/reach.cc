@@ -1,7 +1,7 @@
 #include "lambdaml/trigger/reach.h"
 
+#include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/faas/lambda_client.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/storage/storage.h"
 
@@ -10,7 +10,7 @@ namespace {
 
 /// A Lambda service on this machine: its functions see this machine's files.
 bool service_is_here() {
-  const std::string endpoint = faas::LambdaClient().endpoint();
+  const std::string endpoint = aws::LambdaClient().endpoint();
   return endpoint.find("://127.0.0.1") != std::string::npos ||
          endpoint.find("://localhost") != std::string::npos;
 }

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
@@ -16,7 +17,6 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/checkpoint.h"
 #include "lambdaml/control/lease.h"
-#include "lambdaml/faas/lambda_client.h"
 #include "lambdaml/job/compat_payload.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
@@ -207,7 +207,7 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
            task.epoch > 0 ? fmt::format(" after that of epoch {}", task.epoch) : "");
     rest.spent_s += clock.seconds();
     ++rest.leg;
-    faas::LambdaClient().invoke_all_events(own_name, std::array{handed_on(rest)});
+    aws::LambdaClient().invoke_all_events(own_name, std::array{handed_on(rest)});
     lease.finish();
     return json_text(json{{"status", "to_be_continued"}, {"job_id", rest.job_id}});
   }

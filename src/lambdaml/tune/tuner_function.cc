@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
@@ -15,7 +16,6 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/control/lease.h"
-#include "lambdaml/faas/lambda_client.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/storage/storage.h"
@@ -142,7 +142,7 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
            "the tuner's time is over, and it is no deployed function that could "
            "call itself; go on with: lambdaml tune --resume {}",
            Uri::parse(records.uri()).display());
-    faas::LambdaClient().invoke_all_events(name, std::array{handed_on(task, limits)});
+    aws::LambdaClient().invoke_all_events(name, std::array{handed_on(task, limits)});
     log::info("to be continued by another invocation");
     outcome.summary = to_be_continued(task);
   }

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
@@ -13,7 +14,6 @@
 #include "lambdaml/control/stores.h"
 #include "lambdaml/control/worker_report.h"
 #include "lambdaml/faas/failure.h"
-#include "lambdaml/faas/lambda_client.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::worker {
@@ -87,7 +87,7 @@ std::string report_to_storage(const faas::Invocation& invocation, const job::Tra
     const char* name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
     const std::string function = name == nullptr ? event.options.text("function") : name;
     stored_log.reset();
-    faas::LambdaClient().invoke_all_events(function, std::array{invocation.payload});
+    aws::LambdaClient().invoke_all_events(function, std::array{invocation.payload});
     return response;
   } catch (const control::Stopped& stopped) {
     log::info("{}", stopped.what());

@@ -2,12 +2,12 @@
 #include <mutex>
 #include <thread>
 
+#include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/patience.h"
 #include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/failure.h"
-#include "lambdaml/faas/lambda_client.h"
 #include "lambdaml/faas/registry.h"
 
 /// Events as asynchronous invocations of a function that is deployed on AWS Lambda. Lambda takes an
@@ -42,7 +42,7 @@ double patience_s(const Function& function) {
 
 class LambdaInvocations : public Invocations {
  public:
-  LambdaInvocations(const Function& function, std::unique_ptr<LambdaClient> client,
+  LambdaInvocations(const Function& function, std::unique_ptr<lambdaml::aws::LambdaClient> client,
                     std::size_t events, FailureObserver observer)
       : function_(function),
         client_(std::move(client)),
@@ -154,7 +154,7 @@ class LambdaInvocations : public Invocations {
   }
 
   const Function function_;
-  const std::unique_ptr<LambdaClient> client_;
+  const std::unique_ptr<lambdaml::aws::LambdaClient> client_;
   EventBoard board_;
   std::vector<Clock::time_point> heard_;  ///< the watcher's own
   Stopwatch since_sign_;  ///< of life, of an event or the service; the watcher's own
@@ -173,7 +173,7 @@ class LambdaInvoker : public Invoker {
            "the platform 'aws' needs the name of a deployed function; give --function NAME");
     if (!function.outcome)
       fail(Code::internal, "the platform 'aws' needs a way to see how events end");
-    auto client = std::make_unique<LambdaClient>();
+    auto client = std::make_unique<lambdaml::aws::LambdaClient>();
     if (function.all_at_once) check_concurrency(*client, function.name, payloads.size());
     client->invoke_all_events(function.name, payloads, Deadline::in(kSending_s));
     return std::make_unique<LambdaInvocations>(function, std::move(client), payloads.size(),
@@ -181,7 +181,8 @@ class LambdaInvoker : public Invoker {
   }
 
  private:
-  static void check_concurrency(LambdaClient& client, const std::string& name, std::size_t wanted) {
+  static void check_concurrency(lambdaml::aws::LambdaClient& client, const std::string& name,
+                                std::size_t wanted) {
     std::optional<int> limit;
     std::string_view whose = "reserved for the function";
     try {

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "lambdaml/aws/scoped_environment.h"
-#include "lambdaml/aws/scripted_server.h"
+#include "lambdaml/aws/testing/scoped_environment.h"
+#include "lambdaml/aws/testing/scripted_server.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/faas/registry.h"
 

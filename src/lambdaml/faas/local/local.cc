@@ -1,7 +1,7 @@
 #include <boost/system/system_error.hpp>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/faas/local/local_emulator.h"
+#include "lambdaml/faas/emulator/local_emulator.h"
 #include "lambdaml/faas/local/local_invocations.h"
 #include "lambdaml/faas/registry.h"
 
@@ -33,7 +33,8 @@ void register_plugin(Registry& registry) {
        .help = "processes on this machine, over the Lambda Runtime API",
        .separate_processes = true,
        .make = [] { return std::make_unique<LocalInvoker>(); },
-       .emulate = [](const EmulatorSettings& settings) { return start_emulator(settings); }});
+       .emulate =
+           [](const EmulatorSettings& settings) { return emulator::start_emulator(settings); }});
 }
 
 }  // namespace lambdaml::faas::local

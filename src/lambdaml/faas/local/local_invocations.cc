@@ -39,7 +39,7 @@ LocalInvocations::LocalInvocations(const Function& function, std::vector<std::st
       board_(payloads.size(), std::move(observer)) {
   check_executable(function_.executable);
   if (!function_.log_folder.empty()) make_folder(function_.log_folder);
-  reserve_descriptors(payloads.size() * kDescriptorsEach + kDescriptorsShared);
+  sandbox::reserve_descriptors(payloads.size() * kDescriptorsEach + kDescriptorsShared);
   for (std::string& payload : payloads)
     slots_.push_back({std::move(payload), new_request_id(), nullptr,
                       boost::asio::steady_timer(service_->loop()), 0});
@@ -85,7 +85,7 @@ void LocalInvocations::start(std::size_t event) {
       slot.request_id, slot.payload, function_.timeout_s,
       function_.log_folder.empty() ? std::filesystem::path()
                                    : function_.log_folder / fmt::format("worker-{}.log", event),
-      [this, event](const Outcome& outcome) { on_outcome(event, outcome); });
+      [this, event](const sandbox::Outcome& outcome) { on_outcome(event, outcome); });
   EventStatus status = board_.at(event);
   status.state = EventStatus::State::running;
   status.attempts = slot.attempts;
@@ -101,7 +101,7 @@ void LocalInvocations::start_again(std::size_t event) {
   }
 }
 
-void LocalInvocations::on_outcome(std::size_t event, Outcome outcome) {
+void LocalInvocations::on_outcome(std::size_t event, sandbox::Outcome outcome) {
   Slot& slot = slots_[event];
   EventStatus status = board_.at(event);
   status.process_id = 0;

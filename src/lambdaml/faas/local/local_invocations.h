@@ -10,8 +10,8 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "lambdaml/faas/event_board.h"
-#include "lambdaml/faas/local/environment.h"
 #include "lambdaml/faas/local/local_service.h"
+#include "lambdaml/faas/sandbox/execution_environment.h"
 
 namespace lambdaml::faas::local {
 
@@ -33,7 +33,7 @@ class LocalInvocations : public Invocations {
   struct Slot {
     std::string payload;
     std::string request_id;
-    std::shared_ptr<Environment> environment;
+    std::shared_ptr<sandbox::ExecutionEnvironment> environment;
     boost::asio::steady_timer retry;
     int attempts = 0;
   };
@@ -41,7 +41,7 @@ class LocalInvocations : public Invocations {
   void start_from(std::size_t event, std::promise<void>& started);
   void start(std::size_t event);
   void start_again(std::size_t event);
-  void on_outcome(std::size_t event, Outcome outcome);
+  void on_outcome(std::size_t event, sandbox::Outcome outcome);
   /// Calls `then`, if any, when the processes are gone.
   void kill_all(const Failure& why, std::function<void()> then = {});
   std::string name_of(std::size_t event) const;

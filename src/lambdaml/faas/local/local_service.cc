@@ -52,8 +52,8 @@ LocalService::LocalService()
     : work_(loop_.get_executor()),
       host_{.loop = loop_,
             .settings = settings(),
-            .inherited = inherited_variables(),
-            .descriptors = reserve_descriptors(0),
+            .inherited = sandbox::inherited_variables(),
+            .descriptors = sandbox::reserve_descriptors(0),
             .folder = {}} {
   thread_ = start_quiet_thread([this] { run_loop(); });
 }
@@ -66,18 +66,18 @@ LocalService::~LocalService() {
   thread_.join();
 }
 
-DeployedFunction& LocalService::function(const Function& function) {
+sandbox::FunctionPool& LocalService::function(const Function& function) {
   std::vector<std::string> what{function.executable.string(), function.handler,
                                 std::to_string(function.memory_mb)};
   for (const auto& [name, value] : function.environment) what.push_back(name + "=" + value);
-  std::shared_ptr<DeployedFunction>& deployed = functions_[json_text(json(what))];
+  std::shared_ptr<sandbox::FunctionPool>& deployed = functions_[json_text(nlohmann::json(what))];
   if (!deployed) {
-    FunctionConfig config;
+    sandbox::FunctionConfig config;
     config.name = config.handler = function.handler;
     config.executable = function.executable;
     config.memory_mb = function.memory_mb;
     config.variables = function.environment;
-    deployed = std::make_shared<DeployedFunction>(host_, std::move(config));
+    deployed = std::make_shared<sandbox::FunctionPool>(host_, std::move(config));
   }
   return *deployed;
 }

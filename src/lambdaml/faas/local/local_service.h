@@ -9,7 +9,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include "lambdaml/faas/local/deployed_function.h"
+#include "lambdaml/faas/sandbox/function_pool.h"
 
 namespace lambdaml::faas::local {
 
@@ -29,7 +29,7 @@ class LocalService {
   boost::asio::io_context& loop() { return loop_; }
 
   // For the loop's thread.
-  DeployedFunction& function(const Function& function);
+  sandbox::FunctionPool& function(const Function& function);
   /// Those are told when the loop's thread fails.
   void add(LocalInvocations* invocations) { invocations_.insert(invocations); }
   void remove(LocalInvocations* invocations) { invocations_.erase(invocations); }
@@ -40,8 +40,8 @@ class LocalService {
 
   boost::asio::io_context loop_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  Host host_;
-  std::map<std::string, std::shared_ptr<DeployedFunction>> functions_;  ///< by what they are
+  sandbox::Host host_;
+  std::map<std::string, std::shared_ptr<sandbox::FunctionPool>> functions_;  ///< by what they are
   std::set<LocalInvocations*> invocations_;
   std::thread thread_;
 };

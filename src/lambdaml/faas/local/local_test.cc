@@ -8,7 +8,7 @@
 
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/faas/test_support.h"
+#include "lambdaml/faas/testing/test_support.h"
 
 namespace lambdaml::faas::testing {
 namespace {

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <zlib.h>
 
-#include "lambdaml/aws/scoped_environment.h"
-#include "lambdaml/aws/scripted_server.h"
+#include "lambdaml/aws/testing/scoped_environment.h"
+#include "lambdaml/aws/testing/scripted_server.h"
 #include "lambdaml/base/answers.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/conformance.h"

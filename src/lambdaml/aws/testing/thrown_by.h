@@ -1,0 +1,20 @@
+#pragma once
+
+#include <utility>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml::aws {
+
+/// The error that a call ends with; one of its own (internal) where the call ends without.
+template <class Call>
+Error thrown_by(Call&& call) {
+  try {
+    std::forward<Call>(call)();
+  } catch (const Error& error) {
+    return error;
+  }
+  return Error(Code::internal, "nothing was thrown");
+}
+
+}  // namespace lambdaml::aws

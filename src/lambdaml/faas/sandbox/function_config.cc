@@ -1,0 +1,168 @@
+#include "lambdaml/faas/sandbox/function_config.h"
+
+#include <array>
+#include <chrono>
+#include <ctime>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "lambdaml/base/text.h"
+#include "lambdaml/faas/failure.h"
+#include "lambdaml/faas/sandbox/service_error.h"
+
+namespace lambdaml::faas::sandbox {
+namespace {
+
+constexpr std::size_t kMostVariableBytes = 4096;
+constexpr std::array<std::string_view, 16> kReserved = {"_HANDLER",
+                                                        "_X_AMZN_TRACE_ID",
+                                                        "AWS_REGION",
+                                                        "AWS_DEFAULT_REGION",
+                                                        "AWS_EXECUTION_ENV",
+                                                        "AWS_LAMBDA_FUNCTION_NAME",
+                                                        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+                                                        "AWS_LAMBDA_FUNCTION_VERSION",
+                                                        "AWS_LAMBDA_INITIALIZATION_TYPE",
+                                                        "AWS_LAMBDA_LOG_GROUP_NAME",
+                                                        "AWS_LAMBDA_LOG_STREAM_NAME",
+                                                        "AWS_ACCESS_KEY_ID",
+                                                        "AWS_SECRET_ACCESS_KEY",
+                                                        "AWS_SESSION_TOKEN",
+                                                        "AWS_LAMBDA_RUNTIME_API",
+                                                        "LAMBDA_TASK_ROOT"};
+
+std::string now_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[64];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S.000+0000", &utc);
+  return text;
+}
+
+void read_text(const json& request, const char* key, std::string& into) {
+  if (const auto at = request.find(key); at != request.end() && !at->is_null())
+    into = at->get<std::string>();
+}
+
+int checked(const json& value, const char* key, int least, int most) {
+  const auto n = value.get<std::int64_t>();
+  if (n < least || n > most)
+    throw invalid_parameter(
+        fmt::format("{} must be between {} and {}; it is {}.", key, least, most, n));
+  return static_cast<int>(n);
+}
+
+void read_number(const json& request, const char* key, int least, int most, int& into) {
+  if (const auto at = request.find(key); at != request.end() && !at->is_null())
+    into = checked(*at, key, least, most);
+}
+
+void read_variables(const json& request, std::map<std::string, std::string>& into) {
+  const auto at = request.find("Environment");
+  if (at == request.end() || at->is_null()) return;
+  into.clear();
+  if (!at->contains("Variables")) return;
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : at->at("Variables").items()) {
+    for (const std::string_view reserved : kReserved)
+      if (name == reserved)
+        throw invalid_parameter(
+            "Lambda was unable to configure your environment variables because the environment "
+            "variables you have provided contains reserved keys that are currently not supported "
+            "for modification. Reserved keys used in this request: " +
+            name);
+    into[name] = value.get<std::string>();
+    if (name.empty() || name.find('=') != std::string::npos ||
+        (name + into[name]).find('\0') != std::string::npos)
+      throw invalid_parameter("A variable's name or value cannot be one of an environment.");
+    bytes += name.size() + into[name].size();
+  }
+  if (bytes > kMostVariableBytes)
+    throw invalid_parameter(
+        "Lambda was unable to configure your environment variables because the environment "
+        "variables you have provided exceeded the 4KB limit.");
+}
+
+}  // namespace
+
+double epoch_seconds() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+void read_config(const json& request, FunctionConfig& config) {
+  read_text(request, "Role", config.role);
+  read_text(request, "Runtime", config.runtime);
+  read_text(request, "Handler", config.handler);
+  read_text(request, "Description", config.description);
+  read_number(request, "Timeout", 1, 900, config.timeout_s);
+  read_number(request, "MemorySize", 128, 10'240, config.memory_mb);
+  if (request.contains("EphemeralStorage"))
+    read_number(request.at("EphemeralStorage"), "Size", 512, 10'240, config.ephemeral_mb);
+  if (request.contains("Architectures")) {
+    const json& names = request.at("Architectures");
+    if (!names.is_array() || names.size() != 1 || (names[0] != "x86_64" && names[0] != "arm64"))
+      throw invalid_parameter("Architectures must be [\"x86_64\"] or [\"arm64\"].");
+    config.architecture = names[0];
+  }
+  read_variables(request, config.variables);
+  if (!config.runtime.starts_with("provided"))
+    throw invalid_parameter(fmt::format(
+        "The runtime '{}' is not here: a custom runtime (provided.al2023) brings its own.",
+        printable(config.runtime)));
+  if (request.value("PackageType", "Zip") != "Zip")
+    throw invalid_parameter("PackageType must be Zip here: images are not run.");
+  if (config.handler.empty() || config.handler.size() > 128)
+    throw invalid_parameter("Handler must have 1 to 128 characters.");
+  config.revision = new_request_id();
+  config.last_modified = now_text();
+}
+
+void check_revision(const json& request, const FunctionConfig& config) {
+  std::string wanted;
+  read_text(request, "RevisionId", wanted);
+  if (!wanted.empty() && wanted != config.revision)
+    throw ServiceError(412, "PreconditionFailedException",
+                       "The RevisionId provided does not match the latest RevisionId. Call the "
+                       "GetFunction API to retrieve the latest RevisionId for your resource.");
+}
+
+EventInvokeConfig read_event_invoke_config(const json& request, EventInvokeConfig before) {
+  read_number(request, "MaximumRetryAttempts", 0, 2, before.retries);
+  read_number(request, "MaximumEventAgeInSeconds", 60, 21'600, before.age_s);
+  before.modified = epoch_seconds();
+  return before;
+}
+
+json to_json(const EventInvokeConfig& config, const std::string& arn) {
+  return {{"FunctionArn", arn + ":$LATEST"},
+          {"LastModified", config.modified},
+          {"MaximumRetryAttempts", config.retries},
+          {"MaximumEventAgeInSeconds", config.age_s},
+          {"DestinationConfig", {{"OnSuccess", json::object()}, {"OnFailure", json::object()}}}};
+}
+
+json to_json(const FunctionConfig& config) {
+  json out = {{"FunctionName", config.name},
+              {"FunctionArn", config.arn},
+              {"Role", config.role},
+              {"Runtime", config.runtime},
+              {"Handler", config.handler},
+              {"Description", config.description},
+              {"Timeout", config.timeout_s},
+              {"MemorySize", config.memory_mb},
+              {"EphemeralStorage", {{"Size", config.ephemeral_mb}}},
+              {"Architectures", {config.architecture}},
+              {"PackageType", "Zip"},
+              {"Version", "$LATEST"},
+              {"TracingConfig", {{"Mode", "PassThrough"}}},
+              {"RevisionId", config.revision},
+              {"LastModified", config.last_modified},
+              {"CodeSha256", config.code_sha256},
+              {"CodeSize", config.code_bytes}};
+  if (!config.variables.empty()) out["Environment"] = {{"Variables", config.variables}};
+  return out;
+}
+
+}  // namespace lambdaml::faas::sandbox

@@ -1,0 +1,385 @@
+#include "lambdaml/faas/sandbox/http_server.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <limits>
+#include <list>
+#include <set>
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <sys/socket.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/faas/sandbox/foreign.h"
+
+namespace lambdaml::faas::sandbox {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using tcp = asio::ip::tcp;
+using boost::system::error_code;
+using Clock = asio::steady_timer::clock_type;
+
+// After a refusal the rest of what the client is sending is read and dropped, up to these: a close
+// with unread bytes would reset the connection and the client might never see the reply.
+constexpr std::size_t kLingerBytes = 72u << 20;
+constexpr double kLinger_s = 2;
+constexpr std::chrono::milliseconds kAcceptPause{20};
+/// Between head and body, and of a chunk's own header: what is held besides the body.
+constexpr std::size_t kBufferBytes = 64u << 10;
+
+template <class Message>
+HttpRequest head_of(const Message& message) {
+  HttpRequest out;
+  out.method = std::string(message.method_string());
+  out.target = std::string(message.target());
+  for (const auto& field : message)
+    out.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
+  return out;
+}
+
+}  // namespace
+
+std::string_view HttpRequest::header(std::string_view name) const {
+  for (const auto& [key, value] : headers)
+    if (beast::iequals({key.data(), key.size()}, {name.data(), name.size()})) return value;
+  return {};
+}
+
+struct HttpServer::State : std::enable_shared_from_this<State> {
+  State(asio::io_context& loop, Limits limits, Hooks hooks)
+      : limits(limits), hooks(std::move(hooks)), acceptor(loop), pause(loop) {}
+
+  void accept();
+  /// Closes the connection that has been without a whole request for longest; false: there is none.
+  bool make_room();
+
+  const Limits limits;
+  Hooks hooks;
+  tcp::acceptor acceptor;
+  asio::steady_timer pause;
+  std::set<Session*> sessions;
+  // Of these, in the order in which they last went on: without a whole head, without a whole body.
+  std::list<Session*> waiting, unfinished;
+  std::uint64_t unfinished_bytes = 0;
+  bool closed = false;
+};
+
+/// One connection. Its handlers hold it; it lives as long as one of them waits.
+class HttpServer::Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(tcp::socket socket, std::shared_ptr<State> server)
+      : socket_(std::move(socket)), server_(std::move(server)), timer_(socket_.get_executor()) {
+    server_->sessions.insert(this);
+  }
+  ~Session() { forget(); }
+
+  void read();
+
+  void close() {
+    error_code ignored;
+    timer_.cancel(ignored);
+    socket_.close(ignored);
+    forget();
+  }
+
+  bool is_open() {
+    if (!socket_.is_open()) return false;
+    char byte;
+    const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
+  }
+
+  void reply(HttpReply reply) {
+    if (!socket_.is_open()) return;
+    message_.emplace();
+    message_->result(static_cast<unsigned>(reply.status));
+    message_->version(11);
+    for (const auto& [name, value] : reply.headers) message_->set(name, value);
+    message_->keep_alive(keep_alive_);
+    message_->body() = std::move(reply.body);
+    message_->prepare_payload();
+    writing_ = true;
+    close_in(server_->limits.reply_s);
+    http::async_write(
+        socket_, *message_,
+        [self = shared_from_this()](error_code error, std::size_t) { self->on_written(error); });
+  }
+
+ private:
+  class Waiting;
+
+  void read_head();
+  void on_head(error_code error);
+  void read_body();
+  void on_request();
+  /// Whether the error ended the connection, or was answered.
+  bool is_over(error_code error);
+  void watch_for_close();
+
+  void on_written(error_code error) {
+    writing_ = false;
+    waiting_ = false;
+    message_.reset();
+    if (error || server_->closed) return close();
+    if (!keep_alive_) return linger();
+    close_in(0);
+    move_to(&server_->waiting);
+    // While watch_for_close() waits, the next read is its to start.
+    if (!watching_) read();
+  }
+
+  void refuse(HttpReply reply) {
+    keep_alive_ = false;
+    parser_.reset();
+    hold(0);
+    this->reply(std::move(reply));
+  }
+
+  void linger() {
+    error_code ignored;
+    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+    move_to(&server_->waiting);
+    close_in(kLinger_s);
+    drop();
+  }
+
+  void drop() {
+    socket_.async_read_some(asio::buffer(dropped_),
+                            [self = shared_from_this()](error_code error, std::size_t n) {
+                              self->lingered_ += n;
+                              if (error || self->lingered_ > kLingerBytes) return self->close();
+                              self->drop();
+                            });
+  }
+
+  /// 0: not at all.
+  void close_in(double seconds) {
+    if (seconds <= 0) {
+      timer_.expires_at(Clock::time_point::max());
+      return;
+    }
+    timer_.expires_after(
+        std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)));
+    timer_.async_wait([self = shared_from_this()](error_code error) {
+      // One that has just expired can no longer be cancelled.
+      if (!error && self->timer_.expiry() <= Clock::now()) self->close();
+    });
+  }
+
+  void move_to(std::list<Session*>* list) {
+    if (list_ != nullptr) list_->erase(place_);
+    list_ = list;
+    if (list_ != nullptr) place_ = list_->insert(list_->end(), this);
+  }
+  void hold(std::uint64_t bytes) {
+    server_->unfinished_bytes += bytes - held_;
+    held_ = bytes;
+  }
+  void forget() {
+    move_to(nullptr);
+    hold(0);
+    server_->sessions.erase(this);
+  }
+
+  tcp::socket socket_;
+  const std::shared_ptr<State> server_;
+  asio::steady_timer timer_;
+  beast::flat_buffer buffer_{server_->limits.head_bytes + kBufferBytes};
+  std::optional<http::request_parser<http::string_body>> parser_;
+  std::optional<http::response<http::string_body>> message_;
+  std::array<char, 4096> dropped_;
+  std::size_t lingered_ = 0;
+  std::list<Session*>* list_ = nullptr;  ///< the server's that it stands in
+  std::list<Session*>::iterator place_;
+  std::uint64_t held_ = 0;  ///< bytes of an unfinished body
+  bool keep_alive_ = true;
+  bool writing_ = false;   ///< a reply is on its way
+  bool waiting_ = false;   ///< a request waits for its reply
+  bool watching_ = false;  ///< watch_for_close() has a read pending
+};
+
+class HttpServer::Session::Waiting : public Exchange {
+ public:
+  explicit Waiting(std::shared_ptr<Session> session) : session_(std::move(session)) {}
+  void reply(HttpReply reply) override {
+    if (const auto session = std::exchange(session_, nullptr)) session->reply(std::move(reply));
+  }
+  bool is_open() const override { return session_ && session_->is_open(); }
+
+ private:
+  std::shared_ptr<Session> session_;
+};
+
+void HttpServer::Session::read() {
+  if (server_->closed) return close();
+  move_to(&server_->waiting);
+  // The time of a request begins with its first byte: a connection that is kept may be silent.
+  if (buffer_.size() > 0) return read_head();
+  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+    if (!error) self->read_head();
+  });
+}
+
+void HttpServer::Session::read_head() {
+  if (server_->closed) return close();
+  parser_.emplace();
+  parser_->header_limit(static_cast<std::uint32_t>(server_->limits.head_bytes));
+  // Boost 1.74 takes `boost::none` for less than any length.
+  parser_->body_limit(std::numeric_limits<std::uint64_t>::max());
+  close_in(server_->limits.head_s);
+  http::async_read_header(
+      socket_, buffer_, *parser_,
+      [self = shared_from_this()](error_code error, std::size_t) { self->on_head(error); });
+}
+
+bool HttpServer::Session::is_over(error_code error) {
+  if (server_->closed) {
+    close();
+    return true;
+  }
+  if (!error) return false;
+  if (error == http::error::body_limit) {
+    refuse(server_->hooks.too_large(head_of(parser_->get())));
+    return true;
+  }
+  const bool is_transport =
+      error.category() != http::make_error_code(http::error::bad_method).category();
+  if (is_transport || error == http::error::end_of_stream || error == http::error::partial_message)
+    close();
+  else
+    refuse(no_request("no HTTP request"));
+  return true;
+}
+
+void HttpServer::Session::on_head(error_code error) {
+  if (is_over(error)) return;
+  const HttpRequest head = head_of(parser_->get());
+  if (auto reply = refuse_foreign(head)) return refuse(std::move(*reply));
+  Admission admission{.body_bytes = server_->limits.body_bytes};
+  if (server_->hooks.admit) admission = server_->hooks.admit(head);
+  if (admission.refusal) return refuse(std::move(*admission.refusal));
+  if (parser_->content_length().value_or(0) > admission.body_bytes)
+    return refuse(server_->hooks.too_large(head));
+  parser_->body_limit(admission.body_bytes);
+  close_in(server_->limits.body_s);
+  read_body();
+}
+
+void HttpServer::Session::read_body() {
+  if (parser_->is_done()) return on_request();
+  move_to(&server_->unfinished);
+  http::async_read_some(socket_, buffer_, *parser_,
+                        [self = shared_from_this()](error_code error, std::size_t) {
+                          if (self->is_over(error)) return;
+                          self->hold(self->parser_->get().body().size());
+                          State& server = *self->server_;
+                          self->move_to(&server.unfinished);
+                          while (server.unfinished_bytes > server.limits.unfinished_bytes &&
+                                 server.unfinished.front() != self.get())
+                            server.unfinished.front()->close();
+                          self->read_body();
+                        });
+}
+
+void HttpServer::Session::on_request() {
+  move_to(nullptr);
+  hold(0);
+  close_in(0);
+  keep_alive_ = parser_->keep_alive();
+  auto exchange = std::make_shared<Waiting>(shared_from_this());
+  exchange->request = head_of(parser_->get());
+  exchange->request.body = std::move(parser_->get().body());
+  parser_.reset();
+  waiting_ = true;
+  const auto serve = server_->hooks.serve;
+  if (serve) serve(std::move(exchange));
+  if (waiting_ && !writing_) watch_for_close();
+}
+
+/// While a client waits for its reply nothing else reads from its socket, and nobody would notice
+/// that it died: an event would then be given to a dead runtime and be lost for long.
+void HttpServer::Session::watch_for_close() {
+  watching_ = true;
+  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
+    self->watching_ = false;
+    if (error) return;
+    if (!self->waiting_) return self->read();
+    // Bytes before the reply are the next request, pipelined; they are read after it.
+    if (!self->is_open()) self->close();
+  });
+}
+
+bool HttpServer::State::make_room() {
+  std::list<Session*>& from = waiting.empty() ? unfinished : waiting;
+  if (from.empty()) return false;
+  from.front()->close();
+  return true;
+}
+
+void HttpServer::State::accept() {
+  acceptor.async_accept([self = shared_from_this()](error_code error, tcp::socket socket) {
+    if (self->closed) return;
+    if (error) {
+      // Most likely no descriptor is left; the connection stays in the queue meanwhile.
+      self->make_room();
+      self->pause.expires_after(kAcceptPause);
+      self->pause.async_wait([self](error_code cancelled) {
+        if (!cancelled && !self->closed) self->accept();
+      });
+      return;
+    }
+    if (is_ours(socket)) {
+      const bool is_crowded =
+          self->waiting.size() + self->unfinished.size() >= self->limits.waiting;
+      if (is_crowded) self->make_room();
+      if (self->sessions.size() < self->limits.connections || self->make_room()) {
+        error_code ignored;
+        socket.set_option(tcp::no_delay(true), ignored);
+        std::make_shared<Session>(std::move(socket), self)->read();
+      }
+    }
+    self->accept();
+  });
+}
+
+HttpServer::HttpServer(asio::io_context& loop, Limits limits, Hooks hooks)
+    : state_(std::make_shared<State>(loop, limits, std::move(hooks))) {
+  try {
+    const tcp::endpoint address(asio::ip::address_v4::loopback(), limits.port);
+    state_->acceptor.open(address.protocol());
+    // A port that was just left can be taken at once; one in use cannot.
+    state_->acceptor.set_option(tcp::acceptor::reuse_address(true));
+    state_->acceptor.bind(address);
+    state_->acceptor.listen();
+    port_ = state_->acceptor.local_endpoint().port();
+    require_users_known(state_->acceptor.local_endpoint());
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::address_in_use)
+      fail(Code::already_exists, "cannot listen on 127.0.0.1:{}: the port is in use; give another",
+           limits.port);
+    fail(Code::resource_exhausted, "cannot listen on 127.0.0.1:{}: {}", limits.port,
+         error.code().message());
+  }
+  state_->accept();
+}
+
+void HttpServer::close() {
+  if (std::exchange(state_->closed, true)) return;
+  error_code ignored;
+  state_->acceptor.close(ignored);
+  state_->pause.cancel(ignored);
+  state_->hooks = {};
+  // A session that closes leaves the set at once.
+  const std::vector<Session*> sessions(state_->sessions.begin(), state_->sessions.end());
+  for (Session* session : sessions) session->close();
+}
+
+}  // namespace lambdaml::faas::sandbox

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lambdaml/faas/sandbox/http_server.h"
+
+namespace lambdaml::faas::sandbox {
+
+/// A request without a connection, for tests of what serves it.
+class RecordedExchange : public Exchange {
+ public:
+  static std::shared_ptr<RecordedExchange> of(HttpRequest request) {
+    auto out = std::make_shared<RecordedExchange>();
+    out->request = std::move(request);
+    return out;
+  }
+  void reply(HttpReply reply) override { got = std::move(reply); }
+  bool is_open() const override { return open; }
+
+  std::optional<HttpReply> got;
+  bool open = true;  ///< whether its client is there
+};
+
+}  // namespace lambdaml::faas::sandbox

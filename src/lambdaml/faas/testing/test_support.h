@@ -1,0 +1,82 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <signal.h>
+#include <stdlib.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/faas/registry.h"
+#include "lambdaml/faas/testing/test_function.h"
+
+namespace lambdaml::faas::testing {
+
+class TempFolder {
+ public:
+  TempFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "lambdaml-faas-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) fail(Code::internal, "cannot make {}", name);
+    path_ = name;
+  }
+  ~TempFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  const std::filesystem::path& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::string content_of(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Waits up to 20 s for `condition`.
+template <class Condition>
+bool eventually(Condition condition) {
+  const Deadline deadline = Deadline::in(20);
+  while (!condition()) {
+    if (deadline.passed()) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
+/// A zombie, which nobody may reap in a container, does not run.
+inline bool is_running(pid_t process) {
+  const std::string stat = content_of("/proc/" + std::to_string(process) + "/stat");
+  const std::size_t end = stat.rfind(')');
+  return end != std::string::npos && stat.size() > end + 2 && stat[end + 2] != 'Z';
+}
+
+inline Function test_function(const std::string& handler = "worker") {
+  Function function;
+  function.handler = handler;
+  function.executable = LAMBDAML_FAAS_TEST_FUNCTION;
+  function.in_process = handle;
+  function.timeout_s = 60;
+  function.retry_delay_s = 0.001;
+  return function;
+}
+
+/// Runs to the end and returns how all events stand then.
+inline std::vector<EventStatus> run_all(const std::string& platform, const Function& function,
+                                        std::vector<std::string> payloads,
+                                        FailureObserver observer = {}) {
+  const auto invoker = registry().get(platform).make();
+  const auto invocations = invoker->invoke_all(function, std::move(payloads), std::move(observer));
+  if (!invocations->wait(60)) fail(Code::internal, "the events did not end in 60 s");
+  return invocations->status();
+}
+
+}  // namespace lambdaml::faas::testing
