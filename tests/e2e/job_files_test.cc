@@ -17,6 +17,7 @@
 #include "lambdaml/control/checkpoint.h"
 #include "lambdaml/control/data_record.h"
 #include "lambdaml/control/run_folder.h"
+#include "lambdaml/control/worker_report.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/model_file.h"
@@ -232,6 +233,25 @@ TEST_P(StagedIntegrity, APartThatWasDamagedInTheChannelIsRefused) {
     EXPECT_THAT(error(), AllOf(StartsWith("data_corrupt: "), HasSubstr(key)));
     store_->save(key, whole);
   }
+}
+
+TEST_P(StagedIntegrity, PatienceWithALostPeerSpansTheInvocationsOfAWorker) {
+  event_.options.set("patience_s", Option::Value(2.5), "patience_s");
+  int invocations = 0;
+  const auto run = [&] {
+    faas::Invocation invocation;
+    invocation.payload = job::to_json(event_);
+    while (true) {
+      invocation.deadline = Deadline::in(1);
+      ++invocations;
+      const std::string response = worker::handle_worker_event(invocation);
+      EXPECT_EQ(response, control::kToBeContinued);
+      if (invocations == 20) return;
+    }
+  };
+  EXPECT_THAT(error_of(run), AllOf(StartsWith("deadline_exceeded: "), HasSubstr("worker 0")));
+  // Less than a second of each is waited, for the state is to be saved too.
+  EXPECT_THAT(invocations, AllOf(testing::Ge(3), testing::Le(8)));
 }
 
 TEST_P(StagedIntegrity, AnotherPartIsRefused) {

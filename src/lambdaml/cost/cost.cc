@@ -128,16 +128,11 @@ double Prices::of_requests(const UsageByStore& usage, const std::string& region)
   return dollars;
 }
 
-double Prices::of_function(double seconds, double memory_mb, const std::string& region) const {
+double Prices::of_function(const std::string& service, double seconds, double memory_mb,
+                           const std::string& region) const {
   const double billed_s = std::ceil(seconds * 1000) / 1000;
-  return billed_s * memory_mb / 1024 * price(region, "lambda", "gb_second") +
-         price(region, "lambda", "request");
-}
-
-std::string billing_region() {
-  for (const char* name : {"AWS_REGION", "AWS_DEFAULT_REGION"})
-    if (const char* region = std::getenv(name); region != nullptr && *region != '\0') return region;
-  return kFallbackRegion;
+  return billed_s * memory_mb / 1024 * price(region, service, "gb_second") +
+         price(region, service, "request");
 }
 
 }  // namespace lambdaml::cost

@@ -41,9 +41,11 @@ class Prices {
   std::string priced_region(const std::string& region) const;
   /// Of requests to stores; a store without prices costs nothing.
   double of_requests(const UsageByStore& usage, const std::string& region) const;
-  /// Of functions: each is billed its own duration, rounded up to whole milliseconds, times its
-  /// memory (GB of 1,024 MB), and its invocation.
-  double of_function(double seconds, double memory_mb, const std::string& region) const;
+  /// Of a function: its duration, rounded up to whole milliseconds, times its memory (GB of 1,024
+  /// MB), and its invocation. `service` is a row of the table (a platform's `billed_as`); one that
+  /// is not there costs nothing.
+  double of_function(const std::string& service, double seconds, double memory_mb,
+                     const std::string& region) const;
   /// The day that the prices are of, YYYY-MM-DD.
   const std::string& date() const { return date_; }
 
@@ -55,8 +57,5 @@ class Prices {
   /// region → service → unit → dollars
   std::map<std::string, std::map<std::string, std::map<std::string, double>>> regions_;
 };
-
-/// The region that prices are looked up for: AWS_REGION, AWS_DEFAULT_REGION, us-east-1.
-std::string billing_region();
 
 }  // namespace lambdaml::cost

@@ -42,7 +42,8 @@ TEST(Cost, OfRequestsIsTheSumOfKindsAndUnitsByHand) {
 
 TEST(Cost, OfAFunctionIsItsRoundedTimeTimesItsMemory) {
   // 1.2341 s are billed as 1.235 s; 2,048 MB are 2 GB.
-  EXPECT_NEAR(prices().of_function(1.2341, 2048, "us-east-1"), 1.235 * 2 * 2e-5 + 1e-7, 1e-15);
+  EXPECT_NEAR(prices().of_function("lambda", 1.2341, 2048, "us-east-1"), 1.235 * 2 * 2e-5 + 1e-7,
+              1e-15);
 }
 
 TEST(Cost, ARegionWithoutPricesIsPricedAsUsEast1) {
@@ -65,7 +66,7 @@ TEST(Cost, TheTableThatComesWithTheProgramIsWhole) {
   usage["s3"].get = {2 * 50 * 49, 0};
   const double round = table.of_requests(usage, "us-east-1");
   EXPECT_NEAR(round, 0.0145, 0.0001);
-  EXPECT_NEAR(50 * table.of_function(5.8, 3072, "us-east-1"), round, 0.0001);
+  EXPECT_NEAR(50 * table.of_function("lambda", 5.8, 3072, "us-east-1"), round, 0.0001);
 }
 
 TEST(Cost, UsageComesBackFromJson) {

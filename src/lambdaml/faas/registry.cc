@@ -11,4 +11,17 @@ const Registry& registry() {
   return all;
 }
 
+bool reaches(const Plugin& platform, Reach reach) {
+  const bool runs_here = platform.runs_here ? platform.runs_here() : !platform.remote;
+  switch (reach) {
+    case Reach::process:
+      return runs_here && !platform.separate_processes;
+    case Reach::machine:
+      return runs_here;
+    case Reach::anywhere:
+      break;
+  }
+  return true;
+}
+
 }  // namespace lambdaml::faas

@@ -11,6 +11,7 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/faas/host.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/stop_condition.h"
 #include "lambdaml/model/registry.h"
@@ -97,14 +98,20 @@ void resolve(Options& options) {
 
 void choose_threads(Options& options, std::int64_t jobs) {
   if (options.integer("threads") != 0) return;
-  // A Lambda has a processor for each 1,769 MB: docs.aws.amazon.com/lambda/latest/dg, "Configure
-  // Lambda function memory".
-  constexpr std::int64_t kMegabytesOfProcessor = 1769;
+  const faas::Plugin& platform = faas::registry().get(options.text("platform"));
+  if (platform.processors) return;  // the function knows its memory; see threads_of_function()
   const std::int64_t share =
-      is_remote(options)
-          ? options.integer("memory_mb") / kMegabytesOfProcessor
-          : static_cast<std::int64_t>(processors()) / (jobs * options.integer("workers"));
+      static_cast<std::int64_t>(processors()) / (jobs * options.integer("workers"));
   options.set("threads", Option::Value(std::max<std::int64_t>(1, share)), "threads");
+}
+
+std::int64_t threads_of_function(const Options& options) {
+  if (const std::int64_t chosen = options.integer("threads"); chosen != 0) return chosen;
+  const faas::Plugin& platform = faas::registry().get(options.text("platform"));
+  const double memory_mb =
+      faas::own_memory_mb().value_or(static_cast<int>(options.integer("memory_mb")));
+  const double share = platform.processors ? platform.processors(memory_mb) : 1;
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(share));
 }
 
 std::string id_of_request(std::string_view prefix, std::string_view request_id) {

@@ -13,9 +13,13 @@ namespace lambdaml::job {
 /// absolute, the channel made a URI, the threads of a worker chosen. Throws invalid_argument.
 void resolve(Options& options);
 
-/// Sets `threads`, unless it is set, to a worker's share of the processors: of its function where
-/// functions are on other machines, else of this machine's, when `jobs` jobs run at a time.
+/// Sets `threads`, unless it is set, to a worker's share of this machine's processors when `jobs`
+/// jobs run at a time. Where each function has processors of its own it stays 0, and the worker
+/// asks threads_of_function().
 void choose_threads(Options& options, std::int64_t jobs);
+/// The threads of the worker that runs in this process: the option where it is set, else the whole
+/// processors that come with the function's memory, at least 1.
+std::int64_t threads_of_function(const Options& options);
 
 /// Whether the job's functions run on other machines: they reach no file and no memory of this one,
 /// and nobody says how their events end.

@@ -46,7 +46,7 @@ bool is_among(Values which, const Option& option, const Options& options) {
     case Values::given:
       return options.is_set(option.name);
     case Values::deciding:
-      return !option.circumstance;
+      return !option.execution_only;
     case Values::all:
       break;
   }

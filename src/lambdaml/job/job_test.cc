@@ -1,11 +1,14 @@
 #include "lambdaml/job/job.h"
 
 #include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
+#include "lambdaml/job/summary.h"
+#include "lambdaml/job/worker_stats.h"
 
 namespace lambdaml::job {
 namespace {
@@ -74,7 +77,7 @@ TEST(Job, ThreadsAreAShareOfTheProcessorsThatThereAre) {
     options.set("memory_mb", memory_mb, "test");
     options.set("workers", workers, "test");
     choose_threads(options, jobs);
-    return options.integer("threads");
+    return threads_of_function(options);
   };
   const auto here = static_cast<std::int64_t>(processors());
   EXPECT_EQ(threads("local", 1769, 1, 1), here);
@@ -85,6 +88,40 @@ TEST(Job, ThreadsAreAShareOfTheProcessorsThatThereAre) {
   EXPECT_EQ(threads("aws", 1769, 1, 1), 1);
   EXPECT_EQ(threads("aws", 3538, 100, 3), 2);
   EXPECT_EQ(threads("aws", 10240, 100, 1), 5);
+  // What the function was deployed with counts, not what the job's options say.
+  ::setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "3538", 1);
+  EXPECT_EQ(threads("aws", 1769, 100, 1), 2);
+  ::unsetenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
+}
+
+TEST(Job, CostsWhatTheMemoryOfItsFunctionsDoes) {
+  Options options = job_options();
+  options.parse("workers", "1", "test");
+  options.parse("channel", "memory://job-test", "test");
+  data::Manifest data;
+  data.part_rows = {10};
+  const auto dollars = [&](std::uint64_t memory_mb) {
+    WorkerStats stats;
+    stats.run_s = 100;
+    stats.invocations = 1;
+    stats.memory_mb = memory_mb;
+    nlohmann::json report = nlohmann::json::parse(stats.to_json());
+    for (const char* name : {"train", "valid", "test"}) report[name] = {0.5, 10, 5};
+    report["rounds"] = report["epochs"] = 1;
+    report["ended_by"] = "epochs";
+    const std::vector<std::string> reports{report.dump()};
+    const std::string summary = summary_of({.options = options,
+                                            .job_id = "job",
+                                            .data = data,
+                                            .reports = reports,
+                                            .trigger_usage = {},
+                                            .wall_s = 1,
+                                            .model_path = {}});
+    return nlohmann::json::parse(summary)["cost"]["functions_usd"].get<double>();
+  };
+  const double request = cost::Prices::current().of_function("lambda", 0, 0, "");
+  EXPECT_NEAR((dollars(3538) - request) / (dollars(1769) - request), 2, 1e-9);
+  EXPECT_EQ(dollars(0), dollars(1769));  // nobody said: the option, by default 1,769
 }
 
 TEST(Job, IdsDiffer) { EXPECT_NE(new_job_id(), new_job_id()); }
@@ -93,7 +130,7 @@ TEST(Job, WhereItRunsIsNoPartOfWhatItIs) {
   std::vector<std::string> circumstances;
   const Options options = job_options();
   for (const Option& option : options.declared())
-    if (option.circumstance) circumstances.push_back(option.name);
+    if (option.execution_only) circumstances.push_back(option.name);
   EXPECT_THAT(circumstances,
               testing::UnorderedElementsAre("channel", "output", "checkpoint", "checkpoint_every",
                                             "platform", "function", "data", "test_data",

@@ -42,12 +42,12 @@ std::vector<Option> own_options() {
        .default_value = Text(),
        .help = "training data: a file or a prepared data set, as a path or storage URI",
        .aliases = {"train_file"},
-       .circumstance = true},
+       .execution_only = true},
       {.name = "test_data",
        .default_value = Text(),
        .help = "data evaluated after each epoch beside the validation split",
        .aliases = {"test_file"},
-       .circumstance = true},
+       .execution_only = true},
       {.name = "format",
        .default_value = Text("auto"),
        .help = "format of the data files",
@@ -77,7 +77,7 @@ std::vector<Option> own_options() {
       {.name = "channel",
        .default_value = Text("file"),
        .help = "store where workers meet: a URI, or a bare name for that store's default place",
-       .circumstance = true},
+       .execution_only = true},
       {.name = "compress",
        .default_value = Text("none"),
        .help = "smaller messages of gradients and updates; what is left out is added to the next",
@@ -152,43 +152,38 @@ std::vector<Option> own_options() {
        .default_value = Text("local"),
        .help = "where functions run",
        .choices = faas::registry().names(),
-       .circumstance = true},
-      {.name = "function",
-       .default_value = Text(),
-       .help = "name or ARN of the deployed function, for the platform aws",
-       .aliases = {"function_name"},
-       .circumstance = true},
+       .execution_only = true},
       {.name = "memory_mb",
        .default_value = Int{1769},
-       .help = "memory limit of one function; on AWS what it was deployed with",
+       .help = "memory limit of one function; of a deployed one what it was deployed with",
        .unit = "MB",
        .minimum = 128,
        .maximum = 10240,
-       .circumstance = true},
+       .execution_only = true},
       {.name = "timeout_s",
        .default_value = 900.0,
        .help = "time limit of one function",
        .unit = "s",
        .above = 0,
        .maximum = 1e6,
-       .circumstance = true},
+       .execution_only = true},
       {.name = "retries",
        .default_value = Int{2},
        .help = "more tries of a worker that crashed, at most",
        .minimum = 0,
        .maximum = 2,
-       .circumstance = true},
+       .execution_only = true},
       {.name = "patience_s",
        .default_value = 300.0,
        .help = "longest wait for other workers within a round",
        .unit = "s",
        .above = 0,
-       .circumstance = true},
+       .execution_only = true},
       {.name = "threads",
        .default_value = Int{0},
        .help =
-           "threads of one worker; 0 shares this machine's processors among the workers, and on "
-           "AWS gives a function those of its memory_mb: one for each 1,769 MB",
+           "threads of one worker; 0 shares this machine's processors among the workers, and gives "
+           "a deployed function those that come with its memory",
        .minimum = 0,
        .maximum = 1024},
       {.name = "deadline",
@@ -196,17 +191,17 @@ std::vector<Option> own_options() {
        .help = "stop the job after this time, with exit code 3; 0 is never",
        .unit = "s",
        .minimum = 0,
-       .circumstance = true},
+       .execution_only = true},
       {.name = "checkpoint",
        .default_value = Text(),
        .help = "where checkpoints go: a URI; by default the run's folder",
-       .circumstance = true},
+       .execution_only = true},
       {.name = "checkpoint_every",
        .default_value = Int{1},
        .help = "epochs between two checkpoints",
        .unit = "epochs",
        .minimum = 1,
-       .circumstance = true},
+       .execution_only = true},
       {.name = "stop_after",
        .default_value = Int{0},
        .help = "epochs after which the job pauses, to be resumed; what depends on its length sees "
@@ -219,20 +214,20 @@ std::vector<Option> own_options() {
            "epochs of one invocation, after which another goes on; 0: as many as its time allows",
        .unit = "epochs",
        .minimum = 0,
-       .circumstance = true},
+       .execution_only = true},
       {.name = "output",
        .default_value = Text(),
        .help = "new folder for model, metrics and logs; by default runs/JOB-ID",
-       .circumstance = true},
+       .execution_only = true},
       {.name = "keep",
        .default_value = false,
        .help = "leave the job's keys in the channel when it ends",
-       .circumstance = true},
+       .execution_only = true},
       {.name = "log_level",
        .default_value = Text("info"),
        .help = "what workers log",
        .choices = {"debug", "info", "warning", "error", "off"},
-       .circumstance = true},
+       .execution_only = true},
   };
 }
 
@@ -252,14 +247,17 @@ Options job_options() {
     add_plugin_options(plugin.options, all);
   for (const optim::Plugin& plugin : optim::registry().entries())
     add_plugin_options(plugin.options, all);
+  for (const faas::Plugin& plugin : faas::registry().entries())
+    add_plugin_options(plugin.options, all);
   return Options(std::move(all));
 }
 
 Options options_of_resuming() {
   constexpr std::array kKept = {"data", "test_data", "checkpoint", "output"};
   std::vector<Option> out;
-  for (const Option& option : own_options())
-    if (option.circumstance && std::ranges::find(kKept, option.name) == kKept.end())
+  const Options all = job_options();
+  for (const Option& option : all.declared())
+    if (option.execution_only && std::ranges::find(kKept, option.name) == kKept.end())
       out.push_back(option);
   return Options(std::move(out));
 }

@@ -10,6 +10,8 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/faas/host.h"
+#include "lambdaml/faas/registry.h"
 #include "lambdaml/job/metrics.h"
 #include "lambdaml/job/worker_stats.h"
 #include "lambdaml/model/registry.h"
@@ -34,7 +36,8 @@ std::string summary_of(const JobEnd& end) {
   model::Totals train, valid, test;
   WorkerStats all_figures;
   const cost::Prices prices = cost::Prices::current();
-  const std::string region = prices.priced_region(cost::billing_region());
+  const std::string region = prices.priced_region(faas::own_region());
+  const std::string& billed_as = faas::registry().get(end.options.text("platform")).billed_as;
   cost::Cost cost;
   std::uint64_t rounds = 0, epochs = 0;
   std::string ended_by;
@@ -45,10 +48,14 @@ std::string summary_of(const JobEnd& end) {
       test += totals_from(report.at("test"));
       const WorkerStats figures = WorkerStats::from_json(text);
       all_figures += figures;
-      const auto memory_mb = static_cast<double>(end.options.integer("memory_mb"));
-      cost.functions +=
-          prices.of_function(figures.run_s, memory_mb, region) +
-          static_cast<double>(figures.invocations - 1) * prices.of_function(0, memory_mb, region);
+      // What the function has, wherever it says so: it may be deployed with other memory than
+      // asked.
+      const double memory_mb = figures.memory_mb > 0
+                                   ? static_cast<double>(figures.memory_mb)
+                                   : static_cast<double>(end.options.integer("memory_mb"));
+      cost.functions += prices.of_function(billed_as, figures.run_s, memory_mb, region) +
+                        static_cast<double>(figures.invocations - 1) *
+                            prices.of_function(billed_as, 0, memory_mb, region);
       rounds = std::max(rounds, report.at("rounds").get<std::uint64_t>());
       epochs = std::max(epochs, report.at("epochs").get<std::uint64_t>());
       if (ended_by.empty()) ended_by = report.at("ended_by").get<std::string>();

@@ -1,5 +1,6 @@
 #include "lambdaml/job/worker_stats.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -25,11 +26,15 @@ constexpr std::array<std::pair<const char*, std::uint64_t WorkerStats::*>, 3> kC
      {"bytes_sent", &WorkerStats::bytes_sent},
      {"bytes_received", &WorkerStats::bytes_received}}};
 
+constexpr const char* kMemory = "memory_mb";
+constexpr const char* kWaited = "waited_s";
+
 }  // namespace
 
 WorkerStats& WorkerStats::operator+=(const WorkerStats& more) {
   for (const auto& [name, member] : kSeconds) this->*member += more.*member;
   for (const auto& [name, member] : kCounts) this->*member += more.*member;
+  memory_mb = std::max(memory_mb, more.memory_mb);
   cost::add(usage, more.usage);
   return *this;
 }
@@ -38,6 +43,8 @@ std::string WorkerStats::to_json() const {
   json object{{"usage", parse_json(cost::to_json(usage))}};
   for (const auto& [name, member] : kSeconds) object[name] = this->*member;
   for (const auto& [name, member] : kCounts) object[name] = this->*member;
+  if (memory_mb > 0) object[kMemory] = memory_mb;
+  if (waited_s > 0) object[kWaited] = waited_s;
   return json_text(object);
 }
 
@@ -47,6 +54,8 @@ WorkerStats WorkerStats::from_json(std::string_view text) {
     const json object = parse_json(text);
     for (const auto& [name, member] : kSeconds) out.*member = object.at(name).get<double>();
     for (const auto& [name, member] : kCounts) out.*member = object.at(name).get<std::uint64_t>();
+    out.memory_mb = object.value(kMemory, std::uint64_t{0});
+    out.waited_s = object.value(kWaited, 0.0);
     out.usage = cost::usage_from_json(json_text(object.at("usage")));
   } catch (const json::exception& error) {
     fail(Code::data_corrupt, "figures: not what a worker reports: {}", printable(error.what()));

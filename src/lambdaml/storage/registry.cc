@@ -11,4 +11,6 @@ const Registry& registry() {
   return all;
 }
 
+Reach reach_of(const Uri& uri) { return registry().get(uri.scheme).reach; }
+
 }  // namespace lambdaml::storage

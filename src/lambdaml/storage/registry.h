@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lambdaml/base/patience.h"
+#include "lambdaml/base/reach.h"
 #include "lambdaml/base/registry.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/storage/storage.h"
@@ -19,6 +20,8 @@ struct Plugin {
   /// for it no longer than the patience (never null) says, tells it of answers and failures, and
   /// ends its waits at an interrupt.
   std::function<std::shared_ptr<Storage>(const Uri&, std::shared_ptr<Patience>)> open;
+  /// From where others see what is saved there.
+  Reach reach = Reach::anywhere;
   /// The place that the bare name means.
   std::function<Uri()> default_uri;
   /// What require_own_place() does; none where the service itself knows its users.
@@ -28,6 +31,9 @@ struct Plugin {
 using Registry = RegistryOf<Plugin>;
 
 const Registry& registry();
+/// From where the store of a URI can be reached; opens nothing. Throws invalid_argument for an
+/// unknown scheme.
+Reach reach_of(const Uri& uri);
 /// Generated from the lambdaml_add_plugin() lines.
 void register_plugins(Registry& registry);
 

@@ -14,6 +14,8 @@
 #include "lambdaml/control/job_channel.h"
 #include "lambdaml/control/stores.h"
 #include "lambdaml/cost/cost.h"
+#include "lambdaml/faas/host.h"
+#include "lambdaml/faas/registry.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
@@ -107,7 +109,7 @@ BenchCommResult bench_comm(const BenchCommOptions& options) {
     result.bitwise_equal = result.bitwise_equal && report.at("bitwise_equal").get<bool>();
     cost::add(usage, cost::usage_from_json(json_text(report.at("usage"))));
   }
-  result.cost_usd = cost::Prices::current().of_requests(usage, cost::billing_region()) /
+  result.cost_usd = cost::Prices::current().of_requests(usage, faas::own_region()) /
                     static_cast<double>(options.rounds);
   if (event.workers > 1) {
     const double message = 64 + 4 * static_cast<double>(event.values);

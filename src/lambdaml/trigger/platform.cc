@@ -60,6 +60,11 @@ faas::Function Platform::function() const {
 std::unique_ptr<faas::Invocations> Platform::invoke_all(const faas::Function& function,
                                                         std::vector<std::string> payloads,
                                                         faas::FailureObserver observer) const {
+  if (function.all_at_once && !plugin_.starts_all_at_once && payloads.size() > 1)
+    fail(Code::invalid_argument,
+         "the platform {} queues functions, and the workers of this job wait for each other: use "
+         "--sync-mode async",
+         plugin_.name);
   return invoker_->invoke_all(function, std::move(payloads), std::move(observer));
 }
 

@@ -1,29 +1,39 @@
 #include "lambdaml/trigger/reach.h"
 
-#include "lambdaml/aws/lambda/lambda_client.h"
+#include <algorithm>
+#include <optional>
+
 #include "lambdaml/base/error.h"
+#include "lambdaml/faas/registry.h"
 #include "lambdaml/job/job.h"
+#include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::trigger {
-namespace {
-
-/// A Lambda service on this machine: its functions see this machine's files.
-bool service_is_here() {
-  const std::string endpoint = aws::LambdaClient().endpoint();
-  return endpoint.find("://127.0.0.1") != std::string::npos ||
-         endpoint.find("://localhost") != std::string::npos;
-}
-
-}  // namespace
-
 bool is_within_reach(const Options& options, const std::string& uri) {
-  return !job::is_remote(options) || outlives_function(Uri::parse(uri));
+  if (!job::is_remote(options)) return true;
+  return faas::reaches(faas::registry().get(options.text("platform")),
+                       storage::reach_of(Uri::parse(uri)));
 }
 
 bool outlives_function(const Uri& place) {
-  if (place.scheme == "memory") return false;
-  return place.scheme != "file" || service_is_here();
+  const Reach reach = storage::reach_of(place);
+  if (reach != Reach::machine) return reach == Reach::anywhere;
+  // A machine outlives its functions only where they are processes of it.
+  const std::optional<faas::OwnFunction> own = faas::own_function();
+  return !own || faas::reaches(faas::registry().get(own->platform), reach);
+}
+
+void use_own_platform(Options& options) {
+  if (!options.is_set("platform")) {
+    const std::optional<faas::OwnFunction> own = faas::own_function();
+    const auto& all = faas::registry().entries();
+    const auto remote = std::ranges::find_if(all, &faas::Plugin::remote);
+    const std::string& name = own ? own->platform : remote->name;
+    options.set("platform", Option::Value(name), "platform");
+  }
+  if (options.text("function").empty())
+    options.set("function", Option::Value(std::string("lambdaml-worker")), "function");
 }
 
 void require_reach(Options& options) {
@@ -33,6 +43,10 @@ void require_reach(Options& options) {
          "the platform {} runs a deployed function: name it with --function (lambdaml deploy makes "
          "one)",
          options.text("platform"));
+  const faas::Plugin& platform = faas::registry().get(options.text("platform"));
+  if (options.is_set("timeout_s") && options.real("timeout_s") > platform.longest_s)
+    fail(Code::invalid_argument, "timeout_s {}: functions of the platform {} run {} s at most",
+         options.real("timeout_s"), platform.name, platform.longest_s);
   const auto require = [&](const char* name) {
     if (!is_within_reach(options, options.text(name)))
       fail(Code::invalid_argument,

@@ -15,6 +15,10 @@ bool is_within_reach(const Options& options, const std::string& uri);
 /// Whether what a function puts there can be read when the function is gone.
 bool outlives_function(const Uri& place);
 
+/// For a job that is begun by a function: unless they are set, the platform is the one that the
+/// function runs on, and the workers' function the one that `lambdaml deploy` makes.
+void use_own_platform(Options& options);
+
 /// Checks what a job on other machines needs, before anything is sent: a function, a channel and a
 /// place for checkpoints within reach; checkpoints go beside the channel unless it can lose them.
 /// Throws invalid_argument. Does nothing for other platforms.

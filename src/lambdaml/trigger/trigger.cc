@@ -47,7 +47,9 @@ void require_known_labels(const data::Manifest& test, const data::Manifest& data
 
 /// Makes the model and the optimizer as the workers will, so that what cannot work is said before
 /// anything is started.
-void rehearse(const Options& options, const StagedData& staged) {
+void rehearse(Options options, const StagedData& staged) {
+  // The workers' own is another, and decides nothing here.
+  if (options.integer("threads") == 0) options.set("threads", Option::Value(std::int64_t{1}), "");
   cost::Prices::current();  // its end says what the job cost
   const data::Manifest& data = staged.data;
   const std::optional<data::Manifest>& test = staged.test;

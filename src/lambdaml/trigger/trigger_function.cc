@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
@@ -17,6 +16,7 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/checkpoint.h"
 #include "lambdaml/control/lease.h"
+#include "lambdaml/faas/host.h"
 #include "lambdaml/job/compat_payload.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
@@ -46,9 +46,7 @@ Options options_of(const std::string& payload) {
            printable(payload, 60));
     job::from_json(payload, "event", options);
   }
-  if (!options.is_set("platform")) options.set("platform", Option::Value(std::string("aws")), "");
-  if (options.text("function").empty())
-    options.set("function", Option::Value(std::string("lambdaml-worker")), "function");
+  use_own_platform(options);
   job::resolve(options);
   return options;
 }
@@ -196,8 +194,8 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   } catch (const control::Superseded&) {
     return handed_over(task);
   } catch (const Error& error) {
-    const char* own_name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
-    if (error.code() != Code::limit_reached || left_s < own_s || own_name == nullptr) throw;
+    const std::optional<faas::OwnFunction> own = faas::own_function();
+    if (error.code() != Code::limit_reached || left_s < own_s || !own) throw;
     Task rest = task;
     rest.epoch = newest_epoch(options, task.job_id);
     if (rest.epoch <= task.epoch)
@@ -207,7 +205,7 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
            task.epoch > 0 ? fmt::format(" after that of epoch {}", task.epoch) : "");
     rest.spent_s += clock.seconds();
     ++rest.leg;
-    aws::LambdaClient().invoke_all_events(own_name, std::array{handed_on(rest)});
+    own->invoke(handed_on(rest));
     lease.finish();
     return json_text(json{{"status", "to_be_continued"}, {"job_id", rest.job_id}});
   }

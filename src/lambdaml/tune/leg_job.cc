@@ -6,6 +6,8 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/cost/cost.h"
+#include "lambdaml/faas/host.h"
+#include "lambdaml/faas/registry.h"
 
 namespace lambdaml::tune {
 
@@ -26,11 +28,12 @@ void Bell::wait(double seconds) {
 LegJob::LegJob(std::string job_id, Options options, Bell& bell)
     : job_id_(std::move(job_id)), options_(std::move(options)), bell_(bell) {
   const cost::Prices prices = cost::Prices::current();
-  const std::string region = cost::billing_region();
+  const std::string region = faas::own_region();
   const auto memory_mb = static_cast<double>(options_.integer("memory_mb"));
   const auto workers = static_cast<double>(options_.integer("workers"));
-  per_start_ = workers * prices.of_function(0, memory_mb, region);
-  per_second_ = workers * prices.of_function(1, memory_mb, region) - per_start_;
+  const std::string& billed_as = faas::registry().get(options_.text("platform")).billed_as;
+  per_start_ = workers * prices.of_function(billed_as, 0, memory_mb, region);
+  per_second_ = workers * prices.of_function(billed_as, 1, memory_mb, region) - per_start_;
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error& error) {

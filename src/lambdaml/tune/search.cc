@@ -14,6 +14,8 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/base/yaml.h"
 #include "lambdaml/cost/cost.h"
+#include "lambdaml/faas/host.h"
+#include "lambdaml/faas/registry.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
@@ -186,7 +188,7 @@ void require_metric(const Search& search) {
 /// epoch.
 double least_cost(const Options& options, std::uint64_t epochs) {
   const cost::Prices prices = cost::Prices::current();
-  const std::string region = cost::billing_region();
+  const std::string region = faas::own_region();
   const auto workers = static_cast<std::uint64_t>(options.integer("workers"));
   storage::Usage usage;
   usage.put.requests = usage.get.requests = workers * epochs;
@@ -195,7 +197,8 @@ double least_cost(const Options& options, std::uint64_t epochs) {
   const double seconds = kLeastStart_s + kLeastEpoch_s * static_cast<double>(epochs);
   return requests +
          static_cast<double>(workers) *
-             prices.of_function(seconds, static_cast<double>(options.integer("memory_mb")), region);
+             prices.of_function(faas::registry().get(options.text("platform")).billed_as, seconds,
+                                static_cast<double>(options.integer("memory_mb")), region);
 }
 
 void require_budget(const Search& search, Strategy& strategy) {

@@ -7,7 +7,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
@@ -16,6 +15,7 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/control/lease.h"
+#include "lambdaml/faas/host.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/storage/storage.h"
@@ -47,9 +47,7 @@ Task first_task(const faas::Invocation& invocation) {
   job::read_environment(search.job);
   job::read_environment(search.settings, kEnvironment);
   Options& job = search.job;
-  if (!job.is_set("platform")) job.set("platform", Option::Value(std::string("aws")), "platform");
-  if (job.text("function").empty())
-    job.set("function", Option::Value(std::string("lambdaml-worker")), "function");
+  trigger::use_own_platform(job);
   search.id = job::id_of_request("tune-", invocation.request_id);
   return {search, place_of_records(search), search.settings.real("deadline"), search.id};
 }
@@ -136,13 +134,13 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
     return to_be_continued(task);
   }
   if (outcome.how == Outcome::How::paused) {
-    const char* name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
-    if (name == nullptr)
+    const std::optional<faas::OwnFunction> own = faas::own_function();
+    if (!own)
       fail(Code::limit_reached,
            "the tuner's time is over, and it is no deployed function that could "
            "call itself; go on with: lambdaml tune --resume {}",
            Uri::parse(records.uri()).display());
-    aws::LambdaClient().invoke_all_events(name, std::array{handed_on(task, limits)});
+    own->invoke(handed_on(task, limits));
     log::info("to be continued by another invocation");
     outcome.summary = to_be_continued(task);
   }

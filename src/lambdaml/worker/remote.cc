@@ -1,11 +1,9 @@
 #include "lambdaml/worker/remote.h"
 
-#include <array>
-#include <cstdlib>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
-#include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
@@ -14,6 +12,7 @@
 #include "lambdaml/control/stores.h"
 #include "lambdaml/control/worker_report.h"
 #include "lambdaml/faas/failure.h"
+#include "lambdaml/faas/host.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::worker {
@@ -84,10 +83,13 @@ std::string report_to_storage(const faas::Invocation& invocation, const job::Tra
   try {
     std::string response = work([&] { stored_log->save_now_and_then(); });
     if (response != control::kToBeContinued) return response;
-    const char* name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
-    const std::string function = name == nullptr ? event.options.text("function") : name;
     stored_log.reset();
-    aws::LambdaClient().invoke_all_events(function, std::array{invocation.payload});
+    const std::optional<faas::OwnFunction> own = faas::own_function();
+    if (!own)
+      fail(Code::internal,
+           "the worker's time is over, and it is no deployed function that could "
+           "call itself");
+    own->invoke(invocation.payload);
     return response;
   } catch (const control::Stopped& stopped) {
     log::info("{}", stopped.what());

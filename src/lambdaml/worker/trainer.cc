@@ -87,34 +87,34 @@ void Trainer::suspend(control::Checkpoints& checkpoints, std::uint64_t round) {
          "worker {}: the time of its function was over before its first step: give functions more "
          "with --timeout-s, or the data to more workers",
          event_.worker);
-  checkpoints.suspend({epoch_, round}, place_, before_, {"", recent_metrics()});
-  log::info("suspended in epoch {}, pass {}, step {}", epoch_ + 1, place_.pass + 1,
-            place_.step + 1);
+  checkpoints.suspend({epoch_, round}, cursor_, before_, {"", recent_metrics()});
+  log::info("suspended in epoch {}, pass {}, step {}", epoch_ + 1, cursor_.pass + 1,
+            cursor_.step + 1);
 }
 
-bool Trainer::within_lifetime(control::Checkpoints& checkpoints,
-                              const std::function<void()>& work) {
+bool Trainer::within_budget(control::Checkpoints& checkpoints, const std::function<void()>& work) {
   const std::uint64_t round = communicator_->round();
-  if (lifetime_->is_over()) {
+  if (budget_->is_over()) {
     before_.take(*optimizer_, *communicator_);
     suspend(checkpoints, round);
     return false;
   }
   const Stopwatch clock;
   const double comm_before = communicator_->seconds();
-  if (!lifetime_->may_end_within(membership_.patience_s)) {
+  if (!budget_->may_end_within(membership_.patience_s)) {
     work();
   } else {
     // The others may keep this worker waiting until its time is over, in the midst of a step. A
     // wait that ends so has changed nothing that others see: the step is taken again later, and
     // writes the same bytes to the same keys.
     before_.take(*optimizer_, *communicator_);
-    const Deadline end = lifetime_->end_of_waits();
+    const Deadline end = budget_->end_of_waits();
     communicator_->wait_until(end);
     try {
       work();
     } catch (const Error& error) {
       if (error.code() != Code::deadline_exceeded || !end.passed()) throw;
+      count_wait_in_vain(clock.seconds());
       log::info("{}; to be continued", error.what());
       ++steps_here_;
       suspend(checkpoints, round);
@@ -122,8 +122,14 @@ bool Trainer::within_lifetime(control::Checkpoints& checkpoints,
     }
   }
   ++steps_here_;
-  lifetime_->saw_step(clock.seconds() - (communicator_->seconds() - comm_before));
+  ++done_here_;
+  budget_->saw_step(clock.seconds() - (communicator_->seconds() - comm_before));
   return true;
+}
+
+void Trainer::count_wait_in_vain(double seconds) {
+  waited_s_ = seconds + (done_here_ == 0 ? waited_before_s_ : 0);
+  if (waited_s_ >= membership_.patience_s) throw;
 }
 
 model::Batch Trainer::batch_of(std::uint64_t pass, std::uint64_t step) const {
@@ -139,18 +145,18 @@ model::Batch Trainer::batch_of(std::uint64_t pass, std::uint64_t step) const {
 
 bool Trainer::run_epoch(control::Checkpoints& checkpoints, const Hooks& hooks) {
   const std::uint64_t passes = optimizer_->passes_per_epoch();
-  while (place_.pass < passes) {
-    optim::Position at{.epoch = epoch_, .pass = place_.pass, .round = place_.step};
-    at.last_of_pass = place_.step + 1 == rounds_per_pass_;
-    at.last_of_epoch = at.last_of_pass && place_.pass + 1 == passes;
-    if (!at.last_of_pass) model_->expect(batch_of(place_.pass, place_.step + 1));
-    const bool done = within_lifetime(checkpoints, [&] {
-      place_.totals += optimizer_->step(batch_of(place_.pass, place_.step), at);
+  while (cursor_.pass < passes) {
+    optim::Position at{.epoch = epoch_, .pass = cursor_.pass, .round = cursor_.step};
+    at.last_of_pass = cursor_.step + 1 == rounds_per_pass_;
+    at.last_of_epoch = at.last_of_pass && cursor_.pass + 1 == passes;
+    if (!at.last_of_pass) model_->expect(batch_of(cursor_.pass, cursor_.step + 1));
+    const bool done = within_budget(checkpoints, [&] {
+      cursor_.totals += optimizer_->step(batch_of(cursor_.pass, cursor_.step), at);
     });
     if (!done) return false;
-    if (++place_.step == rounds_per_pass_) {
-      place_.step = 0;
-      ++place_.pass;
+    if (++cursor_.step == rounds_per_pass_) {
+      cursor_.step = 0;
+      ++cursor_.pass;
     }
     if (clock_.seconds() - last_progress_s_ > 1) {
       last_progress_s_ = clock_.seconds();
@@ -168,10 +174,10 @@ job::EpochMetrics Trainer::evaluate() {
   metrics.epoch = epoch_ + 1;
   metrics.values = optimizer_->metrics();
   if (!supervised_) {
-    metrics.values["inertia"] = place_.totals.loss;
+    metrics.values["inertia"] = cursor_.totals.loss;
     return metrics;
   }
-  job::add_supervised("train", place_.totals, metrics.values);
+  job::add_supervised("train", cursor_.totals, metrics.values);
   if (!anything_to_evaluate_) return metrics;
   const std::size_t held_out = training_rows_[event_.worker];
   const model::Totals valid =
@@ -207,7 +213,7 @@ Trainer::Outcome Trainer::run(control::Checkpoints& checkpoints, std::optional<S
     optimizer_->begin(std::vector<float>(model_->parameter_count()));
     std::string ended_by;
     if (start->suspended_at) {
-      place_ = *start->suspended_at;
+      cursor_ = *start->suspended_at;
       checkpoints.restore_suspension(*optimizer_, *communicator_);
     } else {
       checkpoints.restore(start->progress, *optimizer_, *communicator_);
@@ -222,7 +228,7 @@ Trainer::Outcome Trainer::run(control::Checkpoints& checkpoints, std::optional<S
   }
   std::size_t state_bytes = communicator_->snapshot().size() * sizeof(double);
   for (const auto& [name, values] : optimizer_->state()) state_bytes += values.size_bytes();
-  lifetime_.emplace(membership_.deadline, state_bytes);
+  budget_.emplace(membership_.deadline, state_bytes);
 
   const std::uint64_t first_epoch = epoch_;
   while (!done) {
@@ -235,14 +241,14 @@ Trainer::Outcome Trainer::run(control::Checkpoints& checkpoints, std::optional<S
     const double comm_at_start = communicator_->seconds();
     job::EpochMetrics metrics;
     if (!run_epoch(checkpoints, hooks) ||
-        !within_lifetime(checkpoints, [&] { metrics = evaluate(); }))
+        !within_budget(checkpoints, [&] { metrics = evaluate(); }))
       return outcome(Outcome::suspended);
     const double comm_s = communicator_->seconds() - comm_at_start;
     metrics.values["comm_s"] = comm_s;
     metrics.values["compute_s"] = std::max(0.0, clock.seconds() - comm_s);
     metrics.values["rounds"] = static_cast<double>(communicator_->round());
     ++epoch_;
-    place_ = {};
+    cursor_ = {};
     done = epoch_ >= last_epoch;
     ended_by_ = epoch_ < epochs_ ? job::kPaused : "epochs";
     if (until && until->holds(metrics.values)) {
@@ -261,18 +267,20 @@ Trainer::Outcome Trainer::run(control::Checkpoints& checkpoints, std::optional<S
       const control::Progress progress{epoch_, communicator_->round()};
       checkpoints.save(progress, *optimizer_, *communicator_,
                        {done && ended_by_ != job::kPaused ? ended_by_ : "", recent_metrics()});
-      lifetime_->saw_save(saving.seconds());
+      budget_->saw_save(saving.seconds());
       communicator_->retire(progress.round);
     }
   }
-  if (steps_here_ > 0 && lifetime_->is_over()) return outcome(Outcome::suspended);
-  const Deadline end = lifetime_->end_of_waits();
+  if (steps_here_ > 0 && budget_->is_over()) return outcome(Outcome::suspended);
+  const Deadline end = budget_->end_of_waits();
+  const Stopwatch finishing;
   try {
     communicator_->wait_until(end);
     optimizer_->finish();
   } catch (const Error& error) {
     // The last checkpoint says that only this is left.
     if (error.code() != Code::deadline_exceeded || !end.passed()) throw;
+    count_wait_in_vain(finishing.seconds());
     return outcome(Outcome::suspended);
   }
   return outcome(Outcome::ended);

@@ -72,6 +72,12 @@ class Trainer {
   const std::string& ended_by() const { return ended_by_; }
   double compute_s() const { return compute_s_; }
 
+  /// Patience with other workers spans the invocations of a worker: says, before run(), how long
+  /// earlier ones have waited in vain since the last step that was done.
+  void has_waited(double seconds) { waited_before_s_ = seconds; }
+  /// The same for the next invocation, after run().
+  double waited_s() const { return waited_s_; }
+
  private:
   std::unique_ptr<comm::Communicator> make_communicator(const std::string& pattern) const;
   void initialize();
@@ -80,9 +86,12 @@ class Trainer {
   /// False when the worker was suspended.
   bool run_epoch(control::Checkpoints& checkpoints, const Hooks& hooks);
   /// One step or evaluation; false when the worker was suspended instead.
-  bool within_lifetime(control::Checkpoints& checkpoints, const std::function<void()>& work);
+  bool within_budget(control::Checkpoints& checkpoints, const std::function<void()>& work);
   /// Saves the state that before_ holds, as of `round`.
   void suspend(control::Checkpoints& checkpoints, std::uint64_t round);
+  /// To be called in the handler of a wait that ended with the function's time: throws its error
+  /// again once the patience is used up, over all invocations.
+  void count_wait_in_vain(double seconds);
   job::EpochMetrics evaluate();
   /// The epochs of the last second go into worker 0's checkpoints: whoever watches the job looks
   /// several times a second, so of a job that is cut off and resumed none is missing.
@@ -103,11 +112,14 @@ class Trainer {
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
   std::uint64_t epochs_ = 0;
-  std::uint64_t epoch_ = 0;    ///< epochs done
-  control::StepCursor place_;  ///< within the next one
-  std::optional<TimeBudget> lifetime_;
+  std::uint64_t epoch_ = 0;     ///< epochs done
+  control::StepCursor cursor_;  ///< within the next one
+  std::optional<TimeBudget> budget_;
   control::SavedState before_;    ///< the step under way
-  std::uint64_t steps_here_ = 0;  ///< steps and evaluations of this invocation
+  std::uint64_t steps_here_ = 0;  ///< steps and evaluations of this invocation, waits included
+  std::uint64_t done_here_ = 0;   ///< those that were not cut short
+  double waited_before_s_ = 0;
+  double waited_s_ = 0;
   std::string ended_by_ = "epochs";
   double compute_s_ = 0;
   double last_progress_s_ = 0;

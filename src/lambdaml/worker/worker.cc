@@ -18,6 +18,7 @@
 #include "lambdaml/control/worker_report.h"
 #include "lambdaml/data/partition.h"
 #include "lambdaml/faas/handlers.h"
+#include "lambdaml/faas/host.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
@@ -67,13 +68,13 @@ class WorkerRun {
       : event_(std::move(event)),
         invocation_(invocation),
         round_meter_(std::make_shared<storage::Meter>()),
-        tenure_(stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
-                event_.worker),
+        claim_(stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
+               event_.worker),
         channel_(storage::with_cancellation(
             control::stoppable(
                 stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
                 invocation),
-            [this] { tenure_.require_now_and_then(); }, kPiecesOfWaits)),
+            [this] { claim_.require_now_and_then(); }, kPiecesOfWaits)),
         each_second_(std::move(each_second)) {}
 
   std::string run() {
@@ -81,7 +82,7 @@ class WorkerRun {
       return work();
     } catch (const std::exception& error) {
       // Whatever it was: a newer try is at work, and its word counts.
-      if (!tenure_.is_superseded()) throw;
+      if (!claim_.is_superseded()) throw;
       log::info("{}: leaving", error.what());
       return std::string(control::kTakenOver);
     }
@@ -102,16 +103,17 @@ class WorkerRun {
     } else {
       channel_->save(control::keys::started(event_.worker), {});
     }
-    tenure_.claim();
+    claim_.claim();
     // Who stops a job leaves this mark and then takes the claims: one of both is seen.
     if (channel_->load(control::keys::kStop))
       throw control::Stopped(fmt::format("worker {}: its job was stopped", event_.worker));
     const std::optional<Buffer> earlier =
         again_ ? channel_->load(control::keys::worker_stats(event_.worker)) : std::nullopt;
     if (earlier)
-      figures_ = job::WorkerStats::from_json(earlier->text());
+      earlier_stats_ = job::WorkerStats::from_json(earlier->text());
     else
-      figures_.startup_s = std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);
+      earlier_stats_.startup_s =
+          std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);
     if (again_)
       log::info("{}", earlier ? "another invocation goes on from where the last one ended"
                               : "this worker was started before; continuing where it left off");
@@ -124,11 +126,13 @@ class WorkerRun {
 
     control::Checkpoints checkpoints(stores_.open(event_.options.text("checkpoint")), event_.job_id,
                                      fingerprint_of(event_), event_.worker, event_.workers(),
-                                     [this] { tenure_.require(); });
+                                     [this] { claim_.require(); });
+    if (earlier) trainer.has_waited(earlier_stats_.waited_s);
     const Trainer::Outcome outcome = trainer.run(checkpoints, starting_point(checkpoints), hooks());
     if (outcome == Trainer::Outcome::suspended) {
-      const std::string figures = figures_with(trainer, load_s).to_json();
-      channel_->save(control::keys::worker_stats(event_.worker), as_bytes(figures));
+      job::WorkerStats stats = stats_with(trainer, load_s);
+      stats.waited_s = trainer.waited_s();
+      channel_->save(control::keys::worker_stats(event_.worker), as_bytes(stats.to_json()));
       return std::string(control::kToBeContinued);
     }
     const FinalTotals totals = trainer.final_totals();
@@ -138,7 +142,7 @@ class WorkerRun {
       channel_->save(control::keys::kModel,
                      job::model_to_bytes(event_.options.text("model"), trainer.shape(),
                                          event_.options, trainer.model(), trainer.parameters()));
-    json report = parse_json(figures_with(trainer, load_s).to_json());
+    json report = parse_json(stats_with(trainer, load_s).to_json());
     report["worker"] = event_.worker;
     report["train"] = totals_json(totals.train);
     report["valid"] = totals_json(totals.valid);
@@ -239,21 +243,22 @@ class WorkerRun {
     return membership;
   }
 
-  /// The figures of earlier invocations and this one.
-  job::WorkerStats figures_with(const Trainer& trainer, double load_s) const {
+  /// The statistics of earlier invocations and this one.
+  job::WorkerStats stats_with(const Trainer& trainer, double load_s) const {
     const storage::Usage rounds = round_meter_->usage();
-    job::WorkerStats figures;
-    figures.load_s = load_s;
-    figures.compute_s = trainer.compute_s();
-    figures.comm_s = trainer.communicator().seconds();
-    figures.run_s = running_.seconds();
-    figures.invocations = 1;
-    figures.bytes_sent = rounds.put.bytes;
-    figures.bytes_received = rounds.get.bytes;
-    figures.usage = stores_.usage();
-    cost::add(figures.usage, {{Uri::parse(event_.options.text("channel")).scheme, rounds}});
-    figures += figures_;
-    return figures;
+    job::WorkerStats stats;
+    stats.load_s = load_s;
+    stats.compute_s = trainer.compute_s();
+    stats.comm_s = trainer.communicator().seconds();
+    stats.run_s = running_.seconds();
+    stats.memory_mb = static_cast<std::uint64_t>(faas::own_memory_mb().value_or(0));
+    stats.invocations = 1;
+    stats.bytes_sent = rounds.put.bytes;
+    stats.bytes_received = rounds.get.bytes;
+    stats.usage = stores_.usage();
+    cost::add(stats.usage, {{Uri::parse(event_.options.text("channel")).scheme, rounds}});
+    stats += earlier_stats_;
+    return stats;
   }
 
   /// Where to begin: what an earlier try left, a suspension before a checkpoint of the same epoch,
@@ -282,7 +287,7 @@ class WorkerRun {
     hooks.each_second = [this] {
       if (invocation_.cancelled && *invocation_.cancelled)
         fail(Code::cancelled, "the job was stopped");
-      tenure_.require_now_and_then();
+      claim_.require_now_and_then();
       if (each_second_) each_second_();
     };
     if (event_.worker != 0) return hooks;
@@ -303,11 +308,11 @@ class WorkerRun {
   /// The trigger has talked to them all.
   control::Stores stores_{control::Stores::Services::answered};
   std::shared_ptr<storage::Meter> round_meter_;  ///< of the channel, without the data
-  control::WorkerClaim tenure_;
+  control::WorkerClaim claim_;
   std::shared_ptr<storage::Storage> channel_;
   std::function<void()> each_second_;
   bool again_ = false;
-  job::WorkerStats figures_;  ///< of earlier invocations
+  job::WorkerStats earlier_stats_;  ///< of earlier invocations
 };
 
 /// Where the platform says how events end, what no other try can mend is a response, not an error.
@@ -330,16 +335,17 @@ std::string handle_worker_event(const faas::Invocation& invocation) {
     if (job::task_of(invocation.payload) == "bench_comm")
       return measure_rounds(job::bench_comm_event_from_json(invocation.payload), invocation);
     job::TrainEvent event = job::train_event_from_json(invocation.payload);
+    event.options.set("threads", Option::Value(job::threads_of_function(event.options)), "threads");
     if (!job::is_remote(event.options)) return run_here(std::move(event), invocation);
     return report_to_storage(invocation, event, [&](const std::function<void()>& each_second) {
       return WorkerRun(event, invocation, each_second).run();
     });
   } catch (const std::bad_alloc&) {
-    const char* limit = std::getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
+    const std::optional<int> limit = faas::own_memory_mb();
     fail(Code::resource_exhausted,
          "out of memory{}: give functions more with --memory-mb, or the work to more of them with "
          "--workers",
-         limit == nullptr ? "" : fmt::format(" at the limit of {} MB", limit));
+         limit ? fmt::format(" at the limit of {} MB", *limit) : "");
   }
 }
 

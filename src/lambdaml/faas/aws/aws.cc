@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <mutex>
 #include <thread>
 
@@ -27,6 +29,10 @@ using State = EventStatus::State;
 constexpr double kSending_s = 60;       ///< for handing over all events, throttling included
 constexpr double kFirstPause_s = 0.25;  ///< between two looks
 constexpr double kLongestPause_s = 1;
+/// A Lambda function has a processor for each 1,769 MB: docs.aws.amazon.com/lambda/latest/dg,
+/// "Configure Lambda function memory".
+constexpr double kMegabytesOfProcessor = 1769;
+constexpr double kLongestFunction_s = 900;
 /// Lambda waits one and then two minutes before its retries; cold starts come on top.
 constexpr double kRetryDelays_s = 180;
 constexpr double kSlack_s = 60;
@@ -208,13 +214,40 @@ class LambdaInvoker : public Invoker {
   }
 };
 
+/// A Lambda service on this machine (`lambdaml emulate`): its functions see this machine's files.
+bool service_is_here() {
+  const std::string endpoint = lambdaml::aws::LambdaClient().endpoint();
+  return endpoint.find("://127.0.0.1") != std::string::npos ||
+         endpoint.find("://localhost") != std::string::npos;
+}
+
+std::optional<OwnFunction> own_function_of_lambda() {
+  const char* name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
+  if (name == nullptr) return {};
+  return OwnFunction{.platform = {},
+                     .name = name,
+                     .invoke = [name = std::string(name)](const std::string& payload) {
+                       lambdaml::aws::LambdaClient().invoke_all_events(name, std::array{payload});
+                     }};
+}
+
 }  // namespace
 
 void register_plugin(Registry& registry) {
   registry.add({.name = "aws",
                 .help = "a function deployed on AWS Lambda; see `lambdaml deploy`",
+                .options = {{.name = "function",
+                             .default_value = std::string(),
+                             .help = "name or ARN of the deployed function, for the platform aws",
+                             .aliases = {"function_name"},
+                             .execution_only = true}},
                 .separate_processes = true,
                 .remote = true,
+                .longest_s = kLongestFunction_s,
+                .billed_as = "lambda",
+                .processors = [](double memory_mb) { return memory_mb / kMegabytesOfProcessor; },
+                .runs_here = service_is_here,
+                .own_function = own_function_of_lambda,
                 .make = [] { return std::make_unique<LambdaInvoker>(); }});
 }
 

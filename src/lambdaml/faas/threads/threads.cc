@@ -143,6 +143,7 @@ void register_plugin(Registry& registry) {
   registry.add({.name = "threads",
                 .help = "events as threads of this process; for tests and for debugging",
                 .separate_processes = false,
+                .billed_as = "lambda",
                 .make = [] { return std::make_unique<ThreadInvoker>(); }});
 }
 

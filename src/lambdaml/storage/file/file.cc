@@ -342,6 +342,7 @@ void register_plugin(Registry& registry) {
        .open = [](const Uri& uri, const std::shared_ptr<Patience>&) -> std::shared_ptr<Storage> {
          return std::make_shared<Files>(uri.path, sharing_of(uri));
        },
+       .reach = Reach::machine,
        .default_uri = [] { return Uri::parse(default_folder()); },
        .require_own = [](const Uri& uri) { require_own_folder(uri.path, sharing_of(uri)); }});
 }

@@ -137,10 +137,11 @@ std::shared_ptr<Storage> open(const Uri& uri, const std::shared_ptr<Patience>&) 
 }  // namespace
 
 void register_plugin(Registry& registry) {
-  registry.add(
-      {.name = "memory", .help = "a store within one process", .open = open, .default_uri = [] {
-         return Uri::parse("memory://default");
-       }});
+  registry.add({.name = "memory",
+                .help = "a store within one process",
+                .open = open,
+                .reach = Reach::process,
+                .default_uri = [] { return Uri::parse("memory://default"); }});
 }
 
 }  // namespace lambdaml::storage::memory
