@@ -47,6 +47,7 @@ std::string fingerprint_of(const TrainEvent& event) {
   options["rows"] = event.data.part_rows;
   options["features"] = event.data.features;
   options["checksum"] = event.data.checksum;
+  options[kOrder] = data::OrderVersion::tail_mixed;
   if (event.test) options[kTestChecksum] = event.test->checksum;
   if (event.definition) options[kDefinitionChecksum] = event.definition->checksum;
   return json_text(options);
@@ -112,16 +113,20 @@ class WorkerRun {
       log::info("{}", earlier ? "another invocation goes on from where the last one ended"
                               : "this worker was started before; continuing where it left off");
 
+    Checkpoints checkpoints(stores_.open(event_.options.text("checkpoint")), event_.job_id,
+                            fingerprint_of(event_), event_.worker, event_.workers(),
+                            [this] { tenure_.require(); });
+    const std::optional<Trainer::Start> start = starting_point(checkpoints);
+    const data::OrderVersion order =
+        start ? checkpoints.keep_order() : data::OrderVersion::tail_mixed;
+
     const Stopwatch loading;
-    Trainer trainer(event_, load_own(), load_test(), membership(), again_, load_definition());
+    Trainer trainer(event_, load_own(order), load_test(), membership(), again_, load_definition());
     const double load_s = loading.seconds();
     log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
               event_.data.features, load_s);
 
-    Checkpoints checkpoints(stores_.open(event_.options.text("checkpoint")), event_.job_id,
-                            fingerprint_of(event_), event_.worker, event_.workers(),
-                            [this] { tenure_.require(); });
-    const Trainer::Outcome outcome = trainer.run(checkpoints, starting_point(checkpoints), hooks());
+    const Trainer::Outcome outcome = trainer.run(checkpoints, start, hooks());
     if (outcome == Trainer::Outcome::suspended) {
       const std::string figures = figures_with(trainer, load_s).to_json();
       channel_->save(keys::figures(event_.worker), as_bytes(figures));
@@ -181,14 +186,15 @@ class WorkerRun {
     }
   }
 
-  Rows load_own() {
+  Rows load_own(data::OrderVersion order) {
     data::Dataset part = load_part(event_.data_uri, keys::kData, event_.data, event_.part);
     // A model without labels takes all rows in every step: their order does not matter.
     const bool supervised = model::registry().get(event_.options.text("model")).needs_labels;
     if (event_.options.flag("shuffle") && supervised)
       part = data::take_rows(
-          part, data::visiting_order(event_.data.part_rows, event_.worker,
-                                     static_cast<std::uint64_t>(event_.options.integer("seed"))));
+          part,
+          data::visiting_order(event_.data.part_rows, event_.worker,
+                               static_cast<std::uint64_t>(event_.options.integer("seed")), order));
     return with_targets(std::move(part), event_.data.labels);
   }
 
@@ -209,7 +215,8 @@ class WorkerRun {
     if (!event_.test || event_.worker >= event_.test->parts())
       return with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr},
                           event_.data.labels);
-    return with_targets(load_part(event_.test_uri, keys::kTest, *event_.test, event_.test_part), event_.data.labels);
+    return with_targets(load_part(event_.test_uri, keys::kTest, *event_.test, event_.test_part),
+                        event_.data.labels);
   }
 
   /// What the trigger put in the channel for the workers to load.
