@@ -40,13 +40,18 @@ target_precompile_headers(lambdaml_headers PRIVATE <algorithm> <array> <atomic> 
   <functional> <map> <memory> <mutex> <optional> <random> <span> <string> <string_view> <thread> <vector>
   <fmt/format.h> <nlohmann/json.hpp>)
 
-# lambdaml_add_layer(NAME [COLD] [LINK target...])
-#   The library lambdaml_NAME of the *.cc files that lie directly in this folder.
+# lambdaml_add_layer(NAME [COLD] [FOLDERS folder...] [LINK target...])
+#   The library lambdaml_NAME of the *.cc files that lie directly in this folder and in FOLDERS, which
+#   are no plug-ins.
 #   COLD: no loop over rows or values is here or in the layer's plug-ins, so they are compiled fast
 #   rather than well.
 function(lambdaml_add_layer name)
-  cmake_parse_arguments(arg "COLD" "" "LINK" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  cmake_parse_arguments(arg "COLD" "" "LINK;FOLDERS" ${ARGN})
+  set(globs ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  foreach(folder IN LISTS arg_FOLDERS)
+    list(APPEND globs ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cc)
+  endforeach()
+  file(GLOB sources CONFIGURE_DEPENDS ${globs})
   list(FILTER sources EXCLUDE REGEX "(_test|/main|_main)\\.cc$")
   set_property(GLOBAL PROPERTY lambdaml_cold_${name} ${arg_COLD})
   lambdaml_add_part(${name} lambdaml_${name} ${sources})

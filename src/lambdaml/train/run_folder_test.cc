@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/train/job.h"
 #include "lambdaml/train/job_options.h"
 

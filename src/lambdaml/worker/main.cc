@@ -7,10 +7,10 @@
 #include <string>
 #include <string_view>
 
-#include "lambdaml/base/answers.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/memory.h"
+#include "lambdaml/base/service/answers.h"
 #include "lambdaml/faas/runtime.h"
 #include "lambdaml/train/trigger_function.h"
 #include "lambdaml/train/worker.h"

@@ -4,7 +4,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
-#include "lambdaml/base/patience.h"
+#include "lambdaml/base/service/patience.h"
 #include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/lambda_client.h"
