@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/base/unique_id.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/train/superseded.h"
 
@@ -52,6 +53,7 @@ class Lease {
   std::string key_;
   Deadline expires_;
   double silence_s_;
+  const std::string holder_ = unique_id();
   std::uint64_t number_ = 0;
   bool held_ = false;
   Stopwatch since_renewal_;
