@@ -33,7 +33,9 @@ class Training {
     model_->initialize({.rows = batch(), .communicator = *alone, .seed = 1}, parameters_);
   }
 
-  void step() { model_->accumulate(batch(), parameters_, sums_); }
+  void step() {
+    dynamic_cast<model::GradientModel&>(*model_).accumulate(batch(), parameters_, sums_);
+  }
 
  private:
   struct Alone final : comm::Communicator {

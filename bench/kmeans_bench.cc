@@ -9,13 +9,16 @@ void iteration(std::size_t k, std::size_t threads) {
   const tensor::DenseView x = dense_data().view();
   tensor::Centroids centroids;
   centroids.prepare(x.data, k, x.cols);
-  std::vector<std::vector<float>> sums(threads);
+  std::vector<std::vector<double>> sums(threads);
   std::vector<std::vector<double>> counts(threads);
+  std::vector<std::vector<float>> scratch(threads);
   over_blocks(x.rows, threads, [&](std::size_t block, std::size_t begin, std::size_t end) {
-    sums[block].assign(k * x.cols, 0.0F);
+    sums[block].assign(k * x.cols, 0.0);
     counts[block].assign(k, 0.0);
+    scratch[block].assign(k * (x.cols + 1), 0.0F);
     benchmark::DoNotOptimize(tensor::assign(x.slice(begin, end), centroids, sums[block].data(),
-                                            counts[block].data(), nullptr, nullptr));
+                                            counts[block].data(), scratch[block].data(), nullptr,
+                                            nullptr));
   });
 }
 

@@ -6,10 +6,10 @@
 #include <string>
 #include <string_view>
 
-#include "lambdaml/base/answers.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/memory.h"
+#include "lambdaml/base/service/answers.h"
 #include "lambdaml/faas/handlers.h"
 #include "lambdaml/faas/runtime.h"
 #include "lambdaml/trigger/trigger_function.h"

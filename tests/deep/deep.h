@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "e2e/command.h"
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/tensor/safetensors.h"
 
 namespace lambdaml::e2e {

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sys/types.h>
 
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 
 namespace lambdaml::e2e {
 

@@ -13,7 +13,7 @@
 #include "integration/servers.h"
 #include "lambdaml/aws/testing/scoped_environment.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::e2e {

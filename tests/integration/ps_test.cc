@@ -11,7 +11,7 @@
 #include "integration/ps_fixture.h"
 #include "integration/servers.h"
 #include "integration/talk.h"
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/comm/conformance.h"
 #include "lambdaml/ps/client.h"
 #include "lambdaml/ps/test_support.h"

@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 
 /// Real servers for tests: started on a free port of 127.0.0.1 when first asked for, in a temporary
 /// folder of their own, and ended with the test process (also when it crashes: they are told to die

@@ -9,7 +9,7 @@
 
 #include "integration/servers.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/storage/registry.h"
 
 /// Stores on real servers, by scheme.

@@ -6,13 +6,13 @@
 #include <cstdlib>
 #include <deque>
 #include <exception>
-#include <random>
 
 #include "lambdaml/aws/credentials.h"
 #include "lambdaml/aws/environment.h"
 #include "lambdaml/aws/sigv4.h"
 #include "lambdaml/aws/wire.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/service/backoff.h"
 #include "lambdaml/base/wait.h"
 
 namespace lambdaml::aws {
@@ -23,12 +23,6 @@ using Clock = Deadline::Clock;
 
 /// A Date farther away than a century is no clock's.
 constexpr std::int64_t kFarthestClock_s = 100LL * 366 * 24 * 3600;
-
-/// A factor in [0.5, 1): clients that were turned away together do not come back together.
-double jitter() {
-  thread_local std::minstd_rand random(std::random_device{}());
-  return std::uniform_real_distribution<double>(0.5, 1.0)(random);
-}
 
 Clock::duration seconds(double s) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(s));

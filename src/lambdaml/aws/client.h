@@ -10,7 +10,7 @@
 
 #include "lambdaml/aws/message.h"
 #include "lambdaml/base/deadline.h"
-#include "lambdaml/base/patience.h"
+#include "lambdaml/base/service/patience.h"
 
 /// Signed requests to one AWS service, or to what speaks its protocol.
 namespace lambdaml::aws {
@@ -64,9 +64,9 @@ class Client {
   /// (refused, unknown host, cut, silent or slow for longer than the patience lasts, throttled to
   /// the end; names the endpoint, the operation (`what`) and the last cause), permission_denied (no
   /// credentials, an unknown certificate), data_corrupt (an answer that does not fit `into`, or is
-  /// longer than `most_bytes`), deadline_exceeded, cancelled (interrupted). At the deadline, requests that nobody has begun to
-  /// answer end; an answer that has begun is read to its end, as long as it moves. With a deadline
-  /// that has passed before, nothing is sent.
+  /// longer than `most_bytes`), deadline_exceeded, cancelled (interrupted). At the deadline,
+  /// requests that nobody has begun to answer end; an answer that has begun is read to its end, as
+  /// long as it moves. With a deadline that has passed before, nothing is sent.
   Response call(const Request& request, std::string_view what,
                 Deadline deadline = Deadline::never());
   /// Several at once, at most `in_flight` at a time; the answers in the order of the requests.

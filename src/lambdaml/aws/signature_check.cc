@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
 
 namespace lambdaml::aws {
 namespace {
@@ -136,8 +137,9 @@ std::string canonical_query(std::string_view sent) {
   for (const std::string& pair : split(sent, '&')) {
     if (pair.empty()) continue;
     const std::size_t equals = std::min(pair.find('='), pair.size());
-    query.emplace_back(decode(std::string_view(pair).substr(0, equals)),
-                       decode(std::string_view(pair).substr(std::min(equals + 1, pair.size()))));
+    query.emplace_back(percent_decoded_leniently(std::string_view(pair).substr(0, equals)),
+                       percent_decoded_leniently(
+                           std::string_view(pair).substr(std::min(equals + 1, pair.size()))));
   }
   return encode_query(query);
 }

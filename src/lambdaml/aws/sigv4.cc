@@ -66,23 +66,6 @@ void append_collapsed(std::string& out, std::string_view value) {
 std::string encode(std::string_view text) { return encode_but(text, false); }
 std::string encode_path(std::string_view path) { return encode_but(path, true); }
 
-std::string decode(std::string_view text) {
-  const auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-  };
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool is_pair =
-        text[i] == '%' && text.size() - i > 2 && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0;
-    out += is_pair ? static_cast<char>(16 * digit(text[i + 1]) + digit(text[i + 2])) : text[i];
-    if (is_pair) i += 2;
-  }
-  return out;
-}
-
 std::string encode_query(const Query& query) {
   Query encoded;
   encoded.reserve(query.size());

@@ -24,9 +24,6 @@ struct Credentials {
 std::string encode(std::string_view text);
 /// encode(), but `/` stays.
 std::string encode_path(std::string_view path);
-/// What encode() or another client's way of encoding made of a text; a `%` that begins no pair of
-/// hexadecimal digits stays.
-std::string decode(std::string_view text);
 /// `name=value&…`, encoded and sorted by encoded name, then value: what is sent is what is signed.
 std::string encode_query(const Query& query);
 

@@ -9,7 +9,7 @@
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 
 namespace lambdaml::aws {
 namespace {

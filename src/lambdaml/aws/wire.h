@@ -12,7 +12,7 @@
 
 #include "lambdaml/aws/message.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/patience.h"
+#include "lambdaml/base/service/patience.h"
 
 /// HTTP/1.1 on kept connections. The one place that knows libcurl (curl_library.h loads it).
 namespace lambdaml::aws {

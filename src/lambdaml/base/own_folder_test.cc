@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 
 namespace lambdaml {
 namespace {

@@ -34,6 +34,27 @@ std::string normal_path(const std::filesystem::path& path) {
   return out;
 }
 
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+/// nullopt for a percent sign without two digits, where `strict`.
+std::optional<std::string> decoded(std::string_view text, bool strict) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const int high = text[i] == '%' && i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
+    const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+    if (strict && text[i] == '%' && low < 0) return {};
+    out += low >= 0 ? static_cast<char>(high * 16 + low) : text[i];
+    if (low >= 0) i += 2;
+  }
+  return out;
+}
+
 }  // namespace
 
 Uri Uri::parse(std::string_view text) {
@@ -135,5 +156,9 @@ Uri Uri::operator/(std::string_view component) const {
   down.path += component;
   return down;
 }
+
+std::optional<std::string> percent_decoded(std::string_view text) { return decoded(text, true); }
+
+std::string percent_decoded_leniently(std::string_view text) { return *decoded(text, false); }
 
 }  // namespace lambdaml

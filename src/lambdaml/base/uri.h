@@ -37,4 +37,9 @@ struct Uri {
   bool operator==(const Uri&) const = default;
 };
 
+/// `%41` → `A`; nullopt when a percent sign begins no such triple.
+std::optional<std::string> percent_decoded(std::string_view text);
+/// The same; a percent sign that begins no such triple stays.
+std::string percent_decoded_leniently(std::string_view text);
+
 }  // namespace lambdaml

@@ -79,5 +79,15 @@ TEST(Uri, BadOnesAreRefused) {
     EXPECT_THROW(Uri::parse(bad), Error) << bad;
 }
 
+TEST(Uri, PercentsAreDecoded) {
+  EXPECT_EQ(percent_decoded("a%2Fb%2fc%41"), "a/b/cA");
+  EXPECT_EQ(percent_decoded(""), "");
+  for (const char* text : {"%", "a%4", "%4g", "%g4", "100%"}) {
+    EXPECT_FALSE(percent_decoded(text)) << text;
+    EXPECT_EQ(percent_decoded_leniently(text), text);
+  }
+  EXPECT_EQ(percent_decoded_leniently("%%41%"), "%A%");
+}
+
 }  // namespace
 }  // namespace lambdaml

@@ -34,14 +34,30 @@ std::uint64_t old_checksum_of(const tensor::SafetensorsFile& file) {
   return sum;
 }
 
+/// With the order that versions which name none had.
+std::string with_order(const std::string& fingerprint) {
+  nlohmann::json members = parse_json(fingerprint);
+  if (!members.is_object() || members.contains(kOrder)) return fingerprint;
+  members[kOrder] = data::OrderVersion::tail_last;
+  return json_text(members);
+}
+
 /// Earlier versions kept the options with their passwords.
 std::string fingerprint_in(const tensor::SafetensorsFile& file) {
-  const std::string kept = file.metadata("fingerprint");
+  const std::string kept = with_order(file.metadata("fingerprint"));
   nlohmann::json options = parse_json(kept);
   if (!options.is_object()) return kept;
   for (auto& [name, value] : options.items())
     if (value.is_string()) value = without_passwords(value.get<std::string>());
   return json_text(options);
+}
+
+data::OrderVersion order_in(const tensor::SafetensorsFile& file) {
+  const nlohmann::json members = parse_json(fingerprint_in(file));
+  const nlohmann::json order =
+      members.is_object() ? members.value(kOrder, nlohmann::json()) : nlohmann::json();
+  return order == data::OrderVersion::tail_mixed ? data::OrderVersion::tail_mixed
+                                                 : data::OrderVersion::tail_last;
 }
 
 std::uint64_t count_in(const tensor::SafetensorsFile& file, std::string_view key) {
@@ -170,7 +186,8 @@ const std::vector<Checkpoints::Found>& Checkpoints::found() {
       const Slot there = read(slot, key(slot), std::move(*bytes));
       whole.push_back({slot,
                        there.progress,
-                       {there.file.metadata("ended_by"), there.file.metadata("metrics")}});
+                       {there.file.metadata("ended_by"), there.file.metadata("metrics")},
+                       order_in(there.file)});
     } catch (const Error& error) {
       damage = std::current_exception();
       damaged = error.what();
@@ -216,6 +233,20 @@ CheckpointNote Checkpoints::note(const Progress& progress) {
   return {};
 }
 
+data::OrderVersion Checkpoints::keep_order() {
+  data::OrderVersion order = data::OrderVersion::tail_mixed;
+  if (suspended_)
+    order = order_in(suspended_->file);
+  else if (!found().empty())
+    order = found().front().order;
+  nlohmann::json members = parse_json(fingerprint_);
+  if (members.is_object()) {
+    members[kOrder] = order;
+    fingerprint_ = json_text(members);
+  }
+  return order;
+}
+
 void Checkpoints::forget_after(std::uint64_t epoch) {
   forget_suspension();
   for (const Found& checkpoint : found())
@@ -225,9 +256,9 @@ void Checkpoints::forget_after(std::uint64_t epoch) {
 
 bool Checkpoints::continues(const Slot& slot) const {
   const std::string saved = fingerprint_in(slot.file);
-  if (slot.file.metadata("format") != kOldFormat || saved == fingerprint_)
-    return saved == fingerprint_;
-  nlohmann::json old = parse_json(fingerprint_);
+  const std::string own = with_order(fingerprint_);
+  if (slot.file.metadata("format") != kOldFormat || saved == own) return saved == own;
+  nlohmann::json old = parse_json(own);
   for (const char* name : {kTestChecksum, kDefinitionChecksum})
     if (old.is_object()) old.erase(name);
   return saved == json_text(old);

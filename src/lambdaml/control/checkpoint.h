@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lambdaml/comm/communicator.h"
+#include "lambdaml/data/partition.h"
 #include "lambdaml/model/model.h"
 #include "lambdaml/optim/optimizer.h"
 #include "lambdaml/storage/storage.h"
@@ -50,6 +51,7 @@ struct SavedState {
 /// Members of a fingerprint.
 inline constexpr const char* kTestChecksum = "test_checksum";
 inline constexpr const char* kDefinitionChecksum = "definition_checksum";
+inline constexpr const char* kOrder = "order";  ///< a data::OrderVersion; absent: tail_last
 
 /// Says, once a process, that an old version began that job and damage to it may not be seen.
 void warn_of_old_job(const std::string& job_id);
@@ -100,6 +102,10 @@ class Checkpoints {
   /// The note saved with the checkpoint of that progress; empty when it is not there.
   CheckpointNote note(const Progress& progress);
 
+  /// In which order the job that left these states visits its rows; the newest order when there is
+  /// none. What is saved from now on says that one.
+  data::OrderVersion keep_order();
+
   /// Removes what was saved after `epoch`: the job goes on from there, and a worker that is tried
   /// again must not jump ahead of the others.
   void forget_after(std::uint64_t epoch);
@@ -116,6 +122,7 @@ class Checkpoints {
     std::uint64_t slot = 0;
     Progress progress;
     CheckpointNote note;
+    data::OrderVersion order;
   };
   const std::vector<Found>& found();
   Slot read(std::uint64_t slot, const std::string& key, Buffer bytes) const;

@@ -49,6 +49,26 @@ TEST_F(CheckpointTest, OfAnEarlierVersionThatKeptAPasswordStillFits) {
                Error);
 }
 
+TEST_F(CheckpointTest, AJobKeepsTheOrderThatItWasBegunWith) {
+  using data::OrderVersion;
+  const std::string old = R"({"rows":[1,2]})";
+  const std::string now = R"({"order":2,"rows":[1,2]})";
+  EXPECT_EQ(checkpoints("none", now).keep_order(), OrderVersion::tail_mixed);
+  Numbers numbers;
+  checkpoints("new", now).save({1, 7}, numbers, *communicator_, {});
+  EXPECT_EQ(checkpoints("new", now).keep_order(), OrderVersion::tail_mixed);
+  // An old version named none. What a new one saves of that job names the old order, and so on.
+  checkpoints("old", old).save({1, 7}, numbers, *communicator_, {});
+  for (std::uint64_t epoch = 1; epoch <= 3; ++epoch) {
+    Checkpoints next = checkpoints("old", now);
+    EXPECT_EQ(next.keep_order(), OrderVersion::tail_last);
+    EXPECT_NO_THROW(next.restore({epoch, 7}, numbers, *communicator_));
+    next.save({epoch + 1, 7}, numbers, *communicator_, {});
+  }
+  // With the wrong order it does not go on.
+  EXPECT_THROW(checkpoints("old", now).restore({4, 7}, numbers, *communicator_), Error);
+}
+
 TEST_F(CheckpointTest, TheTwoNewestAreThereAndComeBackWhole) {
   Numbers numbers;
   Checkpoints writing = checkpoints("job");

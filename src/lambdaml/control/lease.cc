@@ -18,8 +18,10 @@ std::int64_t epoch_ms_at(Deadline deadline) {
   return epoch_ms() + static_cast<std::int64_t>(deadline.seconds_left() * 1e3);
 }
 
-std::string text_of(std::int64_t until_ms, bool finished) {
-  return json_text(json{{"until_ms", until_ms}, {"finished", finished}});
+/// The holder is named so that no two leases are equal: a create() whose answer was lost takes an
+/// equal value for its own.
+std::string text_of(const std::string& holder, std::int64_t until_ms, bool finished) {
+  return json_text(json{{"holder", holder}, {"until_ms", until_ms}, {"finished", finished}});
 }
 
 }  // namespace
@@ -38,12 +40,12 @@ Lease::~Lease() {
 }
 
 void Lease::write(std::int64_t until_ms, bool finished) {
-  store_->save(slot(), as_bytes(text_of(until_ms, finished)));
+  store_->save(slot(), as_bytes(text_of(holder_, until_ms, finished)));
 }
 
 Lease::Taken Lease::take(Deadline patience) {
   for (double pause_s = 0.05;; pause_s = std::min(1.0, 2 * pause_s)) {
-    const std::string mine = text_of(epoch_ms_at(expires_), false);
+    const std::string mine = text_of(holder_, epoch_ms_at(expires_), false);
     while (true) {
       const std::optional<Buffer> known = store_->load(slot());
       if (!known) {

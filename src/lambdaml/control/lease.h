@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/base/unique_id.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/storage/storage.h"
 
@@ -14,7 +15,7 @@ namespace lambdaml::control {
 /// events at least once may make them. One has it at a time; the others wait until it is done, or
 /// until the holder is gone, and then one of them does it again.
 ///
-/// Where Tenure is for workers, who do the same work side by side without harm and of whom the
+/// Where WorkerClaim is for workers, who do the same work side by side without harm and of whom the
 /// newest counts, this is for who must not be two.
 ///
 /// Under `key`/0, `key`/1, …: each holder creates the next one, so of several only one can. Taking
@@ -52,6 +53,7 @@ class Lease {
   std::string key_;
   Deadline expires_;
   double silence_s_;
+  const std::string holder_ = unique_id();
   std::uint64_t number_ = 0;
   bool held_ = false;
   Stopwatch since_renewal_;

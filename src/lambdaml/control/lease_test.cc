@@ -74,6 +74,25 @@ TEST_F(LeaseTest, WhoseTimeIsOverIsTakenForDead) {
   EXPECT_EQ(lease()->take(Deadline::in(30)), Taken::yes);
 }
 
+/// The answer to the first one's create() is lost, and the other one creates in between. Where the
+/// values were equal the first took the other's for its own.
+TEST_F(LeaseTest, TwoThatWouldHoldItEquallyLongAreToldApart) {
+  const auto inner = storage::open("memory://lease-equal");
+  const Deadline expires = Deadline::in(600);
+  for (int i = 0; i < 50; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    Lease second(inner, key, expires);
+    int creates = 0;
+    const auto faulty = storage::with_faults(inner, [&](std::string_view verb, std::string_view) {
+      if (verb != "create" || ++creates != 1) return;
+      EXPECT_EQ(second.take(Deadline::in(0)), Taken::yes);
+      fail(Code::unavailable, "the answer was lost");
+    });
+    Lease first(storage::with_retry(faulty), key, expires);
+    EXPECT_EQ(first.take(Deadline::in(0)), Taken::no);
+  }
+}
+
 TEST_F(LeaseTest, AStoreThatDoesNotAnswerEndsNothing) {
   bool gone = false;
   const auto store = storage::with_faults(storage::open("memory://lease-gone"),

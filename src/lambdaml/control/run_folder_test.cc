@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/options.h"
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "lambdaml/base/patience.h"
+#include "lambdaml/base/service/patience.h"
 #include "lambdaml/cost/cost.h"
 #include "lambdaml/storage/storage.h"
 

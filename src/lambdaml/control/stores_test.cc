@@ -5,7 +5,7 @@
 
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/storage/registry.h"
 
 namespace lambdaml::control {

@@ -1,10 +1,9 @@
 #include "lambdaml/control/worker_claim.h"
 
-#include <random>
-
 #include <fmt/core.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/unique_id.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/endings.h"
 
@@ -19,8 +18,7 @@ WorkerClaim::WorkerClaim(std::shared_ptr<storage::Storage> store, std::string ke
     : store_(std::move(store)), key_(std::move(key)), what_(std::move(what)) {}
 
 void WorkerClaim::claim() {
-  std::random_device random;
-  token_ = fmt::format("{:08x}{:08x}", random(), random());
+  token_ = fmt::format("{:016x}", unique_number());
   store_->save(key_, as_bytes(token_));
 }
 

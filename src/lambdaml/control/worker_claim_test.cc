@@ -8,7 +8,7 @@
 namespace lambdaml::control {
 namespace {
 
-class TenureTest : public testing::Test {
+class WorkerClaimTest : public testing::Test {
  protected:
   std::shared_ptr<storage::Storage> channel() const { return storage::open(uri_); }
 
@@ -18,7 +18,7 @@ class TenureTest : public testing::Test {
                            ::testing::UnitTest::GetInstance()->current_test_info()->name();
 };
 
-TEST_F(TenureTest, TheNewestTryOfAWorkerCounts) {
+TEST_F(WorkerClaimTest, TheNewestTryOfAWorkerCounts) {
   WorkerClaim first(channel(), 3), second(channel(), 3), other(channel(), 4);
   EXPECT_FALSE(first.is_superseded());
   first.claim();
@@ -32,7 +32,7 @@ TEST_F(TenureTest, TheNewestTryOfAWorkerCounts) {
   EXPECT_FALSE(second.is_superseded());
 }
 
-TEST_F(TenureTest, AStoppedJobIsNotAnotherTry) {
+TEST_F(WorkerClaimTest, AStoppedJobIsNotAnotherTry) {
   WorkerClaim tenure(channel(), 0);
   tenure.claim();
   channel()->save(keys::claim(0), as_bytes(WorkerClaim::kStop));
@@ -42,7 +42,7 @@ TEST_F(TenureTest, AStoppedJobIsNotAnotherTry) {
   EXPECT_THROW(tenure.require(), Superseded);
 }
 
-TEST_F(TenureTest, WhatIsGoneFromAChannelThatKeepsItWasCleared) {
+TEST_F(WorkerClaimTest, WhatIsGoneFromAChannelThatKeepsItWasCleared) {
   ASSERT_TRUE(channel()->capabilities().durable);
   WorkerClaim tenure(channel(), 0);
   tenure.claim();

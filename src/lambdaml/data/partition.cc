@@ -41,26 +41,46 @@ std::vector<std::uint32_t> permutation(std::uint64_t n, Rng rng) {
   return order;
 }
 
+/// Not a multiple of the number of parts n: there are no stripes.
+std::uint64_t stripe_rows(std::uint64_t rows, std::uint64_t n, OrderVersion version) {
+  constexpr std::uint64_t kStripe = 28;
+  if (version == OrderVersion::tail_last) return std::lcm(kStripe, n);
+  return rows >= 4 * kStripe ? kStripe : rows >= 16 ? 4 : 1;
+}
+
 }  // namespace
 
 std::vector<std::uint32_t> visiting_order(std::span<const std::uint64_t> part_rows,
-                                          std::size_t part, std::uint64_t seed) {
-  constexpr std::uint64_t kStripe = 28;
+                                          std::size_t part, std::uint64_t seed,
+                                          OrderVersion version) {
   constexpr std::uint64_t kStream = 0x6f72646572;
+  constexpr std::uint64_t kTail = 0x7461696c;
   const std::uint64_t own = part_rows[part];
   if (own >= (1ULL << 32))
     fail(Code::invalid_argument,
          "part {}: {} rows are too many to shuffle; use more workers or --no-shuffle", part, own);
-  if (!is_modulo_cut(part_rows)) return permutation(own, Rng(mix({seed, kStream, part})));
-  const std::uint64_t stripe = std::lcm(kStripe, part_rows.size());
-  const std::uint64_t stripes = sum(part_rows) / stripe;
-  const std::uint64_t share = stripe / part_rows.size();
+  const std::uint64_t n = part_rows.size();
+  const std::uint64_t rows = sum(part_rows);
+  const std::uint64_t stripe = stripe_rows(rows, n, version);
+  if (stripe % n != 0 || !is_modulo_cut(part_rows))
+    return permutation(own, Rng(mix({seed, kStream, part})));
+  const std::uint64_t stripes = rows / stripe;
+  const std::uint64_t share = stripe / n;
   std::vector<std::uint32_t> order;
   order.reserve(own);
   for (const std::uint32_t s : permutation(stripes, Rng(mix({seed, kStream}))))
     for (std::uint64_t i = 0; i < share; ++i)
       order.push_back(static_cast<std::uint32_t>(s * share + i));
+  const std::uint64_t tail = order.size();
   while (order.size() < own) order.push_back(static_cast<std::uint32_t>(order.size()));
+  if (version == OrderVersion::tail_last) return order;
+  // The i-th row of the tail is row i · n + part of it in the whole set: drawn by that, the
+  // exchange is the same for every number of workers. The rows of one place in their stripes are of
+  // one worker.
+  for (std::uint64_t i = 0; tail + i < own; ++i) {
+    const std::uint64_t with = Rng(mix({seed, kStream, kTail, i * n + part})).below(stripes + 1);
+    if (with < stripes) std::swap(order[tail + i], order[with * share + i]);
+  }
   return order;
 }
 

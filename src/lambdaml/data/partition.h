@@ -12,18 +12,31 @@ namespace lambdaml::data {
 /// each part holds out its own last ⌊ratio · rows⌋. At least one row in all is left for training.
 std::vector<std::uint64_t> training_rows(std::span<const std::uint64_t> part_rows, double ratio);
 
+/// Which order a job visits its rows in. A job that is resumed keeps the one that it was begun
+/// with: another would move rows between training and validation.
+enum class OrderVersion : std::uint64_t {
+  tail_last = 1,  ///< the rows after the last whole stripe stay at the end, where rows are held out
+  tail_mixed = 2,  ///< they are exchanged with rows of all stripes
+};
+
 /// A random order in which part `part` visits its rows, drawn from the seed: files are often sorted
-/// by label, and batches of one class teach nothing. Row `order[k]` is the k-th.
+/// by label, and batches of one class teach nothing. Row `order[k]` is the k-th. Wherever the order
+/// is cut, what lies behind the cut (the rows held out for validation) is drawn from all rows.
 ///
-/// In a modulo cut, stripes of 28 consecutive rows of the whole set (or of the next multiple of 28
-/// that the number of parts n divides) are put in random order and keep their inside. Every worker
-/// moves its share of a stripe alike, so the workers' k-th rows together are the whole set in one
-/// shuffled order that does not depend on n where n divides 28 (1, 2, 4, 7, 14): then n workers
-/// with batches of B still see together what one sees with batches of n · B. The rows after the
-/// last whole stripe stay at the end. Parts of another cut are shuffled row by row. Throws
+/// In a modulo cut, stripes of 28 consecutive rows of the whole set are put in random order and
+/// keep their inside; each row after the last whole stripe changes places with the row at the same
+/// place of a random stripe, or stays. Every worker moves its share of a stripe alike, so the
+/// workers' k-th rows together are the whole set in one shuffled order that does not depend on
+/// their number n where n divides 28 (1, 2, 4, 7, 14, 28): then n workers with batches of B still
+/// see together what one sees with batches of n · B. A set of less than 112 rows has stripes of 4
+/// rows, one of less than 16 rows stripes of 1, and for any other n a stripe is n rows. Parts of
+/// another cut are shuffled row by row.
+///
+/// Version tail_last has stripes of the least common multiple of 28 and n rows. Throws
 /// invalid_argument for a part of 2^32 rows or more.
 std::vector<std::uint32_t> visiting_order(std::span<const std::uint64_t> part_rows,
-                                          std::size_t part, std::uint64_t seed);
+                                          std::size_t part, std::uint64_t seed,
+                                          OrderVersion version = OrderVersion::tail_mixed);
 
 /// Rounds of one pass: ⌈the largest part / batch⌉, so that unequal parts agree on it. A worker
 /// whose rows have run out takes part with none.

@@ -60,11 +60,14 @@ TEST(TrainingRows, RefusesRatiosThatAreNone) {
 }
 
 /// The whole set's rows in the order in which `n` workers visit them together.
-std::vector<std::uint64_t> visited_together(std::uint64_t rows, std::uint64_t n) {
+std::vector<std::uint64_t> visited_together(std::uint64_t rows, std::uint64_t n,
+                                            std::uint64_t seed = 7,
+                                            OrderVersion version = OrderVersion::tail_mixed) {
   std::vector<std::uint64_t> part_rows(n);
   for (std::uint64_t r = 0; r < rows; ++r) ++part_rows[r % n];
   std::vector<std::vector<std::uint32_t>> orders;
-  for (std::uint64_t i = 0; i < n; ++i) orders.push_back(visiting_order(part_rows, i, 7));
+  for (std::uint64_t i = 0; i < n; ++i)
+    orders.push_back(visiting_order(part_rows, i, seed, version));
   std::vector<std::uint64_t> out;
   for (std::uint64_t k = 0; k < rows; ++k) out.push_back(orders[k % n].at(k / n) * n + k % n);
   return out;
@@ -77,6 +80,76 @@ TEST(VisitingOrder, IsOneOrderForEveryNumberOfWorkersThatDividesAStripe) {
   std::sort(sorted.begin(), sorted.end());
   for (std::uint64_t r = 0; r < 1003; ++r) EXPECT_EQ(sorted[r], r);
   EXPECT_NE(alone, sorted);
+}
+
+/// The rows that are held out, by part.
+std::vector<std::uint64_t> held_out(std::uint64_t rows, std::uint64_t n, double ratio,
+                                    std::uint64_t seed) {
+  const std::vector<std::uint64_t> order = visited_together(rows, n, seed);
+  std::uint64_t kept = sum(training_rows(modulo_cut(rows, n), ratio));
+  return {order.begin() + static_cast<std::ptrdiff_t>(kept), order.end()};
+}
+
+TEST(VisitingOrder, TheTailOfTheFileIsHeldOutAsOftenAsAnyOtherRow) {
+  struct Cut {
+    std::uint64_t rows, workers;
+  };
+  // The first four had up to 90 % of the held-out rows from the tail, the tenth of the file that is
+  // its last.
+  for (const auto& [rows, workers] :
+       {Cut{5000, 30}, Cut{2000, 13}, Cut{20000, 150}, Cut{50000, 300}, Cut{5000, 4}, Cut{100, 1},
+        Cut{100, 7}, Cut{50, 2}, Cut{13, 1}, Cut{400, 30}}) {
+    double share = 0;
+    const int seeds = 200;
+    for (int seed = 1; seed <= seeds; ++seed) {
+      const std::vector<std::uint64_t> held =
+          held_out(rows, workers, 0.1, static_cast<std::uint64_t>(seed));
+      ASSERT_EQ(held.size(), rows / 10);
+      const auto tail =
+          std::ranges::count_if(held, [&](std::uint64_t r) { return r >= rows - rows / 10; });
+      share += static_cast<double>(tail) / static_cast<double>(held.size()) / seeds;
+    }
+    // By chance 0.1. Stripes are held out whole, so a single draw varies.
+    EXPECT_NEAR(share, 0.1, 0.04) << rows << " rows, " << workers << " workers";
+  }
+}
+
+TEST(VisitingOrder, AFileSortedByLabelHoldsOutBothClasses) {
+  for (const std::uint64_t rows : {60U, 100U, 150U, 1000U, 5000U, 20000U})
+    for (const std::uint64_t workers : {1U, 2U, 3U, 4U, 7U, 13U, 30U, 150U}) {
+      if (rows / workers < 5) continue;
+      int one_class = 0;
+      for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+        const std::vector<std::uint64_t> held = held_out(rows, workers, 0.2, seed);
+        const auto second =
+            std::ranges::count_if(held, [&](std::uint64_t r) { return r >= rows / 2; });
+        one_class += second == 0 || second == static_cast<std::ptrdiff_t>(held.size()) ? 1 : 0;
+      }
+      // 12 rows of 60 in 3 stripes of 4 are all of one class in a quarter of the draws.
+      EXPECT_LT(one_class, rows < 150 ? 25 : 15) << rows << " rows, " << workers << " workers";
+      if (rows >= 1000 && workers < 100) {
+        EXPECT_LE(one_class, 1) << rows << " rows, " << workers << " workers";
+      }
+    }
+}
+
+TEST(VisitingOrder, OfShortFilesIsOneForOneTwoAndFourWorkers) {
+  for (const std::uint64_t rows : {16U, 50U, 111U})
+    for (const std::uint64_t n : {2, 4})
+      EXPECT_EQ(visited_together(rows, n), visited_together(rows, 1));
+}
+
+TEST(VisitingOrder, OfTheFirstVersionIsAsItWas) {
+  const auto old = [](std::uint64_t rows, std::uint64_t n) {
+    return visited_together(rows, n, 7, OrderVersion::tail_last);
+  };
+  // Three stripes of 28, then the tail.
+  const std::vector<std::uint64_t> order = old(100, 1);
+  for (std::uint64_t r = 84; r < 100; ++r) EXPECT_EQ(order[r], r);
+  std::vector<std::uint64_t> stripes;
+  for (std::size_t k = 0; k < 84; k += 28) stripes.push_back(order[k] / 28);
+  EXPECT_EQ(stripes, (std::vector<std::uint64_t>{1, 2, 0}));
+  for (const std::uint64_t n : {2, 4, 7, 14}) EXPECT_EQ(old(100, n), order) << n;
 }
 
 TEST(VisitingOrder, VisitsEveryRowOfAnyCutOnce) {

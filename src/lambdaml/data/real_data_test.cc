@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/files.h"
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/data/test_util.h"
 
 namespace lambdaml::data {

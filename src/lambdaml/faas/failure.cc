@@ -1,11 +1,10 @@
 #include "lambdaml/faas/failure.h"
 
-#include <random>
-
 #include <fmt/format.h>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/unique_id.h"
 
 namespace lambdaml::faas {
 
@@ -33,13 +32,6 @@ bool is_worth_a_retry(std::string_view error_type) {
   return !is_bad_input(code) && code != Code::diverged && code != Code::resource_exhausted;
 }
 
-std::string new_request_id() {
-  std::random_device device;
-  const auto word = [&] { return static_cast<std::uint32_t>(device()); };
-  const std::uint32_t a = word(), b = word(), c = word(), d = word();
-  // Version 4, variant 1 of RFC 4122.
-  return fmt::format("{:08x}-{:04x}-4{:03x}-{:04x}-{:04x}{:08x}", a, b >> 16, b & 0xfff,
-                     0x8000 | ((c >> 16) & 0x3fff), c & 0xffff, d);
-}
+std::string new_request_id() { return unique_uuid(); }
 
 }  // namespace lambdaml::faas

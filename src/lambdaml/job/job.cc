@@ -4,11 +4,11 @@
 #include <array>
 #include <cctype>
 #include <ctime>
-#include <random>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/unique_id.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/faas/host.h"
@@ -146,8 +146,7 @@ std::string new_job_id() {
   gmtime_r(&now, &utc);
   std::array<char, 32> text{};
   std::strftime(text.data(), text.size(), "%Y%m%d-%H%M%S", &utc);
-  std::random_device random;
-  return fmt::format("{}-{:08x}{:04x}", text.data(), random(), random() & 0xffffU);
+  return fmt::format("{}-{:012x}", text.data(), unique_number() >> 16U);
 }
 
 bool is_remote(const Options& options) {

@@ -40,15 +40,22 @@ TEST(Allocation, NoneOnceTheLargestBatchWasSeen) {
     const auto model = make_model(plugin, shape_of(28, classes), options);
     const std::vector<float> parameters(model->parameter_count(), 0.25F);
     std::vector<float> sums(model->sums_count());
+    std::vector<double> wide(model->sums_count());
+    const auto add = [&](const Batch& batch) {
+      if (auto* gradients = dynamic_cast<GradientModel*>(model.get()))
+        gradients->accumulate(batch, parameters, sums);
+      else
+        dynamic_cast<ExpectationModel&>(*model).accumulate(batch, parameters, wide);
+    };
     const Batch dense = rows.dense();
     const Batch sparse = rows.csr16();
-    model->accumulate(dense, parameters, sums);
-    model->accumulate(sparse, parameters, sums);
+    add(dense);
+    add(sparse);
     const std::size_t before = allocations;
     for (std::size_t begin = 0; begin < 12'000; begin += 1000)
-      model->accumulate(dense.slice(begin, begin + 1000), parameters, sums);
-    model->accumulate(sparse.slice(3, 1000), parameters, sums);
-    model->accumulate(dense, parameters, sums);
+      add(dense.slice(begin, begin + 1000));
+    add(sparse.slice(3, 1000));
+    add(dense);
     model->evaluate(sparse, parameters);
     EXPECT_EQ(allocations, before) << plugin << " " << classes;
   }

@@ -100,11 +100,11 @@ TEST_P(ModelConformance, FormsAgreeAndEvaluateIsAccumulateWithoutSums) {
   const auto model = make();
   const std::vector<float> parameters = some_parameters(*model);
   std::vector<float> expected(model->sums_count());
-  const Totals dense = model->accumulate(rows_.dense(), parameters, expected);
+  const Totals dense = accumulate(*model, rows_.dense(), parameters, expected);
   EXPECT_EQ(dense.rows, 300);
   for (const auto& [form, batch] : rows_.forms()) {
     std::vector<float> sums(model->sums_count());
-    const Totals totals = model->accumulate(batch, parameters, sums);
+    const Totals totals = accumulate(*model, batch, parameters, sums);
     EXPECT_NEAR(totals.loss, dense.loss, 1e-5 * dense.loss) << form;
     EXPECT_EQ(totals.correct, dense.correct) << form;
     for (std::size_t i = 0; i < sums.size(); ++i) EXPECT_NEAR(sums[i], expected[i], 1e-3) << form;
@@ -121,11 +121,11 @@ TEST_P(ModelConformance, SumsAddUpOverBatches) {
   for (const auto& [form, batch] : rows_.forms()) {
     std::vector<float> whole(model->sums_count());
     std::vector<float> pieces(model->sums_count());
-    const Totals expected = model->accumulate(batch, parameters, whole);
+    const Totals expected = accumulate(*model, batch, parameters, whole);
     Totals totals;
     const std::size_t cuts[] = {0, 0, 1, 16, 33, 250, 300};
     for (std::size_t i = 1; i < std::size(cuts); ++i)
-      totals += model->accumulate(batch.slice(cuts[i - 1], cuts[i]), parameters, pieces);
+      totals += accumulate(*model, batch.slice(cuts[i - 1], cuts[i]), parameters, pieces);
     EXPECT_NEAR(totals.loss, expected.loss, 1e-5 * expected.loss) << form;
     EXPECT_EQ(totals.rows, expected.rows) << form;
     EXPECT_EQ(totals.correct, expected.correct) << form;
@@ -138,14 +138,14 @@ TEST_P(ModelConformance, ResultsDependOnTheArgumentsAlone) {
   const std::vector<float> parameters = some_parameters(*used);
   std::vector<float> others(parameters.size(), 0.5F);
   std::vector<float> ignored(used->sums_count());
-  used->accumulate(rows_.csr32(), others, ignored);
+  accumulate(*used, rows_.csr32(), others, ignored);
   used->predict(rows_.dense(), others);
 
   const auto fresh = make();
   std::vector<float> a(used->sums_count());
   std::vector<float> b(used->sums_count());
-  const Totals of_used = used->accumulate(rows_.dense(), parameters, a);
-  const Totals of_fresh = fresh->accumulate(rows_.dense(), parameters, b);
+  const Totals of_used = accumulate(*used, rows_.dense(), parameters, a);
+  const Totals of_fresh = accumulate(*fresh, rows_.dense(), parameters, b);
   EXPECT_EQ(a, b);
   EXPECT_EQ(of_used.loss, of_fresh.loss);
 }
@@ -155,7 +155,7 @@ TEST_P(ModelConformance, ABatchWithoutRowsAddsNothing) {
   const std::vector<float> parameters = some_parameters(*model);
   for (const auto& [form, batch] : rows_.forms()) {
     std::vector<float> sums(model->sums_count(), 2.0F);
-    const Totals totals = model->accumulate(batch.slice(300, 300), parameters, sums);
+    const Totals totals = accumulate(*model, batch.slice(300, 300), parameters, sums);
     EXPECT_EQ(totals.rows, 0);
     EXPECT_EQ(totals.loss, 0);
     EXPECT_EQ(totals.correct, 0);
@@ -194,10 +194,10 @@ TEST_P(ModelConformance, WrongSizesAreErrorsNotCrashes) {
   const std::vector<float> parameters = some_parameters(*model);
   std::vector<float> sums(model->sums_count());
   const std::span<const float> few = std::span(parameters).first(parameters.size() - 1);
-  EXPECT_THROW(model->accumulate(rows_.dense(), few, sums), Error);
+  EXPECT_THROW(accumulate(*model, rows_.dense(), few, sums), Error);
   EXPECT_THROW(model->evaluate(rows_.dense(), few), Error);
   EXPECT_THROW(model->predict(rows_.dense(), few), Error);
-  EXPECT_THROW(model->accumulate(rows_.dense(), parameters, std::span(sums).first(1)), Error);
+  EXPECT_THROW(accumulate(*model, rows_.dense(), parameters, std::span(sums).first(1)), Error);
   Rows wide = random_rows(5, GetParam().features + 1, GetParam().classes, 1);
   EXPECT_THROW(model->evaluate(wide.dense(), parameters), Error);
   EXPECT_THROW(model->predict(wide.csr16(), parameters), Error);

@@ -86,7 +86,7 @@ TEST_P(Gradients, AreThoseOfTheLossInEveryForm) {
   const auto n = static_cast<double>(c.rows);
   for (const auto& [form, batch] : rows.forms()) {
     std::vector<float> sums(w.size(), 1.0F);  // what is there already is added to
-    const Totals totals = model->accumulate(batch, w, sums);
+    const Totals totals = accumulate(*model, batch, w, sums);
     EXPECT_NEAR(totals.loss, loss, 2e-6 * n + 1e-9) << form;
     EXPECT_EQ(totals.rows, n) << form;
     // Float sums of n terms of order 1.
@@ -141,8 +141,8 @@ TEST(Linear, RowsOfUnknownLabelsCountAsWrongAndTeachNothing) {
       const std::vector<float> w = random_parameters(model->parameter_count(), 5);
       std::vector<float> expected(w.size());
       std::vector<float> sums(w.size());
-      const Totals of_known = model->accumulate(known.dense(), w, expected);
-      const Totals of_mixed = model->accumulate(mixed.dense(), w, sums);
+      const Totals of_known = accumulate(*model, known.dense(), w, expected);
+      const Totals of_mixed = accumulate(*model, mixed.dense(), w, sums);
       EXPECT_EQ(of_mixed.rows, 60);
       EXPECT_EQ(of_mixed.correct, of_known.correct);
       EXPECT_NEAR(of_mixed.loss, of_known.loss, 1e-5);
@@ -196,7 +196,7 @@ TEST(Linear, LargeMarginsGiveNeitherInfinityNorNan) {
     const std::vector<float> w =
         classes == 2 ? std::vector<float>{1, 0} : std::vector<float>{-1, 1, 0, 0, 0, 0};
     std::vector<float> sums(w.size());
-    const Totals totals = model->accumulate(rows.dense(), w, sums);
+    const Totals totals = accumulate(*model, rows.dense(), w, sums);
     // Two rows are right by a wide margin, the others wrong by 10⁴ (the third class: 10⁴ more).
     EXPECT_NEAR(totals.loss, classes == 2 ? 2e4 : 4e4, 1);
     for (const float value : sums) EXPECT_TRUE(std::isfinite(value));
@@ -213,9 +213,9 @@ TEST(Linear, ThreadsChangeRoundingOnlyAndAreDeterministic) {
     std::vector<float> expected(31);
     std::vector<float> sums(31);
     std::vector<float> again(31);
-    const Totals a = one->accumulate(batch, w, expected);
-    const Totals b = three->accumulate(batch, w, sums);
-    const Totals c = three->accumulate(batch, w, again);
+    const Totals a = accumulate(*one, batch, w, expected);
+    const Totals b = accumulate(*three, batch, w, sums);
+    const Totals c = accumulate(*three, batch, w, again);
     EXPECT_EQ(sums, again);
     EXPECT_EQ(b.loss, c.loss);
     EXPECT_NEAR(a.loss, b.loss, 1e-6 * a.loss);

@@ -72,8 +72,8 @@ class Model {
 
   /// Floats in the parameter vector.
   virtual std::size_t parameter_count() const = 0;
-  /// Floats in the sums that accumulate() adds to: the gradient's length, or k · (d + …) for
-  /// k-means.
+  /// Numbers in the sums that accumulate() of either kind of model adds to: the gradient's length,
+  /// or k · (d + …) for k-means.
   virtual std::size_t sums_count() const = 0;
 
   /// Fills the initial parameters, the same on every worker. A collective call: a model that needs
@@ -89,10 +89,6 @@ class Model {
   };
   virtual void initialize(const Start& start, std::span<float> parameters) = 0;
 
-  /// Adds the batch's sums to `sums` and returns its totals. Gradient models: sums += Σ_i
-  /// ∂loss_i/∂w, without penalty. k-means: cluster sums, then counts.
-  virtual Totals accumulate(const Batch& batch, std::span<const float> parameters,
-                            std::span<float> sums) = 0;
   /// Tells the batch that accumulate() will be given after the present one, whose rows stay where
   /// they are: a model may prepare it meanwhile. Only time depends on it.
   virtual void expect(const Batch& next) { (void)next; }
@@ -133,6 +129,10 @@ class Model {
 class GradientModel : public Model {
  public:
   std::size_t sums_count() const final { return parameter_count(); }
+  /// Adds the batch's sums to `sums` and returns its totals: sums += Σ_i ∂loss_i/∂w, without
+  /// penalty.
+  virtual Totals accumulate(const Batch& batch, std::span<const float> parameters,
+                            std::span<float> sums) = 0;
   /// Whether parameter i is regularised (biases are not): ranges [begin, end) that are, ascending.
   virtual std::vector<std::pair<std::size_t, std::size_t>> penalized() const = 0;
   /// Where the parameter vector ends that has a gradient: [learned(), parameter_count()) are
@@ -146,6 +146,12 @@ class GradientModel : public Model {
 /// A model that is trained by expectation and maximization: merged sums give new parameters.
 class ExpectationModel : public Model {
  public:
+  /// Adds the batch's sums to `sums` and returns its totals. In double, because the sums of a whole
+  /// pass are taken before anything is merged. k-means: cluster sums, then counts.
+  virtual Totals accumulate(const Batch& batch, std::span<const float> parameters,
+                            std::span<double> sums) = 0;
+  /// Rounds sums over any number of batches to what is merged and maximize() takes, as many floats.
+  virtual void round_sums(std::span<const double> sums, std::span<float> rounded) const = 0;
   /// New parameters from the merged sums; returns how far they moved (Euclidean norm of the whole
   /// vector).
   virtual double maximize(std::span<const float> sums, std::span<float> parameters) = 0;

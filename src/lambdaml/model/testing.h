@@ -45,6 +45,18 @@ inline void run_workers(std::uint32_t workers, const std::function<void(comm::Co
     if (error) std::rethrow_exception(error);
 }
 
+/// accumulate() of a model of either kind, with its sums as floats.
+inline Totals accumulate(Model& model, const Batch& batch, std::span<const float> parameters,
+                         std::span<float> sums) {
+  if (auto* gradients = dynamic_cast<GradientModel*>(&model))
+    return gradients->accumulate(batch, parameters, sums);
+  std::vector<double> wide(sums.begin(), sums.end());
+  const Totals totals = dynamic_cast<ExpectationModel&>(model).accumulate(batch, parameters, wide);
+  std::transform(wide.begin(), wide.end(), sums.begin(),
+                 [](double sum) { return static_cast<float>(sum); });
+  return totals;
+}
+
 /// Rows that own their numbers, in every form; not to be changed once a sparse form was taken.
 class Rows {
  public:

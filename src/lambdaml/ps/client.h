@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "lambdaml/base/patience.h"
+#include "lambdaml/base/service/patience.h"
 #include "lambdaml/ps/address.h"
 #include "lambdaml/ps/message.h"
 

@@ -11,8 +11,8 @@
 #include <ParameterServer.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/patience.h"
-#include "lambdaml/base/socket.h"
+#include "lambdaml/base/service/patience.h"
+#include "lambdaml/base/service/socket.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/ps/address.h"
 #include "lambdaml/ps/message.h"

@@ -7,7 +7,7 @@
 
 #include <gmock/gmock.h>
 
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/ps/raw_client.h"
 #include "lambdaml/ps/test_support.h"
 

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <thrift/transport/TSocket.h>
 
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/ps/raw_client.h"
 #include "lambdaml/ps/test_support.h"
 #include "lambdaml/ps/tls.h"

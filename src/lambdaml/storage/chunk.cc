@@ -1,15 +1,13 @@
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstring>
 #include <map>
 #include <mutex>
-#include <random>
 #include <set>
 
 #include "lambdaml/base/checksum.h"
-#include "lambdaml/base/rng.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/unique_id.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/wrapper.h"
 
@@ -46,12 +44,6 @@ std::vector<std::string> piece_keys(std::string_view key, const Index& index) {
   std::vector<std::string> keys;
   for (std::uint64_t i = 0; i < index.pieces(); ++i) keys.push_back(piece_key(key, index, i));
   return keys;
-}
-
-std::uint64_t fresh_generation() {
-  static const std::uint64_t process = mix({std::random_device{}(), std::random_device{}()});
-  static std::atomic<std::uint64_t> serial{0};
-  return mix({process, serial++});
 }
 
 class Chunked final : public Wrapper {
@@ -144,7 +136,7 @@ class Chunked final : public Wrapper {
       std::optional<Index> index;
       if (!known(key, index)) {
         const std::optional<Buffer> raw = inner().load(key);
-        if (raw) index = index_of(*raw, key);
+        if (raw) index = index_in(*raw);
       }
       if (!index) continue;
       for (std::string& piece : piece_keys(key, *index)) pieces.push_back(std::move(piece));
@@ -166,8 +158,12 @@ class Chunked final : public Wrapper {
       if (entry.bytes == sizeof(Index)) {
         const std::optional<Buffer> raw = inner().load(entry.key);
         if (!raw) continue;
-        if (const std::optional<Index> index = index_of(*raw, entry.key)) {
+        if (const std::optional<Index> index = index_in(*raw)) {
           out.push_back({std::move(entry.key), index->bytes});
+          continue;
+        }
+        if (!is_plain(*raw)) {  // not ours: listed as what it is
+          out.push_back(std::move(entry));
           continue;
         }
       }
@@ -217,18 +213,29 @@ class Chunked final : public Wrapper {
     return out;
   }
 
-  /// The index that `raw` is, or absence when it is a plain value. Throws data_corrupt for neither.
-  static std::optional<Index> index_of(const Buffer& raw, std::string_view key) {
+  static std::uint64_t mark_of(const Buffer& raw) {
     std::uint64_t mark = 0;
     if (raw.size() >= sizeof mark) std::memcpy(&mark, raw.data(), sizeof mark);
-    if (mark == kPlain) return {};
+    return mark;
+  }
+
+  static bool is_plain(const Buffer& raw) { return mark_of(raw) == kPlain; }
+
+  /// The index that `raw` is; nullopt when it is anything else.
+  static std::optional<Index> index_in(const Buffer& raw) {
     Index index;
-    if (mark == kIndex && raw.size() == sizeof index) {
-      std::memcpy(&index, raw.data(), sizeof index);
-      if (index.own_checksum == index.compute_own() && index.piece_bytes > 0 &&
-          index.bytes / index.piece_bytes < kMostPieces)
-        return index;
-    }
+    if (mark_of(raw) != kIndex || raw.size() != sizeof index) return {};
+    std::memcpy(&index, raw.data(), sizeof index);
+    if (index.own_checksum != index.compute_own() || index.piece_bytes == 0 ||
+        index.bytes / index.piece_bytes >= kMostPieces)
+      return {};
+    return index;
+  }
+
+  /// The index that `raw` is; nullopt when it is a plain value. Throws data_corrupt for neither.
+  static std::optional<Index> index_of(const Buffer& raw, std::string_view key) {
+    if (is_plain(raw)) return {};
+    if (const std::optional<Index> index = index_in(raw)) return index;
     fail(Code::data_corrupt, "the value of '{}' was not written in pieces or is damaged", key);
   }
 
@@ -238,7 +245,7 @@ class Chunked final : public Wrapper {
     Index index;
     index.bytes = value.size();
     index.piece_bytes = limit_;
-    index.generation = fresh_generation();
+    index.generation = unique_number();
     index.value_checksum = checksum(value);
     index.own_checksum = index.compute_own();
     const std::vector<std::string> keys = piece_keys(key, index);

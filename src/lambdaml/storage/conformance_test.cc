@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/rng.h"
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/decorators.h"
 

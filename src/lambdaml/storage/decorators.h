@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "lambdaml/base/patience.h"
+#include "lambdaml/base/service/patience.h"
 #include "lambdaml/storage/meter.h"
 #include "lambdaml/storage/storage.h"
 

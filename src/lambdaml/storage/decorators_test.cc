@@ -143,6 +143,29 @@ TEST_F(Chunks, LostOrDamagedAreNoticed) {
   expect_corrupt("an empty value without a mark");
 }
 
+TEST_F(Chunks, ValuesOfOthersAreListedAndRemovedAsWhatTheyAre) {
+  // As long as an index, and of every kind that is none of ours.
+  const std::string foreign(48, 'x');
+  std::string damaged;
+  {
+    store_->save("big", as_bytes(std::string(1000, 'b')));
+    damaged = std::string(inner_->load("big")->text());
+    ASSERT_EQ(damaged.size(), 48U);
+    damaged[20] = static_cast<char>(damaged[20] ^ 1);
+  }
+  inner_->save("a-foreign", as_bytes(foreign));
+  inner_->save("b-damaged", as_bytes(damaged));
+  store_->save("c-plain", as_bytes(std::string(40, 'p')));  // 48 with its mark
+  EXPECT_THAT(store_->list(""), testing::ElementsAre(Entry{"a-foreign", 48}, Entry{"b-damaged", 48},
+                                                     Entry{"big", 1000}, Entry{"c-plain", 40}));
+  EXPECT_THROW(store_->load("a-foreign"), Error);
+  store_->remove("a-foreign");
+  store_->remove("b-damaged");
+  store_->remove("big");
+  store_->remove("c-plain");
+  EXPECT_TRUE(inner_->list("").empty());
+}
+
 TEST_F(Chunks, NamesOfPiecesAreTaken) {
   EXPECT_THROW(store_->save("a.chunk/b", as_bytes("x")), Error);
   EXPECT_THROW(store_->save("a.chunk", as_bytes("x")), Error);

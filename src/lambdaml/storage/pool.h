@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/patience.h"
+#include "lambdaml/base/service/patience.h"
 
 namespace lambdaml::storage {
 

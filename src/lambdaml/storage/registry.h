@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "lambdaml/base/patience.h"
 #include "lambdaml/base/reach.h"
+#include "lambdaml/base/service/patience.h"
 #include "lambdaml/base/registry.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/storage/storage.h"

@@ -6,15 +6,13 @@
 #include <type_traits>
 
 #include "lambdaml/base/log.h"
-#include "lambdaml/base/patience.h"
+#include "lambdaml/base/service/backoff.h"
+#include "lambdaml/base/service/patience.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/decorators.h"
 
 /// The loop around tries that with_retry() and open() share.
 namespace lambdaml::storage {
-
-/// A factor in [0.5, 1): workers that failed together do not come back together.
-double retry_jitter();
 
 /// Within a handler of the error of the last try: throws it again, with what was tried in front.
 [[noreturn]] void rethrow_tried(const Patience::Call& call, const std::string& service, int tries);
@@ -24,7 +22,7 @@ struct Retried {
   /// the service is back: nobody knows before whether what it waits for is there.
   std::optional<Deadline> wait_until = {};
   std::string_view key = {};  ///< for the log
-  bool answers = true;  ///< when the attempt returns, the service has answered
+  bool answers = true;        ///< when the attempt returns, the service has answered
 };
 
 /// Calls attempt() until it returns, or throws anything but `unavailable`, or until the patience is
@@ -37,7 +35,7 @@ std::invoke_result_t<Attempt> retried(Patience& patience, const RetryPolicy& pol
                                       Attempt&& attempt, OnFailure&& on_failure) {
   // With a deadline that has passed before, a wait is a look, and repeated like one.
   const bool waits = what.wait_until && !what.wait_until->passed();
-  double delay = policy.first_delay_s;
+  Backoff backoff(policy.first_delay_s, policy.longest_delay_s);
   Patience::Call call(patience);
   for (int tries = 1;; ++tries) {
     if (!call.begin_try()) call.fail_given_up(service());
@@ -57,7 +55,7 @@ std::invoke_result_t<Attempt> retried(Patience& patience, const RetryPolicy& pol
       if (waits && call.was_answered()) {
         call.begin_anew();
         tries = 1;
-        delay = policy.first_delay_s;
+        backoff.reset();
       }
       call.failed(begun);
       const bool hopeless = call.is_hopeless(tries, policy.attempts);
@@ -67,11 +65,10 @@ std::invoke_result_t<Attempt> retried(Patience& patience, const RetryPolicy& pol
       log::debug("{}: '{}': try {}: {}", service(), what.key, tries, error.what());
       on_failure();
     }
-    const double pause = delay * retry_jitter();
+    const double pause = backoff.next_s();
     call.pause(waits && !what.wait_until->passed()
                    ? std::min(pause, what.wait_until->seconds_left())
                    : pause);
-    delay = std::min(delay * 2, policy.longest_delay_s);
   }
 }
 

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <optional>
-#include <random>
 #include <type_traits>
 
 #include "lambdaml/storage/decorators.h"
@@ -113,11 +112,6 @@ class Retry final : public Wrapper {
 };
 
 }  // namespace
-
-double retry_jitter() {
-  thread_local std::minstd_rand random(std::random_device{}());
-  return std::uniform_real_distribution<double>(0.5, 1.0)(random);
-}
 
 void rethrow_tried(const Patience::Call& call, const std::string& service, int tries) {
   rethrow_with(fmt::format("{}: given up after {} {} in {}", service, tries,

@@ -28,23 +28,29 @@ bool is_plain_utf8(std::string_view text) {
   return true;
 }
 
-}  // namespace
-
-void check_key(std::string_view key) {
-  const auto refuse = [&](std::string_view why) {
-    fail(Code::invalid_argument, "the key '{}' {}", printable(key), why);
-  };
-  if (key.empty()) refuse("is empty");
-  if (key.size() > kLongestKey) refuse("is longer than 200 bytes");
-  if (!is_plain_utf8(key)) refuse("is not UTF-8 text without control characters");
+/// What is wrong with a key; null when it is good.
+const char* fault_of(std::string_view key) {
+  if (key.empty()) return "is empty";
+  if (key.size() > kLongestKey) return "is longer than 200 bytes";
+  if (!is_plain_utf8(key)) return "is not UTF-8 text without control characters";
   for (std::size_t begin = 0; begin <= key.size();) {
     const std::size_t end = std::min(key.find('/', begin), key.size());
     const std::string_view part = key.substr(begin, end - begin);
-    if (part.empty()) refuse("has an empty part between slashes");
-    if (part == "." || part == "..") refuse("has a part '.' or '..'");
+    if (part.empty()) return "has an empty part between slashes";
+    if (part == "." || part == "..") return "has a part '.' or '..'";
     begin = end + 1;
   }
+  return nullptr;
 }
+
+}  // namespace
+
+void check_key(std::string_view key) {
+  if (const char* why = fault_of(key))
+    fail(Code::invalid_argument, "the key '{}' {}", printable(key), why);
+}
+
+bool is_valid_key(std::string_view key) { return fault_of(key) == nullptr; }
 
 void check_count(std::size_t keys, std::string_view store) {
   constexpr std::size_t kMostKeys = 10'000'000;

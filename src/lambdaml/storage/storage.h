@@ -13,7 +13,7 @@
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/patience.h"
+#include "lambdaml/base/service/patience.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/storage/pacer.h"
 
@@ -152,6 +152,8 @@ class Storage {
 
 /// Throws invalid_argument unless `key` is as Storage says.
 void check_key(std::string_view key);
+/// Whether check_key() would let it pass: what others put in a store need not have such a key.
+bool is_valid_key(std::string_view key);
 /// Throws resource_exhausted when a list has more than ten million keys: a service whose list never
 /// ends would take all memory. `store` as describe() has it.
 void check_count(std::size_t keys, std::string_view store);

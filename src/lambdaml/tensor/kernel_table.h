@@ -20,10 +20,11 @@ struct CentroidTable {
   const float* rows;
 };
 
-/// Where assign() puts what it finds; any may be null, `sums` and `counts` together.
+/// Where assign() puts what it finds; any may be null, `sums`, `counts` and `scratch` together.
 struct AssignOutput {
-  float* sums;
+  double* sums;
   double* counts;
+  float* scratch;
   std::uint32_t* nearest;
   float* distances;
 };

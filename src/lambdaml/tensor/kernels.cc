@@ -187,19 +187,20 @@ void Centroids::prepare(const float* centroids, std::size_t count, std::size_t d
 
 Centroids::~Centroids() { ::operator delete[](storage_, std::align_val_t{64}); }
 
-double assign(const DenseView& x, const Centroids& centroids, float* sums, double* counts,
-              std::uint32_t* nearest, float* distances) {
-  return kernels().assign(x.data, x.rows, table_of(centroids), {sums, counts, nearest, distances});
+double assign(const DenseView& x, const Centroids& centroids, double* sums, double* counts,
+              float* scratch, std::uint32_t* nearest, float* distances) {
+  return kernels().assign(x.data, x.rows, table_of(centroids),
+                          {sums, counts, scratch, nearest, distances});
 }
-double assign(const Csr16& x, const Centroids& centroids, float* sums, double* counts,
-              std::uint32_t* nearest, float* distances) {
+double assign(const Csr16& x, const Centroids& centroids, double* sums, double* counts,
+              float* scratch, std::uint32_t* nearest, float* distances) {
   return kernels().sparse16.assign(x.offsets, x.indices, x.values, x.rows, table_of(centroids),
-                                   {sums, counts, nearest, distances});
+                                   {sums, counts, scratch, nearest, distances});
 }
-double assign(const Csr32& x, const Centroids& centroids, float* sums, double* counts,
-              std::uint32_t* nearest, float* distances) {
+double assign(const Csr32& x, const Centroids& centroids, double* sums, double* counts,
+              float* scratch, std::uint32_t* nearest, float* distances) {
   return kernels().sparse32.assign(x.offsets, x.indices, x.values, x.rows, table_of(centroids),
-                                   {sums, counts, nearest, distances});
+                                   {sums, counts, scratch, nearest, distances});
 }
 
 }  // namespace lambdaml::tensor

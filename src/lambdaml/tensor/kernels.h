@@ -102,18 +102,20 @@ class Centroids {
 
 /// One pass of k-means over the rows: finds each row's nearest centroid by squared Euclidean
 /// distance (the lowest index among equals), adds the row to sums[nearest · d …] and 1 to
-/// counts[nearest]. Returns Σ ‖x − c_nearest‖², computed from the differences (dense) or in double
-/// (sparse), so without the cancellation of expanded squares. The choice of the nearest is by
-/// ½‖c‖² − ⟨x, c⟩ in float: centroids whose distances differ by less than its rounding may be taken
-/// for each other. 1 ≤ k < 2^24. A row with a NaN goes to centroid 0. `nearest` (x.rows ids) and
-/// `distances` (x.rows squared distances) are written when not null; `sums` and `counts` are left
-/// alone when null.
-double assign(const DenseView& x, const Centroids& centroids, float* sums, double* counts,
-              std::uint32_t* nearest, float* distances);
-double assign(const Csr16& x, const Centroids& centroids, float* sums, double* counts,
-              std::uint32_t* nearest, float* distances);
-double assign(const Csr32& x, const Centroids& centroids, float* sums, double* counts,
-              std::uint32_t* nearest, float* distances);
+/// counts[nearest]. The sums are right to 1.3e-6 of Σ |x| for any number of rows, whatever the data
+/// (to 1e-7 unless a feature is constant). Returns Σ ‖x − c_nearest‖², computed from the
+/// differences (dense) or in double (sparse), so without the cancellation of expanded squares. The
+/// choice of the nearest is by ½‖c‖² − ⟨x, c⟩ in float: centroids whose distances differ by less
+/// than its rounding may be taken for each other. 1 ≤ k < 2^24. A row with a NaN goes to centroid
+/// 0. `nearest` (x.rows ids) and `distances` (x.rows squared distances) are written when not null;
+/// `sums` and `counts` are left alone when null; otherwise `scratch` is k · (d + 1) floats of 0 to
+/// work in, and they are 0 again afterwards.
+double assign(const DenseView& x, const Centroids& centroids, double* sums, double* counts,
+              float* scratch, std::uint32_t* nearest, float* distances);
+double assign(const Csr16& x, const Centroids& centroids, double* sums, double* counts,
+              float* scratch, std::uint32_t* nearest, float* distances);
+double assign(const Csr32& x, const Centroids& centroids, double* sums, double* counts,
+              float* scratch, std::uint32_t* nearest, float* distances);
 
 /// Σ data[i] over `n` floats; the read bandwidth of this machine, as the benchmarks quote it.
 float read_all(const float* data, std::size_t n);

@@ -69,6 +69,15 @@ struct Doubles {
     low += x.low * y.low;
     high += x.high * y.high;
   }
+  /// to[i] += v[i] for kWidth doubles.
+  static void add_to(double* to, F v) {
+    Doubles all;
+    __builtin_memcpy(&all.low, to, sizeof all.low);
+    __builtin_memcpy(&all.high, to + kWidth / 2, sizeof all.high);
+    all.add(v);
+    __builtin_memcpy(to, &all.low, sizeof all.low);
+    __builtin_memcpy(to + kWidth / 2, &all.high, sizeof all.high);
+  }
   double sum() const {
     double total = 0;
     const D both = low + high;

@@ -51,6 +51,7 @@ std::string fingerprint_of(const job::TrainEvent& event) {
   options["rows"] = event.data.part_rows;
   options["features"] = event.data.features;
   options["checksum"] = event.data.checksum;
+  options[control::kOrder] = data::OrderVersion::tail_mixed;
   if (event.test) options[control::kTestChecksum] = event.test->checksum;
   if (event.definition) options[control::kDefinitionChecksum] = event.definition->checksum;
   return json_text(options);
@@ -118,17 +119,21 @@ class WorkerRun {
       log::info("{}", earlier ? "another invocation goes on from where the last one ended"
                               : "this worker was started before; continuing where it left off");
 
+    control::Checkpoints checkpoints(stores_.open(event_.options.text("checkpoint")), event_.job_id,
+                                     fingerprint_of(event_), event_.worker, event_.workers(),
+                                     [this] { claim_.require(); });
+    const std::optional<Trainer::Start> start = starting_point(checkpoints);
+    const data::OrderVersion order =
+        start ? checkpoints.keep_order() : data::OrderVersion::tail_mixed;
+
     const Stopwatch loading;
-    Trainer trainer(event_, load_own(), load_test(), membership(), again_, load_definition());
+    Trainer trainer(event_, load_own(order), load_test(), membership(), again_, load_definition());
     const double load_s = loading.seconds();
     log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
               event_.data.features, load_s);
 
-    control::Checkpoints checkpoints(stores_.open(event_.options.text("checkpoint")), event_.job_id,
-                                     fingerprint_of(event_), event_.worker, event_.workers(),
-                                     [this] { claim_.require(); });
     if (earlier) trainer.has_waited(earlier_stats_.waited_s);
-    const Trainer::Outcome outcome = trainer.run(checkpoints, starting_point(checkpoints), hooks());
+    const Trainer::Outcome outcome = trainer.run(checkpoints, start, hooks());
     if (outcome == Trainer::Outcome::suspended) {
       job::WorkerStats stats = stats_with(trainer, load_s);
       stats.waited_s = trainer.waited_s();
@@ -189,14 +194,15 @@ class WorkerRun {
     }
   }
 
-  model::Rows load_own() {
+  model::Rows load_own(data::OrderVersion order) {
     data::Dataset part = load_part(event_.data_uri, control::keys::kData, event_.data, event_.part);
     // A model without labels takes all rows in every step: their order does not matter.
     const bool supervised = model::registry().get(event_.options.text("model")).needs_labels;
     if (event_.options.flag("shuffle") && supervised)
       part = data::take_rows(
-          part, data::visiting_order(event_.data.part_rows, event_.worker,
-                                     static_cast<std::uint64_t>(event_.options.integer("seed"))));
+          part,
+          data::visiting_order(event_.data.part_rows, event_.worker,
+                               static_cast<std::uint64_t>(event_.options.integer("seed")), order));
     return model::with_targets(std::move(part), event_.data.labels);
   }
 

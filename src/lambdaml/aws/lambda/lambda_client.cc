@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <random>
 #include <string_view>
 
 #include "lambdaml/aws/client.h"
@@ -10,6 +9,7 @@
 #include "lambdaml/aws/sigv4.h"
 #include "lambdaml/base/base64.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/service/backoff.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/wait.h"
 
@@ -63,13 +63,11 @@ aws::Verdict judge(const aws::Response& answer) {
 /// Sleeps between tries, longer each time, never together with others.
 class Pauses {
  public:
-  explicit Pauses(double first_s) : pause_s_(first_s) {}
+  explicit Pauses(double first_s) : backoff_(first_s, kLongestPause_s) {}
 
   /// False, without a sleep, when the deadline would pass in it.
   bool sleep(double at_least_s, Deadline deadline) {
-    thread_local std::minstd_rand random(std::random_device{}());
-    const double jittered = pause_s_ * std::uniform_real_distribution<double>(0.5, 1.0)(random);
-    pause_s_ = std::min(2 * pause_s_, kLongestPause_s);
+    const double jittered = backoff_.next_s();
     // What the service asks for is a lower bound that all others heard too.
     const double wait_s = at_least_s > 0 ? at_least_s + jittered : jittered;
     if (deadline.seconds_left() <= wait_s) return false;
@@ -78,7 +76,7 @@ class Pauses {
   }
 
  private:
-  double pause_s_;
+  Backoff backoff_;
 };
 
 aws::Request request_of(std::string_view method, std::string path, std::string_view body = {}) {

@@ -7,7 +7,7 @@
 #include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
-#include "lambdaml/base/patience.h"
+#include "lambdaml/base/service/patience.h"
 #include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/registry.h"

@@ -10,6 +10,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/faas/sandbox/service_error.h"
 
 namespace lambdaml::faas::emulator {
@@ -19,12 +20,13 @@ struct ServiceApi::Target {
   explicit Target(std::string_view text) {
     const std::size_t mark = text.find('?');
     for (const std::string& part : split(text.substr(0, mark), '/'))
-      if (!part.empty()) path.push_back(aws::decode(part));
+      if (!part.empty()) path.push_back(percent_decoded_leniently(part));
     if (mark == std::string_view::npos) return;
     for (const std::string& pair : split(text.substr(mark + 1), '&')) {
       const std::size_t equals = pair.find('=');
-      query.emplace_back(aws::decode(pair.substr(0, equals)),
-                         equals == std::string::npos ? "" : aws::decode(pair.substr(equals + 1)));
+      query.emplace_back(
+          percent_decoded_leniently(pair.substr(0, equals)),
+          equals == std::string::npos ? "" : percent_decoded_leniently(pair.substr(equals + 1)));
     }
   }
   std::string value(std::string_view name) const {

@@ -15,7 +15,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/faas/testing/hostile.h"
 
 namespace lambdaml::faas::sandbox {

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/faas/testing/hostile.h"
 
 namespace lambdaml::faas::sandbox {

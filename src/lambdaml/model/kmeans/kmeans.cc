@@ -18,23 +18,22 @@ namespace {
 /// two of them: high · 4,096 + low. Both add up exactly over as many as 4,096 workers and 2³⁶ rows.
 constexpr float kHigh = 4096;
 
-void add_count(float& low, float& high, double rows) {
-  const double sum = low + rows;
-  const double carry = std::floor(sum / kHigh);
-  high += static_cast<float>(carry);
-  low = static_cast<float>(sum - carry * kHigh);
+void set_count(float& low, float& high, double rows) {
+  const double carry = std::floor(rows / kHigh);
+  high = static_cast<float>(carry);
+  low = static_cast<float>(rows - carry * kHigh);
 }
+double count_of(double low, double high) { return low + high * double{kHigh}; }
 
 /// Lloyd's k-means (Lloyd 1982). Parameters: k × d centroids. Sums: k × d sums of the rows nearest
-/// to each centroid, then the low and the high parts of the k row counts. A centroid that no row is
-/// nearest to stays where it is.
+/// to each centroid, then the k row counts, then k zeros; rounded: the low and the high parts of
+/// the counts instead. A centroid that no row is nearest to stays where it is.
 class KMeans final : public ExpectationModel {
  public:
   KMeans(const Shape& shape, const Options& options)
       : k_(static_cast<std::size_t>(options.integer("clusters"))),
         d_(shape.features),
-        blocks_(static_cast<std::size_t>(options.integer("threads"))),
-        counts_(blocks_.limit() * k_) {
+        blocks_(static_cast<std::size_t>(options.integer("threads"))) {
     if (d_ == 0) fail(Code::invalid_argument, "k-means needs at least one feature");
     if (k_ > std::numeric_limits<std::size_t>::max() / (sizeof(float) * (d_ + 2)))
       fail(Code::invalid_argument, "k-means with {} clusters of {} features fits no memory", k_,
@@ -51,23 +50,30 @@ class KMeans final : public ExpectationModel {
   }
 
   Totals accumulate(const Batch& batch, std::span<const float> parameters,
-                    std::span<float> sums) override {
+                    std::span<double> sums) override {
     if (sums.size() != sums_count())
-      fail(Code::internal, "sums of {} floats for {}", sums.size(), sums_count());
-    const Totals totals = assign(batch, parameters, sums);
-    for (std::size_t c = 0; c < k_; ++c) add_count(low(sums)[c], high(sums)[c], 0);
-    return totals;
+      fail(Code::internal, "{} sums for {}", sums.size(), sums_count());
+    scratch_.resize(blocks_.limit() * scratch_count());
+    return assign(batch, parameters, sums);
   }
 
   Totals evaluate(const Batch& batch, std::span<const float> parameters) override {
     return assign(batch, parameters, {});
   }
 
+  void round_sums(std::span<const double> sums, std::span<float> rounded) const override {
+    if (sums.size() != sums_count() || rounded.size() != sums_count())
+      fail(Code::internal, "{} sums and {} floats for {}", sums.size(), rounded.size(),
+           sums_count());
+    for (std::size_t i = 0; i < k_ * d_; ++i) rounded[i] = static_cast<float>(sums[i]);
+    for (std::size_t c = 0; c < k_; ++c)
+      set_count(low(rounded)[c], high(rounded)[c], count_of(low(sums)[c], high(sums)[c]));
+  }
+
   double maximize(std::span<const float> sums, std::span<float> parameters) override {
     double moved = 0;
     for (std::size_t c = 0; c < k_; ++c) {
-      const double count = static_cast<double>(low(sums)[c]) +
-                           static_cast<double>(high(sums)[c]) * static_cast<double>(kHigh);
+      const double count = count_of(low(sums)[c], high(sums)[c]);
       if (count == 0) continue;
       for (std::size_t j = 0; j < d_; ++j) {
         float& old = parameters[c * d_ + j];
@@ -88,7 +94,8 @@ class KMeans final : public ExpectationModel {
     out.scores.resize(batch.rows());
     std::visit(
         [&](const auto& x) {
-          tensor::assign(x, centroids_, nullptr, nullptr, out.classes.data(), out.scores.data());
+          tensor::assign(x, centroids_, nullptr, nullptr, nullptr, out.classes.data(),
+                         out.scores.data());
         },
         batch.features);
     return out;
@@ -112,24 +119,25 @@ class KMeans final : public ExpectationModel {
       centroids_.prepare(parameters.data(), k_, d_);
   }
 
-  Totals assign(const Batch& batch, std::span<const float> parameters, std::span<float> sums) {
+  Totals assign(const Batch& batch, std::span<const float> parameters, std::span<double> sums) {
     prepare(batch, parameters);
     const std::size_t work = tensor::stored_values(batch.features) * k_;
-    auto add_block = [&](std::size_t block, std::size_t begin, std::size_t end, float* own) {
-      double* counts = own == nullptr ? nullptr : counts_.data() + block * k_;
-      if (own != nullptr) std::fill_n(counts, k_, 0.0);
+    auto add_block = [&](std::size_t block, std::size_t begin, std::size_t end, double* own) {
+      double* counts = own == nullptr ? nullptr : own + k_ * d_;
+      float* scratch = own == nullptr ? nullptr : scratch_.data() + block * scratch_count();
       const double inertia = std::visit(
           [&](const auto& x) {
-            return tensor::assign(x.slice(begin, end), centroids_, own, counts, nullptr, nullptr);
+            return tensor::assign(x.slice(begin, end), centroids_, own, counts, scratch, nullptr,
+                                  nullptr);
           },
           batch.features);
-      if (own != nullptr)
-        for (std::size_t c = 0; c < k_; ++c)
-          add_count(own[k_ * d_ + c], own[k_ * (d_ + 1) + c], counts[c]);
       return Totals{.loss = inertia, .rows = static_cast<double>(end - begin)};
     };
     return blocks_.add(batch.rows(), work, sums, add_block);
   }
+
+  /// Floats of a block.
+  std::size_t scratch_count() const { return k_ * (d_ + 1); }
 
   template <class T>
   std::span<T> low(std::span<T> sums) const {
@@ -142,8 +150,8 @@ class KMeans final : public ExpectationModel {
 
   std::size_t k_;
   std::size_t d_;
-  RowBlocks blocks_;
-  std::vector<double> counts_;  ///< k for each block
+  BasicRowBlocks<double> blocks_;
+  std::vector<float> scratch_;  ///< of zeros between calls
   tensor::Centroids centroids_;
 };
 

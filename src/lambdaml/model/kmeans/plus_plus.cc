@@ -82,7 +82,7 @@ void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, s
       if (step > 0) {
         std::visit(
             [&](const auto& x) {
-              tensor::assign(x.slice(begin, end), newest, nullptr, nullptr, nullptr,
+              tensor::assign(x.slice(begin, end), newest, nullptr, nullptr, nullptr, nullptr,
                              distances.data() + begin);
             },
             start.rows.features);

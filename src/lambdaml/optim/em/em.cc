@@ -11,6 +11,9 @@ namespace {
 /// Expectation and maximization: the sums of a whole pass are merged once an epoch and give the new
 /// parameters, so any number of workers does what one does. Ends when the parameters move by
 /// no more than `threshold`.
+///
+/// The sums over a worker's batches are doubles, rounded once to the floats that travel: float sums
+/// over millions of rows drift (a constant feature of 0.2 by 4 % in 4.5 million rows).
 class ExpectationMaximization final : public Optimizer {
  public:
   ExpectationMaximization(Problem problem, model::ExpectationModel& model, const Options& options)
@@ -18,13 +21,14 @@ class ExpectationMaximization final : public Optimizer {
 
   void begin(std::span<const float> parameters) override {
     parameters_.assign(parameters.begin(), parameters.end());
-    sums_.assign(model_.sums_count(), 0.0F);
-    merged_ = sums_;
+    sums_.assign(model_.sums_count(), 0.0);
+    rounded_.assign(model_.sums_count(), 0.0F);
+    merged_ = rounded_;
   }
 
   model::Totals step(const model::Batch& batch, const Position& position) override {
     if (position.pass == 0 && position.round == 0) {
-      std::fill(sums_.begin(), sums_.end(), 0.0F);
+      std::fill(sums_.begin(), sums_.end(), 0.0);
       totals_ = {};
     }
     if (batch.rows() > 0) totals_ += model_.accumulate(batch, parameters_, sums_);
@@ -38,7 +42,7 @@ class ExpectationMaximization final : public Optimizer {
   /// Workers that did not wait for each other have seen different sums: the last ones of all give
   /// the model of all. Where all waited, the same sums give the same model again. One merge.
   void finish() override {
-    merged_ = sums_;
+    model_.round_sums(sums_, merged_);
     model::Totals totals = totals_;
     finish_states(problem_.communicator, merged_, totals, {.epoch = problem_.epochs});
     model_.maximize(merged_, parameters_);
@@ -48,22 +52,34 @@ class ExpectationMaximization final : public Optimizer {
   bool converged() const override { return converged_; }
   std::map<std::string, double> metrics() const override { return {{"moved", moved_}}; }
 
-  State state() override { return {{"parameters", parameters_}, {"sums", sums_}}; }
+  /// The sums are among the scalars, as doubles; "sums" is what checkpoints of older versions
+  /// have instead.
+  State state() override {
+    model_.round_sums(sums_, rounded_);
+    return {{"parameters", parameters_}, {"sums", rounded_}};
+  }
   std::vector<double> scalars() const override {
     std::vector<double> out = {moved_, converged_ ? 1.0 : 0.0};
     append(out, totals_);
+    out.insert(out.end(), sums_.begin(), sums_.end());
     return out;
   }
   void set_scalars(std::span<const double> scalars) override {
-    check_scalars(scalars, 5);
+    if (scalars.size() != kScalars) check_scalars(scalars, kScalars + sums_.size());
     moved_ = scalars[0];
     converged_ = scalars[1] != 0;
     totals_ = take_totals(scalars, 2);
+    if (scalars.size() == kScalars)
+      sums_.assign(rounded_.begin(), rounded_.end());
+    else
+      std::copy(scalars.begin() + kScalars, scalars.end(), sums_.begin());
   }
 
  private:
+  static constexpr std::size_t kScalars = 5;  ///< without the sums
+
   model::Totals merge_sums(const Position& position) {
-    merged_ = sums_;
+    model_.round_sums(sums_, merged_);
     model::Totals totals = totals_;
     merge(problem_.communicator, merged_, totals, comm::Meaning::state, position);
     return totals;
@@ -73,7 +89,8 @@ class ExpectationMaximization final : public Optimizer {
   model::ExpectationModel& model_;
   double threshold_;
   std::vector<float> parameters_;
-  std::vector<float> sums_;  ///< this worker's, of this epoch
+  std::vector<double> sums_;  ///< this worker's, of this epoch
+  std::vector<float> rounded_;
   std::vector<float> merged_;
   model::Totals totals_;  ///< this worker's, of this epoch
   double moved_ = 0;

@@ -1,10 +1,10 @@
 // The vector of an entry: how it is made, what moves it, what reads it, the original's turns.
 #include <algorithm>
 #include <cmath>
-#include <random>
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/rng.h"
+#include "lambdaml/base/unique_id.h"
 #include "lambdaml/ps/server/entry.h"
 #include "lambdaml/ps/server/shards.h"
 #include "lambdaml/tensor/kernels.h"
@@ -29,9 +29,8 @@ void Entry::make_model(std::uint64_t length, const Rule& rule) {
   std::vector<float> model(length);
   std::vector<float> velocity(rule.momentum == 0 ? 0 : length);
   auto shards = std::make_unique<std::mutex[]>(length / kShard + 1);
-  std::random_device random;
   Rule own = rule;
-  generation_ = (static_cast<std::uint64_t>(random()) << 20 | (random() & 0xfffffU)) + 1;
+  generation_ = (unique_number() >> 12U) + 1;
   model_charge_ = std::move(charge);
   model_.swap(model);
   velocity_.swap(velocity);

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <condition_variable>
 #include <future>
-#include <random>
 #include <thread>
 
 #include <thrift/server/TThreadedServer.h>
 
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/rng.h"
+#include "lambdaml/base/unique_id.h"
 #include "lambdaml/ps/server/listener.h"
 #include "lambdaml/ps/server/metrics.h"
 #include "lambdaml/ps/server/peers.h"
@@ -46,10 +46,7 @@ class Listening final : public server::TServerEventHandler {
   std::promise<void>& ready_;
 };
 
-std::int64_t new_incarnation() {
-  std::random_device random;
-  return static_cast<std::int64_t>(mix({random(), random()}) >> 1);
-}
+std::int64_t new_incarnation() { return static_cast<std::int64_t>(unique_number() >> 1); }
 
 }  // namespace
 

@@ -1,9 +1,9 @@
 #include "lambdaml/storage/dynamodb/batches.h"
 
 #include <algorithm>
-#include <random>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/service/backoff.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/dynamodb/item.h"
@@ -22,25 +22,23 @@ constexpr std::size_t kBatchesAtOnce = 16;
 constexpr int kTriesInVain = 7;
 constexpr double kFirstPause_s = 0.02, kLongestPause_s = 2;
 
-/// The pauses between tries, jittered to 50–100 %.
-class BackOff {
+/// The pauses between tries, counted.
+class Pauses {
  public:
   /// Called after each try; false when too many in a row got nothing done.
   bool pause(bool progress) {
     if (progress) {
       in_vain_ = 0;
-      pause_s_ = kFirstPause_s;
+      backoff_.reset();
     }
     if (++in_vain_ > kTriesInVain) return false;
-    thread_local std::minstd_rand random(std::random_device{}());
-    sleep_for(pause_s_ * std::uniform_real_distribution<double>(0.5, 1.0)(random));
-    pause_s_ = std::min(2 * pause_s_, kLongestPause_s);
+    sleep_for(backoff_.next_s());
     return true;
   }
 
  private:
   int in_vain_ = 0;
-  double pause_s_ = kFirstPause_s;
+  Backoff backoff_{kFirstPause_s, kLongestPause_s};
 };
 
 }  // namespace
@@ -49,7 +47,7 @@ void Batches::run(std::string_view name, Kind kind, Keys keys, const Compose& co
                   const Take& take) {
   const std::string subject = fmt::format("{} keys", keys.size());
   std::vector<std::string_view> open(keys.begin(), keys.end());  // not yet answered for
-  BackOff back_off;
+  Pauses pauses;
   while (!open.empty()) {
     std::vector<std::string_view> later;
     for (Keys rest = open; !rest.empty();) {
@@ -68,7 +66,7 @@ void Batches::run(std::string_view name, Kind kind, Keys keys, const Compose& co
         take(asked[i], reply);
       }
     }
-    if (!later.empty() && !back_off.pause(later.size() < open.size()))
+    if (!later.empty() && !pauses.pause(later.size() < open.size()))
       fail(Code::unavailable,
            "{}: {} of {} in the table '{}': the service is too busy for {} of them",
            service_.endpoint(), name, subject, service_.table(), later.size());

@@ -5,8 +5,8 @@
 
 #include <zlib.h>
 
-#include "lambdaml/base/answers.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/service/answers.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/dynamodb/item.h"

@@ -123,7 +123,7 @@ class Files final : public Storage {
     walk(start, prefix, remove_file, remove_file, remove_folder);
     std::string folder = folder_of(root_, start);
     while (folder.size() > root_.size() && remove_folder(folder)) folder.resize(folder.rfind('/'));
-    if (folder.size() == root_.size()) ::rmdir(root_.c_str());
+    if (folder.size() == root_.size()) folder_.remove_if_ours(root);
   }
 
   std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
@@ -298,7 +298,7 @@ class Files final : public Storage {
         const std::string inside = key + "/";
         if (inside.starts_with(prefix) || prefix.starts_with(inside))
           walk(key, prefix, on_value, on_temporary, on_folder);
-      } else if (key.starts_with(prefix) && files->is_regular_file(gone) && is_key(key)) {
+      } else if (key.starts_with(prefix) && files->is_regular_file(gone) && is_valid_key(key)) {
         on_value(*files, key);
       }
     }
@@ -309,15 +309,6 @@ class Files final : public Storage {
     walk(
         folder, prefix, on_value, [](const fs::directory_entry&, const std::string&) {},
         [](const std::string&) {});
-  }
-
-  static bool is_key(const std::string& key) {
-    try {
-      check_key(key);
-      return true;
-    } catch (const Error&) {
-      return false;  // a file that was put there otherwise
-    }
   }
 
   const std::string root_;  ///< empty for /

@@ -22,7 +22,7 @@
 
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/rng.h"
-#include "lambdaml/base/testing.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/decorators.h"
 
@@ -80,6 +80,31 @@ TEST_F(File, MakesItsFolderAtTheFirstSaveAndRemovesItWhenCleared) {
   store_->save("a/b", as_bytes("x"));
   EXPECT_TRUE(fs::exists(folder_ / "a/b"));
   store_->clear("");
+  EXPECT_FALSE(fs::exists(folder_));
+}
+
+TEST_F(File, KeepsAFolderThatWasThereWhenItIsCleared) {
+  fs::create_directories(folder_);
+  store_->clear("");
+  EXPECT_TRUE(fs::exists(folder_)) << "an empty folder of the user's was removed";
+  store_->save("job/a", as_bytes("x"));
+  store_->clear("job/");
+  EXPECT_TRUE(fs::is_empty(folder_));
+  store_->clear("");
+  EXPECT_TRUE(fs::exists(folder_));
+  // Nor one that the user made in the place of the one that was made here.
+  fs::remove(folder_);
+  open(folder_.string())->save("job/a", as_bytes("x"));
+  fs::rename(folder_, folder_.string() + "-moved");
+  fs::create_directories(folder_);
+  open(folder_.string())->clear("");
+  EXPECT_TRUE(fs::exists(folder_));
+  fs::remove_all(folder_.string() + "-moved");
+}
+
+TEST_F(File, RemovesAFolderThatAnotherHandleMade) {
+  open(folder_.string())->save("job/a", as_bytes("x"));
+  store_->clear("job/");
   EXPECT_FALSE(fs::exists(folder_));
 }
 

@@ -1,6 +1,11 @@
 #include "lambdaml/storage/file/root.h"
 
+#include <cerrno>
+#include <set>
+#include <utility>
+
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace lambdaml::storage::file {
 
@@ -14,13 +19,52 @@ bool leads_to(const std::string& path, int folder) {
          named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
 }
 
+/// The root folders that this process has made, by device and inode. Several handles share them: a
+/// job saves with one and clears with another.
+class MadeFolders {
+ public:
+  void add(int folder) {
+    const std::lock_guard lock(mutex_);
+    made_.insert(identity(folder));
+  }
+  /// Whether the folder was among them; it no longer is.
+  bool take(int folder) {
+    const std::lock_guard lock(mutex_);
+    return made_.erase(identity(folder)) != 0;
+  }
+
+ private:
+  using Identity = std::pair<dev_t, ino_t>;
+  static Identity identity(int folder) {
+    struct stat info {};
+    return ::fstat(folder, &info) == 0 ? Identity{info.st_dev, info.st_ino} : Identity{};
+  }
+
+  std::mutex mutex_;
+  std::set<Identity> made_;
+};
+
+MadeFolders& made_folders() {
+  static MadeFolders folders;
+  return folders;
+}
+
 }  // namespace
 
 Root::Folder Root::made() {
   const std::lock_guard lock(mutex_);
-  if (!folder_)
-    folder_ = std::make_shared<const FileDescriptor>(open_own_folder(path_, true, sharing_));
+  if (folder_) return folder_;
+  struct stat there {};
+  const bool absent = ::stat(path_.c_str(), &there) != 0 && errno == ENOENT;
+  folder_ = std::make_shared<const FileDescriptor>(open_own_folder(path_, true, sharing_));
+  if (absent) made_folders().add(folder_->get());
   return folder_;
+}
+
+void Root::remove_if_ours(const Folder& folder) const {
+  if (!made_folders().take(folder->get())) return;
+  if (leads_to(path_, folder->get()) && ::rmdir(path_.c_str()) == 0) return;
+  made_folders().add(folder->get());
 }
 
 Root::Folder Root::found() {

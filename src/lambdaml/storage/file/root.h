@@ -28,6 +28,9 @@ class Root {
   Folder made();
   /// As it is now; null when there is none. One stat more.
   Folder found();
+  /// Removes the folder when it is empty and this process made it, by whatever handle: a folder
+  /// that was there before stays.
+  void remove_if_ours(const Folder& folder) const;
   /// The next call looks again.
   void forget(const Folder& gone);
 

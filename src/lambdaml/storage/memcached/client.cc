@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/socket.h"
+#include "lambdaml/base/service/socket.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/memcached/library.h"
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "lambdaml/base/bytes.h"
-#include "lambdaml/base/patience.h"
+#include "lambdaml/base/service/patience.h"
 #include "lambdaml/storage/memcached/address.h"
 
 namespace lambdaml::storage::memcached {

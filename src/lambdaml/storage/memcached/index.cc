@@ -1,12 +1,11 @@
 #include "lambdaml/storage/memcached/index.h"
 
 #include <algorithm>
-#include <atomic>
-#include <random>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/rng.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/unique_id.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/memcached/names.h"
 #include "lambdaml/storage/storage.h"
@@ -19,11 +18,7 @@ constexpr std::size_t kTidyBytes = 8 << 10;
 /// Tries of what others may get in the way of.
 constexpr int kTries = 10;
 
-std::string new_generation() {
-  static const std::uint64_t process = mix({std::random_device{}(), std::random_device{}()});
-  static std::atomic<std::uint64_t> serial{0};
-  return fmt::format("/{:016x}\n", mix({process, serial++}));
-}
+std::string new_generation() { return fmt::format("/{:016x}\n", unique_number()); }
 
 /// Calls on_name for each line but the generation's.
 template <class OnName>

@@ -8,29 +8,6 @@
 namespace lambdaml::storage::redis {
 namespace {
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-/// `%41` → `A`; a percent sign that begins no such triple stays.
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const int high = text[i] == '%' && i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-    const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
-    if (low >= 0) {
-      out += static_cast<char>(high * 16 + low);
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 bool all_digits(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
@@ -48,8 +25,9 @@ Address address_of(const Uri& uri, const char* default_password) {
   if (const std::size_t at = host.rfind('@'); at != std::string_view::npos) {
     const std::string_view who = host.substr(0, at);
     const std::size_t colon = who.find(':');
-    address.user = percent_decoded(who.substr(0, colon));
-    if (colon != std::string_view::npos) address.password = percent_decoded(who.substr(colon + 1));
+    address.user = percent_decoded_leniently(who.substr(0, colon));
+    if (colon != std::string_view::npos)
+      address.password = percent_decoded_leniently(who.substr(colon + 1));
     host.remove_prefix(at + 1);
   }
   if (address.password.empty() && default_password != nullptr) address.password = default_password;

@@ -6,8 +6,8 @@
 
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/deadline.h"
-#include "lambdaml/base/patience.h"
-#include "lambdaml/base/socket.h"
+#include "lambdaml/base/service/patience.h"
+#include "lambdaml/base/service/socket.h"
 #include "lambdaml/storage/redis/address.h"
 #include "lambdaml/storage/redis/protocol.h"
 

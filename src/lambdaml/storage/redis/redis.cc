@@ -298,7 +298,7 @@ class Redis final : public Storage {
       cursor = std::move(reply.list[0].text);
       std::vector<std::string> page;
       for (Reply& key : reply.list[1].list)
-        if (is_key(key.text)) page.push_back(std::move(key.text));
+        if (is_valid_key(key.text)) page.push_back(std::move(key.text));
       on_page(std::move(page));
     } while (cursor != "0");
   }
@@ -319,15 +319,6 @@ class Redis final : public Storage {
       const Reply there = server.reply();
       if (length.kind == Reply::Kind::integer && there.integer == 1)
         entries.push_back({key, static_cast<std::uint64_t>(length.integer)});
-    }
-  }
-
-  static bool is_key(const std::string& key) {
-    try {
-      check_key(key);
-      return true;
-    } catch (const Error&) {
-      return false;
     }
   }
 

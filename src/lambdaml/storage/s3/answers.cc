@@ -1,13 +1,15 @@
 #include "lambdaml/storage/s3/answers.h"
 
+#include <algorithm>
 #include <cstring>
 #include <sstream>
 
 #include <fmt/core.h>
 #include <pugixml.hpp>
 
-#include "lambdaml/base/answers.h"
+#include "lambdaml/base/service/answers.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
 
 namespace lambdaml::storage::s3 {
 namespace {
@@ -109,28 +111,9 @@ std::string complete_request(std::span<const std::string> etags) {
 }
 
 std::optional<std::string> decode_key(std::string_view text) {
-  const auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-  };
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '+') {
-      out += ' ';
-    } else if (text[i] != '%') {
-      out += text[i];
-    } else {
-      const int high = i + 2 < text.size() ? digit(text[i + 1]) : -1;
-      const int low = i + 2 < text.size() ? digit(text[i + 2]) : -1;
-      if (high < 0 || low < 0) return {};
-      out += static_cast<char>(high * 16 + low);
-      i += 2;
-    }
-  }
-  return out;
+  std::string spaced(text);
+  std::ranges::replace(spaced, '+', ' ');
+  return percent_decoded(spaced);
 }
 
 }  // namespace lambdaml::storage::s3

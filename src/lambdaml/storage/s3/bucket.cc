@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "lambdaml/aws/sigv4.h"
-#include "lambdaml/base/answers.h"
+#include "lambdaml/base/service/answers.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/s3/answers.h"
 

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <deque>
 #include <numeric>
-#include <random>
 
+#include "lambdaml/base/unique_id.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/registry.h"
@@ -28,14 +28,6 @@ constexpr std::size_t kLooksAtOnce = 32;
 constexpr Pacer::Tuning kPace = {
     .shortest_s = 0.001, .longest_s = 0.05, .latest_first_look_s = 0.1, .look_at_once = false};
 
-/// A name for one create() that no other call of any worker has.
-std::string random_name() {
-  thread_local std::mt19937_64 random{[] {
-    std::random_device device;
-    return (std::uint64_t{device()} << 32U) ^ device();
-  }()};
-  return fmt::format("{:016x}{:016x}", random(), random());
-}
 constexpr const char* kWriterHeader = "x-amz-meta-lambdaml-writer";
 
 class S3 final : public Storage {
@@ -71,7 +63,7 @@ class S3 final : public Storage {
       fail(Code::resource_exhausted, "s3://{}: {}: one request takes 5 GB at most", bucket_.name(),
            what);
     aws::Request put = put_request(bucket_, key, value);
-    const std::string me = random_name();
+    const std::string me = unique_id();  // of this call
     put.headers.emplace_back("if-none-match", "*");
     put.headers.emplace_back(kWriterHeader, me);
     const aws::Response answer = bucket_.call(put, what);
@@ -111,7 +103,8 @@ class S3 final : public Storage {
         fail(Code::data_corrupt, "s3://{}: {}: the list goes in a circle", bucket_.name(), what);
       token = std::move(page.next);
       for (Entry& entry : page.entries)
-        if (entry.key.starts_with(prefix) && is_key(entry.key)) entries.push_back(std::move(entry));
+        if (entry.key.starts_with(prefix) && is_valid_key(entry.key))
+          entries.push_back(std::move(entry));
       check_count(entries.size(), describe());
     } while (!token.empty());
     std::ranges::sort(entries, {}, &Entry::key);
@@ -194,15 +187,6 @@ class S3 final : public Storage {
   Pacer& pacer() override { return pacer_; }
 
  private:
-  static bool is_key(const std::string& key) {
-    try {
-      check_key(key);
-      return true;
-    } catch (const Error&) {
-      return false;  // an object that was put there otherwise
-    }
-  }
-
   /// Looks at the first `n` of `missing` at the same time and takes out those that are there;
   /// whether all were. A look has no deadline of its own: a slow answer is no absence.
   bool look_at_first(std::size_t n, std::span<const std::string> keys,

@@ -8,7 +8,7 @@
 
 #include "lambdaml/aws/testing/scoped_environment.h"
 #include "lambdaml/aws/testing/scripted_server.h"
-#include "lambdaml/base/answers.h"
+#include "lambdaml/base/service/answers.h"
 #include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/s3/digest.h"

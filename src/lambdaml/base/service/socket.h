@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 
 #include "lambdaml/base/files.h"
-#include "lambdaml/base/patience.h"
+#include "lambdaml/base/service/patience.h"
 
 namespace lambdaml {
 

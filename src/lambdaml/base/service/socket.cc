@@ -1,4 +1,4 @@
-#include "lambdaml/base/socket.h"
+#include "lambdaml/base/service/socket.h"
 
 #include <algorithm>
 #include <array>

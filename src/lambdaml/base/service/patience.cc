@@ -1,4 +1,4 @@
-#include "lambdaml/base/patience.h"
+#include "lambdaml/base/service/patience.h"
 
 #include <cstdlib>
 

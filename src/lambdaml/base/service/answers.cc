@@ -1,4 +1,4 @@
-#include "lambdaml/base/answers.h"
+#include "lambdaml/base/service/answers.h"
 
 #include <algorithm>
 #include <atomic>

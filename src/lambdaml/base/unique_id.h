@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+/// Names that nobody else has: random bits of the system's generator, so that two processes, or a
+/// process and its fork, never draw the same. Any thread may call; about a microsecond. Not for
+/// secrets, and not for random numbers that a seed decides (base/rng.h).
+namespace lambdaml {
+
+/// 64 random bits.
+std::uint64_t unique_number();
+
+/// 128 random bits as 32 hexadecimal digits.
+std::string unique_id();
+
+/// A version 4 UUID (RFC 4122): `xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx`, 122 random bits.
+std::string unique_uuid();
+
+}  // namespace lambdaml
