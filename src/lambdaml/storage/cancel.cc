@@ -13,7 +13,7 @@ class Cancellable final : public Wrapper {
  public:
   Cancellable(std::shared_ptr<Storage> inner, std::function<void()> check, WaitPieces pieces)
       : Wrapper(std::move(inner)), check_(std::move(check)), pieces_(pieces) {
-    if (!capabilities().dear_looks) return;
+    if (!capabilities().polling_is_expensive) return;
     pieces_.first_s = std::max(pieces_.first_s, kShortestOfDearLooks_s);
     pieces_.longest_s = std::max(pieces_.longest_s, kShortestOfDearLooks_s);
   }
@@ -29,6 +29,19 @@ class Cancellable final : public Wrapper {
   bool create(std::string_view key, Bytes value) override {
     check_();
     return inner().create(key, value);
+  }
+  bool exists(std::string_view key) override {
+    check_();
+    return inner().exists(key);
+  }
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    check_();
+    return inner().load_range(key, begin, bytes);
+  }
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    check_();
+    return inner().load_present(keys);
   }
   void save_all(std::span<const Item> items) override {
     check_();

@@ -115,6 +115,43 @@ class Chunked final : public Wrapper {
     return {};
   }
 
+  bool exists(std::string_view key) override {
+    check_name(key);
+    return inner().exists(key);
+  }
+
+  /// One request for a plain value, which transfers what lies before the part as well: at most a
+  /// piece. For a value in pieces, one for the index and one for each piece that the part touches.
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    check_name(key);
+    const std::uint64_t end = bytes > limit_ || begin > limit_ ? limit_ : begin + bytes;
+    const std::uint64_t wanted = std::max<std::uint64_t>(sizeof(Index), sizeof kPlain + end);
+    while (std::optional<Buffer> raw = inner().load_range(key, 0, wanted)) {
+      const std::optional<Index> index = index_of(*raw, key);
+      if (!index) return Buffer(part_of_value(raw->view().subspan(sizeof kPlain), begin, bytes));
+      if (std::optional<Buffer> part = part_of_pieces(key, *index, begin, bytes)) return part;
+    }
+    return {};
+  }
+
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) check_name(key);
+    std::vector<std::optional<Buffer>> raws = inner().load_present(keys);
+    std::vector<std::string> there;
+    std::vector<Buffer> values;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (!raws[i]) continue;
+      there.push_back(keys[i]);
+      values.push_back(std::move(*raws[i]));
+    }
+    std::vector<std::optional<Buffer>> wholes = assemble(there, std::move(values));
+    std::vector<std::optional<Buffer>> out(keys.size());
+    for (std::size_t i = 0, at = 0; i < keys.size(); ++i)
+      if (raws[i]) out[i] = wholes[at] ? std::move(wholes[at]) : load(keys[i]), ++at;
+    return out;
+  }
+
   std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
     for (const std::string& key : keys) check_name(key);
     std::vector<Buffer> values = inner().load_all(keys, deadline);
@@ -308,6 +345,32 @@ class Chunked final : public Wrapper {
       at += n;
     }
     return out;
+  }
+
+  /// A part of the value that `index` stands for; nullopt when its pieces are gone because the
+  /// value was written over or removed meanwhile.
+  std::optional<Buffer> part_of_pieces(std::string_view key, const Index& index,
+                                       std::uint64_t begin, std::uint64_t bytes) {
+    begin = std::min(begin, index.bytes);
+    const std::uint64_t end = begin + std::min(bytes, index.bytes - begin);
+    Buffer part(end - begin);
+    for (std::uint64_t at = begin; at < end;) {
+      const std::uint64_t piece = at / index.piece_bytes;
+      const std::uint64_t within = at % index.piece_bytes;
+      const std::uint64_t n = std::min(index.piece_bytes - within, end - at);
+      const std::string name = piece_key(key, index, piece);
+      const std::optional<Buffer> got =
+          n == index.piece_bytes ? inner().load(name) : inner().load_range(name, within, n);
+      if (!got) {
+        require_replaced(key, index);
+        return {};
+      }
+      if (got->size() != n)
+        fail(Code::data_corrupt, "the value of '{}' does not have its index's size", key);
+      std::memcpy(part.data() + (at - begin), got->data(), n);
+      at += n;
+    }
+    return part;
   }
 
   /// Throws data_corrupt when the pieces of `index` are gone although it still stands under `key`.

@@ -29,6 +29,19 @@ class Faulty final : public Wrapper {
     hook_("list", prefix);
     return inner().list(prefix);
   }
+  bool exists(std::string_view key) override {
+    hook_("exists", key);
+    return inner().exists(key);
+  }
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    hook_("load_range", key);
+    return inner().load_range(key, begin, bytes);
+  }
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) hook_("load", key);
+    return inner().load_present(keys);
+  }
   void save_all(std::span<const Item> items) override {
     for (const Item& item : items) save(item.key, item.value);
   }

@@ -32,6 +32,23 @@ class Metered final : public Wrapper {
     meter_->count_list(1);
     return inner().list(prefix);
   }
+  bool exists(std::string_view key) override {
+    meter_->count_get(1, 0);
+    return inner().exists(key);
+  }
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    std::optional<Buffer> part = inner().load_range(key, begin, bytes);
+    meter_->count_get(1, part ? part->size() : 0);
+    return part;
+  }
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    std::vector<std::optional<Buffer>> values = inner().load_present(keys);
+    std::uint64_t bytes = 0;
+    for (const std::optional<Buffer>& value : values) bytes += value ? value->size() : 0;
+    meter_->count_get(keys.size(), bytes);
+    return values;
+  }
   void save_all(std::span<const Item> items) override {
     std::uint64_t bytes = 0;
     for (const Item& item : items) bytes += item.value.size();

@@ -32,6 +32,15 @@ class Prefix final : public Wrapper {
     return entries;
   }
 
+  bool exists(std::string_view key) override { return inner().exists(full(key)); }
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    return inner().load_range(full(key), begin, bytes);
+  }
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    return inner().load_present(full_all(keys));
+  }
+
   void save_all(std::span<const Item> items) override {
     std::vector<std::string> keys;
     keys.reserve(items.size());

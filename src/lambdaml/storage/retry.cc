@@ -21,6 +21,13 @@ class Retry final : public Wrapper {
   std::optional<Buffer> load(std::string_view key) override {
     return repeat(key, [&] { return inner().load(key); });
   }
+  bool exists(std::string_view key) override {
+    return repeat(key, [&] { return inner().exists(key); });
+  }
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    return repeat(key, [&] { return inner().load_range(key, begin, bytes); });
+  }
   void remove(std::string_view key) override {
     repeat(key, [&] { inner().remove(key); });
   }
@@ -38,6 +45,12 @@ class Retry final : public Wrapper {
   void remove_all(std::span<const std::string> keys) override {
     if (in_one([&] { inner().remove_all(keys); })) return;
     for (const std::string& key : keys) remove(key);
+  }
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    std::vector<std::optional<Buffer>> values;
+    if (in_one([&] { values = inner().load_present(keys); })) return values;
+    for (const std::string& key : keys) values.push_back(load(key));
+    return values;
   }
   std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
     std::vector<Buffer> values;

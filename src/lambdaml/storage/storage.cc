@@ -54,6 +54,11 @@ void check_count(std::size_t keys, std::string_view store) {
          human_count(kMostKeys));
 }
 
+Bytes part_of_value(Bytes value, std::uint64_t begin, std::uint64_t bytes) {
+  begin = std::min<std::uint64_t>(begin, value.size());
+  return value.subspan(begin, std::min<std::uint64_t>(bytes, value.size() - begin));
+}
+
 void fail_missing(const std::string& store, const std::vector<std::string>& missing,
                   double waited_s) {
   constexpr std::size_t kNamed = 5;
@@ -64,6 +69,22 @@ void fail_missing(const std::string& store, const std::vector<std::string>& miss
   throw MissingKeys(fmt::format("waiting in {} for {}: not there after {}", store, names,
                                 human_seconds(waited_s)),
                     missing);
+}
+
+bool Storage::exists(std::string_view key) { return load(key).has_value(); }
+
+std::optional<Buffer> Storage::load_range(std::string_view key, std::uint64_t begin,
+                                          std::uint64_t bytes) {
+  const std::optional<Buffer> value = load(key);
+  if (!value) return {};
+  return Buffer(part_of_value(*value, begin, bytes));
+}
+
+std::vector<std::optional<Buffer>> Storage::load_present(std::span<const std::string> keys) {
+  std::vector<std::optional<Buffer>> values;
+  values.reserve(keys.size());
+  for (const std::string& key : keys) values.push_back(load(key));
+  return values;
 }
 
 void Storage::save_all(std::span<const Item> items) {

@@ -31,9 +31,8 @@ struct Capabilities {
   bool cross_process = true;
   /// What was saved survives a restart of the service, and is not dropped for want of memory.
   bool durable = true;
-  /// Each look costs money or a long way: who only wants to know how far others are looks once a
-  /// second, not all the time.
-  bool dear_looks = false;
+  /// Polling is expensive (billed, or of high latency): poll for progress at most once per second.
+  bool polling_is_expensive = false;
   /// sum() works: the store adds up by itself, and needs no worker to merge.
   bool sums = false;
 };
@@ -114,8 +113,21 @@ class Storage {
   /// The keys that begin with `prefix`, in byte order. Never used to wait for a key.
   virtual std::vector<Entry> list(std::string_view prefix) = 0;
 
+  /// Whether the key is there, without its value: one small request where the store has one for
+  /// it, else the cost of a load. Throws what load() throws.
+  virtual bool exists(std::string_view key);
+  /// The part [begin, begin + bytes) of the value, cut at the value's end (so it is empty from
+  /// there on); nullopt for an absent key. All of it is of one save, but no checksum is verified.
+  /// Transfers the part only where the store can; the default loads the whole value.
+  virtual std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                           std::uint64_t bytes);
+
   /// The batch forms do what the single ones do, key by key; not atomic as a whole. A store
   /// overrides them when it can do better than one by one.
+  ///
+  /// load_present() polls each key once and returns the values in the order of `keys`, nullopt for
+  /// those that are absent; billed as so many loads. After an error nothing is known of any.
+  virtual std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys);
   virtual void save_all(std::span<const Item> items);
   virtual void remove_all(std::span<const std::string> keys);
   /// Removes every key that begins with `prefix`.
@@ -152,6 +164,8 @@ class Storage {
 
 /// Throws invalid_argument unless `key` is as Storage says.
 void check_key(std::string_view key);
+/// The part [begin, begin + bytes) of `value`, cut at its end.
+Bytes part_of_value(Bytes value, std::uint64_t begin, std::uint64_t bytes);
 /// Throws resource_exhausted when a list has more than ten million keys: a service whose list never
 /// ends would take all memory. `store` as describe() has it.
 void check_count(std::size_t keys, std::string_view store);

@@ -21,6 +21,14 @@ class Wrapper : public Storage {
   bool create(std::string_view key, Bytes value) override { return inner_->create(key, value); }
   void remove(std::string_view key) override { inner_->remove(key); }
   std::vector<Entry> list(std::string_view prefix) override { return inner_->list(prefix); }
+  bool exists(std::string_view key) override { return inner_->exists(key); }
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    return inner_->load_range(key, begin, bytes);
+  }
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    return inner_->load_present(keys);
+  }
   void save_all(std::span<const Item> items) override { inner_->save_all(items); }
   void remove_all(std::span<const std::string> keys) override { inner_->remove_all(keys); }
   void clear(std::string_view prefix) override { inner_->clear(prefix); }

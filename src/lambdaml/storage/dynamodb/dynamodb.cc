@@ -24,7 +24,7 @@ class DynamoDb final : public Storage {
       : service_(std::move(address), std::move(patience)) {}
 
   Capabilities capabilities() const override {
-    return {.max_value_bytes = kMostValueBytes, .dear_looks = true};
+    return {.max_value_bytes = kMostValueBytes, .polling_is_expensive = true};
   }
   std::string describe() const override { return "dynamodb://" + service_.table(); }
 
@@ -45,6 +45,41 @@ class DynamoDb final : public Storage {
   }
 
   std::optional<Buffer> load(std::string_view key) override { return get(key); }
+
+  /// Reads the item's size, which is billed like its value but not transferred.
+  bool exists(std::string_view key) override {
+    check_key(key);
+    const std::string attribute = service_.key_attribute();
+    std::string body = begin_request();
+    body += R"(,"ConsistentRead":true,"ProjectionExpression":"#k,#n")";
+    body += R"(,"ExpressionAttributeNames":{"#k":)";
+    append_string(body, attribute);
+    body += R"(,"#n":)";
+    append_string(body, kBytesAttribute);
+    body += R"(},"Key":)";
+    append_key(body, attribute, key);
+    body += '}';
+    const aws::Response answer = service_.call("GetItem", Kind::get, body, quoted(key));
+    const Reply reply = service_.parse("GetItem", quoted(key), answer);
+    const std::uint64_t bytes = reply.items.empty() ? 0 : reply.items.front().bytes.value_or(0);
+    service_.count_read(reply, read_units(item_bytes(attribute, key, bytes)));
+    return !reply.items.empty();
+  }
+
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    std::vector<std::optional<Buffer>> out(keys.size());
+    if (keys.size() == 1) {
+      out.front() = get(keys.front());
+      return out;
+    }
+    for (const std::string& key : keys) check_key(key);
+    std::map<std::string_view, Buffer> found;
+    batches_.get(each_once(keys), found);
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      if (const auto at = found.find(keys[i]); at != found.end())
+        out[i] = Buffer(at->second.view());
+    return out;
+  }
 
   void remove(std::string_view key) override {
     check_key(key);

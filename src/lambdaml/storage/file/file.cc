@@ -86,6 +86,40 @@ class Files final : public Storage {
 
   std::optional<Buffer> load(std::string_view key) override { return read_file(at(key).path()); }
 
+  bool exists(std::string_view key) override {
+    const std::string path = at(key).path();
+    struct stat info {};
+    if (::stat(path.c_str(), &info) == 0) return !S_ISDIR(info.st_mode);
+    if (!is_gone(errno) && errno != ENOTDIR) fail_errno(errno, "looking up " + path);
+    return false;
+  }
+
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    const std::string path = at(key).path();
+    const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat info {};
+    if (!file) {
+      if (is_gone(errno) || errno == ENOTDIR) return {};
+      fail_errno(errno, "reading " + path);
+    }
+    if (::fstat(file.get(), &info) != 0) fail_errno(errno, "reading " + path);
+    if (S_ISDIR(info.st_mode)) return {};
+    begin = std::min(begin, static_cast<std::uint64_t>(info.st_size));
+    Buffer part(std::min(bytes, static_cast<std::uint64_t>(info.st_size) - begin));
+    std::size_t have = 0;
+    while (have < part.size()) {
+      const ssize_t n = ::pread(file.get(), part.data() + have, part.size() - have,
+                                static_cast<off_t>(begin + have));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail_errno(errno, "reading " + path);
+      if (n == 0) break;  // somebody cuts it by hand
+      have += static_cast<std::size_t>(n);
+    }
+    part.truncate(have);
+    return part;
+  }
+
   void remove(std::string_view key) override {
     const std::string path = at(key).path();
     const Root::Folder root = folder_.found();

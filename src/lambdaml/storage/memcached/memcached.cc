@@ -117,6 +117,27 @@ class Memcached final : public Storage {
     return std::move(wanted.values.front());
   }
 
+  bool exists(std::string_view key) override {
+    check_key(key);
+    const std::string item = item_of_key(key);
+    // A long name is hashed, and only the value tells whose it is.
+    if (is_hashed(item)) return load(key).has_value();
+    return with_server("looking up", key, 1, [&](Client& client) {
+      if (meter_) meter_->count_get(1, 0);
+      return client.exists(item);
+    });
+  }
+
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) check_key(key);
+    std::vector<std::optional<Buffer>> values(keys.size());
+    if (keys.empty()) return values;
+    with_server("loading", keys.front(), keys.size(), [&](Client& client) {
+      get(client, keys, [&](std::size_t i, Buffer value) { values[i] = std::move(value); });
+    });
+    return values;
+  }
+
   std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
     for (const std::string& key : keys) check_key(key);
     if (keys.empty()) return {};

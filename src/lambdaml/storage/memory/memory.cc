@@ -55,6 +55,22 @@ class Memory final : public Storage {
     return Buffer(value->view());
   }
 
+  bool exists(std::string_view key) override {
+    check_key(key);
+    const std::lock_guard lock(shelf_->mutex);
+    return shelf_->values.contains(key);
+  }
+
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    check_key(key);
+    std::unique_lock lock(shelf_->mutex);
+    const Shelf::Value value = shelf_->find(key);
+    lock.unlock();
+    if (!value) return {};
+    return Buffer(part_of_value(*value, begin, bytes));
+  }
+
   bool create(std::string_view key, Bytes value) override {
     check_key(key);
     auto copy = std::make_shared<const Buffer>(value);

@@ -96,6 +96,48 @@ class Redis final : public Storage {
     });
   }
 
+  bool exists(std::string_view key) override {
+    check_key(key);
+    return with_server("looking up", key, 1, [&](Connection& server) {
+      Request request;
+      request.add({"EXISTS", key});
+      count_get(1, 0);
+      server.send(request);
+      return server.reply().integer == 1;
+    });
+  }
+
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    check_key(key);
+    return with_server("loading", key, 1, [&](Connection& server) -> std::optional<Buffer> {
+      // GETRANGE takes an absent key for an empty value, and has no empty range.
+      const std::string first = std::to_string(std::min(begin, kMaxValueBytes));
+      const std::string last =
+          std::to_string(std::min(begin, kMaxValueBytes) +
+                         std::clamp<std::uint64_t>(bytes, 1, kMaxValueBytes) - 1);
+      Request request;
+      request.add({"GETRANGE", key, first, last});
+      request.add({"EXISTS", key});
+      server.send(request);
+      std::optional<Buffer> part = server.value();
+      count_get(2, part ? part->size() : 0);
+      const bool there = server.reply().integer == 1 || (part && !part->empty());
+      if (!there) return {};
+      if (part) part->truncate(std::min<std::uint64_t>(bytes, part->size()));
+      return part ? std::move(part) : Buffer();
+    });
+  }
+
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) check_key(key);
+    std::vector<std::optional<Buffer>> values(keys.size());
+    std::vector<std::size_t> all(keys.size());
+    std::iota(all.begin(), all.end(), 0);
+    take(keys, all, [&](std::size_t i, Buffer value) { values[i] = std::move(value); });
+    return values;
+  }
+
   std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
     for (const std::string& key : keys) check_key(key);
     Wanted wanted(keys);
@@ -231,17 +273,26 @@ class Redis final : public Storage {
     });
   }
 
-  /// Takes what is there of the missing keys at `at` (indices of keys), in batches.
   void take(Wanted& wanted, std::span<const std::size_t> at) {
+    take(wanted.keys, at, [&](std::size_t i, Buffer value) {
+      wanted.values[i] = std::move(value);
+      std::erase(wanted.missing, i);
+    });
+  }
+
+  /// Calls on_value(i, Buffer) for what is there of the keys at `at` (indices of keys), in batches.
+  template <class OnValue>
+  void take(std::span<const std::string> keys, std::span<const std::size_t> at,
+            OnValue&& on_value) {
     std::size_t most = kFirstValues;
     while (!at.empty()) {
       const auto batch = at.first(std::min(at.size(), most));
       at = at.subspan(batch.size());
       std::size_t found = 0;
       std::size_t bytes = 0;
-      with_server("loading", wanted.keys[batch.front()], batch.size(), [&](Connection& server) {
+      with_server("loading", keys[batch.front()], batch.size(), [&](Connection& server) {
         Request request;
-        for (const std::size_t i : batch) request.add({"GET", wanted.keys[i]});
+        for (const std::size_t i : batch) request.add({"GET", keys[i]});
         server.send(request);
         for (const std::size_t i : batch) {
           std::optional<Buffer> value = server.value();
@@ -249,8 +300,7 @@ class Redis final : public Storage {
           if (!value) continue;
           ++found;
           bytes += value->size();
-          wanted.values[i] = std::move(*value);
-          std::erase(wanted.missing, i);
+          on_value(i, std::move(*value));
         }
       });
       const std::size_t size = bytes / std::max<std::size_t>(found, 1);

@@ -43,7 +43,7 @@ class S3 final : public Storage {
   S3(Address address, std::shared_ptr<Patience> patience)
       : bucket_(std::move(address), std::move(patience)), pacer_(kPace) {}
 
-  Capabilities capabilities() const override { return {.dear_looks = true}; }
+  Capabilities capabilities() const override { return {.polling_is_expensive = true}; }
   std::string describe() const override { return "s3://" + bucket_.name(); }
 
   bool count_into(std::shared_ptr<Meter> meter) override {
@@ -62,6 +62,35 @@ class S3 final : public Storage {
     check_key(key);
     return finish_get(bucket_, key,
                       bucket_.call(get_request(bucket_, key), what_for("loading", key)));
+  }
+
+  bool exists(std::string_view key) override {
+    check_key(key);
+    const std::string what = what_for("looking up", key);
+    const aws::Response answer = bucket_.call(bucket_.request("HEAD", key), what);
+    if (answer.status == 404) return false;
+    bucket_.need_ok(answer, what);
+    return true;
+  }
+
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    check_key(key);
+    return get_part(bucket_, key, begin, bytes);
+  }
+
+  /// One GET a key, all at the same time.
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) check_key(key);
+    std::vector<aws::Request> gets;
+    for (const std::string& key : keys) gets.push_back(get_request(bucket_, key));
+    const std::string what = keys.size() == 1 ? what_for("loading", keys.front())
+                                              : fmt::format("loading {} values", keys.size());
+    std::vector<aws::Response> answers = bucket_.call_all(gets, what);
+    std::vector<std::optional<Buffer>> values;
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      values.push_back(finish_get(bucket_, keys[i], std::move(answers[i])));
+    return values;
   }
 
   bool create(std::string_view key, Bytes value) override {
