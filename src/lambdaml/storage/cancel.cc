@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <type_traits>
 
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/wrapper.h"
@@ -7,15 +6,12 @@
 namespace lambdaml::storage {
 namespace {
 
-constexpr double kShortestOfDearLooks_s = 1;
-
 class Cancellable final : public Wrapper {
  public:
   Cancellable(std::shared_ptr<Storage> inner, std::function<void()> check, WaitPieces pieces)
       : Wrapper(std::move(inner)), check_(std::move(check)), pieces_(pieces) {
-    if (!capabilities().polling_is_expensive) return;
-    pieces_.first_s = std::max(pieces_.first_s, kShortestOfDearLooks_s);
-    pieces_.longest_s = std::max(pieces_.longest_s, kShortestOfDearLooks_s);
+    if (capabilities().polling_is_expensive)
+      pieces_.longest_s = std::max(pieces_.longest_s, pieces_.longest_where_expensive_s);
   }
 
   void save(std::string_view key, Bytes value) override {
@@ -47,30 +43,31 @@ class Cancellable final : public Wrapper {
     check_();
     inner().save_all(items);
   }
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    return in_pieces<MissingKeys>(deadline,
-                                  [&](Deadline end) { return inner().load_all(keys, end); });
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    check_();
+    return inner().watch(std::move(keys));
+  }
+  void add_hooks(Wait& wait) override {
+    inner().add_hooks(wait);
+    wait.add_hook({[check = check_] {
+                     check();
+                     return true;
+                   },
+                   pieces_.first_s, pieces_.longest_s});
   }
   SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
                 Deadline deadline) override {
-    return in_pieces<MissingWorkers>(
-        deadline, [&](Deadline end) { return inner().sum(request, totals, values, end); });
-  }
-
- private:
-  /// Calls `wait`, which throws Missing at the end that it is given, until `deadline`.
-  template <class Missing, class Wait>
-  std::invoke_result_t<Wait, Deadline> in_pieces(Deadline deadline, const Wait& wait) {
     for (double piece_s = pieces_.first_s;; piece_s = std::min(2 * piece_s, pieces_.longest_s)) {
       check_();
       try {
-        return wait(Deadline::in(piece_s).earlier(deadline));
-      } catch (const Missing&) {
+        return inner().sum(request, totals, values, Deadline::in(piece_s).earlier(deadline));
+      } catch (const MissingWorkers&) {
         if (deadline.passed()) throw;
       }
     }
   }
 
+ private:
   std::function<void()> check_;
   WaitPieces pieces_;
 };

@@ -1,8 +1,37 @@
+#include <algorithm>
+
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/wrapper.h"
 
 namespace lambdaml::storage {
 namespace {
+
+/// Calls the hook once for each key, when it is first polled.
+class FaultyWatch final : public KeyWatch {
+ public:
+  FaultyWatch(std::unique_ptr<KeyWatch> inner, std::vector<std::string> keys, FaultHook hook)
+      : inner_(std::move(inner)), keys_(std::move(keys)), hook_(std::move(hook)) {}
+
+  std::vector<Arrival> next(Deadline deadline, std::size_t below) override {
+    announce(below);
+    return inner_->next(deadline, below);
+  }
+  std::vector<Arrival> poll_all() override {
+    announce(keys_.size());
+    return inner_->poll_all();
+  }
+
+ private:
+  void announce(std::size_t below) {
+    for (; announced_ < std::min(below, keys_.size()); ++announced_)
+      hook_("load", keys_[announced_]);
+  }
+
+  std::unique_ptr<KeyWatch> inner_;
+  std::vector<std::string> keys_;
+  FaultHook hook_;
+  std::size_t announced_ = 0;
+};
 
 class Faulty final : public Wrapper {
  public:
@@ -52,9 +81,9 @@ class Faulty final : public Wrapper {
     hook_("clear", prefix);
     inner().clear(prefix);
   }
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    for (const std::string& key : keys) hook_("load", key);
-    return inner().load_all(keys, deadline);
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    std::vector<std::string> names = keys;
+    return std::make_unique<FaultyWatch>(inner().watch(std::move(keys)), std::move(names), hook_);
   }
   SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
                 Deadline deadline) override {

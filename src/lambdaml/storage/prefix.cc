@@ -55,15 +55,9 @@ class Prefix final : public Wrapper {
     inner().remove_all(full_all(keys));
   }
 
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    const Stopwatch waited;
-    try {
-      return inner().load_all(full_all(keys), deadline);
-    } catch (const MissingKeys& missing) {
-      std::vector<std::string> names;
-      for (const std::string& key : missing.keys()) names.push_back(key.substr(prefix_.size()));
-      fail_missing(describe(), names, waited.seconds());
-    }
+  // A Wait names keys itself, as it was given them.
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    return inner().watch(full_all(keys));
   }
 
   SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,

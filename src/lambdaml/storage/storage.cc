@@ -1,16 +1,15 @@
 #include "lambdaml/storage/storage.h"
 
 #include <algorithm>
-#include <deque>
 #include <filesystem>
-#include <numeric>
+#include <map>
 
 #include "lambdaml/base/text.h"
-#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/own_place.h"
 #include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/retried.h"
+#include "lambdaml/storage/wait.h"
 
 namespace lambdaml::storage {
 namespace {
@@ -103,35 +102,31 @@ void Storage::clear(std::string_view prefix) {
 
 std::vector<Buffer> Storage::load_all(std::span<const std::string> keys, Deadline deadline) {
   if (keys.empty()) return {};
-  const Stopwatch waited;
-  std::vector<Buffer> values(keys.size());
-  std::deque<std::size_t> missing(keys.size());
-  std::iota(missing.begin(), missing.end(), 0);
-  Pacer::Wait wait = pacer().wait_for(keys.front());
-  while (true) {
-    const double pause = wait.next_look_s() - waited.seconds();
-    if (pause > 0) sleep_until(Deadline::in(pause).earlier(deadline));
-    const bool last_look = deadline.passed();
-    // The wait ends with the last key, whichever it is: one that is missing tells as much as all.
-    while (!missing.empty()) {
-      std::optional<Buffer> value = load(keys[missing.front()]);
-      if (!value) break;
-      values[missing.front()] = std::move(*value);
-      missing.pop_front();
-    }
-    if (missing.empty()) {
-      wait.found(waited.seconds());
-      return values;
-    }
-    wait.in_vain(waited.seconds());
-    if (!last_look) continue;
-    std::vector<std::string> names = {keys[missing.front()]};
-    missing.pop_front();
-    for (const std::size_t i : missing)
-      if (!load(keys[i])) names.push_back(keys[i]);
-    fail_missing(describe(), names, waited.seconds());
+  // A key that stands there twice is loaded once.
+  std::vector<std::string> once;
+  std::map<std::string_view, std::size_t> place_of;
+  std::vector<std::size_t> places;
+  for (const std::string& key : keys) {
+    const auto [at, is_new] = place_of.try_emplace(key, once.size());
+    if (is_new) once.push_back(key);
+    places.push_back(at->second);
   }
+  const std::size_t n = once.size();
+  Wait wait(*this, std::move(once), deadline);
+  std::vector<Buffer> values(n);
+  while (std::optional<Arrival> arrival = wait.next())
+    values[arrival->index] = std::move(arrival->value);
+  if (n == keys.size()) return values;
+  std::vector<Buffer> out;
+  for (const std::size_t place : places) out.emplace_back(values[place].view());
+  return out;
 }
+
+std::unique_ptr<KeyWatch> Storage::watch(std::vector<std::string> keys) {
+  return watch_by_polling(*this, std::move(keys), pacer());
+}
+
+void Storage::add_hooks(Wait&) {}
 
 SumAnswer Storage::sum(const SumRequest&, std::span<double>, std::span<float>, Deadline) {
   fail(Code::internal, "{} does not add up", describe());

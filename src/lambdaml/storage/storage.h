@@ -44,11 +44,19 @@ struct Entry {
 };
 
 class Meter;
+class KeyWatch;
+class Wait;
 
 /// A key and the value to save under it; views that live as long as the call.
 struct Item {
   std::string_view key;
   Bytes value;
+};
+
+/// A value that a wait was for, and which of its keys it lay under.
+struct Arrival {
+  std::size_t index = 0;
+  Buffer value;
 };
 
 /// One worker's part in a sum that the store takes itself.
@@ -133,13 +141,19 @@ class Storage {
   /// Removes every key that begins with `prefix`.
   virtual void clear(std::string_view prefix);
 
-  /// Waits until every key is there and returns their values in the order of `keys`; looks at least
-  /// once. Throws MissingKeys (deadline_exceeded) naming the keys still missing. How to wait is the
-  /// store's: the default polls one missing key after another, paced by `pace()`, and takes all
-  /// that have come when that one has: a wait in vain costs one GET a look, however many keys are
-  /// missing.
-  virtual std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline);
+  /// Waits until every key is there and returns their values in the order of `keys`; polls at least
+  /// once, and no key again that has come. Throws MissingKeys (deadline_exceeded) naming the keys
+  /// still missing. Who wants the values as they come uses a Wait (wait.h), of which this is made.
+  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline);
   Buffer load_or_wait(std::string_view key, Deadline deadline);
+
+  /// Begins to watch keys for a Wait: how to do that is the store's. The default polls the first
+  /// missing key, paced by pacer(), and the ones behind it when that one has come (watch_by_polling
+  /// in wait.h): a poll in vain costs one load, however many keys are missing.
+  virtual std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys);
+  /// Adds what is to be done while a wait for keys of this store goes on: decorators ask whether
+  /// it is still wanted.
+  virtual void add_hooks(Wait& wait);
 
   /// Brings `totals` and `values` to a sum and replaces them by it, as the kind says. What is
   /// brought counts once, by worker and round, however often the call is repeated. All sizes of a
@@ -155,7 +169,7 @@ class Storage {
   virtual bool count_into(std::shared_ptr<Meter> meter);
 
  protected:
-  /// How often the default wait looks.
+  /// How often the default watch polls.
   virtual Pacer& pacer();
 
  private:

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/storage/wait.h"
 
 namespace lambdaml::storage {
 
@@ -32,9 +33,10 @@ class Wrapper : public Storage {
   void save_all(std::span<const Item> items) override { inner_->save_all(items); }
   void remove_all(std::span<const std::string> keys) override { inner_->remove_all(keys); }
   void clear(std::string_view prefix) override { inner_->clear(prefix); }
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    return inner_->load_all(keys, deadline);
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    return inner_->watch(std::move(keys));
   }
+  void add_hooks(Wait& wait) override { inner_->add_hooks(wait); }
   SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
                 Deadline deadline) override {
     return inner_->sum(request, totals, values, deadline);
