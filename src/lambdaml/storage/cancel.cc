@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <mutex>
 
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/wrapper.h"
@@ -9,7 +10,12 @@ namespace {
 class Cancellable final : public Wrapper {
  public:
   Cancellable(std::shared_ptr<Storage> inner, std::function<void()> check, WaitPieces pieces)
-      : Wrapper(std::move(inner)), check_(std::move(check)), pieces_(pieces) {
+      : Wrapper(std::move(inner)),
+        check_([check = std::move(check), mutex = std::make_shared<std::mutex>()] {
+          const std::lock_guard lock(*mutex);
+          check();
+        }),
+        pieces_(pieces) {
     if (capabilities().polling_is_expensive)
       pieces_.longest_s = std::max(pieces_.longest_s, pieces_.longest_where_expensive_s);
   }

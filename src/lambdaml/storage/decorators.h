@@ -56,7 +56,7 @@ struct WaitPieces {
   double longest_where_expensive_s = 0.1;
 };
 /// Calls `check`, which throws when its user is to stop, before each load, save and create, as a
-/// wait begins, and while it goes on.
+/// wait begins, and while it goes on; from one thread at a time.
 std::shared_ptr<Storage> with_cancellation(std::shared_ptr<Storage> inner,
                                            std::function<void()> check, WaitPieces pieces = {});
 

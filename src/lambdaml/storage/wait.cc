@@ -43,6 +43,9 @@ bool ListedKeyWatch::reaches_further(std::size_t below) {
 
 namespace {
 
+/// What is absent of keys that are asked for together is billed too: so it begins with few.
+constexpr std::size_t kFirstKeysAtOnce = 8;
+
 class PollingWatch final : public ListedKeyWatch {
  public:
   PollingWatch(Storage& store, std::vector<std::string> keys, Pacer& pacer,
@@ -50,7 +53,8 @@ class PollingWatch final : public ListedKeyWatch {
       : ListedKeyWatch(std::move(keys)),
         store_(store),
         pace_(pacer.wait_for(this->keys().empty() ? "" : key(0))),
-        at_once_(keys_at_once) {}
+        most_at_once_(keys_at_once),
+        at_once_(std::min(keys_at_once, kFirstKeysAtOnce)) {}
 
  private:
   void wait(Deadline deadline, std::size_t below) override {
@@ -77,9 +81,10 @@ class PollingWatch final : public ListedKeyWatch {
       if (asked.empty()) return;
       poll(asked);
       if (const auto first = missing(below, 1); !first.empty() && first.front() <= asked.back()) {
-        if (n > 1) at_once_ = std::max<std::size_t>(1, at_once_ / 2);
+        if (n > 1) at_once_ = std::max<std::size_t>(1, at_once_ / 4);
         return;
       }
+      if (n > 1 && asked.size() == n) at_once_ = std::min(2 * at_once_, most_at_once_);
       n = at_once_;
     }
   }
@@ -100,7 +105,7 @@ class PollingWatch final : public ListedKeyWatch {
   Storage& store_;
   Stopwatch waited_;
   Pacer::Wait pace_;
-  std::size_t at_once_;
+  std::size_t most_at_once_, at_once_;
 };
 
 }  // namespace
@@ -121,8 +126,6 @@ Wait::Wait(Storage& store, std::vector<std::string> keys, Deadline end)
       kept_(keys_.size()) {
   store_.add_hooks(*this);
 }
-
-Wait::~Wait() = default;
 
 void Wait::add_hook(WaitHook hook) {
   const double first_s = hook.first_s;

@@ -72,8 +72,9 @@ class ListedKeyWatch : public KeyWatch {
 };
 
 /// Watches by polling the first missing key, paced by `pacer`. When it has come, the next keys are
-/// polled too, up to `keys_at_once` in one load_present(), until some are absent; then fewer at
-/// once. A poll in vain so costs one request, however many keys are missing.
+/// polled too, several in one load_present(): the more, up to `keys_at_once`, the longer all are
+/// there, and fewer once some are absent. A poll in vain so costs one request, however many keys
+/// are missing.
 std::unique_ptr<KeyWatch> watch_by_polling(Storage& store, std::vector<std::string> keys,
                                            Pacer& pacer, std::size_t keys_at_once = 1);
 
@@ -92,7 +93,6 @@ class Wait {
  public:
   /// Ends at `end` at the latest. Adds the store's own hooks. Begins nothing yet.
   Wait(Storage& store, std::vector<std::string> keys, Deadline end);
-  ~Wait();
 
   void add_hook(WaitHook hook);
   /// Loads no key that is `window` or more behind the first that has not come, so that who needs

@@ -18,6 +18,7 @@
 #include "lambdaml/train/options_text.h"
 #include "lambdaml/train/platform.h"
 #include "lambdaml/train/stores.h"
+#include "lambdaml/train/tenure.h"
 
 namespace lambdaml::train {
 namespace {
@@ -90,7 +91,11 @@ std::string measure_rounds(const BenchCommEvent& event, const faas::Invocation& 
   const auto meter = std::make_shared<storage::Meter>();
   comm::Membership membership;
   Stores stores(Stores::Services::answered);
-  membership.store = stoppable(stores.open_channel(event.channel, event.job_id, meter), invocation);
+  // What the claim costs is not the rounds'.
+  Tenure tenure(stores.open_channel(event.channel, event.job_id), event.worker);
+  tenure.claim();
+  membership.store = channel_of_rounds(stores.open_channel(event.channel, event.job_id, meter),
+                                       invocation, [&tenure] { tenure.require_now_and_then(); });
   membership.job = checksum(as_bytes(event.job_id));
   membership.worker = event.worker;
   membership.workers = event.workers;

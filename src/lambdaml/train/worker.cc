@@ -31,9 +31,6 @@ namespace {
 
 using nlohmann::json;
 
-/// Of waits for others: how soon a worker that waits sees that its work is no longer wanted.
-constexpr storage::WaitPieces kPiecesOfWaits{.first_s = 1, .longest_s = 2};
-
 /// The trigger of a job that goes on puts the job's key back within a second of its loss.
 constexpr double kSecondsToPutBack = 3;
 
@@ -65,11 +62,9 @@ class WorkerRun {
         round_meter_(std::make_shared<storage::Meter>()),
         tenure_(stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
                 event_.worker),
-        channel_(storage::with_cancellation(
-            stoppable(
-                stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
-                invocation),
-            [this] { tenure_.require_now_and_then(); }, kPiecesOfWaits)),
+        channel_(channel_of_rounds(
+            stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
+            invocation, [this] { tenure_.require_now_and_then(); })),
         each_second_(std::move(each_second)) {}
 
   std::string run() {
@@ -209,7 +204,8 @@ class WorkerRun {
     if (!event_.test || event_.worker >= event_.test->parts())
       return with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr},
                           event_.data.labels);
-    return with_targets(load_part(event_.test_uri, keys::kTest, *event_.test, event_.test_part), event_.data.labels);
+    return with_targets(load_part(event_.test_uri, keys::kTest, *event_.test, event_.test_part),
+                        event_.data.labels);
   }
 
   /// What the trigger put in the channel for the workers to load.
@@ -230,6 +226,8 @@ class WorkerRun {
       membership.staleness = static_cast<std::uint32_t>(most);
     membership.compression = comm::compression_from(event_.options.text("compress"));
     membership.kept_share = event_.options.real("compress_share");
+    if (const std::int64_t k = event_.options.integer("aggregators"); k > 0)
+      membership.aggregators = static_cast<std::uint32_t>(k);
     return membership;
   }
 
