@@ -55,8 +55,8 @@ class Cancellable final : public Wrapper {
   }
   void add_hooks(Wait& wait) override {
     inner().add_hooks(wait);
-    wait.add_hook({[check = check_] {
-                     check();
+    wait.add_hook({[this] {
+                     check_();
                      return true;
                    },
                    pieces_.first_s, pieces_.longest_s});

@@ -9,8 +9,8 @@ namespace {
 /// Calls the hook once for each key, when it is first polled.
 class FaultyWatch final : public KeyWatch {
  public:
-  FaultyWatch(std::unique_ptr<KeyWatch> inner, std::vector<std::string> keys, FaultHook hook)
-      : inner_(std::move(inner)), keys_(std::move(keys)), hook_(std::move(hook)) {}
+  FaultyWatch(std::unique_ptr<KeyWatch> inner, std::vector<std::string> keys, const FaultHook& hook)
+      : inner_(std::move(inner)), keys_(std::move(keys)), hook_(hook) {}
 
   std::vector<Arrival> next(Deadline deadline, std::size_t below) override {
     announce(below);
@@ -29,7 +29,7 @@ class FaultyWatch final : public KeyWatch {
 
   std::unique_ptr<KeyWatch> inner_;
   std::vector<std::string> keys_;
-  FaultHook hook_;
+  const FaultHook& hook_;  ///< the store's: it may count calls
   std::size_t announced_ = 0;
 };
 
