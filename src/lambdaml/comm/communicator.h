@@ -40,7 +40,11 @@ struct Membership {
   std::optional<std::uint32_t> staleness = {};
   Compression compression = Compression::none;
   double kept_share = 0.01;  ///< topk: of the values
-  bool meets_alone = false;  ///< a single worker goes through the store too: for measurements
+  /// reduce, reduce_scatter: workers that merge a part of the vector each, at most all; absent: by
+  /// the pattern's name.
+  std::optional<std::uint32_t> aggregators = {};
+  bool cuts_large_chunks = true;  ///< false: for measurements
+  bool meets_alone = false;       ///< a single worker goes through the store too: for measurements
 };
 
 /// Merges vectors over all workers of a job, through a store. Used by one thread.

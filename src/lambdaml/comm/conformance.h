@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,8 @@ struct Job {
   std::string uri;  ///< of the store
   double patience_s = 60;
   std::uint64_t id = 4711;
+  std::optional<std::uint32_t> aggregators = {};
+  bool cuts_large_chunks = true;
   /// Put around each worker's store; may be empty.
   std::function<std::shared_ptr<storage::Storage>(std::shared_ptr<storage::Storage>,
                                                   std::uint32_t worker)>

@@ -18,8 +18,8 @@ struct MessageHead {
   Kind kind = Kind::contribution;
   std::uint64_t job = 0;
   std::uint64_t round = 0;   ///< cumulative, state: how many contributions went into it
-  std::uint32_t worker = 0;  ///< who wrote it; merged: who merged it
-  std::uint32_t chunk = 0;   ///< reduce_scatter: which chunk of the vector
+  std::uint32_t worker = 0;  ///< whose it is; merged: the aggregator's
+  std::uint32_t chunk = 0;   ///< which chunk of the vector
   bool last = false;         ///< async: the worker will contribute no more
 
   bool operator==(const MessageHead&) const = default;

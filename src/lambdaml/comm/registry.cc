@@ -19,6 +19,8 @@ std::unique_ptr<Communicator> make_communicator(std::string_view pattern, Member
   if (membership.store && membership.store->capabilities().sums) {
     if (membership.compression != Compression::none)
       fail(Code::invalid_argument, "compress: a channel that adds up (ps://) takes plain numbers");
+    if (membership.aggregators)
+      fail(Code::invalid_argument, "aggregators: a channel that adds up (ps://) is the only one");
     return std::make_unique<Summed>(std::move(membership), plugin.bulk_synchronous);
   }
   if (membership.staleness)

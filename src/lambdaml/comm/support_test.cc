@@ -53,6 +53,8 @@ std::unique_ptr<Communicator> Job::communicator(std::uint32_t worker) const {
   membership.worker = worker;
   membership.workers = workers;
   membership.patience_s = patience_s;
+  membership.aggregators = aggregators;
+  membership.cuts_large_chunks = cuts_large_chunks;
   return make_communicator(pattern, std::move(membership));
 }
 

@@ -19,6 +19,13 @@ std::shared_ptr<storage::Storage> stoppable(std::shared_ptr<storage::Storage> ch
   });
 }
 
+std::shared_ptr<storage::Storage> channel_of_rounds(std::shared_ptr<storage::Storage> channel,
+                                                    const faas::Invocation& invocation,
+                                                    std::function<void()> check) {
+  return storage::with_cancellation(stoppable(std::move(channel), invocation), std::move(check),
+                                    {.first_s = 1, .longest_s = 2, .longest_where_expensive_s = 6});
+}
+
 namespace keys {
 
 std::string started(std::uint32_t worker) { return fmt::format("started/{}", worker); }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,14 @@ std::shared_ptr<storage::Storage> open_channel(const std::string& uri, const std
 /// platforms that end functions from outside.
 std::shared_ptr<storage::Storage> stoppable(std::shared_ptr<storage::Storage> channel,
                                             const faas::Invocation& invocation);
+
+/// The channel as a worker's rounds use it, in a job and in `bench comm`: stoppable, and calling
+/// `check` (whether the worker's claim still counts) before what it asks and while it waits. A
+/// check while a wait goes on may poll the channel: it comes after 1 s, and later every 2 s, or
+/// every 6 s where polling is expensive.
+std::shared_ptr<storage::Storage> channel_of_rounds(std::shared_ptr<storage::Storage> channel,
+                                                    const faas::Invocation& invocation,
+                                                    std::function<void()> check);
 
 namespace keys {
 inline constexpr const char* kData = "data/";  ///< prefix of the staged training set

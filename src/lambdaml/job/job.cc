@@ -85,6 +85,11 @@ void resolve(Options& options) {
   if (!model.file_option.empty()) make_absolute(model.file_option);
   options.set("channel", Option::Value(storage::resolve(options.text("channel")).text()),
               "channel");
+  if (options.integer("aggregators") > 0 &&
+      !comm::registry().get(options.text("sync_mode")).bulk_synchronous)
+    fail(Code::invalid_argument,
+         "aggregators: with --sync-mode {} each worker merges for itself; use reduce",
+         options.text("sync_mode"));
   if (options.integer("staleness") >= 0 &&
       (options.text("sync_mode") != "async" ||
        !storage::open_plain(Uri::parse(options.text("channel")))->capabilities().sums))

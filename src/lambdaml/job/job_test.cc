@@ -132,10 +132,10 @@ TEST(Job, WhereItRunsIsNoPartOfWhatItIs) {
   for (const Option& option : options.declared())
     if (option.execution_only) circumstances.push_back(option.name);
   EXPECT_THAT(circumstances,
-              testing::UnorderedElementsAre("channel", "output", "checkpoint", "checkpoint_every",
-                                            "platform", "function", "data", "test_data",
-                                            "memory_mb", "timeout_s", "patience_s", "retries",
-                                            "deadline", "run_epochs", "keep", "log_level"));
+              testing::UnorderedElementsAre(
+                  "aggregators", "channel", "output", "checkpoint", "checkpoint_every", "platform",
+                  "function", "data", "test_data", "memory_mb", "timeout_s", "patience_s",
+                  "retries", "deadline", "run_epochs", "keep", "log_level"));
 }
 
 }  // namespace

@@ -69,6 +69,14 @@ std::vector<Option> own_options() {
        .default_value = Text("reduce"),
        .help = "pattern by which workers merge their vectors",
        .choices = comm::registry().names()},
+      {.name = "aggregators",
+       .default_value = Int{0},
+       .help =
+           "reduce and reduce_scatter: workers that each merge a part of the vector; 0: one for "
+           "reduce, all for reduce_scatter",
+       .minimum = 0,
+       .maximum = 1e5,
+       .execution_only = true},
       {.name = "staleness",
        .default_value = Int{-1},
        .help = "async over ps://: merges that a worker may be ahead of the slowest; -1: any number",

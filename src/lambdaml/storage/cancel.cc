@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <type_traits>
+#include <mutex>
 
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/wrapper.h"
@@ -7,15 +7,17 @@
 namespace lambdaml::storage {
 namespace {
 
-constexpr double kShortestOfDearLooks_s = 1;
-
 class Cancellable final : public Wrapper {
  public:
   Cancellable(std::shared_ptr<Storage> inner, std::function<void()> check, WaitPieces pieces)
-      : Wrapper(std::move(inner)), check_(std::move(check)), pieces_(pieces) {
-    if (!capabilities().dear_looks) return;
-    pieces_.first_s = std::max(pieces_.first_s, kShortestOfDearLooks_s);
-    pieces_.longest_s = std::max(pieces_.longest_s, kShortestOfDearLooks_s);
+      : Wrapper(std::move(inner)),
+        check_([check = std::move(check), mutex = std::make_shared<std::mutex>()] {
+          const std::lock_guard lock(*mutex);
+          check();
+        }),
+        pieces_(pieces) {
+    if (capabilities().polling_is_expensive)
+      pieces_.longest_s = std::max(pieces_.longest_s, pieces_.longest_where_expensive_s);
   }
 
   void save(std::string_view key, Bytes value) override {
@@ -30,34 +32,48 @@ class Cancellable final : public Wrapper {
     check_();
     return inner().create(key, value);
   }
+  bool exists(std::string_view key) override {
+    check_();
+    return inner().exists(key);
+  }
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    check_();
+    return inner().load_range(key, begin, bytes);
+  }
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    check_();
+    return inner().load_present(keys);
+  }
   void save_all(std::span<const Item> items) override {
     check_();
     inner().save_all(items);
   }
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    return in_pieces<MissingKeys>(deadline,
-                                  [&](Deadline end) { return inner().load_all(keys, end); });
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    check_();
+    return inner().watch(std::move(keys));
+  }
+  void add_hooks(Wait& wait) override {
+    inner().add_hooks(wait);
+    wait.add_hook({[this] {
+                     check_();
+                     return true;
+                   },
+                   pieces_.first_s, pieces_.longest_s});
   }
   SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
                 Deadline deadline) override {
-    return in_pieces<MissingWorkers>(
-        deadline, [&](Deadline end) { return inner().sum(request, totals, values, end); });
-  }
-
- private:
-  /// Calls `wait`, which throws Missing at the end that it is given, until `deadline`.
-  template <class Missing, class Wait>
-  std::invoke_result_t<Wait, Deadline> in_pieces(Deadline deadline, const Wait& wait) {
     for (double piece_s = pieces_.first_s;; piece_s = std::min(2 * piece_s, pieces_.longest_s)) {
       check_();
       try {
-        return wait(Deadline::in(piece_s).earlier(deadline));
-      } catch (const Missing&) {
+        return inner().sum(request, totals, values, Deadline::in(piece_s).earlier(deadline));
+      } catch (const MissingWorkers&) {
         if (deadline.passed()) throw;
       }
     }
   }
 
+ private:
   std::function<void()> check_;
   WaitPieces pieces_;
 };

@@ -46,6 +46,8 @@ std::vector<std::string> piece_keys(std::string_view key, const Index& index) {
   return keys;
 }
 
+class ChunkedWatch;
+
 class Chunked final : public Wrapper {
  public:
   Chunked(std::shared_ptr<Storage> inner, std::uint64_t limit)
@@ -107,17 +109,44 @@ class Chunked final : public Wrapper {
     return {};
   }
 
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    for (const std::string& key : keys) check_name(key);
-    std::vector<Buffer> values = inner().load_all(keys, deadline);
-    std::vector<std::optional<Buffer>> wholes = assemble(keys, std::move(values));
-    std::vector<Buffer> out(keys.size());
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      while (!wholes[i]) wholes[i] = whole(keys[i], inner().load_or_wait(keys[i], deadline));
-      out[i] = std::move(*wholes[i]);
+  bool exists(std::string_view key) override {
+    check_name(key);
+    return inner().exists(key);
+  }
+
+  /// One request for a plain value, which transfers what lies before the part as well: at most a
+  /// piece. For a value in pieces, one for the index and one for each piece that the part touches.
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    check_name(key);
+    const std::uint64_t end = bytes > limit_ || begin > limit_ ? limit_ : begin + bytes;
+    const std::uint64_t wanted = std::max<std::uint64_t>(sizeof(Index), sizeof kPlain + end);
+    while (std::optional<Buffer> raw = inner().load_range(key, 0, wanted)) {
+      const std::optional<Index> index = index_of(*raw, key);
+      if (!index) return Buffer(part_of_value(raw->view().subspan(sizeof kPlain), begin, bytes));
+      if (std::optional<Buffer> part = part_of_pieces(key, *index, begin, bytes)) return part;
     }
+    return {};
+  }
+
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) check_name(key);
+    std::vector<std::optional<Buffer>> raws = inner().load_present(keys);
+    std::vector<std::string> there;
+    std::vector<Buffer> values;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (!raws[i]) continue;
+      there.push_back(keys[i]);
+      values.push_back(std::move(*raws[i]));
+    }
+    std::vector<std::optional<Buffer>> wholes = assemble(there, std::move(values));
+    std::vector<std::optional<Buffer>> out(keys.size());
+    for (std::size_t i = 0, at = 0; i < keys.size(); ++i)
+      if (raws[i]) out[i] = wholes[at] ? std::move(wholes[at]) : load(keys[i]), ++at;
     return out;
   }
+
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override;
 
   void remove(std::string_view key) override {
     const std::string one(key);
@@ -190,6 +219,8 @@ class Chunked final : public Wrapper {
   }
 
  private:
+  friend class ChunkedWatch;
+
   /// Refuses the names that pieces take.
   static void check_name(std::string_view key) {
     check_key(key);
@@ -287,34 +318,45 @@ class Chunked final : public Wrapper {
       }
     }
     if (wanted.empty()) return out;
-    std::vector<Buffer> pieces;
-    std::vector<std::string> gone;
-    try {
-      pieces = inner().load_all(wanted, Deadline::in(0));
-    } catch (const MissingKeys& missing) {
-      gone = missing.keys();
-    }
+    const std::vector<std::optional<Buffer>> pieces = inner().load_present(wanted);
     std::size_t at = 0;
     for (std::size_t i = 0; i < keys.size(); ++i) {
       if (!indices[i]) continue;
       const auto n = static_cast<std::size_t>(indices[i]->pieces());
-      const auto own = std::span(wanted).subspan(at, n);
-      if (gone.empty()) {
-        out[i] = joined(keys[i], *indices[i], std::span(pieces).subspan(at, n));
-      } else if (std::ranges::any_of(own, [&](const std::string& piece) {
-                   return std::ranges::find(gone, piece) != gone.end();
-                 })) {
+      const auto own = std::span(pieces).subspan(at, n);
+      if (std::ranges::all_of(own, [](const auto& piece) { return piece.has_value(); }))
+        out[i] = joined(keys[i], *indices[i], own);
+      else
         require_replaced(keys[i], *indices[i]);
-      } else {
-        try {
-          out[i] = joined(keys[i], *indices[i], inner().load_all(own, Deadline::in(0)));
-        } catch (const MissingKeys&) {
-          require_replaced(keys[i], *indices[i]);
-        }
-      }
       at += n;
     }
     return out;
+  }
+
+  /// A part of the value that `index` stands for; nullopt when its pieces are gone because the
+  /// value was written over or removed meanwhile.
+  std::optional<Buffer> part_of_pieces(std::string_view key, const Index& index,
+                                       std::uint64_t begin, std::uint64_t bytes) {
+    begin = std::min(begin, index.bytes);
+    const std::uint64_t end = begin + std::min(bytes, index.bytes - begin);
+    Buffer part(end - begin);
+    for (std::uint64_t at = begin; at < end;) {
+      const std::uint64_t piece = at / index.piece_bytes;
+      const std::uint64_t within = at % index.piece_bytes;
+      const std::uint64_t n = std::min(index.piece_bytes - within, end - at);
+      const std::string name = piece_key(key, index, piece);
+      const std::optional<Buffer> got =
+          n == index.piece_bytes ? inner().load(name) : inner().load_range(name, within, n);
+      if (!got) {
+        require_replaced(key, index);
+        return {};
+      }
+      if (got->size() != n)
+        fail(Code::data_corrupt, "the value of '{}' does not have its index's size", key);
+      std::memcpy(part.data() + (at - begin), got->data(), n);
+      at += n;
+    }
+    return part;
   }
 
   /// Throws data_corrupt when the pieces of `index` are gone although it still stands under `key`.
@@ -326,15 +368,16 @@ class Chunked final : public Wrapper {
            describe());
   }
 
-  Buffer joined(std::string_view key, const Index& index, std::span<const Buffer> pieces) const {
+  Buffer joined(std::string_view key, const Index& index,
+                std::span<const std::optional<Buffer>> pieces) const {
     std::uint64_t bytes = 0;
-    for (const Buffer& piece : pieces) bytes += piece.size();
+    for (const std::optional<Buffer>& piece : pieces) bytes += piece->size();
     if (bytes == index.bytes) {
       Buffer value(bytes);
       std::byte* to = value.data();
-      for (const Buffer& piece : pieces) {
-        std::memcpy(to, piece.data(), piece.size());
-        to += piece.size();
+      for (const std::optional<Buffer>& piece : pieces) {
+        std::memcpy(to, piece->data(), piece->size());
+        to += piece->size();
       }
       if (checksum(value) == index.value_checksum) return value;
     }
@@ -376,6 +419,64 @@ class Chunked final : public Wrapper {
   mutable std::mutex mutex_;
   std::map<std::string, std::optional<Index>, std::less<>> known_;
 };
+
+/// Watches what lies under the keys, and loads the pieces of an index that has come.
+class ChunkedWatch final : public KeyWatch {
+ public:
+  ChunkedWatch(Chunked& store, std::vector<std::string> keys)
+      : store_(store), keys_(std::move(keys)), there_(keys_.size()) {
+    begin();
+  }
+
+  std::vector<Arrival> next(Deadline deadline, std::size_t below) override {
+    const auto end = std::ranges::lower_bound(index_of_, below);
+    return whole(inner_->next(deadline, static_cast<std::size_t>(end - index_of_.begin())));
+  }
+  std::vector<Arrival> poll_all() override { return whole(inner_->poll_all()); }
+
+ private:
+  void begin() {
+    index_of_.clear();
+    std::vector<std::string> missing;
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      if (there_[i]) continue;
+      index_of_.push_back(i);
+      missing.push_back(keys_[i]);
+    }
+    inner_ = store_.inner().watch(std::move(missing));
+  }
+
+  std::vector<Arrival> whole(std::vector<Arrival> raws) {
+    std::vector<std::string> keys;
+    std::vector<Buffer> values;
+    for (Arrival& raw : raws) {
+      keys.push_back(keys_[index_of_[raw.index]]);
+      values.push_back(std::move(raw.value));
+    }
+    std::vector<std::optional<Buffer>> wholes = store_.assemble(keys, std::move(values));
+    std::vector<Arrival> out;
+    for (std::size_t i = 0; i < raws.size(); ++i) {
+      if (!wholes[i]) continue;
+      const std::size_t index = index_of_[raws[i].index];
+      there_[index] = true;
+      out.push_back({index, std::move(*wholes[i])});
+    }
+    // The pieces are gone because the value was written over or removed meanwhile.
+    if (out.size() < raws.size()) begin();
+    return out;
+  }
+
+  Chunked& store_;
+  std::vector<std::string> keys_;
+  std::vector<bool> there_;
+  std::vector<std::size_t> index_of_;  ///< of the inner watch's keys; ascending
+  std::unique_ptr<KeyWatch> inner_;
+};
+
+std::unique_ptr<KeyWatch> Chunked::watch(std::vector<std::string> keys) {
+  for (const std::string& key : keys) check_name(key);
+  return std::make_unique<ChunkedWatch>(*this, std::move(keys));
+}
 
 }  // namespace
 

@@ -175,6 +175,9 @@ TEST_P(StorageConformance, BadKeysAreRefusedByEveryVerb) {
     is_refused([&] { store_->create(key, as_bytes("x")); });
     is_refused([&] { store_->remove(key); });
     is_refused([&] { store_->load_all(keys, Deadline::in(0)); });
+    is_refused([&] { store_->load_present(keys); });
+    is_refused([&] { store_->exists(key); });
+    is_refused([&] { store_->load_range(key, 0, 1); });
   }
   EXPECT_TRUE(store_->list("").empty());
 }
@@ -276,6 +279,68 @@ TEST_P(StorageConformance, BatchFormsDoWhatTheSingleOnesDo) {
   // The same key twice is no fault.
   const std::vector<std::string> twice = {"batch/0/0", "batch/0/0"};
   EXPECT_EQ(store_->load_all(twice, Deadline::in(0)).size(), 2U);
+}
+
+TEST_P(StorageConformance, LoadPresentTellsAbsentKeysFromEmptyValues) {
+  std::vector<std::string> keys;
+  std::vector<Buffer> values;
+  for (std::size_t i = 0; i < 60; ++i) {
+    keys.push_back(fmt::format("some/{}/{:02}", i % 2, i));
+    values.push_back(noise(i * 7, i));
+    if (i % 3 != 1) store_->save(keys[i], values[i]);
+  }
+  keys.push_back(keys.front());
+  values.push_back(noise(0, 0));
+  const std::vector<std::optional<Buffer>> found = other_->load_present(keys);
+  ASSERT_EQ(found.size(), keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    ASSERT_EQ(found[i].has_value(), i % 3 != 1) << i;
+    if (found[i]) {
+      EXPECT_TRUE(std::ranges::equal(found[i]->view(), values[i].view())) << i;
+    }
+  }
+  EXPECT_TRUE(store_->load_present({}).empty());
+  const std::vector<std::string> one = {"never"};
+  EXPECT_FALSE(store_->load_present(one).front().has_value());
+}
+
+TEST_P(StorageConformance, ExistsSeesEverySaveAndRemoval) {
+  std::string long_name = "long/";  // three times as long where bytes are escaped
+  for (int i = 0; i < 40; ++i) long_name += "長";
+  for (const std::string& key : {std::string("folder/key"), std::string("e m p t y"), long_name}) {
+    EXPECT_FALSE(store_->exists(key)) << key;
+    store_->save(key, key.front() == 'e' ? Bytes() : as_bytes("value"));
+    EXPECT_TRUE(other_->exists(key)) << key;
+    store_->remove(key);
+    EXPECT_FALSE(other_->exists(key)) << key;
+  }
+  store_->save("folder/key", noise(200'000, 5));
+  EXPECT_TRUE(other_->exists("folder/key"));
+  EXPECT_FALSE(other_->exists("folder"));
+  EXPECT_FALSE(other_->exists("folder/key.not"));
+}
+
+TEST_P(StorageConformance, ARangeIsCutAtTheValuesEnd) {
+  EXPECT_FALSE(store_->load_range("never", 0, 10).has_value());
+  store_->save("empty", {});
+  ASSERT_TRUE(other_->load_range("empty", 0, 10).has_value());
+  EXPECT_EQ(other_->load_range("empty", 0, 10)->size(), 0U);
+  EXPECT_EQ(other_->load_range("empty", 3, 0)->size(), 0U);
+  for (const std::size_t n : {1U, 48U, 92U, 93U, 1000U, 1'500'000U}) {
+    const Buffer value = noise(n, 8);
+    store_->save("n", value);
+    for (const std::uint64_t begin : {0UL, 1UL, 99UL, 100UL, 101UL, n / 2, n - 1, n, n + 1})
+      for (const std::uint64_t bytes : {0UL, 1UL, 100UL, 333UL, n / 3, n, 1UL << 62U}) {
+        const std::optional<Buffer> part = other_->load_range("n", begin, bytes);
+        ASSERT_TRUE(part.has_value());
+        ASSERT_TRUE(std::ranges::equal(part->view(), part_of_value(value, begin, bytes)))
+            << n << " bytes: " << bytes << " from " << begin;
+      }
+    if (n == 1'500'000U) {
+      store_->remove("n");
+      EXPECT_FALSE(other_->load_range("n", 5, 10).has_value());
+    }
+  }
 }
 
 TEST_P(StorageConformance, AWaitEndsWhenTheLastKeyComes) {

@@ -48,14 +48,15 @@ std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy 
 std::shared_ptr<Storage> with_meter(std::shared_ptr<Storage> inner, std::shared_ptr<Meter> meter);
 
 /// How long a wait goes on before it is asked whether it is still wanted: `first_s`, then twice as
-/// long each time, up to `longest_s`. Each piece of a wait begins and ends with looks of its own,
-/// so where looks are dear none is shorter than a second.
+/// long each time, up to `longest_s`.
 struct WaitPieces {
   double first_s = 0.1;
   double longest_s = 0.1;
+  /// The same where polling is expensive, for a check that polls the store too.
+  double longest_where_expensive_s = 0.1;
 };
-/// Calls `check`, which throws when its user is to stop, before each load, save and create, and
-/// between the pieces of a wait.
+/// Calls `check`, which throws when its user is to stop, before each load, save and create, as a
+/// wait begins, and while it goes on; from one thread at a time.
 std::shared_ptr<Storage> with_cancellation(std::shared_ptr<Storage> inner,
                                            std::function<void()> check, WaitPieces pieces = {});
 

@@ -1,8 +1,37 @@
+#include <algorithm>
+
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/wrapper.h"
 
 namespace lambdaml::storage {
 namespace {
+
+/// Calls the hook once for each key, when it is first polled.
+class FaultyWatch final : public KeyWatch {
+ public:
+  FaultyWatch(std::unique_ptr<KeyWatch> inner, std::vector<std::string> keys, const FaultHook& hook)
+      : inner_(std::move(inner)), keys_(std::move(keys)), hook_(hook) {}
+
+  std::vector<Arrival> next(Deadline deadline, std::size_t below) override {
+    announce(below);
+    return inner_->next(deadline, below);
+  }
+  std::vector<Arrival> poll_all() override {
+    announce(keys_.size());
+    return inner_->poll_all();
+  }
+
+ private:
+  void announce(std::size_t below) {
+    for (; announced_ < std::min(below, keys_.size()); ++announced_)
+      hook_("load", keys_[announced_]);
+  }
+
+  std::unique_ptr<KeyWatch> inner_;
+  std::vector<std::string> keys_;
+  const FaultHook& hook_;  ///< the store's: it may count calls
+  std::size_t announced_ = 0;
+};
 
 class Faulty final : public Wrapper {
  public:
@@ -29,6 +58,19 @@ class Faulty final : public Wrapper {
     hook_("list", prefix);
     return inner().list(prefix);
   }
+  bool exists(std::string_view key) override {
+    hook_("exists", key);
+    return inner().exists(key);
+  }
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    hook_("load_range", key);
+    return inner().load_range(key, begin, bytes);
+  }
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) hook_("load", key);
+    return inner().load_present(keys);
+  }
   void save_all(std::span<const Item> items) override {
     for (const Item& item : items) save(item.key, item.value);
   }
@@ -39,9 +81,9 @@ class Faulty final : public Wrapper {
     hook_("clear", prefix);
     inner().clear(prefix);
   }
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    for (const std::string& key : keys) hook_("load", key);
-    return inner().load_all(keys, deadline);
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    std::vector<std::string> names = keys;
+    return std::make_unique<FaultyWatch>(inner().watch(std::move(keys)), std::move(names), hook_);
   }
   SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
                 Deadline deadline) override {

@@ -6,6 +6,27 @@
 namespace lambdaml::storage {
 namespace {
 
+/// Counts a request for each value that comes.
+class MeteredWatch final : public KeyWatch {
+ public:
+  MeteredWatch(std::unique_ptr<KeyWatch> inner, std::shared_ptr<Meter> meter)
+      : inner_(std::move(inner)), meter_(std::move(meter)) {}
+
+  std::vector<Arrival> next(Deadline deadline, std::size_t below) override {
+    return counted(inner_->next(deadline, below));
+  }
+  std::vector<Arrival> poll_all() override { return counted(inner_->poll_all()); }
+
+ private:
+  std::vector<Arrival> counted(std::vector<Arrival> arrivals) {
+    for (const Arrival& arrival : arrivals) meter_->count_get(1, arrival.value.size());
+    return arrivals;
+  }
+
+  std::unique_ptr<KeyWatch> inner_;
+  std::shared_ptr<Meter> meter_;
+};
+
 class Metered final : public Wrapper {
  public:
   Metered(std::shared_ptr<Storage> inner, std::shared_ptr<Meter> meter)
@@ -32,6 +53,23 @@ class Metered final : public Wrapper {
     meter_->count_list(1);
     return inner().list(prefix);
   }
+  bool exists(std::string_view key) override {
+    meter_->count_get(1, 0);
+    return inner().exists(key);
+  }
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    std::optional<Buffer> part = inner().load_range(key, begin, bytes);
+    meter_->count_get(1, part ? part->size() : 0);
+    return part;
+  }
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    std::vector<std::optional<Buffer>> values = inner().load_present(keys);
+    std::uint64_t bytes = 0;
+    for (const std::optional<Buffer>& value : values) bytes += value ? value->size() : 0;
+    meter_->count_get(keys.size(), bytes);
+    return values;
+  }
   void save_all(std::span<const Item> items) override {
     std::uint64_t bytes = 0;
     for (const Item& item : items) bytes += item.value.size();
@@ -47,12 +85,9 @@ class Metered final : public Wrapper {
     meter_->count_list(1);
     inner().clear(prefix);
   }
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    std::vector<Buffer> values = inner().load_all(keys, deadline);
-    std::uint64_t bytes = 0;
-    for (const Buffer& value : values) bytes += value.size();
-    meter_->count_get(keys.size(), bytes);
-    return values;
+  /// Polls in vain are the store's affair.
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    return std::make_unique<MeteredWatch>(inner().watch(std::move(keys)), meter_);
   }
 
  private:

@@ -21,8 +21,10 @@ Pacer::Wait::Wait(Pacer& pacer, std::string folder, double first_s)
 
 void Pacer::Wait::in_vain(double now_s) {
   last_in_vain_s_ = now_s;
-  next_s_ = now_s + pause_s_;
-  pause_s_ = std::min(pause_s_ * kGrowth, pacer_.tuning_.longest_s);
+  const Tuning& tuning = pacer_.tuning_;
+  next_s_ =
+      now_s + std::max(pause_s_, std::min(now_s * tuning.long_wait_share, tuning.long_wait_s));
+  pause_s_ = std::min(pause_s_ * kGrowth, tuning.longest_s);
 }
 
 void Pacer::Wait::found(double now_s) {
@@ -35,7 +37,7 @@ void Pacer::Wait::found(double now_s) {
 Pacer::Wait Pacer::wait_for(std::string_view key) {
   const std::size_t slash = key.rfind('/');
   std::string folder(slash == std::string_view::npos ? std::string_view() : key.substr(0, slash));
-  const double first_s = tuning_.look_at_once ? 0 : expected(folder);
+  const double first_s = tuning_.poll_at_once ? 0 : expected(folder);
   return {*this, std::move(folder), first_s};
 }
 
@@ -46,10 +48,10 @@ double Pacer::expected(const std::string& folder) {
 }
 
 void Pacer::learn(const std::string& folder, double seconds) {
-  if (tuning_.look_at_once) return;
+  if (tuning_.poll_at_once) return;
   const std::lock_guard lock(mutex_);
   if (expected_s_.size() >= kMostFolders) expected_s_.clear();
-  expected_s_[folder] = std::min(seconds, tuning_.latest_first_look_s);
+  expected_s_[folder] = std::min(seconds, tuning_.latest_first_poll_s);
 }
 
 }  // namespace lambdaml::storage

@@ -45,6 +45,16 @@ class Pool {
     }
   }
 
+  /// For a use that lasts longer than a call: to be given back, or dropped after an error.
+  std::unique_ptr<Connection> borrow() {
+    std::unique_ptr<Connection> connection = take();
+    return connection ? std::move(connection) : make_();
+  }
+  void give_back(std::unique_ptr<Connection> connection) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(connection));
+  }
+
  private:
   std::unique_ptr<Connection> take() {
     const std::lock_guard lock(mutex_);
@@ -52,10 +62,6 @@ class Pool {
     std::unique_ptr<Connection> last = std::move(idle_.back());
     idle_.pop_back();
     return last;
-  }
-  void give_back(std::unique_ptr<Connection> connection) {
-    const std::lock_guard lock(mutex_);
-    idle_.push_back(std::move(connection));
   }
   void drop_idle() {
     std::vector<std::unique_ptr<Connection>> dropped;  // closed outside the lock

@@ -32,6 +32,15 @@ class Prefix final : public Wrapper {
     return entries;
   }
 
+  bool exists(std::string_view key) override { return inner().exists(full(key)); }
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    return inner().load_range(full(key), begin, bytes);
+  }
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    return inner().load_present(full_all(keys));
+  }
+
   void save_all(std::span<const Item> items) override {
     std::vector<std::string> keys;
     keys.reserve(items.size());
@@ -46,15 +55,9 @@ class Prefix final : public Wrapper {
     inner().remove_all(full_all(keys));
   }
 
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    const Stopwatch waited;
-    try {
-      return inner().load_all(full_all(keys), deadline);
-    } catch (const MissingKeys& missing) {
-      std::vector<std::string> names;
-      for (const std::string& key : missing.keys()) names.push_back(key.substr(prefix_.size()));
-      fail_missing(describe(), names, waited.seconds());
-    }
+  // A Wait names keys itself, as it was given them.
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    return inner().watch(full_all(keys));
   }
 
   SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,

@@ -2,12 +2,15 @@
 #include <optional>
 #include <type_traits>
 
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/retried.h"
 #include "lambdaml/storage/wrapper.h"
 
 namespace lambdaml::storage {
 namespace {
+
+class RetryWatch;
 
 class Retry final : public Wrapper {
  public:
@@ -19,6 +22,13 @@ class Retry final : public Wrapper {
   }
   std::optional<Buffer> load(std::string_view key) override {
     return repeat(key, [&] { return inner().load(key); });
+  }
+  bool exists(std::string_view key) override {
+    return repeat(key, [&] { return inner().exists(key); });
+  }
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    return repeat(key, [&] { return inner().load_range(key, begin, bytes); });
   }
   void remove(std::string_view key) override {
     repeat(key, [&] { inner().remove(key); });
@@ -38,22 +48,13 @@ class Retry final : public Wrapper {
     if (in_one([&] { inner().remove_all(keys); })) return;
     for (const std::string& key : keys) remove(key);
   }
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    std::vector<Buffer> values;
-    if (in_one([&] { values = inner().load_all(keys, deadline); })) return values;
-    const Stopwatch waited;
-    std::vector<std::string> missing;
-    for (const std::string& key : keys) {
-      try {
-        values.push_back(repeat(
-            key, [&] { return inner().load_or_wait(key, deadline); }, deadline));
-      } catch (const MissingKeys&) {
-        missing.push_back(key);
-      }
-    }
-    if (!missing.empty()) fail_missing(describe(), missing, waited.seconds());
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    std::vector<std::optional<Buffer>> values;
+    if (in_one([&] { values = inner().load_present(keys); })) return values;
+    for (const std::string& key : keys) values.push_back(load(key));
     return values;
   }
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override;
 
   SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
                 Deadline deadline) override {
@@ -78,17 +79,23 @@ class Retry final : public Wrapper {
   }
 
  private:
+  friend class RetryWatch;
   static void nothing() {}
 
-  /// Whether the call went through; false for a fault that may pass.
+  /// Whether the call went through; false for a fault that may pass. An attempt that returns false
+  /// may have asked nothing of the service.
   template <class Attempt>
   bool in_one(Attempt&& attempt) {
     Patience::Call call(*patience_);
     if (!call.begin_try()) call.fail_given_up(describe());
     const auto begun = Deadline::Clock::now();
     try {
-      attempt();
-      patience_->answered();
+      if constexpr (std::is_void_v<std::invoke_result_t<Attempt>>) {
+        attempt();
+        patience_->answered();
+      } else {
+        attempt() ? patience_->answered() : call.withdraw_try();
+      }
       return true;
     } catch (const Error& error) {
       if (error.code() != Code::unavailable) throw;
@@ -110,6 +117,68 @@ class Retry final : public Wrapper {
   RetryPolicy policy_;
   std::shared_ptr<Patience> patience_;
 };
+
+/// A poll of many keys that fails goes on key by key until one has come, so that a long wait ends
+/// although many calls fail. The watch below keeps what had come before the failure.
+class RetryWatch final : public KeyWatch {
+ public:
+  RetryWatch(Retry& store, std::unique_ptr<KeyWatch> inner, std::vector<std::string> keys)
+      : store_(store), inner_(std::move(inner)), keys_(std::move(keys)), there_(keys_.size()) {}
+
+  std::vector<Arrival> next(Deadline deadline, std::size_t below) override {
+    std::vector<Arrival> arrivals;
+    const bool went_well = store_.in_one([&] {
+      arrivals = inner_->next(deadline, below);
+      return !arrivals.empty();
+    });
+    if (!went_well) arrivals = one_by_one(std::min(below, keys_.size()), deadline, 1);
+    if (went_well || !arrivals.empty()) {
+      pause_s_ = store_.policy_.first_delay_s;
+    } else {  // the watch fails although loads do not: not all the time
+      sleep_until(Deadline::in(pause_s_ * retry_jitter()).earlier(deadline));
+      pause_s_ = std::min(2 * pause_s_, store_.policy_.longest_delay_s);
+    }
+    return fresh(std::move(arrivals));
+  }
+
+  std::vector<Arrival> poll_all() override {
+    std::vector<Arrival> arrivals;
+    if (!store_.in_one([&] { arrivals = inner_->poll_all(); }))
+      arrivals = one_by_one(keys_.size(), Deadline::in(0), keys_.size());
+    return fresh(std::move(arrivals));
+  }
+
+ private:
+  /// Loads keys that have not come, up to so many that are there.
+  std::vector<Arrival> one_by_one(std::size_t below, Deadline deadline, std::size_t most) {
+    std::vector<Arrival> arrivals;
+    for (std::size_t i = 0; i < below && arrivals.size() < most; ++i) {
+      if (there_[i]) continue;
+      std::optional<Buffer> value = store_.repeat(
+          keys_[i], [&] { return store_.inner().load(keys_[i]); }, deadline);
+      if (value) arrivals.push_back({i, std::move(*value)});
+    }
+    return arrivals;
+  }
+
+  /// Drops what was loaded one by one before the watch below had it too.
+  std::vector<Arrival> fresh(std::vector<Arrival> arrivals) {
+    std::erase_if(arrivals, [&](const Arrival& arrival) { return there_[arrival.index]; });
+    for (const Arrival& arrival : arrivals) there_[arrival.index] = true;
+    return arrivals;
+  }
+
+  Retry& store_;
+  std::unique_ptr<KeyWatch> inner_;
+  std::vector<std::string> keys_;
+  std::vector<bool> there_;
+  double pause_s_ = store_.policy_.first_delay_s;
+};
+
+std::unique_ptr<KeyWatch> Retry::watch(std::vector<std::string> keys) {
+  std::vector<std::string> names = keys;
+  return std::make_unique<RetryWatch>(*this, inner().watch(std::move(keys)), std::move(names));
+}
 
 }  // namespace
 

@@ -1,16 +1,15 @@
 #include "lambdaml/storage/storage.h"
 
 #include <algorithm>
-#include <deque>
 #include <filesystem>
-#include <numeric>
+#include <map>
 
 #include "lambdaml/base/text.h"
-#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/own_place.h"
 #include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/retried.h"
+#include "lambdaml/storage/wait.h"
 
 namespace lambdaml::storage {
 namespace {
@@ -60,6 +59,11 @@ void check_count(std::size_t keys, std::string_view store) {
          human_count(kMostKeys));
 }
 
+Bytes part_of_value(Bytes value, std::uint64_t begin, std::uint64_t bytes) {
+  begin = std::min<std::uint64_t>(begin, value.size());
+  return value.subspan(begin, std::min<std::uint64_t>(bytes, value.size() - begin));
+}
+
 void fail_missing(const std::string& store, const std::vector<std::string>& missing,
                   double waited_s) {
   constexpr std::size_t kNamed = 5;
@@ -70,6 +74,22 @@ void fail_missing(const std::string& store, const std::vector<std::string>& miss
   throw MissingKeys(fmt::format("waiting in {} for {}: not there after {}", store, names,
                                 human_seconds(waited_s)),
                     missing);
+}
+
+bool Storage::exists(std::string_view key) { return load(key).has_value(); }
+
+std::optional<Buffer> Storage::load_range(std::string_view key, std::uint64_t begin,
+                                          std::uint64_t bytes) {
+  const std::optional<Buffer> value = load(key);
+  if (!value) return {};
+  return Buffer(part_of_value(*value, begin, bytes));
+}
+
+std::vector<std::optional<Buffer>> Storage::load_present(std::span<const std::string> keys) {
+  std::vector<std::optional<Buffer>> values;
+  values.reserve(keys.size());
+  for (const std::string& key : keys) values.push_back(load(key));
+  return values;
 }
 
 void Storage::save_all(std::span<const Item> items) {
@@ -88,35 +108,31 @@ void Storage::clear(std::string_view prefix) {
 
 std::vector<Buffer> Storage::load_all(std::span<const std::string> keys, Deadline deadline) {
   if (keys.empty()) return {};
-  const Stopwatch waited;
-  std::vector<Buffer> values(keys.size());
-  std::deque<std::size_t> missing(keys.size());
-  std::iota(missing.begin(), missing.end(), 0);
-  Pacer::Wait wait = pacer().wait_for(keys.front());
-  while (true) {
-    const double pause = wait.next_look_s() - waited.seconds();
-    if (pause > 0) sleep_until(Deadline::in(pause).earlier(deadline));
-    const bool last_look = deadline.passed();
-    // The wait ends with the last key, whichever it is: one that is missing tells as much as all.
-    while (!missing.empty()) {
-      std::optional<Buffer> value = load(keys[missing.front()]);
-      if (!value) break;
-      values[missing.front()] = std::move(*value);
-      missing.pop_front();
-    }
-    if (missing.empty()) {
-      wait.found(waited.seconds());
-      return values;
-    }
-    wait.in_vain(waited.seconds());
-    if (!last_look) continue;
-    std::vector<std::string> names = {keys[missing.front()]};
-    missing.pop_front();
-    for (const std::size_t i : missing)
-      if (!load(keys[i])) names.push_back(keys[i]);
-    fail_missing(describe(), names, waited.seconds());
+  // A key that stands there twice is loaded once.
+  std::vector<std::string> once;
+  std::map<std::string_view, std::size_t> place_of;
+  std::vector<std::size_t> places;
+  for (const std::string& key : keys) {
+    const auto [at, is_new] = place_of.try_emplace(key, once.size());
+    if (is_new) once.push_back(key);
+    places.push_back(at->second);
   }
+  const std::size_t n = once.size();
+  Wait wait(*this, std::move(once), deadline);
+  std::vector<Buffer> values(n);
+  while (std::optional<Arrival> arrival = wait.next())
+    values[arrival->index] = std::move(arrival->value);
+  if (n == keys.size()) return values;
+  std::vector<Buffer> out;
+  for (const std::size_t place : places) out.emplace_back(values[place].view());
+  return out;
 }
+
+std::unique_ptr<KeyWatch> Storage::watch(std::vector<std::string> keys) {
+  return watch_by_polling(*this, std::move(keys), pacer());
+}
+
+void Storage::add_hooks(Wait&) {}
 
 SumAnswer Storage::sum(const SumRequest&, std::span<double>, std::span<float>, Deadline) {
   fail(Code::internal, "{} does not add up", describe());

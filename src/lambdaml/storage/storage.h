@@ -31,9 +31,8 @@ struct Capabilities {
   bool cross_process = true;
   /// What was saved survives a restart of the service, and is not dropped for want of memory.
   bool durable = true;
-  /// Each look costs money or a long way: who only wants to know how far others are looks once a
-  /// second, not all the time.
-  bool dear_looks = false;
+  /// Polling is expensive (billed, or of high latency): poll for progress at most once per second.
+  bool polling_is_expensive = false;
   /// sum() works: the store adds up by itself, and needs no worker to merge.
   bool sums = false;
 };
@@ -45,11 +44,19 @@ struct Entry {
 };
 
 class Meter;
+class KeyWatch;
+class Wait;
 
 /// A key and the value to save under it; views that live as long as the call.
 struct Item {
   std::string_view key;
   Bytes value;
+};
+
+/// A value that a wait was for, and which of its keys it lay under.
+struct Arrival {
+  std::size_t index = 0;
+  Buffer value;
 };
 
 /// One worker's part in a sum that the store takes itself.
@@ -114,20 +121,39 @@ class Storage {
   /// The keys that begin with `prefix`, in byte order. Never used to wait for a key.
   virtual std::vector<Entry> list(std::string_view prefix) = 0;
 
+  /// Whether the key is there, without its value: one small request where the store has one for
+  /// it, else the cost of a load. Throws what load() throws.
+  virtual bool exists(std::string_view key);
+  /// The part [begin, begin + bytes) of the value, cut at the value's end (so it is empty from
+  /// there on); nullopt for an absent key. All of it is of one save, but no checksum is verified.
+  /// Transfers the part only where the store can; the default loads the whole value.
+  virtual std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                           std::uint64_t bytes);
+
   /// The batch forms do what the single ones do, key by key; not atomic as a whole. A store
   /// overrides them when it can do better than one by one.
+  ///
+  /// load_present() polls each key once and returns the values in the order of `keys`, nullopt for
+  /// those that are absent; billed as so many loads. After an error nothing is known of any.
+  virtual std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys);
   virtual void save_all(std::span<const Item> items);
   virtual void remove_all(std::span<const std::string> keys);
   /// Removes every key that begins with `prefix`.
   virtual void clear(std::string_view prefix);
 
-  /// Waits until every key is there and returns their values in the order of `keys`; looks at least
-  /// once. Throws MissingKeys (deadline_exceeded) naming the keys still missing. How to wait is the
-  /// store's: the default polls one missing key after another, paced by `pace()`, and takes all
-  /// that have come when that one has: a wait in vain costs one GET a look, however many keys are
-  /// missing.
-  virtual std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline);
+  /// Waits until every key is there and returns their values in the order of `keys`; polls at least
+  /// once, and no key again that has come. Throws MissingKeys (deadline_exceeded) naming the keys
+  /// still missing. Who wants the values as they come uses a Wait (wait.h), of which this is made.
+  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline);
   Buffer load_or_wait(std::string_view key, Deadline deadline);
+
+  /// Begins to watch keys for a Wait: how to do that is the store's. The default polls the first
+  /// missing key, paced by pacer(), and the ones behind it when that one has come (watch_by_polling
+  /// in wait.h): a poll in vain costs one load, however many keys are missing.
+  virtual std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys);
+  /// Adds what is to be done while a wait for keys of this store goes on: decorators ask whether
+  /// it is still wanted.
+  virtual void add_hooks(Wait& wait);
 
   /// Brings `totals` and `values` to a sum and replaces them by it, as the kind says. What is
   /// brought counts once, by worker and round, however often the call is repeated. All sizes of a
@@ -143,7 +169,7 @@ class Storage {
   virtual bool count_into(std::shared_ptr<Meter> meter);
 
  protected:
-  /// How often the default wait looks.
+  /// How often the default watch polls.
   virtual Pacer& pacer();
 
  private:
@@ -154,6 +180,8 @@ class Storage {
 void check_key(std::string_view key);
 /// Whether check_key() would let it pass: what others put in a store need not have such a key.
 bool is_valid_key(std::string_view key);
+/// The part [begin, begin + bytes) of `value`, cut at its end.
+Bytes part_of_value(Bytes value, std::uint64_t begin, std::uint64_t bytes);
 /// Throws resource_exhausted when a list has more than ten million keys: a service whose list never
 /// ends would take all memory. `store` as describe() has it.
 void check_count(std::size_t keys, std::string_view store);

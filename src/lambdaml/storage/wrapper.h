@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/storage/wait.h"
 
 namespace lambdaml::storage {
 
@@ -21,12 +22,21 @@ class Wrapper : public Storage {
   bool create(std::string_view key, Bytes value) override { return inner_->create(key, value); }
   void remove(std::string_view key) override { inner_->remove(key); }
   std::vector<Entry> list(std::string_view prefix) override { return inner_->list(prefix); }
+  bool exists(std::string_view key) override { return inner_->exists(key); }
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    return inner_->load_range(key, begin, bytes);
+  }
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    return inner_->load_present(keys);
+  }
   void save_all(std::span<const Item> items) override { inner_->save_all(items); }
   void remove_all(std::span<const std::string> keys) override { inner_->remove_all(keys); }
   void clear(std::string_view prefix) override { inner_->clear(prefix); }
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    return inner_->load_all(keys, deadline);
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    return inner_->watch(std::move(keys));
   }
+  void add_hooks(Wait& wait) override { inner_->add_hooks(wait); }
   SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
                 Deadline deadline) override {
     return inner_->sum(request, totals, values, deadline);

@@ -81,7 +81,7 @@ class Run {
     const double limit_s = options_.real("deadline");
     const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
     // Where looks are dear, once a second is often enough to show people how far the job is.
-    const double pause_s = channel_.capabilities().dear_looks ? 1 : 0;
+    const double pause_s = channel_.capabilities().polling_is_expensive ? 1 : 0;
     double next_look_s = wall.seconds() + pause_s;
     double next_check_s = wall.seconds() + 1;
     std::vector<std::string> responses = wait_for_all(*invocations_, [&] {

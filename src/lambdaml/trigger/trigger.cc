@@ -33,6 +33,8 @@ namespace {
 
 /// Of its part of the data, while a worker puts the rows in order.
 constexpr std::uint64_t kCopiesOfData = 2;
+/// A model that does not tell what training needs is small, unless merging it is not.
+constexpr std::uint64_t kMergingWorthAsking = 32U << 20U;
 
 /// A model gives no probability to a label that it has never met, so such rows have no loss.
 void require_known_labels(const data::Manifest& test, const data::Manifest& data,
@@ -43,6 +45,16 @@ void require_known_labels(const data::Manifest& test, const data::Manifest& data
            Uri::parse(options.text("test_data")).display(), label,
            fmt::join(std::span(data.labels).first(std::min<std::size_t>(10, data.labels.size())),
                      ", "));
+}
+
+std::uint64_t bytes_for_merging(const Options& options, const model::Model& model) {
+  comm::MergeSizes sizes;
+  sizes.workers = static_cast<std::uint32_t>(options.integer("workers"));
+  sizes.values = std::max(model.parameter_count(), model.sums_count());
+  if (const std::int64_t k = options.integer("aggregators"); k > 0)
+    sizes.aggregators = static_cast<std::uint32_t>(k);
+  sizes.is_packed = options.text("compress") != "none";
+  return comm::registry().get(options.text("sync_mode")).bytes_needed(sizes);
 }
 
 /// Makes the model and the optimizer as the workers will, so that what cannot work is said before
@@ -77,12 +89,16 @@ void rehearse(Options options, const StagedData& staged) {
   const auto rows = std::min(static_cast<std::uint64_t>(options.integer("batch_size")),
                              *std::max_element(data.part_rows.begin(), data.part_rows.end()));
   const std::uint64_t training = model->training_bytes(rows);
-  const std::uint64_t needed = training + data.bytes / data.parts() * kCopiesOfData;
-  if (training > 0 && needed > static_cast<std::uint64_t>(options.integer("memory_mb")) << 20)
-    fail(Code::invalid_argument,
-         "{} needs about {} for batches of {} rows and its part of the data, and a function may "
-         "use {} MB: use a smaller --batch-size, more --workers or a larger --memory-mb",
-         plugin.name, human_bytes(needed), rows, options.integer("memory_mb"));
+  const std::uint64_t merging = bytes_for_merging(options, *model);
+  const std::uint64_t needed = training + data.bytes / data.parts() * kCopiesOfData + merging;
+  if ((training > 0 || merging >= kMergingWorthAsking) &&
+      needed > static_cast<std::uint64_t>(options.integer("memory_mb")) << 20)
+    fail(
+        Code::invalid_argument,
+        "{} needs about {} for batches of {} rows, its part of the data and merging ({}), and a "
+        "function may use {} MB: use a smaller --batch-size, more --workers or --aggregators, or a "
+        "larger --memory-mb",
+        plugin.name, human_bytes(needed), rows, human_bytes(merging), options.integer("memory_mb"));
   const auto alone = comm::registry().get(options.text("sync_mode")).make({});
   optim::Problem problem{*model, *alone};
   problem.rows_per_round = {1.0};

@@ -54,7 +54,7 @@ class Tuner {
         observer_(observer),
         search_(records.search().value()),
         strategy_(make_strategy(search_)),
-        tenure_(records.shared_store(), kClaim, "the tuner"),
+        claim_(records.shared_store(), kClaim, "the tuner"),
         data_(search_, records),
         legs_(records.legs()) {
     const faas::Plugin& platform = faas::registry().get(search_.job.text("platform"));
@@ -94,7 +94,7 @@ class Tuner {
   void take_over() {
     storage::Storage& store = records_.store();
     const std::optional<Buffer> holder = store.load(kClaim);
-    tenure_.claim();
+    claim_.claim();
     if (!holder) return;
     const Deadline patience =
         Deadline::in(std::min(kHandOver_s, 0.2 * limits_.own_time.seconds_left()));
@@ -109,7 +109,7 @@ class Tuner {
 
   void release() noexcept {
     try {
-      records_.store().save(kReleased, as_bytes(tenure_.token()));
+      records_.store().save(kReleased, as_bytes(claim_.token()));
     } catch (const std::exception& error) {
       log::warning("releasing the search: {}", error.what());
     }
@@ -139,7 +139,7 @@ class Tuner {
   void look_whether_superseded() {
     if (since_look_.seconds() < 0.5) return;
     since_look_ = Stopwatch();
-    tenure_.require();
+    claim_.require();
   }
 
   /// Starts what may be started; false when nothing will be any more.
@@ -388,7 +388,7 @@ class Tuner {
   Observer& observer_;
   const Search search_;
   const std::unique_ptr<Strategy> strategy_;
-  control::WorkerClaim tenure_;
+  control::WorkerClaim claim_;
   StagedData data_;
   std::vector<Leg> legs_;
   const std::size_t restored_ = legs_.size();  ///< begun by a tuner before this one

@@ -11,6 +11,7 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/stores.h"
+#include "lambdaml/control/worker_claim.h"
 #include "lambdaml/cost/cost.h"
 
 namespace lambdaml::worker {
@@ -34,8 +35,12 @@ std::string measure_rounds(const job::BenchCommEvent& event, const faas::Invocat
   const auto meter = std::make_shared<storage::Meter>();
   comm::Membership membership;
   control::Stores stores(control::Stores::Services::answered);
+  // What the claim costs is not the rounds'.
+  control::WorkerClaim claim(stores.open_channel(event.channel, event.job_id), event.worker);
+  claim.claim();
   membership.store =
-      control::stoppable(stores.open_channel(event.channel, event.job_id, meter), invocation);
+      control::channel_of_rounds(stores.open_channel(event.channel, event.job_id, meter),
+                                 invocation, [&claim] { claim.require_now_and_then(); });
   membership.job = checksum(as_bytes(event.job_id));
   membership.worker = event.worker;
   membership.workers = event.workers;

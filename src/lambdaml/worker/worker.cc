@@ -35,9 +35,6 @@ namespace {
 
 using nlohmann::json;
 
-/// Of waits for others: how soon a worker that waits sees that its work is no longer wanted.
-constexpr storage::WaitPieces kPiecesOfWaits{.first_s = 1, .longest_s = 2};
-
 /// The trigger of a job that goes on puts the job's key back within a second of its loss.
 constexpr double kSecondsToPutBack = 3;
 
@@ -71,11 +68,9 @@ class WorkerRun {
         round_meter_(std::make_shared<storage::Meter>()),
         claim_(stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
                event_.worker),
-        channel_(storage::with_cancellation(
-            control::stoppable(
-                stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
-                invocation),
-            [this] { claim_.require_now_and_then(); }, kPiecesOfWaits)),
+        channel_(control::channel_of_rounds(
+            stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
+            invocation, [this] { claim_.require_now_and_then(); })),
         each_second_(std::move(each_second)) {}
 
   std::string run() {
@@ -246,6 +241,8 @@ class WorkerRun {
       membership.staleness = static_cast<std::uint32_t>(most);
     membership.compression = comm::compression_from(event_.options.text("compress"));
     membership.kept_share = event_.options.real("compress_share");
+    if (const std::int64_t k = event_.options.integer("aggregators"); k > 0)
+      membership.aggregators = static_cast<std::uint32_t>(k);
     return membership;
   }
 

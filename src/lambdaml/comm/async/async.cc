@@ -285,17 +285,22 @@ class Async final : public Communicator {
     return out;
   }
 
-  /// What the others have published, by worker; absent for who has not yet.
+  /// What the others have published, by worker; absent for those that have not yet. One batch.
   std::vector<std::optional<Published>> newest_of_others(MessageHead::Kind kind,
                                                          const Sizes& sizes) {
-    std::vector<std::optional<Published>> out(workers());
+    std::vector<std::string> keys;
+    std::vector<std::uint32_t> others;
     for (std::uint32_t j = 0; j < workers(); ++j) {
       if (j == worker()) continue;
-      const std::string key = latest_key(kind, j, sizes.first, sizes.second);
-      std::optional<Buffer> bytes = store().load(key);
-      if (!bytes) continue;
-      const Message message = decode_of(*bytes, key, kind, j, false, sizes);
-      out[j] = Published{std::move(*bytes), message};
+      keys.push_back(latest_key(kind, j, sizes.first, sizes.second));
+      others.push_back(j);
+    }
+    std::vector<std::optional<Buffer>> found = store().load_present(keys);
+    std::vector<std::optional<Published>> out(workers());
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (!found[i]) continue;
+      const Message message = decode_of(*found[i], keys[i], kind, others[i], false, sizes);
+      out[others[i]] = Published{std::move(*found[i]), message};
     }
     return out;
   }
@@ -367,8 +372,19 @@ void register_plugin(Registry& registry) {
   registry.add({.name = "async",
                 .help = "nobody waits: each reads what the others have published so far",
                 .bulk_synchronous = false,
-                .make = [](Membership membership) {
-                  return std::make_unique<Async>(std::move(membership));
+                .make =
+                    [](Membership membership) {
+                      if (membership.aggregators)
+                        fail(Code::invalid_argument,
+                             "aggregators: with async each worker merges for itself");
+                      return std::make_unique<Async>(std::move(membership));
+                    },
+                // The messages of all, and C_i and G in double.
+                .bytes_needed = [](const MergeSizes& sizes) -> std::uint64_t {
+                  if (sizes.workers <= 1) return 0;
+                  const std::uint64_t forms = sizes.is_packed ? 2 : 1;
+                  return sizes.values *
+                         (sizes.workers * sizeof(float) * forms + 2 * sizeof(double));
                 }});
 }
 

@@ -2,7 +2,6 @@
 #include <map>
 
 #include "lambdaml/base/text.h"
-#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/dynamodb/address.h"
 #include "lambdaml/storage/dynamodb/batches.h"
@@ -10,11 +9,15 @@
 #include "lambdaml/storage/dynamodb/reply.h"
 #include "lambdaml/storage/dynamodb/service.h"
 #include "lambdaml/storage/registry.h"
+#include "lambdaml/storage/wait.h"
 
 /// A table of Amazon DynamoDB: one item a key. Reads are consistent, so what was saved is seen at
 /// once; there is no way to be told of a write, so waits look again and again.
 namespace lambdaml::storage::dynamodb {
 namespace {
+
+/// Asked for at the same time, when one that was waited for has come.
+constexpr std::size_t kKeysAtOnce = 400;
 
 std::string quoted(std::string_view key) { return fmt::format("'{}'", key); }
 
@@ -24,7 +27,7 @@ class DynamoDb final : public Storage {
       : service_(std::move(address), std::move(patience)) {}
 
   Capabilities capabilities() const override {
-    return {.max_value_bytes = kMostValueBytes, .dear_looks = true};
+    return {.max_value_bytes = kMostValueBytes, .polling_is_expensive = true};
   }
   std::string describe() const override { return "dynamodb://" + service_.table(); }
 
@@ -45,6 +48,45 @@ class DynamoDb final : public Storage {
   }
 
   std::optional<Buffer> load(std::string_view key) override { return get(key); }
+
+  /// Reads the item's size, which is billed like its value but not transferred.
+  bool exists(std::string_view key) override {
+    check_key(key);
+    const std::string attribute = service_.key_attribute();
+    std::string body = begin_request();
+    body += R"(,"ConsistentRead":true,"ProjectionExpression":"#k,#n")";
+    body += R"(,"ExpressionAttributeNames":{"#k":)";
+    append_string(body, attribute);
+    body += R"(,"#n":)";
+    append_string(body, kBytesAttribute);
+    body += R"(},"Key":)";
+    append_key(body, attribute, key);
+    body += '}';
+    const aws::Response answer = service_.call("GetItem", Kind::get, body, quoted(key));
+    const Reply reply = service_.parse("GetItem", quoted(key), answer);
+    const std::uint64_t bytes = reply.items.empty() ? 0 : reply.items.front().bytes.value_or(0);
+    service_.count_read(reply, read_units(item_bytes(attribute, key, bytes)));
+    return !reply.items.empty();
+  }
+
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    std::vector<std::optional<Buffer>> out(keys.size());
+    if (keys.size() == 1) {
+      out.front() = get(keys.front());
+      return out;
+    }
+    for (const std::string& key : keys) check_key(key);
+    std::map<std::string_view, Buffer> found;
+    batches_.get(each_once(keys), found);
+    std::map<std::string_view, std::size_t> wanted;  // how often: a key may stand there twice
+    for (const std::string& key : keys) ++wanted[key];
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const auto at = found.find(keys[i]);
+      if (at == found.end()) continue;
+      out[i] = --wanted[keys[i]] == 0 ? std::move(at->second) : Buffer(at->second.view());
+    }
+    return out;
+  }
 
   void remove(std::string_view key) override {
     check_key(key);
@@ -114,28 +156,8 @@ class DynamoDb final : public Storage {
     batches_.remove(once);
   }
 
-  /// A look is a GetItem of one missing key; when it has come, the others are fetched in batches.
-  /// A wait in vain so costs one unit a look, however many keys are missing.
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    if (keys.empty()) return {};
-    for (const std::string& key : keys) check_key(key);
-    std::map<std::string_view, Buffer> found;
-    std::vector<std::string_view> missing = each_once(keys);
-
-    const Stopwatch waited;
-    const bool waits = !deadline.passed();
-    Pacer::Wait wait = pacer_.wait_for(keys.front());
-    while (true) {
-      const double pause = wait.next_look_s() - waited.seconds();
-      if (waits && pause > 0) sleep_until(Deadline::in(pause).earlier(deadline));
-      const bool last_look = deadline.passed();
-      look(missing, found, last_look);
-      if (missing.empty()) break;
-      wait.in_vain(waited.seconds());
-      if (last_look) fail_missing(describe(), in_order_of(keys, missing), waited.seconds());
-    }
-    if (waits) wait.found(waited.seconds());
-    return values_of(keys, found);
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    return watch_by_polling(*this, std::move(keys), pacer_, kKeysAtOnce);
   }
 
  private:
@@ -191,23 +213,6 @@ class DynamoDb final : public Storage {
     return service_.take_value("GetItem", reply.items.front());
   }
 
-  /// Moves what is there from `missing` to `found`: all of it, or only if the first one is there.
-  /// It has no deadline of its own: a slow answer is no absence.
-  void look(std::vector<std::string_view>& missing, std::map<std::string_view, Buffer>& found,
-            bool all) {
-    if (!all || missing.size() == 1) {
-      std::optional<Buffer> first = get(missing.front());
-      if (first) {
-        found[missing.front()] = std::move(*first);
-        missing.erase(missing.begin());
-      } else {
-        return;
-      }
-    }
-    batches_.get(missing, found);
-    std::erase_if(missing, [&](std::string_view key) { return found.contains(key); });
-  }
-
   static std::vector<std::string_view> each_once(std::span<const std::string> keys) {
     std::vector<std::string_view> out(keys.begin(), keys.end());
     std::ranges::sort(out);
@@ -215,39 +220,9 @@ class DynamoDb final : public Storage {
     return out;
   }
 
-  /// Those of `keys` that are in `missing`, each once.
-  static std::vector<std::string> in_order_of(std::span<const std::string> keys,
-                                              std::vector<std::string_view> missing) {
-    std::vector<std::string> out;
-    for (const std::string& key : keys) {
-      const auto at = std::ranges::find(missing, key);
-      if (at == missing.end()) continue;
-      missing.erase(at);
-      out.push_back(key);
-    }
-    return out;
-  }
-
-  /// In the order of `keys`, of which one may stand there twice.
-  static std::vector<Buffer> values_of(std::span<const std::string> keys,
-                                       std::map<std::string_view, Buffer>& found) {
-    std::map<std::string_view, std::size_t> wanted;
-    for (const std::string& key : keys) ++wanted[key];
-    std::vector<Buffer> out;
-    out.reserve(keys.size());
-    for (const std::string& key : keys) {
-      Buffer& value = found.at(key);
-      if (--wanted[key] == 0)
-        out.push_back(std::move(value));
-      else
-        out.emplace_back(value.view());
-    }
-    return out;
-  }
-
   Service service_;
   Batches batches_{service_};
-  Pacer pacer_{{.shortest_s = 0.001, .longest_s = 0.05, .look_at_once = false}};
+  Pacer pacer_{Pacer::kExpensivePolling};
 };
 
 std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Patience> patience) {

@@ -16,6 +16,7 @@
 #include "lambdaml/storage/file/paths.h"
 #include "lambdaml/storage/file/root.h"
 #include "lambdaml/storage/registry.h"
+#include "lambdaml/storage/wait.h"
 
 namespace lambdaml::storage::file {
 namespace {
@@ -69,6 +70,73 @@ class Temporary {
   bool renamed_ = false;
 };
 
+/// Sleeps until the kernel tells of a rename into a folder of the missing keys; looks at all of
+/// them now and then even without news.
+class FolderWatch final : public ListedKeyWatch {
+ public:
+  FolderWatch(const std::string& root, ArrivalsPool& pool, std::vector<std::string> keys)
+      : ListedKeyWatch(std::move(keys)), pool_(pool) {
+    places_.reserve(this->keys().size());
+    for (const std::string& key : this->keys()) places_.push_back(place_of(root, key));
+  }
+  FolderWatch(const FolderWatch&) = delete;
+  FolderWatch& operator=(const FolderWatch&) = delete;
+  ~FolderWatch() override {
+    if (arrivals_) pool_.give_back(std::move(arrivals_));
+  }
+
+ private:
+  void poll(std::span<const std::size_t> which) override {
+    for (const std::size_t i : which)
+      if (std::optional<Buffer> value = read_file(places_[i].path())) found(i, std::move(*value));
+  }
+
+  void wait(Deadline deadline, std::size_t below) override {
+    // Taken before the first look, so that its watches miss nothing after it.
+    if (!arrivals_) arrivals_ = pool_.take();
+    // What came to keys that were not asked for before was not noted.
+    if (reaches_further(below)) poll(missing(below));
+    while (!any_found() && !deadline.passed()) {
+      // A watch that was there before the last look missed nothing since; after a new one, look
+      // again.
+      bool all_watched = true;
+      bool any_added = false;
+      for (const std::size_t i : missing(keys().size())) {
+        const Arrivals::Watch watch = arrivals_->watch(places_[i].folder);
+        all_watched &= watch != Arrivals::Watch::refused;
+        any_added |= watch == Arrivals::Watch::added;
+      }
+      if (any_added) poll(missing(below));
+      if (any_found()) return;
+      if (all_watched) {
+        sleep_until_news(deadline, below);
+      } else {  // no such folder yet, or no watch to be had
+        sleep_until(Deadline::in(pause_s_).earlier(deadline));
+        pause_s_ = std::min(pause_s_ * 2, kLongestPoll);
+        poll(missing(below));
+      }
+    }
+  }
+
+  void sleep_until_news(Deadline deadline, std::size_t below) {
+    const Arrivals::News news = arrivals_->wait(deadline.earlier(look_anyway_).seconds_left());
+    std::vector<std::size_t> worth_it = missing(below);
+    if (news.anything || look_anyway_.passed())
+      look_anyway_ = Deadline::in(kLookAnyway);
+    else
+      std::erase_if(worth_it, [&](std::size_t i) {
+        return !news.names.contains({places_[i].folder, places_[i].name});
+      });
+    poll(worth_it);
+  }
+
+  ArrivalsPool& pool_;
+  std::unique_ptr<Arrivals> arrivals_;
+  std::vector<Place> places_;
+  Deadline look_anyway_ = Deadline::in(kLookAnyway);
+  double pause_s_ = 0.0001;
+};
+
 /// Keys are files below a folder. A value is written under a temporary name and renamed, so a
 /// reader sees all of it or none and a writer that is killed leaves the old one. A wait sleeps
 /// until the kernel tells of a rename. Whatever file lies in the folder is a value. What is changed
@@ -85,6 +153,40 @@ class Files final : public Storage {
   bool create(std::string_view key, Bytes value) override { return write(key, value, true); }
 
   std::optional<Buffer> load(std::string_view key) override { return read_file(at(key).path()); }
+
+  bool exists(std::string_view key) override {
+    const std::string path = at(key).path();
+    struct stat info {};
+    if (::stat(path.c_str(), &info) == 0) return !S_ISDIR(info.st_mode);
+    if (!is_gone(errno) && errno != ENOTDIR) fail_errno(errno, "looking up " + path);
+    return false;
+  }
+
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    const std::string path = at(key).path();
+    const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat info {};
+    if (!file) {
+      if (is_gone(errno) || errno == ENOTDIR) return {};
+      fail_errno(errno, "reading " + path);
+    }
+    if (::fstat(file.get(), &info) != 0) fail_errno(errno, "reading " + path);
+    if (S_ISDIR(info.st_mode)) return {};
+    begin = std::min(begin, static_cast<std::uint64_t>(info.st_size));
+    Buffer part(std::min(bytes, static_cast<std::uint64_t>(info.st_size) - begin));
+    std::size_t have = 0;
+    while (have < part.size()) {
+      const ssize_t n = ::pread(file.get(), part.data() + have, part.size() - have,
+                                static_cast<off_t>(begin + have));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) fail_errno(errno, "reading " + path);
+      if (n == 0) break;  // somebody cuts it by hand
+      have += static_cast<std::size_t>(n);
+    }
+    part.truncate(have);
+    return part;
+  }
 
   void remove(std::string_view key) override {
     const std::string path = at(key).path();
@@ -126,61 +228,8 @@ class Files final : public Storage {
     if (folder.size() == root_.size()) folder_.remove_if_ours(root);
   }
 
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    std::vector<Place> places;
-    places.reserve(keys.size());
-    for (const std::string& key : keys) places.push_back(at(key));
-    std::vector<Buffer> values(keys.size());
-    std::vector<std::size_t> missing(keys.size());
-    for (std::size_t i = 0; i < missing.size(); ++i) missing[i] = i;
-    const auto look = [&](const auto& worth_it) {
-      std::erase_if(missing, [&](std::size_t i) {
-        if (!worth_it(places[i])) return false;
-        std::optional<Buffer> value = read_file(places[i].path());
-        if (!value) return false;
-        values[i] = std::move(*value);
-        return true;
-      });
-    };
-    const auto everything = [](const Place&) { return true; };
-    look(everything);
-    if (missing.empty()) return values;
-
-    const Stopwatch waited;
-    std::unique_ptr<Arrivals> arrivals = arrivals_.take();
-    double pause = 0.0001;
-    while (!deadline.passed()) {
-      // A watch that was there before the last look missed nothing since; after a new one, look
-      // again.
-      bool all_watched = true;
-      bool any_added = false;
-      for (const std::size_t i : missing) {
-        const Arrivals::Watch watch = arrivals->watch(places[i].folder);
-        all_watched &= watch != Arrivals::Watch::refused;
-        any_added |= watch == Arrivals::Watch::added;
-      }
-      if (any_added) look(everything);
-      if (missing.empty()) break;
-      if (all_watched) {
-        const double longest = std::min(kLookAnyway, deadline.seconds_left());
-        const Stopwatch slept;
-        const Arrivals::News news = arrivals->wait(longest);
-        if (news.anything || slept.seconds() >= longest)
-          look(everything);
-        else
-          look([&](const Place& place) { return news.names.contains({place.folder, place.name}); });
-      } else {  // no such folder yet, or no watch to be had
-        sleep_until(Deadline::in(pause).earlier(deadline));
-        pause = std::min(pause * 2, kLongestPoll);
-        look(everything);
-      }
-      if (missing.empty()) break;
-    }
-    arrivals_.give_back(std::move(arrivals));
-    if (missing.empty()) return values;
-    std::vector<std::string> names;
-    for (const std::size_t i : missing) names.push_back(keys[i]);
-    fail_missing(describe(), names, waited.seconds());
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    return std::make_unique<FolderWatch>(root_, arrivals_, std::move(keys));
   }
 
  private:

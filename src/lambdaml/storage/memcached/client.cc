@@ -77,6 +77,12 @@ class Client::Server {
       fail_server(line);
     return line;
   }
+  /// The next line, which may be the error of a server that does not know the command.
+  std::string_view line_or_error() {
+    const std::string_view line = input_.line();
+    if (line.starts_with("SERVER_ERROR") || line.starts_with("CLIENT_ERROR")) fail_server(line);
+    return line;
+  }
   [[noreturn]] void fail_garbled() { socket_.fail_lost("the answer is no Memcached reply"); }
 
   /// What `get` answers for one item.
@@ -232,6 +238,23 @@ void Client::get(std::span<const std::string> items, const OnFound& on_found) {
         }
       });
   }
+}
+
+bool Client::exists(std::string_view item) {
+  const std::optional<bool> there =
+      with(place_of(item), [&](Server& server) -> std::optional<bool> {
+        server.send(fmt::format("mg {}\r\n", item));
+        const std::string_view line = server.line_or_error();
+        if (line == "ERROR") return {};  // an older server
+        const std::string_view word = line.substr(0, 2);
+        if (word != "HD" && word != "EN") server.fail_garbled();
+        return word == "HD";
+      });
+  if (there) return *there;
+  bool found = false;
+  const std::string one(item);
+  get({&one, 1}, [&](std::size_t, const Buffer&, std::uint64_t) { found = true; });
+  return found;
 }
 
 // ---- removing ----

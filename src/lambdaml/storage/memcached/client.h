@@ -44,6 +44,10 @@ class Client {
   using OnFound = std::function<void(std::size_t, Buffer, std::uint64_t)>;
   void get(std::span<const std::string> items, const OnFound& on_found);
 
+  /// Whether the item is there. Transfers no value where the server knows meta commands (from
+  /// version 1.6 on).
+  bool exists(std::string_view item);
+
   void remove(std::string_view item);
   /// Sends all removals at once and waits until they are done.
   void remove_all(std::span<const std::string> items);

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <numeric>
 #include <type_traits>
 
 #include <sys/prctl.h>
@@ -12,15 +11,16 @@
 #include "lambdaml/storage/memcached/names.h"
 #include "lambdaml/storage/pool.h"
 #include "lambdaml/storage/registry.h"
+#include "lambdaml/storage/wait.h"
 
 namespace lambdaml::storage::memcached {
 namespace {
 
 /// What an item needs besides its value: its head, its name and the server's rounding.
 constexpr std::uint64_t kItemOverhead = 512 + kMostFrameBytes;
-/// A wait looks again after a part of the time that it has taken so far: a look costs some 20 µs,
-/// and what workers wait for often comes within a few hundred. A hundred workers that look a
-/// thousand times a second would keep each other from getting there, so long waits look less often.
+/// A wait polls again after a part of the time that it has taken so far: a poll costs some 20 µs,
+/// and what workers wait for often comes within a few hundred. A hundred workers that poll a
+/// thousand times a second would keep each other from getting there, so long waits poll less often.
 double pause_after(double waited_s) {
   const double longest_s = waited_s < 0.02 ? 1e-3 : 0.2;
   return std::clamp(0.1 * waited_s, 60e-6, longest_s);
@@ -41,7 +41,7 @@ class ExactSleep {
 };
 
 /// Keys are items, spread over the servers. Which there are is told by the Index; nothing else in
-/// the servers is touched. A wait asks for all missing keys at once, again and again.
+/// the servers is touched.
 class Memcached final : public Storage {
  public:
   Memcached(Address address, const std::shared_ptr<Patience>& patience)
@@ -109,22 +109,32 @@ class Memcached final : public Storage {
   }
 
   std::optional<Buffer> load(std::string_view key) override {
-    check_key(key);
     const std::string one(key);
-    Wanted wanted({&one, 1});
-    look(wanted);
-    if (!wanted.missing.empty()) return {};
-    return std::move(wanted.values.front());
+    return std::move(load_present({&one, 1}).front());
   }
 
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    for (const std::string& key : keys) check_key(key);
-    if (keys.empty()) return {};
-    Wanted wanted(keys);
-    look(wanted);
-    if (!wanted.missing.empty()) wait(wanted, deadline);
-    return std::move(wanted.values);
+  bool exists(std::string_view key) override {
+    check_key(key);
+    const std::string item = item_of_key(key);
+    // A long name is hashed, and only the value tells whose it is.
+    if (is_hashed(item)) return load(key).has_value();
+    return with_server("looking up", key, 1, [&](Client& client) {
+      if (meter_) meter_->count_get(1, 0);
+      return client.exists(item);
+    });
   }
+
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) check_key(key);
+    std::vector<std::optional<Buffer>> values(keys.size());
+    if (keys.empty()) return values;
+    with_server("loading", keys.front(), keys.size(), [&](Client& client) {
+      get(client, keys, [&](std::size_t i, Buffer value) { values[i] = std::move(value); });
+    });
+    return values;
+  }
+
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override;
 
   void remove(std::string_view key) override {
     const std::string one(key);
@@ -162,17 +172,6 @@ class Memcached final : public Storage {
   }
 
  private:
-  /// The keys of a wait and what came of them.
-  struct Wanted {
-    explicit Wanted(std::span<const std::string> all)
-        : keys(all), values(all.size()), missing(all.size()) {
-      std::iota(missing.begin(), missing.end(), 0);
-    }
-    std::span<const std::string> keys;
-    std::vector<Buffer> values;
-    std::vector<std::size_t> missing;  ///< indices of keys
-  };
-
   /// Calls use(client); its errors get the endpoint and the operation in front.
   template <class Use>
   std::invoke_result_t<Use, Client&> with_server(std::string_view doing, std::string_view key,
@@ -209,39 +208,46 @@ class Memcached final : public Storage {
     if (meter_) meter_->count_get(items.size(), bytes);
   }
 
-  /// One request for all missing keys.
-  void look(Wanted& wanted) {
-    const std::vector<std::size_t> asked = wanted.missing;
-    std::vector<std::string> keys;
-    for (const std::size_t i : asked) keys.push_back(wanted.keys[i]);
-    with_server("loading", keys.front(), keys.size(), [&](Client& client) {
-      get(client, keys, [&](std::size_t i, Buffer value) {
-        wanted.values[asked[i]] = std::move(value);
-        std::erase(wanted.missing, asked[i]);
-      });
-    });
-  }
-
-  void wait(Wanted& wanted, Deadline deadline) {
-    const Stopwatch waited;
-    const ExactSleep exact;
-    while (!wanted.missing.empty()) {
-      if (deadline.passed()) {
-        std::vector<std::string> names;
-        for (const std::size_t i : wanted.missing) names.push_back(wanted.keys[i]);
-        fail_missing(describe(), names, waited.seconds());
-      }
-      sleep_until(Deadline::in(pause_after(waited.seconds())).earlier(deadline));
-      look(wanted);
-    }
-  }
-
   Address address_;
   std::shared_ptr<Meter> meter_;
   Index index_;
   Pool<Client> clients_;
   std::uint64_t max_value_bytes_;
 };
+
+/// Asks for all missing keys in one request, again and again.
+class MemcachedWatch final : public ListedKeyWatch {
+ public:
+  MemcachedWatch(Storage& store, std::vector<std::string> keys)
+      : ListedKeyWatch(std::move(keys)), store_(store) {}
+
+ private:
+  void wait(Deadline deadline, std::size_t below) override {
+    if (reaches_further(below)) poll(missing(below));
+    const ExactSleep exact;
+    while (!any_found() && !deadline.passed()) {
+      sleep_until(next_poll_.earlier(deadline));
+      if (next_poll_.passed()) poll(missing(below));
+    }
+  }
+
+  void poll(std::span<const std::size_t> which) override {
+    std::vector<std::string> asked;
+    for (const std::size_t i : which) asked.push_back(key(i));
+    std::vector<std::optional<Buffer>> values = store_.load_present(asked);
+    for (std::size_t i = 0; i < which.size(); ++i)
+      if (values[i]) found(which[i], std::move(*values[i]));
+    next_poll_ = Deadline::in(pause_after(waited_.seconds()));
+  }
+
+  Storage& store_;
+  Stopwatch waited_;
+  Deadline next_poll_ = Deadline::in(0);
+};
+
+std::unique_ptr<KeyWatch> Memcached::watch(std::vector<std::string> keys) {
+  return std::make_unique<MemcachedWatch>(*this, std::move(keys));
+}
 
 std::shared_ptr<Storage> open(const Uri& uri, const std::shared_ptr<Patience>& patience) {
   Address address = address_of(uri);

@@ -5,6 +5,7 @@
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/registry.h"
+#include "lambdaml/storage/wait.h"
 
 /// The simplest store, and the one to read first when writing another: a map in this process. It
 /// shows what a store owes its callers. `save` and `load` copy, so nobody shares memory by
@@ -26,6 +27,45 @@ struct Shelf {
     const auto at = values.find(key);
     return at == values.end() ? nullptr : at->second;
   }
+};
+
+/// A wait sleeps until something on the shelf changes.
+class Watch final : public ListedKeyWatch {
+ public:
+  Watch(std::shared_ptr<Shelf> shelf, std::vector<std::string> keys)
+      : ListedKeyWatch(std::move(keys)), shelf_(std::move(shelf)) {}
+
+ private:
+  void wait(Deadline deadline, std::size_t below) override {
+    const std::vector<std::size_t> wanted = missing(below);
+    std::vector<std::pair<std::size_t, Shelf::Value>> come;
+    std::unique_lock lock(shelf_->mutex);
+    wait_until(shelf_->changed, lock, deadline, [&] {
+      come = there(wanted);
+      return !come.empty();
+    });
+    lock.unlock();
+    take(come);
+  }
+  void poll(std::span<const std::size_t> which) override {
+    std::unique_lock lock(shelf_->mutex);
+    const auto come = there(which);
+    lock.unlock();
+    take(come);
+  }
+
+  std::vector<std::pair<std::size_t, Shelf::Value>> there(
+      std::span<const std::size_t> wanted) const {
+    std::vector<std::pair<std::size_t, Shelf::Value>> out;
+    for (const std::size_t i : wanted)
+      if (Shelf::Value value = shelf_->find(key(i))) out.emplace_back(i, std::move(value));
+    return out;
+  }
+  void take(const std::vector<std::pair<std::size_t, Shelf::Value>>& come) {
+    for (const auto& [i, value] : come) found(i, Buffer(value->view()));
+  }
+
+  std::shared_ptr<Shelf> shelf_;
 };
 
 class Memory final : public Storage {
@@ -55,6 +95,22 @@ class Memory final : public Storage {
     return Buffer(value->view());
   }
 
+  bool exists(std::string_view key) override {
+    check_key(key);
+    const std::lock_guard lock(shelf_->mutex);
+    return shelf_->values.contains(key);
+  }
+
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    check_key(key);
+    std::unique_lock lock(shelf_->mutex);
+    const Shelf::Value value = shelf_->find(key);
+    lock.unlock();
+    if (!value) return {};
+    return Buffer(part_of_value(*value, begin, bytes));
+  }
+
   bool create(std::string_view key, Bytes value) override {
     check_key(key);
     auto copy = std::make_shared<const Buffer>(value);
@@ -82,31 +138,8 @@ class Memory final : public Storage {
     return entries;
   }
 
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    for (const std::string& key : keys) check_key(key);
-    const Stopwatch waited;
-    std::vector<Shelf::Value> found(keys.size());
-    const auto all_there = [&] {
-      bool all = true;
-      for (std::size_t i = 0; i < keys.size(); ++i) {
-        if (!found[i]) found[i] = shelf_->find(keys[i]);
-        all &= found[i] != nullptr;
-      }
-      return all;
-    };
-    std::unique_lock lock(shelf_->mutex);
-    const bool in_time = wait_until(shelf_->changed, lock, deadline, all_there);
-    lock.unlock();
-    if (!in_time) {
-      std::vector<std::string> missing;
-      for (std::size_t i = 0; i < keys.size(); ++i)
-        if (!found[i]) missing.push_back(keys[i]);
-      fail_missing(describe(), missing, waited.seconds());
-    }
-    std::vector<Buffer> values;
-    values.reserve(keys.size());
-    for (const Shelf::Value& value : found) values.emplace_back(value->view());
-    return values;
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    return std::make_unique<Watch>(shelf_, std::move(keys));
   }
 
  private:

@@ -10,6 +10,7 @@
 #include "lambdaml/storage/redis/connection.h"
 #include "lambdaml/storage/redis/listener.h"
 #include "lambdaml/storage/registry.h"
+#include "lambdaml/storage/wait.h"
 
 namespace lambdaml::storage::redis {
 namespace {
@@ -20,9 +21,9 @@ constexpr std::size_t kBatchCommands = 1000;
 constexpr std::size_t kBatchBytes = 16 << 20;
 /// How many values are asked for at once while their size is not known.
 constexpr std::size_t kFirstValues = 64;
-/// A wait looks by itself so often: for values that came otherwise than by save(), and for news
+/// A wait polls by itself so often: for values that came otherwise than by save(), and for news
 /// that a broken connection swallowed.
-constexpr double kLookAnyway = 1;
+constexpr double kPollAnyway = 1;
 /// Redis' own limit (proto-max-bulk-len).
 constexpr std::uint64_t kMaxValueBytes = 512 << 20;
 /// Longer values are better kept in pieces. What jemalloc gives a server beyond 8 MB is fresh
@@ -30,8 +31,7 @@ constexpr std::uint64_t kMaxValueBytes = 512 << 20;
 constexpr std::uint64_t kPieceBytes = 4 << 20;
 
 /// Keys are Redis keys, values strings. A save is a SET and, in the same trip, a PUBLISH of the key
-/// on its folder's channel; a wait looks once, follows the channels of what is missing, looks again
-/// where it did not follow them before the first look, and then sleeps until it is told.
+/// on its folder's channel, for those who wait for it (RedisWatch).
 class Redis final : public Storage {
  public:
   Redis(Address address, std::shared_ptr<Patience> patience)
@@ -96,22 +96,49 @@ class Redis final : public Storage {
     });
   }
 
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    for (const std::string& key : keys) check_key(key);
-    Wanted wanted(keys);
-    if (keys.empty()) return {};
-    const Stopwatch waited;
-    // Taken before the first look, so that no other wait swallows the news of what comes after it.
-    listeners_.with([&](Listener& listener) {
-      listener.forget();
-      look(wanted);
-      while (!wanted.missing.empty() && !deadline.passed()) wait(listener, wanted, deadline);
+  bool exists(std::string_view key) override {
+    check_key(key);
+    return with_server("looking up", key, 1, [&](Connection& server) {
+      Request request;
+      request.add({"EXISTS", key});
+      count_get(1, 0);
+      server.send(request);
+      return server.reply().integer == 1;
     });
-    if (wanted.missing.empty()) return std::move(wanted.values);
-    std::vector<std::string> names;
-    for (const std::size_t i : wanted.missing) names.push_back(keys[i]);
-    fail_missing(describe(), names, waited.seconds());
   }
+
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    check_key(key);
+    return with_server("loading", key, 1, [&](Connection& server) -> std::optional<Buffer> {
+      // GETRANGE takes an absent key for an empty value, and has no empty range.
+      const std::string first = std::to_string(std::min(begin, kMaxValueBytes));
+      const std::string last =
+          std::to_string(std::min(begin, kMaxValueBytes) +
+                         std::clamp<std::uint64_t>(bytes, 1, kMaxValueBytes) - 1);
+      Request request;
+      request.add({"GETRANGE", key, first, last});
+      request.add({"EXISTS", key});
+      server.send(request);
+      std::optional<Buffer> part = server.value();
+      count_get(2, part ? part->size() : 0);
+      const bool there = server.reply().integer == 1 || (part && !part->empty());
+      if (!there) return {};
+      if (part) part->truncate(std::min<std::uint64_t>(bytes, part->size()));
+      return part ? std::move(part) : Buffer();
+    });
+  }
+
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) check_key(key);
+    std::vector<std::optional<Buffer>> values(keys.size());
+    std::vector<std::size_t> all(keys.size());
+    std::iota(all.begin(), all.end(), 0);
+    take(keys, all, [&](std::size_t i, Buffer value) { values[i] = std::move(value); });
+    return values;
+  }
+
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override;
 
   void remove(std::string_view key) override {
     const std::string one(key);
@@ -163,16 +190,7 @@ class Redis final : public Storage {
   }
 
  private:
-  /// The keys of a wait and what came of them.
-  struct Wanted {
-    explicit Wanted(std::span<const std::string> all)
-        : keys(all), values(all.size()), missing(all.size()) {
-      std::iota(missing.begin(), missing.end(), 0);
-    }
-    std::span<const std::string> keys;
-    std::vector<Buffer> values;
-    std::vector<std::size_t> missing;  ///< indices of keys
-  };
+  friend class RedisWatch;
 
   std::unique_ptr<Connection> connect() const {
     return std::make_unique<Connection>(address_, patience_);
@@ -231,17 +249,19 @@ class Redis final : public Storage {
     });
   }
 
-  /// Takes what is there of the missing keys at `at` (indices of keys), in batches.
-  void take(Wanted& wanted, std::span<const std::size_t> at) {
+  /// Calls on_value(i, Buffer) for what is there of the keys at `at` (indices of keys), in batches.
+  template <class OnValue>
+  void take(std::span<const std::string> keys, std::span<const std::size_t> at,
+            OnValue&& on_value) {
     std::size_t most = kFirstValues;
     while (!at.empty()) {
       const auto batch = at.first(std::min(at.size(), most));
       at = at.subspan(batch.size());
       std::size_t found = 0;
       std::size_t bytes = 0;
-      with_server("loading", wanted.keys[batch.front()], batch.size(), [&](Connection& server) {
+      with_server("loading", keys[batch.front()], batch.size(), [&](Connection& server) {
         Request request;
-        for (const std::size_t i : batch) request.add({"GET", wanted.keys[i]});
+        for (const std::size_t i : batch) request.add({"GET", keys[i]});
         server.send(request);
         for (const std::size_t i : batch) {
           std::optional<Buffer> value = server.value();
@@ -249,37 +269,13 @@ class Redis final : public Storage {
           if (!value) continue;
           ++found;
           bytes += value->size();
-          wanted.values[i] = std::move(*value);
-          std::erase(wanted.missing, i);
+          on_value(i, std::move(*value));
         }
       });
       const std::size_t size = bytes / std::max<std::size_t>(found, 1);
       most =
           std::clamp<std::size_t>(kBatchBytes / std::max<std::size_t>(size, 1), 1, kBatchCommands);
     }
-  }
-  void look(Wanted& wanted) {
-    const std::vector<std::size_t> missing = wanted.missing;
-    take(wanted, missing);
-  }
-
-  /// Sleeps until some of the missing keys may have come, and takes them.
-  void wait(Listener& listener, Wanted& wanted, Deadline deadline) {
-    std::set<std::string> channels;
-    for (const std::size_t i : wanted.missing)
-      channels.insert(channel_of(address_.database, wanted.keys[i]));
-    try {
-      if (listener.follow(channels)) return look(wanted);
-    } catch (const Error& error) {
-      fail_doing("waiting for", wanted.keys[wanted.missing.front()], wanted.missing.size(), error);
-    }
-    const Listener::News news = listener.wait(deadline.earlier(Deadline::in(kLookAnyway)));
-    if (news.keys.empty() || news.lost) return look(wanted);
-    const std::set<std::string_view> saved(news.keys.begin(), news.keys.end());
-    std::vector<std::size_t> there;
-    for (const std::size_t i : wanted.missing)
-      if (saved.contains(wanted.keys[i])) there.push_back(i);
-    take(wanted, there);
   }
 
   /// Calls on_page(keys) for the keys that begin with `prefix`, a part of them at a time. Keys that
@@ -328,6 +324,72 @@ class Redis final : public Storage {
   Pool<Connection> connections_;
   Pool<Listener> listeners_;
 };
+
+/// Polls once, follows the channels of the keys, polls again where it did not follow them before,
+/// and then sleeps until it is told.
+class RedisWatch final : public ListedKeyWatch {
+ public:
+  RedisWatch(Redis& store, std::vector<std::string> keys)
+      : ListedKeyWatch(std::move(keys)), store_(store) {}
+  RedisWatch(const RedisWatch&) = delete;
+  RedisWatch& operator=(const RedisWatch&) = delete;
+  ~RedisWatch() override {
+    if (listener_) store_.listeners_.give_back(std::move(listener_));
+  }
+
+ private:
+  void wait(Deadline deadline, std::size_t below) override {
+    try {
+      const bool begins = !listener_;
+      if (begins) {
+        // Before the first poll, so that no other wait swallows the news of what comes after it.
+        listener_ = store_.listeners_.borrow();
+        listener_->forget();
+      }
+      if (reaches_further(below) || begins) poll(missing(below));
+      while (!any_found() && !deadline.passed()) sleep_until_told(deadline, below);
+    } catch (...) {
+      listener_.reset();
+      throw;
+    }
+  }
+
+  void poll(std::span<const std::size_t> which) override {
+    poll_anyway_ = Deadline::in(kPollAnyway);
+    take(which);
+  }
+  void take(std::span<const std::size_t> which) {
+    store_.take(keys(), which, [&](std::size_t i, Buffer value) { found(i, std::move(value)); });
+  }
+
+  void sleep_until_told(Deadline deadline, std::size_t below) {
+    if (channels_.empty())
+      for (const std::string& key : keys())
+        channels_.insert(channel_of(store_.address_.database, key));
+    const std::vector<std::size_t> wanted = missing(below);
+    try {
+      if (listener_->follow(channels_)) return poll(wanted);
+    } catch (const Error& error) {
+      store_.fail_doing("waiting for", key(wanted.front()), wanted.size(), error);
+    }
+    const Listener::News news = listener_->wait(deadline.earlier(poll_anyway_));
+    if (news.lost || poll_anyway_.passed()) return poll(wanted);
+    const std::set<std::string_view> saved(news.keys.begin(), news.keys.end());
+    std::vector<std::size_t> there;
+    for (const std::size_t i : wanted)
+      if (saved.contains(key(i))) there.push_back(i);
+    take(there);
+  }
+
+  Redis& store_;
+  std::unique_ptr<Listener> listener_;
+  std::set<std::string> channels_;
+  Deadline poll_anyway_ = Deadline::in(kPollAnyway);
+};
+
+std::unique_ptr<KeyWatch> Redis::watch(std::vector<std::string> keys) {
+  return std::make_unique<RedisWatch>(*this, std::move(keys));
+}
 
 std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Patience> patience) {
   Address address = address_of(uri, std::getenv("REDISCLI_AUTH"));

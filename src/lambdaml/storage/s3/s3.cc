@@ -11,9 +11,10 @@
 #include "lambdaml/storage/s3/bucket.h"
 #include "lambdaml/storage/s3/digest.h"
 #include "lambdaml/storage/s3/transfer.h"
+#include "lambdaml/storage/wait.h"
 
 /// Amazon S3, or what speaks its protocol: an object a key. Reads follow writes (S3 is strongly
-/// consistent since December 2020). Small values cost one request; a wait looks at one key with a
+/// consistent since December 2020). Small values cost one request; a wait polls one key with a
 /// GET, paced by what its folder taught, and never lists.
 namespace lambdaml::storage::s3 {
 namespace {
@@ -21,21 +22,17 @@ namespace {
 constexpr std::size_t kDeletedAtOnce = 1000;
 /// Of the answer about a thousand keys, each of up to 1,024 bytes, which encoding may triple.
 constexpr std::size_t kMostListBytes = 8U << 20U;
-/// First looks at several keys at once, when one that was waited for has come.
-constexpr std::size_t kLooksAtOnce = 32;
-
-/// Looks are dear and take a millisecond and more.
-constexpr Pacer::Tuning kPace = {
-    .shortest_s = 0.001, .longest_s = 0.05, .latest_first_look_s = 0.1, .look_at_once = false};
+/// GETs at the same time, when one that was waited for has come.
+constexpr std::size_t kKeysAtOnce = 32;
 
 constexpr const char* kWriterHeader = "x-amz-meta-lambdaml-writer";
 
 class S3 final : public Storage {
  public:
   S3(Address address, std::shared_ptr<Patience> patience)
-      : bucket_(std::move(address), std::move(patience)), pacer_(kPace) {}
+      : bucket_(std::move(address), std::move(patience)), pacer_(Pacer::kExpensivePolling) {}
 
-  Capabilities capabilities() const override { return {.dear_looks = true}; }
+  Capabilities capabilities() const override { return {.polling_is_expensive = true}; }
   std::string describe() const override { return "s3://" + bucket_.name(); }
 
   bool count_into(std::shared_ptr<Meter> meter) override {
@@ -54,6 +51,35 @@ class S3 final : public Storage {
     check_key(key);
     return finish_get(bucket_, key,
                       bucket_.call(get_request(bucket_, key), what_for("loading", key)));
+  }
+
+  bool exists(std::string_view key) override {
+    check_key(key);
+    const std::string what = what_for("looking up", key);
+    const aws::Response answer = bucket_.call(bucket_.request("HEAD", key), what);
+    if (answer.status == 404) return false;
+    bucket_.need_ok(answer, what);
+    return true;
+  }
+
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    check_key(key);
+    return get_part(bucket_, key, begin, bytes);
+  }
+
+  /// One GET a key, all at the same time.
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) check_key(key);
+    std::vector<aws::Request> gets;
+    for (const std::string& key : keys) gets.push_back(get_request(bucket_, key));
+    const std::string what = keys.size() == 1 ? what_for("loading", keys.front())
+                                              : fmt::format("loading {} values", keys.size());
+    std::vector<aws::Response> answers = bucket_.call_all(gets, what);
+    std::vector<std::optional<Buffer>> values;
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      values.push_back(finish_get(bucket_, keys[i], std::move(answers[i])));
+    return values;
   }
 
   bool create(std::string_view key, Bytes value) override {
@@ -151,65 +177,11 @@ class S3 final : public Storage {
     }
   }
 
-  /// Keys that are there cost a GET each; a look in vain costs one, for one missing key tells as
-  /// much as all. When that one has come, the others are looked at together; who finds some still
-  /// missing looks at fewer together the next time.
-  std::vector<Buffer> load_all(std::span<const std::string> keys, Deadline deadline) override {
-    for (const std::string& key : keys) check_key(key);
-    if (keys.empty()) return {};
-    const Stopwatch waited;
-    std::vector<Buffer> values(keys.size());
-    std::deque<std::size_t> missing(keys.size());
-    std::iota(missing.begin(), missing.end(), 0);
-    std::size_t at_once = kLooksAtOnce;
-    Pacer::Wait wait = pacer_.wait_for(keys.front());
-    while (true) {
-      const double pause = wait.next_look_s() - waited.seconds();
-      if (pause > 0) sleep_until(Deadline::in(pause).earlier(deadline));
-      const bool last_look = deadline.passed();
-      std::size_t n = last_look ? missing.size() : 1;
-      while (!missing.empty() && look_at_first(n, keys, missing, values)) n = at_once;
-      if (missing.empty()) {
-        wait.found(waited.seconds());
-        return values;
-      }
-      if (last_look) {
-        std::vector<std::string> names;
-        for (const std::size_t i : missing) names.push_back(keys[i]);
-        fail_missing(describe(), names, waited.seconds());
-      }
-      wait.in_vain(waited.seconds());
-      if (n > 1) at_once = std::max<std::size_t>(1, at_once / 2);
-    }
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    return watch_by_polling(*this, std::move(keys), pacer_, kKeysAtOnce);
   }
-
- protected:
-  Pacer& pacer() override { return pacer_; }
 
  private:
-  /// Looks at the first `n` of `missing` at the same time and takes out those that are there;
-  /// whether all were. A look has no deadline of its own: a slow answer is no absence.
-  bool look_at_first(std::size_t n, std::span<const std::string> keys,
-                     std::deque<std::size_t>& missing, std::vector<Buffer>& values) {
-    n = std::min(n, missing.size());
-    std::vector<aws::Request> gets;
-    for (std::size_t i = 0; i < n; ++i) gets.push_back(get_request(bucket_, keys[missing[i]]));
-    const std::string what =
-        n == 1 ? what_for("loading", keys[missing.front()]) : fmt::format("loading {} values", n);
-    std::vector<aws::Response> answers = bucket_.call_all(gets, what);
-    std::deque<std::size_t> absent;
-    for (std::size_t i = 0; i < n; ++i) {
-      const std::size_t at = missing[i];
-      if (auto value = finish_get(bucket_, keys[at], std::move(answers[i])))
-        values[at] = std::move(*value);
-      else
-        absent.push_back(at);
-    }
-    missing.erase(missing.begin(), missing.begin() + static_cast<std::ptrdiff_t>(n));
-    missing.insert(missing.begin(), absent.begin(), absent.end());
-    return absent.empty();
-  }
-
   Bucket bucket_;
   Pacer pacer_;
 };

@@ -147,6 +147,29 @@ aws::Request get_request(const Bucket& bucket, std::string_view key) {
   return get;
 }
 
+std::optional<Buffer> get_part(Bucket& bucket, std::string_view key, std::uint64_t begin,
+                               std::uint64_t bytes) {
+  const std::string what = what_for("loading", key);
+  bytes = std::min(bytes, kLargestObject);
+  begin = std::min(begin, kLargestObject);
+  aws::Request get = bucket.request("GET", key);
+  // HTTP has no empty range.
+  get.headers = {{"range", range(begin, begin + std::max<std::uint64_t>(bytes, 1))}};
+  get.most_bytes = std::max<std::uint64_t>(bytes, kOneRequestBytes);
+  aws::Response answer = bucket.call(get, what);
+  if (is_absence(answer)) return {};
+  if (answer.status == 416) return Buffer();  // it begins behind the end
+  bucket.need_ok(answer, what);
+  count_bytes(bucket, answer.body.size());
+  // A server that ignores the range answers 200 with all of it.
+  if (answer.status != 206) return Buffer(part_of_value(answer.body, begin, bytes));
+  const std::optional<Range> got = parse_range(answer.header("content-range"));
+  if (!got || got->begin != begin || got->end - got->begin != answer.body.size())
+    fail_corrupt(bucket, key, "the answer is not the part that was asked for");
+  answer.body.truncate(bytes);
+  return std::move(answer.body);
+}
+
 std::optional<Buffer> finish_get(Bucket& bucket, std::string_view key, aws::Response first) {
   const std::string what = what_for("loading", key);
   bool damaged = false;

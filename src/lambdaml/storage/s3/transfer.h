@@ -32,4 +32,9 @@ aws::Request get_request(const Bucket& bucket, std::string_view key);
 /// data_corrupt when what came twice does not fit its checksum.
 std::optional<Buffer> finish_get(Bucket& bucket, std::string_view key, aws::Response first);
 
+/// The part [begin, begin + bytes) of the object, cut at its end; nullopt when there is none. One
+/// request.
+std::optional<Buffer> get_part(Bucket& bucket, std::string_view key, std::uint64_t begin,
+                               std::uint64_t bytes);
+
 }  // namespace lambdaml::storage::s3

@@ -1,19 +1,17 @@
-#include "lambdaml/comm/bulk_synchronous.h"
+#include "lambdaml/comm/bulk/bulk_synchronous.h"
 
 #include <algorithm>
 
 #include "lambdaml/base/log.h"
 
-namespace lambdaml::comm {
+namespace lambdaml::comm::bulk {
 namespace {
 
-/// While it waits for contributions, a worker looks for a merged result first after this part of
-/// its patience (1 s of 300 s), and then ever more rarely: each look reads again what has come
-/// already.
-constexpr double kFirstLook = 1.0 / 300;
-constexpr double kLongestLook = 0.1;
-
-std::string name_of(std::uint64_t round) { return fmt::format("round {}", round); }
+/// While it waits, a worker first checks whether a merged result is there, and its own messages
+/// still are, after this part of its patience (1 s of 300 s), and then ever more rarely: each check
+/// is a request.
+constexpr double kFirstCheck = 1.0 / 300;
+constexpr double kLongestCheck = 0.1;
 
 }  // namespace
 
@@ -26,11 +24,11 @@ std::size_t BulkSynchronous::merge_round(std::uint64_t round, Vectors v, Meaning
   // What is not finite travels as it is: all must see that the numbers have diverged.
   if (meaning == Meaning::increment && membership().compression != Compression::none &&
       !v.values.empty() && all_finite(v.values))
-    squeeze(v.values);
+    compress_with_feedback(v.values);
   return sum_round(round, v);
 }
 
-void BulkSynchronous::squeeze(std::span<float> values) {
+void BulkSynchronous::compress_with_feedback(std::span<float> values) {
   if (residual_.empty()) residual_.resize(values.size());
   if (residual_.size() != values.size())
     fail(Code::internal, "increments of {} and of {} values cannot both be compressed",
@@ -73,75 +71,41 @@ std::uint64_t BulkSynchronous::retained_bytes() const {
   return bytes;
 }
 
-std::optional<std::vector<Buffer>> BulkSynchronous::wait_in_slices(
-    const std::vector<std::string>& keys, Deadline end, const std::function<bool()>& between) {
-  const double patience = membership().patience_s;
-  for (double look = kFirstLook * patience;; look = std::min(look * 2, kLongestLook * patience)) {
-    try {
-      return store().load_all(keys, end.earlier(Deadline::in(look)));
-    } catch (const storage::MissingKeys&) {
-      if (between()) return {};
-      if (end.passed()) throw;
-      put_back_what_is_lost();
-    }
-  }
-}
+double BulkSynchronous::first_check_s() const { return kFirstCheck * membership().patience_s; }
+double BulkSynchronous::longest_check_s() const { return kLongestCheck * membership().patience_s; }
 
-BulkSynchronous::Arrived BulkSynchronous::wait_for_contributions(
-    std::uint64_t round, const std::vector<std::string>& keys,
-    const std::vector<std::uint32_t>& senders, const std::string& merged) {
-  try {
-    std::optional<Buffer> result;
-    std::optional<std::vector<Buffer>> contributions = wait_in_slices(
-        keys, wait_deadline(), [&] { return (result = store().load(merged)).has_value(); });
-    if (contributions) return {std::move(*contributions), {}};
-    return {{}, std::move(result)};
-  } catch (const storage::MissingKeys& missing) {
-    std::vector<std::uint32_t> silent;
-    for (std::size_t i = 0; i < keys.size(); ++i)
-      if (std::ranges::find(missing.keys(), keys[i]) != missing.keys().end())
-        silent.push_back(senders[i]);
-    fail_silent(name_of(round), silent);
-  }
-}
-
-std::vector<Buffer> BulkSynchronous::wait_for_merged(
-    std::uint64_t round, const std::vector<std::string>& keys,
-    const std::function<std::vector<std::uint32_t>(std::size_t)>& silent) {
-  try {
-    return std::move(*wait_in_slices(keys, wait_deadline(), [] { return false; }));
-  } catch (const storage::MissingKeys& missing) {
-    std::vector<std::uint32_t> workers;
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (std::ranges::find(missing.keys(), keys[i]) == missing.keys().end()) continue;
-      for (const std::uint32_t worker : silent(i))
-        if (std::ranges::find(workers, worker) == workers.end()) workers.push_back(worker);
-    }
-    std::ranges::sort(workers);
-    fail_silent(name_of(round), workers);
-  }
+storage::Wait BulkSynchronous::wait_for(std::vector<std::string> keys) {
+  storage::Wait wait(store(), std::move(keys), wait_deadline());
+  if (store_forgets_)
+    wait.add_hook({[this] {
+                     put_back_what_is_lost();
+                     return true;
+                   },
+                   first_check_s(), longest_check_s()});
+  return wait;
 }
 
 void BulkSynchronous::keep(std::uint64_t round, Role role, const std::string& key, Buffer message) {
+  const std::lock_guard lock(published_mutex_);
   if (store_forgets_) published_.push_back({round, role, key, std::move(message)});
 }
 
 void BulkSynchronous::put_back_what_is_lost() {
+  const std::lock_guard lock(published_mutex_);
   std::size_t lost = 0;
   for (const Published& published : published_)
-    lost += store().create(published.key, published.message) ? 1 : 0;
+    if (!store().exists(published.key))
+      lost += store().create(published.key, published.message) ? 1 : 0;
   if (lost > 0)
     log::warning("{} has lost {} messages of this worker; they were put back", store().describe(),
                  lost);
 }
 
 std::vector<std::uint32_t> BulkSynchronous::absent(const std::vector<std::string>& keys,
-                                                   const std::vector<std::uint32_t>& senders,
-                                                   std::uint32_t otherwise) {
+                                                   const std::vector<std::uint32_t>& senders) {
   std::vector<std::uint32_t> out;
   for (std::size_t i = 0; i < keys.size(); ++i)
-    if (!store().load(keys[i])) out.push_back(senders[i]);
-  if (out.empty()) out.push_back(otherwise);
+    if (!store().exists(keys[i])) out.push_back(senders[i]);
   return out;
 }
 
@@ -151,12 +115,13 @@ void BulkSynchronous::completed(std::uint64_t round, std::vector<std::string> co
   kept_.push_back({round, merged_bytes, std::move(merged)});
   completed_ = round + 1;
   // All have taken the results of the round before, or they would not have contributed to this one.
+  const std::lock_guard lock(published_mutex_);
   std::erase_if(published_, [&](const Published& published) {
     return published.round < round || published.role == Role::contribution;
   });
 }
 
-void BulkSynchronous::sweep() {
+void BulkSynchronous::collect_garbage() {
   std::vector<std::string> keys = removable_;
   const bool all_past = completed_ > retired_;
   std::size_t rounds = 0;
@@ -169,4 +134,4 @@ void BulkSynchronous::sweep() {
   kept_.erase(kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(rounds));
 }
 
-}  // namespace lambdaml::comm
+}  // namespace lambdaml::comm::bulk

@@ -2,14 +2,16 @@
 
 #include <deque>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/comm/message.h"
+#include "lambdaml/storage/wait.h"
 
-namespace lambdaml::comm {
+namespace lambdaml::comm::bulk {
 
 /// What the patterns that wait for all have in common: waiting, and when a message may go.
 ///
@@ -31,16 +33,16 @@ namespace lambdaml::comm {
 ///
 /// There is one trap in 2: of two attempts that run at the same time, the slower may wait for
 /// contributions that are gone because the faster one's merged result was taken by all. So a wait
-/// for contributions looks from time to time whether the merged result is there, and takes it.
+/// for contributions asks from time to time whether the merged result exists, and takes it.
 ///
 /// A store that is not durable may lose messages when its server starts again. Each worker keeps
 /// the messages that others may still need, its contributions to the round under way and the
-/// results it has merged in this round and the one before, and while it waits, it looks from time
-/// to time whether they are there (`create`) and puts back what is not.
+/// results it has merged in this round and the one before, and while it waits, it asks from time
+/// to time whether they exist and puts back (`create`) what does not.
 ///
 /// *Compression.* A contribution is made representable before anything else happens, from the
 /// values and what was held back before, so every attempt writes the same. The sum is rounded (bf16
-/// and int8: to bf16) without feedback, for who merges may change; top k is summed exactly.
+/// and int8: to bf16) without feedback, for the aggregator may change; top k is summed exactly.
 ///
 /// What an attempt meant to remove when it died stays until the job's keys are cleared: at most the
 /// contributions to one round, and the merged results of one checkpoint interval.
@@ -60,31 +62,23 @@ class BulkSynchronous : public Communicator {
   virtual std::size_t sum_round(std::uint64_t round, Vectors vectors) = 0;
   /// How contributions of this round are written; `begin` as in Packing.
   Packing contribution(std::size_t begin = 0) const { return {contribution_form_, begin}; }
-  /// The message of a sum. The draft's values become those that it carries.
+  /// The message of a sum. The draft's values become those that it carries. From any thread.
   Buffer seal(Draft& sum, const MessageHead& head, std::size_t begin = 0) const;
 
-  /// Exactly one of the two is there.
-  struct Arrived {
-    std::vector<Buffer> contributions;
-    std::optional<Buffer> merged;
-  };
-  /// Waits for the contributions under `keys`, or for `merged` if an attempt of this very worker
-  /// has merged them already. `senders` are the workers of the keys, for the error.
-  Arrived wait_for_contributions(std::uint64_t round, const std::vector<std::string>& keys,
-                                 const std::vector<std::uint32_t>& senders,
-                                 const std::string& merged);
-  /// Waits for merged results. `silent(i)` tells, after a wait in vain for key i, which workers it
-  /// still needs.
-  std::vector<Buffer> wait_for_merged(
-      std::uint64_t round, const std::vector<std::string>& keys,
-      const std::function<std::vector<std::uint32_t>(std::size_t)>& silent);
-  /// Those of `senders` whose key is absent; `otherwise` when all are there.
+  /// A wait for messages of others, at most as long as the patience lasts. While it goes on, puts
+  /// back what the store has lost of this worker's messages.
+  storage::Wait wait_for(std::vector<std::string> keys);
+  /// The seconds after which a wait first does what it does beside waiting, and at most later.
+  double first_check_s() const;
+  double longest_check_s() const;
+
+  /// Those of `senders` whose key is absent. One existence check a key.
   std::vector<std::uint32_t> absent(const std::vector<std::string>& keys,
-                                    const std::vector<std::uint32_t>& senders,
-                                    std::uint32_t otherwise);
+                                    const std::vector<std::uint32_t>& senders);
 
   enum class Role { contribution, merged };
   /// Keeps a message that was saved as long as others may need it, where the store may lose it.
+  /// From any thread.
   void keep(std::uint64_t round, Role role, const std::string& key, Buffer message);
 
   /// Notes a complete round: the keys of this worker's contributions, the merged results that are
@@ -92,7 +86,7 @@ class BulkSynchronous : public Communicator {
   void completed(std::uint64_t round, std::vector<std::string> contributions,
                  std::vector<std::string> merged, std::uint64_t merged_bytes);
   /// Removes what may go, in bulk. To be called where this worker would wait anyway.
-  void sweep();
+  void collect_garbage();
 
  private:
   struct MergedRound {
@@ -108,21 +102,17 @@ class BulkSynchronous : public Communicator {
     Buffer message;
   };
 
-  /// Waits for the keys in slices; between two, puts back what a store has lost and asks
-  /// `between()`, which may end the wait by returning true. Throws MissingKeys at `end`.
-  std::optional<std::vector<Buffer>> wait_in_slices(const std::vector<std::string>& keys,
-                                                    Deadline end,
-                                                    const std::function<bool()>& between);
   void put_back_what_is_lost();
 
   std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) final;
   /// Brings an increment to what its message will carry; the rest goes to residual_.
-  void squeeze(std::span<float> values);
+  void compress_with_feedback(std::span<float> values);
 
   Form contribution_form_ = Form::f32;
   Form merged_form_ = Form::f32;
   std::vector<float> residual_;
   bool store_forgets_ = false;
+  std::mutex published_mutex_;
   std::vector<Published> published_;
   std::vector<std::string> removable_;  ///< contributions to complete rounds
   std::deque<MergedRound> kept_;
@@ -130,4 +120,4 @@ class BulkSynchronous : public Communicator {
   std::uint64_t completed_ = 0;  ///< rounds before this one are complete
 };
 
-}  // namespace lambdaml::comm
+}  // namespace lambdaml::comm::bulk

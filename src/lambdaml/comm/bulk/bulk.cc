@@ -1,0 +1,435 @@
+#include <algorithm>
+#include <deque>
+#include <exception>
+#include <future>
+
+#include "lambdaml/comm/bulk/bulk_synchronous.h"
+#include "lambdaml/comm/message.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/tensor/kernels.h"
+
+/// The pattern to read first: all wait for all, and K of the workers are aggregators.
+///
+/// The vector is cut into chunks between its numbers. Chunk c is merged by one worker, the
+/// aggregator c mod K, in worker order; so the result is the same bit by bit for every K. A round
+/// is two PUT–GET pairs in sequence: each worker saves its contribution to every chunk that another
+/// one merges, the aggregators merge and save theirs, all read all merged chunks. With C chunks
+/// that makes C · P PUTs and 2 C (P − 1) GETs.
+///
+/// `reduce` is K = 1: for small vectors and stores that bill requests. `reduce_scatter` is K = P:
+/// the bytes are spread over all workers. There are K chunks, or as many as there are numbers, if
+/// these are fewer. An aggregator whose chunk is large gets several smaller ones instead, so that
+/// it merges and saves one while it downloads the next (kOverlapBytes, kPieceBytes): the longest
+/// path is then that of the bytes over one connection, and not three times that.
+///
+/// An aggregator holds the chunk's sum and about kWindowBytes of contributions, which it adds as
+/// they come; bytes_needed() tells the sum of it all.
+namespace lambdaml::comm::bulk {
+namespace {
+
+/// Chunks of more bytes are cut, to pieces of about so many, of which there are not too many.
+constexpr std::size_t kOverlapBytes = 8 << 20;
+constexpr std::size_t kPieceBytes = 4 << 20;
+constexpr std::size_t kMostPieces = 8;
+/// Contributions that an aggregator loads ahead of the one that it needs next.
+constexpr std::size_t kWindowBytes = 64 << 20;
+/// Merged chunks that are on their way at the same time.
+constexpr std::size_t kSavesAtOnce = 2;
+
+/// How a vector of n numbers is cut for K aggregators.
+class Cut {
+ public:
+  Cut(std::size_t n, std::uint32_t aggregators, bool cuts_large_chunks = true) : n_(n) {
+    const auto base = static_cast<std::uint32_t>(std::clamp<std::size_t>(n, 1, aggregators));
+    const std::size_t bytes = n / base * sizeof(float);
+    const std::size_t pieces = bytes <= kOverlapBytes || !cuts_large_chunks
+                                   ? 1
+                                   : std::min((bytes + kPieceBytes - 1) / kPieceBytes, kMostPieces);
+    aggregators_ = base;
+    chunks_ = base * static_cast<std::uint32_t>(pieces);
+  }
+
+  std::uint32_t chunks() const { return chunks_; }
+  std::uint32_t aggregator_of(std::uint32_t c) const { return c % aggregators_; }
+  std::size_t begin_of(std::uint32_t c) const {
+    return n_ / chunks_ * c + std::min<std::size_t>(c, n_ % chunks_);
+  }
+  std::size_t size_of(std::uint32_t c) const { return n_ / chunks_ + (c < n_ % chunks_ ? 1 : 0); }
+  /// The totals travel with chunk 0.
+  Vectors part(const Vectors& v, std::uint32_t c) const {
+    return {v.values.subspan(begin_of(c), size_of(c)), c == 0 ? v.totals : std::span<double>()};
+  }
+  /// Messages of the largest chunk that fit the window.
+  std::size_t window() const {
+    return std::max<std::size_t>(2, kWindowBytes / (size_of(0) * sizeof(float) + 64));
+  }
+
+ private:
+  std::size_t n_;
+  std::uint32_t aggregators_ = 1;
+  std::uint32_t chunks_ = 1;
+};
+
+/// The sum of one chunk, to which contributions are added in worker order.
+class ChunkSum {
+ public:
+  ChunkSum(Vectors own, std::uint32_t worker)
+      : own_(own),
+        worker_(worker),
+        sum_(own.totals.size(), own.values.size()),
+        totals_(sum_.totals),
+        values_(sum_.values) {}
+
+  /// The next contributions; this worker's own is added where it belongs.
+  void add(const std::vector<Message>& contributions) {
+    std::vector<const double*> totals;
+    std::vector<const float*> values;
+    if (next_ > 0) {
+      totals.push_back(totals_.data());
+      values.push_back(values_.data());
+    }
+    const auto add_own = [&] {
+      if (next_ != worker_) return;
+      totals.push_back(own_.totals.data());
+      values.push_back(own_.values.data());
+      ++next_;
+    };
+    for (const Message& message : contributions) {
+      add_own();
+      totals.push_back(message.totals.data());
+      values.push_back(message.values.data());
+      ++next_;
+    }
+    add_own();
+    tensor::sum_in_order(totals, totals_.size(), totals_.data());
+    tensor::sum_in_order(values, values_.size(), values_.data());
+  }
+  /// To be sealed; its numbers stay where own() is to be replaced by them.
+  Draft& draft() { return sum_; }
+  void replace_own() const {
+    std::ranges::copy(totals_, own_.totals.begin());
+    std::ranges::copy(values_, own_.values.begin());
+  }
+
+ private:
+  Vectors own_;
+  std::uint32_t worker_;
+  std::uint32_t next_ = 0;  ///< the worker whose contribution is added next
+  Draft sum_;
+  std::span<double> totals_;  ///< of the draft, also after it was sealed
+  std::span<float> values_;
+};
+
+class Bulk final : public BulkSynchronous {
+ public:
+  Bulk(Membership membership, std::uint32_t aggregators)
+      : BulkSynchronous(std::move(membership)),
+        aggregators_(std::clamp<std::uint32_t>(aggregators, 1, workers())) {
+    for (std::uint32_t i = 0; i < workers(); ++i)
+      if (i != worker()) others_.push_back(i);
+  }
+
+ private:
+  /// A round under way.
+  struct Round {
+    std::uint64_t number;
+    Vectors v;
+    Cut cut;
+  };
+
+  std::size_t sum_round(std::uint64_t number, Vectors v) override {
+    const Round round{number, v,
+                      Cut(v.values.size(), aggregators_, membership().cuts_large_chunks)};
+    const std::vector<std::uint32_t> own = chunks_of(round, true);
+    const std::vector<std::uint32_t> foreign = chunks_of(round, false);
+    if (!catching_up() || !take_if_all_there(round)) {
+      caught_up();
+      contribute(round, foreign);
+      if (!foreign.empty()) collect_garbage();
+      merge(round, own);
+      if (foreign.empty()) collect_garbage();  // the others wait no longer
+      take_merged(round, foreign);
+    }
+    std::vector<std::string> mine;
+    for (const std::uint32_t c : foreign) mine.push_back(contribution_name(round, worker(), c));
+    std::vector<std::string> kept;
+    for (const std::uint32_t c : own) kept.push_back(merged_name(round, c));
+    completed(number, std::move(mine), std::move(kept),
+              v.totals.size_bytes() + v.values.size_bytes());
+    return workers();
+  }
+
+  std::vector<std::uint32_t> chunks_of(const Round& round, bool own) const {
+    std::vector<std::uint32_t> out;
+    for (std::uint32_t c = 0; c < round.cut.chunks(); ++c)
+      if ((round.cut.aggregator_of(c) == worker()) == own) out.push_back(c);
+    return out;
+  }
+
+  /// Saves this worker's contribution to the chunks.
+  void contribute(const Round& round, const std::vector<std::uint32_t>& chunks) {
+    std::vector<std::string> keys;
+    std::vector<Buffer> messages;
+    for (const std::uint32_t c : chunks) {
+      const Vectors part = round.cut.part(round.v, c);
+      keys.push_back(contribution_name(round, worker(), c));
+      messages.push_back(encode(head(round, MessageHead::Kind::contribution, worker(), c),
+                                part.totals, part.values, contribution(round.cut.begin_of(c))));
+    }
+    std::vector<storage::Item> items;
+    for (std::size_t i = 0; i < keys.size(); ++i) items.push_back({keys[i], messages[i]});
+    if (items.size() == 1)
+      store().save(keys.front(), messages.front());
+    else if (!items.empty())
+      store().save_all(items);
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      keep(round.number, Role::contribution, keys[i], std::move(messages[i]));
+  }
+
+  /// Merges the chunks of this worker one after another and saves them. One that another attempt
+  /// has merged is taken instead.
+  void merge(const Round& round, const std::vector<std::uint32_t>& chunks) {
+    std::deque<std::future<void>> saves;
+    std::exception_ptr failure;
+    try {
+      for (std::size_t done = 0; done < chunks.size();) {
+        done += merge_from(round, std::span(chunks).subspan(done), saves);
+        if (done == chunks.size()) break;
+        // The next one, and perhaps more, was merged by another attempt, which is ahead.
+        while (done < chunks.size()) {
+          const std::optional<Buffer> there = store().load(merged_name(round, chunks[done]));
+          if (!there) break;
+          take(round, chunks[done++], *there);
+        }
+        catch_up();
+      }
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    // They use this object: it waits for them also when it fails.
+    for (std::future<void>& save : saves) {
+      try {
+        save.get();
+      } catch (...) {
+        if (!failure) failure = std::current_exception();
+      }
+    }
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  /// Merges chunks until the first one that another attempt has merged; returns how many.
+  std::size_t merge_from(const Round& round, std::span<const std::uint32_t> chunks,
+                         std::deque<std::future<void>>& saves) {
+    std::vector<std::string> keys;
+    for (const std::uint32_t c : chunks)
+      for (const std::uint32_t other : others_) keys.push_back(contribution_name(round, other, c));
+    const std::size_t each = others_.size();
+    std::size_t at = 0;  // in `chunks`
+    std::size_t added = 0;
+    std::string merged = merged_name(round, chunks[0]);
+    storage::Wait wait = wait_for(keys);
+    wait.load_ahead_at_most(round.cut.window());
+    wait.add_hook({[&] { return !store().exists(merged); }, first_check_s(), longest_check_s()});
+    auto sum = sum_of(round, chunks[0]);
+    try {
+      while (at < chunks.size()) {
+        std::vector<Buffer> run;
+        if (each > 0) {
+          run = wait.next_in_order();
+          if (run.empty()) return at;
+        }
+        for (std::size_t begin = 0; at < chunks.size();) {
+          const std::size_t n = std::min(run.size() - begin, each - added);
+          std::vector<Buffer> part(std::make_move_iterator(run.begin() + begin),
+                                   std::make_move_iterator(run.begin() + begin + n));
+          begin += n;
+          const bool last = added + n == each;
+          add(round, chunks[at], std::span(others_).subspan(added, n), std::move(part), sum, last,
+              chunks.size() > 1 ? &saves : nullptr);
+          added += n;
+          if (!last) break;
+          added = 0;
+          if (++at == chunks.size()) break;
+          sum = sum_of(round, chunks[at]);
+          merged = merged_name(round, chunks[at]);
+          if (begin == run.size() && each > 0) break;
+        }
+      }
+    } catch (const storage::MissingKeys& missing) {
+      std::vector<std::uint32_t> silent;
+      for (std::size_t i = 0; i < keys.size(); ++i)
+        if (std::ranges::find(missing.keys(), keys[i]) != missing.keys().end())
+          silent.push_back(others_[i % each]);
+      fail_silent_workers(round, std::move(silent));
+    }
+    return at;
+  }
+
+  std::shared_ptr<ChunkSum> sum_of(const Round& round, std::uint32_t c) const {
+    return std::make_shared<ChunkSum>(round.cut.part(round.v, c), worker());
+  }
+
+  /// Adds contributions of `senders` to the sum; the last ones complete it, and it is saved. With
+  /// `saves` that is done on a thread of its own, while this one downloads.
+  void add(const Round& round, std::uint32_t c, std::span<const std::uint32_t> senders,
+           std::vector<Buffer> contributions, const std::shared_ptr<ChunkSum>& sum, bool last,
+           std::deque<std::future<void>>* saves) {
+    auto bytes = std::make_shared<std::vector<Buffer>>(std::move(contributions));
+    const auto work = [this, &round, c, senders, bytes, sum, last] {
+      const Vectors part = round.cut.part(round.v, c);
+      std::vector<Message> messages;
+      for (std::size_t i = 0; i < senders.size(); ++i)
+        messages.push_back(decode((*bytes)[i], contribution_name(round, senders[i], c),
+                                  head(round, MessageHead::Kind::contribution, senders[i], c),
+                                  part.totals.size(), part.values.size()));
+      sum->add(messages);
+      if (!last) return;
+      bytes->clear();
+      const std::string key = merged_name(round, c);
+      Buffer message = seal(sum->draft(), head(round, MessageHead::Kind::merged, worker(), c),
+                            round.cut.begin_of(c));
+      store().save(key, message);
+      sum->replace_own();
+      keep(round.number, Role::merged, key, std::move(message));
+    };
+    if (saves == nullptr || !last) return work();
+    while (saves->size() >= kSavesAtOnce) {
+      std::future<void> oldest = std::move(saves->front());
+      saves->pop_front();
+      oldest.get();
+    }
+    saves->push_back(std::async(std::launch::async, work));
+  }
+
+  /// Waits for the merged chunks and takes each as it comes.
+  void take_merged(const Round& round, const std::vector<std::uint32_t>& chunks) {
+    std::vector<std::string> keys;
+    for (const std::uint32_t c : chunks) keys.push_back(merged_name(round, c));
+    storage::Wait wait = wait_for(keys);
+    try {
+      while (const std::optional<storage::Arrival> arrival = wait.next())
+        take(round, chunks[arrival->index], arrival->value);
+    } catch (const storage::MissingKeys& missing) {
+      // The first chunk whose contributions are not all there tells who is silent; of one that has
+      // all, it is the aggregator.
+      std::vector<std::uint32_t> silent;
+      for (const std::uint32_t c : chunks) {
+        if (std::ranges::find(missing.keys(), merged_name(round, c)) == missing.keys().end())
+          continue;
+        const std::uint32_t aggregator = round.cut.aggregator_of(c);
+        std::vector<std::uint32_t> senders;
+        std::vector<std::string> contributions;
+        for (std::uint32_t j = 0; j < workers(); ++j) {
+          if (j == aggregator) continue;
+          senders.push_back(j);
+          contributions.push_back(contribution_name(round, j, c));
+        }
+        const std::vector<std::uint32_t> missing_senders = absent(contributions, senders);
+        if (!missing_senders.empty()) {
+          silent = missing_senders;
+          break;
+        }
+        silent.push_back(aggregator);
+      }
+      fail_silent_workers(round, std::move(silent));
+    }
+  }
+
+  /// Takes the merged chunks if all are there; `v` has changed only if so.
+  bool take_if_all_there(const Round& round) {
+    std::vector<std::string> keys;
+    for (std::uint32_t c = 0; c < round.cut.chunks(); ++c) keys.push_back(merged_name(round, c));
+    const std::vector<std::optional<Buffer>> messages = store().load_present(keys);
+    if (!std::ranges::all_of(messages, [](const auto& message) { return message.has_value(); }))
+      return false;
+    for (std::uint32_t c = 0; c < round.cut.chunks(); ++c) take(round, c, *messages[c]);
+    return true;
+  }
+
+  void take(const Round& round, std::uint32_t c, const Buffer& bytes) const {
+    const Vectors to = round.cut.part(round.v, c);
+    const Message message =
+        decode(bytes, merged_name(round, c),
+               head(round, MessageHead::Kind::merged, round.cut.aggregator_of(c), c),
+               to.totals.size(), to.values.size());
+    std::ranges::copy(message.totals, to.totals.begin());
+    std::ranges::copy(message.values, to.values.begin());
+  }
+
+  [[noreturn]] void fail_silent_workers(const Round& round, std::vector<std::uint32_t> silent) {
+    std::ranges::sort(silent);
+    silent.erase(std::unique(silent.begin(), silent.end()), silent.end());
+    fail_silent(fmt::format("round {}", round.number), silent);
+  }
+
+  MessageHead head(const Round& round, MessageHead::Kind kind, std::uint32_t from,
+                   std::uint32_t chunk) const {
+    return {.kind = kind,
+            .job = membership().job,
+            .round = round.number,
+            .worker = from,
+            .chunk = chunk};
+  }
+  /// One aggregator with one chunk has keys without the chunk's number.
+  bool is_whole(const Round& round) const { return aggregators_ == 1 && round.cut.chunks() == 1; }
+  std::string contribution_name(const Round& round, std::uint32_t from, std::uint32_t c) const {
+    return is_whole(round) ? contribution_key(round.number, from)
+                           : contribution_chunk_key(round.number, from, c);
+  }
+  std::string merged_name(const Round& round, std::uint32_t c) const {
+    return is_whole(round) ? merged_key(round.number) : merged_chunk_key(round.number, c);
+  }
+
+  const std::uint32_t aggregators_;
+  std::vector<std::uint32_t> others_;
+};
+
+/// Of the largest aggregator: its encoded contributions to the chunks of others, the window of
+/// contributions twice (as they came, and unpacked where they are packed), the sums that are merged
+/// and on their way, and a merged message that is taken.
+std::uint64_t bytes_needed(const MergeSizes& sizes, std::uint32_t aggregators) {
+  if (sizes.workers <= 1) return 0;
+  aggregators = std::clamp<std::uint32_t>(aggregators, 1, sizes.workers);
+  const Cut cut(sizes.values, aggregators);
+  const std::uint64_t chunk = cut.size_of(0) * sizeof(float) + 64;
+  const std::uint64_t pieces = (cut.chunks() + aggregators - 1) / aggregators;
+  const std::uint64_t foreign = (cut.chunks() - pieces) * chunk;
+  const std::uint64_t loaded = std::min<std::uint64_t>(
+      {cut.window(), (sizes.workers - 1) * std::min<std::uint64_t>(pieces, kSavesAtOnce + 1)});
+  const std::uint64_t forms = sizes.is_packed ? 2 : 1;
+  return foreign + loaded * chunk * forms +
+         std::min<std::uint64_t>(pieces, kSavesAtOnce + 1) * 2 * chunk;
+}
+
+std::unique_ptr<Communicator> make(Membership membership, std::uint32_t aggregators) {
+  return std::make_unique<Bulk>(std::move(membership), aggregators);
+}
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({.name = "reduce",
+                .help = "worker 0 merges all vectors, the others read the merged one",
+                .make =
+                    [](Membership membership) {
+                      const std::uint32_t k = membership.aggregators.value_or(1);
+                      return make(std::move(membership), k);
+                    },
+                .bytes_needed =
+                    [](const MergeSizes& sizes) {
+                      return bytes_needed(sizes, sizes.aggregators.value_or(1));
+                    }});
+  registry.add({.name = "reduce_scatter",
+                .help = "worker i merges chunk i of all vectors, all read all merged chunks",
+                .make =
+                    [](Membership membership) {
+                      const std::uint32_t k = membership.aggregators.value_or(membership.workers);
+                      return make(std::move(membership), k);
+                    },
+                .bytes_needed =
+                    [](const MergeSizes& sizes) {
+                      return bytes_needed(sizes, sizes.aggregators.value_or(sizes.workers));
+                    }});
+}
+
+}  // namespace lambdaml::comm::bulk
