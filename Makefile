@@ -37,6 +37,8 @@ torture: ## break things under jobs: every pair of fault, store, optimizer … o
 	@cmake --preset release -DLAMBDAML_TESTS=ON
 	@cmake --build --preset release -j $(JOBS)
 	@$(if $(ONLY),,ctest --preset release -R '[Hh]ostile' -j $(JOBS))
+	@$(if $(ONLY),,LAMBDAML_FAULTS=all LAMBDAML_TEST_OUTAGE_S=20 $(BUILD)/tests/lambdaml_integration_test \
+	  --gtest_brief=1 --gtest_filter='*Interrupt*:*Outage*')
 	@$(PYTHON) -B tests/torture/torture.py $(BUILD) --seed $(SEED) --json build/torture.json \
 	  $(if $(FULL),--strength all) $(if $(ONLY),--only '$(ONLY)')
 

@@ -279,6 +279,13 @@ void Checkpoints::put_back(const Slot& slot, optim::Optimizer& optimizer,
     std::copy(saved.begin(), saved.end(), values.begin());
   }
   const std::string residual = fmt::format("state.{}", kResidual);
+  for (const tensor::Tensor& saved : file.tensors()) {
+    constexpr std::string_view kState = "state.";
+    if (!saved.name.starts_with(kState) || saved.name == residual) continue;
+    if (!optimizer.state().contains(saved.name.substr(kState.size())))
+      fail(Code::data_corrupt, "{}: '{}' is of another optimizer or other options", file.what(),
+           saved.name);
+  }
   communicator.restore_residual(file.find(residual) == nullptr ? std::span<const float>()
                                                                : file.values<float>(residual));
   optimizer.set_scalars(file.values<double>("scalars"));

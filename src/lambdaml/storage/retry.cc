@@ -135,7 +135,7 @@ class RetryWatch final : public KeyWatch {
     if (went_well || !arrivals.empty()) {
       pause_s_ = store_.policy_.first_delay_s;
     } else {  // the watch fails although loads do not: not all the time
-      sleep_until(Deadline::in(pause_s_ * retry_jitter()).earlier(deadline));
+      sleep_until(Deadline::in(pause_s_ * jitter()).earlier(deadline));
       pause_s_ = std::min(2 * pause_s_, store_.policy_.longest_delay_s);
     }
     return fresh(std::move(arrivals));
