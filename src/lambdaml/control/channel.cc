@@ -23,7 +23,7 @@ std::shared_ptr<storage::Storage> channel_of_rounds(std::shared_ptr<storage::Sto
                                                     const faas::Invocation& invocation,
                                                     std::function<void()> check) {
   return storage::with_cancellation(stoppable(std::move(channel), invocation), std::move(check),
-                                    {.first_s = 1, .longest_s = 2, .longest_where_expensive_s = 6});
+                                    {.first_s = 1, .longest_s = 2, .longest_where_expensive_s = 8});
 }
 
 namespace keys {

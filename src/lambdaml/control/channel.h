@@ -25,7 +25,7 @@ std::shared_ptr<storage::Storage> stoppable(std::shared_ptr<storage::Storage> ch
 /// The channel as a worker's rounds use it, in a job and in `bench comm`: stoppable, and calling
 /// `check` (whether the worker's claim still counts) before what it asks and while it waits. A
 /// check while a wait goes on may poll the channel: it comes after 1 s, and later every 2 s, or
-/// every 6 s where polling is expensive.
+/// every 8 s where polling is expensive.
 std::shared_ptr<storage::Storage> channel_of_rounds(std::shared_ptr<storage::Storage> channel,
                                                     const faas::Invocation& invocation,
                                                     std::function<void()> check);

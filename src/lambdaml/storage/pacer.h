@@ -33,7 +33,7 @@ class Pacer {
     double long_wait_s = 0;
   };
   /// For stores whose polls are billed or take milliseconds: less than 40 in the first minute of a
-  /// wait, 12 in each later one.
+  /// wait, 10 in each later one.
   static const Tuning kExpensivePolling;
 
   Pacer() = default;
@@ -72,11 +72,11 @@ class Pacer {
   std::map<std::string, double, std::less<>> expected_s_;
 };
 
-inline constexpr Pacer::Tuning Pacer::kExpensivePolling = {.shortest_s = 0.001,
+inline constexpr Pacer::Tuning Pacer::kExpensivePolling = {.shortest_s = 0.002,
                                                            .longest_s = 0.05,
                                                            .latest_first_poll_s = 0.1,
                                                            .poll_at_once = false,
                                                            .long_wait_share = 0.3,
-                                                           .long_wait_s = 5};
+                                                           .long_wait_s = 6};
 
 }  // namespace lambdaml::storage

@@ -44,7 +44,7 @@ bool ListedKeyWatch::reaches_further(std::size_t below) {
 namespace {
 
 /// What is absent of keys that are asked for together is billed too: so it begins with few.
-constexpr std::size_t kFirstKeysAtOnce = 8;
+constexpr std::size_t kFirstKeysAtOnce = 4;
 
 class PollingWatch final : public ListedKeyWatch {
  public:
@@ -65,24 +65,26 @@ class PollingWatch final : public ListedKeyWatch {
         sleep_until(next_poll.earlier(deadline));
         if (deadline.passed() && !next_poll.passed()) return;
       }
-      poll_in_order(below);
-      if (missing(keys().size(), 1).empty()) pace_.found(waited_.seconds());
-      if (any_found()) return;
-      pace_.in_vain(waited_.seconds());
-      if (deadline.passed()) return;
+      const bool all = poll_in_order(below);
+      if (missing(keys().size(), 1).empty())
+        pace_.found(waited_.seconds());
+      else if (!all)
+        pace_.in_vain(waited_.seconds());
+      if (any_found() || deadline.passed()) return;
     }
   }
 
-  /// Whether the first missing key has come tells whether to ask for more.
-  void poll_in_order(std::size_t below) {
+  /// Whether the first missing key has come tells whether to ask for more. Returns whether all up
+  /// to `below` have.
+  bool poll_in_order(std::size_t below) {
     std::size_t n = 1;
     while (true) {
       const std::vector<std::size_t> asked = missing(below, n);
-      if (asked.empty()) return;
+      if (asked.empty()) return true;
       poll(asked);
       if (const auto first = missing(below, 1); !first.empty() && first.front() <= asked.back()) {
-        if (n > 1) at_once_ = std::max<std::size_t>(1, at_once_ / 4);
-        return;
+        if (n > 1) at_once_ = std::max<std::size_t>(1, at_once_ / 8);
+        return false;
       }
       if (n > 1 && asked.size() == n) at_once_ = std::min(2 * at_once_, most_at_once_);
       n = at_once_;

@@ -119,8 +119,8 @@ TEST_F(Waits, PollAnExpensiveStoreEverMoreRarely) {
     return std::ranges::count_if(polls, [&](double at) { return at >= begin && at < end; });
   };
   EXPECT_LT(within(0, 60), 40);
-  EXPECT_LE(within(60, 120), 13);
-  EXPECT_LE(within(120, 180), 13);
+  EXPECT_LE(within(60, 120), 11);
+  EXPECT_LE(within(120, 180), 11);
   // A short wait is not much longer than it has to be.
   for (std::size_t i = 1; i < polls.size(); ++i)
     EXPECT_LE(polls[i], std::max(1.4 * polls[i - 1], polls[i - 1] + 0.05));

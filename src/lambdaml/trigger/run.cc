@@ -80,7 +80,7 @@ class Run {
   std::vector<std::string> watch(const Stopwatch& wall) {
     const double limit_s = options_.real("deadline");
     const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
-    // Where looks are dear, once a second is often enough to show people how far the job is.
+    // Where polling is expensive, once a second is often enough to show how far the job is.
     const double pause_s = channel_.capabilities().polling_is_expensive ? 1 : 0;
     double next_look_s = wall.seconds() + pause_s;
     double next_check_s = wall.seconds() + 1;
