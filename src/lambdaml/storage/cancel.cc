@@ -38,10 +38,11 @@ class Cancellable final : public Wrapper {
     return in_pieces<MissingKeys>(deadline,
                                   [&](Deadline end) { return inner().load_all(keys, end); });
   }
-  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                Deadline deadline) override {
-    return in_pieces<MissingWorkers>(
-        deadline, [&](Deadline end) { return inner().sum(request, totals, values, end); });
+  SumAnswer push_pull(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                      Deadline deadline) override {
+    return in_pieces<MissingWorkers>(deadline, [&](Deadline end) {
+      return inner().aggregator()->push_pull(request, totals, values, end);
+    });
   }
 
  private:

@@ -43,10 +43,10 @@ class Faulty final : public Wrapper {
     for (const std::string& key : keys) hook_("load", key);
     return inner().load_all(keys, deadline);
   }
-  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                Deadline deadline) override {
+  SumAnswer push_pull(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                      Deadline deadline) override {
     hook_("sum", request.key);
-    return inner().sum(request, totals, values, deadline);
+    return inner().aggregator()->push_pull(request, totals, values, deadline);
   }
 
  private:

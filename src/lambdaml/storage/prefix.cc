@@ -57,12 +57,12 @@ class Prefix final : public Wrapper {
     }
   }
 
-  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                Deadline deadline) override {
+  SumAnswer push_pull(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                      Deadline deadline) override {
     const std::string key = full(request.key);
     SumRequest prefixed = request;
     prefixed.key = key;
-    return inner().sum(prefixed, totals, values, deadline);
+    return inner().aggregator()->push_pull(prefixed, totals, values, deadline);
   }
 
  private:

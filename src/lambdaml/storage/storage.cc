@@ -118,9 +118,7 @@ std::vector<Buffer> Storage::load_all(std::span<const std::string> keys, Deadlin
   }
 }
 
-SumAnswer Storage::sum(const SumRequest&, std::span<double>, std::span<float>, Deadline) {
-  fail(Code::internal, "{} does not add up", describe());
-}
+Aggregator* Storage::aggregator() { return nullptr; }
 
 bool Storage::count_into(std::shared_ptr<Meter>) { return false; }
 
