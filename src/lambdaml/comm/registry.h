@@ -28,11 +28,25 @@ struct Plugin {
   std::function<std::uint64_t(const MergeSizes&)> bytes_needed;
 };
 
-using Registry = RegistryOf<Plugin>;
+/// The sync modes, and what takes the place of each of them on a store that adds up itself.
+class Registry : public RegistryOf<Plugin> {
+ public:
+  using RegistryOf::RegistryOf;
+  /// Makes a communicator for a store with a storage::Aggregator, which waits for all workers in
+  /// every merge or never, as the sync mode's plug-in does.
+  using MakeAggregated =
+      std::function<std::unique_ptr<Communicator>(Membership, bool bulk_synchronous)>;
+  void set_aggregated(MakeAggregated make) { aggregated_ = std::move(make); }
+  /// Empty where no plug-in has set it.
+  const MakeAggregated& aggregated() const { return aggregated_; }
+
+ private:
+  MakeAggregated aggregated_;
+};
 
 const Registry& registry();
-/// The communicator of a sync mode: the plug-in's own, or, on a store that adds up itself, the one
-/// that lets it, waiting or not as the plug-in says.
+/// The communicator of a sync mode: the plug-in's own, or, on a store with an Aggregator, the one
+/// that uses it. Throws invalid_argument for an unknown mode and for what the store cannot do.
 std::unique_ptr<Communicator> make_communicator(std::string_view pattern, Membership membership);
 /// Generated from the lambdaml_add_plugin() lines.
 void register_plugins(Registry& registry);

@@ -4,6 +4,7 @@
 
 #include <elf.h>
 
+#include "lambdaml/base/elf.h"
 #include "lambdaml/base/error.h"
 
 namespace lambdaml::deploy {
@@ -21,19 +22,14 @@ T read_at(Bytes file, std::uint64_t offset, const std::string& what) {
 }  // namespace
 
 Elf read_elf(Bytes file, const std::string& what) {
-  if (file.size() < SELFMAG || std::memcmp(file.data(), ELFMAG, SELFMAG) != 0)
-    fail(Code::data_corrupt, "{}: it is no executable (ELF)", what);
+  const std::optional<std::string> architecture = elf_architecture(file);
+  if (!architecture) fail(Code::data_corrupt, "{}: it is no executable (ELF)", what);
   const auto head = read_at<Elf64_Ehdr>(file, 0, what);
-  if (head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_ident[EI_DATA] != ELFDATA2LSB)
-    fail(Code::data_corrupt, "{}: Lambda runs 64-bit little-endian programs only", what);
-  Elf elf;
-  if (head.e_machine == EM_X86_64)
-    elf.architecture = "x86_64";
-  else if (head.e_machine == EM_AARCH64)
-    elf.architecture = "arm64";
-  else
-    fail(Code::data_corrupt, "{}: it is for machine {}; Lambda has x86_64 and arm64", what,
-         head.e_machine);
+  if (architecture->empty())
+    fail(Code::data_corrupt,
+         "{}: it is for another machine ({}); Lambda runs 64-bit programs for x86_64 and arm64",
+         what, head.e_machine);
+  Elf elf{.architecture = *architecture};
   for (std::uint64_t i = 0; i < head.e_phnum; ++i) {
     if (head.e_phoff > file.size()) fail(Code::data_corrupt, "{}: it is cut off", what);
     const auto part = read_at<Elf64_Phdr>(file, head.e_phoff + i * head.e_phentsize, what);

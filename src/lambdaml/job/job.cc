@@ -92,7 +92,7 @@ void resolve(Options& options) {
          options.text("sync_mode"));
   if (options.integer("staleness") >= 0 &&
       (options.text("sync_mode") != "async" ||
-       !storage::open_plain(Uri::parse(options.text("channel")))->capabilities().sums))
+       storage::open_plain(Uri::parse(options.text("channel")))->aggregator() == nullptr))
     fail(Code::invalid_argument,
          "staleness bounds how far workers that do not wait may get apart: it needs --sync-mode "
          "async and --channel ps://HOST:PORT");

@@ -61,12 +61,13 @@ class Cancellable final : public Wrapper {
                    },
                    pieces_.first_s, pieces_.longest_s});
   }
-  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                Deadline deadline) override {
+  SumAnswer push_pull(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                      Deadline deadline) override {
     for (double piece_s = pieces_.first_s;; piece_s = std::min(2 * piece_s, pieces_.longest_s)) {
       check_();
       try {
-        return inner().sum(request, totals, values, Deadline::in(piece_s).earlier(deadline));
+        return inner().aggregator()->push_pull(request, totals, values,
+                                               Deadline::in(piece_s).earlier(deadline));
       } catch (const MissingWorkers&) {
         if (deadline.passed()) throw;
       }

@@ -85,10 +85,10 @@ class Faulty final : public Wrapper {
     std::vector<std::string> names = keys;
     return std::make_unique<FaultyWatch>(inner().watch(std::move(keys)), std::move(names), hook_);
   }
-  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                Deadline deadline) override {
+  SumAnswer push_pull(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                      Deadline deadline) override {
     hook_("sum", request.key);
-    return inner().sum(request, totals, values, deadline);
+    return inner().aggregator()->push_pull(request, totals, values, deadline);
   }
 
  private:

@@ -60,12 +60,12 @@ class Prefix final : public Wrapper {
     return inner().watch(full_all(keys));
   }
 
-  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                Deadline deadline) override {
+  SumAnswer push_pull(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                      Deadline deadline) override {
     const std::string key = full(request.key);
     SumRequest prefixed = request;
     prefixed.key = key;
-    return inner().sum(prefixed, totals, values, deadline);
+    return inner().aggregator()->push_pull(prefixed, totals, values, deadline);
   }
 
  private:

@@ -56,10 +56,12 @@ class Retry final : public Wrapper {
   }
   std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override;
 
-  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                Deadline deadline) override {
+  SumAnswer push_pull(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                      Deadline deadline) override {
     return repeat(
-        request.key, [&] { return inner().sum(request, totals, values, deadline); }, deadline);
+        request.key,
+        [&] { return inner().aggregator()->push_pull(request, totals, values, deadline); },
+        deadline);
   }
 
   bool create(std::string_view key, Bytes value) override {

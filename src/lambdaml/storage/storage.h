@@ -33,8 +33,6 @@ struct Capabilities {
   bool durable = true;
   /// Polling is expensive (billed, or of high latency): poll for progress at most once per second.
   bool polling_is_expensive = false;
-  /// sum() works: the store adds up by itself, and needs no worker to merge.
-  bool sums = false;
 };
 
 struct Entry {
@@ -43,6 +41,7 @@ struct Entry {
   bool operator==(const Entry&) const = default;
 };
 
+class Aggregator;
 class Meter;
 class KeyWatch;
 class Wait;
@@ -57,35 +56,6 @@ struct Item {
 struct Arrival {
   std::size_t index = 0;
   Buffer value;
-};
-
-/// One worker's part in a sum that the store takes itself.
-struct SumRequest {
-  enum class Kind {
-    round,    ///< the sum over all workers of what they bring to this round, in worker order
-    running,  ///< the sum of all that was ever brought, by anybody; each worker's rounds ascend
-    newest,   ///< the sum over workers of what each brought last
-  };
-  std::string_view key;  ///< the sum's name, as of a value
-  Kind kind = Kind::round;
-  std::uint64_t round = 0;
-  std::uint32_t worker = 0;
-  std::uint32_t workers = 1;
-  /// round: this worker will not come back before that one; see Communicator::retire.
-  std::uint64_t retired = 0;
-  /// running: waits while this worker has brought so many more than the one with the fewest.
-  std::optional<std::uint32_t> staleness = {};
-  /// running: the generation that this worker knows, as an answer told; 0: none yet, any will do.
-  std::uint64_t generation = 0;
-  /// running: this worker has finished and brings nothing; waits until all have.
-  bool last = false;
-};
-
-struct SumAnswer {
-  std::size_t merged = 0;  ///< contributions in the sum
-  /// running: drawn when the sum was begun; after it was lost or cleared it is another one. Where
-  /// it is not the request's, nothing was brought and the vectors are as they were.
-  std::uint64_t generation = 0;
 };
 
 /// Keys to byte values that every worker of a job can reach.
@@ -155,14 +125,9 @@ class Storage {
   /// it is still wanted.
   virtual void add_hooks(Wait& wait);
 
-  /// Brings `totals` and `values` to a sum and replaces them by it, as the kind says. What is
-  /// brought counts once, by worker and round, however often the call is repeated. All sizes of a
-  /// round, or of another sum, are the same. The result is bitwise that of adding float by float in
-  /// worker order (running: in order of arrival). Waits until `deadline`; throws MissingWorkers
-  /// then, and diverged for values that are not finite. For a store whose capabilities() say
-  /// `sums`. clear() removes sums below its prefix too.
-  virtual SumAnswer sum(const SumRequest& request, std::span<double> totals,
-                        std::span<float> values, Deadline deadline);
+  /// The same store as one that adds up vectors by itself, so that no worker needs to merge; null
+  /// where it does not. Lives as long as the store.
+  virtual Aggregator* aggregator();
 
   /// Counts the requests of this store in `meter` from now on, as they are sent. False: the store
   /// sends one a key and leaves the counting to the decorator. To be called before any other call.
@@ -195,17 +160,6 @@ class MissingKeys : public Error {
 
  private:
   std::vector<std::string> keys_;
-};
-
-/// The deadline_exceeded error of a sum, with the workers that have not brought their part.
-class MissingWorkers : public Error {
- public:
-  MissingWorkers(const std::string& message, std::vector<std::uint32_t> workers)
-      : Error(Code::deadline_exceeded, message), workers_(std::move(workers)) {}
-  const std::vector<std::uint32_t>& workers() const { return workers_; }
-
- private:
-  std::vector<std::uint32_t> workers_;
 };
 
 /// Throws MissingKeys: what was waited for, where, how long, which keys.

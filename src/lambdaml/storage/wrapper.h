@@ -5,13 +5,15 @@
 #include <utility>
 #include <vector>
 
+#include "lambdaml/storage/aggregator.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/storage/wait.h"
 
 namespace lambdaml::storage {
 
-/// A store that hands everything to another; decorators override what they change.
-class Wrapper : public Storage {
+/// A store that hands everything to another; decorators override what they change. It adds up where
+/// the other one does.
+class Wrapper : public Storage, public Aggregator {
  public:
   explicit Wrapper(std::shared_ptr<Storage> inner) : inner_(std::move(inner)) {}
 
@@ -37,9 +39,10 @@ class Wrapper : public Storage {
     return inner_->watch(std::move(keys));
   }
   void add_hooks(Wait& wait) override { inner_->add_hooks(wait); }
-  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                Deadline deadline) override {
-    return inner_->sum(request, totals, values, deadline);
+  Aggregator* aggregator() override { return inner_->aggregator() == nullptr ? nullptr : this; }
+  SumAnswer push_pull(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                      Deadline deadline) override {
+    return inner_->aggregator()->push_pull(request, totals, values, deadline);
   }
   bool count_into(std::shared_ptr<Meter> meter) override {
     return inner_->count_into(std::move(meter));

@@ -47,7 +47,7 @@ std::string measure_rounds(const job::BenchCommEvent& event, const faas::Invocat
   membership.patience_s = event.patience_s;
   membership.deadline = invocation.deadline;
   // One worker alone sends nothing to a store that it would only read again; it does to a server.
-  membership.meets_alone = membership.store->capabilities().sums;
+  membership.meets_alone = membership.store->aggregator() != nullptr;
   const auto communicator = comm::make_communicator(event.sync_mode, membership);
 
   const std::vector<float> own = contribution(event.worker, event.values);

@@ -5,16 +5,17 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zip.h>
 
+#include "lambdaml/base/elf.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/shared_library.h"
@@ -191,12 +192,12 @@ void check_bootstrap(const fs::path& folder, const std::string& architecture) {
     throw invalid_parameter(
         "The zip has no file 'bootstrap' at its top, which a custom runtime is.");
   std::ifstream file(folder / "bootstrap", std::ios::binary);
-  Elf64_Ehdr head{};
-  file.read(reinterpret_cast<char*>(&head), sizeof head);
-  if (std::memcmp(head.e_ident, ELFMAG, SELFMAG) != 0) return;
-  const unsigned wanted = architecture == "arm64" ? EM_AARCH64 : EM_X86_64;
-  if (file.gcount() < static_cast<std::streamsize>(sizeof head) ||
-      head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_machine != wanted)
+  std::array<char, 64> head{};
+  file.read(head.data(), head.size());
+  const auto size = static_cast<std::size_t>(file.gcount());
+  const std::optional<std::string> machine =
+      elf_architecture(as_bytes(std::string_view(head.data(), size)));
+  if (machine && *machine != architecture)
     throw invalid_parameter(
         fmt::format("The zip's 'bootstrap' is no executable of {}.", architecture));
 }

@@ -53,7 +53,8 @@ class KMeans final : public ExpectationModel {
                     std::span<double> sums) override {
     if (sums.size() != sums_count())
       fail(Code::internal, "{} sums for {}", sums.size(), sums_count());
-    scratch_.resize(blocks_.limit() * scratch_count());
+    if (std::holds_alternative<tensor::DenseView>(batch.features))
+      scratch_.resize(blocks_.limit() * scratch_count());
     return assign(batch, parameters, sums);
   }
 
@@ -124,7 +125,8 @@ class KMeans final : public ExpectationModel {
     const std::size_t work = tensor::stored_values(batch.features) * k_;
     auto add_block = [&](std::size_t block, std::size_t begin, std::size_t end, double* own) {
       double* counts = own == nullptr ? nullptr : own + k_ * d_;
-      float* scratch = own == nullptr ? nullptr : scratch_.data() + block * scratch_count();
+      float* scratch =
+          own == nullptr || scratch_.empty() ? nullptr : scratch_.data() + block * scratch_count();
       const double inertia = std::visit(
           [&](const auto& x) {
             return tensor::assign(x.slice(begin, end), centroids_, own, counts, scratch, nullptr,
@@ -151,7 +153,7 @@ class KMeans final : public ExpectationModel {
   std::size_t k_;
   std::size_t d_;
   BasicRowBlocks<double> blocks_;
-  std::vector<float> scratch_;  ///< of zeros between calls
+  std::vector<float> scratch_;  ///< for dense batches; zeros between calls
   tensor::Centroids centroids_;
 };
 

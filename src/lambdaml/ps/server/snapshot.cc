@@ -1,11 +1,11 @@
-// An entry in its file: its workers, sums and vector, in the order of writing.
+// An entry in its file: its workers, sums and vector, in the order of writing. What each part of it
+// writes is here side by side, as together it is one format.
 #include "lambdaml/ps/server/entry.h"
-#include "lambdaml/ps/server/moving.h"
 
 namespace lambdaml::ps {
 namespace {
 
-/// Entry::Turns in a file.
+/// Turns in a file.
 struct TurnsInFile {
   std::uint64_t next_push = 0, next_pull = 0, pushes = 0, retired = 0;
   std::uint64_t finished = 0;  ///< its lowest byte, as older servers left the others as they were
@@ -36,34 +36,56 @@ std::shared_ptr<Result> get_result(Reader& in, Budget& budget) {
 }  // namespace
 
 void Entry::save(Writer& out) {
-  Lock lock(mutex_);
-  const Freeze freeze(*this, lock);
-  out.put(id_);
-  out.put(workers_);
-  for (const Turns& turns : turns_)
-    out.put(TurnsInFile{turns.next_push, turns.next_pull, turns.pushes, turns.retired,
-                        turns.finished ? 1U : 0U});
-  out.put(dropped_before_);
-  save_sums(out);
-  out.put(is_model_);
-  out.put(rule_.learning_rate.has_value());
-  out.put(rule_.learning_rate.value_or(0));
-  out.put(rule_.momentum);
-  out.put(rule_.l2);
-  out.put(Bytes(std::as_bytes(std::span(rule_.penalized))));
-  out.put(shards_ != nullptr);
-  out.put(model_);
-  out.put(velocity_);
-  out.put(totals_);
-  out.put(pushes_);
-  out.put(pulls_);
-  out.put(generation_);
+  Lock lock(shared_.mutex);
+  const Freeze freeze(shared_, lock);
+  shared_.save(out);
+  rounds_.save(out);
+  newest_.save(out);
+  out.put(model_.is_declared());
+  vector_.save_values(out);
+  running_.save(out);
+  vector_.save_counts(out);
 }
 
-void Entry::save_sums(Writer& out) const {
+std::shared_ptr<Entry> Entry::load(Reader& in, Environment& environment) {
+  auto entry = std::make_shared<Entry>(in.get_text(), environment);
+  entry->shared_.load(in);
+  entry->rounds_.load(in);
+  entry->newest_.load(in);
+  const bool is_model = get_flag(in);
+  entry->model_.set_declared(is_model);
+  entry->vector_.load_values(in, is_model);
+  if (is_model) entry->rounds_.require_length(entry->vector_.size());
+  entry->running_.load(in);
+  entry->vector_.load_counts(in);
+  require(in.empty(), "it goes on after its end");
+  return entry;
+}
+
+void Shared::save(Writer& out) const {
+  out.put(id);
+  out.put(workers);
+  for (const Turns& one : turns)
+    out.put(
+        TurnsInFile{one.next_push, one.next_pull, one.pushes, one.retired, one.finished ? 1U : 0U});
+}
+
+/// What follows the id.
+void Shared::load(Reader& in) {
+  const auto count = in.get<std::uint32_t>();
+  require(count <= kMostWorkers, "it has too many workers");
+  if (count != 0) set_workers(count);
+  for (Turns& one : turns) {
+    const auto file = in.get<TurnsInFile>();
+    one = {file.next_push, file.next_pull, file.pushes, file.retired, (file.finished & 0xff) != 0};
+  }
+}
+
+void RoundSums::save(Writer& out) const {
   constexpr std::size_t kBytesOfResults = 64 << 20;
   constexpr std::size_t kFewestResults = 2;
-  // The newest results: whoever waits for an older one has a checkpoint behind it as well.
+  out.put(dropped_before_);
+  // The newest results: a worker that waits for an older one has a checkpoint behind it as well.
   std::vector<std::pair<std::uint64_t, const Result*>> kept;
   std::size_t bytes = 0;
   for (auto at = results_.rbegin(); at != results_.rend(); ++at) {
@@ -73,6 +95,22 @@ void Entry::save_sums(Writer& out) const {
   }
   out.put(static_cast<std::uint64_t>(kept.size()));
   for (const auto& [round, result] : kept) put_result(out, round, *result);
+}
+
+void RoundSums::load(Reader& in) {
+  dropped_before_ = in.get<std::uint64_t>();
+  for (auto n = in.get<std::uint64_t>(); n > 0; --n) {
+    const auto round = in.get<std::uint64_t>();
+    results_[round] = get_result(in, shared_.environment.budget);
+  }
+}
+
+void RoundSums::require_length(std::uint64_t length) const {
+  for (const auto& [round, result] : results_)
+    require(result->length() == length, "a sum of another length than the model");
+}
+
+void NewestSums::save(Writer& out) const {
   out.put(static_cast<std::uint64_t>(newest_.size()));
   for (const Newest& newest : newest_) {
     out.put(newest.result != nullptr);
@@ -80,36 +118,15 @@ void Entry::save_sums(Writer& out) const {
   }
 }
 
-std::shared_ptr<Entry> Entry::load(Reader& in, Environment& environment) {
-  auto entry = std::make_shared<Entry>(in.get_text(), environment);
-  const auto workers = in.get<std::uint32_t>();
-  require(workers <= kMostWorkers, "it has too many workers");
-  if (workers != 0) entry->set_workers(workers);
-  for (Turns& turns : entry->turns_) {
-    const auto file = in.get<TurnsInFile>();
-    turns = {file.next_push, file.next_pull, file.pushes, file.retired,
-             (file.finished & 0xff) != 0};
-  }
-  entry->dropped_before_ = in.get<std::uint64_t>();
-  entry->load_sums(in);
-  entry->load_vector(in);
-  require(in.empty(), "it goes on after its end");
-  return entry;
-}
-
-void Entry::load_sums(Reader& in) {
-  for (auto n = in.get<std::uint64_t>(); n > 0; --n) {
-    const auto round = in.get<std::uint64_t>();
-    results_[round] = get_result(in, environment_.budget);
-  }
+void NewestSums::load(Reader& in) {
   const auto newest = in.get<std::uint64_t>();
-  require(newest <= workers_, "more pushes than workers");
+  require(newest <= shared_.workers, "more pushes than workers");
   newest_.resize(newest);
   const Result* first = nullptr;
   for (Newest& one : newest_) {
     if (!get_flag(in)) continue;
     one.round = in.get<std::uint64_t>();
-    one.result = get_result(in, environment_.budget);
+    one.result = get_result(in, shared_.environment.budget);
     if (first == nullptr) first = one.result.get();
     require(one.result->values.size() == first->values.size() &&
                 one.result->totals.size() == first->totals.size(),
@@ -117,8 +134,18 @@ void Entry::load_sums(Reader& in) {
   }
 }
 
-void Entry::load_vector(Reader& in) {
-  const bool is_model = get_flag(in);
+void MovedVector::save_values(Writer& out) const {
+  out.put(rule_.learning_rate.has_value());
+  out.put(rule_.learning_rate.value_or(0));
+  out.put(rule_.momentum);
+  out.put(rule_.l2);
+  out.put(Bytes(std::as_bytes(std::span(rule_.penalized))));
+  out.put(exists());
+  out.put(values_);
+  out.put(velocity_);
+}
+
+void MovedVector::load_values(Reader& in, bool is_model) {
   Rule rule;
   const bool descends = get_flag(in);
   const auto learning_rate = in.get<double>();
@@ -127,25 +154,36 @@ void Entry::load_vector(Reader& in) {
   rule.l2 = in.get<double>();
   rule.penalized = in.get_vector<Rule::Range>();
   const bool has_vector = get_flag(in);
-  std::vector<float> model = in.get_vector<float>();
+  std::vector<float> values = in.get_vector<float>();
   std::vector<float> velocity = in.get_vector<float>();
-  require(has_vector ? workers_ != 0 : !is_model && model.empty(), "a model without a vector");
-  require(velocity.size() == (rule.momentum == 0 ? 0 : model.size()),
+  require(has_vector ? shared_.workers != 0 : !is_model && values.empty(),
+          "a model without a vector");
+  require(velocity.size() == (rule.momentum == 0 ? 0 : values.size()),
           "a velocity of another length than the model");
   for (const auto& [begin, end] : rule.penalized)
-    require(begin <= end && end <= model.size(), "penalized ranges beyond the model");
-  for (const auto& [round, result] : results_)
-    require(!is_model || result->length() == model.size(),
-            "a sum of another length than the model");
-  if (has_vector) make_model(model.size(), rule);
-  model_.swap(model);
+    require(begin <= end && end <= values.size(), "penalized ranges beyond the model");
+  if (has_vector) make(values.size(), rule);
+  values_.swap(values);
   velocity_.swap(velocity);
-  is_model_ = is_model;
-  totals_ = in.get_vector<double>();
-  totals_charge_ = Charge(environment_.budget, totals_.size() * sizeof(double));
-  pushes_ = in.get<std::uint64_t>();
-  pulls_ = in.get<std::uint64_t>();
+}
+
+void MovedVector::save_counts(Writer& out) const {
+  out.put(pushes);
+  out.put(pulls);
+  out.put(generation_);
+}
+
+void MovedVector::load_counts(Reader& in) {
+  pushes = in.get<std::uint64_t>();
+  pulls = in.get<std::uint64_t>();
   generation_ = in.get<std::uint64_t>();
+}
+
+void RunningVector::save(Writer& out) const { out.put(totals_); }
+
+void RunningVector::load(Reader& in) {
+  totals_ = in.get_vector<double>();
+  totals_charge_ = Charge(shared_.environment.budget, totals_.size() * sizeof(double));
 }
 
 }  // namespace lambdaml::ps

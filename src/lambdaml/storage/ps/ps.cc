@@ -5,6 +5,7 @@
 
 #include "lambdaml/base/text.h"
 #include "lambdaml/ps/client.h"
+#include "lambdaml/storage/aggregator.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/pool.h"
 #include "lambdaml/storage/registry.h"
@@ -28,7 +29,7 @@ constexpr std::size_t kBatchKeys = 1000;
 /// A parameter server: it keeps keys, and adds up. What a server that starts again has lost of a
 /// round is given back: this worker's part, which it has until the sum is there, and the sum of the
 /// round before, which another worker may still wait for.
-class ParameterServer final : public Storage {
+class ParameterServer final : public Storage, public Aggregator {
  public:
   ParameterServer(Address address, std::shared_ptr<Patience> patience)
       : address_(std::move(address)),
@@ -36,9 +37,10 @@ class ParameterServer final : public Storage {
         clients_([this] { return std::make_unique<Client>(address_, patience_); }, patience_) {}
 
   Capabilities capabilities() const override {
-    return {.max_value_bytes = kPieceBytes, .durable = false, .sums = true};
+    return {.max_value_bytes = kPieceBytes, .durable = false};
   }
   std::string describe() const override { return address_.endpoint(); }
+  Aggregator* aggregator() override { return this; }
 
   bool count_into(std::shared_ptr<Meter> meter) override {
     meter_ = std::move(meter);
@@ -96,8 +98,8 @@ class ParameterServer final : public Storage {
     with_server("clearing", prefix, [&](Client& server) { server.clear(std::string(prefix)); });
   }
 
-  SumAnswer sum(const SumRequest& request, std::span<double> totals, std::span<float> values,
-                Deadline deadline) override {
+  SumAnswer push_pull(const SumRequest& request, std::span<double> totals, std::span<float> values,
+                      Deadline deadline) override {
     check_key(request.key);
     Series& series = series_of(request.key);
     Numbers answer;

@@ -1,11 +1,12 @@
-#include "lambdaml/comm/summed.h"
+#include "lambdaml/comm/summed/summed.h"
 
 #include <algorithm>
 #include <array>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/comm/registry.h"
 
-namespace lambdaml::comm {
+namespace lambdaml::comm::summed {
 
 using Kind = storage::SumRequest::Kind;
 
@@ -21,7 +22,7 @@ storage::SumAnswer Summed::ask(storage::SumRequest request, Vectors v) {
   const std::string key = fmt::format("sums/{:016x}/{}", membership().job, request.key);
   request.key = key;
   try {
-    return store().sum(request, v.totals, v.values, wait_deadline());
+    return store().aggregator()->push_pull(request, v.totals, v.values, wait_deadline());
   } catch (const storage::MissingWorkers& missing) {
     fail_silent(fmt::format("round {}", request.round), missing.workers());
   }
@@ -153,4 +154,10 @@ void Summed::restore(std::span<const double> snapshot) {
   restored_ = true;
 }
 
-}  // namespace lambdaml::comm
+void register_plugin(Registry& registry) {
+  registry.set_aggregated([](Membership membership, bool bulk_synchronous) {
+    return std::make_unique<Summed>(std::move(membership), bulk_synchronous);
+  });
+}
+
+}  // namespace lambdaml::comm::summed

@@ -4,11 +4,12 @@
 #include <vector>
 
 #include "lambdaml/comm/communicator.h"
+#include "lambdaml/storage/aggregator.h"
 
-namespace lambdaml::comm {
+namespace lambdaml::comm::summed {
 
-/// Merges by a store that adds up itself (Capabilities::sums), a parameter server: one request a
-/// merge, no merging worker, and nothing to sweep.
+/// Merges by a store that adds up itself (storage::Aggregator), a parameter server: one request a
+/// merge, no merging worker, and nothing to collect.
 ///
 /// *Waiting for all*: the store keeps each round's sum until all workers have retired it, so a
 /// worker that runs again is given the sums of rounds that the others have merged, whatever it
@@ -51,4 +52,4 @@ class Summed final : public Communicator {
   bool restored_ = false;
 };
 
-}  // namespace lambdaml::comm
+}  // namespace lambdaml::comm::summed

@@ -1,0 +1,86 @@
+#include "lambdaml/ps/server/original_model.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "lambdaml/base/checksum.h"
+
+namespace lambdaml::ps {
+
+void OriginalModel::declare(std::uint64_t length, std::uint32_t workers, const Rule& rule,
+                            bool zeros) {
+  if (is_declared_) {
+    if (length != vector_.size() || workers != shared_.workers || rule != vector_.rule())
+      fail(Code::already_exists,
+           "'{}' is registered already, with {} values for {} workers{}; delete it first",
+           printable(shared_.id), vector_.size(), shared_.workers,
+           rule == vector_.rule() ? "" : " and another way to be moved");
+    return;
+  }
+  if (length > shared_.environment.longest)
+    fail(Code::resource_exhausted,
+         "'{}': {} values are more than this server takes ({}; --message-mb)",
+         printable(shared_.id), length, shared_.environment.longest);
+  shared_.set_workers(workers);
+  vector_.make(length, rule);
+  is_declared_ = true;
+  if (!zeros) vector_.fill_at_random(checksum(as_bytes(shared_.id)));
+  ++shared_.version;
+}
+
+bool OriginalModel::can_pull(std::int64_t n, std::int64_t worker) const {
+  const Lock lock(shared_.mutex);
+  shared_.check_worker(worker);
+  return n >= 0 && vector_.pushes == static_cast<std::uint64_t>(n) * shared_.workers;
+}
+
+bool OriginalModel::can_push(std::int64_t n, std::int64_t worker) const {
+  const Lock lock(shared_.mutex);
+  shared_.check_worker(worker);
+  return n >= 0 && vector_.pulls == (static_cast<std::uint64_t>(n) + 1) * shared_.workers;
+}
+
+std::shared_ptr<const Result> OriginalModel::pull(std::int64_t n, std::int64_t worker) {
+  if (n < 0) fail(Code::invalid_argument, "'{}': there is no turn {}", printable(shared_.id), n);
+  {
+    const Lock lock(shared_.mutex);
+    if (!is_declared_) fail(Code::not_found, "'{}' is no model", printable(shared_.id));
+    shared_.check_worker(worker);
+    Turns& own = shared_.turns[static_cast<std::size_t>(worker)];
+    if (static_cast<std::uint64_t>(n) >= own.next_pull) {
+      own.next_pull = static_cast<std::uint64_t>(n) + 1;
+      ++vector_.pulls;
+      ++shared_.version;
+    }
+  }
+  ++shared_.environment.stats.pulls;
+  return vector_.copy_of({}, 0, 0);
+}
+
+void OriginalModel::push(double rate, Buffer doubles, Charge charge, std::int64_t n,
+                         std::int64_t worker) {
+  if (n < 0) fail(Code::invalid_argument, "'{}': there is no turn {}", printable(shared_.id), n);
+  if (worker < 0)
+    fail(Code::invalid_argument, "'{}': there is no worker {}", printable(shared_.id), worker);
+  if (!std::isfinite(rate))
+    fail(Code::diverged, "worker {}: its learning rate is not finite", worker);
+  Part part{.id = shared_.id, .kind = Kind::running, .round = static_cast<std::uint64_t>(n)};
+  part.worker = static_cast<std::uint32_t>(worker);
+  part.workers = 0;
+  part.length = doubles.size() / sizeof(double);
+  // Each float lies before the double that is read next.
+  for (std::size_t i = 0; i < part.length; ++i) {
+    double value = 0;
+    std::memcpy(&value, doubles.data() + i * sizeof value, sizeof value);
+    const auto moved = static_cast<float>(rate * value);
+    std::memcpy(doubles.data() + i * sizeof moved, &moved, sizeof moved);
+  }
+  doubles.truncate(part.length * sizeof(float));
+  Numbers numbers;
+  numbers.values = std::move(doubles);
+  numbers.wanted = Buffer();
+  running_.push_pull(Request(part, std::move(numbers), std::move(charge), shared_.environment),
+                     Deadline::never());
+}
+
+}  // namespace lambdaml::ps

@@ -1,0 +1,135 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/ps/message.h"
+#include "lambdaml/ps/server/archive.h"
+#include "lambdaml/ps/server/environment.h"
+#include "lambdaml/ps/server/request.h"
+
+namespace lambdaml::ps {
+
+/// That may share an entry.
+inline constexpr std::uint32_t kMostWorkers = 1 << 20;
+
+/// What one worker has done.
+struct Turns {
+  std::uint64_t next_push = 0, next_pull = 0;  ///< rounds before these have been counted
+  std::uint64_t pushes = 0;
+  std::uint64_t retired = 0;
+  bool finished = false;
+};
+
+struct Answer {
+  std::shared_ptr<const Result> result;  ///< null when something is missing
+  std::uint64_t merged = 0;
+  std::vector<std::uint32_t> missing = {};
+  bool resend = false;
+  std::uint64_t generation = 0;
+};
+
+using Lock = std::unique_lock<std::mutex>;
+
+/// What the sums under one id share: the workers, the lock and the waiting. Members that are not
+/// atomic or constant are used under `mutex`; so are the functions, except remove() and
+/// interrupt(), which lock by themselves, check_totals() and room_for().
+class Shared {
+ public:
+  Shared(std::string id_, Environment& environment_)
+      : id(std::move(id_)), environment(environment_) {}
+
+  const std::string id;
+  Environment& environment;
+  mutable std::mutex mutex;
+  std::condition_variable changed;
+  std::uint32_t workers = 0;
+  std::vector<Turns> turns;  ///< of each worker
+  /// Grows with every change; a snapshot of the same version says the same.
+  std::atomic<std::uint64_t> version{1};
+
+  /// The first call says how many there are; 0: as many as there are. Throws invalid_argument for
+  /// another number.
+  void set_workers(std::uint32_t count);
+  void check_worker(std::int64_t worker) const;
+  /// Throws diverged for a number that is not finite.
+  void check_totals(std::span<const double> totals) const;
+  /// A result of that size, against the budget.
+  std::shared_ptr<Result> room_for(std::uint64_t n_totals, std::uint64_t n_values) const;
+
+  /// Waits until `ready` holds; false when the deadline came first. Throws not_found after
+  /// remove(), unavailable after interrupt().
+  bool wait(Lock& lock, Deadline deadline, const std::function<bool()>& ready);
+  void wait_for_snapshot(Lock& lock);
+  void remove();
+  void interrupt();
+
+  void save(Writer& out) const;
+  void load(Reader& in);
+
+ private:
+  friend class Moving;
+  friend class Freeze;
+
+  bool removed_ = false;
+  bool interrupted_ = false;
+  Charge workers_charge_;
+  int moving_ = 0;       ///< threads that add up or move the vector
+  bool frozen_ = false;  ///< a snapshot is being taken: nobody begins to
+};
+
+/// While one lives, its thread adds up or moves the vector out of the lock, and no snapshot is
+/// taken. It locks again in the end, also when the work throws.
+class Moving {
+ public:
+  /// Waits for the end of a snapshot; throws what wait() throws.
+  Moving(Shared& shared, Lock& lock) : shared_(shared), lock_(lock) {
+    shared_.wait_for_snapshot(lock_);
+    ++shared_.moving_;
+    lock_.unlock();
+  }
+  Moving(const Moving&) = delete;
+  Moving& operator=(const Moving&) = delete;
+  ~Moving() {
+    lock_.lock();
+    --shared_.moving_;
+    if (shared_.frozen_) shared_.changed.notify_all();
+  }
+
+ private:
+  Shared& shared_;
+  Lock& lock_;
+};
+
+/// While one lives, under the lock, a snapshot is being taken and nobody moves the vector.
+class Freeze {
+ public:
+  Freeze(Shared& shared, Lock& lock) : shared_(shared) {
+    shared_.frozen_ = true;
+    shared_.changed.wait(lock, [this] { return shared_.moving_ == 0; });
+  }
+  Freeze(const Freeze&) = delete;
+  Freeze& operator=(const Freeze&) = delete;
+  ~Freeze() {
+    shared_.frozen_ = false;
+    shared_.changed.notify_all();
+  }
+
+ private:
+  Shared& shared_;
+};
+
+/// The parts, of equal sizes, added float by float in their order; `sparse`: the result also holds
+/// the values that are not 0. Out of the lock. Throws diverged, resource_exhausted.
+std::shared_ptr<Result> sum_of(const Shared& shared, const std::vector<const Result*>& parts,
+                               bool sparse);
+
+}  // namespace lambdaml::ps
