@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "input.h"
-#include "lambdaml/base/base64.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"

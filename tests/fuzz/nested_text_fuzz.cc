@@ -9,7 +9,7 @@
 #include "input.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
-#include "lambdaml/base/yaml.h"
+#include "lambdaml/base/formats/yaml.h"
 #include "lambdaml/storage/s3/answers.h"
 
 namespace {

@@ -30,7 +30,7 @@ double outage_s() {
 }
 double first_contact_s() { return std::max(1.0, outage_s() / 4); }
 /// What a loaded machine may add.
-constexpr double kSlack_s = 1;
+constexpr double kSlack_s = 3;
 
 std::shared_ptr<Patience> patience() {
   return std::make_shared<Patience>(
@@ -95,12 +95,16 @@ class Outage : public testing::TestWithParam<const char*> {
   /// The same handle works again when the service does.
   static void expect_return(Storage& store) {
     const Deadline deadline = Deadline::in(3 * outage_s() + 10);
-    while (ended([&] { store.save("key", as_bytes("back")); }).code == Code::unavailable) {
-      ASSERT_FALSE(deadline.passed()) << "the service is back and not found";
-      sleep_for(0.05);
-    }
-    EXPECT_EQ(store.load("key")->text(), "back");
-    EXPECT_NO_THROW(store.clear(""));
+    // On a loaded machine a server that is back may stand still for longer than it is given here.
+    const auto until_it_answers = [&](const auto& call) {
+      while (ended(call).code == Code::unavailable) {
+        ASSERT_FALSE(deadline.passed()) << "the service is back and not found";
+        sleep_for(0.05);
+      }
+    };
+    until_it_answers([&] { store.save("key", as_bytes("back")); });
+    until_it_answers([&] { EXPECT_EQ(store.load("key")->text(), "back"); });
+    until_it_answers([&] { store.clear(""); });
   }
 
   const std::string place_ = unique_place();

@@ -29,14 +29,14 @@ constexpr std::size_t kMostAnswer = 64U << 10U;
 constexpr std::string_view kEcs = "http://169.254.170.2";
 constexpr std::string_view kInstance = "http://169.254.169.254";
 
-std::optional<Lent> keys_of(const Settings& settings, const Profile& profile) {
+std::optional<TimedCredentials> keys_of(const Settings& settings, const Profile& profile) {
   Credentials out{find(settings, "aws_access_key_id"), find(settings, "aws_secret_access_key"),
                   find(settings, "aws_session_token")};
   if (out.access_key.empty()) return {};
   if (out.secret_key.empty())
     fail(Code::permission_denied, "the AWS profile '{}' has an access key without its secret",
          printable(profile.name));
-  return Lent{std::move(out), {}};
+  return TimedCredentials{std::move(out), {}};
 }
 
 /// "2030-01-31T12:00:00Z", perhaps with a fraction or "+00:00".
@@ -90,7 +90,7 @@ bool may_hear_the_token(const Uri& uri) {
 
 }  // namespace
 
-Lent parse_credentials(std::string_view json, std::string_view source) {
+TimedCredentials parse_credentials(std::string_view json, std::string_view source) {
   const auto refuse = [&](std::string_view why) {
     fail(Code::permission_denied, "the AWS credentials from {} {}", source, why);
   };
@@ -102,7 +102,7 @@ Lent parse_credentials(std::string_view json, std::string_view source) {
         return at->template get<std::string>();
     return {};
   };
-  Lent out;
+  TimedCredentials out;
   out.credentials = {text({"AccessKeyId"}), text({"SecretAccessKey"}),
                      text({"SessionToken", "Token"})};
   if (out.credentials.access_key.empty() || out.credentials.secret_key.empty())
@@ -114,16 +114,16 @@ Lent parse_credentials(std::string_view json, std::string_view source) {
   return out;
 }
 
-std::optional<Lent> credentials_from_environment() {
+std::optional<TimedCredentials> credentials_from_environment() {
   Credentials out{variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"),
                   variable("AWS_SESSION_TOKEN")};
   if (out.access_key.empty()) return {};
   if (out.secret_key.empty())
     fail(Code::permission_denied, "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not");
-  return Lent{std::move(out), {}};
+  return TimedCredentials{std::move(out), {}};
 }
 
-std::optional<Lent> credentials_from_profile() {
+std::optional<TimedCredentials> credentials_from_profile() {
   const Profile profile = read_profile();
   if (auto keys = keys_of(profile.credentials, profile)) return keys;
   if (const std::string command = find(profile.config, "credential_process"); !command.empty()) {
@@ -179,7 +179,7 @@ bool names_other_source() {
   return false;
 }
 
-std::optional<Lent> credentials_from_container() {
+std::optional<TimedCredentials> credentials_from_container() {
   const std::string relative = variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
   std::string url = variable("AWS_CONTAINER_CREDENTIALS_FULL_URI");
   if (!relative.empty()) {
@@ -215,7 +215,7 @@ std::optional<Lent> credentials_from_container() {
   return parse_credentials(need_ok(ask(wire, std::move(exchange), source), source), source);
 }
 
-std::optional<Lent> credentials_from_instance() {
+std::optional<TimedCredentials> credentials_from_instance() {
   if (variable("AWS_EC2_METADATA_DISABLED") == "true") return {};
   std::string base = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT");
   if (base.empty()) base = kInstance;

@@ -12,20 +12,20 @@
 
 namespace lambdaml::aws {
 
-/// Credentials and how long they hold.
-struct Lent {
+/// Credentials and when they expire; absent: never.
+struct TimedCredentials {
   Credentials credentials;
   std::optional<std::chrono::system_clock::time_point> expires;
 };
 
-/// Where credentials come from, in the order of the AWS tools; each gives none when its variables
-/// or files do not name it, and throws when they do but it fails (permission_denied, or unavailable
-/// for what may pass).
+/// The sources of credentials, in the order of the AWS tools. Each returns nullopt if it is not
+/// configured, and throws if it is configured but fails: permission_denied, or unavailable for what
+/// may pass.
 /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
-std::optional<Lent> credentials_from_environment();
+std::optional<TimedCredentials> credentials_from_environment();
 /// The profile's keys in the credentials file, its `credential_process` (60 s at most), its keys in
 /// the config file.
-std::optional<Lent> credentials_from_profile();
+std::optional<TimedCredentials> credentials_from_profile();
 /// Of these the keys that stand in the files alone: no program is run, and files that cannot be
 /// read hold none.
 std::optional<Credentials> keys_in_profile();
@@ -34,14 +34,14 @@ std::optional<Credentials> keys_in_profile();
 bool names_other_source();
 /// AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI (https, this machine, or the addresses of
 /// ECS and EKS), with AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE or AWS_CONTAINER_AUTHORIZATION_TOKEN.
-std::optional<Lent> credentials_from_container();
+std::optional<TimedCredentials> credentials_from_container();
 /// The EC2 instance's role, by IMDSv2, unless AWS_EC2_METADATA_DISABLED is true. Where nobody
 /// answers, in a second, this is no instance.
-std::optional<Lent> credentials_from_instance();
+std::optional<TimedCredentials> credentials_from_instance();
 
 /// The JSON that processes, containers and instances answer with. Throws permission_denied, with
 /// `source` in the message and nothing of the text.
-Lent parse_credentials(std::string_view json, std::string_view source);
+TimedCredentials parse_credentials(std::string_view json, std::string_view source);
 
 /// The process's credentials, fetched when first asked for and again five minutes before they
 /// expire. Thread-safe; who asks while they are fetched waits.
@@ -56,7 +56,7 @@ class CredentialsSource {
   void fetch();
 
   std::mutex mutex_;
-  std::optional<Lent> lent_;
+  std::optional<TimedCredentials> lent_;
   std::chrono::steady_clock::time_point next_try_{};
 };
 

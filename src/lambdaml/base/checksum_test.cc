@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "lambdaml/base/checked_json.h"
+#include "lambdaml/base/formats/checked_json.h"
 #include "lambdaml/base/json.h"
 
 namespace lambdaml {

@@ -21,7 +21,7 @@ enum class Code {
   unavailable,         ///< a service did not answer; worth a retry
   deadline_exceeded,   ///< a wait ended before what it waited for came
   workers_lost,        ///< functions died and their tries are used up
-  diverged,            ///< the numbers left the finite ones; the same job will do so again
+  diverged,            ///< values became infinite or NaN; retrying will not help
   limit_reached,       ///< a limit that the user set ended it
   cancelled,           ///< somebody asked to stop
   internal,            ///< a defect of this program

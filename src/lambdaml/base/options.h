@@ -25,7 +25,7 @@ struct Option {
   std::vector<std::string> choices = {};       ///< texts: the only allowed values; empty = any
   std::vector<std::string> open_choices = {};  ///< those of them that may go on: `CHOICE:ANYTHING`
   std::vector<std::string> aliases = {};  ///< other keys it is known by in job files and events
-  bool execution_only = false;  ///< where it is done: by itself it decides no number of the result
+  bool execution_only = false;  ///< affects where or how a job runs, never its numerical result
 };
 
 /// The flag of an option name: `batch_size` → `--batch-size`.

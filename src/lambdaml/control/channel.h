@@ -36,20 +36,20 @@ inline constexpr const char* kTest = "test/";  ///< prefix of the staged test se
 /// The file that the model is made of, where it is made of one.
 inline constexpr const char* kDefinition = "definition";
 inline constexpr const char* kModel = "result/model";
-/// Exists from before the first worker is started until the job is over and its keys are cleared.
+/// Exists from before the first worker is started until the job has ended and its keys are cleared.
 inline constexpr const char* kJob = "job";
 /// What kJob says once the channel has lost what the trigger had put there: the workers that are at
 /// work give each other again what they need, but none can begin.
 inline constexpr std::string_view kLost = "lost";
-/// Exists when somebody wants the job to stop: for its trigger, and for workers that begin.
+/// Exists once the job is to stop: its trigger and workers that begin see it.
 inline constexpr const char* kStop = "stop";
-/// Exists from a worker's first try on: a later try knows that it is one.
+/// Exists from a worker's first attempt on: a later attempt knows that it is one.
 std::string started(std::uint32_t worker);
-/// Which try of a worker counts, while several may be alive.
+/// Which attempt of a worker counts, while several may run; see WorkerClaim.
 std::string claim(std::uint32_t worker);
-/// The worker's last word, JSON.
+/// The worker's report, JSON.
 std::string result(std::uint32_t worker);
-/// The worker was stopped, and goes; where the platform does not end it.
+/// The worker has seen that it was stopped, and ends; where the platform does not end it.
 std::string acknowledged_stop(std::uint32_t worker);
 /// Why a worker gave up, JSON; where the platform does not say how an event ended.
 std::string failure(std::uint32_t worker);

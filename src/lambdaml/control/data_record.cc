@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lambdaml/base/checked_json.h"
+#include "lambdaml/base/formats/checked_json.h"
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"

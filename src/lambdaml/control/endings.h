@@ -7,7 +7,7 @@
 
 namespace lambdaml::control {
 
-/// Somebody else has the task: this one leaves everything as it is, and goes.
+/// Another attempt has taken the task over: this one leaves everything as it is, and ends.
 class Superseded : public Error {
  public:
   explicit Superseded(const std::string& message) : Error(Code::cancelled, message) {}
@@ -31,8 +31,8 @@ class Stopped : public Error {
   explicit Stopped(const std::string& message) : Error(Code::cancelled, message) {}
 };
 
-/// Whether another try of a worker that failed so can help. A service that it has given up was
-/// waited for as long as one is: then the job ends.
+/// Whether another attempt of a worker that failed with this error type can help. `unavailable` is
+/// not worth one: the service was waited for as long as any is, so the job ends.
 bool is_worth_another_try(std::string_view error_type);
 
 }  // namespace lambdaml::control

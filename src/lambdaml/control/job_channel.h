@@ -31,9 +31,9 @@ class LeftBehind : public Error {
 class JobChannel {
  public:
   enum class Stop {
-    patient,  ///< waits some seconds for the workers to say that they go, and leaves nothing
-    at_once,  ///< for who has no time, or goes on with the job right away: who takes a job over
-              ///< shuts its earlier workers out anyway
+    patient,  ///< waits some seconds for the workers to acknowledge, and leaves nothing
+    at_once,  ///< does not wait; for a trigger that has no time, or whose job goes on immediately:
+              ///< the trigger that takes it over fences earlier workers out anyway
   };
   /// One GET. Throws when the channel cannot be reached, or is none of ours: then there is nothing
   /// to clear either.
@@ -49,9 +49,8 @@ class JobChannel {
 
   /// Calls `work`, returns what it returns, and closes the channel on every way out. What cannot be
   /// tidied up is said in the error that `work` throws, LeftBehind then, or logged when it throws
-  /// none. When the
-  /// channel is left to another trigger (Superseded) it is not touched. Throws cancelled when the
-  /// user interrupts the closing.
+  /// none. When the channel is left to another trigger (Superseded) it is not touched. Throws
+  /// cancelled when the user interrupts the closing.
   template <class Work>
   auto use(Work&& work) {
     try {

@@ -12,18 +12,19 @@
 namespace lambdaml::control {
 
 /// The right to do a task that several invocations may have been given, as a service that delivers
-/// events at least once may make them. One has it at a time; the others wait until it is done, or
-/// until the holder is gone, and then one of them does it again.
+/// events at least once may start them. One invocation holds it at a time; the others wait until the
+/// task is done, or until the holder has ended, and then one of them does the task again.
 ///
-/// Where WorkerClaim is for workers, who do the same work side by side without harm and of whom the
-/// newest counts, this is for who must not be two.
+/// A WorkerClaim is for workers, which do the same work side by side without harm, so the newest
+/// counts; a lease is for tasks that must not run twice at a time.
 ///
-/// Under `key`/0, `key`/1, …: each holder creates the next one, so of several only one can. Taking
-/// is two requests; each look of who waits one or two, at most one a second; a renewal two.
+/// It lies under `key`/0, `key`/1, …: each holder creates the next one, so only one of several can.
+/// Taking it costs two requests, a poll of one that waits one or two, at most once a second, and a
+/// renewal two. For one thread.
 class Lease {
  public:
-  /// Held until `expires` if nothing is heard of the holder before that: then he is taken for dead.
-  /// Once he has said that he lives, he is when he is silent for `silence_s`.
+  /// Held until `expires` at the latest: then the holder is taken for dead. Once it has renewed the
+  /// lease, it is taken for dead after `silence_s` without another renewal.
   Lease(std::shared_ptr<storage::Storage> store, std::string key, Deadline expires,
         double silence_s = 60);
   /// Gives the lease back, for another to take, unless finish() was called.
@@ -34,9 +35,9 @@ class Lease {
   enum class Taken { yes, finished, no };
   /// Waits for the lease until `patience` is over. finished: the task has been done.
   Taken take(Deadline patience);
-  /// The holder lives. Sends nothing within a quarter of the silence since the last time. Throws
-  /// Superseded when he was taken for dead in the meantime; a store that does not answer is asked
-  /// again later.
+  /// Says that the holder still runs. Sends nothing within a quarter of `silence_s` since the last
+  /// time. Throws Superseded if it was taken for dead meanwhile; a store that does not answer is
+  /// asked again later.
   void renew();
   /// The task is done, and shall never be done again. Nothing when the lease is not held. When the
   /// store does not answer that is logged, and a later delivery may do the task again.

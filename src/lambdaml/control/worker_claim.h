@@ -10,14 +10,16 @@
 
 namespace lambdaml::control {
 
-/// Which of the tries of a worker counts when several are alive, as a service that delivers events
-/// at least once may make them: the newest. Their messages are the same, byte for byte, but an
-/// older try must not put an older checkpoint over a newer one, nor report a failure of its own,
-/// nor hand the work on. Who ends a job takes the claims of all its workers, so each of them need
-/// look at no other key to know whether it is still wanted.
+/// A fencing token: of the attempts of a worker that run at the same time, as a service that
+/// delivers events at least once may start them, the newest counts. Their messages are the same,
+/// byte for byte, but an older attempt must not put an older checkpoint over a newer one, report a
+/// failure of its own, or hand the work on. A process that ends a job takes the claims of all its
+/// workers, so a worker learns from this one key whether it is still wanted.
 ///
-/// A claim is one PUT; each look is one GET. Between a look and what follows it there is a gap of
-/// one request's time, in which a newer try can only have begun to load its data.
+/// Claiming is one PUT, each check one GET. Between a check and what follows it there is a gap of
+/// one request's time, in which a newer attempt can only have begun to load its data.
+///
+/// For one thread. Errors besides those below are the store's; after one, the claim is as before.
 class WorkerClaim {
  public:
   /// What the trigger claims for all workers as the job ends before its time.
@@ -25,21 +27,22 @@ class WorkerClaim {
   /// What it claims as it goes on with a job, until the new workers do.
   static constexpr std::string_view kNewTrigger = "trigger";
 
-  /// Of a worker: where a channel loses nothing, a claim that is gone was cleared at the job's end.
+  /// A worker's claim. On a durable channel a missing claim means that the job has ended.
   WorkerClaim(std::shared_ptr<storage::Storage> channel, std::uint32_t worker);
-  /// Of something else than a worker: under `key`, `what` for messages.
+  /// The claim of another kind of task, under `key`; `what` names it in messages. A missing claim
+  /// means nothing.
   WorkerClaim(std::shared_ptr<storage::Storage> store, std::string key, std::string what);
 
-  /// From now on this try counts.
+  /// From now on this attempt counts.
   void claim();
-  /// Throws Superseded when another try has claimed since, Stopped when the job was stopped, and
-  /// JobIsOver when its channel was cleared. A claim that the store lost does not count against
-  /// this one.
+  /// Throws Superseded if another attempt has claimed since, Stopped if the job was stopped, and
+  /// JobIsOver if its channel was cleared. A claim that the store has lost does not count against
+  /// this attempt.
   void require();
-  /// The same, once a second at the most, and not before claim(). For one thread.
+  /// The same, at most once a second, and not before claim().
   void require_now_and_then();
-  /// Whether another try has claimed since; false as well when nothing was claimed or the store
-  /// does not answer.
+  /// Whether another attempt has claimed since; also false if nothing was claimed or the store does
+  /// not answer.
   bool is_superseded() noexcept;
   /// What the claim says; empty before there is one.
   const std::string& token() const { return token_; }

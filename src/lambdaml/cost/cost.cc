@@ -11,7 +11,7 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
-#include "lambdaml/base/yaml.h"
+#include "lambdaml/base/formats/yaml.h"
 
 namespace lambdaml::cost {
 

@@ -14,7 +14,7 @@
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
-#include "lambdaml/base/yaml.h"
+#include "lambdaml/base/formats/yaml.h"
 
 namespace lambdaml::job {
 namespace {

@@ -11,7 +11,7 @@ namespace lambdaml::job {
 /// Sets options from a job file: YAML, so JSON too; one map from option names to values. Errors
 /// name FILE:LINE and, for an unknown key, the nearest known ones. Throws invalid_argument,
 /// not_found.
-/// The value of the key `section` is left alone: it belongs to somebody else.
+/// The value of the key `section` is left to other code.
 void read_job_file(const std::string& path, Options& options, std::string_view section = {});
 /// The same from text that is not in a file; `what` names it in errors.
 void read_job_text(std::string_view text, const std::string& what, Options& options,
@@ -21,7 +21,7 @@ void read_job_text(std::string_view text, const std::string& what, Options& opti
 /// but `test_data`: LAMBDAML_TEST_DATA names the folder of the data for this project's own tests.
 void read_environment(Options& options, std::string_view prefix = "LAMBDAML_");
 
-/// All values, those that were given, or all but circumstances.
+/// All values, those that were given, or all but execution-only options.
 enum class Values { all, given, deciding };
 /// A YAML map in declared order: a job file that gives the same options again.
 std::string to_yaml(const Options& options, Values which = Values::all);

@@ -44,11 +44,10 @@ std::string train(const Options& options, Observer& observer);
 std::string resume(const std::filesystem::path& run, Observer& observer,
                    const Options& changed = Options(std::vector<Option>()));
 
-/// Runs a job for somebody who keeps his own record of it, under the id that he gives: goes on from
-/// the checkpoints that lie under that id, whichever machine made them, else begins. Where `train`
-/// names a command to go on with, this does not. An observer that throws Superseded ends
-/// it without a trace: channel, record and workers belong to the one who took over. Otherwise as
-/// train().
+/// Runs a job under an id that the caller supplies: resumes from the checkpoints stored under that
+/// id, whichever machine made them, and otherwise starts from scratch. Its errors name no command
+/// to go on with. An observer that throws Superseded ends it without a trace: channel, record and
+/// workers belong to the process that took over. Otherwise as train().
 std::string train_as(const std::string& job_id, const Options& options, Observer& observer);
 
 }  // namespace lambdaml::trigger

@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lambdaml/base/checked_json.h"
+#include "lambdaml/base/formats/checked_json.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 

@@ -6,9 +6,9 @@
 
 namespace lambdaml::worker {
 
-/// How much of a function's time is left, and how much of that a worker must keep back to save its
-/// state. The margin is measured: the longest step so far without its waits, twice, and the longest
-/// save so far, three times, and a tenth of a second for what nobody measures.
+/// How much of a function's time is left, and how much of it a worker reserves to save its state:
+/// 3 × the longest save so far + 0.1 s of slack, and 2 × the longest step so far, waits excluded,
+/// before a step begins.
 class TimeBudget {
  public:
   /// `state_bytes`: what a save writes; stands for the time of one at 20 MB/s until one was seen.

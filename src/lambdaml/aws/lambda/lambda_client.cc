@@ -7,7 +7,7 @@
 #include "lambdaml/aws/client.h"
 #include "lambdaml/aws/lambda/lambda_json.h"
 #include "lambdaml/aws/sigv4.h"
-#include "lambdaml/base/base64.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/service/backoff.h"
 #include "lambdaml/base/text.h"

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/aws/digest.h"
-#include "lambdaml/base/base64.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 

@@ -7,7 +7,7 @@
 
 #include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/aws/testing/scoped_environment.h"
-#include "lambdaml/base/base64.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/faas/sandbox/zip_file.h"
 #include "lambdaml/faas/testing/test_support.h"
 

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 
 #include "lambdaml/aws/digest.h"
-#include "lambdaml/base/base64.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/sandbox/service_error.h"

@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "lambdaml/base/base64.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "lambdaml/base/base64.h"
+#include "lambdaml/base/formats/base64.h"
 
 namespace lambdaml::storage::dynamodb {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lambdaml/base/base64.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"

@@ -2,6 +2,7 @@
 
 #include "lambdaml/storage/memcached/address.h"
 #include "lambdaml/storage/memcached/names.h"
+#include "lambdaml/storage/raw_server.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::storage::memcached {
@@ -82,6 +83,24 @@ TEST(MemcachedNames, KeysAreFoldersAndNames) {
   EXPECT_EQ(split_key("c"), Parts("", "c"));
   EXPECT_EQ(join_key("a/b", "c"), "a/b/c");
   EXPECT_EQ(join_key("", "c"), "c");
+}
+
+TEST(MemcachedAnswers, ThatClaimWhatCannotBeAreRefused) {
+  const std::string settings = "STAT item_size_max 1048576\r\nEND\r\n";
+  for (const std::string& line :
+       {"VALUE key 0 18446744073709551615 1\r\n", "VALUE key 0 9223372036854775807 1\r\n",
+        "VALUE key 0 -1 1\r\n", "VALUE key 0 99999999999 1\r\n", "VALUE key 0 x 1\r\n",
+        "VALUE key 0 3 x\r\nabc\r\nEND\r\n", "VALUE key\r\n", "VALUE\r\n", "\r\n"}) {
+    const RawServer server(settings + line, "END\r\n");
+    try {
+      const auto store =
+          open_plain(Uri::parse(fmt::format("memcached://127.0.0.1:{}", server.port())));
+      store->load("key");
+      ADD_FAILURE() << "nothing was thrown for " << line;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::unavailable) << line << error.what();
+    }
+  }
 }
 
 }  // namespace

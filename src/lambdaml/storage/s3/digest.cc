@@ -5,7 +5,7 @@
 #include <fmt/core.h>
 
 #include "lambdaml/aws/digest.h"
-#include "lambdaml/base/base64.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/checksum.h"
 
 namespace lambdaml::storage::s3 {

@@ -1,4 +1,4 @@
-#include "lambdaml/base/yaml.h"
+#include "lambdaml/base/formats/yaml.h"
 
 #include <gmock/gmock.h>
 #include <yaml-cpp/yaml.h>

@@ -1,4 +1,4 @@
-#include "lambdaml/base/checked_json.h"
+#include "lambdaml/base/formats/checked_json.h"
 
 #include <nlohmann/json.hpp>
 

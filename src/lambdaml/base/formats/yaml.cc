@@ -1,4 +1,4 @@
-#include "lambdaml/base/yaml.h"
+#include "lambdaml/base/formats/yaml.h"
 
 #include <map>
 #include <sstream>

@@ -1,4 +1,4 @@
-#include "lambdaml/base/base64.h"
+#include "lambdaml/base/formats/base64.h"
 
 #include <utility>
 #include <vector>
