@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <set>
+#include <type_traits>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -11,6 +12,9 @@ namespace {
 
 /// What leaves the parser at the first thing that is refused: it has no other early end.
 struct Refused {};
+
+/// The library looks for a member of an ordered object among all of them.
+constexpr std::size_t kMostOrderedMembers = 10'000;
 
 /// The library parses and destroys values without recursion, but copies, compares and writes them
 /// with it: what is deeper than kMostJsonDepth would end the process by its stack.
@@ -22,6 +26,8 @@ Json parsed(std::string_view text) {
   const auto watch = [&](int depth, Event event, Json& value) {
     if (event == Event::key) {
       if (!open.back().insert(value.template get<std::string>()).second) throw Refused();
+      if (std::is_same_v<Json, nlohmann::ordered_json> && open.back().size() > kMostOrderedMembers)
+        throw Refused();
       return true;
     }
     if (event == Event::object_end) open.pop_back();

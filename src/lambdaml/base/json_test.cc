@@ -4,6 +4,7 @@
 #include <string_view>
 #include <tuple>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -56,6 +57,14 @@ TEST(Json, TheNumberOfValuesIsBounded) {
   for (std::size_t i = 2; i < kMostJsonValues; ++i) text += ",0";
   EXPECT_EQ(parse_json(text + "]").size(), kMostJsonValues - 1);
   EXPECT_TRUE(parse_json(text + ",0]").is_discarded());
+}
+
+TEST(Json, TheNumberOfOrderedMembersIsBounded) {
+  std::string text = R"({"0":0)";
+  for (int i = 1; i < 10'000; ++i) text += fmt::format(R"(,"{}":0)", i);
+  EXPECT_EQ(parse_ordered_json(text + "}").size(), 10'000U);
+  EXPECT_TRUE(parse_ordered_json(text + R"(,"more":0})").is_discarded());
+  EXPECT_EQ(parse_json(text + R"(,"more":0})").size(), 10'001U);
 }
 
 }  // namespace

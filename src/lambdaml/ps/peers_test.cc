@@ -113,8 +113,9 @@ TEST(Strangers, HaveSomeSecondsToSayTheToken) {
   const RawClient drips(server.port());
   const Stopwatch clock;
   std::thread drip([&] {
-    for (const char c :
-         Wire::call("hello").field(Wire::kString, 1).text(std::string(9000, 'x')).bytes()) {
+    const std::string hello =
+        Wire::call("hello").field(Wire::kString, 1).text(std::string(9000, 'x')).bytes();
+    for (const char c : hello) {
       if (!drips.say({&c, 1})) break;
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
