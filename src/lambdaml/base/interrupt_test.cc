@@ -127,7 +127,7 @@ TEST(Interrupt, TheSecondEndsTheProcess) {
   // timeout(1) sends one to the process and one to its group.
   const int at_once = status_after(2, 0);
   EXPECT_TRUE(WIFEXITED(at_once) && WEXITSTATUS(at_once) == 42);
-  const int twice = status_after(2, 300);
+  const int twice = status_after(2, 1'000);
   EXPECT_TRUE(WIFSIGNALED(twice) && WTERMSIG(twice) == SIGTERM);
 }
 
