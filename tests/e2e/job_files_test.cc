@@ -1,6 +1,7 @@
 // A job's files, one bit of which is another, or that lie where others belong: nobody goes on with
 // them, and the error names the key.
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -269,8 +270,11 @@ TEST_P(StagedIntegrity, AnotherPartIsRefused) {
 }
 
 TEST_P(StagedIntegrity, TheFileOfAModelThatWasDamagedInTheChannelIsRefused) {
-  if (model::registry().find("torchscript") == nullptr)
+  if (model::registry().find("torchscript") == nullptr) {
+    // Deep models may be left out of a build, but not in CI.
+    ASSERT_EQ(std::getenv("CI"), nullptr) << "this build has no models made of a file";
     GTEST_SKIP() << "this build has no models made of a file";
+  }
   const std::string script = "any bytes: who runs them looks at the checksum first";
   std::ofstream(folder_ / "model.pt") << script;
   Options options = event_.options;

@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include "input.h"
-#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/faas/emulator/service_api.h"

@@ -8,8 +8,8 @@
 
 #include "input.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/json.h"
 #include "lambdaml/base/formats/yaml.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/storage/s3/answers.h"
 
 namespace {

@@ -46,8 +46,8 @@ TEST(CheckedJson, CarriesAChecksumOfAllThatItSays) {
     EXPECT_EQ(take_checksum(read), Checked::fits);
     EXPECT_EQ(read, object);
     EXPECT_EQ(take_checksum(read), Checked::none);
-    // No bit can be another (but the e of a number, which is as good as E), and none makes it a file
-    // without a checksum.
+    // No bit can be another (but the e of a number, which is as good as E), and none makes it a
+    // file without a checksum.
     for (std::size_t bit = 0; bit < text.size() * 8; ++bit) {
       std::string damaged = text;
       damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));

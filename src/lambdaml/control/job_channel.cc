@@ -139,10 +139,10 @@ void JobChannel::stop(std::uint32_t workers, const std::vector<std::uint32_t>& a
     // Who begins from now on finds the mark, or no job.
     std::vector<std::uint32_t> begun = at_work;
     for (const std::uint32_t worker : without(at_work, keys::started, 0)) std::erase(begun, worker);
-    const double patience_s = std::min(store_->capabilities().polling_is_expensive
-                                           ? kSecondsToLeaveWhereExpensive
-                                           : kSecondsToLeave,
-                                       kShareOfTidying * interrupt_deadline().seconds_left());
+    const double patience_s =
+        std::min(store_->capabilities().polling_is_expensive ? kSecondsToLeaveWhereExpensive
+                                                             : kSecondsToLeave,
+                 kShareOfTidying * interrupt_deadline().seconds_left());
     const std::vector<std::uint32_t> silent =
         without(begun, keys::acknowledged_stop, stop_ == Stop::patient ? patience_s : 0);
     running_ = silent.size();

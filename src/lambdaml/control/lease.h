@@ -12,8 +12,8 @@
 namespace lambdaml::control {
 
 /// The right to do a task that several invocations may have been given, as a service that delivers
-/// events at least once may start them. One invocation holds it at a time; the others wait until the
-/// task is done, or until the holder has ended, and then one of them does the task again.
+/// events at least once may start them. One invocation holds it at a time; the others wait until
+/// the task is done, or until the holder has ended, and then one of them does the task again.
 ///
 /// A WorkerClaim is for workers, which do the same work side by side without harm, so the newest
 /// counts; a lease is for tasks that must not run twice at a time.

@@ -8,9 +8,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "lambdaml/base/formats/checked_json.h"
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/formats/checked_json.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/secrets.h"

@@ -8,10 +8,10 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/formats/yaml.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
-#include "lambdaml/base/formats/yaml.h"
 
 namespace lambdaml::cost {
 

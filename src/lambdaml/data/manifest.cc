@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lambdaml/base/formats/checked_json.h"
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/formats/checked_json.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/registry.h"

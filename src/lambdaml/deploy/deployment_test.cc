@@ -11,9 +11,9 @@
 #include "lambdaml/aws/lambda/lambda_json.h"
 #include "lambdaml/aws/testing/scoped_environment.h"
 #include "lambdaml/aws/testing/scripted_server.h"
-#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/deploy/zip_archive.h"
 
 namespace lambdaml::deploy {

@@ -10,11 +10,11 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/formats/yaml.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
-#include "lambdaml/base/formats/yaml.h"
 
 namespace lambdaml::job {
 namespace {

@@ -47,8 +47,8 @@ class Optimizer {
   virtual std::uint64_t passes_per_epoch() const { return 1; }
   /// Takes over the initial parameters, the same on every worker.
   virtual void begin(std::span<const float> parameters) = 0;
-  /// One batch (maybe empty). Returns global totals for steps that merge and zero for others; summed
-  /// over an epoch they are that epoch's totals.
+  /// One batch (maybe empty). Returns global totals for steps that merge and zero for others;
+  /// summed over an epoch they are that epoch's totals.
   virtual model::Totals step(const model::Batch& batch, const Position& position) = 0;
   /// Called once by all after the last step (of an async job there may be contributions left).
   virtual void finish() {}

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "lambdaml/base/reach.h"
-#include "lambdaml/base/service/patience.h"
 #include "lambdaml/base/registry.h"
+#include "lambdaml/base/service/patience.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/storage/storage.h"
 

@@ -108,8 +108,8 @@ class Centroids {
 /// choice of the nearest is by ½‖c‖² − ⟨x, c⟩ in float: centroids whose distances differ by less
 /// than its rounding may be taken for each other. 1 ≤ k < 2^24. A row with a NaN goes to centroid
 /// 0. `nearest` (x.rows ids) and `distances` (x.rows squared distances) are written when not null;
-/// `sums` and `counts` are left alone when null; otherwise, for dense rows, `scratch` is k · (d + 1)
-/// floats of 0 to work in, and they are 0 again afterwards.
+/// `sums` and `counts` are left alone when null; otherwise, for dense rows, `scratch` is k · (d +
+/// 1) floats of 0 to work in, and they are 0 again afterwards.
 double assign(const DenseView& x, const Centroids& centroids, double* sums, double* counts,
               float* scratch, std::uint32_t* nearest, float* distances);
 double assign(const Csr16& x, const Centroids& centroids, double* sums, double* counts,

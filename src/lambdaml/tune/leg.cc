@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lambdaml/base/formats/checked_json.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/formats/checked_json.h"
 #include "lambdaml/base/json.h"
 
 namespace lambdaml::tune {

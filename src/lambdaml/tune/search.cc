@@ -5,14 +5,14 @@
 #include <nlohmann/json.hpp>
 #include <yaml-cpp/yaml.h>
 
-#include "lambdaml/base/formats/checked_json.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/formats/checked_json.h"
+#include "lambdaml/base/formats/yaml.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
-#include "lambdaml/base/formats/yaml.h"
 #include "lambdaml/cost/cost.h"
 #include "lambdaml/faas/host.h"
 #include "lambdaml/faas/registry.h"

@@ -10,8 +10,8 @@
 #include <sys/resource.h>
 
 #include "lambdaml/aws/digest.h"
-#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/sandbox/service_error.h"
 

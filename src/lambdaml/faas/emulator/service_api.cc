@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"

@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/dynamodb/item.h"

@@ -5,8 +5,8 @@
 #include <fmt/core.h>
 
 #include "lambdaml/aws/digest.h"
-#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/checksum.h"
+#include "lambdaml/base/formats/base64.h"
 
 namespace lambdaml::storage::s3 {
 namespace {
