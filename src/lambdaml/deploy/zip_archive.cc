@@ -1,6 +1,5 @@
 #include "lambdaml/deploy/zip_archive.h"
 
-#include <memory>
 #include <system_error>
 
 #include <fmt/core.h>
@@ -9,6 +8,7 @@
 #include <zip.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/formats/zip_reader.h"
 #include "lambdaml/base/interrupt.h"
 
 namespace lambdaml::deploy {
@@ -92,26 +92,13 @@ std::uint64_t write_zip(const fs::path& path, const ZipEntries& entries) {
 
 std::optional<Buffer> read_zip_entry(Bytes zip, const std::string& name, const std::string& what) {
   constexpr std::uint64_t kMostBytes = 250ULL << 20;
-  struct Close {
-    void operator()(zip_t* archive) const { zip_discard(archive); }
-    void operator()(zip_file_t* file) const { zip_fclose(file); }
-  };
-  zip_source_t* source = zip_source_buffer_create(zip.data(), zip.size(), 0, nullptr);
-  const std::unique_ptr<zip_t, Close> archive(
-      source == nullptr ? nullptr : zip_open_from_source(source, ZIP_RDONLY, nullptr));
-  if (!archive) {
-    if (source != nullptr) zip_source_free(source);
-    fail(Code::data_corrupt, "{}: it is no zip, or a damaged one", what);
-  }
-  zip_stat_t stat;
-  if (zip_stat(archive.get(), name.c_str(), 0, &stat) != 0) return {};
-  const std::unique_ptr<zip_file_t, Close> file(zip_fopen(archive.get(), name.c_str(), 0));
-  if (!file || stat.size > kMostBytes)
-    fail(Code::data_corrupt, "{}: its {} is damaged", what, name);
-  Buffer content(stat.size);
-  if (zip_fread(file.get(), content.data(), stat.size) != static_cast<zip_int64_t>(stat.size))
-    fail(Code::data_corrupt, "{}: its {} is damaged", what, name);
-  return content;
+  const ZipReader reader(zip, what);
+  const std::optional<std::size_t> entry = reader.find(name);
+  if (!entry) return {};
+  std::string content;
+  if (!reader.read(*entry, kMostBytes, [&](Bytes piece) { content += as_text(piece); }))
+    fail(Code::data_corrupt, "{}: its {} has more than 250 MB", what, name);
+  return Buffer(as_bytes(content));
 }
 
 }  // namespace lambdaml::deploy

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -13,13 +12,11 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zip.h>
 
 #include "lambdaml/base/elf.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
-#include "lambdaml/base/shared_library.h"
-#include "lambdaml/base/sonames.h"
+#include "lambdaml/base/formats/zip_reader.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/sandbox/service_error.h"
 
@@ -28,31 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct ZipLibrary : SharedLibrary {
-  ZipLibrary() : SharedLibrary(soname::kZip, "unpacking a function's zip") {}
-
-  decltype(&::zip_discard) discard = find("zip_discard");
-  decltype(&::zip_error_fini) error_fini = find("zip_error_fini");
-  decltype(&::zip_error_init) error_init = find("zip_error_init");
-  decltype(&::zip_fclose) fclose = find("zip_fclose");
-  decltype(&::zip_file_get_external_attributes) file_get_external_attributes =
-      find("zip_file_get_external_attributes");
-  decltype(&::zip_fopen_index) fopen_index = find("zip_fopen_index");
-  decltype(&::zip_fread) fread = find("zip_fread");
-  decltype(&::zip_get_name) get_name = find("zip_get_name");
-  decltype(&::zip_get_num_entries) get_num_entries = find("zip_get_num_entries");
-  decltype(&::zip_open_from_source) open_from_source = find("zip_open_from_source");
-  decltype(&::zip_source_buffer_create) source_buffer_create = find("zip_source_buffer_create");
-  decltype(&::zip_source_free) source_free = find("zip_source_free");
-  decltype(&::zip_strerror) strerror = find("zip_strerror");
-};
-
-const ZipLibrary& libzip() {
-  static const ZipLibrary library;
-  return library;
-}
-
-constexpr zip_int64_t kMostEntries = 100'000;
 constexpr std::size_t kMostLinkBytes = 4096;
 #if defined(__aarch64__)
 constexpr std::string_view kMachine = "arm64";
@@ -64,17 +36,19 @@ ServiceError bad_zip(const std::string& why) {
   return invalid_parameter("Could not unzip uploaded file. " + why);
 }
 
-struct CloseArchive {
-  void operator()(zip_t* archive) const { libzip().discard(archive); }
-};
-struct CloseFile {
-  void operator()(zip_file_t* file) const { libzip().fclose(file); }
-};
+ZipReader opened(std::string_view zip) {
+  try {
+    return ZipReader(as_bytes(zip), "the zip");
+  } catch (const Error& error) {
+    if (error.code() != Code::data_corrupt) throw;
+    throw bad_zip("Please check your file, then try to upload again.");
+  }
+}
 
 /// The entry's place below the folder; throws for one that is not.
-fs::path place_of(const char* name) {
+fs::path place_of(const std::string& name) {
   const fs::path path(name);
-  bool bad = *name == '\0' || path.is_absolute() || std::strchr(name, '\\') != nullptr;
+  bool bad = name.empty() || path.is_absolute() || name.find('\\') != std::string::npos;
   for (const fs::path& part : path) bad = bad || part == "..";
   if (bad) throw bad_zip(fmt::format("The name '{}' leads out of it.", printable(name)));
   return path.lexically_normal();
@@ -82,22 +56,22 @@ fs::path place_of(const char* name) {
 
 /// Calls `take` with the entry's bytes, piece by piece, and counts them off `left`.
 template <class Take>
-void read_entry(zip_t* archive, zip_uint64_t index, std::uint64_t& left, Take take) {
-  const std::unique_ptr<zip_file_t, CloseFile> file(libzip().fopen_index(archive, index, 0));
-  if (!file) throw bad_zip(libzip().strerror(archive));
-  std::vector<char> buffer(64 << 10);
-  while (true) {
-    const zip_int64_t n = libzip().fread(file.get(), buffer.data(), buffer.size());
-    if (n < 0) throw bad_zip("An entry is damaged.");
-    if (n == 0) return;
-    if (static_cast<std::uint64_t>(n) > left)
-      throw invalid_parameter("Unzipped size must be smaller than the limit of its platform");
-    left -= static_cast<std::uint64_t>(n);
-    take(std::string_view(buffer.data(), static_cast<std::size_t>(n)));
+void read_entry(const ZipReader& zip, std::size_t entry, std::uint64_t& left, Take take) {
+  bool fits = false;
+  try {
+    fits = zip.read(entry, left, [&](Bytes piece) {
+      left -= piece.size();
+      take(as_text(piece));
+    });
+  } catch (const Error& error) {
+    if (error.code() == Code::data_corrupt) throw bad_zip("An entry is damaged.");
+    throw;
   }
+  if (!fits)
+    throw invalid_parameter("Unzipped size must be smaller than the limit of its platform");
 }
 
-void write_entry(zip_t* archive, zip_uint64_t index, std::uint64_t& left, const fs::path& path,
+void write_entry(const ZipReader& zip, std::size_t entry, std::uint64_t& left, const fs::path& path,
                  mode_t mode) {
   const FileDescriptor file(
       open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
@@ -106,7 +80,7 @@ void write_entry(zip_t* archive, zip_uint64_t index, std::uint64_t& left, const 
     throw bad_zip(fmt::format("'{}' cannot be written; does it come twice?",
                               printable(path.filename().string())));
   }
-  read_entry(archive, index, left, [&](std::string_view bytes) {
+  read_entry(zip, entry, left, [&](std::string_view bytes) {
     while (!bytes.empty()) {
       const ssize_t n = write(file.get(), bytes.data(), bytes.size());
       if (n < 0 && errno != EINTR) fail_errno(errno, "cannot unzip the function");
@@ -116,7 +90,7 @@ void write_entry(zip_t* archive, zip_uint64_t index, std::uint64_t& left, const 
   fchmod(file.get(), (mode & S_IRWXU) | S_IRUSR | S_IWUSR);
 }
 
-void make_folder_of(const fs::path& folder, const char* entry) {
+void make_folder_of(const fs::path& folder, const std::string& entry) {
   try {
     make_folder(folder);
   } catch (const Error& error) {
@@ -143,42 +117,28 @@ void make_links(const fs::path& root, const std::vector<std::pair<fs::path, std:
 
 }  // namespace
 
-void unzip(std::string_view zip, const fs::path& into, std::uint64_t most_bytes) {
-  zip_error_t error;
-  libzip().error_init(&error);
-  zip_source_t* source = libzip().source_buffer_create(zip.data(), zip.size(), 0, &error);
-  const std::unique_ptr<zip_t, CloseArchive> archive(
-      source ? libzip().open_from_source(source, ZIP_RDONLY, &error) : nullptr);
-  if (!archive) {
-    if (source) libzip().source_free(source);
-    libzip().error_fini(&error);
-    throw bad_zip("Please check your file, then try to upload again.");
-  }
-  const zip_int64_t entries = libzip().get_num_entries(archive.get(), 0);
-  if (entries > kMostEntries) throw bad_zip("It has too many entries.");
+void unzip(std::string_view bytes, const fs::path& into, std::uint64_t most_bytes) {
+  const ZipReader zip = opened(bytes);
   std::vector<std::pair<fs::path, std::string>> links;
-  for (zip_uint64_t i = 0; i < static_cast<zip_uint64_t>(entries); ++i) {
-    const char* name = libzip().get_name(archive.get(), i, 0);
-    const fs::path path = into / place_of(name ? name : "");
-    zip_uint8_t system = ZIP_OPSYS_DOS;
-    zip_uint32_t attributes = 0;
-    libzip().file_get_external_attributes(archive.get(), i, 0, &system, &attributes);
-    const mode_t mode = system == ZIP_OPSYS_UNIX ? attributes >> 16 : 0644;
-    if (std::string_view(name).ends_with('/')) {
+  for (std::size_t i = 0; i < zip.entries(); ++i) {
+    const std::string name = zip.name(i);
+    const fs::path path = into / place_of(name);
+    const mode_t mode = zip.mode(i).value_or(0644);
+    if (name.ends_with('/')) {
       make_folder_of(path, name);
-    } else {
-      make_folder_of(path.parent_path(), name);
-      if (S_ISLNK(mode)) {
-        std::string target;
-        read_entry(archive.get(), i, most_bytes, [&](std::string_view bytes) {
-          if (target.size() + bytes.size() > kMostLinkBytes) throw bad_zip("A link is too long.");
-          target += bytes;
-        });
-        links.emplace_back(path, target);
-      } else {
-        write_entry(archive.get(), i, most_bytes, path, mode);
-      }
+      continue;
     }
+    make_folder_of(path.parent_path(), name);
+    if (!S_ISLNK(mode)) {
+      write_entry(zip, i, most_bytes, path, mode);
+      continue;
+    }
+    std::string target;
+    read_entry(zip, i, most_bytes, [&](std::string_view piece) {
+      if (target.size() + piece.size() > kMostLinkBytes) throw bad_zip("A link is too long.");
+      target += piece;
+    });
+    links.emplace_back(path, target);
   }
   make_links(into, links);
 }
