@@ -1,5 +1,6 @@
 # Fails when an include points up the house, sideways between floors that do not know each other, or
-# into a plug-in folder from outside it, or when a command prints past the terminal. Run as: cmake -DSOURCE=src/lambdaml -P check_layers.cmake
+# into a plug-in folder from outside it, when a command prints past the terminal, or when something
+# takes the time or sleeps by itself. Run as: cmake -DSOURCE=$PWD/src/lambdaml -P check_layers.cmake
 cmake_minimum_required(VERSION 3.25)
 set(below_base "")
 set(below_tensor base)
@@ -71,6 +72,19 @@ foreach(file IN LISTS commands)
   file(STRINGS ${root}/${file} prints REGEX "printf|std::cout|std::cerr|fmt::print|, std(out|err)\\)")
   foreach(line IN LISTS prints)
     list(APPEND violations "${file}: print by cli/terminal.h: ${line}")
+  endforeach()
+endforeach()
+# Time comes from base/clock.h, so that it can be replaced. Servers' tests may sleep.
+list(FILTER files EXCLUDE REGEX "_test\\.cc$|/testing/|^base/(clock|interrupt)\\.")
+foreach(file IN LISTS files app_files)
+  set(folder ${SOURCE})
+  if(file MATCHES "^apps/")
+    set(folder ${root})
+  endif()
+  file(STRINGS ${folder}/${file} times
+       REGEX "sleep_for|this_thread::sleep|(^|[^a-z_])now\\(\\)|std::time\\(|clock_gettime|gettimeofday|nanosleep|usleep")
+  foreach(line IN LISTS times)
+    list(APPEND violations "${file}: take the time from base/clock.h, and sleep by base/wait.h: ${line}")
   endforeach()
 endforeach()
 if(violations)

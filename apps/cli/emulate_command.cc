@@ -119,7 +119,7 @@ void add_emulate_command(CLI::App& app, Globals& globals) {
           "can make and run functions",
           emulator->port());
     print_ready(fmt::format("http://127.0.0.1:{}", emulator->port()), made, globals.json);
-    while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    wait_for_interrupt();
   });
 }
 

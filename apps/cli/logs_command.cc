@@ -76,7 +76,7 @@ void add_logs_command(CLI::App& app, Globals& globals) {
     for (const std::uint32_t worker : workers) tails[worker] = {};
     while (arguments->follow && !job.has_ended()) {
       if (!globals.json) print_news(job, *arguments, tails, false);
-      sleep_for(0.5);
+      pause_for(0.5);
     }
     if (globals.json) return print_object(job, workers);
     print_news(job, *arguments, tails, true);

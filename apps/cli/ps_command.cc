@@ -87,7 +87,7 @@ void serve(Wanted& wanted, bool json) {
     print_line("listening on " + address);
     if (!metrics.empty()) print_line("metrics on " + metrics);
   }
-  while (!interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  wait_for_interrupt();
 }
 
 }  // namespace

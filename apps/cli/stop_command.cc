@@ -44,7 +44,7 @@ void add_stop_command(CLI::App& app, Globals& globals) {
         fail(Code::deadline_exceeded,
              "run {}: asked to stop, and not ended within {:g} s; see: lambdaml status {}",
              arguments->run, arguments->wait_s, arguments->run);
-      sleep_for(0.1);
+      pause_for(0.1);
     }
     if (globals.json)
       print_json(json_text(nlohmann::json{{"job_id", job.job_id()}, {"state", "stopped"}}));

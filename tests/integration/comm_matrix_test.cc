@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "integration/stores.h"
-#include "lambdaml/comm/conformance.h"
-#include "lambdaml/storage/conformance.h"
+#include "lambdaml/comm/testing/conformance.h"
 #include "lambdaml/storage/meter.h"
+#include "lambdaml/storage/testing/conformance.h"
 
 /// Every pattern over every service, by processes: what crosses their borders is in the store only.
 namespace lambdaml::comm {
@@ -48,8 +48,8 @@ class OnServers : public testing::TestWithParam<std::tuple<const char*, const ch
 };
 
 INSTANTIATE_TEST_SUITE_P(, OnServers,
-                         testing::Combine(testing::Values("reduce", "reduce_scatter"),
-                                          testing::ValuesIn(servers::kSchemes)),
+                         testing::Combine(testing::ValuesIn(waiting_patterns()),
+                                          testing::ValuesIn(servers::schemes())),
                          [](const auto& info) {
                            return std::string(std::get<0>(info.param)) + "_over_" +
                                   std::get<1>(info.param);
@@ -139,7 +139,7 @@ class AsyncOnServers : public testing::TestWithParam<const char*> {
   void SetUp() override { REQUIRE_STORE(GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(, AsyncOnServers, testing::ValuesIn(servers::kSchemes),
+INSTANTIATE_TEST_SUITE_P(, AsyncOnServers, testing::ValuesIn(servers::schemes()),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_P(AsyncOnServers, GivesEveryContributionToEveryWorkerOnce) {

@@ -213,7 +213,7 @@ TEST_P(Outages, AnInterruptEndsTheJobAtOnce) {
   REQUIRE_REAL_DATA();
   const auto frozen = job();
   server().signal(SIGSTOP);
-  sleep_for(0.5);
+  pause_for(0.5);
   frozen->signal(SIGINT);
   const Stopwatch clock;
   const Result result = frozen->wait();

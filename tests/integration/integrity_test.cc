@@ -49,8 +49,7 @@ class StoredIntegrity : public CliTest, public testing::WithParamInterface<std::
   std::shared_ptr<storage::Storage> store_;
 };
 
-INSTANTIATE_TEST_SUITE_P(, StoredIntegrity,
-                         testing::Values("s3", "memcached", "redis", "dynamodb", "ps"),
+INSTANTIATE_TEST_SUITE_P(, StoredIntegrity, testing::ValuesIn(servers::schemes()),
                          [](const auto& info) { return info.param; });
 
 TEST_P(StoredIntegrity, OfPreparedData) {

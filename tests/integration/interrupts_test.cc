@@ -107,7 +107,7 @@ void PrintTo(const Case& wanted, std::ostream* out) {
 std::vector<Case> cases() {
   std::vector<Case> out;
   std::size_t number = 0;
-  for (const char* scheme : servers::kSchemes) {
+  for (const std::string& scheme : servers::schemes()) {
     for (const Moment& moment : moments_of(scheme))
       for (const char* service : {"healthy", "frozen", "dead"})
         if (number++ % 7 == 1 || servers::wants_all_faults())

@@ -49,7 +49,7 @@ class Jobs : public CliTest, public testing::WithParamInterface<std::string> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(, Jobs, testing::Values("s3", "memcached", "redis", "dynamodb", "ps"),
+INSTANTIATE_TEST_SUITE_P(, Jobs, testing::ValuesIn(servers::schemes()),
                          [](const auto& info) { return info.param; });
 
 TEST_P(Jobs, GiveTheBytesThatFileAndMemoryGive) {

@@ -9,8 +9,8 @@
 #include "integration/process.h"
 #include "integration/stores.h"
 #include "integration/talk.h"
-#include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/meter.h"
+#include "lambdaml/storage/testing/conformance.h"
 
 /// What is Memcached's own, on real servers; what every store must do is tested elsewhere.
 namespace lambdaml::storage {

@@ -14,8 +14,8 @@
 #include "integration/stores.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/wait.h"
-#include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/storage/testing/conformance.h"
 
 namespace lambdaml::storage {
 namespace {
@@ -99,7 +99,7 @@ class Outage : public testing::TestWithParam<const char*> {
     const auto until_it_answers = [&](const auto& call) {
       while (ended(call).code == Code::unavailable) {
         ASSERT_FALSE(deadline.passed()) << "the service is back and not found";
-        sleep_for(0.05);
+        pause_for(0.05);
       }
     };
     until_it_answers([&] { store.save("key", as_bytes("back")); });
@@ -110,7 +110,7 @@ class Outage : public testing::TestWithParam<const char*> {
   const std::string place_ = unique_place();
 };
 
-INSTANTIATE_TEST_SUITE_P(, Outage, testing::ValuesIn(servers::kSchemes),
+INSTANTIATE_TEST_SUITE_P(, Outage, testing::ValuesIn(servers::schemes()),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_P(Outage, OfAKilledServiceEndsInTime) {
@@ -140,7 +140,7 @@ TEST_P(Outage, IsSeenByAWaitForAPeer) {
   std::thread waits(
       [&] { waited = ended([&] { store->load_or_wait("absent", Deadline::in(600)); }); });
   // A peer that is late is no outage.
-  sleep_for(outage_s());
+  pause_for(outage_s());
   server().signal(SIGSTOP);
   const Stopwatch frozen;
   waits.join();
@@ -175,13 +175,13 @@ TEST_P(Outage, ThatIsShortIsOutlived) {
     if (restarts) server().stop();
     Ended saved;
     std::thread saves([&] { saved = ended([&] { store->save("key", as_bytes("value")); }); });
-    sleep_for(down_s);
+    pause_for(down_s);
     if (restarts) server().start();
     saves.join();
     EXPECT_EQ(saved.why, "it went through");
     server().signal(SIGSTOP);
     std::thread thaws([&] {
-      sleep_for(down_s);
+      pause_for(down_s);
       server().signal(SIGCONT);
     });
     const Ended loaded = ended([&] { store->load("key"); });

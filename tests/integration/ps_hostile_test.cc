@@ -5,8 +5,8 @@
 #include "integration/servers.h"
 #include "integration/talk.h"
 #include "lambdaml/ps/client.h"
-#include "lambdaml/ps/raw_client.h"
-#include "lambdaml/ps/test_support.h"
+#include "lambdaml/ps/testing/raw_client.h"
+#include "lambdaml/ps/testing/test_support.h"
 
 namespace lambdaml::e2e {
 namespace {

@@ -12,9 +12,9 @@
 #include "integration/servers.h"
 #include "integration/talk.h"
 #include "lambdaml/base/testing/testing.h"
-#include "lambdaml/comm/conformance.h"
+#include "lambdaml/comm/testing/conformance.h"
 #include "lambdaml/ps/client.h"
-#include "lambdaml/ps/test_support.h"
+#include "lambdaml/ps/testing/test_support.h"
 
 namespace lambdaml::e2e {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "integration/stores.h"
 #include "integration/talk.h"
-#include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/meter.h"
+#include "lambdaml/storage/testing/conformance.h"
 
 /// What is Redis' own, on a real server; what every store must do is tested elsewhere.
 namespace lambdaml::storage {

@@ -23,8 +23,7 @@ class ServersTest : public testing::TestWithParam<std::string> {
   void SetUp() override { REQUIRE_SERVER(GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(, ServersTest,
-                         testing::Values("s3", "memcached", "redis", "dynamodb", "ps"),
+INSTANTIATE_TEST_SUITE_P(, ServersTest, testing::ValuesIn(schemes()),
                          [](const auto& info) { return info.param; });
 
 bool accepts(int port) {

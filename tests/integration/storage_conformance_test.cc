@@ -3,8 +3,8 @@
 #include "integration/stores.h"
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/meter.h"
+#include "lambdaml/storage/testing/conformance.h"
 
 /// What every store must do, on the real servers.
 namespace lambdaml::storage {
@@ -27,7 +27,7 @@ StoreUnderTest store_below_a_path(const std::string& scheme) {
 
 std::vector<StoreUnderTest> stores_under_test() {
   std::vector<StoreUnderTest> stores;
-  for (const char* scheme : servers::kSchemes) {
+  for (const std::string& scheme : servers::schemes()) {
     stores.push_back(store_of(scheme));
     stores.push_back(store_below_a_path(scheme));
   }
@@ -37,7 +37,7 @@ std::vector<StoreUnderTest> stores_under_test() {
 INSTANTIATE_TEST_SUITE_P(Servers, StorageConformance, testing::ValuesIn(stores_under_test()),
                          name_of_store);
 
-class RealStore : public testing::TestWithParam<const char*> {
+class RealStore : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override { REQUIRE_STORE(GetParam()); }
 
@@ -46,7 +46,7 @@ class RealStore : public testing::TestWithParam<const char*> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(, RealStore, testing::ValuesIn(servers::kSchemes),
+INSTANTIATE_TEST_SUITE_P(, RealStore, testing::ValuesIn(servers::schemes()),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_P(RealStore, CarriesLargeValues) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdlib>
-#include <iterator>
 #include <string>
 #include <vector>
 
@@ -15,7 +14,14 @@
 /// Stores on real servers, by scheme.
 namespace lambdaml::servers {
 
-inline const char* const kSchemes[] = {"s3", "memcached", "redis", "dynamodb", "ps"};
+/// The schemes of the registered stores that more machines than one can reach: each needs a server,
+/// and servers.cc must know how to start it.
+inline std::vector<std::string> schemes() {
+  std::vector<std::string> out;
+  for (const storage::Plugin& plugin : storage::registry().entries())
+    if (plugin.reach == Reach::anywhere) out.push_back(plugin.name);
+  return out;
+}
 
 /// Why the store of this scheme cannot be tested: its server is not on this machine, or it was
 /// switched off in this build. Empty: it can.
@@ -37,7 +43,7 @@ inline bool wants_all_faults() {
 }
 /// All stores on servers, or those of them that `make test` takes.
 inline std::vector<std::string> with_faults(const std::vector<std::string>& some) {
-  if (wants_all_faults()) return {std::begin(kSchemes), std::end(kSchemes)};
+  if (wants_all_faults()) return schemes();
   return some;
 }
 

@@ -19,13 +19,12 @@ namespace lambdaml::aws {
 namespace {
 
 using std::chrono::system_clock;
-using Clock = Deadline::Clock;
 
 /// A Date farther away than a century is no clock's.
 constexpr std::int64_t kFarthestClock_s = 100LL * 366 * 24 * 3600;
 
-Clock::duration seconds(double s) {
-  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(s));
+TimePoint::duration seconds(double s) {
+  return std::chrono::duration_cast<TimePoint::duration>(std::chrono::duration<double>(s));
 }
 
 Verdict by_status(const Response& response) {
@@ -43,7 +42,7 @@ struct Task {
   int attempts = 0;
   int counted = 0;  ///< of exchange.sent
   double pause_s = 0;
-  Clock::time_point sent_at{}, not_before{};
+  TimePoint sent_at{}, not_before{};
   bool renewed = false, clock_set = false;
   std::exception_ptr failure;
 };
@@ -105,8 +104,8 @@ class Client::Impl {
               task->exchange.failure.empty() ? "no answer in time" : task->exchange.failure);
         waiting.clear();
       }
-      const Clock::time_point now = Clock::now();
-      Clock::time_point next = now + std::chrono::seconds(10);
+      const TimePoint now = time_now();
+      TimePoint next = now + std::chrono::seconds(10);
       for (std::size_t i = 0; i < waiting.size() && active.size() < options_.in_flight;) {
         Task* task = waiting[i];
         if (task->not_before > now) {
@@ -157,10 +156,10 @@ class Client::Impl {
     exchange.most_bytes = request.most_bytes;
     Headers added =
         signer_.sign({request.method, request.path, query, exchange.headers, task.payload_hash},
-                     task.credentials, system_clock::now() + clock_offset());
+                     task.credentials, wall_now() + clock_offset());
     std::ranges::move(added, std::back_inserter(exchange.headers));
     ++task.attempts;
-    task.sent_at = Clock::now();
+    task.sent_at = time_now();
     wire.start(exchange);
   }
 
@@ -206,7 +205,7 @@ class Client::Impl {
   /// time is over.
   bool pause(Task& task) const {
     if (task.attempts >= options_.attempts || patience_->is_given_up()) return false;
-    const Clock::time_point next = Clock::now() + seconds(task.pause_s * jitter());
+    const TimePoint next = time_now() + seconds(task.pause_s * jitter());
     if (next >= Patience::Try(*patience_).deadline().time()) return false;
     task.not_before = next;
     task.pause_s = std::min(2 * task.pause_s, options_.longest_pause_s);
@@ -238,7 +237,7 @@ class Client::Impl {
   bool set_clock(const Response& response) {
     const std::optional<std::int64_t> date = parse_date(response.header("date"));
     if (!date) return false;
-    const std::int64_t offset = *date - system_clock::to_time_t(system_clock::now());
+    const std::int64_t offset = *date - system_clock::to_time_t(wall_now());
     if (std::abs(offset) > kFarthestClock_s) return false;
     if (clock_offset_s_.exchange(offset) != offset)
       log::warning("the clock of {1} is {0} s ahead of this machine's: signing by it", offset,

@@ -195,7 +195,7 @@ TEST_F(AwsClient, AnInterruptEndsItAtOnce) {
   Client client(options(server));
   catch_interrupts();
   std::thread user([] {
-    sleep_for(0.1);
+    pause_for(0.1);
     ::kill(::getpid(), SIGINT);
   });
   const Stopwatch clock;

@@ -40,7 +40,7 @@ std::optional<TimedCredentials> keys_of(const Settings& settings, const Profile&
 }
 
 /// "2030-01-31T12:00:00Z", perhaps with a fraction or "+00:00".
-std::optional<system_clock::time_point> parse_time(const std::string& text) {
+std::optional<WallTime> parse_time(const std::string& text) {
   std::tm utc{};
   const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &utc);
   if (rest == nullptr) return {};
@@ -256,13 +256,13 @@ Credentials CredentialsSource::get() {
   const std::lock_guard lock(mutex_);
   if (!lent_) {
     fetch();
-  } else if (lent_->expires && system_clock::now() + kRefreshBefore >= *lent_->expires &&
-             std::chrono::steady_clock::now() >= next_try_) {
-    next_try_ = std::chrono::steady_clock::now() + kPauseAfterFailure;
+  } else if (lent_->expires && wall_now() + kRefreshBefore >= *lent_->expires &&
+             time_now() >= next_try_) {
+    next_try_ = time_now() + kPauseAfterFailure;
     try {
       fetch();
     } catch (const Error& error) {
-      if (system_clock::now() >= *lent_->expires) throw;
+      if (wall_now() >= *lent_->expires) throw;
       log::warning("AWS credentials that expire soon could not be renewed: {}", error.what());
     }
   }

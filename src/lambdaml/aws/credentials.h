@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,7 +14,7 @@ namespace lambdaml::aws {
 /// Credentials and when they expire; absent: never.
 struct TimedCredentials {
   Credentials credentials;
-  std::optional<std::chrono::system_clock::time_point> expires;
+  std::optional<WallTime> expires;
 };
 
 /// The sources of credentials, in the order of the AWS tools. Each returns nullopt if it is not
@@ -57,7 +56,7 @@ class CredentialsSource {
 
   std::mutex mutex_;
   std::optional<TimedCredentials> lent_;
-  std::chrono::steady_clock::time_point next_try_{};
+  TimePoint next_try_{};
 };
 
 }  // namespace lambdaml::aws

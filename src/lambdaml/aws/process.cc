@@ -86,7 +86,7 @@ std::string output_of(const std::string& command, double timeout_s, std::string_
   // It may close its output and still go on.
   while (ended && !child.has_ended()) {
     ended = !deadline.passed();
-    sleep_for(0.001);
+    pause_for(0.001);
   }
   if (!ended)
     fail(Code::permission_denied, "{}: {}", what,

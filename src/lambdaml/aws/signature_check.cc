@@ -80,7 +80,7 @@ std::variant<Claim, Refusal> claim_in(const Headers& headers) {
   return claim;
 }
 
-std::optional<system_clock::time_point> parse_stamp(const std::string& text) {
+std::optional<WallTime> parse_stamp(const std::string& text) {
   std::tm utc{};
   const char* rest = ::strptime(text.c_str(), "%Y%m%dT%H%M%SZ", &utc);
   if (rest == nullptr || *rest != '\0') return std::nullopt;
@@ -93,7 +93,7 @@ Refusal wrong_signature(std::string message) {
   return {403, "InvalidSignatureException", std::move(message)};
 }
 
-std::optional<Refusal> check_time(const std::string& text, system_clock::time_point now) {
+std::optional<Refusal> check_time(const std::string& text, WallTime now) {
   const auto time = parse_stamp(text);
   if (!time) return incomplete("X-Amz-Date is no time as in 20130524T000000Z");
   if (*time < now - kSkew)
@@ -147,7 +147,7 @@ std::string canonical_query(std::string_view sent) {
 }  // namespace
 
 std::optional<Refusal> SignatureCheck::check_head(const ReceivedRequest& request,
-                                                  system_clock::time_point now) const {
+                                                  WallTime now) const {
   const auto claim_or = claim_in(request.headers);
   if (const auto* refusal = std::get_if<Refusal>(&claim_or)) return *refusal;
   const Claim& claim = std::get<Claim>(claim_or);
@@ -168,7 +168,7 @@ std::optional<Refusal> SignatureCheck::check_head(const ReceivedRequest& request
 }
 
 std::optional<Refusal> SignatureCheck::check(const ReceivedRequest& request, Bytes body,
-                                             system_clock::time_point now) const {
+                                             WallTime now) const {
   if (auto refusal = check_head(request, now)) return refusal;
   const Claim claim = std::get<Claim>(claim_in(request.headers));
   const auto key = std::ranges::find(accepted_, claim.access_key, &Credentials::access_key);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,12 +39,10 @@ class SignatureCheck {
 
   /// What the head alone tells: form, key, scope, time, token. Costs no hash, so that a body
   /// without a right to be here need not be read.
-  std::optional<Refusal> check_head(const ReceivedRequest& request,
-                                    std::chrono::system_clock::time_point now) const;
+  std::optional<Refusal> check_head(const ReceivedRequest& request, WallTime now) const;
   /// All of it. Hashes the body: 0.6 ms per MB. The time that it takes does not tell how much of a
   /// signature is right.
-  std::optional<Refusal> check(const ReceivedRequest& request, Bytes body,
-                               std::chrono::system_clock::time_point now) const;
+  std::optional<Refusal> check(const ReceivedRequest& request, Bytes body, WallTime now) const;
 
  private:
   std::string service_;

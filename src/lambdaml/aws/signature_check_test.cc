@@ -28,7 +28,7 @@ struct Signed {
                      {"x-amz-invocation-type", "Event"},
                      {"content-type", "application/json"}};
   std::string body = R"({"data":"x"})";
-  system_clock::time_point now = system_clock::now();
+  WallTime now = wall_now();
 
   explicit Signed(const Credentials& keys = kKeys, const std::string& service = "lambda",
                   const std::string& region = "eu-central-1") {
@@ -220,11 +220,10 @@ TEST(SignatureCheck, TakesWhatBotocoreSigns) {
                                {{request["access_key"], request["secret_key"], request["token"]}});
     const std::string method = request["method"];
     std::string body = request["body"];
-    const auto refusal =
-        check.check({method, target, headers}, as_bytes(body), system_clock::now());
+    const auto refusal = check.check({method, target, headers}, as_bytes(body), wall_now());
     EXPECT_FALSE(refusal) << refusal->type << ": " << refusal->message << '\n' << line;
     body += "x";
-    EXPECT_TRUE(check.check({method, target, headers}, as_bytes(body), system_clock::now()));
+    EXPECT_TRUE(check.check({method, target, headers}, as_bytes(body), wall_now()));
     ++checked;
   }
   std::remove(path.c_str());

@@ -81,7 +81,7 @@ std::string encode_query(const Query& query) {
 
 std::string sha256_hex(Bytes bytes) { return hex(as_text(sha256(bytes))); }
 
-std::string time_stamp(std::chrono::system_clock::time_point time) {
+std::string time_stamp(WallTime time) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
   std::tm utc{};
   ::gmtime_r(&seconds, &utc);
@@ -118,8 +118,7 @@ std::string signature_of(const ToSign& request, const Scope& scope, std::string_
                                            scope.text(), sha256_hex(as_bytes(canonical)))));
 }
 
-Headers Signer::sign(const ToSign& request, const Credentials& credentials,
-                     std::chrono::system_clock::time_point now) const {
+Headers Signer::sign(const ToSign& request, const Credentials& credentials, WallTime now) const {
   const std::string time = time_stamp(now);
   const Scope scope{time, region_, service_};
   Headers added = {{"x-amz-date", time}};

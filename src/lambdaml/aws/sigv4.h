@@ -1,12 +1,12 @@
 #pragma once
 
-#include <chrono>
 #include <mutex>
 #include <string>
 #include <string_view>
 
 #include "lambdaml/aws/message.h"
 #include "lambdaml/base/bytes.h"
+#include "lambdaml/base/clock.h"
 
 /// AWS Signature Version 4: "Create a signed AWS API request", AWS IAM User Guide.
 namespace lambdaml::aws {
@@ -45,7 +45,7 @@ struct ToSign {
 };
 
 /// "20130524T000000Z", as x-amz-date says it.
-std::string time_stamp(std::chrono::system_clock::time_point time);
+std::string time_stamp(WallTime time);
 
 /// What a signature holds for. Views live as long as the call.
 struct Scope {
@@ -71,8 +71,7 @@ class Signer {
 
   /// The headers to send besides the signed ones: x-amz-date, x-amz-security-token (with session
   /// credentials), for S3 x-amz-content-sha256, and authorization.
-  Headers sign(const ToSign& request, const Credentials& credentials,
-               std::chrono::system_clock::time_point now) const;
+  Headers sign(const ToSign& request, const Credentials& credentials, WallTime now) const;
 
  private:
   std::string key_for(const Scope& scope, const std::string& secret_key) const;

@@ -18,7 +18,7 @@ using std::chrono::system_clock;
 using testing::HasSubstr;
 
 /// "20130524T000000Z"
-system_clock::time_point at(const char* text) {
+WallTime at(const char* text) {
   std::tm utc{};
   EXPECT_NE(::strptime(text, "%Y%m%dT%H%M%SZ", &utc), nullptr) << text;
   return system_clock::from_time_t(::timegm(&utc));

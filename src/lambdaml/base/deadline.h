@@ -4,60 +4,57 @@
 #include <chrono>
 #include <cstdint>
 
+#include "lambdaml/base/clock.h"
+
 namespace lambdaml {
 
 /// A point in time by which something must be done; one deadline is handed down through all the
 /// calls that share it. Cheap to copy, immutable, never affected by a change of the wall clock.
 class Deadline {
  public:
-  using Clock = std::chrono::steady_clock;
-
-  static Deadline never() { return Deadline(Clock::time_point::max()); }
-  static Deadline in(double seconds) { return at(Clock::now()).later_by(seconds); }
-  static Deadline at(Clock::time_point time) { return Deadline(time); }
+  static Deadline never() { return Deadline(TimePoint::max()); }
+  static Deadline in(double seconds) { return at(time_now()).later_by(seconds); }
+  static Deadline at(TimePoint time) { return Deadline(time); }
   /// Milliseconds since 1970, as the Lambda Runtime API gives them.
   static Deadline at_epoch_ms(std::int64_t milliseconds) {
     using namespace std::chrono;
-    const auto now =
-        duration_cast<std::chrono::milliseconds>(system_clock::now().time_since_epoch());
+    const auto now = duration_cast<std::chrono::milliseconds>(wall_now().time_since_epoch());
     return in(static_cast<double>(milliseconds - now.count()) / 1e3);
   }
 
-  bool is_never() const { return at_ == Clock::time_point::max(); }
-  bool passed() const { return !is_never() && Clock::now() >= at_; }
+  bool is_never() const { return at_ == TimePoint::max(); }
+  bool passed() const { return !is_never() && time_now() >= at_; }
   /// Seconds left, not below 0; 1e9 for never().
   double seconds_left() const {
     if (is_never()) return 1e9;
-    return std::max(0.0, std::chrono::duration<double>(at_ - Clock::now()).count());
+    return std::max(0.0, std::chrono::duration<double>(at_ - time_now()).count());
   }
-  Clock::time_point time() const { return at_; }
+  TimePoint time() const { return at_; }
   Deadline later_by(double seconds) const {
     if (is_never() || seconds > 1e9) return never();
-    return Deadline(
-        at_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)));
+    return Deadline(at_ + std::chrono::duration_cast<TimePoint::duration>(
+                              std::chrono::duration<double>(seconds)));
   }
   Deadline earlier(Deadline other) const { return Deadline(std::min(at_, other.at_)); }
 
  private:
-  explicit Deadline(Clock::time_point at) : at_(at) {}
-  Clock::time_point at_;
+  explicit Deadline(TimePoint at) : at_(at) {}
+  TimePoint at_;
 };
 
 /// Milliseconds since 1970 by this machine's clock: for what another machine is told.
 inline std::int64_t epoch_ms() {
   using namespace std::chrono;
-  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+  return duration_cast<milliseconds>(wall_now().time_since_epoch()).count();
 }
 
 /// Seconds since construction.
 class Stopwatch {
  public:
-  double seconds() const {
-    return std::chrono::duration<double>(Deadline::Clock::now() - start_).count();
-  }
+  double seconds() const { return std::chrono::duration<double>(time_now() - start_).count(); }
 
  private:
-  Deadline::Clock::time_point start_ = Deadline::Clock::now();
+  TimePoint start_ = time_now();
 };
 
 }  // namespace lambdaml

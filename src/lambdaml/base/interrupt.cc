@@ -73,7 +73,7 @@ bool interrupted() noexcept { return g_interrupted_ns.load(std::memory_order_rel
 Deadline interrupt_deadline() noexcept {
   const std::int64_t at = g_interrupted_ns.load(std::memory_order_relaxed);
   if (at == 0) return Deadline::never();
-  const auto end = Deadline::at(Deadline::Clock::time_point(std::chrono::nanoseconds(at)));
+  const auto end = Deadline::at(TimePoint(std::chrono::nanoseconds(at)));
   return t_tidying > 0 ? end.later_by(kTidying_s) : end;
 }
 

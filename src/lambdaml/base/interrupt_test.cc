@@ -48,12 +48,12 @@ TEST_F(Interrupts, EndEveryWaitAtOnce) {
   EXPECT_FALSE(interrupted());
   EXPECT_TRUE(interrupt_deadline().is_never());
   EXPECT_NO_THROW(throw_if_interrupted());
-  const double slept = interrupted_after([] { sleep_for(30); });
+  const double slept = interrupted_after([] { pause_for(30); });
   EXPECT_GE(slept, 0.04);
   EXPECT_LT(slept, 1);
   EXPECT_TRUE(interrupted());
   EXPECT_THROW(throw_if_interrupted(), Error);
-  EXPECT_THROW(sleep_for(30), Error) << "a wait that begins after it";
+  EXPECT_THROW(pause_for(30), Error) << "a wait that begins after it";
 
   catch_interrupts();
   EXPECT_FALSE(interrupted()) << "it is forgotten";
@@ -82,25 +82,25 @@ TEST_F(Interrupts, LeaveTwoSecondsToTidyUp) {
   {
     const Tidying tidying;
     EXPECT_NO_THROW(throw_if_interrupted());
-    EXPECT_NO_THROW(sleep_for(0.1));
+    EXPECT_NO_THROW(pause_for(0.1));
     // Helpers tidy up too.
     std::atomic<int> ended{0};
     parallel_for(4, 4, [&](std::size_t) {
-      sleep_for(0.01);
+      pause_for(0.01);
       ++ended;
     });
     EXPECT_EQ(ended, 4);
-    EXPECT_THROW(sleep_for(30), Error);
+    EXPECT_THROW(pause_for(30), Error);
   }
   EXPECT_GE(clock.seconds(), 1.9);
   EXPECT_LT(clock.seconds(), 5);
   const Tidying another;
-  EXPECT_THROW(sleep_for(1), Error) << "in all, not each";
+  EXPECT_THROW(pause_for(1), Error) << "in all, not each";
 }
 
 TEST_F(Interrupts, ThatComeWithinATidyingBeginItsTime) {
   const Tidying tidying;
-  const double took = interrupted_after([] { sleep_for(30); });
+  const double took = interrupted_after([] { pause_for(30); });
   EXPECT_GE(took, 1.9);
   EXPECT_LT(took, 5);
 }
@@ -133,7 +133,7 @@ TEST(Interrupt, TheSecondEndsTheProcess) {
 
 TEST(Waits, EndAtTheirDeadline) {
   const Stopwatch clock;
-  sleep_for(0.05);
+  pause_for(0.05);
   EXPECT_GE(clock.seconds(), 0.05);
   sleep_until(Deadline::in(-1));
   std::array<int, 2> ends{};

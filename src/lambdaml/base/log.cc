@@ -38,7 +38,7 @@ void keep(std::string_view line) {
 
 std::string timestamp() {
   using namespace std::chrono;
-  const auto now = system_clock::now();
+  const auto now = wall_now();
   const std::time_t seconds = system_clock::to_time_t(now);
   const auto ms = duration_cast<milliseconds>(now.time_since_epoch()).count() % 1000;
   std::tm utc{};

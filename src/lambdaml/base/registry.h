@@ -46,4 +46,27 @@ class RegistryOf {
   std::vector<Entry> entries_;
 };
 
+/// A plug-in of an executable's own, beside those of the layer's list: a static object in one of
+/// the files that the executable is made of, there before main(). In a library the linker may drop
+/// it.
+template <class Registry>
+class AddedPlugin {
+ public:
+  using Register = void (*)(Registry&);
+  explicit AddedPlugin(Register register_plugin) { all().push_back(register_plugin); }
+  static std::vector<Register>& all() {
+    static std::vector<Register> added;
+    return added;
+  }
+};
+
+/// A layer's registry: the plug-ins of its list, then those that were added.
+template <class Registry>
+Registry filled_registry(std::string kind, typename AddedPlugin<Registry>::Register of_the_list) {
+  Registry filling(std::move(kind));
+  of_the_list(filling);
+  for (const auto register_plugin : AddedPlugin<Registry>::all()) register_plugin(filling);
+  return filling;
+}
+
 }  // namespace lambdaml

@@ -33,7 +33,24 @@ bool poll_until(int fd, short events, Deadline deadline) {
 
 }  // namespace
 
-void sleep_until(Deadline deadline) { poll_until(-1, 0, deadline); }
+void sleep_until(Deadline deadline) {
+  Clock* const clock = replaced_clock();
+  if (clock == nullptr) {
+    poll_until(-1, 0, deadline);
+    return;
+  }
+  throw_if_interrupted();
+  clock->sleep_until(deadline.earlier(interrupt_deadline()).time());
+  throw_if_interrupted();
+}
+
+void wait_for_interrupt() {
+  // The wait above would throw.
+  while (!interrupted()) {
+    pollfd watched{interrupt_fd(), POLLIN, 0};
+    if (::poll(&watched, 1, -1) < 0 && errno != EINTR) fail_errno(errno, "waiting");
+  }
+}
 
 bool wait_until_ready(int fd, short events, Deadline deadline) {
   return poll_until(fd, events, deadline);

@@ -14,7 +14,10 @@ namespace lambdaml {
 
 /// Sleeps. An interrupt ends it at once.
 void sleep_until(Deadline deadline);
-inline void sleep_for(double seconds) { sleep_until(Deadline::in(seconds)); }
+inline void pause_for(double seconds) { sleep_until(Deadline::in(seconds)); }
+
+/// Returns when the process is interrupted; see catch_interrupts().
+void wait_for_interrupt();
 
 /// Waits until `fd` is ready for `events` (POLLIN, POLLOUT), which an error on it is too; false at
 /// the deadline. With a deadline that has passed it looks once. An interrupt ends it at once.

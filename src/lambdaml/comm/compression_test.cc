@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/base/rng.h"
-#include "lambdaml/comm/conformance.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/comm/testing/conformance.h"
 #include "lambdaml/storage/meter.h"
 
 /// Compressed increments: the same bits on all workers and for both patterns, fewer bytes, and
@@ -69,21 +69,28 @@ std::vector<Worker> merge(const std::string& pattern, Compression compression,
   return out;
 }
 
-class Compressed : public testing::TestWithParam<Compression> {};
-INSTANTIATE_TEST_SUITE_P(, Compressed,
-                         testing::Values(Compression::bf16, Compression::int8, Compression::topk),
-                         [](const auto& info) {
-                           return compression_names()[static_cast<std::size_t>(info.param)];
-                         });
+class Compressed : public testing::TestWithParam<std::tuple<std::string, Compression>> {
+ protected:
+  const std::string& pattern() const { return std::get<0>(GetParam()); }
+  Compression compression() const { return std::get<1>(GetParam()); }
+};
+INSTANTIATE_TEST_SUITE_P(
+    , Compressed,
+    testing::Combine(testing::ValuesIn(waiting_patterns()),
+                     testing::Values(Compression::bf16, Compression::int8, Compression::topk)),
+    [](const auto& info) {
+      return std::get<0>(info.param) + "_" +
+             compression_names()[static_cast<std::size_t>(std::get<1>(info.param))];
+    });
 
-TEST_P(Compressed, AllWorkersAndBothPatternsGetTheSameBits) {
+TEST_P(Compressed, AllWorkersAndAllPatternsGetTheSameBits) {
   for (const std::uint32_t workers : {2U, 4U, 7U}) {
-    const std::vector<Worker> reduce = merge("reduce", GetParam(), workers, 4);
-    const std::vector<Worker> scatter = merge("reduce_scatter", GetParam(), workers, 4);
+    const std::vector<Worker> reduce = merge("reduce", compression(), workers, 4);
+    const std::vector<Worker> own = merge(pattern(), compression(), workers, 4);
     for (std::uint32_t w = 0; w < workers; ++w) {
       EXPECT_EQ(reduce[w].merged, reduce[0].merged);
-      EXPECT_EQ(scatter[w].merged, reduce[0].merged);
-      EXPECT_EQ(scatter[w].residual, reduce[w].residual);
+      EXPECT_EQ(own[w].merged, reduce[0].merged);
+      EXPECT_EQ(own[w].residual, reduce[w].residual);
     }
   }
 }
@@ -91,7 +98,7 @@ TEST_P(Compressed, AllWorkersAndBothPatternsGetTheSameBits) {
 TEST_P(Compressed, WhatIsHeldBackComesLater) {
   constexpr std::uint32_t kWorkers = 3;
   constexpr std::uint64_t kRounds = 20;
-  const std::vector<Worker> all = merge("reduce", GetParam(), kWorkers, kRounds);
+  const std::vector<Worker> all = merge(pattern(), compression(), kWorkers, kRounds);
   std::vector<double> sums(kValues);
   for (std::uint64_t r = 0; r < kRounds; ++r)
     for (std::uint32_t w = 0; w < kWorkers; ++w) {
@@ -104,7 +111,7 @@ TEST_P(Compressed, WhatIsHeldBackComesLater) {
     double given = 0, rounding = 1e-5;
     for (std::uint64_t r = 0; r < kRounds; ++r) {
       given += all[0].merged[r][i];
-      if (GetParam() != Compression::topk) rounding += std::abs(all[0].merged[r][i]) / 500;
+      if (compression() != Compression::topk) rounding += std::abs(all[0].merged[r][i]) / 500;
     }
     for (const Worker& worker : all) given += worker.residual[i];
     ASSERT_NEAR(given, sums[i], rounding) << i;
@@ -112,10 +119,14 @@ TEST_P(Compressed, WhatIsHeldBackComesLater) {
 }
 
 TEST_P(Compressed, TakesFewerBytes) {
-  const double whole = static_cast<double>(merge("reduce", Compression::none, 4, 3)[1].bytes_sent);
-  const double sent = static_cast<double>(merge("reduce", GetParam(), 4, 3)[1].bytes_sent);
+  const double whole = static_cast<double>(merge(pattern(), Compression::none, 4, 3)[1].bytes_sent);
+  const double sent = static_cast<double>(merge(pattern(), compression(), 4, 3)[1].bytes_sent);
+  // Of `reduce`, whose worker 1 sends its contribution only; an aggregator sends sums as well,
+  // which are rounded to bf16 where the contributions are int8, and are as wide as all that topk
+  // chose.
   const double shares[] = {1, 0.51, 0.27, 0.11};
-  EXPECT_LT(sent / whole, shares[static_cast<std::size_t>(GetParam())]);
+  const double share = shares[static_cast<std::size_t>(compression())];
+  EXPECT_LT(sent / whole, pattern() == "reduce" ? share : share + 0.07);
 }
 
 TEST(Compression, StatesTravelWholeAndNumbersThatAreNotFiniteAreSeenByAll) {

@@ -1,4 +1,4 @@
-#include "lambdaml/comm/conformance.h"
+#include "lambdaml/comm/testing/conformance.h"
 
 #include <atomic>
 #include <csignal>
@@ -11,7 +11,7 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/storage/wrapper.h"
 
-/// What `reduce` and `reduce_scatter` must do, whatever the store.
+/// What every registered pattern must do in which every merge waits for all, whatever the store.
 namespace lambdaml::comm {
 namespace {
 
@@ -26,7 +26,7 @@ class BulkSynchronousConformance : public testing::TestWithParam<std::string> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(, BulkSynchronousConformance, testing::Values("reduce", "reduce_scatter"),
+INSTANTIATE_TEST_SUITE_P(, BulkSynchronousConformance, testing::ValuesIn(waiting_patterns()),
                          [](const auto& info) { return info.param; });
 
 TEST_P(BulkSynchronousConformance, GivesTheOrderedSumBitByBitInAnyOrderOfArrival) {
@@ -298,89 +298,6 @@ TEST_P(BulkSynchronousConformance, AMessageThatDoesNotFitIsNeverSummed) {
     EXPECT_THAT(error, StartsWith("data_corrupt: the message '"));
     EXPECT_THAT(error, HasSubstr(what));
   }
-}
-
-TEST_P(BulkSynchronousConformance, CostsTheRequestsItSays) {
-  constexpr std::uint64_t kRounds = 5;
-  for (const std::uint64_t workers : {2U, 4U, 7U}) {
-    for (const std::size_t n : {0U, 3U, 1000U}) {
-      const auto meter = std::make_shared<storage::Meter>();
-      Job all = job(static_cast<std::uint32_t>(workers), n);
-      all.decorate = [&](std::shared_ptr<storage::Storage> store, std::uint32_t) {
-        return storage::with_meter(std::move(store), meter);
-      };
-      all.patience_s = 30'000;  // a long wait has its looks, which cost requests
-      EXPECT_THAT(
-          on_threads(all.workers,
-                     [&](std::uint32_t w) { all.merge_rounds(*all.communicator(w), 0, kRounds); }),
-          Each(""));
-      const storage::Usage usage = meter->usage();
-      const std::uint64_t chunks = std::clamp<std::uint64_t>(n, 1, workers);
-      const bool scattered = GetParam() == "reduce_scatter";
-      EXPECT_EQ(usage.put.requests, kRounds * (scattered ? chunks * workers : workers));
-      EXPECT_EQ(usage.get.requests, kRounds * 2 * (workers - 1) * (scattered ? chunks : 1));
-      EXPECT_EQ(usage.list.requests, 0U);
-      // Each contribution but those of the last round is removed again.
-      EXPECT_EQ(usage.remove.requests,
-                (kRounds - 1) * (scattered ? chunks * workers - chunks : workers - 1));
-    }
-  }
-}
-
-TEST_P(BulkSynchronousConformance, RemovesMergedResultsOnceAllAreKnownToBePastThem) {
-  constexpr std::uint64_t kEvery = 4;
-  Job all = job(3, 100);
-  const auto store = storage::open(all.uri);
-  const std::uint64_t per_round = 100 * sizeof(float) + kTotals * sizeof(double);
-  const std::uint64_t merged_keys = GetParam() == "reduce" ? 1 : 3;
-  EXPECT_THAT(
-      on_threads(3,
-                 [&](std::uint32_t w) {
-                   const auto communicator = all.communicator(w);
-                   const auto check = [](std::uint64_t is, std::uint64_t should, auto what) {
-                     if (is != should) fail(Code::internal, "{}: {}, not {}", what, is, should);
-                   };
-                   all.merge_rounds(*communicator, 0, 12, [&](std::uint64_t next) {
-                     const std::uint64_t since = next % kEvery == 0 ? kEvery : next % kEvery;
-                     check(communicator->retained_bytes(), since * per_round, "retained");
-                     if (next % kEvery != 0) return;
-                     communicator->retire(next);
-                     check(communicator->retained_bytes(), 0, "retained after retire()");
-                     // Others may have to come back for it still.
-                     check(store->list(fmt::format("m/{}", next - 1)).size(), merged_keys, "kept");
-                   });
-                   all.merge_rounds(*communicator, 12, 14);
-                 }),
-      Each(""));
-  // Rounds 0 to 11 are retired and gone; 12 and 13 are there, and what was put for 13.
-  EXPECT_EQ(store->list("m/").size(), 2 * merged_keys);
-  EXPECT_EQ(store->list("").size(), 2 * merged_keys + (GetParam() == "reduce" ? 2 : 6));
-}
-
-TEST(Patterns, AgreeBitByBit) {
-  // Each against the ordered sum is tested above; this is the promise itself, for P = 4.
-  std::vector<Numbers> results(2);
-  for (const bool scattered : {false, true}) {
-    const Job all{.pattern = scattered ? "reduce_scatter" : "reduce",
-                  .workers = 4,
-                  .n = 1001,
-                  .uri = memory_place()};
-    EXPECT_THAT(on_threads(4,
-                           [&](std::uint32_t w) {
-                             Numbers numbers = contribution(0, w, 1001);
-                             all.communicator(w)->merge(numbers.view(), Meaning::state);
-                             if (w == 2) results[scattered ? 1 : 0] = numbers;
-                           }),
-                Each(""));
-  }
-  EXPECT_TRUE(results[0].same_bits(results[1]));
-}
-
-TEST(Patterns, AreKnownByName) {
-  EXPECT_THAT(registry().names(), testing::ElementsAre("reduce", "reduce_scatter", "async"));
-  EXPECT_TRUE(registry().get("reduce").bulk_synchronous);
-  EXPECT_TRUE(registry().get("reduce_scatter").bulk_synchronous);
-  EXPECT_FALSE(registry().get("async").bulk_synchronous);
 }
 
 TEST(Patterns, RefuseAWorkerThatIsNone) {

@@ -5,11 +5,7 @@
 namespace lambdaml::comm {
 
 const Registry& registry() {
-  static const Registry all = [] {
-    Registry filling("sync mode");
-    register_plugins(filling);
-    return filling;
-  }();
+  static const Registry all = filled_registry<Registry>("sync mode", register_plugins);
   return all;
 }
 

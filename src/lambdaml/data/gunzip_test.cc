@@ -4,7 +4,7 @@
 #include <zlib.h>
 
 #include "lambdaml/data/source.h"
-#include "lambdaml/data/test_util.h"
+#include "lambdaml/data/testing/test_util.h"
 
 namespace lambdaml::data {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/rng.h"
-#include "lambdaml/data/test_util.h"
+#include "lambdaml/data/testing/test_util.h"
 #include "lambdaml/tensor/safetensors.h"
 
 namespace lambdaml::data {

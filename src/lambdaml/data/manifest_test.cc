@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/data/source.h"
-#include "lambdaml/data/test_util.h"
+#include "lambdaml/data/testing/test_util.h"
 
 namespace lambdaml::data {
 namespace {

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/data/test_util.h"
+#include "lambdaml/data/testing/test_util.h"
 
 namespace lambdaml::data {
 namespace {

@@ -3,11 +3,7 @@
 namespace lambdaml::data {
 
 const Registry& registry() {
-  static const Registry all = [] {
-    Registry filling("data format");
-    register_plugins(filling);
-    return filling;
-  }();
+  static const Registry all = filled_registry<Registry>("data format", register_plugins);
   return all;
 }
 

@@ -8,7 +8,7 @@
 
 #include "lambdaml/base/files.h"
 #include "lambdaml/data/synthetic.h"
-#include "lambdaml/data/test_util.h"
+#include "lambdaml/data/testing/test_util.h"
 
 namespace lambdaml::data {
 namespace {

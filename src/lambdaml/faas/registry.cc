@@ -3,11 +3,7 @@
 namespace lambdaml::faas {
 
 const Registry& registry() {
-  static const Registry all = [] {
-    Registry filling("platform");
-    register_plugins(filling);
-    return filling;
-  }();
+  static const Registry all = filled_registry<Registry>("platform", register_plugins);
   return all;
 }
 

@@ -9,7 +9,6 @@
 #include <memory>
 #include <optional>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include <boost/asio/connect.hpp>
@@ -24,6 +23,7 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/faas/failure.h"
 
 namespace lambdaml::faas {
@@ -257,7 +257,7 @@ void serve(const std::string& endpoint, const Handler& handler) {
     if (++failed == kFailedNextCalls)
       fail(Code::unavailable, "cannot get an event from the Runtime API at {}: {} ({} times)",
            endpoint, why, failed);
-    std::this_thread::sleep_for(std::chrono::milliseconds(20 * failed));
+    pause_for(0.02 * failed);
   }
 }
 

@@ -114,9 +114,8 @@ TEST(Serve, AnswersEventsOnOneConnectionUntilTheHostGoes) {
 }
 
 TEST(Serve, HandsOverTheHeaders) {
-  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
+  const auto now =
+      std::chrono::duration_cast<std::chrono::milliseconds>(wall_now().time_since_epoch()).count();
   ScriptedHost host({reply(200, "{}",
                            fmt::format("Lambda-Runtime-Aws-Request-Id: id-1\r\n"
                                        "Lambda-Runtime-Deadline-Ms: {}\r\n"

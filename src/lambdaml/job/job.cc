@@ -146,7 +146,7 @@ bool is_job_id(std::string_view text) {
 }
 
 std::string new_job_id() {
-  const std::time_t now = std::time(nullptr);
+  const std::time_t now = std::chrono::system_clock::to_time_t(wall_now());
   std::tm utc{};
   gmtime_r(&now, &utc);
   std::array<char, 32> text{};

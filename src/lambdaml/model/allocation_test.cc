@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "lambdaml/model/testing.h"
+#include "lambdaml/model/testing/testing.h"
 
 namespace {
 std::atomic<std::size_t> allocations{0};

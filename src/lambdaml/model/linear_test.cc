@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/model/testing.h"
+#include "lambdaml/model/testing/testing.h"
 
 namespace lambdaml::model {
 namespace {

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/model/testing.h"
+#include "lambdaml/model/testing/testing.h"
 
 namespace lambdaml::model::testing {
 namespace {

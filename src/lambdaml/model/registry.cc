@@ -3,11 +3,7 @@
 namespace lambdaml::model {
 
 const Registry& registry() {
-  static const Registry all = [] {
-    Registry filling("model");
-    register_plugins(filling);
-    return filling;
-  }();
+  static const Registry all = filled_registry<Registry>("model", register_plugins);
   return all;
 }
 

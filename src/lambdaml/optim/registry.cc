@@ -3,11 +3,7 @@
 namespace lambdaml::optim {
 
 const Registry& registry() {
-  static const Registry all = [] {
-    Registry filling("optimizer");
-    register_plugins(filling);
-    return filling;
-  }();
+  static const Registry all = filled_registry<Registry>("optimizer", register_plugins);
   return all;
 }
 

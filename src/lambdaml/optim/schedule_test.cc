@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/optim/testing.h"
+#include "lambdaml/optim/testing/testing.h"
 
 namespace lambdaml::optim {
 namespace {

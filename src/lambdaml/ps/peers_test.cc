@@ -8,8 +8,8 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/base/testing/testing.h"
-#include "lambdaml/ps/raw_client.h"
-#include "lambdaml/ps/test_support.h"
+#include "lambdaml/ps/testing/raw_client.h"
+#include "lambdaml/ps/testing/test_support.h"
 
 namespace lambdaml::ps {
 namespace {

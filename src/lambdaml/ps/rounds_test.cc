@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-#include "lambdaml/ps/test_support.h"
+#include "lambdaml/ps/testing/test_support.h"
 
 namespace lambdaml::ps {
 namespace {

@@ -9,8 +9,8 @@
 #include <thrift/transport/TSocket.h>
 
 #include "lambdaml/base/testing/testing.h"
-#include "lambdaml/ps/raw_client.h"
-#include "lambdaml/ps/test_support.h"
+#include "lambdaml/ps/testing/raw_client.h"
+#include "lambdaml/ps/testing/test_support.h"
 #include "lambdaml/ps/tls.h"
 #include "lambdaml/ps/transport.h"
 

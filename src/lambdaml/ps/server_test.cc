@@ -8,8 +8,8 @@
 #include <thrift/transport/TSocket.h>
 
 #include "lambdaml/base/files.h"
-#include "lambdaml/ps/raw_client.h"
-#include "lambdaml/ps/test_support.h"
+#include "lambdaml/ps/testing/raw_client.h"
+#include "lambdaml/ps/testing/test_support.h"
 #include "lambdaml/ps/transport.h"
 
 namespace lambdaml::ps {

@@ -1,4 +1,4 @@
-#include "lambdaml/storage/conformance.h"
+#include "lambdaml/storage/testing/conformance.h"
 
 #include <algorithm>
 #include <atomic>
@@ -22,8 +22,7 @@ using testing::HasSubstr;
 
 std::string unique_place() {
   static std::atomic<int> serial{0};
-  return fmt::format("test-{}-{}-{}", ::getpid(), serial++,
-                     std::chrono::steady_clock::now().time_since_epoch().count());
+  return fmt::format("test-{}-{}-{}", ::getpid(), serial++, time_now().time_since_epoch().count());
 }
 
 Buffer noise(std::size_t n, std::uint64_t seed) {

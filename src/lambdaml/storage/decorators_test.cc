@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/base/wait.h"
-#include "lambdaml/storage/conformance.h"
+#include "lambdaml/storage/testing/conformance.h"
 
 namespace lambdaml::storage {
 namespace {
@@ -243,7 +243,7 @@ struct Lossy {
     memory(place)->save("key", as_bytes("value"));
     store = with_retry(with_faults(memory(place),
                                    [this](std::string_view, std::string_view) {
-                                     sleep_for(0.005);
+                                     pause_for(0.005);
                                      if (answers) patience->answered();
                                      if (++calls <= failures)
                                        fail(Code::unavailable, "the connection was lost");
@@ -288,7 +288,7 @@ TEST(Retry, GivesUpOnceAndThenFailsAtOnce) {
   }
   EXPECT_LE(lossy.calls - calls, 1 + static_cast<int>(later.seconds() / 0.3)) << "a probe";
   lossy.failures = 0;
-  sleep_for(0.35);
+  pause_for(0.35);
   EXPECT_EQ(lossy.store->load("key")->text(), "value") << "a probe that was answered ends that";
   EXPECT_EQ(lossy.store->load("key")->text(), "value");
 }

@@ -3,11 +3,7 @@
 namespace lambdaml::storage {
 
 const Registry& registry() {
-  static const Registry all = [] {
-    Registry filling("storage scheme");
-    register_plugins(filling);
-    return filling;
-  }();
+  static const Registry all = filled_registry<Registry>("storage scheme", register_plugins);
   return all;
 }
 

@@ -39,7 +39,7 @@ std::invoke_result_t<Attempt> retried(Patience& patience, const RetryPolicy& pol
   Patience::Call call(patience);
   for (int tries = 1;; ++tries) {
     if (!call.begin_try()) call.fail_given_up(service());
-    const auto begun = Deadline::Clock::now();
+    const auto begun = time_now();
     try {
       if constexpr (std::is_void_v<std::invoke_result_t<Attempt>>) {
         attempt();

@@ -90,7 +90,7 @@ class Retry final : public Wrapper {
   bool in_one(Attempt&& attempt) {
     Patience::Call call(*patience_);
     if (!call.begin_try()) call.fail_given_up(describe());
-    const auto begun = Deadline::Clock::now();
+    const auto begun = time_now();
     try {
       if constexpr (std::is_void_v<std::invoke_result_t<Attempt>>) {
         attempt();

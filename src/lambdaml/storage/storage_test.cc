@@ -6,8 +6,8 @@
 
 #include <gmock/gmock.h>
 
-#include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/registry.h"
+#include "lambdaml/storage/testing/conformance.h"
 
 namespace lambdaml::storage {
 namespace {
@@ -29,6 +29,19 @@ class Least final : public Storage {
  private:
   std::shared_ptr<Storage> inner_;
 };
+
+/// Those that need no server; tests/integration has the others.
+std::vector<StoreUnderTest> stores_of_this_machine() {
+  std::vector<StoreUnderTest> stores;
+  for (const Plugin& plugin : registry().entries())
+    if (plugin.reach != Reach::anywhere)
+      stores.push_back({plugin.name, [&plugin](const std::string& place) {
+                          return open((plugin.default_uri() / place).text());
+                        }});
+  return stores;
+}
+INSTANTIATE_TEST_SUITE_P(Registered, StorageConformance,
+                         testing::ValuesIn(stores_of_this_machine()), name_of_store);
 
 INSTANTIATE_TEST_SUITE_P(Inherited, StorageConformance,
                          testing::Values(StoreUnderTest{"polling",

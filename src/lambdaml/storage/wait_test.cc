@@ -7,9 +7,10 @@
 
 #include <gmock/gmock.h>
 
+#include "lambdaml/base/testing/manual_clock.h"
 #include "lambdaml/base/wait.h"
-#include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/testing/conformance.h"
 
 namespace lambdaml::storage {
 namespace {
@@ -31,6 +32,7 @@ class Polled final : public Storage {
   std::string describe() const override { return inner_->describe(); }
   void save(std::string_view key, Bytes value) override { inner_->save(key, value); }
   std::optional<Buffer> load(std::string_view key) override {
+    if (before_load) before_load();
     std::optional<Buffer> value = inner_->load(key);
     const std::lock_guard lock(mutex);
     ++(value ? downloads : in_vain)[std::string(key)];
@@ -42,6 +44,7 @@ class Polled final : public Storage {
 
   std::mutex mutex;
   std::map<std::string, int> downloads, in_vain;
+  std::function<void()> before_load;
 
  protected:
   Pacer& pacer() override { return pacer_; }
@@ -97,7 +100,7 @@ TEST_F(Waits, KeepWhatHasComeWhileOneKeyIsLate) {
   for (const std::string& key : keys)
     if (key != keys[20]) store->save(key, as_bytes(key));
   std::thread late([&] {
-    sleep_for(0.7);
+    pause_for(0.7);
     store->save(keys[20], as_bytes(keys[20]));
   });
   const std::vector<Buffer> values = store->load_all(keys, Deadline::in(60));
@@ -126,6 +129,36 @@ TEST_F(Waits, PollAnExpensiveStoreEverMoreRarely) {
     EXPECT_LE(polls[i], std::max(1.4 * polls[i - 1], polls[i - 1] + 0.05));
 }
 
+TEST_F(Waits, ForOneOfAHundredThatIsAMinuteLateTakeFewRequests) {
+  ManualClock clock;
+  const ClockReplacement replaced(clock);
+  const std::vector<std::string> keys = numbered(99);
+  int claims_checked = 0;
+  // As a job's worker has it.
+  const auto store =
+      with_cancellation(with_prefix(with_retry(polled_), "job/"), [&] { ++claims_checked; },
+                        {.first_s = 1, .longest_s = 2, .longest_where_expensive_s = 8});
+  for (const std::string& key : keys)
+    if (key != keys[40]) store->save(key, as_bytes(key));
+  polled_->before_load = [&] {
+    if (clock.seconds() >= 60 && !memory_->exists("job/" + keys[40]))
+      memory_->save("job/" + keys[40], as_bytes(keys[40]));
+  };
+  Wait wait(*store, keys, Deadline::in(300));
+  claims_checked = 0;
+  int merged_checked = 0;
+  wait.add_hook({[&] { return ++merged_checked > 0; }, 1, 15});
+  for (std::size_t taken = 0; taken < keys.size();) taken += wait.next_in_order().size();
+  EXPECT_GE(clock.seconds(), 60);
+  EXPECT_LT(clock.seconds(), 68);
+  EXPECT_EQ(polled_->downloads.size(), 99U);
+  for (const auto& [key, times] : polled_->downloads) EXPECT_EQ(times, 1) << key;
+  int in_vain = 0;
+  for (const auto& [key, times] : polled_->in_vain) in_vain += times;
+  EXPECT_GT(in_vain, 20) << "it would be far behind what comes early";
+  EXPECT_LT(in_vain + claims_checked + merged_checked, 60);
+}
+
 TEST_F(Waits, InOrderHoldNoMoreThanTheirWindow) {
   for (const auto& store : {decorated(memory_), decorated(polled_)}) {
     const std::vector<std::string> keys = numbered(40);
@@ -135,7 +168,7 @@ TEST_F(Waits, InOrderHoldNoMoreThanTheirWindow) {
     Wait wait(*store, keys, Deadline::in(60));
     wait.load_ahead_at_most(8);
     std::thread late([&] {
-      sleep_for(0.05);
+      pause_for(0.05);
       store->save(keys[0], as_bytes(keys[0]));
     });
     std::size_t taken = 0;
@@ -205,7 +238,7 @@ TEST_F(Waits, GoOnAfterAnError) {
                              }),
                  {.first_delay_s = 1e-4});
   std::thread late([&] {
-    sleep_for(0.02);
+    pause_for(0.02);
     memory_->save("a", as_bytes("1"));
     memory_->save("b", as_bytes("2"));
   });

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <vector>
 
-#include "lambdaml/tensor/kernels_test.h"
+#include "lambdaml/tensor/testing/kernels_test.h"
 
 namespace lambdaml::tensor {
 namespace {

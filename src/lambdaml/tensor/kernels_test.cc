@@ -1,4 +1,4 @@
-#include "lambdaml/tensor/kernels_test.h"
+#include "lambdaml/tensor/testing/kernels_test.h"
 
 #include <algorithm>
 #include <cmath>

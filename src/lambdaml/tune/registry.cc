@@ -3,11 +3,7 @@
 namespace lambdaml::tune {
 
 const Registry& registry() {
-  static const Registry all = [] {
-    Registry filling("strategy");
-    register_plugins(filling);
-    return filling;
-  }();
+  static const Registry all = filled_registry<Registry>("strategy", register_plugins);
   return all;
 }
 

@@ -71,7 +71,7 @@ class Pauses {
     // What the service asks for is a lower bound that all others heard too.
     const double wait_s = at_least_s > 0 ? at_least_s + jittered : jittered;
     if (deadline.seconds_left() <= wait_s) return false;
-    sleep_for(wait_s);
+    pause_for(wait_s);
     return true;
   }
 
@@ -415,7 +415,7 @@ FunctionDescription LambdaClient::wait_until_active(const std::string& name, Dea
            "{}: the function '{}' was not ready in time: its state is {}, its update {}{}",
            endpoint(), name, function.state, function.update.empty() ? "none" : function.update,
            because);
-    sleep_for(pause_s);
+    pause_for(pause_s);
   }
 }
 

@@ -9,7 +9,6 @@
 namespace lambdaml {
 namespace {
 
-using Clock = Deadline::Clock;
 using Time = Patience::Time;
 
 /// Where nobody has tried for so long, the next failure begins another outage: what the service did
@@ -29,7 +28,7 @@ double probe_s(double limit_s) { return std::min(0.5, limit_s / 8); }
 Time after(Time begin, double seconds) { return Deadline::at(begin).later_by(seconds).time(); }
 
 double seconds_since(Time begin) {
-  return std::max(0.0, std::chrono::duration<double>(Clock::now() - begin).count());
+  return std::max(0.0, std::chrono::duration<double>(time_now() - begin).count());
 }
 
 }  // namespace
@@ -63,7 +62,7 @@ Time Patience::begin_of_outage(Time silent_since) const {
 void Patience::answered() {
   for (Call* call = t_call; call != nullptr; call = call->outer_)
     if (&call->patience_ == this) call->was_answered_ = true;
-  const Time now = Clock::now();
+  const Time now = time_now();
   const std::lock_guard lock(mutex_);
   has_answered_ = true;
   last_answer_ = now;
@@ -74,7 +73,7 @@ void Patience::answered() {
 void Patience::failed(Time silent_since) {
   for (Call* call = t_call; call != nullptr; call = call->outer_)
     if (&call->patience_ == this) call->was_told_ = true;
-  const Time now = Clock::now();
+  const Time now = time_now();
   const std::lock_guard lock(mutex_);
   failing_since_ = begin_of_outage(std::max(silent_since, last_answer_));
   last_failure_ = now;
@@ -83,7 +82,7 @@ void Patience::failed(Time silent_since) {
 void Patience::give_up() {
   const std::lock_guard lock(mutex_);
   if (given_up_at_) return;
-  given_up_at_ = Clock::now();
+  given_up_at_ = time_now();
   next_probe_ = Time::min();
 }
 
@@ -109,7 +108,7 @@ double Patience::longest_wait_s() const {
 
 // ---- a try ----
 
-Patience::Try::Try(Patience& patience) : patience_(&patience), window_(Clock::now()) {}
+Patience::Try::Try(Patience& patience) : patience_(&patience), window_(time_now()) {}
 
 void Patience::Try::asks_to_wait(double seconds) {
   window_ = after(window_, std::max(0.0, seconds - patience_->longest_wait_s()));
@@ -122,7 +121,7 @@ void Patience::Try::sent(std::uint64_t bytes) {
 
 void Patience::Try::received(std::uint64_t bytes) {
   if (received_ == 0 && bytes > 0) {
-    window_ = Clock::now();
+    window_ = time_now();
     in_window_ = 0;
   }
   received_ += bytes;
@@ -135,7 +134,7 @@ void Patience::Try::count(std::uint64_t bytes) {
   // The longer of the two limits, which asks for more: a look at which one holds takes a lock.
   const double limit_s = std::max(policy.outage_s, policy.first_contact_s);
   if (static_cast<double>(in_window_) < policy.slowest_bytes_per_s * limit_s) return;
-  window_ = Clock::now();
+  window_ = time_now();
   in_window_ = 0;
 }
 
@@ -178,7 +177,7 @@ bool Patience::Call::begin_try() {
   const std::lock_guard lock(patience_.mutex_);
   probes_ = patience_.given_up_at_.has_value();
   if (!probes_) return true;
-  const Time now = Clock::now();
+  const Time now = time_now();
   if (now < patience_.next_probe_) return false;
   patience_.next_probe_ = after(now, patience_.limit_s());
   patience_.failing_since_.reset();
@@ -193,7 +192,7 @@ void Patience::Call::withdraw_try() {
 void Patience::Call::fail_given_up(const std::string& service) const {
   const std::lock_guard lock(patience_.mutex_);
   fail(Code::unavailable, "{}: not asked, for it was given up {} ago and has not answered since",
-       service, human_seconds(seconds_since(patience_.given_up_at_.value_or(Clock::now()))));
+       service, human_seconds(seconds_since(patience_.given_up_at_.value_or(time_now()))));
 }
 
 void Patience::Call::failed(Time silent_since) {
@@ -208,7 +207,7 @@ void Patience::Call::begin_anew() { failing_since_.reset(); }
 double Patience::Call::left_s() const {
   const std::lock_guard lock(patience_.mutex_);
   const double limit_s = patience_.limit_s();
-  const Time now = Clock::now();
+  const Time now = time_now();
   Time begin = failing_since_.value_or(now);
   if (patience_.failing_since_) begin = std::min(begin, *patience_.failing_since_);
   const double left_s = limit_s - std::chrono::duration<double>(now - begin).count();
@@ -221,7 +220,7 @@ bool Patience::Call::is_hopeless(int tries, int most_tries) const {
   return counts && tries >= most_tries;
 }
 
-void Patience::Call::pause(double seconds) const { sleep_for(std::clamp(left_s(), 0.0, seconds)); }
+void Patience::Call::pause(double seconds) const { pause_for(std::clamp(left_s(), 0.0, seconds)); }
 
 double Patience::Call::failing_s() const {
   return failing_since_ ? seconds_since(*failing_since_) : 0;

@@ -42,7 +42,7 @@ struct PatiencePolicy {
 /// The patience with one service. Thread-safe.
 class Patience {
  public:
-  using Time = Deadline::Clock::time_point;
+  using Time = TimePoint;
   class Try;
   class Call;
 

@@ -21,10 +21,10 @@ TEST(Patience, GivesAStrangerLessTimeThanOneThatHasAnswered) {
   EXPECT_NEAR(left(Patience::Try(patience)), 5, 0.5);
   patience.answered();
   EXPECT_TRUE(patience.has_answered());
-  patience.failed(Deadline::Clock::now());
+  patience.failed(time_now());
   EXPECT_NEAR(patience.end_of_outage().seconds_left(), 20, 0.5);
   Patience known({.outage_s = 20, .first_contact_s = 5, .has_answered = true});
-  known.failed(Deadline::Clock::now());
+  known.failed(time_now());
   EXPECT_NEAR(known.end_of_outage().seconds_left(), 20, 0.5);
 }
 
@@ -33,7 +33,7 @@ TEST(Patience, HasOneDeadlineForAllTriesOfAnOutage) {
   patience.answered();
   EXPECT_TRUE(patience.end_of_outage().is_never());
   patience.failed(Patience::Try(patience).silent_since());
-  sleep_for(0.2);
+  pause_for(0.2);
   EXPECT_LT(left(Patience::Try(patience)), 19.9) << "it counts from the first try that failed";
   EXPECT_NEAR(patience.end_of_outage().seconds_left(), 19.8, 0.15);
   patience.answered();
@@ -49,7 +49,7 @@ TEST(Patience, LeavesHalfOfTheTimeForAnotherConnection) {
   patience.answered();
   Patience::Try first(patience);
   EXPECT_NEAR(left(first), 10, 0.5);
-  sleep_for(0.1);
+  pause_for(0.1);
   patience.failed(first.silent_since());
   EXPECT_NEAR(left(Patience::Try(patience)), 19.9, 0.5);
   Patience::Try asked_to_wait(patience);
@@ -67,7 +67,7 @@ TEST(Patience, IsWithWhatMoves) {
   slow.received(1);
   fast.received(1);
   for (int i = 0; i < 6; ++i) {
-    sleep_for(0.1);
+    pause_for(0.1);
     slow.received(20);
     fast.received(500);
   }
@@ -115,10 +115,10 @@ TEST(PatienceOfACall, EndsWithItsFirstFailureWhateverOthersGet) {
   Patience patience({.outage_s = 0.3, .has_answered = true});
   Patience::Call call(patience);
   ASSERT_TRUE(call.begin_try());
-  call.failed(Deadline::Clock::now());
+  call.failed(time_now());
   EXPECT_FALSE(call.is_hopeless(100, 5)) << "time counts, not tries";
   std::thread([&] { patience.answered(); }).join();
-  sleep_for(0.35);
+  pause_for(0.35);
   EXPECT_TRUE(call.is_hopeless(1, 5));
   EXPECT_TRUE(Patience::Try(patience).deadline().passed());
   std::thread([&] { EXPECT_FALSE(Patience::Try(patience).deadline().passed()); }).join();
@@ -128,7 +128,7 @@ TEST(PatienceOfACall, CountsTheTriesOfAStranger) {
   Patience patience(kPolicy);
   Patience::Call call(patience);
   ASSERT_TRUE(call.begin_try());
-  call.failed(Deadline::Clock::now());
+  call.failed(time_now());
   EXPECT_FALSE(call.is_hopeless(4, 5));
   EXPECT_TRUE(call.is_hopeless(5, 5));
 }
@@ -142,7 +142,7 @@ TEST(PatienceOfACall, IsAtItsEndAtOnceForWhatWasGivenUp) {
     Patience::Call probe(patience);
     EXPECT_TRUE(probe.begin_try());
     EXPECT_LE(left(Patience::Try(patience)), 0.5);
-    probe.failed(Deadline::Clock::now());
+    probe.failed(time_now());
     EXPECT_TRUE(probe.is_hopeless(1, 5));
   }
   {

@@ -132,7 +132,7 @@ TEST(Sockets, EndWithDripsToo) {
   const FileDescriptor peer = listener.accept();
   std::atomic<bool> over{false};
   std::thread drips([&] {
-    while (!over && ::send(peer.get(), "x", 1, MSG_NOSIGNAL) == 1) sleep_for(0.02);
+    while (!over && ::send(peer.get(), "x", 1, MSG_NOSIGNAL) == 1) pause_for(0.02);
   });
   const Stopwatch clock;
   dripping.begin();

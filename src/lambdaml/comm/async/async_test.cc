@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 
 #include "lambdaml/base/rng.h"
-#include "lambdaml/comm/conformance.h"
 #include "lambdaml/comm/message.h"
+#include "lambdaml/comm/testing/conformance.h"
 
 namespace lambdaml::comm {
 namespace {

@@ -3,7 +3,7 @@
 #include <exception>
 #include <future>
 
-#include "lambdaml/comm/bulk/bulk_synchronous.h"
+#include "lambdaml/comm/bulk_synchronous.h"
 #include "lambdaml/comm/message.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/tensor/kernels.h"

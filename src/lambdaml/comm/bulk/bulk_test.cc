@@ -6,8 +6,8 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/base/wait.h"
-#include "lambdaml/comm/conformance.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/comm/testing/conformance.h"
 #include "lambdaml/storage/wrapper.h"
 
 /// What the bulk-synchronous patterns cost: requests while they wait, downloads, time, memory.
@@ -75,7 +75,7 @@ TEST(Lateness, OfOneWorkerMakesNoOtherDownloadTwiceNorPollAllTheTime) {
                          [&](std::uint32_t w) {
                            const auto communicator = all.communicator(w);
                            if (w == 57) {
-                             sleep_for(kLate_s);
+                             pause_for(kLate_s);
                              Polled::counts = false;
                            }
                            all.merge_rounds(*communicator, 0, 1);
@@ -131,7 +131,7 @@ TEST(Lateness, SendsNoMessageAgainThatIsStillThere) {
     };
     EXPECT_THAT(on_threads(3,
                            [&](std::uint32_t w) {
-                             if (w == 1) sleep_for(0.8);
+                             if (w == 1) pause_for(0.8);
                              all.merge_rounds(*all.communicator(w), 0, 2);
                            }),
                 Each(""));
@@ -242,7 +242,7 @@ class Network final : public storage::Wrapper {
   }
 
  private:
-  static void travel(std::size_t bytes) { sleep_for(0.01 + static_cast<double>(bytes) / 100e6); }
+  static void travel(std::size_t bytes) { pause_for(0.01 + static_cast<double>(bytes) / 100e6); }
   template <class Body>
   static void in_parallel(std::size_t n, const Body& body) {
     std::vector<std::thread> threads;

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "lambdaml/data/test_util.h"
+#include "lambdaml/data/testing/test_util.h"
 #include "lambdaml/tensor/safetensors.h"
 
 namespace lambdaml::data {

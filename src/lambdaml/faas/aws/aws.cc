@@ -23,7 +23,6 @@
 namespace lambdaml::faas::aws {
 namespace {
 
-using Clock = Deadline::Clock;
 using State = EventStatus::State;
 
 constexpr double kSending_s = 60;       ///< for handing over all events, throttling included
@@ -53,7 +52,7 @@ class LambdaInvocations : public Invocations {
       : function_(function),
         client_(std::move(client)),
         board_(events, std::move(observer)),
-        heard_(events, Clock::now()) {
+        heard_(events, time_now()) {
     EventStatus running;
     running.state = State::running;
     running.attempts = 1;
@@ -120,7 +119,7 @@ class LambdaInvocations : public Invocations {
     failed.attempts = 1;
     try {
       if (std::optional<EventStatus> found = function_.outcome(event)) return found;
-      if (std::chrono::duration<double>(Clock::now() - heard_[event]).count() <=
+      if (std::chrono::duration<double>(time_now() - heard_[event]).count() <=
           patience_s(function_))
         return {};
       failed.may_still_run = true;
@@ -150,7 +149,7 @@ class LambdaInvocations : public Invocations {
   bool take(std::size_t event, EventStatus found) {
     found.attempts = std::max(found.attempts, 1);
     if (found.state == State::waiting) found.state = State::running;
-    heard_[event] = Clock::now();
+    heard_[event] = time_now();
     since_sign_ = Stopwatch();
     if (found.state == State::failed) board_.report(event, found, false);
     const EventStatus before = board_.at(event);
@@ -162,9 +161,9 @@ class LambdaInvocations : public Invocations {
   const Function function_;
   const std::unique_ptr<lambdaml::aws::LambdaClient> client_;
   EventBoard board_;
-  std::vector<Clock::time_point> heard_;  ///< the watcher's own
-  Stopwatch since_sign_;  ///< of life, of an event or the service; the watcher's own
-  std::mutex joining_;    ///< guards watcher_
+  std::vector<TimePoint> heard_;  ///< the watcher's own
+  Stopwatch since_sign_;          ///< of life, of an event or the service; the watcher's own
+  std::mutex joining_;            ///< guards watcher_
   std::thread watcher_;
 };
 

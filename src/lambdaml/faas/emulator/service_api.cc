@@ -113,8 +113,7 @@ sandbox::HttpServer::Admission ServiceApi::admit(const sandbox::HttpRequest& hea
   sandbox::HttpServer::Admission out;
   out.body_bytes = is_about_code(Target(head.target)) ? kMostRequest : kMostSynchronous;
   if (!check_) return out;
-  if (const auto refusal = check_->check_head({head.method, head.target, head.headers},
-                                              std::chrono::system_clock::now()))
+  if (const auto refusal = check_->check_head({head.method, head.target, head.headers}, wall_now()))
     out.refusal = reply_of(*refusal);
   return out;
 }
@@ -132,9 +131,8 @@ void ServiceApi::serve(std::shared_ptr<sandbox::Exchange> exchange) {
   try {
     const sandbox::HttpRequest& request = exchange->request;
     if (check_)
-      if (const auto wrong =
-              check_->check({request.method, request.target, request.headers},
-                            as_bytes(request.body), std::chrono::system_clock::now()))
+      if (const auto wrong = check_->check({request.method, request.target, request.headers},
+                                           as_bytes(request.body), wall_now()))
         return answer(*exchange, reply_of(*wrong));
     const Target target(request.target);
     if (is_invocation(target)) return invoke(exchange, target);

@@ -25,7 +25,7 @@ class ServiceApiKeys : public ::testing::Test {
   }
   static sandbox::HttpRequest sign(sandbox::HttpRequest request,
                                    const aws::Credentials& keys = kServiceKeys,
-                                   system_clock::time_point now = system_clock::now()) {
+                                   WallTime now = wall_now()) {
     aws::Headers headers;
     for (const auto& [name, value] : request.headers)
       headers.emplace_back(name == "Host" ? "host" : name, value);
@@ -88,7 +88,7 @@ TEST_F(ServiceApiKeys, WhatIsNotIsRefused) {
             "403 InvalidSignatureException");
   EXPECT_THAT(said_, ::testing::Not(HasSubstr(kServiceKeys.secret_key + "\"")));
   for (const minutes shift : {minutes(-6), minutes(6)})
-    EXPECT_EQ(answer_to(sign(request("GET", kList), kServiceKeys, system_clock::now() + shift)),
+    EXPECT_EQ(answer_to(sign(request("GET", kList), kServiceKeys, wall_now() + shift)),
               "403 InvalidSignatureException");
 }
 

@@ -34,7 +34,7 @@ bool is_inherited(std::string_view name) {
 }
 
 std::int64_t epoch_ms_in(double seconds) {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto now = wall_now().time_since_epoch();
   return std::chrono::duration_cast<milliseconds>(now).count() +
          static_cast<std::int64_t>(std::min(seconds, 1e9) * 1e3);
 }
@@ -128,7 +128,7 @@ void ExecutionEnvironment::invoke(std::string request_id, std::string payload, d
   timeout_.expires_after(std::chrono::duration_cast<std::chrono::nanoseconds>(
       std::chrono::duration<double>(std::min(timeout_s, 1e9))));
   timeout_.async_wait([self = shared_from_this(), timeout_s](error_code error) {
-    if (error || !self->done_ || self->timeout_.expiry() > Deadline::Clock::now()) return;
+    if (error || !self->done_ || self->timeout_.expiry() > time_now()) return;
     self->kill_because(
         kTimedOut, fmt::format("timed out after {:g} s{}", timeout_s,
                                self->api_.has_started() ? "" : ", before it asked for its event"));

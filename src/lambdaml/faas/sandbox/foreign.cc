@@ -46,10 +46,9 @@ Address address_of(const tcp::endpoint& endpoint) {
 }
 
 void warn(uid_t user, std::uint16_t port) {
-  using Clock = std::chrono::steady_clock;
-  static std::atomic<Clock::rep> quiet_until{0};
-  const Clock::time_point now = Clock::now();
-  Clock::rep until = quiet_until;
+  static std::atomic<TimePoint::rep> quiet_until{0};
+  const TimePoint now = time_now();
+  TimePoint::rep until = quiet_until;
   if (now.time_since_epoch().count() < until ||
       !quiet_until.compare_exchange_strong(until, (now + kWarningPause).time_since_epoch().count()))
     return;

@@ -33,7 +33,7 @@ constexpr std::array<std::string_view, 16> kReserved = {"_HANDLER",
                                                         "LAMBDA_TASK_ROOT"};
 
 std::string now_text() {
-  const std::time_t now = std::time(nullptr);
+  const std::time_t now = std::chrono::system_clock::to_time_t(wall_now());
   std::tm utc{};
   gmtime_r(&now, &utc);
   char text[64];
@@ -88,7 +88,7 @@ void read_variables(const json& request, std::map<std::string, std::string>& int
 }  // namespace
 
 double epoch_seconds() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration<double>(wall_now().time_since_epoch()).count();
 }
 
 void read_config(const json& request, FunctionConfig& config) {

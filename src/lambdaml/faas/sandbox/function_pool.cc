@@ -175,7 +175,7 @@ void FunctionPool::run_in(const std::shared_ptr<Instance>& instance, const std::
   ++running_;
   if (counts_for_all) ++host_.running;
   instance->tail = fmt::format("START RequestId: {} Version: $LATEST\n", request_id);
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = time_now();
   const auto environment = instance->environment;
   environment->invoke(
       request_id, std::move(payload), timeout_s,
@@ -183,9 +183,7 @@ void FunctionPool::run_in(const std::shared_ptr<Instance>& instance, const std::
        counts_for_all](const Outcome& outcome) {
         --self->running_;
         if (counts_for_all) --self->host_.running;
-        const double ms =
-            std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
-                .count();
+        const double ms = std::chrono::duration<double, std::milli>(time_now() - start).count();
         if (!instance->tail.empty() && instance->tail.back() != '\n') instance->tail += '\n';
         if (outcome.failure && outcome.failure->type == kTimedOut)
           instance->tail += fmt::format("{} Task timed out after {}.00 seconds\n", request_id,

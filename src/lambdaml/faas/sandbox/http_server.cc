@@ -25,7 +25,6 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using tcp = asio::ip::tcp;
 using boost::system::error_code;
-using Clock = asio::steady_timer::clock_type;
 
 // After a refusal the rest of what the client is sending is read and dropped, up to these: a close
 // with unread bytes would reset the connection and the client might never see the reply.
@@ -163,14 +162,14 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
   /// 0: not at all.
   void close_in(double seconds) {
     if (seconds <= 0) {
-      timer_.expires_at(Clock::time_point::max());
+      timer_.expires_at(TimePoint::max());
       return;
     }
     timer_.expires_after(
-        std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds)));
+        std::chrono::duration_cast<TimePoint::duration>(std::chrono::duration<double>(seconds)));
     timer_.async_wait([self = shared_from_this()](error_code error) {
       // One that has just expired can no longer be cancelled.
-      if (!error && self->timer_.expiry() <= Clock::now()) self->close();
+      if (!error && self->timer_.expiry() <= time_now()) self->close();
     });
   }
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "lambdaml/optim/testing.h"
+#include "lambdaml/optim/testing/testing.h"
 
 namespace lambdaml::optim::em {
 namespace {

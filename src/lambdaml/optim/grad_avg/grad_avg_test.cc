@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "lambdaml/optim/problems.h"
-#include "lambdaml/optim/testing.h"
+#include "lambdaml/optim/testing/problems.h"
+#include "lambdaml/optim/testing/testing.h"
 
 namespace lambdaml::optim::grad_avg {
 namespace {

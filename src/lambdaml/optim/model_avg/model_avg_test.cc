@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "lambdaml/optim/problems.h"
-#include "lambdaml/optim/testing.h"
+#include "lambdaml/optim/testing/problems.h"
+#include "lambdaml/optim/testing/testing.h"
 
 namespace lambdaml::optim::model_avg {
 namespace {

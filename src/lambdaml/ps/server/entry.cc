@@ -17,8 +17,7 @@ std::uint64_t Entry::model_length() const {
 }
 
 double Entry::idle_s() const {
-  const Deadline::Clock::duration since(Deadline::Clock::now().time_since_epoch().count() -
-                                        touched_);
+  const TimePoint::duration since(time_now().time_since_epoch().count() - touched_);
   return std::chrono::duration<double>(since).count();
 }
 

@@ -46,7 +46,7 @@ class Entry {
   void remove() { shared_.remove(); }
   void interrupt() { shared_.interrupt(); }
 
-  void touch() { touched_ = Deadline::Clock::now().time_since_epoch().count(); }
+  void touch() { touched_ = time_now().time_since_epoch().count(); }
   double idle_s() const;
 
   /// Grows with every change; a snapshot of the same version says the same.

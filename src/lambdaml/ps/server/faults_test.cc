@@ -9,7 +9,7 @@
 
 #include "lambdaml/ps/server/archive.h"
 #include "lambdaml/ps/server/state.h"
-#include "lambdaml/ps/test_support.h"
+#include "lambdaml/ps/testing/test_support.h"
 
 namespace {
 

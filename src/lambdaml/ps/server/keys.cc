@@ -18,7 +18,7 @@ void check_name(const std::string& key) {
     fail(Code::invalid_argument, "a key has from 1 to {} bytes, not {}", kLongest, key.size());
 }
 
-std::int64_t now() { return Deadline::Clock::now().time_since_epoch().count(); }
+std::int64_t ticks() { return time_now().time_since_epoch().count(); }
 
 }  // namespace
 
@@ -38,7 +38,7 @@ std::shared_ptr<Keys::Kept> Keys::keep(const std::string& key, Buffer value, Cha
   charge.resize(environment_.budget, key.size() + value.size() + sizeof(Kept));
   kept->charge = std::move(charge);
   kept->value = std::move(value);
-  kept->touched = now();
+  kept->touched = ticks();
   return kept;
 }
 
@@ -78,7 +78,7 @@ std::shared_ptr<const Buffer> Keys::get(const std::string& key) {
   const std::shared_lock lock(mutex_);
   const auto at = keys_.find(key);
   if (at == keys_.end()) return nullptr;
-  at->second->touched = now();
+  at->second->touched = ticks();
   return {at->second, &at->second->value};
 }
 
@@ -120,7 +120,7 @@ std::size_t Keys::size() const {
 void Keys::add_idle_times(std::map<std::string, double>& idle_s) const {
   const std::shared_lock lock(mutex_);
   for (const auto& [key, kept] : keys_) {
-    const Deadline::Clock::duration since(now() - kept->touched);
+    const TimePoint::duration since(ticks() - kept->touched);
     const double seconds = std::chrono::duration<double>(since).count();
     const auto [at, is_new] = idle_s.try_emplace(group_of(key), seconds);
     at->second = std::min(at->second, seconds);

@@ -1,7 +1,5 @@
 #include "lambdaml/ps/server/listener.h"
 
-#include <chrono>
-#include <thread>
 #include <type_traits>
 
 #include <netinet/in.h>
@@ -11,6 +9,7 @@
 #include <thrift/transport/TSSLSocket.h>
 
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/ps/transport.h"
 
 namespace lambdaml::ps {
@@ -57,10 +56,13 @@ class Listener final : public Socket {
 
   /// The peer has gone again, or there are no more descriptors.
   void pause(const char* why) {
-    constexpr auto kPause = std::chrono::milliseconds(20);
     log::warning("taking a connection: {}", why);
     peers_.drop_unknown();
-    std::this_thread::sleep_for(kPause);
+    try {
+      pause_for(0.02);
+    } catch (const Error&) {
+      // Interrupted: the server ends, and the next accept says so.
+    }
   }
 
   Peers& peers_;

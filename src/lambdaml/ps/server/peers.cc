@@ -14,7 +14,7 @@ namespace lambdaml::ps {
 namespace {
 
 double seconds_since(std::int64_t then) {
-  const Deadline::Clock::duration since(Deadline::Clock::now().time_since_epoch().count() - then);
+  const TimePoint::duration since(time_now().time_since_epoch().count() - then);
   return std::chrono::duration<double>(since).count();
 }
 

@@ -55,17 +55,17 @@ class Peer {
  private:
   friend class Peers;
   enum class State { silent, request, work, answer, idle };
-  static std::int64_t now() { return Deadline::Clock::now().time_since_epoch().count(); }
+  static std::int64_t ticks() { return time_now().time_since_epoch().count(); }
   void enter(State state) {
     moved_ = 0;
-    since_ = now();
+    since_ = ticks();
     state_ = state;
   }
   void moved(std::uint64_t bytes) {
     moved_ += bytes;
     if (moved_ < kStep) return;
     moved_ = 0;
-    since_ = now();
+    since_ = ticks();
   }
   bool waits_for_the_peer() const {
     const State state = state_;
@@ -79,10 +79,10 @@ class Peer {
 
   int socket_;               ///< below 0 once it is closed; under Peers::mutex_
   bool is_dropped_ = false;  ///< under Peers::mutex_
-  const std::int64_t accepted_ = now();
+  const std::int64_t accepted_ = ticks();
   std::atomic<bool> is_admitted_{false};
   std::atomic<State> state_{State::silent};
-  std::atomic<std::int64_t> since_{now()};  ///< the state, or its last kStep bytes
+  std::atomic<std::int64_t> since_{ticks()};  ///< the state, or its last kStep bytes
   std::atomic<std::uint64_t> held_{0};
   std::uint64_t moved_ = 0;
 };

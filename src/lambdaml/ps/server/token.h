@@ -1,12 +1,11 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <mutex>
 #include <string>
-#include <thread>
 
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/base/wait.h"
 
 namespace lambdaml::ps {
 
@@ -21,9 +20,9 @@ class Token {
   bool is_wanted() const { return !secret_.empty(); }
 
   bool is(const std::string& guess) {
-    constexpr std::chrono::milliseconds kPause(500);
+    constexpr double kPause_s = 0.5;
     if (!is_wanted()) return true;
-    if (is_guessed_at()) std::this_thread::sleep_for(kPause);
+    if (is_guessed_at()) pause_for(kPause_s);
     if (equals(guess)) return true;
     const std::lock_guard lock(mutex_);
     wrong_ = std::min(wrong_ + 1, kSlips);

@@ -32,7 +32,7 @@ class Pauses {
       backoff_.reset();
     }
     if (++in_vain_ > kTriesInVain) return false;
-    sleep_for(backoff_.next_s());
+    pause_for(backoff_.next_s());
     return true;
   }
 

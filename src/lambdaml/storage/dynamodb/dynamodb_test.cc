@@ -7,10 +7,10 @@
 #include "lambdaml/aws/testing/scripted_server.h"
 #include "lambdaml/base/service/answers.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/dynamodb/item.h"
 #include "lambdaml/storage/dynamodb/reply.h"
 #include "lambdaml/storage/meter.h"
+#include "lambdaml/storage/testing/conformance.h"
 
 /// What no real server says when it is asked to. The conformance suite against one is in
 /// tests/integration.

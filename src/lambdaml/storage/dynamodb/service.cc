@@ -249,7 +249,7 @@ std::string Service::find_key_attribute() {
     if (deadline.passed())
       fail(Code::unavailable, "{}: the table '{}' is still being created after {}",
            client_.endpoint(), address_.table, human_seconds(kCreation_s));
-    sleep_for(pause_s);
+    pause_for(pause_s);
   }
 }
 

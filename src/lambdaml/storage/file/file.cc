@@ -188,16 +188,10 @@ class Files final : public Storage {
     return part;
   }
 
-  void remove(std::string_view key) override {
-    const std::string path = at(key).path();
+  void remove(std::string_view key) override { remove_below(folder_.found(), key); }
+  void remove_all(std::span<const std::string> keys) override {
     const Root::Folder root = folder_.found();
-    if (!root || ::unlinkat(root->get(), below_root(path), 0) == 0) return;
-    const int error = errno;
-    if (error == ENOENT || error == ENOTDIR) return;
-    struct stat info {};
-    // Folders are no values. Which error unlink() gives for one depends on the system.
-    if (::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return;
-    fail_errno(error, "removing " + path);
+    for (const std::string& key : keys) remove_below(root, key);
   }
 
   std::vector<Entry> list(std::string_view prefix) override {
@@ -233,6 +227,17 @@ class Files final : public Storage {
   }
 
  private:
+  void remove_below(const Root::Folder& root, std::string_view key) const {
+    const std::string path = at(key).path();
+    if (!root || ::unlinkat(root->get(), below_root(path), 0) == 0) return;
+    const int error = errno;
+    if (error == ENOENT || error == ENOTDIR) return;
+    struct stat info {};
+    // Folders are no values. Which error unlink() gives for one depends on the system.
+    if (::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return;
+    fail_errno(error, "removing " + path);
+  }
+
   Place at(std::string_view key) const {
     check_key(key);
     return place_of(root_, key);

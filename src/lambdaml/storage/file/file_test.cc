@@ -23,8 +23,8 @@
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/rng.h"
 #include "lambdaml/base/testing/testing.h"
-#include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/testing/conformance.h"
 
 namespace lambdaml::storage {
 namespace {

@@ -2,8 +2,8 @@
 
 #include "lambdaml/storage/memcached/address.h"
 #include "lambdaml/storage/memcached/names.h"
-#include "lambdaml/storage/raw_server.h"
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/storage/testing/raw_server.h"
 
 namespace lambdaml::storage::memcached {
 namespace {

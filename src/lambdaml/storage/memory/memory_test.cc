@@ -1,6 +1,6 @@
 #include <gmock/gmock.h>
 
-#include "lambdaml/storage/conformance.h"
+#include "lambdaml/storage/testing/conformance.h"
 
 namespace lambdaml::storage {
 namespace {

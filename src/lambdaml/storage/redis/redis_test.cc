@@ -1,9 +1,9 @@
 #include <gmock/gmock.h>
 
-#include "lambdaml/storage/raw_server.h"
 #include "lambdaml/storage/redis/address.h"
 #include "lambdaml/storage/redis/protocol.h"
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/storage/testing/raw_server.h"
 
 namespace lambdaml::storage::redis {
 namespace {

@@ -9,10 +9,10 @@
 #include "lambdaml/aws/testing/scoped_environment.h"
 #include "lambdaml/aws/testing/scripted_server.h"
 #include "lambdaml/base/service/answers.h"
-#include "lambdaml/storage/conformance.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/s3/digest.h"
 #include "lambdaml/storage/s3/transfer.h"
+#include "lambdaml/storage/testing/conformance.h"
 
 /// What a real server does is tested against one, in tests/integration; here is what none does when
 /// it is asked to.

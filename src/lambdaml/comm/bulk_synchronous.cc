@@ -1,10 +1,10 @@
-#include "lambdaml/comm/bulk/bulk_synchronous.h"
+#include "lambdaml/comm/bulk_synchronous.h"
 
 #include <algorithm>
 
 #include "lambdaml/base/log.h"
 
-namespace lambdaml::comm::bulk {
+namespace lambdaml::comm {
 namespace {
 
 /// While it waits, a worker first checks whether a merged result is there, and its own messages
@@ -134,4 +134,4 @@ void BulkSynchronous::collect_garbage() {
   kept_.erase(kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(rounds));
 }
 
-}  // namespace lambdaml::comm::bulk
+}  // namespace lambdaml::comm

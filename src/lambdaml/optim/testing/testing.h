@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "lambdaml/model/testing.h"
+#include "lambdaml/model/testing/testing.h"
 #include "lambdaml/optim/registry.h"
 
 /// What the tests of optimizers share: a job without files, functions or metrics.

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "lambdaml/model/model.h"
-#include "lambdaml/model/testing.h"
+#include "lambdaml/model/testing/testing.h"
 
 /// Problems whose optimum is known in closed form, to test optimizers on.
 namespace lambdaml::optim::testing {

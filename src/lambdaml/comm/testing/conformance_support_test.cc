@@ -12,8 +12,8 @@
 
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/rng.h"
-#include "lambdaml/comm/conformance.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/comm/testing/conformance.h"
 
 namespace lambdaml::comm {
 
@@ -44,6 +44,20 @@ Numbers ordered_sum(std::uint64_t round, std::uint32_t workers, std::size_t n) {
   }
   return sum;
 }
+
+namespace {
+
+std::vector<std::string> patterns(bool waits) {
+  std::vector<std::string> names;
+  for (const Plugin& plugin : registry().entries())
+    if (plugin.bulk_synchronous == waits) names.push_back(plugin.name);
+  return names;
+}
+
+}  // namespace
+
+std::vector<std::string> waiting_patterns() { return patterns(true); }
+std::vector<std::string> patterns_without_waiting() { return patterns(false); }
 
 std::unique_ptr<Communicator> Job::communicator(std::uint32_t worker) const {
   Membership membership;
@@ -77,7 +91,7 @@ namespace {
 std::string unique_name() {
   static std::atomic<int> serial{0};
   return fmt::format("comm-test-{}-{}-{}", ::getpid(), serial++,
-                     std::chrono::steady_clock::now().time_since_epoch().count());
+                     time_now().time_since_epoch().count());
 }
 
 }  // namespace

@@ -11,9 +11,10 @@
 #include "lambdaml/comm/message.h"
 #include "lambdaml/storage/wait.h"
 
-namespace lambdaml::comm::bulk {
+namespace lambdaml::comm {
 
-/// What the patterns that wait for all have in common: waiting, and when a message may go.
+/// What patterns in which every merge waits for all have in common: waiting, and when a message may
+/// go.
 ///
 /// A worker may die at any storage call and run again from its last checkpoint, at round c, while
 /// the others wait in a later round r. What the second attempt needs must still be there:
@@ -120,4 +121,4 @@ class BulkSynchronous : public Communicator {
   std::uint64_t completed_ = 0;  ///< rounds before this one are complete
 };
 
-}  // namespace lambdaml::comm::bulk
+}  // namespace lambdaml::comm

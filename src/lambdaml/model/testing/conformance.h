@@ -11,7 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/model/testing.h"
+#include "lambdaml/model/testing/testing.h"
 
 /// What every model must do, whatever it learns. A plug-in is done when it passes: instantiate the
 /// suite with a Subject for each of its shapes.

@@ -32,6 +32,10 @@ Numbers contribution(std::uint64_t round, std::uint32_t worker, std::size_t n);
 /// The sum of all contributions to a round, one after another in worker order.
 Numbers ordered_sum(std::uint64_t round, std::uint32_t workers, std::size_t n);
 
+/// The registered patterns in which every merge waits for all; the others.
+std::vector<std::string> waiting_patterns();
+std::vector<std::string> patterns_without_waiting();
+
 /// A job of `workers` workers in a place of its own, cleared in the end.
 struct Job {
   std::string pattern = "reduce";
