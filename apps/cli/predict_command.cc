@@ -38,15 +38,10 @@ void add_predict_command(CLI::App& app, Globals& globals) {
       print_text(lines);
     }
     nlohmann::ordered_json summary{{"rows", result.rows}};
-    const std::pair<const char*, std::optional<double>> measures[] = {{"accuracy", result.accuracy},
-                                                                      {"log_loss", result.log_loss},
-                                                                      {"auc", result.auc},
-                                                                      {"inertia", result.inertia}};
     std::string text = fmt::format("{} rows", human_count(result.rows));
-    for (const auto& [name, value] : measures) {
-      if (!value) continue;
-      summary[name] = *value;
-      text += fmt::format(", {} {:.6g}", name, *value);
+    for (const auto& [name, value] : result.values) {
+      summary[name] = value;
+      text += fmt::format(", {} {:.6g}", name, value);
     }
     if (globals.json)
       print_json(json_text(summary));

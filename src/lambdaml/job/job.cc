@@ -14,7 +14,7 @@
 #include "lambdaml/faas/host.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/stop_condition.h"
-#include "lambdaml/model/registry.h"
+#include "lambdaml/model/reporting.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/storage/storage.h"
 
@@ -22,16 +22,19 @@ namespace lambdaml::job {
 namespace {
 
 /// Throws when the job will never have that metric.
-void check_until(const std::string& metric, const Options& options, bool supervised) {
+void check_until(const std::string& metric, const Options& options, const model::Plugin& model) {
   const auto never = [&](const std::string& why) {
     fail(Code::invalid_argument, "until '{}': there will be no {}: {}", options.text("until"),
          metric, why);
   };
-  if (supervised != (metric != "inertia"))
-    never(fmt::format("{} has {}", options.text("model"),
-                      supervised ? "losses" : "the metric inertia"));
-  if (metric.starts_with("valid_") && options.real("valid_ratio") == 0) never("valid_ratio is 0");
-  if (metric.starts_with("test_") && options.text("test_data").empty()) never("give --test-data");
+  const std::vector<model::ReportedMetric> all = model::epoch_metrics(model);
+  const model::ReportedMetric* reported = model::find(all, metric);
+  if (reported == nullptr)
+    never(fmt::format("{} has {}", model.name, model::describe_epoch_metrics(model)));
+  if (reported->rows == model::RowSet::valid && options.real("valid_ratio") == 0)
+    never("valid_ratio is 0");
+  if (reported->rows == model::RowSet::test && options.text("test_data").empty())
+    never("give --test-data");
 }
 
 /// `NAME:FILE` as a value of --model.
@@ -97,7 +100,7 @@ void resolve(Options& options) {
          "staleness bounds how far workers that do not wait may get apart: it needs --sync-mode "
          "async and --channel ps://HOST:PORT");
   if (!options.text("until").empty())
-    check_until(StopCondition::parse(options.text("until")).metric(), options, model.needs_labels);
+    check_until(StopCondition::parse(options.text("until")).metric(), options, model);
   choose_threads(options, 1);
 }
 

@@ -1,5 +1,7 @@
 #include "lambdaml/model/registry.h"
 
+#include <algorithm>
+
 namespace lambdaml::model {
 
 const Registry& registry() {
@@ -9,6 +11,16 @@ const Registry& registry() {
     return filling;
   }();
   return all;
+}
+
+const Plugin* find_by_value(std::string_view value) {
+  const std::string_view name = value.substr(0, value.find(':'));
+  for (const Plugin& plugin : registry().entries()) {
+    if (name.size() < value.size() && plugin.file_option.empty()) continue;
+    if (plugin.name == name || std::ranges::find(plugin.aliases, name) != plugin.aliases.end())
+      return &plugin;
+  }
+  return nullptr;
 }
 
 }  // namespace lambdaml::model

@@ -142,8 +142,8 @@ class Admm final : public Optimizer {
     const auto shrink = static_cast<float>(1.0 / (1.0 + lr * rho_));
     for (std::size_t i = 0; i < x_.size(); ++i) {
       const float target = 2 * z_[i] - contribution_[i];  // z − u
-      const float inertia = moved_.empty() ? 0.0F : momentum_ * moved_[i];
-      const float next = (x_[i] - scale * scratch_[i] + inertia + pull * target) * shrink;
+      const float carried = moved_.empty() ? 0.0F : momentum_ * moved_[i];
+      const float next = (x_[i] - scale * scratch_[i] + carried + pull * target) * shrink;
       if (!moved_.empty()) moved_[i] = next - x_[i];
       x_[i] = next;
     }
@@ -248,6 +248,12 @@ void register_plugin(Registry& registry) {
                     .default_value = 1e-3,
                     .help = "part of the residuals at which ADMM ends that grows with the model",
                     .minimum = 0}},
+       .metrics = {{.name = "primal_residual",
+                    .help = "how far the workers' models are from the common one",
+                    .label = "primal"},
+                   {.name = "dual_residual",
+                    .help = "how far the common model moved, weighed by rho",
+                    .label = "dual"}},
        .epochs_option = "admm_epochs",
        .merges_increments = false,
        .make = [](Problem problem, const Options& options) {
