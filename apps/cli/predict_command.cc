@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/option_flags.h"
 #include "apps/cli/output.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/data/registry.h"
 #include "lambdaml/predict/predict.h"
 
 namespace lambdaml::cli {
@@ -23,11 +23,11 @@ void add_predict_command(CLI::App& app, Globals& globals) {
   command->add_option("--data", arguments->data, "rows: a file or a prepared data set")->required();
   command->add_option("--out", arguments->out,
                       "file for the predicted labels, one a line [standard output]");
-  command->add_option("--format", arguments->format, "auto, " + join(data::format_names(), ", "));
-  command->callback([arguments, &globals] {
+  const auto flags = add_format_flags(*command, arguments->format);
+  command->callback([arguments, flags, &globals] {
     job::TrainedModel model = job::read_model(arguments->model);
     const predict::Predictions result =
-        predict::predict(model, Uri::parse(arguments->data), arguments->format);
+        predict::predict(model, Uri::parse(arguments->data), arguments->format, flags->read());
     std::string lines;
     for (const std::int32_t label : result.labels)
       fmt::format_to(std::back_inserter(lines), "{}\n", label);

@@ -7,9 +7,10 @@
 #include "lambdaml/model/rows.h"
 
 namespace lambdaml::predict {
-Predictions predict(job::TrainedModel& trained, const Uri& uri, const std::string& format) {
+Predictions predict(job::TrainedModel& trained, const Uri& uri, const std::string& format,
+                    const Options& format_options) {
   const model::Plugin& plugin = model::registry().get(trained.name);
-  const data::Dataset whole = data::read(uri, format, processors());
+  const data::Dataset whole = data::read(uri, format, processors(), nullptr, format_options);
   if (whole.cols() > trained.shape.features)
     log::warning("{}: its features beyond the model's {} are left out", uri.display(),
                  trained.shape.features);

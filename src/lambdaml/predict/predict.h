@@ -25,6 +25,8 @@ struct Predictions {
 };
 
 /// Reads `data` whole and predicts each row; features the model never saw are left out.
-Predictions predict(job::TrainedModel& model, const Uri& data, const std::string& format);
+/// `format` and `format_options` as data::read() has them.
+Predictions predict(job::TrainedModel& model, const Uri& data, const std::string& format,
+                    const Options& format_options = {});
 
 }  // namespace lambdaml::predict
