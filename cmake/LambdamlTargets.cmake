@@ -121,6 +121,23 @@ ${calls}}
   target_link_libraries(lambdaml_${layer} PUBLIC lambdaml_${layer}_plugins)
 endfunction()
 
+# lambdaml_add_test_plugin(LAYER NAME)
+#   A plug-in of the tests, in NAME/ of the caller's folder: no program that is shipped knows it.
+function(lambdaml_add_test_plugin layer name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
+  set(addition ${CMAKE_CURRENT_BINARY_DIR}/${name}_added.cc)
+  file(CONFIGURE OUTPUT ${addition} CONTENT
+"// Generated from the lambdaml_add_test_plugin() line.
+#include \"lambdaml/${layer}/registry.h\"
+namespace lambdaml::${layer}::${name} {
+void register_plugin(Registry&);
+static const AddedPlugin<Registry> added(register_plugin);
+}  // namespace lambdaml::${layer}::${name}
+" @ONLY)
+  set_property(GLOBAL APPEND PROPERTY lambdaml_test_plugin_sources ${sources} ${addition})
+  set_property(GLOBAL APPEND PROPERTY lambdaml_test_plugins ${name})
+endfunction()
+
 # lambdaml_add_layer_tests(LAYER [LINK target...])
 #   One test executable of all *_test.cc in this folder and its plug-in folders.
 function(lambdaml_add_layer_tests layer)

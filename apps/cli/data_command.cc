@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/option_flags.h"
 #include "apps/cli/output.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
@@ -71,12 +72,12 @@ void add_split(CLI::App& group, Globals& globals) {
       ->check(CLI::Range(1, 100000));
   command->add_option("--to", arguments->to, "folder or URI prefix that gets the parts")
       ->required();
-  command->add_option("--format", arguments->format, "auto, " + join(data::format_names(), ", "));
+  const auto flags = add_format_flags(*command, arguments->format);
   command->add_option("--as", arguments->as, "shard or libsvm [shard]")
       ->check(CLI::IsMember({"shard", "libsvm"}));
   command->callback([=, &globals] {
-    const data::Dataset dataset =
-        data::read(Uri::parse(arguments->file), arguments->format, processors());
+    const data::Dataset dataset = data::read(Uri::parse(arguments->file), arguments->format,
+                                             processors(), nullptr, flags->read());
     const auto store = storage::open(Uri::parse(arguments->to));
     const data::Manifest manifest =
         data::split(dataset, arguments->workers, *store, arguments->as, processors());
@@ -101,10 +102,10 @@ void add_info(CLI::App& group, Globals& globals) {
   };
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("URI", arguments->uri, "a file or a prepared data set")->required();
-  command->add_option("--format", arguments->format, "auto, " + join(data::format_names(), ", "));
+  const auto flags = add_format_flags(*command, arguments->format);
   command->callback([=, &globals] {
     const Uri uri = Uri::parse(arguments->uri);
-    const data::Summary info = data::summarize(uri, arguments->format, processors());
+    const data::Summary info = data::summarize(uri, arguments->format, processors(), flags->read());
     const double cells = static_cast<double>(info.rows) * static_cast<double>(info.features);
     const double density = cells > 0 ? static_cast<double>(info.nonzeros) / cells : 0;
     if (globals.json) {

@@ -18,6 +18,7 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/storage/storage.h"
 

@@ -4,6 +4,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/data/registry.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/tune/search.h"
 
@@ -73,6 +74,11 @@ void OptionFlags::apply_to(Options& options) const {
   }
   for (const auto& [name, flag] : flags_)
     if (flag->count() > 0) options.parse(name, texts_.at(name), flag_of(name));
+}
+
+std::shared_ptr<OptionFlags> add_format_flags(CLI::App& command, std::string& format) {
+  command.add_option("--format", format, "auto, " + join(data::format_names(), ", "));
+  return std::make_shared<OptionFlags>(command, data::format_options(), Options(), false);
 }
 
 }  // namespace lambdaml::cli

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -36,5 +37,9 @@ class OptionFlags {
   std::map<std::string, std::string> texts_;
   std::map<std::string, CLI::Option*> flags_;
 };
+
+/// Adds `--format` (stored in `format`) and a flag for each option of a format: for the commands
+/// that read data. What is returned reads the options.
+std::shared_ptr<OptionFlags> add_format_flags(CLI::App& command, std::string& format);
 
 }  // namespace lambdaml::cli

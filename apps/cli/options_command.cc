@@ -50,8 +50,11 @@ nlohmann::ordered_json rows_of(const Options& options) {
 /// What `channel`, `data` and `checkpoint` may name: a URI's scheme is no choice of the option.
 nlohmann::ordered_json rows_of_stores() {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-  for (const storage::Plugin& store : storage::registry().entries())
-    rows.push_back({{"name", store.name}, {"help", store.help}});
+  for (const storage::Plugin& store : storage::registry().entries()) {
+    nlohmann::ordered_json row{{"name", store.name}, {"help", store.help}};
+    if (!store.options.empty()) row["options"] = rows_of(Options(store.options));
+    rows.push_back(std::move(row));
+  }
   return rows;
 }
 
@@ -83,6 +86,18 @@ void add_options_command(CLI::App& app, Globals& globals) {
         "variables (`LAMBDAML_TUNE_TRIALS`);\nsee [tune.md](tune.md).\n\n"
         "| setting | default | values | meaning | other names |\n|---|---|---|---|---|");
     print_rows(tune::search_options());
+    print_text(
+        "\n## Options of stores\n\n"
+        "They stand in the query of the store's URI: `scheme://…?name=value&name=value`. See "
+        "[channels.md](channels.md).");
+    for (const storage::Plugin& store : storage::registry().entries()) {
+      if (store.options.empty()) continue;
+      print_text(
+          fmt::format("\n### {}\n\n| option | default | values | meaning | other names "
+                      "|\n|---|---|---|---|---|",
+                      store.name));
+      print_rows(Options(store.options));
+    }
   });
 }
 

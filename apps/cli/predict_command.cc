@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/option_flags.h"
 #include "apps/cli/output.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/data/registry.h"
 #include "lambdaml/predict/predict.h"
 
 namespace lambdaml::cli {
@@ -23,11 +23,11 @@ void add_predict_command(CLI::App& app, Globals& globals) {
   command->add_option("--data", arguments->data, "rows: a file or a prepared data set")->required();
   command->add_option("--out", arguments->out,
                       "file for the predicted labels, one a line [standard output]");
-  command->add_option("--format", arguments->format, "auto, " + join(data::format_names(), ", "));
-  command->callback([arguments, &globals] {
+  const auto flags = add_format_flags(*command, arguments->format);
+  command->callback([arguments, flags, &globals] {
     job::TrainedModel model = job::read_model(arguments->model);
     const predict::Predictions result =
-        predict::predict(model, Uri::parse(arguments->data), arguments->format);
+        predict::predict(model, Uri::parse(arguments->data), arguments->format, flags->read());
     std::string lines;
     for (const std::int32_t label : result.labels)
       fmt::format_to(std::back_inserter(lines), "{}\n", label);
@@ -38,15 +38,10 @@ void add_predict_command(CLI::App& app, Globals& globals) {
       print_text(lines);
     }
     nlohmann::ordered_json summary{{"rows", result.rows}};
-    const std::pair<const char*, std::optional<double>> measures[] = {{"accuracy", result.accuracy},
-                                                                      {"log_loss", result.log_loss},
-                                                                      {"auc", result.auc},
-                                                                      {"inertia", result.inertia}};
     std::string text = fmt::format("{} rows", human_count(result.rows));
-    for (const auto& [name, value] : measures) {
-      if (!value) continue;
-      summary[name] = *value;
-      text += fmt::format(", {} {:.6g}", name, *value);
+    for (const auto& [name, value] : result.values) {
+      summary[name] = value;
+      text += fmt::format(", {} {:.6g}", name, value);
     }
     if (globals.json)
       print_json(json_text(summary));

@@ -1,15 +1,38 @@
 #include "apps/cli/progress.h"
 
+#include <algorithm>
+
 #include <fmt/core.h>
 
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/model/reporting.h"
+#include "lambdaml/optim/registry.h"
 
 namespace lambdaml::cli {
 namespace {
 
 constexpr double kPlainLineEverySeconds = 3;
 constexpr double kRedrawEverySeconds = 0.1;
+
+/// What a line has room for. Of the first metric, which training makes smaller: whether held-out
+/// rows follow the training rows; of the others, of the rows that training has not seen. Then what
+/// the optimizer wants shown. Names and labels.
+std::vector<std::pair<std::string, std::string>> metrics_to_show(const trigger::JobStart& job) {
+  std::vector<std::pair<std::string, std::string>> out;
+  const model::Plugin& model = model::registry().get(job.model);
+  for (const model::ReportedMetric& reported : model::epoch_metrics(model)) {
+    using model::RowSet;
+    const RowSet left_out = reported.is_first ? RowSet::test : RowSet::train;
+    if (model.needs_labels && reported.rows == left_out) continue;
+    std::string label = reported.rows == RowSet::train ? reported.metric.name : reported.name;
+    std::ranges::replace(label, '_', ' ');
+    out.emplace_back(reported.name, std::move(label));
+  }
+  for (const optim::Metric& metric : optim::registry().get(job.optimizer).metrics)
+    if (!metric.label.empty()) out.emplace_back(metric.name, metric.label);
+  return out;
+}
 
 }  // namespace
 
@@ -27,15 +50,14 @@ ProgressDisplay::~ProgressDisplay() {
   }
 }
 
-void ProgressDisplay::starting(const std::string& job_id, std::uint64_t rows,
-                               std::uint64_t features, std::uint32_t workers,
-                               std::uint64_t epochs) {
-  workers_ = alive_ = workers;
-  epochs_ = epochs;
+void ProgressDisplay::starting(const trigger::JobStart& job) {
+  workers_ = alive_ = job.workers;
+  epochs_ = job.epochs;
+  shown_ = metrics_to_show(job);
   started_s_ = last_draw_s_ = clock_.seconds();
   if (!quiet_)
-    tell(fmt::format("job {}: {} rows, {} features, {} workers\n", job_id, human_count(rows),
-                     human_count(features), workers));
+    tell(fmt::format("job {}: {} rows, {} features, {} workers\n", job.job_id,
+                     human_count(job.rows), human_count(job.features), job.workers));
 }
 
 void ProgressDisplay::epoch_done(const job::EpochMetrics& metrics) {
@@ -70,13 +92,7 @@ void ProgressDisplay::worker_failed(std::size_t worker, const faas::EventStatus&
 std::string ProgressDisplay::line() const {
   std::string text = fmt::format("epoch {}/{}", epochs_done_, epochs_);
   if (part_of_epoch_ > 0) text += fmt::format(" +{:.0f} %", 100 * part_of_epoch_);
-  for (const auto& [name, label] : {std::pair{"train_loss", "loss"},
-                                    {"inertia", "inertia"},
-                                    {"valid_loss", "valid loss"},
-                                    {"valid_accuracy", "valid accuracy"},
-                                    {"test_accuracy", "test accuracy"},
-                                    {"primal_residual", "primal"},
-                                    {"dual_residual", "dual"}})
+  for (const auto& [name, label] : shown_)
     if (const auto it = metrics_.find(name); it != metrics_.end())
       text += fmt::format("  {} {:.4g}", label, it->second);
   text += fmt::format("  workers {}/{}", alive_, workers_);

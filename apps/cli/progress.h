@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "apps/cli/terminal.h"
 #include "lambdaml/base/deadline.h"
@@ -17,8 +19,7 @@ class ProgressDisplay : public trigger::Observer {
   explicit ProgressDisplay(bool quiet);
   ~ProgressDisplay() override;
 
-  void starting(const std::string& job_id, std::uint64_t rows, std::uint64_t features,
-                std::uint32_t workers, std::uint64_t epochs) override;
+  void starting(const trigger::JobStart& job) override;
   void epoch_done(const job::EpochMetrics& metrics) override;
   void tick(std::uint32_t workers_alive, std::uint64_t epoch, std::uint64_t round,
             std::uint64_t rounds) override;
@@ -40,6 +41,7 @@ class ProgressDisplay : public trigger::Observer {
   std::uint64_t epochs_done_ = 0;
   std::uint64_t first_epoch_ = 0;  ///< done before this display began (a resumed run)
   double part_of_epoch_ = 0;
+  std::vector<std::pair<std::string, std::string>> shown_;  ///< metrics: name, label
   std::map<std::string, double> metrics_;
   double compute_s_ = 0;
   double comm_s_ = 0;

@@ -16,6 +16,7 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/memory.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/ps/server.h"
 
 namespace lambdaml::cli {

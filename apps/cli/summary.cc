@@ -1,12 +1,42 @@
 #include "apps/cli/summary.h"
 
+#include <map>
+#include <vector>
+
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/model/reporting.h"
 
 namespace lambdaml::cli {
+
+namespace {
+
+/// A line a set of rows: `valid     NAME VALUE, NAME VALUE`. Of a model that holds no rows
+/// out a line a metric.
+void print_metrics(const nlohmann::json& summary) {
+  const model::Plugin* plugin = model::registry().find(text_at(summary, "model"));
+  if (plugin == nullptr) return;  // this build has it not
+  std::map<std::string, std::string> by_set;
+  std::vector<std::string> lines;
+  for (const model::ReportedMetric& reported : model::epoch_metrics(*plugin)) {
+    if (!summary.contains(reported.name)) continue;
+    const std::string value = reported.metric.shown(number_at(summary, reported.name.c_str()));
+    if (reported.has_prefix) {
+      std::string& line = by_set[model::name_of(reported.rows)];
+      line += fmt::format("{}{} {}", line.empty() ? "" : ", ", reported.metric.name, value);
+    } else {
+      lines.push_back(fmt::format("{:<9} {}", reported.metric.name, value));
+    }
+  }
+  for (const char* set : {"train", "valid", "test"})
+    if (by_set.contains(set)) lines.push_back(fmt::format("{:<9} {}", set, by_set[set]));
+  for (const std::string& line : lines) print_line(line);
+}
+
+}  // namespace
 
 void print_summary(const std::string& text, const Globals& globals) {
   if (globals.json) return print_json(text);
@@ -22,14 +52,7 @@ void print_summary(const std::string& text, const Globals& globals) {
       human_seconds(number("wall_s")), human_seconds(number("startup_s")),
       human_seconds(number("load_s")), human_seconds(number("compute_s")),
       human_seconds(number("comm_s"))));
-  for (const char* set : {"train", "valid", "test"}) {
-    const std::string loss = std::string(set) + "_loss";
-    const std::string accuracy = std::string(set) + "_accuracy";
-    if (summary.contains(loss))
-      print_line(fmt::format("{:<9} loss {:.4f}, accuracy {:.4f}", set, number(loss.c_str()),
-                             number(accuracy.c_str())));
-  }
-  if (summary.contains("inertia")) print_line(fmt::format("inertia   {:.6g}", number("inertia")));
+  print_metrics(summary);
   if (const std::string by = text_at(summary, "ended_by", "epochs"); by != "epochs")
     print_line("ended by  " + by);
   print_line(fmt::format("model     {}", text_at(summary, "model_path")));

@@ -223,6 +223,11 @@ TEST_F(Contract, TheOptionsPageIsWhatTheProgramSays) {
   });
   ASSERT_NE(batch_size, known["options"].end());
   EXPECT_EQ((*batch_size)["default"], 1000);
+  for (const nlohmann::json& store : known["stores"]) {
+    if (store["name"] == "s3") {
+      EXPECT_EQ(store["options"][0]["name"], "region");
+    }
+  }
   EXPECT_EQ(lambdaml({"options"}).out, read(LAMBDAML_SOURCE_DIR "/docs/options.md"))
       << "write it again: build/release/bin/lambdaml options > docs/options.md";
 }

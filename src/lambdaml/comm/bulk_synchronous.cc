@@ -15,15 +15,18 @@ constexpr double kLongestCheck = 0.1;
 
 }  // namespace
 
-BulkSynchronous::BulkSynchronous(Membership membership) : Communicator(std::move(membership)) {
+BulkSynchronous::BulkSynchronous(Membership given)
+    : Communicator(std::move(given)),
+      compression_(compression_from(membership().options.text("compress"))),
+      kept_share_(membership().options.real("compress_share")) {
   store_forgets_ = workers() > 1 && !store().capabilities().durable;
 }
 
 std::size_t BulkSynchronous::merge_round(std::uint64_t round, Vectors v, Meaning meaning) {
   contribution_form_ = merged_form_ = Form::f32;
   // What is not finite travels as it is: all must see that the numbers have diverged.
-  if (meaning == Meaning::increment && membership().compression != Compression::none &&
-      !v.values.empty() && all_finite(v.values))
+  if (meaning == Meaning::increment && compression_ != Compression::none && !v.values.empty() &&
+      all_finite(v.values))
     compress_with_feedback(v.values);
   return sum_round(round, v);
 }
@@ -35,7 +38,7 @@ void BulkSynchronous::compress_with_feedback(std::span<float> values) {
          residual_.size(), values.size());
   for (std::size_t i = 0; i < values.size(); ++i) residual_[i] += values[i];
   std::ranges::copy(residual_, values.begin());
-  switch (membership().compression) {
+  switch (compression_) {
     case Compression::none:
       break;
     case Compression::bf16:
@@ -47,7 +50,7 @@ void BulkSynchronous::compress_with_feedback(std::span<float> values) {
       break;
     case Compression::topk: {
       contribution_form_ = merged_form_ = Form::sparse;
-      const double share = membership().kept_share * static_cast<double>(values.size());
+      const double share = kept_share_ * static_cast<double>(values.size());
       keep_largest(values, std::max<std::size_t>(1, static_cast<std::size_t>(share)));
       break;
     }

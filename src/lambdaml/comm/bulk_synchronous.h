@@ -9,6 +9,7 @@
 
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/comm/message.h"
+#include "lambdaml/comm/packing.h"
 #include "lambdaml/storage/wait.h"
 
 namespace lambdaml::comm {
@@ -109,6 +110,8 @@ class BulkSynchronous : public Communicator {
   /// Brings an increment to what its message will carry; the rest goes to residual_.
   void compress_with_feedback(std::span<float> values);
 
+  const Compression compression_;
+  const double kept_share_;  ///< topk: of the values
   Form contribution_form_ = Form::f32;
   Form merged_form_ = Form::f32;
   std::vector<float> residual_;

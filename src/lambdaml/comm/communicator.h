@@ -2,13 +2,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "lambdaml/base/deadline.h"
-#include "lambdaml/comm/packing.h"
+#include "lambdaml/base/options.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::comm {
@@ -27,6 +26,9 @@ enum class Meaning {
   state,      ///< a contribution replaces the worker's previous one (cluster sums, ADMM's x + u)
 };
 
+/// The options of all registered patterns, each once, at their defaults.
+Options pattern_options();
+
 /// Everything a pattern needs to know of its surroundings.
 struct Membership {
   std::shared_ptr<storage::Storage> store;  ///< the job's own: keys carry no job name
@@ -35,16 +37,9 @@ struct Membership {
   std::uint32_t workers = 1;
   double patience_s = 300;                ///< the longest wait for others within a round
   Deadline deadline = Deadline::never();  ///< of this function
-  /// Where nobody waits for all, and the store adds up itself: how many merges of increments a
-  /// worker may be ahead of the slowest; absent: any number.
-  std::optional<std::uint32_t> staleness = {};
-  Compression compression = Compression::none;
-  double kept_share = 0.01;  ///< topk: of the values
-  /// reduce, reduce_scatter: workers that merge a part of the vector each, at most all; absent: by
-  /// the pattern's name.
-  std::optional<std::uint32_t> aggregators = {};
-  bool cuts_large_chunks = true;  ///< false: for measurements
-  bool meets_alone = false;       ///< a single worker goes through the store too: for measurements
+  Options options = pattern_options();    ///< each pattern reads those that it declares
+  bool cuts_large_chunks = true;          ///< false: for measurements
+  bool meets_alone = false;  ///< a single worker goes through the store too: for measurements
 };
 
 /// Merges vectors over all workers of a job, through a store. Used by one thread.
@@ -55,9 +50,10 @@ struct Membership {
 /// runs again from a checkpoint, or twice at the same time, writes the same bytes to the same keys;
 /// it joins the others where they wait.
 ///
-/// With a Compression, increments travel in fewer bytes and the merged result differs from the sum,
-/// in the same way on all workers. What a worker's message could not carry is added to its next
-/// increment (error feedback: Seide et al. 2014; Karimireddy et al. 2019). States travel whole.
+/// With the option compress, increments travel in fewer bytes and the merged result differs from
+/// the sum, in the same way on all workers. What a worker's message could not carry is added to its
+/// next increment (error feedback: Seide et al. 2014; Karimireddy et al. 2019). States travel
+/// whole.
 class Communicator {
  public:
   explicit Communicator(Membership membership);

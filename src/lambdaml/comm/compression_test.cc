@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/base/rng.h"
+#include "lambdaml/comm/packing.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/comm/testing/conformance.h"
 #include "lambdaml/storage/meter.h"
@@ -35,37 +36,39 @@ struct Worker {
 std::vector<Worker> merge(const std::string& pattern, Compression compression,
                           std::uint32_t workers, std::uint64_t rounds) {
   const std::string place = memory_place();
+  const std::string name = compression_names()[static_cast<std::size_t>(compression)];
   std::vector<Worker> out(workers);
-  EXPECT_THAT(on_threads(workers,
-                         [&](std::uint32_t w) {
-                           const auto meter = std::make_shared<storage::Meter>();
-                           Membership membership{.store = storage::open(place, meter),
-                                                 .job = 1,
-                                                 .worker = w,
-                                                 .workers = workers,
-                                                 .patience_s = 60,
-                                                 .compression = compression,
-                                                 .kept_share = 0.05};
-                           std::unique_ptr<Communicator> communicator =
-                               registry().get(pattern).make(membership);
-                           for (std::uint64_t r = 0; r < rounds; ++r) {
-                             if (r == 2 && w == 1) {  // as after a checkpoint
-                               auto fresh = registry().get(pattern).make(membership);
-                               fresh->seek(r);
-                               fresh->restore_residual(communicator->residual());
-                               communicator = std::move(fresh);
-                             }
-                             std::vector<float> values = gradient(r, w);
-                             std::vector<double> totals = {1, 0.1 * w};
-                             communicator->merge({values, totals}, Meaning::increment);
-                             EXPECT_EQ(totals[0], workers);
-                             out[w].merged.push_back(values);
-                           }
-                           const auto residual = communicator->residual();
-                           out[w].residual.assign(residual.begin(), residual.end());
-                           out[w].bytes_sent = meter->usage().put.bytes;
-                         }),
-              Each(""));
+  EXPECT_THAT(
+      on_threads(workers,
+                 [&](std::uint32_t w) {
+                   const auto meter = std::make_shared<storage::Meter>();
+                   Membership membership{
+                       .store = storage::open(place, meter),
+                       .job = 1,
+                       .worker = w,
+                       .workers = workers,
+                       .patience_s = 60,
+                       .options = options_with({{"compress", name}, {"compress_share", "0.05"}})};
+                   std::unique_ptr<Communicator> communicator =
+                       registry().get(pattern).make(membership);
+                   for (std::uint64_t r = 0; r < rounds; ++r) {
+                     if (r == 2 && w == 1) {  // as after a checkpoint
+                       auto fresh = registry().get(pattern).make(membership);
+                       fresh->seek(r);
+                       fresh->restore_residual(communicator->residual());
+                       communicator = std::move(fresh);
+                     }
+                     std::vector<float> values = gradient(r, w);
+                     std::vector<double> totals = {1, 0.1 * w};
+                     communicator->merge({values, totals}, Meaning::increment);
+                     EXPECT_EQ(totals[0], workers);
+                     out[w].merged.push_back(values);
+                   }
+                   const auto residual = communicator->residual();
+                   out[w].residual.assign(residual.begin(), residual.end());
+                   out[w].bytes_sent = meter->usage().put.bytes;
+                 }),
+      Each(""));
   return out;
 }
 
@@ -133,13 +136,13 @@ TEST(Compression, StatesTravelWholeAndNumbersThatAreNotFiniteAreSeenByAll) {
   const std::string place = memory_place();
   EXPECT_THAT(on_threads(2,
                          [&](std::uint32_t w) {
-                           const auto communicator =
-                               registry().get("reduce").make({.store = storage::open(place),
-                                                              .job = 2,
-                                                              .worker = w,
-                                                              .workers = 2,
-                                                              .patience_s = 60,
-                                                              .compression = Compression::int8});
+                           const auto communicator = registry().get("reduce").make(
+                               {.store = storage::open(place),
+                                .job = 2,
+                                .worker = w,
+                                .workers = 2,
+                                .patience_s = 60,
+                                .options = options_with({{"compress", "int8"}})});
                            std::vector<float> values = {1000, 0.001F};
                            communicator->merge({values, {}}, Meaning::state);
                            EXPECT_EQ(values, (std::vector<float>{2000, 0.002F}));
@@ -155,13 +158,13 @@ TEST(Compression, AsyncSumsDoNotDrift) {
   std::vector<std::vector<float>> sums(2, std::vector<float>(kValues));
   EXPECT_THAT(on_threads(2,
                          [&](std::uint32_t w) {
-                           const auto communicator =
-                               registry().get("async").make({.store = storage::open(place),
-                                                             .job = 3,
-                                                             .worker = w,
-                                                             .workers = 2,
-                                                             .patience_s = 60,
-                                                             .compression = Compression::int8});
+                           const auto communicator = registry().get("async").make(
+                               {.store = storage::open(place),
+                                .job = 3,
+                                .worker = w,
+                                .workers = 2,
+                                .patience_s = 60,
+                                .options = options_with({{"compress", "int8"}})});
                            std::vector<float> values;
                            std::vector<double> totals(1);
                            for (std::uint64_t r = 0; r <= 10; ++r) {

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/option_sets.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::comm {
@@ -211,6 +212,28 @@ bool unpack(Form form, Bytes bytes, std::span<float> values) {
 }
 
 std::vector<std::string> compression_names() { return {"none", "bf16", "int8", "topk"}; }
+
+std::vector<Option> compression_options() {
+  return {
+      {.name = "compress",
+       .default_value = std::string("none"),
+       .help = "smaller messages of gradients and updates; what is left out is added to the next",
+       .choices = compression_names()},
+      {.name = "compress_share",
+       .default_value = 0.01,
+       .help = "share of the values that topk sends",
+       .above = 0,
+       .maximum = 1}};
+}
+
+void require_increments(const Options& options, std::string_view optimizer,
+                        bool merges_increments) {
+  if (merges_increments || !is_changed(options, "compress")) return;
+  fail(Code::invalid_argument,
+       "compress {}: {} merges states, which travel whole; only gradients and updates are "
+       "compressed",
+       options.text("compress"), optimizer);
+}
 
 Compression compression_from(std::string_view name) {
   const std::vector<std::string> names = compression_names();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lambdaml/base/bytes.h"
+#include "lambdaml/base/options.h"
 
 /// Smaller forms of float vectors, for messages. All are deterministic, and a vector that was
 /// brought to what its form can carry is packed without loss.
@@ -38,7 +39,12 @@ void pack(Form form, std::span<const float> values, std::size_t begin, std::byte
 /// many values.
 bool unpack(Form form, Bytes bytes, std::span<float> values);
 
-/// What --compress names.
+/// compress and compress_share, for the plug-ins that can send smaller messages.
+std::vector<Option> compression_options();
+/// Throws invalid_argument where increments are to be compressed and the optimizer merges none.
+void require_increments(const Options& options, std::string_view optimizer, bool merges_increments);
+
+/// What the option compress names.
 enum class Compression { none, bf16, int8, topk };
 std::vector<std::string> compression_names();
 /// Throws invalid_argument.

@@ -2,9 +2,11 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "lambdaml/base/options.h"
 #include "lambdaml/base/registry.h"
 #include "lambdaml/comm/communicator.h"
 
@@ -14,8 +16,16 @@ namespace lambdaml::comm {
 struct MergeSizes {
   std::uint32_t workers = 1;
   std::size_t values = 0;  ///< floats of the vector
-  std::optional<std::uint32_t> aggregators = {};
-  bool is_packed = false;  ///< messages are compressed
+  Options options = pattern_options();
+};
+
+/// What a job asks of its pattern, to be checked before anything is started.
+struct Demand {
+  Options options;             ///< pattern_options() of the job
+  std::string_view optimizer;  ///< for messages
+  bool merges_increments = true;
+  /// Opens the store where workers meet, for those who must know what it can do.
+  std::function<std::shared_ptr<storage::Storage>()> open_channel;
 };
 
 struct Plugin {
@@ -26,6 +36,9 @@ struct Plugin {
   /// Bytes that the busiest worker needs for a merge, besides the vector itself: an upper bound
   /// within a factor of about two.
   std::function<std::uint64_t(const MergeSizes&)> bytes_needed;
+  std::vector<Option> options = {};  ///< settings of its own; as optim::Plugin has them
+  /// Throws invalid_argument for what it cannot do; none: it can do what its options say.
+  std::function<void(const Demand&)> check = {};
 };
 
 /// The sync modes, and what takes the place of each of them on a store that adds up itself.
@@ -45,6 +58,11 @@ class Registry : public RegistryOf<Plugin> {
 };
 
 const Registry& registry();
+/// pattern_options() with a job's values.
+Options pattern_options(const Options& job);
+/// Throws invalid_argument for an unknown pattern, for a value of an option that it does not
+/// have, and what its check() throws.
+void check_pattern(std::string_view pattern, const Demand& demand);
 /// The communicator of a sync mode: the plug-in's own, or, on a store with an Aggregator, the one
 /// that uses it. Throws invalid_argument for an unknown mode and for what the store cannot do.
 std::unique_ptr<Communicator> make_communicator(std::string_view pattern, Membership membership);

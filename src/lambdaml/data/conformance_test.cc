@@ -39,8 +39,8 @@ class FormatConformance : public testing::TestWithParam<std::string> {
  protected:
   const Plugin& format() const { return registry().get(GetParam()); }
   Dataset read(const Buffer& bytes, std::size_t threads = 1) const {
-    return format().read(std::make_shared<const Buffer>(bytes.view()),
-                         {.what = "FILE", .threads = threads});
+    return read_with(format(), std::make_shared<const Buffer>(bytes.view()),
+                     {.what = "FILE", .threads = threads}, format_options());
   }
   /// Those that the format takes, and their files.
   std::vector<std::pair<Dataset, Buffer>> written() const {
@@ -97,8 +97,8 @@ TEST_P(FormatConformance, RecognizesNoRandomBytes) {
 /// A damaged file gives an error that names it, or rows; nothing else.
 void expect_harmless(const Plugin& format, const Buffer& bytes) {
   EXPECT_THAT(error_of([&] {
-                const Dataset rows =
-                    format.read(std::make_shared<const Buffer>(bytes.view()), {.what = "FILE"});
+                const Dataset rows = read_with(format, std::make_shared<const Buffer>(bytes.view()),
+                                               {.what = "FILE"}, format_options());
                 to_rows(with_cols(rows, std::min<std::size_t>(rows.cols(), 4000)));
                 to_labels(rows);
               }),

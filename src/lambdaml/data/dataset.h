@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lambdaml/base/bytes.h"
+#include "lambdaml/base/options.h"
 #include "lambdaml/tensor/view.h"
 
 namespace lambdaml::data {
@@ -46,6 +47,7 @@ struct ReadOptions {
   std::string what;  ///< names the file in errors
   Form form = Form::automatic;
   std::size_t threads = 1;
+  Options options = {};  ///< those that the format declares, with their values
 };
 
 }  // namespace lambdaml::data

@@ -52,7 +52,7 @@ Dataset parse_part(const std::shared_ptr<const Buffer>& bytes, std::size_t i,
   const Plugin& plugin = registry().get(manifest.format);
   const ReadOptions options{what, manifest.sparse ? Form::sparse : Form::dense, 1};
   if (content) require_content(plugin, bytes, options, *content);
-  const Dataset part = plugin.read(gunzip(bytes, what), options);
+  const Dataset part = read_with(plugin, gunzip(bytes, what), options, {});
   const auto want = [&](bool holds, const char* kind, auto got, auto expected) {
     if (!holds)
       fail(Code::data_corrupt,

@@ -1,10 +1,24 @@
 #include "lambdaml/data/registry.h"
 
+#include "lambdaml/base/option_sets.h"
+
 namespace lambdaml::data {
 
 const Registry& registry() {
   static const Registry all = filled_registry<Registry>("data format", register_plugins);
   return all;
+}
+
+Options format_options() {
+  std::vector<Option> all;
+  for (const Plugin& plugin : registry().entries()) add_options(all, plugin.options);
+  return Options(std::move(all));
+}
+
+Dataset read_with(const Plugin& plugin, std::shared_ptr<const Buffer> bytes, ReadOptions how,
+                  const Options& given) {
+  how.options = with_values_of(plugin.options, given);
+  return plugin.read(std::move(bytes), how);
 }
 
 std::vector<std::string> format_names() {

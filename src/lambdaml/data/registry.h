@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lambdaml/base/options.h"
 #include "lambdaml/base/registry.h"
 #include "lambdaml/data/dataset.h"
 
@@ -58,6 +59,9 @@ struct Plugin {
   /// Throws data_corrupt.
   std::function<Statement(std::shared_ptr<const Buffer> bytes, const std::string& what)> statement =
       {};
+  /// Settings of its own, for read(); one declared by several plug-ins is one. They are options of
+  /// jobs and of every command that reads data. Files that write() made are read by the defaults.
+  std::vector<Option> options = {};
 };
 
 using Registry = RegistryOf<Plugin>;
@@ -65,6 +69,13 @@ using Registry = RegistryOf<Plugin>;
 const Registry& registry();
 /// Generated from the lambdaml_add_plugin() lines.
 void register_plugins(Registry& registry);
+
+/// The options of all registered formats, each once, at their defaults.
+Options format_options();
+/// Reads a file's bytes by a plug-in, with those values of `given` that are of its options. Throws
+/// as Plugin::read does.
+Dataset read_with(const Plugin& plugin, std::shared_ptr<const Buffer> bytes, ReadOptions how,
+                  const Options& given);
 
 /// Every value of --format but `auto`.
 std::vector<std::string> format_names();

@@ -65,7 +65,7 @@ Parsed parse(Buffer content, const Choice& choice, const ReadOptions& options, b
   out.can_state = plugin.statement != nullptr;
   out.statement = statement_of(plugin, bytes, options.what);
   if (note && !out.statement.checksum) out.source = SourceFile{options.what, content_of(*stored)};
-  out.dataset = plugin.read(bytes, options);
+  out.dataset = read_with(plugin, bytes, options, options.options);
   if (out.dataset.rows() == 0)
     fail(Code::data_corrupt, "reading {}: the data set is empty; give one with rows", options.what);
   return out;
@@ -147,9 +147,10 @@ std::optional<Dataset> read_files_of_a_set(storage::Storage& store, const Choice
     std::vector<Parsed> parsed;
     std::vector<Dataset> files;
     for (const std::string& key : keys) {
-      parsed.push_back(parse(load_part(store, key), {&plugin, choice.form},
-                             {fmt::format("{}/{}", options.what, key), choice.form, 1},
-                             sources != nullptr));
+      parsed.push_back(
+          parse(load_part(store, key), {&plugin, choice.form},
+                {fmt::format("{}/{}", options.what, key), choice.form, 1, options.options},
+                sources != nullptr));
       files.push_back(parsed.back().dataset);
     }
     take_notes(parsed, options.what, sources);
@@ -163,7 +164,8 @@ Dataset read_bare_parts(storage::Storage& store, std::size_t n, const Choice& ch
   std::vector<Parsed> parsed(n);
   parallel_for(n, options.threads, [&](std::size_t i) {
     const std::string key = part_key(i, n);
-    const ReadOptions part{fmt::format("{}/{}", options.what, key), choice.form, 1};
+    const ReadOptions part{fmt::format("{}/{}", options.what, key), choice.form, 1,
+                           options.options};
     parsed[i] = parse(load_part(store, key), choice, part, sources != nullptr);
   });
   take_notes(parsed, options.what, sources);
@@ -182,9 +184,9 @@ Dataset read_bare_parts(storage::Storage& store, std::size_t n, const Choice& ch
 std::string part_key(std::size_t i, std::size_t n) { return fmt::format("{}_{}", i, n); }
 
 Dataset read(const Uri& uri, std::string_view format, std::size_t threads,
-             std::vector<SourceFile>* files) {
+             std::vector<SourceFile>* files, const Options& format_options) {
   const Choice choice = choose(format);
-  const ReadOptions options{uri.display(), choice.form, threads};
+  const ReadOptions options{uri.display(), choice.form, threads, format_options};
   if (uri.scheme == "file" && std::filesystem::is_character_file(uri.path) &&
       uri.path != "/dev/stdin")
     fail(Code::invalid_argument, "reading {}: it is a device and no file", uri.display());

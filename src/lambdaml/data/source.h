@@ -62,12 +62,13 @@ struct SourceFile {
 /// Reads a data set whole: a file of any format (gzip is seen by its first bytes), a prepared set,
 /// or a folder of parts `{i}_{n}` without a manifest (rows come back in the order before the cut:
 /// row r is row r / n of part r mod n), or a folder of files as their format calls those of one set
-/// (CIFAR-10: `data_batch_*.bin`). `format` is a value of --format, `auto` looks for itself.
+/// (CIFAR-10: `data_batch_*.bin`). `format` is a value of --format, `auto` looks for itself;
+/// `format_options` has the values of data::format_options(), as a job's options do.
 /// Each file is checked against what its manifest or itself states of its content and place; those
 /// that state nothing are added to `files`. Throws not_found, data_corrupt (naming file and line;
 /// also for a set with no rows), invalid_argument (an unknown format), what the store throws.
 Dataset read(const Uri& uri, std::string_view format = "auto", std::size_t threads = 1,
-             std::vector<SourceFile>* files = nullptr);
+             std::vector<SourceFile>* files = nullptr, const Options& format_options = {});
 
 /// Says, once a process, that nobody can tell whether the data set named `what` was damaged: an old
 /// version prepared it.

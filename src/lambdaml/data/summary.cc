@@ -22,9 +22,10 @@ std::uint64_t count_nonzeros(const tensor::DenseView& dense) {
 
 }  // namespace
 
-Summary summarize(const Uri& uri, std::string_view format, std::size_t threads) {
+Summary summarize(const Uri& uri, std::string_view format, std::size_t threads,
+                  const Options& format_options) {
   Summary out;
-  const Dataset dataset = read(uri, format, threads);
+  const Dataset dataset = read(uri, format, threads, nullptr, format_options);
   out.rows = dataset.rows();
   out.features = dataset.cols();
   out.nonzeros =

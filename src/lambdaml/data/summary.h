@@ -4,6 +4,7 @@
 #include <map>
 #include <string_view>
 
+#include "lambdaml/base/options.h"
 #include "lambdaml/base/uri.h"
 
 namespace lambdaml::data {
@@ -19,6 +20,7 @@ struct Summary {
 };
 
 /// Reads the whole data set. Throws as read() does.
-Summary summarize(const Uri& uri, std::string_view format, std::size_t threads);
+Summary summarize(const Uri& uri, std::string_view format, std::size_t threads,
+                  const Options& format_options = {});
 
 }  // namespace lambdaml::data

@@ -4,7 +4,7 @@
 
 #include <elf.h>
 
-#include "lambdaml/base/elf.h"
+#include "lambdaml/base/formats/elf.h"
 #include "lambdaml/base/error.h"
 
 namespace lambdaml::deploy {

@@ -14,7 +14,7 @@
 #include "lambdaml/faas/host.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/stop_condition.h"
-#include "lambdaml/model/registry.h"
+#include "lambdaml/model/reporting.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/storage/storage.h"
 
@@ -22,16 +22,19 @@ namespace lambdaml::job {
 namespace {
 
 /// Throws when the job will never have that metric.
-void check_until(const std::string& metric, const Options& options, bool supervised) {
+void check_until(const std::string& metric, const Options& options, const model::Plugin& model) {
   const auto never = [&](const std::string& why) {
     fail(Code::invalid_argument, "until '{}': there will be no {}: {}", options.text("until"),
          metric, why);
   };
-  if (supervised != (metric != "inertia"))
-    never(fmt::format("{} has {}", options.text("model"),
-                      supervised ? "losses" : "the metric inertia"));
-  if (metric.starts_with("valid_") && options.real("valid_ratio") == 0) never("valid_ratio is 0");
-  if (metric.starts_with("test_") && options.text("test_data").empty()) never("give --test-data");
+  const std::vector<model::ReportedMetric> all = model::epoch_metrics(model);
+  const model::ReportedMetric* reported = model::find(all, metric);
+  if (reported == nullptr)
+    never(fmt::format("{} has {}", model.name, model::describe_epoch_metrics(model)));
+  if (reported->rows == model::RowSet::valid && options.real("valid_ratio") == 0)
+    never("valid_ratio is 0");
+  if (reported->rows == model::RowSet::test && options.text("test_data").empty())
+    never("give --test-data");
 }
 
 /// `NAME:FILE` as a value of --model.
@@ -44,19 +47,14 @@ void split_model_file(Options& options) {
   options.set(plugin.file_option, Option::Value(text.substr(colon + 1)), "model");
 }
 
-void check_compression(const Options& options) {
-  const std::string& name = options.text("compress");
-  if (name == "none") return;
+void check_pattern(const Options& options) {
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
-  if (!optimizer.merges_increments)
-    fail(Code::invalid_argument,
-         "compress {}: {} merges states, which travel whole; compress gradients and updates, as "
-         "grad_avg's and model_avg's",
-         name, optimizer.name);
-  if (name == "topk" && !comm::registry().get(options.text("sync_mode")).bulk_synchronous)
-    fail(Code::invalid_argument,
-         "compress topk: {} publishes sums of many updates, which are not sparse; use bf16 or int8",
-         options.text("sync_mode"));
+  comm::check_pattern(
+      options.text("sync_mode"),
+      {.options = comm::pattern_options(options),
+       .optimizer = optimizer.name,
+       .merges_increments = optimizer.merges_increments,
+       .open_channel = [&] { return storage::open_plain(Uri::parse(options.text("channel"))); }});
 }
 
 }  // namespace
@@ -74,7 +72,6 @@ void resolve(Options& options) {
   if (!options.is_set("optim"))
     options.set("optim", Option::Value(model.default_optimizer), "optim");
 
-  check_compression(options);
   const auto make_absolute = [&](std::string_view name) {
     const std::string& text = options.text(name);
     if (!text.empty()) options.set(name, Option::Value(Uri::parse(text).text()), name);
@@ -85,19 +82,9 @@ void resolve(Options& options) {
   if (!model.file_option.empty()) make_absolute(model.file_option);
   options.set("channel", Option::Value(storage::resolve(options.text("channel")).text()),
               "channel");
-  if (options.integer("aggregators") > 0 &&
-      !comm::registry().get(options.text("sync_mode")).bulk_synchronous)
-    fail(Code::invalid_argument,
-         "aggregators: with --sync-mode {} each worker merges for itself; use reduce",
-         options.text("sync_mode"));
-  if (options.integer("staleness") >= 0 &&
-      (options.text("sync_mode") != "async" ||
-       storage::open_plain(Uri::parse(options.text("channel")))->aggregator() == nullptr))
-    fail(Code::invalid_argument,
-         "staleness bounds how far workers that do not wait may get apart: it needs --sync-mode "
-         "async and --channel ps://HOST:PORT");
+  check_pattern(options);
   if (!options.text("until").empty())
-    check_until(StopCondition::parse(options.text("until")).metric(), options, model.needs_labels);
+    check_until(StopCondition::parse(options.text("until")).metric(), options, model);
   choose_threads(options, 1);
 }
 

@@ -5,10 +5,15 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/parallel.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/data/registry.h"
+#include "lambdaml/faas/registry.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
 #include "lambdaml/job/summary.h"
 #include "lambdaml/job/worker_stats.h"
+#include "lambdaml/model/reporting.h"
+#include "lambdaml/optim/registry.h"
 
 namespace lambdaml::job {
 namespace {
@@ -38,6 +43,66 @@ TEST(Job, EveryOptionSurvivesYamlAndJson) {
     EXPECT_EQ(from_file.value(option.name), options.value(option.name)) << option.name;
     EXPECT_EQ(from_event.value(option.name), options.value(option.name)) << option.name;
   }
+}
+
+/// Calls check(owner, option) for each option that a plug-in declares.
+template <class Check>
+void for_each_option_of_plugins(const Check& check) {
+  const auto of = [&](const auto& registry) {
+    for (const auto& plugin : registry.entries())
+      for (const Option& option : plugin.options) check(plugin.name, option);
+  };
+  of(data::registry());
+  of(comm::registry());
+  of(optim::registry());
+  of(model::registry());
+  of(faas::registry());
+}
+
+TEST(Job, AnOptionHasOneMeaningWhoeverDeclaresIt) {
+  const Options all = job_options();
+  const Options own(own_options());
+  for_each_option_of_plugins([&](const std::string& owner, const Option& option) {
+    EXPECT_EQ(own.find(option.name), nullptr) << owner << ": " << option.name << " is the job's";
+    const Option* known = all.find(option.name);
+    ASSERT_NE(known, nullptr) << owner << ": " << option.name;
+    EXPECT_EQ(known->name, option.name) << owner << ": it is another name of an option";
+    EXPECT_EQ(known->help, option.help) << owner << ": " << option.name;
+    EXPECT_EQ(known->default_value, option.default_value) << owner << ": " << option.name;
+    EXPECT_EQ(known->choices, option.choices) << owner << ": " << option.name;
+    EXPECT_EQ(known->minimum, option.minimum) << owner << ": " << option.name;
+    EXPECT_EQ(known->above, option.above) << owner << ": " << option.name;
+    EXPECT_EQ(known->maximum, option.maximum) << owner << ": " << option.name;
+    EXPECT_EQ(known->execution_only, option.execution_only) << owner << ": " << option.name;
+  });
+}
+
+TEST(Job, UntilIsForAMetricThatTheModelReports) {
+  const auto error = [](const std::string& model, const std::string& until) -> std::string {
+    Options options = job_options();
+    options.parse("data", "some/file", "test");
+    options.parse("model", model, "test");
+    options.parse("until", until, "test");
+    try {
+      resolve(options);
+    } catch (const Error& refused) {
+      EXPECT_EQ(refused.code(), Code::invalid_argument) << refused.what();
+      return refused.what();
+    }
+    return "";
+  };
+  for (const model::Plugin& plugin : model::registry().entries()) {
+    if (!plugin.file_option.empty()) continue;
+    for (const model::ReportedMetric& reported : model::reported_metrics(plugin)) {
+      const std::string refused = error(plugin.name, reported.name + "<=1");
+      const bool will_be = reported.each_epoch && reported.rows != model::RowSet::test;
+      EXPECT_EQ(refused.empty(), will_be) << plugin.name << ": " << refused;
+    }
+  }
+  EXPECT_THAT(error("kmeans", "valid_loss<=1"),
+              testing::HasSubstr("kmeans has the metric inertia"));
+  EXPECT_THAT(error("lr", "inertia<=1"), testing::HasSubstr("lr has the metrics train_loss, "));
+  EXPECT_THAT(error("lr", "test_loss<=1"), testing::HasSubstr("--test-data"));
 }
 
 TEST(Job, TheOriginalsPayloadKeysAreKnown) {

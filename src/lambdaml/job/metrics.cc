@@ -27,11 +27,4 @@ EpochMetrics EpochMetrics::from_json(std::string_view text) {
   return out;
 }
 
-void add_supervised(const std::string& prefix, const model::Totals& totals,
-                    std::map<std::string, double>& values) {
-  if (totals.rows <= 0) return;
-  values[prefix + "_loss"] = totals.loss / totals.rows;
-  values[prefix + "_accuracy"] = totals.correct / totals.rows;
-}
-
 }  // namespace lambdaml::job

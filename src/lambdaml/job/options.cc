@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "lambdaml/base/option_sets.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/faas/registry.h"
@@ -34,128 +35,88 @@ std::vector<std::string> formats() {
   return names;
 }
 
-std::vector<Option> own_options() {
-  using Int = std::int64_t;
-  using Text = std::string;
+using Int = std::int64_t;
+using Text = std::string;
+
+std::vector<Option> data_options() {
+  return {{.name = "data",
+           .default_value = Text(),
+           .help = "training data: a file or a prepared data set, as a path or storage URI",
+           .aliases = {"train_file"},
+           .execution_only = true},
+          {.name = "test_data",
+           .default_value = Text(),
+           .help = "data evaluated after each epoch beside the validation split",
+           .aliases = {"test_file"},
+           .execution_only = true},
+          {.name = "format",
+           .default_value = Text("auto"),
+           .help = "format of the data files",
+           .choices = formats(),
+           .aliases = {"dataset_type"}}};
+}
+
+std::vector<Option> choices_of_plugins() {
+  return {{.name = "shuffle",
+           .default_value = true,
+           .help = "visit the rows in a random order drawn from the seed, not in that of the file"},
+          {.name = "model",
+           .default_value = Text("lr"),
+           .help = "what is trained",
+           .choices = model_names(),
+           .open_choices = models_of_a_file()},
+          {.name = "optim",
+           .default_value = Text("grad_avg"),
+           .help = "how workers' results are combined; k-means uses em",
+           .choices = optim::registry().names()},
+          {.name = "sync_mode",
+           .default_value = Text("reduce"),
+           .help = "pattern by which workers merge their vectors",
+           .choices = comm::registry().names()}};
+}
+
+std::vector<Option> size_options() {
+  return {{.name = "channel",
+           .default_value = Text("file"),
+           .help = "store where workers meet: a URI, or a bare name for that store's default place",
+           .execution_only = true},
+          {.name = "workers",
+           .default_value = Int{4},
+           .help = "functions that train together",
+           .minimum = 1,
+           .maximum = 10000,
+           .aliases = {"n_workers"}},
+          {.name = "epochs",
+           .default_value = Int{10},
+           .help = "passes over the data (ADMM: inner passes per outer epoch)",
+           .minimum = 1,
+           .maximum = 1e9,
+           .aliases = {"n_epochs"}},
+          {.name = "batch_size",
+           .default_value = Int{1000},
+           .help = "rows of one batch, per worker",
+           .unit = "rows",
+           .minimum = 1,
+           .maximum = 4e9}};
+}
+
+std::vector<Option> end_options() {
+  return {{.name = "valid_ratio",
+           .default_value = 0.1,
+           .help = "share of the rows held out for validation",
+           .minimum = 0,
+           .maximum = 0.99},
+          {.name = "seed",
+           .default_value = Int{1},
+           .help = "the start of every random choice",
+           .minimum = 0},
+          {.name = "until",
+           .default_value = Text(),
+           .help = "stop early, e.g. valid_loss<=0.66 or valid_accuracy>=0.9"}};
+}
+
+std::vector<Option> function_options() {
   return {
-      {.name = "data",
-       .default_value = Text(),
-       .help = "training data: a file or a prepared data set, as a path or storage URI",
-       .aliases = {"train_file"},
-       .execution_only = true},
-      {.name = "test_data",
-       .default_value = Text(),
-       .help = "data evaluated after each epoch beside the validation split",
-       .aliases = {"test_file"},
-       .execution_only = true},
-      {.name = "format",
-       .default_value = Text("auto"),
-       .help = "format of the data files",
-       .choices = formats(),
-       .aliases = {"dataset_type"}},
-      {.name = "shuffle",
-       .default_value = true,
-       .help = "visit the rows in a random order drawn from the seed, not in that of the file"},
-      {.name = "model",
-       .default_value = Text("lr"),
-       .help = "what is trained",
-       .choices = model_names(),
-       .open_choices = models_of_a_file()},
-      {.name = "optim",
-       .default_value = Text("grad_avg"),
-       .help = "how workers' results are combined; k-means uses em",
-       .choices = optim::registry().names()},
-      {.name = "sync_mode",
-       .default_value = Text("reduce"),
-       .help = "pattern by which workers merge their vectors",
-       .choices = comm::registry().names()},
-      {.name = "aggregators",
-       .default_value = Int{0},
-       .help =
-           "reduce and reduce_scatter: workers that each merge a part of the vector; 0: one for "
-           "reduce, all for reduce_scatter",
-       .minimum = 0,
-       .maximum = 1e5,
-       .execution_only = true},
-      {.name = "staleness",
-       .default_value = Int{-1},
-       .help = "async over ps://: merges that a worker may be ahead of the slowest; -1: any number",
-       .minimum = -1,
-       .maximum = 1e9},
-      {.name = "channel",
-       .default_value = Text("file"),
-       .help = "store where workers meet: a URI, or a bare name for that store's default place",
-       .execution_only = true},
-      {.name = "compress",
-       .default_value = Text("none"),
-       .help = "smaller messages of gradients and updates; what is left out is added to the next",
-       .choices = comm::compression_names()},
-      {.name = "compress_share",
-       .default_value = 0.01,
-       .help = "share of the values that topk sends",
-       .above = 0,
-       .maximum = 1},
-      {.name = "workers",
-       .default_value = Int{4},
-       .help = "functions that train together",
-       .minimum = 1,
-       .maximum = 10000,
-       .aliases = {"n_workers"}},
-      {.name = "epochs",
-       .default_value = Int{10},
-       .help = "passes over the data (ADMM: inner passes per outer epoch)",
-       .minimum = 1,
-       .maximum = 1e9,
-       .aliases = {"n_epochs"}},
-      {.name = "batch_size",
-       .default_value = Int{1000},
-       .help = "rows of one batch, per worker",
-       .unit = "rows",
-       .minimum = 1,
-       .maximum = 4e9},
-      {.name = "lr",
-       .default_value = 0.1,
-       .help = "learning rate",
-       .above = 0,
-       .aliases = {"learning_rate"}},
-      {.name = "lr_schedule",
-       .default_value = Text("constant"),
-       .help = "how the learning rate falls over the epochs",
-       .choices = {"constant", "step", "cosine", "inverse"}},
-      {.name = "lr_decay",
-       .default_value = 0.1,
-       .help = "factor of a step, or the slope of inverse: lr / (1 + decay · epoch)",
-       .minimum = 0},
-      {.name = "lr_step",
-       .default_value = Int{10},
-       .help = "epochs between two steps",
-       .minimum = 1},
-      {.name = "warmup_epochs",
-       .default_value = 0.0,
-       .help = "epochs over which the learning rate rises from 0",
-       .minimum = 0},
-      {.name = "momentum",
-       .default_value = 0.0,
-       .help = "momentum of gradient steps",
-       .minimum = 0,
-       .maximum = 0.9999},
-      {.name = "l2",
-       .default_value = 0.0,
-       .help = "penalty l2/2 · ‖w‖² on the mean loss, without the biases",
-       .minimum = 0,
-       .aliases = {"weight_decay"}},
-      {.name = "valid_ratio",
-       .default_value = 0.1,
-       .help = "share of the rows held out for validation",
-       .minimum = 0,
-       .maximum = 0.99},
-      {.name = "seed",
-       .default_value = Int{1},
-       .help = "the start of every random choice",
-       .minimum = 0},
-      {.name = "until",
-       .default_value = Text(),
-       .help = "stop early, e.g. valid_loss<=0.66 or valid_accuracy>=0.9"},
       {.name = "platform",
        .default_value = Text("local"),
        .help = "where functions run",
@@ -199,7 +160,11 @@ std::vector<Option> own_options() {
        .help = "stop the job after this time, with exit code 3; 0 is never",
        .unit = "s",
        .minimum = 0,
-       .execution_only = true},
+       .execution_only = true}};
+}
+
+std::vector<Option> result_options() {
+  return {
       {.name = "checkpoint",
        .default_value = Text(),
        .help = "where checkpoints go: a URI; by default the run's folder",
@@ -235,29 +200,37 @@ std::vector<Option> own_options() {
        .default_value = Text("info"),
        .help = "what workers log",
        .choices = {"debug", "info", "warning", "error", "off"},
-       .execution_only = true},
-  };
+       .execution_only = true}};
 }
 
-void add_plugin_options(const std::vector<Option>& more, std::vector<Option>& all) {
-  for (const Option& option : more) {
-    const bool known = std::any_of(all.begin(), all.end(),
-                                   [&](const Option& other) { return other.name == option.name; });
-    if (!known) all.push_back(option);
-  }
+template <class Registry>
+void add_options_of(const Registry& registry, std::vector<Option>& all) {
+  for (const auto& plugin : registry.entries()) add_options(all, plugin.options);
 }
 
 }  // namespace
 
 Options job_options() {
-  std::vector<Option> all = own_options();
-  for (const model::Plugin& plugin : model::registry().entries())
-    add_plugin_options(plugin.options, all);
-  for (const optim::Plugin& plugin : optim::registry().entries())
-    add_plugin_options(plugin.options, all);
-  for (const faas::Plugin& plugin : faas::registry().entries())
-    add_plugin_options(plugin.options, all);
+  std::vector<Option> all = data_options();
+  add_options_of(data::registry(), all);
+  add_options(all, choices_of_plugins());
+  add_options_of(comm::registry(), all);
+  add_options(all, size_options());
+  add_options_of(optim::registry(), all);
+  add_options(all, end_options());
+  add_options(all, function_options());
+  add_options(all, result_options());
+  add_options_of(model::registry(), all);
+  add_options_of(faas::registry(), all);
   return Options(std::move(all));
+}
+
+std::vector<Option> own_options() {
+  std::vector<Option> all;
+  for (const auto& options : {data_options(), choices_of_plugins(), size_options(), end_options(),
+                              function_options(), result_options()})
+    add_options(all, options);
+  return all;
 }
 
 Options options_of_resuming() {

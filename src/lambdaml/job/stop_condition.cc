@@ -4,13 +4,14 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/model/reporting.h"
 
 namespace lambdaml::job {
 
 StopCondition StopCondition::parse(std::string_view text) {
-  const std::vector<std::string> known{"train_loss",     "train_accuracy", "valid_loss",
-                                       "valid_accuracy", "test_loss",      "test_accuracy",
-                                       "inertia"};
+  std::vector<std::string> known;
+  for (const model::ReportedMetric& reported : model::epoch_metrics())
+    known.push_back(reported.name);
   const std::size_t at = text.find_first_of("<>=");
   const std::size_t end = text.find_first_not_of("<>=", at);
   if (at == std::string_view::npos || end == std::string_view::npos)

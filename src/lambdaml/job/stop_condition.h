@@ -7,7 +7,7 @@
 namespace lambdaml::job {
 
 /// A condition on an epoch's metrics that ends a job early: NAME<=NUMBER, NAME>=NUMBER (also < and
-/// >).
+/// >). The names are those that the registered models report.
 class StopCondition {
  public:
   /// Throws invalid_argument for another form or an unknown metric, naming the known ones.

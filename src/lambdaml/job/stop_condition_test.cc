@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/model/reporting.h"
 
 namespace lambdaml::job {
 namespace {
@@ -20,6 +21,11 @@ TEST(StopCondition, RefusesWhatIsNoCondition) {
   for (const char* bad : {"", "valid_loss", "valid_loss=0.5", "valid_loss<>1", "<=1",
                           "valid_loss<=x", "valid_loss<=nan", "loss<=1"})
     EXPECT_THROW(StopCondition::parse(bad), Error) << bad;
+}
+
+TEST(StopCondition, KnowsWhatEveryModelReportsOfAnEpoch) {
+  for (const model::ReportedMetric& reported : model::epoch_metrics())
+    EXPECT_EQ(StopCondition::parse(reported.name + ">=0").metric(), reported.name);
 }
 
 }  // namespace

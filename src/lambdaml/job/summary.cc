@@ -12,9 +12,8 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/faas/host.h"
 #include "lambdaml/faas/registry.h"
-#include "lambdaml/job/metrics.h"
 #include "lambdaml/job/worker_stats.h"
-#include "lambdaml/model/registry.h"
+#include "lambdaml/model/reporting.h"
 
 namespace lambdaml::job {
 namespace {
@@ -71,18 +70,13 @@ std::string summary_of(const JobEnd& end) {
   summary["ended_by"] = ended_by;
   summary["rows"] = end.data.rows();
   summary["features"] = end.data.features;
-  if (model::registry().get(end.options.text("model")).needs_labels) {
-    std::map<std::string, double> values;
-    add_supervised("train", train, values);
-    add_supervised("valid", valid, values);
-    add_supervised("test", test, values);
-    for (const char* name : {"train_loss", "train_accuracy", "valid_loss", "valid_accuracy",
-                             "test_loss", "test_accuracy"})
-      if (values.contains(name)) summary[name] = values[name];
-  } else {
-    summary["inertia"] = train.loss;
-    if (test.rows > 0) summary["test_inertia"] = test.loss;
-  }
+  const model::Plugin& plugin = model::registry().get(end.options.text("model"));
+  std::map<std::string, double> values;
+  model::add_metrics(plugin, model::RowSet::train, train, values);
+  model::add_metrics(plugin, model::RowSet::valid, valid, values);
+  model::add_metrics(plugin, model::RowSet::test, test, values);
+  for (const model::ReportedMetric& reported : model::reported_metrics(plugin))
+    if (values.contains(reported.name)) summary[reported.name] = values[reported.name];
   const double n = end.options.integer("workers");
   summary["wall_s"] = end.wall_s;
   summary["startup_s"] = all_figures.startup_s / n;

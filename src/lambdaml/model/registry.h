@@ -3,10 +3,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lambdaml/base/options.h"
 #include "lambdaml/base/registry.h"
+#include "lambdaml/model/metric.h"
 #include "lambdaml/model/model.h"
 
 namespace lambdaml::model {
@@ -17,6 +19,10 @@ struct Plugin {
   std::vector<std::string> aliases = {};  ///< other values accepted: sparse_lr
   bool needs_labels = true;
   std::string default_optimizer = "grad_avg";
+  /// What it reports, at least one. The first is what training makes smaller: its loss.
+  std::vector<Metric> metrics;
+  /// What predict says of labelled rows; none: the metrics.
+  std::vector<Measure> measures = {};
   std::vector<Option> options = {};  ///< settings of its own
   /// The name of an option whose value is the path or URI of a file that the model is made of; then
   /// `NAME:FILE` is a value of --model, and Shape::definition holds the file's bytes. Empty: none.
@@ -28,6 +34,8 @@ struct Plugin {
 using Registry = RegistryOf<Plugin>;
 
 const Registry& registry();
+/// The model that a value of --model means: a name, an alias, or NAME:FILE. Null for another value.
+const Plugin* find_by_value(std::string_view value);
 /// Generated from the lambdaml_add_plugin() lines.
 void register_plugins(Registry& registry);
 

@@ -57,6 +57,17 @@ TEST_P(Conformance, AllWorkersEndWithTheSameModelAndItIsBetter) {
   }
 }
 
+TEST_P(Conformance, ReportsTheMetricsThatItDeclares) {
+  const Trained trained = train(job(cut(random_rows(40, 6, 3, 1), 2)));
+  std::vector<std::string> declared, reported;
+  for (const Metric& metric : registry().get(GetParam().optimizer).metrics) {
+    declared.push_back(metric.name);
+    EXPECT_FALSE(metric.help.empty()) << metric.name;
+  }
+  for (const auto& [name, value] : trained.metrics.back()) reported.push_back(name);
+  EXPECT_THAT(reported, ::testing::UnorderedElementsAreArray(declared));
+}
+
 TEST_P(Conformance, UnequalPartsAndEmptyOnes) {
   const Rows rows = random_rows(70, 6, 3, 2);
   const std::vector<Rows> halves = cut(rows, 2);

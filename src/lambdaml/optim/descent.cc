@@ -2,9 +2,25 @@
 
 #include <algorithm>
 
+#include "lambdaml/base/option_sets.h"
 #include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::optim {
+
+std::vector<Option> descent_options() {
+  std::vector<Option> options = learning_rate_options();
+  add_options(options, {{.name = "momentum",
+                         .default_value = 0.0,
+                         .help = "momentum of gradient steps",
+                         .minimum = 0,
+                         .maximum = 0.9999},
+                        {.name = "l2",
+                         .default_value = 0.0,
+                         .help = "penalty l2/2 · ‖w‖² on the mean loss, without the biases",
+                         .minimum = 0,
+                         .aliases = {"weight_decay"}}});
+  return options;
+}
 
 Descent::Descent(model::GradientModel& model, const Options& options, LearningRate rate)
     : model_(model),

@@ -11,6 +11,9 @@
 
 namespace lambdaml::optim {
 
+/// learning_rate_options(), momentum and l2, for the plug-ins that go down gradients.
+std::vector<Option> descent_options();
+
 /// One worker's share of stochastic gradient descent with momentum, as PyTorch defines it:
 ///   v ← momentum · v + g,   w ← w − lr · v,   g = (Σ_i ∂loss_i + rows · l2 · w) / denominator
 /// over the rows of its batch; l2 · w for the penalized parameters only, so that the objective is

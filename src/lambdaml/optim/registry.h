@@ -11,11 +11,20 @@
 
 namespace lambdaml::optim {
 
+/// One of Optimizer::metrics().
+struct Metric {
+  std::string name;
+  std::string help;        ///< one sentence without a full stop
+  std::string label = {};  ///< on lines of progress; empty: it is not shown there
+};
+
 struct Plugin {
   std::string name;  ///< the value of --optim
   std::string help;
   std::vector<Option> options =
       {};  ///< settings of its own; one declared by several plug-ins is one
+  /// What it reports of each epoch, besides the model's metrics.
+  std::vector<Metric> metrics = {};
   /// Epochs of the job when the optimizer counts its own way (ADMM's outer ones): the option's
   /// name.
   std::string epochs_option = "epochs";

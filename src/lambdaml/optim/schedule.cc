@@ -8,6 +8,36 @@
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::optim {
+namespace {
+
+/// In the order of LearningRate::Kind.
+std::vector<std::string> schedule_names() { return {"constant", "step", "cosine", "inverse"}; }
+
+}  // namespace
+
+std::vector<Option> learning_rate_options() {
+  return {{.name = "lr",
+           .default_value = 0.1,
+           .help = "learning rate",
+           .above = 0,
+           .aliases = {"learning_rate"}},
+          {.name = "lr_schedule",
+           .default_value = std::string("constant"),
+           .help = "how the learning rate falls over the epochs",
+           .choices = schedule_names()},
+          {.name = "lr_decay",
+           .default_value = 0.1,
+           .help = "factor of a step, or the slope of inverse: lr / (1 + decay · epoch)",
+           .minimum = 0},
+          {.name = "lr_step",
+           .default_value = std::int64_t{10},
+           .help = "epochs between two steps",
+           .minimum = 1},
+          {.name = "warmup_epochs",
+           .default_value = 0.0,
+           .help = "epochs over which the learning rate rises from 0",
+           .minimum = 0}};
+}
 
 LearningRate::LearningRate(const Options& options, double epochs, std::uint64_t passes_per_epoch,
                            std::uint64_t rounds_per_pass)
@@ -19,7 +49,7 @@ LearningRate::LearningRate(const Options& options, double epochs, std::uint64_t 
       passes_(static_cast<double>(std::max<std::uint64_t>(passes_per_epoch, 1))),
       rounds_(static_cast<double>(std::max<std::uint64_t>(rounds_per_pass, 1))) {
   const std::string& name = options.text("lr_schedule");
-  const std::vector<std::string> names = {"constant", "step", "cosine", "inverse"};
+  const std::vector<std::string> names = schedule_names();
   const auto found = std::find(names.begin(), names.end(), name);
   if (found == names.end())
     fail(Code::invalid_argument, "unknown learning-rate schedule '{}'{}", printable(name),

@@ -1,11 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "lambdaml/base/options.h"
 #include "lambdaml/optim/optimizer.h"
 
 namespace lambdaml::optim {
+
+/// lr, lr_schedule, lr_decay, lr_step and warmup_epochs, for the plug-ins that have a LearningRate.
+std::vector<Option> learning_rate_options();
 
 /// The learning rate of each step, from the options lr, lr_schedule, lr_decay, lr_step and
 /// warmup_epochs. With t the epochs done before the step, in fractions of rounds, and T the epochs

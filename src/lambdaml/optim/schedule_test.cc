@@ -11,7 +11,9 @@ namespace {
 
 LearningRate rate(const std::map<std::string, std::string>& values, double epochs = 8,
                   std::uint64_t passes = 1, std::uint64_t rounds = 4) {
-  return LearningRate(testing::options_of({}, values), epochs, passes, rounds);
+  Plugin plugin;
+  plugin.options = learning_rate_options();
+  return LearningRate(testing::options_of(plugin, values), epochs, passes, rounds);
 }
 
 // All values by hand from the definitions in schedule.h.

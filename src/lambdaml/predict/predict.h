@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,17 +12,21 @@ namespace lambdaml::predict {
 /// A model's word on rows, and how good it is where the rows have labels.
 struct Predictions {
   std::vector<std::int32_t>
-      labels;                 ///< per row: the predicted label; k-means: the cluster's number
+      labels;                 ///< per row: the predicted label; without labels: the class's number
   std::vector<float> scores;  ///< per row: the margin (log-odds for lr) of binary models
   std::uint64_t rows = 0;
-  std::optional<double> accuracy;
-  std::optional<double> log_loss;  ///< −mean ln of the probability given to the true label (at
-                                   ///< least 1e-15); models with probabilities only
-  std::optional<double> auc;       ///< binary models: area under the ROC curve, ties count half
-  std::optional<double> inertia;   ///< k-means: Σ squared distance to the nearest centroid
+  /// What the model declares to be said of predictions, in its order: its measures where rows have
+  /// labels, else its metrics. None of rows without the labels that it learns from.
+  struct Value {
+    std::string name;
+    double value = 0;
+  };
+  std::vector<Value> values;
 };
 
 /// Reads `data` whole and predicts each row; features the model never saw are left out.
-Predictions predict(job::TrainedModel& model, const Uri& data, const std::string& format);
+/// `format` and `format_options` as data::read() has them.
+Predictions predict(job::TrainedModel& model, const Uri& data, const std::string& format,
+                    const Options& format_options = {});
 
 }  // namespace lambdaml::predict

@@ -19,6 +19,14 @@ std::string Address::endpoint() const {
   return fmt::format("ps://{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
 
+std::vector<Option> address_options() {
+  return {{.name = "tls", .default_value = false, .help = "encrypt the connection"},
+          {.name = "ca",
+           .default_value = std::string(),
+           .help = "file of the certificates that are trusted; by default LAMBDAML_PS_CA, or the "
+                   "system's"}};
+}
+
 Address address_of(const Uri& uri) {
   Address address;
   std::string_view host = uri.host;
@@ -34,16 +42,11 @@ Address address_of(const Uri& uri) {
   if (address.token.empty()) address.token = environment("LAMBDAML_PS_TOKEN");
   address.ca = environment("LAMBDAML_PS_CA");
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  bool known = !host.empty();
-  for (const auto& [key, value] : uri.query) {
-    if (key == "tls" && (value == "1" || value == "0"))
-      address.tls = value == "1";
-    else if (key == "ca")
-      address.ca = value;
-    else
-      known = false;
-  }
-  if (!known)
+  Options options(address_options());
+  for (const auto& [name, value] : uri.query) options.parse(name, value, uri.display());
+  address.tls = options.flag("tls");
+  if (options.is_set("ca")) address.ca = options.text("ca");
+  if (host.empty())
     fail(Code::invalid_argument,
          "{}: a parameter server is ps://[:token@]host[:27000][/prefix][?tls=1&ca=FILE]",
          uri.display());

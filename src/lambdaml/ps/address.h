@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "lambdaml/base/options.h"
 #include "lambdaml/base/uri.h"
 
 namespace lambdaml::ps {
@@ -19,6 +21,9 @@ struct Address {
 
   std::string endpoint() const;
 };
+
+/// tls and ca: what stands in the URI's query.
+std::vector<Option> address_options();
 
 /// Reads a URI; LAMBDAML_PS_TOKEN and LAMBDAML_PS_CA stand in for what it does not say. Throws
 /// invalid_argument.

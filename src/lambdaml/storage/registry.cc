@@ -7,6 +7,18 @@ const Registry& registry() {
   return all;
 }
 
+Options options_in(const Uri& uri, std::vector<Option> declared) {
+  Options options(std::move(declared));
+  for (const auto& [name, value] : uri.query) options.parse(name, value, uri.display());
+  return options;
+}
+
+std::shared_ptr<Storage> open_with(const Plugin& plugin, const Uri& uri,
+                                   std::shared_ptr<Patience> patience) {
+  if (plugin.options.empty()) return plugin.open(uri, Options(), std::move(patience));
+  return plugin.open(uri, options_in(uri, plugin.options), std::move(patience));
+}
+
 Reach reach_of(const Uri& uri) { return registry().get(uri.scheme).reach; }
 
 }  // namespace lambdaml::storage

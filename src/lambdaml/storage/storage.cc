@@ -163,7 +163,7 @@ std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Meter> meter,
 
 std::shared_ptr<Storage> open_plain(const Uri& uri, std::shared_ptr<Patience> patience) {
   if (!patience) patience = std::make_shared<Patience>();
-  return registry().get(uri.scheme).open(uri, std::move(patience));
+  return open_with(registry().get(uri.scheme), uri, std::move(patience));
 }
 
 Uri resolve(std::string_view text) {

@@ -50,8 +50,8 @@ void require_reach(Options& options) {
   const auto require = [&](const char* name) {
     if (!is_within_reach(options, options.text(name)))
       fail(Code::invalid_argument,
-           "{} {}: functions on other machines cannot reach it; give a storage service, as in "
-           "--{} s3://BUCKET/PREFIX",
+           "{} {}: functions on other machines cannot reach it; give the URI of a storage service "
+           "with --{}",
            name, Uri::parse(options.text(name)).display(), name);
   };
   require("channel");
@@ -61,7 +61,7 @@ void require_reach(Options& options) {
       fail(
           Code::invalid_argument,
           "channel {}: it can lose what it holds, and checkpoints must not be lost; say where they "
-          "go with --checkpoint s3://BUCKET/PREFIX",
+          "go with --checkpoint, by the URI of a store that keeps it",
           channel.display());
     options.set("checkpoint", Option::Value((channel / "checkpoints").text()), "checkpoint");
   }

@@ -44,8 +44,14 @@ class Run {
 
   std::string run(const StagedData& staged, bool resuming, const Stopwatch& wall) {
     const optim::Plugin& optimizer = optim::registry().get(options_.text("optim"));
-    observer_.starting(folder_.job_id(), staged.data.rows(), staged.data.features, workers(),
-                       static_cast<std::uint64_t>(options_.integer(optimizer.epochs_option)));
+    observer_.starting(
+        {.job_id = folder_.job_id(),
+         .model = options_.text("model"),
+         .optimizer = optimizer.name,
+         .rows = staged.data.rows(),
+         .features = staged.data.features,
+         .workers = workers(),
+         .epochs = static_cast<std::uint64_t>(options_.integer(optimizer.epochs_option))});
     job::TrainEvent event = make_event(staged);
     const auto checkpoints = stores_.open(options_.text("checkpoint"));
     control::DataRecord files(checkpoints, folder_.job_id());

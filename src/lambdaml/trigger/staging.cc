@@ -55,7 +55,8 @@ StagedData stage(const Options& options, storage::Storage& channel) {
     out.data = *prepared;
     out.data_uri = uri.text();
   } else {
-    const data::Dataset dataset = data::read(uri, options.text("format"), processors(), &out.files);
+    const data::Dataset dataset =
+        data::read(uri, options.text("format"), processors(), &out.files, options);
     throw_if_interrupted();
     if (dataset.rows() < workers)
       fail(Code::invalid_argument,
@@ -71,7 +72,8 @@ StagedData stage(const Options& options, storage::Storage& channel) {
       out.test_uri = test_uri.text();
       return out;
     }
-    data::Dataset test = data::read(test_uri, options.text("format"), processors(), &out.files);
+    data::Dataset test =
+        data::read(test_uri, options.text("format"), processors(), &out.files, options);
     if (test.cols() > out.data.features)
       log::info("{}: features beyond the training set's {} are left out", test_uri.display(),
                 out.data.features);

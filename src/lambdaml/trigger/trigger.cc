@@ -51,9 +51,7 @@ std::uint64_t bytes_for_merging(const Options& options, const model::Model& mode
   comm::MergeSizes sizes;
   sizes.workers = static_cast<std::uint32_t>(options.integer("workers"));
   sizes.values = std::max(model.parameter_count(), model.sums_count());
-  if (const std::int64_t k = options.integer("aggregators"); k > 0)
-    sizes.aggregators = static_cast<std::uint32_t>(k);
-  sizes.is_packed = options.text("compress") != "none";
+  sizes.options = comm::pattern_options(options);
   return comm::registry().get(options.text("sync_mode")).bytes_needed(sizes);
 }
 

@@ -13,15 +13,24 @@
 /// leave.
 namespace lambdaml::trigger {
 
+/// What is known of a job as its workers are about to start.
+struct JobStart {
+  std::string job_id;
+  std::string model;  ///< the plug-in's name
+  std::string optimizer;
+  std::uint64_t rows = 0;
+  std::uint64_t features = 0;
+  std::uint32_t workers = 0;
+  std::uint64_t epochs = 0;
+};
+
 /// Told what happens while a job runs, on the thread that runs it. What it throws ends the job,
 /// which can be resumed.
 class Observer {
  public:
   virtual ~Observer() = default;
   /// The data are known and the workers about to start.
-  virtual void starting(const std::string& /*job_id*/, std::uint64_t /*rows*/,
-                        std::uint64_t /*features*/, std::uint32_t /*workers*/,
-                        std::uint64_t /*epochs*/) {}
+  virtual void starting(const JobStart&) {}
   virtual void epoch_done(const job::EpochMetrics&) {}
   /// About 20 times a second. `rounds` is 0 until the first news from within an epoch.
   virtual void tick(std::uint32_t /*workers_alive*/, std::uint64_t /*epoch*/,

@@ -126,8 +126,8 @@ class Results {
       if (!options.text(name).empty()) place = Uri::parse(options.text(name));
     if (!outlives_function(place))
       fail(Code::invalid_argument,
-           "event: the model would go to {} and be gone with the function; give it an 'output', as "
-           "in s3://BUCKET/PREFIX",
+           "event: the model would go to {} and be gone with the function; give it an 'output', "
+           "the URI of a store that keeps it",
            place.display());
     return place;
   }

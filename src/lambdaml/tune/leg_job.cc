@@ -57,9 +57,7 @@ void LegJob::run() noexcept {
   bell_.ring();
 }
 
-void LegJob::starting(const std::string& /*job_id*/, std::uint64_t /*rows*/,
-                      std::uint64_t /*features*/, std::uint32_t /*workers*/,
-                      std::uint64_t /*epochs*/) {
+void LegJob::starting(const trigger::JobStart& /*job*/) {
   throw_if_ended();
   started_s_ = clock_.seconds();
 }

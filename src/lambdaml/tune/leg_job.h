@@ -52,8 +52,7 @@ class LegJob : private trigger::Observer {
   std::string summary();
 
  private:
-  void starting(const std::string& job_id, std::uint64_t rows, std::uint64_t features,
-                std::uint32_t workers, std::uint64_t epochs) override;
+  void starting(const trigger::JobStart& job) override;
   void epoch_done(const job::EpochMetrics& metrics) override;
   void tick(std::uint32_t workers_alive, std::uint64_t epoch, std::uint64_t round,
             std::uint64_t rounds) override;

@@ -9,6 +9,7 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/job/job_file.h"
+#include "lambdaml/model/reporting.h"
 
 namespace lambdaml::tune {
 namespace {
@@ -16,8 +17,13 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-constexpr const char* kMetrics[] = {"train_loss", "train_accuracy", "valid_loss", "valid_accuracy",
-                                    "test_loss",  "test_accuracy",  "inertia"};
+/// What trials' jobs may report of their models.
+std::vector<std::string> reported_names() {
+  std::vector<std::string> names;
+  for (const model::ReportedMetric& reported : model::epoch_metrics())
+    names.push_back(reported.name);
+  return names;
+}
 
 ordered_json options_json(const TrialView& trial) {
   ordered_json out = ordered_json::object();
@@ -89,10 +95,10 @@ std::string trials_csv(const Search& search, std::span<const TrialView> trials) 
   std::vector<std::string> metrics;
   std::map<const TrialView*, ordered_json> summaries;
   for (const TrialView& trial : trials) summaries[&trial] = summary_of(trial);
-  for (const char* name : kMetrics)
+  for (const std::string& name : reported_names())
     if (std::any_of(summaries.begin(), summaries.end(),
                     [&](const auto& entry) { return entry.second.contains(name); }))
-      metrics.emplace_back(name);
+      metrics.push_back(name);
 
   std::string text = "trial,state";
   for (const Parameter& parameter : search.space.parameters())
@@ -138,6 +144,7 @@ std::string summary_json(const Search& search, std::span<const TrialView> trials
   std::uint64_t epochs = 0;
   std::map<std::string, std::uint64_t> states;
   ordered_json rows = ordered_json::array();
+  const std::vector<std::string> names = reported_names();
   for (const TrialView& trial : trials) {
     cost += trial.cost_usd;
     epochs += trial.epoch;
@@ -147,7 +154,7 @@ std::string summary_json(const Search& search, std::span<const TrialView> trials
                      {"options", options_json(trial)},
                      {"epochs", trial.epoch}};
     const ordered_json summary = summary_of(trial);
-    for (const char* name : kMetrics)
+    for (const std::string& name : names)
       if (summary.contains(name)) row[name] = summary[name];
     row["cost_usd"] = trial.cost_usd;
     row["wall_s"] = trial.wall_s;

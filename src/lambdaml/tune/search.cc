@@ -19,7 +19,7 @@
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
-#include "lambdaml/model/registry.h"
+#include "lambdaml/model/reporting.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/reach.h"
@@ -33,6 +33,9 @@ using nlohmann::json;
 /// What the fastest worker takes from its event to its first step, and for an epoch, in seconds.
 constexpr double kLeastStart_s = 0.01;
 constexpr double kLeastEpoch_s = 0.0005;
+
+/// The metric of a search that no model reports.
+constexpr std::string_view kCost = "cost_usd";
 
 Parameter::Kind kind_of(const std::string& name, const std::string& where) {
   const std::vector<std::string> names{"choice", "uniform", "log_uniform", "int"};
@@ -162,26 +165,57 @@ std::function<std::uint64_t(const Assignments&)> epochs_by_assignments(const Sea
   };
 }
 
+/// The model of all trials; null where it is searched.
+const model::Plugin* model_of(const Search& search) {
+  if (search.space.contains("model")) return nullptr;
+  return model::find_by_value(search.job.text("model"));
+}
+
+/// What the models declare of the search's metric, which is not the cost: the trials' own where it
+/// is known and has it, else the first that has.
+model::ReportedMetric metric_of(const Search& search) {
+  const std::string& name = search.settings.text("metric");
+  std::vector<model::ReportedMetric> all = model::epoch_metrics();
+  if (const model::Plugin* model = model_of(search)) {
+    std::vector<model::ReportedMetric> own = model::epoch_metrics(*model);
+    if (model::find(own, name) != nullptr) all = std::move(own);
+  }
+  const model::ReportedMetric* found = model::find(all, name);
+  if (found == nullptr) fail(Code::internal, "metric {}: no model reports it", name);
+  return *found;
+}
+
+/// What the setting `metric` may be: what models report, of held-out rows first, and the cost.
+std::vector<std::string> metric_names() {
+  std::vector<std::string> names;
+  for (const model::RowSet rows :
+       {model::RowSet::valid, model::RowSet::test, model::RowSet::train}) {
+    for (const model::ReportedMetric& reported : model::epoch_metrics())
+      if (reported.rows == rows) names.push_back(reported.name);
+    if (rows == model::RowSet::valid) names.emplace_back(kCost);
+  }
+  return names;
+}
+
 void require_metric(const Search& search) {
   const std::string& metric = search.settings.text("metric");
   const auto never = [&](const std::string& why) {
     fail(Code::invalid_argument, "metric {}: no trial will have it: {}", metric, why);
   };
-  if (metric == "cost_usd" && search.job.text("until").empty())
+  if (metric == kCost && search.job.text("until").empty())
     fail(Code::invalid_argument,
          "metric cost_usd: the cheapest job is one that learns nothing; say what it must reach, as "
          "in --until 'valid_loss<=0.66'");
-  if (metric.starts_with("valid_") && search.job.real("valid_ratio") == 0 &&
+  if (metric == kCost) return;
+  const model::ReportedMetric reported = metric_of(search);
+  if (reported.rows == model::RowSet::valid && search.job.real("valid_ratio") == 0 &&
       !search.space.contains("valid_ratio"))
     never("valid_ratio is 0");
-  if (metric.starts_with("test_") && search.job.text("test_data").empty())
+  if (reported.rows == model::RowSet::test && search.job.text("test_data").empty())
     never("give --test-data");
-  if (search.space.contains("model") || metric == "cost_usd") return;
-  const Options job = resolved_as_far_as_possible(search.job);
-  const model::Plugin* model = model::registry().find(job.text("model"));
-  if (model != nullptr && model->needs_labels == (metric == "inertia"))
-    never(fmt::format("{} has {}", model->name,
-                      model->needs_labels ? "losses" : "the metric inertia"));
+  const model::Plugin* model = model_of(search);
+  if (model != nullptr && model::find(model::epoch_metrics(*model), metric) == nullptr)
+    never(fmt::format("{} has {}", model->name, model::describe_epoch_metrics(*model)));
 }
 
 /// Less than any job of these options costs: its workers' start, and one message of each in every
@@ -218,6 +252,7 @@ void require_budget(const Search& search, Strategy& strategy) {
 Options search_options() {
   using Int = std::int64_t;
   using Text = std::string;
+  const std::vector<std::string> metrics = metric_names();
   std::vector<Option> all{
       {.name = "strategy",
        .default_value = Text("random"),
@@ -238,10 +273,9 @@ Options search_options() {
        .help = "the start of every random choice of the search",
        .minimum = 0},
       {.name = "metric",
-       .default_value = Text("valid_loss"),
+       .default_value = metrics.front(),
        .help = "what makes a trial good",
-       .choices = {"valid_loss", "valid_accuracy", "cost_usd", "test_loss", "test_accuracy",
-                   "train_loss", "train_accuracy", "inertia"}},
+       .choices = metrics},
       {.name = "budget",
        .default_value = 0.0,
        .help = "stop the search when its trials have cost this, with exit code 3; 0 is no limit",
@@ -329,8 +363,8 @@ std::string place_of_records(const Search& search) {
   if (!trigger::is_within_reach(search.job, uri.text()) ||
       !storage::open_plain(uri)->capabilities().durable)
     fail(Code::invalid_argument,
-         "records {}: functions cannot reach it, or it can lose what it holds; say where they go, "
-         "as in records: s3://BUCKET/PREFIX",
+         "records {}: functions cannot reach it, or it can lose what it holds; give the URI of "
+         "another store",
          uri.display());
   return (uri / search.id).text();
 }
@@ -343,7 +377,7 @@ std::uint64_t epochs_of(const Options& options) {
 }
 
 bool higher_is_better(const Search& search) {
-  return search.settings.text("metric").ends_with("_accuracy");
+  return search.settings.text("metric") != kCost && metric_of(search).metric.higher_is_better;
 }
 
 std::unique_ptr<Strategy> make_strategy(const Search& search) {

@@ -78,6 +78,23 @@ TEST(Search, SaysBeforehandWhatCannotCome) {
   EXPECT_THAT(error_of("data: x\ntune:\n  metric: cost_usd\n" + lr), HasSubstr("--until"));
 }
 
+TEST(Search, TheMetricsToChooseFromAreTheModels) {
+  const Options settings = search_options();
+  const Option& metric = *settings.find("metric");
+  EXPECT_THAT(metric.choices,
+              testing::ElementsAre("valid_loss", "valid_accuracy", "cost_usd", "test_loss",
+                                   "test_accuracy", "train_loss", "train_accuracy", "inertia"));
+  EXPECT_EQ(settings.text("metric"), "valid_loss");
+  Search search;
+  for (const auto& [name, higher] :
+       {std::pair("valid_loss", false), std::pair("valid_accuracy", true),
+        std::pair("train_accuracy", true), std::pair("inertia", false),
+        std::pair("cost_usd", false)}) {
+    search.settings.parse("metric", name, "test");
+    EXPECT_EQ(higher_is_better(search), higher) << name;
+  }
+}
+
 TEST(Leg, ARecordReadsBackTheSame) {
   Leg leg{.trial = 3, .epochs = 9, .state = Leg::State::done, .epoch = 9};
   leg.value = 0.25;

@@ -36,7 +36,7 @@ std::string StagedData::place_of(const Options& options, const char* option,
   if (!dataset) {
     std::vector<data::SourceFile> files;
     dataset = std::make_unique<data::Dataset>(
-        data::read(given, options.text("format"), processors(), &files));
+        data::read(given, options.text("format"), processors(), &files, options));
     // An earlier tuner may have read it for other workers: all trials have the same rows.
     control::DataRecord(records_.shared_store(), kind).require_same(files);
   }

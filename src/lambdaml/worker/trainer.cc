@@ -9,6 +9,7 @@
 #include "lambdaml/data/partition.h"
 #include "lambdaml/job/stop_condition.h"
 #include "lambdaml/model/registry.h"
+#include "lambdaml/model/reporting.h"
 #include "lambdaml/optim/registry.h"
 
 namespace lambdaml::worker {
@@ -17,18 +18,18 @@ Trainer::Trainer(const job::TrainEvent& event, model::Rows own, model::Rows test
                  const comm::Membership& membership, bool again,
                  std::shared_ptr<const Buffer> definition)
     : event_(event),
+      plugin_(model::registry().get(event.options.text("model"))),
       membership_(membership),
       again_(again),
       own_(std::move(own)),
       test_(std::move(test)) {
   const Options& options = event.options;
   communicator_ = make_communicator(options.text("sync_mode"));
-  const model::Plugin& model = model::registry().get(options.text("model"));
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
-  supervised_ = model.needs_labels;
+  supervised_ = plugin_.needs_labels;
   shape_ = {event.data.features, supervised_ ? event.data.labels : std::vector<std::int32_t>(),
             std::move(definition)};
-  model_ = model.make(shape_, options);
+  model_ = plugin_.make(shape_, options);
 
   // A model without labels has nothing to validate against: it trains on every row.
   training_rows_ =
@@ -173,11 +174,7 @@ job::EpochMetrics Trainer::evaluate() {
   job::EpochMetrics metrics;
   metrics.epoch = epoch_ + 1;
   metrics.values = optimizer_->metrics();
-  if (!supervised_) {
-    metrics.values["inertia"] = cursor_.totals.loss;
-    return metrics;
-  }
-  job::add_supervised("train", cursor_.totals, metrics.values);
+  model::add_metrics(plugin_, model::RowSet::train, cursor_.totals, metrics.values);
   if (!anything_to_evaluate_) return metrics;
   const std::size_t held_out = training_rows_[event_.worker];
   const model::Totals valid =
@@ -186,8 +183,8 @@ job::EpochMetrics Trainer::evaluate() {
   std::array<double, 6> sums{valid.loss, valid.rows, valid.correct,
                              test.loss,  test.rows,  test.correct};
   communicator_->merge({{}, sums}, comm::Meaning::state);
-  job::add_supervised("valid", {sums[0], sums[1], sums[2]}, metrics.values);
-  job::add_supervised("test", {sums[3], sums[4], sums[5]}, metrics.values);
+  model::add_metrics(plugin_, model::RowSet::valid, {sums[0], sums[1], sums[2]}, metrics.values);
+  model::add_metrics(plugin_, model::RowSet::test, {sums[3], sums[4], sums[5]}, metrics.values);
   return metrics;
 }
 

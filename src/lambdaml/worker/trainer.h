@@ -14,6 +14,7 @@
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/metrics.h"
 #include "lambdaml/model/model.h"
+#include "lambdaml/model/registry.h"
 #include "lambdaml/model/rows.h"
 #include "lambdaml/optim/optimizer.h"
 #include "lambdaml/worker/time_budget.h"
@@ -99,6 +100,7 @@ class Trainer {
   std::string recent_metrics() const;
 
   const job::TrainEvent& event_;
+  const model::Plugin& plugin_;
   const comm::Membership membership_;
   const bool again_;
   model::Shape shape_;

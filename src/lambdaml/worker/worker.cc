@@ -11,6 +11,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/comm/registry.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/control/stores.h"
@@ -237,12 +238,7 @@ class WorkerRun {
     membership.workers = event_.workers();
     membership.patience_s = event_.options.real("patience_s");
     membership.deadline = invocation_.deadline;
-    if (const std::int64_t most = event_.options.integer("staleness"); most >= 0)
-      membership.staleness = static_cast<std::uint32_t>(most);
-    membership.compression = comm::compression_from(event_.options.text("compress"));
-    membership.kept_share = event_.options.real("compress_share");
-    if (const std::int64_t k = event_.options.integer("aggregators"); k > 0)
-      membership.aggregators = static_cast<std::uint32_t>(k);
+    membership.options = comm::pattern_options(event_.options);
     return membership;
   }
 

@@ -52,7 +52,8 @@ struct Stream {
 
 class Async final : public Communicator {
  public:
-  using Communicator::Communicator;
+  explicit Async(Membership given)
+      : Communicator(std::move(given)), form_(form_of(membership().options.text("compress"))) {}
 
   /// For each stream: sizes, count, seen, C_i, G.
   std::vector<double> snapshot() const override {
@@ -272,9 +273,7 @@ class Async final : public Communicator {
     out.message.values = draft.values;
     // Sums are rounded anew each time, so what one message cannot carry is in the next; the last
     // one is whole.
-    const Form form = membership().compression == Compression::bf16   ? Form::bf16
-                      : membership().compression == Compression::int8 ? Form::int8
-                                                                      : Form::f32;
+    const Form form = form_;
     if (last || form == Form::f32 || !all_finite(draft.values)) {
       out.bytes = draft.seal(head);
     } else {
@@ -362,30 +361,57 @@ class Async final : public Communicator {
     add(to, std::span<const T>(from));
   }
 
+  static Form form_of(const std::string& compress) {
+    const Compression compression = compression_from(compress);
+    return compression == Compression::bf16   ? Form::bf16
+           : compression == Compression::int8 ? Form::int8
+                                              : Form::f32;
+  }
+
+  const Form form_;  ///< of published sums
   std::map<Sizes, Stream> streams_;
   bool restored_ = false;  ///< the store may lack what an earlier process has published
 };
 
+std::vector<Option> options() {
+  std::vector<Option> all = compression_options();
+  add_options(all, {{.name = "staleness",
+                     .default_value = std::int64_t{-1},
+                     .help = "async where the channel adds up itself: merges that a worker may be "
+                             "ahead of the slowest; -1: any number",
+                     .minimum = -1,
+                     .maximum = 1e9}});
+  return all;
+}
+
+void check(const Demand& demand) {
+  require_increments(demand.options, demand.optimizer, demand.merges_increments);
+  if (demand.options.text("compress") == "topk")
+    fail(Code::invalid_argument,
+         "compress topk: async publishes sums of many updates, which are not sparse; use bf16 or "
+         "int8");
+  if (is_changed(demand.options, "staleness") && demand.open_channel()->aggregator() == nullptr)
+    fail(Code::invalid_argument,
+         "staleness bounds how far workers that do not wait may get apart: it needs a channel that "
+         "adds up itself, as a parameter server does");
+}
+
 }  // namespace
 
 void register_plugin(Registry& registry) {
-  registry.add({.name = "async",
-                .help = "nobody waits: each reads what the others have published so far",
-                .bulk_synchronous = false,
-                .make =
-                    [](Membership membership) {
-                      if (membership.aggregators)
-                        fail(Code::invalid_argument,
-                             "aggregators: with async each worker merges for itself");
-                      return std::make_unique<Async>(std::move(membership));
-                    },
-                // The messages of all, and C_i and G in double.
-                .bytes_needed = [](const MergeSizes& sizes) -> std::uint64_t {
-                  if (sizes.workers <= 1) return 0;
-                  const std::uint64_t forms = sizes.is_packed ? 2 : 1;
-                  return sizes.values *
-                         (sizes.workers * sizeof(float) * forms + 2 * sizeof(double));
-                }});
+  registry.add(
+      {.name = "async",
+       .help = "nobody waits: each reads what the others have published so far",
+       .bulk_synchronous = false,
+       .make = [](Membership membership) { return std::make_unique<Async>(std::move(membership)); },
+       // The messages of all, and C_i and G in double.
+       .bytes_needed = [](const MergeSizes& sizes) -> std::uint64_t {
+         if (sizes.workers <= 1) return 0;
+         const std::uint64_t forms = is_changed(sizes.options, "compress") ? 2 : 1;
+         return sizes.values * (sizes.workers * sizeof(float) * forms + 2 * sizeof(double));
+       },
+       .options = options(),
+       .check = check});
 }
 
 }  // namespace lambdaml::comm::async

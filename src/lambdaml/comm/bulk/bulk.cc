@@ -3,6 +3,7 @@
 #include <exception>
 #include <future>
 
+#include "lambdaml/base/option_sets.h"
 #include "lambdaml/comm/bulk_synchronous.h"
 #include "lambdaml/comm/message.h"
 #include "lambdaml/comm/registry.h"
@@ -396,13 +397,37 @@ std::uint64_t bytes_needed(const MergeSizes& sizes, std::uint32_t aggregators) {
   const std::uint64_t foreign = (cut.chunks() - pieces) * chunk;
   const std::uint64_t loaded = std::min<std::uint64_t>(
       {cut.window(), (sizes.workers - 1) * std::min<std::uint64_t>(pieces, kSavesAtOnce + 1)});
-  const std::uint64_t forms = sizes.is_packed ? 2 : 1;
+  const std::uint64_t forms = is_changed(sizes.options, "compress") ? 2 : 1;
   return foreign + loaded * chunk * forms +
          std::min<std::uint64_t>(pieces, kSavesAtOnce + 1) * 2 * chunk;
 }
 
 std::unique_ptr<Communicator> make(Membership membership, std::uint32_t aggregators) {
   return std::make_unique<Bulk>(std::move(membership), aggregators);
+}
+
+std::vector<Option> options() {
+  std::vector<Option> all = {
+      {.name = "aggregators",
+       .default_value = std::int64_t{0},
+       .help =
+           "reduce and reduce_scatter: workers that each merge a part of the vector; 0: one for "
+           "reduce, all for reduce_scatter",
+       .minimum = 0,
+       .maximum = 1e5,
+       .execution_only = true}};
+  add_options(all, compression_options());
+  return all;
+}
+
+/// `by_name`: those of the pattern whose option is not set.
+std::uint32_t aggregators_of(const Options& options, std::uint32_t by_name) {
+  const std::int64_t k = options.integer("aggregators");
+  return k > 0 ? static_cast<std::uint32_t>(k) : by_name;
+}
+
+void check(const Demand& demand) {
+  require_increments(demand.options, demand.optimizer, demand.merges_increments);
 }
 
 }  // namespace
@@ -412,24 +437,29 @@ void register_plugin(Registry& registry) {
                 .help = "worker 0 merges all vectors, the others read the merged one",
                 .make =
                     [](Membership membership) {
-                      const std::uint32_t k = membership.aggregators.value_or(1);
+                      const std::uint32_t k = aggregators_of(membership.options, 1);
                       return make(std::move(membership), k);
                     },
                 .bytes_needed =
                     [](const MergeSizes& sizes) {
-                      return bytes_needed(sizes, sizes.aggregators.value_or(1));
-                    }});
+                      return bytes_needed(sizes, aggregators_of(sizes.options, 1));
+                    },
+                .options = options(),
+                .check = check});
   registry.add({.name = "reduce_scatter",
                 .help = "worker i merges chunk i of all vectors, all read all merged chunks",
                 .make =
                     [](Membership membership) {
-                      const std::uint32_t k = membership.aggregators.value_or(membership.workers);
+                      const std::uint32_t k =
+                          aggregators_of(membership.options, membership.workers);
                       return make(std::move(membership), k);
                     },
                 .bytes_needed =
                     [](const MergeSizes& sizes) {
-                      return bytes_needed(sizes, sizes.aggregators.value_or(sizes.workers));
-                    }});
+                      return bytes_needed(sizes, aggregators_of(sizes.options, sizes.workers));
+                    },
+                .options = options(),
+                .check = check});
 }
 
 }  // namespace lambdaml::comm::bulk

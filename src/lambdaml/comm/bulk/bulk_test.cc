@@ -145,7 +145,7 @@ TEST(Aggregators, AnyNumberGivesTheSameBits) {
     for (const std::uint32_t aggregators : {1U, 2U, 3U, 5U, 7U, 100U})
       for (const std::size_t n : {0U, 1U, 4U, 1001U}) {
         Job all{.workers = workers, .n = n, .uri = memory_place()};
-        all.aggregators = aggregators;
+        all.options = {{"aggregators", std::to_string(aggregators)}};
         const auto meter = std::make_shared<storage::Meter>();
         all.patience_s = 30'000;
         all.decorate = [&](std::shared_ptr<storage::Storage> store, std::uint32_t) {
@@ -288,9 +288,9 @@ TEST(LargeChunks, TakeLessTimeOverANetworkThanWholeOnes) {
 
 TEST(Memory, ForMergingIsToldBeforeAJobBegins) {
   const auto needed = [](const char* pattern, std::uint32_t workers, std::size_t n,
-                         std::optional<std::uint32_t> aggregators = {}) {
+                         const std::string& aggregators = "0") {
     return registry().get(pattern).bytes_needed(
-        {.workers = workers, .values = n, .aggregators = aggregators});
+        {.workers = workers, .values = n, .options = options_with({{"aggregators", aggregators}})});
   };
   EXPECT_EQ(needed("reduce", 1, 1000), 0U);
   // Nine contributions of 4 MB, the sum, and a copy of it on its way.
@@ -300,7 +300,7 @@ TEST(Memory, ForMergingIsToldBeforeAJobBegins) {
   EXPECT_EQ(needed("reduce", 100, 1'000'000), needed("reduce", 1000, 1'000'000));
   EXPECT_LE(needed("reduce", 1000, 1'000'000), (64U << 20U) + 4U * 4'000'064);
   EXPECT_LT(needed("reduce_scatter", 10, 1'000'000), needed("reduce", 10, 1'000'000));
-  EXPECT_EQ(needed("reduce", 10, 1'000'000, 10), needed("reduce_scatter", 10, 1'000'000));
+  EXPECT_EQ(needed("reduce", 10, 1'000'000, "10"), needed("reduce_scatter", 10, 1'000'000));
   EXPECT_GE(needed("async", 10, 1'000'000), 10U * 4'000'000);
 }
 

@@ -4,14 +4,26 @@
 #include <array>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/option_sets.h"
 #include "lambdaml/comm/registry.h"
 
 namespace lambdaml::comm::summed {
 
 using Kind = storage::SumRequest::Kind;
 
-Summed::Summed(Membership membership, bool bulk_synchronous)
-    : Communicator(std::move(membership)), bulk_synchronous_(bulk_synchronous) {}
+Summed::Summed(Membership given, bool bulk_synchronous)
+    : Communicator(std::move(given)), bulk_synchronous_(bulk_synchronous) {
+  // It takes the place of other patterns: their options, as far as they are in this build.
+  const Options& options = membership().options;
+  if (is_changed(options, "compress"))
+    fail(Code::invalid_argument, "compress: the channel {} adds up itself and takes plain numbers",
+         store().describe());
+  if (is_changed(options, "aggregators"))
+    fail(Code::invalid_argument, "aggregators: the channel {} adds up itself, and is the only one",
+         store().describe());
+  if (is_changed(options, "staleness"))
+    staleness_ = static_cast<std::uint32_t>(options.integer("staleness"));
+}
 
 void Summed::retire(std::uint64_t round) { retired_ = std::max(retired_, round); }
 
@@ -70,7 +82,7 @@ std::size_t Summed::merge_increments(Vectors v, Brings brings) {
   const std::string key = fmt::format("increments-{}-{}", v.totals.size(), v.values.size());
   storage::SumRequest request{.key = key, .kind = Kind::running, .round = round()};
   request.last = brings == Brings::end;
-  if (brings != Brings::nothing) request.staleness = membership().staleness;
+  if (brings != Brings::nothing) request.staleness = staleness_;
   request.generation = stream.generation;
 
   std::vector<double> totals(v.totals.begin(), v.totals.end());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "lambdaml/comm/communicator.h"
@@ -47,6 +48,7 @@ class Summed final : public Communicator {
   storage::SumAnswer ask(storage::SumRequest request, Vectors v);
 
   const bool bulk_synchronous_;
+  std::optional<std::uint32_t> staleness_;  ///< merges that a worker may be ahead; absent: any
   std::uint64_t retired_ = 0;
   std::map<Sizes, Stream> streams_;
   bool restored_ = false;

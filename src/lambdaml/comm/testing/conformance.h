@@ -2,8 +2,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +16,9 @@
 /// What the tests of patterns share: workers whose contributions are known beforehand, run as
 /// threads or as processes.
 namespace lambdaml::comm {
+
+/// The patterns' options with these values.
+Options options_with(const std::map<std::string, std::string>& values);
 
 /// What worker `w` contributes to round `r`: numbers of very different size, so that a sum in
 /// another order has other bits.
@@ -44,7 +47,7 @@ struct Job {
   std::string uri;  ///< of the store
   double patience_s = 60;
   std::uint64_t id = 4711;
-  std::optional<std::uint32_t> aggregators = {};
+  std::map<std::string, std::string> options = {};  ///< of the pattern
   bool cuts_large_chunks = true;
   /// Put around each worker's store; may be empty.
   std::function<std::shared_ptr<storage::Storage>(std::shared_ptr<storage::Storage>,

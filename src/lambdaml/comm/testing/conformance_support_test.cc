@@ -17,6 +17,12 @@
 
 namespace lambdaml::comm {
 
+Options options_with(const std::map<std::string, std::string>& values) {
+  Options options = pattern_options();
+  for (const auto& [name, value] : values) options.parse(name, value, "test");
+  return options;
+}
+
 bool Numbers::same_bits(const Numbers& other) const {
   return std::ranges::equal(std::as_bytes(std::span(values)),
                             std::as_bytes(std::span(other.values))) &&
@@ -67,7 +73,7 @@ std::unique_ptr<Communicator> Job::communicator(std::uint32_t worker) const {
   membership.worker = worker;
   membership.workers = workers;
   membership.patience_s = patience_s;
-  membership.aggregators = aggregators;
+  membership.options = options_with(options);
   membership.cuts_large_chunks = cuts_large_chunks;
   return make_communicator(pattern, std::move(membership));
 }

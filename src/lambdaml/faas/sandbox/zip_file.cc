@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lambdaml/base/elf.h"
+#include "lambdaml/base/formats/elf.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/formats/zip_reader.h"

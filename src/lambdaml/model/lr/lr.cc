@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lambdaml/model/classification.h"
 #include "lambdaml/model/linear.h"
 #include "lambdaml/model/registry.h"
 
@@ -66,6 +67,8 @@ void register_plugin(Registry& registry) {
   registry.add({.name = "lr",
                 .help = "logistic regression, two classes or more (softmax)",
                 .aliases = {"sparse_lr"},
+                .metrics = classification_metrics(),
+                .measures = classification_measures(),
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<LogisticRegression>(shape, options);
                 }});

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "lambdaml/model/classification.h"
 #include "lambdaml/model/deep.h"
 #include "lambdaml/model/registry.h"
 
@@ -49,6 +50,8 @@ Network build(std::size_t classes) {
 void register_plugin(Registry& registry) {
   registry.add({.name = "mobilenet",
                 .help = "MobileNet v1 for images of 32 × 32 pixels",
+                .metrics = classification_metrics(),
+                .measures = classification_measures(),
                 .options = deep_options(),
                 .make = [](const Shape& shape, const Options& options) {
                   return make_network_model("mobilenet", shape, options, build);

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "lambdaml/model/classification.h"
 #include "lambdaml/model/deep.h"
 #include "lambdaml/model/registry.h"
 
@@ -63,6 +64,8 @@ void register_plugin(Registry& registry) {
   for (const Depth& depth : kDepths)
     registry.add({.name = depth.name,
                   .help = "a residual network for images of 32 × 32 pixels",
+                  .metrics = classification_metrics(),
+                  .measures = classification_measures(),
                   .options = deep_options(),
                   .make = [&depth](const Shape& shape, const Options& options) {
                     return make_network_model(depth.name, shape, options, [&](std::size_t classes) {

@@ -1,3 +1,4 @@
+#include "lambdaml/model/classification.h"
 #include "lambdaml/model/linear.h"
 #include "lambdaml/model/registry.h"
 
@@ -37,6 +38,8 @@ void register_plugin(Registry& registry) {
   registry.add({.name = "svm",
                 .help = "linear support vector machine (hinge loss), two classes or more",
                 .aliases = {"sparse_svm"},
+                .metrics = classification_metrics(),
+                .measures = classification_measures(),
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<SupportVectorMachine>(shape, options);
                 }});

@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/model/classification.h"
 #include "lambdaml/model/deep.h"
 #include "lambdaml/model/registry.h"
 
@@ -39,6 +40,8 @@ void register_plugin(Registry& registry) {
                              "torchscript:FILE` sets both"});
   registry.add({.name = "torchscript",
                 .help = "a classifier of images exported from Python: torchscript:FILE",
+                .metrics = classification_metrics(),
+                .measures = classification_measures(),
                 .options = std::move(options),
                 .file_option = "script",
                 .make = make});

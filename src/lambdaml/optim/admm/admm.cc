@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/option_sets.h"
+#include "lambdaml/optim/descent.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/optim/schedule.h"
 #include "lambdaml/optim/support.h"
@@ -142,8 +144,8 @@ class Admm final : public Optimizer {
     const auto shrink = static_cast<float>(1.0 / (1.0 + lr * rho_));
     for (std::size_t i = 0; i < x_.size(); ++i) {
       const float target = 2 * z_[i] - contribution_[i];  // z − u
-      const float inertia = moved_.empty() ? 0.0F : momentum_ * moved_[i];
-      const float next = (x_[i] - scale * scratch_[i] + inertia + pull * target) * shrink;
+      const float carried = moved_.empty() ? 0.0F : momentum_ * moved_[i];
+      const float next = (x_[i] - scale * scratch_[i] + carried + pull * target) * shrink;
       if (!moved_.empty()) moved_[i] = next - x_[i];
       x_[i] = next;
     }
@@ -223,36 +225,44 @@ class Admm final : public Optimizer {
 }  // namespace
 
 void register_plugin(Registry& registry) {
-  registry.add(
-      {.name = "admm",
-       .help = "consensus ADMM; local problems are merged once an outer epoch",
-       .options = {{.name = "admm_epochs",
-                    .default_value = std::int64_t{10},
-                    .help = "outer epochs of ADMM; `epochs` are then the inner ones",
-                    .minimum = 1,
-                    .aliases = {"n_admm_epochs"}},
-                   {.name = "rho",
-                    .default_value = 1.0,
-                    .help = "penalty of ADMM on models that differ from the common one",
-                    .above = 0},
-                   {.name = "lambda",
-                    .default_value = 0.0,
-                    .help = "L1 penalty of ADMM; beside the mean loss it weighs lambda / workers",
-                    .minimum = 0,
-                    .aliases = {"l1"}},
-                   {.name = "admm_tolerance_abs",
-                    .default_value = 1e-4,
-                    .help = "absolute part of the residuals at which ADMM ends",
-                    .minimum = 0},
-                   {.name = "admm_tolerance_rel",
-                    .default_value = 1e-3,
-                    .help = "part of the residuals at which ADMM ends that grows with the model",
-                    .minimum = 0}},
-       .epochs_option = "admm_epochs",
-       .merges_increments = false,
-       .make = [](Problem problem, const Options& options) {
-         return std::make_unique<Admm>(std::move(problem), options);
-       }});
+  std::vector<Option> options = descent_options();
+  add_options(options,
+              {{.name = "admm_epochs",
+                .default_value = std::int64_t{10},
+                .help = "outer epochs of ADMM; `epochs` are then the inner ones",
+                .minimum = 1,
+                .aliases = {"n_admm_epochs"}},
+               {.name = "rho",
+                .default_value = 1.0,
+                .help = "penalty of ADMM on models that differ from the common one",
+                .above = 0},
+               {.name = "lambda",
+                .default_value = 0.0,
+                .help = "L1 penalty of ADMM; beside the mean loss it weighs lambda / workers",
+                .minimum = 0,
+                .aliases = {"l1"}},
+               {.name = "admm_tolerance_abs",
+                .default_value = 1e-4,
+                .help = "absolute part of the residuals at which ADMM ends",
+                .minimum = 0},
+               {.name = "admm_tolerance_rel",
+                .default_value = 1e-3,
+                .help = "part of the residuals at which ADMM ends that grows with the model",
+                .minimum = 0}});
+  registry.add({.name = "admm",
+                .help = "consensus ADMM; local problems are merged once an outer epoch",
+                .options = std::move(options),
+                .metrics = {{.name = "primal_residual",
+                             .help = "how far the workers' models are from the common one",
+                             .label = "primal"},
+                            {.name = "dual_residual",
+                             .help = "how far the common model moved, weighed by rho",
+                             .label = "dual"}},
+                .epochs_option = "admm_epochs",
+                .merges_increments = false,
+                .make = [](Problem problem, const Options& options) {
+                  return std::make_unique<Admm>(std::move(problem), options);
+                }});
 }
 
 }  // namespace lambdaml::optim::admm

@@ -100,21 +100,22 @@ class ExpectationMaximization final : public Optimizer {
 }  // namespace
 
 void register_plugin(Registry& registry) {
-  registry.add({.name = "em",
-                .help = "expectation and maximization, for k-means",
-                .options = {{.name = "threshold",
-                             .default_value = 1e-4,
-                             .help = "k-means ends when its centroids move by no more than this",
-                             .minimum = 0}},
-                .merges_increments = false,
-                .make = [](Problem problem, const Options& options) -> std::unique_ptr<Optimizer> {
-                  auto* model = dynamic_cast<model::ExpectationModel*>(&problem.model);
-                  if (model == nullptr)
-                    fail(Code::invalid_argument,
-                         "the optimizer em trains k-means only; use grad_avg, model_avg or admm");
-                  return std::make_unique<ExpectationMaximization>(std::move(problem), *model,
-                                                                   options);
-                }});
+  registry.add(
+      {.name = "em",
+       .help = "expectation and maximization, for k-means",
+       .options = {{.name = "threshold",
+                    .default_value = 1e-4,
+                    .help = "k-means ends when its centroids move by no more than this",
+                    .minimum = 0}},
+       .metrics = {{.name = "moved", .help = "how far the parameters moved, √ Σ squared distance"}},
+       .merges_increments = false,
+       .make = [](Problem problem, const Options& options) -> std::unique_ptr<Optimizer> {
+         auto* model = dynamic_cast<model::ExpectationModel*>(&problem.model);
+         if (model == nullptr)
+           fail(Code::invalid_argument,
+                "the optimizer em trains k-means only; use grad_avg, model_avg or admm");
+         return std::make_unique<ExpectationMaximization>(std::move(problem), *model, options);
+       }});
 }
 
 }  // namespace lambdaml::optim::em

@@ -65,6 +65,7 @@ class GradientAveraging final : public Optimizer {
 void register_plugin(Registry& registry) {
   registry.add({.name = "grad_avg",
                 .help = "gradient descent; the gradients of each batch are merged",
+                .options = descent_options(),
                 .make = [](Problem problem, const Options& options) {
                   return std::make_unique<GradientAveraging>(std::move(problem), options);
                 }});

@@ -85,6 +85,7 @@ class ModelAveraging final : public Optimizer {
 void register_plugin(Registry& registry) {
   registry.add({.name = "model_avg",
                 .help = "local gradient descent; the models of each epoch are averaged",
+                .options = descent_options(),
                 .make = [](Problem problem, const Options& options) {
                   return std::make_unique<ModelAveraging>(std::move(problem), options);
                 }});

@@ -17,19 +17,10 @@ namespace lambdaml::optim::testing {
 
 using model::testing::Rows;
 
-/// The settings that a job declares for all optimizers, and the plug-in's own.
+/// The plug-in's options, and the one that the job declares for all optimizers.
 inline Options options_of(const Plugin& plugin, const std::map<std::string, std::string>& values) {
   std::vector<Option> declared = plugin.options;
-  for (Option option : std::vector<Option>{
-           {.name = "epochs", .default_value = std::int64_t{10}, .help = "e"},
-           {.name = "lr", .default_value = 0.1, .help = "l"},
-           {.name = "momentum", .default_value = 0.0, .help = "m"},
-           {.name = "l2", .default_value = 0.0, .help = "l"},
-           {.name = "lr_schedule", .default_value = std::string("constant"), .help = "s"},
-           {.name = "lr_decay", .default_value = 0.1, .help = "d"},
-           {.name = "lr_step", .default_value = std::int64_t{10}, .help = "s"},
-           {.name = "warmup_epochs", .default_value = 0.0, .help = "w"}})
-    declared.push_back(std::move(option));
+  declared.push_back({.name = "epochs", .default_value = std::int64_t{10}, .help = "e"});
   Options options(declared);
   for (const auto& [name, value] : values) options.parse(name, value, "test");
   return options;

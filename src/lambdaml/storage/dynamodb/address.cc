@@ -3,11 +3,21 @@
 #include <algorithm>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/text.h"
 
 namespace lambdaml::storage::dynamodb {
 
-Address address_of(const Uri& uri) {
+std::vector<Option> address_options() {
+  return {
+      {.name = "region",
+       .default_value = std::string(),
+       .help = "the table's region; by default as the AWS variables and files say"},
+      {.name = "endpoint",
+       .default_value = std::string(),
+       .help = "the server, as http://host:port; by default as the AWS variables and files say"},
+      {.name = "create", .default_value = false, .help = "make the table where it is not there"}};
+}
+
+Address address_of(const Uri& uri, const Options& options) {
   const std::string& table = uri.host;
   const bool is_name =
       table.size() >= 3 && table.size() <= 255 && std::ranges::all_of(table, [](unsigned char c) {
@@ -19,23 +29,10 @@ Address address_of(const Uri& uri) {
          "{}: a table's name has 3 to 255 letters, digits, '_', '-' and '.': "
          "dynamodb://table[/prefix]",
          uri.display());
-  Address address;
-  address.table = table;
-  for (const auto& [name, value] : uri.query) {
-    if (name == "region") {
-      address.region = value;
-    } else if (name == "endpoint") {
-      address.endpoint = value;
-    } else if (name == "create" && (value == "true" || value == "false")) {
-      address.create = value == "true";
-    } else if (name == "create") {
-      fail(Code::invalid_argument, "{}: create is true or false", uri.display());
-    } else {
-      fail(Code::invalid_argument, "{}: no option '{}'{}", uri.display(), printable(name),
-           did_you_mean(name, {"region", "endpoint", "create"}));
-    }
-  }
-  return address;
+  return {.table = table,
+          .region = options.text("region"),
+          .endpoint = options.text("endpoint"),
+          .create = options.flag("create")};
 }
 
 }  // namespace lambdaml::storage::dynamodb

@@ -225,8 +225,9 @@ class DynamoDb final : public Storage {
   Pacer pacer_{Pacer::kExpensivePolling};
 };
 
-std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Patience> patience) {
-  auto store = std::make_shared<DynamoDb>(address_of(uri), std::move(patience));
+std::shared_ptr<Storage> open(const Uri& uri, const Options& options,
+                              std::shared_ptr<Patience> patience) {
+  auto store = std::make_shared<DynamoDb>(address_of(uri, options), std::move(patience));
   if (uri.path.empty()) return store;
   return with_prefix(std::move(store), uri.path + "/");
 }
@@ -238,7 +239,8 @@ void register_plugin(Registry& registry) {
                 .help = "a table of Amazon DynamoDB: "
                         "dynamodb://table[/prefix][?region=…][&endpoint=…][&create=true]",
                 .open = open,
-                .default_uri = [] { return Uri::parse("dynamodb://lambdaml"); }});
+                .default_uri = [] { return Uri::parse("dynamodb://lambdaml"); },
+                .options = address_options()});
 }
 
 }  // namespace lambdaml::storage::dynamodb

@@ -479,7 +479,7 @@ TEST(DynamoDbUri, SaysWhatIsWrongWithIt) {
            {"dynamodb://me:secret@table", "3 to 255"},
            {"dynamodb://table:80", "3 to 255"},
            {"dynamodb://table?regoin=x", "did you mean 'region'?"},
-           {"dynamodb://table?create=yes", "true or false"},
+           {"dynamodb://table?create=maybe", "true or false"},
            {"dynamodb://table?endpoint=nothing", "nothing"}}) {
     const Error error = thrown_by([&, uri = uri] { open_plain(Uri::parse(uri)); });
     EXPECT_EQ(error.code(), Code::invalid_argument) << uri;

@@ -384,7 +384,8 @@ void register_plugin(Registry& registry) {
   registry.add(
       {.name = "file",
        .help = "files in a folder; the default one is in shared memory",
-       .open = [](const Uri& uri, const std::shared_ptr<Patience>&) -> std::shared_ptr<Storage> {
+       .open = [](const Uri& uri, const Options&,
+                  const std::shared_ptr<Patience>&) -> std::shared_ptr<Storage> {
          return std::make_shared<Files>(uri.path, sharing_of(uri));
        },
        .reach = Reach::machine,

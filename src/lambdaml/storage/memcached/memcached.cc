@@ -249,7 +249,8 @@ std::unique_ptr<KeyWatch> Memcached::watch(std::vector<std::string> keys) {
   return std::make_unique<MemcachedWatch>(*this, std::move(keys));
 }
 
-std::shared_ptr<Storage> open(const Uri& uri, const std::shared_ptr<Patience>& patience) {
+std::shared_ptr<Storage> open(const Uri& uri, const Options&,
+                              const std::shared_ptr<Patience>& patience) {
   Address address = address_of(uri);
   const std::string prefix = address.prefix;
   auto store = std::make_shared<Memcached>(std::move(address), patience);

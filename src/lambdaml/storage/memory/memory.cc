@@ -158,7 +158,7 @@ std::shared_ptr<Shelf> shelf_named(const std::string& name) {
   return shelf;
 }
 
-std::shared_ptr<Storage> open(const Uri& uri, const std::shared_ptr<Patience>&) {
+std::shared_ptr<Storage> open(const Uri& uri, const Options&, const std::shared_ptr<Patience>&) {
   if (uri.port || !uri.query.empty())
     fail(Code::invalid_argument, "{}: a memory store takes a name only: memory://name",
          uri.display());

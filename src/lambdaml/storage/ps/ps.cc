@@ -249,7 +249,7 @@ class ParameterServer final : public Storage, public Aggregator {
   std::map<std::string, Series> series_;
 };
 
-std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Patience> patience) {
+std::shared_ptr<Storage> open(const Uri& uri, const Options&, std::shared_ptr<Patience> patience) {
   Address address = lambdaml::ps::address_of(uri);
   const std::string prefix = address.prefix;
   auto store = std::make_shared<ParameterServer>(std::move(address), std::move(patience));
@@ -263,7 +263,8 @@ void register_plugin(Registry& registry) {
   registry.add({.name = "ps",
                 .help = "a parameter server (lambdaml ps): ps://[:token@]host[:27000][/prefix]",
                 .open = open,
-                .default_uri = [] { return Uri::parse("ps://localhost:27000"); }});
+                .default_uri = [] { return Uri::parse("ps://localhost:27000"); },
+                .options = lambdaml::ps::address_options()});
 }
 
 }  // namespace lambdaml::storage::ps

@@ -391,7 +391,7 @@ std::unique_ptr<KeyWatch> Redis::watch(std::vector<std::string> keys) {
   return std::make_unique<RedisWatch>(*this, std::move(keys));
 }
 
-std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Patience> patience) {
+std::shared_ptr<Storage> open(const Uri& uri, const Options&, std::shared_ptr<Patience> patience) {
   Address address = address_of(uri, std::getenv("REDISCLI_AUTH"));
   const std::string prefix = address.prefix;
   auto store = std::make_shared<Redis>(std::move(address), std::move(patience));

@@ -20,7 +20,21 @@ bool is_bucket(const std::string& name) {
 
 }  // namespace
 
-Address parse_address(const Uri& uri) {
+std::vector<Option> address_options() {
+  return {
+      {.name = "region",
+       .default_value = std::string(),
+       .help = "the bucket's region; by default as the AWS variables and files say"},
+      {.name = "endpoint",
+       .default_value = std::string(),
+       .help = "the server, as http://host:port; by default as the AWS variables and files say"},
+      {.name = "addressing",
+       .default_value = std::string(),
+       .help = "how requests name the bucket; by default virtual at AWS, path elsewhere",
+       .choices = {"path", "virtual"}}};
+}
+
+Address parse_address(const Uri& uri, const Options& options) {
   if (uri.host.find('@') != std::string::npos)
     fail(Code::invalid_argument,
          "{}: credentials do not belong into the URI: set AWS_ACCESS_KEY_ID and "
@@ -36,23 +50,12 @@ Address parse_address(const Uri& uri) {
   if (!is_bucket(uri.host))
     fail(Code::invalid_argument, "{}: '{}' cannot be a bucket's name", uri.display(),
          printable(uri.host));
-  Address out{.bucket = uri.host, .prefix = uri.path, .region = {}, .endpoint = {}};
-  for (const auto& [name, value] : uri.query) {
-    if (name == "region") {
-      out.region = value;
-    } else if (name == "endpoint") {
-      out.endpoint = value;
-    } else if (name == "addressing" && value == "path") {
-      out.addressing = Address::Addressing::path;
-    } else if (name == "addressing" && value == "virtual") {
-      out.addressing = Address::Addressing::virtual_host;
-    } else if (name == "addressing") {
-      fail(Code::invalid_argument, "{}: addressing is path or virtual", uri.display());
-    } else {
-      fail(Code::invalid_argument, "{}: unknown option '{}'{}", uri.display(), printable(name),
-           did_you_mean(name, {"region", "endpoint", "addressing"}));
-    }
-  }
+  Address out{.bucket = uri.host,
+              .prefix = uri.path,
+              .region = options.text("region"),
+              .endpoint = options.text("endpoint")};
+  if (const std::string& how = options.text("addressing"); !how.empty())
+    out.addressing = how == "path" ? Address::Addressing::path : Address::Addressing::virtual_host;
   return out;
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "lambdaml/base/options.h"
 #include "lambdaml/base/uri.h"
 
 namespace lambdaml::storage::s3 {
@@ -18,8 +20,12 @@ struct Address {
   enum class Addressing { automatic, path, virtual_host } addressing = Addressing::automatic;
 };
 
-/// Throws invalid_argument: a name that no bucket has (3 to 63 of a–z, 0–9, `-`, `.`), user
-/// information (credentials come from the AWS variables and files), an unknown option.
-Address parse_address(const Uri& uri);
+/// region, endpoint, addressing.
+std::vector<Option> address_options();
+
+/// `options`: address_options() as the URI has them. Throws invalid_argument: a name that no bucket
+/// has (3 to 63 of a–z, 0–9, `-`, `.`), user information (credentials come from the AWS variables
+/// and files).
+Address parse_address(const Uri& uri, const Options& options);
 
 }  // namespace lambdaml::storage::s3

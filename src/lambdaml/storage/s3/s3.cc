@@ -186,8 +186,9 @@ class S3 final : public Storage {
   Pacer pacer_;
 };
 
-std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Patience> patience) {
-  Address address = parse_address(uri);
+std::shared_ptr<Storage> open(const Uri& uri, const Options& options,
+                              std::shared_ptr<Patience> patience) {
+  Address address = parse_address(uri, options);
   const std::string prefix = address.prefix;
   auto store = std::make_shared<S3>(std::move(address), std::move(patience));
   if (prefix.empty()) return store;
@@ -202,7 +203,8 @@ void register_plugin(Registry& registry) {
                 .open = open,
                 .default_uri = []() -> Uri {
                   fail(Code::invalid_argument, "s3: name a bucket: s3://bucket[/prefix]");
-                }});
+                },
+                .options = address_options()});
 }
 
 }  // namespace lambdaml::storage::s3

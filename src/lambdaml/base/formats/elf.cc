@@ -1,4 +1,4 @@
-#include "lambdaml/base/elf.h"
+#include "lambdaml/base/formats/elf.h"
 
 #include <cstring>
 

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lambdaml/model/registry.h"
+
+/// The names under which jobs report what models declare. Of a model that learns from labels each
+/// metric is measured on three sets of rows: train_NAME, valid_NAME (held-out rows), test_NAME. One
+/// that needs none holds nothing out: NAME on the training rows, and test_NAME.
+namespace lambdaml::model {
+
+enum class RowSet { train, valid, test };
+/// train, valid, test.
+const char* name_of(RowSet rows);
+
+struct ReportedMetric {
+  std::string name;  ///< valid_loss
+  RowSet rows = RowSet::train;
+  Metric metric;
+  bool is_first = false;    ///< of the model's: what training makes smaller
+  bool has_prefix = false;  ///< the name begins with the row set's
+  bool each_epoch = true;   ///< else at the job's end only
+};
+
+/// All that a job of this model may report, in the order in which it is shown: by row set.
+std::vector<ReportedMetric> reported_metrics(const Plugin& plugin);
+/// Those that are reported as an epoch ends, of all registered models, each name once.
+std::vector<ReportedMetric> epoch_metrics();
+/// Those of one model.
+std::vector<ReportedMetric> epoch_metrics(const Plugin& plugin);
+
+/// The one of that name; null when there is none.
+const ReportedMetric* find(const std::vector<ReportedMetric>& metrics, std::string_view name);
+
+/// For messages: "the metric NAME", "the metrics NAME, NAME".
+std::string describe_epoch_metrics(const Plugin& plugin);
+
+/// Adds the model's metrics of these rows under their names; none where the totals are of no row.
+void add_metrics(const Plugin& plugin, RowSet rows, const Totals& totals,
+                 std::map<std::string, double>& values);
+
+}  // namespace lambdaml::model

@@ -1,0 +1,78 @@
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/files.h"
+#include "lambdaml/job/model_file.h"
+#include "lambdaml/job/options.h"
+#include "lambdaml/predict/predict.h"
+#include "lambdaml/storage/storage.h"
+#include "lambdaml/trigger/trigger.h"
+#include "lambdaml/worker/worker.h"
+
+/// A job of nothing but the tests' own plug-ins: none of the layers above a plug-in's knows its
+/// kind by name.
+namespace lambdaml {
+namespace {
+
+using testing::ElementsAre;
+
+class Plugins : public testing::Test {
+ protected:
+  void SetUp() override {
+    worker::register_handler();
+    std::string name =
+        (std::filesystem::temp_directory_path() / "lambdaml-plugins-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    // Two rows and their mean, a hundred times.
+    std::string text =
+        "\x1e"
+        "columns\n";
+    for (int i = 0; i < 100; ++i) text += "0|1|-4\n0|3|2\n0|2|-1\n";
+    write_file(folder_ / "rows.columns", as_bytes(text));
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  Options job() const {
+    Options options = job::job_options();
+    for (const auto& [name, value] :
+         std::map<std::string, std::string>{{"data", (folder_ / "rows.columns").string()},
+                                            {"format", "columns"},
+                                            {"column_separator", "|"},
+                                            {"model", "centroid"},
+                                            {"optim", "sign_avg"},
+                                            {"sign_step", "0.05"},
+                                            {"sync_mode", "gather"},
+                                            {"channel", "scrapbook://job?page_bytes=200"},
+                                            {"platform", "relay"},
+                                            {"workers", "3"},
+                                            {"epochs", "40"},
+                                            {"batch_size", "30"},
+                                            {"until", "spread<=6.7"},
+                                            {"output", (folder_ / "run").string()}})
+      options.parse(name, value, "test");
+    return options;
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(Plugins, MakeAJobTogether) {
+  trigger::Observer observer;
+  const nlohmann::json summary = nlohmann::json::parse(trigger::train(job(), observer));
+  // Of (1, −4), (3, 2) and (2, −1) about their mean: (1 + 9 + 1 + 9) / 3.
+  EXPECT_NEAR(summary.at("spread").get<double>(), 20.0 / 3, 0.04);
+  EXPECT_LT(summary.at("epochs").get<int>(), 40) << "the model's own metric ends it";
+  EXPECT_TRUE(storage::open("scrapbook://job")->list("").empty());
+
+  job::TrainedModel model = job::read_model((folder_ / "run/model.safetensors").string());
+  EXPECT_EQ(model.parameters.size(), 2U);
+  EXPECT_NEAR(model.parameters[0], 2, 0.1);
+  EXPECT_NEAR(model.parameters[1], -1, 0.1);
+}
+
+}  // namespace
+}  // namespace lambdaml

@@ -1,0 +1,31 @@
+#include "lambdaml/faas/registry.h"
+
+/// A platform that passes events on to `threads`, with limits of its own: half a processor for each
+/// 512 MB, and functions that run for an hour at most.
+namespace lambdaml::faas::relay {
+namespace {
+
+class RelayInvoker final : public Invoker {
+ public:
+  std::unique_ptr<Invocations> invoke_all(const Function& function,
+                                          std::vector<std::string> payloads,
+                                          FailureObserver observer) override {
+    return to_->invoke_all(function, std::move(payloads), std::move(observer));
+  }
+
+ private:
+  std::unique_ptr<Invoker> to_ = faas::registry().get("threads").make();
+};
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({.name = "relay",
+                .help = "passes events on to the platform threads",
+                .separate_processes = false,
+                .longest_s = 3600,
+                .processors = [](double memory_mb) { return memory_mb / 1024; },
+                .make = [] { return std::make_unique<RelayInvoker>(); }});
+}
+
+}  // namespace lambdaml::faas::relay
