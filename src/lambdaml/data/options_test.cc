@@ -56,17 +56,17 @@ TEST(FormatOptions, AreHandedToTheReader) {
   Options given(all);
   given.parse("label_column", "2", "test");
   given.parse("separator", ";", "test");
-  const Dataset read = read_with(table(), shared("1;2;7"), {"FILE"}, given);
+  const Dataset read = read_with(table(), test::shared("1;2;7"), {"FILE"}, given);
   EXPECT_EQ(read.labels[0], 7);
   EXPECT_EQ(first_row(read), (std::vector<float>{1, 2}));
 }
 
 TEST(FormatOptions, AreTheDefaultsWhereNobodySaysOtherwise) {
-  const Dataset read = read_with(table(), shared("1,2,7"), {"FILE"}, {});
+  const Dataset read = read_with(table(), test::shared("1,2,7"), {"FILE"}, {});
   EXPECT_EQ(read.labels[0], 1);
   EXPECT_EQ(first_row(read), (std::vector<float>{2, 7}));
   EXPECT_EQ(table()
-                .read(shared("1,2,7"), {"FILE", Form::automatic, 1, Options(table().options)})
+                .read(test::shared("1,2,7"), {"FILE", Form::automatic, 1, Options(table().options)})
                 .labels[0],
             1);
 }
