@@ -36,7 +36,7 @@ bool in_processes(std::uint32_t workers, const std::function<void(std::uint32_t)
   return all;
 }
 
-class OnServers : public testing::TestWithParam<std::tuple<const char*, const char*>> {
+class OnServers : public testing::TestWithParam<std::tuple<std::string, std::string>> {
  protected:
   void SetUp() override { REQUIRE_STORE(scheme()); }
 
@@ -107,7 +107,7 @@ storage::Usage usage_of(const Job& all, std::uint64_t rounds) {
 TEST_P(OnServers, NeverListsInARound) { EXPECT_EQ(usage_of(job(4, 1000), 5).list.requests, 0U); }
 
 /// Services that are billed by the request.
-class OnBilledServers : public testing::TestWithParam<const char*> {
+class OnBilledServers : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override { REQUIRE_STORE(GetParam()); }
 };
@@ -134,7 +134,7 @@ TEST_P(OnBilledServers, AWaitOfASecondCostsFewRequests) {
 }
 
 /// The pattern that waits for nobody, over every service.
-class AsyncOnServers : public testing::TestWithParam<const char*> {
+class AsyncOnServers : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override { REQUIRE_STORE(GetParam()); }
 };

@@ -7,6 +7,7 @@
 
 #include "e2e/command.h"
 #include "integration/servers.h"
+#include "integration/stores.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::e2e {

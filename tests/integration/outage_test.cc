@@ -63,7 +63,7 @@ void expect_given_up(const Ended& ended, double after_s, double more_s = 0) {
   EXPECT_LE(ended.seconds, 1.1 * after_s + more_s + kSlack_s) << ended.why;
 }
 
-class Outage : public testing::TestWithParam<const char*> {
+class Outage : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override { REQUIRE_STORE(GetParam()); }
 

@@ -1,4 +1,5 @@
 #include "integration/servers.h"
+#include "integration/stores.h"
 
 #include <csignal>
 #include <string>
