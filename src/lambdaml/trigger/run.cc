@@ -4,6 +4,8 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <span>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -18,6 +20,7 @@
 #include "lambdaml/control/job_record.h"
 #include "lambdaml/control/stores.h"
 #include "lambdaml/control/worker_report.h"
+#include "lambdaml/control/worker_words.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/model_file.h"
 #include "lambdaml/job/summary.h"
@@ -220,7 +223,7 @@ class Run {
     function.log_folder = folder_.log_folder();
     function.name = options_.text("function");
     function.all_at_once = all_together();
-    if (job::is_remote(options_)) function.outcome = outcome_of_workers();
+    if (job::is_remote(options_)) function.outcomes = outcomes_of_workers();
     function.worth_a_retry = control::is_worth_another_try;
     function.goes_on = [](const std::string& response) {
       return response == control::kToBeContinued;
@@ -240,33 +243,40 @@ class Run {
   }
 
   /// How workers stand, by what they leave in the channel; called from the invoker's thread.
-  std::function<std::optional<faas::EventStatus>(std::size_t)> outcome_of_workers() {
+  faas::Function::Outcomes outcomes_of_workers() {
     std::shared_ptr<storage::Storage> channel =
         stores_.open_channel(options_.text("channel"), folder_.job_id());
     return [this, channel, heard = std::map<std::size_t, std::uint64_t>()](
-               std::size_t worker) mutable -> std::optional<faas::EventStatus> {
-      using State = faas::EventStatus::State;
-      faas::EventStatus status;
-      const auto index = static_cast<std::uint32_t>(worker);
-      if (const std::optional<Buffer> report = channel->load(control::keys::result(index))) {
-        status.state = State::succeeded;
-        status.response = report->text();
-        return status;
-      }
-      if (const std::optional<Buffer> text = channel->load(control::keys::failure(index))) {
-        const json failure = parse_json(text->text());
-        status.state = State::failed;
-        status.error_type = text_at(failure, "type");
-        status.error_message = fmt::format("worker {}: {}", worker, text_at(failure, "message"));
-        return status;
-      }
+               std::span<const std::size_t> events) mutable {
+      const std::vector<std::uint32_t> asked(events.begin(), events.end());
+      const auto ends = control::ends_of_workers(*channel, asked);
       // Bulk-synchronous workers only get on together: news of one are of all.
       const std::uint64_t news = news_;
-      if (heard[worker] == news) return {};
-      heard[worker] = news;
-      status.state = State::running;
-      return status;
+      std::vector<std::optional<faas::EventStatus>> all(events.size());
+      for (std::size_t i = 0; i < events.size(); ++i) {
+        if (ends[i]) {
+          all[i] = status_of(events[i], *ends[i]);
+        } else if (std::exchange(heard[events[i]], news) != news) {
+          all[i].emplace().state = faas::EventStatus::State::running;
+        }
+      }
+      return all;
     };
+  }
+
+  static faas::EventStatus status_of(std::size_t worker, const control::WorkerEnd& end) {
+    using State = faas::EventStatus::State;
+    faas::EventStatus status;
+    if (!end.has_failed) {
+      status.state = State::succeeded;
+      status.response = end.text;
+      return status;
+    }
+    const json failure = parse_json(end.text);
+    status.state = State::failed;
+    status.error_type = text_at(failure, "type");
+    status.error_message = fmt::format("worker {}: {}", worker, text_at(failure, "message"));
+    return status;
   }
 
   /// Failures come on the invoker's thread; the observer is told on this one.
