@@ -117,7 +117,15 @@ class CheckpointIntegrity : public InAStore {
     saved.take(state, *communicator_);
     checkpoints.suspend({2, 25}, {0, 5, {}}, saved, {});
   }
-  std::vector<control::Progress> found() { return open("job", 0).available(); }
+  /// What is whole, newest first; that a worker loads the newest.
+  std::vector<control::Progress> found() {
+    control::Checkpoints own = open("job", 0);
+    const std::optional<control::Progress> newest = own.load_newest();
+    own.read_states();
+    std::vector<control::Progress> whole = own.available();
+    EXPECT_EQ(newest, whole.empty() ? std::nullopt : std::optional(whole.front()));
+    return whole;
+  }
 
   const std::vector<control::Progress> both_{{2, 20}, {1, 10}};
   std::unique_ptr<comm::Communicator> communicator_ = comm::registry().get("reduce").make({});
@@ -133,6 +141,23 @@ TEST_P(CheckpointIntegrity, NoBitOfOneCanBeAnother) {
   }
   store_->remove("job/0_2.0.safetensors");
   EXPECT_THAT(error_of([&] { found(); }), AllOf(StartsWith("data_corrupt: "), HasSubstr(key)));
+}
+
+TEST_P(CheckpointIntegrity, NoBitOfARecordCanBeAnother) {
+  const std::vector<control::Progress> older{{1, 10}};
+  const std::string key = "job/0_2.1.commit";
+  const Buffer whole = *store_->load(key);
+  for (std::size_t bit = 0; bit < whole.size() * 8; bit += stride()) {
+    store_->save(key, flipped(whole, bit));
+    ASSERT_EQ(open("job", 0).available(), older) << "bit " << bit;
+  }
+  for (const char* from : {"job/0_2.0.commit", "job/1_2.1.commit", "other/0_2.1.commit"}) {
+    copy(from, key);
+    EXPECT_EQ(open("job", 0).available(), older) << from;
+  }
+  // Without a record that is good the states tell.
+  flip("job/0_2.0.commit", 77);
+  EXPECT_EQ(open("job", 0).available(), both_);
 }
 
 TEST_P(CheckpointIntegrity, NoBitOfASuspensionCanBeAnother) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <utility>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/warn_once.h"
+#include "lambdaml/control/endings.h"
 #include "lambdaml/tensor/safetensors.h"
 
 namespace lambdaml::control {
@@ -85,6 +87,19 @@ void verify(const tensor::SafetensorsFile& file, const std::string& key) {
          printable(file.metadata("key")));
 }
 
+/// Of a state that is not what its record tells of, rather than of a store that does not answer.
+bool is_damage(const Error& error) {
+  return error.code() == Code::data_corrupt || error.code() == Code::not_found;
+}
+
+/// By epoch.
+template <class Found>
+std::vector<Found> newest_first(std::vector<Found> all) {
+  std::sort(all.begin(), all.end(),
+            [](const Found& a, const Found& b) { return a.progress.epoch > b.progress.epoch; });
+  return all;
+}
+
 }  // namespace
 
 struct Checkpoints::Slot {
@@ -131,7 +146,7 @@ void SavedState::take(optim::Optimizer& optimizer, const comm::Communicator& fro
 
 Buffer Checkpoints::encode(const std::string& key, const Progress& progress,
                            const StepCursor& place, const SavedState& state,
-                           const CheckpointNote& note) const {
+                           const CheckpointNote& note, std::uint64_t* checksum) const {
   tensor::SafetensorsWriter writer;
   const std::array<double, 3> totals{place.totals.loss, place.totals.rows, place.totals.correct};
   writer.add<double>("communicator", {state.communicator.size()}, state.communicator);
@@ -148,7 +163,7 @@ Buffer Checkpoints::encode(const std::string& key, const Progress& progress,
   writer.set_metadata("round", std::to_string(progress.round));
   writer.set_metadata("pass", std::to_string(place.pass));
   writer.set_metadata("step", std::to_string(place.step));
-  return writer.serialize_with_checksum();
+  return writer.serialize_with_checksum(checksum);
 }
 
 void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
@@ -156,9 +171,24 @@ void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
   if (before_saving_) before_saving_();
   SavedState state;
   state.take(optimizer, communicator);
-  store_->save(key(next_slot_), encode(key(next_slot_), progress, {}, state, note));
+  CommitRecord record{progress, note, key(next_slot_)};
+  {
+    // The metrics are for those who look at records, and may be longer than the state.
+    const Buffer bytes =
+        encode(record.key, progress, {}, state, {note.ended_by, ""}, &record.checksum);
+    record.bytes = bytes.size();
+    store_->save(record.key, bytes);
+  }
+  store_->save(CommitRecord::key_of(record.key), as_bytes(record.to_json()));
   next_slot_ = 1 - next_slot_;
+  look_again();
+}
+
+void Checkpoints::look_again() {
+  records_.reset();
   found_.reset();
+  states_read_ = false;
+  loaded_.reset();
 }
 
 Checkpoints::Slot Checkpoints::read(std::uint64_t slot, const std::string& key,
@@ -174,8 +204,43 @@ Checkpoints::Slot Checkpoints::read(std::uint64_t slot, const std::string& key,
   return Slot{slot, progress, place, std::move(file)};
 }
 
+void Checkpoints::load_records(std::span<Checkpoints> workers) {
+  if (workers.empty()) return;
+  storage::Storage& store = *workers.front().store_;
+  std::vector<std::string> keys;
+  for (const Checkpoints& own : workers)
+    for (const std::uint64_t slot : {0, 1}) keys.push_back(CommitRecord::key_of(own.key(slot)));
+  const std::vector<std::optional<Buffer>> texts = store.load_present(keys);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    Checkpoints& own = workers[i / 2];
+    if (i % 2 == 0) own.look_again();
+    if (i % 2 == 0) own.records_.emplace();
+    if (!texts[i]) continue;
+    std::optional<CommitRecord> record = CommitRecord::from_json(texts[i]->text(), own.key(i % 2));
+    if (!record)
+      log::warn_once(fmt::format("commit record {}/{}: it is damaged; going on without it",
+                                 store.describe(), keys[i]));
+    (*own.records_)[i % 2] = std::move(record);
+  }
+}
+
 const std::vector<Checkpoints::Found>& Checkpoints::found() {
   if (found_) return *found_;
+  if (!records_) load_records({this, 1});
+  std::vector<Found> recorded;
+  for (const std::uint64_t slot : {0, 1})
+    if (const auto& record = (*records_)[slot])
+      recorded.push_back({slot, record->progress, record->note, true});
+  if (recorded.empty())
+    read_states();
+  else
+    found_.emplace(newest_first(std::move(recorded)));
+  return *found_;
+}
+
+void Checkpoints::read_states() {
+  if (states_read_) return;
+  if (!records_) load_records({this, 1});
   std::vector<Found> whole;
   std::exception_ptr damage;
   std::string damaged;
@@ -184,10 +249,12 @@ const std::vector<Checkpoints::Found>& Checkpoints::found() {
     if (!bytes) continue;
     try {
       const Slot there = read(slot, key(slot), std::move(*bytes));
-      whole.push_back({slot,
-                       there.progress,
-                       {there.file.metadata("ended_by"), there.file.metadata("metrics")},
-                       order_in(there.file)});
+      const bool recorded = is_as_recorded(there);
+      whole.push_back({slot, there.progress,
+                       recorded ? (*records_)[slot]->note
+                                : CheckpointNote{there.file.metadata("ended_by"),
+                                                 there.file.metadata("metrics")},
+                       recorded});
     } catch (const Error& error) {
       damage = std::current_exception();
       damaged = error.what();
@@ -195,9 +262,60 @@ const std::vector<Checkpoints::Found>& Checkpoints::found() {
   }
   if (whole.empty() && damage) std::rethrow_exception(damage);
   if (damage) log::warn_once(damaged + "; the worker's other checkpoint is used");
-  std::sort(whole.begin(), whole.end(),
-            [](const Found& a, const Found& b) { return a.progress.epoch > b.progress.epoch; });
-  return found_.emplace(std::move(whole));
+  found_.emplace(newest_first(std::move(whole)));
+  states_read_ = true;
+}
+
+bool Checkpoints::is_as_recorded(const Slot& slot) const {
+  const std::optional<CommitRecord>& record = (*records_)[slot.slot];
+  return record && record->progress == slot.progress &&
+         record->bytes == slot.file.owner()->size() &&
+         record->checksum == slot.file.stated_checksum();
+}
+
+void Checkpoints::load(const Found& checkpoint) {
+  loaded_.reset();
+  const std::string name = key(checkpoint.slot);
+  std::optional<Buffer> bytes = store_->load(name);
+  if (!bytes)
+    fail(Code::not_found, "checkpoint {}/{}: it is not there any more", store_->describe(), name);
+  auto slot = std::make_shared<Slot>(read(checkpoint.slot, name, std::move(*bytes)));
+  if (slot->progress != checkpoint.progress || (checkpoint.is_recorded && !is_as_recorded(*slot)))
+    fail(Code::data_corrupt, "{}: it is not the state that its commit record tells of",
+         slot->file.what());
+  loaded_ = std::move(slot);
+}
+
+std::optional<Progress> Checkpoints::load_newest() {
+  if (found().empty()) return {};
+  try {
+    load(found().front());
+  } catch (const Error& error) {
+    if (states_read_ || !is_damage(error)) throw;
+    read_states();
+    if (found().empty()) return {};
+    load(found().front());
+  }
+  return loaded_->progress;
+}
+
+Progress Checkpoints::load_round(std::uint64_t round) {
+  const auto of_round = [&] {
+    const std::vector<Found>& all = found();
+    return std::ranges::find_if(all, [&](const Found& at) { return at.progress.round == round; });
+  };
+  if (of_round() == found().end()) read_states();
+  const auto checkpoint = of_round();
+  if (checkpoint == found().end())
+    fail(Code::not_found, "worker {} has no checkpoint of round {} to continue from in {}", worker_,
+         round, store_->describe());
+  try {
+    load(*checkpoint);
+  } catch (const Error& error) {
+    if (is_damage(error)) throw DamagedCheckpoint(error.what());
+    throw;
+  }
+  return loaded_->progress;
 }
 
 void Checkpoints::suspend(const Progress& progress, const StepCursor& place,
@@ -234,11 +352,10 @@ CheckpointNote Checkpoints::note(const Progress& progress) {
 }
 
 data::OrderVersion Checkpoints::keep_order() {
-  data::OrderVersion order = data::OrderVersion::tail_mixed;
-  if (suspended_)
-    order = order_in(suspended_->file);
-  else if (!found().empty())
-    order = found().front().order;
+  if (!suspended_ && !loaded_) load_newest();
+  const Slot* from = suspended_ ? suspended_.get() : loaded_.get();
+  const data::OrderVersion order =
+      from == nullptr ? data::OrderVersion::tail_mixed : order_in(from->file);
   nlohmann::json members = parse_json(fingerprint_);
   if (members.is_object()) {
     members[kOrder] = order;
@@ -247,11 +364,19 @@ data::OrderVersion Checkpoints::keep_order() {
   return order;
 }
 
+std::vector<std::string> Checkpoints::keys_after(std::uint64_t epoch) {
+  std::vector<std::string> keys{suspension_key()};
+  for (const Found& checkpoint : found()) {
+    if (checkpoint.progress.epoch <= epoch) continue;
+    keys.push_back(CommitRecord::key_of(key(checkpoint.slot)));
+    keys.push_back(key(checkpoint.slot));
+  }
+  return keys;
+}
+
 void Checkpoints::forget_after(std::uint64_t epoch) {
-  forget_suspension();
-  for (const Found& checkpoint : found())
-    if (checkpoint.progress.epoch > epoch) store_->remove(key(checkpoint.slot));
-  found_.reset();
+  store_->remove_all(keys_after(epoch));
+  look_again();
 }
 
 bool Checkpoints::continues(const Slot& slot) const {
@@ -297,12 +422,10 @@ void Checkpoints::restore(const Progress& progress, optim::Optimizer& optimizer,
                           comm::Communicator& communicator) {
   for (const Found& checkpoint : found()) {
     if (checkpoint.progress != progress) continue;
-    std::optional<Buffer> bytes = store_->load(key(checkpoint.slot));
-    if (!bytes) break;
-    const Slot slot = read(checkpoint.slot, key(checkpoint.slot), std::move(*bytes));
-    if (slot.progress != progress) break;
-    put_back(slot, optimizer, communicator);
-    next_slot_ = 1 - slot.slot;
+    if (!loaded_ || loaded_->slot != checkpoint.slot) load(checkpoint);
+    const std::shared_ptr<Slot> slot = std::exchange(loaded_, nullptr);
+    put_back(*slot, optimizer, communicator);
+    next_slot_ = 1 - slot->slot;
     return;
   }
   fail(Code::not_found, "no checkpoint of worker {} at epoch {} in {}", worker_, progress.epoch,
@@ -315,6 +438,7 @@ void Checkpoints::restore_suspension(optim::Optimizer& optimizer,
     fail(Code::not_found, "no suspension of worker {} in {}", worker_, store_->describe());
   put_back(*suspended_, optimizer, communicator);
   suspended_.reset();
+  loaded_.reset();
   // The older of the two checkpoints is the next to be overwritten.
   if (!found().empty()) next_slot_ = 1 - found().front().slot;
 }

@@ -14,9 +14,9 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/control/channel.h"
-#include "lambdaml/control/checkpoint.h"
 #include "lambdaml/control/data_record.h"
 #include "lambdaml/control/endings.h"
+#include "lambdaml/control/job_checkpoints.h"
 #include "lambdaml/control/job_record.h"
 #include "lambdaml/control/stores.h"
 #include "lambdaml/control/worker_report.h"
@@ -45,18 +45,19 @@ class Run {
         stores_(channel.stores()),
         observer_(observer) {}
 
-  std::string run(const StagedData& staged, bool resuming, const Stopwatch& wall) {
+  std::string run(const StagedData& staged, Begin begin, const Stopwatch& wall) {
+    begin_ = begin;
     const optim::Plugin& optimizer = optim::registry().get(options_.text("optim"));
     observer_.starting(folder_.job_id(), staged.data.rows(), staged.data.features, workers(),
                        static_cast<std::uint64_t>(options_.integer(optimizer.epochs_option)));
     job::TrainEvent event = make_event(staged);
     const auto checkpoints = stores_.open(options_.text("checkpoint"));
     control::DataRecord files(checkpoints, folder_.job_id());
-    if (resuming) {
+    if (begin == Begin::anew) {
+      files.begin(staged.files);
+    } else {
       files.require_same(staged.files);
       find_common_checkpoint(event);
-    } else {
-      files.begin(staged.files);
     }
     control::JobRecord record(checkpoints, folder_.job_id());
     record.begin(options_);
@@ -90,7 +91,7 @@ class Run {
     std::vector<std::string> responses = wait_for_all(*invocations_, [&] {
       tell_failures();
       const std::vector<faas::EventStatus> workers = invocations_->status();
-      for (const faas::EventStatus& worker : workers) require_found_job(worker.response);
+      for (const faas::EventStatus& worker : workers) require_begun(worker.response);
       if (wall.seconds() >= next_look_s) {
         next_look_s = wall.seconds() + pause_s;
         look_for_metrics();
@@ -108,15 +109,20 @@ class Run {
              folder_.job_id(), limit_s);
     });
     tell_failures();
-    for (const std::string& response : responses) require_found_job(response);
+    for (const std::string& response : responses) require_begun(response);
     look_for_metrics();
     return responses;
   }
 
   /// A worker that found nothing to begin with ends the job, before the others wait for it.
-  void require_found_job(std::string_view response) const {
+  void require_begun(std::string_view response) const {
     if (response == control::kJobIsOver) fail_lost(control::keys::kJob);
     if (response == control::kJobIsLost) fail_lost(control::keys::kData);
+    if (response != control::kCheckpointDamaged) return;
+    const std::string message = fmt::format(
+        "job {}: a worker cannot go on from its checkpoint, which was damaged", folder_.job_id());
+    if (begin_ == Begin::by_records) throw control::DamagedCheckpoint(message);
+    fail(Code::data_corrupt, "{}; its log says more", message);
   }
 
   [[noreturn]] void fail_lost(std::string_view key) const {
@@ -174,39 +180,24 @@ class Run {
   /// The newest round at which every worker has a checkpoint; asynchronous workers each go on from
   /// their own.
   void find_common_checkpoint(job::TrainEvent& event) {
-    const std::shared_ptr<storage::Storage> store = stores_.open(options_.text("checkpoint"));
-    std::vector<control::Checkpoints> checkpoints;
-    for (std::uint32_t worker = 0; worker < workers(); ++worker)
-      checkpoints.emplace_back(store, folder_.job_id(), "", worker, workers());
-    const auto forget_after = [&](std::uint64_t epoch) {
-      for (control::Checkpoints& own : checkpoints) own.forget_after(epoch);
-    };
-    std::vector<control::Progress> common;
-    std::size_t with_any = 0;
-    for (std::uint32_t worker = 0; worker < workers(); ++worker) {
-      std::vector<control::Progress> own = checkpoints[worker].available();
-      with_any += own.empty() ? 0 : 1;
-      if (worker == 0)
-        common = own;
-      else if (all_together())
-        std::erase_if(common, [&](const control::Progress& progress) {
-          return std::find(own.begin(), own.end(), progress) == own.end();
-        });
-    }
-    if (with_any < workers() || common.empty()) {
+    control::JobCheckpoints checkpoints(stores_.open(options_.text("checkpoint")), folder_.job_id(),
+                                        workers());
+    if (begin_ == Begin::by_states) checkpoints.read_states();
+    const auto start = checkpoints.newest_common(all_together());
+    if (!start) {
       log::warning("run {}: no checkpoint that all workers have; starting over", folder_.job_id());
-      forget_after(0);
+      checkpoints.forget_after(0);
       folder_.rewind(0, "");
       return;
     }
     event.resume = true;
-    next_metrics_ = common.front().epoch + 1;
-    folder_.rewind(common.front().epoch, checkpoints[0].note(common.front()).metrics);
+    next_metrics_ = start->progress.epoch + 1;
+    folder_.rewind(start->progress.epoch, start->metrics);
     if (all_together()) {
-      event.resume_round = common.front().round;
-      forget_after(common.front().epoch);
+      event.resume_round = start->progress.round;
+      checkpoints.forget_after(start->progress.epoch);
     }
-    log::info("going on after epoch {}", common.front().epoch);
+    log::info("going on after epoch {}", start->progress.epoch);
   }
 
   void start(job::TrainEvent& event, const StagedData& staged) {
@@ -344,6 +335,7 @@ class Run {
   storage::Storage& channel_;
   control::Stores& stores_;
   Observer& observer_;
+  Begin begin_ = Begin::anew;
   struct FailedTry {
     std::size_t worker;
     faas::EventStatus status;
@@ -363,9 +355,9 @@ class Run {
 }  // namespace
 
 std::string run_workers(const Options& options, control::RunFolder& folder,
-                        control::JobChannel& channel, const StagedData& staged, bool resuming,
+                        control::JobChannel& channel, const StagedData& staged, Begin begin,
                         const Stopwatch& wall, Observer& observer) {
-  return Run(options, folder, channel, observer).run(staged, resuming, wall);
+  return Run(options, folder, channel, observer).run(staged, begin, wall);
 }
 
 }  // namespace lambdaml::trigger
