@@ -90,7 +90,7 @@ class World {
   }
 
   void call(Input& input) {
-    Checkpoints checkpoints(store_, "job", "fingerprint", 0, kWorkers);
+    Checkpoints checkpoints(store_, "job", "fingerprint", 0, kWorkers, {}, input.below(2) * 100);
     try {
       switch (input.below(8)) {
         case 0:
@@ -151,7 +151,7 @@ class World {
   }
 
   void restore(Input& input, Checkpoints& checkpoints) {
-    if (input.flag()) checkpoints.read_states();
+    if (input.flag()) Checkpoints::read_states({&checkpoints, 1});
     const std::vector<Progress> there = checkpoints.available();
     for (const Progress& progress : there) static_cast<void>(checkpoints.note(progress));
     if (there.empty()) return;

@@ -87,6 +87,10 @@ void verify(const tensor::SafetensorsFile& file, const std::string& key) {
          printable(file.metadata("key")));
 }
 
+/// How much of states is in memory at a time while those of several workers are looked at.
+constexpr std::size_t kMostStateBytes = 64U << 20U;
+constexpr std::size_t kMostTogether = 1000;  ///< workers
+
 /// Of a state that is not what its record tells of, rather than of a store that does not answer.
 bool is_damage(const Error& error) {
   return error.code() == Code::data_corrupt || error.code() == Code::not_found;
@@ -119,13 +123,14 @@ void warn_of_old_job(const std::string& job_id) {
 
 Checkpoints::Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id,
                          std::string fingerprint, std::uint32_t worker, std::uint32_t workers,
-                         std::function<void()> before_saving)
+                         std::function<void()> before_saving, std::uint64_t largest_without_record)
     : store_(std::move(store)),
       job_id_(std::move(job_id)),
       fingerprint_(std::move(fingerprint)),
       worker_(worker),
       workers_(workers),
-      before_saving_(std::move(before_saving)) {}
+      before_saving_(std::move(before_saving)),
+      largest_without_record_(largest_without_record) {}
 
 std::string Checkpoints::key(std::uint64_t slot) const {
   return fmt::format("{}/{}_{}.{}.safetensors", job_id_, worker_, workers_, slot);
@@ -133,6 +138,12 @@ std::string Checkpoints::key(std::uint64_t slot) const {
 
 std::string Checkpoints::suspension_key() const {
   return fmt::format("{}/{}_{}.suspended.safetensors", job_id_, worker_, workers_);
+}
+
+std::uint64_t SavedState::bytes() const {
+  std::uint64_t sum = (communicator.size() + scalars.size()) * sizeof(double);
+  for (const auto& [name, values] : vectors) sum += values.size() * sizeof(float);
+  return sum;
 }
 
 void SavedState::take(optim::Optimizer& optimizer, const comm::Communicator& from) {
@@ -172,14 +183,14 @@ void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
   SavedState state;
   state.take(optimizer, communicator);
   CommitRecord record{progress, note, key(next_slot_)};
+  const bool has_record = state.bytes() > largest_without_record_;
   {
-    // The metrics are for those who look at records, and may be longer than the state.
-    const Buffer bytes =
-        encode(record.key, progress, {}, state, {note.ended_by, ""}, &record.checksum);
+    const CheckpointNote in_state{note.ended_by, has_record ? "" : note.metrics};
+    const Buffer bytes = encode(record.key, progress, {}, state, in_state, &record.checksum);
     record.bytes = bytes.size();
     store_->save(record.key, bytes);
   }
-  store_->save(CommitRecord::key_of(record.key), as_bytes(record.to_json()));
+  if (has_record) store_->save(CommitRecord::key_of(record.key), as_bytes(record.to_json()));
   next_slot_ = 1 - next_slot_;
   look_again();
 }
@@ -224,28 +235,61 @@ void Checkpoints::load_records(std::span<Checkpoints> workers) {
   }
 }
 
+void Checkpoints::look_at(std::span<Checkpoints> workers) {
+  load_records(workers);
+  std::vector<Checkpoints*> without;
+  for (Checkpoints& own : workers) {
+    std::vector<Found> recorded;
+    for (const std::uint64_t slot : {0, 1})
+      if (const auto& record = (*own.records_)[slot])
+        recorded.push_back({slot, record->progress, record->note, true});
+    if (recorded.empty())
+      without.push_back(&own);
+    else
+      own.found_.emplace(newest_first(std::move(recorded)));
+  }
+  load_states(without);
+}
+
 const std::vector<Checkpoints::Found>& Checkpoints::found() {
-  if (found_) return *found_;
-  if (!records_) load_records({this, 1});
-  std::vector<Found> recorded;
-  for (const std::uint64_t slot : {0, 1})
-    if (const auto& record = (*records_)[slot])
-      recorded.push_back({slot, record->progress, record->note, true});
-  if (recorded.empty())
-    read_states();
-  else
-    found_.emplace(newest_first(std::move(recorded)));
+  if (!found_) look_at({this, 1});
   return *found_;
 }
 
-void Checkpoints::read_states() {
-  if (states_read_) return;
-  if (!records_) load_records({this, 1});
+void Checkpoints::read_states(std::span<Checkpoints> workers) {
+  std::vector<Checkpoints*> unread;
+  for (Checkpoints& own : workers) {
+    if (own.states_read_) continue;
+    if (!own.records_) load_records({&own, 1});
+    unread.push_back(&own);
+  }
+  load_states(unread);
+}
+
+void Checkpoints::load_states(std::span<Checkpoints* const> workers) {
+  std::size_t together = 1;  // those of the first one show how large they are
+  while (!workers.empty()) {
+    const auto some = workers.first(std::min(together, workers.size()));
+    workers = workers.subspan(some.size());
+    std::vector<std::string> keys;
+    for (const Checkpoints* own : some)
+      for (const std::uint64_t slot : {0, 1}) keys.push_back(own->key(slot));
+    std::vector<std::optional<Buffer>> states = some.front()->store_->load_present(keys);
+    std::size_t largest = 1;
+    for (const std::optional<Buffer>& state : states)
+      if (state) largest = std::max(largest, state->size());
+    for (std::size_t i = 0; i < some.size(); ++i)
+      some[i]->take_states(std::span(states).subspan(2 * i, 2));
+    together = std::clamp<std::size_t>(kMostStateBytes / (2 * largest), 1, kMostTogether);
+  }
+}
+
+void Checkpoints::take_states(std::span<std::optional<Buffer>> both) {
   std::vector<Found> whole;
   std::exception_ptr damage;
   std::string damaged;
   for (const std::uint64_t slot : {0, 1}) {
-    std::optional<Buffer> bytes = store_->load(key(slot));
+    std::optional<Buffer> bytes = std::move(both[slot]);
     if (!bytes) continue;
     try {
       const Slot there = read(slot, key(slot), std::move(*bytes));
@@ -292,7 +336,7 @@ std::optional<Progress> Checkpoints::load_newest() {
     load(found().front());
   } catch (const Error& error) {
     if (states_read_ || !is_damage(error)) throw;
-    read_states();
+    read_states({this, 1});
     if (found().empty()) return {};
     load(found().front());
   }
@@ -304,7 +348,7 @@ Progress Checkpoints::load_round(std::uint64_t round) {
     const std::vector<Found>& all = found();
     return std::ranges::find_if(all, [&](const Found& at) { return at.progress.round == round; });
   };
-  if (of_round() == found().end()) read_states();
+  if (of_round() == found().end()) read_states({this, 1});
   const auto checkpoint = of_round();
   if (checkpoint == found().end())
     fail(Code::not_found, "worker {} has no checkpoint of round {} to continue from in {}", worker_,

@@ -30,6 +30,8 @@ struct StepCursor {
 
 /// All that a worker needs to go on, taken out of the optimizer and the communicator.
 struct SavedState {
+  std::uint64_t bytes() const;
+
   std::vector<double> communicator;
   std::vector<double> scalars;
   std::map<std::string, std::vector<float>> vectors;
@@ -49,12 +51,14 @@ void warn_of_old_job(const std::string& job_id);
 /// One worker's checkpoints. Two slots are written in turn, each atomically, so there is always a
 /// whole one, and the newest that **all** workers have is among each worker's two: nobody can be a
 /// checkpoint ahead of another by more than one, because a bulk-synchronous round in between needs
-/// all. A checkpoint costs one PUT of the optimizer's state and a small one of its commit record;
-/// the first question about those that are there costs a GET of both records, and going back one
-/// of the state. Keys begin with the job's id, so jobs can share a folder.
+/// all. A checkpoint costs one PUT of the optimizer's state, and a small one of its commit record
+/// where the state is larger than kLargestWithoutRecord; the first question about those that are
+/// there costs a GET of both records, and going back one of the state. Keys begin with the job's
+/// id, so jobs can share a folder.
 ///
-/// A state without a good record counts only where no record tells of another one: an old version
-/// wrote none. Then, and after read_states(), both states are loaded to see what is there.
+/// A state without a good record counts only where no record tells of another one: it is small, or
+/// an old version saved it. Then, and after read_states(), both states are loaded to see what is
+/// there.
 ///
 /// Each state carries a checksum over all that it says, and says under which key it was saved: what
 /// was damaged, copied from another worker or job, or is not what its record tells of, is never
@@ -65,13 +69,18 @@ void warn_of_old_job(const std::string& job_id);
 /// whose function came to the end of its time, for its next invocation alone.
 class Checkpoints {
  public:
+  /// In bytes of its vectors: a smaller state is read as quickly as its record would be, and a job
+  /// whose epochs take milliseconds shall not wait for a second save in each.
+  static constexpr std::uint64_t kLargestWithoutRecord = 64U << 10U;
+
   /// `fingerprint` is a text that is equal only for runs that may continue each other: a JSON
   /// object in which the members kTestChecksum and kDefinitionChecksum are new, so that checkpoints
   /// of an old version do not have them.
   /// `before_saving`, if any, is asked before each save; what it throws prevents the save.
+  /// `largest_without_record` is another only in tests.
   Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id, std::string fingerprint,
-              std::uint32_t worker, std::uint32_t workers,
-              std::function<void()> before_saving = {});
+              std::uint32_t worker, std::uint32_t workers, std::function<void()> before_saving = {},
+              std::uint64_t largest_without_record = kLargestWithoutRecord);
 
   void save(const Progress& progress, optim::Optimizer& optimizer,
             const comm::Communicator& communicator, const CheckpointNote& note);
@@ -89,11 +98,13 @@ class Checkpoints {
   void restore_suspension(optim::Optimizer& optimizer, comm::Communicator& communicator);
   void forget_suspension();
 
-  /// Loads the commit records of several workers of one job, which share a store, in one batch.
-  static void load_records(std::span<Checkpoints> workers);
-  /// Loads both states, so that what available() tells is whole now. Of a damaged one there is a
-  /// warning, unless there is no whole one: then throws data_corrupt. Does it once.
-  void read_states();
+  /// Looks at the checkpoints of several workers of one job, which share a store: loads all commit
+  /// records in one batch, and the states of those that have none as read_states() does.
+  static void look_at(std::span<Checkpoints> workers);
+  /// Loads both states of each, so that what available() tells is whole now. Of a damaged one there
+  /// is a warning, unless its worker has no whole one: then throws data_corrupt. Does it once.
+  /// Holds 64 MB of states at a time, or the two of one worker.
+  static void read_states(std::span<Checkpoints> workers);
 
   /// The states that this worker could go back to, newest first.
   std::vector<Progress> available();
@@ -133,6 +144,9 @@ class Checkpoints {
     bool is_recorded = false;  ///< the state must be what its record tells of
   };
   const std::vector<Found>& found();
+  static void load_records(std::span<Checkpoints> workers);
+  static void load_states(std::span<Checkpoints* const> workers);
+  void take_states(std::span<std::optional<Buffer>> both);
   /// Loads the state into loaded_. Throws not_found or data_corrupt.
   void load(const Found& checkpoint);
   /// Whether the state in that slot is what its record tells of; false without a record.
@@ -154,6 +168,7 @@ class Checkpoints {
   std::uint32_t worker_;
   std::uint32_t workers_;
   std::function<void()> before_saving_;
+  std::uint64_t largest_without_record_;
   std::uint64_t next_slot_ = 0;
   using Records = std::array<std::optional<CommitRecord>, 2>;  ///< by slot
   std::optional<Records> records_;  ///< absent: not yet loaded, or changed; the same for found_

@@ -29,7 +29,7 @@ class Numbers : public optim::Optimizer {
 class CheckpointTest : public testing::Test {
  protected:
   Checkpoints checkpoints(const std::string& job, const std::string& fingerprint = "f") const {
-    return {store_, job, fingerprint, 0, 2};
+    return {store_, job, fingerprint, 0, 2, {}, largest_without_record_};
   }
   void TearDown() override { store_->clear(""); }
   void damage(const std::string& key) {
@@ -45,6 +45,7 @@ class CheckpointTest : public testing::Test {
       writing.save({epoch, 7 * epoch}, numbers, *communicator_, {});
   }
 
+  std::uint64_t largest_without_record_ = 0;
   std::shared_ptr<storage::Storage> store_ = storage::open("memory://checkpoint-test");
   std::unique_ptr<comm::Communicator> communicator_ = comm::registry().get("reduce").make({});
 };
@@ -142,7 +143,7 @@ TEST_F(CheckpointTest, ARecordComesAfterItsStateAndGoesWithIt) {
                                            [&](std::string_view verb, std::string_view key) {
                                              if (verb == "save") saved.emplace_back(key);
                                            }),
-                      "job", "f", 0, 2);
+                      "job", "f", 0, 2, {}, 0);
   writing.save({1, 7}, numbers, *communicator_, {});
   writing.save({2, 14}, numbers, *communicator_, {});
   EXPECT_EQ(saved, (std::vector<std::string>{"job/0_2.0.safetensors", "job/0_2.0.commit",
@@ -166,7 +167,7 @@ TEST_F(CheckpointTest, TheStateIsLoadedOnceAndByItsWorkerAlone) {
                                              if (verb == "load" && key.ends_with(".safetensors"))
                                                loaded.emplace_back(key);
                                            }),
-                      "job", "f", 0, 2);
+                      "job", "f", 0, 2, {}, 0);
   EXPECT_EQ(reading.available(), (std::vector<Progress>{{3, 21}, {2, 14}}));
   EXPECT_TRUE(loaded.empty());
   EXPECT_EQ(reading.load_round(14), (Progress{2, 14}));
@@ -214,6 +215,18 @@ TEST_F(CheckpointTest, StatesWithoutRecordsAreRead) {
   EXPECT_THROW(checkpoints("job").load_round(7), Error);
 }
 
+TEST_F(CheckpointTest, ASmallStateNeedsNoRecord) {
+  largest_without_record_ = Checkpoints::kLargestWithoutRecord;
+  Numbers numbers;
+  Checkpoints writing = checkpoints("job");
+  writing.save({1, 7}, numbers, *communicator_, {"", "line\n"});
+  EXPECT_EQ(store_->list("").size(), 1U);
+  EXPECT_EQ(checkpoints("job").note({1, 7}).metrics, "line\n");
+  numbers.values.resize(Checkpoints::kLargestWithoutRecord / sizeof(float));
+  writing.save({2, 14}, numbers, *communicator_, {});
+  EXPECT_EQ(store_->list("").size(), 3U);
+}
+
 TEST_F(CheckpointTest, DamageAfterTheRecordIsFoundByWhoLoads) {
   save(2);
   damage("job/0_2.1.safetensors");
@@ -221,7 +234,7 @@ TEST_F(CheckpointTest, DamageAfterTheRecordIsFoundByWhoLoads) {
   EXPECT_THROW(checkpoints("job").load_round(14), DamagedCheckpoint);
   EXPECT_EQ(checkpoints("job").load_round(7), (Progress{1, 7}));
   Checkpoints reading = checkpoints("job");
-  reading.read_states();
+  Checkpoints::read_states({&reading, 1});
   EXPECT_EQ(reading.available(), (std::vector<Progress>{{1, 7}}));
   store_->remove("job/0_2.1.safetensors");
   EXPECT_THROW(checkpoints("job").load_round(14), DamagedCheckpoint);

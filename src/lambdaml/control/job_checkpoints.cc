@@ -13,17 +13,17 @@ JobCheckpoints::JobCheckpoints(const std::shared_ptr<storage::Storage>& store,
     workers_.emplace_back(store, job_id, "", worker, workers);
 }
 
-void JobCheckpoints::load_records() {
-  if (!std::exchange(records_loaded_, true)) Checkpoints::load_records(workers_);
+void JobCheckpoints::look_at() {
+  if (!std::exchange(known_, true)) Checkpoints::look_at(workers_);
 }
 
 void JobCheckpoints::read_states() {
-  load_records();
-  for (Checkpoints& own : workers_) own.read_states();
+  look_at();
+  Checkpoints::read_states(workers_);
 }
 
 std::optional<JobCheckpoints::Start> JobCheckpoints::newest_common(bool together) {
-  load_records();
+  look_at();
   if (std::optional<Start> start = common_of_found(together)) return start;
   read_states();
   return common_of_found(together);
@@ -44,12 +44,12 @@ std::optional<JobCheckpoints::Start> JobCheckpoints::common_of_found(bool togeth
 }
 
 void JobCheckpoints::forget_after(std::uint64_t epoch) {
-  load_records();
+  look_at();
   std::vector<std::string> keys;
   for (Checkpoints& own : workers_)
     for (std::string& key : own.keys_after(epoch)) keys.push_back(std::move(key));
   store_->remove_all(keys);
-  records_loaded_ = false;
+  known_ = false;
 }
 
 }  // namespace lambdaml::control

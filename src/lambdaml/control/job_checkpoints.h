@@ -36,12 +36,12 @@ class JobCheckpoints {
   void forget_after(std::uint64_t epoch);
 
  private:
-  void load_records();
+  void look_at();
   std::optional<Start> common_of_found(bool together);
 
   std::shared_ptr<storage::Storage> store_;
   std::vector<Checkpoints> workers_;
-  bool records_loaded_ = false;
+  bool known_ = false;
 };
 
 }  // namespace lambdaml::control
