@@ -1,6 +1,8 @@
 // Lambda delivers events at least once, and functions die: neither changes the result.
 #include <fstream>
 
+#include <fmt/core.h>
+
 #include "e2e/lambda.h"
 
 namespace lambdaml::e2e {
@@ -45,9 +47,10 @@ TEST_F(EveryEventTwice, ChangesNoModelOfAJobLongerThanItsTrigger) {
 class WorkersThatDie : public Lambda, public testing::WithParamInterface<std::string> {
  protected:
   WorkersThatDie() : Lambda({"--retry-delay-s", "0.05"}) {}
+  void expect_the_same_model_of(const std::vector<std::string>& job) const;
 };
 
-TEST_P(WorkersThatDie, AreTriedAgainToTheSameModel) {
+void WorkersThatDie::expect_the_same_model_of(const std::vector<std::string>& job) const {
   const fs::path lives = folder() / "lives";
   fs::create_directory(lives);
   std::ofstream(lives / "first").put('1');
@@ -55,10 +58,29 @@ TEST_P(WorkersThatDie, AreTriedAgainToTheSameModel) {
   deploy("mortal",
          {"--timeout-s", "60", "--env", "LD_PRELOAD=" LAMBDAML_DIE_AT_SAVE, "--env",
           "LAMBDAML_DIE_AT=" + GetParam(), "--env", "LAMBDAML_DIE_FOLDER=" + lives.string()});
-  expect_the_local_model("mortal", {"--data", real_data("agaricus.train.libsvm"), "--epochs", "2",
-                                    "--batch-size", "2000"});
+  expect_the_local_model("mortal", job);
   EXPECT_TRUE(fs::is_empty(lives)) << "nobody died: the test looks at nothing";
 }
+
+TEST_P(WorkersThatDie, AreTriedAgainToTheSameModel) {
+  expect_the_same_model_of(
+      {"--data", real_data("agaricus.train.libsvm"), "--epochs", "2", "--batch-size", "2000"});
+}
+
+/// A state and its commit record are two saves.
+class WorkersWithRecordsThatDie : public WorkersThatDie {};
+
+TEST_P(WorkersWithRecordsThatDie, AreTriedAgainToTheSameModel) {
+  std::string wide;
+  for (int row = 0; row < 300; ++row)
+    wide += fmt::format("{} {}:0.5 {}:1 20000:1\n", row % 2, row + 1, 1000 + row % 7);
+  write("wide.libsvm", wide);
+  expect_the_same_model_of(
+      {"--data", "wide.libsvm", "--epochs", "2", "--batch-size", "75", "--valid-ratio", "0"});
+}
+
+INSTANTIATE_TEST_SUITE_P(AtEachSave, WorkersWithRecordsThatDie,
+                         testing::Values("4+", "5+", "6-", "6+", "7-", "9+", "10-", "10+"));
 
 INSTANTIATE_TEST_SUITE_P(AtEachSave, WorkersThatDie,
                          testing::Values("1-", "2+", "3-", "4+", "5-", "6+", "7-", "8+", "9-"));

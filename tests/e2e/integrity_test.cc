@@ -2,7 +2,9 @@
 // that names the file. Nobody trains on them.
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <signal.h>
 
@@ -151,8 +153,25 @@ TEST_F(Integrity, TextThatChangesBeforeAJobGoesOnIsRefusedByName) {
   EXPECT_EQ(read(folder() / "run/model.safetensors"), read(folder() / "whole/model.safetensors"));
 }
 
-TEST_F(Integrity, OfTwoCheckpointsTheWholeOneIsUsedAndThatIsSaid) {
-  ASSERT_EQ(train_on("a.libsvm", {"--output", "whole"}).exit_code, 0);
+/// States that have commit records, and smaller ones, which have none.
+class CheckpointsOfJobs : public Integrity, public testing::WithParamInterface<std::string> {
+ protected:
+  void SetUp() override {
+    Integrity::SetUp();
+    std::string wide;
+    for (int row = 0; row < 300; ++row)
+      wide += fmt::format("{} {}:0.5 {}:1 20000:1\n", row % 2, row + 1, 1000 + row % 7);
+    write("wide.libsvm", wide);
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(, CheckpointsOfJobs, testing::Values("a", "wide"),
+                         [](const auto& info) { return info.param; });
+
+TEST_P(CheckpointsOfJobs, OfTwoTheWholeOneIsUsedAndThatIsSaid) {
+  const std::string data = GetParam() + ".libsvm";
+  ASSERT_EQ(train_on(data, {"--output", "whole"}).exit_code, 0);
+  EXPECT_EQ(fs::exists(folder() / checkpoint("whole", "1_2.1.commit")), GetParam() == "wide");
   const std::string expected = read(folder() / "whole/model.safetensors");
   const auto expect_same = [&](const std::string& name) {
     const Result resumed = lambdaml({"resume", "run", "-q"});
@@ -161,7 +180,7 @@ TEST_F(Integrity, OfTwoCheckpointsTheWholeOneIsUsedAndThatIsSaid) {
     EXPECT_EQ(read(folder() / "run/model.safetensors"), expected) << name;
     fs::remove_all(folder() / "run");
   };
-  const auto begin = [&] { ASSERT_EQ(train_on("a.libsvm", {"--stop-after", "4"}).exit_code, 0); };
+  const auto begin = [&] { ASSERT_EQ(train_on(data, {"--stop-after", "4"}).exit_code, 0); };
   // Slot 0 has epoch 3, slot 1 epoch 4.
   for (const auto& [from, to] : {std::pair("\"epoch\":\"4\"", "\"epoch\":\"2\""),
                                  std::pair("\"round\":\"8\"", "\"round\":\"6\"")}) {
@@ -180,6 +199,38 @@ TEST_F(Integrity, OfTwoCheckpointsTheWholeOneIsUsedAndThatIsSaid) {
   for (const char* name : {"0_2.0.safetensors", "0_2.1.safetensors"})
     flip(checkpoint("run", name), 12345);
   expect_refused(lambdaml({"resume", "run", "-q"}), "0_2.1.safetensors");
+}
+
+TEST_P(CheckpointsOfJobs, ThoseOfThreadsToo) {
+  const std::string data = GetParam() + ".libsvm";
+  ASSERT_EQ(train_on(data, {"--output", "whole"}).exit_code, 0);
+  ASSERT_EQ(train_on(data, {"--stop-after", "4", "--channel", "memory"}).exit_code, 0);
+  flip(checkpoint("run", "1_2.1.safetensors"), 12345);
+  const Result resumed = lambdaml({"resume", "run", "-q", "--json"});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("1_2.1.safetensors"));
+  EXPECT_EQ(std::count(resumed.err.begin(), resumed.err.end(), '\n'), 1) << resumed.err;
+  EXPECT_EQ(read(folder() / "run/model.safetensors"), read(folder() / "whole/model.safetensors"));
+  std::size_t epoch = 0;
+  std::istringstream lines(read(folder() / "run/metrics.jsonl"));
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_EQ(nlohmann::json::parse(line)["epoch"], ++epoch);
+  EXPECT_EQ(epoch, 6U);
+}
+
+TEST_P(CheckpointsOfJobs, ADamagedRecordIsPassedOver) {
+  if (GetParam() != "wide") return;
+  ASSERT_EQ(train_on("wide.libsvm", {"--output", "whole"}).exit_code, 0);
+  for (const char* name : {"0_2.1.commit", "1_2.0.commit"}) {
+    ASSERT_EQ(train_on("wide.libsvm", {"--stop-after", "4"}).exit_code, 0);
+    flip(checkpoint("run", name), 999);
+    const Result resumed = lambdaml({"resume", "run", "-q"});
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_THAT(resumed.err, HasSubstr(name));
+    EXPECT_EQ(std::count(resumed.err.begin(), resumed.err.end(), '\n'), 1) << resumed.err;
+    EXPECT_EQ(read(folder() / "run/model.safetensors"), read(folder() / "whole/model.safetensors"));
+    fs::remove_all(folder() / "run");
+  }
 }
 
 TEST_F(Integrity, ARunGoesOnOnlyWithTheJobThatItBeganWith) {

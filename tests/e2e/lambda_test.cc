@@ -4,10 +4,12 @@
 #include <chrono>
 #include <thread>
 
+#include <fmt/core.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/base/uri.h"
 
 namespace lambdaml::e2e {
 namespace {
@@ -132,6 +134,34 @@ TEST_F(StoppedLambda, WorkersGoBeforeTheChannelIsCleared) {
 
 /// A service that goes away with the functions that it runs; it is given 4 s instead of 20.
 const std::vector<std::string> kShortOutage = {"LAMBDAML_OUTAGE_S=4"};
+
+TEST_F(StoppedLambda, AWorkerThatFindsItsCheckpointDamagedTakesAllToTheOther) {
+  deploy("lambdaml-worker", {"--timeout-s", "60"});
+  std::string wide;  // so that states have commit records
+  for (int row = 0; row < 300; ++row)
+    wide += fmt::format("{} {}:0.5 {}:1 20000:1\n", row % 2, row + 1, 1000 + row % 7);
+  write("wide.libsvm", wide);
+  const std::string checkpoints = "file://" + (folder() / "kept").string();
+  const std::vector<std::string> job{"--data", "wide.libsvm", "--epochs", "6"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), job.begin(), job.end());
+    return more;
+  };
+  train(with({"--output", "whole", "--workers", "2"}));
+  const nlohmann::json begun =
+      train_there("lambdaml-worker",
+                  with({"--output", "run", "--stop-after", "4", "--checkpoint", checkpoints}));
+  const std::string state = "kept/" + begun["job_id"].get<std::string>() + "/1_2.1.safetensors";
+  std::string bytes = read(folder() / state);
+  bytes[bytes.size() / 2] ^= 1;
+  write(state, bytes);
+  const Result resumed = with_keys({"resume", "run", "-q", "--json"});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_NE(resumed.err.find("1_2.1.safetensors"), std::string::npos) << resumed.err;
+  EXPECT_TRUE(read(folder() / "run/model.safetensors") ==
+              read(folder() / "whole/model.safetensors"));
+  EXPECT_FALSE(fs::exists(Uri::parse(channel()).path)) << "something is left in the channel";
+}
 
 TEST_F(StoppedLambda, AServiceThatIsKilledEndsTheJobAndIsNamed) {
   const std::unique_ptr<Command> job = start_long_job(kShortOutage);

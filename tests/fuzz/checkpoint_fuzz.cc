@@ -90,7 +90,7 @@ class World {
   }
 
   void call(Input& input) {
-    Checkpoints checkpoints(store_, "job", "fingerprint", 0, kWorkers);
+    Checkpoints checkpoints(store_, "job", "fingerprint", 0, kWorkers, {}, input.below(2) * 100);
     try {
       switch (input.below(8)) {
         case 0:
@@ -151,6 +151,7 @@ class World {
   }
 
   void restore(Input& input, Checkpoints& checkpoints) {
+    if (input.flag()) Checkpoints::read_states({&checkpoints, 1});
     const std::vector<Progress> there = checkpoints.available();
     for (const Progress& progress : there) static_cast<void>(checkpoints.note(progress));
     if (there.empty()) return;
@@ -192,7 +193,8 @@ class World {
   /// A checkpoint under the name of another: a copy by hand.
   void mix_up(Input& input) {
     constexpr const char* kKeys[] = {"job/0_2.0.safetensors", "job/0_2.1.safetensors",
-                                     "job/0_2.suspended.safetensors"};
+                                     "job/0_2.suspended.safetensors", "job/0_2.0.commit",
+                                     "job/0_2.1.commit"};
     const std::string from = key(input);
     if (from.empty()) return;
     store_->save(input.one_of(kKeys), *store_->load(from));

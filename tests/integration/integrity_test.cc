@@ -1,6 +1,7 @@
 // Data and checkpoints that are not what was written are told on every service, above whatever the
 // service itself checks: what is damaged here is saved properly.
 #include <filesystem>
+#include <fstream>
 
 #include <gmock/gmock.h>
 
@@ -73,6 +74,27 @@ TEST_P(StoredIntegrity, OfPreparedData) {
   flip("set/manifest.json", 60);
   expect_refused(info, "set/manifest.json");
   expect_refused(job, "set/manifest.json");
+}
+
+TEST_P(StoredIntegrity, OfCheckpointsThatHaveCommitRecords) {
+  std::ofstream data(folder() / "wide.libsvm");
+  for (int row = 0; row < 300; ++row)
+    data << row % 2 << ' ' << row + 1 << ":0.5 " << 1000 + row % 7 << ":1 20000:1\n";
+  data.close();
+  const std::vector<std::string> job{"--data", "wide.libsvm", "--workers", "2", "--epochs", "6"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), job.begin(), job.end());
+    return more;
+  };
+  train(with({"--output", "whole"}));
+  const std::string id =
+      train(with({"--output", "run", "--stop-after", "4", "--checkpoint", place()}))["job_id"];
+  EXPECT_LT(load(id + "/1_2.1.commit").size(), 600U);
+  flip(id + "/1_2.1.safetensors", 50'000);
+  const Result resumed = lambdaml({"resume", "run", "-q"});
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr(id + "/1_2.1.safetensors"));
+  EXPECT_EQ(read(folder() / "run/model.safetensors"), read(folder() / "whole/model.safetensors"));
 }
 
 TEST_P(StoredIntegrity, OfCheckpoints) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <utility>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/warn_once.h"
+#include "lambdaml/control/endings.h"
 #include "lambdaml/tensor/safetensors.h"
 
 namespace lambdaml::control {
@@ -85,6 +87,23 @@ void verify(const tensor::SafetensorsFile& file, const std::string& key) {
          printable(file.metadata("key")));
 }
 
+/// How much of states is in memory at a time while those of several workers are looked at.
+constexpr std::size_t kMostStateBytes = 64U << 20U;
+constexpr std::size_t kMostTogether = 1000;  ///< workers
+
+/// Of a state that is not what its record tells of, rather than of a store that does not answer.
+bool is_damage(const Error& error) {
+  return error.code() == Code::data_corrupt || error.code() == Code::not_found;
+}
+
+/// By epoch.
+template <class Found>
+std::vector<Found> newest_first(std::vector<Found> all) {
+  std::sort(all.begin(), all.end(),
+            [](const Found& a, const Found& b) { return a.progress.epoch > b.progress.epoch; });
+  return all;
+}
+
 }  // namespace
 
 struct Checkpoints::Slot {
@@ -104,13 +123,14 @@ void warn_of_old_job(const std::string& job_id) {
 
 Checkpoints::Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id,
                          std::string fingerprint, std::uint32_t worker, std::uint32_t workers,
-                         std::function<void()> before_saving)
+                         std::function<void()> before_saving, std::uint64_t largest_without_record)
     : store_(std::move(store)),
       job_id_(std::move(job_id)),
       fingerprint_(std::move(fingerprint)),
       worker_(worker),
       workers_(workers),
-      before_saving_(std::move(before_saving)) {}
+      before_saving_(std::move(before_saving)),
+      largest_without_record_(largest_without_record) {}
 
 std::string Checkpoints::key(std::uint64_t slot) const {
   return fmt::format("{}/{}_{}.{}.safetensors", job_id_, worker_, workers_, slot);
@@ -118,6 +138,12 @@ std::string Checkpoints::key(std::uint64_t slot) const {
 
 std::string Checkpoints::suspension_key() const {
   return fmt::format("{}/{}_{}.suspended.safetensors", job_id_, worker_, workers_);
+}
+
+std::uint64_t SavedState::bytes() const {
+  std::uint64_t sum = (communicator.size() + scalars.size()) * sizeof(double);
+  for (const auto& [name, values] : vectors) sum += values.size() * sizeof(float);
+  return sum;
 }
 
 void SavedState::take(optim::Optimizer& optimizer, const comm::Communicator& from) {
@@ -131,7 +157,7 @@ void SavedState::take(optim::Optimizer& optimizer, const comm::Communicator& fro
 
 Buffer Checkpoints::encode(const std::string& key, const Progress& progress,
                            const StepCursor& place, const SavedState& state,
-                           const CheckpointNote& note) const {
+                           const CheckpointNote& note, std::uint64_t* checksum) const {
   tensor::SafetensorsWriter writer;
   const std::array<double, 3> totals{place.totals.loss, place.totals.rows, place.totals.correct};
   writer.add<double>("communicator", {state.communicator.size()}, state.communicator);
@@ -148,7 +174,7 @@ Buffer Checkpoints::encode(const std::string& key, const Progress& progress,
   writer.set_metadata("round", std::to_string(progress.round));
   writer.set_metadata("pass", std::to_string(place.pass));
   writer.set_metadata("step", std::to_string(place.step));
-  return writer.serialize_with_checksum();
+  return writer.serialize_with_checksum(checksum);
 }
 
 void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
@@ -156,9 +182,24 @@ void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
   if (before_saving_) before_saving_();
   SavedState state;
   state.take(optimizer, communicator);
-  store_->save(key(next_slot_), encode(key(next_slot_), progress, {}, state, note));
+  CommitRecord record{progress, note, key(next_slot_)};
+  const bool has_record = state.bytes() > largest_without_record_;
+  {
+    const CheckpointNote in_state{note.ended_by, has_record ? "" : note.metrics};
+    const Buffer bytes = encode(record.key, progress, {}, state, in_state, &record.checksum);
+    record.bytes = bytes.size();
+    store_->save(record.key, bytes);
+  }
+  if (has_record) store_->save(CommitRecord::key_of(record.key), as_bytes(record.to_json()));
   next_slot_ = 1 - next_slot_;
+  look_again();
+}
+
+void Checkpoints::look_again() {
+  records_.reset();
   found_.reset();
+  states_read_ = false;
+  loaded_.reset();
 }
 
 Checkpoints::Slot Checkpoints::read(std::uint64_t slot, const std::string& key,
@@ -174,20 +215,90 @@ Checkpoints::Slot Checkpoints::read(std::uint64_t slot, const std::string& key,
   return Slot{slot, progress, place, std::move(file)};
 }
 
+void Checkpoints::load_records(std::span<Checkpoints> workers) {
+  if (workers.empty()) return;
+  storage::Storage& store = *workers.front().store_;
+  std::vector<std::string> keys;
+  for (const Checkpoints& own : workers)
+    for (const std::uint64_t slot : {0, 1}) keys.push_back(CommitRecord::key_of(own.key(slot)));
+  const std::vector<std::optional<Buffer>> texts = store.load_present(keys);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    Checkpoints& own = workers[i / 2];
+    if (i % 2 == 0) own.look_again();
+    if (i % 2 == 0) own.records_.emplace();
+    if (!texts[i]) continue;
+    std::optional<CommitRecord> record = CommitRecord::from_json(texts[i]->text(), own.key(i % 2));
+    if (!record)
+      log::warn_once(fmt::format("commit record {}/{}: it is damaged; going on without it",
+                                 store.describe(), keys[i]));
+    (*own.records_)[i % 2] = std::move(record);
+  }
+}
+
+void Checkpoints::look_at(std::span<Checkpoints> workers) {
+  load_records(workers);
+  std::vector<Checkpoints*> without;
+  for (Checkpoints& own : workers) {
+    std::vector<Found> recorded;
+    for (const std::uint64_t slot : {0, 1})
+      if (const auto& record = (*own.records_)[slot])
+        recorded.push_back({slot, record->progress, record->note, true});
+    if (recorded.empty())
+      without.push_back(&own);
+    else
+      own.found_.emplace(newest_first(std::move(recorded)));
+  }
+  load_states(without);
+}
+
 const std::vector<Checkpoints::Found>& Checkpoints::found() {
-  if (found_) return *found_;
+  if (!found_) look_at({this, 1});
+  return *found_;
+}
+
+void Checkpoints::read_states(std::span<Checkpoints> workers) {
+  std::vector<Checkpoints*> unread;
+  for (Checkpoints& own : workers) {
+    if (own.states_read_) continue;
+    if (!own.records_) load_records({&own, 1});
+    unread.push_back(&own);
+  }
+  load_states(unread);
+}
+
+void Checkpoints::load_states(std::span<Checkpoints* const> workers) {
+  std::size_t together = 1;  // those of the first one show how large they are
+  while (!workers.empty()) {
+    const auto some = workers.first(std::min(together, workers.size()));
+    workers = workers.subspan(some.size());
+    std::vector<std::string> keys;
+    for (const Checkpoints* own : some)
+      for (const std::uint64_t slot : {0, 1}) keys.push_back(own->key(slot));
+    std::vector<std::optional<Buffer>> states = some.front()->store_->load_present(keys);
+    std::size_t largest = 1;
+    for (const std::optional<Buffer>& state : states)
+      if (state) largest = std::max(largest, state->size());
+    for (std::size_t i = 0; i < some.size(); ++i)
+      some[i]->take_states(std::span(states).subspan(2 * i, 2));
+    together = std::clamp<std::size_t>(kMostStateBytes / (2 * largest), 1, kMostTogether);
+  }
+}
+
+void Checkpoints::take_states(std::span<std::optional<Buffer>> both) {
   std::vector<Found> whole;
   std::exception_ptr damage;
   std::string damaged;
   for (const std::uint64_t slot : {0, 1}) {
-    std::optional<Buffer> bytes = store_->load(key(slot));
+    std::optional<Buffer> bytes = std::move(both[slot]);
     if (!bytes) continue;
     try {
       const Slot there = read(slot, key(slot), std::move(*bytes));
-      whole.push_back({slot,
-                       there.progress,
-                       {there.file.metadata("ended_by"), there.file.metadata("metrics")},
-                       order_in(there.file)});
+      const bool recorded = is_as_recorded(there);
+      whole.push_back({slot, there.progress,
+                       recorded ? (*records_)[slot]->note
+                                : CheckpointNote{there.file.metadata("ended_by"),
+                                                 there.file.metadata("metrics")},
+                       recorded});
     } catch (const Error& error) {
       damage = std::current_exception();
       damaged = error.what();
@@ -195,9 +306,60 @@ const std::vector<Checkpoints::Found>& Checkpoints::found() {
   }
   if (whole.empty() && damage) std::rethrow_exception(damage);
   if (damage) log::warn_once(damaged + "; the worker's other checkpoint is used");
-  std::sort(whole.begin(), whole.end(),
-            [](const Found& a, const Found& b) { return a.progress.epoch > b.progress.epoch; });
-  return found_.emplace(std::move(whole));
+  found_.emplace(newest_first(std::move(whole)));
+  states_read_ = true;
+}
+
+bool Checkpoints::is_as_recorded(const Slot& slot) const {
+  const std::optional<CommitRecord>& record = (*records_)[slot.slot];
+  return record && record->progress == slot.progress &&
+         record->bytes == slot.file.owner()->size() &&
+         record->checksum == slot.file.stated_checksum();
+}
+
+void Checkpoints::load(const Found& checkpoint) {
+  loaded_.reset();
+  const std::string name = key(checkpoint.slot);
+  std::optional<Buffer> bytes = store_->load(name);
+  if (!bytes)
+    fail(Code::not_found, "checkpoint {}/{}: it is not there any more", store_->describe(), name);
+  auto slot = std::make_shared<Slot>(read(checkpoint.slot, name, std::move(*bytes)));
+  if (slot->progress != checkpoint.progress || (checkpoint.is_recorded && !is_as_recorded(*slot)))
+    fail(Code::data_corrupt, "{}: it is not the state that its commit record tells of",
+         slot->file.what());
+  loaded_ = std::move(slot);
+}
+
+std::optional<Progress> Checkpoints::load_newest() {
+  if (found().empty()) return {};
+  try {
+    load(found().front());
+  } catch (const Error& error) {
+    if (states_read_ || !is_damage(error)) throw;
+    read_states({this, 1});
+    if (found().empty()) return {};
+    load(found().front());
+  }
+  return loaded_->progress;
+}
+
+Progress Checkpoints::load_round(std::uint64_t round) {
+  const auto of_round = [&] {
+    const std::vector<Found>& all = found();
+    return std::ranges::find_if(all, [&](const Found& at) { return at.progress.round == round; });
+  };
+  if (of_round() == found().end()) read_states({this, 1});
+  const auto checkpoint = of_round();
+  if (checkpoint == found().end())
+    fail(Code::not_found, "worker {} has no checkpoint of round {} to continue from in {}", worker_,
+         round, store_->describe());
+  try {
+    load(*checkpoint);
+  } catch (const Error& error) {
+    if (is_damage(error)) throw DamagedCheckpoint(error.what());
+    throw;
+  }
+  return loaded_->progress;
 }
 
 void Checkpoints::suspend(const Progress& progress, const StepCursor& place,
@@ -234,11 +396,10 @@ CheckpointNote Checkpoints::note(const Progress& progress) {
 }
 
 data::OrderVersion Checkpoints::keep_order() {
-  data::OrderVersion order = data::OrderVersion::tail_mixed;
-  if (suspended_)
-    order = order_in(suspended_->file);
-  else if (!found().empty())
-    order = found().front().order;
+  if (!suspended_ && !loaded_) load_newest();
+  const Slot* from = suspended_ ? suspended_.get() : loaded_.get();
+  const data::OrderVersion order =
+      from == nullptr ? data::OrderVersion::tail_mixed : order_in(from->file);
   nlohmann::json members = parse_json(fingerprint_);
   if (members.is_object()) {
     members[kOrder] = order;
@@ -247,11 +408,19 @@ data::OrderVersion Checkpoints::keep_order() {
   return order;
 }
 
+std::vector<std::string> Checkpoints::keys_after(std::uint64_t epoch) {
+  std::vector<std::string> keys{suspension_key()};
+  for (const Found& checkpoint : found()) {
+    if (checkpoint.progress.epoch <= epoch) continue;
+    keys.push_back(CommitRecord::key_of(key(checkpoint.slot)));
+    keys.push_back(key(checkpoint.slot));
+  }
+  return keys;
+}
+
 void Checkpoints::forget_after(std::uint64_t epoch) {
-  forget_suspension();
-  for (const Found& checkpoint : found())
-    if (checkpoint.progress.epoch > epoch) store_->remove(key(checkpoint.slot));
-  found_.reset();
+  store_->remove_all(keys_after(epoch));
+  look_again();
 }
 
 bool Checkpoints::continues(const Slot& slot) const {
@@ -297,12 +466,10 @@ void Checkpoints::restore(const Progress& progress, optim::Optimizer& optimizer,
                           comm::Communicator& communicator) {
   for (const Found& checkpoint : found()) {
     if (checkpoint.progress != progress) continue;
-    std::optional<Buffer> bytes = store_->load(key(checkpoint.slot));
-    if (!bytes) break;
-    const Slot slot = read(checkpoint.slot, key(checkpoint.slot), std::move(*bytes));
-    if (slot.progress != progress) break;
-    put_back(slot, optimizer, communicator);
-    next_slot_ = 1 - slot.slot;
+    if (!loaded_ || loaded_->slot != checkpoint.slot) load(checkpoint);
+    const std::shared_ptr<Slot> slot = std::exchange(loaded_, nullptr);
+    put_back(*slot, optimizer, communicator);
+    next_slot_ = 1 - slot->slot;
     return;
   }
   fail(Code::not_found, "no checkpoint of worker {} at epoch {} in {}", worker_, progress.epoch,
@@ -315,6 +482,7 @@ void Checkpoints::restore_suspension(optim::Optimizer& optimizer,
     fail(Code::not_found, "no suspension of worker {} in {}", worker_, store_->describe());
   put_back(*suspended_, optimizer, communicator);
   suspended_.reset();
+  loaded_.reset();
   // The older of the two checkpoints is the next to be overwritten.
   if (!found().empty()) next_slot_ = 1 - found().front().slot;
 }

@@ -1,27 +1,23 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "lambdaml/comm/communicator.h"
+#include "lambdaml/control/commit_record.h"
 #include "lambdaml/data/partition.h"
 #include "lambdaml/model/model.h"
 #include "lambdaml/optim/optimizer.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::control {
-
-/// Where a run stands between two epochs.
-struct Progress {
-  std::uint64_t epoch = 0;  ///< epochs done
-  std::uint64_t round = 0;  ///< rounds merged
-  bool operator==(const Progress&) const = default;
-};
 
 /// Where a worker stands within an epoch: the next step to take. `pass` is the number of passes
 /// when only the evaluation is left.
@@ -32,14 +28,10 @@ struct StepCursor {
   bool is_start() const { return pass == 0 && step == 0; }
 };
 
-/// What a checkpoint says besides the state.
-struct CheckpointNote {
-  std::string ended_by;  ///< why this was the last epoch; empty when the run goes on
-  std::string metrics;   ///< lines of metrics.jsonl of the last epochs, for whoever resumes the job
-};
-
 /// All that a worker needs to go on, taken out of the optimizer and the communicator.
 struct SavedState {
+  std::uint64_t bytes() const;
+
   std::vector<double> communicator;
   std::vector<double> scalars;
   std::map<std::string, std::vector<float>> vectors;
@@ -59,25 +51,36 @@ void warn_of_old_job(const std::string& job_id);
 /// One worker's checkpoints. Two slots are written in turn, each atomically, so there is always a
 /// whole one, and the newest that **all** workers have is among each worker's two: nobody can be a
 /// checkpoint ahead of another by more than one, because a bulk-synchronous round in between needs
-/// all. A checkpoint costs one PUT of the optimizer's state; the first question about those that
-/// are there costs a GET of both, as whether one is whole shows only then, and going back one more.
-/// Keys begin with the job's id, so jobs can share a folder.
+/// all. A checkpoint costs one PUT of the optimizer's state, and a small one of its commit record
+/// where the state is larger than kLargestWithoutRecord; the first question about those that are
+/// there costs a GET of both records, and going back one of the state. Keys begin with the job's
+/// id, so jobs can share a folder.
 ///
-/// Each carries a checksum over all that it says, and says under which key it was saved: what was
-/// damaged, or copied from another worker or job, is told by a warning and passed over. Those of an
-/// old version have a checksum of the state alone; that is said once and they are taken.
+/// A state without a good record counts only where no record tells of another one: it is small, or
+/// an old version saved it. Then, and after read_states(), both states are loaded to see what is
+/// there.
+///
+/// Each state carries a checksum over all that it says, and says under which key it was saved: what
+/// was damaged, copied from another worker or job, or is not what its record tells of, is never
+/// restored. Those of an old version have a checksum of the tensors alone; that is said once and
+/// they are taken.
 ///
 /// Besides them there is at most one *suspension*: the state in the midst of an epoch of a worker
 /// whose function came to the end of its time, for its next invocation alone.
 class Checkpoints {
  public:
+  /// In bytes of its vectors: a smaller state is read as quickly as its record would be, and a job
+  /// whose epochs take milliseconds shall not wait for a second save in each.
+  static constexpr std::uint64_t kLargestWithoutRecord = 64U << 10U;
+
   /// `fingerprint` is a text that is equal only for runs that may continue each other: a JSON
   /// object in which the members kTestChecksum and kDefinitionChecksum are new, so that checkpoints
   /// of an old version do not have them.
   /// `before_saving`, if any, is asked before each save; what it throws prevents the save.
+  /// `largest_without_record` is another only in tests.
   Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id, std::string fingerprint,
-              std::uint32_t worker, std::uint32_t workers,
-              std::function<void()> before_saving = {});
+              std::uint32_t worker, std::uint32_t workers, std::function<void()> before_saving = {},
+              std::uint64_t largest_without_record = kLargestWithoutRecord);
 
   void save(const Progress& progress, optim::Optimizer& optimizer,
             const comm::Communicator& communicator, const CheckpointNote& note);
@@ -95,43 +98,68 @@ class Checkpoints {
   void restore_suspension(optim::Optimizer& optimizer, comm::Communicator& communicator);
   void forget_suspension();
 
-  /// The states that this worker could go back to, newest first. A damaged one does not count,
-  /// unless there is no whole one: then throws data_corrupt.
+  /// Looks at the checkpoints of several workers of one job, which share a store: loads all commit
+  /// records in one batch, and the states of those that have none as read_states() does.
+  static void look_at(std::span<Checkpoints> workers);
+  /// Loads both states of each, so that what available() tells is whole now. Of a damaged one there
+  /// is a warning, unless its worker has no whole one: then throws data_corrupt. Does it once.
+  /// Holds 64 MB of states at a time, or the two of one worker.
+  static void read_states(std::span<Checkpoints> workers);
+
+  /// The states that this worker could go back to, newest first.
   std::vector<Progress> available();
+
+  /// Loads the newest state that is whole, for keep_order() and restore(); absent when there is
+  /// none. Where the newest one is damaged, read_states() finds the other.
+  std::optional<Progress> load_newest();
+  /// Loads the state of that round. Throws DamagedCheckpoint when it is not what its record tells
+  /// of, not_found when there is none.
+  Progress load_round(std::uint64_t round);
 
   /// The note saved with the checkpoint of that progress; empty when it is not there.
   CheckpointNote note(const Progress& progress);
 
   /// In which order the job that left these states visits its rows; the newest order when there is
-  /// none. What is saved from now on says that one.
+  /// none. What is saved from now on says that one. Loads the newest state, unless one was loaded.
   data::OrderVersion keep_order();
 
   /// Removes what was saved after `epoch`: the job goes on from there, and a worker that is tried
   /// again must not jump ahead of the others.
   void forget_after(std::uint64_t epoch);
+  /// The keys that forget_after() removes.
+  std::vector<std::string> keys_after(std::uint64_t epoch);
 
-  /// Puts the checkpoint of that progress back. Throws not_found, data_corrupt, or invalid_argument
-  /// when the run that made it had other options or data.
+  /// Puts the checkpoint of that progress back, loading it unless it is loaded. Throws not_found,
+  /// data_corrupt, or invalid_argument when the run that made it had other options or data.
   void restore(const Progress& progress, optim::Optimizer& optimizer,
                comm::Communicator& communicator);
 
  private:
   struct Slot;
-  /// What is known of a whole checkpoint without its state.
+  /// What is known of a checkpoint without its state.
   struct Found {
     std::uint64_t slot = 0;
     Progress progress;
     CheckpointNote note;
-    data::OrderVersion order;
+    bool is_recorded = false;  ///< the state must be what its record tells of
   };
   const std::vector<Found>& found();
+  static void load_records(std::span<Checkpoints> workers);
+  static void load_states(std::span<Checkpoints* const> workers);
+  void take_states(std::span<std::optional<Buffer>> both);
+  /// Loads the state into loaded_. Throws not_found or data_corrupt.
+  void load(const Found& checkpoint);
+  /// Whether the state in that slot is what its record tells of; false without a record.
+  bool is_as_recorded(const Slot& slot) const;
+  void look_again();
   Slot read(std::uint64_t slot, const std::string& key, Buffer bytes) const;
   void put_back(const Slot& slot, optim::Optimizer& optimizer,
                 comm::Communicator& communicator) const;
   std::string key(std::uint64_t slot) const;
   std::string suspension_key() const;
   Buffer encode(const std::string& key, const Progress& progress, const StepCursor& place,
-                const SavedState& state, const CheckpointNote& note) const;
+                const SavedState& state, const CheckpointNote& note,
+                std::uint64_t* checksum = nullptr) const;
   bool continues(const Slot& slot) const;
 
   std::shared_ptr<storage::Storage> store_;
@@ -140,8 +168,13 @@ class Checkpoints {
   std::uint32_t worker_;
   std::uint32_t workers_;
   std::function<void()> before_saving_;
+  std::uint64_t largest_without_record_;
   std::uint64_t next_slot_ = 0;
-  std::optional<std::vector<Found>> found_;  ///< newest first; absent: not yet looked, or changed
+  using Records = std::array<std::optional<CommitRecord>, 2>;  ///< by slot
+  std::optional<Records> records_;  ///< absent: not yet loaded, or changed; the same for found_
+  std::optional<std::vector<Found>> found_;  ///< newest first
+  bool states_read_ = false;
+  std::shared_ptr<Slot> loaded_;
   std::shared_ptr<Slot> suspended_;
 };
 

@@ -4,6 +4,8 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/control/endings.h"
+#include "lambdaml/storage/decorators.h"
 
 namespace lambdaml::control {
 namespace {
@@ -27,10 +29,23 @@ class Numbers : public optim::Optimizer {
 class CheckpointTest : public testing::Test {
  protected:
   Checkpoints checkpoints(const std::string& job, const std::string& fingerprint = "f") const {
-    return {store_, job, fingerprint, 0, 2};
+    return {store_, job, fingerprint, 0, 2, {}, largest_without_record_};
   }
   void TearDown() override { store_->clear(""); }
+  void damage(const std::string& key) {
+    Buffer bytes = std::move(*store_->load(key));
+    bytes.data()[bytes.size() - 3] ^= std::byte{1};
+    store_->save(key, bytes);
+  }
+  /// Epochs 1, 2, …, of 7 rounds each.
+  void save(std::uint64_t epochs) {
+    Numbers numbers;
+    Checkpoints writing = checkpoints("job");
+    for (std::uint64_t epoch = 1; epoch <= epochs; ++epoch)
+      writing.save({epoch, 7 * epoch}, numbers, *communicator_, {});
+  }
 
+  std::uint64_t largest_without_record_ = 0;
   std::shared_ptr<storage::Storage> store_ = storage::open("memory://checkpoint-test");
   std::unique_ptr<comm::Communicator> communicator_ = comm::registry().get("reduce").make({});
 };
@@ -108,21 +123,121 @@ TEST_F(CheckpointTest, ADamagedOneIsNeverRestored) {
   Checkpoints writing = checkpoints("job");
   writing.save({1, 1}, numbers, *communicator_, {});
   writing.save({2, 2}, numbers, *communicator_, {});
-  const auto damage = [&](const std::string& key, std::size_t from_end) {
-    Buffer bytes = std::move(*store_->load(key));
-    bytes.data()[bytes.size() - from_end] ^= std::byte{1};
-    store_->save(key, bytes);
-  };
-  damage("job/0_2.1.safetensors", 3);
-  EXPECT_EQ(checkpoints("job").available(), (std::vector<Progress>{{1, 1}}));
-  damage("job/0_2.0.safetensors", 3);
+  damage("job/0_2.1.safetensors");
+  EXPECT_EQ(checkpoints("job").load_newest(), (Progress{1, 1}));
+  EXPECT_THROW(checkpoints("job").restore({2, 2}, numbers, *communicator_), Error);
+  damage("job/0_2.0.safetensors");
   try {
-    checkpoints("job").available();
+    checkpoints("job").load_newest();
     FAIL() << "a damaged checkpoint was taken";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::data_corrupt);
     EXPECT_NE(std::string(error.what()).find("0_2."), std::string::npos) << error.what();
   }
+}
+
+TEST_F(CheckpointTest, ARecordComesAfterItsStateAndGoesWithIt) {
+  Numbers numbers;
+  std::vector<std::string> saved;
+  Checkpoints writing(storage::with_faults(store_,
+                                           [&](std::string_view verb, std::string_view key) {
+                                             if (verb == "save") saved.emplace_back(key);
+                                           }),
+                      "job", "f", 0, 2, {}, 0);
+  writing.save({1, 7}, numbers, *communicator_, {});
+  writing.save({2, 14}, numbers, *communicator_, {});
+  EXPECT_EQ(saved, (std::vector<std::string>{"job/0_2.0.safetensors", "job/0_2.0.commit",
+                                             "job/0_2.1.safetensors", "job/0_2.1.commit"}));
+  const auto record =
+      CommitRecord::from_json(store_->load("job/0_2.1.commit")->text(), "job/0_2.1.safetensors");
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->progress, (Progress{2, 14}));
+  EXPECT_EQ(record->bytes, store_->load(record->key)->size());
+  writing.forget_after(1);
+  EXPECT_EQ(store_->list("").size(), 2U);
+  writing.forget_after(0);
+  EXPECT_TRUE(store_->list("").empty());
+}
+
+TEST_F(CheckpointTest, TheStateIsLoadedOnceAndByItsWorkerAlone) {
+  save(3);
+  std::vector<std::string> loaded;
+  Checkpoints reading(storage::with_faults(store_,
+                                           [&](std::string_view verb, std::string_view key) {
+                                             if (verb == "load" && key.ends_with(".safetensors"))
+                                               loaded.emplace_back(key);
+                                           }),
+                      "job", "f", 0, 2, {}, 0);
+  EXPECT_EQ(reading.available(), (std::vector<Progress>{{3, 21}, {2, 14}}));
+  EXPECT_TRUE(loaded.empty());
+  EXPECT_EQ(reading.load_round(14), (Progress{2, 14}));
+  reading.keep_order();
+  Numbers numbers;
+  reading.restore({2, 14}, numbers, *communicator_);
+  EXPECT_EQ(loaded, std::vector<std::string>{"job/0_2.1.safetensors"});
+}
+
+TEST_F(CheckpointTest, ASaveThatWasCutShortIsNoCheckpoint) {
+  // The third state is there, over the first one; its record tells of the first one still.
+  save(2);
+  const Buffer old_record = std::move(*store_->load("job/0_2.0.commit"));
+  save(3);
+  store_->save("job/0_2.0.commit", old_record);
+  EXPECT_EQ(checkpoints("job").available(), (std::vector<Progress>{{2, 14}, {1, 7}}));
+  EXPECT_EQ(checkpoints("job").load_newest(), (Progress{2, 14}));
+  EXPECT_THROW(checkpoints("job").load_round(7), DamagedCheckpoint);
+  // What goes on from the second overwrites it.
+  Numbers numbers;
+  Checkpoints next = checkpoints("job");
+  next.restore({2, 14}, numbers, *communicator_);
+  next.save({3, 21}, numbers, *communicator_, {});
+  EXPECT_EQ(checkpoints("job").available(), (std::vector<Progress>{{3, 21}, {2, 14}}));
+  EXPECT_EQ(checkpoints("job").load_newest(), (Progress{3, 21}));
+  // The first state of all, without a record.
+  store_->remove("job/0_2.0.commit");
+  store_->remove("job/0_2.1.commit");
+  store_->remove("job/0_2.1.safetensors");
+  EXPECT_EQ(checkpoints("job").available(), (std::vector<Progress>{{3, 21}}));
+}
+
+TEST_F(CheckpointTest, StatesWithoutRecordsAreRead) {
+  Numbers numbers;
+  save(2);
+  for (const char* key : {"job/0_2.0.commit", "job/0_2.1.commit"}) store_->remove(key);
+  EXPECT_EQ(checkpoints("job").available(), (std::vector<Progress>{{2, 14}, {1, 7}}));
+  Checkpoints next = checkpoints("job");
+  EXPECT_EQ(next.load_round(14), (Progress{2, 14}));
+  next.restore({2, 14}, numbers, *communicator_);
+  next.save({3, 21}, numbers, *communicator_, {});
+  // One of both is recorded now; the other is found where it is asked for.
+  EXPECT_EQ(checkpoints("job").available(), (std::vector<Progress>{{3, 21}}));
+  EXPECT_EQ(checkpoints("job").load_round(14), (Progress{2, 14}));
+  EXPECT_THROW(checkpoints("job").load_round(7), Error);
+}
+
+TEST_F(CheckpointTest, ASmallStateNeedsNoRecord) {
+  largest_without_record_ = Checkpoints::kLargestWithoutRecord;
+  Numbers numbers;
+  Checkpoints writing = checkpoints("job");
+  writing.save({1, 7}, numbers, *communicator_, {"", "line\n"});
+  EXPECT_EQ(store_->list("").size(), 1U);
+  EXPECT_EQ(checkpoints("job").note({1, 7}).metrics, "line\n");
+  numbers.values.resize(Checkpoints::kLargestWithoutRecord / sizeof(float));
+  writing.save({2, 14}, numbers, *communicator_, {});
+  EXPECT_EQ(store_->list("").size(), 3U);
+}
+
+TEST_F(CheckpointTest, DamageAfterTheRecordIsFoundByWhoLoads) {
+  save(2);
+  damage("job/0_2.1.safetensors");
+  EXPECT_EQ(checkpoints("job").available(), (std::vector<Progress>{{2, 14}, {1, 7}}));
+  EXPECT_THROW(checkpoints("job").load_round(14), DamagedCheckpoint);
+  EXPECT_EQ(checkpoints("job").load_round(7), (Progress{1, 7}));
+  Checkpoints reading = checkpoints("job");
+  Checkpoints::read_states({&reading, 1});
+  EXPECT_EQ(reading.available(), (std::vector<Progress>{{1, 7}}));
+  store_->remove("job/0_2.1.safetensors");
+  EXPECT_THROW(checkpoints("job").load_round(14), DamagedCheckpoint);
 }
 
 }  // namespace

@@ -31,6 +31,12 @@ class Stopped : public Error {
   explicit Stopped(const std::string& message) : Error(Code::cancelled, message) {}
 };
 
+/// The state that a worker was to go on from is not what its commit record tells of.
+class DamagedCheckpoint : public Error {
+ public:
+  explicit DamagedCheckpoint(const std::string& message) : Error(Code::data_corrupt, message) {}
+};
+
 /// Whether another attempt of a worker that failed with this error type can help. `unavailable` is
 /// not worth one: the service was waited for as long as any is, so the job ends.
 bool is_worth_another_try(std::string_view error_type);

@@ -107,7 +107,10 @@ void JobChannel::fail_closed() {
   }
 }
 
-void JobChannel::take_over(std::uint32_t workers) const {
+void JobChannel::take_over(std::uint32_t workers) {
+  // Whoever was told to stop and is still at work is shut out like the others.
+  running_ = 0;
+  stopped_.clear();
   store_->clear("");
   claim(*store_, claims_of(workers), WorkerClaim::kNewTrigger);
 }

@@ -65,7 +65,7 @@ class JobChannel {
   /// For a job that goes on. Workers of its earlier trigger may still be at work: from now on none
   /// of them counts, so none begins to save another checkpoint, and those that are there can be
   /// chosen from. A PUT a worker.
-  void take_over(std::uint32_t workers) const;
+  void take_over(std::uint32_t workers);
   /// Stops workers that the platform does not end; `at_work` are those whose end is not known. A
   /// PUT a worker, a GET for each of them, and if it is patient a wait for those that have begun.
   /// Never throws.

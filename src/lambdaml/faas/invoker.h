@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,11 +58,14 @@ struct Function {
   std::string name = {};  ///< name or ARN of the deployed function
   /// The events need each other (a bulk-synchronous job): all must run at the same time.
   bool all_at_once = false;
-  /// How the caller can tell how an event stands, for the platform does not say. Asked by one
-  /// thread, from once to four times a second and event. Succeeded or failed ends the event;
-  /// `running` is a sign of life with the tries so far; absent says nothing. What it throws fails
-  /// the event, unless that is worth a retry (unavailable, deadline_exceeded).
-  std::function<std::optional<EventStatus>(std::size_t event)> outcome = {};
+  /// How the caller can tell how events stand, for the platform does not say. Asked by one thread,
+  /// of all that run at once, from once to four times a second (less often where the answer takes
+  /// longer); answers in the order of `events`. Succeeded or failed ends an event; `running` is a
+  /// sign of life with the tries so far; absent says nothing. What it throws fails the events,
+  /// unless that is worth a retry (unavailable, deadline_exceeded).
+  using Outcomes =
+      std::function<std::vector<std::optional<EventStatus>>(std::span<const std::size_t> events)>;
+  Outcomes outcomes = {};
 };
 
 /// The events of one call. Thread-safe. Destroying it cancels what still runs.

@@ -22,7 +22,7 @@ struct Plugin {
   std::vector<Option> options = {};  ///< settings of its own
   /// Events run in processes of their own, so the channel must reach across processes.
   bool separate_processes = true;
-  /// Events run in a deployed function: Function::name and outcome are needed, executable and
+  /// Events run in a deployed function: Function::name and outcomes are needed, executable and
   /// log_folder mean nothing, and nothing but what the function leaves in storage says how an event
   /// ended.
   bool remote = false;

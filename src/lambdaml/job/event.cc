@@ -45,10 +45,44 @@ constexpr const char* kOwnPart = "part";
 constexpr const char* kOwnTestPart = "test_part";
 constexpr const char* kModelFile = "definition";
 
+constexpr const char* kPartRows = "part_rows";
+/// The same as `[[rows, parts], …]`: hundreds of workers are each told of hundreds of parts, of
+/// which neighbours mostly have as many rows.
+constexpr const char* kRunsOfParts = "part_row_runs";
+constexpr std::size_t kMostPartsOneByOne = 64;
+
 /// A manifest without what only the readers of other parts need: there may be thousands.
 json facts_of(data::Manifest manifest) {
   manifest.part_files.clear();
-  return parse_json(manifest.to_json());
+  json facts = parse_json(manifest.to_json());
+  if (manifest.parts() <= kMostPartsOneByOne) return facts;
+  json runs = json::array();
+  for (const std::uint64_t rows : manifest.part_rows) {
+    if (runs.empty() || runs.back()[0] != rows) runs.push_back({rows, 0});
+    runs.back()[1] = runs.back()[1].get<std::uint64_t>() + 1;
+  }
+  if (2 * runs.size() >= manifest.parts()) return facts;
+  facts.erase(kPartRows);
+  facts[kRunsOfParts] = std::move(runs);
+  return facts;
+}
+
+/// As facts_of() has them, of at most so many parts.
+data::Manifest manifest_from(json facts, std::size_t most_parts, const char* what) {
+  const auto runs = facts.is_object() ? facts.find(kRunsOfParts) : facts.end();
+  if (runs == facts.end()) return data::Manifest::from_json(json_text(facts), what);
+  json rows = json::array();
+  for (const json& run : *runs) {
+    const bool fits = run.is_array() && run.size() == 2 && run[1].is_number_unsigned() &&
+                      run[1].get<std::uint64_t>() <= most_parts - rows.size();
+    if (!fits)
+      fail(Code::invalid_argument, "{}: '{}' is not of at most {} parts", what, kRunsOfParts,
+           most_parts);
+    rows.insert(rows.end(), run[1].get<std::size_t>(), run[0]);
+  }
+  facts.erase(runs);
+  facts[kPartRows] = std::move(rows);
+  return data::Manifest::from_json(json_text(facts), what);
 }
 
 void put(json& object, const char* key, const std::optional<data::Content>& content) {
@@ -129,13 +163,13 @@ TrainEvent train_event_from_json(std::string_view text) {
   from_json(json_text(options), "event: options", event.options);
   event.worker =
       static_cast<std::uint32_t>(required_count(object, "worker_index", event.workers() - 1));
-  event.data = data::Manifest::from_json(json_text(member(object, "data")), "event: data");
+  event.data = manifest_from(member(object, "data"), event.workers(), "event: data");
   if (event.data.parts() != event.workers())
     fail(Code::invalid_argument, "event: {} parts of data for {} workers", event.data.parts(),
          event.workers());
   if (object.contains("data_uri")) event.data_uri = required_text(object, "data_uri");
   if (object.contains("test"))
-    event.test = data::Manifest::from_json(json_text(object["test"]), "event: test");
+    event.test = manifest_from(object["test"], event.workers(), "event: test");
   if (object.contains("test_uri")) event.test_uri = required_text(object, "test_uri");
   event.part = content_at(object, kOwnPart);
   event.test_part = content_at(object, kOwnTestPart);

@@ -36,6 +36,33 @@ TEST(Event, ComesBackFromJson) {
   EXPECT_EQ(to_json(event), to_json(sample()));
 }
 
+TEST(Event, OfManyWorkersDoesNotGrowWithThem) {
+  TrainEvent event = sample();
+  const std::size_t few = to_json(event).size();
+  event.options.parse("workers", "1000", "test");
+  event.data.part_rows.assign(1000, 7);
+  for (std::size_t i = 0; i < 300; ++i) event.data.part_rows[i] = 8;
+  event.test = event.data;
+  const std::string text = to_json(event);
+  EXPECT_LT(text.size(), few + 300);
+  const TrainEvent back = train_event_from_json(text);
+  EXPECT_EQ(back.data.part_rows, event.data.part_rows);
+  EXPECT_EQ(back.test->part_rows, event.data.part_rows);
+  for (const auto& [from, to] :
+       {std::pair("[[8,300],[7,700]]", "[[8,300],[7,701]]"),
+        std::pair("[[8,300],[7,700]]", "[[8,300],[7,699]]"),
+        std::pair("[[8,300],[7,700]]", "[[8,300],[7]]"),
+        std::pair("[[8,300],[7,700]]", "[[8,300],[7,-700]]"),
+        std::pair("[[8,300],[7,700]]", "[[0,300],[7,700]]"), std::pair("[[8,300],[7,700]]", "7")}) {
+    std::string other = text;
+    other.replace(other.find(from), std::string(from).size(), to);
+    EXPECT_THROW(train_event_from_json(other), Error) << to;
+  }
+  // Parts that have nothing in common are told one by one.
+  for (std::size_t i = 0; i < 1000; ++i) event.data.part_rows[i] = 1 + i;
+  EXPECT_EQ(train_event_from_json(to_json(event)).data.part_rows, event.data.part_rows);
+}
+
 /// The sample's JSON with one piece of text replaced.
 std::string broken(const std::string& from, const std::string& to) {
   std::string json = to_json(sample());

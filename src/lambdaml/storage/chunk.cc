@@ -164,7 +164,8 @@ class Chunked final : public Wrapper {
     for (const std::string& key : keys) {
       std::optional<Index> index;
       if (!known(key, index)) {
-        const std::optional<Buffer> raw = inner().load(key);
+        // One byte more than an index has tells a longer value from one.
+        const std::optional<Buffer> raw = inner().load_range(key, 0, sizeof(Index) + 1);
         if (raw) index = index_in(*raw);
       }
       if (!index) continue;

@@ -99,6 +99,18 @@ TEST_F(Chunks, LeaveNothingBehind) {
   EXPECT_TRUE(inner_->list("").empty()) << "pieces of a value that another handle saved";
 }
 
+TEST_F(Chunks, AreRemovedByAnotherHandleWithoutBeingLoaded) {
+  store_->save("small", noise(92, 1));
+  store_->save("large", noise(950, 1));
+  const auto meter = std::make_shared<Meter>();
+  const auto other = with_chunks(with_meter(inner_, meter), 100);
+  other->remove("small");
+  other->remove("large");
+  EXPECT_TRUE(inner_->list("").empty());
+  EXPECT_EQ(meter->usage().get.requests, 2U);
+  EXPECT_LT(meter->usage().get.bytes, 100U);
+}
+
 TEST_F(Chunks, OfANeighbourAreNotCleared) {
   store_->save("key", noise(950, 1));
   store_->save("key.b", noise(950, 2));

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <span>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -12,12 +14,13 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/control/channel.h"
-#include "lambdaml/control/checkpoint.h"
 #include "lambdaml/control/data_record.h"
 #include "lambdaml/control/endings.h"
+#include "lambdaml/control/job_checkpoints.h"
 #include "lambdaml/control/job_record.h"
 #include "lambdaml/control/stores.h"
 #include "lambdaml/control/worker_report.h"
+#include "lambdaml/control/worker_words.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/model_file.h"
 #include "lambdaml/job/summary.h"
@@ -42,7 +45,8 @@ class Run {
         stores_(channel.stores()),
         observer_(observer) {}
 
-  std::string run(const StagedData& staged, bool resuming, const Stopwatch& wall) {
+  std::string run(const StagedData& staged, Begin begin, const Stopwatch& wall) {
+    begin_ = begin;
     const optim::Plugin& optimizer = optim::registry().get(options_.text("optim"));
     observer_.starting(
         {.job_id = folder_.job_id(),
@@ -55,11 +59,11 @@ class Run {
     job::TrainEvent event = make_event(staged);
     const auto checkpoints = stores_.open(options_.text("checkpoint"));
     control::DataRecord files(checkpoints, folder_.job_id());
-    if (resuming) {
+    if (begin == Begin::anew) {
+      files.begin(staged.files);
+    } else {
       files.require_same(staged.files);
       find_common_checkpoint(event);
-    } else {
-      files.begin(staged.files);
     }
     control::JobRecord record(checkpoints, folder_.job_id());
     record.begin(options_);
@@ -93,7 +97,7 @@ class Run {
     std::vector<std::string> responses = wait_for_all(*invocations_, [&] {
       tell_failures();
       const std::vector<faas::EventStatus> workers = invocations_->status();
-      for (const faas::EventStatus& worker : workers) require_found_job(worker.response);
+      for (const faas::EventStatus& worker : workers) require_begun(worker.response);
       if (wall.seconds() >= next_look_s) {
         next_look_s = wall.seconds() + pause_s;
         look_for_metrics();
@@ -111,15 +115,20 @@ class Run {
              folder_.job_id(), limit_s);
     });
     tell_failures();
-    for (const std::string& response : responses) require_found_job(response);
+    for (const std::string& response : responses) require_begun(response);
     look_for_metrics();
     return responses;
   }
 
   /// A worker that found nothing to begin with ends the job, before the others wait for it.
-  void require_found_job(std::string_view response) const {
+  void require_begun(std::string_view response) const {
     if (response == control::kJobIsOver) fail_lost(control::keys::kJob);
     if (response == control::kJobIsLost) fail_lost(control::keys::kData);
+    if (response != control::kCheckpointDamaged) return;
+    const std::string message = fmt::format(
+        "job {}: a worker cannot go on from its checkpoint, which was damaged", folder_.job_id());
+    if (begin_ == Begin::by_records) throw control::DamagedCheckpoint(message);
+    fail(Code::data_corrupt, "{}; its log says more", message);
   }
 
   [[noreturn]] void fail_lost(std::string_view key) const {
@@ -177,39 +186,24 @@ class Run {
   /// The newest round at which every worker has a checkpoint; asynchronous workers each go on from
   /// their own.
   void find_common_checkpoint(job::TrainEvent& event) {
-    const std::shared_ptr<storage::Storage> store = stores_.open(options_.text("checkpoint"));
-    std::vector<control::Checkpoints> checkpoints;
-    for (std::uint32_t worker = 0; worker < workers(); ++worker)
-      checkpoints.emplace_back(store, folder_.job_id(), "", worker, workers());
-    const auto forget_after = [&](std::uint64_t epoch) {
-      for (control::Checkpoints& own : checkpoints) own.forget_after(epoch);
-    };
-    std::vector<control::Progress> common;
-    std::size_t with_any = 0;
-    for (std::uint32_t worker = 0; worker < workers(); ++worker) {
-      std::vector<control::Progress> own = checkpoints[worker].available();
-      with_any += own.empty() ? 0 : 1;
-      if (worker == 0)
-        common = own;
-      else if (all_together())
-        std::erase_if(common, [&](const control::Progress& progress) {
-          return std::find(own.begin(), own.end(), progress) == own.end();
-        });
-    }
-    if (with_any < workers() || common.empty()) {
+    control::JobCheckpoints checkpoints(stores_.open(options_.text("checkpoint")), folder_.job_id(),
+                                        workers());
+    if (begin_ == Begin::by_states) checkpoints.read_states();
+    const auto start = checkpoints.newest_common(all_together());
+    if (!start) {
       log::warning("run {}: no checkpoint that all workers have; starting over", folder_.job_id());
-      forget_after(0);
+      checkpoints.forget_after(0);
       folder_.rewind(0, "");
       return;
     }
     event.resume = true;
-    next_metrics_ = common.front().epoch + 1;
-    folder_.rewind(common.front().epoch, checkpoints[0].note(common.front()).metrics);
+    next_metrics_ = start->progress.epoch + 1;
+    folder_.rewind(start->progress.epoch, start->metrics);
     if (all_together()) {
-      event.resume_round = common.front().round;
-      forget_after(common.front().epoch);
+      event.resume_round = start->progress.round;
+      checkpoints.forget_after(start->progress.epoch);
     }
-    log::info("going on after epoch {}", common.front().epoch);
+    log::info("going on after epoch {}", start->progress.epoch);
   }
 
   void start(job::TrainEvent& event, const StagedData& staged) {
@@ -226,7 +220,7 @@ class Run {
     function.log_folder = folder_.log_folder();
     function.name = options_.text("function");
     function.all_at_once = all_together();
-    if (job::is_remote(options_)) function.outcome = outcome_of_workers();
+    if (job::is_remote(options_)) function.outcomes = outcomes_of_workers();
     function.worth_a_retry = control::is_worth_another_try;
     function.goes_on = [](const std::string& response) {
       return response == control::kToBeContinued;
@@ -246,33 +240,40 @@ class Run {
   }
 
   /// How workers stand, by what they leave in the channel; called from the invoker's thread.
-  std::function<std::optional<faas::EventStatus>(std::size_t)> outcome_of_workers() {
+  faas::Function::Outcomes outcomes_of_workers() {
     std::shared_ptr<storage::Storage> channel =
         stores_.open_channel(options_.text("channel"), folder_.job_id());
     return [this, channel, heard = std::map<std::size_t, std::uint64_t>()](
-               std::size_t worker) mutable -> std::optional<faas::EventStatus> {
-      using State = faas::EventStatus::State;
-      faas::EventStatus status;
-      const auto index = static_cast<std::uint32_t>(worker);
-      if (const std::optional<Buffer> report = channel->load(control::keys::result(index))) {
-        status.state = State::succeeded;
-        status.response = report->text();
-        return status;
-      }
-      if (const std::optional<Buffer> text = channel->load(control::keys::failure(index))) {
-        const json failure = parse_json(text->text());
-        status.state = State::failed;
-        status.error_type = text_at(failure, "type");
-        status.error_message = fmt::format("worker {}: {}", worker, text_at(failure, "message"));
-        return status;
-      }
+               std::span<const std::size_t> events) mutable {
+      const std::vector<std::uint32_t> asked(events.begin(), events.end());
+      const auto ends = control::ends_of_workers(*channel, asked);
       // Bulk-synchronous workers only get on together: news of one are of all.
       const std::uint64_t news = news_;
-      if (heard[worker] == news) return {};
-      heard[worker] = news;
-      status.state = State::running;
-      return status;
+      std::vector<std::optional<faas::EventStatus>> all(events.size());
+      for (std::size_t i = 0; i < events.size(); ++i) {
+        if (ends[i]) {
+          all[i] = status_of(events[i], *ends[i]);
+        } else if (std::exchange(heard[events[i]], news) != news) {
+          all[i].emplace().state = faas::EventStatus::State::running;
+        }
+      }
+      return all;
     };
+  }
+
+  static faas::EventStatus status_of(std::size_t worker, const control::WorkerEnd& end) {
+    using State = faas::EventStatus::State;
+    faas::EventStatus status;
+    if (!end.has_failed) {
+      status.state = State::succeeded;
+      status.response = end.text;
+      return status;
+    }
+    const json failure = parse_json(end.text);
+    status.state = State::failed;
+    status.error_type = text_at(failure, "type");
+    status.error_message = fmt::format("worker {}: {}", worker, text_at(failure, "message"));
+    return status;
   }
 
   /// Failures come on the invoker's thread; the observer is told on this one.
@@ -340,6 +341,7 @@ class Run {
   storage::Storage& channel_;
   control::Stores& stores_;
   Observer& observer_;
+  Begin begin_ = Begin::anew;
   struct FailedTry {
     std::size_t worker;
     faas::EventStatus status;
@@ -359,9 +361,9 @@ class Run {
 }  // namespace
 
 std::string run_workers(const Options& options, control::RunFolder& folder,
-                        control::JobChannel& channel, const StagedData& staged, bool resuming,
+                        control::JobChannel& channel, const StagedData& staged, Begin begin,
                         const Stopwatch& wall, Observer& observer) {
-  return Run(options, folder, channel, observer).run(staged, resuming, wall);
+  return Run(options, folder, channel, observer).run(staged, begin, wall);
 }
 
 }  // namespace lambdaml::trigger

@@ -175,16 +175,19 @@ void note_end(control::Stores& stores, const Options& options, const control::Ru
   }
 }
 
-std::string run_to_end(Options options, control::RunFolder folder, const StagedData& staged,
-                       control::JobChannel& channel, Observer& observer, bool resuming,
+std::string run_to_end(Options options, control::RunFolder& folder, const StagedData& staged,
+                       control::JobChannel& channel, Observer& observer, Begin begin,
                        bool by_command, const Stopwatch& wall) {
   if (options.text("checkpoint").empty())
     options.set("checkpoint", Option::Value(folder.checkpoint_uri()), "checkpoint");
   try {
-    return run_workers(options, folder, channel, staged, resuming, wall, observer);
+    return run_workers(options, folder, channel, staged, begin, wall, observer);
   } catch (const control::Superseded&) {
     throw;
+  } catch (const control::DamagedCheckpoint&) {
+    throw;
   } catch (const Error& error) {
+    const bool resuming = begin != Begin::anew;
     control::Stores& stores = channel.stores();
     if (error.code() == Code::unavailable) stores.hurry();
     const bool resumable = can_be_resumed(stores, options, folder.job_id());
@@ -204,6 +207,19 @@ std::string run_to_end(Options options, control::RunFolder folder, const StagedD
   }
 }
 
+/// Goes on with a job by calling `attempt`, which does all that it takes. A worker that cannot
+/// begin because its state was damaged after its record was written says so; then all workers go
+/// back to what a reading of all states finds.
+template <class Attempt>
+std::string go_on(Attempt&& attempt) {
+  try {
+    return attempt(Begin::by_records);
+  } catch (const control::DamagedCheckpoint& damaged) {
+    log::info("{}; reading all checkpoints", damaged.what());
+  }
+  return attempt(Begin::by_states);
+}
+
 }  // namespace
 
 std::string train(const Options& given, Observer& observer) {
@@ -221,8 +237,8 @@ std::string train(const Options& given, Observer& observer) {
                               control::JobChannel::Stop::patient);
   return channel.use([&] {
     const StagedData staged = prepare(options, channel);
-    return run_to_end(options, control::RunFolder::create(output, job_id, options), staged, channel,
-                      observer, false, true, wall);
+    control::RunFolder folder = control::RunFolder::create(output, job_id, options);
+    return run_to_end(options, folder, staged, channel, observer, Begin::anew, true, wall);
   });
 }
 
@@ -237,12 +253,15 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
   control::JobChannel channel(stores, options.text("channel"), job_id, options.flag("keep"),
                               control::JobChannel::Stop::at_once);
   return channel.use([&] {
-    channel.take_over(workers_of(options));
-    const StagedData staged = prepare(options, channel);
-    const bool resuming =
-        !options.text("checkpoint").empty() && can_be_resumed(stores, options, job_id);
-    return run_to_end(options, control::RunFolder::create(output, job_id, options), staged, channel,
-                      observer, resuming, false, wall);
+    std::optional<control::RunFolder> folder;
+    return go_on([&](Begin begin) {
+      channel.take_over(workers_of(options));
+      const StagedData staged = prepare(options, channel);
+      if (options.text("checkpoint").empty() || !can_be_resumed(stores, options, job_id))
+        begin = Begin::anew;
+      if (!folder) folder.emplace(control::RunFolder::create(output, job_id, options));
+      return run_to_end(options, *folder, staged, channel, observer, begin, false, wall);
+    });
   });
 }
 
@@ -263,9 +282,11 @@ std::string resume(const std::filesystem::path& path, Observer& observer, const 
   control::JobChannel channel(stores, options.text("channel"), folder.job_id(),
                               options.flag("keep"), control::JobChannel::Stop::patient);
   return channel.use([&] {
-    channel.take_over(workers_of(options));
-    const StagedData staged = prepare(options, channel);
-    return run_to_end(options, std::move(folder), staged, channel, observer, true, true, wall);
+    return go_on([&](Begin begin) {
+      channel.take_over(workers_of(options));
+      const StagedData staged = prepare(options, channel);
+      return run_to_end(options, folder, staged, channel, observer, begin, true, wall);
+    });
   });
 }
 

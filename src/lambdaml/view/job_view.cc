@@ -17,6 +17,7 @@
 #include "lambdaml/control/job_channel.h"
 #include "lambdaml/control/job_record.h"
 #include "lambdaml/control/run_folder.h"
+#include "lambdaml/control/worker_words.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/optim/registry.h"
@@ -39,8 +40,8 @@ bool is_checkpoint_folder(const fs::path& folder) {
   return !fs::exists(folder / kRunFile, error) && fs::exists(folder / control::record::kJob, error);
 }
 
-json object_from(const Buffer& text, const std::string& what) {
-  json object = parse_json(text.text());
+json object_from(std::string_view text, const std::string& what) {
+  json object = parse_json(text);
   if (!object.is_object()) fail(Code::data_corrupt, "{}: it is damaged", what);
   return object;
 }
@@ -68,7 +69,7 @@ JobView JobView::open(const std::string& run) {
     fail(Code::not_found, "run {}: nothing is known of a job {} in {}", run, view.job_id_,
          Uri::parse(checkpoints).display());
   const std::string what = fmt::format("run {}: its {}", run, control::record::kJob);
-  const std::uint64_t workers = count_at(object_from(*record, what), "workers");
+  const std::uint64_t workers = count_at(object_from(record->text(), what), "workers");
   if (workers == 0 || workers > kMostWorkers)
     fail(Code::data_corrupt, "{}: it says nothing of its workers", what);
   view.record_ = std::string(record->text());
@@ -118,13 +119,13 @@ std::string JobView::status() const {
     if (record.contains(name)) status[name] = record[name];
 
   if (const auto text = store_->load(job_id_ + "/" + control::record::kSummary)) {
-    const json summary = object_from(*text, run_ + ": its summary");
+    const json summary = object_from(text->text(), run_ + ": its summary");
     status["state"] = text_at(summary, "ended_by") == job::kPaused ? "paused" : "done";
     status["summary"] = summary;
     return json_text(status);
   }
   if (const auto text = store_->load(job_id_ + "/" + control::record::kEnded)) {
-    const json ended = object_from(*text, run_ + ": how it ended");
+    const json ended = object_from(text->text(), run_ + ": how it ended");
     status["state"] = text_at(ended, "state", "failed");
     status["error"] = text_at(ended, "error");
     return json_text(status);
@@ -136,15 +137,11 @@ std::string JobView::status() const {
       (is_private || meeting_place->load(control::keys::kJob)) && (folder_.empty() || is_locked());
   if (!alive) status["state"] = "interrupted";
   if (!alive || is_private) return json_text(status);
-  std::uint64_t started = 0, finished = 0;
-  for (std::uint32_t worker = 0; worker < workers(); ++worker) {
-    started += meeting_place->load(control::keys::started(worker)) ? 1 : 0;
-    finished += meeting_place->load(control::keys::result(worker)) ? 1 : 0;
-  }
-  status["started"] = started;
-  status["finished"] = finished;
-  if (const auto text = meeting_place->load(control::keys::kProgress))
-    status.update(ordered_json(object_from(*text, run_ + ": its progress")));
+  const control::JobStanding standing = control::standing_of(*meeting_place, workers());
+  status["started"] = standing.started;
+  status["finished"] = standing.finished;
+  if (standing.progress)
+    status.update(ordered_json(object_from(*standing.progress, run_ + ": its progress")));
   return json_text(status);
 }
 

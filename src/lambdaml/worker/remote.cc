@@ -103,6 +103,11 @@ std::string report_to_storage(const faas::Invocation& invocation, const job::Tra
   } catch (const control::JobIsLost& lost) {
     log::error("{}", lost.what());
     return leave_word(stores, event, to_string(lost.code()), lost.what());
+  } catch (const control::DamagedCheckpoint& damaged) {
+    log::info("{}", damaged.what());
+    stores.open_channel(event.options.text("channel"), event.job_id)
+        ->save(control::keys::result(event.worker), as_bytes(control::kCheckpointDamaged));
+    return std::string(control::kCheckpointDamaged);
   } catch (...) {
     const faas::Failure failure = faas::current_failure();
     log::error("{}", failure.message);

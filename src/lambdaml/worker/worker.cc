@@ -264,19 +264,24 @@ class WorkerRun {
   /// else the checkpoint that the event names, else nowhere.
   std::optional<Trainer::Start> starting_point(control::Checkpoints& checkpoints) {
     if (!again_ && !event_.resume) return {};
-    const std::vector<control::Progress> available = checkpoints.available();
+    if (!again_ && event_.resume_round)
+      return Trainer::Start{checkpoints.load_round(*event_.resume_round)};
     if (again_) {
       const std::optional<control::Checkpoints::Suspension> suspended = checkpoints.suspension();
-      if (suspended && (available.empty() || suspended->progress.epoch >= available.front().epoch))
+      const auto goes_first = [&](const control::Progress& progress) {
+        return suspended && suspended->progress.epoch >= progress.epoch;
+      };
+      const std::vector<control::Progress> available = checkpoints.available();
+      std::optional<control::Progress> newest;
+      // Only what may be used is loaded; a damaged one makes an older one the newest.
+      if (!available.empty() && !goes_first(available.front())) newest = checkpoints.load_newest();
+      if (suspended && (!newest || goes_first(*newest)))
         return Trainer::Start{suspended->progress, suspended->place};
-    }
-    if (!event_.resume || again_) {
-      if (!available.empty()) return Trainer::Start{available.front()};
+      if (newest) return Trainer::Start{*newest};
       if (!event_.resume) return {};
+    } else if (const std::optional<control::Progress> newest = checkpoints.load_newest()) {
+      return Trainer::Start{*newest};
     }
-    for (const control::Progress& progress : available)
-      if (!event_.resume_round || progress.round == *event_.resume_round)
-        return Trainer::Start{progress};
     fail(Code::not_found, "worker {} has no checkpoint to continue from in {}", event_.worker,
          event_.options.text("checkpoint"));
   }
@@ -324,6 +329,9 @@ std::string run_here(job::TrainEvent event, const faas::Invocation& invocation) 
   } catch (const control::JobIsLost& lost) {
     log::error("{}", lost.what());
     return std::string(control::kJobIsLost);
+  } catch (const control::DamagedCheckpoint& damaged) {
+    log::info("{}", damaged.what());
+    return std::string(control::kCheckpointDamaged);
   }
 }
 

@@ -13,7 +13,7 @@
 #include "lambdaml/faas/registry.h"
 
 /// Events as asynchronous invocations of a function that is deployed on AWS Lambda. Lambda takes an
-/// event and never says how it ended: Function::outcome does, which looks where the workers leave
+/// event and never says how it ended: Function::outcomes does, which looks where the workers leave
 /// their results. Lambda retries by itself, after one and two minutes, as often as the function's
 /// event-invoke configuration says. Nothing ends a running Lambda: cancel() only stops watching,
 /// and the caller leaves a mark in the job's storage for the workers to see.
@@ -77,16 +77,21 @@ class LambdaInvocations : public Invocations {
     do {
       bool news = false;
       if (client_->is_custom()) look_for_service();
-      std::size_t running = 0;
-      for (std::size_t i = 0; i < heard_.size() && !board_.is_cancelled(); ++i) {
-        if (board_.at(i).state != State::running) continue;
-        if (std::optional<EventStatus> found = look(i)) news |= take(i, std::move(*found));
-        running += board_.at(i).state == State::running ? 1 : 0;
-      }
-      if (running == 0) break;
+      std::vector<std::size_t> events = running();
+      std::vector<std::optional<EventStatus>> found = look(events);
+      for (std::size_t i = 0; i < events.size() && !board_.is_cancelled(); ++i)
+        if (found[i]) news |= take(events[i], std::move(*found[i]));
+      if (running().empty()) break;
       pause_s = news ? kFirstPause_s : std::min(1.3 * pause_s, kLongestPause_s);
     } while (board_.pause(pause_s));
     for (std::size_t i = 0; i < heard_.size(); ++i) board_.end_as_cancelled(i, function_.handler);
+  }
+
+  std::vector<std::size_t> running() const {
+    std::vector<std::size_t> events;
+    for (std::size_t i = 0; i < heard_.size(); ++i)
+      if (board_.at(i).state == State::running) events.push_back(i);
+    return events;
   }
 
   /// Without the service, what runs has failed.
@@ -112,36 +117,49 @@ class LambdaInvocations : public Invocations {
     }
   }
 
-  /// What the caller knows about an event, or that nobody has heard of it for too long.
-  std::optional<EventStatus> look(std::size_t event) {
-    EventStatus failed;
-    failed.state = State::failed;
-    failed.attempts = 1;
+  /// What the caller knows about the events, or that nobody has heard of one for too long.
+  std::vector<std::optional<EventStatus>> look(std::span<const std::size_t> events) {
+    std::vector<std::optional<EventStatus>> found(events.size());
     try {
-      if (std::optional<EventStatus> found = function_.outcome(event)) return found;
-      if (std::chrono::duration<double>(time_now() - heard_[event]).count() <=
-          patience_s(function_))
-        return {};
-      failed.may_still_run = true;
-      failed.error_type = kTimedOut;
-      failed.attempts = function_.retries + 1;
-      failed.error_message = fmt::format(
-          "{} {}: the function '{}' reported nothing for {:g} s, all its tries included;"
-          " its log in CloudWatch says why",
-          function_.handler, event, function_.name, patience_s(function_));
+      found = function_.outcomes(events);
     } catch (...) {
       const Failure failure = current_failure();
       const Code code = code_from_string(failure.type);
-      // An interrupt ends the watching, not the event.
-      if (code == Code::cancelled) return {};
+      // An interrupt ends the watching, not the events.
+      if (code == Code::cancelled) return found;
       if (code == Code::unavailable || code == Code::deadline_exceeded) {
-        log::info("looking for the outcome of event {}: {}", event, failure.message);
-        return {};
+        log::info("looking for the outcome of {} events: {}", events.size(), failure.message);
+        return found;
       }
-      failed.error_type = failure.type;
-      failed.error_message = fmt::format("{} {}: looking for its outcome: {}", function_.handler,
-                                         event, failure.message);
+      for (std::size_t i = 0; i < events.size(); ++i) {
+        EventStatus& failed = found[i].emplace();
+        failed.state = State::failed;
+        failed.error_type = failure.type;
+        failed.error_message = fmt::format("{} {}: looking for its outcome: {}", function_.handler,
+                                           events[i], failure.message);
+      }
+      return found;
     }
+    for (std::size_t i = 0; i < events.size(); ++i)
+      if (!found[i] && is_silent(events[i])) found[i] = lost(events[i]);
+    return found;
+  }
+
+  bool is_silent(std::size_t event) const {
+    return std::chrono::duration<double>(time_now() - heard_[event]).count() >
+           patience_s(function_);
+  }
+
+  EventStatus lost(std::size_t event) const {
+    EventStatus failed;
+    failed.state = State::failed;
+    failed.may_still_run = true;
+    failed.error_type = kTimedOut;
+    failed.attempts = function_.retries + 1;
+    failed.error_message = fmt::format(
+        "{} {}: the function '{}' reported nothing for {:g} s, all its tries included;"
+        " its log in CloudWatch says why",
+        function_.handler, event, function_.name, patience_s(function_));
     return failed;
   }
 
@@ -176,7 +194,7 @@ class LambdaInvoker : public Invoker {
     if (function.name.empty())
       fail(Code::invalid_argument,
            "the platform 'aws' needs the name of a deployed function; give --function NAME");
-    if (!function.outcome)
+    if (!function.outcomes)
       fail(Code::internal, "the platform 'aws' needs a way to see how events end");
     auto client = std::make_unique<lambdaml::aws::LambdaClient>();
     if (function.all_at_once) check_concurrency(*client, function.name, payloads.size());

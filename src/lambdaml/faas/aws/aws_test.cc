@@ -57,8 +57,17 @@ class AwsPlatformTest : public ::testing::Test {
   static Function function() {
     Function function;
     function.name = "workers";
-    function.outcome = [](std::size_t) { return std::nullopt; };
+    function.outcomes = each([](std::size_t) { return std::nullopt; });
     return function;
+  }
+  /// What is told of each event by itself.
+  static Function::Outcomes each(
+      std::function<std::optional<EventStatus>(std::size_t event)> outcome) {
+    return [outcome = std::move(outcome)](std::span<const std::size_t> events) {
+      std::vector<std::optional<EventStatus>> all;
+      for (const std::size_t event : events) all.push_back(outcome(event));
+      return all;
+    };
   }
   static EventStatus ended(State state, const std::string& text) {
     EventStatus status;
@@ -82,10 +91,10 @@ class AwsPlatformTest : public ::testing::Test {
 
 TEST_F(AwsPlatformTest, EventsEndAsTheCallerSaysTheyDo) {
   std::atomic<int> asked = 0;
-  function_.outcome = [&](std::size_t event) -> std::optional<EventStatus> {
+  function_.outcomes = each([&](std::size_t event) -> std::optional<EventStatus> {
     if (++asked < 6) return {};
     return ended(State::succeeded, "result " + std::to_string(event));
-  };
+  });
   const auto invocations = start(3);
   EXPECT_EQ(taken_, 3);
   EXPECT_EQ(invocations->status()[0].state, State::running);
@@ -95,11 +104,25 @@ TEST_F(AwsPlatformTest, EventsEndAsTheCallerSaysTheyDo) {
   EXPECT_EQ(invocations->status()[2].attempts, 1);
 }
 
+TEST_F(AwsPlatformTest, AllThatRunAreAskedForAtOnce) {
+  std::vector<std::vector<std::size_t>> asked;  // by the one thread that asks
+  function_.outcomes = [&](std::span<const std::size_t> events) {
+    asked.emplace_back(events.begin(), events.end());
+    std::vector<std::optional<EventStatus>> all(events.size());
+    if (asked.size() == 2) all[1] = ended(State::succeeded, "first");
+    if (asked.size() == 3)
+      for (auto& status : all) status = ended(State::succeeded, "last");
+    return all;
+  };
+  EXPECT_TRUE(start(3)->wait(20));
+  EXPECT_EQ(asked, (std::vector<std::vector<std::size_t>>{{0, 1, 2}, {0, 1, 2}, {0, 2}}));
+}
+
 TEST_F(AwsPlatformTest, OneLostEventEndsTheWaitAndIsReported) {
-  function_.outcome = [&](std::size_t event) -> std::optional<EventStatus> {
+  function_.outcomes = each([&](std::size_t event) -> std::optional<EventStatus> {
     if (event != 1) return {};
     return ended(State::failed, "nan");
-  };
+  });
   std::atomic<int> observed = 0;
   const auto invocations = start(3, [&](std::size_t event, const EventStatus& status, bool retry) {
     ++observed;
@@ -117,12 +140,12 @@ TEST_F(AwsPlatformTest, OneLostEventEndsTheWaitAndIsReported) {
 }
 
 TEST_F(AwsPlatformTest, ASignOfLifeTellsOfTries) {
-  function_.outcome = [&](std::size_t) {
+  function_.outcomes = each([&](std::size_t) {
     EventStatus status;
     status.state = State::running;
     status.attempts = 2;
     return status;
-  };
+  });
   const auto invocations = start(1);
   EXPECT_FALSE(invocations->wait(0.5));
   EXPECT_EQ(invocations->status()[0].attempts, 2);
@@ -130,10 +153,10 @@ TEST_F(AwsPlatformTest, ASignOfLifeTellsOfTries) {
 
 TEST_F(AwsPlatformTest, AStoreThatCannotBeReadFailsTheEventUnlessThatMayPass) {
   std::atomic<int> asked = 0;
-  function_.outcome = [&](std::size_t) -> std::optional<EventStatus> {
+  function_.outcomes = each([&](std::size_t) -> std::optional<EventStatus> {
     if (++asked == 1) fail(Code::unavailable, "a hiccup");
     fail(Code::permission_denied, "not yours");
-  };
+  });
   const auto invocations = start(1);
   EXPECT_TRUE(invocations->wait(20));
   EXPECT_EQ(asked, 2);

@@ -2,11 +2,13 @@
 #include <cstring>
 #include <mutex>
 #include <set>
+#include <tuple>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/model/kmeans/plus_plus.h"
 #include "lambdaml/model/testing/testing.h"
 
 namespace lambdaml::model::kmeans {
@@ -150,6 +152,34 @@ TEST(KMeans, TheFirstCentroidsDoNotDependOnTheCut) {
     }
     EXPECT_EQ(chosen(rows, 6, 2, 42, sparse, 3), alone);
     EXPECT_NE(chosen(rows, 6, 1, 43, sparse), alone);
+  }
+}
+
+TEST(KMeans, TheFirstCentroidsTakeARoundEach) {
+  // Four workers bring 4 · 5,000 floats, which is too much for one round; one brings 5,000.
+  const std::size_t wide = 5000;
+  ASSERT_GT(4 * wide, kMostCandidateFloats);
+  ASSERT_LE(wide, kMostCandidateFloats);
+  for (const auto& [d, workers, rounds] :
+       {std::tuple(std::size_t{5}, 4U, 6U), std::tuple(wide, 1U, 6U), std::tuple(wide, 4U, 12U)}) {
+    Rows rows = blobs(60, d, 6, 17);
+    // A worker without a negative zero of its own must not see one.
+    for (std::size_t i = 0; i < rows.size(); ++i) rows.at(i, 1) = -0.0F;
+    run_workers(workers, [&, d = d, workers = workers, rounds = rounds](auto& communicator) {
+      Rows own = rows.part(communicator.worker(), workers);
+      const Batch batch = own.dense();
+      std::vector<float> centroids(6 * d);
+      make(d, 6)->initialize({.rows = batch,
+                              .first_row = communicator.worker(),
+                              .row_stride = workers,
+                              .communicator = communicator,
+                              .seed = 3},
+                             centroids);
+      EXPECT_EQ(communicator.round(), rounds) << d << " features, " << workers << " workers";
+      EXPECT_FALSE(std::signbit(centroids[1]));
+    });
+    const std::vector<float> alone = chosen(rows, 6, 1, 3), together = chosen(rows, 6, workers, 3);
+    EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0);
   }
 }
 

@@ -54,6 +54,12 @@ void copy_row(const tensor::CsrView<Index>& x, std::size_t i, float* out) {
   for (std::uint64_t e = x.offsets[i]; e < x.offsets[i + 1]; ++e) out[x.indices[e]] = x.values[e];
 }
 
+/// Row i, as a sum with the zeros of others has it: −0 becomes +0, with a lone worker too.
+void bring_row(const tensor::MatrixView& features, std::size_t i, std::span<float> out) {
+  std::visit([&](const auto& x) { copy_row(x, i, out.data()); }, features);
+  for (float& value : out) value += 0.0F;
+}
+
 void merge_all(comm::Communicator& communicator, comm::Vectors vectors) {
   const std::size_t merged = communicator.merge(vectors, comm::Meaning::state);
   if (merged != communicator.workers())
@@ -73,6 +79,8 @@ void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, s
   std::vector<float> distances(n);
   std::vector<Candidate> of_blocks(threads);
   std::vector<double> slots(2 * workers + 1);  // key and row of each worker's best; all rows
+  // What each worker's best looks like, where that is little: then the winner need not tell later.
+  std::vector<float> candidates(workers * d <= kMostCandidateFloats ? workers * d : 0);
   tensor::Centroids newest;
   for (std::size_t step = 0; step < k; ++step) {
     if (step > 0) newest.prepare(centroids.data() + (step - 1) * d, 1, d);
@@ -99,7 +107,11 @@ void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, s
     slots[2 * communicator.worker()] = own.key;
     slots[2 * communicator.worker() + 1] = static_cast<double>(own.row);
     slots.back() = static_cast<double>(n);
-    merge_all(communicator, {{}, slots});
+    std::fill(candidates.begin(), candidates.end(), 0.0F);
+    if (!candidates.empty() && n > 0)
+      bring_row(start.rows.features, own.index,
+                std::span(candidates).subspan(communicator.worker() * d, d));
+    merge_all(communicator, {candidates, slots});
     if (slots.back() < static_cast<double>(k))
       fail(Code::invalid_argument, "k-means with {} clusters needs as many rows; the data has {}",
            k, slots.back());
@@ -113,13 +125,12 @@ void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, s
       winner = w;
     }
     const std::span<float> centre = centroids.subspan(step * d, d);
-    std::fill(centre.begin(), centre.end(), 0.0F);
-    if (winner == communicator.worker()) {
-      std::visit([&](const auto& x) { copy_row(x, own.index, centre.data()); },
-                 start.rows.features);
-      // A lone worker keeps what others add zeros to: −0 must become +0 there too.
-      for (float& value : centre) value += 0.0F;
+    if (!candidates.empty()) {
+      std::copy_n(candidates.begin() + static_cast<std::ptrdiff_t>(winner * d), d, centre.begin());
+      continue;
     }
+    std::fill(centre.begin(), centre.end(), 0.0F);
+    if (winner == communicator.worker()) bring_row(start.rows.features, own.index, centre);
     merge_all(communicator, {centre, {}});
   }
 }

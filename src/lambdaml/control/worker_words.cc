@@ -1,0 +1,44 @@
+#include "lambdaml/control/worker_words.h"
+
+#include "lambdaml/control/channel.h"
+
+namespace lambdaml::control {
+
+std::vector<std::optional<WorkerEnd>> ends_of_workers(storage::Storage& channel,
+                                                      std::span<const std::uint32_t> workers) {
+  std::vector<std::string> keys;
+  for (const std::uint32_t worker : workers) {
+    keys.push_back(keys::result(worker));
+    keys.push_back(keys::failure(worker));
+  }
+  const std::vector<std::optional<Buffer>> texts = channel.load_present(keys);
+  std::vector<std::optional<WorkerEnd>> ends(workers.size());
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    // A report counts, whatever an attempt before it has said.
+    const std::optional<Buffer>& report = texts[2 * i];
+    const std::optional<Buffer>& failure = texts[2 * i + 1];
+    if (report)
+      ends[i] = {false, std::string(report->text())};
+    else if (failure)
+      ends[i] = {true, std::string(failure->text())};
+  }
+  return ends;
+}
+
+JobStanding standing_of(storage::Storage& channel, std::uint32_t workers) {
+  std::vector<std::string> keys{keys::kProgress};
+  for (std::uint32_t worker = 0; worker < workers; ++worker) {
+    keys.push_back(keys::started(worker));
+    keys.push_back(keys::result(worker));
+  }
+  const std::vector<std::optional<Buffer>> values = channel.load_present(keys);
+  JobStanding standing;
+  if (values[0]) standing.progress = std::string(values[0]->text());
+  for (std::size_t i = 1; i < values.size(); i += 2) {
+    standing.started += values[i] ? 1 : 0;
+    standing.finished += values[i + 1] ? 1 : 0;
+  }
+  return standing;
+}
+
+}  // namespace lambdaml::control

@@ -1,0 +1,66 @@
+#include "lambdaml/control/worker_words.h"
+
+#include <gtest/gtest.h>
+
+#include "lambdaml/control/channel.h"
+#include "lambdaml/storage/wrapper.h"
+
+namespace lambdaml::control {
+namespace {
+
+/// Counts what is asked of it, and refuses to be asked key by key.
+class InBatches : public storage::Wrapper {
+ public:
+  using Wrapper::Wrapper;
+  std::optional<Buffer> load(std::string_view key) override {
+    ADD_FAILURE() << key << " is loaded by itself";
+    return Wrapper::load(key);
+  }
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    ++batches;
+    return Wrapper::load_present(keys);
+  }
+  int batches = 0;
+};
+
+class WorkerWordsTest : public testing::Test {
+ protected:
+  void say(const std::string& key, std::string_view text) { store_->save(key, as_bytes(text)); }
+  void TearDown() override { store_->clear(""); }
+
+  std::shared_ptr<storage::Storage> store_ = storage::open("memory://worker-words-test");
+  InBatches channel_{store_};
+};
+
+TEST_F(WorkerWordsTest, TheEndsOfAllWorkersComeInOneBatch) {
+  say(keys::result(1), "report");
+  say(keys::failure(2), "why");
+  say(keys::result(3), "report of a later attempt");
+  say(keys::failure(3), "why an earlier one gave up");
+  say(keys::result(4), "of one that nobody asks for");
+  const std::vector<std::uint32_t> workers{3, 2, 1, 0};
+  const auto ends = ends_of_workers(channel_, workers);
+  EXPECT_EQ(channel_.batches, 1);
+  ASSERT_EQ(ends.size(), 4U);
+  EXPECT_FALSE(ends[0]->has_failed);
+  EXPECT_EQ(ends[0]->text, "report of a later attempt");
+  EXPECT_TRUE(ends[1]->has_failed);
+  EXPECT_EQ(ends[1]->text, "why");
+  EXPECT_EQ(ends[2]->text, "report");
+  EXPECT_FALSE(ends[3]);
+}
+
+TEST_F(WorkerWordsTest, TheStandingOfAJobComesInOneBatch) {
+  EXPECT_FALSE(standing_of(channel_, 3).progress);
+  say(keys::kProgress, "far");
+  for (const std::uint32_t worker : {0U, 1U, 2U}) say(keys::started(worker), "");
+  say(keys::result(1), "report");
+  const JobStanding standing = standing_of(channel_, 3);
+  EXPECT_EQ(channel_.batches, 2);
+  EXPECT_EQ(standing.started, 3U);
+  EXPECT_EQ(standing.finished, 1U);
+  EXPECT_EQ(standing.progress, "far");
+}
+
+}  // namespace
+}  // namespace lambdaml::control
