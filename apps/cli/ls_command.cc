@@ -22,7 +22,7 @@ void add_ls_command(CLI::App& app, Globals& globals) {
     for (const std::string& run : view::JobView::list(*where)) {
       nlohmann::ordered_json status{{"run", run}};
       try {
-        const auto known = parse_ordered_json(view::JobView::open(run).status());
+        const nlohmann::ordered_json known = view::JobView::open(run).status();
         for (const char* name : {"job_id", "state", "model", "optim", "workers", "epochs"})
           if (known.contains(name)) status[name] = known[name];
       } catch (const Error& error) {

@@ -1,5 +1,7 @@
 #include <memory>
 
+#include <nlohmann/json.hpp>
+
 #include "apps/cli/command.h"
 #include "apps/cli/option_flags.h"
 #include "apps/cli/progress.h"
@@ -19,7 +21,7 @@ void add_resume_command(CLI::App& app, Globals& globals) {
   command->callback([run, flags, &globals] {
     Options changed = job::options_of_resuming();
     flags->apply_to(changed);
-    std::string summary;
+    nlohmann::ordered_json summary;
     {
       ProgressDisplay progress(globals.quiet);
       summary = trigger::resume(*run, progress, changed);

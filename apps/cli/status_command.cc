@@ -11,11 +11,11 @@
 namespace lambdaml::cli {
 namespace {
 
-void print_status(const std::string& text, const Globals& globals) {
-  if (globals.json) return print_json(text);
-  const nlohmann::json status = parse_json(text);
+void print_status(const nlohmann::ordered_json& all, const Globals& globals) {
+  if (globals.json) return print_json(json_text(all));
+  const nlohmann::json status = all;
   print_line(fmt::format("{}: {}", text_at(status, "job_id"), text_at(status, "state")));
-  if (status.contains("summary")) return print_summary(json_text(status["summary"]), globals);
+  if (status.contains("summary")) return print_summary(all["summary"], globals);
   print_line(fmt::format("{} by {} over {}, {} workers on {}", text_at(status, "model"),
                          text_at(status, "optim"), text_at(status, "sync_mode"),
                          count_at(status, "workers"), text_at(status, "platform")));

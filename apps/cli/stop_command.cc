@@ -15,7 +15,7 @@ namespace {
 /// The job's own end may remove what it was known by, when it came to nothing.
 bool has_ended(const view::JobView& job) {
   try {
-    return job.has_ended() || text_at(parse_json(job.status()), "state") != "running";
+    return job.has_ended() || text_at(job.status(), "state") != "running";
   } catch (const Error& error) {
     if (error.code() == Code::not_found) return true;
     throw;

@@ -38,9 +38,9 @@ void print_metrics(const nlohmann::json& summary) {
 
 }  // namespace
 
-void print_summary(const std::string& text, const Globals& globals) {
-  if (globals.json) return print_json(text);
-  const nlohmann::json summary = parse_json(text);
+void print_summary(const nlohmann::ordered_json& all, const Globals& globals) {
+  if (globals.json) return print_json(json_text(all));
+  const nlohmann::json summary = all;
   const auto number = [&](const char* name) { return number_at(summary, name); };
   print_line(fmt::format("{} by {} over {}, {} workers, {} epochs of {} rows, {} features",
                          text_at(summary, "model"), text_at(summary, "optim"),

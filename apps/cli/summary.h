@@ -1,6 +1,6 @@
 #pragma once
 
-#include <string>
+#include <nlohmann/json_fwd.hpp>
 
 #include "apps/cli/command.h"
 
@@ -8,6 +8,6 @@ namespace lambdaml::cli {
 
 /// Prints a run's summary: the JSON line with --json, else a few lines for people that end with the
 /// model's path.
-void print_summary(const std::string& summary, const Globals& globals);
+void print_summary(const nlohmann::ordered_json& summary, const Globals& globals);
 
 }  // namespace lambdaml::cli

@@ -1,5 +1,7 @@
 #include <memory>
 
+#include <nlohmann/json.hpp>
+
 #include "apps/cli/command.h"
 #include "apps/cli/option_flags.h"
 #include "apps/cli/progress.h"
@@ -16,7 +18,7 @@ void add_train_command(CLI::App& app, Globals& globals) {
   command->callback([flags, &globals] {
     Options options = flags->read();
     job::resolve(options);
-    std::string summary;
+    nlohmann::ordered_json summary;
     {
       ProgressDisplay progress(globals.quiet);
       summary = trigger::train(options, progress);

@@ -140,7 +140,7 @@ class World {
     attempt([&] {
       const view::JobView job = view::JobView::open(records_uri_ + "/" + kJob);
       static_cast<void>(job.has_ended());
-      require(parse_json(job.status()).is_object());
+      require(job.status().is_object());
       require(job.workers() > 0);
       view::LogTail tail;
       for (std::uint32_t worker = 0; worker < 2; ++worker) {
@@ -159,7 +159,7 @@ class World {
         attempt([&] {
           job::WorkerStats sum;
           sum += job::WorkerStats::from_json(text->text());
-          require(parse_json(sum.to_json()).is_object());
+          require(sum.to_json().is_object());
         });
         reports.push_back(std::move(*text));
       }
@@ -175,14 +175,14 @@ class World {
       options.parse("workers", "2", "fuzz");
       std::vector<std::string> texts;
       for (const Buffer& report : reports) texts.emplace_back(report.text());
-      const std::string summary = job::summary_of({.options = options,
-                                                   .job_id = kJob,
-                                                   .data = {},
-                                                   .reports = texts,
-                                                   .trigger_usage = {},
-                                                   .wall_s = 1,
-                                                   .model_path = "model"});
-      require(parse_json(summary).is_object());
+      const nlohmann::json summary = job::summary_of({.options = options,
+                                                      .job_id = kJob,
+                                                      .data = {},
+                                                      .reports = texts,
+                                                      .trigger_usage = {},
+                                                      .wall_s = 1,
+                                                      .model_path = "model"});
+      require(summary.is_object());
     });
   }
 

@@ -62,7 +62,7 @@ class Plugins : public testing::Test {
 
 TEST_F(Plugins, MakeAJobTogether) {
   trigger::Observer observer;
-  const nlohmann::json summary = nlohmann::json::parse(trigger::train(job(), observer));
+  const nlohmann::json summary = trigger::train(job(), observer);
   // Of (1, −4), (3, 2) and (2, −1) about their mean: (1 + 9 + 1 + 9) / 3.
   EXPECT_NEAR(summary.at("spread").get<double>(), 20.0 / 3, 0.04);
   EXPECT_LT(summary.at("epochs").get<int>(), 40) << "the model's own metric ends it";

@@ -127,10 +127,13 @@ std::string RunFolder::checkpoint_uri() const {
   return Uri::parse((path_ / "checkpoint").string()).text();
 }
 
-std::optional<std::string> RunFolder::summary() const {
+std::optional<nlohmann::ordered_json> RunFolder::summary() const {
   const std::optional<Buffer> text = read_file(path_ / "summary.json");
   if (!text) return {};
-  return std::string(trim(text->text()));
+  nlohmann::ordered_json summary = parse_ordered_json(text->text());
+  if (!summary.is_object())
+    fail(Code::data_corrupt, "{}: it is no summary of a job", (path_ / "summary.json").string());
+  return summary;
 }
 
 void RunFolder::add(const job::EpochMetrics& metrics) {

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/options.h"
 #include "lambdaml/job/metrics.h"
@@ -42,8 +44,8 @@ class RunFolder {
   std::filesystem::path model_path() const { return path_ / "model.safetensors"; }
   std::string checkpoint_uri() const;
 
-  /// The summary of a run that has ended.
-  std::optional<std::string> summary() const;
+  /// The summary of a run that has ended. Throws data_corrupt for one that is none.
+  std::optional<nlohmann::ordered_json> summary() const;
 
   /// Appends an epoch's line to metrics.jsonl.
   void add(const job::EpochMetrics& metrics);

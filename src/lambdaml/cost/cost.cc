@@ -40,7 +40,7 @@ constexpr UnitName kUnits[] = {{"write_unit", &Usage::write_units},
 
 }  // namespace
 
-std::string to_json(const UsageByStore& usage) {
+json to_json(const UsageByStore& usage) {
   json object = json::object();
   for (const auto& [scheme, used] : usage) {
     json& store = object[scheme];
@@ -48,13 +48,12 @@ std::string to_json(const UsageByStore& usage) {
       store[name] = {{"requests", (used.*kind).requests}, {"bytes", (used.*kind).bytes}};
     for (const auto& [name, units] : kUnits) store[name] = used.*units;
   }
-  return json_text(object);
+  return object;
 }
 
-UsageByStore usage_from_json(std::string_view text) {
+UsageByStore usage_from_json(const json& object) {
   UsageByStore out;
   try {
-    const json object = parse_json(text);
     for (const auto& [scheme, store] : object.items()) {
       Usage& used = out[scheme];
       for (const auto& [name, kind] : kKinds)

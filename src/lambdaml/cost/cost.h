@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/storage/meter.h"
 
 /// What a job costs: what it used of each store and how long its functions ran, at the prices of
@@ -16,9 +18,9 @@ namespace lambdaml::cost {
 using UsageByStore = std::map<std::string, storage::Usage>;
 
 /// A JSON object: scheme → requests and bytes by kind, units.
-std::string to_json(const UsageByStore& usage);
+nlohmann::json to_json(const UsageByStore& usage);
 /// Throws data_corrupt.
-UsageByStore usage_from_json(std::string_view json);
+UsageByStore usage_from_json(const nlohmann::json& object);
 void add(UsageByStore& to, const UsageByStore& more);
 
 /// US dollars.

@@ -1,8 +1,10 @@
 #include "lambdaml/cost/cost.h"
 
 #include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 
 namespace lambdaml::cost {
 namespace {
@@ -79,8 +81,8 @@ TEST(Cost, UsageComesBackFromJson) {
   UsageByStore twice = used();
   add(twice, back);
   EXPECT_EQ(twice.at("redis").put.requests, 2'000'000U);
-  EXPECT_THROW(usage_from_json("{\"s3\": 1}"), Error);
-  EXPECT_THROW(usage_from_json("nonsense"), Error);
+  EXPECT_THROW(usage_from_json(parse_json("{\"s3\": 1}")), Error);
+  EXPECT_THROW(usage_from_json(parse_json("nonsense")), Error);
 }
 
 TEST(Cost, ABadTableNamesItsLine) {

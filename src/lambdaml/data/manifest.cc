@@ -82,10 +82,14 @@ std::uint64_t Manifest::rows() const {
   return std::accumulate(part_rows.begin(), part_rows.end(), std::uint64_t{0});
 }
 
+nlohmann::json Manifest::facts() const {
+  return {{"version", 1},         {"format", format}, {"part_rows", part_rows},
+          {"features", features}, {"sparse", sparse}, {"stored_values", stored_values},
+          {"labels", labels},     {"bytes", bytes},   {"checksum", checksum}};
+}
+
 std::string Manifest::to_json() const {
-  Json json = {{"version", 1},         {"format", format}, {"part_rows", part_rows},
-               {"features", features}, {"sparse", sparse}, {"stored_values", stored_values},
-               {"labels", labels},     {"bytes", bytes},   {"checksum", checksum}};
+  Json json = facts();
   if (part_files.empty()) return json_text(json, 1) + "\n";
   json["version"] = kVersion;
   json["id"] = checksum_text(id);
@@ -97,9 +101,13 @@ std::string Manifest::to_json() const {
 }
 
 Manifest Manifest::from_json(std::string_view text, std::string_view what) {
-  Json json = text.size() > kMaxBytes ? Json() : parse_json(text);
+  if (text.size() > kMaxBytes)
+    Fields(Json(), what).corrupt(fmt::format("it has {}", human_bytes(text.size())));
+  return from_facts(parse_json(text), what);
+}
+
+Manifest Manifest::from_facts(Json json, std::string_view what) {
   const Fields fields(json, what);
-  if (text.size() > kMaxBytes) fields.corrupt(fmt::format("it has {}", human_bytes(text.size())));
   if (!json.is_object()) fields.corrupt("this is not a JSON object");
   const Checked checked = take_checksum(json);
   if (checked == Checked::damaged)

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/base/uri.h"
 #include "lambdaml/data/dataset.h"
 #include "lambdaml/storage/storage.h"
@@ -39,10 +41,14 @@ struct Manifest {
 
   std::uint64_t rows() const;
   std::size_t parts() const { return part_rows.size(); }
-  /// Version 2, which carries a checksum of itself; version 1 without part_files.
+  /// The file's text. Version 2, which carries a checksum of itself; version 1 without part_files.
   std::string to_json() const;
+  /// All but part_files, as version 1 has it: what events tell of it.
+  nlohmann::json facts() const;
   /// Of either version. Throws data_corrupt.
   static Manifest from_json(std::string_view text, std::string_view what);
+  /// Of facts(), or of the value of a file's text.
+  static Manifest from_facts(nlohmann::json facts, std::string_view what);
 };
 
 /// The key of part i of n: "{i}_{n}".

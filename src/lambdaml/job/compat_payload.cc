@@ -55,7 +55,7 @@ void from_original_payload(std::string_view text, Options& options) {
   json known = json::object();
   for (const auto& [key, value] : payload.items())
     if (!value.is_null() && !is_in(kPlaces, key) && !is_in(kDropped, key)) known[key] = value;
-  from_json(json_text(known), "payload", options);
+  from_json(known, "payload", options);
 
   const auto set = [&](const char* option, const std::string& value) {
     options.set(option, Option::Value(value), "payload");

@@ -52,9 +52,8 @@ constexpr const char* kRunsOfParts = "part_row_runs";
 constexpr std::size_t kMostPartsOneByOne = 64;
 
 /// A manifest without what only the readers of other parts need: there may be thousands.
-json facts_of(data::Manifest manifest) {
-  manifest.part_files.clear();
-  json facts = parse_json(manifest.to_json());
+json facts_of(const data::Manifest& manifest) {
+  json facts = manifest.facts();
   if (manifest.parts() <= kMostPartsOneByOne) return facts;
   json runs = json::array();
   for (const std::uint64_t rows : manifest.part_rows) {
@@ -70,7 +69,7 @@ json facts_of(data::Manifest manifest) {
 /// As facts_of() has them, of at most so many parts.
 data::Manifest manifest_from(json facts, std::size_t most_parts, const char* what) {
   const auto runs = facts.is_object() ? facts.find(kRunsOfParts) : facts.end();
-  if (runs == facts.end()) return data::Manifest::from_json(json_text(facts), what);
+  if (runs == facts.end()) return data::Manifest::from_facts(std::move(facts), what);
   json rows = json::array();
   for (const json& run : *runs) {
     const bool fits = run.is_array() && run.size() == 2 && run[1].is_number_unsigned() &&
@@ -82,7 +81,7 @@ data::Manifest manifest_from(json facts, std::size_t most_parts, const char* wha
   }
   facts.erase(runs);
   facts[kPartRows] = std::move(rows);
-  return data::Manifest::from_json(json_text(facts), what);
+  return data::Manifest::from_facts(std::move(facts), what);
 }
 
 void put(json& object, const char* key, const std::optional<data::Content>& content) {
@@ -119,7 +118,7 @@ std::string to_json(const TrainEvent& event) {
   json object{{"task", "train"},
               {"job_id", event.job_id},
               {"worker_index", event.worker},
-              {"options", parse_json(to_json(event.options))},
+              {"options", to_json(event.options)},
               {"data", facts_of(event.data)},
               {"data_uri", event.data_uri},
               {"sent_ms", event.sent_ms},
@@ -160,7 +159,7 @@ TrainEvent train_event_from_json(std::string_view text) {
   event.job_id = job_id_at(object);
   event.options = job_options();
   const json& options = member(object, "options");
-  from_json(json_text(options), "event: options", event.options);
+  from_json(options, "event: options", event.options);
   event.worker =
       static_cast<std::uint32_t>(required_count(object, "worker_index", event.workers() - 1));
   event.data = manifest_from(member(object, "data"), event.workers(), "event: data");

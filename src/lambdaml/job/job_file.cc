@@ -97,17 +97,16 @@ std::string to_yaml(const Options& options, Values which) {
   return std::string(out.c_str()) + "\n";
 }
 
-std::string to_json(const Options& options, Values which) {
+nlohmann::json to_json(const Options& options, Values which) {
   nlohmann::json object = nlohmann::json::object();
   for (const Option& option : options.declared())
     if (is_among(which, option, options))
       std::visit([&](const auto& value) { object[option.name] = value; },
                  options.value(option.name));
-  return json_text(object);
+  return object;
 }
 
-void from_json(std::string_view json, const std::string& what, Options& options) {
-  const nlohmann::json object = parse_json(json);
+void from_json(const nlohmann::json& object, const std::string& what, Options& options) {
   if (!object.is_object()) fail(Code::invalid_argument, "{}: options must be a JSON object", what);
   for (const auto& [key, value] : object.items()) {
     if (value.is_boolean())

@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/base/options.h"
 
 /// Where options come from and how they are written down: job files, events, the environment.
@@ -26,7 +28,7 @@ enum class Values { all, given, deciding };
 /// A YAML map in declared order: a job file that gives the same options again.
 std::string to_yaml(const Options& options, Values which = Values::all);
 /// The same as a JSON object, for events; from_json() sets them.
-std::string to_json(const Options& options, Values which = Values::all);
-void from_json(std::string_view json, const std::string& what, Options& options);
+nlohmann::json to_json(const Options& options, Values which = Values::all);
+void from_json(const nlohmann::json& object, const std::string& what, Options& options);
 
 }  // namespace lambdaml::job

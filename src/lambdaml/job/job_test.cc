@@ -170,19 +170,19 @@ TEST(Job, CostsWhatTheMemoryOfItsFunctionsDoes) {
     stats.run_s = 100;
     stats.invocations = 1;
     stats.memory_mb = memory_mb;
-    nlohmann::json report = nlohmann::json::parse(stats.to_json());
+    nlohmann::json report = stats.to_json();
     for (const char* name : {"train", "valid", "test"}) report[name] = {0.5, 10, 5};
     report["rounds"] = report["epochs"] = 1;
     report["ended_by"] = "epochs";
     const std::vector<std::string> reports{report.dump()};
-    const std::string summary = summary_of({.options = options,
-                                            .job_id = "job",
-                                            .data = data,
-                                            .reports = reports,
-                                            .trigger_usage = {},
-                                            .wall_s = 1,
-                                            .model_path = {}});
-    return nlohmann::json::parse(summary)["cost"]["functions_usd"].get<double>();
+    const nlohmann::json summary = summary_of({.options = options,
+                                               .job_id = "job",
+                                               .data = data,
+                                               .reports = reports,
+                                               .trigger_usage = {},
+                                               .wall_s = 1,
+                                               .model_path = {}});
+    return summary["cost"]["functions_usd"].get<double>();
   };
   const double request = cost::Prices::current().of_function("lambda", 0, 0, "");
   EXPECT_NEAR((dollars(3538) - request) / (dollars(1769) - request), 2, 1e-9);

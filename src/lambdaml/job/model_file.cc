@@ -69,7 +69,7 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
         kDefinition, tensor::Dtype::u8, {shape.definition->size()}, shape.definition->view()});
   // The options that made the model, but not where it was made: one job gives one file, byte for
   // byte, over every channel and platform.
-  nlohmann::json kept = parse_json(to_json(options.without_passwords(), Values::deciding));
+  nlohmann::json kept = to_json(options.without_passwords(), Values::deciding);
   for (const char* by_whom : {"threads", "sync_mode", "workers", "script"}) kept.erase(by_whom);
   writer.set_metadata("format", kModelFormat);
   writer.set_metadata("model", name);

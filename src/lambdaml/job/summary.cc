@@ -31,7 +31,7 @@ model::Totals totals_from(const json& triple) {
 
 }  // namespace
 
-std::string summary_of(const JobEnd& end) {
+ordered_json summary_of(const JobEnd& end) {
   model::Totals train, valid, test;
   WorkerStats all_figures;
   const cost::Prices prices = cost::Prices::current();
@@ -102,7 +102,7 @@ std::string summary_of(const JobEnd& end) {
                      {"region", region},
                      {"prices_of", prices.date()}};
   summary["model_path"] = end.model_path.string();
-  return json_text(summary);
+  return summary;
 }
 
 }  // namespace lambdaml::job

@@ -4,6 +4,8 @@
 #include <span>
 #include <string>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/options.h"
 #include "lambdaml/cost/cost.h"
@@ -25,6 +27,6 @@ struct JobEnd {
 /// The job in figures, one JSON object: what summary.json and `train --json` say. Losses and
 /// accuracies are over the rows of all workers, times are means over the workers, requests, bytes
 /// and dollars are sums. Throws data_corrupt for a report that is none.
-std::string summary_of(const JobEnd& end);
+nlohmann::ordered_json summary_of(const JobEnd& end);
 
 }  // namespace lambdaml::job

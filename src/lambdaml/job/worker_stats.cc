@@ -39,13 +39,13 @@ WorkerStats& WorkerStats::operator+=(const WorkerStats& more) {
   return *this;
 }
 
-std::string WorkerStats::to_json() const {
-  json object{{"usage", parse_json(cost::to_json(usage))}};
+json WorkerStats::to_json() const {
+  json object{{"usage", cost::to_json(usage)}};
   for (const auto& [name, member] : kSeconds) object[name] = this->*member;
   for (const auto& [name, member] : kCounts) object[name] = this->*member;
   if (memory_mb > 0) object[kMemory] = memory_mb;
   if (waited_s > 0) object[kWaited] = waited_s;
-  return json_text(object);
+  return object;
 }
 
 WorkerStats WorkerStats::from_json(std::string_view text) {
@@ -56,7 +56,7 @@ WorkerStats WorkerStats::from_json(std::string_view text) {
     for (const auto& [name, member] : kCounts) out.*member = object.at(name).get<std::uint64_t>();
     out.memory_mb = object.value(kMemory, std::uint64_t{0});
     out.waited_s = object.value(kWaited, 0.0);
-    out.usage = cost::usage_from_json(json_text(object.at("usage")));
+    out.usage = cost::usage_from_json(object.at("usage"));
   } catch (const json::exception& error) {
     fail(Code::data_corrupt, "figures: not what a worker reports: {}", printable(error.what()));
   }

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/cost/cost.h"
 
 namespace lambdaml::job {
@@ -27,7 +29,7 @@ struct WorkerStats {
   /// Adds up all but waited_s; the memory is the larger one.
   WorkerStats& operator+=(const WorkerStats& more);
   /// A JSON object whose keys are the names above.
-  std::string to_json() const;
+  nlohmann::json to_json() const;
   /// Takes the keys it knows. Throws data_corrupt when one is missing or is no number.
   static WorkerStats from_json(std::string_view text);
 };

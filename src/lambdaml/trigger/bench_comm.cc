@@ -107,7 +107,7 @@ BenchCommResult bench_comm(const BenchCommOptions& options) {
     result.requests += report.at("requests").get<double>() / static_cast<double>(options.rounds);
     result.bytes += report.at("bytes").get<double>() / static_cast<double>(options.rounds);
     result.bitwise_equal = result.bitwise_equal && report.at("bitwise_equal").get<bool>();
-    cost::add(usage, cost::usage_from_json(json_text(report.at("usage"))));
+    cost::add(usage, cost::usage_from_json(report.at("usage")));
   }
   result.cost_usd = cost::Prices::current().of_requests(usage, faas::own_region()) /
                     static_cast<double>(options.rounds);

@@ -45,7 +45,7 @@ class Run {
         stores_(channel.stores()),
         observer_(observer) {}
 
-  std::string run(const StagedData& staged, Begin begin, const Stopwatch& wall) {
+  nlohmann::ordered_json run(const StagedData& staged, Begin begin, const Stopwatch& wall) {
     begin_ = begin;
     const optim::Plugin& optimizer = optim::registry().get(options_.text("optim"));
     observer_.starting(
@@ -71,8 +71,8 @@ class Run {
     try {
       start(event, staged);
       const std::vector<std::string> reports = watch(wall);
-      std::string summary = collect(staged, reports, wall);
-      record.finish(summary);
+      nlohmann::ordered_json summary = collect(staged, reports, wall);
+      record.finish(json_text(summary));
       return summary;
     } catch (const control::Superseded&) {
       throw;
@@ -316,22 +316,22 @@ class Run {
     observer_.tick(alive, at_.epoch, at_.round, at_.rounds);
   }
 
-  std::string collect(const StagedData& staged, const std::vector<std::string>& reports,
-                      const Stopwatch& wall) {
+  nlohmann::ordered_json collect(const StagedData& staged, const std::vector<std::string>& reports,
+                                 const Stopwatch& wall) {
     // Worker 0 saves it before it reports.
     std::optional<Buffer> bytes = channel_.load(control::keys::kModel);
     if (!bytes) fail_lost(control::keys::kModel);
     const auto model = std::make_shared<const Buffer>(std::move(*bytes));
     job::require_whole_model(
         model, fmt::format("channel {}/{}", channel_.describe(), control::keys::kModel));
-    std::string summary = job::summary_of({.options = options_,
-                                           .job_id = folder_.job_id(),
-                                           .data = staged.data,
-                                           .reports = reports,
-                                           .trigger_usage = stores_.usage(),
-                                           .wall_s = wall.seconds(),
-                                           .model_path = folder_.model_path()});
-    folder_.finish(*model, summary);
+    nlohmann::ordered_json summary = job::summary_of({.options = options_,
+                                                      .job_id = folder_.job_id(),
+                                                      .data = staged.data,
+                                                      .reports = reports,
+                                                      .trigger_usage = stores_.usage(),
+                                                      .wall_s = wall.seconds(),
+                                                      .model_path = folder_.model_path()});
+    folder_.finish(*model, json_text(summary));
     return summary;
   }
 
@@ -360,9 +360,9 @@ class Run {
 
 }  // namespace
 
-std::string run_workers(const Options& options, control::RunFolder& folder,
-                        control::JobChannel& channel, const StagedData& staged, Begin begin,
-                        const Stopwatch& wall, Observer& observer) {
+nlohmann::ordered_json run_workers(const Options& options, control::RunFolder& folder,
+                                   control::JobChannel& channel, const StagedData& staged,
+                                   Begin begin, const Stopwatch& wall, Observer& observer) {
   return Run(options, folder, channel, observer).run(staged, begin, wall);
 }
 

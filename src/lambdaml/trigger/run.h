@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/options.h"
 #include "lambdaml/control/job_channel.h"
@@ -23,8 +25,8 @@ enum class Begin {
 /// and control::DamagedCheckpoint where the job began by_records and a worker's state is not what
 /// its record tells of: by_states finds another one. When it throws, no worker of a platform that
 /// can end them goes on; those of one that cannot were told to stop.
-std::string run_workers(const Options& options, control::RunFolder& folder,
-                        control::JobChannel& channel, const StagedData& staged, Begin begin,
-                        const Stopwatch& wall, Observer& observer);
+nlohmann::ordered_json run_workers(const Options& options, control::RunFolder& folder,
+                                   control::JobChannel& channel, const StagedData& staged,
+                                   Begin begin, const Stopwatch& wall, Observer& observer);
 
 }  // namespace lambdaml::trigger

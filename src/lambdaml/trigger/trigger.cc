@@ -112,9 +112,8 @@ StagedData prepare(const Options& options, const control::JobChannel& channel) {
   return staged;
 }
 
-bool has_paused(const std::string& summary) {
-  const nlohmann::json json = parse_json(summary);
-  return text_at(json, "ended_by") == job::kPaused;
+bool has_paused(const nlohmann::ordered_json& summary) {
+  return text_at(summary, "ended_by") == job::kPaused;
 }
 
 /// Before anything is made: a checkpoint that cannot be saved is the end of a job. One GET.
@@ -175,9 +174,10 @@ void note_end(control::Stores& stores, const Options& options, const control::Ru
   }
 }
 
-std::string run_to_end(Options options, control::RunFolder& folder, const StagedData& staged,
-                       control::JobChannel& channel, Observer& observer, Begin begin,
-                       bool by_command, const Stopwatch& wall) {
+nlohmann::ordered_json run_to_end(Options options, control::RunFolder& folder,
+                                  const StagedData& staged, control::JobChannel& channel,
+                                  Observer& observer, Begin begin, bool by_command,
+                                  const Stopwatch& wall) {
   if (options.text("checkpoint").empty())
     options.set("checkpoint", Option::Value(folder.checkpoint_uri()), "checkpoint");
   try {
@@ -211,7 +211,7 @@ std::string run_to_end(Options options, control::RunFolder& folder, const Staged
 /// begin because its state was damaged after its record was written says so; then all workers go
 /// back to what a reading of all states finds.
 template <class Attempt>
-std::string go_on(Attempt&& attempt) {
+nlohmann::ordered_json go_on(Attempt&& attempt) {
   try {
     return attempt(Begin::by_records);
   } catch (const control::DamagedCheckpoint& damaged) {
@@ -222,7 +222,7 @@ std::string go_on(Attempt&& attempt) {
 
 }  // namespace
 
-std::string train(const Options& given, Observer& observer) {
+nlohmann::ordered_json train(const Options& given, Observer& observer) {
   const Stopwatch wall;
   Options options = given;
   require_reach(options);
@@ -242,7 +242,8 @@ std::string train(const Options& given, Observer& observer) {
   });
 }
 
-std::string train_as(const std::string& job_id, const Options& given, Observer& observer) {
+nlohmann::ordered_json train_as(const std::string& job_id, const Options& given,
+                                Observer& observer) {
   const Stopwatch wall;
   Options options = given;
   require_reach(options);
@@ -265,10 +266,11 @@ std::string train_as(const std::string& job_id, const Options& given, Observer& 
   });
 }
 
-std::string resume(const std::filesystem::path& path, Observer& observer, const Options& changed) {
+nlohmann::ordered_json resume(const std::filesystem::path& path, Observer& observer,
+                              const Options& changed) {
   const Stopwatch wall;
   control::RunFolder folder = control::RunFolder::open(path);
-  const std::optional<std::string> summary = folder.summary();
+  const std::optional<nlohmann::ordered_json> summary = folder.summary();
   const bool paused = summary && has_paused(*summary);
   if (summary && !paused) return *summary;
   Options options = folder.options();

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/base/options.h"
 #include "lambdaml/faas/invoker.h"
 #include "lambdaml/job/metrics.h"
@@ -38,25 +40,26 @@ class Observer {
   virtual void worker_failed(std::size_t /*worker*/, const faas::EventStatus&, bool /*again*/) {}
 };
 
-/// Runs a job with resolved options to its end and returns its summary, one JSON object. The run's
+/// Runs a job with resolved options to its end and returns its summary (job::summary_of). The run's
 /// folder holds everything; it is removed again when the job came to nothing: bad input, stopped or
 /// diverged before the first checkpoint. The channel holds nothing of the job afterwards (unless
 /// `keep`). Throws invalid_argument, not_found, already_exists, data_corrupt (bad input),
 /// workers_lost, cancelled, limit_reached (the option `deadline`), and what the stores throw.
-std::string train(const Options& options, Observer& observer);
+nlohmann::ordered_json train(const Options& options, Observer& observer);
 
 /// Goes on from the last checkpoint that all workers have, or from the start when there is none. A
 /// run that has ended is left as it is: its summary is returned. One that paused (`stop_after`)
 /// goes on to its end. Bulk-synchronous runs end with the model, bit by bit, of a run that was
 /// never interrupted. What is set in `changed` (see options_of_resuming) replaces the run's own
 /// values, this time.
-std::string resume(const std::filesystem::path& run, Observer& observer,
-                   const Options& changed = Options(std::vector<Option>()));
+nlohmann::ordered_json resume(const std::filesystem::path& run, Observer& observer,
+                              const Options& changed = Options(std::vector<Option>()));
 
 /// Runs a job under an id that the caller supplies: resumes from the checkpoints stored under that
 /// id, whichever machine made them, and otherwise starts from scratch. Its errors name no command
 /// to go on with. An observer that throws Superseded ends it without a trace: channel, record and
 /// workers belong to the process that took over. Otherwise as train().
-std::string train_as(const std::string& job_id, const Options& options, Observer& observer);
+nlohmann::ordered_json train_as(const std::string& job_id, const Options& options,
+                                Observer& observer);
 
 }  // namespace lambdaml::trigger

@@ -68,7 +68,7 @@ std::string handed_on(const Task& task) {
                           {"spent_s", task.spent_s},
                           {"leg", task.leg},
                           {"epoch", task.epoch},
-                          {"options", parse_json(job::to_json(task.options))}}}});
+                          {"options", job::to_json(task.options)}}}});
 }
 
 std::string handed_over(const Task& task) {
@@ -103,7 +103,7 @@ class Results {
     return std::string(text->text());
   }
   /// The summary with the model's place.
-  std::string put_away(const fs::path& run, json summary) const {
+  std::string put_away(const fs::path& run, nlohmann::ordered_json summary) const {
     const std::optional<Buffer> model = read_file(run / "model.safetensors");
     if (!model) fail(Code::internal, "job {}: its model is not where it was written", job_id_);
     store_->save(job_id_ + "/model.safetensors", *model);
@@ -187,8 +187,7 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   options.set("output", Option::Value(scratch.path().string()), "output");
   Watch watch(lease);
   try {
-    const json summary = parse_json(train_as(task.job_id, options, watch));
-    std::string answer = results.put_away(scratch.path(), summary);
+    std::string answer = results.put_away(scratch.path(), train_as(task.job_id, options, watch));
     lease.finish();
     return answer;
   } catch (const control::Superseded&) {

@@ -3,7 +3,10 @@
 #include <chrono>
 #include <system_error>
 
+#include <nlohmann/json.hpp>
+
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/cost/cost.h"
 #include "lambdaml/faas/host.h"
@@ -48,7 +51,7 @@ LegJob::~LegJob() {
 
 void LegJob::run() noexcept {
   try {
-    summary_ = trigger::train_as(job_id_, options_, *this);
+    summary_ = json_text(trigger::train_as(job_id_, options_, *this));
   } catch (...) {
     error_ = std::current_exception();
   }

@@ -299,7 +299,7 @@ Search::Search() : job(job::job_options()), settings(search_options()) {}
 
 std::string Search::to_json() const {
   const auto kept = [](const Options& options) {
-    return parse_json(job::to_json(options.without_passwords(), job::Values::given));
+    return job::to_json(options.without_passwords(), job::Values::given);
   };
   return checked_json_text(json{
       {"id", id}, {"job", kept(job)}, {"settings", kept(settings)}, {"space", space_json(space)}});
@@ -314,8 +314,8 @@ Search Search::from_json(std::string_view text, const std::string& what) {
     out.id = object.at("id").get<std::string>();
     if (!job::is_job_id(out.id))
       fail(Code::data_corrupt, "{}: '{}' is no id of a search", what, printable(out.id));
-    job::from_json(json_text(object.at("job")), what, out.job);
-    job::from_json(json_text(object.at("settings")), what, out.settings);
+    job::from_json(object.at("job"), what, out.job);
+    job::from_json(object.at("settings"), what, out.settings);
     std::vector<Parameter> parameters;
     for (json entry : object.at("space")) {
       const auto name = entry.at("name").get<std::string>();

@@ -112,7 +112,7 @@ bool JobView::is_locked() const {
   return file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
 }
 
-std::string JobView::status() const {
+ordered_json JobView::status() const {
   const json record = parse_json(record_);
   ordered_json status{{"job_id", job_id_}, {"state", "running"}};
   for (const char* name : {"model", "optim", "sync_mode", "workers", "epochs", "platform"})
@@ -122,13 +122,13 @@ std::string JobView::status() const {
     const json summary = object_from(text->text(), run_ + ": its summary");
     status["state"] = text_at(summary, "ended_by") == job::kPaused ? "paused" : "done";
     status["summary"] = summary;
-    return json_text(status);
+    return status;
   }
   if (const auto text = store_->load(job_id_ + "/" + control::record::kEnded)) {
     const json ended = object_from(text->text(), run_ + ": how it ended");
     status["state"] = text_at(ended, "state", "failed");
     status["error"] = text_at(ended, "error");
-    return json_text(status);
+    return status;
   }
   const std::shared_ptr<storage::Storage> meeting_place = channel();
   // Whose workers are threads of the command that started it meets in that process's memory.
@@ -136,13 +136,13 @@ std::string JobView::status() const {
   const bool alive =
       (is_private || meeting_place->load(control::keys::kJob)) && (folder_.empty() || is_locked());
   if (!alive) status["state"] = "interrupted";
-  if (!alive || is_private) return json_text(status);
+  if (!alive || is_private) return status;
   const control::JobStanding standing = control::standing_of(*meeting_place, workers());
   status["started"] = standing.started;
   status["finished"] = standing.finished;
   if (standing.progress)
     status.update(ordered_json(object_from(*standing.progress, run_ + ": its progress")));
-  return json_text(status);
+  return status;
 }
 
 void JobView::stop() const {

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/base/options.h"
 #include "lambdaml/storage/storage.h"
 
@@ -28,7 +30,7 @@ class JobView {
   /// One JSON object: job_id, state (running, done, paused, failed, stopped or interrupted), model,
   /// optim, sync_mode, workers, epochs, platform, epoch, round, rounds, started, finished
   /// (workers), or the summary. Costs about 4 GETs and 2 a worker.
-  std::string status() const;
+  nlohmann::ordered_json status() const;
   /// Asks the job to stop; its trigger, or each of its workers, sees it within some seconds. Throws
   /// invalid_argument when it has ended.
   void stop() const;

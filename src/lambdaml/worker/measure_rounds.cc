@@ -69,13 +69,12 @@ std::string measure_rounds(const job::BenchCommEvent& event, const faas::Invocat
     if (round % 16 == 15) communicator->retire(communicator->round());
   }
   const storage::Usage usage = meter->usage();
-  return json_text(json{
-      {"seconds", seconds},
-      {"requests", usage.requests() - usage.remove.requests},
-      {"bytes", usage.put.bytes + usage.get.bytes},
-      {"usage",
-       parse_json(cost::to_json(cost::UsageByStore{{Uri::parse(event.channel).scheme, usage}}))},
-      {"bitwise_equal", equal}});
+  return json_text(
+      json{{"seconds", seconds},
+           {"requests", usage.requests() - usage.remove.requests},
+           {"bytes", usage.put.bytes + usage.get.bytes},
+           {"usage", cost::to_json(cost::UsageByStore{{Uri::parse(event.channel).scheme, usage}})},
+           {"bitwise_equal", equal}});
 }
 
 }  // namespace lambdaml::worker

@@ -42,7 +42,7 @@ constexpr double kSecondsToPutBack = 3;
 /// Equal for runs that may continue each other: everything but how long and where they run, and
 /// with which passwords.
 std::string fingerprint_of(const job::TrainEvent& event) {
-  json options = parse_json(job::to_json(event.options.without_passwords(), job::Values::deciding));
+  json options = job::to_json(event.options.without_passwords(), job::Values::deciding);
   options.erase("until");
   options.erase("stop_after");
   options.erase(optim::registry().get(event.options.text("optim")).epochs_option);
@@ -133,7 +133,8 @@ class WorkerRun {
     if (outcome == Trainer::Outcome::suspended) {
       job::WorkerStats stats = stats_with(trainer, load_s);
       stats.waited_s = trainer.waited_s();
-      channel_->save(control::keys::worker_stats(event_.worker), as_bytes(stats.to_json()));
+      channel_->save(control::keys::worker_stats(event_.worker),
+                     as_bytes(json_text(stats.to_json())));
       return std::string(control::kToBeContinued);
     }
     const FinalTotals totals = trainer.final_totals();
@@ -143,7 +144,7 @@ class WorkerRun {
       channel_->save(control::keys::kModel,
                      job::model_to_bytes(event_.options.text("model"), trainer.shape(),
                                          event_.options, trainer.model(), trainer.parameters()));
-    json report = parse_json(stats_with(trainer, load_s).to_json());
+    json report = stats_with(trainer, load_s).to_json();
     report["worker"] = event_.worker;
     report["train"] = totals_json(totals.train);
     report["valid"] = totals_json(totals.valid);
