@@ -42,14 +42,8 @@ CLI::App* add_verb(CLI::App& parent, Globals& globals, const std::string& name,
   return verb;
 }
 
-}  // namespace
-
-void add_storage_command(CLI::App& app, Globals& globals) {
-  CLI::App* group = app.add_subcommand("storage", "the storage layer by hand, any store");
-  group->require_subcommand(1);
-  const auto arguments = std::make_shared<StorageArguments>();
-
-  CLI::App* ls = add_verb(*group, globals, "ls", "list keys and sizes", arguments);
+void add_ls(CLI::App& group, Globals& globals, const std::shared_ptr<StorageArguments>& arguments) {
+  CLI::App* ls = add_verb(group, globals, "ls", "list keys and sizes", arguments);
   ls->add_option("PREFIX", arguments->key, "only keys that begin with this");
   ls->callback([arguments, &globals] {
     const auto entries = storage::open(arguments->uri)->list(arguments->key);
@@ -64,9 +58,12 @@ void add_storage_command(CLI::App& app, Globals& globals) {
     }
     if (globals.json) print_json(json_text(nlohmann::json{{"keys", keys}, {"bytes", bytes}}));
   });
+}
 
+void add_get(CLI::App& group, Globals& globals,
+             const std::shared_ptr<StorageArguments>& arguments) {
   CLI::App* get =
-      add_verb(*group, globals, "get", "write a value to a file or standard output", arguments);
+      add_verb(group, globals, "get", "write a value to a file or standard output", arguments);
   get->add_option("KEY", arguments->key)->required();
   get->add_option("-o,--out", arguments->file, "file [standard output]");
   get->callback([arguments, &globals] {
@@ -78,9 +75,12 @@ void add_storage_command(CLI::App& app, Globals& globals) {
     if (globals.json && arguments->file != "-")
       print_json(json_text(nlohmann::json{{"key", arguments->key}, {"bytes", value->size()}}));
   });
+}
 
+void add_put(CLI::App& group, Globals& globals,
+             const std::shared_ptr<StorageArguments>& arguments) {
   CLI::App* put =
-      add_verb(*group, globals, "put", "save a file or standard input under a key", arguments);
+      add_verb(group, globals, "put", "save a file or standard input under a key", arguments);
   put->add_option("KEY", arguments->key)->required();
   put->add_option("FILE", arguments->file, "file [standard input]");
   put->callback([arguments, &globals] {
@@ -89,16 +89,21 @@ void add_storage_command(CLI::App& app, Globals& globals) {
     if (globals.json)
       print_json(json_text(nlohmann::json{{"key", arguments->key}, {"bytes", value.size()}}));
   });
+}
 
-  CLI::App* rm = add_verb(*group, globals, "rm", "remove a key", arguments);
+void add_rm(CLI::App& group, Globals& globals, const std::shared_ptr<StorageArguments>& arguments) {
+  CLI::App* rm = add_verb(group, globals, "rm", "remove a key", arguments);
   rm->add_option("KEY", arguments->key)->required();
   rm->callback([arguments, &globals] {
     storage::open(arguments->uri)->remove(arguments->key);
     if (globals.json) print_json(json_text(nlohmann::json{{"removed", arguments->key}}));
   });
+}
 
+void add_clear(CLI::App& group, Globals& globals,
+               const std::shared_ptr<StorageArguments>& arguments) {
   CLI::App* clear =
-      add_verb(*group, globals, "clear", "remove every key, or those with a prefix", arguments);
+      add_verb(group, globals, "clear", "remove every key, or those with a prefix", arguments);
   clear->add_option("PREFIX", arguments->key, "only keys that begin with this");
   const auto sure = std::make_shared<bool>(false);
   clear->add_flag("-y,--yes", *sure, "do not ask, as on a terminal");
@@ -119,6 +124,16 @@ void add_storage_command(CLI::App& app, Globals& globals) {
     else if (!globals.quiet)
       print_line(fmt::format("removed {} keys", count));
   });
+}
+
+}  // namespace
+
+void add_storage_command(CLI::App& app, Globals& globals) {
+  CLI::App* group = app.add_subcommand("storage", "the storage layer by hand, any store");
+  group->require_subcommand(1);
+  const auto arguments = std::make_shared<StorageArguments>();
+  for (const auto add : {add_ls, add_get, add_put, add_rm, add_clear})
+    add(*group, globals, arguments);
 }
 
 }  // namespace lambdaml::cli

@@ -29,35 +29,55 @@ model::Totals totals_from(const json& triple) {
   return {number(0), number(1), number(2)};
 }
 
+/// What the workers' reports add up to.
+struct Sums {
+  model::Totals train, valid, test;
+  WorkerStats figures;
+  double functions_usd = 0;
+  std::uint64_t rounds = 0, epochs = 0;
+  std::string ended_by;
+};
+
+/// Throws json::exception for a report that is none.
+void add_report(const std::string& text, const JobEnd& end, const cost::Prices& prices,
+                const std::string& region, Sums& sums) {
+  const json report = parse_json(text);
+  sums.train += totals_from(report.at("train"));
+  sums.valid += totals_from(report.at("valid"));
+  sums.test += totals_from(report.at("test"));
+  const WorkerStats figures = WorkerStats::from_json(text);
+  sums.figures += figures;
+  // The memory that the function has, where it says so: it may be deployed with other memory than
+  // the option names.
+  const double memory_mb = figures.memory_mb > 0
+                               ? static_cast<double>(figures.memory_mb)
+                               : static_cast<double>(end.options.integer("memory_mb"));
+  const std::string& billed_as = faas::registry().get(end.options.text("platform")).billed_as;
+  sums.functions_usd += prices.of_function(billed_as, figures.run_s, memory_mb, region) +
+                        static_cast<double>(figures.invocations - 1) *
+                            prices.of_function(billed_as, 0, memory_mb, region);
+  sums.rounds = std::max(sums.rounds, report.at("rounds").get<std::uint64_t>());
+  sums.epochs = std::max(sums.epochs, report.at("epochs").get<std::uint64_t>());
+  if (sums.ended_by.empty()) sums.ended_by = report.at("ended_by").get<std::string>();
+}
+
+ordered_json requests_json(const cost::UsageByStore& usage) {
+  storage::Usage all;
+  for (const auto& [scheme, used] : usage) all += used;
+  return {{"put", all.put.requests},
+          {"get", all.get.requests},
+          {"list", all.list.requests},
+          {"delete", all.remove.requests}};
+}
+
 }  // namespace
 
 ordered_json summary_of(const JobEnd& end) {
-  model::Totals train, valid, test;
-  WorkerStats all_figures;
   const cost::Prices prices = cost::Prices::current();
   const std::string region = prices.priced_region(faas::own_region());
-  const std::string& billed_as = faas::registry().get(end.options.text("platform")).billed_as;
-  cost::Cost cost;
-  std::uint64_t rounds = 0, epochs = 0;
-  std::string ended_by;
+  Sums sums;
   for (const std::string& text : end.reports) try {
-      const json report = parse_json(text);
-      train += totals_from(report.at("train"));
-      valid += totals_from(report.at("valid"));
-      test += totals_from(report.at("test"));
-      const WorkerStats figures = WorkerStats::from_json(text);
-      all_figures += figures;
-      // What the function has, wherever it says so: it may be deployed with other memory than
-      // asked.
-      const double memory_mb = figures.memory_mb > 0
-                                   ? static_cast<double>(figures.memory_mb)
-                                   : static_cast<double>(end.options.integer("memory_mb"));
-      cost.functions += prices.of_function(billed_as, figures.run_s, memory_mb, region) +
-                        static_cast<double>(figures.invocations - 1) *
-                            prices.of_function(billed_as, 0, memory_mb, region);
-      rounds = std::max(rounds, report.at("rounds").get<std::uint64_t>());
-      epochs = std::max(epochs, report.at("epochs").get<std::uint64_t>());
-      if (ended_by.empty()) ended_by = report.at("ended_by").get<std::string>();
+      add_report(text, end, prices, region, sums);
     } catch (const json::exception&) {
       fail(Code::data_corrupt, "job {}: '{}' is not what a worker says in the end", end.job_id,
            printable(text, 60));
@@ -66,36 +86,32 @@ ordered_json summary_of(const JobEnd& end) {
   for (const char* name : {"model", "optim", "sync_mode"}) summary[name] = end.options.text(name);
   summary["channel"] = Uri::parse(end.options.text("channel")).display();
   summary["workers"] = end.options.integer("workers");
-  summary["epochs"] = epochs;
-  summary["ended_by"] = ended_by;
+  summary["epochs"] = sums.epochs;
+  summary["ended_by"] = sums.ended_by;
   summary["rows"] = end.data.rows();
   summary["features"] = end.data.features;
   const model::Plugin& plugin = model::registry().get(end.options.text("model"));
   std::map<std::string, double> values;
-  model::add_metrics(plugin, model::RowSet::train, train, values);
-  model::add_metrics(plugin, model::RowSet::valid, valid, values);
-  model::add_metrics(plugin, model::RowSet::test, test, values);
+  model::add_metrics(plugin, model::RowSet::train, sums.train, values);
+  model::add_metrics(plugin, model::RowSet::valid, sums.valid, values);
+  model::add_metrics(plugin, model::RowSet::test, sums.test, values);
   for (const model::ReportedMetric& reported : model::reported_metrics(plugin))
     if (values.contains(reported.name)) summary[reported.name] = values[reported.name];
   const double n = end.options.integer("workers");
   summary["wall_s"] = end.wall_s;
-  summary["startup_s"] = all_figures.startup_s / n;
-  summary["load_s"] = all_figures.load_s / n;
-  summary["compute_s"] = all_figures.compute_s / n;
-  summary["comm_s"] = all_figures.comm_s / n;
-  summary["invocations"] = all_figures.invocations;
-  summary["rounds"] = rounds;
+  summary["startup_s"] = sums.figures.startup_s / n;
+  summary["load_s"] = sums.figures.load_s / n;
+  summary["compute_s"] = sums.figures.compute_s / n;
+  summary["comm_s"] = sums.figures.comm_s / n;
+  summary["invocations"] = sums.figures.invocations;
+  summary["rounds"] = sums.rounds;
   cost::UsageByStore usage = end.trigger_usage;
-  cost::add(usage, all_figures.usage);
-  cost.requests = prices.of_requests(usage, region);
-  storage::Usage all;
-  for (const auto& [scheme, used] : usage) all += used;
-  summary["requests"] = {{"put", all.put.requests},
-                         {"get", all.get.requests},
-                         {"list", all.list.requests},
-                         {"delete", all.remove.requests}};
-  summary["bytes_sent"] = all_figures.bytes_sent;
-  summary["bytes_received"] = all_figures.bytes_received;
+  cost::add(usage, sums.figures.usage);
+  const cost::Cost cost{.functions = sums.functions_usd,
+                        .requests = prices.of_requests(usage, region)};
+  summary["requests"] = requests_json(usage);
+  summary["bytes_sent"] = sums.figures.bytes_sent;
+  summary["bytes_received"] = sums.figures.bytes_received;
   summary["cost_usd"] = cost.total();
   summary["cost"] = {{"functions_usd", cost.functions},
                      {"requests_usd", cost.requests},

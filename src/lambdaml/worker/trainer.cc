@@ -191,38 +191,17 @@ job::EpochMetrics Trainer::evaluate() {
 Trainer::Outcome Trainer::run(control::Checkpoints& checkpoints, std::optional<Start> start,
                               const Hooks& hooks) {
   const Stopwatch all;
-  const std::string& until_text = event_.options.text("until");
-  const std::optional<job::StopCondition> until =
-      until_text.empty() ? std::nullopt : std::optional(job::StopCondition::parse(until_text));
-  const auto every = static_cast<std::uint64_t>(event_.options.integer("checkpoint_every"));
   const auto epochs_here = static_cast<std::uint64_t>(event_.options.integer("run_epochs"));
-  const auto stop_after = static_cast<std::uint64_t>(event_.options.integer("stop_after"));
-  const std::uint64_t last_epoch = stop_after > 0 ? std::min(stop_after, epochs_) : epochs_;
   const double comm_before = communicator_->seconds();
   const auto outcome = [&](Outcome how) {
     compute_s_ += std::max(0.0, all.seconds() - (communicator_->seconds() - comm_before));
     return how;
   };
-
   bool done = false;
-  if (start) {
-    // State vectors get their sizes from begin(); their content from the checkpoint.
-    optimizer_->begin(std::vector<float>(model_->parameter_count()));
-    std::string ended_by;
-    if (start->suspended_at) {
-      cursor_ = *start->suspended_at;
-      checkpoints.restore_suspension(*optimizer_, *communicator_);
-    } else {
-      checkpoints.restore(start->progress, *optimizer_, *communicator_);
-      ended_by = checkpoints.note(start->progress).ended_by;
-    }
-    epoch_ = start->progress.epoch;
-    if (!ended_by.empty()) ended_by_ = ended_by;
-    done = !ended_by.empty() || epoch_ >= last_epoch;
-    if (ended_by.empty() && epoch_ < epochs_) ended_by_ = job::kPaused;
-  } else {
+  if (start)
+    done = restore(checkpoints, *start);
+  else
     initialize();
-  }
   std::size_t state_bytes = communicator_->snapshot().size() * sizeof(double);
   for (const auto& [name, values] : optimizer_->state()) state_bytes += values.size_bytes();
   budget_.emplace(membership_.deadline, state_bytes);
@@ -244,31 +223,66 @@ Trainer::Outcome Trainer::run(control::Checkpoints& checkpoints, std::optional<S
     metrics.values["comm_s"] = comm_s;
     metrics.values["compute_s"] = std::max(0.0, clock.seconds() - comm_s);
     metrics.values["rounds"] = static_cast<double>(communicator_->round());
-    ++epoch_;
-    cursor_ = {};
-    done = epoch_ >= last_epoch;
-    ended_by_ = epoch_ < epochs_ ? job::kPaused : "epochs";
-    if (until && until->holds(metrics.values)) {
-      done = true;
-      ended_by_ = "until";
-    } else if (optimizer_->converged()) {
-      done = true;
-      ended_by_ = "converged";
-    }
-    if (event_.worker == 0) remember(metrics);
-    // Told before it is saved: a worker that dies in between does the epoch again and tells it
-    // again.
-    if (hooks.epoch_done) hooks.epoch_done(metrics);
-    if (epoch_ % every == 0 || done) {
-      const Stopwatch saving;
-      const control::Progress progress{epoch_, communicator_->round()};
-      checkpoints.save(progress, *optimizer_, *communicator_,
-                       {done && ended_by_ != job::kPaused ? ended_by_ : "", recent_metrics()});
-      budget_->saw_save(saving.seconds());
-      communicator_->retire(progress.round);
-    }
+    done = end_epoch(checkpoints, metrics, hooks);
   }
   if (steps_here_ > 0 && budget_->is_over()) return outcome(Outcome::suspended);
+  return outcome(finish() ? Outcome::ended : Outcome::suspended);
+}
+
+std::uint64_t Trainer::last_epoch() const {
+  const auto stop_after = static_cast<std::uint64_t>(event_.options.integer("stop_after"));
+  return stop_after > 0 ? std::min(stop_after, epochs_) : epochs_;
+}
+
+bool Trainer::restore(control::Checkpoints& checkpoints, const Start& start) {
+  // State vectors get their sizes from begin(); their content from the checkpoint.
+  optimizer_->begin(std::vector<float>(model_->parameter_count()));
+  std::string ended_by;
+  if (start.suspended_at) {
+    cursor_ = *start.suspended_at;
+    checkpoints.restore_suspension(*optimizer_, *communicator_);
+  } else {
+    checkpoints.restore(start.progress, *optimizer_, *communicator_);
+    ended_by = checkpoints.note(start.progress).ended_by;
+  }
+  epoch_ = start.progress.epoch;
+  if (!ended_by.empty())
+    ended_by_ = ended_by;
+  else if (epoch_ < epochs_)
+    ended_by_ = job::kPaused;
+  return !ended_by.empty() || epoch_ >= last_epoch();
+}
+
+bool Trainer::end_epoch(control::Checkpoints& checkpoints, const job::EpochMetrics& metrics,
+                        const Hooks& hooks) {
+  ++epoch_;
+  cursor_ = {};
+  bool done = epoch_ >= last_epoch();
+  ended_by_ = epoch_ < epochs_ ? job::kPaused : "epochs";
+  const std::string& until = event_.options.text("until");
+  if (!until.empty() && job::StopCondition::parse(until).holds(metrics.values)) {
+    done = true;
+    ended_by_ = "until";
+  } else if (optimizer_->converged()) {
+    done = true;
+    ended_by_ = "converged";
+  }
+  if (event_.worker == 0) remember(metrics);
+  // Reported before it is saved: a worker that dies in between does the epoch again and reports it
+  // again.
+  if (hooks.epoch_done) hooks.epoch_done(metrics);
+  const auto every = static_cast<std::uint64_t>(event_.options.integer("checkpoint_every"));
+  if (epoch_ % every != 0 && !done) return false;
+  const Stopwatch saving;
+  const control::Progress progress{epoch_, communicator_->round()};
+  checkpoints.save(progress, *optimizer_, *communicator_,
+                   {done && ended_by_ != job::kPaused ? ended_by_ : "", recent_metrics()});
+  budget_->saw_save(saving.seconds());
+  communicator_->retire(progress.round);
+  return done;
+}
+
+bool Trainer::finish() {
   const Deadline end = budget_->end_of_waits();
   const Stopwatch finishing;
   try {
@@ -278,9 +292,9 @@ Trainer::Outcome Trainer::run(control::Checkpoints& checkpoints, std::optional<S
     // The last checkpoint says that only this is left.
     if (error.code() != Code::deadline_exceeded || !end.passed()) throw;
     count_wait_in_vain(finishing.seconds());
-    return outcome(Outcome::suspended);
+    return false;
   }
-  return outcome(Outcome::ended);
+  return true;
 }
 
 void Trainer::remember(const job::EpochMetrics& metrics) {

@@ -82,6 +82,15 @@ class Trainer {
  private:
   std::unique_ptr<comm::Communicator> make_communicator(const std::string& pattern) const;
   void initialize();
+  std::uint64_t last_epoch() const;
+  /// Goes on from a checkpoint; returns whether all epochs were done.
+  bool restore(control::Checkpoints& checkpoints, const Start& start);
+  /// Counts an epoch, reports it, saves a checkpoint where one is due; returns whether it was the
+  /// last.
+  bool end_epoch(control::Checkpoints& checkpoints, const job::EpochMetrics& metrics,
+                 const Hooks& hooks);
+  /// The optimizer's last merges; false when the function's time ended them.
+  bool finish();
   /// The rows of a step, with where their random choices come from.
   model::Batch batch_of(std::uint64_t pass, std::uint64_t step) const;
   /// False when the worker was suspended.

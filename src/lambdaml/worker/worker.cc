@@ -87,6 +87,35 @@ class WorkerRun {
 
  private:
   std::string work() {
+    if (std::optional<std::string> answer = enter()) return *std::move(answer);
+    control::Checkpoints checkpoints(stores_.open(event_.options.text("checkpoint")), event_.job_id,
+                                     fingerprint_of(event_), event_.worker, event_.workers(),
+                                     [this] { claim_.require(); });
+    const std::optional<Trainer::Start> start = starting_point(checkpoints);
+    const data::OrderVersion order =
+        start ? checkpoints.keep_order() : data::OrderVersion::tail_mixed;
+
+    const Stopwatch loading;
+    Trainer trainer(event_, load_own(order), load_test(), membership(), again_, load_definition());
+    const double load_s = loading.seconds();
+    log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
+              event_.data.features, load_s);
+
+    trainer.has_waited(earlier_stats_.waited_s);
+    const Trainer::Outcome outcome = trainer.run(checkpoints, start, hooks());
+    if (outcome == Trainer::Outcome::suspended) {
+      job::WorkerStats stats = stats_with(trainer, load_s);
+      stats.waited_s = trainer.waited_s();
+      channel_->save(control::keys::worker_stats(event_.worker),
+                     as_bytes(json_text(stats.to_json())));
+      return std::string(control::kToBeContinued);
+    }
+    return finish(trainer, checkpoints, load_s);
+  }
+
+  /// Takes part in the job, and learns what an earlier invocation of this worker has done. Returns
+  /// the answer where there is nothing left to do.
+  std::optional<std::string> enter() {
     const std::optional<Buffer> job = find_job();
     if (!job) {
       log::info("job {} is over, or was never begun: nothing to do", event_.job_id);
@@ -114,32 +143,13 @@ class WorkerRun {
     if (again_)
       log::info("{}", earlier ? "another invocation goes on from where the last one ended"
                               : "this worker was started before; continuing where it left off");
+    return {};
+  }
 
-    control::Checkpoints checkpoints(stores_.open(event_.options.text("checkpoint")), event_.job_id,
-                                     fingerprint_of(event_), event_.worker, event_.workers(),
-                                     [this] { claim_.require(); });
-    const std::optional<Trainer::Start> start = starting_point(checkpoints);
-    const data::OrderVersion order =
-        start ? checkpoints.keep_order() : data::OrderVersion::tail_mixed;
-
-    const Stopwatch loading;
-    Trainer trainer(event_, load_own(order), load_test(), membership(), again_, load_definition());
-    const double load_s = loading.seconds();
-    log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
-              event_.data.features, load_s);
-
-    if (earlier) trainer.has_waited(earlier_stats_.waited_s);
-    const Trainer::Outcome outcome = trainer.run(checkpoints, start, hooks());
-    if (outcome == Trainer::Outcome::suspended) {
-      job::WorkerStats stats = stats_with(trainer, load_s);
-      stats.waited_s = trainer.waited_s();
-      channel_->save(control::keys::worker_stats(event_.worker),
-                     as_bytes(json_text(stats.to_json())));
-      return std::string(control::kToBeContinued);
-    }
+  /// Saves the model (worker 0) and this worker's report, which is the answer.
+  std::string finish(Trainer& trainer, control::Checkpoints& checkpoints, double load_s) {
     const FinalTotals totals = trainer.final_totals();
     if (again_) checkpoints.forget_suspension();
-
     if (event_.worker == 0)
       channel_->save(control::keys::kModel,
                      job::model_to_bytes(event_.options.text("model"), trainer.shape(),

@@ -121,6 +121,7 @@ bool is_decimal(std::string_view text) {
   }
 }
 
+/// One long function: all that its loops share stays in registers.
 void parse(std::string_view text, Block& block) {
   const char* p = text.data();
   const char* const end = p + text.size();

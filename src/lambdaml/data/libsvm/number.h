@@ -59,7 +59,8 @@ constexpr std::uint32_t kInfinity = 0x7f800000;
 const char* read_float_slowly(const char* p, float& value);
 
 /// The float nearest to the decimal at `p` (the one strtof gives) and the end of its text; null
-/// when there is none or it is beyond the range. No nan, inf or hexadecimal.
+/// when there is none or it is beyond the range. No nan, inf or hexadecimal. One long function, for
+/// it is the parser's innermost loop and has to be inlined whole.
 inline const char* read_float(const char* p, float& value) {
   const char* const begin = p;
   const std::uint32_t negative = *p == '-' ? 1 : 0;

@@ -84,6 +84,38 @@ std::shared_ptr<FunctionPool::Instance> FunctionPool::take_instance(const fs::pa
   return instance;
 }
 
+/// Sets what is called when the instance logs, waits for an event, and ends.
+void FunctionPool::listen_to(const std::shared_ptr<Instance>& instance, bool to_stderr,
+                             ExecutionEnvironment::Settings& settings) {
+  const std::weak_ptr<Instance> weak = instance;
+  settings.on_log = [this, weak, to_stderr](std::string_view bytes) {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->tail += bytes;
+    if (self->tail.size() > kTailBytes) self->tail.erase(0, self->tail.size() - kTailBytes);
+    if (!to_stderr) return;
+    for (const char c : bytes) {
+      if (c != '\n') self->line += c;
+      if (c == '\n' || self->line.size() > kTailBytes) note(std::exchange(self->line, {}));
+    }
+  };
+  settings.on_waiting = [weak] {
+    const auto self = weak.lock();
+    if (!self || !self->is_idle || self->is_frozen) return;
+    self->is_frozen = true;
+    self->environment->freeze(true);
+  };
+  settings.on_end = [function = shared_from_this(), weak] {
+    if (const auto self = weak.lock()) {
+      if (!self->line.empty()) function->note(std::exchange(self->line, {}));
+      self->idle.cancel();
+      std::erase(function->idle_, self);
+      self->environment = nullptr;
+      function->all_.erase(self);
+    }
+  };
+}
+
 std::shared_ptr<FunctionPool::Instance> FunctionPool::start_instance(fs::path log_file) {
   auto instance = std::make_shared<Instance>(host_.loop);
   const std::uint64_t number = ++host_.made;
@@ -115,33 +147,7 @@ std::shared_ptr<FunctionPool::Instance> FunctionPool::start_instance(fs::path lo
     settings.function_arn = config_.arn;
     settings.folder = config_.code->path();
   }
-  const std::weak_ptr<Instance> weak = instance;
-  settings.on_log = [this, weak, to_stderr](std::string_view bytes) {
-    const auto self = weak.lock();
-    if (!self) return;
-    self->tail += bytes;
-    if (self->tail.size() > kTailBytes) self->tail.erase(0, self->tail.size() - kTailBytes);
-    if (!to_stderr) return;
-    for (const char c : bytes) {
-      if (c != '\n') self->line += c;
-      if (c == '\n' || self->line.size() > kTailBytes) note(std::exchange(self->line, {}));
-    }
-  };
-  settings.on_waiting = [weak] {
-    const auto self = weak.lock();
-    if (!self || !self->is_idle || self->is_frozen) return;
-    self->is_frozen = true;
-    self->environment->freeze(true);
-  };
-  settings.on_end = [function = shared_from_this(), weak] {
-    if (const auto self = weak.lock()) {
-      if (!self->line.empty()) function->note(std::exchange(self->line, {}));
-      self->idle.cancel();
-      std::erase(function->idle_, self);
-      self->environment = nullptr;
-      function->all_.erase(self);
-    }
-  };
+  listen_to(instance, to_stderr, settings);
   instance->environment = ExecutionEnvironment::start(host_.loop, function, settings);
   all_.insert(instance);
   return instance;

@@ -86,6 +86,8 @@ class FunctionPool : public std::enable_shared_from_this<FunctionPool> {
   bool is_old(const Waiting& event) const;
   std::shared_ptr<Instance> take_instance(const std::filesystem::path& log_file);
   std::shared_ptr<Instance> start_instance(std::filesystem::path log_file);
+  void listen_to(const std::shared_ptr<Instance>& instance, bool to_stderr,
+                 ExecutionEnvironment::Settings& settings);
   void run(const std::string& request_id, std::string payload, Done done);
   void run_in(const std::shared_ptr<Instance>& instance, const std::string& request_id,
               std::string payload, double timeout_s, Done done);

@@ -67,6 +67,19 @@ void merge_all(comm::Communicator& communicator, comm::Vectors vectors) {
          merged, communicator.workers());
 }
 
+/// The best of `slots`, which hold the key and the row of each worker's best: the worker.
+std::size_t winner_of(std::span<const double> slots, std::size_t workers) {
+  Candidate best;
+  std::size_t winner = 0;
+  for (std::size_t w = 0; w < workers; ++w) {
+    const Candidate candidate{slots[2 * w], static_cast<std::uint64_t>(slots[2 * w + 1]), 0};
+    if (!candidate.better_than(best)) continue;
+    best = candidate;
+    winner = w;
+  }
+  return winner;
+}
+
 }  // namespace
 
 void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, std::size_t threads,
@@ -116,14 +129,7 @@ void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, s
       fail(Code::invalid_argument, "k-means with {} clusters needs as many rows; the data has {}",
            k, slots.back());
 
-    Candidate best;
-    std::size_t winner = 0;
-    for (std::size_t w = 0; w < workers; ++w) {
-      const Candidate candidate{slots[2 * w], static_cast<std::uint64_t>(slots[2 * w + 1]), 0};
-      if (!candidate.better_than(best)) continue;
-      best = candidate;
-      winner = w;
-    }
+    const std::size_t winner = winner_of(slots, workers);
     const std::span<float> centre = centroids.subspan(step * d, d);
     if (!candidates.empty()) {
       std::copy_n(candidates.begin() + static_cast<std::ptrdiff_t>(winner * d), d, centre.begin());
