@@ -29,10 +29,32 @@ model::Totals totals_from(const json& triple) {
   return {number(0), number(1), number(2)};
 }
 
+/// Of the rows of all workers.
+struct SetTotals {
+  model::Totals train, valid, test;
+};
+
+void add_metrics(const Options& options, const SetTotals& totals, ordered_json& summary) {
+  const model::Plugin& plugin = model::registry().get(options.text("model"));
+  std::map<std::string, double> values;
+  model::add_metrics(plugin, model::RowSet::train, totals.train, values);
+  model::add_metrics(plugin, model::RowSet::valid, totals.valid, values);
+  model::add_metrics(plugin, model::RowSet::test, totals.test, values);
+  for (const model::ReportedMetric& reported : model::reported_metrics(plugin))
+    if (values.contains(reported.name)) summary[reported.name] = values[reported.name];
+}
+
+void add_requests(const storage::Usage& all, ordered_json& summary) {
+  summary["requests"] = {{"put", all.put.requests},
+                         {"get", all.get.requests},
+                         {"list", all.list.requests},
+                         {"delete", all.remove.requests}};
+}
+
 }  // namespace
 
 std::string summary_of(const JobEnd& end) {
-  model::Totals train, valid, test;
+  SetTotals totals;
   WorkerStats all_figures;
   const cost::Prices prices = cost::Prices::current();
   const std::string region = prices.priced_region(faas::own_region());
@@ -42,9 +64,9 @@ std::string summary_of(const JobEnd& end) {
   std::string ended_by;
   for (const std::string& text : end.reports) try {
       const json report = parse_json(text);
-      train += totals_from(report.at("train"));
-      valid += totals_from(report.at("valid"));
-      test += totals_from(report.at("test"));
+      totals.train += totals_from(report.at("train"));
+      totals.valid += totals_from(report.at("valid"));
+      totals.test += totals_from(report.at("test"));
       const WorkerStats figures = WorkerStats::from_json(text);
       all_figures += figures;
       // What the function has, wherever it says so: it may be deployed with other memory than
@@ -70,13 +92,7 @@ std::string summary_of(const JobEnd& end) {
   summary["ended_by"] = ended_by;
   summary["rows"] = end.data.rows();
   summary["features"] = end.data.features;
-  const model::Plugin& plugin = model::registry().get(end.options.text("model"));
-  std::map<std::string, double> values;
-  model::add_metrics(plugin, model::RowSet::train, train, values);
-  model::add_metrics(plugin, model::RowSet::valid, valid, values);
-  model::add_metrics(plugin, model::RowSet::test, test, values);
-  for (const model::ReportedMetric& reported : model::reported_metrics(plugin))
-    if (values.contains(reported.name)) summary[reported.name] = values[reported.name];
+  add_metrics(end.options, totals, summary);
   const double n = end.options.integer("workers");
   summary["wall_s"] = end.wall_s;
   summary["startup_s"] = all_figures.startup_s / n;
@@ -90,10 +106,7 @@ std::string summary_of(const JobEnd& end) {
   cost.requests = prices.of_requests(usage, region);
   storage::Usage all;
   for (const auto& [scheme, used] : usage) all += used;
-  summary["requests"] = {{"put", all.put.requests},
-                         {"get", all.get.requests},
-                         {"list", all.list.requests},
-                         {"delete", all.remove.requests}};
+  add_requests(all, summary);
   summary["bytes_sent"] = all_figures.bytes_sent;
   summary["bytes_received"] = all_figures.bytes_received;
   summary["cost_usd"] = cost.total();
