@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "lambdaml/base/option_sets.h"
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/comm/message.h"
 #include "lambdaml/comm/registry.h"
