@@ -21,6 +21,8 @@ using UsageByStore = std::map<std::string, storage::Usage>;
 nlohmann::json to_json(const UsageByStore& usage);
 /// Throws data_corrupt.
 UsageByStore usage_from_json(const nlohmann::json& object);
+/// A text would become a JSON string.
+UsageByStore usage_from_json(const std::string& text) = delete;
 void add(UsageByStore& to, const UsageByStore& more);
 
 /// US dollars.

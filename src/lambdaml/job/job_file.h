@@ -30,5 +30,7 @@ std::string to_yaml(const Options& options, Values which = Values::all);
 /// The same as a JSON object, for events; from_json() sets them.
 nlohmann::json to_json(const Options& options, Values which = Values::all);
 void from_json(const nlohmann::json& object, const std::string& what, Options& options);
+/// A text would become a JSON string.
+void from_json(const std::string& text, const std::string& what, Options& options) = delete;
 
 }  // namespace lambdaml::job

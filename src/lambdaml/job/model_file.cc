@@ -97,7 +97,7 @@ TrainedModel model_from_bytes(const std::shared_ptr<const Buffer>& bytes, const 
         std::make_shared<const Buffer>(std::as_bytes(file.values<std::uint8_t>(kDefinition)));
   out.options = job_options();
   try {
-    from_json(file.metadata("options"), what, out.options);
+    from_json(parse_json(file.metadata("options")), what, out.options);
     out.model = model::registry().get(out.name).make(out.shape, out.options);
   } catch (const Error& error) {
     fail(Code::data_corrupt, "{}: {}", what, error.what());

@@ -44,7 +44,7 @@ Options options_of(const std::string& payload) {
     if (!parse_json(payload).is_object())
       fail(Code::invalid_argument, "event: not a JSON object with distinct names: '{}'",
            printable(payload, 60));
-    job::from_json(payload, "event", options);
+    job::from_json(parse_json(payload), "event", options);
   }
   use_own_platform(options);
   job::resolve(options);
