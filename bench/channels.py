@@ -35,7 +35,7 @@ def measure(lambdaml, channel, workers, floats, pattern, rounds):
 
 def main():
     lambdaml = sys.argv[1]
-    print("| channel | floats | pattern | P | round, ms | floor, ms | times the floor | the original, ms | requests | MB | $ for 1,000 |")
+    print("| channel | floats | pattern | P | round, ms | floor, ms | ratio | original, ms | requests | MB | $ per 1,000 |")
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     stores = {"file": "file"}
     for scheme in ("memcached", "redis", "s3", "dynamodb"):

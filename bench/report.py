@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -234,12 +235,12 @@ def targets(row):
     if row.get("read_share_target"):
         parts.append(f"read ≥ {row['read_share_target']}")
     if row["seconds_per_value_target"]:
-        parts.append(f"≤ {row['seconds_per_value_target'] * 1e9} ns/value")
+        parts.append(f"≤ {row['seconds_per_value_target'] * 1e9} ns")
     return ", ".join(parts)
 
 
 def print_table(context, ours, rows):
-    table = [("what", "ours", "per value", "read share", "peer", "", "ratio", "target", "")]
+    table = [("what", "ours", "a value", "read", "peer", "", "ratio", "target", "")]
     for row in rows:
         share = f"{row['read_share']:.2f}" if "read_share" in row else ""
         verdict = ("reached" if row["reached"] else "MISSED") if targets(row) else ""
@@ -248,9 +249,10 @@ def print_table(context, ours, rows):
                       f"{row['peer_seconds'] * 1e3:.1f} ms", f"{row['ratio']:.1f}×", targets(row),
                       verdict))
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-    print(f"instruction set {context['instruction_set']}, {context['num_cpus']} processors; " +
-          ", ".join(f"{name} {ours[name]['bytes_per_second'] / 1e9:.1f} GB/s"
-                    for name in sorted(ours) if name.startswith("read_")))
+    reads = ", ".join(f"{name} {ours[name]['bytes_per_second'] / 1e9:.1f} GB/s"
+                      for name in sorted(ours) if name.startswith("read_"))
+    print(textwrap.fill(f"instruction set {context['instruction_set']}, {context['num_cpus']} processors; {reads}",
+                        120))
     for line in table:
         print("  ".join(cell.rjust(w) if i in (1, 2, 3, 5, 6) else cell.ljust(w)
                         for i, (cell, w) in enumerate(zip(line, widths))).rstrip())

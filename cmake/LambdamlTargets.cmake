@@ -187,4 +187,4 @@ endfunction()
 # Includes point down only; a line that points up or into a plug-in fails the build.
 add_custom_target(check_layers ALL
   COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR}/src/lambdaml -P ${PROJECT_SOURCE_DIR}/cmake/check_layers.cmake
-  COMMENT "Checking that includes point down" VERBATIM)
+  COMMENT "Checking includes, output, time and the length of documentation lines" VERBATIM)

@@ -1,6 +1,7 @@
-# Fails when an include points up the house, sideways between floors that do not know each other, or
-# into a plug-in folder from outside it, when a command prints past the terminal, or when something
-# takes the time or sleeps by itself. Run as: cmake -DSOURCE=$PWD/src/lambdaml -P check_layers.cmake
+# Fails when an include points up, sideways between layers that do not know each other, or into a
+# plug-in folder from outside it, when a command prints without apps/cli/terminal.h, when something
+# takes the time or sleeps by itself, or when a line of the documentation is longer than 120 columns.
+# Run as: cmake -DSOURCE=$PWD/src/lambdaml -P cmake/check_layers.cmake
 cmake_minimum_required(VERSION 3.25)
 set(below_base "")
 set(below_tensor base)
@@ -39,7 +40,7 @@ foreach(file IN LISTS files app_files)
   string(REGEX MATCH "^[^/]+/([^/]+)/" unused ${file})
   set(plugin "${CMAKE_MATCH_1}")
   if(NOT DEFINED below_${layer})
-    list(APPEND violations "${file}: the folder '${layer}' has no floor in cmake/check_layers.cmake")
+    list(APPEND violations "${file}: cmake/check_layers.cmake lists no layer '${layer}'")
     continue()
   endif()
   set(folder ${SOURCE})
@@ -87,7 +88,27 @@ foreach(file IN LISTS files app_files)
     list(APPEND violations "${file}: take the time from base/clock.h, and sleep by base/wait.h: ${line}")
   endforeach()
 endforeach()
+# Lines of the documentation have at most 120 characters. Without the continuation bytes of UTF-8 each
+# character is one byte, which is what a regular expression counts.
+string(ASCII 128 first_continuation)
+string(ASCII 191 last_continuation)
+string(REPEAT "[^\n]" 121 long_line)
+file(GLOB_RECURSE pages RELATIVE ${root} ${root}/docs/*.md)
+foreach(page IN ITEMS README.md CONTRIBUTING.md CHANGELOG.md deploy/README.md examples/README.md LISTS pages)
+  file(READ ${root}/${page} text)
+  string(REGEX REPLACE "[${first_continuation}-${last_continuation}]" "" text "\n${text}")
+  while(text MATCHES "\n${long_line}[^\n]*")
+    set(line "${CMAKE_MATCH_0}")
+    string(FIND "${text}" "${line}" position)
+    string(SUBSTRING "${text}" 0 ${position} before)
+    string(REGEX REPLACE "[^\n]" "" before "${before}")
+    string(LENGTH "${before}" number)
+    math(EXPR number "${number} + 1")
+    list(APPEND violations "${page}:${number}: the line has more than 120 columns")
+    string(REPLACE "${line}" "\n" text "${text}")
+  endwhile()
+endforeach()
 if(violations)
   list(JOIN violations "\n  " text)
-  message(FATAL_ERROR "against the rules of the house:\n  ${text}")
+  message(FATAL_ERROR "against the rules of the project:\n  ${text}")
 endif()

@@ -1,3 +1,8 @@
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <vector>
+
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
@@ -21,13 +26,41 @@ std::string range_of(const Option& option) {
   return text;
 }
 
-void print_rows(const Options& options) {
+/// `text` broken at blanks, so that no line of a list item has more than 120 characters; the later
+/// lines are indented.
+std::string wrapped(const std::string& text) {
+  std::string lines;
+  std::size_t column = 0;
+  for (const std::string& word : split(text, ' ')) {
+    // Continuation bytes of UTF-8 take no column.
+    const auto width = static_cast<std::size_t>(
+        std::ranges::count_if(word, [](char c) { return (c & 0xC0) != 0x80; }));
+    if (column > 0 && column + 1 + width > 118) {
+      lines += "\n  ";
+      column = 2;
+    } else if (column > 0) {
+      lines += ' ';
+      ++column;
+    }
+    lines += word;
+    column += width;
+  }
+  return lines;
+}
+
+void print_list(const Options& options) {
   for (const Option& option : options.declared()) {
+    std::string meaning = fmt::format("- **`{}`**: {}", option.name, option.help);
+    if (!option.unit.empty()) meaning += ", in " + option.unit;
+    print_text(wrapped(meaning + "."));
+    std::vector<std::string> facts;
     const std::string value = to_text(option.default_value);
-    print_line(fmt::format("| `{}` | {} | {} | {}{} | {} |", option.name,
-                           value.empty() ? "–" : "`" + value + "`", range_of(option), option.help,
-                           option.unit.empty() ? "" : ", in " + option.unit,
-                           join(option.aliases, ", ")));
+    if (!value.empty()) facts.push_back(fmt::format("Default: `{}`.", value));
+    const std::string range = range_of(option);
+    if (!range.empty()) facts.push_back(fmt::format("Values: {}.", range));
+    if (!option.aliases.empty())
+      facts.push_back(fmt::format("Other names: `{}`.", join(option.aliases, "`, `")));
+    if (!facts.empty()) print_text("  " + wrapped(join(facts, " ")));
   }
 }
 
@@ -72,31 +105,26 @@ void add_options_command(CLI::App& app, Globals& globals) {
     print_text(
         "# Options of a job\n\n"
         "The page that `lambdaml options` prints. Every option is a flag of `lambdaml train` "
-        "(`--batch-size`), "
-        "a key of job files\n(`batch_size`), an environment variable (`LAMBDAML_BATCH_SIZE`) and "
-        "can be set by "
-        "`--set batch_size=100`; a flag beats\n`--set`, which beats the environment, which beats "
-        "the job file. "
-        "Switches have a `--no-` form. Other names are accepted as keys.\n\n"
-        "| option | default | values | meaning | other names |\n|---|---|---|---|---|");
-    print_rows(job::job_options());
+        "(`--batch-size`), a key of job files\n"
+        "(`batch_size`), an environment variable (`LAMBDAML_BATCH_SIZE`) and can be set by "
+        "`--set batch_size=100`; a flag beats\n"
+        "`--set`, which beats the environment, which beats the job file. Switches have a `--no-` "
+        "form. Other names are accepted\n"
+        "as keys. An option for which no default is listed is empty unless it is set.\n");
+    print_list(job::job_options());
     print_text(
         "\n## Settings of a search\n\n"
         "Flags of `lambdaml tune`, keys of the section `tune` of its job file, environment "
-        "variables (`LAMBDAML_TUNE_TRIALS`);\nsee [tune.md](tune.md).\n\n"
-        "| setting | default | values | meaning | other names |\n|---|---|---|---|---|");
-    print_rows(tune::search_options());
+        "variables (`LAMBDAML_TUNE_TRIALS`);\nsee [tune.md](tune.md).\n");
+    print_list(tune::search_options());
     print_text(
         "\n## Options of stores\n\n"
         "They stand in the query of the store's URI: `scheme://…?name=value&name=value`. See "
         "[channels.md](channels.md).");
     for (const storage::Plugin& store : storage::registry().entries()) {
       if (store.options.empty()) continue;
-      print_text(
-          fmt::format("\n### {}\n\n| option | default | values | meaning | other names "
-                      "|\n|---|---|---|---|---|",
-                      store.name));
-      print_rows(Options(store.options));
+      print_text(fmt::format("\n### {}\n", store.name));
+      print_list(Options(store.options));
     }
   });
 }
