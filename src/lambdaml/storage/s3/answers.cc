@@ -14,8 +14,8 @@
 namespace lambdaml::storage::s3 {
 namespace {
 
-/// The document's root, which must have that name. What is no such document was cut or comes from
-/// elsewhere, and is asked for again.
+/// The document's root, which must have that name. Any other document was cut off or comes from
+/// elsewhere, and the request is retried.
 pugi::xml_node root_of(pugi::xml_document& document, std::string_view xml, const char* name) {
   const pugi::xml_parse_result result = document.load_buffer(xml.data(), xml.size());
   const pugi::xml_node root = document.document_element();
