@@ -53,8 +53,9 @@ struct Response {
   bool ok() const { return status >= 200 && status < 300; }
   /// The first header of that name (in lower case); empty when there is none.
   std::string_view header(std::string_view name) const;
-  /// Whether a header's name begins so (in lower case). A service's answers bear marks of it, such
-  /// as `x-amz-request-id`; one without comes from somewhere else: a proxy, a captive portal.
+  /// Whether a header's name begins so (in lower case). A service's answers carry marks such as
+  /// `x-amz-request-id`; an answer without them comes from elsewhere, e.g. a proxy or a captive
+  /// portal.
   bool has_header_like(std::string_view beginning) const;
 };
 

@@ -106,7 +106,8 @@ std::optional<Refusal> check_time(const std::string& text, WallTime now) {
   return std::nullopt;
 }
 
-/// The header that a forger could change because the signature does not cover it; empty if none.
+/// A header that the signature leaves out could be changed unnoticed, so all that matter must be
+/// signed.
 std::optional<Refusal> check_signed_headers(const Claim& claim, const Headers& headers) {
   const auto is_signed = [&](std::string_view name) {
     return std::ranges::find(claim.signed_headers, name) != claim.signed_headers.end();
