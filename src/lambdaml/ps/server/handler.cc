@@ -178,7 +178,7 @@ Entry::Answer Handler::push_pull_by_hand(const Part& part, Numbers numbers, Inta
     stats().bytes_received += numbers.totals.size() + numbers.values.size() +
                               (numbers.indices ? numbers.indices->size() : 0);
     Request request(part, std::move(numbers), intake.charge(), state_.environment());
-    // Only a push makes an entry, and only one that says how many share it.
+    // Only a push that states the number of workers creates an entry.
     const bool makes = !part.again && !part.pull_only && part.workers > 0;
     const std::shared_ptr<Entry> entry = makes ? state_.get_or_make(part.id) : state_.find(part.id);
     if (!entry && part.again) return Entry::Answer{.result = nullptr, .resend = true};

@@ -125,7 +125,7 @@ struct Metrics::Parts {
   std::thread thread;
 };
 
-/// One connection, and one question. Its handlers hold it.
+/// One connection with one request. Pending handlers keep it alive.
 class Metrics::Parts::Session : public std::enable_shared_from_this<Session> {
  public:
   Session(tcp::socket socket, State& state) : stream_(std::move(socket)), state_(state) {
