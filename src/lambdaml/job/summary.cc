@@ -23,7 +23,7 @@ using nlohmann::ordered_json;
 
 model::Totals totals_from(const json& triple) {
   const auto number = [&](std::size_t i) {
-    // JSON has no other word for a number that is none.
+    // JSON cannot represent NaN and infinity.
     return triple.at(i).is_null() ? std::nan("") : triple.at(i).get<double>();
   };
   return {number(0), number(1), number(2)};
@@ -47,8 +47,7 @@ ordered_json summary_of(const JobEnd& end) {
       test += totals_from(report.at("test"));
       const WorkerStats figures = WorkerStats::from_json(text);
       all_figures += figures;
-      // What the function has, wherever it says so: it may be deployed with other memory than
-      // asked.
+      // Uses the deployed function's memory if known: it may differ from the requested one.
       const double memory_mb = figures.memory_mb > 0
                                    ? static_cast<double>(figures.memory_mb)
                                    : static_cast<double>(end.options.integer("memory_mb"));
