@@ -36,8 +36,8 @@ std::uint64_t half_of_the_memory() {
          static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE)) / 2;
 }
 
-/// As many descriptors as connections need, and the files and ports beside them, or as many as this
-/// process may have.
+/// Raises the limit of descriptors to what connections, files and ports need, or as far as
+/// permitted.
 void allow_descriptors(std::size_t connections) {
   constexpr rlim_t kBeside = 200;
   rlimit limit{};
