@@ -73,7 +73,8 @@ void serve(Wanted& wanted, bool json) {
   const bool loopback =
       settings.host.starts_with("127.") || settings.host == "localhost" || settings.host == "::1";
   if (!loopback && settings.token.empty())
-    log::warning("{} is open to whoever reaches this machine: give it a --token", settings.host);
+    log::warning("{} is open to anyone who can reach this machine: give it a --token",
+                 settings.host);
   allow_descriptors(settings.connections);
   share_freed_memory();
   const ps::Server server(settings);

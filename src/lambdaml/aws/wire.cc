@@ -364,7 +364,7 @@ class Wire::Impl {
   void advance(std::vector<Exchange*>& ended) {
     int running = 0;
     if (libcurl().multi_perform(multi_, &running) != CURLM_OK)
-      fail(Code::internal, "libcurl does not go on");
+      fail(Code::internal, "libcurl cannot make progress");
     int left = 0;
     while (const CURLMsg* message = libcurl().multi_info_read(multi_, &left)) {
       if (message->msg != CURLMSG_DONE) continue;

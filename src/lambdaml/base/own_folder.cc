@@ -98,7 +98,7 @@ void require_good(const fs::path& path, const Part& part, Sharing sharing) {
   const mode_t mode = part.info.st_mode;
   if (!is_own(part.info) && !(sharing == Sharing::group && is_shared_with_us(part.info)))
     fail(Code::permission_denied,
-         "{}: {} belongs to another user (uid {}), and where it lies everybody can make one; "
+         "{}: {} belongs to another user (uid {}), and every user can create it there; "
          "choose another name, or a folder below your home folder",
          path.string(), it, part.info.st_uid);
   if (S_ISLNK(mode) || is_public(part.info)) return;

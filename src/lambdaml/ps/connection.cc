@@ -87,7 +87,7 @@ void Connection::rethrow(std::string_view doing) {
     if (error.code() != Code::unavailable) throw;
     throw Error(error.code(), where(error.what()));
   }
-  throw Error(Code::internal, where("an error that is none"));
+  throw Error(Code::internal, where("an exception of unknown type"));
 }
 
 void Connection::require_new(std::string_view doing) const {

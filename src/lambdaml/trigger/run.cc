@@ -133,7 +133,7 @@ class Run {
 
   [[noreturn]] void fail_lost(std::string_view key) const {
     fail(Code::unavailable,
-         "channel {} has no '{}' any more: somebody else has cleared it, or it has lost what the "
+         "channel {} has no '{}' any more: another process has cleared it, or it has lost what the "
          "job wrote",
          channel_.describe(), key);
   }

@@ -126,7 +126,7 @@ class Results {
       if (!options.text(name).empty()) place = Uri::parse(options.text(name));
     if (!outlives_function(place))
       fail(Code::invalid_argument,
-           "event: the model would go to {} and be gone with the function; give it an 'output', "
+           "event: the model would be saved in {} and lost with the function; give it an 'output', "
            "the URI of a store that keeps it",
            place.display());
     return place;

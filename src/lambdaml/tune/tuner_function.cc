@@ -107,7 +107,7 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
   const Task task = task_of(invocation);
   Records records(task.records_uri);
   if (!task.search && !records.search())
-    fail(Code::not_found, "search {}: there is none", Uri::parse(task.records_uri).display());
+    fail(Code::not_found, "search {}: not found", Uri::parse(task.records_uri).display());
   control::Lease lease(records.shared_store(), task.lease_key(task.leg), invocation.deadline);
   const double all_s = invocation.deadline.seconds_left();
   if (lease.take(Deadline::in(all_s - margin_s(all_s))) != control::Lease::Taken::yes)

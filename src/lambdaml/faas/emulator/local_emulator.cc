@@ -80,7 +80,7 @@ class LocalEmulator : public Emulator {
         loop_.run();
         return;
       } catch (const std::exception& error) {
-        log::error("the Lambda service goes on after: {}", error.what());
+        log::error("the Lambda service continues after: {}", error.what());
       }
     }
   }

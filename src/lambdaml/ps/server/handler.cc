@@ -87,7 +87,7 @@ void Handler::ping() {
 void Handler::register_model(const std::string& id, std::int32_t length, std::int32_t parallelism) {
   guarded(Operation::REGISTER, [&] {
     if (length <= 0 || parallelism <= 0)
-      fail(Code::invalid_argument, "'{}': a model of {} values for {} workers is none",
+      fail(Code::invalid_argument, "'{}': a model cannot have {} values and {} workers",
            printable(id), length, parallelism);
     state_.declare(id, static_cast<std::uint64_t>(length), static_cast<std::uint32_t>(parallelism),
                    {}, false);

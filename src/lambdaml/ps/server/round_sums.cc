@@ -138,7 +138,7 @@ Answer RoundSums::put_back(Request request) {
         (open != open_.end() && (result->length() != open->second.length ||
                                  result->doubles().size() != open->second.totals)))
       fail(Code::invalid_argument,
-           "'{}', round {}: worker {} gives back a result of {} values, which is of another length",
+           "'{}', round {}: worker {} restores a result of {} values, which has another length",
            printable(shared_.id), part.round, part.worker, result->length());
     const bool is_latest = results_.empty() || results_.rbegin()->first < part.round;
     results_.emplace(part.round, result);

@@ -138,7 +138,7 @@ struct Server::Parts {
     try {
       state.expire(settings.expired_s);
     } catch (const std::exception& error) {
-      log::error("removing what nobody uses: {}", error.what());
+      log::error("removing expired data: {}", error.what());
     }
   }
 

@@ -58,7 +58,7 @@ std::shared_ptr<Entry> Entry::load(Reader& in, Environment& environment) {
   if (is_model) entry->rounds_.require_length(entry->vector_.size());
   entry->running_.load(in);
   entry->vector_.load_counts(in);
-  require(in.empty(), "it goes on after its end");
+  require(in.empty(), "it has data after its end");
   return entry;
 }
 

@@ -78,7 +78,7 @@ std::string_view Batches::own(std::string_view key, Keys asked, std::string_view
   const auto at = std::ranges::find(asked, key);
   if (at == asked.end())
     fail(Code::data_corrupt,
-         "{}: {} in the table '{}': the reply names '{}', which is none of ours",
+         "{}: {} in the table '{}': the reply names '{}', which was not requested",
          service_.endpoint(), name, service_.table(), printable(key));
   return *at;
 }

@@ -130,8 +130,7 @@ class DynamoDb final : public Storage {
           entries.push_back({std::move(item.key), *item.bytes});
       check_count(entries.size(), describe());
       if (reply.next.empty()) break;
-      if (reply.next == next)
-        fail(Code::data_corrupt, "{}: a Scan that does not go on", describe());
+      if (reply.next == next) fail(Code::data_corrupt, "{}: a Scan makes no progress", describe());
       next = std::move(reply.next);
     }
     std::ranges::sort(entries, {}, &Entry::key);

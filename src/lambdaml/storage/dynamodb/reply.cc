@@ -81,7 +81,7 @@ const Json& of_the_table(const Json& json) {
 }
 
 const Json& array_of(const Json& json) {
-  if (!json.is_array()) fail_reply("a list of items is none");
+  if (!json.is_array()) fail_reply("a list of items is not an array");
   return json;
 }
 
