@@ -99,19 +99,20 @@ class Communicator {
   /// workers are known to have passed them.
   virtual void retire(std::uint64_t round);
 
-  /// Bytes of merged results that stay in the store for workers that may have to catch up; the same
-  /// on all workers at the same round.
+  /// Bytes of merged results that are kept in the store for workers that may have to catch up; the
+  /// same on all workers at the same round.
   virtual std::uint64_t retained_bytes() const { return 0; }
 
-  /// Waits within merges end at `deadline`, whatever the patience. From now on.
+  /// From now on, waits within merges end at `deadline`, whatever the patience.
   void wait_until(Deadline deadline) { membership_.deadline = deadline; }
 
-  /// What a checkpoint must hold besides the round: the async pattern's sums. Restoring in a new
-  /// process and going on gives what going on here would have.
+  /// What a checkpoint must hold besides the round: the sums of the async pattern. Restoring them
+  /// in a new process and continuing gives the same results as continuing here. restore() throws
+  /// data_corrupt for a snapshot of another pattern.
   virtual std::vector<double> snapshot() const { return {}; }
   virtual void restore(std::span<const double> snapshot);
-  /// What compression has held back so far and adds to the next increment; belongs to a checkpoint
-  /// too. Empty when nothing was.
+  /// The residual: what compression has not sent yet and adds to the next increment; belongs to a
+  /// checkpoint too. Empty if there is none.
   virtual std::span<const float> residual() const { return {}; }
   virtual void restore_residual(std::span<const float> residual);
 

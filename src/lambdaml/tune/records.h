@@ -23,7 +23,7 @@ namespace lambdaml::tune {
 ///   trials/JOB/        checkpoints of a trial's job; removed at the end
 ///   best.safetensors   the best model so far
 ///   trials.csv best.yaml summary.json    at the end
-///   tuner/             who is at work: a claim, a release, leases of a tuner that is a function
+///   tuner/             which tuner runs: a claim, a release, leases of a tuner that is a function
 class Records {
  public:
   /// `uri` must belong to this search alone.

@@ -178,7 +178,7 @@ void Metrics::Parts::accept() {
   static constexpr std::chrono::milliseconds kPause{20};
   acceptor.async_accept([this](error_code error, tcp::socket socket) {
     sessions.remove_if([](const auto& session) { return session.expired(); });
-    if (error) {  // the client has gone again, or there are no more descriptors
+    if (error) {  // the client has disconnected, or there are no more descriptors
       pause.expires_after(kPause);
       pause.async_wait([this](error_code) { accept(); });
       return;

@@ -182,7 +182,7 @@ class Files final : public Storage {
                                 static_cast<off_t>(begin + have));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) fail_errno(errno, "reading " + path);
-      if (n == 0) break;  // somebody cuts it by hand
+      if (n == 0) break;  // the file was truncated from outside
       have += static_cast<std::size_t>(n);
     }
     part.truncate(have);

@@ -27,7 +27,7 @@ bool is_marked(const aws::Response& response) {
 aws::Verdict judge(const aws::Response& response) {
   if (!is_marked(response)) return aws::Verdict::again;
   switch (response.status) {
-    case 409:  // ConditionalRequestConflict, OperationAborted: somebody else is at it
+    case 409:  // ConditionalRequestConflict, OperationAborted: a concurrent request
     case 429:
     case 500:
     case 502:

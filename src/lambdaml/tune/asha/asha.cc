@@ -152,7 +152,7 @@ class Asha : public Strategy {
   std::map<std::uint64_t, std::size_t> rung_of_;  ///< of each trial's latest leg
   std::uint64_t drawn_ = 0;                       ///< trials begun
   std::uint64_t chosen_ = 0;                      ///< legs chosen so far
-  std::uint64_t seen_ = 0;                        ///< of them, whose results are in rungs_
+  std::uint64_t seen_ = 0;                        ///< of these, legs whose results are in rungs_
   std::uint64_t seen_wanted_ = 0;
 };
 
