@@ -14,7 +14,6 @@
 ///
 /// Others cannot exchange a folder after it was checked: only its owner can remove or rename it,
 /// because its parent is sticky or was checked itself.
-/// rename it, for the folder it lies in is sticky or was found good itself.
 namespace lambdaml {
 
 enum class Sharing {

@@ -53,7 +53,6 @@ namespace lambdaml::comm {
 /// interval.
 ///
 /// Used by one thread, except for seal() and keep().
-/// contributions to one round, and the merged results of one checkpoint interval.
 class BulkSynchronous : public Communicator {
  public:
   explicit BulkSynchronous(Membership membership);

@@ -34,18 +34,6 @@ enum class OrderVersion : std::uint64_t {
 ///
 /// Version tail_last has stripes of the least common multiple of 28 and n rows. Throws
 /// invalid_argument for a part of 2^32 rows or more.
-///
-/// In a modulo cut, stripes of 28 consecutive rows of the whole set are put in random order and
-/// keep their inside; each row after the last whole stripe changes places with the row at the same
-/// place of a random stripe, or stays. Every worker moves its share of a stripe alike, so the
-/// workers' k-th rows together are the whole set in one shuffled order that does not depend on
-/// their number n where n divides 28 (1, 2, 4, 7, 14, 28): then n workers with batches of B still
-/// see together what one sees with batches of n · B. A set of less than 112 rows has stripes of 4
-/// rows, one of less than 16 rows stripes of 1, and for any other n a stripe is n rows. Parts of
-/// another cut are shuffled row by row.
-///
-/// Version tail_last has stripes of the least common multiple of 28 and n rows. Throws
-/// invalid_argument for a part of 2^32 rows or more.
 std::vector<std::uint32_t> visiting_order(std::span<const std::uint64_t> part_rows,
                                           std::size_t part, std::uint64_t seed,
                                           OrderVersion version = OrderVersion::tail_mixed);

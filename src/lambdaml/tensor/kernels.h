@@ -109,7 +109,6 @@ class Centroids {
 /// centroid 0. `nearest` (x.rows ids) and `distances` (x.rows squared distances) are written if not
 /// null. `sums` and `counts` may be null; otherwise, for dense rows, `scratch` must be k · (d + 1)
 /// floats of 0, and they are 0 again afterwards.
-/// 1) floats of 0 to work in, and they are 0 again afterwards.
 double assign(const DenseView& x, const Centroids& centroids, double* sums, double* counts,
               float* scratch, std::uint32_t* nearest, float* distances);
 double assign(const Csr16& x, const Centroids& centroids, double* sums, double* counts,

@@ -21,7 +21,6 @@ namespace lambdaml {
 /// Errors: unavailable (not reachable, closed, silent or slow for too long), which is also reported
 /// to the patience, and cancelled (interrupted). Messages state only the cause, because the caller
 /// knows the endpoint. After an error the connection must not be used.
-/// (interrupted). After an error the connection is of no more use.
 class Socket {
  public:
   /// Connects: tries the host's addresses in turn, each for at most 5 s.

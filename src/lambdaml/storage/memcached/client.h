@@ -24,7 +24,6 @@ namespace lambdaml::storage::memcached {
 /// the patience, or does not speak the protocol; no server is ever skipped), resource_exhausted
 /// (the server rejects the value as too large, or is out of memory), internal, cancelled
 /// (interrupted). If there are several servers, messages name the server.
-/// cancelled (interrupted). They name the server where there are several, and why.
 class Client {
  public:
   Client(const Address& address, std::shared_ptr<Patience> patience);
