@@ -19,7 +19,7 @@ enum class Code {
   permission_denied,   ///< credentials or file modes forbid it
   resource_exhausted,  ///< disk, memory, file descriptors or a quota ran out
   unavailable,         ///< a service did not answer; worth a retry
-  deadline_exceeded,   ///< a wait ended before what it waited for came
+  deadline_exceeded,   ///< a deadline passed before a wait was over
   workers_lost,        ///< functions died and their attempts are used up
   diverged,            ///< values became infinite or NaN; retrying will not help
   limit_reached,       ///< a limit that the user set ended it

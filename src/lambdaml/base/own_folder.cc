@@ -43,7 +43,7 @@ template <class Look>
 fs::path walk(const fs::path& path, const Look& look) {
   struct Level {
     fs::path path;
-    bool exposes;  ///< what lies in it
+    bool exposes;  ///< its entries
   };
   const auto doing = [&] { return fmt::format("opening the folder {}", path.string()); };
   std::vector<Level> levels{{"/", false}};

@@ -144,7 +144,7 @@ class Checkpoints {
     std::uint64_t slot = 0;
     Progress progress;
     CheckpointNote note;
-    bool is_recorded = false;  ///< the state must be what its record tells of
+    bool is_recorded = false;  ///< the state must equal its record
   };
   const std::vector<Found>& found();
   static void load_records(std::span<Checkpoints> workers);

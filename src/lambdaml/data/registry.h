@@ -28,10 +28,10 @@ struct Statement {
 /// A file in memory, and its checksums.
 struct Written {
   Buffer bytes;
-  std::uint64_t checksum = 0;  ///< what Manifest::part_files says of it: its own statement, or of
-                               ///< `bytes` where the format has none
-  std::uint64_t rows_checksum = 0;  ///< of what it would be without its statement: equal for equal
-                                    ///< rows, whichever data set they are a part of
+  /// The one in Manifest::part_files: that of its statement or, if the format has none, of `bytes`.
+  std::uint64_t checksum = 0;
+  /// Of the file without its statement: equal for equal rows in any data set.
+  std::uint64_t rows_checksum = 0;
 };
 
 /// A file format.

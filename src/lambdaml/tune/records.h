@@ -15,7 +15,6 @@ namespace lambdaml::tune {
 /// record is written before it begins and when it has ended, each atomically, so that after any
 /// failure every leg is known and none is repeated.
 ///
-///
 ///   search.json        what is searched
 ///   legs/000012.json   one leg, in the order of their beginning
 ///   data/4/ test/4/    the data, cut for 4 workers; removed at the end

@@ -113,10 +113,10 @@ inline const char* read_float(const char* p, float& value) {
     p = q + power.count;
   }
 
-  // mantissa · 10^exponent in double carries three roundings: the mantissa's, the power's and the
-  // product's, together less than 2 units in the last of its 53 places. Rounding that to a float is
-  // right unless the double lies so near the middle between two floats (its low 29 bits are 2^28)
-  // that the true value may lie on the other side; then the slow way decides.
+  // mantissa · 10^exponent in double has three rounding errors: the mantissa's, the power's and the
+  // product's, together less than 2 units in the last of its 53 places. Rounding it to a float is
+  // correct unless the double is so close to the middle between two floats (its low 29 bits are
+  // 2^28) that the true value may be on the other side; then the slow path decides.
   const double product = static_cast<double>(static_cast<std::int64_t>(mantissa)) *
                          kTens[static_cast<std::size_t>(exponent + kMaxExponent)];
   const std::uint64_t low = std::bit_cast<std::uint64_t>(product) & 0x1fffffffULL;

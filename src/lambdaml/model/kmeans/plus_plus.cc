@@ -80,7 +80,7 @@ void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, s
   std::vector<float> distances(n);
   std::vector<Candidate> of_blocks(threads);
   std::vector<double> slots(2 * workers + 1);  // key and row of each worker's best; all rows
-  // What each worker's best looks like, where that is little: then the winner need not tell later.
+  // Each worker's candidate row, if rows are small: then the winner need not send it later.
   std::vector<float> candidates(workers * d <= kMostCandidateFloats ? workers * d : 0);
   tensor::Centroids newest;
   for (std::size_t step = 0; step < k; ++step) {
