@@ -1,6 +1,6 @@
-// What AWS Lambda starts: a static program that needs nothing of the machine. It starts the worker
-// by the loader and the libraries that lie beside it in the zip, because the machine's own may be
-// older than those that the worker was built with.
+// The program that AWS Lambda starts: static, without dependencies on the machine. It starts the
+// worker with the loader and libraries beside it in the zip, because the machine's own may be older
+// than those that the worker was built with.
 #include <climits>
 #include <cstdio>
 #include <cstdlib>

@@ -8,15 +8,16 @@
 #include "apps/cli/last_resort.h"
 #include "apps/cli/terminal.h"
 
-/// The commands of `lambdaml`. Each file adds one to the application; main.cc runs what was chosen.
+/// The commands of `lambdaml`. Each file adds one to the application; main.cc runs the selected
+/// one.
 namespace lambdaml::cli {
 
 /// Flags that every command has.
 struct Globals {
-  bool json = false;                      ///< the last line of stdout is one JSON object
-  bool quiet = false;                     ///< no progress
-  bool verbose = false;                   ///< errors with their causes, logs from info on
-  std::optional<LastResort> last_resort;  ///< of a command that an interrupt ends
+  bool json = false;     ///< the last line of stdout is one JSON object
+  bool quiet = false;    ///< no progress
+  bool verbose = false;  ///< show causes of errors, and logs at level info and above
+  std::optional<LastResort> last_resort;  ///< for a command that an interrupt ends
 };
 
 void add_train_command(CLI::App& app, Globals& globals);
@@ -39,10 +40,10 @@ void add_ps_command(CLI::App& app, Globals& globals);
 void add_options_command(CLI::App& app, Globals& globals);
 
 enum class Interrupt {
-  ends,    ///< the command, as cancelled, whatever it does
-  is_end,  ///< the usual end of a server, which catches it by itself
+  ends,    ///< ends the command, as cancelled, whatever it does
+  is_end,  ///< is the usual end of a server, which handles it itself
 };
-/// A subcommand with the flags that all have.
+/// Adds a subcommand with the flags that all commands have.
 CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name,
                       const std::string& help, Interrupt interrupt = Interrupt::ends);
 

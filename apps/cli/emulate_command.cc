@@ -25,7 +25,7 @@
 namespace lambdaml::cli {
 namespace {
 
-/// `n` characters that nobody can guess: five bits each.
+/// `n` random characters that cannot be guessed: five bits each.
 std::string random_text(std::size_t n) {
   constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
   std::array<unsigned char, 64> bytes{};
@@ -36,13 +36,13 @@ std::string random_text(std::size_t n) {
   return out;
 }
 
-/// Says what requests must be signed with, and what functions sign with. The key that was made for
-/// it, if any.
+/// Reports which key requests must be signed with and which one functions sign with. Returns the
+/// generated key, if any.
 ///
-/// Functions inherit this process's AWS_… and HOME, and by them what they need of other services:
-/// S3 with the user's own keys. So they get the made key only where they would find none: an
-/// environment variable goes before all other sources. Keys that stand in the profile they find by
-/// themselves.
+/// Functions inherit this process's AWS_… variables and HOME, and through them their access to
+/// other services, such as S3 with the user's own keys. An environment variable takes precedence
+/// over all other sources, so functions get the generated key only if they would find none. Keys in
+/// the profile they find by themselves.
 std::optional<aws::Credentials> set_keys(faas::EmulatorSettings& settings) {
   if (const auto own = aws::credentials_from_environment()) {
     settings.keys = {own->credentials};
@@ -67,7 +67,8 @@ void print_ready(const std::string& endpoint, const std::optional<aws::Credentia
     }
     return print_json(json_text(line));
   }
-  // In one write: a script that reads the first line and closes the pipe ends nothing.
+  // A single write, so that a script that reads the first line and closes the pipe does not
+  // interrupt this.
   print_text("listening on " + endpoint +
              (made ? fmt::format("\nexport AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}",
                                  made->access_key, made->secret_key)

@@ -22,7 +22,7 @@ struct InvokeArguments {
   bool log_tail = false;
 };
 
-/// The event, which must be JSON: given as it is, in a file, or on standard input.
+/// The event, which must be JSON: given literally, in a file, or on standard input.
 std::string read_payload(const std::string& given) {
   std::string text = given;
   if (!nlohmann::json::accept(given)) {

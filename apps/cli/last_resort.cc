@@ -25,7 +25,7 @@ constexpr double kGrace_s = 0.5;
 LastResort::LastResort() : over_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!over_) fail_errno(errno, "catching interrupts");
   catch_interrupts();
-  // Signals are for the threads that work: they end what these read from a pipe or a terminal.
+  // Signals are handled by the working threads, whose reads from a pipe or terminal they interrupt.
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -6,11 +6,11 @@
 
 namespace lambdaml::cli {
 
-/// Catches interrupts for a command, and sees to it that the first one ends the process: every wait
-/// of this project throws then (base/interrupt.h), but a name server that does not answer, a disk
-/// that hangs or a long computation is nothing that it could end. Half a second after the time for
-/// tidying up is over, this ends the process with what still runs in it, says what is left and
-/// gives the exit code of an interrupt. Local workers die with the process.
+/// Catches interrupts for a command and ensures that the first one ends the process. Every wait of
+/// this project throws then (base/interrupt.h), but a name server that does not answer, a hanging
+/// disk or a long computation cannot be interrupted. Half a second after the time for cleanup is
+/// over, this ends the process with everything that still runs in it, reports what is left behind
+/// and exits with the code of an interrupt. Local workers die with the process.
 class LastResort {
  public:
   LastResort();

@@ -35,7 +35,7 @@ std::vector<std::uint32_t> wanted_workers(const view::JobView& job,
   return all;
 }
 
-/// Prints what came since the last call.
+/// Prints the lines since the last call.
 void print_news(const view::JobView& job, const LogsArguments& arguments,
                 std::map<std::uint32_t, view::LogTail>& tails, bool complete) {
   for (auto& [worker, tail] : tails) {
@@ -48,7 +48,7 @@ void print_news(const view::JobView& job, const LogsArguments& arguments,
   }
 }
 
-/// As one JSON object: what each worker has logged, line by line.
+/// Prints one JSON object with each worker's log lines.
 void print_object(const view::JobView& job, const std::vector<std::uint32_t>& workers) {
   nlohmann::json logs = nlohmann::json::array();
   for (const std::uint32_t worker : workers) {

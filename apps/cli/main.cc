@@ -5,11 +5,11 @@
 #include "lambdaml/worker/worker.h"
 
 int main(int argc, char** argv) {
-  // Told by the write that meets them, as errors.
+  // Ignored, so that the write that fails reports an error.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   lambdaml::keep_freed_memory();
-  // Where a job's workers are threads of this process.
+  // For jobs whose workers are threads of this process.
   lambdaml::worker::register_handler();
   return lambdaml::cli::run(argc, argv);
 }

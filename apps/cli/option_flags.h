@@ -12,19 +12,19 @@
 namespace lambdaml::cli {
 
 /// Command-line flags made from declared options, `--set NAME=VALUE` and a job file, with their
-/// precedence: flag, then environment, then job file, then default. Lives as long as the
+/// precedence: flag, then environment, then job file, then default. Must live as long as the
 /// application.
 class OptionFlags {
  public:
   /// Adds a flag for every option; `job_file` adds the optional positional JOB.yaml.
   OptionFlags(CLI::App& command, Options declared, bool job_file);
-  /// Adds a flag for every option but those that `others` declares too, and no JOB.yaml; `--set`
-  /// where `settable`.
+  /// Adds a flag for every option that `others` does not declare, and no JOB.yaml; adds `--set` if
+  /// `settable`.
   OptionFlags(CLI::App& command, Options declared, const Options& others, bool settable);
 
-  /// The values, all sources read. Throws invalid_argument, not_found.
+  /// The values from all sources. Throws invalid_argument, not_found.
   Options read() const;
-  /// Sets what the command line says.
+  /// Sets the values from the command line.
   void apply_to(Options& options) const;
 
  private:
@@ -38,8 +38,8 @@ class OptionFlags {
   std::map<std::string, CLI::Option*> flags_;
 };
 
-/// Adds `--format` (stored in `format`) and a flag for each option of a format: for the commands
-/// that read data. What is returned reads the options.
+/// Adds `--format` (stored in `format`) and a flag for each option of a format, for the commands
+/// that read data. Returns a function that reads the options.
 std::shared_ptr<OptionFlags> add_format_flags(CLI::App& command, std::string& format);
 
 }  // namespace lambdaml::cli

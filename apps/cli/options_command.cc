@@ -80,7 +80,7 @@ nlohmann::ordered_json rows_of(const Options& options) {
   return rows;
 }
 
-/// What `channel`, `data` and `checkpoint` may name: a URI's scheme is no choice of the option.
+/// What `channel`, `data` and `checkpoint` may name: URI schemes are not choices of these options.
 nlohmann::ordered_json rows_of_stores() {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const storage::Plugin& store : storage::registry().entries()) {

@@ -6,9 +6,9 @@
 
 namespace lambdaml::cli {
 
-/// Writes where the user said: "-" is standard output, a device or a pipe is written into, a link
-/// of the user's is followed, a file is replaced as a whole, and a URI goes to its store. It is an
-/// ordinary file of the user's, as the umask has it.
+/// Writes to a destination that the user named: "-" is standard output, a device or pipe is written
+/// to, a link of the user's is followed, a file is replaced as a whole with permissions by the
+/// umask, and a URI is saved in its store.
 void write_output(const std::string& place, Bytes bytes);
 
 }  // namespace lambdaml::cli

@@ -15,9 +15,10 @@ namespace {
 constexpr double kPlainLineEverySeconds = 3;
 constexpr double kRedrawEverySeconds = 0.1;
 
-/// What a line has room for. Of the first metric, which training makes smaller: whether held-out
-/// rows follow the training rows; of the others, of the rows that training has not seen. Then what
-/// the optimizer wants shown. Names and labels.
+/// Chooses the metrics that fit on a line. For the first one, the loss: its values on training
+/// rows, followed by those on held-out rows if there are any; for the others, the values on rows
+/// that training has not seen. Then the optimizer's metrics that have a label. Returns names and
+/// labels.
 std::vector<std::pair<std::string, std::string>> metrics_to_show(const trigger::JobStart& job) {
   std::vector<std::pair<std::string, std::string>> out;
   const model::Plugin& model = model::registry().get(job.model);

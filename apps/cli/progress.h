@@ -12,8 +12,8 @@
 
 namespace lambdaml::cli {
 
-/// Shows a job on stderr: one line that changes on a terminal, a plain line every few seconds
-/// elsewhere, nothing with -q. Failed tries of workers are told always.
+/// Shows a job on stderr: one line that is updated on a terminal, a plain line every few seconds
+/// elsewhere, nothing with -q. Failed attempts of workers are always reported.
 class ProgressDisplay : public trigger::Observer {
  public:
   explicit ProgressDisplay(bool quiet);

@@ -36,8 +36,8 @@ std::uint64_t half_of_the_memory() {
          static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE)) / 2;
 }
 
-/// As many descriptors as connections need, and the files and ports beside them, or as many as this
-/// process may have.
+/// Raises the limit of descriptors to what connections, files and ports need, or as far as
+/// permitted.
 void allow_descriptors(std::size_t connections) {
   constexpr rlim_t kBeside = 200;
   rlimit limit{};
@@ -73,7 +73,8 @@ void serve(Wanted& wanted, bool json) {
   const bool loopback =
       settings.host.starts_with("127.") || settings.host == "localhost" || settings.host == "::1";
   if (!loopback && settings.token.empty())
-    log::warning("{} is open to whoever reaches this machine: give it a --token", settings.host);
+    log::warning("{} is open to anyone who can reach this machine: give it a --token",
+                 settings.host);
   allow_descriptors(settings.connections);
   share_freed_memory();
   const ps::Server server(settings);

@@ -10,7 +10,7 @@
 namespace lambdaml::cli {
 namespace {
 
-/// docs/errors.md is the reference of these.
+/// docs/errors.md documents these.
 int exit_code(Code code) {
   if (is_bad_input(code)) return 2;
   switch (code) {
@@ -36,7 +36,7 @@ std::string path_of(const CLI::App& app) {
                                      : path_of(*app.get_parent()) + " " + app.get_name();
 }
 
-/// What is wrong with the command line, with the nearest known name where one is unknown.
+/// Describes an error of the command line, with the nearest known name for an unknown one.
 std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App& command = innermost(app);
   const std::string hint = fmt::format(" (see {} --help)", path_of(command));

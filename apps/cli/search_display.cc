@@ -18,7 +18,7 @@ std::string short_text(const Option::Value& value) {
   return real == nullptr ? to_text(value_without_passwords(value)) : fmt::format("{:.4g}", *real);
 }
 
-/// What fits: the trials under way, then the others from the newest on; by number.
+/// The trials that fit: running ones, then the newest of the others; sorted by number.
 std::vector<const tune::TrialView*> some_of(std::span<const tune::TrialView> trials,
                                             std::size_t limit) {
   std::vector<const tune::TrialView*> out;

@@ -8,7 +8,7 @@
 
 namespace lambdaml::cli {
 
-/// Shows a search on stderr: a table that changes on a terminal, a plain line every few seconds
+/// Shows a search on stderr: a table that is updated on a terminal, a plain line every few seconds
 /// elsewhere, nothing with -q.
 class SearchDisplay : public tune::Observer {
  public:
@@ -28,7 +28,7 @@ class SearchDisplay : public tune::Observer {
   Stopwatch clock_;
   double last_draw_s_;
   int rows_drawn_ = 0;
-  std::string untold_;  ///< the newest state, while it has not been shown
+  std::string untold_;  ///< the newest state, if it has not been shown
 };
 
 /// "lr=0.31 model=svm"

@@ -12,7 +12,7 @@
 namespace lambdaml::cli {
 namespace {
 
-/// The job's own end may remove what it was known by, when it came to nothing.
+/// A job without results may remove its record when it ends.
 bool has_ended(const view::JobView& job) {
   try {
     return job.has_ended() || text_at(job.status(), "state") != "running";

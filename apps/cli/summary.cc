@@ -14,8 +14,8 @@ namespace lambdaml::cli {
 
 namespace {
 
-/// A line a set of rows: `valid     NAME VALUE, NAME VALUE`. Of a model that holds no rows
-/// out a line a metric.
+/// Prints a line per set of rows: `valid     NAME VALUE, NAME VALUE`. For a model that holds no
+/// rows out, a line per metric.
 void print_metrics(const nlohmann::json& summary) {
   const model::Plugin* plugin = model::registry().find(text_at(summary, "model"));
   if (plugin == nullptr) return;  // this build has it not

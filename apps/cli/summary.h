@@ -6,8 +6,8 @@
 
 namespace lambdaml::cli {
 
-/// Prints a run's summary: the JSON line with --json, else a few lines for people that end with the
-/// model's path.
+/// Prints a run's summary: the JSON line with --json, otherwise a few lines for people that end
+/// with the model's path.
 void print_summary(const nlohmann::ordered_json& summary, const Globals& globals);
 
 }  // namespace lambdaml::cli

@@ -55,7 +55,7 @@ tune::SearchFolder begin(const TuneFlags& flags, std::optional<tune::Records>& r
          "output '{}': it must be a folder of this machine; records says where the search's "
          "records go",
          output.display());
-  // The folder is the search's: the best trial's job is to have one of its own.
+  // The folder is the search's; the best trial's job must have another one.
   search.job.set("output", Option::Value(std::string()), "output");
   const bool elsewhere = !search.settings.text("records").empty() || job::is_remote(search.job);
   const std::string records_uri =
@@ -81,7 +81,7 @@ tune::SearchFolder open(const std::string& run) {
   return tune::SearchFolder::create(folder, id, run);
 }
 
-/// The summary with what is known here only.
+/// Adds to the summary what is known only here.
 std::string completed(const std::string& summary, const fs::path& folder) {
   nlohmann::ordered_json out = parse_ordered_json(summary);
   nlohmann::ordered_json trials = std::move(out["trials"]);
@@ -113,7 +113,7 @@ void print_search(const std::string& text, const Globals& globals) {
   print_line(fmt::format("trials    {}", text_at(summary, "trials_csv")));
 }
 
-/// Whether the search has ended, as far as that can be told.
+/// Whether the search has ended, as far as is known.
 bool is_over(tune::Records& records) noexcept {
   const Tidying tidying;
   try {

@@ -1,5 +1,5 @@
-// The function executable: serves events from the Lambda Runtime API, on AWS (where it is called
-// `bootstrap`) and on this machine alike.
+// The function executable: serves events from the Lambda Runtime API, both on AWS (where it is
+// called `bootstrap`) and on this machine.
 #include <csignal>
 #include <cstdlib>
 #include <exception>
@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
       fail(Code::invalid_argument,
            "AWS_LAMBDA_RUNTIME_API is not set: this program is started by a function host; on a "
            "machine of your own use lambdaml train");
-    // A container image's handler is its command.
+    // The command of a container image names the handler.
     const char* named = argc > 1 ? argv[1] : std::getenv("_HANDLER");
     const std::string_view handler = named == nullptr ? "worker" : named;
     worker::register_handler();

@@ -20,7 +20,7 @@ namespace {
 
 using std::chrono::system_clock;
 
-/// A Date farther away than a century is no clock's.
+/// A Date that differs by more than a century is not from a clock.
 constexpr std::int64_t kFarthestClock_s = 100LL * 366 * 24 * 3600;
 
 TimePoint::duration seconds(double s) {
@@ -33,7 +33,7 @@ Verdict by_status(const Response& response) {
                                                                             : Verdict::answer;
 }
 
-/// A request with its tries.
+/// A request with its retries.
 struct Task {
   const Request* request = nullptr;
   Exchange exchange;
@@ -163,7 +163,7 @@ class Client::Impl {
     wire.start(exchange);
   }
 
-  /// Whether the task has ended, with an answer or a failure; else it is to be sent again.
+  /// Whether the task has ended, with an answer or a failure; otherwise it must be sent again.
   bool settle(Task& task, std::string_view what) {
     count_sent(task);
     Exchange& exchange = task.exchange;
@@ -201,8 +201,8 @@ class Client::Impl {
     return true;
   }
 
-  /// Plans the next try; false when there is none: then the last cause tells more than that the
-  /// time is over.
+  /// Schedules the next try; false if there is no time for one: then the last cause is reported,
+  /// which says more than that the time is over.
   bool pause(Task& task) const {
     if (task.attempts >= options_.attempts || patience_->is_given_up()) return false;
     const TimePoint next = time_now() + seconds(task.pause_s * jitter());
@@ -233,7 +233,7 @@ class Client::Impl {
 
   system_clock::duration clock_offset() const { return std::chrono::seconds(clock_offset_s_); }
 
-  /// The answer's Date is the time; false when it has none.
+  /// Uses the answer's Date as the time; false if it has none.
   bool set_clock(const Response& response) {
     const std::optional<std::int64_t> date = parse_date(response.header("date"));
     if (!date) return false;

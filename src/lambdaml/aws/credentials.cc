@@ -48,7 +48,7 @@ std::optional<WallTime> parse_time(const std::string& text) {
   return system_clock::from_time_t(std::clamp<std::time_t>(::timegm(&utc), 0, kLatestTime));
 }
 
-/// For a service on this machine or next to it: each of its answers may take so long.
+/// The limit for each answer of a service on this machine or next to it.
 WireOptions nearby(double answer_s) {
   return {.connect_timeout_s = answer_s,
           .patience = std::make_shared<Patience>(

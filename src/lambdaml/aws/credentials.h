@@ -11,44 +11,43 @@
 
 namespace lambdaml::aws {
 
-/// Credentials and when they expire; absent: never.
+/// Credentials and when they expire; nullopt: never.
 struct TimedCredentials {
   Credentials credentials;
   std::optional<WallTime> expires;
 };
 
 /// The sources of credentials, in the order of the AWS tools. Each returns nullopt if it is not
-/// configured, and throws if it is configured but fails: permission_denied, or unavailable for what
-/// may pass.
+/// configured, and throws if it is configured but fails: permission_denied, or unavailable for
+/// temporary failures.
 /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
 std::optional<TimedCredentials> credentials_from_environment();
-/// The profile's keys in the credentials file, its `credential_process` (60 s at most), its keys in
-/// the config file.
+/// The profile's keys in the credentials file, its `credential_process` (at most 60 s), or its keys
+/// in the config file.
 std::optional<TimedCredentials> credentials_from_profile();
-/// Of these the keys that stand in the files alone: no program is run, and files that cannot be
-/// read hold none.
+/// Only the keys in these files: runs no program, and treats unreadable files as empty.
 std::optional<Credentials> keys_in_profile();
-/// Whether the profile or the environment names another source than keys, the instance's role left
-/// out: a program, a role, a sign-on, a container's service.
+/// Whether the profile or the environment names a source other than keys (a program, a role, single
+/// sign-on, a container's service); the instance's role does not count.
 bool names_other_source();
 /// AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI (https, this machine, or the addresses of
 /// ECS and EKS), with AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE or AWS_CONTAINER_AUTHORIZATION_TOKEN.
 std::optional<TimedCredentials> credentials_from_container();
-/// The EC2 instance's role, by IMDSv2, unless AWS_EC2_METADATA_DISABLED is true. Where nobody
-/// answers, in a second, this is no instance.
+/// The EC2 instance's role, by IMDSv2, unless AWS_EC2_METADATA_DISABLED is true. nullopt if nothing
+/// answers within a second: then this is not an instance.
 std::optional<TimedCredentials> credentials_from_instance();
 
-/// The JSON that processes, containers and instances answer with. Throws permission_denied, with
-/// `source` in the message and nothing of the text.
+/// Parses the JSON that processes, containers and instances answer with. Throws permission_denied,
+/// naming `source` and quoting none of the text.
 TimedCredentials parse_credentials(std::string_view json, std::string_view source);
 
-/// The process's credentials, fetched when first asked for and again five minutes before they
-/// expire. Thread-safe; who asks while they are fetched waits.
+/// The process's credentials, fetched on first use and again five minutes before they expire.
+/// Thread-safe; concurrent callers wait for a fetch in progress.
 class CredentialsSource {
  public:
-  /// Throws permission_denied (nobody has some; says where was looked) or unavailable.
+  /// Throws permission_denied (no source has any; lists the sources) or unavailable.
   Credentials get();
-  /// Fresh ones after a service refused `stale`; the same again where there are no others.
+  /// Fetches new ones after a service rejected `stale`; returns the same if there are no others.
   Credentials renew(const Credentials& stale);
 
  private:

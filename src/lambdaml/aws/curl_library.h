@@ -28,8 +28,8 @@ struct CurlLibrary : SharedLibrary {
   decltype(&::curl_multi_info_read) multi_info_read = find("curl_multi_info_read");
 };
 
-/// Loads and sets up libcurl at the first call; any thread may call. Throws unavailable when this
-/// machine has none.
+/// Loads and initializes libcurl on the first call; thread-safe. Throws unavailable if this machine
+/// has no libcurl.
 const CurlLibrary& libcurl();
 
 }  // namespace lambdaml::aws

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::size_t kMostOutput = 64U << 10U;
 
-/// A process that leads a group; what still runs is killed with it, whatever happens here.
+/// A process that leads a process group; the destructor kills the whole group.
 class Child {
  public:
   explicit Child(pid_t id) : id_(id) {}
@@ -83,7 +83,7 @@ std::string output_of(const std::string& command, double timeout_s, std::string_
     ended = got <= 0;
     if (got > 0) output.append(part.data(), static_cast<std::size_t>(got));
   }
-  // It may close its output and still go on.
+  // The process may close its output and still run.
   while (ended && !child.has_ended()) {
     ended = !deadline.passed();
     pause_for(0.001);

@@ -29,7 +29,7 @@ std::string section_name(std::string_view inside) {
   return out;
 }
 
-/// A comment in the line itself begins after a blank.
+/// A comment on the same line begins after a blank.
 std::string_view without_comment(std::string_view value) {
   for (std::size_t i = 1; i < value.size(); ++i)
     if ((value[i] == '#' || value[i] == ';') && (value[i - 1] == ' ' || value[i - 1] == '\t'))

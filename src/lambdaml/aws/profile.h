@@ -12,14 +12,14 @@ namespace lambdaml::aws {
 /// named `s3.endpoint_url`.
 using Settings = std::map<std::string, std::string, std::less<>>;
 
-/// The setting of that name; empty when there is none.
+/// The setting of that name; empty if there is none.
 std::string find(const Settings& settings, std::string_view name);
 
-/// The sections of such a file. Lines that are none (no `[section]`, no `name = value`, a comment
-/// by `#` or `;`) are passed over, as the AWS tools do.
+/// The sections of such a file. Skips lines that are neither `[section]` nor `name = value`, and
+/// comments (`#` or `;`), as the AWS tools do.
 std::map<std::string, Settings, std::less<>> parse_profiles(std::string_view text);
 
-/// What the files say for the profile that AWS_PROFILE names (`default` without it).
+/// The settings of the profile that AWS_PROFILE names (by default `default`).
 struct Profile {
   std::string name;
   Settings config;       ///< `[profile NAME]` of the config file
@@ -27,11 +27,10 @@ struct Profile {
   Settings credentials;  ///< `[NAME]` of the credentials file
 };
 
-/// Reads both files; one that is not there is empty. Throws permission_denied for one that may not
-/// be read.
+/// Reads both files; a missing file is empty. Throws permission_denied for an unreadable one.
 Profile read_profile();
 
-/// The environment variable's value; empty when it is not set.
+/// The environment variable's value; empty if it is not set.
 std::string variable(const char* name);
 
 }  // namespace lambdaml::aws

@@ -24,7 +24,7 @@ std::string in_lower_case(std::string_view text) {
   return out;
 }
 
-/// All values of that name, as they are signed; nullopt when there is none.
+/// All values of that name, joined as they are signed; nullopt if there are none.
 std::optional<std::string> value_of(const Headers& headers, std::string_view name) {
   std::optional<std::string> out;
   for (const auto& [known, value] : headers)
@@ -32,7 +32,7 @@ std::optional<std::string> value_of(const Headers& headers, std::string_view nam
   return out;
 }
 
-/// What the header Authorization says, and the time it says it for.
+/// The parsed header Authorization, and the time that it is for.
 struct Claim {
   std::string access_key;
   std::string date, region, service, end;  ///< the credential's scope
@@ -106,7 +106,8 @@ std::optional<Refusal> check_time(const std::string& text, WallTime now) {
   return std::nullopt;
 }
 
-/// What a header left out of the signature could be changed to without anybody noticing.
+/// A header that the signature leaves out could be changed unnoticed, so all that matter must be
+/// signed.
 std::optional<Refusal> check_signed_headers(const Claim& claim, const Headers& headers) {
   const auto is_signed = [&](std::string_view name) {
     return std::ranges::find(claim.signed_headers, name) != claim.signed_headers.end();
@@ -131,7 +132,7 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
-/// Sorted and encoded as they are signed, whatever the client sent them like.
+/// Sorted and encoded as signed, however the client sent them.
 std::string canonical_query(std::string_view sent) {
   Query query;
   for (const std::string& pair : split(sent, '&')) {

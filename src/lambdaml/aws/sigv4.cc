@@ -46,7 +46,7 @@ std::string hmac(std::string_view key, std::string_view text) {
   return std::string(as_text(hmac_sha256(as_bytes(key), text)));
 }
 
-/// Blanks around the value go, blanks in a row become one.
+/// Trims a value and collapses blanks in a row to one.
 void append_collapsed(std::string& out, std::string_view value) {
   bool blank = false;
   const std::size_t begin = out.size();
@@ -99,7 +99,7 @@ std::string signing_key(std::string_view secret_key, const Scope& scope) {
 }
 
 std::string signature_of(const ToSign& request, const Scope& scope, std::string_view signing_key) {
-  // S3 signs the path as it is sent, every other service encodes it once more.
+  // S3 signs the path as sent; every other service encodes it once more.
   std::string canonical;
   canonical.reserve(1024);
   canonical.append(request.method).append("\n");

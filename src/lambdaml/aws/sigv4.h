@@ -22,32 +22,32 @@ struct Credentials {
 
 /// Percent-encodes all but the unreserved characters of RFC 3986.
 std::string encode(std::string_view text);
-/// encode(), but `/` stays.
+/// encode(), but `/` is kept.
 std::string encode_path(std::string_view path);
-/// `name=value&…`, encoded and sorted by encoded name, then value: what is sent is what is signed.
+/// `name=value&…`, encoded and sorted by encoded name, then value. Sent in the form that is signed.
 std::string encode_query(const Query& query);
 
 /// 64 lower-case hexadecimal digits. About 0.6 ms per MB.
 std::string sha256_hex(Bytes bytes);
 
-/// What x-amz-content-sha256 says where TLS guards the payload (S3 only).
+/// The value of x-amz-content-sha256 if TLS protects the payload (S3 only).
 inline constexpr std::string_view kUnsignedPayload = "UNSIGNED-PAYLOAD";
 
-/// What a signature covers.
+/// The signed parts of a request.
 struct ToSign {
   std::string_view method;
-  std::string_view path;   ///< as it is sent
+  std::string_view path;   ///< as sent
   std::string_view query;  ///< by encode_query()
-  /// All are signed; names in lower case; `host` among them, with a port that is not the scheme's
-  /// own.
+  /// All are signed; names in lower case; including `host`, with its port unless that is the
+  /// scheme's default.
   const Headers& headers;
   std::string_view payload_hash;
 };
 
-/// "20130524T000000Z", as x-amz-date says it.
+/// "20130524T000000Z", the format of x-amz-date.
 std::string time_stamp(WallTime time);
 
-/// What a signature holds for. Views live as long as the call.
+/// What a signature is valid for. Views must live as long as the call.
 struct Scope {
   std::string_view time;  ///< by time_stamp()
   std::string_view region;
@@ -57,20 +57,20 @@ struct Scope {
   std::string_view date() const { return time.substr(0, 8); }
 };
 
-/// The key that signs in this scope's day, region and service, derived from the secret.
+/// The key for this scope's day, region and service, derived from the secret.
 std::string signing_key(std::string_view secret_key, const Scope& scope);
 /// 64 lower-case hexadecimal digits. `request.headers` are sorted by name, x-amz-date among them.
 std::string signature_of(const ToSign& request, const Scope& scope, std::string_view signing_key);
 
-/// Signs for one service in one region. Thread-safe; about 5 µs a signature, for the key that is
-/// derived from the secret is kept for the day.
+/// Signs for one service in one region. Thread-safe; takes about 5 µs per signature because the
+/// derived key is kept for the day.
 class Signer {
  public:
   Signer(std::string service, std::string region)
       : service_(std::move(service)), region_(std::move(region)) {}
 
-  /// The headers to send besides the signed ones: x-amz-date, x-amz-security-token (with session
-  /// credentials), for S3 x-amz-content-sha256, and authorization.
+  /// The headers to add to the signed ones: x-amz-date, x-amz-security-token (with session
+  /// credentials), x-amz-content-sha256 (S3), and authorization.
   Headers sign(const ToSign& request, const Credentials& credentials, WallTime now) const;
 
  private:

@@ -13,11 +13,11 @@
 namespace lambdaml::aws {
 namespace {
 
-/// More headers than this no service sends, over all that come before the answer (100 Continue) and
+/// A limit that no service exceeds, for all headers before the answer (100 Continue), in it and
 /// after it.
 constexpr std::size_t kMostHeaders = 200;
 constexpr std::size_t kMostHeaderBytes = 256U << 10U;
-/// Memory that an announced length alone may claim; more comes as more arrives.
+/// Memory allocated for an announced length; more is allocated as bytes arrive.
 constexpr std::size_t kTrustedLength = 64U << 20U;
 constexpr std::size_t kFirstGrowth = 4096;
 constexpr double kLongestPoll_s = 60;
@@ -33,7 +33,7 @@ std::string lower(std::string_view text) {
 
 }  // namespace
 
-/// An easy handle and what is under way on it.
+/// An easy handle and its exchange in progress.
 struct Slot {
   explicit Slot(const WireOptions& options);
   Slot(const Slot&) = delete;
@@ -50,7 +50,7 @@ struct Slot {
   }
   void begin(Exchange& what, Patience& patience);
   void end(CURLcode code);
-  /// Tells the try of what has gone out since the last call, and when it fails if nothing moves.
+  /// Reports the bytes sent since the last call to the try, and returns its deadline.
   Deadline deadline();
 
   CURL* curl;
@@ -121,7 +121,7 @@ std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user)
     if (std::max(needed, announced) > most) {
       exchange.failure =
           fmt::format("the answer is longer than the {} bytes that it may have", most);
-      // A page of a proxy, say: another try may reach the service.
+      // Probably the page of a proxy: another try may reach the service.
       exchange.failure_code = ok ? Code::data_corrupt : Code::unavailable;
       return 0;
     }
@@ -169,7 +169,7 @@ Slot::Slot(const WireOptions& options) : curl(libcurl().easy_init()) {
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
   set(CURLOPT_PREREQFUNCTION, on_send);
   set(CURLOPT_PREREQDATA, static_cast<void*>(this));
-  // A host that is being looked up is not waited for when the request is given up.
+  // Aborting a request does not wait for a host lookup in progress.
   set(CURLOPT_QUICK_EXIT, 1L);
   if (options.no_proxy) set(CURLOPT_NOPROXY, "*");
   if (const char* bundle = std::getenv("AWS_CA_BUNDLE"); bundle != nullptr && *bundle != '\0')
@@ -201,7 +201,7 @@ void Slot::begin(Exchange& what, Patience& patience) {
       fail(Code::invalid_argument, "the header '{}' holds a line break", printable(name));
     add(value.empty() ? name + ";" : name + ": " + value);
   }
-  // What libcurl would add by itself.
+  // Headers that libcurl would add by itself.
   add("Accept:");
   add("Expect:");
   const bool has_body = !what.body.empty() || what.method == "PUT" || what.method == "POST";
@@ -212,8 +212,8 @@ void Slot::begin(Exchange& what, Patience& patience) {
   set(CURLOPT_URL, what.url.c_str());
   set(CURLOPT_HTTPHEADER, headers);
   if (has_body) {
-    // Bodies of up to 64 KB leave in one packet train with the headers; larger ones are read from
-    // where they are.
+    // Bodies of up to 64 KB are sent in one packet train with the headers; larger ones are read in
+    // place.
     set(CURLOPT_POST, 1L);
     set(CURLOPT_POSTFIELDS,
         what.body.empty() ? "" : reinterpret_cast<const char*>(what.body.data()));
@@ -236,7 +236,7 @@ void Slot::end(CURLcode code) {
   libcurl().easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
   what.response.status = static_cast<int>(status);
   if (!what.failure.empty()) return;
-  // A connection that is closed within the head ends the head for libcurl.
+  // For libcurl, a connection that is closed within the head ends the head.
   if (code == CURLE_OK && !has_head) {
     what.failure = "the connection was closed within the head of the answer";
     return;
@@ -305,7 +305,7 @@ class Wire::Impl {
     if (!options_.patience) options_.patience = std::make_shared<Patience>();
     multi_ = libcurl().multi_init();
     if (multi_ == nullptr) throw std::bad_alloc();
-    // By itself libcurl keeps four for each request that is under way when one ends.
+    // By default libcurl keeps up to four connections per handle in use.
     libcurl().multi_setopt(multi_, CURLMOPT_MAXCONNECTS, kKeptConnections);
   }
   Impl(const Impl&) = delete;
@@ -364,7 +364,7 @@ class Wire::Impl {
   void advance(std::vector<Exchange*>& ended) {
     int running = 0;
     if (libcurl().multi_perform(multi_, &running) != CURLM_OK)
-      fail(Code::internal, "libcurl does not go on");
+      fail(Code::internal, "libcurl cannot make progress");
     int left = 0;
     while (const CURLMsg* message = libcurl().multi_info_read(multi_, &left)) {
       if (message->msg != CURLMSG_DONE) continue;
@@ -376,7 +376,7 @@ class Wire::Impl {
     }
   }
 
-  /// Ends what has been silent, or has trickled, for too long.
+  /// Ends exchanges that have been silent or too slow for too long.
   void end_late(std::vector<Exchange*>& ended) {
     for (std::size_t i = 0; i < busy_.size();) {
       Slot& slot = *busy_[i];

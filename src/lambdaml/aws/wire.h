@@ -14,40 +14,40 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/service/patience.h"
 
-/// HTTP/1.1 on kept connections. The one place that knows libcurl (curl_library.h loads it).
+/// HTTP/1.1 on persistent connections. The only user of libcurl (curl_library.h loads it).
 namespace lambdaml::aws {
 
-/// One request on its way, and what came of it.
+/// One request in flight, and its outcome.
 struct Exchange {
   std::string method;
   std::string url;
-  Headers headers;  ///< sent as they are, Host among them
+  Headers headers;  ///< sent unchanged, including Host
   Bytes body;
-  std::span<std::byte> into;                  ///< as Request::into
-  std::size_t most_bytes = kMostAnswerBytes;  ///< as Request::most_bytes
+  std::span<std::byte> into;                  ///< see Request::into
+  std::size_t most_bytes = kMostAnswerBytes;  ///< see Request::most_bytes
 
   Response response;
-  /// Why no whole answer came, in words; empty when one did.
+  /// Why there is no whole answer; empty if there is one.
   std::string failure;
-  Code failure_code = Code::unavailable;  ///< unavailable: worth another try
-  bool begun = false;                     ///< the first byte of the answer has come
-  /// How often the request left; libcurl itself sends again when a kept connection turns out dead.
+  Code failure_code = Code::unavailable;  ///< unavailable: worth a retry
+  bool begun = false;                     ///< the first byte of the answer has arrived
+  /// How often the request was sent; libcurl itself resends it if a kept connection turns out dead.
   int sent = 0;
 };
 
 struct WireOptions {
-  /// How long one connection may take to be made, TLS included.
+  /// The time limit for establishing a connection, TLS included.
   double connect_timeout_s = 3;
-  /// With the service, which every request is a try of; null: one of its own, by the standard
-  /// policy.
+  /// The patience with the service, of which every request is a try; null: its own, with the
+  /// standard policy.
   std::shared_ptr<Patience> patience = {};
-  /// Goes straight to the host, whatever http_proxy says: for addresses of this machine.
+  /// Connects directly even if http_proxy is set: for addresses of this machine.
   bool no_proxy = false;
 };
 
-/// Connections that one thread at a time drives. TLS peers are verified, against AWS_CA_BUNDLE
-/// where that is set. Nothing happens between two calls of wait(). A request fails as `unavailable`
-/// when the patience with the service is at its end, as Patience::Try says; the patience is told.
+/// Connections driven by one thread at a time. TLS peers are verified, against AWS_CA_BUNDLE if
+/// that is set. Nothing happens between two calls of wait(). A request fails as `unavailable` at
+/// the deadline of its Patience::Try; the patience is told.
 class Wire {
  public:
   explicit Wire(WireOptions options);
@@ -55,17 +55,17 @@ class Wire {
   Wire& operator=(const Wire&) = delete;
   ~Wire();
 
-  /// Puts a request on its way; the exchange stays where it is until wait() names it or it is
-  /// stopped.
+  /// Starts a request; the exchange must stay in place until wait() returns it or it is stopped.
   void start(Exchange& exchange);
-  /// Waits up to `seconds` for exchanges to end; names those that have. Throws Error(cancelled)
-  /// when the process is interrupted.
+  /// Waits up to `seconds` for exchanges to end and returns those that have. Throws
+  /// Error(cancelled) if the process is interrupted.
   std::vector<Exchange*> wait(double seconds);
-  /// Gives up one that is under way, with its connection.
+  /// Aborts an exchange in progress and closes its connection.
   void stop(Exchange& exchange);
-  /// Gives up what is under way, with its connections; an exchange then says what was sent.
+  /// Aborts all exchanges in progress and closes their connections; each exchange records what was
+  /// sent.
   void stop_all();
-  /// Without exchanges under way, what start() and wait() do for one; at most `seconds`.
+  /// start() and wait() for a single exchange when no other is in progress; at most `seconds`.
   void perform(Exchange& exchange, double seconds);
 
  private:
@@ -73,8 +73,8 @@ class Wire {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Wires for any number of threads: each takes one for a call and gives it back with its
-/// connections.
+/// Wires for any number of threads: each takes one for a call and returns it with its connections.
+/// Thread-safe.
 class WirePool {
  public:
   explicit WirePool(WireOptions options) : options_(std::move(options)) {}
@@ -100,7 +100,7 @@ class WirePool {
   std::vector<std::unique_ptr<Wire>> idle_;
 };
 
-/// Seconds since 1970 of a Date header; absent when it is none.
+/// Seconds since 1970 of a Date header; nullopt if it is invalid.
 std::optional<std::int64_t> parse_date(std::string_view text);
 
 }  // namespace lambdaml::aws

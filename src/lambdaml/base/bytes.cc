@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::size_t kHugePage = 2 << 20;
 
-/// Asks for huge pages where they lie wholly within the memory; a kernel without them says no.
+/// Requests huge pages for the parts of the memory that they can cover; fails silently without
+/// kernel support.
 void prefer_huge_pages([[maybe_unused]] std::byte* data, [[maybe_unused]] std::size_t size) {
 #ifdef __linux__
   if (size < 2 * kHugePage) return;

@@ -10,7 +10,7 @@
 
 namespace lambdaml {
 
-/// A view of raw bytes that somebody else owns.
+/// A view of raw bytes that it does not own; valid as long as the owner keeps them.
 using Bytes = std::span<const std::byte>;
 
 inline Bytes as_bytes(std::string_view text) {
@@ -27,8 +27,8 @@ class Buffer {
   static constexpr std::size_t kAlignment = 64;
 
   Buffer() = default;
-  /// Large ones ask for huge pages: fresh memory comes 4 KB at a time otherwise, and each page
-  /// costs from a quarter of a microsecond to eleven, by the machine.
+  /// Large buffers ask for huge pages. Otherwise memory is faulted in 4 KB at a time, and each page
+  /// costs between 0.25 and 11 µs depending on the machine. Throws std::bad_alloc.
   explicit Buffer(std::size_t size);
   explicit Buffer(Bytes bytes) : Buffer(bytes.size()) {
     if (!bytes.empty()) std::memcpy(data(), bytes.data(), bytes.size());

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 #if defined(__x86_64__)
-// The same functions, chosen by what the processor can: twice as fast with AVX2 as with SSE2.
+// The same functions, dispatched by processor features: AVX2 is twice as fast as SSE2.
 #include <xxh_x86dispatch.h>
 #endif
 

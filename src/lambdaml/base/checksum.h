@@ -10,10 +10,11 @@
 
 namespace lambdaml {
 
-/// XXH3, 64 bits, of `bytes`. Finds accidents, not forgers.
+/// The 64-bit XXH3 of `bytes`. Detects accidental damage, not forgery.
 std::uint64_t checksum(Bytes bytes, std::uint64_t seed = 0);
 
-/// The checksum of bytes that come piece by piece: the same as of all of them at once.
+/// The checksum of bytes that arrive in pieces; equal to checksum() of their concatenation. Used by
+/// one thread.
 class RunningChecksum {
  public:
   RunningChecksum();
@@ -27,9 +28,9 @@ class RunningChecksum {
   std::unique_ptr<void, Free> state_;
 };
 
-/// A checksum as files state it: 16 hexadecimal digits.
+/// A checksum as it is written in files: 16 hexadecimal digits.
 std::string checksum_text(std::uint64_t checksum);
-/// The checksum that those digits, all 16 in lower case, state; absent for any other text.
+/// Parses those digits; returns nullopt unless `text` is exactly 16 lower-case digits.
 std::optional<std::uint64_t> checksum_from(std::string_view text);
 
 }  // namespace lambdaml

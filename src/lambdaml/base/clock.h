@@ -3,16 +3,16 @@
 #include <atomic>
 #include <chrono>
 
-/// The time of this program. Deadlines, waits, pauses and time stamps take it from here and nowhere
-/// else (cmake/check_layers.cmake sees to that), so that a test or a simulation can replace it.
+/// The time of this program. All deadlines, waits, pauses and time stamps use it
+/// (cmake/check_layers.cmake enforces that), so that a test or a simulation can replace it.
 namespace lambdaml {
 
-/// A point on a clock that never goes back and does not follow changes of the date.
+/// A point on a monotonic clock, which changes of the date do not affect.
 using TimePoint = std::chrono::steady_clock::time_point;
-/// A date, as this machine knows it.
+/// A date according to this machine.
 using WallTime = std::chrono::system_clock::time_point;
 
-/// A clock in place of the machine's. All methods may be called by several threads at once.
+/// A clock in place of the machine's. Implementations must be thread-safe.
 class Clock {
  public:
   Clock() = default;
@@ -23,7 +23,7 @@ class Clock {
   /// Never less than what it returned before.
   virtual TimePoint now() = 0;
   virtual WallTime wall() = 0;
-  /// Returns once now() is at least `end`. What it throws goes to the sleeper.
+  /// Returns once now() is at least `end`. Exceptions propagate to the sleeping caller.
   virtual void sleep_until(TimePoint end) = 0;
 };
 
@@ -31,7 +31,7 @@ namespace detail {
 inline std::atomic<Clock*> g_clock{nullptr};
 }
 
-/// The clock in use; null: the machine's.
+/// The clock that replaces the machine's, or null.
 inline Clock* replaced_clock() { return detail::g_clock.load(std::memory_order_acquire); }
 
 inline TimePoint time_now() {
@@ -44,9 +44,10 @@ inline WallTime wall_now() {
   return clock == nullptr ? std::chrono::system_clock::now() : clock->wall();
 }
 
-/// While one lives, every thread of the process has the time of `clock`. One at a time; made and
-/// destroyed while no other thread waits. What waits for something else than time (a descriptor,
-/// another thread) does so in real time, and ends by this clock's deadlines.
+/// While an instance lives, every thread of the process uses `clock`. Only one may exist at a time,
+/// and no other thread may be waiting when it is made or destroyed. Waits for something other than
+/// time (a descriptor, another thread) still block in real time, but their deadlines are those of
+/// this clock.
 class ClockReplacement {
  public:
   explicit ClockReplacement(Clock& clock) {

@@ -42,7 +42,7 @@ class Deadline {
   TimePoint at_;
 };
 
-/// Milliseconds since 1970 by this machine's clock: for what another machine is told.
+/// Milliseconds since 1970 by this machine's clock, for time stamps that other machines read.
 inline std::int64_t epoch_ms() {
   using namespace std::chrono;
   return duration_cast<milliseconds>(wall_now().time_since_epoch()).count();

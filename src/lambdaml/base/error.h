@@ -10,34 +10,35 @@
 
 namespace lambdaml {
 
-/// What went wrong, in the words a caller can act on. docs/errors.md lists the exit code of each.
+/// What went wrong, as far as a caller can act on it. docs/errors.md lists the exit code of each.
 enum class Code {
-  invalid_argument,    ///< the caller asked for something that makes no sense; nothing was started
+  invalid_argument,    ///< the request makes no sense; nothing was started
   not_found,           ///< a named thing the caller relied on is not there
   already_exists,      ///< a named thing that must be new is there
   data_corrupt,        ///< bytes that were read do not mean what they should
   permission_denied,   ///< credentials or file modes forbid it
   resource_exhausted,  ///< disk, memory, file descriptors or a quota ran out
   unavailable,         ///< a service did not answer; worth a retry
-  deadline_exceeded,   ///< a wait ended before what it waited for came
-  workers_lost,        ///< functions died and their tries are used up
+  deadline_exceeded,   ///< a deadline passed before a wait was over
+  workers_lost,        ///< functions died and their attempts are used up
   diverged,            ///< values became infinite or NaN; retrying will not help
   limit_reached,       ///< a limit that the user set ended it
-  cancelled,           ///< somebody asked to stop
+  cancelled,           ///< a stop was requested
   internal,            ///< a defect of this program
 };
 
-/// The code's name as it stands in events and logs, e.g. "invalid_argument".
+/// The code's name as events and logs show it, e.g. "invalid_argument".
 std::string_view to_string(Code code);
-/// The code of that name; `internal` for a name that is none.
+/// The code of that name; `internal` for an unknown name.
 Code code_from_string(std::string_view name);
 
-/// Whether the caller's input is at fault: the same again would end the same way, exit code 2.
+/// Whether the caller's input is at fault: the same request would fail again. Such errors exit with
+/// 2.
 bool is_bad_input(Code code);
 
-/// The one exception of the project. `what()` is one line: what was being done, to what, why it
-/// failed and, where it helps, what to do. It is printed, logged and kept, so whatever was put into
-/// the message, no character in it is unprintable and no URI has a password.
+/// The only exception type of the project. `what()` is one line that says what was being done, to
+/// what, why it failed and, where it helps, what to do about it. Messages are printed, logged and
+/// stored, so the constructor escapes unprintable characters and masks passwords in URIs.
 class Error : public std::runtime_error {
  public:
   Error(Code code, const std::string& message);
@@ -57,16 +58,16 @@ template <class... Args>
 /// "DOING: strerror".
 [[noreturn]] void fail_errno(int errno_value, std::string_view doing);
 
-/// To be called in a catch block: throws an Error "CONTEXT: what()" of the same code (`internal`
-/// for a foreign exception) with the current exception nested in it.
+/// For use in a catch block: throws an Error "CONTEXT: what()" with the same code (`internal` for
+/// any other exception type) and the current exception nested in it.
 [[noreturn]] void rethrow_with(std::string_view context);
 
 /// The code of any exception: an Error's own, `resource_exhausted` for std::bad_alloc, else
 /// `internal`.
 Code code_of(const std::exception& error);
 
-/// The chain of nested causes below `error`, outermost first, a line each without a line's end.
-/// Empty when nothing is nested.
+/// The chain of nested causes below `error`, outermost first, separated by line ends. Empty if
+/// nothing is nested.
 std::string causes_of(const std::exception& error);
 
 }  // namespace lambdaml

@@ -30,7 +30,7 @@ int write_all(int fd, Bytes bytes) {
   return 0;
 }
 
-/// Waits where the file is a pipe that nobody writes to yet.
+/// Blocks if the file is a pipe without a writer.
 int open_to_read(const fs::path& path) {
   while (true) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -59,7 +59,8 @@ std::optional<Buffer> read_file(const fs::path& path) {
   std::size_t have = 0;
   while (true) {
     if (have == buffer.size()) {
-      // A regular file is as long as it said, unless it grows or is a pipe: look for one byte more.
+      // A regular file is as long as stat() said unless it is growing or a pipe: try to read one
+      // more byte.
       std::byte extra{};
       const ssize_t n = ::read(file.get(), &extra, 1);
       if (n < 0 && errno == EINTR) {

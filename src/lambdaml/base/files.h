@@ -22,7 +22,7 @@ class FileDescriptor {
   ~FileDescriptor() { reset(); }
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
-  /// Gives the descriptor away; this closes nothing any more.
+  /// Releases ownership: the destructor no longer closes the descriptor.
   int release() { return std::exchange(fd_, -1); }
   void reset();
 
@@ -30,38 +30,39 @@ class FileDescriptor {
   int fd_ = -1;
 };
 
-/// The whole file, or absence when there is none (a directory counts as none). Throws
+/// The whole file, or nullopt if there is none (a directory counts as none). Throws
 /// permission_denied, resource_exhausted or internal, naming the path.
 std::optional<Buffer> read_file(const std::filesystem::path& path);
 
-/// Who may use what is made. What a command keeps for itself (runs, logs, checkpoints, values of a
-/// channel) is the owner's alone; a file that the user asked for by name (`--out`) is as any other
-/// program would make it.
+/// Who may access a new file. Files that a command keeps for itself (runs, logs, checkpoints,
+/// values of a channel) are for their owner only; a file that the user asked for by name (`--out`)
+/// gets the usual permissions.
 enum class Access {
   owner,  ///< files 0600, folders 0700
   umask,  ///< 0666 and 0777 less the umask
 };
 
 struct WriteOptions {
-  bool durable = false;  ///< the bytes are on the disk before the name is
+  bool durable = false;  ///< sync the bytes to disk before the rename
   Access access = Access::owner;
 };
 
-/// Writes to a temporary name in the same folder, then renames: a reader sees the old bytes, the
-/// new ones or nothing, and a failure leaves the old. Does not create the folder. Throws
-/// resource_exhausted on a full disk, permission_denied, not_found (no folder).
+/// Writes to a temporary name in the same folder, then renames it: a reader sees the old bytes, the
+/// new bytes or no file, and after an error the old file is unchanged. Does not create the folder.
+/// Throws resource_exhausted for a full disk, permission_denied, or not_found if the folder is
+/// missing.
 void write_file(const std::filesystem::path& path, Bytes bytes, WriteOptions options = {});
 
-/// A file to append to, made when it is not there. Throws as write_file does.
+/// Opens a file for appending and creates it if it is absent. Throws as write_file() does.
 FileDescriptor open_to_append(const std::filesystem::path& path, Access access = Access::owner);
 void append_to_file(const std::filesystem::path& path, Bytes bytes, Access access = Access::owner);
 
-/// Creates the folder and its parents, if need be, below a folder that can be trusted; elsewhere
-/// see base/own_folder.h.
+/// Creates the folder and its missing parents, below a folder that can be trusted; otherwise use
+/// base/own_folder.h.
 void make_folder(const std::filesystem::path& path, Access access = Access::owner);
 
-/// The folder for short-lived files that processes share: shared
-/// memory where there is some (/dev/shm), else the temporary folder.
+/// The folder for short-lived files that processes share: shared memory (/dev/shm) if available,
+/// otherwise the temporary folder.
 std::filesystem::path shared_memory_folder();
 
 }  // namespace lambdaml

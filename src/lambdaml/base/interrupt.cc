@@ -15,11 +15,12 @@ namespace lambdaml {
 namespace {
 
 constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
-/// Some send one interrupt twice: to the process and, right after, to its group (timeout(1) does).
+/// Some senders deliver one interrupt twice: to the process and, right after, to its group (as
+/// timeout(1) does).
 constexpr std::int64_t kSame_ns = 100'000'000;
 
-/// Nanoseconds of the steady clock at the first interrupt; 0: none yet. A signal handler may touch
-/// it, for it needs no lock.
+/// Nanoseconds of the steady clock at the first interrupt; 0: none yet. Lock-free, so a signal
+/// handler may access it.
 std::atomic<std::int64_t> g_interrupted_ns{0};
 std::atomic<int> g_event{-1};
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
@@ -32,7 +33,7 @@ void set_handler(void (*handler)(int)) {
   for (const int signal : kSignals) ::sigaction(signal, &action, nullptr);
 }
 
-/// Calls only what a signal handler may (signal-safety(7)).
+/// Calls only async-signal-safe functions (signal-safety(7)).
 void on_signal(int signal) {
   const int error = errno;
   timespec now{};
@@ -42,11 +43,11 @@ void on_signal(int signal) {
   if (g_interrupted_ns.compare_exchange_strong(first_ns, now_ns)) {
     const std::uint64_t one = 1;
     if (::write(g_event, &one, sizeof one) < 0) {
-      // It cannot take more, so it is readable, which is all that it is for.
+      // The counter is at its maximum, so the descriptor is readable, which is all that matters.
     }
   } else if (now_ns - first_ns > kSame_ns) {
     set_handler(SIG_DFL);
-    ::raise(signal);  // taken when this handler has returned
+    ::raise(signal);  // delivered when this handler has returned
   }
   errno = error;
 }
@@ -56,7 +57,7 @@ void on_signal(int signal) {
 void catch_interrupts() {
   set_handler(SIG_DFL);
   g_interrupted_ns = 0;
-  // A fresh one under the old number: one that a fork() has left may be written by both.
+  // A new eventfd under the old number: after a fork() both processes could write to the old one.
   const int event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (event < 0) fail_errno(errno, "catching interrupts");
   if (g_event < 0) {

@@ -10,14 +10,14 @@
 namespace lambdaml {
 namespace {
 
-/// What leaves the parser at the first thing that is refused: it has no other early end.
+/// Thrown to leave the parser at the first violation: it has no other early exit.
 struct Refused {};
 
-/// The library looks for a member of an ordered object among all of them.
+/// The library searches an ordered object's members linearly.
 constexpr std::size_t kMostOrderedMembers = 10'000;
 
-/// The library parses and destroys values without recursion, but copies, compares and writes them
-/// with it: what is deeper than kMostJsonDepth would end the process by its stack.
+/// The library parses and destroys values iteratively, but copies, compares and prints them
+/// recursively: values deeper than kMostJsonDepth could overflow the stack.
 template <typename Json>
 Json parsed(std::string_view text) {
   using Event = typename Json::parse_event_t;

@@ -4,8 +4,8 @@
 
 namespace lambdaml {
 
-/// Says, as long as it lives, what would stay behind if the process ended now, in words for its
-/// user: "the job's keys in redis://…; remove them with: …". For a process that cannot tidy up.
+/// For a process that cannot clean up: as long as an instance lives, its text tells the user what
+/// would remain if the process ended now, e.g. "the job's keys in redis://…; remove them with: …".
 /// Thread-safe.
 class Leftover {
  public:
@@ -18,7 +18,7 @@ class Leftover {
   std::string text_;
 };
 
-/// The texts of all that live, with "; " between them.
+/// The texts of all live instances, joined with "; ".
 std::string leftovers();
 
 }  // namespace lambdaml

@@ -33,7 +33,7 @@ void keep(std::string_view line) {
   if (g_recent_bytes == 0) return;
   g_recent += line;
   if (g_recent.size() <= 2 * g_recent_bytes) return;
-  // A half at a time, so that a line costs no copy of all.
+  // Drops half at a time, so that the cost per line is small.
   g_recent.erase(0, g_recent.find('\n', g_recent.size() - g_recent_bytes) + 1);
 }
 
@@ -49,7 +49,7 @@ std::string timestamp() {
   return fmt::format("{}.{:03}Z", text.data(), ms);
 }
 
-/// Further lines of a message are indented: none can pass for another message.
+/// Indents all lines but the first, so that none can pass for another message.
 std::string indented(const std::string& text) {
   std::string out;
   for (const char c : text) out += c == '\n' ? "\n    " : std::string(1, c);
@@ -106,7 +106,7 @@ void write(Level level, std::string_view message) {
     line = fmt::format("{}: {}\n", name, indented(printable_text(redacted(message))));
   }
   keep(line);
-  // One write: lines of several processes on one pipe do not mix.
+  // A single write, so that lines of several processes on one pipe do not mix.
   std::string_view rest = line;
   while (!rest.empty()) {
     const ssize_t n = ::write(STDERR_FILENO, rest.data(), rest.size());

@@ -6,24 +6,25 @@
 
 #include <fmt/core.h>
 
-/// Logs go to stderr, one line per call, written whole. A function logs one JSON object a line, as
-/// CloudWatch likes them; a command at a terminal logs plain text. Never log a secret: log
-/// Uri::display(), not Uri::text(). Below that, passwords of URIs are masked in each message, and
-/// unprintable characters escaped but for line ends, which are followed by an indentation.
+/// Logs go to stderr, one write per line. A function logs one JSON object per line, as CloudWatch
+/// expects; a command at a terminal logs plain text. Never log a secret: log Uri::display(), not
+/// Uri::text(). As a safeguard, passwords of URIs are masked in each message, and unprintable
+/// characters are escaped except for line ends, after which the text is indented. write(), recent()
+/// and the functions per level are thread-safe.
 namespace lambdaml::log {
 
 enum class Level { debug, info, warning, error, off };
 enum class Format { text, json };
 
-/// Process-wide; call at start, before other threads log. `fields` is a JSON object's inside (e.g.
-/// "\"worker\":3") that each JSON line carries besides time, level and message.
+/// Process-wide; call at start, before other threads log. `fields` is the inside of a JSON object
+/// (e.g. "\"worker\":3") that each JSON line carries besides time, level and message.
 void configure(Level level, Format format, std::string fields = "");
-/// Exchanges the fields only.
+/// Replaces only the fields.
 void set_fields(std::string fields);
-/// The level by its name; throws invalid_argument.
+/// The level of that name; throws invalid_argument for an unknown one.
 Level parse_level(std::string_view name);
 
-/// From now on keeps the newest `bytes` of lines for recent(): whole lines.
+/// From now on keeps the most recent lines, whole lines up to `bytes` in all, for recent().
 void keep_recent(std::size_t bytes);
 std::string recent();
 void forget_recent();

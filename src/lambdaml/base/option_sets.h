@@ -5,13 +5,14 @@
 
 #include "lambdaml/base/options.h"
 
-/// Options that several owners declare, brought together and handed back to each.
+/// Options that several owners declare, combined into one set and handed back to each owner.
 namespace lambdaml {
 
-/// Adds those of `more` whose name is not among `all`: one that several owners declare is one.
+/// Adds the options of `more` whose name is not in `all`; owners that declare the same name share
+/// it.
 void add_options(std::vector<Option>& all, const std::vector<Option>& more);
 
-/// An owner's options with the values that are set of them in `given`, which may lack some.
+/// An owner's options with those of their values that are set in `given`, which may lack some.
 Options with_values_of(std::vector<Option> declared, const Options& given);
 
 /// Whether the option is declared and its value is not the default.

@@ -29,7 +29,7 @@ std::string_view type_name(const Option::Value& value) {
   }
 }
 
-/// Converts `value` to the option's type where that loses nothing.
+/// Converts `value` to the option's type if that is lossless.
 Option::Value conform(const Option& option, Option::Value value, std::string_view where) {
   if (option.default_value.index() == value.index()) return value;
   if (std::holds_alternative<double>(option.default_value))
@@ -123,7 +123,7 @@ void Options::parse(std::string_view name, std::string_view text, std::string_vi
   if (option == nullptr) {
     std::vector<std::string> names;
     for (const Option& known : declared_) names.push_back(known.name);
-    // Other names only where no proper one is near: they are the original system's.
+    // Suggest aliases only if no proper name is near: they are the original system's names.
     if (nearest(canonical(name), names).empty())
       for (const Option& known : declared_)
         names.insert(names.end(), known.aliases.begin(), known.aliases.end());

@@ -11,7 +11,7 @@
 namespace lambdaml {
 
 /// One setting, declared once: the command-line flag, the key in job files and events, the
-/// environment variable, `--help`, the reference page and the checks all come from this.
+/// environment variable, `--help`, the reference page and the checks are all derived from it.
 struct Option {
   using Value = std::variant<bool, std::int64_t, double, std::string>;
 
@@ -23,8 +23,8 @@ struct Option {
   std::optional<double> above = {};    ///< numbers: must be greater than this
   std::optional<double> maximum = {};
   std::vector<std::string> choices = {};       ///< texts: the only allowed values; empty = any
-  std::vector<std::string> open_choices = {};  ///< those of them that may go on: `CHOICE:ANYTHING`
-  std::vector<std::string> aliases = {};  ///< other keys it is known by in job files and events
+  std::vector<std::string> open_choices = {};  ///< choices that take an argument: `CHOICE:ANYTHING`
+  std::vector<std::string> aliases = {};       ///< other names in job files and events
   bool execution_only = false;  ///< affects where or how a job runs, never its numerical result
 };
 
@@ -41,27 +41,27 @@ class Options {
 
   const std::vector<Option>& declared() const& { return declared_; }
   const std::vector<Option>& declared() const&& = delete;  // would dangle
-  /// The option of that name or alias; null when there is none. `-` counts as `_`.
+  /// The option of that name or alias, or null. `-` and `_` are equivalent.
   const Option* find(std::string_view name) const;
 
-  /// Sets from text. `where` starts the message of an error ("--lr", "job.yaml:3"). Throws
-  /// invalid_argument for an unknown name (with the nearest known ones), a text of another type or
-  /// a value out of range.
+  /// Sets a value from text. `where` ("--lr", "job.yaml:3") begins error messages. Throws
+  /// invalid_argument for an unknown name (listing the nearest known ones), a text of the wrong
+  /// type or a value out of range; the options are then unchanged.
   void parse(std::string_view name, std::string_view text, std::string_view where);
-  /// Sets a typed value, with the same checks; an integer is taken for a real.
+  /// Sets a typed value with the same checks; an integer is accepted for a real option.
   void set(std::string_view name, Value value, std::string_view where);
 
   /// Whether a value was given rather than left at its default.
   bool is_set(std::string_view name) const;
 
-  /// The value; throws internal when the option is not declared with that type.
+  /// The value; throws internal if no option of that name and type is declared.
   bool flag(std::string_view name) const;
   std::int64_t integer(std::string_view name) const;
   double real(std::string_view name) const;
   const std::string& text(std::string_view name) const;
   const Value& value(std::string_view name) const;
 
-  /// The same without the passwords of the URIs in any of the values: what may be kept in a file.
+  /// A copy without the passwords of URIs in any value, fit to be stored in a file.
   Options without_passwords() const;
 
  private:
@@ -71,7 +71,7 @@ class Options {
   std::map<std::string, Value, std::less<>> values_;
 };
 
-/// A value as it would be typed.
+/// A value as a user would type it.
 std::string to_text(const Option::Value& value);
 /// A value without the passwords of the URIs in it.
 Option::Value value_without_passwords(const Option::Value& value);

@@ -18,32 +18,32 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// As the kernel's (path_resolution(7)).
+/// The kernel's limit (path_resolution(7)).
 constexpr int kMostLinks = 40;
-/// A folder that others remove between two calls, again and again: somebody clears in a loop.
+/// Limit for a folder that others keep removing between two calls, as a loop that clears it does.
 constexpr int kMostTries = 100;
 
 using Stat = struct stat;
 
-/// Everybody may make something in it, and remove what is his own.
+/// Everyone may create entries in it and remove their own.
 bool is_public(const Stat& info) {
   return S_ISDIR(info.st_mode) && (info.st_mode & S_ISVTX) != 0 && (info.st_mode & S_IWOTH) != 0;
 }
 
-/// A part of a path, itself and not what it may be a link to.
+/// One part of a path: the entry itself, not the target of a link.
 struct Part {
   fs::path path;
   Stat info;
   bool exposed;  ///< below a public folder
 };
 
-/// Follows a path from the root on as the kernel does and calls look(part) for each part that is
-/// there. Returns it without links.
+/// Follows a path from the root as the kernel does and calls look(part) for each existing part.
+/// Returns the path without links.
 template <class Look>
 fs::path walk(const fs::path& path, const Look& look) {
   struct Level {
     fs::path path;
-    bool exposes;  ///< what lies in it
+    bool exposes;  ///< its entries
   };
   const auto doing = [&] { return fmt::format("opening the folder {}", path.string()); };
   std::vector<Level> levels{{"/", false}};
@@ -87,7 +87,7 @@ bool is_in_group(gid_t group) {
   return n > 0 && std::find(groups.begin(), groups.begin() + n, group) != groups.begin() + n;
 }
 
-/// Another's folder that we may write to because its owner shares it with a group.
+/// A folder of another owner that this user may write to because it is shared with a group.
 bool is_shared_with_us(const Stat& info) {
   return S_ISDIR(info.st_mode) && (info.st_mode & S_IWGRP) != 0 && is_in_group(info.st_gid);
 }
@@ -98,7 +98,7 @@ void require_good(const fs::path& path, const Part& part, Sharing sharing) {
   const mode_t mode = part.info.st_mode;
   if (!is_own(part.info) && !(sharing == Sharing::group && is_shared_with_us(part.info)))
     fail(Code::permission_denied,
-         "{}: {} belongs to another user (uid {}), and where it lies everybody can make one; "
+         "{}: {} belongs to another user (uid {}), and every user can create it there; "
          "choose another name, or a folder below your home folder",
          path.string(), it, part.info.st_uid);
   if (S_ISLNK(mode) || is_public(part.info)) return;
@@ -112,13 +112,13 @@ void require_good(const fs::path& path, const Part& part, Sharing sharing) {
          path.string(), part.info.st_gid, it, part.path.string(), path.string());
 }
 
-/// The path without links, found good as far as it is there.
+/// The path without links; all existing parts have passed the checks.
 fs::path require_good(const fs::path& path, Sharing sharing) {
   const fs::path normal = fs::absolute(path).lexically_normal();
   return walk(path, [&](const Part& part) { require_good(normal, part, sharing); });
 }
 
-/// To be read where it may be: O_PATH alone would not make an automounter mount it.
+/// Opened for reading if permitted: O_PATH alone would not make an automounter mount it.
 FileDescriptor open_folder(const fs::path& path) {
   FileDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder && errno == EACCES)

@@ -4,44 +4,44 @@
 
 #include "lambdaml/base/files.h"
 
-/// Folders that can be trusted although they lie where everybody may make some.
+/// Trusted folders in places where every user may create files.
 ///
-/// In /tmp and /dev/shm (writable for everybody, sticky) any user can make, before us, a folder or
-/// a link of the name that we are going to use, and then read, replace or make up what we find
-/// there. So below such a folder everything on the way must belong to this user or to root, and
-/// nobody else may be able to write to it; what is not there yet is made 0700. Elsewhere the ways
-/// are those of the folders' owners. Root is exempt: a system's administrator may use whatever
-/// folder.
+/// In /tmp and /dev/shm (world-writable and sticky) any user can create, before this process does,
+/// a folder or link of the name that this process is about to use, and then read, replace or forge
+/// its contents. So below such a folder every part of the path must belong to this user or to root,
+/// and must not be writable for others; missing parts are created with mode 0700. Elsewhere the
+/// owners of the folders are trusted. Root is exempt: an administrator may use any folder.
 ///
-/// Nothing that was found good can be exchanged by others afterwards: only its owner can remove or
-/// rename it, for the folder it lies in is sticky or was found good itself.
+/// Others cannot exchange a folder after it was checked: only its owner can remove or rename it,
+/// because its parent is sticky or was checked itself.
 namespace lambdaml {
 
 enum class Sharing {
   none,
-  group,  ///< other owners are trusted where a group of ours may write, and nobody else
+  group,  ///< other owners are trusted if only a group of this user may write
 };
 
-/// The folder, open, found good; made with its parents where `make` says so, else an empty
-/// descriptor where there is none. Throws permission_denied naming what another user owns or can
-/// write, and the remedy; invalid_argument where it is no folder; what make_folder throws. Costs
-/// one lstat for each part of the path.
+/// Returns the checked folder, open. If it is missing, creates it with its parents if `make` is
+/// set, otherwise returns an empty descriptor. Throws permission_denied, naming the part of the
+/// path that another user owns or can write to and the remedy; invalid_argument if it is not a
+/// folder; and what make_folder() throws. Costs one lstat per part of the path.
 FileDescriptor open_own_folder(const std::filesystem::path& path, bool make,
                                Sharing sharing = Sharing::none);
 
-/// The same for those who go on by its path.
+/// The same for callers that continue by path.
 void make_own_folder(const std::filesystem::path& path);
 
-/// A folder that was not there, in a parent that is good or was made. Throws already_exists.
+/// Creates a folder in a parent that is trusted or created. Throws already_exists if the folder
+/// exists.
 void make_new_folder(const std::filesystem::path& path);
 
-/// Throws as open_own_folder does, also where the folder could not be made; that it is absent is no
-/// fault.
+/// Throws as open_own_folder() does, also if the folder could not be created; an absent folder is
+/// not an error.
 void require_own_folder(const std::filesystem::path& path, Sharing sharing = Sharing::none);
 
-/// The path with its symbolic links followed, to be written to. A link that another user put into a
-/// folder like /tmp is not followed, as the kernel would not (fs.protected_symlinks), not even for
-/// root: throws permission_denied.
+/// The path with its symbolic links resolved, for writing. Links that another user placed in a
+/// folder like /tmp are not followed, not even for root (as with fs.protected_symlinks): throws
+/// permission_denied.
 std::filesystem::path follow_links(const std::filesystem::path& path);
 
 }  // namespace lambdaml

@@ -47,7 +47,7 @@ class OwnFolder : public testing::Test {
     fs::create_symlink(target, path);
     ASSERT_EQ(::lchown(path.c_str(), owner, owner), 0);
   }
-  /// What Alice is told when she opens it.
+  /// The error that Alice gets when she opens it.
   static std::string alice_opens(const fs::path& path, Sharing sharing = Sharing::none) {
     return as_user(kAlice, [&] {
       if (!open_own_folder(path, true, sharing)) fail(Code::internal, "no folder");

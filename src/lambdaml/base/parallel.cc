@@ -15,7 +15,7 @@
 namespace lambdaml {
 namespace {
 
-/// Threads that outlive a call, because starting one costs as much as a batch of a linear model.
+/// Threads that outlive a call: starting one costs as much as a batch of a linear model.
 class Pool {
  public:
   ~Pool() {
@@ -43,7 +43,7 @@ class Pool {
     wake_.notify_all();
     drain();
     std::unique_lock lock(mutex_);
-    wanted_ = 0;  // helpers that have not woken yet stay out
+    wanted_ = 0;  // helpers that have not woken yet take no part
     done_.wait(lock, [this] { return active_ == 0; });
     body_ = nullptr;
     if (error_) std::rethrow_exception(error_);

@@ -2,7 +2,8 @@
 
 namespace lambdaml {
 
-/// From where a place can be reached: what stores say of themselves, and platforms are asked for.
+/// From where a place can be reached. Stores declare it; platforms state which of these they can
+/// use.
 enum class Reach {
   process,   ///< by this process alone
   machine,   ///< by processes of this machine

@@ -26,7 +26,7 @@ class RegistryOf {
     return nullptr;
   }
 
-  /// Throws invalid_argument naming the nearest known ones.
+  /// Throws invalid_argument, listing the nearest known names.
   const Entry& get(std::string_view name) const {
     if (const Entry* entry = find(name)) return *entry;
     fail(Code::invalid_argument, "unknown {} '{}'{}", kind_, printable(name),
@@ -46,9 +46,9 @@ class RegistryOf {
   std::vector<Entry> entries_;
 };
 
-/// A plug-in of an executable's own, beside those of the layer's list: a static object in one of
-/// the files that the executable is made of, there before main(). In a library the linker may drop
-/// it.
+/// A plug-in that belongs to an executable rather than to the layer's list. It is a static object
+/// in a source file of the executable itself, constructed before main(); in a library the linker
+/// might drop it.
 template <class Registry>
 class AddedPlugin {
  public:
@@ -60,7 +60,7 @@ class AddedPlugin {
   }
 };
 
-/// A layer's registry: the plug-ins of its list, then those that were added.
+/// A layer's registry: the plug-ins of its list, then the added ones.
 template <class Registry>
 Registry filled_registry(std::string kind, typename AddedPlugin<Registry>::Register of_the_list) {
   Registry filling(std::move(kind));

@@ -7,7 +7,7 @@
 
 namespace lambdaml {
 
-/// The SplitMix64 finalizer (Steele, Lea, Flood 2014): a bijection of 64 bits that mixes well.
+/// The SplitMix64 finalizer (Steele, Lea, Flood 2014): a well-mixing bijection of 64 bits.
 constexpr std::uint64_t mix(std::uint64_t x) {
   x += 0x9e3779b97f4a7c15ULL;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
@@ -15,14 +15,15 @@ constexpr std::uint64_t mix(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-/// A stream seed of several numbers, e.g. (seed, epoch, row): equal numbers, equal seed.
+/// Derives a stream seed from several numbers, e.g. (seed, epoch, row).
 constexpr std::uint64_t mix(std::initializer_list<std::uint64_t> numbers) {
   std::uint64_t state = 0;
   for (const std::uint64_t n : numbers) state = mix(state ^ n);
   return state;
 }
 
-/// Small, fast, seedable, the same on every platform (the std:: distributions are not).
+/// A small, fast, seedable generator with the same results on every platform (unlike the std::
+/// distributions). Used by one thread.
 class Rng {
  public:
   explicit Rng(std::uint64_t seed) : state_(mix(seed)) {}

@@ -12,8 +12,8 @@ namespace {
 constexpr std::string_view kMark = "://";
 constexpr std::size_t kNone = std::string_view::npos;
 
-/// `host`, `host:port`, or several. Of anything else a part may be a password that a `/` has cut or
-/// whose `@` is missing.
+/// Whether the text is `host`, `host:port`, or a list of these. In any other text, a part may be a
+/// password that contains a `/` or whose `@` is missing.
 bool are_hosts(std::string_view text) {
   for (const std::string& host : split(text, ',')) {
     const std::size_t colon = host.rfind(':');
@@ -24,14 +24,14 @@ bool are_hosts(std::string_view text) {
   return true;
 }
 
-/// Of what follows a scheme's `://`: how many bytes are user information with its `@`, and how many
-/// besides are secret because they may belong to it.
+/// In the text after a scheme's `://`: how many bytes are user information with its `@`, and how
+/// many more are masked because they may belong to it.
 struct Secret {
   std::size_t user = 0;
   std::size_t more = 0;
 };
 
-/// Of a list of URIs what belongs to the first one.
+/// In a list of URIs, the part that belongs to the first one.
 std::string_view own_part(std::string_view rest) {
   const std::size_t mark = rest.find(kMark);
   if (mark == kNone) return rest;
@@ -99,7 +99,7 @@ std::string masked(std::string_view uri) {
 }
 
 std::string without_secrets(std::string_view value) {
-  // What does not parse may have its secrets anywhere before an @.
+  // If the URI does not parse, anything before an @ may be secret.
   const std::size_t mark = value.find(kMark);
   const std::size_t at = value.rfind('@');
   if (mark == kNone || at == kNone || at < mark) return masked(value);
@@ -115,7 +115,7 @@ std::string redacted(std::string_view text) {
     text.remove_prefix(mark + kMark.size());
     const std::string_view authority = text.substr(0, text.find_first_of("/?# \t\r\n\"'`<>"));
     const std::size_t at = authority.rfind('@');
-    // What begins with a bracket says how such a URI is written: redis://[[user]:password@]host.
+    // A leading bracket belongs to a syntax description: redis://[[user]:password@]host.
     if (at == kNone || authority.starts_with('[')) continue;
     out += "***";
     text.remove_prefix(at);

@@ -4,25 +4,25 @@
 
 namespace lambdaml {
 
-/// A library of this machine that is loaded when it is first needed and then stays. With its own
-/// libraries one costs a process milliseconds of its start, and few workers need any.
+/// A library of this machine that is loaded on first use and then stays loaded. Loading one with
+/// its dependencies takes milliseconds of a process's start, and few workers need any.
 ///
-/// Who needs one derives a struct of the functions that it calls,
+/// To use one, derive a struct of the functions that are called,
 ///
 ///     struct Zip : SharedLibrary {
 ///       Zip() : SharedLibrary(soname::kZip, "unpacking a function") {}
 ///       decltype(&::zip_open) open = find("zip_open");
 ///     };
 ///
-/// and holds it in a function's static variable, so that any thread may be the first. The files'
-/// names stand in sonames.h, which the build makes.
+/// and hold it in a function's static variable, so that any thread may be the first. The file names
+/// are in sonames.h, which the build generates.
 class SharedLibrary {
  public:
   SharedLibrary(const SharedLibrary&) = delete;
   SharedLibrary& operator=(const SharedLibrary&) = delete;
 
  protected:
-  /// `purpose` completes "which … needs". Throws unavailable when there is none.
+  /// `purpose` completes "which … needs". Throws unavailable if the library is missing.
   SharedLibrary(const char* soname, const char* purpose);
   ~SharedLibrary() = default;
 
@@ -33,7 +33,7 @@ class SharedLibrary {
       return reinterpret_cast<Function*>(address);
     }
   };
-  /// Throws unavailable when the library is too old to have it.
+  /// Throws unavailable if the library is too old to have the function.
   Address find(const char* name) const;
 
  private:

@@ -34,8 +34,8 @@ char32_t code_point(std::string_view sequence) {
   return code;
 }
 
-/// Control characters, and what makes a line look like another one (the bidirectional "trojan
-/// source" characters, line separators, the byte order mark, tags).
+/// Control characters and characters that can disguise a line (the bidirectional "trojan source"
+/// characters, line separators, the byte order mark, tags).
 bool is_unprintable(char32_t c) {
   return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x061C || c == 0x200E || c == 0x200F ||
          (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0xFEFF ||

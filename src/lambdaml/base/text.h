@@ -8,16 +8,16 @@
 
 namespace lambdaml {
 
-/// The names nearest to `wanted` by edit distance, nearest first, at most three and only those that
-/// are plausibly a slip of the hand (distance ≤ 2, or a third of the length, or a common start).
+/// The names nearest to `wanted` by edit distance, nearest first: at most three, and only plausible
+/// typing errors (distance ≤ 2, or a third of the length, or a common prefix).
 std::vector<std::string> nearest(std::string_view wanted, const std::vector<std::string>& names);
 
-/// ", did you mean 'a' or 'b'?" of nearest(), or "; known: a, b, c" when nothing is
-/// near; nothing when they are too many to list.
+/// ", did you mean 'a' or 'b'?" from nearest(), or "; known: a, b, c" if nothing is near, or "" if
+/// there are too many to list.
 std::string did_you_mean(std::string_view wanted, const std::vector<std::string>& names);
 
-/// Whole-string conversions; absent when `text` is not exactly one number (no blanks, no hex, no
-/// nan or inf) or does not fit.
+/// Whole-string conversions; return nullopt unless `text` is exactly one number (no blanks, no hex,
+/// no nan or inf) within range.
 std::optional<std::int64_t> to_integer(std::string_view text);
 std::optional<double> to_real(std::string_view text);
 
@@ -32,17 +32,17 @@ std::string_view trim(std::string_view text);
 std::vector<std::string> split(std::string_view text, char separator);
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 
-/// How many bytes the well-formed UTF-8 sequence at text[at] has; 0 where none begins.
+/// The length of the well-formed UTF-8 sequence at text[at]; 0 if none begins there.
 std::size_t utf8_length(std::string_view text, std::size_t at);
 
-/// `text` with all that a terminal or a reader would take for something else written as \xNN:
-/// control characters (C0, DEL, C1), bytes that are no UTF-8, line separators, and characters that
-/// turn the direction of writing or cannot be seen; at most `limit` bytes. For untrusted names and
-/// lines in messages.
+/// `text` with everything that a terminal or a reader could misinterpret written as \xNN: control
+/// characters (C0, DEL, C1), bytes that are not UTF-8, line separators, and characters that change
+/// the direction of writing or are invisible; at most `limit` bytes. For untrusted names and lines
+/// in messages.
 std::string printable(std::string_view text, std::size_t limit = 120);
-/// The same of a whole text, whose line ends and tabs stay.
+/// The same for a multi-line text: keeps line ends and tabs, and has no limit.
 std::string printable_text(std::string_view text);
-/// The same of JSON, written as \uNNNN, which leaves its value as it is; line ends become blanks.
+/// The same for JSON, escaped as \uNNNN, so that its value is unchanged; line ends become blanks.
 std::string printable_json(std::string_view json);
 
 }  // namespace lambdaml

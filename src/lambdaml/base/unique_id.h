@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <string>
 
-/// Names that nobody else has: random bits of the system's generator, so that two processes, or a
-/// process and its fork, never draw the same. Any thread may call; about a microsecond. Not for
-/// secrets, and not for random numbers that a seed decides (base/rng.h).
+/// Unique names from random bits of the system's generator, so that two processes, or a process and
+/// its fork, never draw the same. Thread-safe; takes about a microsecond. Not for secrets, and not
+/// for random numbers that depend on a seed (use base/rng.h).
 namespace lambdaml {
 
 /// 64 random bits.

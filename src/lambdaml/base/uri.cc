@@ -18,7 +18,7 @@ bool is_scheme(std::string_view text) {
          });
 }
 
-/// Takes a query off the end of a path, which may hold a question mark otherwise.
+/// Takes a query off the end of a path, which may otherwise contain question marks.
 std::string without_sharing(std::string_view path, std::map<std::string, std::string>& query) {
   constexpr std::string_view kSharing = "?shared=";
   const std::size_t at = path.rfind(kSharing);
@@ -41,7 +41,7 @@ int hex_digit(char c) {
   return -1;
 }
 
-/// nullopt for a percent sign without two digits, where `strict`.
+/// nullopt for a percent sign without two digits if `strict`.
 std::optional<std::string> decoded(std::string_view text, bool strict) {
   std::string out;
   out.reserve(text.size());
@@ -94,7 +94,7 @@ Uri Uri::parse(std::string_view text) {
   if (colon != std::string_view::npos && colon >= host_begin && !bracketed && of_last_host) {
     const auto port = to_integer(authority.substr(colon + 1));
     if (!port || *port < 1 || *port > 65535)
-      // What stands there may be a password whose @ is missing or whose / cut it short.
+      // That text may be a password whose @ is missing or that contains a /.
       fail(Code::invalid_argument,
            "URI '{}://{}…': the port must be 1 to 65535; a password stands before an @, with / ? # "
            "@ in it as %2F %3F %23 %40",

@@ -9,10 +9,10 @@
 namespace lambdaml {
 
 /// `scheme://host[:port]/path[?key=value&…]`. A text without a scheme is a local path and becomes
-/// `file://` with the absolute path; a bare word that follows no path form is left to the caller.
-/// A file's name may hold a question mark: of a path only `?shared=…` at its end is a query.
-/// User information in the authority stays in `host` and is never printed by display(). Of several
-/// hosts (`a:1,b:2`) all stay in `host`, with their ports but for the last one's.
+/// `file://` with the absolute path; a bare word that does not look like a path is left to the
+/// caller. A file name may contain a question mark, so in a path only `?shared=…` at the end is a
+/// query. User information stays in `host`; display() masks it. A list of hosts (`a:1,b:2`) stays
+/// in `host` with all ports except the last.
 struct Uri {
   std::string scheme;
   std::string host;  ///< empty for file
@@ -20,15 +20,15 @@ struct Uri {
   std::string path;  ///< with its leading slash for file, without it for every other scheme
   std::map<std::string, std::string> query;
 
-  /// Throws invalid_argument naming the text (its secrets masked) and the fault.
+  /// Throws invalid_argument, naming the text (with its secrets masked) and the fault.
   static Uri parse(std::string_view text);
 
-  /// The text again; parse(text()) is the same Uri.
+  /// The URI as text; parse(text()) gives the same Uri.
   std::string text() const;
-  /// text() with user information masked: what may be printed or logged. What may be kept in a file
-  /// is without_passwords(text()).
+  /// text() with user information masked, for messages and logs. For files use
+  /// without_passwords(text()).
   std::string display() const;
-  /// The Uri one path component up, and that last component. `file:///a/b` → `file:///a`, `b`.
+  /// The Uri one path component up, and its last component: `file:///a/b` → `file:///a`, `b`.
   Uri parent() const;
   std::string name() const;
   /// The Uri with `/component` appended to its path.
@@ -37,9 +37,9 @@ struct Uri {
   bool operator==(const Uri&) const = default;
 };
 
-/// `%41` → `A`; nullopt when a percent sign begins no such triple.
+/// `%41` → `A`; nullopt if a percent sign is not followed by two hexadecimal digits.
 std::optional<std::string> percent_decoded(std::string_view text);
-/// The same; a percent sign that begins no such triple stays.
+/// The same, but such a percent sign is kept.
 std::string percent_decoded_leniently(std::string_view text);
 
 }  // namespace lambdaml

@@ -12,7 +12,7 @@
 namespace lambdaml {
 namespace {
 
-/// poll() on the interrupts and, where there is one, on `fd`; whether `fd` is ready.
+/// Polls the interrupt descriptor and, if given, `fd`; returns whether `fd` is ready.
 bool poll_until(int fd, short events, Deadline deadline) {
   while (true) {
     throw_if_interrupted();
@@ -45,7 +45,7 @@ void sleep_until(Deadline deadline) {
 }
 
 void wait_for_interrupt() {
-  // The wait above would throw.
+  // Within a Tidying the wait above would throw.
   while (!interrupted()) {
     pollfd watched{interrupt_fd(), POLLIN, 0};
     if (::poll(&watched, 1, -1) < 0 && errno != EINTR) fail_errno(errno, "waiting");

@@ -8,23 +8,24 @@
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/interrupt.h"
 
-/// The waits of this project. Each ends at its deadline, and throws Error(cancelled) when the
-/// process is interrupted (see interrupt.h). Nothing else in the project sleeps.
+/// All waits of this project. Each ends at its deadline and throws Error(cancelled) if the process
+/// is interrupted (see interrupt.h). Nothing else in the project sleeps.
 namespace lambdaml {
 
-/// Sleeps. An interrupt ends it at once.
+/// Sleeps until the deadline. An interrupt ends the sleep at once.
 void sleep_until(Deadline deadline);
 inline void pause_for(double seconds) { sleep_until(Deadline::in(seconds)); }
 
 /// Returns when the process is interrupted; see catch_interrupts().
 void wait_for_interrupt();
 
-/// Waits until `fd` is ready for `events` (POLLIN, POLLOUT), which an error on it is too; false at
-/// the deadline. With a deadline that has passed it looks once. An interrupt ends it at once.
+/// Waits until `fd` is ready for `events` (POLLIN, POLLOUT); an error on it counts as ready.
+/// Returns false at the deadline. If the deadline has passed, polls once. An interrupt ends the
+/// wait at once.
 bool wait_until_ready(int fd, short events, Deadline deadline);
 
-/// Waits until `ready()` holds, as condition_variable::wait_until does, and returns what it last
-/// said. An interrupt ends it within a tenth of a second.
+/// Waits until `ready()` holds, like condition_variable::wait_until, and returns its last result.
+/// An interrupt ends the wait within a tenth of a second.
 template <class Ready>
 bool wait_until(std::condition_variable& changed, std::unique_lock<std::mutex>& lock,
                 Deadline deadline, Ready ready) {

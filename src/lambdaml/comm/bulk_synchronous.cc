@@ -7,9 +7,9 @@
 namespace lambdaml::comm {
 namespace {
 
-/// While it waits, a worker first checks whether a merged result is there, and its own messages
-/// still are, after this part of its patience (1 s of 300 s), and then ever more rarely: each check
-/// is a request.
+/// The part of its patience after which a waiting worker first checks whether a merged result
+/// exists and its own messages still do (1 s of 300 s). Then it checks ever more rarely, because
+/// each check is a request.
 constexpr double kFirstCheck = 1.0 / 300;
 constexpr double kLongestCheck = 0.1;
 
@@ -24,7 +24,8 @@ BulkSynchronous::BulkSynchronous(Membership given)
 
 std::size_t BulkSynchronous::merge_round(std::uint64_t round, Vectors v, Meaning meaning) {
   contribution_form_ = merged_form_ = Form::f32;
-  // What is not finite travels as it is: all must see that the numbers have diverged.
+  // Values that are not finite are sent as they are: all workers must see that the numbers have
+  // diverged.
   if (meaning == Meaning::increment && compression_ != Compression::none && !v.values.empty() &&
       all_finite(v.values))
     compress_with_feedback(v.values);
@@ -117,7 +118,8 @@ void BulkSynchronous::completed(std::uint64_t round, std::vector<std::string> co
   for (std::string& key : contributions) removable_.push_back(std::move(key));
   kept_.push_back({round, merged_bytes, std::move(merged)});
   completed_ = round + 1;
-  // All have taken the results of the round before, or they would not have contributed to this one.
+  // All workers have read the results of the round before, or they would not have contributed to
+  // this one.
   const std::lock_guard lock(published_mutex_);
   std::erase_if(published_, [&](const Published& published) {
     return published.round < round || published.role == Role::contribution;

@@ -14,40 +14,45 @@
 
 namespace lambdaml::comm {
 
-/// What patterns in which every merge waits for all have in common: waiting, and when a message may
-/// go.
+/// What the patterns in which every merge waits for all workers have in common: waiting, and when a
+/// message may be removed.
 ///
 /// A worker may die at any storage call and run again from its last checkpoint, at round c, while
 /// the others wait in a later round r. What the second attempt needs must still be there:
 ///
 /// 1. *Merged results of the rounds from c on.* The second attempt takes them instead of
-///    contributing, until the first one that is absent. They are kept until every worker has a
-///    checkpoint at a later round c'. Nobody is asked: workers retire(c') before they contribute to
-///    round c', and round c' cannot be complete without the contributions of all. So whoever has
-///    completed a round ≥ c' knows that nobody will go back before c', and removes what it merged
-///    before.
-/// 2. *Contributions to the first round without a merged result*, when the dead worker is the one
+///    contributing, up to the first one that is absent. They are kept until every worker has a
+///    checkpoint at a later round c'. This needs no extra messages: workers retire(c') before they
+///    contribute to round c', and round c' cannot be complete without the contributions of all. So
+///    a worker that has completed a round ≥ c' knows that no worker will go back before c', and
+///    removes what it merged before.
+/// 2. *Contributions to the first round without a merged result*, if the dead worker is the one
 ///    that merges. A worker removes its contribution to a round only after it has seen all the
 ///    merged results of that round, so while one of them is absent all contributions are there.
-/// 3. *The same bytes.* An attempt computes from a checkpoint what the first computed, bit by bit,
-///    and the sum is taken in worker order. So it does not matter which attempt wrote a message, or
-///    whether two run at the same time.
+/// 3. *The same bytes.* An attempt computes from a checkpoint what the first one computed, bit by
+///    bit, and the sum is taken in worker order. So it does not matter which attempt wrote a
+///    message, or whether two run at the same time.
 ///
 /// There is one trap in 2: of two attempts that run at the same time, the slower may wait for
-/// contributions that are gone because the faster one's merged result was taken by all. So a wait
-/// for contributions asks from time to time whether the merged result exists, and takes it.
+/// contributions that were already removed because all workers took the faster one's merged result.
+/// So a wait for contributions also checks from time to time whether the merged result exists, and
+/// takes it.
 ///
-/// A store that is not durable may lose messages when its server starts again. Each worker keeps
-/// the messages that others may still need, its contributions to the round under way and the
-/// results it has merged in this round and the one before, and while it waits, it asks from time
-/// to time whether they exist and puts back (`create`) what does not.
+/// A store that is not durable may lose messages when its server restarts. Each worker keeps the
+/// messages that others may still need: its contributions to the current round, and the results
+/// that it merged in this round and the one before. While it waits, it checks from time to time
+/// whether they exist and restores (`create`) missing ones.
 ///
-/// *Compression.* A contribution is made representable before anything else happens, from the
-/// values and what was held back before, so every attempt writes the same. The sum is rounded (bf16
-/// and int8: to bf16) without feedback, for the aggregator may change; top k is summed exactly.
+/// *Compression.* A contribution is first reduced to what its message can carry, from the values
+/// and the residual of earlier rounds, so every attempt writes the same bytes. The sum is rounded
+/// (bf16 and int8: to bf16) without feedback, because the aggregator may change; top k is summed
+/// exactly.
 ///
-/// What an attempt meant to remove when it died stays until the job's keys are cleared: at most the
-/// contributions to one round, and the merged results of one checkpoint interval.
+/// Messages that an attempt did not manage to remove before it died stay until the job's keys are
+/// cleared: at most the contributions to one round, and the merged results of one checkpoint
+/// interval.
+///
+/// Used by one thread, except for seal() and keep().
 class BulkSynchronous : public Communicator {
  public:
   explicit BulkSynchronous(Membership membership);
@@ -60,34 +65,35 @@ class BulkSynchronous : public Communicator {
   }
 
  protected:
-  /// merge_round() of vectors that messages can carry in the forms below.
+  /// merge_round() of vectors whose values the messages can carry without loss.
   virtual std::size_t sum_round(std::uint64_t round, Vectors vectors) = 0;
-  /// How contributions of this round are written; `begin` as in Packing.
+  /// How contributions of this round are encoded; `begin` as in Packing.
   Packing contribution(std::size_t begin = 0) const { return {contribution_form_, begin}; }
-  /// The message of a sum. The draft's values become those that it carries. From any thread.
+  /// Encodes a sum as a message. Rounds the draft's values to those that the message carries.
+  /// Thread-safe.
   Buffer seal(Draft& sum, const MessageHead& head, std::size_t begin = 0) const;
 
-  /// A wait for messages of others, at most as long as the patience lasts. While it goes on, puts
-  /// back what the store has lost of this worker's messages.
+  /// A wait for messages of other workers, limited by the patience. While it lasts, restores
+  /// messages of this worker that the store has lost.
   storage::Wait wait_for(std::vector<std::string> keys);
-  /// The seconds after which a wait first does what it does beside waiting, and at most later.
+  /// Seconds until a wait's first extra check, and the longest pause between checks.
   double first_check_s() const;
   double longest_check_s() const;
 
-  /// Those of `senders` whose key is absent. One existence check a key.
+  /// The `senders` whose key is absent. One existence check per key.
   std::vector<std::uint32_t> absent(const std::vector<std::string>& keys,
                                     const std::vector<std::uint32_t>& senders);
 
   enum class Role { contribution, merged };
-  /// Keeps a message that was saved as long as others may need it, where the store may lose it.
-  /// From any thread.
+  /// If the store is not durable, keeps a saved message for as long as others may need it.
+  /// Thread-safe.
   void keep(std::uint64_t round, Role role, const std::string& key, Buffer message);
 
-  /// Notes a complete round: the keys of this worker's contributions, the merged results that are
-  /// this worker's to remove, and the bytes of all merged results.
+  /// Records a complete round: the keys of this worker's contributions, the merged results that
+  /// this worker has to remove, and the bytes of all merged results.
   void completed(std::uint64_t round, std::vector<std::string> contributions,
                  std::vector<std::string> merged, std::uint64_t merged_bytes);
-  /// Removes what may go, in bulk. To be called where this worker would wait anyway.
+  /// Removes messages that are no longer needed, in bulk. Call where this worker would wait anyway.
   void collect_garbage();
 
  private:
@@ -107,7 +113,7 @@ class BulkSynchronous : public Communicator {
   void put_back_what_is_lost();
 
   std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) final;
-  /// Brings an increment to what its message will carry; the rest goes to residual_.
+  /// Rounds an increment to what its message can carry; keeps the difference in residual_.
   void compress_with_feedback(std::span<float> values);
 
   const Compression compression_;

@@ -12,24 +12,24 @@
 
 namespace lambdaml::comm {
 
-/// What one worker hands to a merge and what it gets back in the same place.
+/// A worker's input to a merge, replaced by the result.
 struct Vectors {
   std::span<float> values;   ///< parameters-sized: gradients, updates, cluster sums
   std::span<double> totals;  ///< a few exact numbers that travel along: loss sums, row counts
 };
 
-/// How contributions of different rounds relate; only a pattern that does not wait can tell them
-/// apart. An optimizer says what its vector means and never asks which pattern runs.
+/// How contributions of different rounds relate; this matters only to patterns that do not wait. An
+/// optimizer states what its vector means and does not depend on the pattern.
 enum class Meaning {
   increment,  ///< contributions add up over rounds (a gradient, an update): each must be applied
               ///< once
   state,      ///< a contribution replaces the worker's previous one (cluster sums, ADMM's x + u)
 };
 
-/// The options of all registered patterns, each once, at their defaults.
+/// The options of all registered patterns, without duplicates, at their defaults.
 Options pattern_options();
 
-/// Everything a pattern needs to know of its surroundings.
+/// What a pattern needs to know about its job.
 struct Membership {
   std::shared_ptr<storage::Storage> store;  ///< the job's own: keys carry no job name
   std::uint64_t job = 0;                    ///< a number that every message carries
@@ -44,16 +44,16 @@ struct Membership {
 
 /// Merges vectors over all workers of a job, through a store. Used by one thread.
 ///
-/// Workers call the same merges in the same order with the same sizes. The round counter is kept
-/// here, and every merge takes one round. Messages are checked (job, round, sender, sizes,
-/// checksum): one that does not fit throws data_corrupt, never gives a wrong sum. A worker that
-/// runs again from a checkpoint, or twice at the same time, writes the same bytes to the same keys;
-/// it joins the others where they wait.
+/// All workers call the same merges in the same order with the same sizes. The communicator counts
+/// rounds; every merge is one round. Messages are checked (job, round, sender, sizes, checksum): a
+/// message that does not match throws data_corrupt and never gives a wrong sum. A worker that runs
+/// again from a checkpoint, or twice at the same time, writes the same bytes to the same keys and
+/// joins the others where they wait.
 ///
-/// With the option compress, increments travel in fewer bytes and the merged result differs from
-/// the sum, in the same way on all workers. What a worker's message could not carry is added to its
-/// next increment (error feedback: Seide et al. 2014; Karimireddy et al. 2019). States travel
-/// whole.
+/// With the option compress, increments travel in fewer bytes, and the merged result differs from
+/// the exact sum in the same way on all workers. What a worker's message could not carry is added
+/// to its next increment (error feedback: Seide et al. 2014; Karimireddy et al. 2019). States are
+/// not compressed.
 class Communicator {
  public:
   explicit Communicator(Membership membership);
@@ -62,54 +62,57 @@ class Communicator {
   std::uint32_t worker() const { return membership_.worker; }
   std::uint32_t workers() const { return membership_.workers; }
 
-  /// Replaces the vectors by the sum over workers, in worker order, and returns how many
-  /// contributions it is the sum of. With one worker nothing is stored.
-  /// `reduce`, `reduce_scatter`: waits for all and returns P; the result is bitwise equal on
-  /// all workers, over every store, on every run and for both patterns.
-  /// `async`: waits for nobody. `increment`: the sum of all contributions, of any round, that this
-  /// worker has not been given before, its own included; two rounds of one worker count two, and
-  /// what a worker takes back because it runs again from a checkpoint counts nothing. `state`: the
-  /// sum of the newest of each worker that has one. Throws deadline_exceeded naming the workers
-  /// that are missing, data_corrupt, what the store throws. After an error the vectors hold
-  /// anything.
+  /// Replaces the vectors by their sum over workers, in worker order, and returns how many
+  /// contributions it contains. With one worker nothing is stored.
+  /// `reduce`, `reduce_scatter`: waits for all and returns P; the result is bitwise equal on all
+  /// workers, over every store, on every run and for both patterns.
+  /// `async`: does not wait. `increment`: the sum of all contributions, of any round, that this
+  /// worker has not received before, including its own; two rounds of one worker count as two, and
+  /// contributions that a worker withdraws because it runs again from a checkpoint count as none.
+  /// `state`: the sum of each worker's newest contribution.
+  /// Throws deadline_exceeded naming the missing workers, data_corrupt, and what the store throws;
+  /// after an error the contents of the vectors are unspecified. docs/patterns.md lists requests
+  /// and bytes.
   std::size_t merge(Vectors vectors, Meaning meaning);
 
-  /// Called once by every worker after its last merge, with vectors of the sizes and the meaning of
-  /// those that make the model.
-  /// `increment`: the vectors' numbers do not count. `async` waits until all others have finished
-  /// too and gives what this worker has not yet seen, so that in the end every worker has every
-  /// contribution exactly once. The others: nothing to do, leaves zeros, returns 0.
-  /// `state`: the sum of the last ones of all, this one among them; `async` waits until all others
-  /// have finished too, the others as in merge().
+  /// Call once per worker after its last merge, with vectors of the sizes and the meaning of those
+  /// that make the model.
+  /// `increment`: the input values are ignored. `async` waits until all others have finished too
+  /// and returns what this worker has not yet received, so that in the end every worker has every
+  /// contribution exactly once. Other patterns set the vectors to zero and return 0.
+  /// `state`: the sum of all workers' final states, including this one; `async` waits until all
+  /// others have finished too, other patterns behave as in merge().
+  /// Throws as merge() does.
   std::size_t finish(Vectors vectors, Meaning meaning = Meaning::increment);
 
-  /// Rounds merged so far, by any attempt.
+  /// Rounds merged so far, including those of earlier attempts.
   std::uint64_t round() const { return round_; }
   /// Continues after a checkpoint taken at `round`.
   void seek(std::uint64_t round) { round_ = round; }
-  /// To be called when others may have gone on without this worker (a second attempt): results of
-  /// rounds that are already merged are taken instead of contributed to.
+  /// Call if others may have continued without this worker (a second attempt): rounds that are
+  /// already merged are then read instead of contributed to.
   void catch_up() { catching_up_ = true; }
 
-  /// Says that this worker will never go back before `round`, because it has a checkpoint there. To
-  /// be called by all workers for the same rounds, after the checkpoint is saved and before the
-  /// merge of that round. Messages of earlier rounds are removed in bulk once all workers are known
-  /// to be past them, off the critical path.
+  /// States that this worker will never go back before `round`, because it has a checkpoint there.
+  /// All workers must call it for the same rounds, after saving the checkpoint and before the merge
+  /// of that round. Messages of earlier rounds are removed in bulk, off the critical path, once all
+  /// workers are known to have passed them.
   virtual void retire(std::uint64_t round);
 
-  /// Bytes of merged results that stay in the store for workers that may have to catch up; the same
-  /// on all workers at the same round.
+  /// Bytes of merged results that are kept in the store for workers that may have to catch up; the
+  /// same on all workers at the same round.
   virtual std::uint64_t retained_bytes() const { return 0; }
 
-  /// Waits within merges end at `deadline`, whatever the patience. From now on.
+  /// From now on, waits within merges end at `deadline`, whatever the patience.
   void wait_until(Deadline deadline) { membership_.deadline = deadline; }
 
-  /// What a checkpoint must hold besides the round: the async pattern's sums. Restoring in a new
-  /// process and going on gives what going on here would have.
+  /// What a checkpoint must hold besides the round: the sums of the async pattern. Restoring them
+  /// in a new process and continuing gives the same results as continuing here. restore() throws
+  /// data_corrupt for a snapshot of another pattern.
   virtual std::vector<double> snapshot() const { return {}; }
   virtual void restore(std::span<const double> snapshot);
-  /// What compression has held back so far and adds to the next increment; belongs to a checkpoint
-  /// too. Empty when nothing was.
+  /// The residual: what compression has not sent yet and adds to the next increment; belongs to a
+  /// checkpoint too. Empty if there is none.
   virtual std::span<const float> residual() const { return {}; }
   virtual void restore_residual(std::span<const float> residual);
 

@@ -218,8 +218,8 @@ TEST_P(BulkSynchronousConformance, WhatAServerForgetsIsPutBack) {
                                             [&](std::uint64_t next) {
                                               if (next > reached) reached = next;
                                             });
-                           // The last round's result is nobody's to put back once its merger has
-                           // left: a job's workers merge their metrics after it.
+                           // After its aggregator has left, no worker can restore the last round's
+                           // result: a job's workers merge their metrics after it.
                          }),
               Each(""));
   reached = kRounds;

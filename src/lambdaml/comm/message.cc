@@ -130,7 +130,7 @@ Message decode(Bytes bytes, std::string_view key) {
       wire.form > static_cast<std::uint8_t>(Form::sparse) || (!packed && wire.packed != 0))
     corrupt("has a head that this version does not write");
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(double) != 0)
-    fail(Code::internal, "the message '{}' lies misaligned", key);
+    fail(Code::internal, "the message '{}' is misaligned in memory", key);
 
   Message message;
   message.head = {.kind = static_cast<MessageHead::Kind>(wire.kind),

@@ -4,7 +4,7 @@
 #include "lambdaml/comm/testing/conformance.h"
 #include "lambdaml/comm/registry.h"
 
-/// Options of patterns: who has which, and what does not go together.
+/// Options of patterns: which patterns have which, and which combinations are rejected.
 namespace lambdaml::comm {
 namespace {
 

@@ -26,7 +26,8 @@ float from_bf16(std::uint16_t half) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
 }
 
-/// Calls visit(first, size, number of the block) for the blocks that `n` values at `begin` lie in.
+/// Calls visit(first, size, block number) for the blocks that cover `n` values from index `begin`
+/// on.
 template <class Visit>
 void for_blocks(std::size_t n, std::size_t begin, const Visit& visit) {
   std::size_t block = 0;
@@ -40,8 +41,8 @@ std::size_t block_count(std::size_t n, std::size_t begin) {
   return n == 0 ? 0 : (begin % kBlock + n + kBlock - 1) / kBlock;
 }
 
-/// The smallest e from −126 to 121 with |v| ≤ 127 · 2^e for all values of the block; beyond it the
-/// largest values are cut to what is still a float.
+/// The smallest e from −126 to 121 with |v| ≤ 127 · 2^e for all values of the block; larger values
+/// are clamped to what is still a float.
 int exponent_of(std::span<const float> block) {
   std::uint32_t most = 0;
   for (const float value : block) most = std::max(most, bits(value) & kSize);
@@ -59,7 +60,7 @@ float in_units(float value, float inverse) {
 
 void round_to(Form form, std::span<float> values, std::size_t begin) {
   if (form == Form::bf16) {
-    // What rounds up to infinity is kept at the largest number.
+    // Values that would round up to infinity become the largest finite number.
     constexpr float kLargest = 0x1.fep127F;
     for (float& value : values) value = from_bf16(to_bf16(std::clamp(value, -kLargest, kLargest)));
   } else if (form == Form::int8) {
@@ -75,7 +76,8 @@ void round_to(Form form, std::span<float> values, std::size_t begin) {
 
 void keep_largest(std::span<float> values, std::size_t count) {
   if (count >= values.size()) return;
-  // The size of the count-th, by its bits, 11, 10 and 10 at a time: as numbers, so ordered.
+  // Finds the magnitude of the count-th largest by a radix search over its bits, 11, 10 and 10 at a
+  // time; as integers they have the same order.
   std::uint32_t known = 0;
   std::uint32_t mask = 0;
   std::size_t wanted = count;  // among those that agree with `known` in `mask`

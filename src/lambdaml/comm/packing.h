@@ -10,8 +10,8 @@
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/options.h"
 
-/// Smaller forms of float vectors, for messages. All are deterministic, and a vector that was
-/// brought to what its form can carry is packed without loss.
+/// Compact forms of float vectors for messages. All are deterministic; packing is lossless for
+/// vectors that were rounded to the form.
 namespace lambdaml::comm {
 
 enum class Form : std::uint8_t {
@@ -21,33 +21,32 @@ enum class Form : std::uint8_t {
   sparse = 3,  ///< index and value of what is not zero: 8 bytes each
 };
 
-/// Brings finite values to the nearest ones that the form can carry (f32 and sparse carry all).
-/// Blocks of int8 begin where the index in the whole vector is a multiple of 256; values[0] has the
-/// index `begin`.
+/// Rounds finite values to the nearest ones that the form can carry (f32 and sparse carry all).
+/// int8 blocks begin at multiples of 256 in the whole vector; `begin` is the index of values[0].
 void round_to(Form form, std::span<float> values, std::size_t begin);
 
-/// Keeps the `count` values of largest size, the first of equals, and zeroes the others.
+/// Keeps the `count` values of largest magnitude, the first of equals, and sets the others to zero.
 void keep_largest(std::span<float> values, std::size_t count);
 
 bool all_finite(std::span<const float> values);
 
-/// Bytes that pack() writes.
+/// The bytes that pack() writes.
 std::size_t packed_bytes(Form form, std::span<const float> values, std::size_t begin);
-/// Values that round_to() would leave as they are.
+/// Packs values that round_to() would not change.
 void pack(Form form, std::span<const float> values, std::size_t begin, std::byte* out);
-/// Fills `values` from packed bytes. Returns false for bytes that pack() has not written for so
-/// many values.
+/// Fills `values` from packed bytes. Returns false for bytes that pack() cannot have written for
+/// that many values.
 bool unpack(Form form, Bytes bytes, std::span<float> values);
 
-/// compress and compress_share, for the plug-ins that can send smaller messages.
+/// The options compress and compress_share, for plug-ins that can send smaller messages.
 std::vector<Option> compression_options();
-/// Throws invalid_argument where increments are to be compressed and the optimizer merges none.
+/// Throws invalid_argument if compression is requested but the optimizer merges no increments.
 void require_increments(const Options& options, std::string_view optimizer, bool merges_increments);
 
-/// What the option compress names.
+/// The values of the option compress.
 enum class Compression { none, bf16, int8, topk };
 std::vector<std::string> compression_names();
-/// Throws invalid_argument.
+/// Throws invalid_argument for an unknown name.
 Compression compression_from(std::string_view name);
 
 }  // namespace lambdaml::comm

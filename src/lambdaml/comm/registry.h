@@ -19,12 +19,12 @@ struct MergeSizes {
   Options options = pattern_options();
 };
 
-/// What a job asks of its pattern, to be checked before anything is started.
+/// What a job requires of its pattern; checked before anything is started.
 struct Demand {
   Options options;             ///< pattern_options() of the job
   std::string_view optimizer;  ///< for messages
   bool merges_increments = true;
-  /// Opens the store where workers meet, for those who must know what it can do.
+  /// Opens the store where workers meet, for checks that need its capabilities.
   std::function<std::shared_ptr<storage::Storage>()> open_channel;
 };
 
@@ -33,24 +33,24 @@ struct Plugin {
   std::string help;
   bool bulk_synchronous = true;  ///< every merge waits for all workers
   std::function<std::unique_ptr<Communicator>(Membership)> make;
-  /// Bytes that the busiest worker needs for a merge, besides the vector itself: an upper bound
+  /// Bytes that the busiest worker needs for a merge besides the vector itself: an upper bound
   /// within a factor of about two.
   std::function<std::uint64_t(const MergeSizes&)> bytes_needed;
-  std::vector<Option> options = {};  ///< settings of its own; as optim::Plugin has them
-  /// Throws invalid_argument for what it cannot do; none: it can do what its options say.
+  std::vector<Option> options = {};  ///< settings of its own, see optim::Plugin
+  /// Throws invalid_argument for a job that the pattern cannot run; empty: the options decide.
   std::function<void(const Demand&)> check = {};
 };
 
-/// The sync modes, and what takes the place of each of them on a store that adds up itself.
+/// The sync modes, and the communicator that replaces each of them on a store with an Aggregator.
 class Registry : public RegistryOf<Plugin> {
  public:
   using RegistryOf::RegistryOf;
-  /// Makes a communicator for a store with a storage::Aggregator, which waits for all workers in
-  /// every merge or never, as the sync mode's plug-in does.
+  /// Makes a communicator for a store with a storage::Aggregator. Like the sync mode's plug-in, it
+  /// waits for all workers in every merge, or never.
   using MakeAggregated =
       std::function<std::unique_ptr<Communicator>(Membership, bool bulk_synchronous)>;
   void set_aggregated(MakeAggregated make) { aggregated_ = std::move(make); }
-  /// Empty where no plug-in has set it.
+  /// Empty if no plug-in has set it.
   const MakeAggregated& aggregated() const { return aggregated_; }
 
  private:
@@ -60,10 +60,10 @@ class Registry : public RegistryOf<Plugin> {
 const Registry& registry();
 /// pattern_options() with a job's values.
 Options pattern_options(const Options& job);
-/// Throws invalid_argument for an unknown pattern, for a value of an option that it does not
-/// have, and what its check() throws.
+/// Throws invalid_argument for an unknown pattern or for an option value that it does not support,
+/// and what its check() throws.
 void check_pattern(std::string_view pattern, const Demand& demand);
-/// The communicator of a sync mode: the plug-in's own, or, on a store with an Aggregator, the one
+/// The communicator of a sync mode: the plug-in's own or, on a store with an Aggregator, the one
 /// that uses it. Throws invalid_argument for an unknown mode and for what the store cannot do.
 std::unique_ptr<Communicator> make_communicator(std::string_view pattern, Membership membership);
 /// Generated from the lambdaml_add_plugin() lines.

@@ -22,12 +22,12 @@ namespace lambdaml::control {
 namespace {
 
 constexpr const char* kCheckpointFormat = "lambdaml-checkpoint-3";
-/// Of the old version: its checksum is over the tensors alone.
+/// The checksum of the old version, over the tensors only.
 constexpr const char* kOldFormat = "lambdaml-checkpoint-2";
-/// Among the optimizer's vectors, what the communicator has held back.
+/// The communicator's residual, stored among the optimizer's vectors.
 constexpr const char* kResidual = "communicator.residual";
 
-/// As the old version has it: over the tensors, by name.
+/// As in the old version: over the tensors, by name.
 std::uint64_t old_checksum_of(const tensor::SafetensorsFile& file) {
   std::map<std::string, Bytes> by_name;
   for (const tensor::Tensor& tensor : file.tensors()) by_name[tensor.name] = tensor.bytes;
@@ -36,7 +36,7 @@ std::uint64_t old_checksum_of(const tensor::SafetensorsFile& file) {
   return sum;
 }
 
-/// With the order that versions which name none had.
+/// Adds the order that versions which do not name one used.
 std::string with_order(const std::string& fingerprint) {
   nlohmann::json members = parse_json(fingerprint);
   if (!members.is_object() || members.contains(kOrder)) return fingerprint;
@@ -44,7 +44,7 @@ std::string with_order(const std::string& fingerprint) {
   return json_text(members);
 }
 
-/// Earlier versions kept the options with their passwords.
+/// Earlier versions stored the options with their passwords.
 std::string fingerprint_in(const tensor::SafetensorsFile& file) {
   const std::string kept = with_order(file.metadata("fingerprint"));
   nlohmann::json options = parse_json(kept);
@@ -87,11 +87,12 @@ void verify(const tensor::SafetensorsFile& file, const std::string& key) {
          printable(file.metadata("key")));
 }
 
-/// How much of states is in memory at a time while those of several workers are looked at.
+/// Limits the bytes of states in memory while those of several workers are read.
 constexpr std::size_t kMostStateBytes = 64U << 20U;
 constexpr std::size_t kMostTogether = 1000;  ///< workers
 
-/// Of a state that is not what its record tells of, rather than of a store that does not answer.
+/// Whether the error means that the state differs from its record, rather than that the store
+/// failed.
 bool is_damage(const Error& error) {
   return error.code() == Code::data_corrupt || error.code() == Code::not_found;
 }
@@ -483,7 +484,7 @@ void Checkpoints::restore_suspension(optim::Optimizer& optimizer,
   put_back(*suspended_, optimizer, communicator);
   suspended_.reset();
   loaded_.reset();
-  // The older of the two checkpoints is the next to be overwritten.
+  // The older of the two checkpoints is overwritten next.
   if (!found().empty()) next_slot_ = 1 - found().front().slot;
 }
 

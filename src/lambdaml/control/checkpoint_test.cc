@@ -80,7 +80,7 @@ TEST_F(CheckpointTest, AJobKeepsTheOrderThatItWasBegunWith) {
     EXPECT_NO_THROW(next.restore({epoch, 7}, numbers, *communicator_));
     next.save({epoch + 1, 7}, numbers, *communicator_, {});
   }
-  // With the wrong order it does not go on.
+  // It cannot be restored with the wrong order.
   EXPECT_THROW(checkpoints("old", now).restore({4, 7}, numbers, *communicator_), Error);
 }
 
@@ -186,7 +186,7 @@ TEST_F(CheckpointTest, ASaveThatWasCutShortIsNoCheckpoint) {
   EXPECT_EQ(checkpoints("job").available(), (std::vector<Progress>{{2, 14}, {1, 7}}));
   EXPECT_EQ(checkpoints("job").load_newest(), (Progress{2, 14}));
   EXPECT_THROW(checkpoints("job").load_round(7), DamagedCheckpoint);
-  // What goes on from the second overwrites it.
+  // A run that continues from the second checkpoint overwrites it.
   Numbers numbers;
   Checkpoints next = checkpoints("job");
   next.restore({2, 14}, numbers, *communicator_);

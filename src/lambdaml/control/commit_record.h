@@ -7,36 +7,36 @@
 
 namespace lambdaml::control {
 
-/// Where a run stands between two epochs.
+/// The progress of a run between two epochs.
 struct Progress {
   std::uint64_t epoch = 0;  ///< epochs done
   std::uint64_t round = 0;  ///< rounds merged
   bool operator==(const Progress&) const = default;
 };
 
-/// What a checkpoint says besides the state.
+/// The contents of a checkpoint besides the state.
 struct CheckpointNote {
-  std::string ended_by;  ///< why this was the last epoch; empty when the run goes on
-  std::string metrics;   ///< lines of metrics.jsonl of the last epochs, for whoever resumes the job
+  std::string ended_by;  ///< why this was the last epoch; empty if the run continues
+  std::string metrics;   ///< the last epochs' lines of metrics.jsonl, for resuming the job
 };
 
-/// What there is to know of a worker's state without loading it: a small JSON text beside the
-/// state, saved after it, so that a record tells of a state that is whole. It cannot tell of damage
-/// that came afterwards, or of a state that a worker was about to save as it died: whoever loads a
-/// state compares it with its record.
+/// What can be known of a worker's state without loading it: a small JSON text beside the state,
+/// saved after it, so that a record describes a state that is whole. It cannot reveal later damage,
+/// or a state that a worker was about to save when it died, so a state is compared with its record
+/// when it is loaded.
 struct CommitRecord {
   Progress progress;
   CheckpointNote note;
   std::string key;             ///< of the state
   std::uint64_t bytes = 0;     ///< of the state
-  std::uint64_t checksum = 0;  ///< that the state carries in itself
+  std::uint64_t checksum = 0;  ///< contained in the state itself
 
   /// The record's own key: `JOB/W_P.S.commit` for `JOB/W_P.S.safetensors`.
   static std::string key_of(std::string_view state_key);
 
-  /// With a checksum of itself.
+  /// Includes a checksum of itself.
   std::string to_json() const;
-  /// Absent for a text that is damaged, or is no record of the state under `state_key`.
+  /// Returns nullopt if the text is damaged or is not a record of the state under `state_key`.
   static std::optional<CommitRecord> from_json(std::string_view text, std::string_view state_key);
 };
 

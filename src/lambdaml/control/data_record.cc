@@ -24,7 +24,7 @@ std::string record_text(const std::vector<data::SourceFile>& files) {
   return checked_json_text(json{{"files", list}});
 }
 
-/// Absent when the record is damaged.
+/// nullopt if the record is damaged.
 std::optional<std::vector<data::SourceFile>> record_from(std::string_view text) {
   json record = parse_json(text);
   if (!record.is_object() || take_checksum(record) != Checked::fits || !record.contains("files"))
@@ -61,7 +61,7 @@ void DataRecord::begin(const std::vector<data::SourceFile>& files) {
 
 void DataRecord::require_same(const std::vector<data::SourceFile>& files) {
   const std::optional<Buffer> text = store_->load(key_);
-  // Of a job that an old version began nothing is known but the checksum in its checkpoints.
+  // For a job of an old version there is only the checksum in its checkpoints.
   if (!text) return begin(files);
   const auto before = record_from(text->text());
   if (!before) {

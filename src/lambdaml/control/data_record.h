@@ -9,18 +9,20 @@
 
 namespace lambdaml::control {
 
-/// What a job's files of data held when the job began: those that state no checksum themselves, as
-/// text. Until the job has ended they must stay so, or it would go on with other rows than it began
-/// with. Lies as `data.json` beside the job's checkpoints, where a job has such files.
+/// The contents of a job's data files when the job began, for files without a checksum of their own
+/// (text). They must not change until the job has ended, or it would continue with other rows than
+/// it began with. Stored as `data.json` beside the job's checkpoints if the job has such files.
 ///
-/// The checkpoints know the rows by a checksum of all of them; this record names the file.
+/// The checkpoints identify the rows by a checksum of all of them; this record can name the file.
+/// Used by one thread; throws what the store throws.
 class DataRecord {
  public:
   DataRecord(std::shared_ptr<storage::Storage> checkpoints, const std::string& job_id);
 
-  /// The job begins: one PUT, or a delete where there are no such files.
+  /// Call when the job begins: one PUT, or a delete if there are no such files.
   void begin(const std::vector<data::SourceFile>& files);
-  /// The job goes on. Throws data_corrupt, naming the first file that is not what it was. One GET.
+  /// Call when the job is resumed. Throws data_corrupt, naming the first file that has changed. One
+  /// GET.
   void require_same(const std::vector<data::SourceFile>& files);
   void forget();
 

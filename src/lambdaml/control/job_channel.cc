@@ -15,11 +15,11 @@
 namespace lambdaml::control {
 namespace {
 
-/// A worker checks its claim once a second, and at least every two while it waits for others, or
-/// every eight where polling is expensive (channel_of_rounds()).
+/// A worker checks its claim once a second, and at least every two seconds while it waits for
+/// others, or every eight where polling is expensive (channel_of_rounds()).
 constexpr double kSecondsToLeave = 3;
 constexpr double kSecondsToLeaveWhereExpensive = 9;
-/// After an interrupt there is less time, and clearing takes some of it.
+/// There is less time after an interrupt, and clearing takes some of it.
 constexpr double kShareOfTidying = 0.75;
 
 std::vector<std::string> claims_of(std::uint32_t workers) {
@@ -45,7 +45,8 @@ void claim(storage::Storage& channel, const std::vector<std::string>& claims,
 }  // namespace
 
 void stop_workers(storage::Storage& channel, std::uint32_t workers) {
-  // First the mark that workers look at after their own claim, which may come over this one.
+  // First the stop marker, which workers check after writing their own claim, as that may overwrite
+  // this one.
   channel.save(keys::kStop, {});
   claim(channel, claims_of(workers), WorkerClaim::kStop);
 }
@@ -108,7 +109,7 @@ void JobChannel::fail_closed() {
 }
 
 void JobChannel::take_over(std::uint32_t workers) {
-  // Whoever was told to stop and is still at work is shut out like the others.
+  // Fences out workers that were told to stop and are still running, too.
   running_ = 0;
   stopped_.clear();
   store_->clear("");
@@ -139,7 +140,7 @@ void JobChannel::stop(std::uint32_t workers, const std::vector<std::uint32_t>& a
   try {
     stopped_ = claims_of(workers);
     stop_workers(*store_, workers);
-    // Who begins from now on finds the mark, or no job.
+    // Workers that begin from now on find the stop marker, or no job.
     std::vector<std::uint32_t> begun = at_work;
     for (const std::uint32_t worker : without(at_work, keys::started, 0)) std::erase(begun, worker);
     const double patience_s =

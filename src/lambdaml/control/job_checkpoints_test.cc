@@ -108,7 +108,7 @@ TEST_F(JobCheckpointsTest, WithoutRecordsTheStatesTell) {
   for (const storage::Entry& entry : store_->list(""))
     if (entry.key.ends_with(".commit")) store_->remove(entry.key);
   EXPECT_EQ(newest(), (Progress{3, 30}));
-  // The job goes on; one worker is a checkpoint ahead, and one has not come to its first.
+  // The job continues; one worker is a checkpoint ahead, and one has not reached its first.
   for (std::uint32_t worker = 0; worker + 1 < kWorkers; ++worker) {
     Checkpoints own = of(worker, store_);
     EXPECT_EQ(own.load_round(30), (Progress{3, 30}));

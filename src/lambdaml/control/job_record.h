@@ -8,27 +8,28 @@
 
 namespace lambdaml::control {
 
-/// The files of a job's record, which lie beside its checkpoints under `CHECKPOINT/JOB-ID/`.
+/// The files of a job's record, beside its checkpoints under `CHECKPOINT/JOB-ID/`.
 namespace record {
-/// What the job is and where its channel is, without passwords, JSON.
+/// The job's options and its channel, without passwords, JSON.
 inline constexpr const char* kJob = "job.json";
-/// How it has ended, JSON; absent while it runs, and when it ended well.
+/// How the job ended, JSON; absent while it runs and after success.
 inline constexpr const char* kEnded = "ended.json";
-/// The summary of a job that has ended well, JSON.
+/// The summary of a successful job, JSON.
 inline constexpr const char* kSummary = "summary.json";
 }  // namespace record
 
-/// Written by the trigger of a job.
+/// Writes the record; used by the job's trigger, by one thread.
 class JobRecord {
  public:
   JobRecord(std::shared_ptr<storage::Storage> checkpoints, std::string job_id);
 
-  /// Removes what an earlier run of the job said of its end. 1 PUT, 2 deletes.
+  /// Starts the record and removes what an earlier run of the job recorded about its end. 1 PUT, 2
+  /// deletes.
   void begin(const Options& options);
   void finish(const std::string& summary);
-  /// `state` is failed or stopped. Never throws: the job's own error is what counts.
+  /// `state` is failed or stopped. Never throws: the job's own error takes precedence.
   void end(const std::string& state, const std::string& error) noexcept;
-  /// Removes all of it, and what is known of the job's data.
+  /// Removes the record and the data record.
   void forget() noexcept;
 
  private:

@@ -18,7 +18,7 @@ std::int64_t epoch_ms_at(Deadline deadline) {
   return epoch_ms() + static_cast<std::int64_t>(deadline.seconds_left() * 1e3);
 }
 
-/// The holder is named so that no two leases are equal: a create() whose answer was lost takes an
+/// The holder's name makes all lease values distinct: a create() whose answer was lost takes an
 /// equal value for its own.
 std::string text_of(const std::string& holder, std::int64_t until_ms, bool finished) {
   return json_text(json{{"holder", holder}, {"until_ms", until_ms}, {"finished", finished}});
@@ -82,7 +82,7 @@ void Lease::renew() {
 
 void Lease::finish() noexcept {
   if (!held_) return;
-  // Even if it is not known whether it was written: giving it back would undo it.
+  // Even if it is unknown whether the write succeeded, because releasing the lease would undo it.
   held_ = false;
   try {
     write(0, true);

@@ -11,39 +11,39 @@
 
 namespace lambdaml::control {
 
-/// The right to do a task that several invocations may have been given, as a service that delivers
-/// events at least once may start them. One invocation holds it at a time; the others wait until
-/// the task is done, or until the holder has ended, and then one of them does the task again.
+/// Mutual exclusion for a task that several invocations may have been given by a service that
+/// delivers events at least once. One invocation holds the lease at a time; the others wait until
+/// the task is done, or until the holder has ended, and then one of them repeats the task.
 ///
-/// A WorkerClaim is for workers, which do the same work side by side without harm, so the newest
-/// counts; a lease is for tasks that must not run twice at a time.
+/// A WorkerClaim is for workers, which may do the same work concurrently without harm, so that the
+/// newest is valid; a lease is for tasks that must not run twice at a time.
 ///
-/// It lies under `key`/0, `key`/1, …: each holder creates the next one, so only one of several can.
-/// Taking it costs two requests, a poll of one that waits one or two, at most once a second, and a
-/// renewal two. For one thread.
+/// It is stored under `key`/0, `key`/1, …: each holder creates the next one, which only one can.
+/// Taking it costs two requests, a poll while waiting one or two, at most once a second, and a
+/// renewal two. Used by one thread.
 class Lease {
  public:
-  /// Held until `expires` at the latest: then the holder is taken for dead. Once it has renewed the
-  /// lease, it is taken for dead after `silence_s` without another renewal.
+  /// Held until `expires` at the latest, when the holder is presumed dead. After the first renewal,
+  /// the holder is presumed dead after `silence_s` without another one.
   Lease(std::shared_ptr<storage::Storage> store, std::string key, Deadline expires,
         double silence_s = 60);
-  /// Gives the lease back, for another to take, unless finish() was called.
+  /// Releases the lease, so that another process can take it, unless finish() was called.
   ~Lease();
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
 
   enum class Taken { yes, finished, no };
-  /// Waits for the lease until `patience` is over. finished: the task has been done.
+  /// Waits for the lease until `patience` has passed. finished: the task has been done.
   Taken take(Deadline patience);
-  /// Says that the holder still runs. Sends nothing within a quarter of `silence_s` since the last
-  /// time. Throws Superseded if it was taken for dead meanwhile; a store that does not answer is
-  /// asked again later.
+  /// Signals that the holder is still running. Sends nothing within a quarter of `silence_s` after
+  /// the last renewal. Throws Superseded if the holder was presumed dead meanwhile; if the store
+  /// does not answer, tries again at a later call.
   void renew();
-  /// The task is done, and shall never be done again. Nothing when the lease is not held. When the
-  /// store does not answer that is logged, and a later delivery may do the task again.
+  /// Marks the task as done for good. Does nothing if the lease is not held. If the store does not
+  /// answer, that is logged, and a later delivery may repeat the task.
   void finish() noexcept;
 
-  /// Whether anybody has ever taken the lease of this key. One request.
+  /// Whether the lease of this key was ever taken. One request.
   static bool was_taken(storage::Storage& store, const std::string& key);
 
  private:

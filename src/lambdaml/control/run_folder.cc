@@ -56,7 +56,7 @@ RunFolder RunFolder::create(const fs::path& path, const std::string& job_id,
   make_new_folder(absolute);
   RunFolder run(absolute, job_id);
   try {
-    // A folder gets copied and shown around: passwords stay out of it.
+    // Folders get copied and shared, so passwords are not stored in them.
     const std::string job = job::to_yaml(options.without_passwords());
     const nlohmann::json identity{{"job_id", job_id},
                                   {kJobChecksum, checksum_text(checksum(as_bytes(job)))}};
@@ -80,8 +80,8 @@ RunFolder RunFolder::read(const fs::path& path) {
   if (checked == Checked::damaged)
     fail(Code::data_corrupt, "run {}: its run.json is damaged", path.string());
   const std::string job_id = text_at(json, "job_id");
-  // Whoever goes on with a job clears what lies under its id, so any other text may name
-  // something else there.
+  // Resuming a job clears everything under its id, so any other text might name something else
+  // there.
   if (!job::is_job_id(job_id))
     fail(Code::data_corrupt, "run {}: its run.json is damaged: '{}' is no id of a job",
          path.string(), printable(job_id));
@@ -151,7 +151,7 @@ void RunFolder::rewind(std::uint64_t epoch, const std::string& known) {
       const std::uint64_t at = job::EpochMetrics::from_json(line).epoch;
       if (at <= epoch) by_epoch[at] = line;
     } catch (const Error&) {
-      // A line cut short by the crash that this run is being continued after.
+      // A line cut off by the crash after which this run is resumed.
     }
   }
   std::string kept;
@@ -167,7 +167,7 @@ void RunFolder::finish(Bytes model, const std::string& summary) {
 void RunFolder::discard() {
   std::error_code ignored;
   fs::remove_all(path_, ignored);
-  // The default parent too when nothing else is in it: rmdir refuses otherwise.
+  // Also removes the default parent if it is empty; rmdir fails otherwise.
   if (path_.parent_path().filename() == "runs") ::rmdir(path_.parent_path().c_str());
 }
 

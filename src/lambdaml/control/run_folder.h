@@ -13,23 +13,24 @@
 
 namespace lambdaml::control {
 
-/// What a run leaves on the machine that started it: `job.yaml` (the resolved options), `run.json`
-/// (its id, and a checksum of job.yaml: what the run goes on with is what it began with),
-/// `metrics.jsonl`, `log/`, `checkpoint/` unless they go elsewhere, and at the end
-/// `model.safetensors` and `summary.json`. One process at a time works on a run: it is locked.
+/// The files of a run on the machine that started it: `job.yaml` (the resolved options), `run.json`
+/// (its id, and a checksum of job.yaml, so that a resumed run continues with the same options),
+/// `metrics.jsonl`, `log/`, `checkpoint/` unless it is elsewhere, and at the end
+/// `model.safetensors` and `summary.json`. Locked, so that one process at a time works on a run.
+/// Used by one thread.
 class RunFolder {
  public:
-  /// Throws already_exists when there is anything of that name.
+  /// Throws already_exists if the name is taken.
   static void require_new(const std::filesystem::path& path);
-  /// A new folder for this user alone. Passwords in URIs are left out of its job.yaml. Throws as
-  /// require_new and make_new_folder do.
+  /// Creates a folder accessible to this user only. Passwords in URIs are omitted from job.yaml.
+  /// Throws as require_new() and make_new_folder() do.
   static RunFolder create(const std::filesystem::path& path, const std::string& job_id,
                           const Options& options);
-  /// An existing run. Throws not_found, data_corrupt, unavailable when it is still running, or
-  /// permission_denied where another user could have made it up (base/own_folder.h).
+  /// Opens an existing run. Throws not_found, data_corrupt, unavailable if it is still running, or
+  /// permission_denied if another user could have forged it (base/own_folder.h).
   static RunFolder open(const std::filesystem::path& path);
 
-  /// Of a run that may be running: nothing is locked. Throws as open() does.
+  /// Identifies a run that may be running, without locking it. Throws as open() does.
   struct Identity {
     std::string job_id;
     std::string checkpoint_uri;
@@ -38,22 +39,22 @@ class RunFolder {
 
   const std::filesystem::path& path() const { return path_; }
   const std::string& job_id() const { return job_id_; }
-  /// What the run began with. Throws data_corrupt when its job.yaml was changed since.
+  /// The options that the run began with. Throws data_corrupt if job.yaml was changed since.
   Options options() const;
   std::filesystem::path log_folder() const { return path_ / "log"; }
   std::filesystem::path model_path() const { return path_ / "model.safetensors"; }
   std::string checkpoint_uri() const;
 
-  /// The summary of a run that has ended. Throws data_corrupt for one that is none.
+  /// The summary of a finished run; nullopt before that. Throws data_corrupt if it is invalid.
   std::optional<nlohmann::ordered_json> summary() const;
 
   /// Appends an epoch's line to metrics.jsonl.
   void add(const job::EpochMetrics& metrics);
-  /// The run goes on from `epoch`: drops the lines of later epochs, and adds those up to it that
-  /// are missing and stand in `known`, lines of the same form.
+  /// Prepares for continuing from `epoch`: drops the lines of later epochs, and adds missing
+  /// earlier ones from `known`, which has lines of the same form.
   void rewind(std::uint64_t epoch, const std::string& known);
   void finish(Bytes model, const std::string& summary);
-  /// Removes the folder with all that is in it: for a run that came to nothing.
+  /// Removes the folder with its contents: for a run without results.
   void discard();
 
  private:
@@ -64,7 +65,7 @@ class RunFolder {
 
   std::filesystem::path path_;
   std::string job_id_;
-  std::optional<std::uint64_t> job_checksum_;  ///< absent in a run that an old version began
+  std::optional<std::uint64_t> job_checksum_;  ///< nullopt in a run of an old version
   FileDescriptor lock_;
 };
 

@@ -10,29 +10,29 @@
 
 namespace lambdaml::control {
 
-/// The stores of one job as one process uses them: the requests to each kind are counted together,
-/// and all handles on one service share their patience with it, so that a service which one of them
-/// has given up is not waited for again by the others. For one thread; the stores are for any.
+/// The stores of one job, as used by one process: requests are counted by kind of store, and all
+/// handles on one service share their patience, so that once one of them has given up a service,
+/// the others do not wait for it again. Used by one thread; the stores themselves are thread-safe.
 class Stores {
  public:
   enum class Services {
-    unknown,   ///< whether they answer is to be seen: one that never does is given up in seconds
-    answered,  ///< another process of the job has talked to them: one that is away may come back
+    unknown,   ///< they may not exist: one that never answers is given up in seconds
+    answered,  ///< another process of the job has reached them: they may come back
   };
   explicit Stores(Services services = Services::unknown);
 
-  /// As storage::open(). With `meter`, the requests are counted there instead.
+  /// As storage::open(). If `meter` is given, requests are counted there instead.
   std::shared_ptr<storage::Storage> open(const std::string& uri,
                                          std::shared_ptr<storage::Meter> meter = nullptr);
-  /// The job's own part of a channel, as open_channel() gives it.
+  /// The job's own part of a channel; see control::open_channel().
   std::shared_ptr<storage::Storage> open_channel(const std::string& uri, const std::string& job_id,
                                                  std::shared_ptr<storage::Meter> meter = nullptr);
 
-  /// From now on a service that does not answer at once is given up: what a job leaves behind that
-  /// ended because one was away, and what it notes, waits for no other as long again.
+  /// From now on, services that do not answer at once are given up: the cleanup and the records of
+  /// a job that ended because one was unavailable do not wait as long again for another.
   void hurry();
 
-  /// Of what was opened without a meter, by kind.
+  /// The requests to stores opened without a meter, by kind.
   cost::UsageByStore usage() const;
 
  private:

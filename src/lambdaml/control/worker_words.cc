@@ -14,7 +14,7 @@ std::vector<std::optional<WorkerEnd>> ends_of_workers(storage::Storage& channel,
   const std::vector<std::optional<Buffer>> texts = channel.load_present(keys);
   std::vector<std::optional<WorkerEnd>> ends(workers.size());
   for (std::size_t i = 0; i < ends.size(); ++i) {
-    // A report counts, whatever an attempt before it has said.
+    // A report takes precedence over the failure of an earlier attempt.
     const std::optional<Buffer>& report = texts[2 * i];
     const std::optional<Buffer>& failure = texts[2 * i + 1];
     if (report)

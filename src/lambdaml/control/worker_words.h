@@ -8,26 +8,26 @@
 
 #include "lambdaml/storage/storage.h"
 
-/// What the workers of a job have left in its channel, for those who watch them. Each function
-/// costs one batch of GETs, and throws what the store throws.
+/// What a job's workers have written to its channel, for processes that watch them. Each function
+/// costs one batch of GETs and throws what the store throws.
 namespace lambdaml::control {
 
-/// How a worker has ended.
+/// How a worker ended.
 struct WorkerEnd {
   bool has_failed = false;
-  std::string text;  ///< its report, or why it gave up: JSON, not checked
+  std::string text;  ///< its report, or why it failed: unchecked JSON
 };
-/// In the order of `workers`; absent for one that has not ended. Two GETs a worker.
+/// In the order of `workers`; nullopt for one that has not ended. Two GETs per worker.
 std::vector<std::optional<WorkerEnd>> ends_of_workers(storage::Storage& channel,
                                                       std::span<const std::uint32_t> workers);
 
-/// How far a job is.
+/// The progress of a job.
 struct JobStanding {
   std::uint64_t started = 0;            ///< workers that have begun
   std::uint64_t finished = 0;           ///< workers that have reported
-  std::optional<std::string> progress;  ///< of worker 0, JSON, not checked
+  std::optional<std::string> progress;  ///< of worker 0, unchecked JSON
 };
-/// Two GETs a worker and one.
+/// Two GETs per worker, and one more.
 JobStanding standing_of(storage::Storage& channel, std::uint32_t workers);
 
 }  // namespace lambdaml::control

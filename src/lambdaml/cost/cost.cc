@@ -15,7 +15,7 @@
 
 namespace lambdaml::cost {
 
-/// prices.yaml, from the build.
+/// The contents of prices.yaml, embedded by the build.
 extern const char* const kPricesYaml;
 
 namespace {

@@ -10,7 +10,7 @@
 
 #include "lambdaml/storage/meter.h"
 
-/// What a job costs: what it used of each store and how long its functions ran, at the prices of
+/// The cost of a job: its use of each store and its functions' running time, at the prices of
 /// prices.yaml.
 namespace lambdaml::cost {
 
@@ -41,16 +41,16 @@ class Prices {
   /// Throws invalid_argument.
   static Prices parse(std::string_view yaml, const std::string& what);
 
-  /// `region` itself where the table has it, else us-east-1, the cheapest and most common.
+  /// `region` itself if the table has it, otherwise us-east-1, the cheapest and most common.
   std::string priced_region(const std::string& region) const;
-  /// Of requests to stores; a store without prices costs nothing.
+  /// The dollars for requests to stores; a store without prices costs nothing.
   double of_requests(const UsageByStore& usage, const std::string& region) const;
-  /// Of a function: its duration, rounded up to whole milliseconds, times its memory (GB of 1,024
-  /// MB), and its invocation. `service` is a row of the table (a platform's `billed_as`); one that
-  /// is not there costs nothing.
+  /// The dollars for one invocation of a function: its duration, rounded up to whole milliseconds,
+  /// times its memory (GB of 1,024 MB), plus the invocation. `service` is a row of the table (a
+  /// platform's `billed_as`); a missing row costs nothing.
   double of_function(const std::string& service, double seconds, double memory_mb,
                      const std::string& region) const;
-  /// The day that the prices are of, YYYY-MM-DD.
+  /// The date of the prices, YYYY-MM-DD.
   const std::string& date() const { return date_; }
 
  private:

@@ -10,11 +10,11 @@
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/data/dataset.h"
 
-/// How the data layer builds data sets; for the layer and its plug-ins.
+/// Building blocks of data sets, for this layer and its plug-ins.
 namespace lambdaml::data {
 
-/// A growing array of plain values in a Buffer: 64-byte aligned and never zeroed, so memory that is
-/// reserved and not used costs no page fault. Move only.
+/// A growing array of plain values in a Buffer: 64-byte aligned and never zeroed, so unused
+/// reserved memory causes no page faults. Move only.
 template <class T>
 class Array {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -43,7 +43,7 @@ class Array {
     if (size_ != 0) std::memcpy(larger.data(), buffer_.data(), size_ * sizeof(T));
     buffer_ = std::move(larger);
   }
-  /// Makes room for `n` more values and returns where they begin; they are not initialized.
+  /// Adds room for `n` uninitialized values and returns where they begin.
   T* extend(std::size_t n) {
     const std::size_t needed = size_ + n;
     if (needed * sizeof(T) > buffer_.size()) reserve(needed + needed / 2);
@@ -79,7 +79,7 @@ Dataset sparse_dataset(Array<std::uint64_t> offsets, Array<Index> indices, Array
           owner};
 }
 
-/// The form that `automatic` means for a sparse matrix of this size, as in_form() says.
+/// The form that `automatic` selects for a sparse matrix of this size; see in_form().
 inline Form natural_form(std::size_t rows, std::size_t cols, std::size_t stored) {
   if (cols <= 32) return Form::dense;
   return static_cast<double>(stored) * 2 >= static_cast<double>(rows) * static_cast<double>(cols)
@@ -87,11 +87,11 @@ inline Form natural_form(std::size_t rows, std::size_t cols, std::size_t stored)
              : Form::sparse;
 }
 
-/// The bytes of a dense rows × cols matrix. Throws resource_exhausted, naming `what`, when they do
-/// not fit the machine's memory.
+/// The bytes of a dense rows × cols matrix. Throws resource_exhausted, naming `what`, if they
+/// exceed the machine's memory.
 std::size_t dense_bytes(std::size_t rows, std::size_t cols, std::string_view what);
 
-/// Indices of 16 bits reach features below this.
+/// 16-bit indices can address features below this.
 constexpr std::size_t kNarrowCols = 65536;
 
 }  // namespace lambdaml::data

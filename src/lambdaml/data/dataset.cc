@@ -57,7 +57,7 @@ Dataset to_sparse(const Dataset& dataset, const tensor::DenseView& dense) {
                         copy_labels(dataset));
 }
 
-/// The entries with an index below `cols`, in indices of type `To`.
+/// The entries with an index below `cols`, with indices of type `To`.
 template <class To, class From>
 Dataset narrowed(const Dataset& dataset, const tensor::CsrView<From>& csr, std::size_t cols) {
   Array<std::uint64_t> offsets(csr.rows + 1);
@@ -124,7 +124,7 @@ Dataset Dataset::slice(std::size_t begin, std::size_t end) const {
 }
 
 std::vector<std::int32_t> distinct_labels(std::span<const std::int32_t> labels) {
-  // Classes are few as a rule: keep the known ones sorted and look each label up.
+  // There are usually few classes: keep the known ones sorted and look each label up.
   constexpr std::size_t kFew = 1024;
   std::vector<std::int32_t> known;
   for (const std::int32_t label : labels) {
@@ -156,7 +156,7 @@ std::uint64_t checksum_of(const Dataset& dataset) {
   }
   const auto add_csr = [&](const auto& csr) {
     if (csr.rows == 0) return;
-    // Of a slice of another data set, as if it stood alone.
+    // For a slice of another data set, as if it were a separate one.
     const std::uint64_t begin = csr.offsets[0];
     std::array<std::uint64_t, 1024> offsets;
     for (std::size_t r = 0; r <= csr.rows; r += offsets.size()) {

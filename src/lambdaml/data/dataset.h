@@ -13,7 +13,8 @@
 
 namespace lambdaml::data {
 
-/// Rows of features with their labels, in memory. A view with an owner: cheap to copy, immutable.
+/// Rows of features with their labels, in memory. A view with an owner: cheap to copy, immutable,
+/// so it may be shared by threads.
 struct Dataset {
   tensor::MatrixView features;           ///< rows × features
   std::span<const std::int32_t> labels;  ///< one per row, as in the file; empty when unlabelled
@@ -28,26 +29,26 @@ struct Dataset {
 /// The forms in which features may be stored.
 enum class Form { automatic, dense, sparse };
 
-/// The distinct labels, ascending. The index in it is the class number that models train on.
+/// The distinct labels, ascending. A label's index is the class number that models train on.
 std::vector<std::int32_t> distinct_labels(std::span<const std::int32_t> labels);
 
-/// Of all that the data set holds, in the form that it has. One pass.
+/// The checksum of all contents in their present form. One pass.
 std::uint64_t checksum_of(const Dataset& dataset);
 
 /// The data set with exactly `cols` features: missing ones are 0, those beyond are dropped (a test
-/// set may know features that the training set never saw). Shares the rows when nothing changes.
+/// set may have features that the training set never saw). Shares the rows if nothing changes.
 Dataset with_cols(const Dataset& dataset, std::size_t cols);
-/// The same rows in another form; `automatic` gives dense when at least half of the values are
-/// stored or there are at most 32 features, sparse otherwise. Indices are 16 bits wide when
-/// cols ≤ 65,536.
+/// The same rows in another form; `automatic` selects dense if at least half of the values are
+/// stored or there are at most 32 features, and sparse otherwise. Indices are 16 bits wide if cols
+/// ≤ 65,536. Throws resource_exhausted if a dense matrix exceeds the memory.
 Dataset in_form(const Dataset& dataset, Form form);
 
-/// What a file must be called in messages while it is parsed, and how it is to be read.
+/// How to read a file, and its name in messages.
 struct ReadOptions {
   std::string what;  ///< names the file in errors
   Form form = Form::automatic;
   std::size_t threads = 1;
-  Options options = {};  ///< those that the format declares, with their values
+  Options options = {};  ///< the format's own options and their values
 };
 
 }  // namespace lambdaml::data

@@ -28,7 +28,7 @@ class Inflater {
   z_stream stream{};
 };
 
-/// zlib counts in 32 bits.
+/// zlib uses 32-bit counts.
 uInt clipped(std::size_t n) {
   return static_cast<uInt>(std::min<std::size_t>(n, std::numeric_limits<uInt>::max()));
 }
@@ -42,7 +42,7 @@ std::shared_ptr<const Buffer> gunzip(std::shared_ptr<const Buffer> bytes, const 
   Inflater inflater;
   z_stream& stream = inflater.stream;
   limit = std::min(limit, machine_memory_bytes() / 4 * 3);
-  // One byte beyond the limit may be written: that is how exceeding it is seen.
+  // Allows one byte beyond the limit, which shows that it is exceeded.
   const std::uint64_t most = limit + 1;
   Buffer out(static_cast<std::size_t>(std::min<std::uint64_t>(in.size() * 4 + 1024, most)));
   std::size_t used = 0;
@@ -67,7 +67,7 @@ std::shared_ptr<const Buffer> gunzip(std::shared_ptr<const Buffer> bytes, const 
     used += in_step - stream.avail_in;
     written += out_step - stream.avail_out;
     if (result == Z_STREAM_END) {
-      // Tape blocks are padded with zeros; anything else must be one more member.
+      // Tape blocks are padded with zeros; anything else must be another member.
       const auto rest = in.subspan(used);
       if (std::all_of(rest.begin(), rest.end(), [](std::byte b) { return b == std::byte{0}; }))
         break;

@@ -32,7 +32,7 @@ void require_content(const Plugin& plugin, const std::shared_ptr<const Buffer>& 
   const Statement statement = statement_of(plugin, bytes, options.what);
   const std::uint64_t found = plugin.statement ? statement.checksum.value_or(0) : checksum(*bytes);
   if (bytes->size() == content.bytes && found == content.checksum) return;
-  // A damaged file says so itself. One that is whole was put there.
+  // A damaged file fails its own checksum; this one is whole but was exchanged.
   if (plugin.statement) plugin.read(bytes, options);
   fail(Code::data_corrupt,
        "reading {}: its {} bytes of checksum {} are not what was written there, {} bytes of "

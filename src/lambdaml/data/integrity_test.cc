@@ -1,5 +1,5 @@
-// Whatever happens to the files of a prepared data set, its rows are the ones that were written or
-// nobody gets any, and the error names the file.
+// Whatever happens to the files of a prepared data set, readers get either the rows that were
+// written or an error that names the file.
 #include "lambdaml/data/integrity.h"
 
 #include <set>
@@ -260,7 +260,7 @@ TEST_F(OldSet, IsKnownByTheChecksumOfItsManifest) {
   const Dataset rows = data::read(Uri::parse(folder_.path().string()));
   const auto store = storage::open("memory://data_integrity_test/again");
   const auto manifest = find_manifest(Uri::parse(folder_.path().string()));
-  // So a job that began with it goes on when it was prepared again.
+  // So a job that began with it can be resumed after the set is prepared again.
   EXPECT_EQ(split(rows, 2, *store).checksum, manifest->checksum);
   store->clear("");
   std::filesystem::copy_file(folder_.path() / "1_2", folder_.path() / "0_2",

@@ -17,10 +17,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// Version 1 stated no checksums but `checksum`, of all parts, and events still carry it.
+/// Version 1 had no checksums except `checksum`, of all parts, and events still use it.
 constexpr std::uint64_t kVersion = 2;
 constexpr std::uint64_t kMaxFeatures = std::uint64_t{1} << 31;
-/// Far beyond any data set; keeps sums and products in 64 bits.
+/// Far beyond any data set; keeps sums and products within 64 bits.
 constexpr std::uint64_t kMaxCount = std::uint64_t{1} << 48;
 constexpr std::size_t kMaxBytes = 64U << 20U;
 

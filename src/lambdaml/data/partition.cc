@@ -10,12 +10,12 @@
 namespace lambdaml::data {
 namespace {
 
-/// Of `rows` rows, those that part i of n gets: r mod n = i.
+/// How many of `rows` rows part i of n gets: those with r mod n = i.
 std::uint64_t rows_of_part(std::uint64_t rows, std::uint64_t i, std::uint64_t n) {
   return rows > i ? (rows - i - 1) / n + 1 : 0;
 }
 
-/// ⌊ratio · rows⌋; a ratio typed in decimals counts as what was meant (0.29 of 100 is 29).
+/// ⌊ratio · rows⌋, where a decimal ratio counts as it was written (0.29 of 100 is 29).
 std::uint64_t held_out(std::uint64_t rows, double ratio) {
   const double product = std::floor(static_cast<double>(rows) * ratio + 1e-9);
   return std::min(rows, static_cast<std::uint64_t>(product));
@@ -41,7 +41,7 @@ std::vector<std::uint32_t> permutation(std::uint64_t n, Rng rng) {
   return order;
 }
 
-/// Not a multiple of the number of parts n: there are no stripes.
+/// The parts are not a modulo cut, so there are no stripes.
 std::uint64_t stripe_rows(std::uint64_t rows, std::uint64_t n, OrderVersion version) {
   constexpr std::uint64_t kStripe = 28;
   if (version == OrderVersion::tail_last) return std::lcm(kStripe, n);
@@ -74,9 +74,9 @@ std::vector<std::uint32_t> visiting_order(std::span<const std::uint64_t> part_ro
   const std::uint64_t tail = order.size();
   while (order.size() < own) order.push_back(static_cast<std::uint32_t>(order.size()));
   if (version == OrderVersion::tail_last) return order;
-  // The i-th row of the tail is row i · n + part of it in the whole set: drawn by that, the
-  // exchange is the same for every number of workers. The rows of one place in their stripes are of
-  // one worker.
+  // The i-th row of the tail is row i · n + part of the tail in the whole set; the exchange is
+  // drawn by that number, so it is the same for every number of workers. Rows at the same position
+  // of their stripes belong to one worker.
   for (std::uint64_t i = 0; tail + i < own; ++i) {
     const std::uint64_t with = Rng(mix({seed, kStream, kTail, i * n + part})).below(stripes + 1);
     if (with < stripes) std::swap(order[tail + i], order[with * share + i]);

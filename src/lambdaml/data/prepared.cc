@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view kManifestKey = "manifest.json";
 
-/// The parts of an earlier cut.
+/// The keys of the parts of an earlier cut.
 std::vector<std::string> parts_there(storage::Storage& store) {
   std::vector<std::string> keys;
   try {
@@ -30,13 +30,13 @@ std::vector<std::string> parts_there(storage::Storage& store) {
   return keys;
 }
 
-/// Equal for equal rows cut in as many parts: a set that is prepared again is the same set.
+/// Equal for equal rows cut into as many parts: preparing a set again gives the same set.
 std::uint64_t id_of(const Dataset& dataset, std::size_t n) {
   const std::array<std::uint64_t, 2> all{checksum_of(dataset), n};
   return checksum(std::as_bytes(std::span(all)));
 }
 
-/// What a manifest of version 1 says of the parts' bytes, and one of version 2 of their rows.
+/// The checksum of the parts' bytes in a manifest of version 1, and of their rows in version 2.
 std::uint64_t checksum_of_parts(const std::vector<std::uint64_t>& checksums) {
   return checksum(std::as_bytes(std::span(checksums)));
 }
@@ -45,7 +45,7 @@ std::string name_of(const storage::Storage& store, const std::string& key) {
   return fmt::format("{}/{}", store.describe(), key);
 }
 
-/// The part i in `bytes`, which must be of that content where that is known.
+/// Reads part i from `bytes`, which must match that content if it is known.
 Dataset parse_part(const std::shared_ptr<const Buffer>& bytes, std::size_t i,
                    const Manifest& manifest, const std::string& what,
                    const std::optional<Content>& content) {
@@ -104,7 +104,7 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
     fail(Code::invalid_argument, "{} rows cannot be cut in {} parts: use fewer workers",
          dataset.rows(), n);
   const std::vector<std::string> before = parts_there(store);
-  // Without a manifest readers take the folder for unfinished, not for what was there before.
+  // Without a manifest, readers take the folder for unfinished and not for the previous set.
   store.remove(kManifestKey);
   Manifest manifest;
   manifest.format = plugin.name;
@@ -131,7 +131,7 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
     store.save(kManifestKey, as_bytes(manifest.to_json()));
     if (before.size() != n) store.remove_all(before);
   } catch (const std::exception& error) {
-    // Half a data set is of no use to anybody.
+    // Removes the parts, because an incomplete data set is useless.
     std::vector<std::string> keys;
     for (std::size_t i = 0; i < n; ++i) keys.push_back(part_key(i, n));
     try {

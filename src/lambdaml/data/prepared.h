@@ -10,17 +10,17 @@
 /// Prepared data sets: parts with a manifest; for the layer itself.
 namespace lambdaml::data {
 
-/// The manifest of what lies in `store`; absent when it has none. Throws data_corrupt.
+/// The manifest in `store`; nullopt if there is none. Throws data_corrupt.
 std::optional<Manifest> load_manifest(storage::Storage& store);
 
-/// A part's bytes; throws not_found.
+/// A part's bytes; throws not_found. One GET.
 Buffer load_part(storage::Storage& store, const std::string& key);
 
-/// The rows of the parts as they were before the cut. Throws data_corrupt when some have labels and
-/// some have none.
+/// The rows of the parts in their order before the cut. Throws data_corrupt if only some have
+/// labels.
 Dataset dealt_back(std::vector<Dataset> parts, const std::string& what);
 
-/// A prepared set whole, each part checked.
+/// A whole prepared set; checks each part.
 Dataset read_prepared(storage::Storage& store, const Manifest& manifest, std::size_t threads,
                       const std::string& what);
 

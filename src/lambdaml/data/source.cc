@@ -17,9 +17,9 @@
 namespace lambdaml::data {
 namespace {
 
-/// What a value of --format asks for.
+/// The meaning of a value of --format.
 struct Choice {
-  const Plugin* plugin = nullptr;  ///< null: look at the bytes
+  const Plugin* plugin = nullptr;  ///< null: detect it from the bytes
   Form form = Form::automatic;
 };
 
@@ -51,9 +51,9 @@ const Plugin& recognize(Bytes bytes, const std::string& what) {
 /// A file that has been read.
 struct Parsed {
   Dataset dataset;
-  bool can_state = false;  ///< its format has files say what they are
+  bool can_state = false;  ///< files of its format have statements
   Statement statement;
-  std::optional<SourceFile> source;  ///< if it states no checksum, and that is asked for
+  std::optional<SourceFile> source;  ///< if it states no checksum and the caller wants these
 };
 
 Parsed parse(Buffer content, const Choice& choice, const ReadOptions& options, bool note) {
@@ -71,7 +71,7 @@ Parsed parse(Buffer content, const Choice& choice, const ReadOptions& options, b
   return out;
 }
 
-/// What reading whole data sets has found besides their rows.
+/// What reading whole data sets determines besides their rows.
 void take_notes(const std::vector<Parsed>& parsed, const std::string& what,
                 std::vector<SourceFile>* files) {
   const bool old = std::any_of(parsed.begin(), parsed.end(), [](const Parsed& file) {
@@ -82,7 +82,7 @@ void take_notes(const std::vector<Parsed>& parsed, const std::string& what,
     if (files != nullptr && file.source) files->push_back(*file.source);
 }
 
-/// A key `{i}_{n}`.
+/// A key of the form `{i}_{n}`.
 struct PartName {
   std::uint64_t i;
   std::uint64_t n;
@@ -102,8 +102,8 @@ std::optional<PartName> parse_part_key(std::string_view key) {
   return PartName{static_cast<std::uint64_t>(*i), static_cast<std::uint64_t>(*n)};
 }
 
-/// How many parts the bare parts in the store are of; 0 when there are none. Lists by the first
-/// digit, ten requests: a listing of everything could walk a whole disk.
+/// The number of parts of a set without a manifest in the store; 0 if there are none. Lists by the
+/// first digit, ten requests, because listing everything could walk a whole disk.
 std::size_t count_bare_parts(storage::Storage& store, const std::string& what) {
   std::map<std::uint64_t, std::set<std::uint64_t>> sets;
   for (const char* digit : {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"})
@@ -124,7 +124,7 @@ std::size_t count_bare_parts(storage::Storage& store, const std::string& what) {
   return n;
 }
 
-/// The files of a folder that together are one set, as a format calls them; ascending.
+/// The files of a folder that together are one set by their names in a format; ascending.
 std::vector<std::string> files_of_a_set(storage::Storage& store, const Plugin& plugin) {
   std::vector<std::string> keys;
   if (plugin.files_of_a_set.begin.empty()) return keys;

@@ -13,10 +13,10 @@
 #include "lambdaml/data/dataset.h"
 #include "lambdaml/storage/storage.h"
 
-/// Where data sets lie: one file, or a folder of parts `{i}_{n}` with a manifest, in any store.
+/// Where data sets are: one file, or a folder of parts `{i}_{n}` with a manifest, in any store.
 namespace lambdaml::data {
 
-/// What a file held when it was written, or first read.
+/// Size and checksum of a file when it was written, or first read.
 struct Content {
   std::uint64_t bytes = 0;
   std::uint64_t checksum = 0;
@@ -24,7 +24,8 @@ struct Content {
 };
 Content content_of(Bytes bytes);
 
-/// What is known of a prepared data set without reading its rows; `manifest.json` beside the parts.
+/// The facts about a prepared data set that are known without reading its rows; `manifest.json`
+/// beside the parts.
 struct Manifest {
   std::vector<std::uint64_t> part_rows;  ///< rows of part i, for each of the n parts
   std::uint64_t features = 0;
@@ -32,51 +33,52 @@ struct Manifest {
   bool sparse = false;
   std::vector<std::int32_t> labels;  ///< distinct, ascending; empty when unlabelled
   std::uint64_t bytes = 0;           ///< of all parts
-  std::uint64_t checksum = 0;        ///< of the parts' rows: tells data sets apart
+  std::uint64_t checksum = 0;        ///< of the parts' rows: identifies the data set
   std::string format = "shard";      ///< of the parts: shard or libsvm
-  std::uint64_t id = 0;              ///< as the parts state it, where they do
-  /// Of part i. Empty in a manifest of version 1, which stated no checksums, and in events, where
-  /// each worker is told of its own part alone.
+  std::uint64_t id = 0;              ///< as stated in the parts, for formats with statements
+  /// Content of part i. Empty in a manifest of version 1, which had no checksums, and in events,
+  /// where each worker learns only about its own part.
   std::vector<Content> part_files;
 
   std::uint64_t rows() const;
   std::size_t parts() const { return part_rows.size(); }
-  /// The file's text. Version 2, which carries a checksum of itself; version 1 without part_files.
+  /// The file's text: version 2, with a checksum of itself; version 1 if there are no part_files.
   std::string to_json() const;
-  /// All but part_files, as version 1 has it: what events tell of it.
+  /// Everything except part_files, in the format of version 1, for events.
   nlohmann::json facts() const;
-  /// Of either version. Throws data_corrupt.
+  /// Accepts both versions. Throws data_corrupt.
   static Manifest from_json(std::string_view text, std::string_view what);
-  /// Of facts(), or of the value of a file's text.
+  /// From facts() or the parsed text of a file.
   static Manifest from_facts(nlohmann::json facts, std::string_view what);
 };
 
 /// The key of part i of n: "{i}_{n}".
 std::string part_key(std::size_t i, std::size_t n);
 
-/// The manifest when `uri` is a prepared data set (a folder with a manifest.json); absence when it
-/// is anything else. One GET. Throws data_corrupt.
+/// The manifest if `uri` is a prepared data set (a folder with a manifest.json); otherwise nullopt.
+/// One GET. Throws data_corrupt.
 std::optional<Manifest> find_manifest(const Uri& uri);
 
-/// A file that states no checksum, as it was when it was read.
+/// A file without a checksum of its own, as it was when it was read.
 struct SourceFile {
   std::string name;  ///< for display
-  Content content;   ///< as stored: a gzip file is not unzipped for it
+  Content content;   ///< as stored: for a gzip file, of the compressed bytes
   bool operator==(const SourceFile&) const = default;
 };
 
-/// Reads a data set whole: a file of any format (gzip is seen by its first bytes), a prepared set,
-/// or a folder of parts `{i}_{n}` without a manifest (rows come back in the order before the cut:
-/// row r is row r / n of part r mod n), or a folder of files as their format calls those of one set
-/// (CIFAR-10: `data_batch_*.bin`). `format` is a value of --format, `auto` looks for itself;
-/// `format_options` has the values of data::format_options(), as a job's options do.
-/// Each file is checked against what its manifest or itself states of its content and place; those
-/// that state nothing are added to `files`. Throws not_found, data_corrupt (naming file and line;
-/// also for a set with no rows), invalid_argument (an unknown format), what the store throws.
+/// Reads a whole data set: a file of any format (gzip is recognized by its first bytes); a prepared
+/// set; a folder of parts `{i}_{n}` without a manifest (rows come back in the order before the cut:
+/// row r is row r / n of part r mod n); or a folder of files named as their format names those of
+/// one set (CIFAR-10: `data_batch_*.bin`). `format` is a value of --format; `auto` detects the
+/// format. `format_options` has the values of data::format_options(), as a job's options do. Each
+/// file is checked against what its manifest or itself states about its content and place; files
+/// without such a statement are added to `files`. Throws not_found, data_corrupt (naming file and
+/// line; also for a set without rows), invalid_argument (an unknown format), and what the store
+/// throws.
 Dataset read(const Uri& uri, std::string_view format = "auto", std::size_t threads = 1,
              std::vector<SourceFile>* files = nullptr, const Options& format_options = {});
 
-/// Says, once a process, that nobody can tell whether the data set named `what` was damaged: an old
+/// Warns, once per process, that damage to the data set `what` cannot be detected because an old
 /// version prepared it.
 void warn_of_no_checksums(const std::string& what);
 
@@ -85,20 +87,20 @@ Dataset take_part(const Dataset& dataset, std::size_t i, std::size_t n);
 /// The rows in the order of `order`. Copies.
 Dataset take_rows(const Dataset& dataset, std::span<const std::uint32_t> order);
 
-/// Cuts in n parts and saves them as `{i}_{n}` in `store`, the manifest last; the parts of an
-/// earlier cut go. `as`: shard or libsvm. Throws invalid_argument when there are fewer rows than
-/// parts.
+/// Cuts the rows into n parts and saves them as `{i}_{n}` in `store`, the manifest last; removes
+/// the parts of an earlier cut. `as`: shard or libsvm. Throws invalid_argument if there are fewer
+/// rows than parts.
 Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store,
                std::string_view as = "shard", std::size_t threads = 1);
 
-/// Reads one part of a prepared set: one GET. Checks it against the manifest, and that it is the
-/// file that `content` tells of (by default, the manifest); throws data_corrupt.
+/// Reads one part of a prepared set: one GET. Checks it against the manifest, and against `content`
+/// (by default the manifest's); throws data_corrupt.
 Dataset read_part(storage::Storage& store, std::size_t i, const Manifest& manifest,
                   std::optional<Content> content = {});
 
-/// A gzip file's content (all members); `bytes` itself when they are no gzip. Throws data_corrupt
-/// for a truncated or damaged one, resource_exhausted above `limit` bytes, and above three quarters
-/// of this machine's memory: a thousandth of it may unzip to all of it.
+/// A gzip file's content (all members); `bytes` itself if they are not gzip. Throws data_corrupt if
+/// it is truncated or damaged, and resource_exhausted above `limit` bytes or three quarters of this
+/// machine's memory, because a small file may unzip to a thousand times its size.
 std::shared_ptr<const Buffer> gunzip(
     std::shared_ptr<const Buffer> bytes, const std::string& what,
     std::uint64_t limit = std::numeric_limits<std::uint64_t>::max());

@@ -9,17 +9,17 @@
 
 namespace lambdaml::data {
 
-/// What a data set holds, as `data info` tells it.
+/// The contents of a data set, as `data info` shows them.
 struct Summary {
   std::uint64_t rows = 0;
   std::uint64_t features = 0;
   std::uint64_t nonzeros = 0;                    ///< values that are not 0
-  std::map<std::int32_t, std::uint64_t> labels;  ///< rows of each label; empty when unlabelled
+  std::map<std::int32_t, std::uint64_t> labels;  ///< number of rows by label; empty when unlabelled
   std::uint64_t bytes = 0;                       ///< as stored
   std::uint64_t parts = 0;                       ///< of a prepared set; 0 for a file
 };
 
-/// Reads the whole data set. Throws as read() does.
+/// Reads the whole data set. Throws what read() throws.
 Summary summarize(const Uri& uri, std::string_view format, std::size_t threads,
                   const Options& format_options = {});
 

@@ -13,18 +13,18 @@
 #include "lambdaml/data/array.h"
 #include "lambdaml/data/images.h"
 
-/// Only additions, multiplications, divisions and square roots, which IEEE 754 rounds alike on
-/// every machine; no logarithm or sine, which differ between C libraries. This file is compiled
-/// without contraction to fused multiply-adds for the same reason.
+/// Uses only additions, multiplications, divisions and square roots, which IEEE 754 rounds
+/// identically on every machine; no logarithm or sine, which differ between C libraries. For the
+/// same reason this file is compiled without contraction to fused multiply-adds.
 namespace lambdaml::data {
 namespace {
 
-/// Rows that share a random stream: rows come out the same for any number of threads.
+/// Rows that share a random stream, so that rows do not depend on the number of threads.
 constexpr std::size_t kBlockRows = 1024;
 constexpr std::uint64_t kMaxFeatures = std::uint64_t{1} << 31;
 
-/// Standard normal to the eye: the sum of 12 uniform numbers (of 16 bits) less its mean, 6. Mean 0
-/// and variance 1 are exact but for 2^-32; the tails end at ±6.
+/// Approximately standard normal: the sum of 12 uniform numbers (of 16 bits) minus its mean, 6.
+/// Mean 0 and variance 1 are exact up to 2^-32; the tails end at ±6.
 double nearly_normal(Rng& rng) {
   std::uint64_t sum = 0;
   for (int i = 0; i < 3; ++i) {
@@ -68,8 +68,8 @@ Dataset higgs(const SyntheticOptions& options, std::size_t threads) {
   Array<float> values(dense_bytes(options.rows, cols, "higgs data") / sizeof(float));
   Array<std::int32_t> labels(options.rows);
 
-  // The rule: a weight per feature. In HIGGS, too, a third of the features are momenta (positive,
-  // with a long tail) and the rest are centred.
+  // The labelling rule has a weight per feature. As in HIGGS, a third of the features are momenta
+  // (positive, with a long tail) and the rest are centred.
   std::vector<double> weights(cols);
   Rng rule(mix({options.seed, 0x72756c65}));
   for (double& weight : weights) weight = nearly_normal(rule);
@@ -110,14 +110,14 @@ Dataset blobs(const SyntheticOptions& options, std::size_t threads) {
   return dense_dataset(std::move(values), options.rows, cols, std::move(labels));
 }
 
-/// Draws features with probability proportional to 1 / (rank + 10), as words of a language fall.
+/// Draws features with probability proportional to 1 / (rank + 10), like words of a language.
 class Zipf {
  public:
   explicit Zipf(std::size_t features) : upto_(features) {
     double sum = 0;
     for (std::size_t f = 0; f < features; ++f)
       upto_[f] = sum += 1.0 / (static_cast<double>(f) + 10);
-    // A table from the first bits of a draw to where its feature may lie.
+    // Maps the first bits of a draw to the range that contains its feature.
     begin_.resize(kSlots + 1);
     std::size_t f = 0;
     for (std::size_t s = 0; s < kSlots; ++s) {
@@ -166,7 +166,7 @@ void draw_sparse_row(Rng& rng, const Zipf& zipf, std::size_t count, std::uint64_
   for (std::size_t k = 0; k < count; ++k) {
     const std::uint32_t feature = out.indices[begin + k];
     taken[feature] = false;
-    // Rare words weigh more (tf–idf does that too).
+    // Rare words have larger weights (as in tf–idf).
     const double rarity = std::sqrt(std::sqrt(static_cast<double>(feature) + 10));
     weights[k] = rarity * (0.5 + rng.uniform());
     squares += weights[k] * weights[k];
@@ -221,7 +221,7 @@ Dataset rcv1(const SyntheticOptions& options, std::size_t threads) {
     SparseRows& block = blocks[begin / kBlockRows];
     std::vector<bool> taken(cols);
     for (std::size_t r = begin; r < end; ++r) {
-      // Between half and one and a half times the mean, which stays `nonzeros`.
+      // Between half and one and a half times the mean, which remains `nonzeros`.
       const std::size_t spread = nonzeros / 2;
       const std::size_t count = nonzeros - spread + rng.below(2 * spread + 1);
       draw_sparse_row(rng, zipf, count, options.seed, noise, taken, block);
@@ -231,8 +231,8 @@ Dataset rcv1(const SyntheticOptions& options, std::size_t threads) {
   return join_blocks<std::uint32_t>(blocks, options.rows, cols);
 }
 
-/// Class c has a picture of its own, coarse blocks of colour; an image is a shifted copy of it
-/// under noise, maybe mirrored.
+/// Each class has its own picture of coarse blocks of colour; an image is a shifted, noisy and
+/// possibly mirrored copy of it.
 Dataset cifar10(const SyntheticOptions& options, std::size_t threads) {
   constexpr std::size_t kClasses = 10;
   constexpr std::size_t kBlock = 8;  // pixels

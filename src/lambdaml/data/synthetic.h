@@ -7,13 +7,13 @@
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/data/dataset.h"
 
-/// Data of a given shape, the same bytes for the same seed on every machine.
+/// Synthetic data of a given shape: the same bytes for the same seed on every machine.
 namespace lambdaml::data {
 
 struct SyntheticOptions {
   std::string kind;  ///< higgs, rcv1, blobs or cifar10
   std::uint64_t rows = 0;
-  std::uint64_t features = 0;  ///< 0: the kind's own (28, 47,236, 28, 3,072)
+  std::uint64_t features = 0;  ///< 0: the kind's default (28, 47,236, 28, 3,072)
   std::uint64_t nonzeros = 0;  ///< rcv1: per row on average; 0: 75
   std::uint64_t clusters = 0;  ///< blobs; 0: 10
   double noise = -1;  ///< share of flipped labels (higgs, rcv1, cifar10; own: 0.3, 0.05, 0) or the

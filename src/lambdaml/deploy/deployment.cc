@@ -17,7 +17,7 @@
 namespace lambdaml::deploy {
 namespace {
 
-/// Unzipped it may have no more, so zipped neither.
+/// The limit for the unzipped files also bounds the zip.
 constexpr std::size_t kMaxZipBytes = 250 * 1024 * 1024;
 const std::vector<std::string> kHandlers = {"worker", "trigger", "tuner"};
 
@@ -58,7 +58,7 @@ std::map<std::string, std::string> environment_of(const std::vector<std::string>
   std::map<std::string, std::string> out;
   for (const std::string& setting : settings) {
     const std::size_t equals = setting.find('=');
-    // The text is not repeated: it may be a secret.
+    // The text is not repeated because it may be a secret.
     if (equals == std::string::npos || equals == 0)
       fail(Code::invalid_argument, "--env: a setting is NAME=VALUE");
     out[setting.substr(0, equals)] = setting.substr(equals + 1);
@@ -66,7 +66,7 @@ std::map<std::string, std::string> environment_of(const std::vector<std::string>
   return out;
 }
 
-/// The zip with what is known of it; empty without one.
+/// The zip and its properties; empty without one.
 struct ReadZip {
   Buffer bytes;
   std::string sha256;
@@ -155,7 +155,7 @@ Wanted wanted_of(const DeployOptions& options, const ReadZip& package, const std
   return wanted;
 }
 
-/// One run over the functions that share a package.
+/// One run over all functions that share a package.
 class Deployment {
  public:
   Deployment(aws::LambdaClient& client, const DeployOptions& options, const Say& say)
@@ -228,7 +228,7 @@ class Deployment {
     return code;
   }
 
-  /// The bucket and the key in it; sends the zip once.
+  /// The bucket and the key; uploads the zip once.
   std::pair<std::string, std::string> upload() {
     std::string digest = package_.sha256.substr(0, 22);
     for (char& c : digest)

@@ -7,14 +7,14 @@
 
 namespace lambdaml::deploy {
 
-/// What an executable says of itself in its headers.
+/// Properties of an executable from its headers.
 struct Elf {
-  std::string architecture;  ///< as Lambda names it: x86_64 or arm64
+  std::string architecture;  ///< Lambda's name: x86_64 or arm64
   std::string loader = {};   ///< the program that loads its libraries; empty: it is static
 };
 
-/// Reads the headers of a 64-bit little-endian ELF file; any bytes will do. Throws data_corrupt
-/// naming `what` when they are none, or of a machine that Lambda does not have.
+/// Reads the headers of a 64-bit little-endian ELF file; the bytes may be untrusted. Throws
+/// data_corrupt, naming `what`, if they are invalid or for a machine that Lambda does not have.
 Elf read_elf(Bytes file, const std::string& what);
 
 }  // namespace lambdaml::deploy

@@ -37,8 +37,8 @@ std::string quoted(const std::string& text) {
   return out + "'";
 }
 
-/// The libraries that the loader itself finds for the program, by file name; those in `first`
-/// before all others. nullopt when `first` is not empty and a symbol is then missing.
+/// The libraries that the loader itself finds for the program, by file name; it searches `first`
+/// before all other folders. nullopt if `first` is not empty and a symbol is missing with it.
 std::optional<std::map<std::string, fs::path>> libraries_of(const fs::path& program,
                                                             const std::string& loader,
                                                             const fs::path& first) {
@@ -65,7 +65,7 @@ std::optional<std::map<std::string, fs::path>> libraries_of(const fs::path& prog
   return libraries;
 }
 
-/// A library that the worker loads by name when it first needs it, with those that it needs.
+/// A library that the worker loads by name on first use, with its dependencies.
 std::map<std::string, fs::path> library_on_demand(const char* soname, const std::string& loader,
                                                   const fs::path& stand_ins) {
   const std::unique_ptr<void, int (*)(void*)> library(dlopen(soname, RTLD_LAZY | RTLD_LOCAL),
@@ -81,7 +81,7 @@ std::map<std::string, fs::path> library_on_demand(const char* soname, const std:
   return *libraries;
 }
 
-/// Throws where no file can be written, or something else than a file would be replaced.
+/// Throws if no file can be written there, or if something other than a file would be replaced.
 void require_place(const fs::path& output) {
   std::error_code none;
   const fs::file_status there = fs::status(output, none);
@@ -146,7 +146,7 @@ Package make_package(const PackageOptions& options) {
 }
 
 std::uint64_t make_container(const ContainerOptions& options) {
-  // The names of the libraries are those of the release that this build was made on.
+  // Library names are those of the release on which this build was made.
   constexpr std::string_view kDockerfile =
       R"(# LambdaML {} with deep models, as a container image for AWS Lambda:
 #   docker build -t lambdaml .

@@ -10,7 +10,7 @@ namespace lambdaml::deploy {
 struct PackageOptions {
   std::filesystem::path worker;     ///< the function executable
   std::filesystem::path bootstrap;  ///< the static program that starts it
-  /// Files that take the place of the worker's libraries of the same names; may be absent.
+  /// Files that replace the worker's libraries of the same names; may be missing.
   std::filesystem::path stand_ins;
   std::filesystem::path output;  ///< the zip; replaced when it exists
   std::string version;
@@ -27,26 +27,26 @@ struct Package {
 inline constexpr std::uint64_t kDirectZipBytes = 50ULL << 20;  ///< more goes through S3
 inline constexpr std::uint64_t kUnzippedBytes = 250ULL << 20;
 
-/// Makes the zip that a function is deployed from: `bootstrap`, `bin/lambdaml-worker`, `lib/` with
-/// the loader and every library that the worker needs, `etc/ca-certificates.crt`, and
+/// Creates the zip that a function is deployed from: `bootstrap`, `bin/lambdaml-worker`, `lib/`
+/// with the loader and every library that the worker needs, `etc/ca-certificates.crt`, and
 /// `lambdaml.json`, which names version, architecture, handlers, sizes and libraries. It runs on a
-/// machine that has none of these, with whatever glibc. The same inputs give the same bytes.
-/// Throws not_found (a file), data_corrupt (no ELF), invalid_argument (a library is missing, the
-/// worker is of another architecture than this machine), resource_exhausted (beyond Lambda's limit
+/// machine that has none of these, with any glibc. The same inputs give the same bytes. Throws
+/// not_found (a file), data_corrupt (not ELF), invalid_argument (a library is missing, or the
+/// worker is for another architecture than this machine), resource_exhausted (beyond Lambda's limit
 /// of 250 MB unzipped; nothing is written).
 Package make_package(const PackageOptions& options);
 
 struct ContainerOptions {
   std::filesystem::path worker;   ///< the function executable
-  std::filesystem::path library;  ///< that runs deep models
-  std::filesystem::path output;   ///< the folder; a file of its may be replaced, others stay
+  std::filesystem::path library;  ///< the library that runs deep models
+  std::filesystem::path output;   ///< the folder; its other files are kept
   std::string version;
 };
 
-/// Makes the folder that a container image for deep models is built from, for a zip cannot hold
-/// libtorch: a Dockerfile, which installs Debian's libraries and starts the worker as the function,
-/// and `bin/`. Nothing is built here. Returns the bytes of the files. Throws not_found (a file),
-/// already_exists (`output` is no folder), what writing files does.
+/// Creates the folder from which a container image for deep models is built, because a zip cannot
+/// hold libtorch: a Dockerfile, which installs Debian's libraries and starts the worker as the
+/// function, and `bin/`. Does not build the image. Returns the bytes of the files. Throws not_found
+/// (a file), already_exists (`output` is not a folder), and errors of writing files.
 std::uint64_t make_container(const ContainerOptions& options);
 
 }  // namespace lambdaml::deploy

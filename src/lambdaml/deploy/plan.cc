@@ -34,12 +34,12 @@ std::optional<std::vector<std::string>> sorted(std::optional<std::vector<std::st
   return names;
 }
 
-/// Collects what differs.
+/// Collects the differences.
 class Comparison {
  public:
   explicit Comparison(std::vector<Change>& changes) : changes_(changes) {}
 
-  /// Whether `wanted` says anything new; then it goes into `out`.
+  /// Whether `wanted` differs from the present value; if so, sets `out`.
   template <class T>
   bool field(const char* name, const std::optional<T>& there, const std::optional<T>& wanted,
              std::optional<T>& out) {
@@ -87,7 +87,7 @@ void compare_network(const aws::FunctionSettings& there, const aws::FunctionSett
       comparison.field("security_groups", sorted(there.security_groups),
                        sorted(wanted.security_groups), plan.settings.security_groups);
   if (!other_subnets && !other_groups) return;
-  // The service takes both or forgets one.
+  // The two must be sent together, or the service resets the other one.
   if (!plan.settings.subnets) plan.settings.subnets = there.subnets;
   if (!plan.settings.security_groups) plan.settings.security_groups = there.security_groups;
 }
@@ -118,7 +118,7 @@ void compare_code(const Wanted& wanted, const aws::FunctionDescription& there, P
          is_image ? wanted.image_uri
                   : fmt::format("sha256 {} ({})", wanted.code_sha256, wanted.code_text)});
   plan.code = other_code || other_machine;
-  // Not sending it would put x86_64 in its place.
+  // If it were not sent, the service would set x86_64.
   plan.architecture = wanted.architecture.empty() ? there.architecture : wanted.architecture;
 }
 
@@ -183,7 +183,7 @@ Plan make_plan(const Wanted& wanted, const std::optional<aws::FunctionDescriptio
     if (!target.timeout_s) target.timeout_s = kDefaultTimeout_s;
   }
   const aws::FunctionSettings before = there ? there->settings : aws::FunctionSettings();
-  // An image has an entry point; what of it is to run it learns by its command.
+  // An image has an entry point; its command names the handler to run.
   const bool is_image = there ? there->package_type == "Image" : !wanted.image_uri.empty();
   if (is_image) target.command = std::exchange(target.handler, std::nullopt);
   Comparison comparison(plan.changes);
@@ -203,7 +203,7 @@ Plan make_plan(const Wanted& wanted, const std::optional<aws::FunctionDescriptio
       comparison.field("retries", events.retries, wanted.events.retries, changed.retries);
   const bool other_age = comparison.field("max_event_age_s", events.max_age_s,
                                           wanted.events.max_age_s, changed.max_age_s);
-  // What is not sent would go back to the default.
+  // Values that are not sent would be reset to the default.
   if (other_retries || other_age)
     plan.events = {changed.retries ? changed.retries : events.retries,
                    changed.max_age_s ? changed.max_age_s : events.max_age_s};

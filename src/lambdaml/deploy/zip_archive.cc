@@ -16,11 +16,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// 1980-01-01 00:00, the first time that a zip can tell.
+/// 1980-01-01 00:00, the earliest time that a zip can represent.
 constexpr zip_uint16_t kTime = 0;
 constexpr zip_uint16_t kDate = (0 << 9) | (1 << 5) | 1;
 
-/// Thrown away on every way out but the good one.
+/// Discards the archive unless it was closed successfully.
 class Archive {
  public:
   explicit Archive(const fs::path& path) : path_(path) {

@@ -9,29 +9,28 @@
 
 #include "lambdaml/aws/sigv4.h"
 
-/// A Lambda service on this machine: the AWS Lambda service API on loopback, before processes that
-/// speak the Runtime API.
+/// A Lambda service on this machine: the AWS Lambda service API on loopback, in front of processes
+/// that speak the Runtime API.
 namespace lambdaml::faas {
 
 struct EmulatorSettings {
   std::uint16_t port = 0;            ///< of 127.0.0.1; 0 picks a free one
-  double retry_delay_s = 60;         ///< before an asynchronous event's second try; doubles
-  double idle_s = 300;               ///< an environment without an event for so long is ended
-  int concurrency = 1000;            ///< events that run at once, of all functions
-  bool deliver_twice = false;        ///< each asynchronous event, as AWS may
+  double retry_delay_s = 60;         ///< before an asynchronous event's second attempt; doubles
+  double idle_s = 300;               ///< ends environments that are idle for this long
+  int concurrency = 1000;            ///< events running at a time, over all functions
+  bool deliver_twice = false;        ///< deliver each asynchronous event twice, as AWS may
   std::filesystem::path log_folder;  ///< logs go to LOG_FOLDER/FUNCTION/; empty: to stderr
-  /// Requests must be signed with one of them; none: requests need no signature.
+  /// Requests must be signed with one of them; if empty, no signature is needed.
   std::vector<aws::Credentials> keys;
-  /// What functions find in their environment to sign with; absent: what this process has in its
-  /// own.
+  /// The credentials in the functions' environment; nullopt: those of this process's environment.
   std::optional<aws::Credentials> function_keys;
-  /// The bytes of a zip that a function is created from by bucket and key; throws what tells why
-  /// not. Empty: functions come as zips in the request only.
+  /// Fetches a zip by bucket and key for a function to be created; throws if it cannot. Empty:
+  /// functions can only be created from zips within the request.
   std::function<std::string(const std::string& bucket, const std::string& key)> fetch_code;
 };
 
-/// Runs from its making until its destruction, in a thread of its own. Leaves no process and no
-/// folder.
+/// Runs in a thread of its own from construction to destruction, which leaves no process and no
+/// folder behind.
 class Emulator {
  public:
   virtual ~Emulator() = default;

@@ -8,27 +8,27 @@
 
 namespace lambdaml::faas {
 
-/// How the events of one call stand: written by those who run them, read by those who wait for
-/// them. Thread-safe.
+/// The status of the events of one call: written by the threads that run them, read by those that
+/// wait for them. Thread-safe.
 class EventBoard {
  public:
   EventBoard(std::size_t events, FailureObserver observer);
 
-  // What Invocations promises.
+  // See Invocations.
   bool wait(double seconds) const;
   std::vector<EventStatus> all() const;
 
   EventStatus at(std::size_t event) const;
-  /// Succeeded and failed are the event's end, after which nothing changes it.
+  /// Succeeded and failed are final: later calls change nothing.
   void set(std::size_t event, EventStatus status);
-  /// Tells the observer, one event at a time, of a try that failed; what it throws is logged.
+  /// Reports a failed attempt to the observer, one event at a time; logs what the observer throws.
   void report(std::size_t event, const EventStatus& status, bool will_retry) noexcept;
 
   void cancel();
   bool is_cancelled() const;
-  /// Whether the time went by without a cancel().
+  /// Sleeps; returns false if cancel() is called meanwhile.
   bool pause(double seconds) const;
-  /// Unless it has ended, the event ends as cancelled; `kind` is the handler's word for it.
+  /// Ends the event as cancelled unless it has ended; `kind` is the platform's word for an event.
   void end_as_cancelled(std::size_t event, const std::string& kind);
 
  private:

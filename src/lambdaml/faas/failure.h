@@ -5,10 +5,10 @@
 #include <string_view>
 #include <vector>
 
-/// How a failed event is described: what both sides of the Runtime API share.
+/// The description of a failed event, shared by both sides of the Runtime API.
 namespace lambdaml::faas {
 
-/// The most that may come back from an event, in bytes; Lambda answers 413 above it.
+/// The largest response of an event, in bytes; Lambda answers 413 above it.
 inline constexpr std::size_t kMaxResponseBytes = 6'291'556;
 
 // Error types of the platform, named as AWS names them.
@@ -25,16 +25,16 @@ struct Failure {
 };
 
 Failure failure_of(const std::exception& error);
-/// To be called in a catch block; takes exceptions of any type.
+/// For use in a catch block; handles exceptions of any type.
 Failure current_failure();
 
-/// Whether another try of the same event can end otherwise. An error that the handler itself
-/// reported as bad input, as diverged or for want of memory or room (the list in failure.cc), or a
-/// response that is too large, would only come again. A deviation from AWS, which spends all tries
-/// on every error.
+/// Whether another attempt of the same event may end differently. An error that the handler itself
+/// reported as bad input, as diverged, or as lack of memory or room (the list in failure.cc) would
+/// recur, and so would a response that is too large. AWS differs: it uses all attempts for every
+/// error.
 bool is_worth_a_retry(std::string_view error_type);
 
-/// A fresh request id, in the form of a random UUID.
+/// A new request id, in the form of a random UUID.
 std::string new_request_id();
 
 }  // namespace lambdaml::faas

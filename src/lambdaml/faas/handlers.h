@@ -7,9 +7,9 @@
 
 namespace lambdaml::faas {
 
-/// The function handlers of this process, by name: what the function executable serves, and what a
-/// platform runs whose workers are threads of this process. To be filled by main() before any other
-/// thread begins; read by any.
+/// The function handlers of this process, by name: those that the function executable serves, and
+/// those that a platform with in-process workers runs. main() must fill it before any other thread
+/// starts; after that any thread may read it.
 std::map<std::string, Handler>& handlers();
 
 }  // namespace lambdaml::faas

@@ -4,25 +4,25 @@
 #include <optional>
 #include <string>
 
-/// Where this process runs: what its platform tells a function of itself.
+/// Where this process runs, as its platform tells its functions.
 namespace lambdaml::faas {
 
 /// The deployed function that this process is an instance of.
 struct OwnFunction {
   std::string platform;  ///< the plug-in that it is deployed on
   std::string name;
-  /// Sends an event to a fresh instance of the function, without waiting for its end: one request.
-  /// Throws what the platform's service answers.
+  /// Sends an event to a new instance of the function without waiting for its end: one request.
+  /// Throws the error that the platform's service reports.
   std::function<void(const std::string& payload)> invoke;
 };
 
-/// Absent where this process is no instance of a deployed function.
+/// nullopt if this process is not an instance of a deployed function.
 std::optional<OwnFunction> own_function();
 
-/// The memory that this process may use, as its function was configured; absent where nobody said.
+/// The memory that this process's function is configured with; nullopt if unknown.
 std::optional<int> own_memory_mb();
 
-/// The region that this process is in, or whose prices count for it; empty where nobody said.
+/// The region of this process, or whose prices apply to it; empty if unknown.
 std::string own_region();
 
 }  // namespace lambdaml::faas

@@ -20,33 +20,31 @@ struct Plugin {
   std::string name;  ///< the value of --platform
   std::string help;
   std::vector<Option> options = {};  ///< settings of its own
-  /// Events run in processes of their own, so the channel must reach across processes.
+  /// Events run in separate processes, so the channel must work across processes.
   bool separate_processes = true;
-  /// Events run in a deployed function: Function::name and outcomes are needed, executable and
-  /// log_folder mean nothing, and nothing but what the function leaves in storage says how an event
-  /// ended.
+  /// Events run in a deployed function: Function::name and outcomes are required, executable and
+  /// log_folder are ignored, and only what the function leaves in storage tells how an event ended.
   bool remote = false;
-  /// All events of one invoke_all() run at the same time, or it fails; false: they are queued, and
+  /// All events of one invoke_all() run at the same time, or it fails. False: they are queued, and
   /// jobs whose workers wait for each other cannot run there.
   bool starts_all_at_once = true;
-  /// Nobody's function runs longer.
+  /// The longest time limit of a function.
   double longest_s = std::numeric_limits<double>::infinity();
-  /// The row of the price table that a function's time is billed by. Platforms that cost nothing
-  /// name that of one where the same function can be deployed. Empty: the time has no price.
+  /// The row of the price table by which a function's time is billed. A free platform names the row
+  /// of one where the same function can be deployed. Empty: time has no price.
   std::string billed_as = {};
-  /// The processors of a function with that much memory; absent: those of this machine, which all
-  /// functions share.
+  /// The processors of a function with that much memory; empty: all functions share this machine's.
   std::function<double(double memory_mb)> processors = {};
-  /// Whether functions run on this machine, and see its files. Absent: as `remote` says.
+  /// Whether functions run on this machine and see its files. Empty: they do unless `remote`.
   std::function<bool()> runs_here = {};
-  /// What faas::own_function() asks; absent: nothing is deployed there.
+  /// Implements faas::own_function(); empty: functions cannot be deployed there.
   std::function<std::optional<OwnFunction>()> own_function = {};
   std::function<std::unique_ptr<Invoker>()> make;
-  /// Where the platform can be a Lambda service for other programs: starts it; else empty.
+  /// Starts a Lambda service for other programs; empty if the platform has none.
   std::function<std::unique_ptr<Emulator>(const EmulatorSettings&)> emulate = {};
 };
 
-/// Whether functions of the platform can reach a place that those on `reach` can.
+/// Whether functions of the platform can reach a place with that reach.
 bool reaches(const Plugin& platform, Reach reach);
 
 using Registry = RegistryOf<Plugin>;

@@ -34,10 +34,10 @@ namespace http = boost::beast::http;
 
 constexpr int kFailedNextCalls = 3;
 constexpr std::chrono::seconds kConnectTime(10);
-/// Far above any event: what a confused host can make this process hold.
+/// Far above any event: bounds the memory that a faulty host can make this process use.
 constexpr std::size_t kMaxReplyBytes = 64u << 20;
 
-/// What the host answered.
+/// The host's answer.
 struct Reply {
   unsigned status = 0;
   std::string body;
@@ -47,8 +47,8 @@ struct Reply {
   std::string trace_id;
 };
 
-/// One connection to the host, kept open over the requests. Made of sockets and a parser only: a
-/// library for HTTP would cost each start more than all else that happens before the first event.
+/// One connection to the host, kept open across requests. Uses only sockets and a parser: an HTTP
+/// library would take more time at each start than everything else before the first event.
 class Client {
  public:
   explicit Client(const std::string& endpoint) {
@@ -62,7 +62,7 @@ class Client {
     if (host_.starts_with('[') && host_.ends_with(']')) host_ = host_.substr(1, host_.size() - 2);
   }
 
-  /// Absent when the host did not answer, on the kept connection nor on a fresh one; failure() and
+  /// nullopt if the host answered neither on the kept connection nor on a new one; failure() and
   /// refused() then say why.
   std::optional<Reply> get(const std::string& path) { return request("GET", path, {}, {}); }
   std::optional<Reply> post(const std::string& path, std::string_view body,
@@ -71,7 +71,7 @@ class Client {
   }
 
   const std::string& failure() const { return failure_; }
-  /// Nobody listens there any more.
+  /// Nothing listens there any more.
   bool refused() const { return refused_; }
 
  private:
@@ -89,7 +89,7 @@ class Client {
     return reply;
   }
 
-  /// On the kept connection, or on a fresh one where there is none; a failure closes it.
+  /// Uses the kept connection, or a new one if there is none; a failure closes it.
   std::optional<Reply> exchange(const std::string& head, std::string_view body) {
     refused_ = false;
     failure_.clear();
@@ -174,11 +174,11 @@ std::string body_of(const Failure& failure) {
   const nlohmann::json body = {{"errorMessage", failure.message},
                                {"errorType", failure.type},
                                {"stackTrace", failure.causes}};
-  // A message may quote bytes that are no UTF-8.
+  // A message may quote bytes that are not UTF-8.
   return json_text(body);
 }
 
-/// The event of an answer to `next`, or absence when the answer is none.
+/// Parses the answer to `next`; nullopt if it is not an event.
 std::optional<Invocation> invocation_of(Reply&& reply) {
   if (reply.status != 200 || reply.request_id.empty()) return std::nullopt;
   Invocation invocation;
@@ -191,8 +191,8 @@ std::optional<Invocation> invocation_of(Reply&& reply) {
   return invocation;
 }
 
-/// Runs the handler and posts what came of it. False when the host wants this process to end or is
-/// gone.
+/// Runs the handler and posts the result. Returns false if the host wants this process to end or
+/// has disappeared.
 bool handle(Client& client, const Invocation& invocation, const Handler& handler) {
   std::string response;
   std::optional<Failure> failure;
@@ -220,7 +220,7 @@ bool handle(Client& client, const Invocation& invocation, const Handler& handler
   return true;
 }
 
-/// What each line of an event's log carries, under the names that AWS's own JSON logs use.
+/// The fields of each line of an event's log, with the names of AWS's own JSON logs.
 std::string log_fields(const Invocation& invocation) {
   const auto quoted = [](const std::string& text) {
     return json_text(nlohmann::json(printable(text, 200)));

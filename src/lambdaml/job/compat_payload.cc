@@ -34,8 +34,8 @@ std::string payload_text(const json& payload, const char* key) {
   return it->get<std::string>();
 }
 
-/// `host` is that of Memcached or of the parameter server: the ports that the original's guide
-/// gives tell, or that workers of hybrid jobs need no bucket to meet in.
+/// Whether `host` is that of Memcached or of the parameter server: shown by the port numbers in the
+/// original's guide, or by the lack of a bucket in hybrid jobs.
 bool is_parameter_server(const std::string& port, const json& payload) {
   const bool has_bucket = !payload_text(payload, "tmp_bucket").empty() ||
                           !payload_text(payload, "merged_bucket").empty();

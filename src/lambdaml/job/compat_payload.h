@@ -7,14 +7,14 @@
 
 namespace lambdaml::job {
 
-/// Whether a JSON object has keys that only the payloads of the original Python system have.
+/// Whether a JSON object has keys that occur only in payloads of the original Python system.
 bool is_original_payload(std::string_view json);
 
-/// Sets what such a payload asks for: buckets become s3://, host and port memcached:// or, of
-/// hybrid jobs, ps://, tables dynamodb://; most other keys are options under their own names or
-/// aliases. What has no meaning here because it is found out (n_features, n_classes), numbered by
-/// the trigger (worker_index, file) or not needed (merged_bucket, merged_table_name, key_col,
-/// start_epoch) is taken and dropped. Throws invalid_argument naming the key.
+/// Sets the options that such a payload specifies: buckets become s3://, host and port memcached://
+/// or, for hybrid jobs, ps://, tables dynamodb://; most other keys are options under their own
+/// names or aliases. Accepts and ignores keys whose values are derived from the data (n_features,
+/// n_classes), assigned by the trigger (worker_index, file) or not needed (merged_bucket,
+/// merged_table_name, key_col, start_epoch). Throws invalid_argument, naming the key.
 void from_original_payload(std::string_view json, Options& options);
 
 }  // namespace lambdaml::job

@@ -46,12 +46,12 @@ constexpr const char* kOwnTestPart = "test_part";
 constexpr const char* kModelFile = "definition";
 
 constexpr const char* kPartRows = "part_rows";
-/// The same as `[[rows, parts], …]`: hundreds of workers are each told of hundreds of parts, of
-/// which neighbours mostly have as many rows.
+/// Encodes the same as `[[rows, parts], …]`: events for hundreds of workers list hundreds of parts,
+/// most of which have as many rows as their neighbours.
 constexpr const char* kRunsOfParts = "part_row_runs";
 constexpr std::size_t kMostPartsOneByOne = 64;
 
-/// A manifest without what only the readers of other parts need: there may be thousands.
+/// A manifest without what only readers of other parts need; there may be thousands of parts.
 json facts_of(const data::Manifest& manifest) {
   json facts = manifest.facts();
   if (manifest.parts() <= kMostPartsOneByOne) return facts;
@@ -66,7 +66,7 @@ json facts_of(const data::Manifest& manifest) {
   return facts;
 }
 
-/// As facts_of() has them, of at most so many parts.
+/// Parses the result of facts_of(); at most that many parts.
 data::Manifest manifest_from(json facts, std::size_t most_parts, const char* what) {
   const auto runs = facts.is_object() ? facts.find(kRunsOfParts) : facts.end();
   if (runs == facts.end()) return data::Manifest::from_facts(std::move(facts), what);

@@ -10,12 +10,12 @@
 
 namespace lambdaml::job {
 
-/// `ended_by` of a job that paused at its option of that name: it goes on when it is resumed.
+/// `ended_by` of a job that paused at the option of that name: resuming continues it.
 inline constexpr const char* kPaused = "stop_after";
 
-/// What a training worker is told: everything, in one JSON object. Facts that all workers must
-/// agree on (rows of every part, features, labels) are settled here, so that they need no round for
-/// it.
+/// Everything that a training worker needs to know, in one JSON object. Facts that all workers must
+/// agree on (rows of every part, features, labels) are determined here, so that they need no round
+/// of messages.
 struct TrainEvent {
   std::string job_id;
   std::uint32_t worker = 0;
@@ -24,20 +24,20 @@ struct TrainEvent {
   std::string data_uri;  ///< of a prepared set; empty: staged in the channel under keys::kData
   std::optional<data::Manifest> test;  ///< at most one part per worker
   std::string test_uri;  ///< of a prepared set; empty: staged in the channel under keys::kTest
-  /// What this worker is to find: its part of the data, that of the test set, and the file that the
-  /// model is made of. Absent where nobody knows: data that an old version prepared.
+  /// The expected content of this worker's part of the data, of its part of the test set, and of
+  /// the file that defines the model. nullopt if unknown: data prepared by an old version.
   std::optional<data::Content> part;
   std::optional<data::Content> test_part;
   std::optional<data::Content> definition;
   bool resume = false;                        ///< start from checkpoints
   std::optional<std::uint64_t> resume_round;  ///< the round of the checkpoints to start from;
-                                              ///< absent: each worker's own newest (async)
+                                              ///< nullopt: each worker's own newest (async)
   std::int64_t sent_ms = 0;                   ///< milliseconds since 1970 when it was sent
 
   std::uint32_t workers() const { return static_cast<std::uint32_t>(options.integer("workers")); }
 };
 
-/// What a measuring worker is told.
+/// Everything that a measuring worker needs to know.
 struct BenchCommEvent {
   std::string job_id;
   std::uint32_t worker = 0;
@@ -52,8 +52,8 @@ struct BenchCommEvent {
 std::string to_json(const TrainEvent& event);
 std::string to_json(const BenchCommEvent& event);
 
-/// Which kind an event is: its "task", `train` when it has none. Throws invalid_argument for what
-/// is no JSON object or an unknown task.
+/// An event's kind: its "task", or `train` if it has none. Throws invalid_argument for an unknown
+/// task or if the text is not a JSON object.
 std::string task_of(std::string_view json);
 /// Throw invalid_argument naming the key.
 TrainEvent train_event_from_json(std::string_view json);

@@ -21,7 +21,7 @@
 namespace lambdaml::job {
 namespace {
 
-/// Throws when the job will never have that metric.
+/// Throws if the job will never report that metric.
 void check_until(const std::string& metric, const Options& options, const model::Plugin& model) {
   const auto never = [&](const std::string& why) {
     fail(Code::invalid_argument, "until '{}': there will be no {}: {}", options.text("until"),
@@ -37,7 +37,7 @@ void check_until(const std::string& metric, const Options& options, const model:
     never("give --test-data");
 }
 
-/// `NAME:FILE` as a value of --model.
+/// Parses `NAME:FILE` as a value of --model.
 void split_model_file(Options& options) {
   const std::string text = options.text("model");
   const std::size_t colon = text.find(':');
@@ -121,7 +121,7 @@ bool is_job_id(std::string_view text) {
   if (text.starts_with("job-") || text.starts_with("tune-"))
     return text.size() <= 100 &&
            all_of(text, "0123456789-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
-  // 20261122-101500-3f9c01d2a47b, at first with four digits at random, and -0007 of a trial.
+  // 20261122-101500-3f9c01d2a47b, in older versions with four random digits; a trial adds -0007.
   const std::vector<std::string> parts = split(text, '-');
   if (parts.size() < 3 || parts.size() > 4) return false;
   const bool has_trial = parts.size() == 4;

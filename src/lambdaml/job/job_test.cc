@@ -186,7 +186,7 @@ TEST(Job, CostsWhatTheMemoryOfItsFunctionsDoes) {
   };
   const double request = cost::Prices::current().of_function("lambda", 0, 0, "");
   EXPECT_NEAR((dollars(3538) - request) / (dollars(1769) - request), 2, 1e-9);
-  EXPECT_EQ(dollars(0), dollars(1769));  // nobody said: the option, by default 1,769
+  EXPECT_EQ(dollars(0), dollars(1769));  // unknown: the option, by default 1,769
 }
 
 TEST(Job, IdsDiffer) { EXPECT_NE(new_job_id(), new_job_id()); }

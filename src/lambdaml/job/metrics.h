@@ -7,13 +7,13 @@
 
 namespace lambdaml::job {
 
-/// What is known when an epoch ends, by name: the model's metrics, the optimizer's, times;
+/// What is known at the end of an epoch, by name: the model's metrics, the optimizer's, and times;
 /// `docs/metrics.md` lists them.
 struct EpochMetrics {
   std::uint64_t epoch = 0;  ///< the first is 1
   std::map<std::string, double> values;
 
-  /// One line without its end; numbers print in the shortest form that reads back the same.
+  /// One line without a line end; numbers are printed in the shortest form that restores them.
   std::string to_json() const;
   /// Throws data_corrupt.
   static EpochMetrics from_json(std::string_view text);

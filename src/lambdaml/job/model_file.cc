@@ -21,7 +21,7 @@ namespace {
 
 constexpr const char* kModelFormat = "lambdaml-model-2";
 constexpr const char* kFormatWithoutChecksum = "lambdaml-model-1";
-/// The tensor that holds the file which the model is made of.
+/// The tensor that holds the file that defines the model.
 constexpr const char* kDefinition = "lambdaml.definition";
 
 std::vector<std::int32_t> labels_from(const std::string& text, const std::string& what) {
@@ -67,8 +67,8 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
   if (shape.definition)
     writer.add(tensor::Tensor{
         kDefinition, tensor::Dtype::u8, {shape.definition->size()}, shape.definition->view()});
-  // The options that made the model, but not where it was made: one job gives one file, byte for
-  // byte, over every channel and platform.
+  // Stores the options that determine the model, but not where it was trained: a job gives the same
+  // file, byte for byte, over every channel and platform.
   nlohmann::json kept = to_json(options.without_passwords(), Values::deciding);
   for (const char* by_whom : {"threads", "sync_mode", "workers", "script"}) kept.erase(by_whom);
   writer.set_metadata("format", kModelFormat);

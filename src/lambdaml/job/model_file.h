@@ -10,8 +10,8 @@
 
 namespace lambdaml::job {
 
-/// A trained model: a safetensors file whose tensors are the model's pieces and whose metadata
-/// holds what is needed to use it again, and a checksum over all of it.
+/// A trained model: a safetensors file with the model's tensors, metadata for using it again, and a
+/// checksum over everything.
 struct TrainedModel {
   std::string name;    ///< of the model plug-in
   model::Shape shape;  ///< features and label map
@@ -24,8 +24,8 @@ struct TrainedModel {
 Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const Options& options,
                       const model::Model& model, std::span<const float> parameters);
 
-/// Throws data_corrupt, naming `what`, unless these are all the bytes of a model as they were
-/// written. Models of an old version carry no checksum: that is said once and they are taken.
+/// Throws data_corrupt, naming `what`, unless these are the complete, unmodified bytes of a model.
+/// Models of an old version have no checksum: they are accepted with a warning, once.
 void require_whole_model(const std::shared_ptr<const Buffer>& bytes, const std::string& what);
 
 /// Checks everything; `what` names the file in errors. Throws data_corrupt.

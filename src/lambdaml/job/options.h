@@ -7,14 +7,14 @@
 namespace lambdaml::job {
 
 /// Every option of a job, declared once: the job's own, and those of the registered formats,
-/// patterns, optimizers, models and platforms. (A store's stand in its URI.)
+/// patterns, optimizers, models and platforms. (A store's options are part of its URI.)
 Options job_options();
 
-/// Those of them that are the job's own.
+/// The options that belong to the job itself.
 std::vector<Option> own_options();
 
-/// Those that a run may be resumed with another value of: circumstances, but not where its data,
-/// checkpoints and results lie.
+/// The options that may be changed when a run is resumed: execution-only ones, except the places of
+/// its data, checkpoints and results.
 Options options_of_resuming();
 
 }  // namespace lambdaml::job

@@ -7,12 +7,12 @@
 namespace lambdaml::job {
 
 /// A condition on an epoch's metrics that ends a job early: NAME<=NUMBER, NAME>=NUMBER (also < and
-/// >). The names are those that the registered models report.
+/// >). The names are those of the registered models' metrics.
 class StopCondition {
  public:
-  /// Throws invalid_argument for another form or an unknown metric, naming the known ones.
+  /// Throws invalid_argument for any other text, or an unknown metric (naming the known ones).
   static StopCondition parse(std::string_view text);
-  /// Whether it holds; false when the metric is not among `metrics`.
+  /// Whether it holds; false if `metrics` lacks the metric.
   bool holds(const std::map<std::string, double>& metrics) const;
   const std::string& metric() const { return metric_; }
 

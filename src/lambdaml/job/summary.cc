@@ -23,7 +23,7 @@ using nlohmann::ordered_json;
 
 model::Totals totals_from(const json& triple) {
   const auto number = [&](std::size_t i) {
-    // JSON has no other word for a number that is none.
+    // JSON cannot represent NaN and infinity.
     return triple.at(i).is_null() ? std::nan("") : triple.at(i).get<double>();
   };
   return {number(0), number(1), number(2)};
@@ -32,7 +32,7 @@ model::Totals totals_from(const json& triple) {
 /// What the workers' reports add up to.
 struct Sums {
   model::Totals train, valid, test;
-  WorkerStats figures;
+  WorkerStats stats;
   double functions_usd = 0;
   std::uint64_t rounds = 0, epochs = 0;
   std::string ended_by;
@@ -45,16 +45,16 @@ void add_report(const std::string& text, const JobEnd& end, const cost::Prices& 
   sums.train += totals_from(report.at("train"));
   sums.valid += totals_from(report.at("valid"));
   sums.test += totals_from(report.at("test"));
-  const WorkerStats figures = WorkerStats::from_json(text);
-  sums.figures += figures;
+  const WorkerStats stats = WorkerStats::from_json(text);
+  sums.stats += stats;
   // The memory that the function has, where it says so: it may be deployed with other memory than
   // the option names.
-  const double memory_mb = figures.memory_mb > 0
-                               ? static_cast<double>(figures.memory_mb)
+  const double memory_mb = stats.memory_mb > 0
+                               ? static_cast<double>(stats.memory_mb)
                                : static_cast<double>(end.options.integer("memory_mb"));
   const std::string& billed_as = faas::registry().get(end.options.text("platform")).billed_as;
-  sums.functions_usd += prices.of_function(billed_as, figures.run_s, memory_mb, region) +
-                        static_cast<double>(figures.invocations - 1) *
+  sums.functions_usd += prices.of_function(billed_as, stats.run_s, memory_mb, region) +
+                        static_cast<double>(stats.invocations - 1) *
                             prices.of_function(billed_as, 0, memory_mb, region);
   sums.rounds = std::max(sums.rounds, report.at("rounds").get<std::uint64_t>());
   sums.epochs = std::max(sums.epochs, report.at("epochs").get<std::uint64_t>());
@@ -99,19 +99,19 @@ ordered_json summary_of(const JobEnd& end) {
     if (values.contains(reported.name)) summary[reported.name] = values[reported.name];
   const double n = end.options.integer("workers");
   summary["wall_s"] = end.wall_s;
-  summary["startup_s"] = sums.figures.startup_s / n;
-  summary["load_s"] = sums.figures.load_s / n;
-  summary["compute_s"] = sums.figures.compute_s / n;
-  summary["comm_s"] = sums.figures.comm_s / n;
-  summary["invocations"] = sums.figures.invocations;
+  summary["startup_s"] = sums.stats.startup_s / n;
+  summary["load_s"] = sums.stats.load_s / n;
+  summary["compute_s"] = sums.stats.compute_s / n;
+  summary["comm_s"] = sums.stats.comm_s / n;
+  summary["invocations"] = sums.stats.invocations;
   summary["rounds"] = sums.rounds;
   cost::UsageByStore usage = end.trigger_usage;
-  cost::add(usage, sums.figures.usage);
+  cost::add(usage, sums.stats.usage);
   const cost::Cost cost{.functions = sums.functions_usd,
                         .requests = prices.of_requests(usage, region)};
   summary["requests"] = requests_json(usage);
-  summary["bytes_sent"] = sums.figures.bytes_sent;
-  summary["bytes_received"] = sums.figures.bytes_received;
+  summary["bytes_sent"] = sums.stats.bytes_sent;
+  summary["bytes_received"] = sums.stats.bytes_received;
   summary["cost_usd"] = cost.total();
   summary["cost"] = {{"functions_usd", cost.functions},
                      {"requests_usd", cost.requests},

@@ -13,20 +13,20 @@
 
 namespace lambdaml::job {
 
-/// What is known of a job when all its workers have ended.
+/// The results of a job whose workers have all ended.
 struct JobEnd {
   const Options& options;
   const std::string& job_id;
   const data::Manifest& data;
-  std::span<const std::string> reports;  ///< each worker's last word, JSON
+  std::span<const std::string> reports;  ///< each worker's final report, JSON
   cost::UsageByStore trigger_usage;      ///< requests that the trigger itself made
   double wall_s = 0;
   std::filesystem::path model_path;
 };
 
-/// The job in figures, one JSON object: what summary.json and `train --json` say. Losses and
-/// accuracies are over the rows of all workers, times are means over the workers, requests, bytes
-/// and dollars are sums. Throws data_corrupt for a report that is none.
+/// The job's results as one JSON object, for summary.json and `train --json`. Losses and accuracies
+/// are over the rows of all workers, times are means over the workers, and requests, bytes and
+/// dollars are sums. Throws data_corrupt for an invalid report.
 nlohmann::ordered_json summary_of(const JobEnd& end);
 
 }  // namespace lambdaml::job

@@ -11,20 +11,21 @@
 
 namespace lambdaml::model {
 
-/// Adds up a batch's sums on several threads: the rows are cut in as many equal blocks as there are
-/// threads, each block has sums of its own, and these are added in the order of the blocks. So the
-/// result depends on the number of threads and not on their timing. A batch whose work is
-/// not worth a thread's wake-up stays whole. Nothing is allocated once the largest batch was seen.
+/// Sums a batch on several threads: the rows are cut into as many equal blocks as there are
+/// threads, each block has its own sums, and these are added in the order of the blocks. So the
+/// result depends on the number of threads but not on their timing. A batch with too little work to
+/// be worth waking a thread stays whole. Allocates nothing after the largest batch.
 template <class Sum>
 class BasicRowBlocks {
  public:
   explicit BasicRowBlocks(std::size_t threads) : threads_(std::max<std::size_t>(threads, 1)) {}
 
-  /// Blocks there may be at the most: how many scratch areas a caller needs.
+  /// The maximum number of blocks: how many scratch areas a caller needs.
   std::size_t limit() const { return threads_; }
 
-  /// Calls `body(block, begin, end, sums)` → Totals for each block of [0, rows) and adds up. `work`
-  /// is about the number of multiplications. An empty `sums` is handed on as a null pointer.
+  /// Calls `body(block, begin, end, sums)` → Totals for each block of [0, rows) and adds up the
+  /// results. `work` is the approximate number of multiplications. An empty `sums` is passed as a
+  /// null pointer.
   template <class Body>
   Totals add(std::size_t rows, std::size_t work, std::span<Sum> sums, Body&& body) {
     if (threads_ == 1 || work < kWorthThreads || rows < threads_)
@@ -48,7 +49,7 @@ class BasicRowBlocks {
   }
 
  private:
-  /// 10,000 rows of 28 features take some ten microseconds, as does waking a thread.
+  /// 10,000 rows of 28 features take some ten microseconds, about as long as waking a thread.
   static constexpr std::size_t kWorthThreads = 280'000;
 
   std::size_t threads_;

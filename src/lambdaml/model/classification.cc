@@ -23,8 +23,8 @@ std::optional<double> log_loss_of(const Judged& judged) {
   return sum / static_cast<double>(judged.targets.size());
 }
 
-/// By ranks (Mann and Whitney 1947): the chance that a positive row scores above a negative one.
-/// Absent when there are not both, or a score is no number.
+/// By ranks (Mann and Whitney 1947): the probability that a positive row scores above a negative
+/// one. nullopt if one of the classes has no rows or a score is NaN.
 std::optional<double> area_under_curve(const Judged& judged) {
   const std::vector<float>& scores = judged.prediction.scores;
   const std::span<const float> targets = judged.targets;

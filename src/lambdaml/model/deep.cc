@@ -10,16 +10,16 @@
 namespace lambdaml::model {
 namespace {
 
-/// Rows that are evaluated at once; not a user's choice, so that figures do not depend on it.
+/// Rows evaluated at a time; fixed, so that metrics do not depend on an option.
 constexpr std::size_t kBlock = 256;
 
-/// Memory beside activations and vectors: the libraries, their threads, workspaces. Measured.
+/// Memory besides activations and vectors: the libraries, their threads, workspaces. Measured.
 constexpr std::uint64_t kBaseBytes = 300ULL << 20;
 /// Vectors of the parameters' length: parameters, update, velocity, residual, and copies in the
-/// order that kernels like.
+/// layout that kernels use.
 constexpr std::uint64_t kVectors = 6;
 
-/// Where the batch's numbers lie: tells batches apart.
+/// The addresses of the batch's numbers, which identify it.
 const void* place(const tensor::MatrixView& view) {
   if (const auto* dense = std::get_if<tensor::DenseView>(&view)) return dense->data;
   if (const auto* csr = std::get_if<tensor::Csr16>(&view)) return csr->offsets;
@@ -31,7 +31,7 @@ bool same(const Batch& a, const Batch& b) {
          a.targets.data() == b.targets.data() && a.draws == b.draws;
 }
 
-/// Row i, dense; `scratch` holds it where it is not stored so.
+/// Row i, dense; uses `scratch` if it is stored sparse.
 std::span<const float> row(const tensor::MatrixView& view, std::size_t i,
                            std::vector<float>& scratch) {
   if (const auto* dense = std::get_if<tensor::DenseView>(&view)) return dense->row(i);

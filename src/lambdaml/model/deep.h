@@ -16,27 +16,27 @@
 
 namespace lambdaml::model {
 
-/// What a deep model is made of, apart from what runs it.
+/// The description of a deep model, apart from the engine that runs it.
 struct DeepParts {
   std::string name;  ///< for messages
   std::vector<Model::Piece> learned;
   std::vector<Model::Piece> statistics;
-  std::uint64_t activation_bytes = 0;  ///< that one image leaves for the way back
+  std::uint64_t activation_bytes = 0;  ///< per image, kept for the backward pass
   std::function<std::unique_ptr<Engine>()> start;
 };
 
-/// Settings of all deep models: label_smoothing, precision, augment, freeze_batch_norm.
+/// Options of all deep models: label_smoothing, precision, augment, freeze_batch_norm.
 std::vector<Option> deep_options();
 EngineSettings engine_settings(const Options& options);
 
 /// A classifier of images (rows of data::kImageValues features) by softmax and cross-entropy. Its
-/// parameters are the learned ones, then the statistics of batch normalization; weights of
-/// convolutions and linear layers are regularised, biases and scales are not. The training loss is
-/// that with label smoothing, the evaluated one that without. The next batch is prepared on a
-/// second thread while the present one is trained on.
+/// parameters are the learned ones, followed by the statistics of batch normalization; weights of
+/// convolutions and linear layers are regularized, biases and scales are not. The training loss
+/// includes label smoothing, the evaluated one does not. A second thread prepares the next batch
+/// during training on the present one.
 class DeepModel final : public GradientModel {
  public:
-  /// Throws invalid_argument when rows are no images or there are fewer than two classes.
+  /// Throws invalid_argument if rows are not images or there are fewer than two classes.
   DeepModel(DeepParts parts, const Shape& shape, const Options& options);
   ~DeepModel() override;
 
@@ -53,7 +53,7 @@ class DeepModel final : public GradientModel {
   std::vector<std::pair<std::size_t, std::size_t>> penalized() const override;
 
  private:
-  /// A batch in the form that networks take.
+  /// A batch in the form that networks expect.
   struct Prepared {
     Batch batch;
     std::vector<float> images;
@@ -80,7 +80,7 @@ class DeepModel final : public GradientModel {
   std::future<void> preparing_;  ///< of coming_
 };
 
-/// A deep model that is a network of this program's own: build(classes) describes it.
+/// A deep model whose network is defined in this program: build(classes) describes it.
 std::unique_ptr<Model> make_network_model(const std::string& name, const Shape& shape,
                                           const Options& options,
                                           const std::function<Network(std::size_t)>& build);

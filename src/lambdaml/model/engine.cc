@@ -11,12 +11,12 @@ namespace {
 
 constexpr const char* kLibrary = "liblambdaml_torch.so";
 
-/// Settings that libtorch reads when it is loaded. Those of the user stand.
+/// Settings that libtorch reads when it is loaded. Does not override the user's.
 void prepare_environment() {
-  // Threads that wait must sleep: function hosts sell processor time as a quota.
+  // Waiting threads must sleep: function hosts sell processor time as a quota.
   setenv("OMP_WAIT_POLICY", "passive", 0);
 #if defined(__x86_64__)
-  // Debian's libtorch holds kernels for AVX-512 and does not choose them by itself.
+  // Debian's libtorch contains kernels for AVX-512 but does not select them by itself.
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("fma"))
@@ -26,7 +26,7 @@ void prepare_environment() {
 
 const EngineLibrary& load() {
   prepare_environment();
-  // Beside this executable, by its run path, or where the loader looks. Never closed.
+  // Found beside this executable, through its run path, or where the loader searches. Never closed.
   void* const handle = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr)
     fail(Code::unavailable,

@@ -13,15 +13,15 @@
 
 namespace lambdaml::model {
 
-/// Models whose loss is a function of margins z = W x + b: everything but that function. Two
+/// Models whose loss is a function of margins z = W x + b: everything except that function. Two
 /// classes have one margin, positive for the larger label (class 1); K > 2 classes have K margins,
-/// and the largest wins (the lowest class among equals). Dense and sparse rows go through the same
-/// code: one kernel for the gradient of two classes, else tiles of rows that stay in the
-/// first-level cache from their margins to their gradient.
+/// and the largest wins (the lowest class among equals). Dense and sparse rows use the same code:
+/// one kernel for the gradient of two classes, otherwise tiles of rows that stay in the first-level
+/// cache from their margins to their gradient.
 ///
 /// Parameters: `outputs` × features weights, then `outputs` biases; initially zero. A row whose
-/// label is not in the label map (target −1) adds no loss and no gradient; it counts as a row and
-/// never as a correct one.
+/// label is not in the label map (target −1) adds no loss and no gradient; it counts as a row, and
+/// as classified wrongly.
 class LinearModel : public GradientModel {
  public:
   std::size_t parameter_count() const final { return outputs_ * (features_ + 1); }
@@ -39,7 +39,7 @@ class LinearModel : public GradientModel {
   /// one feature; `what` names the model in messages.
   LinearModel(const Shape& shape, const Options& options, const std::string& what);
 
-  /// Margins of n rows with known targets; class c of row i lies at z[c · stride + i].
+  /// Margins of n rows with known targets; that of class c and row i is at z[c · stride + i].
   struct Margins {
     std::size_t n;
     std::size_t classes;
@@ -47,12 +47,12 @@ class LinearModel : public GradientModel {
     const float* targets;
     float* z;
   };
-  /// The loss of two classes, which is a kernel's.
+  /// The loss of two classes, as a kernel implements it.
   virtual tensor::Loss two_classes() const = 0;
-  /// Of K margins per row: replaces them by ∂loss/∂z, adds the rows that are classified rightly to
-  /// `correct` and returns the sum of the losses.
+  /// For K margins per row: replaces them by ∂loss/∂z, adds the number of correctly classified rows
+  /// to `correct` and returns the sum of the losses.
   virtual double many_classes(const Margins& rows, double& correct) const = 0;
-  /// P(target | row) for rows with known targets, for models that have such a thing.
+  /// P(target | row) for rows with known targets, for models with probabilities.
   virtual bool has_probabilities() const { return false; }
   virtual void probabilities(const Margins& rows, float* out) const;
 
@@ -65,8 +65,7 @@ class LinearModel : public GradientModel {
   bool known(float target) const { return target >= 0 && target < static_cast<float>(classes_); }
   bool all_known(const float* targets, std::size_t n) const;
   double losses(Margins rows, double& correct) const;
-  /// Calls visit(tile, its first row, what to ask the memory for) for each tile of x, its margins
-  /// in z.
+  /// Calls visit(tile, its first row, prefetch hint) for each tile of x, with its margins in z.
   template <class View, class Visit>
   void for_tiles(const View& x, const float* parameters, float* z, Visit&& visit) const;
 

@@ -9,7 +9,7 @@
 
 namespace lambdaml::model {
 
-/// How numbers are shown to people.
+/// How a number is formatted for people.
 enum class Notation {
   fixed,        ///< so many digits after the point: 0.6931
   significant,  ///< so many digits in all: 1.23457e+06
@@ -17,9 +17,9 @@ enum class Notation {
 };
 std::string shown(double value, Notation notation, int digits);
 
-/// What a model reports of rows: how it follows from their totals, which way it gets better, how it
-/// is shown. A job reports it for each epoch and at its end, under the name that reported_metrics()
-/// gives it, and a search can be for the best one.
+/// A metric of a model over rows: how it is computed from their totals, which direction is better,
+/// and how it is shown. A job reports it for each epoch and at its end, under the name from
+/// reported_metrics(), and a search can optimize it.
 struct Metric {
   std::string name;  ///< snake_case
   std::string help;  ///< one sentence without a full stop
@@ -32,18 +32,19 @@ struct Metric {
   std::string shown(double value) const { return model::shown(value, notation, digits); }
 };
 
-/// Predictions beside the truth.
+/// Predictions and the true labels.
 struct Judged {
   const Model::Prediction& prediction;
   std::span<const float> targets;  ///< a row's class number, −1 for a label not in the map
   std::size_t classes = 0;
 };
 
-/// What `predict` says of predictions of labelled rows, where metrics do not say it well enough.
+/// A measure that `predict` computes from predictions of labelled rows, for what totals cannot
+/// express.
 struct Measure {
   std::string name;  ///< snake_case
   std::string help;  ///< one sentence without a full stop
-  /// nullopt where it is not defined for such predictions.
+  /// nullopt if it is undefined for such predictions.
   std::function<std::optional<double>(const Judged&)> of;
 };
 

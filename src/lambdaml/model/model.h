@@ -13,18 +13,18 @@
 
 namespace lambdaml::model {
 
-/// What is known of the data before a model is made: the same on every worker.
+/// Properties of the data that are known before a model is made; the same on every worker.
 struct Shape {
   std::size_t features = 0;
   std::vector<std::int32_t>
       labels;  ///< distinct labels, ascending: the label map; class c is labels[c]
-  /// The file that the model is made of, where Plugin::file_option names one.
+  /// The file that defines the model, if Plugin::file_option names one.
   std::shared_ptr<const Buffer> definition = nullptr;
   std::size_t classes() const { return labels.size(); }
 };
 
-/// Where a model takes its random choices for the rows of a batch from: a stream of its own for
-/// each row of each pass, the same for every number of workers and for a step that is taken again.
+/// The source of a model's random choices for the rows of a batch: a stream for each row of each
+/// pass, independent of the number of workers, and the same if a step is repeated.
 struct Draws {
   std::uint64_t seed = 0;   ///< of the pass
   std::uint64_t first = 0;  ///< place of the first row in the order in which all workers go through
@@ -35,7 +35,7 @@ struct Draws {
   bool operator==(const Draws&) const = default;
 };
 
-/// Rows of one batch with the targets in the form the model asked for.
+/// The rows of one batch, with the targets in the form that the model requires.
 struct Batch {
   tensor::MatrixView features;
   std::span<const float>
@@ -50,7 +50,7 @@ struct Batch {
   }
 };
 
-/// Sums over rows; added up over batches and workers, exactly for the counts.
+/// Sums over rows; added over batches and workers, exactly for the counts.
 struct Totals {
   double loss = 0;  ///< Σ of the model's loss; k-means: inertia, Σ squared distance
   double rows = 0;
@@ -63,23 +63,24 @@ struct Totals {
   }
 };
 
-/// A learned function: one contiguous float32 parameter vector, kept by the caller, and ways to
-/// turn a batch into sums. An instance has scratch space of its own and is used by one thread;
-/// methods are deterministic for a given number of threads.
+/// A learned function: one contiguous float32 parameter vector, owned by the caller, and ways to
+/// turn a batch into sums. An instance has its own scratch space and is used by one thread; methods
+/// are deterministic for a given number of threads.
 class Model {
  public:
   virtual ~Model() = default;
 
-  /// Floats in the parameter vector.
+  /// The length of the parameter vector.
   virtual std::size_t parameter_count() const = 0;
-  /// Numbers in the sums that accumulate() of either kind of model adds to: the gradient's length,
-  /// or k · (d + …) for k-means.
+  /// The length of the sums that accumulate() of either kind of model adds to: the gradient's
+  /// length, or k · (d + …) for k-means.
   virtual std::size_t sums_count() const = 0;
 
-  /// Fills the initial parameters, the same on every worker. A collective call: a model that needs
-  /// the data of all workers merges what it needs. `rows` are this worker's training rows; row i is
-  /// row first_row + i · row_stride of the whole set, so that the result does not depend on the
-  /// cut. The communicator must be one that waits for all, whatever pattern the training then uses.
+  /// Fills in the initial parameters, the same on every worker. A collective call: a model that
+  /// needs the data of all workers merges what it needs. `rows` are this worker's training rows;
+  /// row i is row first_row + i · row_stride of the whole set, so that the result does not depend
+  /// on the cut. The communicator must be one that waits for all workers, whatever pattern training
+  /// uses.
   struct Start {
     const Batch& rows;
     std::uint64_t first_row = 0;
@@ -89,15 +90,16 @@ class Model {
   };
   virtual void initialize(const Start& start, std::span<float> parameters) = 0;
 
-  /// Tells the batch that accumulate() will be given after the present one, whose rows stay where
-  /// they are: a model may prepare it meanwhile. Only time depends on it.
+  /// Announces the batch of the next accumulate() after the present one; its rows must stay in
+  /// place. A model may prepare it meanwhile. Affects only time.
   virtual void expect(const Batch& next) { (void)next; }
-  /// Only the totals, of the model as it is used: without random choices, by the statistics in the
-  /// parameters.
+  /// Only the totals, for the model as it is used: without random choices, with the statistics in
+  /// the parameters.
   virtual Totals evaluate(const Batch& batch, std::span<const float> parameters) = 0;
 
-  /// Predictions of each row: the class number (k-means: the cluster) and a score. Binary models:
-  /// the margin, whose sign is the class; lr: log-odds. Several classes: the winner's.
+  /// The prediction of each row: the class number (k-means: the cluster) and a score. Binary
+  /// models: the margin, whose sign is the class; lr: log-odds. Several classes: the winner's
+  /// score.
   struct Prediction {
     std::vector<std::uint32_t> classes;
     std::vector<float> scores;
@@ -106,18 +108,17 @@ class Model {
   };
   virtual Prediction predict(const Batch& batch, std::span<const float> parameters) = 0;
 
-  /// About the memory in bytes that a worker needs to train on batches of so many rows, beside its
-  /// data; 0 where it is not worth asking.
+  /// The approximate memory in bytes that a worker needs to train on batches of that many rows,
+  /// besides its data; 0 if negligible.
   virtual std::uint64_t training_bytes(std::size_t batch_rows) const {
     (void)batch_rows;
     return 0;
   }
 
-  /// The fewest training rows, of all workers together, that it can learn from.
+  /// The minimum number of training rows, over all workers.
   virtual std::size_t minimum_rows() const { return 1; }
 
-  /// Named, shaped pieces of the parameter vector in their order, covering it: the tensors of the
-  /// model file.
+  /// Named, shaped pieces that cover the parameter vector in order: the tensors of the model file.
   struct Piece {
     std::string name;
     std::vector<std::size_t> shape;
@@ -125,7 +126,7 @@ class Model {
   virtual std::vector<Piece> pieces() const = 0;
 };
 
-/// A model that is trained along its gradient: sums_count() = parameter_count().
+/// A model trained along its gradient: sums_count() = parameter_count().
 class GradientModel : public Model {
  public:
   std::size_t sums_count() const final { return parameter_count(); }
@@ -133,27 +134,27 @@ class GradientModel : public Model {
   /// penalty.
   virtual Totals accumulate(const Batch& batch, std::span<const float> parameters,
                             std::span<float> sums) = 0;
-  /// Whether parameter i is regularised (biases are not): ranges [begin, end) that are, ascending.
+  /// The ranges [begin, end) of regularized parameters (biases are not), ascending.
   virtual std::vector<std::pair<std::size_t, std::size_t>> penalized() const = 0;
-  /// Where the parameter vector ends that has a gradient: [learned(), parameter_count()) are
-  /// statistics of the activations (batch normalization's running means and variances).
-  /// accumulate() adds rows · (the change that the batch asks for) to their sums, so their next
-  /// value is the present one plus the mean of these sums over the rows of all workers, without
-  /// learning rate or momentum.
+  /// The length of the part of the parameter vector that has a gradient: [learned(),
+  /// parameter_count()) are statistics of the activations (batch normalization's running means and
+  /// variances). accumulate() adds rows · (the batch's change of the statistics) to their sums, so
+  /// their next value is the present one plus the mean of these sums over the rows of all workers,
+  /// without learning rate or momentum.
   virtual std::size_t learned() const { return parameter_count(); }
 };
 
-/// A model that is trained by expectation and maximization: merged sums give new parameters.
+/// A model trained by expectation maximization: merged sums give new parameters.
 class ExpectationModel : public Model {
  public:
-  /// Adds the batch's sums to `sums` and returns its totals. In double, because the sums of a whole
-  /// pass are taken before anything is merged. k-means: cluster sums, then counts.
+  /// Adds the batch's sums to `sums` and returns its totals. In double, because the sums cover a
+  /// whole pass before they are merged. k-means: cluster sums, then counts.
   virtual Totals accumulate(const Batch& batch, std::span<const float> parameters,
                             std::span<double> sums) = 0;
-  /// Rounds sums over any number of batches to what is merged and maximize() takes, as many floats.
+  /// Rounds sums over any number of batches to the floats that are merged and passed to maximize().
   virtual void round_sums(std::span<const double> sums, std::span<float> rounded) const = 0;
-  /// New parameters from the merged sums; returns how far they moved (Euclidean norm of the whole
-  /// vector).
+  /// Computes new parameters from the merged sums; returns how far they moved (Euclidean norm of
+  /// the whole vector).
   virtual double maximize(std::span<const float> sums, std::span<float> parameters) = 0;
 };
 

@@ -90,7 +90,8 @@ std::uint64_t Network::activations() const {
   std::uint64_t sum = data::kImageValues;
   for (const Layer& layer : layers_)
     if (layer.kind != Layer::Kind::relu) {  // done in place
-      // What a depthwise convolution gives is kept twice, as its kernels like it. Measured.
+      // The output of a depthwise convolution is kept twice, in the layout of its kernels.
+      // Measured.
       const std::uint64_t times = layer.groups > 1 ? 2 : 1;
       sum += times * layer.channels_out * layer.side * layer.side;
     }

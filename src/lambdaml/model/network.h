@@ -6,11 +6,11 @@
 
 #include "lambdaml/model/model.h"
 
-/// Neural networks for images as descriptions, without the library that runs them.
+/// Descriptions of neural networks for images, independent of the library that runs them.
 namespace lambdaml::model {
 
 /// One operation. Images are batches of 32 × 32 pixels of 3 colours; `input` is the index of the
-/// layer whose result it takes, kImages for the images themselves.
+/// layer whose result it uses, kImages for the images themselves.
 struct Layer {
   enum class Kind { convolution, batch_norm, relu, add, mean, linear };
   static constexpr std::size_t kImages = static_cast<std::size_t>(-1);
@@ -27,7 +27,7 @@ struct Layer {
   std::size_t side = 0;  ///< of its result in pixels; 1 after mean and linear
 };
 
-/// Layers in the order in which they run, the last one gives the logits. Each method appends a
+/// Layers in the order in which they run; the last one gives the logits. Each method appends a
 /// layer and returns its index.
 class Network {
  public:
@@ -36,7 +36,7 @@ class Network {
   std::size_t batch_norm(std::string name, std::size_t input);
   std::size_t relu(std::size_t input);
   std::size_t add(std::size_t input, std::size_t other);
-  /// Over all pixels of each channel.
+  /// Averages all pixels of each channel.
   std::size_t mean(std::size_t input);
   std::size_t linear(std::string name, std::size_t input, std::size_t outputs);
 
@@ -44,11 +44,11 @@ class Network {
   std::size_t channels(std::size_t layer) const;
   std::size_t side(std::size_t layer) const;
 
-  /// The tensors of its parameters under PyTorch's names: first all that are learned, in the order
-  /// of the layers, then the running means and variances of batch normalization.
+  /// The tensors of its parameters under PyTorch's names: first all learned ones, in the order of
+  /// the layers, then the running means and variances of batch normalization.
   std::vector<Model::Piece> learned() const;
   std::vector<Model::Piece> statistics() const;
-  /// Numbers that one image leaves for the way back.
+  /// Floats per image kept for the backward pass.
   std::uint64_t activations() const;
 
  private:

@@ -19,22 +19,23 @@ struct Plugin {
   std::vector<std::string> aliases = {};  ///< other values accepted: sparse_lr
   bool needs_labels = true;
   std::string default_optimizer = "grad_avg";
-  /// What it reports, at least one. The first is what training makes smaller: its loss.
+  /// The model's metrics, at least one. The first is the loss, which training minimizes.
   std::vector<Metric> metrics;
-  /// What predict says of labelled rows; none: the metrics.
+  /// The measures that `predict` reports for labelled rows; if empty, the metrics.
   std::vector<Measure> measures = {};
   std::vector<Option> options = {};  ///< settings of its own
-  /// The name of an option whose value is the path or URI of a file that the model is made of; then
-  /// `NAME:FILE` is a value of --model, and Shape::definition holds the file's bytes. Empty: none.
+  /// The option whose value is the path or URI of a file that defines the model; then `NAME:FILE`
+  /// is a value of --model, and Shape::definition holds the file's bytes. Empty: none.
   std::string file_option = {};
-  /// Throws invalid_argument when the shape does not fit (one class only, …).
+  /// Throws invalid_argument for an unsuitable shape (only one class, …).
   std::function<std::unique_ptr<Model>(const Shape&, const Options&)> make;
 };
 
 using Registry = RegistryOf<Plugin>;
 
 const Registry& registry();
-/// The model that a value of --model means: a name, an alias, or NAME:FILE. Null for another value.
+/// The model that a value of --model selects: a name, an alias, or NAME:FILE. Null for another
+/// value.
 const Plugin* find_by_value(std::string_view value);
 /// Generated from the lambdaml_add_plugin() lines.
 void register_plugins(Registry& registry);

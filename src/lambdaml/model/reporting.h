@@ -7,9 +7,9 @@
 
 #include "lambdaml/model/registry.h"
 
-/// The names under which jobs report what models declare. Of a model that learns from labels each
-/// metric is measured on three sets of rows: train_NAME, valid_NAME (held-out rows), test_NAME. One
-/// that needs none holds nothing out: NAME on the training rows, and test_NAME.
+/// The names under which jobs report models' metrics. For a model that learns from labels, each
+/// metric is measured on three sets of rows: train_NAME, valid_NAME (held-out rows), test_NAME. A
+/// model without labels holds no rows out: NAME on the training rows, and test_NAME.
 namespace lambdaml::model {
 
 enum class RowSet { train, valid, test };
@@ -20,25 +20,26 @@ struct ReportedMetric {
   std::string name;  ///< valid_loss
   RowSet rows = RowSet::train;
   Metric metric;
-  bool is_first = false;    ///< of the model's: what training makes smaller
+  bool is_first = false;    ///< the model's first metric, which training minimizes
   bool has_prefix = false;  ///< the name begins with the row set's
   bool each_epoch = true;   ///< else at the job's end only
 };
 
-/// All that a job of this model may report, in the order in which it is shown: by row set.
+/// All metrics that a job of this model may report, in the order in which they are shown: by row
+/// set.
 std::vector<ReportedMetric> reported_metrics(const Plugin& plugin);
-/// Those that are reported as an epoch ends, of all registered models, each name once.
+/// The metrics reported at the end of an epoch, of all registered models, without duplicates.
 std::vector<ReportedMetric> epoch_metrics();
-/// Those of one model.
+/// The same for one model.
 std::vector<ReportedMetric> epoch_metrics(const Plugin& plugin);
 
-/// The one of that name; null when there is none.
+/// The metric of that name; null if there is none.
 const ReportedMetric* find(const std::vector<ReportedMetric>& metrics, std::string_view name);
 
 /// For messages: "the metric NAME", "the metrics NAME, NAME".
 std::string describe_epoch_metrics(const Plugin& plugin);
 
-/// Adds the model's metrics of these rows under their names; none where the totals are of no row.
+/// Adds the model's metrics for these rows under their names; none if the totals are of no row.
 void add_metrics(const Plugin& plugin, RowSet rows, const Totals& totals,
                  std::map<std::string, double>& values);
 

@@ -8,7 +8,7 @@
 
 namespace lambdaml::model {
 
-/// A labelled set of rows in the form models take, with its owner.
+/// A labelled set of rows in the form that models expect, with its owner.
 struct Rows {
   data::Dataset data;
   std::vector<float> targets;
@@ -18,7 +18,7 @@ struct Rows {
   Batch all() const { return batch(0, size()); }
 };
 
-/// The class number of each label, −1 for a label that is not in `map` (ascending). Empty when the
+/// The class number of each label, −1 for a label that is not in `map` (ascending). Empty if the
 /// data are unlabelled.
 Rows with_targets(data::Dataset data, const std::vector<std::int32_t>& map);
 

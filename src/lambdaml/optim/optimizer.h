@@ -12,19 +12,19 @@
 
 namespace lambdaml::optim {
 
-/// What an optimizer works on. It sees contracts: a model, a communicator; never which ones.
+/// What an optimizer works on. It depends only on the contracts of model and communicator.
 struct Problem {
   model::Model& model;
   comm::Communicator& communicator;
-  /// Rows trained on by each worker in each round of a pass, summed over workers: the denominators
-  /// of averages, agreed without a message.
+  /// Rows that each round of a pass trains on, summed over workers: the denominators of averages,
+  /// known to all workers without a message.
   std::vector<double> rows_per_round = {};
   double rows = 0;           ///< trained on by all workers
   double own_rows = 0;       ///< trained on by this worker
   std::uint64_t epochs = 1;  ///< how many the caller will run, for schedules
 };
 
-/// Where a step stands.
+/// The position of a step.
 struct Position {
   std::uint64_t epoch = 0;
   std::uint64_t pass = 0;   ///< within the epoch, < passes_per_epoch()
@@ -33,36 +33,37 @@ struct Position {
   bool last_of_epoch = false;
 };
 
-/// Named vectors that make up a state; names are unique. The spans stay valid until the next step.
+/// The named vectors of a state. The spans stay valid until the next step.
 using State = std::map<std::string, std::span<float>>;
 
-/// Turns batches into better parameters. One thread. All workers take the same steps in the same
-/// order; a step is a collective call when it merges. All state that a step reads is in state(), so
-/// an optimizer restored from a checkpoint goes on bitwise as if it had never stopped.
+/// Turns batches into better parameters. Used by one thread. All workers take the same steps in the
+/// same order; a step that merges is a collective call. All state that a step reads is in state(),
+/// so an optimizer restored from a checkpoint continues bitwise as if it had never stopped.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
   /// Passes over the data in one epoch: 1, or ADMM's inner ones.
   virtual std::uint64_t passes_per_epoch() const { return 1; }
-  /// Takes over the initial parameters, the same on every worker.
+  /// Sets the initial parameters, the same on every worker.
   virtual void begin(std::span<const float> parameters) = 0;
-  /// One batch (maybe empty). Returns global totals for steps that merge and zero for others;
-  /// summed over an epoch they are that epoch's totals.
+  /// Processes one batch, which may be empty. Returns global totals for steps that merge and zero
+  /// for others; summed over an epoch they are that epoch's totals. Throws diverged, and what the
+  /// communicator throws; after an error the optimizer must be restored or dropped.
   virtual model::Totals step(const model::Batch& batch, const Position& position) = 0;
-  /// Called once by all after the last step (of an async job there may be contributions left).
+  /// Every worker calls this once after its last step (an async job may have contributions left).
   virtual void finish() {}
 
-  /// The model as it stands: what is evaluated, saved and used.
+  /// The current model: the parameters that are evaluated, saved and used.
   virtual std::span<const float> parameters() const = 0;
-  /// Whether the optimizer's own criterion holds: the same on every worker.
+  /// Whether the optimizer's own convergence criterion holds; the same on every worker.
   virtual bool converged() const { return false; }
-  /// Figures of its own for the metrics of an epoch, e.g. primal_residual.
+  /// The optimizer's own metrics of an epoch, e.g. primal_residual.
   virtual std::map<std::string, double> metrics() const { return {}; }
 
-  /// Everything a checkpoint must hold, to be read or, by restore, written in place.
+  /// Everything that a checkpoint must hold; restoring writes into the spans.
   virtual State state() = 0;
-  /// Numbers of the state that are no floats; put back by set_scalars.
+  /// The numbers of the state that are not floats; set_scalars() restores them.
   virtual std::vector<double> scalars() const { return {}; }
   virtual void set_scalars(std::span<const double> scalars);
 };

@@ -15,22 +15,22 @@ namespace lambdaml::optim {
 struct Metric {
   std::string name;
   std::string help;        ///< one sentence without a full stop
-  std::string label = {};  ///< on lines of progress; empty: it is not shown there
+  std::string label = {};  ///< on progress lines; empty: not shown there
 };
 
 struct Plugin {
   std::string name;  ///< the value of --optim
   std::string help;
   std::vector<Option> options =
-      {};  ///< settings of its own; one declared by several plug-ins is one
-  /// What it reports of each epoch, besides the model's metrics.
+      {};  ///< settings of its own; plug-ins that declare the same option share it
+  /// What it reports for each epoch besides the model's metrics.
   std::vector<Metric> metrics = {};
-  /// Epochs of the job when the optimizer counts its own way (ADMM's outer ones): the option's
-  /// name.
+  /// The option that gives the number of epochs, if the optimizer counts them its own way (ADMM's
+  /// outer epochs).
   std::string epochs_option = "epochs";
   /// Whether it merges increments; states (k-means' sums, ADMM's variables) are not compressed.
   bool merges_increments = true;
-  /// Throws invalid_argument when the model is not of a kind it can train.
+  /// Throws invalid_argument if it cannot train a model of that kind.
   std::function<std::unique_ptr<Optimizer>(Problem, const Options&)> make;
 };
 

@@ -8,7 +8,7 @@
 
 namespace lambdaml::optim {
 
-/// lr, lr_schedule, lr_decay, lr_step and warmup_epochs, for the plug-ins that have a LearningRate.
+/// lr, lr_schedule, lr_decay, lr_step and warmup_epochs, for plug-ins that have a LearningRate.
 std::vector<Option> learning_rate_options();
 
 /// The learning rate of each step, from the options lr, lr_schedule, lr_decay, lr_step and

@@ -21,13 +21,13 @@ model::GradientModel& gradient_model(model::Model& model, std::string_view optim
 
 namespace {
 
-/// What merge and finish share: `how` gives the sum.
+/// The common part of merge and finish; `how` computes the sum.
 std::size_t with_totals(std::span<float> values, model::Totals& totals, const Position& position,
                         const std::function<std::size_t(comm::Vectors)>& how) {
   std::array<double, 3> numbers = {totals.loss, totals.rows, totals.correct};
   const std::size_t merged = how({values, numbers});
   totals = {numbers[0], numbers[1], numbers[2]};
-  // One sum over the vector, not a test of each float: an infinity or a NaN anywhere shows in it.
+  // Tests one sum over the vector instead of each float: an infinity or NaN anywhere shows in it.
   if (!std::isfinite(totals.loss) ||
       !std::isfinite(tensor::dot(values.size(), values.data(), values.data())))
     fail(Code::diverged,

@@ -8,17 +8,18 @@
 #include "lambdaml/model/model.h"
 #include "lambdaml/optim/optimizer.h"
 
-/// What several optimizers need.
+/// Helpers that several optimizers share.
 namespace lambdaml::optim {
 
-/// The model as one with gradients; throws invalid_argument naming the optimizer when it is none.
+/// Casts to a model with gradients; throws invalid_argument, naming the optimizer, if it is not
+/// one.
 model::GradientModel& gradient_model(model::Model& model, std::string_view optimizer);
 
-/// Merges values and totals in place; returns the number of contributions. Throws diverged when
-/// what comes back is not finite: the training has diverged, on all workers alike.
+/// Merges values and totals in place; returns the number of contributions. Throws diverged, on all
+/// workers alike, if the result is not finite.
 std::size_t merge(comm::Communicator& communicator, std::span<float> values, model::Totals& totals,
                   comm::Meaning meaning, const Position& position);
-/// The same by Communicator::finish, of states.
+/// The same for Communicator::finish of states.
 std::size_t finish_states(comm::Communicator& communicator, std::span<float> values,
                           model::Totals& totals, const Position& position);
 

@@ -9,14 +9,14 @@
 
 namespace lambdaml::predict {
 
-/// A model's word on rows, and how good it is where the rows have labels.
+/// A model's predictions for rows and, if the rows have labels, their quality.
 struct Predictions {
   std::vector<std::int32_t>
       labels;                 ///< per row: the predicted label; without labels: the class's number
   std::vector<float> scores;  ///< per row: the margin (log-odds for lr) of binary models
   std::uint64_t rows = 0;
-  /// What the model declares to be said of predictions, in its order: its measures where rows have
-  /// labels, else its metrics. None of rows without the labels that it learns from.
+  /// The values that the model declares for predictions, in its order: its measures if rows have
+  /// labels, otherwise its metrics. Empty if the model learns from labels and the rows have none.
   struct Value {
     std::string name;
     double value = 0;
@@ -24,8 +24,8 @@ struct Predictions {
   std::vector<Value> values;
 };
 
-/// Reads `data` whole and predicts each row; features the model never saw are left out.
-/// `format` and `format_options` as data::read() has them.
+/// Reads all of `data` and predicts each row; ignores features that the model never saw. `format`
+/// and `format_options` are those of data::read(). Throws what data::read() throws.
 Predictions predict(job::TrainedModel& model, const Uri& data, const std::string& format,
                     const Options& format_options = {});
 

@@ -32,7 +32,7 @@ Address address_of(const Uri& uri) {
   std::string_view host = uri.host;
   if (const std::size_t at = host.rfind('@'); at != std::string_view::npos) {
     const std::string_view before = host.substr(0, at);
-    // Where a user would stand nobody keeps it secret.
+    // A token in the user's place would not be treated as secret.
     if (!before.starts_with(':'))
       fail(Code::invalid_argument, "{}: a token stands after a colon: ps://[:TOKEN@]host[:27000]",
            uri.display());

@@ -26,7 +26,7 @@ std::uint32_t Client::largest() const {
 
 Sum Client::push_pull(const Part& part, const NumbersView& pushed, Numbers& answer) {
   Sum sum;
-  // An answer is no longer than what it is asked for, unless that is not known.
+  // An answer is no longer than requested, unless the length is unknown.
   constexpr std::uint64_t kTotals = 1 << 20;
   const std::uint64_t asked =
       part.pull_only ? largest()
@@ -131,7 +131,7 @@ void Client::remove(const std::vector<std::string>& keys) {
 
 std::vector<std::pair<std::string, std::uint64_t>> Client::find(const std::string& prefix) {
   std::vector<std::pair<std::string, std::uint64_t>> out;
-  // A page at a time: names after the last one.
+  // Lists page by page: each begins after the last name of the one before.
   std::vector<wire::KeyEntry> page;
   do {
     page.clear();
@@ -230,7 +230,7 @@ void Client::push(const std::string& id, double rate, std::span<const float> val
     Part part{.id = id, .kind = Kind::running, .round = n, .worker = worker, .workers = 0};
     part.length = values.size();
     part.scale = rate;
-    // Of the answer, nothing is wanted.
+    // The answer's contents are not needed.
     const NumbersView pushed{
         {}, {reinterpret_cast<const std::byte*>(values.data()), values.size_bytes()}, {}, Bytes()};
     Numbers answer;

@@ -12,29 +12,29 @@ namespace lambdaml::ps {
 
 class Connection;
 
-/// One connection to a parameter server. One thread. After `unavailable`, nobody knows what the
-/// server has done and the connection is of no more use: make another and call again, every call
-/// may be repeated.
+/// One connection to a parameter server. Used by one thread. After `unavailable` the effect on the
+/// server is unknown and the connection must not be used; make a new one and repeat the call, which
+/// is safe for every call.
 ///
-/// Throws unavailable (not there, closed, silent for longer than the patience lasts, or an answer
-/// that is none), permission_denied (token, certificate), what the server refuses with, and
-/// cancelled (interrupted).
+/// Throws unavailable (unreachable, closed, silent for longer than the patience lasts, or an
+/// invalid answer), permission_denied (token, certificate), the server's own errors, and cancelled
+/// (interrupted).
 class Client {
  public:
-  /// Without a patience it makes one of its own, by the standard policy.
+  /// If `patience` is null, uses its own with the standard policy.
   explicit Client(const Address& address, std::shared_ptr<Patience> patience = nullptr);
   ~Client();
   Client(Client&&) noexcept;
 
-  /// A server of the original system: only the calls of the second group work.
+  /// Whether this is a server of the original system: then only the second group of calls works.
   bool original() const;
-  /// Another number after each start of the server.
+  /// A number that changes with each start of the server.
   std::int64_t incarnation() const;
   bool durable() const;
-  /// Bytes of the longest vector or value.
+  /// The limit of a vector or value, in bytes.
   std::uint32_t largest() const;
 
-  /// `numbers` of the answer are empty when something is missing.
+  /// The numbers of the answer are empty if contributions are missing.
   Sum push_pull(const Part& part, const NumbersView& pushed, Numbers& answer);
   void put(const std::string& key, Bytes value);
   bool create(const std::string& key, Bytes value);
@@ -55,15 +55,15 @@ class Client {
   };
   void register_vector(const Registration& registration);
 
-  /// The original's calls: a model that all pull in turn n and push to, polled for. Where the
-  /// server can, vectors go raw, else as lists of doubles.
+  /// The original system's calls: a model that all workers pull in turn n and push to, by polling.
+  /// Vectors are sent as raw bytes if the server supports that, otherwise as lists of doubles.
   void ping();
   void register_model(const std::string& id, std::size_t length, std::uint32_t workers);
   bool exists(const std::string& id);
   bool can_pull(const std::string& id, std::uint32_t n, std::uint32_t worker);
   bool can_push(const std::string& id, std::uint32_t n, std::uint32_t worker);
   std::vector<float> pull(const std::string& id, std::uint32_t n, std::uint32_t worker);
-  /// The model grows by `rate` times `values`.
+  /// Adds `rate` times `values` to the model.
   void push(const std::string& id, double rate, std::span<const float> values, std::uint32_t n,
             std::uint32_t worker);
 

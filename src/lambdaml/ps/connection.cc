@@ -60,7 +60,7 @@ void Connection::rethrow(std::string_view doing) {
   const auto where = [&](const char* why) {
     return fmt::format("{}: {}: {}", address.endpoint(), doing, printable(why, 300));
   };
-  // What came is no answer, or none came whole.
+  // The answer is invalid or incomplete.
   const auto lost = [&](const std::string& why) {
     try {
       socket->fail_lost(why);
@@ -74,7 +74,7 @@ void Connection::rethrow(std::string_view doing) {
     throw Error(refused.__isset.code ? code_from_string(refused.code) : Code::invalid_argument,
                 where(refused.why.c_str()));
   } catch (const TApplicationException& error) {
-    // These two are what a server answers with; the others say that an answer fits no question.
+    // A server answers with these two; all others mean that the answer does not match the call.
     if (error.getType() == TApplicationException::UNKNOWN_METHOD)
       throw Error(Code::invalid_argument, where(error.what()));
     if (error.getType() == TApplicationException::INTERNAL_ERROR)
@@ -83,11 +83,11 @@ void Connection::rethrow(std::string_view doing) {
   } catch (const TException& error) {  // of the transport, or of the protocol
     lost(error.what());
   } catch (const Error& error) {
-    // The socket's say only why.
+    // The socket's errors state only the cause.
     if (error.code() != Code::unavailable) throw;
     throw Error(error.code(), where(error.what()));
   }
-  throw Error(Code::internal, where("an error that is none"));
+  throw Error(Code::internal, where("an exception of unknown type"));
 }
 
 void Connection::require_new(std::string_view doing) const {

@@ -20,15 +20,15 @@
 
 namespace lambdaml::ps {
 
-/// A client's connection: greeted by the server, or known to lead to one of the original system.
-/// For .cc files of this layer.
+/// A client's connection, after the server's greeting, or after it turned out to be a server of the
+/// original system. For .cc files of this layer. Used by one thread.
 class Connection {
  public:
   /// Throws what Client throws.
   Connection(const Address& where, std::shared_ptr<Patience> patience);
 
-  /// Calls, as one try of the patience, for which the server is asked to wait `wait_s` at most;
-  /// turns what Thrift and the socket throw into the project's errors.
+  /// Makes a call as one try of the patience; the server is asked to wait at most `wait_s`.
+  /// Translates the exceptions of Thrift and the socket to Error.
   template <class Call>
   std::invoke_result_t<Call> guarded(std::string_view doing, Call&& call, double wait_s = 0) {
     try {
@@ -43,14 +43,14 @@ class Connection {
 
   void require_new(std::string_view doing) const;
 
-  /// A call whose arguments, and whose result if there is one, are written and read by hand; an
+  /// A call whose arguments and result (if any) are written and read by the given functions; an
   /// answer may have `longest` bytes.
   void call(const char* name,
             const std::function<void(::apache::thrift::protocol::TProtocol&)>& arguments,
             const std::function<bool(::apache::thrift::protocol::TProtocol&, std::int16_t)>& result,
             std::uint64_t longest = kLongestAnswer);
 
-  /// The original's pull_model, which must not make room for a list before it comes.
+  /// The original's pull_model, without allocating a list before its elements arrive.
   std::vector<float> pull(const std::string& id, std::uint32_t n, std::uint32_t worker);
 
   const Address address;
@@ -64,7 +64,7 @@ class Connection {
  private:
   void greet();
   void end_of_answer() const;
-  /// Within a handler of what Thrift or the socket threw.
+  /// For use in a handler of an exception from Thrift or the socket.
   [[noreturn]] void rethrow(std::string_view doing);
 };
 

@@ -133,7 +133,7 @@ TEST_F(Hostile, AWorkerThatIsLastBringsNothing) {
       part.workers = 1;
       expect_refused(part, fmt::format("kind {}, pull_only {}, alone", kind, pull_only));
     }
-  // Of a running vector, a worker may be last before anybody has pushed: it is of zeros.
+  // A worker may finish before any worker has pushed to a running vector, which is then all zeros.
   Part last{.id = "running", .kind = Kind::running, .workers = 1};
   last.last = true;
   Numbers answer;

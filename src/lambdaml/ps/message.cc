@@ -70,7 +70,7 @@ double read_double(Protocol& in) {
   return value;
 }
 
-/// Calls take(id, type) for each field; what it does not take, returning false, is skipped.
+/// Calls take(id, type) for each field; skips fields for which it returns false.
 template <class Take>
 void read_fields(Protocol& in, Take&& take) {
   std::string name;
@@ -104,7 +104,8 @@ void write_binary_field(Protocol& out, std::int16_t id, Bytes bytes) {
 
 namespace {
 
-/// `size` bytes in steps, each of which is asked for: a huge page is touched as a whole.
+/// Reads `size` bytes in steps, asking for memory before each one, because a huge page is touched
+/// as a whole.
 Buffer read_bytes(Protocol& in, std::uint64_t size, const Room& room) {
   constexpr std::uint64_t kStep = 2 << 20;
   constexpr std::uint64_t kDropped = 64 << 10;
@@ -112,7 +113,7 @@ Buffer read_bytes(Protocol& in, std::uint64_t size, const Room& room) {
   try {
     bytes.emplace(size);
   } catch (const std::bad_alloc&) {
-    // As if that were more than there is.
+    // Treated like lack of memory.
     if (!room.has_memory || room.has_memory(std::numeric_limits<std::uint64_t>::max())) throw;
   }
   std::vector<std::uint8_t> dropped;

@@ -14,13 +14,13 @@ class TProtocol;
 }
 
 /// The two structs of parameter_server.thrift that carry vectors, read and written without the
-/// copies of generated code, which keeps a `binary` in a string: here the numbers go from the
-/// socket into aligned memory, and from where they lie into the socket.
+/// copies of generated code, which keeps a `binary` in a string: here numbers go from the socket
+/// into aligned memory, and from their place into the socket.
 namespace lambdaml::ps {
 
 enum class Kind : std::int32_t { round = 1, running = 2, newest = 3, result = 4 };
 
-/// `Part` but for its numbers; see parameter_server.thrift.
+/// `Part` without its numbers; see parameter_server.thrift.
 struct Part {
   std::string id;
   Kind kind = Kind::round;
@@ -39,7 +39,7 @@ struct Part {
   std::optional<std::uint64_t> generation = {};
 };
 
-/// `Sum` but for its numbers.
+/// `Sum` without its numbers.
 struct Sum {
   std::uint64_t merged = 0;
   std::uint64_t length = 0;
@@ -48,12 +48,12 @@ struct Sum {
   std::uint64_t generation = 0;
 };
 
-/// The numbers of either as bytes, where they lie.
+/// The numbers of either, as views to be sent.
 struct NumbersView {
   Bytes totals, values;
   std::optional<Bytes> indices = {}, wanted = {};
 };
-/// And as they came.
+/// The numbers of either, as received.
 struct Numbers {
   Buffer totals, values;
   std::optional<Buffer> indices = {}, wanted = {};
@@ -61,17 +61,18 @@ struct Numbers {
 
 using Protocol = ::apache::thrift::protocol::TProtocol;
 
-/// What a reader has room for. Memory for what a peer has announced is not touched before it comes.
+/// The memory limits of a reader. Memory for an announced length is not touched before the bytes
+/// arrive.
 struct Room {
   Room(std::uint32_t largest_binary) : largest(largest_binary) {}
 
   std::uint32_t largest;  ///< bytes of the longest `binary`; a longer one ends the message
-  /// Asked before so many more bytes are kept. False: there is no memory for them; the binary, of
-  /// which nothing is kept, is read to its end, so that the peer can be told.
+  /// Called before this many more bytes are kept. False: there is no memory for them; then the
+  /// binary is read to its end without keeping any of it, so that the peer can be told.
   std::function<bool(std::uint64_t bytes)> has_memory = {};
 };
 
-/// Write and read the struct, with its end. Fields that are not known are skipped. Throw Thrift's
+/// Write and read the struct including its end marker. Skip unknown fields. Throw Thrift's
 /// exceptions.
 void write(Protocol& out, const Part& part, const NumbersView& numbers);
 void read(Protocol& in, const Room& room, Part& part, Numbers& numbers);
@@ -82,12 +83,12 @@ void write_binary(Protocol& out, Bytes bytes);
 Buffer read_binary(Protocol& in, const Room& room);
 void write_binary_field(Protocol& out, std::int16_t id, Bytes bytes);
 
-/// The original's vectors, a list<double>. When read, they lie in the buffer as doubles of this
-/// machine; the list may have as many elements as fit in a `binary` of the room as floats.
+/// The original's vectors, of type list<double>. After reading, the buffer holds doubles of this
+/// machine; the list may have as many elements as floats fit in a `binary` of the room.
 void write_doubles(Protocol& out, std::span<const float> values);
 Buffer read_doubles(Protocol& in, const Room& room);
 
-/// A vector as its entries whose bits are not those of 0, where that is shorter than the whole.
+/// A vector as the entries whose bits are not those of 0; nullopt if that would not be shorter.
 struct Sparse {
   std::vector<std::uint32_t> indices;
   std::vector<float> values;

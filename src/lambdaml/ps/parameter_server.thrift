@@ -54,17 +54,17 @@ struct Model {
 enum Kind {
   // The sum of one round over all workers, in worker order, once all have pushed.
   ROUND = 1,
-  // A vector that every push moves at once; the answer is the vector as it then stands.
+  // A vector that every push modifies at once; the answer is the vector after the push.
   RUNNING = 2,
   // The sum over workers of each one's newest push.
   NEWEST = 3,
-  // A result of a round that a server which started again may have lost.
+  // Restores the result of a round that a restarted server may have lost.
   RESULT = 4,
 }
 
-// What one worker pushes, and what it wants back. Numbers are little-endian: float64 in totals,
-// float32 in values, uint32 in indices. All of them are finite. What does not fit, or is said where
-// it means nothing, is refused.
+// What one worker pushes and requests. Numbers are little-endian: float64 in totals,
+// float32 in values, uint32 in indices. All of them must be finite. Fields that are inconsistent, or
+// set where they have no meaning, are refused.
 struct Part {
   1: string id,
   2: Kind kind,
@@ -81,23 +81,23 @@ struct Part {
   10: optional binary indices,
   // Of the whole vector.
   11: i64 length,
-  // RUNNING: a worker may be so many pushes ahead of the slowest; absent: any number.
+  // RUNNING: how many pushes a worker may be ahead of the slowest; absent: any number.
   12: optional i32 staleness,
   // RUNNING: the worker has finished and pushes nothing; the answer waits until all have.
   13: bool last,
-  // Nothing is pushed: `values` and `totals` are those of an earlier try. If the server has not got
-  // them it answers `resend`. Not of a RESULT.
+  // Nothing is pushed: `values` and `totals` are those of an earlier call. If the server does not have
+  // them it answers `resend`. Not for a RESULT.
   14: bool again,
   // RUNNING: only pulls; neither `last` nor `again`.
   15: bool pull_only,
   // RUNNING: the indices of the values wanted back; absent: all.
   16: optional binary wanted,
-  // Of a model: pushed values times this are added to it; 1 by default.
+  // For a model: pushed values times this are added to it; 1 by default.
   17: optional double scale,
-  // Of a model with a learning rate: the one of this push.
+  // For a model with a learning rate: the one of this push.
   18: optional double learning_rate,
-  // RUNNING: the vector's generation that this worker knows; absent: any. For another one nothing is
-  // done, and the answer has none but `generation` and `resend`.
+  // RUNNING: the vector's generation that this worker knows; absent: any. If it differs, nothing is
+  // done, and the answer has only `generation` and `resend`.
   19: optional i64 generation,
 }
 
@@ -106,17 +106,17 @@ struct Sum {
   1: i64 merged,
   2: binary totals,
   3: binary values,
-  // As in Part: the server sends a vector of zeros mostly so.
+  // As in Part: the server sends a vector that is mostly zeros in this form.
   4: optional binary indices,
   5: i64 length,
-  // Workers whose push is not there yet: then there are no numbers.
+  // Workers whose push has not arrived: then there are no numbers.
   6: list<i32> missing,
   7: bool resend,
-  // RUNNING: drawn when the vector was made, so another one after it was lost or cleared.
+  // RUNNING: a random number drawn when the vector was made; changes if it is lost or cleared.
   8: i64 generation,
 }
 
-// A model that the server moves itself. With a learning rate, pushes are shares of a gradient g:
+// A model that the server updates. With a learning rate, pushes are shares of a gradient g:
 //   v = momentum v + (sum of g + l2 w),  w = w - learning_rate v
 // l2 w for the penalized parameters only. Without one, pushes are added.
 struct Registration {
@@ -134,11 +134,11 @@ struct Registration {
 
 struct Welcome {
   1: i32 version,
-  // Another number after each start of the server.
+  // Changes with each start of the server.
   2: i64 incarnation,
   // Keys survive a crash of the server.
   3: bool durable,
-  // The longest `binary` it takes.
+  // The longest `binary` that it accepts.
   4: i64 largest,
 }
 
@@ -162,7 +162,7 @@ service ParameterServer {
   void push_update(1: Update u) throws (1: InvalidOperation e),
   oneway void zip(),
 
-  // Added. First of a connection where the server wants a token; tells what the server is.
+  // Added. The first call of a connection if the server requires a token; returns the server's properties.
   Welcome hello(1: string token) throws (1: InvalidOperation e),
   Sum push_pull(1: Part part) throws (1: InvalidOperation e),
   void register_vector(1: Registration r) throws (1: InvalidOperation e),
@@ -170,11 +170,11 @@ service ParameterServer {
 
   // Keys to values: what a job keeps besides vectors.
   void put(1: string key, 2: binary value) throws (1: InvalidOperation e),
-  // Only where the key is absent; whether it was.
+  // Saves only if the key is absent; returns whether it was.
   bool create(1: string key, 2: binary value) throws (1: InvalidOperation e),
   Value get(1: string key) throws (1: InvalidOperation e),
   void remove(1: list<string> keys) throws (1: InvalidOperation e),
-  // The keys that begin with the prefix, in byte order: some of those after `after`; none is the end.
+  // Keys that begin with the prefix and sort after `after`, in byte order, one page; empty at the end.
   list<KeyEntry> find(1: string prefix, 2: string after) throws (1: InvalidOperation e),
   // Removes keys, models and sums that begin with the prefix.
   void clear(1: string prefix) throws (1: InvalidOperation e),

@@ -283,7 +283,7 @@ TEST(Memory, UnfinishedUploadsGiveWayToOthers) {
     crowd.back().say(beginning_of_a_push(60'000'000) + sent, 2);
   }
   EXPECT_LE(std::stoull(metric(server, "lambdaml_ps_memory_bytes")), kLimit);
-  // Half of the memory, which they have, for one who goes on.
+  // Half of the memory, which the stalled clients hold, is freed for a client that continues.
   Client client(address_of(server));
   const std::vector<float> values(kLimit / 2 / sizeof(float) / 2, 1.0F);
   const Stopwatch clock;
@@ -354,7 +354,7 @@ TEST(Endings, OfAServerDoNotWaitForSlowPeers) {
   EXPECT_LT(clock.seconds(), 10);
 }
 
-/// A server whose greeting is right, and whose next answer is what a test says.
+/// A server with a valid greeting whose next answer is set by the test.
 class FalseServer {
  public:
   explicit FalseServer(std::string answer) : answer_(std::move(answer)) {

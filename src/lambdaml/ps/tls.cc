@@ -16,7 +16,7 @@ namespace {
 using ::apache::thrift::transport::TTransport;
 using ::apache::thrift::transport::TTransportException;
 
-/// What is called of libssl, and of libcrypto, which it brings along.
+/// The functions used of libssl, and of libcrypto, which it loads.
 struct SslLibrary : SharedLibrary {
   SslLibrary() : SharedLibrary(soname::kSsl, "a parameter server with TLS") {}
 
@@ -60,7 +60,8 @@ const SslLibrary& libssl() {
   return library;
 }
 
-/// The socket as libssl sees it. What the socket throws cannot pass through C, so it waits here.
+/// The socket for libssl. Exceptions of the socket must not pass through C code, so they are stored
+/// here.
 struct Line {
   std::shared_ptr<TTransport> socket;
   std::exception_ptr failure = {};
@@ -136,8 +137,8 @@ class Tls final : public ::apache::thrift::transport::TVirtualTransport<Tls> {
 
   bool isOpen() const override { return line_.socket->isOpen(); }
   bool peek() override { return ssl_.pending(session_.get()) > 0 || line_.socket->peek(); }
-  /// Messages say how long they are, so that none is taken for whole when the line is cut: TLS's
-  /// own goodbye is not waited for.
+  /// Messages carry their length, so a truncated one is noticed; there is no need to wait for TLS's
+  /// closing message.
   void close() override { line_.socket->close(); }
 
   std::uint32_t read(std::uint8_t* to, std::uint32_t size) {
@@ -145,7 +146,7 @@ class Tls final : public ::apache::thrift::transport::TVirtualTransport<Tls> {
     ssl_.clear_error();
     if (ssl_.read_ex(session_.get(), to, size, &n) != 1) {
       rethrow();
-      // Whose line ends without an error has ended it.
+      // The peer has closed the connection without an error.
       if (const std::string why = reason(); !line_.ended && !why.empty())
         throw TTransportException(TTransportException::CORRUPTED_DATA, "TLS: " + why);
       return 0;
@@ -163,7 +164,8 @@ class Tls final : public ::apache::thrift::transport::TVirtualTransport<Tls> {
   }
 
  private:
-  /// The peer's certificate must be for this host: a name, which it is also told, or an address.
+  /// Requires that the peer's certificate is for this host: a name, which is also sent (SNI), or an
+  /// address.
   void expect(const std::string& host) {
     if (ssl_.set1_ip(ssl_.get0_param(session_.get()), host.c_str()) == 1) return;
     std::string name = host;

@@ -11,30 +11,30 @@
 
 #include "lambdaml/base/log.h"
 
-/// How both ends talk; for .cc files of this layer.
+/// The transport and limits of both ends; for .cc files of this layer.
 namespace lambdaml::ps {
 
-/// Sizes that a peer announces: strings (names, reasons) and lists. Vectors have their own limit.
+/// Limits of announced strings (names, reasons) and lists. Vectors have their own limit.
 constexpr std::int32_t kLongestString = 64 << 10;
 constexpr std::int32_t kLongestList = 1 << 16;
-/// Structs and lists within each other, known or skipped.
+/// The limit of nested structs and lists, including skipped ones.
 constexpr int kDeepest = 32;
-/// Of a message without vectors or values.
+/// The limit of a message without vectors or values.
 constexpr std::uint64_t kSmallMessage = 1 << 20;
-/// Of a client's answer without vectors or values: a page of keys is the longest.
+/// The limit of an answer without vectors or values; a page of keys is the longest.
 constexpr std::uint64_t kLongestAnswer = 64 << 20;
-/// Of a message whose vectors have up to `largest` bytes each: there are four, and lists of doubles
-/// are twice as long.
+/// The limit of a message whose vectors have up to `largest` bytes each: there are four, and lists
+/// of doubles are twice as long.
 constexpr std::uint64_t long_message(std::uint64_t largest) { return 5 * largest + kSmallMessage; }
 
-/// What Thrift would print goes to the log.
+/// Redirects Thrift's output to the log.
 inline void log_what_thrift_says() {
   ::apache::thrift::GlobalOutput.setOutputFunction(
       [](const char* text) { log::debug("thrift: {}", text); });
 }
 
-/// Thrift's own limit of 100 MB a message is lifted, and counts no bytes of earlier messages: see
-/// Buffered.
+/// Lifts Thrift's own limit of 100 MB per message, which would also count bytes of earlier
+/// messages: see Buffered.
 inline std::shared_ptr<::apache::thrift::TConfiguration> make_configuration() {
   auto configuration = std::make_shared<::apache::thrift::TConfiguration>();
   configuration->setMaxMessageSize(std::numeric_limits<std::int32_t>::max());
@@ -42,8 +42,8 @@ inline std::shared_ptr<::apache::thrift::TConfiguration> make_configuration() {
   return configuration;
 }
 
-/// A buffered transport whose long reads go straight to where the bytes belong, and which ends the
-/// connection at a message beyond a limit.
+/// A buffered transport that reads long data directly into its destination, and ends the connection
+/// at a message beyond a limit.
 class Buffered final : public ::apache::thrift::transport::TBufferedTransport {
  public:
   static constexpr std::uint32_t kBytes = 32 << 10;
@@ -58,7 +58,7 @@ class Buffered final : public ::apache::thrift::transport::TBufferedTransport {
     }
   }
 
-  /// The limit of the message that is being read.
+  /// Sets the limit of the message being read.
   void limit_message(std::uint64_t bytes) { most_ = bytes; }
 
   bool peek() override {
@@ -77,7 +77,7 @@ class Buffered final : public ::apache::thrift::transport::TBufferedTransport {
     return n;
   }
 
-  /// The end of a message.
+  /// Ends a message.
   std::uint32_t readEnd() override {
     begin_ = received_ - static_cast<std::uint64_t>(rBound_ - rBase_);
     most_ = usual_most_;

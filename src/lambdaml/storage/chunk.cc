@@ -17,9 +17,9 @@ namespace {
 constexpr std::uint64_t kPlain = 0x31304c4156444d4cULL;  // "LMDVAL01": the value follows
 constexpr std::uint64_t kIndex = 0x3130584449444d4cULL;  // "LMDIDX01": an Index
 constexpr std::string_view kPieces = ".chunk/";
-constexpr std::uint64_t kMostPieces = 1 << 20;  ///< so that a damaged index asks for no terabytes
+constexpr std::uint64_t kMostPieces = 1 << 20;  ///< bounds what a damaged index requests
 
-/// What lies under the key of a value that is kept in pieces.
+/// The index stored under the key of a value that is kept in pieces.
 struct Index {
   std::uint64_t mark = kIndex;
   std::uint64_t bytes = 0;        ///< of the value
@@ -114,8 +114,9 @@ class Chunked final : public Wrapper {
     return inner().exists(key);
   }
 
-  /// One request for a plain value, which transfers what lies before the part as well: at most a
-  /// piece. For a value in pieces, one for the index and one for each piece that the part touches.
+  /// One request for a plain value, which also transfers the bytes before the part: at most one
+  /// piece. For a value in pieces, one request for the index and one for each piece that overlaps
+  /// the part.
   std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
                                    std::uint64_t bytes) override {
     check_name(key);
@@ -184,7 +185,7 @@ class Chunked final : public Wrapper {
     std::vector<Entry> out;
     for (Entry& entry : inner().list(prefix)) {
       if (value_of_piece(entry.key)) continue;
-      // An index is as long as a plain value may be, so the one way to tell them is to look.
+      // An index is as long as a plain value may be, so only its contents can tell them apart.
       if (entry.bytes == sizeof(Index)) {
         const std::optional<Buffer> raw = inner().load(entry.key);
         if (!raw) continue;
@@ -208,7 +209,7 @@ class Chunked final : public Wrapper {
       const std::lock_guard lock(mutex_);
       std::erase_if(known_, [&](const auto& item) { return item.first.starts_with(prefix); });
     }
-    // A prefix that ends within a name may fit a piece and not its value: `a.` and `a.chunk/…`.
+    // A prefix that ends within a name may match a piece but not its value: `a.` and `a.chunk/…`.
     if (prefix.empty() || prefix.ends_with('/') || !inner().capabilities().can_list)
       return inner().clear(prefix);
     std::vector<std::string> keys;
@@ -222,7 +223,7 @@ class Chunked final : public Wrapper {
  private:
   friend class ChunkedWatch;
 
-  /// Refuses the names that pieces take.
+  /// Rejects names that are reserved for pieces.
   static void check_name(std::string_view key) {
     check_key(key);
     const std::string closed = std::string(key) + "/";
@@ -231,7 +232,7 @@ class Chunked final : public Wrapper {
            printable(key));
   }
 
-  /// The key of the value whose piece lies under `key`; absent when it is no piece.
+  /// The key of the value that the piece under `key` belongs to; nullopt if it is not a piece.
   static std::optional<std::string_view> value_of_piece(std::string_view key) {
     const std::size_t at = key.rfind(kPieces);
     if (at == std::string_view::npos) return {};
@@ -253,7 +254,7 @@ class Chunked final : public Wrapper {
 
   static bool is_plain(const Buffer& raw) { return mark_of(raw) == kPlain; }
 
-  /// The index that `raw` is; nullopt when it is anything else.
+  /// Parses `raw` as an index; nullopt if it is anything else.
   static std::optional<Index> index_in(const Buffer& raw) {
     Index index;
     if (mark_of(raw) != kIndex || raw.size() != sizeof index) return {};
@@ -264,14 +265,14 @@ class Chunked final : public Wrapper {
     return index;
   }
 
-  /// The index that `raw` is; nullopt when it is a plain value. Throws data_corrupt for neither.
+  /// Parses `raw` as an index; nullopt for a plain value. Throws data_corrupt if it is neither.
   static std::optional<Index> index_of(const Buffer& raw, std::string_view key) {
     if (is_plain(raw)) return {};
     if (const std::optional<Index> index = index_in(raw)) return index;
     fail(Code::data_corrupt, "the value of '{}' was not written in pieces or is damaged", key);
   }
 
-  /// Saves the pieces of a value that does not fit one request; absent when it does.
+  /// Saves the pieces of a value that is too large for one request; nullopt if it is not.
   std::optional<Index> save_pieces(std::string_view key, Bytes value) {
     if (value.size() + sizeof kPlain <= limit_) return {};
     Index index;
@@ -291,8 +292,8 @@ class Chunked final : public Wrapper {
     return index;
   }
 
-  /// The value that the bytes under `key` stand for. Absent when its pieces are gone because the
-  /// value was written over or removed meanwhile: look at the key again.
+  /// The value that the bytes under `key` stand for. nullopt if its pieces are missing because the
+  /// value was overwritten or removed meanwhile: load the key again.
   std::optional<Buffer> whole(std::string_view key, Buffer raw) {
     const std::string one(key);
     std::vector<Buffer> values;
@@ -300,7 +301,7 @@ class Chunked final : public Wrapper {
     return std::move(assemble({&one, 1}, std::move(values)).front());
   }
 
-  /// The same for several keys, with the pieces of all in one request to the inner store.
+  /// The same for several keys; loads all pieces in one batch.
   std::vector<std::optional<Buffer>> assemble(std::span<const std::string> keys,
                                               std::vector<Buffer> raws) {
     std::vector<std::optional<Buffer>> out(keys.size());
@@ -334,8 +335,8 @@ class Chunked final : public Wrapper {
     return out;
   }
 
-  /// A part of the value that `index` stands for; nullopt when its pieces are gone because the
-  /// value was written over or removed meanwhile.
+  /// A part of the value of `index`; nullopt if its pieces are missing because the value was
+  /// overwritten or removed meanwhile.
   std::optional<Buffer> part_of_pieces(std::string_view key, const Index& index,
                                        std::uint64_t begin, std::uint64_t bytes) {
     begin = std::min(begin, index.bytes);
@@ -360,7 +361,7 @@ class Chunked final : public Wrapper {
     return part;
   }
 
-  /// Throws data_corrupt when the pieces of `index` are gone although it still stands under `key`.
+  /// Throws data_corrupt if pieces of `index` are missing although it is still stored under `key`.
   void require_replaced(std::string_view key, const Index& index) {
     const std::optional<Buffer> again = inner().load(key);
     const std::optional<Index> newer = again ? index_of(*again, key) : std::nullopt;
@@ -385,8 +386,8 @@ class Chunked final : public Wrapper {
     fail(Code::data_corrupt, "the value of '{}' does not have its index's size and checksum", key);
   }
 
-  /// Lets one thread at a time change what lies under a key: else the pieces of the later value
-  /// might be taken for the ones that it replaced.
+  /// Serializes changes of a key within this handle; otherwise the pieces of the later value might
+  /// be mistaken for those that it replaced.
   std::vector<std::unique_lock<std::mutex>> take_turn(std::span<const std::string_view> keys) {
     std::set<std::size_t> chosen;
     for (const std::string_view key : keys)
@@ -396,7 +397,8 @@ class Chunked final : public Wrapper {
     return locks;
   }
 
-  /// Whether this handle saved what lies under `key`, and if so its index, absent for a plain one.
+  /// Whether this handle saved the current value of `key`, and if so its index, nullopt for a plain
+  /// one.
   bool known(std::string_view key, std::optional<Index>& index) const {
     const std::lock_guard lock(mutex_);
     const auto at = known_.find(key);
@@ -405,7 +407,8 @@ class Chunked final : public Wrapper {
     return true;
   }
 
-  /// Notes what was just saved and removes the pieces of what this handle had saved there before.
+  /// Records what was just saved and removes the pieces of the value that this handle had saved
+  /// before.
   void replace_known(std::string_view key, const std::optional<Index>& index) {
     std::optional<Index> old;
     {
@@ -421,7 +424,7 @@ class Chunked final : public Wrapper {
   std::map<std::string, std::optional<Index>, std::less<>> known_;
 };
 
-/// Watches what lies under the keys, and loads the pieces of an index that has come.
+/// Watches the keys and, when an index arrives, loads its pieces.
 class ChunkedWatch final : public KeyWatch {
  public:
   ChunkedWatch(Chunked& store, std::vector<std::string> keys)
@@ -462,7 +465,7 @@ class ChunkedWatch final : public KeyWatch {
       there_[index] = true;
       out.push_back({index, std::move(*wholes[i])});
     }
-    // The pieces are gone because the value was written over or removed meanwhile.
+    // The pieces are missing because the value was overwritten or removed meanwhile.
     if (out.size() < raws.size()) begin();
     return out;
   }

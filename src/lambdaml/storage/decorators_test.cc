@@ -324,8 +324,7 @@ TEST(Retry, GivesAServiceThatHasAnsweredBeforeTimeToComeBack) {
   back = Deadline::in(0.1);
   EXPECT_EQ(store->load("key")->text(), "value");
   EXPECT_GT(calls, 3);
-  // A wait whose deadline passes within the outage says what is missing, and only when that is
-  // known.
+  // A wait whose deadline passes during the outage reports what is missing once that is known.
   back = Deadline::in(0.1);
   EXPECT_THROW(store->load_or_wait("absent", Deadline::in(0.01)), MissingKeys);
   EXPECT_TRUE(back.passed());

@@ -6,7 +6,7 @@
 namespace lambdaml::storage {
 namespace {
 
-/// Counts a request for each value that comes.
+/// Counts one request for each value that arrives.
 class MeteredWatch final : public KeyWatch {
  public:
   MeteredWatch(std::unique_ptr<KeyWatch> inner, std::shared_ptr<Meter> meter)
@@ -80,12 +80,12 @@ class Metered final : public Wrapper {
     meter_->count_remove(keys.size());
     inner().remove_all(keys);
   }
-  /// How a store clears is its own affair; it is billed as looking once.
+  /// How a store clears is not visible here; it is counted as one list.
   void clear(std::string_view prefix) override {
     meter_->count_list(1);
     inner().clear(prefix);
   }
-  /// Polls in vain are the store's affair.
+  /// Polls that find nothing are not visible here.
   std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
     return std::make_unique<MeteredWatch>(inner().watch(std::move(keys)), meter_);
   }

@@ -5,14 +5,14 @@
 
 namespace lambdaml::storage {
 
-/// Requests and bytes by kind, as services bill them, looks in vain included.
+/// Requests and bytes by kind, as services bill them; polls that find nothing are included.
 struct Usage {
   struct Kind {
     std::uint64_t requests = 0;
     std::uint64_t bytes = 0;  ///< of values
   };
   Kind put, get, list, remove;
-  /// Capacity that a service bills besides requests (DynamoDB: 1 KB written, 4 KB read).
+  /// Capacity billed in addition to requests (DynamoDB: per 1 KB written or 4 KB read).
   double write_units = 0, read_units = 0;
 
   std::uint64_t requests() const {
@@ -21,7 +21,7 @@ struct Usage {
   Usage& operator+=(const Usage& other);
 };
 
-/// Counts from any thread; shared by all that use one store in a process.
+/// Thread-safe counters, shared by all users of one store in a process.
 class Meter {
  public:
   Usage usage() const;

@@ -6,9 +6,9 @@
 
 namespace lambdaml::storage {
 
-/// Throws permission_denied where another user of this machine could read, change or make up what
-/// is written there (base/own_folder.h), for who wants to know before anything is done; every call
-/// that writes throws it too. Costs no request.
+/// Throws permission_denied if another user of this machine could read, change or forge what is
+/// written there (base/own_folder.h). Lets a caller check before it does anything; calls that write
+/// perform the same check. Costs no request.
 void require_own_place(const Uri& uri);
 
 }  // namespace lambdaml::storage

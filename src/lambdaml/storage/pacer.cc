@@ -7,7 +7,7 @@ namespace {
 
 constexpr double kGrowth = 1.5;
 constexpr double kEarlier = 0.75;
-/// A job waits in a handful of folders; what more there is was not worth remembering.
+/// A job waits in a handful of folders; beyond that the map is not worth keeping.
 constexpr std::size_t kMostFolders = 1000;
 
 }  // namespace

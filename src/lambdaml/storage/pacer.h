@@ -7,46 +7,46 @@
 
 namespace lambdaml::storage {
 
-/// When to poll for a key that somebody else will write, where a store can only be polled.
+/// When to poll for a key that another worker will write, if the store can only be polled.
 ///
-/// Polls that come too early cost a request each, polls that come too late cost time. What workers
-/// wait for comes again and again after about the same time: round after round, in the same folder
-/// (the key up to its last `/`). So a wait first polls when the last ones in that folder ended, and
-/// then after pauses that grow by half, from `shortest_s` up to `longest_s`; in a wait that lasts
-/// much longer, after a share of the time that it has lasted.
+/// Polling too early costs a request each time; polling too late costs time. Workers wait
+/// repeatedly for about the same time: round after round, in the same folder (the key up to its
+/// last `/`). So a wait first polls when earlier waits in that folder ended, then after pauses that
+/// grow by half, from `shortest_s` up to `longest_s`; in a wait that lasts much longer, after a
+/// share of the elapsed time.
 ///
-/// What a folder teaches: a wait whose first poll finds the key may have polled too late, and makes
-/// the next one poll earlier by a quarter; a wait that polled in vain puts the next first poll
-/// between its last poll in vain and the one that found it. Thread-safe.
+/// Learning: a wait whose first poll finds the key may have polled too late, so the next first poll
+/// is a quarter earlier; otherwise the next first poll lies between this wait's last unsuccessful
+/// poll and the successful one. Thread-safe.
 class Pacer {
  public:
   struct Tuning {
     double shortest_s = 0.0001;
     double longest_s = 0.02;
-    /// The longest time that a wait lets pass before its first poll.
+    /// The latest time of a wait's first poll.
     double latest_first_poll_s = 0.1;
-    /// Whether the first poll comes at once, without regard to what the folder taught: for stores
-    /// whose polls cost next to nothing.
+    /// Whether to poll at once, regardless of what was learned: for stores with very cheap polls.
     bool poll_at_once = true;
-    /// Pauses grow beyond longest_s to this share of the time waited so far, up to long_wait_s.
+    /// In long waits, pauses grow beyond longest_s to this share of the elapsed time, up to
+    /// long_wait_s.
     double long_wait_share = 0;
     double long_wait_s = 0;
   };
-  /// For stores whose polls are billed or take milliseconds: less than 40 in the first minute of a
+  /// For stores whose polls are billed or take milliseconds: fewer than 40 in the first minute of a
   /// wait, 10 in each later one.
   static const Tuning kExpensivePolling;
 
   Pacer() = default;
   explicit Pacer(Tuning tuning) : tuning_(tuning) {}
 
-  /// The polls of one wait.
+  /// The polls of one wait. Used by one thread.
   class Wait {
    public:
     /// Seconds from the beginning of the wait to the next poll.
     double next_poll_s() const { return next_s_; }
-    /// The poll at `now_s` (seconds since the wait began) was in vain.
+    /// The poll at `now_s` (seconds since the wait began) did not find everything.
     void in_vain(double now_s);
-    /// The poll at `now_s` found everything: teaches the folder.
+    /// The poll at `now_s` found everything: updates what is known of the folder.
     void found(double now_s);
 
    private:
@@ -60,7 +60,7 @@ class Pacer {
     double last_in_vain_s_ = -1;
   };
 
-  /// A wait for keys of which `key` is one. The Pacer must outlive it.
+  /// Begins a wait for keys in the folder of `key`. The Pacer must outlive it.
   Wait wait_for(std::string_view key);
 
  private:

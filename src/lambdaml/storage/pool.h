@@ -12,18 +12,17 @@
 
 namespace lambdaml::storage {
 
-/// Connections to a server, each used by one thread at a time and kept for the next. As many are
-/// made as threads use them at once. The patience with the server is told of each use that went
-/// well. Thread-safe.
+/// A pool of connections to a server, each used by one thread at a time and kept for reuse. Creates
+/// as many as are used at once. Reports each successful use to the server's patience. Thread-safe.
 template <class Connection>
 class Pool {
  public:
   Pool(std::function<std::unique_ptr<Connection>()> make, std::shared_ptr<Patience> patience)
       : make_(std::move(make)), patience_(std::move(patience)) {}
 
-  /// Calls use(connection) and returns its result. When it throws, the connection is dropped, for
-  /// nobody knows what it will say next; after `unavailable` the idle ones are dropped too, which
-  /// the same fault has hit: the next call makes a new one.
+  /// Calls use(connection) and returns its result. If it throws, the connection is dropped because
+  /// its state is unknown. After `unavailable` the idle connections are dropped as well, as the
+  /// same fault has probably hit them; the next call opens a new one.
   template <class Use>
   std::invoke_result_t<Use, Connection&> with(Use&& use) {
     std::unique_ptr<Connection> connection = take();
@@ -45,7 +44,8 @@ class Pool {
     }
   }
 
-  /// For a use that lasts longer than a call: to be given back, or dropped after an error.
+  /// For a use that lasts longer than a call: give the connection back afterwards, or drop it after
+  /// an error.
   std::unique_ptr<Connection> borrow() {
     std::unique_ptr<Connection> connection = take();
     return connection ? std::move(connection) : make_();

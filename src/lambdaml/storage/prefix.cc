@@ -55,7 +55,7 @@ class Prefix final : public Wrapper {
     inner().remove_all(full_all(keys));
   }
 
-  // A Wait names keys itself, as it was given them.
+  // A Wait names keys as the caller gave them, without the prefix.
   std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
     return inner().watch(full_all(keys));
   }

@@ -11,29 +11,28 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/decorators.h"
 
-/// The loop around tries that with_retry() and open() share.
+/// The retry loop that with_retry() and open() share.
 namespace lambdaml::storage {
 
-/// Within a handler of the error of the last try: throws it again, with what was tried in front.
+/// For use in a handler of the last attempt's error: rethrows it, prefixed with what was attempted.
 [[noreturn]] void rethrow_tried(const Patience::Call& call, const std::string& service, int tries);
 
 struct Retried {
-  /// The deadline of a call that waits. When it passes within an outage, the wait still looks once
-  /// the service is back: nobody knows before whether what it waits for is there.
+  /// The deadline of a call that waits. If it passes during an outage, the wait still polls once
+  /// when the service is back, because until then nobody can tell whether the key is there.
   std::optional<Deadline> wait_until = {};
   std::string_view key = {};  ///< for the log
-  bool answers = true;        ///< when the attempt returns, the service has answered
+  bool answers = true;        ///< a successful attempt means that the service answered
 };
 
-/// Calls attempt() until it returns, or throws anything but `unavailable`, or until the patience is
-/// at its end; on_failure() after each try that failed and is followed by another. service() names
-/// the service in messages. A wait of which a part was answered before it failed is no try in a row
-/// of failures: the count begins anew.
+/// Calls attempt() until it returns or throws an error other than `unavailable`, or until the
+/// patience is exhausted; calls on_failure() between attempts. service() names the service in
+/// messages. If part of a wait was answered before it failed, the count of attempts starts again.
 template <class Service, class Attempt, class OnFailure>
 std::invoke_result_t<Attempt> retried(Patience& patience, const RetryPolicy& policy,
                                       const Service& service, const Retried& what,
                                       Attempt&& attempt, OnFailure&& on_failure) {
-  // With a deadline that has passed before, a wait is a look, and repeated like one.
+  // With a deadline in the past, a wait is a single poll and is retried like a load.
   const bool waits = what.wait_until && !what.wait_until->passed();
   Backoff backoff(policy.first_delay_s, policy.longest_delay_s);
   Patience::Call call(patience);

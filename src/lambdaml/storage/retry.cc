@@ -39,7 +39,8 @@ class Retry final : public Wrapper {
   void clear(std::string_view prefix) override {
     repeat(prefix, [&] { inner().clear(prefix); });
   }
-  // A batch that fails goes on key by key, so that a long one ends although many calls fail.
+  // A batch that fails continues key by key, so that a long batch completes although many calls
+  // fail.
   void save_all(std::span<const Item> items) override {
     if (in_one([&] { inner().save_all(items); })) return;
     for (const Item& item : items) save(item.key, item.value);
@@ -84,8 +85,8 @@ class Retry final : public Wrapper {
   friend class RetryWatch;
   static void nothing() {}
 
-  /// Whether the call went through; false for a fault that may pass. An attempt that returns false
-  /// may have asked nothing of the service.
+  /// Whether the call succeeded; false for a fault that may be temporary. An attempt that returns
+  /// false may have sent no request to the service.
   template <class Attempt>
   bool in_one(Attempt&& attempt) {
     Patience::Call call(*patience_);
@@ -120,8 +121,9 @@ class Retry final : public Wrapper {
   std::shared_ptr<Patience> patience_;
 };
 
-/// A poll of many keys that fails goes on key by key until one has come, so that a long wait ends
-/// although many calls fail. The watch below keeps what had come before the failure.
+/// If a poll of many keys fails, continues key by key until a value has arrived, so that a long
+/// wait completes although many calls fail. The inner watch keeps what had arrived before the
+/// failure.
 class RetryWatch final : public KeyWatch {
  public:
   RetryWatch(Retry& store, std::unique_ptr<KeyWatch> inner, std::vector<std::string> keys)
@@ -136,7 +138,7 @@ class RetryWatch final : public KeyWatch {
     if (!went_well) arrivals = one_by_one(std::min(below, keys_.size()), deadline, 1);
     if (went_well || !arrivals.empty()) {
       pause_s_ = store_.policy_.first_delay_s;
-    } else {  // the watch fails although loads do not: not all the time
+    } else {  // the watch fails although loads do not: pause before retrying it
       sleep_until(Deadline::in(pause_s_ * jitter()).earlier(deadline));
       pause_s_ = std::min(2 * pause_s_, store_.policy_.longest_delay_s);
     }
@@ -151,7 +153,7 @@ class RetryWatch final : public KeyWatch {
   }
 
  private:
-  /// Loads keys that have not come, up to so many that are there.
+  /// Loads missing keys until `most` have been found.
   std::vector<Arrival> one_by_one(std::size_t below, Deadline deadline, std::size_t most) {
     std::vector<Arrival> arrivals;
     for (std::size_t i = 0; i < below && arrivals.size() < most; ++i) {
@@ -163,7 +165,7 @@ class RetryWatch final : public KeyWatch {
     return arrivals;
   }
 
-  /// Drops what was loaded one by one before the watch below had it too.
+  /// Drops values that were already loaded one by one.
   std::vector<Arrival> fresh(std::vector<Arrival> arrivals) {
     std::erase_if(arrivals, [&](const Arrival& arrival) { return there_[arrival.index]; });
     for (const Arrival& arrival : arrivals) there_[arrival.index] = true;

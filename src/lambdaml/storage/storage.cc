@@ -27,7 +27,7 @@ bool is_plain_utf8(std::string_view text) {
   return true;
 }
 
-/// What is wrong with a key; null when it is good.
+/// What is wrong with a key; null if it is valid.
 const char* fault_of(std::string_view key) {
   if (key.empty()) return "is empty";
   if (key.size() > kLongestKey) return "is longer than 200 bytes";
@@ -108,7 +108,7 @@ void Storage::clear(std::string_view prefix) {
 
 std::vector<Buffer> Storage::load_all(std::span<const std::string> keys, Deadline deadline) {
   if (keys.empty()) return {};
-  // A key that stands there twice is loaded once.
+  // A repeated key is loaded once.
   std::vector<std::string> once;
   std::map<std::string_view, std::size_t> place_of;
   std::vector<std::size_t> places;

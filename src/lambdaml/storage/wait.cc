@@ -43,7 +43,7 @@ bool ListedKeyWatch::reaches_further(std::size_t below) {
 
 namespace {
 
-/// What is absent of keys that are asked for together is billed too: so it begins with few.
+/// Absent keys of a batch are billed too, so batches start small.
 constexpr std::size_t kFirstKeysAtOnce = 4;
 
 class PollingWatch final : public ListedKeyWatch {
@@ -74,8 +74,8 @@ class PollingWatch final : public ListedKeyWatch {
     }
   }
 
-  /// Whether the first missing key has come tells whether to ask for more. Returns whether all up
-  /// to `below` have.
+  /// Polls batches while the first missing key keeps arriving. Returns whether all up to `below`
+  /// have.
   bool poll_in_order(std::size_t below) {
     std::size_t n = 1;
     while (true) {
@@ -180,7 +180,7 @@ std::optional<Arrival> Wait::next() {
 std::vector<Buffer> Wait::next_in_order() {
   std::vector<Buffer> out;
   while (taken_ < keys_.size()) {
-    // What has come already is handed over together.
+    // Values that have already arrived are handed over together.
     while (!ready_.empty() || !kept_[taken_]) {
       std::optional<Arrival> arrival = next();
       if (!arrival) return out;

@@ -11,8 +11,8 @@
 
 namespace lambdaml::storage {
 
-/// A store that hands everything to another; decorators override what they change. It adds up where
-/// the other one does.
+/// A store that forwards everything to another; decorators override what they change. Has an
+/// aggregator if the inner store has one.
 class Wrapper : public Storage, public Aggregator {
  public:
   explicit Wrapper(std::shared_ptr<Storage> inner) : inner_(std::move(inner)) {}

@@ -35,7 +35,8 @@ struct Best {
   F id[2];  // as floats: exact below 2^24
 };
 
-/// turned.feature[f][p] = feature begin + f of point p; beyond `count` points the last one again.
+/// turned.feature[f][p] = feature begin + f of point p; beyond `count` points, the last point
+/// repeats.
 inline void turn(const float* x, std::size_t count, std::size_t d, std::size_t begin,
                  std::size_t features, Turned& turned) {
   for (std::size_t half = 0; half < 2; ++half) {
@@ -52,8 +53,9 @@ inline void turn(const float* x, std::size_t count, std::size_t d, std::size_t b
   }
 }
 
-/// Takes `features` more features into the scores of J centroids from j on; after the last ones
-/// compares them with the best so far. Strictly less wins: among equals the lowest id stays.
+/// Adds `features` more features to the scores of J centroids from j on; after the last features,
+/// compares the scores with the best so far. Only strictly smaller scores win, so the lowest id is
+/// kept among equals.
 template <std::size_t J>
 void score(const Turned& turned, const CentroidTable& c, std::size_t j, std::size_t begin,
            std::size_t features, float (*scores)[kPoints], Best& best, const char* ahead) {
@@ -109,14 +111,14 @@ void nearest_of_points(const float* x, std::size_t count, const CentroidTable& c
                        std::uint32_t* nearest) {
   alignas(64) Turned turned;
   alignas(64) Scores scores;
-  // The rows to come are asked for line by line between the sums: all at once would fill the queue
-  // of the memory and stop the loads behind them.
+  // Prefetches the next rows line by line between the sums: all at once would fill the memory queue
+  // and block the loads behind them.
   const char* ahead = reinterpret_cast<const char*>(x) + kDenseAhead;
   const char* const ahead_end = ahead + count * c.d * sizeof(float);
   Best best;
   for (std::size_t h = 0; h < 2; ++h) {
     best.score[h] = broadcast(__builtin_inff());
-    best.id[h] = F{};  // stays when every score is a NaN
+    best.id[h] = F{};  // kept if every score is a NaN
   }
   for (std::size_t group = 0; group < c.k; group += kGroup) {
     const std::size_t group_end = c.k - group < kGroup ? c.k : group + kGroup;
@@ -125,7 +127,7 @@ void nearest_of_points(const float* x, std::size_t count, const CentroidTable& c
       const std::size_t features = c.d - begin < kFeatures ? c.d - begin : kFeatures;
       if (group == 0 || c.d > kFeatures) turn(x, count, c.d, begin, features, turned);
       for (std::size_t j = group; j < group_end;) {
-        // Even blocks: 10 centroids are taken as 5 and 5, not as 6 and 4.
+        // Even blocks: 10 centroids are processed as 5 and 5, not as 6 and 4.
         const std::size_t blocks = (group_end - j + kTogether - 1) / kTogether;
         const std::size_t together = (group_end - j + blocks - 1) / blocks;
         score_some(together, turned, c, j, begin, features, scores.of + (j - group), best, ahead);
@@ -139,7 +141,7 @@ void nearest_of_points(const float* x, std::size_t count, const CentroidTable& c
     store(nearest + h * kWidth, __builtin_convertvector(best.id[h], I));
 }
 
-/// Squared distances of n ≤ kWidth points of V vectors to their centroids, in the lanes. Adds the
+/// Squared distances of n ≤ kWidth points of V vectors to their centroids, one per lane. Adds the
 /// points to `sums` unless that is null.
 template <std::size_t V>
 F settle_points(const float* x, std::size_t n, const CentroidTable& c, const std::uint32_t* nearest,
@@ -168,8 +170,8 @@ F settle_points(const float* x, std::size_t n, const CentroidTable& c, const std
   return sum_each(squares);
 }
 
-/// to[f] += from[f] for the d floats of one centroid's sum; leaves zeros. `room`: kWidth doubles
-/// more may be written (0 is added to them, the sums of the next centroids).
+/// to[f] += from[f] for the d floats of one centroid's sum; sets `from` to zero. Up to kWidth more
+/// doubles may be written (0 is added to them, the sums of the next centroids).
 inline void fold_sum(double* to, float* from, std::size_t d, bool room) {
   std::size_t f = 0;
   for (; f + kWidth <= d; f += kWidth) {
@@ -186,11 +188,11 @@ inline void fold_sum(double* to, float* from, std::size_t d, bool room) {
   for (std::size_t i = 0; f + i < d; ++i) to[f + i] += double{lanes[i]};
 }
 
-/// Few centroids, with their sums and counts, in rows of whole aligned vectors. A sum is added to
-/// again before its last store has left the processor, which then makes other loads wait as well:
-/// so the points take turns in several copies of the sums. These are floats; a copy that has got
-/// kFold points or more is folded into doubles before any may have got kFold more, so none has more
-/// than 2 · kFold − 1.
+/// A few centroids, with their sums and counts, in rows of whole aligned vectors. A sum is updated
+/// again before its last store has left the processor, which would stall other loads too; so the
+/// points take turns in several copies of the sums. The copies are floats; one that has received
+/// kFold points or more is folded into doubles before any may have received kFold more, so none has
+/// more than 2 · kFold − 1.
 template <std::size_t V>
 class Packed {
  public:
@@ -207,7 +209,7 @@ class Packed {
     until_fold_ = interval();
   }
 
-  /// As settle_points(); counts the points too.
+  /// Like settle_points(); also counts the points.
   F settle(const float* x, std::size_t n, const std::uint32_t* nearest) {
     if (copies_ != 1) {
       if (until_fold_ < n) fold_all(kFold);
@@ -220,7 +222,7 @@ class Packed {
       for (std::size_t p = n; p < kWidth; ++p) squares[p] = F{};
       for (std::size_t p = 0; p < n; ++p) squares[p] = settle_one(x + p * d_, nearest[p], p);
     }
-    if (copies_ == 1)  // of many centroids: looking at all of them would cost more
+    if (copies_ == 1)  // for many centroids, checking all of them would cost more
       for (std::size_t p = 0; p < n; ++p)
         if (counts_[k_ + nearest[p]] >= kFold) fold(1, nearest[p]);
     return sum_each(squares);
@@ -233,7 +235,7 @@ class Packed {
   static constexpr std::size_t kFloats = 8192;
   static constexpr std::size_t kMaxCopies = 8;
 
-  /// Unrolled: the turns are constants then, and the squares stay in registers.
+  /// Unrolled, so that the turns are constants and the squares stay in registers.
   template <std::size_t... P>
   void settle_each(const float* x, const std::uint32_t* nearest, F* squares,
                    std::index_sequence<P...>) {
@@ -255,10 +257,10 @@ class Packed {
     return square;
   }
 
-  /// Points of which no copy gets more than kFold.
+  /// The number of points of which no copy receives more than kFold.
   std::size_t interval() const { return kFold * (copies_ < kWidth ? copies_ : kWidth); }
 
-  /// Moves the copies of at least so many points into the doubles.
+  /// Folds the copies of at least that many points into the doubles.
   __attribute__((noinline)) void fold_all(std::size_t points) {
     until_fold_ = interval();
     for (std::size_t copy = 1; copy <= copies_; ++copy)
@@ -276,7 +278,7 @@ class Packed {
   std::size_t d_;
   std::size_t k_;
   std::size_t copies_;
-  std::size_t until_fold_;  ///< points that may still be settled before
+  std::size_t until_fold_;  ///< points that may be settled before the next fold
   First tail_;
   AssignOutput out_;
   alignas(64) float rows_[kFloats];  ///< the centroids, then the copies of the sums
@@ -300,8 +302,8 @@ F settle_wide_points(const float* x, std::size_t n, const CentroidTable& c,
   return sum_each(squares);
 }
 
-/// The float sums of many centroids, or of wide ones, in the caller's scratch, which are folded
-/// into the doubles when a centroid has got kFold points or more: so none has kFold + kWidth.
+/// The float sums of many or wide centroids, in the caller's scratch. They are folded into the
+/// doubles once a centroid has received kFold points or more, so none has kFold + kWidth.
 class Folding {
  public:
   Folding(const CentroidTable& c, const AssignOutput& out)

@@ -4,7 +4,7 @@
 namespace lambdaml::tensor {
 namespace {
 
-/// Vectors of a row that are handled at once, in registers.
+/// The vectors of a row that are kept in registers at a time.
 constexpr std::size_t kMaxVectors = 8;
 /// How far ahead rows are prefetched, in bytes; by measurement.
 constexpr std::size_t kDenseAhead = 16 * 1024;
@@ -16,8 +16,8 @@ struct Count {
 };
 
 /// Margins of rows of V vectors. The weights stay in registers, and the lanes of kWidth rows are
-/// summed together. Fewer rows: the last one is taken again, so that a row meets the
-/// same operations wherever it stands.
+/// summed together. If fewer rows remain, the last one is repeated, so that a row undergoes the
+/// same operations at every position.
 template <std::size_t V>
 void margins_of_narrow_rows(const float* x, std::size_t rows, std::size_t cols,
                             const float* weights, float bias, float* out) {
@@ -44,7 +44,7 @@ void margins_of_narrow_rows(const float* x, std::size_t rows, std::size_t cols,
   }
 }
 
-/// Margins of R wide rows, which share the loads of the weights. Each row's sums are taken alike
+/// Margins of R wide rows, which share the loads of the weights. Each row is summed in the same way
 /// for every R.
 template <std::size_t R>
 void margins_of_wide_rows(const float* x, std::size_t cols, const float* weights, float bias,
@@ -108,9 +108,9 @@ void margins(const float* x, std::size_t rows, std::size_t cols, const float* we
   for (; i < rows; ++i) margins_of_wide_rows<1>(x + i * cols, cols, weights, bias, out + i);
 }
 
-/// Sums of residual-weighted rows over V vectors of columns, the last of them `tail` wide, in
-/// registers. Narrow ones keep several sums, row i in sum i mod kSums, or each addition would wait
-/// for the one before.
+/// Residual-weighted sums of rows over V vectors of columns, the last of them `tail` wide, in
+/// registers. Narrow ones use several sums, row i in sum i mod kSums, because otherwise each
+/// addition would wait for the one before.
 template <std::size_t V>
 class ColumnSums {
  public:
@@ -165,8 +165,8 @@ void accumulate(const float* x, std::size_t rows, std::size_t cols, const float*
 using Quad = float __attribute__((vector_size(16)));
 typedef float UnalignedQuad __attribute__((vector_size(16), aligned(alignof(float)), may_alias));
 
-/// Weights are picked one by one: the gather instructions gain little here and are very slow on
-/// many processors. The time goes into the misses of the first cache, which overlap.
+/// Weights are loaded one by one: gather instructions gain little here and are very slow on many
+/// processors. Most time is spent on first-level cache misses, which overlap.
 template <class Index>
 void sparse_margins(const std::uint64_t* offsets, const Index* indices, const float* values,
                     std::size_t rows, const float* weights, float bias, float* out) {
@@ -203,7 +203,7 @@ void sparse_accumulate(const std::uint64_t* offsets, const Index* indices, const
     const float* value = values + offsets[i];
     std::size_t left = offsets[i + 1] - offsets[i];
     const float residual = residuals[i];
-    // The indices of a row differ, so some loads may go before as many stores.
+    // The indices of a row differ, so several loads may precede as many stores.
     for (; left >= kTogether; left -= kTogether, index += kTogether, value += kTogether) {
       float sum[kTogether];
       for (std::size_t e = 0; e < kTogether; ++e) sum[e] = gradient[index[e]] + residual * value[e];
@@ -213,9 +213,9 @@ void sparse_accumulate(const std::uint64_t* offsets, const Index* indices, const
   }
 }
 
-/// Margins, loss and gradient of a linear model in one pass. The three steps follow each other over
-/// so few rows that the loads of the next ones begin before they end: with tiles that fill a cache
-/// the memory would rest during the second and third.
+/// Margins, loss and gradient of a linear model in one pass. The three steps process so few rows at
+/// a time that the loads of the next rows begin before they end: with tiles that fill a cache,
+/// memory would be idle during the second and third step.
 constexpr std::size_t kStep = 32;
 constexpr std::size_t kSparseStep = 8;
 

@@ -24,7 +24,7 @@ inline F exp_of_negative(F x) {
 }
 
 /// log(1 + q) for 0 ≤ q < 2^100, precise for small q too. Polynomial: logf of Cephes; the rounding
-/// of 1 + q is put right to first order.
+/// of 1 + q is corrected to first order.
 inline F log_of_one_plus(F q) {
   const F u = 1.0F + q;
   const F correction = (q - (u - 1.0F)) / u;
@@ -48,14 +48,14 @@ inline F log_of_one_plus(F q) {
   return fma(e, broadcast(0.693359375F), f + p) + correction;
 }
 
-/// Rows whose counts and residuals are summed in float before they go on in double.
+/// Rows whose counts and residuals are summed in float before they are added to doubles.
 constexpr std::size_t kBlockVectors = 32;
 constexpr std::size_t kBlock = kBlockVectors * kWidth;
 
-/// The part that all losses share: what is summed, and the loop.
+/// The part that all losses share: the sums and the loop.
 class LossSums {
  public:
-  /// Applies step(margin, label, valid) → residual to n ≤ kBlock rows. `valid` clears the lanes
+  /// Applies step(margin, label, valid) → residual to n ≤ kBlock rows. `valid` masks the lanes
   /// beyond the last row.
   template <class Step>
   void block(std::size_t n, const float* labels, float* z, Step step) {

@@ -40,8 +40,8 @@ struct Run<double> {
   using Type = UnalignedD;
 };
 
-/// Four vectors of each input before the next input: long enough runs for the memory, few enough
-/// registers. Each element is a plain chain of additions, wherever it lies.
+/// Processes four vectors of each input before the next input: runs long enough for memory, with
+/// few enough registers. Each element is a plain chain of additions, whatever its position.
 template <class T>
 void sum_in_order(const T* const* inputs, std::size_t count, std::size_t n, T* out) {
   using V = typename Run<T>::Type;

@@ -3,13 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 
-/// Internal to the layer: what one instruction set offers. The sources that include this are
-/// compiled with flags the running processor may not have, so nothing here has a body or comes from
-/// the standard library's templates: the linker keeps one copy of an inline function, and it might
-/// be the wrong one.
+/// Internal to the layer: the kernels of one instruction set. The sources that include this are
+/// compiled with flags that the running processor may not support, so nothing here has a body or
+/// uses standard library templates: the linker keeps one copy of an inline function, and it might
+/// be one of those.
 namespace lambdaml::tensor {
 
-/// What Centroids holds, bare.
+/// The contents of Centroids as plain pointers.
 struct CentroidTable {
   std::size_t k;
   std::size_t d;
@@ -20,7 +20,7 @@ struct CentroidTable {
   const float* rows;
 };
 
-/// Where assign() puts what it finds; any may be null, `sums`, `counts` and `scratch` together.
+/// The outputs of assign(); any may be null, `sums`, `counts` and `scratch` only together.
 struct AssignOutput {
   double* sums;
   double* counts;
@@ -29,7 +29,7 @@ struct AssignOutput {
   float* distances;
 };
 
-/// Of both losses, `sums` grows by the loss, the residuals and the right rows.
+/// Both losses add the loss, the residuals and the correct rows to `sums`.
 template <class Index>
 struct SparseKernels {
   using AddGradient = void (*)(const std::uint64_t* offsets, const Index* indices,

@@ -7,16 +7,15 @@
 
 #include "lambdaml/tensor/view.h"
 
-/// The loops that the time goes into, for float32. Each exists for AVX-512, AVX2 and portably
-/// (which is what arm64 and old machines run), compiled from one source; the best one that the
-/// processor has is chosen at the first call, or the one that LAMBDAML_ISA (`avx512`, `avx2`,
-/// `portable`) names. For one instruction set every result is a function of the arguments alone,
-/// bit by bit, and the result for a row does not depend on its neighbours. All run on the calling
-/// thread; none allocates.
+/// The hot loops, for float32. Each exists for AVX-512, AVX2 and portably (used by arm64 and old
+/// machines), compiled from one source; the first call selects the best one that the processor
+/// supports, or the one that LAMBDAML_ISA (`avx512`, `avx2`, `portable`) names. For one instruction
+/// set every result is bitwise a function of the arguments alone, and the result for a row does not
+/// depend on its neighbours. All run on the calling thread, are thread-safe and do not allocate.
 namespace lambdaml::tensor {
 
-/// "avx512", "avx2" or "portable". Throws invalid_argument, as every kernel then does, when
-/// LAMBDAML_ISA names what this processor cannot run.
+/// "avx512", "avx2" or "portable". Throws invalid_argument, as every kernel then does, if
+/// LAMBDAML_ISA names one that this processor does not support.
 std::string_view instruction_set();
 
 /// margins[i] = ⟨x_i, weights⟩ + bias for each row i of `x`. weights: x.cols; margins: x.rows.
@@ -42,12 +41,13 @@ struct LossSums {
   double correct = 0;    ///< rows with (z > 0) = (y = 1)
 };
 
-/// Replaces n margins by their residuals. |error| of a residual ≤ 3e-7 against double arithmetic,
-/// the loss within 2e-6 of itself; no overflow for any finite z; a NaN shows in the loss.
+/// Replaces n margins by their residuals. |error| of a residual ≤ 3e-7 compared with double
+/// arithmetic, relative error of the loss ≤ 2e-6; no overflow for any finite z; a NaN propagates to
+/// the loss.
 LossSums apply_loss(Loss loss, std::size_t n, const float* labels, float* z);
 
-/// margins, apply_loss and accumulate in one pass, which reads `x` from memory once; `gradient`
-/// (x.cols) grows by Σ residual_i · x_i. The fastest way to a gradient, for any number of rows.
+/// margins, apply_loss and accumulate in one pass, which reads `x` from memory once; Σ residual_i ·
+/// x_i is added to `gradient` (x.cols). The fastest way to a gradient, for any number of rows.
 LossSums add_gradient(Loss loss, const DenseView& x, const float* labels, const float* weights,
                       float bias, float* gradient);
 LossSums add_gradient(Loss loss, const Csr16& x, const float* labels, const float* weights,
@@ -55,12 +55,12 @@ LossSums add_gradient(Loss loss, const Csr16& x, const float* labels, const floa
 LossSums add_gradient(Loss loss, const Csr32& x, const float* labels, const float* weights,
                       float bias, float* gradient);
 
-/// How many rows of `x` to hand to a chain of kernels of one's own (margins per class, softmax,
-/// accumulate per class) at a time, so that the later ones find the rows in the cache: a multiple
-/// of 16, of about 32 KiB. A function of the shape of `x` alone.
+/// How many rows of `x` to process at a time in a caller's own chain of kernels (margins per class,
+/// softmax, accumulate per class), so that the later ones find the rows in the cache: a multiple of
+/// 16, about 32 KiB. Depends only on the shape of `x`.
 std::size_t rows_per_tile(const MatrixView& x);
 
-/// The two losses by themselves: replaces z by the residuals, returns the loss, adds to `correct`.
+/// Only the losses: replaces z by the residuals, returns the loss, adds to `correct`.
 double logistic(std::size_t n, const float* labels, float* z, double& correct);
 double hinge(std::size_t n, const float* labels, float* z, double& correct);
 
@@ -76,8 +76,7 @@ void sum_in_order(std::span<const float* const> inputs, std::size_t n, float* ou
 void sum_in_order(std::span<const double* const> inputs, std::size_t n, double* out);
 
 /// k centroids prepared for `assign`: the k × d row-major floats, transposed and padded, and their
-/// squared norms. Reusable: prepare() again for new centroids without a new allocation of the same
-/// shape.
+/// squared norms. Reusable: calling prepare() again for the same shape allocates nothing.
 class Centroids {
  public:
   Centroids() = default;
@@ -102,14 +101,14 @@ class Centroids {
 
 /// One pass of k-means over the rows: finds each row's nearest centroid by squared Euclidean
 /// distance (the lowest index among equals), adds the row to sums[nearest · d …] and 1 to
-/// counts[nearest]. The sums are right to 1.3e-6 of Σ |x| for any number of rows, whatever the data
+/// counts[nearest]. The sums are accurate to 1.3e-6 of Σ |x| for any number of rows and any data
 /// (to 1e-7 unless a feature is constant). Returns Σ ‖x − c_nearest‖², computed from the
-/// differences (dense) or in double (sparse), so without the cancellation of expanded squares. The
-/// choice of the nearest is by ½‖c‖² − ⟨x, c⟩ in float: centroids whose distances differ by less
-/// than its rounding may be taken for each other. 1 ≤ k < 2^24. A row with a NaN goes to centroid
-/// 0. `nearest` (x.rows ids) and `distances` (x.rows squared distances) are written when not null;
-/// `sums` and `counts` are left alone when null; otherwise, for dense rows, `scratch` is k · (d +
-/// 1) floats of 0 to work in, and they are 0 again afterwards.
+/// differences (dense) or in double (sparse), which avoids the cancellation of expanded squares.
+/// The nearest centroid is chosen by ½‖c‖² − ⟨x, c⟩ in float, so centroids whose distances differ
+/// by less than its rounding may be confused. 1 ≤ k < 2^24. A row with a NaN is assigned to
+/// centroid 0. `nearest` (x.rows ids) and `distances` (x.rows squared distances) are written if not
+/// null. `sums` and `counts` may be null; otherwise, for dense rows, `scratch` must be k · (d + 1)
+/// floats of 0, and they are 0 again afterwards.
 double assign(const DenseView& x, const Centroids& centroids, double* sums, double* counts,
               float* scratch, std::uint32_t* nearest, float* distances);
 double assign(const Csr16& x, const Centroids& centroids, double* sums, double* counts,
@@ -117,7 +116,7 @@ double assign(const Csr16& x, const Centroids& centroids, double* sums, double* 
 double assign(const Csr32& x, const Centroids& centroids, double* sums, double* counts,
               float* scratch, std::uint32_t* nearest, float* distances);
 
-/// Σ data[i] over `n` floats; the read bandwidth of this machine, as the benchmarks quote it.
+/// Σ data[i] over `n` floats; benchmarks use it to measure this machine's read bandwidth.
 float read_all(const float* data, std::size_t n);
 
 }  // namespace lambdaml::tensor

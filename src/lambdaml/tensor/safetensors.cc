@@ -23,11 +23,11 @@ constexpr std::size_t kMaxDimensions = 32;
 constexpr std::size_t kMaxNames = 1 << 20;  ///< a name takes twenty times the memory of its text
 constexpr std::string_view kMetadata = "__metadata__";
 constexpr const char* kChecksum = "xxh3";
-/// How the entry stands in the header: nothing else in it can look so, for names and metadata have
-/// their quotation marks escaped and no entry of a tensor is of that name.
+/// The entry's text in the header. It cannot occur elsewhere: quotation marks in names and metadata
+/// are escaped, and no tensor may have that name.
 constexpr std::string_view kBeforeDigits = "\"xxh3\":\"";
 constexpr std::string_view kNoDigits = "0000000000000000";
-/// Small enough for the second use of a piece to find it in a processor's own cache.
+/// Small enough for a piece to be still in the processor's own cache at its second use.
 constexpr std::size_t kPieceBytes = std::size_t{64} << 10;
 
 struct DtypeName {
@@ -47,7 +47,7 @@ const DtypeName& entry(Dtype dtype) {
                        [&](const DtypeName& known) { return known.dtype == dtype; });
 }
 
-/// Bytes of a tensor of this shape; absent when they do not fit 64 bits.
+/// Bytes of a tensor of this shape; nullopt if they exceed 64 bits.
 std::optional<std::size_t> bytes_of(Dtype dtype, const std::vector<std::size_t>& shape) {
   std::size_t bytes = size_of(dtype);
   for (const std::size_t n : shape)
@@ -62,8 +62,8 @@ template <class... Args>
        fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// The header's JSON. Refuses while parsing what would make it large or ambiguous: the parser alone
-/// would take the last of equal names, and build any nest of arrays.
+/// The header's JSON. Rejects large or ambiguous headers while parsing: the parser by itself would
+/// take the last of equal names and build arrays of any depth.
 Json parse_header(std::string_view text, std::string_view what) {
   std::vector<std::set<std::string>> names;
   std::size_t in_array = 0;

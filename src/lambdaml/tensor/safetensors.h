@@ -16,8 +16,7 @@
 
 /// The safetensors format (https://github.com/huggingface/safetensors): 8 bytes little-endian
 /// length of a JSON header, the header, then the tensors without gaps. Models, shards and
-/// checkpoints are all of this form: any safetensors reader opens them and none runs code from
-/// them.
+/// checkpoints all use it: any safetensors reader can open them, and none executes code from them.
 namespace lambdaml::tensor {
 
 enum class Dtype { f32, f64, i32, i64, u16, u32, u64, u8 };
@@ -39,7 +38,7 @@ constexpr Dtype dtype_of() {
   if constexpr (std::is_same_v<T, std::uint8_t>) return Dtype::u8;
 }
 
-/// One named tensor, by view.
+/// One named tensor; a view.
 struct Tensor {
   std::string name;
   Dtype dtype = Dtype::f32;
@@ -47,28 +46,29 @@ struct Tensor {
   Bytes bytes;
 };
 
-/// Collects tensors and metadata, then writes the file's bytes. Views must live until then.
+/// Collects tensors and metadata, then writes the file's bytes. Views must live until then. Used by
+/// one thread.
 class SafetensorsWriter {
  public:
   template <class T>
   void add(std::string name, std::vector<std::size_t> shape, std::span<const T> values) {
     add(Tensor{std::move(name), dtype_of<T>(), std::move(shape), std::as_bytes(values)});
   }
-  /// Throws internal when the shape does not fit the bytes or the name was used.
+  /// Throws internal if the shape does not match the bytes or the name was used already.
   void add(Tensor tensor);
   void set_metadata(std::string key, std::string value);
-  /// The file's bytes: tensors by falling element size, so that each lies aligned for its type when
-  /// the file begins at an address divisible by 64; the header is padded with blanks to that end.
+  /// The file's bytes: tensors by descending element size, and the header padded with blanks, so
+  /// that each tensor is aligned for its type if the file begins at an address divisible by 64.
   Buffer serialize() const;
-  /// The same with one more entry of the metadata, `xxh3`: a checksum over every byte of the file
-  /// but its own 16 digits, which is told too. SafetensorsFile::verify() checks it.
+  /// The same with one more metadata entry, `xxh3`: a checksum over every byte of the file except
+  /// its own 16 digits, which is also returned in `checksum`. SafetensorsFile::verify() checks it.
   Buffer serialize_with_checksum(std::uint64_t* checksum = nullptr) const;
-  /// The checksum of what serialize() would return, without making it.
+  /// The checksum of the result of serialize(), without building it.
   std::uint64_t checksum() const;
 
  private:
   std::vector<const Tensor*> order() const;
-  /// The file up to its data.
+  /// The file's bytes before its data.
   std::string head(const std::map<std::string, std::string>& metadata) const;
   Buffer file(std::string_view head) const;
 
@@ -79,36 +79,36 @@ class SafetensorsWriter {
 /// A checked view of a file's bytes, which it keeps alive. Copyable; immutable.
 class SafetensorsFile {
  public:
-  /// Checks everything before anything is used: lengths, JSON, types, shapes whose product fits,
-  /// and that the tensors cover the data exactly, without overlap. What the file says is checked by
-  /// verify() alone. `what` names the source in errors. Throws data_corrupt.
+  /// Checks everything before anything is used: lengths, JSON, types, shapes whose product is in
+  /// range, and that the tensors cover the data exactly, without overlap. Only verify() checks the
+  /// checksum. `what` names the source in errors. Throws data_corrupt.
   SafetensorsFile(std::shared_ptr<const Buffer> bytes, std::string what);
 
-  /// Checks the checksum that the file carries: returns false when it carries none, throws
-  /// data_corrupt when it does not fit. One pass over the bytes. Each piece of the data, in their
-  /// order and at most 64 KB long, is given to `see` while it is in the processor's cache, before
-  /// it is known whether the checksum fits.
+  /// Checks the checksum in the file: returns false if there is none, throws data_corrupt if it
+  /// does not match. One pass over the bytes. Each piece of the data, in order and at most 64 KB
+  /// long, is passed to `see` while it is in the processor's cache, before it is known whether the
+  /// checksum matches.
   bool verify(const std::function<void(Bytes piece)>& see = {}) const;
-  /// The checksum that the file carries, not checked; absent when it carries none.
+  /// The unchecked checksum in the file; nullopt if there is none.
   std::optional<std::uint64_t> stated_checksum() const;
 
   const std::vector<Tensor>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
-  /// The value of a metadata key; throws data_corrupt when it is absent.
+  /// The value of a metadata key; throws data_corrupt if it is absent.
   const std::string& metadata(std::string_view key) const;
-  /// Null when there is none of that name.
+  /// Null if there is no tensor of that name.
   const Tensor* find(std::string_view name) const;
   const Tensor& get(std::string_view name) const;
 
-  /// The values of a tensor of exactly this type; throws data_corrupt otherwise or when the bytes
-  /// lie misaligned for it (a foreign writer may do that; ours does not).
+  /// The values of a tensor of exactly this type; throws data_corrupt otherwise or if the bytes are
+  /// misaligned for it (other writers may do that; ours does not).
   template <class T>
   std::span<const T> values(std::string_view name) const {
     const Tensor& tensor = checked(name, dtype_of<T>(), alignof(T));
     return {reinterpret_cast<const T*>(tensor.bytes.data()), tensor.bytes.size() / sizeof(T)};
   }
 
-  /// What keeps the views alive.
+  /// The owner that keeps the views alive.
   const std::shared_ptr<const Buffer>& owner() const { return bytes_; }
   const std::string& what() const { return what_; }
 

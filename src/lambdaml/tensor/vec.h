@@ -1,6 +1,6 @@
-// The part of the vector abstraction that the compilers' vector extension gives for any width.
+// The part of the vector abstraction that the compilers' vector extension provides for any width.
 // Included by vec_portable.h, vec_avx2.h and vec_avx512.h, which define kWidth before and the
-// operations that need instructions of their own after. Everything is in an unnamed namespace: see
+// operations that need special instructions after it. Everything is in an unnamed namespace: see
 // kernel_table.h.
 #pragma once
 
@@ -12,11 +12,11 @@ namespace {
 
 using F = float __attribute__((vector_size(kWidth * sizeof(float))));
 using I = std::int32_t __attribute__((vector_size(kWidth * sizeof(float))));
-// A typedef: clang drops the alignment from an alias.
+// A typedef, because clang drops the alignment from an alias.
 typedef float UnalignedF
     __attribute__((vector_size(kWidth * sizeof(float)), aligned(alignof(float)), may_alias));
 
-/// Vectors that hold so many floats.
+/// The number of vectors that hold that many floats.
 constexpr std::size_t vectors_of(std::size_t floats) { return (floats + kWidth - 1) / kWidth; }
 
 inline F load(const float* p) { return *reinterpret_cast<const UnalignedF*>(p); }
@@ -27,10 +27,10 @@ inline void store(std::uint32_t* p, I v) { __builtin_memcpy(p, &v, sizeof v); }
 inline F max(F a, F b) { return a > b ? a : b; }
 inline F min(F a, F b) { return a < b ? a : b; }
 
-/// Starts to fetch the `bytes` that begin `ahead` bytes after p into the second cache; they may lie
-/// outside of any object. The processors' own prefetchers stop at the end of a page and while the
-/// registers are busy with other things than loads: a pass over 28 columns took 1.6 times as long
-/// without, one over sparse rows 1.2 times.
+/// Prefetches the `bytes` that begin `ahead` bytes after p into the second-level cache; they may
+/// lie outside any object. The processors' own prefetchers stop at the end of a page and while
+/// other operations than loads keep the registers busy: without this, a pass over 28 columns took
+/// 1.6 times as long, one over sparse rows 1.2 times.
 inline void prefetch(const void* p, std::size_t bytes, std::size_t ahead) {
   constexpr std::size_t kLine = 64;
   const char* from = static_cast<const char*>(p) + ahead;

@@ -32,8 +32,8 @@ inline F keep(First first, F v) { return _mm512_maskz_mov_ps(first.mask, v); }
 
 /// Lane i of the result is the sum of the lanes of a[i].
 inline F sum_each(const F (&a)[kWidth]) {
-  // Each step adds a part of a vector to the one next to it and packs two vectors into one: a blend
-  // takes the parts that lie right, one shuffle those that must move.
+  // Each step adds a part of a vector to the adjacent one and packs two vectors into one: a blend
+  // takes the parts that are in place, one shuffle those that must move.
   F h[8];  // 256-bit half g of h[i]: eight partial sums of a[i + 8 g]
   for (std::size_t i = 0; i < 8; ++i)
     h[i] =

@@ -21,7 +21,7 @@ struct DenseView {
 
 /// Compressed sparse rows: row i has the entries [offsets[i], offsets[i + 1]) of `indices` and
 /// `values`; indices ascend strictly within a row and are < cols. `offsets` has rows + 1 entries
-/// and does not begin at 0 in a slice: indices and values stay the whole matrix's.
+/// and does not begin at 0 in a slice: indices and values are those of the whole matrix.
 template <class Index>
 struct CsrView {
   const std::uint64_t* offsets = nullptr;
@@ -39,7 +39,7 @@ struct CsrView {
 using Csr16 = CsrView<std::uint16_t>;
 using Csr32 = CsrView<std::uint32_t>;
 
-/// Feature rows in whatever form they are stored; a model visits the form once per batch.
+/// Feature rows in any storage form; a model dispatches on the form once per batch.
 using MatrixView = std::variant<DenseView, Csr16, Csr32>;
 
 inline std::size_t rows(const MatrixView& m) {

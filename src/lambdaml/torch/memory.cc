@@ -8,10 +8,10 @@
 #include <c10/core/CPUAllocator.h>
 #include <sys/mman.h>
 
-/// A training step asks for the same large tensors as the one before, and a page that is touched
-/// for the first time costs more than computing what is on it. So what is freed is kept for the
-/// next request that fits, on huge pages where the kernel gives them. Memory never returns before
-/// the machine or the limit of the process has no more; then all that is unused goes.
+/// A training step requests the same large tensors as the one before, and touching a page for the
+/// first time takes longer than computing its contents. So freed memory is kept for the next
+/// request that it fits, on huge pages if the kernel provides them. Only when the machine or the
+/// process's limit has no more memory is all unused memory returned.
 namespace lambdaml::torch_library {
 namespace {
 
@@ -19,8 +19,8 @@ constexpr std::size_t kHuge = std::size_t{2} << 20;
 constexpr std::size_t kLine = 64;  ///< before the data: the block's size; keeps tensors aligned
 constexpr std::size_t kSmall = std::size_t{256} << 10;  ///< malloc's
 
-/// libtorch 2.3 took the const from allocate and added copy_data: both versions' functions are
-/// here, and `override` at none.
+/// libtorch 2.3 removed the const from allocate and added copy_data: the functions of both versions
+/// are here, without `override`.
 class Kept final : public c10::Allocator {
  public:
   c10::DataPtr allocate(std::size_t size) const { return made(size); }

@@ -27,8 +27,8 @@ class NetworkEngine final : public model::Engine {
     }
   }
 
-  /// As PyTorch's modules do when they are made in the order of the layers: uniform in
-  /// ±1/√(inputs of an output) for convolutions and linear layers and their biases.
+  /// Like PyTorch's modules made in the order of the layers: uniform in ±1/√(inputs of an output)
+  /// for convolutions and linear layers and their biases.
   void initialize(std::uint64_t seed, std::span<float> parameters) override {
     const at::Generator generator = at::detail::createCPUGenerator(seed);
     const std::vector<at::Tensor> learned = vectors_.learned(parameters);
@@ -79,7 +79,7 @@ class NetworkEngine final : public model::Engine {
   }
 
  private:
-  /// `statistics` change when they are `moving`.
+  /// Modifies `statistics` if they are `moving`.
   at::Tensor forward(const at::Tensor& images, const std::vector<at::Tensor>& weights,
                      std::vector<at::Tensor>& statistics, bool moving) const {
     // PyTorch's own defaults.
@@ -112,7 +112,7 @@ class NetworkEngine final : public model::Engine {
           break;
         }
         case Layer::Kind::relu:
-          // Neither batch normalization nor a sum needs its result on the way back.
+          // Neither batch normalization nor a sum needs its result in the backward pass.
           out = at::relu_(results[layer.input]);
           break;
         case Layer::Kind::add:

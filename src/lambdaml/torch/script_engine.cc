@@ -12,8 +12,8 @@
 #include "lambdaml/torch/network_engine.h"
 #include "lambdaml/torch/tensors.h"
 
-/// TorchScript modules as networks: floating-point parameters that want gradients are learned,
-/// floating-point buffers are statistics, everything else stays as the file has it.
+/// TorchScript modules as networks: floating-point parameters that require gradients are learned,
+/// floating-point buffers are statistics, and everything else stays as in the file.
 namespace lambdaml::torch_library {
 namespace {
 
@@ -41,7 +41,7 @@ class View final : public std::streambuf {
   }
 };
 
-/// While it lives, convolutions and products of this thread compute in bfloat16.
+/// While an instance lives, convolutions and matrix products of this thread compute in bfloat16.
 class Narrow {
  public:
   Narrow() { enable(true); }
@@ -68,8 +68,8 @@ class ScriptEngine final : public model::Engine {
   ScriptEngine(Bytes file, const std::string& what, const model::EngineSettings& settings)
       : what_(what), settings_(settings) {
     use_threads(settings.threads);
-    // Optimised graphs round otherwise than those that are still observed, and a run that goes on
-    // must give the same bits.
+    // Optimized graphs round differently from those still being profiled, and a resumed run must
+    // give the same bits.
     ::torch::jit::setGraphExecutorOptimize(false);
     View view(file);
     std::istream stream(&view);
@@ -178,7 +178,7 @@ class ScriptEngine final : public model::Engine {
     return logits;
   }
 
-  /// Runs two images once, to see what comes out.
+  /// Runs two images once to determine the output's shape.
   void probe() {
     module_.eval();
     guarded(what_, [&] {

@@ -11,22 +11,22 @@ namespace at {
 class Tensor;
 }
 
-/// What both kinds of engines share.
+/// Helpers that both kinds of engines share.
 namespace lambdaml::torch_library {
 
-/// The threads of this thread's operations.
+/// Sets the number of threads for this thread's operations.
 void use_threads(std::size_t threads);
 
 /// libtorch has no tensors of const numbers; these are only read.
 inline std::span<float> writable(std::span<const float> values) {
   return {const_cast<float*>(values.data()), values.size()};
 }
-/// A tensor of float32 on the caller's memory.
+/// A float32 tensor that uses the caller's memory.
 at::Tensor view_of(std::span<float> values, const std::vector<std::int64_t>& shape);
 /// rows × colours × 32 × 32, in memory pixel by pixel (channels_last).
 at::Tensor images_of(std::span<const float> images, std::size_t rows);
 
-/// The tensors that one flat vector is made of.
+/// The tensors that are stored in one flat vector.
 class FlatVectors {
  public:
   FlatVectors(const std::vector<model::Model::Piece>& learned,
@@ -34,7 +34,7 @@ class FlatVectors {
 
   std::vector<at::Tensor> learned(std::span<float> flat) const;
   std::vector<at::Tensor> statistics(std::span<float> flat) const;
-  /// The learned ones of `parameters`, whose gradients are added to those of `sums`.
+  /// The learned tensors of `parameters`, whose gradients are added to `sums`.
   std::vector<at::Tensor> with_gradients(std::span<const float> parameters,
                                          std::span<float> sums) const;
   std::vector<at::Tensor> copy_of_statistics(std::span<const float> parameters) const;
@@ -54,11 +54,12 @@ class FlatVectors {
   std::vector<Place> statistics_;
 };
 
-/// The sum of cross-entropies; runs the way back.
+/// The sum of cross-entropies; runs the backward pass.
 model::Totals loss_and_gradient(const at::Tensor& logits, std::span<const std::int64_t> targets,
                                 double label_smoothing);
 
-/// In a catch block: throws what is being handled, an Error of `what` for what libtorch throws.
+/// For use in a catch block: rethrows the current exception; what libtorch throws becomes an Error
+/// about `what`.
 [[noreturn]] void rethrow(std::string_view what);
 
 /// The result of work(); what libtorch throws becomes an Error.

@@ -32,7 +32,7 @@ double median_of(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-/// Saves and loads `bytes` a few times, for about half a second at the most.
+/// Saves and loads `bytes` several times, for at most about half a second.
 RequestTimes time_requests(storage::Storage& store, std::size_t bytes) {
   constexpr double kSeconds = 0.5;
   constexpr std::size_t kMost = 101;
@@ -66,7 +66,7 @@ RequestTimes measure_requests(storage::Storage& store, std::uint64_t values) {
   return times;
 }
 
-/// Runs the workers to their end; their reports.
+/// Runs the workers to their end and returns their reports.
 std::vector<std::string> run_workers(job::BenchCommEvent event, const storage::Storage& channel) {
   std::vector<std::string> payloads;
   for (event.worker = 0; event.worker < event.workers; ++event.worker)

@@ -38,7 +38,7 @@ fs::path worker_executable() {
   if (own_fault) throw Error(code, text);
   text = fmt::format("worker {} was lost after {} {}: {}", worker, status.attempts,
                      status.attempts == 1 ? "try" : "tries", text);
-  // A process that died has said so in the message.
+  // If the process died, the message already says so.
   if (!status.last_log_lines.empty() && !text.ends_with(status.last_log_lines.back()))
     text += fmt::format("; its last line: {}", status.last_log_lines.back());
   throw Error(Code::workers_lost, text);

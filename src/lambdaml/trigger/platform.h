@@ -11,17 +11,17 @@
 
 namespace lambdaml::trigger {
 
-/// Where a job's functions run. A channel that lives within this process has its workers there too,
-/// as threads, whatever platform was asked for.
+/// Where a job's functions run. If the channel exists only within this process, its workers are
+/// threads of this process, whatever platform was requested.
 class Platform {
  public:
   Platform(const std::string& name, const storage::Storage& channel);
 
-  /// Events run on other machines: they reach no file and no memory of this one.
+  /// Whether events run on other machines, without access to this one's files and memory.
   bool is_remote() const { return plugin_.remote; }
 
-  /// The worker as a function of this platform, with default limits. The executable, where there is
-  /// one, is `lambdaml-worker` beside this one, or what LAMBDAML_WORKER names.
+  /// The worker as a function of this platform, with default limits. Its executable, if any, is
+  /// `lambdaml-worker` in this program's folder, or the value of LAMBDAML_WORKER.
   faas::Function function() const;
   std::unique_ptr<faas::Invocations> invoke_all(const faas::Function& function,
                                                 std::vector<std::string> payloads,
@@ -32,10 +32,10 @@ class Platform {
   std::unique_ptr<faas::Invoker> invoker_;
 };
 
-/// Waits for all events and returns their responses, calling `tick` about 20 times a second. When
-/// one has failed for good, all others are cancelled and the failure is thrown: an Error of the
-/// worker's own code for what another try could not mend, `workers_lost` for a worker that died,
-/// naming it, the reason and its last log line. Throws cancelled when the user interrupts.
+/// Waits for all events and returns their responses, calling `tick` about 20 times a second. If one
+/// fails for good, all others are cancelled and the failure is thrown: an Error with the worker's
+/// own code if another attempt could not help, otherwise `workers_lost`, naming the worker, the
+/// reason and its last log line. Throws cancelled if the user interrupts.
 std::vector<std::string> wait_for_all(faas::Invocations& invocations,
                                       const std::function<void()>& tick = {});
 

@@ -19,7 +19,7 @@ bool is_within_reach(const Options& options, const std::string& uri) {
 bool outlives_function(const Uri& place) {
   const Reach reach = storage::reach_of(place);
   if (reach != Reach::machine) return reach == Reach::anywhere;
-  // A machine outlives its functions only where they are processes of it.
+  // A machine outlives its functions only if they are processes on it.
   const std::optional<faas::OwnFunction> own = faas::own_function();
   return !own || faas::reaches(faas::registry().get(own->platform), reach);
 }

@@ -5,23 +5,23 @@
 #include "lambdaml/base/options.h"
 #include "lambdaml/base/uri.h"
 
-/// What functions on other machines can reach.
+/// What functions on other machines can access.
 namespace lambdaml::trigger {
 
-/// Whether workers of the job can reach a store: on other machines they reach no file and no memory
-/// of this one.
+/// Whether the job's workers can access a store: those on other machines cannot access this one's
+/// files and memory.
 bool is_within_reach(const Options& options, const std::string& uri);
 
-/// Whether what a function puts there can be read when the function is gone.
+/// Whether what a function saves there can be read after the function has ended.
 bool outlives_function(const Uri& place);
 
-/// For a job that is begun by a function: unless they are set, the platform is the one that the
-/// function runs on, and the workers' function the one that `lambdaml deploy` makes.
+/// For a job started by a function: sets defaults for the platform (the function's own) and the
+/// workers' function (the one that `lambdaml deploy` creates).
 void use_own_platform(Options& options);
 
-/// Checks what a job on other machines needs, before anything is sent: a function, a channel and a
-/// place for checkpoints within reach; checkpoints go beside the channel unless it can lose them.
-/// Throws invalid_argument. Does nothing for other platforms.
+/// Checks what a job on other machines needs before anything is sent: a function, and a channel and
+/// a place for checkpoints that it can access; by default checkpoints go beside the channel, unless
+/// that may lose them. Throws invalid_argument. Does nothing for other platforms.
 void require_reach(Options& options);
 
 }  // namespace lambdaml::trigger

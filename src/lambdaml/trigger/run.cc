@@ -33,7 +33,7 @@ namespace {
 
 using nlohmann::json;
 
-/// A job while it runs.
+/// A running job.
 class Run {
  public:
   Run(const Options& options, control::RunFolder& folder, control::JobChannel& channel,
@@ -85,12 +85,12 @@ class Run {
  private:
   std::uint32_t workers() const { return static_cast<std::uint32_t>(options_.integer("workers")); }
 
-  /// Waits until all workers have ended well, tells the observer what they do, and returns their
-  /// last words.
+  /// Waits until all workers have ended successfully, reports their progress to the observer, and
+  /// returns their reports.
   std::vector<std::string> watch(const Stopwatch& wall) {
     const double limit_s = options_.real("deadline");
     const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
-    // Where polling is expensive, once a second is often enough to show how far the job is.
+    // Where polling is expensive, showing the progress once a second is enough.
     const double pause_s = channel_.capabilities().polling_is_expensive ? 1 : 0;
     double next_look_s = wall.seconds() + pause_s;
     double next_check_s = wall.seconds() + 1;
@@ -120,7 +120,7 @@ class Run {
     return responses;
   }
 
-  /// A worker that found nothing to begin with ends the job, before the others wait for it.
+  /// Ends the job if a worker found nothing to begin with, before the others wait for it.
   void require_begun(std::string_view response) const {
     if (response == control::kJobIsOver) fail_lost(control::keys::kJob);
     if (response == control::kJobIsLost) fail_lost(control::keys::kData);
@@ -133,14 +133,14 @@ class Run {
 
   [[noreturn]] void fail_lost(std::string_view key) const {
     fail(Code::unavailable,
-         "channel {} has no '{}' any more: somebody else has cleared it, or it has lost what the "
+         "channel {} has no '{}' any more: another process has cleared it, or it has lost what the "
          "job wrote",
          channel_.describe(), key);
   }
 
-  /// The job's key stays as long as the job does. A store that forgets may lose it with all else,
-  /// and workers that are at work bring again what they still need of each other; but none that
-  /// has ended does, and none can begin.
+  /// Keeps the job's key in place for as long as the job runs. A store that is not durable may lose
+  /// it with everything else. Running workers restore what they still need from each other; but
+  /// finished workers do not, and none can begin.
   void look_for_job(const std::vector<faas::EventStatus>& workers) {
     if (channel_.load(control::keys::kJob)) return;
     const bool all_at_work = std::ranges::all_of(workers, [](const faas::EventStatus& worker) {
@@ -152,12 +152,12 @@ class Run {
     channel_.save(control::keys::kJob, as_bytes(control::keys::kLost));
   }
 
-  /// Workers wait for each other in each round.
+  /// Whether workers wait for each other in each round.
   bool all_together() const {
     return comm::registry().get(options_.text("sync_mode")).bulk_synchronous;
   }
 
-  /// The workers of whose end nothing is known.
+  /// The workers whose end is unknown.
   std::vector<std::uint32_t> at_work() const {
     using State = faas::EventStatus::State;
     std::vector<faas::EventStatus> events(workers());
@@ -183,8 +183,8 @@ class Run {
     return event;
   }
 
-  /// The newest round at which every worker has a checkpoint; asynchronous workers each go on from
-  /// their own.
+  /// The newest round at which every worker has a checkpoint; asynchronous workers each continue
+  /// from their own.
   void find_common_checkpoint(job::TrainEvent& event) {
     control::JobCheckpoints checkpoints(stores_.open(options_.text("checkpoint")), folder_.job_id(),
                                         workers());
@@ -239,7 +239,7 @@ class Run {
         });
   }
 
-  /// How workers stand, by what they leave in the channel; called from the invoker's thread.
+  /// The workers' status according to the channel; called from the invoker's thread.
   faas::Function::Outcomes outcomes_of_workers() {
     std::shared_ptr<storage::Storage> channel =
         stores_.open_channel(options_.text("channel"), folder_.job_id());
@@ -247,7 +247,7 @@ class Run {
                std::span<const std::size_t> events) mutable {
       const std::vector<std::uint32_t> asked(events.begin(), events.end());
       const auto ends = control::ends_of_workers(*channel, asked);
-      // Bulk-synchronous workers only get on together: news of one are of all.
+      // Bulk-synchronous workers only progress together: news of one is news of all.
       const std::uint64_t news = news_;
       std::vector<std::optional<faas::EventStatus>> all(events.size());
       for (std::size_t i = 0; i < events.size(); ++i) {
@@ -276,7 +276,7 @@ class Run {
     return status;
   }
 
-  /// Failures come on the invoker's thread; the observer is told on this one.
+  /// Failures arrive on the invoker's thread; the observer is called on this one.
   void tell_failures() {
     std::vector<FailedTry> failures;
     {
@@ -351,11 +351,12 @@ class Run {
   std::vector<FailedTry> failures_;
   std::uint64_t next_metrics_ = 1;
   std::atomic<std::uint64_t> news_{0};  ///< grows with every sign of life
-  /// Where worker 0 said that it stands.
+  /// The position that worker 0 reported.
   struct {
     std::uint64_t epoch = 0, round = 0, rounds = 0;
   } at_;
-  std::unique_ptr<faas::Invocations> invocations_;  ///< ends before all that its observer uses
+  std::unique_ptr<faas::Invocations>
+      invocations_;  ///< destroyed before everything that its observer uses
 };
 
 }  // namespace

@@ -8,8 +8,9 @@
 
 namespace lambdaml::trigger {
 
-/// A name in the machine's temporary folder for one invocation's own folder, which others make. It
-/// is removed in the end, with all that is in it: functions keep /tmp between events.
+/// A path in the temporary folder for one invocation's own folder, which the user of this class
+/// creates. The destructor removes it with its contents, because functions keep /tmp between
+/// events.
 class Scratch {
  public:
   explicit Scratch(const std::string& prefix)

@@ -15,7 +15,7 @@
 namespace lambdaml::trigger {
 namespace {
 
-/// Lets a reference stand where a decorator wants to own.
+/// Wraps a reference for a decorator that requires a shared_ptr.
 std::shared_ptr<storage::Storage> borrowed(storage::Storage& store) {
   return {std::shared_ptr<void>(), &store};
 }
@@ -25,7 +25,7 @@ std::string definition_file(const Options& options) {
   return option.empty() ? "" : options.text(option);
 }
 
-/// A prepared set that workers can read where it lies: one part each.
+/// A prepared set that workers can read in place: one part each.
 std::optional<data::Manifest> find_usable(const Options& options, const Uri& uri,
                                           std::size_t workers) {
   std::optional<data::Manifest> prepared = data::find_manifest(uri);

@@ -31,12 +31,12 @@
 namespace lambdaml::trigger {
 namespace {
 
-/// Of its part of the data, while a worker puts the rows in order.
+/// Copies of its part of the data, while a worker puts the rows in order.
 constexpr std::uint64_t kCopiesOfData = 2;
-/// A model that does not tell what training needs is small, unless merging it is not.
+/// A model that does not state its memory is small, unless merging is not.
 constexpr std::uint64_t kMergingWorthAsking = 32U << 20U;
 
-/// A model gives no probability to a label that it has never met, so such rows have no loss.
+/// A model gives no probability to an unknown label, so such rows have no loss.
 void require_known_labels(const data::Manifest& test, const data::Manifest& data,
                           const Options& options) {
   for (const std::int32_t label : test.labels)
@@ -55,12 +55,12 @@ std::uint64_t bytes_for_merging(const Options& options, const model::Model& mode
   return comm::registry().get(options.text("sync_mode")).bytes_needed(sizes);
 }
 
-/// Makes the model and the optimizer as the workers will, so that what cannot work is said before
+/// Constructs the model and the optimizer as the workers will, so that errors are found before
 /// anything is started.
 void rehearse(Options options, const StagedData& staged) {
-  // The workers' own is another, and decides nothing here.
+  // The workers use a different one; this one has no effect.
   if (options.integer("threads") == 0) options.set("threads", Option::Value(std::int64_t{1}), "");
-  cost::Prices::current();  // its end says what the job cost
+  cost::Prices::current();  // needed at the end: fail now if invalid
   const data::Manifest& data = staged.data;
   const std::optional<data::Manifest>& test = staged.test;
   const std::string what = Uri::parse(options.text("data")).display();
@@ -104,7 +104,7 @@ void rehearse(Options options, const StagedData& staged) {
   optim::registry().get(options.text("optim")).make(problem, options);
 }
 
-/// All of a job but its workers: the data are where they will look for them.
+/// Prepares everything except the workers: the data are where they will look for them.
 StagedData prepare(const Options& options, const control::JobChannel& channel) {
   StagedData staged = stage(options, channel.store());
   throw_if_interrupted();
@@ -116,7 +116,8 @@ bool has_paused(const nlohmann::ordered_json& summary) {
   return text_at(summary, "ended_by") == job::kPaused;
 }
 
-/// Before anything is made: a checkpoint that cannot be saved is the end of a job. One GET.
+/// Checks the checkpoint store before anything is created: if a checkpoint cannot be saved the job
+/// would end. One GET.
 void require_place_of_checkpoints(control::Stores& stores, const Options& options,
                                   const std::string& job_id) {
   const std::string& place = options.text("checkpoint");
@@ -137,7 +138,7 @@ std::uint32_t workers_of(const Options& options) {
   return static_cast<std::uint32_t>(options.integer("workers"));
 }
 
-/// Whether the run has a checkpoint to go on from; true when that cannot be told.
+/// Whether the run has a checkpoint to continue from; true if that is unknown.
 bool can_be_resumed(control::Stores& stores, const Options& options,
                     const std::string& job_id) noexcept {
   const Tidying tidying;
@@ -151,13 +152,13 @@ bool can_be_resumed(control::Stores& stores, const Options& options,
   }
 }
 
-/// Whether the logs of a run that never got to a checkpoint tell nothing that its error does not.
+/// Whether the logs of a run without checkpoints add nothing to its error.
 bool is_soon_told(Code code) {
   return is_bad_input(code) || code == Code::diverged || code == Code::cancelled ||
          code == Code::limit_reached;
 }
 
-/// Leaves word of how the job ended, or of nothing when it came to nothing.
+/// Records how the job ended, or removes the record if there are no results.
 void note_end(control::Stores& stores, const Options& options, const control::RunFolder& folder,
               const Error& error, bool for_nothing) noexcept {
   const Tidying tidying;
@@ -197,7 +198,7 @@ nlohmann::ordered_json run_to_end(Options options, control::RunFolder& folder,
       folder.discard();
       throw;
     }
-    // What the input or a checkpoint is wrong with, going on again does not mend.
+    // Resuming does not help if the input or a checkpoint is bad.
     const bool in_vain =
         error.code() == Code::diverged || (resuming && (error.code() == Code::data_corrupt ||
                                                         error.code() == Code::invalid_argument));
@@ -207,9 +208,9 @@ nlohmann::ordered_json run_to_end(Options options, control::RunFolder& folder,
   }
 }
 
-/// Goes on with a job by calling `attempt`, which does all that it takes. A worker that cannot
-/// begin because its state was damaged after its record was written says so; then all workers go
-/// back to what a reading of all states finds.
+/// Resumes a job by calling `attempt`, which does everything. If a worker reports that its state
+/// was damaged after its record was written, all workers return to the checkpoint found by reading
+/// all states.
 template <class Attempt>
 nlohmann::ordered_json go_on(Attempt&& attempt) {
   try {

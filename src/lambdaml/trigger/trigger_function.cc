@@ -32,7 +32,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// What the trigger needs to collect and put away a finished job's results.
+/// What the trigger needs to collect and store a finished job's results.
 constexpr double kMarginSeconds = 5;
 
 Options options_of(const std::string& payload) {
@@ -51,7 +51,7 @@ Options options_of(const std::string& payload) {
   return options;
 }
 
-/// What an invocation of the trigger is to do: begin a job, or go on with one.
+/// What an invocation of the trigger has to do: begin a job, or continue one.
 struct Task {
   Options options;
   std::string job_id;
@@ -91,7 +91,7 @@ Task task_of(const faas::Invocation& invocation) {
   }
 }
 
-/// Where a job's model and summary go.
+/// Where a job's model and summary are stored.
 class Results {
  public:
   explicit Results(const Task& task)
@@ -102,7 +102,7 @@ class Results {
     if (!text) return std::nullopt;
     return std::string(text->text());
   }
-  /// The summary with the model's place.
+  /// The summary with the location of the model.
   std::string put_away(const fs::path& run, nlohmann::ordered_json summary) const {
     const std::optional<Buffer> model = read_file(run / "model.safetensors");
     if (!model) fail(Code::internal, "job {}: its model is not where it was written", job_id_);
@@ -126,7 +126,7 @@ class Results {
       if (!options.text(name).empty()) place = Uri::parse(options.text(name));
     if (!outlives_function(place))
       fail(Code::invalid_argument,
-           "event: the model would go to {} and be gone with the function; give it an 'output', "
+           "event: the model would be saved in {} and lost with the function; give it an 'output', "
            "the URI of a store that keeps it",
            place.display());
     return place;
@@ -137,7 +137,7 @@ class Results {
   std::shared_ptr<storage::Storage> store_;
 };
 
-/// Of worker 0's newest checkpoint; 0 when it has none.
+/// The epoch of worker 0's newest checkpoint; 0 if it has none.
 std::uint64_t newest_epoch(const Options& options, const std::string& job_id) {
   const std::vector<control::Progress> available =
       control::Checkpoints(storage::open(options.text("checkpoint")), job_id, "", 0,
@@ -146,7 +146,7 @@ std::uint64_t newest_epoch(const Options& options, const std::string& job_id) {
   return available.empty() ? 0 : available.front().epoch;
 }
 
-/// Says that the trigger lives.
+/// Signals that the trigger is alive.
 class Watch : public Observer {
  public:
   explicit Watch(control::Lease& lease) : lease_(lease) {}
@@ -165,7 +165,7 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   control::Lease lease(results.store(), results.lease_key(task.leg), invocation.deadline);
   switch (lease.take(Deadline::in(invocation.deadline.seconds_left() - kMarginSeconds))) {
     case control::Lease::Taken::yes:
-      // Tried again although it had handed the job on: its time was over before it could say so.
+      // Retried although it had handed the job on: its time was over before it could report that.
       if (!control::Lease::was_taken(*results.store(), results.lease_key(task.leg + 1))) break;
       lease.finish();
       return handed_over(task);
@@ -179,7 +179,7 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   const double left_s = limit_s == 0 ? own_s : std::min(own_s, limit_s - task.spent_s);
   Options options = task.options;
   require_reach(options);
-  // Another invocation of the trigger finds nothing that this one keeps for itself.
+  // Another invocation of the trigger cannot access what this one keeps locally.
   if (options.text("checkpoint").empty())
     options.set("checkpoint", Option::Value(results.place().text()), "checkpoint");
   options.set("deadline", Option::Value(std::max(0.1, left_s)), "deadline");

@@ -6,14 +6,14 @@
 #include <string>
 #include <string_view>
 
-/// A trial is one set of values for the searched options; a leg is one job of it. A strategy that
-/// stops trials early takes a promising one on with another leg, which goes on from the last one's
-/// checkpoints.
+/// A trial is one set of values for the searched options; a leg (trial segment) is one job of it. A
+/// strategy that stops trials early continues a promising one with another leg, which resumes from
+/// the checkpoints of the previous one.
 namespace lambdaml::tune {
 
 struct Leg {
   enum class State {
-    under_way,  ///< begun; also when the tuner was ended in the midst of it: it goes on
+    under_way,  ///< begun, and not ended; also if the tuner was interrupted
     done,
     failed,
   };
@@ -22,8 +22,8 @@ struct Leg {
   State state = State::under_way;
   std::string reason = {};           ///< failed: why, one line
   std::uint64_t epoch = 0;           ///< reached so far
-  std::uint64_t stalls = 0;          ///< times that the tuner ended without an epoch done
-  std::optional<double> value = {};  ///< of the metric; absent unless done
+  std::uint64_t stalls = 0;          ///< how often the tuner ended before an epoch was done
+  std::optional<double> value = {};  ///< of the metric; nullopt unless done
   double cost_usd = 0;               ///< of this leg alone
   double wall_s = 0;                 ///< of this leg alone
   std::string summary = {};          ///< done: of its job, JSON

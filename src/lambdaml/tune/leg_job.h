@@ -17,7 +17,7 @@
 
 namespace lambdaml::tune {
 
-/// Wakes whoever waits for one of several things.
+/// Wakes a thread that waits for one of several events. Thread-safe.
 class Bell {
  public:
   void ring();
@@ -29,16 +29,16 @@ class Bell {
   bool ringing_ = false;
 };
 
-/// The job of one leg, on a thread of its own. Destroying it ends the job.
+/// The job of one leg, on its own thread. Destruction ends the job. Thread-safe.
 class LegJob : private trigger::Observer {
  public:
-  /// `options` resolved, with `output` and `checkpoint`. Rings when it has ended.
+  /// `options` are resolved and include `output` and `checkpoint`. Rings when the job has ended.
   LegJob(std::string job_id, Options options, Bell& bell);
   ~LegJob() override;
   LegJob(const LegJob&) = delete;
 
   void stop() { stop_ = true; }
-  /// Ends it and leaves what lies in its channel to whoever has taken the leg over.
+  /// Ends the job and leaves its channel to the tuner that has taken over the leg.
   void leave() { superseded_ = true; }
   bool was_stopped() const { return stop_; }
   bool has_ended() const { return ended_; }
@@ -46,11 +46,11 @@ class LegJob : private trigger::Observer {
   std::uint64_t epoch() const { return epoch_; }
   std::map<std::string, double> metrics() const;
   double seconds() const { return ended_ ? wall_s_ : clock_.seconds(); }
-  /// What its functions have cost so far, estimated from above: all of them, for all of the time
+  /// An upper estimate of what its functions have cost so far: all of them, for the whole time
   /// since the first was started.
   double cost_so_far() const;
 
-  /// Once it has ended: the summary, or throws what the job threw.
+  /// After it has ended: the summary; throws the job's error if it failed.
   std::string summary();
 
  private:

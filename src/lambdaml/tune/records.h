@@ -11,9 +11,9 @@
 
 namespace lambdaml::tune {
 
-/// All that is known of a search, in storage: whoever reaches it can go on with the search. A leg's
-/// record is written before it begins and when it has ended, each as a whole, so that after any
-/// accident every leg is known and none is taken twice.
+/// The records of a search, in storage: any process with access can continue the search. A leg's
+/// record is written before it begins and when it has ended, each atomically, so that after any
+/// failure every leg is known and none is repeated.
 ///
 ///   search.json        what is searched
 ///   legs/000012.json   one leg, in the order of their beginning
@@ -22,10 +22,10 @@ namespace lambdaml::tune {
 ///   trials/JOB/        checkpoints of a trial's job; removed at the end
 ///   best.safetensors   the best model so far
 ///   trials.csv best.yaml summary.json    at the end
-///   tuner/             who is at work: a claim, a release, leases of a tuner that is a function
+///   tuner/             which tuner runs: a claim, a release, leases of a tuner that is a function
 class Records {
  public:
-  /// `uri` is of this search alone.
+  /// `uri` must belong to this search alone.
   explicit Records(const std::string& uri);
 
   const std::string& uri() const { return uri_; }
@@ -34,18 +34,18 @@ class Records {
   std::string trials_uri() const;
   std::string data_uri(const std::string& kind, std::uint64_t workers) const;
 
-  /// Absent when there is no search yet. Passwords are not in the records: one that was begun by
-  /// this object has them still, for others they are in the environment. Throws data_corrupt.
+  /// nullopt if there is no search yet. Passwords are not stored: a search that this object began
+  /// still has them; otherwise they come from the environment. Throws data_corrupt.
   std::optional<Search> search();
   void begin(const Search& search);
 
-  /// One LIST and a GET a leg. Throws data_corrupt.
+  /// One LIST and a GET per leg. Throws data_corrupt.
   std::vector<Leg> legs();
   void save(std::size_t index, const Leg& leg);
 
-  /// The summary of a search that has ended.
+  /// The summary of a finished search; nullopt before that.
   std::optional<std::string> summary();
-  /// The search has ended: nothing will be needed to go on.
+  /// Marks the search as finished and removes what is needed only to continue it.
   void finish(const std::string& summary);
 
  private:

@@ -15,7 +15,7 @@ struct Plugin {
   std::string name;  ///< the value of --strategy
   std::string help;
   std::vector<Option> options = {};  ///< settings of its own
-  /// Throws invalid_argument when it cannot search that space.
+  /// Throws invalid_argument if it cannot search that space.
   std::function<std::unique_ptr<Strategy>(const Plan&)> make;
 };
 

@@ -17,7 +17,7 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-/// What trials' jobs may report of their models.
+/// The metrics of models that trials' jobs may report.
 std::vector<std::string> reported_names() {
   std::vector<std::string> names;
   for (const model::ReportedMetric& reported : model::epoch_metrics())
@@ -32,7 +32,7 @@ ordered_json options_json(const TrialView& trial) {
   return out;
 }
 
-/// The summary of the trial's job; an empty object when there is none.
+/// The summary of the trial's job; an empty object if there is none.
 ordered_json summary_of(const TrialView& trial) {
   return trial.summary.empty() ? ordered_json::object() : parse_ordered_json(trial.summary);
 }
@@ -72,7 +72,7 @@ std::vector<TrialView> trials_of(const Strategy& strategy, std::span<const Leg> 
       case Leg::State::done:
         view.value = leg.value;
         view.summary = leg.summary;
-        // Until, or converged: it would not go on.
+        // Until, or converged: it would not continue.
         view.state = leg.epochs < view.epochs && leg.epoch == leg.epochs ? "stopped" : "done";
         break;
     }
@@ -174,7 +174,7 @@ std::string summary_json(const Search& search, std::span<const TrialView> trials
       if (name != "job_id" && name != "cost" && !out.contains(name)) out[name] = value;
     for (const Assignment& assignment : best->parameters)
       out[assignment.name] = json_of(assignment.value);
-    // Of all its parts, not of the last one only.
+    // Over all its legs, not only the last one.
     out["cost_usd"] = best->cost_usd;
     out["wall_s"] = best->wall_s;
   }

@@ -30,11 +30,11 @@ namespace {
 
 using nlohmann::json;
 
-/// What the fastest worker takes from its event to its first step, and for an epoch, in seconds.
+/// The time of the fastest worker from its event to its first step, and for an epoch, in seconds.
 constexpr double kLeastStart_s = 0.01;
 constexpr double kLeastEpoch_s = 0.0005;
 
-/// The metric of a search that no model reports.
+/// The one metric of a search that no model reports.
 constexpr std::string_view kCost = "cost_usd";
 
 Parameter::Kind kind_of(const std::string& name, const std::string& where) {
@@ -143,7 +143,8 @@ json space_json(const Space& space) {
   return out;
 }
 
-/// The resolved job, or, where the values do not go together, which its trial will say, as it is.
+/// The resolved job or, if its values are incompatible (which its trial will report), the
+/// unresolved one.
 Options resolved_as_far_as_possible(Options options) {
   try {
     Options resolved = options;
@@ -154,7 +155,7 @@ Options resolved_as_far_as_possible(Options options) {
   }
 }
 
-/// Most searches leave the epochs alone; then they are looked up once.
+/// Most searches do not vary the epochs; then they are determined once.
 std::function<std::uint64_t(const Assignments&)> epochs_by_assignments(const Search& search) {
   bool varies = search.space.contains("model") || search.space.contains("optim");
   for (const optim::Plugin& optimizer : optim::registry().entries())
@@ -165,14 +166,14 @@ std::function<std::uint64_t(const Assignments&)> epochs_by_assignments(const Sea
   };
 }
 
-/// The model of all trials; null where it is searched.
+/// The model of all trials; null if it is searched.
 const model::Plugin* model_of(const Search& search) {
   if (search.space.contains("model")) return nullptr;
   return model::find_by_value(search.job.text("model"));
 }
 
-/// What the models declare of the search's metric, which is not the cost: the trials' own where it
-/// is known and has it, else the first that has.
+/// The declaration of the search's metric (other than the cost): that of the trials' model if it is
+/// known and has it, otherwise the first model's that has it.
 model::ReportedMetric metric_of(const Search& search) {
   const std::string& name = search.settings.text("metric");
   std::vector<model::ReportedMetric> all = model::epoch_metrics();
@@ -185,7 +186,7 @@ model::ReportedMetric metric_of(const Search& search) {
   return *found;
 }
 
-/// What the setting `metric` may be: what models report, of held-out rows first, and the cost.
+/// The values of the setting `metric`: models' metrics, those of held-out rows first, and the cost.
 std::vector<std::string> metric_names() {
   std::vector<std::string> names;
   for (const model::RowSet rows :
@@ -218,8 +219,8 @@ void require_metric(const Search& search) {
     never(fmt::format("{} has {}", model->name, model::describe_epoch_metrics(*model)));
 }
 
-/// Less than any job of these options costs: its workers' start, and one message of each in every
-/// epoch.
+/// A lower bound of any job's cost with these options: its workers' start, and one message of each
+/// per epoch.
 double least_cost(const Options& options, std::uint64_t epochs) {
   const cost::Prices prices = cost::Prices::current();
   const std::string region = faas::own_region();

@@ -11,18 +11,18 @@
 
 namespace lambdaml::tune {
 
-/// The key of job files under which a search stands.
+/// The key of the search's section in job files.
 inline constexpr std::string_view kSection = "tune";
-/// How environment variables of its settings begin.
+/// The prefix of environment variables for its settings.
 inline constexpr std::string_view kEnvironment = "LAMBDAML_TUNE_";
 
-/// The settings of a search, declared once: the search's own, then those of the strategies.
+/// The settings of a search, declared once: the search's own, followed by those of the strategies.
 Options search_options();
 
 /// What is searched, and how.
 struct Search {
   std::string id = {};
-  Options job;       ///< what all trials share, as it was given: not resolved
+  Options job;       ///< what all trials share, as given: not resolved
   Options settings;  ///< search_options()
   Space space = {};
 
@@ -38,23 +38,23 @@ struct Search {
 void read_search_file(const std::string& path, Search& search);
 void read_search_text(std::string_view text, const std::string& what, Search& search);
 
-/// The job of a trial, not resolved.
+/// The options of a trial's job, not resolved.
 Options options_of(const Search& search, const Assignments& assignments);
 
-/// Where the records of a search go whose folder is not on this machine: RECORDS/SEARCH-ID, by
-/// default beside the checkpoints, or the channel. Throws invalid_argument when that can lose what
-/// it holds or the search's functions cannot reach it.
+/// Where a search without a local folder keeps its records: RECORDS/SEARCH-ID, by default beside
+/// the checkpoints, or the channel. Throws invalid_argument if that place may lose data or is
+/// inaccessible to the search's functions.
 std::string place_of_records(const Search& search);
 
-/// The epochs of a job with these options, not resolved, as its optimizer counts them.
+/// The epochs of a job with these unresolved options, as its optimizer counts them.
 std::uint64_t epochs_of(const Options& options);
 
 /// Whether a larger value of the metric is better.
 bool higher_is_better(const Search& search);
 
-/// The strategy for the search. Throws invalid_argument for what can be seen to be wrong before
-/// anything is started: an empty space, a metric that there will not be, a budget below the least
-/// that the first trial can cost, and what the strategy throws.
+/// The strategy for the search. Throws invalid_argument for errors that can be found before
+/// anything is started: an empty space, a metric that the job does not report, a budget below the
+/// minimum cost of the first trial, and what the strategy throws.
 std::unique_ptr<Strategy> make_strategy(const Search& search);
 
 }  // namespace lambdaml::tune

@@ -90,7 +90,7 @@ void SearchFolder::take_results(Records& records, const std::string& summary) {
 void SearchFolder::discard() {
   std::error_code ignored;
   fs::remove_all(path_, ignored);
-  // The default parent too when nothing else is in it: rmdir refuses otherwise.
+  // Also removes the default parent if it is empty; rmdir fails otherwise.
   if (path_.parent_path().filename() == "runs") ::rmdir(path_.parent_path().c_str());
 }
 

@@ -14,13 +14,13 @@
 namespace lambdaml::tune {
 namespace {
 
-/// What belongs to the search as a whole, not to a trial.
+/// Options that belong to the whole search, not to a trial.
 constexpr std::array kNotSearched = {"data",       "test_data", "format",     "output",
                                      "checkpoint", "platform",  "function",   "deadline",
                                      "keep",       "log_level", "stop_after", "until"};
 
-/// Flips each bit of `x` or not, by what a hash says of the bits above it: a random permutation
-/// that keeps aligned blocks of 2^k numbers together.
+/// Flips each bit of `x` depending on a hash of the bits above it: a random permutation that keeps
+/// aligned blocks of 2^k numbers together.
 std::uint64_t scramble(std::uint64_t x, std::uint64_t seed) {
   std::uint64_t out = 0;
   for (int bit = 63; bit >= 0; --bit) {
@@ -69,7 +69,7 @@ Option::Value Parameter::at(double share) const {
     const auto i = static_cast<std::uint64_t>(share * static_cast<double>(*n));
     return point(std::min(i, *n - 1), *n);
   }
-  // Rounding must not lead out of the bounds.
+  // Rounding must not lead outside the bounds.
   const double value = kind == Kind::log_uniform
                            ? std::exp(std::log(low) + (std::log(high) - std::log(low)) * share)
                            : low + (high - low) * share;

@@ -29,7 +29,7 @@ std::string StagedData::place_of(const Options& options, const char* option,
   if (is_cut_for(data::find_manifest(given)) && trigger::is_within_reach(options, given.text()))
     return place = given.text();
   const std::string own = records_.data_uri(kind, workers);
-  // The manifest is written last: where it lies, an earlier tuner has cut all of it.
+  // The manifest is written last: if it exists, an earlier tuner has cut everything.
   if (data::find_manifest(Uri::parse(own))) return place = own;
 
   std::unique_ptr<data::Dataset>& dataset = read_[kind];
@@ -37,14 +37,15 @@ std::string StagedData::place_of(const Options& options, const char* option,
     std::vector<data::SourceFile> files;
     dataset = std::make_unique<data::Dataset>(
         data::read(given, options.text("format"), processors(), &files, options));
-    // An earlier tuner may have read it for other workers: all trials have the same rows.
+    // An earlier tuner may have read it for another number of workers: all trials must have the
+    // same rows.
     control::DataRecord(records_.shared_store(), kind).require_same(files);
   }
   throw_if_interrupted();
   if (dataset->rows() < workers && kind == "data")
     fail(Code::invalid_argument, "{}: {} rows are too few for {} workers; use fewer with --workers",
          given.display(), dataset->rows(), workers);
-  // Each job cuts so small a test set for itself.
+  // Each job cuts such a small test set itself.
   if (dataset->rows() < workers) return place = given.text();
   if (kind == "test")
     *dataset = data::with_cols(

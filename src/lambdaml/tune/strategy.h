@@ -10,49 +10,49 @@
 
 namespace lambdaml::tune {
 
-/// What a strategy knows of the search.
+/// What a strategy knows about the search.
 struct Plan {
   Space space;
   std::uint64_t seed = 1;
-  std::uint64_t trials = 0;       ///< at most; 0: as many as the strategy thinks right
-  std::uint64_t concurrency = 1;  ///< legs under way at the same time, at most
+  std::uint64_t trials = 0;       ///< maximum; 0: decided by the strategy
+  std::uint64_t concurrency = 1;  ///< maximum number of concurrent legs
   bool higher_is_better = false;
   Options settings;  ///< of the search, with the strategy's own
-  /// The epochs of a trial with these values when nobody stops it.
+  /// The epochs of a trial with these values if it is not stopped early.
   std::function<std::uint64_t(const Assignments&)> epochs;
 };
 
-/// Decides what is tried. What it decides depends on the plan and on the legs so far alone, not on
-/// the time or the order in which they end: the same search twice is the same, and a tuner that
-/// takes over from another goes on as that would have.
+/// Decides which trials run. Decisions depend only on the plan and the legs so far, not on time or
+/// on the order in which legs end: a repeated search is the same, and a tuner that takes over from
+/// another continues as that would have. Used by one thread.
 class Strategy {
  public:
   explicit Strategy(Plan plan) : plan_(std::move(plan)) {}
   virtual ~Strategy() = default;
 
   const Plan& plan() const { return plan_; }
-  /// The epochs of a trial when nobody stops it.
+  /// The epochs of a trial if it is not stopped early.
   std::uint64_t whole_epochs(std::uint64_t trial) const { return plan_.epochs(parameters(trial)); }
 
-  /// How many trials there will be.
+  /// The number of trials.
   virtual std::uint64_t trials() const = 0;
-  /// The values of trial `trial` < trials(). Costs no time.
+  /// The values of trial `trial` < trials(). Cheap.
   virtual Assignments parameters(std::uint64_t trial) const = 0;
-  /// Epochs of all legs together, as far as can be told: for the display.
+  /// The expected epochs of all legs together, for the display.
   virtual std::uint64_t expected_epochs() const = 0;
 
   struct Next {
     enum class What {
       start,
-      wait,    ///< for a leg that is under way
-      finish,  ///< nothing will be started any more
+      wait,    ///< for a leg in progress
+      finish,  ///< no further leg will be started
     };
     What what = What::finish;
     std::uint64_t trial = 0;
     std::uint64_t epochs = 0;
   };
-  /// The leg to start after `legs`, all those begun so far in the order in which they were. To be
-  /// called with ever longer histories of the same search.
+  /// The leg to start after `legs`, all legs begun so far in that order. Must be called with
+  /// successively longer histories of the same search.
   virtual Next next(std::span<const Leg> legs) = 0;
 
  private:

@@ -178,7 +178,7 @@ TEST(Asha, TakesTheBestToTheEndAndFewOthers) {
   EXPECT_LE(epochs_run(legs), 27U * 9 / 2);
   EXPECT_EQ(std::count_if(legs.begin(), legs.end(), [](const Leg& leg) { return leg.epochs == 1; }),
             27);
-  // A leg goes on from the one before it of its trial.
+  // A leg continues the previous leg of its trial.
   std::map<std::uint64_t, std::uint64_t> reached;
   for (const Leg& leg : legs) {
     EXPECT_EQ(leg.epochs, reached[leg.trial] == 0 ? 1 : 3 * reached[leg.trial]);

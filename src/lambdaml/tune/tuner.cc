@@ -33,12 +33,12 @@ constexpr const char* kClaim = "tuner/claim";
 constexpr const char* kReleased = "tuner/released";
 constexpr const char* kBestModel = "best.safetensors";
 constexpr double kTick_s = 0.1;
-/// How long a new tuner waits for the one before it to end its trials, at most.
+/// How long a new tuner waits at most for its predecessor to end its trials.
 constexpr double kHandOver_s = 3;
-/// Times that a leg may take all of a tuner's time and not get through an epoch.
+/// How often a leg may use all of a tuner's time without completing an epoch.
 constexpr std::uint64_t kMostStalls = 3;
 
-/// A trial's options, ready to run. Throws invalid_argument for values that do not go together.
+/// A trial's options, ready to run. Throws invalid_argument for incompatible values.
 Options resolved_options_of(const Search& search, const Assignments& assignments) {
   Options options = options_of(search, assignments);
   job::resolve(options);
@@ -58,7 +58,7 @@ class Tuner {
         data_(search_, records),
         legs_(records.legs()) {
     const faas::Plugin& platform = faas::registry().get(search_.job.text("platform"));
-    // Whoever holds an invoker keeps its functions warm: each trial finds those of the last ones.
+    // An invoker keeps its functions warm: each trial reuses those of earlier ones.
     if (!platform.remote) warm_ = platform.make();
     for (const Leg& leg : legs_) goal_reached_ = goal_reached_ || is_at_goal(leg);
   }
@@ -89,7 +89,7 @@ class Tuner {
   }
 
  private:
-  /// Claims the search, and lets a tuner that is still at it end its trials: theirs and ours have
+  /// Claims the search, and waits for a tuner that still runs to end its trials, because both use
   /// the same keys.
   void take_over() {
     storage::Storage& store = records_.store();
@@ -142,7 +142,7 @@ class Tuner {
     claim_.require();
   }
 
-  /// Starts what may be started; false when nothing will be any more.
+  /// Starts the next legs; returns false if there are no more.
   bool start_legs() {
     const auto places = static_cast<std::size_t>(search_.settings.integer("concurrency"));
     for (std::size_t i = 0; i < legs_.size() && running_.size() < places; ++i)
@@ -171,7 +171,7 @@ class Tuner {
     try {
       Options options = resolved_options_of(search_, strategy_->parameters(leg.trial));
       data_.give_to(options);
-      // Cutting data takes time, in which another may have taken over.
+      // Cutting data takes time, during which another tuner may have taken over.
       look_whether_superseded();
       const auto set = [&](const char* name, Option::Value value) {
         options.set(name, std::move(value), name);
@@ -189,14 +189,15 @@ class Tuner {
     }
   }
 
-  /// Of a leg whose end the tuner before did not come to record.
+  /// For a leg whose end the previous tuner did not record.
   std::optional<std::string> summary_left_by(const Leg& leg) {
     const std::optional<Buffer> text =
         records_.store().load("trials/" + job_id_of(leg) + "/summary.json");
     if (!text) return {};
     const json summary = parse_json(text->text());
     if (!summary.is_object() || count_at(summary, "epochs") != leg.epochs) return {};
-    // Without its model it could not be the best; from its last checkpoint it is soon there again.
+    // Without its model it could not become the best trial; from its last checkpoint it soon
+    // reaches the end again.
     if (!read_file(text_at(summary, "model_path"))) return {};
     return std::string(text->text());
   }
@@ -275,7 +276,7 @@ class Tuner {
     records_.save(index, leg);
   }
 
-  /// Its model goes into the records before its leg does: a leg that is done may be the best.
+  /// Saves its model in the records before the leg: a leg that is done may be the best.
   void keep_model_if_best(std::size_t index) {
     const std::vector<TrialView> trials = trials_of(*strategy_, legs_);
     const TrialView* best = best_of(search_, trials);
@@ -285,8 +286,8 @@ class Tuner {
       records_.store().save(kBestModel, *model);
   }
 
-  /// Whether the search can end with it: it has reached what --until says. Who looks for the
-  /// cheapest way there looks at all of them.
+  /// Whether the search can end with it: it has met --until. A search for the lowest cost must look
+  /// at all trials.
   bool is_at_goal(const Leg& leg) const {
     return leg.state == Leg::State::done && search_.settings.text("metric") != "cost_usd" &&
            text_at(parse_json(leg.summary), "ended_by") == "until";
@@ -315,10 +316,10 @@ class Tuner {
     }
   }
 
-  /// Nothing when there is something left after all: a trial that ended just then may have cost
-  /// less than was estimated.
+  /// Empty if the budget is not used up after all: a trial that has just ended may have cost less
+  /// than estimated.
   std::optional<Outcome> end_by_limit() {
-    // The last leg may have ended just then.
+    // The last leg may have just ended.
     if (running_.empty() && strategy_->next(legs_).what == Strategy::Next::What::finish)
       return finish("trials");
     stop_all();
@@ -341,7 +342,7 @@ class Tuner {
     return trials;
   }
 
-  /// Writes trials.csv and best.yaml; the summary.
+  /// Writes trials.csv and best.yaml; returns the summary.
   std::string report(const std::string& ended_by) {
     tell();
     const std::vector<TrialView> all = trials();
@@ -391,7 +392,7 @@ class Tuner {
   control::WorkerClaim claim_;
   StagedData data_;
   std::vector<Leg> legs_;
-  const std::size_t restored_ = legs_.size();  ///< begun by a tuner before this one
+  const std::size_t restored_ = legs_.size();  ///< begun by an earlier tuner
   std::unique_ptr<faas::Invoker> warm_;
   Bell bell_;
   const Stopwatch clock_;
@@ -399,10 +400,10 @@ class Tuner {
   bool goal_reached_ = false;
   std::optional<double> epochs_before_;
   std::vector<std::string> left_;                           ///< by trials, in words
-  std::map<std::size_t, std::unique_ptr<LegJob>> running_;  ///< by leg; ends before all else
+  std::map<std::size_t, std::unique_ptr<LegJob>> running_;  ///< by leg; destroyed first
 };
 
-/// When not one trial was done there is no result.
+/// If no trial was done there is no result.
 void require_a_result(Records& records) {
   const std::vector<Leg> legs = records.legs();
   const auto done = [](const Leg& leg) { return leg.state == Leg::State::done; };
@@ -415,9 +416,9 @@ void require_a_result(Records& records) {
 
 void begin(Search& search, Records& records) {
   if (records.search()) return;
-  // They decide the order of sums, so whoever goes on with the search keeps them.
+  // They determine the order of sums, so tuners that continue the search must keep them.
   job::choose_threads(search.job, search.settings.integer("concurrency"));
-  // Another tuner may go on from another folder.
+  // Another tuner may continue from another folder.
   for (const char* name : {"data", "test_data"})
     if (!search.job.text(name).empty())
       search.job.set(name, Option::Value(Uri::parse(search.job.text(name)).text()), name);
@@ -426,7 +427,7 @@ void begin(Search& search, Records& records) {
   job::resolve(first);
   first.set("checkpoint", Option::Value(records.trials_uri()), "checkpoint");
   trigger::require_reach(first);
-  // What is wrong with the channel is said now, once, and not by each trial.
+  // Reports errors of the channel now and once, not for each trial.
   const Uri channel = Uri::parse(first.text("channel"));
   storage::open_plain(channel);
   storage::require_own_place(channel);

@@ -13,7 +13,7 @@
 
 namespace lambdaml::tune {
 
-/// How far a search is.
+/// The progress of a search.
 struct View {
   std::span<const TrialView> trials;  ///< those begun, by number
   const TrialView* best = nullptr;
@@ -22,16 +22,16 @@ struct View {
   double seconds_left = -1;  ///< estimated; negative while nothing is known
 };
 
-/// Told about ten times a second, on the thread that searches.
+/// Called about ten times a second, on the thread that runs the search.
 class Observer {
  public:
   virtual ~Observer() = default;
   virtual void changed(const View&) {}
 };
 
-/// Begins a search: checks it, cuts the data for its first trial and writes its record. A search
-/// that is there already is left as it is. Throws invalid_argument, not_found, data_corrupt (bad
-/// input), what the store throws.
+/// Begins a search: checks it, cuts the data for its first trial and writes its record. Leaves an
+/// existing search unchanged. Throws invalid_argument, not_found, data_corrupt (bad input), and
+/// what the store throws.
 void begin(Search& search, Records& records);
 
 /// How the tuner ended.
@@ -39,7 +39,7 @@ struct Outcome {
   enum class How {
     finished,  ///< the search is over
     limit,     ///< its budget or its deadline: can be resumed
-    paused,    ///< the tuner's own time is over: another goes on
+    paused,    ///< the tuner's own time is over: another one continues
   };
   How how = How::finished;
   std::string limit;    ///< which one, one clause
@@ -49,14 +49,13 @@ struct Outcome {
 struct TunerLimits {
   Deadline own_time = Deadline::never();  ///< of the tuner as a function
   Deadline search = Deadline::never();    ///< the search's deadline
-  double budget = 0;                      ///< dollars; 0: what the search's settings say
+  double budget = 0;                      ///< dollars; 0: from the search's settings
 };
 
-/// Goes on with a search until it is over: starts legs, several at a time, and records how they
-/// end. The newest tuner of a search counts: an older one leaves and throws Superseded.
-/// Folders of the trials' runs go under `runs`. Throws cancelled when interrupted; whatever is
-/// thrown, the search can be resumed. When it is over, throws the first trial's error when no trial
-/// was done.
+/// Continues a search until it is over: starts legs, several at a time, and records how they end.
+/// The newest tuner of a search is valid: an older one throws Superseded. The trials' run folders
+/// go under `runs`. Throws cancelled if interrupted; after any error the search can be resumed. If
+/// no trial was successful at the end, throws the first trial's error.
 Outcome run(Records& records, const std::filesystem::path& runs, const TunerLimits& limits,
             Observer& observer);
 

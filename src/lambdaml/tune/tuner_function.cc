@@ -28,7 +28,7 @@ namespace {
 
 using nlohmann::json;
 
-/// What an invocation of the tuner is to do: begin a search, or go on with one.
+/// What an invocation of the tuner has to do: begin a search, or continue one.
 struct Task {
   std::optional<Search> search;  ///< to begin, unless an earlier delivery of the event has
   std::string records_uri;
@@ -74,7 +74,7 @@ Task task_of(const faas::Invocation& invocation) {
   return task;
 }
 
-/// The event of the invocation that goes on.
+/// The event of the next invocation.
 std::string handed_on(const Task& task, const TunerLimits& limits) {
   json event{{"search", task.records_uri}, {"chain", task.chain}, {"leg", task.leg + 1}};
   if (task.deadline_s > 0) event["deadline_s"] = std::max(0.001, limits.search.seconds_left());
@@ -85,12 +85,12 @@ std::string to_be_continued(const Task& task) {
   return json_text(json{{"state", "running"}, {"search", without_passwords(task.records_uri)}});
 }
 
-/// What ending the trials takes, recording them and calling the next invocation.
+/// The time for ending and recording the trials and invoking the next tuner.
 double margin_s(double left_s) {
   return std::clamp(0.1 * left_s, std::min(1.5, 0.4 * left_s), 15.0);
 }
 
-/// Says that the tuner lives.
+/// Signals that the tuner is alive.
 class Watch : public Observer {
  public:
   explicit Watch(control::Lease& lease) : lease_(lease) {}
@@ -107,12 +107,12 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
   const Task task = task_of(invocation);
   Records records(task.records_uri);
   if (!task.search && !records.search())
-    fail(Code::not_found, "search {}: there is none", Uri::parse(task.records_uri).display());
+    fail(Code::not_found, "search {}: not found", Uri::parse(task.records_uri).display());
   control::Lease lease(records.shared_store(), task.lease_key(task.leg), invocation.deadline);
   const double all_s = invocation.deadline.seconds_left();
   if (lease.take(Deadline::in(all_s - margin_s(all_s))) != control::Lease::Taken::yes)
     return records.summary().value_or(to_be_continued(task));
-  // Tried again although it had handed the search on: its time was over before it could say so.
+  // Retried although it had handed the search on: its time was over before it could report that.
   if (control::Lease::was_taken(records.store(), task.lease_key(task.leg + 1))) {
     lease.finish();
     return records.summary().value_or(to_be_continued(task));
@@ -129,7 +129,7 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
   try {
     outcome = run(records, scratch.path(), limits, watch);
   } catch (const control::Superseded&) {
-    // No duplicate of this event shall push out whoever has taken over.
+    // A duplicate of this event must not displace a tuner that has taken over.
     lease.finish();
     return to_be_continued(task);
   }

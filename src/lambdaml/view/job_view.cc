@@ -29,12 +29,12 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-/// More than a job can have, as its options say; a record that says so is none.
+/// The maximum number of workers of a job; a record with more is invalid.
 constexpr std::uint64_t kMostWorkers = 10'000;
 
 constexpr const char* kRunFile = "run.json";
 
-/// A job's place among checkpoints that lie in files, rather than a run's folder.
+/// The location of a job among checkpoints in files, as opposed to a run's folder.
 bool is_checkpoint_folder(const fs::path& folder) {
   std::error_code error;
   return !fs::exists(folder / kRunFile, error) && fs::exists(folder / control::record::kJob, error);
@@ -131,7 +131,8 @@ ordered_json JobView::status() const {
     return status;
   }
   const std::shared_ptr<storage::Storage> meeting_place = channel();
-  // Whose workers are threads of the command that started it meets in that process's memory.
+  // If its workers are threads of the command that started it, its channel is in that process's
+  // memory.
   const bool is_private = !meeting_place->capabilities().cross_process;
   const bool alive =
       (is_private || meeting_place->load(control::keys::kJob)) && (folder_.empty() || is_locked());
@@ -152,8 +153,8 @@ void JobView::stop() const {
     fail(Code::invalid_argument,
          "run {}: its workers are threads of the command that started it; end that with Ctrl-C",
          run_);
-  // Workers on other machines may be at work although the trigger is gone; nobody but they
-  // themselves ends them.
+  // Workers on other machines may still run although the trigger has ended; only they can end
+  // themselves.
   const json record = parse_json(record_);
   const faas::Plugin* platform = faas::registry().find(text_at(record, "platform"));
   const bool is_remote = platform != nullptr && platform->remote;

@@ -12,32 +12,31 @@
 #include "lambdaml/base/options.h"
 #include "lambdaml/storage/storage.h"
 
-/// A job seen from outside, while it runs and afterwards, by any machine that reaches its storage:
-/// what its record (control/job_record.h) and, as long as it runs, its channel say.
+/// A job seen from outside, during and after its run, from any machine with access to its storage:
+/// what its record (control/job_record.h) and, while it runs, its channel contain.
 namespace lambdaml::view {
 
 class JobView {
  public:
-  /// `run` is the folder of a run, or CHECKPOINT-URI/JOB-ID. Throws not_found, data_corrupt, and
-  /// what the stores throw.
+  /// `run` is a run folder or CHECKPOINT-URI/JOB-ID. Throws not_found, data_corrupt, and what the
+  /// stores throw.
   static JobView open(const std::string& run);
-  /// The jobs in a folder of runs or of checkpoints, or under a checkpoint URI, by name. Costs one
-  /// LIST.
+  /// The names of the jobs in a folder of runs or of checkpoints, or under a checkpoint URI. Costs
+  /// one LIST.
   static std::vector<std::string> list(const std::string& where);
 
   const std::string& job_id() const { return job_id_; }
   bool has_ended() const;
   /// One JSON object: job_id, state (running, done, paused, failed, stopped or interrupted), model,
   /// optim, sync_mode, workers, epochs, platform, epoch, round, rounds, started, finished
-  /// (workers), or the summary. Costs about 4 GETs and 2 a worker.
+  /// (workers), or the summary. Costs about 4 GETs and 2 per worker.
   nlohmann::ordered_json status() const;
-  /// Asks the job to stop; its trigger, or each of its workers, sees it within some seconds. Throws
-  /// invalid_argument when it has ended.
+  /// Requests the job to stop; its trigger, or each of its workers, notices within some seconds.
+  /// Throws invalid_argument if it has ended.
   void stop() const;
 
   std::uint32_t workers() const;
-  /// What a worker has written to its log, the newest 256 KB of it where it is kept beside the
-  /// checkpoints: one GET.
+  /// A worker's log; if it is kept beside the checkpoints, its newest 256 KB: one GET.
   std::string log(std::uint32_t worker) const;
 
  private:

@@ -5,7 +5,7 @@
 namespace lambdaml::view {
 namespace {
 
-/// Enough to know the place again: lines begin with their time.
+/// Enough to find the position again: lines begin with their time.
 constexpr std::size_t kTailBytes = 4096;
 
 }  // namespace
@@ -22,12 +22,12 @@ LogTail::News LogTail::news(std::string_view log, bool complete) {
 }
 
 std::optional<std::size_t> LogTail::end_of_shown(std::string_view log) const {
-  // It has only grown.
+  // The log has only grown.
   if (log.size() >= shown_bytes_ && log.substr(0, shown_bytes_).ends_with(tail_))
     return shown_bytes_;
   if (const std::size_t at = log.rfind(tail_); at != std::string_view::npos)
     return at + tail_.size();
-  // Only the last lines of the tail are left, at the log's beginning.
+  // Only the last lines of the tail are left, at the beginning of the log.
   std::string_view rest = tail_;
   for (std::size_t end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {
     rest.remove_prefix(end + 1);

@@ -19,8 +19,8 @@ namespace {
 
 using nlohmann::json;
 
-/// What worker `worker` contributes in every round: floats of many magnitudes, so that a sum in
-/// another order has other bits.
+/// The contribution of worker `worker` in every round: floats of many magnitudes, so that a sum in
+/// another order has different bits.
 std::vector<float> contribution(std::uint32_t worker, std::uint64_t n) {
   Rng rng(mix({worker, n}));
   std::vector<float> values(n);
@@ -35,7 +35,7 @@ std::string measure_rounds(const job::BenchCommEvent& event, const faas::Invocat
   const auto meter = std::make_shared<storage::Meter>();
   comm::Membership membership;
   control::Stores stores(control::Stores::Services::answered);
-  // What the claim costs is not the rounds'.
+  // The claim's requests are not counted as those of rounds.
   control::WorkerClaim claim(stores.open_channel(event.channel, event.job_id), event.worker);
   claim.claim();
   membership.store =
@@ -46,7 +46,8 @@ std::string measure_rounds(const job::BenchCommEvent& event, const faas::Invocat
   membership.workers = event.workers;
   membership.patience_s = event.patience_s;
   membership.deadline = invocation.deadline;
-  // One worker alone sends nothing to a store that it would only read again; it does to a server.
+  // A single worker sends nothing to a store, from which it would only read it back; to a server it
+  // does.
   membership.meets_alone = membership.store->aggregator() != nullptr;
   const auto communicator = comm::make_communicator(event.sync_mode, membership);
 

@@ -24,7 +24,7 @@ constexpr std::size_t kLogBytes = 64 << 10;  ///< of one invocation
 constexpr std::size_t kStoredLogBytes = 256 << 10;
 constexpr double kSecondsBetweenSaves = 5;
 
-/// Its log over all invocations: the earlier ones', then this one's.
+/// The log over all invocations: that of the earlier ones, followed by this one's.
 class StoredLog {
  public:
   StoredLog(control::Stores& stores, const job::TrainEvent& event)
@@ -37,7 +37,7 @@ class StoredLog {
     save();
     log::forget_recent();
   }
-  /// Saves what is new, but not often.
+  /// Saves new lines, but not often.
   void save_now_and_then() {
     if (since_save_.seconds() >= kSecondsBetweenSaves) save();
   }
@@ -65,7 +65,7 @@ class StoredLog {
   Stopwatch since_save_;
 };
 
-/// Tells the trigger why the worker has given up; the text that it leaves.
+/// Tells the trigger why the worker failed; returns the text that it wrote.
 std::string leave_word(control::Stores& stores, const job::TrainEvent& event, std::string_view type,
                        const std::string& message) {
   const std::string text = json_text(json{{"type", type}, {"message", message}});
@@ -94,7 +94,8 @@ std::string report_to_storage(const faas::Invocation& invocation, const job::Tra
   } catch (const control::Stopped& stopped) {
     log::info("{}", stopped.what());
     const auto channel = stores.open_channel(event.options.text("channel"), event.job_id);
-    // Who stopped it waits for word, or has cleared the channel and left what stopped this worker.
+    // The process that stopped it waits for the acknowledgement, or has cleared the channel except
+    // for the stop marker.
     if (channel->load(control::keys::kJob))
       channel->save(control::keys::acknowledged_stop(event.worker), {});
     else
@@ -113,7 +114,7 @@ std::string report_to_storage(const faas::Invocation& invocation, const job::Tra
     log::error("{}", failure.message);
     if (failure.type == to_string(Code::unavailable)) stores.hurry();
     if (control::is_worth_another_try(failure.type)) throw;
-    // The job may have been resumed by now.
+    // The job may have been resumed meanwhile.
     if (failure.type == to_string(Code::cancelled)) return std::string(control::kJobIsOver);
     return leave_word(stores, event, failure.type, failure.message);
   }

@@ -6,12 +6,12 @@
 
 namespace lambdaml::worker {
 
-/// How much of a function's time is left, and how much of it a worker reserves to save its state:
-/// 3 × the longest save so far + 0.1 s of slack, and 2 × the longest step so far, waits excluded,
-/// before a step begins.
+/// How much of a function's time remains, and how much of it a worker reserves for saving its
+/// state: 3 × the longest save so far + 0.1 s of slack and, before a step begins, 2 × the longest
+/// step so far without waits. Used by one thread.
 class TimeBudget {
  public:
-  /// `state_bytes`: what a save writes; stands for the time of one at 20 MB/s until one was seen.
+  /// `state_bytes`: the size of a save, which is assumed to run at 20 MB/s until one was measured.
   TimeBudget(Deadline end, std::size_t state_bytes)
       : end_(end), longest_save_s_(0.02 + static_cast<double>(state_bytes) / 20e6) {}
 
@@ -20,7 +20,7 @@ class TimeBudget {
 
   /// Whether there is no time for another step.
   bool is_over() const { return end_.seconds_left() < reserve_s() + 2 * longest_step_s_; }
-  /// Whether a wait of `seconds` from now could reach into the time kept back.
+  /// Whether a wait of `seconds` from now could use up reserved time.
   bool may_end_within(double seconds) const {
     return end_.seconds_left() < reserve_s() + 2 * longest_step_s_ + seconds;
   }

@@ -31,7 +31,7 @@ Trainer::Trainer(const job::TrainEvent& event, model::Rows own, model::Rows test
             std::move(definition)};
   model_ = plugin_.make(shape_, options);
 
-  // A model without labels has nothing to validate against: it trains on every row.
+  // A model without labels has nothing to validate against, so it trains on every row.
   training_rows_ =
       data::training_rows(event.data.part_rows, supervised_ ? options.real("valid_ratio") : 0.0);
   const auto batch = static_cast<std::uint64_t>(options.integer("batch_size"));
@@ -62,8 +62,8 @@ std::unique_ptr<comm::Communicator> Trainer::make_communicator(const std::string
 }
 
 void Trainer::initialize() {
-  // A model that merges to find its start needs all workers for that, also where the rest of the
-  // job waits for nobody.
+  // A model that merges during initialization needs all workers for that, even if the rest of the
+  // job does not wait.
   const comm::Plugin* pattern = &comm::registry().get(event_.options.text("sync_mode"));
   std::unique_ptr<comm::Communicator> starter;
   for (const comm::Plugin& other : comm::registry().entries())
@@ -105,9 +105,9 @@ bool Trainer::within_budget(control::Checkpoints& checkpoints, const std::functi
   if (!budget_->may_end_within(membership_.patience_s)) {
     work();
   } else {
-    // The others may keep this worker waiting until its time is over, in the midst of a step. A
-    // wait that ends so has changed nothing that others see: the step is taken again later, and
-    // writes the same bytes to the same keys.
+    // Other workers may keep this one waiting until its time is over, within a step. A wait that
+    // ends this way has changed nothing that others see: the step is repeated later and writes the
+    // same bytes to the same keys.
     before_.take(*optimizer_, *communicator_);
     const Deadline end = budget_->end_of_waits();
     communicator_->wait_until(end);
@@ -268,7 +268,7 @@ bool Trainer::end_epoch(control::Checkpoints& checkpoints, const job::EpochMetri
     ended_by_ = "converged";
   }
   if (event_.worker == 0) remember(metrics);
-  // Reported before it is saved: a worker that dies in between does the epoch again and reports it
+  // Reported before it is saved: a worker that dies in between repeats the epoch and reports it
   // again.
   if (hooks.epoch_done) hooks.epoch_done(metrics);
   const auto every = static_cast<std::uint64_t>(event_.options.integer("checkpoint_every"));
@@ -289,7 +289,7 @@ bool Trainer::finish() {
     communicator_->wait_until(end);
     optimizer_->finish();
   } catch (const Error& error) {
-    // The last checkpoint says that only this is left.
+    // The last checkpoint shows that only this is left.
     if (error.code() != Code::deadline_exceeded || !end.passed()) throw;
     count_wait_in_vain(finishing.seconds());
     return false;

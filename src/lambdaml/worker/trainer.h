@@ -21,17 +21,17 @@
 
 namespace lambdaml::worker {
 
-/// What one worker has seen at the end, of its own rows, by the final model.
+/// One worker's totals over its own rows, with the final model.
 struct FinalTotals {
   model::Totals train, valid, test;
 };
 
-/// The loop of one worker: batches, rounds, evaluation, checkpoints. Everything that must be the
-/// same on every worker is computed from the event alone or merged.
+/// The training loop of one worker: batches, rounds, evaluation, checkpoints. Everything that must
+/// be equal on all workers is either computed from the event alone or merged. Used by one thread.
 class Trainer {
  public:
-  /// `test` may have no rows. `definition`: see model::Shape. `again`: other workers may have gone
-  /// on without this one. Throws invalid_argument when model, optimizer and data do not fit.
+  /// `test` may have no rows. `definition`: see model::Shape. `again`: other workers may be ahead
+  /// of this one. Throws invalid_argument if model, optimizer and data are incompatible.
   Trainer(const job::TrainEvent& event, model::Rows own, model::Rows test,
           const comm::Membership& membership, bool again,
           std::shared_ptr<const Buffer> definition = nullptr);
@@ -39,27 +39,27 @@ class Trainer {
 
   struct Hooks {
     std::function<void(const job::EpochMetrics&)> epoch_done;
-    /// Within an epoch. What it throws ends the run.
+    /// Called within an epoch. An exception ends the run.
     std::function<void()> each_second;
-    /// At most once a second within an epoch.
+    /// Called at most once a second within an epoch.
     std::function<void(std::uint64_t epoch, std::uint64_t round, std::uint64_t rounds)> progress;
   };
 
-  /// Where to begin: a checkpoint, or a suspension of this very worker.
+  /// Where to begin: at a checkpoint, or at a suspension of this worker.
   struct Start {
     control::Progress progress;
     std::optional<control::StepCursor> suspended_at =
-        {};  ///< the place that checkpoints.suspension() told
+        {};  ///< the position from checkpoints.suspension()
   };
   enum class Outcome {
     ended,
     suspended,  ///< the function's time, or run_epochs, is over; the state is saved
   };
 
-  /// Sets the initial model up, or continues from `start`, and runs to the end, or until the
-  /// function's time is nearly over: then the worker's state is saved, in the midst of an epoch if
-  /// need be, and another invocation goes on from there, to the bitwise same end. Checkpoints go to
-  /// `checkpoints` as the options say. Throws resource_exhausted when the time is over before the
+  /// Initializes the model, or continues from `start`, and runs to the end or until the function's
+  /// time limit is near: then the worker's state is saved, within an epoch if necessary, and
+  /// another invocation continues from there with the bitwise same result. Saves checkpoints in
+  /// `checkpoints` as the options specify. Throws resource_exhausted if the time is over before the
   /// first step.
   Outcome run(control::Checkpoints& checkpoints, std::optional<Start> start, const Hooks& hooks);
 
@@ -69,14 +69,14 @@ class Trainer {
   const model::Shape& shape() const { return shape_; }
   const comm::Communicator& communicator() const { return *communicator_; }
   std::uint64_t epochs_done() const { return epoch_; }
-  /// Why the run ended: epochs, until, converged, or stop_after when it is only paused.
+  /// Why the run ended: epochs, until, converged, or stop_after if it is only paused.
   const std::string& ended_by() const { return ended_by_; }
   double compute_s() const { return compute_s_; }
 
-  /// Patience with other workers spans the invocations of a worker: says, before run(), how long
-  /// earlier ones have waited in vain since the last step that was done.
+  /// Patience with other workers spans a worker's invocations: call before run() with the time that
+  /// earlier ones have waited since the last completed step.
   void has_waited(double seconds) { waited_before_s_ = seconds; }
-  /// The same for the next invocation, after run().
+  /// The same value for the next invocation; call after run().
   double waited_s() const { return waited_s_; }
 
  private:
@@ -91,20 +91,20 @@ class Trainer {
                  const Hooks& hooks);
   /// The optimizer's last merges; false when the function's time ended them.
   bool finish();
-  /// The rows of a step, with where their random choices come from.
+  /// The rows of a step, with the seed of their random choices.
   model::Batch batch_of(std::uint64_t pass, std::uint64_t step) const;
-  /// False when the worker was suspended.
+  /// False if the worker was suspended.
   bool run_epoch(control::Checkpoints& checkpoints, const Hooks& hooks);
-  /// One step or evaluation; false when the worker was suspended instead.
+  /// Does one step or evaluation; returns false if the worker was suspended instead.
   bool within_budget(control::Checkpoints& checkpoints, const std::function<void()>& work);
-  /// Saves the state that before_ holds, as of `round`.
+  /// Saves the state in before_ as of `round`.
   void suspend(control::Checkpoints& checkpoints, std::uint64_t round);
-  /// To be called in the handler of a wait that ended with the function's time: throws its error
-  /// again once the patience is used up, over all invocations.
+  /// Call in the handler of a wait that ended with the function's time: rethrows its error once the
+  /// patience is exhausted over all invocations.
   void count_wait_in_vain(double seconds);
   job::EpochMetrics evaluate();
-  /// The epochs of the last second go into worker 0's checkpoints: whoever watches the job looks
-  /// several times a second, so of a job that is cut off and resumed none is missing.
+  /// Worker 0 puts the epochs of the last second into its checkpoints. The trigger polls several
+  /// times a second, so if the job is interrupted and resumed none is lost.
   void remember(const job::EpochMetrics& metrics);
   std::string recent_metrics() const;
 
@@ -126,7 +126,7 @@ class Trainer {
   std::uint64_t epoch_ = 0;     ///< epochs done
   control::StepCursor cursor_;  ///< within the next one
   std::optional<TimeBudget> budget_;
-  control::SavedState before_;    ///< the step under way
+  control::SavedState before_;    ///< the state before the step in progress
   std::uint64_t steps_here_ = 0;  ///< steps and evaluations of this invocation, waits included
   std::uint64_t done_here_ = 0;   ///< those that were not cut short
   double waited_before_s_ = 0;
@@ -134,7 +134,7 @@ class Trainer {
   std::string ended_by_ = "epochs";
   double compute_s_ = 0;
   double last_progress_s_ = 0;
-  std::deque<std::pair<double, std::string>> recent_;  ///< when, its line
+  std::deque<std::pair<double, std::string>> recent_;  ///< time and line
   Stopwatch clock_;
 };
 

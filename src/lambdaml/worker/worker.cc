@@ -36,11 +36,12 @@ namespace {
 
 using nlohmann::json;
 
-/// The trigger of a job that goes on puts the job's key back within a second of its loss.
+/// How long to wait: the trigger of a running job restores the job's key within a second of its
+/// loss.
 constexpr double kSecondsToPutBack = 3;
 
-/// Equal for runs that may continue each other: everything but how long and where they run, and
-/// with which passwords.
+/// Equal for runs that may continue each other: contains everything except how long and where they
+/// run, and their passwords.
 std::string fingerprint_of(const job::TrainEvent& event) {
   json options = job::to_json(event.options.without_passwords(), job::Values::deciding);
   options.erase("until");
@@ -78,7 +79,7 @@ class WorkerRun {
     try {
       return work();
     } catch (const std::exception& error) {
-      // Whatever it was: a newer try is at work, and its word counts.
+      // Whatever the error, a newer attempt is running, and its report counts.
       if (!claim_.is_superseded()) throw;
       log::info("{}: leaving", error.what());
       return std::string(control::kTakenOver);
@@ -130,7 +131,8 @@ class WorkerRun {
       channel_->save(control::keys::started(event_.worker), {});
     }
     claim_.claim();
-    // Who stops a job leaves this mark and then takes the claims: one of both is seen.
+    // A process that stops a job writes this marker before it takes the claims, so a worker sees at
+    // least one of them.
     if (channel_->load(control::keys::kStop))
       throw control::Stopped(fmt::format("worker {}: its job was stopped", event_.worker));
     const std::optional<Buffer> earlier =
@@ -167,8 +169,8 @@ class WorkerRun {
     return text;
   }
 
-  /// What the job's key says; absent when there is no such job. A store that can lose the key is
-  /// given time to get it back.
+  /// The value of the job's key; nullopt if there is no such job. If the store can lose the key,
+  /// waits for it to be restored.
   std::optional<Buffer> find_job() {
     std::optional<Buffer> job = channel_->load(control::keys::kJob);
     if (job || channel_->capabilities().durable) return job;
@@ -195,7 +197,7 @@ class WorkerRun {
     try {
       return data::read_part(*open_staged(staged), event_.worker, manifest, content);
     } catch (const Error& error) {
-      // It was there before the first worker was started.
+      // It was saved before the first worker was started.
       if (error.code() == Code::not_found) fail_lost();
       throw;
     }
@@ -203,7 +205,7 @@ class WorkerRun {
 
   model::Rows load_own(data::OrderVersion order) {
     data::Dataset part = load_part(event_.data_uri, control::keys::kData, event_.data, event_.part);
-    // A model without labels takes all rows in every step: their order does not matter.
+    // A model without labels uses all rows in every step, so their order does not matter.
     const bool supervised = model::registry().get(event_.options.text("model")).needs_labels;
     if (event_.options.flag("shuffle") && supervised)
       part = data::take_rows(
@@ -235,7 +237,7 @@ class WorkerRun {
         event_.data.labels);
   }
 
-  /// What the trigger put in the channel for the workers to load.
+  /// Loads what the trigger staged in the channel for the workers.
   std::shared_ptr<storage::Storage> open_staged(const char* prefix) {
     return storage::with_prefix(stores_.open_channel(event_.options.text("channel"), event_.job_id),
                                 prefix);
@@ -271,8 +273,8 @@ class WorkerRun {
     return stats;
   }
 
-  /// Where to begin: what an earlier try left, a suspension before a checkpoint of the same epoch,
-  /// else the checkpoint that the event names, else nowhere.
+  /// Where to begin: at the state of an earlier attempt (a suspension before a checkpoint of the
+  /// same epoch), else at the checkpoint that the event names, else nowhere.
   std::optional<Trainer::Start> starting_point(control::Checkpoints& checkpoints) {
     if (!again_ && !event_.resume) return {};
     if (!again_ && event_.resume_round)
@@ -284,7 +286,7 @@ class WorkerRun {
       };
       const std::vector<control::Progress> available = checkpoints.available();
       std::optional<control::Progress> newest;
-      // Only what may be used is loaded; a damaged one makes an older one the newest.
+      // Loads only usable checkpoints; if one is damaged, an older one becomes the newest.
       if (!available.empty() && !goes_first(available.front())) newest = checkpoints.load_newest();
       if (suspended && (!newest || goes_first(*newest)))
         return Trainer::Start{suspended->progress, suspended->place};
@@ -320,7 +322,7 @@ class WorkerRun {
   const faas::Invocation& invocation_;
   const std::int64_t arrived_ms_ = epoch_ms();
   const Stopwatch running_;
-  /// The trigger has talked to them all.
+  /// The trigger has reached all of them.
   control::Stores stores_{control::Stores::Services::answered};
   std::shared_ptr<storage::Meter> round_meter_;  ///< of the channel, without the data
   control::WorkerClaim claim_;
@@ -330,7 +332,8 @@ class WorkerRun {
   job::WorkerStats earlier_stats_;  ///< of earlier invocations
 };
 
-/// Where the platform says how events end, what no other try can mend is a response, not an error.
+/// If the platform reports how events end, an error that another attempt cannot avoid is returned
+/// as a response.
 std::string run_here(job::TrainEvent event, const faas::Invocation& invocation) {
   try {
     return WorkerRun(std::move(event), invocation, {}).run();

@@ -20,15 +20,15 @@ constexpr std::string_view kFunctions = "/2015-03-31/functions/";
 constexpr std::string_view kAccountSettings = "/2016-08-19/account-settings/";
 constexpr double kLongestPause_s = 5;
 constexpr double kReadSlack_s = 30;  ///< of a synchronous call beyond the function's time-out
-/// Beyond what a function may return (6 MB) and what a page of 50 functions says.
+/// More than a function may return (6 MB) and more than a page of 50 functions takes.
 constexpr std::size_t kMostReplyBytes = 8U << 20U;
 
-/// What the IAM action of an operation is called.
+/// The IAM action of an operation.
 std::string action_of(std::string_view operation) {
   return fmt::format("lambda:{}", operation == "Invoke" ? "InvokeFunction" : operation);
 }
 
-/// Whether it is Lambda that answers.
+/// Whether the answer comes from Lambda.
 bool is_marked(const aws::Response& answer) { return answer.has_header_like("x-amz"); }
 
 std::string explain(const aws::Response& answer) {
@@ -41,7 +41,7 @@ std::string explain(const aws::Response& answer) {
   return problem.message.empty() ? problem.type : problem.type + ": " + problem.message;
 }
 
-/// Credentials and clock; nobody has taken such a request.
+/// Credentials or clock problems; such a request was not accepted.
 aws::Verdict judge_rejected(const aws::Response& answer) {
   if (!is_marked(answer)) return aws::Verdict::again;
   if (answer.status != 400 && answer.status != 403) return aws::Verdict::answer;
@@ -56,19 +56,19 @@ aws::Verdict judge_rejected(const aws::Response& answer) {
 }
 
 aws::Verdict judge(const aws::Response& answer) {
-  // 429 carries how long to wait: that is done here, not by the client.
+  // 429 says how long to wait: this class handles it, not the client.
   return answer.status >= 500 ? aws::Verdict::again : judge_rejected(answer);
 }
 
-/// Sleeps between tries, longer each time, never together with others.
+/// Pauses between tries that grow and are jittered.
 class Pauses {
  public:
   explicit Pauses(double first_s) : backoff_(first_s, kLongestPause_s) {}
 
-  /// False, without a sleep, when the deadline would pass in it.
+  /// Returns false, without sleeping, if the deadline would pass during the pause.
   bool sleep(double at_least_s, Deadline deadline) {
     const double jittered = backoff_.next_s();
-    // What the service asks for is a lower bound that all others heard too.
+    // The time that the service asks for is a lower bound that all its clients were told.
     const double wait_s = at_least_s > 0 ? at_least_s + jittered : jittered;
     if (deadline.seconds_left() <= wait_s) return false;
     pause_for(wait_s);
@@ -129,7 +129,7 @@ class LambdaClient::Impl {
     return out;
   }
 
-  /// For one synchronous call: a fresh connection, which nobody sends on again.
+  /// For one synchronous call: a fresh connection, on which libcurl cannot resend.
   aws::ClientOptions patient_options(double timeout_s) const {
     aws::ClientOptions out = client_options();
     out.judge = judge_rejected;
@@ -160,7 +160,8 @@ class LambdaClient::Impl {
     fail(code, "{}: {}: {}{}", endpoint(), what(operation, name), explain(answer), advice);
   }
 
-  /// Sends, over throttling and (where `conflicts_pass`) over updates under way.
+  /// Sends, retrying throttled requests and (if `conflicts_pass`) conflicts with updates in
+  /// progress.
   template <class Call>
   aws::Response send(std::string_view operation, std::string_view name, Deadline deadline,
                      bool conflicts_pass, Call&& call) {
@@ -185,7 +186,7 @@ class LambdaClient::Impl {
                 [&](const std::string& what) { return client_.call(request, what, deadline); });
   }
 
-  /// The answer's body, which must be a success.
+  /// The answer's body; throws unless it is a success.
   aws::Response ask_ok(std::string_view operation, std::string_view name,
                        const aws::Request& request) {
     aws::Response answer = ask(operation, name, request);
@@ -193,7 +194,7 @@ class LambdaClient::Impl {
     return answer;
   }
 
-  /// Runs a parser, with the operation in front of its error.
+  /// Runs a parser; its errors are prefixed with the operation.
   template <class Parser>
   auto read(std::string_view operation, std::string_view name, Parser&& parser) const {
     try {
@@ -227,7 +228,7 @@ bool LambdaClient::answers(Deadline deadline, std::string& why) {
                          deadline);
     return true;
   } catch (const Error& error) {
-    // An answer that is refused is one.
+    // A refusal is an answer too.
     if (error.code() != Code::unavailable && error.code() != Code::deadline_exceeded) throw;
     why = error.what();
     return false;
@@ -316,7 +317,7 @@ FunctionDescription LambdaClient::create_function(const std::string& name,
   const std::string body = create_body(name, settings, code, tags);
   const aws::Response answer =
       impl_->ask("CreateFunction", name, request_of("POST", "/2015-03-31/functions", body), false);
-  // The first try of several may have made it.
+  // An earlier try may have created it.
   if (is_conflict(answer) && answer.tries > 1) return get_function(name);
   if (!answer.ok()) impl_->fail_answer("CreateFunction", name, answer);
   return impl_->read("CreateFunction", name,

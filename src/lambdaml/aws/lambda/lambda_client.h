@@ -12,16 +12,16 @@
 #include "lambdaml/aws/message.h"
 #include "lambdaml/base/deadline.h"
 
-/// The AWS Lambda service API, or what speaks it: AWS_ENDPOINT_URL_LAMBDA, AWS_ENDPOINT_URL and the
-/// other places of aws/environment.h say where it is.
+/// A client of the AWS Lambda service API or a compatible service, found through
+/// AWS_ENDPOINT_URL_LAMBDA, AWS_ENDPOINT_URL and the other settings in aws/environment.h.
 namespace lambdaml::aws {
 
-/// The most that an event may have, in bytes.
+/// The largest event, in bytes.
 inline constexpr std::size_t kMaxEventBytes = 1'048'576;        ///< asynchronous
 inline constexpr std::size_t kMaxSynchronousBytes = 6'291'456;  ///< synchronous
-/// The most that a zip may have that travels within a request.
+/// The largest zip that can be sent within a request.
 inline constexpr std::size_t kMaxDirectZipBytes = 50 * 1024 * 1024;
-/// How long an operation goes on trying, by default.
+/// How long an operation is retried by default.
 inline constexpr double kOperation_s = 120;
 
 struct LambdaOptions {
@@ -48,14 +48,14 @@ struct InvokeResult {
   std::string request_id;
 };
 
-/// Calls and changes functions. Thread-safe; constructing one sends nothing. `name` is everywhere
-/// a name or an ARN. Each operation is one request unless it says otherwise; what is throttled
-/// (429) is sent again after a jittered pause, not before the time that the service asks for, until
-/// the deadline; so is what conflicts with an update under way (409).
+/// Calls and changes functions. Thread-safe; construction sends nothing. `name` is always a name or
+/// an ARN. Each operation is one request unless stated otherwise. Throttled requests (429) are sent
+/// again after a jittered pause, not before the time that the service asks for, until the deadline;
+/// so are requests that conflict with an update in progress (409).
 /// Throws, in one line that names endpoint, operation and function: not_found (no such function),
 /// already_exists, resource_exhausted (throttled to the deadline), permission_denied (no or expired
-/// credentials, not allowed), invalid_argument (too large, or a value that Lambda refuses),
-/// unavailable, deadline_exceeded, data_corrupt (no Lambda there).
+/// credentials, not allowed), invalid_argument (too large, or a value that Lambda rejects),
+/// unavailable, deadline_exceeded, data_corrupt (not Lambda).
 class LambdaClient {
  public:
   /// Throws invalid_argument (no region, a bad endpoint).
@@ -66,26 +66,26 @@ class LambdaClient {
 
   /// Without credentials, for messages.
   const std::string& endpoint() const;
-  /// Whether the endpoint is another than AWS's own.
+  /// Whether the endpoint is not AWS's own.
   bool is_custom() const;
-  /// One request, sent again until the deadline: whether the service answers, whatever it says.
-  /// Where it does not, `why` says so.
+  /// Whether the service answers at all, whatever it says: one request, repeated until the
+  /// deadline. If it does not answer, `why` says why.
   bool answers(Deadline deadline, std::string& why);
 
-  /// Calls a function. With Mode::wait it waits for the function's end, longer than its time-out,
-  /// on a connection of its own, and never sends again what may have been taken: a cut connection
-  /// is `unavailable`. The deadline is for throttling and conflicts.
+  /// Calls a function. With Mode::wait, waits for the function's end, longer than its time-out, on
+  /// a dedicated connection, and never resends a request that may have been accepted: a lost
+  /// connection is `unavailable`. The deadline covers only throttling and conflicts.
   InvokeResult invoke(const std::string& name, const InvokeRequest& request,
                       Deadline deadline = Deadline::in(kOperation_s));
-  /// Hands over many asynchronous events in parallel; returns their request ids in order. A request
-  /// whose answer was lost is sent again: an event may come twice, as it may on AWS anyway. A
-  /// payload above 1 MB is invalid_argument before anything is sent. After a failure some events
-  /// may have been taken.
+  /// Sends many asynchronous events in parallel; returns their request ids in order. A request
+  /// whose answer was lost is sent again, so an event may be delivered twice, as on AWS itself.
+  /// Throws invalid_argument for a payload above 1 MB before anything is sent. After an error some
+  /// events may have been accepted.
   std::vector<std::string> invoke_all_events(const std::string& name,
                                              std::span<const std::string> payloads,
                                              Deadline deadline = Deadline::in(kOperation_s));
 
-  /// Absent when there is no such function.
+  /// nullopt if there is no such function.
   std::optional<FunctionDescription> find_function(const std::string& name);
   FunctionDescription get_function(const std::string& name);
   FunctionDescription create_function(const std::string& name, const FunctionSettings& settings,
@@ -97,18 +97,19 @@ class LambdaClient {
   /// One request per 50 functions. Without tags and concurrency.
   std::vector<FunctionDescription> list_functions();
 
-  /// Reserved for the function; absent when nothing is.
+  /// Concurrency reserved for the function; nullopt if none is.
   std::optional<int> get_concurrency(const std::string& name);
   void put_concurrency(const std::string& name, int reserved);
   void delete_concurrency(const std::string& name);
-  /// Empty when nothing was set.
+  /// Empty if nothing was set.
   EventInvokeConfig get_event_config(const std::string& name);
   void put_event_config(const std::string& name, const EventInvokeConfig& config);
   AccountSettings account_settings();
   void tag(const std::string& arn, const std::map<std::string, std::string>& tags);
 
-  /// Waits until a function can be called and its last update is through; a request every 0.1 to
-  /// 2 s. Throws deadline_exceeded, or unavailable when it has failed, with the service's reason.
+  /// Waits until a function can be called and its last update is complete; one request every 0.1 to
+  /// 2 s. Throws deadline_exceeded, or unavailable with the service's reason if the function or
+  /// update has failed.
   FunctionDescription wait_until_active(const std::string& name, Deadline deadline);
 
  private:

@@ -24,7 +24,7 @@ Json parse(std::string_view body) {
   return json;
 }
 
-/// A member, null when there is none (or no object).
+/// A member; null if there is none or it is not an object.
 const Json& member(const Json& json, const char* name) {
   static const Json none;
   const auto at = json.is_object() ? json.find(name) : json.end();
@@ -120,7 +120,7 @@ LambdaProblem problem_of(const aws::Response& answer) {
   std::string type(answer.header("x-amzn-errortype"));
   if (type.empty()) type = text_at(json, "__type");
   if (type.empty()) type = text_at(json, "code");
-  // Either end may carry a name space: "com.amazonaws.lambda#X" or "X:http://internal…".
+  // Either end may carry a namespace: "com.amazonaws.lambda#X" or "X:http://internal…".
   if (const auto hash = type.find('#'); hash != std::string::npos) type.erase(0, hash + 1);
   type = type.substr(0, type.find(':'));
   problem.type = printable(type, 80);

@@ -9,17 +9,17 @@
 #include "lambdaml/aws/message.h"
 #include "lambdaml/base/error.h"
 
-/// How the AWS Lambda service API is written: its JSON, its errors, its base64.
+/// The JSON, the errors and the base64 of the AWS Lambda service API.
 namespace lambdaml::aws {
 
-/// An answer that is an error.
+/// An error answer.
 struct LambdaProblem {
   std::string type;          ///< "ResourceNotFoundException"; empty when the answer is not Lambda's
   std::string message;       ///< one line
-  double retry_after_s = 0;  ///< what a throttled one is asked to wait
+  double retry_after_s = 0;  ///< throttled: the time to wait
 };
 LambdaProblem problem_of(const aws::Response& answer);
-/// In the project's words.
+/// The error code of this project for a problem.
 Code code_of_problem(const LambdaProblem& problem, int status);
 bool is_throttled(const aws::Response& answer);
 bool is_conflict(const aws::Response& answer);
@@ -33,7 +33,7 @@ std::string event_config_body(const EventInvokeConfig& config);
 std::string tags_body(const std::map<std::string, std::string>& tags);
 std::string concurrency_body(int reserved);
 
-/// Answers; they throw data_corrupt for what is none.
+/// Parse answers; throw data_corrupt for invalid ones.
 FunctionDescription parse_configuration(std::string_view body);
 FunctionDescription parse_function(std::string_view body);
 /// Appends a page of a listing; returns the marker of the next page, empty after the last.
@@ -44,7 +44,7 @@ std::optional<int> parse_concurrency(std::string_view body);
 /// "errorType" and "errorMessage" of what a failed function returned, each one line.
 LambdaProblem parse_function_error(std::string_view payload, std::string_view kind);
 
-/// As the service's CodeSha256: base64 of the SHA-256. About 0.6 ms per MB.
+/// The value of the service's CodeSha256: base64 of the SHA-256. About 0.6 ms per MB.
 std::string code_sha256(Bytes bytes);
 
 }  // namespace lambdaml::aws

@@ -10,8 +10,8 @@
 /// For tests.
 namespace lambdaml::aws {
 
-/// Sets environment variables and gives back what was there at its end. While it lives, nothing of
-/// the machine's own AWS set-up is seen: no variables that begin with AWS_, no files, no metadata.
+/// Sets environment variables and restores them in the destructor. Meanwhile the machine's own AWS
+/// configuration is hidden: no variables that begin with AWS_, no files, no metadata.
 class ScopedEnvironment {
  public:
   explicit ScopedEnvironment(const std::map<std::string, std::string>& variables = {}) {

@@ -24,33 +24,33 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/// For tests: an HTTP server that answers what it is told to, also what no real server says when it
-/// is asked to: throttling, half an answer, a reset, a drip. Header only, for it must be in no
-/// library.
+/// For tests: an HTTP server with scripted answers, including those that a real server would not
+/// give on request: throttling, half an answer, a reset, a slow trickle. Header-only, so that it is
+/// part of no library.
 namespace lambdaml::aws {
 
-/// What the server does with one request.
+/// The server's reaction to one request.
 struct ScriptedAnswer {
   int status = 200;
   std::vector<std::pair<std::string, std::string>> headers = {};
   std::string body = {};
   double delay_s = 0;  ///< before the first byte
   double drip_s = 0;   ///< between two bytes of the body
-  /// Resets the connection after so many bytes of the body.
+  /// Resets the connection after that many bytes of the body.
   std::optional<std::size_t> cut_after = {};
-  /// Resets the connection instead of an answer.
+  /// Resets the connection instead of answering.
   bool reset = false;
-  /// Closes the connection after the answer without having announced it.
+  /// Closes the connection after the answer without announcing it.
   bool close_after = false;
-  /// Bears the marks of AWS's services; a captive portal's answers do not.
+  /// Adds the marks of AWS's services, which a captive portal's answers lack.
   bool marked = true;
-  /// Closes the connection after so many bytes of the answer, head included.
+  /// Closes the connection after that many bytes of the answer, including the head.
   std::optional<std::size_t> close_within = {};
 };
 
 using Script = std::vector<ScriptedAnswer>;
 
-/// What the server heard.
+/// A request as received by the server.
 struct ScriptedRequest {
   std::string method;
   std::string target;                                        ///< path and query as they were sent
@@ -65,8 +65,8 @@ struct ScriptedRequest {
   }
 };
 
-/// Listens on a free port of 127.0.0.1, a thread for each connection; what is under way ends with
-/// the server.
+/// Listens on a free port of 127.0.0.1, with a thread per connection; destruction ends all
+/// connections.
 class ScriptedServer {
  public:
   using Handler = std::function<ScriptedAnswer(const ScriptedRequest&)>;
@@ -85,7 +85,7 @@ class ScriptedServer {
     port_ = ntohs(address.sin_port);
     acceptor_ = std::thread([this] { accept_all(); });
   }
-  /// The n-th request gets the n-th answer; those after the last get the last again.
+  /// The n-th request gets the n-th answer; later ones get the last answer.
   explicit ScriptedServer(Script script)
       : ScriptedServer([script = std::move(script),
                         next = std::size_t{0}](const ScriptedRequest&) mutable -> ScriptedAnswer {
@@ -109,12 +109,12 @@ class ScriptedServer {
 
   int port() const { return port_; }
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
-  /// What was heard so far.
+  /// The requests received so far.
   std::vector<ScriptedRequest> requests() const {
     const std::lock_guard lock(mutex_);
     return requests_;
   }
-  /// The most requests that were under way at once.
+  /// The largest number of concurrent requests.
   int most_at_once() const {
     const std::lock_guard lock(mutex_);
     return most_at_once_;
@@ -162,7 +162,7 @@ class ScriptedServer {
     }
   }
 
-  /// Absent when the peer has closed.
+  /// nullopt if the peer has closed the connection.
   static std::optional<ScriptedRequest> read_request(int fd, std::string& unread) {
     const auto more = [&] {
       char part[65536];
@@ -201,7 +201,7 @@ class ScriptedServer {
     return request;
   }
 
-  /// Whether the connection goes on.
+  /// Whether the connection stays open.
   bool reply(int fd, const ScriptedAnswer& answer, bool head_only) {
     if (answer.reset) return reset(fd);
     std::string head = "HTTP/1.1 " + std::to_string(answer.status) + " Scripted\r\n";
@@ -228,7 +228,7 @@ class ScriptedServer {
       return false;
     }
     if (answer.cut_after) {
-      // What was sent must arrive before the reset throws it away.
+      // The sent bytes must arrive before the reset discards them.
       await_acknowledged(fd);
       return reset(fd);
     }
@@ -260,7 +260,7 @@ class ScriptedServer {
     return true;
   }
 
-  /// False when the server ends meanwhile.
+  /// False if the server ends meanwhile.
   bool pause(double seconds) {
     if (seconds <= 0) return true;
     std::unique_lock lock(mutex_);

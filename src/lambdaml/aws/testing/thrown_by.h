@@ -6,7 +6,7 @@
 
 namespace lambdaml::aws {
 
-/// The error that a call ends with; one of its own (internal) where the call ends without.
+/// The error that a call throws; if it throws none, an `internal` one that says so.
 template <class Call>
 Error thrown_by(Call&& call) {
   try {

@@ -11,14 +11,14 @@ constexpr std::string_view kDigits =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::uint32_t kBad = 1U << 24U;  ///< above the 24 bits of four digits
 
-/// Both digits of twelve bits, to write them at once.
+/// The two digits of each 12-bit value, written at once.
 constexpr auto kPairs = [] {
   std::array<std::array<char, 2>, 4096> pairs{};
   for (std::size_t i = 0; i < pairs.size(); ++i) pairs[i] = {kDigits[i >> 6U], kDigits[i & 63U]};
   return pairs;
 }();
 
-/// The six bits of a digit in each of its four places; kBad for what is none.
+/// The six bits of a digit, shifted to each of its four positions; kBad for other characters.
 constexpr auto kPlaces = [] {
   std::array<std::array<std::uint32_t, 256>, 4> places{};
   for (std::size_t place = 0; place < 4; ++place) {
@@ -82,7 +82,7 @@ std::optional<Buffer> decode_base64(std::string_view text) {
     const std::uint32_t third = padding == 1 ? kPlaces[2][from[2]] : 0;
     const std::uint32_t bits = kPlaces[0][from[0]] | kPlaces[1][from[1]] | third;
     bad |= bits;
-    // The bits that no byte has are zeros.
+    // The unused bits of the last digit must be zero.
     if ((bits & (padding == 1 ? 0xFFU : 0xFFFFU)) != 0) return {};
     to[0] = static_cast<std::byte>(bits >> 16U);
     if (padding == 1) to[1] = static_cast<std::byte>(bits >> 8U);

@@ -17,9 +17,9 @@ constexpr std::size_t kMostBytes = 1U << 20U;
 constexpr std::size_t kMostDepth = 64;
 constexpr std::uint64_t kMostNodes = 100'000;
 
-/// Sees a document's nodes before they are built. An anchor's size is that of all that an alias of
-/// it stands for: nine lists of nine aliases each, one below the other, are a thousand million
-/// nodes to whoever walks them.
+/// Sees a document's nodes before they are built. An anchor counts as all nodes that its aliases
+/// expand to: nine nested lists of nine aliases each would be a thousand million nodes to a caller
+/// that walks them.
 class Limits final : public YAML::EventHandler {
  public:
   explicit Limits(const std::string& what) : what_(what) {}
@@ -94,8 +94,8 @@ YAML::Node load_yaml(std::string_view text, const std::string& what) {
          human_bytes(text.size()), human_bytes(kMostBytes));
   const std::string copy(text);
   try {
-    // YAML::LoadAll() is of no use here: it takes what is no YAML, as a comma, for a document
-    // without a content, again and again (jbeder/yaml-cpp#1040).
+    // YAML::LoadAll() is unusable here: for text that is not YAML, such as a comma, it returns
+    // empty documents without end (jbeder/yaml-cpp#1040).
     std::istringstream stream(copy);
     YAML::Parser parser(stream);
     Limits limits(what);

@@ -9,10 +9,10 @@ class Node;
 
 namespace lambdaml {
 
-/// The one document that `text` is. Its nodes nest at most 64 deep and number at most 100,000 where
-/// each alias counts as all that it stands for, so that whoever walks them ends. Throws
-/// invalid_argument, which names `what` and the line, for what is no YAML, is more than one
-/// document, or is larger than that or than 1 MB.
+/// Parses `text` as a single document. Its nodes nest at most 64 deep and number at most 100,000,
+/// where each alias counts as all the nodes that it stands for, so that walking them always ends.
+/// Throws invalid_argument, naming `what` and the line, if the text is not YAML, holds more than
+/// one document, or exceeds these limits or 1 MB.
 YAML::Node load_yaml(std::string_view text, const std::string& what);
 
 }  // namespace lambdaml

@@ -11,26 +11,26 @@
 
 namespace lambdaml {
 
-/// Reads a zip that lies in memory and may come from anybody: names are as they are in it, sizes
-/// are believed by nobody. Used by one thread. libzip is loaded by the first one that is made.
+/// Reads an untrusted zip in memory: names are returned as stored, and declared sizes are not
+/// relied on. Used by one thread. The first instance of the process loads libzip.
 class ZipReader {
  public:
-  /// The bytes must outlive it. `what` names the zip in errors. Throws data_corrupt where it is no
-  /// zip, or has more than 100,000 entries.
+  /// `zip` must outlive the reader. `what` names the zip in errors. Throws data_corrupt if it is
+  /// not a zip or has more than 100,000 entries, unavailable if this machine has no libzip.
   ZipReader(Bytes zip, std::string what);
   ZipReader(const ZipReader&) = delete;
   ZipReader& operator=(const ZipReader&) = delete;
   ~ZipReader();
 
   std::size_t entries() const { return entries_; }
-  /// Of an entry; "" where the zip has none for it.
+  /// The entry's name; "" if the zip does not give one.
   std::string name(std::size_t entry) const;
-  /// The entry's st_mode, where the zip was made on a Unix.
+  /// The entry's st_mode if the zip was made on Unix, otherwise nullopt.
   std::optional<std::uint32_t> mode(std::size_t entry) const;
   std::optional<std::size_t> find(const std::string& name) const;
 
-  /// Calls `take` with the entry's content, piece by piece; false, and no more pieces, where it is
-  /// more than `most_bytes`. Throws data_corrupt for a damaged one.
+  /// Calls `take` with the entry's content, piece by piece. Returns false, without further pieces,
+  /// if the content exceeds `most_bytes`. Throws data_corrupt if the entry is damaged.
   bool read(std::size_t entry, std::uint64_t most_bytes,
             const std::function<void(Bytes)>& take) const;
 

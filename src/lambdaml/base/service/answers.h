@@ -4,15 +4,15 @@
 
 namespace lambdaml {
 
-/// Whether error lines may repeat the text of what an endpoint answered that an input named
-/// (`?endpoint=` of a URI). A command's user named it, and the text helps them: true, as at a
-/// program's start. The sender of a function's event may not reach what the function reaches, but
-/// hears its errors: a function sets it to false, and tells status and error code alone. Any thread
-/// may call.
+/// Whether error messages may repeat the response text of an endpoint that the input named
+/// (`?endpoint=` of a URI). True at program start: a command's user named the endpoint, and the
+/// text helps. A function sets it to false and reports only status and error code, because the
+/// sender of its event sees its errors but may have no access to what the function can reach.
+/// Thread-safe.
 bool repeats_answers();
 void set_repeats_answers(bool repeats);
 
-/// Whether `text` is a code as services have them ("NoSuchKey", "eu-west-1"), and no text besides.
+/// Whether `text` is only an error code or a name as services use them ("NoSuchKey", "eu-west-1").
 bool is_error_code(std::string_view text);
 
 }  // namespace lambdaml

@@ -2,12 +2,12 @@
 
 namespace lambdaml {
 
-/// A factor in [0.5, 1), drawn anew at each call: clients that failed together do not come back
-/// together. Any thread may call.
+/// A random factor in [0.5, 1), so that clients that failed together do not retry together.
+/// Thread-safe.
 double jitter();
 
-/// The pauses between tries: the first `first_s` seconds, then twice as long each time, up to
-/// `longest_s`; each shortened to 50–100 %. Used by one thread.
+/// The pauses between retries: `first_s` seconds at first, doubling up to `longest_s`; each is
+/// multiplied by jitter(). Used by one thread.
 class Backoff {
  public:
   Backoff(double first_s, double longest_s)
@@ -15,7 +15,7 @@ class Backoff {
 
   /// Seconds to pause now.
   double next_s();
-  /// The next pause is a first one again.
+  /// Starts again with the first pause.
   void reset() { pause_s_ = first_s_; }
 
  private:

@@ -11,13 +11,13 @@ namespace {
 
 using Time = Patience::Time;
 
-/// Where nobody has tried for so long, the next failure begins another outage: what the service did
-/// meanwhile is not known.
+/// If there was no try for this long, the next failure begins another outage, because the state of
+/// the service in between is unknown.
 constexpr auto kForgotten = std::chrono::seconds(5);
-/// What the buffers of two kernels swallow of a request that a frozen server never reads: bytes
-/// that go out within an outage tell nothing before.
+/// How much of a request the buffers of two kernels accept although the server is frozen and never
+/// reads it: up to this many sent bytes are no sign of life during an outage.
 constexpr std::uint64_t kSwallowed = 16 << 20;
-/// The part of the time below which another try is not worth it.
+/// The part of the time limit below which another try is not worthwhile.
 constexpr double kTooShort = 0.05;
 constexpr double kNoLimit_s = 1e10;
 
@@ -131,7 +131,8 @@ void Patience::Try::received(std::uint64_t bytes) {
 void Patience::Try::count(std::uint64_t bytes) {
   in_window_ += bytes;
   const PatiencePolicy& policy = patience_->policy_;
-  // The longer of the two limits, which asks for more: a look at which one holds takes a lock.
+  // Uses the longer limit, which requires more bytes, because finding the one that applies takes a
+  // lock.
   const double limit_s = std::max(policy.outage_s, policy.first_contact_s);
   if (static_cast<double>(in_window_) < policy.slowest_bytes_per_s * limit_s) return;
   window_ = time_now();
@@ -198,7 +199,7 @@ void Patience::Call::fail_given_up(const std::string& service) const {
 void Patience::Call::failed(Time silent_since) {
   if (!was_told_) patience_.failed(silent_since);
   const std::lock_guard lock(patience_.mutex_);
-  // Another may have been answered meanwhile.
+  // Another try may have been answered meanwhile.
   if (!failing_since_) failing_since_ = patience_.failing_since_.value_or(silent_since);
 }
 

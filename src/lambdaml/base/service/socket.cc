@@ -25,13 +25,13 @@ namespace lambdaml {
 namespace {
 
 constexpr double kConnect_s = 5;
-/// A call that has to wait does so in the kernel for so long at first, which costs nothing more,
-/// and only then by poll(), which sees interrupts and deadlines.
+/// A call that has to wait first blocks in the kernel for this long, which costs nothing extra, and
+/// only then uses poll(), which notices interrupts and deadlines.
 constexpr timeval kFirstWait{.tv_sec = 0, .tv_usec = 100'000};
 
 std::string message_of(int error) { return std::generic_category().message(error); }
 
-/// Addresses of a host, from a thread of its own: getaddrinfo() knows no deadline.
+/// Resolves a host in a separate thread because getaddrinfo() takes no deadline.
 class Lookup {
  public:
   static std::vector<sockaddr_storage> run(const std::string& host, std::uint16_t port,
@@ -83,7 +83,7 @@ class Lookup {
   std::vector<sockaddr_storage> found_;
 };
 
-/// A connected, blocking socket, or absent with `why`.
+/// A connected, blocking socket, or nullopt and the reason in `why`.
 FileDescriptor connected(const sockaddr_storage& address, Deadline deadline, std::string& why) {
   FileDescriptor fd(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) fail_errno(errno, "making a socket");

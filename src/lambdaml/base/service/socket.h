@@ -14,36 +14,36 @@
 
 namespace lambdaml {
 
-/// A client's TCP connection to a service with which there is a patience. No wait in it lasts
-/// longer than the try that it belongs to (see patience.h), and an interrupt ends each. One thread
-/// at a time.
+/// A client's TCP connection to a service, governed by a Patience: no wait lasts longer than the
+/// try that it belongs to (see patience.h), and an interrupt ends each wait. Used by one thread at
+/// a time.
 ///
-/// Its errors say why and nothing else, for who calls knows the endpoint: unavailable (not there,
-/// closed, silent or slow for too long), of which the patience is told, and cancelled
-/// (interrupted). After an error the connection is of no more use.
+/// Errors: unavailable (not reachable, closed, silent or slow for too long), which is also reported
+/// to the patience, and cancelled (interrupted). Messages state only the cause, because the caller
+/// knows the endpoint. After an error the connection must not be used.
 class Socket {
  public:
-  /// Connects, to one after another of the host's addresses, each for 5 s at most.
+  /// Connects: tries the host's addresses in turn, each for at most 5 s.
   Socket(const std::string& host, std::uint16_t port, std::shared_ptr<Patience> patience);
 
-  /// From now until the next begin(), what is sent and received is one try: a request and its
-  /// answer, for which the server was asked to wait `wait_s` at most. Costs no system call.
+  /// From now until the next begin(), what is sent and received belongs to one try: a request and
+  /// its answer, for which the server was asked to wait at most `wait_s`. Costs no system call.
   void begin(double wait_s = 0);
 
-  /// Sends all of it. The pieces are changed.
+  /// Sends everything. Modifies the pieces.
   void send(std::span<iovec> pieces);
   void send(std::string_view bytes);
-  /// Receives what is there, at least one byte, into one piece after another; 0 when the server has
-  /// closed the connection.
+  /// Receives what is available, at least one byte, filling the pieces in order; returns 0 if the
+  /// server has closed the connection.
   std::size_t receive(std::span<iovec> pieces);
   std::size_t receive(char* to, std::size_t bytes);
-  /// Waits until there is something to receive, for what may stay away without being missed: the
-  /// patience has no part in it. False at the deadline.
+  /// Waits until there is something to receive, where silence is no fault, so the patience is not
+  /// involved. Returns false at the deadline.
   bool wait_until_readable(Deadline deadline) const;
 
-  /// Throws unavailable, and tells the patience: there is no whole answer. For the callers of this
-  /// socket, who know what an answer is: that it makes no sense (so the connection does not lead to
-  /// the service, or has lost its place), or that it was cut.
+  /// Reports to the patience that there is no whole answer, and throws unavailable. For callers
+  /// that parse answers and find one truncated or senseless (the connection does not lead to the
+  /// service, or is out of step).
   [[noreturn]] void fail_lost(const std::string& why);
   [[noreturn]] void fail_closed() { fail_lost("the server closed the connection"); }
 
@@ -55,7 +55,7 @@ class Socket {
   void connect(const std::string& host, std::uint16_t port);
   /// Waits for the descriptor within the try.
   void wait(short events);
-  /// Throws when the try is over although bytes come: they drip.
+  /// Throws if the try is over although bytes still trickle in.
   void check_pace();
 
   std::shared_ptr<Patience> patience_;
@@ -64,28 +64,28 @@ class Socket {
   FileDescriptor fd_;
 };
 
-/// What comes out of a socket, by lines and by bytes. Keeps what it has received and not given yet.
+/// Reads a socket by lines and by bytes; buffers what it has received. Used by one thread.
 class SocketInput {
  public:
   explicit SocketInput(Socket& socket) : socket_(socket), bytes_(kBytes) {}
 
-  /// The next line without its "\r\n"; valid until the next call. One of more than 16 KB is
-  /// garbled.
+  /// The next line without its "\r\n"; valid until the next call. A line of more than 16 KB is an
+  /// error.
   std::string_view line();
-  /// Fills `place`; what is longer than the buffer is received where it is to stay.
+  /// Fills `place`; bytes beyond the buffer are received directly into it.
   void read(std::span<std::byte> place);
-  /// What is there, at least one byte; valid until the next call.
+  /// What is available, at least one byte; valid until the next call.
   std::string_view some();
 
  private:
   static constexpr std::size_t kBytes = 16 << 10;
 
-  /// More bytes, behind those that are there.
+  /// Receives more bytes behind the buffered ones.
   void receive();
 
   Socket& socket_;
   std::vector<char> bytes_;
-  std::size_t begin_ = 0, end_ = 0;  ///< of what was not given yet
+  std::size_t begin_ = 0, end_ = 0;  ///< of the unread bytes
 };
 
 }  // namespace lambdaml

@@ -7,8 +7,8 @@
 
 namespace lambdaml {
 
-/// A clock that stands still until somebody sleeps, who moves it on at once: for tests of what
-/// happens over minutes. Only where one thread sleeps does its time mean something.
+/// A clock that stands still until a thread sleeps, which advances it at once: for tests of what
+/// happens over minutes. Its time is only meaningful if a single thread sleeps.
 class ManualClock final : public Clock {
  public:
   TimePoint now() override { return TimePoint(TimePoint::duration(now_.load())); }
@@ -25,7 +25,7 @@ class ManualClock final : public Clock {
     now_ += std::chrono::duration_cast<TimePoint::duration>(std::chrono::duration<double>(seconds))
                 .count();
   }
-  /// Since it was made.
+  /// Seconds since construction.
   double seconds() { return std::chrono::duration<double>(now().time_since_epoch()).count() - 1; }
 
  private:

@@ -11,21 +11,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/// What every layer's tests share.
+/// Helpers for the tests of every layer.
 namespace lambdaml {
 
 /// Whether a test that lacks a program, a service or data fails instead of being skipped: in CI, or
-/// where LAMBDAML_REQUIRE_SERVERS is set.
+/// if LAMBDAML_REQUIRE_SERVERS is set.
 inline bool must_run_all_tests() {
   return std::getenv("CI") != nullptr || std::getenv("LAMBDAML_REQUIRE_SERVERS") != nullptr;
 }
 
-/// Users that no system has: what one of them makes, the other can neither remove nor trust.
+/// Users that no system has: neither can remove or trust what the other one creates.
 inline constexpr uid_t kAlice = 54321;
 inline constexpr uid_t kMallory = 54322;
 
-/// Runs `body` in a process of its own as that user, in the group of the same number; what it
-/// threw, or "". Only root can.
+/// Runs `body` in a separate process as that user, in the group of the same number; returns the
+/// error that it threw, or "". Requires root.
 inline std::string as_user(uid_t user, const std::function<void()>& body) {
   int ends[2] = {-1, -1};
   if (::pipe(ends) != 0) return "no pipe";
@@ -57,8 +57,8 @@ inline std::string as_user(uid_t user, const std::function<void()>& body) {
 
 }  // namespace lambdaml
 
-/// In a test's body or SetUp(): without `condition` the test is skipped and says `why` (evaluated
-/// only then), or fails where none may be skipped.
+/// For a test's body or SetUp(): unless `condition` holds, the test is skipped and reports `why`
+/// (evaluated only then), or fails if skipping is not allowed.
 #define REQUIRE_OR_SKIP(condition, why)                  \
   if (!(condition)) {                                    \
     if (lambdaml::must_run_all_tests()) FAIL() << (why); \

@@ -10,31 +10,31 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/tensor/kernels.h"
 
-/// The pattern that waits for nobody and loses nothing.
+/// The pattern that does not wait and loses no contribution.
 ///
-/// *Increments.* Worker i keeps C_i, the sum of all that it has contributed, and publishes it under
-/// its own key, written over at each merge; nobody else writes there, so nothing is overwritten
-/// that counts. A merge reads the newest C_j of all and gives Σ_j C_j − G, where G is what this
-/// worker was given before. The gifts telescope: after any number of merges their sum is Σ_j C_j as
-/// last read. A C_j that was read twice adds nothing the second time; one that was skipped is in
-/// the next; and when worker j runs again from a checkpoint and publishes a C_j without its latest
-/// contributions, the difference takes them back, and the repeated ones take their place. finish()
-/// publishes a last C_i that never changes again and waits for those of all: then everybody has the
-/// same Σ_j C_j.
+/// *Increments.* Worker i keeps C_i, the sum of everything that it has contributed, and publishes
+/// it under its own key, overwriting it at each merge; no other worker writes there. A merge reads
+/// the newest C_j of all workers and returns Σ_j C_j − G, where G is what this worker received
+/// before. The results telescope: after any number of merges their sum is Σ_j C_j as last read. A
+/// C_j that is read twice adds nothing the second time; one that was missed is contained in the
+/// next; and if worker j runs again from a checkpoint and publishes a C_j without its latest
+/// contributions, the difference withdraws them, and the repeated ones replace them. finish()
+/// publishes a final C_i that never changes and waits for those of all workers, so that all have
+/// the same Σ_j C_j.
 ///
-/// C_i and G are kept in double and published in float, so the rounding of one gift is made good by
-/// the next and does not add up.
+/// C_i and G are kept in double and published in float, so the next result corrects the rounding of
+/// the previous one, and errors do not accumulate.
 ///
-/// *States* need no sums: the newest of each worker replaces the one before.
+/// *States* need no sums: each worker's newest state replaces the one before.
 ///
-/// A job that is resumed begins with an empty store. A worker that has come to its end publishes
-/// what it has before it waits: the others may be on their way still.
+/// A resumed job starts with an empty store. A worker that has finished publishes what it has
+/// before it waits, because the others may still be running.
 namespace lambdaml::comm::async {
 namespace {
 
 constexpr std::size_t kBlock = 1024;
 
-/// The increments of one pair of sizes.
+/// The state for increments of one pair of sizes.
 struct Stream {
   Stream(std::size_t n_totals, std::size_t n_values, std::size_t workers)
       : own_totals(n_totals),
@@ -48,7 +48,7 @@ struct Stream {
   std::vector<std::uint64_t> seen;                 ///< contributions in the C_j last read
   std::uint64_t count = 0;                         ///< contributions in C_i
   bool checked = false;                            ///< whether an earlier attempt has finished
-  bool closed = false;                             ///< it has: C_i is the last one
+  bool closed = false;                             ///< it has: C_i is final
 };
 
 class Async final : public Communicator {
@@ -112,7 +112,7 @@ class Async final : public Communicator {
   struct Published {
     Buffer bytes;
     Message message;
-    Buffer numbers = {};  ///< of an own message whose bytes are packed
+    Buffer numbers = {};  ///< of this worker's message, if its bytes are packed
   };
 
   std::size_t merge_round(std::uint64_t round, Vectors v, Meaning meaning) override {
@@ -146,9 +146,9 @@ class Async final : public Communicator {
         gone |= stream.seen[j] > 0;
     }
     if (!gone) return give(stream, sums, v);
-    // What was read before is not there now: all began anew, with an empty store, and some have not
-    // come to publish yet. G holds their sums, so Σ C_j would take them back. Until they are there
-    // again, give the own contribution only.
+    // Sums that were read before are missing now: the job restarted with an empty store, and some
+    // workers have not published yet. G contains their sums, so Σ C_j − G would withdraw them.
+    // Until they are published again, return only this worker's contribution.
     add(stream.given_totals, v.totals);
     add(stream.given_values, v.values);
     const std::uint64_t before = std::exchange(stream.seen[worker()], stream.count);
@@ -168,7 +168,7 @@ class Async final : public Communicator {
   std::size_t finish_increments(Vectors v) {
     const Sizes sizes{v.totals.size(), v.values.size()};
     Stream& stream = stream_of(sizes);
-    // The first attempt to finish decides what this worker contributed, for all.
+    // The first attempt that finishes determines this worker's contribution.
     if (!stream.closed &&
         !store().create(final_key(worker(), sizes.first, sizes.second),
                         own_sum(stream, MessageHead::Kind::cumulative, true).bytes))
@@ -246,7 +246,7 @@ class Async final : public Communicator {
     return stream;
   }
 
-  /// Takes over what an attempt of this worker contributed that has finished already.
+  /// Adopts the contributions of an attempt of this worker that has already finished.
   void adopt_final(Stream& stream, const Sizes& sizes) {
     const std::string key = final_key(worker(), sizes.first, sizes.second);
     const Buffer bytes = store().load_or_wait(key, wait_deadline());
@@ -272,8 +272,8 @@ class Async final : public Communicator {
     out.message.head = head;
     out.message.totals = draft.totals;
     out.message.values = draft.values;
-    // Sums are rounded anew each time, so what one message cannot carry is in the next; the last
-    // one is whole.
+    // Sums are rounded anew each time, so what one message cannot carry is in the next; the final
+    // one is exact.
     const Form form = form_;
     if (last || form == Form::f32 || !all_finite(draft.values)) {
       out.bytes = draft.seal(head);
@@ -285,7 +285,7 @@ class Async final : public Communicator {
     return out;
   }
 
-  /// What the others have published, by worker; absent for those that have not yet. One batch.
+  /// What the others have published, by worker; nullopt if nothing yet. One batch.
   std::vector<std::optional<Published>> newest_of_others(MessageHead::Kind kind,
                                                          const Sizes& sizes) {
     std::vector<std::string> keys;
@@ -319,7 +319,7 @@ class Async final : public Communicator {
     return message;
   }
 
-  /// v = Σ sums − G; G += v. Returns how many contributions are new in it.
+  /// v = Σ sums − G; G += v. Returns the number of new contributions.
   static std::size_t give(Stream& stream, const std::vector<const Message*>& sums, Vectors v) {
     std::size_t fresh = 0;
     std::vector<const double*> totals;
@@ -405,7 +405,7 @@ void register_plugin(Registry& registry) {
        .help = "nobody waits: each reads what the others have published so far",
        .bulk_synchronous = false,
        .make = [](Membership membership) { return std::make_unique<Async>(std::move(membership)); },
-       // The messages of all, and C_i and G in double.
+       // The messages of all workers, and C_i and G in double.
        .bytes_needed = [](const MergeSizes& sizes) -> std::uint64_t {
          if (sizes.workers <= 1) return 0;
          const std::uint64_t forms = is_changed(sizes.options, "compress") ? 2 : 1;

@@ -9,32 +9,32 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/tensor/kernels.h"
 
-/// The pattern to read first: all wait for all, and K of the workers are aggregators.
+/// The pattern to read first: all workers wait for all, and K of them are aggregators.
 ///
-/// The vector is cut into chunks between its numbers. Chunk c is merged by one worker, the
-/// aggregator c mod K, in worker order; so the result is the same bit by bit for every K. A round
-/// is two PUT–GET pairs in sequence: each worker saves its contribution to every chunk that another
-/// one merges, the aggregators merge and save theirs, all read all merged chunks. With C chunks
+/// The vector is cut into chunks. Chunk c is merged by one worker, the aggregator c mod K, in
+/// worker order; so the result is bitwise the same for every K. A round is two PUT–GET pairs in
+/// sequence: each worker saves its contribution to every chunk that another worker merges, the
+/// aggregators merge and save their chunks, and all workers read all merged chunks. With C chunks
 /// that makes C · P PUTs and 2 C (P − 1) GETs.
 ///
 /// `reduce` is K = 1: for small vectors and stores that bill requests. `reduce_scatter` is K = P:
-/// the bytes are spread over all workers. There are K chunks, or as many as there are numbers, if
-/// these are fewer. An aggregator whose chunk is large gets several smaller ones instead, so that
-/// it merges and saves one while it downloads the next (kOverlapBytes, kPieceBytes): the longest
-/// path is then that of the bytes over one connection, and not three times that.
+/// the bytes are spread over all workers. There are K chunks, or as many as there are numbers if
+/// that is fewer. An aggregator with a large chunk gets several smaller ones instead, so that it
+/// merges and saves one while it downloads the next (kOverlapBytes, kPieceBytes): the critical path
+/// is then one transfer of the bytes over one connection, not three.
 ///
-/// An aggregator holds the chunk's sum and about kWindowBytes of contributions, which it adds as
-/// they come; bytes_needed() tells the sum of it all.
+/// An aggregator holds its chunk's sum and about kWindowBytes of contributions, which it adds as
+/// they arrive; bytes_needed() gives the total.
 namespace lambdaml::comm::bulk {
 namespace {
 
-/// Chunks of more bytes are cut, to pieces of about so many, of which there are not too many.
+/// Chunks of more bytes are cut into pieces of about kPieceBytes, up to a maximum number.
 constexpr std::size_t kOverlapBytes = 8 << 20;
 constexpr std::size_t kPieceBytes = 4 << 20;
 constexpr std::size_t kMostPieces = 8;
-/// Contributions that an aggregator loads ahead of the one that it needs next.
+/// Contributions that an aggregator loads ahead of the next one it needs.
 constexpr std::size_t kWindowBytes = 64 << 20;
-/// Merged chunks that are on their way at the same time.
+/// Merged chunks that are being saved at the same time.
 constexpr std::size_t kSavesAtOnce = 2;
 
 /// How a vector of n numbers is cut for K aggregators.
@@ -60,7 +60,7 @@ class Cut {
   Vectors part(const Vectors& v, std::uint32_t c) const {
     return {v.values.subspan(begin_of(c), size_of(c)), c == 0 ? v.totals : std::span<double>()};
   }
-  /// Messages of the largest chunk that fit the window.
+  /// How many messages of the largest chunk fit the window.
   std::size_t window() const {
     return std::max<std::size_t>(2, kWindowBytes / (size_of(0) * sizeof(float) + 64));
   }
@@ -81,7 +81,7 @@ class ChunkSum {
         totals_(sum_.totals),
         values_(sum_.values) {}
 
-  /// The next contributions; this worker's own is added where it belongs.
+  /// The next contributions; this worker's own is added at its place in the order.
   void add(const std::vector<Message>& contributions) {
     std::vector<const double*> totals;
     std::vector<const float*> values;
@@ -105,7 +105,7 @@ class ChunkSum {
     tensor::sum_in_order(totals, totals_.size(), totals_.data());
     tensor::sum_in_order(values, values_.size(), values_.data());
   }
-  /// To be sealed; its numbers stay where own() is to be replaced by them.
+  /// The sum, to be sealed; its numbers stay valid for replace_own().
   Draft& draft() { return sum_; }
   void replace_own() const {
     std::ranges::copy(totals_, own_.totals.begin());
@@ -131,7 +131,7 @@ class Bulk final : public BulkSynchronous {
   }
 
  private:
-  /// A round under way.
+  /// A round in progress.
   struct Round {
     std::uint64_t number;
     Vectors v;
@@ -187,8 +187,8 @@ class Bulk final : public BulkSynchronous {
       keep(round.number, Role::contribution, keys[i], std::move(messages[i]));
   }
 
-  /// Merges the chunks of this worker one after another and saves them. One that another attempt
-  /// has merged is taken instead.
+  /// Merges this worker's chunks one after another and saves them. A chunk that another attempt has
+  /// merged is loaded instead.
   void merge(const Round& round, const std::vector<std::uint32_t>& chunks) {
     std::deque<std::future<void>> saves;
     std::exception_ptr failure;
@@ -196,7 +196,7 @@ class Bulk final : public BulkSynchronous {
       for (std::size_t done = 0; done < chunks.size();) {
         done += merge_from(round, std::span(chunks).subspan(done), saves);
         if (done == chunks.size()) break;
-        // The next one, and perhaps more, was merged by another attempt, which is ahead.
+        // Another attempt, which is ahead, has merged the next one and perhaps more.
         while (done < chunks.size()) {
           const std::optional<Buffer> there = store().load(merged_name(round, chunks[done]));
           if (!there) break;
@@ -207,7 +207,7 @@ class Bulk final : public BulkSynchronous {
     } catch (...) {
       failure = std::current_exception();
     }
-    // They use this object: it waits for them also when it fails.
+    // The saves use this object, so it waits for them even on failure.
     for (std::future<void>& save : saves) {
       try {
         save.get();
@@ -270,8 +270,8 @@ class Bulk final : public BulkSynchronous {
     return std::make_shared<ChunkSum>(round.cut.part(round.v, c), worker());
   }
 
-  /// Adds contributions of `senders` to the sum; the last ones complete it, and it is saved. With
-  /// `saves` that is done on a thread of its own, while this one downloads.
+  /// Adds contributions of `senders` to the sum; once it is complete, saves it. With `saves`, a
+  /// separate thread saves while this one downloads.
   void add(const Round& round, std::uint32_t c, std::span<const std::uint32_t> senders,
            std::vector<Buffer> contributions, const std::shared_ptr<ChunkSum>& sum, bool last,
            std::deque<std::future<void>>* saves) {
@@ -302,7 +302,7 @@ class Bulk final : public BulkSynchronous {
     saves->push_back(std::async(std::launch::async, work));
   }
 
-  /// Waits for the merged chunks and takes each as it comes.
+  /// Waits for the merged chunks and copies each as it arrives.
   void take_merged(const Round& round, const std::vector<std::uint32_t>& chunks) {
     std::vector<std::string> keys;
     for (const std::uint32_t c : chunks) keys.push_back(merged_name(round, c));
@@ -311,8 +311,8 @@ class Bulk final : public BulkSynchronous {
       while (const std::optional<storage::Arrival> arrival = wait.next())
         take(round, chunks[arrival->index], arrival->value);
     } catch (const storage::MissingKeys& missing) {
-      // The first chunk whose contributions are not all there tells who is silent; of one that has
-      // all, it is the aggregator.
+      // If the contributions to a chunk are incomplete, the missing workers are silent; if they are
+      // complete, the aggregator is.
       std::vector<std::uint32_t> silent;
       for (const std::uint32_t c : chunks) {
         if (std::ranges::find(missing.keys(), merged_name(round, c)) == missing.keys().end())
@@ -336,7 +336,7 @@ class Bulk final : public BulkSynchronous {
     }
   }
 
-  /// Takes the merged chunks if all are there; `v` has changed only if so.
+  /// Loads the merged chunks if all exist; changes `v` only in that case.
   bool take_if_all_there(const Round& round) {
     std::vector<std::string> keys;
     for (std::uint32_t c = 0; c < round.cut.chunks(); ++c) keys.push_back(merged_name(round, c));
@@ -371,7 +371,7 @@ class Bulk final : public BulkSynchronous {
             .worker = from,
             .chunk = chunk};
   }
-  /// One aggregator with one chunk has keys without the chunk's number.
+  /// A single aggregator with one chunk uses keys without a chunk number.
   bool is_whole(const Round& round) const { return aggregators_ == 1 && round.cut.chunks() == 1; }
   std::string contribution_name(const Round& round, std::uint32_t from, std::uint32_t c) const {
     return is_whole(round) ? contribution_key(round.number, from)
@@ -385,9 +385,9 @@ class Bulk final : public BulkSynchronous {
   std::vector<std::uint32_t> others_;
 };
 
-/// Of the largest aggregator: its encoded contributions to the chunks of others, the window of
-/// contributions twice (as they came, and unpacked where they are packed), the sums that are merged
-/// and on their way, and a merged message that is taken.
+/// For the busiest aggregator: its encoded contributions to the chunks of others, the window of
+/// contributions twice (as received and, if packed, unpacked), the sums being merged and saved, and
+/// a merged message being read.
 std::uint64_t bytes_needed(const MergeSizes& sizes, std::uint32_t aggregators) {
   if (sizes.workers <= 1) return 0;
   aggregators = std::clamp<std::uint32_t>(aggregators, 1, sizes.workers);
@@ -420,7 +420,7 @@ std::vector<Option> options() {
   return all;
 }
 
-/// `by_name`: those of the pattern whose option is not set.
+/// `by_name`: the aggregators of the pattern if the option is not set.
 std::uint32_t aggregators_of(const Options& options, std::uint32_t by_name) {
   const std::int64_t k = options.integer("aggregators");
   return k > 0 ? static_cast<std::uint32_t>(k) : by_name;

@@ -73,7 +73,7 @@ TEST_P(BulkRequests, RemovesMergedResultsOnceAllAreKnownToBePastThem) {
                    all.merge_rounds(*communicator, 12, 14);
                  }),
       Each(""));
-  // Rounds 0 to 11 are retired and gone; 12 and 13 are there, and what was put for 13.
+  // Rounds 0 to 11 are retired and removed; 12 and 13 are there, with the contributions to 13.
   EXPECT_EQ(store->list("m/").size(), 2 * merged_keys);
   EXPECT_EQ(store->list("").size(), 2 * merged_keys + (GetParam() == "reduce" ? 2 : 6));
 }

@@ -13,7 +13,7 @@ using Kind = storage::SumRequest::Kind;
 
 Summed::Summed(Membership given, bool bulk_synchronous)
     : Communicator(std::move(given)), bulk_synchronous_(bulk_synchronous) {
-  // It takes the place of other patterns: their options, as far as they are in this build.
+  // It replaces other patterns, so it accepts the options of those in this build.
   const Options& options = membership().options;
   if (is_changed(options, "compress"))
     fail(Code::invalid_argument, "compress: the channel {} adds up itself and takes plain numbers",
@@ -63,7 +63,7 @@ std::size_t Summed::finish_rounds(Vectors v, Meaning meaning) {
   return merge_states(round() + 1, v);
 }
 
-/// The others may be on their way still, and wait for what this worker has brought in an earlier
+/// The others may still be running, and may wait for what this worker contributed in an earlier
 /// process.
 void Summed::bring_again() {
   for (const auto& [sizes, stream] : streams_) {
@@ -93,8 +93,8 @@ std::size_t Summed::merge_increments(Vectors v, Brings brings) {
   }
   storage::SumAnswer answer = ask(request, {v.values, totals});
   if (stream.generation != 0 && answer.generation != stream.generation) {
-    // All over again: what this worker has brought, in one piece; and not before that of the others
-    // is there too is the sum one to go on from.
+    // Start again: contribute everything so far in one piece, and continue from the sum only when
+    // the others have done so too.
     request.generation = answer.generation;
     request.last = false;
     if (brings != Brings::nothing) request.staleness = 0;
@@ -114,7 +114,7 @@ std::size_t Summed::merge_increments(Vectors v, Brings brings) {
     const float sum = v.values[i];
     v.values[i] = sum - std::exchange(stream.given_values[i], sum);
   }
-  // A server that went back to a snapshot may have fewer than before.
+  // A server restored from a snapshot may have fewer contributions than before.
   const double before = std::exchange(stream.given_totals.back(), totals.back());
   return static_cast<std::size_t>(std::max(0.0, totals.back() - before));
 }

@@ -9,21 +9,22 @@
 
 namespace lambdaml::comm::summed {
 
-/// Merges by a store that adds up itself (storage::Aggregator), a parameter server: one request a
-/// merge, no merging worker, and nothing to collect.
+/// Merges through a store that sums vectors itself (storage::Aggregator), such as a parameter
+/// server: one request per merge, no merging worker, and no garbage to collect.
 ///
-/// *Waiting for all*: the store keeps each round's sum until all workers have retired it, so a
-/// worker that runs again is given the sums of rounds that the others have merged, whatever it
-/// brings. *Waiting for nobody*: increments move a vector in the store; a merge brings its own and
-/// gives the difference to what this worker was given before. Those differences telescope; the
-/// vector is float32, and so is what was given, so that no rounding adds up. A worker that runs
-/// again and repeats rounds counts with what it brought the first time. When the store has lost the
-/// vector (a job that is resumed, a server without a disk), which it tells by another generation,
-/// each worker brings all that it ever brought, and waits until the others have. A worker that has
-/// come to its end brings its part too before it waits for the others' ends.
+/// *Bulk-synchronous*: the store keeps each round's sum until all workers have retired it, so a
+/// worker that runs again receives the sums of rounds that the others have merged, whatever it
+/// contributes. *Asynchronous*: increments move a vector in the store; a merge contributes this
+/// worker's increment and returns the difference to what this worker received before. These
+/// differences telescope. The vector and the received copy are both float32, so rounding errors do
+/// not accumulate. If a worker runs again and repeats rounds, its first contributions count. If the
+/// store has lost the vector (a resumed job, a server without a disk), which a new generation
+/// shows, each worker contributes everything that it ever contributed, and waits until the others
+/// have done so too. A worker that has finished also does that before it waits for the others to
+/// finish.
 class Summed final : public Communicator {
  public:
-  /// `bulk_synchronous`: every merge waits for all.
+  /// `bulk_synchronous`: every merge waits for all workers.
   Summed(Membership membership, bool bulk_synchronous);
 
   void retire(std::uint64_t round) override;
@@ -32,7 +33,7 @@ class Summed final : public Communicator {
 
  private:
   using Sizes = std::pair<std::size_t, std::size_t>;  ///< doubles, floats
-  /// Of the increments of one pair of sizes: what this worker has brought, and was given.
+  /// For the increments of one pair of sizes: what this worker has contributed and received.
   struct Stream {
     std::uint64_t generation = 0;
     std::vector<double> own_totals, given_totals;  ///< the last one counts contributions
@@ -48,7 +49,7 @@ class Summed final : public Communicator {
   storage::SumAnswer ask(storage::SumRequest request, Vectors v);
 
   const bool bulk_synchronous_;
-  std::optional<std::uint32_t> staleness_;  ///< merges that a worker may be ahead; absent: any
+  std::optional<std::uint32_t> staleness_;  ///< merges that a worker may be ahead; nullopt: any
   std::uint64_t retired_ = 0;
   std::map<Sizes, Stream> streams_;
   bool restored_ = false;

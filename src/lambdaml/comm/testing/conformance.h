@@ -13,33 +13,33 @@
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/storage/decorators.h"
 
-/// What the tests of patterns share: workers whose contributions are known beforehand, run as
+/// Helpers for the tests of patterns: workers with contributions that are known in advance, run as
 /// threads or as processes.
 namespace lambdaml::comm {
 
 /// The patterns' options with these values.
 Options options_with(const std::map<std::string, std::string>& values);
 
-/// What worker `w` contributes to round `r`: numbers of very different size, so that a sum in
-/// another order has other bits.
+/// The contribution of worker `w` to round `r`: numbers of very different magnitude, so that a sum
+/// in another order has different bits.
 struct Numbers {
   std::vector<float> values;
   std::vector<double> totals;
 
   Vectors view() { return {values, totals}; }
-  /// Bit by bit: −0 is not 0, and a NaN is equal to itself.
+  /// Compares bitwise: −0 differs from 0, and a NaN equals itself.
   bool same_bits(const Numbers& other) const;
 };
 constexpr std::size_t kTotals = 3;
 Numbers contribution(std::uint64_t round, std::uint32_t worker, std::size_t n);
-/// The sum of all contributions to a round, one after another in worker order.
+/// The sum of all contributions to a round, added in worker order.
 Numbers ordered_sum(std::uint64_t round, std::uint32_t workers, std::size_t n);
 
-/// The registered patterns in which every merge waits for all; the others.
+/// The registered patterns in which every merge waits for all workers, and the others.
 std::vector<std::string> waiting_patterns();
 std::vector<std::string> patterns_without_waiting();
 
-/// A job of `workers` workers in a place of its own, cleared in the end.
+/// A job of `workers` workers in its own store, which is cleared at the end.
 struct Job {
   std::string pattern = "reduce";
   std::uint32_t workers = 4;
@@ -49,20 +49,20 @@ struct Job {
   std::uint64_t id = 4711;
   std::map<std::string, std::string> options = {};  ///< of the pattern
   bool cuts_large_chunks = true;
-  /// Put around each worker's store; may be empty.
+  /// Wraps each worker's store; may be empty.
   std::function<std::shared_ptr<storage::Storage>(std::shared_ptr<storage::Storage>,
                                                   std::uint32_t worker)>
       decorate = {};
 
   std::unique_ptr<Communicator> communicator(std::uint32_t worker) const;
-  /// Merges the rounds [from, to) as this worker; throws internal at a result with other bits than
-  /// the ordered sum. `after_round` is told the next round.
+  /// Merges the rounds [from, to) as this worker; throws internal if a result differs bitwise from
+  /// the ordered sum. `after_round` receives the next round.
   void merge_rounds(Communicator& communicator, std::uint64_t from, std::uint64_t to,
                     const std::function<void(std::uint64_t)>& after_round = {}) const;
 };
 
 std::string memory_place();
-/// A folder in shared memory that is removed in the end.
+/// A folder in shared memory that the destructor removes.
 class FolderPlace {
  public:
   FolderPlace();
@@ -73,15 +73,16 @@ class FolderPlace {
   std::string path_;
 };
 
-/// Runs body(worker) on a thread each. What each threw, as text ("" for nothing).
+/// Runs body(worker) on one thread each. Returns what each threw, as text ("" for nothing).
 std::vector<std::string> on_threads(std::uint32_t workers,
                                     const std::function<void(std::uint32_t)>& body);
-/// Starts a process that runs `body`; it ends with 0, or with 1 after an exception, told on stderr.
+/// Starts a process that runs `body`; it exits with 0, or with 1 after an exception, which it
+/// prints to stderr.
 pid_t start_process(const std::function<void()>& body);
-/// Waits for the process's end; its wait status, 0 for a good end.
+/// Waits for the process to end; returns its wait status, 0 for success.
 int end_of(pid_t process);
 
-/// Sleeps up to `most_s` before each call, a pseudo-random time of its own for each seed.
+/// Sleeps before each call for a pseudo-random time of up to `most_s` that depends on the seed.
 storage::FaultHook random_delays(std::uint64_t seed, double most_s);
 
 }  // namespace lambdaml::comm

@@ -8,15 +8,15 @@
 
 /// The binary version of CIFAR-10 (Krizhevsky 2009): per image a byte with its label, 0 to 9, and
 /// 3,072 bytes of pixels, first all of red, then green, then blue. Values are kept as they are, 0
-/// to 255; models for images normalize them.
+/// to 255; image models normalize them.
 namespace lambdaml::data::cifar10 {
 namespace {
 
 constexpr std::size_t kRecord = 1 + kImageValues;
 constexpr std::int32_t kLargestLabel = 9;
 
-/// No text: a label before the printable characters at both places where one must be, and bytes
-/// that are in no text between.
+/// Excludes text: requires valid labels, which are not printable characters, at both label
+/// positions, and bytes in between that do not occur in text.
 bool recognizes(Bytes head) {
   if (head.size() < kRecord) return false;
   const auto is_label = [&](std::size_t at) {

@@ -7,11 +7,11 @@
 #include "lambdaml/data/array.h"
 #include "lambdaml/data/libsvm/block.h"
 
-/// Where the rows of blocks are put together to one matrix, wave by wave: extend() makes room for
-/// the blocks of a wave in the order of the text, then place() copies them, several at once.
+/// Combines the rows of blocks into one matrix, wave by wave: extend() makes room for the blocks of
+/// a wave in the order of the text, then place() copies them, several in parallel.
 namespace lambdaml::data::libsvm {
 
-/// The part that both forms share.
+/// The labels, which both forms have.
 class Labels {
  public:
   std::size_t rows() const { return rows_; }
@@ -32,7 +32,7 @@ class Labels {
   std::size_t rows_ = 0;
 };
 
-/// Where a block goes.
+/// The position of a block's first row and entry.
 struct Place {
   std::size_t row = 0;
   std::size_t entry = 0;
@@ -43,8 +43,8 @@ class DenseAssembly {
  public:
   explicit DenseAssembly(std::size_t cols) : cols_(cols) {}
 
-  /// Room by an estimate. `text_bytes` bounds it: a dense row of any size takes no more memory than
-  /// twice its text as a rule, and a first wave that is unlike the rest must not ask for the moon.
+  /// Reserves an estimate. `text_bytes` bounds it: a dense row rarely takes more memory than twice
+  /// its text, and an unusual first wave must not reserve far too much.
   void reserve(std::size_t rows, std::size_t /*entries*/, std::size_t text_bytes) {
     labels_.reserve(rows);
     values_.reserve(std::min(rows * cols_, text_bytes / 2));
@@ -84,7 +84,7 @@ class DenseAssembly {
   Array<float> values_;
 };
 
-/// Compressed rows. Indices are 16 bits wide until one comes that needs more.
+/// Compressed sparse rows. Indices are 16 bits wide until one needs more.
 class SparseAssembly {
  public:
   void reserve(std::size_t rows, std::size_t entries, std::size_t /*text_bytes*/) {

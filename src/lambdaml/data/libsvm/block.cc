@@ -26,7 +26,8 @@ const char* line_end(const char* p, const char* end) {
   return static_cast<const char*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)));
 }
 
-/// Only whole numbers that fit; `1.0` counts, as some writers print classes that way.
+/// Accepts only whole numbers within range; also `1.0`, because some writers print classes that
+/// way.
 [[gnu::noinline]] const char* read_label_slowly(const char* p, std::int32_t& label) {
   const std::string_view token = token_at(p);
   const std::optional<double> number = to_real(token);
@@ -45,7 +46,7 @@ const char* line_end(const char* p, const char* end) {
   return p + token.size();
 }
 
-/// The index before the colon at the token `p`, from 1, when the fast way does not take it.
+/// The index (from 1) before the colon of the token `p`, for tokens that the fast path rejects.
 [[gnu::noinline]] const char* read_index_slowly(const char* p, std::uint32_t& index) {
   const std::string_view token = token_at(p);
   const std::size_t colon = token.find(':');
@@ -77,7 +78,7 @@ const char* line_end(const char* p, const char* end) {
                              index, previous)};
 }
 
-/// Whether the text is a decimal, and so one that is too large when it was not taken.
+/// Whether the text is a decimal number, so that rejecting it means that it is out of range.
 bool is_decimal(std::string_view text) {
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
   const auto digits_at = [&](std::size_t i) {
@@ -164,8 +165,8 @@ void parse(std::string_view text, Block& block) {
       std::uint32_t index = 0;
       if (number.count - 1U < 7 && p[number.count] == ':') [[likely]] {
         index = static_cast<std::uint32_t>(number.value());
-        // Neighbours have as many digits as a rule: behind a branch that is foreseen, the next
-        // token's place does not wait for this one's digits to be counted.
+        // Neighbouring tokens usually have the same number of digits: with a predictable branch,
+        // finding the next token does not wait for counting the digits of this one.
         if (number.count == usual_digits) [[likely]] {
           asm("" : "+r"(usual_digits));
           p += usual_digits;
@@ -212,7 +213,7 @@ void parse(std::string_view text, Block& block) {
   }
 }
 
-/// Room for `n` values, without keeping the old ones.
+/// Makes room for `n` values without keeping the old ones.
 template <class T>
 void make_room(Array<T>& array, std::size_t n) {
   if (array.size() < n) array = Array<T>(n);

@@ -9,13 +9,13 @@
 
 namespace lambdaml::data::libsvm {
 
-/// What is wrong with a text, and where.
+/// An error in a text, and where it is.
 struct Fault {
   const char* at = nullptr;
   std::string message;
 };
 
-/// The rows of a piece of text. Its arrays are reused from piece to piece so that they stay in the
+/// The rows of a piece of text. Its arrays are reused for each piece so that they stay in the
 /// processor's cache.
 struct Block {
   Array<std::uint32_t> indices;   ///< from 0
@@ -27,14 +27,14 @@ struct Block {
   std::size_t cols = 0;  ///< the largest index + 1
   bool labelled = true;
   const char* first_row = nullptr;
-  std::optional<Fault> fault;  ///< the first one; the rows before it are there
+  std::optional<Fault> fault;  ///< the first error; the rows before it are valid
 };
 
-/// What is wrong with a row that has a label, or none, unlike the first row of the file.
+/// The error of a row that has a label or lacks one, unlike the first row of the file.
 std::string labelling_fault(bool labelled);
 
-/// Parses whole lines: `text` ends in a newline (or is empty) and kReadable bytes behind it may be
-/// read. Fewer than 2^32 entries, so `text` must be shorter than 16 GiB.
+/// Parses whole lines: `text` must end in a newline (or be empty) and be followed by kReadable
+/// readable bytes. It must be shorter than 16 GiB, so that there are fewer than 2^32 entries.
 void parse_block(std::string_view text, Block& block);
 
 }  // namespace lambdaml::data::libsvm

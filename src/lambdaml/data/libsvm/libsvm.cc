@@ -11,17 +11,17 @@
 #include "lambdaml/data/libsvm/write.h"
 #include "lambdaml/data/registry.h"
 
-/// LIBSVM text: `label index:value …` a row, indices from 1, ascending.
+/// LIBSVM text: `label index:value …` per row, indices from 1, ascending.
 namespace lambdaml::data::libsvm {
 namespace {
 
-/// Bytes of text parsed at once: what is made of it stays in the second-level cache until it is
-/// copied to its place. A block ends at the first newline behind.
+/// Bytes of text parsed at a time: the result stays in the second-level cache until it is copied to
+/// its place. A block ends at the first newline after that.
 constexpr std::size_t kBlockBytes = 128 * 1024;
 constexpr std::size_t kBlocksPerThread = 4;
 constexpr std::size_t kMaxLine = std::size_t{1} << 32;
 
-/// Hands out the text in blocks of whole lines.
+/// Splits the text into blocks of whole lines.
 class Cutter {
  public:
   Cutter(std::string_view text, const std::string& what) : text_(text), what_(what) {}
@@ -29,8 +29,8 @@ class Cutter {
   bool done() const { return begin_ == text_.size(); }
   std::size_t position() const { return begin_; }
 
-  /// The next block; kReadable bytes behind it may be read. The end of the text is copied to `tail`
-  /// for that, and given the newline that may be missing.
+  /// The next block, followed by kReadable readable bytes. For that, the end of the text is copied
+  /// to `tail` and completed with a newline if necessary.
   std::string_view next(std::string& tail) {
     std::size_t end = std::min(begin_ + kBlockBytes, text_.size());
     end = std::min(text_.find('\n', end), text_.size() - 1) + 1;
@@ -39,7 +39,7 @@ class Cutter {
     std::string_view block = text_.substr(begin_, end - begin_);
     if (end + kReadable > text_.size()) {
       block = text_.substr(begin_);
-      // A block of many lines that is near the end would be copied whole: cut its last lines off.
+      // A block of many lines near the end would be copied as a whole: split off its last lines.
       const std::size_t near_end = block.size() > 2 * kReadable ? block.size() - 2 * kReadable : 0;
       const std::size_t last_lines = block.rfind('\n', near_end);
       if (last_lines != std::string_view::npos && last_lines + 1 < block.size()) {
@@ -76,9 +76,9 @@ class Reader {
   Reader(std::string_view text, const ReadOptions& options)
       : text_(text), options_(options), threads_(std::max<std::size_t>(options.threads, 1)) {}
 
-  /// What the first block looks like decides the form in which rows are collected. A dense matrix
-  /// that turns out wider or emptier than its first block is begun anew as a sparse one, which
-  /// takes everything; so the result does not depend on where blocks end.
+  /// The first block determines the form in which rows are collected. If a dense matrix turns out
+  /// wider or emptier than its first block, parsing starts again with a sparse one, which accepts
+  /// everything; so the result does not depend on block boundaries.
   Dataset read() {
     if (options_.form != Form::sparse && !text_.empty()) {
       Piece first;
@@ -102,7 +102,7 @@ class Reader {
   }
 
  private:
-  /// False when the columns, rows and entries so far do not fit the assembly.
+  /// False if the columns, rows and entries so far do not suit the assembly.
   template <class Assembly, class Fits>
   bool collect(Assembly& assembly, const Fits& fits) {
     Cutter cutter(text_, options_.what);
@@ -128,7 +128,7 @@ class Reader {
         if (!fits(block.cols, rows, entries)) return false;
       }
       if (first_wave) {
-        // Reserved memory that is not touched costs nothing, so aim a little high.
+        // Untouched reserved memory costs nothing, so estimate generously.
         const double factor = 1.03 * static_cast<double>(text_.size()) / static_cast<double>(begin);
         assembly.reserve(static_cast<std::size_t>(static_cast<double>(rows) * factor) + 16,
                          static_cast<std::size_t>(static_cast<double>(entries) * factor) + 16,
@@ -164,7 +164,7 @@ class Reader {
   bool labelled_ = true;
 };
 
-/// Text has no control characters but blanks; the parser says what else is wrong with it.
+/// Text has no control characters except white space; the parser reports other errors.
 bool recognizes(Bytes head) {
   return std::none_of(head.begin(), head.end(), [](std::byte b) {
     const auto c = std::to_integer<unsigned>(b);

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
-/// Decimal numbers eight digits at a time. All functions may read 8 bytes at any place up to the
-/// line's end, so the text must be followed by kReadable bytes.
+/// Parses decimal numbers eight digits at a time. All functions may read 8 bytes at any position up
+/// to the end of the line, so the text must be followed by kReadable bytes.
 namespace lambdaml::data::libsvm {
 
 static_assert(std::endian::native == std::endian::little, "the digits are picked by byte order");
@@ -20,7 +20,7 @@ inline std::uint64_t load8(const char* p) {
   return word;
 }
 
-/// Eight bytes of values 0 to 9, the first the most significant, as one number: pairs, then fours,
+/// Joins eight bytes of values 0 to 9, most significant first, into one number: pairs, then fours,
 /// then all eight (Lemire, "Number parsing at a gigabyte per second", 2021, section 8).
 inline std::uint64_t join_digits(std::uint64_t digits) {
   digits = digits * 10 + (digits >> 8);
@@ -29,15 +29,15 @@ inline std::uint64_t join_digits(std::uint64_t digits) {
          32;
 }
 
-/// Digits at a place in the text.
+/// Consecutive digits in the text.
 struct Digits {
   std::uint64_t bytes;  ///< the next 8 bytes, digits as values 0 to 9
-  unsigned count;       ///< how many of them are digits before the first that is none
+  unsigned count;       ///< how many of them are digits before the first other byte
 
-  /// The number they make; there must be one at least.
+  /// The number that they form; requires at least one digit.
   std::uint64_t value() const { return join_digits(bytes << ((64 - 8 * count) & 63)); }
 };
-/// Without branches: the number of digits is hard to predict.
+/// Branch-free, because the number of digits is hard to predict.
 inline Digits read_digits(const char* p) {
   const std::uint64_t digits = load8(p) ^ 0x3030303030303030ULL;
   // The high bit of each byte above 9; a carry disturbs only bytes behind the first such.
@@ -55,12 +55,12 @@ extern const std::array<double, 2 * kMaxExponent + 1> kTens;
 
 constexpr std::uint32_t kInfinity = 0x7f800000;
 
-/// As read_float(), for any decimal, by fast_float.
+/// read_float() for any decimal, using fast_float.
 const char* read_float_slowly(const char* p, float& value);
 
-/// The float nearest to the decimal at `p` (the one strtof gives) and the end of its text; null
-/// when there is none or it is beyond the range. No nan, inf or hexadecimal. One long function, for
-/// it is the parser's innermost loop and has to be inlined whole.
+/// Parses the decimal at `p` to the nearest float (as strtof does) and returns the end of its text;
+/// null if there is none or it is out of range. No nan, inf or hexadecimal. One long function,
+/// because it is the parser's innermost loop and has to be inlined whole.
 inline const char* read_float(const char* p, float& value) {
   const char* const begin = p;
   const std::uint32_t negative = *p == '-' ? 1 : 0;
@@ -69,7 +69,7 @@ inline const char* read_float(const char* p, float& value) {
   std::uint64_t mantissa = 0;
   unsigned digits = 1;
   int exponent = 0;
-  // Most values are below 10: a processor that foresees that need not wait for the count.
+  // Most values are below 10: if the processor predicts that, it need not wait for the count.
   const auto first = static_cast<unsigned>(*p - '0');
   if (first <= 9 && p[1] == '.') [[likely]] {
     mantissa = first;
@@ -114,10 +114,10 @@ inline const char* read_float(const char* p, float& value) {
     p = q + power.count;
   }
 
-  // mantissa · 10^exponent in double carries three roundings: the mantissa's, the power's and the
-  // product's, together less than 2 units in the last of its 53 places. Rounding that to a float is
-  // right unless the double lies so near the middle between two floats (its low 29 bits are 2^28)
-  // that the true value may lie on the other side; then the slow way decides.
+  // mantissa · 10^exponent in double has three rounding errors: the mantissa's, the power's and the
+  // product's, together less than 2 units in the last of its 53 places. Rounding it to a float is
+  // correct unless the double is so close to the middle between two floats (its low 29 bits are
+  // 2^28) that the true value may be on the other side; then the slow path decides.
   const double product = static_cast<double>(static_cast<std::int64_t>(mantissa)) *
                          kTens[static_cast<std::size_t>(exponent + kMaxExponent)];
   const std::uint64_t low = std::bit_cast<std::uint64_t>(product) & 0x1fffffffULL;

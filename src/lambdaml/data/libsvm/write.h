@@ -4,8 +4,8 @@
 
 namespace lambdaml::data::libsvm {
 
-/// The text of a data set. Values take the fewest digits that give the same float again; a dense
-/// row carries its zeros too, so that the number of features survives.
+/// The text of a data set. Values have the fewest digits that restore the same float; a dense row
+/// includes its zeros, so that the number of features is preserved.
 Buffer write(const Dataset& dataset);
 
 }  // namespace lambdaml::data::libsvm

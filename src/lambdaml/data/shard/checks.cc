@@ -6,8 +6,8 @@
 namespace lambdaml::data::shard {
 namespace {
 
-/// How many of indices[begin, end) are not above the one before; begin > 0, at most 65,535 of them,
-/// so that 16-bit counters do, which vectorize at the width of narrow indices.
+/// How many of indices[begin, end) do not exceed their predecessor; begin > 0, and at most 65,535
+/// of them, so that 16-bit counters suffice, which vectorize at the width of narrow indices.
 template <class Index>
 [[gnu::always_inline]] inline std::uint64_t count_falls(const Index* indices, std::size_t begin,
                                                         std::size_t end) {
@@ -20,9 +20,9 @@ template <class Index>
 template <class Index>
 [[gnu::always_inline]] inline bool ascend(std::span<const std::uint64_t> offsets,
                                           std::span<const Index> indices, std::uint64_t features) {
-  // An index may fall only from one row to the next: then all falls are falls between rows. Where
-  // indices ascend, a row's last one is its largest. Both are looked at piece by piece, while the
-  // piece is in the cache.
+  // Indices may only decrease from one row to the next, so the number of decreases must equal that
+  // between rows. If indices ascend, a row's last one is its largest. Both are checked piece by
+  // piece, while the piece is in the cache.
   constexpr std::size_t kPiece = 32768;
   const std::size_t first = offsets.front();
   const std::size_t last = offsets.back();
@@ -51,7 +51,7 @@ template <class Index>
   return carries >> 31 == 0;
 }
 
-// The same loops once more for processors with wider registers, chosen by a plain branch.
+// The same loops compiled for processors with wider registers, selected by a plain branch.
 #if defined(__x86_64__)
 bool wide_registers() {
   static const bool have = __builtin_cpu_supports("avx2") != 0;

@@ -12,12 +12,12 @@
 #include "lambdaml/data/shard/checks.h"
 #include "lambdaml/tensor/safetensors.h"
 
-/// A prepared data set: a safetensors file that is used where it lies, without parsing. Metadata:
+/// A prepared data set: a safetensors file that is used in place, without parsing. Metadata:
 /// `format` = "lambdaml-shard", `version`, `kind` = "dense" or "csr", `rows`, `features`, `xxh3`, a
-/// checksum of the file, and in a part `data_set` and `part`, which of its parts it is. Tensors:
-/// dense `values` [rows, features] F32; csr `offsets` [rows + 1] U64, `indices` [n] U16 or U32 and
+/// checksum of the file, and in a part `data_set` and `part`, which identify it. Tensors: dense
+/// `values` [rows, features] F32; csr `offsets` [rows + 1] U64, `indices` [n] U16 or U32 and
 /// `values` [n] F32; both `labels` [rows] I32 unless unlabelled. Version 1 had no checksum and did
-/// not say what it was a part of.
+/// not state what it was a part of.
 namespace lambdaml::data::shard {
 namespace {
 
@@ -46,7 +46,7 @@ void want_shape(const tensor::SafetensorsFile& file, std::string_view name,
     corrupt(file.what(), fmt::format("the shape of '{}' does not fit the rows and features", name));
 }
 
-/// How many of a tensor's values lie before the end of `piece`, one of the file's data.
+/// How many of a tensor's values precede the end of `piece`, a piece of the file's data.
 template <class T>
 std::size_t seen_of(std::span<const T> values, Bytes piece) {
   const auto* const begin = reinterpret_cast<const std::byte*>(values.data());
@@ -55,7 +55,7 @@ std::size_t seen_of(std::span<const T> values, Bytes piece) {
   return std::min(values.size_bytes(), static_cast<std::size_t>(end - begin)) / sizeof(T);
 }
 
-/// What must hold of values while they are seen piece by piece, in the order of the file.
+/// Checks values piece by piece, in the order of the file.
 using Check = std::function<bool(Bytes piece)>;
 
 Check finite_check(std::span<const float> values) {
@@ -66,7 +66,7 @@ Check finite_check(std::span<const float> values) {
   };
 }
 
-/// Of the rows whose end has been seen. The offsets are good.
+/// Checks the rows whose end has been reached. The offsets are valid.
 template <class Index>
 Check indices_check(std::span<const std::uint64_t> offsets, std::span<const Index> indices,
                     std::uint64_t features) {
@@ -134,7 +134,7 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
     corrupt(options.what,
             fmt::format("the kind '{}' is neither dense nor csr", printable(kind, 20)));
   }
-  // The file's checksum, and on the way what must hold of its values: one pass over memory.
+  // Computes the file's checksum and checks its values in one pass over memory.
   bool all_ascend = true, all_are_finite = true;
   file.verify([&](Bytes piece) {
     all_are_finite &= finite(piece);
@@ -149,11 +149,11 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
   }
   if (features == 0 && dataset.labels.empty() && rows != 0)
     corrupt(options.what, "rows without features and labels");
-  // As it was prepared, unless somebody asks otherwise.
+  // In the form in which it was prepared, unless another is requested.
   return options.form == Form::automatic ? dataset : in_form(dataset, options.form);
 }
 
-/// Gives `use` a writer with all that the rows are; it is valid for the call.
+/// Calls `use` with a writer for the rows, which is valid during the call.
 template <class Use>
 auto with_writer(const Dataset& dataset, const Use& use) {
   tensor::SafetensorsWriter writer;
@@ -196,8 +196,8 @@ Buffer write(const Dataset& dataset) {
 Written write_part(const Dataset& dataset, const Identity& identity) {
   return with_writer(dataset, [&](tensor::SafetensorsWriter& writer) {
     Written out;
-    // As version 1 wrote it: what was prepared by it, and jobs that began with it, know the rows by
-    // this checksum.
+    // As version 1 wrote it: data prepared by it, and jobs begun with it, identify the rows by this
+    // checksum.
     out.rows_checksum = writer.checksum();
     writer.set_metadata("version", std::string(kVersion));
     writer.set_metadata(kDataSet, checksum_text(identity.data_set));

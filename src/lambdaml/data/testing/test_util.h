@@ -15,7 +15,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/data/registry.h"
 
-/// What the data layer's tests share.
+/// Helpers for the data layer's tests.
 namespace lambdaml::data::test {
 
 inline std::shared_ptr<const Buffer> shared(std::string_view text) {
@@ -27,7 +27,7 @@ inline Dataset parse_text(std::string_view text, Form form = Form::automatic,
   return registry().get("libsvm").read(shared(text), {"FILE", form, threads});
 }
 
-/// The data set as rows of all its values.
+/// The data set as rows with all their values.
 inline std::vector<std::vector<float>> to_rows(const Dataset& dataset) {
   std::vector<std::vector<float>> rows(dataset.rows(), std::vector<float>(dataset.cols()));
   if (const auto* dense = std::get_if<tensor::DenseView>(&dataset.features)) {
@@ -51,7 +51,7 @@ inline std::vector<std::int32_t> to_labels(const Dataset& dataset) {
   return {dataset.labels.begin(), dataset.labels.end()};
 }
 
-/// The same rows, labels and form; feature by feature, without making it dense.
+/// Whether rows, labels and form are equal; compares by feature, without making rows dense.
 inline bool same(const Dataset& a, const Dataset& b) {
   const auto equal = [](const auto* begin, const auto* end, const auto* other) {
     return std::equal(begin, end, other,
@@ -82,7 +82,7 @@ inline bool same(const Dataset& a, const Dataset& b) {
       a.features);
 }
 
-/// "code: message" of what `action` throws; empty when it throws nothing.
+/// "code: message" of what `action` throws; empty if it throws nothing.
 template <class Action>
 std::string error_of(const Action& action) {
   try {
@@ -93,7 +93,7 @@ std::string error_of(const Action& action) {
   return "";
 }
 
-/// A folder of the test's own, removed with it.
+/// A temporary folder, removed by the destructor.
 class TemporaryFolder {
  public:
   TemporaryFolder() {

@@ -12,21 +12,22 @@
 #include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/registry.h"
 
-/// Events as asynchronous invocations of a function that is deployed on AWS Lambda. Lambda takes an
-/// event and never says how it ended: Function::outcomes does, which looks where the workers leave
-/// their results. Lambda retries by itself, after one and two minutes, as often as the function's
-/// event-invoke configuration says. Nothing ends a running Lambda: cancel() only stops watching,
-/// and the caller leaves a mark in the job's storage for the workers to see.
+/// Events as asynchronous invocations of a function that is deployed on AWS Lambda. Lambda accepts
+/// an event and never reports how it ended: Function::outcomes does, by reading the workers'
+/// results. Lambda itself retries, after one and two minutes, as often as the function's
+/// event-invoke configuration says. A running function cannot be ended: cancel() only stops
+/// watching, and the caller leaves a stop request for the workers in the job's storage.
 ///
-/// AWS outlives its functions. A service at another endpoint (`lambdaml emulate`) takes events and
-/// functions along when it ends, so while nothing is heard of them it is asked whether it is there.
+/// AWS outlives its functions. A service at another endpoint (`lambdaml emulate`) loses its events
+/// and functions when it ends, so while there is no news of them this checks whether the service is
+/// there.
 namespace lambdaml::faas::aws {
 namespace {
 
 using State = EventStatus::State;
 
-constexpr double kSending_s = 60;       ///< for handing over all events, throttling included
-constexpr double kFirstPause_s = 0.25;  ///< between two looks
+constexpr double kSending_s = 60;       ///< for sending all events, throttling included
+constexpr double kFirstPause_s = 0.25;  ///< between two polls
 constexpr double kLongestPause_s = 1;
 /// A Lambda function has a processor for each 1,769 MB: docs.aws.amazon.com/lambda/latest/dg,
 /// "Configure Lambda function memory".
@@ -35,11 +36,11 @@ constexpr double kLongestFunction_s = 900;
 /// Lambda waits one and then two minutes before its retries; cold starts come on top.
 constexpr double kRetryDelays_s = 180;
 constexpr double kSlack_s = 60;
-/// A service of one's own is asked after so long without news; when it has given no sign of life
-/// for so long as a store is given to come back (docs/channels.md), its events are lost.
+/// A service other than AWS is checked after this long without news. If it has given no sign of
+/// life for as long as a store may take to come back (docs/channels.md), its events are lost.
 double quiet_s() { return PatiencePolicy::standard().outage_s / 4; }
 
-/// An event that was not heard of for so long is lost: all its tries are over by then.
+/// An event without news for this long is lost: all its attempts are over by then.
 double patience_s(const Function& function) {
   return (function.retries + 1) * function.timeout_s + (function.retries > 0 ? kRetryDelays_s : 0) +
          kSlack_s;
@@ -94,7 +95,7 @@ class LambdaInvocations : public Invocations {
     return events;
   }
 
-  /// Without the service, what runs has failed.
+  /// If the service no longer exists, the running events have failed.
   void look_for_service() {
     if (since_sign_.seconds() < quiet_s()) return;
     std::string why;
@@ -117,7 +118,7 @@ class LambdaInvocations : public Invocations {
     }
   }
 
-  /// What the caller knows about the events, or that nobody has heard of one for too long.
+  /// The caller's status of the events; an event without news for too long has failed.
   std::vector<std::optional<EventStatus>> look(std::span<const std::size_t> events) {
     std::vector<std::optional<EventStatus>> found(events.size());
     try {
@@ -163,7 +164,7 @@ class LambdaInvocations : public Invocations {
     return failed;
   }
 
-  /// Whether something changed.
+  /// Returns whether something changed.
   bool take(std::size_t event, EventStatus found) {
     found.attempts = std::max(found.attempts, 1);
     if (found.state == State::waiting) found.state = State::running;
@@ -179,7 +180,7 @@ class LambdaInvocations : public Invocations {
   const Function function_;
   const std::unique_ptr<lambdaml::aws::LambdaClient> client_;
   EventBoard board_;
-  std::vector<TimePoint> heard_;  ///< the watcher's own
+  std::vector<TimePoint> heard_;  ///< used by the watcher only
   Stopwatch since_sign_;          ///< of life, of an event or the service; the watcher's own
   std::mutex joining_;            ///< guards watcher_
   std::thread watcher_;
@@ -187,7 +188,7 @@ class LambdaInvocations : public Invocations {
 
 class LambdaInvoker : public Invoker {
  public:
-  /// Costs a request for each event, and two before.
+  /// One request per event, and two before them.
   std::unique_ptr<Invocations> invoke_all(const Function& function,
                                           std::vector<std::string> payloads,
                                           FailureObserver observer) override {
@@ -215,8 +216,8 @@ class LambdaInvoker : public Invoker {
         whose = "of the account";
       }
     } catch (const Error& error) {
-      // Who may invoke need not be allowed to ask, and a service of this machine need not know; a
-      // function that is not there is said when it is called.
+      // A caller that may invoke may lack the permission to read, and a service on this machine may
+      // not support it; a missing function is reported when it is invoked.
       if (error.code() != Code::permission_denied && error.code() != Code::not_found &&
           error.code() != Code::data_corrupt)
         throw;

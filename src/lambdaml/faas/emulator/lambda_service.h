@@ -13,14 +13,14 @@ namespace lambdaml::faas::emulator {
 
 using nlohmann::json;
 
-/// The functions of one account: the operations of the AWS Lambda service API on values, without
-/// HTTP. What AWS refuses throws ServiceError. Belongs to the loop's thread.
+/// The functions of one account: the operations of the AWS Lambda service API as calls, without
+/// HTTP. Throws ServiceError where AWS would refuse. Used by the loop's thread only.
 class LambdaService {
  public:
   LambdaService(boost::asio::io_context& loop, EmulatorSettings settings);
   LambdaService(const LambdaService&) = delete;
 
-  /// What functions find in their environment besides their own variables.
+  /// The functions' environment besides their own variables.
   sandbox::Variables& inherited() { return host_.inherited; }
 
   json create(const json& request);
@@ -34,14 +34,15 @@ class LambdaService {
   json put_concurrency(const std::string& name, const json& request);
   json concurrency(const std::string& name);
   void delete_concurrency(const std::string& name);
-  /// With `keep`, what the request does not tell stays (Update), else it is as by default (Put).
+  /// With `keep`, settings that the request omits stay unchanged (Update); otherwise they become
+  /// the defaults (Put).
   json put_event_config(const std::string& name, const json& request, bool keep);
   json event_config(const std::string& name);
   void delete_event_config(const std::string& name);
   std::map<std::string, std::string>& tags(const std::string& name);
   json account_settings() const;
 
-  /// `name` may be a name, a partial or a whole ARN, with `:$LATEST` or without. Throws 404, and
+  /// `name` may be a name, or a partial or full ARN, with or without `:$LATEST`. Throws 404, and
   /// with `ready` 409 for a function that is Pending.
   sandbox::FunctionPool& function(const std::string& name, bool ready = false);
 

@@ -48,7 +48,7 @@ class LocalEmulator : public Emulator {
                     [this](const sandbox::HttpRequest& head) { return api_.refuse_large(head); },
                 .admit = [this](const sandbox::HttpRequest& head) { return api_.admit(head); }}),
         port_(server_->port()) {
-    // Functions that call functions find this service.
+    // Lets functions that call functions find this service.
     service_.inherited().emplace("AWS_ENDPOINT_URL_LAMBDA",
                                  fmt::format("http://127.0.0.1:{}", port_));
     if (const auto& keys = settings.function_keys) {
@@ -56,7 +56,7 @@ class LocalEmulator : public Emulator {
       service_.inherited()["AWS_SECRET_ACCESS_KEY"] = keys->secret_key;
       service_.inherited().erase("AWS_SESSION_TOKEN");
     }
-    // The signals are the host program's.
+    // Signals are left to the host program.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -80,7 +80,7 @@ class LocalEmulator : public Emulator {
         loop_.run();
         return;
       } catch (const std::exception& error) {
-        log::error("the Lambda service goes on after: {}", error.what());
+        log::error("the Lambda service continues after: {}", error.what());
       }
     }
   }

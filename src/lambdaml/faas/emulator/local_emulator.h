@@ -6,7 +6,7 @@
 
 namespace lambdaml::faas::emulator {
 
-/// Starts a Lambda service on this machine. Throws already_exists when the port is taken,
+/// Starts a Lambda service on this machine. Throws already_exists if the port is in use, and
 /// resource_exhausted.
 std::unique_ptr<Emulator> start_emulator(const EmulatorSettings& settings);
 

@@ -15,7 +15,7 @@
 
 namespace lambdaml::faas::emulator {
 
-/// A target, taken apart.
+/// A parsed request target.
 struct ServiceApi::Target {
   explicit Target(std::string_view text) {
     const std::size_t mark = text.find('?');
@@ -88,13 +88,13 @@ bool is_invocation(const Target& target) {
          target.path[1] == "functions" && target.path[3] == "invocations";
 }
 
-/// Whether the request may bring a zip.
+/// Whether the request may contain a zip.
 bool is_about_code(const Target& target) {
   return target.path.size() >= 2 && target.path[1] == "functions" &&
          (target.path.size() == 2 || (target.path.size() == 4 && target.path[3] == "code"));
 }
 
-/// AWS says what is wrong, but not where its keys are set.
+/// AWS's message, followed by where to set the keys.
 sandbox::HttpReply reply_of(const aws::Refusal& refusal) {
   return reply_of(sandbox::ServiceError(
       refusal.status, refusal.type,

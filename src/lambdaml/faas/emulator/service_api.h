@@ -10,17 +10,17 @@
 
 namespace lambdaml::faas::emulator {
 
-/// The AWS Lambda service API on requests, without sockets: signatures and routes before a
-/// LambdaService. Belongs to the loop's thread.
+/// The AWS Lambda service API as a function of requests, without sockets: signatures and routing in
+/// front of a LambdaService. Used by the loop's thread only.
 class ServiceApi {
  public:
-  /// Requests must be signed with one of the keys; without keys they need no signature.
+  /// Requests must be signed with one of the keys; without keys no signature is needed.
   ServiceApi(LambdaService& service, std::vector<aws::Credentials> keys);
 
-  /// What the head of a request tells: how large its body may be, or why it is refused.
+  /// Decides by a request's head how large its body may be, or why the request is refused.
   sandbox::HttpServer::Admission admit(const sandbox::HttpRequest& head) const;
   sandbox::HttpReply refuse_large(const sandbox::HttpRequest& head) const;
-  /// Answers a whole request, now or when the function that it invokes has ended.
+  /// Answers a complete request, now or when the function that it invokes has ended.
   void serve(std::shared_ptr<sandbox::Exchange> exchange);
 
   struct Target;

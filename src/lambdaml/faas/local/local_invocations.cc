@@ -16,10 +16,10 @@
 namespace lambdaml::faas::local {
 namespace {
 
-/// Of one environment: the listening socket, a connection and its successor, the log's pipe and
-/// file, the process.
+/// Descriptors per environment: the listening socket, a connection and its successor, the log's
+/// pipe and file, the process.
 constexpr std::size_t kDescriptorsEach = 6;
-/// The loop's own and those that are open for a moment only.
+/// Descriptors of the loop, and those that are open only briefly.
 constexpr std::size_t kDescriptorsShared = 16;
 
 void check_executable(const std::filesystem::path& path) {
@@ -60,8 +60,8 @@ LocalInvocations::LocalInvocations(const Function& function, std::vector<std::st
 
 LocalInvocations::~LocalInvocations() { cancel(); }
 
-/// One after another through the loop, so that the first runtimes get their events while the last
-/// are being started.
+/// Starts them one after another through the loop, so that the first runtimes get their events
+/// while the last are being started.
 void LocalInvocations::start_from(std::size_t event, std::promise<void>& started) {
   if (event == slots_.size()) return started.set_value();
   try {

@@ -15,8 +15,8 @@
 
 namespace lambdaml::faas::local {
 
-/// The events of one call, run by the service of this process: its thread counts their tries and
-/// calls the observer. A try that failed is repeated in another environment.
+/// The events of one call, run by this process's service: its thread counts attempts and calls the
+/// observer. A failed attempt is repeated in another environment. Public methods are thread-safe.
 class LocalInvocations : public Invocations {
  public:
   LocalInvocations(const Function& function, std::vector<std::string> payloads,
@@ -29,7 +29,7 @@ class LocalInvocations : public Invocations {
 
  private:
   friend class LocalService;
-  /// What belongs to the loop's thread of one event.
+  /// The state of one event; used by the loop's thread only.
   struct Slot {
     std::string payload;
     std::string request_id;
@@ -42,15 +42,15 @@ class LocalInvocations : public Invocations {
   void start(std::size_t event);
   void start_again(std::size_t event);
   void on_outcome(std::size_t event, sandbox::Outcome outcome);
-  /// Calls `then`, if any, when the processes are gone.
+  /// Calls `then`, if any, when all processes have ended.
   void kill_all(const Failure& why, std::function<void()> then = {});
   std::string name_of(std::size_t event) const;
 
   const std::shared_ptr<LocalService> service_;
   const Function function_;
   EventBoard board_;
-  bool stopping_ = false;  ///< the loop's thread's own
-  /// False once nothing may touch this any more: a timer that has just expired cannot be cancelled.
+  bool stopping_ = false;  ///< used by the loop's thread only
+  /// False once this must not be used any more: a timer that has just expired cannot be cancelled.
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::vector<Slot> slots_;
 

@@ -15,7 +15,7 @@
 namespace lambdaml::faas::local {
 namespace {
 
-/// A thread that takes no signals: they are the host program's.
+/// A thread with all signals blocked: they are left to the host program.
 template <class Body>
 std::thread start_quiet_thread(Body body) {
   sigset_t all, before;
@@ -82,7 +82,7 @@ sandbox::FunctionPool& LocalService::function(const Function& function) {
   return *deployed;
 }
 
-/// What a handler of the loop throws (no memory is left, say) ends the events, not the program.
+/// An exception in a handler of the loop (e.g. out of memory) ends the events, not the program.
 void LocalService::run_loop() {
   while (true) {
     try {

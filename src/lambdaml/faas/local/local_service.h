@@ -15,22 +15,22 @@ namespace lambdaml::faas::local {
 
 class LocalInvocations;
 
-/// The Lambda service of the platform `local`, in this process and without HTTP before it: its
-/// functions are executables instead of zips, run in the same environments and kept warm in the
-/// same way. One thread drives all of it.
+/// The Lambda service of the platform `local`, in this process and without HTTP: its functions are
+/// executables instead of zips, run in the same environments and kept warm in the same way. One
+/// thread drives it.
 class LocalService {
  public:
-  /// The one of this process, made when nobody has it yet; ends, with all its processes, when the
-  /// last one lets go of it. Throws resource_exhausted.
+  /// The instance of this process, created on first use; ends, with all its processes, when the
+  /// last reference is released. Throws resource_exhausted.
   static std::shared_ptr<LocalService> shared();
   ~LocalService();
   LocalService(const LocalService&) = delete;
 
   boost::asio::io_context& loop() { return loop_; }
 
-  // For the loop's thread.
+  // Only for the loop's thread.
   sandbox::FunctionPool& function(const Function& function);
-  /// Those are told when the loop's thread fails.
+  /// These are notified if the loop's thread fails.
   void add(LocalInvocations* invocations) { invocations_.insert(invocations); }
   void remove(LocalInvocations* invocations) { invocations_.erase(invocations); }
 
@@ -41,7 +41,7 @@ class LocalService {
   boost::asio::io_context loop_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   sandbox::Host host_;
-  std::map<std::string, std::shared_ptr<sandbox::FunctionPool>> functions_;  ///< by what they are
+  std::map<std::string, std::shared_ptr<sandbox::FunctionPool>> functions_;  ///< by identity
   std::set<LocalInvocations*> invocations_;
   std::thread thread_;
 };

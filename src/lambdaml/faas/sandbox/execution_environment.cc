@@ -20,10 +20,10 @@ using std::chrono::milliseconds;
 constexpr milliseconds kEndPoll{10};
 constexpr milliseconds kMemoryPoll{50};
 constexpr milliseconds kShutdownGrace{500};
-/// A streamed response that failed tells its error in a trailer.
+/// If a streamed response fails, its error is in a trailer.
 constexpr std::size_t kRuntimeHeadBytes = 64u << 10;
 
-/// The last three say passwords and certificates of services that functions reach.
+/// The last three hold passwords and certificates of services that functions use.
 constexpr std::array<std::string_view, 7> kInherited = {
     "PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR", "REDISCLI_AUTH", "SSL_CERT_FILE", "SSL_CERT_DIR"};
 
@@ -39,7 +39,8 @@ std::int64_t epoch_ms_in(double seconds) {
          static_cast<std::int64_t>(std::min(seconds, 1e9) * 1e3);
 }
 
-/// In X-Ray's form, of the digits of the request id: the same for all tries of an event.
+/// A trace id in X-Ray's format, from the digits of the request id: the same for all attempts of an
+/// event.
 std::string trace_id_of(std::string_view request_id) {
   std::string digits;
   for (const char c : request_id)
@@ -81,7 +82,7 @@ ExecutionEnvironment::ExecutionEnvironment(asio::io_context& loop, const Functio
       api_([this](Result result) {
         finish({std::move(result.failure), std::move(result.response), {}});
       }),
-      // A response that is streamed may take as long as the event: no time limits.
+      // A streamed response may take as long as the event, so there are no time limits.
       server_(loop, {.body_bytes = kMaxResponseBytes, .head_bytes = kRuntimeHeadBytes},
               {.serve = [this](auto exchange) { api_.serve(std::move(exchange)); },
                .too_large = [this](const HttpRequest& head) { return api_.refuse_large(head); }}),
@@ -154,7 +155,7 @@ void ExecutionEnvironment::watch_process() {
   }
 }
 
-/// RLIMIT_DATA makes malloc fail first; this catches what the limit does not count.
+/// RLIMIT_DATA makes malloc fail first; this catches memory that the limit does not cover.
 void ExecutionEnvironment::watch_memory() {
   memory_.expires_after(kMemoryPoll);
   memory_.async_wait([self = shared_from_this()](error_code error) {

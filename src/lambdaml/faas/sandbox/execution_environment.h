@@ -19,21 +19,21 @@ namespace lambdaml::faas::sandbox {
 
 using Variables = std::map<std::string, std::string>;
 
-/// What a function gets of this process's environment: PATH, HOME, LD_LIBRARY_PATH, TMPDIR,
-/// LAMBDAML_*, AWS_* and the sanitizers' options. To be called where no other thread sets
-/// variables.
+/// The variables of this process's environment that a function inherits: PATH, HOME,
+/// LD_LIBRARY_PATH, TMPDIR, LAMBDAML_*, AWS_* and the sanitizers' options. No other thread may set
+/// variables meanwhile.
 Variables inherited_variables();
 
-/// How one try of an event ended.
+/// How one attempt of an event ended.
 struct Outcome {
   std::optional<Failure> failure;
   std::string response;                     ///< without a failure
   std::vector<std::string> last_log_lines;  ///< with one
 };
 
-/// One execution environment: a process of the function, its Runtime API endpoint, its log, its
-/// limits. It runs one event at a time. Belongs to the loop's thread; its waits keep it alive until
-/// the process is reaped.
+/// One execution environment: a process of the function, its Runtime API endpoint, its log and its
+/// limits. It runs one event at a time. Used by the loop's thread only; pending operations keep it
+/// alive until the process is reaped.
 class ExecutionEnvironment : public std::enable_shared_from_this<ExecutionEnvironment> {
  public:
   struct Settings {
@@ -41,15 +41,15 @@ class ExecutionEnvironment : public std::enable_shared_from_this<ExecutionEnviro
     std::filesystem::path log_file;  ///< empty: none
     Variables inherited;             ///< below those that Lambda sets
     int descriptors = 0;             ///< the process's soft limit on open files
-    // What a function that was deployed has of its own.
+    // For deployed functions.
     std::string function_name;     ///< empty: the handler's
     std::string function_arn;      ///< empty: one made of the handler's name
     std::filesystem::path folder;  ///< LAMBDA_TASK_ROOT and working folder; empty: the executable's
                                    ///< and this process's
-    bool limit_allocation = true;  ///< see ProcessSettings; false: only what lies in RAM counts
-    std::function<void(std::string_view)> on_log;  ///< sees all that it prints
-    std::function<void()> on_waiting;              ///< it asks for an event and there is none
-    std::function<void()> on_end;                  ///< the process is gone
+    bool limit_allocation = true;  ///< see ProcessSettings; false: limit only memory in RAM
+    std::function<void(std::string_view)> on_log;  ///< receives everything that the process prints
+    std::function<void()> on_waiting;  ///< the process asks for an event and there is none
+    std::function<void()> on_end;      ///< the process has ended
   };
   using Done = std::function<void(Outcome)>;
 
@@ -58,27 +58,27 @@ class ExecutionEnvironment : public std::enable_shared_from_this<ExecutionEnviro
                                                      const Function& function,
                                                      const Settings& settings);
 
-  /// Runs an event and calls `done` once: with the function's answer, or with what ended the
-  /// process; after `timeout_s` it is killed. An environment whose event succeeded may take the
-  /// next.
+  /// Runs an event and calls `done` once: with the function's answer, or with the failure that
+  /// ended the process; kills the process after `timeout_s`. An environment whose event succeeded
+  /// can run the next one.
   void invoke(std::string request_id, std::string payload, double timeout_s, Done done);
 
-  /// Whether it can take another event: its runtime has started, and it has not been ended.
+  /// Whether it can run another event: its runtime has started, and it has not been ended.
   bool is_usable() const { return !ended_ && !killed_because_ && api_.has_started(); }
-  /// Stops all its processes where they stand, as Lambda does between events, or lets them go on.
+  /// Stops all its processes, as Lambda does between events, or resumes them.
   void freeze(bool frozen) { process_.freeze(frozen); }
-  /// The most private memory seen, in bytes; looked at every 50 ms.
+  /// The highest private memory seen, in bytes; sampled every 50 ms.
   std::size_t most_memory() const { return most_memory_; }
 
   int process_id() const { return process_.id(); }
-  /// Where the log of the next event goes; empty: nowhere.
+  /// The log file of the next event; empty: none.
   void log_to(const std::filesystem::path& file) { log_.write_to(file); }
-  /// Calls `then` when the process is reaped, at once if it is.
+  /// Calls `then` when the process has been reaped, at once if it has been already.
   void when_gone(std::function<void()> then);
-  /// Lets the runtime end by itself: its next call is answered with 500, and what still runs half a
-  /// second later is killed. The event in progress, if any, is not reported.
+  /// Lets the runtime end by itself: its next call is answered with 500, and it is killed if it
+  /// still runs half a second later. An event in progress is not reported.
   void shut_down();
-  /// Ends the process at once; the event in progress, if any, is not reported.
+  /// Kills the process at once; an event in progress is not reported.
   void kill();
 
  private:
@@ -96,16 +96,16 @@ class ExecutionEnvironment : public std::enable_shared_from_this<ExecutionEnviro
   std::string function_arn_;
   const int memory_mb_;
   RuntimeApi api_;
-  /// Listens as long as the process is there: a port that is free may come to another environment,
-  /// whose event an ending runtime would then take.
+  /// Listens for as long as the process exists: another environment could get a freed port, and a
+  /// runtime that is ending would then take its event.
   HttpServer server_;
   Process process_;
   LogPipe log_;
   boost::asio::posix::stream_descriptor end_;
-  boost::asio::steady_timer poll_;  ///< where there is no pidfd
+  boost::asio::steady_timer poll_;  ///< if the kernel has no pidfd
   boost::asio::steady_timer memory_;
   boost::asio::steady_timer timeout_;
-  Done done_;  ///< an event is in progress
+  Done done_;  ///< set while an event is in progress
   std::optional<Failure> killed_because_;
   bool ended_ = false;
   std::size_t most_memory_ = 0;

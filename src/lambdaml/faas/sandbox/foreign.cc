@@ -33,7 +33,7 @@ bool is_same(std::string_view a, std::string_view b) {
   return boost::beast::iequals({a.data(), a.size()}, {b.data(), b.size()});
 }
 
-/// The header Host without its port: a tunnel may come by another.
+/// The header Host without its port: a tunnel may use another port.
 bool is_own_name(std::string_view host) {
   const std::size_t bracket = host.find(']');
   const std::string_view name = bracket != std::string_view::npos ? host.substr(0, bracket + 1)
@@ -82,7 +82,7 @@ bool is_ours(const tcp::socket& socket) {
   const tcp::endpoint own = socket.local_endpoint(error);
   if (error) return false;
   const std::optional<uid_t> user = user_of_peer(address_of(peer), address_of(own)).user;
-  // Only a connection that still stands was the one that was asked for.
+  // The answer is only valid if the connection is still open.
   static_cast<void>(socket.remote_endpoint(error));
   if (error || !user) return false;
   if (*user != geteuid()) warn(*user, own.port());

@@ -7,22 +7,23 @@
 
 #include "lambdaml/faas/sandbox/http_server.h"
 
-/// Who is not served by a server on loopback, whatever they ask.
+/// Which clients a server on loopback refuses, whatever they request.
 namespace lambdaml::faas::sandbox {
 
 /// Whether a process of this user holds the other end of a connection that was just accepted. Logs
-/// a warning about others, at most one in ten seconds.
+/// a warning about others, at most every ten seconds.
 bool is_ours(const boost::asio::ip::tcp::socket& socket);
-/// Throws permission_denied where the kernel does not tell the users of connections: nobody would
-/// be served.
+/// Throws permission_denied if the kernel does not reveal the users of connections, because then no
+/// client could be served.
 void require_users_known(const boost::asio::ip::tcp::endpoint& own);
 
-/// The reply to what any local program of this user may send, but no web page may have its browser
-/// send. A page can name this machine by a name of its own (a foreign Host), and its requests carry
-/// an Origin or, with a plain GET, Sec-Fetch-Site. A request without Host is no browser's.
+/// Refuses requests that any local program of this user may send, but that no web page may make its
+/// browser send. A page can name this machine by a name of its own (a foreign Host), and its
+/// requests carry an Origin or, with a plain GET, Sec-Fetch-Site. A request without Host is not
+/// from a browser. Returns nullopt for a request that is allowed.
 std::optional<HttpReply> refuse_foreign(const HttpRequest& head);
 
-/// 400, in the words of both APIs.
+/// Status 400 in the format of both APIs.
 HttpReply no_request(std::string_view why);
 
 }  // namespace lambdaml::faas::sandbox

@@ -108,9 +108,10 @@ void read_config(const json& request, FunctionConfig& config) {
   }
   read_variables(request, config.variables);
   if (!config.runtime.starts_with("provided"))
-    throw invalid_parameter(fmt::format(
-        "The runtime '{}' is not here: a custom runtime (provided.al2023) brings its own.",
-        printable(config.runtime)));
+    throw invalid_parameter(
+        fmt::format("The runtime '{}' is not available here: a custom runtime (provided.al2023) "
+                    "brings its own.",
+                    printable(config.runtime)));
   if (request.value("PackageType", "Zip") != "Zip")
     throw invalid_parameter("PackageType must be Zip here: images are not run.");
   if (config.handler.empty() || config.handler.size() > 128)

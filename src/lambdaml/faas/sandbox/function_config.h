@@ -15,7 +15,7 @@ namespace lambdaml::faas::sandbox {
 
 using nlohmann::json;
 
-/// What a function is, as CreateFunction and the updates tell it.
+/// A function's configuration, as set by CreateFunction and the updates.
 struct FunctionConfig {
   std::string name;
   std::string arn;
@@ -30,8 +30,7 @@ struct FunctionConfig {
   std::map<std::string, std::string> variables;
   std::string revision;
   std::string last_modified;
-  /// Of a function that comes as no zip: what is started, with its memory limited as malloc sees
-  /// it.
+  /// For a function without a zip: the program to start, whose memory limit applies to malloc.
   std::filesystem::path executable;
   // Of the code.
   std::shared_ptr<const CodeFolder> code;
@@ -39,19 +38,20 @@ struct FunctionConfig {
   std::size_t code_bytes = 0;
 };
 
-/// How asynchronous events are tried.
+/// How often and for how long asynchronous events are retried.
 struct EventInvokeConfig {
   int retries = 2;      ///< MaximumRetryAttempts
   int age_s = 21'600;   ///< MaximumEventAgeInSeconds
   double modified = 0;  ///< seconds of the epoch
 };
 
-/// Takes what the request body tells and leaves the rest; gives a new revision. Throws ServiceError
-/// for what AWS refuses or cannot be done here, and json::exception for values of wrong types.
+/// Applies the settings in the request body and leaves the others unchanged; sets a new revision.
+/// Throws ServiceError for what AWS refuses or this service does not support, and json::exception
+/// for values of wrong types.
 void read_config(const json& request, FunctionConfig& config);
-/// Throws ServiceError (412) when the request names another revision.
+/// Throws ServiceError (412) if the request names another revision.
 void check_revision(const json& request, const FunctionConfig& config);
-/// `before` with what the request tells.
+/// `before` with the request's settings applied.
 EventInvokeConfig read_event_invoke_config(const json& request, EventInvokeConfig before);
 json to_json(const EventInvokeConfig& config, const std::string& arn);
 /// The configuration without the states.

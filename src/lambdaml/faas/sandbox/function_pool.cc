@@ -17,9 +17,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kTailBytes = 4096;
-/// Between two starts for asynchronous events, so that requests are answered meanwhile.
+/// The pause between two starts for asynchronous events, so that requests are answered meanwhile.
 constexpr double kStartPause = 0.003;
-/// Before it is tried again when this machine has no room for another process.
+/// The pause before a retry when this machine cannot start another process.
 constexpr double kNoRoomPause = 1;
 constexpr std::string_view kInvalidEntrypoint = "Runtime.InvalidEntrypoint";
 
@@ -64,7 +64,7 @@ FunctionPool::FunctionPool(Host& host, FunctionConfig config)
     : host_(host), config_(std::move(config)), pause_(host.loop) {}
 
 void FunctionPool::note(std::string_view text) const {
-  // A function's own words, on the terminal of whoever runs the service.
+  // Shows a function's own output on the terminal of the user that runs the service.
   std::fprintf(stderr, "%s: %s\n", config_.name.c_str(), printable_text(text).c_str());
 }
 
@@ -275,7 +275,7 @@ void FunctionPool::dispatch() {
       continue;
     }
     if (!may_run()) {
-      // Only an event's end makes room, but what grows too old must be dropped.
+      // Only the end of an event makes room, but expired events must be dropped.
       return;
     }
     const bool is_cold = idle_.empty();
@@ -289,7 +289,7 @@ void FunctionPool::dispatch() {
 
 void FunctionPool::begin(Waiting event) {
   ++event.attempts;
-  // Held by the callback and here: the payload is needed again when this try fails.
+  // Held by the callback and here: the payload is needed again if this attempt fails.
   const auto held = std::make_shared<Waiting>(std::move(event));
   try {
     run(held->request_id, held->payload,

@@ -17,20 +17,20 @@
 
 namespace lambdaml::faas::sandbox {
 
-/// What the functions of one service share. Belongs to the loop's thread.
+/// What the functions of one service share. Used by the loop's thread only.
 struct Host {
   boost::asio::io_context& loop;
   EmulatorSettings settings;
   Variables inherited;
   int descriptors = 0;
-  std::filesystem::path folder;        ///< of code and of the environments' /tmp
-  int running = 0;                     ///< events, of functions without reserved concurrency
+  std::filesystem::path folder;        ///< for code and the environments' /tmp
+  int running = 0;                     ///< running events of functions without reserved concurrency
   int reserved = 0;                    ///< concurrency
   std::uint64_t made = 0;              ///< folders and environments, for their names
-  std::function<void()> on_free = {};  ///< an event has ended: others may begin
+  std::function<void()> on_free = {};  ///< an event has ended, so others may begin
 };
 
-/// What an invocation gives back.
+/// The result of an invocation.
 struct InvokeAnswer {
   std::string body;
   bool is_error = false;
@@ -38,32 +38,32 @@ struct InvokeAnswer {
 };
 
 /// One function with its environments and its queue of asynchronous events. Environments run one
-/// event at a time and are kept, frozen, for the next. Belongs to the loop's thread.
+/// event at a time and are kept, frozen, for the next. Used by the loop's thread only.
 class FunctionPool : public std::enable_shared_from_this<FunctionPool> {
  public:
   using Answer = std::function<void(InvokeAnswer)>;
 
   FunctionPool(Host& host, FunctionConfig config);
 
-  /// Runs the event now, in a kept environment or a new one. Throws ServiceError: 429 when no more
-  /// may run, 500 when this machine has no more processes.
+  /// Runs the event now, in a kept environment or a new one. Throws ServiceError: 429 if the
+  /// concurrency limit is reached, 500 if this machine cannot start another process.
   void invoke(const std::string& request_id, std::string payload, Answer answer);
-  /// The same within this process, whatever the concurrency: throws what Environment::start throws.
-  /// The event's log goes to `log_file`, if any. `done` is not called when the environment, which
-  /// is returned, is killed.
+  /// The same for callers in this process, without a concurrency limit: throws what
+  /// ExecutionEnvironment::start throws. The event's log goes to `log_file`, if any. Returns the
+  /// environment; `done` is not called if that is killed.
   std::shared_ptr<ExecutionEnvironment> run_here(const std::string& request_id, std::string payload,
                                                  double timeout_s,
                                                  const std::filesystem::path& log_file,
                                                  std::function<void(const Outcome&)> done);
-  /// Queues it; the loop begins and repeats it as the event-invoke config says.
+  /// Queues an event; the loop starts and retries it according to the event-invoke config.
   void enqueue(std::string request_id, std::string payload);
-  /// Begins what waits, as far as it may.
+  /// Starts queued events as far as the limits allow.
   void dispatch();
 
   const FunctionConfig& config() const { return config_; }
-  /// Environments of the old one end with their events.
+  /// Environments of the old configuration end with their events.
   void replace(FunctionConfig config);
-  /// Ends everything. With `now` also what runs, else that ends by itself.
+  /// Ends everything: with `now` also running events, otherwise when they have ended.
   void close(bool now);
 
   bool is_ready = false;  ///< not Pending, no update InProgress
@@ -103,7 +103,7 @@ class FunctionPool : public std::enable_shared_from_this<FunctionPool> {
   std::vector<std::shared_ptr<Instance>> idle_;
   std::set<std::shared_ptr<Instance>> all_;
   std::set<std::shared_ptr<boost::asio::steady_timer>> retries_;
-  boost::asio::steady_timer pause_;  ///< before dispatch() goes on
+  boost::asio::steady_timer pause_;  ///< until dispatch() continues
   bool is_paused_ = false;
   bool closed_ = false;
   int running_ = 0;

@@ -26,12 +26,12 @@ namespace http = boost::beast::http;
 using tcp = asio::ip::tcp;
 using boost::system::error_code;
 
-// After a refusal the rest of what the client is sending is read and dropped, up to these: a close
-// with unread bytes would reset the connection and the client might never see the reply.
+// After a refusal, up to this much of what the client is sending is read and dropped: closing with
+// unread bytes would reset the connection, and the client might never see the reply.
 constexpr std::size_t kLingerBytes = 72u << 20;
 constexpr double kLinger_s = 2;
 constexpr std::chrono::milliseconds kAcceptPause{20};
-/// Between head and body, and of a chunk's own header: what is held besides the body.
+/// Memory for what is between head and body, and for the headers of chunks.
 constexpr std::size_t kBufferBytes = 64u << 10;
 
 template <class Message>
@@ -57,7 +57,8 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
       : limits(limits), hooks(std::move(hooks)), acceptor(loop), pause(loop) {}
 
   void accept();
-  /// Closes the connection that has been without a whole request for longest; false: there is none.
+  /// Closes the connection that has gone without a complete request for longest; false if there is
+  /// none.
   bool make_room();
 
   const Limits limits;
@@ -65,13 +66,14 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
   tcp::acceptor acceptor;
   asio::steady_timer pause;
   std::set<Session*> sessions;
-  // Of these, in the order in which they last went on: without a whole head, without a whole body.
+  // In order of their last progress: connections without a complete head, and without a complete
+  // body.
   std::list<Session*> waiting, unfinished;
   std::uint64_t unfinished_bytes = 0;
   bool closed = false;
 };
 
-/// One connection. Its handlers hold it; it lives as long as one of them waits.
+/// One connection. Pending handlers keep it alive.
 class HttpServer::Session : public std::enable_shared_from_this<Session> {
  public:
   Session(tcp::socket socket, std::shared_ptr<State> server)
@@ -119,7 +121,7 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
   void on_head(error_code error);
   void read_body();
   void on_request();
-  /// Whether the error ended the connection, or was answered.
+  /// Whether the error ended the connection or was answered.
   bool is_over(error_code error);
   void watch_for_close();
 
@@ -131,7 +133,7 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
     if (!keep_alive_) return linger();
     close_in(0);
     move_to(&server_->waiting);
-    // While watch_for_close() waits, the next read is its to start.
+    // While watch_for_close() has a read pending, it starts the next read.
     if (!watching_) read();
   }
 
@@ -159,7 +161,7 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
                             });
   }
 
-  /// 0: not at all.
+  /// 0: no limit.
   void close_in(double seconds) {
     if (seconds <= 0) {
       timer_.expires_at(TimePoint::max());
@@ -196,7 +198,7 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
   std::optional<http::response<http::string_body>> message_;
   std::array<char, 4096> dropped_;
   std::size_t lingered_ = 0;
-  std::list<Session*>* list_ = nullptr;  ///< the server's that it stands in
+  std::list<Session*>* list_ = nullptr;  ///< the server's list that contains this
   std::list<Session*>::iterator place_;
   std::uint64_t held_ = 0;  ///< bytes of an unfinished body
   bool keep_alive_ = true;
@@ -220,7 +222,7 @@ class HttpServer::Session::Waiting : public Exchange {
 void HttpServer::Session::read() {
   if (server_->closed) return close();
   move_to(&server_->waiting);
-  // The time of a request begins with its first byte: a connection that is kept may be silent.
+  // A request's time starts at its first byte: a kept connection may be silent.
   if (buffer_.size() > 0) return read_head();
   socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
     if (!error) self->read_head();
@@ -231,7 +233,7 @@ void HttpServer::Session::read_head() {
   if (server_->closed) return close();
   parser_.emplace();
   parser_->header_limit(static_cast<std::uint32_t>(server_->limits.head_bytes));
-  // Boost 1.74 takes `boost::none` for less than any length.
+  // Boost 1.74 compares `boost::none` as less than any length.
   parser_->body_limit(std::numeric_limits<std::uint64_t>::max());
   close_in(server_->limits.head_s);
   http::async_read_header(
@@ -303,15 +305,15 @@ void HttpServer::Session::on_request() {
   if (waiting_ && !writing_) watch_for_close();
 }
 
-/// While a client waits for its reply nothing else reads from its socket, and nobody would notice
-/// that it died: an event would then be given to a dead runtime and be lost for long.
+/// While a client waits for its reply, nothing else reads from its socket, so its death would go
+/// unnoticed: an event could then be given to a dead runtime and be lost for a long time.
 void HttpServer::Session::watch_for_close() {
   watching_ = true;
   socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code error) {
     self->watching_ = false;
     if (error) return;
     if (!self->waiting_) return self->read();
-    // Bytes before the reply are the next request, pipelined; they are read after it.
+    // Bytes received before the reply are the next, pipelined request; they are read after it.
     if (!self->is_open()) self->close();
   });
 }
@@ -327,7 +329,7 @@ void HttpServer::State::accept() {
   acceptor.async_accept([self = shared_from_this()](error_code error, tcp::socket socket) {
     if (self->closed) return;
     if (error) {
-      // Most likely no descriptor is left; the connection stays in the queue meanwhile.
+      // Most likely no descriptor is left; the connection stays in the kernel's queue meanwhile.
       self->make_room();
       self->pause.expires_after(kAcceptPause);
       self->pause.async_wait([self](error_code cancelled) {
@@ -354,7 +356,7 @@ HttpServer::HttpServer(asio::io_context& loop, Limits limits, Hooks hooks)
   try {
     const tcp::endpoint address(asio::ip::address_v4::loopback(), limits.port);
     state_->acceptor.open(address.protocol());
-    // A port that was just left can be taken at once; one in use cannot.
+    // A port that was just released can be taken at once; one in use cannot.
     state_->acceptor.set_option(tcp::acceptor::reuse_address(true));
     state_->acceptor.bind(address);
     state_->acceptor.listen();

@@ -12,8 +12,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
-/// A small asynchronous HTTP/1.1 server on loopback, for processes of this user: many of them run
-/// in the one thread that runs their loop. Nothing here is thread-safe.
+/// A small asynchronous HTTP/1.1 server on loopback, for processes of this user. Many servers run
+/// in the one thread that runs their loop; nothing here is thread-safe.
 namespace lambdaml::faas::sandbox {
 
 struct HttpRequest {
@@ -22,7 +22,7 @@ struct HttpRequest {
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
 
-  /// The first header of that name, whatever its case; empty when there is none.
+  /// The first header of that name, in any case; empty if there is none.
   std::string_view header(std::string_view name) const;
 };
 
@@ -32,28 +32,28 @@ struct HttpReply {
   std::vector<std::pair<std::string, std::string>> headers = {};
 };
 
-/// One request that waits for its reply, for as long as it takes.
+/// One request that waits for its reply, for as long as that takes.
 class Exchange {
  public:
   virtual ~Exchange() = default;
   HttpRequest request;
-  /// To be called once. Does nothing when the client has gone.
+  /// Call once. Does nothing if the client has disconnected.
   virtual void reply(HttpReply reply) = 0;
-  /// Whether the client still waits, as the kernel knows it at this moment.
+  /// Whether the client is still connected according to the kernel.
   virtual bool is_open() const = 0;
 };
 
 class HttpServer {
  public:
   struct Limits {
-    std::uint64_t body_bytes;            ///< of a request, unless Hooks::admit says otherwise
+    std::uint64_t body_bytes;            ///< of a request, unless Hooks::admit sets another limit
     std::size_t head_bytes = 16u << 10;  ///< request line and headers
     std::size_t connections = 32;        ///< at once
-    /// Of these without a whole request: silent ones, halves of requests.
+    /// Connections without a complete request: silent ones and partial requests.
     std::size_t waiting = 32;
-    /// Of all bodies that have not arrived whole.
+    /// All bodies that have not arrived completely.
     std::uint64_t unfinished_bytes = 512u << 20;
-    // From its first byte on; 0: for ever.
+    // Counted from the first byte; 0: no limit.
     double head_s = 0;       ///< for a head to arrive
     double body_s = 0;       ///< for the body after it
     double reply_s = 0;      ///< for a reply to be taken
@@ -61,38 +61,38 @@ class HttpServer {
   };
   /// What may follow a request's head.
   struct Admission {
-    std::optional<HttpReply> refusal = {};  ///< nothing: this is the reply
+    std::optional<HttpReply> refusal = {};  ///< if set, the body is not read and this is the reply
     std::uint64_t body_bytes = 0;           ///< the largest body
   };
   struct Hooks {
     std::function<void(std::shared_ptr<Exchange>)> serve;
-    /// The reply to a request of a larger body than it may have.
+    /// The reply to a request whose body is too large.
     std::function<HttpReply(const HttpRequest& head)> too_large;
-    /// Called before a body is read; none: everything is admitted.
+    /// Called before a body is read; empty: admits every request.
     std::function<Admission(const HttpRequest& head)> admit = {};
   };
 
   /// Listens on 127.0.0.1.
   ///
-  /// A connection of another user's process is closed at once (foreign.h), with a warning in the
-  /// log. Refused with 403 are requests that come by another name of this machine than 127.0.0.1,
-  /// ::1 or localhost (a foreign Host) and those of web pages (Origin, Sec-Fetch-Site): a browser
-  /// is a process of this user too. What is no HTTP gets 400, as does a head that is too large or
-  /// has more than 128 headers; the connection is closed after a refusal.
+  /// A connection from another user's process is closed at once (foreign.h), with a warning in the
+  /// log. Requests that use a name of this machine other than 127.0.0.1, ::1 or localhost (a
+  /// foreign Host) and those of web pages (Origin, Sec-Fetch-Site) are refused with 403, because a
+  /// browser is a process of this user too. Anything that is not HTTP gets 400, as does a head that
+  /// is too large or has more than 128 headers; the connection is closed after a refusal.
   ///
-  /// When there are more connections than the limits say, the one gives way that has been without a
-  /// whole request for longest; those whose body has begun to arrive only after the others. A
-  /// request that waits for its reply never does.
+  /// If there are too many connections, the one that has gone without a complete request for
+  /// longest is closed; connections whose body has begun to arrive are closed last, and those that
+  /// wait for a reply never.
   ///
-  /// Throws resource_exhausted when no descriptor or port is left, already_exists when the port is
-  /// in use, permission_denied where the kernel does not tell the users of connections.
+  /// Throws resource_exhausted if no descriptor or port is left, already_exists if the port is in
+  /// use, permission_denied if the kernel does not reveal the users of connections.
   HttpServer(boost::asio::io_context& loop, Limits limits, Hooks hooks);
   ~HttpServer() { close(); }
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
   std::uint16_t port() const { return port_; }
-  /// Listens no more and closes all connections.
+  /// Stops listening and closes all connections.
   void close();
 
  private:

@@ -201,7 +201,8 @@ TEST_F(HttpServerTest, HalfOpenRequestsGiveWay) {
   EXPECT_TRUE(crowd.front()->closes(20)) << "the oldest went first";
   crowd.back()->receive(0.1);
   EXPECT_FALSE(crowd.back()->closed());
-  // A body that has begun to arrive goes on, and who waits for its reply gets it.
+  // A body that has begun to arrive is read to its end, and a client that waits for its reply gets
+  // it.
   EXPECT_TRUE(uploading.send(std::string(995, 'x')));
   EXPECT_EQ(uploading.status(), "200");
   in_loop([this] { held_.front()->reply({200, "at last"}); });

@@ -14,8 +14,8 @@
 namespace lambdaml::faas::sandbox {
 namespace {
 
-// More than a pipe holds, and little enough that a chatty process does not keep the loop from the
-// others.
+// More than a pipe holds, and small enough that a process with much output does not block the loop
+// for others.
 constexpr int kReadsAtATime = 8;
 
 }  // namespace

@@ -15,28 +15,27 @@
 
 namespace lambdaml::faas::sandbox {
 
-/// Takes what a process prints from a pipe, appends it to a file and keeps the last lines. Used by
-/// the loop's thread alone. A full disk stops the file, never the process.
+/// Reads a process's output from a pipe, appends it to a file and keeps the last lines. Used by the
+/// loop's thread only. A full disk stops the file, never the process.
 class LogPipe {
  public:
   static constexpr std::size_t kLines = 10;
-  static constexpr std::size_t kLineBytes = 500;  ///< more of a line is kept in the file only
+  static constexpr std::size_t kLineBytes = 500;  ///< longer lines are complete only in the file
 
-  /// `file` may be empty: nothing is written then. Throws permission_denied and its like when the
-  /// file cannot be opened.
-  /// `observer`, if any, is shown all bytes as they come.
+  /// `file` may be empty: then nothing is written. `observer`, if any, receives all bytes as they
+  /// arrive. Throws permission_denied or another file error if the file cannot be opened.
   LogPipe(boost::asio::io_context& loop, FileDescriptor pipe, const std::filesystem::path& file,
           std::function<void(std::string_view)> observer = {});
 
-  /// What comes from now on goes to that file, and the last lines are those that come from now on.
+  /// From now on, writes output to that file and starts the last lines anew.
   void write_to(const std::filesystem::path& file);
-  /// Reads on as the loop runs, until close() or the pipe's end; keeps `owner`, in which this lies,
-  /// alive meanwhile.
+  /// Reads while the loop runs, until close() or the end of the pipe; keeps `owner`, which contains
+  /// this object, alive meanwhile.
   void start(std::shared_ptr<void> owner);
-  /// Reads all that stands in the pipe now.
+  /// Reads everything that is in the pipe now.
   void drain();
   void close();
-  /// Printable, oldest first.
+  /// Printable; oldest first.
   std::vector<std::string> last_lines() const;
 
  private:

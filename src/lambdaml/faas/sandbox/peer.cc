@@ -43,7 +43,7 @@ Question question_of(Address peer, Address own) {
   return out;
 }
 
-/// An address as the tables write it: the bytes of its memory, in hexadecimal.
+/// An address in the tables' format: its bytes in memory, in hexadecimal.
 std::string table_text(Address address, bool mapped) {
   return fmt::format("{}{:08X}:{:04X}", mapped ? "0000000000000000FFFF0000" : "", htonl(address.ip),
                      address.port);
@@ -56,7 +56,7 @@ Holder ask_socket_diagnostics(Address peer, Address own) {
   const Question question = question_of(peer, own);
   if (!socket || send(socket.get(), &question, sizeof(question), 0) != sizeof(question)) return {};
   alignas(nlmsghdr) std::array<char, 4096> answer{};
-  // It lies there when send() returns.
+  // The answer is available when send() returns.
   const ssize_t n = recv(socket.get(), answer.data(), answer.size(), MSG_DONTWAIT);
   nlmsghdr header{};
   if (n < static_cast<ssize_t>(NLMSG_HDRLEN)) return {};
@@ -66,13 +66,13 @@ Holder ask_socket_diagnostics(Address peer, Address own) {
   if (header.nlmsg_type == NLMSG_ERROR && bytes >= sizeof(nlmsgerr)) {
     nlmsgerr error{};
     std::memcpy(&error, body, sizeof(error));
-    // Of the others, the kernel has no diagnostics of TCP, or does not let this process ask.
+    // For other errors, the kernel has no TCP diagnostics or denies them to this process.
     return {.is_known = error.error == -ENOENT};
   }
   inet_diag_msg found{};
   if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || bytes < sizeof(found)) return {};
   std::memcpy(&found, body, sizeof(found));
-  // Without such a connection the kernel names a socket that listens on the peer's port.
+  // If there is no such connection, the kernel returns a socket that listens on the peer's port.
   const bool is_it = found.idiag_state != TCP_LISTEN && found.id.idiag_sport == htons(peer.port) &&
                      found.id.idiag_dport == htons(own.port) && found.idiag_inode != 0;
   if (!is_it) return {.is_known = true};

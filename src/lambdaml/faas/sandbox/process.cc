@@ -34,8 +34,8 @@ constexpr bool kLimitMemory = false;
 constexpr bool kLimitMemory = true;
 #endif
 
-/// All that the child needs between vfork and exec, made beforehand: the child shares the parent's
-/// memory there and may neither allocate nor lock.
+/// Everything that the child needs between vfork and exec, prepared in advance: the child shares
+/// the parent's memory there and must neither allocate nor lock.
 struct Launch {
   const char* path;
   const char* folder;  ///< null: the parent's
@@ -49,10 +49,11 @@ struct Launch {
   int descriptors;
 };
 
-/// Where the child keeps `report`; what it takes over must lie above.
+/// The child's descriptor for `report`; inherited descriptors must be above it.
 constexpr int kReport = 3;
 
-/// Moved out of the way of the child's own standard descriptors, where the parent has none.
+/// Moves a descriptor out of the range of the child's standard descriptors, in case the parent has
+/// none of these open.
 FileDescriptor checked(int fd, const std::string& doing) {
   FileDescriptor out(fd);
   if (out && out.get() <= kReport) out = FileDescriptor(fcntl(fd, F_DUPFD_CLOEXEC, kReport + 1));
@@ -80,7 +81,7 @@ void close_all_from(int first, int soft_limit) {
 
 [[noreturn]] void run_child(const Launch& launch) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  // The parent may have died before that line; nobody would kill this process then.
+  // The parent may have died before that call; then nothing would kill this process.
   if (getppid() != launch.parent) _exit(127);
   setsid();
   for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
@@ -112,15 +113,15 @@ void close_all_from(int first, int soft_limit) {
   _exit(127);
 }
 
-/// vfork, because fork copies the page tables: a parent that holds a data set would pay for each
-/// worker. Apart, so that no variable of the caller is clobbered.
+/// Uses vfork because fork copies the page tables, which is slow for a parent that holds a data
+/// set. A separate function, so that no variable of the caller is clobbered.
 __attribute__((noinline)) pid_t launch_child(const Launch& launch) {
   const pid_t child = vfork();
   if (child == 0) run_child(launch);
   return child;
 }
 
-/// Null-terminated, as exec wants them; the texts must outlive it.
+/// Null-terminated, as exec requires; the strings must outlive it.
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> out;
   for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
@@ -150,7 +151,7 @@ Process::Process(const ProcessSettings& settings) {
                       .parent = getpid(),
                       .memory_mb = settings.memory_mb,
                       .descriptors = settings.descriptors};
-  // No handler of the parent may run in the child while the two share their memory.
+  // No signal handler of the parent may run in the child while the two share memory.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -178,7 +179,7 @@ Process::~Process() {
 }
 
 void Process::kill() {
-  // Once reaped, the number may belong to another process.
+  // Once the process is reaped, its id may belong to another one.
   if (!status_) ::kill(-id_, SIGKILL);
 }
 
@@ -195,7 +196,7 @@ std::optional<int> Process::try_reap() {
     return status_;
   }
   if (info.si_pid == 0) return std::nullopt;
-  // While it is a zombie its group's number is still its own.
+  // While the process is a zombie, its group id is not reused.
   kill();
   int status = 0;
   if (waitpid(id_, &status, 0) != id_) return std::nullopt;
@@ -213,7 +214,7 @@ std::string describe_status(int status) {
 }
 
 std::size_t private_memory(pid_t process) {
-  // statm is several times cheaper than status and says the same: RssAnon = resident - shared.
+  // statm is several times cheaper to read than status and equivalent: RssAnon = resident - shared.
   const FileDescriptor file(
       open(fmt::format("/proc/{}/statm", process).c_str(), O_RDONLY | O_CLOEXEC));
   char text[128];
@@ -231,7 +232,7 @@ int reserve_descriptors(std::size_t wanted) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) fail_errno(errno, "cannot read the limit on files");
   const auto before = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1 << 20));
-  // Descriptors are given from below, so the next one tells roughly how many are open.
+  // The lowest free descriptor is assigned first, so the next one roughly tells how many are open.
   const FileDescriptor next(open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!next) fail_errno(errno, "cannot open /dev/null");
   const rlim_t needed = static_cast<rlim_t>(next.get()) + wanted;

@@ -21,34 +21,34 @@ struct ProcessSettings {
   int descriptors = 0;  ///< the soft limit on open files
 };
 
-/// A child process that leads a session of its own, so that Ctrl-C at the terminal reaches the
-/// parent alone, has no descriptor but stdin (/dev/null), stdout and stderr (one pipe), and is
-/// killed by the kernel when the thread that made it ends: it must be made by a thread that
-/// outlives it.
+/// A child process that leads its own session, so that Ctrl-C at the terminal reaches only the
+/// parent. Its only descriptors are stdin (/dev/null), stdout and stderr (one pipe). The kernel
+/// kills it when the thread that created it ends, so that thread must outlive it. Used by one
+/// thread.
 class Process {
  public:
-  /// Throws what errno says, e.g. not_found; resource_exhausted when no process or descriptor is
-  /// left. Returns when the executable has replaced the child's image.
+  /// Returns when the executable has replaced the child's image. Throws the error of errno, e.g.
+  /// not_found; resource_exhausted if no process or descriptor is left.
   explicit Process(const ProcessSettings& settings);
-  /// Kills and reaps.
+  /// Kills the process and reaps it.
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
   pid_t id() const { return id_; }
-  /// The pipe's end to read what the process prints; does not block.
+  /// The read end of the output pipe; non-blocking.
   FileDescriptor take_output() { return std::move(output_); }
-  /// A descriptor that becomes readable when the process has ended. None on a kernel without
-  /// pidfd_open (before Linux 5.3): then try_reap() must be polled.
+  /// A descriptor that becomes readable when the process has ended. None if the kernel lacks
+  /// pidfd_open (before Linux 5.3): then poll try_reap().
   FileDescriptor take_end() { return std::move(end_); }
 
   /// SIGKILL to the process and its children.
   void kill();
-  /// SIGSTOP or SIGCONT to them.
+  /// SIGSTOP or SIGCONT to the process and its children.
   void freeze(bool frozen);
   static constexpr int kStatusUnknown = -1;
-  /// The status that waitpid gave, once the process has ended; its children are killed then.
-  /// kStatusUnknown when this program has SIGCHLD ignored or somebody else took the status.
+  /// The status from waitpid once the process has ended; its children are killed then.
+  /// kStatusUnknown if this program ignores SIGCHLD or another part of it took the status.
   std::optional<int> try_reap();
 
  private:
@@ -61,11 +61,11 @@ class Process {
 /// "killed by signal 9 (SIGKILL)", "exited with code 3" or "ended in an unknown way".
 std::string describe_status(int status);
 
-/// Bytes of private memory that lie in RAM (RssAnon); 0 when the process is gone.
+/// Bytes of private memory in RAM (RssAnon); 0 if the process has ended.
 std::size_t private_memory(pid_t process);
 
-/// Makes room for `wanted` descriptors more than are open now, by raising this process's soft limit
-/// up to the hard one if need be. The soft limit as it was. Throws resource_exhausted.
+/// Ensures that `wanted` more descriptors can be opened, by raising this process's soft limit up to
+/// the hard one if necessary. Returns the previous soft limit. Throws resource_exhausted.
 int reserve_descriptors(std::size_t wanted);
 
 }  // namespace lambdaml::faas::sandbox

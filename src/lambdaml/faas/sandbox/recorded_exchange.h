@@ -10,7 +10,7 @@
 
 namespace lambdaml::faas::sandbox {
 
-/// A request without a connection, for tests of what serves it.
+/// A request without a connection, for tests of request handlers.
 class RecordedExchange : public Exchange {
  public:
   static std::shared_ptr<RecordedExchange> of(HttpRequest request) {
@@ -22,7 +22,7 @@ class RecordedExchange : public Exchange {
   bool is_open() const override { return open; }
 
   std::optional<HttpReply> got;
-  bool open = true;  ///< whether its client is there
+  bool open = true;  ///< whether the client is connected
 };
 
 }  // namespace lambdaml::faas::sandbox

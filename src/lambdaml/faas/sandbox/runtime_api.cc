@@ -30,8 +30,7 @@ HttpReply accepted() { return json_reply(202, {{"status", "OK"}}); }
 
 constexpr std::string_view kErrorType = "Lambda-Runtime-Function-Error-Type";
 
-/// The runtime may send anything; what is missing is filled in. `told` is what it says of the
-/// error.
+/// Untrusted input: missing fields are filled in. `told` is the runtime's description of the error.
 Failure failure_in(const HttpRequest& request, std::string_view told) {
   const json body = parse_json(told);
   Failure failure;
@@ -51,15 +50,15 @@ Failure failure_in(const HttpRequest& request, std::string_view told) {
   return failure;
 }
 
-/// What a runtime that streams its response posts: when the handler fails midway, the trailer says
-/// so, with the error in base64.
+/// The body of a streamed response: if the handler fails midway, the trailer contains the error in
+/// base64.
 Result result_in(const HttpRequest& request) {
   if (request.header(kErrorType).empty()) return {std::nullopt, request.body};
   const auto body = decode_base64(request.header("Lambda-Runtime-Function-Error-Body"));
   return {failure_in(request, body ? body->text() : std::string_view()), {}};
 }
 
-/// "invocation/ID/response" → ID, for that ending; absence for any other path.
+/// "invocation/ID/response" → ID for that ending; nullopt for any other path.
 std::optional<std::string_view> id_in(std::string_view path, std::string_view ending) {
   constexpr std::string_view start = "invocation/";
   if (!path.starts_with(start) || !path.ends_with(ending) ||
@@ -125,7 +124,7 @@ void RuntimeApi::next(std::shared_ptr<Exchange> exchange) {
   if (state_ == State::running)
     return exchange->reply(error_reply(403, "InvalidStateTransition",
                                        "the event before has no response or error yet"));
-  // A runtime that lost its connection asks again: the kernel knows that the first is gone.
+  // A runtime that lost its connection asks again; the kernel knows that the first one was closed.
   if (long_poll_ && long_poll_->is_open())
     return exchange->reply(
         error_reply(403, "InvalidStateTransition", "another call waits for the next event"));
@@ -159,7 +158,7 @@ void RuntimeApi::init_error(Exchange& exchange) {
 HttpReply RuntimeApi::refuse_large(const HttpRequest& head) {
   const auto id = id_in(path_in(head), "/response");
   const bool ends_event = id && state_ == State::running && *id == request_id_;
-  // As on AWS the event has failed with this, whatever the runtime posts next.
+  // As on AWS, the event has now failed, whatever the runtime posts next.
   if (ends_event) {
     state_ = State::waiting;
     on_result_({Failure{std::string(kResponseTooLarge),

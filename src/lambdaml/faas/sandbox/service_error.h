@@ -5,7 +5,7 @@
 
 namespace lambdaml::faas::sandbox {
 
-/// A refusal of the service API, in the terms of AWS.
+/// A refusal of the service API, in AWS's terms.
 struct ServiceError : std::runtime_error {
   ServiceError(int status, std::string type, const std::string& message, std::string reason = {})
       : std::runtime_error(message),

@@ -45,7 +45,7 @@ ZipReader opened(std::string_view zip) {
   }
 }
 
-/// The entry's place below the folder; throws for one that is not.
+/// The entry's path below the folder; throws if it would be outside.
 fs::path place_of(const std::string& name) {
   const fs::path path(name);
   bool bad = name.empty() || path.is_absolute() || name.find('\\') != std::string::npos;
@@ -54,7 +54,7 @@ fs::path place_of(const std::string& name) {
   return path.lexically_normal();
 }
 
-/// Calls `take` with the entry's bytes, piece by piece, and counts them off `left`.
+/// Calls `take` with the entry's bytes, piece by piece, and subtracts them from `left`.
 template <class Take>
 void read_entry(const ZipReader& zip, std::size_t entry, std::uint64_t& left, Take take) {
   bool fits = false;
@@ -98,7 +98,7 @@ void make_folder_of(const fs::path& folder, const std::string& entry) {
   }
 }
 
-/// After all files, so that none was written through a link.
+/// Links come after all files, so that no file is written through one.
 void make_links(const fs::path& root, const std::vector<std::pair<fs::path, std::string>>& links) {
   std::error_code error;
   for (const auto& [path, target] : links) {

@@ -9,21 +9,22 @@
 
 namespace lambdaml::faas::sandbox {
 
-/// The most that a function's zip may hold, unzipped, in bytes.
+/// The largest unzipped size of a function's zip, in bytes.
 inline constexpr std::uint64_t kMostUnzipped = 250ull << 20;
 
-/// Unpacks a zip from memory into the empty folder `into`, with the modes it tells for the owner
-/// and none for others. Nothing is written outside the folder: absolute names, names with "..",
-/// links that lead out of it, names that come twice and more than `most_bytes` make it throw
-/// ServiceError (InvalidParameterValueException); what was written by then stays.
+/// Unpacks a zip from memory into the empty folder `into`, with the owner's permissions from the
+/// zip and none for others. Writes nothing outside the folder: throws ServiceError
+/// (InvalidParameterValueException) for absolute names, names with "..", links that lead out of the
+/// folder, repeated names and more than `most_bytes`; files written by then stay.
 void unzip(std::string_view zip, const std::filesystem::path& into,
            std::uint64_t most_bytes = kMostUnzipped);
 
-/// Throws ServiceError unless `folder` has a `bootstrap` that is no executable of another
-/// architecture than `architecture` ("x86_64" or "arm64") or this machine's.
+/// Throws ServiceError unless `architecture` ("x86_64" or "arm64") is this machine's and `folder`
+/// contains a file `bootstrap` that, if it is an ELF file, is for that architecture.
 void check_bootstrap(const std::filesystem::path& folder, const std::string& architecture);
 
-/// Where a function's unpacked code lies, for this user alone; removed with this object.
+/// The folder of a function's unpacked code, accessible to this user only; removed by the
+/// destructor.
 class CodeFolder {
  public:
   explicit CodeFolder(std::filesystem::path path) : path_(std::move(path)) { make_folder(path_); }

@@ -20,12 +20,12 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 
-/// For tests: clients that do what no client of AWS does.
+/// For tests: clients that do what no AWS client does.
 namespace lambdaml::faas::testing {
 
 inline constexpr uid_t kNobody = 65534;
 
-/// A connection to a port of 127.0.0.1 on which any bytes are sent.
+/// A connection to a port of 127.0.0.1 that can send arbitrary bytes.
 class RawConnection {
  public:
   explicit RawConnection(std::uint16_t port, std::string_view bytes = {}, bool by_ipv6 = false)
@@ -47,7 +47,7 @@ class RawConnection {
   }
 
   bool is_connected() const { return is_connected_; }
-  /// The port that it comes from.
+  /// The connection's own port.
   std::uint16_t port() const {
     sockaddr_in own{};
     socklen_t size = sizeof(own);
@@ -55,7 +55,7 @@ class RawConnection {
     return ntohs(own.sin_port);
   }
 
-  /// False when the other side has closed, or does not read for ten seconds.
+  /// False if the other side has closed, or does not read for ten seconds.
   bool send(std::string_view bytes) {
     const Deadline deadline = Deadline::in(10);
     while (!bytes.empty()) {
@@ -73,8 +73,8 @@ class RawConnection {
     return true;
   }
 
-  /// What comes until `enough` bytes are there, the other side closes (closed() then), or the time
-  /// is over.
+  /// Receives until there are `enough` bytes, the other side closes (then closed() is true), or the
+  /// time is over.
   std::string receive(double seconds, std::size_t enough = SIZE_MAX) {
     std::string out;
     const Deadline deadline = Deadline::in(seconds);
@@ -89,12 +89,13 @@ class RawConnection {
     return out;
   }
   bool closed() const { return closed_; }
-  /// "200", or "" when the connection was closed without a reply or the time is over.
+  /// The status, e.g. "200", or "" if the connection was closed without a reply or the time is
+  /// over.
   std::string status(double seconds = 20) {
     const std::string head = receive(seconds, 12);
     return head.starts_with("HTTP/1.1 ") && head.size() >= 12 ? head.substr(9, 3) : "";
   }
-  /// Whether the other side closes in that time.
+  /// Whether the other side closes within that time.
   bool closes(double seconds) {
     receive(seconds);
     return closed_;
@@ -108,7 +109,7 @@ class RawConnection {
   bool closed_ = false;
 };
 
-/// Runs `body` in a process of the user `nobody`, which root alone can make; what it returns.
+/// Runs `body` in a process of the user `nobody`, which requires root; returns its result.
 inline int as_nobody(const std::function<int()>& body) {
   const pid_t child = fork();
   if (child == 0) {

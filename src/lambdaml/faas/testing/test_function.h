@@ -18,12 +18,12 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/runtime.h"
 
-/// What the tests' events ask for: the first word of the payload is the mode, the others its
-/// arguments. The same handler runs in faas_test_function and, for the platforms without processes,
-/// in the test itself.
+/// The handler of the tests' events: the first word of the payload is the mode, the others are its
+/// arguments. The same handler runs in faas_test_function and, for platforms without processes, in
+/// the test itself.
 namespace lambdaml::faas::testing {
 
-/// False for the one who made the file: what must happen on the first try only.
+/// False for the caller that creates the file: for what must happen on the first attempt only.
 inline bool was_here_before(const std::string& path) {
   if (std::filesystem::exists(path)) return true;
   std::ofstream(path) << "here";
@@ -40,7 +40,7 @@ inline bool was_here_before(const std::string& path) {
 }
 
 inline std::string handle(const Invocation& invocation) {
-  // A service takes events of JSON only: there the words stand in a string.
+  // A service accepts only JSON events, so there the words are in a string.
   if (invocation.payload.size() > 1 && invocation.payload.front() == '"') {
     Invocation plain = invocation;
     plain.payload = invocation.payload.substr(1, invocation.payload.size() - 2);
@@ -77,7 +77,7 @@ inline std::string handle(const Invocation& invocation) {
     std::this_thread::sleep_for(std::chrono::duration<double>(std::stod(words.at(1))));
     return "slept";
   }
-  // Ends only when all of that many events run at the same time.
+  // Returns only when that many events run at the same time.
   if (mode == "rendezvous") {
     const std::filesystem::path folder = words.at(1);
     std::ofstream(folder / invocation.request_id) << "here";
@@ -90,7 +90,7 @@ inline std::string handle(const Invocation& invocation) {
       std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
     }
   }
-  // What follows is for processes.
+  // The following modes require processes.
   if (mode == "exit") std::_Exit(std::stoi(words.at(1)));
   if (mode == "abort") std::abort();
   if (mode == "kill_first") {

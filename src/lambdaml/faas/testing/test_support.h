@@ -52,7 +52,7 @@ bool eventually(Condition condition) {
   return true;
 }
 
-/// A zombie, which nobody may reap in a container, does not run.
+/// A zombie, which may never be reaped in a container, counts as not running.
 inline bool is_running(pid_t process) {
   const std::string stat = content_of("/proc/" + std::to_string(process) + "/stat");
   const std::size_t end = stat.rfind(')');
@@ -69,7 +69,7 @@ inline Function test_function(const std::string& handler = "worker") {
   return function;
 }
 
-/// Runs to the end and returns how all events stand then.
+/// Runs all events to their end and returns their status.
 inline std::vector<EventStatus> run_all(const std::string& platform, const Function& function,
                                         std::vector<std::string> payloads,
                                         FailureObserver observer = {}) {

@@ -8,11 +8,11 @@
 #include "lambdaml/faas/handlers.h"
 #include "lambdaml/faas/registry.h"
 
-/// Events as threads of this process: nothing to start, nothing to talk to; to be read first and
-/// the reference in tests. What a thread cannot give: it cannot be killed, so a handler that
-/// overruns its deadline is reported when it returns, and cancel() waits for the handlers, which
-/// should look at Invocation::deadline and Invocation::cancelled. Function::memory_mb, environment
-/// and log_folder have no meaning here.
+/// Events as threads of this process: nothing to start and no protocol. To be read first, and the
+/// reference in tests. A thread cannot be killed, so a handler that overruns its deadline is
+/// reported when it returns, and cancel() waits for the handlers, which should check
+/// Invocation::deadline and Invocation::cancelled. Function::memory_mb, environment and log_folder
+/// are ignored.
 namespace lambdaml::faas::threads {
 namespace {
 
@@ -93,7 +93,7 @@ class ThreadInvocations : public Invocations {
     return failure;
   }
 
-  /// Whether there is to be another try.
+  /// Whether to retry.
   bool end_try(std::size_t event, EventStatus& status, const std::optional<Failure>& failure,
                std::string response) {
     bool retry = false;

@@ -26,8 +26,8 @@ void set_count(float& low, float& high, double rows) {
 double count_of(double low, double high) { return low + high * double{kHigh}; }
 
 /// Lloyd's k-means (Lloyd 1982). Parameters: k × d centroids. Sums: k × d sums of the rows nearest
-/// to each centroid, then the k row counts, then k zeros; rounded: the low and the high parts of
-/// the counts instead. A centroid that no row is nearest to stays where it is.
+/// to each centroid, then the k row counts, then k zeros; rounded sums have the low and the high
+/// parts of the counts instead. A centroid that is nearest to no row is unchanged.
 class KMeans final : public ExpectationModel {
  public:
   KMeans(const Shape& shape, const Options& options)
@@ -111,8 +111,8 @@ class KMeans final : public ExpectationModel {
            tensor::cols(batch.features), parameters.size(), k_, d_);
   }
 
-  /// All batches of an epoch have the same centroids: comparing them costs less than laying them
-  /// out anew.
+  /// All batches of an epoch have the same centroids: comparing them is cheaper than preparing them
+  /// again.
   void prepare(const Batch& batch, std::span<const float> parameters) {
     check(batch, parameters);
     if (centroids_.k == 0 ||

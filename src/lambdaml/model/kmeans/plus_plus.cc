@@ -14,7 +14,7 @@
 namespace lambdaml::model::kmeans {
 namespace {
 
-/// A row that may become the next centre: the one with the least key, the first one among equals.
+/// A candidate for the next centre: the row with the smallest key, the first one among equals.
 struct Candidate {
   double key = std::numeric_limits<double>::infinity();
   std::uint64_t row = 0;  ///< in the whole set
@@ -24,12 +24,12 @@ struct Candidate {
   }
 };
 
-/// Stands for D² = 0: smaller than any squared distance of floats, so such a row wins only when
-/// there are no others, and then uniformly.
+/// Represents D² = 0: smaller than any squared distance of floats, so such a row wins only if there
+/// are no others, and then uniformly.
 constexpr double kNoDistance = 1e-300;
 
 /// The best of the rows [begin, end), whose global numbers are first + i · stride, by Exp(1) / D²
-/// with Exp(1) = −log u. As −log u ≥ 1 − u, hardly any row needs its logarithm.
+/// with Exp(1) = −log u. As −log u ≥ 1 − u, the logarithm is rarely needed.
 Candidate race(std::uint64_t stream, std::size_t begin, std::size_t end, std::uint64_t first,
                std::uint64_t stride, const float* squared_distances) {
   constexpr double kRounding = 1 - 1e-9;
@@ -54,7 +54,8 @@ void copy_row(const tensor::CsrView<Index>& x, std::size_t i, float* out) {
   for (std::uint64_t e = x.offsets[i]; e < x.offsets[i + 1]; ++e) out[x.indices[e]] = x.values[e];
 }
 
-/// Row i, as a sum with the zeros of others has it: −0 becomes +0, with a lone worker too.
+/// Row i in the form that a sum with zeros of other workers has: −0 becomes +0, even for a single
+/// worker.
 void bring_row(const tensor::MatrixView& features, std::size_t i, std::span<float> out) {
   std::visit([&](const auto& x) { copy_row(x, i, out.data()); }, features);
   for (float& value : out) value += 0.0F;
@@ -92,7 +93,7 @@ void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, s
   std::vector<float> distances(n);
   std::vector<Candidate> of_blocks(threads);
   std::vector<double> slots(2 * workers + 1);  // key and row of each worker's best; all rows
-  // What each worker's best looks like, where that is little: then the winner need not tell later.
+  // Each worker's candidate row, if rows are small: then the winner need not send it later.
   std::vector<float> candidates(workers * d <= kMostCandidateFloats ? workers * d : 0);
   tensor::Centroids newest;
   for (std::size_t step = 0; step < k; ++step) {

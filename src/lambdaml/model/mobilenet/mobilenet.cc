@@ -10,8 +10,8 @@ namespace lambdaml::model::mobilenet {
 namespace {
 
 /// MobileNet v1 (Howard et al. 2017, table 1) for 32 × 32 pixels: the first convolution does not
-/// halve the image. Each block is a convolution of every channel by itself and one over the
-/// channels of each pixel. Tensors have the names of the PyTorch model that is common for CIFAR-10.
+/// halve the image. Each block is a depthwise and a pointwise convolution. Tensors have the names
+/// of the PyTorch model that is common for CIFAR-10.
 Network build(std::size_t classes) {
   struct Block {
     std::size_t channels;

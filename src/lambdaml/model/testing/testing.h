@@ -17,11 +17,11 @@
 #include "lambdaml/model/registry.h"
 #include "lambdaml/storage/storage.h"
 
-/// What the tests of models and optimizers share.
+/// Helpers for the tests of models and optimizers.
 namespace lambdaml::model::testing {
 
-/// Calls `body` on a thread for each worker, with communicators of that sync mode that meet in a
-/// store of this process. Throws what the first worker that failed has thrown.
+/// Calls `body` on a thread per worker, with communicators of that sync mode that share a store in
+/// this process. Throws the error of the first worker that failed.
 inline void run_workers(std::uint32_t workers, const std::function<void(comm::Communicator&)>& body,
                         const std::string& sync_mode = "reduce") {
   static std::atomic<std::uint64_t> jobs{0};
@@ -57,7 +57,7 @@ inline Totals accumulate(Model& model, const Batch& batch, std::span<const float
   return totals;
 }
 
-/// Rows that own their numbers, in every form; not to be changed once a sparse form was taken.
+/// Rows that own their numbers, in every form; must not change once a sparse form was taken.
 class Rows {
  public:
   Rows(std::size_t n, std::size_t d) : n_(n), d_(d), dense_(n * d), targets_(n) {}
@@ -116,7 +116,8 @@ class Rows {
   std::vector<float> values_;
 };
 
-/// Normal features, of which `density` are kept; targets by a noisy linear rule of `classes`.
+/// Normally distributed features, of which a share of `density` are kept; targets by a noisy linear
+/// rule of `classes`.
 inline Rows random_rows(std::size_t n, std::size_t d, std::size_t classes, std::uint64_t seed,
                         double density = 1) {
   Rows rows(n, d);
@@ -147,7 +148,7 @@ inline Shape shape_of(std::size_t features, std::size_t classes) {
   return shape;
 }
 
-/// The settings of a job that all models know, and a plug-in's own.
+/// The options that all models know, and a plug-in's own.
 inline Options options_of(const Plugin& plugin,
                           const std::map<std::string, std::string>& values = {}) {
   std::vector<Option> declared = plugin.options;

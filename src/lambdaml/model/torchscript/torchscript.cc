@@ -5,8 +5,8 @@
 #include "lambdaml/model/deep.h"
 #include "lambdaml/model/registry.h"
 
-/// Any classifier of images that was exported from Python by torch.jit. Its parameters begin as the
-/// file has them, and the trained model file carries the module, so that it can be used again.
+/// Any image classifier that was exported from Python by torch.jit. Its initial parameters are
+/// those of the file, and the trained model file contains the module, so that it can be used again.
 namespace lambdaml::model::torchscript {
 namespace {
 

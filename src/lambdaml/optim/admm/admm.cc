@@ -81,7 +81,7 @@ class Admm final : public Optimizer {
     }
     if (batch.rows() > 0) {
       descend(batch, position);
-      // The batches with rows are the first ones of a pass.
+      // Batches with rows come first in a pass.
       const float weight = 1.0F / static_cast<float>(position.round + 1);
       for (std::size_t i = 0; i < x_.size(); ++i) mean_[i] += weight * (x_[i] - mean_[i]);
     }
@@ -97,9 +97,9 @@ class Admm final : public Optimizer {
     return totals;
   }
 
-  /// Workers that did not wait for each other have seen different contributions: the last ones of
-  /// all give the model of all, so they are merged once more after everybody has ended. Those that
-  /// waited get the same model again.
+  /// Workers that did not wait for each other have seen different contributions. The final
+  /// contributions of all workers give the common model, so they are merged once more when all have
+  /// finished. Workers that waited get the same model again.
   void finish() override {
     model::Totals totals = totals_;
     scratch_ = contribution_;
@@ -158,7 +158,7 @@ class Admm final : public Optimizer {
         merge(problem_.communicator, scratch_, totals, comm::Meaning::state, position));
   }
 
-  /// scratch_ is the sum of so many contributions: z becomes the minimum for their mean.
+  /// scratch_ is the sum of that many contributions: sets z to the minimum for their mean.
   double move_to_mean(std::size_t contributions) {
     const auto merged = static_cast<double>(contributions);
     const auto mean = static_cast<float>(1.0 / merged);
@@ -179,8 +179,8 @@ class Admm final : public Optimizer {
     return change;
   }
 
-  /// The residuals over all workers, by a second merge, of four numbers. They are sums of
-  /// increments, with their number among them: a pattern that does not wait gives those it has.
+  /// The residuals over all workers, by a second merge of four numbers. They are sums of increments
+  /// that include their number, so a pattern that does not wait returns those that it has.
   void measure(double change) {
     std::array<double, 4> sums = {0, squared_norm(mean_), 0, 1};
     for (std::size_t i = 0; i < x_.size(); ++i) {

@@ -8,12 +8,12 @@
 namespace lambdaml::optim::em {
 namespace {
 
-/// Expectation and maximization: the sums of a whole pass are merged once an epoch and give the new
-/// parameters, so any number of workers does what one does. Ends when the parameters move by
-/// no more than `threshold`.
+/// Expectation maximization: the sums of a whole pass are merged once per epoch and give the new
+/// parameters, so any number of workers computes what one does. Ends when the parameters move by no
+/// more than `threshold`.
 ///
-/// The sums over a worker's batches are doubles, rounded once to the floats that travel: float sums
-/// over millions of rows drift (a constant feature of 0.2 by 4 % in 4.5 million rows).
+/// The sums over a worker's batches are doubles, rounded once to the floats that are sent: float
+/// sums over millions of rows drift (for a constant feature of 0.2, by 4 % in 4.5 million rows).
 class ExpectationMaximization final : public Optimizer {
  public:
   ExpectationMaximization(Problem problem, model::ExpectationModel& model, const Options& options)
@@ -39,8 +39,9 @@ class ExpectationMaximization final : public Optimizer {
     return merged;
   }
 
-  /// Workers that did not wait for each other have seen different sums: the last ones of all give
-  /// the model of all. Where all waited, the same sums give the same model again. One merge.
+  /// Workers that did not wait for each other have seen different sums: the final ones of all
+  /// workers give the common model. If all waited, the same sums give the same model again. One
+  /// merge.
   void finish() override {
     model_.round_sums(sums_, merged_);
     model::Totals totals = totals_;
@@ -52,8 +53,8 @@ class ExpectationMaximization final : public Optimizer {
   bool converged() const override { return converged_; }
   std::map<std::string, double> metrics() const override { return {{"moved", moved_}}; }
 
-  /// The sums are among the scalars, as doubles; "sums" is what checkpoints of older versions
-  /// have instead.
+  /// The sums are stored among the scalars, as doubles; checkpoints of older versions have "sums"
+  /// instead.
   State state() override {
     model_.round_sums(sums_, rounded_);
     return {{"parameters", parameters_}, {"sums", rounded_}};

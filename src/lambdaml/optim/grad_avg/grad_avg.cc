@@ -10,11 +10,11 @@
 namespace lambdaml::optim::grad_avg {
 namespace {
 
-/// Mini-batch gradient descent over all workers: each batch, every worker contributes its share of
-/// the step (see Descent: L2 and momentum are in it), and the model moves by their sum. Waiting
-/// for all, P workers with batches of B do what one does with P · B. Without waiting, the final
-/// model is still the initial one plus every share exactly once, the same on all workers but for
-/// rounding.
+/// Mini-batch gradient descent over all workers: for each batch, every worker contributes its share
+/// of the step (see Descent, which includes L2 and momentum), and the model moves by their sum. If
+/// all wait, P workers with batches of B compute what one computes with P · B. Without waiting, the
+/// final model is still the initial one plus every share exactly once, the same on all workers up
+/// to rounding.
 class GradientAveraging final : public Optimizer {
  public:
   GradientAveraging(Problem problem, const Options& options)

@@ -11,11 +11,11 @@
 namespace lambdaml::optim::model_avg {
 namespace {
 
-/// Local gradient descent, merged once an epoch: worker i leaves the common model w₀ along its own
-/// batches to w_i, and then w ← w₀ + Σ_i n_i/N (w_i − w₀), n_i of the N rows being worker i's.
-/// Waiting for all, that is the average of the models weighted by rows (Stich 2019, "Local SGD
-/// converges fast and communicates little"; McMahan et al. 2017). Written as a sum of updates it
-/// loses none when nobody waits.
+/// Local gradient descent, merged once per epoch: worker i moves from the common model w₀ along its
+/// own batches to w_i, and then w ← w₀ + Σ_i n_i/N (w_i − w₀), where n_i of the N rows are worker
+/// i's. If all wait, that is the average of the models weighted by rows (Stich 2019, "Local SGD
+/// converges fast and communicates little"; McMahan et al. 2017). As a sum of updates it loses none
+/// if workers do not wait.
 class ModelAveraging final : public Optimizer {
  public:
   ModelAveraging(Problem problem, const Options& options)

@@ -12,7 +12,7 @@
 #include "lambdaml/model/testing/testing.h"
 #include "lambdaml/optim/registry.h"
 
-/// What the tests of optimizers share: a job without files, functions or metrics.
+/// Helpers for the tests of optimizers: a job without files, functions or metrics.
 namespace lambdaml::optim::testing {
 
 using model::testing::Rows;
@@ -26,21 +26,21 @@ inline Options options_of(const Plugin& plugin, const std::map<std::string, std:
   return options;
 }
 
-/// Which step of which worker comes before which. A pattern that does not wait gives what the
-/// schedule of the machine makes of it, unless the order is fixed.
+/// The order of the workers' steps. The result of a pattern that does not wait depends on the
+/// machine's scheduling unless the order is fixed.
 enum class Order {
   free,               ///< as the threads run
   turns,              ///< each worker's first step, then each worker's second one, …
   one_after_another,  ///< all steps of the first worker, then all of the second one, …
 };
 
-/// Lets threads do their steps in a fixed order, one at a time.
+/// Makes threads do their steps in a fixed order, one at a time.
 class Sequence {
  public:
   Sequence(Order order, std::uint64_t workers) : order_(order), workers_(workers) {}
 
-  /// Does step `step` of the worker's `steps` when it is its turn. After one that throws nobody
-  /// waits any more.
+  /// Does step `step` of the worker's `steps` when it is its turn. After a step that throws, no
+  /// thread waits any more.
   template <class Step>
   void run(std::uint64_t worker, std::uint64_t step, std::uint64_t steps, const Step& do_step) {
     if (order_ == Order::free) return do_step();
@@ -78,7 +78,7 @@ struct Job {
   std::string sync_mode = "reduce";
   Order order = Order::free;  ///< another one only for `async`: the others wait for each other
   bool until_converged = false;
-  /// After every step the optimizer and its model are thrown away and new ones restored.
+  /// After every step, discards the optimizer and its model and restores new ones.
   bool restore_each_step = false;
 };
 
@@ -119,7 +119,7 @@ inline Trained train(const Job& job) {
   const Options options = options_of(plugin, job.options);
   Trained out;
   out.models.resize(workers);
-  // The initial parameters are agreed on by waiting, whatever the pattern of the training.
+  // The initial parameters are agreed on by a waiting pattern, whatever the pattern of training.
   std::vector<std::vector<float>> initials(workers);
   model::testing::run_workers(workers, [&](comm::Communicator& communicator) {
     const std::uint32_t worker = communicator.worker();

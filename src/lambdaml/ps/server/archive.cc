@@ -24,7 +24,7 @@ std::uint64_t checksum_of(const Head& head, Bytes content) {
   return checksum(content, checksum(fields));
 }
 
-/// What write_archive wrote; throws data_corrupt when it is anything else.
+/// Reads what write_archive() wrote; throws data_corrupt for anything else.
 Buffer read_archive(const std::filesystem::path& path, FileKind kind) {
   std::optional<Buffer> bytes = read_file(path);
   const auto corrupt = [&](std::string_view why) { fail(Code::data_corrupt, "{}", why); };

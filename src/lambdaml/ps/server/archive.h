@@ -10,7 +10,7 @@
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/error.h"
 
-/// Files of the server's state: magic "LMPS", version, kind, checksum, then what a Writer wrote.
+/// Files of the server's state: magic "LMPS", version, kind, checksum, then the bytes of a Writer.
 namespace lambdaml::ps {
 
 class Writer {
@@ -36,7 +36,7 @@ class Writer {
   std::vector<std::byte> bytes_;
 };
 
-/// Reads in the order of writing. Throws data_corrupt where the bytes end too early.
+/// Reads in the order of writing. Throws data_corrupt if the bytes end too early.
 class Reader {
  public:
   explicit Reader(Bytes bytes) : bytes_(bytes) {}
@@ -71,9 +71,9 @@ class Reader {
 
 enum class FileKind : std::uint32_t { model = 1, key = 2 };
 
-/// The file of an id: any text gives a name of its own.
+/// The file of an id; every id, whatever its characters, has its own file name.
 std::filesystem::path file_of(const std::filesystem::path& folder, const std::string& id);
-/// Writes whole or not at all.
+/// Writes the whole file or, on an error, leaves the old one.
 void write_archive(const std::filesystem::path& path, FileKind kind, const Writer& content);
 inline constexpr std::size_t kArchiveHead = 24;
 

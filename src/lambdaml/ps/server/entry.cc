@@ -24,7 +24,7 @@ double Entry::idle_s() const {
 void Entry::declare(std::uint64_t length, std::uint32_t workers, const Rule& rule, bool zeros) {
   touch();
   const Lock lock(shared_.mutex);
-  // Threads move or read a vector without the lock: one that is there is never made anew.
+  // Threads use a vector without the lock, so an existing one is never replaced.
   if (!model_.is_declared() && (vector_.exists() || !rounds_.empty() || !newest_.empty()))
     fail(Code::already_exists,
          "'{}' holds sums that workers push to; delete it first, or take another id",

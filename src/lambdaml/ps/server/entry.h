@@ -13,10 +13,10 @@
 
 namespace lambdaml::ps {
 
-/// All that the server keeps under one id: the sums of rounds, a vector that pushes move, the sum
-/// of the newest pushes, and whether the vector is a registered model. Each entry has locks of its
-/// own. A push counts once, by worker and round, so every call may be repeated, by the same process
-/// or by another attempt of the worker. All methods may be called by several threads at once.
+/// Everything that the server keeps under one id: the sums of rounds, a vector that pushes modify,
+/// the sum of the newest pushes, and whether the vector is a registered model. Each entry has its
+/// own locks. A push is identified by worker and round and counts once, so every call may be
+/// repeated, by the same process or by another attempt of the worker. All methods are thread-safe.
 class Entry {
  public:
   using Answer = ps::Answer;
@@ -27,13 +27,13 @@ class Entry {
   bool has_model() const;
   std::uint64_t model_length() const;
 
-  /// Makes it a model. A second time, with the same length and workers, it does nothing; with
-  /// others, and where sums are kept under this id, it throws already_exists.
+  /// Makes it a model. Repeating the call with the same length and workers does nothing; with
+  /// others, or if sums are kept under this id, it throws already_exists.
   void declare(std::uint64_t length, std::uint32_t workers, const Rule& rule, bool zeros);
 
-  /// Takes the push and waits for what the kind says, until `deadline`. Throws invalid_argument,
-  /// diverged (totals whose sum is not finite), resource_exhausted, not_found (deleted, or long
-  /// over). After an error nothing of the push has been counted.
+  /// Counts the push and waits for what the kind requires, until `deadline`. Throws
+  /// invalid_argument, diverged (totals whose sum is not finite), resource_exhausted, not_found
+  /// (deleted, or a round long over). After an error nothing of the push has been counted.
   Answer push_pull(Request request, Deadline deadline);
 
   /// See OriginalModel.
@@ -42,14 +42,14 @@ class Entry {
   std::shared_ptr<const Result> pull(std::int64_t n, std::int64_t worker);
   void push(double rate, Buffer doubles, Charge charge, std::int64_t n, std::int64_t worker);
 
-  /// Calls that wait throw not_found, or unavailable: the server ends.
+  /// Makes waiting calls throw not_found (remove) or unavailable (interrupt: the server is ending).
   void remove() { shared_.remove(); }
   void interrupt() { shared_.interrupt(); }
 
   void touch() { touched_ = time_now().time_since_epoch().count(); }
   double idle_s() const;
 
-  /// Grows with every change; a snapshot of the same version says the same.
+  /// Increases with every change; equal versions have equal snapshots.
   std::uint64_t version() const { return shared_.version; }
   void save(Writer& out);
   static std::shared_ptr<Entry> load(Reader& in, Environment& environment);

@@ -10,10 +10,10 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 
-/// What all parts of the server share: how much memory there is, and what is counted.
+/// What all parts of the server share: the memory budget and the counters.
 namespace lambdaml::ps {
 
-/// Counters since the start; read by the metrics.
+/// Counters since the start, shown as metrics.
 struct Stats {
   std::atomic<std::uint64_t> pushes{0}, repeated_pushes{0}, pulls{0}, refused{0};
   std::atomic<std::uint64_t> bytes_received{0}, bytes_sent{0};
@@ -24,20 +24,20 @@ struct Stats {
   std::atomic<std::int64_t> connections{0};
 };
 
-/// Bytes that vectors and values take, against a limit: those that are kept, those of requests that
-/// are still arriving, and those of answers. Thread-safe.
+/// Bytes used by vectors and values against a limit: stored ones, requests still arriving, and
+/// answers. Thread-safe.
 class Budget {
  public:
   explicit Budget(std::uint64_t limit) : limit_(limit) {}
   std::uint64_t used() const { return used_; }
   std::uint64_t limit() const { return limit_; }
 
-  /// What to do where there is not enough: it returns after some bytes may have come back, or false
-  /// when none will, and is called again for some seconds. To be set before other threads use the
+  /// Called repeatedly, for some seconds, when there is not enough memory: it returns true when
+  /// some may have been freed, and false if none will be. Set it before other threads use the
   /// budget.
   void set_make_room(std::function<bool()> make_room) { make_room_ = std::move(make_room); }
 
-  /// Throws resource_exhausted.
+  /// Throws resource_exhausted; then nothing was taken.
   void take(std::uint64_t bytes) {
     constexpr double kPatience_s = 3;
     if (has_taken(bytes)) return;
@@ -64,7 +64,7 @@ class Budget {
   std::atomic<std::uint64_t> used_{0};
 };
 
-/// A part of a budget for as long as this lives.
+/// A part of a budget, returned by the destructor.
 class Charge {
  public:
   Charge() = default;
@@ -84,7 +84,7 @@ class Charge {
   }
 
   std::uint64_t bytes() const { return bytes_; }
-  /// Takes the difference, or gives it back. When there is not so much it throws and is as before.
+  /// Takes or returns the difference. If there is not enough it throws and is unchanged.
   void resize(Budget& budget, std::uint64_t bytes) {
     if (bytes > bytes_)
       budget.take(bytes - bytes_);
@@ -101,7 +101,7 @@ class Charge {
 
 struct Environment {
   Budget budget;
-  /// Floats of the longest vector.
+  /// The limit of a vector, in floats.
   std::uint64_t longest = std::numeric_limits<std::uint32_t>::max();
   Stats stats = {};
 };

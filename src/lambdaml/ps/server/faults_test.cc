@@ -1,5 +1,5 @@
-// Memory that ends in the midst of a request: for every allocation that it makes, the one that
-// fails. Afterwards the request is repeated, as clients do, and all is as if nothing had happened.
+// Memory that runs out during a request: each allocation of the request fails once. Afterwards the
+// request is repeated, as clients do, and everything is as if nothing had happened.
 #include <cstdlib>
 #include <functional>
 #include <future>
@@ -75,8 +75,8 @@ class Faults : public testing::Test {
     Request request(whole, std::move(numbers), {}, state.environment());
     return state.get_or_make(part.id)->push_pull(std::move(request), Deadline::in(0));
   }
-  /// Saves the entry, for which nobody may be moving it, and pushes, for which nobody may be
-  /// saving.
+  /// Saves the entry, which requires that no thread is modifying it, and pushes, which requires
+  /// that no thread is saving it.
   static void expect_alive(State& state, const std::string& id) {
     const std::shared_ptr<Entry> entry = state.get(id);
     auto lives = std::async(std::launch::async, [&] {

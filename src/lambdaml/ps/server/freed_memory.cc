@@ -12,7 +12,7 @@ namespace lambdaml::ps {
 
 void give_back_freed_memory([[maybe_unused]] const Budget& budget) {
 #ifdef __GLIBC__
-  // Less is not worth the walk through the heap.
+  // Freeing less is not worth the walk through the heap.
   constexpr std::uint64_t kWorthIt = 16 << 20;
   std::uint64_t pages = 0;
   std::uint64_t resident_pages = 0;

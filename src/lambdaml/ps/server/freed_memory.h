@@ -4,8 +4,9 @@
 
 namespace lambdaml::ps {
 
-/// malloc keeps what is freed, for the next vector lies sooner on warm pages. Where the process has
-/// more than the budget's limit thereby, this gives it back to the kernel; else it does nothing.
+/// malloc keeps freed memory, so that the next vector gets pages that are already mapped. If the
+/// process thereby uses more than the budget's limit, this returns freed memory to the kernel;
+/// otherwise it does nothing.
 void give_back_freed_memory(const Budget& budget);
 
 }  // namespace lambdaml::ps

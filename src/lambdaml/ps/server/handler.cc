@@ -87,7 +87,7 @@ void Handler::ping() {
 void Handler::register_model(const std::string& id, std::int32_t length, std::int32_t parallelism) {
   guarded(Operation::REGISTER, [&] {
     if (length <= 0 || parallelism <= 0)
-      fail(Code::invalid_argument, "'{}': a model of {} values for {} workers is none",
+      fail(Code::invalid_argument, "'{}': a model cannot have {} values and {} workers",
            printable(id), length, parallelism);
     state_.declare(id, static_cast<std::uint64_t>(length), static_cast<std::uint32_t>(parallelism),
                    {}, false);
@@ -178,7 +178,7 @@ Entry::Answer Handler::push_pull_by_hand(const Part& part, Numbers numbers, Inta
     stats().bytes_received += numbers.totals.size() + numbers.values.size() +
                               (numbers.indices ? numbers.indices->size() : 0);
     Request request(part, std::move(numbers), intake.charge(), state_.environment());
-    // Only a push makes an entry, and only one that says how many share it.
+    // Only a push that states the number of workers creates an entry.
     const bool makes = !part.again && !part.pull_only && part.workers > 0;
     const std::shared_ptr<Entry> entry = makes ? state_.get_or_make(part.id) : state_.find(part.id);
     if (!entry && part.again) return Entry::Answer{.result = nullptr, .resend = true};

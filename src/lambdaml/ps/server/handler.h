@@ -12,7 +12,7 @@
 
 namespace lambdaml::ps {
 
-/// A Grad or an Update of parameter_server.thrift; an Update has the rate 1.
+/// A Grad or an Update of parameter_server.thrift; an Update has rate 1.
 struct OriginalPush {
   bool is_grad = false;
   std::string id;
@@ -23,21 +23,21 @@ struct OriginalPush {
   std::int32_t worker = 0;
 };
 
-/// One connection's calls, in terms of the state: what goes wrong becomes the exception of the
-/// wire. For .cc files of this layer.
+/// One connection's calls, executed on the state; errors become the wire protocol's exceptions. For
+/// .cc files of this layer. Used by the connection's thread.
 class Handler final : public wire::ParameterServerIf {
  public:
-  /// `peer` is told when it has said the token; null: there is no connection to be watched.
+  /// `peer` is told when the client has sent the token; null if there is no connection to watch.
   Handler(Service& service, std::shared_ptr<Peer> peer);
   ~Handler() override;
 
   Service& service() const { return service_; }
 
-  /// The token was said, or none is wanted.
+  /// Whether the client has sent the token or none is required.
   bool is_admitted() const { return is_admitted_; }
-  /// What a call of one that has not said the token is answered with.
+  /// The answer to a call of a client that is not admitted.
   wire::InvalidOperation refusal_of(wire::Operation::type operation) const;
-  /// Bytes that the answer takes: they would come back if the connection ended.
+  /// Reports the memory of the answer, which ending the connection would free.
   void holds(std::uint64_t bytes) const;
 
   void ping() override;
@@ -56,7 +56,7 @@ class Handler final : public wire::ParameterServerIf {
   void clear(const std::string& prefix) override;
 
   /// The calls that carry vectors, values and long lists, without the copies of generated code.
-  /// Each throws what the wire can say: also that there was no memory for what came.
+  /// Each throws exceptions of the wire protocol, also if there was no memory for the request.
   Entry::Answer push_pull_by_hand(const Part& part, Numbers numbers, Intake intake = {});
   void put_by_hand(const std::string& key, Buffer value, Intake intake = {});
   bool create_by_hand(const std::string& key, Buffer value, Intake intake = {});
@@ -67,7 +67,7 @@ class Handler final : public wire::ParameterServerIf {
   void push_by_hand(OriginalPush push, Intake intake = {});
 
  private:
-  /// Never called: the processor takes these by hand.
+  /// Never called: the processor handles these itself.
   void push_pull(wire::Sum&, const wire::Part&) override {}
   void put(const std::string&, const std::string&) override {}
   bool create(const std::string&, const std::string&) override { return false; }

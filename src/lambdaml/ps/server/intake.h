@@ -8,22 +8,23 @@
 
 namespace lambdaml::ps {
 
-/// The memory of one request while it is read: it counts against the server's limit as it comes,
-/// and can be had back by ending the connection.
+/// The memory of one request while it is read: it counts against the server's limit as bytes
+/// arrive, and ending the connection frees it.
 class Intake {
  public:
   Intake() = default;
   Intake(Budget& budget, std::shared_ptr<Peer> peer) : budget_(&budget), peer_(std::move(peer)) {}
 
-  /// False: there is not so much; nothing of the request is to be kept.
+  /// False if there is not enough memory: then keep nothing of the request.
   bool take(std::uint64_t bytes) {
     if (failure_) return false;
-    if (peer_) peer_->request_paused();  // not to be ended for what the server waits for
+    if (peer_)
+      peer_->request_paused();  // the connection must not be ended for a wait of the server
     try {
       // What is too much for any sum is refused by the budget.
       charge_.resize(*budget_, bytes + std::min(charge_.bytes(), ~bytes));
     } catch (...) {
-      failure_ = std::current_exception();  // what came before stays until the message ends
+      failure_ = std::current_exception();  // what was taken before is kept until the message ends
     }
     if (peer_) {
       peer_->holds(charge_.bytes());
@@ -32,7 +33,7 @@ class Intake {
     return !failure_;
   }
 
-  /// What was taken. Throws what it failed for.
+  /// What was taken. Throws the error of a failed take().
   Charge charge() {
     if (failure_) std::rethrow_exception(failure_);
     return std::move(charge_);

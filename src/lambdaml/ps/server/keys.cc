@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Without a first byte it could not be listed: pages begin after the last key of the one before.
+/// An empty key could not be listed, because pages begin after the last key of the one before.
 void check_name(const std::string& key) {
   constexpr std::size_t kLongest = 4096;
   if (key.empty() || key.size() > kLongest)

@@ -17,15 +17,15 @@ namespace {
 
 using namespace ::apache::thrift;
 
-/// A listener that goes on when a single connection could not be taken: Thrift's server would end.
+/// A listener that continues after it failed to accept a connection, where Thrift's would end.
 template <class Socket>
 class Listener final : public Socket {
  public:
   template <class... Arguments>
   Listener(Peers& peers, bool wants_token, Arguments&&... arguments)
       : Socket(std::forward<Arguments>(arguments)...), peers_(peers), wants_token_(wants_token) {
-    // After so long a send() tells how far it has come, so that the watch sees who takes too
-    // little. Under TLS it would end the connection, which is for the watch to do.
+    // After this time send() returns the bytes sent so far, so that Peers notices clients that
+    // receive too slowly. With TLS it would end the connection, which is up to Peers.
     this->setSendTimeout(std::is_same_v<Socket, transport::TServerSocket> ? 1000 : 60'000);
     this->setKeepAlive(true);
     this->setAcceptCallback([](int socket) {
@@ -54,14 +54,14 @@ class Listener final : public Socket {
     }
   }
 
-  /// The peer has gone again, or there are no more descriptors.
+  /// The client has already disconnected, or there are no more descriptors.
   void pause(const char* why) {
     log::warning("taking a connection: {}", why);
     peers_.drop_unknown();
     try {
       pause_for(0.02);
     } catch (const Error&) {
-      // Interrupted: the server ends, and the next accept says so.
+      // Interrupted: the server is ending, and the next accept reports that.
     }
   }
 
@@ -102,7 +102,7 @@ std::uint32_t PeerTransport::readEnd() {
 }
 
 void PeerTransport::write(const std::uint8_t* from, std::uint32_t size) {
-  // Of what is encrypted only whole pieces tell how far they have come.
+  // With encryption, progress is known only per whole piece.
   constexpr std::uint32_t kPiece = 64 << 10;
   while (size > 0) {
     peer_->sending();

@@ -11,11 +11,11 @@
 
 namespace lambdaml::ps {
 
-/// The server's end of a connection: the socket, with or without TLS, and the watch over it. For
-/// .cc files of this layer.
+/// The server's end of a connection: the socket, with or without TLS, which reports progress to the
+/// Peer. For .cc files of this layer.
 class PeerTransport final : public ::apache::thrift::transport::TVirtualTransport<PeerTransport> {
  public:
-  /// `wants_token`: the peer is not admitted by its first request alone.
+  /// `wants_token`: a first request alone does not admit the peer.
   PeerTransport(std::shared_ptr<::apache::thrift::transport::TSocket> socket, Peers& peers,
                 std::shared_ptr<Peer> peer, bool wants_token);
   ~PeerTransport() override;
@@ -41,7 +41,7 @@ class PeerTransport final : public ::apache::thrift::transport::TVirtualTranspor
   const bool is_tls_;
 };
 
-/// The socket at which a server with these settings listens; it hands out PeerTransports. Throws
+/// The listening socket of a server with these settings, which accepts PeerTransports. Throws
 /// invalid_argument (a bad certificate or key).
 std::shared_ptr<::apache::thrift::transport::TServerSocket> make_listener(
     const ServerSettings& settings, Peers& peers);

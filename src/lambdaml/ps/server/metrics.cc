@@ -125,7 +125,7 @@ struct Metrics::Parts {
   std::thread thread;
 };
 
-/// One connection, and one question. Its handlers hold it.
+/// One connection with one request. Pending handlers keep it alive.
 class Metrics::Parts::Session : public std::enable_shared_from_this<Session> {
  public:
   Session(tcp::socket socket, State& state) : stream_(std::move(socket)), state_(state) {
@@ -178,7 +178,7 @@ void Metrics::Parts::accept() {
   static constexpr std::chrono::milliseconds kPause{20};
   acceptor.async_accept([this](error_code error, tcp::socket socket) {
     sessions.remove_if([](const auto& session) { return session.expired(); });
-    if (error) {  // the client has gone again, or there are no more descriptors
+    if (error) {  // the client has disconnected, or there are no more descriptors
       pause.expires_after(kPause);
       pause.async_wait([this](error_code) { accept(); });
       return;

@@ -8,12 +8,12 @@
 
 namespace lambdaml::ps {
 
-/// Serves the state's counters at http://host:port/metrics in the text format of Prometheus, to
-/// anybody who asks. A client has some seconds and 8 KB for its question, and some seconds to take
-/// the answer; of too many at a time the oldest is left.
+/// Serves the state's counters at http://host:port/metrics in the text format of Prometheus,
+/// without authentication. A client has a few seconds and 8 KB for its request, and a few seconds
+/// to receive the answer; if there are too many, the oldest connection is closed.
 class Metrics {
  public:
-  /// Throws already_exists when it cannot listen there.
+  /// Throws already_exists if it cannot listen there.
   Metrics(State& state, const std::string& host, int port);
   ~Metrics();
   int port() const;

@@ -8,7 +8,7 @@
 
 namespace lambdaml::ps {
 
-/// The sum, in worker order, of what each worker has pushed last. Nobody waits.
+/// The sum, in worker order, of each worker's latest push. Never waits.
 class NewestSums {
  public:
   explicit NewestSums(Shared& shared) : shared_(shared) {}
@@ -26,8 +26,8 @@ class NewestSums {
     std::uint64_t round = 0;
     std::shared_ptr<const Result> result;
   };
-  /// Puts `mine`, if any, in its place; the results of all, or none when nothing is known of this
-  /// worker.
+  /// Stores `mine`, if any, as this worker's latest; returns the latest of all workers, or nothing
+  /// if this worker has none.
   std::vector<std::shared_ptr<const Result>> replace(const Part& part,
                                                      std::shared_ptr<const Result> mine);
 

@@ -68,7 +68,7 @@ void OriginalModel::push(double rate, Buffer doubles, Charge charge, std::int64_
   part.worker = static_cast<std::uint32_t>(worker);
   part.workers = 0;
   part.length = doubles.size() / sizeof(double);
-  // Each float lies before the double that is read next.
+  // Each float is written before the double that is read next.
   for (std::size_t i = 0; i < part.length; ++i) {
     double value = 0;
     std::memcpy(&value, doubles.data() + i * sizeof value, sizeof value);

@@ -9,14 +9,14 @@
 
 namespace lambdaml::ps {
 
-/// A model that a client has registered, and the original's calls on it: workers pull it and push
-/// their updates in turns, `n` counts a worker's turns.
+/// A registered model, and the original system's calls on it: workers pull it and push their
+/// updates in turns; `n` counts a worker's turns.
 class OriginalModel {
  public:
   OriginalModel(Shared& shared, MovedVector& vector, RunningVector& running)
       : shared_(shared), vector_(vector), running_(running) {}
 
-  /// Under the lock. A second time, with the same length, workers and rule, it does nothing; with
+  /// Under the lock. Repeating the call with the same length, workers and rule does nothing; with
   /// others it throws already_exists.
   void declare(std::uint64_t length, std::uint32_t workers, const Rule& rule, bool zeros);
   /// Under the lock.
@@ -26,7 +26,7 @@ class OriginalModel {
   bool can_pull(std::int64_t n, std::int64_t worker) const;
   bool can_push(std::int64_t n, std::int64_t worker) const;
   std::shared_ptr<const Result> pull(std::int64_t n, std::int64_t worker);
-  /// `doubles` are overwritten.
+  /// Overwrites `doubles`.
   void push(double rate, Buffer doubles, Charge charge, std::int64_t n, std::int64_t worker);
 
  private:

@@ -91,7 +91,7 @@ void Peers::remove(const std::shared_ptr<Peer>& peer) {
   {
     const Lock lock(mutex_);
     if (peer->socket_ < 0) return;
-    // Nobody waits for its other end any more, who might wait for ever.
+    // Shuts the connection down, so that neither end keeps waiting for the other.
     ::shutdown(peer->socket_, SHUT_RDWR);
     peer->socket_ = -1;
     peers_.remove(peer);

@@ -17,20 +17,21 @@ namespace lambdaml::ps {
 
 class Peers;
 
-/// The other end of one connection, as the server watches it. The methods are for the thread that
-/// serves the connection; Peers reads along.
+/// The client's end of one connection, as the server monitors it. Methods are called by the thread
+/// that serves the connection; Peers reads the state.
 ///
 ///     silent ──received──► request ──request_paused──► work ──sending──► answer
 ///                             ▲                                            │
 ///                             └──────received────── idle ◄──────answered───┘
 class Peer {
  public:
-  /// A transfer is slow by the time that so many bytes of it take.
+  /// A transfer's speed is judged by the time that each step of this many bytes takes.
   static constexpr std::uint64_t kStep = 20'000;
 
   explicit Peer(int socket) : socket_(socket) {}
 
-  /// The server knows it: by the token, or, where none is asked for, by a first whole request.
+  /// The server knows the client: by the token or, if none is required, by its first complete
+  /// request.
   void admit() { is_admitted_ = true; }
   bool is_admitted() const { return is_admitted_; }
 
@@ -38,7 +39,7 @@ class Peer {
     if (state_ != State::request) enter(State::request);
     moved(bytes);
   }
-  /// The server reads no further, for now or because that was all.
+  /// The server stops reading, for now or because the request is complete.
   void request_paused() { enter(State::work); }
   void request_goes_on() { enter(State::request); }
   void sending() {
@@ -49,7 +50,7 @@ class Peer {
     holds(0);
     enter(State::idle);
   }
-  /// Bytes of memory that would come back if the connection ended.
+  /// Bytes of memory that ending the connection would free.
   void holds(std::uint64_t bytes) { held_ = bytes; }
 
  private:
@@ -71,7 +72,7 @@ class Peer {
     const State state = state_;
     return state == State::silent || state == State::request;
   }
-  /// The server waits for it in the midst of a request or an answer.
+  /// Whether the server waits for the client in the middle of a request or an answer.
   bool is_transferring() const {
     const State state = state_;
     return state == State::request || state == State::answer;
@@ -87,12 +88,12 @@ class Peer {
   std::uint64_t moved_ = 0;
 };
 
-/// All connections, and how much they may take of the server: connections in all, those that it
-/// does not know yet, time, and, when memory is short, memory. A connection is ended by shutting
-/// its socket down, whatever its thread is waiting for in it.
+/// All connections, and limits on their use of the server: number in all, number of unknown
+/// clients, time, and, when memory is short, memory. A connection is ended by shutting down its
+/// socket, which wakes its thread from any wait for it.
 ///
-/// Without this, who only connects keeps others out, and who sends a part of a long vector keeps
-/// its memory: before any token is asked for.
+/// Without these limits, a client without a token could keep others out just by connecting, or
+/// occupy memory by sending a part of a long vector.
 class Peers {
  public:
   struct Limits {
@@ -100,28 +101,28 @@ class Peers {
     bool wants_token = false;
     ServerSettings::Patience patience = {};
   };
-  /// Of those connections that the server does not know; more push out the oldest, if they are
-  /// older than kCrowded_s, and else wait.
+  /// Limit on connections of unknown clients; further ones push out the oldest, if it is older than
+  /// kCrowded_s, and otherwise wait.
   static constexpr std::size_t kMostUnknown = 256;
   static constexpr double kCrowded_s = 0.5;
-  /// When memory is short, connections are ended that are slower than Peer::kStep bytes in this.
+  /// When memory is short, connections slower than Peer::kStep bytes in this time are ended.
   static constexpr double kStalled_s = 1;
 
   Peers(Limits limits, Environment& environment);
   ~Peers();
 
-  /// A new connection; waits until there is room for it. Null: the server ends.
+  /// Adds a connection; waits until there is room for it. Returns null if the server is ending.
   std::shared_ptr<Peer> add(int socket);
-  /// The socket is about to be closed.
+  /// Call before the socket is closed.
   void remove(const std::shared_ptr<Peer>& peer);
 
-  /// Ends the oldest connection that is not known, if there is one.
+  /// Ends the oldest connection of an unknown client, if there is one.
   void drop_unknown();
-  /// Ends the stalled connection that holds most memory, and waits until it or another one has
-  /// given its memory back; if none has stalled, until one may have. False: no request or answer on
-  /// its way holds memory.
+  /// Ends the stalled connection that holds the most memory, and waits until it or another one has
+  /// freed its memory; if none has stalled, waits until one may have. Returns false if no request
+  /// or answer in progress holds memory.
   bool make_room();
-  /// The server ends: so do the waits of add(), and soon the connections that it would wait for.
+  /// The server is ending: add() stops waiting, and remaining connections are soon ended.
   void stop();
 
  private:

@@ -111,7 +111,7 @@ void Request::check_finite(const Push& push) const {
   bool is_finite = std::isfinite(squares) && std::ranges::all_of(push.totals(), [](double total) {
                      return std::isfinite(total);
                    });
-  // Only where the norm would leave the floats may one of the values.
+  // A value can exceed the range of float only if the norm does.
   constexpr double kMost = std::numeric_limits<float>::max();
   const double scale =
       part.kind == Kind::running ? std::abs(static_cast<float>(part.scale.value_or(1))) : 1;

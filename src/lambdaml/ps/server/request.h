@@ -10,13 +10,13 @@
 
 namespace lambdaml::ps {
 
-/// Numbers that stand: the sum of a round, one worker's push, a copy of a model.
+/// Immutable numbers: the sum of a round, one worker's push, a copy of a model.
 struct Result {
   Buffer totals, values;
-  std::optional<Sparse> sparse;  ///< the values again, where that is shorter
+  std::optional<Sparse> sparse;  ///< the values in sparse form, if that is shorter
   Charge charge;
 
-  /// Of `values`, and one for each result, however short.
+  /// The overhead of each result, however short.
   static constexpr std::uint64_t kOverhead = 256;
   static std::uint64_t bytes(std::uint64_t n_totals, std::uint64_t n_values) {
     return kOverhead + n_totals * sizeof(double) + n_values * sizeof(float);
@@ -35,9 +35,8 @@ struct Result {
   }
 };
 
-/// What a request brings to a sum or a vector, checked: sizes agree, indices ascend and lie within
-/// the length, numbers are finite. Nothing that a client sends reaches an entry but in one of
-/// these.
+/// The numbers of a push, checked: sizes agree, indices ascend and are within the length, numbers
+/// are finite. Numbers from clients reach an entry only in this form.
 class Push {
  public:
   std::uint64_t length() const { return length_; }  ///< of the whole vector
@@ -45,13 +44,13 @@ class Push {
     return {reinterpret_cast<const double*>(totals_.data()), totals_.size() / sizeof(double)};
   }
   bool is_sparse() const { return indices_.has_value(); }
-  /// Those that it brings, at indices() if it is sparse.
+  /// The pushed values, at indices() if it is sparse.
   std::span<const float> values() const {
     return {reinterpret_cast<const float*>(values_.data()), values_.size() / sizeof(float)};
   }
   std::span<const std::uint32_t> indices() const;
 
-  /// The whole vector. When there is no memory for it, it throws resource_exhausted.
+  /// The whole vector. Throws resource_exhausted if there is no memory for it.
   std::unique_ptr<Result> whole(Budget& budget) &&;
 
  private:
@@ -62,15 +61,15 @@ class Push {
   Charge charge_;
 };
 
-/// A request to push and pull, checked but for what only the entry knows (its length, its workers).
+/// A push-pull request, checked except for what only the entry knows (its length, its workers).
 struct Request {
-  /// `charge` is for the memory of the numbers, as far as it was taken. Throws invalid_argument,
-  /// diverged (what is not finite), resource_exhausted.
+  /// `charge` covers the memory of the numbers as far as it was taken. Throws invalid_argument,
+  /// diverged (values that are not finite), resource_exhausted.
   Request(const Part& part, Numbers numbers, Charge charge, Environment& environment);
 
   Part part;
-  std::optional<Push> push;      ///< absent: nothing is pushed, whatever numbers were sent
-  std::uint64_t n_totals = 0;    ///< that it names, also where nothing is pushed
+  std::optional<Push> push;      ///< nullopt: nothing is pushed, whatever was sent
+  std::uint64_t n_totals = 0;    ///< that it declares, even if nothing is pushed
   std::optional<Buffer> wanted;  ///< whole indices, of any size
 
  private:

@@ -41,7 +41,7 @@ Answer RoundSums::push_pull(Request request, Deadline deadline) {
   return answer(part, result);
 }
 
-/// The worker's part of a round, which begins with the first one.
+/// Adds the worker's part of a round; the first part begins the round.
 RoundSums::Collecting& RoundSums::add_part(Request& request) {
   constexpr std::size_t kMostOpen = 64;
   const Part& part = request.part;
@@ -78,15 +78,15 @@ RoundSums::Collecting& RoundSums::add_part(Request& request) {
   return round;
 }
 
-/// Once all parts are there; those that wait are then to be woken. After an error the round is
-/// begun anew: they are asked for their parts again.
+/// Call when all parts have arrived, then wake the waiting workers. After an error the round starts
+/// anew: the workers are asked to send their parts again.
 std::shared_ptr<const Result> RoundSums::complete(Lock& lock, Collecting& round, const Part& part) {
   const std::vector<std::unique_ptr<Result>> parts = std::move(round.parts);
   const bool any_sparse = round.sparse;
   const bool moves = model_.is_declared();
   std::shared_ptr<Result> result;
   try {
-    // Once the model has moved nothing may fail: the round would move it again.
+    // Once the model has been updated nothing may fail, or the round would update it again.
     decltype(results_) place;
     place.emplace(part.round, nullptr);
     std::vector<const Result*> in_order;
@@ -113,7 +113,7 @@ std::shared_ptr<const Result> RoundSums::complete(Lock& lock, Collecting& round,
   return result;
 }
 
-/// The model, after the sum has moved it.
+/// The model after the update by the sum.
 std::shared_ptr<Result> RoundSums::moved_by(std::shared_ptr<Result> sum, const Part& part) {
   std::shared_ptr<Result> model = shared_.room_for(sum->doubles().size(), sum->length());
   vector_.move(sum->floats(), 1.0,
@@ -130,7 +130,7 @@ Answer RoundSums::put_back(Request request) {
     const Lock lock(shared_.mutex);
     shared_.set_workers(part.workers);
     shared_.check_worker(part.worker);
-    // Moving a model a second time is no matter of this: the model stands in the result.
+    // Nothing is applied to the model a second time: the result contains the updated model.
     if (part.round < dropped_before_ || results_.contains(part.round))
       return {result, shared_.workers};
     const auto open = open_.find(part.round);
@@ -138,7 +138,7 @@ Answer RoundSums::put_back(Request request) {
         (open != open_.end() && (result->length() != open->second.length ||
                                  result->doubles().size() != open->second.totals)))
       fail(Code::invalid_argument,
-           "'{}', round {}: worker {} gives back a result of {} values, which is of another length",
+           "'{}', round {}: worker {} restores a result of {} values, which has another length",
            printable(shared_.id), part.round, part.worker, result->length());
     const bool is_latest = results_.empty() || results_.rbegin()->first < part.round;
     results_.emplace(part.round, result);

@@ -11,25 +11,25 @@
 
 namespace lambdaml::ps {
 
-/// The sums of rounds that all workers share. Of each worker the first contribution to a round
-/// counts. A sum is kept until every worker has said, by Part::retired, that it will not come back
-/// before a later round. Where the entry is a model, a round's sum moves it, and the model is the
-/// result.
+/// The sums of rounds that all workers take part in. The first contribution of each worker to a
+/// round counts. A sum is kept until every worker has declared, by Part::retired, that it will not
+/// return to that round. If the entry is a model, a round's sum updates it, and the result is the
+/// model.
 class RoundSums {
  public:
   RoundSums(Shared& shared, MovedVector& vector, const OriginalModel& model)
       : shared_(shared), vector_(vector), model_(model) {}
 
-  /// Waits for all workers' parts. Throws what Entry::push_pull() does.
+  /// Waits for all workers' contributions. Throws what Entry::push_pull() throws.
   Answer push_pull(Request request, Deadline deadline);
-  /// Takes the sum of a round that the server has lost.
+  /// Restores the sum of a round that the server has lost.
   Answer put_back(Request request);
 
   /// Under the lock.
   bool empty() const { return open_.empty() && results_.empty(); }
   void save(Writer& out) const;
   void load(Reader& in);
-  /// Throws data_corrupt unless all have so many values.
+  /// Throws data_corrupt unless all have that many values.
   void require_length(std::uint64_t length) const;
 
  private:

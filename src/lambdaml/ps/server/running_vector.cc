@@ -78,7 +78,8 @@ void RunningVector::count_push(Lock& lock, Request& request) {
     ++shared_.environment.stats.repeated_pushes;
     return;
   }
-  // There may be no memory for it, or no number for a total: then nothing has been counted yet.
+  // Either step may fail (no memory, or a total that is not finite): until then nothing has been
+  // counted.
   std::vector<double> totals = totals_;
   totals.resize(push.totals().size());
   for (std::size_t i = 0; i < totals.size(); ++i) totals[i] += push.totals()[i];
@@ -100,7 +101,7 @@ void RunningVector::count_push(Lock& lock, Request& request) {
   shared_.changed.notify_all();
 }
 
-/// By the `whole` push, or by a sparse one. Throws nothing: it is counted.
+/// Applies the `whole` push or a sparse one. Must not throw, because the push has been counted.
 void RunningVector::move(Push& push, const Part& part, Result* whole) {
   const Stopwatch clock;
   const double scale = part.scale.value_or(1);
@@ -116,7 +117,7 @@ void RunningVector::move(Push& push, const Part& part, Result* whole) {
   ++stats.pushes;
 }
 
-/// The workers that the answer to this one waits for.
+/// The workers that this answer waits for.
 std::vector<std::uint32_t> RunningVector::behind(const Part& part) const {
   std::vector<std::uint32_t> out;
   for (std::uint32_t worker = 0; worker < shared_.workers; ++worker) {

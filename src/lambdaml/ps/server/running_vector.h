@@ -8,14 +8,14 @@
 
 namespace lambdaml::ps {
 
-/// The vector that pushes move at once, in order of arrival, with its totals. A push counts once:
-/// those from beyond the worker's last. An answer may wait until the slowest worker is near enough,
-/// or until all have finished.
+/// A vector with totals that pushes update at once, in order of arrival. Each push counts once:
+/// those with a round up to the worker's last one are ignored. An answer may wait until the slowest
+/// worker is close enough, or until all have finished.
 class RunningVector {
  public:
   RunningVector(Shared& shared, MovedVector& vector) : shared_(shared), vector_(vector) {}
 
-  /// Throws what Entry::push_pull() does.
+  /// Throws what Entry::push_pull() throws.
   Answer push_pull(Request request, Deadline deadline);
 
   /// Under the lock.

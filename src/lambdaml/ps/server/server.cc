@@ -107,7 +107,7 @@ struct Server::Parts {
     }
     wake.notify_all();
     housekeeping.join();
-    // Whoever waits for others, or for room, would keep the server from its end.
+    // Calls that wait for other workers or for memory would delay the end of the server.
     peers.stop();
     server->stop();
     state.interrupt();
@@ -138,7 +138,7 @@ struct Server::Parts {
     try {
       state.expire(settings.expired_s);
     } catch (const std::exception& error) {
-      log::error("removing what nobody uses: {}", error.what());
+      log::error("removing expired data: {}", error.what());
     }
   }
 

@@ -15,10 +15,10 @@ namespace {
 using namespace ::apache::thrift;
 using wire::Operation;
 
-/// Of the lists that generated code makes room for as soon as their length is known.
+/// The limit of lists for which generated code allocates memory as soon as their length is known.
 constexpr std::int32_t kShortList = 1 << 13;
 
-/// The calls that a server with a token answers by asking for it.
+/// The calls that a server answers with a request for the token.
 const std::map<std::string, Operation::type>& operations() {
   static const std::map<std::string, Operation::type> all = {
       {"ping", Operation::PING},
@@ -41,8 +41,8 @@ const std::map<std::string, Operation::type>& operations() {
   return all;
 }
 
-/// Generated code, but for the calls that carry vectors, values and long lists. Each of these reads
-/// to the message's end before anything is done.
+/// Generated code, except for the calls that carry vectors, values and long lists. Each of these is
+/// read to the end of its message before anything is done.
 class Processor final : public wire::ParameterServerProcessor {
  public:
   Processor(const std::shared_ptr<Handler>& handler, std::shared_ptr<Peer> peer)
@@ -55,7 +55,7 @@ class Processor final : public wire::ParameterServerProcessor {
     } catch (const TException&) {
       throw;
     } catch (const std::exception& error) {
-      // Thrift's server knows its own exceptions only: of this one the process would end.
+      // Thrift's server only catches its own exceptions; any other would end the process.
       throw TException(error.what());
     }
   }
@@ -83,7 +83,7 @@ class Processor final : public wire::ParameterServerProcessor {
       return answer(*in, *out, name, sequence, (this->*call->second)(*in, name));
     }
     const bool goes_on = ParameterServerProcessor::dispatchCall(in, out, name, sequence, context);
-    // A guess of the token costs a connection.
+    // Each guess of the token costs a connection.
     return goes_on && (handler_.is_admitted() || name != "hello");
   }
 
@@ -99,7 +99,7 @@ class Processor final : public wire::ParameterServerProcessor {
     return [this, operation]() -> Reply { throw handler_.refusal_of(operation); };
   }
 
-  /// What binaries of the request may take.
+  /// The memory that the request's binaries may take.
   Room room(const std::shared_ptr<Intake>& intake) const {
     Room room(handler_.service().largest);
     room.has_memory = [intake](std::uint64_t bytes) { return intake->take(bytes); };
@@ -115,7 +115,7 @@ class Processor final : public wire::ParameterServerProcessor {
     const auto memory = intake();
     read_arguments(in, [&](std::int16_t id, protocol::TType type) {
       if (id != 1 || type != protocol::T_STRUCT) return false;
-      // Of two such fields the last counts, as in generated code.
+      // If such a field is repeated the last one counts, as in generated code.
       *part = {};
       *numbers = {};
       read(in, room(memory), *part, *numbers);
@@ -136,7 +136,7 @@ class Processor final : public wire::ParameterServerProcessor {
           const Result& result = *answer.result;
           sum.length = result.length();
           numbers.totals = result.totals;
-          // Who pushes a result wants none back.
+          // A worker that restores a result does not need it back.
           if (part->kind != Kind::result) numbers.values = result.values;
           if (takes_sparse && result.sparse) {
             numbers.indices = std::as_bytes(std::span(result.sparse->indices));
@@ -254,7 +254,7 @@ class Processor final : public wire::ParameterServerProcessor {
   Call push(Protocol& in, const std::string& name) {
     const auto push = std::make_shared<OriginalPush>();
     const auto memory = intake();
-    // A Grad has a rate before what both have.
+    // In a Grad, the rate precedes the fields that both have.
     push->is_grad = name == "push_grad";
     const std::int16_t shift = push->is_grad ? 1 : 0;
     read_arguments(in, [&](std::int16_t id, protocol::TType type) {
@@ -284,7 +284,7 @@ class Processor final : public wire::ParameterServerProcessor {
     };
   }
 
-  /// As long as a vector may be.
+  /// At most as long as a vector.
   static Buffer read_list(Protocol& in, const Room& room) {
     auto& binary = dynamic_cast<protocol::TBinaryProtocol&>(in);
     binary.setContainerSizeLimit(static_cast<std::int32_t>(room.largest / sizeof(float)));

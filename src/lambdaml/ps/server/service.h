@@ -10,12 +10,12 @@
 
 namespace lambdaml::ps {
 
-/// What a message may have before the server knows that it is more than a greeting: the name of a
-/// call, a token, some bytes around them.
+/// The size limit of a client's messages before it is admitted: enough for the name of a call and a
+/// token.
 inline constexpr std::uint64_t kGreetingBytes = 32 << 10;
 inline constexpr std::size_t kLongestToken = 8 << 10;
 
-/// What connections share.
+/// What all connections share.
 struct Service {
   State& state;
   Token token;
@@ -24,12 +24,12 @@ struct Service {
   std::uint32_t largest = 1 << 30;  ///< bytes of a vector or value
 };
 
-/// Serves parameter_server.thrift; one processor for each connection.
+/// Serves parameter_server.thrift; makes one processor per connection.
 std::shared_ptr<::apache::thrift::TProcessorFactory> processors_of(Service& service);
 
-/// What the service answers to a client that sends these bytes over one connection, until their end
-/// or until it would end the connection. Without a socket, so without limits in time or number: for
-/// tests and fuzzing. Throws nothing that a client can cause.
+/// The service's answers to a client that sends these bytes over one connection, up to their end or
+/// to where the service would end the connection. Without a socket, so without limits on time or
+/// number: for tests and fuzzing. No input makes it throw.
 std::string answers_to(Service& service, std::string bytes);
 
 }  // namespace lambdaml::ps

@@ -9,7 +9,7 @@
 namespace lambdaml::ps {
 
 void Shared::set_workers(std::uint32_t count) {
-  // Beside its turns each may have a newest sum.
+  // Besides its turns, each worker may have a newest sum.
   constexpr std::size_t kBytes =
       sizeof(Turns) + sizeof(std::uint64_t) + sizeof(std::shared_ptr<const Result>);
   if (workers == 0) {

@@ -18,10 +18,10 @@
 
 namespace lambdaml::ps {
 
-/// That may share an entry.
+/// The limit of workers that share an entry.
 inline constexpr std::uint32_t kMostWorkers = 1 << 20;
 
-/// What one worker has done.
+/// The progress of one worker.
 struct Turns {
   std::uint64_t next_push = 0, next_pull = 0;  ///< rounds before these have been counted
   std::uint64_t pushes = 0;
@@ -30,7 +30,7 @@ struct Turns {
 };
 
 struct Answer {
-  std::shared_ptr<const Result> result;  ///< null when something is missing
+  std::shared_ptr<const Result> result;  ///< null if contributions are missing
   std::uint64_t merged = 0;
   std::vector<std::uint32_t> missing = {};
   bool resend = false;
@@ -39,9 +39,9 @@ struct Answer {
 
 using Lock = std::unique_lock<std::mutex>;
 
-/// What the sums under one id share: the workers, the lock and the waiting. Members that are not
-/// atomic or constant are used under `mutex`; so are the functions, except remove() and
-/// interrupt(), which lock by themselves, check_totals() and room_for().
+/// What the sums under one id share: the workers, the lock and the waiting. Members that are
+/// neither atomic nor constant are used under `mutex`; so are the functions, except remove() and
+/// interrupt(), which lock it themselves, check_totals() and room_for().
 class Shared {
  public:
   Shared(std::string id_, Environment& environment_)
@@ -53,20 +53,20 @@ class Shared {
   std::condition_variable changed;
   std::uint32_t workers = 0;
   std::vector<Turns> turns;  ///< of each worker
-  /// Grows with every change; a snapshot of the same version says the same.
+  /// Increases with every change; equal versions have equal snapshots.
   std::atomic<std::uint64_t> version{1};
 
-  /// The first call says how many there are; 0: as many as there are. Throws invalid_argument for
-  /// another number.
+  /// The first call sets the number of workers; 0 accepts the present number. Throws
+  /// invalid_argument for another number.
   void set_workers(std::uint32_t count);
   void check_worker(std::int64_t worker) const;
   /// Throws diverged for a number that is not finite.
   void check_totals(std::span<const double> totals) const;
-  /// A result of that size, against the budget.
+  /// A result of that size, charged to the budget.
   std::shared_ptr<Result> room_for(std::uint64_t n_totals, std::uint64_t n_values) const;
 
-  /// Waits until `ready` holds; false when the deadline came first. Throws not_found after
-  /// remove(), unavailable after interrupt().
+  /// Waits until `ready` holds; returns false at the deadline. Throws not_found after remove(),
+  /// unavailable after interrupt().
   bool wait(Lock& lock, Deadline deadline, const std::function<bool()>& ready);
   void wait_for_snapshot(Lock& lock);
   void remove();
@@ -82,15 +82,15 @@ class Shared {
   bool removed_ = false;
   bool interrupted_ = false;
   Charge workers_charge_;
-  int moving_ = 0;       ///< threads that add up or move the vector
-  bool frozen_ = false;  ///< a snapshot is being taken: nobody begins to
+  int moving_ = 0;       ///< threads that are summing or modifying the vector
+  bool frozen_ = false;  ///< a snapshot is being taken: no thread may begin to
 };
 
-/// While one lives, its thread adds up or moves the vector out of the lock, and no snapshot is
-/// taken. It locks again in the end, also when the work throws.
+/// While one lives, its thread sums or modifies the vector without the lock, and no snapshot is
+/// taken. The destructor locks again, also after an exception.
 class Moving {
  public:
-  /// Waits for the end of a snapshot; throws what wait() throws.
+  /// Waits for a snapshot to end; throws what wait() throws.
   Moving(Shared& shared, Lock& lock) : shared_(shared), lock_(lock) {
     shared_.wait_for_snapshot(lock_);
     ++shared_.moving_;
@@ -109,7 +109,7 @@ class Moving {
   Lock& lock_;
 };
 
-/// While one lives, under the lock, a snapshot is being taken and nobody moves the vector.
+/// While one lives, under the lock, a snapshot is being taken and no thread modifies the vector.
 class Freeze {
  public:
   Freeze(Shared& shared, Lock& lock) : shared_(shared) {
@@ -127,8 +127,8 @@ class Freeze {
   Shared& shared_;
 };
 
-/// The parts, of equal sizes, added float by float in their order; `sparse`: the result also holds
-/// the values that are not 0. Out of the lock. Throws diverged, resource_exhausted.
+/// The parts, of equal sizes, summed float by float in their order; `sparse`: the result also holds
+/// the values that are not 0. Call without the lock. Throws diverged, resource_exhausted.
 std::shared_ptr<Result> sum_of(const Shared& shared, const std::vector<const Result*>& parts,
                                bool sparse);
 

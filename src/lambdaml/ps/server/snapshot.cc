@@ -1,11 +1,11 @@
-// An entry in its file: its workers, sums and vector, in the order of writing. What each part of it
-// writes is here side by side, as together it is one format.
+// An entry's file format: its workers, sums and vector, in the order of writing. What each part of
+// the entry writes is defined here together because it is one format.
 #include "lambdaml/ps/server/entry.h"
 
 namespace lambdaml::ps {
 namespace {
 
-/// Turns in a file.
+/// Turns as stored in a file.
 struct TurnsInFile {
   std::uint64_t next_push = 0, next_pull = 0, pushes = 0, retired = 0;
   std::uint64_t finished = 0;  ///< its lowest byte, as older servers left the others as they were
@@ -58,7 +58,7 @@ std::shared_ptr<Entry> Entry::load(Reader& in, Environment& environment) {
   if (is_model) entry->rounds_.require_length(entry->vector_.size());
   entry->running_.load(in);
   entry->vector_.load_counts(in);
-  require(in.empty(), "it goes on after its end");
+  require(in.empty(), "it has data after its end");
   return entry;
 }
 
@@ -85,7 +85,8 @@ void RoundSums::save(Writer& out) const {
   constexpr std::size_t kBytesOfResults = 64 << 20;
   constexpr std::size_t kFewestResults = 2;
   out.put(dropped_before_);
-  // The newest results: a worker that waits for an older one has a checkpoint behind it as well.
+  // Keeps only the newest results: a worker that waits for an older one also has a checkpoint to
+  // resume from.
   std::vector<std::pair<std::uint64_t, const Result*>> kept;
   std::size_t bytes = 0;
   for (auto at = results_.rbegin(); at != results_.rend(); ++at) {

@@ -51,7 +51,7 @@ std::shared_ptr<Entry> State::get(const std::string& id) const {
   return entry;
 }
 
-/// Under the lock, for an entry that is not there yet.
+/// Under the lock, for an entry that does not exist yet.
 void State::check_room_for(const std::string& id) const {
   if (id.empty() || id.size() > kLongestId)
     fail(Code::invalid_argument, "a model's id has from 1 to {} bytes, not {}", kLongestId,

@@ -9,10 +9,10 @@
 
 namespace lambdaml::ps {
 
-/// The server's token. Once there were several wrong guesses within a minute, each look at a guess
-/// takes half a second, a right one too: else the wrong ones would be those that take long. With at
-/// most Peers::kMostUnknown connections at a time and one guess a connection that makes 512 guesses
-/// a second, and a client that knows the token is let in. Thread-safe.
+/// The server's token. After several wrong guesses within a minute, each check takes half a second,
+/// even of a correct token: otherwise the duration would tell them apart. With at most
+/// Peers::kMostUnknown connections at a time and one guess per connection, that allows 512 guesses
+/// a second, and a client that knows the token can still connect. Thread-safe.
 class Token {
  public:
   explicit Token(std::string secret) : secret_(std::move(secret)) {}
@@ -40,7 +40,7 @@ class Token {
     return wrong_ >= kSlips;
   }
 
-  /// In a time that does not tell how much of it is right.
+  /// Compares in a time that does not reveal how much is right.
   bool equals(const std::string& guess) const {
     unsigned difference = guess.size() == secret_.size() ? 0 : 1;
     for (std::size_t i = 0; i < secret_.size(); ++i)

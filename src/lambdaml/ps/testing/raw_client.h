@@ -20,11 +20,11 @@
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 
-/// A foreign client for tests: Thrift's binary protocol by hand, over a plain socket, so that it
-/// can say what no generated code would.
+/// A foreign client for tests: writes Thrift's binary protocol by hand over a plain socket, so that
+/// it can send what generated code would not.
 namespace lambdaml::ps {
 
-/// Bytes of Thrift's binary protocol; nothing is checked.
+/// Bytes of Thrift's binary protocol; unchecked.
 class Wire {
  public:
   enum Type : char {
@@ -89,7 +89,7 @@ class RawClient {
     if (socket_ >= 0) ::close(socket_);
   }
 
-  /// False when the other end has hung up, or has not taken all within the time.
+  /// False if the peer has disconnected, or has not accepted everything in time.
   bool say(std::string_view bytes, double seconds = 20) const {
     const Deadline deadline = Deadline::in(seconds);
     while (!bytes.empty()) {
@@ -102,7 +102,7 @@ class RawClient {
   }
   bool say(const Wire& wire) const { return say(wire.bytes()); }
 
-  /// Up to `size` bytes: fewer where the other end has hung up or the time is over.
+  /// Up to `size` bytes: fewer if the peer has disconnected or the time is over.
   std::string hear(std::size_t size, double seconds = 20) const {
     const Deadline deadline = Deadline::in(seconds);
     std::string out;
@@ -116,7 +116,7 @@ class RawClient {
     return out;
   }
 
-  /// Whether the other end hangs up within the time; what it says before is dropped.
+  /// Whether the peer disconnects in time; drops what it sends before.
   bool is_cut(double seconds = 20) const {
     const Deadline deadline = Deadline::in(seconds);
     std::array<char, 1 << 16> buffer;
@@ -129,7 +129,7 @@ class RawClient {
     enum class Kind { cut, answered, refused, unknown_method } kind = Kind::cut;
     std::string code = {}, why = {};
   };
-  /// How the server answers a call; of an answer that is no refusal the beginning is read.
+  /// The server's answer to a call; if it is not a refusal, only its beginning is read.
   Outcome outcome(double seconds = 20) const {
     const auto number = [&](std::size_t bytes) -> std::optional<std::int64_t> {
       const std::string text = hear(bytes, seconds);

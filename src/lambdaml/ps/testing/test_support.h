@@ -12,10 +12,10 @@
 #include "lambdaml/ps/client.h"
 #include "lambdaml/ps/server.h"
 
-/// What the tests of the parameter server share.
+/// Helpers for the tests of the parameter server.
 namespace lambdaml::ps {
 
-/// A folder that is removed in the end.
+/// A folder that the destructor removes.
 class Folder {
  public:
   Folder() {
@@ -39,7 +39,7 @@ inline Address address_of(const Server& server) {
   return address;
 }
 
-/// Floats of many magnitudes, so that a sum in another order has other bits.
+/// Floats of many magnitudes, so that a sum in another order has different bits.
 inline std::vector<float> numbers(std::uint64_t round, std::uint32_t worker, std::size_t n) {
   Rng rng(mix({round, worker, n}));
   std::vector<float> out(n);
@@ -57,7 +57,7 @@ inline std::vector<float> sum_of(std::uint64_t round, std::uint32_t workers, std
   return sum;
 }
 
-/// One push of a worker and what came back; a dense answer in `values`.
+/// One push of a worker and its answer; a dense answer is in `values`.
 struct Exchange {
   Sum sum;
   std::vector<float> values;
@@ -91,7 +91,7 @@ inline Exchange exchange(Client& client, Part part, const std::vector<float>& va
   return out;
 }
 
-/// Runs body(i) on a thread each; the first error is thrown here.
+/// Runs body(i) on one thread each; rethrows the first error.
 template <class Body>
 void on_threads(std::uint32_t n, Body body) {
   std::vector<std::string> errors(n);

@@ -11,16 +11,16 @@ namespace lambdaml::storage::dynamodb {
 /// Where a table is.
 struct Address {
   std::string table;
-  std::string region;    ///< empty: as the environment says
-  std::string endpoint;  ///< empty: as the environment says
-  bool create = false;   ///< the table, when it is not there
+  std::string region;    ///< empty: from the environment
+  std::string endpoint;  ///< empty: from the environment
+  bool create = false;   ///< create the table if it does not exist
 };
 
 /// region, endpoint, create.
 std::vector<Option> address_options();
 
-/// dynamodb://table[/prefix][?region=…][&endpoint=…][&create=true]; the prefix is left to the
-/// caller. `options`: address_options() as the URI has them. Throws invalid_argument.
+/// Parses dynamodb://table[/prefix][?region=…][&endpoint=…][&create=true]; the caller handles the
+/// prefix. `options` are address_options() with the URI's values. Throws invalid_argument.
 Address address_of(const Uri& uri, const Options& options);
 
 }  // namespace lambdaml::storage::dynamodb

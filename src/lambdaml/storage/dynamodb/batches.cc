@@ -11,21 +11,21 @@
 namespace lambdaml::storage::dynamodb {
 namespace {
 
-/// DynamoDB's most for a BatchWriteItem; of the largest items it stays below the 16 MB that a
-/// request or reply may have, so it is ours for a BatchGetItem too (which may have 100).
+/// DynamoDB's limit for a BatchWriteItem. Batches of this many of the largest items stay below the
+/// limit of 16 MB per request or reply, so it is also used for BatchGetItem (which allows 100).
 constexpr std::size_t kItemsPerBatch = 25;
-/// A batch is closed when it has so many bytes of values: several small ones go at once.
+/// A batch is closed at this many bytes of values: several small ones are sent at a time.
 constexpr std::uint64_t kBytesPerBatch = 2'000'000;
-/// Batches whose texts are in memory at once.
+/// Limits how many batches are encoded in memory at once.
 constexpr std::size_t kBatchesAtOnce = 16;
 
 constexpr int kTriesInVain = 7;
 constexpr double kFirstPause_s = 0.02, kLongestPause_s = 2;
 
-/// The pauses between tries, counted.
+/// Pauses between attempts, and their count.
 class Pauses {
  public:
-  /// Called after each try; false when too many in a row got nothing done.
+  /// Call after each attempt; returns false if too many in a row achieved nothing.
   bool pause(bool progress) {
     if (progress) {
       in_vain_ = 0;
@@ -78,7 +78,7 @@ std::string_view Batches::own(std::string_view key, Keys asked, std::string_view
   const auto at = std::ranges::find(asked, key);
   if (at == asked.end())
     fail(Code::data_corrupt,
-         "{}: {} in the table '{}': the reply names '{}', which is none of ours",
+         "{}: {} in the table '{}': the reply names '{}', which was not requested",
          service_.endpoint(), name, service_.table(), printable(key));
   return *at;
 }

@@ -12,9 +12,10 @@
 
 namespace lambdaml::storage::dynamodb {
 
-/// Many keys in few requests, several of them at once. The service may leave keys undone, because
-/// it is busy; those are sent again after pauses that double, until seven tries in a row got
-/// nothing done: then `unavailable`. Thread-safe. What it is given stays the caller's.
+/// Many keys in few requests, several requests at a time. A busy service may leave keys
+/// unprocessed; these are sent again after pauses that double, until seven attempts in a row
+/// achieve nothing: then throws `unavailable`. Thread-safe. The caller keeps ownership of the
+/// arguments.
 class Batches {
  public:
   using Keys = std::span<const std::string_view>;
@@ -25,9 +26,9 @@ class Batches {
 
   /// Requests of at most 25 items and some 2 MB.
   void put(const Values& values);
-  /// Requests of 25 keys. No key may be there twice.
+  /// Requests of 25 keys. Keys must be unique.
   void remove(Keys keys);
-  /// Adds what is there to `found`. Requests of 25 keys; none may be there twice.
+  /// Adds the values that exist to `found`. Requests of 25 keys; keys must be unique.
   void get(Keys keys, Found& found);
 
  private:
@@ -35,12 +36,12 @@ class Batches {
     Keys keys;
     std::string body;
   };
-  /// The first keys of those given, as many as one request may have.
+  /// A request for the first of the given keys, as many as one request may have.
   using Compose = std::function<Batch(Keys)>;
   using Take = std::function<void(Keys, Reply&)>;
   void run(std::string_view name, Kind kind, Keys keys, const Compose& compose, const Take& take);
   void count_written(Keys keys, const Reply& reply, const Values& values) const;
-  /// The key of ours that a reply names.
+  /// Our key that equals the one in a reply.
   std::string_view own(std::string_view key, Keys asked, std::string_view name) const;
 
   Service& service_;

@@ -11,12 +11,12 @@
 #include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/wait.h"
 
-/// A table of Amazon DynamoDB: one item a key. Reads are consistent, so what was saved is seen at
-/// once; there is no way to be told of a write, so waits look again and again.
+/// A table of Amazon DynamoDB: one item per key. Reads are consistent, so saves are visible at
+/// once. Writes cannot be subscribed to, so waits poll.
 namespace lambdaml::storage::dynamodb {
 namespace {
 
-/// Asked for at the same time, when one that was waited for has come.
+/// Keys polled together once the first missing one has arrived.
 constexpr std::size_t kKeysAtOnce = 400;
 
 std::string quoted(std::string_view key) { return fmt::format("'{}'", key); }
@@ -42,7 +42,7 @@ class DynamoDb final : public Storage {
     const aws::Response answer = put(key, value, true);
     if (answer.ok()) return true;
     if (answer.tries <= 1) return false;
-    // An earlier try may have gone through unheard.
+    // An earlier attempt may have succeeded without its answer being received.
     const std::optional<Buffer> there = load(key);
     return there && std::ranges::equal(there->view(), value);
   }
@@ -130,8 +130,7 @@ class DynamoDb final : public Storage {
           entries.push_back({std::move(item.key), *item.bytes});
       check_count(entries.size(), describe());
       if (reply.next.empty()) break;
-      if (reply.next == next)
-        fail(Code::data_corrupt, "{}: a Scan that does not go on", describe());
+      if (reply.next == next) fail(Code::data_corrupt, "{}: a Scan makes no progress", describe());
       next = std::move(reply.next);
     }
     std::ranges::sort(entries, {}, &Entry::key);

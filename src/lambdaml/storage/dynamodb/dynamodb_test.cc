@@ -326,7 +326,7 @@ TEST_F(DynamoDb, RefusesRepliesWithoutEnd) {
 
 TEST_F(DynamoDb, ReadsAgainWhatWasCutOrComesFromElsewhere) {
   for (const char* text : {"", "null", "[]", "{", R"({"Item":{"key":{"S":"k)", "<html>no</html>"}) {
-    // Its length fits its header: whoever cut it has counted again.
+    // Content-Length matches the truncated text, as after a proxy, so only the JSON shows it.
     const auto store = open_on({answer(text)});
     const Error error = thrown_by([&] { store->load("key"); });
     EXPECT_EQ(error.code(), Code::unavailable) << text << ": " << error.what();

@@ -19,16 +19,16 @@ using Json = nlohmann::json;
   fail(Code::data_corrupt, "the reply makes no sense: {}", why);
 }
 
-/// A JSON text whose bytes ("B":"base64…") were taken out, and stand there by their number. They
-/// are nearly all of a long reply, and a parser that looks at each character for what else it might
-/// be takes five times as long as the rest of the way.
+/// A JSON text with its byte strings ("B":"base64…") taken out and replaced by their index. They
+/// are most of a long reply, and a general JSON parser would take five times as long on them as all
+/// other steps together.
 struct Lifted {
   std::string text;
   std::vector<std::string_view> bytes;
 };
 
 Lifted lift_bytes(std::string_view text) {
-  // Within a string its quotes would be escaped: this stands for nothing else.
+  // Within a string the quotes would be escaped, so this is unambiguous.
   constexpr std::string_view kBegin = R"("B":")";
   Lifted out;
   std::size_t done = 0;
@@ -52,14 +52,15 @@ Lifted lift_bytes(std::string_view text) {
   return out;
 }
 
-/// What is no JSON object was cut on its way or comes from elsewhere, and is asked for again.
+/// A text that is not a JSON object was cut off or comes from elsewhere: throws unavailable, so
+/// that the request is retried.
 Json parse(std::string_view text) {
   Json json = parse_json(text);
   if (!json.is_object()) fail(Code::unavailable, "the reply is no JSON object");
   return json;
 }
 
-/// The member of an object, null when there is none (or no object).
+/// The member of an object; null if there is none or it is not an object.
 const Json& member(const Json& json, std::string_view name) {
   static const Json kNull;
   if (!json.is_object()) return kNull;
@@ -73,14 +74,14 @@ std::string_view text_of(const Json& json) {
                           : std::string_view();
 }
 
-/// The one member of an object that is named by the table.
+/// The only member of an object, named by the table.
 const Json& of_the_table(const Json& json) {
   if (!json.is_object() || json.size() != 1) fail_reply("not about one table");
   return json.front();
 }
 
 const Json& array_of(const Json& json) {
-  if (!json.is_array()) fail_reply("a list of items is none");
+  if (!json.is_array()) fail_reply("a list of items is not an array");
   return json;
 }
 
@@ -139,7 +140,7 @@ class Parser {
     return out;
   }
 
-  /// One table's, or a list of them.
+  /// An object for one table, or a list of them.
   static std::optional<double> units(const Json& consumed) {
     if (consumed.is_array()) {
       double sum = 0;

@@ -8,43 +8,43 @@
 
 #include "lambdaml/base/bytes.h"
 
-/// What DynamoDB answers, checked. Replies are bytes from a network: any text either gives what is
-/// described here or throws: unavailable for what is no JSON object, as a reply is that was cut,
-/// else data_corrupt, which says what is wrong, not with what.
+/// Parses and checks replies of DynamoDB. Replies are untrusted: any text either gives a result or
+/// throws. unavailable means that the reply is not a JSON object and was probably cut off;
+/// data_corrupt, that its contents are wrong. Messages do not repeat the contents.
 namespace lambdaml::storage::dynamodb {
 
-/// An item as a reply shows it.
+/// An item as returned in a reply.
 struct ReplyItem {
   std::string key;
-  /// Absent in an item that no store of this project has written.
+  /// nullopt for an item that this project did not write.
   std::optional<std::uint64_t> bytes;
-  std::optional<Buffer> value;  ///< absent when it was not asked for, or is empty
+  std::optional<Buffer> value;  ///< nullopt if not requested, or empty
 
-  /// The value. Throws data_corrupt for an item that is not ours, or whose value is not as long as
-  /// it says.
+  /// Takes the value out. Throws data_corrupt if the item was not written by this project, or the
+  /// value's length differs from `bytes`.
   Buffer take_value();
 };
 
 /// The reply to any operation on items.
 struct Reply {
   std::vector<ReplyItem> items;          ///< of GetItem, BatchGetItem, Scan
-  std::vector<std::string> unprocessed;  ///< keys that are to be asked for or written again
-  std::string next;                      ///< where a Scan goes on, as JSON; empty at the end
-  std::optional<double> units;           ///< capacity consumed, where the server says
+  std::vector<std::string> unprocessed;  ///< keys to request again
+  std::string next;                      ///< where a Scan continues, as JSON; empty at the end
+  std::optional<double> units;           ///< consumed capacity, if reported
 };
 
 /// `key_attribute` is the name of the table's key.
 Reply parse_reply(std::string_view text, std::string_view key_attribute);
 
-/// What DescribeTable and CreateTable say.
+/// The result of DescribeTable and CreateTable.
 struct TableState {
   std::string status;  ///< CREATING, ACTIVE, …
-  /// The name of the key where it is one string; else empty.
+  /// The name of the key if it is a single string attribute; else empty.
   std::string key_attribute;
 };
 TableState parse_table(std::string_view text);
 
-/// What went wrong, from a reply that is no success.
+/// The error in an unsuccessful reply.
 struct Problem {
   std::string type;     ///< "ThrottlingException"; empty when the reply is not DynamoDB's
   std::string message;  ///< printable

@@ -28,7 +28,7 @@ bool is_one_of(std::string_view type, std::initializer_list<std::string_view> ty
   return std::ranges::find(types, type) != types.end();
 }
 
-/// Whether the body is the one that was sent; a server that does not say is believed.
+/// Whether the body is the one that was sent; true if the server sends no checksum.
 bool is_intact(const aws::Response& answer) {
   const std::string_view told = answer.header("x-amz-crc32");
   if (told.empty()) return true;
@@ -43,7 +43,7 @@ bool is_passing(std::string_view type) {
                           "ServiceUnavailableException", "TransactionInProgressException"});
 }
 
-/// Whether DynamoDB answers, or a service that speaks its protocol.
+/// Whether the answer comes from DynamoDB or a service that speaks its protocol.
 bool is_marked(const aws::Response& answer) {
   return answer.has_header_like("x-amz") ||
          answer.header("content-type").starts_with("application/x-amz-json");
@@ -224,7 +224,7 @@ std::string Service::find_key_attribute() {
     if (!answer.ok()) {
       const bool absent = parse_problem(answer.body.text()).type == "ResourceNotFoundException";
       if (!absent || !address_.create) fail_answer(what("DescribeTable", "its key"), answer);
-      // A table that was just made may not be known everywhere yet.
+      // A new table may not be visible everywhere yet.
       if (std::exchange(create, false)) create_table(deadline);
     } else {
       TableState table;

@@ -12,27 +12,26 @@
 
 namespace lambdaml::storage::file {
 
-/// Tells which names were renamed into which folders, as the kernel reports it (inotify(7)). Used
-/// by one wait at a time; kept for the next one with its watches, because ending a watch costs
-/// milliseconds.
+/// Reports which names were renamed into which folders, using inotify(7). Used by one wait at a
+/// time and then kept with its watches for the next, because ending a watch takes milliseconds.
 class Arrivals {
  public:
-  /// Throws nothing: without inotify (limits reached) every watch() is refused.
+  /// Does not throw: without inotify (limits reached) every watch() is refused.
   Arrivals();
 
   enum class Watch { already, added, refused };
-  /// Makes arrivals in `folder` known from now on. Refused when there is no such folder, or no
-  /// watch left.
+  /// Reports arrivals in `folder` from now on. Refused if there is no such folder or no watch left.
   Watch watch(const std::string& folder);
 
   struct News {
-    bool anything = false;  ///< may have come: events were lost or a folder has gone
+    bool anything = false;  ///< may have arrived: events were lost or a folder was removed
     std::set<std::pair<std::string, std::string>> names;  ///< folder and name
   };
-  /// Sleeps until there is news, but not longer than `seconds`.
+  /// Sleeps until there is news, at most for `seconds`.
   News wait(double seconds);
 
-  /// Whether it is worth keeping: of this process (a fork shares the queue) and not too large.
+  /// Whether it can be kept: it belongs to this process (a fork shares the queue) and is not too
+  /// large.
   bool reusable() const;
 
  private:
@@ -42,7 +41,7 @@ class Arrivals {
   std::map<int, std::string> folder_of_;
 };
 
-/// The idle ones of a store.
+/// A store's idle instances. Thread-safe.
 class ArrivalsPool {
  public:
   std::unique_ptr<Arrivals> take();

@@ -23,22 +23,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A wait looks at its keys this often even without news: for files that came otherwise than by
-/// rename (a copy by hand, a network file system).
+/// A wait checks its keys this often even without notifications: for files that did not arrive by
+/// rename (copied by hand, or on a network file system).
 constexpr double kLookAnyway = 0.25;
 constexpr double kLongestPoll = 0.02;
-/// A folder that vanishes each time before the file is in it: somebody clears in a loop.
+/// Limit for a folder that keeps vanishing before the file is in it, as a loop that clears it
+/// causes.
 constexpr int kFolderTries = 100;
 
-/// Where the bare name `file` leads: a folder per user in shared memory.
+/// The default place of the bare name `file`: a folder per user in shared memory.
 std::string default_folder() {
   return (shared_memory_folder() / fmt::format("lambdaml-{}", ::getuid())).string();
 }
 
-/// A folder on the way is not there any more; on NFS it is stale.
+/// A folder on the path no longer exists; on NFS it is stale.
 bool is_gone(int error) { return error == ENOENT || error == ESTALE; }
 
-/// A file below `folder` that is removed unless it gets its name.
+/// A file below `folder` that is removed unless it is renamed to its final name.
 class Temporary {
  public:
   Temporary(int folder, const char* name) : folder_(folder), name_(name) {}
@@ -47,7 +48,7 @@ class Temporary {
   ~Temporary() {
     if (!renamed_) ::unlinkat(folder_, name_, 0);
   }
-  /// With `exclusive` fails with EEXIST where `to` is. 0 or an errno.
+  /// With `exclusive` fails with EEXIST if `to` exists. Returns 0 or an errno.
   int rename_to(const char* to, bool exclusive) {
     const int error = try_rename(to, exclusive);
     renamed_ = error == 0;
@@ -59,7 +60,8 @@ class Temporary {
     if (!exclusive) return ::renameat(folder_, name_, folder_, to) == 0 ? 0 : errno;
     if (::syscall(SYS_renameat2, folder_, name_, folder_, to, RENAME_NOREPLACE) == 0) return 0;
     if (errno != EINVAL && errno != ENOSYS) return errno;
-    // A file system without that flag: a second link is as exclusive, only its arrival is not told.
+    // Without support for that flag, a second link is as exclusive, but its arrival is not
+    // reported.
     if (::linkat(folder_, name_, folder_, to, 0) != 0) return errno;
     ::unlinkat(folder_, name_, 0);
     return 0;
@@ -70,8 +72,8 @@ class Temporary {
   bool renamed_ = false;
 };
 
-/// Sleeps until the kernel tells of a rename into a folder of the missing keys; looks at all of
-/// them now and then even without news.
+/// Sleeps until the kernel reports a rename into a folder of the missing keys; also polls all of
+/// them from time to time.
 class FolderWatch final : public ListedKeyWatch {
  public:
   FolderWatch(const std::string& root, ArrivalsPool& pool, std::vector<std::string> keys)
@@ -92,13 +94,12 @@ class FolderWatch final : public ListedKeyWatch {
   }
 
   void wait(Deadline deadline, std::size_t below) override {
-    // Taken before the first look, so that its watches miss nothing after it.
+    // Taken before the first poll, so that its watches miss nothing after it.
     if (!arrivals_) arrivals_ = pool_.take();
-    // What came to keys that were not asked for before was not noted.
+    // Arrivals for keys that were not requested before were not recorded.
     if (reaches_further(below)) poll(missing(below));
     while (!any_found() && !deadline.passed()) {
-      // A watch that was there before the last look missed nothing since; after a new one, look
-      // again.
+      // An existing watch has missed nothing since the last poll; after adding one, poll again.
       bool all_watched = true;
       bool any_added = false;
       for (const std::size_t i : missing(keys().size())) {
@@ -138,9 +139,9 @@ class FolderWatch final : public ListedKeyWatch {
 };
 
 /// Keys are files below a folder. A value is written under a temporary name and renamed, so a
-/// reader sees all of it or none and a writer that is killed leaves the old one. A wait sleeps
-/// until the kernel tells of a rename. Whatever file lies in the folder is a value. What is changed
-/// is changed through the folder's descriptor, with paths that begin in it; see Root.
+/// reader sees all of it or none, and a writer that is killed leaves the old value. A wait sleeps
+/// until the kernel reports a rename. Any file in the folder is a value. All changes go through the
+/// folder's descriptor, with paths relative to it; see Root.
 class Files final : public Storage {
  public:
   Files(const std::string& root, Sharing sharing)
@@ -181,7 +182,7 @@ class Files final : public Storage {
                                 static_cast<off_t>(begin + have));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) fail_errno(errno, "reading " + path);
-      if (n == 0) break;  // somebody cuts it by hand
+      if (n == 0) break;  // the file was truncated from outside
       have += static_cast<std::size_t>(n);
     }
     part.truncate(have);
@@ -233,7 +234,7 @@ class Files final : public Storage {
     const int error = errno;
     if (error == ENOENT || error == ENOTDIR) return;
     struct stat info {};
-    // Folders are no values. Which error unlink() gives for one depends on the system.
+    // Folders are not values. The error that unlink() gives for one depends on the system.
     if (::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return;
     fail_errno(error, "removing " + path);
   }
@@ -243,7 +244,7 @@ class Files final : public Storage {
     return place_of(root_, key);
   }
 
-  /// Where the path, which is below the root, goes on from it.
+  /// The rest of a path below the root.
   const char* below_root(const std::string& path) const { return path.c_str() + root_.size() + 1; }
 
   bool write(std::string_view key, Bytes value, bool exclusive) {
@@ -257,7 +258,7 @@ class Files final : public Storage {
     fail(Code::unavailable, "saving {}: its folder is removed again and again", place.path());
   }
 
-  /// Whether the value got its name; absent when the folder is not there, or not any more.
+  /// Whether the value got its name; nullopt if the folder does not exist, or no longer does.
   std::optional<bool> try_write(int root, std::string_view key, const Place& place, Bytes value,
                                 bool exclusive) {
     const std::string path = place.path();
@@ -293,7 +294,7 @@ class Files final : public Storage {
     }
     file.reset();
     int error = temporary.rename_to(below_root(path), exclusive);
-    // A folder in the way may be left over from keys that are gone.
+    // A folder in the way may be left over from removed keys.
     if ((error == EISDIR || error == EEXIST) &&
         ::unlinkat(root, below_root(path), AT_REMOVEDIR) == 0)
       error = temporary.rename_to(below_root(path), exclusive);
@@ -304,7 +305,7 @@ class Files final : public Storage {
     return false;
   }
 
-  /// Makes a folder below the root; false when the root itself is not there any more.
+  /// Creates a folder below the root; false if the root itself no longer exists.
   bool make_folders(int root, const std::string& folder) const {
     if (folder.size() <= root_.size()) return false;
     const auto make = [&] {
@@ -315,21 +316,21 @@ class Files final : public Storage {
       if (!make_folders(root, folder.substr(0, folder.rfind('/')))) return false;
       if (make() || is_gone(errno)) return true;
     }
-    // A file where a folder should be shows when the value is written.
+    // A file in place of a folder becomes an error when the value is written.
     if (errno != ENOTDIR) fail_errno(errno, "making the folder " + folder);
     return true;
   }
 
-  /// The folder, as the beginning of a key, in which everything with the prefix lies.
+  /// The folder, as the beginning of a key, that contains every key with the prefix.
   static std::string start_of(std::string_view prefix) {
     const std::size_t slash = prefix.rfind('/');
     return slash == std::string_view::npos ? "" : std::string(prefix.substr(0, slash));
   }
 
   /// Calls on_value(file, key) for each value with the prefix below `folder` (the beginning of a
-  /// key), on_temporary(file, "") for what was being written in folders that lie wholly under the
-  /// prefix, and on_folder(path) for these folders, from the leaves up. What vanishes meanwhile is
-  /// passed over.
+  /// key), on_temporary(file, "") for unfinished files in folders that are entirely under the
+  /// prefix, and on_folder(path) for these folders, children first. Skips entries that vanish
+  /// meanwhile.
   template <class OnValue, class OnTemporary, class OnFolder>
   void walk(const std::string& folder, std::string_view prefix, const OnValue& on_value,
             const OnTemporary& on_temporary, const OnFolder& on_folder) const {

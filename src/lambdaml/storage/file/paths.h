@@ -6,7 +6,7 @@
 
 namespace lambdaml::storage::file {
 
-/// Where a key lies.
+/// The file of a key.
 struct Place {
   std::string folder;
   std::string name;
@@ -14,14 +14,14 @@ struct Place {
 };
 
 /// Keys are paths below `root`, part by part. Names that begin with `.#` belong to values that are
-/// being written; a key's part that begins so gets one more `#`.
+/// being written; a part of a key that begins that way gets one more `#`.
 Place place_of(const std::string& root, std::string_view key);
 std::string folder_of(const std::string& root, std::string_view folder_key);
 
-/// The part of a key that lies under `name`; absent for a value that is being written.
+/// The part of a key that is stored under `name`; nullopt for a value that is being written.
 std::optional<std::string> part_of(std::string_view name);
 
-/// A name for a value that is being written; no two calls of one process give the same.
+/// A name for a value that is being written; unique within this process.
 std::string temporary_name();
 
 }  // namespace lambdaml::storage::file

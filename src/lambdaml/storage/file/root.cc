@@ -11,7 +11,7 @@ namespace lambdaml::storage::file {
 
 namespace {
 
-/// Whether `path` still leads to the open folder.
+/// Whether `path` still refers to the open folder.
 bool leads_to(const std::string& path, int folder) {
   struct stat named {
   }, opened{};
@@ -19,15 +19,15 @@ bool leads_to(const std::string& path, int folder) {
          named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
 }
 
-/// The root folders that this process has made, by device and inode. Several handles share them: a
-/// job saves with one and clears with another.
+/// The root folders that this process has created, by device and inode. Shared by all handles: a
+/// job saves through one and clears through another.
 class MadeFolders {
  public:
   void add(int folder) {
     const std::lock_guard lock(mutex_);
     made_.insert(identity(folder));
   }
-  /// Whether the folder was among them; it no longer is.
+  /// Removes the folder from the set; returns whether it was in it.
   bool take(int folder) {
     const std::lock_guard lock(mutex_);
     return made_.erase(identity(folder)) != 0;

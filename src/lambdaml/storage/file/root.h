@@ -10,9 +10,9 @@
 
 namespace lambdaml::storage::file {
 
-/// The folder of a store. It is written to through one descriptor, of a folder that was found good
-/// (base/own_folder.h): when it is cleared away, what another user then puts in its place is never
-/// written to. May be used by several threads.
+/// A store's root folder. All writes go through one descriptor of a folder that passed the checks
+/// of base/own_folder.h, so that they never reach a folder that another user puts in its place
+/// after it was cleared. Thread-safe.
 class Root {
  public:
   using Folder = std::shared_ptr<const FileDescriptor>;
@@ -23,15 +23,15 @@ class Root {
   mode_t file_mode() const { return sharing_ == Sharing::group ? 0666 : 0600; }
   mode_t folder_mode() const { return sharing_ == Sharing::group ? 0777 : 0700; }
 
-  /// Made if need be; where it is gone again, a call by its descriptor gives ENOENT or ESTALE, and
-  /// it is to be forgotten. Throws as open_own_folder does.
+  /// The folder, created if necessary. If it is removed later, calls on its descriptor fail with
+  /// ENOENT or ESTALE; then call forget(). Throws as open_own_folder() does.
   Folder made();
-  /// As it is now; null when there is none. One stat more.
+  /// The folder as it is now; null if there is none. Costs one more stat.
   Folder found();
-  /// Removes the folder when it is empty and this process made it, by whatever handle: a folder
-  /// that was there before stays.
+  /// Removes the folder if it is empty and was created by this process, through any handle: a
+  /// folder that existed before is kept.
   void remove_if_ours(const Folder& folder) const;
-  /// The next call looks again.
+  /// Makes the next call look up the folder again.
   void forget(const Folder& gone);
 
  private:

@@ -25,7 +25,7 @@ Address address_of(const Uri& uri) {
   if (!uri.query.empty()) refuse("there are no options");
   if (uri.host.find('@') != std::string::npos) refuse("Memcached knows no users");
   Address address;
-  // Uri takes the last port for the URI's, and all before it for the host.
+  // Uri parses the last port as the URI's and everything before it as the host.
   const std::string all = uri.port ? fmt::format("{}:{}", uri.host, *uri.port) : uri.host;
   for (const std::string& text : split(all, ',')) {
     Address::Server server;

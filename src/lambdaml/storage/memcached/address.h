@@ -8,7 +8,7 @@
 
 namespace lambdaml::storage::memcached {
 
-/// Where a store lies: `memcached://host[:11211][,host2[:port2]…][/prefix]`.
+/// Parses `memcached://host[:11211][,host2[:port2]…][/prefix]`.
 struct Address {
   struct Server {
     std::string host;  ///< an IPv6 address without its brackets

@@ -15,11 +15,11 @@
 namespace lambdaml::storage::memcached {
 namespace {
 
-/// Seconds that Memcached takes for a date (more than 30 days), one long past: an item saved with
-/// it is gone at once.
+/// An expiry time that Memcached takes for a date (more than 30 days), one long past: an item saved
+/// with it expires at once.
 constexpr std::int64_t kLongPast = 60 * 60 * 24 * 30 + 1;
-/// Of one request. Its replies must fit the buffers between here and there, for they are read only
-/// when the request was sent.
+/// Limits a request, because all its replies must fit into the buffers of the connection: they are
+/// read only after the whole request was sent.
 constexpr std::size_t kBatchItems = 500;
 /// Memcached's own limit (-I) is 1 GB.
 constexpr std::int64_t kLargestValue = 1LL << 30;
@@ -77,7 +77,7 @@ class Client::Server {
       fail_server(line);
     return line;
   }
-  /// The next line, which may be the error of a server that does not know the command.
+  /// The next line; an error line is allowed, from a server that does not know the command.
   std::string_view line_or_error() {
     const std::string_view line = input_.line();
     if (line.starts_with("SERVER_ERROR") || line.starts_with("CLIENT_ERROR")) fail_server(line);
@@ -91,7 +91,7 @@ class Client::Server {
     Buffer value;
     std::uint64_t version = 0;
   };
-  /// Absent at the end of the answer.
+  /// nullopt at the end of the answer.
   std::optional<Found> found() {
     const std::string_view head = line();
     if (head == "END") return {};
@@ -111,7 +111,7 @@ class Client::Server {
   SocketInput input_;
 };
 
-/// Which server an item lies on.
+/// Which server stores an item.
 class Client::Spread {
  public:
   explicit Spread(const Address& address) {
@@ -137,7 +137,7 @@ class Client::Spread {
   memcached_st memcached_;
 };
 
-/// When a value is saved.
+/// The condition for saving a value.
 struct Client::Condition {
   std::int64_t expires = 0;
   std::optional<std::uint64_t> version = {};
@@ -215,7 +215,7 @@ void Client::get(std::span<const std::string> items, const OnFound& on_found) {
     const auto batch = items.subspan(begin, std::min(kBatchItems, items.size() - begin));
     std::multimap<std::string_view, std::size_t> index_of;
     std::vector<std::size_t> asked;
-    // All servers are asked before the first is heard.
+    // Send to all servers before reading the first answer.
     for_each_place(batch, [&](std::size_t place, std::span<const std::size_t> there) {
       std::string request = "gets";
       for (const std::size_t i : there) {

@@ -14,46 +14,46 @@
 
 namespace lambdaml::storage::memcached {
 
-/// A connection to each of the servers, made when it is first needed, in the text protocol
+/// Connections to the servers, each made on first use, in the text protocol
 /// (github.com/memcached/memcached: doc/protocol.txt). Items are spread over several servers by
-/// libmemcached's consistent hashing (ketama), so that its other users find them. libmemcached does
-/// not talk to them: its waits see neither an interrupt nor a deadline of all tries (ADR 028). Used
-/// by one thread at a time; after an error it must be dropped.
+/// libmemcached's consistent hashing (ketama), so that other libmemcached clients find them;
+/// libmemcached does no I/O here because its waits ignore interrupts and shared deadlines (ADR
+/// 028). Used by one thread at a time; after an error it must be dropped.
 ///
-/// Each call is a request and its answer. Errors: unavailable (a server cannot be reached, does not
-/// answer within the patience, or answers with what is no Memcached reply; none is ever left out
-/// instead), resource_exhausted (a value that the server finds too large, no memory), internal,
-/// cancelled (interrupted). They name the server where there are several, and why.
+/// Each call is one request and its answer. Errors: unavailable (a server is unreachable, exceeds
+/// the patience, or does not speak the protocol; no server is ever skipped), resource_exhausted
+/// (the server rejects the value as too large, or is out of memory), internal, cancelled
+/// (interrupted). If there are several servers, messages name the server.
 class Client {
  public:
   Client(const Address& address, std::shared_ptr<Patience> patience);
   ~Client();
 
   void set(std::string_view item, Bytes value);
-  /// These save where the item is absent, or is there; whether they did.
+  /// Save only if the item is absent, or only if it exists; return whether they did.
   bool add(std::string_view item, Bytes value);
   bool replace(std::string_view item, Bytes value);
   bool append(std::string_view item, Bytes value);
 
-  /// Saves where the item is still the one that was got with that version; whether it was.
+  /// Save, or remove, only if the item still has the version that get() reported; return whether
+  /// they did.
   bool set_if_same(std::string_view item, Bytes value, std::uint64_t version);
   bool remove_if_same(std::string_view item, std::uint64_t version);
 
-  /// Asks for all items in one request a server and calls on_found(index of the item, value,
-  /// version) for those that are there, in any order.
+  /// Requests all items, one request per server, and calls on_found(index of the item, value,
+  /// version) for those that exist, in any order.
   using OnFound = std::function<void(std::size_t, Buffer, std::uint64_t)>;
   void get(std::span<const std::string> items, const OnFound& on_found);
 
-  /// Whether the item is there. Transfers no value where the server knows meta commands (from
-  /// version 1.6 on).
+  /// Whether the item exists. Transfers no value if the server supports meta commands (since 1.6).
   bool exists(std::string_view item);
 
   void remove(std::string_view item);
-  /// Sends all removals at once and waits until they are done.
+  /// Sends all removals at once and waits for the answers.
   void remove_all(std::span<const std::string> items);
 
-  /// The smallest `item_size_max` of the servers: what an item may take, its name and head
-  /// included.
+  /// The smallest `item_size_max` of the servers: the limit for an item including its name and
+  /// header.
   std::uint64_t item_size_max();
 
  private:
@@ -64,10 +64,10 @@ class Client {
   bool store(std::string_view command, std::string_view item, Bytes value,
              const Condition& condition);
   std::size_t place_of(std::string_view item) const;
-  /// Calls use(server), with its name in front of errors where there are several.
+  /// Calls use(server); if there are several servers, errors are prefixed with the server's name.
   template <class Use>
   auto with(std::size_t place, Use&& use);
-  /// Calls use(place, indices) for each server with the indices of the items that lie there.
+  /// Calls use(place, indices) for each server with the indices of its items.
   template <class Use>
   void for_each_place(std::span<const std::string> items, Use&& use) const;
 

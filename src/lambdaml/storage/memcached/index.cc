@@ -13,14 +13,14 @@
 namespace lambdaml::storage::memcached {
 namespace {
 
-/// So much appended by one handle makes it worth while to look which names are still good.
+/// After appending this much, a handle checks which names still have values.
 constexpr std::size_t kTidyBytes = 8 << 10;
-/// Tries of what others may get in the way of.
+/// Attempts at operations that concurrent writers can make fail.
 constexpr int kTries = 10;
 
 std::string new_generation() { return fmt::format("/{:016x}\n", unique_number()); }
 
-/// Calls on_name for each line but the generation's.
+/// Calls on_name for each line except the generation.
 template <class OnName>
 void each_name(std::string_view text, OnName&& on_name) {
   for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != std::string_view::npos;
@@ -38,7 +38,7 @@ std::string folder_at(std::string_view folder, std::string_view name) {
   return join_key(folder, name.substr(0, name.size() - 1));
 }
 
-/// What the server says is not trusted: it may be another's.
+/// The server's contents are untrusted: another program may have written them.
 bool is_good(const std::string& key) {
   try {
     check_key(key);
@@ -110,8 +110,8 @@ void Index::note(Client& client, std::string_view folder, const std::string& lin
   for (int i = 0; i < kTries; ++i) {
     count_put(lines.size());
     if (client.append(item, as_bytes(lines))) return noted(folder, lines, nullptr);
-    // No list: the folder is new or was cleared, and its name may be gone from its parent's. That
-    // comes first, so that a crash leaves no list that nobody finds.
+    // No list: the folder is new or was cleared, so its name may be missing from its parent's list.
+    // Add it there first, so that a crash leaves no list that cannot be found.
     const auto [parent, name] = split_key(folder);
     const std::string line = line_of(std::string(name) + "/");
     const Stopwatch clock;
@@ -122,7 +122,7 @@ void Index::note(Client& client, std::string_view folder, const std::string& lin
       if (!folder.empty() && clock.seconds() >= kLease) note(client, parent, line);
       return noted(folder, lines, &text);
     }
-    // Another was first; or the list is full, which the server does not tell from absent.
+    // Another writer was faster; or the list is full, which the server reports like an absent item.
     if (i > 0) make_room(client, folder);
   }
   fail(Code::resource_exhausted,
@@ -145,7 +145,7 @@ void Index::noted(std::string_view folder, const std::string& lines, const std::
   });
 }
 
-/// For a list that has reached the size of an item.
+/// For a list that has reached the maximum item size.
 void Index::make_room(Client& client, std::string_view folder) {
   const std::optional<List> full = list(client, folder);
   if (!full) return;
@@ -169,7 +169,7 @@ void Index::forget(std::span<const std::string> keys) {
 void Index::remove_emptied(Client& client, std::span<const std::string> keys) {
   std::set<std::string> folders;
   for (const std::string& key : keys) folders.emplace(split_key(key).first);
-  // From the longest to the shortest, so that children come before their parents.
+  // Longest first, so that children come before their parents.
   while (!folders.empty()) {
     const std::string folder = std::move(
         folders
@@ -185,7 +185,8 @@ void Index::remove_emptied(Client& client, std::span<const std::string> keys) {
       own = *known.own;
       folders_.erase(at);
     }
-    // Equal texts tell that nobody else has noted anything, and the version that it stays so.
+    // Equal texts show that no other writer has noted anything; the version ensures that this stays
+    // so.
     const std::optional<List> there = list(client, folder);
     if (!there || there->text != own) continue;
     count_remove(1);
@@ -225,8 +226,8 @@ void Index::tidy(Client& client, std::string_view key) {
   }
 }
 
-/// Drops the names that were in the list `seen` kLease ago or more and have no value now. Names of
-/// keys that this handle saved and did not remove are taken to be good without a look.
+/// Drops the names that were in the list `seen` kLease or longer ago and have no value now.
+/// Assumes, without a request, that keys that this handle saved and did not remove have values.
 void Index::drop_lost(Client& client, std::string_view folder, const std::string& seen) {
   std::vector<std::string> names;
   std::vector<std::string> items;
@@ -243,9 +244,9 @@ void Index::drop_lost(Client& client, std::string_view folder, const std::string
     drop(client, folder, seen, [&](std::string_view name) { return lost.contains(name); });
 }
 
-/// Takes the names that are gone from the part of the list that was `seen`, and the list away when
-/// nothing is left. What others append meanwhile stays. False when others have changed that part or
-/// are too fast: it is left as it is.
+/// Removes the names that match `gone` from the part of the list that was `seen`, and the list
+/// itself if nothing is left. Concurrent appends are kept. Returns false, changing nothing, if
+/// others have modified that part or keep interfering.
 bool Index::drop(Client& client, std::string_view folder, const std::string& seen,
                  const Gone& gone) const {
   const std::string item = item_of_folder(folder);
@@ -346,7 +347,7 @@ void Index::clear(Client& client, std::string_view prefix) {
     const Deadline settled = Deadline::in(kLease);
     remove_values(client, tree.keys);
     sleep_until(settled);
-    // Values whose names were read before they came.
+    // Values that arrived after their names were read.
     remove_values(client, tree.keys);
     bool done = true;
     for (auto at = tree.lists.rbegin(); at != tree.lists.rend(); ++at) {

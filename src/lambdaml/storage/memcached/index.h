@@ -18,78 +18,80 @@
 
 namespace lambdaml::storage::memcached {
 
-/// Which keys there are: Memcached cannot tell, so each folder has an item that lists its children.
+/// Tracks which keys exist. Memcached cannot list keys, so each folder has an item that lists its
+/// children.
 ///
-/// The item of `a/b` holds a line for each key in it (`name`) and each folder (`name/`), names
-/// maybe several times, below a first line (`/GENERATION`) that no other item has had. Lines are
-/// appended; whoever finds no item adds one and appends the folder to its parent's. A key is noted
+/// The item of `a/b` holds a line for each key in it (`name`) and each folder (`name/`), possibly
+/// repeated, after a first line (`/GENERATION`) that is unique to this item. Lines are appended; a
+/// writer that finds no item adds one and appends the folder to its parent's. A key is noted
 /// *before* its value is saved, so a crash leaves a name without a value, which is harmless, and
-/// never a value without a name. list() asks for the values of all names, so it shows what is
-/// there.
+/// never a value without a name. list() requests the values of all names, so it shows only what
+/// exists.
 ///
-/// Names without a value are dropped now and then, and by clear(): by cas, so that nothing that
-/// others append meanwhile is lost. What remains is a writer between its two requests, whose name
-/// has no value *yet*. Two rules keep that name:
+/// Names without a value are dropped from time to time, and by clear(), using cas so that
+/// concurrent appends are not lost. The remaining race is with a writer between its two requests,
+/// whose name has no value *yet*. Two rules keep that name:
 ///
 ///   * A writer whose value was saved later than kLease after it began to note the key notes it
 ///     again.
-///   * A name is dropped only when its value is absent kLease or more after the name was read.
+///   * A name is dropped only if its value is absent kLease or more after the name was read.
 ///
-/// For if the value came within kLease, whoever read the name has seen the value too and keeps the
-/// name or removes the value; and if it came later, the name is there again, appended either before
-/// the cas, which then fails, or after it. The same holds for a folder's name, noted before the
-/// folder's item is added. Clocks are only used to measure time on one machine.
+/// If the value arrived within kLease, the process that read the name has seen the value too, and
+/// keeps the name or removes the value. If it arrived later, the name was appended again, either
+/// before the cas, which then fails, or after it. The same holds for a folder's name, which is
+/// noted before the folder's item is added. Clocks are only used to measure durations on one
+/// machine.
 ///
-/// A handle remembers what it noted. A remembered key is saved by `replace`, which fails where the
-/// value is gone; only then may its name be gone too, and the key is noted again.
+/// A handle remembers which keys it noted. A remembered key is saved by `replace`, which fails if
+/// the value no longer exists; only then may its name be missing too, and the key is noted again.
 ///
-/// When the server drops an item of a folder for want of memory, list() and clear() see less.
+/// If the server evicts a folder's item for lack of memory, list() and clear() miss its keys.
 /// Thread-safe.
 class Index {
  public:
   static constexpr double kLease = 0.02;  ///< seconds
 
-  /// Whether this handle saved the key, and has not removed it since.
+  /// Whether this handle has saved the key and not removed it since.
   bool knows(std::string_view key) const;
 
   /// Notes the keys, calls save(), and notes them again if that took long. One request for all keys
-  /// of a folder; three for a folder that is new, and for each of its parents that is.
+  /// of a folder; three for a new folder and for each of its new parents.
   void note_around(Client& client, std::span<const std::string_view> keys,
                    const std::function<void()>& save);
 
-  /// To be called before keys are removed.
+  /// Call before removing keys.
   void forget(std::span<const std::string> keys);
-  /// To be called after they were: removes the lists of folders that this handle alone has written
-  /// in, if they hold nothing any more. Two requests for such a folder.
+  /// Call after removing keys: removes the lists of folders that only this handle has written to,
+  /// if they are empty now. Two requests per such folder.
   void remove_emptied(Client& client, std::span<const std::string> keys);
-  /// Drops names of the key's folder that have lost their values, when this handle has appended so
-  /// much that it is worth it. Costs nothing otherwise.
+  /// Drops names without values from the key's folder once this handle has appended enough to make
+  /// that worthwhile. Otherwise costs nothing.
   void tidy(Client& client, std::string_view key);
 
-  /// The keys noted under the prefix, in no order; they may have lost their values. A request for
-  /// each level of folders.
+  /// The keys noted under the prefix, unordered; some may have no value any more. One request per
+  /// level of folders.
   std::vector<std::string> keys(Client& client, std::string_view prefix) const;
-  /// Removes the values under the prefix and the names of these; takes kLease and a little if there
-  /// are any.
+  /// Removes the values under the prefix and their names; takes slightly longer than kLease if
+  /// there are any.
   void clear(Client& client, std::string_view prefix);
 
   void count_into(std::shared_ptr<Meter> meter) { meter_ = std::move(meter); }
 
  private:
-  /// What the server has of a folder.
+  /// A folder's list on the server.
   struct List {
     std::string text;
     std::uint64_t version = 0;
   };
-  /// What this handle knows of a folder.
+  /// What this handle knows about a folder.
   struct Folder {
     std::set<std::string, std::less<>> names;  ///< saved by it, not removed since
-    int saving = 0;                            ///< calls of note_around() that go on
-    /// The whole list, if this handle added it and wrote all of it; absent where it did not, or
-    /// where the list is too long to be worth it.
+    int saving = 0;                            ///< calls of note_around() in progress
+    /// The whole list if this handle added it and wrote all of it; otherwise, or if it is too long
+    /// to be kept, nullopt.
     std::optional<std::string> own;
     std::size_t appended = 0;  ///< bytes since the last tidying
-    /// What a tidying has read, and when the lease of its youngest name ends.
+    /// The list that tidy() read last, and when the lease of its newest name ends.
     std::optional<std::string> seen;
     Deadline settled = Deadline::never();
   };

@@ -20,7 +20,7 @@ struct MemcachedLibrary : SharedLibrary {
   decltype(&::memcached_server_add) server_add = find("memcached_server_add");
 };
 
-/// Loaded at the first call; any thread may call. Throws unavailable when this machine has none.
+/// Loaded on the first call; thread-safe. Throws unavailable if this machine has no libmemcached.
 inline const MemcachedLibrary& lib() {
   static const MemcachedLibrary library;
   return library;

@@ -16,17 +16,17 @@
 namespace lambdaml::storage::memcached {
 namespace {
 
-/// What an item needs besides its value: its head, its name and the server's rounding.
+/// An item's overhead besides its value: header, name and the server's rounding.
 constexpr std::uint64_t kItemOverhead = 512 + kMostFrameBytes;
-/// A wait polls again after a part of the time that it has taken so far: a poll costs some 20 µs,
-/// and what workers wait for often comes within a few hundred. A hundred workers that poll a
-/// thousand times a second would keep each other from getting there, so long waits poll less often.
+/// A wait polls again after a fraction of the elapsed time: a poll costs some 20 µs, and values
+/// often arrive within a few hundred. A hundred workers polling a thousand times a second would
+/// slow each other down, so long waits poll less often.
 double pause_after(double waited_s) {
   const double longest_s = waited_s < 0.02 ? 1e-3 : 0.2;
   return std::clamp(0.1 * waited_s, 60e-6, longest_s);
 }
 
-/// Lets this thread sleep for microseconds: by default the kernel wakes it up to 50 µs late.
+/// Allows this thread to sleep for microseconds: by default the kernel wakes it up to 50 µs late.
 class ExactSleep {
  public:
   ExactSleep() : before_(::prctl(PR_GET_TIMERSLACK)) { ::prctl(PR_SET_TIMERSLACK, 1000UL); }
@@ -40,8 +40,8 @@ class ExactSleep {
   int before_;
 };
 
-/// Keys are items, spread over the servers. Which there are is told by the Index; nothing else in
-/// the servers is touched.
+/// Keys are items, spread over the servers. The Index tracks which exist; other items on the
+/// servers are never touched.
 class Memcached final : public Storage {
  public:
   Memcached(Address address, const std::shared_ptr<Patience>& patience)
@@ -69,7 +69,7 @@ class Memcached final : public Storage {
     save_all({&item, 1});
   }
 
-  /// A request for each key, and one more for each folder with keys that are new to this handle.
+  /// One request per key, plus one for each folder with keys that are new to this handle.
   void save_all(std::span<const Item> items) override {
     for (const Item& item : items) check_key(item.key);
     if (items.empty()) return;
@@ -116,7 +116,7 @@ class Memcached final : public Storage {
   bool exists(std::string_view key) override {
     check_key(key);
     const std::string item = item_of_key(key);
-    // A long name is hashed, and only the value tells whose it is.
+    // A long name is hashed, and only the value tells which key it belongs to.
     if (is_hashed(item)) return load(key).has_value();
     return with_server("looking up", key, 1, [&](Client& client) {
       if (meter_) meter_->count_get(1, 0);
@@ -154,7 +154,8 @@ class Memcached final : public Storage {
     });
   }
 
-  /// Reads the values of all keys under the prefix: Memcached tells sizes no other way.
+  /// Reads the values of all keys under the prefix, because Memcached reports sizes in no other
+  /// way.
   std::vector<Entry> list(std::string_view prefix) override {
     return with_server("listing", prefix, 1, [&](Client& client) {
       const std::vector<std::string> keys = index_.keys(client, prefix);
@@ -172,7 +173,7 @@ class Memcached final : public Storage {
   }
 
  private:
-  /// Calls use(client); its errors get the endpoint and the operation in front.
+  /// Calls use(client); errors are prefixed with the endpoint and the operation.
   template <class Use>
   std::invoke_result_t<Use, Client&> with_server(std::string_view doing, std::string_view key,
                                                  std::size_t keys, Use&& use) {
@@ -185,7 +186,7 @@ class Memcached final : public Storage {
     }
   }
 
-  /// Calls send(name, bytes) with the item that the key's value makes.
+  /// Calls send(name, bytes) with the name and contents of the key's item.
   template <class Send>
   bool put(const Item& item, Send&& send) const {
     const std::string name = item_of_key(item.key);
@@ -194,7 +195,7 @@ class Memcached final : public Storage {
     return send(name, framed(item.key, item.value));
   }
 
-  /// Calls on_value(index of the key, Buffer) for the keys that are there.
+  /// Calls on_value(index of the key, Buffer) for the keys that exist.
   template <class OnValue>
   void get(Client& client, std::span<const std::string> keys, OnValue&& on_value) const {
     std::vector<std::string> items;
@@ -215,7 +216,7 @@ class Memcached final : public Storage {
   std::uint64_t max_value_bytes_;
 };
 
-/// Asks for all missing keys in one request, again and again.
+/// Polls all missing keys repeatedly, in one request each time.
 class MemcachedWatch final : public ListedKeyWatch {
  public:
   MemcachedWatch(Storage& store, std::vector<std::string> keys)

@@ -8,13 +8,13 @@
 #include "lambdaml/storage/wait.h"
 
 /// The simplest store, and the one to read first when writing another: a map in this process. It
-/// shows what a store owes its callers. `save` and `load` copy, so nobody shares memory by
+/// shows what a store must provide: `save` and `load` copy, so callers never share memory by
 /// accident; a wait sleeps until something changes; absence is std::nullopt.
 namespace lambdaml::storage::memory {
 namespace {
 
-/// What lies under one name. Values never change once they are in the map; a save puts a new one in
-/// place of the old. So a reader may copy outside the lock.
+/// An entry. Values never change once they are in the map; a save replaces the old value by a new
+/// one, so a reader may copy outside the lock.
 struct Shelf {
   using Value = std::shared_ptr<const Buffer>;
 
@@ -22,7 +22,7 @@ struct Shelf {
   std::condition_variable changed;
   std::map<std::string, Value, std::less<>> values;
 
-  /// Null when absent. Under the lock.
+  /// Null if absent. Requires the lock.
   Value find(std::string_view key) const {
     const auto at = values.find(key);
     return at == values.end() ? nullptr : at->second;
@@ -147,8 +147,8 @@ class Memory final : public Storage {
   std::shared_ptr<Shelf> shelf_;
 };
 
-/// Everybody who opens a name gets the same shelf, for as long as the process runs: a worker may
-/// close its store before another opens it.
+/// Everyone who opens a name gets the same map for as long as the process runs: a worker may close
+/// its store before another opens it.
 std::shared_ptr<Shelf> shelf_named(const std::string& name) {
   static std::mutex mutex;
   static std::map<std::string, std::shared_ptr<Shelf>> shelves;

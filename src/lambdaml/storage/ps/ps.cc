@@ -22,13 +22,13 @@ using lambdaml::ps::Part;
 using lambdaml::ps::Sparse;
 using lambdaml::ps::Sum;
 
-/// Longer values lie in pieces.
+/// Longer values are stored in pieces.
 constexpr std::uint64_t kPieceBytes = 16 << 20;
 constexpr std::size_t kBatchKeys = 1000;
 
-/// A parameter server: it keeps keys, and adds up. What a server that starts again has lost of a
-/// round is given back: this worker's part, which it has until the sum is there, and the sum of the
-/// round before, which another worker may still wait for.
+/// A parameter server: it stores keys and sums vectors. After a restart, this restores what the
+/// server may have lost of a round: this worker's contribution, which it keeps until it has the
+/// sum, and the sum of the round before, which another worker may still be waiting for.
 class ParameterServer final : public Storage, public Aggregator {
  public:
   ParameterServer(Address address, std::shared_ptr<Patience> patience)
@@ -121,7 +121,7 @@ class ParameterServer final : public Storage, public Aggregator {
   }
 
  private:
-  /// What is known of one sum.
+  /// The state of one sum.
   struct Series {
     std::int64_t incarnation = 0;            ///< of the server that has got the rest
     std::optional<std::uint64_t> delivered;  ///< the round whose part it has, and not its sum
@@ -135,7 +135,7 @@ class ParameterServer final : public Storage, public Aggregator {
     return series_[std::string(key)];
   }
 
-  /// The exchange of one sum with one server.
+  /// The exchange for one sum with one server.
   Sum bring(Client& server, Series& series, const SumRequest& request,
             std::span<const double> totals, std::span<const float> values, Numbers& answer,
             Deadline deadline) {
@@ -167,7 +167,7 @@ class ParameterServer final : public Storage, public Aggregator {
       pushed.values = std::as_bytes(std::span(sparse->values));
     }
     while (true) {
-      // The server says at least so often who is missing: one that is frozen does not.
+      // The server reports at least this often which workers are missing; a frozen server does not.
       part.wait_ms = static_cast<std::uint32_t>(
           std::min(deadline.seconds_left(), patience_->longest_wait_s()) * 1e3);
       if (meter_)

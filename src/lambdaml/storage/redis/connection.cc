@@ -12,11 +12,12 @@ namespace {
 
 /// Redis has no longer values (proto-max-bulk-len).
 constexpr std::int64_t kLongestValue = 512LL << 20;
-/// Of any other reply: a page of SCAN has some thousand keys.
+/// The limit of any other reply: a page of SCAN has some thousand keys.
 constexpr std::size_t kLongestReply = 4 << 20;
 constexpr int kMostElements = 1 << 20;
 
-/// hiredis allocates as many elements as an array claims to have; here, no more than any reply has.
+/// hiredis allocates as many elements as an array claims to have; this caps it at the most any
+/// reply has.
 redisReplyObjectFunctions* limited(const redisReplyObjectFunctions& usual) {
   static const auto create_array = usual.createArray;
   static redisReplyObjectFunctions functions = [&] {
@@ -35,7 +36,7 @@ redisReplyObjectFunctions* limited(const redisReplyObjectFunctions& usual) {
 
 std::string_view text_of(const redisReply& raw) { return {raw.str, raw.len}; }
 
-/// Absent for what RESP 2 has not.
+/// nullopt for types that RESP 2 does not have.
 std::optional<Reply> converted(const redisReply& raw) {
   Reply reply;
   switch (raw.type) {
@@ -93,14 +94,15 @@ class Connection::Reader {
   Reader& operator=(const Reader&) = delete;
   ~Reader() { redisReaderFree(redis_); }
 
-  /// hiredis would keep bytes without end for a reply that is never whole.
+  /// hiredis would buffer without limit for a reply that never completes.
   void feed(std::string_view bytes) {
     received_ += bytes.size();
     if (received_ > kLongestReply)
       fail(Code::internal, "the server's answer is longer than any that was asked for");
     if (redisReaderFeed(redis_, bytes.data(), bytes.size()) != REDIS_OK) throw std::bad_alloc();
   }
-  /// The next reply of what was fed; null when it is not all there, absent when that is no reply.
+  /// The next reply of the bytes fed so far; null if it is incomplete, nullopt if they are not a
+  /// reply.
   std::optional<RawReply> take() {
     void* raw = nullptr;
     const int status = redisReaderGetReply(redis_, &raw);
@@ -128,7 +130,8 @@ Connection::~Connection() = default;
 
 void Connection::fail_garbled() { socket_.fail_lost("the answer is no Redis reply"); }
 
-/// The server's words may repeat what it was sent, so of these errors only the first is shown.
+/// The server's text may repeat secrets that it was sent, so only the first word of these errors is
+/// shown.
 void Connection::log_in(const Address& address) {
   const bool with_password = !address.password.empty();
   Request request;

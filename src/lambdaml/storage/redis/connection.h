@@ -13,30 +13,29 @@
 
 namespace lambdaml::storage::redis {
 
-/// One connection to a server, logged in and with its database chosen. hiredis parses replies;
-/// values, which it would copy three times on their way, are written from where they lie and read
-/// to where they stay. Used by one thread at a time; after an error it must be dropped.
+/// One authenticated connection to a server with its database selected. hiredis parses replies;
+/// values, which it would copy three times, are sent from and received into their final place. Used
+/// by one thread at a time; after an error it must be dropped.
 ///
-/// Errors: unavailable (no connection, no answer within the patience, an answer that is no Redis
-/// reply), the code of an error reply, cancelled (interrupted). They say why and nothing else: who
-/// calls knows the endpoint and the operation. No message holds a password.
+/// Errors: unavailable (no connection, no answer within the patience, or not a Redis reply), the
+/// code of an error reply, and cancelled (interrupted). Messages state only the cause, because the
+/// caller knows the endpoint and the operation; they never contain a password.
 class Connection {
  public:
   Connection(const Address& address, std::shared_ptr<Patience> patience);
   ~Connection();
 
-  /// Sends the commands. For each of them, one reply must be taken, in order; values before
-  /// replies.
+  /// Sends the commands. The caller must then take one reply per command, in order.
   void send(const Request& request);
-  /// The next reply; an error reply is thrown.
+  /// The next reply; throws for an error reply.
   Reply reply();
-  /// The same, but an error reply that begins with `tolerated` is absent.
+  /// The same, but an error reply that begins with `tolerated` gives a Reply of kind absent.
   Reply reply_or(std::string_view tolerated);
-  /// The next reply, of a command that answers with a value or nothing (GET).
+  /// The next reply, of a command that returns a value or nothing (GET).
   std::optional<Buffer> value();
 
-  /// What a subscribed connection is told next; absent when that is nothing before the deadline. A
-  /// server that tells nothing is not missed: ask it something else meanwhile.
+  /// The next message of a subscribed connection; nullopt if none arrives before the deadline. A
+  /// silent server is not noticed here: check it by other means.
   std::optional<Reply> told(Deadline deadline);
 
  private:

@@ -3,7 +3,7 @@
 namespace lambdaml::storage::redis {
 namespace {
 
-/// A handle that has waited in more folders begins anew.
+/// A handle that has waited in more folders drops its subscriptions.
 constexpr std::size_t kMostFollowed = 100;
 
 /// The key that a published message names; empty for any other reply.
@@ -74,7 +74,7 @@ Listener::News Listener::wait(Deadline deadline) {
   } catch (const Error& error) {
     close();
     if (error.code() == Code::cancelled) throw;
-    // Not a failure of the wait: it looks by itself, and that tells whether the server is there.
+    // Not a failure of the wait: it polls by itself, which shows whether the server is there.
     news.lost = true;
   }
   return news;

@@ -11,31 +11,31 @@
 
 namespace lambdaml::storage::redis {
 
-/// A connection that is told which keys were saved. Used by one wait at a time and kept for the
-/// next one with its subscriptions, for these cost a trip each. It connects when it first has
-/// something to follow.
+/// A connection subscribed to notifications of saved keys. Used by one wait at a time and kept with
+/// its subscriptions for the next, because each costs a round trip. Connects when it first has a
+/// channel to follow.
 class Listener {
  public:
   explicit Listener(std::function<std::unique_ptr<Connection>()> connect)
       : connect_(std::move(connect)) {}
 
-  /// Drops what was told so far. What is saved after the call is told by wait() if its channel was
-  /// followed before.
+  /// Drops pending notifications. Saves after this call are reported by wait() if their channel was
+  /// already followed.
   void forget();
-  /// Follows the channels; whether one of them was not followed before: what was saved till now may
-  /// not be told, so look for it.
+  /// Follows the channels; returns whether one of them is new: earlier saves may not be reported
+  /// for it, so poll once.
   bool follow(const std::set<std::string>& channels);
 
   struct News {
     std::vector<std::string> keys;  ///< saved, in no order, maybe several times
-    /// The connection was lost, and with it what it would have told.
+    /// The connection was lost, with any pending notifications.
     bool lost = false;
   };
-  /// Sleeps until there is news, but not beyond the deadline. Costs no processor time.
+  /// Sleeps until there is news or the deadline passes. Uses no processor time.
   News wait(Deadline deadline);
 
  private:
-  /// Appends what has been told by the deadline, and what came together with it.
+  /// Appends the notifications that arrive by the deadline, and those received along with them.
   void take(Deadline deadline, News& news);
   void close();
 

@@ -7,7 +7,7 @@
 namespace lambdaml::storage::redis {
 namespace {
 
-/// Shorter ones are cheaper to copy than to send as a piece of their own.
+/// Shorter arguments are cheaper to copy than to send separately.
 constexpr std::size_t kLongArgument = 4096;
 
 iovec piece(std::string_view bytes) {
@@ -57,7 +57,7 @@ Code code_of_reply(std::string_view error) {
   const std::string_view word = error.substr(0, error.find(' '));
   for (const Known& known : kKnown)
     if (word == known.word) return known.code;
-  // A server with all its connections taken says so in free words.
+  // A server that has run out of connections replies without an error code.
   if (error.find("max number of clients") != std::string_view::npos) return Code::unavailable;
   return Code::internal;
 }

@@ -13,7 +13,7 @@
 
 namespace lambdaml::storage::redis {
 
-/// Commands for one trip to the server, in RESP (redis.io/docs/reference/protocol-spec). Long
+/// Commands for one round trip to the server, in RESP (redis.io/docs/reference/protocol-spec). Long
 /// arguments are not copied: they must live until the request is sent.
 class Request {
  public:
@@ -27,11 +27,11 @@ class Request {
 
  private:
   std::string text_;  ///< all but the long arguments
-  /// Each stands before the text's byte of that number.
+  /// Each is inserted before this byte of text_.
   std::vector<std::pair<std::size_t, std::string_view>> long_arguments_;
 };
 
-/// A reply without values: those are read by Connection::value().
+/// A reply without values; those are read by Connection::value().
 struct Reply {
   enum class Kind { absent, text, integer, list };
   Kind kind = Kind::absent;
@@ -40,14 +40,14 @@ struct Reply {
   std::vector<Reply> list;
 };
 
-/// The code for an error reply ("WRONGPASS invalid username-password pair …"), by its first word.
+/// The code for an error reply ("WRONGPASS invalid username-password pair …"), from its first word.
 Code code_of_reply(std::string_view error);
 
-/// `text` for SCAN's MATCH, with the characters escaped that mean something there.
+/// `text` for SCAN's MATCH, with its special characters escaped.
 std::string glob_escaped(std::string_view text);
 
-/// The channel that tells of saves in the key's folder (the key up to its last `/`): what a worker
-/// waits for in round after round lies in one folder, so that it subscribes once.
+/// The channel for saves in the key's folder (the key up to its last `/`). The keys that a worker
+/// waits for round after round are in one folder, so it subscribes once.
 std::string channel_of(int database, std::string_view key);
 
 }  // namespace lambdaml::storage::redis

@@ -15,23 +15,23 @@
 namespace lambdaml::storage::redis {
 namespace {
 
-/// One trip carries at most so many commands and bytes of values (but one value at least): what is
-/// in flight takes memory in the server.
+/// Limits of one round trip, in commands and bytes of values (at least one value): data in flight
+/// takes memory in the server.
 constexpr std::size_t kBatchCommands = 1000;
 constexpr std::size_t kBatchBytes = 16 << 20;
-/// How many values are asked for at once while their size is not known.
+/// How many values are requested at once while their size is unknown.
 constexpr std::size_t kFirstValues = 64;
-/// A wait polls by itself so often: for values that came otherwise than by save(), and for news
-/// that a broken connection swallowed.
+/// A wait polls this often even without notifications: for values saved by other means than save(),
+/// and for notifications lost with a broken connection.
 constexpr double kPollAnyway = 1;
 /// Redis' own limit (proto-max-bulk-len).
 constexpr std::uint64_t kMaxValueBytes = 512 << 20;
-/// Longer values are better kept in pieces. What jemalloc gives a server beyond 8 MB is fresh
-/// memory each time, whose page faults take ten times what the copying does.
+/// Longer values are better kept in pieces: beyond 8 MB jemalloc gives the server fresh memory each
+/// time, whose page faults take ten times as long as the copy.
 constexpr std::uint64_t kPieceBytes = 4 << 20;
 
-/// Keys are Redis keys, values strings. A save is a SET and, in the same trip, a PUBLISH of the key
-/// on its folder's channel, for those who wait for it (RedisWatch).
+/// Keys are Redis keys, values are strings. A save is a SET and, in the same round trip, a PUBLISH
+/// of the key on its folder's channel for waiting workers (RedisWatch).
 class Redis final : public Storage {
  public:
   Redis(Address address, std::shared_ptr<Patience> patience)
@@ -74,7 +74,7 @@ class Redis final : public Storage {
     return with_server("creating", key, 1, [&](Connection& server) {
       Request request;
       request.add({"SET", key, as_text(value), "NX"});
-      // Also where the key was there: who waits for it finds it.
+      // Published even if the key existed: a waiting worker will find it.
       add_publish(request, key);
       count_put(value.size());
       server.send(request);
@@ -111,7 +111,7 @@ class Redis final : public Storage {
                                    std::uint64_t bytes) override {
     check_key(key);
     return with_server("loading", key, 1, [&](Connection& server) -> std::optional<Buffer> {
-      // GETRANGE takes an absent key for an empty value, and has no empty range.
+      // GETRANGE treats an absent key as an empty value and cannot express an empty range.
       const std::string first = std::to_string(std::min(begin, kMaxValueBytes));
       const std::string last =
           std::to_string(std::min(begin, kMaxValueBytes) +
@@ -159,7 +159,7 @@ class Redis final : public Storage {
     }
   }
 
-  /// Costs a request for every thousand keys of the whole database, and two for each key found.
+  /// Costs a request per thousand keys of the whole database, and two for each key found.
   std::vector<Entry> list(std::string_view prefix) override {
     return with_server("listing", prefix, 1, [&](Connection& server) {
       std::set<std::string> keys;  // SCAN may give a key twice
@@ -196,7 +196,7 @@ class Redis final : public Storage {
     return std::make_unique<Connection>(address_, patience_);
   }
 
-  /// Calls use(connection); its errors get the endpoint and the operation in front.
+  /// Calls use(connection); errors are prefixed with the endpoint and the operation.
   template <class Use>
   std::invoke_result_t<Use, Connection&> with_server(std::string_view doing, std::string_view key,
                                                      std::size_t keys, Use&& use) {
@@ -249,7 +249,7 @@ class Redis final : public Storage {
     });
   }
 
-  /// Calls on_value(i, Buffer) for what is there of the keys at `at` (indices of keys), in batches.
+  /// Calls on_value(i, Buffer) for those keys at `at` (indices of keys) that exist, in batches.
   template <class OnValue>
   void take(std::span<const std::string> keys, std::span<const std::size_t> at,
             OnValue&& on_value) {
@@ -278,8 +278,8 @@ class Redis final : public Storage {
     }
   }
 
-  /// Calls on_page(keys) for the keys that begin with `prefix`, a part of them at a time. Keys that
-  /// others put there and that are none of ours (see check_key) are passed over.
+  /// Calls on_page(keys) for the keys that begin with `prefix`, one page at a time. Skips keys that
+  /// other software wrote and that are not valid here (see check_key).
   template <class OnPage>
   void scan(Connection& server, std::string_view prefix, OnPage&& on_page) {
     const std::string pattern = glob_escaped(prefix) + "*";
@@ -299,8 +299,8 @@ class Redis final : public Storage {
     } while (cursor != "0");
   }
 
-  /// Appends the keys that are there and hold strings, with their sizes. An absent key has length 0
-  /// too, so it is asked for as well.
+  /// Appends the keys that exist and hold strings, with their sizes. An absent key also has length
+  /// 0, so its existence is checked too.
   void add_entries(Connection& server, std::span<const std::string> keys,
                    std::vector<Entry>& entries) {
     Request request;
@@ -325,8 +325,8 @@ class Redis final : public Storage {
   Pool<Listener> listeners_;
 };
 
-/// Polls once, follows the channels of the keys, polls again where it did not follow them before,
-/// and then sleeps until it is told.
+/// Polls once, follows the channels of the keys, polls again for new channels, and then sleeps
+/// until it is notified.
 class RedisWatch final : public ListedKeyWatch {
  public:
   RedisWatch(Redis& store, std::vector<std::string> keys)
@@ -342,7 +342,7 @@ class RedisWatch final : public ListedKeyWatch {
     try {
       const bool begins = !listener_;
       if (begins) {
-        // Before the first poll, so that no other wait swallows the news of what comes after it.
+        // Before the first poll, so that no other wait takes the notifications that come after it.
         listener_ = store_.listeners_.borrow();
         listener_->forget();
       }

@@ -8,7 +8,7 @@
 namespace lambdaml::storage::s3 {
 namespace {
 
-/// The names that S3 gives out today, and those with capitals and underscores that it once did.
+/// Bucket names that S3 accepts today, and older ones with capitals and underscores.
 bool is_bucket(const std::string& name) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||

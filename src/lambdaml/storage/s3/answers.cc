@@ -14,13 +14,13 @@
 namespace lambdaml::storage::s3 {
 namespace {
 
-/// The document's root, which must have that name. What is no such document was cut or comes from
-/// elsewhere, and is asked for again.
+/// The document's root, which must have that name. Any other document was cut off or comes from
+/// elsewhere, and the request is retried.
 pugi::xml_node root_of(pugi::xml_document& document, std::string_view xml, const char* name) {
   const pugi::xml_parse_result result = document.load_buffer(xml.data(), xml.size());
   const pugi::xml_node root = document.document_element();
   if (!result || std::strcmp(root.name(), name) != 0)
-    fail(Code::unavailable, "an answer of S3 that should be a {} is none{}", name,
+    fail(Code::unavailable, "an answer of S3 should be a {} and is not{}", name,
          repeats_answers() ? fmt::format(": '{}'", printable(xml, 60)) : "");
   return root;
 }
@@ -67,7 +67,7 @@ Page parse_page(std::string_view xml) {
   if (std::strcmp(root.child_value("IsTruncated"), "true") == 0) {
     page.next = root.child_value("NextContinuationToken");
     if (page.next.empty())
-      fail(Code::data_corrupt, "S3's list is cut without saying how it goes on");
+      fail(Code::data_corrupt, "S3's list is truncated but has no continuation token");
   }
   return page;
 }

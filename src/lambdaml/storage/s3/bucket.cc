@@ -18,16 +18,16 @@ bool is_expiry(std::string_view code) {
   return is_one_of(code, {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"});
 }
 
-/// Whether S3 answers, or a service that speaks its protocol (x-goog: Google's).
+/// Whether the answer comes from S3 or a service that speaks its protocol (x-goog: Google's).
 bool is_marked(const aws::Response& response) {
   return response.has_header_like("x-amz-") || response.has_header_like("x-goog-");
 }
 
-/// What S3's errors mean for another try ("List of error codes", API Reference).
+/// Whether S3's errors are worth a retry ("List of error codes", API Reference).
 aws::Verdict judge(const aws::Response& response) {
   if (!is_marked(response)) return aws::Verdict::again;
   switch (response.status) {
-    case 409:  // ConditionalRequestConflict, OperationAborted: somebody else is at it
+    case 409:  // ConditionalRequestConflict, OperationAborted: a concurrent request
     case 429:
     case 500:
     case 502:
@@ -39,7 +39,7 @@ aws::Verdict judge(const aws::Response& response) {
       const std::string code = parse_fault(response.body.text()).code;
       if (is_expiry(code)) return aws::Verdict::credentials;
       if (code == "RequestTimeTooSkewed") return aws::Verdict::clock;
-      // The request was damaged or cut on its way.
+      // The request was damaged or cut off on its way.
       if (is_one_of(code,
                     {"RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch"}))
         return aws::Verdict::again;
@@ -118,7 +118,7 @@ void Bucket::fail_answer(const aws::Response& response, std::string_view what) c
 
 void Bucket::fail_fault(int status, std::string_view code, std::string_view message,
                         std::string_view region, std::string_view what) const {
-  // What else the endpoint says is for whoever may ask it themself.
+  // Further text of the endpoint is shown only to users who could query it themselves.
   const bool is_told = address_.endpoint.empty() || repeats_answers();
   std::string said = is_error_code(code) ? std::string(code) : fmt::format("HTTP {}", status);
   if (!message.empty() && is_told) said += fmt::format(": {}", printable(message, 300));

@@ -13,17 +13,17 @@
 
 namespace lambdaml::storage::s3 {
 
-/// Requests to one bucket, and what its answers mean. Thread-safe after count_into().
+/// Requests to one bucket, and their errors. Thread-safe after count_into().
 class Bucket {
  public:
   Bucket(Address address, std::shared_ptr<Patience> patience);
 
   const std::string& name() const { return address_.bucket; }
-  /// Counts every request that is sent, by its kind; the bytes of what is read are the reader's.
+  /// Counts every request by its kind; callers count the bytes that they read.
   void count_into(std::shared_ptr<Meter> meter) { meter_ = std::move(meter); }
   Meter* meter() const { return meter_.get(); }
 
-  /// A request for an object, or without a key for the bucket itself.
+  /// A request for an object, or for the bucket itself if there is no key.
   aws::Request request(std::string method, std::string_view key = {}) const;
 
   aws::Response call(const aws::Request& request, std::string_view what) {
@@ -34,17 +34,17 @@ class Bucket {
     return client_.call_all(requests, describe(what));
   }
 
-  /// Throws what an answer that is no success means: permission_denied, not_found (no such bucket),
-  /// invalid_argument (another region, a bad key), resource_exhausted, unavailable, internal; with
-  /// the endpoint, the operation and the bucket.
+  /// Throws the error of an unsuccessful answer: permission_denied, not_found (no such bucket),
+  /// invalid_argument (another region, a bad key), resource_exhausted, unavailable or internal; the
+  /// message names the endpoint, the operation and the bucket.
   [[noreturn]] void fail_answer(const aws::Response& response, std::string_view what) const;
   void need_ok(const aws::Response& response, std::string_view what) const {
     if (!response.ok()) fail_answer(response, what);
   }
-  /// The same for the error of one key in a batch, or in the body of a success.
+  /// The same for the error of one key in a batch, or in the body of a successful answer.
   [[noreturn]] void fail_fault(int status, std::string_view code, std::string_view message,
                                std::string_view region, std::string_view what) const;
-  /// Runs a parser of an answer, with the bucket and the operation in front of its error.
+  /// Runs a parser on an answer; its errors are prefixed with the endpoint and the operation.
   template <class Parser>
   auto read(const aws::Response& answer, std::string_view what, Parser&& parser) const {
     try {

@@ -11,7 +11,7 @@
 namespace lambdaml::storage::s3 {
 namespace {
 
-/// The MD5 that the ETag is; empty when it is none.
+/// The MD5 in the ETag; empty if the ETag is not an MD5.
 std::string md5_in_etag(const aws::Response& answer) {
   std::string_view etag = answer.header("etag");
   if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"')

@@ -13,16 +13,16 @@
 #include "lambdaml/storage/s3/transfer.h"
 #include "lambdaml/storage/wait.h"
 
-/// Amazon S3, or what speaks its protocol: an object a key. Reads follow writes (S3 is strongly
-/// consistent since December 2020). Small values cost one request; a wait polls one key with a
-/// GET, paced by what its folder taught, and never lists.
+/// Amazon S3, or a service that speaks its protocol: one object per key. Reads see earlier writes
+/// (S3 is strongly consistent since December 2020). Small values cost one request; a wait polls one
+/// key with GET, paced by earlier waits in its folder, and never lists.
 namespace lambdaml::storage::s3 {
 namespace {
 
 constexpr std::size_t kDeletedAtOnce = 1000;
-/// Of the answer about a thousand keys, each of up to 1,024 bytes, which encoding may triple.
+/// Limit of the reply for a thousand keys, each of up to 1,024 bytes, which encoding may triple.
 constexpr std::size_t kMostListBytes = 8U << 20U;
-/// GETs at the same time, when one that was waited for has come.
+/// Parallel GETs once the first missing key has arrived.
 constexpr std::size_t kKeysAtOnce = 32;
 
 constexpr const char* kWriterHeader = "x-amz-meta-lambdaml-writer";
@@ -68,7 +68,7 @@ class S3 final : public Storage {
     return get_part(bucket_, key, begin, bytes);
   }
 
-  /// One GET a key, all at the same time.
+  /// One GET per key, all in parallel.
   std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
     for (const std::string& key : keys) check_key(key);
     std::vector<aws::Request> gets;
@@ -98,7 +98,7 @@ class S3 final : public Storage {
       return true;
     }
     if (answer.tries <= 1) return false;
-    // The key is there, perhaps by a try of this very call of which no answer came.
+    // The key exists, perhaps because of an attempt of this call whose answer was lost.
     const aws::Response there = bucket_.call(bucket_.request("HEAD", key), what);
     if (there.status != 404) bucket_.need_ok(there, what);
     return there.header(kWriterHeader) == me;
@@ -112,7 +112,7 @@ class S3 final : public Storage {
     if (!absent) bucket_.need_ok(answer, what);
   }
 
-  /// A request for each thousand keys.
+  /// One request per thousand keys.
   std::vector<Entry> list(std::string_view prefix) override {
     const std::string what = what_for("listing", prefix);
     std::vector<Entry> entries;
@@ -150,7 +150,7 @@ class S3 final : public Storage {
       if (item.value.size() > kOneRequestBytes) upload_in_parts(bucket_, item.key, item.value);
   }
 
-  /// A request for each thousand keys.
+  /// One request per thousand keys.
   void remove_all(std::span<const std::string> keys) override {
     for (const std::string& key : keys) check_key(key);
     if (keys.size() == 1) return remove(keys.front());

@@ -331,7 +331,7 @@ TEST_F(S3, LargeValuesComeInParts) {
   const Buffer value = noise(kLarge, 1);
   int changes = 1;
   ScriptedServer server([&](const ScriptedRequest& heard) -> ScriptedAnswer {
-    // While the parts are fetched somebody replaces the object, once.
+    // The object is replaced once while its parts are being fetched.
     if (!heard.header("if-match").empty() && changes-- > 0) return fault(412, "PreconditionFailed");
     EXPECT_THAT(heard.header("if-match"), testing::AnyOf("", "\"tag\""));
     return object(heard, value.text(),

@@ -15,14 +15,14 @@ namespace {
 
 constexpr std::uint64_t kMostParts = 10'000;
 constexpr int kLooks = 4;
-/// S3's own limit is below this; who claims more is not to be given the memory.
+/// S3's own limit is lower; an answer that claims more does not get the memory.
 constexpr std::uint64_t kLargestObject = 100ULL << 40U;
 
 std::string range(std::uint64_t begin, std::uint64_t end) {
   return fmt::format("bytes={}-{}", begin, end - 1);
 }
 
-/// "bytes 0-99/1234": where the part begins and how long the object is.
+/// "bytes 0-99/1234": where the part begins, and the length of the object.
 struct Range {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
@@ -55,7 +55,7 @@ void count_bytes(const Bucket& bucket, std::uint64_t bytes) {
   if (bucket.meter() != nullptr) bucket.meter()->count_get(0, bytes);
 }
 
-/// Fetches what follows the first part. False when the object has changed or gone meanwhile.
+/// Fetches everything after the first part. False if the object was changed or removed meanwhile.
 bool fetch_rest(Bucket& bucket, std::string_view key, std::string_view etag, std::size_t begin,
                 std::span<std::byte> place) {
   const std::string what = what_for("loading", key);
@@ -121,9 +121,9 @@ void upload_in_parts(Bucket& bucket, std::string_view key, Bytes value) {
     complete.headers = {{"content-type", "application/xml"}};
     complete.body = as_bytes(body);
     const aws::Response completed = bucket.call(complete, what);
-    // Joining the parts may fail after the status has been sent.
+    // S3 may send the status before it joins the parts, and then fail.
     const Fault fault = parse_fault(completed.body.text());
-    // A try of which nobody heard has completed it.
+    // An attempt whose answer was lost has completed it.
     const bool done_before = fault.code == "NoSuchUpload" && completed.tries > 1;
     if (!done_before && (!completed.ok() || !fault.code.empty()))
       bucket.fail_fault(completed.status, fault.code, fault.message, fault.region, what);
@@ -153,7 +153,7 @@ std::optional<Buffer> get_part(Bucket& bucket, std::string_view key, std::uint64
   bytes = std::min(bytes, kLargestObject);
   begin = std::min(begin, kLargestObject);
   aws::Request get = bucket.request("GET", key);
-  // HTTP has no empty range.
+  // HTTP cannot express an empty range.
   get.headers = {{"range", range(begin, begin + std::max<std::uint64_t>(bytes, 1))}};
   get.most_bytes = std::max<std::uint64_t>(bytes, kOneRequestBytes);
   aws::Response answer = bucket.call(get, what);
@@ -161,7 +161,7 @@ std::optional<Buffer> get_part(Bucket& bucket, std::string_view key, std::uint64
   if (answer.status == 416) return Buffer();  // it begins behind the end
   bucket.need_ok(answer, what);
   count_bytes(bucket, answer.body.size());
-  // A server that ignores the range answers 200 with all of it.
+  // A server that ignores the range answers 200 with the whole value.
   if (answer.status != 206) return Buffer(part_of_value(answer.body, begin, bytes));
   const std::optional<Range> got = parse_range(answer.header("content-range"));
   if (!got || got->begin != begin || got->end - got->begin != answer.body.size())

@@ -7,33 +7,33 @@
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/storage/s3/bucket.h"
 
-/// Values up and down, large ones in parts that travel at the same time.
+/// Uploads and downloads values, large ones in parallel parts.
 namespace lambdaml::storage::s3 {
 
-/// Values above this go up in parts; a first request takes as much down.
+/// Larger values are uploaded in parts; the first download request also fetches this much.
 inline constexpr std::size_t kOneRequestBytes = 16U << 20U;
-/// A part, unless 10,000 of them are too few.
+/// The size of a part, unless that would need more than 10,000 parts.
 inline constexpr std::size_t kPartBytes = 8U << 20U;
-/// The most of one PUT.
+/// The limit of a single PUT.
 inline constexpr std::uint64_t kLargestPut = 5ULL << 30U;
 
 /// PUT of a whole value with its checksum; `value` must outlive it.
 aws::Request put_request(const Bucket& bucket, std::string_view key, Bytes value);
 
-/// Saves a value in parts: ⌈n / part⌉ + 2 requests. What fails is aborted (one more), so that no
-/// parts are left to be paid for.
+/// Saves a value in parts: ⌈n / part⌉ + 2 requests. After an error the upload is aborted (one more
+/// request), so that no parts remain to be billed.
 void upload_in_parts(Bucket& bucket, std::string_view key, Bytes value);
 
 /// GET of the object's first kOneRequestBytes.
 aws::Request get_request(const Bucket& bucket, std::string_view key);
 
-/// The value that the answer to get_request() begins: with further requests when it is longer, and
-/// again from the beginning when it is replaced meanwhile. Absent when there is none. Throws
-/// data_corrupt when what came twice does not fit its checksum.
+/// Completes the download that get_request() began: sends further requests for a longer value, and
+/// starts again if the value is replaced meanwhile. Returns nullopt if there is no object. Throws
+/// data_corrupt if the checksum fails twice.
 std::optional<Buffer> finish_get(Bucket& bucket, std::string_view key, aws::Response first);
 
-/// The part [begin, begin + bytes) of the object, cut at its end; nullopt when there is none. One
-/// request.
+/// The part [begin, begin + bytes) of the object, cut at its end; nullopt if there is no object.
+/// One request.
 std::optional<Buffer> get_part(Bucket& bucket, std::string_view key, std::uint64_t begin,
                                std::uint64_t bytes);
 

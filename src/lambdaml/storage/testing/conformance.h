@@ -17,11 +17,11 @@ namespace lambdaml::storage {
 
 struct StoreUnderTest {
   std::string name;
-  /// A new handle to the store of that name, a place that no other test uses. Two calls with one
-  /// name give two handles to one store, as two workers have them.
+  /// A new handle to the store of that name, which no other test uses. Two calls with one name give
+  /// two handles to one store, like those of two workers.
   std::function<std::shared_ptr<Storage>(const std::string& place)> open;
-  /// Why it cannot be tested here: its server is not on this machine. Empty, as the text may be:
-  /// it can. The tests are skipped, or fail where LAMBDAML_REQUIRE_SERVERS is set.
+  /// Why it cannot be tested here: its server is not on this machine. The function or its result is
+  /// empty if it can. Tests are then skipped, or fail if LAMBDAML_REQUIRE_SERVERS is set.
   std::function<std::string()> why_missing = {};
 };
 
@@ -47,7 +47,7 @@ inline std::string name_of_store(const testing::TestParamInfo<StoreUnderTest>& i
 
 /// A name that no other test, of this process or another, uses.
 std::string unique_place();
-/// n bytes that look like nothing: a function of n and the seed.
+/// n incompressible-looking bytes that depend only on n and the seed.
 Buffer noise(std::size_t n, std::uint64_t seed);
 
 }  // namespace lambdaml::storage

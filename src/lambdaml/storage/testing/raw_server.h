@@ -16,8 +16,8 @@
 
 namespace lambdaml::storage {
 
-/// For tests: a server that hears nothing. Whoever connects is sent `first`, and then `forever`
-/// again and again.
+/// For tests: a server that ignores its input. It sends every client `first`, and then `forever`
+/// repeatedly.
 class RawServer {
  public:
   explicit RawServer(std::string first, std::string forever = {})

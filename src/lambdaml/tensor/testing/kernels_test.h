@@ -18,7 +18,7 @@
 #include "lambdaml/tensor/kernel_dispatch.h"
 #include "lambdaml/tensor/kernels.h"
 
-/// What the tests of the kernels share.
+/// Helpers for the tests of the kernels.
 namespace lambdaml::tensor {
 
 inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -26,7 +26,7 @@ inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
 inline const std::vector<std::size_t> kSizes{0,  1,  2,  3,  4,  5,  7,  8,   9,   15,
                                              16, 17, 28, 31, 33, 64, 65, 100, 129, 1000};
 
-/// Floats that end where a page begins that may not be touched, and have NaNs before them.
+/// Floats that end right before an inaccessible page and are preceded by NaNs.
 class Guarded {
  public:
   explicit Guarded(std::size_t n) : n_(n) {
@@ -65,7 +65,7 @@ inline std::vector<float> normals(std::size_t n, std::uint64_t seed) {
   return out;
 }
 
-/// A sparse matrix of random rows, some of them empty, and the same densely.
+/// A sparse matrix of random rows, some of them empty, and the same matrix dense.
 template <class Index>
 struct Sparse {
   std::vector<std::uint64_t> offsets{0};

@@ -13,13 +13,13 @@ namespace {
 constexpr std::uint64_t kTrials = 16;
 
 /// Asynchronous successive halving (Li et al. 2020, "A System for Massively Parallel Hyperparameter
-/// Tuning", algorithm 2). Every trial begins with few epochs; whenever one is among the best 1/η
-/// of those that got as far as it, it goes on to η times as many.
+/// Tuning", algorithm 2). Every trial begins with few epochs; a trial among the best 1/η of those
+/// that reached the same rung continues to η times as many.
 ///
-/// Deviation: which trials are compared does not depend on who was faster. Of C legs at the same
-/// time, leg n is chosen by the results of the legs before n − C + 1, which have to be there.
-/// So a search can be repeated, and a slow leg keeps at most C − 1 others from being chosen.
-/// At the end, when nothing else is left, the best trial is taken to its last epoch.
+/// Deviation: which trials are compared does not depend on their speed. With C concurrent legs, leg
+/// n is chosen by the results of the legs before n − C + 1, for which it waits. So a search can be
+/// repeated, and a slow leg keeps at most C − 1 others from being chosen. At the end, the best
+/// trial is run to its last epoch.
 class Asha : public Strategy {
  public:
   explicit Asha(const Plan& plan)
@@ -31,8 +31,8 @@ class Asha : public Strategy {
                "asha says itself how many epochs a trial gets; it cannot search {}",
                parameter.name);
     const double most = static_cast<double>(plan.epochs(parameters(0)));
-    // A loss of the first epochs tells little; a quarter of all still leaves less than half the
-    // work.
+    // The loss of the first epochs says little; starting with a quarter of all epochs still saves
+    // more than half the work.
     const auto asked = static_cast<double>(plan.settings.integer("min_epochs"));
     const double fewest = asked > 0 ? asked : std::max(1.0, most / reduction_);
     std::size_t rungs = 1;
@@ -105,7 +105,7 @@ class Asha : public Strategy {
     rungs_[rung].push_back({leg.trial, value});
   }
 
-  /// The best entry of a rung that is not promoted yet and among its first `count`.
+  /// The best entry of a rung that is not promoted yet, among its first `count`.
   const Entry* best_of(std::size_t rung, std::size_t count) const {
     std::vector<const Entry*> order;
     for (const Entry& entry : rungs_[rung])
@@ -126,7 +126,7 @@ class Asha : public Strategy {
     }
     if (drawn_ < trials()) return Choice{drawn_, 0};
     if (!nothing_under_way) return {};
-    // The end: somebody has to get to the last epoch.
+    // At the end one trial must reach the last epoch.
     const auto& last = rungs_.back();
     if (std::any_of(last.begin(), last.end(), [](const Entry& entry) { return entry.value; }))
       return {};
@@ -147,11 +147,12 @@ class Asha : public Strategy {
   }
 
   const double reduction_;
-  std::vector<std::vector<Entry>> rungs_;         ///< what got there, as far as it was seen
+  std::vector<std::vector<Entry>>
+      rungs_;  ///< the trials that reached each rung, as far as processed
   std::map<std::uint64_t, std::size_t> rung_of_;  ///< of each trial's latest leg
   std::uint64_t drawn_ = 0;                       ///< trials begun
-  std::uint64_t chosen_ = 0;                      ///< legs gone through
-  std::uint64_t seen_ = 0;                        ///< of them, whose results are in rungs_
+  std::uint64_t chosen_ = 0;                      ///< legs chosen so far
+  std::uint64_t seen_ = 0;                        ///< of these, legs whose results are in rungs_
   std::uint64_t seen_wanted_ = 0;
 };
 

@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint64_t kMostPoints = 10'000;
 constexpr std::uint64_t kCountablePoints = 1ULL << 53;
 
-/// Every combination of the parameters' values, the last parameter's changing fastest.
+/// Every combination of the parameters' values; the last parameter changes fastest.
 class GridSearch : public WholeTrials {
  public:
   explicit GridSearch(const Plan& plan) : WholeTrials(plan) {
@@ -46,8 +46,8 @@ class GridSearch : public WholeTrials {
   }
 
  private:
-  /// Fewer trials than points: those at a random stride that has no factor in common with their
-  /// number, so none comes twice.
+  /// If there are fewer trials than points: those at a random stride that is coprime to their
+  /// number, so that none is repeated.
   void choose_some() {
     Rng rng(mix({plan().seed, points_}));
     start_ = rng.below(points_);

@@ -5,7 +5,7 @@ namespace {
 
 constexpr std::uint64_t kTrials = 16;
 
-/// Random search (Bergstra, Bengio 2012): every trial is drawn on its own and runs to its end.
+/// Random search (Bergstra, Bengio 2012): every trial is drawn independently and runs to its end.
 class RandomSearch : public WholeTrials {
  public:
   using WholeTrials::WholeTrials;
