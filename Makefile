@@ -5,7 +5,7 @@ JOBS := $(shell nproc)
 PYTHON := /usr/bin/python3
 SEED := 1
 
-.PHONY: help build run test e2e-deep torture bench fuzz fmt tidy asan tsan clean
+.PHONY: help build run test headers e2e-deep torture bench fuzz fmt tidy asan tsan clean
 
 help: ## list the goals
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -25,6 +25,11 @@ test: ## install what the tests need, build and run them
 	@cmake --preset release -DLAMBDAML_TESTS=ON
 	@cmake --build --preset release -j $(JOBS)
 	@ctest --preset release -j $$(( $(JOBS) + 1 ))
+
+headers: ## compile each header by itself (minutes)
+	@packages/install.sh build test
+	@cmake --preset release -DLAMBDAML_TESTS=ON
+	@cmake --build --preset release --target check_headers -j $(JOBS)
 
 e2e-deep: ## train MobileNet on the CIFAR-10 sample until it is as good as it must be (minutes)
 	@packages/install.sh build test

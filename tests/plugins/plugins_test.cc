@@ -48,6 +48,7 @@ class Plugins : public testing::Test {
                                             {"sync_mode", "gather"},
                                             {"channel", "scrapbook://job?page_bytes=200"},
                                             {"platform", "relay"},
+                                            {"relay_to", "threads"},
                                             {"workers", "3"},
                                             {"epochs", "40"},
                                             {"batch_size", "30"},

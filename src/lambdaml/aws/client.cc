@@ -11,6 +11,7 @@
 #include "lambdaml/aws/environment.h"
 #include "lambdaml/aws/sigv4.h"
 #include "lambdaml/aws/wire.h"
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/service/backoff.h"
 #include "lambdaml/base/wait.h"

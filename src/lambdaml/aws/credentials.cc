@@ -9,6 +9,7 @@
 #include "lambdaml/aws/process.h"
 #include "lambdaml/aws/profile.h"
 #include "lambdaml/aws/wire.h"
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"

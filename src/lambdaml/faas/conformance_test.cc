@@ -137,7 +137,7 @@ TEST_P(PlatformTest, AnErrorThatWouldComeAgainIsNotTriedAgain) {
 
 TEST_P(PlatformTest, OneLostEventEndsTheWait) {
   const TempFolder folder;
-  const auto invoker = registry().get(GetParam()).make();
+  const auto invoker = default_invoker(GetParam());
   Function function = test_function();
   const auto invocations =
       invoker->invoke_all(function, {"sleep 2", "throw invalid_argument no"}, {});
@@ -147,7 +147,7 @@ TEST_P(PlatformTest, OneLostEventEndsTheWait) {
 }
 
 TEST_P(PlatformTest, AWaitEndsWithItsTime) {
-  const auto invoker = registry().get(GetParam()).make();
+  const auto invoker = default_invoker(GetParam());
   const auto invocations = invoker->invoke_all(test_function(), {"sleep 0.3"}, {});
   EXPECT_FALSE(invocations->wait(0.01));
   EXPECT_TRUE(invocations->wait(30));
@@ -176,7 +176,7 @@ TEST_P(PlatformTest, TheDeadlineIsTheTimeOut) {
 TEST_P(PlatformTest, CancelEndsEventsThatWaitForTheirRetry) {
   Function function = test_function();
   function.retry_delay_s = 1000;
-  const auto invoker = registry().get(GetParam()).make();
+  const auto invoker = default_invoker(GetParam());
   std::atomic<bool> failed = false;
   const auto invocations =
       invoker->invoke_all(function, {"throw unavailable gone"},

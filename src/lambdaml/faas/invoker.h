@@ -52,8 +52,7 @@ struct Function {
   /// Empty: it is dropped.
   std::filesystem::path log_folder;
 
-  // For functions that are deployed elsewhere: the platform `aws`.
-  std::string name = {};  ///< name or ARN of the deployed function
+  // For functions that are deployed elsewhere.
   /// The events depend on each other (a bulk-synchronous job): all must run at the same time.
   bool all_at_once = false;
   /// Tells how events stand, for a platform that does not. Called by one thread, for all running

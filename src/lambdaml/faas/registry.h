@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,10 +40,20 @@ struct Plugin {
   std::function<bool()> runs_here = {};
   /// Implements faas::own_function(); empty: functions cannot be deployed there.
   std::function<std::optional<OwnFunction>()> own_function = {};
-  std::function<std::unique_ptr<Invoker>()> make;
+  /// Throws invalid_argument for values of its options that no job can have there; empty: all are
+  /// possible.
+  std::function<void(const Options&)> check = {};
+  /// Values of its options, by name, for a job that one of its functions starts and that gives
+  /// none.
+  std::map<std::string, std::string> options_within = {};
+  /// `options` are its own, with the job's values.
+  std::function<std::unique_ptr<Invoker>(const Options& options)> make;
   /// Starts a Lambda service for other programs; empty if the platform has none.
   std::function<std::unique_ptr<Emulator>(const EmulatorSettings&)> emulate = {};
 };
+
+/// The platform's own options with the values that `job` has of them.
+Options own_options(const Plugin& platform, const Options& job);
 
 /// Whether functions of the platform can reach a place with that reach.
 bool reaches(const Plugin& platform, Reach reach);

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <ctime>
 
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"

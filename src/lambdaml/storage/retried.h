@@ -5,6 +5,7 @@
 #include <string>
 #include <type_traits>
 
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/service/backoff.h"
 #include "lambdaml/base/service/patience.h"

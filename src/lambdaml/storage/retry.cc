@@ -2,6 +2,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/retried.h"

@@ -71,7 +71,12 @@ std::vector<std::string> run_workers(job::BenchCommEvent event, const storage::S
   std::vector<std::string> payloads;
   for (event.worker = 0; event.worker < event.workers; ++event.worker)
     payloads.push_back(job::to_json(event));
-  const Platform platform("local", channel);
+  const auto& all = faas::registry().entries();
+  const auto here = std::ranges::find_if(
+      all, [](const faas::Plugin& plugin) { return plugin.separate_processes && !plugin.remote; });
+  if (here == all.end())
+    fail(Code::invalid_argument, "this build has no platform that runs workers as processes here");
+  const Platform platform(here->name, Options(std::vector<Option>()), channel);
   faas::Function function = platform.function();
   function.retries = 0;
   return wait_for_all(*platform.invoke_all(function, std::move(payloads), {}));

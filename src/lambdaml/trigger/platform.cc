@@ -46,8 +46,8 @@ fs::path worker_executable() {
 
 }  // namespace
 
-Platform::Platform(const std::string& name, const storage::Storage& channel)
-    : plugin_(choose(name, channel)), invoker_(plugin_.make()) {}
+Platform::Platform(const std::string& name, const Options& job, const storage::Storage& channel)
+    : plugin_(choose(name, channel)), invoker_(plugin_.make(faas::own_options(plugin_, job))) {}
 
 faas::Function Platform::function() const {
   faas::Function function;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/option_sets.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/storage/registry.h"
@@ -29,21 +30,20 @@ void use_own_platform(Options& options) {
     const std::optional<faas::OwnFunction> own = faas::own_function();
     const auto& all = faas::registry().entries();
     const auto remote = std::ranges::find_if(all, &faas::Plugin::remote);
+    if (!own && remote == all.end())
+      fail(Code::invalid_argument, "this build has no platform with deployed functions");
     const std::string& name = own ? own->platform : remote->name;
     options.set("platform", Option::Value(name), "platform");
   }
-  if (options.text("function").empty())
-    options.set("function", Option::Value(std::string("lambdaml-worker")), "function");
+  const faas::Plugin& platform = faas::registry().get(options.text("platform"));
+  for (const auto& [name, value] : platform.options_within)
+    if (!is_changed(options, name)) options.parse(name, value, name);
 }
 
 void require_reach(Options& options) {
-  if (!job::is_remote(options)) return;
-  if (options.text("function").empty())
-    fail(Code::invalid_argument,
-         "the platform {} runs a deployed function: name it with --function (lambdaml deploy makes "
-         "one)",
-         options.text("platform"));
   const faas::Plugin& platform = faas::registry().get(options.text("platform"));
+  if (platform.check) platform.check(faas::own_options(platform, options));
+  if (!platform.remote) return;
   if (options.is_set("timeout_s") && options.real("timeout_s") > platform.longest_s)
     fail(Code::invalid_argument, "timeout_s {}: functions of the platform {} run {} s at most",
          options.real("timeout_s"), platform.name, platform.longest_s);

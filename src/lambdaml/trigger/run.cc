@@ -211,14 +211,13 @@ class Run {
       return worker < manifest.part_files.size() ? std::optional(manifest.part_files[worker])
                                                  : std::nullopt;
     };
-    const Platform platform(options_.text("platform"), channel_);
+    const Platform platform(options_.text("platform"), options_, channel_);
     faas::Function function = platform.function();
     function.memory_mb = static_cast<int>(options_.integer("memory_mb"));
     function.timeout_s = options_.real("timeout_s");
     function.retries = static_cast<int>(options_.integer("retries"));
     function.environment["LAMBDAML_LOG_LEVEL"] = options_.text("log_level");
     function.log_folder = folder_.log_folder();
-    function.name = options_.text("function");
     function.all_at_once = all_together();
     if (job::is_remote(options_)) function.outcomes = outcomes_of_workers();
     function.worth_a_retry = control::is_worth_another_try;

@@ -59,7 +59,7 @@ class Tuner {
         legs_(records.legs()) {
     const faas::Plugin& platform = faas::registry().get(search_.job.text("platform"));
     // An invoker keeps its functions warm: each trial reuses those of earlier ones.
-    if (!platform.remote) warm_ = platform.make();
+    if (!platform.remote) warm_ = platform.make(faas::own_options(platform, search_.job));
     for (const Leg& leg : legs_) goal_reached_ = goal_reached_ || is_at_goal(leg);
   }
 

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "lambdaml/aws/lambda/lambda_client.h"
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/service/patience.h"
@@ -48,9 +49,11 @@ double patience_s(const Function& function) {
 
 class LambdaInvocations : public Invocations {
  public:
-  LambdaInvocations(const Function& function, std::unique_ptr<lambdaml::aws::LambdaClient> client,
-                    std::size_t events, FailureObserver observer)
+  LambdaInvocations(const Function& function, std::string name,
+                    std::unique_ptr<lambdaml::aws::LambdaClient> client, std::size_t events,
+                    FailureObserver observer)
       : function_(function),
+        name_(std::move(name)),
         client_(std::move(client)),
         board_(events, std::move(observer)),
         heard_(events, time_now()) {
@@ -160,7 +163,7 @@ class LambdaInvocations : public Invocations {
     failed.error_message = fmt::format(
         "{} {}: the function '{}' reported nothing for {:g} s, all its tries included;"
         " its log in CloudWatch says why",
-        function_.handler, event, function_.name, patience_s(function_));
+        function_.handler, event, name_, patience_s(function_));
     return failed;
   }
 
@@ -178,6 +181,7 @@ class LambdaInvocations : public Invocations {
   }
 
   const Function function_;
+  const std::string name_;  ///< of the deployed function
   const std::unique_ptr<lambdaml::aws::LambdaClient> client_;
   EventBoard board_;
   std::vector<TimePoint> heard_;  ///< used by the watcher only
@@ -188,20 +192,19 @@ class LambdaInvocations : public Invocations {
 
 class LambdaInvoker : public Invoker {
  public:
+  explicit LambdaInvoker(std::string function) : function_(std::move(function)) {}
+
   /// One request per event, and two before them.
   std::unique_ptr<Invocations> invoke_all(const Function& function,
                                           std::vector<std::string> payloads,
                                           FailureObserver observer) override {
-    if (function.name.empty())
-      fail(Code::invalid_argument,
-           "the platform 'aws' needs the name of a deployed function; give --function NAME");
     if (!function.outcomes)
       fail(Code::internal, "the platform 'aws' needs a way to see how events end");
     auto client = std::make_unique<lambdaml::aws::LambdaClient>();
-    if (function.all_at_once) check_concurrency(*client, function.name, payloads.size());
-    client->invoke_all_events(function.name, payloads, Deadline::in(kSending_s));
-    return std::make_unique<LambdaInvocations>(function, std::move(client), payloads.size(),
-                                               std::move(observer));
+    if (function.all_at_once) check_concurrency(*client, function_, payloads.size());
+    client->invoke_all_events(function_, payloads, Deadline::in(kSending_s));
+    return std::make_unique<LambdaInvocations>(function, function_, std::move(client),
+                                               payloads.size(), std::move(observer));
   }
 
  private:
@@ -230,6 +233,8 @@ class LambdaInvoker : public Invoker {
          "fewer workers, raise the limit, or take --sync-mode async",
          name, wanted, whose, *limit);
   }
+
+  const std::string function_;
 };
 
 /// A Lambda service on this machine (`lambdaml emulate`): its functions see this machine's files.
@@ -249,6 +254,14 @@ std::optional<OwnFunction> own_function_of_lambda() {
                      }};
 }
 
+void require_function(const Options& options) {
+  if (options.text("function").empty())
+    fail(
+        Code::invalid_argument,
+        "the platform aws runs a deployed function: name it with --function (lambdaml deploy makes "
+        "one)");
+}
+
 }  // namespace
 
 void register_plugin(Registry& registry) {
@@ -266,7 +279,13 @@ void register_plugin(Registry& registry) {
                 .processors = [](double memory_mb) { return memory_mb / kMegabytesOfProcessor; },
                 .runs_here = service_is_here,
                 .own_function = own_function_of_lambda,
-                .make = [] { return std::make_unique<LambdaInvoker>(); }});
+                .check = require_function,
+                .options_within = {{"function", "lambdaml-worker"}},
+                .make =
+                    [](const Options& options) {
+                      require_function(options);
+                      return std::make_unique<LambdaInvoker>(options.text("function"));
+                    }});
 }
 
 }  // namespace lambdaml::faas::aws

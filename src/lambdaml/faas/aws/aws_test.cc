@@ -43,8 +43,11 @@ class AwsPlatformTest : public ::testing::Test {
   }
 
   std::unique_ptr<Invocations> start(std::size_t events, FailureObserver observer = {}) {
-    return registry().get("aws").make()->invoke_all(
-        function_, std::vector<std::string>(events, "{}"), std::move(observer));
+    const Plugin& aws = registry().get("aws");
+    Options options(aws.options);
+    options.parse("function", name_, "test");
+    return aws.make(options)->invoke_all(function_, std::vector<std::string>(events, "{}"),
+                                         std::move(observer));
   }
   Error start_fails(std::size_t events) {
     try {
@@ -56,7 +59,6 @@ class AwsPlatformTest : public ::testing::Test {
   }
   static Function function() {
     Function function;
-    function.name = "workers";
     function.outcomes = each([](std::size_t) { return std::nullopt; });
     return function;
   }
@@ -86,6 +88,7 @@ class AwsPlatformTest : public ::testing::Test {
   std::string error_;
   int taken_ = 0;
   Function function_ = function();
+  std::string name_ = "workers";
   ScriptedServer server_{[this](const ScriptedRequest& request) { return answer(request); }};
 };
 
@@ -191,7 +194,7 @@ TEST_F(AwsPlatformTest, AFunctionThatIsNotThereIsNotFound) {
 }
 
 TEST_F(AwsPlatformTest, WithoutANameNothingIsStarted) {
-  function_.name.clear();
+  name_.clear();
   const Error error = start_fails(1);
   EXPECT_EQ(error.code(), Code::invalid_argument);
   EXPECT_THAT(error.what(), HasSubstr("--function"));

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/json.h"

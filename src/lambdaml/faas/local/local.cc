@@ -33,7 +33,7 @@ void register_plugin(Registry& registry) {
        .help = "processes on this machine, over the Lambda Runtime API",
        .separate_processes = true,
        .billed_as = "lambda",
-       .make = [] { return std::make_unique<LocalInvoker>(); },
+       .make = [](const Options&) { return std::make_unique<LocalInvoker>(); },
        .emulate =
            [](const EmulatorSettings& settings) { return emulator::start_emulator(settings); }});
 }

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::faas::sandbox {

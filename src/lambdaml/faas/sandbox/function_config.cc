@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/sandbox/service_error.h"

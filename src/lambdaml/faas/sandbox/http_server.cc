@@ -14,6 +14,7 @@
 #include <boost/beast/http.hpp>
 #include <sys/socket.h>
 
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/faas/sandbox/foreign.h"
 

@@ -69,11 +69,17 @@ inline Function test_function(const std::string& handler = "worker") {
   return function;
 }
 
+/// With the platform's options as they are by default.
+inline std::unique_ptr<Invoker> default_invoker(const std::string& platform) {
+  const Plugin& plugin = registry().get(platform);
+  return plugin.make(Options(plugin.options));
+}
+
 /// Runs all events to their end and returns their status.
 inline std::vector<EventStatus> run_all(const std::string& platform, const Function& function,
                                         std::vector<std::string> payloads,
                                         FailureObserver observer = {}) {
-  const auto invoker = registry().get(platform).make();
+  const auto invoker = default_invoker(platform);
   const auto invocations = invoker->invoke_all(function, std::move(payloads), std::move(observer));
   if (!invocations->wait(60)) fail(Code::internal, "the events did not end in 60 s");
   return invocations->status();

@@ -144,7 +144,7 @@ void register_plugin(Registry& registry) {
                 .help = "events as threads of this process; for tests and for debugging",
                 .separate_processes = false,
                 .billed_as = "lambda",
-                .make = [] { return std::make_unique<ThreadInvoker>(); }});
+                .make = [](const Options&) { return std::make_unique<ThreadInvoker>(); }});
 }
 
 }  // namespace lambdaml::faas::threads

@@ -2,6 +2,7 @@
 
 #include <mutex>
 
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/own_folder.h"
 #include "lambdaml/ps/server/archive.h"
