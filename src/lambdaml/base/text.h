@@ -9,7 +9,8 @@
 namespace lambdaml {
 
 /// The names nearest to `wanted` by edit distance, nearest first, at most three and only those that
-/// are plausibly a slip of the hand (distance ≤ 2, or a third of the length, or a common start).
+/// are plausibly a slip of the hand (one letter in a word of up to five, two or a third of the
+/// length in a longer one, or a common start).
 std::vector<std::string> nearest(std::string_view wanted, const std::vector<std::string>& names);
 
 /// ", did you mean 'a' or 'b'?" of nearest(), or "; known: a, b, c" when nothing is

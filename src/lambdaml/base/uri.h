@@ -9,7 +9,8 @@
 namespace lambdaml {
 
 /// `scheme://host[:port]/path[?key=value&…]`. A text without a scheme is a local path and becomes
-/// `file://` with the absolute path; a bare word that follows no path form is left to the caller.
+/// `file://` with the absolute path, a leading `~` being the user's home; a bare word that follows
+/// no path form is left to the caller.
 /// A file's name may hold a question mark: of a path only `?shared=…` at its end is a query.
 /// User information in the authority stays in `host` and is never printed by display(). Of several
 /// hosts (`a:1,b:2`) all stay in `host`, with their ports but for the last one's.

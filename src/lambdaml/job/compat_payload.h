@@ -12,9 +12,12 @@ bool is_original_payload(std::string_view json);
 
 /// Sets what such a payload asks for: buckets become s3://, host and port memcached:// or, of
 /// hybrid jobs, ps://, tables dynamodb://; most other keys are options under their own names or
-/// aliases. What has no meaning here because it is found out (n_features, n_classes), numbered by
-/// the trigger (worker_index, file) or not needed (merged_bucket, merged_table_name, key_col,
-/// start_epoch) is taken and dropped. Throws invalid_argument naming the key.
+/// aliases. A payload with `n_clusters` and no `model` is one of k-means. Without a `cp_bucket`,
+/// checkpoints and results of a job that meets elsewhere than in S3 go below `lambdaml/` of
+/// `tmp_bucket`, or of `data_bucket`. Keys are accepted and ignored when their value is found out
+/// from the data (n_features, n_classes), numbered by the trigger (worker_index, file) or not
+/// needed (merged_bucket, merged_table_name, key_col, start_epoch). Throws invalid_argument naming
+/// the payload's key.
 void from_original_payload(std::string_view json, Options& options);
 
 }  // namespace lambdaml::job

@@ -11,16 +11,17 @@
 namespace lambdaml::job {
 
 /// Sets options from a job file: YAML, so JSON too; one map from option names to values. Errors
-/// name FILE:LINE and, for an unknown key, the nearest known ones. Throws invalid_argument,
-/// not_found.
+/// name FILE:LINE and, for an unknown key, the nearest known ones. A null value (`~`) leaves the
+/// option as it is. Throws invalid_argument, not_found.
 /// The value of the key `section` is left to other code.
 void read_job_file(const std::string& path, Options& options, std::string_view section = {});
 /// The same from text that is not in a file; `what` names it in errors.
 void read_job_text(std::string_view text, const std::string& what, Options& options,
                    std::string_view section = {});
 
-/// Sets options from environment variables, `prefix` and their name, e.g. LAMBDAML_BATCH_SIZE. All
-/// but `test_data`: LAMBDAML_TEST_DATA names the folder of the data for this project's own tests.
+/// Sets options from environment variables that are not empty, `prefix` and their name, e.g.
+/// LAMBDAML_BATCH_SIZE. All but `test_data`: LAMBDAML_TEST_DATA names the folder of the data for
+/// this project's own tests.
 void read_environment(Options& options, std::string_view prefix = "LAMBDAML_");
 
 /// All values, those that were given, or all but execution-only options.
