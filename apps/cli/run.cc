@@ -1,11 +1,14 @@
 #include "apps/cli/run.h"
 
+#include <algorithm>
+
 #include "apps/cli/command.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/job/options.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -47,6 +50,12 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
     if (wanted.starts_with("-")) {
       for (const CLI::Option* option : command.get_options())
         for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+      // Job files know some options by other names too.
+      const Options options = job::job_options();
+      if (const Option* option = options.find(wanted.substr(wanted.find_first_not_of('-'))))
+        if (std::ranges::find(known, flag_of(option->name)) != known.end())
+          return fmt::format("unknown option '{}', did you mean '{}'?{}", without_secrets(wanted),
+                             flag_of(option->name), hint);
       return fmt::format("unknown option '{}'{}{}", without_secrets(wanted),
                          did_you_mean(wanted, known), hint);
     }
@@ -65,12 +74,21 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
 
 }  // namespace
 
+namespace {
+
+/// They are accepted before the command and after it.
+void add_globals(CLI::App& app, Globals& globals) {
+  app.add_flag("--json", globals.json, "print a JSON object as the last line");
+  app.add_flag("-q,--quiet", globals.quiet, "no progress");
+  app.add_flag("-v,--verbose", globals.verbose, "errors with their causes, and logs");
+}
+
+}  // namespace
+
 CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name,
                       const std::string& help, Interrupt interrupt) {
   CLI::App* command = parent.add_subcommand(name, help);
-  command->add_flag("--json", globals.json, "print a JSON object as the last line");
-  command->add_flag("-q,--quiet", globals.quiet, "no progress");
-  command->add_flag("-v,--verbose", globals.verbose, "errors with their causes, and logs");
+  add_globals(*command, globals);
   command->option_defaults()->always_capture_default(false);
   command->parse_complete_callback([&globals, interrupt] {
     if (interrupt == Interrupt::ends) globals.last_resort.emplace();
@@ -85,6 +103,7 @@ int run(int argc, const char* const* argv) {
   Globals globals;
   CLI::App app("LambdaML: machine-learning training on serverless functions", "lambdaml");
   app.require_subcommand(1);
+  add_globals(app, globals);
   app.set_version_flag("--version", std::string("lambdaml ") + LAMBDAML_VERSION);
   add_train_command(app, globals);
   add_tune_command(app, globals);

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/secrets.h"
@@ -62,7 +63,7 @@ std::string Terminal::row(const std::string& line, bool bright) const {
       --end;  // no half "µ"
     text.resize(end);
   }
-  return bright && std::getenv("NO_COLOR") == nullptr ? "\x1b[36m" + text + "\x1b[0m" : text;
+  return bright && !environment_variable("NO_COLOR") ? "\x1b[36m" + text + "\x1b[0m" : text;
 }
 
 }  // namespace lambdaml::cli

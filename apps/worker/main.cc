@@ -1,11 +1,11 @@
 // The function executable: serves events from the Lambda Runtime API, both on AWS (where it is
 // called `bootstrap`) and on this machine.
 #include <csignal>
-#include <cstdlib>
 #include <exception>
+#include <optional>
 #include <string>
-#include <string_view>
 
+#include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/memory.h"
@@ -22,30 +22,29 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   keep_freed_memory();
   set_repeats_answers(false);
-  const char* level = std::getenv("LAMBDAML_LOG_LEVEL");
-  const char* endpoint = std::getenv("AWS_LAMBDA_RUNTIME_API");
+  const std::optional<std::string> level = environment_variable("LAMBDAML_LOG_LEVEL");
+  const std::optional<std::string> endpoint = environment_variable("AWS_LAMBDA_RUNTIME_API");
   try {
-    log::configure(level == nullptr ? log::Level::info : log::parse_level(level),
-                   log::Format::json);
-    if (endpoint == nullptr)
+    log::configure(level ? log::parse_level(*level) : log::Level::info, log::Format::json);
+    if (!endpoint)
       fail(Code::invalid_argument,
            "AWS_LAMBDA_RUNTIME_API is not set: this program is started by a function host; on a "
            "machine of your own use lambdaml train");
     // The command of a container image names the handler.
-    const char* named = argc > 1 ? argv[1] : std::getenv("_HANDLER");
-    const std::string_view handler = named == nullptr ? "worker" : named;
+    const std::string handler =
+        argc > 1 ? argv[1] : environment_variable("_HANDLER").value_or("worker");
     worker::register_handler();
     faas::handlers()["trigger"] = trigger::handle_trigger_event;
     faas::handlers()["tuner"] = tune::handle_tuner_event;
-    const auto found = faas::handlers().find(std::string(handler));
+    const auto found = faas::handlers().find(handler);
     if (found == faas::handlers().end())
       fail(Code::invalid_argument, "handler '{}': the handlers here are worker, trigger and tuner",
            handler);
-    faas::serve(endpoint, found->second);
+    faas::serve(*endpoint, found->second);
     return 0;
   } catch (const std::exception& error) {
     log::error("{}", error.what());
-    if (endpoint != nullptr) faas::report_init_error(endpoint, error);
+    if (endpoint) faas::report_init_error(*endpoint, error);
     return 1;
   }
 }

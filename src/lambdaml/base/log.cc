@@ -5,6 +5,7 @@
 #include <chrono>
 #include <ctime>
 #include <mutex>
+#include <set>
 
 #include <nlohmann/json.hpp>
 #include <unistd.h>
@@ -113,6 +114,19 @@ void write(Level level, std::string_view message) {
     if (n <= 0) return;
     rest.remove_prefix(static_cast<std::size_t>(n));
   }
+}
+
+void warn_once(const std::string& message) {
+  /// A function may serve events for days.
+  constexpr std::size_t kMostKept = 1000;
+  static std::mutex mutex;
+  static std::set<std::string> logged;
+  {
+    const std::lock_guard lock(mutex);
+    if (logged.size() >= kMostKept) logged.clear();
+    if (!logged.insert(message).second) return;
+  }
+  warning("{}", message);
 }
 
 }  // namespace lambdaml::log

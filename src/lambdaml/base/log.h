@@ -50,4 +50,8 @@ void error(fmt::format_string<Args...> format, Args&&... args) {
   if (enabled(Level::error)) write(Level::error, fmt::format(format, std::forward<Args>(args)...));
 }
 
+/// Logs a warning, unless this process has logged the same text before: for what is met again each
+/// time that a thing is opened. Thread-safe.
+void warn_once(const std::string& message);
+
 }  // namespace lambdaml::log

@@ -1,7 +1,9 @@
 #include "lambdaml/base/options.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <initializer_list>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/secrets.h"
@@ -29,8 +31,24 @@ std::string_view type_name(const Option::Value& value) {
   }
 }
 
-/// Converts `value` to the option's type if that is lossless.
-Option::Value conform(const Option& option, Option::Value value, std::string_view where) {
+/// YAML 1.1's words for a truth value, and 1 and 0; in any case, as people write them.
+std::optional<bool> to_flag(std::string_view text) {
+  const auto is_one_of = [&](std::initializer_list<std::string_view> words) {
+    return std::ranges::any_of(words, [&](std::string_view word) {
+      return std::ranges::equal(text, word, [](char a, char b) {
+        return std::tolower(static_cast<unsigned char>(a)) == b;
+      });
+    });
+  };
+  if (is_one_of({"true", "yes", "on", "y", "1"})) return true;
+  if (is_one_of({"false", "no", "off", "n", "0"})) return false;
+  return {};
+}
+
+/// Converts `value` to the option's type if that is lossless. `name` is the name or alias that the
+/// user gave, for messages.
+Option::Value conform(const Option& option, Option::Value value, std::string_view name,
+                      std::string_view where) {
   if (option.default_value.index() == value.index()) return value;
   if (std::holds_alternative<double>(option.default_value))
     if (const auto* whole = std::get_if<std::int64_t>(&value)) return static_cast<double>(*whole);
@@ -38,11 +56,12 @@ Option::Value conform(const Option& option, Option::Value value, std::string_vie
     if (const auto* real = std::get_if<double>(&value);
         real != nullptr && *real == std::floor(*real) && std::abs(*real) < 9e15)
       return static_cast<std::int64_t>(*real);
-  fail(Code::invalid_argument, "{}: {} wants {}, not '{}'", where, option.name,
+  fail(Code::invalid_argument, "{}: {} wants {}, not '{}'", where, name,
        type_name(option.default_value), without_secrets(to_text(value)));
 }
 
-void check_range(const Option& option, const Option::Value& value, std::string_view where) {
+void check_range(const Option& option, const Option::Value& value, std::string_view name,
+                 std::string_view where) {
   double number = 0;
   if (const auto* whole = std::get_if<std::int64_t>(&value))
     number = static_cast<double>(*whole);
@@ -56,20 +75,20 @@ void check_range(const Option& option, const Option::Value& value, std::string_v
     if (text != nullptr && !option.choices.empty() &&
         std::find(option.choices.begin(), option.choices.end(), *text) == option.choices.end())
       fail(Code::invalid_argument, "{}: unknown value '{}' of {}{}", where, without_secrets(*text),
-           option.name, did_you_mean(*text, option.choices));
+           name, did_you_mean(*text, option.choices));
     return;
   }
   if (!std::isfinite(number))
-    fail(Code::invalid_argument, "{}: {} must be a finite number", where, option.name);
+    fail(Code::invalid_argument, "{}: {} must be a finite number", where, name);
   if (option.minimum && number < *option.minimum)
-    fail(Code::invalid_argument, "{}: {} must be at least {}, not {}", where, option.name,
-         *option.minimum, number);
+    fail(Code::invalid_argument, "{}: {} must be at least {}, not {}", where, name, *option.minimum,
+         number);
   if (option.above && number <= *option.above)
-    fail(Code::invalid_argument, "{}: {} must be above {}, not {}", where, option.name,
-         *option.above, number);
+    fail(Code::invalid_argument, "{}: {} must be above {}, not {}", where, name, *option.above,
+         number);
   if (option.maximum && number > *option.maximum)
-    fail(Code::invalid_argument, "{}: {} must be at most {}, not {}", where, option.name,
-         *option.maximum, number);
+    fail(Code::invalid_argument, "{}: {} must be at most {}, not {}", where, name, *option.maximum,
+         number);
 }
 
 }  // namespace
@@ -132,15 +151,12 @@ void Options::parse(std::string_view name, std::string_view text, std::string_vi
          hint.empty() ? "; lambdaml options lists all" : hint);
   }
   const auto wrong = [&] {
-    fail(Code::invalid_argument, "{}: {} wants {}, not '{}'", where, option->name,
+    fail(Code::invalid_argument, "{}: {} wants {}, not '{}'", where, canonical(name),
          type_name(option->default_value), without_secrets(text));
   };
   switch (option->default_value.index()) {
     case 0:
-      if (text == "true" || text == "yes" || text == "on" || text == "1")
-        return set(name, Value(true), where);
-      if (text == "false" || text == "no" || text == "off" || text == "0")
-        return set(name, Value(false), where);
+      if (const auto flag = to_flag(text)) return set(name, Value(*flag), where);
       wrong();
       break;
     case 1:
@@ -160,8 +176,9 @@ void Options::parse(std::string_view name, std::string_view text, std::string_vi
 void Options::set(std::string_view name, Value value, std::string_view where) {
   const Option* option = find(name);
   if (option == nullptr) return parse(name, {}, where);  // throws: unknown
-  value = conform(*option, std::move(value), where);
-  check_range(*option, value, where);
+  const std::string called = canonical(name);
+  value = conform(*option, std::move(value), called, where);
+  check_range(*option, value, called, where);
   values_[option->name] = std::move(value);
 }
 

@@ -47,6 +47,32 @@ TEST(Options, DefaultsUntilSetAndAliasesMeanTheSame) {
   EXPECT_EQ(options.real("lr"), 2.0);
 }
 
+TEST(Options, TruthValuesAreTakenAsYamlAndPeopleWriteThem) {
+  for (const char* yes : {"true", "True", "TRUE", "yes", "Yes", "on", "ON", "y", "1"}) {
+    Options options = sample();
+    options.parse("keep", yes, "--keep");
+    EXPECT_TRUE(options.flag("keep")) << yes;
+  }
+  for (const char* no : {"false", "False", "FALSE", "no", "NO", "off", "Off", "n", "0"}) {
+    Options options = sample();
+    options.parse("keep", no, "--keep");
+    EXPECT_TRUE(options.is_set("keep")) << no;
+    EXPECT_FALSE(options.flag("keep")) << no;
+  }
+  for (const char* neither : {"", "yess", "tru", "2", "null"}) {
+    Options options = sample();
+    EXPECT_THROW(options.parse("keep", neither, "--keep"), Error) << neither;
+  }
+}
+
+TEST(Options, MessagesSayTheNameThatWasGiven) {
+  Options options = sample();
+  EXPECT_THAT(message_of([&] { options.parse("learning_rate", "0", "payload"); }),
+              HasSubstr("payload: learning_rate must be above 0"));
+  EXPECT_THAT(message_of([&] { options.parse("learning-rate", "x", "payload"); }),
+              HasSubstr("payload: learning_rate wants a number"));
+}
+
 TEST(Options, WrongOnesNameThePlaceAndTheNearest) {
   Options options = sample();
   EXPECT_THAT(message_of([&] { options.parse("batchsize", "3", "job.yaml"); }),

@@ -86,12 +86,14 @@ std::string escaped(std::string_view text, std::size_t limit, Escape how) {
 }  // namespace
 
 std::vector<std::string> nearest(std::string_view wanted, const std::vector<std::string>& names) {
+  // Two slips in a word of four letters make another word: `adam` is not meant to be `admm`.
+  const std::size_t most = wanted.size() < 6 ? 1 : std::max<std::size_t>(2, wanted.size() / 3);
   std::vector<std::pair<std::size_t, std::string>> ranked;
   for (const std::string& name : names) {
     const std::size_t distance = edit_distance(wanted, name);
     const bool starts_alike =
         wanted.size() >= 3 && (name.starts_with(wanted) || wanted.starts_with(name));
-    if (distance <= std::max<std::size_t>(2, wanted.size() / 3) && distance < wanted.size())
+    if (distance <= most && distance < wanted.size())
       ranked.emplace_back(distance, name);
     else if (starts_alike)
       ranked.emplace_back(wanted.size(), name);

@@ -9,7 +9,8 @@
 namespace lambdaml {
 
 /// The names nearest to `wanted` by edit distance, nearest first: at most three, and only plausible
-/// typing errors (distance ≤ 2, or a third of the length, or a common prefix).
+/// typos (one letter in a word of up to five, two or a third of the length in a longer one, or a
+/// common start).
 std::vector<std::string> nearest(std::string_view wanted, const std::vector<std::string>& names);
 
 /// ", did you mean 'a' or 'b'?" from nearest(), or "; known: a, b, c" if nothing is near, or "" if

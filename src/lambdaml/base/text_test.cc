@@ -16,7 +16,11 @@ TEST(Text, NearestRanksByDistanceAndKnowsWhenNothingIsNear) {
   EXPECT_THAT(nearest("grad_avgg", kNames), ElementsAre("grad_avg"));
   EXPECT_THAT(nearest("reduce_scater", kNames), ElementsAre("reduce_scatter", "reduce"));
   EXPECT_THAT(nearest("zzzzzz", kNames), IsEmpty());
-  EXPECT_EQ(did_you_mean("adm", kNames), ", did you mean 'admm' or 'em'?");
+  EXPECT_EQ(did_you_mean("adm", kNames), ", did you mean 'admm'?");
+  // Other things that exist elsewhere, not slips.
+  EXPECT_THAT(nearest("adam", kNames), IsEmpty());
+  EXPECT_THAT(nearest("k8s", {"local", "threads", "aws"}), IsEmpty());
+  EXPECT_THAT(nearest("mlp", {"lr", "svm", "kmeans"}), IsEmpty());
   EXPECT_EQ(did_you_mean("zzzzzz", kNames),
             "; known: grad_avg, model_avg, admm, em, reduce, reduce_scatter");
 }

@@ -4,12 +4,22 @@
 #include <cctype>
 #include <filesystem>
 
+#include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml {
 namespace {
+
+/// A leading `~` is the user's home, as a shell has it: shells leave those alone that stand within
+/// a word, as in `--data=~/x`, and job files see no shell.
+std::filesystem::path with_home(std::string_view text) {
+  if (text != "~" && !text.starts_with("~/")) return text;
+  const std::optional<std::string> home = environment_variable("HOME");
+  if (!home) return text;
+  return *home + std::string(text.substr(1));
+}
 
 bool is_scheme(std::string_view text) {
   return !text.empty() && std::isalpha(static_cast<unsigned char>(text.front())) != 0 &&
@@ -63,7 +73,7 @@ Uri Uri::parse(std::string_view text) {
   const std::size_t mark = text.find("://");
   if (mark == std::string_view::npos) {
     uri.scheme = "file";
-    uri.path = normal_path(std::filesystem::absolute(without_sharing(text, uri.query)));
+    uri.path = normal_path(std::filesystem::absolute(with_home(without_sharing(text, uri.query))));
     return uri;
   }
   uri.scheme = text.substr(0, mark);

@@ -1,5 +1,8 @@
 #include "lambdaml/base/uri.h"
 
+#include <cstdlib>
+#include <filesystem>
+
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
@@ -36,6 +39,16 @@ TEST(Uri, PathsAreFiles) {
   EXPECT_EQ(Uri::parse("file:///a/b/").path, "/a/b");
   EXPECT_EQ((Uri::parse("/a") / "b").text(), "file:///a/b");
   EXPECT_TRUE(Uri::parse("some.file").path.starts_with('/'));
+}
+
+TEST(Uri, ALeadingTildeIsTheHome) {
+  const char* home = std::getenv("HOME");
+  ASSERT_NE(home, nullptr);
+  EXPECT_EQ(Uri::parse("~/x.libsvm").path, (std::filesystem::path(home) / "x.libsvm").string());
+  EXPECT_EQ(Uri::parse("~").path, Uri::parse(home).path);
+  EXPECT_TRUE(Uri::parse("./~/x").path.ends_with("/~/x"));
+  EXPECT_TRUE(Uri::parse("~user/x").path.ends_with("/~user/x"));
+  EXPECT_EQ(Uri::parse("file:///~/x").path, "/~/x");
 }
 
 TEST(Uri, SecretsAreMasked) {

@@ -14,7 +14,6 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/base/warn_once.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/tensor/safetensors.h"
 

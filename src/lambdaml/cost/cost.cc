@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <yaml-cpp/yaml.h>
 
+#include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/formats/yaml.h"
@@ -72,11 +73,11 @@ void add(UsageByStore& to, const UsageByStore& more) {
 }
 
 Prices Prices::current() {
-  const char* path = std::getenv("LAMBDAML_PRICES");
-  if (path == nullptr) return parse(kPricesYaml, "prices.yaml");
-  const std::optional<Buffer> text = read_file(path);
-  if (!text) fail(Code::not_found, "LAMBDAML_PRICES={}: no such file", path);
-  return parse(text->text(), path);
+  const std::optional<std::string> path = environment_variable("LAMBDAML_PRICES");
+  if (!path) return parse(kPricesYaml, "prices.yaml");
+  const std::optional<Buffer> text = read_file(*path);
+  if (!text) fail(Code::not_found, "LAMBDAML_PRICES={}: no such file", *path);
+  return parse(text->text(), *path);
 }
 
 Prices Prices::parse(std::string_view yaml, const std::string& what) {

@@ -2,7 +2,7 @@
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/warn_once.h"
+#include "lambdaml/base/log.h"
 
 namespace lambdaml::data {
 namespace {

@@ -42,6 +42,12 @@ bool is_parameter_server(const std::string& port, const json& payload) {
   return port == "27000" || (!port.empty() && port != "11211" && !has_bucket);
 }
 
+/// The payloads of the original's k-means jobs name no model; `n_clusters` tells them from those of
+/// linear models, which always name theirs.
+bool is_kmeans(const json& payload) {
+  return payload_text(payload, "model").empty() && payload.contains("n_clusters");
+}
+
 }  // namespace
 
 bool is_original_payload(std::string_view text) {
@@ -55,6 +61,7 @@ void from_original_payload(std::string_view text, Options& options) {
   json known = json::object();
   for (const auto& [key, value] : payload.items())
     if (!value.is_null() && !is_in(kPlaces, key) && !is_in(kDropped, key)) known[key] = value;
+  if (is_kmeans(payload)) known["model"] = "kmeans";
   from_json(known, "payload", options);
 
   const auto set = [&](const char* option, const std::string& value) {
@@ -67,9 +74,7 @@ void from_original_payload(std::string_view text, Options& options) {
       train_file.empty() ? "s3://" + bucket : fmt::format("s3://{}/{}", bucket, train_file));
   if (const std::string file = payload_text(payload, "test_file"); !file.empty())
     set("test_data", fmt::format("s3://{}/{}", bucket, file));
-  if (const std::string place = payload_text(payload, "cp_bucket"); !place.empty())
-    set("checkpoint", "s3://" + place);
-
+  const std::string tmp_bucket = payload_text(payload, "tmp_bucket");
   const std::string host = payload_text(payload, "host");
   const std::string port = payload_text(payload, "port");
   if (const std::string table = payload_text(payload, "tmp_table_name"); !table.empty())
@@ -78,8 +83,14 @@ void from_original_payload(std::string_view text, Options& options) {
     set("channel", fmt::format("ps://{}:{}", host, port));
   else if (!host.empty())
     set("channel", fmt::format("memcached://{}:{}", host, port.empty() ? "11211" : port));
-  else if (const std::string place = payload_text(payload, "tmp_bucket"); !place.empty())
-    set("channel", "s3://" + place);
+  else if (!tmp_bucket.empty())
+    set("channel", "s3://" + tmp_bucket);
+
+  // Caches, tables and parameter servers keep no results, so those go to a bucket of the payload.
+  if (const std::string place = payload_text(payload, "cp_bucket"); !place.empty())
+    set("checkpoint", "s3://" + place);
+  else if (!options.text("channel").starts_with("s3://"))
+    set("checkpoint", fmt::format("s3://{}/lambdaml", tmp_bucket.empty() ? bucket : tmp_bucket));
 }
 
 }  // namespace lambdaml::job

@@ -12,9 +12,12 @@ bool is_original_payload(std::string_view json);
 
 /// Sets the options that such a payload specifies: buckets become s3://, host and port memcached://
 /// or, for hybrid jobs, ps://, tables dynamodb://; most other keys are options under their own
-/// names or aliases. Accepts and ignores keys whose values are derived from the data (n_features,
-/// n_classes), assigned by the trigger (worker_index, file) or not needed (merged_bucket,
-/// merged_table_name, key_col, start_epoch). Throws invalid_argument, naming the key.
+/// names or aliases. A payload with `n_clusters` and without `model` is a k-means job. Without
+/// `cp_bucket`, checkpoints and results of a job that meets elsewhere than in S3 go below
+/// `lambdaml/` of `tmp_bucket`, or of `data_bucket`. Accepts and ignores keys whose values are
+/// derived from the data (n_features, n_classes), assigned by the trigger (worker_index, file) or
+/// not needed (merged_bucket, merged_table_name, key_col, start_epoch). Throws invalid_argument,
+/// naming the payload's key.
 void from_original_payload(std::string_view json, Options& options);
 
 }  // namespace lambdaml::job

@@ -1,5 +1,9 @@
 #include "lambdaml/job/compat_payload.h"
 
+#include <map>
+#include <string>
+
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
@@ -59,6 +63,63 @@ TEST(OriginalPayload, TellsTheParameterServerFromMemcached) {
   EXPECT_EQ(channel(R"({"data_bucket":"d","host":"h","port":9090,"tmp_bucket":"t"})"),
             "memcached://h:9090");
   EXPECT_EQ(channel(R"({"data_bucket":"d","host":"h"})"), "memcached://h:11211");
+}
+
+// The payload of examples/lambda/elasticache/kmeans_ec_trigger.py: no model, no cp_bucket.
+TEST(OriginalPayload, KMeansOnElastiCacheAsItsAuthorsShipIt) {
+  Options options = job_options();
+  from_original_payload(
+      R"({"dataset":"higgs","data_bucket":"higgs-10","dataset_type":"dense_libsvm","n_features":30,
+          "tmp_bucket":"tmp-params","merged_bucket":"merged-params","n_clusters":2,"n_epochs":10,
+          "threshold":0.0001,"sync_mode":"reduce","n_workers":10,"host":"127.0.0.1","port":11211})",
+      options);
+  EXPECT_EQ(options.text("model"), "kmeans");
+  EXPECT_EQ(options.integer("clusters"), 2);
+  EXPECT_EQ(options.text("channel"), "memcached://127.0.0.1:11211");
+  EXPECT_EQ(options.text("checkpoint"), "s3://tmp-params/lambdaml");
+}
+
+// examples/lambda/hybrid/kmeans_hybrid_trigger.py and linear_hybrid_trigger.py: no bucket but that
+// of the data.
+TEST(OriginalPayload, HybridJobsAsTheirAuthorsShipThem) {
+  for (const bool kmeans : {true, false}) {
+    Options options = job_options();
+    from_original_payload(
+        std::string(
+            R"({"dataset":"higgs","data_bucket":"higgs-10","dataset_type":"dense_libsvm",
+                "n_features":30,"host":"127.0.0.1","port":27000,"n_workers":10,"n_epochs":10,
+                "sync_mode":"reduce",)") +
+            (kmeans ? R"("n_clusters":10,"threshold":0.0001})"
+                    : R"("n_classes":2,"model":"svm","optim":"grad_avg","lr":0.01,
+                         "batch_size":100000,"valid_ratio":0.2})"),
+        options);
+    EXPECT_EQ(options.text("model"), kmeans ? "kmeans" : "svm");
+    EXPECT_EQ(options.text("channel"), "ps://127.0.0.1:27000");
+    EXPECT_EQ(options.text("checkpoint"), "s3://higgs-10/lambdaml");
+  }
+}
+
+TEST(OriginalPayload, AJobThatMeetsInS3KeepsItsResultsThere) {
+  Options options = job_options();
+  from_original_payload(R"({"data_bucket":"d","tmp_bucket":"c","n_clusters":3})", options);
+  EXPECT_EQ(options.text("channel"), "s3://c");
+  EXPECT_FALSE(options.is_set("checkpoint"));
+}
+
+TEST(OriginalPayload, ErrorsNameThePayloadsOwnKeys) {
+  for (const auto& [payload, key] : std::map<std::string, std::string>{
+           {R"({"data_bucket":"d","n_workers":"two"})", "n_workers"},
+           {R"({"data_bucket":"d","n_epochs":0})", "n_epochs"},
+           {R"({"data_bucket":"d","dataset_type":"csv"})", "dataset_type"}}) {
+    Options options = job_options();
+    try {
+      from_original_payload(payload, options);
+      ADD_FAILURE() << payload;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), testing::HasSubstr("payload: ")) << payload;
+      EXPECT_THAT(error.what(), testing::HasSubstr(key)) << payload;
+    }
+  }
 }
 
 TEST(OriginalPayload, WhatItCannotMeanIsAnError) {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <yaml-cpp/yaml.h>
 
+#include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/formats/yaml.h"
@@ -31,12 +32,14 @@ void set_from_yaml(const YAML::Node& node, const std::string& what, Options& opt
     if (!pair.first.IsScalar()) fail(Code::invalid_argument, "{}: a key must be a name", where);
     const std::string& key = pair.first.Scalar();
     if (!section.empty() && key == section) continue;
-    if (!pair.second.IsScalar())
+    if (!pair.second.IsScalar() && !pair.second.IsNull())
       fail(Code::invalid_argument, "{}: {} must be one value, not a list or a map", where,
            printable(key));
     const Option* option = options.find(key);
     if (option != nullptr && !seen.insert(option->name).second)
       fail(Code::invalid_argument, "{}: {} stands twice; remove one", where, option->name);
+    // Nothing, as in `until:` or `until: null`, leaves the option as it is.
+    if (pair.second.IsNull() && option != nullptr) continue;
     options.parse(key, pair.second.Scalar(), where);
   }
 }
@@ -77,7 +80,8 @@ void read_environment(Options& options, std::string_view prefix) {
     std::string name = std::string(prefix) + option.name;
     std::transform(name.begin(), name.end(), name.begin(),
                    [](unsigned char c) { return std::toupper(c); });
-    if (const char* text = std::getenv(name.c_str())) options.parse(option.name, text, name);
+    if (const std::optional<std::string> text = environment_variable(name.c_str()))
+      options.parse(option.name, *text, name);
   }
 }
 

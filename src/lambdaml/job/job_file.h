@@ -13,14 +13,16 @@ namespace lambdaml::job {
 /// Sets options from a job file: YAML (of which JSON is a subset), one map from option names to
 /// values. Errors name FILE:LINE and, for an unknown key, the nearest known ones. Throws
 /// invalid_argument, not_found.
-/// Ignores the key `section`, which other code reads.
+/// A null value (`~`) leaves the option as it is. Ignores the key `section`, which other code
+/// reads.
 void read_job_file(const std::string& path, Options& options, std::string_view section = {});
 /// The same from text that is not in a file; `what` names it in errors.
 void read_job_text(std::string_view text, const std::string& what, Options& options,
                    std::string_view section = {});
 
-/// Sets options from environment variables named `prefix` and the option, e.g. LAMBDAML_BATCH_SIZE,
-/// except `test_data`: LAMBDAML_TEST_DATA names the data folder of this project's own tests.
+/// Sets options from environment variables that are not empty, named `prefix` and the option, e.g.
+/// LAMBDAML_BATCH_SIZE, except `test_data`: LAMBDAML_TEST_DATA names the data folder of this
+/// project's own tests.
 void read_environment(Options& options, std::string_view prefix = "LAMBDAML_");
 
 /// All values, only those that were given, or all but execution-only options.

@@ -8,8 +8,8 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/base/warn_once.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
 #include "lambdaml/model/network.h"

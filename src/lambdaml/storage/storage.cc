@@ -163,6 +163,14 @@ std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Meter> meter,
 
 std::shared_ptr<Storage> open_plain(const Uri& uri, std::shared_ptr<Patience> patience) {
   if (!patience) patience = std::make_shared<Patience>();
+  const bool has_s =
+      uri.scheme.ends_with('s') && !uri.host.empty() && registry().find(uri.scheme) == nullptr;
+  const std::string without_s = has_s ? uri.scheme.substr(0, uri.scheme.size() - 1) : "";
+  if (const Plugin* plain = registry().find(without_s); has_s && plain != nullptr)
+    fail(Code::invalid_argument,
+         "{}: {}:// means {} over TLS, which is not supported; use {}:// in a network that you "
+         "trust",
+         uri.display(), uri.scheme, plain->name, plain->name);
   return open_with(registry().get(uri.scheme), uri, std::move(patience));
 }
 

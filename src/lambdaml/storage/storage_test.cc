@@ -84,6 +84,17 @@ TEST(Open, AnUnknownSchemeNamesTheNearest) {
   }
 }
 
+// The nearest scheme would send a password in the clear.
+TEST(Open, ATlsSchemeIsNoSlipForThePlainOne) {
+  try {
+    open("rediss://h:6379");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+    EXPECT_THAT(error.what(), HasSubstr("rediss:// means redis over TLS"));
+  }
+}
+
 TEST(OpenObject, NeedsAName) {
   EXPECT_EQ(open_object(Uri::parse("/tmp/x.svm")).key, "x.svm");
   EXPECT_THROW(open_object(Uri::parse("memory://name")), Error);

@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 
+#include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/tensor/kernel_dispatch.h"
@@ -15,8 +16,7 @@ namespace {
 
 const KernelTable& kernels() {
   static const KernelTable& chosen = []() -> const KernelTable& {
-    const char* wanted = std::getenv("LAMBDAML_ISA");
-    return kernels_named(wanted == nullptr ? "" : wanted);
+    return kernels_named(environment_variable("LAMBDAML_ISA").value_or(""));
   }();
   return chosen;
 }

@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/faas/failure.h"
@@ -25,7 +26,7 @@ const faas::Plugin& choose(const std::string& name, const storage::Storage& chan
 }
 
 fs::path worker_executable() {
-  if (const char* path = std::getenv("LAMBDAML_WORKER")) return path;
+  if (const std::optional<std::string> path = environment_variable("LAMBDAML_WORKER")) return *path;
   std::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
   return self.parent_path() / "lambdaml-worker";
