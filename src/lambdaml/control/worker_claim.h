@@ -16,8 +16,10 @@ namespace lambdaml::control {
 /// failure of its own, or hand the work on. A process that ends a job takes the claims of all its
 /// workers, so a worker learns from this one key whether it is still wanted.
 ///
-/// Claiming is one PUT, each check one GET. Between a check and what follows it there is a gap of
-/// one request's time, in which a newer attempt can only have begun to load its data.
+/// Claiming is one PUT, each check one GET. Another's token counts when it was read twice: a worker
+/// that left for an answer that was damaged on its way would be waited for by all others. Between a
+/// check and what follows it there is a gap of one request's time, in which a newer attempt can
+/// only have begun to load its data.
 ///
 /// For one thread. Errors besides those below are the store's; after one, the claim is as before.
 class WorkerClaim {

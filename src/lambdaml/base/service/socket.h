@@ -41,6 +41,10 @@ class Socket {
   /// patience has no part in it. False at the deadline.
   bool wait_until_readable(Deadline deadline) const;
 
+  /// Whether bytes have come that nobody has received, or the end of the connection. One system
+  /// call, which waits for nothing.
+  bool has_unread() const;
+
   /// Throws unavailable, and tells the patience: there is no whole answer. For the callers of this
   /// socket, who know what an answer is: that it makes no sense (so the connection does not lead to
   /// the service, or has lost its place), or that it was cut.
@@ -76,6 +80,8 @@ class SocketInput {
   void read(std::span<std::byte> place);
   /// What is there, at least one byte; valid until the next call.
   std::string_view some();
+  /// Whether all that was received was given.
+  bool is_empty() const { return begin_ == end_; }
 
  private:
   static constexpr std::size_t kBytes = 16 << 10;

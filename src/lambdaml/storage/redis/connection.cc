@@ -1,5 +1,7 @@
 #include "lambdaml/storage/redis/connection.h"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 #include <hiredis/hiredis.h>
@@ -29,13 +31,9 @@ redisReplyObjectFunctions* limited(const redisReplyObjectFunctions& usual) {
   return &functions;
 }
 
-[[noreturn]] void fail_reply(std::string_view error) {
-  fail(code_of_reply(error), "the server answers '{}'", printable(error));
-}
-
 std::string_view text_of(const redisReply& raw) { return {raw.str, raw.len}; }
 
-/// Absent for what RESP 2 has not.
+/// Absent for what RESP 2 has not, and for an error: none is part of a reply that was asked for.
 std::optional<Reply> converted(const redisReply& raw) {
   Reply reply;
   switch (raw.type) {
@@ -56,8 +54,6 @@ std::optional<Reply> converted(const redisReply& raw) {
         reply.list.push_back(std::move(*element));
       }
       break;
-    case REDIS_REPLY_ERROR:
-      fail_reply(text_of(raw));
     case REDIS_REPLY_NIL:
       break;
     default:
@@ -111,6 +107,8 @@ class Connection::Reader {
     if (reply) received_ = 0;
     return reply;
   }
+  /// Whether all that was fed has been taken.
+  bool is_empty() const { return redis_->pos == redis_->len && redis_->ridx < 0; }
 
  private:
   redisReader* redis_;
@@ -128,6 +126,11 @@ Connection::~Connection() = default;
 
 void Connection::fail_garbled() { socket_.fail_lost("the answer is no Redis reply"); }
 
+void Connection::fail_error(std::string_view error) {
+  if (!is_error_reply(error)) fail_garbled();
+  fail(code_of_reply(error), "the server answers '{}'", printable(error));
+}
+
 /// The server's words may repeat what it was sent, so of these errors only the first is shown.
 void Connection::log_in(const Address& address) {
   const bool with_password = !address.password.empty();
@@ -140,7 +143,10 @@ void Connection::log_in(const Address& address) {
   }
   const std::string database = std::to_string(address.database);
   request.add({"SELECT", database});
-  send(request);
+  ask(request, [&] { take_log_in(with_password, database); });
+}
+
+void Connection::take_log_in(bool with_password, const std::string& database) {
   if (with_password) {
     const RawReply answer = next();
     if (answer.is_error()) {
@@ -157,10 +163,31 @@ void Connection::log_in(const Address& address) {
   if (answer.text().starts_with("NOAUTH"))
     fail(Code::permission_denied,
          "the server wants a password: in REDISCLI_AUTH, or as redis://[user]:password@host");
-  fail_reply(answer.text());
+  fail_error(answer.text());
 }
 
-void Connection::send(const Request& request) {
+void Connection::begin_trip(const Request& request) {
+  socket_.begin();
+  if (!input_.is_empty() || !reader_->is_empty())
+    socket_.fail_lost("the server has sent more than it was asked for");
+  Request end;
+  const std::string number = std::to_string(++trip_);
+  end.add({"ECHO", number});
+  std::vector<iovec> pieces = request.pieces();
+  std::ranges::copy(end.pieces(), std::back_inserter(pieces));
+  socket_.send(pieces);
+}
+
+void Connection::end_trip() {
+  const RawReply end = next();
+  // A user who may not ECHO hears so in its place.
+  if (end.is_error() && end.text().starts_with("NOPERM")) return;
+  if (end.is_error()) fail_error(end.text());
+  if (const Reply echo = checked(end); echo.text != std::to_string(trip_))
+    socket_.fail_lost("the answers are those of other commands");
+}
+
+void Connection::subscribe(const Request& request) {
   std::vector<iovec> pieces = request.pieces();
   socket_.begin();
   socket_.send(pieces);
@@ -176,6 +203,7 @@ Connection::RawReply Connection::next() {
 }
 
 Reply Connection::checked(const RawReply& raw) {
+  if (raw.is_error()) fail_error(raw.text());
   std::optional<Reply> reply = converted(*raw);
   if (!reply) fail_garbled();
   return std::move(*reply);
@@ -202,7 +230,7 @@ std::optional<Reply> Connection::told(Deadline deadline) {
 
 std::optional<Buffer> Connection::value() {
   const std::string_view head = input_.line();
-  if (head.starts_with('-')) fail_reply(head.substr(1));
+  if (head.starts_with('-')) fail_error(head.substr(1));
   const auto bytes = head.starts_with('$') ? to_integer(head.substr(1)) : std::nullopt;
   if (!bytes || *bytes < -1 || *bytes > kLongestValue) fail_garbled();
   if (*bytes == -1) return {};

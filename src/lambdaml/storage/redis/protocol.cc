@@ -1,5 +1,6 @@
 #include "lambdaml/storage/redis/protocol.h"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -40,6 +41,12 @@ std::vector<iovec> Request::pieces() const {
   }
   if (done < text.size()) out.push_back(piece(text.substr(done)));
   return out;
+}
+
+bool is_error_reply(std::string_view error) {
+  const std::string_view word = error.substr(0, error.find(' '));
+  return word.size() > 1 &&
+         std::ranges::all_of(word, [](char c) { return (c >= 'A' && c <= 'Z') || c == '_'; });
 }
 
 Code code_of_reply(std::string_view error) {

@@ -40,6 +40,11 @@ struct Reply {
   std::vector<Reply> list;
 };
 
+/// Whether this can be an error reply: those begin with a word in capitals. The tail of another
+/// reply
+/// ("$-1", absent, without its first byte) can have an error's mark too.
+bool is_error_reply(std::string_view error);
+
 /// The code for an error reply ("WRONGPASS invalid username-password pair …"), by its first word.
 Code code_of_reply(std::string_view error);
 
