@@ -1,9 +1,9 @@
 #include "lambdaml/storage/redis/connection.h"
 
-#include <algorithm>
-#include <iterator>
+#include <array>
 #include <string>
 
+#include <fmt/format.h>
 #include <hiredis/hiredis.h>
 
 #include "lambdaml/base/error.h"
@@ -31,7 +31,10 @@ redisReplyObjectFunctions* limited(const redisReplyObjectFunctions& usual) {
   return &functions;
 }
 
-std::string_view text_of(const redisReply& raw) { return {raw.str, raw.len}; }
+/// Empty for what is no text.
+std::string_view text_of(const redisReply& raw) {
+  return raw.str == nullptr ? std::string_view() : std::string_view(raw.str, raw.len);
+}
 
 /// Absent for what RESP 2 has not, and for an error: none is part of a reply that was asked for.
 std::optional<Reply> converted(const redisReply& raw) {
@@ -170,11 +173,13 @@ void Connection::begin_trip(const Request& request) {
   socket_.begin();
   if (!input_.is_empty() || !reader_->is_empty())
     socket_.fail_lost("the server has sent more than it was asked for");
-  Request end;
-  const std::string number = std::to_string(++trip_);
-  end.add({"ECHO", number});
+  const fmt::format_int number(++trip_);
+  std::array<char, 64> end{};
+  const auto written =
+      fmt::format_to_n(end.data(), end.size(), "*2\r\n$4\r\nECHO\r\n${}\r\n{}\r\n", number.size(),
+                       std::string_view(number.data(), number.size()));
   std::vector<iovec> pieces = request.pieces();
-  std::ranges::copy(end.pieces(), std::back_inserter(pieces));
+  pieces.push_back({end.data(), written.size});
   socket_.send(pieces);
 }
 
@@ -183,7 +188,8 @@ void Connection::end_trip() {
   // A user who may not ECHO hears so in its place.
   if (end.is_error() && end.text().starts_with("NOPERM")) return;
   if (end.is_error()) fail_error(end.text());
-  if (const Reply echo = checked(end); echo.text != std::to_string(trip_))
+  const fmt::format_int number(trip_);
+  if (end.text() != std::string_view(number.data(), number.size()))
     socket_.fail_lost("the answers are those of other commands");
 }
 

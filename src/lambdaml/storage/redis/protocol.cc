@@ -33,6 +33,7 @@ void Request::add(const std::vector<std::string_view>& command) {
 std::vector<iovec> Request::pieces() const {
   const std::string_view text = text_;
   std::vector<iovec> out;
+  out.reserve(2 * long_arguments_.size() + 2);  // one more for what ends the trip
   std::size_t done = 0;
   for (const auto& [at, argument] : long_arguments_) {
     out.push_back(piece(text.substr(done, at - done)));
