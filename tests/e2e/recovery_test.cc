@@ -6,9 +6,12 @@
 #include <sstream>
 #include <thread>
 
+#include <gmock/gmock.h>
 #include <signal.h>
 
 #include "e2e/command.h"
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/storage/storage.h"
 
 namespace lambdaml::e2e {
 namespace {
@@ -148,6 +151,24 @@ TEST_F(Recovery, AWorkerThatDiesAgainAndAgainEndsTheJobWithFour) {
   const Result result = command.wait();
   EXPECT_EQ(result.exit_code, 4) << result.err;
   EXPECT_NE(result.err.find("was lost after 3 tries"), std::string::npos) << result.err;
+  EXPECT_TRUE(channel_is_empty());
+}
+
+TEST_F(Recovery, AWorkerThatLeavesForATryThatIsNotThereEndsTheJob) {
+  ASSERT_EQ(lambdaml({"data", "synth", "higgs", "--rows", "600", "--out", "a.libsvm"}).exit_code,
+            0);
+  Command command(folder(), {"train", "-q", "--data", "a.libsvm", "--workers", "2", "--epochs",
+                             "1000000", "--output", "run", "--channel", channel()});
+  ASSERT_TRUE(wait_for_epochs(command, folder() / "run" / "metrics.jsonl", 1));
+  const std::string job = nlohmann::json::parse(read(folder() / "run" / "run.json"))["job_id"];
+  storage::open(channel())->save(job + "/tenure/1", as_bytes("0123456789abcdef"));
+  const Stopwatch clock;
+  const Result result = command.wait();
+  // The other worker's patience is 300 s.
+  EXPECT_LT(clock.seconds(), 60);
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_THAT(result.err, testing::HasSubstr("another try of it is at work; there is none"));
+  EXPECT_THAT(result.err, testing::HasSubstr("lambdaml resume"));
   EXPECT_TRUE(channel_is_empty());
 }
 

@@ -63,13 +63,22 @@ Relay::~Relay() {
 void Relay::cut(std::size_t after_bytes, int times) {
   const std::lock_guard lock(mutex_);
   garbage_.reset();
+  repeat_without_.reset();
   cut_after_ = after_bytes;
   harms_left_ = times;
 }
 
 void Relay::garble(const std::string& answer, int times) {
   const std::lock_guard lock(mutex_);
+  repeat_without_.reset();
   garbage_ = answer;
+  harms_left_ = times;
+}
+
+void Relay::repeat(std::size_t without_bytes, int times) {
+  const std::lock_guard lock(mutex_);
+  garbage_.reset();
+  repeat_without_ = without_bytes;
   harms_left_ = times;
 }
 
@@ -127,13 +136,18 @@ bool Relay::answer(int client, std::string_view bytes, std::size_t& sent) {
   if (silent_) return true;
   {
     const std::lock_guard lock(mutex_);
+    if (harms_left_ > 0 && repeat_without_ && bytes.size() > *repeat_without_) {
+      --harms_left_;
+      ++harmed_;
+      return send_all(client, std::string(bytes).append(bytes.substr(*repeat_without_)));
+    }
     if (harms_left_ > 0 && garbage_ && sent == 0) {
       --harms_left_;
       ++harmed_;
       send_all(client, *garbage_);
       return false;
     }
-    if (harms_left_ > 0 && !garbage_ && sent + bytes.size() > cut_after_) {
+    if (harms_left_ > 0 && !garbage_ && !repeat_without_ && sent + bytes.size() > cut_after_) {
       --harms_left_;
       ++harmed_;
       send_all(client, bytes.substr(0, cut_after_ - std::min(sent, cut_after_)));

@@ -28,11 +28,14 @@ class Relay {
   void cut(std::size_t after_bytes, int times = 1);
   /// The next answers are replaced by this, and the connection closed.
   void garble(const std::string& answer, int times = 1);
+  /// The next answers come twice, the second time without their first bytes, and the connection
+  /// goes on.
+  void repeat(std::size_t without_bytes, int times = 1);
   /// Bytes come back one at a time with such pauses; 0: no more.
   void drip(double pause_s) { drip_s_ = pause_s; }
   /// Nothing comes back any more, and connections stay open.
   void fall_silent() { silent_ = true; }
-  /// How many answers were cut or garbled.
+  /// How many answers were cut, garbled or repeated.
   int harmed() const { return harmed_; }
 
  private:
@@ -52,6 +55,7 @@ class Relay {
   int harms_left_ = 0;
   std::size_t cut_after_ = 0;
   std::optional<std::string> garbage_;
+  std::optional<std::size_t> repeat_without_;
   std::list<std::thread> threads_;
   std::thread acceptor_;
 };

@@ -1,5 +1,8 @@
 #include "lambdaml/control/worker_claim.h"
 
+#include <optional>
+#include <utility>
+
 #include <fmt/core.h>
 
 #include "lambdaml/base/error.h"
@@ -23,12 +26,20 @@ void WorkerClaim::claim() {
 }
 
 void WorkerClaim::require() {
+  constexpr int kMostReadings = 10;
   since_look_ = Stopwatch();
-  const std::optional<Buffer> holder = store_->load(key_);
-  if (!holder && is_kept_) throw JobIsOver(fmt::format("{}: its job is over", what_));
-  if (!holder || holder->text() == token_) return;
-  if (holder->text() == kStop) throw Stopped(fmt::format("{}: its job was stopped", what_));
-  throw Superseded(fmt::format("another try of {} has taken over", what_));
+  std::optional<Buffer> before;
+  for (int reading = 0; reading < kMostReadings; ++reading) {
+    std::optional<Buffer> holder = store_->load(key_);
+    if (!holder && is_kept_) throw JobIsOver(fmt::format("{}: its job is over", what_));
+    if (!holder || holder->text() == token_) return;
+    if (holder->text() == kStop) throw Stopped(fmt::format("{}: its job was stopped", what_));
+    if (before && before->text() == holder->text())
+      throw Superseded(fmt::format("another try of {} has taken over", what_));
+    before = std::move(holder);
+  }
+  fail(Code::unavailable, "{}: the claim of {} is another each time that it is read",
+       store_->describe(), what_);
 }
 
 void WorkerClaim::require_now_and_then() {

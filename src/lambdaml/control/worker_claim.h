@@ -16,8 +16,10 @@ namespace lambdaml::control {
 /// of its own, or hand the work on. A process that ends a job takes the claims of all its workers,
 /// so this one key tells a worker whether it is still wanted.
 ///
-/// Claiming is one PUT, each check one GET. Between a check and the action after it there is a gap
-/// of about one request's time, in which a newer attempt can at most have begun to load its data.
+/// Claiming is one PUT, each check one GET. Another's token counts once it was read twice: all
+/// others would wait for a worker that leaves because of an answer that was damaged in transit.
+/// Between a check and the action after it there is a gap of about one request's time, in which a
+/// newer attempt can at most have begun to load its data.
 ///
 /// Used by one thread. Also throws the store's errors; after one, the claim is unchanged.
 class WorkerClaim {

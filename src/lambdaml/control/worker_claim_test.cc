@@ -1,9 +1,11 @@
 #include "lambdaml/control/worker_claim.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/endings.h"
+#include "lambdaml/storage/decorators.h"
 
 namespace lambdaml::control {
 namespace {
@@ -30,6 +32,36 @@ TEST_F(WorkerClaimTest, TheNewestTryOfAWorkerCounts) {
   EXPECT_THROW(first.require(), Superseded);
   EXPECT_TRUE(first.is_superseded());
   EXPECT_FALSE(second.is_superseded());
+}
+
+TEST_F(WorkerClaimTest, ATokenThatWasReadOnceDoesNotCount) {
+  int damaged = 0;
+  const auto plain = channel();
+  std::string own;
+  WorkerClaim claim(storage::with_faults(plain,
+                                         [&](std::string_view call, std::string_view key) {
+                                           if (call != "load") return;
+                                           const bool harms = damaged > 0;
+                                           const std::string token =
+                                               harms ? fmt::format("{}?", damaged--) : own;
+                                           plain->save(key, as_bytes(token));
+                                         }),
+                    0);
+  claim.claim();
+  own = claim.token();
+  for (const int times : {1, 2, 9}) {
+    damaged = times;
+    EXPECT_NO_THROW(claim.require()) << times;
+  }
+  damaged = 9;
+  EXPECT_FALSE(claim.is_superseded());
+  damaged = 1000;
+  try {
+    claim.require();
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::unavailable);
+  }
 }
 
 TEST_F(WorkerClaimTest, AStoppedJobIsNotAnotherTry) {

@@ -56,6 +56,13 @@ void Connection::greet() {
   }
 }
 
+void Connection::require_no_rest() const {
+  if (!buffered) return;
+  // TLS has messages of its own, which come when they want.
+  if (!buffered->is_empty() || (!address.tls && socket->has_unread()))
+    socket->fail_lost("the server has closed the connection, or sent more than it was asked for");
+}
+
 void Connection::rethrow(std::string_view doing) {
   const auto where = [&](const char* why) {
     return fmt::format("{}: {}: {}", address.endpoint(), doing, printable(why, 300));
@@ -102,7 +109,8 @@ void Connection::call(const char* name, const std::function<void(protocol::TProt
                       const std::function<bool(protocol::TProtocol&, std::int16_t)>& result,
                       std::uint64_t longest) {
   protocol::TProtocol& wire = *protocol;
-  wire.writeMessageBegin(name, protocol::T_CALL, 0);
+  const std::int32_t number = ++calls_;
+  wire.writeMessageBegin(name, protocol::T_CALL, number);
   arguments(wire);
   wire.writeMessageEnd();
   wire.getTransport()->flush();
@@ -117,7 +125,7 @@ void Connection::call(const char* name, const std::function<void(protocol::TProt
     end_of_answer();
     throw error;
   }
-  if (type != protocol::T_REPLY || text != name)
+  if (type != protocol::T_REPLY || text != name || sequence != number)
     throw TApplicationException(TApplicationException::INVALID_MESSAGE_TYPE, "a strange answer");
   wire.readStructBegin(text);
   std::optional<wire::InvalidOperation> refused;

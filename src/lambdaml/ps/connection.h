@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -33,6 +34,7 @@ class Connection {
   std::invoke_result_t<Call> guarded(std::string_view doing, Call&& call, double wait_s = 0) {
     try {
       socket->begin(wait_s);
+      require_no_rest();
       return call();
     } catch (const ::apache::thrift::TException&) {
       rethrow(doing);
@@ -62,7 +64,12 @@ class Connection {
   bool original = false;
 
  private:
+  std::int32_t calls_ = 0;  ///< call() has made
+
   void greet();
+  /// Throws unavailable when there is more than the answers so far: the next call would take it for
+  /// its own.
+  void require_no_rest() const;
   void end_of_answer() const;
   /// For use in a handler of an exception from Thrift or the socket.
   [[noreturn]] void rethrow(std::string_view doing);

@@ -61,6 +61,9 @@ class Buffered final : public ::apache::thrift::transport::TBufferedTransport {
   /// Sets the limit of the message being read.
   void limit_message(std::uint64_t bytes) { most_ = bytes; }
 
+  /// Whether all that was received was read.
+  bool is_empty() const { return rBase_ == rBound_; }
+
   bool peek() override {
     if (rBase_ == rBound_) refill();
     return rBase_ < rBound_;

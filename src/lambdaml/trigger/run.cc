@@ -124,6 +124,12 @@ class Run {
   void require_begun(std::string_view response) const {
     if (response == control::kJobIsOver) fail_lost(control::keys::kJob);
     if (response == control::kJobIsLost) fail_lost(control::keys::kData);
+    // Others would wait for it in vain: here, no two tries of a worker run at the same time.
+    if (response == control::kTakenOver && !job::is_remote(options_))
+      fail(Code::unavailable,
+           "channel {}: a worker of job {} left, for it read that another try of it is at work; "
+           "there is none, so the channel does not say what this job wrote",
+           channel_.describe(), folder_.job_id());
     if (response != control::kCheckpointDamaged) return;
     const std::string message = fmt::format(
         "job {}: a worker cannot go on from its checkpoint, which was damaged", folder_.job_id());

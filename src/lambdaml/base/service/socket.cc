@@ -217,6 +217,11 @@ bool Socket::wait_until_readable(Deadline deadline) const {
   return wait_until_ready(fd_.get(), POLLIN, deadline);
 }
 
+bool Socket::has_unread() const {
+  char byte = 0;
+  return ::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
 void SocketInput::receive() {
   if (begin_ > 0) {
     std::memmove(bytes_.data(), bytes_.data() + begin_, end_ - begin_);

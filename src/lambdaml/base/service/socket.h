@@ -41,6 +41,10 @@ class Socket {
   /// involved. Returns false at the deadline.
   bool wait_until_readable(Deadline deadline) const;
 
+  /// Whether bytes have arrived that were not received, or the end of the connection. One system
+  /// call; does not wait.
+  bool has_unread() const;
+
   /// Reports to the patience that there is no whole answer, and throws unavailable. For callers
   /// that parse answers and find one truncated or senseless (the connection does not lead to the
   /// service, or is out of step).
@@ -76,6 +80,8 @@ class SocketInput {
   void read(std::span<std::byte> place);
   /// What is available, at least one byte; valid until the next call.
   std::string_view some();
+  /// Whether all that was received was given.
+  bool is_empty() const { return begin_ == end_; }
 
  private:
   static constexpr std::size_t kBytes = 16 << 10;

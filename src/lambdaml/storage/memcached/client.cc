@@ -62,11 +62,11 @@ class Client::Server {
       : socket_(address.host, address.port, std::move(patience)), input_(socket_) {}
 
   void send(std::span<iovec> pieces) {
-    socket_.begin();
+    begin();
     socket_.send(pieces);
   }
   void send(std::string_view request) {
-    socket_.begin();
+    begin();
     socket_.send(request);
   }
 
@@ -107,6 +107,14 @@ class Client::Server {
   }
 
  private:
+  /// Most answers do not say what they answer, so one too many would be taken for the next
+  /// request's.
+  void begin() {
+    socket_.begin();
+    if (!input_.is_empty() || socket_.has_unread())
+      socket_.fail_lost("the server has closed the connection, or sent more than it was asked for");
+  }
+
   Socket socket_;
   SocketInput input_;
 };

@@ -1,3 +1,5 @@
+#include <atomic>
+
 #include <gmock/gmock.h>
 
 #include "lambdaml/storage/memcached/address.h"
@@ -85,13 +87,37 @@ TEST(MemcachedNames, KeysAreFoldersAndNames) {
   EXPECT_EQ(join_key("", "c"), "c");
 }
 
+TEST(MemcachedAnswers, ThatComeTwiceAreNotTheNextOnes) {
+  // The whole answer, or its end.
+  for (const std::string& more : {std::string("END\r\n"), std::string("D\r\n")}) {
+    std::atomic<int> loads{0};
+    const RawServer server([&](std::string_view request) -> std::string {
+      if (request.starts_with("stats")) return "STAT item_size_max 1048576\r\nEND\r\n";
+      return ++loads == 1 ? "END\r\n" + more : "END\r\n";
+    });
+    const auto store =
+        open_plain(Uri::parse(fmt::format("memcached://127.0.0.1:{}", server.port())));
+    EXPECT_FALSE(store->load("absent"));
+    try {
+      store->load("key");
+      ADD_FAILURE() << "nothing was thrown";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::unavailable) << error.what();
+      EXPECT_THAT(error.what(), HasSubstr("more than it was asked for"));
+    }
+    EXPECT_FALSE(store->load("key"));
+  }
+}
+
 TEST(MemcachedAnswers, ThatClaimWhatCannotBeAreRefused) {
   const std::string settings = "STAT item_size_max 1048576\r\nEND\r\n";
   for (const std::string& line :
        {"VALUE key 0 18446744073709551615 1\r\n", "VALUE key 0 9223372036854775807 1\r\n",
         "VALUE key 0 -1 1\r\n", "VALUE key 0 99999999999 1\r\n", "VALUE key 0 x 1\r\n",
         "VALUE key 0 3 x\r\nabc\r\nEND\r\n", "VALUE key\r\n", "VALUE\r\n", "\r\n"}) {
-    const RawServer server(settings + line, "END\r\n");
+    const RawServer server([&](std::string_view request) {
+      return request.starts_with("stats") ? settings : line + "END\r\n";
+    });
     try {
       const auto store =
           open_plain(Uri::parse(fmt::format("memcached://127.0.0.1:{}", server.port())));

@@ -1,7 +1,9 @@
 #include "lambdaml/storage/redis/connection.h"
 
+#include <array>
 #include <string>
 
+#include <fmt/format.h>
 #include <hiredis/hiredis.h>
 
 #include "lambdaml/base/error.h"
@@ -30,13 +32,12 @@ redisReplyObjectFunctions* limited(const redisReplyObjectFunctions& usual) {
   return &functions;
 }
 
-[[noreturn]] void fail_reply(std::string_view error) {
-  fail(code_of_reply(error), "the server answers '{}'", printable(error));
+/// Empty for what is no text.
+std::string_view text_of(const redisReply& raw) {
+  return raw.str == nullptr ? std::string_view() : std::string_view(raw.str, raw.len);
 }
 
-std::string_view text_of(const redisReply& raw) { return {raw.str, raw.len}; }
-
-/// nullopt for types that RESP 2 does not have.
+/// nullopt for types that RESP 2 does not have, and for an error, which is part of no valid reply.
 std::optional<Reply> converted(const redisReply& raw) {
   Reply reply;
   switch (raw.type) {
@@ -57,8 +58,6 @@ std::optional<Reply> converted(const redisReply& raw) {
         reply.list.push_back(std::move(*element));
       }
       break;
-    case REDIS_REPLY_ERROR:
-      fail_reply(text_of(raw));
     case REDIS_REPLY_NIL:
       break;
     default:
@@ -113,6 +112,8 @@ class Connection::Reader {
     if (reply) received_ = 0;
     return reply;
   }
+  /// Whether all that was fed has been taken.
+  bool is_empty() const { return redis_->pos == redis_->len && redis_->ridx < 0; }
 
  private:
   redisReader* redis_;
@@ -130,6 +131,11 @@ Connection::~Connection() = default;
 
 void Connection::fail_garbled() { socket_.fail_lost("the answer is no Redis reply"); }
 
+void Connection::fail_error(std::string_view error) {
+  if (!is_error_reply(error)) fail_garbled();
+  fail(code_of_reply(error), "the server answers '{}'", printable(error));
+}
+
 /// The server's text may repeat secrets that it was sent, so only the first word of these errors is
 /// shown.
 void Connection::log_in(const Address& address) {
@@ -143,7 +149,10 @@ void Connection::log_in(const Address& address) {
   }
   const std::string database = std::to_string(address.database);
   request.add({"SELECT", database});
-  send(request);
+  ask(request, [&] { take_log_in(with_password, database); });
+}
+
+void Connection::take_log_in(bool with_password, const std::string& database) {
   if (with_password) {
     const RawReply answer = next();
     if (answer.is_error()) {
@@ -160,10 +169,34 @@ void Connection::log_in(const Address& address) {
   if (answer.text().starts_with("NOAUTH"))
     fail(Code::permission_denied,
          "the server wants a password: in REDISCLI_AUTH, or as redis://[user]:password@host");
-  fail_reply(answer.text());
+  fail_error(answer.text());
 }
 
-void Connection::send(const Request& request) {
+void Connection::begin_trip(const Request& request) {
+  socket_.begin();
+  if (!input_.is_empty() || !reader_->is_empty())
+    socket_.fail_lost("the server has sent more than it was asked for");
+  const fmt::format_int number(++trip_);
+  std::array<char, 64> end{};
+  const auto written =
+      fmt::format_to_n(end.data(), end.size(), "*2\r\n$4\r\nECHO\r\n${}\r\n{}\r\n", number.size(),
+                       std::string_view(number.data(), number.size()));
+  std::vector<iovec> pieces = request.pieces();
+  pieces.push_back({end.data(), written.size});
+  socket_.send(pieces);
+}
+
+void Connection::end_trip() {
+  const RawReply end = next();
+  // A user who may not ECHO hears so in its place.
+  if (end.is_error() && end.text().starts_with("NOPERM")) return;
+  if (end.is_error()) fail_error(end.text());
+  const fmt::format_int number(trip_);
+  if (end.text() != std::string_view(number.data(), number.size()))
+    socket_.fail_lost("the answers are those of other commands");
+}
+
+void Connection::subscribe(const Request& request) {
   std::vector<iovec> pieces = request.pieces();
   socket_.begin();
   socket_.send(pieces);
@@ -179,6 +212,7 @@ Connection::RawReply Connection::next() {
 }
 
 Reply Connection::checked(const RawReply& raw) {
+  if (raw.is_error()) fail_error(raw.text());
   std::optional<Reply> reply = converted(*raw);
   if (!reply) fail_garbled();
   return std::move(*reply);
@@ -205,7 +239,7 @@ std::optional<Reply> Connection::told(Deadline deadline) {
 
 std::optional<Buffer> Connection::value() {
   const std::string_view head = input_.line();
-  if (head.starts_with('-')) fail_reply(head.substr(1));
+  if (head.starts_with('-')) fail_error(head.substr(1));
   const auto bytes = head.starts_with('$') ? to_integer(head.substr(1)) : std::nullopt;
   if (!bytes || *bytes < -1 || *bytes > kLongestValue) fail_garbled();
   if (*bytes == -1) return {};

@@ -1,5 +1,8 @@
 #include "lambdaml/storage/redis/listener.h"
 
+#include <iterator>
+#include <string_view>
+
 namespace lambdaml::storage::redis {
 namespace {
 
@@ -45,11 +48,13 @@ bool Listener::follow(const std::set<std::string>& channels) {
   try {
     Request request;
     request.add(command);
-    connection_->send(request);
+    connection_->subscribe(request);
     // One confirmation a channel; messages may come between them.
-    for (std::size_t confirmed = 1; confirmed < command.size();) {
+    std::set<std::string_view> unconfirmed(std::next(command.begin()), command.end());
+    while (!unconfirmed.empty()) {
       const Reply told = connection_->reply();
-      if (!told.list.empty() && told.list[0].text == "subscribe") ++confirmed;
+      if (told.list.size() == 3 && told.list[0].text == "subscribe")
+        unconfirmed.erase(told.list[1].text);
     }
   } catch (...) {
     close();

@@ -1,5 +1,6 @@
 #include "lambdaml/storage/redis/protocol.h"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -32,6 +33,7 @@ void Request::add(const std::vector<std::string_view>& command) {
 std::vector<iovec> Request::pieces() const {
   const std::string_view text = text_;
   std::vector<iovec> out;
+  out.reserve(2 * long_arguments_.size() + 2);  // one more for what ends the trip
   std::size_t done = 0;
   for (const auto& [at, argument] : long_arguments_) {
     out.push_back(piece(text.substr(done, at - done)));
@@ -40,6 +42,12 @@ std::vector<iovec> Request::pieces() const {
   }
   if (done < text.size()) out.push_back(piece(text.substr(done)));
   return out;
+}
+
+bool is_error_reply(std::string_view error) {
+  const std::string_view word = error.substr(0, error.find(' '));
+  return word.size() > 1 &&
+         std::ranges::all_of(word, [](char c) { return (c >= 'A' && c <= 'Z') || c == '_'; });
 }
 
 Code code_of_reply(std::string_view error) {

@@ -40,6 +40,11 @@ struct Reply {
   std::vector<Reply> list;
 };
 
+/// Whether this can be an error reply: those begin with a word in capitals. The tail of another
+/// reply
+/// ("$-1", nothing, without its first byte) can begin with an error's mark too.
+bool is_error_reply(std::string_view error);
+
 /// The code for an error reply ("WRONGPASS invalid username-password pair …"), from its first word.
 Code code_of_reply(std::string_view error);
 

@@ -77,10 +77,11 @@ class Redis final : public Storage {
       // Published even if the key existed: a waiting worker will find it.
       add_publish(request, key);
       count_put(value.size());
-      server.send(request);
-      const bool created = server.reply().kind != Reply::Kind::absent;
-      server.reply();
-      return created;
+      return server.ask(request, [&] {
+        const bool created = server.reply().kind != Reply::Kind::absent;
+        server.reply();
+        return created;
+      });
     });
   }
 
@@ -89,8 +90,7 @@ class Redis final : public Storage {
     return with_server("loading", key, 1, [&](Connection& server) {
       Request request;
       request.add({"GET", key});
-      server.send(request);
-      std::optional<Buffer> value = server.value();
+      std::optional<Buffer> value = server.ask(request, [&] { return server.value(); });
       count_get(1, value ? value->size() : 0);
       return value;
     });
@@ -102,8 +102,7 @@ class Redis final : public Storage {
       Request request;
       request.add({"EXISTS", key});
       count_get(1, 0);
-      server.send(request);
-      return server.reply().integer == 1;
+      return server.ask(request, [&] { return server.reply().integer == 1; });
     });
   }
 
@@ -119,10 +118,13 @@ class Redis final : public Storage {
       Request request;
       request.add({"GETRANGE", key, first, last});
       request.add({"EXISTS", key});
-      server.send(request);
-      std::optional<Buffer> part = server.value();
+      std::optional<Buffer> part;
+      const bool exists = server.ask(request, [&] {
+        part = server.value();
+        return server.reply().integer == 1;
+      });
       count_get(2, part ? part->size() : 0);
-      const bool there = server.reply().integer == 1 || (part && !part->empty());
+      const bool there = exists || (part && !part->empty());
       if (!there) return {};
       if (part) part->truncate(std::min<std::uint64_t>(bytes, part->size()));
       return part ? std::move(part) : Buffer();
@@ -153,8 +155,7 @@ class Redis final : public Storage {
         Request request;
         add_unlink(request, batch);
         if (meter_) meter_->count_remove(batch.size());
-        server.send(request);
-        server.reply();
+        server.ask(request, [&] { server.reply(); });
       });
     }
   }
@@ -183,8 +184,7 @@ class Redis final : public Storage {
         Request request;
         add_unlink(request, page);
         if (meter_) meter_->count_remove(page.size());
-        server.send(request);
-        server.reply();
+        server.ask(request, [&] { server.reply(); });
       });
     });
   }
@@ -244,8 +244,9 @@ class Redis final : public Storage {
         add_publish(request, item.key);
         count_put(item.value.size());
       }
-      server.send(request);
-      for (std::size_t i = 0; i < 2 * items.size(); ++i) server.reply();
+      server.ask(request, [&] {
+        for (std::size_t i = 0; i < 2 * items.size(); ++i) server.reply();
+      });
     });
   }
 
@@ -254,6 +255,7 @@ class Redis final : public Storage {
   void take(std::span<const std::string> keys, std::span<const std::size_t> at,
             OnValue&& on_value) {
     std::size_t most = kFirstValues;
+    std::vector<std::optional<Buffer>> values;
     while (!at.empty()) {
       const auto batch = at.first(std::min(at.size(), most));
       at = at.subspan(batch.size());
@@ -262,16 +264,20 @@ class Redis final : public Storage {
       with_server("loading", keys[batch.front()], batch.size(), [&](Connection& server) {
         Request request;
         for (const std::size_t i : batch) request.add({"GET", keys[i]});
-        server.send(request);
-        for (const std::size_t i : batch) {
-          std::optional<Buffer> value = server.value();
-          count_get(1, value ? value->size() : 0);
-          if (!value) continue;
-          ++found;
-          bytes += value->size();
-          on_value(i, std::move(*value));
-        }
+        values.clear();
+        server.ask(request, [&] {
+          for (std::size_t i = 0; i < batch.size(); ++i) {
+            values.push_back(server.value());
+            count_get(1, values.back() ? values.back()->size() : 0);
+          }
+        });
       });
+      for (std::size_t i = 0; i < batch.size(); ++i) {
+        if (!values[i]) continue;
+        ++found;
+        bytes += values[i]->size();
+        on_value(batch[i], std::move(*values[i]));
+      }
       const std::size_t size = bytes / std::max<std::size_t>(found, 1);
       most =
           std::clamp<std::size_t>(kBatchBytes / std::max<std::size_t>(size, 1), 1, kBatchCommands);
@@ -288,8 +294,7 @@ class Redis final : public Storage {
       Request request;
       request.add({"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"});
       if (meter_) meter_->count_list(1);
-      server.send(request);
-      Reply reply = server.reply();
+      Reply reply = server.ask(request, [&] { return server.reply(); });
       if (reply.list.size() != 2) fail(Code::internal, "SCAN answers with no cursor and keys");
       cursor = std::move(reply.list[0].text);
       std::vector<std::string> page;
@@ -309,13 +314,14 @@ class Redis final : public Storage {
       request.add({"EXISTS", key});
     }
     if (meter_) meter_->count_get(2 * keys.size(), 0);
-    server.send(request);
-    for (const std::string& key : keys) {
-      const Reply length = server.reply_or("WRONGTYPE");
-      const Reply there = server.reply();
-      if (length.kind == Reply::Kind::integer && there.integer == 1)
-        entries.push_back({key, static_cast<std::uint64_t>(length.integer)});
-    }
+    server.ask(request, [&] {
+      for (const std::string& key : keys) {
+        const Reply length = server.reply_or("WRONGTYPE");
+        const Reply there = server.reply();
+        if (length.kind == Reply::Kind::integer && there.integer == 1)
+          entries.push_back({key, static_cast<std::uint64_t>(length.integer)});
+      }
+    });
   }
 
   Address address_;

@@ -4,6 +4,7 @@
 #include "lambdaml/storage/redis/protocol.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/storage/testing/raw_server.h"
+#include "lambdaml/storage/wait.h"
 
 namespace lambdaml::storage::redis {
 namespace {
@@ -105,6 +106,13 @@ TEST(RedisRequest, DoesNotCopyLongArguments) {
   EXPECT_EQ(request.pieces()[3].iov_base, value.data());
 }
 
+TEST(RedisReplies, ErrorsBeginWithAWordInCapitals) {
+  for (const char* error : {"ERR no", "WRONGTYPE", "NOAUTH Authentication required."})
+    EXPECT_TRUE(is_error_reply(error)) << error;
+  for (const char* other : {"", "1", "-1", "E", "Err no", "OK\r", " ERR"})
+    EXPECT_FALSE(is_error_reply(other)) << other;
+}
+
 TEST(RedisReplies, ErrorsHaveCodes) {
   EXPECT_EQ(code_of_reply("NOAUTH Authentication required."), Code::permission_denied);
   EXPECT_EQ(code_of_reply("WRONGPASS invalid"), Code::permission_denied);
@@ -129,14 +137,85 @@ TEST(RedisChannels, AreThoseOfTheFolder) {
   EXPECT_EQ(channel_of(2, "key"), "lambdaml:2:");
 }
 
-Error error_of_list(const std::string& first, const std::string& forever) {
-  const RawServer server("+OK\r\n" + first, forever);  // SELECT went well
+std::shared_ptr<Storage> open_at(const RawServer& server) {
+  return open_plain(Uri::parse(fmt::format("redis://127.0.0.1:{}", server.port())));
+}
+
+/// The reply to the ECHO at the end of a trip.
+std::string echo_of(std::string_view request) {
+  return std::string(request.substr(request.rfind('$')));
+}
+
+bool is_log_in(std::string_view request) { return request.find("SELECT") != request.npos; }
+
+/// A server that answers the trips after the first, which logs in, with these: "#" is the ECHO.
+RawServer::Answer answering(std::vector<std::string> answers) {
+  return [answers = std::move(answers), next = std::size_t{0}](std::string_view request) mutable {
+    std::string answer = is_log_in(request) ? "+OK\r\n#" : answers.at(next++);
+    if (const std::size_t at = answer.find('#'); at != answer.npos)
+      answer.replace(at, 1, echo_of(request));
+    return answer;
+  };
+}
+
+template <class Call>
+Error error_of(Call&& call) {
   try {
-    open_plain(Uri::parse(fmt::format("redis://127.0.0.1:{}", server.port())))->list("");
+    call();
   } catch (const Error& error) {
     return error;
   }
   return Error(Code::internal, "nothing was thrown");
+}
+
+Error error_of_list(const std::string& first, const std::string& more) {
+  const RawServer server(answering({first + more}));
+  return error_of([&] { open_at(server)->list(""); });
+}
+
+TEST(RedisReplies, OfAnotherTripAreNotBelieved) {
+  const std::string a = "$1\r\na\r\n", none = "$-1\r\n", first = "$1\r\n2\r\n";
+  for (const auto& [answers, code] : std::vector<std::pair<std::vector<std::string>, Code>>{
+           {{a + "#" + a + first, a + "#"}, Code::unavailable},     // all of it came twice,
+           {{a + "#" + first, a + "#"}, Code::unavailable},         // its end,
+           {{a + "#" + "$100\r\n", a + "#"}, Code::unavailable},    // or what never ends
+           {{a + "#", a + first + a + "#"}, Code::unavailable},     // later than the next request
+           {{a + "#", none + first + a + "#"}, Code::unavailable},  // that nothing is there
+           {{a + "#", "-1\r\n" + a + "#"}, Code::unavailable},      // the tail of that: no error
+           {{a + "#", ":1\r\n" + a + "#"}, Code::unavailable},      // of another kind
+           {{a + "#", a + a + "#"}, Code::unavailable},             // within the trip
+           {{a + "#", "-ERR no\r\n#"}, Code::internal},
+           {{a + "#", "-LOADING data\r\n-LOADING data\r\n"}, Code::unavailable}}) {
+    const RawServer server(answering(answers));
+    const auto store = open_at(server);
+    EXPECT_EQ(store->load("one")->text(), "a");
+    const Error error = error_of([&] { store->load("two"); });
+    EXPECT_EQ(error.code(), code) << answers[0] << answers[1] << error.what();
+    EXPECT_THAT(error.what(), Not(HasSubstr("nothing was thrown"))) << answers[0] << answers[1];
+  }
+}
+
+TEST(RedisReplies, OfOneCommandTooManyGiveNoValues) {
+  const std::string a = "$1\r\na\r\n", b = "$1\r\nb\r\n";
+  const std::vector<std::string> keys = {"a", "b"};
+  const RawServer server(answering({a + a + b + "#", a + b + "#", a + a + b + "#", a + b + "#"}));
+  const auto store = open_at(server);
+  EXPECT_EQ(error_of([&] { store->load_present(keys); }).code(), Code::unavailable);
+  EXPECT_EQ(store->load_present(keys)[1]->text(), "b");
+  const auto watch = store->watch(keys);
+  EXPECT_EQ(error_of([&] { watch->next(Deadline::in(0), 2); }).code(), Code::unavailable);
+  const std::vector<Arrival> arrivals = watch->poll_all();
+  ASSERT_EQ(arrivals.size(), 2U);
+  EXPECT_EQ(arrivals[1].value.text(), "b");
+}
+
+TEST(RedisReplies, ForWhomMayNotEchoAreCounted) {
+  const RawServer server([](std::string_view request) -> std::string {
+    const std::string refusal = "-NOPERM this user has no permissions to run 'echo'\r\n";
+    return (is_log_in(request) ? "+OK\r\n" : "$1\r\na\r\n") + refusal;
+  });
+  const auto store = open_at(server);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(store->load("key")->text(), "a");
 }
 
 TEST(RedisReplies, HaveAnEnd) {
@@ -145,7 +224,9 @@ TEST(RedisReplies, HaveAnEnd) {
   for (const auto& [first, forever] :
        {std::pair(page + "*1000000\r\n", "$1000\r\n" + text + "\r\n"),
         std::pair(page + "*1\r\n$1000000000\r\n", text), std::pair(std::string("+"), text)}) {
-    const Error error = error_of_list(first, forever);
+    std::string more;
+    while (more.size() < (5 << 20)) more += forever;
+    const Error error = error_of_list(first, more);
     EXPECT_EQ(error.code(), Code::internal) << first;
     EXPECT_THAT(error.what(), HasSubstr("longer than any")) << first;
   }

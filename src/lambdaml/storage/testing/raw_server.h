@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <list>
 #include <mutex>
 #include <stdexcept>
@@ -16,24 +18,19 @@
 
 namespace lambdaml::storage {
 
-/// For tests: a server that ignores its input. It sends every client `first`, and then `forever`
-/// repeatedly.
+/// For tests: a server that sends what it is told to.
 class RawServer {
  public:
+  /// What it says to a request; each connection's thread calls it.
+  using Answer = std::function<std::string(std::string_view request)>;
+
+  /// Hears nothing: whoever connects is sent `first`, and then `forever` again and again.
   explicit RawServer(std::string first, std::string forever = {})
       : first_(std::move(first)), forever_(std::move(forever)) {
-    listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (listener_ < 0 || ::bind(listener_, generic, size) != 0 || ::listen(listener_, 16) != 0 ||
-        ::getsockname(listener_, generic, &size) != 0)
-      throw std::runtime_error(std::string("raw server: ") + std::strerror(errno));
-    port_ = ntohs(address.sin_port);
-    acceptor_ = std::thread([this] { accept_all(); });
+    listen();
   }
+  /// A request is what comes together: what a client sends by one call, when it is short.
+  explicit RawServer(Answer answer) : answer_(std::move(answer)) { listen(); }
   RawServer(const RawServer&) = delete;
   RawServer& operator=(const RawServer&) = delete;
   ~RawServer() {
@@ -52,6 +49,20 @@ class RawServer {
   int port() const { return port_; }
 
  private:
+  void listen() {
+    listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    if (listener_ < 0 || ::bind(listener_, generic, size) != 0 || ::listen(listener_, 16) != 0 ||
+        ::getsockname(listener_, generic, &size) != 0)
+      throw std::runtime_error(std::string("raw server: ") + std::strerror(errno));
+    port_ = ntohs(address.sin_port);
+    acceptor_ = std::thread([this] { accept_all(); });
+  }
+
   void accept_all() {
     while (true) {
       const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
@@ -63,8 +74,17 @@ class RawServer {
   }
 
   void serve(int fd) const {
+    if (answer_) return answer_all(fd);
     bool goes_on = send_all(fd, first_);
     while (goes_on && !forever_.empty()) goes_on = send_all(fd, forever_);
+  }
+
+  void answer_all(int fd) const {
+    std::array<char, 65536> bytes{};
+    while (true) {
+      const ssize_t n = ::recv(fd, bytes.data(), bytes.size(), 0);
+      if (n <= 0 || !send_all(fd, answer_({bytes.data(), static_cast<std::size_t>(n)}))) return;
+    }
   }
 
   static bool send_all(int fd, std::string_view bytes) {
@@ -76,6 +96,7 @@ class RawServer {
     return true;
   }
 
+  Answer answer_;
   std::string first_, forever_;
   int listener_ = -1;
   int port_ = 0;
