@@ -163,9 +163,10 @@ void add_tune_command(CLI::App& app, Globals& globals) {
   command->add_option("JOB", flags->job_file,
                       "job file, YAML or JSON, with options by name and a section tune");
   command
-      ->add_option("--resume", flags->resume,
-                   "go on with a search: its folder, or the URI of its records; of the other flags "
-                   "only --budget and --deadline count")
+      ->add_option(
+          "--resume", flags->resume,
+          "continue a search: its folder, or the URI of its records; of the other flags only "
+          "--budget and --deadline count")
       ->type_name("RUN");
   flags->search.emplace(*command, tune::search_options(), Options(), false);
   flags->job.emplace(*command, job::job_options(), tune::search_options(), true);
