@@ -137,7 +137,8 @@ void run_search(const TuneFlags& flags, const Globals& globals) {
   if (settings.real("deadline") > 0) limits.search = Deadline::in(settings.real("deadline"));
   limits.budget = settings.real("budget");
 
-  const std::string go_on = "go on with: lambdaml tune --resume " + folder.path().string();
+  const std::string how_to_continue =
+      "continue with: lambdaml tune --resume " + folder.path().string();
   tune::Outcome outcome;
   try {
     SearchDisplay display(globals.quiet, settings.text("metric"));
@@ -146,13 +147,14 @@ void run_search(const TuneFlags& flags, const Globals& globals) {
     throw;
   } catch (const Error& error) {
     if (is_over(records)) throw;
-    std::throw_with_nested(Error(error.code(), fmt::format("{}; {}", error.what(), go_on)));
+    std::throw_with_nested(
+        Error(error.code(), fmt::format("{}; {}", error.what(), how_to_continue)));
   }
   const std::string summary = completed(outcome.summary, folder.path());
   const bool over = outcome.how == tune::Outcome::How::finished;
   folder.take_results(records, over ? summary : "");
   print_search(summary, globals);
-  if (!over) fail(Code::limit_reached, "search stopped: {}; {}", outcome.limit, go_on);
+  if (!over) fail(Code::limit_reached, "search stopped: {}; {}", outcome.limit, how_to_continue);
 }
 
 }  // namespace
