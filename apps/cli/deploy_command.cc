@@ -54,7 +54,7 @@ void add_deploy_command(CLI::App& app, Globals& globals) {
   command->add_option("--security-group", o.security_groups, "security group ids");
   command->add_option("--reserved-concurrency", o.reserved_concurrency,
                       "events at the same time that are kept for it");
-  command->add_option("--retries", o.retries, "tries after the first that fails, 0 to 2 [2]");
+  command->add_option("--retries", o.retries, "attempts after the first that fails, 0 to 2 [2]");
   command->add_option("--max-event-age-s", o.max_event_age_s,
                       "seconds until an event that waits is dropped, 60 to 21600 [21600]");
   command->add_flag("--dry-run", o.dry_run, "say what would change, and change nothing");

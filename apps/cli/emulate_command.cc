@@ -90,7 +90,7 @@ void add_emulate_command(CLI::App& app, Globals& globals) {
       ->check(CLI::Range(1, 100'000));
   command
       ->add_option("--retry-delay-s", settings->retry_delay_s,
-                   "before a failed asynchronous event's second try; doubles [60]")
+                   "before a failed asynchronous event's second attempt; doubles [60]")
       ->check(CLI::Range(0.0, 1e6));
   command
       ->add_option("--idle-s", settings->idle_s,

@@ -68,7 +68,7 @@ void add_logs_command(CLI::App& app, Globals& globals) {
   command->add_option("RUN", arguments->run, "a run's folder, or CHECKPOINT-URI/JOB-ID")
       ->required();
   command->add_option("--worker", arguments->worker, "of this worker only");
-  command->add_flag("-f,--follow", arguments->follow, "go on until the job has ended");
+  command->add_flag("-f,--follow", arguments->follow, "continue until the job has ended");
   command->callback([arguments, &globals] {
     const view::JobView job = view::JobView::open(arguments->run);
     const std::vector<std::uint32_t> workers = wanted_workers(job, *arguments);

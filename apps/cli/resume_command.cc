@@ -13,7 +13,7 @@ namespace lambdaml::cli {
 
 void add_resume_command(CLI::App& app, Globals& globals) {
   CLI::App* command =
-      add_command(app, globals, "resume", "go on with an interrupted run from its last checkpoint");
+      add_command(app, globals, "resume", "continue an interrupted run from its last checkpoint");
   const auto run = std::make_shared<std::string>();
   command->add_option("RUN", *run, "the run's folder")->required();
   const auto flags = std::make_shared<OptionFlags>(*command, job::options_of_resuming(),

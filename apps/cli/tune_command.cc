@@ -137,7 +137,8 @@ void run_search(const TuneFlags& flags, const Globals& globals) {
   if (settings.real("deadline") > 0) limits.search = Deadline::in(settings.real("deadline"));
   limits.budget = settings.real("budget");
 
-  const std::string go_on = "go on with: lambdaml tune --resume " + folder.path().string();
+  const std::string how_to_continue =
+      "continue with: lambdaml tune --resume " + folder.path().string();
   tune::Outcome outcome;
   try {
     SearchDisplay display(globals.quiet, settings.text("metric"));
@@ -146,13 +147,14 @@ void run_search(const TuneFlags& flags, const Globals& globals) {
     throw;
   } catch (const Error& error) {
     if (is_over(records)) throw;
-    std::throw_with_nested(Error(error.code(), fmt::format("{}; {}", error.what(), go_on)));
+    std::throw_with_nested(
+        Error(error.code(), fmt::format("{}; {}", error.what(), how_to_continue)));
   }
   const std::string summary = completed(outcome.summary, folder.path());
   const bool over = outcome.how == tune::Outcome::How::finished;
   folder.take_results(records, over ? summary : "");
   print_search(summary, globals);
-  if (!over) fail(Code::limit_reached, "search stopped: {}; {}", outcome.limit, go_on);
+  if (!over) fail(Code::limit_reached, "search stopped: {}; {}", outcome.limit, how_to_continue);
 }
 
 }  // namespace
@@ -163,9 +165,10 @@ void add_tune_command(CLI::App& app, Globals& globals) {
   command->add_option("JOB", flags->job_file,
                       "job file, YAML or JSON, with options by name and a section tune");
   command
-      ->add_option("--resume", flags->resume,
-                   "go on with a search: its folder, or the URI of its records; of the other flags "
-                   "only --budget and --deadline count")
+      ->add_option(
+          "--resume", flags->resume,
+          "continue a search: its folder, or the URI of its records; of the other flags only "
+          "--budget and --deadline count")
       ->type_name("RUN");
   flags->search.emplace(*command, tune::search_options(), Options(), false);
   flags->job.emplace(*command, job::job_options(), tune::search_options(), true);

@@ -28,6 +28,7 @@ struct Demand {
   std::function<std::shared_ptr<storage::Storage>()> open_channel;
 };
 
+/// Its functions may be called by several threads at once: workers may be threads of one process.
 struct Plugin {
   std::string name;  ///< the value of --sync-mode
   std::string help;
@@ -42,6 +43,7 @@ struct Plugin {
 };
 
 /// The sync modes, and the communicator that replaces each of them on a store with an Aggregator.
+/// Filled by the first call of registry() and only read afterwards, by any thread.
 class Registry : public RegistryOf<Plugin> {
  public:
   using RegistryOf::RegistryOf;

@@ -30,37 +30,42 @@ std::shared_ptr<storage::Storage> channel_of_rounds(std::shared_ptr<storage::Sto
                                                     const faas::Invocation& invocation,
                                                     std::function<void()> check);
 
+/// Each key with what it is: writer → readers. docs/protocol.md says when. W is that worker; status
+/// and stop are the commands; (r): in remote jobs only (faas::Plugin::remote).
 namespace keys {
-inline constexpr const char* kData = "data/";  ///< prefix of the staged training set
-inline constexpr const char* kTest = "test/";  ///< prefix of the staged test set
-/// The file that defines the model, for models that have one.
+/// Prefixes of the training and the test set: trigger → workers.
+inline constexpr const char* kData = "data/";
+inline constexpr const char* kTest = "test/";
+/// The file that defines the model, if it has one: trigger → workers.
 inline constexpr const char* kDefinition = "definition";
+/// The trained model: worker 0 → trigger.
 inline constexpr const char* kModel = "result/model";
-/// Exists from before the first worker is started until the job has ended and its keys are cleared.
+/// Exists from before the first worker is started until the channel is cleared: trigger → trigger,
+/// workers, status, stop.
 inline constexpr const char* kJob = "job";
 /// The value of kJob once the channel has lost what the trigger had put there: running workers
 /// restore each other's messages, but none can begin.
 inline constexpr std::string_view kLost = "lost";
-/// Exists once the job must stop, for its trigger and for workers that begin.
+/// The job must stop: stop, trigger (r) → trigger, workers that begin.
 inline constexpr const char* kStop = "stop";
-/// Exists from a worker's first attempt on, so that later attempts can tell.
+/// An attempt of W has begun: W → later attempts, trigger (r), status.
 std::string started(std::uint32_t worker);
-/// Which of several concurrent attempts of a worker is valid; see WorkerClaim.
+/// Which of several concurrent attempts is valid, see WorkerClaim: W, trigger, stop (r) → W.
 std::string claim(std::uint32_t worker);
-/// The worker's report, JSON.
+/// The report, JSON: W → later attempts, trigger (r), status.
 std::string result(std::uint32_t worker);
-/// Written by a worker that was stopped and ends, if the platform does not end it.
-std::string acknowledged_stop(std::uint32_t worker);
-/// Why a worker failed, JSON; if the platform does not report how an event ended.
+/// Why W gave up, JSON: W (r) → trigger.
 std::string failure(std::uint32_t worker);
-/// The statistics of a worker's earlier invocations, for the next one; JSON.
+/// W has seen that it must stop: W (r) → trigger.
+std::string acknowledged_stop(std::uint32_t worker);
+/// Statistics of earlier invocations, JSON: W → its next invocation.
 std::string worker_stats(std::uint32_t worker);
-/// The metrics of an epoch, JSON, written by worker 0 as the epoch ends.
+/// Metrics at the end of an epoch, JSON: worker 0 → trigger.
 std::string metrics(std::uint64_t epoch);
-/// The position of worker 0 within an epoch, JSON; written at most once a second.
+/// The position within an epoch, JSON, at most once a second: worker 0 → trigger, status.
 inline constexpr const char* kProgress = "progress";
-/// The newest lines of a worker's log: not in the channel but beside the job's checkpoints, if the
-/// platform keeps no logs.
+/// The newest lines of the log, beside the checkpoints rather than in the channel: W (r) → its next
+/// invocation, `lambdaml logs`.
 std::string log(const std::string& job_id, std::uint32_t worker);
 }  // namespace keys
 

@@ -46,6 +46,7 @@ inline constexpr const char* kDefinitionChecksum = "definition_checksum";
 inline constexpr const char* kOrder = "order";  ///< a data::OrderVersion; absent: tail_last
 
 /// Warns, once per process, that an old version began that job, so damage to it may go unnoticed.
+/// Thread-safe.
 void warn_of_old_job(const std::string& job_id);
 
 /// One worker's checkpoints. Two slots are written alternately, each atomically, so one is always
@@ -68,8 +69,8 @@ void warn_of_old_job(const std::string& job_id);
 /// In addition there is at most one *suspension*: the state within an epoch of a worker whose
 /// function reached its time limit, for its next invocation only.
 ///
-/// Used by one thread. Methods also throw what the store throws; after an error, what is saved is
-/// the state before or after the call.
+/// Used by one thread; objects of several workers share nothing but the store. Methods also throw
+/// what the store throws; after an error, what is saved is the state before or after the call.
 class Checkpoints {
  public:
   /// In bytes of its vectors: a smaller state is read as quickly as its record would be, and a job

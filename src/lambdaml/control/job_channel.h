@@ -27,7 +27,7 @@ class LeftBehind : public Error {
   std::string what_is_left_;
 };
 
-/// A job's channel, as used by its trigger. Used by one thread.
+/// A job's channel, as used by its trigger. Used by one thread; store() is thread-safe.
 class JobChannel {
  public:
   enum class Stop {
@@ -92,7 +92,7 @@ class JobChannel {
 };
 
 /// Tells a job's trigger and all its workers to stop, through its channel. One PUT, and one per
-/// worker.
+/// worker. Thread-safe.
 void stop_workers(storage::Storage& channel, std::uint32_t workers);
 
 }  // namespace lambdaml::control

@@ -11,7 +11,8 @@
 #include "lambdaml/storage/meter.h"
 
 /// The cost of a job: its use of each store and its functions' running time, at the prices of
-/// prices.yaml.
+/// prices.yaml. Functions are thread-safe; objects are plain values, which any number of threads
+/// may read.
 namespace lambdaml::cost {
 
 /// By URI scheme.

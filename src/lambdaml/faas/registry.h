@@ -17,6 +17,8 @@
 
 namespace lambdaml::faas {
 
+/// Its functions may be called by several threads at once: a search runs each job on a thread of
+/// its own.
 struct Plugin {
   std::string name;  ///< the value of --platform
   std::string help;
@@ -60,6 +62,7 @@ bool reaches(const Plugin& platform, Reach reach);
 
 using Registry = RegistryOf<Plugin>;
 
+/// Filled by the first call and only read afterwards, by any thread.
 const Registry& registry();
 /// Generated from the lambdaml_add_plugin() lines.
 void register_plugins(Registry& registry);

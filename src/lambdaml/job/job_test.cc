@@ -192,11 +192,11 @@ TEST(Job, CostsWhatTheMemoryOfItsFunctionsDoes) {
 TEST(Job, IdsDiffer) { EXPECT_NE(new_job_id(), new_job_id()); }
 
 TEST(Job, WhereItRunsIsNoPartOfWhatItIs) {
-  std::vector<std::string> circumstances;
+  std::vector<std::string> execution_only;
   const Options options = job_options();
   for (const Option& option : options.declared())
-    if (option.execution_only) circumstances.push_back(option.name);
-  EXPECT_THAT(circumstances,
+    if (option.execution_only) execution_only.push_back(option.name);
+  EXPECT_THAT(execution_only,
               testing::UnorderedElementsAre(
                   "aggregators", "channel", "output", "checkpoint", "checkpoint_every", "platform",
                   "function", "data", "test_data", "memory_mb", "timeout_s", "patience_s",

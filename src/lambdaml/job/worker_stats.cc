@@ -58,7 +58,7 @@ WorkerStats WorkerStats::from_json(std::string_view text) {
     out.waited_s = object.value(kWaited, 0.0);
     out.usage = cost::usage_from_json(object.at("usage"));
   } catch (const json::exception& error) {
-    fail(Code::data_corrupt, "figures: not what a worker reports: {}", printable(error.what()));
+    fail(Code::data_corrupt, "statistics: not what a worker reports: {}", printable(error.what()));
   }
   return out;
 }

@@ -203,7 +203,7 @@ nlohmann::ordered_json run_to_end(Options options, control::RunFolder& folder,
         error.code() == Code::diverged || (resuming && (error.code() == Code::data_corrupt ||
                                                         error.code() == Code::invalid_argument));
     if (!resumable || in_vain || !by_command) throw;
-    std::throw_with_nested(Error(error.code(), fmt::format("{}; go on with: lambdaml resume {}",
+    std::throw_with_nested(Error(error.code(), fmt::format("{}; continue with: lambdaml resume {}",
                                                            error.what(), folder.path().string())));
   }
 }

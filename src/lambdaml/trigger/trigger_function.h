@@ -8,9 +8,11 @@ namespace lambdaml::trigger {
 
 /// The function handler `trigger`: takes a job as one JSON object (the options of a job file, or a
 /// payload of the original system), cuts the data, invokes the workers, waits for them and returns
-/// the summary. The platform is aws unless the job names another; the workers' function is the
-/// job's `function`, else LAMBDAML_FUNCTION, else "lambdaml-worker". `output` is a storage URI: the
-/// model and the summary are saved at OUTPUT/JOB-ID/; by default beside the checkpoints.
+/// the summary. A job that names no platform runs on the one that runs this function or, if this is
+/// no function of a platform, on the first remote one. The workers' function is the job's
+/// `function`, else LAMBDAML_FUNCTION, else "lambdaml-worker". The model and the summary are saved
+/// at OUTPUT/JOB-ID/, where OUTPUT is a storage URI: `output`, else `checkpoint`, else
+/// CHANNEL/results.
 ///
 /// If a job is not done when the trigger's own time limit is near, it is stopped and handed to a
 /// new invocation of the trigger, which resumes it from its checkpoints with the bitwise same

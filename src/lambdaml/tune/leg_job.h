@@ -17,7 +17,7 @@
 
 namespace lambdaml::tune {
 
-/// Wakes a thread that waits for one of several events. Thread-safe.
+/// Wakes the thread that waits for one of several events: any thread rings, one waits.
 class Bell {
  public:
   void ring();
@@ -29,10 +29,12 @@ class Bell {
   bool ringing_ = false;
 };
 
-/// The job of one leg, on its own thread. Destruction ends the job. Thread-safe.
+/// The job of one leg, on its own thread. Destruction ends the job. While that thread runs, all
+/// methods but summary() may be called from any other; the destructor from one, after the others.
 class LegJob : private trigger::Observer {
  public:
-  /// `options` are resolved and include `output` and `checkpoint`. Rings when the job has ended.
+  /// `options` are resolved and include `output` and `checkpoint`. Rings, on the job's thread, when
+  /// the job has ended; `bell` must outlive this object.
   LegJob(std::string job_id, Options options, Bell& bell);
   ~LegJob() override;
   LegJob(const LegJob&) = delete;
@@ -50,7 +52,7 @@ class LegJob : private trigger::Observer {
   /// since the first was started.
   double cost_so_far() const;
 
-  /// After it has ended: the summary; throws the job's error if it failed.
+  /// Only after has_ended(): the summary; throws the job's error if it failed.
   std::string summary();
 
  private:

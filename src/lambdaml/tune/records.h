@@ -23,6 +23,8 @@ namespace lambdaml::tune {
 ///   best.safetensors   the best model so far
 ///   trials.csv best.yaml summary.json    at the end
 ///   tuner/             which tuner runs: a claim, a release, leases of a tuner that is a function
+///
+/// Used by one thread, that of the tuner; store() and shared_store() are thread-safe.
 class Records {
  public:
   /// `uri` must belong to this search alone.

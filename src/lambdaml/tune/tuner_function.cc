@@ -138,7 +138,7 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
     if (!own)
       fail(Code::limit_reached,
            "the tuner's time is over, and it is no deployed function that could "
-           "call itself; go on with: lambdaml tune --resume {}",
+           "call itself; continue with: lambdaml tune --resume {}",
            Uri::parse(records.uri()).display());
     own->invoke(handed_on(task, limits));
     log::info("to be continued by another invocation");

@@ -8,9 +8,9 @@ namespace lambdaml::tune {
 
 /// The function handler `tuner`. It takes a job file with its section `tune` as one JSON object and
 /// begins that search, or `{"search": URI}` and continues the search with records at that URI. The
-/// platform is aws unless the job names another; the workers' function is the job's `function`,
-/// else LAMBDAML_FUNCTION, else "lambdaml-worker". Records go to RECORDS/SEARCH-ID or, without the
-/// setting `records`, beside the checkpoints or to the channel.
+/// platform and the workers' function are chosen as by handle_trigger_event(). Records go to
+/// RECORDS/SEARCH-ID, where RECORDS is the setting `records`, else the job's `checkpoint`, else
+/// CHANNEL/searches.
 ///
 /// Returns the summary, also if the search's budget or deadline ended it early; or, when its time
 /// is nearly over, `{"state": "running", "search": URI}` after it has invoked its own function with

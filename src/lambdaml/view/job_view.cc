@@ -159,8 +159,8 @@ void JobView::stop() const {
   const faas::Plugin* platform = faas::registry().find(text_at(record, "platform"));
   const bool is_remote = platform != nullptr && platform->remote;
   if (!meeting_place->load(control::keys::kJob) || (!is_remote && !folder_.empty() && !is_locked()))
-    fail(Code::invalid_argument, "run {}: it is not running; go on with: lambdaml resume {}", run_,
-         run_);
+    fail(Code::invalid_argument, "run {}: it is not running; continue with: lambdaml resume {}",
+         run_, run_);
   if (is_remote)
     control::stop_workers(*meeting_place, workers());
   else

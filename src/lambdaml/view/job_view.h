@@ -16,6 +16,7 @@
 /// what its record (control/job_record.h) and, while it runs, its channel contain.
 namespace lambdaml::view {
 
+/// Thread-safe: it does not change after open().
 class JobView {
  public:
   /// `run` is a run folder or CHECKPOINT-URI/JOB-ID. Throws not_found, data_corrupt, and what the

@@ -402,7 +402,7 @@ void check(const Demand& demand) {
 void register_plugin(Registry& registry) {
   registry.add(
       {.name = "async",
-       .help = "nobody waits: each reads what the others have published so far",
+       .help = "no worker waits: each reads what the others have published so far",
        .bulk_synchronous = false,
        .make = [](Membership membership) { return std::make_unique<Async>(std::move(membership)); },
        // The messages of all workers, and C_i and G in double.

@@ -238,7 +238,7 @@ void register_plugin(Registry& registry) {
                 .above = 0},
                {.name = "lambda",
                 .default_value = 0.0,
-                .help = "L1 penalty of ADMM; beside the mean loss it weighs lambda / workers",
+                .help = "L1 penalty of ADMM; its weight beside the mean loss is lambda / workers",
                 .minimum = 0,
                 .aliases = {"l1"}},
                {.name = "admm_tolerance_abs",

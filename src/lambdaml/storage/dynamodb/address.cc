@@ -10,11 +10,11 @@ std::vector<Option> address_options() {
   return {
       {.name = "region",
        .default_value = std::string(),
-       .help = "the table's region; by default as the AWS variables and files say"},
+       .help = "the table's region; by default from the AWS variables and files"},
       {.name = "endpoint",
        .default_value = std::string(),
-       .help = "the server, as http://host:port; by default as the AWS variables and files say"},
-      {.name = "create", .default_value = false, .help = "make the table where it is not there"}};
+       .help = "the server, as http://host:port; by default from the AWS variables and files"},
+      {.name = "create", .default_value = false, .help = "create the table if it does not exist"}};
 }
 
 Address address_of(const Uri& uri, const Options& options) {

@@ -21,17 +21,16 @@ bool is_bucket(const std::string& name) {
 }  // namespace
 
 std::vector<Option> address_options() {
-  return {
-      {.name = "region",
-       .default_value = std::string(),
-       .help = "the bucket's region; by default as the AWS variables and files say"},
-      {.name = "endpoint",
-       .default_value = std::string(),
-       .help = "the server, as http://host:port; by default as the AWS variables and files say"},
-      {.name = "addressing",
-       .default_value = std::string(),
-       .help = "how requests name the bucket; by default virtual at AWS, path elsewhere",
-       .choices = {"path", "virtual"}}};
+  return {{.name = "region",
+           .default_value = std::string(),
+           .help = "the bucket's region; by default from the AWS variables and files"},
+          {.name = "endpoint",
+           .default_value = std::string(),
+           .help = "the server, as http://host:port; by default from the AWS variables and files"},
+          {.name = "addressing",
+           .default_value = std::string(),
+           .help = "how requests name the bucket; by default virtual at AWS, path elsewhere",
+           .choices = {"path", "virtual"}}};
 }
 
 Address parse_address(const Uri& uri, const Options& options) {

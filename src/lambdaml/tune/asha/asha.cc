@@ -169,7 +169,7 @@ void register_plugin(Registry& registry) {
                     .minimum = 0},
                    {.name = "reduction",
                     .default_value = std::int64_t{4},
-                    .help = "asha: one in so many trials goes on to so many times the epochs",
+                    .help = "asha: of so many trials one continues, to so many times the epochs",
                     .minimum = 2,
                     .maximum = 100}},
        .make = [](const Plan& plan) { return std::make_unique<Asha>(plan); }});

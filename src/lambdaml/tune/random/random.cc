@@ -20,7 +20,7 @@ class RandomSearch : public WholeTrials {
 
 void register_plugin(Registry& registry) {
   registry.add({.name = "random",
-                .help = "trials drawn at random, 16 unless said otherwise",
+                .help = "trials drawn at random, by default 16",
                 .make = [](const Plan& plan) { return std::make_unique<RandomSearch>(plan); }});
 }
 
