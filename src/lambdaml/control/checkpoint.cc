@@ -314,7 +314,8 @@ bool Checkpoints::is_as_recorded(const Slot& slot) const {
   const std::optional<CommitRecord>& record = (*records_)[slot.slot];
   return record && record->progress == slot.progress &&
          record->bytes == slot.file.owner()->size() &&
-         record->checksum == slot.file.stated_checksum();
+         record->checksum == slot.file.stated_checksum() &&
+         record->note.ended_by == slot.file.metadata("ended_by");
 }
 
 void Checkpoints::load(const Found& checkpoint) {
@@ -355,10 +356,22 @@ Progress Checkpoints::load_round(std::uint64_t round) {
          round, store_->describe());
   try {
     load(*checkpoint);
+    return loaded_->progress;
+  } catch (const Error& error) {
+    if (!is_damage(error)) throw;
+    if (states_read_) throw DamagedCheckpoint(error.what());
+  }
+  // The state is damaged, or the record is wrong about a state that is whole.
+  try {
+    read_states({this, 1});
+    if (of_round() != found().end()) load(*of_round());
   } catch (const Error& error) {
     if (is_damage(error)) throw DamagedCheckpoint(error.what());
     throw;
   }
+  if (!loaded_)
+    throw DamagedCheckpoint(fmt::format("worker {}: its checkpoint of round {} in {} is damaged",
+                                        worker_, round, store_->describe()));
   return loaded_->progress;
 }
 

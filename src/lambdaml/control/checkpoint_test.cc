@@ -177,6 +177,33 @@ TEST_F(CheckpointTest, TheStateIsLoadedOnceAndByItsWorkerAlone) {
   EXPECT_EQ(loaded, std::vector<std::string>{"job/0_2.1.safetensors"});
 }
 
+TEST_F(CheckpointTest, AWholeStateCountsMoreThanItsRecord) {
+  save(2);
+  const auto record =
+      CommitRecord::from_json(store_->load("job/0_2.1.commit")->text(), "job/0_2.1.safetensors");
+  ASSERT_TRUE(record);
+  const auto with = [&](const auto& change) {
+    CommitRecord other = *record;
+    change(other);
+    store_->save("job/0_2.1.commit", as_bytes(other.to_json()));
+  };
+  // Sealed records, as damage does not leave them; no run must be lost to one.
+  with([](CommitRecord& other) { other.bytes = 5; });
+  EXPECT_EQ(checkpoints("job").load_round(14), (Progress{2, 14}));
+  with([](CommitRecord& other) { other.checksum ^= 1; });
+  EXPECT_EQ(checkpoints("job").load_round(14), (Progress{2, 14}));
+  with([](CommitRecord& other) { other.progress = {9, 63}; });
+  EXPECT_EQ(checkpoints("job").load_round(14), (Progress{2, 14}));
+  EXPECT_THROW(checkpoints("job").load_round(63), DamagedCheckpoint);
+  with([](CommitRecord& other) { other.note.ended_by = "until"; });
+  Checkpoints reading = checkpoints("job");
+  EXPECT_EQ(reading.load_newest(), (Progress{2, 14}));
+  EXPECT_EQ(reading.note({2, 14}).ended_by, "");
+  // No event could carry such a round.
+  with([](CommitRecord& other) { other.progress.round = 1ULL << 60; });
+  EXPECT_EQ(checkpoints("job").available(), (std::vector<Progress>{{1, 7}}));
+}
+
 TEST_F(CheckpointTest, ASaveThatWasCutShortIsNoCheckpoint) {
   // The third state is there, over the first one; its record tells of the first one still.
   save(2);

@@ -72,7 +72,9 @@ data::Manifest manifest_from(json facts, std::size_t most_parts, const char* wha
   if (runs == facts.end()) return data::Manifest::from_facts(std::move(facts), what);
   json rows = json::array();
   for (const json& run : *runs) {
-    const bool fits = run.is_array() && run.size() == 2 && run[1].is_number_unsigned() &&
+    // Nothing but numbers is written out many times.
+    const bool fits = run.is_array() && run.size() == 2 && run[0].is_number_unsigned() &&
+                      run[1].is_number_unsigned() &&
                       run[1].get<std::uint64_t>() <= most_parts - rows.size();
     if (!fits)
       fail(Code::invalid_argument, "{}: '{}' is not of at most {} parts", what, kRunsOfParts,

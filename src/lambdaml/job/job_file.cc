@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <limits>
 #include <set>
 
 #include <nlohmann/json.hpp>
@@ -110,12 +111,21 @@ nlohmann::json to_json(const Options& options, Values which) {
   return object;
 }
 
+namespace {
+
+bool is_beyond_int64(const nlohmann::json& value) {
+  return value.is_number_unsigned() &&
+         value.get<std::uint64_t>() > std::uint64_t{std::numeric_limits<std::int64_t>::max()};
+}
+
+}  // namespace
+
 void from_json(const nlohmann::json& object, const std::string& what, Options& options) {
   if (!object.is_object()) fail(Code::invalid_argument, "{}: options must be a JSON object", what);
   for (const auto& [key, value] : object.items()) {
     if (value.is_boolean())
       options.set(key, value.get<bool>(), what);
-    else if (value.is_number_integer())
+    else if (value.is_number_integer() && !is_beyond_int64(value))
       options.set(key, value.get<std::int64_t>(), what);
     else if (value.is_number())
       options.set(key, value.get<double>(), what);

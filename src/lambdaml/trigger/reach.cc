@@ -43,7 +43,15 @@ void use_own_platform(Options& options) {
 void require_reach(Options& options) {
   const faas::Plugin& platform = faas::registry().get(options.text("platform"));
   if (platform.check) platform.check(faas::own_options(platform, options));
-  if (!platform.remote) return;
+  if (!platform.remote) {
+    const std::string& checkpoint = options.text("checkpoint");
+    if (!checkpoint.empty() && storage::reach_of(Uri::parse(checkpoint)) == Reach::process)
+      fail(Code::invalid_argument,
+           "checkpoint {}: it ends with the process, and checkpoints must not be lost; give a "
+           "folder or the URI of a storage service",
+           Uri::parse(checkpoint).display());
+    return;
+  }
   if (options.is_set("timeout_s") && options.real("timeout_s") > platform.longest_s)
     fail(Code::invalid_argument, "timeout_s {}: functions of the platform {} run {} s at most",
          options.real("timeout_s"), platform.name, platform.longest_s);

@@ -1,8 +1,10 @@
 #include "lambdaml/tune/records.h"
 
 #include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/uri.h"
 
 namespace lambdaml::tune {
@@ -57,6 +59,8 @@ void Records::save(std::size_t index, const Leg& leg) {
 std::optional<std::string> Records::summary() {
   const std::optional<Buffer> text = store_->load(kSummary);
   if (!text) return {};
+  if (!parse_json(text->text()).is_object())
+    fail(Code::data_corrupt, "{}: {}: it is no summary of a search", store_->describe(), kSummary);
   return std::string(text->text());
 }
 

@@ -141,8 +141,11 @@ ordered_json JobView::status() const {
   const control::JobStanding standing = control::standing_of(*meeting_place, workers());
   status["started"] = standing.started;
   status["finished"] = standing.finished;
-  if (standing.progress)
-    status.update(ordered_json(object_from(*standing.progress, run_ + ": its progress")));
+  if (standing.progress) {
+    const json progress = object_from(*standing.progress, run_ + ": its progress");
+    for (const char* name : {"epoch", "round", "rounds"})
+      if (progress.contains(name)) status[name] = count_at(progress, name);
+  }
   return status;
 }
 

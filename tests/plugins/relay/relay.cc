@@ -7,7 +7,8 @@ namespace {
 
 class RelayInvoker final : public Invoker {
  public:
-  explicit RelayInvoker(const std::string& to) : to_(faas::registry().get(to).make(Options({}))) {}
+  explicit RelayInvoker(const std::string& to)
+      : to_(faas::registry().get(to).make(Options(std::vector<Option>()))) {}
   std::unique_ptr<Invocations> invoke_all(const Function& function,
                                           std::vector<std::string> payloads,
                                           FailureObserver observer) override {

@@ -37,7 +37,7 @@ std::vector<EventStatus> run(const Function& function, std::vector<std::string> 
 }
 
 std::unique_ptr<Invocations> begin(const Function& function, std::vector<std::string> payloads) {
-  return registry().get("local").make(Options({}))->invoke_all(function, std::move(payloads), {});
+  return default_invoker("local")->invoke_all(function, std::move(payloads), {});
 }
 
 Function once(Function function) {
@@ -292,7 +292,7 @@ TEST(Local, AFinishedCallLeavesNoProcessAndNoDescriptor) {
 
 TEST(Local, EnvironmentsStayWarmWithTheInvoker) {
   const TempFolder folder;
-  const auto invoker = registry().get("local").make(Options({}));
+  const auto invoker = default_invoker("local");
   const auto run_here = [&](const std::string& log, std::vector<std::string> payloads) {
     Function function = test_function();
     function.log_folder = folder / log;
