@@ -1,28 +1,53 @@
 #include "lambdaml/base/text.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
-#include <numeric>
+#include <cstdlib>
+#include <optional>
+#include <utility>
 
 #include <fmt/core.h>
 
 namespace lambdaml {
 namespace {
 
+/// Whether two keys lie side by side on a keyboard.
+bool are_neighbours(char a, char b) {
+  constexpr std::array<std::string_view, 4> kRows = {"1234567890", "qwertyuiop", "asdfghjkl",
+                                                     "zxcvbnm"};
+  const auto place_of = [&](char key) -> std::optional<std::pair<int, int>> {
+    for (std::size_t row = 0; row < kRows.size(); ++row)
+      if (const std::size_t at = kRows[row].find(key); at != std::string_view::npos)
+        return std::pair(static_cast<int>(row), static_cast<int>(at));
+    return {};
+  };
+  const auto at = place_of(a);
+  const auto other = place_of(b);
+  return at && other && std::abs(at->first - other->first) <= 1 &&
+         std::abs(at->second - other->second) <= 1;
+}
+
+/// Edits that turn `a` into `b`: a letter more or less, two neighbours swapped, or another letter.
+/// In a short word, another letter than that of a key beside it makes another word, and counts
+/// twice: `adam` is not meant to be `admm`.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
+  const auto substitution = [&](char from, char to) -> std::size_t {
+    if (from == to) return 0;
+    return a.size() < 6 && !are_neighbours(from, to) ? 2 : 1;
+  };
+  std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) cost[i][0] = i;
+  for (std::size_t j = 0; j <= b.size(); ++j) cost[0][j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i)
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substitute = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitute});
+      cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1,
+                             cost[i - 1][j - 1] + substitution(a[i - 1], b[j - 1])});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
     }
-  }
-  return row.back();
+  return cost.back().back();
 }
 
 char32_t code_point(std::string_view sequence) {
@@ -86,11 +111,13 @@ std::string escaped(std::string_view text, std::size_t limit, Escape how) {
 }  // namespace
 
 std::vector<std::string> nearest(std::string_view wanted, const std::vector<std::string>& names) {
-  // Two slips in a word of four letters make another word: `adam` is not meant to be `admm`.
   const std::size_t most = wanted.size() < 6 ? 1 : std::max<std::size_t>(2, wanted.size() / 3);
   std::vector<std::pair<std::size_t, std::string>> ranked;
   for (const std::string& name : names) {
-    const std::size_t distance = edit_distance(wanted, name);
+    // So a text of any length costs little: it cannot be near a much shorter name.
+    const bool similar_length =
+        wanted.size() <= name.size() + most && name.size() <= wanted.size() + most;
+    const std::size_t distance = similar_length ? edit_distance(wanted, name) : most + 1;
     const bool starts_alike =
         wanted.size() >= 3 && (name.starts_with(wanted) || wanted.starts_with(name));
     if (distance <= most && distance < wanted.size())
@@ -147,6 +174,8 @@ std::string human_bytes(std::uint64_t bytes) {
 }
 
 std::string human_seconds(double seconds) {
+  constexpr double kMost = 1e15;  // whole seconds that a double tells apart
+  if (!(std::abs(seconds) < kMost)) return "an unknown time";
   if (seconds > 0 && seconds < 0.9995e-3) return fmt::format("{:.0f} µs", seconds * 1e6);
   if (seconds < 0.9995) return fmt::format("{:.1f} ms", seconds * 1e3);
   if (seconds < 60) return fmt::format("{:.1f} s", seconds);

@@ -9,8 +9,8 @@
 namespace lambdaml {
 
 /// The names nearest to `wanted` by edit distance, nearest first: at most three, and only plausible
-/// typos (one letter in a word of up to five, two or a third of the length in a longer one, or a
-/// common start).
+/// typos (in a word of up to five letters one edit, in a longer one two or a third of its length;
+/// or a common start).
 std::vector<std::string> nearest(std::string_view wanted, const std::vector<std::string>& names);
 
 /// ", did you mean 'a' or 'b'?" from nearest(), or "; known: a, b, c" if nothing is near, or "" if

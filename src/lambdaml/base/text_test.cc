@@ -1,5 +1,7 @@
 #include "lambdaml/base/text.h"
 
+#include <cmath>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,6 +25,12 @@ TEST(Text, NearestRanksByDistanceAndKnowsWhenNothingIsNear) {
   EXPECT_THAT(nearest("mlp", {"lr", "svm", "kmeans"}), IsEmpty());
   EXPECT_EQ(did_you_mean("zzzzzz", kNames),
             "; known: grad_avg, model_avg, admm, em, reduce, reduce_scatter");
+}
+
+TEST(Text, SecondsThatAreNoNumberAreUnknown) {
+  EXPECT_EQ(human_seconds(90), "1 min 30 s");
+  EXPECT_EQ(human_seconds(std::nan("")), "an unknown time");
+  EXPECT_EQ(human_seconds(1e300), "an unknown time");
 }
 
 TEST(Text, NumbersAreWholeTextsOrNothing) {

@@ -295,7 +295,13 @@ class Run {
   void look_for_metrics() {
     while (const std::optional<Buffer> text =
                channel_.load(control::keys::metrics(next_metrics_))) {
-      const job::EpochMetrics metrics = job::EpochMetrics::from_json(text->text());
+      job::EpochMetrics metrics;
+      try {
+        metrics = job::EpochMetrics::from_json(text->text());
+      } catch (const Error& error) {
+        fail(error.code(), "{}/{}: {}", channel_.describe(), control::keys::metrics(next_metrics_),
+             error.what());
+      }
       folder_.add(metrics);
       observer_.epoch_done(metrics);
       ++next_metrics_;
