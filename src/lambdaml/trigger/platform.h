@@ -17,9 +17,6 @@ class Platform {
  public:
   Platform(const std::string& name, const storage::Storage& channel);
 
-  /// Whether events run on other machines, without access to this one's files and memory.
-  bool is_remote() const { return plugin_.remote; }
-
   /// The worker as a function of this platform, with default limits. Its executable, if any, is
   /// `lambdaml-worker` in this program's folder, or the value of LAMBDAML_WORKER.
   faas::Function function() const;
