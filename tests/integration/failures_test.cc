@@ -180,7 +180,7 @@ class Outages : public CliTest, public testing::WithParamInterface<std::string> 
     EXPECT_THAT(result.err, HasSubstr("lambdaml resume"));
   }
 };
-INSTANTIATE_TEST_SUITE_P(, Outages, testing::Values("s3", "memcached", "redis", "dynamodb", "ps"),
+INSTANTIATE_TEST_SUITE_P(, Outages, testing::ValuesIn(servers::schemes()),
                          [](const auto& info) { return info.param; });
 
 TEST_P(Outages, WithoutEndFailTheJobInTimeNamingTheEndpoint) {
@@ -224,7 +224,7 @@ TEST_P(Outages, AnInterruptEndsTheJobAtOnce) {
 }
 
 class Foreign : public CliTest, public testing::WithParamInterface<std::string> {};
-INSTANTIATE_TEST_SUITE_P(, Foreign, testing::Values("s3", "memcached", "redis", "dynamodb", "ps"),
+INSTANTIATE_TEST_SUITE_P(, Foreign, testing::ValuesIn(servers::schemes()),
                          [](const auto& info) { return info.param; });
 
 TEST_P(Foreign, KeysBesideAJobAreLeftAlone) {

@@ -166,7 +166,7 @@ TEST_P(Interrupts, EndAJobInEachOfItsMoments) {
 
 class InterruptsOfServers : public CliTest, public testing::WithParamInterface<std::string> {};
 INSTANTIATE_TEST_SUITE_P(, InterruptsOfServers,
-                         testing::ValuesIn(servers::with_faults({"redis", "ps"})),
+                         testing::ValuesIn(servers::schemes_with_faults({"redis", "ps"})),
                          [](const auto& info) { return info.param; });
 
 TEST_P(InterruptsOfServers, EndAJobWhoseServerIsStopped) {

@@ -42,7 +42,7 @@ inline bool wants_all_faults() {
   return wanted != nullptr && std::string(wanted) == "all";
 }
 /// All stores on servers, or those of them that `make test` takes.
-inline std::vector<std::string> with_faults(const std::vector<std::string>& some) {
+inline std::vector<std::string> schemes_with_faults(const std::vector<std::string>& some) {
   if (wants_all_faults()) return schemes();
   return some;
 }

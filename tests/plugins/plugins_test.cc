@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/job/model_file.h"
 #include "lambdaml/job/options.h"
 #include "lambdaml/predict/predict.h"
@@ -12,12 +13,29 @@
 #include "lambdaml/trigger/trigger.h"
 #include "lambdaml/worker/worker.h"
 
-/// A job of nothing but the tests' own plug-ins: none of the layers above a plug-in's knows its
-/// kind by name.
+/// The tests' own plug-ins: each passes its layer's conformance suite, and a job uses nothing but
+/// them, because none of the layers above a plug-in's knows its kind by name.
 namespace lambdaml {
 namespace {
 
-using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Not;
+
+/// The tests of conformance suites that have this parameter.
+std::vector<std::string> conformance_tests_of(const std::string& plugin) {
+  std::vector<std::string> out;
+  const testing::UnitTest& all = *testing::UnitTest::GetInstance();
+  for (int s = 0; s < all.total_test_suite_count(); ++s) {
+    const testing::TestSuite& suite = *all.GetTestSuite(s);
+    if (!std::string_view(suite.name()).ends_with("Conformance")) continue;
+    for (int t = 0; t < suite.total_test_count(); ++t) {
+      const testing::TestInfo& test = *suite.GetTestInfo(t);
+      if (test.value_param() != nullptr && std::string_view(test.name()).ends_with("/" + plugin))
+        out.push_back(std::string(suite.name()) + "." + test.name());
+    }
+  }
+  return out;
+}
 
 class Plugins : public testing::Test {
  protected:
@@ -60,6 +78,11 @@ class Plugins : public testing::Test {
 
   std::filesystem::path folder_;
 };
+
+TEST_F(Plugins, RunTheConformanceSuites) {
+  for (const std::string& plugin : split(LAMBDAML_TEST_PLUGINS, ','))
+    EXPECT_THAT(conformance_tests_of(plugin), Not(IsEmpty())) << plugin;
+}
 
 TEST_F(Plugins, MakeAJobTogether) {
   trigger::Observer observer;

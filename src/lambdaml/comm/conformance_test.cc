@@ -11,20 +11,25 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/storage/wrapper.h"
 
-/// What every registered pattern must do in which every merge waits for all, whatever the store.
+/// What every registered pattern must do, whatever the store: first those in which every merge
+/// waits for all workers, then those that do not wait.
 namespace lambdaml::comm {
 namespace {
 
+using testing::AllOf;
 using testing::Each;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-class BulkSynchronousConformance : public testing::TestWithParam<std::string> {
+class PatternConformance : public testing::TestWithParam<std::string> {
  protected:
   Job job(std::uint32_t workers, std::size_t n) const {
     return {.pattern = GetParam(), .workers = workers, .n = n, .uri = memory_place()};
   }
 };
+
+class BulkSynchronousConformance : public PatternConformance {};
 
 INSTANTIATE_TEST_SUITE_P(, BulkSynchronousConformance, testing::ValuesIn(waiting_patterns()),
                          [](const auto& info) { return info.param; });
@@ -298,6 +303,176 @@ TEST_P(BulkSynchronousConformance, AMessageThatDoesNotFitIsNeverSummed) {
     EXPECT_THAT(error, StartsWith("data_corrupt: the message '"));
     EXPECT_THAT(error, HasSubstr(what));
   }
+}
+
+class AsynchronousConformance : public PatternConformance {};
+
+INSTANTIATE_TEST_SUITE_P(, AsynchronousConformance, testing::ValuesIn(patterns_without_waiting()),
+                         [](const auto& info) { return info.param; });
+
+/// The workers do not even make the same number of rounds.
+std::vector<std::uint64_t> unequal_rounds(std::uint32_t workers) {
+  std::vector<std::uint64_t> rounds(workers);
+  for (std::uint32_t w = 0; w < workers; ++w) rounds[w] = 5 + 3 * w;
+  return rounds;
+}
+
+TEST_P(AsynchronousConformance, CountsEachIncrementOnceForEveryWorker) {
+  for (const std::uint32_t workers : {1U, 2U, 4U, 7U}) {
+    for (const std::size_t n : {0U, 1U, 1000U}) {
+      Job all = job(workers, n);
+      all.decorate = [&](std::shared_ptr<storage::Storage> store, std::uint32_t w) {
+        return storage::with_faults(std::move(store), random_delays(mix({workers, n, w}), 0.001));
+      };
+      EXPECT_THAT(on_threads(workers,
+                             [&](std::uint32_t w) {
+                               all.merge_without_waiting(w, unequal_rounds(workers));
+                             }),
+                  Each(""))
+          << workers << " workers, " << n << " floats";
+    }
+  }
+}
+
+TEST_P(AsynchronousConformance, CountsEachIncrementOnceAcrossProcesses) {
+  const FolderPlace place;
+  Job all = job(4, 1000);
+  all.uri = place.uri();
+  std::vector<pid_t> processes;
+  for (std::uint32_t w = 0; w < all.workers; ++w)
+    processes.push_back(
+        start_process([&] { all.merge_without_waiting(w, unequal_rounds(all.workers)); }));
+  for (const pid_t process : processes) EXPECT_EQ(end_of(process), 0);
+}
+
+TEST_P(AsynchronousConformance, GivesEachIncrementOnceHoweverOftenItIsRead) {
+  const Job two = job(2, 10);
+  SummingWorker a(two, 0);
+  SummingWorker b(two, 1);
+  EXPECT_EQ(a.contribute(0), 1U);
+  EXPECT_EQ(a.contribute(1), 1U);
+  EXPECT_EQ(b.contribute(0), 3U) << "its own and two that were waiting";
+  EXPECT_EQ(b.contribute(1), 1U) << "nothing new but its own";
+  EXPECT_EQ(a.contribute(2), 3U);
+  EXPECT_TRUE(a.sum.same_bits(whole_sum({3, 2}, 10)));
+}
+
+TEST_P(AsynchronousConformance, AMergeWaitsForNobody) {
+  SummingWorker alone(job(4, 10), 2);
+  for (std::uint64_t round = 0; round < 5; ++round) EXPECT_EQ(alone.contribute(round), 1U);
+  EXPECT_TRUE(alone.sum.same_bits(whole_sum({0, 0, 5, 0}, 10)));
+  EXPECT_EQ(alone.communicator->round(), 5U);
+}
+
+TEST_P(AsynchronousConformance, WorkersThatDoNotFinishAreNamed) {
+  Job all = job(4, 10);
+  all.patience_s = 0.3;
+  const std::vector<std::string> errors = on_threads(4, [&](std::uint32_t w) {
+    SummingWorker worker(all, w);
+    worker.contribute(0);
+    if (w % 2 == 0) worker.finish();
+  });
+  for (const std::uint32_t w : {0U, 2U})
+    EXPECT_THAT(errors[w], AllOf(StartsWith("deadline_exceeded: "),
+                                 HasSubstr("no word from workers 1, 3 within 300")));
+}
+
+TEST_P(AsynchronousConformance, OfStatesTheNewestOfEachCounts) {
+  const Job three = job(3, 1);
+  const auto merge = [](Communicator& communicator, float x) {
+    Numbers numbers{{x}, {static_cast<double>(x)}};
+    const std::size_t merged = communicator.merge(numbers.view(), Meaning::state);
+    EXPECT_EQ(static_cast<double>(numbers.values[0]), numbers.totals[0]);
+    return std::pair(merged, numbers.values[0]);
+  };
+  const auto a = three.communicator(0);
+  const auto b = three.communicator(1);
+  const auto c = three.communicator(2);
+  EXPECT_EQ(merge(*a, 1), std::pair(std::size_t{1}, 1.0F));
+  EXPECT_EQ(merge(*a, 2), std::pair(std::size_t{1}, 2.0F));
+  EXPECT_EQ(merge(*b, 10), std::pair(std::size_t{2}, 12.0F));
+  EXPECT_EQ(merge(*c, 100), std::pair(std::size_t{3}, 112.0F));
+  EXPECT_EQ(merge(*b, 20), std::pair(std::size_t{3}, 122.0F));
+  EXPECT_EQ(merge(*a, 3), std::pair(std::size_t{3}, 123.0F));
+}
+
+TEST_P(AsynchronousConformance, FinishGivesEveryWorkerTheSumOfTheFinalStates) {
+  constexpr std::uint64_t kFinal = 99;
+  const Job all = job(3, 10);
+  Numbers expected = whole_contribution(kFinal, 0, all.n);
+  for (std::uint32_t w = 1; w < all.workers; ++w) expected += whole_contribution(kFinal, w, all.n);
+  EXPECT_THAT(on_threads(all.workers,
+                         [&](std::uint32_t w) {
+                           const auto communicator = all.communicator(w);
+                           for (std::uint64_t round = 0; round < 2 * w; ++round) {
+                             Numbers state = whole_contribution(round, w, all.n);
+                             communicator->merge(state.view(), Meaning::state);
+                           }
+                           Numbers state = whole_contribution(kFinal, w, all.n);
+                           const std::size_t merged =
+                               communicator->finish(state.view(), Meaning::state);
+                           if (merged != all.workers) fail(Code::internal, "{} states", merged);
+                           if (!state.same_bits(expected)) fail(Code::internal, "a wrong sum");
+                         }),
+              Each(""));
+}
+
+TEST_P(AsynchronousConformance, VectorsOfSeveralSizesAreApart) {
+  const Job two = job(2, 4);
+  SummingWorker a(two, 0);
+  SummingWorker b(two, 1);
+  a.contribute(0);
+  std::vector<double> one = {7};
+  a.communicator->merge({{}, one}, Meaning::increment);
+  b.contribute(0);
+  EXPECT_TRUE(b.sum.same_bits(whole_sum({1, 1}, 4)));
+  one = {5};
+  EXPECT_EQ(b.communicator->merge({{}, one}, Meaning::increment), 2U);
+  EXPECT_THAT(one, ElementsAre(12));
+}
+
+/// What two workers have received after each of their merges, which follow each other in a fixed
+/// order, and after the end.
+struct Received {
+  std::vector<Numbers> sums;
+  std::vector<std::size_t> contributions;
+};
+Received received(const Job& two, bool restarts) {
+  Received out;
+  SummingWorker workers[2] = {{two, 0}, {two, 1}};
+  const auto note = [&](const SummingWorker& worker) {
+    out.sums.push_back(worker.sum);
+    out.contributions.push_back(worker.contributions);
+  };
+  std::uint64_t rounds[2] = {0, 0};
+  for (const std::uint32_t w : {0U, 1U, 0U, 0U, 1U, 0U, 1U, 1U, 1U}) {
+    workers[w].contribute(rounds[w]++);
+    note(workers[w]);
+    if (restarts) workers[w].restart();
+  }
+  EXPECT_THAT(on_threads(2, [&](std::uint32_t w) { workers[w].finish(); }), Each(""));
+  for (const SummingWorker& worker : workers) note(worker);
+  return out;
+}
+
+TEST_P(AsynchronousConformance, ARestoredWorkerGoesOnAsIfNeverStopped) {
+  const Received expected = received(job(2, 10), false);
+  const Received restored = received(job(2, 10), true);
+  EXPECT_EQ(restored.contributions, expected.contributions);
+  ASSERT_EQ(restored.sums.size(), expected.sums.size());
+  for (std::size_t i = 0; i < expected.sums.size(); ++i)
+    EXPECT_TRUE(restored.sums[i].same_bits(expected.sums[i])) << "after merge " << i;
+  EXPECT_TRUE(expected.sums.back().same_bits(whole_sum({4, 5}, 10)));
+}
+
+TEST_P(AsynchronousConformance, OneWorkerNeedsNoStore) {
+  const auto alone = registry().get(GetParam()).make({});
+  Numbers numbers = contribution(0, 0, 10);
+  EXPECT_EQ(alone->merge(numbers.view(), Meaning::increment), 1U);
+  EXPECT_TRUE(numbers.same_bits(contribution(0, 0, 10)));
+  EXPECT_EQ(alone->finish(numbers.view()), 0U);
+  EXPECT_THAT(numbers.values, Each(0.0F));
+  EXPECT_THAT(numbers.totals, Each(0.0));
 }
 
 TEST(Patterns, RefuseAWorkerThatIsNone) {

@@ -25,7 +25,6 @@ struct StepCursor {
   std::uint64_t pass = 0;
   std::uint64_t step = 0;  ///< within the pass
   model::Totals totals;    ///< of the epoch's steps so far
-  bool is_start() const { return pass == 0 && step == 0; }
 };
 
 /// The state that a worker needs to continue, copied from the optimizer and the communicator.

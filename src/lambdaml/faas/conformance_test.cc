@@ -16,7 +16,7 @@ using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class PlatformTest : public ::testing::TestWithParam<std::string> {
+class PlatformConformance : public ::testing::TestWithParam<std::string> {
  protected:
   std::vector<EventStatus> run(const Function& function, std::vector<std::string> payloads,
                                FailureObserver observer = {}) {
@@ -32,10 +32,10 @@ std::vector<std::string> platforms_here() {
   return names;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, PlatformTest, ::testing::ValuesIn(platforms_here()),
+INSTANTIATE_TEST_SUITE_P(All, PlatformConformance, ::testing::ValuesIn(platforms_here()),
                          [](const auto& param_info) { return param_info.param; });
 
-TEST_P(PlatformTest, ResponsesComeInTheOrderOfThePayloads) {
+TEST_P(PlatformConformance, ResponsesComeInTheOrderOfThePayloads) {
   const auto status = run(test_function(), {"echo a b", "echo ", "echo \xff\x01{}"});
   ASSERT_EQ(status.size(), 3u);
   EXPECT_EQ(status[0].response, "a b");
@@ -48,7 +48,7 @@ TEST_P(PlatformTest, ResponsesComeInTheOrderOfThePayloads) {
   }
 }
 
-TEST_P(PlatformTest, AnEventThatGoesOnIsSentAgainAsANewOne) {
+TEST_P(PlatformConformance, AnEventThatGoesOnIsSentAgainAsANewOne) {
   Function function = test_function();
   std::atomic<int> asked{0};
   function.goes_on = [&asked](const std::string&) { return ++asked < 4; };
@@ -59,16 +59,18 @@ TEST_P(PlatformTest, AnEventThatGoesOnIsSentAgainAsANewOne) {
   EXPECT_EQ(asked, 4);
 }
 
-TEST_P(PlatformTest, NoEventsAreOverAtOnce) { EXPECT_TRUE(run(test_function(), {}).empty()); }
+TEST_P(PlatformConformance, NoEventsAreOverAtOnce) {
+  EXPECT_TRUE(run(test_function(), {}).empty());
+}
 
-TEST_P(PlatformTest, EventsRunAtTheSameTime) {
+TEST_P(PlatformConformance, EventsRunAtTheSameTime) {
   const TempFolder folder;
   const std::string payload = "rendezvous " + folder.path().string() + " 8";
   for (const EventStatus& one : run(test_function(), std::vector<std::string>(8, payload)))
     EXPECT_EQ(one.response, "met") << one.error_message;
 }
 
-TEST_P(PlatformTest, RequestIdsDifferAndStayOverTheTries) {
+TEST_P(PlatformConformance, RequestIdsDifferAndStayOverTheTries) {
   const auto status = run(test_function(), {"id", "id"});
   EXPECT_THAT(status[0].response,
               ::testing::MatchesRegex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-"
@@ -79,21 +81,21 @@ TEST_P(PlatformTest, RequestIdsDifferAndStayOverTheTries) {
   EXPECT_EQ(content_of(folder / "ids"), id + "\n" + id + "\n");
 }
 
-TEST_P(PlatformTest, LargePayloadsAndResponsesArrive) {
+TEST_P(PlatformConformance, LargePayloadsAndResponsesArrive) {
   const std::string payload = "echo " + std::string(5'000'000, 'p');
   const auto status = run(test_function(), {payload, "answer 6291556"});
   EXPECT_EQ(status[0].response, payload.substr(5));
   EXPECT_EQ(status[1].response.size(), 6'291'556u);
 }
 
-TEST_P(PlatformTest, AResponseAboveTheLimitFailsTheEventAtOnce) {
+TEST_P(PlatformConformance, AResponseAboveTheLimitFailsTheEventAtOnce) {
   const auto status = run(test_function(), {"answer 6291557"});
   EXPECT_EQ(status[0].state, State::failed);
   EXPECT_EQ(status[0].error_type, "Function.ResponseSizeTooLarge");
   EXPECT_EQ(status[0].attempts, 1);
 }
 
-TEST_P(PlatformTest, AnErrorThatMayPassIsTriedAgain) {
+TEST_P(PlatformConformance, AnErrorThatMayPassIsTriedAgain) {
   const TempFolder folder;
   std::vector<std::string> seen;
   const auto status = run(test_function(), {"throw_first " + (folder / "state")},
@@ -107,7 +109,7 @@ TEST_P(PlatformTest, AnErrorThatMayPassIsTriedAgain) {
   EXPECT_THAT(seen, ElementsAre("0 1 unavailable true"));
 }
 
-TEST_P(PlatformTest, TriesEndAfterTheRetries) {
+TEST_P(PlatformConformance, TriesEndAfterTheRetries) {
   for (const int retries : {0, 1, 2}) {
     Function function = test_function();
     function.retries = retries;
@@ -126,7 +128,7 @@ TEST_P(PlatformTest, TriesEndAfterTheRetries) {
   }
 }
 
-TEST_P(PlatformTest, AnErrorThatWouldComeAgainIsNotTriedAgain) {
+TEST_P(PlatformConformance, AnErrorThatWouldComeAgainIsNotTriedAgain) {
   for (const std::string type :
        {"invalid_argument", "not_found", "already_exists", "data_corrupt", "permission_denied"}) {
     const auto status = run(test_function(), {"throw " + type + " no"});
@@ -135,7 +137,7 @@ TEST_P(PlatformTest, AnErrorThatWouldComeAgainIsNotTriedAgain) {
   }
 }
 
-TEST_P(PlatformTest, OneLostEventEndsTheWait) {
+TEST_P(PlatformConformance, OneLostEventEndsTheWait) {
   const TempFolder folder;
   const auto invoker = default_invoker(GetParam());
   Function function = test_function();
@@ -146,7 +148,7 @@ TEST_P(PlatformTest, OneLostEventEndsTheWait) {
   EXPECT_EQ(invocations->status()[1].state, State::failed);
 }
 
-TEST_P(PlatformTest, AWaitEndsWithItsTime) {
+TEST_P(PlatformConformance, AWaitEndsWithItsTime) {
   const auto invoker = default_invoker(GetParam());
   const auto invocations = invoker->invoke_all(test_function(), {"sleep 0.3"}, {});
   EXPECT_FALSE(invocations->wait(0.01));
@@ -154,7 +156,7 @@ TEST_P(PlatformTest, AWaitEndsWithItsTime) {
   EXPECT_TRUE(invocations->wait(0)) << "what is over stays over";
 }
 
-TEST_P(PlatformTest, ATryThatOverrunsIsReportedAndTriedAgain) {
+TEST_P(PlatformConformance, ATryThatOverrunsIsReportedAndTriedAgain) {
   Function function = test_function();
   function.timeout_s = 0.15;
   function.retries = 1;
@@ -165,7 +167,7 @@ TEST_P(PlatformTest, ATryThatOverrunsIsReportedAndTriedAgain) {
   EXPECT_THAT(status[0].error_message, HasSubstr("worker 0: timed out after 0.15 s"));
 }
 
-TEST_P(PlatformTest, TheDeadlineIsTheTimeOut) {
+TEST_P(PlatformConformance, TheDeadlineIsTheTimeOut) {
   Function function = test_function();
   function.timeout_s = 40;
   const double left = std::stod(run(function, {"seconds_left"})[0].response);
@@ -173,7 +175,7 @@ TEST_P(PlatformTest, TheDeadlineIsTheTimeOut) {
   EXPECT_LE(left, 40.1);
 }
 
-TEST_P(PlatformTest, CancelEndsEventsThatWaitForTheirRetry) {
+TEST_P(PlatformConformance, CancelEndsEventsThatWaitForTheirRetry) {
   Function function = test_function();
   function.retry_delay_s = 1000;
   const auto invoker = default_invoker(GetParam());
@@ -189,7 +191,7 @@ TEST_P(PlatformTest, CancelEndsEventsThatWaitForTheirRetry) {
   EXPECT_EQ(invocations->status()[0].error_type, "cancelled");
 }
 
-TEST_P(PlatformTest, AnObserverThatThrowsHarmsNothing) {
+TEST_P(PlatformConformance, AnObserverThatThrowsHarmsNothing) {
   const TempFolder folder;
   const auto status = run(test_function(), {"throw_first " + (folder / "state")},
                           [](std::size_t, const EventStatus&, bool) { throw 1; });

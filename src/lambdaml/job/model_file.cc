@@ -70,7 +70,9 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
   // Stores the options that determine the model, but not where it was trained: a job gives the same
   // file, byte for byte, over every channel and platform.
   nlohmann::json kept = to_json(options.without_passwords(), Values::deciding);
-  for (const char* by_whom : {"threads", "sync_mode", "workers", "script"}) kept.erase(by_whom);
+  for (const char* by_whom : {"threads", "sync_mode", "workers"}) kept.erase(by_whom);
+  for (const model::Plugin& plugin : model::registry().entries())
+    if (!plugin.file_option.empty()) kept.erase(plugin.file_option);
   writer.set_metadata("format", kModelFormat);
   writer.set_metadata("model", name);
   writer.set_metadata("features", std::to_string(shape.features));

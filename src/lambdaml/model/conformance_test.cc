@@ -1,16 +1,10 @@
 #include "lambdaml/model/testing/conformance.h"
 
-#include <algorithm>
-#include <array>
-
 namespace lambdaml::model::testing {
 namespace {
 
-/// Deep models need images and a library of their own: tests/deep has them.
-constexpr std::array kDeep = {"mobilenet", "resnet18",  "resnet34",   "resnet50",
-                              "resnet101", "resnet152", "torchscript"};
-
-/// Each registered model with its default options, and some with others.
+/// Each registered model with its default options, and some with others. Models of images need a
+/// library of their own as well: tests/deep has them.
 std::vector<Subject> subjects() {
   std::vector<Subject> out = {
       {"lr_softmax", "lr", 5},
@@ -20,8 +14,8 @@ std::vector<Subject> subjects() {
       {"kmeans_five", "kmeans", 2, {{"clusters", "5"}}},
       {"kmeans_one", "kmeans", 2, {{"clusters", "1"}}},
       {"kmeans_threads", "kmeans", 3, {{"clusters", "17"}, {"threads", "2"}}}};
-  for (const std::string& name : registry().names())
-    if (std::ranges::find(kDeep, name) == kDeep.end()) out.push_back({name, name});
+  for (const Plugin& plugin : registry().entries())
+    if (!plugin.needs_images) out.push_back({plugin.name, plugin.name});
   return out;
 }
 

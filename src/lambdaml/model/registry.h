@@ -18,6 +18,7 @@ struct Plugin {
   std::string help;
   std::vector<std::string> aliases = {};  ///< other values accepted: sparse_lr
   bool needs_labels = true;
+  bool needs_images = false;  ///< make() refuses rows that are no images (data/images.h)
   std::string default_optimizer = "grad_avg";
   /// The model's metrics, at least one. The first is the loss, which training minimizes.
   std::vector<Metric> metrics;

@@ -469,6 +469,4 @@ TEST_P(StorageConformance, SaysWhatItIsAndHowLargeAValueMayBe) {
   EXPECT_TRUE(store_->capabilities().can_list);
 }
 
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(StorageConformance);
-
 }  // namespace lambdaml::storage

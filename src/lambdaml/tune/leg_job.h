@@ -9,8 +9,6 @@
 #include <string>
 #include <thread>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/options.h"
 #include "lambdaml/trigger/trigger.h"

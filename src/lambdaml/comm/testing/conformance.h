@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "lambdaml/comm/communicator.h"
+#include "lambdaml/comm/testing/patterns.h"
 #include "lambdaml/storage/decorators.h"
 
 /// Helpers for the tests of patterns: workers with contributions that are known in advance, run as
@@ -27,6 +28,8 @@ struct Numbers {
   std::vector<double> totals;
 
   Vectors view() { return {values, totals}; }
+  /// Adds numbers of the same sizes.
+  Numbers& operator+=(const Numbers& other);
   /// Compares bitwise: −0 differs from 0, and a NaN equals itself.
   bool same_bits(const Numbers& other) const;
 };
@@ -35,9 +38,11 @@ Numbers contribution(std::uint64_t round, std::uint32_t worker, std::size_t n);
 /// The sum of all contributions to a round, added in worker order.
 Numbers ordered_sum(std::uint64_t round, std::uint32_t workers, std::size_t n);
 
-/// The registered patterns in which every merge waits for all workers, and the others.
-std::vector<std::string> waiting_patterns();
-std::vector<std::string> patterns_without_waiting();
+/// A contribution of whole numbers, whose sum is exact in any order: a lost or doubled one shows as
+/// a difference.
+Numbers whole_contribution(std::uint64_t round, std::uint32_t worker, std::size_t n);
+/// The sum of the whole contributions of all workers, of worker w to the rounds [0, rounds[w]).
+Numbers whole_sum(const std::vector<std::uint64_t>& rounds, std::size_t n);
 
 /// A job of `workers` workers in its own store, which is cleared at the end.
 struct Job {
@@ -59,6 +64,28 @@ struct Job {
   /// the ordered sum. `after_round` receives the next round.
   void merge_rounds(Communicator& communicator, std::uint64_t from, std::uint64_t to,
                     const std::function<void(std::uint64_t)>& after_round = {}) const;
+  /// Merges its whole contributions to the rounds [0, rounds[worker]) as this worker and finishes;
+  /// throws internal unless it has then received each contribution of all workers exactly once.
+  void merge_without_waiting(std::uint32_t worker, const std::vector<std::uint64_t>& rounds) const;
+};
+
+/// A worker that adds up all increments that it receives, as an optimizer does with its model.
+struct SummingWorker {
+  SummingWorker(const Job& job, std::uint32_t worker);
+
+  /// Merges the increment, or the whole contribution to a round; returns how many contributions it
+  /// received.
+  std::size_t contribute(Numbers increment);
+  std::size_t contribute(std::uint64_t round);
+  void finish();
+  /// Continues with a new communicator restored from the old one's snapshot, as another process
+  /// does after a checkpoint.
+  void restart();
+
+  Job job;
+  std::unique_ptr<Communicator> communicator;
+  Numbers sum;
+  std::size_t contributions = 0;  ///< that it has received
 };
 
 std::string memory_place();

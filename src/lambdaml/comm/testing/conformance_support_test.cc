@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <mutex>
+#include <numeric>
 #include <span>
 #include <thread>
 
@@ -21,6 +22,12 @@ Options options_with(const std::map<std::string, std::string>& values) {
   Options options = pattern_options();
   for (const auto& [name, value] : values) options.parse(name, value, "test");
   return options;
+}
+
+Numbers& Numbers::operator+=(const Numbers& other) {
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] += other.values[i];
+  for (std::size_t i = 0; i < totals.size(); ++i) totals[i] += other.totals[i];
+  return *this;
 }
 
 bool Numbers::same_bits(const Numbers& other) const {
@@ -43,27 +50,26 @@ Numbers contribution(std::uint64_t round, std::uint32_t worker, std::size_t n) {
 
 Numbers ordered_sum(std::uint64_t round, std::uint32_t workers, std::size_t n) {
   Numbers sum = contribution(round, 0, n);
-  for (std::uint32_t w = 1; w < workers; ++w) {
-    const Numbers next = contribution(round, w, n);
-    for (std::size_t i = 0; i < n; ++i) sum.values[i] += next.values[i];
-    for (std::size_t i = 0; i < kTotals; ++i) sum.totals[i] += next.totals[i];
-  }
+  for (std::uint32_t w = 1; w < workers; ++w) sum += contribution(round, w, n);
   return sum;
 }
 
-namespace {
-
-std::vector<std::string> patterns(bool waits) {
-  std::vector<std::string> names;
-  for (const Plugin& plugin : registry().entries())
-    if (plugin.bulk_synchronous == waits) names.push_back(plugin.name);
-  return names;
+Numbers whole_contribution(std::uint64_t round, std::uint32_t worker, std::size_t n) {
+  Rng rng(mix({round, worker}));
+  Numbers out;
+  for (std::size_t i = 0; i < n; ++i) out.values.push_back(static_cast<float>(rng.below(100)));
+  for (std::size_t i = 0; i < kTotals; ++i)
+    out.totals.push_back(static_cast<double>(rng.below(1'000'000)));
+  return out;
 }
 
-}  // namespace
-
-std::vector<std::string> waiting_patterns() { return patterns(true); }
-std::vector<std::string> patterns_without_waiting() { return patterns(false); }
+Numbers whole_sum(const std::vector<std::uint64_t>& rounds, std::size_t n) {
+  Numbers sum{std::vector<float>(n), std::vector<double>(kTotals)};
+  for (std::uint32_t w = 0; w < rounds.size(); ++w)
+    for (std::uint64_t round = 0; round < rounds[w]; ++round)
+      sum += whole_contribution(round, w, n);
+  return sum;
+}
 
 std::unique_ptr<Communicator> Job::communicator(std::uint32_t worker) const {
   Membership membership;
@@ -90,6 +96,48 @@ void Job::merge_rounds(Communicator& communicator, std::uint64_t from, std::uint
     if (communicator.round() != round + 1) fail(Code::internal, "round {} does not count", round);
     if (after_round) after_round(round + 1);
   }
+}
+
+void Job::merge_without_waiting(std::uint32_t worker,
+                                const std::vector<std::uint64_t>& rounds) const {
+  SummingWorker summing(*this, worker);
+  for (std::uint64_t round = 0; round < rounds[worker]; ++round) summing.contribute(round);
+  summing.finish();
+  if (!summing.sum.same_bits(whole_sum(rounds, n)))
+    fail(Code::internal, "a wrong sum at worker {}", worker);
+  const std::size_t all = std::accumulate(rounds.begin(), rounds.end(), std::size_t{0});
+  if (summing.contributions != all)
+    fail(Code::internal, "worker {}: {} contributions of {}", worker, summing.contributions, all);
+}
+
+SummingWorker::SummingWorker(const Job& of, std::uint32_t worker)
+    : job(of),
+      communicator(job.communicator(worker)),
+      sum{std::vector<float>(job.n), std::vector<double>(kTotals)} {}
+
+std::size_t SummingWorker::contribute(Numbers increment) {
+  const std::size_t merged = communicator->merge(increment.view(), Meaning::increment);
+  sum += increment;
+  contributions += merged;
+  return merged;
+}
+
+std::size_t SummingWorker::contribute(std::uint64_t round) {
+  return contribute(whole_contribution(round, communicator->worker(), job.n));
+}
+
+void SummingWorker::finish() {
+  Numbers rest = whole_contribution(0, 0, job.n);  // its values do not count
+  contributions += communicator->finish(rest.view());
+  sum += rest;
+}
+
+void SummingWorker::restart() {
+  const std::vector<double> snapshot = communicator->snapshot();
+  const std::uint64_t round = communicator->round();
+  communicator = job.communicator(communicator->worker());
+  communicator->restore(snapshot);
+  communicator->seek(round);
 }
 
 namespace {

@@ -50,6 +50,7 @@ Network build(std::size_t classes) {
 void register_plugin(Registry& registry) {
   registry.add({.name = "mobilenet",
                 .help = "MobileNet v1 for images of 32 × 32 pixels",
+                .needs_images = true,
                 .metrics = classification_metrics(),
                 .measures = classification_measures(),
                 .options = deep_options(),

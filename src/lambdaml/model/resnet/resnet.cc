@@ -64,6 +64,7 @@ void register_plugin(Registry& registry) {
   for (const Depth& depth : kDepths)
     registry.add({.name = depth.name,
                   .help = "a residual network for images of 32 × 32 pixels",
+                  .needs_images = true,
                   .metrics = classification_metrics(),
                   .measures = classification_measures(),
                   .options = deep_options(),

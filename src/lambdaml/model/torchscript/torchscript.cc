@@ -40,6 +40,7 @@ void register_plugin(Registry& registry) {
                              "torchscript:FILE` sets both"});
   registry.add({.name = "torchscript",
                 .help = "a classifier of images exported from Python: torchscript:FILE",
+                .needs_images = true,
                 .metrics = classification_metrics(),
                 .measures = classification_measures(),
                 .options = std::move(options),

@@ -6,7 +6,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lambdaml/model/testing/testing.h"
@@ -97,98 +99,153 @@ inline std::vector<Rows> cut(const Rows& rows, std::size_t workers) {
   return parts;
 }
 
-inline Trained train(const Job& job) {
-  const auto workers = static_cast<std::uint32_t>(job.parts.size());
-  std::uint64_t most = 0;
-  double all = 0;
-  for (const Rows& part : job.parts) {
-    most = std::max<std::uint64_t>(most, part.size());
-    all += static_cast<double>(part.size());
+/// How a job's parts are read in rounds of batches.
+class Rounds {
+ public:
+  explicit Rounds(const Job& job) : batch_(job.batch) {
+    std::uint64_t most = 0;
+    for (const Rows& part : job.parts) {
+      most = std::max<std::uint64_t>(most, part.size());
+      rows_ += static_cast<double>(part.size());
+    }
+    rows_per_round_.resize((most + batch_ - 1) / batch_);
+    for (std::uint64_t round = 0; round < count(); ++round)
+      for (const Rows& part : job.parts)
+        rows_per_round_[round] += static_cast<double>(batch_of(part, round).rows());
   }
-  const std::uint64_t rounds = (most + job.batch - 1) / job.batch;
-  const auto batch_end = [&](const Rows& part, std::uint64_t round) {
-    return std::min<std::uint64_t>(part.size(), round * job.batch);
-  };
-  std::vector<double> rows_per_round(rounds);
-  for (std::uint64_t round = 0; round < rounds; ++round)
-    for (const Rows& part : job.parts)
-      rows_per_round[round] +=
-          static_cast<double>(batch_end(part, round + 1) - batch_end(part, round));
 
-  const Plugin& plugin = registry().get(job.optimizer);
-  const Options options = options_of(plugin, job.options);
-  Trained out;
-  out.models.resize(workers);
-  // The initial parameters are agreed on by a waiting pattern, whatever the pattern of training.
-  std::vector<std::vector<float>> initials(workers);
+  std::uint64_t count() const { return rows_per_round_.size(); }
+  double rows() const { return rows_; }  ///< of all parts
+  const std::vector<double>& rows_per_round() const { return rows_per_round_; }
+  /// Without rows where the part is shorter than others.
+  model::Batch batch_of(const Rows& part, std::uint64_t round) const {
+    const auto row = [&](std::uint64_t at) {
+      return std::min<std::uint64_t>(part.size(), at * batch_);
+    };
+    return part.dense().slice(row(round), row(round + 1));
+  }
+
+ private:
+  std::uint64_t batch_;
+  double rows_ = 0;
+  std::vector<double> rows_per_round_;
+};
+
+/// Each worker's. They are agreed on by a waiting pattern, whatever the pattern of training.
+inline std::vector<std::vector<float>> initial_parameters(const Job& job) {
+  const auto workers = static_cast<std::uint32_t>(job.parts.size());
+  std::vector<std::vector<float>> out(workers);
   model::testing::run_workers(workers, [&](comm::Communicator& communicator) {
     const std::uint32_t worker = communicator.worker();
     const model::Batch rows = job.parts[worker].dense();
     const std::unique_ptr<model::Model> model = job.model();
-    initials[worker].resize(model->parameter_count());
+    out[worker].resize(model->parameter_count());
     model->initialize(
         {.rows = rows, .first_row = worker, .row_stride = workers, .communicator = communicator},
-        initials[worker]);
+        out[worker]);
   });
+  return out;
+}
+
+/// One worker of a job: its model and its optimizer.
+class TrainingWorker {
+ public:
+  TrainingWorker(const Job& job, const Rounds& rounds, comm::Communicator& communicator,
+                 std::span<const float> initial)
+      : job_(job),
+        rounds_(rounds),
+        communicator_(communicator),
+        part_(job.parts[communicator.worker()]),
+        plugin_(registry().get(job.optimizer)),
+        options_(options_of(plugin_, job.options)),
+        model_(job.model()),
+        optimizer_(make_optimizer()) {
+    optimizer_->begin(initial);
+  }
+
+  /// Trains to the end; calls epoch_done(totals) after each epoch.
+  template <class EpochDone>
+  void run(Sequence& sequence, const EpochDone& epoch_done) {
+    const std::uint64_t passes = optimizer_->passes_per_epoch();
+    const std::uint64_t steps = job_.epochs * passes * rounds_.count();
+    std::uint64_t done = 0;
+    for (Position p; p.epoch < job_.epochs; ++p.epoch) {
+      model::Totals totals;
+      for (p.pass = 0; p.pass < passes; ++p.pass)
+        for (p.round = 0; p.round < rounds_.count(); ++p.round) {
+          p.last_of_pass = p.round + 1 == rounds_.count();
+          p.last_of_epoch = p.last_of_pass && p.pass + 1 == passes;
+          sequence.run(communicator_.worker(), done++, steps,
+                       [&] { totals += optimizer_->step(rounds_.batch_of(part_, p.round), p); });
+          if (job_.restore_each_step) restore();
+        }
+      epoch_done(totals);
+      if (job_.until_converged && optimizer_->converged()) break;
+    }
+    optimizer_->finish();
+  }
+
+  const Optimizer& optimizer() const { return *optimizer_; }
+
+ private:
+  std::unique_ptr<Optimizer> make_optimizer() {
+    return plugin_.make({.model = *model_,
+                         .communicator = communicator_,
+                         .rows_per_round = rounds_.rows_per_round(),
+                         .rows = rounds_.rows(),
+                         .own_rows = static_cast<double>(part_.size()),
+                         .epochs = job_.epochs},
+                        options_);
+  }
+
+  /// Goes on with a new model and a new optimizer, restored from what a checkpoint holds.
+  void restore() {
+    std::map<std::string, std::vector<float>> saved;
+    for (const auto& [name, values] : optimizer_->state())
+      saved[name].assign(values.begin(), values.end());
+    const std::vector<double> scalars = optimizer_->scalars();
+    std::unique_ptr<model::Model> discarded = std::exchange(model_, job_.model());
+    optimizer_ = make_optimizer();
+    discarded.reset();
+    optimizer_->begin(std::vector<float>(model_->parameter_count(), 7.0F));
+    State state = optimizer_->state();
+    for (const auto& [name, values] : saved)
+      std::copy(values.begin(), values.end(), state.at(name).begin());
+    optimizer_->set_scalars(scalars);
+  }
+
+  const Job& job_;
+  const Rounds& rounds_;
+  comm::Communicator& communicator_;
+  const Rows& part_;
+  const Plugin& plugin_;
+  Options options_;
+  std::unique_ptr<model::Model> model_;
+  std::unique_ptr<Optimizer> optimizer_;
+};
+
+inline Trained train(const Job& job) {
+  const auto workers = static_cast<std::uint32_t>(job.parts.size());
+  const Rounds rounds(job);
+  const std::vector<std::vector<float>> initials = initial_parameters(job);
+  Trained out;
+  out.models.resize(workers);
   Sequence sequence(job.order, workers);
   model::testing::run_workers(
       workers,
       [&](comm::Communicator& communicator) {
         const std::uint32_t worker = communicator.worker();
-        const Rows& part = job.parts[worker];
-        const model::Batch rows = part.dense();
-        std::unique_ptr<model::Model> model = job.model();
-        const auto make = [&] {
-          return plugin.make({.model = *model,
-                              .communicator = communicator,
-                              .rows_per_round = rows_per_round,
-                              .rows = all,
-                              .own_rows = static_cast<double>(part.size()),
-                              .epochs = job.epochs},
-                             options);
-        };
-        std::unique_ptr<Optimizer> optimizer = make();
-        const std::vector<float>& initial = initials[worker];
-        optimizer->begin(initial);
-        const std::uint64_t passes = optimizer->passes_per_epoch();
-        const std::uint64_t steps = job.epochs * passes * rounds;
-        std::uint64_t done = 0;
-        for (Position p; p.epoch < job.epochs; ++p.epoch) {
-          model::Totals totals;
-          for (p.pass = 0; p.pass < passes; ++p.pass)
-            for (p.round = 0; p.round < rounds; ++p.round) {
-              p.last_of_pass = p.round + 1 == rounds;
-              p.last_of_epoch = p.last_of_pass && p.pass + 1 == passes;
-              sequence.run(worker, done++, steps, [&] {
-                totals += optimizer->step(
-                    rows.slice(batch_end(part, p.round), batch_end(part, p.round + 1)), p);
-              });
-              if (!job.restore_each_step) continue;
-              std::map<std::string, std::vector<float>> saved;
-              for (const auto& [name, values] : optimizer->state())
-                saved[name].assign(values.begin(), values.end());
-              const std::vector<double> scalars = optimizer->scalars();
-              std::unique_ptr<model::Model> fresh = job.model();
-              model.swap(fresh);
-              optimizer = make();
-              fresh.reset();
-              optimizer->begin(std::vector<float>(initial.size(), 7.0F));
-              State state = optimizer->state();
-              for (const auto& [name, values] : saved)
-                std::copy(values.begin(), values.end(), state.at(name).begin());
-              optimizer->set_scalars(scalars);
-            }
-          if (worker == 0) {
-            out.totals.push_back(totals);
-            out.metrics.push_back(optimizer->metrics());
-            out.epochs = p.epoch + 1;
-          }
-          if (job.until_converged && optimizer->converged()) break;
-        }
-        optimizer->finish();
-        out.models[worker].assign(optimizer->parameters().begin(), optimizer->parameters().end());
+        TrainingWorker training(job, rounds, communicator, initials[worker]);
+        training.run(sequence, [&](const model::Totals& totals) {
+          if (worker != 0) return;
+          out.totals.push_back(totals);
+          out.metrics.push_back(training.optimizer().metrics());
+        });
+        const std::span<const float> parameters = training.optimizer().parameters();
+        out.models[worker].assign(parameters.begin(), parameters.end());
       },
       job.sync_mode);
+  out.epochs = out.totals.size();
   return out;
 }
 
