@@ -19,6 +19,7 @@ foreach(header IN LISTS headers)
 endforeach()
 add_library(check_headers OBJECT EXCLUDE_FROM_ALL ${header_sources})
 target_compile_options(check_headers PRIVATE -O0)
+target_compile_definitions(check_headers PRIVATE LAMBDAML_FAAS_TEST_FUNCTION="")
 set_target_properties(check_headers PROPERTIES UNITY_BUILD OFF DISABLE_PRECOMPILE_HEADERS ON)
 target_link_libraries(check_headers PRIVATE lambdaml_cli lambdaml_worker lambdaml_tune lambdaml_ps_wire
   PkgConfig::HIREDIS CURL::libcurl OpenSSL::SSL Boost::headers pugixml nlohmann_json::nlohmann_json
