@@ -299,6 +299,17 @@ TEST_F(BadFiles, TestRowsWithLabelsThatNoModelMetAreRefused) {
   EXPECT_FALSE(fs::exists(folder() / "out"));
 }
 
+TEST_F(BadFiles, ACheckpointThatEndsWithTheProcessIsRefused) {
+  // An interrupted job of 400 epochs was lost with it.
+  write("data.libsvm", "0 1:1\n1 1:2\n0 1:3\n1 1:4\n");
+  const Result result = lambdaml(
+      {"train", "--data", "data.libsvm", "--checkpoint", "memory://x", "--output", "out", "-q"});
+  EXPECT_EQ(result.exit_code, 2) << result.err;
+  EXPECT_NE(result.err.find("checkpoint memory://x: it ends with the process"), std::string::npos)
+      << result.err;
+  EXPECT_FALSE(fs::exists(folder() / "out"));
+}
+
 TEST_F(BadFiles, ATableOfPricesIsReadBeforeTheJobBegins) {
   write("data.libsvm", "0 1:1\n1 1:2\n0 1:3\n1 1:4\n");
   for (const std::string& table :

@@ -18,6 +18,7 @@ Lambda::Lambda(std::vector<std::string> settings, std::vector<std::string> keys)
 void Lambda::SetUp() {
   CliTest::SetUp();
   REQUIRE_REAL_DATA();
+  // CI builds without sanitizers, so all these tests run there.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "a worker with a sanitizer does not fit what Lambda takes";
 #endif

@@ -1,8 +1,8 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/comm/testing/conformance.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/comm/testing/conformance.h"
 
 /// Options of patterns: which patterns have which, and which combinations are rejected.
 namespace lambdaml::comm {

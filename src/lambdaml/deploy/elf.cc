@@ -4,8 +4,8 @@
 
 #include <elf.h>
 
-#include "lambdaml/base/formats/elf.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/formats/elf.h"
 
 namespace lambdaml::deploy {
 namespace {

@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "lambdaml/base/testing/listener.h"
 
 /// For tests: an HTTP server with scripted answers, including those that a real server would not
 /// give on request: throttling, half an answer, a reset, a slow trickle. Header-only, so that it is
@@ -73,16 +76,7 @@ class ScriptedServer {
 
   /// `handler` is called from several threads, one call at a time.
   explicit ScriptedServer(Handler handler) : handler_(std::move(handler)) {
-    listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (listener_ < 0 || ::bind(listener_, generic, size) != 0 || ::listen(listener_, 128) != 0 ||
-        ::getsockname(listener_, generic, &size) != 0)
-      throw std::runtime_error(std::string("scripted server: ") + std::strerror(errno));
-    port_ = ntohs(address.sin_port);
+    std::tie(listener_, port_) = listen_on_loopback(128);
     acceptor_ = std::thread([this] { accept_all(); });
   }
   /// The n-th request gets the n-th answer; later ones get the last answer.

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lambdaml/base/error.h"
+
 /// Helpers for the tests of every layer.
 namespace lambdaml {
 
@@ -18,6 +20,17 @@ namespace lambdaml {
 /// if LAMBDAML_REQUIRE_SERVERS is set.
 inline bool must_run_all_tests() {
   return std::getenv("CI") != nullptr || std::getenv("LAMBDAML_REQUIRE_SERVERS") != nullptr;
+}
+
+/// "code: message" of what `action` throws; empty if it throws nothing.
+template <class Action>
+std::string error_of(const Action& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return std::string(to_string(error.code())) + ": " + error.what();
+  }
+  return "";
 }
 
 /// Users that no system has: neither can remove or trust what the other one creates.

@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/data/registry.h"
 
 /// Helpers for the data layer's tests.
@@ -82,16 +83,7 @@ inline bool same(const Dataset& a, const Dataset& b) {
       a.features);
 }
 
-/// "code: message" of what `action` throws; empty if it throws nothing.
-template <class Action>
-std::string error_of(const Action& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return std::string(to_string(error.code())) + ": " + error.what();
-  }
-  return "";
-}
+using lambdaml::error_of;
 
 /// A temporary folder, removed by the destructor.
 class TemporaryFolder {

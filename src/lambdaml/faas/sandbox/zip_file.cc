@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lambdaml/base/formats/elf.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/formats/elf.h"
 #include "lambdaml/base/formats/zip_reader.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/sandbox/service_error.h"

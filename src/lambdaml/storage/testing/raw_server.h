@@ -10,11 +10,14 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "lambdaml/base/testing/listener.h"
 
 namespace lambdaml::storage {
 
@@ -50,16 +53,7 @@ class RawServer {
 
  private:
   void listen() {
-    listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (listener_ < 0 || ::bind(listener_, generic, size) != 0 || ::listen(listener_, 16) != 0 ||
-        ::getsockname(listener_, generic, &size) != 0)
-      throw std::runtime_error(std::string("raw server: ") + std::strerror(errno));
-    port_ = ntohs(address.sin_port);
+    std::tie(listener_, port_) = listen_on_loopback(16);
     acceptor_ = std::thread([this] { accept_all(); });
   }
 

@@ -1,0 +1,64 @@
+#include "lambdaml/view/job_view.h"
+
+#include <filesystem>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/json.h"
+#include "lambdaml/control/channel.h"
+#include "lambdaml/control/job_record.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::view {
+namespace {
+
+/// A job that runs, as its record and its channel show it. The channel is a folder, for that of
+/// another process's memory is not looked into.
+class JobViewTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "lambdaml-view-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    const std::string channel = "file://" + (folder_ / "channel").string();
+    records_->save("job-1/job.json",
+                   as_bytes(json_text(nlohmann::json{
+                       {"model", "lr"}, {"workers", 2}, {"epochs", 10}, {"channel", channel}})));
+    channel_ = control::open_channel(channel, "job-1");
+    channel_->save(control::keys::kJob, {});
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  nlohmann::json status() const { return JobView::open(records_uri_ + "/job-1").status(); }
+
+  std::filesystem::path folder_;
+  const std::string records_uri_ = "file://" + (std::filesystem::temp_directory_path() /
+                                                ("lambdaml-view-" + std::to_string(::getpid())))
+                                                   .string();
+  std::shared_ptr<storage::Storage> records_ = storage::open(records_uri_);
+  std::shared_ptr<storage::Storage> channel_;
+};
+
+TEST_F(JobViewTest, ProgressTellsHowFarTheJobIsAndNothingElse) {
+  EXPECT_EQ(status()["state"], "running");
+  channel_->save(control::keys::kProgress, as_bytes(R"({"epoch":3,"round":7,"rounds":12})"));
+  const nlohmann::json now = status();
+  EXPECT_EQ(now["epoch"], 3);
+  EXPECT_EQ(now["round"], 7);
+  EXPECT_EQ(now["rounds"], 12);
+
+  // Whoever can write into the channel says neither that the job is done nor which one it is.
+  channel_->save(control::keys::kProgress,
+                 as_bytes(R"({"state":"done","summary":5,"job_id":"x","workers":9,"epoch":[1]})"));
+  const nlohmann::json other = status();
+  EXPECT_EQ(other["state"], "running");
+  EXPECT_EQ(other["job_id"], "job-1");
+  EXPECT_EQ(other["workers"], 2);
+  EXPECT_EQ(other["epoch"], 0);
+  EXPECT_FALSE(other.contains("summary"));
+  records_->clear("");
+}
+
+}  // namespace
+}  // namespace lambdaml::view
