@@ -91,6 +91,21 @@ TEST_F(Contract, ResultsGoToStdoutAndProgressToStderr) {
   EXPECT_EQ(std::count(quiet.out.begin(), quiet.out.end(), '\n'), 1);
 }
 
+TEST_F(Contract, TheSummaryForPeopleHasTheFiguresOfTheJson) {
+  REQUIRE_REAL_DATA();
+  const nlohmann::json json = train({"--data", real_data("agaricus.train.libsvm"), "--workers", "3",
+                                     "--epochs", "2", "--output", "run"});
+  const Result text = lambdaml({"resume", "run", "-q"});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_EQ(text.out.substr(0, text.out.find(" rows")),
+            "lr by grad_avg over reduce, 3 workers, 2 epochs of 6,513")
+      << text.out;
+  EXPECT_EQ(json["rows"], 6513);
+  const Result trained = lambdaml({"train", "--data", real_data("agaricus.train.libsvm"),
+                                   "--workers", "3", "--epochs", "2", "-q"});
+  EXPECT_EQ(trained.out.substr(0, trained.out.find('\n')), text.out.substr(0, text.out.find('\n')));
+}
+
 TEST_F(Contract, StopsEarlyAsTold) {
   const nlohmann::json summary =
       train({"--data", "train.libsvm", "--epochs", "1000", "--until", "train_loss<=0.692"});

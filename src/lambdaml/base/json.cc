@@ -58,8 +58,12 @@ std::string text_member(const Json& object, const char* name, std::string_view a
 template <typename Json>
 std::uint64_t count_member(const Json& object, const char* name, std::uint64_t absent) {
   const Json* const member = find_member(object, name);
-  return member != nullptr && member->is_number_unsigned() ? member->template get<std::uint64_t>()
-                                                           : absent;
+  // A value that was never text may be a signed number.
+  const bool is_count =
+      member != nullptr &&
+      (member->is_number_unsigned() ||
+       (member->is_number_integer() && member->template get<std::int64_t>() >= 0));
+  return is_count ? member->template get<std::uint64_t>() : absent;
 }
 
 template <typename Json>

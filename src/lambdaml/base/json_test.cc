@@ -11,6 +11,18 @@
 namespace lambdaml {
 namespace {
 
+TEST(Json, CountsAreWholeNumbersNotBelow0OfEitherKind) {
+  const nlohmann::json object{{"signed", std::int64_t{2}},
+                              {"unsigned", std::uint64_t{3}},
+                              {"negative", -1},
+                              {"real", 1.5},
+                              {"text", "4"}};
+  EXPECT_EQ(count_at(object, "signed"), 2U);
+  EXPECT_EQ(count_at(object, "unsigned"), 3U);
+  for (const char* name : {"negative", "real", "text", "absent"})
+    EXPECT_EQ(count_at(object, name, 7), 7U) << name;
+}
+
 TEST(Json, IsReadAsItStands) {
   EXPECT_EQ(parse_json(R"({"a": {"b": 1}, "b": [{"b": 2}, {"b": 3}]})")["b"][1]["b"], 3);
   EXPECT_EQ(json_text(parse_ordered_json(R"({"z": 1, "a": 2})")), R"({"z":1,"a":2})");
