@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -6,6 +7,7 @@
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/array.h"
 #include "lambdaml/data/registry.h"
@@ -27,6 +29,7 @@ constexpr std::string_view kVersionWithoutChecksum = "1";
 constexpr const char* kDataSet = "data_set";
 constexpr const char* kPart = "part";
 constexpr std::uint64_t kMaxFeatures = std::uint64_t{1} << 31;
+constexpr std::size_t kRowsBlock = 4096;
 
 [[noreturn]] void corrupt(const std::string& what, const std::string& why) {
   fail(Code::data_corrupt, "reading {}: {}; prepare the data set again", what, why);
@@ -46,42 +49,44 @@ void want_shape(const tensor::SafetensorsFile& file, std::string_view name,
     corrupt(file.what(), fmt::format("the shape of '{}' does not fit the rows and features", name));
 }
 
+/// Whether the indices of rows [begin, end) ascend and are below the features.
+using RowsAscend = std::function<bool(std::size_t begin, std::size_t end)>;
+
 /// How many of a tensor's values precede the end of `piece`, a piece of the file's data.
-template <class T>
-std::size_t seen_of(std::span<const T> values, Bytes piece) {
+std::size_t seen_of(std::span<const float> values, Bytes piece) {
   const auto* const begin = reinterpret_cast<const std::byte*>(values.data());
   const std::byte* const end = piece.data() + piece.size();
   if (values.empty() || end <= begin) return 0;
-  return std::min(values.size_bytes(), static_cast<std::size_t>(end - begin)) / sizeof(T);
+  return std::min(values.size_bytes(), static_cast<std::size_t>(end - begin)) / sizeof(float);
 }
 
-/// Checks values piece by piece, in the order of the file.
-using Check = std::function<bool(Bytes piece)>;
-
-Check finite_check(std::span<const float> values) {
-  return [values, checked = std::size_t{0}](Bytes piece) mutable {
-    const std::size_t seen = seen_of(values, piece);
-    const std::size_t from = std::exchange(checked, seen);
-    return all_finite(values.subspan(from, seen - from));
-  };
-}
-
-/// Checks the rows whose end has been reached. The offsets are valid.
-template <class Index>
-Check indices_check(std::span<const std::uint64_t> offsets, std::span<const Index> indices,
-                    std::uint64_t features) {
-  return [offsets, indices, features, row = std::size_t{0}](Bytes piece) mutable {
-    const auto beyond = std::upper_bound(offsets.begin() + static_cast<std::ptrdiff_t>(row),
-                                         offsets.end(), seen_of(indices, piece));
-    const std::size_t from = row;
-    row = static_cast<std::size_t>(beyond - offsets.begin()) - 1;
-    return indices_ascend(offsets.subspan(from, row - from + 1), indices, features);
-  };
+/// Checks the whole content: one thread computes the checksum, a sequential pass over memory, and
+/// looks at the values on the way; the others check the rows' indices.
+void verify(const tensor::SafetensorsFile& file, std::span<const float> values, std::size_t rows,
+            const RowsAscend& ascend, std::size_t threads) {
+  const std::size_t blocks = ascend ? (rows + kRowsBlock - 1) / kRowsBlock : 0;
+  std::atomic<bool> all_ascend = true;
+  bool all_are_finite = true;
+  parallel_for(1 + blocks, threads, [&](std::size_t task) {
+    if (task == 0) {
+      std::size_t checked = 0;
+      file.verify([&](Bytes piece) {
+        const std::size_t from = std::exchange(checked, seen_of(values, piece));
+        all_are_finite &= all_finite(values.subspan(from, checked - from));
+      });
+      return;
+    }
+    const std::size_t begin = (task - 1) * kRowsBlock;
+    if (!ascend(begin, std::min(rows, begin + kRowsBlock))) all_ascend = false;
+  });
+  if (!all_ascend)
+    corrupt(file.what(), "feature indices of a row do not ascend or are beyond the features");
+  if (!all_are_finite) corrupt(file.what(), "a value is not finite");
 }
 
 struct Csr {
   tensor::MatrixView rows;
-  Check check;
+  RowsAscend ascend;
 };
 
 template <class Index>
@@ -94,7 +99,9 @@ Csr csr_of(const tensor::SafetensorsFile& file, std::uint64_t rows, std::uint64_
   if (!offsets_partition(offsets, indices.size()))
     corrupt(file.what(), "the row offsets do not ascend from 0 to the number of values");
   return {tensor::CsrView<Index>{offsets.data(), indices.data(), values.data(), rows, features},
-          indices_check(offsets, indices, features)};
+          [=](std::size_t begin, std::size_t end) {
+            return indices_ascend(offsets.subspan(begin, end - begin + 1), indices, features);
+          }};
 }
 
 tensor::SafetensorsFile open(const std::shared_ptr<const Buffer>& bytes, const std::string& what) {
@@ -119,7 +126,7 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
   Dataset dataset;
   dataset.owner = file.owner();
   const auto values = file.values<float>("values");
-  Check finite = finite_check(values), ascend;
+  RowsAscend ascend;
   const std::string& kind = file.metadata("kind");
   if (kind == "dense") {
     want_shape(file, "values", {rows, features});
@@ -129,20 +136,12 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
     Csr csr = narrow ? csr_of<std::uint16_t>(file, rows, features)
                      : csr_of<std::uint32_t>(file, rows, features);
     dataset.features = csr.rows;
-    ascend = std::move(csr.check);
+    ascend = std::move(csr.ascend);
   } else {
     corrupt(options.what,
             fmt::format("the kind '{}' is neither dense nor csr", printable(kind, 20)));
   }
-  // Computes the file's checksum and checks its values in one pass over memory.
-  bool all_ascend = true, all_are_finite = true;
-  file.verify([&](Bytes piece) {
-    all_are_finite &= finite(piece);
-    if (ascend) all_ascend &= ascend(piece);
-  });
-  if (!all_ascend)
-    corrupt(options.what, "feature indices of a row do not ascend or are beyond the features");
-  if (!all_are_finite) corrupt(options.what, "a value is not finite");
+  verify(file, values, rows, ascend, options.threads);
   if (file.find("labels") != nullptr) {
     dataset.labels = file.values<std::int32_t>("labels");
     want_shape(file, "labels", {rows});
