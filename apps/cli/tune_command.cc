@@ -146,7 +146,8 @@ void run_search(const TuneFlags& flags, const Globals& globals) {
   } catch (const control::Superseded&) {
     throw;
   } catch (const Error& error) {
-    if (is_over(records)) throw;
+    // What is damaged stays damaged when it is tried again.
+    if (error.code() == Code::data_corrupt || is_over(records)) throw;
     std::throw_with_nested(
         Error(error.code(), fmt::format("{}; {}", error.what(), how_to_continue)));
   }

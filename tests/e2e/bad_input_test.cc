@@ -322,6 +322,23 @@ TEST_F(BadFiles, ATableOfPricesIsReadBeforeTheJobBegins) {
   }
 }
 
+TEST_F(BadFiles, APreparedSetIsReadInTheFormatThatIsAskedFor) {
+  write("data.libsvm", "0 1:1\n1 1:2\n0 1:3\n1 1:4\n");
+  ASSERT_EQ(lambdaml({"data", "split", "data.libsvm", "--workers", "2", "--to", "set"}).exit_code,
+            0);
+  const auto train = [&](const std::string& format, const std::string& output) {
+    return lambdaml(
+        {"train", "--data", "set", "--format", format, "--workers", "2", "--output", output, "-q"});
+  };
+  EXPECT_EQ(train("shard", "out").exit_code, 0);
+  const Result refused = train("sparse_libsvm", "refused");
+  EXPECT_EQ(refused.exit_code, 2) << refused.err;
+  EXPECT_NE(refused.err.find("its parts are of the format shard, not sparse_libsvm"),
+            std::string::npos)
+      << refused.err;
+  EXPECT_FALSE(fs::exists(folder() / "refused"));
+}
+
 TEST_F(BadFiles, DevicesAreNoData) {
   const Result result = lambdaml({"data", "info", "/dev/zero"});
   EXPECT_EQ(result.exit_code, 2);

@@ -233,6 +233,33 @@ TEST_P(CheckpointsOfJobs, ADamagedRecordIsPassedOver) {
   }
 }
 
+TEST_F(Integrity, AJobWithoutAWholeCheckpointSaysWhatIsLeftToDo) {
+  ASSERT_EQ(train_on("a.libsvm", {"--stop-after", "2"}).exit_code, 0);
+  for (const char* state : {"1_2.0.safetensors", "1_2.1.safetensors"})
+    flip(checkpoint("run", state), 5000);
+  const Result resumed = lambdaml({"resume", "run", "-q"});
+  expect_refused(resumed, "/1_2.");
+  EXPECT_THAT(resumed.err, HasSubstr("worker 1 has no other checkpoint"));
+  EXPECT_THAT(resumed.err, HasSubstr("train again"));
+}
+
+TEST_F(Integrity, MetricsThatAreNoneAreNamedByTheirKey) {
+  ASSERT_EQ(lambdaml({"data", "synth", "higgs", "--rows", "100000", "--out", "c.libsvm"}).exit_code,
+            0);
+  const fs::path channel = folder() / "channel";
+  fs::create_directory(channel);
+  fs::permissions(channel, fs::perms::owner_all);
+  Command command(folder(), {"train", "--data", "c.libsvm", "--workers", "2", "--epochs", "2", "-q",
+                             "--channel", "file://" + channel.string(), "--output", "run"});
+  fs::path job;
+  while (job.empty() && command.runs())
+    for (const auto& entry : fs::directory_iterator(channel)) job = entry.path();
+  // Those of an epoch that no worker will write.
+  fs::create_directories(job / "metrics");
+  std::ofstream(job / "metrics" / "3") << "{\"epoch\":\"three\"}";
+  expect_refused(command.wait(), "metrics/3");
+}
+
 TEST_F(Integrity, ARunGoesOnOnlyWithTheJobThatItBeganWith) {
   ASSERT_EQ(train_on("a.libsvm", {"--stop-after", "2"}).exit_code, 0);
   const std::string job = read(folder() / "run/job.yaml"), run = read(folder() / "run/run.json");

@@ -173,10 +173,11 @@ TEST_F(Tune, GoesOnAfterAKillAndRepeatsNothing) {
     command.wait();
   }
   ASSERT_FALSE(fs::exists(folder() / "cut/summary.json")) << "ended before it was killed";
-  const json resumed = tune({"--resume", "cut"});
+  fs::rename(folder() / "cut", folder() / "moved");
+  const json resumed = tune({"--resume", "moved"});
   EXPECT_EQ(without_costs(resumed), without_costs(whole));
   // Of a search that is over there is nothing to do.
-  EXPECT_EQ(tune({"--resume", "cut"})["trials"], resumed["trials"]);
+  EXPECT_EQ(tune({"--resume", "moved"})["trials"], resumed["trials"]);
 }
 
 TEST_F(Tune, LimitsEndItWithWhatWasFound) {

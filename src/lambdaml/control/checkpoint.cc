@@ -185,8 +185,7 @@ void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
   CommitRecord record{progress, note, key(next_slot_)};
   const bool has_record = state.bytes() > largest_without_record_;
   {
-    const CheckpointNote in_state{note.ended_by, has_record ? "" : note.metrics};
-    const Buffer bytes = encode(record.key, progress, {}, state, in_state, &record.checksum);
+    const Buffer bytes = encode(record.key, progress, {}, state, note, &record.checksum);
     record.bytes = bytes.size();
     store_->save(record.key, bytes);
   }
@@ -286,8 +285,7 @@ void Checkpoints::load_states(std::span<Checkpoints* const> workers) {
 
 void Checkpoints::take_states(std::span<std::optional<Buffer>> both) {
   std::vector<Found> whole;
-  std::exception_ptr damage;
-  std::string damaged;
+  std::string damage;
   for (const std::uint64_t slot : {0, 1}) {
     std::optional<Buffer> bytes = std::move(both[slot]);
     if (!bytes) continue;
@@ -300,12 +298,15 @@ void Checkpoints::take_states(std::span<std::optional<Buffer>> both) {
                                                  there.file.metadata("metrics")},
                        recorded});
     } catch (const Error& error) {
-      damage = std::current_exception();
-      damaged = error.what();
+      damage = error.what();
     }
   }
-  if (whole.empty() && damage) std::rethrow_exception(damage);
-  if (damage) log::warn_once(damaged + "; the worker's other checkpoint is used");
+  if (whole.empty() && !damage.empty())
+    fail(Code::data_corrupt,
+         "{}; worker {} has no other checkpoint, so the job cannot be continued: bring back a copy "
+         "of the checkpoints, or train again",
+         damage, worker_);
+  if (!damage.empty()) log::warn_once(damage + "; the worker's other checkpoint is used");
   found_.emplace(newest_first(std::move(whole)));
   states_read_ = true;
 }

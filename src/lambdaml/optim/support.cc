@@ -31,8 +31,8 @@ std::size_t with_totals(std::span<float> values, model::Totals& totals, const Po
   if (!std::isfinite(totals.loss) ||
       !std::isfinite(tensor::dot(values.size(), values.data(), values.data())))
     fail(Code::diverged,
-         "training diverged in epoch {}, round {}: the loss is not finite; use a smaller --lr or "
-         "scale the features",
+         "training diverged in epoch {}, round {}: the loss is not finite; scale the features, or "
+         "use a smaller --lr if the optimizer has one",
          position.epoch + 1, position.round + 1);
   return merged;
 }

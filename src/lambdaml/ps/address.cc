@@ -1,6 +1,10 @@
 #include "lambdaml/ps/address.h"
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
+
+#include <unistd.h>
 
 #include "lambdaml/base/error.h"
 
@@ -45,7 +49,15 @@ Address address_of(const Uri& uri) {
   Options options(address_options());
   for (const auto& [name, value] : uri.query) options.parse(name, value, uri.display());
   address.tls = options.flag("tls");
-  if (options.is_set("ca")) address.ca = options.text("ca");
+  if (options.is_set("ca")) {
+    address.ca = options.text("ca");
+    if (!address.tls)
+      fail(Code::invalid_argument, "{}: 'ca' is for encrypted connections; add tls=1",
+           uri.display());
+  }
+  if (address.tls && !address.ca.empty() && ::access(address.ca.c_str(), R_OK) != 0)
+    fail(Code::invalid_argument, "{}: reading the certificates {}: {}", uri.display(), address.ca,
+         std::strerror(errno));
   if (host.empty())
     fail(Code::invalid_argument,
          "{}: a parameter server is ps://[:token@]host[:27000][/prefix][?tls=1&ca=FILE]",

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <thrift/transport/TSocket.h>
 
+#include "lambdaml/base/files.h"
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/ps/testing/raw_client.h"
 #include "lambdaml/ps/testing/test_support.h"
@@ -20,6 +21,18 @@ namespace {
 using apache::thrift::transport::TSocket;
 using apache::thrift::transport::TTransportException;
 using testing::HasSubstr;
+
+TEST(Secrets, CertificatesOfAnAddressAreThereAndUsed) {
+  const Folder folder;
+  const std::string file = (folder.path() / "ca.pem").string();
+  const auto address = [](const std::string& query) {
+    return lambdaml::ps::address_of(Uri::parse("ps://host?" + query));
+  };
+  EXPECT_THAT(error_of([&] { address("ca=" + file); }), HasSubstr("add tls=1"));
+  EXPECT_THAT(error_of([&] { address("tls=1&ca=" + file); }), HasSubstr(file + ": No such file"));
+  write_file(file, {});
+  EXPECT_EQ(address("tls=1&ca=" + file).ca, file);
+}
 
 TEST(Secrets, ATokenThatNobodyCanSayIsRefused) {
   ServerSettings settings = on_a_free_port();

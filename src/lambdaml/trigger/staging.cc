@@ -25,9 +25,11 @@ std::string definition_file(const Options& options) {
   return option.empty() ? "" : options.text(option);
 }
 
-/// A prepared set that workers can read in place: one part each.
+/// A prepared set that workers can read in place: one part each, in the requested format.
 std::optional<data::Manifest> find_usable(const Options& options, const Uri& uri,
                                           std::size_t workers) {
+  const std::string& format = options.text("format");
+  if (format != "auto" && format != "shard") return {};
   std::optional<data::Manifest> prepared = data::find_manifest(uri);
   const bool usable = prepared && prepared->parts() == workers && prepared->format == "shard" &&
                       is_within_reach(options, uri.text());

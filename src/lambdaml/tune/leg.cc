@@ -52,7 +52,8 @@ Leg Leg::from_json(std::string_view text, const std::string& what) {
       fail(Code::data_corrupt, "{}: a leg has a value when it is done", what);
     return leg;
   } catch (const json::exception&) {
-    fail(Code::data_corrupt, "{}: it is damaged", what);
+    fail(Code::data_corrupt, "{}: it is damaged; bring back a copy of it, or begin another search",
+         what);
   }
 }
 

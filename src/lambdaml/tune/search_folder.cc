@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* kPointer = "search.json";
+constexpr const char* kRecords = "records";
 
 }  // namespace
 
@@ -45,7 +46,7 @@ SearchFolder SearchFolder::create(const fs::path& path, const std::string& searc
     const std::string kept = without_passwords(Uri::parse(records_uri).text());
     write_file(
         folder.path_ / kPointer,
-        as_bytes(checked_json_text(json{{"search_id", search_id}, {"records", kept}}) + "\n"));
+        as_bytes(checked_json_text(json{{"search_id", search_id}, {kRecords, kept}}) + "\n"));
     folder.lock();
   } catch (...) {
     folder.discard();
@@ -64,9 +65,13 @@ SearchFolder SearchFolder::open(const fs::path& path) {
          path.string(), kPointer);
   json pointer = parse_json(text->text());
   if (!pointer.is_object() || take_checksum(pointer) == Checked::damaged ||
-      !pointer.contains("records") || !pointer["records"].is_string())
+      !pointer.contains(kRecords) || !pointer[kRecords].is_string())
     fail(Code::data_corrupt, "search {}: its {} is damaged", path.string(), kPointer);
-  SearchFolder folder(fs::absolute(path), pointer["records"].get<std::string>());
+  // The records in the folder are its own, also after it was moved or copied.
+  const fs::path own = fs::absolute(path) / kRecords;
+  SearchFolder folder(fs::absolute(path), fs::is_directory(own)
+                                              ? Uri::parse(own.string()).text()
+                                              : pointer[kRecords].get<std::string>());
   folder.lock();
   return folder;
 }
