@@ -161,7 +161,8 @@ class Watch : public Observer {
 std::string handle_trigger_event(const faas::Invocation& invocation) {
   const Stopwatch clock;
   const Task task = task_of(invocation);
-  require_reach(task.options);
+  Options options = task.options;
+  require_reach(options);
   const Results results(task);
   control::Lease lease(results.store(), results.lease_key(task.leg), invocation.deadline);
   switch (lease.take(Deadline::in(invocation.deadline.seconds_left() - kMarginSeconds))) {
@@ -178,7 +179,6 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   const double own_s = invocation.deadline.seconds_left() - kMarginSeconds;
   const double limit_s = task.options.real("deadline");
   const double left_s = limit_s == 0 ? own_s : std::min(own_s, limit_s - task.spent_s);
-  Options options = task.options;
   // Another invocation of the trigger cannot access what this one keeps locally.
   if (options.text("checkpoint").empty())
     options.set("checkpoint", Option::Value(results.place().text()), "checkpoint");
