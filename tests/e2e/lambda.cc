@@ -6,6 +6,8 @@
 
 #include <signal.h>
 
+#include "lambdaml/base/testing/testing.h"
+
 namespace lambdaml::e2e {
 
 namespace fs = std::filesystem;
@@ -19,7 +21,7 @@ void Lambda::SetUp() {
   CliTest::SetUp();
   REQUIRE_REAL_DATA();
   // CI builds without sanitizers, so all these tests run there.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef LAMBDAML_SANITIZED
   GTEST_SKIP() << "a worker with a sanitizer does not fit what Lambda takes";
 #endif
   memory_ = fs::exists("/dev/shm") ? "/dev/shm" / folder().filename() : folder();

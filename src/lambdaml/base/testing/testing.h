@@ -13,8 +13,24 @@
 
 #include "lambdaml/base/error.h"
 
+/// Defined in builds with a sanitizer, whose memory no limit suits.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LAMBDAML_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define LAMBDAML_SANITIZED 1
+#endif
+#endif
+
 /// Helpers for the tests of every layer.
 namespace lambdaml {
+
+/// What a sanitizer adds to a process's memory: freed memory that it keeps, and what it notes.
+#ifdef LAMBDAML_SANITIZED
+inline constexpr std::size_t kSanitizer_kB = 500'000;
+#else
+inline constexpr std::size_t kSanitizer_kB = 0;
+#endif
 
 /// Whether a test that lacks a program, a service or data fails instead of being skipped: in CI, or
 /// if LAMBDAML_REQUIRE_SERVERS is set.

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/testing/test_support.h"
 
@@ -22,14 +23,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define LAMBDAML_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define LAMBDAML_SANITIZED 1
-#endif
-#endif
 
 std::vector<EventStatus> run(const Function& function, std::vector<std::string> payloads,
                              FailureObserver observer = {}) {
