@@ -162,7 +162,7 @@ endif()
 # lambdaml_add_test_executable(NAME [BY_HAND] SOURCES file... [LINK target...])
 #   BY_HAND: its tests are not registered with ctest one by one; the caller does that.
 function(lambdaml_add_test_executable name)
-  cmake_parse_arguments(arg "BY_HAND" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(arg "BY_HAND" "ENVIRONMENT" "SOURCES;LINK" ${ARGN})
   # Test code runs once: to optimize it, and to read the same headers in each file, would take most of
   # all compile time.
   set(test_options $<$<CONFIG:Release>:-O0>)
@@ -181,7 +181,11 @@ function(lambdaml_add_test_executable name)
   set_target_properties(${name} PROPERTIES UNITY_BUILD_BATCH_SIZE 8 RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   if(NOT arg_BY_HAND)
     math(EXPR timeout "300 * ${LAMBDAML_TEST_PATIENCE}")
-    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${timeout})
+    set(properties TIMEOUT ${timeout})
+    if(arg_ENVIRONMENT)
+      list(APPEND properties ENVIRONMENT ${arg_ENVIRONMENT})
+    endif()
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
   endif()
 endfunction()
 
