@@ -16,7 +16,7 @@ from thrift.protocol import TBinaryProtocol
 from thrift.server import TServer
 from thrift.transport import TSocket, TTransport
 
-WORKERS, ROUNDS, LENGTH = 3, 20, 1000
+WORKERS, ROUNDS, LENGTH = 4, 20, 1000
 
 
 def connect(host, port):
@@ -26,28 +26,32 @@ def connect(host, port):
     return client
 
 
-def work(host, port, worker, failures):
+def work(host, port, worker, length, each_registers, failures):
     """One worker: each round, pulls what all have pushed, and pushes worker + 1 + round."""
     try:
         client = connect(host, port)
-        client.register_model("old", LENGTH, WORKERS)
+        if worker == 0 or each_registers:
+            client.register_model("old", length, WORKERS)
+        while not client.exist_model("old"):
+            pass
         start = None
         for n in range(ROUNDS):
             while not client.can_pull("old", n, worker):
                 pass
             model = client.pull_model("old", n, worker)
-            assert model.id == "old" and model.length == LENGTH == len(model.data)
+            assert model.id == "old" and model.length == length == len(model.data)
             start = start or model.data
             moved = sum(w + 1 + past for w in range(WORKERS) for past in range(n))
             wrong = max(abs(b - a + moved / 4) for a, b in zip(start, model.data))
+            assert n > 0 or max(map(abs, start)) <= 0.1, "not a new model"
             assert wrong < 1e-3, (n, wrong)
             while not client.can_push("old", n, worker):
                 pass
-            data = [float(worker + 1 + n)] * LENGTH
+            data = [float(worker + 1 + n)] * length
             if n % 2 == 0:
-                client.push_grad(Grad("old", -0.25, LENGTH, data, n, worker))
+                client.push_grad(Grad("old", -0.25, length, data, n, worker))
             else:
-                client.push_update(Update("old", LENGTH, [-0.25 * x for x in data], n, worker))
+                client.push_update(Update("old", length, [-0.25 * x for x in data], n, worker))
     except Exception as error:  # told by the main thread
         failures.append((worker, error))
 
@@ -57,17 +61,19 @@ def train(host, port):
     client.ping()
     client.zip()
     assert not client.exist_model("old")
-    failures = []
-    threads = [threading.Thread(target=work, args=(host, port, w, failures)) for w in range(WORKERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures, failures
-    assert client.exist_model("old")
+    # Jobs of the original name their models alike; of its workers only worker 0 registers.
+    for length, each_registers in ((LENGTH, True), (7, False), (LENGTH, False), (LENGTH, False)):
+        failures = []
+        threads = [threading.Thread(target=work, args=(host, port, w, length, each_registers, failures))
+                   for w in range(WORKERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures, failures
+        assert client.exist_model("old")
     for refused in (lambda: client.pull_model("nobody", 0, 0),
-                    lambda: client.register_model("old", 7, WORKERS),
-                    lambda: client.can_pull("old", 0, 99),
+                    lambda: client.can_pull("old", 1, 99),
                     lambda: client.push_grad(Grad("old", 1, 2, [1.0, 2.0], 99, 0)),
                     lambda: client.push_grad(Grad("old", 1, LENGTH, [float("nan")] * LENGTH, 99, 1))):
         try:

@@ -3,11 +3,10 @@
 #include <cstdlib>
 #include <fstream>
 
-#include <ParameterServer.h>
 #include <gmock/gmock.h>
-#include <thrift/transport/TSocket.h>
 
 #include "lambdaml/base/files.h"
+#include "lambdaml/ps/testing/original_client.h"
 #include "lambdaml/ps/testing/raw_client.h"
 #include "lambdaml/ps/testing/test_support.h"
 #include "lambdaml/ps/transport.h"
@@ -21,37 +20,9 @@ using testing::ElementsAre;
 using testing::FloatNear;
 using testing::HasSubstr;
 
-/// A client as the original's: generated code, lists of doubles.
-struct OldClient {
-  explicit OldClient(const Server& server)
-      : socket(std::make_shared<apache::thrift::transport::TSocket>("127.0.0.1", server.port())),
-        calls(std::make_shared<apache::thrift::protocol::TBinaryProtocol>(
-            std::make_shared<apache::thrift::transport::TBufferedTransport>(socket))) {
-    socket->open();
-  }
-  std::vector<double> pull(const std::string& id, int n, int worker) {
-    wire::Model model;
-    calls.pull_model(model, id, n, worker);
-    return model.data;
-  }
-  void push(const std::string& id, double rate, const std::vector<double>& data, int n,
-            int worker) {
-    wire::Grad grad;
-    grad.id = id;
-    grad.learning_rate = rate;
-    grad.data = data;
-    grad.__set_length(static_cast<std::int32_t>(data.size()));
-    grad.n_iter = n;
-    grad.worker_id = worker;
-    calls.push_grad(grad);
-  }
-  std::shared_ptr<apache::thrift::transport::TSocket> socket;
-  wire::ParameterServerClient calls;
-};
-
 TEST(Models, TakeTheTurnsOfTheOriginal) {
   const Server server(on_a_free_port());
-  OldClient client(server);
+  OriginalClient client(server);
   client.calls.ping();
   EXPECT_FALSE(client.calls.exist_model("lr"));
   client.calls.register_model("lr", 3, 2);
@@ -80,25 +51,19 @@ TEST(Models, TakeTheTurnsOfTheOriginal) {
 
 TEST(Models, RefuseWhatDoesNotFit) {
   const Server server(on_a_free_port());
-  OldClient client(server);
+  OriginalClient client(server);
   client.calls.register_model("m", 2, 1);
-  const auto refusal = [](auto call) -> std::string {
-    try {
-      call();
-    } catch (const wire::InvalidOperation& refused) {
-      return refused.why;
-    }
-    return "taken";
-  };
-  EXPECT_THAT(refusal([&] { client.calls.register_model("m", 3, 1); }), HasSubstr("2 values"));
-  EXPECT_THAT(refusal([&] { client.calls.register_model("n", -3, 1); }), HasSubstr("-3"));
-  EXPECT_THAT(refusal([&] { client.pull("nobody", 0, 0); }), HasSubstr("nobody"));
-  EXPECT_THAT(refusal([&] { client.pull("m", 0, 1); }), HasSubstr("worker 1"));
-  EXPECT_THAT(refusal([&] { client.pull("m", 0, -1); }), HasSubstr("worker -1"));
-  EXPECT_THAT(refusal([&] { client.push("m", 1, {1, 2, 3}, 0, 0); }), HasSubstr("3 values"));
-  EXPECT_THAT(refusal([&] { client.push("m", 1, {1, NAN}, 0, 0); }), HasSubstr("worker 0"));
-  EXPECT_THAT(refusal([&] { client.push("m", NAN, {1, 2}, 0, 0); }), HasSubstr("worker 0"));
+  EXPECT_THAT(refusal_of([&] { client.calls.register_model("n", -3, 1); }), HasSubstr("-3"));
+  EXPECT_THAT(refusal_of([&] { client.pull("nobody", 0, 0); }), HasSubstr("nobody"));
+  EXPECT_THAT(refusal_of([&] { client.pull("m", 0, 1); }), HasSubstr("worker 1"));
+  EXPECT_THAT(refusal_of([&] { client.pull("m", 0, -1); }), HasSubstr("worker -1"));
+  EXPECT_THAT(refusal_of([&] { client.push("m", 1, {1, 2, 3}, 0, 0); }), HasSubstr("3 values"));
+  EXPECT_THAT(refusal_of([&] { client.push("m", 1, {1, NAN}, 0, 0); }), HasSubstr("worker 0"));
+  EXPECT_THAT(refusal_of([&] { client.push("m", NAN, {1, 2}, 0, 0); }), HasSubstr("worker 0"));
   client.push("m", 1, {1, 2}, 0, 0);
+  EXPECT_THAT(refusal_of([&] { client.push("m", 1, {1, 3}, 0, 0); }), HasSubstr("turn 0"));
+  client.push("m", 1, {1, 2}, 1, 0);
+  EXPECT_THAT(refusal_of([&] { client.push("m", 1, {1, 2}, 0, 0); }), HasSubstr("turn 1"));
   client.calls.delete_model("m");
   EXPECT_FALSE(client.calls.exist_model("m"));
 }
@@ -344,7 +309,7 @@ TEST(ManyClients, LoseNoUpdate) {
     const std::string id = w % 8 == 0 ? "shared" : "small";
     const std::size_t n = id == "small" ? 10 : kN;
     if (w % 2 == 1) {
-      OldClient old(server);
+      OriginalClient old(server);
       for (std::uint32_t turn = 0; turn < kTurns; ++turn) {
         old.push(id, 1, std::vector<double>(n, 1), static_cast<int>(turn), static_cast<int>(w));
         if (old.pull(id, static_cast<int>(turn), static_cast<int>(w)).size() != n)

@@ -32,6 +32,29 @@ void Entry::declare(std::uint64_t length, std::uint32_t workers, const Rule& rul
   model_.declare(length, workers, rule, zeros);
 }
 
+bool Entry::takes_registration(std::uint64_t length, std::uint32_t workers,
+                               const std::shared_ptr<const Caller>& caller) {
+  const Lock lock(shared_.mutex);
+  // Models that are moved by a rule, and sums, belong to clients that can delete them.
+  if (!model_.is_declared() || vector_.rule() != Rule{}) return true;
+  return length == vector_.size() && workers == shared_.workers && rounds_.empty() &&
+         model_.is_new_for(caller);
+}
+
+std::uint32_t Entry::workers() const {
+  const Lock lock(shared_.mutex);
+  return shared_.workers;
+}
+
+void Entry::remove(const char* how) {
+  {
+    const Lock lock(shared_.mutex);
+    if (model_.is_declared() && vector_.pushes % shared_.workers == 0)
+      *last_turn_ = static_cast<std::int64_t>(vector_.pushes / shared_.workers);
+  }
+  shared_.remove(how);
+}
+
 Answer Entry::push_pull(Request request, Deadline deadline) {
   touch();
   switch (request.part.kind) {
@@ -47,9 +70,10 @@ Answer Entry::push_pull(Request request, Deadline deadline) {
   fail(Code::internal, "'{}': a request of no kind", printable(id()));
 }
 
-std::shared_ptr<const Result> Entry::pull(std::int64_t n, std::int64_t worker) {
+std::shared_ptr<const Result> Entry::pull(std::int64_t n, std::int64_t worker,
+                                          const std::shared_ptr<const Caller>& caller) {
   touch();
-  return model_.pull(n, worker);
+  return model_.pull(n, worker, caller);
 }
 
 void Entry::push(double rate, Buffer doubles, Charge charge, std::int64_t n, std::int64_t worker) {

@@ -36,14 +36,27 @@ class Entry {
   /// (deleted, or a round long over). After an error nothing of the push has been counted.
   Answer push_pull(Request request, Deadline deadline);
 
+  /// Whether a registration of this shape by the original's call does not replace the model; see
+  /// OriginalModel. declare() may still refuse it.
+  bool takes_registration(std::uint64_t length, std::uint32_t workers,
+                          const std::shared_ptr<const Caller>& caller);
+  std::uint32_t workers() const;
   /// See OriginalModel.
+  bool is_pulled_by_another(std::int64_t worker,
+                            const std::shared_ptr<const Caller>& caller) const {
+    return model_.is_pulled_by_another(worker, caller);
+  }
   bool can_pull(std::int64_t n, std::int64_t worker) const { return model_.can_pull(n, worker); }
   bool can_push(std::int64_t n, std::int64_t worker) const { return model_.can_push(n, worker); }
-  std::shared_ptr<const Result> pull(std::int64_t n, std::int64_t worker);
+  std::shared_ptr<const Result> pull(std::int64_t n, std::int64_t worker,
+                                     const std::shared_ptr<const Caller>& caller);
   void push(double rate, Buffer doubles, Charge charge, std::int64_t n, std::int64_t worker);
 
   /// Makes waiting calls throw not_found (remove) or unavailable (interrupt: the server is ending).
-  void remove() { shared_.remove(); }
+  void remove(const char* how);
+  /// The turn up to which all workers had pushed when the entry was removed; -1: none, or it was
+  /// not removed. Outlives the entry.
+  std::shared_ptr<const std::atomic<std::int64_t>> last_turn() const { return last_turn_; }
   void interrupt() { shared_.interrupt(); }
 
   void touch() { touched_ = time_now().time_since_epoch().count(); }
@@ -56,6 +69,8 @@ class Entry {
 
  private:
   std::atomic<std::int64_t> touched_{0};
+  const std::shared_ptr<std::atomic<std::int64_t>> last_turn_ =
+      std::make_shared<std::atomic<std::int64_t>>(-1);
   Shared shared_;
   MovedVector vector_{shared_};
   RunningVector running_{shared_, vector_};

@@ -80,6 +80,29 @@ std::shared_ptr<Entry> Handler::model(const std::string& id) {
   return entry;
 }
 
+void Handler::use(const std::shared_ptr<Entry>& entry, bool is_registered) {
+  constexpr std::size_t kMany = 64;
+  if (used_.size() >= kMany)
+    std::erase_if(used_, [](const auto& one) { return one.second.entry.expired(); });
+  Used& used = used_[entry->id()];
+  const bool was_registered = used.is_registered && used.entry.lock() == entry;
+  used = {entry, entry->last_turn(), is_registered || was_registered};
+}
+
+const Handler::Used* Handler::replaced(const std::shared_ptr<Entry>& entry) const {
+  const auto used = used_.find(entry->id());
+  return used == used_.end() || used->second.entry.lock() == entry ? nullptr : &used->second;
+}
+
+std::shared_ptr<Entry> Handler::model_of_job(const std::string& id) {
+  std::shared_ptr<Entry> entry = model(id);
+  if (replaced(entry) != nullptr)
+    fail(Code::not_found,
+         "'{}' was registered anew by another client: this worker's model is no longer there",
+         printable(id));
+  return entry;
+}
+
 void Handler::ping() {
   guarded(Operation::PING, [] {});
 }
@@ -89,8 +112,9 @@ void Handler::register_model(const std::string& id, std::int32_t length, std::in
     if (length <= 0 || parallelism <= 0)
       fail(Code::invalid_argument, "'{}': a model cannot have {} values and {} workers",
            printable(id), length, parallelism);
-    state_.declare(id, static_cast<std::uint64_t>(length), static_cast<std::uint32_t>(parallelism),
-                   {}, false);
+    use(state_.register_model(id, static_cast<std::uint64_t>(length),
+                              static_cast<std::uint32_t>(parallelism), caller_),
+        true);
   });
 }
 
@@ -102,11 +126,18 @@ bool Handler::exist_model(const std::string& id) {
 }
 
 bool Handler::can_pull(const std::string& id, std::int32_t n, std::int32_t worker) {
-  return guarded(Operation::CAN_PULL, [&] { return model(id)->can_pull(n, worker); });
+  return guarded(Operation::CAN_PULL, [&] {
+    // A job may begin with the model that another client has registered, and may learn that it has
+    // ended after the next one has begun.
+    const std::shared_ptr<Entry> entry = model(id);
+    if (const Used* used = replaced(entry); used != nullptr && n == *used->last_turn && n > 0)
+      return true;
+    return (n == 0 ? entry : model_of_job(id))->can_pull(n, worker);
+  });
 }
 
 bool Handler::can_push(const std::string& id, std::int32_t n, std::int32_t worker) {
-  return guarded(Operation::CAN_PUSH, [&] { return model(id)->can_push(n, worker); });
+  return guarded(Operation::CAN_PUSH, [&] { return model_of_job(id)->can_push(n, worker); });
 }
 
 void Handler::hello(wire::Welcome& out, const std::string& token) {
@@ -211,7 +242,19 @@ void Handler::remove_by_hand(const std::vector<std::string>& keys, Intake intake
 std::shared_ptr<const Result> Handler::pull_by_hand(const std::string& id, std::int32_t n,
                                                     std::int32_t worker) {
   return guarded(Operation::PULL_MODEL, [&] {
-    std::shared_ptr<const Result> result = model(id)->pull(n, worker);
+    std::shared_ptr<Entry> entry = n == 0 ? model(id) : model_of_job(id);
+    const auto used = used_.find(id);
+    // Another worker of this number pulled the model before this connection registered it: that
+    // one's job has not come to its first push.
+    if (n == 0 && used != used_.end() && used->second.is_registered && !replaced(entry) &&
+        entry->is_pulled_by_another(worker, caller_)) {
+      const std::uint64_t length = entry->model_length();
+      const std::uint32_t workers = entry->workers();
+      entry = state_.start_anew(std::move(entry), length, workers);
+      use(entry, true);
+    }
+    std::shared_ptr<const Result> result = entry->pull(n, worker, caller_);
+    use(entry, false);
     stats().bytes_sent += result->length() * sizeof(double);
     return result;
   });
@@ -222,8 +265,9 @@ void Handler::push_by_hand(OriginalPush push, Intake intake) {
     check_length(push.id, push.length.has_value(), push.length.value_or(0),
                  push.doubles.size() / sizeof(double));
     stats().bytes_received += push.doubles.size();
-    model(push.id)->push(push.rate, std::move(push.doubles), intake.charge(), push.round,
-                         push.worker);
+    const std::shared_ptr<Entry> entry = model_of_job(push.id);
+    entry->push(push.rate, std::move(push.doubles), intake.charge(), push.round, push.worker);
+    use(entry, false);
   });
 }
 

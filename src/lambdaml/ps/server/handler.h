@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -81,12 +82,25 @@ class Handler final : public wire::ParameterServerIf {
   std::invoke_result_t<Call> guarded(wire::Operation::type operation, Call&& call);
   Stats& stats() const { return state_.environment().stats; }
   std::shared_ptr<Entry> model(const std::string& id);
-  void declare(const std::string& id, std::uint64_t length, std::uint32_t workers, Rule rule,
-               bool zeros);
+
+  /// The model that this connection has registered, pulled or pushed to. Another entry of that id
+  /// is another job's.
+  struct Used {
+    std::weak_ptr<Entry> entry;
+    std::shared_ptr<const std::atomic<std::int64_t>> last_turn;
+    bool is_registered = false;  ///< by this connection
+  };
+  void use(const std::shared_ptr<Entry>& entry, bool is_registered);
+  /// Null if the connection has used none of that id, or it is `entry`.
+  const Used* replaced(const std::shared_ptr<Entry>& entry) const;
+  /// The model of a job that this connection takes part in; throws not_found if it was replaced.
+  std::shared_ptr<Entry> model_of_job(const std::string& id);
 
   Service& service_;
   State& state_;
   const std::shared_ptr<Peer> peer_;
+  const std::shared_ptr<const Caller> caller_ = std::make_shared<const Caller>();
+  std::map<std::string, Used> used_;
   bool is_admitted_;
 };
 

@@ -28,8 +28,33 @@ void OriginalModel::declare(std::uint64_t length, std::uint32_t workers, const R
   ++shared_.version;
 }
 
+bool OriginalModel::is_new_for(const std::shared_ptr<const Caller>& caller) {
+  if (vector_.pushes > 0) return false;
+  for (const Turns& turns : shared_.turns)
+    if (turns.next_pull > 1 || (turns.puller && turns.puller->lock() == caller)) return false;
+  for (Turns& turns : shared_.turns) {
+    if (!turns.puller || !turns.puller->expired()) continue;
+    turns.puller.reset();
+    turns.next_pull = 0;
+    --vector_.pulls;
+    ++shared_.version;
+  }
+  return true;
+}
+
+bool OriginalModel::is_pulled_by_another(std::int64_t worker,
+                                         const std::shared_ptr<const Caller>& caller) const {
+  const Lock lock(shared_.mutex);
+  shared_.check_worker(worker);
+  const Turns& turns = shared_.turns[static_cast<std::size_t>(worker)];
+  const std::shared_ptr<const Caller> puller = turns.puller ? turns.puller->lock() : nullptr;
+  return puller && puller != caller;
+}
+
 bool OriginalModel::can_pull(std::int64_t n, std::int64_t worker) const {
   const Lock lock(shared_.mutex);
+  // A worker of a larger job, whose model is not registered yet.
+  if (n == 0 && vector_.pushes > 0) return false;
   shared_.check_worker(worker);
   return n >= 0 && vector_.pushes == static_cast<std::uint64_t>(n) * shared_.workers;
 }
@@ -40,13 +65,15 @@ bool OriginalModel::can_push(std::int64_t n, std::int64_t worker) const {
   return n >= 0 && vector_.pulls == (static_cast<std::uint64_t>(n) + 1) * shared_.workers;
 }
 
-std::shared_ptr<const Result> OriginalModel::pull(std::int64_t n, std::int64_t worker) {
+std::shared_ptr<const Result> OriginalModel::pull(std::int64_t n, std::int64_t worker,
+                                                  const std::shared_ptr<const Caller>& caller) {
   if (n < 0) fail(Code::invalid_argument, "'{}': there is no turn {}", printable(shared_.id), n);
   {
     const Lock lock(shared_.mutex);
     if (!is_declared_) fail(Code::not_found, "'{}' is no model", printable(shared_.id));
     shared_.check_worker(worker);
     Turns& own = shared_.turns[static_cast<std::size_t>(worker)];
+    own.puller = caller;
     if (static_cast<std::uint64_t>(n) >= own.next_pull) {
       own.next_pull = static_cast<std::uint64_t>(n) + 1;
       ++vector_.pulls;
@@ -79,8 +106,10 @@ void OriginalModel::push(double rate, Buffer doubles, Charge charge, std::int64_
   Numbers numbers;
   numbers.values = std::move(doubles);
   numbers.wanted = Buffer();
-  running_.push_pull(Request(part, std::move(numbers), std::move(charge), shared_.environment),
-                     Deadline::never());
+  const std::uint64_t sum = checksum(numbers.values);
+  Request request(part, std::move(numbers), std::move(charge), shared_.environment);
+  request.checksum = sum;
+  running_.push_pull(std::move(request), Deadline::never());
 }
 
 }  // namespace lambdaml::ps

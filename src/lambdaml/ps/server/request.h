@@ -71,6 +71,8 @@ struct Request {
   std::optional<Push> push;      ///< nullopt: nothing is pushed, whatever was sent
   std::uint64_t n_totals = 0;    ///< that it declares, even if nothing is pushed
   std::optional<Buffer> wanted;  ///< whole indices, of any size
+  /// Set for a push by the original's call: the checksum by which a repetition is known.
+  std::optional<std::uint64_t> checksum = {};
 
  private:
   void check_flags() const;

@@ -75,6 +75,7 @@ void RunningVector::count_push(Lock& lock, Request& request) {
          totals_.size());
   Turns& own = shared_.turns[part.worker];
   if (part.round < own.next_push) {
+    if (request.checksum) check_repeats(part, *request.checksum);
     ++shared_.environment.stats.repeated_pushes;
     return;
   }
@@ -90,6 +91,7 @@ void RunningVector::count_push(Lock& lock, Request& request) {
     whole = std::move(push).whole(shared_.environment.budget);
 
   own.next_push = part.round + 1;
+  own.pushed = request.checksum;
   totals_ = std::move(totals);
   {
     const Moving moving(shared_, lock);
@@ -99,6 +101,18 @@ void RunningVector::count_push(Lock& lock, Request& request) {
   ++own.pushes;
   ++shared_.version;
   shared_.changed.notify_all();
+}
+
+/// Clients of the original cannot be told that their push did not count, except by an error.
+void RunningVector::check_repeats(const Part& part, std::uint64_t checksum) const {
+  const Turns& own = shared_.turns[part.worker];
+  if (part.round + 1 == own.next_push && own.pushed.value_or(checksum) == checksum) return;
+  fail(Code::already_exists,
+       "'{}': worker {} has pushed turn {} already, and {}; another job must register the model "
+       "first",
+       printable(shared_.id), part.worker, part.round,
+       part.round + 1 == own.next_push ? "other values"
+                                       : fmt::format("turn {} too", own.next_push - 1));
 }
 
 /// Applies the `whole` push or a sparse one. Must not throw, because the push has been counted.

@@ -24,6 +24,7 @@ class RunningVector {
 
  private:
   void count_push(Lock& lock, Request& request);
+  void check_repeats(const Part& part, std::uint64_t checksum) const;
   void move(Push& push, const Part& part, Result* whole);
   void finish(const Request& request);
   Answer answer(Lock& lock, const Request& request);

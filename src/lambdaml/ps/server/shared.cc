@@ -45,11 +45,11 @@ bool Shared::wait(Lock& lock, Deadline deadline, const std::function<bool()>& re
   if (ready()) return true;
   const Stopwatch clock;
   const auto patience = std::chrono::duration<double>(std::min(deadline.seconds_left(), 1e6));
-  const bool in_time =
-      changed.wait_for(lock, patience, [&] { return removed_ || interrupted_ || ready(); });
+  const bool in_time = changed.wait_for(
+      lock, patience, [&] { return removed_ != nullptr || interrupted_ || ready(); });
   environment.stats.wait_ns += static_cast<std::uint64_t>(clock.seconds() * 1e9);
   ++environment.stats.waits;
-  if (removed_) fail(Code::not_found, "'{}' was deleted", printable(id));
+  if (removed_ != nullptr) fail(Code::not_found, "'{}' was {}", printable(id), removed_);
   if (interrupted_) fail(Code::unavailable, "the server is ending");
   if (!in_time) ++environment.stats.waits_in_vain;
   return in_time;
@@ -67,10 +67,10 @@ void Shared::interrupt() {
   changed.notify_all();
 }
 
-void Shared::remove() {
+void Shared::remove(const char* how) {
   {
     const Lock lock(mutex);
-    removed_ = true;
+    removed_ = how;
   }
   changed.notify_all();
 }

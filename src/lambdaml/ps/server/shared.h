@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,12 +22,20 @@ namespace lambdaml::ps {
 /// The limit of workers that share an entry.
 inline constexpr std::uint32_t kMostWorkers = 1 << 20;
 
+/// One connection: while it is open, its handler holds the only strong reference.
+struct Caller {};
+
 /// The progress of one worker.
 struct Turns {
   std::uint64_t next_push = 0, next_pull = 0;  ///< rounds before these have been counted
   std::uint64_t pushes = 0;
   std::uint64_t retired = 0;
   bool finished = false;
+  /// The connection of the latest pull by the original's call, which is expired if it was closed;
+  /// nullopt: there was no such pull.
+  std::optional<std::weak_ptr<const Caller>> puller = {};
+  /// The checksum of the latest push by the original's call; nullopt: unknown, or another call.
+  std::optional<std::uint64_t> pushed = {};
 };
 
 struct Answer {
@@ -69,7 +78,8 @@ class Shared {
   /// unavailable after interrupt().
   bool wait(Lock& lock, Deadline deadline, const std::function<bool()>& ready);
   void wait_for_snapshot(Lock& lock);
-  void remove();
+  /// `how`: "deleted", for the message.
+  void remove(const char* how);
   void interrupt();
 
   void save(Writer& out) const;
@@ -79,7 +89,7 @@ class Shared {
   friend class Moving;
   friend class Freeze;
 
-  bool removed_ = false;
+  const char* removed_ = nullptr;  ///< how
   bool interrupted_ = false;
   Charge workers_charge_;
   int moving_ = 0;       ///< threads that are summing or modifying the vector

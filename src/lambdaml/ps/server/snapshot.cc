@@ -78,6 +78,7 @@ void Shared::load(Reader& in) {
   for (Turns& one : turns) {
     const auto file = in.get<TurnsInFile>();
     one = {file.next_push, file.next_pull, file.pushes, file.retired, (file.finished & 0xff) != 0};
+    if (one.next_pull > 0) one.puller.emplace();  // No connection outlives its server.
   }
 }
 

@@ -13,6 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kLongestId = 400;
+constexpr const char* kRegisteredAnew = "registered anew";
 
 fs::path part_of(const fs::path& folder, const char* name) {
   return folder.empty() ? fs::path() : folder / name;
@@ -71,8 +72,8 @@ std::shared_ptr<Entry> State::get_or_make(const std::string& id) {
   return entry;
 }
 
-void State::declare(const std::string& id, std::uint64_t length, std::uint32_t workers, Rule rule,
-                    bool zeros) {
+std::shared_ptr<Entry> State::declare(const std::string& id, std::uint64_t length,
+                                      std::uint32_t workers, Rule rule, bool zeros) {
   std::shared_ptr<Entry> entry = find(id);
   if (!entry) {
     const auto fresh = std::make_shared<Entry>(id, environment_);
@@ -82,11 +83,49 @@ void State::declare(const std::string& id, std::uint64_t length, std::uint32_t w
     if (at == entries_.end()) {
       check_room_for(id);
       entries_.emplace(id, fresh);
-      return;
+      return fresh;
     }
     entry = at->second;
   }
   entry->declare(length, workers, std::move(rule), zeros);
+  return entry;
+}
+
+std::shared_ptr<Entry> State::register_model(const std::string& id, std::uint64_t length,
+                                             std::uint32_t workers,
+                                             const std::shared_ptr<const Caller>& caller) {
+  std::shared_ptr<Entry> entry = find(id);
+  if (!entry || entry->takes_registration(length, workers, caller))
+    return declare(id, length, workers, {}, false);
+  return start_anew(std::move(entry), length, workers);
+}
+
+std::shared_ptr<Entry> State::start_anew(std::shared_ptr<Entry> old, std::uint64_t length,
+                                         std::uint32_t workers) {
+  const std::string id = old->id();
+  auto fresh = std::make_shared<Entry>(id, environment_);
+  try {
+    fresh->declare(length, workers, {}, false);
+  } catch (const Error& error) {
+    if (error.code() != Code::resource_exhausted || length > environment_.longest) throw;
+    // There is no memory for both.
+    old.reset();
+    remove(id, kRegisteredAnew);
+    return declare(id, length, workers, {}, false);
+  }
+  {
+    const std::unique_lock lock(mutex_);
+    const auto at = entries_.find(id);
+    if (at != entries_.end() && at->second == old)
+      at->second = fresh;
+    else
+      fresh.reset();
+  }
+  if (!fresh) return declare(id, length, workers, {}, false);
+  old->remove(kRegisteredAnew);
+  erase_file(id);
+  log::info("'{}': registered anew: {} values for {} workers", printable(id), length, workers);
+  return fresh;
 }
 
 void State::erase_file(const std::string& id) {
@@ -97,7 +136,7 @@ void State::erase_file(const std::string& id) {
   fs::remove(file_of(folder_, id), ignored);
 }
 
-void State::remove(const std::string& id) {
+void State::remove(const std::string& id, const char* how) {
   std::shared_ptr<Entry> entry;
   {
     const std::unique_lock lock(mutex_);
@@ -106,7 +145,7 @@ void State::remove(const std::string& id) {
     entry = at->second;
     entries_.erase(at);
   }
-  entry->remove();
+  entry->remove(how);
   erase_file(id);
 }
 

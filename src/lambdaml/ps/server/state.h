@@ -31,9 +31,19 @@ class State {
   /// Makes it if there is none. Throws resource_exhausted, invalid_argument (a bad id).
   std::shared_ptr<Entry> get_or_make(const std::string& id);
   /// Entry::declare() for an existing or new entry; a new one becomes visible only on success.
-  void declare(const std::string& id, std::uint64_t length, std::uint32_t workers, Rule rule,
-               bool zeros);
-  void remove(const std::string& id);
+  std::shared_ptr<Entry> declare(const std::string& id, std::uint64_t length, std::uint32_t workers,
+                                 Rule rule, bool zeros);
+  /// The original's registration: declare(), but a model that was used is started anew, unless it
+  /// moves by a rule.
+  std::shared_ptr<Entry> register_model(const std::string& id, std::uint64_t length,
+                                        std::uint32_t workers,
+                                        const std::shared_ptr<const Caller>& caller);
+  /// Replaces a model by a new one, which nobody has used; calls that wait for the old one throw
+  /// not_found. If `old` is no longer there, it declares the model.
+  std::shared_ptr<Entry> start_anew(std::shared_ptr<Entry> old, std::uint64_t length,
+                                    std::uint32_t workers);
+  /// `how`: what calls that wait for it are told.
+  void remove(const std::string& id, const char* how = "deleted");
   /// Removes entries and keys that begin with `prefix`.
   void clear(const std::string& prefix);
 
