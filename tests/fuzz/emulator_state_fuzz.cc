@@ -174,7 +174,8 @@ class Service {
       case 1:
       case 2: {
         const std::string name = input.flag() ? "f" : "g";
-        return R"({"FunctionName":")" + name + R"(","Role":"r","Code":{)" + input.one_of(kCode) +
+        return R"({"FunctionName":")" + name +
+               R"(","Role":"arn:aws:iam::000000000000:role/r","Code":{)" + input.one_of(kCode) +
                R"(},"Tags":{"t":"1"}})";
       }
       case 3:

@@ -70,6 +70,11 @@ def with_cli():
     cli("update-function-configuration", "--function-name", "c", "--timeout", "7")
     cli("wait", "function-updated-v2", "--function-name", "c")
     assert json.loads(cli("list-functions"))["Functions"][0]["Timeout"] == 7
+    versions = json.loads(cli("list-versions-by-function", "--function-name", "c", "--page-size", "1"))["Versions"]
+    assert [one["Version"] for one in versions] == ["$LATEST"], versions
+    cli("put-function-event-invoke-config", "--function-name", "c", "--maximum-retry-attempts", "1")
+    configs = json.loads(cli("list-function-event-invoke-configs", "--function-name", "c"))
+    assert [one["MaximumRetryAttempts"] for one in configs["FunctionEventInvokeConfigs"]] == [1], configs
     cli("delete-function", "--function-name", "c")
 
 
@@ -102,7 +107,11 @@ def with_boto3():
     client.update_function_event_invoke_config(FunctionName="f", MaximumEventAgeInSeconds=60)
     told = client.get_function_event_invoke_config(FunctionName="f")
     assert (told["MaximumRetryAttempts"], told["MaximumEventAgeInSeconds"]) == (0, 60), told
+    pages = client.get_paginator("list_function_event_invoke_configs").paginate(FunctionName="f")
+    assert [len(page["FunctionEventInvokeConfigs"]) for page in pages] == [1]
     client.delete_function_event_invoke_config(FunctionName="f")
+    pages = client.get_paginator("list_versions_by_function").paginate(FunctionName=arn)
+    assert [[one["FunctionArn"] for one in page["Versions"]] for page in pages] == [[arn + ":$LATEST"]]
 
     client.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=1)
     assert client.get_function_concurrency(FunctionName="f")["ReservedConcurrentExecutions"] == 1
@@ -120,6 +129,9 @@ def with_boto3():
                                       "Code": code}, "ResourceConflictException"),
             (client.update_function_code, {"FunctionName": "f", "ZipFile": b"none"},
              "InvalidParameterValueException"),
+            (client.update_function_configuration, {"FunctionName": "f", "Layers": [arn + ":1"]},
+             "InvalidParameterValueException"),
+            (client.update_function_configuration, {"FunctionName": "f", "Role": "r"}, "ValidationException"),
             (client.update_function_code, {"FunctionName": "f", "S3Bucket": "bucket", "S3Key": "k"},
              "InvalidParameterValueException"),
             (client.invoke, {"FunctionName": "f", "Payload": "{no json"}, "InvalidRequestContentException"),

@@ -15,6 +15,8 @@ namespace lambdaml::faas::testing {
 namespace {
 
 using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 struct Entry {
@@ -293,6 +295,74 @@ TEST_F(LambdaServiceTest, RequestsAreSignedWithItsKeys) {
   EXPECT_EQ(client.invoke("f", {.payload = R"("variable AWS_ACCESS_KEY_ID")"}).payload, "key");
   EXPECT_EQ(client.invoke("f:$LATEST", {.payload = R"("variable AWS_SECRET_ACCESS_KEY")"}).payload,
             "secret");
+}
+
+TEST_F(LambdaServiceTest, WhatCannotBeDoneHereIsRefused) {
+  start();
+  const auto refusal = [](const Reply& reply) {
+    EXPECT_EQ(reply.status, 400) << reply.body;
+    return reply.headers + reply.body;
+  };
+  const std::string zip = function_zip();
+  const std::string layer = "arn:aws:lambda:us-east-1:000000000000:layer:l:1";
+  EXPECT_THAT(refusal(create(zip, {{"Layers", {layer}}})),
+              AllOf(HasSubstr("InvalidParameterValueException"), HasSubstr("function's zip")));
+  EXPECT_THAT(refusal(create(zip, {{"FileSystemConfigs", {{{"LocalMountPath", "/mnt/x"}}}}})),
+              HasSubstr("FileSystemConfigs"));
+  EXPECT_THAT(refusal(create(zip, {{"DeadLetterConfig", {{"TargetArn", "arn:aws:sqs:x"}}}})),
+              HasSubstr("DeadLetterConfig"));
+  for (const std::string& role :
+       {std::string("r"), std::string(), std::string("arn:aws:iam::1:role/r"),
+        std::string("arn:aws:iam::000000000000:user/u"), std::string(100'000, 'x')})
+    EXPECT_THAT(refusal(create(zip, {{"Role", role}})),
+                AllOf(HasSubstr("ValidationException"), HasSubstr("at 'role' failed to satisfy"),
+                      HasSubstr(R"(arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?)")))
+        << role.substr(0, 80);
+  EXPECT_EQ(send("GET", "/2015-03-31/functions").value()["Functions"].size(), 0u);
+
+  ASSERT_EQ(create(zip, {{"Layers", json::array()},
+                         {"DeadLetterConfig", {{"TargetArn", ""}}},
+                         {"Role", "arn:aws-cn:iam::000000000000:role/service-role/r_x@y"}})
+                .status,
+            201);
+  const std::string configuration = "/2015-03-31/functions/f/configuration";
+  for (const json& change : {json{{"Layers", {layer}}}, json{{"Role", "r"}}})
+    refusal(send("PUT", configuration, change.dump()));
+  EXPECT_EQ(send("PUT", configuration, R"({"Timeout":9})").status, 200);
+  EXPECT_THAT(
+      refusal(send("PUT", "/2019-09-25/functions/f/event-invoke-config",
+                   R"({"DestinationConfig":{"OnFailure":{"Destination":"arn:aws:sqs:x"}}})")),
+      HasSubstr("Destinations"));
+  EXPECT_EQ(send("PUT", "/2019-09-25/functions/f/event-invoke-config",
+                 R"({"DestinationConfig":{"OnFailure":{}},"MaximumRetryAttempts":1})")
+                .status,
+            200);
+}
+
+TEST_F(LambdaServiceTest, ListsVersionsAndEventInvokeConfigs) {
+  start();
+  ASSERT_EQ(create(function_zip()).status, 201);
+  const std::string versions = "/2015-03-31/functions/f/versions";
+  const json listed = send("GET", versions).value();
+  ASSERT_EQ(listed["Versions"].size(), 1u) << listed;
+  EXPECT_EQ(listed["Versions"][0]["Version"], "$LATEST");
+  EXPECT_THAT(listed["Versions"][0]["FunctionArn"].get<std::string>(), EndsWith(":f:$LATEST"));
+  EXPECT_EQ(send("GET", versions + "?MaxItems=1&Marker=x").value()["Versions"].size(), 0u);
+  const std::string configs = "/2019-09-25/functions/f/event-invoke-config/list";
+  const char* const kConfigs = "FunctionEventInvokeConfigs";
+  EXPECT_EQ(send("GET", configs).value()[kConfigs], json::array());
+  ASSERT_EQ(
+      send("PUT", "/2019-09-25/functions/f/event-invoke-config", R"({"MaximumRetryAttempts":1})")
+          .status,
+      200);
+  EXPECT_EQ(send("GET", configs + "?MaxItems=50").value()[kConfigs][0]["MaximumRetryAttempts"], 1);
+  EXPECT_EQ(send("GET", configs + "?Marker=x").value()[kConfigs], json::array());
+  for (const std::string& refused :
+       {versions + "?MaxItems=0", versions + "?MaxItems=10001", configs + "?MaxItems=51"})
+    EXPECT_EQ(send("GET", refused).status, 400) << refused;
+  for (const std::string& unknown :
+       {"/2015-03-31/functions/g/versions", "/2019-09-25/functions/g/event-invoke-config/list"})
+    EXPECT_EQ(send("GET", unknown).status, 404) << unknown;
 }
 
 TEST_F(LambdaServiceTest, NamesMayBeArns) {

@@ -234,6 +234,24 @@ json LambdaService::list(const std::string& marker, std::size_t most) {
   return out;
 }
 
+json LambdaService::list_versions(const std::string& name, const std::string& marker) {
+  const sandbox::FunctionPool& function = this->function(name);
+  json out = {{"Versions", json::array()}};
+  if (!marker.empty()) return out;
+  json latest = describe(function);
+  latest["FunctionArn"] = function.config().arn + ":$LATEST";
+  out["Versions"].push_back(std::move(latest));
+  return out;
+}
+
+json LambdaService::list_event_configs(const std::string& name, const std::string& marker) {
+  const sandbox::FunctionPool& function = this->function(name);
+  json out = {{"FunctionEventInvokeConfigs", json::array()}};
+  if (function.events && marker.empty())
+    out["FunctionEventInvokeConfigs"].push_back(to_json(*function.events, function.config().arn));
+  return out;
+}
+
 json LambdaService::put_concurrency(const std::string& name, const json& request) {
   sandbox::FunctionPool& function = this->function(name);
   const auto wanted = request.at("ReservedConcurrentExecutions").get<std::int64_t>();

@@ -30,6 +30,8 @@ class LambdaService {
   json update_configuration(const std::string& name, const json& request);
   void remove(const std::string& name);
   json list(const std::string& marker, std::size_t most);
+  /// One page, as there is only $LATEST; empty after any marker.
+  json list_versions(const std::string& name, const std::string& marker);
 
   json put_concurrency(const std::string& name, const json& request);
   json concurrency(const std::string& name);
@@ -39,6 +41,8 @@ class LambdaService {
   json put_event_config(const std::string& name, const json& request, bool keep);
   json event_config(const std::string& name);
   void delete_event_config(const std::string& name);
+  /// One page, as there is only $LATEST; empty after any marker.
+  json list_event_configs(const std::string& name, const std::string& marker);
   std::map<std::string, std::string>& tags(const std::string& name);
   json account_settings() const;
 

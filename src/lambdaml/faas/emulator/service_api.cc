@@ -79,6 +79,15 @@ json body_of(const sandbox::HttpRequest& request) {
   return body;
 }
 
+/// How many items the page of a list may have. Throws for a MaxItems that is not 1 to `most`.
+std::size_t page_size(const Target& target, std::int64_t most) {
+  const std::string wanted = target.value("MaxItems");
+  const auto items = to_integer(wanted.empty() ? "50" : wanted);
+  if (!items || *items < 1 || *items > most)
+    throw sandbox::invalid_parameter(fmt::format("MaxItems must be 1 to {}.", most));
+  return std::min(static_cast<std::size_t>(*items), kMostListed);
+}
+
 void answer(sandbox::Exchange& exchange, sandbox::HttpReply reply) {
   reply.headers.emplace_back("x-amzn-RequestId", new_request_id());
   exchange.reply(std::move(reply));
@@ -202,13 +211,8 @@ sandbox::HttpReply ServiceApi::route_functions(const Target& target,
   const std::string& verb = request.method;
   if (path.size() == 2) {
     if (verb == "POST") return reply_of(201, service_.create(body_of(request)));
-    const std::string wanted = target.value("MaxItems");
-    const auto most = to_integer(wanted.empty() ? "50" : wanted);
-    if (!most || *most < 1) throw sandbox::invalid_parameter("MaxItems must be 1 to 10000.");
     if (verb == "GET")
-      return reply_of(
-          200, service_.list(target.value("Marker"),
-                             std::min<std::size_t>(static_cast<std::size_t>(*most), kMostListed)));
+      return reply_of(200, service_.list(target.value("Marker"), page_size(target, 10'000)));
   }
   if (path.size() == 3) {
     if (verb == "GET") return reply_of(200, service_.get(path[2]));
@@ -217,7 +221,15 @@ sandbox::HttpReply ServiceApi::route_functions(const Target& target,
       return {204};
     }
   }
+  if (path.size() == 5 && path[3] == "event-invoke-config" && path[4] == "list" && verb == "GET") {
+    page_size(target, 50);
+    return reply_of(200, service_.list_event_configs(path[2], target.value("Marker")));
+  }
   const std::string what = path.size() == 4 ? path[3] : "";
+  if (what == "versions" && verb == "GET") {
+    page_size(target, 10'000);
+    return reply_of(200, service_.list_versions(path[2], target.value("Marker")));
+  }
   if (what == "configuration" && verb == "GET")
     return reply_of(200, service_.configuration(path[2]));
   if (what == "configuration" && verb == "PUT")

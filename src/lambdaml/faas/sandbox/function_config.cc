@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <ctime>
+#include <regex>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -86,6 +87,40 @@ void read_variables(const json& request, std::map<std::string, std::string>& int
         "variables you have provided exceeded the 4KB limit.");
 }
 
+void read_role(const json& request, std::string& into) {
+  static const std::string kPattern =
+      R"(arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+)";
+  std::string role;
+  read_text(request, "Role", role);
+  if (role.empty() && !request.contains("Role")) return;
+  // The length first: std::regex recurses for each character.
+  constexpr std::size_t kLongest = 2048;
+  if (role.size() > kLongest || !std::regex_match(role, std::regex(kPattern)))
+    throw ServiceError(400, "ValidationException",
+                       fmt::format("1 validation error detected: Value '{}' at 'role' failed to "
+                                   "satisfy constraint: Member must satisfy regular expression "
+                                   "pattern: {}",
+                                   printable(role), kPattern));
+  into = std::move(role);
+}
+
+/// What would change how a function works here, and cannot. Settings without an effect on one
+/// machine (a VPC, tracing) are ignored.
+void refuse_unsupported(const json& request) {
+  const auto names_any = [&](const char* key) {
+    const auto at = request.find(key);
+    return at != request.end() && !at->empty();
+  };
+  if (names_any("Layers"))
+    throw invalid_parameter(
+        "Layers are not available here: put what they hold into the function's zip.");
+  if (names_any("FileSystemConfigs"))
+    throw invalid_parameter("FileSystemConfigs are not available here: no file system is mounted.");
+  if (names_any("DeadLetterConfig") &&
+      !request.at("DeadLetterConfig").value("TargetArn", "").empty())
+    throw invalid_parameter("DeadLetterConfig is not available here: failed events are dropped.");
+}
+
 }  // namespace
 
 double epoch_seconds() {
@@ -93,7 +128,8 @@ double epoch_seconds() {
 }
 
 void read_config(const json& request, FunctionConfig& config) {
-  read_text(request, "Role", config.role);
+  read_role(request, config.role);
+  refuse_unsupported(request);
   read_text(request, "Runtime", config.runtime);
   read_text(request, "Handler", config.handler);
   read_text(request, "Description", config.description);
@@ -131,6 +167,10 @@ void check_revision(const json& request, const FunctionConfig& config) {
 }
 
 EventInvokeConfig read_event_invoke_config(const json& request, EventInvokeConfig before) {
+  if (const auto to = request.find("DestinationConfig"); to != request.end() && !to->is_null())
+    for (const json& one : *to)
+      if (!one.value("Destination", "").empty())
+        throw invalid_parameter("Destinations are not available here: results are not sent on.");
   read_number(request, "MaximumRetryAttempts", 0, 2, before.retries);
   read_number(request, "MaximumEventAgeInSeconds", 60, 21'600, before.age_s);
   before.modified = epoch_seconds();

@@ -108,6 +108,8 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
     message_->keep_alive(keep_alive_);
     message_->body() = std::move(reply.body);
     message_->prepare_payload();
+    // RFC 9110, 8.6: a server must not send one with 204, and some clients wait for that body.
+    if (reply.status == 204) message_->erase(http::field::content_length);
     writing_ = true;
     close_in(server_->limits.reply_s);
     http::async_write(
@@ -120,6 +122,7 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
 
   void read_head();
   void on_head(error_code error);
+  void await_body(std::string_view expectation);
   void read_body();
   void on_request();
   /// Whether the error ended the connection or was answered.
@@ -272,7 +275,20 @@ void HttpServer::Session::on_head(error_code error) {
     return refuse(server_->hooks.too_large(head));
   parser_->body_limit(admission.body_bytes);
   close_in(server_->limits.body_s);
-  read_body();
+  await_body(head.header("Expect"));
+}
+
+/// A client that expects 100 sends the body only after it, or after a second or so.
+void HttpServer::Session::await_body(std::string_view expectation) {
+  static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+  const bool is_old = parser_->get().version() < 11;
+  if (expectation.empty() || is_old || parser_->is_done()) return read_body();
+  if (!beast::iequals({expectation.data(), expectation.size()}, "100-continue"))
+    return refuse({417, "no such expectation can be met"});
+  asio::async_write(socket_, asio::buffer(kContinue),
+                    [self = shared_from_this()](error_code error, std::size_t) {
+                      if (!self->is_over(error)) self->read_body();
+                    });
 }
 
 void HttpServer::Session::read_body() {

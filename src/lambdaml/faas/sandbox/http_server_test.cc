@@ -66,6 +66,7 @@ class HttpServerTest : public ::testing::Test {
   void serve(const std::shared_ptr<Exchange>& exchange) {
     ++served_;
     if (exchange->request.target == "/held") return held_.push_back(exchange);
+    if (exchange->request.target == "/empty") return exchange->reply({204});
     exchange->reply({200, exchange->request.target == "/large" ? std::string(64u << 20, 'x')
                                                                : exchange->request.body});
   }
@@ -106,6 +107,43 @@ TEST_F(HttpServerTest, WebPagesAreRefused) {
                       "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}"),
             "403");
   EXPECT_EQ(served_, before);
+}
+
+TEST_F(HttpServerTest, ABodyThatWaitsForAContinueGetsOne) {
+  start({.body_bytes = 1000});
+  const auto head = [](const std::string& expectation, std::size_t bytes,
+                       const std::string& version = "1.1") {
+    return "POST /good HTTP/" + version + "\r\nHost: 127.0.0.1\r\nExpect: " + expectation +
+           "\r\nContent-Length: " + std::to_string(bytes) + "\r\n\r\n";
+  };
+  const std::string interim = "HTTP/1.1 100 Continue\r\n\r\n";
+  const std::string reply = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+  RawConnection client(port());
+  for (int request = 0; request < 2; ++request) {
+    client.send(head("100-Continue", 5));
+    EXPECT_EQ(client.receive(10, interim.size()), interim);
+    client.send("hello");
+    EXPECT_EQ(client.receive(10, reply.size()), reply);
+  }
+  // Not before a body that is refused, is empty, or is that of an old client.
+  EXPECT_EQ(status_of(head("100-continue", 1001)), "413");
+  EXPECT_EQ(status_of(head("100-continue", 0)), "200");
+  EXPECT_EQ(status_of(head("100-continue", 5, "1.0") + "hello"), "200");
+  EXPECT_EQ(status_of(head("a-miracle", 5)), "417");
+  // A client that does not wait.
+  const std::string both = head("100-continue", 5) + "hello";
+  const std::string answer = RawConnection(port(), both).receive(10, reply.size());
+  EXPECT_THAT(answer, HasSubstr("200 OK"));
+}
+
+TEST_F(HttpServerTest, A204HasNoLength) {
+  start();
+  RawConnection client(port());
+  for (int request = 0; request < 2; ++request) {
+    client.send("GET /empty HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    const std::string reply = "HTTP/1.1 204 No Content\r\n\r\n";
+    EXPECT_EQ(client.receive(10, reply.size()), reply);
+  }
 }
 
 TEST_F(HttpServerTest, HeadsHaveALimit) {
