@@ -65,6 +65,17 @@ std::optional<std::string> decoded(std::string_view text, bool strict) {
   return out;
 }
 
+/// Buckets and tables are often copied as ARNs. The colons would be taken for a port's, or the
+/// whole for a file's name. `arn`: arn:PARTITION:SERVICE:…
+[[noreturn]] void fail_arn(std::string_view arn) {
+  const std::vector<std::string> parts = split(arn, ':');
+  const std::string scheme = parts.size() > 2 && is_scheme(parts[2]) ? parts[2] : "SCHEME";
+  fail(Code::invalid_argument,
+       "'{}' is an ARN: write the name of the bucket or table, and its region as an option: "
+       "{}://NAME?region=REGION",
+       printable(arn), scheme);
+}
+
 }  // namespace
 
 Uri Uri::parse(std::string_view text) {
@@ -72,6 +83,7 @@ Uri Uri::parse(std::string_view text) {
   Uri uri;
   const std::size_t mark = text.find("://");
   if (mark == std::string_view::npos) {
+    if (text.starts_with("arn:aws")) fail_arn(text);
     uri.scheme = "file";
     uri.path = normal_path(std::filesystem::absolute(with_home(without_sharing(text, uri.query))));
     return uri;
@@ -98,6 +110,7 @@ Uri Uri::parse(std::string_view text) {
   const std::size_t host_begin =
       authority.rfind('@') == std::string_view::npos ? 0 : authority.rfind('@') + 1;
   const std::size_t colon = authority.rfind(':');
+  if (authority.starts_with("arn:aws")) fail_arn(rest);
   const bool bracketed = authority.ends_with(']');
   const bool of_last_host =
       colon == std::string_view::npos || authority.find(',', colon) == std::string_view::npos;

@@ -3,12 +3,15 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/testing/testing.h"
 
 namespace lambdaml {
 namespace {
+
+using testing::HasSubstr;
 
 TEST(Uri, PartsAndTextRoundTrip) {
   const Uri s3 = Uri::parse("s3://bucket/a/b%20c/");
@@ -32,6 +35,22 @@ TEST(Uri, SeveralHostsStayTogether) {
   EXPECT_EQ(Uri::parse("m://a:1,b/p").host, "a:1,b");
   EXPECT_FALSE(Uri::parse("m://a:1,b/p").port.has_value());
   EXPECT_THROW(Uri::parse("m://a:1,b:x"), Error);
+}
+
+TEST(Uri, ArnsAreNamedAsSuch) {
+  for (const std::string arn :
+       {"arn:aws:s3:::bucket/prefix", "arn:aws:s3:eu-west-1:123456789012:accesspoint/a",
+        "arn:aws-cn:s3:::bucket"})
+    for (const std::string& text : {arn, "s3://" + arn, "s3://" + arn + "?region=eu-west-1"}) {
+      const std::string why = error_of([&] { Uri::parse(text); });
+      EXPECT_THAT(why, HasSubstr(arn + "' is an ARN")) << text;
+      EXPECT_THAT(why, HasSubstr("s3://NAME?region=REGION")) << text;
+      EXPECT_THAT(why, testing::Not(HasSubstr("port"))) << text;
+    }
+  const std::string table = "arn:aws:dynamodb:us-east-1:123456789012:table/t";
+  EXPECT_THAT(error_of([&] { Uri::parse("dynamodb://" + table); }), HasSubstr("dynamodb://NAME"));
+  EXPECT_EQ(Uri::parse("./arn:aws:x").scheme, "file");
+  EXPECT_EQ(Uri::parse("redis://arn:80").port, 80);
 }
 
 TEST(Uri, PathsAreFiles) {

@@ -133,6 +133,7 @@ void Connection::fail_garbled() { socket_.fail_lost("the answer is no Redis repl
 
 void Connection::fail_error(std::string_view error) {
   if (!is_error_reply(error)) fail_garbled();
+  if (error.starts_with("READONLY")) throw ReadOnlyReplica();
   fail(code_of_reply(error), "the server answers '{}'", printable(error));
 }
 

@@ -9,12 +9,21 @@
 
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/service/patience.h"
 #include "lambdaml/base/service/socket.h"
 #include "lambdaml/storage/redis/address.h"
 #include "lambdaml/storage/redis/protocol.h"
 
 namespace lambdaml::storage::redis {
+
+/// The server is a replica, which refuses to write.
+class ReadOnlyReplica : public Error {
+ public:
+  ReadOnlyReplica()
+      : Error(Code::unavailable,
+              "the server is a read-only replica (READONLY): name the primary's address") {}
+};
 
 /// One authenticated connection to a server with its database selected. hiredis parses replies;
 /// values, which it would copy three times, are sent from and received into their final place. Used

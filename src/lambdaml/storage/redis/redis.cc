@@ -1,9 +1,13 @@
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <numeric>
 #include <set>
 #include <type_traits>
 
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/pool.h"
@@ -29,6 +33,29 @@ constexpr std::uint64_t kMaxValueBytes = 512 << 20;
 /// Longer values are better kept in pieces: beyond 8 MB jemalloc gives the server fresh memory each
 /// time, whose page faults take ten times as long as the copy.
 constexpr std::uint64_t kPieceBytes = 4 << 20;
+
+/// What a server's refusal to write means. During a failover a replica becomes the primary within
+/// seconds; one that has never written for this process is more probably the wrong address.
+/// Thread-safe.
+class Replica {
+ public:
+  void has_written() {
+    has_written_ = true;
+    refused_since_ = TimePoint::max();
+  }
+  /// Of a refusal now: unavailable, which is worth a retry, or permission_denied.
+  Code code() {
+    constexpr auto kPatience = std::chrono::seconds(5);
+    TimePoint since = TimePoint::max();
+    const TimePoint now = time_now();
+    if (refused_since_.compare_exchange_strong(since, now)) since = now;
+    return has_written_ || now - since < kPatience ? Code::unavailable : Code::permission_denied;
+  }
+
+ private:
+  std::atomic<bool> has_written_{false};
+  std::atomic<TimePoint> refused_since_{TimePoint::max()};
+};
 
 /// Keys are Redis keys, values are strings. A save is a SET and, in the same round trip, a PUBLISH
 /// of the key on its folder's channel for waiting workers (RedisWatch).
@@ -71,7 +98,7 @@ class Redis final : public Storage {
 
   bool create(std::string_view key, Bytes value) override {
     check(key, value);
-    return with_server("creating", key, 1, [&](Connection& server) {
+    return with_primary("creating", key, 1, [&](Connection& server) {
       Request request;
       request.add({"SET", key, as_text(value), "NX"});
       // Published even if the key existed: a waiting worker will find it.
@@ -151,7 +178,7 @@ class Redis final : public Storage {
     for (const std::string& key : keys) check_key(key);
     for (; !keys.empty(); keys = keys.subspan(std::min(keys.size(), kBatchCommands))) {
       const auto batch = keys.first(std::min(keys.size(), kBatchCommands));
-      with_server("removing", batch.front(), batch.size(), [&](Connection& server) {
+      with_primary("removing", batch.front(), batch.size(), [&](Connection& server) {
         Request request;
         add_unlink(request, batch);
         if (meter_) meter_->count_remove(batch.size());
@@ -196,12 +223,29 @@ class Redis final : public Storage {
     return std::make_unique<Connection>(address_, patience_);
   }
 
+  /// The same for calls that write.
+  template <class Use>
+  std::invoke_result_t<Use, Connection&> with_primary(std::string_view doing, std::string_view key,
+                                                      std::size_t keys, Use&& use) {
+    struct Note {
+      Replica& replica;
+      int exceptions = std::uncaught_exceptions();
+      ~Note() {
+        if (std::uncaught_exceptions() == exceptions) replica.has_written();
+      }
+    };
+    const Note note{replica_};
+    return with_server(doing, key, keys, use);
+  }
+
   /// Calls use(connection); errors are prefixed with the endpoint and the operation.
   template <class Use>
   std::invoke_result_t<Use, Connection&> with_server(std::string_view doing, std::string_view key,
                                                      std::size_t keys, Use&& use) {
     try {
       return connections_.with(use);
+    } catch (const ReadOnlyReplica& error) {
+      fail_doing(doing, key, keys, Error(replica_.code(), error.what()));
     } catch (const Error& error) {
       fail_doing(doing, key, keys, error);
     }
@@ -237,7 +281,7 @@ class Redis final : public Storage {
   }
 
   void save_batch(std::span<const Item> items) {
-    with_server("saving", items.front().key, items.size(), [&](Connection& server) {
+    with_primary("saving", items.front().key, items.size(), [&](Connection& server) {
       Request request;
       for (const Item& item : items) {
         request.add({"SET", item.key, as_text(item.value)});
@@ -325,6 +369,7 @@ class Redis final : public Storage {
   }
 
   Address address_;
+  Replica replica_;
   std::shared_ptr<Patience> patience_;
   std::shared_ptr<Meter> meter_;
   Pool<Connection> connections_;

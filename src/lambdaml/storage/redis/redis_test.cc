@@ -1,5 +1,9 @@
+#include <atomic>
+#include <functional>
+
 #include <gmock/gmock.h>
 
+#include "lambdaml/base/testing/manual_clock.h"
 #include "lambdaml/storage/redis/address.h"
 #include "lambdaml/storage/redis/protocol.h"
 #include "lambdaml/storage/storage.h"
@@ -216,6 +220,34 @@ TEST(RedisReplies, ForWhomMayNotEchoAreCounted) {
   });
   const auto store = open_at(server);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(store->load("key")->text(), "a");
+}
+
+TEST(RedisReplies, OfAReadOnlyReplicaNameTheRemedyAndEndSoon) {
+  const std::string refusal = "-READONLY You can't write against a read only replica.\r\n";
+  for (const bool was_primary : {false, true}) {
+    ManualClock clock;
+    std::atomic<bool> refuses = !was_primary;
+    const RawServer server([&](std::string_view request) -> std::string {
+      if (is_log_in(request)) return "+OK\r\n" + echo_of(request);
+      return (refuses ? refusal : "+OK\r\n") + (refuses ? refusal : ":0\r\n") + echo_of(request);
+    });
+    const auto store = open_at(server);
+    const ClockReplacement replacement(clock);
+    if (was_primary) store->save("key", as_bytes("value"));
+    refuses = true;
+    for (const auto& [later_s, code] :
+         {std::pair(0.0, Code::unavailable), std::pair(4.9, Code::unavailable),
+          std::pair(0.2, was_primary ? Code::unavailable : Code::permission_denied)}) {
+      clock.advance(later_s);
+      for (const auto& call :
+           std::vector<std::function<void()>>{[&] { store->save("key", as_bytes("value")); },
+                                              [&] { store->create("key", as_bytes("value")); }}) {
+        const Error error = error_of(call);
+        EXPECT_EQ(error.code(), code) << error.what();
+        EXPECT_THAT(error.what(), HasSubstr("name the primary's address"));
+      }
+    }
+  }
 }
 
 TEST(RedisReplies, HaveAnEnd) {
