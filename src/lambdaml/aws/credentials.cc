@@ -62,7 +62,7 @@ Response ask(Wire& wire, Exchange exchange, std::string_view source) {
   for (int attempt = 1;; ++attempt) {
     wire.perform(exchange, kMetadataTimeout);
     const int status = exchange.response.status;
-    const bool passing = !exchange.failure.empty() || status == 429 || status >= 500;
+    const bool passing = !exchange.failure.empty() || status == 429 || is_server_fault(status);
     if (!passing) return std::move(exchange.response);
     if (attempt < 3) continue;
     fail(Code::unavailable, "fetching AWS credentials from {}: {}", source,

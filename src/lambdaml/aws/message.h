@@ -59,4 +59,8 @@ struct Response {
   bool has_header_like(std::string_view beginning) const;
 };
 
+/// Whether the status is a fault of the server that may pass. Not 501 and 505: it will not learn
+/// what it does not support.
+inline bool is_server_fault(int status) { return status >= 500 && status != 501 && status != 505; }
+
 }  // namespace lambdaml::aws

@@ -126,6 +126,19 @@ void BulkSynchronous::completed(std::uint64_t round, std::vector<std::string> co
   });
 }
 
+/// What a round leaves behind costs space until the job ends; it must not end the job.
+void BulkSynchronous::remove(const std::vector<std::string>& keys) {
+  try {
+    store().remove_all(keys);
+  } catch (const Error& error) {
+    // The next request would meet the same outage, which ends the job with advice.
+    if (error.code() == Code::unavailable || error.code() == Code::cancelled) throw;
+    log::warning("removing messages of past rounds: {}; they stay until the job ends",
+                 error.what());
+    collects_ = false;
+  }
+}
+
 void BulkSynchronous::collect_garbage() {
   std::vector<std::string> keys = removable_;
   const bool all_past = completed_ > retired_;
@@ -134,7 +147,7 @@ void BulkSynchronous::collect_garbage() {
     keys.insert(keys.end(), kept_[rounds].keys.begin(), kept_[rounds].keys.end());
     ++rounds;
   }
-  if (!keys.empty()) store().remove_all(keys);
+  if (!keys.empty() && collects_) remove(keys);
   removable_.clear();
   kept_.erase(kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(rounds));
 }

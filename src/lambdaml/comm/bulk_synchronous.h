@@ -111,6 +111,7 @@ class BulkSynchronous : public Communicator {
   };
 
   void put_back_what_is_lost();
+  void remove(const std::vector<std::string>& keys);
 
   std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) final;
   /// Rounds an increment to what its message can carry; keeps the difference in residual_.
@@ -125,6 +126,7 @@ class BulkSynchronous : public Communicator {
   std::mutex published_mutex_;
   std::vector<Published> published_;
   std::vector<std::string> removable_;  ///< contributions to complete rounds
+  bool collects_ = true;                ///< false once the store has refused to remove messages
   std::deque<MergedRound> kept_;
   std::uint64_t retired_ = 0;
   std::uint64_t completed_ = 0;  ///< rounds before this one are complete

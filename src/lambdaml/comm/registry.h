@@ -33,6 +33,7 @@ struct Plugin {
   std::string name;  ///< the value of --sync-mode
   std::string help;
   bool bulk_synchronous = true;  ///< every merge waits for all workers
+  bool creates = false;          ///< it needs the store's create() to be atomic
   std::function<std::unique_ptr<Communicator>(Membership)> make;
   /// Bytes that the busiest worker needs for a merge besides the vector itself: an upper bound
   /// within a factor of about two.

@@ -44,6 +44,7 @@ void Lease::write(std::int64_t until_ms, bool finished) {
 }
 
 Lease::Taken Lease::take(Deadline patience) {
+  storage::require_atomic_create(*store_, "a trigger or search as a function");
   for (double pause_s = 0.05;; pause_s = std::min(1.0, 2 * pause_s)) {
     const std::string mine = text_of(holder_, epoch_ms_at(expires_), false);
     while (true) {

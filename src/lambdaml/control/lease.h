@@ -19,7 +19,8 @@ namespace lambdaml::control {
 /// newest is valid; a lease is for tasks that must not run twice at a time.
 ///
 /// It is stored under `key`/0, `key`/1, …: each holder creates the next one, which only one can.
-/// Taking it costs two requests, a poll while waiting one or two, at most once a second, and a
+/// Taking it costs two requests (on S3 five, because there it is checked whether the server can
+/// create keys atomically), a poll while waiting one or two, at most once a second, and a
 /// renewal two. Used by one thread.
 class Lease {
  public:

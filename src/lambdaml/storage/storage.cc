@@ -5,6 +5,7 @@
 #include <map>
 
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/unique_id.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/own_place.h"
 #include "lambdaml/storage/registry.h"
@@ -188,6 +189,30 @@ Uri resolve(std::string_view text) {
 void require_own_place(const Uri& uri) {
   if (const Plugin& plugin = registry().get(uri.scheme); plugin.require_own)
     plugin.require_own(uri);
+}
+
+void require_atomic_create(Storage& store, std::string_view what) {
+  const Capabilities capabilities = store.capabilities();
+  const auto refuse = [&](const std::string& why) {
+    fail(Code::invalid_argument,
+         "{}; {} needs conditional writes: choose another store, or a server that has them "
+         "(docs/channels.md)",
+         why, what);
+  };
+  if (!capabilities.atomic_create) refuse(store.describe() + " has no atomic create");
+  if (!capabilities.create_varies) return;
+  const std::string key = "probe-" + unique_id();
+  bool is_atomic = false;
+  try {
+    store.create(key, as_bytes("first"));
+    is_atomic = !store.create(key, as_bytes("second"));
+  } catch (const Error& error) {
+    if (error.code() != Code::invalid_argument) throw;
+    refuse(error.what());
+  }
+  store.remove(key);
+  if (!is_atomic)
+    refuse(store.describe() + ": the server ignores the condition of a write (If-None-Match: *)");
 }
 
 Object open_object(const Uri& uri) {

@@ -27,6 +27,8 @@ struct Capabilities {
   bool can_list = true;
   /// create() is atomic among all workers.
   bool atomic_create = true;
+  /// Whether it is depends on the server: see require_atomic_create().
+  bool create_varies = false;
   /// Other processes that open the same URI see the same keys.
   bool cross_process = true;
   /// Saved values survive a restart of the service and are not evicted for lack of memory.
@@ -182,6 +184,10 @@ std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Meter> meter = nul
                               std::shared_ptr<Patience> patience = nullptr);
 /// The same store without decorators.
 std::shared_ptr<Storage> open_plain(const Uri& uri, std::shared_ptr<Patience> patience = nullptr);
+
+/// Throws invalid_argument unless create() of this store is atomic; `what` is what needs it, for
+/// the message. Where that depends on the server it costs three requests: it creates a key twice.
+void require_atomic_create(Storage& store, std::string_view what);
 
 /// Interprets a text: a URI, a path, or a bare plug-in name, which stands for that store's default
 /// place. Opens nothing. Throws invalid_argument for a bare word that is neither a plug-in nor an

@@ -106,6 +106,9 @@ void rehearse(Options options, const StagedData& staged) {
 
 /// Prepares everything except the workers: the data are where they will look for them.
 StagedData prepare(const Options& options, const control::JobChannel& channel) {
+  const std::string& mode = options.text("sync_mode");
+  if (comm::registry().get(mode).creates)
+    storage::require_atomic_create(channel.store(), "sync_mode " + mode);
   StagedData staged = stage(options, channel.store());
   throw_if_interrupted();
   rehearse(options, staged);
@@ -199,9 +202,8 @@ nlohmann::ordered_json run_to_end(Options options, control::RunFolder& folder,
       throw;
     }
     // Resuming does not help if the input or a checkpoint is bad.
-    const bool in_vain =
-        error.code() == Code::diverged || (resuming && (error.code() == Code::data_corrupt ||
-                                                        error.code() == Code::invalid_argument));
+    const bool in_vain = error.code() == Code::diverged || error.code() == Code::invalid_argument ||
+                         (resuming && error.code() == Code::data_corrupt);
     if (!resumable || in_vain || !by_command) throw;
     std::throw_with_nested(Error(error.code(), fmt::format("{}; continue with: lambdaml resume {}",
                                                            error.what(), folder.path().string())));

@@ -57,7 +57,7 @@ aws::Verdict judge_rejected(const aws::Response& answer) {
 
 aws::Verdict judge(const aws::Response& answer) {
   // 429 says how long to wait: this class handles it, not the client.
-  return answer.status >= 500 ? aws::Verdict::again : judge_rejected(answer);
+  return aws::is_server_fault(answer.status) ? aws::Verdict::again : judge_rejected(answer);
 }
 
 /// Pauses between tries that grow and are jittered.

@@ -89,6 +89,13 @@ TEST_F(LambdaClientTest, WhatMayHaveBeenTakenIsNotSentAgain) {
   EXPECT_EQ(sent(), 1u);
 }
 
+TEST_F(LambdaClientTest, WhatAServiceDoesNotSupportIsFinal) {
+  auto& client = on_script({problem(501, "NotImplemented", "no")});
+  EXPECT_EQ(thrown_by([&] { client.invoke("f", {.mode = InvokeRequest::Mode::event}); }).code(),
+            Code::invalid_argument);
+  EXPECT_EQ(sent(), 1u);
+}
+
 TEST_F(LambdaClientTest, AnEventIsSentAgainAfterACut) {
   auto& client = on_script({{.reset = true}, accepted("second")});
   EXPECT_EQ(client.invoke("f", {.mode = InvokeRequest::Mode::event}).request_id, "second");

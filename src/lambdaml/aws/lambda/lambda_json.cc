@@ -159,6 +159,7 @@ Code code_of_problem(const LambdaProblem& problem, int status) {
   if (status == 413) return Code::invalid_argument;
   if (status == 403) return Code::permission_denied;
   if (status == 429) return Code::resource_exhausted;
+  if (status == 501) return Code::invalid_argument;
   if (status >= 500) return Code::unavailable;
   return type.empty() ? Code::data_corrupt : Code::internal;
 }

@@ -404,6 +404,7 @@ void register_plugin(Registry& registry) {
       {.name = "async",
        .help = "no worker waits: each reads what the others have published so far",
        .bulk_synchronous = false,
+       .creates = true,
        .make = [](Membership membership) { return std::make_unique<Async>(std::move(membership)); },
        // The messages of all workers, and C_i and G in double.
        .bytes_needed = [](const MergeSizes& sizes) -> std::uint64_t {

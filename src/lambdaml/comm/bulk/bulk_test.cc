@@ -58,6 +58,32 @@ class Polled final : public storage::Storage {
   storage::Pacer pacer_{storage::Pacer::kExpensivePolling};
 };
 
+/// A store whose keys cannot be removed in bulk, by policy.
+class Unremovable final : public storage::Wrapper {
+ public:
+  using Wrapper::Wrapper;
+  void remove_all(std::span<const std::string>) override {
+    ++tried;
+    fail(Code::permission_denied, "the policy forbids it");
+  }
+  static inline std::atomic<int> tried{0};
+};
+
+TEST(Garbage, ThatCannotBeCollectedEndsNoWorker) {
+  Job job{.pattern = "reduce", .workers = 3, .n = 10, .uri = memory_place()};
+  job.decorate = [](std::shared_ptr<storage::Storage> store, std::uint32_t) {
+    return std::make_shared<Unremovable>(std::move(store));
+  };
+  EXPECT_THAT(on_threads(job.workers,
+                         [&](std::uint32_t w) {
+                           const auto communicator = job.communicator(w);
+                           job.merge_rounds(*communicator, 0, 20);
+                         }),
+              Each(""));
+  EXPECT_THAT(Unremovable::tried.load(), testing::AllOf(testing::Ge(1), testing::Le(3)))
+      << "each worker asks once";
+}
+
 TEST(Lateness, OfOneWorkerMakesNoOtherDownloadTwiceNorPollAllTheTime) {
   constexpr std::uint32_t kWorkers = 100;
   constexpr double kLate_s = 4;

@@ -147,6 +147,15 @@ TEST_F(DynamoDb, AFunctionRepeatsNoAnswerOfAnEndpointThatItsEventNames) {
         << status;
 }
 
+TEST_F(DynamoDb, WhatAServerDoesNotSupportIsFinal) {
+  for (const auto& refusal : {aws::ScriptedAnswer{.status = 501, .body = "{}"},
+                              problem("UnknownOperationException", "")}) {
+    const auto store = open_on({refusal});
+    EXPECT_EQ(thrown_by([&] { store->load("key"); }).code(), Code::invalid_argument);
+    EXPECT_THAT(operations(), testing::SizeIs(1)) << "it was tried again";
+  }
+}
+
 TEST_F(DynamoDb, WritesAgainWhatWasNotProcessed) {
   const auto store = open_on({
       answer(R"({"UnprocessedItems":{"table":[{"PutRequest":{"Item":)" + item("b", "2") +

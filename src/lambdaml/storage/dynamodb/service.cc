@@ -53,7 +53,7 @@ aws::Verdict judge(const aws::Response& answer) {
   if (!is_marked(answer) || !is_intact(answer)) return aws::Verdict::again;
   if (answer.ok()) return aws::Verdict::answer;
   const Problem problem = parse_problem(answer.body.text());
-  if (is_passing(problem.type) || answer.status >= 500 || answer.status == 429)
+  if (is_passing(problem.type) || aws::is_server_fault(answer.status) || answer.status == 429)
     return aws::Verdict::again;
   if (problem.type == "ExpiredTokenException") return aws::Verdict::credentials;
   const bool about_time = problem.message.find("Signature expired") != std::string::npos ||
@@ -78,8 +78,9 @@ std::string explain(const aws::Response& answer, bool is_told) {
   return problem.message.empty() || !is_told ? problem.type : problem.type + ": " + problem.message;
 }
 
-Code code_of_problem(const Problem& problem) {
+Code code_of_problem(const Problem& problem, int status) {
   const std::string& type = problem.type;
+  if (status == 501 || type == "UnknownOperationException") return Code::invalid_argument;
   if (type.empty()) return Code::data_corrupt;
   if (type == "ResourceNotFoundException") return Code::not_found;
   if (is_one_of(type, {"UnrecognizedClientException", "InvalidSignatureException",
@@ -168,7 +169,7 @@ std::vector<aws::Response> Service::call_all(std::string_view name, Kind kind,
 
 void Service::fail_answer(std::string_view what, const aws::Response& answer) const {
   const Problem problem = parse_problem(answer.body.text());
-  const Code code = code_of_problem(problem);
+  const Code code = code_of_problem(problem, answer.status);
   fail(code, "{}: {}: {}{}", client_.endpoint(), what, explain(answer, is_told()),
        code == Code::not_found ? "; make the table, or add ?create=true to its URI" : "");
 }

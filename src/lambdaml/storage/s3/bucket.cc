@@ -14,6 +14,12 @@ bool is_one_of(std::string_view text, std::initializer_list<std::string_view> th
   return std::ranges::find(these, text) != these.end();
 }
 
+/// The server does not know what was asked for, and will not learn it.
+bool is_refusal_of_kind(int status, std::string_view code) {
+  return status == 405 || status == 501 ||
+         is_one_of(code, {"NotImplemented", "MethodNotAllowed", "UnsupportedOperation"});
+}
+
 bool is_expiry(std::string_view code) {
   return is_one_of(code, {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"});
 }
@@ -116,6 +122,11 @@ void Bucket::fail_answer(const aws::Response& response, std::string_view what) c
   fail_fault(response.status, fault.code, fault.message, region, what);
 }
 
+bool Bucket::is_unsupported(const aws::Response& response) const {
+  return !response.ok() &&
+         is_refusal_of_kind(response.status, parse_fault(response.body.text()).code);
+}
+
 void Bucket::fail_fault(int status, std::string_view code, std::string_view message,
                         std::string_view region, std::string_view what) const {
   // Further text of the endpoint is shown only to users who could query it themselves.
@@ -158,9 +169,13 @@ Bucket::Meaning Bucket::meaning_of(int status, std::string_view code,
             "absent keys too)"};
   if (status == 413 || status == 507 || any({"EntityTooLarge", "QuotaExceeded"}))
     return {Code::resource_exhausted, {}};
-  if (status == 409 || status == 429 || (status >= 500 && status != 501) ||
+  if (status == 409 || status == 429 || aws::is_server_fault(status) ||
       any({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "NoSuchUpload"}))
     return {Code::unavailable, {}};
+  if (is_refusal_of_kind(status, code))
+    return {
+        Code::invalid_argument,
+        "this server does not support the request: docs/channels.md lists what S3 servers need"};
   if (any({"KeyTooLongError", "InvalidBucketName", "InvalidURI"}))
     return {Code::invalid_argument, {}};
   return {Code::internal, code.empty() ? "is this an S3 endpoint?" : ""};

@@ -19,6 +19,7 @@ class Bucket {
   Bucket(Address address, std::shared_ptr<Patience> patience);
 
   const std::string& name() const { return address_.bucket; }
+  const std::string& endpoint() const { return client_.endpoint(); }
   /// Counts every request by its kind; callers count the bytes that they read.
   void count_into(std::shared_ptr<Meter> meter) { meter_ = std::move(meter); }
   Meter* meter() const { return meter_.get(); }
@@ -41,6 +42,9 @@ class Bucket {
   void need_ok(const aws::Response& response, std::string_view what) const {
     if (!response.ok()) fail_answer(response, what);
   }
+  /// Whether an unsuccessful answer means that the server does not know the request, so that
+  /// another one may do.
+  bool is_unsupported(const aws::Response& response) const;
   /// The same for the error of one key in a batch, or in the body of a successful answer.
   [[noreturn]] void fail_fault(int status, std::string_view code, std::string_view message,
                                std::string_view region, std::string_view what) const;

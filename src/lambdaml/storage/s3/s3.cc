@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <array>
 #include <deque>
+#include <mutex>
 #include <numeric>
+#include <set>
 
 #include "lambdaml/base/unique_id.h"
 #include "lambdaml/base/wait.h"
@@ -27,12 +30,38 @@ constexpr std::size_t kKeysAtOnce = 32;
 
 constexpr const char* kWriterHeader = "x-amz-meta-lambdaml-writer";
 
+/// The servers of this process that lack a kind of request, so that each is asked once.
+/// Thread-safe.
+class Lacking {
+ public:
+  bool contains(const std::string& server) const {
+    const std::lock_guard lock(mutex_);
+    return servers_.contains(server);
+  }
+  void add(const std::string& server) {
+    const std::lock_guard lock(mutex_);
+    servers_.insert(server);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<std::string> servers_;
+};
+
+/// Those without DeleteObjects, such as Google Cloud Storage's S3 interface.
+Lacking& deletes_singly() {
+  static Lacking lacking;
+  return lacking;
+}
+
 class S3 final : public Storage {
  public:
   S3(Address address, std::shared_ptr<Patience> patience)
       : bucket_(std::move(address), std::move(patience)), pacer_(Pacer::kExpensivePolling) {}
 
-  Capabilities capabilities() const override { return {.polling_is_expensive = true}; }
+  Capabilities capabilities() const override {
+    return {.create_varies = true, .polling_is_expensive = true};
+  }
   std::string describe() const override { return "s3://" + bucket_.name(); }
 
   bool count_into(std::shared_ptr<Meter> meter) override {
@@ -94,6 +123,10 @@ class S3 final : public Storage {
     put.headers.emplace_back(kWriterHeader, me);
     const aws::Response answer = bucket_.call(put, what);
     if (answer.status != 412) {
+      if (bucket_.is_unsupported(answer))
+        fail(Code::invalid_argument,
+             "{}: s3://{}: {}: HTTP {}: the server has no conditional writes (If-None-Match: *)",
+             bucket_.endpoint(), bucket_.name(), what, answer.status);
       bucket_.need_ok(answer, what);
       return true;
     }
@@ -107,9 +140,7 @@ class S3 final : public Storage {
   void remove(std::string_view key) override {
     check_key(key);
     const std::string what = what_for("removing", key);
-    const aws::Response answer = bucket_.call(bucket_.request("DELETE", key), what);
-    const bool absent = answer.status == 404 && parse_fault(answer.body.text()).code == "NoSuchKey";
-    if (!absent) bucket_.need_ok(answer, what);
+    need_removed(bucket_.call(bucket_.request("DELETE", key), what), what);
   }
 
   /// One request per thousand keys.
@@ -150,10 +181,11 @@ class S3 final : public Storage {
       if (item.value.size() > kOneRequestBytes) upload_in_parts(bucket_, item.key, item.value);
   }
 
-  /// One request per thousand keys.
+  /// One request per thousand keys, or one per key where the server has no such request.
   void remove_all(std::span<const std::string> keys) override {
     for (const std::string& key : keys) check_key(key);
     if (keys.size() == 1) return remove(keys.front());
+    if (deletes_singly().contains(server())) return remove_singly(keys);
     const std::string what = fmt::format("removing {} keys", keys.size());
     std::deque<std::string> bodies;
     std::vector<aws::Request> posts;
@@ -168,7 +200,13 @@ class S3 final : public Storage {
       post.most_bytes = kMostListBytes;
       posts.push_back(std::move(post));
     }
-    for (const aws::Response& answer : bucket_.call_all(posts, what)) {
+    const std::vector<aws::Response> answers = bucket_.call_all(posts, what);
+    if (std::ranges::any_of(answers, [&](const auto& one) { return lacks_deletion(one); })) {
+      remove_singly(keys);
+      deletes_singly().add(server());
+      return;
+    }
+    for (const aws::Response& answer : answers) {
       bucket_.need_ok(answer, what);
       for (const NotDeleted& left : bucket_.read(answer, what, parse_not_deleted))
         if (left.fault.code != "NoSuchKey")
@@ -182,6 +220,34 @@ class S3 final : public Storage {
   }
 
  private:
+  /// Servers also refuse what they do not know as a bad request.
+  bool lacks_deletion(const aws::Response& answer) const {
+    constexpr std::array kCodes = {"InvalidArgument", "InvalidRequest", "MalformedXML",
+                                   "MissingContentMD5"};
+    if (bucket_.is_unsupported(answer)) return true;
+    return answer.status == 400 &&
+           std::ranges::count(kCodes, parse_fault(answer.body.text()).code) > 0;
+  }
+  void need_removed(const aws::Response& answer, std::string_view what) {
+    const bool absent = answer.status == 404 && parse_fault(answer.body.text()).code == "NoSuchKey";
+    if (!absent) bucket_.need_ok(answer, what);
+  }
+
+  /// One request per key, in parallel.
+  void remove_singly(std::span<const std::string> keys) {
+    for (std::size_t at = 0; at < keys.size(); at += kDeletedAtOnce) {
+      const auto some = keys.subspan(at, std::min(kDeletedAtOnce, keys.size() - at));
+      std::vector<aws::Request> deletes;
+      for (const std::string& key : some) deletes.push_back(bucket_.request("DELETE", key));
+      const std::vector<aws::Response> answers =
+          bucket_.call_all(deletes, fmt::format("removing {} keys", keys.size()));
+      for (std::size_t i = 0; i < some.size(); ++i)
+        need_removed(answers[i], what_for("removing", some[i]));
+    }
+  }
+
+  std::string server() const { return bucket_.endpoint() + "/" + bucket_.name(); }
+
   Bucket bucket_;
   Pacer pacer_;
 };

@@ -488,6 +488,82 @@ TEST_F(S3, AKeyThatIsNotRemovedIsSaid) {
   }
 }
 
+TEST_F(S3, WithoutMultiObjectDeletionKeysAreRemovedSingly) {
+  for (const ScriptedAnswer& refusal :
+       {fault(501, "NotImplemented"), fault(405, "MethodNotAllowed"), fault(400, "InvalidArgument"),
+        fault(501, "")}) {
+    std::set<std::string> there = {"/bucket/a", "/bucket/b", "/bucket/c%20d", "/bucket/e"};
+    ScriptedServer server([&](const ScriptedRequest& heard) -> ScriptedAnswer {
+      if (heard.method == "POST") return refusal;
+      if (heard.method == "DELETE") there.erase(heard.target);
+      return {.status = 204};
+    });
+    const auto store = open(server);
+    store->remove_all(std::vector<std::string>{"a", "b", "absent"});
+    EXPECT_EQ(there, (std::set<std::string>{"/bucket/c%20d", "/bucket/e"}));
+    store->remove_all(std::vector<std::string>{"c d", "e"});
+    open(server)->remove_all(std::vector<std::string>{"a", "b"});
+    EXPECT_THAT(there, SizeIs(0));
+    EXPECT_EQ(std::ranges::count(server.requests(), "POST", &ScriptedRequest::method), 1)
+        << "the refusal is asked once";
+  }
+}
+
+TEST_F(S3, AKeyThatIsNotRemovedSinglyIsSaid) {
+  ScriptedServer server([&](const ScriptedRequest& heard) -> ScriptedAnswer {
+    if (heard.method == "POST") return fault(501, "NotImplemented");
+    return heard.target == "/bucket/b" ? fault(403, "AccessDenied") : ScriptedAnswer{.status = 204};
+  });
+  const auto [code, message] = thrown_by([&] {
+    open(server)->remove_all(std::vector<std::string>{"a", "b"});
+  });
+  EXPECT_EQ(code, Code::permission_denied);
+  EXPECT_THAT(message, HasSubstr("'b'"));
+}
+
+TEST_F(S3, WhatAServerDoesNotSupportIsFinal) {
+  for (const ScriptedAnswer& refusal : {fault(501, "NotImplemented"), fault(501, "")}) {
+    ScriptedServer server(Script{refusal});
+    const auto store = with_retry(open(server));
+    std::size_t requests = 0;
+    const auto expect_final = [&](auto call, const char* says) {
+      const auto [code, message] = thrown_by(call);
+      EXPECT_EQ(code, Code::invalid_argument) << message;
+      EXPECT_THAT(message, HasSubstr(says));
+      EXPECT_THAT(server.requests(), SizeIs(++requests)) << "it was tried again";
+    };
+    expect_final([&] { store->load("key"); }, "docs/channels.md");
+    expect_final([&] { store->save("key", {}); }, "docs/channels.md");
+    expect_final([&] { store->remove("key"); }, "docs/channels.md");
+    expect_final([&] { store->list("key"); }, "docs/channels.md");
+    expect_final([&] { store->create("key", {}); }, "If-None-Match");
+    expect_final([&] { require_atomic_create(*store, "this test"); }, "this test needs");
+  }
+}
+
+TEST_F(S3, ServersThatIgnoreTheConditionOfAWriteAreFound) {
+  for (const bool ignores : {false, true}) {
+    std::set<std::string> there;
+    ScriptedServer server([&](const ScriptedRequest& heard) -> ScriptedAnswer {
+      if (heard.method == "DELETE") there.erase(heard.target);
+      if (heard.method != "PUT") return {.status = 204};
+      const bool is_new = there.insert(heard.target).second;
+      if (is_new || ignores) return {};
+      return fault(412, "PreconditionFailed");
+    });
+    const auto store = open(server);
+    if (ignores) {
+      const auto [code, message] = thrown_by([&] { require_atomic_create(*store, "this test"); });
+      EXPECT_EQ(code, Code::invalid_argument);
+      EXPECT_THAT(message, AllOf(HasSubstr("ignores"), HasSubstr("this test")));
+    } else {
+      require_atomic_create(*store, "this test");
+    }
+    EXPECT_THAT(there, SizeIs(0)) << "the probe is left";
+    EXPECT_THAT(server.requests(), SizeIs(3));
+  }
+}
+
 /// A bucket whose keys come one by one.
 class S3Wait : public S3 {
  protected:
