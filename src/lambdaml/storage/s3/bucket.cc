@@ -14,8 +14,8 @@ bool is_one_of(std::string_view text, std::initializer_list<std::string_view> th
   return std::ranges::find(these, text) != these.end();
 }
 
-/// The server does not know what was asked for, and will not learn it.
-bool is_refusal_of_kind(int status, std::string_view code) {
+/// Whether the server does not know what it was asked for, so that asking again does not help.
+bool is_unknown_request(int status, std::string_view code) {
   return status == 405 || status == 501 ||
          is_one_of(code, {"NotImplemented", "MethodNotAllowed", "UnsupportedOperation"});
 }
@@ -124,7 +124,7 @@ void Bucket::fail_answer(const aws::Response& response, std::string_view what) c
 
 bool Bucket::is_unsupported(const aws::Response& response) const {
   return !response.ok() &&
-         is_refusal_of_kind(response.status, parse_fault(response.body.text()).code);
+         is_unknown_request(response.status, parse_fault(response.body.text()).code);
 }
 
 void Bucket::fail_fault(int status, std::string_view code, std::string_view message,
@@ -172,7 +172,7 @@ Bucket::Meaning Bucket::meaning_of(int status, std::string_view code,
   if (status == 409 || status == 429 || aws::is_server_fault(status) ||
       any({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "NoSuchUpload"}))
     return {Code::unavailable, {}};
-  if (is_refusal_of_kind(status, code))
+  if (is_unknown_request(status, code))
     return {
         Code::invalid_argument,
         "this server does not support the request: docs/channels.md lists what S3 servers need"};
