@@ -4,13 +4,18 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/cost/cost.h"
 #include "lambdaml/job/model_file.h"
 #include "lambdaml/job/options.h"
 #include "lambdaml/predict/predict.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/trigger.h"
+#include "lambdaml/tune/leg_job.h"
+#include "lambdaml/tune/search.h"
 #include "lambdaml/worker/worker.h"
 
 /// The tests' own plug-ins: each passes its layer's conformance suite, and a job uses nothing but
@@ -96,6 +101,95 @@ TEST_F(Plugins, MakeAJobTogether) {
   EXPECT_EQ(model.parameters.size(), 2U);
   EXPECT_NEAR(model.parameters[0], 2, 0.19);
   EXPECT_NEAR(model.parameters[1], -1, 0.19);
+}
+
+/// Jobs and searches on functions that were deployed with other memory than their options name.
+class DeployedMemory : public Plugins {
+ protected:
+  Options job_on(int function_mb, int memory_mb) const {
+    Options options = job();
+    options.parse("relay_function_mb", std::to_string(function_mb), "test");
+    options.parse("memory_mb", std::to_string(memory_mb), "test");
+    options.parse("until", "", "test");
+    return options;
+  }
+  /// With a model of 80 MB, whose merging takes three times as much.
+  Options wide_job_on(int function_mb, int memory_mb) const {
+    write_file(folder_ / "wide.libsvm", as_bytes("1 1:1\n0 20000000:1\n1 2:1\n0 3:1\n"));
+    Options options = job_on(function_mb, memory_mb);
+    for (const auto& [name, value] :
+         std::map<std::string, std::string>{{"data", (folder_ / "wide.libsvm").string()},
+                                            {"format", "sparse_libsvm"},
+                                            {"model", "lr"},
+                                            {"optim", "grad_avg"},
+                                            {"sync_mode", "reduce"},
+                                            {"workers", "2"},
+                                            {"channel", "memory://deployed-memory"}})
+      options.parse(name, value, "test");
+    return options;
+  }
+};
+
+/// Ends its job as soon as the workers would start.
+class OnlyTheStart : public trigger::Observer {
+ public:
+  void starting(const trigger::JobStart& job) override {
+    memory_mb = job.memory_mb;
+    fail(Code::cancelled, "seen enough");
+  }
+  std::int64_t memory_mb = 0;
+};
+
+TEST_F(DeployedMemory, IsWhatAJobMustGetAlongWith) {
+  OnlyTheStart small;
+  EXPECT_THAT(error_of([&] { trigger::train(wide_job_on(128, 3008), small); }),
+              testing::AllOf(testing::StartsWith("invalid_argument"),
+                             testing::HasSubstr("a function may use 128 MB")));
+  OnlyTheStart large;
+  EXPECT_THAT(error_of([&] { trigger::train(wide_job_on(3008, 128), large); }),
+              testing::StartsWith("cancelled"));
+  EXPECT_EQ(large.memory_mb, 3008);
+}
+
+TEST_F(DeployedMemory, IsWhatATrialCosts) {
+  Options options = job_on(10240, 1769);
+  options.parse("epochs", "1000000000", "test");
+  options.parse("checkpoint", (folder_ / "kept").string(), "test");
+  tune::Bell bell;
+  tune::LegJob job("20261129-101500-3f9c01d2a47b", options, bell);
+  while (job.cost_so_far() == 0) {
+    ASSERT_FALSE(job.has_ended()) << error_of([&] { job.summary(); });
+    bell.wait(0.01);
+  }
+  // The interval between the two costs holds the inner one of times and is within the outer one.
+  const double outer_from_s = job.seconds();
+  const double from = job.cost_so_far();
+  const double inner_from_s = job.seconds();
+  bell.wait(0.2);
+  const double inner_to_s = job.seconds();
+  const double to = job.cost_so_far();
+  const double outer_to_s = job.seconds();
+  ASSERT_FALSE(job.has_ended());
+  const cost::Prices prices = cost::Prices::current();
+  const double rate =
+      3 * (prices.of_function("lambda", 1, 10240, "") - prices.of_function("lambda", 0, 0, ""));
+  EXPECT_GE(to - from, 0.999 * rate * (inner_to_s - inner_from_s));
+  EXPECT_LE(to - from, 1.001 * rate * (outer_to_s - outer_from_s));
+}
+
+TEST_F(DeployedMemory, IsWhatTheLeastCostOfASearchCounts) {
+  const auto search_on = [&](int function_mb, int memory_mb) {
+    tune::Search search;
+    search.job = job_on(function_mb, memory_mb);
+    search.space = tune::Space(
+        {{.name = "sign_step", .kind = tune::Parameter::Kind::choice, .choices = {0.1, 0.2}}});
+    search.settings.parse("metric", "spread", "test");
+    search.settings.parse("budget", "1.5e-6", "test");
+    return search;
+  };
+  EXPECT_NO_THROW(tune::make_strategy(search_on(128, 10240)));
+  EXPECT_THAT(error_of([&] { tune::make_strategy(search_on(10240, 128)); }),
+              testing::HasSubstr("too small for one trial"));
 }
 
 }  // namespace

@@ -7,6 +7,15 @@
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::comm {
+namespace {
+
+/// Null if the sync modes themselves run over that store.
+const Aggregated* aggregated_for(storage::Storage& store) {
+  const std::optional<Aggregated>& aggregated = registry().aggregated();
+  return aggregated && store.aggregator() != nullptr ? &*aggregated : nullptr;
+}
+
+}  // namespace
 
 const Registry& registry() {
   static const Registry all = filled_registry<Registry>("sync mode", register_plugins);
@@ -42,9 +51,18 @@ void check_pattern(std::string_view pattern, const Demand& demand) {
 
 std::unique_ptr<Communicator> make_communicator(std::string_view pattern, Membership membership) {
   const Plugin& plugin = registry().get(pattern);
-  if (membership.store && membership.store->aggregator() != nullptr && registry().aggregated())
-    return registry().aggregated()(std::move(membership), plugin.bulk_synchronous);
+  if (membership.store)
+    if (const Aggregated* aggregated = aggregated_for(*membership.store))
+      return aggregated->make(std::move(membership), plugin.bulk_synchronous);
   return plugin.make(std::move(membership));
+}
+
+std::uint64_t bytes_needed(std::string_view pattern, const MergeSizes& sizes,
+                           storage::Storage& store) {
+  const Plugin& plugin = registry().get(pattern);
+  const Aggregated* aggregated = aggregated_for(store);
+  return aggregated != nullptr ? aggregated->bytes_needed(sizes, plugin.bulk_synchronous)
+                               : plugin.bytes_needed(sizes);
 }
 
 }  // namespace lambdaml::comm

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,21 +44,25 @@ struct Plugin {
   std::function<void(const Demand&)> check = {};
 };
 
-/// The sync modes, and the communicator that replaces each of them on a store with an Aggregator.
-/// Filled by the first call of registry() and only read afterwards, by any thread.
+/// What replaces every sync mode on a store with a storage::Aggregator. Like the sync mode's
+/// plug-in, it waits for all workers in every merge, or never.
+struct Aggregated {
+  std::function<std::unique_ptr<Communicator>(Membership, bool bulk_synchronous)> make;
+  /// Like Plugin::bytes_needed.
+  std::function<std::uint64_t(const MergeSizes&, bool bulk_synchronous)> bytes_needed;
+};
+
+/// The sync modes, and what replaces them on a store with an Aggregator. Filled by the first call
+/// of registry() and only read afterwards, by any thread.
 class Registry : public RegistryOf<Plugin> {
  public:
   using RegistryOf::RegistryOf;
-  /// Makes a communicator for a store with a storage::Aggregator. Like the sync mode's plug-in, it
-  /// waits for all workers in every merge, or never.
-  using MakeAggregated =
-      std::function<std::unique_ptr<Communicator>(Membership, bool bulk_synchronous)>;
-  void set_aggregated(MakeAggregated make) { aggregated_ = std::move(make); }
-  /// Empty if no plug-in has set it.
-  const MakeAggregated& aggregated() const { return aggregated_; }
+  void set_aggregated(Aggregated aggregated) { aggregated_ = std::move(aggregated); }
+  /// nullopt if no plug-in has set it.
+  const std::optional<Aggregated>& aggregated() const { return aggregated_; }
 
  private:
-  MakeAggregated aggregated_;
+  std::optional<Aggregated> aggregated_;
 };
 
 const Registry& registry();
@@ -69,6 +74,9 @@ void check_pattern(std::string_view pattern, const Demand& demand);
 /// The communicator of a sync mode: the plug-in's own or, on a store with an Aggregator, the one
 /// that uses it. Throws invalid_argument for an unknown mode and for what the store cannot do.
 std::unique_ptr<Communicator> make_communicator(std::string_view pattern, Membership membership);
+/// Plugin::bytes_needed of the communicator that make_communicator() makes for that store.
+std::uint64_t bytes_needed(std::string_view pattern, const MergeSizes& sizes,
+                           storage::Storage& store);
 /// Generated from the lambdaml_add_plugin() lines.
 void register_plugins(Registry& registry);
 

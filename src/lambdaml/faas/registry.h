@@ -38,6 +38,10 @@ struct Plugin {
   std::string billed_as = {};
   /// The processors of a function with that much memory; empty: all functions share this machine's.
   std::function<double(double memory_mb)> processors = {};
+  /// The memory in MB of the function that a job with these own options runs in, where it is
+  /// configured with the function and not by the job; nullopt: the service does not tell. At most
+  /// one request. Throws what the platform's service reports. Empty: the job configures it.
+  std::function<std::optional<int>(const Options& options)> function_memory_mb = {};
   /// Whether functions run on this machine and see its files. Empty: they do unless `remote`.
   std::function<bool()> runs_here = {};
   /// Implements faas::own_function(); empty: functions cannot be deployed there.

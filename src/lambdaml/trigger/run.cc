@@ -55,7 +55,8 @@ class Run {
          .rows = staged.data.rows(),
          .features = staged.data.features,
          .workers = workers(),
-         .epochs = static_cast<std::uint64_t>(options_.integer(optimizer.epochs_option))});
+         .epochs = static_cast<std::uint64_t>(options_.integer(optimizer.epochs_option)),
+         .memory_mb = options_.integer("memory_mb")});
     job::TrainEvent event = make_event(staged);
     const auto checkpoints = stores_.open(options_.text("checkpoint"));
     control::DataRecord files(checkpoints, folder_.job_id());

@@ -47,17 +47,18 @@ void require_known_labels(const data::Manifest& test, const data::Manifest& data
                      ", "));
 }
 
-std::uint64_t bytes_for_merging(const Options& options, const model::Model& model) {
+std::uint64_t bytes_for_merging(const Options& options, const model::Model& model,
+                                storage::Storage& channel) {
   comm::MergeSizes sizes;
   sizes.workers = static_cast<std::uint32_t>(options.integer("workers"));
   sizes.values = std::max(model.parameter_count(), model.sums_count());
   sizes.options = comm::pattern_options(options);
-  return comm::registry().get(options.text("sync_mode")).bytes_needed(sizes);
+  return comm::bytes_needed(options.text("sync_mode"), sizes, channel);
 }
 
 /// Constructs the model and the optimizer as the workers will, so that errors are found before
 /// anything is started.
-void rehearse(Options options, const StagedData& staged) {
+void rehearse(Options options, const StagedData& staged, storage::Storage& channel) {
   // The workers use a different one; this one has no effect.
   if (options.integer("threads") == 0) options.set("threads", Option::Value(std::int64_t{1}), "");
   cost::Prices::current();  // needed at the end: fail now if invalid
@@ -87,7 +88,7 @@ void rehearse(Options options, const StagedData& staged) {
   const auto rows = std::min(static_cast<std::uint64_t>(options.integer("batch_size")),
                              *std::max_element(data.part_rows.begin(), data.part_rows.end()));
   const std::uint64_t training = model->training_bytes(rows);
-  const std::uint64_t merging = bytes_for_merging(options, *model);
+  const std::uint64_t merging = bytes_for_merging(options, *model, channel);
   const std::uint64_t needed = training + data.bytes / data.parts() * kCopiesOfData + merging;
   if ((training > 0 || merging >= kMergingWorthAsking) &&
       needed > static_cast<std::uint64_t>(options.integer("memory_mb")) << 20)
@@ -104,14 +105,24 @@ void rehearse(Options options, const StagedData& staged) {
   optim::registry().get(options.text("optim")).make(problem, options);
 }
 
-/// Prepares everything except the workers: the data are where they will look for them.
+/// The options for running the job here: memory_mb is what its functions have, even where they were
+/// deployed with other memory than the job names. What the run's folder records stays as given.
+Options with_memory_of_functions(Options options) {
+  const std::int64_t memory_mb = job::memory_of_functions_mb(options);
+  if (memory_mb != options.integer("memory_mb"))
+    options.set("memory_mb", Option::Value(memory_mb), "memory_mb");
+  return options;
+}
+
+/// Prepares everything except the workers, which then find the data in their places. `options` are
+/// with_memory_of_functions().
 StagedData prepare(const Options& options, const control::JobChannel& channel) {
   const std::string& mode = options.text("sync_mode");
   if (comm::registry().get(mode).creates)
     storage::require_atomic_create(channel.store(), "sync_mode " + mode);
   StagedData staged = stage(options, channel.store());
   throw_if_interrupted();
-  rehearse(options, staged);
+  rehearse(options, staged, channel.store());
   return staged;
 }
 
@@ -239,9 +250,10 @@ nlohmann::ordered_json train(const Options& given, Observer& observer) {
   control::JobChannel channel(stores, options.text("channel"), job_id, options.flag("keep"),
                               control::JobChannel::Stop::patient);
   return channel.use([&] {
-    const StagedData staged = prepare(options, channel);
+    const Options running = with_memory_of_functions(options);
+    const StagedData staged = prepare(running, channel);
     control::RunFolder folder = control::RunFolder::create(output, job_id, options);
-    return run_to_end(options, folder, staged, channel, observer, Begin::anew, true, wall);
+    return run_to_end(running, folder, staged, channel, observer, Begin::anew, true, wall);
   });
 }
 
@@ -260,11 +272,12 @@ nlohmann::ordered_json train_as(const std::string& job_id, const Options& given,
     std::optional<control::RunFolder> folder;
     return go_on([&](Begin begin) {
       channel.take_over(workers_of(options));
-      const StagedData staged = prepare(options, channel);
+      const Options running = with_memory_of_functions(options);
+      const StagedData staged = prepare(running, channel);
       if (options.text("checkpoint").empty() || !can_be_resumed(stores, options, job_id))
         begin = Begin::anew;
       if (!folder) folder.emplace(control::RunFolder::create(output, job_id, options));
-      return run_to_end(options, *folder, staged, channel, observer, begin, false, wall);
+      return run_to_end(running, *folder, staged, channel, observer, begin, false, wall);
     });
   });
 }
@@ -289,8 +302,9 @@ nlohmann::ordered_json resume(const std::filesystem::path& path, Observer& obser
   return channel.use([&] {
     return go_on([&](Begin begin) {
       channel.take_over(workers_of(options));
-      const StagedData staged = prepare(options, channel);
-      return run_to_end(options, folder, staged, channel, observer, begin, true, wall);
+      const Options running = with_memory_of_functions(options);
+      const StagedData staged = prepare(running, channel);
+      return run_to_end(running, folder, staged, channel, observer, begin, true, wall);
     });
   });
 }

@@ -24,6 +24,7 @@ struct JobStart {
   std::uint64_t features = 0;
   std::uint32_t workers = 0;
   std::uint64_t epochs = 0;
+  std::int64_t memory_mb = 0;  ///< of each function, as deployed if it is
 };
 
 /// Receives the events of a running job, on the thread that runs it. An exception ends the job,

@@ -30,13 +30,6 @@ void Bell::wait(double seconds) {
 
 LegJob::LegJob(std::string job_id, Options options, Bell& bell)
     : job_id_(std::move(job_id)), options_(std::move(options)), bell_(bell) {
-  const cost::Prices prices = cost::Prices::current();
-  const std::string region = faas::own_region();
-  const auto memory_mb = static_cast<double>(options_.integer("memory_mb"));
-  const auto workers = static_cast<double>(options_.integer("workers"));
-  const std::string& billed_as = faas::registry().get(options_.text("platform")).billed_as;
-  per_start_ = workers * prices.of_function(billed_as, 0, memory_mb, region);
-  per_second_ = workers * prices.of_function(billed_as, 1, memory_mb, region) - per_start_;
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error& error) {
@@ -60,8 +53,15 @@ void LegJob::run() noexcept {
   bell_.ring();
 }
 
-void LegJob::starting(const trigger::JobStart& /*job*/) {
+void LegJob::starting(const trigger::JobStart& job) {
   throw_if_ended();
+  const cost::Prices prices = cost::Prices::current();
+  const std::string region = faas::own_region();
+  const auto memory_mb = static_cast<double>(job.memory_mb);
+  const auto workers = static_cast<double>(job.workers);
+  const std::string& billed_as = faas::registry().get(options_.text("platform")).billed_as;
+  per_start_ = workers * prices.of_function(billed_as, 0, memory_mb, region);
+  per_second_ = workers * prices.of_function(billed_as, 1, memory_mb, region) - per_start_;
   started_s_ = clock_.seconds();
 }
 

@@ -65,9 +65,10 @@ class LegJob : private trigger::Observer {
   const Options options_;
   Bell& bell_;
   const Stopwatch clock_;
-  double per_start_ = 0, per_second_ = 0;  ///< dollars
   std::atomic<bool> stop_{false};
   std::atomic<bool> superseded_{false};
+  /// Dollars, with the memory that the functions have. Written before started_s_, read after it.
+  double per_start_ = 0, per_second_ = 0;
   std::atomic<double> started_s_{-1};  ///< when its functions were started; negative: not yet
   std::atomic<bool> ended_{false};
   std::atomic<std::uint64_t> epoch_{0};

@@ -220,7 +220,7 @@ void require_metric(const Search& search) {
 }
 
 /// A lower bound of any job's cost with these options: its workers' start, and one message of each
-/// per epoch.
+/// per epoch. One request where functions are deployed.
 double least_cost(const Options& options, std::uint64_t epochs) {
   const cost::Prices prices = cost::Prices::current();
   const std::string region = faas::own_region();
@@ -233,7 +233,7 @@ double least_cost(const Options& options, std::uint64_t epochs) {
   return requests +
          static_cast<double>(workers) *
              prices.of_function(faas::registry().get(options.text("platform")).billed_as, seconds,
-                                static_cast<double>(options.integer("memory_mb")), region);
+                                static_cast<double>(job::memory_of_functions_mb(options)), region);
 }
 
 void require_budget(const Search& search, Strategy& strategy) {

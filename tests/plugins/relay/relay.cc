@@ -1,7 +1,8 @@
 #include "lambdaml/faas/registry.h"
 
 /// A platform that passes events on to the one that the option `relay_to` names, with limits of its
-/// own: half a processor for each 512 MB, and functions that run for an hour at most.
+/// own: half a processor for each 512 MB, functions that run for an hour at most, and, with
+/// `relay_function_mb`, functions that were deployed with their memory.
 namespace lambdaml::faas::relay {
 namespace {
 
@@ -27,10 +28,20 @@ void register_plugin(Registry& registry) {
                 .options = {{.name = "relay_to",
                              .default_value = std::string("threads"),
                              .help = "the platform to which events are passed on",
+                             .execution_only = true},
+                            {.name = "relay_function_mb",
+                             .default_value = std::int64_t{0},
+                             .help = "memory of the deployed function; 0: the job configures it",
+                             .minimum = 0,
                              .execution_only = true}},
                 .separate_processes = false,
                 .longest_s = 3600,
+                .billed_as = "lambda",
                 .processors = [](double memory_mb) { return memory_mb / 1024; },
+                .function_memory_mb = [](const Options& options) -> std::optional<int> {
+                  const auto deployed = static_cast<int>(options.integer("relay_function_mb"));
+                  return deployed == 0 ? std::nullopt : std::optional(deployed);
+                },
                 .make =
                     [](const Options& options) {
                       return std::make_unique<RelayInvoker>(options.text("relay_to"));

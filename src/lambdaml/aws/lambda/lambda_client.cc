@@ -310,6 +310,11 @@ FunctionDescription LambdaClient::get_function(const std::string& name) {
   return impl_->read("GetFunction", name, [&] { return parse_function(answer.body.text()); });
 }
 
+FunctionDescription LambdaClient::get_configuration(const std::string& name) {
+  return impl_->configured("GetFunctionConfiguration", name,
+                           request_of("GET", path_of(name, "/configuration")));
+}
+
 FunctionDescription LambdaClient::create_function(const std::string& name,
                                                   const FunctionSettings& settings,
                                                   const FunctionCode& code,
@@ -403,8 +408,7 @@ void LambdaClient::tag(const std::string& arn, const std::map<std::string, std::
 
 FunctionDescription LambdaClient::wait_until_active(const std::string& name, Deadline deadline) {
   for (double pause_s = 0.1;; pause_s = std::min(1.5 * pause_s, 2.0)) {
-    FunctionDescription function = impl_->configured(
-        "GetFunctionConfiguration", name, request_of("GET", path_of(name, "/configuration")));
+    FunctionDescription function = get_configuration(name);
     const std::string because = function.reason.empty() ? "" : "; the reason: " + function.reason;
     if (function.state == "Failed" || function.update == "Failed")
       fail(Code::unavailable, "{}: the function '{}' cannot be used: {}{}", endpoint(), name,

@@ -88,6 +88,8 @@ class LambdaClient {
   /// nullopt if there is no such function.
   std::optional<FunctionDescription> find_function(const std::string& name);
   FunctionDescription get_function(const std::string& name);
+  /// Without what only get_function() has; needs another permission.
+  FunctionDescription get_configuration(const std::string& name);
   FunctionDescription create_function(const std::string& name, const FunctionSettings& settings,
                                       const FunctionCode& code,
                                       const std::map<std::string, std::string>& tags);

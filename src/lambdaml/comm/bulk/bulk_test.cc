@@ -330,5 +330,19 @@ TEST(Memory, ForMergingIsToldBeforeAJobBegins) {
   EXPECT_GE(needed("async", 10, 1'000'000), 10U * 4'000'000);
 }
 
+TEST(Memory, OfWorkersWhoseStoreAddsUpDoesNotGrowWithTheirNumber) {
+  const auto sums = storage::open("ps://127.0.0.1:1");  // connects when it is first used
+  const auto values = storage::open(memory_place());
+  for (const Plugin& pattern : registry().entries()) {
+    const auto needed = [&](storage::Storage& store, std::uint32_t workers) {
+      return bytes_needed(pattern.name, {.workers = workers, .values = 1'000'000}, store);
+    };
+    EXPECT_EQ(needed(*values, 10), pattern.bytes_needed({.workers = 10, .values = 1'000'000}));
+    EXPECT_GT(needed(*values, 10), needed(*sums, 10)) << pattern.name;
+    EXPECT_EQ(needed(*sums, 1000), needed(*sums, 10)) << pattern.name;
+    EXPECT_GE(needed(*sums, 10), 4'000'000U) << pattern.name;
+  }
+}
+
 }  // namespace
 }  // namespace lambdaml::comm::bulk

@@ -167,9 +167,16 @@ void Summed::restore(std::span<const double> snapshot) {
 }
 
 void register_plugin(Registry& registry) {
-  registry.set_aggregated([](Membership membership, bool bulk_synchronous) {
-    return std::make_unique<Summed>(std::move(membership), bulk_synchronous);
-  });
+  registry.set_aggregated(
+      {.make =
+           [](Membership membership, bool bulk_synchronous) {
+             return std::make_unique<Summed>(std::move(membership), bulk_synchronous);
+           },
+       // However many workers there are: the store's answer and the last sum, which is kept for a
+       // store that has lost it; or the answer and a Stream.
+       .bytes_needed = [](const MergeSizes& sizes, bool bulk_synchronous) -> std::uint64_t {
+         return sizes.values * sizeof(float) * (bulk_synchronous ? 2 : 3);
+       }});
 }
 
 }  // namespace lambdaml::comm::summed

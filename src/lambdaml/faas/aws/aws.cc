@@ -254,6 +254,22 @@ std::optional<OwnFunction> own_function_of_lambda() {
                      }};
 }
 
+/// nullopt if the caller may not ask, or the service on this machine does not answer that; a
+/// missing function is reported when it is invoked.
+std::optional<int> memory_of_function_mb(const Options& options) {
+  const std::string& name = options.text("function");
+  if (const auto own = own_function_of_lambda(); own && own->name == name) return own_memory_mb();
+  try {
+    return lambdaml::aws::LambdaClient().get_configuration(name).settings.memory_mb;
+  } catch (const Error& error) {
+    if (error.code() != Code::permission_denied && error.code() != Code::not_found &&
+        error.code() != Code::data_corrupt)
+      throw;
+    log::info("cannot see the memory of the function '{}': {}", name, error.what());
+    return {};
+  }
+}
+
 void require_function(const Options& options) {
   if (options.text("function").empty())
     fail(
@@ -277,6 +293,7 @@ void register_plugin(Registry& registry) {
                 .longest_s = kLongestFunction_s,
                 .billed_as = "lambda",
                 .processors = [](double memory_mb) { return memory_mb / kMegabytesOfProcessor; },
+                .function_memory_mb = memory_of_function_mb,
                 .runs_here = service_is_here,
                 .own_function = own_function_of_lambda,
                 .check = require_function,

@@ -29,7 +29,11 @@ class AwsPlatformTest : public ::testing::Test {
     if (target.find("account-settings") != std::string::npos)
       return {.body = R"({"AccountLimit":{"ConcurrentExecutions":10,)"
                       R"("UnreservedConcurrentExecutions":4}})"};
-    if (target.find("/concurrency") != std::string::npos) {
+    if (target.find("/configuration") != std::string::npos && may_ask_) {
+      ++asked_for_configuration_;
+      return {.body = R"({"FunctionName":"workers","MemorySize":3008})"};
+    }
+    if (target.find("/con") != std::string::npos) {
       if (!may_ask_)
         return {.status = 403,
                 .headers = {{"x-amzn-errortype", "AccessDeniedException"}},
@@ -87,6 +91,7 @@ class AwsPlatformTest : public ::testing::Test {
   int status_ = 202;
   std::string error_;
   int taken_ = 0;
+  int asked_for_configuration_ = 0;
   Function function_ = function();
   std::string name_ = "workers";
   ScriptedServer server_{[this](const ScriptedRequest& request) { return answer(request); }};
@@ -183,6 +188,26 @@ TEST_F(AwsPlatformTest, AJobThatNeedsAllAtOnceIsHeldAgainstTheLimit) {
   may_ask_ = false;
   start(9);
   EXPECT_EQ(taken_, 13);
+}
+
+TEST_F(AwsPlatformTest, AFunctionHasTheMemoryThatItWasDeployedWith) {
+  const auto memory_mb = [&] {
+    const Plugin& aws = registry().get("aws");
+    Options options(aws.options);
+    options.parse("function", name_, "test");
+    return aws.function_memory_mb(options);
+  };
+  EXPECT_EQ(memory_mb(), 3008);
+  EXPECT_EQ(asked_for_configuration_, 1);
+  // A function knows its own.
+  environment_.set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512");
+  EXPECT_EQ(memory_mb(), 3008);
+  environment_.set("AWS_LAMBDA_FUNCTION_NAME", name_);
+  EXPECT_EQ(memory_mb(), 512);
+  EXPECT_EQ(asked_for_configuration_, 2);
+  environment_.set("AWS_LAMBDA_FUNCTION_NAME", "another");
+  may_ask_ = false;
+  EXPECT_EQ(memory_mb(), std::nullopt);
 }
 
 TEST_F(AwsPlatformTest, AFunctionThatIsNotThereIsNotFound) {
