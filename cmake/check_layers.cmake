@@ -27,7 +27,7 @@ set(below_apps ${below_tune} tune ps worker view predict deploy apps)
 
 # Folders in layers that are no plug-ins: open to whoever may use the layer, or to some folders.
 set(open_folders aws/lambda)
-set(users_of_faas/sandbox faas/emulator faas/local)
+set(users_of_faas/sandbox faas/emulator faas/local faas/testing)
 set(users_of_faas/emulator faas/local)
 
 set(violations "")

@@ -14,6 +14,7 @@
 #include "integration/gate.h"
 #include "integration/stores.h"
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/storage/testing/faults.h"
 
 namespace lambdaml::e2e {
 namespace {

@@ -10,6 +10,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/storage/registry.h"
+#include "lambdaml/storage/testing/faults.h"
 
 /// Stores on real servers, by scheme.
 namespace lambdaml::servers {

@@ -35,14 +35,17 @@ Verdict by_status(const Response& response) {
 }
 
 /// A request with its retries.
-struct Task {
-  const Request* request = nullptr;
+struct PendingRequest {
+  PendingRequest(const Request& sent, const ClientOptions& options)
+      : request(&sent), backoff(options.first_pause_s, options.longest_pause_s) {}
+
+  const Request* request;
   Exchange exchange;
   std::string payload_hash;
-  Credentials credentials;  ///< of the last try
+  Credentials credentials;  ///< of the last attempt
   int attempts = 0;
   int counted = 0;  ///< of exchange.sent
-  double pause_s = 0;
+  Backoff backoff;
   TimePoint sent_at{}, not_before{};
   bool renewed = false, clock_set = false;
   std::exception_ptr failure;
@@ -62,19 +65,15 @@ class Client::Impl {
 
   std::vector<Response> call_all(std::span<const Request> requests, std::string_view what,
                                  Deadline deadline) {
-    std::deque<Task> tasks(requests.size());
-    std::deque<Task*> waiting;
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-      tasks[i].request = &requests[i];
-      tasks[i].pause_s = options_.first_pause_s;
-      waiting.push_back(&tasks[i]);
-    }
+    std::deque<PendingRequest> all;
+    std::deque<PendingRequest*> waiting;
+    for (const Request& request : requests) waiting.push_back(&all.emplace_back(request, options_));
     run(waiting, what, deadline);
     std::vector<Response> responses;
-    responses.reserve(tasks.size());
-    for (Task& task : tasks) {
-      if (task.failure) std::rethrow_exception(task.failure);
-      responses.push_back(std::move(task.exchange.response));
+    responses.reserve(all.size());
+    for (PendingRequest& pending : all) {
+      if (pending.failure) std::rethrow_exception(pending.failure);
+      responses.push_back(std::move(pending.exchange.response));
     }
     return responses;
   }
@@ -85,41 +84,41 @@ class Client::Impl {
   std::uint64_t sent() const { return sent_; }
 
  private:
-  void run(std::deque<Task*>& waiting, std::string_view what, Deadline deadline) {
+  void run(std::deque<PendingRequest*>& waiting, std::string_view what, Deadline deadline) {
     if (waiting.empty()) return;
     WirePool::Lease wire = wires_.take();
-    std::vector<Task*> active;
+    std::vector<PendingRequest*> active;
     while (!waiting.empty() || !active.empty()) {
       if (deadline.passed()) {
-        const auto is_late = [](const Task* task) { return !task->exchange.begun; };
-        for (Task* task : active)
-          if (is_late(task)) {
-            wire->stop(task->exchange);
-            count_sent(*task);
-            waiting.push_back(task);
+        const auto is_late = [](const PendingRequest* pending) { return !pending->exchange.begun; };
+        for (PendingRequest* pending : active)
+          if (is_late(pending)) {
+            wire->stop(pending->exchange);
+            count_sent(*pending);
+            waiting.push_back(pending);
           }
         std::erase_if(active, is_late);
-        for (Task* task : waiting)
+        for (PendingRequest* pending : waiting)
           set_failure(
-              *task, Code::deadline_exceeded, what,
-              task->exchange.failure.empty() ? "no answer in time" : task->exchange.failure);
+              *pending, Code::deadline_exceeded, what,
+              pending->exchange.failure.empty() ? "no answer in time" : pending->exchange.failure);
         waiting.clear();
       }
       const TimePoint now = time_now();
       TimePoint next = now + std::chrono::seconds(10);
       for (std::size_t i = 0; i < waiting.size() && active.size() < options_.in_flight;) {
-        Task* task = waiting[i];
-        if (task->not_before > now) {
-          next = std::min(next, task->not_before);
+        PendingRequest* pending = waiting[i];
+        if (pending->not_before > now) {
+          next = std::min(next, pending->not_before);
           ++i;
           continue;
         }
         waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(i));
         try {
-          send(*task, *wire);
-          active.push_back(task);
+          send(*pending, *wire);
+          active.push_back(pending);
         } catch (const std::exception&) {
-          task->failure = std::current_exception();
+          pending->failure = std::current_exception();
         }
       }
       const Deadline until = deadline.earlier(Deadline::at(next));
@@ -129,24 +128,24 @@ class Client::Impl {
       }
       for (const Exchange* exchange : wire->wait(until.seconds_left())) {
         const auto at = std::ranges::find_if(
-            active, [&](const Task* task) { return &task->exchange == exchange; });
-        Task* task = *at;
+            active, [&](const PendingRequest* pending) { return &pending->exchange == exchange; });
+        PendingRequest* pending = *at;
         active.erase(at);
-        if (!settle(*task, what)) waiting.push_back(task);
+        if (!settle(*pending, what)) waiting.push_back(pending);
       }
     }
   }
 
-  void send(Task& task, Wire& wire) {
-    const Request& request = *task.request;
+  void send(PendingRequest& pending, Wire& wire) {
+    const Request& request = *pending.request;
     const std::string query = encode_query(request.query);
     const std::string authority = place_.endpoint.authority(request.host);
-    if (task.payload_hash.empty())
-      task.payload_hash = options_.service == "s3" && place_.endpoint.tls
-                              ? std::string(kUnsignedPayload)
-                              : sha256_hex(request.body);
-    task.credentials = credentials_.get();
-    Exchange& exchange = task.exchange;
+    if (pending.payload_hash.empty())
+      pending.payload_hash = options_.service == "s3" && place_.endpoint.tls
+                                 ? std::string(kUnsignedPayload)
+                                 : sha256_hex(request.body);
+    pending.credentials = credentials_.get();
+    Exchange& exchange = pending.exchange;
     exchange.method = request.method;
     exchange.url = fmt::format("{}://{}{}{}{}", place_.endpoint.tls ? "https" : "http", authority,
                                request.path, query.empty() ? "" : "?", query);
@@ -156,25 +155,25 @@ class Client::Impl {
     exchange.into = request.into;
     exchange.most_bytes = request.most_bytes;
     Headers added =
-        signer_.sign({request.method, request.path, query, exchange.headers, task.payload_hash},
-                     task.credentials, wall_now() + clock_offset());
+        signer_.sign({request.method, request.path, query, exchange.headers, pending.payload_hash},
+                     pending.credentials, wall_now() + clock_offset());
     std::ranges::move(added, std::back_inserter(exchange.headers));
-    ++task.attempts;
-    task.sent_at = time_now();
+    ++pending.attempts;
+    pending.sent_at = time_now();
     wire.start(exchange);
   }
 
-  /// Whether the task has ended, with an answer or a failure; otherwise it must be sent again.
-  bool settle(Task& task, std::string_view what) {
-    count_sent(task);
-    Exchange& exchange = task.exchange;
+  /// Whether the request has ended, with an answer or a failure; otherwise it must be sent again.
+  bool settle(PendingRequest& pending, std::string_view what) {
+    count_sent(pending);
+    Exchange& exchange = pending.exchange;
     try {
       if (!exchange.failure.empty()) {
-        if (exchange.failure_code == Code::unavailable && pause(task)) {
-          log::debug("{}: {}: try {}: {}", url_, what, task.attempts, exchange.failure);
+        if (exchange.failure_code == Code::unavailable && pause(pending)) {
+          log::debug("{}: {}: attempt {}: {}", url_, what, pending.attempts, exchange.failure);
           return false;
         }
-        set_failure(task, exchange.failure_code, what, exchange.failure);
+        set_failure(pending, exchange.failure_code, what, exchange.failure);
         return true;
       }
       switch (options_.judge ? options_.judge(exchange.response) : by_status(exchange.response)) {
@@ -182,41 +181,42 @@ class Client::Impl {
           patience_->answered();
           return true;
         case Verdict::again:
-          patience_->failed(task.sent_at);
-          if (pause(task)) {
-            log::debug("{}: {}: try {}: {}", url_, what, task.attempts, explain(exchange.response));
+          patience_->failed(pending.sent_at);
+          if (pause(pending)) {
+            log::debug("{}: {}: attempt {}: {}", url_, what, pending.attempts,
+                       explain(exchange.response));
             return false;
           }
-          set_failure(task, Code::unavailable, what, explain(exchange.response));
+          set_failure(pending, Code::unavailable, what, explain(exchange.response));
           return true;
         case Verdict::credentials:
-          if (std::exchange(task.renewed, true)) return true;
-          return credentials_.renew(task.credentials) == task.credentials;
+          if (std::exchange(pending.renewed, true)) return true;
+          return credentials_.renew(pending.credentials) == pending.credentials;
         case Verdict::clock:
-          if (std::exchange(task.clock_set, true)) return true;
+          if (std::exchange(pending.clock_set, true)) return true;
           return !set_clock(exchange.response);
       }
     } catch (const std::exception&) {
-      task.failure = std::current_exception();
+      pending.failure = std::current_exception();
     }
     return true;
   }
 
   /// Schedules the next try; false if there is no time for one: then the last cause is reported,
   /// which says more than that the time is over.
-  bool pause(Task& task) const {
-    if (task.attempts >= options_.attempts || patience_->is_given_up()) return false;
-    const TimePoint next = time_now() + seconds(task.pause_s * jitter());
+  bool pause(PendingRequest& pending) const {
+    if (pending.attempts >= options_.attempts || patience_->is_given_up()) return false;
+    const TimePoint next = time_now() + seconds(pending.backoff.next_s());
     if (next >= Patience::Try(*patience_).deadline().time()) return false;
-    task.not_before = next;
-    task.pause_s = std::min(2 * task.pause_s, options_.longest_pause_s);
+    pending.not_before = next;
     return true;
   }
 
-  void set_failure(Task& task, Code code, std::string_view what, std::string_view why) const {
+  void set_failure(PendingRequest& pending, Code code, std::string_view what,
+                   std::string_view why) const {
     const std::string tries =
-        task.attempts > 1 ? fmt::format(" ({} tries)", task.attempts) : std::string();
-    task.failure =
+        pending.attempts > 1 ? fmt::format(" ({} attempts)", pending.attempts) : std::string();
+    pending.failure =
         std::make_exception_ptr(Error(code, fmt::format("{}: {}: {}{}", url_, what, why, tries)));
   }
 
@@ -224,12 +224,12 @@ class Client::Impl {
     return options_.explain ? options_.explain(response) : fmt::format("HTTP {}", response.status);
   }
 
-  void count_sent(Task& task) {
-    const int before = task.counted;
-    task.counted = task.exchange.sent;
-    sent_ += static_cast<std::uint64_t>(task.counted - before);
+  void count_sent(PendingRequest& pending) {
+    const int before = pending.counted;
+    pending.counted = pending.exchange.sent;
+    sent_ += static_cast<std::uint64_t>(pending.counted - before);
     if (options_.on_sent)
-      for (int i = before; i < task.counted; ++i) options_.on_sent(*task.request);
+      for (int i = before; i < pending.counted; ++i) options_.on_sent(*pending.request);
   }
 
   system_clock::duration clock_offset() const { return std::chrono::seconds(clock_offset_s_); }

@@ -109,7 +109,7 @@ TEST_F(AwsClient, InTheEndItSaysWhereAndWhy) {
       thrown_by([&] { Client(options(server)).call({}, "loading 'key' from the bucket"); });
   EXPECT_EQ(error.code(), Code::unavailable);
   EXPECT_EQ(std::string(error.what()),
-            server.url() + ": loading 'key' from the bucket: HTTP 503 (6 tries)");
+            server.url() + ": loading 'key' from the bucket: HTTP 503 (6 attempts)");
   EXPECT_THAT(server.requests(), SizeIs(6));
 }
 

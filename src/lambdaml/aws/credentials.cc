@@ -6,10 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/aws/environment.h"
-#include "lambdaml/aws/process.h"
 #include "lambdaml/aws/profile.h"
 #include "lambdaml/aws/wire.h"
 #include "lambdaml/base/clock.h"
+#include "lambdaml/base/command.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
@@ -24,6 +24,7 @@ using std::chrono::system_clock;
 constexpr auto kRefreshBefore = std::chrono::minutes(5);
 constexpr auto kPauseAfterFailure = std::chrono::seconds(30);
 constexpr double kProcessTimeout = 60;
+constexpr std::size_t kMostOutput = 64U << 10U;     ///< of a process, in bytes
 constexpr std::time_t kLatestTime = 4'102'444'800;  // the year 2100
 constexpr double kMetadataTimeout = 5;
 constexpr std::size_t kMostAnswer = 64U << 10U;
@@ -89,6 +90,21 @@ bool may_hear_the_token(const Uri& uri) {
          uri.host == "[fd00:ec2::23]";
 }
 
+/// What a credential_process prints; its output is not repeated in errors, but the last line of its
+/// standard error is.
+std::string output_of(const std::string& command, const std::string& source) {
+  CommandResult result = run_command(command, kProcessTimeout, kMostOutput, source);
+  using End = CommandResult::End;
+  if (result.succeeded()) return std::move(result.output);
+  if (result.end == End::cut_off) fail(Code::permission_denied, "{}: it says too much", source);
+  const std::string reason = result.reason.empty() ? "" : ": " + result.reason;
+  if (result.end == End::timed_out)
+    fail(Code::permission_denied, "{}: it did not end within {:.3g} s{}", source, kProcessTimeout,
+         reason);
+  fail(Code::permission_denied, "{}: it failed ({} {}){}", source,
+       result.end == End::exited ? "exit code" : "signal", result.number, reason);
+}
+
 }  // namespace
 
 TimedCredentials parse_credentials(std::string_view json, std::string_view source) {
@@ -130,7 +146,7 @@ std::optional<TimedCredentials> credentials_from_profile() {
   if (const std::string command = find(profile.config, "credential_process"); !command.empty()) {
     const std::string source =
         fmt::format("the credential_process of profile '{}'", printable(profile.name));
-    return parse_credentials(output_of(command, kProcessTimeout, source), source);
+    return parse_credentials(output_of(command, source), source);
   }
   if (auto keys = keys_of(profile.config, profile)) return keys;
   for (const char* unsupported : {"role_arn", "sso_start_url", "sso_session"})

@@ -5,7 +5,6 @@
 
 #include <gmock/gmock.h>
 
-#include "lambdaml/aws/process.h"
 #include "lambdaml/aws/testing/scoped_environment.h"
 #include "lambdaml/aws/testing/scripted_server.h"
 #include "lambdaml/base/deadline.h"
@@ -109,19 +108,7 @@ TEST_F(AwsCredentials, ComeFromAProcess) {
   EXPECT_THAT(refused([&] { with("echo SECRETVALUE"); }), HasSubstr("not JSON"));
   EXPECT_THAT(refused([&] { with("sh -c 'echo first; echo token expired, log in >&2; exit 3'"); }),
               HasSubstr("(exit code 3): token expired, log in"));
-  EXPECT_THAT(refused([] { output_of("echo waiting for a code >&2; sleep 60", 0.5, "it"); }),
-              HasSubstr("0.5 s: waiting for a code"));
-  // More than a pipe holds, and from a process that keeps stderr open.
-  EXPECT_THAT(
-      refused([] { output_of("yes x | head -c 300000 >&2; echo why >&2; exit 1", 20, "it"); }),
-      HasSubstr("(exit code 1): why"));
-  EXPECT_EQ(output_of("sleep 5 >/dev/null & echo fine", 20, "it"), "fine\n");
-  EXPECT_THAT(refused([] { output_of("yes SECRETVALUE", 20, "it"); }), HasSubstr("too much"));
-  const Stopwatch clock;
-  EXPECT_THAT(refused([] { output_of("sleep 60", 0.05, "it"); }), HasSubstr("did not end"));
-  EXPECT_THAT(refused([] { output_of("exec >&-; sleep 60", 0.05, "it"); }),
-              HasSubstr("did not end"));
-  EXPECT_LT(clock.seconds(), 20);
+  EXPECT_THAT(refused([&] { with("yes SECRETVALUE"); }), HasSubstr("too much"));
 }
 
 TEST_F(AwsCredentials, OnlyWholeAnswersCount) {

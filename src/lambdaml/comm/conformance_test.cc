@@ -9,6 +9,7 @@
 #include "lambdaml/base/rng.h"
 #include "lambdaml/comm/message.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/storage/testing/faults.h"
 #include "lambdaml/storage/wrapper.h"
 
 /// What every registered pattern must do, whatever the store: first those in which every merge

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "lambdaml/comm/testing/conformance.h"
+#include "lambdaml/storage/testing/faults.h"
 
 /// Workers that die, run again or run twice.
 namespace lambdaml::comm {

@@ -5,7 +5,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/control/endings.h"
-#include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/testing/faults.h"
 
 namespace lambdaml::control {
 namespace {

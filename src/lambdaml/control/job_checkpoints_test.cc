@@ -8,6 +8,7 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/optim/optimizer.h"
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/testing/faults.h"
 
 namespace lambdaml::control {
 namespace {

@@ -7,12 +7,17 @@
 
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/service/backoff.h"
 #include "lambdaml/base/wait.h"
 
 namespace lambdaml::control {
 namespace {
 
 using nlohmann::json;
+
+/// Between two polls of a lease that another holds, in seconds.
+constexpr double kFirstPause_s = 0.05;
+constexpr double kLongestPause_s = 1;
 
 std::int64_t epoch_ms_at(Deadline deadline) {
   return epoch_ms() + static_cast<std::int64_t>(deadline.seconds_left() * 1e3);
@@ -45,7 +50,7 @@ void Lease::write(std::int64_t until_ms, bool finished) {
 
 Lease::Taken Lease::take(Deadline patience) {
   storage::require_atomic_create(*store_, "a trigger or search as a function");
-  for (double pause_s = 0.05;; pause_s = std::min(1.0, 2 * pause_s)) {
+  for (Backoff backoff(kFirstPause_s, kLongestPause_s);;) {
     const std::string mine = text_of(holder_, epoch_ms_at(expires_), false);
     while (true) {
       const std::optional<Buffer> known = store_->load(slot());
@@ -64,7 +69,7 @@ Lease::Taken Lease::take(Deadline patience) {
       ++number_;
     }
     if (patience.passed()) return Taken::no;
-    sleep_until(Deadline::in(pause_s).earlier(patience));
+    sleep_until(Deadline::in(backoff.next_s()).earlier(patience));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/testing/faults.h"
 
 namespace lambdaml::control {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/endings.h"
-#include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/testing/faults.h"
 
 namespace lambdaml::control {
 namespace {

@@ -1,7 +1,6 @@
 #include "lambdaml/deploy/package.h"
 
 #include <array>
-#include <cstdio>
 #include <memory>
 #include <optional>
 
@@ -9,6 +8,7 @@
 #include <link.h>
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/command.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
@@ -21,6 +21,10 @@ namespace lambdaml::deploy {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// For the loader's answer; it names each library once, and symbols only if some are missing.
+constexpr double kLoader_s = 60;
+constexpr std::size_t kMostOfLoader = 4U << 20U;
 
 constexpr std::array kCertificates{"/etc/ssl/certs/ca-certificates.crt",
                                    "/etc/pki/tls/certs/ca-bundle.crt"};
@@ -45,13 +49,14 @@ std::optional<std::map<std::string, fs::path>> libraries_of(const fs::path& prog
   std::string command = "LD_TRACE_LOADED_OBJECTS=1 LD_WARN=1 LD_BIND_NOW=1 " + quoted(loader);
   if (!first.empty()) command += " --library-path " + quoted(fs::absolute(first).string());
   command += " " + quoted(fs::absolute(program).string()) + " 2>&1";
-  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
-  if (!pipe)
-    fail(Code::resource_exhausted, "packaging {}: cannot ask {}", program.string(), loader);
+  // A loader that misses something says so and fails, so its exit code says nothing more.
+  const std::string what = fmt::format("packaging {}: asking {}", program.string(), loader);
+  const CommandResult answer = run_command(command, kLoader_s, kMostOfLoader, what);
+  if (answer.end == CommandResult::End::timed_out)
+    fail(Code::deadline_exceeded, "{}: it did not end within {} s", what, kLoader_s);
   std::map<std::string, fs::path> libraries;
-  std::array<char, 4096> line{};
-  while (std::fgets(line.data(), line.size(), pipe.get()) != nullptr) {
-    const std::string text(trim(std::string_view(line.data())));
+  for (const std::string& line : split(answer.output, '\n')) {
+    const std::string text(trim(line));
     if (!first.empty() && text.starts_with("undefined symbol")) return {};
     const std::size_t arrow = text.find(" => ");
     if (arrow == std::string::npos) continue;

@@ -1,5 +1,8 @@
 #include "lambdaml/faas/failure.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "lambdaml/base/error.h"
@@ -30,6 +33,10 @@ bool is_worth_a_retry(std::string_view error_type) {
   if (error_type == kResponseTooLarge) return false;
   const Code code = code_from_string(error_type);
   return !is_bad_input(code) && code != Code::diverged && code != Code::resource_exhausted;
+}
+
+double retry_pause_s(double first_s, int failed_attempts) {
+  return std::min(first_s * std::exp2(failed_attempts - 1), 1e9);
 }
 
 std::string new_request_id() { return unique_uuid(); }

@@ -61,10 +61,4 @@ struct WaitPieces {
 std::shared_ptr<Storage> with_cancellation(std::shared_ptr<Storage> inner,
                                            std::function<void()> check, WaitPieces pieces = {});
 
-/// For tests: calls `hook(verb, key)` before each call of the inner store; it may throw, sleep or
-/// kill the process. Batch forms call the hook once per key; save_all() and remove_all() then
-/// proceed key by key, so that a fault in the middle leaves a part done.
-using FaultHook = std::function<void(std::string_view verb, std::string_view key)>;
-std::shared_ptr<Storage> with_faults(std::shared_ptr<Storage> inner, FaultHook hook);
-
 }  // namespace lambdaml::storage

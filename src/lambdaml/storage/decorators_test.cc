@@ -6,6 +6,7 @@
 
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/testing/conformance.h"
+#include "lambdaml/storage/testing/faults.h"
 
 namespace lambdaml::storage {
 namespace {
@@ -236,7 +237,7 @@ TEST_F(Retries, GiveUpAndSaySo) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::unavailable);
-    EXPECT_THAT(error.what(), HasSubstr("5 tries"));
+    EXPECT_THAT(error.what(), HasSubstr("5 attempts"));
     EXPECT_THAT(error.what(), HasSubstr("no answer from the service"));
   }
   EXPECT_EQ(calls_, 5);

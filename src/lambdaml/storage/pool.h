@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -11,6 +12,18 @@
 #include "lambdaml/base/service/patience.h"
 
 namespace lambdaml::storage {
+
+class Storage;
+
+/// What a call does, for its errors: "DESCRIPTION: loading 'a' and 3 more: …".
+struct Doing {
+  const Storage* store = nullptr;  ///< null: what the connection throws names the server
+  std::string_view what;
+  std::string_view key = {};  ///< the first one; empty: none is named
+  std::size_t keys = 1;
+};
+/// Throws an Error with the code of `error` and its text after what was being done.
+[[noreturn]] void fail_doing(const Doing& doing, const Error& error);
 
 /// A pool of connections to a server, each used by one thread at a time and kept for reuse. Creates
 /// as many as are used at once. Reports each successful use to the server's patience. Thread-safe.
@@ -41,6 +54,16 @@ class Pool {
     } catch (const Error& error) {
       if (error.code() == Code::unavailable) drop_idle();
       throw;
+    }
+  }
+
+  /// The same, but errors say what was being done.
+  template <class Use>
+  std::invoke_result_t<Use, Connection&> with(const Doing& doing, Use&& use) {
+    try {
+      return with(std::forward<Use>(use));
+    } catch (const Error& error) {
+      fail_doing(doing, error);
     }
   }
 

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,8 @@ struct Plugin {
   Reach reach = Reach::anywhere;
   /// The URI that the bare plug-in name stands for.
   std::function<Uri()> default_uri;
+  /// Implements local_path(); null if values are not files of this machine.
+  std::function<std::filesystem::path(const Uri&)> local_path = nullptr;
   /// Implements require_own_place(); null if the service authenticates its users itself.
   std::function<void(const Uri&)> require_own = nullptr;
   /// The store's own settings, written as the URI's query (`scheme://…?name=value&name=value`)
@@ -48,6 +52,8 @@ std::shared_ptr<Storage> open_with(const Plugin& plugin, const Uri& uri,
 /// From where the store of a URI can be reached. Opens nothing. Throws invalid_argument for an
 /// unknown scheme.
 Reach reach_of(const Uri& uri);
+/// The path of what the URI names, if its store keeps each value in a file of this machine.
+std::optional<std::filesystem::path> local_path(const Uri& uri);
 /// Generated from the lambdaml_add_plugin() lines.
 void register_plugins(Registry& registry);
 

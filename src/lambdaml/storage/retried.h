@@ -62,7 +62,7 @@ std::invoke_result_t<Attempt> retried(Patience& patience, const RetryPolicy& pol
       if (hopeless) patience.give_up();
       const bool late = waits && what.wait_until->passed();
       if (hopeless || (late && !patience.has_answered())) rethrow_tried(call, service(), tries);
-      log::debug("{}: '{}': try {}: {}", service(), what.key, tries, error.what());
+      log::debug("{}: '{}': attempt {}: {}", service(), what.key, tries, error.what());
       on_failure();
     }
     const double pause = backoff.next_s();

@@ -138,10 +138,9 @@ class RetryWatch final : public KeyWatch {
     });
     if (!went_well) arrivals = one_by_one(std::min(below, keys_.size()), deadline, 1);
     if (went_well || !arrivals.empty()) {
-      pause_s_ = store_.policy_.first_delay_s;
+      backoff_.reset();
     } else {  // the watch fails although loads do not: pause before retrying it
-      sleep_until(Deadline::in(pause_s_ * jitter()).earlier(deadline));
-      pause_s_ = std::min(2 * pause_s_, store_.policy_.longest_delay_s);
+      sleep_until(Deadline::in(backoff_.next_s()).earlier(deadline));
     }
     return fresh(std::move(arrivals));
   }
@@ -177,7 +176,7 @@ class RetryWatch final : public KeyWatch {
   std::unique_ptr<KeyWatch> inner_;
   std::vector<std::string> keys_;
   std::vector<bool> there_;
-  double pause_s_ = store_.policy_.first_delay_s;
+  Backoff backoff_{store_.policy_.first_delay_s, store_.policy_.longest_delay_s};
 };
 
 std::unique_ptr<KeyWatch> Retry::watch(std::vector<std::string> keys) {
@@ -189,7 +188,7 @@ std::unique_ptr<KeyWatch> Retry::watch(std::vector<std::string> keys) {
 
 void rethrow_tried(const Patience::Call& call, const std::string& service, int tries) {
   rethrow_with(fmt::format("{}: given up after {} {} in {}", service, tries,
-                           tries == 1 ? "try" : "tries", human_seconds(call.failing_s())));
+                           tries == 1 ? "attempt" : "attempts", human_seconds(call.failing_s())));
 }
 
 std::shared_ptr<Storage> with_retry(std::shared_ptr<Storage> inner, RetryPolicy policy,

@@ -102,7 +102,7 @@ class Wait {
   void load_ahead_at_most(std::size_t window) { window_ = window; }
 
   /// The next value in the order of arrival; nullopt if all were handed over or a hook has ended
-  /// the wait (see is_ended()). At the deadline, polls all missing keys once more; if none has
+  /// the wait. At the deadline, polls all missing keys once more; if none has
   /// arrived, throws MissingKeys, which names all missing keys.
   std::optional<Arrival> next();
   /// The same in the order of the keys: the values of the keys from taken() on, as many as have
@@ -110,7 +110,6 @@ class Wait {
   std::vector<Buffer> next_in_order();
   /// The number of values that next_in_order() has handed over.
   std::size_t taken() const { return taken_; }
-  bool is_ended() const { return is_ended_; }
 
  private:
   struct Hook {

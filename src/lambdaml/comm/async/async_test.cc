@@ -6,6 +6,7 @@
 
 #include "lambdaml/comm/message.h"
 #include "lambdaml/comm/testing/conformance.h"
+#include "lambdaml/storage/testing/faults.h"
 
 namespace lambdaml::comm {
 namespace {

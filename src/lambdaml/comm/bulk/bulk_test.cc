@@ -8,6 +8,7 @@
 #include "lambdaml/base/wait.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/comm/testing/conformance.h"
+#include "lambdaml/storage/testing/faults.h"
 #include "lambdaml/storage/wrapper.h"
 
 /// What the bulk-synchronous patterns cost: requests while they wait, downloads, time, memory.

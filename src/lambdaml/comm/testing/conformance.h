@@ -13,6 +13,7 @@
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/comm/testing/patterns.h"
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/testing/faults.h"
 
 /// Helpers for the tests of patterns: workers with contributions that are known in advance, run as
 /// threads or as processes.

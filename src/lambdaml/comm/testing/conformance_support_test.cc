@@ -15,6 +15,7 @@
 #include "lambdaml/base/rng.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/comm/testing/conformance.h"
+#include "lambdaml/storage/testing/faults.h"
 
 namespace lambdaml::comm {
 

@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "lambdaml/faas/sandbox/recorded_exchange.h"
+#include "lambdaml/faas/testing/recorded_exchange.h"
 
 namespace lambdaml::faas::emulator {
 namespace {

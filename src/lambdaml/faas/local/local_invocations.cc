@@ -85,7 +85,7 @@ void LocalInvocations::start(std::size_t event) {
       slot.request_id, slot.payload, function_.timeout_s,
       function_.log_folder.empty() ? std::filesystem::path()
                                    : function_.log_folder / fmt::format("worker-{}.log", event),
-      [this, event](const sandbox::Outcome& outcome) { on_outcome(event, outcome); });
+      [this, event](const sandbox::AttemptResult& result) { on_result(event, result); });
   EventStatus status = board_.at(event);
   status.state = EventStatus::State::running;
   status.attempts = slot.attempts;
@@ -97,40 +97,39 @@ void LocalInvocations::start_again(std::size_t event) {
   try {
     start(event);
   } catch (...) {
-    on_outcome(event, {current_failure(), {}, {}});
+    on_result(event, {current_failure(), {}, {}});
   }
 }
 
-void LocalInvocations::on_outcome(std::size_t event, sandbox::Outcome outcome) {
+void LocalInvocations::on_result(std::size_t event, sandbox::AttemptResult result) {
   Slot& slot = slots_[event];
   EventStatus status = board_.at(event);
   status.process_id = 0;
   status.attempts = slot.attempts;
-  if (!outcome.failure) {
+  if (!result.failure) {
     slot.environment = nullptr;
-    if (!stopping_ && function_.goes_on && function_.goes_on(outcome.response)) {
+    if (!stopping_ && function_.goes_on && function_.goes_on(result.response)) {
       slot.attempts = 0;
       slot.request_id = new_request_id();
       return start_again(event);
     }
     status.state = EventStatus::State::succeeded;
-    status.response = std::move(outcome.response);
+    status.response = std::move(result.response);
     return board_.set(event, std::move(status));
   }
 
   if (const auto environment = std::exchange(slot.environment, nullptr)) environment->kill();
   const bool retry = !stopping_ && slot.attempts <= function_.retries &&
-                     function_.worth_a_retry(outcome.failure->type);
+                     function_.worth_a_retry(result.failure->type);
   status.state = retry ? EventStatus::State::waiting : EventStatus::State::failed;
-  status.error_type = outcome.failure->type;
-  status.error_message = fmt::format("{}: {}", name_of(event), outcome.failure->message);
-  status.last_log_lines = std::move(outcome.last_log_lines);
+  status.error_type = result.failure->type;
+  status.error_message = fmt::format("{}: {}", name_of(event), result.failure->message);
+  status.last_log_lines = std::move(result.last_log_lines);
   board_.report(event, status, retry);
   board_.set(event, std::move(status));
   if (!retry) return;
-  const double delay_s = function_.retry_delay_s * std::exp2(slot.attempts - 1);
   slot.retry.expires_after(std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::chrono::duration<double>(std::min(delay_s, 1e9))));
+      std::chrono::duration<double>(retry_pause_s(function_.retry_delay_s, slot.attempts))));
   slot.retry.async_wait([this, alive = alive_, event](const boost::system::error_code& error) {
     if (!error && *alive && !stopping_) start_again(event);
   });

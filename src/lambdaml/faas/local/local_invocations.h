@@ -41,7 +41,7 @@ class LocalInvocations : public Invocations {
   void start_from(std::size_t event, std::promise<void>& started);
   void start(std::size_t event);
   void start_again(std::size_t event);
-  void on_outcome(std::size_t event, sandbox::Outcome outcome);
+  void on_result(std::size_t event, sandbox::AttemptResult result);
   /// Calls `then`, if any, when all processes have ended.
   void kill_all(const Failure& why, std::function<void()> then = {});
   std::string name_of(std::size_t event) const;

@@ -200,13 +200,13 @@ Failure ExecutionEnvironment::failure_of_exit(int status) const {
                   said.empty() ? "" : "; it said last: " + said.back())};
 }
 
-void ExecutionEnvironment::finish(Outcome outcome) {
+void ExecutionEnvironment::finish(AttemptResult result) {
   timeout_.cancel();
   if (!done_) return;
   log_.drain();
-  if (outcome.failure) outcome.last_log_lines = log_.last_lines();
+  if (result.failure) result.last_log_lines = log_.last_lines();
   const Done done = std::exchange(done_, nullptr);
-  done(std::move(outcome));
+  done(std::move(result));
 }
 
 void ExecutionEnvironment::when_gone(std::function<void()> then) {

@@ -25,7 +25,7 @@ using Variables = std::map<std::string, std::string>;
 Variables inherited_variables();
 
 /// How one attempt of an event ended.
-struct Outcome {
+struct AttemptResult {
   std::optional<Failure> failure;
   std::string response;                     ///< without a failure
   std::vector<std::string> last_log_lines;  ///< with one
@@ -51,7 +51,7 @@ class ExecutionEnvironment : public std::enable_shared_from_this<ExecutionEnviro
     std::function<void()> on_waiting;  ///< the process asks for an event and there is none
     std::function<void()> on_end;      ///< the process has ended
   };
-  using Done = std::function<void(Outcome)>;
+  using Done = std::function<void(AttemptResult)>;
 
   /// Starts the process. Throws what Process, LogPipe and RuntimeApi throw.
   static std::shared_ptr<ExecutionEnvironment> start(boost::asio::io_context& loop,
@@ -90,7 +90,7 @@ class ExecutionEnvironment : public std::enable_shared_from_this<ExecutionEnviro
   void watch_memory();
   void on_end(int status);
   void kill_because(std::string_view type, std::string message);
-  void finish(Outcome outcome);
+  void finish(AttemptResult result);
   Failure failure_of_exit(int status) const;
 
   std::string function_arn_;

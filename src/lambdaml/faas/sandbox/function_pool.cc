@@ -168,11 +168,11 @@ void FunctionPool::run(const std::string& request_id, std::string payload, Done 
 
 std::shared_ptr<ExecutionEnvironment> FunctionPool::run_here(
     const std::string& request_id, std::string payload, double timeout_s, const fs::path& log_file,
-    std::function<void(const Outcome&)> done) {
+    std::function<void(const AttemptResult&)> done) {
   const std::shared_ptr<Instance> instance = take_instance(log_file);
   const std::shared_ptr<ExecutionEnvironment> environment = instance->environment;
   run_in(instance, request_id, std::move(payload), timeout_s,
-         [done = std::move(done)](const Outcome& outcome, const Instance*) { done(outcome); });
+         [done = std::move(done)](const AttemptResult& result, const Instance*) { done(result); });
   return environment;
 }
 
@@ -187,12 +187,12 @@ void FunctionPool::run_in(const std::shared_ptr<Instance>& instance, const std::
   environment->invoke(
       request_id, std::move(payload), timeout_s,
       [self = shared_from_this(), instance, environment, done = std::move(done), start, request_id,
-       counts_for_all](const Outcome& outcome) {
+       counts_for_all](const AttemptResult& result) {
         --self->running_;
         if (counts_for_all) --self->host_.running;
         const double ms = std::chrono::duration<double, std::milli>(time_now() - start).count();
         if (!instance->tail.empty() && instance->tail.back() != '\n') instance->tail += '\n';
-        if (outcome.failure && outcome.failure->type == kTimedOut)
+        if (result.failure && result.failure->type == kTimedOut)
           instance->tail += fmt::format("{} Task timed out after {}.00 seconds\n", request_id,
                                         self->config_.timeout_s);
         instance->tail += fmt::format(
@@ -202,7 +202,7 @@ void FunctionPool::run_in(const std::shared_ptr<Instance>& instance, const std::
             environment->most_memory() >> 20);
         if (instance->tail.size() > kTailBytes)
           instance->tail.erase(0, instance->tail.size() - kTailBytes);
-        done(outcome, instance.get());
+        done(result, instance.get());
         self->release(instance);
         if (self->host_.on_free) self->host_.on_free();
       });
@@ -238,11 +238,11 @@ void FunctionPool::invoke(const std::string& request_id, std::string payload, An
                                 : "ConcurrentInvocationLimitExceeded");
   run(request_id, std::move(payload),
       [answer = std::move(answer), request_id, timeout_s = config_.timeout_s](
-          const Outcome& outcome, const Instance* instance) {
+          const AttemptResult& result, const Instance* instance) {
         InvokeAnswer out;
-        out.is_error = outcome.failure.has_value();
+        out.is_error = result.failure.has_value();
         out.body =
-            out.is_error ? error_body(*outcome.failure, request_id, timeout_s) : outcome.response;
+            out.is_error ? error_body(*result.failure, request_id, timeout_s) : result.response;
         if (instance) out.log_tail = instance->tail;
         answer(std::move(out));
       });
@@ -294,16 +294,16 @@ void FunctionPool::begin(Waiting event) {
   const auto held = std::make_shared<Waiting>(std::move(event));
   try {
     run(held->request_id, held->payload,
-        [self = shared_from_this(), held](const Outcome& outcome, const Instance*) {
-          if (!outcome.failure || self->closed_) return;
-          self->note(fmt::format("event {} failed, try {}: {}: {}", held->request_id,
-                                 held->attempts, outcome.failure->type, outcome.failure->message));
+        [self = shared_from_this(), held](const AttemptResult& result, const Instance*) {
+          if (!result.failure || self->closed_) return;
+          self->note(fmt::format("event {} failed, attempt {}: {}: {}", held->request_id,
+                                 held->attempts, result.failure->type, result.failure->message));
           const int most = self->events ? self->events->retries : EventInvokeConfig{}.retries;
           if (held->attempts > most) return;
-          const double delay = self->host_.settings.retry_delay_s * std::exp2(held->attempts - 1);
           const auto timer = std::make_shared<boost::asio::steady_timer>(self->host_.loop);
           self->retries_.insert(timer);
-          timer->expires_after(in(delay));
+          timer->expires_after(
+              in(retry_pause_s(self->host_.settings.retry_delay_s, held->attempts)));
           timer->async_wait([self, held, timer](const auto& error) {
             self->retries_.erase(timer);
             if (error || self->closed_) return;

@@ -54,7 +54,7 @@ class FunctionPool : public std::enable_shared_from_this<FunctionPool> {
   std::shared_ptr<ExecutionEnvironment> run_here(const std::string& request_id, std::string payload,
                                                  double timeout_s,
                                                  const std::filesystem::path& log_file,
-                                                 std::function<void(const Outcome&)> done);
+                                                 std::function<void(const AttemptResult&)> done);
   /// Queues an event; the loop starts and retries it according to the event-invoke config.
   void enqueue(std::string request_id, std::string payload);
   /// Starts queued events as far as the limits allow.
@@ -80,7 +80,7 @@ class FunctionPool : public std::enable_shared_from_this<FunctionPool> {
     double since = 0;
     int attempts = 0;
   };
-  using Done = std::function<void(const Outcome&, const Instance*)>;
+  using Done = std::function<void(const AttemptResult&, const Instance*)>;
 
   bool may_run() const;
   bool is_old(const Waiting& event) const;

@@ -98,7 +98,7 @@ std::optional<uid_t> user_in_table(std::string_view table, Address peer, Address
   return std::nullopt;
 }
 
-Holder look_into_tables(Address peer, Address own) {
+Holder search_tables(Address peer, Address own) {
   Holder out;
   for (const char* path : {"/proc/net/tcp", "/proc/net/tcp6"}) {
     std::ifstream file(path);
@@ -112,7 +112,7 @@ Holder look_into_tables(Address peer, Address own) {
 
 Holder user_of_peer(Address peer, Address own) {
   const Holder holder = ask_socket_diagnostics(peer, own);
-  return holder.is_known ? holder : look_into_tables(peer, own);
+  return holder.is_known ? holder : search_tables(peer, own);
 }
 
 }  // namespace lambdaml::faas::sandbox

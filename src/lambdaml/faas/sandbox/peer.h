@@ -35,7 +35,7 @@ Holder user_of_peer(Address peer, Address own);
 
 /// The two methods.
 Holder ask_socket_diagnostics(Address peer, Address own);
-Holder look_into_tables(Address peer, Address own);
+Holder search_tables(Address peer, Address own);
 /// The user of the connection in the text of /proc/net/tcp or tcp6.
 std::optional<uid_t> user_in_table(std::string_view table, Address peer, Address own);
 

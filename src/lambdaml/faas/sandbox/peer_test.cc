@@ -47,7 +47,7 @@ class PeerListener {
 
 /// What both ways say, which must agree.
 std::optional<uid_t> user_by_both(Address peer, Address own) {
-  const Holder by_tables = look_into_tables(peer, own);
+  const Holder by_tables = search_tables(peer, own);
   const Holder by_diagnostics = ask_socket_diagnostics(peer, own);
   EXPECT_TRUE(by_tables.is_known);
   EXPECT_TRUE(!by_diagnostics.is_known || by_diagnostics.user == by_tables.user);

@@ -25,6 +25,9 @@ struct ProcessSettings {
 /// parent. Its only descriptors are stdin (/dev/null), stdout and stderr (one pipe). The kernel
 /// kills it when the thread that created it ends, so that thread must outlive it. Used by one
 /// thread.
+///
+/// For functions, which serve events for a long time, are watched by an event loop, and get limits
+/// and an environment of their own; base/command.h runs a command to its end for its output.
 class Process {
  public:
   /// Returns when the executable has replaced the child's image. Throws the error of errno, e.g.

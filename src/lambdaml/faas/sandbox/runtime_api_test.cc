@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "lambdaml/faas/sandbox/recorded_exchange.h"
+#include "lambdaml/faas/testing/recorded_exchange.h"
 
 namespace lambdaml::faas::sandbox {
 namespace {

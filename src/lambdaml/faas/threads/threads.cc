@@ -50,7 +50,6 @@ class ThreadInvocations : public Invocations {
  private:
   void run(std::size_t event) {
     const std::string request_id = new_request_id();
-    double delay_s = function_.retry_delay_s;
     EventStatus status;
     while (!board_.is_cancelled()) {
       status.state = EventStatus::State::running;
@@ -60,12 +59,10 @@ class ThreadInvocations : public Invocations {
       const std::optional<Failure> failure = try_once(event, request_id, response);
       if (!failure && function_.goes_on && function_.goes_on(response)) {
         status.attempts = 0;
-        delay_s = function_.retry_delay_s;
         continue;
       }
       if (!end_try(event, status, failure, std::move(response))) return;
-      if (!board_.pause(delay_s)) break;
-      delay_s *= 2;
+      if (!board_.pause(retry_pause_s(function_.retry_delay_s, status.attempts))) break;
     }
     board_.end_as_cancelled(event, function_.handler);
   }

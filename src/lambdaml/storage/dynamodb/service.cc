@@ -7,6 +7,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/service/answers.h"
+#include "lambdaml/base/service/backoff.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/dynamodb/item.h"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::string_view kTarget = "x-amz-target";
 constexpr std::string_view kVersion = "DynamoDB_20120810.";
+constexpr double kFirstPoll_s = 0.002;
 constexpr double kLongestPoll_s = 1;
 constexpr double kCreation_s = 60;  ///< of a table; some 10 on AWS
 /// A reply to a batch has at most 16 MB of items, each byte of a value in 4/3 of base64.
@@ -219,7 +221,7 @@ std::string Service::find_key_attribute() {
   const Deadline deadline = Deadline::in(kCreation_s);
   const std::string named = fmt::format(R"({{"TableName":"{}"}})", address_.table);
   bool create = address_.create;
-  for (double pause_s = 0.002;; pause_s = std::min(2 * pause_s, kLongestPoll_s)) {
+  for (Backoff backoff(kFirstPoll_s, kLongestPoll_s);;) {
     const aws::Request request = request_of("DescribeTable", Kind::other, named);
     const aws::Response answer = client_.call(request, what("DescribeTable", "its key"), deadline);
     if (!answer.ok()) {
@@ -250,7 +252,7 @@ std::string Service::find_key_attribute() {
     if (deadline.passed())
       fail(Code::unavailable, "{}: the table '{}' is still being created after {}",
            client_.endpoint(), address_.table, human_seconds(kCreation_s));
-    pause_for(pause_s);
+    pause_for(backoff.next_s());
   }
 }
 

@@ -391,6 +391,7 @@ void register_plugin(Registry& registry) {
        },
        .reach = Reach::machine,
        .default_uri = [] { return Uri::parse(default_folder()); },
+       .local_path = [](const Uri& uri) { return std::filesystem::path(uri.path); },
        .require_own = [](const Uri& uri) { require_own_folder(uri.path, sharing_of(uri)); }});
 }
 

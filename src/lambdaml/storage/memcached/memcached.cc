@@ -173,17 +173,10 @@ class Memcached final : public Storage {
   }
 
  private:
-  /// Calls use(client); errors are prefixed with the endpoint and the operation.
   template <class Use>
   std::invoke_result_t<Use, Client&> with_server(std::string_view doing, std::string_view key,
                                                  std::size_t keys, Use&& use) {
-    try {
-      return clients_.with(use);
-    } catch (const Error& error) {
-      fail(error.code(), "{}: {}{}{}: {}", describe(), doing,
-           key.empty() ? "" : fmt::format(" '{}'", printable(key)),
-           keys > 1 ? fmt::format(" and {} more", keys - 1) : "", error.what());
-    }
+    return clients_.with({this, doing, key, keys}, std::forward<Use>(use));
   }
 
   /// Calls send(name, bytes) with the name and contents of the key's item.

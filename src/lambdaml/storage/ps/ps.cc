@@ -234,11 +234,7 @@ class ParameterServer final : public Storage, public Aggregator {
   template <class Use>
   std::invoke_result_t<Use, Client&> with_server(std::string_view doing, std::string_view key,
                                                  Use&& use) {
-    try {
-      return clients_.with(use);
-    } catch (const Error& error) {
-      fail(error.code(), "{} '{}': {}", doing, printable(key), error.what());
-    }
+    return clients_.with({.what = doing, .key = key}, std::forward<Use>(use));
   }
 
   const Address address_;

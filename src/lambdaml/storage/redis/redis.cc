@@ -238,23 +238,18 @@ class Redis final : public Storage {
     return with_server(doing, key, keys, use);
   }
 
-  /// Calls use(connection); errors are prefixed with the endpoint and the operation.
+  /// Calls use(connection); errors say what was being done.
   template <class Use>
   std::invoke_result_t<Use, Connection&> with_server(std::string_view doing, std::string_view key,
                                                      std::size_t keys, Use&& use) {
+    const Doing call{this, doing, key, keys};
     try {
-      return connections_.with(use);
+      return connections_.with(std::forward<Use>(use));
     } catch (const ReadOnlyReplica& error) {
-      fail_doing(doing, key, keys, Error(replica_.code(), error.what()));
+      fail_doing(call, Error(replica_.code(), error.what()));
     } catch (const Error& error) {
-      fail_doing(doing, key, keys, error);
+      fail_doing(call, error);
     }
-  }
-  [[noreturn]] void fail_doing(std::string_view doing, std::string_view key, std::size_t keys,
-                               const Error& error) const {
-    fail(error.code(), "{}: {}{}{}: {}", describe(), doing,
-         key.empty() ? "" : fmt::format(" '{}'", printable(key)),
-         keys > 1 ? fmt::format(" and {} more", keys - 1) : "", error.what());
   }
 
   void check(std::string_view key, Bytes value) const {
@@ -421,7 +416,7 @@ class RedisWatch final : public ListedKeyWatch {
     try {
       if (listener_->follow(channels_)) return poll(wanted);
     } catch (const Error& error) {
-      store_.fail_doing("waiting for", key(wanted.front()), wanted.size(), error);
+      fail_doing({&store_, "waiting for", key(wanted.front()), wanted.size()}, error);
     }
     const Listener::News news = listener_->wait(deadline.earlier(poll_anyway_));
     if (news.lost || poll_anyway_.passed()) return poll(wanted);

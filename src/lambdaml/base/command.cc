@@ -1,4 +1,4 @@
-#include "lambdaml/aws/process.h"
+#include "lambdaml/base/command.h"
 
 #include <array>
 #include <cerrno>
@@ -19,10 +19,11 @@
 
 extern char** environ;
 
-namespace lambdaml::aws {
+namespace lambdaml {
 namespace {
 
-constexpr std::size_t kMostOutput = 64U << 10U;
+/// How much of its standard error is kept.
+constexpr std::size_t kMostErrors = 64U << 10U;
 
 /// A process that leads a process group; the destructor kills the whole group.
 class Child {
@@ -57,8 +58,8 @@ struct Pipe {
     to = FileDescriptor(ends[1]);
     ::fcntl(from.get(), F_SETFL, O_NONBLOCK);
   }
-  /// Appends what is there to `text`; returns false at its end.
-  bool take(std::string& text) const {
+  /// Appends what is there to `text`, until it is longer than `most`; returns false at its end.
+  bool take(std::string& text, std::size_t most) const {
     std::array<char, 4096> part{};
     while (true) {
       const ssize_t got = ::read(from.get(), part.data(), part.size());
@@ -66,7 +67,7 @@ struct Pipe {
       if (got < 0) return errno == EAGAIN;
       if (got == 0) return false;
       text.append(part.data(), static_cast<std::size_t>(got));
-      if (text.size() > kMostOutput) return true;
+      if (text.size() > most) return true;
     }
   }
   FileDescriptor from, to;
@@ -93,61 +94,81 @@ pid_t start(const std::string& command, const Pipe& output, const Pipe& errors,
   return id;
 }
 
-/// ": its last line" of what a process wrote to stderr.
-std::string reason_in(const std::string& errors) {
+std::string last_line(const std::string& text) {
   constexpr std::size_t kMostShown = 300;
-  const std::vector<std::string> lines = split(trim(errors), '\n');
-  const std::string line = lines.empty() ? "" : printable(trim(lines.back()), kMostShown);
-  return line.empty() ? "" : ": " + line;
+  const std::vector<std::string> lines = split(trim(text), '\n');
+  return lines.empty() ? "" : printable(trim(lines.back()), kMostShown);
 }
+
+/// What a running process prints.
+class Printed {
+ public:
+  Printed(Pipe& output, Pipe& errors, std::size_t most_bytes, const std::string& what)
+      : output_(output),
+        errors_(errors),
+        most_bytes_(most_bytes),
+        either_(::epoll_create1(EPOLL_CLOEXEC)) {
+    for (Pipe* pipe : {&output, &errors}) {
+      pipe->to.reset();
+      epoll_event event{.events = EPOLLIN, .data = {}};
+      if (::epoll_ctl(either_.get(), EPOLL_CTL_ADD, pipe->from.get(), &event) != 0)
+        fail_errno(errno, fmt::format("running {}", what));
+    }
+  }
+  /// Waits for something; returns false at the deadline.
+  bool wait(Deadline deadline) const { return wait_until_ready(either_.get(), POLLIN, deadline); }
+  /// Returns false once the output has ended.
+  bool take() {
+    take_errors();
+    return output_.take(text, most_bytes_);
+  }
+  void take_errors() {
+    if (!errors_.take(errors_text_, kMostErrors))
+      ::epoll_ctl(either_.get(), EPOLL_CTL_DEL, errors_.from.get(), nullptr);
+    // Only its end is shown.
+    if (errors_text_.size() > kMostErrors)
+      errors_text_.erase(0, errors_text_.size() - kMostErrors / 2);
+  }
+  std::string reason() const { return last_line(errors_text_); }
+
+  std::string text;
+
+ private:
+  Pipe& output_;
+  Pipe& errors_;
+  std::size_t most_bytes_;
+  FileDescriptor either_;
+  std::string errors_text_;
+};
 
 }  // namespace
 
-std::string output_of(const std::string& command, double timeout_s, std::string_view what) {
+CommandResult run_command(const std::string& command, double timeout_s, std::size_t most_bytes,
+                          const std::string& what) {
   Pipe output(what);
   Pipe errors(what);
   Child child(start(command, output, errors, what));
-  output.to.reset();
-  errors.to.reset();
-  const FileDescriptor both(::epoll_create1(EPOLL_CLOEXEC));
-  for (const Pipe* pipe : {&output, &errors}) {
-    epoll_event event{.events = EPOLLIN, .data = {}};
-    if (::epoll_ctl(both.get(), EPOLL_CTL_ADD, pipe->from.get(), &event) != 0)
-      fail_errno(errno, fmt::format("running {}", what));
-  }
-
+  Printed printed(output, errors, most_bytes, what);
   const Deadline deadline = Deadline::in(timeout_s);
-  std::string text;
-  std::string reason;
-  const auto take_errors = [&] {
-    if (!errors.take(reason)) ::epoll_ctl(both.get(), EPOLL_CTL_DEL, errors.from.get(), nullptr);
-    // Only its end is shown.
-    if (reason.size() > kMostOutput) reason.erase(0, reason.size() - kMostOutput / 2);
+  using End = CommandResult::End;
+  const auto result = [&](End end, int number = 0) {
+    printed.take_errors();
+    return CommandResult{end, number, std::move(printed.text), printed.reason()};
   };
-  bool ended = false;
-  while (!ended && text.size() <= kMostOutput) {
-    if (!wait_until_ready(both.get(), POLLIN, deadline)) break;
-    take_errors();
-    ended = !output.take(text);
+  for (bool more = true; more;) {
+    if (!printed.wait(deadline)) return result(End::timed_out);
+    more = printed.take();
+    if (printed.text.size() > most_bytes) return result(End::cut_off);
   }
   // The process may close its output and still run.
-  while (ended && !child.has_ended()) {
-    ended = !deadline.passed();
-    take_errors();
+  while (!child.has_ended()) {
+    if (deadline.passed()) return result(End::timed_out);
+    printed.take_errors();
     pause_for(0.001);
   }
-  take_errors();
-  if (!ended)
-    fail(Code::permission_denied, "{}: {}", what,
-         text.size() > kMostOutput
-             ? "it says too much"
-             : fmt::format("it did not end within {:.3g} s{}", timeout_s, reason_in(reason)));
   const int status = child.status();
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    fail(Code::permission_denied, "{}: it failed ({} {}){}", what,
-         WIFEXITED(status) ? "exit code" : "signal",
-         WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), reason_in(reason));
-  return text;
+  return WIFEXITED(status) ? result(End::exited, WEXITSTATUS(status))
+                           : result(End::killed, WTERMSIG(status));
 }
 
-}  // namespace lambdaml::aws
+}  // namespace lambdaml

@@ -1,10 +1,19 @@
-#include <algorithm>
+#pragma once
 
-#include "lambdaml/storage/decorators.h"
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
 #include "lambdaml/storage/wrapper.h"
 
 namespace lambdaml::storage {
-namespace {
+
+/// Called with the verb and the key of a call.
+using FaultHook = std::function<void(std::string_view verb, std::string_view key)>;
 
 /// Calls the hook once for each key, when it is first polled.
 class FaultyWatch final : public KeyWatch {
@@ -95,9 +104,10 @@ class Faulty final : public Wrapper {
   FaultHook hook_;
 };
 
-}  // namespace
-
-std::shared_ptr<Storage> with_faults(std::shared_ptr<Storage> inner, FaultHook hook) {
+/// Calls `hook(verb, key)` before each call of the inner store; it may throw, sleep or kill the
+/// process. Batch forms call the hook once per key; save_all() and remove_all() then proceed key by
+/// key, so that a fault in the middle leaves a part done.
+inline std::shared_ptr<Storage> with_faults(std::shared_ptr<Storage> inner, FaultHook hook) {
   return std::make_shared<Faulty>(std::move(inner), std::move(hook));
 }
 
