@@ -19,9 +19,6 @@ struct OwnFunction {
 /// nullopt if this process is not an instance of a deployed function.
 std::optional<OwnFunction> own_function();
 
-/// The memory that this process's function is configured with; nullopt if unknown.
-std::optional<int> own_memory_mb();
-
 /// The region of this process, or whose prices apply to it; empty if unknown.
 std::string own_region();
 

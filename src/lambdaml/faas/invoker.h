@@ -38,9 +38,9 @@ struct Function {
   std::filesystem::path executable;  ///< for platforms that start processes
   /// For other platforms; empty: the one of that name in handlers().
   Handler in_process;
-  int memory_mb = 1769;        ///< 128 to 10,240
+  int memory_mb = 0;           ///< within the platform's range; 0: as usual there
   double timeout_s = 900;      ///< of one attempt
-  int retries = 2;             ///< attempts after the first, as on AWS
+  int retries = 2;             ///< attempts after the first
   double retry_delay_s = 0.1;  ///< before the first retry; doubles
   /// Whether to retry an event that failed with this error type. Called from the invoker's threads.
   std::function<bool(std::string_view error_type)> worth_a_retry = is_worth_a_retry;

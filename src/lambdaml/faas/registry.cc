@@ -1,5 +1,7 @@
 #include "lambdaml/faas/registry.h"
 
+#include <algorithm>
+
 #include "lambdaml/base/option_sets.h"
 
 namespace lambdaml::faas {
@@ -11,6 +13,17 @@ const Registry& registry() {
 
 Options own_options(const Plugin& platform, const Options& job) {
   return with_values_of(platform.options, job);
+}
+
+MemoryRange memory_of_platforms() {
+  std::optional<MemoryRange> all;
+  for (const Plugin& plugin : registry().entries()) {
+    if (!plugin.memory) continue;
+    if (!all) all = plugin.memory;
+    all->least = std::min(all->least, plugin.memory->least);
+    all->most = std::max(all->most, plugin.memory->most);
+  }
+  return all.value_or(MemoryRange());
 }
 
 bool reaches(const Plugin& platform, Reach reach) {

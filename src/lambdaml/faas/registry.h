@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <limits>
 #include <map>
@@ -17,6 +18,13 @@
 
 namespace lambdaml::faas {
 
+/// The memory of one function, in MB.
+struct MemoryRange {
+  std::int64_t least = 1;
+  std::int64_t usual = 1024;  ///< unless the job names another
+  std::int64_t most = 1 << 20;
+};
+
 /// Its functions may be called by several threads at once: a search runs each job on a thread of
 /// its own.
 struct Plugin {
@@ -33,6 +41,8 @@ struct Plugin {
   bool starts_all_at_once = true;
   /// The longest time limit of a function.
   double longest_s = std::numeric_limits<double>::infinity();
+  /// What a job may give its functions; nullopt: they have no memory of their own.
+  std::optional<MemoryRange> memory = {};
   /// The row of the price table by which a function's time is billed. A free platform names the row
   /// of one where the same function can be deployed. Empty: time has no price.
   std::string billed_as = {};
@@ -46,6 +56,9 @@ struct Plugin {
   std::function<bool()> runs_here = {};
   /// Implements faas::own_function(); empty: functions cannot be deployed there.
   std::function<std::optional<OwnFunction>()> own_function = {};
+  /// The region of this process as the platform's tools have it, which decides about prices; empty
+  /// if it is not set, or if the platform has no regions.
+  std::function<std::string()> own_region = {};
   /// Throws invalid_argument for values of its options that no job can have there; empty: all are
   /// possible.
   std::function<void(const Options&)> check = {};
@@ -54,12 +67,15 @@ struct Plugin {
   std::map<std::string, std::string> options_within = {};
   /// `options` are its own, with the job's values.
   std::function<std::unique_ptr<Invoker>(const Options& options)> make;
-  /// Starts a Lambda service for other programs; empty if the platform has none.
+  /// Starts the platform's service for other programs; empty if it has none.
   std::function<std::unique_ptr<Emulator>(const EmulatorSettings&)> emulate = {};
 };
 
 /// The platform's own options with the values that `job` has of them.
 Options own_options(const Plugin& platform, const Options& job);
+
+/// What some platform allows a function, and the usual memory of the first that has one.
+MemoryRange memory_of_platforms();
 
 /// Whether functions of the platform can reach a place with that reach.
 bool reaches(const Plugin& platform, Reach reach);

@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -19,6 +20,7 @@
 #include <boost/beast/http.hpp>
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
@@ -259,6 +261,13 @@ void serve(const std::string& endpoint, const Handler& handler) {
            endpoint, why, failed);
     pause_for(0.02 * failed);
   }
+}
+
+std::optional<int> own_memory_mb() {
+  const std::optional<std::string> text = environment_variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
+  const std::optional<std::int64_t> megabytes = text ? to_integer(*text) : std::nullopt;
+  if (!megabytes || *megabytes <= 0 || *megabytes > std::numeric_limits<int>::max()) return {};
+  return static_cast<int>(*megabytes);
 }
 
 void report_init_error(const std::string& endpoint, const std::exception& error) noexcept {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "lambdaml/base/deadline.h"
@@ -35,6 +36,10 @@ using Handler = std::function<std::string(const Invocation&)>;
 /// 413, is reported as an error of the event. Throws unavailable after three failed `next` calls in
 /// a row.
 void serve(const std::string& endpoint, const Handler& handler);
+
+/// The memory in MB that this process's function is configured with, as its host tells by
+/// AWS_LAMBDA_FUNCTION_MEMORY_SIZE; nullopt if it does not.
+std::optional<int> own_memory_mb();
 
 /// Reports a failure before the first event: POST /runtime/init/error.
 void report_init_error(const std::string& endpoint, const std::exception& error) noexcept;

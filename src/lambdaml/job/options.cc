@@ -116,6 +116,7 @@ std::vector<Option> end_options() {
 }
 
 std::vector<Option> function_options() {
+  const faas::MemoryRange memory = faas::memory_of_platforms();
   return {
       {.name = "platform",
        .default_value = Text("local"),
@@ -123,11 +124,11 @@ std::vector<Option> function_options() {
        .choices = faas::registry().names(),
        .execution_only = true},
       {.name = "memory_mb",
-       .default_value = Int{1769},
+       .default_value = memory.usual,
        .help = "memory limit of one function; a deployed one has what it was deployed with",
        .unit = "MB",
-       .minimum = 128,
-       .maximum = 10240,
+       .minimum = static_cast<double>(memory.least),
+       .maximum = static_cast<double>(memory.most),
        .execution_only = true},
       {.name = "timeout_s",
        .default_value = 900.0,

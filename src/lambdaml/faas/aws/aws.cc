@@ -6,12 +6,14 @@
 
 #include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/base/clock.h"
+#include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/service/patience.h"
 #include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/registry.h"
+#include "lambdaml/faas/runtime.h"
 
 /// Events as asynchronous invocations of a function that is deployed on AWS Lambda. Lambda accepts
 /// an event and never reports how it ended: Function::outcomes does, by reading the workers'
@@ -80,9 +82,9 @@ class LambdaInvocations : public Invocations {
     double pause_s = kFirstPause_s;
     do {
       bool news = false;
-      if (client_->is_custom()) look_for_service();
+      if (client_->is_custom()) check_service();
       std::vector<std::size_t> events = running();
-      std::vector<std::optional<EventStatus>> found = look(events);
+      std::vector<std::optional<EventStatus>> found = statuses_of(events);
       for (std::size_t i = 0; i < events.size() && !board_.is_cancelled(); ++i)
         if (found[i]) news |= take(events[i], std::move(*found[i]));
       if (running().empty()) break;
@@ -99,7 +101,7 @@ class LambdaInvocations : public Invocations {
   }
 
   /// If the service no longer exists, the running events have failed.
-  void look_for_service() {
+  void check_service() {
     if (since_sign_.seconds() < quiet_s()) return;
     std::string why;
     try {
@@ -122,7 +124,7 @@ class LambdaInvocations : public Invocations {
   }
 
   /// The caller's status of the events; an event without news for too long has failed.
-  std::vector<std::optional<EventStatus>> look(std::span<const std::size_t> events) {
+  std::vector<std::optional<EventStatus>> statuses_of(std::span<const std::size_t> events) {
     std::vector<std::optional<EventStatus>> found(events.size());
     try {
       found = function_.outcomes(events);
@@ -132,14 +134,14 @@ class LambdaInvocations : public Invocations {
       // An interrupt ends the watching, not the events.
       if (code == Code::cancelled) return found;
       if (code == Code::unavailable || code == Code::deadline_exceeded) {
-        log::info("looking for the outcome of {} events: {}", events.size(), failure.message);
+        log::info("asking for the status of {} events: {}", events.size(), failure.message);
         return found;
       }
       for (std::size_t i = 0; i < events.size(); ++i) {
         EventStatus& failed = found[i].emplace();
         failed.state = State::failed;
         failed.error_type = failure.type;
-        failed.error_message = fmt::format("{} {}: looking for its outcome: {}", function_.handler,
+        failed.error_message = fmt::format("{} {}: asking for its status: {}", function_.handler,
                                            events[i], failure.message);
       }
       return found;
@@ -161,7 +163,7 @@ class LambdaInvocations : public Invocations {
     failed.error_type = kTimedOut;
     failed.attempts = function_.retries + 1;
     failed.error_message = fmt::format(
-        "{} {}: the function '{}' reported nothing for {:g} s, all its tries included;"
+        "{} {}: the function '{}' reported nothing for {:g} s, all its attempts included;"
         " its log in CloudWatch says why",
         function_.handler, event, name_, patience_s(function_));
     return failed;
@@ -244,6 +246,9 @@ bool service_is_here() {
          endpoint.find("://localhost") != std::string::npos;
 }
 
+/// The event carries no trace header of the present one: Lambda counts invocations by it and ends a
+/// chain of about 16 as a loop, and a worker of a long job needs more. What bounds its chain is
+/// `patience_s`, which spans its invocations.
 std::optional<OwnFunction> own_function_of_lambda() {
   const char* name = std::getenv("AWS_LAMBDA_FUNCTION_NAME");
   if (name == nullptr) return {};
@@ -270,6 +275,12 @@ std::optional<int> memory_of_function_mb(const Options& options) {
   }
 }
 
+std::string region_of_environment() {
+  for (const char* name : {"AWS_REGION", "AWS_DEFAULT_REGION"})
+    if (const std::optional<std::string> region = environment_variable(name)) return *region;
+  return {};
+}
+
 void require_function(const Options& options) {
   if (options.text("function").empty())
     fail(
@@ -291,11 +302,15 @@ void register_plugin(Registry& registry) {
                 .separate_processes = true,
                 .remote = true,
                 .longest_s = kLongestFunction_s,
+                .memory = MemoryRange{.least = 128,
+                                      .usual = static_cast<std::int64_t>(kMegabytesOfProcessor),
+                                      .most = 10'240},
                 .billed_as = "lambda",
                 .processors = [](double memory_mb) { return memory_mb / kMegabytesOfProcessor; },
                 .function_memory_mb = memory_of_function_mb,
                 .runs_here = service_is_here,
                 .own_function = own_function_of_lambda,
+                .own_region = region_of_environment,
                 .check = require_function,
                 .options_within = {{"function", "lambdaml-worker"}},
                 .make =

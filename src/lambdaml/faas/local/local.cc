@@ -32,6 +32,7 @@ void register_plugin(Registry& registry) {
       {.name = "local",
        .help = "processes on this machine, over the Lambda Runtime API",
        .separate_processes = true,
+       .memory = MemoryRange{.least = 128, .usual = kUsualMemory_mb, .most = 10'240},
        .billed_as = "lambda",
        .make = [](const Options&) { return std::make_unique<LocalInvoker>(); },
        .emulate =

@@ -67,15 +67,16 @@ LocalService::~LocalService() {
 }
 
 sandbox::FunctionPool& LocalService::function(const Function& function) {
+  const int memory_mb = function.memory_mb > 0 ? function.memory_mb : kUsualMemory_mb;
   std::vector<std::string> what{function.executable.string(), function.handler,
-                                std::to_string(function.memory_mb)};
+                                std::to_string(memory_mb)};
   for (const auto& [name, value] : function.environment) what.push_back(name + "=" + value);
   std::shared_ptr<sandbox::FunctionPool>& deployed = functions_[json_text(nlohmann::json(what))];
   if (!deployed) {
     sandbox::FunctionConfig config;
     config.name = config.handler = function.handler;
     config.executable = function.executable;
-    config.memory_mb = function.memory_mb;
+    config.memory_mb = memory_mb;
     config.variables = function.environment;
     deployed = std::make_shared<sandbox::FunctionPool>(host_, std::move(config));
   }

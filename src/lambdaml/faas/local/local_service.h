@@ -13,6 +13,9 @@
 
 namespace lambdaml::faas::local {
 
+/// One processor of AWS Lambda, which this platform imitates.
+inline constexpr int kUsualMemory_mb = 1769;
+
 class LocalInvocations;
 
 /// The Lambda service of the platform `local`, in this process and without HTTP: its functions are
