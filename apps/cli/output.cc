@@ -2,11 +2,13 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/own_folder.h"
+#include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::cli {
@@ -23,17 +25,18 @@ void write_output(const std::string& place, Bytes bytes) {
     return;
   }
   const Uri uri = Uri::parse(place);
-  if (uri.scheme != "file") {
+  const std::optional<fs::path> path = storage::local_path(uri);
+  if (!path) {
     const storage::Object object = storage::open_object(uri);
     return object.store->save(object.key, bytes);
   }
   std::error_code error;
-  const fs::file_status status = fs::status(uri.path, error);
+  const fs::file_status status = fs::status(*path, error);
   if (fs::is_directory(status))
-    fail(Code::invalid_argument, "writing {}: it is a folder", uri.path);
+    fail(Code::invalid_argument, "writing {}: it is a folder", path->string());
   if (fs::exists(status) && !fs::is_regular_file(status))
-    return append_to_file(uri.path, bytes, Access::umask);
-  const fs::path target = follow_links(uri.path);
+    return append_to_file(*path, bytes, Access::umask);
+  const fs::path target = follow_links(*path);
   make_folder(target.parent_path(), Access::umask);
   write_file(target, bytes, {.access = Access::umask});
 }

@@ -83,7 +83,7 @@ void ProgressDisplay::worker_failed(std::size_t worker, const faas::EventStatus&
                                     bool again) {
   if (!again) return;  // it ends the job, and the error says so
   clear_line();
-  std::string text = fmt::format("worker {}, try {}: {}{}", worker, status.attempts,
+  std::string text = fmt::format("worker {}, attempt {}: {}{}", worker, status.attempts,
                                  status.error_message, "; trying again");
   for (const std::string& line : status.last_log_lines)
     if (status.error_message.find(line) == std::string::npos) text += "\n" + printable(line, 400);

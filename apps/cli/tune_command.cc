@@ -13,6 +13,7 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/endings.h"
+#include "lambdaml/control/run_folder.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
@@ -48,19 +49,17 @@ tune::Search read_search(const TuneFlags& flags) {
 
 tune::SearchFolder begin(const TuneFlags& flags, std::optional<tune::Records>& records) {
   tune::Search search = read_search(flags);
-  const Uri output = Uri::parse(search.job.text("output").empty() ? "runs/" + search.id
-                                                                  : search.job.text("output"));
-  if (output.scheme != "file")
-    fail(Code::invalid_argument,
-         "output '{}': it must be a folder of this machine; records says where the search's "
-         "records go",
-         output.display());
+  const fs::path output =
+      search.job.text("output").empty()
+          ? fs::path("runs") / search.id
+          : control::output_folder(search.job.text("output"),
+                                   "; records says where the search's records go");
   // The folder is the search's; the best trial's job must have another one.
   search.job.set("output", Option::Value(std::string()), "output");
   const bool elsewhere = !search.settings.text("records").empty() || job::is_remote(search.job);
   const std::string records_uri =
-      elsewhere ? tune::place_of_records(search) : (output / "records").text();
-  tune::SearchFolder folder = tune::SearchFolder::create(output.path, search.id, records_uri);
+      elsewhere ? tune::place_of_records(search) : (Uri::parse(output.string()) / "records").text();
+  tune::SearchFolder folder = tune::SearchFolder::create(output, search.id, records_uri);
   try {
     tune::begin(search, records.emplace(records_uri));
   } catch (...) {
@@ -82,8 +81,7 @@ tune::SearchFolder open(const std::string& run) {
 }
 
 /// Adds to the summary what is known only here.
-std::string completed(const std::string& summary, const fs::path& folder) {
-  nlohmann::ordered_json out = parse_ordered_json(summary);
+nlohmann::ordered_json completed(nlohmann::ordered_json out, const fs::path& folder) {
   nlohmann::ordered_json trials = std::move(out["trials"]);
   out.erase("trials");
   if (out.contains("best_trial")) {
@@ -92,12 +90,10 @@ std::string completed(const std::string& summary, const fs::path& folder) {
   }
   out["trials_csv"] = (folder / "trials.csv").string();
   out["trials"] = std::move(trials);
-  return json_text(out);
+  return out;
 }
 
-void print_search(const std::string& text, const Globals& globals) {
-  if (globals.json) return print_json(text);
-  const nlohmann::json summary = parse_json(text);
+void print_search(const nlohmann::json& summary) {
   const auto count = [&](const char* name) { return summary.value(name, std::uint64_t{0}); };
   print_line(fmt::format("{} trials done, {} stopped, {} failed; {} epochs in {}, ${:.2g}",
                          count("trials_done"), count("trials_stopped"), count("trials_failed"),
@@ -139,10 +135,10 @@ void run_search(const TuneFlags& flags, const Globals& globals) {
 
   const std::string how_to_continue =
       "continue with: lambdaml tune --resume " + folder.path().string();
-  tune::Outcome outcome;
+  tune::SearchResult result;
   try {
     SearchDisplay display(globals.quiet, settings.text("metric"));
-    outcome = tune::run(records, folder.runs(), limits, display);
+    result = tune::run(records, folder.runs(), limits, display);
   } catch (const control::Superseded&) {
     throw;
   } catch (const Error& error) {
@@ -151,11 +147,15 @@ void run_search(const TuneFlags& flags, const Globals& globals) {
     std::throw_with_nested(
         Error(error.code(), fmt::format("{}; {}", error.what(), how_to_continue)));
   }
-  const std::string summary = completed(outcome.summary, folder.path());
-  const bool over = outcome.how == tune::Outcome::How::finished;
-  folder.take_results(records, over ? summary : "");
-  print_search(summary, globals);
-  if (!over) fail(Code::limit_reached, "search stopped: {}; {}", outcome.limit, how_to_continue);
+  const nlohmann::ordered_json summary = completed(*result.summary, folder.path());
+  const std::string text = json_text(summary);
+  const bool over = result.end == tune::TunerEnd::finished;
+  folder.take_results(records, over ? text : "");
+  if (globals.json)
+    print_json(text);
+  else
+    print_search(summary);
+  if (!over) fail(Code::limit_reached, "search stopped: {}; {}", result.limit, how_to_continue);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
@@ -97,7 +98,7 @@ class CheckpointIntegrity : public InAStore {
     save("other", 0);
   }
   control::Checkpoints open(const std::string& job, std::uint32_t worker) const {
-    return {store_, job, "{}", worker, 2, {}, has_records() ? 0U : 1U << 20U};
+    return {store_, job, nlohmann::json::object(), worker, 2, {}, has_records() ? 0U : 1U << 20U};
   }
   /// Small states have none.
   static bool has_records() { return GetParam() != "memory_without_records"; }

@@ -150,7 +150,7 @@ TEST_F(Recovery, AWorkerThatDiesAgainAndAgainEndsTheJobWithFour) {
   ASSERT_EQ(killed, 3);
   const Result result = command.wait();
   EXPECT_EQ(result.exit_code, 4) << result.err;
-  EXPECT_NE(result.err.find("was lost after 3 tries"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("was lost after 3 attempts"), std::string::npos) << result.err;
   EXPECT_TRUE(channel_is_empty());
 }
 
@@ -167,7 +167,7 @@ TEST_F(Recovery, AWorkerThatLeavesForATryThatIsNotThereEndsTheJob) {
   // The other worker's patience is 300 s.
   EXPECT_LT(clock.seconds(), 60);
   EXPECT_EQ(result.exit_code, 1) << result.err;
-  EXPECT_THAT(result.err, testing::HasSubstr("another try of it is at work; there is none"));
+  EXPECT_THAT(result.err, testing::HasSubstr("another attempt of it is running; there is none"));
   EXPECT_THAT(result.err, testing::HasSubstr("lambdaml resume"));
   EXPECT_TRUE(channel_is_empty());
 }

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "input.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
@@ -92,7 +94,8 @@ class World {
   }
 
   void call(Input& input) {
-    Checkpoints checkpoints(store_, "job", "fingerprint", 0, kWorkers, {}, largest_without_record_);
+    Checkpoints checkpoints(store_, "job", nlohmann::json::object(), 0, kWorkers, {},
+                            largest_without_record_);
     try {
       switch (input.below(8)) {
         case 0:

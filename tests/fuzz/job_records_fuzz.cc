@@ -158,7 +158,7 @@ class World {
       if (auto text = channel_->load(control::keys::result(worker))) {
         attempt([&] {
           job::WorkerStats sum;
-          sum += job::WorkerStats::from_json(text->text());
+          sum += job::WorkerStats::from_json(parse_json(text->text()));
           require(sum.to_json().is_object());
         });
         reports.push_back(std::move(*text));

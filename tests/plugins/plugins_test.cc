@@ -14,8 +14,8 @@
 #include "lambdaml/predict/predict.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/trigger.h"
-#include "lambdaml/tune/leg_job.h"
 #include "lambdaml/tune/search.h"
+#include "lambdaml/tune/segment_job.h"
 #include "lambdaml/worker/worker.h"
 
 /// The tests' own plug-ins: each passes its layer's conformance suite, and a job uses nothing but
@@ -103,6 +103,24 @@ TEST_F(Plugins, MakeAJobTogether) {
   EXPECT_NEAR(model.parameters[1], -1, 0.19);
 }
 
+TEST_F(Plugins, OnAPlatformThatQueuesWorkersMustNotWaitForEachOther) {
+  Options options = job();
+  options.parse("platform", "relay_queue", "test");
+  trigger::Observer observer;
+  EXPECT_THAT(error_of([&] { trigger::train(options, observer); }),
+              testing::AllOf(testing::StartsWith("invalid_argument"),
+                             testing::HasSubstr("relay_queue queues functions"),
+                             testing::HasSubstr("--sync-mode async")));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+  // One worker waits for nobody, and asynchronous ones do not either.
+  options.parse("workers", "1", "test");
+  EXPECT_EQ(error_of([&] { trigger::train(options, observer); }), "");
+  options.parse("workers", "3", "test");
+  options.parse("sync_mode", "async", "test");
+  options.parse("output", (folder_ / "async").string(), "test");
+  EXPECT_EQ(error_of([&] { trigger::train(options, observer); }), "");
+}
+
 /// Jobs and searches on functions that were deployed with other memory than their options name.
 class DeployedMemory : public Plugins {
  protected:
@@ -113,7 +131,7 @@ class DeployedMemory : public Plugins {
     options.parse("until", "", "test");
     return options;
   }
-  /// With a model of 80 MB, whose merging takes three times as much.
+  /// With a model of 80 MB, whose merging takes 480 MB.
   Options wide_job_on(int function_mb, int memory_mb) const {
     write_file(folder_ / "wide.libsvm", as_bytes("1 1:1\n0 20000000:1\n1 2:1\n0 3:1\n"));
     Options options = job_on(function_mb, memory_mb);
@@ -122,7 +140,7 @@ class DeployedMemory : public Plugins {
                                             {"format", "sparse_libsvm"},
                                             {"model", "lr"},
                                             {"optim", "grad_avg"},
-                                            {"sync_mode", "reduce"},
+                                            {"sync_mode", "async"},
                                             {"workers", "2"},
                                             {"channel", "memory://deployed-memory"}})
       options.parse(name, value, "test");
@@ -156,7 +174,7 @@ TEST_F(DeployedMemory, IsWhatATrialCosts) {
   options.parse("epochs", "1000000000", "test");
   options.parse("checkpoint", (folder_ / "kept").string(), "test");
   tune::Bell bell;
-  tune::LegJob job("20261129-101500-3f9c01d2a47b", options, bell);
+  tune::SegmentJob job("20261129-101500-3f9c01d2a47b", options, bell);
   while (job.cost_so_far() == 0) {
     ASSERT_FALSE(job.has_ended()) << error_of([&] { job.summary(); });
     bell.wait(0.01);

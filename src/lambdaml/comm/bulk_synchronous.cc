@@ -60,8 +60,9 @@ void BulkSynchronous::compress_with_feedback(std::span<float> values) {
   for (std::size_t i = 0; i < values.size(); ++i) residual_[i] -= values[i];
 }
 
-Buffer BulkSynchronous::seal(Draft& sum, const MessageHead& head, std::size_t begin) const {
-  if (merged_form_ == Form::f32 || !all_finite(sum.values)) return sum.seal(head);
+Buffer BulkSynchronous::encode_sum(MessageBuilder& sum, const MessageHead& head,
+                                   std::size_t begin) const {
+  if (merged_form_ == Form::f32 || !all_finite(sum.values)) return sum.finish(head);
   round_to(merged_form_, sum.values, begin);
   return encode(head, sum.totals, sum.values, {merged_form_, begin});
 }

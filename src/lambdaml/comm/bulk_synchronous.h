@@ -52,7 +52,7 @@ namespace lambdaml::comm {
 /// cleared: at most the contributions to one round, and the merged results of one checkpoint
 /// interval.
 ///
-/// Used by one thread, except for seal() and keep().
+/// Used by one thread, except for encode_sum() and keep().
 class BulkSynchronous : public Communicator {
  public:
   explicit BulkSynchronous(Membership membership);
@@ -69,9 +69,9 @@ class BulkSynchronous : public Communicator {
   virtual std::size_t sum_round(std::uint64_t round, Vectors vectors) = 0;
   /// How contributions of this round are encoded; `begin` as in Packing.
   Packing contribution(std::size_t begin = 0) const { return {contribution_form_, begin}; }
-  /// Encodes a sum as a message. Rounds the draft's values to those that the message carries.
+  /// Encodes a sum as a message. Rounds the builder's values to those that the message carries.
   /// Thread-safe.
-  Buffer seal(Draft& sum, const MessageHead& head, std::size_t begin = 0) const;
+  Buffer encode_sum(MessageBuilder& sum, const MessageHead& head, std::size_t begin = 0) const;
 
   /// A wait for messages of other workers, limited by the patience. While it lasts, restores
   /// messages of this worker that the store has lost.

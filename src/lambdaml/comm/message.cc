@@ -63,13 +63,13 @@ std::string_view name_of(MessageHead::Kind kind) {
 
 }  // namespace
 
-Draft::Draft(std::size_t n_totals, std::size_t n_values)
+MessageBuilder::MessageBuilder(std::size_t n_totals, std::size_t n_values)
     : bytes(sizeof(WireHead) + n_totals * sizeof(double) + n_values * sizeof(float)),
       totals(reinterpret_cast<double*>(bytes.data() + sizeof(WireHead)), n_totals),
       values(reinterpret_cast<float*>(bytes.data() + sizeof(WireHead) + n_totals * sizeof(double)),
              n_values) {}
 
-Buffer Draft::seal(const MessageHead& head) {
+Buffer MessageBuilder::finish(const MessageHead& head) {
   WireHead wire = wire_of(head);
   wire.totals = totals.size();
   wire.values = values.size();
@@ -84,10 +84,10 @@ Buffer encode(const MessageHead& head, std::span<const double> totals,
               std::span<const float> values, Packing packing) {
   const std::size_t packed = packed_bytes(packing.form, values, packing.begin);
   if (packing.form == Form::f32 || packed >= values.size_bytes()) {
-    Draft draft(totals.size(), values.size());
-    std::copy(totals.begin(), totals.end(), draft.totals.begin());
-    std::copy(values.begin(), values.end(), draft.values.begin());
-    return draft.seal(head);
+    MessageBuilder builder(totals.size(), values.size());
+    std::copy(totals.begin(), totals.end(), builder.totals.begin());
+    std::copy(values.begin(), values.end(), builder.values.begin());
+    return builder.finish(head);
   }
   Buffer bytes(sizeof(WireHead) + totals.size_bytes() + packed);
   std::byte* at = bytes.data() + sizeof(WireHead);

@@ -38,12 +38,12 @@ struct Packing {
 Buffer encode(const MessageHead& head, std::span<const double> totals,
               std::span<const float> values, Packing packing = {});
 
-/// A message whose numbers are computed in place: fill `totals` and `values`, then seal() it.
+/// A message whose numbers are computed in place: fill `totals` and `values`, then finish() it.
 /// Avoids the copy that encode() makes.
-struct Draft {
-  Draft(std::size_t totals, std::size_t values);
-  /// Writes the head and returns the message; the draft is empty afterwards.
-  Buffer seal(const MessageHead& head);
+struct MessageBuilder {
+  MessageBuilder(std::size_t totals, std::size_t values);
+  /// Writes the head and returns the message; the builder is empty afterwards.
+  Buffer finish(const MessageHead& head);
 
   Buffer bytes;
   std::span<double> totals;

@@ -48,11 +48,11 @@ TEST(Message, MayBeEmpty) {
   EXPECT_TRUE(decode(bytes, "key").values.empty());
 }
 
-TEST(Message, ADraftGivesTheSameBytes) {
-  Draft draft(kSentTotals.size(), kSentValues.size());
-  std::ranges::copy(kSentTotals, draft.totals.begin());
-  std::ranges::copy(kSentValues, draft.values.begin());
-  EXPECT_EQ(draft.seal(kHead).text(), encode(kHead, kSentTotals, kSentValues).text());
+TEST(Message, ABuilderGivesTheSameBytes) {
+  MessageBuilder builder(kSentTotals.size(), kSentValues.size());
+  std::ranges::copy(kSentTotals, builder.totals.begin());
+  std::ranges::copy(kSentValues, builder.values.begin());
+  EXPECT_EQ(builder.finish(kHead).text(), encode(kHead, kSentTotals, kSentValues).text());
 }
 
 TEST(Message, EveryFlippedBitIsNoticed) {

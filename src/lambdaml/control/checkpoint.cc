@@ -36,25 +36,23 @@ std::uint64_t old_checksum_of(const tensor::SafetensorsFile& file) {
 }
 
 /// Adds the order that versions which do not name one used.
-std::string with_order(const std::string& fingerprint) {
-  nlohmann::json members = parse_json(fingerprint);
-  if (!members.is_object() || members.contains(kOrder)) return fingerprint;
-  members[kOrder] = data::OrderVersion::tail_last;
-  return json_text(members);
+nlohmann::json with_order(nlohmann::json fingerprint) {
+  if (fingerprint.is_object() && !fingerprint.contains(kOrder))
+    fingerprint[kOrder] = data::OrderVersion::tail_last;
+  return fingerprint;
 }
 
 /// Earlier versions stored the options with their passwords.
-std::string fingerprint_in(const tensor::SafetensorsFile& file) {
-  const std::string kept = with_order(file.metadata("fingerprint"));
-  nlohmann::json options = parse_json(kept);
-  if (!options.is_object()) return kept;
-  for (auto& [name, value] : options.items())
+nlohmann::json fingerprint_in(const tensor::SafetensorsFile& file) {
+  nlohmann::json members = with_order(parse_json(file.metadata("fingerprint")));
+  if (!members.is_object()) return members;
+  for (auto& [name, value] : members.items())
     if (value.is_string()) value = without_passwords(value.get<std::string>());
-  return json_text(options);
+  return members;
 }
 
 data::OrderVersion order_in(const tensor::SafetensorsFile& file) {
-  const nlohmann::json members = parse_json(fingerprint_in(file));
+  const nlohmann::json members = fingerprint_in(file);
   const nlohmann::json order =
       members.is_object() ? members.value(kOrder, nlohmann::json()) : nlohmann::json();
   return order == data::OrderVersion::tail_mixed ? data::OrderVersion::tail_mixed
@@ -122,11 +120,12 @@ void warn_of_old_job(const std::string& job_id) {
 }
 
 Checkpoints::Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id,
-                         std::string fingerprint, std::uint32_t worker, std::uint32_t workers,
-                         std::function<void()> before_saving, std::uint64_t largest_without_record)
+                         const nlohmann::json& fingerprint, std::uint32_t worker,
+                         std::uint32_t workers, std::function<void()> before_saving,
+                         std::uint64_t largest_without_record)
     : store_(std::move(store)),
       job_id_(std::move(job_id)),
-      fingerprint_(std::move(fingerprint)),
+      fingerprint_(std::make_shared<const nlohmann::json>(with_order(fingerprint))),
       worker_(worker),
       workers_(workers),
       before_saving_(std::move(before_saving)),
@@ -169,7 +168,7 @@ Buffer Checkpoints::encode(const std::string& key, const Progress& progress,
   writer.set_metadata("key", key);
   writer.set_metadata("metrics", note.metrics);
   writer.set_metadata("ended_by", note.ended_by);
-  writer.set_metadata("fingerprint", fingerprint_);
+  writer.set_metadata("fingerprint", json_text(*fingerprint_));
   writer.set_metadata("epoch", std::to_string(progress.epoch));
   writer.set_metadata("round", std::to_string(progress.round));
   writer.set_metadata("pass", std::to_string(place.pass));
@@ -191,10 +190,10 @@ void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
   }
   if (has_record) store_->save(CommitRecord::key_of(record.key), as_bytes(record.to_json()));
   next_slot_ = 1 - next_slot_;
-  look_again();
+  forget_found();
 }
 
-void Checkpoints::look_again() {
+void Checkpoints::forget_found() {
   records_.reset();
   found_.reset();
   states_read_ = false;
@@ -223,7 +222,7 @@ void Checkpoints::load_records(std::span<Checkpoints> workers) {
   const std::vector<std::optional<Buffer>> texts = store.load_present(keys);
   for (std::size_t i = 0; i < texts.size(); ++i) {
     Checkpoints& own = workers[i / 2];
-    if (i % 2 == 0) own.look_again();
+    if (i % 2 == 0) own.forget_found();
     if (i % 2 == 0) own.records_.emplace();
     if (!texts[i]) continue;
     std::optional<CommitRecord> record = CommitRecord::from_json(texts[i]->text(), own.key(i % 2));
@@ -234,7 +233,7 @@ void Checkpoints::load_records(std::span<Checkpoints> workers) {
   }
 }
 
-void Checkpoints::look_at(std::span<Checkpoints> workers) {
+void Checkpoints::look_up(std::span<Checkpoints> workers) {
   load_records(workers);
   std::vector<Checkpoints*> without;
   for (Checkpoints& own : workers) {
@@ -251,7 +250,7 @@ void Checkpoints::look_at(std::span<Checkpoints> workers) {
 }
 
 const std::vector<Checkpoints::Found>& Checkpoints::found() {
-  if (!found_) look_at({this, 1});
+  if (!found_) look_up({this, 1});
   return *found_;
 }
 
@@ -414,10 +413,10 @@ data::OrderVersion Checkpoints::keep_order() {
   const Slot* from = suspended_ ? suspended_.get() : loaded_.get();
   const data::OrderVersion order =
       from == nullptr ? data::OrderVersion::tail_mixed : order_in(from->file);
-  nlohmann::json members = parse_json(fingerprint_);
-  if (members.is_object()) {
+  if (fingerprint_->is_object()) {
+    nlohmann::json members = *fingerprint_;
     members[kOrder] = order;
-    fingerprint_ = json_text(members);
+    fingerprint_ = std::make_shared<const nlohmann::json>(std::move(members));
   }
   return order;
 }
@@ -434,16 +433,16 @@ std::vector<std::string> Checkpoints::keys_after(std::uint64_t epoch) {
 
 void Checkpoints::forget_after(std::uint64_t epoch) {
   store_->remove_all(keys_after(epoch));
-  look_again();
+  forget_found();
 }
 
 bool Checkpoints::continues(const Slot& slot) const {
-  const std::string saved = fingerprint_in(slot.file);
-  const std::string own = with_order(fingerprint_);
-  if (slot.file.metadata("format") != kOldFormat || saved == own) return saved == own;
-  nlohmann::json old = parse_json(own);
-  for (const char* name : {kTestChecksum, kDefinitionChecksum})
-    if (old.is_object()) old.erase(name);
+  // Their texts are compared, because a text cannot hold every value: bytes that are not UTF-8.
+  const std::string saved = json_text(fingerprint_in(slot.file));
+  if (saved == json_text(*fingerprint_)) return true;
+  if (slot.file.metadata("format") != kOldFormat || !fingerprint_->is_object()) return false;
+  nlohmann::json old = *fingerprint_;
+  for (const char* name : {kTestChecksum, kDefinitionChecksum}) old.erase(name);
   return saved == json_text(old);
 }
 

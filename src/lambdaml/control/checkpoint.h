@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/control/commit_record.h"
 #include "lambdaml/data/partition.h"
@@ -76,13 +78,14 @@ class Checkpoints {
   /// with epochs of milliseconds should not wait for a second save in each.
   static constexpr std::uint64_t kLargestWithoutRecord = 64U << 10U;
 
-  /// `fingerprint` is a text that is equal only for runs that may continue each other: a JSON
-  /// object in which the members kTestChecksum and kDefinitionChecksum are new, so checkpoints of
-  /// an old version lack them.
+  /// `fingerprint` is equal only for runs that may continue each other: an object in which the
+  /// members kTestChecksum and kDefinitionChecksum are new, so checkpoints of an old version lack
+  /// them. An object that only looks up what exists may have an empty one.
   /// `before_saving`, if any, is called before each save and may throw to prevent it.
   /// `largest_without_record` differs from the default only in tests.
-  Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id, std::string fingerprint,
-              std::uint32_t worker, std::uint32_t workers, std::function<void()> before_saving = {},
+  Checkpoints(std::shared_ptr<storage::Storage> store, std::string job_id,
+              const nlohmann::json& fingerprint, std::uint32_t worker, std::uint32_t workers,
+              std::function<void()> before_saving = {},
               std::uint64_t largest_without_record = kLargestWithoutRecord);
 
   void save(const Progress& progress, optim::Optimizer& optimizer,
@@ -103,7 +106,7 @@ class Checkpoints {
 
   /// Looks up the checkpoints of several workers of one job, which share a store: loads all commit
   /// records in one batch, and the states of those without records as read_states() does.
-  static void look_at(std::span<Checkpoints> workers);
+  static void look_up(std::span<Checkpoints> workers);
   /// Loads both states of each worker, once, so that available() lists only states that are whole
   /// now. Warns about a damaged one; throws data_corrupt if a worker has no whole one. Holds 64 MB
   /// of states at a time, or the two of one worker.
@@ -154,7 +157,7 @@ class Checkpoints {
   void load(const Found& checkpoint);
   /// Whether the state in that slot equals its record; false without a record.
   bool is_as_recorded(const Slot& slot) const;
-  void look_again();
+  void forget_found();
   Slot read(std::uint64_t slot, const std::string& key, Buffer bytes) const;
   void put_back(const Slot& slot, optim::Optimizer& optimizer,
                 comm::Communicator& communicator) const;
@@ -167,7 +170,7 @@ class Checkpoints {
 
   std::shared_ptr<storage::Storage> store_;
   std::string job_id_;
-  std::string fingerprint_;
+  std::shared_ptr<const nlohmann::json> fingerprint_;  ///< names an order; never null
   std::uint32_t worker_;
   std::uint32_t workers_;
   std::function<void()> before_saving_;

@@ -1,8 +1,10 @@
 #include "lambdaml/control/checkpoint.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/storage/testing/faults.h"
@@ -28,8 +30,8 @@ class Numbers : public optim::Optimizer {
 
 class CheckpointTest : public testing::Test {
  protected:
-  Checkpoints checkpoints(const std::string& job, const std::string& fingerprint = "f") const {
-    return {store_, job, fingerprint, 0, 2, {}, largest_without_record_};
+  Checkpoints checkpoints(const std::string& job, const std::string& fingerprint = "{}") const {
+    return {store_, job, parse_json(fingerprint), 0, 2, {}, largest_without_record_};
   }
   void TearDown() override { store_->clear(""); }
   void damage(const std::string& key) {
@@ -114,7 +116,8 @@ TEST_F(CheckpointTest, JobsAndOptionsAreKeptApart) {
   Numbers numbers;
   checkpoints("job").save({1, 1}, numbers, *communicator_, {});
   EXPECT_TRUE(checkpoints("other").available().empty());
-  EXPECT_THROW(checkpoints("job", "g").restore({1, 1}, numbers, *communicator_), Error);
+  EXPECT_THROW(checkpoints("job", R"({"rows":[7]})").restore({1, 1}, numbers, *communicator_),
+               Error);
   EXPECT_THROW(checkpoints("job").restore({2, 2}, numbers, *communicator_), Error);
 }
 
@@ -143,7 +146,7 @@ TEST_F(CheckpointTest, ARecordComesAfterItsStateAndGoesWithIt) {
                                            [&](std::string_view verb, std::string_view key) {
                                              if (verb == "save") saved.emplace_back(key);
                                            }),
-                      "job", "f", 0, 2, {}, 0);
+                      "job", nlohmann::json::object(), 0, 2, {}, 0);
   writing.save({1, 7}, numbers, *communicator_, {});
   writing.save({2, 14}, numbers, *communicator_, {});
   EXPECT_EQ(saved, (std::vector<std::string>{"job/0_2.0.safetensors", "job/0_2.0.commit",
@@ -167,7 +170,7 @@ TEST_F(CheckpointTest, TheStateIsLoadedOnceAndByItsWorkerAlone) {
                                              if (verb == "load" && key.ends_with(".safetensors"))
                                                loaded.emplace_back(key);
                                            }),
-                      "job", "f", 0, 2, {}, 0);
+                      "job", nlohmann::json::object(), 0, 2, {}, 0);
   EXPECT_EQ(reading.available(), (std::vector<Progress>{{3, 21}, {2, 14}}));
   EXPECT_TRUE(loaded.empty());
   EXPECT_EQ(reading.load_round(14), (Progress{2, 14}));

@@ -4,7 +4,7 @@
 
 namespace lambdaml::control {
 
-bool is_worth_another_try(std::string_view error_type) {
+bool is_worth_another_attempt(std::string_view error_type) {
   return faas::is_worth_a_retry(error_type) && error_type != to_string(Code::unavailable);
 }
 

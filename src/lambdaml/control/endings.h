@@ -39,6 +39,6 @@ class DamagedCheckpoint : public Error {
 
 /// Whether another attempt of a worker that failed with this error type can help. Not so for
 /// `unavailable`: the patience with the service is exhausted, so the job ends.
-bool is_worth_another_try(std::string_view error_type);
+bool is_worth_another_attempt(std::string_view error_type);
 
 }  // namespace lambdaml::control

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 namespace lambdaml::control {
 
 JobCheckpoints::JobCheckpoints(const std::shared_ptr<storage::Storage>& store,
@@ -10,20 +12,20 @@ JobCheckpoints::JobCheckpoints(const std::shared_ptr<storage::Storage>& store,
     : store_(store) {
   workers_.reserve(workers);
   for (std::uint32_t worker = 0; worker < workers; ++worker)
-    workers_.emplace_back(store, job_id, "", worker, workers);
+    workers_.emplace_back(store, job_id, nlohmann::json(), worker, workers);
 }
 
-void JobCheckpoints::look_at() {
-  if (!std::exchange(known_, true)) Checkpoints::look_at(workers_);
+void JobCheckpoints::look_up() {
+  if (!std::exchange(known_, true)) Checkpoints::look_up(workers_);
 }
 
 void JobCheckpoints::read_states() {
-  look_at();
+  look_up();
   Checkpoints::read_states(workers_);
 }
 
 std::optional<JobCheckpoints::Start> JobCheckpoints::newest_common(bool together) {
-  look_at();
+  look_up();
   if (std::optional<Start> start = common_of_found(together)) return start;
   read_states();
   return common_of_found(together);
@@ -44,7 +46,7 @@ std::optional<JobCheckpoints::Start> JobCheckpoints::common_of_found(bool togeth
 }
 
 void JobCheckpoints::forget_after(std::uint64_t epoch) {
-  look_at();
+  look_up();
   std::vector<std::string> keys;
   for (Checkpoints& own : workers_)
     for (std::string& key : own.keys_after(epoch)) keys.push_back(std::move(key));

@@ -36,7 +36,7 @@ class JobCheckpoints {
   void forget_after(std::uint64_t epoch);
 
  private:
-  void look_at();
+  void look_up();
   std::optional<Start> common_of_found(bool together);
 
   std::shared_ptr<storage::Storage> store_;

@@ -20,6 +20,7 @@
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
+#include "lambdaml/storage/registry.h"
 
 namespace lambdaml::control {
 
@@ -40,6 +41,16 @@ void RunFolder::lock() {
   if (!lock_) fail_errno(errno, fmt::format("opening {}", name.string()));
   if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
     fail(Code::unavailable, "run {}: it is still running; stop it first", path_.string());
+}
+
+std::filesystem::path output_folder(const std::string& value, std::string_view advice) {
+  const Uri uri = Uri::parse(value);
+  const std::optional<std::filesystem::path> path = storage::local_path(uri);
+  if (!path)
+    fail(Code::invalid_argument, "output '{}': it must be a folder of this machine{}",
+         uri.display(), advice);
+  const bool is_plain = std::filesystem::absolute(value).lexically_normal() == *path;
+  return is_plain ? std::filesystem::path(value) : *path;
 }
 
 void RunFolder::require_new(const fs::path& path) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -12,6 +13,10 @@
 #include "lambdaml/job/metrics.h"
 
 namespace lambdaml::control {
+
+/// The folder of this machine that a value of the option `output` names, as the user wrote it if it
+/// is a path. Throws invalid_argument, which ends with `advice`, for the URI of a place elsewhere.
+std::filesystem::path output_folder(const std::string& value, std::string_view advice = "");
 
 /// The files of a run on the machine that started it: `job.yaml` (the resolved options), `run.json`
 /// (its id, and a checksum of job.yaml, so that a resumed run continues with the same options),

@@ -35,7 +35,7 @@ void WorkerClaim::require() {
     if (!holder || holder->text() == token_) return;
     if (holder->text() == kStop) throw Stopped(fmt::format("{}: its job was stopped", what_));
     if (before && before->text() == holder->text())
-      throw Superseded(fmt::format("another try of {} has taken over", what_));
+      throw Superseded(fmt::format("another attempt of {} has taken over", what_));
     before = std::move(holder);
   }
   fail(Code::unavailable, "{}: the claim of {} is another each time that it is read",

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "lambdaml/base/error.h"
@@ -13,6 +14,7 @@
 #include "lambdaml/data/prepared.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/rows.h"
+#include "lambdaml/storage/registry.h"
 
 namespace lambdaml::data {
 namespace {
@@ -187,8 +189,8 @@ Dataset read(const Uri& uri, std::string_view format, std::size_t threads,
              std::vector<SourceFile>* files, const Options& format_options) {
   const Choice choice = choose(format);
   const ReadOptions options{uri.display(), choice.form, threads, format_options};
-  if (uri.scheme == "file" && std::filesystem::is_character_file(uri.path) &&
-      uri.path != "/dev/stdin")
+  const std::optional<std::filesystem::path> path = storage::local_path(uri);
+  if (path && std::filesystem::is_character_file(*path) && *path != "/dev/stdin")
     fail(Code::invalid_argument, "reading {}: it is a device and no file", uri.display());
   if (!uri.name().empty()) {
     const storage::Object object = storage::open_object(uri);

@@ -50,13 +50,11 @@ bool is_kmeans(const json& payload) {
 
 }  // namespace
 
-bool is_original_payload(std::string_view text) {
-  const json payload = parse_json(text);
+bool is_original_payload(const json& payload) {
   return payload.is_object() && (payload.contains("data_bucket") || payload.contains("tmp_bucket"));
 }
 
-void from_original_payload(std::string_view text, Options& options) {
-  const json payload = parse_json(text);
+void from_original_payload(const json& payload, Options& options) {
   if (!payload.is_object()) fail(Code::invalid_argument, "payload: not a JSON object");
   json known = json::object();
   for (const auto& [key, value] : payload.items())

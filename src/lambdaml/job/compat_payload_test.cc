@@ -5,8 +5,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/job/options.h"
 
 namespace lambdaml::job {
@@ -22,9 +24,9 @@ constexpr const char* kElastiCache =
         "function_name":"lambda_core"})";
 
 TEST(OriginalPayload, BecomesAJobOfTheSameMeaning) {
-  ASSERT_TRUE(is_original_payload(kElastiCache));
+  ASSERT_TRUE(is_original_payload(parse_json(kElastiCache)));
   Options options = job_options();
-  from_original_payload(kElastiCache, options);
+  from_original_payload(parse_json(kElastiCache), options);
   EXPECT_EQ(options.text("data"), "s3://higgs-10");
   EXPECT_EQ(options.text("channel"), "memcached://cache.example:11211");
   EXPECT_EQ(options.text("format"), "dense_libsvm");
@@ -39,22 +41,23 @@ TEST(OriginalPayload, BecomesAJobOfTheSameMeaning) {
 
 TEST(OriginalPayload, TakesBucketsAndTables) {
   Options options = job_options();
-  from_original_payload(R"({"data_bucket":"d","train_file":"t","test_file":"e","tmp_bucket":"c",
-                            "cp_bucket":"p","run_epochs":3})",
-                        options);
+  from_original_payload(
+      parse_json(R"({"data_bucket":"d","train_file":"t","test_file":"e","tmp_bucket":"c",
+                            "cp_bucket":"p","run_epochs":3})"),
+      options);
   EXPECT_EQ(options.text("data"), "s3://d/t");
   EXPECT_EQ(options.text("test_data"), "s3://d/e");
   EXPECT_EQ(options.text("channel"), "s3://c");
   EXPECT_EQ(options.text("checkpoint"), "s3://p");
   EXPECT_EQ(options.integer("run_epochs"), 3);
-  from_original_payload(R"({"data_bucket":"d","tmp_table_name":"tmp"})", options);
+  from_original_payload(parse_json(R"({"data_bucket":"d","tmp_table_name":"tmp"})"), options);
   EXPECT_EQ(options.text("channel"), "dynamodb://tmp");
 }
 
 TEST(OriginalPayload, TellsTheParameterServerFromMemcached) {
   Options options = job_options();
   const auto channel = [&](const char* payload) {
-    from_original_payload(payload, options);
+    from_original_payload(parse_json(payload), options);
     return options.text("channel");
   };
   EXPECT_EQ(channel(R"({"data_bucket":"d","host":"10.0.0.7","port":27000})"),
@@ -69,9 +72,10 @@ TEST(OriginalPayload, TellsTheParameterServerFromMemcached) {
 TEST(OriginalPayload, KMeansOnElastiCacheAsItsAuthorsShipIt) {
   Options options = job_options();
   from_original_payload(
-      R"({"dataset":"higgs","data_bucket":"higgs-10","dataset_type":"dense_libsvm","n_features":30,
+      parse_json(
+          R"({"dataset":"higgs","data_bucket":"higgs-10","dataset_type":"dense_libsvm","n_features":30,
           "tmp_bucket":"tmp-params","merged_bucket":"merged-params","n_clusters":2,"n_epochs":10,
-          "threshold":0.0001,"sync_mode":"reduce","n_workers":10,"host":"127.0.0.1","port":11211})",
+          "threshold":0.0001,"sync_mode":"reduce","n_workers":10,"host":"127.0.0.1","port":11211})"),
       options);
   EXPECT_EQ(options.text("model"), "kmeans");
   EXPECT_EQ(options.integer("clusters"), 2);
@@ -85,13 +89,13 @@ TEST(OriginalPayload, HybridJobsAsTheirAuthorsShipThem) {
   for (const bool kmeans : {true, false}) {
     Options options = job_options();
     from_original_payload(
-        std::string(
-            R"({"dataset":"higgs","data_bucket":"higgs-10","dataset_type":"dense_libsvm",
+        parse_json(std::string(
+                       R"({"dataset":"higgs","data_bucket":"higgs-10","dataset_type":"dense_libsvm",
                 "n_features":30,"host":"127.0.0.1","port":27000,"n_workers":10,"n_epochs":10,
                 "sync_mode":"reduce",)") +
-            (kmeans ? R"("n_clusters":10,"threshold":0.0001})"
-                    : R"("n_classes":2,"model":"svm","optim":"grad_avg","lr":0.01,
-                         "batch_size":100000,"valid_ratio":0.2})"),
+                   (kmeans ? R"("n_clusters":10,"threshold":0.0001})"
+                           : R"("n_classes":2,"model":"svm","optim":"grad_avg","lr":0.01,
+                         "batch_size":100000,"valid_ratio":0.2})")),
         options);
     EXPECT_EQ(options.text("model"), kmeans ? "kmeans" : "svm");
     EXPECT_EQ(options.text("channel"), "ps://127.0.0.1:27000");
@@ -101,7 +105,8 @@ TEST(OriginalPayload, HybridJobsAsTheirAuthorsShipThem) {
 
 TEST(OriginalPayload, AJobThatMeetsInS3KeepsItsResultsThere) {
   Options options = job_options();
-  from_original_payload(R"({"data_bucket":"d","tmp_bucket":"c","n_clusters":3})", options);
+  from_original_payload(parse_json(R"({"data_bucket":"d","tmp_bucket":"c","n_clusters":3})"),
+                        options);
   EXPECT_EQ(options.text("channel"), "s3://c");
   EXPECT_FALSE(options.is_set("checkpoint"));
 }
@@ -113,7 +118,7 @@ TEST(OriginalPayload, ErrorsNameThePayloadsOwnKeys) {
            {R"({"data_bucket":"d","dataset_type":"csv"})", "dataset_type"}}) {
     Options options = job_options();
     try {
-      from_original_payload(payload, options);
+      from_original_payload(parse_json(payload), options);
       ADD_FAILURE() << payload;
     } catch (const Error& error) {
       EXPECT_THAT(error.what(), testing::HasSubstr("payload: ")) << payload;
@@ -127,9 +132,9 @@ TEST(OriginalPayload, WhatItCannotMeanIsAnError) {
   for (const char* bad :
        {"[]", R"({"tmp_bucket":"c"})", R"({"data_bucket":7.5})",
         R"({"data_bucket":"d","n_wokers":2})", R"({"data_bucket":"d","n_workers":"two"})"})
-    EXPECT_THROW(from_original_payload(bad, options), Error) << bad;
-  EXPECT_FALSE(is_original_payload(R"({"data":"s3://d"})"));
-  EXPECT_FALSE(is_original_payload("{"));
+    EXPECT_THROW(from_original_payload(parse_json(bad), options), Error) << bad;
+  EXPECT_FALSE(is_original_payload(parse_json(R"({"data":"s3://d"})")));
+  EXPECT_FALSE(is_original_payload(parse_json("{")));
 }
 
 }  // namespace

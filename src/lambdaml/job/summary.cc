@@ -45,7 +45,7 @@ void add_report(const std::string& text, const JobEnd& end, const cost::Prices& 
   sums.train += totals_from(report.at("train"));
   sums.valid += totals_from(report.at("valid"));
   sums.test += totals_from(report.at("test"));
-  const WorkerStats stats = WorkerStats::from_json(text);
+  const WorkerStats stats = WorkerStats::from_json(report);
   sums.stats += stats;
   // The memory that the function has, where it says so: it may be deployed with other memory than
   // the option names.

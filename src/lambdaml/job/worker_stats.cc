@@ -48,10 +48,9 @@ json WorkerStats::to_json() const {
   return object;
 }
 
-WorkerStats WorkerStats::from_json(std::string_view text) {
+WorkerStats WorkerStats::from_json(const json& object) {
   WorkerStats out;
   try {
-    const json object = parse_json(text);
     for (const auto& [name, member] : kSeconds) out.*member = object.at(name).get<double>();
     for (const auto& [name, member] : kCounts) out.*member = object.at(name).get<std::uint64_t>();
     out.memory_mb = object.value(kMemory, std::uint64_t{0});

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -31,7 +30,9 @@ struct WorkerStats {
   /// A JSON object whose keys are the names above.
   nlohmann::json to_json() const;
   /// Reads the known keys. Throws data_corrupt if one is missing or not a number.
-  static WorkerStats from_json(std::string_view text);
+  static WorkerStats from_json(const nlohmann::json& object);
+  /// A text would become a JSON string.
+  static WorkerStats from_json(const std::string& text) = delete;
 };
 
 }  // namespace lambdaml::job

@@ -38,7 +38,7 @@ fs::path worker_executable() {
   const bool own_fault = code != Code::internal && code != Code::deadline_exceeded;
   if (own_fault) throw Error(code, text);
   text = fmt::format("worker {} was lost after {} {}: {}", worker, status.attempts,
-                     status.attempts == 1 ? "try" : "tries", text);
+                     status.attempts == 1 ? "attempt" : "attempts", text);
   // If the process died, the message already says so.
   if (!status.last_log_lines.empty() && !text.ends_with(status.last_log_lines.back()))
     text += fmt::format("; its last line: {}", status.last_log_lines.back());

@@ -20,7 +20,7 @@
 #include "lambdaml/control/job_record.h"
 #include "lambdaml/control/stores.h"
 #include "lambdaml/control/worker_report.h"
-#include "lambdaml/control/worker_words.h"
+#include "lambdaml/control/worker_status.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/model_file.h"
 #include "lambdaml/job/summary.h"
@@ -93,31 +93,31 @@ class Run {
     const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
     // Where polling is expensive, showing the progress once a second is enough.
     const double pause_s = channel_.capabilities().polling_is_expensive ? 1 : 0;
-    double next_look_s = wall.seconds() + pause_s;
+    double next_poll_s = wall.seconds() + pause_s;
     double next_check_s = wall.seconds() + 1;
     std::vector<std::string> responses = wait_for_all(*invocations_, [&] {
-      tell_failures();
+      report_failures();
       const std::vector<faas::EventStatus> workers = invocations_->status();
       for (const faas::EventStatus& worker : workers) require_begun(worker.response);
-      if (wall.seconds() >= next_look_s) {
-        next_look_s = wall.seconds() + pause_s;
-        look_for_metrics();
-        look_for_progress();
+      if (wall.seconds() >= next_poll_s) {
+        next_poll_s = wall.seconds() + pause_s;
+        read_metrics();
+        read_progress();
         if (channel_.load(control::keys::kStop))
           fail(Code::cancelled, "job {}: stopped by lambdaml stop", folder_.job_id());
       }
       if (wall.seconds() >= next_check_s) {
         next_check_s = wall.seconds() + 1;
-        look_for_job(workers);
+        keep_job_key(workers);
       }
-      tell_progress(workers);
+      report_progress(workers);
       if (limit.passed())
         fail(Code::limit_reached, "job {}: stopped after {} s, as --deadline says",
              folder_.job_id(), limit_s);
     });
-    tell_failures();
+    report_failures();
     for (const std::string& response : responses) require_begun(response);
-    look_for_metrics();
+    read_metrics();
     return responses;
   }
 
@@ -125,11 +125,11 @@ class Run {
   void require_begun(std::string_view response) const {
     if (response == control::kJobIsOver) fail_lost(control::keys::kJob);
     if (response == control::kJobIsLost) fail_lost(control::keys::kData);
-    // Others would wait for it in vain: here, no two tries of a worker run at the same time.
+    // Others would wait for it in vain: here, no two attempts of a worker run at the same time.
     if (response == control::kTakenOver && !job::is_remote(options_))
       fail(Code::unavailable,
-           "channel {}: a worker of job {} left, for it read that another try of it is at work; "
-           "there is none, so the channel does not say what this job wrote",
+           "channel {}: a worker of job {} left, because it read that another attempt of it is "
+           "running; there is none, so the channel does not contain what this job wrote",
            channel_.describe(), folder_.job_id());
     if (response != control::kCheckpointDamaged) return;
     const std::string message = fmt::format(
@@ -148,7 +148,7 @@ class Run {
   /// Keeps the job's key in place for as long as the job runs. A store that is not durable may lose
   /// it with everything else. Running workers restore what they still need from each other; but
   /// finished workers do not, and none can begin.
-  void look_for_job(const std::vector<faas::EventStatus>& workers) {
+  void keep_job_key(const std::vector<faas::EventStatus>& workers) {
     if (channel_.load(control::keys::kJob)) return;
     const bool all_at_work = std::ranges::all_of(workers, [](const faas::EventStatus& worker) {
       return worker.state == faas::EventStatus::State::running;
@@ -227,7 +227,7 @@ class Run {
     function.log_folder = folder_.log_folder();
     function.all_at_once = all_together();
     if (job::is_remote(options_)) function.outcomes = outcomes_of_workers();
-    function.worth_a_retry = control::is_worth_another_try;
+    function.worth_a_retry = control::is_worth_another_attempt;
     function.goes_on = [](const std::string& response) {
       return response == control::kToBeContinued;
     };
@@ -283,17 +283,17 @@ class Run {
   }
 
   /// Failures arrive on the invoker's thread; the observer is called on this one.
-  void tell_failures() {
-    std::vector<FailedTry> failures;
+  void report_failures() {
+    std::vector<FailedAttempt> failures;
     {
       const std::lock_guard lock(failures_mutex_);
       failures.swap(failures_);
     }
-    for (const FailedTry& failed : failures)
+    for (const FailedAttempt& failed : failures)
       observer_.worker_failed(failed.worker, failed.status, failed.again);
   }
 
-  void look_for_metrics() {
+  void read_metrics() {
     while (const std::optional<Buffer> text =
                channel_.load(control::keys::metrics(next_metrics_))) {
       job::EpochMetrics metrics;
@@ -310,7 +310,7 @@ class Run {
     }
   }
 
-  void look_for_progress() {
+  void read_progress() {
     const std::optional<Buffer> text = channel_.load(control::keys::kProgress);
     if (!text) return;
     const json at = parse_json(text->text());
@@ -321,7 +321,7 @@ class Run {
     at_.rounds = count_at(at, "rounds");
   }
 
-  void tell_progress(const std::vector<faas::EventStatus>& workers) {
+  void report_progress(const std::vector<faas::EventStatus>& workers) {
     std::uint32_t alive = 0;
     for (const faas::EventStatus& status : workers)
       alive += status.state == faas::EventStatus::State::running ? 1 : 0;
@@ -354,13 +354,13 @@ class Run {
   control::Stores& stores_;
   Observer& observer_;
   Begin begin_ = Begin::anew;
-  struct FailedTry {
+  struct FailedAttempt {
     std::size_t worker;
     faas::EventStatus status;
     bool again;
   };
   std::mutex failures_mutex_;
-  std::vector<FailedTry> failures_;
+  std::vector<FailedAttempt> failures_;
   std::uint64_t next_metrics_ = 1;
   std::atomic<std::uint64_t> news_{0};  ///< grows with every sign of life
   /// The position that worker 0 reported.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/deadline.h"
@@ -10,100 +9,21 @@
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
-#include "lambdaml/base/text.h"
-#include "lambdaml/comm/registry.h"
 #include "lambdaml/control/checkpoint.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/control/job_channel.h"
 #include "lambdaml/control/job_record.h"
 #include "lambdaml/control/run_folder.h"
-#include "lambdaml/cost/cost.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/job.h"
-#include "lambdaml/model/registry.h"
-#include "lambdaml/optim/registry.h"
 #include "lambdaml/storage/own_place.h"
-#include "lambdaml/trigger/platform.h"
 #include "lambdaml/trigger/reach.h"
+#include "lambdaml/trigger/rehearsal.h"
 #include "lambdaml/trigger/run.h"
 #include "lambdaml/trigger/staging.h"
 
 namespace lambdaml::trigger {
 namespace {
-
-/// Copies of its part of the data, while a worker puts the rows in order.
-constexpr std::uint64_t kCopiesOfData = 2;
-/// A model that does not state its memory is small, unless merging is not.
-constexpr std::uint64_t kMergingWorthAsking = 32U << 20U;
-
-/// A model gives no probability to an unknown label, so such rows have no loss.
-void require_known_labels(const data::Manifest& test, const data::Manifest& data,
-                          const Options& options) {
-  for (const std::int32_t label : test.labels)
-    if (!std::ranges::binary_search(data.labels, label))
-      fail(Code::invalid_argument, "{}: it has the label {}, the training data have only {}",
-           Uri::parse(options.text("test_data")).display(), label,
-           fmt::join(std::span(data.labels).first(std::min<std::size_t>(10, data.labels.size())),
-                     ", "));
-}
-
-std::uint64_t bytes_for_merging(const Options& options, const model::Model& model,
-                                storage::Storage& channel) {
-  comm::MergeSizes sizes;
-  sizes.workers = static_cast<std::uint32_t>(options.integer("workers"));
-  sizes.values = std::max(model.parameter_count(), model.sums_count());
-  sizes.options = comm::pattern_options(options);
-  return comm::bytes_needed(options.text("sync_mode"), sizes, channel);
-}
-
-/// Constructs the model and the optimizer as the workers will, so that errors are found before
-/// anything is started.
-void rehearse(Options options, const StagedData& staged, storage::Storage& channel) {
-  // The workers use a different one; this one has no effect.
-  if (options.integer("threads") == 0) options.set("threads", Option::Value(std::int64_t{1}), "");
-  cost::Prices::current();  // needed at the end: fail now if invalid
-  const data::Manifest& data = staged.data;
-  const std::optional<data::Manifest>& test = staged.test;
-  const std::string what = Uri::parse(options.text("data")).display();
-  const model::Plugin& plugin = model::registry().get(options.text("model"));
-  if (plugin.needs_labels && data.labels.empty())
-    fail(Code::invalid_argument, "{}: it has no labels, and {} learns from labels", what,
-         plugin.name);
-  const model::Shape shape{data.features,
-                           plugin.needs_labels ? data.labels : std::vector<std::int32_t>(),
-                           staged.definition};
-  std::unique_ptr<model::Model> model;
-  try {
-    model = plugin.make(shape, options);
-  } catch (...) {
-    rethrow_with(what);
-  }
-  if (test && plugin.needs_labels && test->labels.empty())
-    fail(Code::invalid_argument, "{}: it has no labels, so {} cannot be tested on it",
-         Uri::parse(options.text("test_data")).display(), plugin.name);
-  if (test && plugin.needs_labels) require_known_labels(*test, data, options);
-  if (data.rows() < model->minimum_rows())
-    fail(Code::invalid_argument, "{}: its {} rows are too few: {} with these options needs {}",
-         what, data.rows(), plugin.name, model->minimum_rows());
-  const auto rows = std::min(static_cast<std::uint64_t>(options.integer("batch_size")),
-                             *std::max_element(data.part_rows.begin(), data.part_rows.end()));
-  const std::uint64_t training = model->training_bytes(rows);
-  const std::uint64_t merging = bytes_for_merging(options, *model, channel);
-  const std::uint64_t needed = training + data.bytes / data.parts() * kCopiesOfData + merging;
-  if ((training > 0 || merging >= kMergingWorthAsking) &&
-      needed > static_cast<std::uint64_t>(options.integer("memory_mb")) << 20)
-    fail(
-        Code::invalid_argument,
-        "{} needs about {} for batches of {} rows, its part of the data and merging ({}), and a "
-        "function may use {} MB: use a smaller --batch-size, more --workers or --aggregators, or a "
-        "larger --memory-mb",
-        plugin.name, human_bytes(needed), rows, human_bytes(merging), options.integer("memory_mb"));
-  const auto alone = comm::registry().get(options.text("sync_mode")).make({});
-  optim::Problem problem{*model, *alone};
-  problem.rows_per_round = {1.0};
-  problem.rows = problem.own_rows = 1;
-  optim::registry().get(options.text("optim")).make(problem, options);
-}
 
 /// The options for running the job here: memory_mb is what its functions have, even where they were
 /// deployed with other memory than the job names. What the run's folder records stays as given.
@@ -140,14 +60,6 @@ void require_place_of_checkpoints(control::Stores& stores, const Options& option
   stores.open(place)->load(job_id + "/job.json");
 }
 
-std::filesystem::path local_folder(const std::string& text) {
-  const Uri uri = Uri::parse(text);
-  if (uri.scheme != "file")
-    fail(Code::invalid_argument, "output '{}': it must be a folder of this machine", uri.display());
-  return text.starts_with("file://") ? std::filesystem::path(uri.path)
-                                     : std::filesystem::path(text);
-}
-
 std::uint32_t workers_of(const Options& options) {
   return static_cast<std::uint32_t>(options.integer("workers"));
 }
@@ -157,8 +69,8 @@ bool can_be_resumed(control::Stores& stores, const Options& options,
                     const std::string& job_id) noexcept {
   const Tidying tidying;
   try {
-    return !control::Checkpoints(stores.open(options.text("checkpoint")), job_id, "", 0,
-                                 workers_of(options))
+    return !control::Checkpoints(stores.open(options.text("checkpoint")), job_id, nlohmann::json(),
+                                 0, workers_of(options))
                 .available()
                 .empty();
   } catch (const std::exception&) {
@@ -243,7 +155,7 @@ nlohmann::ordered_json train(const Options& given, Observer& observer) {
   const std::string job_id = job::new_job_id();
   const std::filesystem::path output = options.text("output").empty()
                                            ? std::filesystem::path("runs") / job_id
-                                           : local_folder(options.text("output"));
+                                           : control::output_folder(options.text("output"));
   control::RunFolder::require_new(output);
   control::Stores stores;
   require_place_of_checkpoints(stores, options, job_id);
@@ -262,7 +174,7 @@ nlohmann::ordered_json train_as(const std::string& job_id, const Options& given,
   const Stopwatch wall;
   Options options = given;
   require_reach(options);
-  const std::filesystem::path output = local_folder(options.text("output"));
+  const std::filesystem::path output = control::output_folder(options.text("output"));
   control::RunFolder::require_new(output);
   control::Stores stores;
   require_place_of_checkpoints(stores, options, job_id);

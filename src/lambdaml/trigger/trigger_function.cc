@@ -35,56 +35,56 @@ using nlohmann::json;
 /// What the trigger needs to collect and store a finished job's results.
 constexpr double kMarginSeconds = 5;
 
-Options options_of(const std::string& payload) {
+/// The resolved options of an event, or of an event of the original system.
+Options options_of(const json& event) {
   Options options = job::job_options();
   job::read_environment(options);
-  if (job::is_original_payload(payload)) {
-    job::from_original_payload(payload, options);
-  } else {
-    if (!parse_json(payload).is_object())
-      fail(Code::invalid_argument, "event: not a JSON object with distinct names: '{}'",
-           printable(payload, 60));
-    job::from_json(parse_json(payload), "event", options);
-  }
+  if (job::is_original_payload(event))
+    job::from_original_payload(event, options);
+  else
+    job::from_json(event, "event", options);
   use_own_platform(options);
   job::resolve(options);
   return options;
 }
 
 /// What an invocation of the trigger has to do: begin a job, or continue one.
-struct Task {
+struct Work {
   Options options;
   std::string job_id;
-  double spent_s = 0;       ///< by earlier invocations
-  std::uint64_t leg = 0;    ///< how many those were
-  std::uint64_t epoch = 0;  ///< of the newest checkpoint that they left
+  double spent_s = 0;        ///< by earlier invocations
+  std::uint64_t number = 0;  ///< of those; "leg" in the event
+  std::uint64_t epoch = 0;   ///< of the newest checkpoint that they left
 };
 
 constexpr const char* kGoOn = "go_on";
 
-std::string handed_on(const Task& task) {
+std::string handed_on(const Work& work) {
   return json_text(json{{kGoOn,
-                         {{"job_id", task.job_id},
-                          {"spent_s", task.spent_s},
-                          {"leg", task.leg},
-                          {"epoch", task.epoch},
-                          {"options", job::to_json(task.options)}}}});
+                         {{"job_id", work.job_id},
+                          {"spent_s", work.spent_s},
+                          {"leg", work.number},
+                          {"epoch", work.epoch},
+                          {"options", job::to_json(work.options)}}}});
 }
 
-std::string handed_over(const Task& task) {
-  return json_text(json{{"status", "another_invocation_goes_on"}, {"job_id", task.job_id}});
+std::string handed_over(const Work& work) {
+  return json_text(json{{"status", "another_invocation_goes_on"}, {"job_id", work.job_id}});
 }
 
-Task task_of(const faas::Invocation& invocation) {
+Work work_of(const faas::Invocation& invocation) {
   const json event = parse_json(invocation.payload);
-  if (!event.is_object() || !event.contains(kGoOn))
-    return {options_of(invocation.payload), job::id_of_request("job-", invocation.request_id)};
+  if (!event.is_object())
+    fail(Code::invalid_argument, "event: not a JSON object with distinct names: '{}'",
+         printable(invocation.payload, 60));
+  if (!event.contains(kGoOn))
+    return {options_of(event), job::id_of_request("job-", invocation.request_id)};
   try {
     const json& rest = event.at(kGoOn);
     const std::string job_id = rest.at("job_id");
     if (!job::is_job_id(job_id))
       fail(Code::invalid_argument, "event: '{}' is no id of a job", printable(job_id));
-    return {options_of(json_text(rest.at("options"))), job_id, rest.at("spent_s"), rest.at("leg"),
+    return {options_of(rest.at("options")), job_id, rest.at("spent_s"), rest.at("leg"),
             rest.at("epoch")};
   } catch (const json::exception&) {
     fail(Code::invalid_argument, "event: '{}' is not what a trigger hands on", kGoOn);
@@ -94,8 +94,8 @@ Task task_of(const faas::Invocation& invocation) {
 /// Where a job's model and summary are stored.
 class Results {
  public:
-  explicit Results(const Task& task)
-      : job_id_(task.job_id), place_(place_of(task.options)), store_(storage::open(place_)) {}
+  explicit Results(const Work& work)
+      : job_id_(work.job_id), place_(place_of(work.options)), store_(storage::open(place_)) {}
 
   std::optional<std::string> summary() const {
     const std::optional<Buffer> text = store_->load(job_id_ + "/summary.json");
@@ -112,9 +112,9 @@ class Results {
     store_->save(job_id_ + "/summary.json", as_bytes(text));
     return text;
   }
-  /// The invocations of the trigger for one leg of the job share it.
-  std::string lease_key(std::uint64_t leg) const {
-    return fmt::format("{}/trigger/{}", job_id_, leg);
+  /// Of the trigger's invocation with that number, however often it is delivered.
+  std::string lease_key(std::uint64_t number) const {
+    return fmt::format("{}/trigger/{}", job_id_, number);
   }
   std::shared_ptr<storage::Storage> store() const { return store_; }
   const Uri& place() const { return place_; }
@@ -140,16 +140,16 @@ class Results {
 /// The epoch of worker 0's newest checkpoint; 0 if it has none.
 std::uint64_t newest_epoch(const Options& options, const std::string& job_id) {
   const std::vector<control::Progress> available =
-      control::Checkpoints(storage::open(options.text("checkpoint")), job_id, "", 0,
+      control::Checkpoints(storage::open(options.text("checkpoint")), job_id, nlohmann::json(), 0,
                            static_cast<std::uint32_t>(options.integer("workers")))
           .available();
   return available.empty() ? 0 : available.front().epoch;
 }
 
-/// Signals that the trigger is alive.
-class Watch : public Observer {
+/// Renews the lease while the trigger works.
+class LeaseKeeper : public Observer {
  public:
-  explicit Watch(control::Lease& lease) : lease_(lease) {}
+  explicit LeaseKeeper(control::Lease& lease) : lease_(lease) {}
   void tick(std::uint32_t, std::uint64_t, std::uint64_t, std::uint64_t) override { lease_.renew(); }
 
  private:
@@ -160,50 +160,50 @@ class Watch : public Observer {
 
 std::string handle_trigger_event(const faas::Invocation& invocation) {
   const Stopwatch clock;
-  const Task task = task_of(invocation);
-  Options options = task.options;
+  const Work work = work_of(invocation);
+  Options options = work.options;
   require_reach(options);
-  const Results results(task);
-  control::Lease lease(results.store(), results.lease_key(task.leg), invocation.deadline);
+  const Results results(work);
+  control::Lease lease(results.store(), results.lease_key(work.number), invocation.deadline);
   switch (lease.take(Deadline::in(invocation.deadline.seconds_left() - kMarginSeconds))) {
     case control::Lease::Taken::yes:
       // Retried although it had handed the job on: its time was over before it could report that.
-      if (!control::Lease::was_taken(*results.store(), results.lease_key(task.leg + 1))) break;
+      if (!control::Lease::was_taken(*results.store(), results.lease_key(work.number + 1))) break;
       lease.finish();
-      return handed_over(task);
+      return handed_over(work);
     case control::Lease::Taken::finished:
-      return results.summary().value_or(handed_over(task));
+      return results.summary().value_or(handed_over(work));
     case control::Lease::Taken::no:
-      return handed_over(task);
+      return handed_over(work);
   }
   const double own_s = invocation.deadline.seconds_left() - kMarginSeconds;
-  const double limit_s = task.options.real("deadline");
-  const double left_s = limit_s == 0 ? own_s : std::min(own_s, limit_s - task.spent_s);
+  const double limit_s = work.options.real("deadline");
+  const double left_s = limit_s == 0 ? own_s : std::min(own_s, limit_s - work.spent_s);
   // Another invocation of the trigger cannot access what this one keeps locally.
   if (options.text("checkpoint").empty())
     options.set("checkpoint", Option::Value(results.place().text()), "checkpoint");
   options.set("deadline", Option::Value(std::max(0.1, left_s)), "deadline");
   const Scratch scratch("lambdaml-run-");
   options.set("output", Option::Value(scratch.path().string()), "output");
-  Watch watch(lease);
+  LeaseKeeper keeper(lease);
   try {
-    std::string answer = results.put_away(scratch.path(), train_as(task.job_id, options, watch));
+    std::string answer = results.put_away(scratch.path(), train_as(work.job_id, options, keeper));
     lease.finish();
     return answer;
   } catch (const control::Superseded&) {
-    return handed_over(task);
+    return handed_over(work);
   } catch (const Error& error) {
     const std::optional<faas::OwnFunction> own = faas::own_function();
     if (error.code() != Code::limit_reached || left_s < own_s || !own) throw;
-    Task rest = task;
-    rest.epoch = newest_epoch(options, task.job_id);
-    if (rest.epoch <= task.epoch)
+    Work rest = work;
+    rest.epoch = newest_epoch(options, work.job_id);
+    if (rest.epoch <= work.epoch)
       fail(Code::limit_reached,
            "the trigger's time was over before the job had a checkpoint{}: give it more with "
            "--timeout-s, or the data to more workers",
-           task.epoch > 0 ? fmt::format(" after that of epoch {}", task.epoch) : "");
+           work.epoch > 0 ? fmt::format(" after that of epoch {}", work.epoch) : "");
     rest.spent_s += clock.seconds();
-    ++rest.leg;
+    ++rest.number;
     own->invoke(handed_on(rest));
     lease.finish();
     return json_text(json{{"status", "to_be_continued"}, {"job_id", rest.job_id}});

@@ -12,9 +12,9 @@ namespace {
 
 constexpr const char* kSearch = "search.json";
 constexpr const char* kSummary = "summary.json";
-constexpr const char* kLegs = "legs/";
+constexpr const char* kSegments = "legs/";
 
-std::string leg_key(std::size_t index) { return fmt::format("{}{:06}.json", kLegs, index); }
+std::string segment_key(std::size_t index) { return fmt::format("{}{:06}.json", kSegments, index); }
 
 }  // namespace
 
@@ -39,34 +39,37 @@ void Records::begin(const Search& search) {
   begun_ = search;
 }
 
-std::vector<Leg> Records::legs() {
+std::vector<Segment> Records::segments() {
   std::vector<std::string> keys;
-  for (const storage::Entry& entry : store_->list(kLegs)) {
+  for (const storage::Entry& entry : store_->list(kSegments)) {
     keys.push_back(entry.key);
-    if (entry.key != leg_key(keys.size() - 1))
-      fail(Code::data_corrupt, "{}: {} is missing", store_->describe(), leg_key(keys.size() - 1));
+    if (entry.key != segment_key(keys.size() - 1))
+      fail(Code::data_corrupt, "{}: {} is missing", store_->describe(),
+           segment_key(keys.size() - 1));
   }
-  std::vector<Leg> legs;
+  std::vector<Segment> segments;
   for (const Buffer& text : store_->load_all(keys, Deadline::in(30)))
-    legs.push_back(Leg::from_json(text.text(), store_->describe() + ": " + keys[legs.size()]));
-  return legs;
+    segments.push_back(
+        Segment::from_json(text.text(), store_->describe() + ": " + keys[segments.size()]));
+  return segments;
 }
 
-void Records::save(std::size_t index, const Leg& leg) {
-  store_->save(leg_key(index), as_bytes(leg.to_json()));
+void Records::save(std::size_t index, const Segment& segment) {
+  store_->save(segment_key(index), as_bytes(segment.to_json()));
 }
 
-std::optional<std::string> Records::summary() {
+std::optional<nlohmann::ordered_json> Records::summary() {
   const std::optional<Buffer> text = store_->load(kSummary);
   if (!text) return {};
-  if (!parse_json(text->text()).is_object())
+  nlohmann::ordered_json summary = parse_ordered_json(text->text());
+  if (!summary.is_object())
     fail(Code::data_corrupt, "{}: {}: it is no summary of a search", store_->describe(), kSummary);
-  return std::string(text->text());
+  return summary;
 }
 
-void Records::finish(const std::string& summary) {
+void Records::finish(const nlohmann::ordered_json& summary) {
   for (const char* prefix : {"data/", "test/", "trials/"}) store_->clear(prefix);
-  store_->save(kSummary, as_bytes(summary));
+  store_->save(kSummary, as_bytes(json_text(summary)));
 }
 
 }  // namespace lambdaml::tune

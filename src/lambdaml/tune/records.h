@@ -5,18 +5,20 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/storage/storage.h"
-#include "lambdaml/tune/leg.h"
 #include "lambdaml/tune/search.h"
+#include "lambdaml/tune/segment.h"
 
 namespace lambdaml::tune {
 
-/// The records of a search, in storage: any process with access can continue the search. A leg's
-/// record is written before it begins and when it has ended, each atomically, so that after any
-/// failure every leg is known and none is repeated.
+/// The records of a search, in storage: any process with access can continue the search. A
+/// segment's record is written before it begins and when it has ended, each atomically, so that
+/// after any failure every segment is known and none is repeated.
 ///
 ///   search.json        what is searched
-///   legs/000012.json   one leg, in the order of their beginning
+///   legs/000012.json   one segment, in the order of their beginning
 ///   data/4/ test/4/    the data, cut for 4 workers; removed at the end
 ///   data/data.json     what its files held when they were first read (test/data.json too)
 ///   trials/JOB/        checkpoints of a trial's job; removed at the end
@@ -41,14 +43,14 @@ class Records {
   std::optional<Search> search();
   void begin(const Search& search);
 
-  /// One LIST and a GET per leg. Throws data_corrupt.
-  std::vector<Leg> legs();
-  void save(std::size_t index, const Leg& leg);
+  /// One LIST and a GET per segment. Throws data_corrupt.
+  std::vector<Segment> segments();
+  void save(std::size_t index, const Segment& segment);
 
   /// The summary of a finished search; nullopt before that.
-  std::optional<std::string> summary();
+  std::optional<nlohmann::ordered_json> summary();
   /// Marks the search as finished and removes what is needed only to continue it.
-  void finish(const std::string& summary);
+  void finish(const nlohmann::ordered_json& summary);
 
  private:
   std::string uri_;

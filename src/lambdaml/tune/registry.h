@@ -16,7 +16,7 @@ struct Plugin {
   std::string help;
   std::vector<Option> options = {};  ///< settings of its own
   /// Throws invalid_argument if it cannot search that space.
-  std::function<std::unique_ptr<Strategy>(const Plan&)> make;
+  std::function<std::unique_ptr<Strategy>(const StrategyInputs&)> make;
 };
 
 using Registry = RegistryOf<Plugin>;

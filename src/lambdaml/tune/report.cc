@@ -1,6 +1,7 @@
 #include "lambdaml/tune/report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include <nlohmann/json.hpp>
@@ -33,8 +34,9 @@ ordered_json options_json(const TrialView& trial) {
 }
 
 /// The summary of the trial's job; an empty object if there is none.
-ordered_json summary_of(const TrialView& trial) {
-  return trial.summary.empty() ? ordered_json::object() : parse_ordered_json(trial.summary);
+const ordered_json& summary_of(const TrialView& trial) {
+  static const ordered_json none = ordered_json::object();
+  return trial.summary ? *trial.summary : none;
 }
 
 std::string quoted(const std::string& text) {
@@ -49,31 +51,37 @@ std::string quoted(const std::string& text) {
 
 }  // namespace
 
-std::vector<TrialView> trials_of(const Strategy& strategy, std::span<const Leg> legs) {
+double number_in(const ordered_json& summary, const std::string& name) {
+  const auto found = summary.find(name);
+  return found != summary.end() && found->is_number() ? found->get<double>() : std::nan("");
+}
+
+std::vector<TrialView> trials_of(const Strategy& strategy, std::span<const Segment> segments) {
   std::map<std::uint64_t, TrialView> by_number;
-  for (const Leg& leg : legs) {
-    TrialView& view = by_number[leg.trial];
+  for (const Segment& segment : segments) {
+    TrialView& view = by_number[segment.trial];
     if (view.epochs == 0) {
-      view.trial = leg.trial;
-      view.parameters = strategy.parameters(leg.trial);
-      view.epochs = strategy.whole_epochs(leg.trial);
+      view.trial = segment.trial;
+      view.parameters = strategy.parameters(segment.trial);
+      view.epochs = strategy.whole_epochs(segment.trial);
     }
-    view.cost_usd += leg.cost_usd;
-    view.wall_s += leg.wall_s;
-    view.epoch = std::max(view.epoch, leg.epoch);
-    switch (leg.state) {
-      case Leg::State::under_way:
+    view.cost_usd += segment.cost_usd;
+    view.wall_s += segment.wall_s;
+    view.epoch = std::max(view.epoch, segment.epoch);
+    switch (segment.state) {
+      case Segment::State::under_way:
         view.state = "running";
         break;
-      case Leg::State::failed:
+      case Segment::State::failed:
         view.state = "failed";
-        view.reason = leg.reason;
+        view.reason = segment.reason;
         break;
-      case Leg::State::done:
-        view.value = leg.value;
-        view.summary = leg.summary;
+      case Segment::State::done:
+        view.value = segment.value;
+        view.summary = segment.summary;
         // Until, or converged: it would not continue.
-        view.state = leg.epochs < view.epochs && leg.epoch == leg.epochs ? "stopped" : "done";
+        view.state =
+            segment.epochs < view.epochs && segment.epoch == segment.epochs ? "stopped" : "done";
         break;
     }
   }
@@ -93,11 +101,9 @@ const TrialView* best_of(const Search& search, std::span<const TrialView> trials
 
 std::string trials_csv(const Search& search, std::span<const TrialView> trials) {
   std::vector<std::string> metrics;
-  std::map<const TrialView*, ordered_json> summaries;
-  for (const TrialView& trial : trials) summaries[&trial] = summary_of(trial);
   for (const std::string& name : reported_names())
-    if (std::any_of(summaries.begin(), summaries.end(),
-                    [&](const auto& entry) { return entry.second.contains(name); }))
+    if (std::ranges::any_of(
+            trials, [&](const TrialView& trial) { return summary_of(trial).contains(name); }))
       metrics.push_back(name);
 
   std::string text = "trial,state";
@@ -112,10 +118,8 @@ std::string trials_csv(const Search& search, std::span<const TrialView> trials) 
       text += fmt::format(",{}", quoted(to_text(value_without_passwords(assignment.value))));
     text += fmt::format(",{}", trial.epoch);
     for (const std::string& name : metrics) {
-      const ordered_json& summary = summaries[&trial];
-      text += ",";
-      if (summary.contains(name) && summary[name].is_number())
-        text += fmt::format("{}", summary[name].get<double>());
+      const double value = number_in(summary_of(trial), name);
+      text += std::isfinite(value) ? fmt::format(",{}", value) : ",";
     }
     text += fmt::format(",{},{:.3f},{}\n", trial.cost_usd, trial.wall_s, quoted(trial.reason));
   }
@@ -134,8 +138,8 @@ std::string best_yaml(const Search& search, const TrialView& best) {
   return text + "\n" + job::to_yaml(options.without_passwords(), job::Values::given);
 }
 
-std::string summary_json(const Search& search, std::span<const TrialView> trials, double wall_s,
-                         const std::string& ended_by) {
+ordered_json summary_of(const Search& search, std::span<const TrialView> trials, double wall_s,
+                        const std::string& ended_by) {
   ordered_json out{{"search_id", search.id},
                    {"strategy", search.settings.text("strategy")},
                    {"metric", search.settings.text("metric")},
@@ -153,7 +157,7 @@ std::string summary_json(const Search& search, std::span<const TrialView> trials
                      {"state", trial.state},
                      {"options", options_json(trial)},
                      {"epochs", trial.epoch}};
-    const ordered_json summary = summary_of(trial);
+    const ordered_json& summary = summary_of(trial);
     for (const std::string& name : names)
       if (summary.contains(name)) row[name] = summary[name];
     row["cost_usd"] = trial.cost_usd;
@@ -169,17 +173,17 @@ std::string summary_json(const Search& search, std::span<const TrialView> trials
   if (const TrialView* best = best_of(search, trials)) {
     out["best_trial"] = best->trial;
     out["options"] = options_json(*best);
-    const ordered_json summary = summary_of(*best);
+    const ordered_json& summary = summary_of(*best);
     for (const auto& [name, value] : summary.items())
       if (name != "job_id" && name != "cost" && !out.contains(name)) out[name] = value;
     for (const Assignment& assignment : best->parameters)
       out[assignment.name] = json_of(assignment.value);
-    // Over all its legs, not only the last one.
+    // Over all its segments, not only the last one.
     out["cost_usd"] = best->cost_usd;
     out["wall_s"] = best->wall_s;
   }
   out["trials"] = std::move(rows);
-  return json_text(out);
+  return out;
 }
 
 }  // namespace lambdaml::tune

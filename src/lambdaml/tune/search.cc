@@ -390,14 +390,15 @@ std::unique_ptr<Strategy> make_strategy(const Search& search) {
   const auto count = [&](const char* name) {
     return static_cast<std::uint64_t>(search.settings.integer(name));
   };
-  const Plan plan{.space = search.space,
-                  .seed = count("seed"),
-                  .trials = count("trials"),
-                  .concurrency = count("concurrency"),
-                  .higher_is_better = higher_is_better(search),
-                  .settings = search.settings,
-                  .epochs = epochs_by_assignments(search)};
-  std::unique_ptr<Strategy> strategy = registry().get(search.settings.text("strategy")).make(plan);
+  const StrategyInputs inputs{.space = search.space,
+                              .seed = count("seed"),
+                              .trials = count("trials"),
+                              .concurrency = count("concurrency"),
+                              .higher_is_better = higher_is_better(search),
+                              .settings = search.settings,
+                              .epochs = epochs_by_assignments(search)};
+  std::unique_ptr<Strategy> strategy =
+      registry().get(search.settings.text("strategy")).make(inputs);
   require_budget(search, *strategy);
   return strategy;
 }

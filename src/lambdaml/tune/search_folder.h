@@ -9,8 +9,8 @@
 namespace lambdaml::tune {
 
 /// The files of a search on the machine that runs it: `search.json` (its id and the location of its
-/// records), `trials/` (the run folder of each leg), `records/` unless they are elsewhere, and at
-/// the end `trials.csv`, `best.yaml`, `model.safetensors` (the best trial's) and `summary.json`.
+/// records), `trials/` (the run folder of each segment), `records/` unless they are elsewhere, and
+/// at the end `trials.csv`, `best.yaml`, `model.safetensors` (the best trial's) and `summary.json`.
 /// Locked, so that one process at a time works on it.
 class SearchFolder {
  public:

@@ -1,6 +1,7 @@
 #include "lambdaml/tune/search.h"
 
 #include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
 
@@ -95,13 +96,14 @@ TEST(Search, TheMetricsToChooseFromAreTheModels) {
   }
 }
 
-TEST(Leg, ARecordReadsBackTheSame) {
-  Leg leg{.trial = 3, .epochs = 9, .state = Leg::State::done, .epoch = 9};
-  leg.value = 0.25;
-  leg.summary = R"({"epochs":9})";
-  EXPECT_EQ(Leg::from_json(leg.to_json(), "leg").to_json(), leg.to_json());
+TEST(Segment, ARecordReadsBackTheSame) {
+  Segment segment{.trial = 3, .epochs = 9, .state = Segment::State::done, .epoch = 9};
+  segment.value = 0.25;
+  segment.summary = std::make_shared<const nlohmann::ordered_json>(
+      nlohmann::ordered_json{{"loss", 0.5}, {"epochs", 9}});
+  EXPECT_EQ(Segment::from_json(segment.to_json(), "segment").to_json(), segment.to_json());
   for (const char* damaged : {"", "{}", "[1]", R"({"trial":-1})"})
-    EXPECT_THROW(Leg::from_json(damaged, "leg"), Error) << damaged;
+    EXPECT_THROW(Segment::from_json(damaged, "segment"), Error) << damaged;
 }
 
 }  // namespace

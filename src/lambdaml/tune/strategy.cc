@@ -2,8 +2,8 @@
 
 namespace lambdaml::tune {
 
-Strategy::Next WholeTrials::next(std::span<const Leg> legs) {
-  const std::uint64_t trial = legs.size();
+Strategy::Next WholeTrials::next(std::span<const Segment> segments) {
+  const std::uint64_t trial = segments.size();
   if (trial >= trials()) return {};
   return {Next::What::start, trial, whole_epochs(trial)};
 }

@@ -20,16 +20,16 @@ const Parameter kBatch{
     .name = "batch_size", .kind = Parameter::Kind::integer, .low = 10, .high = 13};
 const Parameter kModel{.name = "model", .choices = {std::string("lr"), std::string("svm")}};
 
-Plan plan_of(std::vector<Parameter> parameters, std::uint64_t trials, std::uint64_t concurrency,
-             std::uint64_t epochs) {
-  Plan plan;
-  plan.space = Space(std::move(parameters));
-  plan.trials = trials;
-  plan.concurrency = concurrency;
-  plan.settings = search_options();
-  plan.settings.set("reduction", std::int64_t{3}, "");
-  plan.epochs = [epochs](const Assignments&) { return epochs; };
-  return plan;
+StrategyInputs inputs_of(std::vector<Parameter> parameters, std::uint64_t trials,
+                         std::uint64_t concurrency, std::uint64_t epochs) {
+  StrategyInputs inputs;
+  inputs.space = Space(std::move(parameters));
+  inputs.trials = trials;
+  inputs.concurrency = concurrency;
+  inputs.settings = search_options();
+  inputs.settings.set("reduction", std::int64_t{3}, "");
+  inputs.epochs = [epochs](const Assignments&) { return epochs; };
+  return inputs;
 }
 
 double lr_of(const Assignments& assignments) { return std::get<double>(assignments.at(0).value); }
@@ -83,9 +83,9 @@ TEST(Space, AValueDependsOnSeedTrialAndNameAlone) {
 }
 
 TEST(Grid, HasEveryCombinationOnce) {
-  Plan plan = plan_of({kLr, kBatch, kModel}, 0, 1, 10);
-  plan.settings.set("points", std::int64_t{6}, "");
-  const auto grid = registry().get("grid").make(plan);
+  StrategyInputs inputs = inputs_of({kLr, kBatch, kModel}, 0, 1, 10);
+  inputs.settings.set("points", std::int64_t{6}, "");
+  const auto grid = registry().get("grid").make(inputs);
   ASSERT_EQ(grid->trials(), 6U * 4 * 2);
   std::set<std::string> seen;
   for (std::uint64_t trial = 0; trial < grid->trials(); ++trial) {
@@ -105,13 +105,13 @@ TEST(Grid, OfTooManyPointsSomeAreTakenNoneTwice) {
   wide.low = 1;
   wide.high = 100'000;
   try {
-    registry().get("grid").make(plan_of({wide}, 0, 1, 10));
+    registry().get("grid").make(inputs_of({wide}, 0, 1, 10));
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::invalid_argument);
     EXPECT_THAT(error.what(), testing::HasSubstr("--trials"));
   }
-  const auto some = registry().get("grid").make(plan_of({wide}, 500, 1, 10));
+  const auto some = registry().get("grid").make(inputs_of({wide}, 500, 1, 10));
   ASSERT_EQ(some->trials(), 500U);
   std::set<std::string> seen;
   for (std::uint64_t trial = 0; trial < 500; ++trial)
@@ -119,78 +119,81 @@ TEST(Grid, OfTooManyPointsSomeAreTakenNoneTwice) {
   EXPECT_EQ(seen.size(), 500U);
 }
 
-/// Runs a strategy as a tuner would, over legs that end in an order drawn from `order_seed`. The
-/// value of a leg is |log10 lr| + 1 / epochs, so lr = 1 is best and more epochs help.
-std::vector<Leg> simulate(Strategy& strategy, std::uint64_t order_seed,
-                          std::set<std::uint64_t> failing = {}) {
-  std::vector<Leg> legs;
+/// Runs a strategy as a tuner would, over segments that end in an order drawn from `order_seed`.
+/// The value of a segment is |log10 lr| + 1 / epochs, so lr = 1 is best and more epochs help.
+std::vector<Segment> simulate(Strategy& strategy, std::uint64_t order_seed,
+                              std::set<std::uint64_t> failing = {}) {
+  std::vector<Segment> segments;
   std::vector<std::size_t> running;
   std::uint64_t state = order_seed;
   while (true) {
     Strategy::Next next{.what = What::wait};
-    if (running.size() < strategy.plan().concurrency) next = strategy.next(legs);
+    if (running.size() < strategy.inputs().concurrency) next = strategy.next(segments);
     if (next.what == What::start) {
-      running.push_back(legs.size());
-      legs.push_back({.trial = next.trial, .epochs = next.epochs});
+      running.push_back(segments.size());
+      segments.push_back({.trial = next.trial, .epochs = next.epochs});
       continue;
     }
     if (running.empty()) {
       EXPECT_EQ(next.what, What::finish);
-      return legs;
+      return segments;
     }
     state = state * 6364136223846793005ULL + 1442695040888963407ULL;
     const std::size_t at = (state >> 33) % running.size();
-    Leg& leg = legs[running[at]];
+    Segment& segment = segments[running[at]];
     running.erase(running.begin() + static_cast<std::ptrdiff_t>(at));
-    leg.state = failing.contains(leg.trial) ? Leg::State::failed : Leg::State::done;
-    leg.epoch = leg.epochs;
-    if (leg.state == Leg::State::done)
-      leg.value = std::abs(std::log10(lr_of(strategy.parameters(leg.trial)))) +
-                  1.0 / static_cast<double>(leg.epochs);
+    segment.state = failing.contains(segment.trial) ? Segment::State::failed : Segment::State::done;
+    segment.epoch = segment.epochs;
+    if (segment.state == Segment::State::done)
+      segment.value = std::abs(std::log10(lr_of(strategy.parameters(segment.trial)))) +
+                      1.0 / static_cast<double>(segment.epochs);
   }
 }
 
-std::uint64_t epochs_run(const std::vector<Leg>& legs) {
+std::uint64_t epochs_run(const std::vector<Segment>& segments) {
   std::map<std::uint64_t, std::uint64_t> reached;
-  for (const Leg& leg : legs) reached[leg.trial] = std::max(reached[leg.trial], leg.epochs);
+  for (const Segment& segment : segments)
+    reached[segment.trial] = std::max(reached[segment.trial], segment.epochs);
   std::uint64_t sum = 0;
   for (const auto& [trial, epochs] : reached) sum += epochs;
   return sum;
 }
 
 TEST(Asha, TakesTheBestToTheEndAndFewOthers) {
-  Plan plan = plan_of({kLr}, 27, 4, 9);
-  plan.settings.set("min_epochs", std::int64_t{1}, "");
-  const auto asha = registry().get("asha").make(plan);
-  const std::vector<Leg> legs = simulate(*asha, 1);
+  StrategyInputs inputs = inputs_of({kLr}, 27, 4, 9);
+  inputs.settings.set("min_epochs", std::int64_t{1}, "");
+  const auto asha = registry().get("asha").make(inputs);
+  const std::vector<Segment> segments = simulate(*asha, 1);
   std::uint64_t best = 0, closest = 0;
   double best_value = 1e9;
-  for (const Leg& leg : legs)
-    if (*leg.value < best_value) {
-      best_value = *leg.value;
-      best = leg.trial;
+  for (const Segment& segment : segments)
+    if (*segment.value < best_value) {
+      best_value = *segment.value;
+      best = segment.trial;
     }
   for (std::uint64_t trial = 1; trial < 27; ++trial)
     if (std::abs(std::log10(lr_of(asha->parameters(trial)))) <
         std::abs(std::log10(lr_of(asha->parameters(closest)))))
       closest = trial;
   EXPECT_EQ(best, closest);
-  EXPECT_LE(epochs_run(legs), 27U * 9 / 2);
-  EXPECT_EQ(std::count_if(legs.begin(), legs.end(), [](const Leg& leg) { return leg.epochs == 1; }),
+  EXPECT_LE(epochs_run(segments), 27U * 9 / 2);
+  EXPECT_EQ(std::count_if(segments.begin(), segments.end(),
+                          [](const Segment& segment) { return segment.epochs == 1; }),
             27);
-  // A leg continues the previous leg of its trial.
+  // A segment continues the previous segment of its trial.
   std::map<std::uint64_t, std::uint64_t> reached;
-  for (const Leg& leg : legs) {
-    EXPECT_EQ(leg.epochs, reached[leg.trial] == 0 ? 1 : 3 * reached[leg.trial]);
-    reached[leg.trial] = leg.epochs;
+  for (const Segment& segment : segments) {
+    EXPECT_EQ(segment.epochs, reached[segment.trial] == 0 ? 1 : 3 * reached[segment.trial]);
+    reached[segment.trial] = segment.epochs;
   }
 }
 
-TEST(Asha, DoesNotDependOnTheOrderInWhichLegsEnd) {
+TEST(Asha, DoesNotDependOnTheOrderInWhichSegmentsEnd) {
   const auto order_of = [](std::uint64_t order_seed) {
-    const auto asha = registry().get("asha").make(plan_of({kLr}, 16, 4, 10));
+    const auto asha = registry().get("asha").make(inputs_of({kLr}, 16, 4, 10));
     std::vector<std::pair<std::uint64_t, std::uint64_t>> out;
-    for (const Leg& leg : simulate(*asha, order_seed)) out.emplace_back(leg.trial, leg.epochs);
+    for (const Segment& segment : simulate(*asha, order_seed))
+      out.emplace_back(segment.trial, segment.epochs);
     return out;
   };
   const auto first = order_of(1);
@@ -199,10 +202,10 @@ TEST(Asha, DoesNotDependOnTheOrderInWhichLegsEnd) {
 }
 
 TEST(Asha, GoesOnFromItsRecordsAtAnyPoint) {
-  const Plan plan = plan_of({kLr}, 16, 4, 10);
-  const std::vector<Leg> all = simulate(*registry().get("asha").make(plan), 1);
+  const StrategyInputs inputs = inputs_of({kLr}, 16, 4, 10);
+  const std::vector<Segment> all = simulate(*registry().get("asha").make(inputs), 1);
   for (std::size_t n = 4; n < all.size(); ++n) {
-    const auto fresh = registry().get("asha").make(plan);
+    const auto fresh = registry().get("asha").make(inputs);
     const Strategy::Next next = fresh->next(std::span(all).first(n));
     ASSERT_EQ(next.what, What::start);
     EXPECT_EQ(std::pair(next.trial, next.epochs), std::pair(all[n].trial, all[n].epochs));
@@ -210,17 +213,17 @@ TEST(Asha, GoesOnFromItsRecordsAtAnyPoint) {
 }
 
 TEST(Asha, FailedTrialsAreNotTakenOn) {
-  const auto asha = registry().get("asha").make(plan_of({kLr}, 9, 2, 9));
-  const std::vector<Leg> all = simulate(*asha, 3, {0, 1, 2, 3, 4, 5, 6, 7});
+  const auto asha = registry().get("asha").make(inputs_of({kLr}, 9, 2, 9));
+  const std::vector<Segment> all = simulate(*asha, 3, {0, 1, 2, 3, 4, 5, 6, 7});
   EXPECT_EQ(all.back().trial, 8U);
   EXPECT_EQ(all.back().epochs, 9U);
-  const auto none = registry().get("asha").make(plan_of({kLr}, 3, 2, 9));
+  const auto none = registry().get("asha").make(inputs_of({kLr}, 3, 2, 9));
   EXPECT_EQ(simulate(*none, 3, {0, 1, 2}).size(), 3U);
 }
 
 TEST(Asha, DoesNotSearchEpochs) {
   EXPECT_THROW(
-      registry().get("asha").make(plan_of(
+      registry().get("asha").make(inputs_of(
           {{.name = "epochs", .kind = Parameter::Kind::integer, .low = 1, .high = 9}}, 4, 1, 9)),
       Error);
 }

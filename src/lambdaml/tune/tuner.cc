@@ -1,6 +1,7 @@
 #include "lambdaml/tune/tuner.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include <nlohmann/json.hpp>
@@ -19,7 +20,7 @@
 #include "lambdaml/job/job.h"
 #include "lambdaml/storage/own_place.h"
 #include "lambdaml/trigger/reach.h"
-#include "lambdaml/tune/leg_job.h"
+#include "lambdaml/tune/segment_job.h"
 #include "lambdaml/tune/staged_data.h"
 #include "lambdaml/tune/strategy.h"
 
@@ -27,7 +28,8 @@ namespace lambdaml::tune {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using nlohmann::ordered_json;
+using Summary = std::shared_ptr<const ordered_json>;
 
 constexpr const char* kClaim = "tuner/claim";
 constexpr const char* kReleased = "tuner/released";
@@ -35,7 +37,7 @@ constexpr const char* kBestModel = "best.safetensors";
 constexpr double kTick_s = 0.1;
 /// How long a new tuner waits at most for its predecessor to end its trials.
 constexpr double kHandOver_s = 3;
-/// How often a leg may use all of a tuner's time without completing an epoch.
+/// How often a segment may use all of a tuner's time without completing an epoch.
 constexpr std::uint64_t kMostStalls = 3;
 
 /// A trial's options, ready to run. Throws invalid_argument for incompatible values.
@@ -56,19 +58,19 @@ class Tuner {
         strategy_(make_strategy(search_)),
         claim_(records.shared_store(), kClaim, "the tuner"),
         data_(search_, records),
-        legs_(records.legs()) {
+        segments_(records.segments()) {
     const faas::Plugin& platform = faas::registry().get(search_.job.text("platform"));
     // An invoker keeps its functions warm: each trial reuses those of earlier ones.
     if (!platform.remote) warm_ = platform.make(faas::own_options(platform, search_.job));
-    for (const Leg& leg : legs_) goal_reached_ = goal_reached_ || is_at_goal(leg);
+    for (const Segment& segment : segments_) goal_reached_ = goal_reached_ || is_at_goal(segment);
   }
 
-  Outcome run() {
+  SearchResult run() {
     take_over();
     try {
-      const Outcome outcome = search();
+      const SearchResult result = search();
       release();
-      return outcome;
+      return result;
     } catch (const control::Superseded&) {
       for (const auto& [index, job] : running_) job->leave();
       running_.clear();
@@ -115,91 +117,90 @@ class Tuner {
     }
   }
 
-  Outcome search() {
+  SearchResult search() {
     while (true) {
       throw_if_interrupted();
-      look_whether_superseded();
+      require_own_claim();
       reap();
       if (goal_reached_) return finish("until");
       if (!limit_reached().empty()) {
-        if (const std::optional<Outcome> outcome = end_by_limit()) return *outcome;
+        if (const std::optional<SearchResult> result = end_by_limit()) return *result;
         continue;
       }
       if (limits_.own_time.passed()) {
         stop_all();
-        return {Outcome::How::paused, "", report("paused")};
+        return {TunerEnd::paused, "", report("paused")};
       }
-      const bool more = start_legs();
+      const bool more = start_segments();
       tell();
       if (!more && running_.empty()) return finish("trials");
       bell_.wait(kTick_s);
     }
   }
 
-  void look_whether_superseded() {
-    if (since_look_.seconds() < 0.5) return;
-    since_look_ = Stopwatch();
+  void require_own_claim() {
+    if (since_check_.seconds() < 0.5) return;
+    since_check_ = Stopwatch();
     claim_.require();
   }
 
-  /// Starts the next legs; returns false if there are no more.
-  bool start_legs() {
+  /// Starts the next segments; returns false if there are no more.
+  bool start_segments() {
     const auto places = static_cast<std::size_t>(search_.settings.integer("concurrency"));
-    for (std::size_t i = 0; i < legs_.size() && running_.size() < places; ++i)
-      if (!legs_[i].has_ended() && !running_.contains(i)) start(i);
+    for (std::size_t i = 0; i < segments_.size() && running_.size() < places; ++i)
+      if (!segments_[i].has_ended() && !running_.contains(i)) start(i);
     while (running_.size() < places) {
-      const Strategy::Next next = strategy_->next(legs_);
+      const Strategy::Next next = strategy_->next(segments_);
       if (next.what == Strategy::Next::What::finish) return false;
       if (next.what == Strategy::Next::What::wait) return true;
-      legs_.push_back({.trial = next.trial, .epochs = next.epochs});
-      records_.save(legs_.size() - 1, legs_.back());
-      start(legs_.size() - 1);
+      segments_.push_back({.trial = next.trial, .epochs = next.epochs});
+      records_.save(segments_.size() - 1, segments_.back());
+      start(segments_.size() - 1);
     }
     return true;
   }
 
-  std::string job_id_of(const Leg& leg) const {
-    return fmt::format("{}-{:04}", search_.id, leg.trial);
+  std::string job_id_of(const Segment& segment) const {
+    return fmt::format("{}-{:04}", search_.id, segment.trial);
   }
 
   void start(std::size_t index) {
-    Leg& leg = legs_[index];
-    const std::string job_id = job_id_of(leg);
+    Segment& segment = segments_[index];
+    const std::string job_id = job_id_of(segment);
     if (index < restored_)
-      if (const std::optional<std::string> summary = summary_left_by(leg))
-        return note_done(index, *summary);
+      if (const Summary summary = summary_left_by(segment)) return note_done(index, summary);
     try {
-      Options options = resolved_options_of(search_, strategy_->parameters(leg.trial));
+      Options options = resolved_options_of(search_, strategy_->parameters(segment.trial));
       data_.give_to(options);
       // Cutting data takes time, during which another tuner may have taken over.
-      look_whether_superseded();
+      require_own_claim();
       const auto set = [&](const char* name, Option::Value value) {
         options.set(name, std::move(value), name);
       };
-      set("stop_after", static_cast<std::int64_t>(leg.epochs));
+      set("stop_after", static_cast<std::int64_t>(segment.epochs));
       set("checkpoint", records_.trials_uri());
-      const fs::path folder = runs_ / fmt::format("{:04}-{}", leg.trial, leg.epochs);
+      const fs::path folder = runs_ / fmt::format("{:04}-{}", segment.trial, segment.epochs);
       std::error_code ignored;
       fs::remove_all(folder, ignored);
       set("output", folder.string());
-      running_.emplace(index, std::make_unique<LegJob>(job_id, options, bell_));
+      running_.emplace(index, std::make_unique<SegmentJob>(job_id, options, bell_));
     } catch (const Error& error) {
       if (error.code() == Code::cancelled || error.code() == Code::resource_exhausted) throw;
       note_failure(index, error.what());
     }
   }
 
-  /// For a leg whose end the previous tuner did not record.
-  std::optional<std::string> summary_left_by(const Leg& leg) {
+  /// For a segment whose end the previous tuner did not record; null if it did not end.
+  Summary summary_left_by(const Segment& segment) {
     const std::optional<Buffer> text =
-        records_.store().load("trials/" + job_id_of(leg) + "/summary.json");
+        records_.store().load("trials/" + job_id_of(segment) + "/summary.json");
     if (!text) return {};
-    const json summary = parse_json(text->text());
-    if (!summary.is_object() || count_at(summary, "epochs") != leg.epochs) return {};
+    const auto summary = std::make_shared<const ordered_json>(parse_ordered_json(text->text()));
+    if (!summary->is_object() || count_at(*summary, "epochs") != segment.epochs) return {};
     // Without its model it could not become the best trial; from its last checkpoint it soon
     // reaches the end again.
-    if (!read_file(text_at(summary, "model_path"))) return {};
-    return std::string(text->text());
+    if (!read_file(text_at(*summary, "model_path"))) return {};
+    return summary;
   }
 
   void reap() {
@@ -209,93 +210,94 @@ class Tuner {
         continue;
       }
       const std::size_t index = it->first;
-      const std::unique_ptr<LegJob> job = std::move(it->second);
+      const std::unique_ptr<SegmentJob> job = std::move(it->second);
       it = running_.erase(it);
       note_end(index, *job);
     }
   }
 
-  void note_end(std::size_t index, LegJob& job) {
-    Leg& leg = legs_[index];
-    leg.wall_s += job.seconds();
+  void note_end(std::size_t index, SegmentJob& job) {
+    Segment& segment = segments_[index];
+    segment.wall_s += job.seconds();
     try {
       note_done(index, job.summary());
     } catch (const Error& error) {
       if (const auto* left = dynamic_cast<const control::LeftBehind*>(&error))
-        left_.push_back(fmt::format("trial {}: {}", leg.trial, left->what_is_left()));
-      leg.cost_usd += job.cost_so_far();
+        left_.push_back(fmt::format("trial {}: {}", segment.trial, left->what_is_left()));
+      segment.cost_usd += job.cost_so_far();
       if (job.was_stopped() || interrupted()) return note_interruption(index, job);
-      leg.epoch = std::max(leg.epoch, job.epoch());
+      segment.epoch = std::max(segment.epoch, job.epoch());
       note_failure(index, error.what());
     }
   }
 
-  void note_done(std::size_t index, const std::string& text) {
-    Leg& leg = legs_[index];
-    const json summary = parse_json(text);
-    leg.cost_usd += number_at(summary, "cost_usd");
-    leg.epoch = count_at(summary, "epochs", leg.epochs);
+  void note_done(std::size_t index, const Summary& summary) {
+    Segment& segment = segments_[index];
+    if (const double cost = number_in(*summary, "cost_usd"); std::isfinite(cost))
+      segment.cost_usd += cost;
+    segment.epoch = count_at(*summary, "epochs", segment.epochs);
     const std::string& metric = search_.settings.text("metric");
-    const bool at_goal = text_at(summary, "ended_by") == "until";
+    const bool at_goal = text_at(*summary, "ended_by") == "until";
+    const double value = number_in(*summary, metric);
     if (metric == "cost_usd") {
-      if (!at_goal && leg.epoch >= leg.epochs)
+      if (!at_goal && segment.epoch >= segment.epochs)
         return note_failure(index, fmt::format("it did not reach {}", search_.job.text("until")));
       double cost = 0;
-      for (const Leg& other : legs_)
-        if (other.trial == leg.trial) cost += other.cost_usd;
-      leg.value = cost;
-    } else if (summary.contains(metric) && summary[metric].is_number()) {
-      leg.value = summary[metric].get<double>();
+      for (const Segment& other : segments_)
+        if (other.trial == segment.trial) cost += other.cost_usd;
+      segment.value = cost;
+    } else if (std::isfinite(value)) {
+      segment.value = value;
     } else {
       return note_failure(index, fmt::format("its job has no {}", metric));
     }
-    leg.summary = text;
-    leg.state = Leg::State::done;
+    segment.summary = summary;
+    segment.state = Segment::State::done;
     keep_model_if_best(index);
-    records_.save(index, leg);
-    goal_reached_ = goal_reached_ || is_at_goal(leg);
+    records_.save(index, segment);
+    goal_reached_ = goal_reached_ || is_at_goal(segment);
   }
 
   void note_failure(std::size_t index, const std::string& reason) {
-    Leg& leg = legs_[index];
-    leg.state = Leg::State::failed;
-    leg.reason = printable(reason, 400);
-    records_.save(index, leg);
+    Segment& segment = segments_[index];
+    segment.state = Segment::State::failed;
+    segment.reason = printable(reason, 400);
+    records_.save(index, segment);
   }
 
-  void note_interruption(std::size_t index, const LegJob& job) {
-    Leg& leg = legs_[index];
+  void note_interruption(std::size_t index, const SegmentJob& job) {
+    Segment& segment = segments_[index];
     const bool had_time = job.seconds() > 0.5 * clock_.seconds();
-    if (job.epoch() > leg.epoch)
-      leg.stalls = 0;
+    if (job.epoch() > segment.epoch)
+      segment.stalls = 0;
     else if (had_time && limits_.own_time.passed())
-      ++leg.stalls;
-    leg.epoch = std::max(leg.epoch, job.epoch());
-    if (leg.stalls >= kMostStalls)
+      ++segment.stalls;
+    segment.epoch = std::max(segment.epoch, job.epoch());
+    if (segment.stalls >= kMostStalls)
       return note_failure(index, "an epoch takes longer than the tuner's function may run");
-    records_.save(index, leg);
+    records_.save(index, segment);
   }
 
-  /// Saves its model in the records before the leg: a leg that is done may be the best.
+  /// Saves its model in the records before the segment: a segment that is done may be the best.
   void keep_model_if_best(std::size_t index) {
-    const std::vector<TrialView> trials = trials_of(*strategy_, legs_);
+    const std::vector<TrialView> trials = trials_of(*strategy_, segments_);
     const TrialView* best = best_of(search_, trials);
-    if (best == nullptr || best->trial != legs_[index].trial) return;
-    const fs::path folder = text_at(parse_json(legs_[index].summary), "model_path");
-    if (const std::optional<Buffer> model = read_file(folder))
+    if (best == nullptr || best->trial != segments_[index].trial) return;
+    const fs::path path = text_at(*segments_[index].summary, "model_path");
+    if (const std::optional<Buffer> model = read_file(path))
       records_.store().save(kBestModel, *model);
   }
 
-  /// Whether the search can end with it: it has met --until. A search for the lowest cost must look
-  /// at all trials.
-  bool is_at_goal(const Leg& leg) const {
-    return leg.state == Leg::State::done && search_.settings.text("metric") != "cost_usd" &&
-           text_at(parse_json(leg.summary), "ended_by") == "until";
+  /// Whether the search can end with it: it has met --until. A search for the lowest cost must see
+  /// all trials.
+  bool is_at_goal(const Segment& segment) const {
+    return segment.state == Segment::State::done && search_.settings.text("metric") != "cost_usd" &&
+           segment.summary && text_at(*segment.summary, "ended_by") == "until";
   }
 
   double spent() const {
     double sum = 0;
-    for (const Leg& leg : legs_) sum += leg.cost_usd;
+    for (const Segment& segment : segments_) sum += segment.cost_usd;
     for (const auto& [index, job] : running_) sum += job->cost_so_far();
     return sum;
   }
@@ -318,39 +320,40 @@ class Tuner {
 
   /// Empty if the budget is not used up after all: a trial that has just ended may have cost less
   /// than estimated.
-  std::optional<Outcome> end_by_limit() {
-    // The last leg may have just ended.
-    if (running_.empty() && strategy_->next(legs_).what == Strategy::Next::What::finish)
+  std::optional<SearchResult> end_by_limit() {
+    // The last segment may have just ended.
+    if (running_.empty() && strategy_->next(segments_).what == Strategy::Next::What::finish)
       return finish("trials");
     stop_all();
     const std::string limit = limit_reached();
     if (limit.empty()) return {};
-    return Outcome{Outcome::How::limit, limit, report("limit")};
+    return SearchResult{TunerEnd::limit, limit, report("limit")};
   }
 
-  Outcome finish(const std::string& ended_by) {
+  SearchResult finish(const std::string& ended_by) {
     stop_all();
-    const std::string summary = report(ended_by);
-    records_.finish(summary);
-    return {Outcome::How::finished, "", summary};
+    const Summary summary = report(ended_by);
+    records_.finish(*summary);
+    return {TunerEnd::finished, "", summary};
   }
 
   std::vector<TrialView> trials() const {
-    std::vector<TrialView> trials = trials_of(*strategy_, legs_);
+    std::vector<TrialView> trials = trials_of(*strategy_, segments_);
     for (TrialView& trial : trials)
       if (trial.state == "running" && running_.empty()) trial.state = "stopped";
     return trials;
   }
 
-  /// Writes trials.csv and best.yaml; returns the summary.
-  std::string report(const std::string& ended_by) {
+  /// Writes trials.csv and best.yaml; returns the search's summary.
+  Summary report(const std::string& ended_by) {
     tell();
     const std::vector<TrialView> all = trials();
     storage::Storage& store = records_.store();
     store.save("trials.csv", as_bytes(trials_csv(search_, all)));
     if (const TrialView* best = best_of(search_, all))
       store.save("best.yaml", as_bytes(best_yaml(search_, *best)));
-    return summary_json(search_, all, clock_.seconds(), ended_by);
+    return std::make_shared<const ordered_json>(
+        summary_of(search_, all, clock_.seconds(), ended_by));
   }
 
   void tell() {
@@ -358,7 +361,7 @@ class Tuner {
     double epochs_done = 0;
     for (const auto& [index, job] : running_)
       for (TrialView& trial : all)
-        if (trial.trial == legs_[index].trial) {
+        if (trial.trial == segments_[index].trial) {
           trial.epoch = std::max(trial.epoch, job->epoch());
           trial.cost_usd += job->cost_so_far();
           const auto metrics = job->metrics();
@@ -391,25 +394,25 @@ class Tuner {
   const std::unique_ptr<Strategy> strategy_;
   control::WorkerClaim claim_;
   StagedData data_;
-  std::vector<Leg> legs_;
-  const std::size_t restored_ = legs_.size();  ///< begun by an earlier tuner
+  std::vector<Segment> segments_;
+  const std::size_t restored_ = segments_.size();  ///< begun by an earlier tuner
   std::unique_ptr<faas::Invoker> warm_;
   Bell bell_;
   const Stopwatch clock_;
-  Stopwatch since_look_;
+  Stopwatch since_check_;
   bool goal_reached_ = false;
   std::optional<double> epochs_before_;
-  std::vector<std::string> left_;                           ///< by trials, in words
-  std::map<std::size_t, std::unique_ptr<LegJob>> running_;  ///< by leg; destroyed first
+  std::vector<std::string> left_;                               ///< by trials, in words
+  std::map<std::size_t, std::unique_ptr<SegmentJob>> running_;  ///< by segment; destroyed first
 };
 
 /// If no trial was done there is no result.
 void require_a_result(Records& records) {
-  const std::vector<Leg> legs = records.legs();
-  const auto done = [](const Leg& leg) { return leg.state == Leg::State::done; };
-  if (legs.empty() || std::any_of(legs.begin(), legs.end(), done)) return;
+  const std::vector<Segment> segments = records.segments();
+  const auto done = [](const Segment& segment) { return segment.state == Segment::State::done; };
+  if (segments.empty() || std::any_of(segments.begin(), segments.end(), done)) return;
   fail(Code::internal, "search {}: none of its trials was done; trial {}: {}", records.uri(),
-       legs.front().trial, legs.front().reason);
+       segments.front().trial, segments.front().reason);
 }
 
 }  // namespace
@@ -436,12 +439,14 @@ void begin(Search& search, Records& records) {
   records.begin(search);
 }
 
-Outcome run(Records& records, const fs::path& runs, const TunerLimits& limits, Observer& observer) {
-  const std::optional<std::string> summary = records.summary();
-  Outcome outcome = summary ? Outcome{Outcome::How::finished, "", *summary}
-                            : Tuner(records, runs, limits, observer).run();
-  if (outcome.how == Outcome::How::finished) require_a_result(records);
-  return outcome;
+SearchResult run(Records& records, const fs::path& runs, const TunerLimits& limits,
+                 Observer& observer) {
+  const std::optional<ordered_json> summary = records.summary();
+  SearchResult result =
+      summary ? SearchResult{TunerEnd::finished, "", std::make_shared<const ordered_json>(*summary)}
+              : Tuner(records, runs, limits, observer).run();
+  if (result.end == TunerEnd::finished) require_a_result(records);
+  return result;
 }
 
 }  // namespace lambdaml::tune

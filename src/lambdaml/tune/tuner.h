@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/tune/records.h"
 #include "lambdaml/tune/report.h"
@@ -35,15 +37,17 @@ class Observer {
 void begin(Search& search, Records& records);
 
 /// How the tuner ended.
-struct Outcome {
-  enum class How {
-    finished,  ///< the search is over
-    limit,     ///< its budget or its deadline: can be resumed
-    paused,    ///< the tuner's own time is over: another one continues
-  };
-  How how = How::finished;
-  std::string limit;    ///< which one, one clause
-  std::string summary;  ///< JSON
+enum class TunerEnd {
+  finished,  ///< the search is over
+  limit,     ///< its budget or its deadline: can be resumed
+  paused,    ///< the tuner's own time is over: another one continues
+};
+
+/// What is known of a search when its tuner ends.
+struct SearchResult {
+  TunerEnd end = TunerEnd::finished;
+  std::string limit;                                      ///< which one, one clause
+  std::shared_ptr<const nlohmann::ordered_json> summary;  ///< of the search; never null
 };
 
 struct TunerLimits {
@@ -52,11 +56,11 @@ struct TunerLimits {
   double budget = 0;                      ///< dollars; 0: from the search's settings
 };
 
-/// Continues a search until it is over: starts legs, several at a time, and records how they end.
-/// The newest tuner of a search is valid: an older one throws Superseded. The trials' run folders
-/// go under `runs`. Throws cancelled if interrupted; after any error the search can be resumed. If
-/// no trial was successful at the end, throws the first trial's error.
-Outcome run(Records& records, const std::filesystem::path& runs, const TunerLimits& limits,
-            Observer& observer);
+/// Continues a search until it is over: starts segments, several at a time, and records how they
+/// end. The newest tuner of a search is valid: an older one throws Superseded. The trials' run
+/// folders go under `runs`. Throws cancelled if interrupted; after any error the search can be
+/// resumed. If no trial was successful at the end, throws the first trial's error.
+SearchResult run(Records& records, const std::filesystem::path& runs, const TunerLimits& limits,
+                 Observer& observer);
 
 }  // namespace lambdaml::tune

@@ -17,7 +17,7 @@
 #include "lambdaml/control/job_channel.h"
 #include "lambdaml/control/job_record.h"
 #include "lambdaml/control/run_folder.h"
-#include "lambdaml/control/worker_words.h"
+#include "lambdaml/control/worker_status.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/optim/registry.h"
@@ -69,10 +69,11 @@ JobView JobView::open(const std::string& run) {
     fail(Code::not_found, "run {}: nothing is known of a job {} in {}", run, view.job_id_,
          Uri::parse(checkpoints).display());
   const std::string what = fmt::format("run {}: its {}", run, control::record::kJob);
-  const std::uint64_t workers = count_at(object_from(record->text(), what), "workers");
+  view.record_ = std::make_shared<const json>(object_from(record->text(), what));
+  const std::uint64_t workers = count_at(*view.record_, "workers");
   if (workers == 0 || workers > kMostWorkers)
     fail(Code::data_corrupt, "{}: it says nothing of its workers", what);
-  view.record_ = std::string(record->text());
+  view.workers_ = static_cast<std::uint32_t>(workers);
   return view;
 }
 
@@ -97,7 +98,7 @@ std::vector<std::string> JobView::list(const std::string& where) {
 }
 
 std::shared_ptr<storage::Storage> JobView::channel() const {
-  const std::string uri = text_at(parse_json(record_), "channel");
+  const std::string uri = text_at(*record_, "channel");
   return control::open_channel(uri, job_id_);
 }
 
@@ -113,7 +114,7 @@ bool JobView::is_locked() const {
 }
 
 ordered_json JobView::status() const {
-  const json record = parse_json(record_);
+  const json& record = *record_;
   ordered_json status{{"job_id", job_id_}, {"state", "running"}};
   for (const char* name : {"model", "optim", "sync_mode", "workers", "epochs", "platform"})
     if (record.contains(name)) status[name] = record[name];
@@ -138,13 +139,13 @@ ordered_json JobView::status() const {
       (is_private || meeting_place->load(control::keys::kJob)) && (folder_.empty() || is_locked());
   if (!alive) status["state"] = "interrupted";
   if (!alive || is_private) return status;
-  const control::JobStanding standing = control::standing_of(*meeting_place, workers());
-  status["started"] = standing.started;
-  status["finished"] = standing.finished;
-  if (standing.progress) {
-    const json progress = object_from(*standing.progress, run_ + ": its progress");
+  const control::JobProgress progress = control::progress_of_job(*meeting_place, workers());
+  status["started"] = progress.started;
+  status["finished"] = progress.finished;
+  if (progress.of_worker_0) {
+    const json at = object_from(*progress.of_worker_0, run_ + ": its progress");
     for (const char* name : {"epoch", "round", "rounds"})
-      if (progress.contains(name)) status[name] = count_at(progress, name);
+      if (at.contains(name)) status[name] = count_at(at, name);
   }
   return status;
 }
@@ -158,8 +159,7 @@ void JobView::stop() const {
          run_);
   // Workers on other machines may still run although the trigger has ended; only they can end
   // themselves.
-  const json record = parse_json(record_);
-  const faas::Plugin* platform = faas::registry().find(text_at(record, "platform"));
+  const faas::Plugin* platform = faas::registry().find(text_at(*record_, "platform"));
   const bool is_remote = platform != nullptr && platform->remote;
   if (!meeting_place->load(control::keys::kJob) || (!is_remote && !folder_.empty() && !is_locked()))
     fail(Code::invalid_argument, "run {}: it is not running; continue with: lambdaml resume {}",
@@ -168,10 +168,6 @@ void JobView::stop() const {
     control::stop_workers(*meeting_place, workers());
   else
     meeting_place->save(control::keys::kStop, {});
-}
-
-std::uint32_t JobView::workers() const {
-  return static_cast<std::uint32_t>(count_at(parse_json(record_), "workers"));
 }
 
 std::string JobView::log(std::uint32_t worker) const {

@@ -36,7 +36,7 @@ class JobView {
   /// Throws invalid_argument if it has ended.
   void stop() const;
 
-  std::uint32_t workers() const;
+  std::uint32_t workers() const { return workers_; }
   /// A worker's log; if it is kept beside the checkpoints, its newest 256 KB: one GET.
   std::string log(std::uint32_t worker) const;
 
@@ -49,7 +49,8 @@ class JobView {
   std::string job_id_;
   std::filesystem::path folder_;  ///< empty when opened by URI
   std::shared_ptr<storage::Storage> store_;
-  std::string record_;  ///< job.json
+  std::shared_ptr<const nlohmann::json> record_;  ///< job.json, an object
+  std::uint32_t workers_ = 0;
 };
 
 }  // namespace lambdaml::view

@@ -113,7 +113,7 @@ std::string report_to_storage(const faas::Invocation& invocation, const job::Tra
     const faas::Failure failure = faas::current_failure();
     log::error("{}", failure.message);
     if (failure.type == to_string(Code::unavailable)) stores.hurry();
-    if (control::is_worth_another_try(failure.type)) throw;
+    if (control::is_worth_another_attempt(failure.type)) throw;
     // The job may have been resumed meanwhile.
     if (failure.type == to_string(Code::cancelled)) return std::string(control::kJobIsOver);
     return leave_word(stores, event, failure.type, failure.message);

@@ -188,12 +188,12 @@ job::EpochMetrics Trainer::evaluate() {
   return metrics;
 }
 
-Trainer::Outcome Trainer::run(control::Checkpoints& checkpoints, std::optional<Start> start,
-                              const Hooks& hooks) {
+TrainingEnd Trainer::run(control::Checkpoints& checkpoints, std::optional<Start> start,
+                         const Hooks& hooks) {
   const Stopwatch all;
   const auto epochs_here = static_cast<std::uint64_t>(event_.options.integer("run_epochs"));
   const double comm_before = communicator_->seconds();
-  const auto outcome = [&](Outcome how) {
+  const auto end = [&](TrainingEnd how) {
     compute_s_ += std::max(0.0, all.seconds() - (communicator_->seconds() - comm_before));
     return how;
   };
@@ -211,22 +211,22 @@ Trainer::Outcome Trainer::run(control::Checkpoints& checkpoints, std::optional<S
     if (epochs_here > 0 && epoch_ - first_epoch == epochs_here) {
       before_.take(*optimizer_, *communicator_);
       suspend(checkpoints, communicator_->round());
-      return outcome(Outcome::suspended);
+      return end(TrainingEnd::suspended);
     }
     const Stopwatch clock;
     const double comm_at_start = communicator_->seconds();
     job::EpochMetrics metrics;
     if (!run_epoch(checkpoints, hooks) ||
         !within_budget(checkpoints, [&] { metrics = evaluate(); }))
-      return outcome(Outcome::suspended);
+      return end(TrainingEnd::suspended);
     const double comm_s = communicator_->seconds() - comm_at_start;
     metrics.values["comm_s"] = comm_s;
     metrics.values["compute_s"] = std::max(0.0, clock.seconds() - comm_s);
     metrics.values["rounds"] = static_cast<double>(communicator_->round());
     done = end_epoch(checkpoints, metrics, hooks);
   }
-  if (steps_here_ > 0 && budget_->is_over()) return outcome(Outcome::suspended);
-  return outcome(finish() ? Outcome::ended : Outcome::suspended);
+  if (steps_here_ > 0 && budget_->is_over()) return end(TrainingEnd::suspended);
+  return end(finish() ? TrainingEnd::ended : TrainingEnd::suspended);
 }
 
 std::uint64_t Trainer::last_epoch() const {

@@ -26,6 +26,11 @@ struct FinalTotals {
   model::Totals train, valid, test;
 };
 
+enum class TrainingEnd {
+  ended,
+  suspended,  ///< the function's time, or run_epochs, is over; the state is saved
+};
+
 /// The training loop of one worker: batches, rounds, evaluation, checkpoints. Everything that must
 /// be equal on all workers is either computed from the event alone or merged. Used by one thread.
 class Trainer {
@@ -51,17 +56,14 @@ class Trainer {
     std::optional<control::StepCursor> suspended_at =
         {};  ///< the position from checkpoints.suspension()
   };
-  enum class Outcome {
-    ended,
-    suspended,  ///< the function's time, or run_epochs, is over; the state is saved
-  };
 
   /// Initializes the model, or continues from `start`, and runs to the end or until the function's
   /// time limit is near: then the worker's state is saved, within an epoch if necessary, and
   /// another invocation continues from there with the bitwise same result. Saves checkpoints in
   /// `checkpoints` as the options specify. Throws resource_exhausted if the time is over before the
   /// first step.
-  Outcome run(control::Checkpoints& checkpoints, std::optional<Start> start, const Hooks& hooks);
+  TrainingEnd run(control::Checkpoints& checkpoints, std::optional<Start> start,
+                  const Hooks& hooks);
 
   FinalTotals final_totals();
   std::span<const float> parameters() const;

@@ -19,7 +19,7 @@
 #include "lambdaml/control/worker_report.h"
 #include "lambdaml/data/partition.h"
 #include "lambdaml/faas/handlers.h"
-#include "lambdaml/faas/host.h"
+#include "lambdaml/faas/runtime.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
@@ -42,7 +42,7 @@ constexpr double kSecondsToPutBack = 3;
 
 /// Equal for runs that may continue each other: contains everything except how long and where they
 /// run, and their passwords.
-std::string fingerprint_of(const job::TrainEvent& event) {
+json fingerprint_of(const job::TrainEvent& event) {
   json options = job::to_json(event.options.without_passwords(), job::Values::deciding);
   options.erase("until");
   options.erase("stop_after");
@@ -53,7 +53,7 @@ std::string fingerprint_of(const job::TrainEvent& event) {
   options[control::kOrder] = data::OrderVersion::tail_mixed;
   if (event.test) options[control::kTestChecksum] = event.test->checksum;
   if (event.definition) options[control::kDefinitionChecksum] = event.definition->checksum;
-  return json_text(options);
+  return options;
 }
 
 json totals_json(const model::Totals& totals) {
@@ -103,8 +103,8 @@ class WorkerRun {
               event_.data.features, load_s);
 
     trainer.has_waited(earlier_stats_.waited_s);
-    const Trainer::Outcome outcome = trainer.run(checkpoints, start, hooks());
-    if (outcome == Trainer::Outcome::suspended) {
+    const TrainingEnd end = trainer.run(checkpoints, start, hooks());
+    if (end == TrainingEnd::suspended) {
       job::WorkerStats stats = stats_with(trainer, load_s);
       stats.waited_s = trainer.waited_s();
       channel_->save(control::keys::worker_stats(event_.worker),
@@ -138,7 +138,7 @@ class WorkerRun {
     const std::optional<Buffer> earlier =
         again_ ? channel_->load(control::keys::worker_stats(event_.worker)) : std::nullopt;
     if (earlier)
-      earlier_stats_ = job::WorkerStats::from_json(earlier->text());
+      earlier_stats_ = job::WorkerStats::from_json(parse_json(earlier->text()));
     else
       earlier_stats_.startup_s =
           std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);

@@ -69,7 +69,7 @@ class Gather final : public BulkSynchronous {
     std::vector<Message> messages;
     for (std::uint32_t w = 0; w < workers(); ++w) {
       messages.push_back(values[w].empty()
-                             ? Message{.totals = v.totals, .values = v.values}
+                             ? Message{.head = {}, .totals = v.totals, .values = v.values}
                              : decode(values[w], contribution_key(number, w), head(number, w),
                                       v.totals.size(), v.values.size()));
     }
@@ -79,13 +79,13 @@ class Gather final : public BulkSynchronous {
       totals.push_back(message.totals.data());
       floats.push_back(message.values.data());
     }
-    Draft sum(v.totals.size(), v.values.size());
+    MessageBuilder sum(v.totals.size(), v.values.size());
     tensor::sum_in_order(totals, v.totals.size(), sum.totals.data());
     tensor::sum_in_order(floats, v.values.size(), sum.values.data());
     // Rounds the numbers as the message of a merged result would carry them.
     const std::span<double> summed_totals = sum.totals;
     const std::span<float> summed_values = sum.values;
-    const Buffer sealed = seal(sum, head(number, worker()));
+    const Buffer message = encode_sum(sum, head(number, worker()));
     std::ranges::copy(summed_totals, v.totals.begin());
     std::ranges::copy(summed_values, v.values.begin());
   }

@@ -23,6 +23,11 @@ class RelayInvoker final : public Invoker {
 }  // namespace
 
 void register_plugin(Registry& registry) {
+  registry.add({.name = "relay_queue",
+                .help = "queues events; none of its functions can wait for another",
+                .separate_processes = false,
+                .starts_all_at_once = false,
+                .make = [](const Options&) { return std::make_unique<RelayInvoker>("threads"); }});
   registry.add({.name = "relay",
                 .help = "passes events on to another platform",
                 .options = {{.name = "relay_to",

@@ -264,23 +264,23 @@ class Async final : public Communicator {
                            .round = stream.count,
                            .worker = worker(),
                            .last = last};
-    Draft draft(stream.own_totals.size(), stream.own_values.size());
-    std::ranges::copy(stream.own_totals, draft.totals.begin());
-    std::ranges::transform(stream.own_values, draft.values.begin(),
+    MessageBuilder builder(stream.own_totals.size(), stream.own_values.size());
+    std::ranges::copy(stream.own_totals, builder.totals.begin());
+    std::ranges::transform(stream.own_values, builder.values.begin(),
                            [](double x) { return static_cast<float>(x); });
     Published out;
     out.message.head = head;
-    out.message.totals = draft.totals;
-    out.message.values = draft.values;
+    out.message.totals = builder.totals;
+    out.message.values = builder.values;
     // Sums are rounded anew each time, so what one message cannot carry is in the next; the final
     // one is exact.
     const Form form = form_;
-    if (last || form == Form::f32 || !all_finite(draft.values)) {
-      out.bytes = draft.seal(head);
+    if (last || form == Form::f32 || !all_finite(builder.values)) {
+      out.bytes = builder.finish(head);
     } else {
-      round_to(form, draft.values, 0);
-      out.bytes = encode(head, draft.totals, draft.values, {form, 0});
-      out.numbers = std::move(draft.bytes);
+      round_to(form, builder.values, 0);
+      out.bytes = encode(head, builder.totals, builder.values, {form, 0});
+      out.numbers = std::move(builder.bytes);
     }
     return out;
   }

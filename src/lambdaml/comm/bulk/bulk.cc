@@ -105,8 +105,8 @@ class ChunkSum {
     tensor::sum_in_order(totals, totals_.size(), totals_.data());
     tensor::sum_in_order(values, values_.size(), values_.data());
   }
-  /// The sum, to be sealed; its numbers stay valid for replace_own().
-  Draft& draft() { return sum_; }
+  /// The sum, for encode_sum(); its numbers stay valid for replace_own().
+  MessageBuilder& builder() { return sum_; }
   void replace_own() const {
     std::ranges::copy(totals_, own_.totals.begin());
     std::ranges::copy(values_, own_.values.begin());
@@ -116,8 +116,8 @@ class ChunkSum {
   Vectors own_;
   std::uint32_t worker_;
   std::uint32_t next_ = 0;  ///< the worker whose contribution is added next
-  Draft sum_;
-  std::span<double> totals_;  ///< of the draft, also after it was sealed
+  MessageBuilder sum_;
+  std::span<double> totals_;  ///< of the builder, also after it was encoded
   std::span<float> values_;
 };
 
@@ -287,8 +287,9 @@ class Bulk final : public BulkSynchronous {
       if (!last) return;
       bytes->clear();
       const std::string key = merged_name(round, c);
-      Buffer message = seal(sum->draft(), head(round, MessageHead::Kind::merged, worker(), c),
-                            round.cut.begin_of(c));
+      Buffer message =
+          encode_sum(sum->builder(), head(round, MessageHead::Kind::merged, worker(), c),
+                     round.cut.begin_of(c));
       store().save(key, message);
       sum->replace_own();
       keep(round.number, Role::merged, key, std::move(message));

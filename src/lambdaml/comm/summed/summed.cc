@@ -43,7 +43,7 @@ storage::SumAnswer Summed::ask(storage::SumRequest request, Vectors v) {
 std::size_t Summed::merge_round(std::uint64_t round, Vectors v, Meaning meaning) {
   if (bulk_synchronous_)
     return ask({.key = "rounds", .kind = Kind::round, .round = round}, v).merged;
-  return meaning == Meaning::increment ? merge_increments(v, Brings::contribution)
+  return meaning == Meaning::increment ? merge_increments(v, Contributes::contribution)
                                        : merge_states(round, v);
 }
 
@@ -54,26 +54,26 @@ std::size_t Summed::merge_states(std::uint64_t round, Vectors v) {
 
 std::size_t Summed::finish_rounds(Vectors v, Meaning meaning) {
   if (bulk_synchronous_) return Communicator::finish_rounds(v, meaning);
-  if (restored_) bring_again();
-  if (meaning == Meaning::increment) return merge_increments(v, Brings::end);
+  if (restored_) rejoin_sums();
+  if (meaning == Meaning::increment) return merge_increments(v, Contributes::end);
   std::vector<float> values(v.values.begin(), v.values.end());
   std::vector<double> totals(v.totals.begin(), v.totals.end());
   merge_states(round(), {values, totals});
-  merge_increments({}, Brings::end);
+  merge_increments({}, Contributes::end);
   return merge_states(round() + 1, v);
 }
 
 /// The others may still be running, and may wait for what this worker contributed in an earlier
 /// process.
-void Summed::bring_again() {
+void Summed::rejoin_sums() {
   for (const auto& [sizes, stream] : streams_) {
     std::vector<double> totals(sizes.first);
     std::vector<float> values(sizes.second);
-    merge_increments({values, totals}, Brings::nothing);
+    merge_increments({values, totals}, Contributes::nothing);
   }
 }
 
-std::size_t Summed::merge_increments(Vectors v, Brings brings) {
+std::size_t Summed::merge_increments(Vectors v, Contributes contributes) {
   Stream& stream = streams_[{v.totals.size(), v.values.size()}];
   stream.own_totals.resize(v.totals.size() + 1);
   stream.given_totals.resize(v.totals.size() + 1);
@@ -81,13 +81,13 @@ std::size_t Summed::merge_increments(Vectors v, Brings brings) {
   stream.given_values.resize(v.values.size());
   const std::string key = fmt::format("increments-{}-{}", v.totals.size(), v.values.size());
   storage::SumRequest request{.key = key, .kind = Kind::running, .round = round()};
-  request.last = brings == Brings::end;
-  if (brings != Brings::nothing) request.staleness = staleness_;
+  request.last = contributes == Contributes::end;
+  if (contributes != Contributes::nothing) request.staleness = staleness_;
   request.generation = stream.generation;
 
   std::vector<double> totals(v.totals.begin(), v.totals.end());
-  totals.push_back(brings == Brings::contribution ? 1 : 0);
-  if (brings == Brings::contribution) {
+  totals.push_back(contributes == Contributes::contribution ? 1 : 0);
+  if (contributes == Contributes::contribution) {
     for (std::size_t i = 0; i < totals.size(); ++i) stream.own_totals[i] += totals[i];
     for (std::size_t i = 0; i < v.values.size(); ++i) stream.own_values[i] += v.values[i];
   }
@@ -97,17 +97,17 @@ std::size_t Summed::merge_increments(Vectors v, Brings brings) {
     // the others have done so too.
     request.generation = answer.generation;
     request.last = false;
-    if (brings != Brings::nothing) request.staleness = 0;
+    if (contributes != Contributes::nothing) request.staleness = 0;
     totals = stream.own_totals;
     std::ranges::copy(stream.own_values, v.values.begin());
     answer = ask(request, {v.values, totals});
-    if (brings == Brings::end) {
+    if (contributes == Contributes::end) {
       request.last = true;
       answer = ask(request, {v.values, totals});
     }
   }
   stream.generation = answer.generation;
-  if (brings == Brings::nothing) return 0;
+  if (contributes == Contributes::nothing) return 0;
   for (std::size_t i = 0; i < v.totals.size(); ++i)
     v.totals[i] = totals[i] - std::exchange(stream.given_totals[i], totals[i]);
   for (std::size_t i = 0; i < v.values.size(); ++i) {

@@ -42,10 +42,10 @@ class Summed final : public Communicator {
 
   std::size_t merge_round(std::uint64_t round, Vectors v, Meaning meaning) override;
   std::size_t finish_rounds(Vectors v, Meaning meaning) override;
-  enum class Brings { contribution, nothing, end };
-  std::size_t merge_increments(Vectors v, Brings brings);
+  enum class Contributes { contribution, nothing, end };
+  std::size_t merge_increments(Vectors v, Contributes contributes);
   std::size_t merge_states(std::uint64_t round, Vectors v);
-  void bring_again();
+  void rejoin_sums();
   storage::SumAnswer ask(storage::SumRequest request, Vectors v);
 
   const bool bulk_synchronous_;

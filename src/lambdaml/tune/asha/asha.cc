@@ -16,33 +16,33 @@ constexpr std::uint64_t kTrials = 16;
 /// Tuning", algorithm 2). Every trial begins with few epochs; a trial among the best 1/η of those
 /// that reached the same rung continues to η times as many.
 ///
-/// Deviation: which trials are compared does not depend on their speed. With C concurrent legs, leg
-/// n is chosen by the results of the legs before n − C + 1, for which it waits. So a search can be
-/// repeated, and a slow leg keeps at most C − 1 others from being chosen. At the end, the best
-/// trial is run to its last epoch.
+/// Deviation: which trials are compared does not depend on their speed. With C concurrent segments,
+/// segment n is chosen by the results of the segments before n − C + 1, for which it waits. So a
+/// search can be repeated, and a slow segment keeps at most C − 1 others from being chosen. At the
+/// end, the best trial is run to its last epoch.
 class Asha : public Strategy {
  public:
-  explicit Asha(const Plan& plan)
-      : Strategy(plan), reduction_(static_cast<double>(plan.settings.integer("reduction"))) {
-    for (const Parameter& parameter : plan.space.parameters())
+  explicit Asha(const StrategyInputs& inputs)
+      : Strategy(inputs), reduction_(static_cast<double>(inputs.settings.integer("reduction"))) {
+    for (const Parameter& parameter : inputs.space.parameters())
       for (const optim::Plugin& optimizer : optim::registry().entries())
         if (parameter.name == optimizer.epochs_option)
           fail(Code::invalid_argument,
                "asha says itself how many epochs a trial gets; it cannot search {}",
                parameter.name);
-    const double most = static_cast<double>(plan.epochs(parameters(0)));
+    const double most = static_cast<double>(inputs.epochs(parameters(0)));
     // The loss of the first epochs says little; starting with a quarter of all epochs still saves
     // more than half the work.
-    const auto asked = static_cast<double>(plan.settings.integer("min_epochs"));
+    const auto asked = static_cast<double>(inputs.settings.integer("min_epochs"));
     const double fewest = asked > 0 ? asked : std::max(1.0, most / reduction_);
     std::size_t rungs = 1;
     while (most / std::pow(reduction_, rungs) >= fewest) ++rungs;
     rungs_.resize(rungs);
   }
 
-  std::uint64_t trials() const override { return plan().trials > 0 ? plan().trials : kTrials; }
+  std::uint64_t trials() const override { return inputs().trials > 0 ? inputs().trials : kTrials; }
   Assignments parameters(std::uint64_t trial) const override {
-    return plan().space.draw(plan().seed, trial);
+    return inputs().space.draw(inputs().seed, trial);
   }
 
   std::uint64_t expected_epochs() const override {
@@ -56,13 +56,13 @@ class Asha : public Strategy {
     return static_cast<std::uint64_t>(sum);
   }
 
-  Next next(std::span<const Leg> legs) override {
+  Next next(std::span<const Segment> segments) override {
     while (true) {
-      if (chosen_ >= plan().concurrency)
-        seen_wanted_ = std::max(seen_wanted_, chosen_ - plan().concurrency + 1);
+      if (chosen_ >= inputs().concurrency)
+        seen_wanted_ = std::max(seen_wanted_, chosen_ - inputs().concurrency + 1);
       for (; seen_ < seen_wanted_; ++seen_) {
-        if (seen_ >= legs.size() || !legs[seen_].has_ended()) return {Next::What::wait};
-        see(legs[seen_]);
+        if (seen_ >= segments.size() || !segments[seen_].has_ended()) return {Next::What::wait};
+        see(segments[seen_]);
       }
       const std::optional<Choice> choice = choose(seen_ == chosen_);
       if (!choice) {
@@ -71,8 +71,8 @@ class Asha : public Strategy {
         continue;
       }
       const Next next{Next::What::start, choice->trial, epochs_at(choice->trial, choice->rung)};
-      if (chosen_ == legs.size()) return next;
-      if (legs[chosen_].trial != next.trial || legs[chosen_].epochs != next.epochs)
+      if (chosen_ == segments.size()) return next;
+      if (segments[chosen_].trial != next.trial || segments[chosen_].epochs != next.epochs)
         fail(Code::data_corrupt, "the search's records are not those of this search");
       commit(*choice);
     }
@@ -93,16 +93,16 @@ class Asha : public Strategy {
     const auto most = static_cast<double>(whole_epochs(trial));
     const double share = std::pow(reduction_, rungs_.size() - 1 - rung);
     const auto fewest =
-        static_cast<double>(std::max<std::int64_t>(1, plan().settings.integer("min_epochs")));
+        static_cast<double>(std::max<std::int64_t>(1, inputs().settings.integer("min_epochs")));
     return static_cast<std::uint64_t>(std::min(most, std::max(fewest, std::round(most / share))));
   }
 
-  void see(const Leg& leg) {
-    const std::size_t rung = rung_of_.at(leg.trial);
+  void see(const Segment& segment) {
+    const std::size_t rung = rung_of_.at(segment.trial);
     std::optional<double> value;
-    if (leg.state == Leg::State::done && leg.value)
-      value = plan().higher_is_better ? -*leg.value : *leg.value;
-    rungs_[rung].push_back({leg.trial, value});
+    if (segment.state == Segment::State::done && segment.value)
+      value = inputs().higher_is_better ? -*segment.value : *segment.value;
+    rungs_[rung].push_back({segment.trial, value});
   }
 
   /// The best entry of a rung that is not promoted yet, among its first `count`.
@@ -149,10 +149,10 @@ class Asha : public Strategy {
   const double reduction_;
   std::vector<std::vector<Entry>>
       rungs_;  ///< the trials that reached each rung, as far as processed
-  std::map<std::uint64_t, std::size_t> rung_of_;  ///< of each trial's latest leg
+  std::map<std::uint64_t, std::size_t> rung_of_;  ///< of each trial's latest segment
   std::uint64_t drawn_ = 0;                       ///< trials begun
-  std::uint64_t chosen_ = 0;                      ///< legs chosen so far
-  std::uint64_t seen_ = 0;                        ///< of these, legs whose results are in rungs_
+  std::uint64_t chosen_ = 0;                      ///< segments chosen so far
+  std::uint64_t seen_ = 0;  ///< of these, segments whose results are in rungs_
   std::uint64_t seen_wanted_ = 0;
 };
 
@@ -172,7 +172,7 @@ void register_plugin(Registry& registry) {
                     .help = "asha: of so many trials one continues, to so many times the epochs",
                     .minimum = 2,
                     .maximum = 100}},
-       .make = [](const Plan& plan) { return std::make_unique<Asha>(plan); }});
+       .make = [](const StrategyInputs& inputs) { return std::make_unique<Asha>(inputs); }});
 }
 
 }  // namespace lambdaml::tune::asha

@@ -13,30 +13,30 @@ constexpr std::uint64_t kCountablePoints = 1ULL << 53;
 /// Every combination of the parameters' values; the last parameter changes fastest.
 class GridSearch : public WholeTrials {
  public:
-  explicit GridSearch(const Plan& plan) : WholeTrials(plan) {
-    for (const Parameter& parameter : plan.space.parameters()) {
-      const auto own = static_cast<std::uint64_t>(plan.settings.integer("points"));
+  explicit GridSearch(const StrategyInputs& inputs) : WholeTrials(inputs) {
+    for (const Parameter& parameter : inputs.space.parameters()) {
+      const auto own = static_cast<std::uint64_t>(inputs.settings.integer("points"));
       sizes_.push_back(parameter.count().value_or(parameter.low == parameter.high ? 1 : own));
       if (sizes_.back() > kCountablePoints / points_)
         fail(Code::invalid_argument,
              "the grid has more points than can be counted; use the strategy random");
       points_ *= sizes_.back();
     }
-    if (points_ > kMostPoints && plan.trials == 0)
+    if (points_ > kMostPoints && inputs.trials == 0)
       fail(Code::invalid_argument,
            "the grid has {} points, more than {}: say how many of them with --trials, or use the "
            "strategy random",
            points_, kMostPoints);
-    if (plan.trials > 0 && plan.trials < points_) choose_some();
+    if (inputs.trials > 0 && inputs.trials < points_) choose_some();
   }
 
   std::uint64_t trials() const override {
-    return plan().trials > 0 ? std::min(plan().trials, points_) : points_;
+    return inputs().trials > 0 ? std::min(inputs().trials, points_) : points_;
   }
 
   Assignments parameters(std::uint64_t trial) const override {
     std::uint64_t point = (start_ + static_cast<__uint128_t>(trial) * stride_) % points_;
-    const std::vector<Parameter>& all = plan().space.parameters();
+    const std::vector<Parameter>& all = inputs().space.parameters();
     Assignments out(all.size());
     for (std::size_t i = all.size(); i-- > 0;) {
       out[i] = {all[i].name, all[i].point(point % sizes_[i], sizes_[i])};
@@ -49,7 +49,7 @@ class GridSearch : public WholeTrials {
   /// If there are fewer trials than points: those at a random stride that is coprime to their
   /// number, so that none is repeated.
   void choose_some() {
-    Rng rng(mix({plan().seed, points_}));
+    Rng rng(mix({inputs().seed, points_}));
     start_ = rng.below(points_);
     do {
       stride_ = 1 + rng.below(points_ - 1);
@@ -65,14 +65,15 @@ class GridSearch : public WholeTrials {
 }  // namespace
 
 void register_plugin(Registry& registry) {
-  registry.add({.name = "grid",
-                .help = "every combination of values",
-                .options = {{.name = "points",
-                             .default_value = std::int64_t{10},
-                             .help = "grid: values of a parameter that is a real number",
-                             .minimum = 1,
-                             .maximum = 1e6}},
-                .make = [](const Plan& plan) { return std::make_unique<GridSearch>(plan); }});
+  registry.add(
+      {.name = "grid",
+       .help = "every combination of values",
+       .options = {{.name = "points",
+                    .default_value = std::int64_t{10},
+                    .help = "grid: values of a parameter that is a real number",
+                    .minimum = 1,
+                    .maximum = 1e6}},
+       .make = [](const StrategyInputs& inputs) { return std::make_unique<GridSearch>(inputs); }});
 }
 
 }  // namespace lambdaml::tune::grid

@@ -10,9 +10,9 @@ class RandomSearch : public WholeTrials {
  public:
   using WholeTrials::WholeTrials;
 
-  std::uint64_t trials() const override { return plan().trials > 0 ? plan().trials : kTrials; }
+  std::uint64_t trials() const override { return inputs().trials > 0 ? inputs().trials : kTrials; }
   Assignments parameters(std::uint64_t trial) const override {
-    return plan().space.draw(plan().seed, trial);
+    return inputs().space.draw(inputs().seed, trial);
   }
 };
 
@@ -21,7 +21,9 @@ class RandomSearch : public WholeTrials {
 void register_plugin(Registry& registry) {
   registry.add({.name = "random",
                 .help = "trials drawn at random, by default 16",
-                .make = [](const Plan& plan) { return std::make_unique<RandomSearch>(plan); }});
+                .make = [](const StrategyInputs& inputs) {
+                  return std::make_unique<RandomSearch>(inputs);
+                }});
 }
 
 }  // namespace lambdaml::tune::random

@@ -1,4 +1,4 @@
-#include "lambdaml/control/worker_words.h"
+#include "lambdaml/control/worker_status.h"
 
 #include "lambdaml/control/channel.h"
 
@@ -25,20 +25,20 @@ std::vector<std::optional<WorkerEnd>> ends_of_workers(storage::Storage& channel,
   return ends;
 }
 
-JobStanding standing_of(storage::Storage& channel, std::uint32_t workers) {
+JobProgress progress_of_job(storage::Storage& channel, std::uint32_t workers) {
   std::vector<std::string> keys{keys::kProgress};
   for (std::uint32_t worker = 0; worker < workers; ++worker) {
     keys.push_back(keys::started(worker));
     keys.push_back(keys::result(worker));
   }
   const std::vector<std::optional<Buffer>> values = channel.load_present(keys);
-  JobStanding standing;
-  if (values[0]) standing.progress = std::string(values[0]->text());
+  JobProgress progress;
+  if (values[0]) progress.of_worker_0 = std::string(values[0]->text());
   for (std::size_t i = 1; i < values.size(); i += 2) {
-    standing.started += values[i] ? 1 : 0;
-    standing.finished += values[i + 1] ? 1 : 0;
+    progress.started += values[i] ? 1 : 0;
+    progress.finished += values[i + 1] ? 1 : 0;
   }
-  return standing;
+  return progress;
 }
 
 }  // namespace lambdaml::control

@@ -1,12 +1,10 @@
-#include "lambdaml/tune/leg_job.h"
+#include "lambdaml/tune/segment_job.h"
 
-#include <chrono>
 #include <system_error>
 
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/json.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/cost/cost.h"
 #include "lambdaml/faas/host.h"
@@ -14,21 +12,7 @@
 
 namespace lambdaml::tune {
 
-void Bell::ring() {
-  {
-    const std::lock_guard lock(mutex_);
-    ringing_ = true;
-  }
-  rung_.notify_one();
-}
-
-void Bell::wait(double seconds) {
-  std::unique_lock lock(mutex_);
-  rung_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return ringing_; });
-  ringing_ = false;
-}
-
-LegJob::LegJob(std::string job_id, Options options, Bell& bell)
+SegmentJob::SegmentJob(std::string job_id, Options options, Bell& bell)
     : job_id_(std::move(job_id)), options_(std::move(options)), bell_(bell) {
   try {
     thread_ = std::thread([this] { run(); });
@@ -37,14 +21,15 @@ LegJob::LegJob(std::string job_id, Options options, Bell& bell)
   }
 }
 
-LegJob::~LegJob() {
+SegmentJob::~SegmentJob() {
   stop();
   thread_.join();
 }
 
-void LegJob::run() noexcept {
+void SegmentJob::run() noexcept {
   try {
-    summary_ = json_text(trigger::train_as(job_id_, options_, *this));
+    summary_ =
+        std::make_shared<const nlohmann::ordered_json>(trigger::train_as(job_id_, options_, *this));
   } catch (...) {
     error_ = std::current_exception();
   }
@@ -53,7 +38,7 @@ void LegJob::run() noexcept {
   bell_.ring();
 }
 
-void LegJob::starting(const trigger::JobStart& job) {
+void SegmentJob::starting(const trigger::JobStart& job) {
   throw_if_ended();
   const cost::Prices prices = cost::Prices::current();
   const std::string region = faas::own_region();
@@ -65,33 +50,33 @@ void LegJob::starting(const trigger::JobStart& job) {
   started_s_ = clock_.seconds();
 }
 
-void LegJob::epoch_done(const job::EpochMetrics& metrics) {
+void SegmentJob::epoch_done(const job::EpochMetrics& metrics) {
   epoch_ = metrics.epoch;
   const std::lock_guard lock(mutex_);
   metrics_ = metrics.values;
 }
 
-void LegJob::tick(std::uint32_t /*workers_alive*/, std::uint64_t /*epoch*/, std::uint64_t /*round*/,
-                  std::uint64_t /*rounds*/) {
+void SegmentJob::tick(std::uint32_t /*workers_alive*/, std::uint64_t /*epoch*/,
+                      std::uint64_t /*round*/, std::uint64_t /*rounds*/) {
   throw_if_ended();
 }
 
-void LegJob::throw_if_ended() const {
+void SegmentJob::throw_if_ended() const {
   if (superseded_) throw control::Superseded("another tuner has taken over");
   if (stop_) fail(Code::cancelled, "the search stopped it");
 }
 
-double LegJob::cost_so_far() const {
+double SegmentJob::cost_so_far() const {
   const double started_s = started_s_;
   return started_s < 0 ? 0 : per_start_ + per_second_ * (seconds() - started_s);
 }
 
-std::map<std::string, double> LegJob::metrics() const {
+std::map<std::string, double> SegmentJob::metrics() const {
   const std::lock_guard lock(mutex_);
   return metrics_;
 }
 
-std::string LegJob::summary() {
+std::shared_ptr<const nlohmann::ordered_json> SegmentJob::summary() {
   if (error_) std::rethrow_exception(error_);
   return summary_;
 }

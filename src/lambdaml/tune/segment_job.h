@@ -1,44 +1,35 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <exception>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/options.h"
 #include "lambdaml/trigger/trigger.h"
+#include "lambdaml/tune/bell.h"
 
 namespace lambdaml::tune {
 
-/// Wakes the thread that waits for one of several events: any thread rings, one waits.
-class Bell {
- public:
-  void ring();
-  void wait(double seconds);
-
- private:
-  std::mutex mutex_;
-  std::condition_variable rung_;
-  bool ringing_ = false;
-};
-
-/// The job of one leg, on its own thread. Destruction ends the job. While that thread runs, all
+/// The job of one segment, on its own thread. Destruction ends the job. While that thread runs, all
 /// methods but summary() may be called from any other; the destructor from one, after the others.
-class LegJob : private trigger::Observer {
+class SegmentJob : private trigger::Observer {
  public:
   /// `options` are resolved and include `output` and `checkpoint`. Rings, on the job's thread, when
   /// the job has ended; `bell` must outlive this object.
-  LegJob(std::string job_id, Options options, Bell& bell);
-  ~LegJob() override;
-  LegJob(const LegJob&) = delete;
+  SegmentJob(std::string job_id, Options options, Bell& bell);
+  ~SegmentJob() override;
+  SegmentJob(const SegmentJob&) = delete;
 
   void stop() { stop_ = true; }
-  /// Ends the job and leaves its channel to the tuner that has taken over the leg.
+  /// Ends the job and leaves its channel to the tuner that has taken over the segment.
   void leave() { superseded_ = true; }
   bool was_stopped() const { return stop_; }
   bool has_ended() const { return ended_; }
@@ -51,7 +42,7 @@ class LegJob : private trigger::Observer {
   double cost_so_far() const;
 
   /// Only after has_ended(): the summary; throws the job's error if it failed.
-  std::string summary();
+  std::shared_ptr<const nlohmann::ordered_json> summary();
 
  private:
   void starting(const trigger::JobStart& job) override;
@@ -75,7 +66,7 @@ class LegJob : private trigger::Observer {
   double wall_s_ = 0;
   mutable std::mutex mutex_;
   std::map<std::string, double> metrics_;
-  std::string summary_;
+  std::shared_ptr<const nlohmann::ordered_json> summary_;
   std::exception_ptr error_;
   std::thread thread_;
 };

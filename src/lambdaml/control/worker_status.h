@@ -22,12 +22,12 @@ std::vector<std::optional<WorkerEnd>> ends_of_workers(storage::Storage& channel,
                                                       std::span<const std::uint32_t> workers);
 
 /// The progress of a job.
-struct JobStanding {
-  std::uint64_t started = 0;            ///< workers that have begun
-  std::uint64_t finished = 0;           ///< workers that have reported
-  std::optional<std::string> progress;  ///< of worker 0, unchecked JSON
+struct JobProgress {
+  std::uint64_t started = 0;               ///< workers that have begun
+  std::uint64_t finished = 0;              ///< workers that have reported
+  std::optional<std::string> of_worker_0;  ///< unchecked JSON
 };
 /// Two GETs per worker, and one more.
-JobStanding standing_of(storage::Storage& channel, std::uint32_t workers);
+JobProgress progress_of_job(storage::Storage& channel, std::uint32_t workers);
 
 }  // namespace lambdaml::control

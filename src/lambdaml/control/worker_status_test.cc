@@ -1,4 +1,4 @@
-#include "lambdaml/control/worker_words.h"
+#include "lambdaml/control/worker_status.h"
 
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ class InBatches : public storage::Wrapper {
   int batches = 0;
 };
 
-class WorkerWordsTest : public testing::Test {
+class WorkerStatusTest : public testing::Test {
  protected:
   void say(const std::string& key, std::string_view text) { store_->save(key, as_bytes(text)); }
   void TearDown() override { store_->clear(""); }
@@ -32,7 +32,7 @@ class WorkerWordsTest : public testing::Test {
   InBatches channel_{store_};
 };
 
-TEST_F(WorkerWordsTest, TheEndsOfAllWorkersComeInOneBatch) {
+TEST_F(WorkerStatusTest, TheEndsOfAllWorkersComeInOneBatch) {
   say(keys::result(1), "report");
   say(keys::failure(2), "why");
   say(keys::result(3), "report of a later attempt");
@@ -50,16 +50,16 @@ TEST_F(WorkerWordsTest, TheEndsOfAllWorkersComeInOneBatch) {
   EXPECT_FALSE(ends[3]);
 }
 
-TEST_F(WorkerWordsTest, TheStandingOfAJobComesInOneBatch) {
-  EXPECT_FALSE(standing_of(channel_, 3).progress);
+TEST_F(WorkerStatusTest, TheProgressOfAJobComesInOneBatch) {
+  EXPECT_FALSE(progress_of_job(channel_, 3).of_worker_0);
   say(keys::kProgress, "far");
   for (const std::uint32_t worker : {0U, 1U, 2U}) say(keys::started(worker), "");
   say(keys::result(1), "report");
-  const JobStanding standing = standing_of(channel_, 3);
+  const JobProgress progress = progress_of_job(channel_, 3);
   EXPECT_EQ(channel_.batches, 2);
-  EXPECT_EQ(standing.started, 3U);
-  EXPECT_EQ(standing.finished, 1U);
-  EXPECT_EQ(standing.progress, "far");
+  EXPECT_EQ(progress.started, 3U);
+  EXPECT_EQ(progress.finished, 1U);
+  EXPECT_EQ(progress.of_worker_0, "far");
 }
 
 }  // namespace

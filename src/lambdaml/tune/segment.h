@@ -1,17 +1,20 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
-/// A trial is one set of values for the searched options; a leg (trial segment) is one job of it. A
-/// strategy that stops trials early continues a promising one with another leg, which resumes from
-/// the checkpoints of the previous one.
+#include <nlohmann/json_fwd.hpp>
+
+/// A trial is one set of values for the searched options; a segment is a part of its epochs, run as
+/// one job. A strategy that stops trials early continues a promising one with another segment,
+/// which resumes from the checkpoints of the previous one. (Keys and file names of searches call
+/// segments "legs".)
 namespace lambdaml::tune {
 
-struct Leg {
+struct Segment {
   enum class State {
     under_way,  ///< begun, and not ended; also if the tuner was interrupted
     done,
@@ -24,14 +27,15 @@ struct Leg {
   std::uint64_t epoch = 0;           ///< reached so far
   std::uint64_t stalls = 0;          ///< how often the tuner ended before an epoch was done
   std::optional<double> value = {};  ///< of the metric; nullopt unless done
-  double cost_usd = 0;               ///< of this leg alone
-  double wall_s = 0;                 ///< of this leg alone
-  std::string summary = {};          ///< done: of its job, JSON
+  double cost_usd = 0;               ///< of this segment alone
+  double wall_s = 0;                 ///< of this segment alone
+  /// done: of its job; never changed. Null before.
+  std::shared_ptr<const nlohmann::ordered_json> summary = {};
 
   bool has_ended() const { return state != State::under_way; }
   std::string to_json() const;
   /// Throws data_corrupt; `what` names it.
-  static Leg from_json(std::string_view text, const std::string& what);
+  static Segment from_json(std::string_view text, const std::string& what);
 };
 
 }  // namespace lambdaml::tune

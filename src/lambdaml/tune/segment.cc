@@ -1,4 +1,4 @@
-#include "lambdaml/tune/leg.h"
+#include "lambdaml/tune/segment.h"
 
 #include <nlohmann/json.hpp>
 
@@ -15,42 +15,43 @@ constexpr const char* kStates[] = {"under_way", "done", "failed"};
 
 }  // namespace
 
-std::string Leg::to_json() const {
+std::string Segment::to_json() const {
   json object{{"trial", trial},  {"epochs", epochs}, {"state", kStates[static_cast<int>(state)]},
               {"epoch", epoch},  {"stalls", stalls}, {"cost_usd", cost_usd},
               {"wall_s", wall_s}};
   if (!reason.empty()) object["reason"] = reason;
   if (value) object["value"] = *value;
-  if (!summary.empty()) object["summary"] = parse_json(summary);
+  if (summary) object["summary"] = json(*summary);
   return checked_json_text(object);
 }
 
-Leg Leg::from_json(std::string_view text, const std::string& what) {
+Segment Segment::from_json(std::string_view text, const std::string& what) {
   try {
     json object = parse_json(text);
     if (object.is_object() && take_checksum(object) == Checked::damaged)
       fail(Code::data_corrupt, "{}: its content does not fit its checksum: it was damaged", what);
-    Leg leg;
-    leg.trial = object.at("trial").get<std::uint64_t>();
-    leg.epochs = object.at("epochs").get<std::uint64_t>();
+    Segment segment;
+    segment.trial = object.at("trial").get<std::uint64_t>();
+    segment.epochs = object.at("epochs").get<std::uint64_t>();
     const auto state = object.at("state").get<std::string>();
     bool known = false;
     for (int i = 0; i < 3; ++i)
       if (state == kStates[i]) {
-        leg.state = static_cast<State>(i);
+        segment.state = static_cast<State>(i);
         known = true;
       }
     if (!known) fail(Code::data_corrupt, "{}: unknown state", what);
-    leg.epoch = object.at("epoch").get<std::uint64_t>();
-    leg.stalls = object.at("stalls").get<std::uint64_t>();
-    leg.cost_usd = object.at("cost_usd").get<double>();
-    leg.wall_s = object.at("wall_s").get<double>();
-    if (object.contains("reason")) leg.reason = object.at("reason").get<std::string>();
-    if (object.contains("value")) leg.value = object.at("value").get<double>();
-    if (object.contains("summary")) leg.summary = json_text(object.at("summary"));
-    if ((leg.state == State::done) != leg.value.has_value())
-      fail(Code::data_corrupt, "{}: a leg has a value when it is done", what);
-    return leg;
+    segment.epoch = object.at("epoch").get<std::uint64_t>();
+    segment.stalls = object.at("stalls").get<std::uint64_t>();
+    segment.cost_usd = object.at("cost_usd").get<double>();
+    segment.wall_s = object.at("wall_s").get<double>();
+    if (object.contains("reason")) segment.reason = object.at("reason").get<std::string>();
+    if (object.contains("value")) segment.value = object.at("value").get<double>();
+    if (object.contains("summary"))
+      segment.summary = std::make_shared<const nlohmann::ordered_json>(object.at("summary"));
+    if ((segment.state == State::done) != segment.value.has_value())
+      fail(Code::data_corrupt, "{}: a segment has a value when it is done", what);
+    return segment;
   } catch (const json::exception&) {
     fail(Code::data_corrupt, "{}: it is damaged; bring back a copy of it, or begin another search",
          what);

@@ -1,0 +1,96 @@
+#include "lambdaml/trigger/rehearsal.h"
+
+#include <algorithm>
+
+#include <fmt/ranges.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/cost/cost.h"
+#include "lambdaml/faas/registry.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/optim/registry.h"
+
+namespace lambdaml::trigger {
+namespace {
+
+/// Copies of its part of the data, while a worker puts the rows in order.
+constexpr std::uint64_t kCopiesOfData = 2;
+/// A model that does not state its memory is small, unless merging is not.
+constexpr std::uint64_t kMergingWorthAsking = 32U << 20U;
+
+/// A model gives no probability to an unknown label, so such rows have no loss.
+void require_known_labels(const data::Manifest& test, const data::Manifest& data,
+                          const Options& options) {
+  for (const std::int32_t label : test.labels)
+    if (!std::ranges::binary_search(data.labels, label))
+      fail(Code::invalid_argument, "{}: it has the label {}, the training data have only {}",
+           Uri::parse(options.text("test_data")).display(), label,
+           fmt::join(std::span(data.labels).first(std::min<std::size_t>(10, data.labels.size())),
+                     ", "));
+}
+
+std::uint64_t bytes_for_merging(const Options& options, const model::Model& model,
+                                storage::Storage& channel) {
+  comm::MergeSizes sizes;
+  sizes.workers = static_cast<std::uint32_t>(options.integer("workers"));
+  sizes.values = std::max(model.parameter_count(), model.sums_count());
+  sizes.options = comm::pattern_options(options);
+  return comm::bytes_needed(options.text("sync_mode"), sizes, channel);
+}
+
+}  // namespace
+
+void rehearse(Options options, const StagedData& staged, storage::Storage& channel) {
+  // The workers use a different one; this one has no effect.
+  if (options.integer("threads") == 0) options.set("threads", Option::Value(std::int64_t{1}), "");
+  cost::Prices::current();  // needed at the end: fail now if invalid
+  const data::Manifest& data = staged.data;
+  const std::optional<data::Manifest>& test = staged.test;
+  const std::string what = Uri::parse(options.text("data")).display();
+  const model::Plugin& plugin = model::registry().get(options.text("model"));
+  if (plugin.needs_labels && data.labels.empty())
+    fail(Code::invalid_argument, "{}: it has no labels, and {} learns from labels", what,
+         plugin.name);
+  const model::Shape shape{data.features,
+                           plugin.needs_labels ? data.labels : std::vector<std::int32_t>(),
+                           staged.definition};
+  std::unique_ptr<model::Model> model;
+  try {
+    model = plugin.make(shape, options);
+  } catch (...) {
+    rethrow_with(what);
+  }
+  if (test && plugin.needs_labels && test->labels.empty())
+    fail(Code::invalid_argument, "{}: it has no labels, so {} cannot be tested on it",
+         Uri::parse(options.text("test_data")).display(), plugin.name);
+  if (test && plugin.needs_labels) require_known_labels(*test, data, options);
+  if (data.rows() < model->minimum_rows())
+    fail(Code::invalid_argument, "{}: its {} rows are too few: {} with these options needs {}",
+         what, data.rows(), plugin.name, model->minimum_rows());
+  const bool is_deployed =
+      faas::registry().get(options.text("platform")).function_memory_mb != nullptr;
+  const auto rows = std::min(static_cast<std::uint64_t>(options.integer("batch_size")),
+                             *std::max_element(data.part_rows.begin(), data.part_rows.end()));
+  const std::uint64_t training = model->training_bytes(rows);
+  const std::uint64_t merging = bytes_for_merging(options, *model, channel);
+  const std::uint64_t needed = training + data.bytes / data.parts() * kCopiesOfData + merging;
+  if ((training > 0 || merging >= kMergingWorthAsking) &&
+      needed > static_cast<std::uint64_t>(options.integer("memory_mb")) << 20)
+    fail(
+        Code::invalid_argument,
+        "{} needs about {} for batches of {} rows, its part of the data and merging ({}), and a "
+        "function may use {} MB: use a smaller --batch-size, more --workers or --aggregators, or a "
+        "larger --memory-mb{}",
+        plugin.name, human_bytes(needed), rows, human_bytes(merging), options.integer("memory_mb"),
+        is_deployed ? " of lambdaml deploy" : "");
+  const auto alone = comm::registry().get(options.text("sync_mode")).make({});
+  optim::Problem problem{*model, *alone};
+  problem.rows_per_round = {1.0};
+  problem.rows = problem.own_rows = 1;
+  optim::registry().get(options.text("optim")).make(problem, options);
+}
+
+}  // namespace lambdaml::trigger
