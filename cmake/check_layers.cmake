@@ -1,6 +1,7 @@
 # Fails when an include points up, sideways between layers that do not know each other, or into a
 # plug-in folder from outside it, when a command prints without apps/cli/terminal.h, when something
-# takes the time or sleeps by itself, or when a line of the documentation is longer than 120 columns.
+# takes the time or sleeps by itself, when a file above the plug-ins names a platform or a scheme of a
+# store, or when a line of the documentation is longer than 120 columns.
 # Run as: cmake -DSOURCE=$PWD/src/lambdaml -P cmake/check_layers.cmake
 cmake_minimum_required(VERSION 3.25)
 set(below_base "")
@@ -86,6 +87,43 @@ foreach(file IN LISTS files app_files)
        REGEX "sleep_for|this_thread::sleep|(^|[^a-z_])now\\(\\)|std::time\\(|clock_gettime|gettimeofday|nanosleep|usleep")
   foreach(line IN LISTS times)
     list(APPEND violations "${file}: take the time from base/clock.h, and sleep by base/wait.h: ${line}")
+  endforeach()
+endforeach()
+# Above the plug-ins of platforms and stores, and beside those of platforms, nothing names a platform, its
+# unit of memory or a store's scheme. Tests may, and these, each for its reason; each must need it still.
+set(may_name_platforms
+  faas/runtime.h faas/runtime.cc           # implement Lambda's Runtime API, the one protocol of workers
+  faas/emulator.h                          # the contract of an emulated Lambda service
+  job/compat_payload.h job/compat_payload.cc  # a table of the original system's four stores
+  apps/bootstrap/main.cc apps/worker/main.cc  # what AWS Lambda starts, and its Runtime API
+  apps/cli/deploy_command.cc apps/cli/destroy_command.cc apps/cli/invoke_command.cc  # commands for AWS Lambda
+  apps/cli/emulate_command.cc              # its emulation, which fetches packages as the service does
+  apps/cli/ps_command.cc)                  # the help names the channel of the server that it runs
+set(below_platforms base tensor aws ps storage deploy)
+file(GLOB schemes RELATIVE ${SOURCE}/storage ${SOURCE}/storage/*/CMakeLists.txt ${SOURCE}/storage/*/*.cc)
+list(TRANSFORM schemes REPLACE "/.*" "")
+list(REMOVE_DUPLICATES schemes)
+list(REMOVE_ITEM schemes testing)
+list(JOIN schemes "|" schemes)
+set(named "AWS|Lambda([^M]|$)|(^|[^0-9])1,?769([^0-9]|$)|(^|[^a-z])(${schemes})://|scheme [!=]= \"")
+foreach(file IN LISTS files app_files)
+  string(REGEX MATCH "^[^/]+" layer ${file})
+  if(layer IN_LIST below_platforms OR file MATCHES "^faas/[^/]+/")
+    continue()
+  endif()
+  set(folder ${SOURCE})
+  if(layer STREQUAL "apps")
+    set(folder ${root})
+  endif()
+  file(STRINGS ${folder}/${file} names REGEX "${named}")
+  if(file IN_LIST may_name_platforms)
+    if(NOT names)
+      list(APPEND violations "${file}: cmake/check_layers.cmake lets it name a platform, which it does not")
+    endif()
+    continue()
+  endif()
+  foreach(line IN LISTS names)
+    list(APPEND violations "${file}: names a platform or a scheme of a store: ${line}")
   endforeach()
 endforeach()
 # Lines of the documentation have at most 120 characters. Without the continuation bytes of UTF-8 each
