@@ -137,7 +137,7 @@ TEST_F(BadFiles, AJobFilesErrorsNameTheLine) {
   EXPECT_NE(error_of("data: good.libsvm\nlr: [1, 2]\n").find("job.yaml:2"), std::string::npos);
   // Also by another name.
   EXPECT_NE(error_of("data: good.libsvm\nepochs: 2\nn_epochs: 3\n")
-                .find("job.yaml:3: epochs stands twice"),
+                .find("job.yaml:3: epochs occurs twice"),
             std::string::npos);
   EXPECT_NE(error_of("data: good.libsvm\n---\nlr: 1\n").find("one YAML document"),
             std::string::npos);

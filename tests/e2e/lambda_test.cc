@@ -72,6 +72,19 @@ TEST_F(Lambda, AJobLongerThanItsFunctionsGoesOnInFreshOnes) {
   expect_the_local_model_of_several("short", 3);
 }
 
+TEST_F(Lambda, AJobThatTheMemoryOfItsFunctionsCannotHoldIsRefused) {
+  deploy("lambdaml-worker", {"--memory-mb", "128"});
+  const std::string wide = write("wide.libsvm", "1 1:1\n0 20000000:1\n1 2:1\n0 3:1\n").string();
+  const Result refused =
+      with_keys({"train", "--platform", "aws", "--function", "lambdaml-worker", "--data", wide,
+                 "--channel", channel(), "--workers", "2", "--sync-mode", "async", "--memory-mb",
+                 "3008", "--output", "run", "-q"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("a function may use 128 MB"), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("--memory-mb of lambdaml deploy"), std::string::npos) << refused.err;
+  EXPECT_FALSE(fs::exists(folder() / "run"));
+}
+
 TEST_F(Lambda, TheTriggerRunsAJobAndAnswersWhatIsWrong) {
   deploy("lambdaml-worker", {"--timeout-s", "60"});
   deploy("lambdaml-trigger", {"--handler", "trigger", "--timeout-s", "60"});

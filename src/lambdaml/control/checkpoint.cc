@@ -227,7 +227,7 @@ void Checkpoints::load_records(std::span<Checkpoints> workers) {
     if (!texts[i]) continue;
     std::optional<CommitRecord> record = CommitRecord::from_json(texts[i]->text(), own.key(i % 2));
     if (!record)
-      log::warn_once(fmt::format("commit record {}/{}: it is damaged; going on without it",
+      log::warn_once(fmt::format("commit record {}/{}: it is damaged; continuing without it",
                                  store.describe(), keys[i]));
     (*own.records_)[i % 2] = std::move(record);
   }
@@ -389,7 +389,7 @@ std::optional<Checkpoints::Suspension> Checkpoints::suspension() {
     suspended_ = std::make_shared<Slot>(read(0, suspension_key(), std::move(*bytes)));
     return Suspension{suspended_->progress, suspended_->place};
   } catch (const Error& error) {
-    log::warning("{}; going on without it", error.what());
+    log::warning("{}; continuing without it", error.what());
     return {};
   }
 }
@@ -446,8 +446,8 @@ bool Checkpoints::continues(const Slot& slot) const {
   return saved == json_text(old);
 }
 
-void Checkpoints::put_back(const Slot& slot, optim::Optimizer& optimizer,
-                           comm::Communicator& communicator) const {
+void Checkpoints::restore_into(const Slot& slot, optim::Optimizer& optimizer,
+                               comm::Communicator& communicator) const {
   const tensor::SafetensorsFile& file = slot.file;
   if (!continues(slot))
     fail(Code::invalid_argument,
@@ -481,7 +481,7 @@ void Checkpoints::restore(const Progress& progress, optim::Optimizer& optimizer,
     if (checkpoint.progress != progress) continue;
     if (!loaded_ || loaded_->slot != checkpoint.slot) load(checkpoint);
     const std::shared_ptr<Slot> slot = std::exchange(loaded_, nullptr);
-    put_back(*slot, optimizer, communicator);
+    restore_into(*slot, optimizer, communicator);
     next_slot_ = 1 - slot->slot;
     return;
   }
@@ -493,7 +493,7 @@ void Checkpoints::restore_suspension(optim::Optimizer& optimizer,
                                      comm::Communicator& communicator) {
   if (!suspended_)
     fail(Code::not_found, "no suspension of worker {} in {}", worker_, store_->describe());
-  put_back(*suspended_, optimizer, communicator);
+  restore_into(*suspended_, optimizer, communicator);
   suspended_.reset();
   loaded_.reset();
   // The older of the two checkpoints is overwritten next.

@@ -159,8 +159,8 @@ class Checkpoints {
   bool is_as_recorded(const Slot& slot) const;
   void forget_found();
   Slot read(std::uint64_t slot, const std::string& key, Buffer bytes) const;
-  void put_back(const Slot& slot, optim::Optimizer& optimizer,
-                comm::Communicator& communicator) const;
+  void restore_into(const Slot& slot, optim::Optimizer& optimizer,
+                    comm::Communicator& communicator) const;
   std::string key(std::uint64_t slot) const;
   std::string suspension_key() const;
   Buffer encode(const std::string& key, const Progress& progress, const StepCursor& place,

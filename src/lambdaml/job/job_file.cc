@@ -38,7 +38,7 @@ void set_from_yaml(const YAML::Node& node, const std::string& what, Options& opt
            printable(key));
     const Option* option = options.find(key);
     if (option != nullptr && !seen.insert(option->name).second)
-      fail(Code::invalid_argument, "{}: {} stands twice; remove one", where, option->name);
+      fail(Code::invalid_argument, "{}: {} occurs twice; remove one", where, option->name);
     // Nothing, as in `until:` or `until: null`, leaves the option as it is.
     if (pair.second.IsNull() && option != nullptr) continue;
     options.parse(key, pair.second.Scalar(), where);

@@ -210,7 +210,7 @@ class Run {
       event.resume_round = start->progress.round;
       checkpoints.forget_after(start->progress.epoch);
     }
-    log::info("going on after epoch {}", start->progress.epoch);
+    log::info("continuing after epoch {}", start->progress.epoch);
   }
 
   void start(job::TrainEvent& event, const StagedData& staged) {

@@ -59,7 +59,7 @@ struct Work {
 
 constexpr const char* kGoOn = "go_on";
 
-std::string handed_on(const Work& work) {
+std::string next_event(const Work& work) {
   return json_text(json{{kGoOn,
                          {{"job_id", work.job_id},
                           {"spent_s", work.spent_s},
@@ -68,7 +68,7 @@ std::string handed_on(const Work& work) {
                           {"options", job::to_json(work.options)}}}});
 }
 
-std::string handed_over(const Work& work) {
+std::string answer_of_another(const Work& work) {
   return json_text(json{{"status", "another_invocation_goes_on"}, {"job_id", work.job_id}});
 }
 
@@ -103,7 +103,7 @@ class Results {
     return std::string(text->text());
   }
   /// The summary with the location of the model.
-  std::string put_away(const fs::path& run, nlohmann::ordered_json summary) const {
+  std::string save(const fs::path& run, nlohmann::ordered_json summary) const {
     const std::optional<Buffer> model = read_file(run / "model.safetensors");
     if (!model) fail(Code::internal, "job {}: its model is not where it was written", job_id_);
     store_->save(job_id_ + "/model.safetensors", *model);
@@ -170,11 +170,11 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
       // Retried although it had handed the job on: its time was over before it could report that.
       if (!control::Lease::was_taken(*results.store(), results.lease_key(work.number + 1))) break;
       lease.finish();
-      return handed_over(work);
+      return answer_of_another(work);
     case control::Lease::Taken::finished:
-      return results.summary().value_or(handed_over(work));
+      return results.summary().value_or(answer_of_another(work));
     case control::Lease::Taken::no:
-      return handed_over(work);
+      return answer_of_another(work);
   }
   const double own_s = invocation.deadline.seconds_left() - kMarginSeconds;
   const double limit_s = work.options.real("deadline");
@@ -187,11 +187,11 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   options.set("output", Option::Value(scratch.path().string()), "output");
   LeaseKeeper keeper(lease);
   try {
-    std::string answer = results.put_away(scratch.path(), train_as(work.job_id, options, keeper));
+    std::string answer = results.save(scratch.path(), train_as(work.job_id, options, keeper));
     lease.finish();
     return answer;
   } catch (const control::Superseded&) {
-    return handed_over(work);
+    return answer_of_another(work);
   } catch (const Error& error) {
     const std::optional<faas::OwnFunction> own = faas::own_function();
     if (error.code() != Code::limit_reached || left_s < own_s || !own) throw;
@@ -204,7 +204,7 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
            work.epoch > 0 ? fmt::format(" after that of epoch {}", work.epoch) : "");
     rest.spent_s += clock.seconds();
     ++rest.number;
-    own->invoke(handed_on(rest));
+    own->invoke(next_event(rest));
     lease.finish();
     return json_text(json{{"status", "to_be_continued"}, {"job_id", rest.job_id}});
   }

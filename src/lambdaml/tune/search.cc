@@ -83,7 +83,7 @@ Parameter parameter_from(const std::string& name, const YAML::Node& node, const 
     }
   } else {
     if (values.size() != 2)
-      fail(Code::invalid_argument, "{}: {} wants two bounds: {}: [a, b]", where, name,
+      fail(Code::invalid_argument, "{}: {} needs two bounds: {}: [a, b]", where, name,
            kind_name(out.kind));
     out.low = bound_from(values[0], name, where);
     out.high = bound_from(values[1], name, where);
@@ -106,7 +106,7 @@ Space space_from(const YAML::Node& node, const Options& declared, const std::str
         parameter_from(pair.first.Scalar(), pair.second, declared, line(pair.first)));
     for (std::size_t i = 0; i + 1 < parameters.size(); ++i)
       if (parameters[i].name == parameters.back().name)
-        fail(Code::invalid_argument, "{}: {} stands twice in the space", line(pair.first),
+        fail(Code::invalid_argument, "{}: {} occurs twice in the space", line(pair.first),
              parameters[i].name);
   }
   return Space(std::move(parameters));

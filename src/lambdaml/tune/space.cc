@@ -117,7 +117,7 @@ void check(const Parameter& parameter, const Options& declared, const std::strin
          where, name, parameter.low);
   for (const double bound : {parameter.low, parameter.high}) {
     if (parameter.kind == Parameter::Kind::integer && bound != std::floor(bound))
-      fail(Code::invalid_argument, "{}: {} has the bound {}; int wants whole numbers", where, name,
+      fail(Code::invalid_argument, "{}: {} has the bound {}; int needs whole numbers", where, name,
            bound);
     probe.set(name, Option::Value(bound), where);
   }

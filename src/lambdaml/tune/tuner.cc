@@ -20,8 +20,8 @@
 #include "lambdaml/job/job.h"
 #include "lambdaml/storage/own_place.h"
 #include "lambdaml/trigger/reach.h"
+#include "lambdaml/tune/search_data.h"
 #include "lambdaml/tune/segment_job.h"
-#include "lambdaml/tune/staged_data.h"
 #include "lambdaml/tune/strategy.h"
 
 namespace lambdaml::tune {
@@ -106,7 +106,7 @@ class Tuner {
       throw_if_interrupted();
       bell_.wait(kTick_s);
     }
-    log::info("the tuner before did not say that it has ended; going on without it");
+    log::info("the previous tuner did not report its end; continuing without it");
   }
 
   void release() noexcept {
@@ -132,7 +132,7 @@ class Tuner {
         return {TunerEnd::paused, "", report("paused")};
       }
       const bool more = start_segments();
-      tell();
+      report_progress();
       if (!more && running_.empty()) return finish("trials");
       bell_.wait(kTick_s);
     }
@@ -171,7 +171,7 @@ class Tuner {
       if (const Summary summary = summary_left_by(segment)) return note_done(index, summary);
     try {
       Options options = resolved_options_of(search_, strategy_->parameters(segment.trial));
-      data_.give_to(options);
+      data_.set_places_in(options);
       // Cutting data takes time, during which another tuner may have taken over.
       require_own_claim();
       const auto set = [&](const char* name, Option::Value value) {
@@ -346,7 +346,7 @@ class Tuner {
 
   /// Writes trials.csv and best.yaml; returns the search's summary.
   Summary report(const std::string& ended_by) {
-    tell();
+    report_progress();
     const std::vector<TrialView> all = trials();
     storage::Storage& store = records_.store();
     store.save("trials.csv", as_bytes(trials_csv(search_, all)));
@@ -356,7 +356,7 @@ class Tuner {
         summary_of(search_, all, clock_.seconds(), ended_by));
   }
 
-  void tell() {
+  void report_progress() {
     std::vector<TrialView> all = trials();
     double epochs_done = 0;
     for (const auto& [index, job] : running_)
@@ -393,7 +393,7 @@ class Tuner {
   const Search search_;
   const std::unique_ptr<Strategy> strategy_;
   control::WorkerClaim claim_;
-  StagedData data_;
+  SearchData data_;
   std::vector<Segment> segments_;
   const std::size_t restored_ = segments_.size();  ///< begun by an earlier tuner
   std::unique_ptr<faas::Invoker> warm_;
@@ -434,7 +434,7 @@ void begin(Search& search, Records& records) {
   const Uri channel = Uri::parse(first.text("channel"));
   storage::open_plain(channel);
   storage::require_own_place(channel);
-  StagedData(search, records).give_to(first);
+  SearchData(search, records).set_places_in(first);
   throw_if_interrupted();
   records.begin(search);
 }

@@ -75,7 +75,7 @@ Work work_of(const faas::Invocation& invocation) {
 }
 
 /// The event of the next invocation.
-std::string handed_on(const Work& work, const TunerLimits& limits) {
+std::string next_event(const Work& work, const TunerLimits& limits) {
   json event{{"search", work.records_uri}, {"chain", work.chain}, {"leg", work.number + 1}};
   if (work.deadline_s > 0) event["deadline_s"] = std::max(0.001, limits.search.seconds_left());
   return json_text(event);
@@ -146,7 +146,7 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
            "the tuner's time is over, and it is no deployed function that could "
            "call itself; continue with: lambdaml tune --resume {}",
            Uri::parse(records.uri()).display());
-    own->invoke(handed_on(work, limits));
+    own->invoke(next_event(work, limits));
     log::info("to be continued by another invocation");
     lease.finish();
     return to_be_continued(work);

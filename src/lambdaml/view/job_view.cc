@@ -82,7 +82,7 @@ std::vector<std::string> JobView::list(const std::string& where) {
   if (where.find("://") == std::string::npos) {
     std::error_code error;
     if (!fs::is_directory(where, error))
-      fail(Code::not_found, "{}: no such folder; runs lie in runs/ where lambdaml train was called",
+      fail(Code::not_found, "{}: no such folder; runs are in runs/ where lambdaml train was called",
            where);
     for (const auto& entry : fs::directory_iterator(where, error))
       if (fs::exists(entry.path() / kRunFile, error) || is_checkpoint_folder(entry.path()))

@@ -143,7 +143,7 @@ class WorkerRun {
       earlier_stats_.startup_s =
           std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);
     if (again_)
-      log::info("{}", earlier ? "another invocation goes on from where the last one ended"
+      log::info("{}", earlier ? "another invocation continues where the last one ended"
                               : "this worker was started before; continuing where it left off");
     return {};
   }

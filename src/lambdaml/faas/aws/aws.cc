@@ -58,7 +58,7 @@ class LambdaInvocations : public Invocations {
         name_(std::move(name)),
         client_(std::move(client)),
         board_(events, std::move(observer)),
-        heard_(events, time_now()) {
+        last_news_(events, time_now()) {
     EventStatus running;
     running.state = State::running;
     running.attempts = 1;
@@ -90,12 +90,13 @@ class LambdaInvocations : public Invocations {
       if (running().empty()) break;
       pause_s = news ? kFirstPause_s : std::min(1.3 * pause_s, kLongestPause_s);
     } while (board_.pause(pause_s));
-    for (std::size_t i = 0; i < heard_.size(); ++i) board_.end_as_cancelled(i, function_.handler);
+    for (std::size_t i = 0; i < last_news_.size(); ++i)
+      board_.end_as_cancelled(i, function_.handler);
   }
 
   std::vector<std::size_t> running() const {
     std::vector<std::size_t> events;
-    for (std::size_t i = 0; i < heard_.size(); ++i)
+    for (std::size_t i = 0; i < last_news_.size(); ++i)
       if (board_.at(i).state == State::running) events.push_back(i);
     return events;
   }
@@ -110,7 +111,7 @@ class LambdaInvocations : public Invocations {
       why = current_failure().message;
     }
     if (since_sign_.seconds() < PatiencePolicy::standard().outage_s) return;
-    for (std::size_t i = 0; i < heard_.size(); ++i) {
+    for (std::size_t i = 0; i < last_news_.size(); ++i) {
       if (board_.at(i).state != State::running) continue;
       EventStatus failed;
       failed.state = State::failed;
@@ -152,7 +153,7 @@ class LambdaInvocations : public Invocations {
   }
 
   bool is_silent(std::size_t event) const {
-    return std::chrono::duration<double>(time_now() - heard_[event]).count() >
+    return std::chrono::duration<double>(time_now() - last_news_[event]).count() >
            patience_s(function_);
   }
 
@@ -173,7 +174,7 @@ class LambdaInvocations : public Invocations {
   bool take(std::size_t event, EventStatus found) {
     found.attempts = std::max(found.attempts, 1);
     if (found.state == State::waiting) found.state = State::running;
-    heard_[event] = time_now();
+    last_news_[event] = time_now();
     since_sign_ = Stopwatch();
     if (found.state == State::failed) board_.report(event, found, false);
     const EventStatus before = board_.at(event);
@@ -186,9 +187,9 @@ class LambdaInvocations : public Invocations {
   const std::string name_;  ///< of the deployed function
   const std::unique_ptr<lambdaml::aws::LambdaClient> client_;
   EventBoard board_;
-  std::vector<TimePoint> heard_;  ///< used by the watcher only
-  Stopwatch since_sign_;          ///< of life, of an event or the service; the watcher's own
-  std::mutex joining_;            ///< guards watcher_
+  std::vector<TimePoint> last_news_;  ///< used by the watcher only
+  Stopwatch since_sign_;              ///< of life, of an event or the service; the watcher's own
+  std::mutex joining_;                ///< guards watcher_
   std::thread watcher_;
 };
 

@@ -12,15 +12,15 @@
 namespace lambdaml::tune {
 
 /// The data of a search, read once and cut once for each number of workers that is needed.
-class StagedData {
+class SearchData {
  public:
-  StagedData(const Search& search, Records& records);
-  ~StagedData();
+  SearchData(const Search& search, Records& records);
+  ~SearchData();
 
   /// Sets a trial's resolved options to the data cut for its number of workers, cutting it now if
   /// necessary. A set that `data split` prepared for them is used in place. Throws as data::read()
   /// and data::split() do.
-  void give_to(Options& options);
+  void set_places_in(Options& options);
 
  private:
   std::string place_of(const Options& options, const char* option, const std::string& kind);

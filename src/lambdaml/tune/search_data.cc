@@ -1,4 +1,4 @@
-#include "lambdaml/tune/staged_data.h"
+#include "lambdaml/tune/search_data.h"
 
 #include <algorithm>
 
@@ -12,12 +12,12 @@
 
 namespace lambdaml::tune {
 
-StagedData::StagedData(const Search& search, Records& records)
+SearchData::SearchData(const Search& search, Records& records)
     : keep_(search.space.contains("workers")), records_(records) {}
 
-StagedData::~StagedData() = default;
+SearchData::~SearchData() = default;
 
-std::string StagedData::place_of(const Options& options, const char* option,
+std::string SearchData::place_of(const Options& options, const char* option,
                                  const std::string& kind) {
   const auto workers = static_cast<std::uint64_t>(options.integer("workers"));
   std::string& place = places_[fmt::format("{}/{}", kind, workers)];
@@ -55,7 +55,7 @@ std::string StagedData::place_of(const Options& options, const char* option,
   return place = own;
 }
 
-void StagedData::give_to(Options& options) {
+void SearchData::set_places_in(Options& options) {
   options.set("data", Option::Value(place_of(options, "data", "data")), "data");
   if (!options.text("test_data").empty())
     options.set("test_data", Option::Value(place_of(options, "test_data", "test")), "test_data");
