@@ -74,12 +74,14 @@ tune::SearchFolder open(const std::string& run) {
   if (run.find("://") == std::string::npos) return tune::SearchFolder::open(run);
   const std::string id = Uri::parse(run).name();
   const fs::path folder = fs::path("runs") / id;
-  std::error_code ignored;
   if (fs::exists(folder, ignored)) return tune::SearchFolder::open(folder);
   if (!tune::Records(run).search())
     fail(Code::not_found, "search {}: there are no records of one", Uri::parse(run).display());
   return tune::SearchFolder::create(folder, id, run);
 }
+  std::error_code ignored;
+  if (fs::exists(fs::path(local_path(run)) / "search.json", ignored))
+    return tune::SearchFolder::open(local_path(run));
 
 /// Adds to the summary what is known only here.
 std::string completed(const std::string& summary, const fs::path& folder) {
@@ -87,10 +89,10 @@ std::string completed(const std::string& summary, const fs::path& folder) {
   nlohmann::ordered_json trials = std::move(out["trials"]);
   out.erase("trials");
   if (out.contains("best_trial")) {
-    out["model_path"] = (folder / "model.safetensors").string();
-    out["best_yaml"] = (folder / "best.yaml").string();
+    out["model_path"] = utf8_path((folder / "model.safetensors").string());
+    out["best_yaml"] = utf8_path((folder / "best.yaml").string());
   }
-  out["trials_csv"] = (folder / "trials.csv").string();
+  out["trials_csv"] = utf8_path((folder / "trials.csv").string());
   out["trials"] = std::move(trials);
   return json_text(out);
 }
@@ -138,7 +140,7 @@ void run_search(const TuneFlags& flags, const Globals& globals) {
   limits.budget = settings.real("budget");
 
   const std::string how_to_continue =
-      "continue with: lambdaml tune --resume " + folder.path().string();
+      "continue with: lambdaml tune --resume " + utf8_path(folder.path().string());
   tune::Outcome outcome;
   try {
     SearchDisplay display(globals.quiet, settings.text("metric"));

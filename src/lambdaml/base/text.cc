@@ -243,6 +243,16 @@ std::string printable(std::string_view text, std::size_t limit) {
 
 std::string printable_text(std::string_view text) {
   return escaped(text, std::string_view::npos, Escape::text);
+bool is_utf8(std::string_view text) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t length = utf8_length(text, at);
+    if (length == 0) return false;
+    at += length;
+  }
+  return true;
+}
+
 }
 
 std::string printable_json(std::string_view json) {

@@ -49,6 +49,15 @@ void split_model_file(Options& options) {
 }
 
 void check_pattern(const Options& options) {
+/// Events and records are JSON, which holds places of other bytes only as URIs.
+void require_utf8(const Options& options) {
+  for (const Option& option : options.declared()) {
+    const auto* text = std::get_if<std::string>(&options.value(option.name));
+    if (text != nullptr && option.name != "output" && !is_utf8(*text))
+      fail(Code::invalid_argument, "{} '{}': it is not UTF-8", option.name, printable(*text));
+  }
+}
+
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   comm::check_pattern(
       options.text("sync_mode"),
@@ -85,6 +94,7 @@ void resolve(Options& options) {
               "channel");
   check_pattern(options);
   if (!options.text("until").empty())
+  require_utf8(options);
     check_until(StopCondition::parse(options.text("until")).metric(), options, model);
   choose_threads(options, 1);
 }

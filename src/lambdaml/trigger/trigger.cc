@@ -130,8 +130,7 @@ std::filesystem::path local_folder(const std::string& text) {
   const Uri uri = Uri::parse(text);
   if (uri.scheme != "file")
     fail(Code::invalid_argument, "output '{}': it must be a folder of this machine", uri.display());
-  return text.starts_with("file://") ? std::filesystem::path(uri.path)
-                                     : std::filesystem::path(text);
+  return local_path(text);
 }
 
 std::uint32_t workers_of(const Options& options) {
@@ -203,8 +202,9 @@ nlohmann::ordered_json run_to_end(Options options, control::RunFolder& folder,
         error.code() == Code::diverged || (resuming && (error.code() == Code::data_corrupt ||
                                                         error.code() == Code::invalid_argument));
     if (!resumable || in_vain || !by_command) throw;
-    std::throw_with_nested(Error(error.code(), fmt::format("{}; continue with: lambdaml resume {}",
-                                                           error.what(), folder.path().string())));
+    std::throw_with_nested(
+        Error(error.code(), fmt::format("{}; continue with: lambdaml resume {}", error.what(),
+                                        utf8_path(folder.path().string()))));
   }
 }
 

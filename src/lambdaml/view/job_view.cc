@@ -52,9 +52,12 @@ JobView JobView::open(const std::string& run) {
   JobView view;
   view.run_ = run;
   std::string checkpoints;
-  if (run.find("://") == std::string::npos && !is_checkpoint_folder(run)) {
-    view.folder_ = run;
-    const control::RunFolder::Identity identity = control::RunFolder::identify(run);
+  const std::string path = local_path(run);
+  const bool is_path = run.find("://") == std::string::npos;
+  std::error_code error;
+  if (is_path ? !is_checkpoint_folder(path) : fs::exists(fs::path(path) / kRunFile, error)) {
+    view.folder_ = path;
+    const control::RunFolder::Identity identity = control::RunFolder::identify(path);
     view.job_id_ = identity.job_id;
     checkpoints = identity.checkpoint_uri;
   } else {
