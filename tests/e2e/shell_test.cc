@@ -1,0 +1,86 @@
+// Commands among others in a shell: ignored signals, closed pipes, sockets, questions.
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <regex>
+#include <thread>
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "e2e/command.h"
+#include "lambdaml/base/deadline.h"
+
+namespace lambdaml::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class InAShell : public CliTest {
+ protected:
+  /// Runs `lambdaml ARGUMENTS…` in a process that `prepare` has given other descriptors; its exit
+  /// code, or 128 + the signal that ended it. What it says on stderr is in the file `err`.
+  int run_with(const std::function<void()>& prepare, const std::vector<std::string>& arguments) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const int err = ::open((folder() / "err").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+      ::dup2(err, STDERR_FILENO);
+      if (::chdir(folder().c_str()) != 0) ::_exit(126);
+      prepare();
+      const std::string program = std::string(LAMBDAML_BIN_DIR) + "/lambdaml";
+      std::vector<char*> argv{const_cast<char*>(program.c_str())};
+      for (const std::string& argument : arguments)
+        argv.push_back(const_cast<char*>(argument.c_str()));
+      argv.push_back(nullptr);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  std::string err() const { return read(folder() / "err"); }
+};
+
+TEST_F(InAShell, ASignalThatWasIgnoredAtTheStartStaysIgnored) {
+  ASSERT_EQ(lambdaml({"data", "synth", "higgs", "--rows", "4000", "-o", "data.libsvm"}).exit_code,
+            0);
+  const auto with_ignored = [&](int signal, const std::vector<std::string>& arguments) {
+    ::signal(signal, SIG_IGN);  // as nohup(1) does, or a shell for a job in the background
+    auto command = std::make_unique<Command>(folder(), arguments);
+    ::signal(signal, SIG_DFL);
+    return command;
+  };
+  for (const int signal : {SIGHUP, SIGINT}) {
+    const std::string run = "run-" + std::to_string(signal);
+    const auto job =
+        with_ignored(signal, {"train", "--data", "data.libsvm", "--workers", "2", "--batch-size",
+                              "100", "--epochs", "30", "--output", run, "-q"});
+    ASSERT_TRUE(wait_for_epochs(*job, folder() / run / "metrics.jsonl", 1));
+    job->signal(signal);
+    const Result result = job->wait();
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_TRUE(fs::exists(folder() / run / "model.safetensors"));
+  }
+  for (const char* server : {"emulate", "ps"}) {
+    const auto command = with_ignored(SIGHUP, {server, "--port", "0"});
+    const Deadline end = Deadline::in(60);
+    while (command->out_so_far().find("listening on ") == std::string::npos && !end.passed())
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    command->signal(SIGHUP);
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    EXPECT_TRUE(command->runs()) << server;
+    command->signal(SIGTERM);
+    EXPECT_EQ(command->wait().exit_code, 0) << server;
+  }
+}
+
+}  // namespace
+}  // namespace lambdaml::e2e
