@@ -136,6 +136,8 @@ int run(int argc, const char* const* argv) {
     if (globals.verbose)
       for (const std::string& cause : split(causes_of(error), '\n'))
         if (!cause.empty()) tell_line("  because: " + cause);
+  } catch (const OutputClosed&) {
+    return kOutputClosed;
     return exit_code(code_of(error));
   }
 }

@@ -49,6 +49,40 @@ class InAShell : public CliTest {
   std::string err() const { return read(folder() / "err"); }
 };
 
+TEST_F(InAShell, WhatNobodyReadsEndsTheCommandQuietly) {
+  write("data.libsvm", "1 1:1\n0 1:2\n1 1:3\n0 1:1\n");
+  ASSERT_EQ(lambdaml({"train", "--data", "data.libsvm", "--workers", "1", "--epochs", "1",
+                      "--output", "run", "-q"})
+                .exit_code,
+            0);
+  const auto closed_pipe = [] {
+    int ends[2];
+    if (::pipe(ends) != 0) ::_exit(125);
+    ::close(ends[0]);  // as when head(1) has ended
+    ::dup2(ends[1], STDOUT_FILENO);
+  };
+  const std::vector<std::vector<std::string>> commands = {
+      {"ls", "."},
+      {"status", "run"},
+      {"status", "run", "--json"},
+      {"logs", "run"},
+      {"options"},
+      {"data", "info", "data.libsvm"},
+      {"data", "synth", "higgs", "--rows", "10", "-o", "-"},
+      {"storage", "ls", "run"},
+      {"storage", "get", "run", "run.json"},
+      {"predict", "--model", "run/model.safetensors", "--data", "data.libsvm", "-q"},
+      {"resume", "run", "-q"}};
+  for (const std::vector<std::string>& command : commands) {
+    EXPECT_EQ(run_with(closed_pipe, command), 141) << command.front();
+    EXPECT_EQ(err(), "") << command.front();
+  }
+  // A disk that is full is an error as before.
+  const auto full = [] { ::dup2(::open("/dev/full", O_WRONLY), STDOUT_FILENO); };
+  EXPECT_EQ(run_with(full, {"options"}), 1);
+  EXPECT_THAT(err(), HasSubstr("writing to standard output: No space left on device"));
+}
+
 TEST_F(InAShell, ASignalThatWasIgnoredAtTheStartStaysIgnored) {
   ASSERT_EQ(lambdaml({"data", "synth", "higgs", "--rows", "4000", "-o", "data.libsvm"}).exit_code,
             0);
