@@ -116,5 +116,42 @@ TEST_F(InAShell, ASignalThatWasIgnoredAtTheStartStaysIgnored) {
   }
 }
 
+TEST_F(InAShell, StorageCommandsRefuseWhatCannotBeMeant) {
+  write("model.bin", "model");
+  fs::create_directories(folder() / "o1");
+  write("o1/model.bin", "model");
+  const std::string store = (folder() / "store").string();
+  const std::vector<std::pair<std::vector<std::string>, std::string>> commands = {
+      // Arguments as of cp: an object and a file, and no key.
+      {{"put", store + "/model.bin", "o1/model.bin"}, "'o1/model.bin' is a file of this machine"},
+      {{"put", "model.bin", "file://" + store + "/model.bin"}, "is no key"},
+      {{"put", store, "key"}, "standard input is empty"},
+      {{"put", store, "-"}, "'-' is no key"},
+      {{"put", store, "", "model.bin"}, "is no key"},
+      {{"put", store, "a/", "model.bin"}, "is no key"},
+      {{"put", store, "/a", "model.bin"}, "is no key"},
+      {{"put", store, "key", "none"}, "none: no such file"},
+      {{"get", store, "-"}, "'-' is no key"},
+      {{"get", store, "s3://b/key"}, "is no key"},
+      {{"rm", store, "s3://b/key"}, "is no key"}};
+  for (const auto& [arguments, why] : commands) {
+    std::vector<std::string> all{"storage"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const Result result = lambdaml(all);  // its standard input is /dev/null
+    EXPECT_EQ(result.exit_code, 2) << why;
+    EXPECT_THAT(result.err, HasSubstr(why));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_EQ(result.out, "");
+  }
+  EXPECT_FALSE(fs::exists(store)) << "something was saved";
+  // An empty value, if that is what is meant.
+  EXPECT_EQ(lambdaml({"storage", "put", store, "empty", "-"}).exit_code, 0);
+  EXPECT_EQ(lambdaml({"storage", "put", store, "key", "model.bin"}).exit_code, 0);
+  EXPECT_EQ(lambdaml({"storage", "get", store, "empty", "-"}).out, "");
+  EXPECT_EQ(lambdaml({"storage", "get", store, "key", "copy"}).exit_code, 0);
+  EXPECT_EQ(lambdaml({"storage", "get", store, "key", "-o", "copy2"}).exit_code, 0);
+  EXPECT_EQ(read(folder() / "copy") + read(folder() / "copy2"), "modelmodel");
+}
+
 }  // namespace
 }  // namespace lambdaml::e2e
