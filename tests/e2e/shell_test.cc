@@ -83,6 +83,34 @@ TEST_F(InAShell, WhatNobodyReadsEndsTheCommandQuietly) {
   EXPECT_THAT(err(), HasSubstr("writing to standard output: No space left on device"));
 }
 
+TEST_F(InAShell, StandardInputMayBeASocket) {
+  const auto socket_of = [](const std::string& text) {
+    return [text] {
+      int ends[2];
+      if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) ::_exit(125);
+      if (::write(ends[1], text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+        ::_exit(125);
+      ::close(ends[1]);
+      ::dup2(ends[0], STDIN_FILENO);
+    };
+  };
+  const std::string rows = "1 1:1\n0 1:2\n1 1:3\n0 1:1\n";
+  EXPECT_EQ(run_with(socket_of("hello"), {"storage", "put", "store", "key", "-"}), 0) << err();
+  EXPECT_EQ(lambdaml({"storage", "get", "store", "key", "-"}).out, "hello");
+  EXPECT_EQ(run_with(socket_of(rows), {"data", "info", "/dev/stdin", "-q"}), 0) << err();
+  EXPECT_EQ(run_with(socket_of(rows), {"train", "--data", "/dev/stdin", "--workers", "1",
+                                       "--epochs", "1", "--output", "run", "-q"}),
+            0)
+      << err();
+  EXPECT_EQ(run_with(socket_of(rows),
+                     {"predict", "--model", "run/model.safetensors", "--data", "/dev/stdin", "-q"}),
+            0)
+      << err();
+  const std::string job = "{data: rows, workers: 1, epochs: 1, output: again}";
+  write("rows", rows);
+  EXPECT_EQ(run_with(socket_of(job), {"train", "/dev/stdin", "-q"}), 0) << err();
+}
+
 TEST_F(InAShell, ASignalThatWasIgnoredAtTheStartStaysIgnored) {
   ASSERT_EQ(lambdaml({"data", "synth", "higgs", "--rows", "4000", "-o", "data.libsvm"}).exit_code,
             0);
