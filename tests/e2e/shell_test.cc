@@ -181,5 +181,15 @@ TEST_F(InAShell, StorageCommandsRefuseWhatCannotBeMeant) {
   EXPECT_EQ(read(folder() / "copy") + read(folder() / "copy2"), "modelmodel");
 }
 
+TEST_F(InAShell, UnknownOptionsAreHintedAtByTheirNamesNotTheirDashes) {
+  const auto error = [&](const std::string& option) {
+    return lambdaml({"train", option, "1"}).err;
+  };
+  EXPECT_THAT(error("--learning-rate"), HasSubstr("did you mean '--lr'?"));
+  EXPECT_THAT(error("--epoch"), HasSubstr("did you mean '--epochs'?"));
+  for (const char* other : {"--k", "--q", "---"})
+    EXPECT_THAT(error(other), testing::Not(HasSubstr("did you mean"))) << other;
+}
+
 }  // namespace
 }  // namespace lambdaml::e2e
