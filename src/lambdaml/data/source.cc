@@ -102,13 +102,13 @@ std::optional<PartName> parse_part_key(std::string_view key) {
   return PartName{static_cast<std::uint64_t>(*i), static_cast<std::uint64_t>(*n)};
 }
 
-/// The number of parts of a set without a manifest in the store; 0 if there are none. Lists by the
-/// first digit, ten requests, because listing everything could walk a whole disk.
+/// The number of parts of a set without a manifest in the store; 0 if there are none.
 std::size_t count_bare_parts(storage::Storage& store, const std::string& what) {
   std::map<std::uint64_t, std::set<std::uint64_t>> sets;
-  for (const char* digit : {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"})
-    for (const storage::Entry& entry : store.list(digit))
-      if (const auto part = parse_part_key(entry.key)) sets[part->n].insert(part->i);
+  for (const storage::Entry& entry : bare_parts(store)) {
+    const PartName part = *parse_part_key(entry.key);
+    sets[part.n].insert(part.i);
+  }
   if (sets.empty()) return 0;
   if (sets.size() > 1)
     fail(Code::invalid_argument,
@@ -209,6 +209,14 @@ Dataset read(const Uri& uri, std::string_view format, std::size_t threads,
     return choice.form == Form::automatic ? whole : in_form(whole, choice.form);
   }
   if (std::optional<Dataset> set = read_files_of_a_set(*store, choice, options, files)) return *set;
+std::vector<storage::Entry> bare_parts(storage::Storage& store) {
+  std::vector<storage::Entry> parts;
+  for (const char* digit : {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"})
+    for (storage::Entry& entry : store.list(digit))
+      if (parse_part_key(entry.key)) parts.push_back(std::move(entry));
+  return parts;
+}
+
   const std::size_t n = count_bare_parts(*store, options.what);
   if (n == 0)
     fail(Code::not_found,

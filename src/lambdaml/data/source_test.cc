@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "lambdaml/base/files.h"
+#include "lambdaml/data/summary.h"
 #include "lambdaml/data/synthetic.h"
 #include "lambdaml/data/testing/test_util.h"
 
@@ -50,6 +51,20 @@ TEST_F(Source, ReadsATextFile) {
   EXPECT_TRUE(same(read(uri("a.libsvm"), "sparse_libsvm"), parse_text(kDense, Form::sparse)));
   EXPECT_TRUE(same(read(uri("a.libsvm"), "libsvm", 2), parse_text(kDense)));
   EXPECT_FALSE(find_manifest(uri("a.libsvm")).has_value());
+}
+
+TEST_F(Source, TheRootOfAStoreMayHoldPartsWithoutAManifest) {
+  const Uri root = Uri::parse("memory://source-root");
+  const auto store = storage::open(root);
+  store->save("0_2", as_bytes("1 1:1\n0 2:1\n"));
+  store->save("1_2", as_bytes("0 1:2\n"));
+  store->save("others/file", as_bytes("anything"));
+  const Summary info = summarize(root, "auto", 1);
+  EXPECT_EQ(info.rows, 3U);
+  EXPECT_EQ(info.features, 2U);
+  EXPECT_EQ(info.parts, 2U);
+  EXPECT_EQ(info.bytes, 18U);
+  store->clear("");
 }
 
 TEST_F(Source, ReadsAShardFile) {
