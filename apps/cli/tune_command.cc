@@ -16,6 +16,7 @@
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
+#include "lambdaml/job/unused_options.h"
 #include "lambdaml/trigger/reach.h"
 #include "lambdaml/tune/search_folder.h"
 #include "lambdaml/tune/tuner.h"
@@ -43,6 +44,13 @@ tune::Search read_search(const TuneFlags& flags) {
   flags.job->apply_to(search.job);
   flags.search->apply_to(search.settings);
   search.id = job::new_job_id();
+  // Whoever searches the choice of an option's owner has not forgotten it.
+  Options all = search.job;
+  for (const tune::Parameter& parameter : search.space.parameters())
+    all.set(parameter.name, parameter.at(0.5), "space");
+  Options typed = job::job_options();
+  flags.job->apply_to(typed);
+  job::require_used(all, typed);
   return search;
 }
 
@@ -72,6 +80,9 @@ tune::SearchFolder begin(const TuneFlags& flags, std::optional<tune::Records>& r
 
 tune::SearchFolder open(const std::string& run) {
   if (run.find("://") == std::string::npos) return tune::SearchFolder::open(run);
+  std::error_code ignored;
+  if (fs::exists(fs::path(local_path(run)) / "search.json", ignored))
+    return tune::SearchFolder::open(local_path(run));
   const std::string id = Uri::parse(run).name();
   const fs::path folder = fs::path("runs") / id;
   if (fs::exists(folder, ignored)) return tune::SearchFolder::open(folder);
@@ -79,9 +90,6 @@ tune::SearchFolder open(const std::string& run) {
     fail(Code::not_found, "search {}: there are no records of one", Uri::parse(run).display());
   return tune::SearchFolder::create(folder, id, run);
 }
-  std::error_code ignored;
-  if (fs::exists(fs::path(local_path(run)) / "search.json", ignored))
-    return tune::SearchFolder::open(local_path(run));
 
 /// Adds to the summary what is known only here.
 std::string completed(const std::string& summary, const fs::path& folder) {

@@ -15,6 +15,7 @@
 #include "lambdaml/faas/host.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/stop_condition.h"
+#include "lambdaml/job/unused_options.h"
 #include "lambdaml/model/reporting.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/storage/storage.h"
@@ -48,7 +49,6 @@ void split_model_file(Options& options) {
   options.set(plugin.file_option, Option::Value(text.substr(colon + 1)), "model");
 }
 
-void check_pattern(const Options& options) {
 /// Events and records are JSON, which holds places of other bytes only as URIs.
 void require_utf8(const Options& options) {
   for (const Option& option : options.declared()) {
@@ -58,6 +58,7 @@ void require_utf8(const Options& options) {
   }
 }
 
+void check_pattern(const Options& options) {
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   comm::check_pattern(
       options.text("sync_mode"),
@@ -72,6 +73,7 @@ void require_utf8(const Options& options) {
 void resolve(Options& options) {
   if (options.text("data").empty())
     fail(Code::invalid_argument, "no training data: give --data FILE, or data: in a job file");
+  warn_of_unused(options);
   for (const model::Plugin& plugin : model::registry().entries()) {
     const auto& aliases = plugin.aliases;
     if (std::find(aliases.begin(), aliases.end(), options.text("model")) != aliases.end())
@@ -92,9 +94,9 @@ void resolve(Options& options) {
   if (!model.file_option.empty()) make_absolute(model.file_option);
   options.set("channel", Option::Value(storage::resolve(options.text("channel")).text()),
               "channel");
+  require_utf8(options);
   check_pattern(options);
   if (!options.text("until").empty())
-  require_utf8(options);
     check_until(StopCondition::parse(options.text("until")).metric(), options, model);
   choose_threads(options, 1);
 }
