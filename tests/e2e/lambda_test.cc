@@ -227,6 +227,48 @@ TEST_F(StoppedLambda, WorkersStopWhoseTriggerWasKilled) {
   EXPECT_TRUE(comes_true([&] { return have_stopped(2); }));
 }
 
+TEST_F(Lambda, AJobWhoseTriggerWasKilledIsToldAndResumed) {
+  REQUIRE_REAL_DATA();
+  deploy("lambdaml-worker", {"--timeout-s", "600"});
+  const std::string checkpoints = "file://" + (folder() / "kept").string();
+  const std::vector<std::string> job{"--data",       real_data("higgs.train.libsvm"),
+                                     "--workers",    "2",
+                                     "--batch-size", "100",
+                                     "--epochs",     "60"};
+  std::vector<std::string> local = job;
+  local.insert(local.end(), {"--output", "local"});
+  train(local);
+  std::vector<std::string> arguments{"train",           "--platform", "aws",     "--function",
+                                     "lambdaml-worker", "--channel",  channel(), "--checkpoint",
+                                     checkpoints,       "--output",   "run",     "-q"};
+  arguments.insert(arguments.end(), job.begin(), job.end());
+  const auto trigger = start(arguments);
+  ASSERT_TRUE(wait_for_epochs(*trigger, folder() / "run/metrics.jsonl", 1));
+  trigger->signal(SIGKILL);
+  ASSERT_EQ(trigger->wait().exit_code, 128 + SIGKILL) << "the job ended before it could be killed";
+
+  const auto status = [&](const std::string& run) {
+    const Result result = with_keys({"status", run, "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.json();
+  };
+  // Its workers go on, and in the end nobody takes what they report.
+  nlohmann::json now = status("run");
+  EXPECT_EQ(now["state"], "interrupted");
+  const Deadline end = Deadline::in(120);
+  while (now["finished"] != 2 && !end.passed()) now = status("run");
+  EXPECT_EQ(now["finished"], 2);
+  EXPECT_NE(now["advice"].get<std::string>().find("lambdaml resume run"), std::string::npos) << now;
+  const nlohmann::json by_uri = status(checkpoints + "/" + now["job_id"].get<std::string>());
+  EXPECT_EQ(by_uri["state"], "interrupted");
+  EXPECT_NE(by_uri["advice"].get<std::string>().find("lambdaml resume RUN"), std::string::npos);
+  EXPECT_NE(with_keys({"status", "run"}).out.find("lambdaml resume "), std::string::npos);
+
+  EXPECT_EQ(with_keys({"resume", "run", "-q"}).exit_code, 0);
+  EXPECT_EQ(read(folder() / "run/model.safetensors"), read(folder() / "local/model.safetensors"));
+  EXPECT_EQ(status("run")["state"], "done");
+}
+
 TEST_F(Lambda, ASecondDeployChangesNothingAndOnlyOursAreDestroyed) {
   deploy("lambdaml-worker");
   const Result again = with_keys(
