@@ -269,6 +269,43 @@ TEST_F(Lambda, AJobWhoseTriggerWasKilledIsToldAndResumed) {
   EXPECT_EQ(status("run")["state"], "done");
 }
 
+TEST_F(Lambda, DestroyingEverythingIsConfirmed) {
+  deploy("one");
+  deploy("two");
+  const Result refused = with_keys({"destroy", "--all"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("--yes"), std::string::npos) << refused.err;
+  EXPECT_EQ(with_keys({"destroy", "--all", "--dry-run", "--json"}).json()["deleted"].size(), 2U);
+  EXPECT_EQ(with_keys({"destroy", "--all", "--yes", "--json"}).json()["deleted"].size(), 2U);
+  EXPECT_EQ(with_keys({"destroy", "--all", "--yes", "--json"}).json()["deleted"].size(), 0U);
+}
+
+TEST_F(Lambda, AnAsynchronousCallNamesItsJob) {
+  deploy("lambdaml-worker", {"--timeout-s", "60"});
+  deploy("lambdaml-trigger", {"--handler", "trigger", "--timeout-s", "60"});
+  const fs::path kept = folder() / "kept";
+  const std::string job = nlohmann::json{{"data", real_data("agaricus.train.libsvm")},
+                                         {"workers", 2},
+                                         {"epochs", 2},
+                                         {"channel", channel()},
+                                         {"checkpoint", "file://" + kept.string()}}
+                              .dump();
+  const nlohmann::json taken =
+      with_keys({"invoke", "lambdaml-trigger", "--async", "--payload", job, "--json"}).json();
+  const std::string job_id = taken["job_id"];
+  const Deadline end = Deadline::in(60);
+  while (!fs::exists(kept / job_id / "model.safetensors") && !end.passed())
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_TRUE(fs::exists(kept / job_id / "model.safetensors")) << job_id;
+  EXPECT_NE(
+      with_keys({"invoke", "lambdaml-trigger", "--async", "--payload", job}).out.find(", job job-"),
+      std::string::npos);
+  // Another program's event begins no job.
+  EXPECT_FALSE(with_keys({"invoke", "lambdaml-worker", "--async", "--payload", "{}", "--json"})
+                   .json()
+                   .contains("job_id"));
+}
+
 TEST_F(Lambda, ASecondDeployChangesNothingAndOnlyOursAreDestroyed) {
   deploy("lambdaml-worker");
   const Result again = with_keys(
