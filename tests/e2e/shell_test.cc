@@ -181,6 +181,54 @@ TEST_F(InAShell, StorageCommandsRefuseWhatCannotBeMeant) {
   EXPECT_EQ(read(folder() / "copy") + read(folder() / "copy2"), "modelmodel");
 }
 
+TEST_F(InAShell, ProgressShowsWholePartsOnANarrowTerminal) {
+  ASSERT_EQ(lambdaml({"data", "synth", "higgs", "--rows", "4000", "-o", "data.libsvm"}).exit_code,
+            0);
+  const int screen = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  ASSERT_GE(screen, 0);
+  ASSERT_TRUE(::grantpt(screen) == 0 && ::unlockpt(screen) == 0);
+  const winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+  ASSERT_EQ(::ioctl(screen, TIOCSWINSZ, &size), 0);
+  const int terminal = ::open(::ptsname(screen), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  ASSERT_GE(terminal, 0);
+  std::string shown;
+  std::thread reader([&] {
+    char buffer[4096];
+    for (ssize_t n = 0; (n = ::read(screen, buffer, sizeof buffer)) > 0;)
+      shown.append(buffer, static_cast<std::size_t>(n));
+  });
+  const auto on_it = [&] {
+    ::dup2(terminal, STDERR_FILENO);
+    ::setenv("TERM", "xterm", 1);
+    ::setenv("NO_COLOR", "1", 1);
+  };
+  EXPECT_EQ(run_with(on_it, {"train", "--data", "data.libsvm", "--workers", "4", "--batch-size",
+                             "50", "--epochs", "40"}),
+            0);
+  ::close(terminal);  // the last one who could write: the reader ends
+  reader.join();
+  ::close(screen);
+
+  const std::string redraw = "\r\x1b[K";
+  const std::regex part(
+      R"(epoch \d+/40( \+\d?\d %)?|[a-z ]+ \d[\d.e+-]*|workers \d/4|.+ left|compute \d+ % comm \d+ %)");
+  std::size_t frames = 0;
+  for (std::size_t at = shown.find(redraw); at != std::string::npos; ++frames) {
+    at += redraw.size();
+    const std::size_t end = shown.find(redraw, at);
+    std::string frame = shown.substr(at, end - at);
+    frame = frame.substr(0, frame.find('\r'));
+    EXPECT_LT(frame.size(), 80U + 1) << frame;  // "µ" has two bytes
+    for (std::size_t begin = 0; begin < frame.size();) {
+      const std::size_t next = std::min(frame.find("  ", begin), frame.size());
+      EXPECT_TRUE(std::regex_match(frame.substr(begin, next - begin), part)) << "'" << frame << "'";
+      begin = next + 2;
+    }
+    at = end;
+  }
+  EXPECT_GT(frames, 1U) << shown;
+}
+
 TEST_F(InAShell, UnknownOptionsAreHintedAtByTheirNamesNotTheirDashes) {
   const auto error = [&](const std::string& option) {
     return lambdaml({"train", option, "1"}).err;
