@@ -304,6 +304,20 @@ TEST_F(BadFiles, TestRowsWithLabelsThatNoModelMetAreRefused) {
   EXPECT_FALSE(fs::exists(folder() / "out"));
 }
 
+TEST_F(BadFiles, ATestSetWithMoreFeaturesIsTold) {
+  write("train.libsvm", "1 1:1\n0 1:2\n1 1:3\n0 1:1\n");
+  write("test.libsvm", "1 1:1 7:1\n0 1:2\n");
+  const std::string words = "test.libsvm: it has 7 features; those beyond the ";
+  const Result trained = lambdaml({"train", "--data", "train.libsvm", "--test-data", "test.libsvm",
+                                   "--workers", "1", "--epochs", "1", "--output", "run", "-q"});
+  EXPECT_EQ(trained.exit_code, 0) << trained.err;
+  EXPECT_NE(trained.err.find(words), std::string::npos) << trained.err;
+  const Result predicted = lambdaml(
+      {"predict", "--model", "run/model.safetensors", "--data", "test.libsvm", "--out", "labels"});
+  EXPECT_EQ(predicted.exit_code, 0) << predicted.err;
+  EXPECT_NE(predicted.err.find(words), std::string::npos) << predicted.err;
+}
+
 TEST_F(BadFiles, ACheckpointThatEndsWithTheProcessIsRefused) {
   // An interrupted job of 400 epochs was lost with it.
   write("data.libsvm", "0 1:1\n1 1:2\n0 1:3\n1 1:4\n");
