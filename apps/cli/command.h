@@ -49,6 +49,7 @@ CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& nam
 
 /// Prints the line of an error.
 void print_error(const std::string& text);
-inline constexpr int kInterrupted = 130;  ///< the exit code
+inline constexpr int kInterrupted = 130;   ///< the exit code
+inline constexpr int kOutputClosed = 141;  ///< the exit code, as of a program that SIGPIPE ended
 
 }  // namespace lambdaml::cli

@@ -6,9 +6,25 @@
 #include "apps/cli/command.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/deploy/deployment.h"
 
 namespace lambdaml::cli {
+namespace {
+
+/// Asks whether every function may be deleted, naming them. Throws where there is nobody to ask.
+bool is_confirmed(aws::LambdaClient& client) {
+  if (!can_ask())
+    fail(Code::invalid_argument,
+         "destroy --all deletes every function that lambdaml made: --dry-run lists them, and --yes "
+         "confirms it");
+  deploy::DestroyOptions options;
+  options.all = options.dry_run = true;
+  const std::vector<std::string> names = deploy::destroy(client, options, {}).deleted;
+  return names.empty() || agrees(fmt::format("delete {}?", join(names, ", ")));
+}
+
+}  // namespace
 
 void add_destroy_command(CLI::App& app, Globals& globals) {
   CLI::App* command =
@@ -17,10 +33,14 @@ void add_destroy_command(CLI::App& app, Globals& globals) {
   command->add_option("NAME", options->names, "names of functions");
   command->add_flag("--all", options->all, "every function that lambdaml made, in the region");
   command->add_flag("--dry-run", options->dry_run, "say what would be deleted, and delete nothing");
-  command->callback([options, &globals] {
+  const auto sure = std::make_shared<bool>(false);
+  command->add_flag("-y,--yes", *sure, "with --all: do not ask");
+  command->callback([options, sure, &globals] {
     if (options->names.empty() != options->all)
       fail(Code::invalid_argument, "destroy: name the functions, or give --all");
     aws::LambdaClient client;
+    if (options->all && !options->dry_run && !*sure && !is_confirmed(client))
+      return print_line("nothing was deleted");
     const auto say = [&globals](const std::string& text) {
       if (!globals.quiet) tell_line(text);
     };

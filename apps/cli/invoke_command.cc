@@ -10,6 +10,9 @@
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/job/compat_payload.h"
+#include "lambdaml/job/job.h"
+#include "lambdaml/tune/search.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -39,6 +42,16 @@ std::string read_payload(const std::string& given) {
   return text;
 }
 
+/// The id of the job or search that this event begins, if it is one for the handler trigger or
+/// tuner: it follows from the request's id, so that an event delivered twice is one job.
+std::string job_id_of(const std::string& payload, const std::string& request_id) {
+  const nlohmann::json event = parse_json(payload);
+  if (!event.is_object() || event.contains("worker_index")) return "";
+  if (event.contains(std::string(tune::kSection))) return job::id_of_request("tune-", request_id);
+  const bool is_job = event.contains("data") || job::is_original_payload(payload);
+  return is_job ? job::id_of_request("job-", request_id) : "";
+}
+
 }  // namespace
 
 void add_invoke_command(CLI::App& app, Globals& globals) {
@@ -61,11 +74,14 @@ void add_invoke_command(CLI::App& app, Globals& globals) {
     aws::LambdaClient client;
     const aws::InvokeResult result = client.invoke(arguments->name, request);
     if (!result.log_tail.empty()) tell(result.log_tail + "\n");
+    const std::string job_id =
+        request.mode == Mode::event ? job_id_of(request.payload, result.request_id) : "";
     if (globals.json) {
       nlohmann::ordered_json json = {{"function", arguments->name},
                                      {"status", result.status},
                                      {"request_id", result.request_id},
                                      {"failed", result.failed}};
+      if (!job_id.empty()) json["job_id"] = job_id;
       if (result.failed) {
         json["error_type"] = result.error_type;
         json["error_message"] = result.error_message;
@@ -86,7 +102,8 @@ void add_invoke_command(CLI::App& app, Globals& globals) {
       print_json(result.payload);
     else if (!globals.quiet)
       print_line(request.mode == Mode::event
-                     ? fmt::format("taken, request {}", result.request_id)
+                     ? fmt::format("taken, request {}{}", result.request_id,
+                                   job_id.empty() ? "" : ", job " + job_id)
                      : fmt::format("'{}' could be called", arguments->name));
   });
 }

@@ -20,7 +20,7 @@ void add_ls_command(CLI::App& app, Globals& globals) {
   command->callback([where, &globals] {
     nlohmann::json all = nlohmann::json::array();
     for (const std::string& run : view::JobView::list(*where)) {
-      nlohmann::ordered_json status{{"run", run}};
+      nlohmann::ordered_json status{{"run", utf8_path(run)}};
       try {
         const nlohmann::ordered_json known = view::JobView::open(run).status();
         for (const char* name : {"job_id", "state", "model", "optim", "workers", "epochs"})
@@ -32,7 +32,7 @@ void add_ls_command(CLI::App& app, Globals& globals) {
       if (!globals.json)
         print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} workers  {}", text_at(status, "state"),
                                text_at(status, "model"), text_at(status, "optim"),
-                               count_at(status, "workers"), run));
+                               count_at(status, "workers"), utf8_path(run)));
       all.push_back(nlohmann::json(status));
     }
     if (all.empty() && !globals.json)

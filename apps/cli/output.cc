@@ -1,12 +1,11 @@
 #include "apps/cli/output.h"
 
-#include <cstdio>
 #include <filesystem>
 #include <optional>
 
+#include "apps/cli/terminal.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
-#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/own_folder.h"
 #include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/storage.h"
@@ -16,14 +15,7 @@ namespace lambdaml::cli {
 namespace fs = std::filesystem;
 
 void write_output(const std::string& place, Bytes bytes) {
-  if (place == "-") {
-    if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size() ||
-        std::fflush(stdout) != 0) {
-      throw_if_interrupted();
-      fail(Code::resource_exhausted, "writing to standard output failed");
-    }
-    return;
-  }
+  if (place == "-") return write_out({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   const Uri uri = Uri::parse(place);
   const std::optional<fs::path> path = storage::local_path(uri);
   if (!path) {

@@ -68,12 +68,13 @@ void add_package_command(CLI::App& app, Globals& globals) {
     const deploy::Package package = deploy::make_package(options);
     const bool direct = package.zip_bytes <= deploy::kDirectZipBytes;
     if (globals.json)
-      return print_json(json_text(nlohmann::ordered_json{{"path", options.output.string()},
-                                                         {"architecture", package.architecture},
-                                                         {"zip_bytes", package.zip_bytes},
-                                                         {"unzipped_bytes", package.unzipped_bytes},
-                                                         {"libraries", package.libraries.size()},
-                                                         {"direct_upload", direct}}));
+      return print_json(
+          json_text(nlohmann::ordered_json{{"path", utf8_path(options.output.string())},
+                                           {"architecture", package.architecture},
+                                           {"zip_bytes", package.zip_bytes},
+                                           {"unzipped_bytes", package.unzipped_bytes},
+                                           {"libraries", package.libraries.size()},
+                                           {"direct_upload", direct}}));
     print_line(fmt::format(
         "{}: {}, {:.1f} MB, {:.1f} MB unzipped (limit 250), {} libraries{}",
         options.output.string(), package.architecture, static_cast<double>(package.zip_bytes) / 1e6,

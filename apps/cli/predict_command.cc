@@ -39,6 +39,10 @@ void add_predict_command(CLI::App& app, Globals& globals) {
     }
     nlohmann::ordered_json summary{{"rows", result.rows}};
     std::string text = fmt::format("{} rows", human_count(result.rows));
+    if (result.unknown_labels > 0) {
+      summary["unknown_labels"] = result.unknown_labels;
+      text += fmt::format(", {} with unknown labels", human_count(result.unknown_labels));
+    }
     for (const auto& [name, value] : result.values) {
       summary[name] = value;
       text += fmt::format(", {} {:.6g}", name, value);

@@ -1,6 +1,9 @@
 #include "apps/cli/progress.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string_view>
 
 #include <fmt/core.h>
 
@@ -14,6 +17,13 @@ namespace {
 
 constexpr double kPlainLineEverySeconds = 3;
 constexpr double kRedrawEverySeconds = 0.1;
+constexpr std::size_t kAnyNumber = std::numeric_limits<std::size_t>::max();
+
+/// A character of UTF-8 takes a column.
+std::size_t columns_of(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+}
 
 /// Chooses the metrics that fit on a line. For the first one, the loss: its values on training
 /// rows, followed by those on held-out rows if there are any; for the others, the values on rows
@@ -47,7 +57,7 @@ ProgressDisplay::~ProgressDisplay() {
     show(true);
     tell("\n");
   } else if (told_epochs_ != epochs_done_) {
-    tell(line() + "\n");
+    tell(line(kAnyNumber) + "\n");
   }
 }
 
@@ -90,22 +100,27 @@ void ProgressDisplay::worker_failed(std::size_t worker, const faas::EventStatus&
   log::warning("{}", text);
 }
 
-std::string ProgressDisplay::line() const {
+std::string ProgressDisplay::line(std::size_t columns) const {
   std::string text = fmt::format("epoch {}/{}", epochs_done_, epochs_);
-  if (part_of_epoch_ > 0) text += fmt::format(" +{:.0f} %", 100 * part_of_epoch_);
+  // A part that would be cut is left out, for half a number is another number.
+  const auto add = [&](const std::string& part) {
+    if (columns_of(text) + columns_of(part) + 2 <= columns) text += "  " + part;
+  };
+  // The epoch is done when its metrics are there, not with its last round.
+  if (part_of_epoch_ > 0)
+    text += fmt::format(" +{:.0f} %", std::min(99.0, std::floor(100 * part_of_epoch_)));
   for (const auto& [name, label] : shown_)
     if (const auto it = metrics_.find(name); it != metrics_.end())
-      text += fmt::format("  {} {:.4g}", label, it->second);
-  text += fmt::format("  workers {}/{}", alive_, workers_);
+      add(fmt::format("{} {:.4g}", label, it->second));
+  add(fmt::format("workers {}/{}", alive_, workers_));
   const double done = static_cast<double>(epochs_done_ - first_epoch_) + part_of_epoch_;
   if (!over_ && done > 0 && epochs_done_ < epochs_)
-    text += fmt::format("  {} left",
-                        human_seconds((clock_.seconds() - started_s_) / done *
-                                      (static_cast<double>(epochs_ - first_epoch_) - done)));
+    add(fmt::format("{} left",
+                    human_seconds((clock_.seconds() - started_s_) / done *
+                                  (static_cast<double>(epochs_ - first_epoch_) - done))));
   if (compute_s_ + comm_s_ > 0)
-    text +=
-        fmt::format("  compute {:.0f} % comm {:.0f} %", 100 * compute_s_ / (compute_s_ + comm_s_),
-                    100 * comm_s_ / (compute_s_ + comm_s_));
+    add(fmt::format("compute {:.0f} % comm {:.0f} %", 100 * compute_s_ / (compute_s_ + comm_s_),
+                    100 * comm_s_ / (compute_s_ + comm_s_)));
   return text;
 }
 
@@ -115,9 +130,9 @@ void ProgressDisplay::show(bool now) {
   if (!now && clock_.seconds() - last_draw_s_ < interval) return;
   last_draw_s_ = clock_.seconds();
   if (terminal_.can_redraw())
-    draw("\r\x1b[K" + terminal_.row(line(), true));
+    draw("\r\x1b[K" + terminal_.row(line(terminal_.size().columns - 1), true));
   else
-    tell(line() + "\n");
+    tell(line(kAnyNumber) + "\n");
   drawn_ = true;
   told_epochs_ = epochs_done_;
 }

@@ -26,7 +26,8 @@ class ProgressDisplay : public trigger::Observer {
   void worker_failed(std::size_t worker, const faas::EventStatus& status, bool again) override;
 
  private:
-  std::string line() const;
+  /// At most so many columns.
+  std::string line(std::size_t columns) const;
   void show(bool now);
   void clear_line();
 

@@ -6,6 +6,7 @@
 #include "apps/cli/option_flags.h"
 #include "apps/cli/progress.h"
 #include "apps/cli/summary.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/job/options.h"
 #include "lambdaml/trigger/trigger.h"
 
@@ -24,7 +25,7 @@ void add_resume_command(CLI::App& app, Globals& globals) {
     nlohmann::ordered_json summary;
     {
       ProgressDisplay progress(globals.quiet);
-      summary = trigger::resume(*run, progress, changed);
+      summary = trigger::resume(local_path(*run), progress, changed);
     }
     print_summary(summary, globals);
   });

@@ -39,6 +39,20 @@ std::string path_of(const CLI::App& app) {
                                      : path_of(*app.get_parent()) + " " + app.get_name();
 }
 
+/// The command's options that may be meant by an unknown one.
+std::string hint_for_option(const CLI::App& command, const std::string& wanted) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : command.get_options())
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  // Job files know some options by other names too.
+  const Options options = job::job_options();
+  const std::size_t begin = std::min(wanted.find_first_not_of('-'), wanted.size());
+  if (const Option* option = options.find(wanted.substr(begin)))
+    if (std::ranges::find(known, flag_of(option->name)) != known.end())
+      return fmt::format(", did you mean '{}'?", flag_of(option->name));
+  return did_you_mean(wanted, known);
+}
+
 /// Describes an error of the command line, with the nearest known name for an unknown one.
 std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App& command = innermost(app);
@@ -46,19 +60,10 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<std::string> extra = app.remaining(true);
   if (!extra.empty()) {
     const std::string wanted = extra.front().substr(0, extra.front().find('='));
-    std::vector<std::string> known;
-    if (wanted.starts_with("-")) {
-      for (const CLI::Option* option : command.get_options())
-        for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-      // Job files know some options by other names too.
-      const Options options = job::job_options();
-      if (const Option* option = options.find(wanted.substr(wanted.find_first_not_of('-'))))
-        if (std::ranges::find(known, flag_of(option->name)) != known.end())
-          return fmt::format("unknown option '{}', did you mean '{}'?{}", without_secrets(wanted),
-                             flag_of(option->name), hint);
+    if (wanted.starts_with("-"))
       return fmt::format("unknown option '{}'{}{}", without_secrets(wanted),
-                         did_you_mean(wanted, known), hint);
-    }
+                         hint_for_option(command, wanted), hint);
+    std::vector<std::string> known;
     for (const CLI::App* sub : command.get_subcommands([](const CLI::App*) { return true; }))
       known.push_back(sub->get_name());
     if (known.empty())
@@ -131,6 +136,8 @@ int run(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     print_error(usage_error(app, error));
     return 2;
+  } catch (const OutputClosed&) {
+    return kOutputClosed;
   } catch (const std::exception& error) {
     print_error(error.what());
     if (globals.verbose)

@@ -20,6 +20,7 @@ void print_status(const nlohmann::ordered_json& all, const Globals& globals) {
                          text_at(status, "optim"), text_at(status, "sync_mode"),
                          count_at(status, "workers"), text_at(status, "platform")));
   if (status.contains("error")) print_line(text_at(status, "error"));
+  if (status.contains("advice")) print_line(text_at(status, "advice"));
   if (status.contains("started"))
     print_line(fmt::format("workers   {} of {} started, {} finished", count_at(status, "started"),
                            count_at(status, "workers"), count_at(status, "finished")));

@@ -1,11 +1,9 @@
-#include <iostream>
-#include <iterator>
+#include <filesystem>
 #include <memory>
+#include <optional>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
-#include <poll.h>
-#include <unistd.h>
 
 #include "apps/cli/command.h"
 #include "apps/cli/output.h"
@@ -13,10 +11,10 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
-#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::cli {
@@ -31,8 +29,39 @@ Buffer read_input(const std::string& path) {
 struct StorageArguments {
   std::string uri;
   std::string key;
-  std::string file = "-";
+  std::optional<std::string> file;  ///< "-": standard input or output
 };
+
+/// Refuses what is no key: with an argument too few or in another order, a URI or a file would be
+/// taken for one.
+void require_key(const StorageArguments& arguments) {
+  const std::string& key = arguments.key;
+  constexpr const char* kOrder = "the arguments are the store's URI and the key in it";
+  if (key == "-" || key.find("://") != std::string::npos)
+    fail(Code::invalid_argument, "'{}' is no key; {}", without_secrets(key), kOrder);
+  if (key.empty() || key.starts_with('/') || key.ends_with('/'))
+    fail(Code::invalid_argument, "'{}' is no key: it is empty, or begins or ends with a /; {}",
+         printable(key), kOrder);
+}
+
+/// What `put` saves. Without FILE, standard input is meant, unless the key names a file or there is
+/// nothing to save: then an argument is missing.
+Buffer read_value(const StorageArguments& arguments) {
+  if (arguments.file) return read_input(*arguments.file);
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(arguments.key, ignored))
+    fail(Code::invalid_argument,
+         "'{}' is a file of this machine: give the key and then the file, or - after the key to "
+         "save standard input",
+         printable(arguments.key));
+  Buffer value = read_input("-");
+  if (value.size() == 0)
+    fail(Code::invalid_argument,
+         "saving '{}': standard input is empty; give a file after the key, or - to save an empty "
+         "value",
+         printable(arguments.key));
+  return value;
+}
 
 CLI::App* add_verb(CLI::App& parent, Globals& globals, const std::string& name,
                    const std::string& help, const std::shared_ptr<StorageArguments>& arguments) {
@@ -51,6 +80,9 @@ void add_ls(CLI::App& group, Globals& globals, const std::shared_ptr<StorageArgu
     nlohmann::json keys = nlohmann::json::array();
     for (const storage::Entry& entry : entries) {
       bytes += entry.bytes;
+      if (globals.json && !is_utf8(entry.key))
+        log::warning("the key '{}' is not UTF-8, and JSON does not hold it as it is",
+                     printable(entry.key));
       if (globals.json)
         keys.push_back({{"key", entry.key}, {"bytes", entry.bytes}});
       else
@@ -65,14 +97,16 @@ void add_get(CLI::App& group, Globals& globals,
   CLI::App* get =
       add_verb(group, globals, "get", "write a value to a file or standard output", arguments);
   get->add_option("KEY", arguments->key)->required();
-  get->add_option("-o,--out", arguments->file, "file [standard output]");
+  get->add_option("FILE,-o,--out", arguments->file, "file, or - [standard output]");
   get->callback([arguments, &globals] {
+    require_key(*arguments);
+    const std::string file = arguments->file.value_or("-");
     const auto store = storage::open(arguments->uri);
     const std::optional<Buffer> value = store->load(arguments->key);
     if (!value)
       fail(Code::not_found, "{}: there is no key '{}'", store->describe(), arguments->key);
-    write_output(arguments->file, *value);
-    if (globals.json && arguments->file != "-")
+    write_output(file, *value);
+    if (globals.json && file != "-")
       print_json(json_text(nlohmann::json{{"key", arguments->key}, {"bytes", value->size()}}));
   });
 }
@@ -82,9 +116,10 @@ void add_put(CLI::App& group, Globals& globals,
   CLI::App* put =
       add_verb(group, globals, "put", "save a file or standard input under a key", arguments);
   put->add_option("KEY", arguments->key)->required();
-  put->add_option("FILE", arguments->file, "file [standard input]");
+  put->add_option("FILE", arguments->file, "file, or - [standard input]");
   put->callback([arguments, &globals] {
-    const Buffer value = read_input(arguments->file);
+    require_key(*arguments);
+    const Buffer value = read_value(*arguments);
     storage::open(arguments->uri)->save(arguments->key, value);
     if (globals.json)
       print_json(json_text(nlohmann::json{{"key", arguments->key}, {"bytes", value.size()}}));
@@ -95,6 +130,7 @@ void add_rm(CLI::App& group, Globals& globals, const std::shared_ptr<StorageArgu
   CLI::App* rm = add_verb(group, globals, "rm", "remove a key", arguments);
   rm->add_option("KEY", arguments->key)->required();
   rm->callback([arguments, &globals] {
+    require_key(*arguments);
     storage::open(arguments->uri)->remove(arguments->key);
     if (globals.json) print_json(json_text(nlohmann::json{{"removed", arguments->key}}));
   });
@@ -110,14 +146,10 @@ void add_clear(CLI::App& group, Globals& globals,
   clear->callback([arguments, sure, &globals] {
     const auto store = storage::open(arguments->uri);
     const std::size_t count = store->list(arguments->key).size();
-    if (count > 0 && !*sure && ::isatty(STDIN_FILENO) != 0) {
-      tell(fmt::format("remove {} keys of {}? [y/N] ", human_count(count),
-                       without_secrets(arguments->uri)));
-      wait_until_ready(STDIN_FILENO, POLLIN, Deadline::never());
-      std::string answer;
-      std::getline(std::cin, answer);
-      if (answer != "y" && answer != "yes") return print_line("nothing was removed");
-    }
+    if (count > 0 && !*sure && can_ask() &&
+        !agrees(fmt::format("remove {} keys of {}?", human_count(count),
+                            without_secrets(arguments->uri))))
+      return print_line("nothing was removed");
     store->clear(arguments->key);
     if (globals.json)
       print_json(json_text(nlohmann::json{{"removed", count}}));

@@ -1,9 +1,11 @@
 #include "apps/cli/terminal.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <string_view>
+#include <iostream>
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -12,19 +14,23 @@
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 
 namespace lambdaml::cli {
 namespace {
 
-void print(std::string text) {
-  text += '\n';
-  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
-    return;
-  throw_if_interrupted();
-  fail(Code::resource_exhausted, "writing to standard output failed");
-}
+void print(const std::string& text) { write_out(text + '\n'); }
 
 }  // namespace
+
+void write_out(std::string_view bytes) {
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() &&
+      std::fflush(stdout) == 0)
+    return;
+  if (errno == EPIPE) throw OutputClosed();
+  throw_if_interrupted();
+  fail_errno(errno, "writing to standard output");
+}
 
 void print_line(const std::string& line) { print(printable(line, std::string::npos)); }
 
@@ -41,6 +47,16 @@ void tell_line(const std::string& line) {
 void draw(const std::string& rows) {
   std::fwrite(rows.data(), 1, rows.size(), stderr);
   std::fflush(stderr);
+}
+
+bool can_ask() { return ::isatty(STDIN_FILENO) != 0; }
+
+bool agrees(const std::string& question) {
+  tell(question + " [y/N] ");
+  wait_until_ready(STDIN_FILENO, POLLIN, Deadline::never());
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "y" || answer == "yes";
 }
 
 bool Terminal::is_capable() {

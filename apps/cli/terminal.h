@@ -2,6 +2,9 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
+
+#include "lambdaml/base/error.h"
 
 /// All output for people passes through here. Whatever untrusted text it contains (a job's record,
 /// a function's log, a file's name), it cannot move the cursor, set a title or forge a line:
@@ -9,8 +12,17 @@
 /// show later. Data are written to standard output unchanged: output.h.
 namespace lambdaml::cli {
 
-/// Prints one line to standard output. Like all functions here for standard output, throws
-/// resource_exhausted if it was closed.
+/// Thrown where nobody reads standard output any more (`lambdaml ls | head`): it ends the command
+/// without a message.
+class OutputClosed : public Error {
+ public:
+  OutputClosed() : Error(Code::unavailable, "standard output was closed") {}
+};
+/// Writes to standard output at once, unescaped. Throws OutputClosed, and resource_exhausted for a
+/// full disk, as do all functions here for standard output.
+void write_out(std::string_view bytes);
+
+/// Prints one line to standard output.
 void print_line(const std::string& line);
 /// Prints several lines.
 void print_text(const std::string& text);
@@ -21,6 +33,11 @@ void print_json(const std::string& json);
 void tell(const std::string& text);
 /// The same for an error or message that must be one line.
 void tell_line(const std::string& line);
+
+/// Whether there is a person to ask: standard input is a terminal.
+bool can_ask();
+/// Asks a question on standard error; true for the answer y or yes. An interrupt ends the wait.
+bool agrees(const std::string& question);
 
 class Terminal {
  public:

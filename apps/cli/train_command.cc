@@ -8,6 +8,7 @@
 #include "apps/cli/summary.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/options.h"
+#include "lambdaml/job/unused_options.h"
 #include "lambdaml/trigger/trigger.h"
 
 namespace lambdaml::cli {
@@ -17,6 +18,9 @@ void add_train_command(CLI::App& app, Globals& globals) {
   const auto flags = std::make_shared<OptionFlags>(*command, job::job_options(), true);
   command->callback([flags, &globals] {
     Options options = flags->read();
+    Options typed = job::job_options();
+    flags->apply_to(typed);
+    job::require_used(options, typed);
     job::resolve(options);
     nlohmann::ordered_json summary;
     {

@@ -17,6 +17,7 @@
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
+#include "lambdaml/job/unused_options.h"
 #include "lambdaml/trigger/reach.h"
 #include "lambdaml/tune/search_folder.h"
 #include "lambdaml/tune/tuner.h"
@@ -44,6 +45,13 @@ tune::Search read_search(const TuneFlags& flags) {
   flags.job->apply_to(search.job);
   flags.search->apply_to(search.settings);
   search.id = job::new_job_id();
+  // Whoever searches the choice of an option's owner has not forgotten it.
+  Options all = search.job;
+  for (const tune::Parameter& parameter : search.space.parameters())
+    all.set(parameter.name, parameter.at(0.5), "space");
+  Options typed = job::job_options();
+  flags.job->apply_to(typed);
+  job::require_used(all, typed);
   return search;
 }
 
@@ -71,9 +79,11 @@ tune::SearchFolder begin(const TuneFlags& flags, std::optional<tune::Records>& r
 
 tune::SearchFolder open(const std::string& run) {
   if (run.find("://") == std::string::npos) return tune::SearchFolder::open(run);
+  std::error_code ignored;
+  if (fs::exists(fs::path(local_path(run)) / "search.json", ignored))
+    return tune::SearchFolder::open(local_path(run));
   const std::string id = Uri::parse(run).name();
   const fs::path folder = fs::path("runs") / id;
-  std::error_code ignored;
   if (fs::exists(folder, ignored)) return tune::SearchFolder::open(folder);
   if (!tune::Records(run).search())
     fail(Code::not_found, "search {}: there are no records of one", Uri::parse(run).display());
@@ -85,10 +95,10 @@ nlohmann::ordered_json completed(nlohmann::ordered_json out, const fs::path& fol
   nlohmann::ordered_json trials = std::move(out["trials"]);
   out.erase("trials");
   if (out.contains("best_trial")) {
-    out["model_path"] = (folder / "model.safetensors").string();
-    out["best_yaml"] = (folder / "best.yaml").string();
+    out["model_path"] = utf8_path((folder / "model.safetensors").string());
+    out["best_yaml"] = utf8_path((folder / "best.yaml").string());
   }
-  out["trials_csv"] = (folder / "trials.csv").string();
+  out["trials_csv"] = utf8_path((folder / "trials.csv").string());
   out["trials"] = std::move(trials);
   return out;
 }
@@ -134,7 +144,7 @@ void run_search(const TuneFlags& flags, const Globals& globals) {
   limits.budget = settings.real("budget");
 
   const std::string how_to_continue =
-      "continue with: lambdaml tune --resume " + folder.path().string();
+      "continue with: lambdaml tune --resume " + utf8_path(folder.path().string());
   tune::SearchResult result;
   try {
     SearchDisplay display(globals.quiet, settings.text("metric"));

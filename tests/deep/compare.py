@@ -87,8 +87,12 @@ def export(kind, path):
         def forward(self, x):
             return self.conv(x)
 
+    class OtherSizes(Small):
+        def forward(self, x):
+            return self.out(x.flatten(1))
+
     torch.manual_seed(5)
-    module = {"parameters": NoParameters, "logits": NoLogits}.get(kind, Small)()
+    module = {"parameters": NoParameters, "logits": NoLogits, "sizes": OtherSizes}.get(kind, Small)()
     torch.jit.script(module).save(path)
 
 

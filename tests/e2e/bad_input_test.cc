@@ -74,10 +74,15 @@ INSTANTIATE_TEST_SUITE_P(
                 "1 1:1\n0 60000000:1\n1 2:1\n0 3:1\n",
                 {"--memory-mb", "128"},
                 {"merging", "--memory-mb"}},
-        BadCase{"aggregators_where_all_merge",
+        BadCase{"option_of_another_pattern",
                 kGood,
-                {"--sync-mode", "async", "--aggregators", "2"},
-                {"aggregators", "async"}},
+                {"--staleness", "2"},
+                {"staleness", "add --sync-mode async"}},
+        BadCase{"option_of_another_model",
+                kGood,
+                {"--clusters", "5"},
+                {"clusters", "add --model kmeans"}},
+        BadCase{"option_of_another_optimizer", kGood, {"--rho", "2"}, {"rho", "add --optim admm"}},
         BadCase{"fewer_rows_than_workers",
                 "1 1:1\n0 1:2\n",
                 {"--workers", "3"},
@@ -297,6 +302,20 @@ TEST_F(BadFiles, TestRowsWithLabelsThatNoModelMetAreRefused) {
             std::string::npos)
       << result.err;
   EXPECT_FALSE(fs::exists(folder() / "out"));
+}
+
+TEST_F(BadFiles, ATestSetWithMoreFeaturesIsTold) {
+  write("train.libsvm", "1 1:1\n0 1:2\n1 1:3\n0 1:1\n");
+  write("test.libsvm", "1 1:1 7:1\n0 1:2\n");
+  const std::string words = "test.libsvm: it has 7 features; those beyond the ";
+  const Result trained = lambdaml({"train", "--data", "train.libsvm", "--test-data", "test.libsvm",
+                                   "--workers", "1", "--epochs", "1", "--output", "run", "-q"});
+  EXPECT_EQ(trained.exit_code, 0) << trained.err;
+  EXPECT_NE(trained.err.find(words), std::string::npos) << trained.err;
+  const Result predicted = lambdaml(
+      {"predict", "--model", "run/model.safetensors", "--data", "test.libsvm", "--out", "labels"});
+  EXPECT_EQ(predicted.exit_code, 0) << predicted.err;
+  EXPECT_NE(predicted.err.find(words), std::string::npos) << predicted.err;
 }
 
 TEST_F(BadFiles, ACheckpointThatEndsWithTheProcessIsRefused) {

@@ -240,6 +240,85 @@ TEST_F(StoppedLambda, WorkersStopWhoseTriggerWasKilled) {
   EXPECT_TRUE(comes_true([&] { return have_stopped(2); }));
 }
 
+TEST_F(Lambda, AJobWhoseTriggerWasKilledIsToldAndResumed) {
+  REQUIRE_REAL_DATA();
+  deploy("lambdaml-worker", {"--timeout-s", "600"});
+  const std::string checkpoints = "file://" + (folder() / "kept").string();
+  const std::vector<std::string> job{"--data",       real_data("higgs.train.libsvm"),
+                                     "--workers",    "2",
+                                     "--batch-size", "100",
+                                     "--epochs",     "60"};
+  std::vector<std::string> local = job;
+  local.insert(local.end(), {"--output", "local"});
+  train(local);
+  std::vector<std::string> arguments{"train",           "--platform", "aws",     "--function",
+                                     "lambdaml-worker", "--channel",  channel(), "--checkpoint",
+                                     checkpoints,       "--output",   "run",     "-q"};
+  arguments.insert(arguments.end(), job.begin(), job.end());
+  const auto trigger = start(arguments);
+  ASSERT_TRUE(wait_for_epochs(*trigger, folder() / "run/metrics.jsonl", 1));
+  trigger->signal(SIGKILL);
+  ASSERT_EQ(trigger->wait().exit_code, 128 + SIGKILL) << "the job ended before it could be killed";
+
+  const auto status = [&](const std::string& run) {
+    const Result result = with_keys({"status", run, "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.json();
+  };
+  // Its workers go on, and in the end nobody takes what they report.
+  nlohmann::json now = status("run");
+  EXPECT_EQ(now["state"], "interrupted");
+  const Deadline end = Deadline::in(120);
+  while (now["finished"] != 2 && !end.passed()) now = status("run");
+  EXPECT_EQ(now["finished"], 2);
+  EXPECT_NE(now["advice"].get<std::string>().find("lambdaml resume run"), std::string::npos) << now;
+  const nlohmann::json by_uri = status(checkpoints + "/" + now["job_id"].get<std::string>());
+  EXPECT_EQ(by_uri["state"], "interrupted");
+  EXPECT_NE(by_uri["advice"].get<std::string>().find("lambdaml resume RUN"), std::string::npos);
+  EXPECT_NE(with_keys({"status", "run"}).out.find("lambdaml resume "), std::string::npos);
+
+  EXPECT_EQ(with_keys({"resume", "run", "-q"}).exit_code, 0);
+  EXPECT_EQ(read(folder() / "run/model.safetensors"), read(folder() / "local/model.safetensors"));
+  EXPECT_EQ(status("run")["state"], "done");
+}
+
+TEST_F(Lambda, DestroyingEverythingIsConfirmed) {
+  deploy("one");
+  deploy("two");
+  const Result refused = with_keys({"destroy", "--all"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("--yes"), std::string::npos) << refused.err;
+  EXPECT_EQ(with_keys({"destroy", "--all", "--dry-run", "--json"}).json()["deleted"].size(), 2U);
+  EXPECT_EQ(with_keys({"destroy", "--all", "--yes", "--json"}).json()["deleted"].size(), 2U);
+  EXPECT_EQ(with_keys({"destroy", "--all", "--yes", "--json"}).json()["deleted"].size(), 0U);
+}
+
+TEST_F(Lambda, AnAsynchronousCallNamesItsJob) {
+  deploy("lambdaml-worker", {"--timeout-s", "60"});
+  deploy("lambdaml-trigger", {"--handler", "trigger", "--timeout-s", "60"});
+  const fs::path kept = folder() / "kept";
+  const std::string job = nlohmann::json{{"data", real_data("agaricus.train.libsvm")},
+                                         {"workers", 2},
+                                         {"epochs", 2},
+                                         {"channel", channel()},
+                                         {"checkpoint", "file://" + kept.string()}}
+                              .dump();
+  const nlohmann::json taken =
+      with_keys({"invoke", "lambdaml-trigger", "--async", "--payload", job, "--json"}).json();
+  const std::string job_id = taken["job_id"];
+  const Deadline end = Deadline::in(60);
+  while (!fs::exists(kept / job_id / "model.safetensors") && !end.passed())
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_TRUE(fs::exists(kept / job_id / "model.safetensors")) << job_id;
+  EXPECT_NE(
+      with_keys({"invoke", "lambdaml-trigger", "--async", "--payload", job}).out.find(", job job-"),
+      std::string::npos);
+  // Another program's event begins no job.
+  EXPECT_FALSE(with_keys({"invoke", "lambdaml-worker", "--async", "--payload", "{}", "--json"})
+                   .json()
+                   .contains("job_id"));
+}
+
 TEST_F(Lambda, ASecondDeployChangesNothingAndOnlyOursAreDestroyed) {
   deploy("lambdaml-worker");
   const Result again = with_keys(

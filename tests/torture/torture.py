@@ -205,6 +205,8 @@ def main():
 
 
 if __name__ == "__main__":
+    # A shell that starts this in the background has it ignore SIGINT, and so all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         sys.exit(main())
     except Unprepared as error:

@@ -5,11 +5,13 @@
 #include <system_error>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/wait.h"
 
 namespace lambdaml {
 
@@ -30,11 +32,32 @@ int write_all(int fd, Bytes bytes) {
   return 0;
 }
 
+bool is_standard_input(const fs::path& path) {
+  return path == "/dev/stdin" || path == "/dev/fd/0" || path == "/proc/self/fd/0";
+}
+
 /// Blocks if the file is a pipe without a writer.
 int open_to_read(const fs::path& path) {
   while (true) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 || errno != EINTR) return fd;
+    if (fd >= 0) return fd;
+    // open(2) opens no socket by a name, and programs start others with one as standard input.
+    if (errno == ENXIO && is_standard_input(path)) return ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+    if (errno != EINTR) return fd;
+    throw_if_interrupted();
+  }
+}
+
+/// As read(2), but waits for bytes if the descriptor does not.
+std::size_t read_some(const FileDescriptor& file, std::byte* to, std::size_t most,
+                      const fs::path& path) {
+  while (true) {
+    const ssize_t n = ::read(file.get(), to, most);
+    if (n >= 0) return static_cast<std::size_t>(n);
+    if (errno == EAGAIN)
+      wait_until_ready(file.get(), POLLIN, Deadline::never());
+    else if (errno != EINTR)
+      fail_errno(errno, fmt::format("reading {}", path.string()));
     throw_if_interrupted();
   }
 }
@@ -62,27 +85,16 @@ std::optional<Buffer> read_file(const fs::path& path) {
       // A regular file is as long as stat() said unless it is growing or a pipe: try to read one
       // more byte.
       std::byte extra{};
-      const ssize_t n = ::read(file.get(), &extra, 1);
-      if (n < 0 && errno == EINTR) {
-        throw_if_interrupted();
-        continue;
-      }
-      if (n < 0) fail_errno(errno, fmt::format("reading {}", path.string()));
-      if (n == 0) break;
+      if (read_some(file, &extra, 1, path) == 0) break;
       Buffer larger(buffer.size() * 2 + 65536);
       if (have != 0) std::memcpy(larger.data(), buffer.data(), have);
       larger.data()[have++] = extra;
       buffer = std::move(larger);
       continue;
     }
-    const ssize_t n = ::read(file.get(), buffer.data() + have, buffer.size() - have);
-    if (n < 0 && errno == EINTR) {
-      throw_if_interrupted();
-      continue;
-    }
-    if (n < 0) fail_errno(errno, fmt::format("reading {}", path.string()));
+    const std::size_t n = read_some(file, buffer.data() + have, buffer.size() - have, path);
     if (n == 0) break;
-    have += static_cast<std::size_t>(n);
+    have += n;
     if (have == buffer.size() && S_ISREG(info.st_mode)) break;
   }
   buffer.truncate(have);

@@ -3,7 +3,9 @@
 #include <string>
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
@@ -63,6 +65,28 @@ TEST_F(Files, AbsenceIsNoError) {
 
 TEST_F(Files, FilesWithoutASizeAreReadToTheirEnd) {
   EXPECT_NE(read_file("/proc/self/status")->text().find("Name:"), std::string_view::npos);
+}
+
+TEST_F(Files, ASocketAsStandardInputIsRead) {
+  for (const int kind : {0, int{SOCK_NONBLOCK}}) {
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | kind, 0, ends), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::close(ends[1]);
+      ::dup2(ends[0], STDIN_FILENO);
+      const auto bytes = read_file("/dev/stdin");
+      ::_exit(bytes && bytes->text() == "one and two" ? 42 : 43);
+    }
+    ::close(ends[0]);
+    ASSERT_EQ(::write(ends[1], "one", 3), 3);
+    ::usleep(20'000);
+    ASSERT_EQ(::write(ends[1], " and two", 8), 8);
+    ::close(ends[1]);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 42) << status;
+  }
 }
 
 TEST_F(Files, AnErrorNamesThePath) {

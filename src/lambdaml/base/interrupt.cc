@@ -27,10 +27,16 @@ static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
 thread_local int t_tidying = 0;
 
+/// An ignored signal stays ignored: nohup(1) ignores SIGHUP for its command, and a shell SIGINT for
+/// a job in the background.
 void set_handler(void (*handler)(int)) {
   struct sigaction action {};
   action.sa_handler = handler;
-  for (const int signal : kSignals) ::sigaction(signal, &action, nullptr);
+  for (const int signal : kSignals) {
+    struct sigaction present {};
+    if (::sigaction(signal, nullptr, &present) == 0 && present.sa_handler == SIG_IGN) continue;
+    ::sigaction(signal, &action, nullptr);
+  }
 }
 
 /// Calls only async-signal-safe functions (signal-safety(7)).

@@ -14,7 +14,8 @@ namespace lambdaml {
 inline constexpr double kTidying_s = 2;
 
 /// From now on, the first interrupt is recorded instead of ending the process; any earlier one is
-/// forgotten. For commands; without this call the first interrupt ends the process.
+/// forgotten. Signals that are ignored, as those of nohup(1), stay ignored. For commands; without
+/// this call the first interrupt ends the process.
 void catch_interrupts();
 
 /// Whether an interrupt came since catch_interrupts(). Thread-safe.

@@ -14,6 +14,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/parallel.h"
+#include "lambdaml/base/testing/testing.h"
 #include "lambdaml/base/wait.h"
 
 namespace lambdaml {
@@ -103,6 +104,23 @@ TEST_F(Interrupts, ThatComeWithinATidyingBeginItsTime) {
   const double took = interrupted_after([] { pause_for(30); });
   EXPECT_GE(took, 1.9);
   EXPECT_LT(took, 5);
+}
+
+TEST(Interrupt, OfAnIgnoredKindStaysIgnored) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::signal(SIGHUP, SIG_IGN);  // as nohup(1)
+    catch_interrupts();
+    ::raise(SIGHUP);
+    const bool ignored = !interrupted();
+    ::raise(SIGTERM);
+    ::usleep(200'000);
+    ::raise(SIGHUP);  // no second interrupt either
+    ::_exit(ignored && interrupted() ? 42 : 43);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 42) << status;
 }
 
 /// What becomes of a process that is interrupted `times` times with `pause_ms` between.

@@ -111,9 +111,15 @@ std::string escaped(std::string_view text, std::size_t limit, Escape how) {
 }  // namespace
 
 std::vector<std::string> nearest(std::string_view wanted, const std::vector<std::string>& names) {
+  // The dashes of flags would make any two alike.
+  const auto bare = [](std::string_view name) {
+    return name.substr(std::min(name.find_first_not_of('-'), name.size()));
+  };
+  wanted = bare(wanted);
   const std::size_t most = wanted.size() < 6 ? 1 : std::max<std::size_t>(2, wanted.size() / 3);
   std::vector<std::pair<std::size_t, std::string>> ranked;
-  for (const std::string& name : names) {
+  for (const std::string& known : names) {
+    const std::string_view name = bare(known);
     // So a text of any length costs little: it cannot be near a much shorter name.
     const bool similar_length =
         wanted.size() <= name.size() + most && name.size() <= wanted.size() + most;
@@ -121,9 +127,9 @@ std::vector<std::string> nearest(std::string_view wanted, const std::vector<std:
     const bool starts_alike =
         wanted.size() >= 3 && (name.starts_with(wanted) || wanted.starts_with(name));
     if (distance <= most && distance < wanted.size())
-      ranked.emplace_back(distance, name);
+      ranked.emplace_back(distance, known);
     else if (starts_alike)
-      ranked.emplace_back(wanted.size(), name);
+      ranked.emplace_back(wanted.size(), known);
   }
   std::stable_sort(ranked.begin(), ranked.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -235,6 +241,16 @@ std::size_t utf8_length(std::string_view text, std::size_t at) {
       (lead != 0xF0 || second >= 0x90) && (lead != 0xF4 || second < 0x90))
     return 4;
   return 0;
+}
+
+bool is_utf8(std::string_view text) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t length = utf8_length(text, at);
+    if (length == 0) return false;
+    at += length;
+  }
+  return true;
 }
 
 std::string printable(std::string_view text, std::size_t limit) {

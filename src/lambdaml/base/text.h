@@ -35,6 +35,7 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 
 /// The length of the well-formed UTF-8 sequence at text[at]; 0 if none begins there.
 std::size_t utf8_length(std::string_view text, std::size_t at);
+bool is_utf8(std::string_view text);
 
 /// `text` with everything that a terminal or a reader could misinterpret written as \xNN: control
 /// characters (C0, DEL, C1), bytes that are not UTF-8, line separators, and characters that change

@@ -23,6 +23,9 @@ TEST(Text, NearestRanksByDistanceAndKnowsWhenNothingIsNear) {
   EXPECT_THAT(nearest("adam", kNames), IsEmpty());
   EXPECT_THAT(nearest("k8s", {"local", "threads", "aws"}), IsEmpty());
   EXPECT_THAT(nearest("mlp", {"lr", "svm", "kmeans"}), IsEmpty());
+  // Two flags are not alike because both have dashes.
+  EXPECT_THAT(nearest("--k", {"--keep", "--epochs"}), IsEmpty());
+  EXPECT_THAT(nearest("--epoch", {"--keep", "--epochs"}), ElementsAre("--epochs"));
   EXPECT_EQ(did_you_mean("zzzzzz", kNames),
             "; known: grad_avg, model_avg, admm, em, reduce, reduce_scatter");
 }

@@ -28,14 +28,38 @@ bool is_scheme(std::string_view text) {
          });
 }
 
+constexpr std::string_view kSharing = "?shared=";
+/// The mark of an encoded path. What follows it is another member of the query.
+constexpr std::string_view kEncoded = "?encoded=1";
+constexpr std::string_view kEncodedSharing = "&shared=";
+
 /// Takes a query off the end of a path, which may otherwise contain question marks.
 std::string without_sharing(std::string_view path, std::map<std::string, std::string>& query) {
-  constexpr std::string_view kSharing = "?shared=";
   const std::size_t at = path.rfind(kSharing);
   if (at == std::string_view::npos || path.find('/', at) != std::string_view::npos)
     return std::string(path);
   query["shared"] = path.substr(at + kSharing.size());
   return at == 0 ? "." : std::string(path.substr(0, at));
+}
+
+/// Whether the text of a URI cannot hold the path as it is: it is not UTF-8, or its end would be
+/// read as a query.
+bool needs_encoding(std::string_view path) {
+  return !is_utf8(path) || path.find(kSharing) != std::string_view::npos ||
+         path.find(kEncoded) != std::string_view::npos;
+}
+
+std::string encoded(std::string_view path) {
+  std::string out;
+  for (std::size_t at = 0; at < path.size();) {
+    const std::size_t length = utf8_length(path, at);
+    if (length == 0 || path[at] == '%' || path[at] == '?')
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(path[at]));
+    else
+      out += path.substr(at, length);
+    at += std::max<std::size_t>(length, 1);
+  }
+  return out;
 }
 
 std::string normal_path(const std::filesystem::path& path) {
@@ -74,6 +98,20 @@ std::optional<std::string> decoded(std::string_view text, bool strict) {
        "'{}' is an ARN: write the name of the bucket or table, and its region as an option: "
        "{}://NAME?region=REGION",
        printable(arn), scheme);
+}
+
+/// The path of a `file://` URI; fills its query.
+std::string path_of_file_uri(std::string_view rest, std::map<std::string, std::string>& query) {
+  const std::size_t mark = rest.rfind(kEncoded);
+  if (mark == std::string_view::npos) return without_sharing(rest, query);
+  const std::string_view more = rest.substr(mark + kEncoded.size());
+  if (!more.empty() && !more.starts_with(kEncodedSharing)) return without_sharing(rest, query);
+  if (!more.empty()) query["shared"] = more.substr(kEncodedSharing.size());
+  const std::optional<std::string> path = percent_decoded(rest.substr(0, mark));
+  if (!path)
+    fail(Code::invalid_argument, "URI 'file://{}': a % in it wants two hexadecimal digits",
+         printable(rest));
+  return *path;
 }
 
 }  // namespace
@@ -132,8 +170,11 @@ Uri Uri::parse(std::string_view text) {
       fail(Code::invalid_argument, "URI '{}': write file:///path, with three slashes",
            without_secrets(text));
     uri.host.clear();
-    uri.path = normal_path(without_sharing(uri.path.empty() ? "/" : uri.path, uri.query));
+    uri.path = normal_path(path_of_file_uri(uri.path.empty() ? "/" : uri.path, uri.query));
   } else {
+    if (!is_utf8(text))
+      fail(Code::invalid_argument, "URI '{}': it is not UTF-8, as names in a store must be",
+           without_secrets(text));
     while (uri.path.starts_with('/')) uri.path.erase(0, 1);
     while (uri.path.ends_with('/')) uri.path.pop_back();
   }
@@ -144,8 +185,9 @@ std::string Uri::text() const {
   std::string out = scheme + "://" + host;
   if (port) out += fmt::format(":{}", *port);
   if (!path.empty() && !path.starts_with('/')) out += '/';
-  out += path;
-  char separator = '?';
+  const bool encodes = scheme == "file" && needs_encoding(path);
+  out += encodes ? encoded(path) + std::string(kEncoded) : path;
+  char separator = encodes ? '&' : '?';
   for (const auto& [key, value] : query) {
     out += fmt::format("{}{}={}", separator, key, value);
     separator = '&';
@@ -154,7 +196,7 @@ std::string Uri::text() const {
 }
 
 std::string Uri::display() const {
-  if (scheme == "file") return path;
+  if (scheme == "file") return utf8_path(path);
   return masked(text());
 }
 
@@ -178,6 +220,14 @@ Uri Uri::operator/(std::string_view component) const {
   if (!down.path.empty() && !down.path.ends_with('/')) down.path += '/';
   down.path += component;
   return down;
+}
+
+std::string utf8_path(std::string_view path) {
+  return is_utf8(path) ? std::string(path) : Uri::parse(path).text();
+}
+
+std::string local_path(std::string_view place) {
+  return place.starts_with("file://") ? Uri::parse(place).path : std::string(place);
 }
 
 std::optional<std::string> percent_decoded(std::string_view text) { return decoded(text, true); }

@@ -13,6 +13,9 @@ namespace lambdaml {
 /// look like a path is left to the caller. A file name may contain a question mark, so in a path
 /// only `?shared=…` at the end is a query. User information stays in `host`; display() masks it. A
 /// list of hosts (`a:1,b:2`) stays in `host` with all ports except the last.
+///
+/// A file's path may hold any bytes, but JSON and YAML hold only UTF-8: text() of another path is
+/// `file:///…?encoded=1`, in whose path `%XX` is a byte. Other schemes must be UTF-8.
 struct Uri {
   std::string scheme;
   std::string host;  ///< empty for file
@@ -25,8 +28,8 @@ struct Uri {
 
   /// The URI as text; parse(text()) gives the same Uri.
   std::string text() const;
-  /// text() with user information masked, for messages and logs. For files use
-  /// without_passwords(text()).
+  /// text() with user information masked, for messages and logs; of a file the path, if it is
+  /// UTF-8. For files use without_passwords(text()).
   std::string display() const;
   /// The Uri one path component up, and its last component: `file:///a/b` → `file:///a`, `b`.
   Uri parent() const;
@@ -36,6 +39,12 @@ struct Uri {
 
   bool operator==(const Uri&) const = default;
 };
+
+/// The path itself if it is UTF-8, otherwise its URI: for JSON and YAML. Uri::parse() reads both.
+std::string utf8_path(std::string_view path);
+
+/// The path that a `file://` URI names; any other text as it is.
+std::string local_path(std::string_view place);
 
 /// `%41` → `A`; nullopt if a percent sign is not followed by two hexadecimal digits.
 std::optional<std::string> percent_decoded(std::string_view text);

@@ -7,6 +7,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/testing/testing.h"
+#include "lambdaml/base/text.h"
 
 namespace lambdaml {
 namespace {
@@ -58,6 +59,30 @@ TEST(Uri, PathsAreFiles) {
   EXPECT_EQ(Uri::parse("file:///a/b/").path, "/a/b");
   EXPECT_EQ((Uri::parse("/a") / "b").text(), "file:///a/b");
   EXPECT_TRUE(Uri::parse("some.file").path.starts_with('/'));
+}
+
+TEST(Uri, KeepsTheBytesOfAPathInItsText) {
+  for (const std::string path :
+       {"/tmp/\xff", "/tmp/caf\xe9 100%25/a?b", "/x?encoded=1", "/x?shared=1/y?shared=1",
+        "/\xc3\xa9\xff/\xe2\x82", "/\xff?encoded=1&shared=1"}) {
+    Uri uri = Uri::parse("/");
+    uri.path = path;
+    EXPECT_TRUE(is_utf8(uri.text())) << uri.text();
+    EXPECT_EQ(Uri::parse(uri.text()), uri) << uri.text();
+    uri.query["shared"] = "1";
+    EXPECT_EQ(Uri::parse(uri.text()), uri) << uri.text();
+  }
+  EXPECT_EQ(Uri::parse("/tmp/a\xff").text(), "file:///tmp/a%FF?encoded=1");
+  EXPECT_EQ(Uri::parse("/tmp/a\xff").display(), "file:///tmp/a%FF?encoded=1");
+  EXPECT_EQ(utf8_path("/tmp/a\xff"), "file:///tmp/a%FF?encoded=1");
+  EXPECT_EQ(utf8_path("runs/caf\xc3\xa9"), "runs/caf\xc3\xa9");
+  // The texts of other paths are as they were.
+  EXPECT_EQ(Uri::parse("/tmp/100%41/caf\xc3\xa9").text(), "file:///tmp/100%41/caf\xc3\xa9");
+  EXPECT_EQ(Uri::parse("file:///tmp/100%41").path, "/tmp/100%41");
+  EXPECT_EQ(local_path("file:///tmp/a%FF?encoded=1"), "/tmp/a\xff");
+  EXPECT_EQ(local_path("runs/a"), "runs/a");
+  EXPECT_THROW(Uri::parse("file:///tmp/100%?encoded=1"), Error);
+  EXPECT_THROW(Uri::parse("s3://bucket/a\xff"), Error);
 }
 
 TEST(Uri, ALeadingTildeIsTheHome) {

@@ -1,10 +1,6 @@
 #include "lambdaml/comm/registry.h"
 
-#include <algorithm>
-
-#include "lambdaml/base/error.h"
 #include "lambdaml/base/option_sets.h"
-#include "lambdaml/base/text.h"
 
 namespace lambdaml::comm {
 namespace {
@@ -34,18 +30,7 @@ Options pattern_options(const Options& job) {
 }
 
 void check_pattern(std::string_view pattern, const Demand& demand) {
-  const auto has = [](const Plugin& plugin, const Option& option) {
-    return std::ranges::find(plugin.options, option.name, &Option::name) != plugin.options.end();
-  };
   const Plugin& plugin = registry().get(pattern);
-  for (const Option& option : demand.options.declared()) {
-    if (has(plugin, option) || !is_changed(demand.options, option.name)) continue;
-    std::vector<std::string> owners;
-    for (const Plugin& other : registry().entries())
-      if (has(other, option)) owners.push_back(other.name);
-    fail(Code::invalid_argument, "{}: the sync mode {} has no such option; use {}", option.name,
-         plugin.name, join(owners, " or "));
-  }
   if (plugin.check) plugin.check(demand);
 }
 

@@ -68,8 +68,7 @@ class Registry : public RegistryOf<Plugin> {
 const Registry& registry();
 /// pattern_options() with a job's values.
 Options pattern_options(const Options& job);
-/// Throws invalid_argument for an unknown pattern or for an option value that it does not support,
-/// and what its check() throws.
+/// Throws invalid_argument for an unknown pattern, and what its check() throws.
 void check_pattern(std::string_view pattern, const Demand& demand);
 /// The communicator of a sync mode: the plug-in's own or, on a store with an Aggregator, the one
 /// that uses it. Throws invalid_argument for an unknown mode and for what the store cannot do.

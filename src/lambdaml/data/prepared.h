@@ -13,6 +13,10 @@ namespace lambdaml::data {
 /// The manifest in `store`; nullopt if there is none. Throws data_corrupt.
 std::optional<Manifest> load_manifest(storage::Storage& store);
 
+/// The files in `store` that are named as parts, `{i}_{n}`, with or without a manifest. Lists by
+/// the first digit, ten requests, because listing everything could walk a whole disk or bucket.
+std::vector<storage::Entry> bare_parts(storage::Storage& store);
+
 /// A part's bytes; throws not_found. One GET.
 Buffer load_part(storage::Storage& store, const std::string& key);
 

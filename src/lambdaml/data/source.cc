@@ -1,6 +1,7 @@
 #include "lambdaml/data/source.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -41,10 +42,38 @@ Choice choose(std::string_view format) {
        did_you_mean(format, names));
 }
 
-const Plugin& recognize(Bytes bytes, const std::string& what) {
+/// Files that people have and that no format reads: how they begin, and what to do with them.
+struct Foreign {
+  std::string_view begin;
+  std::string_view what;
+  std::string_view remedy;
+};
+constexpr std::array kForeign{
+    Foreign{"BZh", "it is compressed by bzip2", "unpack it with: bunzip2 -k"},
+    Foreign{"\xfd\x37zXZ", "it is compressed by xz", "unpack it with: unxz -k"},
+    Foreign{"\x28\xb5\x2f\xfd", "it is compressed by zstd", "unpack it with: unzstd"},
+    Foreign{"PK\x03\x04", "it is a zip archive", "unpack it with: unzip"},
+    Foreign{"7z\xbc\xaf\x27\x1c", "it is a 7z archive", "unpack it with: 7z x"},
+    Foreign{"\xff\xfe", "its text is UTF-16", "convert it with: iconv -f UTF-16 -t UTF-8"},
+    Foreign{"\xfe\xff", "its text is UTF-16", "convert it with: iconv -f UTF-16 -t UTF-8"},
+};
+
+void refuse_foreign(Bytes head, const std::string& what) {
+  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
+  for (const Foreign& foreign : kForeign)
+    if (text.starts_with(foreign.begin))
+      fail(Code::data_corrupt, "reading {}: {}, which is not read (gzip and UTF-8 are); {} {}",
+           what, foreign.what, foreign.remedy, what.substr(what.rfind('/') + 1));
+}
+
+/// The chosen plug-in, otherwise the first that recognizes the bytes.
+const Plugin& plugin_for(Bytes bytes, const Choice& choice, const std::string& what) {
   const Bytes head = bytes.first(std::min<std::size_t>(bytes.size(), 4096));
+  if (choice.plugin != nullptr && choice.plugin->recognizes(head)) return *choice.plugin;
   for (const Plugin& plugin : registry().entries())
-    if (plugin.recognizes(head)) return plugin;
+    if (choice.plugin == nullptr && plugin.recognizes(head)) return plugin;
+  refuse_foreign(head, what);
+  if (choice.plugin != nullptr) return *choice.plugin;  // its reader says what is wrong
   fail(Code::data_corrupt,
        "reading {}: the bytes look like no known format ({}); name it by --format", what,
        join(format_names(), ", "));
@@ -62,8 +91,7 @@ Parsed parse(Buffer content, const Choice& choice, const ReadOptions& options, b
   Parsed out;
   const auto stored = std::make_shared<const Buffer>(std::move(content));
   const auto bytes = gunzip(stored, options.what);
-  const Plugin& plugin =
-      choice.plugin != nullptr ? *choice.plugin : recognize(*bytes, options.what);
+  const Plugin& plugin = plugin_for(*bytes, choice, options.what);
   out.can_state = plugin.statement != nullptr;
   out.statement = statement_of(plugin, bytes, options.what);
   if (note && !out.statement.checksum) out.source = SourceFile{options.what, content_of(*stored)};
@@ -104,13 +132,13 @@ std::optional<PartName> parse_part_key(std::string_view key) {
   return PartName{static_cast<std::uint64_t>(*i), static_cast<std::uint64_t>(*n)};
 }
 
-/// The number of parts of a set without a manifest in the store; 0 if there are none. Lists by the
-/// first digit, ten requests, because listing everything could walk a whole disk.
+/// The number of parts of a set without a manifest in the store; 0 if there are none.
 std::size_t count_bare_parts(storage::Storage& store, const std::string& what) {
   std::map<std::uint64_t, std::set<std::uint64_t>> sets;
-  for (const char* digit : {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"})
-    for (const storage::Entry& entry : store.list(digit))
-      if (const auto part = parse_part_key(entry.key)) sets[part->n].insert(part->i);
+  for (const storage::Entry& entry : bare_parts(store)) {
+    const PartName part = *parse_part_key(entry.key);
+    sets[part.n].insert(part.i);
+  }
   if (sets.empty()) return 0;
   if (sets.size() > 1)
     fail(Code::invalid_argument,
@@ -182,6 +210,14 @@ Dataset read_bare_parts(storage::Storage& store, std::size_t n, const Choice& ch
 }
 
 }  // namespace
+
+std::vector<storage::Entry> bare_parts(storage::Storage& store) {
+  std::vector<storage::Entry> parts;
+  for (const char* digit : {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"})
+    for (storage::Entry& entry : store.list(digit))
+      if (parse_part_key(entry.key)) parts.push_back(std::move(entry));
+  return parts;
+}
 
 std::string part_key(std::size_t i, std::size_t n) { return fmt::format("{}_{}", i, n); }
 

@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "lambdaml/base/files.h"
+#include "lambdaml/data/summary.h"
 #include "lambdaml/data/synthetic.h"
 #include "lambdaml/data/testing/test_util.h"
 
@@ -50,6 +51,39 @@ TEST_F(Source, ReadsATextFile) {
   EXPECT_TRUE(same(read(uri("a.libsvm"), "sparse_libsvm"), parse_text(kDense, Form::sparse)));
   EXPECT_TRUE(same(read(uri("a.libsvm"), "libsvm", 2), parse_text(kDense)));
   EXPECT_FALSE(find_manifest(uri("a.libsvm")).has_value());
+}
+
+TEST_F(Source, SaysWhatAFileIsThatIsToBeUnpackedOrConverted) {
+  using namespace std::string_literals;
+  const std::vector<std::vector<std::string>> files = {
+      {"a.bz2", "BZh91AY&SY\xd5\x0f"s, "compressed by bzip2", "bunzip2 -k a.bz2"},
+      {"a.xz", "\xfd\x37zXZ\0\0\x04"s, "compressed by xz", "unxz -k a.xz"},
+      {"a.zst", "\x28\xb5\x2f\xfd\x04\x58"s, "compressed by zstd", "unzstd a.zst"},
+      {"a.zip", "PK\x03\x04\x14\0"s, "a zip archive", "unzip a.zip"},
+      {"le.txt", "\xff\xfe\x31\0\x20\0\x31\0\x3a\0"s, "UTF-16", "iconv -f UTF-16 -t UTF-8 le.txt"},
+      {"be.txt", "\xfe\xff\0\x31\0\x20"s, "UTF-16", "iconv -f UTF-16 -t UTF-8 be.txt"}};
+  for (const std::vector<std::string>& file : files) {
+    put(file[0], file[1]);
+    for (const char* format : {"auto", "dense_libsvm", "shard", "cifar10"}) {
+      const std::string error = error_reading(file[0], format);
+      EXPECT_NE(error.find(file[2]), std::string::npos) << format << ": " << error;
+      EXPECT_NE(error.find(file[3]), std::string::npos) << format << ": " << error;
+    }
+  }
+}
+
+TEST_F(Source, TheRootOfAStoreMayHoldPartsWithoutAManifest) {
+  const Uri root = Uri::parse("memory://source-root");
+  const auto store = storage::open(root);
+  store->save("0_2", as_bytes("1 1:1\n0 2:1\n"));
+  store->save("1_2", as_bytes("0 1:2\n"));
+  store->save("others/file", as_bytes("anything"));
+  const Summary info = summarize(root, "auto", 1);
+  EXPECT_EQ(info.rows, 3U);
+  EXPECT_EQ(info.features, 2U);
+  EXPECT_EQ(info.parts, 2U);
+  EXPECT_EQ(info.bytes, 18U);
+  store->clear("");
 }
 
 TEST_F(Source, ReadsAShardFile) {

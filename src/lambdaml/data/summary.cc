@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lambdaml/data/prepared.h"
 #include "lambdaml/data/source.h"
 
 namespace lambdaml::data {
@@ -34,13 +35,22 @@ Summary summarize(const Uri& uri, std::string_view format, std::size_t threads,
   if (const std::optional<Manifest> manifest = find_manifest(uri)) {
     out.bytes = manifest->bytes;
     out.parts = manifest->parts();
-  } else {
-    const storage::Object object = storage::open_object(uri);
-    for (const storage::Entry& entry : object.store->list(object.key)) {
-      const bool part = entry.key.starts_with(object.key + "/");
-      if (entry.key == object.key || part) out.bytes += entry.bytes;
-      out.parts += part ? 1 : 0;
-    }
+    return out;
+  }
+  // The root of a store, a bucket for instance, is no object in another place.
+  if (uri.name().empty()) {
+    const std::shared_ptr<storage::Storage> store = storage::open(uri);
+    std::vector<storage::Entry> files = bare_parts(*store);
+    if (files.empty()) files = store->list("");
+    for (const storage::Entry& file : files) out.bytes += file.bytes;
+    out.parts = files.size();
+    return out;
+  }
+  const storage::Object object = storage::open_object(uri);
+  for (const storage::Entry& entry : object.store->list(object.key)) {
+    const bool part = entry.key.starts_with(object.key + "/");
+    if (entry.key == object.key || part) out.bytes += entry.bytes;
+    out.parts += part ? 1 : 0;
   }
   return out;
 }

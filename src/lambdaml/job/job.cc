@@ -15,6 +15,7 @@
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/faas/runtime.h"
 #include "lambdaml/job/stop_condition.h"
+#include "lambdaml/job/unused_options.h"
 #include "lambdaml/model/reporting.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/storage/storage.h"
@@ -48,6 +49,15 @@ void split_model_file(Options& options) {
   options.set(plugin.file_option, Option::Value(text.substr(colon + 1)), "model");
 }
 
+/// Events and records are JSON, which holds places of other bytes only as URIs.
+void require_utf8(const Options& options) {
+  for (const Option& option : options.declared()) {
+    const auto* text = std::get_if<std::string>(&options.value(option.name));
+    if (text != nullptr && option.name != "output" && !is_utf8(*text))
+      fail(Code::invalid_argument, "{} '{}': it is not UTF-8", option.name, printable(*text));
+  }
+}
+
 void check_pattern(const Options& options) {
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   comm::check_pattern(
@@ -63,6 +73,7 @@ void check_pattern(const Options& options) {
 void resolve(Options& options) {
   if (options.text("data").empty())
     fail(Code::invalid_argument, "no training data: give --data FILE, or data: in a job file");
+  warn_of_unused(options);
   for (const model::Plugin& plugin : model::registry().entries()) {
     const auto& aliases = plugin.aliases;
     if (std::find(aliases.begin(), aliases.end(), options.text("model")) != aliases.end())
@@ -83,6 +94,7 @@ void resolve(Options& options) {
   if (!model.file_option.empty()) make_absolute(model.file_option);
   options.set("channel", Option::Value(storage::resolve(options.text("channel")).text()),
               "channel");
+  require_utf8(options);
   check_pattern(options);
   if (!options.text("until").empty())
     check_until(StopCondition::parse(options.text("until")).metric(), options, model);

@@ -10,7 +10,8 @@ namespace lambdaml::job {
 
 /// Brings options to their final form and checks them against each other before anything is
 /// started: resolves model aliases (`sparse_lr` → lr), selects the model's optimizer, makes paths
-/// absolute and the channel a URI, chooses the threads per worker. Throws invalid_argument.
+/// absolute and the channel a URI, chooses the threads per worker. Warns of options that the job
+/// does not use. Throws invalid_argument.
 void resolve(Options& options);
 
 /// Unless `threads` is set, sets it to a worker's share of this machine's processors when `jobs`

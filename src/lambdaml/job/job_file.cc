@@ -45,6 +45,16 @@ void set_from_yaml(const YAML::Node& node, const std::string& what, Options& opt
   }
 }
 
+/// A value that JSON and YAML can hold: a path of other bytes as its URI (base/uri.h).
+Option::Value in_utf8(const Option& option, const Option::Value& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  if (text == nullptr || is_utf8(*text)) return value;
+  for (const std::string& choice : option.open_choices)
+    if (text->starts_with(choice + ":"))
+      return choice + ":" + utf8_path(std::string_view(*text).substr(choice.size() + 1));
+  return utf8_path(*text);
+}
+
 bool is_among(Values which, const Option& option, const Options& options) {
   switch (which) {
     case Values::given:
@@ -91,7 +101,7 @@ std::string to_yaml(const Options& options, Values which) {
   out << YAML::BeginMap;
   for (const Option& option : options.declared()) {
     if (!is_among(which, option, options)) continue;
-    const Option::Value& value = options.value(option.name);
+    const Option::Value value = in_utf8(option, options.value(option.name));
     out << YAML::Key << option.name << YAML::Value;
     if (const auto* text = std::get_if<std::string>(&value))
       out << YAML::DoubleQuoted << *text;
@@ -107,7 +117,7 @@ nlohmann::json to_json(const Options& options, Values which) {
   for (const Option& option : options.declared())
     if (is_among(which, option, options))
       std::visit([&](const auto& value) { object[option.name] = value; },
-                 options.value(option.name));
+                 in_utf8(option, options.value(option.name)));
   return object;
 }
 

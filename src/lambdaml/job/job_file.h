@@ -27,7 +27,8 @@ void read_environment(Options& options, std::string_view prefix = "LAMBDAML_");
 
 /// All values, only those that were given, or all but execution-only options.
 enum class Values { all, given, deciding };
-/// A YAML map in declared order: a job file that gives the same options.
+/// A YAML map in declared order: a job file that gives the same options. Here and in JSON, a path
+/// that is not UTF-8 becomes a URI (base/uri.h).
 std::string to_yaml(const Options& options, Values which = Values::all);
 /// The same as a JSON object, for events; from_json() sets them.
 nlohmann::json to_json(const Options& options, Values which = Values::all);

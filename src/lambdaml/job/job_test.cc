@@ -4,7 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/parallel.h"
+#include "lambdaml/base/testing/testing.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/faas/registry.h"
@@ -43,6 +46,31 @@ TEST(Job, EveryOptionSurvivesYamlAndJson) {
     EXPECT_EQ(from_file.value(option.name), options.value(option.name)) << option.name;
     EXPECT_EQ(from_event.value(option.name), options.value(option.name)) << option.name;
   }
+}
+
+TEST(Job, PathsOfAnyBytesSurviveYamlAndJson) {
+  const std::map<std::string, std::string> given{{"data", "/data/caf\xe9 100%"},
+                                                 {"output", "/runs/\xff?a"},
+                                                 {"model", "torchscript:/models/\xff.pt"}};
+  Options options = job_options();
+  for (const auto& [name, value] : given) options.set(name, value, "test");
+  Options from_file = job_options();
+  read_job_text(to_yaml(options), "yaml", from_file);
+  Options from_event = job_options();
+  from_json(parse_json(json_text(to_json(options))), "json", from_event);
+  for (const Options& read : {from_file, from_event}) {
+    for (const char* name : {"data", "output"})
+      EXPECT_EQ(local_path(read.text(name)), given.at(name)) << read.text(name);
+    const std::string model = read.text("model");
+    ASSERT_TRUE(model.starts_with("torchscript:")) << model;
+    EXPECT_EQ("torchscript:" + local_path(model.substr(12)), given.at("model"));
+  }
+  // What is no path cannot be kept.
+  options = job_options();
+  options.set("data", std::string("/data"), "test");
+  options.set("function", std::string("\xff"), "test");
+  EXPECT_EQ(error_of([&] { resolve(options); }),
+            "invalid_argument: function '\\xff': it is not UTF-8");
 }
 
 /// Calls check(owner, option) for each option that a plug-in declares.

@@ -117,7 +117,7 @@ ordered_json summary_of(const JobEnd& end) {
                      {"requests_usd", cost.requests},
                      {"region", region},
                      {"prices_of", prices.date()}};
-  summary["model_path"] = end.model_path.string();
+  summary["model_path"] = utf8_path(end.model_path.string());
   return summary;
 }
 

@@ -15,8 +15,10 @@ struct Predictions {
       labels;                 ///< per row: the predicted label; without labels: the class's number
   std::vector<float> scores;  ///< per row: the margin (log-odds for lr) of binary models
   std::uint64_t rows = 0;
+  std::uint64_t unknown_labels = 0;  ///< rows whose label the model does not know: not measured
   /// The values that the model declares for predictions, in its order: its measures if rows have
-  /// labels, otherwise its metrics. Empty if the model learns from labels and the rows have none.
+  /// labels, otherwise its metrics. Empty if the model learns from labels and no row has one that
+  /// it knows.
   struct Value {
     std::string name;
     double value = 0;
@@ -24,8 +26,9 @@ struct Predictions {
   std::vector<Value> values;
 };
 
-/// Reads all of `data` and predicts each row; ignores features that the model never saw. `format`
-/// and `format_options` are those of data::read(). Throws what data::read() throws.
+/// Reads all of `data` and predicts each row; ignores features that the model never saw, and warns
+/// of these and of labels that it does not know. `format` and `format_options` are those of
+/// data::read(). Throws what data::read() throws.
 Predictions predict(job::TrainedModel& model, const Uri& data, const std::string& format,
                     const Options& format_options = {});
 

@@ -43,13 +43,42 @@ TEST(Predict, MeasuresAreThoseWorkedOutByHand) {
   std::filesystem::remove(path);
   EXPECT_EQ(result.labels, (std::vector<std::int32_t>{1, 1, -1, -1, -1, 1}));
   EXPECT_EQ(result.rows, 6U);
-  EXPECT_DOUBLE_EQ(value_of(result, "accuracy"), 4.0 / 6);
+  EXPECT_EQ(result.unknown_labels, 1U);
+  EXPECT_DOUBLE_EQ(value_of(result, "accuracy"), 4.0 / 5);
   // Pairs of a positive and a negative: 6; won 2 + 2 + 1, tied 1.
   EXPECT_DOUBLE_EQ(value_of(result, "auc"), 5.5 / 6);
   const auto loss = [](double s) { return std::log1p(std::exp(-s)); };
-  const double unknown = -std::log(1e-15);
-  EXPECT_NEAR(value_of(result, "log_loss"),
-              (loss(2) + loss(1) + loss(1) + loss(-1) + loss(3) + unknown) / 6, 1e-5);
+  EXPECT_NEAR(value_of(result, "log_loss"), (loss(2) + loss(1) + loss(1) + loss(-1) + loss(3)) / 5,
+              1e-5);
+}
+
+TEST(Predict, RowsAreNotMeasuredByLabelsOfAnotherCoding) {
+  const std::string path = std::filesystem::temp_directory_path() /
+                           ("lambdaml-predict-" + std::to_string(::getpid()) + ".libsvm");
+  job::TrainedModel model = identity();  // it knows -1 and 1
+  std::ofstream(path) << "1 1:2\n2 1:1\n1 1:-1\n2 1:-1\n";
+  const auto warned = [&] {
+    testing::internal::CaptureStderr();
+    const Predictions result = predict(model, Uri::parse(path), "auto");
+    return std::pair(result, testing::internal::GetCapturedStderr());
+  };
+  const auto [other, said] = warned();
+  EXPECT_EQ(other.labels, (std::vector<std::int32_t>{1, 1, -1, -1}));
+  EXPECT_EQ(other.unknown_labels, 2U);
+  EXPECT_DOUBLE_EQ(value_of(other, "accuracy"), 1.0 / 2);
+  EXPECT_NE(said.find("2 of its 4 rows have labels that the model does not know (2; it knows -1, "
+                      "1)"),
+            std::string::npos)
+      << said;
+
+  // Files that only look labelled: every row has some number where a label would be.
+  std::ofstream(path) << "0 1:2\n0 1:1\n0 1:-1\n";
+  const auto [none, why] = warned();
+  EXPECT_EQ(none.labels, (std::vector<std::int32_t>{1, 1, -1}));
+  EXPECT_EQ(none.unknown_labels, 3U);
+  EXPECT_TRUE(none.values.empty());
+  EXPECT_NE(why.find("3 of its 3 rows"), std::string::npos) << why;
+  std::filesystem::remove(path);
 }
 
 }  // namespace

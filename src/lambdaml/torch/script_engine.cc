@@ -76,9 +76,8 @@ class ScriptEngine final : public model::Engine {
     try {
       module_ = ::torch::jit::load(stream, at::kCPU);
     } catch (const std::exception& error) {
-      const std::string text = error.what();
       fail(Code::data_corrupt, "{}: no TorchScript file that this libtorch reads: {}", what,
-           text.substr(0, text.find('\n')));
+           own_message(error.what()));
     }
     const auto take = [](const std::string& name, const at::Tensor& tensor,
                          std::vector<at::Tensor>& tensors, std::vector<Piece>& pieces) {

@@ -4,12 +4,24 @@
 #include <torch/script.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/data/images.h"
 
 namespace lambdaml::torch_library {
 
+std::string own_message(std::string_view text) {
+  // What a script does wrong comes as a traceback whose last line says it; anything else begins
+  // with what it says, perhaps after an empty line.
+  const bool is_traceback = text.find("Traceback of TorchScript") != std::string_view::npos;
+  std::string found;
+  for (const std::string& line : split(text, '\n')) {
+    if (trim(line).empty() || (!is_traceback && !found.empty())) continue;
+    found = trim(line);
+  }
+  return found;
+}
+
 void rethrow(std::string_view what) {
-  const auto first_line = [](std::string_view text) { return text.substr(0, text.find('\n')); };
   try {
     throw;
   } catch (const Error&) {
@@ -19,9 +31,9 @@ void rethrow(std::string_view what) {
   } catch (const c10::Error& error) {
     const std::string_view text = error.what_without_backtrace();
     if (text.find("allocate memory") != std::string_view::npos) throw std::bad_alloc();
-    fail(Code::internal, "{}: libtorch says: {}", what, first_line(text));
+    fail(Code::internal, "{}: libtorch says: {}", what, own_message(text));
   } catch (const std::exception& error) {
-    fail(Code::internal, "{}: libtorch says: {}", what, first_line(error.what()));
+    fail(Code::internal, "{}: libtorch says: {}", what, own_message(error.what()));
   }
 }
 

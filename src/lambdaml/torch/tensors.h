@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -57,6 +58,10 @@ class FlatVectors {
 /// The sum of cross-entropies; runs the backward pass.
 model::Totals loss_and_gradient(const at::Tensor& logits, std::span<const std::int64_t> targets,
                                 double label_smoothing);
+
+/// What libtorch says in a message of several lines: the last line of a script's traceback, which
+/// is what went wrong, and otherwise the first line.
+std::string own_message(std::string_view text);
 
 /// For use in a catch block: rethrows the current exception; what libtorch throws becomes an Error
 /// about `what`.

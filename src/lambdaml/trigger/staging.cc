@@ -77,8 +77,8 @@ StagedData stage(const Options& options, storage::Storage& channel) {
     data::Dataset test =
         data::read(test_uri, options.text("format"), processors(), &out.files, options);
     if (test.cols() > out.data.features)
-      log::info("{}: features beyond the training set's {} are left out", test_uri.display(),
-                out.data.features);
+      log::warning("{}: it has {} features; those beyond the training set's {} are left out",
+                   test_uri.display(), test.cols(), out.data.features);
     test = data::with_cols(test, out.data.features);
     const auto store = storage::with_prefix(borrowed(channel), control::keys::kTest);
     out.test = data::split(test, std::min(workers, test.rows()), *store, "shard", processors());

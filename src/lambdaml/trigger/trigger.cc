@@ -9,6 +9,7 @@
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/comm/registry.h"
 #include "lambdaml/control/checkpoint.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/control/job_channel.h"
@@ -128,8 +129,9 @@ nlohmann::ordered_json run_to_end(Options options, control::RunFolder& folder,
     const bool in_vain = error.code() == Code::diverged || error.code() == Code::invalid_argument ||
                          (resuming && error.code() == Code::data_corrupt);
     if (!resumable || in_vain || !by_command) throw;
-    std::throw_with_nested(Error(error.code(), fmt::format("{}; continue with: lambdaml resume {}",
-                                                           error.what(), folder.path().string())));
+    std::throw_with_nested(
+        Error(error.code(), fmt::format("{}; continue with: lambdaml resume {}", error.what(),
+                                        utf8_path(folder.path().string()))));
   }
 }
 

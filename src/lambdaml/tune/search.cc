@@ -302,8 +302,11 @@ std::string Search::to_json() const {
   const auto kept = [](const Options& options) {
     return job::to_json(options.without_passwords(), job::Values::given);
   };
-  return checked_json_text(json{
-      {"id", id}, {"job", kept(job)}, {"settings", kept(settings)}, {"space", space_json(space)}});
+  return checked_json_text(json{{"id", id},
+                                {"job", kept(job)},
+                                {"settings", kept(settings)},
+                                {"space", space_json(space)},
+                                {"distinct_points", distinct_points}});
 }
 
 Search Search::from_json(std::string_view text, const std::string& what) {
@@ -315,6 +318,7 @@ Search Search::from_json(std::string_view text, const std::string& what) {
     out.id = object.at("id").get<std::string>();
     if (!job::is_job_id(out.id))
       fail(Code::data_corrupt, "{}: '{}' is no id of a search", what, printable(out.id));
+    out.distinct_points = object.value("distinct_points", false);
     job::from_json(object.at("job"), what, out.job);
     job::from_json(object.at("settings"), what, out.settings);
     std::vector<Parameter> parameters;
@@ -395,6 +399,7 @@ std::unique_ptr<Strategy> make_strategy(const Search& search) {
                               .trials = count("trials"),
                               .concurrency = count("concurrency"),
                               .higher_is_better = higher_is_better(search),
+                              .distinct_points = search.distinct_points,
                               .settings = search.settings,
                               .epochs = epochs_by_assignments(search)};
   std::unique_ptr<Strategy> strategy =

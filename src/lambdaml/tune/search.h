@@ -25,6 +25,8 @@ struct Search {
   Options job;       ///< what all trials share, as given: not resolved
   Options settings;  ///< search_options()
   Space space = {};
+  bool distinct_points =
+      true;  ///< see StrategyInputs; false for searches that an old version began
 
   Search();
   /// One JSON object without passwords; from_json() makes the same search.

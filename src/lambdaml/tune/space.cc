@@ -95,7 +95,12 @@ void check(const Parameter& parameter, const Options& declared, const std::strin
     if (parameter.choices.empty())
       fail(Code::invalid_argument, "{}: the choice for {} is empty; give at least one value", where,
            name);
-    for (const Option::Value& value : parameter.choices) probe.set(name, value, where);
+    for (const Option::Value& value : parameter.choices) {
+      probe.set(name, value, where);
+      if (const auto* text = std::get_if<std::string>(&value); text != nullptr && !is_utf8(*text))
+        fail(Code::invalid_argument, "{}: the value '{}' of {} is not UTF-8", where,
+             printable(*text), name);
+    }
     return;
   }
   const std::string kind = kind_name(parameter.kind);

@@ -17,7 +17,8 @@ struct StrategyInputs {
   std::uint64_t trials = 0;       ///< maximum; 0: decided by the strategy
   std::uint64_t concurrency = 1;  ///< maximum number of concurrent segments
   bool higher_is_better = false;
-  Options settings;  ///< of the search, with the strategy's own
+  bool distinct_points = true;  ///< false: random strategies may try a point several times
+  Options settings;             ///< of the search, with the strategy's own
   /// The epochs of a trial with these values if it is not stopped early.
   std::function<std::uint64_t(const Assignments&)> epochs;
 };

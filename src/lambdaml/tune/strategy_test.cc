@@ -82,6 +82,30 @@ TEST(Space, AValueDependsOnSeedTrialAndNameAlone) {
   EXPECT_NE(one.draw(1, 5), one.draw(2, 5));
 }
 
+TEST(RandomStrategies, TryNoPointTwice) {
+  Parameter whole = kBatch;  // 4 values
+  for (const char* name : {"random", "asha"}) {
+    for (const auto& [trials, points] : {std::pair(100, 8), std::pair(5, 5)}) {
+      const auto strategy = registry().get(name).make(inputs_of({whole, kModel}, trials, 1, 9));
+      ASSERT_EQ(strategy->trials(), static_cast<std::uint64_t>(points)) << name;
+      std::set<std::string> seen;
+      for (std::uint64_t trial = 0; trial < strategy->trials(); ++trial) {
+        const Assignments point = strategy->parameters(trial);
+        seen.insert(to_text(point[0].value) + " " + to_text(point[1].value));
+      }
+      EXPECT_EQ(seen.size(), strategy->trials()) << name;
+    }
+    // Real numbers are drawn as ever; and so are those of a search that an old version began.
+    const auto real = registry().get(name).make(inputs_of({kLr, kModel}, 20, 1, 9));
+    EXPECT_EQ(real->trials(), 20U);
+    EXPECT_EQ(real->parameters(7), Space({kLr, kModel}).draw(1, 7));
+    StrategyInputs old = inputs_of({kModel}, 20, 1, 9);
+    old.distinct_points = false;
+    EXPECT_EQ(registry().get(name).make(old)->trials(), 20U);
+    EXPECT_EQ(registry().get(name).make(old)->parameters(7), Space({kModel}).draw(1, 7));
+  }
+}
+
 TEST(Grid, HasEveryCombinationOnce) {
   StrategyInputs inputs = inputs_of({kLr, kBatch, kModel}, 0, 1, 10);
   inputs.settings.set("points", std::int64_t{6}, "");

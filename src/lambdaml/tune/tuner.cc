@@ -40,6 +40,11 @@ constexpr double kHandOver_s = 3;
 /// How often a segment may use all of a tuner's time without completing an epoch.
 constexpr std::uint64_t kMostStalls = 3;
 
+/// Where the summary of a trial says that its model is.
+fs::path model_path_in(const ordered_json& summary) {
+  return local_path(text_at(summary, "model_path"));
+}
+
 /// A trial's options, ready to run. Throws invalid_argument for incompatible values.
 Options resolved_options_of(const Search& search, const Assignments& assignments) {
   Options options = options_of(search, assignments);
@@ -199,7 +204,7 @@ class Tuner {
     if (!summary->is_object() || count_at(*summary, "epochs") != segment.epochs) return {};
     // Without its model it could not become the best trial; from its last checkpoint it soon
     // reaches the end again.
-    if (!read_file(text_at(*summary, "model_path"))) return {};
+    if (!read_file(model_path_in(*summary))) return {};
     return summary;
   }
 
@@ -283,7 +288,7 @@ class Tuner {
     const std::vector<TrialView> trials = trials_of(*strategy_, segments_);
     const TrialView* best = best_of(search_, trials);
     if (best == nullptr || best->trial != segments_[index].trial) return;
-    const fs::path path = text_at(*segments_[index].summary, "model_path");
+    const fs::path path = model_path_in(*segments_[index].summary);
     if (const std::optional<Buffer> model = read_file(path))
       records_.store().save(kBestModel, *model);
   }

@@ -13,6 +13,7 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/job_channel.h"
 #include "lambdaml/control/job_record.h"
@@ -34,6 +35,9 @@ constexpr std::uint64_t kMostWorkers = 10'000;
 
 constexpr const char* kRunFile = "run.json";
 
+/// The process that started a job takes the reports of all workers within this time.
+constexpr double kCollecting_s = 3;
+
 /// The location of a job among checkpoints in files, as opposed to a run's folder.
 bool is_checkpoint_folder(const fs::path& folder) {
   std::error_code error;
@@ -52,9 +56,12 @@ JobView JobView::open(const std::string& run) {
   JobView view;
   view.run_ = run;
   std::string checkpoints;
-  if (run.find("://") == std::string::npos && !is_checkpoint_folder(run)) {
-    view.folder_ = run;
-    const control::RunFolder::Identity identity = control::RunFolder::identify(run);
+  const std::string path = local_path(run);
+  const bool is_path = run.find("://") == std::string::npos;
+  std::error_code error;
+  if (is_path ? !is_checkpoint_folder(path) : fs::exists(fs::path(path) / kRunFile, error)) {
+    view.folder_ = path;
+    const control::RunFolder::Identity identity = control::RunFolder::identify(path);
     view.job_id_ = identity.job_id;
     checkpoints = identity.checkpoint_uri;
   } else {
@@ -113,33 +120,31 @@ bool JobView::is_locked() const {
   return file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
 }
 
-ordered_json JobView::status() const {
-  const json& record = *record_;
-  ordered_json status{{"job_id", job_id_}, {"state", "running"}};
-  for (const char* name : {"model", "optim", "sync_mode", "workers", "epochs", "platform"})
-    if (record.contains(name)) status[name] = record[name];
+bool JobView::is_remote() const {
+  const faas::Plugin* platform = faas::registry().find(text_at(*record_, "platform"));
+  return platform != nullptr && platform->remote;
+}
 
+/// Adds what the job's end says; false if it has not ended.
+bool JobView::add_end(ordered_json& status) const {
   if (const auto text = store_->load(job_id_ + "/" + control::record::kSummary)) {
     const json summary = object_from(text->text(), run_ + ": its summary");
     status["state"] = text_at(summary, "ended_by") == job::kPaused ? "paused" : "done";
     status["summary"] = summary;
-    return status;
+    return true;
   }
   if (const auto text = store_->load(job_id_ + "/" + control::record::kEnded)) {
     const json ended = object_from(text->text(), run_ + ": how it ended");
     status["state"] = text_at(ended, "state", "failed");
     status["error"] = text_at(ended, "error");
-    return status;
+    return true;
   }
-  const std::shared_ptr<storage::Storage> meeting_place = channel();
-  // If its workers are threads of the command that started it, its channel is in that process's
-  // memory.
-  const bool is_private = !meeting_place->capabilities().cross_process;
-  const bool alive =
-      (is_private || meeting_place->load(control::keys::kJob)) && (folder_.empty() || is_locked());
-  if (!alive) status["state"] = "interrupted";
-  if (!alive || is_private) return status;
-  const control::JobProgress progress = control::progress_of_job(*meeting_place, workers());
+  return false;
+}
+
+/// Adds what the workers have written to the channel; false if all of them have reported.
+bool JobView::add_standing(storage::Storage& channel, ordered_json& status) const {
+  const control::JobProgress progress = control::progress_of_job(channel, workers());
   status["started"] = progress.started;
   status["finished"] = progress.finished;
   if (progress.of_worker_0) {
@@ -147,6 +152,55 @@ ordered_json JobView::status() const {
     for (const char* name : {"epoch", "round", "rounds"})
       if (at.contains(name)) status[name] = count_at(at, name);
   }
+  return progress.finished < workers();
+}
+
+/// Whether the process that started the job still collects its results, as far as can be seen.
+/// Without the run's folder it can only be seen that nobody takes the reports of all workers.
+bool JobView::is_awaited(storage::Storage& channel, ordered_json& status) const {
+  if (!folder_.empty()) return is_locked();
+  const Deadline end = Deadline::in(kCollecting_s);
+  while (!add_standing(channel, status)) {
+    if (end.passed()) return false;
+    pause_for(kCollecting_s / 20);
+    if (has_ended()) return false;
+  }
+  return true;
+}
+
+std::string JobView::advice() const {
+  if (!folder_.empty())
+    return "the command that started it has ended; continue with: lambdaml resume " +
+           utf8_path(folder_.string());
+  // Its id follows from the event; there is no run's folder (job::id_of_request).
+  if (job_id_.starts_with("job-"))
+    return "the function that started it has ended; its platform calls it again, twice at most";
+  return "the command that started it has ended; continue there with: lambdaml resume RUN, RUN "
+         "being its folder";
+}
+
+ordered_json JobView::status() const {
+  const json& record = *record_;
+  ordered_json status{{"job_id", job_id_}, {"state", "running"}};
+  for (const char* name : {"model", "optim", "sync_mode", "workers", "epochs", "platform"})
+    if (record.contains(name)) status[name] = record[name];
+  if (add_end(status)) return status;
+
+  const std::shared_ptr<storage::Storage> meeting_place = channel();
+  // If its workers are threads of the command that started it, its channel is in that process's
+  // memory.
+  const bool is_private = !meeting_place->capabilities().cross_process;
+  const bool is_there = is_private || meeting_place->load(control::keys::kJob).has_value();
+  const bool is_awaited_now = is_there && (is_private ? folder_.empty() || is_locked()
+                                                      : is_awaited(*meeting_place, status));
+  if (!is_awaited_now) {
+    if (add_end(status)) return status;  // just now
+    status["state"] = "interrupted";
+    status["advice"] = advice();
+  }
+  // Workers on other machines go on by themselves.
+  const bool has_standing = !is_private && is_there && (is_awaited_now || is_remote());
+  if (has_standing && !status.contains("started")) add_standing(*meeting_place, status);
   return status;
 }
 
@@ -159,12 +213,11 @@ void JobView::stop() const {
          run_);
   // Workers on other machines may still run although the trigger has ended; only they can end
   // themselves.
-  const faas::Plugin* platform = faas::registry().find(text_at(*record_, "platform"));
-  const bool is_remote = platform != nullptr && platform->remote;
-  if (!meeting_place->load(control::keys::kJob) || (!is_remote && !folder_.empty() && !is_locked()))
+  if (!meeting_place->load(control::keys::kJob) ||
+      (!is_remote() && !folder_.empty() && !is_locked()))
     fail(Code::invalid_argument, "run {}: it is not running; continue with: lambdaml resume {}",
-         run_, run_);
-  if (is_remote)
+         run_, utf8_path(run_));
+  if (is_remote())
     control::stop_workers(*meeting_place, workers());
   else
     meeting_place->save(control::keys::kStop, {});

@@ -30,7 +30,8 @@ class JobView {
   bool has_ended() const;
   /// One JSON object: job_id, state (running, done, paused, failed, stopped or interrupted), model,
   /// optim, sync_mode, workers, epochs, platform, epoch, round, rounds, started, finished
-  /// (workers), or the summary. Costs about 4 GETs and 2 per worker.
+  /// (workers), or the summary; advice for an interrupted job. Costs about 4 GETs and 2 per worker.
+  /// If all workers have reported and the job has not ended, it first waits some seconds for that.
   nlohmann::ordered_json status() const;
   /// Requests the job to stop; its trigger, or each of its workers, notices within some seconds.
   /// Throws invalid_argument if it has ended.
@@ -44,6 +45,11 @@ class JobView {
   JobView() = default;
   std::shared_ptr<storage::Storage> channel() const;
   bool is_locked() const;
+  bool is_remote() const;
+  bool add_end(nlohmann::ordered_json& status) const;
+  bool add_standing(storage::Storage& channel, nlohmann::ordered_json& status) const;
+  std::string advice() const;
+  bool is_awaited(storage::Storage& channel, nlohmann::ordered_json& status) const;
 
   std::string run_;
   std::string job_id_;

@@ -60,5 +60,18 @@ TEST_F(JobViewTest, ProgressTellsHowFarTheJobIsAndNothingElse) {
   records_->clear("");
 }
 
+TEST_F(JobViewTest, ReportsThatNobodyTakesAreThoseOfAnInterruptedJob) {
+  channel_->save(control::keys::result(0), as_bytes("{}"));
+  EXPECT_EQ(status()["state"], "running");
+  channel_->save(control::keys::result(1), as_bytes("{}"));
+  const nlohmann::json now = status();
+  EXPECT_EQ(now["state"], "interrupted");
+  EXPECT_EQ(now["finished"], 2);
+  EXPECT_NE(now["advice"].get<std::string>(), "");
+  records_->save("job-1/summary.json", as_bytes(R"({"ended_by":"epochs"})"));
+  EXPECT_EQ(status()["state"], "done");
+  records_->clear("");
+}
+
 }  // namespace
 }  // namespace lambdaml::view

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <functional>
@@ -37,6 +38,9 @@ inline constexpr std::size_t kSanitizer_kB = 0;
 inline bool must_run_all_tests() {
   return std::getenv("CI") != nullptr || std::getenv("LAMBDAML_REQUIRE_SERVERS") != nullptr;
 }
+
+/// A shell that starts the tests in the background has them, and what they start, ignore SIGINT.
+inline const bool kInterruptible = std::signal(SIGINT, SIG_DFL) != SIG_ERR;
 
 /// "code: message" of what `action` throws; empty if it throws nothing.
 template <class Action>

@@ -5,6 +5,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/optim/registry.h"
+#include "lambdaml/tune/draws.h"
 #include "lambdaml/tune/registry.h"
 
 namespace lambdaml::tune::asha {
@@ -23,7 +24,9 @@ constexpr std::uint64_t kTrials = 16;
 class Asha : public Strategy {
  public:
   explicit Asha(const StrategyInputs& inputs)
-      : Strategy(inputs), reduction_(static_cast<double>(inputs.settings.integer("reduction"))) {
+      : Strategy(inputs),
+        draws_(inputs, inputs.trials > 0 ? inputs.trials : kTrials),
+        reduction_(static_cast<double>(inputs.settings.integer("reduction"))) {
     for (const Parameter& parameter : inputs.space.parameters())
       for (const optim::Plugin& optimizer : optim::registry().entries())
         if (parameter.name == optimizer.epochs_option)
@@ -40,10 +43,8 @@ class Asha : public Strategy {
     rungs_.resize(rungs);
   }
 
-  std::uint64_t trials() const override { return inputs().trials > 0 ? inputs().trials : kTrials; }
-  Assignments parameters(std::uint64_t trial) const override {
-    return inputs().space.draw(inputs().seed, trial);
-  }
+  std::uint64_t trials() const override { return draws_.size(); }
+  Assignments parameters(std::uint64_t trial) const override { return draws_.at(trial); }
 
   std::uint64_t expected_epochs() const override {
     double sum = 0, there = static_cast<double>(trials()), before = 0;
@@ -146,6 +147,7 @@ class Asha : public Strategy {
     ++chosen_;
   }
 
+  const Draws draws_;
   const double reduction_;
   std::vector<std::vector<Entry>>
       rungs_;  ///< the trials that reached each rung, as far as processed

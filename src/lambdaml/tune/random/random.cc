@@ -1,3 +1,4 @@
+#include "lambdaml/tune/draws.h"
 #include "lambdaml/tune/registry.h"
 
 namespace lambdaml::tune::random {
@@ -8,12 +9,14 @@ constexpr std::uint64_t kTrials = 16;
 /// Random search (Bergstra, Bengio 2012): every trial is drawn independently and runs to its end.
 class RandomSearch : public WholeTrials {
  public:
-  using WholeTrials::WholeTrials;
+  explicit RandomSearch(const StrategyInputs& inputs)
+      : WholeTrials(inputs), draws_(inputs, inputs.trials > 0 ? inputs.trials : kTrials) {}
 
-  std::uint64_t trials() const override { return inputs().trials > 0 ? inputs().trials : kTrials; }
-  Assignments parameters(std::uint64_t trial) const override {
-    return inputs().space.draw(inputs().seed, trial);
-  }
+  std::uint64_t trials() const override { return draws_.size(); }
+  Assignments parameters(std::uint64_t trial) const override { return draws_.at(trial); }
+
+ private:
+  const Draws draws_;
 };
 
 }  // namespace

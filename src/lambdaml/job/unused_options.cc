@@ -1,0 +1,107 @@
+#include "lambdaml/job/unused_options.h"
+
+#include <algorithm>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/option_sets.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/data/registry.h"
+#include "lambdaml/faas/registry.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/optim/registry.h"
+
+namespace lambdaml::job {
+namespace {
+
+/// One kind of plug-ins, and the job's choice among them.
+struct Kind {
+  std::string option;  ///< that makes the choice
+  std::string chosen;  ///< the plug-in's name; empty: it follows from the data
+  bool by_default = false;
+  struct Owner {
+    std::string name;
+    std::vector<Option> options;
+  };
+  std::vector<Owner> owners;
+};
+
+template <class Registry>
+std::vector<Kind::Owner> owners_in(const Registry& registry) {
+  std::vector<Kind::Owner> owners;
+  for (const auto& plugin : registry.entries()) owners.push_back({plugin.name, plugin.options});
+  return owners;
+}
+
+/// The plug-in that a value of --format selects; "" for `auto`.
+std::string format_chosen(const std::string& value) {
+  for (const data::Plugin& plugin : data::registry().entries())
+    if (plugin.name == value || std::ranges::find(plugin.formats, value) != plugin.formats.end())
+      return plugin.name;
+  return "";
+}
+
+std::vector<Kind> kinds_of(const Options& options) {
+  const model::Plugin* model = model::find_by_value(options.text("model"));
+  const bool model_given = options.is_set("model");
+  const bool optim_given = options.is_set("optim");
+  const std::string optim =
+      optim_given || model == nullptr ? options.text("optim") : model->default_optimizer;
+  return {
+      {"model", model == nullptr ? "" : model->name, !model_given, owners_in(model::registry())},
+      // Whoever chose the model chose the optimizer that it prefers.
+      {"optim", optim, !optim_given && !model_given, owners_in(optim::registry())},
+      {"sync_mode", options.text("sync_mode"), !options.is_set("sync_mode"),
+       owners_in(comm::registry())},
+      {"platform", options.text("platform"), !options.is_set("platform"),
+       owners_in(faas::registry())},
+      {"format", format_chosen(options.text("format")), false, owners_in(data::registry())}};
+}
+
+bool declares(const Kind::Owner& owner, const std::string& option) {
+  return std::ranges::find(owner.options, option, &Option::name) != owner.options.end();
+}
+
+std::string owners_text(const UnusedOption& unused) { return join(unused.owners, " or "); }
+
+}  // namespace
+
+std::vector<UnusedOption> unused_options(const Options& options) {
+  const std::vector<Kind> kinds = kinds_of(options);
+  std::vector<UnusedOption> out;
+  for (const Option& option : options.declared()) {
+    if (!is_changed(options, option.name)) continue;
+    std::optional<UnusedOption> unused;
+    bool is_used = false;
+    for (const Kind& kind : kinds)
+      for (const Kind::Owner& owner : kind.owners) {
+        if (!declares(owner, option.name)) continue;
+        is_used = is_used || kind.chosen.empty() || owner.name == kind.chosen;
+        if (!unused)
+          unused = UnusedOption{option.name, kind.option, {}, kind.chosen, kind.by_default};
+        if (unused->kind == kind.option) unused->owners.push_back(owner.name);
+      }
+    if (unused && !is_used) out.push_back(*unused);
+  }
+  return out;
+}
+
+void require_used(const Options& options, const Options& typed) {
+  for (const UnusedOption& unused : unused_options(options))
+    if (unused.by_default && typed.is_set(unused.name))
+      fail(Code::invalid_argument,
+           "{}: it belongs to {} {}, and without another choice the job has {} {}: add {} {}, or "
+           "leave {} out",
+           unused.name, unused.kind, owners_text(unused), unused.kind, unused.chosen,
+           flag_of(unused.kind), unused.owners.front(), unused.name);
+}
+
+void warn_of_unused(const Options& options) {
+  for (const UnusedOption& unused : unused_options(options))
+    log::warn_once(fmt::format("{} has no effect: it belongs to {} {}, and the job has {} {}",
+                               unused.name, unused.kind, owners_text(unused), unused.kind,
+                               unused.chosen));
+}
+
+}  // namespace lambdaml::job
