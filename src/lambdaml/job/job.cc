@@ -55,6 +55,7 @@ void check_pattern(const Options& options) {
       {.options = comm::pattern_options(options),
        .optimizer = optimizer.name,
        .merges_increments = optimizer.merges_increments,
+       .needs_all_workers = optimizer.needs_all_workers,
        .open_channel = [&] { return storage::open_plain(Uri::parse(options.text("channel"))); }});
 }
 
@@ -72,6 +73,9 @@ void resolve(Options& options) {
   const model::Plugin& model = model::registry().get(options.text("model"));
   if (!options.is_set("optim"))
     options.set("optim", Option::Value(model.default_optimizer), "optim");
+  const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
+  for (const auto& [name, value] : optimizer.defaults)
+    if (!options.is_set(name)) options.parse(name, value, "optim " + optimizer.name);
 
   const auto make_absolute = [&](std::string_view name) {
     const std::string& text = options.text(name);
