@@ -75,7 +75,8 @@ void resolve(Options& options) {
     options.set("optim", Option::Value(model.default_optimizer), "optim");
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   for (const auto& [name, value] : optimizer.defaults)
-    if (!options.is_set(name)) options.parse(name, value, "optim " + optimizer.name);
+    if (options.find(name) != nullptr && !options.is_set(name))
+      options.parse(name, value, "optim " + optimizer.name);
 
   const auto make_absolute = [&](std::string_view name) {
     const std::string& text = options.text(name);

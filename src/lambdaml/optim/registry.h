@@ -29,7 +29,7 @@ struct Plugin {
   /// The option that gives the number of epochs, if the optimizer counts them its own way (ADMM's
   /// outer epochs).
   std::string epochs_option = "epochs";
-  /// Values of options of the job, by name, if they are not set.
+  /// Values of options of the job or of models, by name, where they are not set.
   std::map<std::string, std::string> defaults = {};
   /// Whether it merges increments; states (k-means' sums, ADMM's variables) are not compressed.
   bool merges_increments = true;

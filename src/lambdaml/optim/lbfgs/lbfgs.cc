@@ -375,7 +375,7 @@ void register_plugin(Registry& registry) {
                     .minimum = 0}},
        .metrics = {{.name = "objective", .help = "mean loss and penalties", .label = "objective"},
                    {.name = "gradient_norm", .help = "norm of the objective's steepest direction"}},
-       .defaults = {{"epochs", "200"}, {"batch_size", "16384"}},
+       .defaults = {{"epochs", "200"}, {"batch_size", "16384"}, {"loss", "squared_hinge"}},
        .merges_increments = false,
        .needs_all_workers = true,
        .make = [](Problem problem, const Options& options) {
