@@ -263,7 +263,7 @@ class Lbfgs final : public Optimizer {
     std::vector<double> v(steepest_.begin(), steepest_.end());
     history_.multiply(v);
     for (double& value : v) value = -value;
-    objective_.align(steepest_, v);
+    objective_.align(w_, steepest_, v);
     std::copy(v.begin(), v.end(), direction_.begin());
     is_along_steepest_ = false;
     searching_ = false;

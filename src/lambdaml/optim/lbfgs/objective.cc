@@ -43,11 +43,12 @@ void Objective::steepest(std::span<const float> w, std::span<const float> gradie
     }
 }
 
-void Objective::align(std::span<const float> steepest, std::span<double> direction) const {
+void Objective::align(std::span<const float> w, std::span<const float> steepest,
+                      std::span<double> direction) const {
   if (is_smooth()) return;
   for (const auto& [begin, end] : penalized_)
     for (std::size_t i = begin; i < end; ++i)
-      if (direction[i] * steepest[i] >= 0) direction[i] = 0;
+      if (w[i] == 0 && direction[i] * steepest[i] >= 0) direction[i] = 0;
 }
 
 void Objective::move(std::span<const float> w, double t, std::span<const float> direction,

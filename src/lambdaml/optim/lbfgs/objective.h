@@ -26,8 +26,11 @@ class Objective {
   /// models", equation 4).
   void steepest(std::span<const float> w, std::span<const float> gradient,
                 std::span<float> out) const;
-  /// Removes the components of a direction that do not descend along `steepest`.
-  void align(std::span<const float> steepest, std::span<double> direction) const;
+  /// Removes the components of a direction that would take a parameter that is 0 to the side on
+  /// which the objective rises. Andrew and Gao remove those of other parameters too, which costs
+  /// the curvature between them: on higgs, with lambda 0.001, 184 instead of 69 steps.
+  void align(std::span<const float> w, std::span<const float> steepest,
+             std::span<double> direction) const;
   /// next ← w + t · direction, in the orthant of w: a penalized parameter that would change its
   /// sign becomes 0, and one that is 0 moves against `steepest`.
   void move(std::span<const float> w, double t, std::span<const float> direction,
