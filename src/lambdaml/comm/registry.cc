@@ -31,6 +31,14 @@ Options pattern_options(const Options& job) {
 
 void check_pattern(std::string_view pattern, const Demand& demand) {
   const Plugin& plugin = registry().get(pattern);
+  if (demand.needs_all_workers && !plugin.bulk_synchronous) {
+    std::vector<std::string> waiting;
+    for (const Plugin& other : registry().entries())
+      if (other.bulk_synchronous) waiting.push_back(other.name);
+    fail(Code::invalid_argument,
+         "the sync mode {} does not wait for all workers, which the optimizer {} needs; use {}",
+         plugin.name, demand.optimizer, join(waiting, " or "));
+  }
   if (plugin.check) plugin.check(demand);
 }
 

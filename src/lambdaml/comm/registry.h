@@ -25,6 +25,7 @@ struct Demand {
   Options options;             ///< pattern_options() of the job
   std::string_view optimizer;  ///< for messages
   bool merges_increments = true;
+  bool needs_all_workers = false;  ///< in every merge
   /// Opens the store where workers meet, for checks that need its capabilities.
   std::function<std::shared_ptr<storage::Storage>()> open_channel;
 };

@@ -58,6 +58,21 @@ void require_utf8(const Options& options) {
   }
 }
 
+/// Sets the optimizer's own defaults of options of the job and of this model.
+void set_defaults_of_optimizer(Options& options, const model::Plugin& model) {
+  const auto declares = [](const model::Plugin& plugin, const std::string& name) {
+    return std::ranges::find(plugin.options, name, &Option::name) != plugin.options.end();
+  };
+  const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
+  for (const auto& [name, value] : optimizer.defaults) {
+    const bool is_a_models = std::ranges::any_of(
+        model::registry().entries(),
+        [&, &option = name](const model::Plugin& plugin) { return declares(plugin, option); });
+    if (options.is_set(name) || (is_a_models && !declares(model, name))) continue;
+    options.parse(name, value, "optim " + optimizer.name);
+  }
+}
+
 void check_pattern(const Options& options) {
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   comm::check_pattern(
@@ -65,6 +80,7 @@ void check_pattern(const Options& options) {
       {.options = comm::pattern_options(options),
        .optimizer = optimizer.name,
        .merges_increments = optimizer.merges_increments,
+       .needs_all_workers = optimizer.needs_all_workers,
        .open_channel = [&] { return storage::open_plain(Uri::parse(options.text("channel"))); }});
 }
 
@@ -83,6 +99,7 @@ void resolve(Options& options) {
   const model::Plugin& model = model::registry().get(options.text("model"));
   if (!options.is_set("optim"))
     options.set("optim", Option::Value(model.default_optimizer), "optim");
+  set_defaults_of_optimizer(options, model);
 
   const auto make_absolute = [&](std::string_view name) {
     const std::string& text = options.text(name);

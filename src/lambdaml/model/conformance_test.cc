@@ -11,6 +11,7 @@ std::vector<Subject> subjects() {
       {"lr_threads", "lr", 3, {{"threads", "4"}}},
       {"lr_wide", "lr", 2, {}, 700},
       {"svm_one_vs_rest", "svm", 4},
+      {"svm_squared_hinge", "svm", 3, {{"loss", "squared_hinge"}}},
       {"kmeans_five", "kmeans", 2, {{"clusters", "5"}}},
       {"kmeans_one", "kmeans", 2, {{"clusters", "1"}}},
       {"kmeans_threads", "kmeans", 3, {{"clusters", "17"}, {"threads", "2"}}}};

@@ -144,7 +144,10 @@ std::vector<float> train_without_waiting(Job job, const std::string& pattern, Or
   return trained.parameters();
 }
 
-TEST_P(Conformance, WithoutWaitingAllEndWithOneModel) {
+/// Optimizers that do not need all workers in every merge.
+class WithoutWaiting : public Conformance {};
+
+TEST_P(WithoutWaiting, AllEndWithOneModel) {
   // In whatever order the threads run: how good the model is depends on it.
   const Rows rows = random_rows(400, 6, 3, 6);
   Job asynchronous = job(cut(rows, 4));
@@ -153,7 +156,7 @@ TEST_P(Conformance, WithoutWaitingAllEndWithOneModel) {
     train_without_waiting(asynchronous, pattern, Order::free);
 }
 
-TEST_P(Conformance, WithoutWaitingTheModelIsBetterThanOfOnePart) {
+TEST_P(WithoutWaiting, TheModelIsBetterThanOfOnePart) {
   // What the workers learn from each other must be worth more than nothing, when all are as fast
   // and when each has ended before the next one begins.
   const Rows rows = random_rows(400, 6, 3, 6);
@@ -229,7 +232,15 @@ std::vector<Subject> subjects() {
                                 {"lambda", "0.001"},
                                 {"l2", "0.01"},
                                 {"momentum", "0.5"},
-                                {"lr_schedule", "step"}}}};
+                                {"lr_schedule", "step"}}},
+                              {"lbfgs_all_options",
+                               "lbfgs",
+                               "lr",
+                               {{"lbfgs_memory", "2"},
+                                {"l2", "0.01"},
+                                {"lambda", "0.001"},
+                                {"lbfgs_tolerance_gradient", "1e-3"},
+                                {"lbfgs_tolerance_loss", "1e-3"}}}};
   for (const Plugin& plugin : registry().entries())
     if (std::ranges::find(out, plugin.name, &Subject::name) == out.end())
       out.push_back({plugin.name, plugin.name, model_for(plugin)});
@@ -237,6 +248,18 @@ std::vector<Subject> subjects() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Optimizers, Conformance, ::testing::ValuesIn(subjects()),
+                         [](const auto& info) { return info.param.name; });
+
+std::vector<Subject> subjects_without_waiting() {
+  std::vector<Subject> out = subjects();
+  std::erase_if(out, [](const Subject& subject) {
+    return registry().get(subject.optimizer).needs_all_workers;
+  });
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Optimizers, WithoutWaiting,
+                         ::testing::ValuesIn(subjects_without_waiting()),
                          [](const auto& info) { return info.param.name; });
 
 TEST(Optimizers, RefuseModelsThatTheyCannotTrain) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lambdaml/base/option_sets.h"
+#include "lambdaml/optim/support.h"
 #include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::optim {
@@ -14,11 +15,7 @@ std::vector<Option> descent_options() {
                          .help = "momentum of gradient steps",
                          .minimum = 0,
                          .maximum = 0.9999},
-                        {.name = "l2",
-                         .default_value = 0.0,
-                         .help = "penalty l2/2 · ‖w‖² on the mean loss, without the biases",
-                         .minimum = 0,
-                         .aliases = {"weight_decay"}}});
+                        l2_option()});
   return options;
 }
 

@@ -30,7 +30,7 @@ struct Position {
   std::uint64_t pass = 0;   ///< within the epoch, < passes_per_epoch()
   std::uint64_t round = 0;  ///< within the pass
   bool last_of_pass = false;
-  bool last_of_epoch = false;
+  bool last_of_epoch = false;  ///< as far as is known before the step
 };
 
 /// The named vectors of a state. The spans stay valid until the next step.
@@ -43,7 +43,8 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  /// Passes over the data in one epoch: 1, or ADMM's inner ones.
+  /// Passes over the data in this epoch: 1, or ADMM's inner ones. The last step of a pass may add
+  /// another one.
   virtual std::uint64_t passes_per_epoch() const { return 1; }
   /// Sets the initial parameters, the same on every worker.
   virtual void begin(std::span<const float> parameters) = 0;

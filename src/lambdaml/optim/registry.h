@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,8 +29,12 @@ struct Plugin {
   /// The option that gives the number of epochs, if the optimizer counts them its own way (ADMM's
   /// outer epochs).
   std::string epochs_option = "epochs";
+  /// Values of options of the job or of models, by name, where they are not set.
+  std::map<std::string, std::string> defaults = {};
   /// Whether it merges increments; states (k-means' sums, ADMM's variables) are not compressed.
   bool merges_increments = true;
+  /// Whether all workers must take part in every merge, so that only bulk-synchronous patterns do.
+  bool needs_all_workers = false;
   /// Throws invalid_argument if it cannot train a model of that kind.
   std::function<std::unique_ptr<Optimizer>(Problem, const Options&)> make;
 };

@@ -30,14 +30,36 @@ std::size_t with_totals(std::span<float> values, model::Totals& totals, const Po
   // Tests one sum over the vector instead of each float: an infinity or NaN anywhere shows in it.
   if (!std::isfinite(totals.loss) ||
       !std::isfinite(tensor::dot(values.size(), values.data(), values.data())))
-    fail(Code::diverged,
-         "training diverged in epoch {}, round {}: the loss is not finite; scale the features, or "
-         "use a smaller --lr if the optimizer has one",
-         position.epoch + 1, position.round + 1);
+    fail_diverged(position);
   return merged;
 }
 
 }  // namespace
+
+void fail_diverged(const Position& position) {
+  fail(Code::diverged,
+       "training diverged in epoch {}, round {}: the loss is not finite; scale the features, or "
+       "use a smaller --lr if the optimizer has one",
+       position.epoch + 1, position.round + 1);
+}
+
+Option l1_option() {
+  return {.name = "lambda",
+          .default_value = 0.0,
+          .help =
+              "penalty lambda · ‖w‖₁ on the mean loss, without the biases; for admm its weight "
+              "is lambda / workers",
+          .minimum = 0,
+          .aliases = {"l1"}};
+}
+
+Option l2_option() {
+  return {.name = "l2",
+          .default_value = 0.0,
+          .help = "penalty l2/2 · ‖w‖² on the mean loss, without the biases",
+          .minimum = 0,
+          .aliases = {"weight_decay"}};
+}
 
 std::size_t merge(comm::Communicator& communicator, std::span<float> values, model::Totals& totals,
                   comm::Meaning meaning, const Position& position) {

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lambdaml/base/options.h"
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/model/model.h"
 #include "lambdaml/optim/optimizer.h"
@@ -22,6 +23,13 @@ std::size_t merge(comm::Communicator& communicator, std::span<float> values, mod
 /// The same for Communicator::finish of states.
 std::size_t finish_states(comm::Communicator& communicator, std::span<float> values,
                           model::Totals& totals, const Position& position);
+
+/// Throws diverged.
+[[noreturn]] void fail_diverged(const Position& position);
+
+/// Penalties that several optimizers have.
+Option l1_option();
+Option l2_option();
 
 /// Totals as scalars of a state and back.
 void append(std::vector<double>& scalars, const model::Totals& totals);

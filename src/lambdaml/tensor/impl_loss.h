@@ -146,6 +146,23 @@ class Hinge {
   LossSums sums_;
 };
 
+class SquaredHinge {
+ public:
+  /// n ≤ kBlock rows.
+  void add(std::size_t n, const float* labels, float* z) {
+    sums_.block(n, labels, z, [&](F margin, F label, auto valid) {
+      const F sign = 2.0F * label - 1.0F;
+      const F lack = max(F{}, 1.0F - sign * margin);
+      sums_.add_loss(valid(lack * lack));
+      return -2.0F * sign * lack;
+    });
+  }
+  void add_to(double* sums) const { sums_.add_to(sums); }
+
+ private:
+  LossSums sums_;
+};
+
 template <class Loss>
 void loss(std::size_t n, const float* labels, float* z, double* sums) {
   Loss total;

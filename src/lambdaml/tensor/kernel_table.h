@@ -29,7 +29,10 @@ struct AssignOutput {
   float* distances;
 };
 
-/// Both losses add the loss, the residuals and the correct rows to `sums`.
+/// The kernels of each Loss, in its order. All add the loss, the residuals and the correct rows to
+/// `sums`.
+constexpr std::size_t kLosses = 3;
+
 template <class Index>
 struct SparseKernels {
   using AddGradient = void (*)(const std::uint64_t* offsets, const Index* indices,
@@ -41,8 +44,7 @@ struct SparseKernels {
                      std::size_t rows, const float* residuals, float* gradient);
   double (*assign)(const std::uint64_t* offsets, const Index* indices, const float* values,
                    std::size_t rows, const CentroidTable& centroids, const AssignOutput& out);
-  AddGradient add_logistic_gradient;
-  AddGradient add_hinge_gradient;
+  AddGradient add_gradient[kLosses];
 };
 
 struct KernelTable {
@@ -59,10 +61,8 @@ struct KernelTable {
                    const AssignOutput& out);
   SparseKernels<std::uint16_t> sparse16;
   SparseKernels<std::uint32_t> sparse32;
-  Loss logistic;
-  Loss hinge;
-  AddGradient add_logistic_gradient;
-  AddGradient add_hinge_gradient;
+  Loss losses[kLosses];
+  AddGradient add_gradient[kLosses];
   void (*axpy)(std::size_t n, float a, const float* x, float* y);
   double (*dot)(std::size_t n, const float* x, const float* y);
   void (*sum_floats)(const float* const* inputs, std::size_t count, std::size_t n, float* out);

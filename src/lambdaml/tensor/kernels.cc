@@ -21,13 +21,16 @@ const KernelTable& kernels() {
   return chosen;
 }
 
+static_assert(static_cast<std::size_t>(Loss::squared_hinge) + 1 == kLosses);
+std::size_t index_of(Loss loss) { return static_cast<std::size_t>(loss); }
+
 template <class Index>
 LossSums add_sparse_gradient(const SparseKernels<Index>& k, Loss loss, const CsrView<Index>& x,
                              const float* labels, const float* weights, float bias,
                              float* gradient) {
   double sums[3] = {};
-  (loss == Loss::logistic ? k.add_logistic_gradient : k.add_hinge_gradient)(
-      x.offsets, x.indices, x.values, x.rows, labels, weights, bias, gradient, sums);
+  k.add_gradient[index_of(loss)](x.offsets, x.indices, x.values, x.rows, labels, weights, bias,
+                                 gradient, sums);
   return {sums[0], sums[1], sums[2]};
 }
 
@@ -97,9 +100,8 @@ void accumulate(const Csr32& x, const float* residuals, float* gradient) {
 }
 
 LossSums apply_loss(Loss loss, std::size_t n, const float* labels, float* z) {
-  const KernelTable& k = kernels();
   double sums[3] = {};
-  (loss == Loss::logistic ? k.logistic : k.hinge)(n, labels, z, sums);
+  kernels().losses[index_of(loss)](n, labels, z, sums);
   return {sums[0], sums[1], sums[2]};
 }
 
@@ -116,10 +118,9 @@ double hinge(std::size_t n, const float* labels, float* z, double& correct) {
 
 LossSums add_gradient(Loss loss, const DenseView& x, const float* labels, const float* weights,
                       float bias, float* gradient) {
-  const KernelTable& k = kernels();
   double sums[3] = {};
-  (loss == Loss::logistic ? k.add_logistic_gradient : k.add_hinge_gradient)(
-      x.data, x.rows, x.cols, labels, weights, bias, gradient, sums);
+  kernels().add_gradient[index_of(loss)](x.data, x.rows, x.cols, labels, weights, bias, gradient,
+                                         sums);
   return {sums[0], sums[1], sums[2]};
 }
 LossSums add_gradient(Loss loss, const Csr16& x, const float* labels, const float* weights,

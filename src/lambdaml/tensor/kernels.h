@@ -32,7 +32,8 @@ void accumulate(const Csr32& x, const float* residuals, float* gradient);
 /// Losses of a linear model with labels y ∈ {0, 1} and margins z.
 /// logistic: log(1 + exp(−s)) with s = (2y − 1) z; its derivative by z, the residual, is σ(z) − y.
 /// hinge: max(0, 1 − s); the residual is −(2y − 1) where s < 1, else 0.
-enum class Loss { logistic, hinge };
+/// squared_hinge: max(0, 1 − s)²; the residual is −2 (2y − 1) max(0, 1 − s).
+enum class Loss { logistic, hinge, squared_hinge };
 
 /// Sums over rows, in double.
 struct LossSums {

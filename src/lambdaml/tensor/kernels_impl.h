@@ -19,8 +19,8 @@ constexpr SparseKernels<Index> kSparseKernels{
     .margins = sparse_margins<Index>,
     .accumulate = sparse_accumulate<Index>,
     .assign = sparse_assign<Index>,
-    .add_logistic_gradient = sparse_add_gradient<Logistic, Index>,
-    .add_hinge_gradient = sparse_add_gradient<Hinge, Index>,
+    .add_gradient = {sparse_add_gradient<Logistic, Index>, sparse_add_gradient<Hinge, Index>,
+                     sparse_add_gradient<SquaredHinge, Index>},
 };
 
 constexpr KernelTable kernel_table(const char* name) {
@@ -31,10 +31,8 @@ constexpr KernelTable kernel_table(const char* name) {
       .assign = assign,
       .sparse16 = kSparseKernels<std::uint16_t>,
       .sparse32 = kSparseKernels<std::uint32_t>,
-      .logistic = loss<Logistic>,
-      .hinge = loss<Hinge>,
-      .add_logistic_gradient = add_gradient<Logistic>,
-      .add_hinge_gradient = add_gradient<Hinge>,
+      .losses = {loss<Logistic>, loss<Hinge>, loss<SquaredHinge>},
+      .add_gradient = {add_gradient<Logistic>, add_gradient<Hinge>, add_gradient<SquaredHinge>},
       .axpy = axpy,
       .dot = dot,
       .sum_floats = sum_in_order<float>,

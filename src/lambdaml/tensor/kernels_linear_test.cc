@@ -7,6 +7,8 @@
 namespace lambdaml::tensor {
 namespace {
 
+std::size_t index_of(Loss loss) { return static_cast<std::size_t>(loss); }
+
 class LinearKernels : public Kernels {};
 LAMBDAML_FOR_EVERY_INSTRUCTION_SET(LinearKernels);
 
@@ -125,7 +127,7 @@ TEST_P(LinearKernels, LogisticLossAndResiduals) {
       Guarded labels(n);
       for (std::size_t i = 0; i < n; ++i) labels.data()[i] = (i * 7 / 5) % 2 == 0 ? 1.0F : 0.0F;
       double sums[3] = {10, 20, 100};  // loss, residuals, correct: they grow
-      k().logistic(n, labels.data(), z.data(), sums);
+      k().losses[index_of(Loss::logistic)](n, labels.data(), z.data(), sums);
       double expected_loss = 10;
       double expected_residuals = 20;
       double expected_correct = 100;
@@ -148,18 +150,41 @@ TEST_P(LinearKernels, SmallLogisticLossesAreNotRoundedAway) {
   std::vector<float> z(1000, 20.0F);
   const std::vector<float> labels(1000, 1.0F);
   double sums[3] = {};
-  k().logistic(1000, labels.data(), z.data(), sums);
+  k().losses[index_of(Loss::logistic)](1000, labels.data(), z.data(), sums);
   EXPECT_NEAR(sums[0], 1000 * std::log1p(std::exp(-20.0)), 1e-6 * 1000 * std::exp(-20.0));
 }
 
 TEST_P(LinearKernels, ANanMarginShowsInTheLoss) {
-  for (auto* loss : {k().logistic, k().hinge}) {
+  for (auto* loss : k().losses) {
     std::vector<float> z(100, 1.0F);
     z[37] = kNan;
     const std::vector<float> labels(100, 1.0F);
     double sums[3] = {};
     loss(100, labels.data(), z.data(), sums);
     EXPECT_TRUE(std::isnan(sums[0]));
+  }
+}
+
+TEST_P(LinearKernels, SquaredHingeLossAndResiduals) {
+  for (const std::size_t n : kSizes) {
+    std::vector<float> margins = normals(n, 9);
+    if (n > 2) margins[0] = 1, margins[1] = -1, margins[2] = 1e15F;
+    Guarded z(margins);
+    Guarded labels(n);
+    for (std::size_t i = 0; i < n; ++i) labels.data()[i] = i % 3 == 0 ? 1.0F : 0.0F;
+    double sums[3] = {};
+    k().losses[index_of(Loss::squared_hinge)](n, labels.data(), z.data(), sums);
+    double expected_loss = 0, expected_residuals = 0, sizes = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const double sign = 2.0 * labels[i] - 1;
+      const double lack = std::max(0.0, 1 - sign * margins[i]);
+      expected_loss += lack * lack;
+      expected_residuals += -2 * sign * lack;
+      sizes += 2 * lack;
+      ASSERT_NEAR(z[i], -2 * sign * lack, 1e-6 * (1 + lack)) << "at " << margins[i];
+    }
+    ASSERT_NEAR(sums[0], expected_loss, 1e-6 * expected_loss);
+    ASSERT_NEAR(sums[1], expected_residuals, 1e-6 * sizes);
   }
 }
 
@@ -171,7 +196,7 @@ TEST_P(LinearKernels, HingeLossAndResiduals) {
     Guarded labels(n);
     for (std::size_t i = 0; i < n; ++i) labels.data()[i] = i % 3 == 0 ? 1.0F : 0.0F;
     double sums[3] = {};
-    k().hinge(n, labels.data(), z.data(), sums);
+    k().losses[index_of(Loss::hinge)](n, labels.data(), z.data(), sums);
     double expected_loss = 0;
     double expected_residuals = 0;
     double expected_correct = 0;
@@ -213,15 +238,15 @@ TEST_P(LinearKernels, AddGradientIsMarginsLossAndAccumulate) {
       const std::vector<float> weights = normals(cols, 61);
       std::vector<float> labels(rows);
       for (std::size_t i = 0; i < rows; ++i) labels[i] = i % 3 == 0 ? 1.0F : 0.0F;
-      for (const auto& [loss, add] : {std::pair{table.logistic, table.add_logistic_gradient},
-                                      std::pair{table.hinge, table.add_hinge_gradient}}) {
+      for (std::size_t l = 0; l < kLosses; ++l) {
         Steps steps{std::vector<float>(rows), std::vector<float>(cols, 1.0F)};
         table.margins(x.data(), rows, cols, weights.data(), 0.3F, steps.z.data());
-        loss(rows, labels.data(), steps.z.data(), steps.sums);
+        table.losses[l](rows, labels.data(), steps.z.data(), steps.sums);
         table.accumulate(x.data(), rows, cols, steps.z.data(), steps.gradient.data());
         Guarded gradient(std::vector<float>(cols, 1.0F));
         double sums[3] = {1, 2, 3};
-        add(x.data(), rows, cols, labels.data(), weights.data(), 0.3F, gradient.data(), sums);
+        table.add_gradient[l](x.data(), rows, cols, labels.data(), weights.data(), 0.3F,
+                              gradient.data(), sums);
         expect_same(steps, {gradient.data(), gradient.data() + cols}, sums, rows);
       }
     }
@@ -234,18 +259,17 @@ void check_sparse_gradient(const KernelTable& table, const SparseKernels<Index>&
   const std::vector<float> weights = normals(x.cols, 61);
   std::vector<float> labels(view.rows);
   for (std::size_t i = 0; i < view.rows; ++i) labels[i] = i % 3 == 0 ? 1.0F : 0.0F;
-  for (const auto& [loss, add] : {std::pair{table.logistic, kernels.add_logistic_gradient},
-                                  std::pair{table.hinge, kernels.add_hinge_gradient}}) {
+  for (std::size_t l = 0; l < kLosses; ++l) {
     Steps steps{std::vector<float>(view.rows), std::vector<float>(x.cols, 1.0F)};
     kernels.margins(view.offsets, view.indices, view.values, view.rows, weights.data(), 0.3F,
                     steps.z.data());
-    loss(view.rows, labels.data(), steps.z.data(), steps.sums);
+    table.losses[l](view.rows, labels.data(), steps.z.data(), steps.sums);
     kernels.accumulate(view.offsets, view.indices, view.values, view.rows, steps.z.data(),
                        steps.gradient.data());
     std::vector<float> gradient(x.cols, 1.0F);
     double sums[3] = {1, 2, 3};
-    add(view.offsets, view.indices, view.values, view.rows, labels.data(), weights.data(), 0.3F,
-        gradient.data(), sums);
+    kernels.add_gradient[l](view.offsets, view.indices, view.values, view.rows, labels.data(),
+                            weights.data(), 0.3F, gradient.data(), sums);
     expect_same(steps, gradient, sums, view.rows);
   }
 }

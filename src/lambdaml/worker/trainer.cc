@@ -145,8 +145,8 @@ model::Batch Trainer::batch_of(std::uint64_t pass, std::uint64_t step) const {
 }
 
 bool Trainer::run_epoch(control::Checkpoints& checkpoints, const Hooks& hooks) {
-  const std::uint64_t passes = optimizer_->passes_per_epoch();
-  while (cursor_.pass < passes) {
+  while (cursor_.pass < optimizer_->passes_per_epoch()) {
+    const std::uint64_t passes = optimizer_->passes_per_epoch();
     optim::Position at{.epoch = epoch_, .pass = cursor_.pass, .round = cursor_.step};
     at.last_of_pass = cursor_.step + 1 == rounds_per_pass_;
     at.last_of_epoch = at.last_of_pass && cursor_.pass + 1 == passes;

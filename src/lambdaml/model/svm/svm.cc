@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "lambdaml/model/classification.h"
 #include "lambdaml/model/linear.h"
 #include "lambdaml/model/registry.h"
@@ -5,15 +7,21 @@
 namespace lambdaml::model::svm {
 namespace {
 
-/// Linear support vector machine, trained along the subgradient of the hinge loss max(0, 1 − s z),
-/// s = ±1. More than two classes: the sum of the hinge losses of each class against the rest.
+constexpr const char* kSquaredHinge = "squared_hinge";
+
+/// Linear support vector machine, s = ±1: the hinge loss max(0, 1 − s z), trained along its
+/// subgradient, or its square, which has a gradient everywhere. More than two classes: the sum of
+/// the losses of each class against the rest.
 class SupportVectorMachine final : public LinearModel {
  public:
   SupportVectorMachine(const Shape& shape, const Options& options)
-      : LinearModel(shape, options, "the support vector machine") {}
+      : LinearModel(shape, options, "the support vector machine"),
+        is_squared_(options.text("loss") == kSquaredHinge) {}
 
  private:
-  tensor::Loss two_classes() const override { return tensor::Loss::hinge; }
+  tensor::Loss two_classes() const override {
+    return is_squared_ ? tensor::Loss::squared_hinge : tensor::Loss::hinge;
+  }
 
   double many_classes(const Margins& rows, double& correct) const override {
     for (std::size_t i = 0; i < rows.n; ++i)
@@ -23,23 +31,31 @@ class SupportVectorMachine final : public LinearModel {
       float* z = rows.z + c * rows.stride;
       for (std::size_t i = 0; i < rows.n; ++i) {
         const float sign = rows.targets[i] == static_cast<float>(c) ? 1.0F : -1.0F;
-        const float slack = 1.0F - sign * z[i];
-        loss += slack > 0 ? slack : 0.0F;
-        z[i] = slack > 0 ? -sign : 0.0F;
+        const float slack = std::max(0.0F, 1.0F - sign * z[i]);
+        loss += is_squared_ ? slack * slack : slack;
+        const float slope = is_squared_ ? 2 * slack : 1.0F;
+        z[i] = slack > 0 ? -sign * slope : 0.0F;
       }
     }
     return loss;
   }
+
+  bool is_squared_;
 };
 
 }  // namespace
 
 void register_plugin(Registry& registry) {
   registry.add({.name = "svm",
-                .help = "linear support vector machine (hinge loss), two classes or more",
+                .help = "linear support vector machine, two classes or more",
                 .aliases = {"sparse_svm"},
                 .metrics = classification_metrics(),
                 .measures = classification_measures(),
+                .options = {{.name = "loss",
+                             .default_value = std::string("hinge"),
+                             .help = "loss of the support vector machine; lbfgs, which needs a "
+                                     "gradient everywhere, takes squared_hinge by default",
+                             .choices = {"hinge", kSquaredHinge}}},
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<SupportVectorMachine>(shape, options);
                 }});

@@ -166,15 +166,15 @@ class TrainingWorker {
   /// Trains to the end; calls epoch_done(totals) after each epoch.
   template <class EpochDone>
   void run(Sequence& sequence, const EpochDone& epoch_done) {
-    const std::uint64_t passes = optimizer_->passes_per_epoch();
-    const std::uint64_t steps = job_.epochs * passes * rounds_.count();
+    // In an order that is fixed, all epochs have as many passes.
+    const std::uint64_t steps = job_.epochs * optimizer_->passes_per_epoch() * rounds_.count();
     std::uint64_t done = 0;
     for (Position p; p.epoch < job_.epochs; ++p.epoch) {
       model::Totals totals;
-      for (p.pass = 0; p.pass < passes; ++p.pass)
+      for (p.pass = 0; p.pass < optimizer_->passes_per_epoch(); ++p.pass)
         for (p.round = 0; p.round < rounds_.count(); ++p.round) {
           p.last_of_pass = p.round + 1 == rounds_.count();
-          p.last_of_epoch = p.last_of_pass && p.pass + 1 == passes;
+          p.last_of_epoch = p.last_of_pass && p.pass + 1 == optimizer_->passes_per_epoch();
           sequence.run(communicator_.worker(), done++, steps,
                        [&] { totals += optimizer_->step(rounds_.batch_of(part_, p.round), p); });
           if (job_.restore_each_step) restore();

@@ -1,0 +1,73 @@
+#include "lambdaml/optim/lbfgs/history.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/tensor/kernels.h"
+
+namespace lambdaml::optim::lbfgs {
+namespace {
+
+double mixed_dot(std::span<const float> a, std::span<const double> b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+void add_multiple(double factor, std::span<const float> of, std::span<double> to) {
+  for (std::size_t i = 0; i < to.size(); ++i) to[i] += factor * of[i];
+}
+
+}  // namespace
+
+double dot(std::span<const float> a, std::span<const float> b) {
+  return tensor::dot(a.size(), a.data(), b.data());
+}
+
+History::History(std::size_t capacity, std::size_t size)
+    : capacity_(capacity), size_(size), steps_(capacity * size), changes_(capacity * size) {}
+
+void History::add(std::span<const float> step, std::span<const float> change) {
+  const double curvature = dot(step, change);
+  if (!(curvature > 1e-10 * std::sqrt(dot(step, step) * dot(change, change)))) return;
+  std::copy(step.begin(), step.end(), steps_.begin() + static_cast<std::ptrdiff_t>(next_ * size_));
+  std::copy(change.begin(), change.end(),
+            changes_.begin() + static_cast<std::ptrdiff_t>(next_ * size_));
+  next_ = (next_ + 1) % capacity_;
+  count_ = std::min(count_ + 1, capacity_);
+}
+
+void History::multiply(std::span<double> v) const {
+  if (empty()) return;
+  std::vector<double> factors(count_);
+  for (std::size_t age = 0; age < count_; ++age) {
+    const auto s = step(place(age)), y = change(place(age));
+    factors[age] = mixed_dot(s, v) / dot(s, y);
+    add_multiple(-factors[age], y, v);
+  }
+  const auto newest = change(place(0));
+  const double scale = dot(step(place(0)), newest) / dot(newest, newest);
+  for (double& value : v) value *= scale;
+  for (std::size_t age = count_; age-- > 0;) {
+    const auto s = step(place(age)), y = change(place(age));
+    add_multiple(factors[age] - mixed_dot(y, v) / dot(s, y), s, v);
+  }
+}
+
+void History::append_scalars(std::vector<double>& scalars) const {
+  scalars.push_back(static_cast<double>(count_));
+  scalars.push_back(static_cast<double>(next_));
+}
+
+void History::set_scalars(std::span<const double> scalars) {
+  const auto in_range = [&](double value, std::size_t most) {
+    return value >= 0 && value <= static_cast<double>(most) && value == std::floor(value);
+  };
+  if (!in_range(scalars[0], capacity_) || !in_range(scalars[1], capacity_ - 1))
+    fail(Code::data_corrupt, "the state of lbfgs: its number of steps is not possible");
+  count_ = static_cast<std::size_t>(scalars[0]);
+  next_ = static_cast<std::size_t>(scalars[1]);
+}
+
+}  // namespace lambdaml::optim::lbfgs

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace lambdaml::optim::lbfgs {
+
+double dot(std::span<const float> a, std::span<const float> b);
+
+/// The newest steps and the gradient's change over each of them: an approximation of the inverse
+/// Hessian (Nocedal, Wright 2006: "Numerical Optimization", algorithm 7.4).
+class History {
+ public:
+  /// Keeps up to `capacity` steps of `size` parameters: 8 · capacity · size bytes.
+  History(std::size_t capacity, std::size_t size);
+
+  /// Adds a step and the gradient's change, in place of the oldest pair when full. A pair without
+  /// positive curvature, which has nothing to say about a minimum, is left out.
+  void add(std::span<const float> step, std::span<const float> change);
+  void clear() { count_ = next_ = 0; }
+  bool empty() const { return count_ == 0; }
+
+  /// Replaces v by H · v. H is the identity when empty.
+  void multiply(std::span<double> v) const;
+
+  /// For checkpoints: the pairs' floats, and their number and place as doubles.
+  std::span<float> steps() { return steps_; }
+  std::span<float> changes() { return changes_; }
+  static constexpr std::size_t kScalars = 2;
+  void append_scalars(std::vector<double>& scalars) const;
+  /// Throws data_corrupt for numbers that are out of range.
+  void set_scalars(std::span<const double> scalars);
+
+ private:
+  std::span<const float> step(std::size_t pair) const {
+    return std::span(steps_).subspan(pair * size_, size_);
+  }
+  std::span<const float> change(std::size_t pair) const {
+    return std::span(changes_).subspan(pair * size_, size_);
+  }
+  /// Place of the pair that is `age` pairs older than the newest.
+  std::size_t place(std::size_t age) const { return (next_ + capacity_ - 1 - age) % capacity_; }
+
+  std::size_t capacity_;
+  std::size_t size_;
+  std::size_t count_ = 0;
+  std::size_t next_ = 0;  ///< where the next pair goes
+  std::vector<float> steps_;
+  std::vector<float> changes_;
+};
+
+}  // namespace lambdaml::optim::lbfgs

@@ -1,0 +1,65 @@
+#include "lambdaml/optim/lbfgs/objective.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lambdaml::optim::lbfgs {
+
+Objective::Objective(const model::GradientModel& model, const Options& options)
+    : l2_(options.real("l2")), l1_(options.real("lambda")), penalized_(model.penalized()) {}
+
+double Objective::penalty(std::span<const float> w) const {
+  double squares = 0, sizes = 0;
+  for (const auto& [begin, end] : penalized_)
+    for (std::size_t i = begin; i < end; ++i) {
+      squares += static_cast<double>(w[i]) * w[i];
+      sizes += std::abs(static_cast<double>(w[i]));
+    }
+  return l2_ / 2 * squares + l1_ * sizes;
+}
+
+void Objective::add_penalty_gradient(std::span<const float> w, std::span<float> gradient) const {
+  if (l2_ == 0) return;
+  for (const auto& [begin, end] : penalized_)
+    for (std::size_t i = begin; i < end; ++i)
+      gradient[i] = static_cast<float>(gradient[i] + l2_ * w[i]);
+}
+
+void Objective::steepest(std::span<const float> w, std::span<const float> gradient,
+                         std::span<float> out) const {
+  std::copy(gradient.begin(), gradient.end(), out.begin());
+  if (is_smooth()) return;
+  const auto l1 = static_cast<float>(l1_);
+  for (const auto& [begin, end] : penalized_)
+    for (std::size_t i = begin; i < end; ++i) {
+      if (w[i] != 0)
+        out[i] = gradient[i] + std::copysign(l1, w[i]);
+      else if (gradient[i] < -l1)
+        out[i] = gradient[i] + l1;
+      else if (gradient[i] > l1)
+        out[i] = gradient[i] - l1;
+      else
+        out[i] = 0;
+    }
+}
+
+void Objective::align(std::span<const float> w, std::span<const float> steepest,
+                      std::span<double> direction) const {
+  if (is_smooth()) return;
+  for (const auto& [begin, end] : penalized_)
+    for (std::size_t i = begin; i < end; ++i)
+      if (w[i] == 0 && direction[i] * steepest[i] >= 0) direction[i] = 0;
+}
+
+void Objective::move(std::span<const float> w, double t, std::span<const float> direction,
+                     std::span<const float> steepest, std::span<float> next) const {
+  for (std::size_t i = 0; i < w.size(); ++i) next[i] = static_cast<float>(w[i] + t * direction[i]);
+  if (is_smooth()) return;
+  for (const auto& [begin, end] : penalized_)
+    for (std::size_t i = begin; i < end; ++i) {
+      const float side = w[i] != 0 ? w[i] : -steepest[i];
+      if (next[i] * side <= 0) next[i] = 0;
+    }
+}
+
+}  // namespace lambdaml::optim::lbfgs

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "lambdaml/base/options.h"
+#include "lambdaml/model/model.h"
+
+namespace lambdaml::optim::lbfgs {
+
+/// What is minimized: mean loss + l2/2 ‖w‖² + lambda ‖w‖₁, with the norms over the penalized
+/// parameters.
+class Objective {
+ public:
+  /// Reads `l2` and `lambda`.
+  Objective(const model::GradientModel& model, const Options& options);
+
+  bool is_smooth() const { return l1_ == 0; }
+  double penalty(std::span<const float> w) const;
+  /// Adds the gradient of the smooth penalty.
+  void add_penalty_gradient(std::span<const float> w, std::span<float> gradient) const;
+
+  /// The subgradient of least norm: the direction in which the objective rises most, given the
+  /// gradient of its smooth part (Andrew, Gao 2007: "Scalable training of L1-regularized log-linear
+  /// models", equation 4).
+  void steepest(std::span<const float> w, std::span<const float> gradient,
+                std::span<float> out) const;
+  /// Removes the components of a direction that would take a parameter that is 0 to the side on
+  /// which the objective rises. Andrew and Gao remove those of other parameters too, which costs
+  /// the curvature between them: on higgs, with lambda 0.001, 184 instead of 69 steps.
+  void align(std::span<const float> w, std::span<const float> steepest,
+             std::span<double> direction) const;
+  /// next ← w + t · direction, in the orthant of w: a penalized parameter that would change its
+  /// sign becomes 0, and one that is 0 moves against `steepest`.
+  void move(std::span<const float> w, double t, std::span<const float> direction,
+            std::span<const float> steepest, std::span<float> next) const;
+
+ private:
+  double l2_;
+  double l1_;
+  std::vector<std::pair<std::size_t, std::size_t>> penalized_;
+};
+
+}  // namespace lambdaml::optim::lbfgs
