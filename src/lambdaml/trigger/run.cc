@@ -22,6 +22,7 @@
 #include "lambdaml/control/worker_report.h"
 #include "lambdaml/control/worker_status.h"
 #include "lambdaml/job/event.h"
+#include "lambdaml/job/job.h"
 #include "lambdaml/job/model_file.h"
 #include "lambdaml/job/summary.h"
 #include "lambdaml/optim/registry.h"
