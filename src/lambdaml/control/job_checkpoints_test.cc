@@ -3,6 +3,7 @@
 #include <map>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/comm/registry.h"
@@ -34,7 +35,7 @@ class JobCheckpointsTest : public testing::Test {
  protected:
   void TearDown() override { store_->clear(""); }
   Checkpoints of(std::uint32_t worker, std::shared_ptr<storage::Storage> store) const {
-    return {std::move(store), "job", "{}", worker, kWorkers};
+    return {std::move(store), "job", nlohmann::json::object(), worker, kWorkers};
   }
   /// Saves that worker's epochs 1, 2, …, of 10 rounds each.
   void save(std::uint32_t worker, std::uint64_t epochs) {
