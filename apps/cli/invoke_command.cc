@@ -48,7 +48,7 @@ std::string job_id_of(const std::string& payload, const std::string& request_id)
   const nlohmann::json event = parse_json(payload);
   if (!event.is_object() || event.contains("worker_index")) return "";
   if (event.contains(std::string(tune::kSection))) return job::id_of_request("tune-", request_id);
-  const bool is_job = event.contains("data") || job::is_original_payload(payload);
+  const bool is_job = event.contains("data") || job::is_original_payload(event);
   return is_job ? job::id_of_request("job-", request_id) : "";
 }
 

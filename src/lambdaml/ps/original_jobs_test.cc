@@ -25,22 +25,26 @@ void until(Call holds) {
   }
 }
 
-/// A worker of the original's linear_hybrid, with one gradient for all: its batches; returns the
+enum class Begin { by_registering, by_waiting, after_first_pull };
+
+/// A worker of the original's linear_hybrid, with one gradient for all its batches; returns the
 /// first and the last model that it has seen.
 std::pair<std::vector<double>, std::vector<double>> train(OriginalClient& client, int worker,
                                                           std::size_t length, int batches,
-                                                          bool registers,
+                                                          Begin begin,
                                                           std::uint32_t workers = kWorkers) {
   client.calls.ping();
-  if (registers)
+  if (begin == Begin::by_registering)
     client.calls.register_model(kModel, static_cast<std::int32_t>(length),
                                 static_cast<std::int32_t>(workers));
   until([&] { return client.calls.exist_model(kModel); });
   std::pair<std::vector<double>, std::vector<double>> seen;
   const std::vector<double> gradient(length, worker + 1);
   for (int n = 0; n < batches; ++n) {
-    until([&] { return client.calls.can_pull(kModel, n, worker); });
-    seen.second = client.pull(kModel, n, worker);
+    if (n > 0 || begin != Begin::after_first_pull) {
+      until([&] { return client.calls.can_pull(kModel, n, worker); });
+      seen.second = client.pull(kModel, n, worker);
+    }
     if (n == 0) seen.first = seen.second;
     until([&] { return client.calls.can_push(kModel, n, worker); });
     client.push(kModel, -0.5 / workers, gradient, n, worker);
@@ -63,7 +67,8 @@ class OriginalJobs : public testing::Test {
       }
       ++polling;
       const auto [first, last] =
-          train(client, static_cast<int>(worker), length, batches, worker == 0, workers);
+          train(client, static_cast<int>(worker), length, batches,
+                worker == 0 ? Begin::by_registering : Begin::by_waiting, workers);
       ASSERT_EQ(last.size(), length);
       const double step = 0.5 * (workers + 1) / 2;
       for (std::size_t i = 0; i < length; ++i) {
@@ -77,15 +82,15 @@ class OriginalJobs : public testing::Test {
     ASSERT_TRUE(client.calls.can_pull(kModel, 0, worker));
     client.pull(kModel, 0, worker);
   }
-  /// A whole job of 3 values, whose worker 0 is `zero` and has registered it.
-  void finish(OriginalClient& zero, int batches = 2) {
+  /// The rest of a job of 3 values, whose worker 0 has registered it and may have pulled it.
+  void finish(OriginalClient& zero, Begin begin) {
     on_threads(kWorkers, [&](std::uint32_t worker) {
       if (worker == 0) {
-        train(zero, 0, 3, batches, false);
+        train(zero, 0, 3, 2, begin);
         return;
       }
       OriginalClient client(server);
-      train(client, static_cast<int>(worker), 3, batches, false);
+      train(client, static_cast<int>(worker), 3, 2, Begin::by_waiting);
     });
   }
 
@@ -133,7 +138,7 @@ TEST_F(OriginalJobs, WorkersOfTheReplacedOneAreRefused) {
   EXPECT_THAT(refusal_of([&] { late.calls.can_push(kModel, 0, 1); }), gone);
   EXPECT_THAT(refusal_of([&] { zero.calls.can_pull(kModel, 1, 0); }), gone);
   EXPECT_THAT(refusal_of([&] { zero.pull(kModel, 1, 0); }), gone);
-  finish(next);
+  finish(next, Begin::by_waiting);
 }
 
 TEST_F(OriginalJobs, AWorkerLearnsThatItsJobHasEndedAfterTheNextHasBegun) {
@@ -147,7 +152,7 @@ TEST_F(OriginalJobs, AWorkerLearnsThatItsJobHasEndedAfterTheNextHasBegun) {
   zero.calls.register_model(kModel, 3, kWorkers);
   EXPECT_TRUE(late.calls.can_pull(kModel, 1, 1));
   EXPECT_THAT(refusal_of([&] { late.calls.can_pull(kModel, 2, 1); }), HasSubstr("anew"));
-  finish(zero);
+  finish(zero, Begin::by_waiting);
 }
 
 TEST_F(OriginalJobs, APushThatWaitsForTheReplacedOneIsRefused) {
@@ -178,42 +183,39 @@ TEST_F(OriginalJobs, WhoseWorkersEachRegisterKeepWhatTheFirstHavePulled) {
     pull_first(first, 0);
     on_threads(kWorkers, [&](std::uint32_t worker) {
       if (worker == 0) {
-        train(first, 0, 3, 3, false);
+        train(first, 0, 3, 3, Begin::after_first_pull);
         return;
       }
       OriginalClient client(server);
-      train(client, static_cast<int>(worker), 3, 3, true);
+      train(client, static_cast<int>(worker), 3, 3, Begin::by_registering);
     });
   }
 }
 
 TEST_F(OriginalJobs, ThatDiedBeforeTheirFirstPushLeaveNoPulls) {
-  for (int job = 0; job < 2; ++job) {
-    std::vector<std::unique_ptr<OriginalClient>> clients;
-    for (int worker = 0; worker < 3; ++worker) {
-      clients.push_back(std::make_unique<OriginalClient>(server));
-      if (worker == 0) clients[0]->calls.register_model(kModel, 3, kWorkers);
-      pull_first(*clients.back(), worker);
+  {
+    OriginalClient registers(server);
+    registers.calls.register_model(kModel, 3, kWorkers);
+    for (int worker = 1; worker < 4; ++worker) {
+      OriginalClient dies(server);
+      pull_first(dies, worker);
     }
   }
   // A worker of the next job begins before worker 0, and its pull counts.
   OriginalClient early(server);
   pull_first(early, 1);
   OriginalClient zero(server);
-  // The server has to notice that the connections of the dead are closed.
-  until([&] {
-    zero.calls.register_model(kModel, 3, kWorkers);
-    OriginalClient probe(server);
-    return !probe.calls.can_push(kModel, 0, 0);
-  });
+  zero.calls.register_model(kModel, 3, kWorkers);
   on_threads(kWorkers, [&](std::uint32_t worker) {
     const int w = static_cast<int>(worker);
-    if (worker < 2) {
-      train(worker == 0 ? zero : early, w, 3, 2, false);
-      return;
+    if (worker == 0) {
+      train(zero, w, 3, 2, Begin::by_waiting);
+    } else if (worker == 1) {
+      train(early, w, 3, 2, Begin::after_first_pull);
+    } else {
+      OriginalClient client(server);
+      train(client, w, 3, 2, Begin::by_waiting);
     }
-    OriginalClient client(server);
-    train(client, w, 3, 2, false);
   });
 }
 
@@ -231,7 +233,7 @@ TEST_F(OriginalJobs, ThatHangBeforeTheirFirstPushGiveWay) {
   for (int worker = 0; worker < 3; ++worker)
     EXPECT_THAT(refusal_of([&] { hanging[worker]->calls.can_push(kModel, 0, worker); }),
                 HasSubstr("registered anew"));
-  finish(zero);
+  finish(zero, Begin::after_first_pull);
 }
 
 TEST_F(OriginalJobs, ModelsThatMoveByARuleAreNotReplaced) {

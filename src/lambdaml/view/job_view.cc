@@ -143,7 +143,7 @@ bool JobView::add_end(ordered_json& status) const {
 }
 
 /// Adds what the workers have written to the channel; false if all of them have reported.
-bool JobView::add_standing(storage::Storage& channel, ordered_json& status) const {
+bool JobView::add_progress(storage::Storage& channel, ordered_json& status) const {
   const control::JobProgress progress = control::progress_of_job(channel, workers());
   status["started"] = progress.started;
   status["finished"] = progress.finished;
@@ -160,7 +160,7 @@ bool JobView::add_standing(storage::Storage& channel, ordered_json& status) cons
 bool JobView::is_awaited(storage::Storage& channel, ordered_json& status) const {
   if (!folder_.empty()) return is_locked();
   const Deadline end = Deadline::in(kCollecting_s);
-  while (!add_standing(channel, status)) {
+  while (!add_progress(channel, status)) {
     if (end.passed()) return false;
     pause_for(kCollecting_s / 20);
     if (has_ended()) return false;
@@ -199,8 +199,8 @@ ordered_json JobView::status() const {
     status["advice"] = advice();
   }
   // Workers on other machines go on by themselves.
-  const bool has_standing = !is_private && is_there && (is_awaited_now || is_remote());
-  if (has_standing && !status.contains("started")) add_standing(*meeting_place, status);
+  const bool has_progress = !is_private && is_there && (is_awaited_now || is_remote());
+  if (has_progress && !status.contains("started")) add_progress(*meeting_place, status);
   return status;
 }
 

@@ -47,7 +47,7 @@ class JobView {
   bool is_locked() const;
   bool is_remote() const;
   bool add_end(nlohmann::ordered_json& status) const;
-  bool add_standing(storage::Storage& channel, nlohmann::ordered_json& status) const;
+  bool add_progress(storage::Storage& channel, nlohmann::ordered_json& status) const;
   std::string advice() const;
   bool is_awaited(storage::Storage& channel, nlohmann::ordered_json& status) const;
 

@@ -47,7 +47,9 @@ class Entry {
     return model_.is_pulled_by_another(worker, caller);
   }
   bool can_pull(std::int64_t n, std::int64_t worker) const { return model_.can_pull(n, worker); }
-  bool can_push(std::int64_t n, std::int64_t worker) const { return model_.can_push(n, worker); }
+  bool can_push(std::int64_t n, std::int64_t worker, const std::shared_ptr<const Caller>& caller) {
+    return model_.can_push(n, worker, caller);
+  }
   std::shared_ptr<const Result> pull(std::int64_t n, std::int64_t worker,
                                      const std::shared_ptr<const Caller>& caller);
   void push(double rate, Buffer doubles, Charge charge, std::int64_t n, std::int64_t worker);

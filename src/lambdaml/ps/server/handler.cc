@@ -137,7 +137,8 @@ bool Handler::can_pull(const std::string& id, std::int32_t n, std::int32_t worke
 }
 
 bool Handler::can_push(const std::string& id, std::int32_t n, std::int32_t worker) {
-  return guarded(Operation::CAN_PUSH, [&] { return model_of_job(id)->can_push(n, worker); });
+  return guarded(Operation::CAN_PUSH,
+                 [&] { return model_of_job(id)->can_push(n, worker, caller_); });
 }
 
 void Handler::hello(wire::Welcome& out, const std::string& token) {

@@ -33,13 +33,20 @@ bool OriginalModel::is_new_for(const std::shared_ptr<const Caller>& caller) {
   for (const Turns& turns : shared_.turns)
     if (turns.next_pull > 1 || (turns.puller && turns.puller->lock() == caller)) return false;
   for (Turns& turns : shared_.turns) {
-    if (!turns.puller || !turns.puller->expired()) continue;
-    turns.puller.reset();
+    if (!turns.puller || turns.next_pull == 0) continue;
     turns.next_pull = 0;
     --vector_.pulls;
     ++shared_.version;
   }
   return true;
+}
+
+void OriginalModel::heard_from(std::int64_t worker, const std::shared_ptr<const Caller>& caller) {
+  Turns& own = shared_.turns[static_cast<std::size_t>(worker)];
+  if (own.next_pull > 0 || !own.puller || own.puller->lock() != caller) return;
+  own.next_pull = 1;
+  ++vector_.pulls;
+  ++shared_.version;
 }
 
 bool OriginalModel::is_pulled_by_another(std::int64_t worker,
@@ -59,9 +66,11 @@ bool OriginalModel::can_pull(std::int64_t n, std::int64_t worker) const {
   return n >= 0 && vector_.pushes == static_cast<std::uint64_t>(n) * shared_.workers;
 }
 
-bool OriginalModel::can_push(std::int64_t n, std::int64_t worker) const {
+bool OriginalModel::can_push(std::int64_t n, std::int64_t worker,
+                             const std::shared_ptr<const Caller>& caller) {
   const Lock lock(shared_.mutex);
   shared_.check_worker(worker);
+  heard_from(worker, caller);
   return n >= 0 && vector_.pulls == (static_cast<std::uint64_t>(n) + 1) * shared_.workers;
 }
 
@@ -72,16 +81,19 @@ std::shared_ptr<const Result> OriginalModel::pull(std::int64_t n, std::int64_t w
     const Lock lock(shared_.mutex);
     if (!is_declared_) fail(Code::not_found, "'{}' is no model", printable(shared_.id));
     shared_.check_worker(worker);
-    Turns& own = shared_.turns[static_cast<std::size_t>(worker)];
-    own.puller = caller;
-    if (static_cast<std::uint64_t>(n) >= own.next_pull) {
-      own.next_pull = static_cast<std::uint64_t>(n) + 1;
-      ++vector_.pulls;
-      ++shared_.version;
-    }
   }
+  // The copy first: once all pulls are counted, the others push.
+  std::shared_ptr<const Result> result = vector_.copy_of({}, 0, 0);
   ++shared_.environment.stats.pulls;
-  return vector_.copy_of({}, 0, 0);
+  const Lock lock(shared_.mutex);
+  Turns& own = shared_.turns[static_cast<std::size_t>(worker)];
+  own.puller = caller;
+  if (static_cast<std::uint64_t>(n) >= own.next_pull) {
+    own.next_pull = static_cast<std::uint64_t>(n) + 1;
+    ++vector_.pulls;
+    ++shared_.version;
+  }
+  return result;
 }
 
 void OriginalModel::push(double rate, Buffer doubles, Charge charge, std::int64_t n,

@@ -16,8 +16,8 @@ namespace lambdaml::ps {
 /// that separates two jobs. Worker 0 registers, the others begin when the model exists, which may
 /// be that of the previous job. So a registration of a model that was used replaces it. In other
 /// clients each worker registers, so a model that its first workers have only pulled is kept: it
-/// has the same values, and so has the next job's. Then pulls of connections that have been closed
-/// do not count.
+/// has the same values, and so has the next job's. Then a pull counts again once its connection
+/// asks whether it can push: workers of a job that has died never do.
 class OriginalModel {
  public:
   OriginalModel(Shared& shared, MovedVector& vector, RunningVector& running)
@@ -28,15 +28,15 @@ class OriginalModel {
   void declare(std::uint64_t length, std::uint32_t workers, const Rule& rule, bool zeros);
   /// Under the lock.
   bool is_declared() const { return is_declared_; }
-  /// Under the lock: whether `caller` may register the model without replacing it. If so, pulls of
-  /// closed connections are forgotten.
+  /// Under the lock: whether `caller` may register the model without replacing it. If so, pulls
+  /// do not count until their connections are heard from.
   bool is_new_for(const std::shared_ptr<const Caller>& caller);
   /// Whether an open connection other than `caller` has pulled it as this worker.
   bool is_pulled_by_another(std::int64_t worker, const std::shared_ptr<const Caller>& caller) const;
   void set_declared(bool declared) { is_declared_ = declared; }
 
   bool can_pull(std::int64_t n, std::int64_t worker) const;
-  bool can_push(std::int64_t n, std::int64_t worker) const;
+  bool can_push(std::int64_t n, std::int64_t worker, const std::shared_ptr<const Caller>& caller);
   std::shared_ptr<const Result> pull(std::int64_t n, std::int64_t worker,
                                      const std::shared_ptr<const Caller>& caller);
   /// Overwrites `doubles`. A push of the worker's latest turn is a repetition if it has the same
@@ -44,6 +44,8 @@ class OriginalModel {
   void push(double rate, Buffer doubles, Charge charge, std::int64_t n, std::int64_t worker);
 
  private:
+  void heard_from(std::int64_t worker, const std::shared_ptr<const Caller>& caller);
+
   Shared& shared_;
   MovedVector& vector_;
   RunningVector& running_;

@@ -47,13 +47,6 @@ void RunningVector::finish(const Request& request) {
 
 Answer RunningVector::answer(Lock& lock, const Request& request) {
   const Part& part = request.part;
-  Turns& own = shared_.turns[part.worker];
-  if (part.pull_only && part.round >= own.next_pull) {
-    own.next_pull = part.round + 1;
-    ++vector_.pulls;
-    ++shared_.version;
-    shared_.changed.notify_all();
-  }
   const std::uint64_t merged = vector_.pushes;
   Buffer totals{Bytes(std::as_bytes(std::span(totals_)))};
   lock.unlock();
@@ -61,6 +54,17 @@ Answer RunningVector::answer(Lock& lock, const Request& request) {
                                                    vector_.shard_of(part.worker));
   result->totals = std::move(totals);
   ++shared_.environment.stats.pulls;
+  if (part.pull_only) {
+    // After the copy: once all pulls of a turn are counted, the others push.
+    lock.lock();
+    Turns& own = shared_.turns[part.worker];
+    if (part.round >= own.next_pull) {
+      own.next_pull = part.round + 1;
+      ++vector_.pulls;
+      ++shared_.version;
+      shared_.changed.notify_all();
+    }
+  }
   return {.result = std::move(result), .merged = merged, .generation = vector_.generation()};
 }
 

@@ -223,7 +223,7 @@ class Redis final : public Storage {
     return std::make_unique<Connection>(address_, patience_);
   }
 
-  /// The same for calls that write.
+  /// with_server() for calls that write.
   template <class Use>
   std::invoke_result_t<Use, Connection&> with_primary(std::string_view doing, std::string_view key,
                                                       std::size_t keys, Use&& use) {
@@ -238,7 +238,6 @@ class Redis final : public Storage {
     return with_server(doing, key, keys, use);
   }
 
-  /// Calls use(connection); errors say what was being done.
   template <class Use>
   std::invoke_result_t<Use, Connection&> with_server(std::string_view doing, std::string_view key,
                                                      std::size_t keys, Use&& use) {
