@@ -14,6 +14,8 @@ RECIPES = {
     "model_avg": ["--model", "svm", "--epochs", "EPOCHS", "--lr", "0.01"],
     "admm": ["--model", "lr", "--admm-epochs", "EPOCHS", "--epochs", "2",
              "--admm-tolerance-abs", "0", "--admm-tolerance-rel", "0"],
+    "lbfgs": ["--model", "lr", "--epochs", "EPOCHS", "--lbfgs-memory", "1",
+              "--lbfgs-tolerance-gradient", "0", "--lbfgs-tolerance-loss", "0"],
     "em": ["--model", "kmeans", "--epochs", "EPOCHS", "--clusters", "8", "--threshold", "0"],
 }
 # Epochs that take a second or some: over a network most of the time of a round is waiting.

@@ -253,7 +253,7 @@ class Lbfgs final : public Optimizer {
     if (norm_ <= tolerance_gradient_ * first_norm_)
       return converge("the gradient is a small part of the first one");
     const double before = values_.front();  // infinite in the first epochs
-    if (before - value_ <= tolerance_loss_ * kWindow * std::abs(value_))
+    if (before - value_ < tolerance_loss_ * kWindow * std::abs(value_))
       return converge("the objective hardly decreases any more");
     return false;
   }
