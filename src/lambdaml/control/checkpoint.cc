@@ -438,7 +438,11 @@ void Checkpoints::forget_after(std::uint64_t epoch) {
 
 bool Checkpoints::continues(const Slot& slot) const {
   // Their texts are compared, because a text cannot hold every value: bytes that are not UTF-8.
-  const std::string saved = json_text(fingerprint_in(slot.file));
+  nlohmann::json members = fingerprint_in(slot.file);
+  if (members.is_object() && defaults_)
+    for (const auto& [name, value] : defaults_->items())
+      if (!members.contains(name)) members[name] = value;
+  const std::string saved = json_text(members);
   if (saved == json_text(*fingerprint_)) return true;
   if (slot.file.metadata("format") != kOldFormat || !fingerprint_->is_object()) return false;
   nlohmann::json old = *fingerprint_;

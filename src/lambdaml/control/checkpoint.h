@@ -88,6 +88,12 @@ class Checkpoints {
               std::function<void()> before_saving = {},
               std::uint64_t largest_without_record = kLargestWithoutRecord);
 
+  /// Tells the values that options have where nobody sets them. A checkpoint of a version without
+  /// some of them was made with these values.
+  void set_defaults(nlohmann::json defaults) {
+    defaults_ = std::make_shared<const nlohmann::json>(std::move(defaults));
+  }
+
   void save(const Progress& progress, optim::Optimizer& optimizer,
             const comm::Communicator& communicator, const CheckpointNote& note);
 
@@ -171,6 +177,7 @@ class Checkpoints {
   std::shared_ptr<storage::Storage> store_;
   std::string job_id_;
   std::shared_ptr<const nlohmann::json> fingerprint_;  ///< names an order; never null
+  std::shared_ptr<const nlohmann::json> defaults_;     ///< null: none are known
   std::uint32_t worker_;
   std::uint32_t workers_;
   std::function<void()> before_saving_;

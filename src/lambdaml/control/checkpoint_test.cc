@@ -66,6 +66,21 @@ TEST_F(CheckpointTest, OfAnEarlierVersionThatKeptAPasswordStillFits) {
                Error);
 }
 
+TEST_F(CheckpointTest, OfAVersionWithoutAnOptionWasMadeWithItsDefault) {
+  Numbers numbers;
+  checkpoints("job", R"({"lr":1,"rows":[1,2]})").save({1, 7}, numbers, *communicator_, {});
+  const auto restore = [&](const char* fingerprint) {
+    Numbers restored;
+    Checkpoints now = checkpoints("job", fingerprint);
+    now.set_defaults(parse_json(R"({"loss":"hinge","lr":2})"));
+    now.restore({1, 7}, restored, *communicator_);
+  };
+  EXPECT_NO_THROW(restore(R"({"loss":"hinge","lr":1,"rows":[1,2]})"));
+  EXPECT_THROW(restore(R"({"loss":"squared_hinge","lr":1,"rows":[1,2]})"), Error);
+  EXPECT_THROW(restore(R"({"loss":"hinge","lr":2,"rows":[1,2]})"), Error);
+  EXPECT_THROW(restore(R"({"lr":1})"), Error);
+}
+
 TEST_F(CheckpointTest, AJobKeepsTheOrderThatItWasBegunWith) {
   using data::OrderVersion;
   const std::string old = R"({"rows":[1,2]})";

@@ -56,6 +56,10 @@ json fingerprint_of(const job::TrainEvent& event) {
   return options;
 }
 
+json defaults_of(const Options& options) {
+  return job::to_json(Options(options.declared()), job::Values::deciding);
+}
+
 json totals_json(const model::Totals& totals) {
   return json{totals.loss, totals.rows, totals.correct};
 }
@@ -92,6 +96,7 @@ class WorkerRun {
     control::Checkpoints checkpoints(stores_.open(event_.options.text("checkpoint")), event_.job_id,
                                      fingerprint_of(event_), event_.worker, event_.workers(),
                                      [this] { claim_.require(); });
+    checkpoints.set_defaults(defaults_of(event_.options));
     const std::optional<Trainer::Start> start = starting_point(checkpoints);
     const data::OrderVersion order =
         start ? checkpoints.keep_order() : data::OrderVersion::tail_mixed;
