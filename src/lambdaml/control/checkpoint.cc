@@ -441,7 +441,7 @@ bool Checkpoints::continues(const Slot& slot) const {
   nlohmann::json members = fingerprint_in(slot.file);
   if (members.is_object() && defaults_)
     for (const auto& [name, value] : defaults_->items())
-      if (!members.contains(name)) members[name] = value;
+      if (fingerprint_->contains(name) && !members.contains(name)) members[name] = value;
   const std::string saved = json_text(members);
   if (saved == json_text(*fingerprint_)) return true;
   if (slot.file.metadata("format") != kOldFormat || !fingerprint_->is_object()) return false;

@@ -72,7 +72,7 @@ TEST_F(CheckpointTest, OfAVersionWithoutAnOptionWasMadeWithItsDefault) {
   const auto restore = [&](const char* fingerprint) {
     Numbers restored;
     Checkpoints now = checkpoints("job", fingerprint);
-    now.set_defaults(parse_json(R"({"loss":"hinge","lr":2})"));
+    now.set_defaults(parse_json(R"({"epochs":10,"loss":"hinge","lr":2})"));
     now.restore({1, 7}, restored, *communicator_);
   };
   EXPECT_NO_THROW(restore(R"({"loss":"hinge","lr":1,"rows":[1,2]})"));
