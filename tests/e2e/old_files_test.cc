@@ -40,7 +40,8 @@ class OldFiles : public CliTest {
     EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
     EXPECT_THAT(result.err, HasSubstr(words));
   }
-  /// Bit by bit: all tensors, and all metadata but those of the file itself.
+  /// Bit by bit: all tensors, and all metadata but those of the file itself and options that were
+  /// not there yet.
   void expect_same_model(const fs::path& model, const std::string& expected) const {
     const auto open = [&](const fs::path& path) {
       const std::string bytes = read(path);
@@ -59,6 +60,13 @@ class OldFiles : public CliTest {
       metadata.erase(own);
       before.erase(own);
     }
+    nlohmann::json options = nlohmann::json::parse(metadata.at("options"));
+    const nlohmann::json options_before = nlohmann::json::parse(before.at("options"));
+    for (auto at = options.begin(); at != options.end();)
+      at = options_before.contains(at.key()) ? std::next(at) : options.erase(at);
+    EXPECT_EQ(options, options_before);
+    metadata.erase("options");
+    before.erase("options");
     EXPECT_EQ(metadata, before);
   }
 };
