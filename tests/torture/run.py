@@ -155,7 +155,9 @@ class Run:
 
     def gate(self):
         """What holds the request at which the fault strikes."""
-        proxy, wanted = self.place.proxy, self.rng.randint(1, self.fault.latest_request)
+        # A service that has not answered yet ends a job within seconds (docs/channels.md).
+        first = 2 if self.fault.survives(self.case) else 1
+        proxy, wanted = self.place.proxy, self.rng.randint(first, self.fault.latest_request)
         if self.case.moment == "staging":
             return self.place.set_gate(lambda: proxy.requests >= wanted)
         if self.case.moment == "clearing":

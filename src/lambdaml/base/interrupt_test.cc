@@ -132,6 +132,7 @@ int status_after(int times, int pause_ms) {
       if (i > 0) ::usleep(static_cast<useconds_t>(pause_ms) * 1000);
       ::kill(::getpid(), i % 2 == 0 ? SIGINT : SIGTERM);
     }
+    ::usleep(1000);  // the thread sanitizer runs handlers when a thread waits
     ::_exit(interrupted() ? 42 : 43);
   }
   int status = 0;
