@@ -384,6 +384,7 @@ class Wire::Impl {
         ++i;
         continue;
       }
+      throw_if_interrupted();  // which ends the time too, perhaps just now
       slot.exchange->failure = slot.attempt->why_late();
       release(busy_.begin() + static_cast<std::ptrdiff_t>(i), CURLE_OPERATION_TIMEDOUT, ended);
     }

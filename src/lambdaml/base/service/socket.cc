@@ -145,7 +145,9 @@ void Socket::fail_lost(const std::string& why) {
 }
 
 void Socket::wait(short events) {
-  if (!wait_until_ready(fd_.get(), events, try_.deadline())) fail_lost(try_.why_late());
+  if (wait_until_ready(fd_.get(), events, try_.deadline())) return;
+  throw_if_interrupted();  // which ends the time too, perhaps just now
+  fail_lost(try_.why_late());
 }
 
 void Socket::check_pace() {
