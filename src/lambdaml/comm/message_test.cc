@@ -22,7 +22,7 @@ const MessageHead kHead{.kind = MessageHead::Kind::merged,
 const std::vector<double> kSentTotals = {1.5, -2.25};
 const std::vector<float> kSentValues = {1, 2, 3};
 
-std::string error_of(Bytes bytes) {
+std::string decoding_error_of(Bytes bytes) {
   try {
     decode(bytes, "some/key");
   } catch (const Error& error) {
@@ -59,19 +59,19 @@ TEST(Message, EveryFlippedBitIsNoticed) {
   Buffer bytes = encode(kHead, kSentTotals, kSentValues);
   for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     bytes.data()[bit / 8] ^= std::byte(1U << (bit % 8));
-    EXPECT_NE(error_of(bytes), "") << "bit " << bit;
+    EXPECT_NE(decoding_error_of(bytes), "") << "bit " << bit;
     bytes.data()[bit / 8] ^= std::byte(1U << (bit % 8));
   }
-  EXPECT_EQ(error_of(bytes), "");
+  EXPECT_EQ(decoding_error_of(bytes), "");
 }
 
 TEST(Message, EveryTruncationIsNoticed) {
   const Buffer bytes = encode(kHead, kSentTotals, kSentValues);
   for (std::size_t n = 0; n < bytes.size(); ++n)
-    EXPECT_NE(error_of(Buffer(bytes.view().subspan(0, n))), "") << n;
+    EXPECT_NE(decoding_error_of(Buffer(bytes.view().subspan(0, n))), "") << n;
   Buffer longer(bytes.size() + 4);
   std::memcpy(longer.data(), bytes.data(), bytes.size());
-  EXPECT_NE(error_of(longer), "");
+  EXPECT_NE(decoding_error_of(longer), "");
 }
 
 TEST(Message, CountsWhoseBytesOverflowAreRefused) {
@@ -81,7 +81,7 @@ TEST(Message, CountsWhoseBytesOverflowAreRefused) {
     for (const std::size_t at : {32U, 40U}) {
       Buffer bytes = encode(kHead, {}, {});
       std::memcpy(bytes.data() + at, &count, sizeof count);
-      EXPECT_THAT(error_of(bytes), HasSubstr("not as long as its head says"));
+      EXPECT_THAT(decoding_error_of(bytes), HasSubstr("not as long as its head says"));
     }
   }
 }
@@ -123,9 +123,9 @@ TEST(Message, SaysWhatDoesNotFit) {
 TEST(Message, NamesTheVersionThatItCannotRead) {
   Buffer bytes = encode(kHead, kSentTotals, kSentValues);
   bytes.data()[4] = std::byte{9};
-  EXPECT_THAT(error_of(bytes), HasSubstr("has version 9"));
+  EXPECT_THAT(decoding_error_of(bytes), HasSubstr("has version 9"));
   bytes.data()[0] = std::byte{'X'};
-  EXPECT_THAT(error_of(bytes), HasSubstr("it is no message"));
+  EXPECT_THAT(decoding_error_of(bytes), HasSubstr("it is no message"));
 }
 
 }  // namespace
