@@ -131,6 +131,10 @@ Checkpoints::Checkpoints(std::shared_ptr<storage::Storage> store, std::string jo
       before_saving_(std::move(before_saving)),
       largest_without_record_(largest_without_record) {}
 
+void Checkpoints::set_defaults(const nlohmann::json& defaults) {
+  defaults_ = std::make_shared<const nlohmann::json>(defaults);
+}
+
 std::string Checkpoints::key(std::uint64_t slot) const {
   return fmt::format("{}/{}_{}.{}.safetensors", job_id_, worker_, workers_, slot);
 }

@@ -90,9 +90,7 @@ class Checkpoints {
 
   /// Tells the values that options have where nobody sets them. A checkpoint of a version without
   /// some of them was made with these values.
-  void set_defaults(nlohmann::json defaults) {
-    defaults_ = std::make_shared<const nlohmann::json>(std::move(defaults));
-  }
+  void set_defaults(const nlohmann::json& defaults);
 
   void save(const Progress& progress, optim::Optimizer& optimizer,
             const comm::Communicator& communicator, const CheckpointNote& note);
