@@ -1,5 +1,6 @@
 // Jobs over S3 servers that lack a kind of request, which no server that tests can start does.
 #include <map>
+#include <mutex>
 
 #include <gmock/gmock.h>
 
@@ -22,7 +23,10 @@ class OddS3 {
 
   std::string url() const { return server_.url(); }
   std::vector<ScriptedRequest> requests() const { return server_.requests(); }
-  std::size_t keys() const { return objects_.size(); }  ///< while no request is under way
+  std::size_t keys() const {
+    const std::lock_guard lock(mutex_);
+    return objects_.size();
+  }
 
  private:
   static ScriptedAnswer fault(int status, const std::string& code) {
@@ -37,6 +41,7 @@ class OddS3 {
     return {.body = out + "</ListBucketResult>"};
   }
   ScriptedAnswer serve(const ScriptedRequest& heard) {
+    const std::lock_guard lock(mutex_);
     if (const auto status = refuses_(heard)) return fault(*status, "NotImplemented");
     if (const std::size_t at = heard.target.find("prefix="); at != std::string::npos) {
       std::string prefix = heard.target.substr(at + 7);
@@ -63,6 +68,7 @@ class OddS3 {
   }
 
   const Refuses refuses_;
+  mutable std::mutex mutex_;
   std::map<std::string, ScriptedRequest> objects_;
   aws::ScriptedServer server_{[this](const ScriptedRequest& heard) { return serve(heard); }};
 };
