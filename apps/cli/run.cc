@@ -44,6 +44,8 @@ std::string hint_for_option(const CLI::App& command, const std::string& wanted) 
   std::vector<std::string> known;
   for (const CLI::Option* option : command.get_options())
     for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  if (std::ranges::find(known, wanted) != known.end())
+    return fmt::format(" before the command: write it after '{}'", path_of(command));
   // Job files know some options by other names too.
   const Options options = job::job_options();
   const std::size_t begin = std::min(wanted.find_first_not_of('-'), wanted.size());

@@ -365,6 +365,11 @@ TEST_F(BadFiles, DevicesAreNoData) {
 }
 
 TEST_F(BadFiles, UsageErrorsAreTwo) {
+  const Result early = lambdaml({"--workers", "2", "train", "--data", "d.libsvm"});
+  EXPECT_EQ(early.exit_code, 2);
+  EXPECT_NE(early.err.find("'--workers' before the command: write it after 'lambdaml train'"),
+            std::string::npos)
+      << early.err;
   EXPECT_EQ(lambdaml({}).exit_code, 2);
   EXPECT_EQ(lambdaml({"trian"}).exit_code, 2);
   EXPECT_NE(lambdaml({"trian"}).err.find("'train'"), std::string::npos);
