@@ -1,5 +1,4 @@
 #include "integration/servers.h"
-#include "integration/stores.h"
 
 #include <csignal>
 #include <string>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "integration/process.h"
+#include "integration/stores.h"
 #include "lambdaml/base/error.h"
 
 namespace lambdaml::servers {

@@ -9,10 +9,10 @@
 #include "lambdaml/aws/profile.h"
 #include "lambdaml/aws/wire.h"
 #include "lambdaml/base/clock.h"
-#include "lambdaml/base/command.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/programs/command.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 

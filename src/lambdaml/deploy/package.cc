@@ -8,10 +8,10 @@
 #include <link.h>
 #include <nlohmann/json.hpp>
 
-#include "lambdaml/base/command.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/programs/command.h"
 #include "lambdaml/base/sonames.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/deploy/elf.h"

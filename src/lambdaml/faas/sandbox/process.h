@@ -27,7 +27,8 @@ struct ProcessSettings {
 /// thread.
 ///
 /// For functions, which serve events for a long time, are watched by an event loop, and get limits
-/// and an environment of their own; base/command.h runs a command to its end for its output.
+/// and an environment of their own; base/programs/command.h runs a command to its end for its
+/// output.
 class Process {
  public:
   /// Returns when the executable has replaced the child's image. Throws the error of errno, e.g.

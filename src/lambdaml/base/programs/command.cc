@@ -1,4 +1,4 @@
-#include "lambdaml/base/command.h"
+#include "lambdaml/base/programs/command.h"
 
 #include <array>
 #include <cerrno>

@@ -22,9 +22,10 @@ struct CommandResult {
   bool succeeded() const { return end == End::exited && number == 0; }
 };
 
-/// Runs a shell command with an empty standard input. After `timeout_s` seconds, or more than `most_bytes` bytes of output, the
-/// command and its children are killed. Throws resource_exhausted and the like, naming `what`, if
-/// it cannot be started, and cancelled if the process is interrupted meanwhile. Thread-safe.
+/// Runs a shell command with an empty standard input. After `timeout_s` seconds, or more than
+/// `most_bytes` bytes of output, the command and its children are killed. Throws resource_exhausted
+/// and the like, naming `what`, if it cannot be started, and cancelled if the process is
+/// interrupted meanwhile. Thread-safe.
 CommandResult run_command(const std::string& command, double timeout_s, std::size_t most_bytes,
                           const std::string& what);
 
