@@ -22,8 +22,16 @@ namespace {
 
 Buffer read_input(const std::string& path) {
   std::optional<Buffer> bytes = read_file(path == "-" ? "/dev/stdin" : path);
-  if (!bytes) fail(Code::not_found, "{}: no such file", path);
-  return std::move(*bytes);
+  if (bytes) return std::move(*bytes);
+  if (path.find("://") != std::string::npos)
+    fail(Code::invalid_argument,
+         "'{}' is a URI, and the last argument is a file of this machine; storage get brings it "
+         "here",
+         without_secrets(path));
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored))
+    fail(Code::invalid_argument, "{}: it is a folder; give a file", printable(path));
+  fail(Code::not_found, "{}: no such file", printable(path));
 }
 
 struct StorageArguments {
@@ -54,6 +62,14 @@ Buffer read_value(const StorageArguments& arguments) {
          "'{}' is a file of this machine: give the key and then the file, or - after the key to "
          "save standard input",
          printable(arguments.key));
+  // URI KEY FILE without the key: the value would be saved below a "folder" of the file's name.
+  const auto name_of = [](std::string_view path) { return path.substr(path.rfind('/') + 1); };
+  if (const std::string name(name_of(arguments.key));
+      name.find('.') != std::string::npos && name_of(arguments.uri) == name)
+    fail(Code::invalid_argument,
+         "both the store {} and the key '{}' end in {}: give the store without it, then the key "
+         "and the file, or - after the key to save standard input",
+         without_secrets(arguments.uri), printable(arguments.key), printable(name));
   Buffer value = read_input("-");
   if (value.size() == 0)
     fail(Code::invalid_argument,

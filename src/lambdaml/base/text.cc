@@ -108,6 +108,13 @@ std::string escaped(std::string_view text, std::size_t limit, Escape how) {
   return out;
 }
 
+/// Whether `part` is the end of a name in several parts: workers, of num-workers.
+bool is_last_part(std::string_view part, std::string_view name) {
+  if (part.size() < 3 || part.size() >= name.size() || !name.ends_with(part)) return false;
+  const char before = name[name.size() - part.size() - 1];
+  return before == '-' || before == '_';
+}
+
 }  // namespace
 
 std::vector<std::string> nearest(std::string_view wanted, const std::vector<std::string>& names) {
@@ -128,7 +135,7 @@ std::vector<std::string> nearest(std::string_view wanted, const std::vector<std:
         wanted.size() >= 3 && (name.starts_with(wanted) || wanted.starts_with(name));
     if (distance <= most && distance < wanted.size())
       ranked.emplace_back(distance, known);
-    else if (starts_alike)
+    else if (starts_alike || is_last_part(name, wanted) || is_last_part(wanted, name))
       ranked.emplace_back(wanted.size(), known);
   }
   std::stable_sort(ranked.begin(), ranked.end(),

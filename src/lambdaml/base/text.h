@@ -10,7 +10,7 @@ namespace lambdaml {
 
 /// The names nearest to `wanted` by edit distance, nearest first: at most three, and only plausible
 /// typos (in a word of up to five letters one edit, in a longer one two or a third of its length;
-/// or a common start).
+/// or a common start, or one is the last part of the other: workers, num_workers).
 std::vector<std::string> nearest(std::string_view wanted, const std::vector<std::string>& names);
 
 /// ", did you mean 'a' or 'b'?" from nearest(), or "; known: a, b, c" if nothing is near, or "" if

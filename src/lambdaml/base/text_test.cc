@@ -18,6 +18,8 @@ TEST(Text, NearestRanksByDistanceAndKnowsWhenNothingIsNear) {
   EXPECT_THAT(nearest("grad_avgg", kNames), ElementsAre("grad_avg"));
   EXPECT_THAT(nearest("reduce_scater", kNames), ElementsAre("reduce_scatter", "reduce"));
   EXPECT_THAT(nearest("zzzzzz", kNames), IsEmpty());
+  EXPECT_THAT(nearest("--num-workers", {"--workers", "--epochs"}), ElementsAre("--workers"));
+  EXPECT_THAT(nearest("size", {"batch_size", "resize"}), ElementsAre("batch_size"));
   EXPECT_EQ(did_you_mean("adm", kNames), ", did you mean 'admm'?");
   // Other things that exist elsewhere, not slips.
   EXPECT_THAT(nearest("adam", kNames), IsEmpty());

@@ -17,22 +17,15 @@ namespace {
 
 constexpr std::size_t kLongestKey = 200;
 
-/// Whether the bytes are well-formed UTF-8 without control characters.
-bool is_plain_utf8(std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t length = utf8_length(text, at);
-    const auto first = static_cast<unsigned char>(text[at]);
-    if (length == 0 || first < 0x20 || first == 0x7F) return false;
-    at += length;
-  }
-  return true;
+bool has_control_characters(std::string_view text) {
+  return std::ranges::any_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
 }
 
 /// What is wrong with a key; null if it is valid.
 const char* fault_of(std::string_view key) {
   if (key.empty()) return "is empty";
   if (key.size() > kLongestKey) return "is longer than 200 bytes";
-  if (!is_plain_utf8(key)) return "is not UTF-8 text without control characters";
+  if (has_control_characters(key)) return "has control characters";
   for (std::size_t begin = 0; begin <= key.size();) {
     const std::size_t end = std::min(key.find('/', begin), key.size());
     const std::string_view part = key.substr(begin, end - begin);
@@ -43,11 +36,29 @@ const char* fault_of(std::string_view key) {
   return nullptr;
 }
 
+/// Throws for a scheme like `rediss`, so that it is not taken for a slip of the plain one, which
+/// would send a password in the clear. `what` begins the message.
+void refuse_tls_scheme(std::string_view scheme, std::string_view what) {
+  if (!scheme.ends_with('s') || registry().find(scheme) != nullptr) return;
+  if (const Plugin* plain = registry().find(scheme.substr(0, scheme.size() - 1)))
+    fail(Code::invalid_argument,
+         "{}: {}:// means {} over TLS, which is not supported; use {}:// in a network that you "
+         "trust",
+         what, scheme, plain->name, plain->name);
+}
+
 }  // namespace
 
 void check_key(std::string_view key) {
   if (const char* why = fault_of(key))
     fail(Code::invalid_argument, "the key '{}' {}", printable(key), why);
+}
+
+void check_text_key(std::string_view key) {
+  check_key(key);
+  if (!is_utf8(key))
+    fail(Code::invalid_argument, "the key '{}' is not UTF-8 text, as keys of this store must be",
+         printable(key));
 }
 
 bool is_valid_key(std::string_view key) { return fault_of(key) == nullptr; }
@@ -164,14 +175,7 @@ std::shared_ptr<Storage> open(const Uri& uri, std::shared_ptr<Meter> meter,
 
 std::shared_ptr<Storage> open_plain(const Uri& uri, std::shared_ptr<Patience> patience) {
   if (!patience) patience = std::make_shared<Patience>();
-  const bool has_s =
-      uri.scheme.ends_with('s') && !uri.host.empty() && registry().find(uri.scheme) == nullptr;
-  const std::string without_s = has_s ? uri.scheme.substr(0, uri.scheme.size() - 1) : "";
-  if (const Plugin* plain = registry().find(without_s); has_s && plain != nullptr)
-    fail(Code::invalid_argument,
-         "{}: {}:// means {} over TLS, which is not supported; use {}:// in a network that you "
-         "trust",
-         uri.display(), uri.scheme, plain->name, plain->name);
+  if (!uri.host.empty()) refuse_tls_scheme(uri.scheme, uri.display());
   return open_with(registry().get(uri.scheme), uri, std::move(patience));
 }
 
@@ -179,8 +183,9 @@ Uri resolve(std::string_view text) {
   if (const Plugin* plugin = registry().find(text)) return plugin->default_uri();
   const bool bare = text.find_first_of("/.") == std::string_view::npos;
   std::error_code ignored;
-  if (bare && !text.empty() && !std::filesystem::exists(text, ignored) &&
-      !nearest(text, registry().names()).empty())
+  const bool is_a_slip = bare && !text.empty() && !std::filesystem::exists(text, ignored);
+  if (is_a_slip) refuse_tls_scheme(text, text);
+  if (is_a_slip && !nearest(text, registry().names()).empty())
     fail(Code::invalid_argument, "no store '{}'{} A folder of that name is written ./{}",
          printable(text), did_you_mean(text, registry().names()), printable(text));
   return Uri::parse(text);

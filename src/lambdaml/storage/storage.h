@@ -62,9 +62,10 @@ struct Arrival {
 
 /// Keys to byte values that every worker of a job can reach.
 ///
-/// Keys are non-empty UTF-8 texts of at most 200 bytes without control characters, by convention
+/// Keys are non-empty texts of at most 200 bytes without control characters, by convention
 /// `/`-separated; no part is empty, `.` or `..`. The limit includes what decorators add to a key.
-/// Not every store accepts a key that is also the folder of others (`a` beside `a/b`). Values are
+/// Keys of UTF-8 are accepted by every store, and others refused where a service has none. Not
+/// every store accepts a key that is also the folder of others (`a` beside `a/b`). Values are
 /// any bytes and may be empty. A save that has returned is seen by every later load of any worker;
 /// a reader sees a whole value or none, never a part. The last save of a key wins.
 ///
@@ -146,6 +147,8 @@ class Storage {
 
 /// Throws invalid_argument unless `key` is a valid key (see Storage).
 void check_key(std::string_view key);
+/// The same for stores whose service has only keys of UTF-8 text.
+void check_text_key(std::string_view key);
 /// Whether check_key() accepts it; keys that other software put in a store may be invalid.
 bool is_valid_key(std::string_view key);
 /// The part [begin, begin + bytes) of `value`, cut at its end.

@@ -95,6 +95,16 @@ TEST(Open, ATlsSchemeIsNoSlipForThePlainOne) {
   }
 }
 
+TEST(Resolve, ATlsSchemeIsNoSlipForThePlainOne) {
+  try {
+    resolve("rediss");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+    EXPECT_THAT(error.what(), HasSubstr("rediss:// means redis over TLS"));
+  }
+}
+
 TEST(OpenObject, NeedsAName) {
   EXPECT_EQ(open_object(Uri::parse("/tmp/x.svm")).key, "x.svm");
   EXPECT_THROW(open_object(Uri::parse("memory://name")), Error);

@@ -51,7 +51,7 @@ class DynamoDb final : public Storage {
 
   /// Reads the item's size, which is billed like its value but not transferred.
   bool exists(std::string_view key) override {
-    check_key(key);
+    check_text_key(key);
     const std::string attribute = service_.key_attribute();
     std::string body = begin_request();
     body += R"(,"ConsistentRead":true,"ProjectionExpression":"#k,#n")";
@@ -75,7 +75,7 @@ class DynamoDb final : public Storage {
       out.front() = get(keys.front());
       return out;
     }
-    for (const std::string& key : keys) check_key(key);
+    for (const std::string& key : keys) check_text_key(key);
     std::map<std::string_view, Buffer> found;
     batches_.get(each_once(keys), found);
     std::map<std::string_view, std::size_t> wanted;  // how often: a key may stand there twice
@@ -89,7 +89,7 @@ class DynamoDb final : public Storage {
   }
 
   void remove(std::string_view key) override {
-    check_key(key);
+    check_text_key(key);
     const std::string attribute = service_.key_attribute();
     std::string body = begin_request();
     body += R"(,"Key":)";
@@ -140,7 +140,7 @@ class DynamoDb final : public Storage {
   void save_all(std::span<const Item> items) override {
     std::map<std::string_view, Bytes> values;  // the last of a key wins
     for (const Item& item : items) {
-      check_key(item.key);
+      check_text_key(item.key);
       check_size(item.key, item.value);
       values[item.key] = item.value;
     }
@@ -149,7 +149,7 @@ class DynamoDb final : public Storage {
   }
 
   void remove_all(std::span<const std::string> keys) override {
-    for (const std::string& key : keys) check_key(key);
+    for (const std::string& key : keys) check_text_key(key);
     const std::vector<std::string_view> once = each_once(keys);
     if (once.size() == 1) return remove(once.front());
     batches_.remove(once);
@@ -174,7 +174,7 @@ class DynamoDb final : public Storage {
   }
 
   aws::Response put(std::string_view key, Bytes value, bool if_absent) {
-    check_key(key);
+    check_text_key(key);
     check_size(key, value);
     const std::string attribute = service_.key_attribute();
     std::string body = begin_request();
@@ -196,7 +196,7 @@ class DynamoDb final : public Storage {
   }
 
   std::optional<Buffer> get(std::string_view key) {
-    check_key(key);
+    check_text_key(key);
     const std::string attribute = service_.key_attribute();
     std::string body = begin_request();
     body += R"(,"ConsistentRead":true,"Key":)";

@@ -41,7 +41,7 @@ std::string folder_at(std::string_view folder, std::string_view name) {
 /// The server's contents are untrusted: another program may have written them.
 bool is_good(const std::string& key) {
   try {
-    check_key(key);
+    check_text_key(key);
     return true;
   } catch (const Error&) {
     return false;

@@ -71,7 +71,7 @@ class Memcached final : public Storage {
 
   /// One request per key, plus one for each folder with keys that are new to this handle.
   void save_all(std::span<const Item> items) override {
-    for (const Item& item : items) check_key(item.key);
+    for (const Item& item : items) check_text_key(item.key);
     if (items.empty()) return;
     with_server("saving", items.front().key, items.size(), [&](Client& client) {
       std::vector<std::string_view> keys;
@@ -97,7 +97,7 @@ class Memcached final : public Storage {
   }
 
   bool create(std::string_view key, Bytes value) override {
-    check_key(key);
+    check_text_key(key);
     return with_server("creating", key, 1, [&](Client& client) {
       bool created = false;
       index_.note_around(client, {&key, 1}, [&] {
@@ -114,7 +114,7 @@ class Memcached final : public Storage {
   }
 
   bool exists(std::string_view key) override {
-    check_key(key);
+    check_text_key(key);
     const std::string item = item_of_key(key);
     // A long name is hashed, and only the value tells which key it belongs to.
     if (is_hashed(item)) return load(key).has_value();
@@ -125,7 +125,7 @@ class Memcached final : public Storage {
   }
 
   std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
-    for (const std::string& key : keys) check_key(key);
+    for (const std::string& key : keys) check_text_key(key);
     std::vector<std::optional<Buffer>> values(keys.size());
     if (keys.empty()) return values;
     with_server("loading", keys.front(), keys.size(), [&](Client& client) {
@@ -142,7 +142,7 @@ class Memcached final : public Storage {
   }
 
   void remove_all(std::span<const std::string> keys) override {
-    for (const std::string& key : keys) check_key(key);
+    for (const std::string& key : keys) check_text_key(key);
     if (keys.empty()) return;
     with_server("removing", keys.front(), keys.size(), [&](Client& client) {
       std::vector<std::string> items;

@@ -48,20 +48,20 @@ class ParameterServer final : public Storage, public Aggregator {
   }
 
   void save(std::string_view key, Bytes value) override {
-    check_key(key);
+    check_text_key(key);
     if (meter_) meter_->count_put(1, value.size());
     with_server("saving", key, [&](Client& server) { server.put(std::string(key), value); });
   }
 
   bool create(std::string_view key, Bytes value) override {
-    check_key(key);
+    check_text_key(key);
     if (meter_) meter_->count_put(1, value.size());
     return with_server("creating", key,
                        [&](Client& server) { return server.create(std::string(key), value); });
   }
 
   std::optional<Buffer> load(std::string_view key) override {
-    check_key(key);
+    check_text_key(key);
     std::optional<Buffer> value =
         with_server("loading", key, [&](Client& server) { return server.get(std::string(key)); });
     if (meter_) meter_->count_get(1, value ? value->size() : 0);
@@ -74,7 +74,7 @@ class ParameterServer final : public Storage, public Aggregator {
   }
 
   void remove_all(std::span<const std::string> keys) override {
-    for (const std::string& key : keys) check_key(key);
+    for (const std::string& key : keys) check_text_key(key);
     for (; !keys.empty(); keys = keys.subspan(std::min(keys.size(), kBatchKeys))) {
       const auto batch = keys.first(std::min(keys.size(), kBatchKeys));
       if (meter_) meter_->count_remove(batch.size());
@@ -100,7 +100,7 @@ class ParameterServer final : public Storage, public Aggregator {
 
   SumAnswer push_pull(const SumRequest& request, std::span<double> totals, std::span<float> values,
                       Deadline deadline) override {
-    check_key(request.key);
+    check_text_key(request.key);
     Series& series = series_of(request.key);
     Numbers answer;
     const Sum sum = with_server("summing", request.key, [&](Client& server) {

@@ -70,20 +70,20 @@ class S3 final : public Storage {
   }
 
   void save(std::string_view key, Bytes value) override {
-    check_key(key);
+    check_text_key(key);
     if (value.size() > kOneRequestBytes) return upload_in_parts(bucket_, key, value);
     const std::string what = what_for("saving", key);
     bucket_.need_ok(bucket_.call(put_request(bucket_, key, value), what), what);
   }
 
   std::optional<Buffer> load(std::string_view key) override {
-    check_key(key);
+    check_text_key(key);
     return finish_get(bucket_, key,
                       bucket_.call(get_request(bucket_, key), what_for("loading", key)));
   }
 
   bool exists(std::string_view key) override {
-    check_key(key);
+    check_text_key(key);
     const std::string what = what_for("looking up", key);
     const aws::Response answer = bucket_.call(bucket_.request("HEAD", key), what);
     if (answer.status == 404) return false;
@@ -93,13 +93,13 @@ class S3 final : public Storage {
 
   std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
                                    std::uint64_t bytes) override {
-    check_key(key);
+    check_text_key(key);
     return get_part(bucket_, key, begin, bytes);
   }
 
   /// One GET per key, all in parallel.
   std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
-    for (const std::string& key : keys) check_key(key);
+    for (const std::string& key : keys) check_text_key(key);
     std::vector<aws::Request> gets;
     for (const std::string& key : keys) gets.push_back(get_request(bucket_, key));
     const std::string what = keys.size() == 1 ? what_for("loading", keys.front())
@@ -112,7 +112,7 @@ class S3 final : public Storage {
   }
 
   bool create(std::string_view key, Bytes value) override {
-    check_key(key);
+    check_text_key(key);
     const std::string what = what_for("creating", key);
     if (value.size() > kLargestPut)
       fail(Code::resource_exhausted, "s3://{}: {}: one request takes 5 GB at most", bucket_.name(),
@@ -138,7 +138,7 @@ class S3 final : public Storage {
   }
 
   void remove(std::string_view key) override {
-    check_key(key);
+    check_text_key(key);
     const std::string what = what_for("removing", key);
     need_removed(bucket_.call(bucket_.request("DELETE", key), what), what);
   }
@@ -171,7 +171,7 @@ class S3 final : public Storage {
   void save_all(std::span<const Item> items) override {
     std::vector<aws::Request> puts;
     for (const Item& item : items) {
-      check_key(item.key);
+      check_text_key(item.key);
       if (item.value.size() <= kOneRequestBytes)
         puts.push_back(put_request(bucket_, item.key, item.value));
     }
@@ -183,7 +183,7 @@ class S3 final : public Storage {
 
   /// One request per thousand keys, or one per key where the server has no such request.
   void remove_all(std::span<const std::string> keys) override {
-    for (const std::string& key : keys) check_key(key);
+    for (const std::string& key : keys) check_text_key(key);
     if (keys.size() == 1) return remove(keys.front());
     if (deletes_singly().contains(server())) return remove_singly(keys);
     const std::string what = fmt::format("removing {} keys", keys.size());
