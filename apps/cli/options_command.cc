@@ -19,11 +19,11 @@ namespace {
 std::string range_of(const Option& option) {
   if (!option.choices.empty()) return join(option.choices, ", ");
   if (std::holds_alternative<bool>(option.default_value)) return "true, false";
-  std::string text;
-  if (option.minimum) text = fmt::format("≥ {}", *option.minimum);
-  if (option.above) text = fmt::format("> {}", *option.above);
-  if (option.maximum) text += fmt::format("{}≤ {}", text.empty() ? "" : ", ", *option.maximum);
-  return text;
+  std::vector<std::string> ranges = option.words;
+  if (option.minimum) ranges.push_back(fmt::format("≥ {}", *option.minimum));
+  if (option.above) ranges.push_back(fmt::format("> {}", *option.above));
+  if (option.maximum) ranges.push_back(fmt::format("≤ {}", *option.maximum));
+  return join(ranges, ", ");
 }
 
 /// `text` broken at blanks, so that no line of a list item has more than 120 characters; the later
@@ -71,6 +71,7 @@ nlohmann::ordered_json rows_of(const Options& options) {
     std::visit([&](const auto& value) { row["default"] = value; }, option.default_value);
     if (!option.unit.empty()) row["unit"] = option.unit;
     if (!option.choices.empty()) row["choices"] = option.choices;
+    if (!option.words.empty()) row["words"] = option.words;
     if (option.minimum) row["minimum"] = *option.minimum;
     if (option.above) row["above"] = *option.above;
     if (option.maximum) row["maximum"] = *option.maximum;

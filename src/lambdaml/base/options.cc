@@ -18,17 +18,22 @@ std::string canonical(std::string_view name) {
   return out;
 }
 
-std::string_view type_name(const Option::Value& value) {
-  switch (value.index()) {
-    case 0:
+std::string type_name(const Option& option) {
+  switch (type_of(option)) {
+    case OptionType::flag:
       return "true or false";
-    case 1:
+    case OptionType::integer:
       return "a whole number";
-    case 2:
-      return "a number";
-    default:
+    case OptionType::real:
+      return option.words.empty() ? "a number" : "a number or " + join(option.words, " or ");
+    case OptionType::text:
       return "a text";
   }
+  return "";
+}
+
+bool is_word(const Option& option, std::string_view text) {
+  return std::ranges::find(option.words, text) != option.words.end();
 }
 
 /// YAML 1.1's words for a truth value, and 1 and 0; in any case, as people write them.
@@ -49,15 +54,20 @@ std::optional<bool> to_flag(std::string_view text) {
 /// user gave, for messages.
 Option::Value conform(const Option& option, Option::Value value, std::string_view name,
                       std::string_view where) {
-  if (option.default_value.index() == value.index()) return value;
-  if (std::holds_alternative<double>(option.default_value))
+  const OptionType type = type_of(option);
+  if (value.index() == static_cast<std::size_t>(type)) return value;
+  if (type == OptionType::real) {
     if (const auto* whole = std::get_if<std::int64_t>(&value)) return static_cast<double>(*whole);
-  if (std::holds_alternative<std::int64_t>(option.default_value))
+    if (const auto* text = std::get_if<std::string>(&value);
+        text != nullptr && is_word(option, *text))
+      return value;
+  }
+  if (type == OptionType::integer)
     if (const auto* real = std::get_if<double>(&value);
         real != nullptr && *real == std::floor(*real) && std::abs(*real) < 9e15)
       return static_cast<std::int64_t>(*real);
-  fail(Code::invalid_argument, "{}: {} wants {}, not '{}'", where, name,
-       type_name(option.default_value), without_secrets(to_text(value)));
+  fail(Code::invalid_argument, "{}: {} wants {}, not '{}'", where, name, type_name(option),
+       without_secrets(to_text(value)));
 }
 
 void check_range(const Option& option, const Option::Value& value, std::string_view name,
@@ -69,6 +79,7 @@ void check_range(const Option& option, const Option::Value& value, std::string_v
     number = *real;
   else {
     const auto* text = std::get_if<std::string>(&value);
+    if (text != nullptr && is_word(option, *text)) return;
     if (text != nullptr)
       for (const std::string& choice : option.open_choices)
         if (text->starts_with(choice + ":")) return;
@@ -92,6 +103,12 @@ void check_range(const Option& option, const Option::Value& value, std::string_v
 }
 
 }  // namespace
+
+OptionType type_of(const Option& option) {
+  static_assert(std::is_same_v<std::variant_alternative_t<2, Option::Value>, double>);
+  if (!option.words.empty()) return OptionType::real;
+  return static_cast<OptionType>(option.default_value.index());
+}
 
 std::string flag_of(std::string_view name) {
   std::string out = "--" + std::string(name);
@@ -152,23 +169,24 @@ void Options::parse(std::string_view name, std::string_view text, std::string_vi
   }
   const auto wrong = [&] {
     fail(Code::invalid_argument, "{}: {} wants {}, not '{}'", where, canonical(name),
-         type_name(option->default_value), without_secrets(text));
+         type_name(*option), without_secrets(text));
   };
-  switch (option->default_value.index()) {
-    case 0:
+  switch (type_of(*option)) {
+    case OptionType::flag:
       if (const auto flag = to_flag(text)) return set(name, Value(*flag), where);
       wrong();
       break;
-    case 1:
+    case OptionType::integer:
       if (const auto whole = to_integer(text)) return set(name, Value(*whole), where);
       if (const auto real = to_real(text)) return set(name, Value(*real), where);
       wrong();
       break;
-    case 2:
+    case OptionType::real:
       if (const auto real = to_real(text)) return set(name, Value(*real), where);
+      if (is_word(*option, text)) return set(name, Value(std::string(text)), where);
       wrong();
       break;
-    default:
+    case OptionType::text:
       set(name, Value(std::string(text)), where);
   }
 }
@@ -204,6 +222,12 @@ std::int64_t Options::integer(std::string_view name) const {
 
 double Options::real(std::string_view name) const {
   if (const auto* v = std::get_if<double>(&value(name))) return *v;
+  fail(Code::internal, "option '{}' is no real number", name);
+}
+
+std::optional<double> Options::real_unless_word(std::string_view name) const {
+  if (const auto* v = std::get_if<double>(&value(name))) return *v;
+  if (!declared(name).words.empty()) return {};
   fail(Code::internal, "option '{}' is no real number", name);
 }
 

@@ -16,7 +16,7 @@ struct Option {
   using Value = std::variant<bool, std::int64_t, double, std::string>;
 
   std::string name;     ///< snake_case; the flag is `--` and the name with `-` for `_`
-  Value default_value;  ///< its alternative is the option's type
+  Value default_value;  ///< its alternative is the option's type, unless there are `words`
   std::string help;     ///< one sentence without a full stop
   std::string unit = {};
   std::optional<double> minimum = {};  ///< numbers: the smallest allowed value
@@ -24,9 +24,20 @@ struct Option {
   std::optional<double> maximum = {};
   std::vector<std::string> choices = {};       ///< texts: the only allowed values; empty = any
   std::vector<std::string> open_choices = {};  ///< choices that take an argument: `CHOICE:ANYTHING`
+  std::vector<std::string> words = {};         ///< what a real number may be instead: `auto`
   std::vector<std::string> aliases = {};       ///< other names in job files and events
+  /// Another option, and the values of it with which this one has an effect.
+  struct Need {
+    std::string option;
+    std::vector<std::string> values;
+  };
+  std::vector<Need> needs = {};
   bool execution_only = false;  ///< affects where or how a job runs, never its numerical result
 };
+
+/// The type of an option's values.
+enum class OptionType { flag, integer, real, text };
+OptionType type_of(const Option& option);
 
 /// The flag of an option name: `batch_size` → `--batch-size`.
 std::string flag_of(std::string_view name);
@@ -58,6 +69,8 @@ class Options {
   bool flag(std::string_view name) const;
   std::int64_t integer(std::string_view name) const;
   double real(std::string_view name) const;
+  /// The number that an option with `words` has; nullopt if it has a word.
+  std::optional<double> real_unless_word(std::string_view name) const;
   const std::string& text(std::string_view name) const;
   const Value& value(std::string_view name) const;
 

@@ -20,6 +20,8 @@ Options sample() {
        .aliases = {"learning_rate"}},
       {.name = "model", .default_value = std::string("lr"), .help = "m", .choices = {"lr", "svm"}},
       {.name = "keep", .default_value = false, .help = "k"},
+      {.name = "l2", .default_value = std::string("auto"), .help = "p", .minimum = 0,
+       .words = {"auto"}},
   });
 }
 
@@ -45,6 +47,23 @@ TEST(Options, DefaultsUntilSetAndAliasesMeanTheSame) {
   EXPECT_EQ(options.integer("batch_size"), 1000);
   options.set("lr", Option::Value(std::int64_t{2}), "event");
   EXPECT_EQ(options.real("lr"), 2.0);
+}
+
+TEST(Options, ANumberMayHaveAWordInItsPlace) {
+  Options options = sample();
+  EXPECT_EQ(type_of(*options.find("l2")), OptionType::real);
+  EXPECT_EQ(options.real_unless_word("l2"), std::nullopt);
+  options.parse("l2", "1e-3", "--l2");
+  EXPECT_EQ(options.real_unless_word("l2"), 1e-3);
+  options.set("l2", Option::Value(std::int64_t{0}), "event");
+  EXPECT_EQ(options.real_unless_word("l2"), 0.0);
+  options.set("l2", Option::Value(std::string("auto")), "event");
+  EXPECT_EQ(options.real_unless_word("l2"), std::nullopt);
+  EXPECT_EQ(message_of([&] { options.parse("l2", "much", "--l2"); }),
+            "invalid_argument: --l2: l2 wants a number or auto, not 'much'");
+  EXPECT_THAT(message_of([&] { options.parse("l2", "-1", "--l2"); }), HasSubstr("at least 0"));
+  EXPECT_THAT(message_of([&] { options.set("lr", Option::Value(std::string("auto")), "event"); }),
+              HasSubstr("wants a number, not 'auto'"));
 }
 
 TEST(Options, TruthValuesAreTakenAsYamlAndPeopleWriteThem) {

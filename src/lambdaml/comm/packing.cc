@@ -225,7 +225,8 @@ std::vector<Option> compression_options() {
        .default_value = 0.01,
        .help = "share of the values that topk sends",
        .above = 0,
-       .maximum = 1}};
+       .maximum = 1,
+       .needs = {{"compress", {"topk"}}}}};
 }
 
 void require_increments(const Options& options, std::string_view optimizer,

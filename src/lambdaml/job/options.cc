@@ -29,6 +29,17 @@ std::vector<std::string> models_of_a_file() {
   return names;
 }
 
+/// Values of --model, without the file of those that have one.
+std::vector<std::string> models_with_labels() {
+  std::vector<std::string> names;
+  for (const model::Plugin& plugin : model::registry().entries()) {
+    if (!plugin.needs_labels) continue;
+    names.push_back(plugin.name);
+    names.insert(names.end(), plugin.aliases.begin(), plugin.aliases.end());
+  }
+  return names;
+}
+
 std::vector<std::string> formats() {
   std::vector<std::string> names = data::format_names();
   names.insert(names.begin(), "auto");
@@ -105,7 +116,8 @@ std::vector<Option> end_options() {
            .default_value = 0.1,
            .help = "share of the rows held out for validation",
            .minimum = 0,
-           .maximum = 0.99},
+           .maximum = 0.99,
+           .needs = {{"model", models_with_labels()}}},
           {.name = "seed",
            .default_value = Int{1},
            .help = "seed of the job's random choices",

@@ -9,6 +9,7 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/faas/registry.h"
+#include "lambdaml/job/optimizer_choice.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
 
@@ -47,7 +48,7 @@ std::vector<Kind> kinds_of(const Options& options) {
   const bool model_given = options.is_set("model");
   const bool optim_given = options.is_set("optim");
   const std::string optim =
-      optim_given || model == nullptr ? options.text("optim") : model->default_optimizer;
+      model == nullptr ? options.text("optim") : choose_optimizer(options, *model);
   return {
       {"model", model == nullptr ? "" : model->name, !model_given, owners_in(model::registry())},
       // Whoever chose the model chose the optimizer that it prefers.
@@ -57,6 +58,19 @@ std::vector<Kind> kinds_of(const Options& options) {
       {"platform", options.text("platform"), !options.is_set("platform"),
        owners_in(faas::registry())},
       {"format", format_chosen(options.text("format")), false, owners_in(data::registry())}};
+}
+
+/// The option's need that the job does not meet.
+std::optional<UnusedOption> unmet_need(const Options& options, const Option& option) {
+  for (const Option::Need& need : option.needs) {
+    if (options.find(need.option) == nullptr) continue;
+    const std::string chosen = to_text(options.value(need.option));
+    const std::string choice = chosen.substr(0, chosen.find(':'));  // of NAME:FILE
+    if (std::ranges::find(need.values, choice) == need.values.end())
+      return UnusedOption{option.name, need.option, need.values, chosen,
+                          !options.is_set(need.option)};
+  }
+  return {};
 }
 
 bool declares(const Kind::Owner& owner, const std::string& option) {
@@ -82,7 +96,8 @@ std::vector<UnusedOption> unused_options(const Options& options) {
           unused = UnusedOption{option.name, kind.option, {}, kind.chosen, kind.by_default};
         if (unused->kind == kind.option) unused->owners.push_back(owner.name);
       }
-    if (unused && !is_used) out.push_back(*unused);
+    if (!unused || is_used) unused = unmet_need(options, option);
+    if (unused) out.push_back(*unused);
   }
   return out;
 }

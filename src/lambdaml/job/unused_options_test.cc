@@ -37,7 +37,6 @@ TEST(UnusedOptions, AreRefusedWhereTheirOwnersChoiceWasForgotten) {
               AllOf(HasSubstr("invalid_argument: clusters: it belongs to model kmeans"),
                     HasSubstr("the job has model lr: add --model kmeans")));
   EXPECT_THAT(refusal({{"rho", "2"}}), HasSubstr("add --optim admm"));
-  EXPECT_THAT(refusal({{"lambda", "0.1"}}), HasSubstr("add --optim admm"));
   EXPECT_THAT(refusal({{"staleness", "3"}}), HasSubstr("add --sync-mode async"));
   EXPECT_THAT(refusal({{"function", "f"}}), HasSubstr("add --platform aws"));
   EXPECT_THAT(refusal({{"label_smoothing", "0.1"}}), HasSubstr("add --model"));
@@ -57,12 +56,26 @@ TEST(UnusedOptions, AreToldWhereSomethingElseWasChosen) {
   EXPECT_EQ(warnings({{"clusters", "10"}, {"rho", "1"}, {"aggregators", "0"}}), "");
 }
 
+TEST(UnusedOptions, NeedValuesOfOthers) {
+  EXPECT_THAT(refusal({{"lr_decay", "0.5"}}),
+              AllOf(HasSubstr("lr_decay: it belongs to lr_schedule step or inverse"),
+                    HasSubstr("has lr_schedule constant: add --lr-schedule step")));
+  EXPECT_THAT(refusal({{"compress_share", "0.5"}}), HasSubstr("add --compress topk"));
+  EXPECT_THAT(warnings({{"lr_schedule", "inverse"}, {"lr_step", "3"}}),
+              HasSubstr("lr_step has no effect: it belongs to lr_schedule step"));
+  EXPECT_THAT(warnings({{"model", "kmeans"}, {"valid_ratio", "0.3"}}),
+              HasSubstr("valid_ratio has no effect"));
+}
+
 TEST(UnusedOptions, ThatTheJobUsesAreNone) {
   for (const std::map<std::string, std::string>& values :
        {std::map<std::string, std::string>{{"model", "sparse_kmeans"}, {"clusters", "5"}},
         {{"optim", "admm"}, {"rho", "2"}, {"l2", "0.1"}, {"lr", "0.2"}},
         {{"lr", "0.2"}, {"momentum", "0.5"}, {"compress", "int8"}},
         {{"model", "torchscript:/x.pt"}, {"label_smoothing", "0.1"}},
+        {{"model", "sparse_lr"}, {"valid_ratio", "0.3"}},
+        {{"lr_schedule", "step"}, {"lr_step", "3"}, {"lr_decay", "0.5"}},
+        {{"compress", "topk"}, {"compress_share", "0.5"}},
         {{"platform", "aws"}, {"function", "f"}}})
     EXPECT_THAT(unused_options(given(values)), testing::IsEmpty());
 }

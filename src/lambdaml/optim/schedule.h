@@ -27,9 +27,15 @@ class LearningRate {
 
   double at(const Position& position) const;
 
+  /// Whether the option lr is `auto`; then it is to be set before the first at().
+  bool is_automatic() const { return automatic_; }
+  void set(double lr) { lr_ = lr; }
+  double lr() const { return lr_; }
+
  private:
   enum class Kind { constant, step, cosine, inverse };
   Kind kind_;
+  bool automatic_;
   double lr_;
   double decay_;
   double step_;

@@ -104,8 +104,8 @@ void check(const Parameter& parameter, const Options& declared, const std::strin
     return;
   }
   const std::string kind = kind_name(parameter.kind);
-  const bool real = std::holds_alternative<double>(option->default_value);
-  const bool whole = std::holds_alternative<std::int64_t>(option->default_value);
+  const bool real = type_of(*option) == OptionType::real;
+  const bool whole = type_of(*option) == OptionType::integer;
   if (!real && !whole)
     fail(Code::invalid_argument, "{}: {} is no number; give its values with choice: […]", where,
          name);
