@@ -14,6 +14,7 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/faas/runtime.h"
+#include "lambdaml/job/optimizer_choice.h"
 #include "lambdaml/job/stop_condition.h"
 #include "lambdaml/job/unused_options.h"
 #include "lambdaml/model/reporting.h"
@@ -58,8 +59,11 @@ void require_utf8(const Options& options) {
   }
 }
 
-/// Sets the optimizer's own defaults of options of the job and of this model.
-void set_defaults_of_optimizer(Options& options, const model::Plugin& model) {
+/// Sets the model's defaults of its options, and the optimizer's of options of the job and of this
+/// model.
+void set_defaults(Options& options, const model::Plugin& model) {
+  for (const auto& [name, value] : model.defaults)
+    if (!options.is_set(name)) options.parse(name, value, "model " + model.name);
   const auto declares = [](const model::Plugin& plugin, const std::string& name) {
     return std::ranges::find(plugin.options, name, &Option::name) != plugin.options.end();
   };
@@ -86,7 +90,7 @@ void check_pattern(const Options& options) {
 
 }  // namespace
 
-void resolve(Options& options) {
+void resolve(Options& options, Defaults defaults) {
   if (options.text("data").empty())
     fail(Code::invalid_argument, "no training data: give --data FILE, or data: in a job file");
   warn_of_unused(options);
@@ -97,9 +101,8 @@ void resolve(Options& options) {
   }
   split_model_file(options);
   const model::Plugin& model = model::registry().get(options.text("model"));
-  if (!options.is_set("optim"))
-    options.set("optim", Option::Value(model.default_optimizer), "optim");
-  set_defaults_of_optimizer(options, model);
+  options.set("optim", Option::Value(choose_optimizer(options, model)), "optim");
+  if (defaults == Defaults::choose) set_defaults(options, model);
 
   const auto make_absolute = [&](std::string_view name) {
     const std::string& text = options.text(name);

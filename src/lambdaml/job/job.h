@@ -8,11 +8,15 @@
 /// A training job: constraints between its options, and its id.
 namespace lambdaml::job {
 
+/// Whether resolve() chooses values for what is not set; a job that goes on keeps those that it was
+/// begun with.
+enum class Defaults { choose, keep };
+
 /// Brings options to their final form and checks them against each other before anything is
 /// started: resolves model aliases (`sparse_lr` → lr), selects the model's optimizer, makes paths
 /// absolute and the channel a URI, chooses the threads per worker. Warns of options that the job
 /// does not use. Throws invalid_argument.
-void resolve(Options& options);
+void resolve(Options& options, Defaults defaults = Defaults::choose);
 
 /// Unless `threads` is set, sets it to a worker's share of this machine's processors when `jobs`
 /// jobs run at a time. If each function has processors of its own it stays 0, and the worker uses

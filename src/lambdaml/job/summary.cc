@@ -1,6 +1,7 @@
 #include "lambdaml/job/summary.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 
@@ -21,12 +22,13 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-model::Totals totals_from(const json& triple) {
-  const auto number = [&](std::size_t i) {
+/// Of a report; those of old versions had the first three.
+model::Totals totals_from(const json& reported) {
+  std::array<double, model::kTotals> numbers{};
+  for (std::size_t i = 0; i < std::min(numbers.size(), reported.size()); ++i)
     // JSON cannot represent NaN and infinity.
-    return triple.at(i).is_null() ? std::nan("") : triple.at(i).get<double>();
-  };
-  return {number(0), number(1), number(2)};
+    numbers[i] = reported.at(i).is_null() ? std::nan("") : reported.at(i).get<double>();
+  return model::totals_from(numbers);
 }
 
 /// What the workers' reports add up to.
@@ -92,9 +94,9 @@ ordered_json summary_of(const JobEnd& end) {
   summary["features"] = end.data.features;
   const model::Plugin& plugin = model::registry().get(end.options.text("model"));
   std::map<std::string, double> values;
-  model::add_metrics(plugin, model::RowSet::train, sums.train, values);
-  model::add_metrics(plugin, model::RowSet::valid, sums.valid, values);
-  model::add_metrics(plugin, model::RowSet::test, sums.test, values);
+  model::add_metrics(plugin, model::RowSet::train, sums.train, true, values);
+  model::add_metrics(plugin, model::RowSet::valid, sums.valid, true, values);
+  model::add_metrics(plugin, model::RowSet::test, sums.test, true, values);
   for (const model::ReportedMetric& reported : model::reported_metrics(plugin))
     if (values.contains(reported.name)) summary[reported.name] = values[reported.name];
   const double n = end.options.integer("workers");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,13 +19,20 @@ struct Plugin {
   std::string help;
   std::vector<std::string> aliases = {};  ///< other values accepted: sparse_lr
   bool needs_labels = true;
+  /// Targets are numbers to be predicted, and Shape::labels is empty; else they are classes.
+  bool predicts_numbers = false;
   bool needs_images = false;  ///< make() refuses rows that are no images (data/images.h)
-  std::string default_optimizer = "grad_avg";
+  /// Optimizers by name, the preferred one first: a job that names none gets the first that can do
+  /// what its other options ask for (job/optimizer_choice.h).
+  std::vector<std::string> optimizers = {"grad_avg"};
   /// The model's metrics, at least one. The first is the loss, which training minimizes.
   std::vector<Metric> metrics;
   /// The measures that `predict` reports for labelled rows; if empty, the metrics.
   std::vector<Measure> measures = {};
   std::vector<Option> options = {};  ///< settings of its own
+  /// Values that its new jobs have where nobody sets these options, by name; in job files of old
+  /// versions, what is not set has the option's default.
+  std::map<std::string, std::string> defaults = {};
   /// The option whose value is the path or URI of a file that defines the model; then `NAME:FILE`
   /// is a value of --model, and Shape::definition holds the file's bytes. Empty: none.
   std::string file_option = {};

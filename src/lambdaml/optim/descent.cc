@@ -19,11 +19,12 @@ std::vector<Option> descent_options() {
   return options;
 }
 
-Descent::Descent(model::GradientModel& model, const Options& options, LearningRate rate)
+Descent::Descent(model::GradientModel& model, const Options& options, LearningRate rate,
+                 double rows)
     : model_(model),
       rate_(rate),
       momentum_(static_cast<float>(options.real("momentum"))),
-      l2_(options.real("l2")),
+      l2_(l2_weight(options, rows)),
       penalized_(model.penalized()),
       learned_(model.learned()),
       velocity_(momentum_ == 0 ? 0 : learned_) {}

@@ -23,7 +23,8 @@ std::vector<Option> descent_options();
 /// rows. Used by one thread.
 class Descent {
  public:
-  Descent(model::GradientModel& model, const Options& options, LearningRate rate);
+  /// `rows` are those that all workers train on.
+  Descent(model::GradientModel& model, const Options& options, LearningRate rate, double rows);
 
   /// Sets `update` to −lr · v for this batch at `parameters`; returns the batch's totals. Without
   /// rows (or with a denominator of 0) the gradient is 0 and momentum continues.

@@ -46,6 +46,11 @@ class Optimizer {
   /// Passes over the data in this epoch: 1, or ADMM's inner ones. The last step of a pass may add
   /// another one.
   virtual std::uint64_t passes_per_epoch() const { return 1; }
+  /// Called before begin() of a new job with this worker's training rows: the place to measure what
+  /// the data are like, such as for a step size. A collective call; the communicator waits for all
+  /// workers. A worker that continues from a checkpoint does not call it, so what it finds belongs
+  /// to the state.
+  virtual void prepare(const model::Batch& rows, comm::Communicator& communicator);
   /// Sets the initial parameters, the same on every worker.
   virtual void begin(std::span<const float> parameters) = 0;
   /// Processes one batch, which may be empty. Returns global totals for steps that merge and zero

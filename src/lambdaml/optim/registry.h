@@ -33,6 +33,9 @@ struct Plugin {
   std::map<std::string, std::string> defaults = {};
   /// Whether it merges increments; states (k-means' sums, ADMM's variables) are not compressed.
   bool merges_increments = true;
+  /// Whether it takes a step for each batch; if not, one for each pass, and batch_size only bounds
+  /// the rows that are in work at a time.
+  bool steps_by_batch = true;
   /// Whether all workers must take part in every merge, so that only bulk-synchronous patterns do.
   bool needs_all_workers = false;
   /// Throws invalid_argument if it cannot train a model of that kind.

@@ -43,6 +43,8 @@ void fail_diverged(const Position& position) {
        position.epoch + 1, position.round + 1);
 }
 
+void Optimizer::prepare(const model::Batch&, comm::Communicator&) {}
+
 Option l1_option() {
   return {.name = "lambda",
           .default_value = 0.0,
@@ -56,9 +58,16 @@ Option l1_option() {
 Option l2_option() {
   return {.name = "l2",
           .default_value = 0.0,
-          .help = "penalty l2/2 · ‖w‖² on the mean loss, without the biases",
+          .help = "penalty l2/2 · ‖w‖² on the mean loss, without the biases; auto is 1 / training "
+                  "rows, the default of lbfgs and admm",
           .minimum = 0,
+          .words = {"auto"},
           .aliases = {"weight_decay"}};
+}
+
+double l2_weight(const Options& options, double rows) {
+  if (const std::optional<double> given = options.real_unless_word("l2")) return *given;
+  return rows > 0 ? 1 / rows : 0;
 }
 
 std::size_t merge(comm::Communicator& communicator, std::span<float> values, model::Totals& totals,

@@ -30,6 +30,9 @@ std::size_t finish_states(comm::Communicator& communicator, std::span<float> val
 /// Penalties that several optimizers have.
 Option l1_option();
 Option l2_option();
+/// The weight l2 of l2/2 · ‖w‖² beside the mean loss: the option's value, or for `auto` 1 / rows,
+/// which is the penalty of scikit-learn's and LIBLINEAR's C = 1. `rows` are those of all workers.
+double l2_weight(const Options& options, double rows);
 
 /// Totals as scalars of a state and back.
 void append(std::vector<double>& scalars, const model::Totals& totals);

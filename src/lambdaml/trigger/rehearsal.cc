@@ -32,6 +32,29 @@ void require_known_labels(const data::Manifest& test, const data::Manifest& data
                      ", "));
 }
 
+bool learns_classes(const model::Plugin& plugin) {
+  return plugin.needs_labels && !plugin.predicts_numbers;
+}
+
+/// Throws unless the data set has what the model learns from.
+void require_targets(const model::Plugin& plugin, const data::Manifest& data,
+                     const std::string& place) {
+  if (!plugin.needs_labels) return;
+  const std::string what = Uri::parse(place).display();
+  if (!data.labelled())
+    fail(Code::invalid_argument, "{}: it has no labels, and {} learns from labels", what,
+         plugin.name);
+  if (learns_classes(plugin) && data.targets)
+    fail(Code::invalid_argument,
+         "{}: its targets are numbers, and {} learns classes: use --model linear, or labels that "
+         "are whole numbers",
+         what, plugin.name);
+  if (plugin.predicts_numbers && data.names && !data.names->labels.empty())
+    fail(Code::invalid_argument,
+         "{}: its labels are texts ('{}' …), and {} learns numbers: use --model lr, or numbers", what,
+         printable(data.names->labels.front()), plugin.name);
+}
+
 std::uint64_t bytes_for_merging(const Options& options, const model::Model& model,
                                 storage::Storage& channel) {
   comm::MergeSizes sizes;
@@ -51,11 +74,9 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   const std::optional<data::Manifest>& test = staged.test;
   const std::string what = Uri::parse(options.text("data")).display();
   const model::Plugin& plugin = model::registry().get(options.text("model"));
-  if (plugin.needs_labels && data.labels.empty())
-    fail(Code::invalid_argument, "{}: it has no labels, and {} learns from labels", what,
-         plugin.name);
+  require_targets(plugin, data, options.text("data"));
   const model::Shape shape{data.features,
-                           plugin.needs_labels ? data.labels : std::vector<std::int32_t>(),
+                           learns_classes(plugin) ? data.labels : std::vector<std::int32_t>(),
                            staged.definition};
   std::unique_ptr<model::Model> model;
   try {
@@ -63,10 +84,8 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   } catch (...) {
     rethrow_with(what);
   }
-  if (test && plugin.needs_labels && test->labels.empty())
-    fail(Code::invalid_argument, "{}: it has no labels, so {} cannot be tested on it",
-         Uri::parse(options.text("test_data")).display(), plugin.name);
-  if (test && plugin.needs_labels) require_known_labels(*test, data, options);
+  if (test) require_targets(plugin, *test, options.text("test_data"));
+  if (test && learns_classes(plugin)) require_known_labels(*test, data, options);
   if (data.rows() < model->minimum_rows())
     fail(Code::invalid_argument, "{}: its {} rows are too few: {} with these options needs {}",
          what, data.rows(), plugin.name, model->minimum_rows());

@@ -208,7 +208,7 @@ nlohmann::ordered_json resume(const std::filesystem::path& path, Observer& obser
   for (const Option& option : changed.declared())
     if (changed.is_set(option.name))
       options.set(option.name, changed.value(option.name), option.name);
-  job::resolve(options);
+  job::resolve(options, job::Defaults::keep);
   control::Stores stores;
   require_place_of_checkpoints(stores, options, folder.job_id());
   control::JobChannel channel(stores, options.text("channel"), folder.job_id(),

@@ -164,7 +164,7 @@ void register_plugin(Registry& registry) {
                 .help = "k-means clustering (Lloyd), started by k-means++",
                 .aliases = {"sparse_kmeans"},
                 .needs_labels = false,
-                .default_optimizer = "em",
+                .optimizers = {"em"},
                 .metrics = {{.name = "inertia",
                              .help = "Σ squared distance to the nearest centroid",
                              .of = [](const Totals& totals) { return totals.loss; },

@@ -54,7 +54,7 @@ class Admm final : public Optimizer {
         momentum_(static_cast<float>(options.real("momentum"))),
         rho_(options.real("rho")),
         lambda_(options.real("lambda")),
-        l2_(options.real("l2")),
+        l2_(l2_weight(options, problem_.rows)),
         tolerance_abs_(options.real("admm_tolerance_abs")),
         tolerance_rel_(options.real("admm_tolerance_rel")) {
     if (model_.learned() != model_.parameter_count())
@@ -255,6 +255,7 @@ void register_plugin(Registry& registry) {
                              .help = "how far the common model moved, weighed by rho",
                              .label = "dual"}},
                 .epochs_option = "admm_epochs",
+                .defaults = {{"l2", "auto"}},
                 .merges_increments = false,
                 .make = [](Problem problem, const Options& options) {
                   return std::make_unique<Admm>(std::move(problem), options);

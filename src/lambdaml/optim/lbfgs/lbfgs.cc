@@ -52,7 +52,7 @@ class Lbfgs final : public Optimizer {
   Lbfgs(Problem problem, const Options& options)
       : problem_(std::move(problem)),
         model_(gradient_model(problem_.model, "lbfgs")),
-        objective_(model_, options),
+        objective_(model_, options, problem_.rows),
         tolerance_gradient_(options.real("lbfgs_tolerance_gradient")),
         tolerance_loss_(options.real("lbfgs_tolerance_loss")),
         history_(static_cast<std::size_t>(options.integer("lbfgs_memory")),
@@ -375,8 +375,9 @@ void register_plugin(Registry& registry) {
                     .minimum = 0}},
        .metrics = {{.name = "objective", .help = "mean loss and penalties", .label = "objective"},
                    {.name = "gradient_norm", .help = "norm of the objective's steepest direction"}},
-       .defaults = {{"epochs", "200"}, {"batch_size", "16384"}, {"loss", "squared_hinge"}},
+       .defaults = {{"epochs", "200"}, {"batch_size", "16384"}, {"l2", "auto"}, {"loss", "squared_hinge"}},
        .merges_increments = false,
+       .steps_by_batch = false,
        .needs_all_workers = true,
        .make = [](Problem problem, const Options& options) {
          return std::make_unique<Lbfgs>(std::move(problem), options);

@@ -3,10 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lambdaml/optim/support.h"
+
 namespace lambdaml::optim::lbfgs {
 
-Objective::Objective(const model::GradientModel& model, const Options& options)
-    : l2_(options.real("l2")), l1_(options.real("lambda")), penalized_(model.penalized()) {}
+Objective::Objective(const model::GradientModel& model, const Options& options, double rows)
+    : l2_(l2_weight(options, rows)),
+      l1_(options.real("lambda")),
+      penalized_(model.penalized()) {}
 
 double Objective::penalty(std::span<const float> w) const {
   double squares = 0, sizes = 0;

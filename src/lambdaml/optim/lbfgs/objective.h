@@ -13,8 +13,8 @@ namespace lambdaml::optim::lbfgs {
 /// parameters.
 class Objective {
  public:
-  /// Reads `l2` and `lambda`.
-  Objective(const model::GradientModel& model, const Options& options);
+  /// Reads `l2` and `lambda`; `rows` are those that all workers train on.
+  Objective(const model::GradientModel& model, const Options& options, double rows);
 
   bool is_smooth() const { return l1_ == 0; }
   double penalty(std::span<const float> w) const;

@@ -22,7 +22,8 @@ class ModelAveraging final : public Optimizer {
       : problem_(std::move(problem)),
         descent_(gradient_model(problem_.model, "model_avg"), options,
                  LearningRate(options, static_cast<double>(problem_.epochs), 1,
-                              problem_.rows_per_round.size())) {}
+                              problem_.rows_per_round.size()),
+                 problem_.rows) {}
 
   void begin(std::span<const float> parameters) override {
     parameters_.assign(parameters.begin(), parameters.end());

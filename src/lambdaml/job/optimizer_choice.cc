@@ -1,0 +1,56 @@
+#include "lambdaml/job/optimizer_choice.h"
+
+#include <algorithm>
+
+#include "lambdaml/base/option_sets.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/optim/registry.h"
+
+namespace lambdaml::job {
+namespace {
+
+template <class Plugin>
+bool declares(const Plugin& plugin, const std::string& option) {
+  return std::ranges::find(plugin.options, option, &Option::name) != plugin.options.end();
+}
+
+/// Whether another optimizer was meant by one of the options.
+bool lacks_an_option(const optim::Plugin& optimizer, const Options& options) {
+  const auto is_an_optimizers = [](const std::string& option) {
+    return std::ranges::any_of(optim::registry().entries(), [&](const optim::Plugin& plugin) {
+      return declares(plugin, option);
+    });
+  };
+  return std::ranges::any_of(options.declared(), [&](const Option& option) {
+    return options.is_set(option.name) && is_an_optimizers(option.name) &&
+           !declares(optimizer, option.name);
+  });
+}
+
+/// Whether an option of the model has another value than the one for which the optimizer is made.
+bool contradicts_a_default(const optim::Plugin& optimizer, const Options& options,
+                           const model::Plugin& model) {
+  return std::ranges::any_of(optimizer.defaults, [&](const auto& preferred) {
+    const auto& [name, value] = preferred;
+    return declares(model, name) && options.is_set(name) && to_text(options.value(name)) != value;
+  });
+}
+
+bool can_serve(const optim::Plugin& optimizer, const Options& options, const model::Plugin& model) {
+  if (!optimizer.steps_by_batch && options.is_set("batch_size")) return false;
+  const comm::Plugin* pattern = comm::registry().find(options.text("sync_mode"));
+  if (optimizer.needs_all_workers && pattern != nullptr && !pattern->bulk_synchronous) return false;
+  if (!optimizer.merges_increments && is_changed(options, "compress")) return false;
+  return !lacks_an_option(optimizer, options) && !contradicts_a_default(optimizer, options, model);
+}
+
+}  // namespace
+
+std::string choose_optimizer(const Options& options, const model::Plugin& model) {
+  if (options.is_set("optim")) return options.text("optim");
+  for (const std::string& name : model.optimizers)
+    if (can_serve(optim::registry().get(name), options, model)) return name;
+  return model.optimizers.back();
+}
+
+}  // namespace lambdaml::job
