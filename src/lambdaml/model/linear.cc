@@ -1,6 +1,7 @@
 #include "lambdaml/model/linear.h"
 
 #include <algorithm>
+#include <cmath>
 #include <variant>
 
 #include "lambdaml/base/error.h"
@@ -57,21 +58,37 @@ Prefetch prefetch(const tensor::CsrView<Index>&, std::size_t, std::size_t) {
   return {};
 }
 
+double squared_norm_of_row(const tensor::DenseView& x, std::size_t i) {
+  return tensor::dot(x.cols, x.data + i * x.cols, x.data + i * x.cols);
+}
+template <class Index>
+double squared_norm_of_row(const tensor::CsrView<Index>& x, std::size_t i) {
+  const float* values = x.values + x.offsets[i];
+  return tensor::dot(x.offsets[i + 1] - x.offsets[i], values, values);
+}
+
 }  // namespace
 
-LinearModel::LinearModel(const Shape& shape, const Options& options, const std::string& what)
-    : features_(shape.features),
-      classes_(shape.classes()),
-      outputs_(classes_ == 2 ? 1 : classes_),
+LinearModel::LinearModel(std::size_t features, std::size_t classes, const Options& options)
+    : features_(features),
+      classes_(classes),
+      outputs_(classes <= 2 ? 1 : classes),
       blocks_(static_cast<std::size_t>(options.integer("threads"))) {
+  if (features_ == 0) fail(Code::invalid_argument, "a linear model needs at least one feature");
+  stride_ = std::clamp(kMarginBytes / (outputs_ * sizeof(float)), kLeastRows, kMostRows);
+  margins_.resize(blocks_.limit() * outputs_ * stride_);
+}
+
+LinearModel::LinearModel(const Shape& shape, const Options& options, Numbers)
+    : LinearModel(shape.features, 0, options) {}
+
+LinearModel::LinearModel(const Shape& shape, const Options& options, const std::string& what)
+    : LinearModel(shape.features, shape.classes(), options) {
   if (classes_ == 0) fail(Code::invalid_argument, "{} needs labels and the data has none", what);
   if (classes_ == 1)
     fail(Code::invalid_argument,
          "{} needs rows of at least two classes and every label of the data is {}", what,
          shape.labels[0]);
-  if (features_ == 0) fail(Code::invalid_argument, "{} needs at least one feature", what);
-  stride_ = std::clamp(kMarginBytes / (outputs_ * sizeof(float)), kLeastRows, kMostRows);
-  margins_.resize(blocks_.limit() * outputs_ * stride_);
 }
 
 void LinearModel::initialize(const Start&, std::span<float> parameters) {
@@ -126,7 +143,7 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameter
     if (outputs_ == 1 && own != nullptr && all_known(targets, end - begin)) {
       const tensor::LossSums sums_of_block = std::visit(
           [&](const auto& x) {
-            return tensor::add_gradient(two_classes(), x.slice(begin, end), targets,
+            return tensor::add_gradient(one_margin(), x.slice(begin, end), targets,
                                         parameters.data(), parameters[features_], own);
           },
           batch.features);
@@ -142,7 +159,10 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameter
             ahead.third();
             totals.loss += losses({tile.rows, outputs_, stride_, targets + at, z}, totals.correct);
             ahead.third();
-            if (own == nullptr) return;
+            if (own == nullptr) {
+              if (classes_ == 0) add_errors(tile.rows, targets + at, z, totals);
+              return;
+            }
             for (std::size_t c = 0; c < outputs_; ++c) {
               const float* residuals = z + c * stride_;
               tensor::accumulate(tile, residuals, own + c * features_);
@@ -158,6 +178,19 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameter
   return blocks_.add(batch.rows(), work, sums, add_block);
 }
 
+void LinearModel::add_errors(std::size_t n, const float* targets, const float* errors,
+                             Totals& totals) {
+  for (std::size_t i = 0; i < n; ++i) {
+    totals.absolute_error += std::abs(errors[i]);
+    totals.targets += targets[i];
+    totals.squared_targets += static_cast<double>(targets[i]) * targets[i];
+  }
+}
+
+double LinearModel::many_classes(const Margins&, double&) const {
+  fail(Code::internal, "a model with one margin was asked for the losses of several");
+}
+
 bool LinearModel::all_known(const float* targets, std::size_t n) const {
   bool all = true;
   for (std::size_t i = 0; i < n; ++i) all &= known(targets[i]);
@@ -167,7 +200,7 @@ bool LinearModel::all_known(const float* targets, std::size_t n) const {
 double LinearModel::losses(Margins rows, double& correct) const {
   auto of_known = [&](const Margins& part) {
     if (outputs_ > 1) return many_classes(part, correct);
-    const tensor::LossSums sums = tensor::apply_loss(two_classes(), part.n, part.targets, part.z);
+    const tensor::LossSums sums = tensor::apply_loss(one_margin(), part.n, part.targets, part.z);
     correct += sums.correct;
     return sums.loss;
   };
@@ -198,7 +231,7 @@ Model::Prediction LinearModel::predict(const Batch& batch, std::span<const float
   check(batch, parameters, false);
   const std::size_t n = batch.rows();
   Prediction out;
-  out.classes.resize(n);
+  if (classes_ > 0) out.classes.resize(n);
   out.scores.resize(n);
   const bool with_probabilities = has_probabilities() && !batch.targets.empty();
   if (with_probabilities) out.target_probabilities.assign(n, 0.0F);
@@ -208,6 +241,10 @@ Model::Prediction LinearModel::predict(const Batch& batch, std::span<const float
       const Margins rows{tile.rows, outputs_, stride_, nullptr, z};
       for (std::size_t i = 0; i < tile.rows; ++i) {
         const std::size_t row = begin + i;
+        if (classes_ == 0) {
+          out.scores[row] = z[i];
+          continue;
+        }
         const std::size_t best = winner(rows, i);
         out.classes[row] = static_cast<std::uint32_t>(best);
         out.scores[row] = outputs_ == 1 ? z[i] : z[best * stride_ + i];
@@ -225,8 +262,56 @@ void LinearModel::probabilities(const Margins&, float*) const {
   fail(Code::internal, "a model without probabilities was asked for them");
 }
 
+void LinearModel::unscale(const data::Scaling& scaling, std::span<float> parameters) const {
+  for (std::size_t output = 0; output < outputs_; ++output) {
+    const std::span<float> weights = parameters.subspan(output * features_, features_);
+    float& bias = parameters[outputs_ * features_ + output];
+    double shift = 0;
+    for (std::size_t c = 0; c < features_; ++c) {
+      const double weight = static_cast<double>(weights[c]) * scaling.factor[c];
+      shift += weight * scaling.center[c];
+      weights[c] = static_cast<float>(weight);
+    }
+    bias = static_cast<float>(bias - shift);
+  }
+}
+
 std::vector<Model::Piece> LinearModel::pieces() const {
   return {{"weight", {outputs_, features_}}, {"bias", {outputs_}}};
+}
+
+std::optional<GradientModel::Smoothness> LinearModel::smoothness(const Batch& batch) {
+  constexpr std::size_t kRows = 10'000;
+  constexpr int kIterations = 20;
+  const std::size_t n = std::min(batch.rows(), kRows);
+  if (n == 0) return Smoothness{};
+  const tensor::MatrixView sample = tensor::slice(batch.features, 0, n);
+  std::vector<float> margins(n, 1.0F);
+  std::vector<float> v(features_);
+  // Begins with the sum of the rows, which is not orthogonal to the largest eigenvector unless the
+  // rows are balanced around 0; then rounding and the intercept break the balance.
+  double intercept = 1, largest = 0, squares = 0;
+  for (int i = 0; i <= kIterations; ++i) {
+    std::ranges::fill(v, 0.0F);
+    std::visit([&](const auto& x) { tensor::accumulate(x, margins.data(), v.data()); }, sample);
+    intercept = 0;
+    for (const float margin : margins) intercept += margin;
+    const double norm = std::sqrt(tensor::dot(v.size(), v.data(), v.data()) + intercept * intercept);
+    if (norm == 0) break;
+    for (float& value : v) value = static_cast<float>(value / norm);
+    if (i > 0) largest = norm / static_cast<double>(n);
+    std::visit(
+        [&](const auto& x) {
+          tensor::margins(x, v.data(), static_cast<float>(intercept / norm), margins.data());
+        },
+        sample);
+  }
+  std::visit(
+      [&](const auto& x) {
+        for (std::size_t i = 0; i < n; ++i) squares += 1 + squared_norm_of_row(x, i);
+      },
+      sample);
+  return Smoothness{curvature() * largest, curvature() * squares / static_cast<double>(n)};
 }
 
 std::vector<std::pair<std::size_t, std::size_t>> LinearModel::penalized() const {

@@ -22,6 +22,8 @@ namespace lambdaml::model {
 /// Parameters: `outputs` × features weights, then `outputs` biases; initially zero. A row whose
 /// label is not in the label map (target −1) adds no loss and no gradient; it counts as a row, and
 /// as classified wrongly.
+///
+/// A model that predicts numbers has one margin, which is its prediction.
 class LinearModel : public GradientModel {
  public:
   std::size_t parameter_count() const final { return outputs_ * (features_ + 1); }
@@ -31,13 +33,21 @@ class LinearModel : public GradientModel {
   Totals evaluate(const Batch& batch, std::span<const float> parameters) final;
   /// The target probability of a row whose label is not in the map is 0.
   Prediction predict(const Batch& batch, std::span<const float> parameters) final;
+  /// w · (x − center) · factor + b = (w · factor) · x + (b − Σ w · factor · center), in double.
+  void unscale(const data::Scaling& scaling, std::span<float> parameters) const final;
   std::vector<Piece> pieces() const final;
   std::vector<std::pair<std::size_t, std::size_t>> penalized() const final;
+  /// That of the loss by the margin, times the largest eigenvalue of the mean of (x, 1) (x, 1)ᵀ,
+  /// which is found by power iteration.
+  std::optional<Smoothness> smoothness(const Batch& rows) final;
 
  protected:
   /// Reads the option `threads`. Throws invalid_argument unless there are at least two classes and
   /// one feature; `what` names the model in messages.
   LinearModel(const Shape& shape, const Options& options, const std::string& what);
+  /// A model that predicts numbers.
+  struct Numbers {};
+  LinearModel(const Shape& shape, const Options& options, Numbers);
 
   /// Margins of n rows with known targets; that of class c and row i is at z[c · stride + i].
   struct Margins {
@@ -47,11 +57,13 @@ class LinearModel : public GradientModel {
     const float* targets;
     float* z;
   };
-  /// The loss of two classes, as a kernel implements it.
-  virtual tensor::Loss two_classes() const = 0;
+  /// The loss of one margin, as a kernel implements it.
+  virtual tensor::Loss one_margin() const = 0;
   /// For K margins per row: replaces them by ∂loss/∂z, adds the number of correctly classified rows
   /// to `correct` and returns the sum of the losses.
-  virtual double many_classes(const Margins& rows, double& correct) const = 0;
+  virtual double many_classes(const Margins& rows, double& correct) const;
+  /// The largest second derivative of a row's loss by its margins (of the hinge, which has none, 1).
+  virtual double curvature() const = 0;
   /// P(target | row) for rows with known targets, for models with probabilities.
   virtual bool has_probabilities() const { return false; }
   virtual void probabilities(const Margins& rows, float* out) const;
@@ -62,15 +74,22 @@ class LinearModel : public GradientModel {
  private:
   void check(const Batch& batch, std::span<const float> parameters, bool needs_targets) const;
   Totals sums_of(const Batch& batch, std::span<const float> parameters, std::span<float> sums);
-  bool known(float target) const { return target >= 0 && target < static_cast<float>(classes_); }
+  /// Numbers: all are. `classes_` is 0 then.
+  bool known(float target) const {
+    return classes_ == 0 || (target >= 0 && target < static_cast<float>(classes_));
+  }
   bool all_known(const float* targets, std::size_t n) const;
   double losses(Margins rows, double& correct) const;
   /// Calls visit(tile, its first row, prefetch hint) for each tile of x, with its margins in z.
   template <class View, class Visit>
   void for_tiles(const View& x, const float* parameters, float* z, Visit&& visit) const;
 
+  LinearModel(std::size_t features, std::size_t classes, const Options& options);
+  /// Adds what only evaluate() reports of numbers, given the errors.
+  static void add_errors(std::size_t n, const float* targets, const float* errors, Totals& totals);
+
   std::size_t features_;
-  std::size_t classes_;
+  std::size_t classes_;  ///< 0: it predicts numbers
   std::size_t outputs_;
   std::size_t stride_;  ///< the most rows of a tile
   RowBlocks blocks_;

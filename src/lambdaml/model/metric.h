@@ -26,6 +26,7 @@ struct Metric {
   bool higher_is_better = false;
   /// The value for the totals of at least one row.
   std::function<double(const Totals&)> of;
+  bool of_evaluation = false;  ///< needs Model::evaluate(); not known of a training epoch
   Notation notation = Notation::fixed;
   int digits = 4;
 

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "lambdaml/base/rng.h"
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/data/dataset.h"
+#include "lambdaml/data/scaling.h"
 #include "lambdaml/tensor/view.h"
 
 namespace lambdaml::model {
@@ -38,8 +41,9 @@ struct Draws {
 /// The rows of one batch, with the targets in the form that the model requires.
 struct Batch {
   tensor::MatrixView features;
-  std::span<const float>
-      targets;  ///< class number per row, −1 for a label not in the map; empty if unlabelled
+  /// The class number of each row, −1 for a label not in the map, or the number to be predicted;
+  /// empty if unlabelled.
+  std::span<const float> targets;
   Draws draws = {};
 
   std::size_t rows() const { return tensor::rows(features); }
@@ -55,13 +59,30 @@ struct Totals {
   double loss = 0;  ///< Σ of the model's loss; k-means: inertia, Σ squared distance
   double rows = 0;
   double correct = 0;  ///< rows whose predicted class is the target
+  /// Models that predict numbers; only of evaluate().
+  double absolute_error = 0;   ///< Σ |error|
+  double targets = 0;          ///< Σ y
+  double squared_targets = 0;  ///< Σ y²
   Totals& operator+=(const Totals& other) {
     loss += other.loss;
     rows += other.rows;
     correct += other.correct;
+    absolute_error += other.absolute_error;
+    targets += other.targets;
+    squared_targets += other.squared_targets;
     return *this;
   }
 };
+
+/// Totals as numbers that can be added up, and back.
+constexpr std::size_t kTotals = 6;
+inline std::array<double, kTotals> numbers_of(const Totals& totals) {
+  return {totals.loss,           totals.rows,    totals.correct,
+          totals.absolute_error, totals.targets, totals.squared_targets};
+}
+inline Totals totals_from(std::span<const double, kTotals> numbers) {
+  return {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]};
+}
 
 /// A learned function: one contiguous float32 parameter vector, owned by the caller, and ways to
 /// turn a batch into sums. An instance has its own scratch space and is used by one thread; methods
@@ -99,7 +120,7 @@ class Model {
 
   /// The prediction of each row: the class number (k-means: the cluster) and a score. Binary
   /// models: the margin, whose sign is the class; lr: log-odds. Several classes: the winner's
-  /// score.
+  /// score. Models that predict numbers: only the score, which is the number.
   struct Prediction {
     std::vector<std::uint32_t> classes;
     std::vector<float> scores;
@@ -107,6 +128,10 @@ class Model {
         target_probabilities;  ///< models with probabilities: that of the target; else empty
   };
   virtual Prediction predict(const Batch& batch, std::span<const float> parameters) = 0;
+
+  /// Turns parameters learned from scaled columns into those for the columns as they are. Only
+  /// models with the option `scale` can; others throw internal.
+  virtual void unscale(const data::Scaling& scaling, std::span<float> parameters) const;
 
   /// The approximate memory in bytes that a worker needs to train on batches of that many rows,
   /// besides its data; 0 if negligible.
@@ -134,6 +159,17 @@ class GradientModel : public Model {
   /// penalty.
   virtual Totals accumulate(const Batch& batch, std::span<const float> parameters,
                             std::span<float> sums) = 0;
+  /// An estimate of the smoothness constant of the mean loss over the rows: the largest eigenvalue
+  /// of its Hessian, for any parameters. At most some 10,000 rows are used, in about twenty passes.
+  /// `of_row` is the mean of the constants of single rows. nullopt: it depends on the parameters.
+  struct Smoothness {
+    double of_all = 0;
+    double of_row = 0;
+  };
+  virtual std::optional<Smoothness> smoothness(const Batch& rows) {
+    (void)rows;
+    return {};
+  }
   /// The ranges [begin, end) of regularized parameters (biases are not), ascending.
   virtual std::vector<std::pair<std::size_t, std::size_t>> penalized() const = 0;
   /// The length of the part of the parameter vector that has a gradient: [learned(),

@@ -22,14 +22,17 @@ std::vector<ReportedMetric> reported_metrics(const Plugin& plugin) {
   for (const RowSet rows : {RowSet::train, RowSet::valid, RowSet::test}) {
     if (rows == RowSet::valid && !plugin.needs_labels) continue;
     const bool has_prefix = plugin.needs_labels || rows != RowSet::train;
-    for (const Metric& metric : plugin.metrics)
+    for (const Metric& metric : plugin.metrics) {
+      const bool is_known_of_steps = rows != RowSet::train || !metric.of_evaluation;
       out.push_back(
           {.name = has_prefix ? fmt::format("{}_{}", name_of(rows), metric.name) : metric.name,
            .rows = rows,
            .metric = metric,
            .is_first = &metric == &plugin.metrics.front(),
            .has_prefix = has_prefix,
-           .each_epoch = plugin.needs_labels || rows == RowSet::train});
+           .each_epoch =
+               (plugin.needs_labels && is_known_of_steps) || (!plugin.needs_labels && rows == RowSet::train)});
+    }
   }
   return out;
 }
@@ -60,11 +63,12 @@ std::string describe_epoch_metrics(const Plugin& plugin) {
   return fmt::format("the metric{} {}", names.size() == 1 ? "" : "s", join(names, ", "));
 }
 
-void add_metrics(const Plugin& plugin, RowSet rows, const Totals& totals,
+void add_metrics(const Plugin& plugin, RowSet rows, const Totals& totals, bool evaluated,
                  std::map<std::string, double>& values) {
   if (totals.rows <= 0) return;
   for (const ReportedMetric& reported : reported_metrics(plugin))
-    if (reported.rows == rows) values[reported.name] = reported.metric.of(totals);
+    if (reported.rows == rows && (evaluated || !reported.metric.of_evaluation))
+      values[reported.name] = reported.metric.of(totals);
 }
 
 }  // namespace lambdaml::model

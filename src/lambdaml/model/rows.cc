@@ -10,6 +10,16 @@ Batch Rows::batch(std::size_t begin, std::size_t end) const {
       targets.empty() ? std::span<const float>() : std::span(targets).subspan(begin, end - begin)};
 }
 
+Rows with_numbers(data::Dataset data) {
+  Rows rows;
+  if (data.targets.empty())
+    rows.targets.assign(data.labels.begin(), data.labels.end());
+  else
+    rows.targets.assign(data.targets.begin(), data.targets.end());
+  rows.data = std::move(data);
+  return rows;
+}
+
 Rows with_targets(data::Dataset data, const std::vector<std::int32_t>& map) {
   Rows rows;
   rows.targets.reserve(data.labels.size());

@@ -18,6 +18,9 @@ struct Rows {
   Batch all() const { return batch(0, size()); }
 };
 
+/// The rows with their targets or, if these are whole numbers, labels as numbers to be predicted.
+Rows with_numbers(data::Dataset data);
+
 /// The class number of each label, −1 for a label that is not in `map` (ascending). Empty if the
 /// data are unlabelled.
 Rows with_targets(data::Dataset data, const std::vector<std::int32_t>& map);

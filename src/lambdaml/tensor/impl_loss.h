@@ -163,6 +163,27 @@ class SquaredHinge {
   LossSums sums_;
 };
 
+class Squared {
+ public:
+  /// n ≤ kBlock rows; the labels are any numbers, and no row counts as correct.
+  void add(std::size_t n, const float* labels, float* z) {
+    sums_.block(n, labels, z, [&](F margin, F label, auto valid) {
+      const F error = margin - label;
+      sums_.add_loss(valid(0.5F * error * error));
+      return error;
+    });
+  }
+  void add_to(double* sums) const {
+    double all[3] = {};
+    sums_.add_to(all);
+    sums[0] += all[0];
+    sums[1] += all[1];
+  }
+
+ private:
+  LossSums sums_;
+};
+
 template <class Loss>
 void loss(std::size_t n, const float* labels, float* z, double* sums) {
   Loss total;

@@ -31,7 +31,7 @@ struct AssignOutput {
 
 /// The kernels of each Loss, in its order. All add the loss, the residuals and the correct rows to
 /// `sums`.
-constexpr std::size_t kLosses = 3;
+constexpr std::size_t kLosses = 4;
 
 template <class Index>
 struct SparseKernels {

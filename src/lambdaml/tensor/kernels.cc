@@ -21,7 +21,7 @@ const KernelTable& kernels() {
   return chosen;
 }
 
-static_assert(static_cast<std::size_t>(Loss::squared_hinge) + 1 == kLosses);
+static_assert(static_cast<std::size_t>(Loss::squared) + 1 == kLosses);
 std::size_t index_of(Loss loss) { return static_cast<std::size_t>(loss); }
 
 template <class Index>

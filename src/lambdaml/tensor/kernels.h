@@ -33,13 +33,14 @@ void accumulate(const Csr32& x, const float* residuals, float* gradient);
 /// logistic: log(1 + exp(−s)) with s = (2y − 1) z; its derivative by z, the residual, is σ(z) − y.
 /// hinge: max(0, 1 − s); the residual is −(2y − 1) where s < 1, else 0.
 /// squared_hinge: max(0, 1 − s)²; the residual is −2 (2y − 1) max(0, 1 − s).
-enum class Loss { logistic, hinge, squared_hinge };
+/// squared: ½ (z − y)² for any numbers y; the residual is z − y.
+enum class Loss { logistic, hinge, squared_hinge, squared };
 
 /// Sums over rows, in double.
 struct LossSums {
   double loss = 0;
   double residuals = 0;  ///< the gradient of the bias
-  double correct = 0;    ///< rows with (z > 0) = (y = 1)
+  double correct = 0;    ///< rows with (z > 0) = (y = 1); squared: 0
 };
 
 /// Replaces n margins by their residuals. |error| of a residual ≤ 3e-7 compared with double

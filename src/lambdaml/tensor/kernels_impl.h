@@ -20,7 +20,8 @@ constexpr SparseKernels<Index> kSparseKernels{
     .accumulate = sparse_accumulate<Index>,
     .assign = sparse_assign<Index>,
     .add_gradient = {sparse_add_gradient<Logistic, Index>, sparse_add_gradient<Hinge, Index>,
-                     sparse_add_gradient<SquaredHinge, Index>},
+                     sparse_add_gradient<SquaredHinge, Index>,
+                     sparse_add_gradient<Squared, Index>},
 };
 
 constexpr KernelTable kernel_table(const char* name) {
@@ -31,8 +32,9 @@ constexpr KernelTable kernel_table(const char* name) {
       .assign = assign,
       .sparse16 = kSparseKernels<std::uint16_t>,
       .sparse32 = kSparseKernels<std::uint32_t>,
-      .losses = {loss<Logistic>, loss<Hinge>, loss<SquaredHinge>},
-      .add_gradient = {add_gradient<Logistic>, add_gradient<Hinge>, add_gradient<SquaredHinge>},
+      .losses = {loss<Logistic>, loss<Hinge>, loss<SquaredHinge>, loss<Squared>},
+      .add_gradient = {add_gradient<Logistic>, add_gradient<Hinge>, add_gradient<SquaredHinge>,
+                       add_gradient<Squared>},
       .axpy = axpy,
       .dot = dot,
       .sum_floats = sum_in_order<float>,

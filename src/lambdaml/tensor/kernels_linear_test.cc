@@ -188,6 +188,28 @@ TEST_P(LinearKernels, SquaredHingeLossAndResiduals) {
   }
 }
 
+TEST_P(LinearKernels, SquaredLossAndResiduals) {
+  for (const std::size_t n : kSizes) {
+    const std::vector<float> margins = normals(n, 10);
+    const std::vector<float> targets = normals(n, 11);
+    Guarded z(margins);
+    Guarded labels(targets);
+    double sums[3] = {};
+    k().losses[index_of(Loss::squared)](n, labels.data(), z.data(), sums);
+    double expected_loss = 0, expected_residuals = 0, sizes = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      const double error = static_cast<double>(margins[i]) - targets[i];
+      expected_loss += error * error / 2;
+      expected_residuals += error;
+      sizes += std::abs(error);
+      ASSERT_EQ(z[i], margins[i] - targets[i]);
+    }
+    ASSERT_NEAR(sums[0], expected_loss, 1e-6 * expected_loss);
+    ASSERT_NEAR(sums[1], expected_residuals, 1e-6 * sizes);
+    ASSERT_EQ(sums[2], 0);
+  }
+}
+
 TEST_P(LinearKernels, HingeLossAndResiduals) {
   for (const std::size_t n : kSizes) {
     std::vector<float> margins = normals(n, 8);

@@ -10,9 +10,18 @@
 #include "lambdaml/job/stop_condition.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/model/reporting.h"
+#include "lambdaml/model/scaling.h"
 #include "lambdaml/optim/registry.h"
 
 namespace lambdaml::worker {
+namespace {
+
+bool can_scale(const model::Plugin& plugin) {
+  return std::ranges::find(plugin.options, model::scale_option().name, &Option::name) !=
+         plugin.options.end();
+}
+
+}  // namespace
 
 Trainer::Trainer(const job::TrainEvent& event, model::Rows own, model::Rows test,
                  const comm::Membership& membership, bool again,
@@ -27,7 +36,7 @@ Trainer::Trainer(const job::TrainEvent& event, model::Rows own, model::Rows test
   communicator_ = make_communicator(options.text("sync_mode"));
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   supervised_ = plugin_.needs_labels;
-  shape_ = {event.data.features, supervised_ ? event.data.labels : std::vector<std::int32_t>(),
+  shape_ = {event.data.features, supervised_ && !plugin_.predicts_numbers ? event.data.labels : std::vector<std::int32_t>(),
             std::move(definition)};
   model_ = plugin_.make(shape_, options);
 
@@ -47,7 +56,13 @@ Trainer::Trainer(const job::TrainEvent& event, model::Rows own, model::Rows test
   problem.own_rows = static_cast<double>(training_rows_[event.worker]);
   epochs_ = static_cast<std::uint64_t>(options.integer(optimizer.epochs_option));
   problem.epochs = epochs_;
+  all_rows_ = problem.rows;
   optimizer_ = optimizer.make(problem, options);
+  if (can_scale(plugin_) && model::may_scale(options, event.data.sparse)) {
+    auto with_scaling = std::make_unique<WithScaling>(std::move(optimizer_), shape_.features);
+    scaling_ = with_scaling.get();
+    optimizer_ = std::move(with_scaling);
+  }
 
   anything_to_evaluate_ = supervised_ && (problem.rows < static_cast<double>(event.data.rows()) ||
                                           (event.test && event.test->rows() > 0));
@@ -70,6 +85,13 @@ void Trainer::initialize() {
     if (!pattern->bulk_synchronous && other.bulk_synchronous && !starter)
       starter = make_communicator(other.name);
   comm::Communicator& communicator = starter ? *starter : *communicator_;
+  if (scaling_ != nullptr) {
+    const data::Scaling chosen = model::choose_scaling(
+        event_.options, own_.data.slice(0, training_rows_[event_.worker]), event_.data.sparse,
+        all_rows_, communicator);
+    if (!chosen.empty()) scaling_->scaling() = chosen;
+    scale_rows();
+  }
   std::vector<float> parameters(model_->parameter_count());
   const model::Batch rows = own_.batch(0, training_rows_[event_.worker]);
   model_->initialize({.rows = rows,
@@ -78,8 +100,15 @@ void Trainer::initialize() {
                       .communicator = communicator,
                       .seed = static_cast<std::uint64_t>(event_.options.integer("seed"))},
                      parameters);
+  optimizer_->prepare(own_.batch(0, training_rows_[event_.worker]), communicator);
   communicator_->seek(communicator.round());
   optimizer_->begin(parameters);
+}
+
+void Trainer::scale_rows() {
+  if (scaling_ == nullptr || !scaling_->scales()) return;
+  own_.data = data::scaled(own_.data, scaling_->scaling());
+  test_.data = data::scaled(test_.data, scaling_->scaling());
 }
 
 void Trainer::suspend(control::Checkpoints& checkpoints, std::uint64_t round) {
@@ -174,17 +203,21 @@ job::EpochMetrics Trainer::evaluate() {
   job::EpochMetrics metrics;
   metrics.epoch = epoch_ + 1;
   metrics.values = optimizer_->metrics();
-  model::add_metrics(plugin_, model::RowSet::train, cursor_.totals, metrics.values);
+  model::add_metrics(plugin_, model::RowSet::train, cursor_.totals, false, metrics.values);
   if (!anything_to_evaluate_) return metrics;
   const std::size_t held_out = training_rows_[event_.worker];
   const model::Totals valid =
       model_->evaluate(own_.batch(held_out, own_.size()), optimizer_->parameters());
   const model::Totals test = model_->evaluate(test_.all(), optimizer_->parameters());
-  std::array<double, 6> sums{valid.loss, valid.rows, valid.correct,
-                             test.loss,  test.rows,  test.correct};
+  std::array<double, 2 * model::kTotals> sums;
+  std::ranges::copy(model::numbers_of(valid), sums.begin());
+  std::ranges::copy(model::numbers_of(test), sums.begin() + model::kTotals);
   communicator_->merge({{}, sums}, comm::Meaning::state);
-  model::add_metrics(plugin_, model::RowSet::valid, {sums[0], sums[1], sums[2]}, metrics.values);
-  model::add_metrics(plugin_, model::RowSet::test, {sums[3], sums[4], sums[5]}, metrics.values);
+  const std::span merged(sums);
+  model::add_metrics(plugin_, model::RowSet::valid,
+                     model::totals_from(merged.first<model::kTotals>()), true, metrics.values);
+  model::add_metrics(plugin_, model::RowSet::test,
+                     model::totals_from(merged.last<model::kTotals>()), true, metrics.values);
   return metrics;
 }
 
@@ -245,6 +278,7 @@ bool Trainer::restore(control::Checkpoints& checkpoints, const Start& start) {
     checkpoints.restore(start.progress, *optimizer_, *communicator_);
     ended_by = checkpoints.note(start.progress).ended_by;
   }
+  scale_rows();
   epoch_ = start.progress.epoch;
   if (!ended_by.empty())
     ended_by_ = ended_by;
@@ -323,6 +357,12 @@ FinalTotals Trainer::final_totals() {
   return out;
 }
 
-std::span<const float> Trainer::parameters() const { return optimizer_->parameters(); }
+std::vector<float> Trainer::parameters() const {
+  const std::span<const float> learned = optimizer_->parameters();
+  std::vector<float> parameters(learned.begin(), learned.end());
+  if (scaling_ != nullptr && scaling_->scales())
+    model_->unscale(scaling_->scaling(), parameters);
+  return parameters;
+}
 
 }  // namespace lambdaml::worker

@@ -18,6 +18,7 @@
 #include "lambdaml/model/rows.h"
 #include "lambdaml/optim/optimizer.h"
 #include "lambdaml/worker/time_budget.h"
+#include "lambdaml/worker/with_scaling.h"
 
 namespace lambdaml::worker {
 
@@ -66,7 +67,8 @@ class Trainer {
                   const Hooks& hooks);
 
   FinalTotals final_totals();
-  std::span<const float> parameters() const;
+  /// Of the model for the rows as they are in the data.
+  std::vector<float> parameters() const;
   const model::Model& model() const { return *model_; }
   const model::Shape& shape() const { return shape_; }
   const comm::Communicator& communicator() const { return *communicator_; }
@@ -84,6 +86,8 @@ class Trainer {
  private:
   std::unique_ptr<comm::Communicator> make_communicator(const std::string& pattern) const;
   void initialize();
+  /// Scales the rows as the optimizer's state says.
+  void scale_rows();
   std::uint64_t last_epoch() const;
   /// Goes on from a checkpoint; returns whether all epochs were done.
   bool restore(control::Checkpoints& checkpoints, const Start& start);
@@ -124,6 +128,8 @@ class Trainer {
   std::unique_ptr<comm::Communicator> communicator_;
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
+  WithScaling* scaling_ = nullptr;  ///< the optimizer, if columns may be scaled
+  double all_rows_ = 0;             ///< that all workers train on
   std::uint64_t epochs_ = 0;
   std::uint64_t epoch_ = 0;     ///< epochs done
   control::StepCursor cursor_;  ///< within the next one

@@ -60,10 +60,6 @@ json defaults_of(const Options& options) {
   return job::to_json(Options(options.declared()), job::Values::deciding);
 }
 
-json totals_json(const model::Totals& totals) {
-  return json{totals.loss, totals.rows, totals.correct};
-}
-
 class WorkerRun {
  public:
   /// `each_second` is called within epochs.
@@ -163,9 +159,9 @@ class WorkerRun {
                                          event_.options, trainer.model(), trainer.parameters()));
     json report = stats_with(trainer, load_s).to_json();
     report["worker"] = event_.worker;
-    report["train"] = totals_json(totals.train);
-    report["valid"] = totals_json(totals.valid);
-    report["test"] = totals_json(totals.test);
+    report["train"] = model::numbers_of(totals.train);
+    report["valid"] = model::numbers_of(totals.valid);
+    report["test"] = model::numbers_of(totals.test);
     report["rounds"] = trainer.communicator().round();
     report["epochs"] = trainer.epochs_done();
     report["ended_by"] = trainer.ended_by();
@@ -217,7 +213,14 @@ class WorkerRun {
           part,
           data::visiting_order(event_.data.part_rows, event_.worker,
                                static_cast<std::uint64_t>(event_.options.integer("seed")), order));
-    return model::with_targets(std::move(part), event_.data.labels);
+    return with_targets(std::move(part));
+  }
+
+  /// In the form that the model learns from.
+  model::Rows with_targets(data::Dataset part) const {
+    const model::Plugin& plugin = model::registry().get(event_.options.text("model"));
+    return plugin.predicts_numbers ? model::with_numbers(std::move(part))
+                                   : model::with_targets(std::move(part), event_.data.labels);
   }
 
   std::shared_ptr<const Buffer> load_definition() {
@@ -235,11 +238,9 @@ class WorkerRun {
 
   model::Rows load_test() {
     if (!event_.test || event_.worker >= event_.test->parts())
-      return model::with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr},
-                                 event_.data.labels);
-    return model::with_targets(
-        load_part(event_.test_uri, control::keys::kTest, *event_.test, event_.test_part),
-        event_.data.labels);
+      return with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr});
+    return with_targets(
+        load_part(event_.test_uri, control::keys::kTest, *event_.test, event_.test_part));
   }
 
   /// Loads what the trigger staged in the channel for the workers.

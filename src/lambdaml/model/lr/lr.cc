@@ -4,6 +4,7 @@
 #include "lambdaml/model/classification.h"
 #include "lambdaml/model/linear.h"
 #include "lambdaml/model/registry.h"
+#include "lambdaml/model/scaling.h"
 
 namespace lambdaml::model::lr {
 namespace {
@@ -13,10 +14,13 @@ namespace {
 class LogisticRegression final : public LinearModel {
  public:
   LogisticRegression(const Shape& shape, const Options& options)
-      : LinearModel(shape, options, "logistic regression") {}
+      : LinearModel(shape, options, "logistic regression"), is_binary_(shape.classes() == 2) {}
 
  private:
-  tensor::Loss two_classes() const override { return tensor::Loss::logistic; }
+  tensor::Loss one_margin() const override { return tensor::Loss::logistic; }
+
+  /// σ'(z) ≤ ¼; of the softmax ½ (Böhning 1992: "Multinomial logistic regression algorithm").
+  double curvature() const override { return is_binary_ ? 0.25 : 0.5; }
 
   double many_classes(const Margins& rows, double& correct) const override {
     double loss = 0;
@@ -59,6 +63,8 @@ class LogisticRegression final : public LinearModel {
       out[i] = static_cast<float>(1.0 / (1.0 + others));
     }
   }
+
+  bool is_binary_;
 };
 
 }  // namespace
@@ -67,8 +73,11 @@ void register_plugin(Registry& registry) {
   registry.add({.name = "lr",
                 .help = "logistic regression, two classes or more (softmax)",
                 .aliases = {"sparse_lr"},
+                .optimizers = {"lbfgs", "grad_avg"},
                 .metrics = classification_metrics(),
                 .measures = classification_measures(),
+                .options = {scale_option()},
+                .defaults = {{"scale", "auto"}},
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<LogisticRegression>(shape, options);
                 }});

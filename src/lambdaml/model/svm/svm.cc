@@ -3,6 +3,7 @@
 #include "lambdaml/model/classification.h"
 #include "lambdaml/model/linear.h"
 #include "lambdaml/model/registry.h"
+#include "lambdaml/model/scaling.h"
 
 namespace lambdaml::model::svm {
 namespace {
@@ -19,9 +20,11 @@ class SupportVectorMachine final : public LinearModel {
         is_squared_(options.text("loss") == kSquaredHinge) {}
 
  private:
-  tensor::Loss two_classes() const override {
+  tensor::Loss one_margin() const override {
     return is_squared_ ? tensor::Loss::squared_hinge : tensor::Loss::hinge;
   }
+
+  double curvature() const override { return is_squared_ ? 2 : 1; }
 
   double many_classes(const Margins& rows, double& correct) const override {
     for (std::size_t i = 0; i < rows.n; ++i)
@@ -49,13 +52,16 @@ void register_plugin(Registry& registry) {
   registry.add({.name = "svm",
                 .help = "linear support vector machine, two classes or more",
                 .aliases = {"sparse_svm"},
+                .optimizers = {"lbfgs", "grad_avg"},
                 .metrics = classification_metrics(),
                 .measures = classification_measures(),
                 .options = {{.name = "loss",
                              .default_value = std::string("hinge"),
                              .help = "loss of the support vector machine; lbfgs, which needs a "
                                      "gradient everywhere, takes squared_hinge by default",
-                             .choices = {"hinge", kSquaredHinge}}},
+                             .choices = {"hinge", kSquaredHinge}},
+                            scale_option()},
+                .defaults = {{"scale", "auto"}},
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<SupportVectorMachine>(shape, options);
                 }});

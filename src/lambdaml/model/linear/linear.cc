@@ -1,0 +1,39 @@
+#include <cmath>
+
+#include "lambdaml/model/linear.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/model/scaling.h"
+#include "lambdaml/model/regression.h"
+
+namespace lambdaml::model::linear {
+namespace {
+
+/// Linear regression: ½ (z − y)². Its penalties make it ridge regression (l2) and the lasso
+/// (lambda).
+class LinearRegression final : public LinearModel {
+ public:
+  LinearRegression(const Shape& shape, const Options& options)
+      : LinearModel(shape, options, Numbers{}) {}
+
+ private:
+  tensor::Loss one_margin() const override { return tensor::Loss::squared; }
+  double curvature() const override { return 1; }
+};
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({.name = "linear",
+                .help = "linear regression of a number; with penalties ridge (l2), lasso (lambda)",
+                .predicts_numbers = true,
+                .optimizers = {"lbfgs", "grad_avg"},
+                .metrics = regression_metrics(),
+                .measures = regression_measures(),
+                .options = {scale_option()},
+                .defaults = {{"scale", "auto"}},
+                .make = [](const Shape& shape, const Options& options) {
+                  return std::make_unique<LinearRegression>(shape, options);
+                }});
+}
+
+}  // namespace lambdaml::model::linear

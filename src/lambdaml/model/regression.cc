@@ -1,0 +1,73 @@
+#include "lambdaml/model/regression.h"
+
+#include <cmath>
+
+namespace lambdaml::model {
+namespace {
+
+double rmse(const Totals& totals) { return std::sqrt(2 * totals.loss / totals.rows); }
+
+double mae(const Totals& totals) { return totals.absolute_error / totals.rows; }
+
+/// 1 − Σ error² / Σ (y − mean y)². Of targets that are all the same 1 without an error and 0 with
+/// one, as scikit-learn's r2_score.
+double r2(const Totals& totals) {
+  const double mean = totals.targets / totals.rows;
+  const double spread = totals.squared_targets - mean * totals.targets;
+  // Nothing but rounding.
+  if (spread <= 1e-14 * totals.squared_targets) return totals.loss == 0 ? 1 : 0;
+  return 1 - 2 * totals.loss / spread;
+}
+
+Totals totals_of(const Judged& judged) {
+  Totals totals{.rows = static_cast<double>(judged.targets.size())};
+  for (std::size_t i = 0; i < judged.targets.size(); ++i) {
+    const double target = judged.targets[i];
+    const double error = judged.prediction.scores[i] - target;
+    totals.loss += error * error / 2;
+    totals.absolute_error += std::abs(error);
+    totals.targets += target;
+    totals.squared_targets += target * target;
+  }
+  return totals;
+}
+
+}  // namespace
+
+std::vector<Metric> regression_metrics() {
+  return {{.name = "loss",
+           .help = "half the squared error, mean per row, without penalties",
+           .of = [](const Totals& totals) { return totals.loss / totals.rows; },
+           .notation = Notation::significant,
+           .digits = 6},
+          {.name = "rmse",
+           .help = "root of the mean squared error, in the unit of the target",
+           .of = rmse,
+           .notation = Notation::significant,
+           .digits = 6},
+          {.name = "mae",
+           .help = "mean absolute error, in the unit of the target",
+           .of = mae,
+           .of_evaluation = true,
+           .notation = Notation::significant,
+           .digits = 6},
+          {.name = "r2",
+           .help = "share of the targets' variance that is explained, 1 − Σ error² / Σ (y − mean)²",
+           .higher_is_better = true,
+           .of = r2,
+           .of_evaluation = true}};
+}
+
+std::vector<Measure> regression_measures() {
+  std::vector<Measure> out;
+  for (const Metric& metric : regression_metrics())
+    if (metric.name != "loss")
+      out.push_back({.name = metric.name,
+                     .help = metric.help,
+                     .of = [of = metric.of](const Judged& judged) -> std::optional<double> {
+                       return of(totals_of(judged));
+                     }});
+  return out;
+}
+
+}  // namespace lambdaml::model
