@@ -95,6 +95,50 @@ void add_split(CLI::App& group, Globals& globals) {
   });
 }
 
+/// As many of the texts as fit a line.
+class Listing {
+ public:
+  void add(const std::string& text) {
+    if (full_) return;
+    full_ = line_.size() > 200;
+    line_ += full_ ? " …" : (line_.empty() ? "" : ", ") + text;
+  }
+  std::string line() const { return line_.empty() ? "none" : line_; }
+
+ private:
+  std::string line_;
+  bool full_ = false;
+};
+
+/// The text of a label, if labels have names.
+std::string name_of_label(const data::Summary& info, std::int32_t label) {
+  if (!info.names || info.names->labels.empty()) return std::to_string(label);
+  return info.names->labels.at(static_cast<std::size_t>(label));
+}
+
+std::string labels_line(const data::Summary& info) {
+  if (info.targets)
+    return fmt::format("targets   from {:.6g} to {:.6g}, mean {:.6g}", info.targets->min,
+                       info.targets->max, info.targets->mean);
+  Listing labels;
+  for (const auto& [label, count] : info.labels)
+    labels.add(fmt::format("{}: {}", name_of_label(info, label), human_count(count)));
+  return fmt::format("labels    {}", labels.line());
+}
+
+ordered_json to_json(const data::Summary& info, const Uri& uri, double density) {
+  ordered_json labels = ordered_json::object();
+  for (const auto& [label, count] : info.labels) labels[name_of_label(info, label)] = count;
+  ordered_json out{{"path", uri.display()},     {"rows", info.rows},  {"features", info.features},
+                   {"nonzeros", info.nonzeros}, {"density", density}, {"labels", labels},
+                   {"bytes", info.bytes},       {"parts", info.parts}};
+  if (info.targets)
+    out["targets"] = {
+        {"min", info.targets->min}, {"mean", info.targets->mean}, {"max", info.targets->max}};
+  if (info.names && !info.names->features.empty()) out["feature_names"] = info.names->features;
+  return out;
+}
+
 void add_info(CLI::App& group, Globals& globals) {
   CLI::App* command = add_command(group, globals, "info", "what a data set holds");
   struct Arguments {
@@ -108,30 +152,16 @@ void add_info(CLI::App& group, Globals& globals) {
     const data::Summary info = data::summarize(uri, arguments->format, processors(), flags->read());
     const double cells = static_cast<double>(info.rows) * static_cast<double>(info.features);
     const double density = cells > 0 ? static_cast<double>(info.nonzeros) / cells : 0;
-    if (globals.json) {
-      ordered_json labels = ordered_json::object();
-      for (const auto& [label, count] : info.labels) labels[std::to_string(label)] = count;
-      return print_json(json_text(ordered_json{{"path", uri.display()},
-                                               {"rows", info.rows},
-                                               {"features", info.features},
-                                               {"nonzeros", info.nonzeros},
-                                               {"density", density},
-                                               {"labels", labels},
-                                               {"bytes", info.bytes},
-                                               {"parts", info.parts}}));
-    }
+    if (globals.json) return print_json(json_text(to_json(info, uri, density)));
     print_line(fmt::format("rows      {}", human_count(info.rows)));
     print_line(fmt::format("features  {}", human_count(info.features)));
     print_line(fmt::format("density   {:.4g} ({} non-zeros)", density, human_count(info.nonzeros)));
-    std::string labels;
-    for (const auto& [label, count] : info.labels) {
-      if (labels.size() > 200) {
-        labels += " …";
-        break;
-      }
-      labels += fmt::format("{}{}: {}", labels.empty() ? "" : ", ", label, human_count(count));
+    if (info.names && !info.names->features.empty()) {
+      Listing names;
+      for (const std::string& name : info.names->features) names.add(name);
+      print_line(fmt::format("names     {}", names.line()));
     }
-    print_line(fmt::format("labels    {}", labels.empty() ? "none" : labels));
+    print_line(labels_line(info));
     print_line(fmt::format("bytes     {}{}", human_count(info.bytes),
                            info.parts > 0 ? fmt::format(" in {} parts", info.parts) : ""));
   });

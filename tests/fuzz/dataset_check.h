@@ -14,6 +14,16 @@ inline void check_dataset(const lambdaml::data::Dataset& dataset) {
     if (!holds) std::abort();
   };
   want(dataset.labels.empty() || dataset.labels.size() == dataset.rows());
+  want(dataset.targets.empty() || dataset.targets.size() == dataset.rows());
+  want(dataset.targets.empty() || dataset.labels.empty());
+  for (const float target : dataset.targets) want(std::isfinite(target));
+  if (dataset.names) {
+    const auto& [features, labels, label, fills] = *dataset.names;
+    want(features.empty() || features.size() == dataset.cols());
+    want(fills.empty() || fills.size() == features.size());
+    for (const std::int32_t value : dataset.labels)
+      want(labels.empty() || (value >= 0 && static_cast<std::size_t>(value) < labels.size()));
+  }
   volatile std::int32_t sink = 0;
   for (const std::int32_t label : dataset.labels) sink = label;
   (void)sink;

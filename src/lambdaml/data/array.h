@@ -57,26 +57,51 @@ class Array {
   std::size_t size_ = 0;
 };
 
-/// A data set that owns its arrays. `values` holds rows × cols numbers; `labels` one per row, or
-/// none.
+/// What a data set has besides its features: labels or targets, one per row, or neither.
+struct Labelling {
+  Labelling(Array<std::int32_t> l = {}) : labels(std::move(l)) {}
+  Labelling(Array<float> t) : targets(std::move(t)) {}
+
+  Array<std::int32_t> labels;
+  Array<float> targets;
+  std::shared_ptr<const Names> names;
+};
+
+/// The labels or targets of the rows row_of(0) … row_of(n - 1), and the names.
+template <class RowOf>
+Labelling labelling_of(const Dataset& dataset, std::size_t n, const RowOf& row_of) {
+  Labelling out;
+  const auto take = [&](const auto& from, auto& to) {
+    if (from.empty()) return;
+    to = std::remove_reference_t<decltype(to)>(n);
+    for (std::size_t r = 0; r < n; ++r) to[r] = from[row_of(r)];
+  };
+  take(dataset.labels, out.labels);
+  take(dataset.targets, out.targets);
+  out.names = dataset.names;
+  return out;
+}
+
+/// A data set that owns its arrays. `values` holds rows × cols numbers.
 inline Dataset dense_dataset(Array<float> values, std::size_t rows, std::size_t cols,
-                             Array<std::int32_t> labels) {
-  auto owner = std::make_shared<std::tuple<Array<float>, Array<std::int32_t>>>(std::move(values),
-                                                                               std::move(labels));
-  return {tensor::DenseView{std::get<0>(*owner).data(), rows, cols}, std::get<1>(*owner).span(),
-          owner};
+                             Labelling labelling) {
+  auto owner =
+      std::make_shared<std::pair<Array<float>, Labelling>>(std::move(values), std::move(labelling));
+  const auto& [v, l] = *owner;
+  return {tensor::DenseView{v.data(), rows, cols}, l.labels.span(), owner, l.targets.span(),
+          names_of_cols(l.names, cols)};
 }
 
 /// `offsets` has rows + 1 entries and begins at 0.
 template <class Index>
 Dataset sparse_dataset(Array<std::uint64_t> offsets, Array<Index> indices, Array<float> values,
-                       std::size_t cols, Array<std::int32_t> labels) {
-  auto owner = std::make_shared<
-      std::tuple<Array<std::uint64_t>, Array<Index>, Array<float>, Array<std::int32_t>>>(
-      std::move(offsets), std::move(indices), std::move(values), std::move(labels));
+                       std::size_t cols, Labelling labelling) {
+  auto owner =
+      std::make_shared<std::tuple<Array<std::uint64_t>, Array<Index>, Array<float>, Labelling>>(
+          std::move(offsets), std::move(indices), std::move(values), std::move(labelling));
   const auto& [o, i, v, l] = *owner;
-  return {tensor::CsrView<Index>{o.data(), i.data(), v.data(), o.size() - 1, cols}, l.span(),
-          owner};
+  return {tensor::CsrView<Index>{o.data(), i.data(), v.data(), o.size() - 1, cols}, l.labels.span(),
+          owner, l.targets.span(), names_of_cols(l.names, cols)};
 }
 
 /// The form that `automatic` selects for a sparse matrix of this size; see in_form().

@@ -15,10 +15,8 @@
 namespace lambdaml::data {
 namespace {
 
-Array<std::int32_t> copy_labels(const Dataset& dataset) {
-  Array<std::int32_t> labels(dataset.labels.size());
-  std::copy(dataset.labels.begin(), dataset.labels.end(), labels.data());
-  return labels;
+Labelling copy_labelling(const Dataset& dataset) {
+  return labelling_of(dataset, dataset.rows(), [](std::size_t r) { return r; });
 }
 
 template <class Index>
@@ -31,7 +29,7 @@ Dataset to_dense(const Dataset& dataset, const tensor::CsrView<Index>& csr) {
     for (std::uint64_t k = csr.offsets[r]; k < csr.offsets[r + 1]; ++k)
       row[csr.indices[k]] = csr.values[k];
   }
-  return dense_dataset(std::move(values), csr.rows, csr.cols, copy_labels(dataset));
+  return dense_dataset(std::move(values), csr.rows, csr.cols, copy_labelling(dataset));
 }
 
 template <class Index>
@@ -54,7 +52,7 @@ Dataset to_sparse(const Dataset& dataset, const tensor::DenseView& dense) {
     offsets[r + 1] = at;
   }
   return sparse_dataset(std::move(offsets), std::move(indices), std::move(values), dense.cols,
-                        copy_labels(dataset));
+                        copy_labelling(dataset));
 }
 
 /// The entries with an index below `cols`, with indices of type `To`.
@@ -73,7 +71,7 @@ Dataset narrowed(const Dataset& dataset, const tensor::CsrView<From>& csr, std::
     offsets[r + 1] = at;
   }
   return sparse_dataset(std::move(offsets), std::move(indices), std::move(values), cols,
-                        copy_labels(dataset));
+                        copy_labelling(dataset));
 }
 
 template <class Index>
@@ -89,7 +87,8 @@ Dataset with_cols(const Dataset& dataset, tensor::CsrView<Index> csr, std::size_
   const bool narrow = sizeof(Index) > 2 && cols <= kNarrowCols;
   if (!narrow && (cols >= csr.cols || all_below(csr, cols))) {
     csr.cols = cols;
-    return {csr, dataset.labels, dataset.owner};
+    return {csr, dataset.labels, dataset.owner, dataset.targets,
+            names_of_cols(dataset.names, cols)};
   }
   if (cols <= kNarrowCols) return narrowed<std::uint16_t>(dataset, csr, cols);
   return narrowed<Index>(dataset, csr, cols);
@@ -103,7 +102,7 @@ Dataset with_cols(const Dataset& dataset, const tensor::DenseView& dense, std::s
     std::copy_n(dense.data + r * dense.cols, kept, row);
     std::fill(row + kept, row + cols, 0.0F);
   }
-  return dense_dataset(std::move(values), dense.rows, cols, copy_labels(dataset));
+  return dense_dataset(std::move(values), dense.rows, cols, copy_labelling(dataset));
 }
 
 }  // namespace
@@ -119,8 +118,10 @@ std::size_t dense_bytes(std::size_t rows, std::size_t cols, std::string_view wha
 }
 
 Dataset Dataset::slice(std::size_t begin, std::size_t end) const {
-  return {tensor::slice(features, begin, end),
-          labels.empty() ? labels : labels.subspan(begin, end - begin), owner};
+  const auto cut = [&](auto values) {
+    return values.empty() ? values : values.subspan(begin, end - begin);
+  };
+  return {tensor::slice(features, begin, end), cut(labels), owner, cut(targets), names};
 }
 
 std::vector<std::int32_t> distinct_labels(std::span<const std::int32_t> labels) {
@@ -150,6 +151,15 @@ std::uint64_t checksum_of(const Dataset& dataset) {
                                            dataset.features.index()};
   add(shape.data(), shape.size());
   add(dataset.labels.data(), dataset.labels.size());
+  // Nothing is added for sets without them, whose checksums are recorded in files of old versions.
+  if (!dataset.targets.empty()) {
+    add("targets", 7);
+    add(dataset.targets.data(), dataset.targets.size());
+  }
+  if (dataset.names) {
+    const std::string names = names_text(*dataset.names);
+    add(names.data(), names.size());
+  }
   if (const auto* dense = std::get_if<tensor::DenseView>(&dataset.features)) {
     add(dense->data, dense->rows * dense->cols);
     return sum.value();

@@ -13,18 +13,46 @@
 
 namespace lambdaml::data {
 
-/// Rows of features with their labels, in memory. A view with an owner: cheap to copy, immutable,
-/// so it may be shared by threads.
+/// What rows are called in the file that they come from, so that another file can be read alike.
+/// Texts are UTF-8; at most kMostNames names in all.
+struct Names {
+  std::vector<std::string> features;  ///< one per column, or none; a category is `column=text`
+  /// The text of label i, or none. Labels are then 0 … n − 1, in ascending order of their texts.
+  std::vector<std::string> labels;
+  std::string label = {};         ///< of the column of labels or targets; empty: it has none
+  std::vector<float> fills = {};  ///< where a row has no value: one per feature, or none
+  bool operator==(const Names&) const = default;
+};
+constexpr std::size_t kMostNames = 500'000;
+
+/// Rows of features with their labels or targets, in memory. A view with an owner: cheap to copy,
+/// immutable, so it may be shared by threads.
 struct Dataset {
   tensor::MatrixView features;           ///< rows × features
-  std::span<const std::int32_t> labels;  ///< one per row, as in the file; empty when unlabelled
-  std::shared_ptr<const void> owner;     ///< keeps both alive
+  std::span<const std::int32_t> labels;  ///< one per row, as in the file; empty when there are none
+  std::shared_ptr<const void> owner;     ///< keeps features, labels and targets alive
+  /// Real numbers to learn, one per row, finite; empty unless the set is one for regression. A set
+  /// has labels or targets or neither.
+  std::span<const float> targets = {};
+  std::shared_ptr<const Names> names = nullptr;  ///< null if nothing has a name
 
   std::size_t rows() const { return tensor::rows(features); }
   std::size_t cols() const { return tensor::cols(features); }
-  bool labelled() const { return !labels.empty() || rows() == 0; }
+  /// Whether each row has a label or a target.
+  bool labelled() const { return !labels.empty() || !targets.empty() || rows() == 0; }
   Dataset slice(std::size_t begin, std::size_t end) const;
 };
+
+/// Names for `cols` columns: those of features beyond are cut off, and all of them are dropped if
+/// there are fewer. Null if nothing is left.
+std::shared_ptr<const Names> names_of_cols(const std::shared_ptr<const Names>& names,
+                                           std::size_t cols);
+/// As the metadata `names` of a file: a JSON object of the members that are not empty.
+std::string names_text(const Names& names);
+/// The reverse; null for an empty text. Throws data_corrupt, naming `what`, unless it names nothing
+/// or as many features as there are, and its labels ascend.
+std::shared_ptr<const Names> names_from(std::string_view text, std::size_t cols,
+                                        std::string_view what);
 
 /// The forms in which features may be stored.
 enum class Form { automatic, dense, sparse };
@@ -32,7 +60,7 @@ enum class Form { automatic, dense, sparse };
 /// The distinct labels, ascending. A label's index is the class number that models train on.
 std::vector<std::int32_t> distinct_labels(std::span<const std::int32_t> labels);
 
-/// The checksum of all contents in their present form. One pass.
+/// The checksum of all contents, names included, in their present form. One pass.
 std::uint64_t checksum_of(const Dataset& dataset);
 
 /// The data set with exactly `cols` features: missing ones are 0, those beyond are dropped (a test

@@ -76,6 +76,23 @@ void read_part_files(const Fields& fields, Manifest& manifest) {
   if (left != 0) fields.corrupt("'part_bytes' are not 'bytes' in all");
 }
 
+/// Which manifests of old versions have not.
+void read_targets_and_names(const Json& json, const Fields& fields, Manifest& manifest,
+                            std::string_view what) {
+  if (json.contains("targets")) {
+    const Json& targets = fields.get("targets");
+    if (!targets.is_boolean()) fields.corrupt("'targets' is neither true nor false");
+    manifest.targets = targets.get<bool>();
+    if (manifest.targets && !manifest.labels.empty()) fields.corrupt("it has labels and targets");
+  }
+  if (json.contains("names")) {
+    const Json& names = fields.get("names");
+    if (!names.is_string()) fields.corrupt("'names' is no text");
+    manifest.names = names_from(names.get_ref<const std::string&>(), manifest.features,
+                                fmt::format("reading {}", what));
+  }
+}
+
 }  // namespace
 
 std::uint64_t Manifest::rows() const {
@@ -83,13 +100,16 @@ std::uint64_t Manifest::rows() const {
 }
 
 nlohmann::json Manifest::facts() const {
-  return {{"version", 1},         {"format", format}, {"part_rows", part_rows},
-          {"features", features}, {"sparse", sparse}, {"stored_values", stored_values},
-          {"labels", labels},     {"bytes", bytes},   {"checksum", checksum}};
+  Json json{{"version", 1},         {"format", format}, {"part_rows", part_rows},
+            {"features", features}, {"sparse", sparse}, {"stored_values", stored_values},
+            {"labels", labels},     {"bytes", bytes},   {"checksum", checksum}};
+  if (targets) json["targets"] = true;
+  return json;
 }
 
 std::string Manifest::to_json() const {
   Json json = facts();
+  if (names) json["names"] = names_text(*names);
   if (part_files.empty()) return json_text(json, 1) + "\n";
   json["version"] = kVersion;
   json["id"] = checksum_text(id);
@@ -143,6 +163,7 @@ Manifest Manifest::from_facts(Json json, std::string_view what) {
       fields.corrupt("the labels do not ascend");
     manifest.labels.push_back(static_cast<std::int32_t>(value));
   }
+  read_targets_and_names(json, fields, manifest, what);
   const Json& format = fields.get("format");
   if (!format.is_string()) fields.corrupt("'format' is not a name");
   manifest.format = format.get<std::string>();

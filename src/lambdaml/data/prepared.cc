@@ -61,14 +61,19 @@ Dataset parse_part(const std::shared_ptr<const Buffer>& bytes, std::size_t i,
   };
   want(part.rows() == manifest.part_rows[i], "rows", part.rows(), manifest.part_rows[i]);
   want(part.cols() <= manifest.features, "features", part.cols(), manifest.features);
-  want(part.labelled() == !manifest.labels.empty(), "labels", part.labels.size(),
+  want(part.labels.empty() == manifest.labels.empty(), "labels", part.labels.size(),
        manifest.labels.empty() ? 0 : part.rows());
+  want(part.targets.empty() == !manifest.targets, "targets", part.targets.size(),
+       manifest.targets ? part.rows() : 0);
   for (const std::int32_t label : distinct_labels(part.labels))
     if (!std::binary_search(manifest.labels.begin(), manifest.labels.end(), label))
       fail(Code::data_corrupt,
            "reading {}: the label {} is not among the manifest's; prepare the data set again", what,
            label);
-  return with_cols(part, manifest.features);
+  Dataset out = with_cols(part, manifest.features);
+  // Parts of formats without names have them from the manifest.
+  if (!out.names) out.names = manifest.names;
+  return out;
 }
 
 }  // namespace
@@ -91,6 +96,11 @@ Dataset dealt_back(std::vector<Dataset> parts, const std::string& what) {
   for (const Dataset& part : parts)
     if (part.labelled() != parts[0].labelled())
       fail(Code::data_corrupt, "reading {}: some parts have labels and some have none", what);
+  for (const Dataset& part : parts)
+    if ((part.names && parts[0].names) ? *part.names != *parts[0].names
+                                       : part.names != parts[0].names)
+      fail(Code::data_corrupt, "reading {}: the parts' names differ; prepare the data set again",
+           what);
   return parts.size() == 1 ? std::move(parts[0]) : interleave(std::move(parts));
 }
 
@@ -112,6 +122,8 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
   manifest.stored_values = tensor::stored_values(dataset.features);
   manifest.sparse = tensor::is_sparse(dataset.features);
   manifest.labels = distinct_labels(dataset.labels);
+  manifest.targets = !dataset.targets.empty();
+  manifest.names = dataset.names;
   manifest.part_rows.resize(n);
   manifest.part_files.resize(n);
   manifest.id = id_of(dataset, n);

@@ -13,7 +13,7 @@ namespace {
 /// The rows row_of(0) … row_of(n - 1) of `csr`.
 template <class Index, class RowOf>
 Dataset gather(const tensor::CsrView<Index>& csr, std::size_t n, const RowOf& row_of,
-               Array<std::int32_t> labels) {
+               Labelling labelling) {
   Array<std::uint64_t> offsets(n + 1);
   offsets[0] = 0;
   for (std::size_t r = 0; r < n; ++r) {
@@ -29,47 +29,63 @@ Dataset gather(const tensor::CsrView<Index>& csr, std::size_t n, const RowOf& ro
     std::copy_n(csr.values + begin, count, values.data() + offsets[r]);
   }
   return sparse_dataset(std::move(offsets), std::move(indices), std::move(values), csr.cols,
-                        std::move(labels));
+                        std::move(labelling));
 }
 
 template <class RowOf>
 Dataset gather(const tensor::DenseView& dense, std::size_t n, const RowOf& row_of,
-               Array<std::int32_t> labels) {
+               Labelling labelling) {
   Array<float> values(n * dense.cols);
   for (std::size_t r = 0; r < n; ++r)
     std::copy_n(dense.data + row_of(r) * dense.cols, dense.cols, values.data() + r * dense.cols);
-  return dense_dataset(std::move(values), n, dense.cols, std::move(labels));
+  return dense_dataset(std::move(values), n, dense.cols, std::move(labelling));
 }
 
 template <class RowOf>
 Dataset gather(const Dataset& dataset, std::size_t n, const RowOf& row_of) {
-  Array<std::int32_t> labels(dataset.labels.empty() ? 0 : n);
-  for (std::size_t r = 0; r < labels.size(); ++r) labels[r] = dataset.labels[row_of(r)];
-  return std::visit([&](const auto& view) { return gather(view, n, row_of, std::move(labels)); },
-                    dataset.features);
+  return std::visit(
+      [&](const auto& view) { return gather(view, n, row_of, labelling_of(dataset, n, row_of)); },
+      dataset.features);
 }
 
 /// Calls place(part, row of the part) for each row in the order before the cut.
-template <class Place>
-void deal(const std::vector<Dataset>& parts, const Place& place) {
-  std::size_t longest = 0;
-  for (const Dataset& part : parts) longest = std::max(longest, part.rows());
-  for (std::size_t k = 0; k < longest; ++k)
-    for (std::size_t i = 0; i < parts.size(); ++i)
-      if (k < parts[i].rows()) place(i, k);
-}
+struct Dealt {
+  template <class Place>
+  void operator()(const std::vector<Dataset>& parts, const Place& place) const {
+    std::size_t longest = 0;
+    for (const Dataset& part : parts) longest = std::max(longest, part.rows());
+    for (std::size_t k = 0; k < longest; ++k)
+      for (std::size_t i = 0; i < parts.size(); ++i)
+        if (k < parts[i].rows()) place(i, k);
+  }
+};
 
-template <class Index>
-Dataset interleave_sparse(const std::vector<Dataset>& parts, std::size_t rows, std::size_t cols,
-                          Array<std::int32_t> labels) {
+/// The same for rows that follow each other.
+struct InSequence {
+  template <class Place>
+  void operator()(const std::vector<Dataset>& parts, const Place& place) const {
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      for (std::size_t k = 0; k < parts[i].rows(); ++k) place(i, k);
+  }
+};
+
+/// Of the joined rows.
+struct Size {
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+};
+
+template <class Index, class Order>
+Dataset join_sparse(const std::vector<Dataset>& parts, const Size& size, const Order& order,
+                    Labelling labelling) {
   std::size_t stored = 0;
   for (const Dataset& part : parts) stored += tensor::stored_values(part.features);
-  Array<std::uint64_t> offsets(rows + 1);
+  Array<std::uint64_t> offsets(size.rows + 1);
   Array<Index> indices(stored);
   Array<float> values(stored);
   offsets[0] = 0;
   std::size_t r = 0;
-  deal(parts, [&](std::size_t i, std::size_t k) {
+  order(parts, [&](std::size_t i, std::size_t k) {
     const std::uint64_t to = offsets[r];
     const auto copy = [&](const auto& csr) {
       const std::uint64_t begin = csr.offsets[k];
@@ -84,20 +100,60 @@ Dataset interleave_sparse(const std::vector<Dataset>& parts, std::size_t rows, s
     else
       copy(std::get<tensor::Csr32>(parts[i].features));
   });
-  return sparse_dataset(std::move(offsets), std::move(indices), std::move(values), cols,
-                        std::move(labels));
+  return sparse_dataset(std::move(offsets), std::move(indices), std::move(values), size.cols,
+                        std::move(labelling));
 }
 
-Dataset interleave_dense(const std::vector<Dataset>& parts, std::size_t rows, std::size_t cols,
-                         Array<std::int32_t> labels) {
-  Array<float> values(dense_bytes(rows, cols, "the data set") / sizeof(float));
+template <class Order>
+Dataset join_dense(const std::vector<Dataset>& parts, const Size& size, const Order& order,
+                   Labelling labelling) {
+  Array<float> values(dense_bytes(size.rows, size.cols, "the data set") / sizeof(float));
   float* to = values.data();
-  deal(parts, [&](std::size_t i, std::size_t k) {
+  order(parts, [&](std::size_t i, std::size_t k) {
     const auto& dense = std::get<tensor::DenseView>(parts[i].features);
     to = std::copy_n(dense.data + k * dense.cols, dense.cols, to);
-    to = std::fill_n(to, cols - dense.cols, 0.0F);
+    to = std::fill_n(to, size.cols - dense.cols, 0.0F);
   });
-  return dense_dataset(std::move(values), rows, cols, std::move(labels));
+  return dense_dataset(std::move(values), size.rows, size.cols, std::move(labelling));
+}
+
+/// Targets if one part has them: in the others they happened to be whole numbers.
+template <class Order>
+Labelling join_labelling(const std::vector<Dataset>& parts, std::size_t rows, const Order& order) {
+  Labelling out;
+  const auto has = [](const Dataset& part) { return part.labelled(); };
+  const auto has_targets = [](const Dataset& part) { return !part.targets.empty(); };
+  std::size_t r = 0;
+  if (!std::all_of(parts.begin(), parts.end(), has)) {
+  } else if (std::any_of(parts.begin(), parts.end(), has_targets)) {
+    out.targets = Array<float>(rows);
+    order(parts, [&](std::size_t i, std::size_t k) {
+      out.targets[r++] =
+          parts[i].targets.empty() ? static_cast<float>(parts[i].labels[k]) : parts[i].targets[k];
+    });
+  } else {
+    out.labels = Array<std::int32_t>(rows);
+    order(parts, [&](std::size_t i, std::size_t k) { out.labels[r++] = parts[i].labels[k]; });
+  }
+  if (!parts.empty()) out.names = parts[0].names;
+  return out;
+}
+
+template <class Order>
+Dataset join_rows(std::vector<Dataset> parts, const Order& order) {
+  Size size;
+  bool sparse = false;
+  for (const Dataset& part : parts) {
+    size.rows += part.rows();
+    size.cols = std::max(size.cols, part.cols());
+    sparse |= tensor::is_sparse(part.features);
+  }
+  Labelling labelling = join_labelling(parts, size.rows, order);
+  if (!sparse) return join_dense(parts, size, order, std::move(labelling));
+  for (Dataset& part : parts) part = in_form(part, Form::sparse);
+  if (size.cols <= kNarrowCols)
+    return join_sparse<std::uint16_t>(parts, size, order, std::move(labelling));
+  return join_sparse<std::uint32_t>(parts, size, order, std::move(labelling));
 }
 
 }  // namespace
@@ -115,44 +171,8 @@ Dataset take_rows(const Dataset& dataset, std::span<const std::uint32_t> order) 
   return gather(dataset, order.size(), [&](std::size_t r) { return order[r]; });
 }
 
-Dataset concatenate(const std::vector<Dataset>& parts) {
-  std::size_t rows = 0;
-  for (const Dataset& part : parts) rows += part.rows();
-  const std::size_t cols = parts[0].cols();
-  Array<float> values(dense_bytes(rows, cols, "the data set") / sizeof(float));
-  Array<std::int32_t> labels(rows);
-  float* to = values.data();
-  std::int32_t* label = labels.data();
-  for (const Dataset& part : parts) {
-    const Dataset dense = in_form(part, Form::dense);
-    if (dense.cols() != cols || !dense.labelled())
-      fail(Code::internal, "joining data sets of different kinds");
-    to = std::copy_n(std::get<tensor::DenseView>(dense.features).data, dense.rows() * cols, to);
-    label = std::copy(dense.labels.begin(), dense.labels.end(), label);
-  }
-  return dense_dataset(std::move(values), rows, cols, std::move(labels));
-}
+Dataset concatenate(std::vector<Dataset> parts) { return join_rows(std::move(parts), InSequence{}); }
 
-Dataset interleave(std::vector<Dataset> parts) {
-  std::size_t rows = 0;
-  std::size_t cols = 0;
-  bool sparse = false;
-  bool labelled = true;
-  for (const Dataset& part : parts) {
-    rows += part.rows();
-    cols = std::max(cols, part.cols());
-    sparse |= tensor::is_sparse(part.features);
-    labelled &= part.labelled();
-  }
-  Array<std::int32_t> labels(labelled ? rows : 0);
-  std::size_t r = 0;
-  if (labelled)
-    deal(parts, [&](std::size_t i, std::size_t k) { labels[r++] = parts[i].labels[k]; });
-  if (!sparse) return interleave_dense(parts, rows, cols, std::move(labels));
-  for (Dataset& part : parts) part = in_form(part, Form::sparse);
-  if (cols <= kNarrowCols)
-    return interleave_sparse<std::uint16_t>(parts, rows, cols, std::move(labels));
-  return interleave_sparse<std::uint32_t>(parts, rows, cols, std::move(labels));
-}
+Dataset interleave(std::vector<Dataset> parts) { return join_rows(std::move(parts), Dealt{}); }
 
 }  // namespace lambdaml::data

@@ -6,12 +6,14 @@
 
 namespace lambdaml::data {
 
+/// Both join parts to one data set: as wide as the widest part; sparse if one part is; labelled if
+/// all parts are, with targets if one part has them; named as the first part is.
+
 /// Reverses the cut of take_part(): takes one row of each part in turn, skipping parts that have
-/// run out. As wide as the widest part; sparse if one part is; labelled if all parts are.
+/// run out.
 Dataset interleave(std::vector<Dataset> parts);
 
-/// The rows of the first part, then those of the second and so on, dense. All must be labelled and
-/// have the same number of features.
-Dataset concatenate(const std::vector<Dataset>& parts);
+/// The rows of the first part, then those of the second and so on.
+Dataset concatenate(std::vector<Dataset> parts);
 
 }  // namespace lambdaml::data

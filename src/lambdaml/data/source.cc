@@ -184,7 +184,7 @@ std::optional<Dataset> read_files_of_a_set(storage::Storage& store, const Choice
       files.push_back(parsed.back().dataset);
     }
     take_notes(parsed, options.what, sources);
-    return files.size() == 1 ? files[0] : concatenate(files);
+    return files.size() == 1 ? files[0] : concatenate(std::move(files));
   }
   return {};
 }

@@ -31,11 +31,13 @@ struct Manifest {
   std::uint64_t features = 0;
   std::uint64_t stored_values = 0;  ///< rows · features when dense, the non-zeros when sparse
   bool sparse = false;
-  std::vector<std::int32_t> labels;  ///< distinct, ascending; empty when unlabelled
-  std::uint64_t bytes = 0;           ///< of all parts
-  std::uint64_t checksum = 0;        ///< of the parts' rows: identifies the data set
-  std::string format = "shard";      ///< of the parts: shard or libsvm
-  std::uint64_t id = 0;              ///< as stated in the parts, for formats with statements
+  std::vector<std::int32_t> labels;    ///< distinct, ascending; empty when there are none
+  bool targets = false;                ///< its rows have real targets
+  std::shared_ptr<const Names> names;  ///< null if nothing has a name, or unknown: see facts()
+  std::uint64_t bytes = 0;             ///< of all parts
+  std::uint64_t checksum = 0;          ///< of the parts' rows: identifies the data set
+  std::string format = "shard";        ///< of the parts: shard or libsvm
+  std::uint64_t id = 0;                ///< as stated in the parts, for formats with statements
   /// Content of part i. Empty in a manifest of version 1, which had no checksums, and in events,
   /// where each worker learns only about its own part.
   std::vector<Content> part_files;
@@ -44,7 +46,9 @@ struct Manifest {
   std::size_t parts() const { return part_rows.size(); }
   /// The file's text: version 2, with a checksum of itself; version 1 if there are no part_files.
   std::string to_json() const;
-  /// Everything except part_files, in the format of version 1, for events.
+  bool labelled() const { return !labels.empty() || targets; }
+  /// Everything except part_files and names (events are small, and each shard has the names), in
+  /// the format of version 1, for events.
   nlohmann::json facts() const;
   /// Accepts both versions. Throws data_corrupt.
   static Manifest from_json(std::string_view text, std::string_view what);

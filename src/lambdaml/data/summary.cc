@@ -1,6 +1,7 @@
 #include "lambdaml/data/summary.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "lambdaml/data/prepared.h"
 #include "lambdaml/data/source.h"
@@ -21,6 +22,12 @@ std::uint64_t count_nonzeros(const tensor::DenseView& dense) {
   return n - static_cast<std::uint64_t>(std::count(dense.data, dense.data + n, 0.0F));
 }
 
+Summary::Targets spread_of(std::span<const float> targets) {
+  const auto [min, max] = std::minmax_element(targets.begin(), targets.end());
+  const double sum = std::accumulate(targets.begin(), targets.end(), 0.0);
+  return {*min, sum / static_cast<double>(targets.size()), *max};
+}
+
 }  // namespace
 
 Summary summarize(const Uri& uri, std::string_view format, std::size_t threads,
@@ -32,6 +39,8 @@ Summary summarize(const Uri& uri, std::string_view format, std::size_t threads,
   out.nonzeros =
       std::visit([](const auto& view) { return count_nonzeros(view); }, dataset.features);
   for (const std::int32_t label : dataset.labels) ++out.labels[label];
+  if (!dataset.targets.empty()) out.targets = spread_of(dataset.targets);
+  out.names = dataset.names;
   if (const std::optional<Manifest> manifest = find_manifest(uri)) {
     out.bytes = manifest->bytes;
     out.parts = manifest->parts();

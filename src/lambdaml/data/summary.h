@@ -2,10 +2,13 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string_view>
 
 #include "lambdaml/base/options.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/data/dataset.h"
 
 namespace lambdaml::data {
 
@@ -14,9 +17,14 @@ struct Summary {
   std::uint64_t rows = 0;
   std::uint64_t features = 0;
   std::uint64_t nonzeros = 0;                    ///< values that are not 0
-  std::map<std::int32_t, std::uint64_t> labels;  ///< number of rows by label; empty when unlabelled
-  std::uint64_t bytes = 0;                       ///< as stored
-  std::uint64_t parts = 0;                       ///< of a prepared set; 0 for a file
+  std::map<std::int32_t, std::uint64_t> labels;  ///< number of rows by label; empty without labels
+  struct Targets {
+    double min = 0, mean = 0, max = 0;
+  };
+  std::optional<Targets> targets;      ///< of a set for regression
+  std::shared_ptr<const Names> names;  ///< null if nothing has a name
+  std::uint64_t bytes = 0;             ///< as stored
+  std::uint64_t parts = 0;             ///< of a prepared set; 0 for a file
 };
 
 /// Reads the whole data set. Throws what read() throws.

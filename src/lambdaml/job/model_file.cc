@@ -38,6 +38,13 @@ std::vector<std::int32_t> labels_from(const std::string& text, const std::string
   fail(Code::data_corrupt, "{}: the label map is no ascending list of integers", what);
 }
 
+void require_names_of_labels(const model::Shape& shape, const std::string& what) {
+  const std::vector<std::string>& names = shape.names->labels;
+  if (names.empty() || shape.labels.empty()) return;
+  if (shape.labels.front() < 0 || static_cast<std::size_t>(shape.labels.back()) >= names.size())
+    fail(Code::data_corrupt, "{}: a label has no name among those of the labels", what);
+}
+
 tensor::SafetensorsFile open_whole(const std::shared_ptr<const Buffer>& bytes,
                                    const std::string& what) {
   tensor::SafetensorsFile file(bytes, what);
@@ -78,6 +85,7 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
   writer.set_metadata("features", std::to_string(shape.features));
   writer.set_metadata("labels", json_text(nlohmann::json(shape.labels)));
   writer.set_metadata("options", json_text(kept));
+  if (shape.names) writer.set_metadata("names", data::names_text(*shape.names));
   return writer.serialize_with_checksum();
 }
 
@@ -97,6 +105,10 @@ TrainedModel model_from_bytes(const std::shared_ptr<const Buffer>& bytes, const 
   if (file.find(kDefinition) != nullptr)
     out.shape.definition =
         std::make_shared<const Buffer>(std::as_bytes(file.values<std::uint8_t>(kDefinition)));
+  if (const auto names = file.metadata().find("names"); names != file.metadata().end()) {
+    out.shape.names = data::names_from(names->second, out.shape.features, what);
+    require_names_of_labels(out.shape, what);
+  }
   out.options = job_options();
   try {
     from_json(parse_json(file.metadata("options")), what, out.options);

@@ -23,6 +23,8 @@ struct Shape {
       labels;  ///< distinct labels, ascending: the label map; class c is labels[c]
   /// The file that defines the model, if Plugin::file_option names one.
   std::shared_ptr<const Buffer> definition = nullptr;
+  /// What features and labels are called; null if they have no names. Affects no number.
+  std::shared_ptr<const data::Names> names = nullptr;
   std::size_t classes() const { return labels.size(); }
 };
 

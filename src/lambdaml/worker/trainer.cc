@@ -36,8 +36,10 @@ Trainer::Trainer(const job::TrainEvent& event, model::Rows own, model::Rows test
   communicator_ = make_communicator(options.text("sync_mode"));
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   supervised_ = plugin_.needs_labels;
-  shape_ = {event.data.features, supervised_ && !plugin_.predicts_numbers ? event.data.labels : std::vector<std::int32_t>(),
-            std::move(definition)};
+  shape_ = {event.data.features,
+            supervised_ && !plugin_.predicts_numbers ? event.data.labels
+                                                     : std::vector<std::int32_t>(),
+            std::move(definition), own_.data.names};
   model_ = plugin_.make(shape_, options);
 
   // A model without labels has nothing to validate against, so it trains on every row.

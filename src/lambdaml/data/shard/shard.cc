@@ -18,7 +18,8 @@
 /// `format` = "lambdaml-shard", `version`, `kind` = "dense" or "csr", `rows`, `features`, `xxh3`, a
 /// checksum of the file, and in a part `data_set` and `part`, which identify it. Tensors: dense
 /// `values` [rows, features] F32; csr `offsets` [rows + 1] U64, `indices` [n] U16 or U32 and
-/// `values` [n] F32; both `labels` [rows] I32 unless unlabelled. Version 1 had no checksum and did
+/// `values` [n] F32; both `labels` [rows] I32 or `targets` [rows] F32 unless unlabelled. Metadata
+/// `names`, where something has a name: see names_text(). Version 1 had no checksum and did
 /// not state what it was a part of.
 namespace lambdaml::data::shard {
 namespace {
@@ -104,6 +105,30 @@ Csr csr_of(const tensor::SafetensorsFile& file, std::uint64_t rows, std::uint64_
           }};
 }
 
+/// Labels or targets, and names, beside the features of `dataset`.
+void read_labelling(const tensor::SafetensorsFile& file, Dataset& dataset) {
+  const std::size_t rows = dataset.rows();
+  if (file.find("labels") != nullptr) {
+    dataset.labels = file.values<std::int32_t>("labels");
+    want_shape(file, "labels", {rows});
+  }
+  if (file.find("targets") != nullptr) {
+    dataset.targets = file.values<float>("targets");
+    want_shape(file, "targets", {rows});
+    if (!dataset.labels.empty()) corrupt(file.what(), "it has labels and targets");
+    if (!all_finite(dataset.targets)) corrupt(file.what(), "a target is not finite");
+  }
+  const auto names = file.metadata().find("names");
+  if (names == file.metadata().end()) return;
+  dataset.names = names_from(names->second, dataset.cols(), "reading " + file.what());
+  const std::size_t named = dataset.names->labels.size();
+  const auto has_name = [=](std::int32_t label) {
+    return label >= 0 && static_cast<std::size_t>(label) < named;
+  };
+  if (named != 0 && !std::all_of(dataset.labels.begin(), dataset.labels.end(), has_name))
+    corrupt(file.what(), "a label has no name among those of the labels");
+}
+
 tensor::SafetensorsFile open(const std::shared_ptr<const Buffer>& bytes, const std::string& what) {
   tensor::SafetensorsFile file(bytes, what);
   const auto format = file.metadata().find("format");
@@ -142,11 +167,8 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
             fmt::format("the kind '{}' is neither dense nor csr", printable(kind, 20)));
   }
   verify(file, values, rows, ascend, options.threads);
-  if (file.find("labels") != nullptr) {
-    dataset.labels = file.values<std::int32_t>("labels");
-    want_shape(file, "labels", {rows});
-  }
-  if (features == 0 && dataset.labels.empty() && rows != 0)
+  read_labelling(file, dataset);
+  if (features == 0 && !dataset.labelled())
     corrupt(options.what, "rows without features and labels");
   // In the form in which it was prepared, unless another is requested.
   return options.form == Form::automatic ? dataset : in_form(dataset, options.form);
@@ -160,7 +182,11 @@ auto with_writer(const Dataset& dataset, const Use& use) {
   writer.set_metadata("version", std::string(kVersionWithoutChecksum));
   writer.set_metadata("rows", std::to_string(dataset.rows()));
   writer.set_metadata("features", std::to_string(dataset.cols()));
-  if (dataset.labelled()) writer.add("labels", {dataset.rows()}, dataset.labels);
+  if (!dataset.targets.empty())
+    writer.add("targets", {dataset.rows()}, dataset.targets);
+  else if (dataset.labelled())
+    writer.add("labels", {dataset.rows()}, dataset.labels);
+  if (dataset.names) writer.set_metadata("names", names_text(*dataset.names));
   if (const auto* dense = std::get_if<tensor::DenseView>(&dataset.features)) {
     writer.set_metadata("kind", "dense");
     writer.add("values", {dense->rows, dense->cols},

@@ -52,12 +52,21 @@ inline std::vector<std::int32_t> to_labels(const Dataset& dataset) {
   return {dataset.labels.begin(), dataset.labels.end()};
 }
 
-/// Whether rows, labels and form are equal; compares by feature, without making rows dense.
+inline std::vector<float> to_targets(const Dataset& dataset) {
+  return {dataset.targets.begin(), dataset.targets.end()};
+}
+
+/// The names; without any if nothing has a name.
+inline Names names_in(const Dataset& dataset) { return dataset.names ? *dataset.names : Names(); }
+
+/// Whether rows, labels, targets, names and form are equal; compares by feature, without making
+/// rows dense.
 inline bool same(const Dataset& a, const Dataset& b) {
   const auto equal = [](const auto* begin, const auto* end, const auto* other) {
     return std::equal(begin, end, other,
                       [](auto x, auto y) { return std::memcmp(&x, &y, sizeof x) == 0; });
   };
+  if (to_targets(a) != to_targets(b) || names_in(a) != names_in(b)) return false;
   if (to_labels(a) != to_labels(b) || a.features.index() != b.features.index()) return false;
   if (a.rows() != b.rows() || a.cols() != b.cols()) return false;
   if (tensor::stored_values(a.features) != tensor::stored_values(b.features)) return false;
