@@ -20,7 +20,10 @@ Options sample() {
        .aliases = {"learning_rate"}},
       {.name = "model", .default_value = std::string("lr"), .help = "m", .choices = {"lr", "svm"}},
       {.name = "keep", .default_value = false, .help = "k"},
-      {.name = "l2", .default_value = std::string("auto"), .help = "p", .minimum = 0,
+      {.name = "l2",
+       .default_value = std::string("auto"),
+       .help = "p",
+       .minimum = 0,
        .words = {"auto"}},
   });
 }

@@ -171,7 +171,9 @@ Dataset take_rows(const Dataset& dataset, std::span<const std::uint32_t> order) 
   return gather(dataset, order.size(), [&](std::size_t r) { return order[r]; });
 }
 
-Dataset concatenate(std::vector<Dataset> parts) { return join_rows(std::move(parts), InSequence{}); }
+Dataset concatenate(std::vector<Dataset> parts) {
+  return join_rows(std::move(parts), InSequence{});
+}
 
 Dataset interleave(std::vector<Dataset> parts) { return join_rows(std::move(parts), Dealt{}); }
 

@@ -59,16 +59,14 @@ void require_utf8(const Options& options) {
   }
 }
 
-/// Sets the model's defaults of its options, and the optimizer's of options of the job and of this
-/// model.
+/// Sets the optimizer's defaults of options of its own, of the job and of this model.
 void set_defaults(Options& options, const model::Plugin& model) {
-  for (const auto& [name, value] : model.defaults)
-    if (!options.is_set(name)) options.parse(name, value, "model " + model.name);
   const auto declares = [](const model::Plugin& plugin, const std::string& name) {
     return std::ranges::find(plugin.options, name, &Option::name) != plugin.options.end();
   };
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
-  for (const auto& [name, value] : optimizer.defaults) {
+  if (!optimizer.defaults) return;
+  for (const auto& [name, value] : optimizer.defaults(options)) {
     const bool is_a_models = std::ranges::any_of(
         model::registry().entries(),
         [&, &option = name](const model::Plugin& plugin) { return declares(plugin, option); });

@@ -30,7 +30,8 @@ bool lacks_an_option(const optim::Plugin& optimizer, const Options& options) {
 /// Whether an option of the model has another value than the one for which the optimizer is made.
 bool contradicts_a_default(const optim::Plugin& optimizer, const Options& options,
                            const model::Plugin& model) {
-  return std::ranges::any_of(optimizer.defaults, [&](const auto& preferred) {
+  if (!optimizer.defaults) return false;
+  return std::ranges::any_of(optimizer.defaults(options), [&](const auto& preferred) {
     const auto& [name, value] = preferred;
     return declares(model, name) && options.is_set(name) && to_text(options.value(name)) != value;
   });

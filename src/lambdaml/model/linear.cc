@@ -296,7 +296,8 @@ std::optional<GradientModel::Smoothness> LinearModel::smoothness(const Batch& ba
     std::visit([&](const auto& x) { tensor::accumulate(x, margins.data(), v.data()); }, sample);
     intercept = 0;
     for (const float margin : margins) intercept += margin;
-    const double norm = std::sqrt(tensor::dot(v.size(), v.data(), v.data()) + intercept * intercept);
+    const double norm =
+        std::sqrt(tensor::dot(v.size(), v.data(), v.data()) + intercept * intercept);
     if (norm == 0) break;
     for (float& value : v) value = static_cast<float>(value / norm);
     if (i > 0) largest = norm / static_cast<double>(n);

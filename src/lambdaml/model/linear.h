@@ -62,7 +62,8 @@ class LinearModel : public GradientModel {
   /// For K margins per row: replaces them by ∂loss/∂z, adds the number of correctly classified rows
   /// to `correct` and returns the sum of the losses.
   virtual double many_classes(const Margins& rows, double& correct) const;
-  /// The largest second derivative of a row's loss by its margins (of the hinge, which has none, 1).
+  /// The largest second derivative of a row's loss by its margins (of the hinge, which has none,
+  /// 1).
   virtual double curvature() const = 0;
   /// P(target | row) for rows with known targets, for models with probabilities.
   virtual bool has_probabilities() const { return false; }

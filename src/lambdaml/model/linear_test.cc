@@ -123,6 +123,42 @@ INSTANTIATE_TEST_SUITE_P(Linear, Gradients,
                                   "_features";
                          });
 
+TEST(Linear, UnscaledParametersGiveTheSameMarginsOnRowsAsTheyAre) {
+  for (const auto& [name, classes] : {std::pair("lr", 2U), std::pair("svm", 3U), {"linear", 2U}}) {
+    Rows rows = random_rows(40, 5, classes, 8);
+    const data::Scaling scaling{{100, -3, 0, 5, 0}, {0.1F, 7, 1, 0.01F, 30}};
+    const data::Dataset scaled = data::scaled({rows.dense().features, {}, nullptr}, scaling);
+    const auto model = make_model(name, shape_of(5, classes));
+    std::vector<float> w = random_parameters(model->parameter_count(), 3);
+    const Model::Prediction expected = model->predict({scaled.features, rows.targets()}, w);
+    model->unscale(scaling, w);
+    const Model::Prediction unscaled = model->predict(rows.dense(), w);
+    for (std::size_t i = 0; i < 40; ++i)
+      EXPECT_NEAR(unscaled.scores[i], expected.scores[i], 2e-5 * (1 + std::abs(expected.scores[i])))
+          << name;
+  }
+  EXPECT_ANY_THROW(make_model("kmeans", shape_of(5, 2))->unscale({}, {}));
+}
+
+TEST(Linear, SmoothnessIsTheLargestEigenvalue) {
+  // (x, 1)(x, 1)ᵀ of the rows ±(2, 0) and ±(0, 1) is on average diag(2, ½, 1); of (3) twice, that
+  // of (3, 1), 10.
+  Rows balanced(4, 2);
+  balanced.at(0, 0) = 2, balanced.at(1, 0) = -2, balanced.at(2, 1) = 1, balanced.at(3, 1) = -1;
+  Rows same(2, 1);
+  same.at(0, 0) = same.at(1, 0) = 3;
+  const auto smoothness = [](const std::string& name, Rows& rows, std::size_t classes) {
+    const auto model = make_model(name, shape_of(rows.cols(), classes));
+    return *dynamic_cast<GradientModel&>(*model).smoothness(rows.csr32());
+  };
+  EXPECT_NEAR(smoothness("linear", same, 2).of_all, 10, 1e-5);
+  EXPECT_NEAR(smoothness("linear", same, 2).of_row, 10, 1e-5);
+  EXPECT_NEAR(smoothness("lr", same, 2).of_all, 2.5, 1e-5);
+  EXPECT_NEAR(smoothness("lr", same, 3).of_all, 5, 1e-5);
+  // The mean of 1 + ‖x‖², 2 · ½ · (4 + 1)/2 …: (5 + 5 + 2 + 2)/4.
+  EXPECT_NEAR(smoothness("linear", balanced, 2).of_row, 3.5, 1e-5);
+}
+
 TEST(Linear, StartsAtZeroWhereEachClassIsEquallyLikely) {
   run_workers(1, [](comm::Communicator& communicator) {
     Rows rows = random_rows(50, 4, 3, 5);

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -30,9 +29,6 @@ struct Plugin {
   /// The measures that `predict` reports for labelled rows; if empty, the metrics.
   std::vector<Measure> measures = {};
   std::vector<Option> options = {};  ///< settings of its own
-  /// Values that its new jobs have where nobody sets these options, by name; in job files of old
-  /// versions, what is not set has the option's default.
-  std::map<std::string, std::string> defaults = {};
   /// The option whose value is the path or URI of a file that defines the model; then `NAME:FILE`
   /// is a value of --model, and Shape::definition holds the file's bytes. Empty: none.
   std::string file_option = {};

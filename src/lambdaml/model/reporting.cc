@@ -30,8 +30,8 @@ std::vector<ReportedMetric> reported_metrics(const Plugin& plugin) {
            .metric = metric,
            .is_first = &metric == &plugin.metrics.front(),
            .has_prefix = has_prefix,
-           .each_epoch =
-               (plugin.needs_labels && is_known_of_steps) || (!plugin.needs_labels && rows == RowSet::train)});
+           .each_epoch = (plugin.needs_labels && is_known_of_steps) ||
+                         (!plugin.needs_labels && rows == RowSet::train)});
     }
   }
   return out;

@@ -69,16 +69,16 @@ TEST(Reporting, AModelWithoutLabelsReportsItsOwnNames) {
 
 TEST(Reporting, ValuesFollowFromTotalsWhereThereAreRows) {
   std::map<std::string, double> values;
-  add_metrics(mixture(), RowSet::train, {.loss = 6, .rows = 4, .correct = 1}, values);
+  add_metrics(mixture(), RowSet::train, {.loss = 6, .rows = 4, .correct = 1}, true, values);
   EXPECT_EQ(values, (std::map<std::string, double>{{"surprise", 1.5}, {"certain", 0.25}}));
   values.clear();
-  add_metrics(with_labels(), RowSet::test, {.loss = 6, .rows = 4, .correct = 1}, values);
+  add_metrics(with_labels(), RowSet::test, {.loss = 6, .rows = 4, .correct = 1}, true, values);
   EXPECT_EQ(values,
             (std::map<std::string, double>{{"test_surprise", 1.5}, {"test_certain", 0.25}}));
   values.clear();
   for (const RowSet rows : {RowSet::train, RowSet::valid, RowSet::test})
-    add_metrics(with_labels(), rows, {}, values);
-  add_metrics(mixture(), RowSet::valid, {.loss = 6, .rows = 4, .correct = 1}, values);
+    add_metrics(with_labels(), rows, {}, true, values);
+  add_metrics(mixture(), RowSet::valid, {.loss = 6, .rows = 4, .correct = 1}, true, values);
   EXPECT_THAT(values, IsEmpty());
 }
 
@@ -95,7 +95,7 @@ TEST(Reporting, EveryModelDeclaresMetricsThatCanBeNamed) {
   for (const Plugin& plugin : registry().entries()) {
     EXPECT_FALSE(plugin.metrics.empty()) << plugin.name;
     std::map<std::string, double> values;
-    add_metrics(plugin, RowSet::train, {.loss = 2, .rows = 4, .correct = 3}, values);
+    add_metrics(plugin, RowSet::train, {.loss = 2, .rows = 4, .correct = 3}, true, values);
     EXPECT_EQ(values.size(), plugin.metrics.size()) << plugin.name << " names one twice";
     for (const Metric& metric : plugin.metrics) {
       EXPECT_EQ(metric.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_"),

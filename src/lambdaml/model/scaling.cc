@@ -44,15 +44,15 @@ bool differ_in_scale(const Moments& moments) {
     most = std::max(most, moments.deviation[c]);
     largest_mean = std::max(largest_mean, std::abs(moments.mean[c]) / moments.deviation[c]);
   }
-  return most > kMostRatio * least || largest_mean > kMostRatio;
+  return most > kMostRatio * least || largest_mean > kMostDistance;
 }
 
 data::Scaling standard(const Moments& moments, bool sparse) {
   data::Scaling out;
   for (std::size_t c = 0; c < moments.mean.size(); ++c) {
     out.center.push_back(sparse ? 0.0F : static_cast<float>(moments.mean[c]));
-    out.factor.push_back(
-        moments.deviation[c] > 0 ? static_cast<float>(1 / moments.deviation[c]) : 1.0F);
+    out.factor.push_back(moments.deviation[c] > 0 ? static_cast<float>(1 / moments.deviation[c])
+                                                  : 1.0F);
   }
   return out;
 }
@@ -99,9 +99,10 @@ void Model::unscale(const data::Scaling&, std::span<float>) const {
 Option scale_option() {
   return {.name = "scale",
           .default_value = std::string("none"),
-          .help = "columns are brought to one scale for training, and the model is saved for rows "
-                  "as they are; new jobs have auto, which is standard for dense columns of "
-                  "different scales",
+          .help =
+              "columns are brought to one scale for training, and the model is saved for rows "
+              "as they are; new jobs have auto, which is standard for dense columns of "
+              "different scales",
           .choices = {"auto", "standard", "maxabs", "none"}};
 }
 

@@ -211,36 +211,52 @@ std::string model_for(const Plugin& plugin) {
 
 /// Each registered optimizer, with its default options unless a subject has its name.
 std::vector<Subject> subjects() {
-  std::vector<Subject> out = {{"grad_avg_all_options",
-                               "grad_avg",
-                               "svm",
-                               {{"momentum", "0.9"},
-                                {"l2", "0.01"},
-                                {"lr", "0.05"},
-                                {"lr_schedule", "cosine"},
-                                {"warmup_epochs", "1"}}},
-                              {"model_avg_all_options",
-                               "model_avg",
-                               "lr",
-                               {{"momentum", "0.5"}, {"l2", "0.01"}, {"lr_schedule", "inverse"}}},
-                              {"admm", "admm", "lr", {{"epochs", "3"}, {"rho", "0.5"}}},
-                              {"admm_all_options",
-                               "admm",
-                               "lr",
-                               {{"epochs", "2"},
-                                {"rho", "0.5"},
-                                {"lambda", "0.001"},
-                                {"l2", "0.01"},
-                                {"momentum", "0.5"},
-                                {"lr_schedule", "step"}}},
-                              {"lbfgs_all_options",
-                               "lbfgs",
-                               "lr",
-                               {{"lbfgs_memory", "2"},
-                                {"l2", "0.01"},
-                                {"lambda", "0.001"},
-                                {"lbfgs_tolerance_gradient", "1e-3"},
-                                {"lbfgs_tolerance_loss", "1e-3"}}}};
+  std::vector<Subject> out = {
+      {"grad_avg_all_options",
+       "grad_avg",
+       "svm",
+       {{"momentum", "0.9"},
+        {"l2", "0.01"},
+        {"lr", "0.05"},
+        {"lr_schedule", "cosine"},
+        {"warmup_epochs", "1"}}},
+      {"model_avg_all_options",
+       "model_avg",
+       "lr",
+       {{"momentum", "0.5"}, {"l2", "0.01"}, {"lr_schedule", "inverse"}}},
+      {"automatic_rate", "grad_avg", "lr", {{"lr", "auto"}}},
+      {"automatic_rate_of_averages",
+       "model_avg",
+       "svm",
+       {{"lr", "auto"}, {"momentum", "0.5"}, {"l2", "auto"}}},
+      {"adam", "grad_avg", "lr", {{"optimizer", "adam"}, {"l2", "0.01"}, {"lr", "0.02"}}},
+      {"adamw_of_averages",
+       "model_avg",
+       "lr",
+       {{"optimizer", "adamw"}, {"l2", "0.01"}, {"lr", "auto"}}},
+      {"admm", "admm", "lr", {{"epochs", "3"}, {"rho", "0.5"}}},
+      {"admm_by_lbfgs", "admm", "lr", {{"admm_solver", "lbfgs"}, {"epochs", "6"}, {"l2", "auto"}}},
+      {"admm_balanced",
+       "admm",
+       "lr",
+       {{"admm_solver", "lbfgs"}, {"rho", "auto"}, {"lambda", "0.001"}}},
+      {"admm_all_options",
+       "admm",
+       "lr",
+       {{"epochs", "2"},
+        {"rho", "0.5"},
+        {"lambda", "0.001"},
+        {"l2", "0.01"},
+        {"momentum", "0.5"},
+        {"lr_schedule", "step"}}},
+      {"lbfgs_all_options",
+       "lbfgs",
+       "lr",
+       {{"lbfgs_memory", "2"},
+        {"l2", "0.01"},
+        {"lambda", "0.001"},
+        {"lbfgs_tolerance_gradient", "1e-3"},
+        {"lbfgs_tolerance_loss", "1e-3"}}}};
   for (const Plugin& plugin : registry().entries())
     if (std::ranges::find(out, plugin.name, &Subject::name) == out.end())
       out.push_back({plugin.name, plugin.name, model_for(plugin)});
@@ -253,7 +269,13 @@ INSTANTIATE_TEST_SUITE_P(Optimizers, Conformance, ::testing::ValuesIn(subjects()
 std::vector<Subject> subjects_without_waiting() {
   std::vector<Subject> out = subjects();
   std::erase_if(out, [](const Subject& subject) {
-    return registry().get(subject.optimizer).needs_all_workers;
+    // What follows from the data of all needs all of them once.
+    const auto is_automatic = [&](const char* name) {
+      const auto found = subject.options.find(name);
+      return found != subject.options.end() && found->second == "auto";
+    };
+    return registry().get(subject.optimizer).needs_all_workers || is_automatic("lr") ||
+           is_automatic("rho");
   });
   return out;
 }

@@ -19,9 +19,10 @@ struct Problem {
   /// Rows that each round of a pass trains on, summed over workers: the denominators of averages,
   /// known to all workers without a message.
   std::vector<double> rows_per_round = {};
-  double rows = 0;           ///< trained on by all workers
-  double own_rows = 0;       ///< trained on by this worker
-  std::uint64_t epochs = 1;  ///< how many the caller will run, for schedules
+  double rows = 0;               ///< trained on by all workers
+  double own_rows = 0;           ///< trained on by this worker
+  std::uint64_t epochs = 1;      ///< how many the caller will run, for schedules
+  bool bulk_synchronous = true;  ///< every merge has the contributions of all workers
 };
 
 /// The position of a step.

@@ -29,8 +29,10 @@ struct Plugin {
   /// The option that gives the number of epochs, if the optimizer counts them its own way (ADMM's
   /// outer epochs).
   std::string epochs_option = "epochs";
-  /// Values of options of the job or of models, by name, where they are not set.
-  std::map<std::string, std::string> defaults = {};
+  /// Values that a new job has of options of its own, of the job or of models, by name, where they
+  /// are not set, given those that are. In job files of old versions, what is not set has the
+  /// option's default. Empty: none.
+  std::function<std::map<std::string, std::string>(const Options& given)> defaults = {};
   /// Whether it merges increments; states (k-means' sums, ADMM's variables) are not compressed.
   bool merges_increments = true;
   /// Whether it takes a step for each batch; if not, one for each pass, and batch_size only bounds

@@ -58,11 +58,17 @@ Option l1_option() {
 Option l2_option() {
   return {.name = "l2",
           .default_value = 0.0,
-          .help = "penalty l2/2 · ‖w‖² on the mean loss, without the biases; auto is 1 / training "
-                  "rows, the default of lbfgs and admm",
+          .help =
+              "penalty l2/2 · ‖w‖² on the mean loss, without the biases; auto is 1 / training "
+              "rows, the default of lbfgs and admm",
           .minimum = 0,
           .words = {"auto"},
           .aliases = {"weight_decay"}};
+}
+
+void add_share_of_validation(const Options& given, std::map<std::string, std::string>& defaults) {
+  if (!given.text("test_data").empty() && !given.text("until").starts_with("valid_"))
+    defaults["valid_ratio"] = "0";
 }
 
 double l2_weight(const Options& options, double rows) {

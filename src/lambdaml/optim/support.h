@@ -1,6 +1,8 @@
 #pragma once
 
+#include <map>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -33,6 +35,10 @@ Option l2_option();
 /// The weight l2 of l2/2 · ‖w‖² beside the mean loss: the option's value, or for `auto` 1 / rows,
 /// which is the penalty of scikit-learn's and LIBLINEAR's C = 1. `rows` are those of all workers.
 double l2_weight(const Options& options, double rows);
+
+/// For Plugin::defaults of optimizers that go to the optimum: with test data, and unless a metric
+/// of the held-out rows ends the job, no row is held out.
+void add_share_of_validation(const Options& given, std::map<std::string, std::string>& defaults);
 
 /// Totals as scalars of a state and back.
 void append(std::vector<double>& scalars, const model::Totals& totals);

@@ -20,8 +20,7 @@ constexpr SparseKernels<Index> kSparseKernels{
     .accumulate = sparse_accumulate<Index>,
     .assign = sparse_assign<Index>,
     .add_gradient = {sparse_add_gradient<Logistic, Index>, sparse_add_gradient<Hinge, Index>,
-                     sparse_add_gradient<SquaredHinge, Index>,
-                     sparse_add_gradient<Squared, Index>},
+                     sparse_add_gradient<SquaredHinge, Index>, sparse_add_gradient<Squared, Index>},
 };
 
 constexpr KernelTable kernel_table(const char* name) {

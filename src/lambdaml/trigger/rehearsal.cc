@@ -51,8 +51,8 @@ void require_targets(const model::Plugin& plugin, const data::Manifest& data,
          what, plugin.name);
   if (plugin.predicts_numbers && data.names && !data.names->labels.empty())
     fail(Code::invalid_argument,
-         "{}: its labels are texts ('{}' …), and {} learns numbers: use --model lr, or numbers", what,
-         printable(data.names->labels.front()), plugin.name);
+         "{}: its labels are texts ('{}' …), and {} learns numbers: use --model lr, or numbers",
+         what, printable(data.names->labels.front()), plugin.name);
 }
 
 std::uint64_t bytes_for_merging(const Options& options, const model::Model& model,
@@ -109,6 +109,7 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   optim::Problem problem{*model, *alone};
   problem.rows_per_round = {1.0};
   problem.rows = problem.own_rows = 1;
+  problem.bulk_synchronous = comm::registry().get(options.text("sync_mode")).bulk_synchronous;
   optim::registry().get(options.text("optim")).make(problem, options);
 }
 

@@ -357,6 +357,9 @@ Options options_of(const Search& search, const Assignments& assignments) {
   Options options = search.job;
   for (const Assignment& assignment : assignments)
     options.set(assignment.name, assignment.value, "space");
+  // Trials are compared on rows that are held out, also if there are test data.
+  if (!options.is_set("valid_ratio"))
+    options.set("valid_ratio", options.value("valid_ratio"), "tune");
   return options;
 }
 

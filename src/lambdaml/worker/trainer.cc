@@ -36,10 +36,10 @@ Trainer::Trainer(const job::TrainEvent& event, model::Rows own, model::Rows test
   communicator_ = make_communicator(options.text("sync_mode"));
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   supervised_ = plugin_.needs_labels;
-  shape_ = {event.data.features,
-            supervised_ && !plugin_.predicts_numbers ? event.data.labels
-                                                     : std::vector<std::int32_t>(),
-            std::move(definition), own_.data.names};
+  shape_ = {
+      event.data.features,
+      supervised_ && !plugin_.predicts_numbers ? event.data.labels : std::vector<std::int32_t>(),
+      std::move(definition), own_.data.names};
   model_ = plugin_.make(shape_, options);
 
   // A model without labels has nothing to validate against, so it trains on every row.
@@ -58,6 +58,7 @@ Trainer::Trainer(const job::TrainEvent& event, model::Rows own, model::Rows test
   problem.own_rows = static_cast<double>(training_rows_[event.worker]);
   epochs_ = static_cast<std::uint64_t>(options.integer(optimizer.epochs_option));
   problem.epochs = epochs_;
+  problem.bulk_synchronous = comm::registry().get(options.text("sync_mode")).bulk_synchronous;
   all_rows_ = problem.rows;
   optimizer_ = optimizer.make(problem, options);
   if (can_scale(plugin_) && model::may_scale(options, event.data.sparse)) {
@@ -88,9 +89,9 @@ void Trainer::initialize() {
       starter = make_communicator(other.name);
   comm::Communicator& communicator = starter ? *starter : *communicator_;
   if (scaling_ != nullptr) {
-    const data::Scaling chosen = model::choose_scaling(
-        event_.options, own_.data.slice(0, training_rows_[event_.worker]), event_.data.sparse,
-        all_rows_, communicator);
+    const data::Scaling chosen =
+        model::choose_scaling(event_.options, own_.data.slice(0, training_rows_[event_.worker]),
+                              event_.data.sparse, all_rows_, communicator);
     if (!chosen.empty()) scaling_->scaling() = chosen;
     scale_rows();
   }
@@ -362,8 +363,7 @@ FinalTotals Trainer::final_totals() {
 std::vector<float> Trainer::parameters() const {
   const std::span<const float> learned = optimizer_->parameters();
   std::vector<float> parameters(learned.begin(), learned.end());
-  if (scaling_ != nullptr && scaling_->scales())
-    model_->unscale(scaling_->scaling(), parameters);
+  if (scaling_ != nullptr && scaling_->scales()) model_->unscale(scaling_->scaling(), parameters);
   return parameters;
 }
 

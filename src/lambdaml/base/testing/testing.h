@@ -26,11 +26,16 @@
 /// Helpers for the tests of every layer.
 namespace lambdaml {
 
-/// What a sanitizer adds to a process's memory: freed memory that it keeps, and what it notes.
+/// What a sanitizer adds to a process's memory (freed memory that it keeps, and what it notes), and
+/// to the time of anything.
 #ifdef LAMBDAML_SANITIZED
-inline constexpr std::size_t kSanitizer_kB = 500'000;
+inline constexpr bool kSanitized = true;
+inline constexpr std::size_t kSanitizer_kB = 1'500'000;
+inline constexpr double kSanitizer_s = 10;
 #else
+inline constexpr bool kSanitized = false;
 inline constexpr std::size_t kSanitizer_kB = 0;
+inline constexpr double kSanitizer_s = 0;
 #endif
 
 /// Whether a test that lacks a program, a service or data fails instead of being skipped: in CI, or

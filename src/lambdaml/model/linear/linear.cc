@@ -1,9 +1,10 @@
+#include "lambdaml/model/linear.h"
+
 #include <cmath>
 
-#include "lambdaml/model/linear.h"
 #include "lambdaml/model/registry.h"
-#include "lambdaml/model/scaling.h"
 #include "lambdaml/model/regression.h"
+#include "lambdaml/model/scaling.h"
 
 namespace lambdaml::model::linear {
 namespace {
@@ -30,7 +31,6 @@ void register_plugin(Registry& registry) {
                 .metrics = regression_metrics(),
                 .measures = regression_measures(),
                 .options = {scale_option()},
-                .defaults = {{"scale", "auto"}},
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<LinearRegression>(shape, options);
                 }});

@@ -77,7 +77,6 @@ void register_plugin(Registry& registry) {
                 .metrics = classification_metrics(),
                 .measures = classification_measures(),
                 .options = {scale_option()},
-                .defaults = {{"scale", "auto"}},
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<LogisticRegression>(shape, options);
                 }});

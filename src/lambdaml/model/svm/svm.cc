@@ -61,7 +61,6 @@ void register_plugin(Registry& registry) {
                                      "gradient everywhere, takes squared_hinge by default",
                              .choices = {"hinge", kSquaredHinge}},
                             scale_option()},
-                .defaults = {{"scale", "auto"}},
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<SupportVectorMachine>(shape, options);
                 }});

@@ -5,7 +5,6 @@
 #include "lambdaml/optim/descent.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/optim/support.h"
-#include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::optim::grad_avg {
 namespace {
@@ -22,7 +21,11 @@ class GradientAveraging final : public Optimizer {
         descent_(gradient_model(problem_.model, "grad_avg"), options,
                  LearningRate(options, static_cast<double>(problem_.epochs), 1,
                               problem_.rows_per_round.size()),
-                 problem_.rows) {}
+                 problem_.rows, problem_.bulk_synchronous) {}
+
+  void prepare(const model::Batch& rows, comm::Communicator& communicator) override {
+    descent_.choose_rate(rows, problem_.rows_per_round.front(), communicator);
+  }
 
   void begin(std::span<const float> parameters) override {
     parameters_.assign(parameters.begin(), parameters.end());
@@ -30,18 +33,18 @@ class GradientAveraging final : public Optimizer {
   }
 
   model::Totals step(const model::Batch& batch, const Position& position) override {
-    model::Totals totals = descent_.step(batch, position, parameters_,
-                                         problem_.rows_per_round.at(position.round), update_);
+    model::Totals totals = descent_.share(batch, position, parameters_,
+                                          problem_.rows_per_round.at(position.round), update_);
     merge(problem_.communicator, update_, totals, comm::Meaning::increment, position);
-    apply();
+    descent_.apply(update_, position, parameters_);
     return totals;
   }
 
   void finish() override {
     std::fill(update_.begin(), update_.end(), 0.0F);
     std::array<double, 3> totals = {};  // as many as in the merges
-    problem_.communicator.finish({update_, totals});
-    apply();
+    if (problem_.communicator.finish({update_, totals}) > 0)
+      descent_.apply(update_, {.epoch = problem_.epochs}, parameters_);
   }
 
   std::span<const float> parameters() const override { return parameters_; }
@@ -51,10 +54,12 @@ class GradientAveraging final : public Optimizer {
     descent_.add_to(state);
     return state;
   }
+  std::vector<double> scalars() const override { return descent_.scalars(); }
+  void set_scalars(std::span<const double> scalars) override {
+    check_scalars(descent_.take_scalars(scalars), 0);
+  }
 
  private:
-  void apply() { tensor::axpy(update_.size(), 1.0F, update_.data(), parameters_.data()); }
-
   Problem problem_;
   Descent descent_;
   std::vector<float> parameters_;
@@ -67,6 +72,7 @@ void register_plugin(Registry& registry) {
   registry.add({.name = "grad_avg",
                 .help = "gradient descent; the gradients of each batch are merged",
                 .options = descent_options(),
+                .defaults = descent_defaults,
                 .make = [](Problem problem, const Options& options) {
                   return std::make_unique<GradientAveraging>(std::move(problem), options);
                 }});

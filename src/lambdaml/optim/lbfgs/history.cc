@@ -38,6 +38,11 @@ void History::add(std::span<const float> step, std::span<const float> change) {
   count_ = std::min(count_ + 1, capacity_);
 }
 
+void History::add_curvature(double curvature) {
+  for (std::size_t i = 0; i < steps_.size(); ++i)
+    changes_[i] = static_cast<float>(changes_[i] + curvature * steps_[i]);
+}
+
 void History::multiply(std::span<double> v) const {
   if (empty()) return;
   std::vector<double> factors(count_);

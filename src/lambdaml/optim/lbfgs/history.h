@@ -19,6 +19,8 @@ class History {
   /// positive curvature, which has nothing to say about a minimum, is left out.
   void add(std::span<const float> step, std::span<const float> change);
   void clear() { count_ = next_ = 0; }
+  /// As if the function had another `curvature`/2 ‖w‖² in it, from the beginning.
+  void add_curvature(double curvature);
   bool empty() const { return count_ == 0; }
 
   /// Replaces v by H · v. H is the identity when empty.

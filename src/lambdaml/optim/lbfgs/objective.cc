@@ -3,14 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "lambdaml/optim/support.h"
-
 namespace lambdaml::optim::lbfgs {
-
-Objective::Objective(const model::GradientModel& model, const Options& options, double rows)
-    : l2_(l2_weight(options, rows)),
-      l1_(options.real("lambda")),
-      penalized_(model.penalized()) {}
 
 double Objective::penalty(std::span<const float> w) const {
   double squares = 0, sizes = 0;
@@ -19,10 +12,18 @@ double Objective::penalty(std::span<const float> w) const {
       squares += static_cast<double>(w[i]) * w[i];
       sizes += std::abs(static_cast<double>(w[i]));
     }
-  return l2_ / 2 * squares + l1_ * sizes;
+  double apart = 0;
+  for (std::size_t i = 0; i < anchor_.size(); ++i) {
+    const double difference = static_cast<double>(w[i]) - anchor_[i];
+    apart += difference * difference;
+  }
+  return l2_ / 2 * squares + l1_ * sizes + pull_ / 2 * apart;
 }
 
 void Objective::add_penalty_gradient(std::span<const float> w, std::span<float> gradient) const {
+  for (std::size_t i = 0; i < anchor_.size(); ++i)
+    gradient[i] =
+        static_cast<float>(gradient[i] + pull_ * (static_cast<double>(w[i]) - anchor_[i]));
   if (l2_ == 0) return;
   for (const auto& [begin, end] : penalized_)
     for (std::size_t i = begin; i < end; ++i)

@@ -9,12 +9,19 @@
 
 namespace lambdaml::optim::lbfgs {
 
-/// What is minimized: mean loss + l2/2 ‖w‖² + lambda ‖w‖₁, with the norms over the penalized
-/// parameters.
+/// What is minimized: mean loss + l2/2 ‖w‖² + l1 ‖w‖₁, with the norms over the penalized
+/// parameters, + pull/2 ‖w − anchor‖², over all of them.
 class Objective {
  public:
-  /// Reads `l2` and `lambda`; `rows` are those that all workers train on.
-  Objective(const model::GradientModel& model, const Options& options, double rows);
+  /// `penalized` as of GradientModel::penalized().
+  Objective(double l2, double l1, std::vector<std::pair<std::size_t, std::size_t>> penalized)
+      : l2_(l2), l1_(l1), penalized_(std::move(penalized)) {}
+
+  /// Without one, there is no such term.
+  void set_anchor(double pull, std::span<const float> anchor) {
+    pull_ = pull;
+    anchor_.assign(anchor.begin(), anchor.end());
+  }
 
   bool is_smooth() const { return l1_ == 0; }
   double penalty(std::span<const float> w) const;
@@ -39,6 +46,8 @@ class Objective {
  private:
   double l2_;
   double l1_;
+  double pull_ = 0;
+  std::vector<float> anchor_;
   std::vector<std::pair<std::size_t, std::size_t>> penalized_;
 };
 

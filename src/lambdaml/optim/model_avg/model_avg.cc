@@ -25,6 +25,11 @@ class ModelAveraging final : public Optimizer {
                               problem_.rows_per_round.size()),
                  problem_.rows) {}
 
+  void prepare(const model::Batch& rows, comm::Communicator& communicator) override {
+    const auto workers = static_cast<double>(problem_.communicator.workers());
+    descent_.choose_rate(rows, problem_.rows_per_round.front() / workers, communicator);
+  }
+
   void begin(std::span<const float> parameters) override {
     parameters_.assign(parameters.begin(), parameters.end());
     local_ = parameters_;
@@ -33,8 +38,9 @@ class ModelAveraging final : public Optimizer {
 
   model::Totals step(const model::Batch& batch, const Position& position) override {
     if (batch.rows() > 0) {
-      totals_ += descent_.step(batch, position, local_, static_cast<double>(batch.rows()), update_);
-      tensor::axpy(update_.size(), 1.0F, update_.data(), local_.data());
+      totals_ +=
+          descent_.share(batch, position, local_, static_cast<double>(batch.rows()), update_);
+      descent_.apply(update_, position, local_);
     }
     if (!position.last_of_epoch) return {};
     const auto weight = static_cast<float>(problem_.own_rows / problem_.rows);
@@ -61,13 +67,14 @@ class ModelAveraging final : public Optimizer {
     return state;
   }
   std::vector<double> scalars() const override {
-    std::vector<double> out;
+    std::vector<double> out = descent_.scalars();
     append(out, totals_);
     return out;
   }
   void set_scalars(std::span<const double> scalars) override {
-    check_scalars(scalars, 3);
-    totals_ = take_totals(scalars, 0);
+    const std::span<const double> rest = descent_.take_scalars(scalars);
+    check_scalars(rest, 3);
+    totals_ = take_totals(rest, 0);
   }
 
  private:
@@ -87,6 +94,7 @@ void register_plugin(Registry& registry) {
   registry.add({.name = "model_avg",
                 .help = "local gradient descent; the models of each epoch are averaged",
                 .options = descent_options(),
+                .defaults = descent_defaults,
                 .make = [](Problem problem, const Options& options) {
                   return std::make_unique<ModelAveraging>(std::move(problem), options);
                 }});

@@ -160,6 +160,7 @@ class TrainingWorker {
         options_(options_of(plugin_, job.options)),
         model_(job.model()),
         optimizer_(make_optimizer()) {
+    if (waits()) optimizer_->prepare(part_.dense(), communicator_);
     optimizer_->begin(initial);
   }
 
@@ -188,13 +189,16 @@ class TrainingWorker {
   const Optimizer& optimizer() const { return *optimizer_; }
 
  private:
+  bool waits() const { return comm::registry().get(job_.sync_mode).bulk_synchronous; }
+
   std::unique_ptr<Optimizer> make_optimizer() {
     return plugin_.make({.model = *model_,
                          .communicator = communicator_,
                          .rows_per_round = rounds_.rows_per_round(),
                          .rows = rounds_.rows(),
                          .own_rows = static_cast<double>(part_.size()),
-                         .epochs = job_.epochs},
+                         .epochs = job_.epochs,
+                         .bulk_synchronous = waits()},
                         options_);
   }
 

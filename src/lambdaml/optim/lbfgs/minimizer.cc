@@ -1,0 +1,216 @@
+#include "lambdaml/optim/lbfgs/minimizer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/optim/support.h"
+
+namespace lambdaml::optim::lbfgs {
+namespace {
+
+/// How much of the decrease that the slope promises a step must bring (Armijo's condition).
+constexpr double kSufficient = 1e-4;
+/// Losses are sums of floats: differences below this share of the objective mean nothing.
+constexpr double kNoise = 1e-7;
+/// The steps that are tried where a step along the quasi-Newton direction was refused.
+constexpr std::size_t kShorterSteps = 4;
+
+/// The minimum of the cubic through the values and slopes at 0 and 1 (Nocedal, Wright, 3.59).
+double cubic_minimum(double value0, double slope0, double value1, double slope1) {
+  const double theta = 3 * (value0 - value1) + slope0 + slope1;
+  const double root = std::sqrt(std::max(0.0, theta * theta - slope0 * slope1));
+  const double t = (root - slope0 + theta) / (2 * root - slope0 + slope1);
+  return std::isfinite(t) ? std::clamp(t, 0.05, 0.7) : 0.5;
+}
+
+}  // namespace
+
+std::array<double, Minimizer::kWindow> Minimizer::no_values() {
+  std::array<double, kWindow> out{};
+  out.fill(std::numeric_limits<double>::infinity());
+  return out;
+}
+
+Minimizer::Minimizer(Objective objective, std::size_t memory, std::size_t parameters)
+    : objective_(std::move(objective)), history_(memory, parameters) {}
+
+void Minimizer::begin(std::span<const float> w) {
+  w_.assign(w.begin(), w.end());
+  trial_ = w_;
+  for (std::vector<float>* vector : {&gradient_, &direction_, &steepest_})
+    vector->assign(w_.size(), 0.0F);
+  started_ = searching_ = is_along_steepest_ = is_chosen_ = false;
+  values_ = no_values();
+  points_.clear();
+}
+
+const std::vector<std::vector<float>>& Minimizer::points() {
+  if (!points_.empty()) return points_;
+  objective_.steepest(w_, gradient_, steepest_);
+  for (const double length : lengths_) {
+    if (length == 0) break;
+    objective_.move(w_, length, direction_, steepest_, points_.emplace_back(w_.size()));
+  }
+  return points_;
+}
+
+/// The change of the objective that the slope at w promises of a step to `point`: ≤ 0.
+double Minimizer::promised(std::span<const float> point) const {
+  double sum = 0;
+  for (std::size_t i = 0; i < w_.size(); ++i)
+    sum += static_cast<double>(steepest_[i]) * (static_cast<double>(point[i]) - w_[i]);
+  return sum;
+}
+
+Minimizer::Answer Minimizer::take_gradient(double mean_loss, std::span<float> gradient) {
+  objective_.add_penalty_gradient(trial_, gradient);
+  const double value = mean_loss + objective_.penalty(trial_);
+  const bool finite = std::isfinite(value) && std::isfinite(dot(gradient, gradient));
+  if (!started_) {
+    if (!finite) return Answer::not_finite;
+    started_ = true;
+    accept(value, gradient);
+    first_norm_ = norm_;
+    if (norm_ == 0) return Answer::stuck;
+    if (history_.empty())
+      search_along_steepest();
+    else
+      propose();
+    return Answer::more;
+  }
+  objective_.steepest(w_, gradient_, steepest_);
+  const double expected = promised(trial_);
+  if (!finite || !is_sufficient(value, expected, gradient)) {
+    search_along_direction(finite, value, expected, gradient);
+    return Answer::more;
+  }
+  for (std::size_t i = 0; i < w_.size(); ++i) {
+    direction_[i] = trial_[i] - w_[i];
+    gradient_[i] = gradient[i] - gradient_[i];
+  }
+  history_.add(direction_, gradient_);
+  accept(value, gradient);
+  return Answer::moved;
+}
+
+/// Whether the step to `trial_`, where that is the gradient, is to be taken.
+bool Minimizer::is_sufficient(double value, double expected,
+                              std::span<const float> gradient) const {
+  if (is_chosen_ || value <= value_ + kSufficient * expected) return true;
+  // Where the values differ by no more than their noise, the slopes decide (Hager, Zhang 2005: the
+  // approximate Wolfe condition).
+  return objective_.is_smooth() && value <= value_ + kNoise * std::abs(value_) &&
+         dot(gradient, direction_) <= -0.8 * expected;
+}
+
+/// Makes the trial, of which that is the gradient, the current parameters.
+void Minimizer::accept(double value, std::span<float> gradient) {
+  w_ = trial_;
+  std::copy(gradient.begin(), gradient.end(), gradient_.begin());
+  value_ = value;
+  objective_.steepest(w_, gradient_, steepest_);
+  norm_ = std::sqrt(dot(steepest_, steepest_));
+  std::rotate(values_.begin(), values_.begin() + 1, values_.end());
+  values_.back() = value;
+  is_chosen_ = false;
+}
+
+double Minimizer::decrease() const {
+  return (values_.front() - value_) / (kWindow * std::abs(value_));
+}
+
+/// Sets the trial to the unit step of the quasi-Newton direction.
+void Minimizer::propose() {
+  std::vector<double> v(steepest_.begin(), steepest_.end());
+  history_.multiply(v);
+  for (double& value : v) value = -value;
+  objective_.align(w_, steepest_, v);
+  std::copy(v.begin(), v.end(), direction_.begin());
+  is_along_steepest_ = false;
+  searching_ = false;
+  if (!(dot(steepest_, direction_) < 0)) return search_along_steepest();
+  objective_.move(w_, 1, direction_, steepest_, trial_);
+}
+
+void Minimizer::search_along_steepest() {
+  history_.clear();
+  for (std::size_t i = 0; i < w_.size(); ++i) direction_[i] = -steepest_[i];
+  is_along_steepest_ = true;
+  searching_ = true;
+  double length = 2 * value_ / (norm_ * norm_);
+  for (double& each : lengths_) {
+    each = length;
+    length /= 4;
+  }
+  points_.clear();
+}
+
+/// Searches among steps shorter than that to `trial_`, which was refused.
+void Minimizer::search_along_direction(bool finite, double value, double expected,
+                                       std::span<const float> gradient) {
+  searching_ = true;
+  lengths_.fill(0);
+  const bool known = finite && objective_.is_smooth();
+  double length = known ? cubic_minimum(value_, expected, value, dot(gradient, direction_)) : 0.5;
+  for (double& each : std::span(lengths_).first(kShorterSteps)) {
+    each = length;
+    length /= 4;
+  }
+  points_.clear();
+}
+
+Minimizer::Answer Minimizer::take_losses(std::span<const double> mean_losses) {
+  points();  // a worker without rows has not asked for them
+  std::size_t best = points_.size();
+  double lowest = 0;
+  for (std::size_t k = 0; k < points_.size(); ++k) {
+    const double value = mean_losses[k] + objective_.penalty(points_[k]);
+    if (!(value <= value_ + kSufficient * promised(points_[k]))) continue;
+    if (best < points_.size() && value >= lowest) continue;
+    best = k;
+    lowest = value;
+  }
+  if (best < points_.size()) {
+    trial_ = points_[best];
+    searching_ = false;
+    is_chosen_ = true;
+    return Answer::more;
+  }
+  if (is_along_steepest_) return Answer::stuck;
+  search_along_steepest();
+  return Answer::more;
+}
+
+State Minimizer::state() {
+  return {{"parameters", w_},        {"trial", trial_},           {"gradient", gradient_},
+          {"direction", direction_}, {"steps", history_.steps()}, {"changes", history_.changes()}};
+}
+
+std::vector<double> Minimizer::scalars() const {
+  std::vector<double> out = {value_, norm_, first_norm_};
+  for (const bool flag : {started_, searching_, is_along_steepest_, is_chosen_})
+    out.push_back(flag ? 1 : 0);
+  history_.append_scalars(out);
+  out.insert(out.end(), lengths_.begin(), lengths_.end());
+  out.insert(out.end(), values_.begin(), values_.end());
+  return out;
+}
+
+void Minimizer::set_scalars(std::span<const double> scalars) {
+  check_scalars(scalars, kScalars);
+  value_ = scalars[0];
+  norm_ = scalars[1];
+  first_norm_ = scalars[2];
+  std::size_t at = 3;
+  for (bool* flag : {&started_, &searching_, &is_along_steepest_, &is_chosen_})
+    *flag = scalars[at++] != 0;
+  history_.set_scalars(scalars.subspan(at, History::kScalars));
+  at += History::kScalars;
+  for (double& length : lengths_) length = scalars[at++];
+  for (double& value : values_) value = scalars[at++];
+  points_.clear();
+}
+
+}  // namespace lambdaml::optim::lbfgs

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lambdaml/optim/lbfgs/history.h"
+#include "lambdaml/optim/lbfgs/objective.h"
+#include "lambdaml/optim/optimizer.h"
+
+namespace lambdaml::optim::lbfgs {
+
+/// Limited-memory BFGS (Nocedal, Wright 2006, algorithm 7.5), with an L1 penalty as OWL-QN (Andrew,
+/// Gao 2007), as a dialogue: it says what it needs to know next, and its owner, which has the rows
+/// or shares them with other workers, computes that in one pass over them. All that it does follows
+/// from the answers.
+///
+/// The gradient at the unit step along the quasi-Newton direction comes first, so that the loss by
+/// which the step is judged comes with the gradient of the next one. Only if that step is refused,
+/// the losses of several shorter ones are asked for, and then the gradient at the best of them. If
+/// none of them is sufficient, the history is dropped, and steps along the steepest descent are
+/// tried, of 2 · 4^-k F / ‖g‖², k = 0 … 7: the loss is not negative, so that a longer one than the
+/// first cannot be the best of a quadratic. It begins with the gradient at the initial parameters
+/// and such a search, or with a step that an earlier minimization's history suggests.
+class Minimizer {
+ public:
+  /// The step lengths of one search.
+  static constexpr std::size_t kMostSteps = 8;
+  /// Steps over which the decrease of the objective is judged.
+  static constexpr std::size_t kWindow = 5;
+
+  Minimizer(Objective objective, std::size_t memory, std::size_t parameters);
+
+  /// Begins at w. Keeps the history: clear it, or keep it where the objective has changed by a
+  /// linear term only.
+  void begin(std::span<const float> w);
+  Objective& objective() { return objective_; }
+  History& history() { return history_; }
+
+  /// The question: the mean losses at points(), or the mean loss and gradient at trial().
+  bool asks_for_losses() const { return searching_; }
+  std::span<const float> trial() const { return trial_; }
+  const std::vector<std::vector<float>>& points();
+
+  /// The answers. They return whether the current parameters have changed, or cannot get better:
+  /// the end of an iteration. Penalties are not included. The gradient is overwritten.
+  enum class Answer { more, moved, stuck, not_finite };
+  Answer take_gradient(double mean_loss, std::span<float> gradient);
+  Answer take_losses(std::span<const double> mean_losses);
+  /// Asks for the next step, after `moved`.
+  void propose();
+
+  /// At the current parameters: the objective, and the norm of its steepest direction.
+  std::span<const float> parameters() const { return w_; }
+  double value() const { return value_; }
+  double norm() const { return norm_; }
+  double first_norm() const { return first_norm_; }
+  /// The mean decrease of the objective over its newest steps, as a part of it; infinite at first.
+  double decrease() const;
+
+  State state();
+  static constexpr std::size_t kScalars = 3 + 4 + History::kScalars + kMostSteps + kWindow;
+  std::vector<double> scalars() const;
+  /// Throws data_corrupt for numbers that are out of range. `scalars` has kScalars.
+  void set_scalars(std::span<const double> scalars);
+
+ private:
+  static std::array<double, kWindow> no_values();
+
+  double promised(std::span<const float> point) const;
+  bool is_sufficient(double value, double expected, std::span<const float> gradient) const;
+  void accept(double value, std::span<float> gradient);
+  void search_along_steepest();
+  void search_along_direction(bool finite, double value, double expected,
+                              std::span<const float> gradient);
+
+  Objective objective_;
+  History history_;
+  std::vector<float> w_;
+  std::vector<float> trial_;      ///< where the next gradient is computed
+  std::vector<float> gradient_;   ///< of the objective's smooth part at w
+  std::vector<float> direction_;  ///< of the trial, or of the search
+  std::vector<float> steepest_;
+  std::vector<std::vector<float>> points_;
+  double value_ = 0;
+  double norm_ = 0;
+  double first_norm_ = 0;
+  bool started_ = false;                      ///< the gradient at the initial parameters is known
+  bool searching_ = false;                    ///< compares steps
+  bool is_along_steepest_ = false;            ///< the search
+  bool is_chosen_ = false;                    ///< the trial is the result of a search
+  std::array<double, kMostSteps> lengths_{};  ///< of the search's steps; 0: none
+  std::array<double, kWindow> values_ = no_values();  ///< the newest objectives
+};
+
+}  // namespace lambdaml::optim::lbfgs

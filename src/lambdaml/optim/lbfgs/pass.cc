@@ -1,0 +1,42 @@
+#include "lambdaml/optim/lbfgs/pass.h"
+
+#include <algorithm>
+
+#include "lambdaml/optim/support.h"
+
+namespace lambdaml::optim::lbfgs {
+
+void Pass::begin() {
+  std::ranges::fill(sums_, 0.0);
+  losses_ = {};
+  totals_ = {};
+}
+
+void Pass::add(model::GradientModel& model, const model::Batch& batch, Minimizer& minimizer) {
+  if (batch.rows() == 0) return;
+  if (minimizer.asks_for_losses()) {
+    const auto& points = minimizer.points();
+    for (std::size_t k = 0; k < points.size(); ++k)
+      losses_[k] += model.evaluate(batch, points[k]).loss;
+    return;
+  }
+  std::ranges::fill(scratch_, 0.0F);
+  totals_ += model.accumulate(batch, minimizer.trial(), scratch_);
+  for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] += scratch_[i];
+}
+
+void Pass::append_scalars(std::vector<double>& scalars) const {
+  append(scalars, totals_);
+  scalars.insert(scalars.end(), losses_.begin(), losses_.end());
+  scalars.insert(scalars.end(), sums_.begin(), sums_.end());
+}
+
+void Pass::set_scalars(std::span<const double> scalars) {
+  check_scalars(scalars, scalar_count());
+  totals_ = take_totals(scalars, 0);
+  std::copy_n(scalars.begin() + 3, losses_.size(), losses_.begin());
+  std::copy(scalars.begin() + 3 + static_cast<std::ptrdiff_t>(losses_.size()), scalars.end(),
+            sums_.begin());
+}
+
+}  // namespace lambdaml::optim::lbfgs
