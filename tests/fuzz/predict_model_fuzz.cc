@@ -85,8 +85,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         is_file ? Buffer(Bytes(reinterpret_cast<const std::byte*>(data + 1), size - 1))
                 : composed(input));
     job::TrainedModel model = job::model_from_bytes(bytes, "MODEL");
-    const predict::Predictions out = predict::predict(model, Uri::parse(kData), "auto");
-    require(out.rows == 3 && out.labels.size() == 3);
+    const predict::Predictions out = predict::predict(
+        model, Uri::parse(kData), "auto", {},
+        {.shown = {.class_scores = true, .probabilities = model.model->has_probabilities()},
+         .ignore_labels = (data[0] & 2U) != 0});
+    require(out.quality.rows == 3 && out.table.rows == 3);
   } catch (const Error& error) {
     require_code(error, {Code::data_corrupt, Code::invalid_argument, Code::resource_exhausted});
   }

@@ -130,13 +130,33 @@ TrainedModel model_from_bytes(const std::shared_ptr<const Buffer>& bytes, const 
   return out;
 }
 
-TrainedModel read_model(const std::string& text) {
+ModelFile find_model(const std::string& text) {
   const Uri uri = Uri::parse(text);
-  const storage::Object object = storage::open_object(uri);
-  std::optional<Buffer> bytes = object.store->load(object.key);
-  if (!bytes) fail(Code::not_found, "model {}: there is no such file", uri.display());
-  return model_from_bytes(std::make_shared<const Buffer>(std::move(*bytes)),
-                          fmt::format("model {}", uri.display()));
+  const std::string what = fmt::format("model {}", uri.display());
+  const auto found = [&](Buffer bytes, std::shared_ptr<storage::Storage> folder) {
+    return ModelFile{what, std::make_shared<const Buffer>(std::move(bytes)), std::move(folder)};
+  };
+  if (!uri.name().empty()) {
+    const storage::Object object = storage::open_object(uri);
+    if (std::optional<Buffer> bytes = object.store->load(object.key))
+      return found(std::move(*bytes), nullptr);
+  }
+  const std::shared_ptr<storage::Storage> folder = storage::open(uri);
+  // The folder of a run, of a search, and of the results of a search that a function ran.
+  for (const char* name : {"model.safetensors", "best.safetensors"})
+    if (std::optional<Buffer> bytes = folder->load(name)) return found(std::move(*bytes), folder);
+  for (const char* name : {"run.json", "search.json"})
+    if (folder->exists(name))
+      fail(Code::not_found,
+           "{}: the {} there has no model: it has not ended; `lambdaml {}` goes on with it", what,
+           std::string_view(name) == "run.json" ? "run" : "search",
+           std::string_view(name) == "run.json" ? "resume" : "tune --resume");
+  fail(Code::not_found, "{}: there is no such file, nor the folder of a run with its model", what);
+}
+
+TrainedModel read_model(const std::string& text) {
+  const ModelFile file = find_model(text);
+  return model_from_bytes(file.bytes, file.what);
 }
 
 }  // namespace lambdaml::job

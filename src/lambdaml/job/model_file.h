@@ -31,7 +31,18 @@ void require_whole_model(const std::shared_ptr<const Buffer>& bytes, const std::
 /// Checks everything; `what` names the file in errors. Throws data_corrupt.
 TrainedModel model_from_bytes(const std::shared_ptr<const Buffer>& bytes, const std::string& what);
 
-/// Reads a model from a path or URI. Throws not_found, data_corrupt.
+/// A model file, not checked, and where it was found.
+struct ModelFile {
+  std::string what;  ///< names it in messages
+  std::shared_ptr<const Buffer> bytes;
+  std::shared_ptr<storage::Storage> folder;  ///< of the run or search; null for a file by itself
+};
+/// Finds the model that a path or URI names: a file, the folder of a run or of a job's results, or
+/// that of a search, whose best model it is. One GET for a file, two or three for a folder. Throws
+/// not_found, and what the store throws.
+ModelFile find_model(const std::string& uri);
+
+/// Reads the model that a path or URI names, as find_model() does. Throws not_found, data_corrupt.
 TrainedModel read_model(const std::string& uri);
 
 }  // namespace lambdaml::job

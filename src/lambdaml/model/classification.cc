@@ -1,53 +1,83 @@
 #include "lambdaml/model/classification.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 
 namespace lambdaml::model {
 namespace {
 
-std::optional<double> accuracy_of(const Judged& judged) {
-  double correct = 0;
-  for (std::size_t i = 0; i < judged.targets.size(); ++i)
-    correct += static_cast<float>(judged.prediction.classes[i]) == judged.targets[i] ? 1 : 0;
-  return correct / static_cast<double>(judged.targets.size());
-}
-
-std::optional<double> log_loss_of(const Judged& judged) {
-  constexpr double kLeast = 1e-15;  // as scikit-learn's log_loss clips
-  if (judged.prediction.target_probabilities.empty()) return {};
+/// The mean of a measure over the classes that occur as labels or as predictions (scikit-learn's
+/// macro average).
+double mean_over_classes(const Tally& tally, double (*of_class)(const Tally&, std::size_t)) {
   double sum = 0;
-  for (const float p : judged.prediction.target_probabilities)
-    sum -= std::log(std::max(static_cast<double>(p), kLeast));
-  return sum / static_cast<double>(judged.targets.size());
+  std::size_t present = 0;
+  for (std::size_t c = 0; c < tally.classes(); ++c) {
+    if (tally.rows_of(c) + tally.predicted_as(c) == 0) continue;
+    sum += of_class(tally, c);
+    ++present;
+  }
+  return sum / static_cast<double>(present);
 }
 
-/// By ranks (Mann and Whitney 1947): the probability that a positive row scores above a negative
-/// one. nullopt if one of the classes has no rows or a score is NaN.
-std::optional<double> area_under_curve(const Judged& judged) {
-  const std::vector<float>& scores = judged.prediction.scores;
-  const std::span<const float> targets = judged.targets;
-  if (judged.classes != 2) return {};
-  if (std::any_of(scores.begin(), scores.end(), [](float s) { return std::isnan(s); })) return {};
-  std::vector<std::size_t> order(scores.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::erase_if(order, [&](std::size_t i) { return targets[i] < 0; });
-  std::sort(order.begin(), order.end(), [&](auto a, auto b) { return scores[a] < scores[b]; });
-  double positives = 0, rank_sum = 0;
-  for (std::size_t begin = 0; begin < order.size();) {
-    std::size_t end = begin;
-    while (end < order.size() && scores[order[end]] == scores[order[begin]]) ++end;
-    const double rank = (static_cast<double>(begin + end) + 1) / 2;
-    for (; begin < end; ++begin)
-      if (targets[order[begin]] == 1) {
-        positives += 1;
-        rank_sum += rank;
-      }
+/// 0 of 0 is 0, as in scikit-learn.
+double share(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+double precision_of(const Tally& tally, std::size_t c) {
+  return share(tally.count(c, c), tally.predicted_as(c));
+}
+double recall_of(const Tally& tally, std::size_t c) {
+  return share(tally.count(c, c), tally.rows_of(c));
+}
+double f1_of(const Tally& tally, std::size_t c) {
+  return share(2 * tally.count(c, c), tally.rows_of(c) + tally.predicted_as(c));
+}
+
+std::optional<double> accuracy_of(const Tally& tally) {
+  std::uint64_t correct = 0;
+  for (std::size_t c = 0; c < tally.classes(); ++c) correct += tally.count(c, c);
+  return share(correct, tally.rows());
+}
+
+std::optional<double> log_loss_of(const Tally& tally) {
+  if (!tally.has_probabilities()) return {};
+  return tally.log_loss() / static_cast<double>(tally.rows());
+}
+
+/// The probability that a positive row scores above a negative one, ties counted half (Mann and
+/// Whitney 1947). At least one of each.
+double area_under_curve(Tally::Ranking ranking) {
+  auto& [positives, negatives] = ranking;
+  std::ranges::sort(positives);
+  std::ranges::sort(negatives);
+  double won = 0;
+  std::size_t below = 0, not_above = 0;  // negatives below the score, and those up to it
+  for (const float score : positives) {
+    while (below < negatives.size() && negatives[below] < score) ++below;
+    while (not_above < negatives.size() && negatives[not_above] <= score) ++not_above;
+    won += static_cast<double>(below) + static_cast<double>(not_above - below) / 2;
   }
-  const double negatives = static_cast<double>(order.size()) - positives;
-  if (positives == 0 || negatives == 0) return {};
-  return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives);
+  return won / (static_cast<double>(positives.size()) * static_cast<double>(negatives.size()));
+}
+
+/// The mean over the rankings that have rows of both kinds; nullopt if none has.
+std::optional<double> mean_area_under_curve(const Tally& tally) {
+  double sum = 0;
+  std::size_t defined = 0;
+  for (const Tally::Ranking& ranking : tally.rankings()) {
+    if (ranking.positives.empty() || ranking.negatives.empty()) continue;
+    sum += area_under_curve(ranking);
+    ++defined;
+  }
+  if (defined == 0) return {};
+  return sum / static_cast<double>(defined);
+}
+
+Measure per_class(std::string name, std::string help,
+                  double (*of_class)(const Tally&, std::size_t)) {
+  return {.name = std::move(name),
+          .help = std::move(help),
+          .of = [of_class](const Tally& tally) { return mean_over_classes(tally, of_class); },
+          .of_class = of_class};
 }
 
 }  // namespace
@@ -63,13 +93,20 @@ std::vector<Metric> classification_metrics() {
 }
 
 std::vector<Measure> classification_measures() {
-  return {{.name = "accuracy",
-           .help = "share of the rows whose predicted class is the label",
-           .of = accuracy_of},
-          {.name = "log_loss",
-           .help = "−mean ln of the probability given to the true label",
-           .of = log_loss_of},
-          {.name = "auc", .help = "area under the ROC curve", .of = area_under_curve}};
+  return {
+      {.name = "accuracy",
+       .help = "share of the rows whose predicted class is the label",
+       .of = accuracy_of},
+      {.name = "log_loss",
+       .help = "−mean ln of the probability given to the true label",
+       .of = log_loss_of},
+      {.name = "auc",
+       .help = "area under the ROC curve; of more than two classes the mean of each against "
+               "the others",
+       .of = mean_area_under_curve},
+      per_class("precision", "share of the rows predicted as a class that are of it", precision_of),
+      per_class("recall", "share of the rows of a class that are predicted as it", recall_of),
+      per_class("f1", "harmonic mean of precision and recall", f1_of)};
 }
 
 }  // namespace lambdaml::model

@@ -190,7 +190,8 @@ Totals DeepModel::evaluate(const Batch& batch, std::span<const float> parameters
   return totals;
 }
 
-Model::Prediction DeepModel::predict(const Batch& batch, std::span<const float> parameters) {
+Model::Prediction DeepModel::predict(const Batch& batch, std::span<const float> parameters,
+                                     const Wanted& wanted) {
   check(batch, parameters, false);
   Prediction out;
   for_logits(batch, parameters, [&](std::size_t begin, std::size_t rows, const float* logits) {
@@ -198,13 +199,19 @@ Model::Prediction DeepModel::predict(const Batch& batch, std::span<const float> 
       const std::size_t c = winner(logits, classes_);
       out.classes.push_back(static_cast<std::uint32_t>(c));
       out.scores.push_back(classes_ == 2 ? logits[1] - logits[0] : logits[c]);
+      if (wanted.class_scores)
+        out.class_scores.insert(out.class_scores.end(), logits, logits + classes_);
+      if (batch.targets.empty() && !wanted.probabilities) continue;
+      const double log_total = log_sum(logits, classes_);
+      const auto probability = [&](std::size_t of) {
+        return static_cast<float>(std::exp(static_cast<double>(logits[of]) - log_total));
+      };
+      if (wanted.probabilities)
+        for (std::size_t of = 0; of < classes_; ++of) out.probabilities.push_back(probability(of));
       if (batch.targets.empty()) continue;
       const float target = batch.targets[begin + i];
       out.target_probabilities.push_back(
-          target < 0 ? 0.0F
-                     : static_cast<float>(
-                           std::exp(static_cast<double>(logits[static_cast<std::size_t>(target)]) -
-                                    log_sum(logits, classes_))));
+          target < 0 ? 0.0F : probability(static_cast<std::size_t>(target)));
     }
   });
   return out;

@@ -47,7 +47,9 @@ class DeepModel final : public GradientModel {
                     std::span<float> sums) override;
   void expect(const Batch& next) override { next_ = next; }
   Totals evaluate(const Batch& batch, std::span<const float> parameters) override;
-  Prediction predict(const Batch& batch, std::span<const float> parameters) override;
+  Prediction predict(const Batch& batch, std::span<const float> parameters,
+                     const Wanted& wanted) override;
+  bool has_probabilities() const override { return true; }
   std::uint64_t training_bytes(std::size_t batch_rows) const override;
   std::vector<Piece> pieces() const override;
   std::vector<std::pair<std::size_t, std::size_t>> penalized() const override;

@@ -227,14 +227,17 @@ std::size_t LinearModel::winner(const Margins& rows, std::size_t i) {
   return best;
 }
 
-Model::Prediction LinearModel::predict(const Batch& batch, std::span<const float> parameters) {
+Model::Prediction LinearModel::predict(const Batch& batch, std::span<const float> parameters,
+                                       const Wanted& wanted) {
   check(batch, parameters, false);
   const std::size_t n = batch.rows();
   Prediction out;
   if (classes_ > 0) out.classes.resize(n);
   out.scores.resize(n);
-  const bool with_probabilities = has_probabilities() && !batch.targets.empty();
-  if (with_probabilities) out.target_probabilities.assign(n, 0.0F);
+  const bool with_target = has_probabilities() && !batch.targets.empty();
+  if (with_target) out.target_probabilities.assign(n, 0.0F);
+  if (wanted.class_scores) out.class_scores.resize(n * classes_);
+  if (wanted.probabilities) out.probabilities.resize(n * classes_);
   float* z = margins_.data();
   auto predict_tiles = [&](const auto& x) {
     for_tiles(x, parameters.data(), z, [&](const auto& tile, std::size_t begin, Prefetch&) {
@@ -248,13 +251,33 @@ Model::Prediction LinearModel::predict(const Batch& batch, std::span<const float
         const std::size_t best = winner(rows, i);
         out.classes[row] = static_cast<std::uint32_t>(best);
         out.scores[row] = outputs_ == 1 ? z[i] : z[best * stride_ + i];
-        if (with_probabilities && known(batch.targets[row]))
+        if (with_target && known(batch.targets[row]))
           probabilities({1, outputs_, stride_, &batch.targets[row], z + i},
                         &out.target_probabilities[row]);
+        if (wanted.class_scores)
+          for (std::size_t c = 0; c < classes_; ++c)
+            out.class_scores[row * classes_ + c] = outputs_ > 1 ? z[c * stride_ + i]
+                                                   : c == 1     ? z[i]
+                                                                : -z[i];
+        if (wanted.probabilities) class_probabilities(rows, i, &out.probabilities[row * classes_]);
       }
     });
   };
   std::visit(predict_tiles, batch.features);
+  return out;
+}
+
+std::optional<Model::Coefficients> LinearModel::coefficients(
+    std::span<const float> parameters) const {
+  Coefficients out;
+  for (std::size_t c = 0; c < std::max<std::size_t>(classes_, 1); ++c) {
+    const std::size_t output = outputs_ == 1 ? 0 : c;
+    const float sign = classes_ == 2 && c == 0 ? -1.0F : 1.0F;
+    std::vector<float>& weights = out.weights.emplace_back(features_);
+    for (std::size_t j = 0; j < features_; ++j)
+      weights[j] = sign * parameters[output * features_ + j];
+    out.intercepts.push_back(sign * parameters[outputs_ * features_ + output]);
+  }
   return out;
 }
 
@@ -274,6 +297,10 @@ void LinearModel::unscale(const data::Scaling& scaling, std::span<float> paramet
     }
     bias = static_cast<float>(bias - shift);
   }
+}
+
+void LinearModel::class_probabilities(const Margins&, std::size_t, float*) const {
+  fail(Code::internal, "a model without probabilities was asked for them");
 }
 
 std::vector<Model::Piece> LinearModel::pieces() const {

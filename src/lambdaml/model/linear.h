@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -31,8 +32,11 @@ class LinearModel : public GradientModel {
   Totals accumulate(const Batch& batch, std::span<const float> parameters,
                     std::span<float> sums) final;
   Totals evaluate(const Batch& batch, std::span<const float> parameters) final;
+  using Model::predict;
   /// The target probability of a row whose label is not in the map is 0.
-  Prediction predict(const Batch& batch, std::span<const float> parameters) final;
+  Prediction predict(const Batch& batch, std::span<const float> parameters,
+                     const Wanted& wanted) final;
+  std::optional<Coefficients> coefficients(std::span<const float> parameters) const final;
   /// w · (x − center) · factor + b = (w · factor) · x + (b − Σ w · factor · center), in double.
   void unscale(const data::Scaling& scaling, std::span<float> parameters) const final;
   std::vector<Piece> pieces() const final;
@@ -66,8 +70,9 @@ class LinearModel : public GradientModel {
   /// 1).
   virtual double curvature() const = 0;
   /// P(target | row) for rows with known targets, for models with probabilities.
-  virtual bool has_probabilities() const { return false; }
   virtual void probabilities(const Margins& rows, float* out) const;
+  /// P(c | row i) of each class c, for these models too.
+  virtual void class_probabilities(const Margins& rows, std::size_t i, float* out) const;
 
   /// The class of row i.
   static std::size_t winner(const Margins& rows, std::size_t i);

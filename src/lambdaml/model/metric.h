@@ -2,10 +2,10 @@
 
 #include <functional>
 #include <optional>
-#include <span>
 #include <string>
 
 #include "lambdaml/model/model.h"
+#include "lambdaml/model/tally.h"
 
 namespace lambdaml::model {
 
@@ -33,20 +33,16 @@ struct Metric {
   std::string shown(double value) const { return model::shown(value, notation, digits); }
 };
 
-/// Predictions and the true labels.
-struct Judged {
-  const Model::Prediction& prediction;
-  std::span<const float> targets;  ///< a row's class number, −1 for a label not in the map
-  std::size_t classes = 0;
-};
-
 /// A measure that `predict` computes from predictions of labelled rows, for what totals cannot
 /// express.
 struct Measure {
   std::string name;  ///< snake_case
   std::string help;  ///< one sentence without a full stop
-  /// nullopt if it is undefined for such predictions.
-  std::function<std::optional<double>(const Judged&)> of;
+  /// The value over all rows, at least one; nullopt if it is undefined for them.
+  std::function<std::optional<double>(const Tally&)> of;
+  /// The value for one class against all others, for measures that have one; `of` is then the mean
+  /// over the classes that occur. Empty: there is none.
+  std::function<double(const Tally&, std::size_t c)> of_class = {};
 };
 
 }  // namespace lambdaml::model

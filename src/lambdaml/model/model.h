@@ -120,16 +120,44 @@ class Model {
   /// the parameters.
   virtual Totals evaluate(const Batch& batch, std::span<const float> parameters) = 0;
 
+  /// What predict() computes besides the class and the score of each row.
+  struct Wanted {
+    bool class_scores = false;
+    bool probabilities = false;  ///< only for a model that has_probabilities()
+  };
   /// The prediction of each row: the class number (k-means: the cluster) and a score. Binary
   /// models: the margin, whose sign is the class; lr: log-odds. Several classes: the winner's
-  /// score. Models that predict numbers: only the score, which is the number.
+  /// score. Models that predict numbers: only the score, which is the number. The values of a row
+  /// do not depend on the other rows of its batch (deep models: up to rounding).
   struct Prediction {
     std::vector<std::uint32_t> classes;
     std::vector<float> scores;
-    std::vector<float>
-        target_probabilities;  ///< models with probabilities: that of the target; else empty
+    /// Models with probabilities: that of the target; otherwise empty.
+    std::vector<float> target_probabilities = {};
+    /// If wanted: rows × classes, of which a row's largest one wins (binary linear models: −margin,
+    /// margin). k-means: empty.
+    std::vector<float> class_scores = {};
+    /// If wanted: rows × classes; those of a row add up to 1.
+    std::vector<float> probabilities = {};
   };
-  virtual Prediction predict(const Batch& batch, std::span<const float> parameters) = 0;
+  virtual Prediction predict(const Batch& batch, std::span<const float> parameters,
+                             const Wanted& wanted) = 0;
+  Prediction predict(const Batch& batch, std::span<const float> parameters) {
+    return predict(batch, parameters, {});
+  }
+  virtual bool has_probabilities() const { return false; }
+
+  /// A model that predicts by sums of weighted features: score c of a row x is
+  /// intercepts[c] + Σ_j weights[c][j] · x[j].
+  struct Coefficients {
+    std::vector<std::vector<float>> weights;  ///< one list per class; of numbers one
+    std::vector<float> intercepts;
+  };
+  /// nullopt for a model that does not predict in this way. Copies.
+  virtual std::optional<Coefficients> coefficients(std::span<const float> parameters) const {
+    (void)parameters;
+    return {};
+  }
 
   /// Turns parameters learned from scaled columns into those for the columns as they are. Only
   /// models with the option `scale` can; others throw internal.

@@ -10,6 +10,7 @@
 #include "lambdaml/base/registry.h"
 #include "lambdaml/model/metric.h"
 #include "lambdaml/model/model.h"
+#include "lambdaml/model/table.h"
 
 namespace lambdaml::model {
 
@@ -28,6 +29,8 @@ struct Plugin {
   std::vector<Metric> metrics;
   /// The measures that `predict` reports for labelled rows; if empty, the metrics.
   std::vector<Measure> measures = {};
+  /// How predictions are shown; the default is for models that learn from labels.
+  Tabulate tabulate = table_of_labels;
   std::vector<Option> options = {};  ///< settings of its own
   /// The option whose value is the path or URI of a file that defines the model; then `NAME:FILE`
   /// is a value of --model, and Shape::definition holds the file's bytes. Empty: none.

@@ -19,19 +19,6 @@ double r2(const Totals& totals) {
   return 1 - 2 * totals.loss / spread;
 }
 
-Totals totals_of(const Judged& judged) {
-  Totals totals{.rows = static_cast<double>(judged.targets.size())};
-  for (std::size_t i = 0; i < judged.targets.size(); ++i) {
-    const double target = judged.targets[i];
-    const double error = judged.prediction.scores[i] - target;
-    totals.loss += error * error / 2;
-    totals.absolute_error += std::abs(error);
-    totals.targets += target;
-    totals.squared_targets += target * target;
-  }
-  return totals;
-}
-
 }  // namespace
 
 std::vector<Metric> regression_metrics() {
@@ -56,18 +43,6 @@ std::vector<Metric> regression_metrics() {
            .higher_is_better = true,
            .of = r2,
            .of_evaluation = true}};
-}
-
-std::vector<Measure> regression_measures() {
-  std::vector<Measure> out;
-  for (const Metric& metric : regression_metrics())
-    if (metric.name != "loss")
-      out.push_back({.name = metric.name,
-                     .help = metric.help,
-                     .of = [of = metric.of](const Judged& judged) -> std::optional<double> {
-                       return of(totals_of(judged));
-                     }});
-  return out;
 }
 
 }  // namespace lambdaml::model

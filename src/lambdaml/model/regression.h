@@ -11,7 +11,4 @@ namespace lambdaml::model {
 /// steps.
 std::vector<Metric> regression_metrics();
 
-/// The same from predictions.
-std::vector<Measure> regression_measures();
-
 }  // namespace lambdaml::model

@@ -1,106 +1,164 @@
 #include "lambdaml/predict/predict.h"
 
 #include <algorithm>
-#include <set>
+#include <map>
 
-#include <fmt/ranges.h>
-
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/data/source.h"
+#include "lambdaml/model/names.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/model/rows.h"
 
 namespace lambdaml::predict {
 namespace {
 
-/// The labels of `data` that the model does not know, ascending, and how many rows have them.
-struct Unknown {
-  std::set<std::int32_t> labels;
-  std::uint64_t rows = 0;
-};
-Unknown unknown_labels(const data::Dataset& data, const std::vector<std::int32_t>& known) {
-  Unknown out;
-  for (const std::int32_t label : data.labels)
-    if (!std::ranges::binary_search(known, label)) {
-      out.labels.insert(label);
-      ++out.rows;
-    }
-  return out;
-}
+using Prediction = model::Model::Prediction;
+using Wanted = model::Model::Wanted;
 
-void warn_of(const Unknown& unknown, const model::Rows& rows, const job::TrainedModel& trained,
-             const Uri& uri) {
+constexpr std::size_t kBlock = 65'536;
+
+std::string some_of(const std::vector<std::string>& labels) {
   static constexpr std::size_t kMostListed = 10;
-  const auto some_of = [](const auto& labels) {
-    std::vector<std::int32_t> some(labels.begin(), labels.end());
-    const bool all = some.size() <= kMostListed;
-    some.resize(std::min(some.size(), kMostListed));
-    return fmt::format("{}{}", fmt::join(some, ", "), all ? "" : " …");
-  };
-  log::warning(
-      "{}: {} of its {} rows have labels that the model does not know ({}; it knows {}); they are "
-      "predicted but not measured: give the labels the model's coding",
-      uri.display(), unknown.rows, rows.size(), some_of(unknown.labels),
-      some_of(trained.shape.labels));
+  const std::size_t listed = std::min(labels.size(), kMostListed);
+  return join({labels.begin(), labels.begin() + static_cast<std::ptrdiff_t>(listed)}, ", ") +
+         (listed < labels.size() ? " …" : "");
 }
 
-/// Removes the rows whose label the model does not know.
-void keep_known(model::Model::Prediction& prediction, std::vector<float>& targets) {
-  const auto keep = [&](auto& values) {
-    if (values.empty()) return;  // the model has none of these
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < targets.size(); ++i)
-      if (targets[i] >= 0) values[kept++] = values[i];
-    values.resize(kept);
+/// The labels of a set in the model's numbers: texts may have other numbers there.
+data::Dataset with_labels_of(const model::Shape& shape, data::Dataset data,
+                             const std::string& what) {
+  if (data.labels.empty() || shape.labels.empty()) return data;
+  std::map<std::string, std::int32_t> known;
+  std::vector<std::string> texts;
+  for (std::size_t c = 0; c < shape.classes(); ++c) {
+    texts.push_back(model::label_text(shape, c));
+    known[texts.back()] = shape.labels[c];
+  }
+  std::map<std::int32_t, std::int32_t> numbers;  // of the model, by those of the set
+  std::vector<std::string> unknown;
+  bool is_same = true;
+  for (const std::int32_t label : data::distinct_labels(data.labels)) {
+    const bool has_text = data.names && !data.names->labels.empty();
+    const std::string text =
+        has_text ? data.names->labels.at(static_cast<std::size_t>(label)) : std::to_string(label);
+    const auto at = known.find(text);
+    if (at == known.end()) {
+      unknown.push_back(printable(text, 40));
+      continue;
+    }
+    numbers[label] = at->second;
+    is_same &= label == at->second;
+  }
+  if (!unknown.empty()) {
+    const auto rows = std::ranges::count_if(
+        data.labels, [&](std::int32_t label) { return !numbers.contains(label); });
+    fail(Code::invalid_argument,
+         "{}: {} of its {} rows have labels that the model does not know ({}; it knows {}): give "
+         "them the model's coding, or --ignore-labels if they are no labels",
+         what, rows, data.rows(), some_of(unknown), some_of(texts));
+  }
+  if (is_same) return data;
+  struct Owner {
+    std::shared_ptr<const void> rows;
+    std::vector<std::int32_t> labels;
   };
-  keep(prediction.classes);
-  keep(prediction.scores);
-  keep(prediction.target_probabilities);
-  std::erase_if(targets, [](float target) { return target < 0; });
+  const auto owner = std::make_shared<Owner>(Owner{data.owner, {}});
+  owner->labels.reserve(data.labels.size());
+  for (const std::int32_t label : data.labels) owner->labels.push_back(numbers.at(label));
+  data.labels = owner->labels;
+  data.owner = owner;
+  return data;
+}
+
+/// Columns in another order would be taken for each other.
+void require_same_features(const model::Shape& shape, const data::Dataset& data,
+                           const std::string& what) {
+  if (!shape.names || !data.names) return;
+  const std::vector<std::string>& ours = shape.names->features;
+  const std::vector<std::string>& theirs = data.names->features;
+  for (std::size_t j = 0; j < std::min(ours.size(), theirs.size()); ++j)
+    if (ours[j] != theirs[j])
+      fail(Code::invalid_argument,
+           "{}: its column '{}' is where the model has '{}': bring the columns in the order of the "
+           "training data ('lambdaml model' shows it)",
+           what, printable(theirs[j], 60), printable(ours[j], 60));
+}
+
+template <class T>
+void append(std::vector<T>& to, const std::vector<T>& more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
+
+/// Whether the quality of predictions of these rows can be measured.
+bool can_be_judged(const model::Plugin& plugin, const model::Rows& rows) {
+  return !plugin.needs_labels || !rows.targets.empty();
 }
 
 }  // namespace
 
-Predictions predict(job::TrainedModel& trained, const Uri& uri, const std::string& format,
-                    const Options& format_options) {
+void require_possible(const job::TrainedModel& model, const Request& request,
+                      const std::string& what) {
+  if (request.shown.class_scores && model::registry().get(model.name).predicts_numbers)
+    fail(Code::invalid_argument, "{}: a model of the kind {} predicts numbers; leave --scores out",
+         what, model.name);
+  if (request.shown.probabilities && !model.model->has_probabilities())
+    fail(Code::invalid_argument,
+         "{}: a model of the kind {} gives no probabilities; leave --proba out", what, model.name);
+}
+
+Predictions predict(job::TrainedModel& trained, const data::Dataset& data, const std::string& what,
+                    const Request& request, const std::function<void()>& between) {
+  require_possible(trained, request, "model");
   const model::Plugin& plugin = model::registry().get(trained.name);
-  const data::Dataset whole = data::read(uri, format, processors(), nullptr, format_options);
-  if (whole.cols() > trained.shape.features)
-    log::warning("{}: it has {} features; those beyond the model's {} are left out", uri.display(),
-                 whole.cols(), trained.shape.features);
-  const data::Dataset dataset = data::with_cols(whole, trained.shape.features);
-  model::Rows rows = model::with_targets(dataset, trained.shape.labels);
-  const model::Batch batch = rows.all();
-  model::Model::Prediction prediction = trained.model->predict(batch, trained.parameters);
+  if (data.cols() > trained.shape.features)
+    log::warning("{}: it has {} features; those beyond the model's {} are left out", what,
+                 data.cols(), trained.shape.features);
+  data::Dataset dataset = data::with_cols(data, trained.shape.features);
+  require_same_features(trained.shape, data, what);
+  if (request.ignore_labels) dataset.labels = {}, dataset.targets = {};
+  dataset = with_labels_of(trained.shape, std::move(dataset), what);
+  const model::Rows rows = plugin.predicts_numbers
+                               ? model::with_numbers(dataset)
+                               : model::with_targets(dataset, trained.shape.labels);
+  const bool is_judged = can_be_judged(plugin, rows);
+  const bool is_tallied = is_judged && !plugin.measures.empty() && !rows.targets.empty();
 
   Predictions out;
-  out.rows = rows.size();
-  out.labels.reserve(out.rows);
-  for (const std::uint32_t c : prediction.classes)
-    out.labels.push_back(plugin.needs_labels ? trained.shape.labels.at(c)
-                                             : static_cast<std::int32_t>(c));
-  out.scores = prediction.scores;
-  if (plugin.needs_labels) {
-    if (rows.targets.empty()) return out;
-    const Unknown unknown = unknown_labels(dataset, trained.shape.labels);
-    out.unknown_labels = unknown.rows;
-    if (unknown.rows > 0) warn_of(unknown, rows, trained, uri);
-    // Totals cannot leave rows out.
-    if (unknown.rows == out.rows || (unknown.rows > 0 && plugin.measures.empty())) return out;
+  out.quality.rows = rows.size();
+  if (is_tallied)
+    out.quality.tally.emplace(trained.shape.classes());
+  else if (is_judged)
+    out.quality.totals.emplace();
+  Wanted wanted = request.shown;
+  if (is_tallied) {
+    const Wanted more = model::Tally::wanted(*trained.model, trained.shape.classes());
+    wanted.class_scores |= more.class_scores;
+    wanted.probabilities |= more.probabilities;
   }
-  if (!plugin.measures.empty() && !rows.targets.empty()) {
-    if (out.unknown_labels > 0) keep_known(prediction, rows.targets);
-    const model::Judged judged{prediction, rows.targets, trained.shape.classes()};
-    for (const model::Measure& measure : plugin.measures)
-      if (const std::optional<double> value = measure.of(judged))
-        out.values.push_back({measure.name, *value});
-    return out;
+  Prediction all;
+  for (std::size_t begin = 0; begin < rows.size(); begin += kBlock) {
+    if (between) between();
+    const model::Batch batch = rows.batch(begin, std::min(begin + kBlock, rows.size()));
+    const Prediction block = trained.model->predict(batch, trained.parameters, wanted);
+    if (out.quality.tally) out.quality.tally->add(block, batch.targets);
+    if (out.quality.totals)
+      *out.quality.totals += trained.model->evaluate(batch, trained.parameters);
+    append(all.classes, block.classes);
+    append(all.scores, block.scores);
+    if (request.shown.class_scores) append(all.class_scores, block.class_scores);
+    if (request.shown.probabilities) append(all.probabilities, block.probabilities);
   }
-  const model::Totals totals = trained.model->evaluate(batch, trained.parameters);
-  for (const model::Metric& metric : plugin.metrics)
-    out.values.push_back({metric.name, metric.of(totals)});
+  out.table = plugin.tabulate(std::move(all), trained.shape, request.shown);
   return out;
+}
+
+Predictions predict(job::TrainedModel& trained, const Uri& uri, const std::string& format,
+                    const Options& format_options, const Request& request) {
+  return predict(trained, data::read(uri, format, processors(), nullptr, format_options),
+                 uri.display(), request);
 }
 
 }  // namespace lambdaml::predict

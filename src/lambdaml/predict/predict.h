@@ -1,35 +1,43 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
-#include <vector>
 
 #include "lambdaml/base/uri.h"
+#include "lambdaml/data/dataset.h"
 #include "lambdaml/job/model_file.h"
+#include "lambdaml/model/table.h"
+#include "lambdaml/predict/quality.h"
 
 namespace lambdaml::predict {
 
-/// A model's predictions for rows and, if the rows have labels, their quality.
-struct Predictions {
-  std::vector<std::int32_t>
-      labels;                 ///< per row: the predicted label; without labels: the class's number
-  std::vector<float> scores;  ///< per row: the margin (log-odds for lr) of binary models
-  std::uint64_t rows = 0;
-  std::uint64_t unknown_labels = 0;  ///< rows whose label the model does not know: not measured
-  /// The values that the model declares for predictions, in its order: its measures if rows have
-  /// labels, otherwise its metrics. Empty if the model learns from labels and no row has one that
-  /// it knows.
-  struct Value {
-    std::string name;
-    double value = 0;
-  };
-  std::vector<Value> values;
+/// What is asked of a model.
+struct Request {
+  model::Model::Wanted shown = {};  ///< in the table, besides the prediction itself
+  /// The rows' labels are not the model's, or none at all: nothing is measured.
+  bool ignore_labels = false;
 };
 
-/// Reads all of `data` and predicts each row; ignores features that the model never saw, and warns
-/// of these and of labels that it does not know. `format` and `format_options` are those of
-/// data::read(). Throws what data::read() throws.
+/// Throws invalid_argument if the model cannot do that: it has no probabilities. `what` names it.
+void require_possible(const job::TrainedModel& model, const Request& request,
+                      const std::string& what);
+
+/// A model's predictions for rows and, if the rows have labels, their quality.
+struct Predictions {
+  model::Table table;
+  Quality quality;
+};
+
+/// Predicts each row; ignores features that the model never saw, and warns of these. `what` names
+/// the data in messages. Throws invalid_argument, naming them, for labels that the model does not
+/// know. Calls `between` (if any) about every 65,536 rows; it may throw.
+Predictions predict(job::TrainedModel& model, const data::Dataset& data, const std::string& what,
+                    const Request& request, const std::function<void()>& between = {});
+
+/// Reads all of `data` and predicts it. `format` and `format_options` are those of data::read().
+/// Throws what data::read() throws, too.
 Predictions predict(job::TrainedModel& model, const Uri& data, const std::string& format,
-                    const Options& format_options = {});
+                    const Options& format_options = {}, const Request& request = {});
 
 }  // namespace lambdaml::predict

@@ -5,11 +5,16 @@
 #include <fstream>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/job/options.h"
 #include "lambdaml/model/registry.h"
+#include "lambdaml/predict/description.h"
+#include "lambdaml/predict/output_format.h"
+#include "lambdaml/predict/predict_function.h"
 
 namespace lambdaml::predict {
 namespace {
@@ -26,59 +31,187 @@ job::TrainedModel identity() {
       "model");
 }
 
-double value_of(const Predictions& predictions, const std::string& name) {
-  for (const Predictions::Value& value : predictions.values)
-    if (value.name == name) return value.value;
-  ADD_FAILURE() << "no " << name;
-  return 0;
+/// A file of rows, removed at the end.
+class Predict : public ::testing::Test {
+ protected:
+  ~Predict() override { std::filesystem::remove(path_); }
+  Uri rows(const std::string& text) const {
+    std::ofstream(path_) << text;
+    return Uri::parse(path_);
+  }
+
+ private:
+  const std::string path_ = std::filesystem::temp_directory_path() /
+                            ("lambdaml-predict-" + std::to_string(::getpid()) + ".libsvm");
+};
+
+nlohmann::json json_of(const Predictions& predictions, const job::TrainedModel& model) {
+  return json_of(predictions.quality, model::registry().get(model.name), model.shape);
+}
+std::string csv_of(const Predictions& predictions) {
+  return std::string(output_format("csv").write(predictions.table).text());
 }
 
-TEST(Predict, MeasuresAreThoseWorkedOutByHand) {
-  const std::string path = std::filesystem::temp_directory_path() /
-                           ("lambdaml-predict-" + std::to_string(::getpid()) + ".libsvm");
-  // Two of the positives rank above both negatives, one ties with a negative, and one label is new.
-  std::ofstream(path) << "1 1:2\n1 1:1\n-1 1:-1\n1 1:-1\n-1 1:-3\n7 1:5\n";
+TEST_F(Predict, MeasuresAreThoseWorkedOutByHand) {
+  // Two of the positives rank above both negatives, and one ties with a negative.
+  const Uri uri = rows("1 1:2\n1 1:1\n-1 1:-1\n1 1:-1\n-1 1:-3\n");
   job::TrainedModel model = identity();
-  const Predictions result = predict(model, Uri::parse(path), "auto");
-  std::filesystem::remove(path);
-  EXPECT_EQ(result.labels, (std::vector<std::int32_t>{1, 1, -1, -1, -1, 1}));
-  EXPECT_EQ(result.rows, 6U);
-  EXPECT_EQ(result.unknown_labels, 1U);
-  EXPECT_DOUBLE_EQ(value_of(result, "accuracy"), 4.0 / 5);
+  const Predictions result = predict(model, uri, "auto");
+  EXPECT_EQ(csv_of(result), "1\n1\n-1\n-1\n-1\n");
+  const nlohmann::json json = json_of(result, model);
+  EXPECT_EQ(json["rows"], 5);
+  EXPECT_EQ(json["accuracy"], 4.0 / 5);
   // Pairs of a positive and a negative: 6; won 2 + 2 + 1, tied 1.
-  EXPECT_DOUBLE_EQ(value_of(result, "auc"), 5.5 / 6);
+  EXPECT_EQ(json["auc"], 5.5 / 6);
   const auto loss = [](double s) { return std::log1p(std::exp(-s)); };
-  EXPECT_NEAR(value_of(result, "log_loss"), (loss(2) + loss(1) + loss(1) + loss(-1) + loss(3)) / 5,
-              1e-5);
+  EXPECT_NEAR(json["log_loss"], (loss(2) + loss(1) + loss(1) + loss(-1) + loss(3)) / 5, 1e-6);
+  EXPECT_EQ(json["classes"], (nlohmann::json{-1, 1}));
+  EXPECT_EQ(json["confusion"], (nlohmann::json{{2, 0}, {1, 2}}));
+  EXPECT_EQ(json["precision"], (2.0 / 3 + 1) / 2);
+  EXPECT_EQ(json["recall"], (1 + 2.0 / 3) / 2);
+  EXPECT_EQ(json["f1"], 0.8);
+  EXPECT_EQ(json["per_class"]["1"],
+            (nlohmann::json{{"rows", 3}, {"precision", 1.0}, {"recall", 2.0 / 3}, {"f1", 0.8}}));
 }
 
-TEST(Predict, RowsAreNotMeasuredByLabelsOfAnotherCoding) {
-  const std::string path = std::filesystem::temp_directory_path() /
-                           ("lambdaml-predict-" + std::to_string(::getpid()) + ".libsvm");
+TEST_F(Predict, RowsWithLabelsOfAnotherCodingAreRefused) {
   job::TrainedModel model = identity();  // it knows -1 and 1
-  std::ofstream(path) << "1 1:2\n2 1:1\n1 1:-1\n2 1:-1\n";
-  const auto warned = [&] {
-    testing::internal::CaptureStderr();
-    const Predictions result = predict(model, Uri::parse(path), "auto");
-    return std::pair(result, testing::internal::GetCapturedStderr());
+  const auto error_for = [&](const std::string& text) {
+    try {
+      predict(model, rows(text), "auto");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::invalid_argument);
+      return std::string(error.what());
+    }
+    return std::string("nothing thrown");
   };
-  const auto [other, said] = warned();
-  EXPECT_EQ(other.labels, (std::vector<std::int32_t>{1, 1, -1, -1}));
-  EXPECT_EQ(other.unknown_labels, 2U);
-  EXPECT_DOUBLE_EQ(value_of(other, "accuracy"), 1.0 / 2);
-  EXPECT_NE(said.find("2 of its 4 rows have labels that the model does not know (2; it knows -1, "
+  const std::string some = error_for("1 1:2\n2 1:1\n1 1:-1\n2 1:-1\n");
+  EXPECT_NE(some.find("2 of its 4 rows have labels that the model does not know (2; it knows -1, "
                       "1)"),
             std::string::npos)
-      << said;
-
+      << some;
   // Files that only look labelled: every row has some number where a label would be.
-  std::ofstream(path) << "0 1:2\n0 1:1\n0 1:-1\n";
-  const auto [none, why] = warned();
-  EXPECT_EQ(none.labels, (std::vector<std::int32_t>{1, 1, -1}));
-  EXPECT_EQ(none.unknown_labels, 3U);
-  EXPECT_TRUE(none.values.empty());
-  EXPECT_NE(why.find("3 of its 3 rows"), std::string::npos) << why;
-  std::filesystem::remove(path);
+  const Uri dummies = rows("0 1:2\n0 1:1\n0 1:-1\n");
+  const std::string all = error_for("0 1:2\n0 1:1\n0 1:-1\n");
+  EXPECT_NE(all.find("3 of its 3 rows"), std::string::npos) << all;
+  EXPECT_NE(all.find("--ignore-labels"), std::string::npos) << all;
+  const Predictions result = predict(model, dummies, "auto", {}, {.ignore_labels = true});
+  EXPECT_EQ(csv_of(result), "1\n1\n-1\n");
+  EXPECT_EQ(json_of(result, model), (nlohmann::json{{"rows", 3}}));
+}
+
+TEST_F(Predict, TheQualityOfPartsAddsUpToThatOfTheWhole) {
+  job::TrainedModel model = identity();
+  std::string text[2];
+  for (int i = 0; i < 101; ++i)
+    text[i % 3 == 0 ? 0 : 1] +=
+        fmt::format("{} 1:{}\n", i * 7 % 5 < 2 ? 1 : -1, (i * 37 % 50) / 9.0 - 3);
+  const Predictions whole = predict(model, rows(text[0] + text[1]), "auto");
+  const Quality first = predict(model, rows(text[0]), "auto").quality;
+  Quality sum = predict(model, rows(text[1]), "auto").quality;
+  sum.add(Quality::from_bytes(first.to_bytes(), "part"));
+  const model::Plugin& plugin = model::registry().get("lr");
+  EXPECT_EQ(json_of(sum, plugin, model.shape), json_of(whole.quality, plugin, model.shape));
+
+  Quality unlabelled;
+  EXPECT_THROW(sum.add(unlabelled), Error);
+  const Buffer bytes = first.to_bytes();
+  for (std::size_t size = 0; size < bytes.size(); ++size)
+    EXPECT_THROW(Quality::from_bytes(bytes.view().first(size), "part"), Error) << size;
+}
+
+TEST_F(Predict, ScoresAndProbabilitiesStandBesideTheLabels) {
+  job::TrainedModel model = identity();
+  const Predictions result = predict(model, rows("1 1:0.5\n-1 1:-2\n"), "auto", {},
+                                     {.shown = {.class_scores = true, .probabilities = true}});
+  EXPECT_EQ(csv_of(result),
+            "label,p_-1,p_1,score_-1,score_1\n"
+            "1,0.37754068,0.62245935,-0.5,0.5\n"
+            "-1,0.8807971,0.11920292,2,-2\n");
+  EXPECT_EQ(output_format("jsonl").write(result.table).text(),
+            "{\"label\":1,\"p\":{\"-1\":0.37754068,\"1\":0.62245935},"
+            "\"score\":{\"-1\":-0.5,\"1\":0.5}}\n"
+            "{\"label\":-1,\"p\":{\"-1\":0.8807971,\"1\":0.11920292},"
+            "\"score\":{\"-1\":2,\"1\":-2}}\n");
+  const Buffer npy = output_format("npy").write(result.table);
+  EXPECT_EQ(npy.size() % 64, 2 * 5 * 4);
+  EXPECT_NE(npy.text().find("[('label', '<i4'), ('p', '<f4', (2,)), ('score', '<f4', (2,))], "
+                            "'fortran_order': False, 'shape': (2,), }"),
+            std::string::npos);
+  EXPECT_THROW(output_format("cvs"), Error);
+}
+
+/// Two features, and labels that are texts.
+job::TrainedModel with_names() {
+  Options options = job::job_options();
+  model::Shape shape{2, {0, 1, 2}};
+  shape.names = std::make_shared<const data::Names>(
+      data::Names{{"age", "height"}, {"a, b", "no", "yes"}, "bought", {}});
+  const auto model = model::registry().get("lr").make(shape, options);
+  const std::vector<float> parameters{0, 0, 1, 0, 0, 1, -5, 0, 0};
+  return job::model_from_bytes(
+      std::make_shared<const Buffer>(job::model_to_bytes("lr", shape, options, *model, parameters)),
+      "model");
+}
+
+TEST(PredictWithNames, LabelsAreTakenByTheirTexts) {
+  job::TrainedModel model = with_names();
+  const std::vector<float> values{2, 1, 1, 2};
+  const std::vector<std::int32_t> labels{0, 1};
+  data::Dataset rows;
+  rows.features = tensor::DenseView{values.data(), 2, 2};
+  rows.labels = labels;
+  // In this set `no` is 0 and `yes` is 1; in the model they are 1 and 2.
+  rows.names = std::make_shared<const data::Names>(
+      data::Names{{"age", "height"}, {"no", "yes"}, "bought", {}});
+  const Predictions result = predict(model, rows, "rows", {.shown = {.class_scores = true}});
+  const nlohmann::json json = json_of(result, model);
+  EXPECT_EQ(json["accuracy"], 1);
+  EXPECT_EQ(json["classes"], (nlohmann::json{"a, b", "no", "yes"}));
+  EXPECT_EQ(json["per_class"]["yes"]["rows"], 1);
+  EXPECT_EQ(csv_of(result), "label,\"score_a, b\",score_no,score_yes\nno,-5,2,1\nyes,-5,1,2\n");
+  EXPECT_TRUE(output_format("jsonl")
+                  .write(result.table)
+                  .text()
+                  .starts_with(R"({"label":"no","score":{"a, b":-5,"no":2,"yes":1}})"));
+
+  const auto error_with = [&](const data::Names& names) {
+    rows.names = std::make_shared<const data::Names>(names);
+    try {
+      predict(model, rows, "rows", {});
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("nothing thrown");
+  };
+  EXPECT_NE(error_with({{}, {"maybe", "no"}}).find("(maybe; it knows a, b, no, yes)"),
+            std::string::npos);
+  EXPECT_NE(error_with({{}, {}}).find("(0, 1; it knows"), std::string::npos);
+  EXPECT_NE(error_with({{"height", "age"}, {"no", "yes"}})
+                .find("its column 'height' is where the model has 'age'"),
+            std::string::npos);
+}
+
+TEST(PredictWithNames, TheFunctionTakesFeaturesByName) {
+  job::TrainedModel model = with_names();
+  const nlohmann::json out =
+      parse_json(answer(model, R"({"rows": [{"height": 3}, {"1": 1}, {"age": 0}]})"));
+  EXPECT_EQ(out["labels"], (nlohmann::json{"yes", "no", "no"}));
+  try {
+    answer(model, R"({"rows": [{"heigth": 3}]})");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("did you mean 'height'?"), std::string::npos);
+  }
+}
+
+TEST(PredictWithNames, AModelIsDescribedByThem) {
+  const nlohmann::json json = describe(with_names(), nullptr);
+  EXPECT_EQ(json["features"], (nlohmann::json{"age", "height"}));
+  EXPECT_EQ(json["coefficients"], (nlohmann::json{{0, 0}, {1, 0}, {0, 1}}));
+  EXPECT_EQ(json["intercept"], (nlohmann::json{-5, 0, 0}));
+  const std::vector<std::string> lines = lines_of(with_names(), nullptr, false);
+  EXPECT_EQ(lines.at(0), "lr: 3 classes (a, b, no, yes), 2 features");
 }
 
 }  // namespace

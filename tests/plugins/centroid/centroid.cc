@@ -28,7 +28,8 @@ class Centroid final : public GradientModel {
   Totals evaluate(const Batch& batch, std::span<const float> parameters) override {
     return for_each_row(batch, parameters, [] {});
   }
-  Prediction predict(const Batch& batch, std::span<const float> parameters) override {
+  Prediction predict(const Batch& batch, std::span<const float> parameters,
+                     const Wanted&) override {
     Prediction out;
     for_each_row(batch, parameters, [&] {
       out.classes.push_back(0);
@@ -87,6 +88,7 @@ void register_plugin(Registry& registry) {
                 .metrics = {{.name = "spread",
                              .help = "mean squared distance to the mean of all rows",
                              .of = [](const Totals& totals) { return totals.loss / totals.rows; }}},
+                .tabulate = table_of_clusters,
                 .make = [](const Shape& shape, const Options&) {
                   return std::make_unique<Centroid>(shape.features);
                 }});

@@ -88,7 +88,8 @@ class KMeans final : public ExpectationModel {
   }
 
   /// Scores are squared distances to the row's centroid.
-  Prediction predict(const Batch& batch, std::span<const float> parameters) override {
+  Prediction predict(const Batch& batch, std::span<const float> parameters,
+                     const Wanted&) override {
     prepare(batch, parameters);
     Prediction out;
     out.classes.resize(batch.rows());
@@ -170,6 +171,7 @@ void register_plugin(Registry& registry) {
                              .of = [](const Totals& totals) { return totals.loss; },
                              .notation = Notation::significant,
                              .digits = 6}},
+                .tabulate = table_of_clusters,
                 .options = {{.name = "clusters",
                              .default_value = std::int64_t{10},
                              .help = "clusters of k-means",

@@ -29,7 +29,7 @@ void register_plugin(Registry& registry) {
                 .predicts_numbers = true,
                 .optimizers = {"lbfgs", "grad_avg"},
                 .metrics = regression_metrics(),
-                .measures = regression_measures(),
+                .tabulate = table_of_numbers,
                 .options = {scale_option()},
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<LinearRegression>(shape, options);

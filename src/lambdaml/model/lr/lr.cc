@@ -16,6 +16,8 @@ class LogisticRegression final : public LinearModel {
   LogisticRegression(const Shape& shape, const Options& options)
       : LinearModel(shape, options, "logistic regression"), is_binary_(shape.classes() == 2) {}
 
+  bool has_probabilities() const override { return true; }
+
  private:
   tensor::Loss one_margin() const override { return tensor::Loss::logistic; }
 
@@ -46,8 +48,6 @@ class LogisticRegression final : public LinearModel {
     return loss;
   }
 
-  bool has_probabilities() const override { return true; }
-
   void probabilities(const Margins& rows, float* out) const override {
     for (std::size_t i = 0; i < rows.n; ++i) {
       const float* z = rows.z + i;
@@ -62,6 +62,20 @@ class LogisticRegression final : public LinearModel {
       }
       out[i] = static_cast<float>(1.0 / (1.0 + others));
     }
+  }
+
+  void class_probabilities(const Margins& rows, std::size_t i, float* out) const override {
+    const float* z = rows.z + i;
+    if (rows.classes == 1) {
+      out[0] = static_cast<float>(1 / (1 + std::exp(static_cast<double>(z[0]))));
+      out[1] = static_cast<float>(1 / (1 + std::exp(-static_cast<double>(z[0]))));
+      return;
+    }
+    const double largest = z[winner(rows, i) * rows.stride];
+    double sum = 0;
+    for (std::size_t c = 0; c < rows.classes; ++c) sum += std::exp(z[c * rows.stride] - largest);
+    for (std::size_t c = 0; c < rows.classes; ++c)
+      out[c] = static_cast<float>(std::exp(z[c * rows.stride] - largest) / sum);
   }
 
   bool is_binary_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -196,6 +197,67 @@ TEST_P(ModelConformance, PredictionsAreWhatEvaluateCounts) {
     EXPECT_EQ(blind.classes, prediction.classes) << form;
     EXPECT_EQ(blind.scores, prediction.scores) << form;
   }
+}
+
+TEST_P(ModelConformance, ScoresAndProbabilitiesOfClassesFitThePrediction) {
+  const auto model = make();
+  const std::vector<float> parameters = some_parameters(*model);
+  const std::size_t classes = GetParam().classes;
+  const Plugin& plugin = registry().get(GetParam().plugin);
+  const bool has_classes = plugin.needs_labels && !plugin.predicts_numbers;
+  const Model::Wanted wanted{.class_scores = true, .probabilities = model->has_probabilities()};
+  for (const auto& [form, batch] : rows_.forms()) {
+    const Model::Prediction plain = model->predict(batch, parameters);
+    EXPECT_TRUE(plain.class_scores.empty() && plain.probabilities.empty()) << form;
+    const Model::Prediction full = model->predict(batch, parameters, wanted);
+    EXPECT_EQ(full.classes, plain.classes) << form;
+    EXPECT_EQ(full.scores, plain.scores) << form;
+    EXPECT_EQ(full.target_probabilities, plain.target_probabilities) << form;
+    for (const auto& [values, expected] : {std::pair(full.class_scores, has_classes),
+                                           std::pair(full.probabilities, wanted.probabilities)}) {
+      ASSERT_EQ(values.size(), expected ? 300 * classes : 0) << form;
+      for (std::size_t i = 0; expected && i < 300; ++i) {
+        const float* row = values.data() + i * classes;
+        EXPECT_EQ(row[full.classes[i]], *std::max_element(row, row + classes)) << form;
+      }
+    }
+    for (std::size_t i = 0; wanted.probabilities && i < 300; ++i) {
+      const float* row = full.probabilities.data() + i * classes;
+      double sum = 0;
+      for (std::size_t c = 0; c < classes; ++c) sum += row[c];
+      EXPECT_NEAR(sum, 1, 1e-6) << form;
+      EXPECT_NEAR(row[static_cast<std::size_t>(batch.targets[i])], full.target_probabilities[i],
+                  1e-6)
+          << form;
+    }
+    // A row's values are the same in any batch.
+    const Model::Prediction part = model->predict(batch.slice(33, 250), parameters, wanted);
+    EXPECT_TRUE(std::equal(part.scores.begin(), part.scores.end(), full.scores.begin() + 33));
+    EXPECT_TRUE(std::equal(
+        part.probabilities.begin(), part.probabilities.end(),
+        full.probabilities.begin() + (wanted.probabilities ? 33 * static_cast<long>(classes) : 0)));
+  }
+}
+
+TEST_P(ModelConformance, CoefficientsGiveTheScoresOfClasses) {
+  const auto model = make();
+  const std::vector<float> parameters = some_parameters(*model);
+  const auto coefficients = model->coefficients(parameters);
+  if (!coefficients) return;
+  const bool is_number = registry().get(GetParam().plugin).predicts_numbers;
+  const std::size_t classes = is_number ? 1 : GetParam().classes;
+  ASSERT_EQ(coefficients->weights.size(), classes);
+  ASSERT_EQ(coefficients->intercepts.size(), classes);
+  const Batch batch = rows_.dense();
+  const Model::Prediction full = model->predict(batch, parameters, {.class_scores = true});
+  const auto& x = std::get<tensor::DenseView>(batch.features);
+  for (std::size_t i = 0; i < 300; ++i)
+    for (std::size_t c = 0; c < classes; ++c) {
+      double score = coefficients->intercepts[c];
+      for (std::size_t j = 0; j < x.cols; ++j)
+        score += static_cast<double>(coefficients->weights[c][j]) * x.data[i * x.cols + j];
+      EXPECT_NEAR(is_number ? full.scores[i] : full.class_scores[i * classes + c], score, 1e-4);
+    }
 }
 
 TEST_P(ModelConformance, WrongSizesAreErrorsNotCrashes) {

@@ -39,7 +39,9 @@ class LeastSquares final : public model::GradientModel {
   model::Totals evaluate(const model::Batch& batch, std::span<const float> parameters) override {
     return accumulate(batch, parameters, {});
   }
-  Prediction predict(const model::Batch&, std::span<const float>) override { return {}; }
+  Prediction predict(const model::Batch&, std::span<const float>, const Wanted&) override {
+    return {};
+  }
   std::vector<Piece> pieces() const override { return {{"weight", {features_}}}; }
   std::vector<std::pair<std::size_t, std::size_t>> penalized() const override {
     return {{0, features_}};

@@ -1,0 +1,37 @@
+#include "lambdaml/model/names.h"
+
+#include <algorithm>
+
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::model {
+namespace {
+
+bool has_feature_names(const Shape& shape) { return shape.names && !shape.names->features.empty(); }
+
+}  // namespace
+
+bool has_label_texts(const Shape& shape) { return shape.names && !shape.names->labels.empty(); }
+
+std::string label_text(const Shape& shape, std::size_t c) {
+  const std::int32_t label = shape.labels.at(c);
+  return has_label_texts(shape) ? shape.names->labels.at(static_cast<std::size_t>(label))
+                                : std::to_string(label);
+}
+
+std::string feature_text(const Shape& shape, std::size_t j) {
+  return has_feature_names(shape) ? shape.names->features.at(j) : std::to_string(j + 1);
+}
+
+std::optional<std::size_t> find_feature(const Shape& shape, std::string_view text) {
+  if (has_feature_names(shape)) {
+    const std::vector<std::string>& names = shape.names->features;
+    const auto at = std::ranges::find(names, text);
+    if (at != names.end()) return static_cast<std::size_t>(at - names.begin());
+  }
+  const std::optional<std::int64_t> number = to_integer(text);
+  if (!number || *number < 1 || static_cast<std::uint64_t>(*number) > shape.features) return {};
+  return static_cast<std::size_t>(*number - 1);
+}
+
+}  // namespace lambdaml::model
