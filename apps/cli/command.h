@@ -28,6 +28,7 @@ void add_logs_command(CLI::App& app, Globals& globals);
 void add_stop_command(CLI::App& app, Globals& globals);
 void add_ls_command(CLI::App& app, Globals& globals);
 void add_predict_command(CLI::App& app, Globals& globals);
+void add_model_command(CLI::App& app, Globals& globals);
 void add_data_command(CLI::App& app, Globals& globals);
 void add_storage_command(CLI::App& app, Globals& globals);
 void add_bench_command(CLI::App& app, Globals& globals);

@@ -120,6 +120,7 @@ int run(int argc, const char* const* argv) {
   add_stop_command(app, globals);
   add_ls_command(app, globals);
   add_predict_command(app, globals);
+  add_model_command(app, globals);
   add_data_command(app, globals);
   add_storage_command(app, globals);
   add_bench_command(app, globals);
