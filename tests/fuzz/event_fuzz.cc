@@ -1,5 +1,6 @@
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "lambdaml/base/error.h"
@@ -11,8 +12,11 @@ using namespace lambdaml;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try {
-    if (job::task_of(text) == "train")
+    const std::string task = job::task_of(text);
+    if (task == "train")
       job::train_event_from_json(text);
+    else if (task == "predict")
+      job::predict_event_from_json(text);
     else
       job::bench_comm_event_from_json(text);
   } catch (const Error& error) {

@@ -38,6 +38,8 @@ inline constexpr const char* kData = "data/";
 inline constexpr const char* kTest = "test/";
 /// The file that defines the model, if it has one: trigger → workers.
 inline constexpr const char* kDefinition = "definition";
+/// The model that workers predict with: trigger → workers.
+inline constexpr const char* kPredictor = "model";
 /// The trained model: worker 0 → trigger.
 inline constexpr const char* kModel = "result/model";
 /// Exists from before the first worker is started until the channel is cleared: trigger → trigger,
@@ -54,6 +56,8 @@ std::string started(std::uint32_t worker);
 std::string claim(std::uint32_t worker);
 /// The report, JSON: W → later attempts, trigger (r), status.
 std::string result(std::uint32_t worker);
+/// The quality of W's predictions: W → trigger.
+std::string quality(std::uint32_t worker);
 /// Why W gave up, JSON: W (r) → trigger.
 std::string failure(std::uint32_t worker);
 /// W has seen that it must stop: W (r) → trigger.

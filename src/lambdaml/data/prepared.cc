@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
@@ -39,6 +40,14 @@ std::uint64_t id_of(const Dataset& dataset, std::size_t n) {
 /// The checksum of the parts' bytes in a manifest of version 1, and of their rows in version 2.
 std::uint64_t checksum_of_parts(const std::vector<std::uint64_t>& checksums) {
   return checksum(std::as_bytes(std::span(checksums)));
+}
+
+/// Part i of n consecutive ones, as equal as possible. Copies.
+Dataset take_stretch(const Dataset& dataset, std::size_t i, std::size_t n) {
+  const std::size_t begin = dataset.rows() * i / n;
+  std::vector<std::uint32_t> order(dataset.rows() * (i + 1) / n - begin);
+  std::iota(order.begin(), order.end(), static_cast<std::uint32_t>(begin));
+  return take_rows(dataset, order);
 }
 
 std::string name_of(const storage::Storage& store, const std::string& key) {
@@ -107,7 +116,7 @@ Dataset dealt_back(std::vector<Dataset> parts, const std::string& what) {
 std::optional<Manifest> find_manifest(const Uri& uri) { return load_manifest(*storage::open(uri)); }
 
 Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, std::string_view as,
-               std::size_t threads) {
+               std::size_t threads, Cut cut) {
   const Plugin& plugin = registry().get(as);
   if (n == 0) fail(Code::invalid_argument, "a data set cannot be cut in 0 parts");
   if (dataset.rows() < n)
@@ -130,7 +139,8 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
   std::vector<std::uint64_t> checksums(n);
   try {
     parallel_for(n, threads, [&](std::size_t i) {
-      const Dataset part = take_part(dataset, i, n);
+      const Dataset part =
+          cut == Cut::dealt ? take_part(dataset, i, n) : take_stretch(dataset, i, n);
       const std::string key = part_key(i, n);
       const Written written = write_part(plugin, part, {manifest.id, key});
       store.save(key, written.bytes);

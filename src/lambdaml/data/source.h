@@ -91,11 +91,16 @@ Dataset take_part(const Dataset& dataset, std::size_t i, std::size_t n);
 /// The rows in the order of `order`. Copies.
 Dataset take_rows(const Dataset& dataset, std::span<const std::uint32_t> order);
 
+/// Which rows a part has.
+enum class Cut {
+  dealt,     ///< row r is in part r mod n, as read() expects of a prepared set
+  in_order,  ///< the parts one after another are the rows in their order: for staged sets only
+};
 /// Cuts the rows into n parts and saves them as `{i}_{n}` in `store`, the manifest last; removes
 /// the parts of an earlier cut. `as`: shard or libsvm. Throws invalid_argument if there are fewer
 /// rows than parts.
 Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store,
-               std::string_view as = "shard", std::size_t threads = 1);
+               std::string_view as = "shard", std::size_t threads = 1, Cut cut = Cut::dealt);
 
 /// Reads one part of a prepared set: one GET. Checks it against the manifest, and against `content`
 /// (by default the manifest's); throws data_corrupt.

@@ -1,5 +1,7 @@
 #include "lambdaml/job/event.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/checksum.h"
@@ -34,6 +36,12 @@ std::string required_text(const json& object, const char* key) {
   return value.get<std::string>();
 }
 
+bool required_flag(const json& object, const char* key) {
+  const json& value = member(object, key);
+  if (!value.is_boolean()) fail(Code::invalid_argument, "event: '{}' must be true or false", key);
+  return value.get<bool>();
+}
+
 std::uint64_t required_count(const json& object, const char* key, std::uint64_t limit) {
   const json& value = member(object, key);
   if (!value.is_number_integer() || value < 0 || value.get<std::uint64_t>() > limit)
@@ -44,6 +52,10 @@ std::uint64_t required_count(const json& object, const char* key, std::uint64_t 
 constexpr const char* kOwnPart = "part";
 constexpr const char* kOwnTestPart = "test_part";
 constexpr const char* kModelFile = "definition";
+constexpr const char* kPredictor = "model";
+constexpr const char* kOwnParts = "parts";
+/// More parts of a prepared set than any command makes.
+constexpr std::size_t kMostParts = 1'000'000;
 
 constexpr const char* kPartRows = "part_rows";
 /// Encodes the same as `[[rows, parts], …]`: events for hundreds of workers list hundreds of parts,
@@ -146,12 +158,34 @@ std::string to_json(const BenchCommEvent& event) {
                         {"patience_s", event.patience_s}});
 }
 
+std::string to_json(const PredictEvent& event) {
+  json object{{"task", "predict"},
+              {"job_id", event.job_id},
+              {"worker_index", event.worker},
+              {"workers", event.workers},
+              {"channel", event.channel},
+              {"remote", event.remote},
+              {"data", facts_of(event.data)},
+              {"data_uri", event.data_uri},
+              {"to", event.to},
+              {"out_format", event.out_format},
+              {"probabilities", event.probabilities},
+              {"scores", event.scores},
+              {"ignore_labels", event.ignore_labels},
+              {"sent_ms", event.sent_ms}};
+  put(object, kPredictor, event.model);
+  json& parts = object[kOwnParts] = json::array();
+  for (const data::Content& content : event.parts) put(parts.emplace_back(), kOwnPart, content);
+  return json_text(object);
+}
+
 std::string task_of(std::string_view text) {
+  static const std::vector<std::string> tasks = {"train", "bench_comm", "predict"};
   const json object = parse_object(text);
-  const std::string task = object.contains("task") ? required_text(object, "task") : "train";
-  if (task != "train" && task != "bench_comm")
+  const std::string task = object.contains("task") ? required_text(object, "task") : tasks[0];
+  if (std::ranges::find(tasks, task) == tasks.end())
     fail(Code::invalid_argument, "event: unknown task '{}'{}", printable(task),
-         did_you_mean(task, {"train", "bench_comm"}));
+         did_you_mean(task, tasks));
   return task;
 }
 
@@ -203,6 +237,45 @@ BenchCommEvent bench_comm_event_from_json(std::string_view text) {
   if (!patience.is_number() || !(patience.get<double>() > 0))
     fail(Code::invalid_argument, "event: 'patience_s' must be a number above 0");
   event.patience_s = patience.get<double>();
+  return event;
+}
+
+PredictEvent predict_event_from_json(std::string_view text) {
+  const json object = parse_object(text);
+  PredictEvent event;
+  event.job_id = job_id_at(object);
+  event.workers = static_cast<std::uint32_t>(required_count(object, "workers", 10000));
+  if (event.workers == 0) fail(Code::invalid_argument, "event: 'workers' must be at least 1");
+  event.worker =
+      static_cast<std::uint32_t>(required_count(object, "worker_index", event.workers - 1));
+  event.channel = required_text(object, "channel");
+  event.remote = required_flag(object, "remote");
+  event.data = manifest_from(member(object, "data"), kMostParts, "event: data");
+  event.data_uri = required_text(object, "data_uri");
+  event.to = required_text(object, "to");
+  event.out_format = required_text(object, "out_format");
+  event.probabilities = required_flag(object, "probabilities");
+  event.scores = required_flag(object, "scores");
+  event.ignore_labels = required_flag(object, "ignore_labels");
+  event.sent_ms = static_cast<std::int64_t>(required_count(object, "sent_ms", 1ULL << 53));
+  const std::optional<data::Content> model = content_at(object, kPredictor);
+  if (!model) fail(Code::invalid_argument, "event: the key '{}' is missing", kPredictor);
+  event.model = *model;
+  const json& parts = member(object, kOwnParts);
+  if (!parts.is_array()) fail(Code::invalid_argument, "event: '{}' must be a list", kOwnParts);
+  for (const json& part : parts) {
+    const auto content = part.is_object() ? content_at(part, kOwnPart) : std::nullopt;
+    if (!content)
+      fail(Code::invalid_argument, "event: '{}' must have a '{}' each", kOwnParts, kOwnPart);
+    event.parts.push_back(*content);
+  }
+  const std::size_t own =
+      event.worker < event.data.parts()
+          ? (event.data.parts() - event.worker + event.workers - 1) / event.workers
+          : 0;
+  if (!event.parts.empty() && event.parts.size() != own)
+    fail(Code::invalid_argument, "event: '{}' has {} parts and the worker has {}", kOwnParts,
+         event.parts.size(), own);
   return event;
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lambdaml/base/options.h"
 #include "lambdaml/data/source.h"
@@ -49,8 +50,31 @@ struct BenchCommEvent {
   double patience_s = 60;
 };
 
+/// Everything that a predicting worker needs to know. It predicts the parts w, w + workers,
+/// w + 2 · workers … of the data.
+struct PredictEvent {
+  std::string job_id;
+  std::uint32_t worker = 0;
+  std::uint32_t workers = 1;
+  std::string channel;
+  bool remote = false;  ///< the platform does not report how events end
+  data::Manifest data;
+  std::string data_uri;  ///< of a prepared set; empty: staged in the channel under keys::kData
+  /// The expected content of its parts, in their order; empty if unknown: prepared by an old
+  /// version.
+  std::vector<data::Content> parts;
+  data::Content model;  ///< of the model file, which is staged in the channel
+  std::string to;       ///< the store of the results
+  std::string out_format;
+  bool probabilities = false;
+  bool scores = false;
+  bool ignore_labels = false;
+  std::int64_t sent_ms = 0;  ///< milliseconds since 1970 when it was sent
+};
+
 std::string to_json(const TrainEvent& event);
 std::string to_json(const BenchCommEvent& event);
+std::string to_json(const PredictEvent& event);
 
 /// An event's kind: its "task", or `train` if it has none. Throws invalid_argument for an unknown
 /// task or if the text is not a JSON object.
@@ -58,5 +82,6 @@ std::string task_of(std::string_view json);
 /// Throw invalid_argument naming the key.
 TrainEvent train_event_from_json(std::string_view json);
 BenchCommEvent bench_comm_event_from_json(std::string_view json);
+PredictEvent predict_event_from_json(std::string_view json);
 
 }  // namespace lambdaml::job

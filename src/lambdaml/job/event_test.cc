@@ -88,5 +88,52 @@ TEST(Event, RefusesWhatDoesNotFit) {
   EXPECT_EQ(task_of("{}"), "train");
 }
 
+PredictEvent sample_of_predictions() {
+  PredictEvent event;
+  event.job_id = "predict-20261122-1";
+  event.worker = 1;
+  event.workers = 2;
+  event.channel = "file:///channel";
+  event.remote = true;
+  event.data.part_rows = {3, 2, 4, 1};
+  event.data.features = 4;
+  event.data_uri = "s3://bucket/set";
+  event.parts = {{10, 11}, {20, 21}};
+  event.model = {30, 31};
+  event.to = "s3://bucket/results";
+  event.out_format = "jsonl";
+  event.probabilities = true;
+  event.ignore_labels = true;
+  return event;
+}
+
+TEST(Event, OfPredictionsComesBackFromJson) {
+  const std::string text = to_json(sample_of_predictions());
+  EXPECT_EQ(task_of(text), "predict");
+  const PredictEvent event = predict_event_from_json(text);
+  EXPECT_EQ(event.data.part_rows, (std::vector<std::uint64_t>{3, 2, 4, 1}));
+  EXPECT_EQ(event.parts, sample_of_predictions().parts);
+  EXPECT_EQ(event.model, (data::Content{30, 31}));
+  EXPECT_TRUE(event.remote && event.probabilities && event.ignore_labels && !event.scores);
+  EXPECT_EQ(to_json(event), text);
+}
+
+TEST(Event, OfPredictionsRefusesWhatDoesNotFit) {
+  const std::string text = to_json(sample_of_predictions());
+  for (const auto& [from, to] :
+       {std::pair("\"worker_index\":1", "\"worker_index\":2"),
+        std::pair("\"workers\":2", "\"workers\":0"),
+        std::pair("\"workers\":2", "\"workers\":4"),  // whose worker 1 has one part
+        std::pair("predict-20261122-1", "../x"), std::pair("\"remote\":true", "\"remote\":1"),
+        std::pair("\"to\":", "\"too\":"), std::pair("\"model\":", "\"modal\":"),
+        std::pair("[3,2,4,1]", "[3,2,4,-1]"), std::pair("\"parts\":[", "\"parts\":[{},")}) {
+    std::string other = text;
+    const std::size_t at = other.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    EXPECT_THROW(predict_event_from_json(other.replace(at, std::string(from).size(), to)), Error)
+        << to;
+  }
+}
+
 }  // namespace
 }  // namespace lambdaml::job

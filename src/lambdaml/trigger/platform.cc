@@ -90,4 +90,14 @@ std::vector<std::string> wait_for_all(faas::Invocations& invocations,
   return responses;
 }
 
+std::vector<std::uint32_t> workers_at_work(const std::vector<faas::EventStatus>& events) {
+  using State = faas::EventStatus::State;
+  std::vector<std::uint32_t> out;
+  for (std::uint32_t worker = 0; worker < events.size(); ++worker)
+    if (events[worker].may_still_run ||
+        (events[worker].state != State::succeeded && events[worker].state != State::failed))
+      out.push_back(worker);
+  return out;
+}
+
 }  // namespace lambdaml::trigger

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -35,5 +36,8 @@ class Platform {
 /// reason and its last log line. Throws cancelled if the user interrupts.
 std::vector<std::string> wait_for_all(faas::Invocations& invocations,
                                       const std::function<void()>& tick = {});
+
+/// The workers whose end is unknown, by the status of their events.
+std::vector<std::uint32_t> workers_at_work(const std::vector<faas::EventStatus>& events);
 
 }  // namespace lambdaml::trigger

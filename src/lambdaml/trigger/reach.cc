@@ -40,9 +40,26 @@ void use_own_platform(Options& options) {
     if (!is_changed(options, name)) options.parse(name, value, name);
 }
 
-void require_reach(Options& options) {
+void require_within_reach(const Options& options, const char* name, const std::string& place) {
+  if (!is_within_reach(options, place))
+    fail(Code::invalid_argument,
+         "{} {}: functions on other machines cannot reach it; give the URI of a storage service "
+         "with --{}",
+         name, Uri::parse(place).display(), name);
+}
+
+void require_platform(const Options& options) {
   const faas::Plugin& platform = faas::registry().get(options.text("platform"));
   if (platform.check) platform.check(faas::own_options(platform, options));
+  if (platform.remote && options.is_set("timeout_s") &&
+      options.real("timeout_s") > platform.longest_s)
+    fail(Code::invalid_argument, "timeout_s {}: functions of the platform {} run {} s at most",
+         options.real("timeout_s"), platform.name, platform.longest_s);
+}
+
+void require_reach(Options& options) {
+  require_platform(options);
+  const faas::Plugin& platform = faas::registry().get(options.text("platform"));
   if (!platform.remote) {
     const std::string& checkpoint = options.text("checkpoint");
     if (!checkpoint.empty() && storage::reach_of(Uri::parse(checkpoint)) == Reach::process)
@@ -52,15 +69,8 @@ void require_reach(Options& options) {
            Uri::parse(checkpoint).display());
     return;
   }
-  if (options.is_set("timeout_s") && options.real("timeout_s") > platform.longest_s)
-    fail(Code::invalid_argument, "timeout_s {}: functions of the platform {} run {} s at most",
-         options.real("timeout_s"), platform.name, platform.longest_s);
   const auto require = [&](const char* name) {
-    if (!is_within_reach(options, options.text(name)))
-      fail(Code::invalid_argument,
-           "{} {}: functions on other machines cannot reach it; give the URI of a storage service "
-           "with --{}",
-           name, Uri::parse(options.text(name)).display(), name);
+    require_within_reach(options, name, options.text(name));
   };
   require("channel");
   if (options.text("checkpoint").empty()) {

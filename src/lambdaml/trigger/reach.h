@@ -12,6 +12,13 @@ namespace lambdaml::trigger {
 /// files and memory.
 bool is_within_reach(const Options& options, const std::string& uri);
 
+/// Throws invalid_argument unless the job's workers can access that place, the value of the option
+/// `name`.
+void require_within_reach(const Options& options, const char* name, const std::string& place);
+
+/// Checks a job's options for its platform. Throws invalid_argument.
+void require_platform(const Options& options);
+
 /// Whether what a function saves there can be read after the function has ended.
 bool outlives_function(const Uri& place);
 

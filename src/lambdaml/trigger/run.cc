@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <map>
 #include <mutex>
 #include <span>
 #include <utility>
@@ -20,12 +19,12 @@
 #include "lambdaml/control/job_record.h"
 #include "lambdaml/control/stores.h"
 #include "lambdaml/control/worker_report.h"
-#include "lambdaml/control/worker_status.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/model_file.h"
 #include "lambdaml/job/summary.h"
 #include "lambdaml/optim/registry.h"
+#include "lambdaml/trigger/outcomes.h"
 #include "lambdaml/trigger/platform.h"
 #include "lambdaml/trigger/reach.h"
 
@@ -167,15 +166,8 @@ class Run {
 
   /// The workers whose end is unknown.
   std::vector<std::uint32_t> at_work() const {
-    using State = faas::EventStatus::State;
-    std::vector<faas::EventStatus> events(workers());
-    if (invocations_) events = invocations_->status();
-    std::vector<std::uint32_t> out;
-    for (std::uint32_t worker = 0; worker < workers(); ++worker)
-      if (events[worker].may_still_run ||
-          (events[worker].state != State::succeeded && events[worker].state != State::failed))
-        out.push_back(worker);
-    return out;
+    return invocations_ ? workers_at_work(invocations_->status())
+                        : workers_at_work(std::vector<faas::EventStatus>(workers()));
   }
 
   job::TrainEvent make_event(const StagedData& staged) {
@@ -227,7 +219,12 @@ class Run {
     function.environment["LAMBDAML_LOG_LEVEL"] = options_.text("log_level");
     function.log_folder = folder_.log_folder();
     function.all_at_once = all_together();
-    if (job::is_remote(options_)) function.outcomes = outcomes_of_workers();
+    if (job::is_remote(options_)) {
+      // Bulk-synchronous workers only progress together.
+      function.outcomes =
+          outcomes_by_channel(stores_.open_channel(options_.text("channel"), folder_.job_id()),
+                              [this] { return news_.load(); });
+    }
     function.worth_a_retry = control::is_worth_another_attempt;
     function.goes_on = [](const std::string& response) {
       return response == control::kToBeContinued;
@@ -244,43 +241,6 @@ class Run {
           const std::lock_guard lock(failures_mutex_);
           failures_.push_back({worker, status, again});
         });
-  }
-
-  /// The workers' status according to the channel; called from the invoker's thread.
-  faas::Function::Outcomes outcomes_of_workers() {
-    std::shared_ptr<storage::Storage> channel =
-        stores_.open_channel(options_.text("channel"), folder_.job_id());
-    return [this, channel, heard = std::map<std::size_t, std::uint64_t>()](
-               std::span<const std::size_t> events) mutable {
-      const std::vector<std::uint32_t> asked(events.begin(), events.end());
-      const auto ends = control::ends_of_workers(*channel, asked);
-      // Bulk-synchronous workers only progress together: news of one is news of all.
-      const std::uint64_t news = news_;
-      std::vector<std::optional<faas::EventStatus>> all(events.size());
-      for (std::size_t i = 0; i < events.size(); ++i) {
-        if (ends[i]) {
-          all[i] = status_of(events[i], *ends[i]);
-        } else if (std::exchange(heard[events[i]], news) != news) {
-          all[i].emplace().state = faas::EventStatus::State::running;
-        }
-      }
-      return all;
-    };
-  }
-
-  static faas::EventStatus status_of(std::size_t worker, const control::WorkerEnd& end) {
-    using State = faas::EventStatus::State;
-    faas::EventStatus status;
-    if (!end.has_failed) {
-      status.state = State::succeeded;
-      status.response = end.text;
-      return status;
-    }
-    const json failure = parse_json(end.text);
-    status.state = State::failed;
-    status.error_type = text_at(failure, "type");
-    status.error_message = fmt::format("worker {}: {}", worker, text_at(failure, "message"));
-    return status;
   }
 
   /// Failures arrive on the invoker's thread; the observer is called on this one.

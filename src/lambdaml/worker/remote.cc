@@ -27,9 +27,9 @@ constexpr double kSecondsBetweenSaves = 5;
 /// The log over all invocations: that of the earlier ones, followed by this one's.
 class StoredLog {
  public:
-  StoredLog(control::Stores& stores, const job::TrainEvent& event)
-      : store_(stores.open(event.options.text("checkpoint"))),
-        key_(control::keys::log(event.job_id, event.worker)) {
+  StoredLog(control::Stores& stores, const RemoteWorker& worker)
+      : store_(stores.open(worker.log_place)),
+        key_(control::keys::log(worker.job_id, worker.worker)) {
     log::keep_recent(kLogBytes);
     if (const std::optional<Buffer> text = store_->load(key_)) earlier_ = text->text();
   }
@@ -66,22 +66,25 @@ class StoredLog {
 };
 
 /// Tells the trigger why the worker failed; returns the text that it wrote.
-std::string leave_word(control::Stores& stores, const job::TrainEvent& event, std::string_view type,
+std::string leave_word(control::Stores& stores, const RemoteWorker& worker, std::string_view type,
                        const std::string& message) {
   const std::string text = json_text(json{{"type", type}, {"message", message}});
-  stores.open_channel(event.options.text("channel"), event.job_id)
-      ->save(control::keys::failure(event.worker), as_bytes(text));
+  stores.open_channel(worker.channel, worker.job_id)
+      ->save(control::keys::failure(worker.worker), as_bytes(text));
   return text;
 }
 
 }  // namespace
 
-std::string report_to_storage(const faas::Invocation& invocation, const job::TrainEvent& event,
+std::string report_to_storage(const faas::Invocation& invocation, const RemoteWorker& worker,
                               const Work& work) {
   control::Stores stores(control::Stores::Services::answered);
-  std::optional<StoredLog> stored_log(std::in_place, stores, event);
+  std::optional<StoredLog> stored_log;
+  if (!worker.log_place.empty()) stored_log.emplace(stores, worker);
   try {
-    std::string response = work([&] { stored_log->save_now_and_then(); });
+    std::string response = work([&] {
+      if (stored_log) stored_log->save_now_and_then();
+    });
     if (response != control::kToBeContinued) return response;
     stored_log.reset();
     const std::optional<faas::OwnFunction> own = faas::own_function();
@@ -93,21 +96,21 @@ std::string report_to_storage(const faas::Invocation& invocation, const job::Tra
     return response;
   } catch (const control::Stopped& stopped) {
     log::info("{}", stopped.what());
-    const auto channel = stores.open_channel(event.options.text("channel"), event.job_id);
+    const auto channel = stores.open_channel(worker.channel, worker.job_id);
     // The process that stopped it waits for the acknowledgement, or has cleared the channel except
     // for the stop marker.
     if (channel->load(control::keys::kJob))
-      channel->save(control::keys::acknowledged_stop(event.worker), {});
+      channel->save(control::keys::acknowledged_stop(worker.worker), {});
     else
-      channel->remove(control::keys::claim(event.worker));
+      channel->remove(control::keys::claim(worker.worker));
     return std::string(control::kJobIsOver);
   } catch (const control::JobIsLost& lost) {
     log::error("{}", lost.what());
-    return leave_word(stores, event, to_string(lost.code()), lost.what());
+    return leave_word(stores, worker, to_string(lost.code()), lost.what());
   } catch (const control::DamagedCheckpoint& damaged) {
     log::info("{}", damaged.what());
-    stores.open_channel(event.options.text("channel"), event.job_id)
-        ->save(control::keys::result(event.worker), as_bytes(control::kCheckpointDamaged));
+    stores.open_channel(worker.channel, worker.job_id)
+        ->save(control::keys::result(worker.worker), as_bytes(control::kCheckpointDamaged));
     return std::string(control::kCheckpointDamaged);
   } catch (...) {
     const faas::Failure failure = faas::current_failure();
@@ -116,7 +119,7 @@ std::string report_to_storage(const faas::Invocation& invocation, const job::Tra
     if (control::is_worth_another_attempt(failure.type)) throw;
     // The job may have been resumed meanwhile.
     if (failure.type == to_string(Code::cancelled)) return std::string(control::kJobIsOver);
-    return leave_word(stores, event, failure.type, failure.message);
+    return leave_word(stores, worker, failure.type, failure.message);
   }
 }
 

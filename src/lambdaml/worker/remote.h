@@ -1,10 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
 #include "lambdaml/faas/runtime.h"
-#include "lambdaml/job/event.h"
 
 /// A worker on a platform that does not report how its event ends.
 namespace lambdaml::worker {
@@ -16,8 +16,14 @@ namespace lambdaml::worker {
 ///
 /// `work` receives a function that it should call about once a second: it saves the newest 256 KB
 /// of the log, at most one PUT in 5 s and one at the end.
+struct RemoteWorker {
+  std::string job_id;
+  std::uint32_t worker = 0;
+  std::string channel;
+  std::string log_place = {};  ///< the store beside whose checkpoints its log is; empty: none
+};
 using Work = std::function<std::string(const std::function<void()>& each_second)>;
-std::string report_to_storage(const faas::Invocation& invocation, const job::TrainEvent& event,
+std::string report_to_storage(const faas::Invocation& invocation, const RemoteWorker& worker,
                               const Work& work);
 
 }  // namespace lambdaml::worker

@@ -6,11 +6,11 @@
 
 namespace lambdaml::worker {
 
-/// The function handler `worker`: does what the event says (trains as one of N, or measures rounds)
-/// and returns its report as JSON. The same on every platform. Safe to run again: a later attempt
-/// continues from this worker's newest checkpoint and joins the others where they wait, and an
-/// earlier attempt that is still running ends; an attempt that starts when the work is done returns
-/// the existing report, and one that starts when the job is over reports that.
+/// The function handler `worker`: does what the event says (trains or predicts as one of N, or
+/// measures rounds) and returns its report as JSON. The same on every platform. Safe to run again:
+/// a later attempt continues from this worker's newest checkpoint and joins the others where they
+/// wait, and an earlier attempt that is still running ends; an attempt that starts when the work is
+/// done returns the existing report, and one that starts when the job is over reports that.
 ///
 /// Requests besides data, rounds and checkpoints: 2 GETs and 3 PUTs for a first attempt (worker 0:
 /// 4), 2 more GETs for a later one; one GET if the model has a definition, one GET per checkpoint
