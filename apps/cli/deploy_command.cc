@@ -41,7 +41,10 @@ void add_deploy_command(CLI::App& app, Globals& globals) {
   command->add_option("--zip", o.zip, "the package, by `lambdaml package`");
   command->add_option("--image", o.image, "a container image instead, by its URI");
   command->add_option("--function", o.function, "name [lambdaml-worker]");
-  command->add_option("--handler", o.handler, "worker, trigger, tuner or all [worker]");
+  command->add_option("--handler", o.handler, "worker, trigger, tuner, predict or all [worker]");
+  command->add_option(
+      "--model", o.model,
+      "the model of the handler predict: a file, or the folder of a run, by its URI");
   command->add_option("--role", o.role, "ARN of the role that it runs with; a new one needs it");
   command->add_option("--code-bucket", o.code_bucket,
                       "s3://BUCKET[/PREFIX], by which the zip goes; needed above 50 MiB");

@@ -4,17 +4,30 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/memory.h"
 #include "lambdaml/base/service/answers.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/faas/handlers.h"
 #include "lambdaml/faas/runtime.h"
+#include "lambdaml/predict/predict_function.h"
 #include "lambdaml/trigger/trigger_function.h"
 #include "lambdaml/tune/tuner_function.h"
 #include "lambdaml/worker/worker.h"
+
+namespace {
+
+std::string names_of_handlers() {
+  std::vector<std::string> names;
+  for (const auto& [name, handler] : lambdaml::faas::handlers()) names.push_back(name);
+  return lambdaml::join(names, ", ");
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   using namespace lambdaml;
@@ -36,10 +49,11 @@ int main(int argc, char** argv) {
     worker::register_handler();
     faas::handlers()["trigger"] = trigger::handle_trigger_event;
     faas::handlers()["tuner"] = tune::handle_tuner_event;
+    faas::handlers()["predict"] = predict::handle_predict_event;
     const auto found = faas::handlers().find(handler);
     if (found == faas::handlers().end())
-      fail(Code::invalid_argument, "handler '{}': the handlers here are worker, trigger and tuner",
-           handler);
+      fail(Code::invalid_argument, "handler '{}': the handlers here are {}", printable(handler),
+           names_of_handlers());
     faas::serve(*endpoint, found->second);
     return 0;
   } catch (const std::exception& error) {

@@ -12,6 +12,8 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/deploy/elf.h"
 #include "lambdaml/deploy/zip_archive.h"
+#include "lambdaml/faas/registry.h"
+#include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::deploy {
@@ -19,12 +21,29 @@ namespace {
 
 /// The limit for the unzipped files also bounds the zip.
 constexpr std::size_t kMaxZipBytes = 250 * 1024 * 1024;
-const std::vector<std::string> kHandlers = {"worker", "trigger", "tuner"};
+constexpr const char* kPredict = "predict";
+const std::vector<std::string> kHandlers = {"worker", "trigger", "tuner", kPredict};
+/// What the handler predict reads its model's URI from (predict/predict_function.h).
+constexpr const char* kModelVariable = "LAMBDAML_PREDICT_MODEL";
 
 void check_range(const char* flag, std::optional<int> value, int least, int most) {
   if (value && (*value < least || *value > most))
     fail(Code::invalid_argument, "{} {}: Lambda takes {} to {}", flag, *value, human_count(least),
          human_count(most));
+}
+
+/// The function must reach the model.
+void check_model(const DeployOptions& options) {
+  if (options.model.empty()) return;
+  if (!options.handler.empty() && options.handler != kPredict && options.handler != "all")
+    fail(Code::invalid_argument, "--model is for --handler {}, not {}", kPredict, options.handler);
+  const Uri uri = Uri::parse(options.model);
+  const faas::Plugin* platform = faas::registry().find("aws");
+  if (platform != nullptr && !faas::reaches(*platform, storage::reach_of(uri)))
+    fail(Code::invalid_argument,
+         "--model {}: functions on other machines cannot reach it; put it where they can, with "
+         "lambdaml storage put, and give its URI",
+         uri.display());
 }
 
 void check(const DeployOptions& options) {
@@ -45,8 +64,9 @@ void check(const DeployOptions& options) {
          printable(options.architecture));
   if (!options.handler.empty() && options.handler != "all" &&
       std::ranges::find(kHandlers, options.handler) == kHandlers.end())
-    fail(Code::invalid_argument, "--handler '{}': give worker, trigger, tuner or all",
-         printable(options.handler));
+    fail(Code::invalid_argument, "--handler '{}': give {} or all", printable(options.handler),
+         join(kHandlers, ", "));
+  check_model(options);
   if (!options.code_bucket.empty() && !options.code_bucket.starts_with("s3://"))
     fail(Code::invalid_argument, "--code-bucket '{}': give s3://BUCKET or s3://BUCKET/PREFIX",
          printable(options.code_bucket));
@@ -64,6 +84,10 @@ std::map<std::string, std::string> environment_of(const std::vector<std::string>
     out[setting.substr(0, equals)] = setting.substr(equals + 1);
   }
   return out;
+}
+
+bool sets_model(const aws::FunctionSettings& settings) {
+  return settings.environment && settings.environment->contains(kModelVariable);
 }
 
 /// The zip and its properties; empty without one.
@@ -126,7 +150,9 @@ std::vector<std::pair<std::string, std::string>> functions_of(const DeployOption
   std::string stem = options.function.empty() ? "lambdaml" : options.function;
   if (stem.ends_with("-worker")) stem.resize(stem.size() - 7);
   std::vector<std::pair<std::string, std::string>> out;
-  for (const std::string& handler : kHandlers) out.emplace_back(handler, stem + "-" + handler);
+  for (const std::string& handler : kHandlers)
+    if (handler != kPredict || !options.model.empty())
+      out.emplace_back(handler, stem + "-" + handler);
   return out;
 }
 
@@ -139,8 +165,10 @@ Wanted wanted_of(const DeployOptions& options, const ReadZip& package, const std
   wanted.settings.memory_mb = options.memory_mb;
   wanted.settings.timeout_s = options.timeout_s;
   wanted.settings.ephemeral_mb = options.ephemeral_mb;
-  if (!options.environment.empty())
-    wanted.settings.environment = environment_of(options.environment);
+  std::map<std::string, std::string> environment = environment_of(options.environment);
+  if (!options.model.empty() && (handler == kPredict || handler.empty()))
+    environment[kModelVariable] = Uri::parse(options.model).text();
+  if (!environment.empty()) wanted.settings.environment = std::move(environment);
   if (!options.subnets.empty()) {
     wanted.settings.subnets = options.subnets;
     wanted.settings.security_groups = options.security_groups;
@@ -164,6 +192,9 @@ class Deployment {
   Deployed run(const std::string& handler, const std::string& name) {
     const Wanted wanted = wanted_of(options_, package_, handler, name);
     const std::optional<aws::FunctionDescription> there = client_.find_function(name);
+    if (!there && handler == kPredict && !sets_model(wanted.settings))
+      fail(Code::invalid_argument,
+           "deploying '{}': a new function that predicts needs its model; give --model URI", name);
     const bool about_events = wanted.events.retries || wanted.events.max_age_s;
     const aws::EventInvokeConfig events =
         there && about_events ? client_.get_event_config(name) : aws::EventInvokeConfig();

@@ -15,8 +15,11 @@ struct DeployOptions {
   std::string zip;       ///< a file; at most one of zip and image
   std::string image;     ///< URI in a registry
   std::string function;  ///< empty: lambdaml-HANDLER
-  /// worker, trigger, tuner, or all: one function each. Empty: unchanged, worker for a new one.
+  /// worker, trigger, tuner, predict, or all: one function each (predict only with a model). Empty:
+  /// unchanged, worker for a new one.
   std::string handler;
+  /// The path or URI of the model that the handler predict predicts with; a new one needs it.
+  std::string model;
   std::string role;
   std::string code_bucket;  ///< s3://bucket[/prefix] for uploading the zip; needed above 50 MB
   std::optional<int> memory_mb, timeout_s, ephemeral_mb;

@@ -251,6 +251,37 @@ TEST_F(DeploymentTest, AllHandlersAreFunctionsOfTheirOwn) {
               ElementsAre("mine-trigger trigger", "mine-tuner tuner", "mine-worker worker"));
 }
 
+TEST_F(DeploymentTest, AFunctionThatPredictsKnowsItsModel) {
+  options_.handler = "predict";
+  EXPECT_THAT(failure().what(), HasSubstr("give --model URI"));
+  EXPECT_TRUE(fake_.functions.empty());
+  options_.model = "s3://bucket/results/1/model.safetensors";
+  options_.environment = {"A=b"};
+  EXPECT_EQ(run().function, "lambdaml-predict");
+  const auto variables = [&](const std::string& name) {
+    return fake_.functions.at(name)["Configuration"]["Environment"]["Variables"];
+  };
+  EXPECT_EQ(variables("lambdaml-predict"),
+            (Json{{"A", "b"}, {"LAMBDAML_PREDICT_MODEL", options_.model}}));
+  // Another model, and nothing else.
+  options_ = {};
+  options_.function = "lambdaml-predict";
+  options_.model = "s3://bucket/results/2/model.safetensors";
+  run();
+  EXPECT_EQ(variables("lambdaml-predict")["LAMBDAML_PREDICT_MODEL"], options_.model);
+  EXPECT_EQ(variables("lambdaml-predict")["A"], "b");
+}
+
+TEST_F(DeploymentTest, OneOfAllFunctionsPredictsIfThereIsAModel) {
+  options_.handler = "all";
+  options_.model = "s3://bucket/model";
+  run();
+  EXPECT_EQ(fake_.functions.size(), 4u);
+  for (const auto& [name, function] : fake_.functions)
+    EXPECT_EQ(function["Configuration"].contains("Environment"), name == "lambdaml-predict")
+        << name;
+}
+
 TEST_F(DeploymentTest, WhatIsNotSaidStaysAsItIs) {
   options_.handler = "trigger";
   EXPECT_EQ(run().function, "lambdaml-trigger");
@@ -293,6 +324,10 @@ TEST_F(DeploymentTest, WhatLambdaWouldRefuseIsRefusedBeforeAnyRequest) {
   refused([](DeployOptions& o) { o.image = "i"; }, "one of them");
   refused([](DeployOptions& o) { o.handler = "x"; }, "trigger");
   refused([](DeployOptions& o) { o.environment = {"x"}; }, "NAME=VALUE");
+  refused([](DeployOptions& o) { o.handler = "predict", o.model = "memory://x/model"; },
+          "cannot reach it");
+  refused([](DeployOptions& o) { o.handler = "tuner", o.model = "s3://b/model"; },
+          "--handler predict");
   refused([](DeployOptions& o) { o.subnets = {"s"}; }, "--security-group");
   refused([](DeployOptions& o) { o.architecture = "sparc"; }, "arm64");
   EXPECT_TRUE(server_.requests().empty());
