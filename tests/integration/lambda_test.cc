@@ -32,6 +32,41 @@ TEST_F(LambdaWith_s3, DeployedFunctionsTrainTheModelOfLocalOnes) {
   }
 }
 
+TEST_F(LambdaWith_s3, DeployedFunctionsPredictWhereTheDataAre) {
+  train({"--data", real_data("agaricus.train.libsvm"), "--workers", "2", "--epochs", "3",
+         "--output", "run"});
+  const std::string model = place() + "/model.safetensors", data = place() + "/test";
+  ASSERT_EQ(
+      lambdaml({"storage", "put", place(), "model.safetensors", "run/model.safetensors"}).exit_code,
+      0);
+  const Result split = lambdaml(
+      {"data", "split", real_data("agaricus.test.libsvm"), "--workers", "5", "--to", data});
+  ASSERT_EQ(split.exit_code, 0) << split.err;
+  deploy("lambdaml-worker", {"--timeout-s", "60", "--code-bucket", place() + "/code"});
+  const Result there = with_keys({"predict", "--model", model, "--data", data, "--to", data,
+                                  "--workers", "2", "--platform", "aws", "--function",
+                                  "lambdaml-worker", "--channel", channel(), "--json", "-q"});
+  ASSERT_EQ(there.exit_code, 0) << there.err;
+  const nlohmann::json measures = there.json();
+  const nlohmann::json here =
+      lambdaml({"predict", "--model", "run", "--data", data, "--out", "labels", "--json"}).json();
+  for (const auto& [key, value] : here.items()) EXPECT_EQ(measures[key], value) << key;
+  const auto store = storage::open(data);
+  for (int i = 0; i < 5; ++i) {
+    const std::string part = std::to_string(i) + "_5";
+    const std::optional<Buffer> result = store->load(part + ".csv");
+    ASSERT_TRUE(result) << part;
+    EXPECT_EQ(result->text(),
+              lambdaml({"predict", "--model", "run", "--data", data + "/" + part, "-q"}).out);
+  }
+
+  deploy("answers", {"--handler", "predict", "--model", model, "--timeout-s", "60", "--code-bucket",
+                     place() + "/code"});
+  const Result answer = with_keys({"invoke", "answers", "--payload", R"({"rows": [{"1": 1}]})"});
+  ASSERT_EQ(answer.exit_code, 0) << answer.err;
+  EXPECT_EQ(answer.json()["classes"], (nlohmann::json{0, 1}));
+}
+
 class LambdaWith_memcached : public Lambda {
  protected:
   void SetUp() override {

@@ -105,9 +105,10 @@ void add_coefficients(const job::TrainedModel& model, const Coefficients& coeffi
 
 ordered_json describe(const job::TrainedModel& trained, storage::Storage* folder) {
   ordered_json out{{"model", trained.name}, {"classes", classes_of(trained.shape)}};
-  ordered_json& features = out["features"] = ordered_json::array();
+  ordered_json features = ordered_json::array();
   for (std::size_t j = 0; j < trained.shape.features; ++j)
     features.push_back(model::feature_text(trained.shape, j));
+  out["features"] = std::move(features);
   const std::optional<Coefficients> coefficients = trained.model->coefficients(trained.parameters);
   out["coefficients"] = coefficients ? ordered_json(coefficients->weights) : ordered_json();
   out["intercept"] = coefficients ? ordered_json(coefficients->intercepts) : ordered_json();

@@ -127,18 +127,20 @@ nlohmann::ordered_json json_of(const Quality& quality, const model::Plugin& plug
   if (!quality.tally || quality.tally->rows() == 0) return out;
   const model::Tally& tally = *quality.tally;
   out["classes"] = classes_of(shape);
-  auto& per_class = out["per_class"] = nlohmann::ordered_json::object();
-  auto& confusion = out["confusion"] = nlohmann::ordered_json::array();
+  nlohmann::ordered_json per_class = nlohmann::ordered_json::object();
+  nlohmann::ordered_json confusion = nlohmann::ordered_json::array();
   for (std::size_t c = 0; c < tally.classes(); ++c) {
-    auto& own = per_class[model::label_text(shape, c)];
-    own["rows"] = tally.rows_of(c);
+    nlohmann::ordered_json own{{"rows", tally.rows_of(c)}};
     for (const model::Measure& measure : plugin.measures)
       if (measure.of_class) own[measure.name] = measure.of_class(tally, c);
+    per_class[model::label_text(shape, c)] = std::move(own);
     nlohmann::ordered_json counts = nlohmann::ordered_json::array();
     for (std::size_t other = 0; other < tally.classes(); ++other)
       counts.push_back(tally.count(c, other));
     confusion.push_back(std::move(counts));
   }
+  out["per_class"] = std::move(per_class);
+  out["confusion"] = std::move(confusion);
   return out;
 }
 
