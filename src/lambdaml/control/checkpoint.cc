@@ -26,6 +26,9 @@ constexpr const char* kOldFormat = "lambdaml-checkpoint-2";
 /// The communicator's residual, stored among the optimizer's vectors.
 constexpr const char* kResidual = "communicator.residual";
 
+/// What the workers agreed on about rows that are held out; absent if nothing.
+constexpr const char* kSplit = "split";
+
 /// As in the old version: over the tensors, by name.
 std::uint64_t old_checksum_of(const tensor::SafetensorsFile& file) {
   std::map<std::string, Bytes> by_name;
@@ -55,8 +58,9 @@ data::OrderVersion order_in(const tensor::SafetensorsFile& file) {
   const nlohmann::json members = fingerprint_in(file);
   const nlohmann::json order =
       members.is_object() ? members.value(kOrder, nlohmann::json()) : nlohmann::json();
-  return order == data::OrderVersion::tail_mixed ? data::OrderVersion::tail_mixed
-                                                 : data::OrderVersion::tail_last;
+  for (const auto version : {data::OrderVersion::tail_mixed, data::OrderVersion::reshuffled})
+    if (order == version) return version;
+  return data::OrderVersion::tail_last;
 }
 
 std::uint64_t count_in(const tensor::SafetensorsFile& file, std::string_view key) {
@@ -173,6 +177,7 @@ Buffer Checkpoints::encode(const std::string& key, const Progress& progress,
   writer.set_metadata("metrics", note.metrics);
   writer.set_metadata("ended_by", note.ended_by);
   writer.set_metadata("fingerprint", json_text(*fingerprint_));
+  if (!split_.empty()) writer.set_metadata(kSplit, split_);
   writer.set_metadata("epoch", std::to_string(progress.epoch));
   writer.set_metadata("round", std::to_string(progress.round));
   writer.set_metadata("pass", std::to_string(place.pass));
@@ -412,11 +417,24 @@ CheckpointNote Checkpoints::note(const Progress& progress) {
   return {};
 }
 
-data::OrderVersion Checkpoints::keep_order() {
+const Checkpoints::Slot* Checkpoints::loaded_or_newest() {
   if (!suspended_ && !loaded_) load_newest();
-  const Slot* from = suspended_ ? suspended_.get() : loaded_.get();
+  return suspended_ ? suspended_.get() : loaded_.get();
+}
+
+std::string Checkpoints::split() {
+  if (const Slot* from = loaded_or_newest()) {
+    const auto& metadata = from->file.metadata();
+    const auto saved = metadata.find(kSplit);
+    split_ = saved == metadata.end() ? "" : saved->second;
+  }
+  return split_;
+}
+
+data::OrderVersion Checkpoints::keep_order() {
+  const Slot* from = loaded_or_newest();
   const data::OrderVersion order =
-      from == nullptr ? data::OrderVersion::tail_mixed : order_in(from->file);
+      from == nullptr ? data::OrderVersion::reshuffled : order_in(from->file);
   if (fingerprint_->is_object()) {
     nlohmann::json members = *fingerprint_;
     members[kOrder] = order;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -132,6 +133,11 @@ class Checkpoints {
   /// The order in which the job that saved these states visits its rows; the newest version if
   /// there are none. Later saves record the same one. Loads the newest state unless one is loaded.
   data::OrderVersion keep_order();
+  /// What the workers agreed on about the rows that are held out; empty if nothing, or in states of
+  /// older versions. Later saves record the same. Loads the newest state unless one is loaded.
+  std::string split();
+  /// Call before the first save, if there is something to record.
+  void set_split(std::string split) { split_ = std::move(split); }
 
   /// Removes checkpoints after `epoch`: the job continues from there, and a worker that is retried
   /// must not jump ahead of the others.
@@ -171,6 +177,8 @@ class Checkpoints {
                 const SavedState& state, const CheckpointNote& note,
                 std::uint64_t* checksum = nullptr) const;
   bool continues(const Slot& slot) const;
+  /// The state that is loaded, or the newest one; null if there is none.
+  const Slot* loaded_or_newest();
 
   std::shared_ptr<storage::Storage> store_;
   std::string job_id_;
@@ -178,6 +186,7 @@ class Checkpoints {
   std::shared_ptr<const nlohmann::json> defaults_;     ///< null: none are known
   std::uint32_t worker_;
   std::uint32_t workers_;
+  std::string split_;
   std::function<void()> before_saving_;
   std::uint64_t largest_without_record_;
   std::uint64_t next_slot_ = 0;

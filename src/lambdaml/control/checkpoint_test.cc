@@ -83,22 +83,51 @@ TEST_F(CheckpointTest, OfAVersionWithoutAnOptionWasMadeWithItsDefault) {
 
 TEST_F(CheckpointTest, AJobKeepsTheOrderThatItWasBegunWith) {
   using data::OrderVersion;
-  const std::string old = R"({"rows":[1,2]})";
-  const std::string now = R"({"order":2,"rows":[1,2]})";
-  EXPECT_EQ(checkpoints("none", now).keep_order(), OrderVersion::tail_mixed);
+  const std::string now = R"({"order":3,"rows":[1,2]})";
+  EXPECT_EQ(checkpoints("none", now).keep_order(), OrderVersion::reshuffled);
   Numbers numbers;
   checkpoints("new", now).save({1, 7}, numbers, *communicator_, {});
-  EXPECT_EQ(checkpoints("new", now).keep_order(), OrderVersion::tail_mixed);
-  // An old version named none. What a new one saves of that job names the old order, and so on.
-  checkpoints("old", old).save({1, 7}, numbers, *communicator_, {});
+  EXPECT_EQ(checkpoints("new", now).keep_order(), OrderVersion::reshuffled);
+  // The oldest version named none. What a new one saves of that job names the old order, and so on.
+  for (const auto& [old, order] :
+       {std::pair(R"({"rows":[1,2]})", OrderVersion::tail_last),
+        std::pair(R"({"order":2,"rows":[1,2]})", OrderVersion::tail_mixed)}) {
+    const std::string job = "old" + std::to_string(static_cast<int>(order));
+    checkpoints(job, old).save({1, 7}, numbers, *communicator_, {});
+    for (std::uint64_t epoch = 1; epoch <= 3; ++epoch) {
+      Checkpoints next = checkpoints(job, now);
+      EXPECT_EQ(next.keep_order(), order);
+      EXPECT_NO_THROW(next.restore({epoch, 7}, numbers, *communicator_));
+      next.save({epoch + 1, 7}, numbers, *communicator_, {});
+    }
+    // It cannot be restored with the wrong order.
+    EXPECT_THROW(checkpoints(job, now).restore({4, 7}, numbers, *communicator_), Error);
+  }
+}
+
+TEST_F(CheckpointTest, AJobKeepsTheSplitThatItWasBegunWith) {
+  Numbers numbers;
+  EXPECT_EQ(checkpoints("none").split(), "");
+  checkpoints("without").save({1, 7}, numbers, *communicator_, {});
+  EXPECT_EQ(checkpoints("without").split(), "");
+  Checkpoints first = checkpoints("with");
+  first.set_split("which rows");
+  first.save({1, 7}, numbers, *communicator_, {});
   for (std::uint64_t epoch = 1; epoch <= 3; ++epoch) {
-    Checkpoints next = checkpoints("old", now);
-    EXPECT_EQ(next.keep_order(), OrderVersion::tail_last);
-    EXPECT_NO_THROW(next.restore({epoch, 7}, numbers, *communicator_));
+    Checkpoints next = checkpoints("with");
+    EXPECT_EQ(next.split(), "which rows");
+    next.restore({epoch, 7}, numbers, *communicator_);
     next.save({epoch + 1, 7}, numbers, *communicator_, {});
   }
-  // It cannot be restored with the wrong order.
-  EXPECT_THROW(checkpoints("old", now).restore({4, 7}, numbers, *communicator_), Error);
+  // A suspension holds it too.
+  Checkpoints suspended = checkpoints("suspended");
+  suspended.set_split("other rows");
+  SavedState state;
+  state.take(numbers, *communicator_);
+  suspended.suspend({0, 3}, {}, state, {});
+  Checkpoints next = checkpoints("suspended");
+  ASSERT_TRUE(next.suspension());
+  EXPECT_EQ(next.split(), "other rows");
 }
 
 TEST_F(CheckpointTest, TheTwoNewestAreThereAndComeBackWhole) {

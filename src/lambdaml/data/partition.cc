@@ -41,7 +41,12 @@ std::vector<std::uint32_t> permutation(std::uint64_t n, Rng rng) {
   return order;
 }
 
-/// The parts are not a modulo cut, so there are no stripes.
+void require_countable(std::uint64_t rows, std::size_t part) {
+  if (rows >= (1ULL << 32))
+    fail(Code::invalid_argument,
+         "part {}: {} rows are too many to shuffle; use more workers or --no-shuffle", part, rows);
+}
+
 std::uint64_t stripe_rows(std::uint64_t rows, std::uint64_t n, OrderVersion version) {
   constexpr std::uint64_t kStripe = 28;
   if (version == OrderVersion::tail_last) return std::lcm(kStripe, n);
@@ -50,15 +55,25 @@ std::uint64_t stripe_rows(std::uint64_t rows, std::uint64_t n, OrderVersion vers
 
 }  // namespace
 
+RowNumbers row_numbers(std::span<const std::uint64_t> part_rows, std::size_t part) {
+  if (is_modulo_cut(part_rows)) return {part, part_rows.size()};
+  return {sum(part_rows.first(part)), 1};
+}
+
+std::vector<std::uint32_t> pass_order(std::uint64_t rows, std::size_t part, std::uint64_t seed,
+                                      std::uint64_t epoch, std::uint64_t pass) {
+  constexpr std::uint64_t kStream = 0x70617373;
+  require_countable(rows, part);
+  return permutation(rows, Rng(mix({seed, kStream, part, epoch, pass})));
+}
+
 std::vector<std::uint32_t> visiting_order(std::span<const std::uint64_t> part_rows,
                                           std::size_t part, std::uint64_t seed,
                                           OrderVersion version) {
   constexpr std::uint64_t kStream = 0x6f72646572;
   constexpr std::uint64_t kTail = 0x7461696c;
   const std::uint64_t own = part_rows[part];
-  if (own >= (1ULL << 32))
-    fail(Code::invalid_argument,
-         "part {}: {} rows are too many to shuffle; use more workers or --no-shuffle", part, own);
+  require_countable(own, part);
   const std::uint64_t n = part_rows.size();
   const std::uint64_t rows = sum(part_rows);
   const std::uint64_t stripe = stripe_rows(rows, n, version);

@@ -6,20 +6,39 @@
 
 namespace lambdaml::data {
 
-/// How many of each worker's first rows are used for training; the rest are held out for
-/// validation. If the parts are a modulo cut (as `split` makes them), the held-out rows are the
-/// last ⌊ratio · rows⌋ of the whole set, the same ones for every number of workers; otherwise each
-/// part holds out its own last ⌊ratio · rows⌋. At least one row in all is left for training.
+/// The numbers in the whole set of one part's rows: its row i is row first + i · stride.
+struct RowNumbers {
+  std::uint64_t first = 0;
+  std::uint64_t stride = 1;
+  std::uint64_t of(std::uint64_t i) const { return first + i * stride; }
+};
+/// Parts that are as large as those of a modulo cut (as `split` makes it) are taken for one: part i
+/// has the rows i, i + n, …. Any other part has consecutive rows, which follow those of the part
+/// before it.
+RowNumbers row_numbers(std::span<const std::uint64_t> part_rows, std::size_t part);
+
+/// How many of each worker's first rows in its visiting_order() jobs of the versions tail_last and
+/// tail_mixed use for training; the rest are held out for validation (newer jobs: hold_out.h). If
+/// the parts are a modulo cut (as `split` makes them), the held-out rows are the last ⌊ratio ·
+/// rows⌋ of the whole set, the same ones for every number of workers; otherwise each part holds out
+/// its own last ⌊ratio · rows⌋. At least one row in all is left for training.
 std::vector<std::uint64_t> training_rows(std::span<const std::uint64_t> part_rows, double ratio);
 
-/// The order in which a job visits its rows. A resumed job keeps the version that it began with,
-/// because another would move rows between training and validation.
+/// How a job holds out rows, and in which order it visits the others. A resumed job keeps the
+/// version that it began with, because another would move rows between training and validation.
 enum class OrderVersion : std::uint64_t {
   tail_last = 1,  ///< the rows after the last whole stripe stay at the end, where rows are held out
   tail_mixed = 2,  ///< these rows are exchanged with rows of all stripes
+  reshuffled = 3,  ///< rows are held out by class, and the others reshuffled in every pass
 };
 
-/// A random order in which part `part` visits its rows, drawn from the seed: files are often sorted
+/// A random order of the training rows 0 … rows − 1 of part `part` in one pass: every order is
+/// equally likely, and the same on every platform. Throws invalid_argument for 2^32 rows or more.
+std::vector<std::uint32_t> pass_order(std::uint64_t rows, std::size_t part, std::uint64_t seed,
+                                      std::uint64_t epoch, std::uint64_t pass);
+
+/// The random order in which part `part` of a job of an older version visits its rows in every
+/// epoch, drawn from the seed: files are often sorted
 /// by label, and batches of one class teach nothing. Row `order[k]` is the k-th. Wherever the order
 /// is cut, the rows behind the cut (those held out for validation) are drawn from all rows.
 ///
@@ -36,7 +55,7 @@ enum class OrderVersion : std::uint64_t {
 /// invalid_argument for a part of 2^32 rows or more.
 std::vector<std::uint32_t> visiting_order(std::span<const std::uint64_t> part_rows,
                                           std::size_t part, std::uint64_t seed,
-                                          OrderVersion version = OrderVersion::tail_mixed);
+                                          OrderVersion version);
 
 /// Rounds of one pass: ⌈the largest part / batch⌉, so that unequal parts agree. A worker that has
 /// run out of rows takes part with none.

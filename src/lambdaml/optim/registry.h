@@ -40,6 +40,9 @@ struct Plugin {
   bool steps_by_batch = true;
   /// Whether all workers must take part in every merge, so that only bulk-synchronous patterns do.
   bool needs_all_workers = false;
+  /// Whether it only adds up whole passes, so that the order of the rows affects no more than
+  /// rounding.
+  bool whole_passes = false;
   /// Throws invalid_argument if it cannot train a model of that kind.
   std::function<std::unique_ptr<Optimizer>(Problem, const Options&)> make;
 };

@@ -10,65 +10,24 @@
 #include "lambdaml/job/stop_condition.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/model/reporting.h"
-#include "lambdaml/model/scaling.h"
 #include "lambdaml/optim/registry.h"
 
 namespace lambdaml::worker {
-namespace {
 
-bool can_scale(const model::Plugin& plugin) {
-  return std::ranges::find(plugin.options, model::scale_option().name, &Option::name) !=
-         plugin.options.end();
-}
-
-}  // namespace
-
-Trainer::Trainer(const job::TrainEvent& event, model::Rows own, model::Rows test,
-                 const comm::Membership& membership, bool again,
-                 std::shared_ptr<const Buffer> definition)
+Trainer::Trainer(const job::TrainEvent& event, Rows rows, const comm::Membership& membership,
+                 Known known)
     : event_(event),
       plugin_(model::registry().get(event.options.text("model"))),
       membership_(membership),
-      again_(again),
-      own_(std::move(own)),
-      test_(std::move(test)) {
-  const Options& options = event.options;
-  communicator_ = make_communicator(options.text("sync_mode"));
-  const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
-  supervised_ = plugin_.needs_labels;
-  shape_ = {
-      event.data.features,
-      supervised_ && !plugin_.predicts_numbers ? event.data.labels : std::vector<std::int32_t>(),
-      std::move(definition), own_.data.names};
-  model_ = plugin_.make(shape_, options);
-
-  // A model without labels has nothing to validate against, so it trains on every row.
-  training_rows_ =
-      data::training_rows(event.data.part_rows, supervised_ ? options.real("valid_ratio") : 0.0);
-  const auto batch = static_cast<std::uint64_t>(options.integer("batch_size"));
-  rounds_per_pass_ = data::rounds_per_pass(training_rows_, batch);
-  optim::Problem problem{*model_, *communicator_};
-  problem.rows_per_round.assign(rounds_per_pass_, 0.0);
-  for (const std::uint64_t rows : training_rows_) {
-    problem.rows += static_cast<double>(rows);
-    for (std::uint64_t round = 0; round < rounds_per_pass_; ++round)
-      problem.rows_per_round[round] +=
-          static_cast<double>(data::batch_rows(rows, batch, round).size());
-  }
-  problem.own_rows = static_cast<double>(training_rows_[event.worker]);
-  epochs_ = static_cast<std::uint64_t>(options.integer(optimizer.epochs_option));
-  problem.epochs = epochs_;
-  problem.bulk_synchronous = comm::registry().get(options.text("sync_mode")).bulk_synchronous;
-  all_rows_ = problem.rows;
-  optimizer_ = optimizer.make(problem, options);
-  if (can_scale(plugin_) && model::may_scale(options, event.data.sparse)) {
-    auto with_scaling = std::make_unique<WithScaling>(std::move(optimizer_), shape_.features);
-    scaling_ = with_scaling.get();
-    optimizer_ = std::move(with_scaling);
-  }
-
-  anything_to_evaluate_ = supervised_ && (problem.rows < static_cast<double>(event.data.rows()) ||
-                                          (event.test && event.test->rows() > 0));
+      again_(known.again),
+      supervised_(plugin_.needs_labels),
+      test_(std::move(rows.test)) {
+  shape_ = {event.data.features, supervised_ ? event.data.labels : std::vector<std::int32_t>(),
+            known.definition};
+  model_ = plugin_.make(shape_, event.options);
+  communicator_ = make_communicator(event.options.text("sync_mode"));
+  split_ = split_rows(known, std::move(rows.own));
+  make_optimizer();
 }
 
 Trainer::~Trainer() = default;
@@ -79,39 +38,64 @@ std::unique_ptr<comm::Communicator> Trainer::make_communicator(const std::string
   return communicator;
 }
 
-void Trainer::initialize() {
-  // A model that merges during initialization needs all workers for that, even if the rest of the
-  // job does not wait.
-  const comm::Plugin* pattern = &comm::registry().get(event_.options.text("sync_mode"));
-  std::unique_ptr<comm::Communicator> starter;
+comm::Communicator& Trainer::starter() {
+  const comm::Plugin& pattern = comm::registry().get(event_.options.text("sync_mode"));
+  if (pattern.bulk_synchronous) return *communicator_;
   for (const comm::Plugin& other : comm::registry().entries())
-    if (!pattern->bulk_synchronous && other.bulk_synchronous && !starter)
-      starter = make_communicator(other.name);
-  comm::Communicator& communicator = starter ? *starter : *communicator_;
-  if (scaling_ != nullptr) {
-    const data::Scaling chosen =
-        model::choose_scaling(event_.options, own_.data.slice(0, training_rows_[event_.worker]),
-                              event_.data.sparse, all_rows_, communicator);
-    if (!chosen.empty()) scaling_->scaling() = chosen;
-    scale_rows();
+    if (other.bulk_synchronous && !starter_) starter_ = make_communicator(other.name);
+  return starter_ ? *starter_ : *communicator_;
+}
+
+Split Trainer::split_rows(const Known& known, model::Rows own) {
+  // A model without labels has nothing to validate against, so it trains on every row.
+  const SplitRule rule =
+      split_rule(event_, supervised_, supervised_ && !event_.data.labels.empty(), known.version);
+  const bool is_known = rule.needs_merges() && known.split;
+  Split split = is_known ? Split::from_json(*known.split, event_.workers(), rule.classes)
+                         : agree_on_split(rule, own, starter());
+  own_ = arranged(std::move(own), rule, split);
+  if (rule.shuffles && rule.version >= data::OrderVersion::reshuffled)
+    shuffled_.emplace(own_, split.training_rows[event_.worker], event_.worker, rule.seed);
+  return split;
+}
+
+void Trainer::make_optimizer() {
+  const Options& options = event_.options;
+  const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
+  const auto batch = static_cast<std::uint64_t>(options.integer("batch_size"));
+  rounds_per_pass_ = data::rounds_per_pass(split_.training_rows, batch);
+  // The order within a batch affects no more than rounding.
+  if (rounds_per_pass_ <= 1 || optimizer.whole_passes) shuffled_.reset();
+  optim::Problem problem{*model_, *communicator_};
+  problem.rows_per_round.assign(rounds_per_pass_, 0.0);
+  for (const std::uint64_t rows : split_.training_rows) {
+    problem.rows += static_cast<double>(rows);
+    for (std::uint64_t round = 0; round < rounds_per_pass_; ++round)
+      problem.rows_per_round[round] +=
+          static_cast<double>(data::batch_rows(rows, batch, round).size());
   }
+  problem.own_rows = static_cast<double>(split_.training_rows[event_.worker]);
+  epochs_ = static_cast<std::uint64_t>(options.integer(optimizer.epochs_option));
+  problem.epochs = epochs_;
+  anything_to_evaluate_ = supervised_ && (problem.rows < static_cast<double>(event_.data.rows()) ||
+                                          (event_.test && event_.test->rows() > 0));
+  optimizer_ = optimizer.make(std::move(problem), options);
+}
+
+void Trainer::initialize() {
+  comm::Communicator& communicator = starter();
   std::vector<float> parameters(model_->parameter_count());
-  const model::Batch rows = own_.batch(0, training_rows_[event_.worker]);
+  const model::Batch rows = own_.batch(0, split_.training_rows[event_.worker]);
+  const data::RowNumbers numbers = data::row_numbers(event_.data.part_rows, event_.worker);
   model_->initialize({.rows = rows,
-                      .first_row = event_.worker,
-                      .row_stride = event_.workers(),
+                      .first_row = numbers.first,
+                      .row_stride = numbers.stride,
                       .communicator = communicator,
                       .seed = static_cast<std::uint64_t>(event_.options.integer("seed"))},
                      parameters);
-  optimizer_->prepare(own_.batch(0, training_rows_[event_.worker]), communicator);
   communicator_->seek(communicator.round());
+  starter_.reset();
   optimizer_->begin(parameters);
-}
-
-void Trainer::scale_rows() {
-  if (scaling_ == nullptr || !scaling_->scales()) return;
-  own_.data = data::scaled(own_.data, scaling_->scaling());
-  test_.data = data::scaled(test_.data, scaling_->scaling());
 }
 
 void Trainer::suspend(control::Checkpoints& checkpoints, std::uint64_t round) {
@@ -165,11 +149,12 @@ void Trainer::count_wait_in_vain(double seconds) {
   if (waited_s_ >= membership_.patience_s) throw;
 }
 
-model::Batch Trainer::batch_of(std::uint64_t pass, std::uint64_t step) const {
+model::Batch Trainer::batch_of(std::uint64_t pass, std::uint64_t step) {
   const data::RowRange range =
-      data::batch_rows(training_rows_[event_.worker],
+      data::batch_rows(split_.training_rows[event_.worker],
                        static_cast<std::uint64_t>(event_.options.integer("batch_size")), step);
-  model::Batch batch = own_.batch(range.begin, range.end);
+  model::Batch batch =
+      shuffled_ ? shuffled_->of(epoch_, pass, step, range) : own_.batch(range.begin, range.end);
   const auto seed = static_cast<std::uint64_t>(event_.options.integer("seed"));
   batch.draws = {mix({seed, epoch_, pass}), range.begin * event_.workers() + event_.worker,
                  event_.workers()};
@@ -206,21 +191,17 @@ job::EpochMetrics Trainer::evaluate() {
   job::EpochMetrics metrics;
   metrics.epoch = epoch_ + 1;
   metrics.values = optimizer_->metrics();
-  model::add_metrics(plugin_, model::RowSet::train, cursor_.totals, false, metrics.values);
+  model::add_metrics(plugin_, model::RowSet::train, cursor_.totals, metrics.values);
   if (!anything_to_evaluate_) return metrics;
-  const std::size_t held_out = training_rows_[event_.worker];
+  const std::size_t held_out = split_.training_rows[event_.worker];
   const model::Totals valid =
       model_->evaluate(own_.batch(held_out, own_.size()), optimizer_->parameters());
   const model::Totals test = model_->evaluate(test_.all(), optimizer_->parameters());
-  std::array<double, 2 * model::kTotals> sums;
-  std::ranges::copy(model::numbers_of(valid), sums.begin());
-  std::ranges::copy(model::numbers_of(test), sums.begin() + model::kTotals);
+  std::array<double, 6> sums{valid.loss, valid.rows, valid.correct,
+                             test.loss,  test.rows,  test.correct};
   communicator_->merge({{}, sums}, comm::Meaning::state);
-  const std::span merged(sums);
-  model::add_metrics(plugin_, model::RowSet::valid,
-                     model::totals_from(merged.first<model::kTotals>()), true, metrics.values);
-  model::add_metrics(plugin_, model::RowSet::test,
-                     model::totals_from(merged.last<model::kTotals>()), true, metrics.values);
+  model::add_metrics(plugin_, model::RowSet::valid, {sums[0], sums[1], sums[2]}, metrics.values);
+  model::add_metrics(plugin_, model::RowSet::test, {sums[3], sums[4], sums[5]}, metrics.values);
   return metrics;
 }
 
@@ -281,7 +262,6 @@ bool Trainer::restore(control::Checkpoints& checkpoints, const Start& start) {
     checkpoints.restore(start.progress, *optimizer_, *communicator_);
     ended_by = checkpoints.note(start.progress).ended_by;
   }
-  scale_rows();
   epoch_ = start.progress.epoch;
   if (!ended_by.empty())
     ended_by_ = ended_by;
@@ -350,7 +330,7 @@ std::string Trainer::recent_metrics() const {
 FinalTotals Trainer::final_totals() {
   const Stopwatch clock;
   FinalTotals out;
-  const std::size_t trained = training_rows_[event_.worker];
+  const std::size_t trained = split_.training_rows[event_.worker];
   out.train = model_->evaluate(own_.batch(0, trained), optimizer_->parameters());
   if (supervised_) {
     out.valid = model_->evaluate(own_.batch(trained, own_.size()), optimizer_->parameters());
@@ -360,11 +340,6 @@ FinalTotals Trainer::final_totals() {
   return out;
 }
 
-std::vector<float> Trainer::parameters() const {
-  const std::span<const float> learned = optimizer_->parameters();
-  std::vector<float> parameters(learned.begin(), learned.end());
-  if (scaling_ != nullptr && scaling_->scales()) model_->unscale(scaling_->scaling(), parameters);
-  return parameters;
-}
+std::span<const float> Trainer::parameters() const { return optimizer_->parameters(); }
 
 }  // namespace lambdaml::worker

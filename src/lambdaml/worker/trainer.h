@@ -17,6 +17,7 @@
 #include "lambdaml/model/registry.h"
 #include "lambdaml/model/rows.h"
 #include "lambdaml/optim/optimizer.h"
+#include "lambdaml/worker/split.h"
 #include "lambdaml/worker/time_budget.h"
 #include "lambdaml/worker/with_scaling.h"
 
@@ -36,11 +37,22 @@ enum class TrainingEnd {
 /// be equal on all workers is either computed from the event alone or merged. Used by one thread.
 class Trainer {
  public:
-  /// `test` may have no rows. `definition`: see model::Shape. `again`: other workers may be ahead
-  /// of this one. Throws invalid_argument if model, optimizer and data are incompatible.
-  Trainer(const job::TrainEvent& event, model::Rows own, model::Rows test,
-          const comm::Membership& membership, bool again,
-          std::shared_ptr<const Buffer> definition = nullptr);
+  struct Rows {
+    model::Rows own;   ///< in the order of the worker's part
+    model::Rows test;  ///< may be empty
+  };
+  /// What a worker knows of its job besides the event.
+  struct Known {
+    bool again = false;  ///< other workers may be ahead of this one
+    data::OrderVersion version = data::OrderVersion::reshuffled;
+    /// Trainer::split() of the job's checkpoints; nullopt for a worker that begins.
+    std::optional<std::string> split = {};
+    std::shared_ptr<const Buffer> definition = nullptr;  ///< see model::Shape
+  };
+  /// Decides with the other workers which rows are held out, unless that is known. Throws
+  /// invalid_argument if model, optimizer and data are incompatible, and what the communicator
+  /// throws.
+  Trainer(const job::TrainEvent& event, Rows rows, const comm::Membership& membership, Known known);
   ~Trainer();
 
   struct Hooks {
@@ -72,6 +84,8 @@ class Trainer {
   const model::Model& model() const { return *model_; }
   const model::Shape& shape() const { return shape_; }
   const comm::Communicator& communicator() const { return *communicator_; }
+  /// What Known::split must be for a worker that continues; empty if it needs nothing.
+  std::string split() const { return split_.bounds.empty() ? "" : split_.to_json(); }
   std::uint64_t epochs_done() const { return epoch_; }
   /// Why the run ended: epochs, until, converged, or stop_after if it is only paused.
   const std::string& ended_by() const { return ended_by_; }
@@ -85,6 +99,11 @@ class Trainer {
 
  private:
   std::unique_ptr<comm::Communicator> make_communicator(const std::string& pattern) const;
+  /// A communicator for merges that need all workers, even if the rest of the job does not wait:
+  /// communicator_, or another one until initialize() has ended.
+  comm::Communicator& starter();
+  Split split_rows(const Known& known, model::Rows own);
+  void make_optimizer();
   void initialize();
   /// Scales the rows as the optimizer's state says.
   void scale_rows();
@@ -97,8 +116,8 @@ class Trainer {
                  const Hooks& hooks);
   /// The optimizer's last merges; false when the function's time ended them.
   bool finish();
-  /// The rows of a step, with the seed of their random choices.
-  model::Batch batch_of(std::uint64_t pass, std::uint64_t step) const;
+  /// The rows of a step, with the seed of their random choices. Valid as ShuffledBatches::of().
+  model::Batch batch_of(std::uint64_t pass, std::uint64_t step);
   /// False if the worker was suspended.
   bool run_epoch(control::Checkpoints& checkpoints, const Hooks& hooks);
   /// Does one step or evaluation; returns false if the worker was suspended instead.
@@ -122,10 +141,12 @@ class Trainer {
   bool supervised_ = true;
   model::Rows own_;
   model::Rows test_;
-  std::vector<std::uint64_t> training_rows_;  ///< per worker
+  Split split_;
+  std::optional<ShuffledBatches> shuffled_;  ///< unless the order of rows remains
   std::uint64_t rounds_per_pass_ = 0;
   bool anything_to_evaluate_ = false;
   std::unique_ptr<comm::Communicator> communicator_;
+  std::unique_ptr<comm::Communicator> starter_;  ///< null if communicator_ waits for all, and later
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
   WithScaling* scaling_ = nullptr;  ///< the optimizer, if columns may be scaled

@@ -27,9 +27,7 @@
 #include "lambdaml/job/worker_stats.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
-#include "lambdaml/worker/entry.h"
 #include "lambdaml/worker/measure_rounds.h"
-#include "lambdaml/worker/predict_parts.h"
 #include "lambdaml/worker/remote.h"
 #include "lambdaml/worker/trainer.h"
 
@@ -37,6 +35,10 @@ namespace lambdaml::worker {
 namespace {
 
 using nlohmann::json;
+
+/// How long to wait: the trigger of a running job restores the job's key within a second of its
+/// loss.
+constexpr double kSecondsToPutBack = 3;
 
 /// Equal for runs that may continue each other: contains everything except how long and where they
 /// run, and their passwords.
@@ -48,7 +50,7 @@ json fingerprint_of(const job::TrainEvent& event) {
   options["rows"] = event.data.part_rows;
   options["features"] = event.data.features;
   options["checksum"] = event.data.checksum;
-  options[control::kOrder] = data::OrderVersion::tail_mixed;
+  options[control::kOrder] = data::OrderVersion::reshuffled;
   if (event.test) options[control::kTestChecksum] = event.test->checksum;
   if (event.definition) options[control::kDefinitionChecksum] = event.definition->checksum;
   return options;
@@ -56,6 +58,10 @@ json fingerprint_of(const job::TrainEvent& event) {
 
 json defaults_of(const Options& options) {
   return job::to_json(Options(options.declared()), job::Values::deciding);
+}
+
+json totals_json(const model::Totals& totals) {
+  return json{totals.loss, totals.rows, totals.correct};
 }
 
 class WorkerRun {
@@ -92,12 +98,18 @@ class WorkerRun {
                                      [this] { claim_.require(); });
     checkpoints.set_defaults(defaults_of(event_.options));
     const std::optional<Trainer::Start> start = starting_point(checkpoints);
-    const data::OrderVersion order =
-        start ? checkpoints.keep_order() : data::OrderVersion::tail_mixed;
+    Trainer::Known known{.again = again_};
+    if (start) {
+      known.version = checkpoints.keep_order();
+      known.split = checkpoints.split();
+    }
 
     const Stopwatch loading;
-    Trainer trainer(event_, load_own(order), load_test(), membership(), again_, load_definition());
+    Trainer::Rows rows{load_own(), load_test()};
+    known.definition = load_definition();
     const double load_s = loading.seconds();
+    Trainer trainer(event_, std::move(rows), membership(), std::move(known));
+    if (!start) checkpoints.set_split(trainer.split());
     log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
               event_.data.features, load_s);
 
@@ -116,9 +128,24 @@ class WorkerRun {
   /// Takes part in the job, and learns what an earlier invocation of this worker has done. Returns
   /// the answer where there is nothing left to do.
   std::optional<std::string> enter() {
-    Entry entry = worker::enter(*channel_, claim_, event_.worker);
-    if (entry.answer) return entry.answer;
-    again_ = entry.again;
+    const std::optional<Buffer> job = find_job();
+    if (!job) {
+      log::info("job {} is over, or was never begun: nothing to do", event_.job_id);
+      return std::string(control::kJobIsOver);
+    }
+    if (job->text() == control::keys::kLost) fail_lost();
+    if (channel_->load(control::keys::started(event_.worker))) {
+      if (const std::optional<Buffer> report = channel_->load(control::keys::result(event_.worker)))
+        return std::string(report->text());
+      again_ = true;
+    } else {
+      channel_->save(control::keys::started(event_.worker), {});
+    }
+    claim_.claim();
+    // A process that stops a job writes this marker before it takes the claims, so a worker sees at
+    // least one of them.
+    if (channel_->load(control::keys::kStop))
+      throw control::Stopped(fmt::format("worker {}: its job was stopped", event_.worker));
     const std::optional<Buffer> earlier =
         again_ ? channel_->load(control::keys::worker_stats(event_.worker)) : std::nullopt;
     if (earlier)
@@ -142,9 +169,9 @@ class WorkerRun {
                                          event_.options, trainer.model(), trainer.parameters()));
     json report = stats_with(trainer, load_s).to_json();
     report["worker"] = event_.worker;
-    report["train"] = model::numbers_of(totals.train);
-    report["valid"] = model::numbers_of(totals.valid);
-    report["test"] = model::numbers_of(totals.test);
+    report["train"] = totals_json(totals.train);
+    report["valid"] = totals_json(totals.valid);
+    report["test"] = totals_json(totals.test);
     report["rounds"] = trainer.communicator().round();
     report["epochs"] = trainer.epochs_done();
     report["ended_by"] = trainer.ended_by();
@@ -153,7 +180,24 @@ class WorkerRun {
     return text;
   }
 
-  [[noreturn]] void fail_lost() const { worker::fail_lost(*channel_, event_.worker); }
+  /// The value of the job's key; nullopt if there is no such job. If the store can lose the key,
+  /// waits for it to be restored.
+  std::optional<Buffer> find_job() {
+    std::optional<Buffer> job = channel_->load(control::keys::kJob);
+    if (job || channel_->capabilities().durable) return job;
+    try {
+      return channel_->load_or_wait(control::keys::kJob, Deadline::in(kSecondsToPutBack));
+    } catch (const storage::MissingKeys&) {
+      return {};
+    }
+  }
+
+  [[noreturn]] void fail_lost() const {
+    throw control::JobIsLost(
+        fmt::format("worker {}: channel {}: it has lost what this job wrote, so the worker cannot "
+                    "begin",
+                    event_.worker, channel_->describe()));
+  }
 
   /// This worker's part of a set that was prepared, or staged in the channel.
   data::Dataset load_part(const std::string& prepared, const char* staged,
@@ -170,23 +214,10 @@ class WorkerRun {
     }
   }
 
-  model::Rows load_own(data::OrderVersion order) {
-    data::Dataset part = load_part(event_.data_uri, control::keys::kData, event_.data, event_.part);
-    // A model without labels uses all rows in every step, so their order does not matter.
-    const bool supervised = model::registry().get(event_.options.text("model")).needs_labels;
-    if (event_.options.flag("shuffle") && supervised)
-      part = data::take_rows(
-          part,
-          data::visiting_order(event_.data.part_rows, event_.worker,
-                               static_cast<std::uint64_t>(event_.options.integer("seed")), order));
-    return with_targets(std::move(part));
-  }
-
-  /// In the form that the model learns from.
-  model::Rows with_targets(data::Dataset part) const {
-    const model::Plugin& plugin = model::registry().get(event_.options.text("model"));
-    return plugin.predicts_numbers ? model::with_numbers(std::move(part))
-                                   : model::with_targets(std::move(part), event_.data.labels);
+  model::Rows load_own() {
+    return model::with_targets(
+        load_part(event_.data_uri, control::keys::kData, event_.data, event_.part),
+        event_.data.labels);
   }
 
   std::shared_ptr<const Buffer> load_definition() {
@@ -204,9 +235,11 @@ class WorkerRun {
 
   model::Rows load_test() {
     if (!event_.test || event_.worker >= event_.test->parts())
-      return with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr});
-    return with_targets(
-        load_part(event_.test_uri, control::keys::kTest, *event_.test, event_.test_part));
+      return model::with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr},
+                                 event_.data.labels);
+    return model::with_targets(
+        load_part(event_.test_uri, control::keys::kTest, *event_.test, event_.test_part),
+        event_.data.labels);
   }
 
   /// Loads what the trigger staged in the channel for the workers.
@@ -306,9 +339,9 @@ class WorkerRun {
 
 /// If the platform reports how events end, an error that another attempt cannot avoid is returned
 /// as a response.
-std::string run_here(const std::function<std::string()>& work) {
+std::string run_here(job::TrainEvent event, const faas::Invocation& invocation) {
   try {
-    return work();
+    return WorkerRun(std::move(event), invocation, {}).run();
   } catch (const control::JobIsOver& over) {
     log::info("{}", over.what());
     return std::string(control::kJobIsOver);
@@ -321,31 +354,16 @@ std::string run_here(const std::function<std::string()>& work) {
   }
 }
 
-std::string handle_predict_event(const job::PredictEvent& event,
-                                 const faas::Invocation& invocation) {
-  if (!event.remote) return run_here([&] { return predict_parts(event, invocation, {}); });
-  const RemoteWorker worker{event.job_id, event.worker, event.channel};
-  return report_to_storage(invocation, worker, [&](const std::function<void()>& each_second) {
-    return predict_parts(event, invocation, each_second);
-  });
-}
-
 }  // namespace
 
 std::string handle_worker_event(const faas::Invocation& invocation) {
   try {
-    const std::string task = job::task_of(invocation.payload);
-    if (task == "bench_comm")
+    if (job::task_of(invocation.payload) == "bench_comm")
       return measure_rounds(job::bench_comm_event_from_json(invocation.payload), invocation);
-    if (task == "predict")
-      return handle_predict_event(job::predict_event_from_json(invocation.payload), invocation);
     job::TrainEvent event = job::train_event_from_json(invocation.payload);
     event.options.set("threads", Option::Value(job::threads_of_function(event.options)), "threads");
-    if (!job::is_remote(event.options))
-      return run_here([&] { return WorkerRun(std::move(event), invocation, {}).run(); });
-    const RemoteWorker worker{event.job_id, event.worker, event.options.text("channel"),
-                              event.options.text("checkpoint")};
-    return report_to_storage(invocation, worker, [&](const std::function<void()>& each_second) {
+    if (!job::is_remote(event.options)) return run_here(std::move(event), invocation);
+    return report_to_storage(invocation, event, [&](const std::function<void()>& each_second) {
       return WorkerRun(event, invocation, each_second).run();
     });
   } catch (const std::bad_alloc&) {

@@ -110,7 +110,7 @@ void register_plugin(Registry& registry) {
                     .minimum = 0}},
        .metrics = {{.name = "moved", .help = "how far the parameters moved, √ Σ squared distance"}},
        .merges_increments = false,
-       .steps_by_batch = false,
+       .whole_passes = true,
        .make = [](Problem problem, const Options& options) -> std::unique_ptr<Optimizer> {
          auto* model = dynamic_cast<model::ExpectationModel*>(&problem.model);
          if (model == nullptr)

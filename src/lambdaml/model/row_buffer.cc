@@ -1,0 +1,77 @@
+#include "lambdaml/model/row_buffer.h"
+
+#include <algorithm>
+#include <variant>
+
+namespace lambdaml::model {
+namespace {
+
+/// Rows ahead that are requested from memory: those of an order are far apart.
+constexpr std::size_t kAhead = 12;
+constexpr std::size_t kLine = 64;
+/// The processor itself requests what follows the first lines.
+constexpr std::size_t kMostLines = 4;
+
+template <class T>
+void request(const T* begin, std::size_t count) {
+  const std::size_t lines = std::min(kMostLines, count * sizeof(T) / kLine + 1);
+  for (std::size_t line = 0; line < lines; ++line)
+    __builtin_prefetch(reinterpret_cast<const char*>(begin) + line * kLine);
+}
+
+template <class T>
+void grow(std::vector<T>& to, std::size_t size) {
+  if (to.size() < size) to.resize(size);
+}
+
+}  // namespace
+
+tensor::MatrixView RowBuffer::copy(const tensor::DenseView& from,
+                                   std::span<const std::uint32_t> order) {
+  grow(values_, order.size() * from.cols);
+  float* to = values_.data();
+  for (std::size_t r = 0; r < order.size(); ++r) {
+    if (r + kAhead < order.size()) request(from.data + order[r + kAhead] * from.cols, from.cols);
+    to = std::copy_n(from.data + order[r] * from.cols, from.cols, to);
+  }
+  return tensor::DenseView{values_.data(), order.size(), from.cols};
+}
+
+template <class Index>
+tensor::MatrixView RowBuffer::copy(const tensor::CsrView<Index>& from,
+                                   std::span<const std::uint32_t> order) {
+  std::vector<Index>& indices = indices_of(from);
+  grow(offsets_, order.size() + 1);
+  offsets_[0] = 0;
+  for (std::size_t r = 0; r < order.size(); ++r)
+    offsets_[r + 1] = offsets_[r] + (from.offsets[order[r] + 1] - from.offsets[order[r]]);
+  grow(values_, offsets_[order.size()]);
+  grow(indices, offsets_[order.size()]);
+  for (std::size_t r = 0; r < order.size(); ++r) {
+    if (r + kAhead < order.size()) {
+      const std::uint64_t begin = from.offsets[order[r + kAhead]];
+      const std::uint64_t count = offsets_[r + kAhead + 1] - offsets_[r + kAhead];
+      request(from.indices + begin, count);
+      request(from.values + begin, count);
+    }
+    const std::uint64_t begin = from.offsets[order[r]];
+    const std::uint64_t count = offsets_[r + 1] - offsets_[r];
+    std::copy_n(from.indices + begin, count, indices.data() + offsets_[r]);
+    std::copy_n(from.values + begin, count, values_.data() + offsets_[r]);
+  }
+  return tensor::CsrView<Index>{offsets_.data(), indices.data(), values_.data(), order.size(),
+                                from.cols};
+}
+
+Batch RowBuffer::take(const Rows& from, std::span<const std::uint32_t> order) {
+  Batch batch;
+  batch.features =
+      std::visit([&](const auto& view) { return copy(view, order); }, from.data.features);
+  if (from.targets.empty()) return batch;
+  grow(targets_, order.size());
+  for (std::size_t r = 0; r < order.size(); ++r) targets_[r] = from.targets[order[r]];
+  batch.targets = std::span(targets_).first(order.size());
+  return batch;
+}
+
+}  // namespace lambdaml::model

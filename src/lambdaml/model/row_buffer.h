@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "lambdaml/model/rows.h"
+
+namespace lambdaml::model {
+
+/// Copies rows in any order into memory that it keeps, so that a batch of shuffled rows costs no
+/// allocation. Used by one thread.
+class RowBuffer {
+ public:
+  /// The rows of `from` that `order` names; valid until the next call. One copy of each.
+  Batch take(const Rows& from, std::span<const std::uint32_t> order);
+
+ private:
+  tensor::MatrixView copy(const tensor::DenseView& from, std::span<const std::uint32_t> order);
+  template <class Index>
+  tensor::MatrixView copy(const tensor::CsrView<Index>& from, std::span<const std::uint32_t> order);
+  std::vector<std::uint16_t>& indices_of(const tensor::Csr16&) { return narrow_; }
+  std::vector<std::uint32_t>& indices_of(const tensor::Csr32&) { return wide_; }
+
+  std::vector<float> values_;
+  std::vector<float> targets_;
+  std::vector<std::uint64_t> offsets_;
+  std::vector<std::uint16_t> narrow_;
+  std::vector<std::uint32_t> wide_;
+};
+
+}  // namespace lambdaml::model
