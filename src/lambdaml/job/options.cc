@@ -70,7 +70,7 @@ std::vector<Option> data_options() {
 std::vector<Option> choices_of_plugins() {
   return {{.name = "shuffle",
            .default_value = true,
-           .help = "visit the rows in a random order drawn from the seed, not in that of the file"},
+           .help = "visit the training rows in a new random order in each pass, not in the file's"},
           {.name = "model",
            .default_value = Text("lr"),
            .help = "what is trained",
@@ -114,7 +114,7 @@ std::vector<Option> size_options() {
 std::vector<Option> end_options() {
   return {{.name = "valid_ratio",
            .default_value = 0.1,
-           .help = "share of the rows held out for validation",
+           .help = "share of the rows of each class held out for validation",
            .minimum = 0,
            .maximum = 0.99,
            .needs = {{"model", models_with_labels()}}},
