@@ -134,4 +134,21 @@ RowRange batch_rows(std::uint64_t part_rows, std::uint64_t batch, std::uint64_t 
   return {begin, begin + std::min(batch, part_rows - begin)};
 }
 
+PassRounds::PassRounds(std::span<const std::uint64_t> training_rows, std::uint64_t batch,
+                       OrderVersion version)
+    : count_(rounds_per_pass(training_rows, batch)), batch_(batch) {
+  if (count_ < 2 || version < OrderVersion::reshuffled) return;
+  const std::uint64_t rest = *std::ranges::max_element(training_rows) - (count_ - 1) * batch;
+  if (rest >= batch - rest) return;
+  tail_ = count_ - 2;
+  tail_batch_ = (batch + rest + 1) / 2;
+}
+
+RowRange PassRounds::of(std::uint64_t training_rows, std::uint64_t round) const {
+  if (tail_batch_ == 0 || round < tail_) return batch_rows(training_rows, batch_, round);
+  const std::uint64_t begin =
+      std::min(training_rows, tail_ * batch_ + (round - tail_) * tail_batch_);
+  return {begin, std::min(training_rows, begin + tail_batch_)};
+}
+
 }  // namespace lambdaml::data

@@ -69,4 +69,25 @@ struct RowRange {
 };
 RowRange batch_rows(std::uint64_t part_rows, std::uint64_t batch, std::uint64_t round);
 
+/// The rounds of one pass over the training rows of all workers, and each worker's batches. Batches
+/// have `batch` rows; where the last one of the largest part would have less than half of that, the
+/// last two share their rows, because a step along the gradient of a few rows spoils the model.
+/// (Not so in jobs of the versions before `reshuffled`.)
+class PassRounds {
+ public:
+  PassRounds() = default;
+  PassRounds(std::span<const std::uint64_t> training_rows, std::uint64_t batch,
+             OrderVersion version);
+
+  std::uint64_t count() const { return count_; }
+  /// The batch of a part with so many training rows: at most `batch` rows.
+  RowRange of(std::uint64_t training_rows, std::uint64_t round) const;
+
+ private:
+  std::uint64_t count_ = 0;
+  std::uint64_t batch_ = 1;
+  std::uint64_t tail_ = 0;        ///< the first of the last two rounds, if they share rows
+  std::uint64_t tail_batch_ = 0;  ///< their rows; 0 if they do not
+};
+
 }  // namespace lambdaml::data

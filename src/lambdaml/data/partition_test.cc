@@ -231,6 +231,37 @@ TEST(Rounds, UnequalPartsAgreeAndEveryRowIsSeenOnce) {
       }
 }
 
+TEST(Rounds, OfAPassHaveNoBatchOfAFewRows) {
+  for (std::uint64_t n = 1; n <= 7; ++n)
+    for (const std::uint64_t rows : {1U, 10U, 103U, 1000U, 1001U})
+      for (const std::uint64_t batch : {1U, 3U, 10U, 1000U}) {
+        const std::vector<std::uint64_t> parts = modulo_cut(rows, n);
+        const PassRounds pass(parts, batch, OrderVersion::reshuffled);
+        EXPECT_EQ(pass.count(), rounds_per_pass(parts, batch));
+        for (const std::uint64_t part : parts) {
+          std::uint64_t next = 0;
+          for (std::uint64_t round = 0; round < pass.count(); ++round) {
+            const RowRange range = pass.of(part, round);
+            EXPECT_EQ(range.begin, next);
+            EXPECT_LE(range.size(), batch);
+            if (pass.count() > 1) {
+              EXPECT_GE(2 * range.size() + 2, batch) << rows << " rows, " << batch << " a batch";
+            }
+            next = range.end;
+          }
+          EXPECT_EQ(next, part);
+        }
+      }
+  // 2 × 1,000 and then 1 row: the last two batches share 1,001. An older version left 1 alone.
+  const std::vector<std::uint64_t> parts = {2001, 1400};
+  const PassRounds pass(parts, 1000, OrderVersion::reshuffled);
+  EXPECT_EQ(pass.of(2001, 1).size(), 501U);
+  EXPECT_EQ(pass.of(2001, 2).size(), 500U);
+  EXPECT_EQ(pass.of(1400, 1).size(), 400U);
+  EXPECT_EQ(pass.of(1400, 2).size(), 0U);
+  EXPECT_EQ(PassRounds(parts, 1000, OrderVersion::tail_mixed).of(2001, 2).size(), 1U);
+}
+
 TEST(Rounds, ExtremesDoNotOverflow) {
   constexpr std::uint64_t kMost = ~std::uint64_t{0};
   EXPECT_EQ(batch_rows(10, kMost, 0).size(), 10U);

@@ -15,19 +15,18 @@
 namespace lambdaml::worker {
 
 Trainer::Trainer(const job::TrainEvent& event, Rows rows, const comm::Membership& membership,
-                 Known known)
+                 bool again, std::shared_ptr<const Buffer> definition)
     : event_(event),
       plugin_(model::registry().get(event.options.text("model"))),
       membership_(membership),
-      again_(known.again),
+      again_(again),
       supervised_(plugin_.needs_labels),
+      own_(std::move(rows.own)),
       test_(std::move(rows.test)) {
   shape_ = {event.data.features, supervised_ ? event.data.labels : std::vector<std::int32_t>(),
-            known.definition};
+            std::move(definition)};
   model_ = plugin_.make(shape_, event.options);
   communicator_ = make_communicator(event.options.text("sync_mode"));
-  split_ = split_rows(known, std::move(rows.own));
-  make_optimizer();
 }
 
 Trainer::~Trainer() = default;
@@ -46,35 +45,50 @@ comm::Communicator& Trainer::starter() {
   return starter_ ? *starter_ : *communicator_;
 }
 
-Split Trainer::split_rows(const Known& known, model::Rows own) {
-  // A model without labels has nothing to validate against, so it trains on every row.
-  const SplitRule rule =
-      split_rule(event_, supervised_, supervised_ && !event_.data.labels.empty(), known.version);
-  const bool is_known = rule.needs_merges() && known.split;
-  Split split = is_known ? Split::from_json(*known.split, event_.workers(), rule.classes)
-                         : agree_on_split(rule, own, starter());
-  own_ = arranged(std::move(own), rule, split);
-  if (rule.shuffles && rule.version >= data::OrderVersion::reshuffled)
-    shuffled_.emplace(own_, split.training_rows[event_.worker], event_.worker, rule.seed);
-  return split;
+bool Trainer::begin(control::Checkpoints& checkpoints) {
+  const Deadline end = TimeBudget(membership_.deadline, 0).end_of_waits();
+  if (end.passed()) fail_without_time();
+  starter().wait_until(end);
+  const Stopwatch clock;
+  try {
+    const SplitRule rule = rule_of(data::OrderVersion::reshuffled);
+    const Split split = agree_on_split(rule, own_, starter());
+    if (!split.bounds.empty()) checkpoints.set_split(split.to_json());
+    take_split(rule, split);
+    initialize();
+  } catch (const Error& error) {
+    // Nothing needs to be saved: another invocation begins again.
+    if (error.code() != Code::deadline_exceeded || !end.passed()) throw;
+    count_wait_in_vain(clock.seconds());
+    log::info("{}; to be continued", error.what());
+    return false;
+  }
+  return true;
 }
 
-void Trainer::make_optimizer() {
+SplitRule Trainer::rule_of(data::OrderVersion version) const {
+  return split_rule(event_, supervised_, supervised_ && !event_.data.labels.empty(), version);
+}
+
+void Trainer::take_split(const SplitRule& rule, const Split& split) {
+  own_ = arranged(std::move(own_), rule, split);
+  training_rows_ = split.training_rows;
   const Options& options = event_.options;
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   const auto batch = static_cast<std::uint64_t>(options.integer("batch_size"));
-  rounds_per_pass_ = data::rounds_per_pass(split_.training_rows, batch);
+  rounds_ = data::PassRounds(training_rows_, batch, rule.version);
   // The order within a batch affects no more than rounding.
-  if (rounds_per_pass_ <= 1 || optimizer.whole_passes) shuffled_.reset();
+  if (rule.shuffles && rule.version >= data::OrderVersion::reshuffled && rounds_.count() > 1 &&
+      !optimizer.whole_passes)
+    shuffled_.emplace(own_, training_rows_[event_.worker], event_.worker, rule.seed);
   optim::Problem problem{*model_, *communicator_};
-  problem.rows_per_round.assign(rounds_per_pass_, 0.0);
-  for (const std::uint64_t rows : split_.training_rows) {
+  problem.rows_per_round.assign(rounds_.count(), 0.0);
+  for (const std::uint64_t rows : training_rows_) {
     problem.rows += static_cast<double>(rows);
-    for (std::uint64_t round = 0; round < rounds_per_pass_; ++round)
-      problem.rows_per_round[round] +=
-          static_cast<double>(data::batch_rows(rows, batch, round).size());
+    for (std::uint64_t round = 0; round < rounds_.count(); ++round)
+      problem.rows_per_round[round] += static_cast<double>(rounds_.of(rows, round).size());
   }
-  problem.own_rows = static_cast<double>(split_.training_rows[event_.worker]);
+  problem.own_rows = static_cast<double>(training_rows_[event_.worker]);
   epochs_ = static_cast<std::uint64_t>(options.integer(optimizer.epochs_option));
   problem.epochs = epochs_;
   anything_to_evaluate_ = supervised_ && (problem.rows < static_cast<double>(event_.data.rows()) ||
@@ -85,7 +99,7 @@ void Trainer::make_optimizer() {
 void Trainer::initialize() {
   comm::Communicator& communicator = starter();
   std::vector<float> parameters(model_->parameter_count());
-  const model::Batch rows = own_.batch(0, split_.training_rows[event_.worker]);
+  const model::Batch rows = own_.batch(0, training_rows_[event_.worker]);
   const data::RowNumbers numbers = data::row_numbers(event_.data.part_rows, event_.worker);
   model_->initialize({.rows = rows,
                       .first_row = numbers.first,
@@ -98,12 +112,15 @@ void Trainer::initialize() {
   optimizer_->begin(parameters);
 }
 
+void Trainer::fail_without_time() const {
+  fail(Code::resource_exhausted,
+       "worker {}: the time of its function was over before its first step: give functions more "
+       "with --timeout-s, or the data to more workers",
+       event_.worker);
+}
+
 void Trainer::suspend(control::Checkpoints& checkpoints, std::uint64_t round) {
-  if (steps_here_ == 0)
-    fail(Code::resource_exhausted,
-         "worker {}: the time of its function was over before its first step: give functions more "
-         "with --timeout-s, or the data to more workers",
-         event_.worker);
+  if (steps_here_ == 0) fail_without_time();
   checkpoints.suspend({epoch_, round}, cursor_, before_, {"", recent_metrics()});
   log::info("suspended in epoch {}, pass {}, step {}", epoch_ + 1, cursor_.pass + 1,
             cursor_.step + 1);
@@ -150,9 +167,7 @@ void Trainer::count_wait_in_vain(double seconds) {
 }
 
 model::Batch Trainer::batch_of(std::uint64_t pass, std::uint64_t step) {
-  const data::RowRange range =
-      data::batch_rows(split_.training_rows[event_.worker],
-                       static_cast<std::uint64_t>(event_.options.integer("batch_size")), step);
+  const data::RowRange range = rounds_.of(training_rows_[event_.worker], step);
   model::Batch batch =
       shuffled_ ? shuffled_->of(epoch_, pass, step, range) : own_.batch(range.begin, range.end);
   const auto seed = static_cast<std::uint64_t>(event_.options.integer("seed"));
@@ -165,14 +180,14 @@ bool Trainer::run_epoch(control::Checkpoints& checkpoints, const Hooks& hooks) {
   while (cursor_.pass < optimizer_->passes_per_epoch()) {
     const std::uint64_t passes = optimizer_->passes_per_epoch();
     optim::Position at{.epoch = epoch_, .pass = cursor_.pass, .round = cursor_.step};
-    at.last_of_pass = cursor_.step + 1 == rounds_per_pass_;
+    at.last_of_pass = cursor_.step + 1 == rounds_.count();
     at.last_of_epoch = at.last_of_pass && cursor_.pass + 1 == passes;
     if (!at.last_of_pass) model_->expect(batch_of(cursor_.pass, cursor_.step + 1));
     const bool done = within_budget(checkpoints, [&] {
       cursor_.totals += optimizer_->step(batch_of(cursor_.pass, cursor_.step), at);
     });
     if (!done) return false;
-    if (++cursor_.step == rounds_per_pass_) {
+    if (++cursor_.step == rounds_.count()) {
       cursor_.step = 0;
       ++cursor_.pass;
     }
@@ -180,8 +195,8 @@ bool Trainer::run_epoch(control::Checkpoints& checkpoints, const Hooks& hooks) {
       last_progress_s_ = clock_.seconds();
       if (hooks.each_second) hooks.each_second();
       if (hooks.progress)
-        hooks.progress(epoch_ + 1, at.pass * rounds_per_pass_ + at.round + 1,
-                       passes * rounds_per_pass_);
+        hooks.progress(epoch_ + 1, at.pass * rounds_.count() + at.round + 1,
+                       passes * rounds_.count());
     }
   }
   return true;
@@ -193,7 +208,7 @@ job::EpochMetrics Trainer::evaluate() {
   metrics.values = optimizer_->metrics();
   model::add_metrics(plugin_, model::RowSet::train, cursor_.totals, metrics.values);
   if (!anything_to_evaluate_) return metrics;
-  const std::size_t held_out = split_.training_rows[event_.worker];
+  const std::size_t held_out = training_rows_[event_.worker];
   const model::Totals valid =
       model_->evaluate(own_.batch(held_out, own_.size()), optimizer_->parameters());
   const model::Totals test = model_->evaluate(test_.all(), optimizer_->parameters());
@@ -217,8 +232,8 @@ TrainingEnd Trainer::run(control::Checkpoints& checkpoints, std::optional<Start>
   bool done = false;
   if (start)
     done = restore(checkpoints, *start);
-  else
-    initialize();
+  else if (!begin(checkpoints))
+    return end(TrainingEnd::suspended);
   std::size_t state_bytes = communicator_->snapshot().size() * sizeof(double);
   for (const auto& [name, values] : optimizer_->state()) state_bytes += values.size_bytes();
   budget_.emplace(membership_.deadline, state_bytes);
@@ -252,6 +267,10 @@ std::uint64_t Trainer::last_epoch() const {
 }
 
 bool Trainer::restore(control::Checkpoints& checkpoints, const Start& start) {
+  const SplitRule rule = rule_of(checkpoints.keep_order());
+  const std::string saved = checkpoints.split();
+  take_split(rule, rule.needs_merges() ? Split::from_json(saved, event_.workers(), rule.classes)
+                                       : agree_on_split(rule, own_, *communicator_));
   // State vectors get their sizes from begin(); their content from the checkpoint.
   optimizer_->begin(std::vector<float>(model_->parameter_count()));
   std::string ended_by;
@@ -330,7 +349,7 @@ std::string Trainer::recent_metrics() const {
 FinalTotals Trainer::final_totals() {
   const Stopwatch clock;
   FinalTotals out;
-  const std::size_t trained = split_.training_rows[event_.worker];
+  const std::size_t trained = training_rows_[event_.worker];
   out.train = model_->evaluate(own_.batch(0, trained), optimizer_->parameters());
   if (supervised_) {
     out.valid = model_->evaluate(own_.batch(trained, own_.size()), optimizer_->parameters());

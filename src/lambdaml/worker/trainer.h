@@ -19,7 +19,6 @@
 #include "lambdaml/optim/optimizer.h"
 #include "lambdaml/worker/split.h"
 #include "lambdaml/worker/time_budget.h"
-#include "lambdaml/worker/with_scaling.h"
 
 namespace lambdaml::worker {
 
@@ -41,18 +40,10 @@ class Trainer {
     model::Rows own;   ///< in the order of the worker's part
     model::Rows test;  ///< may be empty
   };
-  /// What a worker knows of its job besides the event.
-  struct Known {
-    bool again = false;  ///< other workers may be ahead of this one
-    data::OrderVersion version = data::OrderVersion::reshuffled;
-    /// Trainer::split() of the job's checkpoints; nullopt for a worker that begins.
-    std::optional<std::string> split = {};
-    std::shared_ptr<const Buffer> definition = nullptr;  ///< see model::Shape
-  };
-  /// Decides with the other workers which rows are held out, unless that is known. Throws
-  /// invalid_argument if model, optimizer and data are incompatible, and what the communicator
-  /// throws.
-  Trainer(const job::TrainEvent& event, Rows rows, const comm::Membership& membership, Known known);
+  /// `definition`: see model::Shape. `again`: other workers may be ahead of this one. Throws
+  /// invalid_argument if model and data are incompatible.
+  Trainer(const job::TrainEvent& event, Rows rows, const comm::Membership& membership, bool again,
+          std::shared_ptr<const Buffer> definition = nullptr);
   ~Trainer();
 
   struct Hooks {
@@ -70,22 +61,21 @@ class Trainer {
         {};  ///< the position from checkpoints.suspension()
   };
 
-  /// Initializes the model, or continues from `start`, and runs to the end or until the function's
-  /// time limit is near: then the worker's state is saved, within an epoch if necessary, and
-  /// another invocation continues from there with the bitwise same result. Saves checkpoints in
-  /// `checkpoints` as the options specify. Throws resource_exhausted if the time is over before the
-  /// first step.
+  /// Decides with the other workers which rows are held out and initializes the model, or continues
+  /// from `start`; then runs to the end or until the function's time limit is near: then the
+  /// worker's state is saved, within an epoch if necessary, and another invocation continues from
+  /// there with the bitwise same result. (A worker that has waited for others before its first step
+  /// has nothing to save; another invocation begins again.) Saves checkpoints in `checkpoints` as
+  /// the options specify. Throws invalid_argument if the optimizer cannot train the model,
+  /// resource_exhausted if the time is over before the first step.
   TrainingEnd run(control::Checkpoints& checkpoints, std::optional<Start> start,
                   const Hooks& hooks);
 
   FinalTotals final_totals();
-  /// Of the model for the rows as they are in the data.
-  std::vector<float> parameters() const;
+  std::span<const float> parameters() const;
   const model::Model& model() const { return *model_; }
   const model::Shape& shape() const { return shape_; }
   const comm::Communicator& communicator() const { return *communicator_; }
-  /// What Known::split must be for a worker that continues; empty if it needs nothing.
-  std::string split() const { return split_.bounds.empty() ? "" : split_.to_json(); }
   std::uint64_t epochs_done() const { return epoch_; }
   /// Why the run ended: epochs, until, converged, or stop_after if it is only paused.
   const std::string& ended_by() const { return ended_by_; }
@@ -102,11 +92,13 @@ class Trainer {
   /// A communicator for merges that need all workers, even if the rest of the job does not wait:
   /// communicator_, or another one until initialize() has ended.
   comm::Communicator& starter();
-  Split split_rows(const Known& known, model::Rows own);
-  void make_optimizer();
+  /// The merges before the first step; false when the function's time ended them.
+  bool begin(control::Checkpoints& checkpoints);
+  SplitRule rule_of(data::OrderVersion version) const;
+  /// Arranges the rows and makes the optimizer, which depends on the rows of all workers.
+  void take_split(const SplitRule& rule, const Split& split);
   void initialize();
-  /// Scales the rows as the optimizer's state says.
-  void scale_rows();
+  [[noreturn]] void fail_without_time() const;
   std::uint64_t last_epoch() const;
   /// Goes on from a checkpoint; returns whether all epochs were done.
   bool restore(control::Checkpoints& checkpoints, const Start& start);
@@ -141,16 +133,14 @@ class Trainer {
   bool supervised_ = true;
   model::Rows own_;
   model::Rows test_;
-  Split split_;
-  std::optional<ShuffledBatches> shuffled_;  ///< unless the order of rows remains
-  std::uint64_t rounds_per_pass_ = 0;
+  std::vector<std::uint64_t> training_rows_;  ///< per worker
+  std::optional<ShuffledBatches> shuffled_;   ///< unless the order of rows remains
+  data::PassRounds rounds_;
   bool anything_to_evaluate_ = false;
   std::unique_ptr<comm::Communicator> communicator_;
   std::unique_ptr<comm::Communicator> starter_;  ///< null if communicator_ waits for all, and later
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
-  WithScaling* scaling_ = nullptr;  ///< the optimizer, if columns may be scaled
-  double all_rows_ = 0;             ///< that all workers train on
   std::uint64_t epochs_ = 0;
   std::uint64_t epoch_ = 0;     ///< epochs done
   control::StepCursor cursor_;  ///< within the next one

@@ -98,18 +98,10 @@ class WorkerRun {
                                      [this] { claim_.require(); });
     checkpoints.set_defaults(defaults_of(event_.options));
     const std::optional<Trainer::Start> start = starting_point(checkpoints);
-    Trainer::Known known{.again = again_};
-    if (start) {
-      known.version = checkpoints.keep_order();
-      known.split = checkpoints.split();
-    }
 
     const Stopwatch loading;
-    Trainer::Rows rows{load_own(), load_test()};
-    known.definition = load_definition();
+    Trainer trainer(event_, {load_own(), load_test()}, membership(), again_, load_definition());
     const double load_s = loading.seconds();
-    Trainer trainer(event_, std::move(rows), membership(), std::move(known));
-    if (!start) checkpoints.set_split(trainer.split());
     log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
               event_.data.features, load_s);
 
