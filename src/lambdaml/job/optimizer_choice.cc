@@ -38,7 +38,7 @@ bool contradicts_a_default(const optim::Plugin& optimizer, const Options& option
 }
 
 bool can_serve(const optim::Plugin& optimizer, const Options& options, const model::Plugin& model) {
-  if (!optimizer.steps_by_batch && options.is_set("batch_size")) return false;
+  if (optimizer.whole_passes && options.is_set("batch_size")) return false;
   const comm::Plugin* pattern = comm::registry().find(options.text("sync_mode"));
   if (optimizer.needs_all_workers && pattern != nullptr && !pattern->bulk_synchronous) return false;
   if (!optimizer.merges_increments && is_changed(options, "compress")) return false;

@@ -35,9 +35,6 @@ struct Plugin {
   std::function<std::map<std::string, std::string>(const Options& given)> defaults = {};
   /// Whether it merges increments; states (k-means' sums, ADMM's variables) are not compressed.
   bool merges_increments = true;
-  /// Whether it takes a step for each batch; if not, one for each pass, and batch_size only bounds
-  /// the rows that are in work at a time.
-  bool steps_by_batch = true;
   /// Whether all workers must take part in every merge, so that only bulk-synchronous patterns do.
   bool needs_all_workers = false;
   /// Whether it only adds up whole passes, so that the order of the rows affects no more than

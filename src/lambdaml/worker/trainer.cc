@@ -10,9 +10,18 @@
 #include "lambdaml/job/stop_condition.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/model/reporting.h"
+#include "lambdaml/model/scaling.h"
 #include "lambdaml/optim/registry.h"
 
 namespace lambdaml::worker {
+namespace {
+
+bool can_scale(const model::Plugin& plugin) {
+  return std::ranges::find(plugin.options, model::scale_option().name, &Option::name) !=
+         plugin.options.end();
+}
+
+}  // namespace
 
 Trainer::Trainer(const job::TrainEvent& event, Rows rows, const comm::Membership& membership,
                  bool again, std::shared_ptr<const Buffer> definition)
@@ -23,8 +32,10 @@ Trainer::Trainer(const job::TrainEvent& event, Rows rows, const comm::Membership
       supervised_(plugin_.needs_labels),
       own_(std::move(rows.own)),
       test_(std::move(rows.test)) {
-  shape_ = {event.data.features, supervised_ ? event.data.labels : std::vector<std::int32_t>(),
-            std::move(definition)};
+  shape_ = {
+      event.data.features,
+      supervised_ && !plugin_.predicts_numbers ? event.data.labels : std::vector<std::int32_t>(),
+      std::move(definition), own_.data.names};
   model_ = plugin_.make(shape_, event.options);
   communicator_ = make_communicator(event.options.text("sync_mode"));
 }
@@ -67,7 +78,7 @@ bool Trainer::begin(control::Checkpoints& checkpoints) {
 }
 
 SplitRule Trainer::rule_of(data::OrderVersion version) const {
-  return split_rule(event_, supervised_, supervised_ && !event_.data.labels.empty(), version);
+  return split_rule(event_, supervised_, supervised_ && !shape_.labels.empty(), version);
 }
 
 void Trainer::take_split(const SplitRule& rule, const Split& split) {
@@ -93,11 +104,25 @@ void Trainer::take_split(const SplitRule& rule, const Split& split) {
   problem.epochs = epochs_;
   anything_to_evaluate_ = supervised_ && (problem.rows < static_cast<double>(event_.data.rows()) ||
                                           (event_.test && event_.test->rows() > 0));
+  problem.bulk_synchronous = comm::registry().get(options.text("sync_mode")).bulk_synchronous;
+  all_rows_ = problem.rows;
   optimizer_ = optimizer.make(std::move(problem), options);
+  if (can_scale(plugin_) && model::may_scale(options, event_.data.sparse)) {
+    auto with_scaling = std::make_unique<WithScaling>(std::move(optimizer_), shape_.features);
+    scaling_ = with_scaling.get();
+    optimizer_ = std::move(with_scaling);
+  }
 }
 
 void Trainer::initialize() {
   comm::Communicator& communicator = starter();
+  if (scaling_ != nullptr) {
+    const data::Scaling chosen =
+        model::choose_scaling(event_.options, own_.data.slice(0, training_rows_[event_.worker]),
+                              event_.data.sparse, all_rows_, communicator);
+    if (!chosen.empty()) scaling_->scaling() = chosen;
+  }
+  scale_rows();
   std::vector<float> parameters(model_->parameter_count());
   const model::Batch rows = own_.batch(0, training_rows_[event_.worker]);
   const data::RowNumbers numbers = data::row_numbers(event_.data.part_rows, event_.worker);
@@ -107,9 +132,16 @@ void Trainer::initialize() {
                       .communicator = communicator,
                       .seed = static_cast<std::uint64_t>(event_.options.integer("seed"))},
                      parameters);
+  optimizer_->prepare(rows, communicator);
   communicator_->seek(communicator.round());
   starter_.reset();
   optimizer_->begin(parameters);
+}
+
+void Trainer::scale_rows() {
+  if (scaling_ == nullptr || !scaling_->scales()) return;
+  own_.data = data::scaled(own_.data, scaling_->scaling());
+  test_.data = data::scaled(test_.data, scaling_->scaling());
 }
 
 void Trainer::fail_without_time() const {
@@ -206,17 +238,21 @@ job::EpochMetrics Trainer::evaluate() {
   job::EpochMetrics metrics;
   metrics.epoch = epoch_ + 1;
   metrics.values = optimizer_->metrics();
-  model::add_metrics(plugin_, model::RowSet::train, cursor_.totals, metrics.values);
+  model::add_metrics(plugin_, model::RowSet::train, cursor_.totals, false, metrics.values);
   if (!anything_to_evaluate_) return metrics;
   const std::size_t held_out = training_rows_[event_.worker];
   const model::Totals valid =
       model_->evaluate(own_.batch(held_out, own_.size()), optimizer_->parameters());
   const model::Totals test = model_->evaluate(test_.all(), optimizer_->parameters());
-  std::array<double, 6> sums{valid.loss, valid.rows, valid.correct,
-                             test.loss,  test.rows,  test.correct};
+  std::array<double, 2 * model::kTotals> sums;
+  std::ranges::copy(model::numbers_of(valid), sums.begin());
+  std::ranges::copy(model::numbers_of(test), sums.begin() + model::kTotals);
   communicator_->merge({{}, sums}, comm::Meaning::state);
-  model::add_metrics(plugin_, model::RowSet::valid, {sums[0], sums[1], sums[2]}, metrics.values);
-  model::add_metrics(plugin_, model::RowSet::test, {sums[3], sums[4], sums[5]}, metrics.values);
+  const std::span merged(sums);
+  model::add_metrics(plugin_, model::RowSet::valid,
+                     model::totals_from(merged.first<model::kTotals>()), true, metrics.values);
+  model::add_metrics(plugin_, model::RowSet::test,
+                     model::totals_from(merged.last<model::kTotals>()), true, metrics.values);
   return metrics;
 }
 
@@ -281,6 +317,7 @@ bool Trainer::restore(control::Checkpoints& checkpoints, const Start& start) {
     checkpoints.restore(start.progress, *optimizer_, *communicator_);
     ended_by = checkpoints.note(start.progress).ended_by;
   }
+  scale_rows();
   epoch_ = start.progress.epoch;
   if (!ended_by.empty())
     ended_by_ = ended_by;
@@ -359,6 +396,11 @@ FinalTotals Trainer::final_totals() {
   return out;
 }
 
-std::span<const float> Trainer::parameters() const { return optimizer_->parameters(); }
+std::vector<float> Trainer::parameters() const {
+  const std::span<const float> learned = optimizer_->parameters();
+  std::vector<float> parameters(learned.begin(), learned.end());
+  if (scaling_ != nullptr && scaling_->scales()) model_->unscale(scaling_->scaling(), parameters);
+  return parameters;
+}
 
 }  // namespace lambdaml::worker

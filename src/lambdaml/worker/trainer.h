@@ -19,6 +19,7 @@
 #include "lambdaml/optim/optimizer.h"
 #include "lambdaml/worker/split.h"
 #include "lambdaml/worker/time_budget.h"
+#include "lambdaml/worker/with_scaling.h"
 
 namespace lambdaml::worker {
 
@@ -72,7 +73,8 @@ class Trainer {
                   const Hooks& hooks);
 
   FinalTotals final_totals();
-  std::span<const float> parameters() const;
+  /// Of the model for the rows as they are in the data.
+  std::vector<float> parameters() const;
   const model::Model& model() const { return *model_; }
   const model::Shape& shape() const { return shape_; }
   const comm::Communicator& communicator() const { return *communicator_; }
@@ -98,6 +100,8 @@ class Trainer {
   /// Arranges the rows and makes the optimizer, which depends on the rows of all workers.
   void take_split(const SplitRule& rule, const Split& split);
   void initialize();
+  /// Scales the rows as the optimizer's state says.
+  void scale_rows();
   [[noreturn]] void fail_without_time() const;
   std::uint64_t last_epoch() const;
   /// Goes on from a checkpoint; returns whether all epochs were done.
@@ -141,6 +145,8 @@ class Trainer {
   std::unique_ptr<comm::Communicator> starter_;  ///< null if communicator_ waits for all, and later
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
+  WithScaling* scaling_ = nullptr;  ///< the optimizer, if columns may be scaled
+  double all_rows_ = 0;             ///< that all workers train on
   std::uint64_t epochs_ = 0;
   std::uint64_t epoch_ = 0;     ///< epochs done
   control::StepCursor cursor_;  ///< within the next one

@@ -207,9 +207,14 @@ class WorkerRun {
   }
 
   model::Rows load_own() {
-    return model::with_targets(
-        load_part(event_.data_uri, control::keys::kData, event_.data, event_.part),
-        event_.data.labels);
+    return with_targets(load_part(event_.data_uri, control::keys::kData, event_.data, event_.part));
+  }
+
+  /// In the form that the model learns from.
+  model::Rows with_targets(data::Dataset part) const {
+    const model::Plugin& plugin = model::registry().get(event_.options.text("model"));
+    return plugin.predicts_numbers ? model::with_numbers(std::move(part))
+                                   : model::with_targets(std::move(part), event_.data.labels);
   }
 
   std::shared_ptr<const Buffer> load_definition() {
@@ -227,11 +232,9 @@ class WorkerRun {
 
   model::Rows load_test() {
     if (!event_.test || event_.worker >= event_.test->parts())
-      return model::with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr},
-                                 event_.data.labels);
-    return model::with_targets(
-        load_part(event_.test_uri, control::keys::kTest, *event_.test, event_.test_part),
-        event_.data.labels);
+      return with_targets({tensor::DenseView{nullptr, 0, event_.data.features}, {}, nullptr});
+    return with_targets(
+        load_part(event_.test_uri, control::keys::kTest, *event_.test, event_.test_part));
   }
 
   /// Loads what the trigger staged in the channel for the workers.

@@ -193,7 +193,6 @@ void register_plugin(Registry& registry) {
                    {.name = "gradient_norm", .help = "norm of the objective's steepest direction"}},
        .defaults = defaults,
        .merges_increments = false,
-       .steps_by_batch = false,
        .needs_all_workers = true,
        .whole_passes = true,
        .make = [](Problem problem, const Options& options) {
