@@ -43,6 +43,8 @@ struct Dataset {
   Dataset slice(std::size_t begin, std::size_t end) const;
 };
 
+/// Whether both name the same, or nothing.
+bool same_names(const std::shared_ptr<const Names>& a, const std::shared_ptr<const Names>& b);
 /// Names for `cols` columns: those of features beyond are cut off, and all of them are dropped if
 /// there are fewer. Null if nothing is left.
 std::shared_ptr<const Names> names_of_cols(const std::shared_ptr<const Names>& names,
@@ -77,6 +79,10 @@ struct ReadOptions {
   Form form = Form::automatic;
   std::size_t threads = 1;
   Options options = {};  ///< the format's own options and their values
+  /// For rows that a model will use: its number of features (0: there is no model yet) and its
+  /// names, which say what a file's columns are. data::read_for() puts them in the model's order.
+  std::size_t features = 0;
+  std::shared_ptr<const Names> names = nullptr;
 };
 
 }  // namespace lambdaml::data

@@ -9,6 +9,10 @@
 
 namespace lambdaml::data {
 
+bool same_names(const std::shared_ptr<const Names>& a, const std::shared_ptr<const Names>& b) {
+  return a == b || (a && b && *a == *b);
+}
+
 std::shared_ptr<const Names> names_of_cols(const std::shared_ptr<const Names>& names,
                                            std::size_t cols) {
   if (!names || names->features.empty() || names->features.size() == cols) return names;

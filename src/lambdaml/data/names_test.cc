@@ -95,7 +95,7 @@ TEST_P(TargetsAndNames, SurviveAPreparedSet) {
   const Uri uri = Uri::parse(folder.path().string());
   const Manifest made = split(all, 3, *storage::open(uri));
   EXPECT_TRUE(made.targets);
-  EXPECT_TRUE(same(read(uri), all));
+  EXPECT_TRUE(same(data::read(uri), all));
   const Manifest manifest = find_manifest(uri).value();
   EXPECT_TRUE(manifest.targets && manifest.labelled());
   EXPECT_EQ(*manifest.names, kNames);
@@ -106,7 +106,7 @@ TEST_P(TargetsAndNames, SurviveAPreparedSet) {
   EXPECT_EQ(names_in(read_part(*storage::open(uri), 2, facts)), kNames);
   // Without its manifest, too.
   std::filesystem::remove(folder.path() / "manifest.json");
-  EXPECT_TRUE(same(in_form(read(uri), GetParam()), all));
+  EXPECT_TRUE(same(in_form(data::read(uri), GetParam()), all));
   const Summary summary = summarize(uri, "auto", 1);
   ASSERT_TRUE(summary.targets);
   EXPECT_EQ(summary.targets->min, 0.25);
@@ -153,7 +153,7 @@ TEST(PartsWithoutAManifest, HaveTheSameNames) {
   store->save("0_2", shard.write(rows));
   rows.names = nullptr;
   store->save("1_2", shard.write(rows));
-  EXPECT_THAT(error_of([&] { read(uri); }), HasSubstr("the parts' names differ"));
+  EXPECT_THAT(error_of([&] { data::read(uri); }), HasSubstr("the parts' names differ"));
 }
 
 TEST(NamesText, SurvivesAndIsChecked) {

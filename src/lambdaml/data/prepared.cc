@@ -106,8 +106,7 @@ Dataset dealt_back(std::vector<Dataset> parts, const std::string& what) {
     if (part.labelled() != parts[0].labelled())
       fail(Code::data_corrupt, "reading {}: some parts have labels and some have none", what);
   for (const Dataset& part : parts)
-    if ((part.names && parts[0].names) ? *part.names != *parts[0].names
-                                       : part.names != parts[0].names)
+    if (!same_names(part.names, parts[0].names))
       fail(Code::data_corrupt, "reading {}: the parts' names differ; prepare the data set again",
            what);
   return parts.size() == 1 ? std::move(parts[0]) : interleave(std::move(parts));

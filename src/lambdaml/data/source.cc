@@ -101,6 +101,13 @@ Parsed parse(Buffer content, const Choice& choice, const ReadOptions& options, b
   return out;
 }
 
+/// Of a file of a folder.
+ReadOptions of_file(ReadOptions options, const std::string& key, std::size_t threads) {
+  options.what += "/" + key;
+  options.threads = threads;
+  return options;
+}
+
 /// What reading whole data sets determines besides their rows.
 void take_notes(const std::vector<Parsed>& parsed, const std::string& what,
                 std::vector<SourceFile>* files) {
@@ -177,10 +184,8 @@ std::optional<Dataset> read_files_of_a_set(storage::Storage& store, const Choice
     std::vector<Parsed> parsed;
     std::vector<Dataset> files;
     for (const std::string& key : keys) {
-      parsed.push_back(
-          parse(load_part(store, key), {&plugin, choice.form},
-                {fmt::format("{}/{}", options.what, key), choice.form, 1, options.options},
-                sources != nullptr));
+      parsed.push_back(parse(load_part(store, key), {&plugin, choice.form},
+                             of_file(options, key, options.threads), sources != nullptr));
       files.push_back(parsed.back().dataset);
     }
     take_notes(parsed, options.what, sources);
@@ -194,9 +199,7 @@ Dataset read_bare_parts(storage::Storage& store, std::size_t n, const Choice& ch
   std::vector<Parsed> parsed(n);
   parallel_for(n, options.threads, [&](std::size_t i) {
     const std::string key = part_key(i, n);
-    const ReadOptions part{fmt::format("{}/{}", options.what, key), choice.form, 1,
-                           options.options};
-    parsed[i] = parse(load_part(store, key), choice, part, sources != nullptr);
+    parsed[i] = parse(load_part(store, key), choice, of_file(options, key, 1), sources != nullptr);
   });
   take_notes(parsed, options.what, sources);
   std::vector<Statement> statements;
@@ -209,22 +212,16 @@ Dataset read_bare_parts(storage::Storage& store, std::size_t n, const Choice& ch
   return dealt_back(std::move(parts), options.what);
 }
 
-}  // namespace
-
-std::vector<storage::Entry> bare_parts(storage::Storage& store) {
-  std::vector<storage::Entry> parts;
-  for (const char* digit : {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"})
-    for (storage::Entry& entry : store.list(digit))
-      if (parse_part_key(entry.key)) parts.push_back(std::move(entry));
-  return parts;
-}
-
-std::string part_key(std::size_t i, std::size_t n) { return fmt::format("{}_{}", i, n); }
-
-Dataset read(const Uri& uri, std::string_view format, std::size_t threads,
-             std::vector<SourceFile>* files, const Options& format_options) {
+/// What read() does; `model` has features if rows are read for one.
+Dataset read_all(const Learned& model, const Uri& uri, std::string_view format, std::size_t threads,
+                 std::vector<SourceFile>* files, const Options& format_options) {
   const Choice choice = choose(format);
-  const ReadOptions options{uri.display(), choice.form, threads, format_options};
+  const ReadOptions options{.what = uri.display(),
+                            .form = choice.form,
+                            .threads = threads,
+                            .options = format_options,
+                            .features = model.features,
+                            .names = model.names};
   const std::optional<std::filesystem::path> path = storage::local_path(uri);
   if (path && std::filesystem::is_character_file(*path) && *path != "/dev/stdin")
     fail(Code::invalid_argument, "reading {}: it is a device and no file", uri.display());
@@ -254,6 +251,28 @@ Dataset read(const Uri& uri, std::string_view format, std::size_t threads,
          "split` makes them",
          options.what);
   return in_form(read_bare_parts(*store, n, choice, options, files), choice.form);
+}
+
+}  // namespace
+
+std::vector<storage::Entry> bare_parts(storage::Storage& store) {
+  std::vector<storage::Entry> parts;
+  for (const char* digit : {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"})
+    for (storage::Entry& entry : store.list(digit))
+      if (parse_part_key(entry.key)) parts.push_back(std::move(entry));
+  return parts;
+}
+
+std::string part_key(std::size_t i, std::size_t n) { return fmt::format("{}_{}", i, n); }
+
+Dataset read(const Uri& uri, std::string_view format, std::size_t threads,
+             std::vector<SourceFile>* files, const Options& format_options) {
+  return read_all({}, uri, format, threads, files, format_options);
+}
+
+Dataset read_for(const Learned& model, const Uri& uri, std::string_view format, std::size_t threads,
+                 std::vector<SourceFile>* files, const Options& format_options) {
+  return align(read_all(model, uri, format, threads, files, format_options), model, uri.display());
 }
 
 }  // namespace lambdaml::data

@@ -10,6 +10,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "lambdaml/base/uri.h"
+#include "lambdaml/data/align.h"
 #include "lambdaml/data/dataset.h"
 #include "lambdaml/storage/storage.h"
 
@@ -81,6 +82,11 @@ struct SourceFile {
 /// throws.
 Dataset read(const Uri& uri, std::string_view format = "auto", std::size_t threads = 1,
              std::vector<SourceFile>* files = nullptr, const Options& format_options = {});
+
+/// The same for rows that a model will use, which come with its columns: see align().
+Dataset read_for(const Learned& model, const Uri& uri, std::string_view format = "auto",
+                 std::size_t threads = 1, std::vector<SourceFile>* files = nullptr,
+                 const Options& format_options = {});
 
 /// Warns, once per process, that damage to the data set `what` cannot be detected because an old
 /// version prepared it.

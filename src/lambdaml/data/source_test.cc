@@ -127,7 +127,7 @@ TEST_F(Source, WhatIsNoData) {
                           text(name)));
   EXPECT_EQ(error_reading("binary"),
             fmt::format("data_corrupt: reading {}: the bytes look like no known format "
-                        "(dense_libsvm, sparse_libsvm, shard, cifar10); name it by --format",
+                        "(csv, dense_libsvm, sparse_libsvm, shard, cifar10); name it by --format",
                         text("binary")));
   EXPECT_EQ(error_reading("bad"),
             fmt::format("data_corrupt: {}:2: feature index 0: indices begin at 1", text("bad")));

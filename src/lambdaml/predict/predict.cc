@@ -73,20 +73,6 @@ data::Dataset with_labels_of(const model::Shape& shape, data::Dataset data,
   return data;
 }
 
-/// Columns in another order would be taken for each other.
-void require_same_features(const model::Shape& shape, const data::Dataset& data,
-                           const std::string& what) {
-  if (!shape.names || !data.names) return;
-  const std::vector<std::string>& ours = shape.names->features;
-  const std::vector<std::string>& theirs = data.names->features;
-  for (std::size_t j = 0; j < std::min(ours.size(), theirs.size()); ++j)
-    if (ours[j] != theirs[j])
-      fail(Code::invalid_argument,
-           "{}: its column '{}' is where the model has '{}': bring the columns in the order of the "
-           "training data ('lambdaml model' shows it)",
-           what, printable(theirs[j], 60), printable(ours[j], 60));
-}
-
 template <class T>
 void append(std::vector<T>& to, const std::vector<T>& more) {
   to.insert(to.end(), more.begin(), more.end());
@@ -98,6 +84,16 @@ bool can_be_judged(const model::Plugin& plugin, const model::Rows& rows) {
 }
 
 }  // namespace
+
+data::Learned learned(const job::TrainedModel& trained, const Request& request) {
+  std::shared_ptr<const data::Names> names = trained.shape.names;
+  if (names && request.ignore_labels) {
+    auto without = std::make_shared<data::Names>(*names);
+    without->labels.clear();
+    names = without;
+  }
+  return {trained.shape.features, names};
+}
 
 void require_possible(const job::TrainedModel& model, const Request& request,
                       const std::string& what) {
@@ -113,12 +109,9 @@ Predictions predict(job::TrainedModel& trained, const data::Dataset& data, const
                     const Request& request, const std::function<void()>& between) {
   require_possible(trained, request, "model");
   const model::Plugin& plugin = model::registry().get(trained.name);
-  if (data.cols() > trained.shape.features)
-    log::warning("{}: it has {} features; those beyond the model's {} are left out", what,
-                 data.cols(), trained.shape.features);
-  data::Dataset dataset = data::with_cols(data, trained.shape.features);
-  require_same_features(trained.shape, data, what);
+  data::Dataset dataset = data;
   if (request.ignore_labels) dataset.labels = {}, dataset.targets = {};
+  dataset = data::align(dataset, learned(trained, request), what);
   dataset = with_labels_of(trained.shape, std::move(dataset), what);
   const model::Rows rows = plugin.predicts_numbers
                                ? model::with_numbers(dataset)
@@ -157,8 +150,10 @@ Predictions predict(job::TrainedModel& trained, const data::Dataset& data, const
 
 Predictions predict(job::TrainedModel& trained, const Uri& uri, const std::string& format,
                     const Options& format_options, const Request& request) {
-  return predict(trained, data::read(uri, format, processors(), nullptr, format_options),
-                 uri.display(), request);
+  return predict(
+      trained,
+      data::read_for(learned(trained, request), uri, format, processors(), nullptr, format_options),
+      uri.display(), request);
 }
 
 }  // namespace lambdaml::predict

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "lambdaml/base/uri.h"
+#include "lambdaml/data/align.h"
 #include "lambdaml/data/dataset.h"
 #include "lambdaml/job/model_file.h"
 #include "lambdaml/model/table.h"
@@ -18,6 +19,9 @@ struct Request {
   /// The rows' labels are not the model's, or none at all: nothing is measured.
   bool ignore_labels = false;
 };
+
+/// What data::read_for() and align() need to know of the model.
+data::Learned learned(const job::TrainedModel& model, const Request& request);
 
 /// Throws invalid_argument if the model cannot do that: it has no probabilities. `what` names it.
 void require_possible(const job::TrainedModel& model, const Request& request,

@@ -98,7 +98,8 @@ class PredictionRun {
       event_.data = *std::move(prepared);
       event_.data_uri = uri.text();
     } else {
-      const data::Dataset dataset = data::read(uri, format, processors(), nullptr, options_);
+      const data::Dataset dataset = data::read_for(predict::learned(model_, prediction_.request),
+                                                   uri, format, processors(), nullptr, options_);
       const auto store =
           storage::with_prefix({std::shared_ptr<void>(), &channel_}, control::keys::kData);
       event_.data = data::split(dataset, std::min(wanted, dataset.rows()), *store, "shard",

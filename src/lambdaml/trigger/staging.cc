@@ -70,16 +70,14 @@ StagedData stage(const Options& options, storage::Storage& channel) {
   if (!options.text("test_data").empty()) {
     const Uri test_uri = Uri::parse(options.text("test_data"));
     out.test = find_usable(options, test_uri, workers);
-    if (out.test && out.test->features == out.data.features) {
+    if (out.test && out.test->features == out.data.features &&
+        data::same_names(out.test->names, out.data.names)) {
       out.test_uri = test_uri.text();
       return out;
     }
-    data::Dataset test =
-        data::read(test_uri, options.text("format"), processors(), &out.files, options);
-    if (test.cols() > out.data.features)
-      log::warning("{}: it has {} features; those beyond the training set's {} are left out",
-                   test_uri.display(), test.cols(), out.data.features);
-    test = data::with_cols(test, out.data.features);
+    const data::Dataset test =
+        data::read_for({out.data.features, out.data.names}, test_uri, options.text("format"),
+                       processors(), &out.files, options);
     const auto store = storage::with_prefix(borrowed(channel), control::keys::kTest);
     out.test = data::split(test, std::min(workers, test.rows()), *store, "shard", processors());
   }

@@ -12,6 +12,16 @@
 
 namespace lambdaml::tune {
 
+namespace {
+
+/// What trials learn from, whose data have been prepared.
+data::Learned learned_from(const Options& options) {
+  const data::Manifest data = data::find_manifest(Uri::parse(options.text("data"))).value();
+  return {data.features, data.names};
+}
+
+}  // namespace
+
 SearchData::SearchData(const Search& search, Records& records)
     : keep_(search.space.contains("workers")), records_(records) {}
 
@@ -36,7 +46,9 @@ std::string SearchData::place_of(const Options& options, const char* option,
   if (!dataset) {
     std::vector<data::SourceFile> files;
     dataset = std::make_unique<data::Dataset>(
-        data::read(given, options.text("format"), processors(), &files, options));
+        kind == "test" ? data::read_for(learned_from(options), given, options.text("format"),
+                                        processors(), &files, options)
+                       : data::read(given, options.text("format"), processors(), &files, options));
     // An earlier tuner may have read it for another number of workers: all trials must have the
     // same rows.
     control::DataRecord(records_.shared_store(), kind).require_same(files);
@@ -47,9 +59,6 @@ std::string SearchData::place_of(const Options& options, const char* option,
          given.display(), dataset->rows(), workers);
   // Each job cuts such a small test set itself.
   if (dataset->rows() < workers) return place = given.text();
-  if (kind == "test")
-    *dataset = data::with_cols(
-        *dataset, data::find_manifest(Uri::parse(options.text("data"))).value().features);
   data::split(*dataset, workers, *storage::open(own), "shard", processors());
   if (!keep_) dataset.reset();
   return place = own;

@@ -7,61 +7,13 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/data/libsvm/assembly.h"
 #include "lambdaml/data/libsvm/block.h"
-#include "lambdaml/data/libsvm/number.h"
 #include "lambdaml/data/libsvm/write.h"
 #include "lambdaml/data/registry.h"
+#include "lambdaml/data/text_blocks.h"
 
 /// LIBSVM text: `label index:value …` per row, indices from 1, ascending.
 namespace lambdaml::data::libsvm {
 namespace {
-
-/// Bytes of text parsed at a time: the result stays in the second-level cache until it is copied to
-/// its place. A block ends at the first newline after that.
-constexpr std::size_t kBlockBytes = 128 * 1024;
-constexpr std::size_t kBlocksPerThread = 4;
-constexpr std::size_t kMaxLine = std::size_t{1} << 32;
-
-/// Splits the text into blocks of whole lines.
-class Cutter {
- public:
-  Cutter(std::string_view text, const std::string& what) : text_(text), what_(what) {}
-
-  bool done() const { return begin_ == text_.size(); }
-  std::size_t position() const { return begin_; }
-
-  /// The next block, followed by kReadable readable bytes. For that, the end of the text is copied
-  /// to `tail` and completed with a newline if necessary.
-  std::string_view next(std::string& tail) {
-    std::size_t end = std::min(begin_ + kBlockBytes, text_.size());
-    end = std::min(text_.find('\n', end), text_.size() - 1) + 1;
-    if (end - begin_ > kMaxLine)
-      fail(Code::data_corrupt, "{}: a line is longer than 4 GiB: this is no LIBSVM text", what_);
-    std::string_view block = text_.substr(begin_, end - begin_);
-    if (end + kReadable > text_.size()) {
-      block = text_.substr(begin_);
-      // A block of many lines near the end would be copied as a whole: split off its last lines.
-      const std::size_t near_end = block.size() > 2 * kReadable ? block.size() - 2 * kReadable : 0;
-      const std::size_t last_lines = block.rfind('\n', near_end);
-      if (last_lines != std::string_view::npos && last_lines + 1 < block.size()) {
-        block = block.substr(0, last_lines + 1);
-      } else {
-        tail.assign(block);
-        if (tail.back() != '\n') tail.push_back('\n');
-        const std::size_t size = tail.size();
-        tail.append(kReadable, '\n');
-        begin_ = text_.size();
-        return std::string_view(tail).substr(0, size);
-      }
-    }
-    begin_ += block.size();
-    return block;
-  }
-
- private:
-  std::string_view text_;
-  const std::string& what_;
-  std::size_t begin_ = 0;
-};
 
 struct Piece {
   std::size_t begin = 0;  ///< in the file
@@ -82,7 +34,7 @@ class Reader {
   Dataset read() {
     if (options_.form != Form::sparse && !text_.empty()) {
       Piece first;
-      first.text = Cutter(text_, options_.what).next(first.tail);
+      first.text = BlockCutter(text_, options_.what).next(first.tail);
       parse_block(first.text, first.block);
       const Block& block = first.block;
       if (options_.form == Form::dense ||
@@ -105,8 +57,8 @@ class Reader {
   /// False if the columns, rows and entries so far do not suit the assembly.
   template <class Assembly, class Fits>
   bool collect(Assembly& assembly, const Fits& fits) {
-    Cutter cutter(text_, options_.what);
-    std::vector<Piece> pieces(threads_ == 1 ? 1 : threads_ * kBlocksPerThread);
+    BlockCutter cutter(text_, options_.what);
+    std::vector<Piece> pieces(threads_ == 1 ? 1 : threads_ * BlockCutter::kBlocksPerThread);
     std::size_t begin = 0;
     std::size_t rows = 0;
     std::size_t entries = 0;
@@ -153,9 +105,7 @@ class Reader {
 
   [[noreturn]] void fail_at(const Piece& piece, const Fault& fault) const {
     const std::size_t offset = piece.begin + static_cast<std::size_t>(fault.at - piece.text.data());
-    const std::string_view before = text_.substr(0, offset);
-    const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-    fail(Code::data_corrupt, "{}:{}: {}", options_.what, line, fault.message);
+    fail(Code::data_corrupt, "{}:{}: {}", options_.what, line_of(text_, offset), fault.message);
   }
 
   std::string_view text_;
@@ -164,19 +114,8 @@ class Reader {
   bool labelled_ = true;
 };
 
-/// Text has no control characters except white space; the parser reports other errors.
-bool recognizes(Bytes head) {
-  return std::none_of(head.begin(), head.end(), [](std::byte b) {
-    const auto c = std::to_integer<unsigned>(b);
-    return c < 0x20 && c != '\t' && c != '\n' && c != '\r';
-  });
-}
-
 Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& options) {
-  std::string_view text = bytes->text();
-  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
-  return Reader(text, options).read();
+  return Reader(without_mark(bytes->text()), options).read();
 }
 
 }  // namespace
@@ -185,7 +124,7 @@ void register_plugin(Registry& registry) {
   registry.add({"libsvm",
                 {"dense_libsvm", "sparse_libsvm"},
                 "text, `label index:value …` a row, indices from 1",
-                recognizes,
+                is_text,
                 read,
                 write});
 }

@@ -1,10 +1,10 @@
-#include "lambdaml/data/libsvm/number.h"
+#include "lambdaml/data/number.h"
 
 #include <cmath>
 
 #include <fast_float/fast_float.h>
 
-namespace lambdaml::data::libsvm {
+namespace lambdaml::data {
 
 const std::array<double, 2 * kMaxExponent + 1> kTens = {
     1e-37, 1e-36, 1e-35, 1e-34, 1e-33, 1e-32, 1e-31, 1e-30, 1e-29, 1e-28, 1e-27, 1e-26, 1e-25,
@@ -29,4 +29,4 @@ const char* read_float_slowly(const char* p, float& value) {
   return stop;
 }
 
-}  // namespace lambdaml::data::libsvm
+}  // namespace lambdaml::data

@@ -7,7 +7,7 @@
 
 /// Parses decimal numbers eight digits at a time. All functions may read 8 bytes at any position up
 /// to the end of the line, so the text must be followed by kReadable bytes.
-namespace lambdaml::data::libsvm {
+namespace lambdaml::data {
 
 static_assert(std::endian::native == std::endian::little, "the digits are picked by byte order");
 
@@ -130,4 +130,4 @@ inline const char* read_float(const char* p, float& value) {
   return p;
 }
 
-}  // namespace lambdaml::data::libsvm
+}  // namespace lambdaml::data

@@ -1,4 +1,4 @@
-#include "lambdaml/data/libsvm/number.h"
+#include "lambdaml/data/number.h"
 
 #include <bit>
 #include <cmath>
@@ -10,7 +10,7 @@
 
 #include "lambdaml/base/rng.h"
 
-namespace lambdaml::data::libsvm {
+namespace lambdaml::data {
 namespace {
 
 /// Compares with strtof, bit by bit, and that the whole text was taken; what strtof finds beyond
@@ -154,4 +154,4 @@ TEST(ReadFloat, WhatIsNoNumberIsNotTaken) {
 }
 
 }  // namespace
-}  // namespace lambdaml::data::libsvm
+}  // namespace lambdaml::data

@@ -1,0 +1,233 @@
+#include "lambdaml/data/align.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/data/array.h"
+#include "lambdaml/data/rows.h"
+
+namespace lambdaml::data {
+namespace {
+
+constexpr std::uint32_t kDropped = std::numeric_limits<std::uint32_t>::max();
+
+/// `colour` of `colour=red`, `age` of `age`.
+std::string_view column_of(std::string_view feature) {
+  return feature.substr(0, feature.find('='));
+}
+
+/// Some of the texts, quoted, for a message.
+std::string some(const std::vector<std::string>& texts) {
+  constexpr std::size_t kShown = 5;
+  std::string out;
+  for (std::size_t i = 0; i < std::min(texts.size(), kShown); ++i)
+    out += fmt::format("{}'{}'", i == 0 ? "" : ", ", printable(texts[i], 40));
+  return texts.size() > kShown ? out + " …" : out;
+}
+
+bool has_features(const std::shared_ptr<const Names>& names) {
+  return names && !names->features.empty();
+}
+bool has_labels(const std::shared_ptr<const Names>& names) {
+  return names && !names->labels.empty();
+}
+
+/// For each column of `have` its place in `want`, or kDropped.
+std::vector<std::uint32_t> places_of(const std::vector<std::string>& have,
+                                     const std::vector<std::string>& want,
+                                     const std::string& what) {
+  std::unordered_map<std::string_view, std::uint32_t> place;
+  std::unordered_set<std::string_view> known;
+  std::unordered_set<std::string_view> present;
+  std::unordered_set<std::string_view> texts;  // columns of which there are categories
+  for (std::uint32_t i = 0; i < want.size(); ++i) {
+    place.emplace(want[i], i);
+    known.insert(column_of(want[i]));
+  }
+  std::vector<std::uint32_t> out;
+  std::vector<std::string> categories;
+  std::set<std::string> columns;
+  for (const std::string& feature : have) {
+    const auto at = place.find(feature);
+    out.push_back(at == place.end() ? kDropped : at->second);
+    present.insert(feature);
+    if (column_of(feature) != feature) texts.insert(column_of(feature));
+    if (at != place.end()) continue;
+    if (known.contains(column_of(feature)))
+      categories.push_back(feature);
+    else
+      columns.emplace(column_of(feature));
+  }
+  for (const std::string& feature : want) {
+    const std::string_view column = column_of(feature);
+    // A category that this file does not have, or a column that it does not have.
+    if (present.contains(feature) || (column != feature && texts.contains(column))) continue;
+    if (present.contains(column) || texts.contains(column))
+      fail(Code::invalid_argument,
+           "{}: the column '{}' has {}: give it the content that the model learned from", what,
+           printable(column, 60),
+           column == feature ? "texts instead of numbers" : "numbers instead of texts");
+    fail(Code::invalid_argument, "{}: the column '{}' is missing, which the model learned from",
+         what, printable(column, 60));
+  }
+  if (!columns.empty())
+    log::warning("{}: the model does not know the columns {}; they are left out", what,
+                 some({columns.begin(), columns.end()}));
+  if (!categories.empty())
+    log::warning("{}: the model does not know {}; such rows have none of the column's categories",
+                 what, some(categories));
+  return out;
+}
+
+Dataset moved(const Dataset& dataset, const tensor::DenseView& dense,
+              const std::vector<std::uint32_t>& places, std::size_t cols, Labelling labelling) {
+  Array<float> values(dense_bytes(dense.rows, cols, "the data set") / sizeof(float));
+  std::fill_n(values.data(), values.size(), 0.0F);
+  for (std::size_t r = 0; r < dense.rows; ++r) {
+    const std::span<const float> row = dense.row(r);
+    for (std::size_t c = 0; c < row.size(); ++c)
+      if (places[c] != kDropped) values[r * cols + places[c]] = row[c];
+  }
+  return dense_dataset(std::move(values), dataset.rows(), cols, std::move(labelling));
+}
+
+template <class Index>
+Dataset moved(const Dataset&, const tensor::CsrView<Index>& csr,
+              const std::vector<std::uint32_t>& places, std::size_t cols, Labelling labelling) {
+  Array<std::uint64_t> offsets(csr.rows + 1);
+  Array<std::uint32_t> indices(csr.nonzeros());
+  Array<float> values(csr.nonzeros());
+  std::vector<std::pair<std::uint32_t, float>> row;
+  std::size_t at = 0;
+  offsets[0] = 0;
+  for (std::size_t r = 0; r < csr.rows; ++r) {
+    row.clear();
+    for (std::uint64_t k = csr.offsets[r]; k < csr.offsets[r + 1]; ++k)
+      if (places[csr.indices[k]] != kDropped)
+        row.emplace_back(places[csr.indices[k]], csr.values[k]);
+    std::sort(row.begin(), row.end());
+    for (const auto& [index, value] : row) {
+      indices[at] = index;
+      values[at++] = value;
+    }
+    offsets[r + 1] = at;
+  }
+  return in_form(sparse_dataset(std::move(offsets), std::move(indices), std::move(values), cols,
+                                std::move(labelling)),
+                 Form::sparse);
+}
+
+/// The texts of the labels that occur, or numbers as texts.
+std::string text_of(const Dataset& dataset, std::int32_t label) {
+  return has_labels(dataset.names) ? dataset.names->labels[static_cast<std::size_t>(label)]
+                                   : std::to_string(label);
+}
+
+/// Labels by the numbering of `names`.
+Array<std::int32_t> numbered(const Dataset& dataset, const Names& names, const std::string& what) {
+  std::map<std::int32_t, std::int32_t> number;
+  std::vector<std::string> unknown;
+  for (const std::int32_t label : distinct_labels(dataset.labels)) {
+    const std::string text = text_of(dataset, label);
+    const auto at = std::lower_bound(names.labels.begin(), names.labels.end(), text);
+    if (at == names.labels.end() || *at != text)
+      unknown.push_back(text);
+    else
+      number[label] = static_cast<std::int32_t>(at - names.labels.begin());
+  }
+  if (!unknown.empty())
+    fail(Code::invalid_argument, "{}: the model does not know its labels {}: it learned {}", what,
+         some(unknown), some(names.labels));
+  Array<std::int32_t> out(dataset.labels.size());
+  for (std::size_t r = 0; r < out.size(); ++r) out[r] = number.at(dataset.labels[r]);
+  return out;
+}
+
+/// With labels numbered as by the model, and its names.
+Dataset align_labels(const Dataset& dataset, const Learned& model, const std::string& what) {
+  Dataset out = dataset;
+  const bool texts = has_labels(dataset.names) && !dataset.labels.empty();
+  if (has_labels(model.names) && !dataset.labels.empty() &&
+      !(texts && dataset.names->labels == model.names->labels)) {
+    auto owner = std::make_shared<std::pair<Array<std::int32_t>, std::shared_ptr<const void>>>(
+        numbered(dataset, *model.names, what), dataset.owner);
+    out.labels = owner->first.span();
+    out.owner = std::move(owner);
+  } else if (texts && model.names && !model.names->label.empty() && !has_labels(model.names)) {
+    fail(Code::invalid_argument, "{}: its labels are texts ({}), and the model learned numbers",
+         what, some(dataset.names->labels));
+  }
+  return out;
+}
+
+}  // namespace
+
+Dataset align(const Dataset& dataset, const Learned& model, const std::string& what) {
+  Dataset out = align_labels(dataset, model, what);
+  if (has_features(dataset.names) && has_features(model.names)) {
+    if (dataset.names->features != model.names->features) {
+      const std::vector<std::uint32_t> places =
+          places_of(dataset.names->features, model.names->features, what);
+      out = std::visit(
+          [&](const auto& view) {
+            return moved(out, view, places, model.features,
+                         labelling_of(out, out.rows(), [](std::size_t r) { return r; }));
+          },
+          out.features);
+    }
+  } else {
+    if (out.cols() > model.features)
+      log::warning("{}: it has {} features; those beyond the model's {} are left out", what,
+                   out.cols(), model.features);
+    out = with_cols(out, model.features);
+  }
+  if (model.names) out.names = model.names;
+  return out;
+}
+
+Dataset concatenate_named(std::vector<Dataset> parts, const std::vector<std::string>& what) {
+  const auto named = [](const Dataset& part) { return has_features(part.names); };
+  const auto as_first = [&](const Dataset& part) { return same_names(part.names, parts[0].names); };
+  if (std::all_of(parts.begin(), parts.end(), as_first)) return concatenate(std::move(parts));
+  auto all = std::make_shared<Names>(parts[0].names ? *parts[0].names : Names());
+  std::vector<std::string> columns;                       // in the order of the first file
+  std::map<std::string, std::set<std::string>> features;  // of each column
+  std::set<std::string> labels;
+  std::map<std::string, float> fills;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (!named(parts[i]))
+      fail(Code::invalid_argument,
+           "{}: its columns have no names, unlike those of another file of the set; give all files "
+           "a header",
+           what[i]);
+    const Names& names = *parts[i].names;
+    labels.insert(names.labels.begin(), names.labels.end());
+    for (std::size_t f = 0; f < names.features.size(); ++f) {
+      std::string column(column_of(names.features[f]));
+      if (features[column].empty()) columns.push_back(column);
+      features[column].insert(names.features[f]);
+      if (!names.fills.empty()) fills.emplace(names.features[f], names.fills[f]);
+    }
+  }
+  all->features.clear();
+  for (const std::string& column : columns)
+    all->features.insert(all->features.end(), features[column].begin(), features[column].end());
+  all->labels.assign(labels.begin(), labels.end());
+  if (!all->fills.empty()) {
+    all->fills.clear();
+    for (const std::string& feature : all->features) all->fills.push_back(fills[feature]);
+  }
+  const Learned model{all->features.size(), all};
+  for (std::size_t i = 0; i < parts.size(); ++i) parts[i] = align(parts[i], model, what[i]);
+  return concatenate(std::move(parts));
+}
+
+}  // namespace lambdaml::data

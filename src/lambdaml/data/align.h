@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lambdaml/data/dataset.h"
+
+/// Rows of one file as another one has them: for models, and for sets of several files.
+namespace lambdaml::data {
+
+/// What a model learned from: see Shape.
+struct Learned {
+  std::size_t features = 0;
+  std::shared_ptr<const Names> names = nullptr;
+};
+
+/// The rows with the columns that a model learned, in its order, and its numbering of labels.
+/// Columns are found by their names if both have names, and otherwise by their position, as
+/// with_cols() does. Columns that the model does not know are dropped, with one warning, and so are
+/// categories (`colour=green`), so that such a row has none of the column's categories. Throws
+/// invalid_argument, naming `what`, for a column of the model that is missing, and for a label
+/// whose text the model does not know. Shares the rows if nothing changes.
+Dataset align(const Dataset& dataset, const Learned& model, const std::string& what);
+
+/// The rows of several files, one after the other: columns are found by their names, and there are
+/// the categories and labels of all files. Throws invalid_argument, naming `what`, if a column is
+/// missing in one of them.
+Dataset concatenate_named(std::vector<Dataset> parts, const std::vector<std::string>& what);
+
+}  // namespace lambdaml::data

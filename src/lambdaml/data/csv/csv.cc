@@ -1,0 +1,113 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/data/csv/block.h"
+#include "lambdaml/data/csv/layout.h"
+#include "lambdaml/data/csv/table.h"
+#include "lambdaml/data/csv/write.h"
+#include "lambdaml/data/registry.h"
+#include "lambdaml/data/text_blocks.h"
+
+/// Comma-separated values, with any delimiter: a header or none, a column of labels, columns of
+/// numbers, and columns of texts, which become one column of zeros and ones per text.
+namespace lambdaml::data::csv {
+namespace {
+
+struct Piece {
+  std::size_t begin = 0;  ///< in the file
+  std::string_view text;
+  std::string tail;
+  Block block;
+  Table::Place place;
+};
+
+/// Parses blocks wave by wave: several in parallel, then each is copied to its place.
+Dataset read_rows(std::string_view text, const Layout& layout, const ReadOptions& options) {
+  const std::size_t threads = std::max<std::size_t>(options.threads, 1);
+  Table table(layout, options);
+  BlockCutter cutter(text.substr(layout.begin), options.what, layout.quoted);
+  std::vector<Piece> pieces(threads == 1 ? 1 : threads * BlockCutter::kBlocksPerThread);
+  std::size_t begin = layout.begin;
+  while (!cutter.done()) {
+    const bool first_wave = begin == layout.begin;
+    std::size_t n = 0;
+    for (; n < pieces.size() && !cutter.done(); ++n) {
+      pieces[n].begin = begin;
+      pieces[n].text = cutter.next(pieces[n].tail);
+      begin = layout.begin + cutter.position();
+    }
+    parallel_for(n, threads,
+                 [&](std::size_t i) { parse_block(pieces[i].text, layout, pieces[i].block); });
+    std::size_t rows = table.rows();
+    const auto fail_in = [&](const Piece& piece, const Fault& fault) {
+      fail_at(layout, text, piece.begin + static_cast<std::size_t>(fault.at - piece.text.data()),
+              rows + 1, fault, options.what);
+    };
+    for (std::size_t i = 0; i < n; ++i) {
+      rows += pieces[i].block.rows;
+      if (pieces[i].block.fault) fail_in(pieces[i], *pieces[i].block.fault);
+    }
+    if (first_wave)
+      table.reserve(1.03 * static_cast<double>(rows) *
+                    static_cast<double>(text.size() - layout.begin) /
+                    static_cast<double>(begin - layout.begin));
+    for (std::size_t i = 0; i < n; ++i) pieces[i].place = table.extend(pieces[i].block);
+    parallel_for(n, threads, [&](std::size_t i) { table.place(pieces[i].place, pieces[i].block); });
+  }
+  return std::move(table).finish();
+}
+
+bool recognizes(Bytes head) { return is_text(head) && looks_like_csv(as_text(head)); }
+
+Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& options) {
+  const std::string_view text = without_mark(bytes->text());
+  if (text.empty())
+    fail(Code::data_corrupt, "reading {}: the data set is empty; give one with rows", options.what);
+  return read_rows(text, layout_of(text, options), options);
+}
+
+std::vector<Option> options() {
+  return {
+      {.name = "label",
+       .default_value = std::string(),
+       .help = "column of labels or targets: a name, an index from 0 or from the end (-1), or "
+               "none; by default one named label, target, class or y, else the first"},
+      {.name = "delimiter",
+       .default_value = std::string("auto"),
+       .help = "character between the fields of a row; auto finds a comma, ;, | or tab"},
+      {.name = "header",
+       .default_value = std::string("auto"),
+       .help = "whether the first row has the columns' names",
+       .choices = {"auto", "yes", "no"}},
+      {.name = "missing",
+       .default_value = std::string("refuse"),
+       .help = "what a missing number becomes; a missing text is then none of the categories",
+       .choices = {"refuse", "mean", "zero"}},
+      {.name = "text_columns",
+       .default_value = std::string("onehot"),
+       .help = "what a column of texts becomes: a feature of 0 and 1 for each text, or an error",
+       .choices = {"onehot", "refuse"}},
+      {.name = "categorical",
+       .default_value = std::string(),
+       .help = "columns that are read as texts though they look like numbers: NAME,…"}};
+}
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({.name = "csv",
+                .formats = {"csv"},
+                .help = "text, a row a line, fields between commas, semicolons, tabs or bars",
+                .recognizes = recognizes,
+                .read = read,
+                .write = write,
+                .options = options()});
+}
+
+}  // namespace lambdaml::data::csv

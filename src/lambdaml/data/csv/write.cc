@@ -1,0 +1,50 @@
+#include "lambdaml/data/csv/write.h"
+
+#include <iterator>
+
+#include <fmt/format.h>
+
+namespace lambdaml::data::csv {
+namespace {
+
+std::string quoted(const std::string& text) {
+  if (text.find_first_of(",;|\t\"\r\n") == std::string::npos && !text.empty() &&
+      text.front() != ' ' && text.back() != ' ')
+    return text;
+  std::string out = "\"";
+  for (const char c : text) out.append(c == '"' ? 2 : 1, c);
+  return out + "\"";
+}
+
+}  // namespace
+
+Buffer write(const Dataset& dataset) {
+  const Dataset dense = in_form(dataset, Form::dense);
+  const auto& view = std::get<tensor::DenseView>(dense.features);
+  const Names names = dataset.names ? *dataset.names : Names();
+  const bool labelled = !dataset.labels.empty() || !dataset.targets.empty();
+  std::string text;
+  if (labelled) text = names.label.empty() ? "label" : quoted(names.label);
+  for (std::size_t c = 0; c < view.cols; ++c) {
+    if (labelled || c != 0) text += ',';
+    text += names.features.empty() ? fmt::format("x{}", c) : quoted(names.features[c]);
+  }
+  text += '\n';
+  const auto out = std::back_inserter(text);
+  for (std::size_t r = 0; r < view.rows; ++r) {
+    if (!dataset.targets.empty())
+      fmt::format_to(out, "{}", dataset.targets[r]);
+    else if (labelled && !names.labels.empty())
+      text += quoted(names.labels[static_cast<std::size_t>(dataset.labels[r])]);
+    else if (labelled)
+      fmt::format_to(out, "{}", dataset.labels[r]);
+    for (std::size_t c = 0; c < view.cols; ++c) {
+      if (labelled || c != 0) text += ',';
+      fmt::format_to(out, "{}", view.data[r * view.cols + c]);
+    }
+    text += '\n';
+  }
+  return Buffer(as_bytes(text));
+}
+
+}  // namespace lambdaml::data::csv
