@@ -9,6 +9,7 @@
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
+#include "lambdaml/data/compression/compression.h"
 #include "lambdaml/data/integrity.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/rows.h"
@@ -61,7 +62,7 @@ Dataset parse_part(const std::shared_ptr<const Buffer>& bytes, std::size_t i,
   const Plugin& plugin = registry().get(manifest.format);
   const ReadOptions options{what, manifest.sparse ? Form::sparse : Form::dense, 1};
   if (content) require_content(plugin, bytes, options, *content);
-  const Dataset part = read_with(plugin, gunzip(bytes, what), options, {});
+  const Dataset part = read_with(plugin, decompress(bytes, what), options, {});
   const auto want = [&](bool holds, const char* kind, auto got, auto expected) {
     if (!holds)
       fail(Code::data_corrupt,

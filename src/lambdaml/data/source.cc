@@ -11,6 +11,8 @@
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/data/compression/compression.h"
+#include "lambdaml/data/foreign.h"
 #include "lambdaml/data/integrity.h"
 #include "lambdaml/data/prepared.h"
 #include "lambdaml/data/registry.h"
@@ -42,30 +44,6 @@ Choice choose(std::string_view format) {
        did_you_mean(format, names));
 }
 
-/// Files that people have and that no format reads: how they begin, and what to do with them.
-struct Foreign {
-  std::string_view begin;
-  std::string_view what;
-  std::string_view remedy;
-};
-constexpr std::array kForeign{
-    Foreign{"BZh", "it is compressed by bzip2", "unpack it with: bunzip2 -k"},
-    Foreign{"\xfd\x37zXZ", "it is compressed by xz", "unpack it with: unxz -k"},
-    Foreign{"\x28\xb5\x2f\xfd", "it is compressed by zstd", "unpack it with: unzstd"},
-    Foreign{"PK\x03\x04", "it is a zip archive", "unpack it with: unzip"},
-    Foreign{"7z\xbc\xaf\x27\x1c", "it is a 7z archive", "unpack it with: 7z x"},
-    Foreign{"\xff\xfe", "its text is UTF-16", "convert it with: iconv -f UTF-16 -t UTF-8"},
-    Foreign{"\xfe\xff", "its text is UTF-16", "convert it with: iconv -f UTF-16 -t UTF-8"},
-};
-
-void refuse_foreign(Bytes head, const std::string& what) {
-  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
-  for (const Foreign& foreign : kForeign)
-    if (text.starts_with(foreign.begin))
-      fail(Code::data_corrupt, "reading {}: {}, which is not read (gzip and UTF-8 are); {} {}",
-           what, foreign.what, foreign.remedy, what.substr(what.rfind('/') + 1));
-}
-
 /// The chosen plug-in, otherwise the first that recognizes the bytes.
 const Plugin& plugin_for(Bytes bytes, const Choice& choice, const std::string& what) {
   const Bytes head = bytes.first(std::min<std::size_t>(bytes.size(), 4096));
@@ -90,7 +68,7 @@ struct Parsed {
 Parsed parse(Buffer content, const Choice& choice, const ReadOptions& options, bool note) {
   Parsed out;
   const auto stored = std::make_shared<const Buffer>(std::move(content));
-  const auto bytes = gunzip(stored, options.what);
+  const auto bytes = decompress(stored, options.what);
   const Plugin& plugin = plugin_for(*bytes, choice, options.what);
   out.can_state = plugin.statement != nullptr;
   out.statement = statement_of(plugin, bytes, options.what);
@@ -166,9 +144,7 @@ std::vector<std::string> files_of_a_set(storage::Storage& store, const Plugin& p
   std::vector<std::string> keys;
   if (plugin.files_of_a_set.begin.empty()) return keys;
   for (const storage::Entry& entry : store.list(plugin.files_of_a_set.begin)) {
-    std::string_view name = entry.key;
-    if (name.ends_with(".gz")) name.remove_suffix(3);
-    if (name.ends_with(plugin.files_of_a_set.end)) keys.push_back(entry.key);
+    if (without_ending(entry.key).ends_with(plugin.files_of_a_set.end)) keys.push_back(entry.key);
   }
   std::sort(keys.begin(), keys.end());
   return keys;

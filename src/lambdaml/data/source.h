@@ -71,7 +71,7 @@ struct SourceFile {
   bool operator==(const SourceFile&) const = default;
 };
 
-/// Reads a whole data set: a file of any format (gzip is recognized by its first bytes); a prepared
+/// Reads a whole data set: a file of any format, compressed or not (see compression/); a prepared
 /// set; a folder of parts `{i}_{n}` without a manifest (rows come back in the order before the cut:
 /// row r is row r / n of part r mod n); or a folder of files named as their format names those of
 /// one set (CIFAR-10: `data_batch_*.bin`). `format` is a value of --format; `auto` detects the
@@ -112,12 +112,5 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store,
 /// (by default the manifest's); throws data_corrupt.
 Dataset read_part(storage::Storage& store, std::size_t i, const Manifest& manifest,
                   std::optional<Content> content = {});
-
-/// A gzip file's content (all members); `bytes` itself if they are not gzip. Throws data_corrupt if
-/// it is truncated or damaged, and resource_exhausted above `limit` bytes or three quarters of this
-/// machine's memory, because a small file may unzip to a thousand times its size.
-std::shared_ptr<const Buffer> gunzip(
-    std::shared_ptr<const Buffer> bytes, const std::string& what,
-    std::uint64_t limit = std::numeric_limits<std::uint64_t>::max());
 
 }  // namespace lambdaml::data

@@ -56,15 +56,18 @@ TEST_F(Source, ReadsATextFile) {
 TEST_F(Source, SaysWhatAFileIsThatIsToBeUnpackedOrConverted) {
   using namespace std::string_literals;
   const std::vector<std::vector<std::string>> files = {
-      {"a.bz2", "BZh91AY&SY\xd5\x0f"s, "compressed by bzip2", "bunzip2 -k a.bz2"},
-      {"a.xz", "\xfd\x37zXZ\0\0\x04"s, "compressed by xz", "unxz -k a.xz"},
-      {"a.zst", "\x28\xb5\x2f\xfd\x04\x58"s, "compressed by zstd", "unzstd a.zst"},
       {"a.zip", "PK\x03\x04\x14\0"s, "a zip archive", "unzip a.zip"},
+      {"a.xlsx", "PK\x03\x04\x14\0 [Content_Types].xml"s, "an Excel file", "convert-to csv a.xlsx"},
+      {"a.xls", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"s, "an Excel file", "convert-to csv a.xls"},
+      {"a.parquet", "PAR1\x15\x04"s, "a Parquet file", "read_parquet('a.parquet')"},
+      {"a.arrow", "ARROW1\0\0"s, "an Arrow file", "read_feather('a.arrow').to_csv('a.arrow.csv'"},
       {"le.txt", "\xff\xfe\x31\0\x20\0\x31\0\x3a\0"s, "UTF-16", "iconv -f UTF-16 -t UTF-8 le.txt"},
+      {"le2.txt", "\x31\0\x20\0\x31\0\x3a\0"s, "UTF-16", "iconv -f UTF-16LE -t UTF-8 le2.txt"},
+      {"be2.txt", "\0\x31\0\x20\0\x31\0\x3a"s, "UTF-16", "iconv -f UTF-16BE -t UTF-8 be2.txt"},
       {"be.txt", "\xfe\xff\0\x31\0\x20"s, "UTF-16", "iconv -f UTF-16 -t UTF-8 be.txt"}};
   for (const std::vector<std::string>& file : files) {
     put(file[0], file[1]);
-    for (const char* format : {"auto", "dense_libsvm", "shard", "cifar10"}) {
+    for (const char* format : {"auto", "csv", "dense_libsvm", "shard", "cifar10"}) {
       const std::string error = error_reading(file[0], format);
       EXPECT_NE(error.find(file[2]), std::string::npos) << format << ": " << error;
       EXPECT_NE(error.find(file[3]), std::string::npos) << format << ": " << error;

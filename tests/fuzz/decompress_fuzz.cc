@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/data/source.h"
+#include "lambdaml/data/compression/compression.h"
 
 using namespace lambdaml;
 
@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   const auto zipped =
       std::make_shared<const Buffer>(Bytes(reinterpret_cast<const std::byte*>(bytes), size));
   try {
-    const auto content = data::gunzip(zipped, "FILE", kLimit);
+    const auto content = data::decompress(zipped, "FILE", kLimit);
     if (content != zipped && content->size() > kLimit) std::abort();
   } catch (const Error& error) {
     if (error.code() != Code::data_corrupt && error.code() != Code::resource_exhausted)
