@@ -50,6 +50,25 @@ class PathsOfBytes : public CliTest {
   fs::path place_;
 };
 
+TEST_F(PathsOfBytes, AFileOfSuchANameIsReadAndWritten) {
+  const std::string data = path(
+      "donn\xe9"
+      "es.libsvm");
+  run({"data", "synth", "higgs", "--rows", "300", "-o", data});
+  EXPECT_EQ(run({"data", "info", data})["rows"], 300);
+  run({"data", "split", data, "--to",
+       path("pi\xe8"
+            "ces"),
+       "--workers", "2"});
+  EXPECT_EQ(run({"data", "info",
+                 path("pi\xe8"
+                      "ces")})["parts"],
+            2);
+  run({"train", "--data", data, "--workers", "2", "--epochs", "2", "--channel", path("c"),
+       "--output", path("r")});
+  EXPECT_EQ(run({"predict", "--model", path("r/model.safetensors"), "--data", data})["rows"], 300);
+}
+
 TEST_F(PathsOfBytes, AJobIsTrainedInterruptedResumedAndUsedThere) {
   const std::vector<std::string> job{"--data",       path("data.libsvm"),
                                      "--test-data",  path("data.libsvm"),

@@ -152,6 +152,9 @@ TEST_F(InAShell, StorageCommandsRefuseWhatCannotBeMeant) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> commands = {
       // Arguments as of cp: an object and a file, and no key.
       {{"put", store + "/model.bin", "o1/model.bin"}, "'o1/model.bin' is a file of this machine"},
+      {{"put", store + "/m/absent.bin", "o2/absent.bin"}, "'o2/absent.bin' end in absent.bin"},
+      {{"put", store, "key", "o1"}, "o1: it is a folder"},
+      {{"put", store, "key", "s3://b/key"}, "'s3://b/key' is a URI"},
       {{"put", "model.bin", "file://" + store + "/model.bin"}, "is no key"},
       {{"put", store, "key"}, "standard input is empty"},
       {{"put", store, "-"}, "'-' is no key"},
