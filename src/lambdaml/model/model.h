@@ -60,7 +60,8 @@ struct Batch {
 struct Totals {
   double loss = 0;  ///< Σ of the model's loss; k-means: inertia, Σ squared distance
   double rows = 0;
-  double correct = 0;  ///< rows whose predicted class is the target
+  double correct = 0;  ///< rows whose predicted class is the target; k-means, from evaluate() only:
+                       ///< Σ simplified silhouette
   /// Models that predict numbers; only of evaluate().
   double absolute_error = 0;   ///< Σ |error|
   double targets = 0;          ///< Σ y
@@ -217,11 +218,12 @@ class ExpectationModel : public Model {
   /// whole pass before they are merged. k-means: cluster sums, then counts.
   virtual Totals accumulate(const Batch& batch, std::span<const float> parameters,
                             std::span<double> sums) = 0;
-  /// Rounds sums over any number of batches to the floats that are merged and passed to maximize().
+  /// Rounds sums over any number of batches to floats that may be merged, and passed to maximize(),
+  /// instead: messages of half the size.
   virtual void round_sums(std::span<const double> sums, std::span<float> rounded) const = 0;
   /// Computes new parameters from the merged sums; returns how far they moved (Euclidean norm of
   /// the whole vector).
-  virtual double maximize(std::span<const float> sums, std::span<float> parameters) = 0;
+  virtual double maximize(std::span<const double> sums, std::span<float> parameters) = 0;
 };
 
 }  // namespace lambdaml::model

@@ -23,15 +23,14 @@ std::vector<ReportedMetric> reported_metrics(const Plugin& plugin) {
     if (rows == RowSet::valid && !plugin.needs_labels) continue;
     const bool has_prefix = plugin.needs_labels || rows != RowSet::train;
     for (const Metric& metric : plugin.metrics) {
-      const bool is_known_of_steps = rows != RowSet::train || !metric.of_evaluation;
+      const bool is_known = rows != RowSet::train || !metric.of_evaluation;
       out.push_back(
           {.name = has_prefix ? fmt::format("{}_{}", name_of(rows), metric.name) : metric.name,
            .rows = rows,
            .metric = metric,
            .is_first = &metric == &plugin.metrics.front(),
            .has_prefix = has_prefix,
-           .each_epoch = (plugin.needs_labels && is_known_of_steps) ||
-                         (!plugin.needs_labels && rows == RowSet::train)});
+           .each_epoch = is_known && (plugin.needs_labels || rows == RowSet::train)});
     }
   }
   return out;

@@ -63,10 +63,9 @@ tensor::MatrixView RowBuffer::copy(const tensor::CsrView<Index>& from,
                                 from.cols};
 }
 
-Batch RowBuffer::take(const Rows& from, std::span<const std::uint32_t> order) {
+Batch RowBuffer::take(const Batch& from, std::span<const std::uint32_t> order) {
   Batch batch;
-  batch.features =
-      std::visit([&](const auto& view) { return copy(view, order); }, from.data.features);
+  batch.features = std::visit([&](const auto& view) { return copy(view, order); }, from.features);
   if (from.targets.empty()) return batch;
   grow(targets_, order.size());
   for (std::size_t r = 0; r < order.size(); ++r) targets_[r] = from.targets[order[r]];

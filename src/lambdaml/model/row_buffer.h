@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "lambdaml/model/rows.h"
+#include "lambdaml/model/model.h"
 
 namespace lambdaml::model {
 
@@ -12,8 +12,9 @@ namespace lambdaml::model {
 /// allocation. Used by one thread.
 class RowBuffer {
  public:
-  /// The rows of `from` that `order` names; valid until the next call. One copy of each.
-  Batch take(const Rows& from, std::span<const std::uint32_t> order);
+  /// The rows of `from` that `order` names; valid until the next call. One copy of each. Without
+  /// Draws.
+  Batch take(const Batch& from, std::span<const std::uint32_t> order);
 
  private:
   tensor::MatrixView copy(const tensor::DenseView& from, std::span<const std::uint32_t> order);

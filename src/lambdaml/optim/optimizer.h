@@ -52,7 +52,9 @@ class Optimizer {
   /// workers. A worker that continues from a checkpoint does not call it, so what it finds belongs
   /// to the state.
   virtual void prepare(const model::Batch& rows, comm::Communicator& communicator);
-  /// Sets the initial parameters, the same on every worker.
+  /// How many initial models begin() takes: several to train at once, of which the best remains.
+  virtual std::size_t starts() const { return 1; }
+  /// Sets the initial parameters of starts() models, one after another, the same on every worker.
   virtual void begin(std::span<const float> parameters) = 0;
   /// Processes one batch, which may be empty. Returns global totals for steps that merge and zero
   /// for others; summed over an epoch they are that epoch's totals. Throws diverged, and what the

@@ -120,7 +120,8 @@ model::Batch ShuffledBatches::of(std::uint64_t epoch, std::uint64_t pass, std::u
     order_ = data::pass_order(training_rows_, worker_, seed_, epoch, pass);
     pass_ = begin;
   }
-  taken.batch = taken.buffer.take(rows_, std::span(order_).subspan(range.begin, range.size()));
+  taken.batch =
+      taken.buffer.take(rows_.all(), std::span(order_).subspan(range.begin, range.size()));
   taken.place = place;
   return taken.batch;
 }

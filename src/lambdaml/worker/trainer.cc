@@ -123,15 +123,18 @@ void Trainer::initialize() {
     if (!chosen.empty()) scaling_->scaling() = chosen;
   }
   scale_rows();
-  std::vector<float> parameters(model_->parameter_count());
+  const std::size_t count = model_->parameter_count();
+  std::vector<float> parameters(optimizer_->starts() * count);
   const model::Batch rows = own_.batch(0, training_rows_[event_.worker]);
   const data::RowNumbers numbers = data::row_numbers(event_.data.part_rows, event_.worker);
-  model_->initialize({.rows = rows,
-                      .first_row = numbers.first,
-                      .row_stride = numbers.stride,
-                      .communicator = communicator,
-                      .seed = static_cast<std::uint64_t>(event_.options.integer("seed"))},
-                     parameters);
+  const auto seed = static_cast<std::uint64_t>(event_.options.integer("seed"));
+  for (std::uint64_t i = 0; i < optimizer_->starts(); ++i)
+    model_->initialize({.rows = rows,
+                        .first_row = numbers.first,
+                        .row_stride = numbers.stride,
+                        .communicator = communicator,
+                        .seed = i == 0 ? seed : mix({seed, i})},
+                       std::span(parameters).subspan(i * count, count));
   optimizer_->prepare(rows, communicator);
   communicator_->seek(communicator.round());
   starter_.reset();
@@ -308,7 +311,7 @@ bool Trainer::restore(control::Checkpoints& checkpoints, const Start& start) {
   take_split(rule, rule.needs_merges() ? Split::from_json(saved, event_.workers(), rule.classes)
                                        : agree_on_split(rule, own_, *communicator_));
   // State vectors get their sizes from begin(); their content from the checkpoint.
-  optimizer_->begin(std::vector<float>(model_->parameter_count()));
+  optimizer_->begin(std::vector<float>(optimizer_->starts() * model_->parameter_count()));
   std::string ended_by;
   if (start.suspended_at) {
     cursor_ = *start.suspended_at;

@@ -23,6 +23,7 @@ class WithScaling final : public optim::Optimizer {
   void prepare(const model::Batch& rows, comm::Communicator& communicator) override {
     inner_->prepare(rows, communicator);
   }
+  std::size_t starts() const override { return inner_->starts(); }
   void begin(std::span<const float> parameters) override { inner_->begin(parameters); }
   model::Totals step(const model::Batch& batch, const optim::Position& position) override {
     return inner_->step(batch, position);

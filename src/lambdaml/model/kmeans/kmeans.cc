@@ -2,13 +2,18 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
+#include <span>
 #include <variant>
+#include <vector>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
 #include "lambdaml/model/blocks.h"
-#include "lambdaml/model/kmeans/plus_plus.h"
+#include "lambdaml/model/kmeans/parallel_start.h"
 #include "lambdaml/model/model.h"
 #include "lambdaml/model/registry.h"
+#include "lambdaml/model/row_buffer.h"
 #include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::model::kmeans {
@@ -58,8 +63,11 @@ class KMeans final : public ExpectationModel {
     return assign(batch, parameters, sums);
   }
 
+  /// Costs two passes: the second finds each row's second nearest centroid.
   Totals evaluate(const Batch& batch, std::span<const float> parameters) override {
-    return assign(batch, parameters, {});
+    Totals totals = assign(batch, parameters, {});
+    if (k_ > 1) totals.correct = sum_of_silhouettes(batch, parameters);
+    return totals;
   }
 
   void round_sums(std::span<const double> sums, std::span<float> rounded) const override {
@@ -71,7 +79,7 @@ class KMeans final : public ExpectationModel {
       set_count(low(rounded)[c], high(rounded)[c], count_of(low(sums)[c], high(sums)[c]));
   }
 
-  double maximize(std::span<const float> sums, std::span<float> parameters) override {
+  double maximize(std::span<const double> sums, std::span<float> parameters) override {
     double moved = 0;
     for (std::size_t c = 0; c < k_; ++c) {
       const double count = count_of(low(sums)[c], high(sums)[c]);
@@ -139,6 +147,59 @@ class KMeans final : public ExpectationModel {
     return blocks_.add(batch.rows(), work, sums, add_block);
   }
 
+  /// Σ (b − a) / max(a, b) over the rows, where a is the distance of a row to its centroid and b
+  /// that to the nearest other one: the simplified silhouette (Hruschka, de Castro, Campello 2004),
+  /// with distances to centroids in place of mean distances to all rows of a cluster. A row at the
+  /// same distance 0 from two centroids counts 0.
+  double sum_of_silhouettes(const Batch& batch, std::span<const float> parameters) {
+    const std::size_t n = batch.rows();
+    const Prediction own = predict(batch, parameters);
+    std::vector<std::uint32_t> order(n);  // by cluster
+    std::iota(order.begin(), order.end(), 0U);
+    std::ranges::stable_sort(order, {}, [&](std::uint32_t i) { return own.classes[i]; });
+    std::vector<double> sums(k_);
+    parallel_for(k_, blocks_.limit(), [&](std::size_t c) {
+      const auto [begin, end] =
+          std::ranges::equal_range(order, static_cast<std::uint32_t>(c), {},
+                                   [&](std::uint32_t i) { return own.classes[i]; });
+      if (begin == end) return;
+      // All centroids but this one.
+      std::vector<float> others(parameters.begin(), parameters.end());
+      others.erase(others.begin() + static_cast<std::ptrdiff_t>(c * d_),
+                   others.begin() + static_cast<std::ptrdiff_t>((c + 1) * d_));
+      sums[c] = sum_of_silhouettes(batch, own, {begin, end}, others);
+    });
+    return std::accumulate(sums.begin(), sums.end(), 0.0);
+  }
+
+  /// Over rows of one cluster; `others` are the centroids of all other clusters.
+  double sum_of_silhouettes(const Batch& batch, const Prediction& own,
+                            std::span<const std::uint32_t> rows,
+                            std::span<const float> others) const {
+    constexpr std::size_t kRows = 4096;  // that are copied at a time
+    tensor::Centroids centroids;
+    centroids.prepare(others.data(), k_ - 1, d_);
+    RowBuffer buffer;
+    std::vector<float> squared(std::min(kRows, rows.size()));
+    double sum = 0;
+    for (std::size_t at = 0; at < rows.size(); at += kRows) {
+      const auto some = rows.subspan(at, std::min(kRows, rows.size() - at));
+      const Batch copied = buffer.take(batch, some);
+      std::visit(
+          [&](const auto& x) {
+            tensor::assign(x, centroids, nullptr, nullptr, nullptr, nullptr, squared.data());
+          },
+          copied.features);
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        const double a = std::sqrt(static_cast<double>(own.scores[some[i]]));
+        const double b = std::sqrt(static_cast<double>(squared[i]));
+        const double most = std::max(a, b);
+        if (most > 0) sum += (b - a) / most;
+      }
+    }
+    return sum;
+  }
+
   /// Floats of a block.
   std::size_t scratch_count() const { return k_ * (d_ + 1); }
 
@@ -162,7 +223,7 @@ class KMeans final : public ExpectationModel {
 
 void register_plugin(Registry& registry) {
   registry.add({.name = "kmeans",
-                .help = "k-means clustering (Lloyd), started by k-means++",
+                .help = "k-means clustering (Lloyd), started by k-means‖",
                 .aliases = {"sparse_kmeans"},
                 .needs_labels = false,
                 .optimizers = {"em"},
@@ -170,7 +231,13 @@ void register_plugin(Registry& registry) {
                              .help = "Σ squared distance to the nearest centroid",
                              .of = [](const Totals& totals) { return totals.loss; },
                              .notation = Notation::significant,
-                             .digits = 6}},
+                             .digits = 6},
+                            {.name = "silhouette",
+                             .help = "mean simplified silhouette: near 1 if clusters are far apart "
+                                     "and compact, near 0 if they touch",
+                             .higher_is_better = true,
+                             .of = [](const Totals& t) { return t.correct / t.rows; },
+                             .of_evaluation = true}},
                 .tabulate = table_of_clusters,
                 .options = {{.name = "clusters",
                              .default_value = std::int64_t{10},

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/model/kmeans/plus_plus.h"
+#include "lambdaml/model/kmeans/parallel_start.h"
 #include "lambdaml/model/testing/testing.h"
 
 namespace lambdaml::model::kmeans {
@@ -99,7 +99,8 @@ TEST(KMeans, SumsAndCountsAreTheNaiveOnes) {
     EXPECT_NEAR(model->evaluate(batch, centroids).loss, inertia, 1e-5 * inertia) << form;
 
     std::vector<float> moved = centroids;
-    const double distance = dynamic_cast<ExpectationModel&>(*model).maximize(merged, moved);
+    const double distance = dynamic_cast<ExpectationModel&>(*model).maximize(
+        std::vector<double>(merged.begin(), merged.end()), moved);
     double expected = 0;
     for (std::size_t i = 0; i < moved.size(); ++i) {
       const double mean = counts[i / 6] == 0 ? centroids[i] : sums[i] / counts[i / 6];
@@ -117,7 +118,8 @@ TEST(KMeans, AnEmptyClusterStaysWhereItIs) {
   std::vector<float> centroids = {0.0F, 100.0F, 3.0F};
   std::vector<float> sums(model->sums_count());
   accumulate(*model, rows.dense(), centroids, sums);
-  dynamic_cast<ExpectationModel&>(*model).maximize(sums, centroids);
+  dynamic_cast<ExpectationModel&>(*model).maximize(std::vector<double>(sums.begin(), sums.end()),
+                                                   centroids);
   EXPECT_THAT(centroids, ElementsAre(0.5F, 100.0F, 2.5F));
 }
 
@@ -135,7 +137,7 @@ TEST(KMeans, CountsStayExactBeyondWhatOneFloatCounts) {
   EXPECT_THAT(rounded, ElementsAre(0.0F, 2.0F, 5001.0F));
 
   // What merging makes of the low parts of several workers need not be below 4,096.
-  const std::vector<float> merged = {3 * (5000.0F + 2 * 4096.0F), 5000, 2};
+  const std::vector<double> merged = {3 * (5000.0 + 2 * 4096), 5000, 2};
   std::vector<float> mean = {0};
   EXPECT_EQ(model->maximize(merged, mean), 3.0);
   EXPECT_EQ(mean[0], 3.0F);
@@ -155,31 +157,39 @@ TEST(KMeans, TheFirstCentroidsDoNotDependOnTheCut) {
   }
 }
 
-TEST(KMeans, TheFirstCentroidsTakeARoundEach) {
-  // Four workers bring 4 · 5,000 floats, which is too much for one round; one brings 5,000.
-  const std::size_t wide = 5000;
-  ASSERT_GT(4 * wide, kMostCandidateFloats);
-  ASSERT_LE(wide, kMostCandidateFloats);
-  for (const auto& [d, workers, rounds] :
-       {std::tuple(std::size_t{5}, 4U, 6U), std::tuple(wide, 1U, 6U), std::tuple(wide, 4U, 12U)}) {
-    Rows rows = blobs(60, d, 6, 17);
+TEST(KMeans, TheFirstCentroidsTakeAConstantNumberOfRounds) {
+  for (const auto& [d, k, workers] : {std::tuple(std::size_t{5}, std::size_t{6}, 4U),
+                                      std::tuple(std::size_t{5000}, std::size_t{3}, 4U),
+                                      std::tuple(std::size_t{5}, std::size_t{40}, 1U),
+                                      std::tuple(std::size_t{5}, std::size_t{40}, 3U)}) {
+    Rows rows = blobs(200, d, 50, 17);
     // A worker without a negative zero of its own must not see one.
     for (std::size_t i = 0; i < rows.size(); ++i) rows.at(i, 1) = -0.0F;
-    run_workers(workers, [&, d = d, workers = workers, rounds = rounds](auto& communicator) {
+    run_workers(workers, [&, d = d, k = k, workers = workers](auto& communicator) {
       Rows own = rows.part(communicator.worker(), workers);
       const Batch batch = own.dense();
-      std::vector<float> centroids(6 * d);
-      make(d, 6)->initialize({.rows = batch,
+      std::vector<float> centroids(k * d);
+      make(d, k)->initialize({.rows = batch,
                               .first_row = communicator.worker(),
                               .row_stride = workers,
                               .communicator = communicator,
                               .seed = 3},
                              centroids);
-      EXPECT_EQ(communicator.round(), rounds) << d << " features, " << workers << " workers";
+      EXPECT_EQ(communicator.round(), kMostMerges) << d << " features, " << k << " clusters";
       EXPECT_FALSE(std::signbit(centroids[1]));
     });
-    const std::vector<float> alone = chosen(rows, 6, 1, 3), together = chosen(rows, 6, workers, 3);
+    const std::vector<float> alone = chosen(rows, k, 1, 3), together = chosen(rows, k, workers, 3);
     EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0);
+  }
+}
+
+TEST(KMeans, EveryOneOfManyFarClustersGetsACentroid) {
+  // A row of a cluster without a candidate is a million times as far as one of a cluster with one. A
+  // centre that is a row leaves twice the inertia of a mean.
+  Rows rows = blobs(5000, 8, 50, 5, 0.01);
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    const std::vector<float> centroids = chosen(rows, 50, 2, seed);
+    EXPECT_LT(make(8, 50)->evaluate(rows.dense(), centroids).loss, 3 * 5000 * 8 * 1e-4) << seed;
   }
 }
 
@@ -198,31 +208,50 @@ TEST(KMeans, TheFirstCentroidsAreRowsAndFarApart) {
   EXPECT_EQ(seen.size(), 6);
 }
 
-TEST(KMeans, CentroidsAreDrawnInProportionToSquaredDistance) {
-  // Rows 0, 1 and 3. By hand P(second | first): from 0: 1 → 1/10, 3 → 9/10; from 1: 0 → 1/5,
-  // 3 → 4/5; from 3: 0 → 9/13, 1 → 4/13. The first is uniform.
-  Rows rows(3, 1);
-  rows.at(1, 0) = 1;
-  rows.at(2, 0) = 3;
+TEST(KMeans, ChoosesOfWeightedRowsGreedily) {
+  // Rows 0, 1 and 3 with weights 2, 1 and 1. The first is drawn by weight. By hand, the inertia
+  // that remains with a second: from 0, 1 leaves 4 and 3 leaves 1; from 1, 0 leaves 4 and 3 leaves
+  // 2; from 3, 0 leaves 1 and 1 leaves 2. Of two draws the better one remains, so the worse one is
+  // left only if both are it: P(1 | 0) = (1/10)², P(0 | 1) = (2/6)², P(1 | 3) = (4/22)².
+  const std::vector<float> rows = {0, 1, 3};
+  const std::vector<double> weights = {2, 1, 1};
   std::map<std::pair<float, float>, double> drawn;
   const int n = 6000;
-  run_workers(1, [&](comm::Communicator& communicator) {
-    const auto model = make(1, 2);
-    const Batch batch = rows.dense();
+  for (int seed = 0; seed < n; ++seed) {
     std::vector<float> centroids(2);
-    for (int seed = 0; seed < n; ++seed) {
-      model->initialize(
-          {.rows = batch, .communicator = communicator, .seed = static_cast<std::uint64_t>(seed)},
-          centroids);
-      drawn[{centroids[0], centroids[1]}] += 1.0 / n;
-    }
-  });
-  // Five standard deviations of a share of 1/3 among 6,000 are 0.03.
+    choose_of_weighted(rows, weights, 2, 1, 1, static_cast<std::uint64_t>(seed), centroids);
+    drawn[{centroids[0], centroids[1]}] += 1.0 / n;
+  }
+  const double a = 1.0 / 100, b = 1.0 / 9, c = 4.0 / 121;
   const std::map<std::pair<float, float>, double> expected = {
-      {{0, 1}, 1.0 / 30}, {{0, 3}, 9.0 / 30}, {{1, 0}, 1.0 / 15},
-      {{1, 3}, 4.0 / 15}, {{3, 0}, 9.0 / 39}, {{3, 1}, 4.0 / 39}};
+      {{0, 1}, a / 2},       {{0, 3}, (1 - a) / 2}, {{1, 0}, b / 4},
+      {{1, 3}, (1 - b) / 4}, {{3, 1}, c / 4},       {{3, 0}, (1 - c) / 4}};
   for (const auto& [pair, share] : expected)
     EXPECT_NEAR(drawn[pair], share, 0.03) << pair.first << " " << pair.second;
+}
+
+TEST(KMeans, TheSilhouetteIsTheNaiveOneInEveryForm) {
+  Rows rows = blobs(300, 4, 5, 3, 4);
+  const std::size_t k = 5;
+  Rng rng(4);
+  std::vector<float> centroids(k * 4);
+  for (float& c : centroids) c = static_cast<float>(rng.uniform(-10, 10));
+  double expected = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::vector<double> distances(k);
+    for (std::size_t c = 0; c < k; ++c)
+      for (std::size_t j = 0; j < 4; ++j)
+        distances[c] += std::pow(static_cast<double>(rows.at(i, j)) - centroids[c * 4 + j], 2);
+    std::sort(distances.begin(), distances.end());
+    expected += 1 - std::sqrt(distances[0] / distances[1]);
+  }
+  for (const auto& [form, batch] : rows.forms())
+    for (const std::size_t threads : {1U, 3U})
+      EXPECT_NEAR(make(4, k, threads)->evaluate(batch, centroids).correct, expected, 1e-4) << form;
+  // One cluster has no other; equal centroids are no clusters.
+  EXPECT_EQ(make(4, 1)->evaluate(rows.dense(), std::span(centroids).first(4)).correct, 0);
+  const std::vector<float> equal(8, 1.0F);
+  EXPECT_EQ(make(4, 2)->evaluate(rows.dense(), equal).correct, 0);
 }
 
 TEST(KMeans, EqualRowsAndTooFewOfThem) {

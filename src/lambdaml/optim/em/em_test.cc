@@ -134,6 +134,79 @@ TEST(Em, ACheckpointWithinAnEpochKeepsTheSumsExactly) {
     EXPECT_EQ(mean_over(rows.dense(), 6, 50, at), expected) << at;
 }
 
+/// Trains k-means of `k` clusters from several starts, one after another in `initial`, until they
+/// rest; returns the inertia of the model. Checkpoints after every step if `restores`.
+double inertia_of_starts(const Rows& rows, std::size_t k, std::size_t starts,
+                         std::span<const float> initial, std::uint32_t workers, bool restores) {
+  std::vector<double> out(workers);
+  model::testing::run_workers(workers, [&](comm::Communicator& communicator) {
+    Rows part = rows.part(communicator.worker(), workers);
+    const auto model = make_model("kmeans", shape_of(6, 0), {{"clusters", std::to_string(k)}});
+    const Plugin& plugin = registry().get("em");
+    const auto make = [&] {
+      return plugin.make({.model = *model, .communicator = communicator},
+                         options_of(plugin, {{"n_init", std::to_string(starts)}}));
+    };
+    auto optimizer = make();
+    EXPECT_EQ(optimizer->starts(), starts);
+    optimizer->begin(initial);
+    for (std::uint64_t epoch = 0; epoch < 100 && !optimizer->converged(); ++epoch)
+      for (const std::uint64_t round : {0U, 1U}) {
+        const model::Batch batch = part.dense();
+        const std::size_t half = batch.rows() / 2;
+        out[communicator.worker()] =
+            optimizer
+                ->step(round == 0 ? batch.slice(0, half) : batch.slice(half, batch.rows()),
+                       {.epoch = epoch,
+                        .round = round,
+                        .last_of_pass = round == 1,
+                        .last_of_epoch = round == 1})
+                .loss;
+        if (!restores) continue;
+        auto fresh = make();
+        fresh->begin(std::vector<float>(initial.size()));
+        for (auto& [name, values] : fresh->state())
+          std::ranges::copy(optimizer->state().at(name), values.begin());
+        fresh->set_scalars(optimizer->scalars());
+        optimizer = std::move(fresh);
+      }
+    EXPECT_TRUE(optimizer->converged());
+    // The model is the one whose inertia is told.
+    const model::Totals final = model->evaluate(rows.part(0, 1).dense(), optimizer->parameters());
+    EXPECT_NEAR(final.loss / out[communicator.worker()], 1, 1e-4);
+  });
+  for (const double inertia : out) EXPECT_EQ(inertia, out[0]);
+  return out[0];
+}
+
+TEST(Em, TheBestOfSeveralStartsIsTheModel) {
+  const Rows rows = overlapping_blobs(600);
+  Rng rng(2);
+  const std::size_t k = 5, starts = 4;
+  std::vector<float> initial(starts * k * 6);
+  for (float& value : initial) value = static_cast<float>(4 * rng.normal());
+  std::vector<double> alone;
+  for (std::size_t i = 0; i < starts; ++i)
+    alone.push_back(
+        inertia_of_starts(rows, k, 1, std::span(initial).subspan(i * k * 6, k * 6), 1, false));
+  const double best = *std::ranges::min_element(alone);
+  EXPECT_LT(best, *std::ranges::max_element(alone) * 0.99) << "the starts do not differ";
+  const double together = inertia_of_starts(rows, k, starts, initial, 1, false);
+  EXPECT_DOUBLE_EQ(together, best);
+  EXPECT_EQ(inertia_of_starts(rows, k, starts, initial, 1, true), together);
+  EXPECT_NEAR(inertia_of_starts(rows, k, starts, initial, 3, false) / best, 1, 1e-6);
+}
+
+TEST(Em, ManySumsAreMergedAsFloats) {
+  // 5 clusters of 6 features in 250 starts have 10,000 sums, too many for doubles.
+  const Rows rows = overlapping_blobs(60);
+  Rng rng(2);
+  std::vector<float> initial(250 * 30);
+  for (float& value : initial) value = static_cast<float>(4 * rng.normal());
+  const double alone = inertia_of_starts(rows, 5, 250, initial, 1, false);
+  EXPECT_NEAR(inertia_of_starts(rows, 5, 250, initial, 2, true) / alone, 1, 1e-5);
+}
+
 TEST(Em, TakesTheSumsOfAnOlderCheckpoint) {
   model::testing::run_workers(1, [&](comm::Communicator& communicator) {
     const auto model = make_model("kmeans", shape_of(2, 0), {{"clusters", "1"}});

@@ -1,0 +1,236 @@
+#include "lambdaml/model/kmeans/parallel_start.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <variant>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/base/rng.h"
+#include "lambdaml/tensor/kernels.h"
+
+namespace lambdaml::model::kmeans {
+namespace {
+
+constexpr std::uint64_t kFirst = 0x6669727374;
+constexpr std::uint64_t kChoice = 0x63686f696365;
+
+void copy_row(const tensor::DenseView& x, std::size_t i, float* out) {
+  std::copy_n(x.row(i).data(), x.cols, out);
+}
+template <class Index>
+void copy_row(const tensor::CsrView<Index>& x, std::size_t i, float* out) {
+  for (std::uint64_t e = x.offsets[i]; e < x.offsets[i + 1]; ++e) out[x.indices[e]] = x.values[e];
+}
+
+/// Sums of doubles depend on the number of workers in their last bits only.
+double rounded(double sum) {
+  constexpr int kBits = 20;
+  int exponent = 0;
+  const double mantissa = std::frexp(sum, &exponent);
+  return std::ldexp(std::round(std::ldexp(mantissa, kBits)), exponent - kBits);
+}
+
+/// One worker's part in choosing the candidates.
+class Candidates {
+ public:
+  Candidates(const Model::Start& start, std::size_t d, std::size_t threads)
+      : start_(start),
+        d_(d),
+        threads_(threads),
+        n_(start.rows.rows()),
+        nearest_(n_, std::numeric_limits<float>::infinity()),
+        owner_(n_),
+        distances_(n_),
+        closest_(n_) {}
+
+  /// Merges the number of all rows and makes one of them the first candidate. Returns it.
+  std::uint64_t begin(std::size_t k) {
+    double all = static_cast<double>(n_);
+    merge({{}, {&all, 1}});
+    if (all < static_cast<double>(k))
+      fail(Code::invalid_argument, "k-means with {} clusters needs as many rows; the data has {}",
+           k, all);
+    const auto rows = static_cast<std::uint64_t>(all);
+    const std::uint64_t first = Rng(mix({start_.seed, kFirst})).below(rows);
+    std::vector<std::size_t> picked;
+    for (std::size_t i = 0; i < n_; ++i)
+      if (number_of(i) == first) picked.push_back(i);
+    add(picked);
+    return rows;
+  }
+
+  /// One round of sampling; returns false if every row coincides with a candidate.
+  bool sample(std::uint64_t round, double expected) {
+    double sum = 0;
+    for (const float squared : nearest_) sum += squared;
+    merge({{}, {&sum, 1}});
+    const double total = rounded(sum);
+    if (!(total > 0)) return false;
+    const std::uint64_t stream = mix({start_.seed, round});
+    std::vector<std::size_t> picked;
+    for (std::size_t i = 0; i < n_; ++i) {
+      // −log u < bound has the probability 1 − exp(−bound). As −log u ≥ 1 − u, the logarithm is
+      // rarely needed.
+      const double bound = expected * static_cast<double>(nearest_[i]) / total;
+      const double u = (static_cast<double>(mix(stream ^ number_of(i)) >> 11) + 1.0) * 0x1.0p-53;
+      if (1.0 - u < bound && -std::log(u) < bound) picked.push_back(i);
+    }
+    add(picked);
+    return true;
+  }
+
+  /// How many rows of all workers are nearest to each candidate.
+  std::vector<double> weights() {
+    std::vector<double> counts(count());
+    for (const std::uint32_t candidate : owner_) counts[candidate] += 1;
+    merge({{}, counts});
+    return counts;
+  }
+
+  std::span<const float> rows() const { return rows_; }
+  std::size_t count() const { return rows_.size() / d_; }
+
+  void merge(comm::Vectors vectors) {
+    const std::size_t merged = start_.communicator.merge(vectors, comm::Meaning::state);
+    if (merged != start_.communicator.workers())
+      fail(Code::internal, "k-means got {} of {} workers' rows: its first merges must wait for all",
+           merged, start_.communicator.workers());
+  }
+
+ private:
+  std::uint64_t number_of(std::size_t i) const { return start_.first_row + i * start_.row_stride; }
+
+  /// Makes these rows of this worker, and those of the others, candidates, in the order of their
+  /// numbers.
+  void add(std::span<const std::size_t> picked) {
+    std::vector<double> counts(start_.communicator.workers());
+    counts[start_.communicator.worker()] = static_cast<double>(picked.size());
+    merge({{}, counts});
+    const auto own = counts.begin() + start_.communicator.worker();
+    const auto slot = static_cast<std::size_t>(std::accumulate(counts.begin(), own, 0.0));
+    const auto all = static_cast<std::size_t>(std::accumulate(own, counts.end(), 0.0)) + slot;
+    if (all == 0) return;
+    std::vector<float> given(all * d_);
+    std::vector<double> numbers(all);
+    for (std::size_t j = 0; j < picked.size(); ++j) {
+      float* const to = given.data() + (slot + j) * d_;
+      std::visit([&](const auto& x) { copy_row(x, picked[j], to); }, start_.rows.features);
+      // −0 becomes +0, as in a sum with the zeros of other workers.
+      for (std::size_t f = 0; f < d_; ++f) to[f] += 0.0F;
+      numbers[slot + j] = static_cast<double>(number_of(picked[j]));
+    }
+    merge({given, numbers});
+    std::vector<std::size_t> order(all);
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::sort(order, {}, [&](std::size_t j) { return numbers[j]; });
+    const std::size_t before = count();
+    for (const std::size_t j : order)
+      rows_.insert(rows_.end(), given.begin() + static_cast<std::ptrdiff_t>(j * d_),
+                   given.begin() + static_cast<std::ptrdiff_t>((j + 1) * d_));
+    take_nearest(before);
+  }
+
+  /// Compares each row's distance to the candidates from `before` on with that to earlier ones.
+  void take_nearest(std::size_t before) {
+    newest_.prepare(rows_.data() + before * d_, count() - before, d_);
+    parallel_for(threads_, threads_, [&](std::size_t block) {
+      const std::size_t begin = n_ * block / threads_;
+      const std::size_t end = n_ * (block + 1) / threads_;
+      std::visit(
+          [&](const auto& x) {
+            tensor::assign(x.slice(begin, end), newest_, nullptr, nullptr, nullptr,
+                           closest_.data() + begin, distances_.data() + begin);
+          },
+          start_.rows.features);
+      for (std::size_t i = begin; i < end; ++i) {
+        if (!(distances_[i] < nearest_[i])) continue;
+        nearest_[i] = distances_[i];
+        owner_[i] = static_cast<std::uint32_t>(before) + closest_[i];
+      }
+    });
+  }
+
+  const Model::Start& start_;
+  std::size_t d_;
+  std::size_t threads_;
+  std::size_t n_;
+  std::vector<float> nearest_;        ///< D² of each row
+  std::vector<std::uint32_t> owner_;  ///< its nearest candidate
+  std::vector<float> distances_;
+  std::vector<std::uint32_t> closest_;
+  std::vector<float> rows_;  ///< the candidates
+  tensor::Centroids newest_;
+};
+
+/// The index at which the running sum of `values` passes `share` of their sum.
+std::size_t drawn(std::span<const double> values, double sum, double share) {
+  double left = share * sum;
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] <= 0) continue;
+    last = i;
+    left -= values[i];
+    if (left < 0) break;
+  }
+  return last;
+}
+
+}  // namespace
+
+void choose_of_weighted(std::span<const float> rows, std::span<const double> weights, std::size_t k,
+                        std::size_t d, std::size_t threads, std::uint64_t seed,
+                        std::span<float> centroids) {
+  const std::size_t m = weights.size();
+  const tensor::DenseView all{rows.data(), m, d};
+  struct Trial {
+    std::size_t index = 0;
+    double cost = 0;
+    std::vector<double> costs;  ///< weight · D² of each row, with this one among the centres
+    std::vector<float> distances;
+    tensor::Centroids centre;
+  };
+  std::vector<Trial> trials(2 + static_cast<std::size_t>(std::log(static_cast<double>(k))));
+  Rng rng(mix({seed, kChoice}));
+  std::vector<double> costs(weights.begin(), weights.end());  // for the first: by weight
+  for (std::size_t c = 0; c < k; ++c) {
+    const double sum = std::accumulate(costs.begin(), costs.end(), 0.0);
+    for (Trial& trial : trials)
+      trial.index = sum > 0 ? drawn(costs, sum, rng.uniform()) : drawn(weights, 1, rng.uniform());
+    const std::size_t tried = c == 0 ? 1 : trials.size();
+    parallel_for(tried, threads, [&](std::size_t t) {
+      Trial& trial = trials[t];
+      trial.distances.resize(m);
+      trial.costs.resize(m);
+      trial.centre.prepare(rows.data() + trial.index * d, 1, d);
+      tensor::assign(all, trial.centre, nullptr, nullptr, nullptr, nullptr, trial.distances.data());
+      trial.cost = 0;
+      for (std::size_t i = 0; i < m; ++i) {
+        const double cost = weights[i] * static_cast<double>(trial.distances[i]);
+        trial.costs[i] = c == 0 ? cost : std::min(costs[i], cost);
+        trial.cost += trial.costs[i];
+      }
+    });
+    Trial& best = *std::min_element(trials.begin(), trials.begin() + static_cast<long>(tried),
+                                    [](const Trial& a, const Trial& b) { return a.cost < b.cost; });
+    std::copy_n(rows.data() + best.index * d, d, centroids.data() + c * d);
+    std::swap(costs, best.costs);
+  }
+}
+
+void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, std::size_t threads,
+                      std::span<float> centroids) {
+  Candidates candidates(start, d, threads);
+  candidates.begin(k);
+  for (std::uint64_t round = 0; round < kSamplingRounds; ++round)
+    if (!candidates.sample(round, kOversampling * static_cast<double>(k))) break;
+  const std::vector<double> weights = candidates.weights();
+  std::fill(centroids.begin(), centroids.end(), 0.0F);
+  if (start.communicator.worker() == 0)
+    choose_of_weighted(candidates.rows(), weights, k, d, threads, start.seed, centroids);
+  candidates.merge({centroids, {}});
+}
+
+}  // namespace lambdaml::model::kmeans
