@@ -62,7 +62,9 @@ Dataset parse_part(const std::shared_ptr<const Buffer>& bytes, std::size_t i,
   const Plugin& plugin = registry().get(manifest.format);
   const ReadOptions options{what, manifest.sparse ? Form::sparse : Form::dense, 1};
   if (content) require_content(plugin, bytes, options, *content);
-  const Dataset part = read_with(plugin, decompress(bytes, what), options, {});
+  Dataset part = read_with(plugin, decompress(bytes, what), options, {});
+  // Targets of a text that happen to be whole numbers are read as labels.
+  if (manifest.targets && !part.labels.empty()) part = with_labels_as_targets(part);
   const auto want = [&](bool holds, const char* kind, auto got, auto expected) {
     if (!holds)
       fail(Code::data_corrupt,

@@ -6,6 +6,9 @@
 
 namespace lambdaml::data {
 
+/// The same rows with their labels as targets.
+Dataset with_labels_as_targets(const Dataset& dataset);
+
 /// Both join parts to one data set: as wide as the widest part; sparse if one part is; labelled if
 /// all parts are, with targets if one part has them; named as the first part is.
 

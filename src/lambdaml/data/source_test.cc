@@ -123,7 +123,7 @@ TEST_F(Source, WhatIsNoData) {
   put("empty", "");
   put("comments", "# nothing\n\n");
   put("binary", std::string_view("\x00\x01\x02", 3));
-  put("bad", "1 1:1\n1 0:2\n");
+  put("bad", "1 1:1\n1 2:x\n");
   for (const char* name : {"empty", "comments"})
     EXPECT_EQ(error_reading(name),
               fmt::format("data_corrupt: reading {}: the data set is empty; give one with rows",
@@ -133,7 +133,7 @@ TEST_F(Source, WhatIsNoData) {
                         "(csv, dense_libsvm, sparse_libsvm, shard, cifar10); name it by --format",
                         text("binary")));
   EXPECT_EQ(error_reading("bad"),
-            fmt::format("data_corrupt: {}:2: feature index 0: indices begin at 1", text("bad")));
+            fmt::format("data_corrupt: {}:2: value 'x' of feature 2 is not a finite number", text("bad")));
   EXPECT_EQ(error_reading("bad", "dens_libsvm"),
             "invalid_argument: unknown data format 'dens_libsvm', did you mean 'dense_libsvm'?");
 }

@@ -11,24 +11,38 @@
 /// a wave in the order of the text, then place() copies them, several in parallel.
 namespace lambdaml::data::libsvm {
 
-/// The labels, which both forms have.
+/// The labels, which both forms have. They become targets at the first that is no integer.
 class Labels {
  public:
   std::size_t rows() const { return rows_; }
   void reserve(std::size_t rows) { labels_.reserve(rows); }
-  void extend(std::size_t rows) {
-    labels_.extend(rows);
-    rows_ += rows;
+  void extend(const Block& block) {
+    if (block.real && !real_) {
+      std::copy_n(labels_.data(), rows_, targets_.extend(rows_));
+      labels_ = {};
+      real_ = true;
+    }
+    if (real_)
+      targets_.extend(block.rows);
+    else
+      labels_.extend(block.rows);
+    rows_ += block.rows;
   }
   void place(std::size_t row, const Block& block) {
-    std::copy_n(block.labels.data(), block.rows, labels_.data() + row);
+    if (real_)
+      std::copy_n(block.targets.data(), block.rows, targets_.data() + row);
+    else
+      std::copy_n(block.labels.data(), block.rows, labels_.data() + row);
   }
-  Array<std::int32_t> take(bool labelled) {
-    return labelled ? std::move(labels_) : Array<std::int32_t>();
+  Labelling take(bool labelled) {
+    if (!labelled) return {};
+    return real_ ? Labelling(std::move(targets_)) : Labelling(std::move(labels_));
   }
 
  private:
   Array<std::int32_t> labels_;
+  Array<float> targets_;
+  bool real_ = false;
   std::size_t rows_ = 0;
 };
 
@@ -51,7 +65,7 @@ class DenseAssembly {
   }
   Place extend(const Block& block) {
     const Place place{labels_.rows(), 0};
-    labels_.extend(block.rows);
+    labels_.extend(block);
     values_.extend(block.rows * cols_);
     return place;
   }
@@ -100,7 +114,7 @@ class SparseAssembly {
     if (!wide_ && block.cols > kNarrowCols) widen();
     if (labels_.rows() == 0 && row_ends_.size() == 0) *row_ends_.extend(1) = 0;
     const Place place{labels_.rows(), values_.size()};
-    labels_.extend(block.rows);
+    labels_.extend(block);
     row_ends_.extend(block.rows);
     values_.extend(block.entries);
     if (wide_)
@@ -126,7 +140,7 @@ class SparseAssembly {
   }
   Dataset finish(bool labelled) {
     if (row_ends_.size() == 0) *row_ends_.extend(1) = 0;
-    Array<std::int32_t> labels = labels_.take(labelled);
+    Labelling labels = labels_.take(labelled);
     return wide_ ? sparse_dataset(std::move(row_ends_), std::move(wide_indices_),
                                   std::move(values_), cols_, std::move(labels))
                  : sparse_dataset(std::move(row_ends_), std::move(indices_), std::move(values_),

@@ -26,23 +26,24 @@ const char* line_end(const char* p, const char* end) {
   return static_cast<const char*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)));
 }
 
-/// Accepts only whole numbers within range; also `1.0`, because some writers print classes that
-/// way.
-[[gnu::noinline]] const char* read_label_slowly(const char* p, std::int32_t& label) {
+/// A number with its nearest float; whole ones, also written as `1.0`, are classes.
+[[gnu::noinline]] const char* read_label_slowly(const char* p, Block& block) {
   const std::string_view token = token_at(p);
   const std::optional<double> number = to_real(token);
+  const auto target = number ? static_cast<float>(*number) : 0.0F;
   if (!number)
-    throw Fault{p, fmt::format("label '{}' is not a number: write an integer class first, then "
+    throw Fault{p, fmt::format("label '{}' is not a number: write a class or a target first, then "
                                "index:value pairs",
                                printable(token, 40))};
-  if (*number != std::floor(*number))
-    throw Fault{p, fmt::format("label '{}' is not an integer: labels are classes, such as 0 and 1",
+  if (!std::isfinite(target))
+    throw Fault{p, fmt::format("label '{}' is too large for 32-bit floats: scale it",
                                printable(token, 40))};
-  if (*number < std::numeric_limits<std::int32_t>::min() ||
-      *number > std::numeric_limits<std::int32_t>::max())
-    throw Fault{p, fmt::format("label '{}' does not fit 32 bits: number the classes from 0",
-                               printable(token, 40))};
-  label = static_cast<std::int32_t>(*number);
+  const bool whole = *number == std::floor(*number) &&
+                     *number >= std::numeric_limits<std::int32_t>::min() &&
+                     *number <= std::numeric_limits<std::int32_t>::max();
+  block.real |= !whole;
+  block.labels[block.rows] = whole ? static_cast<std::int32_t>(*number) : 0;
+  block.targets[block.rows] = target;
   return p + token.size();
 }
 
@@ -53,6 +54,10 @@ const char* line_end(const char* p, const char* end) {
   if (colon == std::string_view::npos)
     throw Fault{p, fmt::format("'{}' is not a feature: write index:value", printable(token, 40))};
   const std::string_view digits = token.substr(0, colon);
+  if (digits == "qid")
+    throw Fault{p,
+                "qid marks the queries of a ranking, which no model here learns: remove it, for "
+                "instance with: sed 's/ qid:[0-9]*//'"};
   const bool negative = digits.size() > 1 && digits[0] == '-';
   const std::string_view magnitude = digits.substr(negative ? 1 : 0);
   if (magnitude.empty() || magnitude.find_first_not_of("0123456789") != std::string_view::npos)
@@ -69,9 +74,12 @@ const char* line_end(const char* p, const char* end) {
   return p + colon;
 }
 
+/// The indices are those of the text plus `shift`.
 [[noreturn, gnu::noinline]] void fail_order(const char* p, std::uint32_t index,
-                                            std::uint32_t previous) {
-  if (index == 0) throw Fault{p, "feature index 0: indices begin at 1"};
+                                            std::uint32_t previous, std::uint32_t shift) {
+  if (index == 0) throw Fault{p, "feature index 0: indices begin at 1; --index-base 0", true};
+  index -= shift;
+  previous -= shift;
   if (index == previous)
     throw Fault{p, fmt::format("feature index {} stands twice in the row: keep one", index)};
   throw Fault{p, fmt::format("feature index {} comes after {}: indices must ascend, sort the row",
@@ -122,7 +130,9 @@ bool is_decimal(std::string_view text) {
   }
 }
 
-/// One long function: all that its loops share stays in registers.
+/// One long function: all that its loops share stays in registers. `shift` is added to indices, so
+/// that the first is 1.
+template <std::uint32_t shift>
 void parse(std::string_view text, Block& block) {
   const char* p = text.data();
   const char* const end = p + text.size();
@@ -143,7 +153,6 @@ void parse(std::string_view text, Block& block) {
       continue;
     }
 
-    std::int32_t label = 0;
     const char* const sign = p;
     const char* const digits_at = p + (*sign == '-' || *sign == '+' ? 1 : 0);
     const Digits digits = read_digits(digits_at);
@@ -152,10 +161,12 @@ void parse(std::string_view text, Block& block) {
     if (block.rows == 0 || labelled != block.labelled) check_labelling(p, block, labelled);
     if (plain) {
       const auto magnitude = static_cast<std::int32_t>(digits.value());
-      label = *sign == '-' ? -magnitude : magnitude;
+      const std::int32_t label = *sign == '-' ? -magnitude : magnitude;
+      block.labels[block.rows] = label;
+      block.targets[block.rows] = static_cast<float>(label);
       p = digits_at + digits.count;
     } else if (labelled) {
-      p = read_label_slowly(p, label);
+      p = read_label_slowly(p, block);
     }
 
     std::uint32_t previous = 0;
@@ -189,24 +200,24 @@ void parse(std::string_view text, Block& block) {
         }
         p = read_index_slowly(p, index);
       }
+      index += shift;
       if (index <= previous) [[unlikely]]
-        fail_order(token, index, previous);
+        fail_order(token, index, previous, shift);
       previous = index;
 
       const char* const value_at = ++p;
       p = read_float(p, values[at]);
       if (p == nullptr) [[unlikely]]
-        fail_value(value_at, index);
+        fail_value(value_at, index - shift);
       indices[at] = index - 1;
       ++at;
       if (*p == ' ') [[likely]]
         ++p;
       else if (!ends_token(*p)) [[unlikely]]
-        fail_value(value_at, index);
+        fail_value(value_at, index - shift);
     }
     last_index = std::max(last_index, previous);
     block.row_ends[block.rows] = static_cast<std::uint32_t>(at);
-    block.labels[block.rows] = label;
     ++block.rows;
     block.entries = at;
     block.cols = last_index;
@@ -226,18 +237,23 @@ std::string labelling_fault(bool labelled) {
                   : "no label, while the rows before have one: label all rows or none";
 }
 
-void parse_block(std::string_view text, Block& block) {
+void parse_block(std::string_view text, Block& block, int index_base) {
   // The shortest entry is " 1:1" and the shortest row "1" and a newline.
   make_room(block.indices, text.size() / 4 + 1);
   make_room(block.values, text.size() / 4 + 1);
   make_room(block.row_ends, text.size() / 2 + 1);
   make_room(block.labels, text.size() / 2 + 1);
+  make_room(block.targets, text.size() / 2 + 1);
   block.rows = block.entries = block.cols = 0;
   block.labelled = true;
+  block.real = false;
   block.first_row = nullptr;
   block.fault.reset();
   try {
-    parse(text, block);
+    if (index_base == 0)
+      parse<1>(text, block);
+    else
+      parse<0>(text, block);
   } catch (Fault& fault) {
     block.fault = std::move(fault);
   }

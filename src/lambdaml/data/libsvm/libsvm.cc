@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/data/libsvm/assembly.h"
 #include "lambdaml/data/libsvm/block.h"
@@ -11,7 +13,8 @@
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/text_blocks.h"
 
-/// LIBSVM text: `label index:value …` per row, indices from 1, ascending.
+/// LIBSVM text: `label index:value …` per row, indices ascending, from 1 or from 0. Labels are
+/// integers or, if one is not, real targets.
 namespace lambdaml::data::libsvm {
 namespace {
 
@@ -25,17 +28,38 @@ struct Piece {
 
 class Reader {
  public:
-  Reader(std::string_view text, const ReadOptions& options)
-      : text_(text), options_(options), threads_(std::max<std::size_t>(options.threads, 1)) {}
+  /// `index_base`: the first feature's index; nullopt: 1, unless there is a 0.
+  Reader(std::string_view text, const ReadOptions& options, std::optional<int> index_base)
+      : text_(text),
+        options_(options),
+        threads_(std::max<std::size_t>(options.threads, 1)),
+        detect_base_(!index_base),
+        index_base_(index_base.value_or(1)) {}
+
+  Dataset read() {
+    try {
+      return read_rows();
+    } catch (const IndexZero&) {
+      log::warn_once(fmt::format(
+          "{}: its feature indices begin at 0; --index-base 0 says so, also for files without a 0",
+          options_.what));
+      index_base_ = 0;
+      return read_rows();
+    }
+  }
+
+ private:
+  struct IndexZero {};
 
   /// The first block determines the form in which rows are collected. If a dense matrix turns out
   /// wider or emptier than its first block, parsing starts again with a sparse one, which accepts
   /// everything; so the result does not depend on block boundaries.
-  Dataset read() {
+  Dataset read_rows() {
     if (options_.form != Form::sparse && !text_.empty()) {
       Piece first;
       first.text = BlockCutter(text_, options_.what).next(first.tail);
-      parse_block(first.text, first.block);
+      parse_block(first.text, first.block, index_base_);
+      check_base(first.block);
       const Block& block = first.block;
       if (options_.form == Form::dense ||
           natural_form(block.rows, block.cols, block.entries) == Form::dense) {
@@ -53,7 +77,6 @@ class Reader {
     return in_form(sparse.finish(labelled_), options_.form);
   }
 
- private:
   /// False if the columns, rows and entries so far do not suit the assembly.
   template <class Assembly, class Fits>
   bool collect(Assembly& assembly, const Fits& fits) {
@@ -70,8 +93,9 @@ class Reader {
         pieces[n].text = cutter.next(pieces[n].tail);
         begin = cutter.position();
       }
-      parallel_for(n, threads_,
-                   [&](std::size_t i) { parse_block(pieces[i].text, pieces[i].block); });
+      parallel_for(n, threads_, [&](std::size_t i) {
+        parse_block(pieces[i].text, pieces[i].block, index_base_);
+      });
       for (std::size_t i = 0; i < n; ++i) {
         const Block& block = pieces[i].block;
         check(pieces[i], rows == 0);
@@ -93,8 +117,13 @@ class Reader {
     return true;
   }
 
+  void check_base(const Block& block) const {
+    if (block.fault && block.fault->index_0 && detect_base_ && index_base_ == 1) throw IndexZero{};
+  }
+
   void check(const Piece& piece, bool first) {
     const Block& block = piece.block;
+    check_base(block);
     if (block.rows != 0) {
       if (first) labelled_ = block.labelled;
       if (block.labelled != labelled_)
@@ -111,22 +140,34 @@ class Reader {
   std::string_view text_;
   const ReadOptions& options_;
   std::size_t threads_;
+  bool detect_base_;
+  int index_base_;
   bool labelled_ = true;
 };
 
 Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& options) {
-  return Reader(without_mark(bytes->text()), options).read();
+  // Read by itself, without its options, by tests and benchmarks.
+  const bool given = options.options.find("index_base") != nullptr;
+  const std::string base = given ? options.options.text("index_base") : "auto";
+  const std::optional<int> index_base =
+      base == "auto" ? std::nullopt : std::optional<int>(base == "0" ? 0 : 1);
+  return Reader(without_mark(bytes->text()), options, index_base).read();
 }
 
 }  // namespace
 
 void register_plugin(Registry& registry) {
-  registry.add({"libsvm",
-                {"dense_libsvm", "sparse_libsvm"},
-                "text, `label index:value …` a row, indices from 1",
-                is_text,
-                read,
-                write});
+  registry.add({.name = "libsvm",
+                .formats = {"dense_libsvm", "sparse_libsvm"},
+                .help = "text, `label index:value …` a row",
+                .recognizes = is_text,
+                .read = read,
+                .write = write,
+                .options = {{.name = "index_base",
+                             .default_value = std::string("auto"),
+                             .help = "index of the first feature in LIBSVM text; auto is 0 if one "
+                                     "occurs, else 1",
+                             .choices = {"auto", "0", "1"}}}});
 }
 
 }  // namespace lambdaml::data::libsvm

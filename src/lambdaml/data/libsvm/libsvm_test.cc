@@ -95,7 +95,6 @@ struct BadCase {
 
 TEST(Libsvm, SaysWhatIsWrongAndWhere) {
   const BadCase cases[] = {
-      {"1 1:1\n1 0:1\n", "FILE:2: feature index 0: indices begin at 1"},
       {"1 -3:1\n", "FILE:1: feature index -3 is negative: indices begin at 1"},
       {"1 2:1 1:1\n", "FILE:1: feature index 1 comes after 2: indices must ascend, sort the row"},
       {"1 2:1 2:1\n", "FILE:1: feature index 2 stands twice in the row: keep one"},
@@ -107,7 +106,9 @@ TEST(Libsvm, SaysWhatIsWrongAndWhere) {
       {"1 x:1\n", "FILE:1: feature index 'x' is not a number: write index:value"},
       {"1 1.5:1\n", "FILE:1: feature index '1.5' is not a number: write index:value"},
       {"1 :1\n", "FILE:1: feature index '' is not a number: write index:value"},
-      {"1 qid:3 1:1\n", "FILE:1: feature index 'qid' is not a number: write index:value"},
+      {"1 qid:3 1:1\n",
+       "FILE:1: qid marks the queries of a ranking, which no model here learns: remove it, for "
+       "instance with: sed 's/ qid:[0-9]*//'"},
       {"1 7\n", "FILE:1: '7' is not a feature: write index:value"},
       {"1 1:\n", "FILE:1: feature 1 has no value: write index:value without blanks"},
       {"1 1: 2\n", "FILE:1: feature 1 has no value: write index:value without blanks"},
@@ -126,26 +127,83 @@ TEST(Libsvm, SaysWhatIsWrongAndWhere) {
       {"1 1:3.5e38\n",
        "FILE:1: value '3.5e38' of feature 1 is too large for 32-bit floats: scale it"},
       {"# c\n\nx 1:1\n",
-       "FILE:3: label 'x' is not a number: write an integer class first, then index:value pairs"},
-      {"nan 1:1\n",
-       "FILE:1: label 'nan' is not a number: write an integer class first, then index:value pairs"},
-      {"1,2,3\n",
-       "FILE:1: label '1,2,3' is not a number: write an integer class first, then index:value "
+       "FILE:3: label 'x' is not a number: write a class or a target first, then index:value "
        "pairs"},
-      {"1.5 1:1\n", "FILE:1: label '1.5' is not an integer: labels are classes, such as 0 and 1"},
-      {"3000000000 1:1\n",
-       "FILE:1: label '3000000000' does not fit 32 bits: number the classes from 0"},
+      {"nan 1:1\n",
+       "FILE:1: label 'nan' is not a number: write a class or a target first, then index:value "
+       "pairs"},
+      {"1,2,3\n",
+       "FILE:1: label '1,2,3' is not a number: write a class or a target first, then "
+       "index:value pairs"},
+      {"1e39 1:1\n", "FILE:1: label '1e39' is too large for 32-bit floats: scale it"},
       {"1 1:1\n2:1\n", "FILE:2: no label, while the rows before have one: label all rows or none"},
       {"1:1\n1 2:1\n", "FILE:2: a label, while the rows before have none: label all rows or none"},
       {"1 1:1\n\x01\x02\xff:zz\n",
        "FILE:2: no label, while the rows before have one: label all rows or none"},
       {"\x7f"
        "ELF\x02\x01\n",
-       "FILE:1: label '\\x7fELF\\x02\\x01' is not a number: write an integer class first, then "
+       "FILE:1: label '\\x7fELF\\x02\\x01' is not a number: write a class or a target first, then "
        "index:value pairs"},
   };
   for (const BadCase& bad : cases)
     EXPECT_EQ(error_in(bad.text), std::string("data_corrupt: ") + bad.error) << bad.text;
+}
+
+Dataset with_base(std::string_view text, const char* base, std::size_t threads = 1) {
+  Options options = format_options();
+  options.parse("index_base", base, "--index-base");
+  return read_with(registry().get("libsvm"), test::shared(text),
+                   {.what = "FILE", .threads = threads}, options);
+}
+
+TEST(Libsvm, IndicesFromZeroAreDetected) {
+  const Dataset data = parse_text("1 1:4 2:5\n0 0:3 2:6\n");
+  EXPECT_EQ(to_rows(data), (std::vector<std::vector<float>>{{0, 4, 5}, {3, 0, 6}}));
+  // Wherever the first one is.
+  std::string text;
+  for (int r = 0; r < 40'000; ++r) text += fmt::format("{} 1:0.5 2:{}\n", r % 2, r);
+  text += "1 0:7\n";
+  for (const std::size_t threads : {1U, 3U}) {
+    const Dataset far = parse_text(text, Form::automatic, threads);
+    EXPECT_EQ(far.cols(), 3U);
+    EXPECT_EQ(to_rows(far)[40'000], (std::vector<float>{7, 0, 0}));
+    EXPECT_EQ(to_rows(far)[3], (std::vector<float>{0, 0.5, 3}));
+  }
+}
+
+TEST(Libsvm, IndicesBeginWhereTheOptionSays) {
+  EXPECT_EQ(to_rows(with_base("1 1:4\n", "0")), (std::vector<std::vector<float>>{{0, 4}}));
+  EXPECT_EQ(to_rows(with_base("1 1:4\n", "1")), (std::vector<std::vector<float>>{{4}}));
+  EXPECT_EQ(error_of([] { with_base("1 1:1\n1 0:1\n", "1"); }),
+            "data_corrupt: FILE:2: feature index 0: indices begin at 1; --index-base 0");
+  EXPECT_EQ(
+      error_of([] { with_base("1 3:1 2:1\n", "0"); }),
+      "data_corrupt: FILE:1: feature index 2 comes after 3: indices must ascend, sort the row");
+  EXPECT_EQ(error_of([] { with_base("1 0:1 0:1\n", "0"); }),
+            "data_corrupt: FILE:1: feature index 0 stands twice in the row: keep one");
+  EXPECT_EQ(error_of([] { with_base("1 0:x\n", "0"); }),
+            "data_corrupt: FILE:1: value 'x' of feature 0 is not a finite number");
+}
+
+TEST(Libsvm, RealLabelsAreTargets) {
+  const Dataset data = parse_text("1.5 1:1\n2 1:2\n-3e9 1:3\n");
+  EXPECT_TRUE(data.labels.empty());
+  EXPECT_EQ(test::to_targets(data), (std::vector<float>{1.5, 2, -3e9F}));
+  // Whole ones before it in other blocks become targets too.
+  std::string text;
+  for (int r = 0; r < 50'000; ++r) text += fmt::format("{} 1:0.5\n", r);
+  ASSERT_TRUE(parse_text(text).targets.empty());
+  text += "0.5 1:1\n7 1:2\n";
+  for (const Form form : {Form::dense, Form::sparse})
+    for (const std::size_t threads : {1U, 3U}) {
+      const std::vector<float> targets = test::to_targets(parse_text(text, form, threads));
+      ASSERT_EQ(targets.size(), 50'002U);
+      EXPECT_EQ(targets[49'999], 49'999);
+      EXPECT_EQ(targets[50'000], 0.5F);
+      EXPECT_EQ(targets[50'001], 7);
+    }
+  const Buffer written = registry().get("libsvm").write(data);
+  EXPECT_TRUE(test::same(parse_text(written.text()), data));
 }
 
 TEST(Libsvm, TinyValuesUnderflowAsStrtof) {

@@ -7,8 +7,8 @@
 namespace lambdaml::data::libsvm {
 namespace {
 
-/// The longest texts: a label "-2147483648\n", an entry " 2147483648:-1.17549435e-38".
-constexpr std::size_t kLabelChars = 12;
+/// The longest texts: a target "-1.17549435e-38\n", an entry " 2147483648:-1.17549435e-38".
+constexpr std::size_t kLabelChars = 18;
 constexpr std::size_t kEntryChars = 27;
 
 class Writer {
@@ -40,8 +40,11 @@ class Writer {
     const std::size_t most = kLabelChars + kEntryChars * entries;
     if (text_.size() < used_ + most) text_.extend(used_ + most - text_.size());
     at_ = text_.data() + used_;
-    first_ = dataset_.labels.empty();
-    if (!first_) at_ = std::to_chars(at_, at_ + kLabelChars, dataset_.labels[r]).ptr;
+    first_ = dataset_.labels.empty() && dataset_.targets.empty();
+    if (!dataset_.targets.empty())
+      at_ = std::to_chars(at_, at_ + kLabelChars, dataset_.targets[r]).ptr;
+    else if (!first_)
+      at_ = std::to_chars(at_, at_ + kLabelChars, dataset_.labels[r]).ptr;
   }
   void entry(std::size_t index, float value) {
     if (!first_) *at_++ = ' ';
