@@ -170,7 +170,9 @@ Dataset align_labels(const Dataset& dataset, const Learned& model, const std::st
 
 }  // namespace
 
-Dataset align(const Dataset& dataset, const Learned& model, const std::string& what) {
+Dataset align(const Dataset& given, const Learned& model, const std::string& what) {
+  Dataset dataset = given;
+  if (model.ignore_labels) dataset.labels = {}, dataset.targets = {};
   Dataset out = align_labels(dataset, model, what);
   if (has_features(dataset.names) && has_features(model.names)) {
     if (dataset.names->features != model.names->features) {

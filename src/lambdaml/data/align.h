@@ -13,6 +13,7 @@ namespace lambdaml::data {
 struct Learned {
   std::size_t features = 0;
   std::shared_ptr<const Names> names = nullptr;
+  bool ignore_labels = false;  ///< labels and targets of rows mean nothing: they are dropped
 };
 
 /// The rows with the columns that a model learned, in its order, and its numbering of labels.

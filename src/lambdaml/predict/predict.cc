@@ -4,7 +4,6 @@
 #include <map>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/source.h"
@@ -27,7 +26,8 @@ std::string some_of(const std::vector<std::string>& labels) {
          (listed < labels.size() ? " …" : "");
 }
 
-/// The labels of a set in the model's numbers: texts may have other numbers there.
+/// The labels of a set in the model's numbers. Labels that are texts have others if the model has
+/// no names.
 data::Dataset with_labels_of(const model::Shape& shape, data::Dataset data,
                              const std::string& what) {
   if (data.labels.empty() || shape.labels.empty()) return data;
@@ -85,14 +85,8 @@ bool can_be_judged(const model::Plugin& plugin, const model::Rows& rows) {
 
 }  // namespace
 
-data::Learned learned(const job::TrainedModel& trained, const Request& request) {
-  std::shared_ptr<const data::Names> names = trained.shape.names;
-  if (names && request.ignore_labels) {
-    auto without = std::make_shared<data::Names>(*names);
-    without->labels.clear();
-    names = without;
-  }
-  return {trained.shape.features, names};
+data::Learned learned_by(const model::Shape& shape, const Request& request) {
+  return {.features = shape.features, .names = shape.names, .ignore_labels = request.ignore_labels};
 }
 
 void require_possible(const job::TrainedModel& model, const Request& request,
@@ -109,9 +103,7 @@ Predictions predict(job::TrainedModel& trained, const data::Dataset& data, const
                     const Request& request, const std::function<void()>& between) {
   require_possible(trained, request, "model");
   const model::Plugin& plugin = model::registry().get(trained.name);
-  data::Dataset dataset = data;
-  if (request.ignore_labels) dataset.labels = {}, dataset.targets = {};
-  dataset = data::align(dataset, learned(trained, request), what);
+  data::Dataset dataset = data::align(data, learned_by(trained.shape, request), what);
   dataset = with_labels_of(trained.shape, std::move(dataset), what);
   const model::Rows rows = plugin.predicts_numbers
                                ? model::with_numbers(dataset)
@@ -150,10 +142,9 @@ Predictions predict(job::TrainedModel& trained, const data::Dataset& data, const
 
 Predictions predict(job::TrainedModel& trained, const Uri& uri, const std::string& format,
                     const Options& format_options, const Request& request) {
-  return predict(
-      trained,
-      data::read_for(learned(trained, request), uri, format, processors(), nullptr, format_options),
-      uri.display(), request);
+  const data::Dataset rows = data::read_for(learned_by(trained.shape, request), uri, format,
+                                            processors(), nullptr, format_options);
+  return predict(trained, rows, uri.display(), request);
 }
 
 }  // namespace lambdaml::predict

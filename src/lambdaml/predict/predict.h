@@ -20,8 +20,8 @@ struct Request {
   bool ignore_labels = false;
 };
 
-/// What data::read_for() and align() need to know of the model.
-data::Learned learned(const job::TrainedModel& model, const Request& request);
+/// How rows must be read and aligned for that.
+data::Learned learned_by(const model::Shape& shape, const Request& request);
 
 /// Throws invalid_argument if the model cannot do that: it has no probabilities. `what` names it.
 void require_possible(const job::TrainedModel& model, const Request& request,
@@ -33,9 +33,9 @@ struct Predictions {
   Quality quality;
 };
 
-/// Predicts each row; ignores features that the model never saw, and warns of these. `what` names
-/// the data in messages. Throws invalid_argument, naming them, for labels that the model does not
-/// know. Calls `between` (if any) about every 65,536 rows; it may throw.
+/// Predicts each row, after data::align(). `what` names the data in messages. Throws
+/// invalid_argument, naming them, for labels that the model does not know. Calls `between` (if any)
+/// about every 65,536 rows; it may throw.
 Predictions predict(job::TrainedModel& model, const data::Dataset& data, const std::string& what,
                     const Request& request, const std::function<void()>& between = {});
 

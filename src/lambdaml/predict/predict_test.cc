@@ -184,12 +184,58 @@ TEST(PredictWithNames, LabelsAreTakenByTheirTexts) {
     }
     return std::string("nothing thrown");
   };
-  EXPECT_NE(error_with({{}, {"maybe", "no"}}).find("(maybe; it knows a, b, no, yes)"),
+  EXPECT_NE(error_with({{}, {"maybe", "no"}}).find("does not know its labels 'maybe'"),
             std::string::npos);
-  EXPECT_NE(error_with({{}, {}}).find("(0, 1; it knows"), std::string::npos);
-  EXPECT_NE(error_with({{"height", "age"}, {"no", "yes"}})
-                .find("its column 'height' is where the model has 'age'"),
-            std::string::npos);
+  EXPECT_NE(error_with({{}, {}}).find("does not know its labels '0', '1'"), std::string::npos);
+  EXPECT_EQ(error_with({{"height", "age"}, {"no", "yes"}}), "nothing thrown");
+  EXPECT_EQ(error_with({{"height", "weight"}, {"no", "yes"}}),
+            "rows: the column 'age' is missing, which the model learned from");
+
+  // Columns are found by their names.
+  rows.names = std::make_shared<const data::Names>(data::Names{{"height", "age"}, {"no", "yes"}});
+  const Predictions other = predict(model, rows, "rows", {});
+  EXPECT_EQ(csv_of(other), "yes\nno\n");
+  EXPECT_EQ(json_of(other, model)["accuracy"], 0);
+  // Labels of another model are no labels here.
+  rows.names = std::make_shared<const data::Names>(data::Names{{"age", "height"}, {"x", "y"}});
+  const Predictions ignored = predict(model, rows, "rows", {.ignore_labels = true});
+  EXPECT_EQ(csv_of(ignored), "no\nyes\n");
+  EXPECT_EQ(json_of(ignored, model), (nlohmann::json{{"rows", 2}}));
+}
+
+TEST(PredictNumbers, TheyAreMeasuredAsNumbers) {
+  Options options = job::job_options();
+  const model::Shape shape{1, {}};
+  const auto made = model::registry().get("linear").make(shape, options);
+  job::TrainedModel model =
+      job::model_from_bytes(std::make_shared<const Buffer>(job::model_to_bytes(
+                                "linear", shape, options, *made, std::vector<float>{2, 0.5F})),
+                            "model");
+  // The example of scikit-learn's documentation of mean_absolute_error and r2_score.
+  const std::vector<float> values{1, -0.25F, 0.75F, 3.75F}, targets{3, -0.5F, 2, 7};
+  data::Dataset rows;
+  rows.features = tensor::DenseView{values.data(), 4, 1};
+  rows.targets = targets;
+  const Predictions result = predict(model, rows, "rows", {});
+  EXPECT_EQ(csv_of(result), "2.5\n0\n2\n8\n");
+  Quality quality = predict(model, rows.slice(0, 1), "rows", {}).quality;
+  const Quality rest = predict(model, rows.slice(1, 4), "rows", {}).quality;
+  quality.add(Quality::from_bytes(rest.to_bytes(), "part"));
+  for (const nlohmann::json& json :
+       {nlohmann::json(json_of(result, model)),
+        nlohmann::json(json_of(quality, model::registry().get("linear"), shape))}) {
+    EXPECT_EQ(json["rows"], 4);
+    EXPECT_NEAR(json["mae"], 0.5, 1e-12);
+    EXPECT_NEAR(json["rmse"], std::sqrt(0.375), 1e-12);
+    EXPECT_NEAR(json["r2"], 0.9486081370449679, 1e-12);
+  }
+  EXPECT_THROW(predict(model, rows, "rows", {.shown = {.class_scores = true}}), Error);
+  EXPECT_EQ(parse_json(answer(model, R"({"rows": [[1], [2]]})")),
+            (nlohmann::json{{"values", {2.5, 4.5}}}));
+  const nlohmann::json described = describe(model, nullptr);
+  EXPECT_EQ(described["coefficients"], (nlohmann::json{{2}}));
+  EXPECT_EQ(described["intercept"], (nlohmann::json{0.5}));
+  EXPECT_EQ(lines_of(model, nullptr, false).back(), "             0.5  intercept");
 }
 
 TEST(PredictWithNames, TheFunctionTakesFeaturesByName) {

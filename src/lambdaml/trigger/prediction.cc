@@ -98,15 +98,17 @@ class PredictionRun {
       event_.data = *std::move(prepared);
       event_.data_uri = uri.text();
     } else {
-      const data::Dataset dataset = data::read_for(predict::learned(model_, prediction_.request),
-                                                   uri, format, processors(), nullptr, options_);
+      const data::Dataset dataset =
+          data::read_for(predict::learned_by(model_.shape, prediction_.request), uri, format,
+                         processors(), nullptr, options_);
       const auto store =
           storage::with_prefix({std::shared_ptr<void>(), &channel_}, control::keys::kData);
       event_.data = data::split(dataset, std::min(wanted, dataset.rows()), *store, "shard",
                                 processors(), data::Cut::in_order);
     }
     event_.workers = static_cast<std::uint32_t>(std::min(wanted, event_.data.parts()));
-    if (event_.data.features > model_.shape.features)
+    const bool by_name = event_.data.names && model_.shape.names;
+    if (event_.data.features > model_.shape.features && !by_name)
       log::warning("{}: it has {} features; those beyond the model's {} are left out",
                    uri.display(), event_.data.features, model_.shape.features);
   }
