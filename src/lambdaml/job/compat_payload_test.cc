@@ -115,7 +115,7 @@ TEST(OriginalPayload, ErrorsNameThePayloadsOwnKeys) {
   for (const auto& [payload, key] : std::map<std::string, std::string>{
            {R"({"data_bucket":"d","n_workers":"two"})", "n_workers"},
            {R"({"data_bucket":"d","n_epochs":0})", "n_epochs"},
-           {R"({"data_bucket":"d","dataset_type":"csv"})", "dataset_type"}}) {
+           {R"({"data_bucket":"d","dataset_type":"parquet"})", "dataset_type"}}) {
     Options options = job_options();
     try {
       from_original_payload(parse_json(payload), options);

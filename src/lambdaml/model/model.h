@@ -60,9 +60,10 @@ struct Batch {
 struct Totals {
   double loss = 0;  ///< Σ of the model's loss; k-means: inertia, Σ squared distance
   double rows = 0;
-  double correct = 0;  ///< rows whose predicted class is the target; k-means, from evaluate() only:
-                       ///< Σ simplified silhouette
-  /// Models that predict numbers; only of evaluate().
+  double correct = 0;  ///< rows whose predicted class is the target
+  /// Only of evaluate(). k-means: Σ simplified silhouette.
+  double silhouettes = 0;
+  /// Only of evaluate(). Models that predict numbers.
   double absolute_error = 0;   ///< Σ |error|
   double targets = 0;          ///< Σ y
   double squared_targets = 0;  ///< Σ y²
@@ -70,6 +71,7 @@ struct Totals {
     loss += other.loss;
     rows += other.rows;
     correct += other.correct;
+    silhouettes += other.silhouettes;
     absolute_error += other.absolute_error;
     targets += other.targets;
     squared_targets += other.squared_targets;
@@ -78,13 +80,13 @@ struct Totals {
 };
 
 /// Totals as numbers that can be added up, and back.
-constexpr std::size_t kTotals = 6;
+constexpr std::size_t kTotals = 7;
 inline std::array<double, kTotals> numbers_of(const Totals& totals) {
-  return {totals.loss,           totals.rows,    totals.correct,
+  return {totals.loss,           totals.rows,    totals.correct,        totals.silhouettes,
           totals.absolute_error, totals.targets, totals.squared_targets};
 }
 inline Totals totals_from(std::span<const double, kTotals> numbers) {
-  return {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]};
+  return {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]};
 }
 
 /// A learned function: one contiguous float32 parameter vector, owned by the caller, and ways to

@@ -27,7 +27,9 @@
 #include "lambdaml/job/worker_stats.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
+#include "lambdaml/worker/entry.h"
 #include "lambdaml/worker/measure_rounds.h"
+#include "lambdaml/worker/predict_parts.h"
 #include "lambdaml/worker/remote.h"
 #include "lambdaml/worker/trainer.h"
 
@@ -35,10 +37,6 @@ namespace lambdaml::worker {
 namespace {
 
 using nlohmann::json;
-
-/// How long to wait: the trigger of a running job restores the job's key within a second of its
-/// loss.
-constexpr double kSecondsToPutBack = 3;
 
 /// Equal for runs that may continue each other: contains everything except how long and where they
 /// run, and their passwords.
@@ -58,10 +56,6 @@ json fingerprint_of(const job::TrainEvent& event) {
 
 json defaults_of(const Options& options) {
   return job::to_json(Options(options.declared()), job::Values::deciding);
-}
-
-json totals_json(const model::Totals& totals) {
-  return json{totals.loss, totals.rows, totals.correct};
 }
 
 class WorkerRun {
@@ -120,24 +114,9 @@ class WorkerRun {
   /// Takes part in the job, and learns what an earlier invocation of this worker has done. Returns
   /// the answer where there is nothing left to do.
   std::optional<std::string> enter() {
-    const std::optional<Buffer> job = find_job();
-    if (!job) {
-      log::info("job {} is over, or was never begun: nothing to do", event_.job_id);
-      return std::string(control::kJobIsOver);
-    }
-    if (job->text() == control::keys::kLost) fail_lost();
-    if (channel_->load(control::keys::started(event_.worker))) {
-      if (const std::optional<Buffer> report = channel_->load(control::keys::result(event_.worker)))
-        return std::string(report->text());
-      again_ = true;
-    } else {
-      channel_->save(control::keys::started(event_.worker), {});
-    }
-    claim_.claim();
-    // A process that stops a job writes this marker before it takes the claims, so a worker sees at
-    // least one of them.
-    if (channel_->load(control::keys::kStop))
-      throw control::Stopped(fmt::format("worker {}: its job was stopped", event_.worker));
+    Entry entry = worker::enter(*channel_, claim_, event_.worker);
+    if (entry.answer) return entry.answer;
+    again_ = entry.again;
     const std::optional<Buffer> earlier =
         again_ ? channel_->load(control::keys::worker_stats(event_.worker)) : std::nullopt;
     if (earlier)
@@ -161,9 +140,9 @@ class WorkerRun {
                                          event_.options, trainer.model(), trainer.parameters()));
     json report = stats_with(trainer, load_s).to_json();
     report["worker"] = event_.worker;
-    report["train"] = totals_json(totals.train);
-    report["valid"] = totals_json(totals.valid);
-    report["test"] = totals_json(totals.test);
+    report["train"] = model::numbers_of(totals.train);
+    report["valid"] = model::numbers_of(totals.valid);
+    report["test"] = model::numbers_of(totals.test);
     report["rounds"] = trainer.communicator().round();
     report["epochs"] = trainer.epochs_done();
     report["ended_by"] = trainer.ended_by();
@@ -172,24 +151,7 @@ class WorkerRun {
     return text;
   }
 
-  /// The value of the job's key; nullopt if there is no such job. If the store can lose the key,
-  /// waits for it to be restored.
-  std::optional<Buffer> find_job() {
-    std::optional<Buffer> job = channel_->load(control::keys::kJob);
-    if (job || channel_->capabilities().durable) return job;
-    try {
-      return channel_->load_or_wait(control::keys::kJob, Deadline::in(kSecondsToPutBack));
-    } catch (const storage::MissingKeys&) {
-      return {};
-    }
-  }
-
-  [[noreturn]] void fail_lost() const {
-    throw control::JobIsLost(
-        fmt::format("worker {}: channel {}: it has lost what this job wrote, so the worker cannot "
-                    "begin",
-                    event_.worker, channel_->describe()));
-  }
+  [[noreturn]] void fail_lost() const { worker::fail_lost(*channel_, event_.worker); }
 
   /// This worker's part of a set that was prepared, or staged in the channel.
   data::Dataset load_part(const std::string& prepared, const char* staged,
@@ -334,9 +296,9 @@ class WorkerRun {
 
 /// If the platform reports how events end, an error that another attempt cannot avoid is returned
 /// as a response.
-std::string run_here(job::TrainEvent event, const faas::Invocation& invocation) {
+std::string run_here(const std::function<std::string()>& work) {
   try {
-    return WorkerRun(std::move(event), invocation, {}).run();
+    return work();
   } catch (const control::JobIsOver& over) {
     log::info("{}", over.what());
     return std::string(control::kJobIsOver);
@@ -349,16 +311,31 @@ std::string run_here(job::TrainEvent event, const faas::Invocation& invocation) 
   }
 }
 
+std::string handle_predict_event(const job::PredictEvent& event,
+                                 const faas::Invocation& invocation) {
+  if (!event.remote) return run_here([&] { return predict_parts(event, invocation, {}); });
+  const RemoteWorker worker{event.job_id, event.worker, event.channel};
+  return report_to_storage(invocation, worker, [&](const std::function<void()>& each_second) {
+    return predict_parts(event, invocation, each_second);
+  });
+}
+
 }  // namespace
 
 std::string handle_worker_event(const faas::Invocation& invocation) {
   try {
-    if (job::task_of(invocation.payload) == "bench_comm")
+    const std::string task = job::task_of(invocation.payload);
+    if (task == "bench_comm")
       return measure_rounds(job::bench_comm_event_from_json(invocation.payload), invocation);
+    if (task == "predict")
+      return handle_predict_event(job::predict_event_from_json(invocation.payload), invocation);
     job::TrainEvent event = job::train_event_from_json(invocation.payload);
     event.options.set("threads", Option::Value(job::threads_of_function(event.options)), "threads");
-    if (!job::is_remote(event.options)) return run_here(std::move(event), invocation);
-    return report_to_storage(invocation, event, [&](const std::function<void()>& each_second) {
+    if (!job::is_remote(event.options))
+      return run_here([&] { return WorkerRun(std::move(event), invocation, {}).run(); });
+    const RemoteWorker worker{event.job_id, event.worker, event.options.text("channel"),
+                              event.options.text("checkpoint")};
+    return report_to_storage(invocation, worker, [&](const std::function<void()>& each_second) {
       return WorkerRun(event, invocation, each_second).run();
     });
   } catch (const std::bad_alloc&) {

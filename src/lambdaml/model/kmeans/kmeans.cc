@@ -66,7 +66,7 @@ class KMeans final : public ExpectationModel {
   /// Costs two passes: the second finds each row's second nearest centroid.
   Totals evaluate(const Batch& batch, std::span<const float> parameters) override {
     Totals totals = assign(batch, parameters, {});
-    if (k_ > 1) totals.correct = sum_of_silhouettes(batch, parameters);
+    if (k_ > 1) totals.silhouettes = sum_of_silhouettes(batch, parameters);
     return totals;
   }
 
@@ -153,7 +153,7 @@ class KMeans final : public ExpectationModel {
   /// same distance 0 from two centroids counts 0.
   double sum_of_silhouettes(const Batch& batch, std::span<const float> parameters) {
     const std::size_t n = batch.rows();
-    const Prediction own = predict(batch, parameters);
+    const Prediction own = predict(batch, parameters, {});
     std::vector<std::uint32_t> order(n);  // by cluster
     std::iota(order.begin(), order.end(), 0U);
     std::ranges::stable_sort(order, {}, [&](std::uint32_t i) { return own.classes[i]; });
@@ -236,7 +236,7 @@ void register_plugin(Registry& registry) {
                              .help = "mean simplified silhouette: near 1 if clusters are far apart "
                                      "and compact, near 0 if they touch",
                              .higher_is_better = true,
-                             .of = [](const Totals& t) { return t.correct / t.rows; },
+                             .of = [](const Totals& t) { return t.silhouettes / t.rows; },
                              .of_evaluation = true}},
                 .tabulate = table_of_clusters,
                 .options = {{.name = "clusters",

@@ -3,14 +3,12 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/optim/admm/local_solver.h"
-#include "lambdaml/optim/lbfgs/minimizer.h"
-#include "lambdaml/optim/lbfgs/pass.h"
+#include "lambdaml/optim/minimizer.h"
+#include "lambdaml/optim/pass.h"
 #include "lambdaml/optim/support.h"
 
 namespace lambdaml::optim::admm {
 namespace {
-
-using lbfgs::Minimizer;
 
 constexpr std::size_t kMemory = 10;
 /// The part of the first gradient's norm that is left in the first outer epoch, its factor from
@@ -24,7 +22,7 @@ class LbfgsSolver final : public LocalSolver {
   LbfgsSolver(const Problem& problem, const Options& options)
       : model_(gradient_model(problem.model, "admm")),
         most_passes_(static_cast<std::uint64_t>(options.integer("epochs"))),
-        minimizer_(lbfgs::Objective(0, 0, model_.penalized()), kMemory, model_.parameter_count()),
+        minimizer_(Objective(0, 0, model_.penalized()), kMemory, model_.parameter_count()),
         pass_(model_.parameter_count()),
         gradient_(model_.parameter_count()),
         own_rows_(problem.own_rows) {}
@@ -131,7 +129,7 @@ class LbfgsSolver final : public LocalSolver {
   model::GradientModel& model_;
   std::uint64_t most_passes_;
   Minimizer minimizer_;
-  lbfgs::Pass pass_;
+  Pass pass_;
   std::vector<float> gradient_;
   double own_rows_;
   std::vector<float> x_;

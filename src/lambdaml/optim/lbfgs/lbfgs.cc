@@ -6,8 +6,8 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/option_sets.h"
-#include "lambdaml/optim/lbfgs/minimizer.h"
-#include "lambdaml/optim/lbfgs/pass.h"
+#include "lambdaml/optim/minimizer.h"
+#include "lambdaml/optim/pass.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/optim/support.h"
 

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "lambdaml/optim/lbfgs/history.h"
+#include "lambdaml/optim/history.h"
 #include "lambdaml/optim/testing/problems.h"
 #include "lambdaml/optim/testing/testing.h"
 

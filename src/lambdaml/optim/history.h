@@ -4,9 +4,9 @@
 #include <span>
 #include <vector>
 
-namespace lambdaml::optim::lbfgs {
+namespace lambdaml::optim {
 
-double dot(std::span<const float> a, std::span<const float> b);
+double dot_product(std::span<const float> a, std::span<const float> b);
 
 /// The newest steps and the gradient's change over each of them: an approximation of the inverse
 /// Hessian (Nocedal, Wright 2006: "Numerical Optimization", algorithm 7.4).
@@ -52,4 +52,4 @@ class History {
   std::vector<float> changes_;
 };
 
-}  // namespace lambdaml::optim::lbfgs
+}  // namespace lambdaml::optim

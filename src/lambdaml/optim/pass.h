@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "lambdaml/model/model.h"
-#include "lambdaml/optim/lbfgs/minimizer.h"
+#include "lambdaml/optim/minimizer.h"
 
-namespace lambdaml::optim::lbfgs {
+namespace lambdaml::optim {
 
 /// One worker's answer to a question of a Minimizer, from one pass over its rows.
 class Pass {
@@ -35,4 +35,4 @@ class Pass {
   model::Totals totals_;
 };
 
-}  // namespace lambdaml::optim::lbfgs
+}  // namespace lambdaml::optim

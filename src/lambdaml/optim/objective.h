@@ -7,7 +7,7 @@
 #include "lambdaml/base/options.h"
 #include "lambdaml/model/model.h"
 
-namespace lambdaml::optim::lbfgs {
+namespace lambdaml::optim {
 
 /// What is minimized: mean loss + l2/2 ‖w‖² + l1 ‖w‖₁, with the norms over the penalized
 /// parameters, + pull/2 ‖w − anchor‖², over all of them.
@@ -51,4 +51,4 @@ class Objective {
   std::vector<std::pair<std::size_t, std::size_t>> penalized_;
 };
 
-}  // namespace lambdaml::optim::lbfgs
+}  // namespace lambdaml::optim

@@ -1,9 +1,9 @@
-#include "lambdaml/optim/lbfgs/objective.h"
+#include "lambdaml/optim/objective.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace lambdaml::optim::lbfgs {
+namespace lambdaml::optim {
 
 double Objective::penalty(std::span<const float> w) const {
   double squares = 0, sizes = 0;
@@ -67,4 +67,4 @@ void Objective::move(std::span<const float> w, double t, std::span<const float> 
     }
 }
 
-}  // namespace lambdaml::optim::lbfgs
+}  // namespace lambdaml::optim

@@ -1,4 +1,4 @@
-#include "lambdaml/optim/lbfgs/minimizer.h"
+#include "lambdaml/optim/minimizer.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/optim/support.h"
 
-namespace lambdaml::optim::lbfgs {
+namespace lambdaml::optim {
 namespace {
 
 /// How much of the decrease that the slope promises a step must bring (Armijo's condition).
@@ -67,7 +67,7 @@ double Minimizer::promised(std::span<const float> point) const {
 Minimizer::Answer Minimizer::take_gradient(double mean_loss, std::span<float> gradient) {
   objective_.add_penalty_gradient(trial_, gradient);
   const double value = mean_loss + objective_.penalty(trial_);
-  const bool finite = std::isfinite(value) && std::isfinite(dot(gradient, gradient));
+  const bool finite = std::isfinite(value) && std::isfinite(dot_product(gradient, gradient));
   if (!started_) {
     if (!finite) return Answer::not_finite;
     started_ = true;
@@ -102,7 +102,7 @@ bool Minimizer::is_sufficient(double value, double expected,
   // Where the values differ by no more than their noise, the slopes decide (Hager, Zhang 2005: the
   // approximate Wolfe condition).
   return objective_.is_smooth() && value <= value_ + kNoise * std::abs(value_) &&
-         dot(gradient, direction_) <= -0.8 * expected;
+         dot_product(gradient, direction_) <= -0.8 * expected;
 }
 
 /// Makes the trial, of which that is the gradient, the current parameters.
@@ -111,7 +111,7 @@ void Minimizer::accept(double value, std::span<float> gradient) {
   std::copy(gradient.begin(), gradient.end(), gradient_.begin());
   value_ = value;
   objective_.steepest(w_, gradient_, steepest_);
-  norm_ = std::sqrt(dot(steepest_, steepest_));
+  norm_ = std::sqrt(dot_product(steepest_, steepest_));
   std::rotate(values_.begin(), values_.begin() + 1, values_.end());
   values_.back() = value;
   is_chosen_ = false;
@@ -130,7 +130,7 @@ void Minimizer::propose() {
   std::copy(v.begin(), v.end(), direction_.begin());
   is_along_steepest_ = false;
   searching_ = false;
-  if (!(dot(steepest_, direction_) < 0)) return search_along_steepest();
+  if (!(dot_product(steepest_, direction_) < 0)) return search_along_steepest();
   objective_.move(w_, 1, direction_, steepest_, trial_);
 }
 
@@ -153,7 +153,8 @@ void Minimizer::search_along_direction(bool finite, double value, double expecte
   searching_ = true;
   lengths_.fill(0);
   const bool known = finite && objective_.is_smooth();
-  double length = known ? cubic_minimum(value_, expected, value, dot(gradient, direction_)) : 0.5;
+  double length =
+      known ? cubic_minimum(value_, expected, value, dot_product(gradient, direction_)) : 0.5;
   for (double& each : std::span(lengths_).first(kShorterSteps)) {
     each = length;
     length /= 4;
@@ -213,4 +214,4 @@ void Minimizer::set_scalars(std::span<const double> scalars) {
   points_.clear();
 }
 
-}  // namespace lambdaml::optim::lbfgs
+}  // namespace lambdaml::optim

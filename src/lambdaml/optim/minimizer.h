@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "lambdaml/optim/lbfgs/history.h"
-#include "lambdaml/optim/lbfgs/objective.h"
+#include "lambdaml/optim/history.h"
+#include "lambdaml/optim/objective.h"
 #include "lambdaml/optim/optimizer.h"
 
-namespace lambdaml::optim::lbfgs {
+namespace lambdaml::optim {
 
 /// Limited-memory BFGS (Nocedal, Wright 2006, algorithm 7.5), with an L1 penalty as OWL-QN (Andrew,
 /// Gao 2007), as a dialogue: it says what it needs to know next, and its owner, which has the rows
@@ -96,4 +96,4 @@ class Minimizer {
   std::array<double, kWindow> values_ = no_values();  ///< the newest objectives
 };
 
-}  // namespace lambdaml::optim::lbfgs
+}  // namespace lambdaml::optim

@@ -1,4 +1,4 @@
-#include "lambdaml/optim/lbfgs/history.h"
+#include "lambdaml/optim/history.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/tensor/kernels.h"
 
-namespace lambdaml::optim::lbfgs {
+namespace lambdaml::optim {
 namespace {
 
 double mixed_dot(std::span<const float> a, std::span<const double> b) {
@@ -21,7 +21,7 @@ void add_multiple(double factor, std::span<const float> of, std::span<double> to
 
 }  // namespace
 
-double dot(std::span<const float> a, std::span<const float> b) {
+double dot_product(std::span<const float> a, std::span<const float> b) {
   return tensor::dot(a.size(), a.data(), b.data());
 }
 
@@ -29,8 +29,9 @@ History::History(std::size_t capacity, std::size_t size)
     : capacity_(capacity), size_(size), steps_(capacity * size), changes_(capacity * size) {}
 
 void History::add(std::span<const float> step, std::span<const float> change) {
-  const double curvature = dot(step, change);
-  if (!(curvature > 1e-10 * std::sqrt(dot(step, step) * dot(change, change)))) return;
+  const double curvature = dot_product(step, change);
+  if (!(curvature > 1e-10 * std::sqrt(dot_product(step, step) * dot_product(change, change))))
+    return;
   std::copy(step.begin(), step.end(), steps_.begin() + static_cast<std::ptrdiff_t>(next_ * size_));
   std::copy(change.begin(), change.end(),
             changes_.begin() + static_cast<std::ptrdiff_t>(next_ * size_));
@@ -48,15 +49,15 @@ void History::multiply(std::span<double> v) const {
   std::vector<double> factors(count_);
   for (std::size_t age = 0; age < count_; ++age) {
     const auto s = step(place(age)), y = change(place(age));
-    factors[age] = mixed_dot(s, v) / dot(s, y);
+    factors[age] = mixed_dot(s, v) / dot_product(s, y);
     add_multiple(-factors[age], y, v);
   }
   const auto newest = change(place(0));
-  const double scale = dot(step(place(0)), newest) / dot(newest, newest);
+  const double scale = dot_product(step(place(0)), newest) / dot_product(newest, newest);
   for (double& value : v) value *= scale;
   for (std::size_t age = count_; age-- > 0;) {
     const auto s = step(place(age)), y = change(place(age));
-    add_multiple(factors[age] - mixed_dot(y, v) / dot(s, y), s, v);
+    add_multiple(factors[age] - mixed_dot(y, v) / dot_product(s, y), s, v);
   }
 }
 
@@ -75,4 +76,4 @@ void History::set_scalars(std::span<const double> scalars) {
   next_ = static_cast<std::size_t>(scalars[1]);
 }
 
-}  // namespace lambdaml::optim::lbfgs
+}  // namespace lambdaml::optim

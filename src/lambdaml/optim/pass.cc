@@ -1,10 +1,10 @@
-#include "lambdaml/optim/lbfgs/pass.h"
+#include "lambdaml/optim/pass.h"
 
 #include <algorithm>
 
 #include "lambdaml/optim/support.h"
 
-namespace lambdaml::optim::lbfgs {
+namespace lambdaml::optim {
 
 void Pass::begin() {
   std::ranges::fill(sums_, 0.0);
@@ -39,4 +39,4 @@ void Pass::set_scalars(std::span<const double> scalars) {
             sums_.begin());
 }
 
-}  // namespace lambdaml::optim::lbfgs
+}  // namespace lambdaml::optim
