@@ -107,5 +107,41 @@ TEST_F(Accuracy, KMeansEndsWhereScikitLearnEndsFromTheSameStart) {
   }
 }
 
+TEST_F(Accuracy, KMeansIsAsGoodAsScikitLearns) {
+  REQUIRE_REAL_DATA();
+  REQUIRE_OR_SKIP(std::system("/usr/bin/python3 -c 'import sklearn' 2>/dev/null") == 0,
+                  "no python3-sklearn here");
+  for (const std::string data : {"higgs.train.libsvm", "agaricus.train.libsvm"}) {
+    const auto job = [&](const std::string& seed, const std::string& workers,
+                         const std::string& starts) {
+      return train({"--data", real_data(data), "--model", "kmeans", "--clusters", "8", "--epochs",
+                    "300", "--threshold", "0", "--seed", seed, "--workers", workers, "--n-init",
+                    starts});
+    };
+    double mean = 0;
+    constexpr int kSeeds = 5;
+    for (int seed = 1; seed <= kSeeds; ++seed)
+      mean += job(std::to_string(seed), "1", "1")["inertia"].get<double>() / kSeeds;
+    const std::string out = (folder() / "inertia").string();
+    ASSERT_EQ(std::system(("/usr/bin/python3 " LAMBDAML_SOURCE_DIR
+                           "/tests/e2e/scikit_kmeans_quality.py " +
+                           real_data(data) + " 8 " + std::to_string(kSeeds) + " > " + out)
+                              .c_str()),
+              0);
+    const double theirs = std::stod(read(out));
+    EXPECT_LT(mean, theirs * 1.03) << data;
+
+    // Starts of one job are those of its first seed and others, so more of them are not worse.
+    const nlohmann::json one = job("1", "1", "1"), best = job("1", "1", "5"),
+                         together = job("1", "4", "5");
+    EXPECT_LE(best["inertia"].get<double>(), one["inertia"].get<double>() * (1 + 1e-6)) << data;
+    EXPECT_LT(best["inertia"].get<double>(), theirs * 1.01) << data;
+    EXPECT_NEAR(together["inertia"].get<double>() / best["inertia"].get<double>(), 1, 1e-5) << data;
+    EXPECT_NEAR(together["silhouette"].get<double>(), best["silhouette"].get<double>(), 1e-4);
+    EXPECT_GT(best["silhouette"], 0.05) << data;
+    EXPECT_LT(best["silhouette"], 0.9) << data;
+  }
+}
+
 }  // namespace
 }  // namespace lambdaml::e2e

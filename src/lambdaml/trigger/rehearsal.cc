@@ -55,11 +55,12 @@ void require_targets(const model::Plugin& plugin, const data::Manifest& data,
          what, printable(data.names->labels.front()), plugin.name);
 }
 
+/// `models`: how many are trained at once.
 std::uint64_t bytes_for_merging(const Options& options, const model::Model& model,
-                                storage::Storage& channel) {
+                                std::size_t models, storage::Storage& channel) {
   comm::MergeSizes sizes;
   sizes.workers = static_cast<std::uint32_t>(options.integer("workers"));
-  sizes.values = std::max(model.parameter_count(), model.sums_count());
+  sizes.values = models * std::max(model.parameter_count(), model.sums_count());
   sizes.options = comm::pattern_options(options);
   return comm::bytes_needed(options.text("sync_mode"), sizes, channel);
 }
@@ -89,12 +90,19 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   if (data.rows() < model->minimum_rows())
     fail(Code::invalid_argument, "{}: its {} rows are too few: {} with these options needs {}",
          what, data.rows(), plugin.name, model->minimum_rows());
+  const auto alone = comm::registry().get(options.text("sync_mode")).make({});
+  optim::Problem problem{*model, *alone};
+  problem.rows_per_round = {1.0};
+  problem.rows = problem.own_rows = 1;
+  problem.bulk_synchronous = comm::registry().get(options.text("sync_mode")).bulk_synchronous;
+  const std::size_t models =
+      optim::registry().get(options.text("optim")).make(problem, options)->starts();
   const bool is_deployed =
       faas::registry().get(options.text("platform")).function_memory_mb != nullptr;
   const auto rows = std::min(static_cast<std::uint64_t>(options.integer("batch_size")),
                              *std::max_element(data.part_rows.begin(), data.part_rows.end()));
   const std::uint64_t training = model->training_bytes(rows);
-  const std::uint64_t merging = bytes_for_merging(options, *model, channel);
+  const std::uint64_t merging = bytes_for_merging(options, *model, models, channel);
   const std::uint64_t needed = training + data.bytes / data.parts() * kCopiesOfData + merging;
   if ((training > 0 || merging >= kMergingWorthAsking) &&
       needed > static_cast<std::uint64_t>(options.integer("memory_mb")) << 20)
@@ -105,12 +113,6 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
         "larger --memory-mb{}",
         plugin.name, human_bytes(needed), rows, human_bytes(merging), options.integer("memory_mb"),
         is_deployed ? " of lambdaml deploy" : "");
-  const auto alone = comm::registry().get(options.text("sync_mode")).make({});
-  optim::Problem problem{*model, *alone};
-  problem.rows_per_round = {1.0};
-  problem.rows = problem.own_rows = 1;
-  problem.bulk_synchronous = comm::registry().get(options.text("sync_mode")).bulk_synchronous;
-  optim::registry().get(options.text("optim")).make(problem, options);
 }
 
 }  // namespace lambdaml::trigger
