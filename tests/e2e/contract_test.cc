@@ -24,7 +24,7 @@ class Contract : public CliTest {
 
 TEST_F(Contract, TheSummaryAndTheFilesOfARun) {
   const nlohmann::json summary = train({"--data", "train.libsvm", "--test-data", "train.libsvm",
-                                        "--epochs", "3", "--output", "out"});
+                                        "--epochs", "3", "--lr", "0.1", "--output", "out"});
   for (const char* key :
        {"job_id",     "model",          "optim",          "sync_mode",     "channel",
         "workers",    "epochs",         "rows",           "features",      "train_loss",
@@ -98,7 +98,7 @@ TEST_F(Contract, TheSummaryForPeopleHasTheFiguresOfTheJson) {
   const Result text = lambdaml({"resume", "run", "-q"});
   EXPECT_EQ(text.exit_code, 0) << text.err;
   EXPECT_EQ(text.out.substr(0, text.out.find(" rows")),
-            "lr by grad_avg over reduce, 3 workers, 2 epochs of 6,513")
+            "lr by lbfgs over reduce, 3 workers, 2 epochs of 6,513")
       << text.out;
   EXPECT_EQ(json["rows"], 6513);
   const Result trained = lambdaml({"train", "--data", real_data("agaricus.train.libsvm"),

@@ -49,7 +49,7 @@ TEST_F(Equality, ManyWorkersGiveTheModelOfOneWithTheSameTotalBatchInTheFilesOrde
     const auto job = [&](int workers) {
       return train({"--data", real_data(data), "--workers", std::to_string(workers), "--batch-size",
                     std::to_string(840 / workers), "--epochs", "5", "--momentum", "0.9", "--l2",
-                    "0.001", "--no-shuffle", "--valid-ratio", "0"});
+                    "0.001", "--lr", "0.1", "--no-shuffle", "--valid-ratio", "0"});
     };
     const tensor::SafetensorsFile one = model_of(job(1));
     for (const int workers : {2, 4, 7}) {

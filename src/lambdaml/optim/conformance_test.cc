@@ -229,7 +229,7 @@ std::vector<Subject> subjects() {
        "model_avg",
        "svm",
        {{"lr", "auto"}, {"momentum", "0.5"}, {"l2", "auto"}}},
-      {"adam", "grad_avg", "lr", {{"optimizer", "adam"}, {"l2", "0.01"}, {"lr", "0.02"}}},
+      {"adam", "grad_avg", "lr", {{"optimizer", "adam"}, {"l2", "0.01"}, {"lr", "0.01"}}},
       {"adamw_of_averages",
        "model_avg",
        "lr",

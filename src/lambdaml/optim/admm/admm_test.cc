@@ -120,6 +120,28 @@ TEST(Admm, ReachesTheRidgeOptimumFromUnequalParts) {
   }
 }
 
+TEST(Admm, ReachesTheRidgeOptimumByLbfgsWithABalancedRho) {
+  const Rows rows = random_rows(120, 4, 5, 3);
+  const std::vector<double> optimum = ridge_optimum(rows, 0.2);
+  Job job{.model = [] { return std::make_unique<LeastSquares>(4); },
+          .parts = {rows.part(0, 2), Rows(0, 4), rows.part(1, 4), rows.part(3, 4)},
+          .optimizer = "admm",
+          .options = {{"admm_solver", "lbfgs"},
+                      {"epochs", "20"},
+                      {"l2", "0.2"},
+                      {"rho", "auto"},
+                      {"admm_tolerance_abs", "0"}},
+          .epochs = 60,
+          .until_converged = true};
+  const Trained trained = train(job);
+  EXPECT_LT(trained.epochs, 60);
+  for (std::size_t j = 0; j < 4; ++j)
+    EXPECT_NEAR(trained.parameters()[j], optimum[j], 2e-3 * std::abs(optimum[j]) + 2e-3);
+  // The loss of an epoch is that of the common model before it.
+  EXPECT_DOUBLE_EQ(trained.totals[0].loss,
+                   LeastSquares(4).evaluate(rows.dense(), std::vector<float>(4)).loss);
+}
+
 TEST(Admm, DoesNotLeanToTheLastBatches) {
   // Sorted targets make the batches of a pass disagree as much as they can.
   Rows rows(80, 1);
