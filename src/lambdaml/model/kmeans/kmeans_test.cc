@@ -184,8 +184,8 @@ TEST(KMeans, TheFirstCentroidsTakeAConstantNumberOfRounds) {
 }
 
 TEST(KMeans, EveryOneOfManyFarClustersGetsACentroid) {
-  // A row of a cluster without a candidate is a million times as far as one of a cluster with one. A
-  // centre that is a row leaves twice the inertia of a mean.
+  // A row of a cluster without a candidate is a million times as far as one of a cluster with one.
+  // A centre that is a row leaves twice the inertia of a mean.
   Rows rows = blobs(5000, 8, 50, 5, 0.01);
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     const std::vector<float> centroids = chosen(rows, 50, 2, seed);
@@ -219,7 +219,8 @@ TEST(KMeans, ChoosesOfWeightedRowsGreedily) {
   const int n = 6000;
   for (int seed = 0; seed < n; ++seed) {
     std::vector<float> centroids(2);
-    choose_of_weighted(rows, weights, 2, 1, 1, static_cast<std::uint64_t>(seed), centroids);
+    choose_of_weighted(tensor::DenseView{rows.data(), 3, 1}, weights, 2, 1,
+                       static_cast<std::uint64_t>(seed), centroids);
     drawn[{centroids[0], centroids[1]}] += 1.0 / n;
   }
   const double a = 1.0 / 100, b = 1.0 / 9, c = 4.0 / 121;

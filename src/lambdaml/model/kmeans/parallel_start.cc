@@ -1,6 +1,7 @@
 #include "lambdaml/model/kmeans/parallel_start.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -33,6 +34,51 @@ double rounded(double sum) {
   return std::ldexp(std::round(std::ldexp(mantissa, kBits)), exponent - kBits);
 }
 
+/// Sets the d floats at `out`, which are 0.
+void copy_row(const tensor::MatrixView& x, std::size_t i, float* out) {
+  std::visit([&](const auto& view) { copy_row(view, i, out); }, x);
+}
+
+std::span<const float> values_of(const tensor::DenseView& x, std::size_t i) { return x.row(i); }
+template <class Index>
+std::span<const float> values_of(const tensor::CsrView<Index>& x, std::size_t i) {
+  return {x.values + x.offsets[i], x.offsets[i + 1] - x.offsets[i]};
+}
+void copy_indices(const tensor::DenseView&, std::size_t, double*) {}
+template <class Index>
+void copy_indices(const tensor::CsrView<Index>& x, std::size_t i, double* out) {
+  std::copy(x.indices + x.offsets[i], x.indices + x.offsets[i + 1], out);
+}
+
+/// Rows that are collected, in the form of the data: wide sparse ones would fill messages with
+/// zeros.
+class Collected {
+ public:
+  explicit Collected(std::size_t d) : d_(d) {}
+
+  void make_sparse() { sparse_ = true; }
+  bool is_sparse() const { return sparse_; }
+  std::size_t count() const { return offsets_.size() - 1; }
+  /// Valid until more rows are added.
+  tensor::MatrixView view() const {
+    if (!sparse_) return tensor::DenseView{values_.data(), count(), d_};
+    return tensor::Csr32{offsets_.data(), indices_.data(), values_.data(), count(), d_};
+  }
+  /// `indices`: as they travel; empty for dense rows.
+  void add(std::span<const float> values, std::span<const double> indices) {
+    values_.insert(values_.end(), values.begin(), values.end());
+    for (const double index : indices) indices_.push_back(static_cast<std::uint32_t>(index));
+    offsets_.push_back(values_.size());
+  }
+
+ private:
+  std::size_t d_;
+  bool sparse_ = false;
+  std::vector<std::uint64_t> offsets_ = {0};
+  std::vector<std::uint32_t> indices_;
+  std::vector<float> values_;
+};
+
 /// One worker's part in choosing the candidates.
 class Candidates {
  public:
@@ -44,12 +90,19 @@ class Candidates {
         nearest_(n_, std::numeric_limits<float>::infinity()),
         owner_(n_),
         distances_(n_),
-        closest_(n_) {}
+        closest_(n_),
+        rows_(d) {}
 
   /// Merges the number of all rows and makes one of them the first candidate. Returns it.
   std::uint64_t begin(std::size_t k) {
-    double all = static_cast<double>(n_);
-    merge({{}, {&all, 1}});
+    // The form is that of all workers: one without rows may have another.
+    std::array<double, 2> sums{static_cast<double>(n_),
+                               n_ > 0 && tensor::is_sparse(start_.rows.features) ? 1.0 : 0.0};
+    merge({{}, sums});
+    const double all = sums[0];
+    if (sums[1] > 0) rows_.make_sparse();
+    if (n_ > 0 && tensor::is_sparse(start_.rows.features) != rows_.is_sparse())
+      fail(Code::internal, "k-means got dense rows on some workers and sparse ones on others");
     if (all < static_cast<double>(k))
       fail(Code::invalid_argument, "k-means with {} clusters needs as many rows; the data has {}",
            k, all);
@@ -90,8 +143,8 @@ class Candidates {
     return counts;
   }
 
-  std::span<const float> rows() const { return rows_; }
-  std::size_t count() const { return rows_.size() / d_; }
+  tensor::MatrixView rows() const { return rows_.view(); }
+  std::size_t count() const { return rows_.count(); }
 
   void merge(comm::Vectors vectors) {
     const std::size_t merged = start_.communicator.merge(vectors, comm::Meaning::state);
@@ -106,36 +159,68 @@ class Candidates {
   /// Makes these rows of this worker, and those of the others, candidates, in the order of their
   /// numbers.
   void add(std::span<const std::size_t> picked) {
-    std::vector<double> counts(start_.communicator.workers());
-    counts[start_.communicator.worker()] = static_cast<double>(picked.size());
+    // How many rows each worker has, and how many values.
+    const std::size_t workers = start_.communicator.workers();
+    const std::size_t worker = start_.communicator.worker();
+    std::vector<double> counts(2 * workers);
+    counts[worker] = static_cast<double>(picked.size());
+    for (const std::size_t i : picked)
+      counts[workers + worker] += static_cast<double>(own_values(i).size());
     merge({{}, counts});
-    const auto own = counts.begin() + start_.communicator.worker();
-    const auto slot = static_cast<std::size_t>(std::accumulate(counts.begin(), own, 0.0));
-    const auto all = static_cast<std::size_t>(std::accumulate(own, counts.end(), 0.0)) + slot;
+    const auto sum = [&](std::size_t begin, std::size_t end) {
+      const auto from = counts.begin();
+      return static_cast<std::size_t>(std::accumulate(
+          from + static_cast<std::ptrdiff_t>(begin), from + static_cast<std::ptrdiff_t>(end), 0.0));
+    };
+    const std::size_t all = sum(0, workers);
     if (all == 0) return;
-    std::vector<float> given(all * d_);
-    std::vector<double> numbers(all);
-    for (std::size_t j = 0; j < picked.size(); ++j) {
-      float* const to = given.data() + (slot + j) * d_;
-      std::visit([&](const auto& x) { copy_row(x, picked[j], to); }, start_.rows.features);
+    std::vector<float> values(sum(workers, 2 * workers));
+    // The number and the length of each row; if rows are sparse, then the index of each value.
+    std::vector<double> facts(2 * all + (rows_.is_sparse() ? values.size() : 0));
+    std::size_t row = sum(0, worker);
+    std::size_t at = sum(workers, workers + worker);
+    for (const std::size_t i : picked) {
+      const std::span<const float> own = own_values(i);
       // −0 becomes +0, as in a sum with the zeros of other workers.
-      for (std::size_t f = 0; f < d_; ++f) to[f] += 0.0F;
-      numbers[slot + j] = static_cast<double>(number_of(picked[j]));
+      for (std::size_t j = 0; j < own.size(); ++j) values[at + j] = own[j] + 0.0F;
+      facts[row] = static_cast<double>(number_of(i));
+      facts[all + row] = static_cast<double>(own.size());
+      std::visit([&](const auto& x) { copy_indices(x, i, facts.data() + 2 * all + at); },
+                 start_.rows.features);
+      ++row;
+      at += own.size();
     }
-    merge({given, numbers});
-    std::vector<std::size_t> order(all);
+    merge({values, facts});
+    collect(all, values, facts);
+  }
+
+  std::span<const float> own_values(std::size_t i) const {
+    return std::visit([&](const auto& x) { return values_of(x, i); }, start_.rows.features);
+  }
+
+  /// Takes what add() merged.
+  void collect(std::size_t all, std::span<const float> values, std::span<const double> facts) {
+    std::vector<std::size_t> begins(all + 1), order(all);
+    for (std::size_t j = 0; j < all; ++j)
+      begins[j + 1] = begins[j] + static_cast<std::size_t>(facts[all + j]);
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::ranges::sort(order, {}, [&](std::size_t j) { return numbers[j]; });
+    std::ranges::sort(order, {}, [&](std::size_t j) { return facts[j]; });
     const std::size_t before = count();
-    for (const std::size_t j : order)
-      rows_.insert(rows_.end(), given.begin() + static_cast<std::ptrdiff_t>(j * d_),
-                   given.begin() + static_cast<std::ptrdiff_t>((j + 1) * d_));
+    const std::span<const double> indices = facts.subspan(2 * all);
+    for (const std::size_t j : order) {
+      const std::size_t size = begins[j + 1] - begins[j];
+      rows_.add(values.subspan(begins[j], size),
+                indices.empty() ? indices : indices.subspan(begins[j], size));
+    }
     take_nearest(before);
   }
 
   /// Compares each row's distance to the candidates from `before` on with that to earlier ones.
   void take_nearest(std::size_t before) {
-    newest_.prepare(rows_.data() + before * d_, count() - before, d_);
+    std::vector<float> dense((count() - before) * d_);
+    for (std::size_t j = before; j < count(); ++j)
+      copy_row(rows_.view(), j, dense.data() + (j - before) * d_);
+    newest_.prepare(dense.data(), count() - before, d_);
     parallel_for(threads_, threads_, [&](std::size_t block) {
       const std::size_t begin = n_ * block / threads_;
       const std::size_t end = n_ * (block + 1) / threads_;
@@ -161,7 +246,7 @@ class Candidates {
   std::vector<std::uint32_t> owner_;  ///< its nearest candidate
   std::vector<float> distances_;
   std::vector<std::uint32_t> closest_;
-  std::vector<float> rows_;  ///< the candidates
+  Collected rows_;  ///< the candidates
   tensor::Centroids newest_;
 };
 
@@ -180,16 +265,17 @@ std::size_t drawn(std::span<const double> values, double sum, double share) {
 
 }  // namespace
 
-void choose_of_weighted(std::span<const float> rows, std::span<const double> weights, std::size_t k,
-                        std::size_t d, std::size_t threads, std::uint64_t seed,
+void choose_of_weighted(const tensor::MatrixView& rows, std::span<const double> weights,
+                        std::size_t k, std::size_t threads, std::uint64_t seed,
                         std::span<float> centroids) {
   const std::size_t m = weights.size();
-  const tensor::DenseView all{rows.data(), m, d};
+  const std::size_t d = tensor::cols(rows);
   struct Trial {
     std::size_t index = 0;
     double cost = 0;
     std::vector<double> costs;  ///< weight · D² of each row, with this one among the centres
     std::vector<float> distances;
+    std::vector<float> row;
     tensor::Centroids centre;
   };
   std::vector<Trial> trials(2 + static_cast<std::size_t>(std::log(static_cast<double>(k))));
@@ -204,8 +290,15 @@ void choose_of_weighted(std::span<const float> rows, std::span<const double> wei
       Trial& trial = trials[t];
       trial.distances.resize(m);
       trial.costs.resize(m);
-      trial.centre.prepare(rows.data() + trial.index * d, 1, d);
-      tensor::assign(all, trial.centre, nullptr, nullptr, nullptr, nullptr, trial.distances.data());
+      trial.row.assign(d, 0.0F);
+      copy_row(rows, trial.index, trial.row.data());
+      trial.centre.prepare(trial.row.data(), 1, d);
+      std::visit(
+          [&](const auto& x) {
+            tensor::assign(x, trial.centre, nullptr, nullptr, nullptr, nullptr,
+                           trial.distances.data());
+          },
+          rows);
       trial.cost = 0;
       for (std::size_t i = 0; i < m; ++i) {
         const double cost = weights[i] * static_cast<double>(trial.distances[i]);
@@ -215,7 +308,7 @@ void choose_of_weighted(std::span<const float> rows, std::span<const double> wei
     });
     Trial& best = *std::min_element(trials.begin(), trials.begin() + static_cast<long>(tried),
                                     [](const Trial& a, const Trial& b) { return a.cost < b.cost; });
-    std::copy_n(rows.data() + best.index * d, d, centroids.data() + c * d);
+    std::ranges::copy(best.row, centroids.begin() + static_cast<std::ptrdiff_t>(c * d));
     std::swap(costs, best.costs);
   }
 }
@@ -229,7 +322,7 @@ void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, s
   const std::vector<double> weights = candidates.weights();
   std::fill(centroids.begin(), centroids.end(), 0.0F);
   if (start.communicator.worker() == 0)
-    choose_of_weighted(candidates.rows(), weights, k, d, threads, start.seed, centroids);
+    choose_of_weighted(candidates.rows(), weights, k, threads, start.seed, centroids);
   candidates.merge({centroids, {}});
 }
 

@@ -29,17 +29,17 @@ inline constexpr std::uint64_t kMostMerges = 1 + 2 + 3 * kSamplingRounds + 2;
 /// bits, and worker 0 alone chooses among the candidates: so the centres are bitwise the same
 /// however the rows are cut, also on workers with different processors.
 ///
-/// Fills k · d floats. A collective call of at most kMostMerges merges: most are of one or P
-/// doubles; six carry the new candidates (10k + 1 rows of d floats in all), one the weights, one
-/// the centres. Computes the distances of each row to all candidates, as ten passes of k-means do,
-/// and holds 10k · d floats and two numbers per row. Throws invalid_argument if there are fewer
-/// rows than centres.
+/// Fills k · d floats. A collective call of at most kMostMerges merges: most are of a few numbers
+/// or 2P; six carry the new candidates (10k + 1 rows in all, in the form of the data), one the
+/// weights, one the centres. Computes the distances of each row to all candidates, as ten passes of
+/// k-means do, and holds the candidates and four numbers per row. Throws invalid_argument if there
+/// are fewer rows than centres.
 void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, std::size_t threads,
                       std::span<float> centroids);
 
-/// k-means++ over `weights.size()` rows of d floats with weights; for choose_centroids() and tests.
-void choose_of_weighted(std::span<const float> rows, std::span<const double> weights, std::size_t k,
-                        std::size_t d, std::size_t threads, std::uint64_t seed,
+/// Greedy k-means++ over rows with weights; for choose_centroids() and tests.
+void choose_of_weighted(const tensor::MatrixView& rows, std::span<const double> weights,
+                        std::size_t k, std::size_t threads, std::uint64_t seed,
                         std::span<float> centroids);
 
 }  // namespace lambdaml::model::kmeans
