@@ -280,6 +280,48 @@ TEST_F(Predictions, AWorkerThatDiesIsReplaced) {
   EXPECT_EQ(joined("there", 3, false), predict({"--data", "rows.libsvm", "-q"}).out);
 }
 
+TEST_F(Predictions, ColumnsAndLabelsAreFoundByTheirNames) {
+  std::string table = "width,height,kind\n", turned = "kind,height,width\n", numbers = "x,target\n";
+  for (int i = 0; i < 120; ++i) {
+    const std::string kind = i % 3 == 0 ? "oak" : "\"fir, old\"";
+    const double width = (i * 37 % 101) / 50.0 + (i % 3 == 0 ? 3 : 0),
+                 height = (i * 53 % 97) / 48.0;
+    table += fmt::format("{},{},{}\n", width, height, kind);
+    turned += fmt::format("{},{},{}\n", kind, height, width);
+    numbers += fmt::format("{},{}\n", width, 2 * width + 0.5);
+  }
+  write("table.csv", table);
+  write("turned.csv", turned);
+  write("numbers.csv", numbers);
+  train({"--data", "table.csv", "--label", "kind", "--workers", "2", "--output", "trees"});
+  const std::vector<std::string> asked{"--model", "trees", "--label", "kind", "--proba", "--data"};
+  const auto ask = [&](const std::string& data, std::vector<std::string> more) {
+    std::vector<std::string> arguments = asked;
+    arguments.push_back(data);
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return predict(arguments);
+  };
+  const Result here = ask("table.csv", {"-q"});
+  ASSERT_EQ(here.exit_code, 0) << here.err;
+  EXPECT_TRUE(here.out.starts_with("label,\"p_fir, old\",p_oak\noak,")) << here.out.substr(0, 60);
+  EXPECT_EQ(ask("turned.csv", {"-q"}).out, here.out);
+  const Result there = ask("turned.csv", {"--to", "there", "--workers", "3", "--json"});
+  ASSERT_EQ(there.exit_code, 0) << there.err;
+  EXPECT_EQ(joined("there", 3, true), here.out);
+  EXPECT_EQ(there.json()["classes"], (nlohmann::json{"fir, old", "oak"}));
+  const nlohmann::json shown = lambdaml({"model", "trees", "--json"}).json();
+  EXPECT_EQ(shown["features"], (nlohmann::json{"width", "height"}));
+
+  train({"--data", "numbers.csv", "--model", "linear", "--l2", "0", "--workers", "2", "--output",
+         "line"});
+  const Result values = predict(
+      {"--model", "line", "--data", "numbers.csv", "--to", "values", "--workers", "2", "--json"});
+  ASSERT_EQ(values.exit_code, 0) << values.err;
+  EXPECT_NEAR(values.json()["r2"], 1, 1e-4);
+  EXPECT_EQ(joined("values", 2, false),
+            predict({"--model", "line", "--data", "numbers.csv", "-q"}).out);
+}
+
 /// Predictions by functions of a Lambda service of this machine.
 class PredictingFunctions : public Lambda {
  protected:
