@@ -52,6 +52,16 @@ void add_text() {
       benchmark::DoNotOptimize(read.rows());
       return Work{text->size(), values};
     });
+    if (c.name == "dense") {
+      const data::Plugin& csv = data::registry().get("csv");
+      const auto table = std::make_shared<const Buffer>(csv.write(rows));
+      add("csv_" + c.name, [=, &csv](std::size_t threads) {
+        const data::Dataset read = data::read_with(
+            csv, table, {.what = "table", .threads = threads}, data::format_options());
+        benchmark::DoNotOptimize(read.rows());
+        return Work{table->size(), values};
+      });
+    }
     const auto file = std::make_shared<const SharedFile>(c.name, shard.write(rows));
     add("read_file_" + c.name, [=](std::size_t) {
       const Buffer bytes = file->read();

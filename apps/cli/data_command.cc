@@ -76,8 +76,9 @@ void add_split(CLI::App& group, Globals& globals) {
   command->add_option("--as", arguments->as, "shard or libsvm [shard]")
       ->check(CLI::IsMember({"shard", "libsvm"}));
   command->callback([=, &globals] {
-    const data::Dataset dataset = data::read(Uri::parse(arguments->file), arguments->format,
-                                             processors(), nullptr, flags->read());
+    const data::Dataset dataset =
+        data::read(data::Places::parse(arguments->file), arguments->format, processors(), nullptr,
+                   flags->read());
     const auto store = storage::open(Uri::parse(arguments->to));
     const data::Manifest manifest =
         data::split(dataset, arguments->workers, *store, arguments->as, processors());
@@ -126,7 +127,7 @@ std::string labels_line(const data::Summary& info) {
   return fmt::format("labels    {}", labels.line());
 }
 
-ordered_json to_json(const data::Summary& info, const Uri& uri, double density) {
+ordered_json to_json(const data::Summary& info, const data::Places& uri, double density) {
   ordered_json labels = ordered_json::object();
   for (const auto& [label, count] : info.labels) labels[name_of_label(info, label)] = count;
   ordered_json out{{"path", uri.display()},     {"rows", info.rows},  {"features", info.features},
@@ -148,7 +149,7 @@ void add_info(CLI::App& group, Globals& globals) {
   command->add_option("URI", arguments->uri, "a file or a prepared data set")->required();
   const auto flags = add_format_flags(*command, arguments->format);
   command->callback([=, &globals] {
-    const Uri uri = Uri::parse(arguments->uri);
+    const data::Places uri = data::Places::parse(arguments->uri);
     const data::Summary info = data::summarize(uri, arguments->format, processors(), flags->read());
     const double cells = static_cast<double>(info.rows) * static_cast<double>(info.features);
     const double density = cells > 0 ? static_cast<double>(info.nonzeros) / cells : 0;

@@ -45,9 +45,11 @@ void OptionFlags::add(CLI::App& command, const Option& option) {
     flags_[option.name] =
         command.add_flag(flag + "{true},!--no-" + flag.substr(2), text, help_of(option));
   } else {
-    flags_[option.name] = command.add_option(flag, text, help_of(option))
-                              ->type_name("")
-                              ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    flags_[option.name] = command.add_option(flag, text, help_of(option))->type_name("");
+    if (option.name == "data" || option.name == "test_data")
+      flags_[option.name]->join(',');  // several places of one data set
+    else
+      flags_[option.name]->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
 }
 

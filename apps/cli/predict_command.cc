@@ -45,8 +45,9 @@ void predict_here(const PredictArguments& arguments, const Options& format_optio
   job::TrainedModel model = job::read_model(arguments.model);
   predict::require_possible(model, arguments.request,
                             "model " + Uri::parse(arguments.model).display());
-  const predict::Predictions result = predict::predict(
-      model, Uri::parse(arguments.data), arguments.format, format_options, arguments.request);
+  const predict::Predictions result =
+      predict::predict(model, data::Places::parse(arguments.data), arguments.format, format_options,
+                       arguments.request);
   if (!arguments.out.empty())
     write_output(arguments.out, format.write(result.table));
   else if (!globals.json)

@@ -17,8 +17,6 @@
 namespace lambdaml::data {
 namespace {
 
-constexpr std::uint32_t kDropped = std::numeric_limits<std::uint32_t>::max();
-
 /// `colour` of `colour=red`, `age` of `age`.
 std::string_view column_of(std::string_view feature) {
   return feature.substr(0, feature.find('='));
@@ -40,7 +38,7 @@ bool has_labels(const std::shared_ptr<const Names>& names) {
   return names && !names->labels.empty();
 }
 
-/// For each column of `have` its place in `want`, or kDropped.
+/// For each column of `have` its place in `want`, or kDroppedColumn.
 std::vector<std::uint32_t> places_of(const std::vector<std::string>& have,
                                      const std::vector<std::string>& want,
                                      const std::string& what) {
@@ -57,7 +55,7 @@ std::vector<std::uint32_t> places_of(const std::vector<std::string>& have,
   std::set<std::string> columns;
   for (const std::string& feature : have) {
     const auto at = place.find(feature);
-    out.push_back(at == place.end() ? kDropped : at->second);
+    out.push_back(at == place.end() ? kDroppedColumn : at->second);
     present.insert(feature);
     if (column_of(feature) != feature) texts.insert(column_of(feature));
     if (at != place.end()) continue;
@@ -94,7 +92,7 @@ Dataset moved(const Dataset& dataset, const tensor::DenseView& dense,
   for (std::size_t r = 0; r < dense.rows; ++r) {
     const std::span<const float> row = dense.row(r);
     for (std::size_t c = 0; c < row.size(); ++c)
-      if (places[c] != kDropped) values[r * cols + places[c]] = row[c];
+      if (places[c] != kDroppedColumn) values[r * cols + places[c]] = row[c];
   }
   return dense_dataset(std::move(values), dataset.rows(), cols, std::move(labelling));
 }
@@ -111,7 +109,7 @@ Dataset moved(const Dataset&, const tensor::CsrView<Index>& csr,
   for (std::size_t r = 0; r < csr.rows; ++r) {
     row.clear();
     for (std::uint64_t k = csr.offsets[r]; k < csr.offsets[r + 1]; ++k)
-      if (places[csr.indices[k]] != kDropped)
+      if (places[csr.indices[k]] != kDroppedColumn)
         row.emplace_back(places[csr.indices[k]], csr.values[k]);
     std::sort(row.begin(), row.end());
     for (const auto& [index, value] : row) {
@@ -170,6 +168,18 @@ Dataset align_labels(const Dataset& dataset, const Learned& model, const std::st
 
 }  // namespace
 
+Dataset with_columns_at(const Dataset& dataset, const std::vector<std::uint32_t>& places,
+                        std::size_t cols) {
+  Dataset unnamed = dataset;
+  unnamed.names = nullptr;
+  return std::visit(
+      [&](const auto& view) {
+        return moved(unnamed, view, places, cols,
+                     labelling_of(unnamed, unnamed.rows(), [](std::size_t r) { return r; }));
+      },
+      dataset.features);
+}
+
 Dataset align(const Dataset& given, const Learned& model, const std::string& what) {
   Dataset dataset = given;
   if (model.ignore_labels) dataset.labels = {}, dataset.targets = {};
@@ -178,12 +188,7 @@ Dataset align(const Dataset& given, const Learned& model, const std::string& wha
     if (dataset.names->features != model.names->features) {
       const std::vector<std::uint32_t> places =
           places_of(dataset.names->features, model.names->features, what);
-      out = std::visit(
-          [&](const auto& view) {
-            return moved(out, view, places, model.features,
-                         labelling_of(out, out.rows(), [](std::size_t r) { return r; }));
-          },
-          out.features);
+      out = with_columns_at(out, places, model.features);
     }
   } else {
     if (out.cols() > model.features)

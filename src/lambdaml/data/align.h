@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,6 +10,12 @@
 
 /// Rows of one file as another one has them: for models, and for sets of several files.
 namespace lambdaml::data {
+
+/// In with_columns_at(): the column is left out.
+constexpr std::uint32_t kDroppedColumn = std::numeric_limits<std::uint32_t>::max();
+/// The same rows, with column c at places[c] of `cols` columns. Columns have no names then.
+Dataset with_columns_at(const Dataset& dataset, const std::vector<std::uint32_t>& places,
+                        std::size_t cols);
 
 /// What a model learned from: see Shape.
 struct Learned {

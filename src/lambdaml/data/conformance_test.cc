@@ -32,7 +32,12 @@ std::vector<Dataset> samples() {
     return rng.below(20) == 0 ? static_cast<float>(rng.uniform(-1e-3, 1e6)) : 0.0F;
   });
   const Dataset pixels = of(3072, 10, [](Rng& rng) { return static_cast<float>(rng.below(256)); });
-  return {in_form(dense, Form::dense), in_form(wide, Form::sparse), in_form(pixels, Form::dense)};
+  const auto unlabelled = [](Dataset rows) {
+    rows.labels = {};
+    return rows;
+  };
+  return {in_form(dense, Form::dense), in_form(wide, Form::sparse), in_form(pixels, Form::dense),
+          unlabelled(in_form(dense, Form::dense)), unlabelled(in_form(wide, Form::sparse))};
 }
 
 class FormatConformance : public testing::TestWithParam<std::string> {

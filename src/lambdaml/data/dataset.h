@@ -83,6 +83,7 @@ struct ReadOptions {
   /// names, which say what a file's columns are. data::read_for() puts them in the model's order.
   std::size_t features = 0;
   std::shared_ptr<const Names> names = nullptr;
+  bool is_further_file = false;  ///< of a set: what is said once has been said of the first one
 };
 
 }  // namespace lambdaml::data

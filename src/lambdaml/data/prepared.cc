@@ -115,7 +115,10 @@ Dataset dealt_back(std::vector<Dataset> parts, const std::string& what) {
   return parts.size() == 1 ? std::move(parts[0]) : interleave(std::move(parts));
 }
 
-std::optional<Manifest> find_manifest(const Uri& uri) { return load_manifest(*storage::open(uri)); }
+std::optional<Manifest> find_manifest(const Places& places) {
+  if (places.several()) return {};
+  return load_manifest(*storage::open(places.uris[0]));
+}
 
 Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, std::string_view as,
                std::size_t threads, Cut cut) {

@@ -171,16 +171,6 @@ Dataset take_rows(const Dataset& dataset, std::span<const std::uint32_t> order) 
   return gather(dataset, order.size(), [&](std::size_t r) { return order[r]; });
 }
 
-Dataset with_labels_as_targets(const Dataset& dataset) {
-  Dataset out = dataset;
-  const auto owner = std::make_shared<std::pair<std::vector<float>, std::shared_ptr<const void>>>(
-      std::vector<float>(dataset.labels.begin(), dataset.labels.end()), dataset.owner);
-  out.targets = owner->first;
-  out.labels = {};
-  out.owner = owner;
-  return out;
-}
-
 Dataset concatenate(std::vector<Dataset> parts) {
   return join_rows(std::move(parts), InSequence{});
 }

@@ -12,6 +12,7 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/compression/compression.h"
+#include "lambdaml/data/files.h"
 #include "lambdaml/data/foreign.h"
 #include "lambdaml/data/integrity.h"
 #include "lambdaml/data/prepared.h"
@@ -74,9 +75,12 @@ Parsed parse(Buffer content, const Choice& choice, const ReadOptions& options, b
   out.statement = statement_of(plugin, bytes, options.what);
   if (note && !out.statement.checksum) out.source = SourceFile{options.what, content_of(*stored)};
   out.dataset = read_with(plugin, bytes, options, options.options);
-  if (out.dataset.rows() == 0)
-    fail(Code::data_corrupt, "reading {}: the data set is empty; give one with rows", options.what);
   return out;
+}
+
+void require_rows(const Dataset& dataset, const std::string& what) {
+  if (dataset.rows() == 0)
+    fail(Code::data_corrupt, "reading {}: the data set is empty; give one with rows", what);
 }
 
 /// Of a file of a folder.
@@ -163,6 +167,7 @@ std::optional<Dataset> read_files_of_a_set(storage::Storage& store, const Choice
       parsed.push_back(parse(load_part(store, key), {&plugin, choice.form},
                              of_file(options, key, options.threads), sources != nullptr));
       files.push_back(parsed.back().dataset);
+      require_rows(files.back(), options.what);
     }
     take_notes(parsed, options.what, sources);
     return files.size() == 1 ? files[0] : concatenate(std::move(files));
@@ -181,6 +186,7 @@ Dataset read_bare_parts(storage::Storage& store, std::size_t n, const Choice& ch
   std::vector<Statement> statements;
   std::vector<Dataset> parts;
   for (Parsed& part : parsed) {
+    require_rows(part.dataset, options.what);
     statements.push_back(part.statement);
     parts.push_back(std::move(part.dataset));
   }
@@ -188,9 +194,104 @@ Dataset read_bare_parts(storage::Storage& store, std::size_t n, const Choice& ch
   return dealt_back(std::move(parts), options.what);
 }
 
-/// What read() does; `model` has features if rows are read for one.
-Dataset read_all(const Learned& model, const Uri& uri, std::string_view format, std::size_t threads,
-                 std::vector<SourceFile>* files, const Options& format_options) {
+/// Reads files one after the other: the first with rows says how the others are to be read, so that
+/// a column is of the same kind in all of them. Files without rows are left out.
+Dataset read_files(const Files& files, const Choice& choice, ReadOptions options,
+                   std::vector<SourceFile>* sources) {
+  const std::size_t n = files.entries.size();
+  std::vector<Parsed> parsed(n);
+  const auto read_file = [&](std::size_t i, std::size_t threads) {
+    const std::string& key = files.entries[i].key;
+    const ReadOptions file = of_file(options, key, threads);
+    if (files.entries[i].bytes != 0)
+      parsed[i] = parse(load_part(*files.store, key), choice, file, sources != nullptr);
+  };
+  std::size_t first = 0;
+  for (; first < n; ++first) {
+    read_file(first, options.threads);
+    if (parsed[first].dataset.rows() != 0) break;
+  }
+  if (first == n) require_rows({}, options.what);
+  options.is_further_file = true;
+  if (!options.names) options.names = parsed[first].dataset.names;
+  const std::size_t more = n - first - 1;
+  if (more >= options.threads)
+    parallel_for(more, options.threads, [&](std::size_t i) { read_file(first + 1 + i, 1); });
+  else
+    for (std::size_t i = 0; i < more; ++i) read_file(first + 1 + i, options.threads);
+  take_notes(parsed, options.what, sources);
+  std::vector<Dataset> parts;
+  std::vector<std::string> names;
+  for (std::size_t i = first; i < n; ++i) {
+    if (parsed[i].dataset.rows() == 0) continue;
+    parts.push_back(std::move(parsed[i].dataset));
+    names.push_back(of_file(options, files.entries[i].key, 1).what);
+  }
+  if (parts.size() == 1) return parts[0];
+  return in_form(concatenate_named(std::move(parts), names), choice.form);
+}
+
+Parsed read_file(const Uri& uri, const Choice& choice, const ReadOptions& options, bool note) {
+  const storage::Object object = storage::open_object(uri);
+  std::optional<Buffer> content = object.store->load(object.key);
+  if (!content) fail(Code::not_found, "reading {}: there is no such file", options.what);
+  return parse(std::move(*content), choice, options, note);
+}
+
+/// The file beside `X.npy` that has its labels, by its name: `y.npy`, `y_train.npy` of
+/// `X_train.npy`.
+std::optional<Uri> labels_beside(const Uri& uri) {
+  const std::string name = uri.name();
+  if (!name.starts_with('X') || !without_ending(name).ends_with(".npy")) return {};
+  const Uri labels = uri.parent() / ("y" + name.substr(1));
+  const storage::Object object = storage::open_object(labels);
+  return object.store->exists(object.key) ? std::optional(labels) : std::nullopt;
+}
+
+/// With labels from a file of their own, if one is named or lies beside the rows.
+Dataset with_labels_file(Dataset rows, const Uri& uri, const ReadOptions& options,
+                         std::vector<SourceFile>* sources) {
+  const bool declared = options.options.find("labels_file") != nullptr;
+  const std::string named = declared ? options.options.text("labels_file") : "";
+  std::optional<Uri> place;
+  if (!named.empty()) place = Uri::parse(named);
+  if (!place && rows.labels.empty() && rows.targets.empty()) place = labels_beside(uri);
+  if (!place) return rows;
+  std::vector<Parsed> parsed;
+  ReadOptions how{.what = place->display(), .options = format_options()};
+  parsed.push_back(read_file(*place, {}, how, sources != nullptr));
+  take_notes(parsed, how.what, sources);
+  return with_labels_of(rows, parsed[0].dataset, options.what, how.what);
+}
+
+/// A folder, or what is under a prefix of a store.
+Dataset read_folder(const Uri& uri, const Choice& choice, const ReadOptions& options,
+                    std::string_view format, std::vector<SourceFile>* sources) {
+  const std::shared_ptr<storage::Storage> store = storage::open(uri);
+  if (const std::optional<Manifest> manifest = load_manifest(*store)) {
+    if (choice.plugin != nullptr && choice.plugin->name != manifest->format)
+      fail(Code::invalid_argument, "reading {}: its parts are of the format {}, not {}",
+           options.what, manifest->format, format);
+    const Dataset whole = read_prepared(*store, *manifest, options.threads, options.what);
+    return choice.form == Form::automatic ? whole : in_form(whole, choice.form);
+  }
+  if (std::optional<Dataset> set = read_files_of_a_set(*store, choice, options, sources))
+    return *set;
+  if (const std::size_t n = count_bare_parts(*store, options.what))
+    return in_form(read_bare_parts(*store, n, choice, options, sources), choice.form);
+  const Files files = files_of_folder(uri);
+  if (files.entries.empty())
+    fail(Code::not_found,
+         "reading {}: there is no such file, nor a folder with parts {{i}}_{{n}} as `lambdaml data "
+         "split` makes them",
+         options.what);
+  return read_files(files, choice, options, sources);
+}
+
+/// What read() does for one place; `model` has features if rows are read for one.
+Dataset read_place(const Learned& model, const Uri& uri, std::string_view format,
+                   std::size_t threads, std::vector<SourceFile>* sources,
+                   const Options& format_options) {
   const Choice choice = choose(format);
   const ReadOptions options{.what = uri.display(),
                             .form = choice.form,
@@ -205,28 +306,38 @@ Dataset read_all(const Learned& model, const Uri& uri, std::string_view format, 
     const storage::Object object = storage::open_object(uri);
     if (std::optional<Buffer> content = object.store->load(object.key)) {
       std::vector<Parsed> parsed;
-      parsed.push_back(parse(std::move(*content), choice, options, files != nullptr));
-      take_notes(parsed, options.what, files);
-      return parsed[0].dataset;
+      parsed.push_back(parse(std::move(*content), choice, options, sources != nullptr));
+      require_rows(parsed[0].dataset, options.what);
+      take_notes(parsed, options.what, sources);
+      return with_labels_file(parsed[0].dataset, uri, options, sources);
     }
+    if (const Files files = files_of_pattern(uri); !files.entries.empty()) {
+      ReadOptions in_folder = options;
+      in_folder.what = files.folder;
+      return read_files(files, choice, in_folder, sources);
+    }
+    // Rows and labels in two files.
+    const Uri rows = uri / "X.npy";
+    if (const storage::Object inside = storage::open_object(rows); inside.store->exists(inside.key))
+      return read_place(model, rows, format, threads, sources, format_options);
   }
+  return read_folder(uri, choice, options, format, sources);
+}
 
-  const std::shared_ptr<storage::Storage> store = storage::open(uri);
-  if (const std::optional<Manifest> manifest = load_manifest(*store)) {
-    if (choice.plugin != nullptr && choice.plugin->name != manifest->format)
-      fail(Code::invalid_argument, "reading {}: its parts are of the format {}, not {}",
-           options.what, manifest->format, format);
-    const Dataset whole = read_prepared(*store, *manifest, threads, options.what);
-    return choice.form == Form::automatic ? whole : in_form(whole, choice.form);
+Dataset read_all(const Learned& model, const Places& places, std::string_view format,
+                 std::size_t threads, std::vector<SourceFile>* sources,
+                 const Options& format_options) {
+  if (!places.several())
+    return read_place(model, places.uris[0], format, threads, sources, format_options);
+  std::vector<Dataset> parts;
+  std::vector<std::string> names;
+  Learned known = model;
+  for (const Uri& uri : places.uris) {
+    parts.push_back(read_place(known, uri, format, threads, sources, format_options));
+    names.push_back(uri.display());
+    if (!known.names) known.names = parts[0].names;
   }
-  if (std::optional<Dataset> set = read_files_of_a_set(*store, choice, options, files)) return *set;
-  const std::size_t n = count_bare_parts(*store, options.what);
-  if (n == 0)
-    fail(Code::not_found,
-         "reading {}: there is no such file, nor a folder with parts {{i}}_{{n}} as `lambdaml data "
-         "split` makes them",
-         options.what);
-  return in_form(read_bare_parts(*store, n, choice, options, files), choice.form);
+  return in_form(concatenate_named(std::move(parts), names), choose(format).form);
 }
 
 }  // namespace
@@ -241,14 +352,16 @@ std::vector<storage::Entry> bare_parts(storage::Storage& store) {
 
 std::string part_key(std::size_t i, std::size_t n) { return fmt::format("{}_{}", i, n); }
 
-Dataset read(const Uri& uri, std::string_view format, std::size_t threads,
+Dataset read(const Places& places, std::string_view format, std::size_t threads,
              std::vector<SourceFile>* files, const Options& format_options) {
-  return read_all({}, uri, format, threads, files, format_options);
+  return read_all({}, places, format, threads, files, format_options);
 }
 
-Dataset read_for(const Learned& model, const Uri& uri, std::string_view format, std::size_t threads,
-                 std::vector<SourceFile>* files, const Options& format_options) {
-  return align(read_all(model, uri, format, threads, files, format_options), model, uri.display());
+Dataset read_for(const Learned& model, const Places& places, std::string_view format,
+                 std::size_t threads, std::vector<SourceFile>* files,
+                 const Options& format_options) {
+  return align(read_all(model, places, format, threads, files, format_options), model,
+               places.display());
 }
 
 }  // namespace lambdaml::data

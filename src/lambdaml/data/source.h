@@ -12,6 +12,7 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/data/align.h"
 #include "lambdaml/data/dataset.h"
+#include "lambdaml/data/places.h"
 #include "lambdaml/storage/storage.h"
 
 /// Where data sets are: one file, or a folder of parts `{i}_{n}` with a manifest, in any store.
@@ -61,8 +62,8 @@ struct Manifest {
 std::string part_key(std::size_t i, std::size_t n);
 
 /// The manifest if `uri` is a prepared data set (a folder with a manifest.json); otherwise nullopt.
-/// One GET. Throws data_corrupt.
-std::optional<Manifest> find_manifest(const Uri& uri);
+/// One GET. Throws data_corrupt. Several places are no prepared set.
+std::optional<Manifest> find_manifest(const Places& places);
 
 /// A file without a checksum of its own, as it was when it was read.
 struct SourceFile {
@@ -73,18 +74,20 @@ struct SourceFile {
 
 /// Reads a whole data set: a file of any format, compressed or not (see compression/); a prepared
 /// set; a folder of parts `{i}_{n}` without a manifest (rows come back in the order before the cut:
-/// row r is row r / n of part r mod n); or a folder of files named as their format names those of
-/// one set (CIFAR-10: `data_batch_*.bin`). `format` is a value of --format; `auto` detects the
+/// row r is row r / n of part r mod n); a folder of files named as their format names those of one
+/// set (CIFAR-10: `data_batch_*.bin`); several files, in the order of their names: of a pattern
+/// (`day-*.csv`) or a folder (files.h); or rows and labels in two files (`X.npy` and `y.npy`). The
+/// rows of several places follow each other. `format` is a value of --format; `auto` detects the
 /// format. `format_options` has the values of data::format_options(), as a job's options do. Each
 /// file is checked against what its manifest or itself states about its content and place; files
 /// without such a statement are added to `files`. Throws not_found, data_corrupt (naming file and
 /// line; also for a set without rows), invalid_argument (an unknown format), and what the store
 /// throws.
-Dataset read(const Uri& uri, std::string_view format = "auto", std::size_t threads = 1,
+Dataset read(const Places& places, std::string_view format = "auto", std::size_t threads = 1,
              std::vector<SourceFile>* files = nullptr, const Options& format_options = {});
 
 /// The same for rows that a model will use, which come with its columns: see align().
-Dataset read_for(const Learned& model, const Uri& uri, std::string_view format = "auto",
+Dataset read_for(const Learned& model, const Places& places, std::string_view format = "auto",
                  std::size_t threads = 1, std::vector<SourceFile>* files = nullptr,
                  const Options& format_options = {});
 

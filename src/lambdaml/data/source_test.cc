@@ -17,6 +17,8 @@ namespace {
 using test::error_of;
 using test::parse_text;
 using test::same;
+using test::to_labels;
+using test::to_rows;
 
 /// A folder on disk and the store in it.
 class Source : public ::testing::Test {
@@ -112,11 +114,77 @@ TEST_F(Source, ReadsGzip) {
 TEST_F(Source, WhatIsNotThere) {
   put("folder/a.libsvm", kDense);
   put("folder/0_1/a.libsvm", kDense);
-  for (const char* name : {"none", "none/deeper", "folder", "folder/a.libsvm/deeper"})
+  for (const char* name : {"none", "none/deeper", "folder/a.libsvm/deeper"})
     EXPECT_EQ(error_reading(name),
               fmt::format("not_found: reading {}: there is no such file, nor a folder with parts "
                           "{{i}}_{{n}} as `lambdaml data split` makes them",
                           text(name)));
+}
+
+TEST_F(Source, SeveralFilesAreOneSet) {
+  std::filesystem::create_directory(folder_.path() / "spark");
+  put("spark/part-00000.csv", "y,a,colour\n1,2,red\n0,3,blue\n");
+  put("spark/part-00001.csv", "");
+  put("spark/part-00002.csv", "y,a,colour\n");
+  put("spark/part-00003.csv", "y,colour,a\n1,green,4\n");
+  put("spark/_SUCCESS", "");
+  put("spark/.part-00000.csv.crc", "x");
+  put("spark/notes.txt", "x");
+  for (const std::size_t threads : {1U, 3U})
+    for (const std::string place : {"spark", "spark/part-*.csv"}) {
+      const Dataset data = data::read(uri(place), "auto", threads);
+      EXPECT_EQ(to_rows(data),
+                (std::vector<std::vector<float>>{{2, 0, 0, 1}, {3, 1, 0, 0}, {4, 0, 1, 0}}));
+      EXPECT_EQ(test::names_in(data).features,
+                (std::vector<std::string>{"a", "colour=blue", "colour=green", "colour=red"}));
+      EXPECT_EQ(to_labels(data), (std::vector<std::int32_t>{1, 0, 1}));
+    }
+  EXPECT_NE(error_reading("spark/x-*").find("no file has such a name"), std::string::npos);
+}
+
+TEST_F(Source, AFolderOfFilesOfOneKind) {
+  std::filesystem::create_directory(folder_.path() / "days");
+  put("days/2.libsvm", "1.5 1:3\n");
+  put("days/1.libsvm", "1 1:1 2:2\n0 2:3\n");
+  const Dataset data = data::read(uri("days"));
+  EXPECT_EQ(to_rows(data), (std::vector<std::vector<float>>{{1, 2}, {0, 3}, {3, 0}}));
+  EXPECT_EQ(test::to_targets(data), (std::vector<float>{1, 0, 1.5}));
+  put("days/README.md", "x");
+  EXPECT_NE(error_reading("days").find("files of several kinds lie there, such as 1.libsvm and "
+                                       "README.md; name those of the data set by a pattern"),
+            std::string::npos);
+}
+
+TEST_F(Source, SeveralPlaces) {
+  put("a.csv", "y,a\nno,1\n");
+  put("b.csv", "a,y\n2,yes\n");
+  const Places both = Places::parse((folder_.path() / "a.csv").string() + "," +
+                                    (folder_.path() / "b.csv").string());
+  ASSERT_EQ(both.uris.size(), 2U);
+  std::vector<SourceFile> files;
+  const Dataset data = data::read(both, "auto", 1, &files);
+  EXPECT_EQ(files.size(), 2U);
+  EXPECT_EQ(to_rows(data), (std::vector<std::vector<float>>{{1}, {2}}));
+  EXPECT_EQ(to_labels(data), (std::vector<std::int32_t>{0, 1}));
+  EXPECT_EQ(test::names_in(data).labels, (std::vector<std::string>{"no", "yes"}));
+  EXPECT_EQ(summarize(both, "auto", 1).bytes, 19U);
+}
+
+TEST(Places, AreSeparatedByCommas) {
+  const auto texts = [](std::string_view text) {
+    std::vector<std::string> out;
+    for (const Uri& uri : Places::parse(text).uris) out.push_back(uri.text());
+    return out;
+  };
+  EXPECT_EQ(texts("s3://b/x,s3://b/y"), (std::vector<std::string>{"s3://b/x", "s3://b/y"}));
+  EXPECT_EQ(texts("redis://a:1,b:2/0").size(), 1U);
+  EXPECT_EQ(texts("/a,/b,s3://c/d").size(), 3U);
+  EXPECT_EQ(texts("-"), (std::vector<std::string>{"file:///dev/stdin"}));
+  EXPECT_THROW(Places::parse("a,,b"), Error);
+  const test::TemporaryFolder folder;
+  const std::string comma = (folder.path() / "a,b.csv").string();
+  std::ofstream(comma) << "x";
+  EXPECT_EQ(texts(comma).size(), 1U);
 }
 
 TEST_F(Source, WhatIsNoData) {
@@ -128,12 +196,15 @@ TEST_F(Source, WhatIsNoData) {
     EXPECT_EQ(error_reading(name),
               fmt::format("data_corrupt: reading {}: the data set is empty; give one with rows",
                           text(name)));
-  EXPECT_EQ(error_reading("binary"),
-            fmt::format("data_corrupt: reading {}: the bytes look like no known format "
-                        "(csv, dense_libsvm, sparse_libsvm, shard, cifar10); name it by --format",
-                        text("binary")));
+  EXPECT_EQ(
+      error_reading("binary"),
+      fmt::format(
+          "data_corrupt: reading {}: the bytes look like no known format "
+          "(mtx, npy, npz, csv, dense_libsvm, sparse_libsvm, shard, cifar10); name it by --format",
+          text("binary")));
   EXPECT_EQ(error_reading("bad"),
-            fmt::format("data_corrupt: {}:2: value 'x' of feature 2 is not a finite number", text("bad")));
+            fmt::format("data_corrupt: {}:2: value 'x' of feature 2 is not a finite number",
+                        text("bad")));
   EXPECT_EQ(error_reading("bad", "dens_libsvm"),
             "invalid_argument: unknown data format 'dens_libsvm', did you mean 'dense_libsvm'?");
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "lambdaml/data/files.h"
 #include "lambdaml/data/prepared.h"
 #include "lambdaml/data/source.h"
 
@@ -28,12 +29,40 @@ Summary::Targets spread_of(std::span<const float> targets) {
   return {*min, sum / static_cast<double>(targets.size()), *max};
 }
 
+/// Adds the bytes and parts of what is stored at one place.
+void add_stored(const Uri& uri, Summary& out) {
+  if (const std::optional<Manifest> manifest = find_manifest(uri)) {
+    out.bytes += manifest->bytes;
+    out.parts += manifest->parts();
+    return;
+  }
+  const auto add_all = [&](const std::vector<storage::Entry>& files) {
+    for (const storage::Entry& file : files) out.bytes += file.bytes;
+    out.parts += files.size();
+  };
+  // The root of a store, a bucket for instance, is no object in another place.
+  if (uri.name().empty()) {
+    const std::shared_ptr<storage::Storage> store = storage::open(uri);
+    const std::vector<storage::Entry> files = bare_parts(*store);
+    return add_all(files.empty() ? store->list("") : files);
+  }
+  const storage::Object object = storage::open_object(uri);
+  if (!object.store->exists(object.key))
+    if (const Files files = files_of_pattern(uri); !files.entries.empty())
+      return add_all(files.entries);
+  for (const storage::Entry& entry : object.store->list(object.key)) {
+    const bool part = entry.key.starts_with(object.key + "/");
+    if (entry.key == object.key || part) out.bytes += entry.bytes;
+    out.parts += part ? 1 : 0;
+  }
+}
+
 }  // namespace
 
-Summary summarize(const Uri& uri, std::string_view format, std::size_t threads,
+Summary summarize(const Places& places, std::string_view format, std::size_t threads,
                   const Options& format_options) {
   Summary out;
-  const Dataset dataset = read(uri, format, threads, nullptr, format_options);
+  const Dataset dataset = read(places, format, threads, nullptr, format_options);
   out.rows = dataset.rows();
   out.features = dataset.cols();
   out.nonzeros =
@@ -41,26 +70,7 @@ Summary summarize(const Uri& uri, std::string_view format, std::size_t threads,
   for (const std::int32_t label : dataset.labels) ++out.labels[label];
   if (!dataset.targets.empty()) out.targets = spread_of(dataset.targets);
   out.names = dataset.names;
-  if (const std::optional<Manifest> manifest = find_manifest(uri)) {
-    out.bytes = manifest->bytes;
-    out.parts = manifest->parts();
-    return out;
-  }
-  // The root of a store, a bucket for instance, is no object in another place.
-  if (uri.name().empty()) {
-    const std::shared_ptr<storage::Storage> store = storage::open(uri);
-    std::vector<storage::Entry> files = bare_parts(*store);
-    if (files.empty()) files = store->list("");
-    for (const storage::Entry& file : files) out.bytes += file.bytes;
-    out.parts = files.size();
-    return out;
-  }
-  const storage::Object object = storage::open_object(uri);
-  for (const storage::Entry& entry : object.store->list(object.key)) {
-    const bool part = entry.key.starts_with(object.key + "/");
-    if (entry.key == object.key || part) out.bytes += entry.bytes;
-    out.parts += part ? 1 : 0;
-  }
+  for (const Uri& uri : places.uris) add_stored(uri, out);
   return out;
 }
 

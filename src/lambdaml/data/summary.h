@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "lambdaml/base/options.h"
-#include "lambdaml/base/uri.h"
 #include "lambdaml/data/dataset.h"
+#include "lambdaml/data/places.h"
 
 namespace lambdaml::data {
 
@@ -28,7 +28,7 @@ struct Summary {
 };
 
 /// Reads the whole data set. Throws what read() throws.
-Summary summarize(const Uri& uri, std::string_view format, std::size_t threads,
+Summary summarize(const Places& places, std::string_view format, std::size_t threads,
                   const Options& format_options = {});
 
 }  // namespace lambdaml::data

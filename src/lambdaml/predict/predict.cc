@@ -140,11 +140,12 @@ Predictions predict(job::TrainedModel& trained, const data::Dataset& data, const
   return out;
 }
 
-Predictions predict(job::TrainedModel& trained, const Uri& uri, const std::string& format,
-                    const Options& format_options, const Request& request) {
-  const data::Dataset rows = data::read_for(learned_by(trained.shape, request), uri, format,
+Predictions predict(job::TrainedModel& trained, const data::Places& places,
+                    const std::string& format, const Options& format_options,
+                    const Request& request) {
+  const data::Dataset rows = data::read_for(learned_by(trained.shape, request), places, format,
                                             processors(), nullptr, format_options);
-  return predict(trained, rows, uri.display(), request);
+  return predict(trained, rows, places.display(), request);
 }
 
 }  // namespace lambdaml::predict

@@ -4,9 +4,9 @@
 #include <functional>
 #include <string>
 
-#include "lambdaml/base/uri.h"
 #include "lambdaml/data/align.h"
 #include "lambdaml/data/dataset.h"
+#include "lambdaml/data/places.h"
 #include "lambdaml/job/model_file.h"
 #include "lambdaml/model/table.h"
 #include "lambdaml/predict/quality.h"
@@ -41,7 +41,7 @@ Predictions predict(job::TrainedModel& model, const data::Dataset& data, const s
 
 /// Reads all of `data` and predicts it. `format` and `format_options` are those of data::read().
 /// Throws what data::read() throws, too.
-Predictions predict(job::TrainedModel& model, const Uri& data, const std::string& format,
+Predictions predict(job::TrainedModel& model, const data::Places& data, const std::string& format,
                     const Options& format_options = {}, const Request& request = {});
 
 }  // namespace lambdaml::predict

@@ -88,18 +88,20 @@ class PredictionRun {
  private:
   /// Finds a prepared set that workers can read in place, or cuts the data for them.
   void stage() {
-    const Uri uri = Uri::parse(prediction_.data);
+    const data::Places places = data::Places::parse(prediction_.data);
+    const Uri& uri = places.uris.front();
     const std::string& format = options_.text("format");
     const auto wanted = static_cast<std::size_t>(options_.integer("workers"));
     std::optional<data::Manifest> prepared;
-    if (is_within_reach(options_, uri.text())) prepared = data::find_manifest(uri);
+    if (!places.several() && is_within_reach(options_, uri.text()))
+      prepared = data::find_manifest(uri);
     if (prepared && (format == "auto" || format == prepared->format)) {
       if (prepared->part_files.empty()) data::warn_of_no_checksums(uri.display());
       event_.data = *std::move(prepared);
       event_.data_uri = uri.text();
     } else {
       const data::Dataset dataset =
-          data::read_for(predict::learned_by(model_.shape, prediction_.request), uri, format,
+          data::read_for(predict::learned_by(model_.shape, prediction_.request), places, format,
                          processors(), nullptr, options_);
       const auto store =
           storage::with_prefix({std::shared_ptr<void>(), &channel_}, control::keys::kData);
@@ -110,7 +112,7 @@ class PredictionRun {
     const bool by_name = event_.data.names && model_.shape.names;
     if (event_.data.features > model_.shape.features && !by_name)
       log::warning("{}: it has {} features; those beyond the model's {} are left out",
-                   uri.display(), event_.data.features, model_.shape.features);
+                   places.display(), event_.data.features, model_.shape.features);
   }
 
   void start() {
@@ -188,7 +190,7 @@ class PredictionRun {
     all["parts"] = end.parts;
     all["job_id"] = end.job_id;
     all["model"] = Uri::parse(prediction_.model).display();
-    all["data"] = Uri::parse(prediction_.data).display();
+    all["data"] = data::Places::parse(prediction_.data).display();
     return json_text(all) + "\n";
   }
 

@@ -26,15 +26,15 @@ std::string definition_file(const Options& options) {
 }
 
 /// A prepared set that workers can read in place: one part each, in the requested format.
-std::optional<data::Manifest> find_usable(const Options& options, const Uri& uri,
+std::optional<data::Manifest> find_usable(const Options& options, const data::Places& places,
                                           std::size_t workers) {
   const std::string& format = options.text("format");
   if (format != "auto" && format != "shard") return {};
-  std::optional<data::Manifest> prepared = data::find_manifest(uri);
+  std::optional<data::Manifest> prepared = data::find_manifest(places);
   const bool usable = prepared && prepared->parts() == workers && prepared->format == "shard" &&
-                      is_within_reach(options, uri.text());
+                      is_within_reach(options, places.uris[0].text());
   if (!usable) return {};
-  if (prepared->part_files.empty()) data::warn_of_no_checksums(uri.display());
+  if (prepared->part_files.empty()) data::warn_of_no_checksums(places.display());
   return prepared;
 }
 
@@ -42,7 +42,7 @@ std::optional<data::Manifest> find_usable(const Options& options, const Uri& uri
 
 StagedData stage(const Options& options, storage::Storage& channel) {
   const auto workers = static_cast<std::size_t>(options.integer("workers"));
-  const Uri uri = Uri::parse(options.text("data"));
+  const data::Places places = data::Places::parse(options.text("data"));
   StagedData out;
   if (const std::string file = definition_file(options); !file.empty()) {
     const Uri script = Uri::parse(file);
@@ -53,31 +53,35 @@ StagedData stage(const Options& options, storage::Storage& channel) {
     out.files.push_back({script.display(), data::content_of(*bytes)});
     out.definition = std::make_shared<const Buffer>(std::move(*bytes));
   }
-  if (const auto prepared = find_usable(options, uri, workers)) {
+  if (const auto prepared = find_usable(options, places, workers)) {
     out.data = *prepared;
-    out.data_uri = uri.text();
+    out.data_uri = places.uris[0].text();
   } else {
     const data::Dataset dataset =
-        data::read(uri, options.text("format"), processors(), &out.files, options);
+        data::read(places, options.text("format"), processors(), &out.files, options);
     throw_if_interrupted();
     if (dataset.rows() < workers)
       fail(Code::invalid_argument,
-           "{}: {} rows are too few for {} workers; use fewer with --workers", uri.display(),
+           "{}: {} rows are too few for {} workers; use fewer with --workers", places.display(),
            dataset.rows(), workers);
     const auto store = storage::with_prefix(borrowed(channel), control::keys::kData);
     out.data = data::split(dataset, workers, *store, "shard", processors());
   }
   if (!options.text("test_data").empty()) {
-    const Uri test_uri = Uri::parse(options.text("test_data"));
-    out.test = find_usable(options, test_uri, workers);
+    const data::Places test_places = data::Places::parse(options.text("test_data"));
+    out.test = find_usable(options, test_places, workers);
     if (out.test && out.test->features == out.data.features &&
         data::same_names(out.test->names, out.data.names)) {
-      out.test_uri = test_uri.text();
+      out.test_uri = test_places.uris[0].text();
       return out;
     }
+    Options options_of_test = options;
+    // It names the labels of the training data.
+    if (options.find("labels_file") != nullptr)
+      options_of_test.set("labels_file", Option::Value(std::string()), "");
     const data::Dataset test =
-        data::read_for({out.data.features, out.data.names}, test_uri, options.text("format"),
-                       processors(), &out.files, options);
+        data::read_for({out.data.features, out.data.names}, test_places, options.text("format"),
+                       processors(), &out.files, options_of_test);
     const auto store = storage::with_prefix(borrowed(channel), control::keys::kTest);
     out.test = data::split(test, std::min(workers, test.rows()), *store, "shard", processors());
   }

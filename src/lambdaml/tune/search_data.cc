@@ -32,12 +32,13 @@ std::string SearchData::place_of(const Options& options, const char* option,
   const auto workers = static_cast<std::uint64_t>(options.integer("workers"));
   std::string& place = places_[fmt::format("{}/{}", kind, workers)];
   if (!place.empty()) return place;
-  const Uri given = Uri::parse(options.text(option));
+  const data::Places given = data::Places::parse(options.text(option));
   const auto is_cut_for = [&](const std::optional<data::Manifest>& manifest) {
     return manifest && manifest->parts() == workers && manifest->format == "shard";
   };
-  if (is_cut_for(data::find_manifest(given)) && trigger::is_within_reach(options, given.text()))
-    return place = given.text();
+  if (is_cut_for(data::find_manifest(given)) &&
+      trigger::is_within_reach(options, given.uris[0].text()))
+    return place = options.text(option);
   const std::string own = records_.data_uri(kind, workers);
   // The manifest is written last: if it exists, an earlier tuner has cut everything.
   if (data::find_manifest(Uri::parse(own))) return place = own;
@@ -58,7 +59,7 @@ std::string SearchData::place_of(const Options& options, const char* option,
     fail(Code::invalid_argument, "{}: {} rows are too few for {} workers; use fewer with --workers",
          given.display(), dataset->rows(), workers);
   // Each job cuts such a small test set itself.
-  if (dataset->rows() < workers) return place = given.text();
+  if (dataset->rows() < workers) return place = options.text(option);
   data::split(*dataset, workers, *storage::open(own), "shard", processors());
   if (!keep_) dataset.reset();
   return place = own;

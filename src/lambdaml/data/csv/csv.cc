@@ -12,6 +12,7 @@
 #include "lambdaml/data/csv/table.h"
 #include "lambdaml/data/csv/write.h"
 #include "lambdaml/data/registry.h"
+#include "lambdaml/data/shared_options.h"
 #include "lambdaml/data/text_blocks.h"
 
 /// Comma-separated values, with any delimiter: a header or none, a column of labels, columns of
@@ -74,10 +75,7 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
 
 std::vector<Option> options() {
   return {
-      {.name = "label",
-       .default_value = std::string(),
-       .help = "column of labels or targets: a name, an index from 0 or from the end (-1), or "
-               "none; by default one named label, target, class or y, else the first"},
+      label_option(),
       {.name = "delimiter",
        .default_value = std::string("auto"),
        .help = "character between the fields of a row; auto finds a comma, ;, | or tab"},

@@ -264,6 +264,7 @@ class Builder {
     if (found.empty() && layout_.columns[0].kind == Column::Kind::skipped &&
         layout_.columns.size() > 1)
       chosen = 1;
+    if (options_.is_further_file) return chosen;
     log::warn_once(fmt::format("{}: labels are read from {}{}; --label names another one, or none",
                                what(), layout_.describe(chosen),
                                found.empty() ? ", because no column is named as a label" : ""));

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "lambdaml/base/error.h"
+
 namespace lambdaml::data::csv {
 namespace {
 
@@ -23,10 +25,12 @@ Buffer write(const Dataset& dataset) {
   const auto& view = std::get<tensor::DenseView>(dense.features);
   const Names names = dataset.names ? *dataset.names : Names();
   const bool labelled = !dataset.labels.empty() || !dataset.targets.empty();
+  if (!labelled)
+    fail(Code::invalid_argument, "writing CSV: the first column would be taken for the labels");
   std::string text;
-  if (labelled) text = names.label.empty() ? "label" : quoted(names.label);
+  text = names.label.empty() ? "label" : quoted(names.label);
   for (std::size_t c = 0; c < view.cols; ++c) {
-    if (labelled || c != 0) text += ',';
+    text += ',';
     text += names.features.empty() ? fmt::format("x{}", c) : quoted(names.features[c]);
   }
   text += '\n';
@@ -34,12 +38,12 @@ Buffer write(const Dataset& dataset) {
   for (std::size_t r = 0; r < view.rows; ++r) {
     if (!dataset.targets.empty())
       fmt::format_to(out, "{}", dataset.targets[r]);
-    else if (labelled && !names.labels.empty())
+    else if (!names.labels.empty())
       text += quoted(names.labels[static_cast<std::size_t>(dataset.labels[r])]);
-    else if (labelled)
+    else
       fmt::format_to(out, "{}", dataset.labels[r]);
     for (std::size_t c = 0; c < view.cols; ++c) {
-      if (labelled || c != 0) text += ',';
+      text += ',';
       fmt::format_to(out, "{}", view.data[r * view.cols + c]);
     }
     text += '\n';

@@ -1,0 +1,202 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include "lambdaml/data/source.h"
+#include "lambdaml/data/testing/test_util.h"
+
+namespace lambdaml::data {
+namespace {
+
+using namespace test;
+using testing::HasSubstr;
+using Rows = std::vector<std::vector<float>>;
+
+/// As numpy.save() writes it.
+std::string npy_of(std::string_view type, std::string_view shape, std::string_view values,
+                   bool fortran = false, int version = 1) {
+  std::string header = fmt::format("{{'descr': {}, 'fortran_order': {}, 'shape': {}, }}", type,
+                                   fortran ? "True" : "False", shape);
+  header.append(63 - (10 + header.size()) % 64, ' ');
+  header += '\n';
+  std::string out("\x93NUMPY", 6);
+  out += static_cast<char>(version);
+  out += '\0';
+  out += static_cast<char>(header.size());
+  out += static_cast<char>(header.size() >> 8U);
+  if (version > 1) out.append(2, '\0');
+  return out + header + std::string(values);
+}
+
+template <class T>
+std::string raw(std::initializer_list<T> values) {
+  return {reinterpret_cast<const char*>(values.begin()), values.size() * sizeof(T)};
+}
+
+/// As numpy.savez() writes it: nothing is compressed.
+std::string npz_of(const std::vector<std::pair<std::string, std::string>>& files) {
+  std::string out;
+  std::string directory;
+  const auto number = [](std::string& to, std::uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i) to += static_cast<char>(value >> (8 * i));
+  };
+  for (const auto& [name, content] : files) {
+    std::string fields;
+    number(fields, 20, 2);
+    number(fields, 0, 8);
+    number(
+        fields,
+        crc32(0, reinterpret_cast<const Bytef*>(content.data()), static_cast<uInt>(content.size())),
+        4);
+    number(fields, content.size(), 4);
+    number(fields, content.size(), 4);
+    number(fields, name.size(), 2);
+    number(fields, 0, 2);
+    directory += "PK\x01\x02";
+    number(directory, 20, 2);
+    directory += fields;
+    number(directory, 0, 10);
+    number(directory, out.size(), 4);
+    directory += name;
+    out += "PK\x03\x04" + fields + name + content;
+  }
+  const std::size_t begin = out.size();
+  out += directory + "PK\x05\x06";
+  number(out, 0, 4);
+  number(out, files.size(), 2);
+  number(out, files.size(), 2);
+  number(out, directory.size(), 4);
+  number(out, begin, 4);
+  number(out, 0, 2);
+  return out;
+}
+
+Dataset parsed_npy(const std::string& bytes, const char* label = "") {
+  Options options = format_options();
+  options.parse("label", label, "--label");
+  return read_with(registry().get("npy"), shared(bytes), {.what = "FILE"}, options);
+}
+
+TEST(Npy, AllTypesOfNumbers) {
+  const Rows rows = {{1, 2, 3}, {4, 5, 6}};
+  const std::pair<const char*, std::string> arrays[] = {
+      {"'<f4'", raw<float>({1, 2, 3, 4, 5, 6})},
+      {"'<f8'", raw<double>({1, 2, 3, 4, 5, 6})},
+      {"'<f2'", raw<std::uint16_t>({0x3c00, 0x4000, 0x4200, 0x4400, 0x4500, 0x4600})},
+      {"'>f4'",
+       std::string("\x3f\x80\0\0\x40\0\0\0\x40\x40\0\0\x40\x80\0\0\x40\xa0\0\0\x40\xc0\0\0", 24)},
+      {"'>i2'", std::string("\0\1\0\2\0\3\0\4\0\5\0\6", 12)},
+      {"'|i1'", raw<std::int8_t>({1, 2, 3, 4, 5, 6})},
+      {"'|u1'", raw<std::uint8_t>({1, 2, 3, 4, 5, 6})},
+      {"'<i2'", raw<std::int16_t>({1, 2, 3, 4, 5, 6})},
+      {"'<u2'", raw<std::uint16_t>({1, 2, 3, 4, 5, 6})},
+      {"'<i4'", raw<std::int32_t>({1, 2, 3, 4, 5, 6})},
+      {"'<u4'", raw<std::uint32_t>({1, 2, 3, 4, 5, 6})},
+      {"'<i8'", raw<std::int64_t>({1, 2, 3, 4, 5, 6})},
+      {"'<u8'", raw<std::uint64_t>({1, 2, 3, 4, 5, 6})}};
+  for (const auto& [type, values] : arrays) {
+    EXPECT_EQ(to_rows(parsed_npy(npy_of(type, "(2, 3)", values))), rows) << type;
+    EXPECT_EQ(to_rows(parsed_npy(npy_of(type, "(2, 3)", values, false, 2))), rows) << type;
+  }
+  EXPECT_EQ(to_rows(parsed_npy(npy_of("'|b1'", "(2, 1)", std::string("\1\0", 2)))),
+            (Rows{{1}, {0}}));
+  EXPECT_EQ(to_rows(parsed_npy(npy_of("'<i4'", "(2,)", raw<std::int32_t>({-7, 9})))),
+            (Rows{{-7}, {9}}));
+  // Halves below 2^-14, and negative ones.
+  EXPECT_EQ(to_rows(parsed_npy(npy_of("'<f2'", "(1, 2)", raw<std::uint16_t>({0x0001, 0xc500})))),
+            (Rows{{5.9604645e-8F, -5}}));
+}
+
+TEST(Npy, FortranOrder) {
+  EXPECT_EQ(to_rows(parsed_npy(npy_of("'<f4'", "(2, 3)", raw<float>({1, 4, 2, 5, 3, 6}), true))),
+            (Rows{{1, 2, 3}, {4, 5, 6}}));
+}
+
+TEST(Npy, AColumnMayBeTheLabel) {
+  const Dataset data = parsed_npy(npy_of("'<f4'", "(2, 3)", raw<float>({1, 2, 3, 4, 5, 6})), "-1");
+  EXPECT_EQ(to_rows(data), (Rows{{1, 2}, {4, 5}}));
+  EXPECT_EQ(to_labels(data), (std::vector<std::int32_t>{3, 6}));
+  EXPECT_THAT(error_of([] { parsed_npy(npy_of("'<f4'", "(1, 1)", raw<float>({1})), "1"); }),
+              HasSubstr("FILE: --label 1: there are 1 columns"));
+  EXPECT_THAT(error_of([] { parsed_npy(npy_of("'<f4'", "(1, 1)", raw<float>({1})), "y"); }),
+              HasSubstr("FILE: --label 'y': its columns have no names; give an index, from 0"));
+}
+
+TEST(Npz, HasRowsAndLabels) {
+  const std::string x = npy_of("'<f4'", "(2, 2)", raw<float>({1, 2, 3, 4}));
+  const std::string classes = npy_of("'<i8'", "(2,)", raw<std::int64_t>({1, 0}));
+  const std::string reals = npy_of("'<f8'", "(2, 1)", raw<double>({1.5, 2}));
+  const Dataset data = parsed_npy(npz_of({{"X.npy", x}, {"y.npy", classes}}));
+  EXPECT_EQ(to_rows(data), (Rows{{1, 2}, {3, 4}}));
+  EXPECT_EQ(to_labels(data), (std::vector<std::int32_t>{1, 0}));
+  EXPECT_EQ(to_targets(parsed_npy(npz_of({{"y.npy", reals}, {"X.npy", x}}))),
+            (std::vector<float>{1.5, 2}));
+  EXPECT_FALSE(parsed_npy(npz_of({{"X.npy", x}})).labelled());
+  EXPECT_TRUE(registry().get("npy").recognizes(as_bytes(npz_of({{"X.npy", x}}))));
+  EXPECT_FALSE(registry().get("npy").recognizes(as_bytes(npz_of({{"a.txt", x}}))));
+  EXPECT_THAT(
+      error_of([&] {
+        parsed_npy(npz_of({{"a.npy", x}, {"b.npy", x}}));
+      }),
+      HasSubstr(
+          "FILE: it has no array X (it has a, b): save it as numpy.savez(FILE, X=rows, y=labels)"));
+  EXPECT_THAT(error_of([&] {
+                parsed_npy(npz_of({{"X.npy", x}, {"y.npy", x}}));
+              }),
+              HasSubstr("FILE, y: labels are one number per row, and it has 2 columns"));
+  const std::string short_y = npy_of("'<i8'", "(1,)", raw<std::int64_t>({1}));
+  EXPECT_THAT(error_of([&] {
+                parsed_npy(npz_of({{"X.npy", x}, {"y.npy", short_y}}));
+              }),
+              HasSubstr("FILE, y: it has 1 labels, and FILE has 2 rows"));
+}
+
+TEST(Npy, WhatIsWrongIsSaid) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::pair<std::string, const char*> cases[] = {
+      {npy_of("'|O'", "(2, 2)", "abcd"),
+       "its array holds objects, which are not read; save it as numbers"},
+      {npy_of("'<U3'", "(2,)", "abcd"), "its array holds texts, which are not read; number them"},
+      {npy_of("'<c8'", "(1,)", "abcdefgh"), "complex numbers"},
+      {npy_of("'<M8[ns]'", "(1,)", "abcdefgh"), "times"},
+      {npy_of("'<f16'", "(1,)", std::string(16, 'a')), "values of the type '<f16'"},
+      {npy_of("[('a', '<f4')]", "(1,)", "abcd"), "records"},
+      {npy_of("'<f4'", "(2, 2)", raw<float>({1, 2, 3, nan})),
+       "reading FILE: row 2, column 1: nan is not a finite 32-bit number: fill or remove it"},
+      {npy_of("'<f8'", "(1, 2)", raw<double>({1, 1e39})),
+       "row 1, column 1: inf is not a finite 32-bit number"},
+      {npy_of("'<f4'", "(2, 3)", raw<float>({1, 2})), "fewer than its shape has"},
+      {npy_of("'<f4'", "(2, 3, 4)", raw<float>({1, 2})), "its array has 3 dimensions"},
+      {npy_of("'<f4'", "()", raw<float>({1})), "its array has 0 dimensions"},
+      {npy_of("'<f4'", "(99999999999, 99999999999)", ""), "its shape is too large"},
+      {npy_of("'<f4'", "(-1, 2)", ""), "its shape is none"},
+      {npy_of("'<f4'", "(1, 1)", raw<float>({1})).substr(0, 40), "it ends in its header"},
+      {std::string("\x93NUMPY\x01\0\x02\0{}", 12), "its header has no 'descr'"},
+  };
+  for (const auto& [bytes, why] : cases)
+    EXPECT_THAT(error_of([&, b = bytes] { parsed_npy(b); }), HasSubstr(why));
+}
+
+TEST(NpyPair, LabelsLieBeside) {
+  const TemporaryFolder folder;
+  const auto store = storage::open(Uri::parse(folder.path().string()));
+  store->save("X.npy", as_bytes(npy_of("'<f4'", "(2, 1)", raw<float>({1, 2}))));
+  store->save("y.npy", as_bytes(npy_of("'<i8'", "(2,)", raw<std::int64_t>({5, 6}))));
+  store->save("X_test.npy", as_bytes(npy_of("'<f4'", "(1, 1)", raw<float>({3}))));
+  store->save("labels.txt", as_bytes("0.5\n1\n"));
+  const Uri at = Uri::parse(folder.path().string());
+  std::vector<SourceFile> files;
+  for (const Uri& uri : {at, at / "X.npy"})
+    EXPECT_EQ(to_labels(data::read(uri, "auto", 1, &files)), (std::vector<std::int32_t>{5, 6}));
+  EXPECT_EQ(files.size(), 4U);  // a changed y.npy is noticed when a job is resumed
+  EXPECT_FALSE(data::read(at / "X_test.npy").labelled());
+  Options options = format_options();
+  options.parse("labels_file", (folder.path() / "labels.txt").string(), "--labels-file");
+  EXPECT_EQ(to_targets(data::read(at / "X.npy", "auto", 1, nullptr, options)),
+            (std::vector<float>{0.5, 1}));
+  EXPECT_THAT(error_of([&] { data::read(at / "X_test.npy", "auto", 1, nullptr, options); }),
+              HasSubstr("labels.txt: it has 2 labels, and"));
+}
+
+}  // namespace
+}  // namespace lambdaml::data
