@@ -49,7 +49,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"missing_file", "-", {}, {"bad.libsvm"}},
         BadCase{"empty_file", "", {}, {"bad.libsvm"}},
         BadCase{"only_comments", "# nothing\n\n", {}, {"bad.libsvm"}},
-        BadCase{"index_zero", "1 1:1\n0 0:1\n", {}, {"bad.libsvm:2", "0"}},
+        BadCase{"index_zero", "1 1:1\n0 0:1\n", {"--index-base", "1"}, {"bad.libsvm:2", "0"}},
         BadCase{"index_negative", "1 1:1\n0 -3:1\n", {}, {"bad.libsvm:2"}},
         BadCase{"index_out_of_order", "1 2:1 1:1\n", {}, {"bad.libsvm:1"}},
         BadCase{"index_repeated", "1 1:1 1:1\n", {}, {"bad.libsvm:1"}},

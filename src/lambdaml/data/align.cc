@@ -183,7 +183,7 @@ Dataset with_columns_at(const Dataset& dataset, const std::vector<std::uint32_t>
 Dataset align(const Dataset& given, const Learned& model, const std::string& what) {
   Dataset dataset = given;
   if (model.ignore_labels) dataset.labels = {}, dataset.targets = {};
-  Dataset out = align_labels(dataset, model, what);
+  Dataset out = dataset;
   if (has_features(dataset.names) && has_features(model.names)) {
     if (dataset.names->features != model.names->features) {
       const std::vector<std::uint32_t> places =
@@ -196,7 +196,9 @@ Dataset align(const Dataset& given, const Learned& model, const std::string& wha
                    out.cols(), model.features);
     out = with_cols(out, model.features);
   }
-  if (model.names) out.names = model.names;
+  out.names = dataset.names;
+  out = align_labels(out, model, what);
+  out.names = model.names ? model.names : names_of_cols(dataset.names, model.features);
   return out;
 }
 

@@ -37,6 +37,12 @@ Places Places::parse(std::string_view text) {
   return Places(std::move(uris));
 }
 
+std::string Places::text() const {
+  std::string out;
+  for (const Uri& uri : uris) out += (out.empty() ? "" : ",") + uri.text();
+  return out;
+}
+
 std::string Places::display() const {
   std::string out = uris[0].display();
   if (several()) out += fmt::format(" and {} more", uris.size() - 1);

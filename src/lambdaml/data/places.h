@@ -20,6 +20,8 @@ struct Places {
   static Places parse(std::string_view text);
 
   bool several() const { return uris.size() > 1; }
+  /// As parse() takes it: absolute, so that it names the same from any folder.
+  std::string text() const;
   /// For messages.
   std::string display() const;
 };

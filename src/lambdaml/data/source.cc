@@ -243,7 +243,9 @@ Parsed read_file(const Uri& uri, const Choice& choice, const ReadOptions& option
 std::optional<Uri> labels_beside(const Uri& uri) {
   const std::string name = uri.name();
   if (!name.starts_with('X') || !without_ending(name).ends_with(".npy")) return {};
-  const Uri labels = uri.parent() / ("y" + name.substr(1));
+  std::string beside = name;
+  beside[0] = 'y';
+  const Uri labels = uri.parent() / beside;
   const storage::Object object = storage::open_object(labels);
   return object.store->exists(object.key) ? std::optional(labels) : std::nullopt;
 }

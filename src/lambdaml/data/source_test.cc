@@ -181,6 +181,9 @@ TEST(Places, AreSeparatedByCommas) {
   EXPECT_EQ(texts("/a,/b,s3://c/d").size(), 3U);
   EXPECT_EQ(texts("-"), (std::vector<std::string>{"file:///dev/stdin"}));
   EXPECT_THROW(Places::parse("a,,b"), Error);
+  EXPECT_EQ(texts(Places::parse("/a,/b").text()),
+            (std::vector<std::string>{"file:///a", "file:///b"}));
+  EXPECT_EQ(Places::parse("/a,/b").display(), "/a and 1 more");
   const test::TemporaryFolder folder;
   const std::string comma = (folder.path() / "a,b.csv").string();
   std::ofstream(comma) << "x";

@@ -12,6 +12,7 @@
 #include "lambdaml/base/unique_id.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/data/places.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/faas/runtime.h"
 #include "lambdaml/job/optimizer_choice.h"
@@ -106,8 +107,10 @@ void resolve(Options& options, Defaults defaults) {
     const std::string& text = options.text(name);
     if (!text.empty()) options.set(name, Option::Value(Uri::parse(text).text()), name);
   };
-  make_absolute("data");
-  make_absolute("test_data");
+  for (const char* name : {"data", "test_data"})
+    if (!options.text(name).empty())
+      options.set(name, Option::Value(data::Places::parse(options.text(name)).text()), name);
+  if (options.find("labels_file") != nullptr) make_absolute("labels_file");
   make_absolute("checkpoint");
   if (!model.file_option.empty()) make_absolute(model.file_option);
   options.set("channel", Option::Value(storage::resolve(options.text("channel")).text()),

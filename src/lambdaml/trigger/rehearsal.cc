@@ -27,7 +27,7 @@ void require_known_labels(const data::Manifest& test, const data::Manifest& data
   for (const std::int32_t label : test.labels)
     if (!std::ranges::binary_search(data.labels, label))
       fail(Code::invalid_argument, "{}: it has the label {}, the training data have only {}",
-           Uri::parse(options.text("test_data")).display(), label,
+           data::Places::parse(options.text("test_data")).display(), label,
            fmt::join(std::span(data.labels).first(std::min<std::size_t>(10, data.labels.size())),
                      ", "));
 }
@@ -40,7 +40,7 @@ bool learns_classes(const model::Plugin& plugin) {
 void require_targets(const model::Plugin& plugin, const data::Manifest& data,
                      const std::string& place) {
   if (!plugin.needs_labels) return;
-  const std::string what = Uri::parse(place).display();
+  const std::string what = data::Places::parse(place).display();
   if (!data.labelled())
     fail(Code::invalid_argument, "{}: it has no labels, and {} learns from labels", what,
          plugin.name);
@@ -73,7 +73,7 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   cost::Prices::current();  // needed at the end: fail now if invalid
   const data::Manifest& data = staged.data;
   const std::optional<data::Manifest>& test = staged.test;
-  const std::string what = Uri::parse(options.text("data")).display();
+  const std::string what = data::Places::parse(options.text("data")).display();
   const model::Plugin& plugin = model::registry().get(options.text("model"));
   require_targets(plugin, data, options.text("data"));
   const model::Shape shape{data.features,

@@ -9,6 +9,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/data/places.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/model/reporting.h"
 
@@ -131,7 +132,7 @@ std::string best_yaml(const Search& search, const TrialView& best) {
   // The file may be used from any folder.
   for (const char* name : {"data", "test_data"})
     if (!options.text(name).empty())
-      options.set(name, Option::Value(Uri::parse(options.text(name)).text()), name);
+      options.set(name, Option::Value(data::Places::parse(options.text(name)).text()), name);
   std::string text = fmt::format("# Trial {} of the search {}: {} {}", best.trial, search.id,
                                  search.settings.text("metric"), best.value.value_or(0));
   if (best.state == "stopped") text += fmt::format(" after {} epochs", best.epoch);

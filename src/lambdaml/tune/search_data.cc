@@ -46,9 +46,13 @@ std::string SearchData::place_of(const Options& options, const char* option,
   std::unique_ptr<data::Dataset>& dataset = read_[kind];
   if (!dataset) {
     std::vector<data::SourceFile> files;
+    Options of_test = options;
+    // It names the labels of the training data.
+    if (options.find("labels_file") != nullptr)
+      of_test.set("labels_file", Option::Value(std::string()), "");
     dataset = std::make_unique<data::Dataset>(
         kind == "test" ? data::read_for(learned_from(options), given, options.text("format"),
-                                        processors(), &files, options)
+                                        processors(), &files, of_test)
                        : data::read(given, options.text("format"), processors(), &files, options));
     // An earlier tuner may have read it for another number of workers: all trials must have the
     // same rows.

@@ -16,6 +16,7 @@
 #include "lambdaml/control/endings.h"
 #include "lambdaml/control/job_channel.h"
 #include "lambdaml/control/worker_claim.h"
+#include "lambdaml/data/places.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/storage/own_place.h"
@@ -429,7 +430,7 @@ void begin(Search& search, Records& records) {
   // Another tuner may continue from another folder.
   for (const char* name : {"data", "test_data"})
     if (!search.job.text(name).empty())
-      search.job.set(name, Option::Value(Uri::parse(search.job.text(name)).text()), name);
+      search.job.set(name, Option::Value(data::Places::parse(search.job.text(name)).text()), name);
   const std::unique_ptr<Strategy> strategy = make_strategy(search);
   Options first = options_of(search, strategy->parameters(0));
   job::resolve(first);

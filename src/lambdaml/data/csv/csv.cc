@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/csv/block.h"
@@ -70,7 +71,10 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
   const std::string_view text = without_mark(bytes->text());
   if (text.empty())
     fail(Code::data_corrupt, "reading {}: the data set is empty; give one with rows", options.what);
-  return read_rows(text, layout_of(text, options), options);
+  const Layout layout = layout_of(text, options);
+  Dataset out = read_rows(text, layout, options);
+  for (const std::string& notice : layout.notices) log::warn_once(notice);
+  return out;
 }
 
 std::vector<Option> options() {

@@ -167,9 +167,10 @@ class Builder {
     find_label();
     for (std::size_t c = 0; c < layout_.columns.size(); ++c)
       if (c != layout_.label) set_kind(c);
+    require_columns();
     if (!left_out_.empty())
-      log::warn_once(fmt::format("{}: the model does not know the columns {}; they are left out",
-                                 what(), left_out_));
+      layout_.notices.push_back(fmt::format(
+          "{}: the model does not know the columns {}; they are left out", what(), left_out_));
     number_slots();
   }
 
@@ -265,9 +266,13 @@ class Builder {
         layout_.columns.size() > 1)
       chosen = 1;
     if (options_.is_further_file) return chosen;
-    log::warn_once(fmt::format("{}: labels are read from {}{}; --label names another one, or none",
-                               what(), layout_.describe(chosen),
-                               found.empty() ? ", because no column is named as a label" : ""));
+    if (found.empty())
+      layout_.notices.push_back(
+          fmt::format("{}: labels are read from {}, because no column is named as a label; --label "
+                      "names another one, or none",
+                      what(), layout_.describe(chosen)));
+    else
+      log::info("{}: labels are read from {}", what(), layout_.describe(chosen));
     return chosen;
   }
 
@@ -316,6 +321,16 @@ class Builder {
            "{}: row {}, {}: '{}' is text where numbers are expected: remove the column, or read it "
            "as categories by --text-columns onehot",
            what(), example_row, layout_.describe(c), printable(example, 40));
+  }
+
+  /// Throws unless each column that the model learned from is there.
+  void require_columns() const {
+    if (!options_.names) return;
+    for (const std::string& known : columns_named(*options_.names))
+      if (std::none_of(layout_.columns.begin(), layout_.columns.end(),
+                       [&](const Column& column) { return column.name == known; }))
+        fail(Code::invalid_argument, "{}: the column '{}' is missing, which the model learned from",
+             what(), printable(known, 60));
   }
 
   void set_kind_by_names(Column& column) {

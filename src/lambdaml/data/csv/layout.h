@@ -35,6 +35,9 @@ struct Layout {
   std::optional<std::size_t> label;
   enum class Missing { refuse, mean, zero } missing = Missing::refuse;
 
+  /// To be said once the rows have been read: an error is one line.
+  std::vector<std::string> notices;
+
   std::string describe(std::size_t column) const;  ///< "column 'age'", or "column 3"
 };
 
