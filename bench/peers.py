@@ -93,6 +93,15 @@ def text_bytes_per_second(rows):
         return size / best(lambda: load_svmlight_file(file.name, dtype=np.float32), 2)
 
 
+def csv_bytes_per_second(rows):
+    """Parsing of a table of numbers with 6 digits, in bytes per second."""
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        np.savetxt(file, rows, fmt="%.6g", delimiter=",")
+        file.flush()
+        size = os.path.getsize(file.name)
+        return size / best(lambda: np.loadtxt(file.name, dtype=np.float32, delimiter=","), 2)
+
+
 def main():
     results = {}
     x, y = dense()
@@ -102,6 +111,7 @@ def main():
         results[f"sklearn_kmeans_{k}"], results[f"sklearn_kmeans_{k}_one_more"] = kmeans_seconds(x, k)
     results["sklearn_text_dense"] = text_bytes_per_second(
         (label, enumerate(row)) for row, label in zip(x[:50_000], y))
+    results["numpy_csv"] = csv_bytes_per_second(x[:50_000])
     xs, ys = sparse()
     results["sklearn_text_sparse"] = text_bytes_per_second(
         (ys[r], zip(xs[r].indices, xs[r].data)) for r in range(10_000))

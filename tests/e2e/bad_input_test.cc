@@ -58,7 +58,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"value_inf", "1 1:1\n1 1:inf\n", {}, {"bad.libsvm:2"}},
         BadCase{"value_overflow", "1 1:1e999\n", {}, {"bad.libsvm:1"}},
         BadCase{"label_no_number", "spam 1:1\n", {}, {"bad.libsvm:1"}},
-        BadCase{"label_no_integer", "0.5 1:1\n", {}, {"bad.libsvm:1"}},
+        BadCase{"label_no_integer", "0.5 1:1\n1 1:2\n", {}, {"bad.libsvm"}},
         BadCase{"garbage",
                 std::string("\x7f"
                             "ELF\x01\x02\0\0\0",

@@ -35,7 +35,7 @@ TEST_F(Formats, ATableTrainsAModelThatReadsOtherTables) {
   ASSERT_EQ(predicted.exit_code, 0) << predicted.err;
   EXPECT_NE(predicted.err.find("'id'"), std::string::npos) << predicted.err;
   EXPECT_NE(predicted.err.find("'colour=green'"), std::string::npos) << predicted.err;
-  write("narrow.csv", "colour\nred\n");
+  write("narrow.csv", "colour,id\nred,1\n");
   const Result refused =
       lambdaml({"predict", "--model", "out/model.safetensors", "--data", "narrow.csv"});
   EXPECT_EQ(refused.exit_code, 2);

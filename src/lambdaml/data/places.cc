@@ -39,7 +39,10 @@ Places Places::parse(std::string_view text) {
 
 std::string Places::text() const {
   std::string out;
-  for (const Uri& uri : uris) out += (out.empty() ? "" : ",") + uri.text();
+  for (const Uri& uri : uris) {
+    if (!out.empty()) out += ',';
+    out += uri.text();
+  }
   return out;
 }
 
