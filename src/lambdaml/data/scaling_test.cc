@@ -11,13 +11,15 @@ namespace {
 using testing::ElementsAre;
 
 /// (1, −2), (0, 4), (0, 0) in both forms.
-const float kDense[] = {1, -2, 0, 4, 0, 0};
-const std::uint64_t kOffsets[] = {0, 2, 3, 3};
-const std::uint16_t kIndices[] = {0, 1, 1};
-const float kValues[] = {1, -2, 4};
+const float kDenseValues[] = {1, -2, 0, 4, 0, 0};
+const std::uint64_t kRowOffsets[] = {0, 2, 3, 3};
+const std::uint16_t kColumnIndices[] = {0, 1, 1};
+const float kSparseValues[] = {1, -2, 4};
 
-Dataset dense() { return {tensor::DenseView{kDense, 3, 2}, {}, nullptr}; }
-Dataset sparse() { return {tensor::Csr16{kOffsets, kIndices, kValues, 3, 2}, {}, nullptr}; }
+Dataset dense() { return {tensor::DenseView{kDenseValues, 3, 2}, {}, nullptr}; }
+Dataset sparse() {
+  return {tensor::Csr16{kRowOffsets, kColumnIndices, kSparseValues, 3, 2}, {}, nullptr};
+}
 
 TEST(Scaling, SumsAreTheSameInBothForms) {
   for (const Dataset& rows : {dense(), sparse()}) {

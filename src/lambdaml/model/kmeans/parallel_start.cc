@@ -112,6 +112,7 @@ class Candidates {
     for (std::size_t i = 0; i < n_; ++i)
       if (number_of(i) == first) picked.push_back(i);
     add(picked);
+    if (count() == 0) fail(Code::internal, "k-means: no worker has row {} of {}", first, rows);
     return rows;
   }
 

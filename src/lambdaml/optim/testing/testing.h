@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "lambdaml/data/partition.h"
 #include "lambdaml/model/testing/testing.h"
 #include "lambdaml/optim/registry.h"
 
@@ -134,15 +135,20 @@ class Rounds {
 /// Each worker's. They are agreed on by a waiting pattern, whatever the pattern of training.
 inline std::vector<std::vector<float>> initial_parameters(const Job& job) {
   const auto workers = static_cast<std::uint32_t>(job.parts.size());
+  std::vector<std::uint64_t> part_rows;
+  for (const Rows& part : job.parts) part_rows.push_back(part.size());
   std::vector<std::vector<float>> out(workers);
   model::testing::run_workers(workers, [&](comm::Communicator& communicator) {
     const std::uint32_t worker = communicator.worker();
     const model::Batch rows = job.parts[worker].dense();
     const std::unique_ptr<model::Model> model = job.model();
     out[worker].resize(model->parameter_count());
-    model->initialize(
-        {.rows = rows, .first_row = worker, .row_stride = workers, .communicator = communicator},
-        out[worker]);
+    const data::RowNumbers numbers = data::row_numbers(part_rows, worker);
+    model->initialize({.rows = rows,
+                       .first_row = numbers.first,
+                       .row_stride = numbers.stride,
+                       .communicator = communicator},
+                      out[worker]);
   });
   return out;
 }
