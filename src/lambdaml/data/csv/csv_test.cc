@@ -50,6 +50,11 @@ TEST(Csv, WithoutAHeaderTheFirstColumnIsTheLabel) {
   EXPECT_EQ(data.names, nullptr);
 }
 
+TEST(Csv, AHeaderAlone) {
+  for (const char* text : {"y,a", "y,a\n", "y,a\n\n"})
+    EXPECT_EQ(parsed(text, {{"header", "yes"}}).rows(), 0U);
+}
+
 TEST(Csv, TheLabelIsNamedOrCounted) {
   const char* const text = "a,b,c\n1,2,3\n0,4,5\n";
   for (const char* label : {"b", "1", "-2"}) {

@@ -411,7 +411,8 @@ Layout layout_of(std::string_view text, const ReadOptions& options) {
     fail(Code::data_corrupt, "{}: it has more than {} columns; write it as LIBSVM text",
          options.what, kMostNames);
   layout.header = has_header(sample.records, options);
-  if (layout.header) layout.begin = sample.ends[0];
+  // The last line may lack its newline.
+  if (layout.header) layout.begin = std::min(sample.ends[0], text.size());
   Builder(sample.records, layout, options).build();
   return layout;
 }
