@@ -8,8 +8,8 @@
 namespace lambdaml::data {
 namespace {
 
-/// The texts between commas; those after a comma in the hosts of a URI (`scheme://a:1,b:2/0`) belong
-/// to it.
+/// The texts between commas; those after a comma in the hosts of a URI (`scheme://a:1,b:2/0`)
+/// belong to it.
 std::vector<std::string> pieces_of(std::string_view text) {
   std::error_code ignored;
   if (std::filesystem::exists(std::filesystem::path(text), ignored)) return {std::string(text)};

@@ -50,21 +50,23 @@ using Int = std::int64_t;
 using Text = std::string;
 
 std::vector<Option> data_options() {
-  return {{.name = "data",
-           .default_value = Text(),
-           .help = "training data: a file or a prepared data set, as a path or storage URI",
-           .aliases = {"train_file"},
-           .execution_only = true},
-          {.name = "test_data",
-           .default_value = Text(),
-           .help = "data evaluated after each epoch beside the validation split",
-           .aliases = {"test_file"},
-           .execution_only = true},
-          {.name = "format",
-           .default_value = Text("auto"),
-           .help = "format of the data files",
-           .choices = formats(),
-           .aliases = {"dataset_type"}}};
+  return {
+      {.name = "data",
+       .default_value = Text(),
+       .help = "training data: a file, a folder, a pattern or a prepared data set, as a path or "
+               "storage URI; several are separated by commas",
+       .aliases = {"train_file"},
+       .execution_only = true},
+      {.name = "test_data",
+       .default_value = Text(),
+       .help = "data evaluated after each epoch beside the validation split",
+       .aliases = {"test_file"},
+       .execution_only = true},
+      {.name = "format",
+       .default_value = Text("auto"),
+       .help = "format of the data files",
+       .choices = formats(),
+       .aliases = {"dataset_type"}}};
 }
 
 std::vector<Option> choices_of_plugins() {
