@@ -27,6 +27,7 @@ void add_resume_command(CLI::App& app, Globals& globals) {
       ProgressDisplay progress(globals.quiet);
       summary = trigger::resume(local_path(*run), progress, changed);
     }
+    tell_warnings(summary);
     print_summary(summary, globals);
   });
 }

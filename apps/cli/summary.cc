@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/model/reporting.h"
 
@@ -37,6 +38,12 @@ void print_metrics(const nlohmann::json& summary) {
 }
 
 }  // namespace
+
+void tell_warnings(const nlohmann::ordered_json& summary) {
+  if (const auto warnings = summary.find("warnings"); warnings != summary.end())
+    for (const auto& warning : *warnings)
+      if (warning.is_string()) log::warning("{}", warning.get<std::string>());
+}
 
 void print_summary(const nlohmann::ordered_json& all, const Globals& globals) {
   if (globals.json) return print_json(json_text(all));

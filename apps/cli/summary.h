@@ -10,4 +10,7 @@ namespace lambdaml::cli {
 /// with the model's path.
 void print_summary(const nlohmann::ordered_json& summary, const Globals& globals);
 
+/// Prints the summary's warnings to stderr, one line each.
+void tell_warnings(const nlohmann::ordered_json& summary);
+
 }  // namespace lambdaml::cli

@@ -27,6 +27,7 @@ void add_train_command(CLI::App& app, Globals& globals) {
       ProgressDisplay progress(globals.quiet);
       summary = trigger::train(options, progress);
     }
+    tell_warnings(summary);
     print_summary(summary, globals);
   });
 }

@@ -13,6 +13,7 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/faas/host.h"
 #include "lambdaml/faas/registry.h"
+#include "lambdaml/job/quality.h"
 #include "lambdaml/job/worker_stats.h"
 #include "lambdaml/model/reporting.h"
 
@@ -38,7 +39,19 @@ struct Sums {
   double functions_usd = 0;
   std::uint64_t rounds = 0, epochs = 0;
   std::string ended_by;
+  std::vector<std::uint64_t> class_rows;
+  bool loss_is_log_loss = false;
 };
+
+/// Those of old versions have none.
+void add_class_rows(const json& report, Sums& sums) {
+  const auto counts = report.find("class_rows");
+  if (counts == report.end()) return;
+  sums.class_rows.resize(std::max(sums.class_rows.size(), counts->size()));
+  for (std::size_t c = 0; c < counts->size(); ++c)
+    sums.class_rows[c] += counts->at(c).get<std::uint64_t>();
+  sums.loss_is_log_loss = report.value("loss_is_log_loss", false);
+}
 
 /// Throws json::exception for a report that is none.
 void add_report(const std::string& text, const JobEnd& end, const cost::Prices& prices,
@@ -60,6 +73,7 @@ void add_report(const std::string& text, const JobEnd& end, const cost::Prices& 
                             prices.of_function(billed_as, 0, memory_mb, region);
   sums.rounds = std::max(sums.rounds, report.at("rounds").get<std::uint64_t>());
   sums.epochs = std::max(sums.epochs, report.at("epochs").get<std::uint64_t>());
+  add_class_rows(report, sums);
   if (sums.ended_by.empty()) sums.ended_by = report.at("ended_by").get<std::string>();
 }
 
@@ -119,6 +133,13 @@ ordered_json summary_of(const JobEnd& end) {
                      {"requests_usd", cost.requests},
                      {"region", region},
                      {"prices_of", prices.date()}};
+  summary["warnings"] = warnings_of({.options = end.options,
+                                     .data = end.data,
+                                     .train = sums.train,
+                                     .class_rows = sums.class_rows,
+                                     .loss_is_log_loss = sums.loss_is_log_loss,
+                                     .epochs = sums.epochs,
+                                     .ended_by = sums.ended_by});
   summary["model_path"] = utf8_path(end.model_path.string());
   return summary;
 }

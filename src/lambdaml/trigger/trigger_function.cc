@@ -12,6 +12,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/checkpoint.h"
@@ -187,7 +188,10 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   options.set("output", Option::Value(scratch.path().string()), "output");
   LeaseKeeper keeper(lease);
   try {
-    std::string answer = results.save(scratch.path(), train_as(work.job_id, options, keeper));
+    const nlohmann::ordered_json summary = train_as(work.job_id, options, keeper);
+    for (const auto& warning : summary.value("warnings", json::array()))
+      log::warning("{}", warning.get<std::string>());
+    std::string answer = results.save(scratch.path(), summary);
     lease.finish();
     return answer;
   } catch (const control::Superseded&) {

@@ -399,6 +399,14 @@ FinalTotals Trainer::final_totals() {
   return out;
 }
 
+std::vector<std::uint64_t> Trainer::class_rows() const {
+  std::vector<std::uint64_t> counts(shape_.classes());
+  if (counts.empty()) return counts;
+  for (const float target : std::span(own_.targets).first(training_rows_[event_.worker]))
+    if (target >= 0) ++counts[static_cast<std::size_t>(target)];
+  return counts;
+}
+
 std::vector<float> Trainer::parameters() const {
   const std::span<const float> learned = optimizer_->parameters();
   std::vector<float> parameters(learned.begin(), learned.end());

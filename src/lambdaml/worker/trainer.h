@@ -73,6 +73,8 @@ class Trainer {
                   const Hooks& hooks);
 
   FinalTotals final_totals();
+  /// This worker's training rows of each class; empty if the model learns no classes.
+  std::vector<std::uint64_t> class_rows() const;
   /// Of the model for the rows as they are in the data.
   std::vector<float> parameters() const;
   const model::Model& model() const { return *model_; }

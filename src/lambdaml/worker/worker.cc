@@ -24,6 +24,7 @@
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/model_file.h"
+#include "lambdaml/job/quality.h"
 #include "lambdaml/job/worker_stats.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
@@ -143,6 +144,9 @@ class WorkerRun {
     report["train"] = model::numbers_of(totals.train);
     report["valid"] = model::numbers_of(totals.valid);
     report["test"] = model::numbers_of(totals.test);
+    if (auto rows = trainer.class_rows(); !rows.empty() && rows.size() <= job::kMostJudgedClasses)
+      report["class_rows"] = std::move(rows);
+    report["loss_is_log_loss"] = trainer.model().has_probabilities();
     report["rounds"] = trainer.communicator().round();
     report["epochs"] = trainer.epochs_done();
     report["ended_by"] = trainer.ended_by();

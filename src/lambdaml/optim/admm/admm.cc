@@ -304,6 +304,7 @@ void register_plugin(Registry& registry) {
                 .epochs_option = "admm_epochs",
                 .defaults = defaults,
                 .merges_increments = false,
+                .converges = true,
                 .make = [](Problem problem, const Options& options) {
                   return std::make_unique<Admm>(std::move(problem), options);
                 }});

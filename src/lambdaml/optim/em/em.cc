@@ -198,6 +198,7 @@ void register_plugin(Registry& registry) {
        .metrics = {{.name = "moved", .help = "how far the parameters moved, √ Σ squared distance"}},
        .merges_increments = false,
        .whole_passes = true,
+       .converges = true,
        .make = [](Problem problem, const Options& options) -> std::unique_ptr<Optimizer> {
          auto* model = dynamic_cast<model::ExpectationModel*>(&problem.model);
          if (model == nullptr)

@@ -195,6 +195,7 @@ void register_plugin(Registry& registry) {
        .merges_increments = false,
        .needs_all_workers = true,
        .whole_passes = true,
+       .converges = true,
        .make = [](Problem problem, const Options& options) {
          return std::make_unique<Lbfgs>(std::move(problem), options);
        }});

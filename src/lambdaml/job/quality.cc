@@ -1,0 +1,97 @@
+#include "lambdaml/job/quality.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "lambdaml/base/text.h"
+#include "lambdaml/job/event.h"
+#include "lambdaml/model/names.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/optim/registry.h"
+
+namespace lambdaml::job {
+namespace {
+
+constexpr const char* kAdvice =
+    "use --scale standard, a smaller --lr or more epochs, and look at the labels";
+
+/// −Σ share · ln share: the mean log loss of a model that always gives the shares of the classes.
+double entropy(std::span<const std::uint64_t> class_rows) {
+  double rows = 0, sum = 0;
+  for (const std::uint64_t n : class_rows) rows += static_cast<double>(n);
+  for (const std::uint64_t n : class_rows)
+    if (n > 0) sum -= static_cast<double>(n) * std::log(static_cast<double>(n) / rows);
+  return sum / rows;
+}
+
+std::optional<std::string> constant_by_log_loss(const Outcome& outcome) {
+  const double loss = outcome.train.loss / outcome.train.rows;
+  const double constant = entropy(outcome.class_rows);
+  if (loss < constant) return {};
+  return fmt::format(
+      "the model is no better than a constant one: its log loss on the training rows is {:.4g}, "
+      "and that of the classes' shares {:.4g}; {}",
+      loss, constant, kAdvice);
+}
+
+std::optional<std::string> constant_by_accuracy(const Outcome& outcome,
+                                                const model::Shape& shape) {
+  const auto most = std::ranges::max_element(outcome.class_rows);
+  if (outcome.train.correct > static_cast<double>(*most)) return {};
+  const auto c = static_cast<std::size_t>(most - outcome.class_rows.begin());
+  return fmt::format(
+      "the model is no better than a constant one: its accuracy on the training rows is {:.4g}, "
+      "and {:.4g} if every row is taken for {}; {}",
+      outcome.train.correct / outcome.train.rows,
+      static_cast<double>(*most) / outcome.train.rows, printable(model::label_text(shape, c)),
+      kAdvice);
+}
+
+std::optional<std::string> constant_by_r2(const Outcome& outcome, const model::Plugin& plugin) {
+  const auto metric = std::ranges::find(plugin.metrics, "r2", &model::Metric::name);
+  if (metric == plugin.metrics.end()) return {};
+  const double r2 = metric->of(outcome.train);
+  if (r2 > 0) return {};
+  return fmt::format(
+      "the model is no better than a constant one: its R² on the training rows is {:.4g}, and "
+      "that of their mean 0; use --scale standard, a smaller --lr or more epochs",
+      r2);
+}
+
+std::optional<std::string> not_converged(const Outcome& outcome) {
+  const optim::Plugin& optimizer = optim::registry().get(outcome.options.text("optim"));
+  if (!optimizer.converges || outcome.ended_by != "epochs") return {};
+  return fmt::format(
+      "{} has not converged in {} epochs: give it more with {}, or scale the features",
+      optimizer.name, outcome.epochs, flag_of(optimizer.epochs_option));
+}
+
+}  // namespace
+
+std::vector<std::string> warnings_of(const Outcome& outcome) {
+  std::vector<std::string> out;
+  if (outcome.ended_by == kPaused || outcome.train.rows == 0) return out;
+  const auto add = [&](std::optional<std::string> warning) {
+    if (warning) out.push_back(*std::move(warning));
+  };
+  const model::Plugin& plugin = model::registry().get(outcome.options.text("model"));
+  const model::Shape shape{outcome.data.features, outcome.data.labels, nullptr,
+                           outcome.data.names};
+  const bool are_counted = outcome.class_rows.size() == shape.classes() && shape.classes() > 0;
+  if (plugin.predicts_numbers)
+    add(constant_by_r2(outcome, plugin));
+  else if (are_counted && outcome.loss_is_log_loss)
+    add(constant_by_log_loss(outcome));
+  else if (are_counted)
+    add(constant_by_accuracy(outcome, shape));
+  add(not_converged(outcome));
+  if (are_counted)
+    for (std::size_t c = 0; c < shape.classes(); ++c)
+      if (outcome.class_rows[c] == 0)
+        add(fmt::format("the label {} occurs in no training row, so the model cannot learn it",
+                        printable(model::label_text(shape, c))));
+  return out;
+}
+
+}  // namespace lambdaml::job
