@@ -85,7 +85,8 @@ TEST_F(Contract, ResultsGoToStdoutAndProgressToStderr) {
   EXPECT_EQ(plain.exit_code, 0);
   EXPECT_NE(plain.out.find("model.safetensors"), std::string::npos);
   EXPECT_NE(plain.err.find("epoch 2/2"), std::string::npos) << plain.err;
-  const Result quiet = lambdaml({"train", "--data", "train.libsvm", "--output", "q", "-q", "--json"});
+  const Result quiet =
+      lambdaml({"train", "--data", "train.libsvm", "--output", "q", "-q", "--json"});
   EXPECT_EQ(quiet.err, "");
   EXPECT_EQ(std::count(quiet.out.begin(), quiet.out.end(), '\n'), 1);
 }

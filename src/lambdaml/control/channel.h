@@ -38,6 +38,8 @@ inline constexpr const char* kData = "data/";
 inline constexpr const char* kTest = "test/";
 /// The file that defines the model, if it has one: trigger → workers.
 inline constexpr const char* kDefinition = "definition";
+/// The model file that training starts from, if there is one: trigger → workers.
+inline constexpr const char* kInitialModel = "init";
 /// The model that workers predict with: trigger → workers.
 inline constexpr const char* kPredictor = "model";
 /// The trained model: worker 0 → trigger.

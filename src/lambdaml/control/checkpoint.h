@@ -45,6 +45,7 @@ struct SavedState {
 /// Members of a fingerprint.
 inline constexpr const char* kTestChecksum = "test_checksum";
 inline constexpr const char* kDefinitionChecksum = "definition_checksum";
+inline constexpr const char* kInitChecksum = "init_checksum";  ///< absent: not begun from a model
 inline constexpr const char* kOrder = "order";  ///< a data::OrderVersion; absent: tail_last
 
 /// Warns, once per process, that an old version began that job, so damage to it may go unnoticed.

@@ -52,6 +52,7 @@ std::uint64_t required_count(const json& object, const char* key, std::uint64_t 
 constexpr const char* kOwnPart = "part";
 constexpr const char* kOwnTestPart = "test_part";
 constexpr const char* kModelFile = "definition";
+constexpr const char* kInitialModel = "init";
 constexpr const char* kPredictor = "model";
 constexpr const char* kOwnParts = "parts";
 /// More parts of a prepared set than any command makes.
@@ -141,6 +142,7 @@ std::string to_json(const TrainEvent& event) {
   put(object, kOwnPart, event.part);
   put(object, kOwnTestPart, event.test_part);
   put(object, kModelFile, event.definition);
+  put(object, kInitialModel, event.init);
   if (!event.test_uri.empty()) object["test_uri"] = event.test_uri;
   if (event.resume_round) object["resume_round"] = *event.resume_round;
   return json_text(object);
@@ -209,6 +211,7 @@ TrainEvent train_event_from_json(std::string_view text) {
   event.part = content_at(object, kOwnPart);
   event.test_part = content_at(object, kOwnTestPart);
   event.definition = content_at(object, kModelFile);
+  event.init = content_at(object, kInitialModel);
   if (object.contains("resume")) {
     if (!object["resume"].is_boolean())
       fail(Code::invalid_argument, "event: 'resume' must be true or false");

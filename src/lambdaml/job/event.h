@@ -30,7 +30,8 @@ struct TrainEvent {
   std::optional<data::Content> part;
   std::optional<data::Content> test_part;
   std::optional<data::Content> definition;
-  bool resume = false;                        ///< start from checkpoints
+  std::optional<data::Content> init;  ///< of the model file to start from; nullopt: there is none
+  bool resume = false;                ///< start from checkpoints
   std::optional<std::uint64_t> resume_round;  ///< the round of the checkpoints to start from;
                                               ///< nullopt: each worker's own newest (async)
   std::int64_t sent_ms = 0;                   ///< milliseconds since 1970 when it was sent

@@ -76,6 +76,16 @@ void set_defaults(Options& options, const model::Plugin& model) {
   }
 }
 
+/// Workers that do not wait have models of their own, of which none is the best epoch's.
+void check_patience(const Options& options) {
+  const std::string& mode = options.text("sync_mode");
+  if (options.integer("patience") > 0 && !comm::registry().get(mode).bulk_synchronous)
+    fail(Code::invalid_argument,
+         "patience needs workers that wait for each other, and those of sync_mode {} do not: use "
+         "--sync-mode reduce, or --until",
+         mode);
+}
+
 void check_pattern(const Options& options) {
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   comm::check_pattern(
@@ -111,12 +121,14 @@ void resolve(Options& options, Defaults defaults) {
     if (!options.text(name).empty())
       options.set(name, Option::Value(data::Places::parse(options.text(name)).text()), name);
   if (options.find("labels_file") != nullptr) make_absolute("labels_file");
+  make_absolute("init");
   make_absolute("checkpoint");
   if (!model.file_option.empty()) make_absolute(model.file_option);
   options.set("channel", Option::Value(storage::resolve(options.text("channel")).text()),
               "channel");
   require_utf8(options);
   check_pattern(options);
+  check_patience(options);
   if (!options.text("until").empty())
     check_until(StopCondition::parse(options.text("until")).metric(), options, model);
   choose_threads(options, 1);

@@ -217,6 +217,33 @@ TEST(Job, CostsWhatTheMemoryOfItsFunctionsDoes) {
   EXPECT_EQ(dollars(0), dollars(1769));  // unknown: the option, by default 1,769
 }
 
+TEST(Job, PatienceNeedsRowsToJudgeByAndWorkersThatWait) {
+  const auto resolved = [](const std::map<std::string, std::string>& given) {
+    Options options = job_options();
+    options.parse("data", "some/file", "test");
+    options.parse("test_data", "other/file", "test");
+    for (const auto& [name, value] : given) options.parse(name, value, "test");
+    resolve(options);
+    return options;
+  };
+  EXPECT_EQ(resolved({}).text("optim"), "lbfgs");
+  EXPECT_EQ(resolved({}).real("valid_ratio"), 0);
+  EXPECT_EQ(resolved({{"patience", "3"}}).real("valid_ratio"), 0.1);
+  EXPECT_EQ(resolved({{"patience", "3"}, {"valid_ratio", "0"}}).real("valid_ratio"), 0);
+  EXPECT_EQ(error_of([&] {
+              resolved({{"patience", "3"}, {"sync_mode", "async"}});
+            }).substr(0, 45),
+            "invalid_argument: patience needs workers that");
+}
+
+TEST(Job, ARunIsResumedWithOtherPlacesOrMoreEpochs) {
+  const Options options = options_of_resuming();
+  for (const char* name : {"epochs", "admm_epochs", "channel", "deadline"})
+    EXPECT_NE(options.find(name), nullptr) << name;
+  for (const char* name : {"data", "init", "batch_size", "patience"})
+    EXPECT_EQ(options.find(name), nullptr) << name;
+}
+
 TEST(Job, IdsDiffer) { EXPECT_NE(new_job_id(), new_job_id()); }
 
 TEST(Job, WhereItRunsIsNoPartOfWhatItIs) {
@@ -227,7 +254,7 @@ TEST(Job, WhereItRunsIsNoPartOfWhatItIs) {
   EXPECT_THAT(execution_only,
               testing::UnorderedElementsAre(
                   "aggregators", "channel", "output", "checkpoint", "checkpoint_every", "platform",
-                  "function", "data", "test_data", "memory_mb", "timeout_s", "patience_s",
+                  "function", "data", "test_data", "init", "memory_mb", "timeout_s", "patience_s",
                   "retries", "deadline", "run_epochs", "keep", "log_level"));
 }
 

@@ -62,6 +62,11 @@ std::vector<Option> data_options() {
        .help = "data evaluated after each epoch beside the validation split",
        .aliases = {"test_file"},
        .execution_only = true},
+      {.name = "init",
+       .default_value = Text(),
+       .help = "model to start from, of the same kind, features and classes: a model file or the "
+               "folder of a run, as a path or storage URI",
+       .execution_only = true},
       {.name = "format",
        .default_value = Text("auto"),
        .help = "format of the data files",
@@ -126,7 +131,14 @@ std::vector<Option> end_options() {
            .minimum = 0},
           {.name = "until",
            .default_value = Text(),
-           .help = "stop early, e.g. valid_loss<=0.66 or valid_accuracy>=0.9"}};
+           .help = "stop early, e.g. valid_loss<=0.66 or valid_accuracy>=0.9"},
+          {.name = "patience",
+           .default_value = Int{0},
+           .help = "stop early when the loss of the held-out rows (of the training rows where none "
+                   "are held out) has not fallen for so many epochs, and keep the best epoch's "
+                   "model; 0: never",
+           .unit = "epochs",
+           .minimum = 0}};
 }
 
 std::vector<Option> function_options() {
@@ -219,6 +231,12 @@ std::vector<Option> result_options() {
        .execution_only = true}};
 }
 
+/// Whether some optimizer's epochs are counted by that option.
+bool counts_epochs(const std::string& option) {
+  return std::ranges::find(optim::registry().entries(), option, &optim::Plugin::epochs_option) !=
+         optim::registry().entries().end();
+}
+
 template <class Registry>
 void add_options_of(const Registry& registry, std::vector<Option>& all) {
   for (const auto& plugin : registry.entries()) add_options(all, plugin.options);
@@ -250,11 +268,12 @@ std::vector<Option> own_options() {
 }
 
 Options options_of_resuming() {
-  constexpr std::array kKept = {"data", "test_data", "checkpoint", "output"};
+  constexpr std::array kKept = {"data", "test_data", "init", "checkpoint", "output"};
   std::vector<Option> out;
   const Options all = job_options();
   for (const Option& option : all.declared())
-    if (option.execution_only && std::ranges::find(kKept, option.name) == kKept.end())
+    if ((option.execution_only && std::ranges::find(kKept, option.name) == kKept.end()) ||
+        counts_epochs(option.name))
       out.push_back(option);
   return Options(std::move(out));
 }

@@ -14,7 +14,7 @@ Options job_options();
 std::vector<Option> own_options();
 
 /// The options that may be changed when a run is resumed: execution-only ones, except the places of
-/// its data, checkpoints and results.
+/// its data, checkpoints and results, and those that count the epochs of some optimizer.
 Options options_of_resuming();
 
 }  // namespace lambdaml::job

@@ -35,17 +35,15 @@ std::optional<std::string> constant_by_log_loss(const Outcome& outcome) {
       loss, constant, kAdvice);
 }
 
-std::optional<std::string> constant_by_accuracy(const Outcome& outcome,
-                                                const model::Shape& shape) {
+std::optional<std::string> constant_by_accuracy(const Outcome& outcome, const model::Shape& shape) {
   const auto most = std::ranges::max_element(outcome.class_rows);
   if (outcome.train.correct > static_cast<double>(*most)) return {};
   const auto c = static_cast<std::size_t>(most - outcome.class_rows.begin());
   return fmt::format(
       "the model is no better than a constant one: its accuracy on the training rows is {:.4g}, "
       "and {:.4g} if every row is taken for {}; {}",
-      outcome.train.correct / outcome.train.rows,
-      static_cast<double>(*most) / outcome.train.rows, printable(model::label_text(shape, c)),
-      kAdvice);
+      outcome.train.correct / outcome.train.rows, static_cast<double>(*most) / outcome.train.rows,
+      printable(model::label_text(shape, c)), kAdvice);
 }
 
 std::optional<std::string> constant_by_r2(const Outcome& outcome, const model::Plugin& plugin) {
@@ -76,8 +74,7 @@ std::vector<std::string> warnings_of(const Outcome& outcome) {
     if (warning) out.push_back(*std::move(warning));
   };
   const model::Plugin& plugin = model::registry().get(outcome.options.text("model"));
-  const model::Shape shape{outcome.data.features, outcome.data.labels, nullptr,
-                           outcome.data.names};
+  const model::Shape shape{outcome.data.features, outcome.data.labels, nullptr, outcome.data.names};
   const bool are_counted = outcome.class_rows.size() == shape.classes() && shape.classes() > 0;
   if (plugin.predicts_numbers)
     add(constant_by_r2(outcome, plugin));

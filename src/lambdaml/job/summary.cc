@@ -37,7 +37,7 @@ struct Sums {
   model::Totals train, valid, test;
   WorkerStats stats;
   double functions_usd = 0;
-  std::uint64_t rounds = 0, epochs = 0;
+  std::uint64_t rounds = 0, epochs = 0, best_epoch = 0;
   std::string ended_by;
   std::vector<std::uint64_t> class_rows;
   bool loss_is_log_loss = false;
@@ -73,6 +73,7 @@ void add_report(const std::string& text, const JobEnd& end, const cost::Prices& 
                             prices.of_function(billed_as, 0, memory_mb, region);
   sums.rounds = std::max(sums.rounds, report.at("rounds").get<std::uint64_t>());
   sums.epochs = std::max(sums.epochs, report.at("epochs").get<std::uint64_t>());
+  sums.best_epoch = std::max(sums.best_epoch, report.value("best_epoch", std::uint64_t{0}));
   add_class_rows(report, sums);
   if (sums.ended_by.empty()) sums.ended_by = report.at("ended_by").get<std::string>();
 }
@@ -103,6 +104,7 @@ ordered_json summary_of(const JobEnd& end) {
   summary["channel"] = Uri::parse(end.options.text("channel")).display();
   summary["workers"] = end.options.integer("workers");
   summary["epochs"] = sums.epochs;
+  if (sums.best_epoch > 0) summary["best_epoch"] = sums.best_epoch;
   summary["ended_by"] = sums.ended_by;
   summary["rows"] = end.data.rows();
   summary["features"] = end.data.features;

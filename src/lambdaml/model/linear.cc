@@ -299,6 +299,19 @@ void LinearModel::unscale(const data::Scaling& scaling, std::span<float> paramet
   }
 }
 
+void LinearModel::scale(const data::Scaling& scaling, std::span<float> parameters) const {
+  for (std::size_t output = 0; output < outputs_; ++output) {
+    const std::span<float> weights = parameters.subspan(output * features_, features_);
+    float& bias = parameters[outputs_ * features_ + output];
+    double shift = 0;
+    for (std::size_t c = 0; c < features_; ++c) {
+      shift += static_cast<double>(weights[c]) * scaling.center[c];
+      weights[c] = static_cast<float>(static_cast<double>(weights[c]) / scaling.factor[c]);
+    }
+    bias = static_cast<float>(bias + shift);
+  }
+}
+
 void LinearModel::class_probabilities(const Margins&, std::size_t, float*) const {
   fail(Code::internal, "a model without probabilities was asked for them");
 }

@@ -39,6 +39,7 @@ class LinearModel : public GradientModel {
   std::optional<Coefficients> coefficients(std::span<const float> parameters) const final;
   /// w · (x − center) · factor + b = (w · factor) · x + (b − Σ w · factor · center), in double.
   void unscale(const data::Scaling& scaling, std::span<float> parameters) const final;
+  void scale(const data::Scaling& scaling, std::span<float> parameters) const final;
   std::vector<Piece> pieces() const final;
   std::vector<std::pair<std::size_t, std::size_t>> penalized() const final;
   /// That of the loss by the margin, times the largest eigenvalue of the mean of (x, 1) (x, 1)ᵀ,

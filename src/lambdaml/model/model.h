@@ -165,6 +165,8 @@ class Model {
   /// Turns parameters learned from scaled columns into those for the columns as they are. Only
   /// models with the option `scale` can; others throw internal.
   virtual void unscale(const data::Scaling& scaling, std::span<float> parameters) const;
+  /// The reverse: from those for the columns as they are to those for scaled columns.
+  virtual void scale(const data::Scaling& scaling, std::span<float> parameters) const;
 
   /// The approximate memory in bytes that a worker needs to train on batches of that many rows,
   /// besides its data; 0 if negligible.

@@ -96,6 +96,10 @@ void Model::unscale(const data::Scaling&, std::span<float>) const {
   fail(Code::internal, "this model cannot undo a scaling of its columns");
 }
 
+void Model::scale(const data::Scaling&, std::span<float>) const {
+  fail(Code::internal, "this model cannot be brought to scaled columns");
+}
+
 Option scale_option() {
   return {.name = "scale",
           .default_value = std::string("none"),

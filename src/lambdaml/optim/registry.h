@@ -40,7 +40,8 @@ struct Plugin {
   /// Whether it only adds up whole passes, so that the order of the rows affects no more than
   /// rounding.
   bool whole_passes = false;
-  /// Whether Optimizer::converged() can become true: a job that ends by its epochs has not converged.
+  /// Whether Optimizer::converged() can become true: a job that ends by its epochs has not
+  /// converged.
   bool converges = false;
   /// Throws invalid_argument if it cannot train a model of that kind.
   std::function<std::unique_ptr<Optimizer>(Problem, const Options&)> make;

@@ -67,8 +67,9 @@ Option l2_option() {
 }
 
 void add_share_of_validation(const Options& given, std::map<std::string, std::string>& defaults) {
-  if (!given.text("test_data").empty() && !given.text("until").starts_with("valid_"))
-    defaults["valid_ratio"] = "0";
+  const bool is_needed = given.integer("patience") > 0 || given.text("until").starts_with("valid_");
+  if (!given.text("test_data").empty() && !is_needed)
+    defaults.insert_or_assign("valid_ratio", std::string("0"));
 }
 
 double l2_weight(const Options& options, double rows) {

@@ -37,7 +37,7 @@ Option l2_option();
 double l2_weight(const Options& options, double rows);
 
 /// For Plugin::defaults of optimizers that go to the optimum: with test data, and unless a metric
-/// of the held-out rows ends the job, no row is held out.
+/// of the held-out rows may end the job, no row is held out.
 void add_share_of_validation(const Options& given, std::map<std::string, std::string>& defaults);
 
 /// Totals as scalars of a state and back.

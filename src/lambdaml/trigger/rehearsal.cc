@@ -12,6 +12,7 @@
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
+#include "lambdaml/trigger/initial_model.h"
 
 namespace lambdaml::trigger {
 namespace {
@@ -78,13 +79,14 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   require_targets(plugin, data, options.text("data"));
   const model::Shape shape{data.features,
                            learns_classes(plugin) ? data.labels : std::vector<std::int32_t>(),
-                           staged.definition};
+                           staged.definition, data.names};
   std::unique_ptr<model::Model> model;
   try {
     model = plugin.make(shape, options);
   } catch (...) {
     rethrow_with(what);
   }
+  if (staged.init) require_fit(*staged.init, shape, *model, options);
   if (test) require_targets(plugin, *test, options.text("test_data"));
   if (test && learns_classes(plugin)) require_known_labels(*test, data, options);
   if (data.rows() < model->minimum_rows())

@@ -179,6 +179,7 @@ class Run {
     event.test = staged.test;
     event.test_uri = staged.test_uri;
     if (staged.definition) event.definition = data::content_of(*staged.definition);
+    if (staged.init) event.init = data::content_of(*staged.init->bytes);
     event.sent_ms = epoch_ms();
     return event;
   }
@@ -196,6 +197,7 @@ class Run {
       folder_.rewind(0, "");
       return;
     }
+    require_epochs_left(start->progress.epoch);
     event.resume = true;
     next_metrics_ = start->progress.epoch + 1;
     folder_.rewind(start->progress.epoch, start->metrics);
@@ -204,6 +206,14 @@ class Run {
       checkpoints.forget_after(start->progress.epoch);
     }
     log::info("continuing after epoch {}", start->progress.epoch);
+  }
+
+  /// A job may be resumed with another number of epochs.
+  void require_epochs_left(std::uint64_t done) const {
+    const std::string& option = optim::registry().get(options_.text("optim")).epochs_option;
+    if (done > static_cast<std::uint64_t>(options_.integer(option)))
+      fail(Code::invalid_argument, "run {}: it has done {} epochs already, and {} is {}",
+           folder_.job_id(), done, flag_of(option), options_.integer(option));
   }
 
   void start(job::TrainEvent& event, const StagedData& staged) {

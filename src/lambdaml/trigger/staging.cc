@@ -53,6 +53,11 @@ StagedData stage(const Options& options, storage::Storage& channel) {
     out.files.push_back({script.display(), data::content_of(*bytes)});
     out.definition = std::make_shared<const Buffer>(std::move(*bytes));
   }
+  if (const std::string& init = options.text("init"); !init.empty()) {
+    out.init = job::find_model(init);
+    channel.save(control::keys::kInitialModel, *out.init->bytes);
+    out.files.push_back({out.init->what, data::content_of(*out.init->bytes)});
+  }
   if (const auto prepared = find_usable(options, places, workers)) {
     out.data = *prepared;
     out.data_uri = places.uris[0].text();

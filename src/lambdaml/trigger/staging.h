@@ -8,6 +8,7 @@
 
 #include "lambdaml/base/options.h"
 #include "lambdaml/data/source.h"
+#include "lambdaml/job/model_file.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::trigger {
@@ -19,6 +20,7 @@ struct StagedData {
   std::optional<data::Manifest> test;
   std::string test_uri;                      ///< see data_uri
   std::shared_ptr<const Buffer> definition;  ///< the file of the model, staged too; or null
+  std::optional<job::ModelFile> init;        ///< the model to start from, staged too
   /// All files read here that have no checksum: they must be unchanged when the job is resumed.
   std::vector<data::SourceFile> files;
 };

@@ -17,6 +17,7 @@
 #include "lambdaml/control/run_folder.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/job.h"
+#include "lambdaml/optim/registry.h"
 #include "lambdaml/storage/own_place.h"
 #include "lambdaml/trigger/reach.h"
 #include "lambdaml/trigger/rehearsal.h"
@@ -102,6 +103,65 @@ void note_end(control::Stores& stores, const Options& options, const control::Ru
   }
 }
 
+const std::string& epochs_option(const Options& options) {
+  return optim::registry().get(options.text("optim")).epochs_option;
+}
+
+/// The number of epochs that a resumed run is to reach, if it is given.
+std::optional<std::int64_t> epochs_wanted(const Options& run, const Options& changed) {
+  const std::string& own = epochs_option(run);
+  std::optional<std::int64_t> epochs;
+  for (const optim::Plugin& plugin : optim::registry().entries()) {
+    const std::string& option = plugin.epochs_option;
+    if (changed.find(option) == nullptr || !changed.is_set(option)) continue;
+    if (option != own)
+      fail(Code::invalid_argument, "{}: the run's optimizer is {}, whose epochs are those of {}",
+           option, run.text("optim"), flag_of(own));
+    epochs = changed.integer(option);
+  }
+  return epochs;
+}
+
+/// Whether a run that has ended is to train on to that number of epochs.
+bool trains_on(const control::RunFolder& folder, const nlohmann::ordered_json& summary,
+               std::int64_t epochs) {
+  const auto done = static_cast<std::int64_t>(count_at(summary, "epochs"));
+  const std::string ended_by = text_at(summary, "ended_by");
+  if (epochs < done)
+    fail(Code::invalid_argument, "run {}: it has done {} epochs already", folder.job_id(), done);
+  if (ended_by == "patience")
+    fail(Code::invalid_argument,
+         "run {}: its patience was over after {} epochs, so more of them are no use; begin another "
+         "job from its model with --init {}",
+         folder.job_id(), done, utf8_path(folder.path().string()));
+  if (ended_by == "converged")
+    log::warning("run {}: it has converged in {} epochs, so more of them do not change it",
+                 folder.job_id(), done);
+  return epochs > done && ended_by != "converged";
+}
+
+void warn_of_schedule(const Options& options, std::int64_t epochs) {
+  const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
+  constexpr const char* kSchedule = "lr_schedule";
+  const bool has_schedule =
+      std::ranges::find(optimizer.options, kSchedule, &Option::name) != optimizer.options.end();
+  if (has_schedule && options.text(kSchedule) == "cosine" &&
+      epochs != options.integer(optimizer.epochs_option))
+    log::warning(
+        "the learning rates of lr_schedule cosine depend on the number of epochs: the model will "
+        "not be that of a job that was begun with {}",
+        epochs);
+}
+
+/// How the user continues the run after an error.
+std::string way_to_continue(const Options& options, const control::RunFolder& folder) {
+  std::string command = "lambdaml resume " + utf8_path(folder.path().string());
+  const std::string& option = epochs_option(options);
+  if (options.integer(option) != folder.options().integer(option))
+    command += fmt::format(" {} {}", flag_of(option), options.integer(option));
+  return command;
+}
+
 nlohmann::ordered_json run_to_end(Options options, control::RunFolder& folder,
                                   const StagedData& staged, control::JobChannel& channel,
                                   Observer& observer, Begin begin, bool by_command,
@@ -129,9 +189,8 @@ nlohmann::ordered_json run_to_end(Options options, control::RunFolder& folder,
     const bool in_vain = error.code() == Code::diverged || error.code() == Code::invalid_argument ||
                          (resuming && error.code() == Code::data_corrupt);
     if (!resumable || in_vain || !by_command) throw;
-    std::throw_with_nested(
-        Error(error.code(), fmt::format("{}; continue with: lambdaml resume {}", error.what(),
-                                        utf8_path(folder.path().string()))));
+    std::throw_with_nested(Error(error.code(), fmt::format("{}; continue with: {}", error.what(),
+                                                           way_to_continue(options, folder))));
   }
 }
 
@@ -202,9 +261,13 @@ nlohmann::ordered_json resume(const std::filesystem::path& path, Observer& obser
   control::RunFolder folder = control::RunFolder::open(path);
   const std::optional<nlohmann::ordered_json> summary = folder.summary();
   const bool paused = summary && has_paused(*summary);
-  if (summary && !paused) return *summary;
   Options options = folder.options();
-  if (paused) options.set("stop_after", Option::Value(std::int64_t{0}), "stop_after");
+  const std::optional<std::int64_t> epochs = epochs_wanted(options, changed);
+  if (summary && !paused && (!epochs || !trains_on(folder, *summary, *epochs))) return *summary;
+  if (summary && text_at(*summary, "ended_by") == "until")
+    options.set("until", Option::Value(std::string()), "until");
+  if (summary) options.set("stop_after", Option::Value(std::int64_t{0}), "stop_after");
+  if (epochs) warn_of_schedule(options, *epochs);
   for (const Option& option : changed.declared())
     if (changed.is_set(option.name))
       options.set(option.name, changed.value(option.name), option.name);

@@ -50,7 +50,11 @@ nlohmann::ordered_json train(const Options& options, Observer& observer);
 
 /// Resumes a run from the last checkpoint that all workers have, or from the start if there is
 /// none. A run that has ended is unchanged, and its summary is returned; one that paused
-/// (`stop_after`) continues to its end. Bulk-synchronous runs end with the bitwise same model as if
+/// (`stop_after`) continues to its end. If `changed` sets the option that counts the optimizer's
+/// epochs, a run that ended by its epochs, or by `until` (which is dropped then), trains on to that
+/// epoch: to the bitwise same model as one that was begun with so many, unless its learning rate
+/// depends on the number (`cosine`). One that has converged stays as it is, with a warning; one
+/// that ended by `patience` is refused. Bulk-synchronous runs end with the bitwise same model as if
 /// never interrupted. Values in `changed` (see options_of_resuming) replace the run's own, this
 /// time. Throws what train() throws.
 nlohmann::ordered_json resume(const std::filesystem::path& run, Observer& observer,

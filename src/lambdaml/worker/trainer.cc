@@ -107,11 +107,43 @@ void Trainer::take_split(const SplitRule& rule, const Split& split) {
   problem.bulk_synchronous = comm::registry().get(options.text("sync_mode")).bulk_synchronous;
   all_rows_ = problem.rows;
   optimizer_ = optimizer.make(std::move(problem), options);
-  if (can_scale(plugin_) && model::may_scale(options, event_.data.sparse)) {
+  wrap_optimizer();
+}
+
+void Trainer::wrap_optimizer() {
+  if (event_.options.integer("patience") > 0) {
+    auto with_best = std::make_unique<WithBest>(std::move(optimizer_));
+    best_ = with_best.get();
+    optimizer_ = std::move(with_best);
+    judged_ = judged_metric();
+  }
+  if (can_scale(plugin_) && model::may_scale(event_.options, event_.data.sparse)) {
     auto with_scaling = std::make_unique<WithScaling>(std::move(optimizer_), shape_.features);
     scaling_ = with_scaling.get();
     optimizer_ = std::move(with_scaling);
   }
+}
+
+model::ReportedMetric Trainer::judged_metric() const {
+  const bool holds_out = supervised_ && all_rows_ < static_cast<double>(event_.data.rows());
+  const model::RowSet rows = holds_out ? model::RowSet::valid : model::RowSet::train;
+  for (const model::ReportedMetric& reported : model::epoch_metrics(plugin_))
+    if (reported.is_first && reported.rows == rows) return reported;
+  fail(Code::internal, "the model {} has no metric that patience could judge by", plugin_.name);
+}
+
+bool Trainer::is_patience_over(const job::EpochMetrics& metrics) {
+  if (best_ == nullptr) return false;
+  const auto value = metrics.values.find(judged_.name);
+  if (value == metrics.values.end())
+    fail(Code::internal, "epoch {} has no {}", metrics.epoch, judged_.name);
+  best_->end_epoch(metrics.epoch, judged_.metric.higher_is_better ? -value->second : value->second);
+  const auto patience = static_cast<std::uint64_t>(event_.options.integer("patience"));
+  return metrics.epoch - best_->best_epoch() >= patience;
+}
+
+std::span<const float> Trainer::final_parameters() const {
+  return best_epoch() > 0 ? best_->best_parameters() : optimizer_->parameters();
 }
 
 void Trainer::initialize() {
@@ -128,7 +160,8 @@ void Trainer::initialize() {
   const model::Batch rows = own_.batch(0, training_rows_[event_.worker]);
   const data::RowNumbers numbers = data::row_numbers(event_.data.part_rows, event_.worker);
   const auto seed = static_cast<std::uint64_t>(event_.options.integer("seed"));
-  for (std::uint64_t i = 0; i < optimizer_->starts(); ++i)
+  if (!initial_.empty()) copy_initial(std::span(parameters).first(count));
+  for (std::uint64_t i = initial_.empty() ? 0 : 1; i < optimizer_->starts(); ++i)
     model_->initialize({.rows = rows,
                         .first_row = numbers.first,
                         .row_stride = numbers.stride,
@@ -139,6 +172,14 @@ void Trainer::initialize() {
   communicator_->seek(communicator.round());
   starter_.reset();
   optimizer_->begin(parameters);
+}
+
+void Trainer::copy_initial(std::span<float> parameters) const {
+  if (initial_.size() != parameters.size())
+    fail(Code::internal, "a model of {} parameters cannot start from {}", parameters.size(),
+         initial_.size());
+  std::ranges::copy(initial_, parameters.begin());
+  if (scaling_ != nullptr && scaling_->scales()) model_->scale(scaling_->scaling(), parameters);
 }
 
 void Trainer::scale_rows() {
@@ -322,11 +363,18 @@ bool Trainer::restore(control::Checkpoints& checkpoints, const Start& start) {
   }
   scale_rows();
   epoch_ = start.progress.epoch;
+  if (goes_on_after(ended_by)) ended_by.clear();
   if (!ended_by.empty())
     ended_by_ = ended_by;
   else if (epoch_ < epochs_)
     ended_by_ = job::kPaused;
   return !ended_by.empty() || epoch_ >= last_epoch();
+}
+
+bool Trainer::goes_on_after(const std::string& ended_by) const {
+  const bool has_more = epoch_ < epochs_;
+  return has_more &&
+         (ended_by == "epochs" || (ended_by == "until" && event_.options.text("until").empty()));
 }
 
 bool Trainer::end_epoch(control::Checkpoints& checkpoints, const job::EpochMetrics& metrics,
@@ -335,6 +383,7 @@ bool Trainer::end_epoch(control::Checkpoints& checkpoints, const job::EpochMetri
   cursor_ = {};
   bool done = epoch_ >= last_epoch();
   ended_by_ = epoch_ < epochs_ ? job::kPaused : "epochs";
+  const bool patience_is_over = is_patience_over(metrics);
   const std::string& until = event_.options.text("until");
   if (!until.empty() && job::StopCondition::parse(until).holds(metrics.values)) {
     done = true;
@@ -342,6 +391,9 @@ bool Trainer::end_epoch(control::Checkpoints& checkpoints, const job::EpochMetri
   } else if (optimizer_->converged()) {
     done = true;
     ended_by_ = "converged";
+  } else if (patience_is_over) {
+    done = true;
+    ended_by_ = "patience";
   }
   if (event_.worker == 0) remember(metrics);
   // Reported before it is saved: a worker that dies in between repeats the epoch and reports it
@@ -390,10 +442,10 @@ FinalTotals Trainer::final_totals() {
   const Stopwatch clock;
   FinalTotals out;
   const std::size_t trained = training_rows_[event_.worker];
-  out.train = model_->evaluate(own_.batch(0, trained), optimizer_->parameters());
+  out.train = model_->evaluate(own_.batch(0, trained), final_parameters());
   if (supervised_) {
-    out.valid = model_->evaluate(own_.batch(trained, own_.size()), optimizer_->parameters());
-    out.test = model_->evaluate(test_.all(), optimizer_->parameters());
+    out.valid = model_->evaluate(own_.batch(trained, own_.size()), final_parameters());
+    out.test = model_->evaluate(test_.all(), final_parameters());
   }
   compute_s_ += clock.seconds();
   return out;
@@ -408,7 +460,7 @@ std::vector<std::uint64_t> Trainer::class_rows() const {
 }
 
 std::vector<float> Trainer::parameters() const {
-  const std::span<const float> learned = optimizer_->parameters();
+  const std::span<const float> learned = final_parameters();
   std::vector<float> parameters(learned.begin(), learned.end());
   if (scaling_ != nullptr && scaling_->scales()) model_->unscale(scaling_->scaling(), parameters);
   return parameters;

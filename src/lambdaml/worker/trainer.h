@@ -15,10 +15,12 @@
 #include "lambdaml/job/metrics.h"
 #include "lambdaml/model/model.h"
 #include "lambdaml/model/registry.h"
+#include "lambdaml/model/reporting.h"
 #include "lambdaml/model/rows.h"
 #include "lambdaml/optim/optimizer.h"
 #include "lambdaml/worker/split.h"
 #include "lambdaml/worker/time_budget.h"
+#include "lambdaml/worker/with_best.h"
 #include "lambdaml/worker/with_scaling.h"
 
 namespace lambdaml::worker {
@@ -46,6 +48,10 @@ class Trainer {
   Trainer(const job::TrainEvent& event, Rows rows, const comm::Membership& membership, bool again,
           std::shared_ptr<const Buffer> definition = nullptr);
   ~Trainer();
+
+  /// For a job that begins: its initial parameters, for rows as they are in the data, instead of
+  /// those that the model chooses. (k-means: of the first of its starts.)
+  void start_from(std::vector<float> parameters) { initial_ = std::move(parameters); }
 
   struct Hooks {
     std::function<void(const job::EpochMetrics&)> epoch_done;
@@ -81,8 +87,10 @@ class Trainer {
   const model::Shape& shape() const { return shape_; }
   const comm::Communicator& communicator() const { return *communicator_; }
   std::uint64_t epochs_done() const { return epoch_; }
-  /// Why the run ended: epochs, until, converged, or stop_after if it is only paused.
+  /// Why the run ended: epochs, until, converged, patience, or stop_after if it is only paused.
   const std::string& ended_by() const { return ended_by_; }
+  /// The epoch whose model is the result, of a job with patience; else 0.
+  std::uint64_t best_epoch() const { return best_ != nullptr ? best_->best_epoch() : 0; }
   double compute_s() const { return compute_s_; }
 
   /// Patience with other workers spans a worker's invocations: call before run() with the time that
@@ -102,12 +110,24 @@ class Trainer {
   /// Arranges the rows and makes the optimizer, which depends on the rows of all workers.
   void take_split(const SplitRule& rule, const Split& split);
   void initialize();
+  /// Those of start_from(), for scaled rows.
+  void copy_initial(std::span<float> parameters) const;
+  /// Makes the optimizer what `scale` and `patience` need.
+  void wrap_optimizer();
+  /// The metric that patience judges by.
+  model::ReportedMetric judged_metric() const;
+  /// Judges the epoch that has ended; returns whether patience is exhausted.
+  bool is_patience_over(const job::EpochMetrics& metrics);
+  /// The parameters of the result, for scaled rows.
+  std::span<const float> final_parameters() const;
   /// Scales the rows as the optimizer's state says.
   void scale_rows();
   [[noreturn]] void fail_without_time() const;
   std::uint64_t last_epoch() const;
   /// Goes on from a checkpoint; returns whether all epochs were done.
   bool restore(control::Checkpoints& checkpoints, const Start& start);
+  /// Whether a job that had ended for that reason was given more epochs.
+  bool goes_on_after(const std::string& ended_by) const;
   /// Counts an epoch, reports it, saves a checkpoint where one is due; returns whether it was the
   /// last.
   bool end_epoch(control::Checkpoints& checkpoints, const job::EpochMetrics& metrics,
@@ -142,12 +162,15 @@ class Trainer {
   std::vector<std::uint64_t> training_rows_;  ///< per worker
   std::optional<ShuffledBatches> shuffled_;   ///< unless the order of rows remains
   data::PassRounds rounds_;
+  std::vector<float> initial_;  ///< empty: the model chooses
   bool anything_to_evaluate_ = false;
   std::unique_ptr<comm::Communicator> communicator_;
   std::unique_ptr<comm::Communicator> starter_;  ///< null if communicator_ waits for all, and later
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
   WithScaling* scaling_ = nullptr;  ///< the optimizer, if columns may be scaled
+  WithBest* best_ = nullptr;        ///< within it, of a job with patience
+  model::ReportedMetric judged_;    ///< that patience judges by
   double all_rows_ = 0;             ///< that all workers train on
   std::uint64_t epochs_ = 0;
   std::uint64_t epoch_ = 0;     ///< epochs done

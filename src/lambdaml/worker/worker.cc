@@ -51,6 +51,7 @@ json fingerprint_of(const job::TrainEvent& event) {
   options["checksum"] = event.data.checksum;
   options[control::kOrder] = data::OrderVersion::reshuffled;
   if (event.test) options[control::kTestChecksum] = event.test->checksum;
+  if (event.init) options[control::kInitChecksum] = event.init->checksum;
   if (event.definition) options[control::kDefinitionChecksum] = event.definition->checksum;
   return options;
 }
@@ -96,6 +97,7 @@ class WorkerRun {
 
     const Stopwatch loading;
     Trainer trainer(event_, {load_own(), load_test()}, membership(), again_, load_definition());
+    if (event_.init && !start) trainer.start_from(load_initial());
     const double load_s = loading.seconds();
     log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
               event_.data.features, load_s);
@@ -150,6 +152,7 @@ class WorkerRun {
     report["rounds"] = trainer.communicator().round();
     report["epochs"] = trainer.epochs_done();
     report["ended_by"] = trainer.ended_by();
+    if (trainer.best_epoch() > 0) report["best_epoch"] = trainer.best_epoch();
     const std::string text = json_text(report);
     channel_->save(control::keys::result(event_.worker), as_bytes(text));
     return text;
@@ -194,6 +197,20 @@ class WorkerRun {
            "channel {}: '{}', the model's file, is not what the job was begun with: it was damaged",
            channel_->describe(), control::keys::kDefinition);
     return std::make_shared<const Buffer>(std::move(*bytes));
+  }
+
+  /// The parameters of the model to start from.
+  std::vector<float> load_initial() {
+    std::optional<Buffer> bytes =
+        stores_.open_channel(event_.options.text("channel"), event_.job_id)
+            ->load(control::keys::kInitialModel);
+    if (!bytes) fail_lost();
+    const std::string what = fmt::format("channel {}: '{}', the model to start from",
+                                         channel_->describe(), control::keys::kInitialModel);
+    if (data::content_of(*bytes) != *event_.init)
+      fail(Code::data_corrupt, "{}, is not what the job was begun with: it was damaged", what);
+    return job::model_from_bytes(std::make_shared<const Buffer>(std::move(*bytes)), what)
+        .parameters;
   }
 
   model::Rows load_test() {
