@@ -10,7 +10,7 @@ from places import Unprepared
 
 # What each optimizer trains: some rounds an epoch, and no early end. EPOCHS is replaced.
 RECIPES = {
-    "grad_avg": ["--model", "lr", "--epochs", "EPOCHS", "--momentum", "0.9"],
+    "grad_avg": ["--model", "lr", "--epochs", "EPOCHS", "--momentum", "0.9", "--lr", "0.1"],
     "model_avg": ["--model", "svm", "--epochs", "EPOCHS", "--lr", "0.01"],
     "admm": ["--model", "lr", "--admm-epochs", "EPOCHS", "--epochs", "2",
              "--admm-tolerance-abs", "0", "--admm-tolerance-rel", "0"],

@@ -69,8 +69,9 @@ RunFolder RunFolder::create(const fs::path& path, const std::string& job_id,
   try {
     // Folders get copied and shared, so passwords are not stored in them.
     const std::string job = job::to_yaml(options.without_passwords());
+    run.job_checksum_ = checksum(as_bytes(job));
     const nlohmann::json identity{{"job_id", job_id},
-                                  {kJobChecksum, checksum_text(checksum(as_bytes(job)))}};
+                                  {kJobChecksum, checksum_text(*run.job_checksum_)}};
     write_file(run.path_ / "run.json", as_bytes(checked_json_text(identity) + "\n"));
     write_file(run.path_ / "job.yaml", as_bytes(job));
     run.lock();

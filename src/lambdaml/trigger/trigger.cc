@@ -153,12 +153,19 @@ void warn_of_schedule(const Options& options, std::int64_t epochs) {
         epochs);
 }
 
-/// How the user continues the run after an error.
-std::string way_to_continue(const Options& options, const control::RunFolder& folder) {
-  std::string command = "lambdaml resume " + utf8_path(folder.path().string());
-  const std::string& option = epochs_option(options);
-  if (options.integer(option) != folder.options().integer(option))
-    command += fmt::format(" {} {}", flag_of(option), options.integer(option));
+/// How the user continues the run after an error. `resuming`: it may have other epochs than it was
+/// begun with.
+std::string way_to_continue(const Options& options, const control::RunFolder& folder,
+                            bool resuming) {
+  const std::string command = "lambdaml resume " + utf8_path(folder.path().string());
+  if (!resuming) return command;
+  try {
+    const std::string& option = epochs_option(options);
+    if (options.integer(option) != folder.options().integer(option))
+      return fmt::format("{} {} {}", command, flag_of(option), options.integer(option));
+  } catch (const Error&) {
+    // The error that is being reported is the one that counts.
+  }
   return command;
 }
 
@@ -189,8 +196,9 @@ nlohmann::ordered_json run_to_end(Options options, control::RunFolder& folder,
     const bool in_vain = error.code() == Code::diverged || error.code() == Code::invalid_argument ||
                          (resuming && error.code() == Code::data_corrupt);
     if (!resumable || in_vain || !by_command) throw;
-    std::throw_with_nested(Error(error.code(), fmt::format("{}; continue with: {}", error.what(),
-                                                           way_to_continue(options, folder))));
+    std::throw_with_nested(
+        Error(error.code(), fmt::format("{}; continue with: {}", error.what(),
+                                        way_to_continue(options, folder, resuming))));
   }
 }
 
