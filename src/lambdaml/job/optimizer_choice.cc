@@ -28,12 +28,14 @@ bool lacks_an_option(const optim::Plugin& optimizer, const Options& options) {
 }
 
 /// Whether an option of the model has another value than the one for which the optimizer is made.
+/// `auto` leaves the choice open, so that no other value contradicts it.
 bool contradicts_a_default(const optim::Plugin& optimizer, const Options& options,
                            const model::Plugin& model) {
   if (!optimizer.defaults) return false;
   return std::ranges::any_of(optimizer.defaults(options), [&](const auto& preferred) {
     const auto& [name, value] = preferred;
-    return declares(model, name) && options.is_set(name) && to_text(options.value(name)) != value;
+    return declares(model, name) && value != "auto" && options.is_set(name) &&
+           to_text(options.value(name)) != value;
   });
 }
 

@@ -24,6 +24,8 @@ TEST(OptimizerChoice, LinearModelsHaveLbfgs) {
   EXPECT_EQ(chosen({{"sync_mode", "reduce_scatter"}, {"lbfgs_memory", "5"}}, "lr"), "lbfgs");
   EXPECT_EQ(chosen({{"loss", "squared_hinge"}}, "svm"), "lbfgs");
   EXPECT_EQ(chosen({}, "kmeans"), "em");
+  for (const char* scale : {"auto", "standard", "maxabs", "none"})
+    EXPECT_EQ(chosen({{"scale", scale}}, "lr"), "lbfgs") << scale;
 }
 
 TEST(OptimizerChoice, WhatIsForGradientDescentKeepsIt) {
