@@ -102,8 +102,9 @@ TEST_F(OldFiles, PreparedSetsAreReadAndTrainedOn) {
     // In place, by as many workers as it was cut for, to the model of the file that it was cut
     // from.
     const std::string workers = std::string(set) == "text" ? "3" : "2";
-    const Result trained = lambdaml({"train", "--data", prepared, "--workers", workers, "--epochs",
-                                     "3", "--output", std::string("set_") + set, "-q", "--json"});
+    const Result trained =
+        lambdaml({"train", "--data", prepared, "--workers", workers, "--optim", "grad_avg",
+                  "--epochs", "3", "--output", std::string("set_") + set, "-q", "--json"});
     expect_one_warning(trained, "an old version prepared it, without checksums");
     train({"--data", std::string("old/") + file + ".libsvm", "--workers", workers, "--optim",
            "grad_avg", "--epochs", "3", "--output", std::string("file_") + set});

@@ -255,7 +255,7 @@ TEST(Job, WhereItRunsIsNoPartOfWhatItIs) {
               testing::UnorderedElementsAre(
                   "aggregators", "channel", "output", "checkpoint", "checkpoint_every", "platform",
                   "function", "data", "test_data", "init", "memory_mb", "timeout_s", "patience_s",
-                  "retries", "deadline", "run_epochs", "keep", "log_level"));
+                  "retries", "deadline", "budget", "run_epochs", "keep", "log_level"));
 }
 
 }  // namespace

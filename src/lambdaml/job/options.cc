@@ -187,6 +187,12 @@ std::vector<Option> function_options() {
        .help = "stop the job after this time, with exit code 3; 0 is never",
        .unit = "s",
        .minimum = 0,
+       .execution_only = true},
+      {.name = "budget",
+       .default_value = 0.0,
+       .help = "stop the job when its functions have cost this, with exit code 3; 0 is no limit",
+       .unit = "dollars",
+       .minimum = 0,
        .execution_only = true}};
 }
 

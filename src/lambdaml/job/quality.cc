@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <vector>
 
 #include "lambdaml/base/text.h"
 #include "lambdaml/job/event.h"
@@ -16,18 +17,26 @@ namespace {
 constexpr const char* kAdvice =
     "use --scale standard, a smaller --lr or more epochs, and look at the labels";
 
-/// −Σ share · ln share: the mean log loss of a model that always gives the shares of the classes.
-double entropy(std::span<const std::uint64_t> class_rows) {
+/// −Σ w · n · ln share / Σ n over the classes, where a share is that of w · n: the mean loss of the
+/// best model that gives the same probabilities to every row.
+double loss_of_shares(const Outcome& outcome) {
+  std::vector<double> weighted;
   double rows = 0, sum = 0;
-  for (const std::uint64_t n : class_rows) rows += static_cast<double>(n);
-  for (const std::uint64_t n : class_rows)
-    if (n > 0) sum -= static_cast<double>(n) * std::log(static_cast<double>(n) / rows);
-  return sum / rows;
+  for (std::size_t c = 0; c < outcome.class_rows.size(); ++c) {
+    const auto n = static_cast<double>(outcome.class_rows[c]);
+    weighted.push_back(outcome.class_weights.empty() ? n : n * outcome.class_weights[c]);
+    rows += n;
+    sum += weighted.back();
+  }
+  double loss = 0;
+  for (const double w : weighted)
+    if (w > 0) loss -= w * std::log(w / sum);
+  return loss / rows;
 }
 
 std::optional<std::string> constant_by_log_loss(const Outcome& outcome) {
   const double loss = outcome.train.loss / outcome.train.rows;
-  const double constant = entropy(outcome.class_rows);
+  const double constant = loss_of_shares(outcome);
   if (loss < constant) return {};
   return fmt::format(
       "the model is no better than a constant one: its log loss on the training rows is {:.4g}, "
@@ -75,12 +84,14 @@ std::vector<std::string> warnings_of(const Outcome& outcome) {
   };
   const model::Plugin& plugin = model::registry().get(outcome.options.text("model"));
   const model::Shape shape{outcome.data.features, outcome.data.labels, nullptr, outcome.data.names};
-  const bool are_counted = outcome.class_rows.size() == shape.classes() && shape.classes() > 0;
+  const bool are_counted =
+      outcome.class_rows.size() == shape.classes() && shape.classes() > 0 &&
+      (outcome.class_weights.empty() || outcome.class_weights.size() == shape.classes());
   if (plugin.predicts_numbers)
     add(constant_by_r2(outcome, plugin));
   else if (are_counted && outcome.loss_is_log_loss)
     add(constant_by_log_loss(outcome));
-  else if (are_counted)
+  else if (are_counted && outcome.class_weights.empty())
     add(constant_by_accuracy(outcome, shape));
   add(not_converged(outcome));
   if (are_counted)

@@ -33,6 +33,7 @@ class Warnings : public testing::Test {
                         .data = data_,
                         .train = train,
                         .class_rows = class_rows_,
+                        .class_weights = class_weights_,
                         .loss_is_log_loss = options_.text("model") == "lr",
                         .epochs = 7,
                         .ended_by = ended_by_});
@@ -41,6 +42,7 @@ class Warnings : public testing::Test {
   Options options_ = job_options();
   data::Manifest data_;
   std::vector<std::uint64_t> class_rows_{30, 70};
+  std::vector<double> class_weights_;
   std::string ended_by_ = "converged";
 };
 
@@ -65,6 +67,17 @@ TEST_F(Warnings, OfAnAccuracyThatTheMostFrequentClassReaches) {
   data_.labels = {0, 1};
   EXPECT_THAT(of({.loss = 1, .rows = 100, .correct = 7}),
               ElementsAre(HasSubstr("taken for spam;")));
+}
+
+TEST_F(Warnings, OfLossesThatAreWeighted) {
+  class_weights_ = {100.0 / 60, 100.0 / 140};
+  // Balanced: both classes weigh as much, and a coin's loss is ln 2.
+  EXPECT_THAT(of({.loss = 69.2, .rows = 100, .correct = 60}), IsEmpty());
+  EXPECT_THAT(of({.loss = 69.4, .rows = 100, .correct = 90}),
+              ElementsAre(HasSubstr("is 0.694, and that of the classes' shares 0.6931;")));
+  use("svm", "grad_avg");
+  EXPECT_THAT(of({.loss = 60, .rows = 100, .correct = 60}), IsEmpty())
+      << "the rarer class may well cost others";
 }
 
 TEST_F(Warnings, OfNumbersThatTheMeanPredictsAsWell) {

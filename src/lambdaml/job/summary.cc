@@ -40,6 +40,7 @@ struct Sums {
   std::uint64_t rounds = 0, epochs = 0, best_epoch = 0;
   std::string ended_by;
   std::vector<std::uint64_t> class_rows;
+  std::vector<double> class_weights;
   bool loss_is_log_loss = false;
 };
 
@@ -50,6 +51,7 @@ void add_class_rows(const json& report, Sums& sums) {
   sums.class_rows.resize(std::max(sums.class_rows.size(), counts->size()));
   for (std::size_t c = 0; c < counts->size(); ++c)
     sums.class_rows[c] += counts->at(c).get<std::uint64_t>();
+  if (report.contains("class_weights")) report.at("class_weights").get_to(sums.class_weights);
   sums.loss_is_log_loss = report.value("loss_is_log_loss", false);
 }
 
@@ -139,6 +141,7 @@ ordered_json summary_of(const JobEnd& end) {
                                      .data = end.data,
                                      .train = sums.train,
                                      .class_rows = sums.class_rows,
+                                     .class_weights = sums.class_weights,
                                      .loss_is_log_loss = sums.loss_is_log_loss,
                                      .epochs = sums.epochs,
                                      .ended_by = sums.ended_by});

@@ -100,6 +100,8 @@ void LinearModel::check(const Batch& batch, std::span<const float> parameters,
   if (tensor::cols(batch.features) != features_ || parameters.size() != parameter_count())
     fail(Code::internal, "a batch of {} features and {} parameters for a model of {} and {}",
          tensor::cols(batch.features), parameters.size(), features_, parameter_count());
+  if (!batch.weights.empty() && batch.weights.size() != batch.rows())
+    fail(Code::internal, "{} weights for {} rows", batch.weights.size(), batch.rows());
   if (needs_targets ? batch.targets.size() != batch.rows()
                     : !batch.targets.empty() && batch.targets.size() != batch.rows())
     fail(Code::internal, "{} targets for {} rows", batch.targets.size(), batch.rows());
@@ -140,7 +142,8 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameter
     Totals totals{.rows = static_cast<double>(end - begin)};
     float* z = margins_.data() + block * outputs_ * stride_;
     const float* targets = batch.targets.data() + begin;
-    if (outputs_ == 1 && own != nullptr && all_known(targets, end - begin)) {
+    const float* weights = batch.weights.empty() ? nullptr : batch.weights.data() + begin;
+    if (outputs_ == 1 && own != nullptr && weights == nullptr && all_known(targets, end - begin)) {
       const tensor::LossSums sums_of_block = std::visit(
           [&](const auto& x) {
             return tensor::add_gradient(one_margin(), x.slice(begin, end), targets,
@@ -153,24 +156,28 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameter
       return totals;
     }
     auto add_tiles = [&](const auto& x) {
-      for_tiles(
-          x.slice(begin, end), parameters.data(), z,
-          [&](const auto& tile, std::size_t at, Prefetch& ahead) {
-            ahead.third();
-            totals.loss += losses({tile.rows, outputs_, stride_, targets + at, z}, totals.correct);
-            ahead.third();
-            if (own == nullptr) {
-              if (classes_ == 0) add_errors(tile.rows, targets + at, z, totals);
-              return;
-            }
-            for (std::size_t c = 0; c < outputs_; ++c) {
-              const float* residuals = z + c * stride_;
-              tensor::accumulate(tile, residuals, own + c * features_);
-              double bias = 0;
-              for (std::size_t i = 0; i < tile.rows; ++i) bias += residuals[i];
-              own[outputs_ * features_ + c] += static_cast<float>(bias);
-            }
-          });
+      for_tiles(x.slice(begin, end), parameters.data(), z,
+                [&](const auto& tile, std::size_t at, Prefetch& ahead) {
+                  ahead.third();
+                  const Margins margins{tile.rows, outputs_,
+                                        stride_,   targets + at,
+                                        z,         weights == nullptr ? nullptr : weights + at};
+                  totals.loss += weights == nullptr
+                                     ? losses(margins, totals.correct)
+                                     : weighted_losses(margins, own != nullptr, totals.correct);
+                  ahead.third();
+                  if (own == nullptr) {
+                    if (classes_ == 0) add_errors(tile.rows, targets + at, z, totals);
+                    return;
+                  }
+                  for (std::size_t c = 0; c < outputs_; ++c) {
+                    const float* residuals = z + c * stride_;
+                    tensor::accumulate(tile, residuals, own + c * features_);
+                    double bias = 0;
+                    for (std::size_t i = 0; i < tile.rows; ++i) bias += residuals[i];
+                    own[outputs_ * features_ + c] += static_cast<float>(bias);
+                  }
+                });
     };
     std::visit(add_tiles, batch.features);
     return totals;
@@ -215,6 +222,22 @@ double LinearModel::losses(Margins rows, double& correct) const {
       loss += of_known({end - i, rows.classes, rows.stride, rows.targets + i, rows.z + i});
     for (i = end; i < rows.n && !known(rows.targets[i]); ++i)
       for (std::size_t c = 0; c < outputs_; ++c) rows.z[c * rows.stride + i] = 0;
+  }
+  return loss;
+}
+
+double LinearModel::weighted_losses(const Margins& rows, bool weighs_slopes,
+                                    double& correct) const {
+  double loss = 0;
+  for (std::size_t i = 0; i < rows.n;) {
+    const float weight = rows.weights[i];
+    std::size_t end = i + 1;
+    while (end < rows.n && rows.weights[end] == weight) ++end;
+    loss += weight *
+            losses({end - i, rows.classes, rows.stride, rows.targets + i, rows.z + i}, correct);
+    for (std::size_t c = 0; weighs_slopes && c < outputs_; ++c)
+      for (std::size_t r = i; r < end; ++r) rows.z[c * rows.stride + r] *= weight;
+    i = end;
   }
   return loss;
 }
@@ -332,6 +355,7 @@ std::optional<GradientModel::Smoothness> LinearModel::smoothness(const Batch& ba
   // rows are balanced around 0; then rounding and the intercept break the balance.
   double intercept = 1, largest = 0, squares = 0;
   for (int i = 0; i <= kIterations; ++i) {
+    for (std::size_t r = 0; r < batch.weights.size() && r < n; ++r) margins[r] *= batch.weights[r];
     std::ranges::fill(v, 0.0F);
     std::visit([&](const auto& x) { tensor::accumulate(x, margins.data(), v.data()); }, sample);
     intercept = 0;
@@ -349,7 +373,9 @@ std::optional<GradientModel::Smoothness> LinearModel::smoothness(const Batch& ba
   }
   std::visit(
       [&](const auto& x) {
-        for (std::size_t i = 0; i < n; ++i) squares += 1 + squared_norm_of_row(x, i);
+        for (std::size_t i = 0; i < n; ++i)
+          squares +=
+              (batch.weights.empty() ? 1 : batch.weights[i]) * (1 + squared_norm_of_row(x, i));
       },
       sample);
   return Smoothness{curvature() * largest, curvature() * squares / static_cast<double>(n)};

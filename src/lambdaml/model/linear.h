@@ -22,7 +22,7 @@ namespace lambdaml::model {
 ///
 /// Parameters: `outputs` × features weights, then `outputs` biases; initially zero. A row whose
 /// label is not in the label map (target −1) adds no loss and no gradient; it counts as a row, and
-/// as classified wrongly.
+/// as classified wrongly. Rows with weights (Batch::weights) take the tiles too.
 ///
 /// A model that predicts numbers has one margin, which is its prediction.
 class LinearModel : public GradientModel {
@@ -61,6 +61,7 @@ class LinearModel : public GradientModel {
     std::size_t stride;
     const float* targets;
     float* z;
+    const float* weights = nullptr;  ///< null: 1
   };
   /// The loss of one margin, as a kernel implements it.
   virtual tensor::Loss one_margin() const = 0;
@@ -86,7 +87,10 @@ class LinearModel : public GradientModel {
     return classes_ == 0 || (target >= 0 && target < static_cast<float>(classes_));
   }
   bool all_known(const float* targets, std::size_t n) const;
+  /// Replaces margins by ∂loss/∂z and returns the sum of the losses, without weights.
   double losses(Margins rows, double& correct) const;
+  /// The same with weights for the sum and, if they are used, for the derivatives.
+  double weighted_losses(const Margins& rows, bool weighs_slopes, double& correct) const;
   /// Calls visit(tile, its first row, prefetch hint) for each tile of x, with its margins in z.
   template <class View, class Visit>
   void for_tiles(const View& x, const float* parameters, float* z, Visit&& visit) const;

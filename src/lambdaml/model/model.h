@@ -47,12 +47,16 @@ struct Batch {
   /// empty if unlabelled.
   std::span<const float> targets;
   Draws draws = {};
+  /// By which a row's loss and gradient are multiplied; empty: 1. Only models with the option
+  /// class_weight get any.
+  std::span<const float> weights = {};
 
   std::size_t rows() const { return tensor::rows(features); }
   Batch slice(std::size_t begin, std::size_t end) const {
     return {tensor::slice(features, begin, end),
             targets.empty() ? targets : targets.subspan(begin, end - begin),
-            {draws.seed, draws.first + begin * draws.stride, draws.stride}};
+            {draws.seed, draws.first + begin * draws.stride, draws.stride},
+            weights.empty() ? weights : weights.subspan(begin, end - begin)};
   }
 };
 

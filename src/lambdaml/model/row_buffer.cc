@@ -63,13 +63,20 @@ tensor::MatrixView RowBuffer::copy(const tensor::CsrView<Index>& from,
                                 from.cols};
 }
 
+std::span<const float> RowBuffer::copy(std::span<const float> from,
+                                       std::span<const std::uint32_t> order,
+                                       std::vector<float>& to) {
+  if (from.empty()) return {};
+  grow(to, order.size());
+  for (std::size_t r = 0; r < order.size(); ++r) to[r] = from[order[r]];
+  return std::span(to).first(order.size());
+}
+
 Batch RowBuffer::take(const Batch& from, std::span<const std::uint32_t> order) {
   Batch batch;
   batch.features = std::visit([&](const auto& view) { return copy(view, order); }, from.features);
-  if (from.targets.empty()) return batch;
-  grow(targets_, order.size());
-  for (std::size_t r = 0; r < order.size(); ++r) targets_[r] = from.targets[order[r]];
-  batch.targets = std::span(targets_).first(order.size());
+  batch.targets = copy(from.targets, order, targets_);
+  batch.weights = copy(from.weights, order, weights_);
   return batch;
 }
 

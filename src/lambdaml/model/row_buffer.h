@@ -20,11 +20,14 @@ class RowBuffer {
   tensor::MatrixView copy(const tensor::DenseView& from, std::span<const std::uint32_t> order);
   template <class Index>
   tensor::MatrixView copy(const tensor::CsrView<Index>& from, std::span<const std::uint32_t> order);
+  static std::span<const float> copy(std::span<const float> from,
+                                     std::span<const std::uint32_t> order, std::vector<float>& to);
   std::vector<std::uint16_t>& indices_of(const tensor::Csr16&) { return narrow_; }
   std::vector<std::uint32_t>& indices_of(const tensor::Csr32&) { return wide_; }
 
   std::vector<float> values_;
   std::vector<float> targets_;
+  std::vector<float> weights_;
   std::vector<std::uint64_t> offsets_;
   std::vector<std::uint16_t> narrow_;
   std::vector<std::uint32_t> wide_;

@@ -5,9 +5,11 @@
 namespace lambdaml::model {
 
 Batch Rows::batch(std::size_t begin, std::size_t end) const {
-  return {
-      tensor::slice(data.features, begin, end),
-      targets.empty() ? std::span<const float>() : std::span(targets).subspan(begin, end - begin)};
+  const auto part = [&](const std::vector<float>& values) {
+    return values.empty() ? std::span<const float>()
+                          : std::span(values).subspan(begin, end - begin);
+  };
+  return {tensor::slice(data.features, begin, end), part(targets), {}, part(weights)};
 }
 
 Rows with_numbers(data::Dataset data) {

@@ -12,6 +12,7 @@ namespace lambdaml::model {
 struct Rows {
   data::Dataset data;
   std::vector<float> targets;
+  std::vector<float> weights = {};  ///< see Batch
 
   std::size_t size() const { return data.rows(); }
   Batch batch(std::size_t begin, std::size_t end) const;

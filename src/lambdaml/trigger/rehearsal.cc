@@ -10,6 +10,7 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/cost/cost.h"
 #include "lambdaml/faas/registry.h"
+#include "lambdaml/model/class_weights.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/trigger/initial_model.h"
@@ -56,6 +57,15 @@ void require_targets(const model::Plugin& plugin, const data::Manifest& data,
          what, printable(data.names->labels.front()), plugin.name);
 }
 
+/// Throws unless the classes that have weights are those of the data.
+void require_class_weights(const model::Plugin& plugin, const model::Shape& shape,
+                           const Options& options) {
+  const std::string name = model::class_weight_option().name;
+  if (std::ranges::find(plugin.options, name, &Option::name) == plugin.options.end()) return;
+  if (options.text(name).empty()) return;
+  model::class_weights(options, shape, std::vector<double>(shape.classes(), 1.0));
+}
+
 /// `models`: how many are trained at once.
 std::uint64_t bytes_for_merging(const Options& options, const model::Model& model,
                                 std::size_t models, storage::Storage& channel) {
@@ -86,6 +96,7 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   } catch (...) {
     rethrow_with(what);
   }
+  require_class_weights(plugin, shape, options);
   if (staged.init) require_fit(*staged.init, shape, *model, options);
   if (test) require_targets(plugin, *test, options.text("test_data"));
   if (test && learns_classes(plugin)) require_known_labels(*test, data, options);

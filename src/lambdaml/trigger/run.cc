@@ -22,6 +22,7 @@
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/model_file.h"
+#include "lambdaml/job/running_cost.h"
 #include "lambdaml/job/summary.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/trigger/outcomes.h"
@@ -91,6 +92,9 @@ class Run {
   std::vector<std::string> watch(const Stopwatch& wall) {
     const double limit_s = options_.real("deadline");
     const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
+    const double budget = options_.real("budget");
+    const job::RunningCost cost = job::running_cost(options_, options_.integer("memory_mb"));
+    const Stopwatch running;
     // Where polling is expensive, showing the progress once a second is enough.
     const double pause_s = channel_.capabilities().polling_is_expensive ? 1 : 0;
     double next_poll_s = wall.seconds() + pause_s;
@@ -114,6 +118,10 @@ class Run {
       if (limit.passed())
         fail(Code::limit_reached, "job {}: stopped after {} s, as --deadline says",
              folder_.job_id(), limit_s);
+      if (budget > 0 && cost.after(running.seconds()) >= budget)
+        fail(Code::limit_reached,
+             "job {}: stopped when its functions had cost ${:.4g}, as --budget says",
+             folder_.job_id(), budget);
     });
     report_failures();
     for (const std::string& response : responses) require_begun(response);

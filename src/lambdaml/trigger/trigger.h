@@ -45,7 +45,8 @@ class Observer {
 /// results are in the run's folder, which is removed if there are none: bad input, or stopped or
 /// diverged before the first checkpoint. Afterwards the channel contains nothing of the job (unless
 /// `keep`). Throws invalid_argument, not_found, already_exists, data_corrupt (bad input),
-/// workers_lost, cancelled, limit_reached (the option `deadline`), and what the stores throw.
+/// workers_lost, cancelled, limit_reached (the options `deadline` and `budget`), and what the
+/// stores throw.
 nlohmann::ordered_json train(const Options& options, Observer& observer);
 
 /// Resumes a run from the last checkpoint that all workers have, or from the start if there is

@@ -22,6 +22,7 @@
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
+#include "lambdaml/job/running_cost.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/reach.h"
 #include "lambdaml/trigger/scratch.h"
@@ -184,6 +185,12 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   if (options.text("checkpoint").empty())
     options.set("checkpoint", Option::Value(results.place().text()), "checkpoint");
   options.set("deadline", Option::Value(std::max(0.1, left_s)), "deadline");
+  if (const double budget = options.real("budget"); budget > 0) {
+    const job::RunningCost cost = job::running_cost(options, job::memory_of_functions_mb(options));
+    const double spent = work.number == 0 ? 0 : cost.after(work.spent_s);
+    // What is spent already ends the job at once; 0 would be no limit.
+    options.set("budget", Option::Value(std::max(1e-12, budget - spent)), "budget");
+  }
   const Scratch scratch("lambdaml-run-");
   options.set("output", Option::Value(scratch.path().string()), "output");
   LeaseKeeper keeper(lease);
@@ -198,7 +205,9 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
     return answer_of_another(work);
   } catch (const Error& error) {
     const std::optional<faas::OwnFunction> own = faas::own_function();
-    if (error.code() != Code::limit_reached || left_s < own_s || !own) throw;
+    // Before its own time is over, another limit of the job was reached.
+    const bool in_time = left_s < own_s || clock.seconds() < own_s;
+    if (error.code() != Code::limit_reached || in_time || !own) throw;
     Work rest = work;
     rest.epoch = newest_epoch(options, work.job_id);
     if (rest.epoch <= work.epoch)

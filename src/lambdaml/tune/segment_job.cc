@@ -6,9 +6,6 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/control/endings.h"
-#include "lambdaml/cost/cost.h"
-#include "lambdaml/faas/host.h"
-#include "lambdaml/faas/registry.h"
 
 namespace lambdaml::tune {
 
@@ -40,13 +37,7 @@ void SegmentJob::run() noexcept {
 
 void SegmentJob::starting(const trigger::JobStart& job) {
   throw_if_ended();
-  const cost::Prices prices = cost::Prices::current();
-  const std::string region = faas::own_region();
-  const auto memory_mb = static_cast<double>(job.memory_mb);
-  const auto workers = static_cast<double>(job.workers);
-  const std::string& billed_as = faas::registry().get(options_.text("platform")).billed_as;
-  per_start_ = workers * prices.of_function(billed_as, 0, memory_mb, region);
-  per_second_ = workers * prices.of_function(billed_as, 1, memory_mb, region) - per_start_;
+  cost_ = job::running_cost(options_, job.memory_mb);
   started_s_ = clock_.seconds();
 }
 
@@ -68,7 +59,7 @@ void SegmentJob::throw_if_ended() const {
 
 double SegmentJob::cost_so_far() const {
   const double started_s = started_s_;
-  return started_s < 0 ? 0 : per_start_ + per_second_ * (seconds() - started_s);
+  return started_s < 0 ? 0 : cost_.after(seconds() - started_s);
 }
 
 std::map<std::string, double> SegmentJob::metrics() const {

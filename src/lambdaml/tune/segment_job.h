@@ -13,6 +13,7 @@
 
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/options.h"
+#include "lambdaml/job/running_cost.h"
 #include "lambdaml/trigger/trigger.h"
 #include "lambdaml/tune/bell.h"
 
@@ -59,7 +60,7 @@ class SegmentJob : private trigger::Observer {
   std::atomic<bool> stop_{false};
   std::atomic<bool> superseded_{false};
   /// Dollars, with the memory that the functions have. Written before started_s_, read after it.
-  double per_start_ = 0, per_second_ = 0;
+  job::RunningCost cost_;
   std::atomic<double> started_s_{-1};  ///< when its functions were started; negative: not yet
   std::atomic<bool> ended_{false};
   std::atomic<std::uint64_t> epoch_{0};

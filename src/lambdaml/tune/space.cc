@@ -17,7 +17,7 @@ namespace {
 /// Options that belong to the whole search, not to a trial.
 constexpr std::array kNotSearched = {"data",       "test_data",  "init",     "format",   "output",
                                      "checkpoint", "platform",   "function", "deadline", "keep",
-                                     "log_level",  "stop_after", "until"};
+                                     "log_level",  "stop_after", "until",    "budget"};
 
 /// Flips each bit of `x` depending on a hash of the bits above it: a random permutation that keeps
 /// aligned blocks of 2^k numbers together.

@@ -8,6 +8,7 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/data/partition.h"
 #include "lambdaml/job/stop_condition.h"
+#include "lambdaml/model/class_weights.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/model/reporting.h"
 #include "lambdaml/model/scaling.h"
@@ -16,9 +17,8 @@
 namespace lambdaml::worker {
 namespace {
 
-bool can_scale(const model::Plugin& plugin) {
-  return std::ranges::find(plugin.options, model::scale_option().name, &Option::name) !=
-         plugin.options.end();
+bool declares(const model::Plugin& plugin, const Option& option) {
+  return std::ranges::find(plugin.options, option.name, &Option::name) != plugin.options.end();
 }
 
 }  // namespace
@@ -111,13 +111,20 @@ void Trainer::take_split(const SplitRule& rule, const Split& split) {
 }
 
 void Trainer::wrap_optimizer() {
+  if (declares(plugin_, model::class_weight_option()) &&
+      !event_.options.text("class_weight").empty()) {
+    auto with_weights = std::make_unique<WithClassWeights>(std::move(optimizer_), shape_.classes());
+    class_weights_ = with_weights.get();
+    optimizer_ = std::move(with_weights);
+  }
   if (event_.options.integer("patience") > 0) {
     auto with_best = std::make_unique<WithBest>(std::move(optimizer_));
     best_ = with_best.get();
     optimizer_ = std::move(with_best);
     judged_ = judged_metric();
   }
-  if (can_scale(plugin_) && model::may_scale(event_.options, event_.data.sparse)) {
+  if (declares(plugin_, model::scale_option()) &&
+      model::may_scale(event_.options, event_.data.sparse)) {
     auto with_scaling = std::make_unique<WithScaling>(std::move(optimizer_), shape_.features);
     scaling_ = with_scaling.get();
     optimizer_ = std::move(with_scaling);
@@ -155,6 +162,8 @@ void Trainer::initialize() {
     if (!chosen.empty()) scaling_->scaling() = chosen;
   }
   scale_rows();
+  choose_class_weights(communicator);
+  weigh_rows();
   const std::size_t count = model_->parameter_count();
   std::vector<float> parameters(optimizer_->starts() * count);
   const model::Batch rows = own_.batch(0, training_rows_[event_.worker]);
@@ -186,6 +195,31 @@ void Trainer::scale_rows() {
   if (scaling_ == nullptr || !scaling_->scales()) return;
   own_.data = data::scaled(own_.data, scaling_->scaling());
   test_.data = data::scaled(test_.data, scaling_->scaling());
+}
+
+void Trainer::choose_class_weights(comm::Communicator& communicator) {
+  if (class_weights_ == nullptr) return;
+  std::vector<double> rows;
+  if (model::are_balanced(event_.options)) {
+    for (const std::uint64_t n : class_rows()) rows.push_back(static_cast<double>(n));
+    communicator.merge({{}, rows}, comm::Meaning::state);
+  }
+  std::ranges::copy(model::class_weights(event_.options, shape_, rows),
+                    class_weights_->weights().begin());
+}
+
+void Trainer::weigh_rows() {
+  if (class_weights_ == nullptr) return;
+  const std::span<const float> weights = class_weights_->weights();
+  own_.weights.assign(own_.size(), 1.0F);
+  for (std::size_t i = 0; i < own_.size(); ++i)
+    if (own_.targets[i] >= 0) own_.weights[i] = weights[static_cast<std::size_t>(own_.targets[i])];
+}
+
+model::Batch Trainer::held_out_rows() const {
+  model::Batch rows = own_.batch(training_rows_[event_.worker], own_.size());
+  rows.weights = {};
+  return rows;
 }
 
 void Trainer::fail_without_time() const {
@@ -284,9 +318,7 @@ job::EpochMetrics Trainer::evaluate() {
   metrics.values = optimizer_->metrics();
   model::add_metrics(plugin_, model::RowSet::train, cursor_.totals, false, metrics.values);
   if (!anything_to_evaluate_) return metrics;
-  const std::size_t held_out = training_rows_[event_.worker];
-  const model::Totals valid =
-      model_->evaluate(own_.batch(held_out, own_.size()), optimizer_->parameters());
+  const model::Totals valid = model_->evaluate(held_out_rows(), optimizer_->parameters());
   const model::Totals test = model_->evaluate(test_.all(), optimizer_->parameters());
   std::array<double, 2 * model::kTotals> sums;
   std::ranges::copy(model::numbers_of(valid), sums.begin());
@@ -362,6 +394,7 @@ bool Trainer::restore(control::Checkpoints& checkpoints, const Start& start) {
     ended_by = checkpoints.note(start.progress).ended_by;
   }
   scale_rows();
+  weigh_rows();
   epoch_ = start.progress.epoch;
   if (goes_on_after(ended_by)) ended_by.clear();
   if (!ended_by.empty())
@@ -444,7 +477,7 @@ FinalTotals Trainer::final_totals() {
   const std::size_t trained = training_rows_[event_.worker];
   out.train = model_->evaluate(own_.batch(0, trained), final_parameters());
   if (supervised_) {
-    out.valid = model_->evaluate(own_.batch(trained, own_.size()), final_parameters());
+    out.valid = model_->evaluate(held_out_rows(), final_parameters());
     out.test = model_->evaluate(test_.all(), final_parameters());
   }
   compute_s_ += clock.seconds();
@@ -457,6 +490,10 @@ std::vector<std::uint64_t> Trainer::class_rows() const {
   for (const float target : std::span(own_.targets).first(training_rows_[event_.worker]))
     if (target >= 0) ++counts[static_cast<std::size_t>(target)];
   return counts;
+}
+
+std::span<const float> Trainer::class_weights() const {
+  return class_weights_ != nullptr ? class_weights_->weights() : std::span<float>();
 }
 
 std::vector<float> Trainer::parameters() const {

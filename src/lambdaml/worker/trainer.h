@@ -21,6 +21,7 @@
 #include "lambdaml/worker/split.h"
 #include "lambdaml/worker/time_budget.h"
 #include "lambdaml/worker/with_best.h"
+#include "lambdaml/worker/with_class_weights.h"
 #include "lambdaml/worker/with_scaling.h"
 
 namespace lambdaml::worker {
@@ -81,6 +82,8 @@ class Trainer {
   FinalTotals final_totals();
   /// This worker's training rows of each class; empty if the model learns no classes.
   std::vector<std::uint64_t> class_rows() const;
+  /// By class; empty if the job has none.
+  std::span<const float> class_weights() const;
   /// Of the model for the rows as they are in the data.
   std::vector<float> parameters() const;
   const model::Model& model() const { return *model_; }
@@ -112,7 +115,13 @@ class Trainer {
   void initialize();
   /// Those of start_from(), for scaled rows.
   void copy_initial(std::span<float> parameters) const;
-  /// Makes the optimizer what `scale` and `patience` need.
+  /// Chooses the weights of classes: a merge if they are balanced.
+  void choose_class_weights(comm::Communicator& communicator);
+  /// Weighs the rows as the optimizer's state says.
+  void weigh_rows();
+  /// The held-out rows, whose losses have no weights.
+  model::Batch held_out_rows() const;
+  /// Makes the optimizer what `scale`, `patience` and `class_weight` need.
   void wrap_optimizer();
   /// The metric that patience judges by.
   model::ReportedMetric judged_metric() const;
@@ -168,10 +177,11 @@ class Trainer {
   std::unique_ptr<comm::Communicator> starter_;  ///< null if communicator_ waits for all, and later
   std::unique_ptr<model::Model> model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
-  WithScaling* scaling_ = nullptr;  ///< the optimizer, if columns may be scaled
-  WithBest* best_ = nullptr;        ///< within it, of a job with patience
-  model::ReportedMetric judged_;    ///< that patience judges by
-  double all_rows_ = 0;             ///< that all workers train on
+  WithScaling* scaling_ = nullptr;             ///< the optimizer, if columns may be scaled
+  WithBest* best_ = nullptr;                   ///< within it, of a job with patience
+  WithClassWeights* class_weights_ = nullptr;  ///< within it, of a job with class_weight
+  model::ReportedMetric judged_;               ///< that patience judges by
+  double all_rows_ = 0;                        ///< that all workers train on
   std::uint64_t epochs_ = 0;
   std::uint64_t epoch_ = 0;     ///< epochs done
   control::StepCursor cursor_;  ///< within the next one

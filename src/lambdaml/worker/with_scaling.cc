@@ -1,11 +1,12 @@
 #include "lambdaml/worker/with_scaling.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace lambdaml::worker {
 
 WithScaling::WithScaling(std::unique_ptr<optim::Optimizer> inner, std::size_t cols)
-    : inner_(std::move(inner)),
+    : Wrapped(std::move(inner)),
       scaling_{std::vector<float>(cols, 0.0F), std::vector<float>(cols, 1.0F)} {}
 
 bool WithScaling::scales() const {
@@ -15,7 +16,7 @@ bool WithScaling::scales() const {
 }
 
 optim::State WithScaling::state() {
-  optim::State state = inner_->state();
+  optim::State state = Wrapped::state();
   state["scaling.center"] = scaling_.center;
   state["scaling.factor"] = scaling_.factor;
   return state;

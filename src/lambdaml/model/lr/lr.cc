@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lambdaml/model/class_weights.h"
 #include "lambdaml/model/classification.h"
 #include "lambdaml/model/linear.h"
 #include "lambdaml/model/registry.h"
@@ -90,7 +91,7 @@ void register_plugin(Registry& registry) {
                 .optimizers = {"lbfgs", "grad_avg"},
                 .metrics = classification_metrics(),
                 .measures = classification_measures(),
-                .options = {scale_option()},
+                .options = {scale_option(), class_weight_option()},
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<LogisticRegression>(shape, options);
                 }});

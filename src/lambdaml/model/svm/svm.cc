@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "lambdaml/model/class_weights.h"
 #include "lambdaml/model/classification.h"
 #include "lambdaml/model/linear.h"
 #include "lambdaml/model/registry.h"
@@ -60,7 +61,8 @@ void register_plugin(Registry& registry) {
                              .help = "loss of the support vector machine; lbfgs, which needs a "
                                      "gradient everywhere, takes squared_hinge by default",
                              .choices = {"hinge", kSquaredHinge}},
-                            scale_option()},
+                            scale_option(),
+                            class_weight_option()},
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<SupportVectorMachine>(shape, options);
                 }});
