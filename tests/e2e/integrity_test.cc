@@ -55,8 +55,8 @@ class Integrity : public CliTest {
     return {};
   }
   Result train_on(const std::string& data, std::vector<std::string> more = {}) const {
-    std::vector<std::string> all{"train",    "--data", data, "--workers", "2",
-                                 "--epochs", "6",      "-q", "--output",  "run"};
+    std::vector<std::string> all{"train", "--data", data,  "--workers", "2",        "--epochs",
+                                 "6",     "--lr",   "0.1", "-q",        "--output", "run"};
     all.insert(all.end(), more.begin(), more.end());
     return lambdaml(all);
   }

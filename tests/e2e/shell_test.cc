@@ -51,8 +51,8 @@ class InAShell : public CliTest {
 
 TEST_F(InAShell, WhatNobodyReadsEndsTheCommandQuietly) {
   write("data.libsvm", "1 1:1\n0 1:2\n1 1:3\n0 1:1\n");
-  ASSERT_EQ(lambdaml({"train", "--data", "data.libsvm", "--workers", "1", "--epochs", "1",
-                      "--output", "run", "-q"})
+  ASSERT_EQ(lambdaml({"train", "--data", "data.libsvm", "--workers", "1", "--epochs", "1", "--lr",
+                      "0.1", "--output", "run", "-q"})
                 .exit_code,
             0);
   const auto closed_pipe = [] {
