@@ -42,6 +42,28 @@ class Tune : public CliTest {
   }
 };
 
+TEST_F(Tune, ATrialOfFoldsHasTheMeanOfItsJobs) {
+  REQUIRE_REAL_DATA();
+  const std::string data = real_data("agaricus.train.libsvm");
+  write("job.yaml", "data: " + data +
+                        "\nworkers: 2\nlr: 0.1\nbatch_size: 200\ntune:\n  strategy: grid\n"
+                        "  concurrency: 2\n  space:\n    epochs: {choice: [1, 3]}\n");
+  const json found = tune({"job.yaml", "--folds", "3", "--output", "out"});
+  ASSERT_EQ(found["trials"].size(), 2U);
+  double sum = 0;
+  for (const char* fold : {"0", "1", "2"})
+    sum += train({"--data", data, "--workers", "2", "--lr", "0.1", "--batch-size", "200",
+                  "--epochs", "3", "--folds", "3", "--fold", fold})["valid_loss"]
+               .get<double>();
+  EXPECT_NEAR(found["valid_loss"].get<double>(), sum / 3, 1e-12);
+  EXPECT_EQ(found["options"]["epochs"], 3);
+  EXPECT_TRUE(fs::exists(found["model_path"].get<std::string>()));
+  EXPECT_EQ(read(folder() / "out" / "best.yaml").find("fold: 2"), std::string::npos);
+  const Result one = lambdaml({"tune", "job.yaml", "--folds", "1", "--output", "one"});
+  EXPECT_EQ(one.exit_code, 2);
+  EXPECT_FALSE(fs::exists(folder() / "one"));
+}
+
 TEST_F(Tune, FindsWhatAGridFindsAndAshaForHalfTheEpochs) {
   REQUIRE_REAL_DATA();
   const std::string path = job("  trials: 16\n  concurrency: 4\n").string();

@@ -124,11 +124,16 @@ void HoldOutSearch::learn(std::span<const double> sums) {
 }
 
 Arrangement arrange(const RowsToHoldOut& own, const HoldOutBounds& bounds) {
+  return arrange(own, HoldOutRange{{}, bounds});
+}
+
+Arrangement arrange(const RowsToHoldOut& own, const HoldOutRange& range) {
+  const HoldOutBounds from = range.from.empty() ? HoldOutBounds(range.to.size()) : range.from;
   if (own.rows >= (1ULL << 32))
     fail(Code::invalid_argument,
          "{} rows are too many to hold out some of them; use more workers or --valid-ratio 0",
          own.rows);
-  const Classes classes(own, bounds.size());
+  const Classes classes(own, range.to.size());
   const Keys keys(own);
   Arrangement out;
   out.order.resize(own.rows);
@@ -136,7 +141,8 @@ Arrangement arrange(const RowsToHoldOut& own, const HoldOutBounds& bounds) {
   std::uint64_t training = 0;
   std::uint64_t back = own.rows;
   for (std::uint64_t i = 0; i < own.rows; ++i) {
-    const bool is_held_out = keys.of(i) < bounds[classes.of(i)];
+    const std::size_t c = classes.of(i);
+    const bool is_held_out = keys.of(i) - from[c] < range.to[c] - from[c];  // a `to` of 0 is 2^64
     out.order[is_held_out ? --back : training++] = static_cast<std::uint32_t>(i);
   }
   std::reverse(out.order.begin() + static_cast<std::ptrdiff_t>(training), out.order.end());

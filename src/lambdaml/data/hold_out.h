@@ -67,6 +67,13 @@ class HoldOutSearch {
   std::vector<std::size_t> places_;    ///< among the classes of unknown bounds; or kKnown
 };
 
+/// The bounds of one part of a cross-validation: of each class, the rows whose keys are in
+/// [from, to), where a `to` of 0 is above all keys. Without `from`, those below `to`.
+struct HoldOutRange {
+  HoldOutBounds from;  ///< may be empty
+  HoldOutBounds to;
+};
+
 /// The worker's own rows in the order training rows, then rows that are held out; both ascend.
 struct Arrangement {
   std::vector<std::uint32_t> order;
@@ -74,5 +81,6 @@ struct Arrangement {
 };
 /// Throws invalid_argument for 2^32 rows or more.
 Arrangement arrange(const RowsToHoldOut& own, const HoldOutBounds& bounds);
+Arrangement arrange(const RowsToHoldOut& own, const HoldOutRange& range);
 
 }  // namespace lambdaml::data

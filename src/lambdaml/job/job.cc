@@ -35,7 +35,8 @@ void check_until(const std::string& metric, const Options& options, const model:
   const model::ReportedMetric* reported = model::find(all, metric);
   if (reported == nullptr)
     never(fmt::format("{} has {}", model.name, model::describe_epoch_metrics(model)));
-  if (reported->rows == model::RowSet::valid && options.real("valid_ratio") == 0)
+  if (reported->rows == model::RowSet::valid && options.real("valid_ratio") == 0 &&
+      options.integer("folds") == 0)
     never("valid_ratio is 0");
   if (reported->rows == model::RowSet::test && options.text("test_data").empty())
     never("give --test-data");
@@ -86,6 +87,15 @@ void check_patience(const Options& options) {
          mode);
 }
 
+void check_folds(const Options& options) {
+  const std::int64_t folds = options.integer("folds"), fold = options.integer("fold");
+  if (folds == 1)
+    fail(Code::invalid_argument, "folds 1: one part of one leaves no training rows; use 2 or more");
+  if (fold > 0 && fold >= folds)
+    fail(Code::invalid_argument, "fold {}: there are folds 0 to {}, by --folds", fold,
+         std::max<std::int64_t>(folds - 1, 0));
+}
+
 void check_pattern(const Options& options) {
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
   comm::check_pattern(
@@ -129,6 +139,7 @@ void resolve(Options& options, Defaults defaults) {
   require_utf8(options);
   check_pattern(options);
   check_patience(options);
+  check_folds(options);
   if (!options.text("until").empty())
     check_until(StopCondition::parse(options.text("until")).metric(), options, model);
   choose_threads(options, 1);

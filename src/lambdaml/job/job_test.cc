@@ -236,6 +236,21 @@ TEST(Job, PatienceNeedsRowsToJudgeByAndWorkersThatWait) {
             "invalid_argument: patience needs workers that");
 }
 
+TEST(Job, AFoldIsOneOfThoseThereAre) {
+  const auto error = [](const std::map<std::string, std::string>& given) {
+    Options options = job_options();
+    options.parse("data", "some/file", "test");
+    for (const auto& [name, value] : given) options.parse(name, value, "test");
+    return error_of([&] { resolve(options); });
+  };
+  EXPECT_EQ(error({{"folds", "2"}, {"fold", "1"}}), "");
+  EXPECT_EQ(error({{"folds", "2"}, {"until", "valid_loss<=1"}, {"valid_ratio", "0"}}), "");
+  EXPECT_THAT(error({{"folds", "2"}, {"fold", "2"}}),
+              testing::HasSubstr("fold 2: there are folds"));
+  EXPECT_THAT(error({{"fold", "1"}}), testing::HasSubstr("fold 1"));
+  EXPECT_THAT(error({{"folds", "1"}}), testing::HasSubstr("use 2 or more"));
+}
+
 TEST(Job, ARunIsResumedWithOtherPlacesOrMoreEpochs) {
   const Options options = options_of_resuming();
   for (const char* name : {"epochs", "admm_epochs", "channel", "deadline"})

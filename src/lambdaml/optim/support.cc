@@ -67,7 +67,8 @@ Option l2_option() {
 }
 
 void add_share_of_validation(const Options& given, std::map<std::string, std::string>& defaults) {
-  const bool is_needed = given.integer("patience") > 0 || given.text("until").starts_with("valid_");
+  const bool is_needed = given.integer("patience") > 0 || given.integer("folds") > 0 ||
+                         given.text("until").starts_with("valid_");
   if (!given.text("test_data").empty() && !is_needed)
     defaults.insert_or_assign("valid_ratio", std::string("0"));
 }

@@ -210,7 +210,7 @@ void require_metric(const Search& search) {
   if (metric == kCost) return;
   const model::ReportedMetric reported = metric_of(search);
   if (reported.rows == model::RowSet::valid && search.job.real("valid_ratio") == 0 &&
-      !search.space.contains("valid_ratio"))
+      !search.space.contains("valid_ratio") && search.settings.integer("folds") == 0)
     never("valid_ratio is 0");
   if (reported.rows == model::RowSet::test && search.job.text("test_data").empty())
     never("give --test-data");
@@ -264,6 +264,12 @@ Options search_options() {
        .help = "trials at most; 0: all points of a grid, 16 of the other strategies",
        .minimum = 0,
        .maximum = 1e6},
+      {.name = "folds",
+       .default_value = Int{0},
+       .help = "cross-validation: a trial is so many jobs, each of which holds out another part of "
+               "the rows, and its metrics are their means; 0: one job",
+       .minimum = 0,
+       .maximum = 1000},
       {.name = "concurrency",
        .default_value = Int{4},
        .help = "trials at the same time",
@@ -394,6 +400,8 @@ std::unique_ptr<Strategy> make_strategy(const Search& search) {
          "the space is empty: say in the job file what to search, as in tune: {{space: {{lr: "
          "{{log_uniform: [1e-4, 10]}}}}}}");
   require_metric(search);
+  if (search.settings.integer("folds") == 1)
+    fail(Code::invalid_argument, "folds 1: one part of one leaves no training rows; use 2 or more");
   const auto count = [&](const char* name) {
     return static_cast<std::uint64_t>(search.settings.integer(name));
   };

@@ -1,16 +1,20 @@
 #include "lambdaml/tune/segment_job.h"
 
+#include <algorithm>
 #include <system_error>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/control/endings.h"
+#include "lambdaml/tune/folds.h"
 
 namespace lambdaml::tune {
 
-SegmentJob::SegmentJob(std::string job_id, Options options, Bell& bell)
-    : job_id_(std::move(job_id)), options_(std::move(options)), bell_(bell) {
+SegmentJob::SegmentJob(std::string job_id, Options options, std::int64_t folds, Bell& bell)
+    : job_id_(std::move(job_id)), options_(std::move(options)), folds_(folds), bell_(bell) {
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error& error) {
@@ -25,14 +29,31 @@ SegmentJob::~SegmentJob() {
 
 void SegmentJob::run() noexcept {
   try {
-    summary_ =
-        std::make_shared<const nlohmann::ordered_json>(trigger::train_as(job_id_, options_, *this));
+    summary_ = std::make_shared<const nlohmann::ordered_json>(
+        folds_ == 0 ? trigger::train_as(job_id_, options_, *this) : run_folds());
   } catch (...) {
     error_ = std::current_exception();
   }
   wall_s_ = clock_.seconds();
   ended_ = true;
   bell_.ring();
+}
+
+nlohmann::ordered_json SegmentJob::run_folds() {
+  std::vector<nlohmann::ordered_json> summaries;
+  for (std::int64_t fold = 0; fold < folds_; ++fold) {
+    Options options = options_;
+    options.set("folds", Option::Value(folds_), "tune");
+    options.set("fold", Option::Value(fold), "tune");
+    options.set("output", Option::Value(fmt::format("{}-{}", options_.text("output"), fold)),
+                "tune");
+    // Trials have numbers of four digits or, without leading zeros, more.
+    summaries.push_back(trigger::train_as(fmt::format("{}{:03}", job_id_, fold), options, *this));
+    earlier_epochs_ += count_at(summaries.back(), "epochs");
+    started_s_ = -1;
+    earlier_usd_ = earlier_usd_ + number_at(summaries.back(), "cost_usd");
+  }
+  return mean_of_folds(summaries);
 }
 
 void SegmentJob::starting(const trigger::JobStart& job) {
@@ -42,7 +63,8 @@ void SegmentJob::starting(const trigger::JobStart& job) {
 }
 
 void SegmentJob::epoch_done(const job::EpochMetrics& metrics) {
-  epoch_ = metrics.epoch;
+  epoch_ = (earlier_epochs_ + metrics.epoch) /
+           static_cast<std::uint64_t>(std::max<std::int64_t>(folds_, 1));
   const std::lock_guard lock(mutex_);
   metrics_ = metrics.values;
 }
@@ -59,7 +81,7 @@ void SegmentJob::throw_if_ended() const {
 
 double SegmentJob::cost_so_far() const {
   const double started_s = started_s_;
-  return started_s < 0 ? 0 : cost_.after(seconds() - started_s);
+  return earlier_usd_ + (started_s < 0 ? 0 : cost_.after(seconds() - started_s));
 }
 
 std::map<std::string, double> SegmentJob::metrics() const {

@@ -23,9 +23,10 @@ namespace lambdaml::tune {
 /// methods but summary() may be called from any other; the destructor from one, after the others.
 class SegmentJob : private trigger::Observer {
  public:
-  /// `options` are resolved and include `output` and `checkpoint`. Rings, on the job's thread, when
-  /// the job has ended; `bell` must outlive this object.
-  SegmentJob(std::string job_id, Options options, Bell& bell);
+  /// With `folds` it is so many jobs, one after another, whose output and id have the fold's number
+  /// added. `options` are resolved and include `output` and `checkpoint`. Rings, on the job's
+  /// thread, when the job has ended; `bell` must outlive this object.
+  SegmentJob(std::string job_id, Options options, std::int64_t folds, Bell& bell);
   ~SegmentJob() override;
   SegmentJob(const SegmentJob&) = delete;
 
@@ -35,6 +36,7 @@ class SegmentJob : private trigger::Observer {
   bool was_stopped() const { return stop_; }
   bool has_ended() const { return ended_; }
 
+  /// Done so far; of several folds the mean.
   std::uint64_t epoch() const { return epoch_; }
   std::map<std::string, double> metrics() const;
   double seconds() const { return ended_ ? wall_s_ : clock_.seconds(); }
@@ -51,10 +53,12 @@ class SegmentJob : private trigger::Observer {
   void tick(std::uint32_t workers_alive, std::uint64_t epoch, std::uint64_t round,
             std::uint64_t rounds) override;
   void run() noexcept;
+  nlohmann::ordered_json run_folds();
   void throw_if_ended() const;
 
   const std::string job_id_;
   const Options options_;
+  const std::int64_t folds_;
   Bell& bell_;
   const Stopwatch clock_;
   std::atomic<bool> stop_{false};
@@ -64,6 +68,8 @@ class SegmentJob : private trigger::Observer {
   std::atomic<double> started_s_{-1};  ///< when its functions were started; negative: not yet
   std::atomic<bool> ended_{false};
   std::atomic<std::uint64_t> epoch_{0};
+  std::uint64_t earlier_epochs_ = 0;    ///< of folds that are done
+  std::atomic<double> earlier_usd_{0};  ///< of these
   double wall_s_ = 0;
   mutable std::mutex mutex_;
   std::map<std::string, double> metrics_;

@@ -15,9 +15,10 @@ namespace lambdaml::tune {
 namespace {
 
 /// Options that belong to the whole search, not to a trial.
-constexpr std::array kNotSearched = {"data",       "test_data",  "init",     "format",   "output",
-                                     "checkpoint", "platform",   "function", "deadline", "keep",
-                                     "log_level",  "stop_after", "until",    "budget"};
+constexpr std::array kNotSearched = {"data",     "test_data",  "init",      "format",
+                                     "output",   "checkpoint", "platform",  "function",
+                                     "deadline", "keep",       "log_level", "stop_after",
+                                     "until",    "budget",     "folds",     "fold"};
 
 /// Flips each bit of `x` depending on a hash of the bits above it: a random permutation that keeps
 /// aligned blocks of 2^k numbers together.

@@ -189,7 +189,8 @@ class Tuner {
       std::error_code ignored;
       fs::remove_all(folder, ignored);
       set("output", folder.string());
-      running_.emplace(index, std::make_unique<SegmentJob>(job_id, options, bell_));
+      running_.emplace(index, std::make_unique<SegmentJob>(
+                                  job_id, options, search_.settings.integer("folds"), bell_));
     } catch (const Error& error) {
       if (error.code() == Code::cancelled || error.code() == Code::resource_exhausted) throw;
       note_failure(index, error.what());

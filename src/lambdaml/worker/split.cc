@@ -20,6 +20,23 @@ void merge_all(comm::Communicator& communicator, std::span<double> sums) {
          merged, communicator.workers());
 }
 
+/// Below them lies that share of the rows of each class.
+data::HoldOutBounds bounds_of(double share, const SplitRule& rule, const model::Rows& own,
+                              comm::Communicator& communicator) {
+  const data::RowsToHoldOut rows = rows_of(rule, own);
+  const std::uint64_t all =
+      std::accumulate(rule.part_rows.begin(), rule.part_rows.end(), std::uint64_t{0});
+  data::HoldOutSearch search(rule.classes, share, all);
+  std::vector<double> sums;
+  while (!search.found()) {
+    sums.assign(search.sums_count(), 0.0);
+    search.count(rows, sums);
+    merge_all(communicator, sums);
+    search.learn(sums);
+  }
+  return search.bounds();
+}
+
 }  // namespace
 
 SplitRule split_rule(const job::TrainEvent& event, bool supervised, bool by_class,
@@ -29,6 +46,8 @@ SplitRule split_rule(const job::TrainEvent& event, bool supervised, bool by_clas
           .classes = by_class ? event.data.labels.size() : 1,
           .by_class = by_class,
           .ratio = supervised ? event.options.real("valid_ratio") : 0.0,
+          .folds = supervised ? static_cast<std::uint64_t>(event.options.integer("folds")) : 0,
+          .fold = static_cast<std::uint64_t>(event.options.integer("fold")),
           .seed = static_cast<std::uint64_t>(event.options.integer("seed")),
           .shuffles = supervised && event.options.flag("shuffle"),
           .version = version};
@@ -44,6 +63,7 @@ data::RowsToHoldOut rows_of(const SplitRule& rule, const model::Rows& own) {
 std::string Split::to_json() const {
   nlohmann::json out{{"training_rows", training_rows}, {"bounds", nlohmann::json::array()}};
   for (const std::uint64_t bound : bounds) out["bounds"].push_back(checksum_text(bound));
+  for (const std::uint64_t bound : from) out["from"].push_back(checksum_text(bound));
   return json_text(out);
 }
 
@@ -54,10 +74,13 @@ Split Split::from_json(const std::string& text, std::size_t workers, std::size_t
     in.at("training_rows").get_to(split.training_rows);
     for (const nlohmann::json& bound : in.at("bounds"))
       split.bounds.push_back(checksum_from(bound.get_ref<const std::string&>()).value());
+    for (const nlohmann::json& bound : in.value("from", nlohmann::json::array()))
+      split.from.push_back(checksum_from(bound.get_ref<const std::string&>()).value());
   } catch (const std::exception& error) {
     fail(Code::data_corrupt, "the split in a checkpoint: {}", error.what());
   }
-  if (split.training_rows.size() != workers || split.bounds.size() != classes)
+  if (split.training_rows.size() != workers || split.bounds.size() != classes ||
+      (!split.from.empty() && split.from.size() != classes))
     fail(Code::data_corrupt,
          "the split in a checkpoint is of {} workers and {} classes, not of {} and {}",
          split.training_rows.size(), split.bounds.size(), workers, classes);
@@ -69,22 +92,26 @@ Split agree_on_split(const SplitRule& rule, const model::Rows& own,
   if (rule.version < data::OrderVersion::reshuffled)
     return {data::training_rows(rule.part_rows, rule.ratio), {}};
   if (!rule.needs_merges()) return {rule.part_rows, {}};
-  const data::RowsToHoldOut rows = rows_of(rule, own);
-  const std::uint64_t all =
-      std::accumulate(rule.part_rows.begin(), rule.part_rows.end(), std::uint64_t{0});
-  data::HoldOutSearch search(rule.classes, rule.ratio, all);
-  std::vector<double> sums;
-  while (!search.found()) {
-    sums.assign(search.sums_count(), 0.0);
-    search.count(rows, sums);
-    merge_all(communicator, sums);
-    search.learn(sums);
+  Split split;
+  if (rule.folds == 0) {
+    split.bounds = bounds_of(rule.ratio, rule, own, communicator);
+  } else {
+    const auto end = [&](std::uint64_t fold) {  // of the first and the last one: no bound
+      return fold == 0 || fold == rule.folds
+                 ? data::HoldOutBounds(rule.classes)
+                 : bounds_of(static_cast<double>(fold) / static_cast<double>(rule.folds), rule, own,
+                             communicator);
+    };
+    split.from = end(rule.fold);
+    split.bounds = end(rule.fold + 1);
   }
-  sums.assign(communicator.workers(), 0.0);
-  sums[communicator.worker()] =
-      static_cast<double>(data::arrange(rows, search.bounds()).training_rows);
+  std::vector<double> sums(communicator.workers());
+  sums[communicator.worker()] = static_cast<double>(
+      data::arrange(rows_of(rule, own), data::HoldOutRange{split.from, split.bounds})
+          .training_rows);
   merge_all(communicator, sums);
-  return {std::vector<std::uint64_t>(sums.begin(), sums.end()), search.bounds()};
+  split.training_rows.assign(sums.begin(), sums.end());
+  return split;
 }
 
 model::Rows arranged(model::Rows own, const SplitRule& rule, const Split& split) {
@@ -94,7 +121,8 @@ model::Rows arranged(model::Rows own, const SplitRule& rule, const Split& split)
     order = data::visiting_order(rule.part_rows, rule.worker, rule.seed, rule.version);
   } else {
     if (split.bounds.empty()) return own;
-    data::Arrangement arrangement = data::arrange(rows_of(rule, own), split.bounds);
+    data::Arrangement arrangement =
+        data::arrange(rows_of(rule, own), data::HoldOutRange{split.from, split.bounds});
     if (arrangement.training_rows != split.training_rows[rule.worker])
       fail(Code::data_corrupt,
            "worker {}: {} of its rows are for training where the job's split has {}", rule.worker,

@@ -20,6 +20,7 @@ struct Split {
   std::vector<std::uint64_t> training_rows;
   /// See data/hold_out.h; empty if nothing is held out, or by the rule of an older version.
   data::HoldOutBounds bounds;
+  data::HoldOutBounds from = {};  ///< of a fold; else empty
 
   /// For checkpoints: a worker that continues cannot ask the others again.
   std::string to_json() const;
@@ -35,12 +36,16 @@ struct SplitRule {
   std::size_t classes = 1;
   bool by_class = true;  ///< false: all rows are of one class, e.g. because they have real targets
   double ratio = 0;      ///< 0 if the model needs no labels: there is nothing to validate against
+  std::uint64_t folds = 0;  ///< above 0: part `fold` of so many equal ones is held out instead
+  std::uint64_t fold = 0;
   std::uint64_t seed = 1;
   bool shuffles = true;
   data::OrderVersion version = data::OrderVersion::reshuffled;
 
   /// Whether workers must agree, by merges.
-  bool needs_merges() const { return ratio > 0 && version >= data::OrderVersion::reshuffled; }
+  bool needs_merges() const {
+    return (ratio > 0 || folds > 0) && version >= data::OrderVersion::reshuffled;
+  }
 };
 /// `supervised`: the model needs labels. `by_class`: they are classes.
 SplitRule split_rule(const job::TrainEvent& event, bool supervised, bool by_class,
@@ -50,8 +55,9 @@ SplitRule split_rule(const job::TrainEvent& event, bool supervised, bool by_clas
 data::RowsToHoldOut rows_of(const SplitRule& rule, const model::Rows& own);
 
 /// The split of a job that begins. A collective call if the rule needs merges: those of
-/// data::HoldOutSearch and one of a number per worker. The communicator must wait for all workers.
-/// `own`: the rows of this worker, in the order of its part.
+/// data::HoldOutSearch (of a fold, for each of its ends) and one of a number per worker. The
+/// communicator must wait for all workers. `own`: the rows of this worker, in the order of its
+/// part.
 Split agree_on_split(const SplitRule& rule, const model::Rows& own,
                      comm::Communicator& communicator);
 

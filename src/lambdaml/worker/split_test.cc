@@ -74,8 +74,13 @@ struct Parts {
   std::vector<model::Rows> rows;
 };
 
-std::vector<Worker> split_file(const File& file, std::uint32_t workers, std::uint64_t seed) {
-  const Parts parts(file, workers, seed);
+std::vector<Worker> split_file(const File& file, std::uint32_t workers, std::uint64_t seed,
+                               std::uint64_t folds = 0, std::uint64_t fold = 0) {
+  Parts parts(file, workers, seed);
+  for (SplitRule& rule : parts.rules) {
+    rule.folds = folds;
+    rule.fold = fold;
+  }
   std::vector<Worker> out(workers);
   model::testing::run_workers(workers, [&](comm::Communicator& communicator) {
     const std::uint32_t w = communicator.worker();
@@ -144,6 +149,39 @@ TEST(Split, IsOneForAnyNumberOfWorkersAndExactForEachClass) {
     const std::vector<Worker> in_turn = split_in_turn(file, workers, 5);
     EXPECT_EQ(in_turn[0].split.bounds, all[0].split.bounds);
     EXPECT_EQ(in_turn[0].split.training_rows, all[0].split.training_rows);
+  }
+}
+
+TEST(Split, FoldsArePartsOfEachClassThatTogetherHaveEveryRowOnce) {
+  const File file = sorted_file();
+  for (const std::uint64_t folds : {2U, 3U, 10U, 20U}) {
+    std::set<float> all_held;
+    for (std::uint64_t fold = 0; fold < folds; ++fold) {
+      std::set<float> first;
+      for (const std::uint32_t workers : {1U, 3U}) {
+        const std::vector<Worker> all = split_file(file, workers, 5, folds, fold);
+        std::set<float> held;
+        std::vector<std::uint64_t> by_class(3);
+        each_row(all, false, [&](auto row, std::size_t c) {
+          held.insert(row[0]);
+          ++by_class[c];
+        });
+        const std::uint64_t rows[] = {45, 45, 10};
+        for (std::size_t c = 0; c < 3; ++c) {
+          EXPECT_GE(by_class[c], rows[c] / folds) << folds << ", " << fold;
+          EXPECT_LE(by_class[c], rows[c] / folds + 1) << folds << ", " << fold;
+        }
+        if (first.empty()) first = held;
+        EXPECT_EQ(held, first) << workers;
+        const Split& split = all[0].split;
+        const Split saved = Split::from_json(split.to_json(), workers, 3);
+        EXPECT_EQ(saved.bounds, split.bounds);
+        EXPECT_EQ(saved.from, split.from);
+        EXPECT_EQ(saved.training_rows, split.training_rows);
+      }
+      for (const float row : first) EXPECT_TRUE(all_held.insert(row).second) << row;
+    }
+    EXPECT_EQ(all_held.size(), file.labels.size()) << folds;
   }
 }
 
