@@ -315,6 +315,11 @@ TEST_F(Quality, ABudgetEndsTheJobWithThree) {
   const Result more = lambdaml({"resume", "run", "--budget", "100", "--deadline", "0.2", "-q"});
   EXPECT_EQ(more.exit_code, 3);
   EXPECT_THAT(more.err, HasSubstr("as --deadline says"));
+  // What was asked for is in the command that continues.
+  const Result further = lambdaml({"resume", "run", "--epochs", "2000000", "--deadline", "0.2"});
+  EXPECT_EQ(further.exit_code, 3);
+  EXPECT_THAT(further.err, HasSubstr("continue with: lambdaml resume " +
+                                     (folder() / "run").string() + " --epochs 2000000"));
 }
 
 struct Longer {

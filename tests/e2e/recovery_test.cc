@@ -157,8 +157,8 @@ TEST_F(Recovery, AWorkerThatDiesAgainAndAgainEndsTheJobWithFour) {
 TEST_F(Recovery, AWorkerThatLeavesForATryThatIsNotThereEndsTheJob) {
   ASSERT_EQ(lambdaml({"data", "synth", "higgs", "--rows", "600", "--out", "a.libsvm"}).exit_code,
             0);
-  Command command(folder(), {"train", "-q", "--data", "a.libsvm", "--workers", "2", "--epochs",
-                             "1000000", "--output", "run", "--channel", channel()});
+  Command command(folder(), {"train", "-q", "--data", "a.libsvm", "--workers", "2", "--lr", "0.1",
+                             "--epochs", "1000000", "--output", "run", "--channel", channel()});
   ASSERT_TRUE(wait_for_epochs(command, folder() / "run" / "metrics.jsonl", 1));
   const std::string job = nlohmann::json::parse(read(folder() / "run" / "run.json"))["job_id"];
   storage::open(channel())->save(job + "/tenure/1", as_bytes("0123456789abcdef"));

@@ -153,25 +153,18 @@ void warn_of_schedule(const Options& options, std::int64_t epochs) {
         epochs);
 }
 
-/// How the user continues the run after an error. `resuming`: it may have other epochs than it was
-/// begun with.
+/// How the user continues the run after an error: to that number of epochs, if one was given.
 std::string way_to_continue(const Options& options, const control::RunFolder& folder,
-                            bool resuming) {
+                            std::optional<std::int64_t> epochs = {}) {
   const std::string command = "lambdaml resume " + utf8_path(folder.path().string());
-  if (!resuming) return command;
-  try {
-    const std::string& option = epochs_option(options);
-    if (options.integer(option) != folder.options().integer(option))
-      return fmt::format("{} {} {}", command, flag_of(option), options.integer(option));
-  } catch (const Error&) {
-    // The error that is being reported is the one that counts.
-  }
-  return command;
+  return epochs ? fmt::format("{} {} {}", command, flag_of(epochs_option(options)), *epochs)
+                : command;
 }
 
+/// `way_on`: the command that continues the run after an error; empty: there is none.
 nlohmann::ordered_json run_to_end(Options options, control::RunFolder& folder,
                                   const StagedData& staged, control::JobChannel& channel,
-                                  Observer& observer, Begin begin, bool by_command,
+                                  Observer& observer, Begin begin, const std::string& way_on,
                                   const Stopwatch& wall) {
   if (options.text("checkpoint").empty())
     options.set("checkpoint", Option::Value(folder.checkpoint_uri()), "checkpoint");
@@ -195,10 +188,9 @@ nlohmann::ordered_json run_to_end(Options options, control::RunFolder& folder,
     // Resuming does not help if the input or a checkpoint is bad.
     const bool in_vain = error.code() == Code::diverged || error.code() == Code::invalid_argument ||
                          (resuming && error.code() == Code::data_corrupt);
-    if (!resumable || in_vain || !by_command) throw;
+    if (!resumable || in_vain || way_on.empty()) throw;
     std::throw_with_nested(
-        Error(error.code(), fmt::format("{}; continue with: {}", error.what(),
-                                        way_to_continue(options, folder, resuming))));
+        Error(error.code(), fmt::format("{}; continue with: {}", error.what(), way_on)));
   }
 }
 
@@ -234,7 +226,8 @@ nlohmann::ordered_json train(const Options& given, Observer& observer) {
     const Options running = with_memory_of_functions(options);
     const StagedData staged = prepare(running, channel);
     control::RunFolder folder = control::RunFolder::create(output, job_id, options);
-    return run_to_end(running, folder, staged, channel, observer, Begin::anew, true, wall);
+    return run_to_end(running, folder, staged, channel, observer, Begin::anew,
+                      way_to_continue(options, folder), wall);
   });
 }
 
@@ -258,7 +251,7 @@ nlohmann::ordered_json train_as(const std::string& job_id, const Options& given,
       if (options.text("checkpoint").empty() || !can_be_resumed(stores, options, job_id))
         begin = Begin::anew;
       if (!folder) folder.emplace(control::RunFolder::create(output, job_id, options));
-      return run_to_end(running, *folder, staged, channel, observer, begin, false, wall);
+      return run_to_end(running, *folder, staged, channel, observer, begin, "", wall);
     });
   });
 }
@@ -289,7 +282,8 @@ nlohmann::ordered_json resume(const std::filesystem::path& path, Observer& obser
       channel.take_over(workers_of(options));
       const Options running = with_memory_of_functions(options);
       const StagedData staged = prepare(running, channel);
-      return run_to_end(running, folder, staged, channel, observer, begin, true, wall);
+      return run_to_end(running, folder, staged, channel, observer, begin,
+                        way_to_continue(options, folder, epochs), wall);
     });
   });
 }
