@@ -174,7 +174,7 @@ TEST_F(DeployedMemory, IsWhatATrialCosts) {
   options.parse("epochs", "1000000000", "test");
   options.parse("checkpoint", (folder_ / "kept").string(), "test");
   tune::Bell bell;
-  tune::SegmentJob job("20261129-101500-3f9c01d2a47b", options, bell);
+  tune::SegmentJob job("20261129-101500-3f9c01d2a47b", options, 0, bell);
   while (job.cost_so_far() == 0) {
     ASSERT_FALSE(job.has_ended()) << error_of([&] { job.summary(); });
     bell.wait(0.01);

@@ -62,11 +62,12 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
 }
 
 Buffer write(const Dataset& dataset) {
+  if (dataset.labels.empty()) fail(Code::invalid_argument, "the format columns needs labels");
   const Dataset dense = in_form(dataset, Form::dense);
   const auto& view = std::get<tensor::DenseView>(dense.features);
   std::string out(kFirstLine);
   for (std::size_t r = 0; r < view.rows; ++r) {
-    out += std::to_string(dense.labels.empty() ? 0 : dense.labels[r]);
+    out += std::to_string(dense.labels[r]);
     for (const float value : view.row(r)) out += fmt::format(";{}", value);
     out += '\n';
   }
