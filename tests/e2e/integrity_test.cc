@@ -109,8 +109,8 @@ TEST_F(Integrity, TextThatChangesWhileAJobRunsChangesNothing) {
   split("a.libsvm", "set", "libsvm");
   fs::remove(folder() / "set/manifest.json");
   ASSERT_EQ(train_on("set", {"--epochs", "400", "--output", "whole"}).exit_code, 0);
-  std::vector<std::string> arguments{"train", "--data",   "set", "--workers", "2",
-                                     "-q",    "--epochs", "400", "--output",  "run"};
+  std::vector<std::string> arguments{"train",    "--data", "set",  "--workers", "2",        "-q",
+                                     "--epochs", "400",    "--lr", "0.1",       "--output", "run"};
   Command command(folder(), arguments);
   ASSERT_TRUE(wait_for_epochs(command, folder() / "run" / "metrics.jsonl", 1));
   // A worker that is tried again reads its part again: what the trigger has read.
