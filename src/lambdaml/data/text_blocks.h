@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "lambdaml/base/bytes.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/data/number.h"
 
