@@ -199,8 +199,10 @@ double LinearModel::many_classes(const Margins&, double&) const {
 }
 
 bool LinearModel::all_known(const float* targets, std::size_t n) const {
+  if (classes_ == 0) return true;
+  const auto bound = static_cast<float>(classes_);
   bool all = true;
-  for (std::size_t i = 0; i < n; ++i) all &= known(targets[i]);
+  for (std::size_t i = 0; i < n; ++i) all &= (targets[i] >= 0) & (targets[i] < bound);
   return all;
 }
 
