@@ -158,8 +158,8 @@ std::uint64_t make_container(const ContainerOptions& options) {
 # push it to ECR, and make the function from the image; the handler is the image's command.
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
-      ca-certificates libcurl4 libfmt9 libhiredis0.14 libmemcached11 libpugixml1v5 libssl3 \
-      libtorch1.13 libxxhash0 libyaml-cpp0.7 zlib1g libzip4 && rm -rf /var/lib/apt/lists/*
+      ca-certificates libbz2-1.0 libcurl4 libfmt9 libhiredis0.14 liblzma5 libmemcached11 libpugixml1v5 \
+      libssl3 libtorch1.13 libxxhash0 libyaml-cpp0.7 libzip4 libzstd1 zlib1g && rm -rf /var/lib/apt/lists/*
 COPY bin/ /var/task/bin/
 # The handler is the command: lambdaml deploy --image URI --handler trigger
 ENTRYPOINT ["/var/task/bin/lambdaml-worker"]
