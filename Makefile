@@ -18,7 +18,7 @@ build: ## install what the build needs, build lambdaml and lambdaml-worker into 
 run: build ## train logistic regression with 4 workers on generated HIGGS-shaped data
 	@mkdir -p build/run
 	$(BIN)/lambdaml data synth higgs --rows 200000 -o build/run/higgs.libsvm
-	$(BIN)/lambdaml train --data build/run/higgs.libsvm --model lr --workers 4 --epochs 10
+	$(BIN)/lambdaml train --data build/run/higgs.libsvm --model lr --workers 4
 
 test: ## install what the tests need, build and run them
 	@packages/install.sh build test
