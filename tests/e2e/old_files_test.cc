@@ -128,8 +128,7 @@ TEST_F(OldFiles, RunsThatWereCutShortGoOnToTheModelOfTheirVersion) {
         ++count;
       return count;
     };
-    EXPECT_LE(about_versions(), std::string(run) == "admm" ? 2U : 1U)
-        << resumed.err;
+    EXPECT_LE(about_versions(), std::string(run) == "admm" ? 2U : 1U) << resumed.err;
     expect_same_model(folder + "/model.safetensors", std::string(run) + ".safetensors");
     std::size_t epoch = 0;
     std::istringstream lines(read(this->folder() / folder / "metrics.jsonl"));

@@ -224,15 +224,25 @@ TrainEvent train_event_from_json(std::string_view text) {
   return event;
 }
 
-BenchCommEvent bench_comm_event_from_json(std::string_view text) {
-  const json object = parse_object(text);
-  BenchCommEvent event;
+namespace {
+
+/// The worker's place in its job, and where the workers meet.
+template <class Event>
+void read_membership(const json& object, Event& event) {
   event.job_id = job_id_at(object);
   event.workers = static_cast<std::uint32_t>(required_count(object, "workers", 10000));
   if (event.workers == 0) fail(Code::invalid_argument, "event: 'workers' must be at least 1");
   event.worker =
       static_cast<std::uint32_t>(required_count(object, "worker_index", event.workers - 1));
   event.channel = required_text(object, "channel");
+}
+
+}  // namespace
+
+BenchCommEvent bench_comm_event_from_json(std::string_view text) {
+  const json object = parse_object(text);
+  BenchCommEvent event;
+  read_membership(object, event);
   event.sync_mode = required_text(object, "sync_mode");
   event.values = required_count(object, "values", 1ULL << 32);
   event.rounds = required_count(object, "rounds", 1ULL << 32);
@@ -246,12 +256,7 @@ BenchCommEvent bench_comm_event_from_json(std::string_view text) {
 PredictEvent predict_event_from_json(std::string_view text) {
   const json object = parse_object(text);
   PredictEvent event;
-  event.job_id = job_id_at(object);
-  event.workers = static_cast<std::uint32_t>(required_count(object, "workers", 10000));
-  if (event.workers == 0) fail(Code::invalid_argument, "event: 'workers' must be at least 1");
-  event.worker =
-      static_cast<std::uint32_t>(required_count(object, "worker_index", event.workers - 1));
-  event.channel = required_text(object, "channel");
+  read_membership(object, event);
   event.remote = required_flag(object, "remote");
   event.data = manifest_from(member(object, "data"), kMostParts, "event: data");
   event.data_uri = required_text(object, "data_uri");

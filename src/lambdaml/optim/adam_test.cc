@@ -32,8 +32,8 @@ TEST(Adam, IsTheDefinitionInDouble) {
     ++step;
     m = 0.8 * m + 0.2 * gradient;
     v = 0.95 * v + 0.05 * gradient * gradient;
-    expected -= 0.1 * (m / (1 - std::pow(0.8, step))) /
-                (std::sqrt(v / (1 - std::pow(0.95, step))) + 0.1);
+    expected -=
+        0.1 * (m / (1 - std::pow(0.8, step))) / (std::sqrt(v / (1 - std::pow(0.95, step))) + 0.1);
     adam.step(std::vector<float>{static_cast<float>(gradient)}, 0.1, w);
     EXPECT_NEAR(w[0], expected, 1e-6) << step;
   }

@@ -58,6 +58,15 @@ faas::Function Platform::function() const {
   return function;
 }
 
+faas::Function Platform::function_for(const Options& job) const {
+  faas::Function function = this->function();
+  function.memory_mb = static_cast<int>(job.integer("memory_mb"));
+  function.timeout_s = job.real("timeout_s");
+  function.retries = static_cast<int>(job.integer("retries"));
+  function.environment["LAMBDAML_LOG_LEVEL"] = job.text("log_level");
+  return function;
+}
+
 std::unique_ptr<faas::Invocations> Platform::invoke_all(const faas::Function& function,
                                                         std::vector<std::string> payloads,
                                                         faas::FailureObserver observer) const {

@@ -21,6 +21,8 @@ class Platform {
   /// The worker as a function of this platform, with default limits. Its executable, if any, is
   /// `lambdaml-worker` in this program's folder, or the value of LAMBDAML_WORKER.
   faas::Function function() const;
+  /// The same with the job's limits and log level.
+  faas::Function function_for(const Options& job) const;
   std::unique_ptr<faas::Invocations> invoke_all(const faas::Function& function,
                                                 std::vector<std::string> payloads,
                                                 faas::FailureObserver observer) const;

@@ -117,11 +117,7 @@ class PredictionRun {
 
   void start() {
     const Platform platform(options_.text("platform"), options_, channel_);
-    faas::Function function = platform.function();
-    function.memory_mb = static_cast<int>(options_.integer("memory_mb"));
-    function.timeout_s = options_.real("timeout_s");
-    function.retries = static_cast<int>(options_.integer("retries"));
-    function.environment["LAMBDAML_LOG_LEVEL"] = options_.text("log_level");
+    faas::Function function = platform.function_for(options_);
     if (event_.remote)
       function.outcomes =
           outcomes_by_channel(job_channel_.stores().open_channel(event_.channel, event_.job_id),

@@ -230,11 +230,7 @@ class Run {
                                                  : std::nullopt;
     };
     const Platform platform(options_.text("platform"), options_, channel_);
-    faas::Function function = platform.function();
-    function.memory_mb = static_cast<int>(options_.integer("memory_mb"));
-    function.timeout_s = options_.real("timeout_s");
-    function.retries = static_cast<int>(options_.integer("retries"));
-    function.environment["LAMBDAML_LOG_LEVEL"] = options_.text("log_level");
+    faas::Function function = platform.function_for(options_);
     function.log_folder = folder_.log_folder();
     function.all_at_once = all_together();
     if (job::is_remote(options_)) {

@@ -10,9 +10,9 @@ namespace {
 
 TEST(Folds, MetricsAreMeansAndCostsAreSums) {
   const nlohmann::ordered_json first{
-      {"model", "lr"},     {"epochs", 5},            {"ended_by", "until"}, {"train_loss", 0.25},
-      {"valid_loss", 0.5}, {"valid_accuracy", 0.75}, {"cost_usd", 2},       {"wall_s", 4},
-      {"model_path", "0"}};
+      {"model", "lr"},      {"epochs", 5},       {"ended_by", "until"},
+      {"train_loss", 0.25}, {"valid_loss", 0.5}, {"valid_accuracy", 0.75},
+      {"cost_usd", 2},      {"wall_s", 4},       {"model_path", "0"}};
   nlohmann::ordered_json second = first;
   second["epochs"] = 9;
   second["ended_by"] = "epochs";

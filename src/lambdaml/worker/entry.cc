@@ -53,6 +53,17 @@ Entry enter(storage::Storage& channel, control::WorkerClaim& claim, std::uint32_
   return out;
 }
 
+std::string unless_superseded(control::WorkerClaim& claim,
+                              const std::function<std::string()>& work) {
+  try {
+    return work();
+  } catch (const std::exception& error) {
+    if (!claim.is_superseded()) throw;
+    log::info("{}: leaving", error.what());
+    return std::string(control::kTakenOver);
+  }
+}
+
 void fail_lost(const storage::Storage& channel, std::uint32_t worker) {
   throw control::JobIsLost(
       fmt::format("worker {}: channel {}: it has lost what this job wrote, so the worker cannot "

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -19,6 +20,11 @@ struct Entry {
 /// less for a later one. Throws JobIsLost if the channel has lost what a worker needs to begin, and
 /// Stopped if the job was stopped.
 Entry enter(storage::Storage& channel, control::WorkerClaim& claim, std::uint32_t worker);
+
+/// The response of work(), or that of an attempt that was superseded: whatever its error, a newer
+/// attempt is running, and its report counts. Throws what work() throws otherwise.
+std::string unless_superseded(control::WorkerClaim& claim,
+                              const std::function<std::string()>& work);
 
 /// Throws JobIsLost.
 [[noreturn]] void fail_lost(const storage::Storage& channel, std::uint32_t worker);

@@ -38,14 +38,7 @@ class PredictingWorker {
         format_(predict::output_format(event.out_format)) {}
 
   std::string run() {
-    try {
-      return work();
-    } catch (const std::exception& error) {
-      // Whatever the error, a newer attempt is running, and its report counts.
-      if (!claim_.is_superseded()) throw;
-      log::info("{}: leaving", error.what());
-      return std::string(control::kTakenOver);
-    }
+    return unless_superseded(claim_, [this] { return work(); });
   }
 
  private:

@@ -76,14 +76,7 @@ class WorkerRun {
         each_second_(std::move(each_second)) {}
 
   std::string run() {
-    try {
-      return work();
-    } catch (const std::exception& error) {
-      // Whatever the error, a newer attempt is running, and its report counts.
-      if (!claim_.is_superseded()) throw;
-      log::info("{}: leaving", error.what());
-      return std::string(control::kTakenOver);
-    }
+    return unless_superseded(claim_, [this] { return work(); });
   }
 
  private:

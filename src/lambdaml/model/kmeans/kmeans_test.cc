@@ -248,7 +248,8 @@ TEST(KMeans, TheSilhouetteIsTheNaiveOneInEveryForm) {
   }
   for (const auto& [form, batch] : rows.forms())
     for (const std::size_t threads : {1U, 3U})
-      EXPECT_NEAR(make(4, k, threads)->evaluate(batch, centroids).silhouettes, expected, 1e-4) << form;
+      EXPECT_NEAR(make(4, k, threads)->evaluate(batch, centroids).silhouettes, expected, 1e-4)
+          << form;
   // One cluster has no other; equal centroids are no clusters.
   EXPECT_EQ(make(4, 1)->evaluate(rows.dense(), std::span(centroids).first(4)).silhouettes, 0);
   const std::vector<float> equal(8, 1.0F);
