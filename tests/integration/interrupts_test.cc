@@ -175,8 +175,9 @@ TEST_P(InterruptsOfServers, EndAJobWhoseServerIsStopped) {
   REQUIRE_REAL_DATA();
   const servers::Server& server = servers::get(GetParam());
   const std::string place = server.uri + "/" + folder().filename().string();
-  Command command(folder(), {"train", "-q", "--data", real_data("higgs.train.libsvm"), "--workers",
-                             "2", "--epochs", "100000", "--output", "run", "--channel", place});
+  Command command(
+      folder(), {"train", "-q", "--data", real_data("higgs.train.libsvm"), "--workers", "2", "--lr",
+                 "0.1", "--epochs", "100000", "--output", "run", "--channel", place});
   ASSERT_TRUE(wait_for_epochs(command, folder() / "run" / "metrics.jsonl", 2));
   server.signal(SIGSTOP);
   // Whatever it has asked for does not come.
