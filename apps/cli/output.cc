@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 void write_output(const std::string& place, Bytes bytes) {
   if (place == "-") return write_out({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   const Uri uri = Uri::parse(place);
-  const std::optional<fs::path> path = storage::local_path(uri);
+  const std::optional<fs::path> path = storage::local_file(uri);
   if (!path) {
     const storage::Object object = storage::open_object(uri);
     return object.store->save(object.key, bytes);

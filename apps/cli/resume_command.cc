@@ -25,7 +25,7 @@ void add_resume_command(CLI::App& app, Globals& globals) {
     nlohmann::ordered_json summary;
     {
       ProgressDisplay progress(globals.quiet);
-      summary = trigger::resume(local_path(*run), progress, changed);
+      summary = trigger::resume(path_of_file_uri(*run), progress, changed);
     }
     tell_warnings(summary);
     print_summary(summary, globals);

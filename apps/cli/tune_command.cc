@@ -80,8 +80,8 @@ tune::SearchFolder begin(const TuneFlags& flags, std::optional<tune::Records>& r
 tune::SearchFolder open(const std::string& run) {
   if (run.find("://") == std::string::npos) return tune::SearchFolder::open(run);
   std::error_code ignored;
-  if (fs::exists(fs::path(local_path(run)) / "search.json", ignored))
-    return tune::SearchFolder::open(local_path(run));
+  if (fs::exists(fs::path(path_of_file_uri(run)) / "search.json", ignored))
+    return tune::SearchFolder::open(path_of_file_uri(run));
   const std::string id = Uri::parse(run).name();
   const fs::path folder = fs::path("runs") / id;
   if (fs::exists(folder, ignored)) return tune::SearchFolder::open(folder);

@@ -95,7 +95,7 @@ TEST_F(PathsOfBytes, AJobIsTrainedInterruptedResumedAndUsedThere) {
   ASSERT_NE(at, std::string::npos) << interrupted.err;
   std::string named = interrupted.err.substr(at + 16);
   named.resize(named.find('\n'));
-  EXPECT_EQ(local_path(named), path("cut"));
+  EXPECT_EQ(path_of_file_uri(named), path("cut"));
   EXPECT_EQ(run({"status", named})["state"], "stopped");
   const nlohmann::json resumed = run({"resume", named, "-v"});
   EXPECT_EQ(resumed["epochs"], 40);

@@ -226,7 +226,7 @@ std::string utf8_path(std::string_view path) {
   return is_utf8(path) ? std::string(path) : Uri::parse(path).text();
 }
 
-std::string local_path(std::string_view place) {
+std::string path_of_file_uri(std::string_view place) {
   return place.starts_with("file://") ? Uri::parse(place).path : std::string(place);
 }
 

@@ -44,7 +44,7 @@ struct Uri {
 std::string utf8_path(std::string_view path);
 
 /// The path that a `file://` URI names; any other text as it is.
-std::string local_path(std::string_view place);
+std::string path_of_file_uri(std::string_view place);
 
 /// `%41` → `A`; nullopt if a percent sign is not followed by two hexadecimal digits.
 std::optional<std::string> percent_decoded(std::string_view text);

@@ -45,7 +45,7 @@ void RunFolder::lock() {
 
 std::filesystem::path output_folder(const std::string& value, std::string_view advice) {
   const Uri uri = Uri::parse(value);
-  const std::optional<std::filesystem::path> path = storage::local_path(uri);
+  const std::optional<std::filesystem::path> path = storage::local_file(uri);
   if (!path)
     fail(Code::invalid_argument, "output '{}': it must be a folder of this machine{}",
          uri.display(), advice);

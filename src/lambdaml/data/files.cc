@@ -20,7 +20,7 @@ std::vector<storage::Entry> entries_of(storage::Storage& store, const Uri& folde
                                        std::string_view prefix) {
   std::vector<storage::Entry> out;
   // A list of a store of files goes through all folders below.
-  if (const std::optional<std::filesystem::path> path = storage::local_path(folder)) {
+  if (const std::optional<std::filesystem::path> path = storage::local_file(folder)) {
     std::error_code error;
     for (std::filesystem::directory_iterator at(*path, error), end; !error && at != end;
          at.increment(error)) {

@@ -301,7 +301,7 @@ Dataset read_place(const Learned& model, const Uri& uri, std::string_view format
                             .options = format_options,
                             .features = model.features,
                             .names = model.names};
-  const std::optional<std::filesystem::path> path = storage::local_path(uri);
+  const std::optional<std::filesystem::path> path = storage::local_file(uri);
   if (path && std::filesystem::is_character_file(*path) && *path != "/dev/stdin")
     fail(Code::invalid_argument, "reading {}: it is a device and no file", uri.display());
   if (!uri.name().empty()) {

@@ -60,9 +60,9 @@ struct Function {
   /// returns the answers in the order of `events`. Succeeded or failed ends an event; `running` is
   /// a sign of life with the attempts so far; nullopt says nothing. An exception fails the events,
   /// unless it is worth a retry (unavailable, deadline_exceeded).
-  using Outcomes =
+  using StatusQuery =
       std::function<std::vector<std::optional<EventStatus>>(std::span<const std::size_t> events)>;
-  Outcomes outcomes = {};
+  StatusQuery query_status = {};
 };
 
 /// The events of one call. Thread-safe. Destruction cancels those that still run.

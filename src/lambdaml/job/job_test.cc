@@ -60,10 +60,10 @@ TEST(Job, PathsOfAnyBytesSurviveYamlAndJson) {
   from_json(parse_json(json_text(to_json(options))), "json", from_event);
   for (const Options& read : {from_file, from_event}) {
     for (const char* name : {"data", "output"})
-      EXPECT_EQ(local_path(read.text(name)), given.at(name)) << read.text(name);
+      EXPECT_EQ(path_of_file_uri(read.text(name)), given.at(name)) << read.text(name);
     const std::string model = read.text("model");
     ASSERT_TRUE(model.starts_with("torchscript:")) << model;
-    EXPECT_EQ("torchscript:" + local_path(model.substr(12)), given.at("model"));
+    EXPECT_EQ("torchscript:" + path_of_file_uri(model.substr(12)), given.at("model"));
   }
   // What is no path cannot be kept.
   options = job_options();

@@ -21,10 +21,10 @@ std::shared_ptr<Storage> open_with(const Plugin& plugin, const Uri& uri,
 
 Reach reach_of(const Uri& uri) { return registry().get(uri.scheme).reach; }
 
-std::optional<std::filesystem::path> local_path(const Uri& uri) {
+std::optional<std::filesystem::path> local_file(const Uri& uri) {
   const Plugin* plugin = registry().find(uri.scheme);
-  if (plugin == nullptr || !plugin->local_path) return {};
-  return plugin->local_path(uri);
+  if (plugin == nullptr || !plugin->local_file) return {};
+  return plugin->local_file(uri);
 }
 
 }  // namespace lambdaml::storage

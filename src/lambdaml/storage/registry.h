@@ -29,8 +29,8 @@ struct Plugin {
   Reach reach = Reach::anywhere;
   /// The URI that the bare plug-in name stands for.
   std::function<Uri()> default_uri;
-  /// Implements local_path(); null if values are not files of this machine.
-  std::function<std::filesystem::path(const Uri&)> local_path = nullptr;
+  /// Implements local_file(); null if values are not files of this machine.
+  std::function<std::filesystem::path(const Uri&)> local_file = nullptr;
   /// Implements require_own_place(); null if the service authenticates its users itself.
   std::function<void(const Uri&)> require_own = nullptr;
   /// The store's own settings, written as the URI's query (`scheme://…?name=value&name=value`)
@@ -53,7 +53,7 @@ std::shared_ptr<Storage> open_with(const Plugin& plugin, const Uri& uri,
 /// unknown scheme.
 Reach reach_of(const Uri& uri);
 /// The path of what the URI names, if its store keeps each value in a file of this machine.
-std::optional<std::filesystem::path> local_path(const Uri& uri);
+std::optional<std::filesystem::path> local_file(const Uri& uri);
 /// Generated from the lambdaml_add_plugin() lines.
 void register_plugins(Registry& registry);
 

@@ -118,15 +118,19 @@ class ColumnSums {
 
   /// `x` points to the first of the columns.
   void add(const float* x, std::size_t rows, std::size_t stride, const float* residuals) {
+    // A copy of its own, or compilers store each row's sums.
+    Sums sums = sums_;
     std::size_t i = 0;
     for (; i + kSums <= rows; i += kSums)
-      for (std::size_t s = 0; s < kSums; ++s) add_row(x + (i + s) * stride, residuals[i + s], s);
-    for (; i < rows; ++i) add_row(x + i * stride, residuals[i], 0);
+      for (std::size_t s = 0; s < kSums; ++s)
+        add_row(x + (i + s) * stride, residuals[i + s], sums.of[s]);
+    for (; i < rows; ++i) add_row(x + i * stride, residuals[i], sums.of[0]);
+    sums_ = sums;
   }
   void add_to(float* gradient) const {
     for (std::size_t v = 0; v < V; ++v) {
-      F sum = sums_[0][v];
-      for (std::size_t s = 1; s < kSums; ++s) sum += sums_[s][v];
+      F sum = sums_.of[0][v];
+      for (std::size_t s = 1; s < kSums; ++s) sum += sums_.of[s][v];
       float* g = gradient + v * kWidth;
       if (v + 1 < V)
         store(g, load(g) + sum);
@@ -138,15 +142,18 @@ class ColumnSums {
  private:
   static constexpr std::size_t kSums = V >= 4 ? 1 : 4 / V;
 
-  void add_row(const float* row, float residual, std::size_t s) {
+  struct Sums {
+    F of[kSums][V] = {};
+  };
+
+  void add_row(const float* row, float residual, F (&sums)[V]) const {
     const F r = broadcast(residual);
-    for (std::size_t v = 0; v + 1 < V; ++v)
-      sums_[s][v] = fma(load(row + v * kWidth), r, sums_[s][v]);
-    sums_[s][V - 1] = fma(load(row + (V - 1) * kWidth, tail_), r, sums_[s][V - 1]);
+    for (std::size_t v = 0; v + 1 < V; ++v) sums[v] = fma(load(row + v * kWidth), r, sums[v]);
+    sums[V - 1] = fma(load(row + (V - 1) * kWidth, tail_), r, sums[V - 1]);
   }
 
   First tail_;
-  F sums_[kSums][V] = {};
+  Sums sums_;
 };
 
 void accumulate(const float* x, std::size_t rows, std::size_t cols, const float* residuals,

@@ -23,7 +23,7 @@
 #include "lambdaml/job/options.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/predict/output_format.h"
-#include "lambdaml/trigger/outcomes.h"
+#include "lambdaml/trigger/channel_status.h"
 #include "lambdaml/trigger/platform.h"
 #include "lambdaml/trigger/reach.h"
 
@@ -119,9 +119,9 @@ class PredictionRun {
     const Platform platform(options_.text("platform"), options_, channel_);
     faas::Function function = platform.function_for(options_);
     if (event_.remote)
-      function.outcomes =
-          outcomes_by_channel(job_channel_.stores().open_channel(event_.channel, event_.job_id),
-                              [] { return std::uint64_t{0}; });
+      function.query_status =
+          status_by_channel(job_channel_.stores().open_channel(event_.channel, event_.job_id),
+                            [] { return std::uint64_t{0}; });
     function.worth_a_retry = control::is_worth_another_attempt;
     std::vector<std::string> payloads;
     event_.sent_ms = epoch_ms();

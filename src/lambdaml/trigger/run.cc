@@ -25,7 +25,7 @@
 #include "lambdaml/job/running_cost.h"
 #include "lambdaml/job/summary.h"
 #include "lambdaml/optim/registry.h"
-#include "lambdaml/trigger/outcomes.h"
+#include "lambdaml/trigger/channel_status.h"
 #include "lambdaml/trigger/platform.h"
 #include "lambdaml/trigger/reach.h"
 
@@ -235,9 +235,9 @@ class Run {
     function.all_at_once = all_together();
     if (job::is_remote(options_)) {
       // Bulk-synchronous workers only progress together.
-      function.outcomes =
-          outcomes_by_channel(stores_.open_channel(options_.text("channel"), folder_.job_id()),
-                              [this] { return news_.load(); });
+      function.query_status =
+          status_by_channel(stores_.open_channel(options_.text("channel"), folder_.job_id()),
+                            [this] { return news_.load(); });
     }
     function.worth_a_retry = control::is_worth_another_attempt;
     function.goes_on = [](const std::string& response) {

@@ -43,7 +43,7 @@ constexpr std::uint64_t kMostStalls = 3;
 
 /// Where the summary of a trial says that its model is.
 fs::path model_path_in(const ordered_json& summary) {
-  return local_path(text_at(summary, "model_path"));
+  return path_of_file_uri(text_at(summary, "model_path"));
 }
 
 /// A trial's options, ready to run. Throws invalid_argument for incompatible values.

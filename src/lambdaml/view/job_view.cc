@@ -56,7 +56,7 @@ JobView JobView::open(const std::string& run) {
   JobView view;
   view.run_ = run;
   std::string checkpoints;
-  const std::string path = local_path(run);
+  const std::string path = path_of_file_uri(run);
   const bool is_path = run.find("://") == std::string::npos;
   std::error_code error;
   if (is_path ? !is_checkpoint_folder(path) : fs::exists(fs::path(path) / kRunFile, error)) {

@@ -16,7 +16,7 @@
 #include "lambdaml/faas/runtime.h"
 
 /// Events as asynchronous invocations of a function that is deployed on AWS Lambda. Lambda accepts
-/// an event and never reports how it ended: Function::outcomes does, by reading the workers'
+/// an event and never reports how it ended: Function::query_status does, by reading the workers'
 /// results. Lambda itself retries, after one and two minutes, as often as the function's
 /// event-invoke configuration says. A running function cannot be ended: cancel() only stops
 /// watching, and the caller leaves a stop request for the workers in the job's storage.
@@ -128,7 +128,7 @@ class LambdaInvocations : public Invocations {
   std::vector<std::optional<EventStatus>> statuses_of(std::span<const std::size_t> events) {
     std::vector<std::optional<EventStatus>> found(events.size());
     try {
-      found = function_.outcomes(events);
+      found = function_.query_status(events);
     } catch (...) {
       const Failure failure = current_failure();
       const Code code = code_from_string(failure.type);
@@ -201,7 +201,7 @@ class LambdaInvoker : public Invoker {
   std::unique_ptr<Invocations> invoke_all(const Function& function,
                                           std::vector<std::string> payloads,
                                           FailureObserver observer) override {
-    if (!function.outcomes)
+    if (!function.query_status)
       fail(Code::internal, "the platform 'aws' needs a way to see how events end");
     auto client = std::make_unique<lambdaml::aws::LambdaClient>();
     if (function.all_at_once) check_concurrency(*client, function_, payloads.size());

@@ -63,11 +63,11 @@ class AwsPlatformTest : public ::testing::Test {
   }
   static Function function() {
     Function function;
-    function.outcomes = each([](std::size_t) { return std::nullopt; });
+    function.query_status = each([](std::size_t) { return std::nullopt; });
     return function;
   }
   /// What is told of each event by itself.
-  static Function::Outcomes each(
+  static Function::StatusQuery each(
       std::function<std::optional<EventStatus>(std::size_t event)> outcome) {
     return [outcome = std::move(outcome)](std::span<const std::size_t> events) {
       std::vector<std::optional<EventStatus>> all;
@@ -99,7 +99,7 @@ class AwsPlatformTest : public ::testing::Test {
 
 TEST_F(AwsPlatformTest, EventsEndAsTheCallerSaysTheyDo) {
   std::atomic<int> asked = 0;
-  function_.outcomes = each([&](std::size_t event) -> std::optional<EventStatus> {
+  function_.query_status = each([&](std::size_t event) -> std::optional<EventStatus> {
     if (++asked < 6) return {};
     return ended(State::succeeded, "result " + std::to_string(event));
   });
@@ -114,7 +114,7 @@ TEST_F(AwsPlatformTest, EventsEndAsTheCallerSaysTheyDo) {
 
 TEST_F(AwsPlatformTest, AllThatRunAreAskedForAtOnce) {
   std::vector<std::vector<std::size_t>> asked;  // by the one thread that asks
-  function_.outcomes = [&](std::span<const std::size_t> events) {
+  function_.query_status = [&](std::span<const std::size_t> events) {
     asked.emplace_back(events.begin(), events.end());
     std::vector<std::optional<EventStatus>> all(events.size());
     if (asked.size() == 2) all[1] = ended(State::succeeded, "first");
@@ -127,7 +127,7 @@ TEST_F(AwsPlatformTest, AllThatRunAreAskedForAtOnce) {
 }
 
 TEST_F(AwsPlatformTest, OneLostEventEndsTheWaitAndIsReported) {
-  function_.outcomes = each([&](std::size_t event) -> std::optional<EventStatus> {
+  function_.query_status = each([&](std::size_t event) -> std::optional<EventStatus> {
     if (event != 1) return {};
     return ended(State::failed, "nan");
   });
@@ -148,7 +148,7 @@ TEST_F(AwsPlatformTest, OneLostEventEndsTheWaitAndIsReported) {
 }
 
 TEST_F(AwsPlatformTest, ASignOfLifeTellsOfTries) {
-  function_.outcomes = each([&](std::size_t) {
+  function_.query_status = each([&](std::size_t) {
     EventStatus status;
     status.state = State::running;
     status.attempts = 2;
@@ -161,7 +161,7 @@ TEST_F(AwsPlatformTest, ASignOfLifeTellsOfTries) {
 
 TEST_F(AwsPlatformTest, AStoreThatCannotBeReadFailsTheEventUnlessThatMayPass) {
   std::atomic<int> asked = 0;
-  function_.outcomes = each([&](std::size_t) -> std::optional<EventStatus> {
+  function_.query_status = each([&](std::size_t) -> std::optional<EventStatus> {
     if (++asked == 1) fail(Code::unavailable, "a hiccup");
     fail(Code::permission_denied, "not yours");
   });

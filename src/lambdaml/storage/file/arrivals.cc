@@ -20,15 +20,15 @@ constexpr std::size_t kMostFolders = 256;
 
 Arrivals::Arrivals() : queue_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)), process_(::getpid()) {}
 
-Arrivals::Watch Arrivals::watch(const std::string& folder) {
-  if (watch_of_.contains(folder)) return Watch::already;
-  if (!queue_) return Watch::refused;
+Arrivals::Watching Arrivals::watch(const std::string& folder) {
+  if (watch_of_.contains(folder)) return Watching::already;
+  if (!queue_) return Watching::refused;
   const int watch =
       ::inotify_add_watch(queue_.get(), folder.c_str(), IN_MOVED_TO | IN_MOVE_SELF | IN_ONLYDIR);
-  if (watch < 0) return Watch::refused;
+  if (watch < 0) return Watching::refused;
   watch_of_[folder] = watch;
   folder_of_[watch] = folder;
-  return Watch::added;
+  return Watching::added;
 }
 
 Arrivals::News Arrivals::wait(double seconds) {

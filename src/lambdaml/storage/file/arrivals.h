@@ -19,9 +19,9 @@ class Arrivals {
   /// Does not throw: without inotify (limits reached) every watch() is refused.
   Arrivals();
 
-  enum class Watch { already, added, refused };
+  enum class Watching { already, added, refused };
   /// Reports arrivals in `folder` from now on. Refused if there is no such folder or no watch left.
-  Watch watch(const std::string& folder);
+  Watching watch(const std::string& folder);
 
   struct News {
     bool anything = false;  ///< may have arrived: events were lost or a folder was removed

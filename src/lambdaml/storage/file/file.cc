@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 /// A wait checks its keys this often even without notifications: for files that did not arrive by
 /// rename (copied by hand, or on a network file system).
-constexpr double kLookAnyway = 0.25;
+constexpr double kPollInterval_s = 0.25;
 constexpr double kLongestPoll = 0.02;
 /// Limit for a folder that keeps vanishing before the file is in it, as a loop that clears it
 /// causes.
@@ -103,9 +103,9 @@ class FolderWatch final : public ListedKeyWatch {
       bool all_watched = true;
       bool any_added = false;
       for (const std::size_t i : missing(keys().size())) {
-        const Arrivals::Watch watch = arrivals_->watch(places_[i].folder);
-        all_watched &= watch != Arrivals::Watch::refused;
-        any_added |= watch == Arrivals::Watch::added;
+        const Arrivals::Watching watch = arrivals_->watch(places_[i].folder);
+        all_watched &= watch != Arrivals::Watching::refused;
+        any_added |= watch == Arrivals::Watching::added;
       }
       if (any_added) poll(missing(below));
       if (any_found()) return;
@@ -120,10 +120,10 @@ class FolderWatch final : public ListedKeyWatch {
   }
 
   void sleep_until_news(Deadline deadline, std::size_t below) {
-    const Arrivals::News news = arrivals_->wait(deadline.earlier(look_anyway_).seconds_left());
+    const Arrivals::News news = arrivals_->wait(deadline.earlier(next_poll_).seconds_left());
     std::vector<std::size_t> worth_it = missing(below);
-    if (news.anything || look_anyway_.passed())
-      look_anyway_ = Deadline::in(kLookAnyway);
+    if (news.anything || next_poll_.passed())
+      next_poll_ = Deadline::in(kPollInterval_s);
     else
       std::erase_if(worth_it, [&](std::size_t i) {
         return !news.names.contains({places_[i].folder, places_[i].name});
@@ -134,7 +134,7 @@ class FolderWatch final : public ListedKeyWatch {
   ArrivalsPool& pool_;
   std::unique_ptr<Arrivals> arrivals_;
   std::vector<Place> places_;
-  Deadline look_anyway_ = Deadline::in(kLookAnyway);
+  Deadline next_poll_ = Deadline::in(kPollInterval_s);
   double pause_s_ = 0.0001;
 };
 
@@ -391,7 +391,7 @@ void register_plugin(Registry& registry) {
        },
        .reach = Reach::machine,
        .default_uri = [] { return Uri::parse(default_folder()); },
-       .local_path = [](const Uri& uri) { return std::filesystem::path(uri.path); },
+       .local_file = [](const Uri& uri) { return std::filesystem::path(uri.path); },
        .require_own = [](const Uri& uri) { require_own_folder(uri.path, sharing_of(uri)); }});
 }
 

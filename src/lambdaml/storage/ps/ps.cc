@@ -104,7 +104,7 @@ class ParameterServer final : public Storage, public Aggregator {
     Series& series = series_of(request.key);
     Numbers answer;
     const Sum sum = with_server("summing", request.key, [&](Client& server) {
-      return bring(server, series, request, totals, values, answer, deadline);
+      return exchange(server, series, request, totals, values, answer, deadline);
     });
     if (!sum.missing.empty())
       throw MissingWorkers(fmt::format("{}: summing '{}', round {}: workers are missing",
@@ -136,9 +136,9 @@ class ParameterServer final : public Storage, public Aggregator {
   }
 
   /// The exchange for one sum with one server.
-  Sum bring(Client& server, Series& series, const SumRequest& request,
-            std::span<const double> totals, std::span<const float> values, Numbers& answer,
-            Deadline deadline) {
+  Sum exchange(Client& server, Series& series, const SumRequest& request,
+               std::span<const double> totals, std::span<const float> values, Numbers& answer,
+               Deadline deadline) {
     Part part;
     part.id = request.key;
     part.round = request.round;
@@ -149,7 +149,8 @@ class ParameterServer final : public Storage, public Aggregator {
     part.last = request.last;
     if (request.generation != 0) part.generation = request.generation;
     if (series.incarnation != server.incarnation()) {
-      if (series.last && request.kind == SumRequest::Kind::round) give_back(server, part, series);
+      if (series.last && request.kind == SumRequest::Kind::round)
+        release_result(server, part, series);
       series.incarnation = server.incarnation();
       series.delivered.reset();
     }
@@ -195,7 +196,7 @@ class ParameterServer final : public Storage, public Aggregator {
     }
   }
 
-  void give_back(Client& server, Part part, const Series& series) {
+  void release_result(Client& server, Part part, const Series& series) {
     part.kind = Kind::result;
     part.round = series.last_round;
     part.length = series.last_length;

@@ -14,7 +14,8 @@ namespace lambdaml::storage::s3 {
 namespace {
 
 constexpr std::uint64_t kMostParts = 10'000;
-constexpr int kLooks = 4;
+/// How often a value is loaded again that is replaced or damaged meanwhile.
+constexpr int kAttempts = 4;
 /// S3's own limit is lower; an answer that claims more does not get the memory.
 constexpr std::uint64_t kLargestObject = 100ULL << 40U;
 
@@ -173,8 +174,8 @@ std::optional<Buffer> get_part(Bucket& bucket, std::string_view key, std::uint64
 std::optional<Buffer> finish_get(Bucket& bucket, std::string_view key, aws::Response first) {
   const std::string what = what_for("loading", key);
   bool damaged = false;
-  for (int look = 1; look <= kLooks; ++look) {
-    if (look > 1) first = bucket.call(get_request(bucket, key), what);
+  for (int attempt = 1; attempt <= kAttempts; ++attempt) {
+    if (attempt > 1) first = bucket.call(get_request(bucket, key), what);
     if (is_absence(first)) return {};
     if (first.status == 416) return Buffer();  // a range of nothing: the object is empty
     bucket.need_ok(first, what);

@@ -1,4 +1,4 @@
-#include "lambdaml/trigger/outcomes.h"
+#include "lambdaml/trigger/channel_status.h"
 
 #include <map>
 #include <utility>
@@ -29,8 +29,8 @@ faas::EventStatus status_of(std::size_t worker, const control::WorkerEnd& end) {
 
 }  // namespace
 
-faas::Function::Outcomes outcomes_by_channel(std::shared_ptr<storage::Storage> channel,
-                                             std::function<std::uint64_t()> news_of_job) {
+faas::Function::StatusQuery status_by_channel(std::shared_ptr<storage::Storage> channel,
+                                              std::function<std::uint64_t()> news_of_job) {
   return [channel = std::move(channel), news_of_job = std::move(news_of_job),
           heard =
               std::map<std::size_t, std::uint64_t>()](std::span<const std::size_t> events) mutable {
