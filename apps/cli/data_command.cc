@@ -89,9 +89,10 @@ void add_split(CLI::App& group, Globals& globals) {
                                         {"features", manifest.features},
                                         {"bytes", manifest.bytes}}));
     else
-      print_line(fmt::format("{}: {} parts, {} rows, {} features, {}",
-                             Uri::parse(arguments->to).display(), manifest.parts(),
-                             human_count(manifest.rows()), human_count(manifest.features),
+      print_line(fmt::format("{}: {} parts, {} rows, {}, {}", Uri::parse(arguments->to).display(),
+                             manifest.parts(), human_count(manifest.rows()),
+                             manifest.tensors.empty() ? human_count(manifest.features) + " features"
+                                                      : manifest.tensors.text(),
                              human_bytes(manifest.bytes)));
   });
 }
@@ -137,6 +138,14 @@ ordered_json to_json(const data::Summary& info, const data::Places& uri, double 
     out["targets"] = {
         {"min", info.targets->min}, {"mean", info.targets->mean}, {"max", info.targets->max}};
   if (info.names && !info.names->features.empty()) out["feature_names"] = info.names->features;
+  for (const data::Summary::Range& range : info.tensors)
+    out["tensors"].push_back({{"name", range.tensor.name},
+                              {"type", data::to_string(range.tensor.element)},
+                              {"shape", range.tensor.shape},
+                              {"min", range.min},
+                              {"mean", range.mean},
+                              {"max", range.max},
+                              {"target", range.to_learn}});
   return out;
 }
 
@@ -155,14 +164,21 @@ void add_info(CLI::App& group, Globals& globals) {
     const double density = cells > 0 ? static_cast<double>(info.nonzeros) / cells : 0;
     if (globals.json) return print_json(json_text(to_json(info, uri, density)));
     print_line(fmt::format("rows      {}", human_count(info.rows)));
-    print_line(fmt::format("features  {}", human_count(info.features)));
-    print_line(fmt::format("density   {:.4g} ({} non-zeros)", density, human_count(info.nonzeros)));
+    for (const data::Summary::Range& range : info.tensors)
+      print_line(fmt::format("{}    {}, from {:.6g} to {:.6g}, mean {:.6g}",
+                             range.to_learn ? "target" : "tensor", range.tensor.text(), range.min,
+                             range.max, range.mean));
+    if (info.tensors.empty()) {
+      print_line(fmt::format("features  {}", human_count(info.features)));
+      print_line(
+          fmt::format("density   {:.4g} ({} non-zeros)", density, human_count(info.nonzeros)));
+    }
     if (info.names && !info.names->features.empty()) {
       Listing names;
       for (const std::string& name : info.names->features) names.add(name);
       print_line(fmt::format("names     {}", names.line()));
     }
-    print_line(labels_line(info));
+    if (info.tensors.empty() || !info.tensors.back().to_learn) print_line(labels_line(info));
     print_line(fmt::format("bytes     {}{}", human_count(info.bytes),
                            info.parts > 0 ? fmt::format(" in {} parts", info.parts) : ""));
   });

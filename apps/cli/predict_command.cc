@@ -52,7 +52,7 @@ void predict_here(const PredictArguments& arguments, const Options& format_optio
     write_output(arguments.out, format.write(result.table));
   else if (!globals.json)
     write_output("-", format.write(result.table));
-  const model::Plugin& plugin = model::registry().get(model.name);
+  const model::Plugin& plugin = model.plugin();
   if (globals.json)
     print_json(json_text(json_of(result.quality, plugin, model.shape)));
   else
@@ -72,7 +72,7 @@ void predict_there(const PredictArguments& arguments, const Options& format_opti
                                      .out_format = arguments.out_format,
                                      .request = arguments.request},
                                     std::move(options));
-  const model::Plugin& plugin = model::registry().get(end.model_name);
+  const model::Plugin& plugin = *end.plugin;
   const std::string to = Uri::parse(arguments.to).display();
   if (globals.json) {
     nlohmann::ordered_json json = json_of(end.quality, plugin, end.shape);

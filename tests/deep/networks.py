@@ -112,8 +112,12 @@ def make(name, classes=10):
             "resnet152": lambda: ResNet(Bottleneck, [3, 8, 36, 3], classes)}[name]()
 
 
+DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64, "I8": torch.int8,
+          "I16": torch.int16, "I32": torch.int32, "I64": torch.int64, "U8": torch.uint8, "BOOL": torch.bool}
+
+
 def read_safetensors(path):
-    """Name → tensor, for F32; the metadata."""
+    """Name → tensor; the metadata."""
     with open(path, "rb") as file:
         length, = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
@@ -122,9 +126,8 @@ def read_safetensors(path):
     tensors = {}
     for name, about in header.items():
         begin, end = about["data_offsets"]
-        if about["dtype"] == "F32":
-            values = torch.frombuffer(data[begin:end], dtype=torch.float32)
-            tensors[name] = values.reshape(about["shape"]).clone()
+        values = torch.frombuffer(data[begin:end], dtype=DTYPES[about["dtype"]])
+        tensors[name] = values.reshape(about["shape"]).clone()
     return tensors, metadata
 
 

@@ -24,6 +24,18 @@ inline void check_dataset(const lambdaml::data::Dataset& dataset) {
     for (const std::int32_t value : dataset.labels)
       want(labels.empty() || (value >= 0 && static_cast<std::size_t>(value) < labels.size()));
   }
+  want(dataset.tensors.empty() || dataset.cols() == 0);
+  want(!dataset.target_tensor || (dataset.labels.empty() && dataset.targets.empty()));
+  const auto check_tensor = [&](const lambdaml::data::Tensor& tensor) {
+    want(lambdaml::data::all_finite(tensor, dataset.rows()));
+    unsigned char sum = 0;
+    for (const std::byte b : tensor.bytes(dataset.rows()))
+      sum = static_cast<unsigned char>(sum + std::to_integer<unsigned>(b));
+    volatile unsigned char sink_of_tensor = sum;
+    (void)sink_of_tensor;
+  };
+  for (const lambdaml::data::Tensor& tensor : dataset.tensors) check_tensor(tensor);
+  if (dataset.target_tensor) check_tensor(*dataset.target_tensor);
   volatile std::int32_t sink = 0;
   for (const std::int32_t label : dataset.labels) sink = label;
   (void)sink;

@@ -1,6 +1,7 @@
 #include "lambdaml/data/align.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <set>
@@ -166,6 +167,84 @@ Dataset align_labels(const Dataset& dataset, const Learned& model, const std::st
   return out;
 }
 
+/// Features as the only tensor of a model: floats in place, or bytes if all of them are such.
+std::optional<Dataset> as_tensor(const Dataset& dataset, const TensorShape& wanted) {
+  const bool floats = wanted.element == Element::float32 && wanted.shape.size() == 1;
+  if (wanted.row_numbers() != dataset.cols() || !(floats || wanted.element == Element::uint8))
+    return {};
+  const Dataset dense = in_form(dataset, Form::dense);
+  const std::size_t rows = dense.rows();
+  const std::span<const float> values(std::get<tensor::DenseView>(dense.features).data,
+                                      rows * dense.cols());
+  Dataset out = dense;
+  out.features = tensor::DenseView{nullptr, rows, 0};
+  if (floats) {
+    out.tensors = {Tensor{wanted, std::as_bytes(values).data()}};
+    return out;
+  }
+  auto owner = std::make_shared<std::pair<Array<std::byte>, std::shared_ptr<const void>>>(
+      Array<std::byte>(values.size()), dense.owner);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!(values[i] >= 0 && values[i] <= 255) || values[i] != std::floor(values[i])) return {};
+    owner->first[i] = static_cast<std::byte>(values[i]);
+  }
+  out.tensors = {Tensor{wanted, owner->first.data()}};
+  out.owner = std::move(owner);
+  return out;
+}
+
+/// The only tensor, of uint8, as features.
+Dataset as_features(const Dataset& dataset) {
+  const Tensor& tensor = dataset.tensors[0];
+  Array<float> values(dense_bytes(dataset.rows(), tensor.row_numbers(), "the data set") /
+                      sizeof(float));
+  std::ranges::transform(tensor.bytes(dataset.rows()), values.data(), [](std::byte b) {
+    return static_cast<float>(std::to_integer<unsigned>(b));
+  });
+  return dense_dataset(std::move(values), dataset.rows(), tensor.row_numbers(),
+                       labelling_of(dataset, dataset.rows(), [](std::size_t r) { return r; }));
+}
+
+/// With the tensors that a model learned, in its order.
+Dataset align_tensors(const Dataset& dataset, const Learned& model, const std::string& what) {
+  const auto refuse = [&] {
+    const TensorShapes learned{model.tensors};
+    fail(Code::invalid_argument, "{}: it has {}, and the model learned from {}", what,
+         dataset.tensors.empty() ? fmt::format("{} features", dataset.cols())
+                                 : TensorShapes{dataset.tensor_shapes().inputs}.text(),
+         model.tensors.empty() ? fmt::format("{} features", model.features) : learned.text());
+  };
+  if (model.tensors.empty()) {
+    const bool bytes = dataset.tensors.size() == 1 &&
+                       dataset.tensors[0].element == Element::uint8 &&
+                       dataset.tensors[0].row_numbers() == model.features;
+    if (!bytes) refuse();
+    return as_features(dataset);
+  }
+  if (dataset.tensors.empty()) {
+    std::optional<Dataset> out;
+    if (model.tensors.size() == 1) out = as_tensor(dataset, model.tensors[0]);
+    if (!out) refuse();
+    return *out;
+  }
+  Dataset out = dataset;
+  out.tensors.clear();
+  const auto named = [&](const TensorShape& wanted) {
+    return std::ranges::find(dataset.tensors, wanted.name, &Tensor::name);
+  };
+  const bool by_name = std::ranges::all_of(model.tensors, [&](const TensorShape& wanted) {
+    return named(wanted) != dataset.tensors.end();
+  });
+  if (!by_name && dataset.tensors.size() < model.tensors.size()) refuse();
+  for (std::size_t t = 0; t < model.tensors.size(); ++t) {
+    const TensorShape& wanted = model.tensors[t];
+    const Tensor& found = by_name ? *named(wanted) : dataset.tensors[t];
+    if (found.element != wanted.element || found.shape != wanted.shape) refuse();
+    out.tensors.push_back({wanted, found.values});
+  }
+  return out;
+}
+
 }  // namespace
 
 Dataset with_columns_at(const Dataset& dataset, const std::vector<std::uint32_t>& places,
@@ -182,9 +261,11 @@ Dataset with_columns_at(const Dataset& dataset, const std::vector<std::uint32_t>
 
 Dataset align(const Dataset& given, const Learned& model, const std::string& what) {
   Dataset dataset = given;
-  if (model.ignore_labels) dataset.labels = {}, dataset.targets = {};
+  if (model.ignore_labels) dataset.labels = {}, dataset.targets = {}, dataset.target_tensor = {};
   Dataset out = dataset;
-  if (has_features(dataset.names) && has_features(model.names)) {
+  if (!model.tensors.empty() || !dataset.tensors.empty()) {
+    out = align_tensors(out, model, what);
+  } else if (has_features(dataset.names) && has_features(model.names)) {
     if (dataset.names->features != model.names->features) {
       const std::vector<std::uint32_t> places =
           places_of(dataset.names->features, model.names->features, what);
@@ -203,7 +284,9 @@ Dataset align(const Dataset& given, const Learned& model, const std::string& wha
 }
 
 Dataset concatenate_named(std::vector<Dataset> parts, const std::vector<std::string>& what) {
-  const auto named = [](const Dataset& part) { return has_features(part.names); };
+  const auto named = [](const Dataset& part) {
+    return has_features(part.names) || !part.tensors.empty();
+  };
   const auto as_first = [&](const Dataset& part) { return same_names(part.names, parts[0].names); };
   if (std::all_of(parts.begin(), parts.end(), as_first)) return concatenate(std::move(parts));
   auto all = std::make_shared<Names>(parts[0].names ? *parts[0].names : Names());
@@ -217,6 +300,7 @@ Dataset concatenate_named(std::vector<Dataset> parts, const std::vector<std::str
            "{}: its columns have no names, unlike those of another file of the set; give all files "
            "a header",
            what[i]);
+    if (!parts[i].names) continue;  // of tensors whose labels have no names
     const Names& names = *parts[i].names;
     labels.insert(names.labels.begin(), names.labels.end());
     for (std::size_t f = 0; f < names.features.size(); ++f) {
@@ -234,7 +318,7 @@ Dataset concatenate_named(std::vector<Dataset> parts, const std::vector<std::str
     all->fills.clear();
     for (const std::string& feature : all->features) all->fills.push_back(fills[feature]);
   }
-  const Learned model{all->features.size(), all};
+  const Learned model{all->features.size(), all, false, parts[0].tensor_shapes().inputs};
   for (std::size_t i = 0; i < parts.size(); ++i) parts[i] = align(parts[i], model, what[i]);
   return concatenate(std::move(parts));
 }

@@ -22,6 +22,7 @@ struct Learned {
   std::size_t features = 0;
   std::shared_ptr<const Names> names = nullptr;
   bool ignore_labels = false;  ///< labels and targets of rows mean nothing: they are dropped
+  std::vector<TensorShape> tensors = {};  ///< of a model of named tensors
 };
 
 /// The rows with the columns that a model learned, in its order, and its numbering of labels.
@@ -30,6 +31,11 @@ struct Learned {
 /// categories (`colour=green`), so that such a row has none of the column's categories. Throws
 /// invalid_argument, naming `what`, for a column of the model that is missing, and for a label
 /// whose text the model does not know. Shares the rows if nothing changes.
+///
+/// Tensors are found by their names, if all of the model's are there, and otherwise by position;
+/// the others are dropped. Features are taken for the only tensor of a model if it has as many
+/// numbers: CIFAR-10's rows for images of 3 × 32 × 32 bytes. Throws invalid_argument, naming both
+/// sides, for tensors of other types or shapes.
 Dataset align(const Dataset& dataset, const Learned& model, const std::string& what);
 
 /// The rows of several files, one after the other: columns are found by their names, and there are

@@ -2,10 +2,12 @@
 
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/data/dataset.h"
@@ -91,6 +93,21 @@ inline Dataset dense_dataset(Array<float> values, std::size_t rows, std::size_t 
   return {tensor::DenseView{v.data(), rows, cols}, l.labels.span(), owner, l.targets.span(),
           names_of_cols(l.names, cols)};
 }
+
+/// A tensor that is being read: rows × shape numbers.
+struct TensorValues {
+  TensorShape shape;
+  Array<std::byte> values;
+};
+
+/// A data set of tensors that owns them; see Dataset. Throws internal if the values are not those
+/// of so many rows.
+Dataset tensor_dataset(std::size_t rows, std::vector<TensorValues> inputs,
+                       std::optional<TensorValues> target, Labelling labelling);
+
+/// Throws invalid_argument for a set of tensors, which a format of features cannot hold; `writing`
+/// says what is done: "writing CSV".
+void require_features(const Dataset& dataset, std::string_view writing);
 
 /// `offsets` has rows + 1 entries and begins at 0.
 template <class Index>

@@ -121,7 +121,41 @@ Dataset Dataset::slice(std::size_t begin, std::size_t end) const {
   const auto cut = [&](auto values) {
     return values.empty() ? values : values.subspan(begin, end - begin);
   };
-  return {tensor::slice(features, begin, end), cut(labels), owner, cut(targets), names};
+  return {tensor::slice(features, begin, end),
+          cut(labels),
+          owner,
+          cut(targets),
+          names,
+          from_row(tensors, begin),
+          from_row(target_tensor, begin)};
+}
+
+void require_features(const Dataset& dataset, std::string_view writing) {
+  if (!dataset.tensors.empty())
+    fail(Code::invalid_argument, "{}: it holds rows of features, and these have tensors ({})",
+         writing, dataset.tensor_shapes().text());
+}
+
+Dataset tensor_dataset(std::size_t rows, std::vector<TensorValues> inputs,
+                       std::optional<TensorValues> target, Labelling labelling) {
+  struct Owner {
+    std::vector<TensorValues> inputs;
+    std::optional<TensorValues> target;
+    Labelling labelling;
+  };
+  const auto owner =
+      std::make_shared<Owner>(Owner{std::move(inputs), std::move(target), std::move(labelling)});
+  const auto view = [&](const TensorValues& tensor) {
+    if (tensor.values.size() != rows * tensor.shape.row_bytes())
+      fail(Code::internal, "the tensor {} has {} bytes for {} rows", tensor.shape.text(),
+           tensor.values.size(), rows);
+    return Tensor{tensor.shape, tensor.values.data()};
+  };
+  Dataset out{tensor::DenseView{nullptr, rows, 0}, owner->labelling.labels.span(), owner,
+              owner->labelling.targets.span(), owner->labelling.names};
+  for (const TensorValues& input : owner->inputs) out.tensors.push_back(view(input));
+  if (owner->target) out.target_tensor = view(*owner->target);
+  return out;
 }
 
 std::vector<std::int32_t> distinct_labels(std::span<const std::int32_t> labels) {
@@ -156,6 +190,13 @@ std::uint64_t checksum_of(const Dataset& dataset) {
     add("targets", 7);
     add(dataset.targets.data(), dataset.targets.size());
   }
+  const auto add_tensor = [&](const Tensor& tensor) {
+    const std::string text = tensor.text();
+    add(text.data(), text.size());
+    add(tensor.values, dataset.rows() * tensor.row_bytes());
+  };
+  for (const Tensor& tensor : dataset.tensors) add_tensor(tensor);
+  if (dataset.target_tensor) add_tensor(*dataset.target_tensor);
   if (dataset.names) {
     const std::string names = names_text(*dataset.names);
     add(names.data(), names.size());
@@ -191,6 +232,7 @@ Dataset with_cols(const Dataset& dataset, std::size_t cols) {
 }
 
 Dataset in_form(const Dataset& dataset, Form form) {
+  if (!dataset.tensors.empty()) return dataset;  // they have one form
   if (const auto* dense = std::get_if<tensor::DenseView>(&dataset.features)) {
     if (form != Form::sparse) return dataset;
     return dense->cols <= kNarrowCols ? to_sparse<std::uint16_t>(dataset, *dense)

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/options.h"
+#include "lambdaml/data/tensors.h"
 #include "lambdaml/tensor/view.h"
 
 namespace lambdaml::data {
@@ -25,8 +27,9 @@ struct Names {
 };
 constexpr std::size_t kMostNames = 500'000;
 
-/// Rows of features with their labels or targets, in memory. A view with an owner: cheap to copy,
-/// immutable, so it may be shared by threads.
+/// Rows with their labels or targets, in memory. A view with an owner: cheap to copy, immutable, so
+/// it may be shared by threads. Rows are either features or named tensors; a set of tensors has no
+/// features: DenseView{nullptr, rows, 0}.
 struct Dataset {
   tensor::MatrixView features;           ///< rows × features
   std::span<const std::int32_t> labels;  ///< one per row, as in the file; empty when there are none
@@ -35,11 +38,19 @@ struct Dataset {
   /// has labels or targets or neither.
   std::span<const float> targets = {};
   std::shared_ptr<const Names> names = nullptr;  ///< null if nothing has a name
+  std::vector<Tensor> tensors = {};  ///< the inputs, in order; empty for a set of features
+  /// What to learn where it is not one label or one real number per row; only of a set of tensors,
+  /// which then has neither labels nor targets.
+  std::optional<Tensor> target_tensor = {};
 
+  /// Of all of them.
+  TensorShapes tensor_shapes() const { return {{tensors.begin(), tensors.end()}, target_tensor}; }
   std::size_t rows() const { return tensor::rows(features); }
   std::size_t cols() const { return tensor::cols(features); }
   /// Whether each row has a label or a target.
-  bool labelled() const { return !labels.empty() || !targets.empty() || rows() == 0; }
+  bool labelled() const {
+    return !labels.empty() || !targets.empty() || target_tensor || rows() == 0;
+  }
   Dataset slice(std::size_t begin, std::size_t end) const;
 };
 
@@ -68,9 +79,10 @@ std::uint64_t checksum_of(const Dataset& dataset);
 /// The data set with exactly `cols` features: missing ones are 0, those beyond are dropped (a test
 /// set may have features that the training set never saw). Shares the rows if nothing changes.
 Dataset with_cols(const Dataset& dataset, std::size_t cols);
-/// The same rows in another form; `automatic` selects dense if at least half of the values are
-/// stored or there are at most 32 features, and sparse otherwise. Indices are 16 bits wide if cols
-/// ≤ 65,536. Throws resource_exhausted if a dense matrix exceeds the memory.
+/// The same rows in another form (tensors have one form only); `automatic` selects dense if at
+/// least half of the values are stored or there are at most 32 features, and sparse otherwise.
+/// Indices are 16 bits wide if cols ≤ 65,536. Throws resource_exhausted if a dense matrix exceeds
+/// the memory.
 Dataset in_form(const Dataset& dataset, Form form);
 
 /// How to read a file, and its name in messages.
@@ -83,6 +95,7 @@ struct ReadOptions {
   /// names, which say what a file's columns are. data::read_for() puts them in the model's order.
   std::size_t features = 0;
   std::shared_ptr<const Names> names = nullptr;
+  std::vector<TensorShape> tensors = {};  ///< of a model of tensors: its inputs
   bool is_further_file = false;  ///< of a set: what is said once has been said of the first one
 };
 

@@ -60,6 +60,26 @@ Array<float> column_values(const Dataset& rows, std::size_t column) {
   return out;
 }
 
+/// The rows, as tensors, with one to learn.
+Dataset with_target_tensor(const Dataset& rows, Tensor target,
+                           const std::shared_ptr<const void>& owner) {
+  Dataset out = in_form(rows, Form::dense);
+  if (out.tensors.empty()) {
+    const auto& dense = std::get<tensor::DenseView>(out.features);
+    const Bytes values = std::as_bytes(std::span(dense.data, dense.rows * dense.cols));
+    out.tensors = {Tensor{{"features", Element::float32, {dense.cols}}, values.data()}};
+    out.features = tensor::DenseView{nullptr, dense.rows, 0};
+    out.names = nullptr;
+  }
+  target.name = "y";
+  out.target_tensor = std::move(target);
+  out.labels = {};
+  out.targets = {};
+  using Owners = std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>;
+  out.owner = std::make_shared<const Owners>(out.owner, owner);
+  return out;
+}
+
 }  // namespace
 
 Dataset with_labels_as_targets(const Dataset& dataset) {
@@ -77,7 +97,16 @@ Dataset with_labels_of(const Dataset& rows, const Dataset& labels, const std::st
   if (labels.rows() != rows.rows())
     fail(Code::invalid_argument, "{}: it has {} labels, and {} has {} rows", what_labels,
          human_count(labels.rows()), what_rows, human_count(rows.rows()));
+  if (labels.tensors.size() > 1)
+    fail(Code::invalid_argument, "{}: it has several arrays: the one to learn is one", what_labels);
+  if (!labels.tensors.empty()) return with_target_tensor(rows, labels.tensors[0], labels.owner);
   const bool has_labels = !labels.labels.empty() || !labels.targets.empty();
+  const auto* dense = std::get_if<tensor::DenseView>(&labels.features);
+  if (!has_labels && dense != nullptr && dense->cols > 1) {
+    const Bytes values = std::as_bytes(std::span(dense->data, dense->rows * dense->cols));
+    return with_target_tensor(rows, {{"y", Element::float32, {dense->cols}}, values.data()},
+                              labels.owner);
+  }
   if (!has_labels && labels.cols() == 1) return labelled_by(rows, column_values(labels, 0));
   if (!has_labels || labels.cols() != 0)
     fail(Code::invalid_argument, "{}: labels are one number per row, and it has {} columns",

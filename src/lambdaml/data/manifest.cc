@@ -85,6 +85,14 @@ void read_targets_and_names(const Json& json, const Fields& fields, Manifest& ma
     manifest.targets = targets.get<bool>();
     if (manifest.targets && !manifest.labels.empty()) fields.corrupt("it has labels and targets");
   }
+  if (json.contains("tensors")) {
+    const Json& tensors = fields.get("tensors");
+    if (!tensors.is_string()) fields.corrupt("'tensors' is no text");
+    manifest.tensors =
+        tensors_from(tensors.get_ref<const std::string&>(), fmt::format("reading {}", what));
+    if (!manifest.tensors.empty() && manifest.features != 0)
+      fields.corrupt("it has features and tensors");
+  }
   if (json.contains("names")) {
     const Json& names = fields.get("names");
     if (!names.is_string()) fields.corrupt("'names' is no text");
@@ -104,6 +112,7 @@ nlohmann::json Manifest::facts() const {
             {"features", features}, {"sparse", sparse}, {"stored_values", stored_values},
             {"labels", labels},     {"bytes", bytes},   {"checksum", checksum}};
   if (targets) json["targets"] = true;
+  if (!tensors.empty()) json["tensors"] = tensors_text(tensors);
   return json;
 }
 

@@ -77,6 +77,8 @@ Dataset parse_part(const std::shared_ptr<const Buffer>& bytes, std::size_t i,
        manifest.labels.empty() ? 0 : part.rows());
   want(part.targets.empty() == !manifest.targets, "targets", part.targets.size(),
        manifest.targets ? part.rows() : 0);
+  want(part.tensor_shapes() == manifest.tensors, "as tensors", part.tensor_shapes().text(),
+       manifest.tensors.text());
   for (const std::int32_t label : distinct_labels(part.labels))
     if (!std::binary_search(manifest.labels.begin(), manifest.labels.end(), label))
       fail(Code::data_corrupt,
@@ -138,6 +140,7 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
   manifest.labels = distinct_labels(dataset.labels);
   manifest.targets = !dataset.targets.empty();
   manifest.names = dataset.names;
+  manifest.tensors = dataset.tensor_shapes();
   manifest.part_rows.resize(n);
   manifest.part_files.resize(n);
   manifest.id = id_of(dataset, n);

@@ -34,6 +34,12 @@ struct Written {
   std::uint64_t rows_checksum = 0;
 };
 
+/// The files of a folder, ascending by their keys.
+struct FolderFiles {
+  std::vector<std::string> keys;
+  std::function<Buffer(const std::string& key)> load;  ///< may be called by several threads
+};
+
 /// A file format.
 struct Plugin {
   std::string name;  ///< e.g. libsvm
@@ -53,6 +59,16 @@ struct Plugin {
     std::string end;
   };
   FileNames files_of_a_set = {};
+  /// How the file may be named that has the labels of the rows in a file of that name; none if this
+  /// format has no such convention, or the name does not follow it.
+  std::function<std::vector<std::string>(const std::string& name)> labels_beside = {};
+  /// For formats of which a set is several files of different kinds: whether these are one, and its
+  /// rows. Keys may have one `/`: those of a folder and of the folders in it. Else null.
+  std::function<bool(const std::vector<std::string>& keys)> is_folder = {};
+  std::function<Dataset(const FolderFiles&, const ReadOptions&)> read_folder = {};
+  /// Files of that format are whole numbers of records of so many bytes; 0: they are not. Of two
+  /// formats that recognize a file, the one whose records fit reads it.
+  std::size_t record_bytes = 0;
   /// Encodes a part, for formats whose files have statements; else null.
   std::function<Written(const Dataset&, const Identity&)> write_part = {};
   /// A file's statement, for those formats; read() then checks the file's own checksum. Throws

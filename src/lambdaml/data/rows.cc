@@ -42,7 +42,22 @@ Dataset gather(const tensor::DenseView& dense, std::size_t n, const RowOf& row_o
 }
 
 template <class RowOf>
+Dataset gather_tensors(const Dataset& dataset, std::size_t n, const RowOf& row_of) {
+  const auto taken = [&](const Tensor& from) {
+    TensorValues out{from, Array<std::byte>(n * from.row_bytes())};
+    copy_rows(from, n, row_of, out.values.data());
+    return out;
+  };
+  std::vector<TensorValues> inputs;
+  for (const Tensor& tensor : dataset.tensors) inputs.push_back(taken(tensor));
+  std::optional<TensorValues> target;
+  if (dataset.target_tensor) target = taken(*dataset.target_tensor);
+  return tensor_dataset(n, std::move(inputs), std::move(target), labelling_of(dataset, n, row_of));
+}
+
+template <class RowOf>
 Dataset gather(const Dataset& dataset, std::size_t n, const RowOf& row_of) {
+  if (!dataset.tensors.empty()) return gather_tensors(dataset, n, row_of);
   return std::visit(
       [&](const auto& view) { return gather(view, n, row_of, labelling_of(dataset, n, row_of)); },
       dataset.features);
@@ -117,14 +132,15 @@ Dataset join_dense(const std::vector<Dataset>& parts, const Size& size, const Or
   return dense_dataset(std::move(values), size.rows, size.cols, std::move(labelling));
 }
 
-/// Targets if one part has them: in the others they happened to be whole numbers.
+/// Targets if one part has them: in the others they happened to be whole numbers. Neither where a
+/// tensor is to be learned.
 template <class Order>
 Labelling join_labelling(const std::vector<Dataset>& parts, std::size_t rows, const Order& order) {
   Labelling out;
   const auto has = [](const Dataset& part) { return part.labelled(); };
   const auto has_targets = [](const Dataset& part) { return !part.targets.empty(); };
   std::size_t r = 0;
-  if (!std::all_of(parts.begin(), parts.end(), has)) {
+  if (!std::all_of(parts.begin(), parts.end(), has) || (!parts.empty() && parts[0].target_tensor)) {
   } else if (std::any_of(parts.begin(), parts.end(), has_targets)) {
     out.targets = Array<float>(rows);
     order(parts, [&](std::size_t i, std::size_t k) {
@@ -139,6 +155,54 @@ Labelling join_labelling(const std::vector<Dataset>& parts, std::size_t rows, co
   return out;
 }
 
+/// Throws invalid_argument unless both are the same but for their rows.
+void require_alike(const std::optional<Tensor>& a, const std::optional<Tensor>& b) {
+  const auto text = [](const std::optional<Tensor>& tensor) {
+    return tensor ? tensor->text() : std::string("none");
+  };
+  if (text(a) != text(b))
+    fail(Code::invalid_argument,
+         "the parts of a data set have different tensors: {} in one, {} in another (images are "
+         "brought to one size by --image-size)",
+         text(a), text(b));
+}
+
+/// `of(part)` is one of its tensors.
+template <class Order, class Of>
+TensorValues join_tensor(const std::vector<Dataset>& parts, std::size_t rows, const Order& order,
+                         const Of& of) {
+  const Tensor& first = of(parts[0]);
+  const std::size_t bytes = first.row_bytes();
+  TensorValues out{first, Array<std::byte>(rows * bytes)};
+  std::byte* to = out.values.data();
+  order(parts, [&](std::size_t i, std::size_t k) {
+    to = std::copy_n(of(parts[i]).values + k * bytes, bytes, to);
+  });
+  return out;
+}
+
+template <class Order>
+Dataset join_tensors(const std::vector<Dataset>& parts, std::size_t rows, const Order& order) {
+  const auto input = [](const Dataset& part, std::size_t t) {
+    return t < part.tensors.size() ? std::optional(part.tensors[t]) : std::nullopt;
+  };
+  for (const Dataset& part : parts) {
+    for (std::size_t t = 0; t < std::max(part.tensors.size(), parts[0].tensors.size()); ++t)
+      require_alike(input(parts[0], t), input(part, t));
+    require_alike(parts[0].target_tensor, part.target_tensor);
+  }
+  std::vector<TensorValues> inputs;
+  for (std::size_t t = 0; t < parts[0].tensors.size(); ++t)
+    inputs.push_back(join_tensor(
+        parts, rows, order, [=](const Dataset& part) -> const Tensor& { return part.tensors[t]; }));
+  std::optional<TensorValues> target;
+  if (parts[0].target_tensor)
+    target = join_tensor(parts, rows, order,
+                         [](const Dataset& part) -> const Tensor& { return *part.target_tensor; });
+  return tensor_dataset(rows, std::move(inputs), std::move(target),
+                        join_labelling(parts, rows, order));
+}
+
 template <class Order>
 Dataset join_rows(std::vector<Dataset> parts, const Order& order) {
   Size size;
@@ -148,6 +212,9 @@ Dataset join_rows(std::vector<Dataset> parts, const Order& order) {
     size.cols = std::max(size.cols, part.cols());
     sparse |= tensor::is_sparse(part.features);
   }
+  const auto has_tensors = [](const Dataset& part) { return !part.tensors.empty(); };
+  if (std::any_of(parts.begin(), parts.end(), has_tensors))
+    return join_tensors(parts, size.rows, order);
   Labelling labelling = join_labelling(parts, size.rows, order);
   if (!sparse) return join_dense(parts, size, order, std::move(labelling));
   for (Dataset& part : parts) part = in_form(part, Form::sparse);

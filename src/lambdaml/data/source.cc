@@ -13,7 +13,9 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/compression/compression.h"
 #include "lambdaml/data/files.h"
+#include "lambdaml/data/folder.h"
 #include "lambdaml/data/foreign.h"
+#include "lambdaml/data/images.h"
 #include "lambdaml/data/integrity.h"
 #include "lambdaml/data/prepared.h"
 #include "lambdaml/data/registry.h"
@@ -49,8 +51,13 @@ Choice choose(std::string_view format) {
 const Plugin& plugin_for(Bytes bytes, const Choice& choice, const std::string& what) {
   const Bytes head = bytes.first(std::min<std::size_t>(bytes.size(), 4096));
   if (choice.plugin != nullptr && choice.plugin->recognizes(head)) return *choice.plugin;
-  for (const Plugin& plugin : registry().entries())
-    if (choice.plugin == nullptr && plugin.recognizes(head)) return plugin;
+  const Plugin* found = nullptr;
+  for (const Plugin& plugin : registry().entries()) {
+    if (choice.plugin != nullptr || !plugin.recognizes(head)) continue;
+    if (plugin.record_bytes == 0 || bytes.size() % plugin.record_bytes == 0) return plugin;
+    if (found == nullptr) found = &plugin;  // cut short, if it is of no other format
+  }
+  if (found != nullptr) return *found;
   refuse_foreign(head, what);
   if (choice.plugin != nullptr) return *choice.plugin;  // its reader says what is wrong
   fail(Code::data_corrupt,
@@ -238,16 +245,17 @@ Parsed read_file(const Uri& uri, const Choice& choice, const ReadOptions& option
   return parse(std::move(*content), choice, options, note);
 }
 
-/// The file beside `X.npy` that has its labels, by its name: `y.npy`, `y_train.npy` of
-/// `X_train.npy`.
+/// The file beside that has its labels, by its name: see Plugin::labels_beside.
 std::optional<Uri> labels_beside(const Uri& uri) {
-  const std::string name = uri.name();
-  if (!name.starts_with('X') || !without_ending(name).ends_with(".npy")) return {};
-  std::string beside = name;
-  beside[0] = 'y';
-  const Uri labels = uri.parent() / beside;
-  const storage::Object object = storage::open_object(labels);
-  return object.store->exists(object.key) ? std::optional(labels) : std::nullopt;
+  for (const Plugin& plugin : registry().entries()) {
+    if (!plugin.labels_beside) continue;
+    for (const std::string& name : plugin.labels_beside(uri.name())) {
+      const Uri labels = uri.parent() / name;
+      const storage::Object object = storage::open_object(labels);
+      if (object.store->exists(object.key)) return labels;
+    }
+  }
+  return {};
 }
 
 /// With labels from a file of their own, if one is named or lies beside the rows.
@@ -257,7 +265,7 @@ Dataset with_labels_file(Dataset rows, const Uri& uri, const ReadOptions& option
   const std::string named = declared ? options.options.text("labels_file") : "";
   std::optional<Uri> place;
   if (!named.empty()) place = Uri::parse(named);
-  if (!place && rows.labels.empty() && rows.targets.empty()) place = labels_beside(uri);
+  if (!place && !rows.labelled()) place = labels_beside(uri);
   if (!place) return rows;
   std::vector<Parsed> parsed;
   ReadOptions how{.what = place->display(), .options = format_options()};
@@ -281,6 +289,8 @@ Dataset read_folder(const Uri& uri, const Choice& choice, const ReadOptions& opt
     return *set;
   if (const std::size_t n = count_bare_parts(*store, options.what))
     return in_form(read_bare_parts(*store, n, choice, options, sources), choice.form);
+  if (std::optional<Dataset> set = read_set_of_folder(uri, choice.plugin, options, sources))
+    return *set;
   const Files files = files_of_folder(uri);
   if (files.entries.empty())
     fail(Code::not_found,
@@ -288,6 +298,12 @@ Dataset read_folder(const Uri& uri, const Choice& choice, const ReadOptions& opt
          "split` makes them",
          options.what);
   return read_files(files, choice, options, sources);
+}
+
+/// The inputs of a model; CIFAR-10's rows of features are images for files of images.
+std::vector<TensorShape> tensors_of(const Learned& model) {
+  if (!model.tensors.empty() || model.features != kImageValues) return model.tensors;
+  return {{"image", Element::uint8, {kImageColours, kImageSide, kImageSide}}};
 }
 
 /// What read() does for one place; `model` has features if rows are read for one.
@@ -300,7 +316,8 @@ Dataset read_place(const Learned& model, const Uri& uri, std::string_view format
                             .threads = threads,
                             .options = format_options,
                             .features = model.features,
-                            .names = model.names};
+                            .names = model.names,
+                            .tensors = tensors_of(model)};
   const std::optional<std::filesystem::path> path = storage::local_file(uri);
   if (path && std::filesystem::is_character_file(*path) && *path != "/dev/stdin")
     fail(Code::invalid_argument, "reading {}: it is a device and no file", uri.display());

@@ -36,6 +36,7 @@ struct Manifest {
   std::vector<std::int32_t> labels;    ///< distinct, ascending; empty when there are none
   bool targets = false;                ///< its rows have real targets
   std::shared_ptr<const Names> names;  ///< null if nothing has a name, or unknown: see facts()
+  TensorShapes tensors;                ///< of a set of tensors, which has no features
   std::uint64_t bytes = 0;             ///< of all parts
   std::uint64_t checksum = 0;          ///< of the parts' rows: identifies the data set
   std::string format = "shard";        ///< of the parts: shard or libsvm
@@ -48,7 +49,11 @@ struct Manifest {
   std::size_t parts() const { return part_rows.size(); }
   /// The file's text: version 2, with a checksum of itself; version 1 if there are no part_files.
   std::string to_json() const;
-  bool labelled() const { return !labels.empty() || targets; }
+  /// Whether what is to be learned are whole numbers: labels, or a tensor of integers.
+  bool has_integers() const {
+    return tensors.target ? is_integer(tensors.target->element) : !labels.empty() && !targets;
+  }
+  bool labelled() const { return !labels.empty() || targets || tensors.target; }
   /// Everything except part_files and names (events are small, and each shard has the names), in
   /// the format of version 1, for events.
   nlohmann::json facts() const;

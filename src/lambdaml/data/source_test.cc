@@ -203,7 +203,8 @@ TEST_F(Source, WhatIsNoData) {
       error_reading("binary"),
       fmt::format(
           "data_corrupt: reading {}: the bytes look like no known format "
-          "(mtx, npy, npz, csv, dense_libsvm, sparse_libsvm, shard, cifar10); name it by --format",
+          "(mtx, npy, npz, csv, dense_libsvm, sparse_libsvm, shard, safetensors, images, idx, "
+          "cifar10, cifar100); name it by --format",
           text("binary")));
   EXPECT_EQ(error_reading("bad"),
             fmt::format("data_corrupt: {}:2: value 'x' of feature 2 is not a finite number",

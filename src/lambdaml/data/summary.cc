@@ -6,6 +6,7 @@
 #include "lambdaml/data/files.h"
 #include "lambdaml/data/prepared.h"
 #include "lambdaml/data/source.h"
+#include "lambdaml/data/stored.h"
 
 namespace lambdaml::data {
 namespace {
@@ -27,6 +28,45 @@ Summary::Targets spread_of(std::span<const float> targets) {
   const auto [min, max] = std::minmax_element(targets.begin(), targets.end());
   const double sum = std::accumulate(targets.begin(), targets.end(), 0.0);
   return {*min, sum / static_cast<double>(targets.size()), *max};
+}
+
+template <class T, class Convert>
+void add_range(const Tensor& tensor, std::size_t rows, const Convert& to, Summary::Range& out) {
+  const std::span<const T> numbers(reinterpret_cast<const T*>(tensor.values),
+                                   rows * tensor.row_numbers());
+  if (numbers.empty()) return;
+  out.min = out.max = static_cast<double>(to(numbers[0]));
+  double sum = 0;
+  for (const T number : numbers) {
+    const auto value = static_cast<double>(to(number));
+    out.min = std::min(out.min, value);
+    out.max = std::max(out.max, value);
+    sum += value;
+  }
+  out.mean = sum / static_cast<double>(numbers.size());
+}
+
+Summary::Range range_of(const Tensor& tensor, std::size_t rows, bool to_learn) {
+  Summary::Range out{.tensor = tensor, .to_learn = to_learn};
+  const auto same = [](auto number) { return number; };
+  switch (tensor.element) {
+    case Element::float32:
+      add_range<float>(tensor, rows, same, out);
+      break;
+    case Element::float16:
+      add_range<std::uint16_t>(tensor, rows, half_to_float, out);
+      break;
+    case Element::int64:
+      add_range<std::int64_t>(tensor, rows, same, out);
+      break;
+    case Element::int32:
+      add_range<std::int32_t>(tensor, rows, same, out);
+      break;
+    case Element::uint8:
+      add_range<std::uint8_t>(tensor, rows, same, out);
+      break;
+  }
+  return out;
 }
 
 /// Adds the bytes and parts of what is stored at one place.
@@ -69,6 +109,10 @@ Summary summarize(const Places& places, std::string_view format, std::size_t thr
       std::visit([](const auto& view) { return count_nonzeros(view); }, dataset.features);
   for (const std::int32_t label : dataset.labels) ++out.labels[label];
   if (!dataset.targets.empty()) out.targets = spread_of(dataset.targets);
+  for (const Tensor& tensor : dataset.tensors)
+    out.tensors.push_back(range_of(tensor, out.rows, false));
+  if (dataset.target_tensor)
+    out.tensors.push_back(range_of(*dataset.target_tensor, out.rows, true));
   out.names = dataset.names;
   for (const Uri& uri : places.uris) add_stored(uri, out);
   return out;

@@ -21,7 +21,13 @@ struct Summary {
   struct Targets {
     double min = 0, mean = 0, max = 0;
   };
-  std::optional<Targets> targets;      ///< of a set for regression
+  std::optional<Targets> targets;  ///< of a set for regression
+  struct Range {
+    TensorShape tensor;
+    double min = 0, mean = 0, max = 0;  ///< of all its numbers
+    bool to_learn = false;
+  };
+  std::vector<Range> tensors;          ///< the inputs, then the one to learn if there is one
   std::shared_ptr<const Names> names;  ///< null if nothing has a name
   std::uint64_t bytes = 0;             ///< as stored
   std::uint64_t parts = 0;             ///< of a prepared set; 0 for a file

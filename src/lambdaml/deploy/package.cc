@@ -78,7 +78,8 @@ std::map<std::string, fs::path> library_on_demand(const char* soname, const std:
   link_map* map = nullptr;
   if (!library || dlinfo(library.get(), RTLD_DI_LINKMAP, &map) != 0)
     fail(Code::not_found,
-         "packaging: {} is not installed here, and workers may need it for their stores", soname);
+         "packaging: {} is not installed here, and workers may need it for their stores or data",
+         soname);
   const fs::path path = map->l_name;
   auto libraries = libraries_of(path, loader, stand_ins);
   if (!libraries) libraries = libraries_of(path, loader, {});
@@ -118,7 +119,8 @@ Package make_package(const PackageOptions& options) {
   if (!worker.loader.empty()) {
     entries["lib/loader"] = {content_of(worker.loader), true};
     std::map<std::string, fs::path> libraries = *libraries_of(options.worker, worker.loader, {});
-    for (const char* soname : {soname::kCurl, soname::kMemcached, soname::kSsl})
+    for (const char* soname :
+         {soname::kCurl, soname::kMemcached, soname::kPng, soname::kSsl, soname::kTurbojpeg})
       libraries.merge(library_on_demand(soname, worker.loader, options.stand_ins));
     for (const auto& [name, path] : libraries) {
       entries["lib/" + name] = {content_of(path), false};
@@ -158,8 +160,8 @@ std::uint64_t make_container(const ContainerOptions& options) {
 # push it to ECR, and make the function from the image; the handler is the image's command.
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
-      ca-certificates libbz2-1.0 libcurl4 libfmt9 libhiredis0.14 liblzma5 libmemcached11 libpugixml1v5 \
-      libssl3 libtorch1.13 libxxhash0 libyaml-cpp0.7 libzip4 libzstd1 zlib1g && rm -rf /var/lib/apt/lists/*
+      ca-certificates libbz2-1.0 libcurl4 libfmt9 libhiredis0.14 liblzma5 libmemcached11 libpng16-16 \
+      libpugixml1v5 libssl3 libtorch1.13 libturbojpeg0 libxxhash0 libyaml-cpp0.7 libzip4 libzstd1 zlib1g && rm -rf /var/lib/apt/lists/*
 COPY bin/ /var/task/bin/
 # The handler is the command: lambdaml deploy --image URI --handler trigger
 ENTRYPOINT ["/var/task/bin/lambdaml-worker"]

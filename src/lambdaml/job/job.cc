@@ -141,7 +141,8 @@ void resolve(Options& options, Defaults defaults) {
   check_patience(options);
   check_folds(options);
   if (!options.text("until").empty())
-    check_until(StopCondition::parse(options.text("until")).metric(), options, model);
+    check_until(StopCondition::parse(options.text("until")).metric(), options,
+                model.for_job(options, {}));
   choose_threads(options, 1);
 }
 

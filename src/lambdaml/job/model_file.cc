@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
@@ -23,6 +24,8 @@ constexpr const char* kModelFormat = "lambdaml-model-2";
 constexpr const char* kFormatWithoutChecksum = "lambdaml-model-1";
 /// The tensor that holds the file that defines the model.
 constexpr const char* kDefinition = "lambdaml.definition";
+/// The metadata that holds it in base64, without the values of its tensors.
+constexpr const char* kDefinitionText = "definition";
 
 std::vector<std::int32_t> labels_from(const std::string& text, const std::string& what) {
   const nlohmann::json labels = parse_json(text);
@@ -61,17 +64,54 @@ tensor::SafetensorsFile open_whole(const std::shared_ptr<const Buffer>& bytes,
   return file;
 }
 
+/// Whether a piece of the parameters is no tensor of the network: the normalization of images.
+bool is_own(const model::Model::Piece& piece) { return piece.name.starts_with("lambdaml."); }
+
+std::vector<float> numbers_from(const std::string& text, const model::Model::Piece& piece,
+                                const std::string& what) {
+  std::vector<float> out;
+  const nlohmann::json numbers = parse_json(text);
+  if (numbers.is_array())
+    for (const nlohmann::json& number : numbers)
+      if (number.is_number() && std::isfinite(number.get<float>()))
+        out.push_back(number.get<float>());
+  if (out.size() != model::elements(piece) || out.size() != numbers.size())
+    fail(Code::data_corrupt, "{}: the metadata '{}' are not {} numbers", what, piece.name,
+         model::elements(piece));
+  return out;
+}
+
+std::shared_ptr<const Buffer> definition_from(const std::string& text, const std::string& what) {
+  const auto bytes = decode_base64(text);
+  if (!bytes) fail(Code::data_corrupt, "{}: metadata '{}' is no base64", what, kDefinitionText);
+  return std::make_shared<const Buffer>(bytes->view());
+}
+
 }  // namespace
 
+const model::Plugin& TrainedModel::plugin() const {
+  return model::registry().get(name).for_job(options, shape.has_integers());
+}
+
 Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const Options& options,
-                      const model::Model& model, std::span<const float> parameters) {
+                      model::Model& model, std::span<const float> parameters) {
   tensor::SafetensorsWriter writer;
   std::size_t at = 0;
   for (const model::Model::Piece& piece : model.pieces()) {
-    writer.add<float>(piece.name, piece.shape, parameters.subspan(at, model::elements(piece)));
-    at += model::elements(piece);
+    const std::span<const float> values = parameters.subspan(at, model::elements(piece));
+    at += values.size();
+    // What is not of the network is metadata, as its file is, below.
+    if (is_own(piece))
+      writer.set_metadata(piece.name,
+                          json_text(nlohmann::json(std::vector(values.begin(), values.end()))));
+    else
+      writer.add<float>(piece.name, piece.shape, values);
   }
-  if (shape.definition)
+  for (tensor::Tensor& tensor : model.further_tensors(parameters)) writer.add(std::move(tensor));
+  // As metadata, so that the tensors are those of the module's state_dict and no others.
+  if (const std::optional<Buffer> definition = model.to_empty_file())
+    writer.set_metadata(kDefinitionText, encode_base64(*definition));
+  else if (shape.definition)
     writer.add(tensor::Tensor{
         kDefinition, tensor::Dtype::u8, {shape.definition->size()}, shape.definition->view()});
   // Stores the options that determine the model, but not where it was trained: a job gives the same
@@ -86,6 +126,8 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
   writer.set_metadata("labels", json_text(nlohmann::json(shape.labels)));
   writer.set_metadata("options", json_text(kept));
   if (shape.names) writer.set_metadata("names", data::names_text(*shape.names));
+  if (!shape.inputs.empty())
+    writer.set_metadata("tensors", data::tensors_text({shape.inputs, shape.target}));
   return writer.serialize_with_checksum();
 }
 
@@ -102,12 +144,19 @@ TrainedModel model_from_bytes(const std::shared_ptr<const Buffer>& bytes, const 
     fail(Code::data_corrupt, "{}: metadata 'features' is no count", what);
   out.shape.features = static_cast<std::size_t>(*features);
   out.shape.labels = labels_from(file.metadata("labels"), what);
-  if (file.find(kDefinition) != nullptr)
+  if (const auto text = file.metadata().find(kDefinitionText); text != file.metadata().end())
+    out.shape.definition = definition_from(text->second, what);
+  else if (file.find(kDefinition) != nullptr)
     out.shape.definition =
         std::make_shared<const Buffer>(std::as_bytes(file.values<std::uint8_t>(kDefinition)));
   if (const auto names = file.metadata().find("names"); names != file.metadata().end()) {
     out.shape.names = data::names_from(names->second, out.shape.features, what);
     require_names_of_labels(out.shape, what);
+  }
+  if (const auto tensors = file.metadata().find("tensors"); tensors != file.metadata().end()) {
+    data::TensorShapes shapes = data::tensors_from(tensors->second, what);
+    out.shape.inputs = std::move(shapes.inputs);
+    out.shape.target = std::move(shapes.target);
   }
   out.options = job_options();
   try {
@@ -116,7 +165,13 @@ TrainedModel model_from_bytes(const std::shared_ptr<const Buffer>& bytes, const 
   } catch (const Error& error) {
     fail(Code::data_corrupt, "{}: {}", what, error.what());
   }
+  out.model->restore(file);
   for (const model::Model::Piece& piece : out.model->pieces()) {
+    if (is_own(piece)) {
+      const std::vector<float> values = numbers_from(file.metadata(piece.name), piece, what);
+      out.parameters.insert(out.parameters.end(), values.begin(), values.end());
+      continue;
+    }
     const tensor::Tensor& tensor = file.get(piece.name);
     if (tensor.shape != piece.shape)
       fail(Code::data_corrupt, "{}: the tensor '{}' has the shape [{}] instead of [{}]", what,

@@ -6,6 +6,7 @@
 
 #include "lambdaml/base/options.h"
 #include "lambdaml/model/model.h"
+#include "lambdaml/model/registry.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::job {
@@ -18,11 +19,14 @@ struct TrainedModel {
   Options options;     ///< of the job that trained it
   std::vector<float> parameters;
   std::unique_ptr<model::Model> model;
+
+  /// The plug-in as it was for the job.
+  const model::Plugin& plugin() const;
 };
 
 /// The file's bytes.
 Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const Options& options,
-                      const model::Model& model, std::span<const float> parameters);
+                      model::Model& model, std::span<const float> parameters);
 
 /// Throws data_corrupt, naming `what`, unless these are the complete, unmodified bytes of a model.
 /// Models of an old version have no checksum: they are accepted with a warning, once.

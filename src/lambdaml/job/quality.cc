@@ -55,6 +55,10 @@ std::optional<std::string> constant_by_accuracy(const Outcome& outcome, const mo
       printable(model::label_text(shape, c)), kAdvice);
 }
 
+bool has(const model::Plugin& plugin, std::string_view metric) {
+  return std::ranges::find(plugin.metrics, metric, &model::Metric::name) != plugin.metrics.end();
+}
+
 std::optional<std::string> constant_by_r2(const Outcome& outcome, const model::Plugin& plugin) {
   const auto metric = std::ranges::find(plugin.metrics, "r2", &model::Metric::name);
   if (metric == plugin.metrics.end()) return {};
@@ -82,7 +86,9 @@ std::vector<std::string> warnings_of(const Outcome& outcome) {
   const auto add = [&](std::optional<std::string> warning) {
     if (warning) out.push_back(*std::move(warning));
   };
-  const model::Plugin& plugin = model::registry().get(outcome.options.text("model"));
+  const model::Plugin& plugin = model::registry()
+                                    .get(outcome.options.text("model"))
+                                    .for_job(outcome.options, outcome.data.has_integers());
   const model::Shape shape{outcome.data.features, outcome.data.labels, nullptr, outcome.data.names};
   const bool are_counted =
       outcome.class_rows.size() == shape.classes() && shape.classes() > 0 &&
@@ -91,7 +97,7 @@ std::vector<std::string> warnings_of(const Outcome& outcome) {
     add(constant_by_r2(outcome, plugin));
   else if (are_counted && outcome.loss_is_log_loss)
     add(constant_by_log_loss(outcome));
-  else if (are_counted && outcome.class_weights.empty())
+  else if (are_counted && outcome.class_weights.empty() && has(plugin, "accuracy"))
     add(constant_by_accuracy(outcome, shape));
   add(not_converged(outcome));
   if (are_counted)

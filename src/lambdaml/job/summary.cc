@@ -110,7 +110,9 @@ ordered_json summary_of(const JobEnd& end) {
   summary["ended_by"] = sums.ended_by;
   summary["rows"] = end.data.rows();
   summary["features"] = end.data.features;
-  const model::Plugin& plugin = model::registry().get(end.options.text("model"));
+  const model::Plugin& plugin = model::registry()
+                                    .get(end.options.text("model"))
+                                    .for_job(end.options, end.data.has_integers());
   std::map<std::string, double> values;
   model::add_metrics(plugin, model::RowSet::train, sums.train, true, values);
   model::add_metrics(plugin, model::RowSet::valid, sums.valid, true, values);

@@ -1,10 +1,17 @@
 #include "lambdaml/model/deep.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <variant>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/data/images.h"
 
 namespace lambdaml::model {
@@ -28,23 +35,8 @@ const void* place(const tensor::MatrixView& view) {
 
 bool same(const Batch& a, const Batch& b) {
   return a.rows() == b.rows() && place(a.features) == place(b.features) &&
+         (a.tensors.empty() || a.tensors[0].values == b.tensors[0].values) &&
          a.targets.data() == b.targets.data() && a.draws == b.draws;
-}
-
-/// Row i, dense; uses `scratch` if it is stored sparse.
-std::span<const float> row(const tensor::MatrixView& view, std::size_t i,
-                           std::vector<float>& scratch) {
-  if (const auto* dense = std::get_if<tensor::DenseView>(&view)) return dense->row(i);
-  const auto spread = [&](const auto& csr) {
-    scratch.assign(csr.cols, 0.0F);
-    for (std::uint64_t k = csr.offsets[i]; k < csr.offsets[i + 1]; ++k)
-      scratch[csr.indices[k]] = csr.values[k];
-  };
-  if (const auto* narrow = std::get_if<tensor::Csr16>(&view))
-    spread(*narrow);
-  else
-    spread(std::get<tensor::Csr32>(view));
-  return scratch;
 }
 
 std::size_t winner(const float* logits, std::size_t classes) {
@@ -57,6 +49,13 @@ double log_sum(const float* logits, std::size_t classes) {
   double sum = 0;
   for (std::size_t c = 0; c < classes; ++c) sum += std::exp(static_cast<double>(logits[c]) - most);
   return most + std::log(sum);
+}
+
+std::string text_of(const Shape& shape) {
+  if (shape.inputs.empty()) return std::to_string(shape.features);
+  std::vector<std::string> texts;
+  for (const data::TensorShape& input : shape.inputs) texts.push_back(input.text());
+  return join(texts, ", ");
 }
 
 }  // namespace
@@ -77,7 +76,8 @@ std::vector<Option> deep_options() {
           {.name = "freeze_batch_norm",
            .default_value = false,
            .help = "normalize by the model's statistics in training too, and keep them as they are "
-                   "(deep models)"}};
+                   "(deep models)"},
+          data::normalize_option()};
 }
 
 EngineSettings engine_settings(const Options& options) {
@@ -88,19 +88,40 @@ EngineSettings engine_settings(const Options& options) {
       .label_smoothing = options.real("label_smoothing")};
 }
 
-DeepModel::DeepModel(DeepParts parts, const Shape& shape, const Options& options)
+DeepModel::DeepModel(DeepParts parts, DeepRows rows, const Shape& shape, const Options& options)
     : parts_(std::move(parts)),
+      rows_(std::move(rows)),
       classes_(shape.classes()),
       learned_(elements(parts_.learned)),
       statistics_(elements(parts_.statistics)),
-      augment_(options.flag("augment")),
+      normalization_(0),
       bytes_per_activation_(options.text("precision") == "bf16" ? 0.75 : 1.3) {
-  if (shape.features != data::kImageValues)
-    fail(Code::invalid_argument,
-         "{} learns from images of {} features (32 × 32 pixels of 3 colours), and rows have {}",
-         parts_.name, data::kImageValues, shape.features);
-  if (classes_ < 2)
-    fail(Code::invalid_argument, "{} needs rows of at least two classes", parts_.name);
+  rows_.set_normalization(options.text("normalize"));
+  normalization_ = elements(rows_.normalization_pieces());
+  if (!parts_.output) return;
+  const std::vector<std::size_t>& output = *parts_.output;
+  outputs_ = std::accumulate(output.begin(), output.end(), std::size_t{1}, std::multiplies<>());
+  if (classes_ == 0) {
+    if (parts_.loss == Loss::cross_entropy && !output.empty())
+      rows_.check_classes(output[0], parts_.ignored_target);
+    return;
+  }
+  if (parts_.loss == Loss::cross_entropy) {
+    if (classes_ < 2)
+      fail(Code::invalid_argument, "{} needs rows of at least two classes", parts_.name);
+    if (output != std::vector{classes_})
+      fail(Code::invalid_argument,
+           "{}: it returns [{}] for a row, and the data have {} classes, which take [{}] logits",
+           parts_.name, fmt::join(output, ", "), classes_, classes_);
+    kind_ = Kind::classes;
+  } else if (parts_.loss == Loss::bce_with_logits) {
+    if (classes_ != 2 || outputs_ != 1)
+      fail(Code::invalid_argument,
+           "{}: bce_with_logits takes one logit for a row of two classes; it returns [{}], and the "
+           "data have {} classes: use --loss cross_entropy",
+           parts_.name, fmt::join(output, ", "), classes_);
+    kind_ = Kind::margin;
+  }
 }
 
 DeepModel::~DeepModel() = default;
@@ -112,32 +133,29 @@ Engine& DeepModel::engine() {
 
 void DeepModel::check(const Batch& batch, std::span<const float> parameters,
                       bool needs_targets) const {
-  if (tensor::cols(batch.features) != data::kImageValues || parameters.size() != parameter_count())
-    fail(Code::internal, "a batch of {} features and {} parameters for a model of {} and {}",
-         tensor::cols(batch.features), parameters.size(), data::kImageValues, parameter_count());
+  if (parameters.size() != parameter_count())
+    fail(Code::internal, "{} parameters for a model of {}", parameters.size(), parameter_count());
+  if (batch.target) return;
   if (needs_targets ? batch.targets.size() != batch.rows()
                     : !batch.targets.empty() && batch.targets.size() != batch.rows())
     fail(Code::internal, "{} targets for {} rows", batch.targets.size(), batch.rows());
 }
 
 void DeepModel::initialize(const Start& start, std::span<float> parameters) {
-  engine().initialize(start.seed, parameters);
+  engine().initialize(start.seed, of_network(parameters));
+  if (normalization_ == 0) return;
+  std::vector<double> sums = rows_.normalization_sums(start.rows);
+  const std::size_t merged = start.communicator.merge({{}, sums}, comm::Meaning::state);
+  if (merged != start.communicator.workers())
+    fail(Code::internal, "the normalization got {} of {} workers' sums", merged,
+         start.communicator.workers());
+  std::ranges::copy(rows_.normalization_from(sums), parameters.last(normalization_).begin());
 }
 
-void DeepModel::prepare(const Batch& batch, bool vary, Prepared& out) {
-  out.batch = batch;
-  out.images.resize(batch.rows() * data::kImageValues);
-  out.targets.assign(batch.targets.begin(), batch.targets.end());
-  std::vector<float> scratch;
-  for (std::size_t i = 0; i < batch.rows(); ++i) {
-    const std::span<const float> from = row(batch.features, i, scratch);
-    const std::span<float> to =
-        std::span(out.images).subspan(i * data::kImageValues, data::kImageValues);
-    if (vary)
-      data::vary_image(from, batch.draws.of(i), to);
-    else
-      data::normalize_image(from, to);
-  }
+void DeepModel::use_normalization(std::span<const float> parameters) {
+  if (normalization_ == 0) return;
+  if (preparing_.valid()) preparing_.wait();
+  rows_.use_normalization(parameters.last(normalization_));
 }
 
 Totals DeepModel::accumulate(const Batch& batch, std::span<const float> parameters,
@@ -145,73 +163,83 @@ Totals DeepModel::accumulate(const Batch& batch, std::span<const float> paramete
   check(batch, parameters, true);
   if (sums.size() != parameters.size())
     fail(Code::internal, "{} sums for {} parameters", sums.size(), parameters.size());
+  const bool is_prepared = std::exchange(is_prepared_, false);
   if (preparing_.valid()) preparing_.get();
-  if (same(coming_.batch, batch) && !coming_.images.empty())
+  use_normalization(parameters);
+  if (is_prepared && same(coming_.batch, batch))
     std::swap(present_, coming_);
   else
-    prepare(batch, augment_, present_);
-  coming_.images.clear();
-  if (next_ && next_->rows() > 0)
-    preparing_ =
-        std::async(std::launch::async, [this, next = *next_] { prepare(next, augment_, coming_); });
+    rows_.prepare(batch, true, present_);
+  if (next_ && next_->rows() > 0) {
+    preparing_ = std::async(std::launch::async,
+                            [this, next = *next_] { rows_.prepare(next, true, coming_); });
+    is_prepared_ = true;
+  }
   next_.reset();
   if (batch.rows() == 0) return {};
-  return engine().train(present_.images, present_.targets, parameters, sums,
-                        batch.draws.of(0).next());
+  return engine().train(present_.pass(batch.draws.of(0).next()), of_network(parameters),
+                        of_network(sums));
 }
 
-void DeepModel::for_logits(
-    const Batch& batch, std::span<const float> parameters,
-    const std::function<void(std::size_t, std::size_t, const float*)>& visit) {
-  Prepared block;
-  std::vector<float> logits;
+void DeepModel::for_blocks(const Batch& batch,
+                           const std::function<void(std::size_t, const DeepBatch&)>& visit) const {
+  DeepBatch block;
   for (std::size_t begin = 0; begin < batch.rows(); begin += kBlock) {
     const std::size_t rows = std::min(kBlock, batch.rows() - begin);
-    prepare(batch.slice(begin, begin + rows), false, block);
-    logits.resize(rows * classes_);
-    engine().infer(block.images, rows, parameters, logits);
-    visit(begin, rows, logits.data());
+    rows_.prepare(batch.slice(begin, begin + rows), false, block);
+    visit(begin, block);
   }
 }
 
 Totals DeepModel::evaluate(const Batch& batch, std::span<const float> parameters) {
   check(batch, parameters, true);
+  use_normalization(parameters);
   Totals totals;
-  totals.rows = static_cast<double>(batch.rows());
-  for_logits(batch, parameters, [&](std::size_t begin, std::size_t rows, const float* logits) {
-    for (std::size_t i = 0; i < rows; ++i, logits += classes_) {
-      const float target = batch.targets[begin + i];
-      if (target < 0) continue;
-      const auto c = static_cast<std::size_t>(target);
-      totals.loss += log_sum(logits, classes_) - static_cast<double>(logits[c]);
-      totals.correct += winner(logits, classes_) == c ? 1 : 0;
-    }
+  for_blocks(batch, [&](std::size_t, const DeepBatch& block) {
+    totals += engine().evaluate(block.pass(0), of_network(parameters));
   });
   return totals;
+}
+
+void DeepModel::add_classes(std::span<const float> logits, const Wanted& wanted,
+                            std::optional<float> target, Prediction& out) const {
+  const std::size_t c = winner(logits.data(), classes_);
+  out.classes.push_back(static_cast<std::uint32_t>(c));
+  out.scores.push_back(classes_ == 2 ? logits[1] - logits[0] : logits[c]);
+  if (wanted.class_scores)
+    out.class_scores.insert(out.class_scores.end(), logits.begin(), logits.end());
+  if (!target && !wanted.probabilities) return;
+  const double log_total = log_sum(logits.data(), classes_);
+  const auto probability = [&](std::size_t of) {
+    return static_cast<float>(std::exp(static_cast<double>(logits[of]) - log_total));
+  };
+  if (wanted.probabilities)
+    for (std::size_t of = 0; of < classes_; ++of) out.probabilities.push_back(probability(of));
+  if (target)
+    out.target_probabilities.push_back(
+        *target < 0 ? 0.0F : probability(static_cast<std::size_t>(*target)));
 }
 
 Model::Prediction DeepModel::predict(const Batch& batch, std::span<const float> parameters,
                                      const Wanted& wanted) {
   check(batch, parameters, false);
+  use_normalization(parameters);
   Prediction out;
-  for_logits(batch, parameters, [&](std::size_t begin, std::size_t rows, const float* logits) {
-    for (std::size_t i = 0; i < rows; ++i, logits += classes_) {
-      const std::size_t c = winner(logits, classes_);
-      out.classes.push_back(static_cast<std::uint32_t>(c));
-      out.scores.push_back(classes_ == 2 ? logits[1] - logits[0] : logits[c]);
-      if (wanted.class_scores)
-        out.class_scores.insert(out.class_scores.end(), logits, logits + classes_);
-      if (batch.targets.empty() && !wanted.probabilities) continue;
-      const double log_total = log_sum(logits, classes_);
-      const auto probability = [&](std::size_t of) {
-        return static_cast<float>(std::exp(static_cast<double>(logits[of]) - log_total));
-      };
-      if (wanted.probabilities)
-        for (std::size_t of = 0; of < classes_; ++of) out.probabilities.push_back(probability(of));
-      if (batch.targets.empty()) continue;
-      const float target = batch.targets[begin + i];
-      out.target_probabilities.push_back(
-          target < 0 ? 0.0F : probability(static_cast<std::size_t>(target)));
+  for_blocks(batch, [&](std::size_t begin, const DeepBatch& block) {
+    const std::vector<float> all = engine().infer(block.pass(0), of_network(parameters));
+    for (std::size_t i = 0; i < block.batch.rows(); ++i) {
+      const std::span<const float> row = std::span(all).subspan(i * outputs_, outputs_);
+      const std::optional<float> target =
+          batch.targets.empty() ? std::nullopt : std::optional(batch.targets[begin + i]);
+      if (kind_ == Kind::classes) {
+        add_classes(row, wanted, target, out);
+      } else if (kind_ == Kind::margin) {
+        // The logistic function is the softmax of 0 and the margin.
+        add_classes(std::array{0.0F, row[0]}, wanted, target, out);
+      } else {
+        out.scores.push_back(row[0]);
+        if (outputs_ > 1) out.outputs.insert(out.outputs.end(), row.begin(), row.end());
+      }
     }
   });
   return out;
@@ -227,6 +255,8 @@ std::uint64_t DeepModel::training_bytes(std::size_t batch_rows) const {
 std::vector<Model::Piece> DeepModel::pieces() const {
   std::vector<Piece> all = parts_.learned;
   all.insert(all.end(), parts_.statistics.begin(), parts_.statistics.end());
+  const std::vector<Piece> normalization = rows_.normalization_pieces();
+  all.insert(all.end(), normalization.begin(), normalization.end());
   return all;
 }
 
@@ -245,16 +275,22 @@ std::unique_ptr<Model> make_network_model(const std::string& name, const Shape& 
                                           const Options& options,
                                           const std::function<Network(std::size_t)>& build) {
   require_engine_library(name);
+  DeepRows rows(shape, Loss::cross_entropy, options.flag("augment"));
+  if (!rows.takes_images())
+    fail(Code::invalid_argument,
+         "{} learns from images of {} features (32 × 32 pixels of 3 colours), and rows have {}",
+         name, data::kImageValues, text_of(shape));
   const auto network =
       std::make_shared<const Network>(build(std::max<std::size_t>(shape.classes(), 1)));
   DeepParts parts{.name = name,
                   .learned = network->learned(),
                   .statistics = network->statistics(),
+                  .output = std::vector{shape.classes()},
                   .activation_bytes = network->activations() * sizeof(float),
                   .start = [network, settings = engine_settings(options)] {
                     return engine_library().network(*network, settings);
                   }};
-  return std::make_unique<DeepModel>(std::move(parts), shape, options);
+  return std::make_unique<DeepModel>(std::move(parts), std::move(rows), shape, options);
 }
 
 }  // namespace lambdaml::model

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lambdaml/base/options.h"
+#include "lambdaml/model/deep_rows.h"
 #include "lambdaml/model/engine.h"
 #include "lambdaml/model/model.h"
 #include "lambdaml/model/network.h"
@@ -21,26 +22,33 @@ struct DeepParts {
   std::string name;  ///< for messages
   std::vector<Model::Piece> learned;
   std::vector<Model::Piece> statistics;
-  std::uint64_t activation_bytes = 0;  ///< per image, kept for the backward pass
+  std::optional<std::vector<std::size_t>> output;  ///< as LoadedNetwork::output
+  std::uint64_t activation_bytes = 0;              ///< per row, kept for the backward pass
+  Loss loss = Loss::cross_entropy;
+  std::optional<std::int64_t> ignored_target = {};
   std::function<std::unique_ptr<Engine>()> start;
 };
 
-/// Options of all deep models: label_smoothing, precision, augment, freeze_batch_norm.
+/// Options of all deep models: label_smoothing, precision, augment, freeze_batch_norm, normalize.
 std::vector<Option> deep_options();
 EngineSettings engine_settings(const Options& options);
 
-/// A classifier of images (rows of data::kImageValues features) by softmax and cross-entropy. Its
-/// parameters are the learned ones, followed by the statistics of batch normalization; weights of
-/// convolutions and linear layers are regularized, biases and scales are not. The training loss
-/// includes label smoothing, the evaluated one does not. A second thread prepares the next batch
-/// during training on the present one.
+/// A model that an engine runs. Its parameters are the learned ones, followed by the statistics of
+/// batch normalization and, with `--normalize auto`, of the images' channels; weights of several
+/// dimensions are regularized, biases and scales are not. The training loss includes label
+/// smoothing, the evaluated one does not. A second thread prepares the next batch during training
+/// on the present one.
+///
+/// What it predicts: classes, where the output is a logit for each label of the data
+/// (cross-entropy) or the margin between two of them (bce_with_logits); otherwise the numbers of
+/// the output.
 class DeepModel final : public GradientModel {
  public:
-  /// Throws invalid_argument if rows are not images or there are fewer than two classes.
-  DeepModel(DeepParts parts, const Shape& shape, const Options& options);
+  /// Throws invalid_argument if the output does not fit the labels.
+  DeepModel(DeepParts parts, DeepRows rows, const Shape& shape, const Options& options);
   ~DeepModel() override;
 
-  std::size_t parameter_count() const override { return learned_ + statistics_; }
+  std::size_t parameter_count() const override { return learned_ + statistics_ + normalization_; }
   std::size_t learned() const override { return learned_; }
   void initialize(const Start& start, std::span<float> parameters) override;
   Totals accumulate(const Batch& batch, std::span<const float> parameters,
@@ -49,35 +57,50 @@ class DeepModel final : public GradientModel {
   Totals evaluate(const Batch& batch, std::span<const float> parameters) override;
   Prediction predict(const Batch& batch, std::span<const float> parameters,
                      const Wanted& wanted) override;
-  bool has_probabilities() const override { return true; }
+  bool has_probabilities() const override { return kind_ != Kind::numbers; }
   std::uint64_t training_bytes(std::size_t batch_rows) const override;
   std::vector<Piece> pieces() const override;
   std::vector<std::pair<std::size_t, std::size_t>> penalized() const override;
+  std::vector<tensor::Tensor> further_tensors(std::span<const float> parameters) override {
+    return engine().further_tensors(of_network(parameters));
+  }
+  void restore(const tensor::SafetensorsFile& file) override { engine().restore(file); }
+  std::optional<Buffer> to_file(std::span<const float> parameters) override {
+    return engine().to_file(of_network(parameters));
+  }
+  std::optional<Buffer> to_empty_file() override { return engine().to_empty_file(); }
 
  private:
-  /// A batch in the form that networks expect.
-  struct Prepared {
-    Batch batch;
-    std::vector<float> images;
-    std::vector<std::int64_t> targets;
-  };
+  enum class Kind { classes, margin, numbers };  ///< what it predicts
 
   Engine& engine();
+  template <class T>
+  std::span<T> of_network(std::span<T> parameters) const {
+    return parameters.first(learned_ + statistics_);
+  }
+  /// Those of the parameters, for what is prepared from now on.
+  void use_normalization(std::span<const float> parameters);
   void check(const Batch& batch, std::span<const float> parameters, bool needs_targets) const;
-  static void prepare(const Batch& batch, bool vary, Prepared& out);
-  /// Calls visit(first row, rows, logits) for blocks of the batch.
-  void for_logits(const Batch& batch, std::span<const float> parameters,
-                  const std::function<void(std::size_t, std::size_t, const float*)>& visit);
+  /// Calls visit(first row, prepared rows) for blocks of the batch.
+  void for_blocks(const Batch& batch,
+                  const std::function<void(std::size_t, const DeepBatch&)>& visit) const;
+  /// Adds a row's prediction from its logits.
+  void add_classes(std::span<const float> logits, const Wanted& wanted, std::optional<float> target,
+                   Prediction& out) const;
 
   DeepParts parts_;
+  DeepRows rows_;
   std::size_t classes_;
   std::size_t learned_;
   std::size_t statistics_;
-  bool augment_;
+  std::size_t normalization_;
+  std::size_t outputs_ = 0;  ///< numbers of a row
+  Kind kind_ = Kind::numbers;
   double bytes_per_activation_;
   std::unique_ptr<Engine> engine_;
-  Prepared present_;
-  Prepared coming_;
+  DeepBatch present_;
+  DeepBatch coming_;
+  bool is_prepared_ = false;  ///< coming_
   std::optional<Batch> next_;
   std::future<void> preparing_;  ///< of coming_
 };

@@ -12,6 +12,8 @@
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/data/dataset.h"
 #include "lambdaml/data/scaling.h"
+#include "lambdaml/data/tensors.h"
+#include "lambdaml/tensor/safetensors.h"
 #include "lambdaml/tensor/view.h"
 
 namespace lambdaml::model {
@@ -25,7 +27,13 @@ struct Shape {
   std::shared_ptr<const Buffer> definition = nullptr;
   /// What features and labels are called; null if they have no names. Affects no number.
   std::shared_ptr<const data::Names> names = nullptr;
+  /// Of a set of named tensors (its `features` are 0): the inputs, in their order, and what to
+  /// learn where that is a tensor too. Empty for a set of features.
+  std::vector<data::TensorShape> inputs = {};
+  std::optional<data::TensorShape> target = {};
   std::size_t classes() const { return labels.size(); }
+  /// Whether what is to be learned are whole numbers: labels, or a tensor of integers.
+  bool has_integers() const { return target ? data::is_integer(target->element) : !labels.empty(); }
 };
 
 /// The source of a model's random choices for the rows of a batch: a stream for each row of each
@@ -50,13 +58,20 @@ struct Batch {
   /// By which a row's loss and gradient are multiplied; empty: 1. Only models with the option
   /// class_weight get any.
   std::span<const float> weights = {};
+  /// Of a set of named tensors, whose `features` have no columns: the inputs of the batch's rows,
+  /// and what to learn where that is a tensor (`targets` are empty then). Their values begin at the
+  /// batch's first row.
+  std::vector<data::Tensor> tensors = {};
+  std::optional<data::Tensor> target = {};
 
   std::size_t rows() const { return tensor::rows(features); }
   Batch slice(std::size_t begin, std::size_t end) const {
     return {tensor::slice(features, begin, end),
             targets.empty() ? targets : targets.subspan(begin, end - begin),
             {draws.seed, draws.first + begin * draws.stride, draws.stride},
-            weights.empty() ? weights : weights.subspan(begin, end - begin)};
+            weights.empty() ? weights : weights.subspan(begin, end - begin),
+            data::from_row(tensors, begin),
+            data::from_row(target, begin)};
   }
 };
 
@@ -71,6 +86,10 @@ struct Totals {
   double absolute_error = 0;   ///< Σ |error|
   double targets = 0;          ///< Σ y
   double squared_targets = 0;  ///< Σ y²
+  /// Only of evaluate(). Deep models: rows whose target is among the five best classes; Σ mean
+  /// squared error of a row's numbers.
+  double among_five = 0;
+  double squared_error = 0;
   Totals& operator+=(const Totals& other) {
     loss += other.loss;
     rows += other.rows;
@@ -79,18 +98,22 @@ struct Totals {
     absolute_error += other.absolute_error;
     targets += other.targets;
     squared_targets += other.squared_targets;
+    among_five += other.among_five;
+    squared_error += other.squared_error;
     return *this;
   }
 };
 
 /// Totals as numbers that can be added up, and back.
-constexpr std::size_t kTotals = 7;
+constexpr std::size_t kTotals = 9;
 inline std::array<double, kTotals> numbers_of(const Totals& totals) {
-  return {totals.loss,           totals.rows,    totals.correct,        totals.silhouettes,
-          totals.absolute_error, totals.targets, totals.squared_targets};
+  return {totals.loss,           totals.rows,    totals.correct,         totals.silhouettes,
+          totals.absolute_error, totals.targets, totals.squared_targets, totals.among_five,
+          totals.squared_error};
 }
 inline Totals totals_from(std::span<const double, kTotals> numbers) {
-  return {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]};
+  return {numbers[0], numbers[1], numbers[2], numbers[3], numbers[4],
+          numbers[5], numbers[6], numbers[7], numbers[8]};
 }
 
 /// A learned function: one contiguous float32 parameter vector, owned by the caller, and ways to
@@ -146,6 +169,8 @@ class Model {
     std::vector<float> class_scores = {};
     /// If wanted: rows × classes; those of a row add up to 1.
     std::vector<float> probabilities = {};
+    /// Models that predict several numbers for a row: rows × numbers. `scores` are the first ones.
+    std::vector<float> outputs = {};
   };
   virtual Prediction predict(const Batch& batch, std::span<const float> parameters,
                              const Wanted& wanted) = 0;
@@ -188,6 +213,24 @@ class Model {
     std::vector<std::size_t> shape;
   };
   virtual std::vector<Piece> pieces() const = 0;
+
+  /// The other tensors of the model file: those that do not change (frozen weights, counters), and
+  /// pieces under a second name. Views of the model and of `parameters`.
+  virtual std::vector<tensor::Tensor> further_tensors(std::span<const float> parameters) {
+    (void)parameters;
+    return {};
+  }
+  /// Takes those that do not change from a model file.
+  virtual void restore(const tensor::SafetensorsFile& file) { (void)file; }
+  /// For a model that a file defines: that file with these parameters, for other programs. nullopt
+  /// for others.
+  virtual std::optional<Buffer> to_file(std::span<const float> parameters) {
+    (void)parameters;
+    return {};
+  }
+  /// What a model file holds of Shape::definition: the same, but the values, which are tensors of
+  /// the model file. nullopt: all of it.
+  virtual std::optional<Buffer> to_empty_file() { return {}; }
 };
 
 /// A model trained along its gradient: sums_count() = parameter_count().

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,18 @@ struct Plugin {
   std::string file_option = {};
   /// Throws invalid_argument for an unsuitable shape (only one class, …).
   std::function<std::unique_ptr<Model>(const Shape&, const Options&)> make;
+  /// For a model that learns classes or numbers as its options say, or by default as the data are:
+  /// the plug-in as one of both, under the same name. `integers`: labels and target tensors are
+  /// whole numbers; nullopt: the data are not known yet. Null if the choice depends on them. Empty:
+  /// the plug-in is always the same.
+  std::function<const Plugin*(const Options&, std::optional<bool> integers)> variant = {};
+
+  /// The plug-in of a job with these options and this kind of data; this one, which has all metrics
+  /// that the job may have, as long as that is not known.
+  const Plugin& for_job(const Options& job, std::optional<bool> integers) const {
+    const Plugin* const chosen = variant ? variant(job, integers) : nullptr;
+    return chosen == nullptr ? *this : *chosen;
+  }
 };
 
 using Registry = RegistryOf<Plugin>;

@@ -72,11 +72,29 @@ std::span<const float> RowBuffer::copy(std::span<const float> from,
   return std::span(to).first(order.size());
 }
 
+data::Tensor RowBuffer::copy(const data::Tensor& from, std::span<const std::uint32_t> order,
+                             std::vector<std::byte>& to) {
+  const std::size_t bytes = from.row_bytes();
+  grow(to, order.size() * bytes);
+  std::byte* at = to.data();
+  for (std::size_t r = 0; r < order.size(); ++r) {
+    if (r + kAhead < order.size()) request(from.row(order[r + kAhead]), bytes);
+    at = std::copy_n(from.values + order[r] * bytes, bytes, at);
+  }
+  data::Tensor out = from;
+  out.values = to.data();
+  return out;
+}
+
 Batch RowBuffer::take(const Batch& from, std::span<const std::uint32_t> order) {
   Batch batch;
   batch.features = std::visit([&](const auto& view) { return copy(view, order); }, from.features);
   batch.targets = copy(from.targets, order, targets_);
   batch.weights = copy(from.weights, order, weights_);
+  tensors_.resize(from.tensors.size());
+  for (std::size_t t = 0; t < tensors_.size(); ++t)
+    batch.tensors.push_back(copy(from.tensors[t], order, tensors_[t]));
+  if (from.target) batch.target = copy(*from.target, order, target_);
   return batch;
 }
 

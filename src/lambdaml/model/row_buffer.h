@@ -22,6 +22,8 @@ class RowBuffer {
   tensor::MatrixView copy(const tensor::CsrView<Index>& from, std::span<const std::uint32_t> order);
   static std::span<const float> copy(std::span<const float> from,
                                      std::span<const std::uint32_t> order, std::vector<float>& to);
+  static data::Tensor copy(const data::Tensor& from, std::span<const std::uint32_t> order,
+                           std::vector<std::byte>& to);
   std::vector<std::uint16_t>& indices_of(const tensor::Csr16&) { return narrow_; }
   std::vector<std::uint32_t>& indices_of(const tensor::Csr32&) { return wide_; }
 
@@ -31,6 +33,8 @@ class RowBuffer {
   std::vector<std::uint64_t> offsets_;
   std::vector<std::uint16_t> narrow_;
   std::vector<std::uint32_t> wide_;
+  std::vector<std::vector<std::byte>> tensors_;
+  std::vector<std::byte> target_;
 };
 
 }  // namespace lambdaml::model

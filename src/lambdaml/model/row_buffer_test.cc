@@ -32,6 +32,27 @@ TEST(RowBuffer, TakesRowsInAnyOrderInEveryForm) {
   }
 }
 
+TEST(RowBuffer, TakesRowsOfTensors) {
+  const data::Dataset rows = data::test::tensors(6);
+  Batch all{rows.features, {}};
+  all.tensors = rows.tensors;
+  all.target = rows.target_tensor;
+  RowBuffer buffer;
+  for (const std::vector<std::uint32_t>& order :
+       {std::vector<std::uint32_t>{3, 0, 2, 5, 1, 4}, {1}, {}, {2, 2, 1, 0}}) {
+    const Batch batch = buffer.take(all, order);
+    ASSERT_EQ(batch.rows(), order.size());
+    data::Dataset taken{batch.features, {}, nullptr};
+    taken.tensors = batch.tensors;
+    taken.target_tensor = batch.target;
+    EXPECT_TRUE(data::test::same(taken, data::take_rows(rows, order)));
+  }
+  const Batch last = all.slice(2, 6).slice(3, 4);
+  EXPECT_EQ(last.rows(), 1U);
+  EXPECT_EQ(last.tensors[0].values, rows.tensors[0].row(5));
+  EXPECT_EQ(last.target->values, rows.target_tensor->row(5));
+}
+
 TEST(RowBuffer, RowsWithoutTargetsHaveNone) {
   const data::Dataset dataset = data::test::parse_text("0 1:1\n1 1:2\n", data::Form::dense);
   RowBuffer buffer;

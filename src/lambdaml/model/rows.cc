@@ -9,7 +9,12 @@ Batch Rows::batch(std::size_t begin, std::size_t end) const {
     return values.empty() ? std::span<const float>()
                           : std::span(values).subspan(begin, end - begin);
   };
-  return {tensor::slice(data.features, begin, end), part(targets), {}, part(weights)};
+  return {tensor::slice(data.features, begin, end),
+          part(targets),
+          {},
+          part(weights),
+          data::from_row(data.tensors, begin),
+          data::from_row(data.target_tensor, begin)};
 }
 
 Rows with_numbers(data::Dataset data) {

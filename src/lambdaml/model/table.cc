@@ -46,9 +46,20 @@ Table table_of_clusters(Model::Prediction prediction, const Shape&, const Model:
 
 Table table_of_numbers(Model::Prediction prediction, const Shape&, const Model::Wanted&) {
   Table table{.rows = prediction.scores.size(), .columns = {}};
-  table.columns.push_back(
-      {.name = "value", .plural = "values", .values = std::move(prediction.scores)});
+  Column column{.name = "value", .plural = "values", .values = std::move(prediction.scores)};
+  if (!prediction.outputs.empty() && table.rows > 0) {
+    for (std::size_t i = 0; i < prediction.outputs.size() / table.rows; ++i)
+      column.parts.push_back(std::to_string(i));
+    column.values = std::move(prediction.outputs);
+  }
+  table.columns.push_back(std::move(column));
   return table;
+}
+
+Table table_of_labels_or_numbers(Model::Prediction prediction, const Shape& shape,
+                                 const Model::Wanted& shown) {
+  return prediction.classes.empty() ? table_of_numbers(std::move(prediction), shape, shown)
+                                    : table_of_labels(std::move(prediction), shape, shown);
 }
 
 }  // namespace lambdaml::model

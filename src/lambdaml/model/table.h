@@ -38,8 +38,11 @@ Table table_of_labels(Model::Prediction prediction, const Shape& shape, const Mo
 /// `distance`.
 Table table_of_clusters(Model::Prediction prediction, const Shape& shape,
                         const Model::Wanted& shown);
-/// For models that predict numbers: `value`.
+/// For models that predict numbers: `value`; of those that predict several for a row, `value_0`, ….
 Table table_of_numbers(Model::Prediction prediction, const Shape& shape,
                        const Model::Wanted& shown);
+/// The first of these if the prediction has classes, else the last.
+Table table_of_labels_or_numbers(Model::Prediction prediction, const Shape& shape,
+                                 const Model::Wanted& shown);
 
 }  // namespace lambdaml::model

@@ -113,13 +113,13 @@ ordered_json describe(const job::TrainedModel& trained, storage::Storage* folder
   out["coefficients"] = coefficients ? ordered_json(coefficients->weights) : ordered_json();
   out["intercept"] = coefficients ? ordered_json(coefficients->intercepts) : ordered_json();
   out["options"] = job::to_json(trained.options, job::Values::given);
-  out["metrics"] = metrics_of(model::registry().get(trained.name), folder);
+  out["metrics"] = metrics_of(trained.plugin(), folder);
   return out;
 }
 
 std::vector<std::string> lines_of(const job::TrainedModel& trained, storage::Storage* folder,
                                   bool all) {
-  const model::Plugin& plugin = model::registry().get(trained.name);
+  const model::Plugin& plugin = trained.plugin();
   std::vector<std::string> lines{shape_text(trained)};
   if (const std::string options = options_text(trained.options); !options.empty())
     lines.push_back("options   " + options);

@@ -80,18 +80,21 @@ void append(std::vector<T>& to, const std::vector<T>& more) {
 
 /// Whether the quality of predictions of these rows can be measured.
 bool can_be_judged(const model::Plugin& plugin, const model::Rows& rows) {
-  return !plugin.needs_labels || !rows.targets.empty();
+  return !plugin.needs_labels || !rows.targets.empty() || rows.data.target_tensor;
 }
 
 }  // namespace
 
 data::Learned learned_by(const model::Shape& shape, const Request& request) {
-  return {.features = shape.features, .names = shape.names, .ignore_labels = request.ignore_labels};
+  return {.features = shape.features,
+          .names = shape.names,
+          .ignore_labels = request.ignore_labels,
+          .tensors = shape.inputs};
 }
 
 void require_possible(const job::TrainedModel& model, const Request& request,
                       const std::string& what) {
-  if (request.shown.class_scores && model::registry().get(model.name).predicts_numbers)
+  if (request.shown.class_scores && model.plugin().predicts_numbers)
     fail(Code::invalid_argument, "{}: a model of the kind {} predicts numbers; leave --scores out",
          what, model.name);
   if (request.shown.probabilities && !model.model->has_probabilities())
@@ -102,7 +105,7 @@ void require_possible(const job::TrainedModel& model, const Request& request,
 Predictions predict(job::TrainedModel& trained, const data::Dataset& data, const std::string& what,
                     const Request& request, const std::function<void()>& between) {
   require_possible(trained, request, "model");
-  const model::Plugin& plugin = model::registry().get(trained.name);
+  const model::Plugin& plugin = trained.plugin();
   data::Dataset dataset = data::align(data, learned_by(trained.shape, request), what);
   dataset = with_labels_of(trained.shape, std::move(dataset), what);
   const model::Rows rows = plugin.predicts_numbers
@@ -133,6 +136,7 @@ Predictions predict(job::TrainedModel& trained, const data::Dataset& data, const
       *out.quality.totals += trained.model->evaluate(batch, trained.parameters);
     append(all.classes, block.classes);
     append(all.scores, block.scores);
+    append(all.outputs, block.outputs);
     if (request.shown.class_scores) append(all.class_scores, block.class_scores);
     if (request.shown.probabilities) append(all.probabilities, block.probabilities);
   }

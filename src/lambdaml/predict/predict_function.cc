@@ -17,6 +17,7 @@
 #include "lambdaml/model/names.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/predict/predict.h"
+#include "lambdaml/predict/tensors_of_event.h"
 
 namespace lambdaml::predict {
 namespace {
@@ -192,11 +193,16 @@ std::string answer(job::TrainedModel& model, std::string_view text) {
       fail(Code::invalid_argument, "event: unknown member '{}'{}", printable(name),
            did_you_mean(name, {kRows}));
   if (!event.contains(kRows)) fail(Code::invalid_argument, "event: the member 'rows' is missing");
-  const RowsOfEvent rows(model.shape, event[kRows]);
+  std::optional<RowsOfEvent> rows;  // of features
+  data::Dataset dataset;
+  if (model.shape.inputs.empty())
+    dataset = rows.emplace(model.shape, event[kRows]).dataset();
+  else
+    dataset = tensors_of_event(model.shape, event[kRows]);
   const bool has_probabilities = model.model->has_probabilities();
-  const bool has_scores = !model::registry().get(model.name).predicts_numbers;
+  const bool has_scores = !model.plugin().predicts_numbers;
   const Predictions predictions =
-      predict(model, rows.dataset(), "event",
+      predict(model, dataset, "event",
               {.shown = {.class_scores = has_scores, .probabilities = has_probabilities}});
   ordered_json out = ordered_json::object();
   for (const model::Column& column : predictions.table.columns)

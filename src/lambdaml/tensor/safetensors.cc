@@ -36,10 +36,13 @@ struct DtypeName {
   std::size_t size;
 };
 constexpr std::array kDtypes{
-    DtypeName{Dtype::f32, "F32", 4}, DtypeName{Dtype::f64, "F64", 8},
-    DtypeName{Dtype::i32, "I32", 4}, DtypeName{Dtype::i64, "I64", 8},
-    DtypeName{Dtype::u16, "U16", 2}, DtypeName{Dtype::u32, "U32", 4},
-    DtypeName{Dtype::u64, "U64", 8}, DtypeName{Dtype::u8, "U8", 1},
+    DtypeName{Dtype::f32, "F32", 4},      DtypeName{Dtype::f64, "F64", 8},
+    DtypeName{Dtype::i32, "I32", 4},      DtypeName{Dtype::i64, "I64", 8},
+    DtypeName{Dtype::u16, "U16", 2},      DtypeName{Dtype::u32, "U32", 4},
+    DtypeName{Dtype::u64, "U64", 8},      DtypeName{Dtype::u8, "U8", 1},
+    DtypeName{Dtype::f16, "F16", 2},      DtypeName{Dtype::bf16, "BF16", 2},
+    DtypeName{Dtype::i8, "I8", 1},        DtypeName{Dtype::i16, "I16", 2},
+    DtypeName{Dtype::boolean, "BOOL", 1},
 };
 
 const DtypeName& entry(Dtype dtype) {
@@ -128,8 +131,8 @@ Placed parse_tensor(const std::string& name, const Json& entry, std::size_t data
                                   [&](const DtypeName& d) { return d.name == dtype_name; });
   if (known == kDtypes.end())
     corrupt(what,
-            "tensor '{}' has the dtype '{}'; this program reads F32, F64, I32, I64, U8, U16, U32 "
-            "and U64",
+            "tensor '{}' has the dtype '{}'; this program reads F16, BF16, F32, F64, I8, I16, I32, "
+            "I64, U8, U16, U32, U64 and BOOL",
             printable(name), printable(dtype_name));
   Placed placed{{name, known->dtype, sizes_in(entry, "shape", name, what), {}}, 0, 0};
   const std::vector<std::size_t> offsets = sizes_in(entry, "data_offsets", name, what);

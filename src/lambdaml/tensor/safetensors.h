@@ -19,7 +19,8 @@
 /// checkpoints all use it: any safetensors reader can open them, and none executes code from them.
 namespace lambdaml::tensor {
 
-enum class Dtype { f32, f64, i32, i64, u16, u32, u64, u8 };
+/// f16 and those from i8 on have no C++ type: they are read as bytes.
+enum class Dtype { f32, f64, i32, i64, u16, u32, u64, u8, f16, bf16, i8, i16, boolean };
 
 /// Bytes of one element.
 std::size_t size_of(Dtype dtype);

@@ -5,6 +5,8 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <torch/script.h>
 
+#include "lambdaml/base/error.h"
+#include "lambdaml/torch/losses.h"
 #include "lambdaml/torch/tensors.h"
 
 namespace lambdaml::torch_library {
@@ -51,34 +53,44 @@ class NetworkEngine final : public model::Engine {
     }
   }
 
-  model::Totals train(std::span<const float> images, std::span<const std::int64_t> targets,
-                      std::span<const float> parameters, std::span<float> sums,
-                      std::uint64_t) override {
+  model::Totals train(const model::Pass& pass, std::span<const float> parameters,
+                      std::span<float> sums) override {
     return guarded("training", [&] {
       const std::vector<at::Tensor> weights = vectors_.with_gradients(parameters, sums);
       std::vector<at::Tensor> statistics = vectors_.copy_of_statistics(parameters);
       const bool moving = !settings_.frozen_statistics;
-      const at::Tensor logits =
-          forward(images_of(images, targets.size()), weights, statistics, moving);
-      const model::Totals totals = loss_and_gradient(logits, targets, settings_.label_smoothing);
-      if (moving) vectors_.add_changes(statistics, parameters, totals.rows, sums);
+      const at::Tensor logits = forward(images_of(pass), weights, statistics, moving);
+      const model::Totals totals = totals_of(logits, pass, settings_, Purpose::learn);
+      if (moving)
+        vectors_.add_changes(statistics, parameters, static_cast<double>(pass.rows), sums);
       return totals;
     });
   }
 
-  void infer(std::span<const float> images, std::size_t rows, std::span<const float> parameters,
-             std::span<float> logits) override {
-    guarded("evaluating", [&] {
-      const at::NoGradGuard no_gradients;
-      std::vector<at::Tensor> statistics = vectors_.statistics(writable(parameters));
-      const at::Tensor out = forward(images_of(images, rows),
-                                     vectors_.learned(writable(parameters)), statistics, false);
-      view_of(logits, out.sizes().vec()).copy_(out);
-      return model::Totals{};
+  model::Totals evaluate(const model::Pass& pass, std::span<const float> parameters) override {
+    return guarded("evaluating", [&] {
+      return totals_of(logits_of(pass, parameters), pass, settings_, Purpose::judge);
     });
   }
 
+  std::vector<float> infer(const model::Pass& pass, std::span<const float> parameters) override {
+    return guarded("evaluating", [&] { return numbers_in(logits_of(pass, parameters)); });
+  }
+
  private:
+  static at::Tensor images_of(const model::Pass& pass) {
+    if (pass.inputs.size() != 1)
+      fail(Code::internal, "a network of images gets {} inputs", pass.inputs.size());
+    return tensor_of(pass.inputs[0], pass.rows);
+  }
+
+  /// In evaluation mode.
+  at::Tensor logits_of(const model::Pass& pass, std::span<const float> parameters) const {
+    const at::NoGradGuard no_gradients;
+    std::vector<at::Tensor> statistics = vectors_.statistics(writable(parameters));
+    return forward(images_of(pass), vectors_.learned(writable(parameters)), statistics, false);
+  }
+
   /// Modifies `statistics` if they are `moving`.
   at::Tensor forward(const at::Tensor& images, const std::vector<at::Tensor>& weights,
                      std::vector<at::Tensor>& statistics, bool moving) const {

@@ -10,6 +10,7 @@ namespace lambdaml::torch_library {
 std::unique_ptr<model::Engine> make_network_engine(const model::Network& network,
                                                    const model::EngineSettings& settings);
 model::LoadedNetwork load_script(Bytes file, const std::string& what,
+                                 const model::ScriptShape& shape,
                                  const model::EngineSettings& settings);
 
 }  // namespace lambdaml::torch_library

@@ -1,5 +1,4 @@
-#include <istream>
-#include <streambuf>
+#include <algorithm>
 
 #include <ATen/autocast_mode.h>
 #include <fmt/format.h>
@@ -8,38 +7,15 @@
 #include <torch/version.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/data/images.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/torch/losses.h"
 #include "lambdaml/torch/network_engine.h"
+#include "lambdaml/torch/script_module.h"
 #include "lambdaml/torch/tensors.h"
 
-/// TorchScript modules as networks: floating-point parameters that require gradients are learned,
-/// floating-point buffers are statistics, and everything else stays as in the file.
+/// TorchScript modules as networks.
 namespace lambdaml::torch_library {
 namespace {
-
-using Piece = model::Model::Piece;
-
-/// Bytes as a stream, without a copy.
-class View final : public std::streambuf {
- public:
-  explicit View(Bytes bytes) {
-    char* const begin = const_cast<char*>(reinterpret_cast<const char*>(bytes.data()));
-    setg(begin, begin, begin + bytes.size());
-  }
-
- private:
-  pos_type seekoff(off_type offset, std::ios_base::seekdir from, std::ios_base::openmode) override {
-    char* const base = from == std::ios_base::beg   ? eback()
-                       : from == std::ios_base::cur ? gptr()
-                                                    : egptr();
-    if (offset < eback() - base || offset > egptr() - base) return pos_type(off_type(-1));
-    setg(eback(), base + offset, egptr());
-    return gptr() - eback();
-  }
-  pos_type seekpos(pos_type position, std::ios_base::openmode mode) override {
-    return seekoff(off_type(position), std::ios_base::beg, mode);
-  }
-};
 
 /// While an instance lives, convolutions and matrix products of this thread compute in bfloat16.
 class Narrow {
@@ -63,147 +39,248 @@ class Narrow {
   }
 };
 
+/// The tensors that a method of a module takes, out of those that there are.
+struct Call {
+  std::string method;
+  std::vector<std::size_t> given;  ///< by position in the list of all
+  std::vector<std::string> names;  ///< of the method's arguments
+  bool by_name = false;
+};
+
+/// By name if every argument without a default has that of a tensor, else by position. Throws
+/// invalid_argument, naming both, if neither fits.
+Call call_of(const ::torch::jit::Method& method, const std::vector<data::TensorShape>& available) {
+  Call call{.method = method.name(), .given = {}, .names = {}};
+  const std::vector<c10::Argument>& arguments = method.function().getSchema().arguments();
+  std::size_t required = 0;
+  std::size_t named = 0;
+  for (std::size_t i = 1; i < arguments.size(); ++i) {  // the first one is the module
+    const bool is_required = !arguments[i].default_value();
+    required += is_required ? 1 : 0;
+    call.names.push_back(arguments[i].name());
+    const auto found = std::ranges::find(available, arguments[i].name(), &data::TensorShape::name);
+    named += is_required && found != available.end() ? 1 : 0;
+  }
+  const std::vector<std::string> all = call.names;
+  call.by_name = named == required && required > 0;
+  if (call.by_name) {
+    call.names.clear();
+    for (const std::string& name : all) {
+      const auto found = std::ranges::find(available, name, &data::TensorShape::name);
+      if (found == available.end()) continue;
+      call.names.push_back(name);
+      call.given.push_back(static_cast<std::size_t>(found - available.begin()));
+    }
+    return call;
+  }
+  if (available.size() < required || available.size() > all.size()) {
+    std::vector<std::string> texts;
+    for (const data::TensorShape& tensor : available) texts.push_back(tensor.text());
+    fail(Code::invalid_argument, "{} takes ({}), and the data have {}", call.method,
+         join(all, ", "), join(texts, ", "));
+  }
+  for (std::size_t i = 0; i < available.size(); ++i) call.given.push_back(i);
+  call.names.resize(available.size());
+  return call;
+}
+
+/// The result of work(); what it throws says which module it was, whose file or data are at fault.
+template <class Work>
+auto in_context(const std::string& what, const Work& work) {
+  try {
+    return work();
+  } catch (const Error&) {
+    rethrow_with(what);
+  } catch (...) {
+    rethrow(what, Code::invalid_argument);
+  }
+}
+
 class ScriptEngine final : public model::Engine {
  public:
-  ScriptEngine(Bytes file, const std::string& what, const model::EngineSettings& settings)
-      : what_(what), settings_(settings) {
+  ScriptEngine(Bytes file, const std::string& what, model::ScriptShape shape,
+               const model::EngineSettings& settings)
+      : what_(what), shape_(std::move(shape)), settings_(settings), script_(file, what) {
     use_threads(settings.threads);
     // Optimized graphs round differently from those still being profiled, and a resumed run must
     // give the same bits.
     ::torch::jit::setGraphExecutorOptimize(false);
-    View view(file);
-    std::istream stream(&view);
-    try {
-      module_ = ::torch::jit::load(stream, at::kCPU);
-    } catch (const std::exception& error) {
-      fail(Code::data_corrupt, "{}: no TorchScript file that this libtorch reads: {}", what,
-           own_message(error.what()));
-    }
-    const auto take = [](const std::string& name, const at::Tensor& tensor,
-                         std::vector<at::Tensor>& tensors, std::vector<Piece>& pieces) {
-      tensors.push_back(tensor);
-      pieces.push_back({name, {tensor.sizes().begin(), tensor.sizes().end()}});
-    };
-    for (const auto& parameter : module_.named_parameters()) {
-      if (!parameter.value.requires_grad() || parameter.value.numel() == 0) continue;
-      want_float(parameter.name, parameter.value);
-      take(parameter.name, parameter.value, weights_, loaded.learned);
-    }
-    for (const auto& buffer : module_.named_buffers())
-      if (buffer.value.scalar_type() == at::kFloat && buffer.value.numel() > 0)
-        take(buffer.name, buffer.value, buffers_, loaded.statistics);
-    if (weights_.empty())
-      fail(Code::invalid_argument, "{}: the TorchScript module carries no parameters to learn",
-           what);
-    for (const at::Tensor& tensor : weights_) initial_.push_back(tensor.detach().clone());
-    for (const at::Tensor& tensor : buffers_) initial_.push_back(tensor.detach().clone());
-    vectors_.emplace(loaded.learned, loaded.statistics);
-    probe();
+    loaded.learned = script_.learned();
+    loaded.statistics = script_.statistics();
+    in_context(what_, [&] {
+      choose_calls();
+      probe();
+      return 0;
+    });
   }
 
   void initialize(std::uint64_t, std::span<float> parameters) override {
-    std::vector<at::Tensor> to = vectors_->learned(parameters);
-    const std::vector<at::Tensor> statistics = vectors_->statistics(parameters);
-    to.insert(to.end(), statistics.begin(), statistics.end());
-    for (std::size_t i = 0; i < to.size(); ++i) to[i].copy_(initial_[i]);
+    script_.initial(parameters);
   }
 
-  model::Totals train(std::span<const float> images, std::span<const std::int64_t> targets,
-                      std::span<const float> parameters, std::span<float> sums,
-                      std::uint64_t seed) override {
-    return guarded(what_, [&] {
+  model::Totals train(const model::Pass& pass, std::span<const float> parameters,
+                      std::span<float> sums) override {
+    return in_context(what_, [&] {
       at::Generator random = at::globalContext().defaultGenerator(at::kCPU);
-      random.set_current_seed(seed);
-      put(parameters);
-      const std::vector<at::Tensor> gradients = vectors_->learned(sums);
-      for (std::size_t i = 0; i < weights_.size(); ++i) weights_[i].mutable_grad() = gradients[i];
-      module_.train(!settings_.frozen_statistics);
-      const at::Tensor logits = [&] {
+      random.set_current_seed(pass.seed);
+      script_.put(parameters);
+      std::vector<at::Tensor>& weights = script_.weights();
+      const std::vector<at::Tensor> gradients = script_.vectors().learned(sums);
+      for (std::size_t i = 0; i < weights.size(); ++i) weights[i].mutable_grad() = gradients[i];
+      script_.module().train(!settings_.frozen_statistics);
+      const at::Tensor output = [&] {
         const std::optional<Narrow> narrow =
             settings_.bf16 ? std::optional<Narrow>(std::in_place) : std::nullopt;
-        return run(images_of(images, targets.size())).to(at::kFloat);
+        return run(*learning_, pass);
       }();
-      const model::Totals totals = loss_and_gradient(logits, targets, settings_.label_smoothing);
-      for (at::Tensor& weight : weights_) weight.mutable_grad().reset();
-      vectors_->add_changes(buffers_, parameters, totals.rows, sums);
+      const model::Totals totals = totals_of(output, pass, settings_, Purpose::learn);
+      for (at::Tensor& weight : weights) weight.mutable_grad().reset();
+      script_.vectors().add_changes(script_.buffers(), parameters, static_cast<double>(pass.rows),
+                                    sums);
       return totals;
     });
   }
 
-  void infer(std::span<const float> images, std::size_t rows, std::span<const float> parameters,
-             std::span<float> logits) override {
-    guarded(what_, [&] {
+  model::Totals evaluate(const model::Pass& pass, std::span<const float> parameters) override {
+    return in_context(what_, [&] {
       const at::NoGradGuard no_gradients;
-      put(parameters);
-      module_.eval();
-      view_of(logits, {static_cast<std::int64_t>(rows), outputs()})
-          .copy_(run(images_of(images, rows)));
-      return 0;
+      script_.put(parameters);
+      script_.module().eval();
+      return totals_of(run(*learning_, pass), pass, settings_, Purpose::judge);
     });
+  }
+
+  std::vector<float> infer(const model::Pass& pass, std::span<const float> parameters) override {
+    return in_context(what_, [&] {
+      if (!predicting_)
+        fail(Code::invalid_argument,
+             "its forward returns the loss and takes the target, so it cannot predict: give the "
+             "module a method predict that takes the inputs (@torch.jit.export)");
+      const at::NoGradGuard no_gradients;
+      script_.put(parameters);
+      script_.module().eval();
+      return numbers_in(output_of(pass));
+    });
+  }
+
+  std::vector<tensor::Tensor> further_tensors(std::span<const float> parameters) const override {
+    return script_.further_tensors(parameters);
+  }
+  void restore(const tensor::SafetensorsFile& file) override { script_.restore(file); }
+  std::optional<Buffer> to_file(std::span<const float> parameters) override {
+    return in_context(what_, [&] { return std::optional(script_.to_file(parameters)); });
+  }
+  std::optional<Buffer> to_empty_file() override {
+    return in_context(what_, [&] { return std::optional(script_.to_empty_file()); });
   }
 
   model::LoadedNetwork loaded;  ///< all but the engine
 
  private:
-  void want_float(const std::string& name, const at::Tensor& tensor) const {
-    if (tensor.scalar_type() != at::kFloat)
-      fail(Code::invalid_argument, "{}: the parameter '{}' is {}; export a model of float32", what_,
-           name, c10::toString(tensor.scalar_type()));
-  }
-  std::int64_t outputs() const { return static_cast<std::int64_t>(loaded.outputs); }
-
-  void put(std::span<const float> parameters) {
-    const at::NoGradGuard no_gradients;
-    const std::vector<at::Tensor> weights = vectors_->learned(writable(parameters));
-    const std::vector<at::Tensor> statistics = vectors_->statistics(writable(parameters));
-    for (std::size_t i = 0; i < weights.size(); ++i) weights_[i].copy_(weights[i]);
-    for (std::size_t i = 0; i < statistics.size(); ++i) buffers_[i].copy_(statistics[i]);
+  void choose_calls() {
+    std::vector<data::TensorShape> available = shape_.inputs;
+    if (settings_.loss != model::Loss::module) {
+      learning_ = call_of(script_.module().get_method("forward"), available);
+      predicting_ = learning_;
+      return;
+    }
+    if (const auto method = script_.module().find_method("predict"))
+      predicting_ = call_of(*method, available);
+    available.push_back(shape_.target);
+    learning_ = call_of(script_.module().get_method("forward"), available);
   }
 
-  at::Tensor run(const at::Tensor& images) {
-    const c10::IValue out = module_.forward({images});
+  /// "forward(x: float32 [8, 28])".
+  static std::string text_of_call(const Call& call, const std::vector<at::Tensor>& tensors) {
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+      texts.push_back(fmt::format("{}: {}", call.names[i], text_of(tensors[i])));
+    return fmt::format("{}({})", call.method, join(texts, ", "));
+  }
+
+  at::Tensor run(const Call& call, const model::Pass& pass) {
+    std::vector<at::Tensor> tensors;
+    for (const std::size_t i : call.given)
+      tensors.push_back(i < pass.inputs.size() ? tensor_of(pass.inputs[i], pass.rows)
+                                               : tensor_of(*pass.target, pass.rows));
+    std::vector<c10::IValue> positions;
+    ::torch::jit::Kwargs names;
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+      if (call.by_name)
+        names.emplace(call.names[i], tensors[i]);
+      else
+        positions.emplace_back(tensors[i]);
+    c10::IValue out;
+    try {
+      out = script_.module().get_method(call.method)(std::move(positions), names);
+    } catch (const std::exception& error) {
+      if (is_out_of_memory(error)) throw std::bad_alloc();
+      std::vector<std::string> given;
+      for (const model::Input& input : pass.inputs) given.push_back(input.tensor.text());
+      fail(Code::invalid_argument, "{} fails: libtorch says: {}; the data give {}",
+           text_of_call(call, tensors), own_message(error.what()), join(given, ", "));
+    }
     if (!out.isTensor())
-      fail(Code::invalid_argument, "{}: it returns a {} instead of a tensor of logits", what_,
-           out.tagKind());
-    const at::Tensor logits = out.toTensor();
-    const bool fits =
-        logits.dim() == 2 && logits.size(0) == images.size(0) && logits.is_floating_point();
-    if (!fits || (outputs() != 0 && logits.size(1) != outputs()))
-      fail(Code::invalid_argument,
-           "{}: of {} images it returns a tensor of {} {} instead of logits, images × classes of "
-           "float",
-           what_, images.size(0), fmt::format("{}", fmt::join(logits.sizes().vec(), " × ")),
-           c10::toString(logits.scalar_type()));
-    return logits;
+      fail(Code::invalid_argument, "{} returns a {} instead of a tensor",
+           text_of_call(call, tensors), out.tagKind());
+    return out.toTensor();
   }
 
-  /// Runs two images once to determine the output's shape.
+  /// Of predicting_; a row for each of the pass.
+  at::Tensor output_of(const model::Pass& pass) {
+    const at::Tensor output = run(*predicting_, pass);
+    if (output.dim() == 0 || output.size(0) != static_cast<std::int64_t>(pass.rows) ||
+        !output.is_floating_point())
+      fail(Code::invalid_argument,
+           "{} returns {} for {} rows instead of floating-point numbers [{}, …]",
+           predicting_->method, text_of(output), pass.rows, pass.rows);
+    return output;
+  }
+
+  /// Runs two rows of zeros once: whatever does not fit is said before anything begins.
   void probe() {
-    module_.eval();
-    guarded(what_, [&] {
+    constexpr std::size_t kRows = 2;
+    std::vector<std::vector<std::byte>> zeros;
+    const auto zeros_of = [&](const data::TensorShape& shape) {
+      // Aligned for every type, because a vector's memory comes from operator new.
+      zeros.emplace_back(std::max<std::size_t>(kRows * shape.row_bytes(), 1));
+      return data::Tensor{shape, zeros.back().data()};
+    };
+    std::vector<model::Input> inputs;
+    for (const data::TensorShape& shape : shape_.inputs) inputs.push_back({zeros_of(shape)});
+    const data::Tensor target = zeros_of(shape_.target);
+    const model::Pass pass{.rows = kRows, .inputs = inputs, .target = &target};
+    script_.module().eval();
+    const at::Tensor output = run(*learning_, pass);
+    if (!output.requires_grad())
+      fail(Code::invalid_argument, "what forward returns depends on no parameter that is learned");
+    {
       const at::NoGradGuard no_gradients;
-      const std::vector<float> images(2 * data::kImageValues);
-      loaded.outputs = static_cast<std::size_t>(run(images_of(images, 2)).size(1));
-      return 0;
-    });
+      totals_of(output.detach(), pass, settings_, Purpose::judge);
+    }
+    if (!predicting_) return;
+    const at::NoGradGuard no_gradients;
+    const at::Tensor predicted = output_of(pass);
+    loaded.output.emplace();
+    for (const std::int64_t size : predicted.sizes().slice(1))
+      loaded.output->push_back(static_cast<std::size_t>(size));
   }
 
   std::string what_;
+  model::ScriptShape shape_;
   model::EngineSettings settings_;
-  ::torch::jit::Module module_;
-  std::vector<at::Tensor> weights_;  ///< the module's own tensors
-  std::vector<at::Tensor> buffers_;
-  std::vector<at::Tensor> initial_;
-  std::optional<FlatVectors> vectors_;
+  ScriptModule script_;
+  std::optional<Call> learning_;    ///< forward
+  std::optional<Call> predicting_;  ///< nullopt: the module only gives its loss
 };
 
 }  // namespace
 
 model::LoadedNetwork load_script(Bytes file, const std::string& what,
+                                 const model::ScriptShape& shape,
                                  const model::EngineSettings& settings) {
-  auto engine = std::make_unique<ScriptEngine>(file, what, settings);
+  auto engine = std::make_unique<ScriptEngine>(file, what, shape, settings);
   model::LoadedNetwork out = std::move(engine->loaded);
-  engine->loaded.outputs = out.outputs;
   out.engine = std::move(engine);
   return out;
 }

@@ -1,39 +1,57 @@
 #include "lambdaml/torch/tensors.h"
 
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 #include <torch/script.h>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/data/images.h"
 
 namespace lambdaml::torch_library {
 
 std::string own_message(std::string_view text) {
-  // What a script does wrong comes as a traceback whose last line says it; anything else begins
-  // with what it says, perhaps after an empty line.
-  const bool is_traceback = text.find("Traceback of TorchScript") != std::string_view::npos;
+  // A script's traceback shows lines of code, each with a mark below what failed, and ends with
+  // what went wrong. Anything else begins with that, perhaps after an empty line.
+  constexpr std::string_view kMark = "<--- HERE";
+  const std::size_t mark = text.rfind(kMark);
   std::string found;
-  for (const std::string& line : split(text, '\n')) {
-    if (trim(line).empty() || (!is_traceback && !found.empty())) continue;
-    found = trim(line);
+  if (mark == std::string_view::npos) {
+    for (const std::string& line : split(text, '\n'))
+      if (found.empty()) found = trim(line);
+    return found;
   }
+  for (const std::string& line : split(text.substr(mark + kMark.size()), '\n')) {
+    if (trim(line).empty()) continue;
+    if (!found.empty()) found += ' ';
+    found += trim(line);
+  }
+  std::string code;
+  std::string operation;
+  for (const std::string& line : split(text.substr(0, mark), '\n')) {
+    const std::size_t begin = line.find('~');
+    if (trim(line).starts_with('~') && begin < code.size())
+      operation = trim(code.substr(begin, line.rfind('~') - begin + 1));
+    code = line;
+  }
+  if (!operation.empty()) found += fmt::format(" (in `{}`)", operation);
   return found;
 }
 
-void rethrow(std::string_view what) {
+bool is_out_of_memory(const std::exception& error) {
+  return dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+         std::string_view(error.what()).find("allocate memory") != std::string_view::npos;
+}
+
+void rethrow(std::string_view what, Code code) {
   try {
     throw;
   } catch (const Error&) {
     throw;
-  } catch (const std::bad_alloc&) {
-    throw;
-  } catch (const c10::Error& error) {
-    const std::string_view text = error.what_without_backtrace();
-    if (text.find("allocate memory") != std::string_view::npos) throw std::bad_alloc();
-    fail(Code::internal, "{}: libtorch says: {}", what, own_message(text));
   } catch (const std::exception& error) {
-    fail(Code::internal, "{}: libtorch says: {}", what, own_message(error.what()));
+    if (is_out_of_memory(error)) throw std::bad_alloc();
+    const auto* const from_torch = dynamic_cast<const c10::Error*>(&error);
+    fail(code, "{}: libtorch says: {}", what,
+         own_message(from_torch == nullptr ? error.what() : from_torch->what_without_backtrace()));
   }
 }
 
@@ -43,12 +61,60 @@ at::Tensor view_of(std::span<float> values, const std::vector<std::int64_t>& sha
   return at::from_blob(values.data(), shape, at::kFloat);
 }
 
-at::Tensor images_of(std::span<const float> images, std::size_t rows) {
-  constexpr auto side = static_cast<std::int64_t>(data::kImageSide);
-  constexpr auto colours = static_cast<std::int64_t>(data::kImageColours);
-  return at::from_blob(writable(images).data(),
-                       {static_cast<std::int64_t>(rows), colours, side, side},
-                       {side * side * colours, 1, side * colours, colours}, at::kFloat);
+namespace {
+
+at::ScalarType type_of(data::Element element) {
+  switch (element) {
+    case data::Element::float32:
+      return at::kFloat;
+    case data::Element::float16:
+      return at::kHalf;
+    case data::Element::int64:
+      return at::kLong;
+    case data::Element::int32:
+      return at::kInt;
+    case data::Element::uint8:
+      break;
+  }
+  return at::kByte;
+}
+
+std::vector<std::int64_t> sizes_of(const data::TensorShape& shape, std::size_t rows) {
+  std::vector<std::int64_t> sizes = {static_cast<std::int64_t>(rows)};
+  sizes.insert(sizes.end(), shape.shape.begin(), shape.shape.end());
+  return sizes;
+}
+
+void* place_of(const std::byte* values) { return const_cast<std::byte*>(values); }
+
+}  // namespace
+
+at::Tensor tensor_of(const data::Tensor& tensor, std::size_t rows) {
+  return at::from_blob(place_of(tensor.values), sizes_of(tensor, rows), type_of(tensor.element));
+}
+
+at::Tensor tensor_of(const model::Input& input, std::size_t rows) {
+  if (!input.pixel_by_pixel) return tensor_of(input.tensor, rows);
+  const std::vector<std::int64_t> sizes = sizes_of(input.tensor, rows);
+  if (sizes.size() != 4) fail(Code::internal, "{} is no image", input.tensor.text());
+  const std::int64_t channels = sizes[1], height = sizes[2], width = sizes[3];
+  return at::from_blob(place_of(input.tensor.values), sizes,
+                       {channels * height * width, 1, width * channels, channels},
+                       type_of(input.tensor.element));
+}
+
+std::vector<float> numbers_in(const at::Tensor& tensor) {
+  std::vector<float> out(static_cast<std::size_t>(tensor.numel()));
+  view_of(out, tensor.sizes().vec()).copy_(tensor);
+  return out;
+}
+
+std::string text_of(const at::Tensor& tensor) {
+  const std::string_view name = c10::toString(tensor.scalar_type());
+  std::string type(name);
+  for (const data::Element element : data::kElements)
+    if (type_of(element) == tensor.scalar_type()) type = data::to_string(element);
+  return fmt::format("{} [{}]", type, fmt::join(tensor.sizes().vec(), ", "));
 }
 
 FlatVectors::FlatVectors(const std::vector<model::Model::Piece>& learned,
@@ -104,18 +170,6 @@ void FlatVectors::add_changes(const std::vector<at::Tensor>& statistics,
   const std::vector<at::Tensor> before = this->statistics(writable(parameters));
   const std::vector<at::Tensor> to = this->statistics(sums);
   for (std::size_t i = 0; i < to.size(); ++i) to[i].add_(statistics[i] - before[i], rows);
-}
-
-model::Totals loss_and_gradient(const at::Tensor& logits, std::span<const std::int64_t> targets,
-                                double label_smoothing) {
-  const at::Tensor target = at::from_blob(const_cast<std::int64_t*>(targets.data()),
-                                          {static_cast<std::int64_t>(targets.size())}, at::kLong);
-  const at::Tensor loss = at::cross_entropy_loss(logits.to(at::kFloat), target, {},
-                                                 at::Reduction::Sum, -1, label_smoothing);
-  loss.backward();
-  return {.loss = loss.item<double>(),
-          .rows = static_cast<double>(targets.size()),
-          .correct = logits.detach().argmax(1).eq(target).sum().item<double>()};
 }
 
 }  // namespace lambdaml::torch_library

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "lambdaml/base/error.h"
 #include "lambdaml/model/engine.h"
 
 namespace at {
@@ -24,8 +26,14 @@ inline std::span<float> writable(std::span<const float> values) {
 }
 /// A float32 tensor that uses the caller's memory.
 at::Tensor view_of(std::span<float> values, const std::vector<std::int64_t>& shape);
-/// rows × colours × 32 × 32, in memory pixel by pixel (channels_last).
-at::Tensor images_of(std::span<const float> images, std::size_t rows);
+/// A tensor of `rows` rows that uses the caller's memory, only to be read.
+at::Tensor tensor_of(const data::Tensor& tensor, std::size_t rows);
+/// Images that lie pixel by pixel are in PyTorch's memory format channels_last.
+at::Tensor tensor_of(const model::Input& input, std::size_t rows);
+/// A copy of the numbers as float32, in the order of the indices.
+std::vector<float> numbers_in(const at::Tensor& tensor);
+/// "float32 [8, 10]", for messages.
+std::string text_of(const at::Tensor& tensor);
 
 /// The tensors that are stored in one flat vector.
 class FlatVectors {
@@ -55,17 +63,14 @@ class FlatVectors {
   std::vector<Place> statistics_;
 };
 
-/// The sum of cross-entropies; runs the backward pass.
-model::Totals loss_and_gradient(const at::Tensor& logits, std::span<const std::int64_t> targets,
-                                double label_smoothing);
-
-/// What libtorch says in a message of several lines: the last line of a script's traceback, which
-/// is what went wrong, and otherwise the first line.
+/// What libtorch says in a message of several lines, in one: what went wrong and, of a script's
+/// traceback, the innermost operation.
 std::string own_message(std::string_view text);
+bool is_out_of_memory(const std::exception& error);
 
 /// For use in a catch block: rethrows the current exception; what libtorch throws becomes an Error
-/// about `what`.
-[[noreturn]] void rethrow(std::string_view what);
+/// about `what`, of this code.
+[[noreturn]] void rethrow(std::string_view what, Code code = Code::internal);
 
 /// The result of work(); what libtorch throws becomes an Error.
 template <class Work>

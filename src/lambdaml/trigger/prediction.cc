@@ -68,7 +68,7 @@ class PredictionRun {
       start();
       watch();
       PredictionEnd end{.job_id = event_.job_id,
-                        .model_name = model_.name,
+                        .plugin = &model_.plugin(),
                         .shape = model_.shape,
                         .quality = merged_quality(),
                         .parts = event_.data.parts(),
@@ -181,8 +181,7 @@ class PredictionRun {
   }
 
   std::string done_text(const PredictionEnd& end) const {
-    nlohmann::ordered_json all =
-        json_of(end.quality, model::registry().get(model_.name), model_.shape);
+    nlohmann::ordered_json all = json_of(end.quality, model_.plugin(), model_.shape);
     all["parts"] = end.parts;
     all["job_id"] = end.job_id;
     all["model"] = Uri::parse(prediction_.model).display();

@@ -21,7 +21,7 @@ struct Prediction {
 
 struct PredictionEnd {
   std::string job_id;
-  std::string model_name;
+  const model::Plugin* plugin = nullptr;  ///< of the model
   model::Shape shape;
   predict::Quality quality;  ///< over all rows
   std::uint64_t parts = 0;

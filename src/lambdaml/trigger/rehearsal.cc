@@ -57,12 +57,24 @@ void require_targets(const model::Plugin& plugin, const data::Manifest& data,
          what, printable(data.names->labels.front()), plugin.name);
 }
 
+/// Throws if the data set has tensors and the model learns from features.
+void require_features(const model::Plugin& plugin, const data::Manifest& data,
+                      const std::string& what) {
+  const bool takes_tensors = plugin.needs_images || !plugin.file_option.empty();
+  if (data.tensors.empty() || takes_tensors) return;
+  fail(
+      Code::invalid_argument,
+      "{}: it has tensors ({}), and {} learns from features: use --model torchscript:FILE, or give "
+      "rows of numbers",
+      what, data.tensors.text(), plugin.name);
+}
+
 /// Throws unless the classes that have weights are those of the data.
 void require_class_weights(const model::Plugin& plugin, const model::Shape& shape,
                            const Options& options) {
   const std::string name = model::class_weight_option().name;
   if (std::ranges::find(plugin.options, name, &Option::name) == plugin.options.end()) return;
-  if (options.text(name).empty()) return;
+  if (options.text(name).empty() || shape.target) return;
   model::class_weights(options, shape, std::vector<double>(shape.classes(), 1.0));
 }
 
@@ -85,11 +97,14 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   const data::Manifest& data = staged.data;
   const std::optional<data::Manifest>& test = staged.test;
   const std::string what = data::Places::parse(options.text("data")).display();
-  const model::Plugin& plugin = model::registry().get(options.text("model"));
+  const model::Plugin& plugin =
+      model::registry().get(options.text("model")).for_job(options, data.has_integers());
+  require_features(plugin, data, what);
   require_targets(plugin, data, options.text("data"));
-  const model::Shape shape{data.features,
-                           learns_classes(plugin) ? data.labels : std::vector<std::int32_t>(),
-                           staged.definition, data.names};
+  const model::Shape shape{
+      data.features,       learns_classes(plugin) ? data.labels : std::vector<std::int32_t>(),
+      staged.definition,   data.names,
+      data.tensors.inputs, data.tensors.target};
   std::unique_ptr<model::Model> model;
   try {
     model = plugin.make(shape, options);

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/comm/registry.h"
@@ -24,6 +25,7 @@
 #include "lambdaml/job/model_file.h"
 #include "lambdaml/job/running_cost.h"
 #include "lambdaml/job/summary.h"
+#include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/trigger/channel_status.h"
 #include "lambdaml/trigger/platform.h"
@@ -318,8 +320,17 @@ class Run {
                                                       .trigger_usage = stores_.usage(),
                                                       .wall_s = wall.seconds(),
                                                       .model_path = folder_.model_path()});
+    write_exported(model);
     folder_.finish(*model, json_text(summary));
     return summary;
+  }
+
+  /// The trained module of a model that a file defines, beside model.safetensors.
+  void write_exported(const std::shared_ptr<const Buffer>& bytes) const {
+    if (model::registry().get(options_.text("model")).file_option.empty()) return;
+    const job::TrainedModel trained = job::model_from_bytes(bytes, "the trained model");
+    if (const std::optional<Buffer> file = trained.model->to_file(trained.parameters))
+      write_file(folder_.path() / "model.pt", *file);
   }
 
   const Options& options_;

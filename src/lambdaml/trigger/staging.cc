@@ -76,7 +76,8 @@ StagedData stage(const Options& options, storage::Storage& channel) {
     const data::Places test_places = data::Places::parse(options.text("test_data"));
     out.test = find_usable(options, test_places, workers);
     if (out.test && out.test->features == out.data.features &&
-        data::same_names(out.test->names, out.data.names)) {
+        data::same_names(out.test->names, out.data.names) &&
+        out.test->tensors == out.data.tensors) {
       out.test_uri = test_places.uris[0].text();
       return out;
     }
@@ -84,9 +85,11 @@ StagedData stage(const Options& options, storage::Storage& channel) {
     // It names the labels of the training data.
     if (options.find("labels_file") != nullptr)
       options_of_test.set("labels_file", Option::Value(std::string()), "");
-    const data::Dataset test =
-        data::read_for({out.data.features, out.data.names}, test_places, options.text("format"),
-                       processors(), &out.files, options_of_test);
+    const data::Dataset test = data::read_for({.features = out.data.features,
+                                               .names = out.data.names,
+                                               .tensors = out.data.tensors.inputs},
+                                              test_places, options.text("format"), processors(),
+                                              &out.files, options_of_test);
     const auto store = storage::with_prefix(borrowed(channel), control::keys::kTest);
     out.test = data::split(test, std::min(workers, test.rows()), *store, "shard", processors());
   }

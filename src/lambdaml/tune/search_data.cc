@@ -17,7 +17,7 @@ namespace {
 /// What trials learn from, whose data have been prepared.
 data::Learned learned_from(const Options& options) {
   const data::Manifest data = data::find_manifest(Uri::parse(options.text("data"))).value();
-  return {data.features, data.names};
+  return {.features = data.features, .names = data.names, .tensors = data.tensors.inputs};
 }
 
 }  // namespace

@@ -41,6 +41,7 @@ data::HoldOutBounds bounds_of(double share, const SplitRule& rule, const model::
 
 SplitRule split_rule(const job::TrainEvent& event, bool supervised, bool by_class,
                      data::OrderVersion version) {
+  if (event.data.tensors.target) by_class = false;  // rows have no class
   return {.worker = event.worker,
           .part_rows = event.data.part_rows,
           .classes = by_class ? event.data.labels.size() : 1,

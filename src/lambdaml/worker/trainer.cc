@@ -26,7 +26,9 @@ bool declares(const model::Plugin& plugin, const Option& option) {
 Trainer::Trainer(const job::TrainEvent& event, Rows rows, const comm::Membership& membership,
                  bool again, std::shared_ptr<const Buffer> definition)
     : event_(event),
-      plugin_(model::registry().get(event.options.text("model"))),
+      plugin_(model::registry()
+                  .get(event.options.text("model"))
+                  .for_job(event.options, event.data.has_integers())),
       membership_(membership),
       again_(again),
       supervised_(plugin_.needs_labels),
@@ -35,7 +37,10 @@ Trainer::Trainer(const job::TrainEvent& event, Rows rows, const comm::Membership
   shape_ = {
       event.data.features,
       supervised_ && !plugin_.predicts_numbers ? event.data.labels : std::vector<std::int32_t>(),
-      std::move(definition), own_.data.names};
+      std::move(definition),
+      own_.data.names,
+      event.data.tensors.inputs,
+      event.data.tensors.target};
   model_ = plugin_.make(shape_, event.options);
   communicator_ = make_communicator(event.options.text("sync_mode"));
 }
@@ -111,7 +116,7 @@ void Trainer::take_split(const SplitRule& rule, const Split& split) {
 }
 
 void Trainer::wrap_optimizer() {
-  if (declares(plugin_, model::class_weight_option()) &&
+  if (declares(plugin_, model::class_weight_option()) && shape_.classes() > 0 &&
       !event_.options.text("class_weight").empty()) {
     auto with_weights = std::make_unique<WithClassWeights>(std::move(optimizer_), shape_.classes());
     class_weights_ = with_weights.get();

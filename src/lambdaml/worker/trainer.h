@@ -86,7 +86,7 @@ class Trainer {
   std::span<const float> class_weights() const;
   /// Of the model for the rows as they are in the data.
   std::vector<float> parameters() const;
-  const model::Model& model() const { return *model_; }
+  model::Model& model() { return *model_; }
   const model::Shape& shape() const { return shape_; }
   const comm::Communicator& communicator() const { return *communicator_; }
   std::uint64_t epochs_done() const { return epoch_; }

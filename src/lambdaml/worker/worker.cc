@@ -177,7 +177,9 @@ class WorkerRun {
 
   /// In the form that the model learns from.
   model::Rows with_targets(data::Dataset part) const {
-    const model::Plugin& plugin = model::registry().get(event_.options.text("model"));
+    const model::Plugin& plugin = model::registry()
+                                      .get(event_.options.text("model"))
+                                      .for_job(event_.options, event_.data.has_integers());
     return plugin.predicts_numbers ? model::with_numbers(std::move(part))
                                    : model::with_targets(std::move(part), event_.data.labels);
   }

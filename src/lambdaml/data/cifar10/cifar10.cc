@@ -54,6 +54,7 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
 }
 
 Buffer write(const Dataset& dataset) {
+  require_features(dataset, "writing CIFAR-10 images");
   const Dataset dense = in_form(dataset, Form::dense);
   const auto& view = std::get<tensor::DenseView>(dense.features);
   if (view.cols != kImageValues)
@@ -89,7 +90,8 @@ void register_plugin(Registry& registry) {
                 .recognizes = recognizes,
                 .read = read,
                 .write = write,
-                .files_of_a_set = {"data_batch_", ".bin"}});
+                .files_of_a_set = {"data_batch_", ".bin"},
+                .record_bytes = kRecord});
 }
 
 }  // namespace lambdaml::data::cifar10

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/data/array.h"
 
 namespace lambdaml::data::csv {
 namespace {
@@ -21,6 +22,7 @@ std::string quoted(const std::string& text) {
 }  // namespace
 
 Buffer write(const Dataset& dataset) {
+  require_features(dataset, "writing CSV");
   const Dataset dense = in_form(dataset, Form::dense);
   const auto& view = std::get<tensor::DenseView>(dense.features);
   const Names names = dataset.names ? *dataset.names : Names();

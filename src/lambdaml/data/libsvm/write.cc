@@ -68,6 +68,7 @@ class Writer {
 }  // namespace
 
 Buffer write(const Dataset& dataset) {
+  require_features(dataset, "writing LIBSVM text");
   Writer writer(dataset);
   std::visit(
       [&](const auto& view) {

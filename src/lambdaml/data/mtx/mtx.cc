@@ -221,6 +221,7 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
 }
 
 Buffer write(const Dataset& dataset) {
+  require_features(dataset, "writing Matrix Market text");
   if (!dataset.labels.empty() || !dataset.targets.empty())
     fail(Code::invalid_argument, "writing Matrix Market text: it has no labels");
   const Dataset sparse = in_form(dataset, Form::sparse);

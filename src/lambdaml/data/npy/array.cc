@@ -77,17 +77,6 @@ Header header_of(Bytes bytes, const std::string& what) {
   return out;
 }
 
-/// `bits`: the 16 bits as a number.
-float half_to_float(float bits) {
-  const auto half = static_cast<unsigned>(bits);
-  const auto exponent = static_cast<int>(half >> 10U & 0x1fU);
-  const auto mantissa = static_cast<float>(half & 0x3ffU);
-  const float magnitude = exponent == 0    ? std::ldexp(mantissa, -24)
-                          : exponent == 31 ? std::numeric_limits<float>::infinity()
-                                           : std::ldexp(mantissa + 1024, exponent - 25);
-  return (half & 0x8000U) != 0 ? -magnitude : magnitude;
-}
-
 template <class Unsigned>
 Unsigned swapped(Unsigned value) {
   Unsigned out = 0;
@@ -139,8 +128,9 @@ void convert_all(const std::string& type, const std::byte* from, std::size_t n, 
   const bool swap = type[1] == '>';
   const std::string_view kind(type.data() + 2, 2);
   if (kind == "f2")
-    convert<std::uint16_t, std::uint16_t>(
-        from, n, swap, [&](std::size_t k, float bits) { put(k, half_to_float(bits)); });
+    convert<std::uint16_t, std::uint16_t>(from, n, swap, [&](std::size_t k, float bits) {
+      put(k, half_to_float(static_cast<std::uint16_t>(bits)));
+    });
   else if (kind == "f4")
     convert<float, std::uint32_t>(from, n, swap, put);
   else if (kind == "f8")
@@ -166,6 +156,31 @@ void convert_all(const std::string& type, const std::byte* from, std::size_t n, 
 }  // namespace
 
 bool is_npy(Bytes bytes) { return as_text(bytes).starts_with(kMagic); }
+
+StoredArray read_array(Bytes bytes, const std::string& what) {
+  constexpr std::pair<std::string_view, Stored> kTypes[] = {
+      {"f2", Stored::f16}, {"f4", Stored::f32}, {"f8", Stored::f64}, {"i1", Stored::i8},
+      {"i2", Stored::i16}, {"i4", Stored::i32}, {"i8", Stored::i64}, {"u1", Stored::u8},
+      {"u2", Stored::u16}, {"u4", Stored::u32}, {"u8", Stored::u64}, {"b1", Stored::boolean}};
+  const Header header = header_of(bytes, what);
+  size_of_type(header.type, what);
+  const std::string_view kind(header.type.data() + 2, 2);
+  StoredArray out{
+      .type = std::ranges::find(kTypes, kind, [](const auto& type) { return type.first; })->second,
+      .swapped = header.type[1] == '>',
+      .fortran = header.fortran,
+      .shape = {header.shape.begin(), header.shape.end()}};
+  std::size_t size = size_of(out.type);
+  bool too_large = false;
+  for (const std::size_t length : out.shape)
+    too_large |= __builtin_mul_overflow(size, length, &size);
+  if (too_large) damaged(what, "its shape is too large");
+  if (size > bytes.size() - header.begin)
+    damaged(what, fmt::format("its {} bytes of values are fewer than its shape has",
+                              bytes.size() - header.begin));
+  out.bytes = bytes.subspan(header.begin, size);
+  return out;
+}
 
 Matrix read_matrix(Bytes bytes, const std::string& what) {
   const Header header = header_of(bytes, what);

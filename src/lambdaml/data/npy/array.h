@@ -3,6 +3,7 @@
 #include <string>
 
 #include "lambdaml/data/array.h"
+#include "lambdaml/data/stored.h"
 
 /// NumPy's files of one array, `.npy` (NEP 1).
 namespace lambdaml::data::npy {
@@ -16,8 +17,10 @@ struct Matrix {
 
 bool is_npy(Bytes bytes);
 
-/// Any type of integers and floats, both orders of bytes and of rows. Throws data_corrupt, naming
-/// `what`, for damage, other types, more than two dimensions, and values that are not finite.
+/// An array as it is in the file: any type of integers and floats, both orders of bytes and of
+/// rows. Throws data_corrupt, naming `what`, for damage and other types.
+StoredArray read_array(Bytes bytes, const std::string& what);
+/// One of at most two dimensions; also refuses values that are not finite.
 Matrix read_matrix(Bytes bytes, const std::string& what);
 
 }  // namespace lambdaml::data::npy

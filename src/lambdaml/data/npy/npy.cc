@@ -4,13 +4,16 @@
 #include "lambdaml/base/formats/zip_reader.h"
 #include "lambdaml/base/memory.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/data/array.h"
+#include "lambdaml/data/compression/compression.h"
 #include "lambdaml/data/npy/array.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/rows.h"
 #include "lambdaml/data/shared_options.h"
 
 /// NumPy's files: `.npy`, an array of rows, whose labels are in a file beside it, and `.npz`, a zip
-/// of such files, of which `X` are the rows and `y` the labels or targets.
+/// of such files. An `X` of at most two dimensions there are rows of features, and `y` their labels
+/// or targets; any other arrays are tensors under their names, one of which may be to learn.
 namespace lambdaml::data::npy {
 namespace {
 
@@ -30,8 +33,11 @@ Dataset unlabelled(Matrix matrix) {
   return dense_dataset(std::move(matrix.values), matrix.rows, matrix.cols, {});
 }
 
+/// Rows of features or, of more than two dimensions, of a tensor.
 Dataset read_npy(Bytes bytes, const std::string& what) {
   if (!is_npy(bytes)) fail(Code::data_corrupt, "reading {}: it is no .npy or .npz file", what);
+  const StoredArray array = read_array(bytes, what);
+  if (array.shape.size() > 2) return dataset_of({{"X", array}}, "none", what);
   return unlabelled(read_matrix(bytes, what));
 }
 
@@ -46,21 +52,40 @@ Buffer unzipped(const ZipReader& zip, std::size_t entry, const std::string& what
   return Buffer(out.span());
 }
 
-Dataset read_npz(Bytes bytes, const std::string& what) {
-  const ZipReader zip(bytes, "reading " + what);
-  const std::optional<std::size_t> rows = zip.find("X.npy");
-  if (!rows) {
-    std::vector<std::string> names;
-    for (std::size_t i = 0; i < std::min<std::size_t>(zip.entries(), 10); ++i) {
-      const std::string name = zip.name(i);
-      names.push_back(printable(name.substr(0, name.rfind(".npy")), 40));
-    }
-    fail(
-        Code::data_corrupt,
-        "reading {}: it has no array X (it has {}): save it as numpy.savez(FILE, X=rows, y=labels)",
-        what, join(names, ", "));
+/// Whether a value of `label` names an array, and not a column by its index.
+bool is_array_name(const std::string& label) {
+  return !label.empty() && label != "none" && !to_integer(label);
+}
+
+/// The arrays under their names, as tensors. `label` names the one to learn; empty: by custom.
+Dataset read_tensors(const ZipReader& zip, std::string_view label, const std::string& what) {
+  if (zip.entries() > kMostTensors + 1)
+    fail(Code::data_corrupt, "reading {}: it has more than {} arrays", what, kMostTensors + 1);
+  std::vector<Buffer> files;
+  std::vector<NamedArray> arrays;
+  for (std::size_t i = 0; i < zip.entries(); ++i) {
+    const std::string file = zip.name(i);
+    const std::string name = file.substr(0, file.rfind(".npy"));
+    files.push_back(unzipped(zip, i, what));
+    const std::string what_array = what + ", " + printable(name, 60);
+    if (!is_npy(files.back()))
+      fail(Code::data_corrupt, "reading {}: it is no .npy file", what_array);
+    arrays.push_back({name, read_array(files.back(), what_array)});
   }
-  const Dataset features = read_npy(unzipped(zip, *rows, what), what + ", X");
+  return dataset_of(std::move(arrays), label, what);
+}
+
+Dataset read_npz(Bytes bytes, const ReadOptions& options) {
+  const std::string& what = options.what;
+  const ZipReader zip(bytes, "reading " + what);
+  const bool declared = options.options.find("label") != nullptr;
+  const std::string label = declared ? options.options.text("label") : "";
+  const std::optional<std::size_t> rows = zip.find("X.npy");
+  if (!rows || is_array_name(label)) return read_tensors(zip, label, what);
+  const Buffer file = unzipped(zip, *rows, what);
+  if (is_npy(file) && read_array(file, what + ", X").shape.size() > 2)
+    return read_tensors(zip, label, what);
+  const Dataset features = read_npy(file, what + ", X");
   const std::optional<std::size_t> labels = zip.find("y.npy");
   if (!labels) return features;
   return with_labels_of(features, read_npy(unzipped(zip, *labels, what), what + ", y"), what,
@@ -68,13 +93,14 @@ Dataset read_npz(Bytes bytes, const std::string& what) {
 }
 
 Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& options) {
-  Dataset out = is_npz(*bytes) ? read_npz(*bytes, options.what) : read_npy(*bytes, options.what);
-  out = with_label_column(out, options);
+  Dataset out = is_npz(*bytes) ? read_npz(*bytes, options) : read_npy(*bytes, options.what);
+  if (out.tensors.empty()) out = with_label_column(out, options);
   return options.form == Form::sparse ? in_form(out, options.form) : out;
 }
 
 /// Rows without labels, which a file of one array cannot hold.
 Buffer write(const Dataset& dataset) {
+  require_features(dataset, "writing .npy");
   if (!dataset.labels.empty() || !dataset.targets.empty())
     fail(Code::invalid_argument, "writing .npy: it holds one array and no labels beside it");
   const Dataset dense = in_form(dataset, Form::dense);
@@ -95,6 +121,14 @@ Buffer write(const Dataset& dataset) {
   return out;
 }
 
+/// `y.npy` of `X.npy`, `y_train.npy` of `X_train.npy`.
+std::vector<std::string> labels_beside(const std::string& name) {
+  if (!name.starts_with('X') || !without_ending(name).ends_with(".npy")) return {};
+  std::string labels = name;
+  labels[0] = 'y';
+  return {labels};
+}
+
 }  // namespace
 
 void register_plugin(Registry& registry) {
@@ -104,6 +138,7 @@ void register_plugin(Registry& registry) {
                 .recognizes = recognizes,
                 .read = read,
                 .write = write,
+                .labels_beside = labels_beside,
                 .options = {label_option(), labels_file_option()}});
 }
 

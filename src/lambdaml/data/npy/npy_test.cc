@@ -134,16 +134,10 @@ TEST(Npz, HasRowsAndLabels) {
   EXPECT_FALSE(parsed_npy(npz_of({{"X.npy", x}})).labelled());
   EXPECT_TRUE(registry().get("npy").recognizes(as_bytes(npz_of({{"X.npy", x}}))));
   EXPECT_FALSE(registry().get("npy").recognizes(as_bytes(npz_of({{"a.txt", x}}))));
-  EXPECT_THAT(
-      error_of([&] {
-        parsed_npy(npz_of({{"a.npy", x}, {"b.npy", x}}));
-      }),
-      HasSubstr(
-          "FILE: it has no array X (it has a, b): save it as numpy.savez(FILE, X=rows, y=labels)"));
   EXPECT_THAT(error_of([&] {
-                parsed_npy(npz_of({{"X.npy", x}, {"y.npy", x}}));
+                parsed_npy(npz_of({{"X.npy", x}, {"y.npy", "?"}}));
               }),
-              HasSubstr("FILE, y: labels are one number per row, and it has 2 columns"));
+              HasSubstr("FILE, y: it is no .npy or .npz file"));
   const std::string short_y = npy_of("'<i8'", "(1,)", raw<std::int64_t>({1}));
   EXPECT_THAT(error_of([&] {
                 parsed_npy(npz_of({{"X.npy", x}, {"y.npy", short_y}}));
@@ -166,7 +160,7 @@ TEST(Npy, WhatIsWrongIsSaid) {
       {npy_of("'<f8'", "(1, 2)", raw<double>({1, 1e39})),
        "row 1, column 1: inf is not a finite 32-bit number"},
       {npy_of("'<f4'", "(2, 3)", raw<float>({1, 2})), "fewer than its shape has"},
-      {npy_of("'<f4'", "(2, 3, 4)", raw<float>({1, 2})), "its array has 3 dimensions"},
+      {npy_of("'<f4'", "(2, 3, 4)", raw<float>({1, 2})), "fewer than its shape has"},
       {npy_of("'<f4'", "()", raw<float>({1})), "its array has 0 dimensions"},
       {npy_of("'<f4'", "(99999999999, 99999999999)", ""), "its shape is too large"},
       {npy_of("'<f4'", "(-1, 2)", ""), "its shape is none"},
@@ -196,6 +190,81 @@ TEST(NpyPair, LabelsLieBeside) {
             (std::vector<float>{0.5, 1}));
   EXPECT_THAT(error_of([&] { data::read(at / "X_test.npy", "auto", 1, nullptr, options); }),
               HasSubstr("labels.txt: it has 2 labels, and"));
+}
+
+TEST(Npz, OtherArraysAreTensorsUnderTheirNames) {
+  const std::string image = npy_of("'|u1'", "(2, 1, 2, 2)", std::string("\1\2\3\4\5\6\7\10", 8));
+  const std::string tokens = npy_of("'<i8'", "(2, 3)", raw<std::int64_t>({1, 2, 3, 4, 5, 6}));
+  const std::string labels = npy_of("'<i8'", "(2,)", raw<std::int64_t>({7, -1}));
+  const Dataset rows =
+      parsed_npy(npz_of({{"image.npy", image}, {"tokens.npy", tokens}, {"label.npy", labels}}));
+  EXPECT_EQ(rows.tensor_shapes().text(), "image: uint8 [1, 2, 2], tokens: int64 [3]");
+  EXPECT_EQ(rows.tensors[0].row(1)[0], std::byte{5});
+  std::int64_t token = 0;
+  std::memcpy(&token, rows.tensors[1].row(1), sizeof token);
+  EXPECT_EQ(token, 4);
+  EXPECT_THAT(to_labels(rows), testing::ElementsAre(7, -1));
+  // What to learn may be named, and have any shape.
+  const Dataset other = parsed_npy(
+      npz_of({{"image.npy", image}, {"tokens.npy", tokens}, {"label.npy", labels}}), "tokens");
+  EXPECT_EQ(other.tensor_shapes().text(),
+            "image: uint8 [1, 2, 2], label: int64 [], to learn tokens: int64 [3]");
+  EXPECT_TRUE(other.labels.empty());
+  EXPECT_TRUE(other.labelled());
+  EXPECT_THAT(error_of([&] {
+                parsed_npy(npz_of({{"image.npy", image}}), "imagee");
+              }),
+              HasSubstr("it has no such array, did you mean"));
+  const std::string reals = npy_of("'<f2'", "(2, 1)", raw<std::uint16_t>({0x3c00, 0x3800}));
+  EXPECT_THAT(to_targets(parsed_npy(npz_of({{"image.npy", image}, {"y.npy", reals}}))),
+              testing::ElementsAre(1.0F, 0.5F));
+}
+
+TEST(Npz, FortranOrderOfAnyRank) {
+  // array[i][j][k] = 100 i + 10 j + k, of the shape (2, 3, 2).
+  const std::string values =
+      raw<std::uint8_t>({0, 100, 10, 110, 20, 120, 1, 101, 11, 111, 21, 121});
+  const Dataset rows = parsed_npy(npy_of("'|u1'", "(2, 3, 2)", values, true));
+  EXPECT_EQ(rows.tensors[0].text(), "X: uint8 [3, 2]");
+  EXPECT_EQ(as_text(rows.tensors[0].bytes(2)),
+            raw<std::uint8_t>({0, 1, 10, 11, 20, 21, 100, 101, 110, 111, 120, 121}));
+}
+
+TEST(Npz, ArraysThatDoNotFitAreRefused) {
+  const std::string two = npy_of("'|u1'", "(2, 1, 1)", std::string("\1\2", 2));
+  const std::string three = npy_of("'|u1'", "(3, 1, 1)", std::string("\1\2\3", 3));
+  EXPECT_THAT(
+      error_of([&] {
+        parsed_npy(npz_of({{"a.npy", two}, {"b.npy", three}}));
+      }),
+      testing::AllOf(HasSubstr("invalid_argument: "), HasSubstr("'a' has 2 rows and 'b' has 3")));
+  const std::string large = npy_of("'<i8'", "(2,)", raw<std::int64_t>({1, 1LL << 40}));
+  EXPECT_THAT(error_of([&] {
+                parsed_npy(npz_of({{"a.npy", two}, {"y.npy", large}}));
+              }),
+              testing::AllOf(HasSubstr("data_corrupt: "), HasSubstr("1099511627776 of row 2")));
+  const std::string one = npy_of("'<i8'", "()", raw<std::int64_t>({1}));
+  EXPECT_THAT(error_of([&] {
+                parsed_npy(npz_of({{"a.npy", two}, {"b.npy", one}}));
+              }),
+              HasSubstr("'b' is one number and no array of rows"));
+  EXPECT_THAT(error_of([&] {
+                parsed_npy(npz_of({{"y.npy", large}}));
+              }),
+              HasSubstr("no array besides the one to learn"));
+  const std::string infinite = npy_of("'<f4'", "(2, 1, 1)", raw<float>({1, INFINITY}));
+  EXPECT_THAT(error_of([&] { parsed_npy(infinite); }), HasSubstr("not finite"));
+  const std::string cut = npy_of("'|u1'", "(9, 1, 1)", std::string("\1\2", 2));
+  EXPECT_THAT(error_of([&] { parsed_npy(cut); }), HasSubstr("are fewer than its shape has"));
+}
+
+TEST(Npz, SeveralTargetsOfFeaturesAreATensor) {
+  const std::string x = npy_of("'<f4'", "(2, 2)", raw<float>({1, 2, 3, 4}));
+  const std::string y = npy_of("'<f4'", "(2, 3)", raw<float>({1, 2, 3, 4, 5, 6}));
+  const Dataset rows = parsed_npy(npz_of({{"X.npy", x}, {"y.npy", y}}));
+  EXPECT_EQ(rows.tensor_shapes().text(), "features: float32 [2], to learn y: float32 [3]");
+  EXPECT_EQ(rows.rows(), 2U);
+  EXPECT_EQ(rows.cols(), 0U);
 }
 
 }  // namespace

@@ -19,8 +19,10 @@
 /// checksum of the file, and in a part `data_set` and `part`, which identify it. Tensors: dense
 /// `values` [rows, features] F32; csr `offsets` [rows + 1] U64, `indices` [n] U16 or U32 and
 /// `values` [n] F32; both `labels` [rows] I32 or `targets` [rows] F32 unless unlabelled. Metadata
-/// `names`, where something has a name: see names_text(). Version 1 had no checksum and did
-/// not state what it was a part of.
+/// `names`, where something has a name: see names_text(). Of kind "tensors": metadata `tensors`,
+/// see tensors_text(), and a tensor `input.NAME` [rows, …] for each input, in its own type; beside
+/// labels or targets, or `target` [rows, …]. Version 1 had no checksum and did not state what it
+/// was a part of.
 namespace lambdaml::data::shard {
 namespace {
 
@@ -105,6 +107,52 @@ Csr csr_of(const tensor::SafetensorsFile& file, std::uint64_t rows, std::uint64_
           }};
 }
 
+constexpr std::pair<Element, tensor::Dtype> kDtypes[] = {{Element::float32, tensor::Dtype::f32},
+                                                         {Element::float16, tensor::Dtype::f16},
+                                                         {Element::int64, tensor::Dtype::i64},
+                                                         {Element::int32, tensor::Dtype::i32},
+                                                         {Element::uint8, tensor::Dtype::u8}};
+
+tensor::Dtype dtype_of(Element element) {
+  return std::ranges::find(kDtypes, element, &std::pair<Element, tensor::Dtype>::first)->second;
+}
+
+std::vector<std::size_t> shape_in_file(std::size_t rows, const TensorShape& tensor) {
+  std::vector<std::size_t> shape{rows};
+  shape.insert(shape.end(), tensor.shape.begin(), tensor.shape.end());
+  return shape;
+}
+
+std::string input_name(const TensorShape& tensor) { return "input." + tensor.name; }
+constexpr const char* kTarget = "target";
+
+Tensor tensor_of(const tensor::SafetensorsFile& file, const std::string& name, std::size_t rows,
+                 const TensorShape& shape) {
+  want_shape(file, name, shape_in_file(rows, shape));
+  const tensor::Tensor& stored = file.get(name);
+  if (stored.dtype != dtype_of(shape.element))
+    corrupt(file.what(), fmt::format("the tensor '{}' is not of the type {}", printable(name, 60),
+                                     to_string(shape.element)));
+  Tensor out{shape, stored.bytes.data()};
+  if (reinterpret_cast<std::uintptr_t>(out.values) % size_of(shape.element) != 0)
+    corrupt(file.what(), fmt::format("the tensor '{}' is misaligned", printable(name, 60)));
+  if (!all_finite(out, rows))
+    corrupt(file.what(),
+            fmt::format("the tensor '{}' has a number that is not finite", printable(name, 60)));
+  return out;
+}
+
+/// The inputs, and the tensor to learn if there is one.
+void read_tensors(const tensor::SafetensorsFile& file, std::size_t rows, Dataset& dataset) {
+  const TensorShapes shapes =
+      tensors_from(file.metadata("tensors"), fmt::format("reading {}", file.what()));
+  if (shapes.empty()) corrupt(file.what(), "it has no tensors");
+  dataset.features = tensor::DenseView{nullptr, rows, 0};
+  for (const TensorShape& input : shapes.inputs)
+    dataset.tensors.push_back(tensor_of(file, input_name(input), rows, input));
+  if (shapes.target) dataset.target_tensor = tensor_of(file, kTarget, rows, *shapes.target);
+}
+
 /// Labels or targets, and names, beside the features of `dataset`.
 void read_labelling(const tensor::SafetensorsFile& file, Dataset& dataset) {
   const std::size_t rows = dataset.rows();
@@ -118,6 +166,8 @@ void read_labelling(const tensor::SafetensorsFile& file, Dataset& dataset) {
     if (!dataset.labels.empty()) corrupt(file.what(), "it has labels and targets");
     if (!all_finite(dataset.targets)) corrupt(file.what(), "a target is not finite");
   }
+  if (dataset.target_tensor && !(dataset.labels.empty() && dataset.targets.empty()))
+    corrupt(file.what(), "it has two kinds of targets");
   const auto names = file.metadata().find("names");
   if (names == file.metadata().end()) return;
   dataset.names = names_from(names->second, dataset.cols(), "reading " + file.what());
@@ -150,10 +200,13 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
 
   Dataset dataset;
   dataset.owner = file.owner();
-  const auto values = file.values<float>("values");
-  RowsAscend ascend;
   const std::string& kind = file.metadata("kind");
-  if (kind == "dense") {
+  const bool has_tensors = kind == "tensors";
+  const auto values = has_tensors ? std::span<const float>() : file.values<float>("values");
+  RowsAscend ascend;
+  if (has_tensors && features == 0) {
+    read_tensors(file, rows, dataset);
+  } else if (kind == "dense") {
     want_shape(file, "values", {rows, features});
     dataset.features = tensor::DenseView{values.data(), rows, features};
   } else if (kind == "csr") {
@@ -164,11 +217,11 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
     ascend = std::move(csr.ascend);
   } else {
     corrupt(options.what,
-            fmt::format("the kind '{}' is neither dense nor csr", printable(kind, 20)));
+            fmt::format("the kind '{}' is neither dense, csr nor tensors", printable(kind, 20)));
   }
   verify(file, values, rows, ascend, options.threads);
   read_labelling(file, dataset);
-  if (features == 0 && !dataset.labelled())
+  if (features == 0 && !has_tensors && !dataset.labelled())
     corrupt(options.what, "rows without features and labels");
   // In the form in which it was prepared, unless another is requested.
   return options.form == Form::automatic ? dataset : in_form(dataset, options.form);
@@ -184,9 +237,20 @@ auto with_writer(const Dataset& dataset, const Use& use) {
   writer.set_metadata("features", std::to_string(dataset.cols()));
   if (!dataset.targets.empty())
     writer.add("targets", {dataset.rows()}, dataset.targets);
-  else if (dataset.labelled())
+  else if (dataset.labelled() && !dataset.target_tensor)
     writer.add("labels", {dataset.rows()}, dataset.labels);
   if (dataset.names) writer.set_metadata("names", names_text(*dataset.names));
+  if (!dataset.tensors.empty()) {
+    writer.set_metadata("kind", "tensors");
+    writer.set_metadata("tensors", tensors_text(dataset.tensor_shapes()));
+    const auto add = [&](std::string name, const Tensor& from) {
+      writer.add(tensor::Tensor{std::move(name), dtype_of(from.element),
+                                shape_in_file(dataset.rows(), from), from.bytes(dataset.rows())});
+    };
+    for (const Tensor& input : dataset.tensors) add(input_name(input), input);
+    if (dataset.target_tensor) add(kTarget, *dataset.target_tensor);
+    return use(writer);
+  }
   if (const auto* dense = std::get_if<tensor::DenseView>(&dataset.features)) {
     writer.set_metadata("kind", "dense");
     writer.add("values", {dense->rows, dense->cols},
@@ -242,26 +306,27 @@ Statement statement(const std::shared_ptr<const Buffer>& bytes, const std::strin
   return out;
 }
 
-/// A safetensors file: the length of its header in 8 bytes, then the header's brace.
+/// A safetensors file, the length of its header in 8 bytes and then the header's brace, that names
+/// this format among its metadata, which come first.
 bool recognizes(Bytes head) {
   if (head.size() < 9 || head[8] != std::byte{'{'}) return false;
   std::uint64_t length = 0;
   std::memcpy(&length, head.data(), sizeof length);
-  return length < (std::uint64_t{1} << 32);
+  return length < (std::uint64_t{1} << 32) &&
+         as_text(head).find(fmt::format("\"{}\"", kFormat)) != std::string_view::npos;
 }
 
 }  // namespace
 
 void register_plugin(Registry& registry) {
-  registry.add({"shard",
-                {"shard"},
-                "a prepared data set (safetensors) that loads without parsing",
-                recognizes,
-                read,
-                write,
-                {},
-                write_part,
-                statement});
+  registry.add({.name = "shard",
+                .formats = {"shard"},
+                .help = "a prepared data set (safetensors) that loads without parsing",
+                .recognizes = recognizes,
+                .read = read,
+                .write = write,
+                .write_part = write_part,
+                .statement = statement});
 }
 
 }  // namespace lambdaml::data::shard

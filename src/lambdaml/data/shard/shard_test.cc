@@ -152,8 +152,8 @@ TEST(Shard, WrongSizesAreRefused) {
   EXPECT_EQ(error_of_csr([](Csr& c) { c.metadata["version"] = "2"; }),
             "data_corrupt: reading FILE: it has no checksum of itself; prepare the data set again");
   EXPECT_EQ(error_of_csr([](Csr& c) { c.metadata["kind"] = "coo"; }),
-            "data_corrupt: reading FILE: the kind 'coo' is neither dense nor csr; prepare the data "
-            "set again");
+            "data_corrupt: reading FILE: the kind 'coo' is neither dense, csr nor tensors; prepare "
+            "the data set again");
   EXPECT_EQ(error_of_csr([](Csr& c) { c.metadata.erase("format"); }),
             "data_corrupt: reading FILE: a safetensors file, but not a prepared data set");
 
@@ -213,7 +213,7 @@ TEST(Shard, AFaultIsFoundAnywhere) {
 
 TEST(Shard, IsRecognizedByItsBeginning) {
   const Buffer bytes = Csr().bytes();
-  EXPECT_TRUE(shard().recognizes(bytes.view().first(64)));
+  EXPECT_TRUE(shard().recognizes(bytes.view().first(200)));
   EXPECT_FALSE(shard().recognizes(as_bytes("1 1:1\n0 1:2\n")));
   EXPECT_FALSE(shard().recognizes({}));
 }

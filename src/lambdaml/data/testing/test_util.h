@@ -14,6 +14,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/testing/testing.h"
+#include "lambdaml/data/array.h"
 #include "lambdaml/data/registry.h"
 
 /// Helpers for the data layer's tests.
@@ -59,8 +60,8 @@ inline std::vector<float> to_targets(const Dataset& dataset) {
 /// The names; without any if nothing has a name.
 inline Names names_in(const Dataset& dataset) { return dataset.names ? *dataset.names : Names(); }
 
-/// Whether rows, labels, targets, names and form are equal; compares by feature, without making
-/// rows dense.
+/// Whether rows, labels, targets, tensors, names and form are equal; compares by feature, without
+/// making rows dense.
 inline bool same(const Dataset& a, const Dataset& b) {
   const auto equal = [](const auto* begin, const auto* end, const auto* other) {
     return std::equal(begin, end, other,
@@ -70,6 +71,18 @@ inline bool same(const Dataset& a, const Dataset& b) {
   if (to_labels(a) != to_labels(b) || a.features.index() != b.features.index()) return false;
   if (a.rows() != b.rows() || a.cols() != b.cols()) return false;
   if (tensor::stored_values(a.features) != tensor::stored_values(b.features)) return false;
+  const auto all_tensors = [](const Dataset& dataset) {
+    std::vector<Tensor> all = dataset.tensors;
+    if (dataset.target_tensor) all.push_back(*dataset.target_tensor);
+    return all;
+  };
+  const auto same_tensor = [&](const Tensor& x, const Tensor& y) {
+    return static_cast<const TensorShape&>(x) == y &&
+           std::ranges::equal(x.bytes(a.rows()), y.bytes(a.rows()));
+  };
+  if (a.target_tensor.has_value() != b.target_tensor.has_value() ||
+      !std::ranges::equal(all_tensors(a), all_tensors(b), same_tensor))
+    return false;
   return std::visit(
       [&](const auto& left) {
         using View = std::decay_t<decltype(left)>;
@@ -90,6 +103,49 @@ inline bool same(const Dataset& a, const Dataset& b) {
         }
       },
       a.features);
+}
+
+/// Rows of an image of 2 × 3 bytes named `image`, three ids named `tokens` and a target of two
+/// numbers named `y`, all different.
+inline Dataset tensors(std::size_t rows) {
+  const auto filled = [&](TensorShape shape, auto first) {
+    using T = decltype(first);
+    TensorValues out{std::move(shape), Array<std::byte>()};
+    const std::size_t n = rows * out.shape.row_numbers();
+    std::byte* const to = out.values.extend(n * sizeof(T));
+    for (std::size_t i = 0; i < n; ++i) {
+      const T value = static_cast<T>(first + static_cast<T>(i));
+      std::memcpy(to + i * sizeof(T), &value, sizeof(T));
+    }
+    return out;
+  };
+  std::vector<TensorValues> inputs;
+  inputs.push_back(filled({"image", Element::uint8, {2, 3}}, std::uint8_t{1}));
+  inputs.push_back(filled({"tokens", Element::int64, {3}}, std::int64_t{1000}));
+  return tensor_dataset(rows, std::move(inputs), filled({"y", Element::float32, {2}}, 0.5F), {});
+}
+
+/// Rows of one tensor of uint8 named `image`.
+inline Dataset images(std::size_t rows, std::vector<std::size_t> shape) {
+  std::vector<TensorValues> image;
+  image.push_back({{"image", Element::uint8, std::move(shape)}, Array<std::byte>()});
+  const std::size_t bytes = rows * image[0].shape.row_bytes();
+  std::byte* const to = image[0].values.extend(bytes);
+  for (std::size_t i = 0; i < bytes; ++i)
+    to[i] = static_cast<std::byte>((i * 7919 + i / 251 + 133) & 0xffU);
+  return tensor_dataset(rows, std::move(image), {}, {});
+}
+
+/// With label r mod 10 for row r.
+inline Dataset with_labels(Dataset rows) {
+  const auto owner =
+      std::make_shared<std::pair<std::vector<std::int32_t>, std::shared_ptr<const void>>>();
+  for (std::size_t r = 0; r < rows.rows(); ++r)
+    owner->first.push_back(static_cast<std::int32_t>(r % 10));
+  owner->second = rows.owner;
+  rows.labels = owner->first;
+  rows.owner = owner;
+  return rows;
 }
 
 using lambdaml::error_of;

@@ -1,8 +1,10 @@
 #include <algorithm>
 
+#include "lambdaml/base/error.h"
 #include "lambdaml/model/class_weights.h"
 #include "lambdaml/model/classification.h"
 #include "lambdaml/model/linear.h"
+#include "lambdaml/model/losses.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/model/scaling.h"
 
@@ -18,7 +20,11 @@ class SupportVectorMachine final : public LinearModel {
  public:
   SupportVectorMachine(const Shape& shape, const Options& options)
       : LinearModel(shape, options, "the support vector machine"),
-        is_squared_(options.text("loss") == kSquaredHinge) {}
+        is_squared_(options.text("loss") == kSquaredHinge) {
+    if (!is_squared_ && options.text("loss") != "hinge")
+      fail(Code::invalid_argument, "svm has the losses hinge and squared_hinge, not {}",
+           options.text("loss"));
+  }
 
  private:
   tensor::Loss one_margin() const override {
@@ -56,13 +62,7 @@ void register_plugin(Registry& registry) {
                 .optimizers = {"lbfgs", "grad_avg"},
                 .metrics = classification_metrics(),
                 .measures = classification_measures(),
-                .options = {{.name = "loss",
-                             .default_value = std::string("hinge"),
-                             .help = "loss of the support vector machine; lbfgs, which needs a "
-                                     "gradient everywhere, takes squared_hinge by default",
-                             .choices = {"hinge", kSquaredHinge}},
-                            scale_option(),
-                            class_weight_option()},
+                .options = {loss_option(), scale_option(), class_weight_option()},
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<SupportVectorMachine>(shape, options);
                 }});

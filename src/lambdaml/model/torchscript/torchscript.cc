@@ -1,51 +1,116 @@
+#include <algorithm>
 #include <memory>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/model/class_weights.h"
 #include "lambdaml/model/classification.h"
 #include "lambdaml/model/deep.h"
+#include "lambdaml/model/losses.h"
 #include "lambdaml/model/registry.h"
+#include "lambdaml/model/script_file.h"
 
-/// Any image classifier that was exported from Python by torch.jit. Its initial parameters are
-/// those of the file, and the trained model file contains the module, so that it can be used again.
+/// Any network that was exported from Python by torch.jit, for any inputs, targets and losses. Its
+/// initial parameters are those of the file, and the trained model file contains the module, so
+/// that it can be used again.
 namespace lambdaml::model::torchscript {
 namespace {
+
+/// Those of a target tensor's class numbers; those of labels come with the rows.
+std::vector<float> weights_of_numbers(const Shape& shape, const Options& options) {
+  if (!shape.target || options.text(class_weight_option().name).empty()) return {};
+  if (are_balanced(options))
+    fail(Code::invalid_argument,
+         "class_weight balanced counts labels, and the target '{}' is a tensor: give "
+         "CLASS=WEIGHT,…",
+         shape.target->name);
+  constexpr std::int32_t kMostClasses = 65'536;
+  Shape numbers;
+  for (std::int32_t c = 0; c < kMostClasses; ++c) numbers.labels.push_back(c);
+  return class_weights(options, numbers, {});
+}
 
 std::unique_ptr<Model> make(const Shape& shape, const Options& options) {
   require_engine_library("torchscript");
   const std::string what = options.text("script").empty() ? "torchscript" : options.text("script");
   if (!shape.definition)
     fail(Code::invalid_argument, "torchscript: name the file: --model torchscript:FILE");
-  LoadedNetwork loaded =
-      engine_library().script(shape.definition->view(), what, engine_settings(options));
-  if (loaded.outputs != shape.classes())
-    fail(Code::invalid_argument,
-         "{}: it returns {} logits for an image, and the data have {} classes", what,
-         loaded.outputs, shape.classes());
+  require_script_file(shape.definition->view(), what);
+  EngineSettings settings = engine_settings(options);
+  settings.loss = deep_loss(options, shape.has_integers());
+  settings.ignored_target = ignored_target(options);
+  settings.class_weights = weights_of_numbers(shape, options);
+  DeepRows rows(shape, settings.loss, options.flag("augment"));
+  LoadedNetwork loaded = engine_library().script(
+      shape.definition->view(), what, {.inputs = rows.inputs(), .target = rows.target()}, settings);
   DeepParts parts{.name = what,
                   .learned = std::move(loaded.learned),
                   .statistics = std::move(loaded.statistics),
+                  .output = std::move(loaded.output),
                   .activation_bytes = loaded.activation_bytes,
+                  .loss = settings.loss,
+                  .ignored_target = settings.ignored_target,
                   .start = [engine = std::make_shared<std::unique_ptr<Engine>>(
                                 std::move(loaded.engine))] { return std::move(*engine); }};
-  return std::make_unique<DeepModel>(std::move(parts), shape, options);
+  return std::make_unique<DeepModel>(std::move(parts), std::move(rows), shape, options);
 }
 
-}  // namespace
-
-void register_plugin(Registry& registry) {
+Plugin plugin_of(std::vector<Metric> metrics) {
   std::vector<Option> options = deep_options();
   options.push_back({.name = "script",
                      .default_value = std::string(),
                      .help = "the TorchScript file of the model torchscript; `--model "
                              "torchscript:FILE` sets both"});
-  registry.add({.name = "torchscript",
-                .help = "a classifier of images exported from Python: torchscript:FILE",
-                .needs_images = true,
-                .metrics = classification_metrics(),
-                .measures = classification_measures(),
-                .options = std::move(options),
-                .file_option = "script",
-                .make = make});
+  options.push_back(loss_option());
+  options.push_back(ignored_target_option());
+  options.push_back(class_weight_option());
+  return {.name = "torchscript",
+          .help = "a network exported from Python: torchscript:FILE",
+          .metrics = std::move(metrics),
+          .tabulate = table_of_labels_or_numbers,
+          .options = std::move(options),
+          .file_option = "script",
+          .make = make};
+}
+
+/// As one that learns classes or numbers by that loss.
+Plugin variant_of(Loss loss, bool integers) {
+  Plugin plugin = plugin_of(deep_metrics(loss));
+  const bool are_classes =
+      integers && (loss == Loss::cross_entropy || loss == Loss::bce_with_logits);
+  plugin.predicts_numbers = !are_classes && !(integers && loss == Loss::module);
+  if (are_classes) plugin.measures = classification_measures();
+  return plugin;
+}
+
+const Plugin* variant(const Options& options, std::optional<bool> integers) {
+  if (!integers && deep_loss(options, true) != deep_loss(options, false)) return nullptr;
+  const bool whole = integers.value_or(true);
+  const Loss loss = deep_loss(options, whole);
+  static const std::vector<Plugin> all = [] {
+    std::vector<Plugin> made;
+    for (const Loss one : kLosses)
+      for (const bool of_integers : {false, true}) made.push_back(variant_of(one, of_integers));
+    return made;
+  }();
+  return &all[2 * static_cast<std::size_t>(loss) + (whole ? 1 : 0)];
+}
+
+/// Those that one of the variants has.
+std::vector<Metric> all_metrics() {
+  std::vector<Metric> all;
+  for (const Loss loss : kLosses)
+    for (Metric& metric : deep_metrics(loss))
+      if (std::ranges::find(all, metric.name, &Metric::name) == all.end())
+        all.push_back(std::move(metric));
+  return all;
+}
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  Plugin plugin = plugin_of(all_metrics());
+  plugin.variant = variant;
+  registry.add(std::move(plugin));
 }
 
 }  // namespace lambdaml::model::torchscript

@@ -1,0 +1,7 @@
+#include "format_check.h"
+
+/// A PNG: the corpus begins with such.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  check_format("images", bytes, size);
+  return 0;
+}
