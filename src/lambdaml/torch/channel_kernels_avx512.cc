@@ -1,0 +1,9 @@
+#if defined(__x86_64__)
+#include "lambdaml/torch/channel_kernels_impl.h"
+
+namespace lambdaml::torch_library {
+
+const ChannelKernels kAvx512Channels = {"avx512", kOps<float>, kOps<Bf16>};
+
+}  // namespace lambdaml::torch_library
+#endif
