@@ -81,6 +81,7 @@ int main(int argc, char** argv) {
   lambdaml::bench::add_merge();
   lambdaml::bench::add_text();
   lambdaml::bench::add_deep();
+  lambdaml::bench::add_peak();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::RunSpecifiedBenchmarks();

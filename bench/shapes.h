@@ -58,6 +58,7 @@ void over_blocks(
 void add_linear();
 void add_kmeans();
 void add_merge();
+void add_peak();
 void add_text();
 void add_deep();
 

@@ -11,7 +11,6 @@
 #include <fmt/ranges.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/text.h"
 #include "lambdaml/data/images.h"
 
 namespace lambdaml::model {
@@ -49,13 +48,6 @@ double log_sum(const float* logits, std::size_t classes) {
   double sum = 0;
   for (std::size_t c = 0; c < classes; ++c) sum += std::exp(static_cast<double>(logits[c]) - most);
   return most + std::log(sum);
-}
-
-std::string text_of(const Shape& shape) {
-  if (shape.inputs.empty()) return std::to_string(shape.features);
-  std::vector<std::string> texts;
-  for (const data::TensorShape& input : shape.inputs) texts.push_back(input.text());
-  return join(texts, ", ");
 }
 
 }  // namespace
@@ -269,28 +261,6 @@ std::vector<std::pair<std::size_t, std::size_t>> DeepModel::penalized() const {
     at = end;
   }
   return ranges;
-}
-
-std::unique_ptr<Model> make_network_model(const std::string& name, const Shape& shape,
-                                          const Options& options,
-                                          const std::function<Network(std::size_t)>& build) {
-  require_engine_library(name);
-  DeepRows rows(shape, Loss::cross_entropy, options.flag("augment"));
-  if (!rows.takes_images())
-    fail(Code::invalid_argument,
-         "{} learns from images of {} features (32 × 32 pixels of 3 colours), and rows have {}",
-         name, data::kImageValues, text_of(shape));
-  const auto network =
-      std::make_shared<const Network>(build(std::max<std::size_t>(shape.classes(), 1)));
-  DeepParts parts{.name = name,
-                  .learned = network->learned(),
-                  .statistics = network->statistics(),
-                  .output = std::vector{shape.classes()},
-                  .activation_bytes = network->activations() * sizeof(float),
-                  .start = [network, settings = engine_settings(options)] {
-                    return engine_library().network(*network, settings);
-                  }};
-  return std::make_unique<DeepModel>(std::move(parts), std::move(rows), shape, options);
 }
 
 }  // namespace lambdaml::model

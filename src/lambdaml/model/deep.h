@@ -105,9 +105,4 @@ class DeepModel final : public GradientModel {
   std::future<void> preparing_;  ///< of coming_
 };
 
-/// A deep model whose network is defined in this program: build(classes) describes it.
-std::unique_ptr<Model> make_network_model(const std::string& name, const Shape& shape,
-                                          const Options& options,
-                                          const std::function<Network(std::size_t)>& build);
-
 }  // namespace lambdaml::model

@@ -4,22 +4,20 @@
 #include <numeric>
 #include <utility>
 
-#include "lambdaml/data/images.h"
-
 namespace lambdaml::model {
 
-std::size_t Network::channels(std::size_t layer) const {
-  return layer == Layer::kImages ? data::kImageColours : layers_[layer].channels_out;
-}
-
-std::size_t Network::side(std::size_t layer) const {
-  return layer == Layer::kImages ? data::kImageSide : layers_[layer].side;
+Image Network::out(std::size_t layer) const {
+  return layer == Layer::kImages ? images_ : layers_[layer].out();
 }
 
 std::size_t Network::append(Layer layer) {
-  layer.channels_in = channels(layer.input);
-  if (layer.channels_out == 0) layer.channels_out = layer.channels_in;
-  if (layer.side == 0) layer.side = (side(layer.input) - 1) / layer.stride + 1;
+  const Image in = out(layer.input);
+  layer.channels_in = in.channels;
+  if (layer.channels_out == 0) layer.channels_out = in.channels;
+  if (layer.height == 0) {
+    layer.height = (in.height - 1) / layer.stride + 1;
+    layer.width = (in.width - 1) / layer.stride + 1;
+  }
   layers_.push_back(std::move(layer));
   return layers_.size() - 1;
 }
@@ -47,8 +45,12 @@ std::size_t Network::add(std::size_t input, std::size_t other) {
   return append({.kind = Layer::Kind::add, .input = input, .other = other});
 }
 
+std::size_t Network::max_pool(std::size_t input) {
+  return append({.kind = Layer::Kind::max_pool, .input = input, .kernel = 3, .stride = 2});
+}
+
 std::size_t Network::mean(std::size_t input) {
-  return append({.kind = Layer::Kind::mean, .input = input, .side = 1});
+  return append({.kind = Layer::Kind::mean, .input = input, .height = 1, .width = 1});
 }
 
 std::size_t Network::linear(std::string name, std::size_t input, std::size_t outputs) {
@@ -56,7 +58,8 @@ std::size_t Network::linear(std::string name, std::size_t input, std::size_t out
                  .name = std::move(name),
                  .input = input,
                  .channels_out = outputs,
-                 .side = 1});
+                 .height = 1,
+                 .width = 1});
 }
 
 std::vector<Model::Piece> Network::learned() const {
@@ -87,13 +90,13 @@ std::vector<Model::Piece> Network::statistics() const {
 }
 
 std::uint64_t Network::activations() const {
-  std::uint64_t sum = data::kImageValues;
+  std::uint64_t sum = images_.values();
   for (const Layer& layer : layers_)
     if (layer.kind != Layer::Kind::relu) {  // done in place
       // The output of a depthwise convolution is kept twice, in the layout of its kernels.
       // Measured.
       const std::uint64_t times = layer.groups > 1 ? 2 : 1;
-      sum += times * layer.channels_out * layer.side * layer.side;
+      sum += times * layer.out().values();
     }
   return sum;
 }

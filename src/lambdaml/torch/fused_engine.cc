@@ -1,10 +1,13 @@
 #include "lambdaml/torch/fused_engine.h"
 
 #include <optional>
+#include <utility>
 
 #include <torch/script.h>
 
+#include "lambdaml/base/error.h"
 #include "lambdaml/torch/fused_pass.h"
+#include "lambdaml/torch/losses.h"
 #include "lambdaml/torch/network_engine.h"
 #include "lambdaml/torch/tensors.h"
 
@@ -23,43 +26,49 @@ class FusedEngine final : public model::Engine {
     initializer_->initialize(seed, parameters);
   }
 
-  model::Totals train(std::span<const float> images, std::span<const std::int64_t> targets,
-                      std::span<const float> parameters, std::span<float> sums,
-                      std::uint64_t) override {
+  model::Totals train(const model::Pass& pass, std::span<const float> parameters,
+                      std::span<float> sums) override {
     return guarded("training", [&] {
-      return settings_.bf16 ? train_with(narrow_, images, targets, parameters, sums)
-                            : train_with(wide_, images, targets, parameters, sums);
+      return settings_.bf16 ? train_with(narrow_, pass, parameters, sums)
+                            : train_with(wide_, pass, parameters, sums);
     });
   }
 
-  void infer(std::span<const float> images, std::size_t rows, std::span<const float> parameters,
-             std::span<float> logits) override {
-    guarded("evaluating", [&] {
-      const at::NoGradGuard no_gradients;
-      const at::Tensor features =
-          pass(wide_).forward(images, rows, parameters, Normalizing::evaluating);
-      const at::Tensor out =
-          at::linear(features, weights(writable(parameters)), bias(writable(parameters)));
-      view_of(logits, out.sizes().vec()).copy_(out);
-      return 0;
+  model::Totals evaluate(const model::Pass& pass, std::span<const float> parameters) override {
+    return guarded("evaluating", [&] {
+      return totals_of(logits_of(pass, parameters), pass, settings_, Purpose::judge);
     });
+  }
+
+  std::vector<float> infer(const model::Pass& pass, std::span<const float> parameters) override {
+    return guarded("evaluating", [&] { return numbers_in(logits_of(pass, parameters)); });
   }
 
  private:
   template <class T>
-  FusedPass<T>& pass(std::optional<FusedPass<T>>& made) {
-    if (!made) made.emplace(plan_, settings_.threads, MergeSums());
+  FusedPass<T>& pass_in(std::optional<FusedPass<T>>& made) {
+    if (!made) made.emplace(plan_, settings_.threads);
     return *made;
   }
 
+  /// Pixel by pixel.
+  static at::Tensor images_of(const model::Pass& pass) {
+    if (pass.inputs.size() != 1)
+      fail(Code::internal, "a network of images gets {} inputs", pass.inputs.size());
+    return tensor_of(pass.inputs[0], pass.rows).contiguous(at::MemoryFormat::ChannelsLast);
+  }
+  static std::span<const float> numbers_of(const at::Tensor& tensor) {
+    return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+  }
+
   template <class T>
-  model::Totals train_with(std::optional<FusedPass<T>>& made, std::span<const float> images,
-                           std::span<const std::int64_t> targets, std::span<const float> parameters,
-                           std::span<float> sums) {
-    const bool frozen = settings_.frozen_statistics;
-    at::Tensor features =
-        pass(made).forward(images, targets.size(), parameters,
-                           frozen ? Normalizing::by_frozen : Normalizing::by_batch);
+  model::Totals train_with(std::optional<FusedPass<T>>& made, const model::Pass& pass,
+                           std::span<const float> parameters, std::span<float> sums) {
+    const at::Tensor images = images_of(pass);
+    const auto normalizing =
+        settings_.frozen_statistics ? Normalizing::by_frozen : Normalizing::by_batch;
+    FusedPass<T>& fused = pass_in(made);
+    at::Tensor features = fused.forward(numbers_of(images), pass.rows, parameters, normalizing);
     features.requires_grad_(true);
     const auto learned = [](at::Tensor tensor, const at::Tensor& gradient) {
       tensor.requires_grad_(true);
@@ -69,13 +78,22 @@ class FusedEngine final : public model::Engine {
     const at::Tensor logits =
         at::linear(features, learned(weights(writable(parameters)), weights(sums)),
                    learned(bias(writable(parameters)), bias(sums)));
-    const model::Totals totals = loss_and_gradient(logits, targets, settings_.label_smoothing);
-    pass(made).backward(features.grad().contiguous(), sums);
+    const model::Totals totals = totals_of(logits, pass, settings_, Purpose::learn);
+    fused.backward(features.grad().contiguous(), sums);
     return totals;
   }
 
+  /// In evaluation mode, and in float32: these passes take little of a job's time.
+  at::Tensor logits_of(const model::Pass& pass, std::span<const float> parameters) {
+    const at::NoGradGuard no_gradients;
+    const at::Tensor images = images_of(pass);
+    const at::Tensor features =
+        pass_in(wide_).forward(numbers_of(images), pass.rows, parameters, Normalizing::evaluating);
+    return at::linear(features, weights(writable(parameters)), bias(writable(parameters)));
+  }
+
   at::Tensor weights(std::span<float> flat) const {
-    const auto inputs = plan_.activations[plan_.head].channels;
+    const std::size_t inputs = plan_.activations[plan_.head].channels;
     return view_of(flat.subspan(plan_.linear_weights, plan_.classes * inputs),
                    {static_cast<std::int64_t>(plan_.classes), static_cast<std::int64_t>(inputs)});
   }

@@ -39,10 +39,9 @@ at::Tensor bytes(std::size_t count) {
 }  // namespace
 
 template <class T>
-FusedPass<T>::FusedPass(const FusedPlan& plan, std::size_t threads, MergeSums merge)
+FusedPass<T>::FusedPass(const FusedPlan& plan, std::size_t threads)
     : plan_(plan),
       ops_(ops_of<T>()),
-      merge_(std::move(merge)),
       lanes_(threads),
       owner_(plan.nodes.size(), kNone),
       last_node_(plan.nodes.size(), kNone),
@@ -256,7 +255,10 @@ template <class T>
 void FusedPass<T>::store_activation(std::size_t index) {
   const Activation& activation = plan_.activations[index];
   stored_[index] = make(values(activation));
-  for_chunks(chunk_of(activation), [&](Lane& lane, std::size_t first, std::size_t images) {
+  // What is pooled is larger than the result.
+  const std::size_t largest = activation.pooled != kNone ? activation.pooled : index;
+  for_chunks(chunk_of(plan_.activations[largest]), [&](Lane& lane, std::size_t first,
+                                                       std::size_t images) {
     const std::size_t begin = first * values(activation);
     T* const out = at(stored_[index], begin);
     if (activation.pooled != kNone) {

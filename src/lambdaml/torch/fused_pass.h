@@ -32,14 +32,11 @@ enum class Normalizing {
   evaluating  ///< the same, without a backward pass
 };
 
-/// Sums of all workers instead of this worker's (synchronized batch normalization).
-using MergeSums = std::function<void(std::span<double>)>;
-
 /// T: the type of activations, float or Bf16. Used by one thread, which uses others.
 template <class T>
 class FusedPass {
  public:
-  FusedPass(const FusedPlan& plan, std::size_t threads, MergeSums merge);
+  FusedPass(const FusedPlan& plan, std::size_t threads);
 
   /// The input of the linear layer: images × channels of the head.
   at::Tensor forward(std::span<const float> images, std::size_t count,
@@ -114,7 +111,6 @@ class FusedPass {
 
   const FusedPlan& plan_;
   const ChannelOps<T>& ops_;
-  MergeSums merge_;
   std::vector<Convolution> convolutions_;
   std::vector<Lane> lanes_;
   std::vector<std::size_t> owner_;      ///< the activation that normalizes a node

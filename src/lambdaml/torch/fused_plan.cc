@@ -61,6 +61,18 @@ class Planner {
         return add_sum(layer);
       case Layer::Kind::relu:
         return add_activation(layer);
+      case Layer::Kind::max_pool: {
+        const Result* from = at(layer.input, Kind::activation);
+        if (from == nullptr) return false;
+        ++plan_.activations[from->index].consumers;
+        const Activation made{.pooled = from->index,
+                              .channels = layer.channels_out,
+                              .height = layer.height,
+                              .width = layer.width};
+        results_.push_back({Kind::activation, plan_.activations.size()});
+        plan_.activations.push_back(made);
+        return true;
+      }
       case Layer::Kind::mean: {
         const Result* from = at(layer.input, Kind::activation);
         if (from == nullptr) return false;
@@ -88,9 +100,9 @@ class Planner {
       node.source = from->index;
       ++plan_.activations[from->index].consumers;
     }
-    const std::size_t side = network_.side(layer.input);
-    node.shape = {layer.channels_in, layer.channels_out, side,        side,
-                  layer.kernel,      layer.stride,       layer.groups};
+    const model::Image in = network_.out(layer.input);
+    node.shape = {in.channels,  layer.channels_out, in.height,   in.width,
+                  layer.kernel, layer.stride,       layer.groups};
     node.weights = take(node.shape.weights());
     results_.push_back({Kind::convolved, plan_.nodes.size()});
     plan_.nodes.push_back(node);

@@ -130,6 +130,9 @@ class NetworkEngine final : public model::Engine {
         case Layer::Kind::add:
           out = x + results[layer.other];
           break;
+        case Layer::Kind::max_pool:
+          out = at::max_pool2d(x, 3, 2, 1);
+          break;
         case Layer::Kind::mean:
           out = x.to(at::kFloat).mean({2, 3});
           break;

@@ -3,12 +3,12 @@
 #include <fmt/core.h>
 
 #include "lambdaml/model/classification.h"
-#include "lambdaml/model/deep.h"
+#include "lambdaml/model/network_model.h"
 #include "lambdaml/model/registry.h"
 
-/// Residual networks (He, Zhang, Ren, Sun 2016, table 1) for 32 × 32 pixels: a first convolution of
-/// 3 × 3 without stride or pooling. Blocks and names of tensors are torchvision's (the stride of a
-/// bottleneck is in its 3 × 3 convolution).
+/// Residual networks (He, Zhang, Ren, Sun 2016, table 1), as torchvision has them (the stride of a
+/// bottleneck is in its 3 × 3 convolution), with its names of tensors. The small stem, for 32 × 32
+/// pixels, is a convolution of 3 × 3 without stride or pooling.
 namespace lambdaml::model::resnet {
 namespace {
 
@@ -39,17 +39,19 @@ std::size_t block(Network& net, const std::string& name, std::size_t input, std:
     x = net.batch_norm(name + "bn2", net.convolution(name + "conv2", x, width, 3));
   }
   std::size_t shortcut = input;
-  if (stride != 1 || net.channels(input) != out) {
+  if (stride != 1 || net.out(input).channels != out) {
     shortcut = net.convolution(name + "downsample.0", input, out, 1, stride);
     shortcut = net.batch_norm(name + "downsample.1", shortcut);
   }
   return net.relu(net.add(x, shortcut));
 }
 
-Network build(const Depth& depth, std::size_t classes) {
-  Network net;
-  std::size_t x = net.convolution("conv1", Layer::kImages, 64, 3);
+Network build(const Depth& depth, const Image& images, bool large_stem, std::size_t classes) {
+  Network net(images);
+  std::size_t x = large_stem ? net.convolution("conv1", Layer::kImages, 64, 7, 2)
+                             : net.convolution("conv1", Layer::kImages, 64, 3);
   x = net.relu(net.batch_norm("bn1", x));
+  if (large_stem) x = net.max_pool(x);
   for (std::size_t stage = 0; stage < depth.blocks.size(); ++stage)
     for (std::size_t i = 0; i < depth.blocks[stage]; ++i)
       x = block(net, fmt::format("layer{}.{}.", stage + 1, i), x, std::size_t{64} << stage,
@@ -63,15 +65,17 @@ Network build(const Depth& depth, std::size_t classes) {
 void register_plugin(Registry& registry) {
   for (const Depth& depth : kDepths)
     registry.add({.name = depth.name,
-                  .help = "a residual network for images of 32 × 32 pixels",
+                  .help = "a residual network for images of at least 32 × 32 pixels",
                   .needs_images = true,
                   .metrics = classification_metrics(),
                   .measures = classification_measures(),
-                  .options = deep_options(),
+                  .options = network_options(),
                   .make = [&depth](const Shape& shape, const Options& options) {
-                    return make_network_model(depth.name, shape, options, [&](std::size_t classes) {
-                      return build(depth, classes);
-                    });
+                    return make_network_model(
+                        depth.name, shape, options,
+                        [&](const Image& images, bool large_stem, std::size_t classes) {
+                          return build(depth, images, large_stem, classes);
+                        });
                   }});
 }
 
