@@ -23,13 +23,22 @@ BulkSynchronous::BulkSynchronous(Membership given)
 }
 
 std::size_t BulkSynchronous::merge_round(std::uint64_t round, Vectors v, Meaning meaning) {
+  choose_forms(v, meaning);
+  return sum_round(round, v);
+}
+
+std::size_t BulkSynchronous::step_round(std::uint64_t round, Vectors v, ChunkStep& step) {
+  choose_forms(v, Meaning::increment);
+  return sum_and_step(round, v, step);
+}
+
+void BulkSynchronous::choose_forms(Vectors v, Meaning meaning) {
   contribution_form_ = merged_form_ = Form::f32;
   // Values that are not finite are sent as they are: all workers must see that the numbers have
   // diverged.
   if (meaning == Meaning::increment && compression_ != Compression::none && !v.values.empty() &&
       all_finite(v.values))
     compress_with_feedback(v.values);
-  return sum_round(round, v);
 }
 
 void BulkSynchronous::compress_with_feedback(std::span<float> values) {
@@ -118,13 +127,23 @@ void BulkSynchronous::completed(std::uint64_t round, std::vector<std::string> co
                                 std::vector<std::string> merged, std::uint64_t merged_bytes) {
   for (std::string& key : contributions) removable_.push_back(std::move(key));
   kept_.push_back({round, merged_bytes, std::move(merged)});
-  completed_ = round + 1;
+  completed_ = std::max(completed_, round + 1);
   // All workers have read the results of the round before, or they would not have contributed to
   // this one.
   const std::lock_guard lock(published_mutex_);
+  const bool is_within_steps = open_steps_ && *open_steps_ != round;
   std::erase_if(published_, [&](const Published& published) {
+    if (is_within_steps) return published.round == round && published.role == Role::contribution;
     return published.round < round || published.role == Role::contribution;
   });
+}
+
+void BulkSynchronous::completed_steps(std::uint64_t round, std::vector<std::string> contributions,
+                                      std::vector<std::string> merged, std::uint64_t merged_bytes) {
+  for (std::string& key : stepped_) removable_.push_back(std::move(key));
+  stepped_ = std::move(contributions);
+  completed(round, {}, std::move(merged), merged_bytes);
+  open_steps_.reset();
 }
 
 /// What a round leaves behind costs space until the job ends; it must not end the job.

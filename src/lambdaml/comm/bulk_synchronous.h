@@ -43,6 +43,14 @@ namespace lambdaml::comm {
 /// that it merged in this round and the one before. While it waits, it checks from time to time
 /// whether they exist and restores (`create`) missing ones.
 ///
+/// *Steps.* In merge_and_step() the merged result is not the sum but what its aggregator made of
+/// it, and with it a state that only the aggregator has. A second attempt of the aggregator needs
+/// the sums of all rounds since its checkpoint to bring that state up to date. So the aggregator
+/// saves them for itself, while it waits for the others. It publishes nothing of the next round of
+/// steps before that is done, and workers keep their contributions until they have seen all of the
+/// next round's results. Thus of each round since the checkpoint there is the sum, or else all
+/// contributions.
+///
 /// *Compression.* A contribution is first reduced to what its message can carry, from the values
 /// and the residual of earlier rounds, so every attempt writes the same bytes. The sum is rounded
 /// (bf16 and int8: to bf16) without feedback, because the aggregator may change; top k is summed
@@ -67,6 +75,8 @@ class BulkSynchronous : public Communicator {
  protected:
   /// merge_round() of vectors whose values the messages can carry without loss.
   virtual std::size_t sum_round(std::uint64_t round, Vectors vectors) = 0;
+  /// step_round() of vectors whose values the messages can carry without loss.
+  virtual std::size_t sum_and_step(std::uint64_t round, Vectors vectors, ChunkStep& step) = 0;
   /// How contributions of this round are encoded; `begin` as in Packing.
   Packing contribution(std::size_t begin = 0) const { return {contribution_form_, begin}; }
   /// Encodes a sum as a message. Rounds the builder's values to those that the message carries.
@@ -93,6 +103,11 @@ class BulkSynchronous : public Communicator {
   /// this worker has to remove, and the bytes of all merged results.
   void completed(std::uint64_t round, std::vector<std::string> contributions,
                  std::vector<std::string> merged, std::uint64_t merged_bytes);
+  /// completed() of a round of steps: its contributions stay until the next one is complete.
+  void completed_steps(std::uint64_t round, std::vector<std::string> contributions,
+                       std::vector<std::string> merged, std::uint64_t merged_bytes);
+  /// Until completed_steps(): messages of that round are still needed when others are complete.
+  void open_steps(std::uint64_t round) { open_steps_ = round; }
   /// Removes messages that are no longer needed, in bulk. Call where this worker would wait anyway.
   void collect_garbage();
 
@@ -114,6 +129,8 @@ class BulkSynchronous : public Communicator {
   void remove(const std::vector<std::string>& keys);
 
   std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) final;
+  std::size_t step_round(std::uint64_t round, Vectors vectors, ChunkStep& step) final;
+  void choose_forms(Vectors vectors, Meaning meaning);
   /// Rounds an increment to what its message can carry; keeps the difference in residual_.
   void compress_with_feedback(std::span<float> values);
 
@@ -126,7 +143,9 @@ class BulkSynchronous : public Communicator {
   std::mutex published_mutex_;
   std::vector<Published> published_;
   std::vector<std::string> removable_;  ///< contributions to complete rounds
-  bool collects_ = true;                ///< false once the store has refused to remove messages
+  std::vector<std::string> stepped_;    ///< those to the last round of steps
+  std::optional<std::uint64_t> open_steps_;
+  bool collects_ = true;  ///< false once the store has refused to remove messages
   std::deque<MergedRound> kept_;
   std::uint64_t retired_ = 0;
   std::uint64_t completed_ = 0;  ///< rounds before this one are complete

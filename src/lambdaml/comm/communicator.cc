@@ -22,6 +22,27 @@ std::size_t Communicator::merge(Vectors vectors, Meaning meaning) {
   return merged;
 }
 
+std::size_t Communicator::merge_and_step(Vectors vectors, ChunkStep& step) {
+  const Stopwatch clock;
+  std::size_t merged = 1;
+  if (meets_nobody()) {
+    std::vector<double> scalars(step.scalar_count());
+    if (!scalars.empty()) step.measure(0, vectors.values, scalars);
+    step.begin(scalars);
+    const std::vector<float> sums(vectors.values.begin(), vectors.values.end());
+    step.step(0, sums, vectors.values);
+  } else {
+    merged = step_round(round_, vectors, step);
+  }
+  round_ += step.scalar_count() > 0 ? 2 : 1;
+  seconds_ += clock.seconds();
+  return merged;
+}
+
+std::size_t Communicator::step_round(std::uint64_t, Vectors, ChunkStep&) {
+  fail(Code::internal, "this pattern has no aggregators among the workers, which could step");
+}
+
 std::size_t Communicator::finish(Vectors vectors, Meaning meaning) {
   const Stopwatch clock;
   if (meaning == Meaning::increment) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lambdaml/base/deadline.h"
@@ -16,6 +17,30 @@ namespace lambdaml::comm {
 struct Vectors {
   std::span<float> values;   ///< parameters-sized: gradients, updates, cluster sums
   std::span<double> totals;  ///< a few exact numbers that travel along: loss sums, row counts
+};
+
+/// The values [first, second) of a vector.
+using Range = std::pair<std::size_t, std::size_t>;
+
+/// What aggregators make of the sums of their parts of a vector, before the others get them: see
+/// Communicator::merge_and_step().
+class ChunkStep {
+ public:
+  virtual ~ChunkStep() = default;
+
+  /// Numbers that depend on the sums of all parts, such as norms: how many.
+  virtual std::size_t scalar_count() const { return 0; }
+  /// Adds to `scalars` those of the part that begins at `begin`. The same for every cut of the
+  /// vector into parts only if they add up exactly.
+  virtual void measure(std::size_t begin, std::span<const float> sums, std::span<double> scalars) {
+    (void)begin, (void)sums, (void)scalars;
+  }
+  /// Called once in a round, before the first step, with the scalars of all parts.
+  virtual void begin(std::span<const double> scalars) = 0;
+  /// Sets `result` to what all workers get for the sums of a part. Called once for each range that
+  /// this worker owns, by several threads at once; must give the same bytes whenever a round is
+  /// repeated.
+  virtual void step(std::size_t begin, std::span<const float> sums, std::span<float> result) = 0;
 };
 
 /// How contributions of different rounds relate; this matters only to patterns that do not wait. An
@@ -75,6 +100,21 @@ class Communicator {
   /// and bytes.
   std::size_t merge(Vectors vectors, Meaning meaning);
 
+  /// Whether merge_and_step() can be called: the pattern has aggregators among the workers.
+  virtual bool can_step() const { return meets_nobody(); }
+  /// The ranges of vectors of `size` values that this worker merges; ascending. Those of all
+  /// workers cover the vector once.
+  virtual std::vector<Range> owned(std::size_t size) const { return {{0, size}}; }
+  /// Like merge() of increments, but each aggregator turns the sums of its ranges by `step` into
+  /// what all workers receive: in place of summed gradients, say, new parameters. So only it needs
+  /// what belongs to its ranges (the state of an optimizer). The totals are summed as in merge().
+  /// With scalars it takes two rounds, the second one for them.
+  ///
+  /// A worker that runs again repeats the steps of its ranges since its checkpoint, from the same
+  /// sums: an aggregator also stores them, off the critical path, for itself. What all receive is
+  /// never compressed. docs/patterns.md lists requests and bytes.
+  std::size_t merge_and_step(Vectors vectors, ChunkStep& step);
+
   /// Call once per worker after its last merge, with vectors of the sizes and the meaning of those
   /// that make the model.
   /// `increment`: the input values are ignored. `async` waits until all others have finished too
@@ -121,6 +161,8 @@ class Communicator {
 
  protected:
   virtual std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) = 0;
+  /// merge_and_step() among several; takes the scalars in round + 1.
+  virtual std::size_t step_round(std::uint64_t round, Vectors vectors, ChunkStep& step);
   /// finish() among several. This one is that of a pattern in which all wait for all.
   virtual std::size_t finish_rounds(Vectors vectors, Meaning meaning);
 
@@ -133,10 +175,9 @@ class Communicator {
   /// Throws deadline_exceeded: "ROUND: no word from workers 2, 3 within 300 s".
   [[noreturn]] void fail_silent(const std::string& round,
                                 const std::vector<std::uint32_t>& silent) const;
-
- private:
   bool meets_nobody() const { return workers() == 1 && !membership_.meets_alone; }
 
+ private:
   Membership membership_;
   std::uint64_t round_ = 0;
   bool catching_up_ = false;

@@ -57,6 +57,8 @@ std::string_view name_of(MessageHead::Kind kind) {
       return "cumulative";
     case MessageHead::Kind::state:
       return "state";
+    case MessageHead::Kind::sum:
+      return "sum";
   }
   return "unknown";
 }
@@ -126,7 +128,7 @@ Message decode(Bytes bytes, std::string_view key) {
   if (wire.checksum != checksum_of(wire, bytes.subspan(sizeof wire)))
     corrupt("does not have its checksum");
   if (wire.kind < static_cast<std::uint8_t>(MessageHead::Kind::contribution) ||
-      wire.kind > static_cast<std::uint8_t>(MessageHead::Kind::state) || wire.last > 1 ||
+      wire.kind > static_cast<std::uint8_t>(MessageHead::Kind::sum) || wire.last > 1 ||
       wire.form > static_cast<std::uint8_t>(Form::sparse) || (!packed && wire.packed != 0))
     corrupt("has a head that this version does not write");
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(double) != 0)
@@ -190,6 +192,9 @@ std::string contribution_chunk_key(std::uint64_t round, std::uint32_t worker, st
 }
 std::string merged_chunk_key(std::uint64_t round, std::uint32_t chunk) {
   return fmt::format("m/{}-{}", round, chunk);
+}
+std::string sum_key(std::uint64_t round, std::uint32_t chunk) {
+  return fmt::format("s/{}-{}", round, chunk);
 }
 std::string latest_key(MessageHead::Kind kind, std::uint32_t worker, std::size_t totals,
                        std::size_t values) {

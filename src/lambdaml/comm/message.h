@@ -14,7 +14,13 @@ namespace lambdaml::comm {
 
 /// A message's metadata. Every field must equal what the reader expects.
 struct MessageHead {
-  enum class Kind : std::uint8_t { contribution = 1, merged = 2, cumulative = 3, state = 4 };
+  enum class Kind : std::uint8_t {
+    contribution = 1,
+    merged = 2,
+    cumulative = 3,
+    state = 4,
+    sum = 5,  ///< of a chunk, for its aggregator alone
+  };
   Kind kind = Kind::contribution;
   std::uint64_t job = 0;
   std::uint64_t round = 0;   ///< cumulative, state: the number of contributions
@@ -79,6 +85,8 @@ std::string contribution_key(std::uint64_t round, std::uint32_t worker);
 std::string merged_key(std::uint64_t round);
 std::string contribution_chunk_key(std::uint64_t round, std::uint32_t worker, std::uint32_t chunk);
 std::string merged_chunk_key(std::uint64_t round, std::uint32_t chunk);
+/// "s/ROUND-CHUNK": the sum that an aggregator steps.
+std::string sum_key(std::uint64_t round, std::uint32_t chunk);
 /// Keys of the async pattern: one per worker, kind and sizes, which is overwritten at each merge,
 /// and one for a worker's final sum, written once.
 std::string latest_key(MessageHead::Kind kind, std::uint32_t worker, std::size_t totals,

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <future>
+#include <memory>
 
 #include "lambdaml/base/option_sets.h"
 #include "lambdaml/comm/bulk_synchronous.h"
@@ -22,6 +24,9 @@
 /// that is fewer. An aggregator with a large chunk gets several smaller ones instead, so that it
 /// merges and saves one while it downloads the next (kOverlapBytes, kPieceBytes): the critical path
 /// is then one transfer of the bytes over one connection, not three.
+///
+/// In merge_and_step() an aggregator replaces the sum of its chunk by what it makes of it, and
+/// saves the sum for itself: C more PUTs, which nobody waits for.
 ///
 /// An aggregator holds its chunk's sum and about kWindowBytes of contributions, which it adds as
 /// they arrive; bytes_needed() gives the total.
@@ -51,6 +56,7 @@ class Cut {
   }
 
   std::uint32_t chunks() const { return chunks_; }
+  std::uint32_t aggregators() const { return aggregators_; }
   std::uint32_t aggregator_of(std::uint32_t c) const { return c % aggregators_; }
   std::size_t begin_of(std::uint32_t c) const {
     return n_ / chunks_ * c + std::min<std::size_t>(c, n_ % chunks_);
@@ -72,7 +78,7 @@ class Cut {
 };
 
 /// The sum of one chunk, to which contributions are added in worker order.
-class ChunkSum {
+class ChunkSum : public std::enable_shared_from_this<ChunkSum> {
  public:
   ChunkSum(Vectors own, std::uint32_t worker)
       : own_(own),
@@ -107,6 +113,8 @@ class ChunkSum {
   }
   /// The sum, for encode_sum(); its numbers stay valid for replace_own().
   MessageBuilder& builder() { return sum_; }
+  std::span<const double> totals() const { return totals_; }
+  std::span<const float> values() const { return values_; }
   void replace_own() const {
     std::ranges::copy(totals_, own_.totals.begin());
     std::ranges::copy(values_, own_.values.begin());
@@ -130,12 +138,43 @@ class Bulk final : public BulkSynchronous {
       if (i != worker()) others_.push_back(i);
   }
 
+  bool can_step() const override { return true; }
+  std::vector<Range> owned(std::size_t size) const override {
+    if (meets_nobody()) return {{0, size}};
+    const Cut cut(size, aggregators_, membership().cuts_large_chunks);
+    std::vector<Range> out;
+    for (std::uint32_t c = worker(); c < cut.chunks() && worker() < cut.aggregators();
+         c += cut.aggregators())
+      if (cut.size_of(c) > 0) out.emplace_back(cut.begin_of(c), cut.begin_of(c) + cut.size_of(c));
+    return out;
+  }
+
  private:
   /// A round in progress.
   struct Round {
     std::uint64_t number;
     Vectors v;
     Cut cut;
+  };
+
+  /// What becomes of the sums of a round's chunks. Its functions may be called by several threads
+  /// at once, for different chunks.
+  struct Fate {
+    /// The key that exists once another attempt has got as far.
+    std::function<std::string(std::uint32_t chunk)> key;
+    /// Does what is to be done with a complete sum.
+    std::function<void(std::uint32_t chunk, ChunkSum& sum)> use;
+    /// The same with what another attempt has saved under the key.
+    std::function<void(std::uint32_t chunk, Buffer bytes)> take;
+  };
+
+  /// The sum of a chunk that is to be stepped.
+  struct Summed {
+    std::shared_ptr<ChunkSum> sum;  ///< whose numbers lie in the message, unless it was taken
+    Buffer message;
+    Message taken;  ///< a view of the message
+    std::span<const double> totals() const { return sum ? sum->totals() : taken.totals; }
+    std::span<const float> values() const { return sum ? sum->values() : taken.values; }
   };
 
   std::size_t sum_round(std::uint64_t number, Vectors v) override {
@@ -147,7 +186,10 @@ class Bulk final : public BulkSynchronous {
       caught_up();
       contribute(round, foreign);
       if (!foreign.empty()) collect_garbage();
-      merge(round, own);
+      merge(round, own,
+            {[&](std::uint32_t c) { return merged_name(round, c); },
+             [&](std::uint32_t c, ChunkSum& sum) { publish_sum(round, c, sum); },
+             [&](std::uint32_t c, const Buffer& bytes) { take(round, c, bytes); }});
       if (foreign.empty()) collect_garbage();  // the others wait no longer
       take_merged(round, foreign);
     }
@@ -158,6 +200,122 @@ class Bulk final : public BulkSynchronous {
     completed(number, std::move(mine), std::move(kept),
               v.totals.size_bytes() + v.values.size_bytes());
     return workers();
+  }
+
+  std::size_t sum_and_step(std::uint64_t number, Vectors v, ChunkStep& step) override {
+    const Round round{number, v,
+                      Cut(v.values.size(), aggregators_, membership().cuts_large_chunks)};
+    const std::vector<std::uint32_t> own = chunks_of(round, true);
+    const std::vector<std::uint32_t> foreign = chunks_of(round, false);
+    open_steps(number);
+    const bool is_over = catching_up() && are_merged(round);
+    if (!is_over) {
+      caught_up();
+      contribute(round, foreign);
+      if (!foreign.empty()) collect_garbage();
+      finish_saving_sums();
+    }
+    std::vector<Summed> sums = sum_and_keep(round, own, step, !is_over);
+    if (step.scalar_count() > 0) {
+      std::vector<double> scalars(step.scalar_count());
+      for (std::size_t i = 0; i < own.size(); ++i)
+        step.measure(round.cut.begin_of(own[i]), sums[i].values(), scalars);
+      sum_round(number + 1, {{}, scalars});
+      step.begin(scalars);
+      for (std::size_t i = 0; i < own.size(); ++i)
+        step_and_publish(round, own[i], sums[i], step, !is_over);
+    }
+    save_sums(round, own, std::move(sums));
+    if (foreign.empty() && !is_over) collect_garbage();
+    take_merged(round, foreign);
+    std::vector<std::string> mine, kept;
+    for (const std::uint32_t c : foreign) mine.push_back(contribution_name(round, worker(), c));
+    for (const std::uint32_t c : own)
+      kept.insert(kept.end(), {merged_name(round, c), sum_key(number, c)});
+    completed_steps(number, std::move(mine), std::move(kept),
+                    v.totals.size_bytes() + v.values.size_bytes() * 2);
+    return workers();
+  }
+
+  /// The sums of this worker's chunks. Without scalars, each is stepped and published at once.
+  std::vector<Summed> sum_and_keep(const Round& round, const std::vector<std::uint32_t>& own,
+                                   ChunkStep& step, bool publishes) {
+    std::vector<Summed> sums(own.size());
+    const bool has_scalars = step.scalar_count() > 0;
+    if (!has_scalars) step.begin({});
+    const auto go_on = [&](std::uint32_t c, Summed& summed) {
+      if (!has_scalars) step_and_publish(round, c, summed, step, publishes);
+    };
+    const auto place = [&](std::uint32_t c) -> Summed& {
+      return sums[static_cast<std::size_t>(std::ranges::find(own, c) - own.begin())];
+    };
+    merge(round, own,
+          {[&](std::uint32_t c) { return sum_key(round.number, c); },
+           [&](std::uint32_t c, ChunkSum& sum) {
+             Summed& summed = place(c);
+             summed.message =
+                 encode_sum(sum.builder(), head(round, MessageHead::Kind::sum, worker(), c),
+                            round.cut.begin_of(c));
+             summed.sum = sum.shared_from_this();
+             go_on(c, summed);
+           },
+           [&](std::uint32_t c, Buffer bytes) {
+             Summed& summed = place(c);
+             const Vectors part = round.cut.part(round.v, c);
+             summed.message = std::move(bytes);
+             summed.taken = decode(summed.message, sum_key(round.number, c),
+                                   head(round, MessageHead::Kind::sum, worker(), c),
+                                   part.totals.size(), part.values.size());
+             go_on(c, summed);
+           }});
+    return sums;
+  }
+
+  void step_and_publish(const Round& round, std::uint32_t c, const Summed& summed, ChunkStep& step,
+                        bool publishes) {
+    const Vectors part = round.cut.part(round.v, c);
+    MessageBuilder result(part.totals.size(), part.values.size());
+    std::ranges::copy(summed.totals(), result.totals.begin());
+    step.step(round.cut.begin_of(c), summed.values(), result.values);
+    std::ranges::copy(result.totals, part.totals.begin());
+    std::ranges::copy(result.values, part.values.begin());
+    if (!publishes) return;
+    const std::string key = merged_name(round, c);
+    Buffer message = result.finish(head(round, MessageHead::Kind::merged, worker(), c));
+    store().save(key, message);
+    keep(round.number, Role::merged, key, std::move(message));
+  }
+
+  /// Begins to save sums, for a second attempt of this worker.
+  void save_sums(const Round& round, const std::vector<std::uint32_t>& own,
+                 std::vector<Summed> sums) {
+    finish_saving_sums();
+    std::vector<std::string> keys;
+    std::vector<Buffer> messages;
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      if (!sums[i].sum) continue;  // it was there
+      keys.push_back(sum_key(round.number, own[i]));
+      messages.push_back(std::move(sums[i].message));
+    }
+    if (keys.empty()) return;
+    saving_sums_ = std::async(std::launch::async,
+                              [this, keys = std::move(keys), messages = std::move(messages)] {
+                                std::vector<storage::Item> items;
+                                for (std::size_t i = 0; i < keys.size(); ++i)
+                                  items.push_back({keys[i], messages[i]});
+                                store().save_all(items);
+                              });
+  }
+
+  void finish_saving_sums() {
+    if (saving_sums_.valid()) saving_sums_.get();
+  }
+
+  /// Whether all merged chunks exist.
+  bool are_merged(const Round& round) {
+    for (std::uint32_t c = 0; c < round.cut.chunks(); ++c)
+      if (!store().exists(merged_name(round, c))) return false;
+    return true;
   }
 
   std::vector<std::uint32_t> chunks_of(const Round& round, bool own) const {
@@ -187,21 +345,26 @@ class Bulk final : public BulkSynchronous {
       keep(round.number, Role::contribution, keys[i], std::move(messages[i]));
   }
 
-  /// Merges this worker's chunks one after another and saves them. A chunk that another attempt has
-  /// merged is loaded instead.
-  void merge(const Round& round, const std::vector<std::uint32_t>& chunks) {
+  /// Sums this worker's chunks one after another and does with them what is to be done. What
+  /// another attempt has saved of a chunk is loaded instead.
+  void merge(const Round& round, const std::vector<std::uint32_t>& chunks, const Fate& fate) {
     std::deque<std::future<void>> saves;
     std::exception_ptr failure;
+    std::size_t done = 0;
+    const auto take_what_is_there = [&] {
+      while (done < chunks.size()) {
+        std::optional<Buffer> there = store().load(fate.key(chunks[done]));
+        if (!there) break;
+        fate.take(chunks[done++], std::move(*there));
+      }
+    };
     try {
-      for (std::size_t done = 0; done < chunks.size();) {
-        done += merge_from(round, std::span(chunks).subspan(done), saves);
+      if (catching_up()) take_what_is_there();
+      while (done < chunks.size()) {
+        done += merge_from(round, std::span(chunks).subspan(done), fate, saves);
         if (done == chunks.size()) break;
         // Another attempt, which is ahead, has merged the next one and perhaps more.
-        while (done < chunks.size()) {
-          const std::optional<Buffer> there = store().load(merged_name(round, chunks[done]));
-          if (!there) break;
-          take(round, chunks[done++], *there);
-        }
+        take_what_is_there();
         catch_up();
       }
     } catch (...) {
@@ -220,14 +383,14 @@ class Bulk final : public BulkSynchronous {
 
   /// Merges chunks until the first one that another attempt has merged; returns how many.
   std::size_t merge_from(const Round& round, std::span<const std::uint32_t> chunks,
-                         std::deque<std::future<void>>& saves) {
+                         const Fate& fate, std::deque<std::future<void>>& saves) {
     std::vector<std::string> keys;
     for (const std::uint32_t c : chunks)
       for (const std::uint32_t other : others_) keys.push_back(contribution_name(round, other, c));
     const std::size_t each = others_.size();
     std::size_t at = 0;  // in `chunks`
     std::size_t added = 0;
-    std::string merged = merged_name(round, chunks[0]);
+    std::string merged = fate.key(chunks[0]);
     storage::Wait wait = wait_for(keys);
     wait.load_ahead_at_most(round.cut.window());
     wait.add_hook({[&] { return !store().exists(merged); }, first_check_s(), longest_check_s()});
@@ -246,13 +409,13 @@ class Bulk final : public BulkSynchronous {
           begin += n;
           const bool last = added + n == each;
           add(round, chunks[at], std::span(others_).subspan(added, n), std::move(part), sum, last,
-              chunks.size() > 1 ? &saves : nullptr);
+              fate, chunks.size() > 1 ? &saves : nullptr);
           added += n;
           if (!last) break;
           added = 0;
           if (++at == chunks.size()) break;
           sum = sum_of(round, chunks[at]);
-          merged = merged_name(round, chunks[at]);
+          merged = fate.key(chunks[at]);
           if (begin == run.size() && each > 0) break;
         }
       }
@@ -270,13 +433,13 @@ class Bulk final : public BulkSynchronous {
     return std::make_shared<ChunkSum>(round.cut.part(round.v, c), worker());
   }
 
-  /// Adds contributions of `senders` to the sum; once it is complete, saves it. With `saves`, a
-  /// separate thread saves while this one downloads.
+  /// Adds contributions of `senders` to the sum; once it is complete, uses it. With `saves`, a
+  /// separate thread does so while this one downloads.
   void add(const Round& round, std::uint32_t c, std::span<const std::uint32_t> senders,
            std::vector<Buffer> contributions, const std::shared_ptr<ChunkSum>& sum, bool last,
-           std::deque<std::future<void>>* saves) {
+           const Fate& fate, std::deque<std::future<void>>* saves) {
     auto bytes = std::make_shared<std::vector<Buffer>>(std::move(contributions));
-    const auto work = [this, &round, c, senders, bytes, sum, last] {
+    const auto work = [this, &round, &fate, c, senders, bytes, sum, last] {
       const Vectors part = round.cut.part(round.v, c);
       std::vector<Message> messages;
       for (std::size_t i = 0; i < senders.size(); ++i)
@@ -286,13 +449,7 @@ class Bulk final : public BulkSynchronous {
       sum->add(messages);
       if (!last) return;
       bytes->clear();
-      const std::string key = merged_name(round, c);
-      Buffer message =
-          encode_sum(sum->builder(), head(round, MessageHead::Kind::merged, worker(), c),
-                     round.cut.begin_of(c));
-      store().save(key, message);
-      sum->replace_own();
-      keep(round.number, Role::merged, key, std::move(message));
+      fate.use(c, *sum);
     };
     if (saves == nullptr || !last) return work();
     while (saves->size() >= kSavesAtOnce) {
@@ -301,6 +458,15 @@ class Bulk final : public BulkSynchronous {
       oldest.get();
     }
     saves->push_back(std::async(std::launch::async, work));
+  }
+
+  void publish_sum(const Round& round, std::uint32_t c, ChunkSum& sum) {
+    const std::string key = merged_name(round, c);
+    Buffer message = encode_sum(sum.builder(), head(round, MessageHead::Kind::merged, worker(), c),
+                                round.cut.begin_of(c));
+    store().save(key, message);
+    sum.replace_own();
+    keep(round.number, Role::merged, key, std::move(message));
   }
 
   /// Waits for the merged chunks and copies each as it arrives.
@@ -384,6 +550,7 @@ class Bulk final : public BulkSynchronous {
 
   const std::uint32_t aggregators_;
   std::vector<std::uint32_t> others_;
+  std::future<void> saving_sums_;  ///< of the last round of steps; its end waits for it
 };
 
 /// For the busiest aggregator: its encoded contributions to the chunks of others, the window of
