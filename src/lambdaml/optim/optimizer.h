@@ -37,6 +37,15 @@ struct Position {
 /// The named vectors of a state. The spans stay valid until the next step.
 using State = std::map<std::string, std::span<float>>;
 
+/// The vectors of a state of which a worker has some ranges only, one after another, and other
+/// workers the rest.
+struct Cut {
+  std::size_t size = 0;             ///< of the whole vectors
+  std::vector<comm::Range> ranges;  ///< ascending
+  std::vector<std::string> names;   ///< in the state; empty: all vectors are whole
+  bool operator==(const Cut&) const = default;
+};
+
 /// Turns batches into better parameters. Used by one thread. All workers take the same steps in the
 /// same order; a step that merges is a collective call. All state that a step reads is in state(),
 /// so an optimizer restored from a checkpoint continues bitwise as if it had never stopped.
@@ -72,6 +81,8 @@ class Optimizer {
 
   /// Everything that a checkpoint must hold; restoring writes into the spans.
   virtual State state() = 0;
+  /// What of it this worker has in part; valid after begin().
+  virtual Cut cut() const { return {}; }
   /// The numbers of the state that are not floats; set_scalars() restores them.
   virtual std::vector<double> scalars() const { return {}; }
   virtual void set_scalars(std::span<const double> scalars);

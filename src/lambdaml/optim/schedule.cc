@@ -11,7 +11,19 @@ namespace lambdaml::optim {
 namespace {
 
 /// In the order of LearningRate::Kind.
-std::vector<std::string> schedule_names() { return {"constant", "step", "cosine", "inverse"}; }
+std::vector<std::string> schedule_names() {
+  return {"constant", "step", "cosine", "inverse", "linear", "one_cycle"};
+}
+
+/// PyTorch's defaults of OneCycleLR.
+constexpr double kFirstOfCycle = 1.0 / 25;
+constexpr double kLastOfCycle = kFirstOfCycle / 1e4;
+constexpr double kRiseOfCycle = 0.3;
+
+/// Half a cosine from `from` at 0 to `to` at 1.
+double along_cosine(double from, double to, double at) {
+  return to + (from - to) / 2 * (1 + std::cos(std::numbers::pi * std::clamp(at, 0.0, 1.0)));
+}
 
 }  // namespace
 
@@ -24,7 +36,7 @@ std::vector<Option> learning_rate_options() {
            .aliases = {"learning_rate"}},
           {.name = "lr_schedule",
            .default_value = std::string("constant"),
-           .help = "how the learning rate falls over the epochs",
+           .help = "how the learning rate changes over the epochs",
            .choices = schedule_names()},
           {.name = "lr_decay",
            .default_value = 0.1,
@@ -38,8 +50,9 @@ std::vector<Option> learning_rate_options() {
            .needs = {{"lr_schedule", {"step"}}}},
           {.name = "warmup_epochs",
            .default_value = 0.0,
-           .help = "epochs over which the learning rate rises from 0",
-           .minimum = 0}};
+           .help = "epochs over which the learning rate rises; 0 with one_cycle: 30 % of all",
+           .minimum = 0,
+           .aliases = {"lr_warmup"}}};
 }
 
 LearningRate::LearningRate(const Options& options, double epochs, std::uint64_t passes_per_epoch,
@@ -79,9 +92,24 @@ double LearningRate::at(const Position& position) const {
     case Kind::inverse:
       lr /= 1.0 + decay_ * done;
       break;
+    case Kind::linear:
+      lr *= std::max(0.0, 1.0 - done / epochs_);
+      break;
+    case Kind::one_cycle:
+      return lr * one_cycle(done);
   }
   if (done < warmup_) lr *= std::min(1.0, (done + 1.0 / (passes_ * rounds_)) / warmup_);
   return lr;
+}
+
+double LearningRate::one_cycle(double done) const {
+  const double steps_per_epoch = passes_ * rounds_;
+  const double last = std::max(epochs_ * steps_per_epoch - 1, 1.0);
+  const double rise = warmup_ > 0 ? std::min(warmup_ / epochs_, 1.0) : kRiseOfCycle;
+  const double peak = rise * epochs_ * steps_per_epoch - 1;
+  const double step = done * steps_per_epoch;
+  if (step < peak) return along_cosine(kFirstOfCycle, 1, step / peak);
+  return along_cosine(1, kLastOfCycle, last > peak ? (step - peak) / (last - peak) : 0);
 }
 
 }  // namespace lambdaml::optim

@@ -18,8 +18,14 @@ std::vector<Option> learning_rate_options();
 ///   step      lr · lr_decay^⌊whole epochs done / lr_step⌋
 ///   cosine    ½ lr (1 + cos(π t / T)), without restarts (Loshchilov, Hutter 2017)
 ///   inverse   lr / (1 + lr_decay · t)
-/// In the first warmup_epochs it is multiplied by a factor that grows linearly to 1, counting the
-/// step itself, so that the first step is not lost (Goyal et al. 2017, §2.2).
+///   linear    lr · (1 − t / T)
+///   one_cycle from lr / 25 to lr along half a cosine in the first warmup_epochs (0: 30 % of T),
+///   and
+///             along another one to lr / 250,000 in the last step (Smith, Topin 2018; PyTorch's
+///             OneCycleLR, without its cycle of the momentum)
+/// With the others, in the first warmup_epochs it is multiplied by a factor that grows linearly to
+/// 1, counting the step itself, so that the first step is not lost (Goyal et al. 2017, §2.2).
+/// All are functions of the position alone, so a job that goes on from a checkpoint has the same.
 class LearningRate {
  public:
   LearningRate(const Options& options, double epochs, std::uint64_t passes_per_epoch,
@@ -33,7 +39,9 @@ class LearningRate {
   double lr() const { return lr_; }
 
  private:
-  enum class Kind { constant, step, cosine, inverse };
+  enum class Kind { constant, step, cosine, inverse, linear, one_cycle };
+  double one_cycle(double done) const;
+
   Kind kind_;
   bool automatic_;
   double lr_;

@@ -84,6 +84,12 @@ std::size_t merge(comm::Communicator& communicator, std::span<float> values, mod
                      [&](comm::Vectors v) { return communicator.merge(v, meaning); });
 }
 
+std::size_t merge_and_step(comm::Communicator& communicator, std::span<float> values,
+                           model::Totals& totals, comm::ChunkStep& step, const Position& position) {
+  return with_totals(values, totals, position,
+                     [&](comm::Vectors v) { return communicator.merge_and_step(v, step); });
+}
+
 std::size_t finish_states(comm::Communicator& communicator, std::span<float> values,
                           model::Totals& totals, const Position& position) {
   return with_totals(values, totals, position,

@@ -22,6 +22,9 @@ model::GradientModel& gradient_model(model::Model& model, std::string_view optim
 /// workers alike, if the result is not finite.
 std::size_t merge(comm::Communicator& communicator, std::span<float> values, model::Totals& totals,
                   comm::Meaning meaning, const Position& position);
+/// The same for Communicator::merge_and_step().
+std::size_t merge_and_step(comm::Communicator& communicator, std::span<float> values,
+                           model::Totals& totals, comm::ChunkStep& step, const Position& position);
 /// The same for Communicator::finish of states.
 std::size_t finish_states(comm::Communicator& communicator, std::span<float> values,
                           model::Totals& totals, const Position& position);

@@ -31,6 +31,7 @@ class Wrapped : public optim::Optimizer {
   bool converged() const final { return inner_->converged(); }
   std::map<std::string, double> metrics() const final { return inner_->metrics(); }
   optim::State state() override { return inner_->state(); }
+  optim::Cut cut() const final { return inner_->cut(); }
   std::vector<double> scalars() const override { return inner_->scalars(); }
   void set_scalars(std::span<const double> scalars) override { inner_->set_scalars(scalars); }
 

@@ -23,7 +23,8 @@ namespace lambdaml::model::testing {
 /// Calls `body` on a thread per worker, with communicators of that sync mode that share a store in
 /// this process. Throws the error of the first worker that failed.
 inline void run_workers(std::uint32_t workers, const std::function<void(comm::Communicator&)>& body,
-                        const std::string& sync_mode = "reduce") {
+                        const std::string& sync_mode = "reduce",
+                        const Options& pattern_options = comm::pattern_options()) {
   static std::atomic<std::uint64_t> jobs{0};
   const std::uint64_t job = ++jobs;
   const auto store = storage::open("memory://model-test-" + std::to_string(job));
@@ -32,8 +33,13 @@ inline void run_workers(std::uint32_t workers, const std::function<void(comm::Co
   for (std::uint32_t worker = 0; worker < workers; ++worker)
     threads.emplace_back([&, worker] {
       try {
-        const auto communicator = comm::registry().get(sync_mode).make(
-            {.store = store, .job = job, .worker = worker, .workers = workers, .patience_s = 60});
+        const auto communicator =
+            comm::registry().get(sync_mode).make({.store = store,
+                                                  .job = job,
+                                                  .worker = worker,
+                                                  .workers = workers,
+                                                  .patience_s = 60,
+                                                  .options = pattern_options});
         body(*communicator);
       } catch (...) {
         errors[worker] = std::current_exception();

@@ -50,6 +50,33 @@ TEST(ModelAvg, WithOneBatchPerEpochIsGradientAveraging) {
   for (std::size_t j = 0; j < 4; ++j) EXPECT_NEAR(models[j], gradients[j], 1e-6);
 }
 
+TEST(ModelAvg, AveragesMomentsByHand) {
+  // Rows x = 1, y = 1 | 4, 4, 4 with lr ½, momentum ½ and batches of one row. Worker 0: v = −1,
+  // w = ½. Worker 1: v = −4, w = 2; v = −2 − 2, w = 4; v = −2, w = 5. Averages: w = 3.875,
+  // v = −1.75. Next, worker 0: v = −0.875 + 2.875, w = 2.875. Worker 1: v = −0.875 − 0.125,
+  // w = 4.375; v = −0.5 + 0.375, w = 4.4375; v = −0.0625 + 0.4375, w = 4.25. Average: 3.90625.
+  Rows one(1, 1);
+  Rows three(3, 1);
+  one.at(0, 0) = 1;
+  one.target(0) = 1;
+  for (std::size_t i = 0; i < 3; ++i) {
+    three.at(i, 0) = 1;
+    three.target(i) = 4;
+  }
+  Job job{.model = [] { return std::make_unique<LeastSquares>(1); },
+          .parts = {one, three},
+          .optimizer = "model_avg",
+          .options = {{"lr", "0.5"}, {"momentum", "0.5"}, {"moments", "merged"}},
+          .epochs = 1,
+          .batch = 1};
+  EXPECT_FLOAT_EQ(train(job).parameters()[0], 3.875F);
+  job.epochs = 2;
+  EXPECT_FLOAT_EQ(train(job).parameters()[0], 3.90625F);
+  // Own velocities: worker 0 goes on with −1 to 2.6875, worker 1 with −2 to 4.28125.
+  job.options["moments"] = "own";
+  EXPECT_FLOAT_EQ(train(job).parameters()[0], 3.8828125F);
+}
+
 TEST(ModelAvg, OfEqualPartsReachesTheRidgeOptimum) {
   const Rows rows = random_rows(64, 3, 4, 12);
   const std::vector<double> optimum = ridge_optimum(rows, 0.2);

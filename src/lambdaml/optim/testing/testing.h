@@ -79,7 +79,8 @@ struct Job {
   std::uint64_t epochs = 10;  ///< outer ones for admm
   std::uint64_t batch = 1000;
   std::string sync_mode = "reduce";
-  Order order = Order::free;  ///< another one only for `async`: the others wait for each other
+  std::uint32_t aggregators = 0;  ///< 0: by the sync mode
+  Order order = Order::free;      ///< another one only for `async`: the others wait for each other
   bool until_converged = false;
   /// After every step, discards the optimizer and its model and restores new ones.
   bool restore_each_step = false;
@@ -241,6 +242,8 @@ inline Trained train(const Job& job) {
   Trained out;
   out.models.resize(workers);
   Sequence sequence(job.order, workers);
+  Options pattern = comm::pattern_options();
+  pattern.set("aggregators", std::int64_t{job.aggregators}, "test");
   model::testing::run_workers(
       workers,
       [&](comm::Communicator& communicator) {
@@ -254,7 +257,7 @@ inline Trained train(const Job& job) {
         const std::span<const float> parameters = training.optimizer().parameters();
         out.models[worker].assign(parameters.begin(), parameters.end());
       },
-      job.sync_mode);
+      job.sync_mode, pattern);
   out.epochs = out.totals.size();
   return out;
 }
