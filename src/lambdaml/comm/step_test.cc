@@ -20,7 +20,7 @@ namespace {
 using testing::Each;
 using testing::HasSubstr;
 
-constexpr double kPatience = 15;
+constexpr double kStepPatience = 15;
 
 /// A step with a state for each value: state ← state / 2 + sum, and all receive value − state (and
 /// the scalars' sum, which is that of the whole vector's states and thus needs all workers).
@@ -118,7 +118,7 @@ class Stepping : public testing::TestWithParam<StepCase> {
             .workers = workers,
             .n = n,
             .uri = memory_place(),
-            .patience_s = kPatience,
+            .patience_s = kStepPatience,
             .options = {{"aggregators", std::to_string(GetParam().aggregators)}}};
   }
 };

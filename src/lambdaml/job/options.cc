@@ -115,6 +115,13 @@ std::vector<Option> size_options() {
            .help = "rows of one batch, per worker",
            .unit = "rows",
            .minimum = 1,
+           .maximum = 4e9},
+          {.name = "micro_batch",
+           .default_value = Int{0},
+           .help = "rows of a batch that are computed at once, for batches that do not fit the "
+                   "memory; 0: all",
+           .unit = "rows",
+           .minimum = 0,
            .maximum = 4e9}};
 }
 

@@ -11,6 +11,7 @@
 #include "lambdaml/cost/cost.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/model/class_weights.h"
+#include "lambdaml/model/micro_batches.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/trigger/initial_model.h"
@@ -107,7 +108,8 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
       data.tensors.inputs, data.tensors.target};
   std::unique_ptr<model::Model> model;
   try {
-    model = plugin.make(shape, options);
+    model = model::in_micro_batches(plugin.make(shape, options),
+                                    static_cast<std::size_t>(options.integer("micro_batch")));
   } catch (...) {
     rethrow_with(what);
   }
@@ -134,13 +136,13 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   const std::uint64_t needed = training + data.bytes / data.parts() * kCopiesOfData + merging;
   if ((training > 0 || merging >= kMergingWorthAsking) &&
       needed > static_cast<std::uint64_t>(options.integer("memory_mb")) << 20)
-    fail(
-        Code::invalid_argument,
-        "{} needs about {} for batches of {} rows, its part of the data and merging ({}), and a "
-        "function may use {} MB: use a smaller --batch-size, more --workers or --aggregators, or a "
-        "larger --memory-mb{}",
-        plugin.name, human_bytes(needed), rows, human_bytes(merging), options.integer("memory_mb"),
-        is_deployed ? " of lambdaml deploy" : "");
+    fail(Code::invalid_argument,
+         "{} needs about {} for batches of {} rows, its part of the data and merging ({}), and a "
+         "function may use {} MB: use a smaller --batch-size or --micro-batch, more --workers or "
+         "--aggregators, or a "
+         "larger --memory-mb{}",
+         plugin.name, human_bytes(needed), rows, human_bytes(merging), options.integer("memory_mb"),
+         is_deployed ? " of lambdaml deploy" : "");
 }
 
 }  // namespace lambdaml::trigger

@@ -9,6 +9,7 @@
 #include "lambdaml/data/partition.h"
 #include "lambdaml/job/stop_condition.h"
 #include "lambdaml/model/class_weights.h"
+#include "lambdaml/model/micro_batches.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/model/reporting.h"
 #include "lambdaml/model/scaling.h"
@@ -41,7 +42,8 @@ Trainer::Trainer(const job::TrainEvent& event, Rows rows, const comm::Membership
       own_.data.names,
       event.data.tensors.inputs,
       event.data.tensors.target};
-  model_ = plugin_.make(shape_, event.options);
+  model_ = model::in_micro_batches(plugin_.make(shape_, event.options),
+                                   static_cast<std::size_t>(event.options.integer("micro_batch")));
   communicator_ = make_communicator(event.options.text("sync_mode"));
 }
 
