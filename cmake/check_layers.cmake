@@ -23,8 +23,9 @@ set(below_worker ${below_control} aws control predict)
 set(below_trigger ${below_control} aws control predict)
 set(below_view ${below_control} control)
 set(below_tune ${below_trigger} trigger)
+set(below_report ${below_tune} tune view)
 set(below_deploy base tensor aws storage faas)
-set(below_apps ${below_tune} tune ps worker view deploy apps)
+set(below_apps ${below_tune} tune ps worker view report deploy apps)
 
 # Folders in layers that are no plug-ins: open to whoever may use the layer, or to some folders.
 set(open_folders aws/lambda data/compression)

@@ -119,6 +119,7 @@ int run(int argc, const char* const* argv) {
   add_logs_command(app, globals);
   add_stop_command(app, globals);
   add_ls_command(app, globals);
+  add_report_command(app, globals);
   add_predict_command(app, globals);
   add_model_command(app, globals);
   add_data_command(app, globals);

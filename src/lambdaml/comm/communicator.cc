@@ -18,7 +18,7 @@ std::size_t Communicator::merge(Vectors vectors, Meaning meaning) {
   const Stopwatch clock;
   const std::size_t merged = meets_nobody() ? 1 : merge_round(round_, vectors, meaning);
   ++round_;
-  seconds_ += clock.seconds();
+  count(clock.seconds());
   return merged;
 }
 
@@ -35,7 +35,7 @@ std::size_t Communicator::merge_and_step(Vectors vectors, ChunkStep& step) {
     merged = step_round(round_, vectors, step);
   }
   round_ += step.scalar_count() > 0 ? 2 : 1;
-  seconds_ += clock.seconds();
+  count(clock.seconds());
   return merged;
 }
 
@@ -52,7 +52,7 @@ std::size_t Communicator::finish(Vectors vectors, Meaning meaning) {
   const std::size_t alone = meaning == Meaning::state ? 1 : 0;
   const std::size_t merged = meets_nobody() ? alone : finish_rounds(vectors, meaning);
   if (meaning == Meaning::state) ++round_;
-  seconds_ += clock.seconds();
+  count(clock.seconds());
   return merged;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -158,6 +159,8 @@ class Communicator {
 
   /// Seconds spent in merges so far, waits included. Requests and bytes: see storage::with_meter.
   double seconds() const { return seconds_; }
+  /// Calls `merged` after each merge(), and after finish(), with the seconds that it took.
+  void observe(std::function<void(double)> merged) { merged_ = std::move(merged); }
 
  protected:
   virtual std::size_t merge_round(std::uint64_t round, Vectors vectors, Meaning meaning) = 0;
@@ -178,10 +181,16 @@ class Communicator {
   bool meets_nobody() const { return workers() == 1 && !membership_.meets_alone; }
 
  private:
+  void count(double seconds) {
+    seconds_ += seconds;
+    if (merged_) merged_(seconds);
+  }
+
   Membership membership_;
   std::uint64_t round_ = 0;
   bool catching_up_ = false;
   double seconds_ = 0;
+  std::function<void(double)> merged_;
 };
 
 }  // namespace lambdaml::comm

@@ -171,6 +171,10 @@ void RunFolder::rewind(std::uint64_t epoch, const std::string& known) {
   write_file(name, as_bytes(kept));
 }
 
+void RunFolder::keep_reports(const std::string& lines) {
+  write_file(path_ / "workers.jsonl", as_bytes(lines));
+}
+
 void RunFolder::finish(Bytes model, const std::string& summary) {
   write_file(model_path(), model, {.durable = true});
   write_file(path_ / "summary.json", as_bytes(summary + "\n"), {.durable = true});

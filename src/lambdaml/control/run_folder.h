@@ -20,9 +20,9 @@ std::filesystem::path output_folder(const std::string& value, std::string_view a
 
 /// The files of a run on the machine that started it: `job.yaml` (the resolved options), `run.json`
 /// (its id, and a checksum of job.yaml, so that a resumed run continues with the same options),
-/// `metrics.jsonl`, `log/`, `checkpoint/` unless it is elsewhere, and at the end
-/// `model.safetensors` and `summary.json`. Locked, so that one process at a time works on a run.
-/// Used by one thread.
+/// `metrics.jsonl`, `log/`, `checkpoint/` unless it is elsewhere, and at the end `workers.jsonl`
+/// (what the workers reported), `model.safetensors` and `summary.json`. Locked, so that one process
+/// at a time works on a run. Used by one thread.
 class RunFolder {
  public:
   /// Throws already_exists if the name is taken.
@@ -58,6 +58,8 @@ class RunFolder {
   /// Prepares for continuing from `epoch`: drops the lines of later epochs, and adds missing
   /// earlier ones from `known`, which has lines of the same form.
   void rewind(std::uint64_t epoch, const std::string& known);
+  /// Writes workers.jsonl.
+  void keep_reports(const std::string& lines);
   void finish(Bytes model, const std::string& summary);
   /// Removes the folder with its contents: for a run without results.
   void discard();

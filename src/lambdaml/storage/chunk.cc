@@ -437,9 +437,11 @@ class ChunkedWatch final : public KeyWatch {
     return whole(inner_->next(deadline, static_cast<std::size_t>(end - index_of_.begin())));
   }
   std::vector<Arrival> poll_all() override { return whole(inner_->poll_all()); }
+  double receiving_s() const override { return received_s_ + inner_->receiving_s(); }
 
  private:
   void begin() {
+    if (inner_) received_s_ += inner_->receiving_s();
     index_of_.clear();
     std::vector<std::string> missing;
     for (std::size_t i = 0; i < keys_.size(); ++i) {
@@ -457,7 +459,9 @@ class ChunkedWatch final : public KeyWatch {
       keys.push_back(keys_[index_of_[raw.index]]);
       values.push_back(std::move(raw.value));
     }
+    const Stopwatch clock;
     std::vector<std::optional<Buffer>> wholes = store_.assemble(keys, std::move(values));
+    received_s_ += clock.seconds();
     std::vector<Arrival> out;
     for (std::size_t i = 0; i < raws.size(); ++i) {
       if (!wholes[i]) continue;
@@ -475,6 +479,7 @@ class ChunkedWatch final : public KeyWatch {
   std::vector<bool> there_;
   std::vector<std::size_t> index_of_;  ///< of the inner watch's keys; ascending
   std::unique_ptr<KeyWatch> inner_;
+  double received_s_ = 0;  ///< by former inner watches, and for pieces
 };
 
 std::unique_ptr<KeyWatch> Chunked::watch(std::vector<std::string> keys) {

@@ -16,6 +16,7 @@ class MeteredWatch final : public KeyWatch {
     return counted(inner_->next(deadline, below));
   }
   std::vector<Arrival> poll_all() override { return counted(inner_->poll_all()); }
+  double receiving_s() const override { return inner_->receiving_s(); }
 
  private:
   std::vector<Arrival> counted(std::vector<Arrival> arrivals) {

@@ -151,6 +151,7 @@ class RetryWatch final : public KeyWatch {
       arrivals = one_by_one(keys_.size(), Deadline::in(0), keys_.size());
     return fresh(std::move(arrivals));
   }
+  double receiving_s() const override { return inner_->receiving_s(); }
 
  private:
   /// Loads missing keys until `most` have been found.

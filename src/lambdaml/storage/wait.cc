@@ -91,7 +91,7 @@ class PollingWatch final : public ListedKeyWatch {
     }
   }
 
-  void poll(std::span<const std::size_t> which) override {
+  void look_up(std::span<const std::size_t> which) override {
     if (which.size() == 1) {
       if (std::optional<Buffer> value = store_.load(key(which.front())))
         found(which.front(), std::move(*value));

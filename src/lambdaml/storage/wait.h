@@ -39,6 +39,8 @@ class KeyWatch {
   virtual std::vector<Arrival> next(Deadline deadline, std::size_t below) = 0;
   /// Polls all missing keys once and returns the values that are there.
   virtual std::vector<Arrival> poll_all() = 0;
+  /// How much of the calls' time went into requests that brought values; the rest was waiting.
+  virtual double receiving_s() const { return 0; }
 };
 
 /// Bookkeeping shared by the stores' watches.
@@ -47,12 +49,24 @@ class ListedKeyWatch : public KeyWatch {
   explicit ListedKeyWatch(std::vector<std::string> keys);
   std::vector<Arrival> next(Deadline deadline, std::size_t below) final;
   std::vector<Arrival> poll_all() final;
+  double receiving_s() const final { return receiving_s_; }
 
  protected:
   /// Returns once found() was called or the deadline has passed.
   virtual void wait(Deadline deadline, std::size_t below) = 0;
   /// Polls these keys once and calls found() for those that exist.
-  virtual void poll(std::span<const std::size_t> which) = 0;
+  virtual void look_up(std::span<const std::size_t> which) = 0;
+  void poll(std::span<const std::size_t> which) {
+    timed([&] { look_up(which); });
+  }
+  /// Counts the time of a request as receiving if it finds a value.
+  template <class Request>
+  void timed(Request&& request) {
+    const Stopwatch clock;
+    const std::size_t before = found_.size();
+    request();
+    if (found_.size() > before) receiving_s_ += clock.seconds();
+  }
 
   const std::vector<std::string>& keys() const { return keys_; }
   const std::string& key(std::size_t index) const { return keys_[index]; }
@@ -70,6 +84,7 @@ class ListedKeyWatch : public KeyWatch {
   std::size_t first_missing_ = 0;
   std::size_t reached_ = 0;
   std::vector<Arrival> found_;
+  double receiving_s_ = 0;
 };
 
 /// Watches by polling the first missing key, paced by `pacer`. When it has arrived, the next keys

@@ -12,6 +12,7 @@
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/data_record.h"
@@ -20,6 +21,7 @@
 #include "lambdaml/control/job_record.h"
 #include "lambdaml/control/stores.h"
 #include "lambdaml/control/worker_report.h"
+#include "lambdaml/cost/cost.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/model_file.h"
@@ -35,6 +37,9 @@ namespace lambdaml::trigger {
 namespace {
 
 using nlohmann::json;
+
+/// More are not kept.
+constexpr std::size_t kMostFailedAttempts = 10'000;
 
 /// A running job.
 class Run {
@@ -75,7 +80,7 @@ class Run {
     try {
       start(event, staged);
       const std::vector<std::string> reports = watch(wall);
-      nlohmann::ordered_json summary = collect(staged, reports, wall);
+      nlohmann::ordered_json summary = collect(staged, reports, event.sent_ms, wall);
       record.finish(json_text(summary));
       return summary;
     } catch (const control::Superseded&) {
@@ -266,8 +271,26 @@ class Run {
       const std::lock_guard lock(failures_mutex_);
       failures.swap(failures_);
     }
-    for (const FailedAttempt& failed : failures)
+    for (const FailedAttempt& failed : failures) {
+      if (failed_attempts_.size() < kMostFailedAttempts)
+        failed_attempts_.push_back({{"worker", failed.worker},
+                                    {"at_ms", epoch_ms()},
+                                    {"error", printable(failed.status.error_message, 500)},
+                                    {"again", failed.again}});
       observer_.worker_failed(failed.worker, failed.status, failed.again);
+    }
+  }
+
+  /// workers.jsonl (docs/report.md): a line of the trigger, and the workers' reports.
+  std::string lines_of(const std::vector<std::string>& reports, std::int64_t sent_ms) const {
+    const json own{{"version", LAMBDAML_VERSION},
+                   {"sent_ms", sent_ms},
+                   {"ended_ms", epoch_ms()},
+                   {"usage", cost::to_json(stores_.usage())},
+                   {"failed_attempts", failed_attempts_}};
+    std::string lines = json_text(json{{"trigger", own}}) + "\n";
+    for (const std::string& report : reports) lines += report + "\n";
+    return lines;
   }
 
   void read_metrics() {
@@ -306,7 +329,7 @@ class Run {
   }
 
   nlohmann::ordered_json collect(const StagedData& staged, const std::vector<std::string>& reports,
-                                 const Stopwatch& wall) {
+                                 std::int64_t sent_ms, const Stopwatch& wall) {
     // Worker 0 saves it before it reports.
     std::optional<Buffer> bytes = channel_.load(control::keys::kModel);
     if (!bytes) fail_lost(control::keys::kModel);
@@ -321,6 +344,7 @@ class Run {
                                                       .wall_s = wall.seconds(),
                                                       .model_path = folder_.model_path()});
     write_exported(model);
+    folder_.keep_reports(lines_of(reports, sent_ms));
     folder_.finish(*model, json_text(summary));
     return summary;
   }
@@ -347,6 +371,7 @@ class Run {
   };
   std::mutex failures_mutex_;
   std::vector<FailedAttempt> failures_;
+  json failed_attempts_ = json::array();  ///< those that were reported, for lines_of()
   std::uint64_t next_metrics_ = 1;
   std::atomic<std::uint64_t> news_{0};  ///< grows with every sign of life
   /// The position that worker 0 reported.

@@ -52,6 +52,7 @@ Trainer::~Trainer() = default;
 std::unique_ptr<comm::Communicator> Trainer::make_communicator(const std::string& pattern) const {
   std::unique_ptr<comm::Communicator> communicator = comm::make_communicator(pattern, membership_);
   if (again_) communicator->catch_up();
+  communicator->observe(merged_);
   return communicator;
 }
 
@@ -342,6 +343,8 @@ job::EpochMetrics Trainer::evaluate() {
 TrainingEnd Trainer::run(control::Checkpoints& checkpoints, std::optional<Start> start,
                          const Hooks& hooks) {
   const Stopwatch all;
+  merged_ = hooks.merged;
+  communicator_->observe(merged_);
   const auto epochs_here = static_cast<std::uint64_t>(event_.options.integer("run_epochs"));
   const double comm_before = communicator_->seconds();
   const auto end = [&](TrainingEnd how) {
@@ -446,6 +449,7 @@ bool Trainer::end_epoch(control::Checkpoints& checkpoints, const job::EpochMetri
   checkpoints.save(progress, *optimizer_, *communicator_,
                    {done && ended_by_ != job::kPaused ? ended_by_ : "", recent_metrics()});
   budget_->saw_save(saving.seconds());
+  if (hooks.checkpoint_saved) hooks.checkpoint_saved(saving.seconds());
   communicator_->retire(progress.round);
   return done;
 }

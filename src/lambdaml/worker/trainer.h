@@ -60,6 +60,9 @@ class Trainer {
     std::function<void()> each_second;
     /// Called at most once a second within an epoch.
     std::function<void(std::uint64_t epoch, std::uint64_t round, std::uint64_t rounds)> progress;
+    /// After each merge and each checkpoint, with the seconds that it took.
+    std::function<void(double seconds)> merged;
+    std::function<void(double seconds)> checkpoint_saved;
   };
 
   /// Where to begin: at a checkpoint, or at a suspension of this worker.
@@ -186,7 +189,8 @@ class Trainer {
   std::uint64_t epoch_ = 0;     ///< epochs done
   control::StepCursor cursor_;  ///< within the next one
   std::optional<TimeBudget> budget_;
-  control::SavedState before_;    ///< the state before the step in progress
+  std::function<void(double)> merged_;  ///< of the hooks
+  control::SavedState before_;          ///< the state before the step in progress
   std::uint64_t steps_here_ = 0;  ///< steps and evaluations of this invocation, waits included
   std::uint64_t done_here_ = 0;   ///< those that were not cut short
   double waited_before_s_ = 0;

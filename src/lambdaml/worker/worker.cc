@@ -28,10 +28,12 @@
 #include "lambdaml/job/worker_stats.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
+#include "lambdaml/storage/times.h"
 #include "lambdaml/worker/entry.h"
 #include "lambdaml/worker/measure_rounds.h"
 #include "lambdaml/worker/predict_parts.h"
 #include "lambdaml/worker/remote.h"
+#include "lambdaml/worker/timeline.h"
 #include "lambdaml/worker/trainer.h"
 
 namespace lambdaml::worker {
@@ -60,6 +62,9 @@ json defaults_of(const Options& options) {
   return job::to_json(Options(options.declared()), job::Values::deciding);
 }
 
+/// A member of a worker's report and of what it leaves to its next invocation.
+constexpr const char* kTimeline = "timeline";
+
 class WorkerRun {
  public:
   /// `each_second` is called within epochs.
@@ -70,9 +75,11 @@ class WorkerRun {
         round_meter_(std::make_shared<storage::Meter>()),
         claim_(stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
                event_.worker),
-        channel_(control::channel_of_rounds(
-            stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
-            invocation, [this] { claim_.require_now_and_then(); })),
+        channel_(storage::with_times(
+            control::channel_of_rounds(
+                stores_.open_channel(event_.options.text("channel"), event_.job_id, round_meter_),
+                invocation, [this] { claim_.require_now_and_then(); }),
+            times_)),
         each_second_(std::move(each_second)) {}
 
   std::string run() {
@@ -92,6 +99,7 @@ class WorkerRun {
     Trainer trainer(event_, {load_own(), load_test()}, membership(), again_, load_definition());
     if (event_.init && !start) trainer.start_from(load_initial());
     const double load_s = loading.seconds();
+    timeline_.loaded(load_s);
     log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
               event_.data.features, load_s);
 
@@ -100,8 +108,9 @@ class WorkerRun {
     if (end == TrainingEnd::suspended) {
       job::WorkerStats stats = stats_with(trainer, load_s);
       stats.waited_s = trainer.waited_s();
-      channel_->save(control::keys::worker_stats(event_.worker),
-                     as_bytes(json_text(stats.to_json())));
+      json left = stats.to_json();
+      left[kTimeline] = timeline_.to_json();
+      channel_->save(control::keys::worker_stats(event_.worker), as_bytes(json_text(left)));
       return std::string(control::kToBeContinued);
     }
     return finish(trainer, checkpoints, load_s);
@@ -115,11 +124,14 @@ class WorkerRun {
     again_ = entry.again;
     const std::optional<Buffer> earlier =
         again_ ? channel_->load(control::keys::worker_stats(event_.worker)) : std::nullopt;
-    if (earlier)
-      earlier_stats_ = job::WorkerStats::from_json(parse_json(earlier->text()));
-    else
+    if (earlier) {
+      const json left = parse_json(earlier->text());
+      earlier_stats_ = job::WorkerStats::from_json(left);
+      timeline_.continue_from(left.value(kTimeline, json()));
+    } else {
       earlier_stats_.startup_s =
           std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);
+    }
     if (again_)
       log::info("{}", earlier ? "another invocation continues where the last one ended"
                               : "this worker was started before; continuing where it left off");
@@ -149,6 +161,7 @@ class WorkerRun {
     report["epochs"] = trainer.epochs_done();
     report["ended_by"] = trainer.ended_by();
     if (trainer.best_epoch() > 0) report["best_epoch"] = trainer.best_epoch();
+    report[kTimeline] = timeline_.to_json();
     const std::string text = json_text(report);
     channel_->save(control::keys::result(event_.worker), as_bytes(text));
     return text;
@@ -288,6 +301,8 @@ class WorkerRun {
       claim_.require_now_and_then();
       if (each_second_) each_second_();
     };
+    hooks.merged = [this](double seconds) { timeline_.merged(seconds); };
+    hooks.checkpoint_saved = [this](double seconds) { timeline_.saved(seconds); };
     if (event_.worker != 0) return hooks;
     hooks.epoch_done = [this](const job::EpochMetrics& metrics) {
       channel_->save(control::keys::metrics(metrics.epoch), as_bytes(metrics.to_json()));
@@ -306,6 +321,8 @@ class WorkerRun {
   /// The trigger has reached all of them.
   control::Stores stores_{control::Stores::Services::answered};
   std::shared_ptr<storage::Meter> round_meter_;  ///< of the channel, without the data
+  std::shared_ptr<storage::Times> times_ = std::make_shared<storage::Times>();
+  Timeline timeline_{times_, event_.sent_ms, arrived_ms_};
   control::WorkerClaim claim_;
   std::shared_ptr<storage::Storage> channel_;
   std::function<void()> each_second_;

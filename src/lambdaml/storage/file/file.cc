@@ -88,7 +88,7 @@ class FolderWatch final : public ListedKeyWatch {
   }
 
  private:
-  void poll(std::span<const std::size_t> which) override {
+  void look_up(std::span<const std::size_t> which) override {
     for (const std::size_t i : which)
       if (std::optional<Buffer> value = read_file(places_[i].path())) found(i, std::move(*value));
   }

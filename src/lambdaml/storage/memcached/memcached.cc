@@ -225,7 +225,7 @@ class MemcachedWatch final : public ListedKeyWatch {
     }
   }
 
-  void poll(std::span<const std::size_t> which) override {
+  void look_up(std::span<const std::size_t> which) override {
     std::vector<std::string> asked;
     for (const std::size_t i : which) asked.push_back(key(i));
     std::vector<std::optional<Buffer>> values = store_.load_present(asked);

@@ -45,9 +45,9 @@ class Watch final : public ListedKeyWatch {
       return !come.empty();
     });
     lock.unlock();
-    take(come);
+    timed([&] { take(come); });
   }
-  void poll(std::span<const std::size_t> which) override {
+  void look_up(std::span<const std::size_t> which) override {
     std::unique_lock lock(shelf_->mutex);
     const auto come = there(which);
     lock.unlock();

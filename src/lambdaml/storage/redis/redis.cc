@@ -399,7 +399,7 @@ class RedisWatch final : public ListedKeyWatch {
     }
   }
 
-  void poll(std::span<const std::size_t> which) override {
+  void look_up(std::span<const std::size_t> which) override {
     poll_anyway_ = Deadline::in(kPollAnyway);
     take(which);
   }
@@ -423,7 +423,7 @@ class RedisWatch final : public ListedKeyWatch {
     std::vector<std::size_t> there;
     for (const std::size_t i : wanted)
       if (saved.contains(key(i))) there.push_back(i);
-    take(there);
+    timed([&] { take(there); });
   }
 
   Redis& store_;

@@ -29,6 +29,7 @@ class FaultyWatch final : public KeyWatch {
     announce(keys_.size());
     return inner_->poll_all();
   }
+  double receiving_s() const override { return inner_->receiving_s(); }
 
  private:
   void announce(std::size_t below) {

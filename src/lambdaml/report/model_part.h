@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "lambdaml/base/options.h"
+#include "lambdaml/report/source.h"
+
+namespace lambdaml::report {
+
+/// The trained model as the page shows it: its classes, its largest coefficients and, of the rows
+/// in `data` (empty: none), a confusion matrix, ROC curves and measures. What cannot be had is
+/// named in `notes`. null if there is no model yet.
+nlohmann::ordered_json model_json(const Source& source, const std::string& data,
+                                  const Options* options, nlohmann::ordered_json& notes);
+
+}  // namespace lambdaml::report

@@ -1,0 +1,173 @@
+#include "lambdaml/report/search_part.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/report/curves.h"
+#include "lambdaml/report/model_part.h"
+#include "lambdaml/report/run_part.h"
+#include "lambdaml/tune/records.h"
+#include "lambdaml/tune/report.h"
+
+namespace lambdaml::report {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr std::size_t kMostPoints = 40'000;  ///< of the curves of all trials
+constexpr std::size_t kLeastPoints = 20;     ///< of a trial's
+constexpr std::size_t kMostPointsOfTrial = 300;
+
+class SearchPart {
+ public:
+  SearchPart(const Source& source, const Request& request) : source_(source), request_(request) {}
+
+  ordered_json item() {
+    item_ = {{"kind", "search"}, {"place", source_.display()}, {"state", "unknown"}};
+    ordered_json summary = ordered_json::object();
+    if (const std::optional<Buffer> text = source_.read("summary.json")) {
+      summary = parse_ordered_json(text->text());
+      if (!summary.is_object()) {
+        summary = ordered_json::object();
+        note("summary.json is damaged.");
+      } else {
+        item_["state"] = "done";
+      }
+    }
+    read_records(summary);
+    ordered_json trials = summary.value("trials", ordered_json::array());
+    if (!trials.is_array()) trials = ordered_json::array();
+    summary.erase("trials");
+    add_curves(trials);
+    item_["search_id"] = text_at(summary, "search_id");
+    item_["summary"] = std::move(summary);
+    item_["metrics"] = metrics_json(text_at(item_["summary"], "model"));
+    item_["trials"] = std::move(trials);
+    item_["model"] =
+        model_json(source_, request_.measures ? request_.data : std::string(), nullptr, notes_);
+    item_["notes"] = notes_;
+    return std::move(item_);
+  }
+
+ private:
+  template <class... Arguments>
+  void note(fmt::format_string<Arguments...> form, Arguments&&... arguments) {
+    notes_.push_back(fmt::format(form, std::forward<Arguments>(arguments)...));
+  }
+
+  /// Where the records are: below the folder, where its search.json says, or here.
+  std::string place_of_records() const {
+    if (source_.folder().empty()) return source_.place();
+    const fs::path own = source_.folder() / "records";
+    std::error_code error;
+    if (fs::is_directory(own, error)) return own.string();
+    const std::optional<Buffer> text = source_.read("search.json");
+    const nlohmann::json pointer = parse_json(text ? text->text() : "");
+    // The records themselves have no pointer.
+    return pointer.is_object() && pointer.contains("records") ? text_at(pointer, "records")
+                                                              : source_.place();
+  }
+
+  void read_records(ordered_json& summary) {
+    try {
+      tune::Records records(place_of_records());
+      const std::optional<tune::Search> search = records.search();
+      if (!search) return note("The search's records are not there.");
+      add_settings(*search);
+      if (summary.contains("trials")) return;
+      const auto strategy = tune::make_strategy(*search);
+      summary = tune::summary_of(*search, tune::trials_of(*strategy, records.segments()), 0, "");
+      item_["state"] = "running or interrupted";
+      note("The search has not ended, so its trials are shown as they are now.");
+    } catch (const Error& error) {
+      note("The search's records cannot be read: {}", error.what());
+    }
+  }
+
+  void add_settings(const tune::Search& search) {
+    const Options settings = search.settings.without_passwords();
+    item_["settings"] = options_json(settings);
+    item_["options"] = options_json(search.job.without_passwords());
+    item_["repeat"] = command_of("tune JOB.yaml", settings);
+    item_["higher_is_better"] = tune::higher_is_better(search);
+    ordered_json space = ordered_json::array();
+    for (const tune::Parameter& parameter : search.space.parameters())
+      space.push_back({{"name", parameter.name},
+                       {"kind", tune::kind_name(parameter.kind)},
+                       {"low", parameter.low},
+                       {"high", parameter.high}});
+    item_["space"] = std::move(space);
+  }
+
+  /// The trials' run folders: NUMBER-EPOCHS, of each segment.
+  std::map<std::uint64_t, std::vector<fs::path>> folders_of_trials() const {
+    std::map<std::uint64_t, std::vector<fs::path>> out;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(source_.folder() / "trials", error)) {
+      const std::string number = split(entry.path().filename().string(), '-').front();
+      const std::size_t zeros = std::min(number.find_first_not_of('0'), number.size() - 1);
+      if (const auto trial = to_integer(std::string_view(number).substr(zeros));
+          trial && *trial >= 0)
+        out[static_cast<std::uint64_t>(*trial)].push_back(entry.path());
+    }
+    for (auto& [trial, folders] : out) std::ranges::sort(folders);
+    return out;
+  }
+
+  void add_curves(ordered_json& trials) {
+    if (source_.folder().empty()) return;
+    const auto folders = folders_of_trials();
+    const std::size_t most = std::clamp(kMostPoints / std::max<std::size_t>(1, trials.size()),
+                                        kLeastPoints, kMostPointsOfTrial);
+    std::uint64_t every = 1;
+    for (ordered_json& trial : trials) {
+      if (!trial.is_object()) continue;
+      const auto found = folders.find(count_at(trial, "trial"));
+      if (found == folders.end()) continue;
+      add_curves_of(trial, found->second, most, every);
+    }
+    if (every > 1) note("The curves of trials show some of the epochs, down to one in {}.", every);
+  }
+
+  static void add_curves_of(ordered_json& trial, const std::vector<fs::path>& folders,
+                            std::size_t most, std::uint64_t& every) {
+    std::string text;
+    std::optional<fs::file_time_type> end;
+    for (const fs::path& folder : folders) {
+      const std::optional<Buffer> lines = read_file(folder / "metrics.jsonl");
+      if (lines) text += lines->text();
+      std::error_code error;
+      const auto time = fs::last_write_time(folder / "summary.json", error);
+      if (!error && (!end || time > *end)) end = time;
+    }
+    if (end)
+      trial["ended_ms"] = std::chrono::duration_cast<std::chrono::milliseconds>(
+                              std::chrono::file_clock::to_sys(*end).time_since_epoch())
+                              .count();
+    const Curves curves = read_curves(text, most);
+    every = std::max(every, curves.every);
+    if (!curves.epoch.empty()) trial["curves"] = curves.to_json();
+  }
+
+  const Source& source_;
+  const Request& request_;
+  ordered_json item_;
+  ordered_json notes_ = ordered_json::array();
+};
+
+}  // namespace
+
+ordered_json search_json(const Source& source, const Request& request) {
+  return SearchPart(source, request).item();
+}
+
+}  // namespace lambdaml::report

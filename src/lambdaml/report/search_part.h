@@ -1,0 +1,13 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "lambdaml/report/document.h"
+#include "lambdaml/report/source.h"
+
+namespace lambdaml::report {
+
+/// The item of a search.
+nlohmann::ordered_json search_json(const Source& source, const Request& request);
+
+}  // namespace lambdaml::report
