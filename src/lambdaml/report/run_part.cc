@@ -28,7 +28,7 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-constexpr std::size_t kMostEpochs = 1000;
+constexpr std::size_t kMostEpochs = 600;
 constexpr std::size_t kMostRounds = 1000;
 constexpr std::size_t kMostEntries = 40'000;  ///< of the timelines of all workers
 constexpr std::uintmax_t kMostTestBytes = 256U << 20U;

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "lambdaml/base/options.h"
 #include "lambdaml/report/document.h"
 #include "lambdaml/report/source.h"
 

@@ -43,7 +43,7 @@ const axes = {
     return {
       title: {display: true, text: title, color: theme.colour("soft")},
       grid: {color: theme.colour("grid"), borderColor: theme.colour("line")},
-      ticks: {color: theme.colour("soft"), maxTicksLimit: 9, callback: format_tick || undefined, maxRotation: 0},
+      ticks: {color: theme.colour("soft"), maxTicksLimit: 7, callback: format_tick || undefined, maxRotation: 0},
       ...more,
     };
   },
@@ -74,14 +74,14 @@ function line(label, data, colour, more = {}) {
 }
 
 // Lines over one x axis.
-function lineChart({series, x, y, format_x, format_y, log_y = false, log_x = false, shown_legend = true, hover = "index"}) {
+function lineChart({series, x, y, format_x, tick_x = format_x, format_y, log_y = false, log_x = false, shown_legend = true, hover = "index"}) {
   return {
     type: "line",
     data: {datasets: series},
     options: {
       interaction: {mode: hover, axis: "x", intersect: false},
       scales: {
-        x: log_x ? axes.logarithmic(x, format_x) : axes.of(x, (v) => format_x(v), {type: "linear"}),
+        x: log_x ? axes.logarithmic(x, format_x) : axes.of(x, (v) => tick_x(v), {type: "linear"}),
         y: log_y ? axes.logarithmic(y, format_y) : axes.of(y, (v) => format_y(v)),
       },
       plugins: {

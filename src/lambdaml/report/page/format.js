@@ -24,6 +24,12 @@ const format = {
     if (s < 7200) return Math.floor(s / 60) + " min " + Math.round(s % 60) + " s";
     return Math.floor(s / 3600) + " h " + Math.round((s % 3600) / 60) + " min";
   },
+  // Short, for axes.
+  tick(s) {
+    if (s < 120) return format.seconds(s);
+    const [value, unit] = s < 7200 ? [s / 60, " min"] : [s / 3600, " h"];
+    return Number(value.toPrecision(3)) + unit;
+  },
   bytes(n) {
     const units = ["B", "kB", "MB", "GB", "TB"];
     let at = 0;
@@ -33,8 +39,10 @@ const format = {
   dollars(d) {
     if (d === null || d === undefined || !Number.isFinite(d)) return "unknown";
     if (d === 0) return "$0";
-    return "$" + (d >= 0.01 ? d.toFixed(d >= 100 ? 0 : 4) : d.toPrecision(3));
+    return "$" + (d >= 100 ? d.toFixed(0) : d >= 1 ? d.toFixed(2) : d.toPrecision(3));
   },
+  // A feature without a name is known by its number.
+  feature(name) { return /^\d+$/.test(name) ? "feature " + name : name; },
   words(name) { return String(name).replaceAll("_", " "); },
 };
 

@@ -49,7 +49,7 @@ function metricGroups(items) {
 
 const xAxes = {
   epoch: {text: "epoch", of: (curves) => curves.epoch, format: (v) => Number.isInteger(v) ? format.number(v) : ""},
-  seconds: {text: "time", of: (curves) => curves.seconds, format: (v) => format.seconds(v)},
+  seconds: {text: "time", of: (curves) => curves.seconds, format: (v) => format.seconds(v), tick: (v) => format.tick(v)},
   usd: {text: "dollars", of: (curves) => curves.usd, format: (v) => format.dollars(v)},
 };
 
@@ -69,7 +69,7 @@ function learningCurves(items) {
           (items.length > 1 ? nameOf(item) + ": " : "") + (info.rows || format.words(info.name)),
           points(x.of(item.curves), item.curves.columns[info.name]), theme.series(items.length > 1 ? i : k),
           {borderDash: items.length > 1 ? dash(info.rows) : []})),
-      x: x.text, y: format.words(state.group.metric), format_x: x.format, format_y, log_y: state.log,
+      x: x.text, y: format.words(state.group.metric), format_x: x.format, tick_x: x.tick || x.format, format_y, log_y: state.log,
       hover: items.length > 1 ? "nearest" : "index",
     });
   });
@@ -130,6 +130,7 @@ function optionsCard(title, options) {
     body.replaceChildren(...table([{name: "option", text: true}, {name: "value", text: true}, {name: "meaning", text: true}],
         rows.map((o) => [make("code", {}, o.name), make("code", {}, own(o.value === "" ? "–" : o.value), o.unit ? " " + o.unit : ""), o.help]),
         {label: title}));
+    for (const row of body.querySelectorAll("tbody tr")) row.children[1].classList.add("value");
   };
   show();
   return make("div", {class: "card"}, make("h3", {}, title), make("div", {class: "controls", style: "margin-top: .5rem"},
@@ -211,7 +212,7 @@ function rocFigure(curves) {
 
 function coefficientsFigure(model) {
   const classes = new Set(model.coefficients.map((c) => c.class));
-  const names = model.coefficients.map((c) => c.feature + (classes.size > 1 ? " · " + c.class : ""));
+  const names = model.coefficients.map((c) => format.feature(c.feature) + (classes.size > 1 ? " · " + c.class : ""));
   const values = model.coefficients.map((c) => c.value);
   const about = `The ${names.length} largest of ${format.number(model.coefficients_not_zero)} coefficients that are not zero` +
       (classes.size === 1 && model.coefficients[0].class !== undefined ? ` (towards ${model.coefficients[0].class})` : "") +
@@ -222,5 +223,5 @@ function coefficientsFigure(model) {
   element.style.height = 60 + 19 * names.length + "px";
   return figure("Largest coefficients", about, null, element, () => ({
     columns: [{name: "feature", text: true}, {name: "class", text: true}, {name: "coefficient"}],
-    rows: model.coefficients.map((c) => [own(c.feature), c.class === undefined ? "–" : own(c.class), c.value])}));
+    rows: model.coefficients.map((c) => [own(format.feature(c.feature)), c.class === undefined ? "–" : own(c.class), c.value])}));
 }

@@ -53,7 +53,8 @@ function trialTable(item, rows_of) {
   ];
   if (item.trials.some((t) => t.reason)) columns.push({name: "reason", of: (t) => t.reason || "", text: true});
   const start = columns.find((column) => column.key === item.summary.metric) || columns[0];
-  const state = {by: start, up: start.key ? !item.higher_is_better : true};
+  const most = 60;
+  const state = {by: start, up: start.key ? !item.higher_is_better : true, all: false};
   const body = make("tbody");
   const best = bestTrial(item);
   const buttons = columns.map((column) => make("button", {type: "button", onclick: () => {
@@ -69,20 +70,25 @@ function trialTable(item, rows_of) {
     const less = (a, b) => typeof a === "string" || typeof b === "string" ? String(a).localeCompare(String(b)) : a - b;
     const unknown = (v) => typeof v === "number" && Number.isNaN(v);
     const sorted = [...item.trials].sort((a, b) => unknown(of(a)) ? 1 : unknown(of(b)) ? -1 : (state.up ? 1 : -1) * less(of(a), of(b)));
-    body.replaceChildren(...sorted.map((trial) => {
-      const row = make("tr", {class: trial === best ? "best" : null}, columns.map((column, k) => {
-        const v = column.of(trial);
-        const text = v === undefined || v === null ? "–" : column.show ? column.show(v) : typeof v === "number" ? format.number(v) : own(v);
-        return make(k === 0 ? "th" : "td", {scope: k === 0 ? "row" : null, class: column.text ? "text" : null}, k === 0 ? String(v) + (trial === best ? " ★" : "") : text);
-      }));
-      rows_of.set(trial, row);
-      return row;
+    const shown = state.all ? sorted : sorted.slice(0, most);
+    body.replaceChildren(...shown.map(rowOf));
+  };
+  const rowOf = (trial) => {
+    if (rows_of.has(trial)) return rows_of.get(trial);
+    const row = make("tr", {class: trial === best ? "best" : null}, columns.map((column, k) => {
+      const v = column.of(trial);
+      const text = v === undefined || v === null ? "–" : column.show ? column.show(v) : typeof v === "number" ? format.number(v) : own(v);
+      return make(k === 0 ? "th" : "td", {scope: k === 0 ? "row" : null, class: column.text ? "text" : null}, k === 0 ? String(v) + (trial === best ? " ★" : "") : text);
     }));
+    rows_of.set(trial, row);
+    return row;
   };
   show();
   return make("div", {class: "card"}, make("h3", {}, "Trials"), make("p", {class: "about"}, "★ is the best one. The headings sort."),
       make("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": "trials"},
-           make("table", {}, make("thead", {}, make("tr", {}, head)), body)));
+           make("table", {}, make("thead", {}, make("tr", {}, head)), body)),
+      item.trials.length <= most ? null : make("div", {class: "controls", style: "margin: .7rem 0 0"},
+          choice("show", [[false, `the first ${most}`], [true, `all ${item.trials.length}`]], false, (value) => { state.all = value; show(); })));
 }
 
 function parallelFigure(item, rows_of) {
@@ -129,17 +135,26 @@ function trialCurves(item) {
   };
   const info = (item.metrics || []).find((one) => one.name === name);
   const about = `${format.words(name)} of ${with_curves.length} trials; the best one is thick.`;
+  // One line for all trials of a colour, with gaps between them: hundreds of lines would be slow.
+  const shades = 12;
   const element = plot(about, () => {
-    const mix = (share, alpha) => `color-mix(in srgb, color-mix(in srgb, ${theme.colour("series-1")} ${Math.round(100 * share)}%, ${theme.colour("series-0")}) ${alpha}%, transparent)`;
-    const alpha = with_curves.length > 100 ? 40 : 70;
     const of = (curves) => state.x === "epoch" ? curves.epoch : curves.seconds;
-    const series = with_curves.map((trial) => line("trial " + trial.trial, points(of(trial.curves), trial.curves.columns[name]),
-        trial === best ? theme.colour("text") : mix(rank(trial), alpha),
-        {borderWidth: trial === best ? 3 : 1, pointRadius: 0, order: trial === best ? 0 : 1}));
+    const data = Array.from({length: shades + 1}, () => []);
+    for (const trial of with_curves) {
+      const to = data[trial === best ? shades : Math.min(shades - 1, Math.floor(rank(trial) * shades))];
+      points(of(trial.curves), trial.curves.columns[name]).forEach((point) => to.push({...point, trial: trial.trial}));
+      to.push({x: NaN, y: NaN});
+    }
+    const alpha = with_curves.length > 100 ? 40 : 70;
+    const series = data.map((list, i) => line("", list, i === shades ? theme.colour("text")
+        : `color-mix(in srgb, color-mix(in srgb, ${theme.colour("series-1")} ${Math.round(100 * i / (shades - 1))}%, ${theme.colour("series-0")}) ${alpha}%, transparent)`,
+        {borderWidth: i === shades ? 3 : 1, pointRadius: 0, pointHitRadius: 0, order: i === shades ? 0 : 1, parsing: true, normalized: false}));
     const config = lineChart({series, x: state.x === "epoch" ? "epoch" : "time", y: format.words(name), format_x: state.x === "epoch" ? xAxes.epoch.format : xAxes.seconds.format,
-                              format_y: (v) => format.metric(v, info), log_y: state.log, shown_legend: false, hover: "nearest"});
+                              tick_x: state.x === "epoch" ? xAxes.epoch.format : xAxes.seconds.tick,
+                              format_y: (v) => format.metric(v, info), log_y: state.log, shown_legend: false});
     config.options.interaction = {mode: "nearest", axis: "xy", intersect: false};
-    if (with_curves.length > 60) config.options.interaction = {mode: "nearest", axis: "x", intersect: true};
+    config.options.plugins.tooltip.callbacks.label = (one) => ` trial ${one.raw.trial}: ${format.metric(one.parsed.y, info)}`;
+    config.options.plugins.tooltip.filter = (one, i) => i === 0;
     // A trial that diverges would press all others together.
     const ends = with_curves.flatMap((trial) => trial.curves.columns[name]).filter((v) => v !== null).sort((a, b) => a - b);
     if (ends.length && !state.log && !item.higher_is_better) config.options.scales.y.max = ends[Math.floor(.97 * (ends.length - 1))] * 1.05;
@@ -179,7 +194,7 @@ function bestSoFar(item) {
       const config = lineChart({series: [
         line("best so far", rows.map((row) => ({x: row[key], y: row.best})), theme.series(0), {stepped: "before", pointRadius: 0, borderWidth: 2.5}),
         line("trial", rows.map((row) => ({x: row[key], y: row.value})), theme.series(1), {showLine: false, pointRadius: 2.5})],
-        x: key === "usd" ? "dollars" : "time", y: format.words(item.summary.metric), format_x, format_y: (v) => format.metric(v, info), hover: "nearest"});
+        x: key === "usd" ? "dollars" : "time", y: format.words(item.summary.metric), format_x, tick_x: key === "usd" ? format_x : xAxes.seconds.tick, format_y: (v) => format.metric(v, info), hover: "nearest"});
       const sorted = rows.map((row) => row.value).sort((a, b) => a - b);
       if (!item.higher_is_better) config.options.scales.y.max = sorted[Math.floor(.95 * (sorted.length - 1))];
       else config.options.scales.y.min = sorted[Math.floor(.05 * (sorted.length - 1))];

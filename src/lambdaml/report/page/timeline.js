@@ -62,7 +62,7 @@ function rgb(colour) {
 class Timeline {
   constructor(timeline) {
     this.all = timeline;
-    this.rows = timeline.workers.map((worker) => ({worker, pieces: piecesOf(worker)}));
+    this.rows = timeline.workers.map((worker) => ({worker, pieces: null}));
     this.from = 0;
     this.to = Math.max(1, timeline.end_us);
     this.chosen = 0;
@@ -77,6 +77,7 @@ class Timeline {
     this.element.style.height = n * this.row_height + this.bottom + 8 + "px";
     this.listen();
     this.redraw = theme.whenVisible(this.element, () => {
+      for (const row of this.rows) row.pieces = row.pieces || piecesOf(row.worker);
       this.colours = phases.map((phase) => rgb(theme.colour(phase.name)));
       this.size();
       return () => {};
@@ -117,12 +118,17 @@ class Timeline {
     this.drawFailures(context);
   }
 
+  // Where rounds are shorter than a few pixels, columns are drawn in blocks of as many: single ones
+  // would show which part of a round each happens to hit.
   paint(pieces, pixels, columns, height) {
     const scale = columns / (this.to - this.from);
     const shares = new Float32Array(phases.length);
     let i = pieceAt(pieces, this.from);
-    for (let x = 0; x < columns; ++x) {
-      const begin = this.from + x / scale, end = this.from + (x + 1) / scale;
+    const density = (pieceAt(pieces, this.to) - i) / columns;
+    const block = density < .4 ? 1 : Math.round(Math.min(16, Math.max(3, 20 / density)));
+    for (let x = 0; x < columns; x += block) {
+      const wide = Math.min(block, columns - x);
+      const begin = this.from + x / scale, end = this.from + (x + wide) / scale;
       shares.fill(0);
       while (i < pieces.begin.length && pieces.begin[i] < end) {
         shares[pieces.phase[i]] += Math.min(end, pieces.end[i]) - Math.max(begin, pieces.begin[i]);
@@ -132,9 +138,9 @@ class Timeline {
       let at = height, filled = 0;
       for (let p = phases.length - 1; p >= 0; --p) {
         if (shares[p] <= 0) continue;
-        filled += shares[p] * scale * height;
+        filled += shares[p] * scale / wide * height;
         const until = Math.max(0, height - Math.round(filled));
-        for (let y = at - 1; y >= until; --y) pixels[y * columns + x] = this.colours[p];
+        for (let y = at - 1; y >= until; --y) pixels.fill(this.colours[p], y * columns + x, y * columns + x + wide);
         at = until;
       }
     }
@@ -164,7 +170,7 @@ class Timeline {
     for (let t = Math.ceil(this.from / step) * step; t <= this.to; t += step) {
       const x = this.left + (t - this.from) / span * (this.width - this.left - 6);
       context.fillRect(x, bottom + 1, 1, 5);
-      context.fillText(format.seconds(Math.round(t) / 1e6), Math.min(x, this.width - 24), bottom + 9);
+      context.fillText(format.tick(Math.round(t) / 1e6), Math.min(x, this.width - 24), bottom + 9);
     }
   }
 

@@ -1,0 +1,113 @@
+// Opens pages of `lambdaml report` in Chromium and checks what only a browser can tell.
+//
+// node browser.mjs FOLDER PAGE.html…   FOLDER gets a screenshot of each page, light, dark and printed
+//
+// Fails if a page prints an error, asks the network for anything, is empty, first paints after more than 1 s, answers a
+// key or a click after more than 100 ms, or has a chart without a text alternative. Times are the best of several, for
+// the machine may be loaded.
+import {createRequire} from "node:module";
+import {mkdirSync} from "node:fs";
+import {basename, resolve} from "node:path";
+import {pathToFileURL} from "node:url";
+
+const require = createRequire(new URL("../../build/npm/", import.meta.url));
+const {chromium} = require("playwright-core");
+const [folder, ...pages] = process.argv.slice(2);
+const shots = !process.env.NO_SCREENSHOTS;
+const patience = Number(process.env.PATIENCE || 1);
+let failures = 0;
+
+function check(page, what, fine, seen = "") {
+  if (fine) return;
+  ++failures;
+  console.error(`${basename(page)}: ${what}${seen === "" ? "" : `: ${seen}`}`);
+}
+
+// Milliseconds from an action to the end of the frame that shows its result.
+async function frame(tab, action) {
+  let best = Infinity;
+  for (let i = 0; i < 3; ++i) {
+    await tab.waitForTimeout(50);
+    best = Math.min(best, await tab.evaluate(action));
+  }
+  return best;
+}
+
+const until_painted = "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))";
+const actions = {
+  "by dollars": `[...document.querySelectorAll("#learning button, #trials button")].find((b) => b.textContent === "dollars" || b.textContent === "time")?.click()`,
+  "zoom": `[...document.querySelectorAll("#time button")].find((b) => b.textContent === "+")?.click()`,
+  "move": `document.querySelector("#time .plot canvas[tabindex]")?.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight"}))`,
+  "all options": `[...document.querySelectorAll("#repeat button")].find((b) => b.textContent.startsWith("all ("))?.click()`,
+  "sort": `document.querySelector("#trials thead button")?.click()`,
+};
+
+async function firstPaint(browser, page) {
+  let best = Infinity;
+  for (let i = 0; i < 3; ++i) {
+    const tab = await browser.newPage();
+    await tab.goto(pathToFileURL(resolve(page)).href);
+    await tab.waitForTimeout(300);
+    const paint = await tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Infinity");
+    best = Math.min(best, paint);
+    await tab.close();
+  }
+  return best;
+}
+
+async function look(browser, page) {
+  const context = await browser.newContext({viewport: {width: 1280, height: 900}, colorScheme: "light"});
+  const tab = await context.newPage();
+  const errors = [], requests = [];
+  tab.on("console", (message) => { if (["error", "warning"].includes(message.type())) errors.push(message.text()); });
+  tab.on("pageerror", (error) => errors.push(error.message));
+  tab.on("dialog", (dialog) => { errors.push("a dialog: " + dialog.message()); dialog.dismiss(); });
+  const own = pathToFileURL(resolve(page)).href;
+  tab.on("request", (request) => { if (request.url() !== own && !/^(data|blob):/.test(request.url())) requests.push(request.url()); });
+  await tab.goto(own);
+  await tab.evaluate("theme.drawAll()");
+  await tab.waitForTimeout(300);
+  check(page, "it is empty", (await tab.textContent("main")).trim().length > 40);
+  check(page, "it has no heading", (await tab.textContent("h1")).trim().length > 0);
+  const silent = await tab.evaluate("[...document.querySelectorAll('canvas')].filter((c) => !(c.getAttribute('aria-label') || '').trim()).length");
+  check(page, "charts without a text alternative", silent === 0, silent);
+  const blank = await tab.evaluate(`[...document.querySelectorAll("canvas")].filter((c) => {
+    if (c.width === 0 || c.height === 0) return true;
+    const pixels = new Uint32Array(c.getContext("2d").getImageData(0, 0, c.width, c.height).data.buffer);
+    return pixels.every((p) => p === pixels[0]);
+  }).map((c) => c.getAttribute("aria-label"))`);
+  check(page, "blank charts", blank.length === 0, blank.join("; "));
+  const wide = await tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+  check(page, "it is wider than the window by", wide <= 0, wide);
+  const name = basename(page, ".html");
+  if (shots) await tab.screenshot({path: `${folder}/${name}-light.png`, fullPage: true});
+  const times = {};
+  for (const [what, action] of Object.entries(actions)) {
+    times[what] = await frame(tab, `(async () => { const begin = performance.now(); ${action}; await ${until_painted}; return performance.now() - begin; })()`);
+    check(page, `${what}: milliseconds until it shows`, times[what] <= 100 * patience, times[what].toFixed(0));
+  }
+  await tab.keyboard.press("Tab");
+  check(page, "the first key leads to no element", await tab.evaluate("document.activeElement !== document.body"));
+  await tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })");
+  await tab.waitForTimeout(100);
+  await tab.evaluate("document.getElementById('theme').click()");
+  await tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = false; })");
+  await tab.waitForTimeout(200);
+  if (shots) await tab.screenshot({path: `${folder}/${name}-dark.png`, fullPage: true});
+  if (shots) await tab.pdf({path: `${folder}/${name}.pdf`, format: "A4"});
+  check(page, "errors", errors.length === 0, errors.join("; "));
+  check(page, "requests", requests.length === 0, requests.join(" "));
+  await context.close();
+  const paint = await firstPaint(browser, page);
+  check(page, "milliseconds until the first paint", paint <= 1000 * patience, paint.toFixed(0));
+  console.log(`${name}: first paint ${paint.toFixed(0)} ms; ` + Object.entries(times).map(([what, ms]) => `${what} ${ms.toFixed(0)} ms`).join(", "));
+}
+
+mkdirSync(folder, {recursive: true});
+const browser = await chromium.launch({executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"]});
+try {
+  for (const page of pages) await look(browser, page);
+} finally {
+  await browser.close();
+}
+process.exit(failures > 0 ? 1 : 0);
