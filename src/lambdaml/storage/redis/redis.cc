@@ -245,6 +245,8 @@ class Redis final : public Storage {
     try {
       return connections_.with(std::forward<Use>(use));
     } catch (const ReadOnlyReplica& error) {
+      // The refusal is an answer: such a server is waited for as one that has answered before.
+      if (patience_ && !patience_->has_answered()) patience_->answered();
       fail_doing(call, Error(replica_.code(), error.what()));
     } catch (const Error& error) {
       fail_doing(call, error);

@@ -250,6 +250,20 @@ TEST(RedisReplies, OfAReadOnlyReplicaNameTheRemedyAndEndSoon) {
   }
 }
 
+TEST(RedisReplies, OfAReadOnlyReplicaAreWaitedForBeforeAnyOtherAnswer) {
+  const std::string refusal = "-READONLY You can't write against a read only replica.\r\n";
+  const RawServer server([&](std::string_view request) -> std::string {
+    return (is_log_in(request) ? "+OK\r\n" : refusal + refusal) + echo_of(request);
+  });
+  ManualClock clock;
+  const ClockReplacement replacement(clock);
+  const auto store = open(Uri::parse(fmt::format("redis://127.0.0.1:{}", server.port())));
+  const Error error = error_of([&] { store->save("key", as_bytes("value")); });
+  EXPECT_EQ(error.code(), Code::permission_denied) << error.what();
+  EXPECT_THAT(error.what(), HasSubstr("name the primary's address"));
+  EXPECT_GE(clock.seconds(), 5);
+}
+
 TEST(RedisReplies, HaveAnEnd) {
   const std::string page = "*2\r\n$1\r\n0\r\n";
   const std::string text(1000, 'x');
