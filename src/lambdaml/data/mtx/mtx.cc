@@ -1,10 +1,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <exception>
+#include <limits>
 #include <numeric>
 #include <optional>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/array.h"
 #include "lambdaml/data/number.h"
@@ -34,12 +37,13 @@ struct Header {
   std::uint64_t entries = 0;  ///< lines of values
 };
 
-/// Goes through the numbers of a text, line by line. The text must end in a newline and be followed
-/// by kReadable bytes.
+/// Goes through the numbers of a text, or of a piece of it, line by line. The text must end in a
+/// newline and be followed by kReadable bytes.
 class Lines {
  public:
-  Lines(std::string_view text, const std::string& what)
-      : text_(text), what_(what), p_(text.data()), end_(p_ + text.size()) {}
+  Lines(std::string_view text, const std::string& what) : Lines(text, text, what) {}
+  Lines(std::string_view text, std::string_view piece, const std::string& what)
+      : text_(text), what_(what), p_(piece.data()), end_(p_ + piece.size()) {}
 
   [[noreturn]] void corrupt(std::string_view why) const {
     fail(Code::data_corrupt, "{}:{}: {}", what_,
@@ -61,6 +65,24 @@ class Lines {
     }
   }
   bool at_end() const { return p_ == end_; }
+  /// The rest, cut into so many pieces of whole lines.
+  std::vector<Lines> pieces(std::size_t n) const {
+    std::vector<Lines> out;
+    const char* begin = p_;
+    for (std::size_t i = 1; i <= n; ++i) {
+      const char* end = std::max(begin, p_ + (end_ - p_) * static_cast<std::ptrdiff_t>(i) /
+                                                 static_cast<std::ptrdiff_t>(n));
+      if (end != end_)
+        end =
+            static_cast<const char*>(std::memchr(end, '\n', static_cast<std::size_t>(end_ - end))) +
+            1;
+      out.emplace_back(text_, std::string_view(begin, static_cast<std::size_t>(end - begin)),
+                       what_);
+      begin = end;
+    }
+    return out;
+  }
+  void skip_all() { p_ = end_; }
   std::uint64_t count(std::uint64_t most, const char* kind) {
     skip_blanks();
     std::uint64_t value = 0;
@@ -156,11 +178,17 @@ struct Entry {
   float value;
 };
 
-std::vector<Entry> read_entries(Lines& lines, const Header& header) {
-  std::vector<Entry> out;
-  for (std::uint64_t k = 0; k < header.entries; ++k) {
-    lines.skip();
-    if (lines.at_end()) lines.corrupt("the file ends early; fetch it again");
+struct Entries {
+  std::vector<Entry> entries = {};
+  std::uint64_t lines = 0;
+};
+
+/// The entries of a piece of the text, of at most so many lines.
+Entries read_piece(Lines& lines, const Header& header,
+                   std::uint64_t most = std::numeric_limits<std::uint64_t>::max()) {
+  Entries read;
+  std::vector<Entry>& out = read.entries;
+  for (lines.skip(); !lines.at_end() && read.lines < most; lines.skip()) {
     const std::uint64_t row = lines.count(header.rows, "row");
     const std::uint64_t col = lines.count(header.cols, "column");
     if (row == 0 || col == 0) lines.corrupt("rows and columns are counted from 1");
@@ -170,6 +198,45 @@ std::vector<Entry> read_entries(Lines& lines, const Header& header) {
     if (header.symmetry != Symmetry::general && row != col)
       out.push_back({col - 1, static_cast<std::uint32_t>(row - 1),
                      header.symmetry == Symmetry::skew ? -value : value});
+    ++read.lines;
+  }
+  return read;
+}
+
+/// All entries, ordered by rows and otherwise as in the file. Pieces are parsed in parallel; of
+/// several errors, the first in the file is reported.
+std::vector<Entry> read_entries(Lines& lines, const Header& header, std::size_t threads) {
+  constexpr std::size_t kPiecesPerThread = 4;
+  const std::size_t n = threads == 1 ? 1 : threads * kPiecesPerThread;
+  std::vector<Lines> pieces = lines.pieces(n);
+  std::vector<Entries> read(n);
+  std::vector<std::exception_ptr> errors(n);
+  parallel_for(n, threads, [&](std::size_t i) {
+    try {
+      read[i] = read_piece(pieces[i], header);
+    } catch (const Error&) {
+      errors[i] = std::current_exception();
+    }
+  });
+  std::uint64_t left = header.entries;
+  std::vector<std::size_t> begins(header.rows + 1);
+  for (std::size_t i = 0; i < n; ++i) {
+    if (errors[i]) std::rethrow_exception(errors[i]);
+    if (read[i].lines > left) {
+      Lines surplus = lines.pieces(n)[i];
+      read_piece(surplus, header, left);
+      surplus.corrupt("more entries than the header states");
+    }
+    left -= read[i].lines;
+    for (const Entry& entry : read[i].entries) ++begins[entry.row + 1];
+  }
+  lines.skip_all();
+  if (left > 0) lines.corrupt("the file ends early; fetch it again");
+  std::partial_sum(begins.begin(), begins.end(), begins.begin());
+  std::vector<Entry> out(begins.back());
+  for (Entries& piece : read) {
+    for (const Entry& entry : piece.entries) out[begins[entry.row]++] = entry;
+    piece.entries = {};
   }
   return out;
 }
@@ -178,10 +245,14 @@ Dataset read_coordinates(Lines& lines, const Header& header, const ReadOptions& 
                          std::size_t text_bytes) {
   // Rows without entries cost memory that no text pays for.
   if (header.rows > 64 * text_bytes + 1000) lines.corrupt("there are far more rows than entries");
-  std::vector<Entry> entries = read_entries(lines, header);
-  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+  std::vector<Entry> entries =
+      read_entries(lines, header, std::max<std::size_t>(options.threads, 1));
+  const auto is_before = [](const Entry& a, const Entry& b) {
     return a.row != b.row ? a.row < b.row : a.col < b.col;
-  });
+  };
+  // Usually the columns of a row ascend.
+  if (!std::is_sorted(entries.begin(), entries.end(), is_before))
+    std::stable_sort(entries.begin(), entries.end(), is_before);
   const auto twice = std::adjacent_find(
       entries.begin(), entries.end(),
       [](const Entry& a, const Entry& b) { return a.row == b.row && a.col == b.col; });

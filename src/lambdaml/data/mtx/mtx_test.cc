@@ -33,6 +33,36 @@ TEST(MatrixMarket, Coordinates) {
             (Rows{{0, -3}, {3, 0}}));
 }
 
+TEST(MatrixMarket, PiecesInParallelGiveTheSame) {
+  // Entries column by column, with empty lines and comments between, so that pieces end anywhere.
+  std::string body;
+  std::size_t lines = 0;
+  for (int c = 1; c <= 40; ++c)
+    for (int r = 1; r <= 50; ++r) {
+      if ((r * 7 + c * 3) % 5 == 0) continue;
+      body += fmt::format("{} {} {}\n", r, c, r + 0.01 * c);
+      if (++lines % 13 == 0) body += "\n% a comment\n";
+    }
+  const auto text_of = [&](std::size_t stated, const std::string& end = "") {
+    return fmt::format("%%MatrixMarket matrix coordinate real general\n50 40 {}\n{}{}", stated,
+                       body, end);
+  };
+  const auto read = [&](const std::string& text, std::size_t threads) {
+    return read_with(registry().get("mtx"), shared(text), {.what = "FILE", .threads = threads},
+                     format_options());
+  };
+  const Dataset one = read(text_of(lines), 1);
+  EXPECT_EQ(to_rows(one)[49][39], (50 * 7 + 40 * 3) % 5 == 0 ? 0 : 50.4F);
+  for (const std::size_t threads : {2, 3, 8}) {
+    EXPECT_TRUE(same(read(text_of(lines), threads), one));
+    // The same errors, at the same lines.
+    for (const std::string& bad :
+         {text_of(lines + 1), text_of(lines - 1), text_of(lines / 2), text_of(0),
+          text_of(lines + 1, "51 1 1\n"), text_of(lines + 2, "1 1 x\n2 y 1\n")})
+      EXPECT_EQ(error_of([&] { read(bad, threads); }), error_of([&] { read(bad, 1); }));
+  }
+}
+
 TEST(MatrixMarket, Arrays) {
   EXPECT_EQ(to_rows(parsed_mtx("%%MatrixMarket matrix array real general\n2 2\n1\n2\n3\n4\n")),
             (Rows{{1, 3}, {2, 4}}));
