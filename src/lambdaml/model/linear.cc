@@ -67,13 +67,26 @@ double squared_norm_of_row(const tensor::CsrView<Index>& x, std::size_t i) {
   return tensor::dot(x.offsets[i + 1] - x.offsets[i], values, values);
 }
 
+void add_squares_of_row(const tensor::DenseView& x, std::size_t i, double weight, double* sums) {
+  const float* row = x.data + i * x.cols;
+  for (std::size_t j = 0; j < x.cols; ++j)  // vectorized
+    sums[j] += weight * (static_cast<double>(row[j]) * row[j]);
+}
+template <class Index>
+void add_squares_of_row(const tensor::CsrView<Index>& x, std::size_t i, double weight,
+                        double* sums) {
+  for (std::uint64_t at = x.offsets[i]; at < x.offsets[i + 1]; ++at)
+    sums[x.indices[at]] += weight * (static_cast<double>(x.values[at]) * x.values[at]);
+}
+
 }  // namespace
 
 LinearModel::LinearModel(std::size_t features, std::size_t classes, const Options& options)
     : features_(features),
       classes_(classes),
       outputs_(classes <= 2 ? 1 : classes),
-      blocks_(static_cast<std::size_t>(options.integer("threads"))) {
+      blocks_(static_cast<std::size_t>(options.integer("threads"))),
+      line_blocks_(blocks_.limit()) {
   if (features_ == 0) fail(Code::invalid_argument, "a linear model needs at least one feature");
   stride_ = std::clamp(kMarginBytes / (outputs_ * sizeof(float)), kLeastRows, kMostRows);
   margins_.resize(blocks_.limit() * outputs_ * stride_);
@@ -162,12 +175,11 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameter
                   const Margins margins{tile.rows, outputs_,
                                         stride_,   targets + at,
                                         z,         weights == nullptr ? nullptr : weights + at};
-                  totals.loss += weights == nullptr
-                                     ? losses(margins, totals.correct)
-                                     : weighted_losses(margins, own != nullptr, totals.correct);
+                  totals.loss += weights == nullptr ? losses(margins, totals.correct)
+                                                    : weighted_losses(margins, totals.correct);
                   ahead.third();
                   if (own == nullptr) {
-                    if (classes_ == 0) add_errors(tile.rows, targets + at, z, totals);
+                    if (classes_ == 0) add_errors(margins, totals);
                     return;
                   }
                   for (std::size_t c = 0; c < outputs_; ++c) {
@@ -185,12 +197,13 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameter
   return blocks_.add(batch.rows(), work, sums, add_block);
 }
 
-void LinearModel::add_errors(std::size_t n, const float* targets, const float* errors,
-                             Totals& totals) {
-  for (std::size_t i = 0; i < n; ++i) {
-    totals.absolute_error += std::abs(errors[i]);
-    totals.targets += targets[i];
-    totals.squared_targets += static_cast<double>(targets[i]) * targets[i];
+void LinearModel::add_errors(const Margins& rows, Totals& totals) {
+  for (std::size_t i = 0; i < rows.n; ++i) {
+    const double weight = rows.weights == nullptr ? 1 : rows.weights[i];
+    const double target = rows.targets[i];
+    totals.absolute_error += std::abs(rows.z[i]);
+    totals.targets += weight * target;
+    totals.squared_targets += weight * target * target;
   }
 }
 
@@ -228,8 +241,13 @@ double LinearModel::losses(Margins rows, double& correct) const {
   return loss;
 }
 
-double LinearModel::weighted_losses(const Margins& rows, bool weighs_slopes,
-                                    double& correct) const {
+double LinearModel::weighted_losses(const Margins& rows, double& correct) const {
+  if (outputs_ == 1 && all_known(rows.targets, rows.n)) {
+    const tensor::LossSums sums =
+        tensor::apply_loss(one_margin(), rows.n, rows.targets, rows.weights, rows.z);
+    correct += sums.correct;
+    return sums.loss;
+  }
   double loss = 0;
   for (std::size_t i = 0; i < rows.n;) {
     const float weight = rows.weights[i];
@@ -237,7 +255,7 @@ double LinearModel::weighted_losses(const Margins& rows, bool weighs_slopes,
     while (end < rows.n && rows.weights[end] == weight) ++end;
     loss += weight *
             losses({end - i, rows.classes, rows.stride, rows.targets + i, rows.z + i}, correct);
-    for (std::size_t c = 0; weighs_slopes && c < outputs_; ++c)
+    for (std::size_t c = 0; c < outputs_; ++c)
       for (std::size_t r = i; r < end; ++r) rows.z[c * rows.stride + r] *= weight;
     i = end;
   }
@@ -381,6 +399,62 @@ std::optional<GradientModel::Smoothness> LinearModel::smoothness(const Batch& ba
       },
       sample);
   return Smoothness{curvature() * largest, curvature() * squares / static_cast<double>(n)};
+}
+
+bool LinearModel::add_curvatures(const Batch& rows, std::span<double> sums) {
+  if (tensor::cols(rows.features) != features_ || sums.size() != parameter_count())
+    fail(Code::internal, "curvatures of {} features and {} parameters for a model of {} and {}",
+         tensor::cols(rows.features), sums.size(), features_, parameter_count());
+  std::vector<double> squares(features_);
+  double weights = 0;
+  const auto add_rows = [&](const auto& x) {
+    for (std::size_t i = 0; i < x.rows; ++i) {
+      const double weight = rows.weights.empty() ? 1 : rows.weights[i];
+      weights += weight;
+      add_squares_of_row(x, i, weight, squares.data());
+    }
+  };
+  std::visit(add_rows, rows.features);
+  for (std::size_t c = 0; c < outputs_; ++c) {
+    for (std::size_t j = 0; j < features_; ++j) sums[c * features_ + j] += curvature() * squares[j];
+    sums[outputs_ * features_ + c] += curvature() * weights;
+  }
+  return true;
+}
+
+void LinearModel::add_losses_along(const Batch& batch, std::span<const float> parameters,
+                                   std::span<const float> direction,
+                                   std::span<const double> lengths, std::span<double> losses) {
+  check(batch, parameters, true);
+  const std::size_t size = outputs_ * stride_;
+  line_margins_.resize(line_blocks_.limit() * 2 * size);
+  auto add_block = [&](std::size_t block, std::size_t begin, std::size_t end, double* own) {
+    float* z = margins_.data() + block * size;
+    float* slopes = line_margins_.data() + block * 2 * size;
+    float* at = slopes + size;
+    double correct = 0;
+    const auto add_tile = [&](const auto& tile, std::size_t from, Prefetch&) {
+      const float* biases = direction.data() + outputs_ * features_;
+      for (std::size_t c = 0; c < outputs_; ++c)
+        tensor::margins(tile, direction.data() + c * features_, biases[c], slopes + c * stride_);
+      Margins rows{tile.rows, outputs_, stride_, batch.targets.data() + begin + from, at};
+      if (!batch.weights.empty()) rows.weights = batch.weights.data() + begin + from;
+      for (std::size_t k = 0; k < lengths.size(); ++k) {
+        const auto t = static_cast<float>(lengths[k]);
+        for (std::size_t c = 0; c < outputs_; ++c)
+          for (std::size_t i = c * stride_; i < c * stride_ + tile.rows; ++i)
+            at[i] = z[i] + t * slopes[i];
+        own[k] +=
+            rows.weights == nullptr ? this->losses(rows, correct) : weighted_losses(rows, correct);
+      }
+    };
+    std::visit(
+        [&](const auto& x) { for_tiles(x.slice(begin, end), parameters.data(), z, add_tile); },
+        batch.features);
+    return Totals{};
+  };
+  line_blocks_.add(batch.rows(), tensor::stored_values(batch.features) * outputs_, losses,
+                   add_block);
 }
 
 std::vector<std::pair<std::size_t, std::size_t>> LinearModel::penalized() const {

@@ -45,6 +45,12 @@ class LinearModel : public GradientModel {
   /// That of the loss by the margin, times the largest eigenvalue of the mean of (x, 1) (x, 1)ᵀ,
   /// which is found by power iteration.
   std::optional<Smoothness> smoothness(const Batch& rows) final;
+  /// The bound of the loss by the margin, times x² (of biases 1).
+  bool add_curvatures(const Batch& rows, std::span<double> sums) final;
+  /// Two margins of a row give those of all points.
+  void add_losses_along(const Batch& batch, std::span<const float> parameters,
+                        std::span<const float> direction, std::span<const double> lengths,
+                        std::span<double> losses) final;
 
  protected:
   /// Reads the option `threads`. Throws invalid_argument unless there are at least two classes and
@@ -89,15 +95,15 @@ class LinearModel : public GradientModel {
   bool all_known(const float* targets, std::size_t n) const;
   /// Replaces margins by ∂loss/∂z and returns the sum of the losses, without weights.
   double losses(Margins rows, double& correct) const;
-  /// The same with weights for the sum and, if they are used, for the derivatives.
-  double weighted_losses(const Margins& rows, bool weighs_slopes, double& correct) const;
+  /// The same with weights, for the sum and the derivatives.
+  double weighted_losses(const Margins& rows, double& correct) const;
   /// Calls visit(tile, its first row, prefetch hint) for each tile of x, with its margins in z.
   template <class View, class Visit>
   void for_tiles(const View& x, const float* parameters, float* z, Visit&& visit) const;
 
   LinearModel(std::size_t features, std::size_t classes, const Options& options);
-  /// Adds what only evaluate() reports of numbers, given the errors.
-  static void add_errors(std::size_t n, const float* targets, const float* errors, Totals& totals);
+  /// Adds what only evaluate() reports of numbers, given the (weighted) errors.
+  static void add_errors(const Margins& rows, Totals& totals);
 
   std::size_t features_;
   std::size_t classes_;  ///< 0: it predicts numbers
@@ -105,6 +111,8 @@ class LinearModel : public GradientModel {
   std::size_t stride_;  ///< the most rows of a tile
   RowBlocks blocks_;
   std::vector<float> margins_;  ///< outputs × stride for each block
+  BasicRowBlocks<double> line_blocks_;
+  std::vector<float> line_margins_;  ///< the same, of a direction and of a point on it
 };
 
 }  // namespace lambdaml::model

@@ -140,6 +140,102 @@ TEST(Linear, UnscaledParametersGiveTheSameMarginsOnRowsAsTheyAre) {
   EXPECT_ANY_THROW(make_model("kmeans", shape_of(5, 2))->unscale({}, {}));
 }
 
+TEST_P(Gradients, ARowOfWeightTwoCountsAsTheRowTwice) {
+  const Case& c = GetParam();
+  Rows rows = random_rows(c.rows, c.features, c.classes, 7, c.density);
+  // Weights 0, 1, 2 and 3, and the rows as often.
+  std::vector<float> weights(c.rows);
+  std::size_t copies = 0;
+  for (std::size_t i = 0; i < c.rows; ++i) weights[i] = static_cast<float>((i + 2) % 4);
+  for (const float weight : weights) copies += static_cast<std::size_t>(weight);
+  Rows repeated(copies, c.features);
+  for (std::size_t i = 0, to = 0; i < c.rows; ++i)
+    for (int k = 0; k < static_cast<int>(weights[i]); ++k, ++to) {
+      for (std::size_t j = 0; j < c.features; ++j) repeated.at(to, j) = rows.at(i, j);
+      repeated.target(to) = rows.target(i);
+    }
+  const auto model = model_of(c);
+  const std::vector<float> w = random_parameters(model->parameter_count(), 3);
+  std::vector<float> expected(w.size());
+  const Totals all = accumulate(*model, repeated.dense(), w, expected);
+  const Totals unweighted = model->evaluate(rows.dense(), w);
+  const auto n = static_cast<double>(copies);
+  for (auto [form, batch] : rows.forms()) {
+    batch.weights = weights;
+    std::vector<float> sums(w.size());
+    const Totals totals = accumulate(*model, batch, w, sums);
+    EXPECT_NEAR(totals.loss, all.loss, 4e-6 * n + 1e-9) << form;
+    EXPECT_EQ(totals.correct, unweighted.correct) << form;
+    EXPECT_EQ(totals.rows, static_cast<double>(c.rows)) << form;
+    for (std::size_t k = 0; k < w.size(); ++k)
+      EXPECT_NEAR(sums[k], expected[k], 2e-6 * n + 1e-5) << form << " parameter " << k;
+    EXPECT_NEAR(model->evaluate(batch, w).loss, totals.loss, 4e-6 * totals.loss + 1e-9) << form;
+    std::vector<double> curvatures(w.size()), curvatures_of_copies(w.size());
+    auto& gradients = dynamic_cast<GradientModel&>(*model);
+    ASSERT_TRUE(gradients.add_curvatures(batch, curvatures));
+    gradients.add_curvatures(repeated.dense(), curvatures_of_copies);
+    for (std::size_t k = 0; k < w.size(); ++k)
+      EXPECT_NEAR(curvatures[k], curvatures_of_copies[k], 1e-9 * n * curvatures_of_copies[k] + 1e-9)
+          << form;
+  }
+}
+
+TEST_P(Gradients, LossesAlongALineAreThoseOfItsPoints) {
+  const Case& c = GetParam();
+  Rows rows = random_rows(c.rows, c.features, c.classes, 7, c.density);
+  std::vector<float> weights(c.rows);
+  for (std::size_t i = 0; i < c.rows; ++i) weights[i] = static_cast<float>(i % 3) / 2;
+  const auto model = model_of(c);
+  auto& gradients = dynamic_cast<GradientModel&>(*model);
+  const std::vector<float> w = random_parameters(model->parameter_count(), 3);
+  const std::vector<float> direction = random_parameters(model->parameter_count(), 4);
+  const std::vector<double> lengths{2, 0.5, 0.125};
+  for (auto [form, batch] : rows.forms())
+    for (const bool weighted : {false, true}) {
+      if (weighted) batch.weights = weights;
+      std::vector<double> losses(lengths.size(), 1.0);  // what is there already is added to
+      gradients.add_losses_along(batch, w, direction, lengths, losses);
+      for (std::size_t k = 0; k < lengths.size(); ++k) {
+        std::vector<float> point(w.size());
+        for (std::size_t i = 0; i < w.size(); ++i)
+          point[i] = static_cast<float>(w[i] + lengths[k] * direction[i]);
+        const double expected = model->evaluate(batch, point).loss;
+        EXPECT_NEAR(losses[k] - 1, expected, 1e-5 * expected + 1e-6)
+            << form << " at " << lengths[k];
+      }
+    }
+}
+
+TEST(Linear, CurvaturesByHand) {
+  Rows rows(2, 2);
+  rows.at(0, 0) = 2, rows.at(0, 1) = -3, rows.at(1, 0) = 1;
+  const auto curvatures = [&](const std::string& name, std::size_t classes) {
+    const auto model = make_model(name, shape_of(2, classes));
+    std::vector<double> sums(model->parameter_count());
+    dynamic_cast<GradientModel&>(*model).add_curvatures(rows.csr16(), sums);
+    return sums;
+  };
+  EXPECT_EQ(curvatures("linear", 2), (std::vector<double>{5, 9, 2}));
+  EXPECT_EQ(curvatures("lr", 2), (std::vector<double>{1.25, 2.25, 0.5}));
+  EXPECT_EQ(curvatures("lr", 3), (std::vector<double>{2.5, 4.5, 2.5, 4.5, 2.5, 4.5, 1, 1, 1}));
+}
+
+TEST(Linear, WeighedErrorsOfNumbers) {
+  Rows rows(3, 1);
+  rows.target(0) = 1, rows.target(1) = 4, rows.target(2) = 9;
+  const std::vector<float> weights{2, 1, 0};
+  Batch batch = rows.dense();
+  batch.weights = weights;
+  const auto model = make_model("linear", shape_of(1, 2));
+  const std::vector<float> at_two{0, 2};
+  const Totals totals = model->evaluate(batch, at_two);  // errors 1, −2 and −7
+  EXPECT_EQ(totals.loss, 3);
+  EXPECT_EQ(totals.absolute_error, 4);
+  EXPECT_EQ(totals.targets, 6);
+  EXPECT_EQ(totals.squared_targets, 18);
+  EXPECT_EQ(totals.rows, 3);
+}
+
 TEST(Linear, SmoothnessIsTheLargestEigenvalue) {
   // (x, 1)(x, 1)ᵀ of the rows ±(2, 0) and ±(0, 1) is on average diag(2, ½, 1); of (3) twice, that
   // of (3, 1), 10.

@@ -55,8 +55,8 @@ struct Batch {
   /// empty if unlabelled.
   std::span<const float> targets;
   Draws draws = {};
-  /// By which a row's loss and gradient are multiplied; empty: 1. Only models with the option
-  /// class_weight get any.
+  /// By which a row's loss and gradient are multiplied, ≥ 0; empty: 1. Only models with
+  /// Plugin::takes_weights get any.
   std::span<const float> weights = {};
   /// Of a set of named tensors, whose `features` have no columns: the inputs of the batch's rows,
   /// and what to learn where that is a tensor (`targets` are empty then). Their values begin at the
@@ -252,6 +252,18 @@ class GradientModel : public Model {
     (void)rows;
     return {};
   }
+  /// Adds to `sums`, for each parameter, Σ over the rows of a bound of the second derivative of a
+  /// row's loss by it, whatever the parameters: how far a step may go in each of them. One pass.
+  /// False if there is no such bound.
+  virtual bool add_curvatures(const Batch& rows, std::span<double> sums) {
+    (void)rows, (void)sums;
+    return false;
+  }
+  /// Adds the sums of the losses at parameters + t · direction for each t of `lengths`. May cost
+  /// less than evaluate() at each of these points.
+  virtual void add_losses_along(const Batch& batch, std::span<const float> parameters,
+                                std::span<const float> direction, std::span<const double> lengths,
+                                std::span<double> losses);
   /// The ranges [begin, end) of regularized parameters (biases are not), ascending.
   virtual std::vector<std::pair<std::size_t, std::size_t>> penalized() const = 0;
   /// The length of the part of the parameter vector that has a gradient: [learned(),

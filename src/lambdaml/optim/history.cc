@@ -1,6 +1,7 @@
 #include "lambdaml/optim/history.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "lambdaml/base/error.h"
@@ -10,8 +11,15 @@ namespace lambdaml::optim {
 namespace {
 
 double mixed_dot(std::span<const float> a, std::span<const double> b) {
+  // Several sums, so that an addition need not wait for the one before.
+  constexpr std::size_t kSums = 8;
+  std::array<double, kSums> sums{};
+  std::size_t i = 0;
+  for (; i + kSums <= a.size(); i += kSums)
+    for (std::size_t k = 0; k < kSums; ++k) sums[k] += a[i + k] * b[i + k];
   double sum = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+  for (; i < a.size(); ++i) sum += a[i] * b[i];
+  for (const double part : sums) sum += part;
   return sum;
 }
 
@@ -45,7 +53,7 @@ void History::add_curvature(double curvature) {
 }
 
 void History::multiply(std::span<double> v) const {
-  if (empty()) return;
+  if (empty()) return multiply_by_scales(1, v);
   std::vector<double> factors(count_);
   for (std::size_t age = 0; age < count_; ++age) {
     const auto s = step(place(age)), y = change(place(age));
@@ -53,12 +61,21 @@ void History::multiply(std::span<double> v) const {
     add_multiple(-factors[age], y, v);
   }
   const auto newest = change(place(0));
-  const double scale = dot_product(step(place(0)), newest) / dot_product(newest, newest);
-  for (double& value : v) value *= scale;
+  double squares = 0;
+  if (scales_.empty())
+    squares = dot_product(newest, newest);
+  else
+    for (std::size_t i = 0; i < size_; ++i)
+      squares += static_cast<double>(newest[i]) * newest[i] * scales_[i];
+  multiply_by_scales(dot_product(step(place(0)), newest) / squares, v);
   for (std::size_t age = count_; age-- > 0;) {
     const auto s = step(place(age)), y = change(place(age));
     add_multiple(factors[age] - mixed_dot(y, v) / dot_product(s, y), s, v);
   }
+}
+
+void History::multiply_by_scales(double factor, std::span<double> v) const {
+  for (std::size_t i = 0; i < v.size(); ++i) v[i] *= scales_.empty() ? factor : factor * scales_[i];
 }
 
 void History::append_scalars(std::vector<double>& scalars) const {

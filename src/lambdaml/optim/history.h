@@ -15,6 +15,12 @@ class History {
   /// Keeps up to `capacity` steps of `size` parameters: 8 · capacity · size bytes.
   History(std::size_t capacity, std::size_t size);
 
+  /// What is known about the curvature of each parameter before any step, inverted and up to a
+  /// common factor: the diagonal of the first approximation. Empty: all are the same. Must stay in
+  /// place.
+  void set_scales(std::span<const float> scales) { scales_ = scales; }
+  std::span<const float> scales() const { return scales_; }
+
   /// Adds a step and the gradient's change, in place of the oldest pair when full. A pair without
   /// positive curvature, which has nothing to say about a minimum, is left out.
   void add(std::span<const float> step, std::span<const float> change);
@@ -23,7 +29,7 @@ class History {
   void add_curvature(double curvature);
   bool empty() const { return count_ == 0; }
 
-  /// Replaces v by H · v. H is the identity when empty.
+  /// Replaces v by H · v. H is the diagonal of the scales when empty.
   void multiply(std::span<double> v) const;
 
   /// For checkpoints: the pairs' floats, and their number and place as doubles.
@@ -35,6 +41,7 @@ class History {
   void set_scalars(std::span<const double> scalars);
 
  private:
+  void multiply_by_scales(double factor, std::span<double> v) const;
   std::span<const float> step(std::size_t pair) const {
     return std::span(steps_).subspan(pair * size_, size_);
   }
@@ -46,6 +53,7 @@ class History {
 
   std::size_t capacity_;
   std::size_t size_;
+  std::span<const float> scales_;
   std::size_t count_ = 0;
   std::size_t next_ = 0;  ///< where the next pair goes
   std::vector<float> steps_;

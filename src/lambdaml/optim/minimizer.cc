@@ -56,6 +56,12 @@ const std::vector<std::vector<float>>& Minimizer::points() {
   return points_;
 }
 
+std::span<const double> Minimizer::lengths() const {
+  if (!objective_.is_smooth()) return {};
+  const auto end = std::find(lengths_.begin(), lengths_.end(), 0.0);
+  return std::span(lengths_).first(static_cast<std::size_t>(end - lengths_.begin()));
+}
+
 /// The change of the objective that the slope at w promises of a step to `point`: ≤ 0.
 double Minimizer::promised(std::span<const float> point) const {
   double sum = 0;
@@ -136,10 +142,16 @@ void Minimizer::propose() {
 
 void Minimizer::search_along_steepest() {
   history_.clear();
-  for (std::size_t i = 0; i < w_.size(); ++i) direction_[i] = -steepest_[i];
+  std::vector<double> descent(steepest_.begin(), steepest_.end());
+  history_.multiply(descent);
+  double slope = 0;
+  for (std::size_t i = 0; i < w_.size(); ++i) {
+    direction_[i] = -static_cast<float>(descent[i]);
+    slope += descent[i] * steepest_[i];
+  }
   is_along_steepest_ = true;
   searching_ = true;
-  double length = 2 * value_ / (norm_ * norm_);
+  double length = 2 * value_ / slope;
   for (double& each : lengths_) {
     each = length;
     length /= 4;

@@ -22,8 +22,9 @@ namespace lambdaml::optim {
 /// which the step is judged comes with the gradient of the next one. Only if that step is refused,
 /// the losses of several shorter ones are asked for, and then the gradient at the best of them. If
 /// none of them is sufficient, the history is dropped, and steps along the steepest descent are
-/// tried, of 2 · 4^-k F / ‖g‖², k = 0 … 7: the loss is not negative, so that a longer one than the
-/// first cannot be the best of a quadratic. It begins with the gradient at the initial parameters
+/// tried, of 2 · 4^-k F / |slope|, k = 0 … 7: the loss is not negative, so that a longer one than
+/// the first cannot be the best of a quadratic. Where the history has scales, that descent is the
+/// steepest by them. It begins with the gradient at the initial parameters
 /// and such a search, or with a step that an earlier minimization's history suggests.
 class Minimizer {
  public:
@@ -44,6 +45,10 @@ class Minimizer {
   bool asks_for_losses() const { return searching_; }
   std::span<const float> trial() const { return trial_; }
   const std::vector<std::vector<float>>& points();
+  /// The points as parameters() + t · direction() for these t; empty if they are not on a line (an
+  /// L1 penalty stops parameters at 0).
+  std::span<const double> lengths() const;
+  std::span<const float> direction() const { return direction_; }
 
   /// The answers. They return whether the current parameters have changed, or cannot get better:
   /// the end of an iteration. Penalties are not included. The gradient is overwritten.

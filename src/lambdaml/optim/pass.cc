@@ -15,6 +15,10 @@ void Pass::begin() {
 void Pass::add(model::GradientModel& model, const model::Batch& batch, Minimizer& minimizer) {
   if (batch.rows() == 0) return;
   if (minimizer.asks_for_losses()) {
+    const std::span<const double> lengths = minimizer.lengths();
+    if (!lengths.empty())
+      return model.add_losses_along(batch, minimizer.parameters(), minimizer.direction(), lengths,
+                                    std::span(losses_).first(lengths.size()));
     const auto& points = minimizer.points();
     for (std::size_t k = 0; k < points.size(); ++k)
       losses_[k] += model.evaluate(batch, points[k]).loss;

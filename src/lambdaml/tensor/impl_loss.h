@@ -95,6 +95,14 @@ class LossSums {
 
 class Logistic {
  public:
+  static constexpr bool kHasClasses = true;
+  /// The losses of rows, one by one.
+  static F of(F margin, F label, F& residual) {
+    const F e = exp_of_negative(-max(margin, -margin));
+    const F inverse = 1.0F / (1.0F + e);
+    residual = (margin < F{} ? e * inverse : inverse) - label;
+    return max(F{}, (1.0F - 2.0F * label) * margin) + log_of_one_plus(e);
+  }
   /// n ≤ kBlock rows.
   void add(std::size_t n, const float* labels, float* z) {
     if (factors_ + vectors_of(n) > kBlockVectors) take_logarithm();
@@ -131,13 +139,19 @@ class Logistic {
 
 class Hinge {
  public:
+  static constexpr bool kHasClasses = true;
+  static F of(F margin, F label, F& residual) {
+    const F sign = 2.0F * label - 1.0F;
+    const F lack = 1.0F - sign * margin;
+    residual = lack > F{} ? -sign : F{};
+    return max(F{}, lack);
+  }
   /// n ≤ kBlock rows.
   void add(std::size_t n, const float* labels, float* z) {
     sums_.block(n, labels, z, [&](F margin, F label, auto valid) {
-      const F sign = 2.0F * label - 1.0F;
-      const F lack = 1.0F - sign * margin;
-      sums_.add_loss(valid(max(F{}, lack)));
-      return lack > F{} ? -sign : F{};
+      F residual;
+      sums_.add_loss(valid(of(margin, label, residual)));
+      return residual;
     });
   }
   void add_to(double* sums) const { sums_.add_to(sums); }
@@ -148,13 +162,19 @@ class Hinge {
 
 class SquaredHinge {
  public:
+  static constexpr bool kHasClasses = true;
+  static F of(F margin, F label, F& residual) {
+    const F sign = 2.0F * label - 1.0F;
+    const F lack = max(F{}, 1.0F - sign * margin);
+    residual = -2.0F * sign * lack;
+    return lack * lack;
+  }
   /// n ≤ kBlock rows.
   void add(std::size_t n, const float* labels, float* z) {
     sums_.block(n, labels, z, [&](F margin, F label, auto valid) {
-      const F sign = 2.0F * label - 1.0F;
-      const F lack = max(F{}, 1.0F - sign * margin);
-      sums_.add_loss(valid(lack * lack));
-      return -2.0F * sign * lack;
+      F residual;
+      sums_.add_loss(valid(of(margin, label, residual)));
+      return residual;
     });
   }
   void add_to(double* sums) const { sums_.add_to(sums); }
@@ -165,12 +185,17 @@ class SquaredHinge {
 
 class Squared {
  public:
+  static constexpr bool kHasClasses = false;
+  static F of(F margin, F label, F& residual) {
+    residual = margin - label;
+    return 0.5F * residual * residual;
+  }
   /// n ≤ kBlock rows; the labels are any numbers, and no row counts as correct.
   void add(std::size_t n, const float* labels, float* z) {
     sums_.block(n, labels, z, [&](F margin, F label, auto valid) {
-      const F error = margin - label;
-      sums_.add_loss(valid(0.5F * error * error));
-      return error;
+      F residual;
+      sums_.add_loss(valid(of(margin, label, residual)));
+      return residual;
     });
   }
   void add_to(double* sums) const {
@@ -190,6 +215,35 @@ void loss(std::size_t n, const float* labels, float* z, double* sums) {
   for (std::size_t i = 0; i < n; i += kBlock)
     total.add(n - i < kBlock ? n - i : kBlock, labels + i, z + i);
   total.add_to(sums);
+}
+
+/// The same with a weight for each row, by which its loss and its residual are multiplied.
+template <class Loss>
+void weighted_loss(std::size_t n, const float* labels, const float* weights, float* z,
+                   double* sums) {
+  Doubles losses;
+  Doubles residuals;
+  Doubles correct;
+  const auto run = [&](F margin, F label, F weight, auto valid) {
+    F residual;
+    losses.add(valid(weight * Loss::of(margin, label, residual)));
+    residual *= weight;
+    residuals.add(valid(residual));
+    if constexpr (Loss::kHasClasses) correct.add(valid(margin > F{} ? label : 1.0F - label));
+    return residual;
+  };
+  std::size_t i = 0;
+  for (; i + kWidth <= n; i += kWidth)
+    store(z + i, run(load(z + i), load(labels + i), load(weights + i), [](F v) { return v; }));
+  if (i < n) {
+    const First first(n - i);
+    store(z + i, first,
+          run(load(z + i, first), load(labels + i, first), load(weights + i, first),
+              [first](F v) { return keep(first, v); }));
+  }
+  sums[0] += losses.sum();
+  sums[1] += residuals.sum();
+  sums[2] += correct.sum();
 }
 
 }  // namespace

@@ -49,6 +49,8 @@ struct SparseKernels {
 
 struct KernelTable {
   using Loss = void (*)(std::size_t n, const float* labels, float* z, double* sums);
+  using WeightedLoss = void (*)(std::size_t n, const float* labels, const float* weights, float* z,
+                                double* sums);
   using AddGradient = void (*)(const float* x, std::size_t rows, std::size_t cols,
                                const float* labels, const float* weights, float bias,
                                float* gradient, double* sums);
@@ -62,6 +64,7 @@ struct KernelTable {
   SparseKernels<std::uint16_t> sparse16;
   SparseKernels<std::uint32_t> sparse32;
   Loss losses[kLosses];
+  WeightedLoss weighted_losses[kLosses];
   AddGradient add_gradient[kLosses];
   void (*axpy)(std::size_t n, float a, const float* x, float* y);
   double (*dot)(std::size_t n, const float* x, const float* y);

@@ -105,6 +105,12 @@ LossSums apply_loss(Loss loss, std::size_t n, const float* labels, float* z) {
   return {sums[0], sums[1], sums[2]};
 }
 
+LossSums apply_loss(Loss loss, std::size_t n, const float* labels, const float* weights, float* z) {
+  double sums[3] = {};
+  kernels().weighted_losses[index_of(loss)](n, labels, weights, z, sums);
+  return {sums[0], sums[1], sums[2]};
+}
+
 double logistic(std::size_t n, const float* labels, float* z, double& correct) {
   const LossSums sums = apply_loss(Loss::logistic, n, labels, z);
   correct += sums.correct;

@@ -47,6 +47,9 @@ struct LossSums {
 /// arithmetic, relative error of the loss ≤ 2e-6; no overflow for any finite z; a NaN propagates to
 /// the loss.
 LossSums apply_loss(Loss loss, std::size_t n, const float* labels, float* z);
+/// The same with a weight ≥ 0 for each row: losses and residuals are multiplied by it, `correct` is
+/// not.
+LossSums apply_loss(Loss loss, std::size_t n, const float* labels, const float* weights, float* z);
 
 /// margins, apply_loss and accumulate in one pass, which reads `x` from memory once; Σ residual_i ·
 /// x_i is added to `gradient` (x.cols). The fastest way to a gradient, for any number of rows.

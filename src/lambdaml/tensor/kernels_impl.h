@@ -32,6 +32,8 @@ constexpr KernelTable kernel_table(const char* name) {
       .sparse16 = kSparseKernels<std::uint16_t>,
       .sparse32 = kSparseKernels<std::uint32_t>,
       .losses = {loss<Logistic>, loss<Hinge>, loss<SquaredHinge>, loss<Squared>},
+      .weighted_losses = {weighted_loss<Logistic>, weighted_loss<Hinge>,
+                          weighted_loss<SquaredHinge>, weighted_loss<Squared>},
       .add_gradient = {add_gradient<Logistic>, add_gradient<Hinge>, add_gradient<SquaredHinge>,
                        add_gradient<Squared>},
       .axpy = axpy,

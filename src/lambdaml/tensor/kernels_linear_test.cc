@@ -154,6 +154,37 @@ TEST_P(LinearKernels, SmallLogisticLossesAreNotRoundedAway) {
   EXPECT_NEAR(sums[0], 1000 * std::log1p(std::exp(-20.0)), 1e-6 * 1000 * std::exp(-20.0));
 }
 
+TEST_P(LinearKernels, WeightsMultiplyLossesAndResiduals) {
+  for (std::size_t l = 0; l < kLosses; ++l)
+    for (const std::size_t n : kSizes) {
+      const std::vector<float> margins = normals(n, 12);
+      Guarded z(margins);
+      Guarded labels(n);
+      Guarded weights(n);
+      double expected[3] = {};
+      std::vector<float> residuals(n);
+      for (std::size_t i = 0; i < n; ++i) {
+        labels.data()[i] = i % 3 == 0 ? 1.0F : 0.0F;
+        weights.data()[i] = static_cast<float>(i % 4) * 0.75F;
+        // Row by row by the loss without weights.
+        double sums[3] = {};
+        residuals[i] = margins[i];
+        k().losses[l](1, labels.data() + i, &residuals[i], sums);
+        residuals[i] *= weights[i];
+        expected[0] += weights[i] * sums[0];
+        expected[1] += residuals[i];
+        expected[2] += sums[2];
+      }
+      double sums[3] = {};
+      k().weighted_losses[l](n, labels.data(), weights.data(), z.data(), sums);
+      ASSERT_NEAR(sums[0], expected[0], 2e-6 * std::abs(expected[0])) << "loss " << l;
+      ASSERT_NEAR(sums[1], expected[1], 1e-6 * static_cast<double>(n + 1)) << "loss " << l;
+      ASSERT_EQ(sums[2], expected[2]) << "loss " << l;
+      for (std::size_t i = 0; i < n; ++i)
+        ASSERT_NEAR(z[i], residuals[i], 1e-6 * (1 + std::abs(residuals[i]))) << "loss " << l;
+    }
+}
+
 TEST_P(LinearKernels, ANanMarginShowsInTheLoss) {
   for (auto* loss : k().losses) {
     std::vector<float> z(100, 1.0F);

@@ -27,6 +27,7 @@ void register_plugin(Registry& registry) {
   registry.add({.name = "linear",
                 .help = "linear regression of a number; with penalties ridge (l2), lasso (lambda)",
                 .predicts_numbers = true,
+                .takes_weights = true,
                 .optimizers = {"lbfgs", "grad_avg"},
                 .metrics = regression_metrics(),
                 .tabulate = table_of_numbers,

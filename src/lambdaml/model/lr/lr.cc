@@ -88,6 +88,7 @@ void register_plugin(Registry& registry) {
   registry.add({.name = "lr",
                 .help = "logistic regression, two classes or more (softmax)",
                 .aliases = {"sparse_lr"},
+                .takes_weights = true,
                 .optimizers = {"lbfgs", "grad_avg"},
                 .metrics = classification_metrics(),
                 .measures = classification_measures(),

@@ -59,6 +59,7 @@ void register_plugin(Registry& registry) {
   registry.add({.name = "svm",
                 .help = "linear support vector machine, two classes or more",
                 .aliases = {"sparse_svm"},
+                .takes_weights = true,
                 .optimizers = {"lbfgs", "grad_avg"},
                 .metrics = classification_metrics(),
                 .measures = classification_measures(),

@@ -35,7 +35,10 @@ class Lbfgs final : public Optimizer {
                    static_cast<std::size_t>(options.integer("lbfgs_memory")),
                    model_.parameter_count()),
         pass_(model_.parameter_count()),
-        merged_(model_.parameter_count()) {
+        merged_(model_.parameter_count()),
+        scales_(model_.parameter_count(), 1.0F),
+        l2_(l2_weight(options, problem_.rows)) {
+    minimizer_.history().set_scales(scales_);
     if (model_.learned() != model_.parameter_count())
       fail(Code::invalid_argument,
            "the optimizer lbfgs needs a model without statistics such as batch normalization's; "
@@ -43,6 +46,29 @@ class Lbfgs final : public Optimizer {
   }
 
   std::uint64_t passes_per_epoch() const override { return passes_; }
+
+  /// Columns of a text differ in their sums of squares by orders of magnitude, and so do the
+  /// curvatures of the objective by their weights. Bounds of these are known before the first step;
+  /// where rows are classified well, however, the loss has little curvature left, and what remains
+  /// is the penalty's, which is the same for all. So the scales lie halfway between: on agaricus
+  /// the bounds themselves take three times as many steps as no scales, on 200,000 rows of text a
+  /// third; their roots take as many and a third. One merge of a vector.
+  void prepare(const model::Batch& rows, comm::Communicator& communicator) override {
+    std::vector<double> curvatures(scales_.size());
+    if (!model_.add_curvatures(rows, curvatures)) return;
+    std::ranges::transform(curvatures, merged_.begin(),
+                           [](double sum) { return static_cast<float>(sum); });
+    std::array<double, 1> n{static_cast<double>(rows.rows())};
+    communicator.merge({merged_, n}, comm::Meaning::state);
+    for (float& curvature : merged_) curvature = static_cast<float>(curvature / n[0]);
+    for (const auto& [begin, end] : model_.penalized())
+      for (std::size_t i = begin; i < end; ++i) merged_[i] += static_cast<float>(l2_);
+    const float largest = *std::ranges::max_element(merged_);
+    if (!(largest > 0) || !std::isfinite(largest)) return;
+    // Of a column of zeros there is none, and no gradient.
+    for (std::size_t i = 0; i < scales_.size(); ++i)
+      scales_[i] = 1 / std::sqrt(std::max(merged_[i], 1e-12F * largest));
+  }
 
   void begin(std::span<const float> parameters) override {
     minimizer_.history().clear();
@@ -69,7 +95,11 @@ class Lbfgs final : public Optimizer {
     return {{"objective", minimizer_.value()}, {"gradient_norm", minimizer_.norm()}};
   }
 
-  State state() override { return minimizer_.state(); }
+  State state() override {
+    State state = minimizer_.state();
+    state["scales"] = scales_;
+    return state;
+  }
   /// Within a pass, its sums follow.
   std::vector<double> scalars() const override {
     std::vector<double> out = {static_cast<double>(passes_), converged_ ? 1.0 : 0.0};
@@ -151,8 +181,10 @@ class Lbfgs final : public Optimizer {
   Minimizer minimizer_;
   Pass pass_;                  ///< this worker's, in progress
   std::vector<float> merged_;  ///< the mean gradient of all rows
-  std::uint64_t passes_ = 1;   ///< of this epoch, as far as is known
-  model::Totals totals_;       ///< of all workers at the current parameters
+  std::vector<float> scales_;  ///< of the history
+  double l2_;
+  std::uint64_t passes_ = 1;  ///< of this epoch, as far as is known
+  model::Totals totals_;      ///< of all workers at the current parameters
   bool converged_ = false;
   bool is_within_pass_ = false;
 };
