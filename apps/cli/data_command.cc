@@ -118,10 +118,13 @@ std::string name_of_label(const data::Summary& info, std::int32_t label) {
   return info.names->labels.at(static_cast<std::size_t>(label));
 }
 
+std::string spread_line(const char* name, const data::Summary::Spread& spread) {
+  return fmt::format("{:9} from {:.6g} to {:.6g}, mean {:.6g}", name, spread.min, spread.max,
+                     spread.mean);
+}
+
 std::string labels_line(const data::Summary& info) {
-  if (info.targets)
-    return fmt::format("targets   from {:.6g} to {:.6g}, mean {:.6g}", info.targets->min,
-                       info.targets->max, info.targets->mean);
+  if (info.targets) return spread_line("targets", *info.targets);
   Listing labels;
   for (const auto& [label, count] : info.labels)
     labels.add(fmt::format("{}: {}", name_of_label(info, label), human_count(count)));
@@ -134,9 +137,11 @@ ordered_json to_json(const data::Summary& info, const data::Places& uri, double 
   ordered_json out{{"path", uri.display()},     {"rows", info.rows},  {"features", info.features},
                    {"nonzeros", info.nonzeros}, {"density", density}, {"labels", labels},
                    {"bytes", info.bytes},       {"parts", info.parts}};
-  if (info.targets)
-    out["targets"] = {
-        {"min", info.targets->min}, {"mean", info.targets->mean}, {"max", info.targets->max}};
+  const auto add = [&](const char* name, const std::optional<data::Summary::Spread>& spread) {
+    if (spread) out[name] = {{"min", spread->min}, {"mean", spread->mean}, {"max", spread->max}};
+  };
+  add("targets", info.targets);
+  add("weights", info.weights);
   if (info.names && !info.names->features.empty()) out["feature_names"] = info.names->features;
   for (const data::Summary::Range& range : info.tensors)
     out["tensors"].push_back({{"name", range.tensor.name},
@@ -179,6 +184,7 @@ void add_info(CLI::App& group, Globals& globals) {
       print_line(fmt::format("names     {}", names.line()));
     }
     if (info.tensors.empty() || !info.tensors.back().to_learn) print_line(labels_line(info));
+    if (info.weights) print_line(spread_line("weights", *info.weights));
     print_line(fmt::format("bytes     {}{}", human_count(info.bytes),
                            info.parts > 0 ? fmt::format(" in {} parts", info.parts) : ""));
   });

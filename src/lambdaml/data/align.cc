@@ -284,6 +284,7 @@ Dataset align(const Dataset& given, const Learned& model, const std::string& wha
 }
 
 Dataset concatenate_named(std::vector<Dataset> parts, const std::vector<std::string>& what) {
+  require_weights_in_all(parts, [&](std::size_t i) { return what[i]; });
   const auto named = [](const Dataset& part) {
     return has_features(part.names) || !part.tensors.empty();
   };

@@ -59,17 +59,19 @@ class Array {
   std::size_t size_ = 0;
 };
 
-/// What a data set has besides its features: labels or targets, one per row, or neither.
+/// What a data set has besides its features: labels or targets, one per row, or neither; weights,
+/// one per row, or none; names.
 struct Labelling {
   Labelling(Array<std::int32_t> l = {}) : labels(std::move(l)) {}
   Labelling(Array<float> t) : targets(std::move(t)) {}
 
   Array<std::int32_t> labels;
   Array<float> targets;
+  Array<float> weights;
   std::shared_ptr<const Names> names;
 };
 
-/// The labels or targets of the rows row_of(0) … row_of(n - 1), and the names.
+/// The labels or targets and the weights of the rows row_of(0) … row_of(n - 1), and the names.
 template <class RowOf>
 Labelling labelling_of(const Dataset& dataset, std::size_t n, const RowOf& row_of) {
   Labelling out;
@@ -80,6 +82,7 @@ Labelling labelling_of(const Dataset& dataset, std::size_t n, const RowOf& row_o
   };
   take(dataset.labels, out.labels);
   take(dataset.targets, out.targets);
+  take(dataset.weights, out.weights);
   out.names = dataset.names;
   return out;
 }
@@ -90,8 +93,12 @@ inline Dataset dense_dataset(Array<float> values, std::size_t rows, std::size_t 
   auto owner =
       std::make_shared<std::pair<Array<float>, Labelling>>(std::move(values), std::move(labelling));
   const auto& [v, l] = *owner;
-  return {tensor::DenseView{v.data(), rows, cols}, l.labels.span(), owner, l.targets.span(),
-          names_of_cols(l.names, cols)};
+  return {tensor::DenseView{v.data(), rows, cols},
+          l.labels.span(),
+          owner,
+          l.targets.span(),
+          names_of_cols(l.names, cols),
+          l.weights.span()};
 }
 
 /// A tensor that is being read: rows × shape numbers.
@@ -117,8 +124,12 @@ Dataset sparse_dataset(Array<std::uint64_t> offsets, Array<Index> indices, Array
       std::make_shared<std::tuple<Array<std::uint64_t>, Array<Index>, Array<float>, Labelling>>(
           std::move(offsets), std::move(indices), std::move(values), std::move(labelling));
   const auto& [o, i, v, l] = *owner;
-  return {tensor::CsrView<Index>{o.data(), i.data(), v.data(), o.size() - 1, cols}, l.labels.span(),
-          owner, l.targets.span(), names_of_cols(l.names, cols)};
+  return {tensor::CsrView<Index>{o.data(), i.data(), v.data(), o.size() - 1, cols},
+          l.labels.span(),
+          owner,
+          l.targets.span(),
+          names_of_cols(l.names, cols),
+          l.weights.span()};
 }
 
 /// The form that `automatic` selects for a sparse matrix of this size; see in_form().

@@ -87,8 +87,12 @@ Dataset with_cols(const Dataset& dataset, tensor::CsrView<Index> csr, std::size_
   const bool narrow = sizeof(Index) > 2 && cols <= kNarrowCols;
   if (!narrow && (cols >= csr.cols || all_below(csr, cols))) {
     csr.cols = cols;
-    return {csr, dataset.labels, dataset.owner, dataset.targets,
-            names_of_cols(dataset.names, cols)};
+    return {csr,
+            dataset.labels,
+            dataset.owner,
+            dataset.targets,
+            names_of_cols(dataset.names, cols),
+            dataset.weights};
   }
   if (cols <= kNarrowCols) return narrowed<std::uint16_t>(dataset, csr, cols);
   return narrowed<Index>(dataset, csr, cols);
@@ -127,7 +131,8 @@ Dataset Dataset::slice(std::size_t begin, std::size_t end) const {
           cut(targets),
           names,
           from_row(tensors, begin),
-          from_row(target_tensor, begin)};
+          from_row(target_tensor, begin),
+          cut(weights)};
 }
 
 void require_features(const Dataset& dataset, std::string_view writing) {
@@ -155,6 +160,7 @@ Dataset tensor_dataset(std::size_t rows, std::vector<TensorValues> inputs,
               owner->labelling.targets.span(), owner->labelling.names};
   for (const TensorValues& input : owner->inputs) out.tensors.push_back(view(input));
   if (owner->target) out.target_tensor = view(*owner->target);
+  out.weights = owner->labelling.weights.span();
   return out;
 }
 
@@ -189,6 +195,10 @@ std::uint64_t checksum_of(const Dataset& dataset) {
   if (!dataset.targets.empty()) {
     add("targets", 7);
     add(dataset.targets.data(), dataset.targets.size());
+  }
+  if (!dataset.weights.empty()) {
+    add("weights", 7);
+    add(dataset.weights.data(), dataset.weights.size());
   }
   const auto add_tensor = [&](const Tensor& tensor) {
     const std::string text = tensor.text();

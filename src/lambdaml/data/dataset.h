@@ -23,6 +23,7 @@ struct Names {
   std::vector<std::string> labels;
   std::string label = {};         ///< of the column of labels or targets; empty: it has none
   std::vector<float> fills = {};  ///< where a row has no value: one per feature, or none
+  std::string weight = {};        ///< of the column of weights; empty: it has none
   bool operator==(const Names&) const = default;
 };
 constexpr std::size_t kMostNames = 500'000;
@@ -33,7 +34,7 @@ constexpr std::size_t kMostNames = 500'000;
 struct Dataset {
   tensor::MatrixView features;           ///< rows × features
   std::span<const std::int32_t> labels;  ///< one per row, as in the file; empty when there are none
-  std::shared_ptr<const void> owner;     ///< keeps features, labels and targets alive
+  std::shared_ptr<const void> owner;     ///< keeps all that the spans refer to alive
   /// Real numbers to learn, one per row, finite; empty unless the set is one for regression. A set
   /// has labels or targets or neither.
   std::span<const float> targets = {};
@@ -42,6 +43,9 @@ struct Dataset {
   /// What to learn where it is not one label or one real number per row; only of a set of tensors,
   /// which then has neither labels nor targets.
   std::optional<Tensor> target_tensor = {};
+  /// By which the losses of rows are multiplied in training: one per row, finite, from 0 up. Empty:
+  /// all are 1. Models apply them relative to their mean; see weights.h.
+  std::span<const float> weights = {};
 
   /// Of all of them.
   TensorShapes tensor_shapes() const { return {{tensors.begin(), tensors.end()}, target_tensor}; }
@@ -97,6 +101,7 @@ struct ReadOptions {
   std::shared_ptr<const Names> names = nullptr;
   std::vector<TensorShape> tensors = {};  ///< of a model of tensors: its inputs
   bool is_further_file = false;  ///< of a set: what is said once has been said of the first one
+  bool is_of_several = false;    ///< its rows join those of other files: see missing.h
 };
 
 }  // namespace lambdaml::data

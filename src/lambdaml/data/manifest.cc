@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -77,8 +78,8 @@ void read_part_files(const Fields& fields, Manifest& manifest) {
 }
 
 /// Which manifests of old versions have not.
-void read_targets_and_names(const Json& json, const Fields& fields, Manifest& manifest,
-                            std::string_view what) {
+void read_later_facts(const Json& json, const Fields& fields, Manifest& manifest,
+                      std::string_view what) {
   if (json.contains("targets")) {
     const Json& targets = fields.get("targets");
     if (!targets.is_boolean()) fields.corrupt("'targets' is neither true nor false");
@@ -92,6 +93,13 @@ void read_targets_and_names(const Json& json, const Fields& fields, Manifest& ma
         tensors_from(tensors.get_ref<const std::string&>(), fmt::format("reading {}", what));
     if (!manifest.tensors.empty() && manifest.features != 0)
       fields.corrupt("it has features and tensors");
+  }
+  if (json.contains("weights")) {
+    const Json& weights = fields.get("weights");
+    if (!weights.is_number() || !(weights.get<double>() > 0) ||
+        !std::isfinite(weights.get<double>()))
+      fields.corrupt("'weights' is no number above 0");
+    manifest.weights = weights.get<double>();
   }
   if (json.contains("names")) {
     const Json& names = fields.get("names");
@@ -113,6 +121,7 @@ nlohmann::json Manifest::facts() const {
             {"labels", labels},     {"bytes", bytes},   {"checksum", checksum}};
   if (targets) json["targets"] = true;
   if (!tensors.empty()) json["tensors"] = tensors_text(tensors);
+  if (weights > 0) json["weights"] = weights;
   return json;
 }
 
@@ -172,7 +181,7 @@ Manifest Manifest::from_facts(Json json, std::string_view what) {
       fields.corrupt("the labels do not ascend");
     manifest.labels.push_back(static_cast<std::int32_t>(value));
   }
-  read_targets_and_names(json, fields, manifest, what);
+  read_later_facts(json, fields, manifest, what);
   const Json& format = fields.get("format");
   if (!format.is_string()) fields.corrupt("'format' is not a name");
   manifest.format = format.get<std::string>();

@@ -16,6 +16,7 @@ Manifest example() {
   manifest.sparse = true;
   manifest.labels = {-1, 1};
   manifest.bytes = 9000;
+  manifest.weights = 12.5;
   return manifest;
 }
 
@@ -28,6 +29,7 @@ TEST(Manifest, SurvivesItsText) {
   EXPECT_EQ(again.sparse, manifest.sparse);
   EXPECT_EQ(again.labels, manifest.labels);
   EXPECT_EQ(again.bytes, manifest.bytes);
+  EXPECT_EQ(again.weights, manifest.weights);
   EXPECT_EQ(again.format, "shard");
   EXPECT_EQ(again.rows(), 10U);
   EXPECT_EQ(again.parts(), 3U);
@@ -58,6 +60,9 @@ TEST(Manifest, WhatMakesNoSenseIsRefused) {
       {"  -1,\n", "  -2147483649,\n", "a label does not fit 32 bits"},
       {"  -1,\n", "  18446744073709551615,\n", "a label does not fit 32 bits"},
       {"  -1,\n", "  \"a\",\n", "a label is no integer"},
+      {"12.5", "\"12.5\"", "'weights' is no number above 0"},
+      {"12.5", "-1", "'weights' is no number above 0"},
+      {"12.5", "0", "'weights' is no number above 0"},
       {"{", "[", "this is not a JSON object"},
   };
   for (const Change& change : changes) {

@@ -28,6 +28,7 @@ std::string names_text(const Names& names) {
   if (!names.features.empty()) json["features"] = names.features;
   if (!names.labels.empty()) json["labels"] = names.labels;
   if (!names.label.empty()) json["label"] = names.label;
+  if (!names.weight.empty()) json["weight"] = names.weight;
   if (!names.fills.empty()) json["fills"] = names.fills;
   return json_text(json);
 }
@@ -42,6 +43,7 @@ std::shared_ptr<const Names> names_from(std::string_view text, std::size_t cols,
     names->features = json.value("features", names->features);
     names->labels = json.value("labels", names->labels);
     names->label = json.value("label", names->label);
+    names->weight = json.value("weight", names->weight);
     names->fills = json.value("fills", names->fills);
   } catch (const nlohmann::json::exception&) {
     fail(Code::data_corrupt, "{}: its names are of another form than this program writes", what);

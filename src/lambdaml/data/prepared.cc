@@ -13,6 +13,7 @@
 #include "lambdaml/data/integrity.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/rows.h"
+#include "lambdaml/data/weights.h"
 
 namespace lambdaml::data {
 namespace {
@@ -79,6 +80,8 @@ Dataset parse_part(const std::shared_ptr<const Buffer>& bytes, std::size_t i,
        manifest.targets ? part.rows() : 0);
   want(part.tensor_shapes() == manifest.tensors, "as tensors", part.tensor_shapes().text(),
        manifest.tensors.text());
+  want(part.weights.empty() == (manifest.weights == 0), "weights", part.weights.size(),
+       manifest.weights == 0 ? 0 : part.rows());
   for (const std::int32_t label : distinct_labels(part.labels))
     if (!std::binary_search(manifest.labels.begin(), manifest.labels.end(), label))
       fail(Code::data_corrupt,
@@ -107,6 +110,7 @@ Buffer load_part(storage::Storage& store, const std::string& key) {
 }
 
 Dataset dealt_back(std::vector<Dataset> parts, const std::string& what) {
+  require_weights_in_all(parts, [&](std::size_t) { return what; });
   for (const Dataset& part : parts)
     if (part.labelled() != parts[0].labelled())
       fail(Code::data_corrupt, "reading {}: some parts have labels and some have none", what);
@@ -129,6 +133,11 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
   if (dataset.rows() < n)
     fail(Code::invalid_argument, "{} rows cannot be cut in {} parts: use fewer workers",
          dataset.rows(), n);
+  if (!dataset.weights.empty() && !plugin.holds_weights)
+    fail(Code::invalid_argument,
+         "files of the format {} have no place for the rows' weights: prepare shards, or leave "
+         "--weight-column away",
+         plugin.name);
   const std::vector<std::string> before = parts_there(store);
   // Without a manifest, readers take the folder for unfinished and not for the previous set.
   store.remove(kManifestKey);
@@ -139,6 +148,7 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
   manifest.sparse = tensor::is_sparse(dataset.features);
   manifest.labels = distinct_labels(dataset.labels);
   manifest.targets = !dataset.targets.empty();
+  manifest.weights = sum_of_weights(dataset);
   manifest.names = dataset.names;
   manifest.tensors = dataset.tensor_shapes();
   manifest.part_rows.resize(n);

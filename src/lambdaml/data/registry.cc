@@ -1,6 +1,7 @@
 #include "lambdaml/data/registry.h"
 
 #include "lambdaml/base/option_sets.h"
+#include "lambdaml/data/weights.h"
 
 namespace lambdaml::data {
 
@@ -18,7 +19,13 @@ Options format_options() {
 Dataset read_with(const Plugin& plugin, std::shared_ptr<const Buffer> bytes, ReadOptions how,
                   const Options& given) {
   how.options = with_values_of(plugin.options, given);
-  return plugin.read(std::move(bytes), how);
+  // Rows for a model need no weights.
+  const WeightColumn weights = how.features == 0 ? WeightColumn(given) : WeightColumn({});
+  if (!plugin.holds_weights && how.options.find("weight_column") == nullptr)
+    require_weights(weights, false, how.what);
+  Dataset out = plugin.read(std::move(bytes), how);
+  require_weights(weights, !out.weights.empty(), how.what);
+  return out;
 }
 
 std::vector<std::string> format_names() {

@@ -79,6 +79,9 @@ struct Plugin {
   /// are options of jobs and of every command that reads data. Files made by write() are read with
   /// the defaults.
   std::vector<Option> options = {};
+  /// Its files have the weights of rows, so that write() keeps them and read() finds them without
+  /// an option.
+  bool holds_weights = false;
 };
 
 using Registry = RegistryOf<Plugin>;

@@ -133,7 +133,7 @@ Dataset join_dense(const std::vector<Dataset>& parts, const Size& size, const Or
 }
 
 /// Targets if one part has them: in the others they happened to be whole numbers. Neither where a
-/// tensor is to be learned.
+/// tensor is to be learned. Weights if all parts have them.
 template <class Order>
 Labelling join_labelling(const std::vector<Dataset>& parts, std::size_t rows, const Order& order) {
   Labelling out;
@@ -150,6 +150,12 @@ Labelling join_labelling(const std::vector<Dataset>& parts, std::size_t rows, co
   } else {
     out.labels = Array<std::int32_t>(rows);
     order(parts, [&](std::size_t i, std::size_t k) { out.labels[r++] = parts[i].labels[k]; });
+  }
+  const auto has_weights = [](const Dataset& part) { return !part.weights.empty(); };
+  if (std::any_of(parts.begin(), parts.end(), has_weights)) {
+    out.weights = Array<float>(rows);
+    r = 0;
+    order(parts, [&](std::size_t i, std::size_t k) { out.weights[r++] = parts[i].weights[k]; });
   }
   if (!parts.empty()) out.names = parts[0].names;
   return out;
@@ -236,6 +242,16 @@ Dataset take_rows(const Dataset& dataset, std::span<const std::uint32_t> order) 
   if (std::any_of(order.begin(), order.end(), [&](std::uint32_t r) { return r >= rows; }))
     fail(Code::internal, "taking rows beyond the {} there are", rows);
   return gather(dataset, order.size(), [&](std::size_t r) { return order[r]; });
+}
+
+void require_weights_in_all(const std::vector<Dataset>& parts,
+                            const std::function<std::string(std::size_t)>& what_of) {
+  const auto has_weights = [](const Dataset& part) { return !part.weights.empty(); };
+  if (std::ranges::none_of(parts, has_weights)) return;
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    if (parts[i].rows() != 0 && !has_weights(parts[i]))
+      fail(Code::invalid_argument,
+           "{}: its rows have no weights, unlike those of other files of the set", what_of(i));
 }
 
 Dataset concatenate(std::vector<Dataset> parts) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,14 @@ Dataset with_label_column(const Dataset& rows, std::int64_t column, const std::s
 /// The same by the option `label`, for formats whose columns have no names; no label by default.
 Dataset with_label_column(const Dataset& rows, const ReadOptions& options);
 
+/// Throws invalid_argument if some parts have weights and others with rows have none; `what_of`
+/// names a part.
+void require_weights_in_all(const std::vector<Dataset>& parts,
+                            const std::function<std::string(std::size_t)>& what_of);
+
 /// Both join parts to one data set: as wide as the widest part; sparse if one part is; labelled if
-/// all parts are, with targets if one part has them; named as the first part is.
+/// all parts are, with targets if one part has them; with weights if one part has them; named as
+/// the first part is.
 
 /// Reverses the cut of take_part(): takes one row of each part in turn, skipping parts that have
 /// run out.

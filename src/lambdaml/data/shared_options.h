@@ -16,6 +16,14 @@ inline Option label_option() {
               "and Matrix Market files none"};
 }
 
+inline Option weight_column_option() {
+  return {.name = "weight_column",
+          .default_value = std::string(),
+          .help =
+              "column of the rows' weights in training: a name, an index from 0 or from the end "
+              "(-1), or none; of an .npz file the array, by default sample_weight"};
+}
+
 inline Option labels_file_option() {
   return {.name = "labels_file",
           .default_value = std::string(),

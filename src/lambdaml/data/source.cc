@@ -17,9 +17,11 @@
 #include "lambdaml/data/foreign.h"
 #include "lambdaml/data/images.h"
 #include "lambdaml/data/integrity.h"
+#include "lambdaml/data/missing.h"
 #include "lambdaml/data/prepared.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/rows.h"
+#include "lambdaml/data/weights.h"
 #include "lambdaml/storage/registry.h"
 
 namespace lambdaml::data {
@@ -206,6 +208,8 @@ Dataset read_bare_parts(storage::Storage& store, std::size_t n, const Choice& ch
 Dataset read_files(const Files& files, const Choice& choice, ReadOptions options,
                    std::vector<SourceFile>* sources) {
   const std::size_t n = files.entries.size();
+  const bool is_of_several = options.is_of_several;
+  options.is_of_several |= n > 1;
   std::vector<Parsed> parsed(n);
   const auto read_file = [&](std::size_t i, std::size_t threads) {
     const std::string& key = files.entries[i].key;
@@ -234,8 +238,10 @@ Dataset read_files(const Files& files, const Choice& choice, ReadOptions options
     parts.push_back(std::move(parsed[i].dataset));
     names.push_back(of_file(options, files.entries[i].key, 1).what);
   }
-  if (parts.size() == 1) return parts[0];
-  return in_form(concatenate_named(std::move(parts), names), choice.form);
+  const Dataset joined = parts.size() == 1
+                             ? parts[0]
+                             : in_form(concatenate_named(std::move(parts), names), choice.form);
+  return is_of_several ? joined : filled_by_means(joined, options.what);
 }
 
 Parsed read_file(const Uri& uri, const Choice& choice, const ReadOptions& options, bool note) {
@@ -283,6 +289,8 @@ Dataset read_folder(const Uri& uri, const Choice& choice, const ReadOptions& opt
       fail(Code::invalid_argument, "reading {}: its parts are of the format {}, not {}",
            options.what, manifest->format, format);
     const Dataset whole = read_prepared(*store, *manifest, options.threads, options.what);
+    if (options.features == 0)
+      require_weights(WeightColumn(options.options), manifest->weights > 0, options.what);
     return choice.form == Form::automatic ? whole : in_form(whole, choice.form);
   }
   if (std::optional<Dataset> set = read_files_of_a_set(*store, choice, options, sources))
@@ -309,7 +317,7 @@ std::vector<TensorShape> tensors_of(const Learned& model) {
 /// What read() does for one place; `model` has features if rows are read for one.
 Dataset read_place(const Learned& model, const Uri& uri, std::string_view format,
                    std::size_t threads, std::vector<SourceFile>* sources,
-                   const Options& format_options) {
+                   const Options& format_options, bool is_of_several) {
   const Choice choice = choose(format);
   const ReadOptions options{.what = uri.display(),
                             .form = choice.form,
@@ -317,7 +325,8 @@ Dataset read_place(const Learned& model, const Uri& uri, std::string_view format
                             .options = format_options,
                             .features = model.features,
                             .names = model.names,
-                            .tensors = tensors_of(model)};
+                            .tensors = tensors_of(model),
+                            .is_of_several = is_of_several};
   const std::optional<std::filesystem::path> path = storage::local_file(uri);
   if (path && std::filesystem::is_character_file(*path) && *path != "/dev/stdin")
     fail(Code::invalid_argument, "reading {}: it is a device and no file", uri.display());
@@ -338,7 +347,7 @@ Dataset read_place(const Learned& model, const Uri& uri, std::string_view format
     // Rows and labels in two files.
     const Uri rows = uri / "X.npy";
     if (const storage::Object inside = storage::open_object(rows); inside.store->exists(inside.key))
-      return read_place(model, rows, format, threads, sources, format_options);
+      return read_place(model, rows, format, threads, sources, format_options, is_of_several);
   }
   return read_folder(uri, choice, options, format, sources);
 }
@@ -347,16 +356,17 @@ Dataset read_all(const Learned& model, const Places& places, std::string_view fo
                  std::size_t threads, std::vector<SourceFile>* sources,
                  const Options& format_options) {
   if (!places.several())
-    return read_place(model, places.uris[0], format, threads, sources, format_options);
+    return read_place(model, places.uris[0], format, threads, sources, format_options, false);
   std::vector<Dataset> parts;
   std::vector<std::string> names;
   Learned known = model;
   for (const Uri& uri : places.uris) {
-    parts.push_back(read_place(known, uri, format, threads, sources, format_options));
+    parts.push_back(read_place(known, uri, format, threads, sources, format_options, true));
     names.push_back(uri.display());
     if (!known.names) known.names = parts[0].names;
   }
-  return in_form(concatenate_named(std::move(parts), names), choose(format).form);
+  return filled_by_means(in_form(concatenate_named(std::move(parts), names), choose(format).form),
+                         places.display());
 }
 
 }  // namespace
@@ -373,14 +383,19 @@ std::string part_key(std::size_t i, std::size_t n) { return fmt::format("{}_{}",
 
 Dataset read(const Places& places, std::string_view format, std::size_t threads,
              std::vector<SourceFile>* files, const Options& format_options) {
-  return read_all({}, places, format, threads, files, format_options);
+  Dataset out = read_all({}, places, format, threads, files, format_options);
+  if (WeightColumn(format_options).is_refused) out.weights = {};
+  require_positive_weights(out, places.display());
+  return out;
 }
 
 Dataset read_for(const Learned& model, const Places& places, std::string_view format,
                  std::size_t threads, std::vector<SourceFile>* files,
                  const Options& format_options) {
-  return align(read_all(model, places, format, threads, files, format_options), model,
-               places.display());
+  Dataset out = align(read_all(model, places, format, threads, files, format_options), model,
+                      places.display());
+  out.weights = {};
+  return out;
 }
 
 }  // namespace lambdaml::data

@@ -35,6 +35,7 @@ struct Manifest {
   bool sparse = false;
   std::vector<std::int32_t> labels;    ///< distinct, ascending; empty when there are none
   bool targets = false;                ///< its rows have real targets
+  double weights = 0;                  ///< the sum of its rows' weights; 0: they have none
   std::shared_ptr<const Names> names;  ///< null if nothing has a name, or unknown: see facts()
   TensorShapes tensors;                ///< of a set of tensors, which has no features
   std::uint64_t bytes = 0;             ///< of all parts

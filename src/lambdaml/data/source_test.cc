@@ -244,6 +244,106 @@ TEST_F(Source, SplitsAndReadsBack) {
       }
 }
 
+TEST_F(Source, MissingValuesAreFilledByTheMeansOfAllFiles) {
+  put("set/a.csv", "y,a,b,c\n1,1,,r\n0,,,g\n");
+  put("set/b.csv", "y,b,a,c\n1,4,6,b\n0,8,,r\n1,9,2,r\n");
+  put("set/c.csv", "y,a,b,c\n");
+  put("empty/a.csv", "y,a,b\n1,1,\n0,,\n");
+  put("empty/b.csv", "y,a,b\n1,1,\n");
+  Options options = format_options();
+  options.parse("missing", "mean", "--missing");
+  const auto filled = [&](const std::string& places, std::string_view format = "auto") {
+    return read(Places::parse(places), format, 2, nullptr, options);
+  };
+  const std::vector<std::vector<float>> rows = {
+      {1, 7, 0, 0, 1}, {3, 7, 0, 1, 0}, {6, 4, 1, 0, 0}, {3, 8, 0, 0, 1}, {2, 9, 0, 0, 1}};
+  for (const std::string& places :
+       {text("set"), text("set/*.csv"), text("set/a.csv") + "," + text("set/b.csv"),
+        text("set/a.csv") + "," + text("set/[bc].csv")}) {
+    const Dataset data = filled(places);
+    EXPECT_EQ(to_rows(data), rows) << places;
+    // A model keeps them.
+    EXPECT_EQ(data.names->fills, (std::vector<float>{3, 7, 0, 0, 0})) << places;
+  }
+  EXPECT_EQ(to_rows(filled(text("set/b.csv"))),
+            (std::vector<std::vector<float>>{{4, 6, 1, 0}, {8, 4, 0, 1}, {9, 2, 0, 1}}));
+  EXPECT_NE(error_of([&] {
+              filled(text("empty"));
+            }).find("empty: column 'b': every value is missing: remove the column"),
+            std::string::npos);
+}
+
+TEST_F(Source, WeightsGoWithTheirRows) {
+  std::string table = "y,a,w\n";
+  for (int i = 0; i < 10; ++i) table += fmt::format("{},{},{}\n", i % 2, i, 0.5 * i);
+  put("a.csv", table);
+  put("b.csv", "y,a,w\n1,10,5\n");
+  Options options = format_options();
+  options.parse("weight_column", "w", "--weight-column");
+  const auto read_it = [&](const std::string& name) {
+    return read(Places::parse(text(name)), "auto", 2, nullptr, options);
+  };
+  const auto fit = [](const Dataset& data) {
+    ASSERT_EQ(data.weights.size(), data.rows());
+    const std::vector<std::vector<float>> rows = to_rows(data);
+    for (std::size_t r = 0; r < rows.size(); ++r) EXPECT_EQ(data.weights[r], 0.5F * rows[r][0]);
+  };
+  const Dataset whole = read_it("[ab].csv");
+  EXPECT_EQ(whole.rows(), 11U);
+  fit(whole);
+  fit(whole.slice(3, 7));
+  fit(in_form(whole, Form::sparse));
+  fit(in_form(in_form(whole, Form::sparse), Form::dense));
+  fit(with_cols(whole, 3));
+  fit(take_rows(whole, std::vector<std::uint32_t>{7, 0, 10}));
+  const auto store = storage::open(uri("parts"));
+  const Manifest manifest = split(whole, 3, *store);
+  EXPECT_EQ(manifest.weights, 27.5);
+  fit(read_part(*store, 1, manifest));
+  EXPECT_TRUE(same(read(uri("parts")), whole));
+  EXPECT_TRUE(same(read_it("parts"), whole));
+  // The same rows without weights, or with others, are another set.
+  Dataset plain = whole;
+  plain.weights = {};
+  EXPECT_NE(checksum_of(plain), checksum_of(whole));
+  split(plain, 3, *storage::open(uri("plain")));
+  EXPECT_FALSE(same(read(uri("plain")), whole));
+  EXPECT_EQ(error_of([&] { read_it("plain"); }),
+            fmt::format("invalid_argument: {}: its rows have no weights: --weight-column 'w' is "
+                        "for a column of a CSV "
+                        "or TSV file, an array of an .npz file, or a set that was prepared with it",
+                        uri("plain").display()));
+  options.parse("weight_column", "none", "--weight-column");
+  EXPECT_TRUE(same(read_it("parts"), plain));
+}
+
+TEST_F(Source, WeightsThatCannotBe) {
+  Options options = format_options();
+  options.parse("weight_column", "w", "--weight-column");
+  const auto error_with = [&](const std::string& name) {
+    return error_of([&] { read(Places::parse(text(name)), "auto", 1, nullptr, options); });
+  };
+  put("zero.csv", "y,a,w\n1,2,0\n0,3,0\n");
+  EXPECT_NE(error_with("zero.csv").find("zero.csv: the weights of all rows are 0"),
+            std::string::npos);
+  put("a.libsvm", kDense);
+  EXPECT_NE(error_with("a.libsvm").find("a.libsvm: its rows have no weights: --weight-column 'w'"),
+            std::string::npos);
+  // Only one of two files has them.
+  put("set/part-0.csv", "y,a,w\n1,2,1\n0,3,1\n");
+  put("set/part-1.csv", "y,a\n1,2\n");
+  EXPECT_NE(error_with("set").find("part-1.csv: --weight-column 'w': there is no such column"),
+            std::string::npos);
+  // Text files have no place for them.
+  put("good.csv", "y,a,w\n1,2,1\n0,3,2\n");
+  const Dataset good = read(Places::parse(text("good.csv")), "auto", 1, nullptr, options);
+  EXPECT_NE(error_of([&] {
+              split(good, 2, *storage::open(uri("t")), "libsvm");
+            }).find("libsvm have no place for the rows' weights"),
+            std::string::npos);
+  EXPECT_TRUE(storage::open(uri("t"))->list("").empty());
+}
+
 TEST_F(Source, SplitsInAnyStore) {
   const Dataset data = parse_text(sparse_text());
   const Uri uri = Uri::parse("memory://data_source_test/set");

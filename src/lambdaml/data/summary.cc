@@ -24,10 +24,10 @@ std::uint64_t count_nonzeros(const tensor::DenseView& dense) {
   return n - static_cast<std::uint64_t>(std::count(dense.data, dense.data + n, 0.0F));
 }
 
-Summary::Targets spread_of(std::span<const float> targets) {
-  const auto [min, max] = std::minmax_element(targets.begin(), targets.end());
-  const double sum = std::accumulate(targets.begin(), targets.end(), 0.0);
-  return {*min, sum / static_cast<double>(targets.size()), *max};
+Summary::Spread spread_of(std::span<const float> values) {
+  const auto [min, max] = std::minmax_element(values.begin(), values.end());
+  const double sum = std::accumulate(values.begin(), values.end(), 0.0);
+  return {*min, sum / static_cast<double>(values.size()), *max};
 }
 
 template <class T, class Convert>
@@ -113,6 +113,7 @@ Summary summarize(const Places& places, std::string_view format, std::size_t thr
     out.tensors.push_back(range_of(tensor, out.rows, false));
   if (dataset.target_tensor)
     out.tensors.push_back(range_of(*dataset.target_tensor, out.rows, true));
+  if (!dataset.weights.empty()) out.weights = spread_of(dataset.weights);
   out.names = dataset.names;
   for (const Uri& uri : places.uris) add_stored(uri, out);
   return out;

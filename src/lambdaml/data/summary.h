@@ -18,10 +18,11 @@ struct Summary {
   std::uint64_t features = 0;
   std::uint64_t nonzeros = 0;                    ///< values that are not 0
   std::map<std::int32_t, std::uint64_t> labels;  ///< number of rows by label; empty without labels
-  struct Targets {
+  struct Spread {
     double min = 0, mean = 0, max = 0;
   };
-  std::optional<Targets> targets;  ///< of a set for regression
+  std::optional<Spread> targets;  ///< of a set for regression
+  std::optional<Spread> weights;  ///< of rows that have weights
   struct Range {
     TensorShape tensor;
     double min = 0, mean = 0, max = 0;  ///< of all its numbers

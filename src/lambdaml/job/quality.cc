@@ -17,14 +17,14 @@ namespace {
 constexpr const char* kAdvice =
     "use --scale standard, a smaller --lr or more epochs, and look at the labels";
 
-/// −Σ w · n · ln share / Σ n over the classes, where a share is that of w · n: the mean loss of the
-/// best model that gives the same probabilities to every row.
+/// −Σ w · ln share / Σ n over the classes of n rows and the sum of weights w, where a share is that
+/// of w: the mean loss of the best model that gives the same probabilities to every row.
 double loss_of_shares(const Outcome& outcome) {
   std::vector<double> weighted;
   double rows = 0, sum = 0;
   for (std::size_t c = 0; c < outcome.class_rows.size(); ++c) {
     const auto n = static_cast<double>(outcome.class_rows[c]);
-    weighted.push_back(outcome.class_weights.empty() ? n : n * outcome.class_weights[c]);
+    weighted.push_back(outcome.class_weight_sums.empty() ? n : outcome.class_weight_sums[c]);
     rows += n;
     sum += weighted.back();
   }
@@ -92,12 +92,12 @@ std::vector<std::string> warnings_of(const Outcome& outcome) {
   const model::Shape shape{outcome.data.features, outcome.data.labels, nullptr, outcome.data.names};
   const bool are_counted =
       outcome.class_rows.size() == shape.classes() && shape.classes() > 0 &&
-      (outcome.class_weights.empty() || outcome.class_weights.size() == shape.classes());
+      (outcome.class_weight_sums.empty() || outcome.class_weight_sums.size() == shape.classes());
   if (plugin.predicts_numbers)
     add(constant_by_r2(outcome, plugin));
   else if (are_counted && outcome.loss_is_log_loss)
     add(constant_by_log_loss(outcome));
-  else if (are_counted && outcome.class_weights.empty() && has(plugin, "accuracy"))
+  else if (are_counted && outcome.class_weight_sums.empty() && has(plugin, "accuracy"))
     add(constant_by_accuracy(outcome, shape));
   add(not_converged(outcome));
   if (are_counted)

@@ -21,15 +21,16 @@ struct Outcome {
   const data::Manifest& data;
   model::Totals train;  ///< of the final model on the training rows of all workers
   std::span<const std::uint64_t> class_rows;  ///< training rows of each class; empty: unknown
-  std::span<const double> class_weights;      ///< by which losses were multiplied; empty: 1
+  /// Of the weights by which losses were multiplied, over these rows; empty: all are 1.
+  std::span<const double> class_weight_sums;
   bool loss_is_log_loss = false;
   std::uint64_t epochs = 0;  ///< done
   std::string ended_by;
 };
 
 /// One line for each of these that is so: the model is no better than a constant one (on the
-/// training rows: by log loss than the shares of the classes, weighted as the job weighs them, or,
-/// for a model without probabilities and weights, by accuracy than the most frequent class; of
+/// training rows: by log loss than the shares of the classes, weighted as the job weighs its rows,
+/// or, for a model without probabilities and weights, by accuracy than the most frequent class; of
 /// numbers, R² is not above 0); the optimizer has a criterion of convergence, and the epochs were
 /// over before; a label of the data occurs in no training row. None for a job that is only paused.
 std::vector<std::string> warnings_of(const Outcome& outcome);

@@ -33,7 +33,7 @@ class Warnings : public testing::Test {
                         .data = data_,
                         .train = train,
                         .class_rows = class_rows_,
-                        .class_weights = class_weights_,
+                        .class_weight_sums = class_weight_sums_,
                         .loss_is_log_loss = options_.text("model") == "lr",
                         .epochs = 7,
                         .ended_by = ended_by_});
@@ -42,7 +42,7 @@ class Warnings : public testing::Test {
   Options options_ = job_options();
   data::Manifest data_;
   std::vector<std::uint64_t> class_rows_{30, 70};
-  std::vector<double> class_weights_;
+  std::vector<double> class_weight_sums_;
   std::string ended_by_ = "converged";
 };
 
@@ -70,7 +70,7 @@ TEST_F(Warnings, OfAnAccuracyThatTheMostFrequentClassReaches) {
 }
 
 TEST_F(Warnings, OfLossesThatAreWeighted) {
-  class_weights_ = {100.0 / 60, 100.0 / 140};
+  class_weight_sums_ = {50, 50};
   // Balanced: both classes weigh as much, and a coin's loss is ln 2.
   EXPECT_THAT(of({.loss = 69.2, .rows = 100, .correct = 60}), IsEmpty());
   EXPECT_THAT(of({.loss = 69.4, .rows = 100, .correct = 90}),

@@ -40,7 +40,7 @@ struct Sums {
   std::uint64_t rounds = 0, epochs = 0, best_epoch = 0;
   std::string ended_by;
   std::vector<std::uint64_t> class_rows;
-  std::vector<double> class_weights;
+  std::vector<double> class_weight_sums;
   bool loss_is_log_loss = false;
 };
 
@@ -48,10 +48,14 @@ struct Sums {
 void add_class_rows(const json& report, Sums& sums) {
   const auto counts = report.find("class_rows");
   if (counts == report.end()) return;
-  sums.class_rows.resize(std::max(sums.class_rows.size(), counts->size()));
-  for (std::size_t c = 0; c < counts->size(); ++c)
-    sums.class_rows[c] += counts->at(c).get<std::uint64_t>();
-  if (report.contains("class_weights")) report.at("class_weights").get_to(sums.class_weights);
+  const auto add = [](const json& numbers, auto& to) {
+    to.resize(std::max(to.size(), numbers.size()));
+    for (std::size_t c = 0; c < numbers.size(); ++c)
+      to[c] += numbers.at(c).get<typename std::decay_t<decltype(to)>::value_type>();
+  };
+  add(*counts, sums.class_rows);
+  if (report.contains("class_weight_sums"))
+    add(report.at("class_weight_sums"), sums.class_weight_sums);
   sums.loss_is_log_loss = report.value("loss_is_log_loss", false);
 }
 
@@ -143,7 +147,7 @@ ordered_json summary_of(const JobEnd& end) {
                                      .data = end.data,
                                      .train = sums.train,
                                      .class_rows = sums.class_rows,
-                                     .class_weights = sums.class_weights,
+                                     .class_weight_sums = sums.class_weight_sums,
                                      .loss_is_log_loss = sums.loss_is_log_loss,
                                      .epochs = sums.epochs,
                                      .ended_by = sums.ended_by});

@@ -78,6 +78,12 @@ double l2_weight(const Options& options, double rows) {
   return rows > 0 ? 1 / rows : 0;
 }
 
+Options with_l2_for(Options options, double weights) {
+  if (weights > 0 && !options.real_unless_word("l2"))
+    options.set("l2", Option::Value(1 / weights), "l2");
+  return options;
+}
+
 std::size_t merge(comm::Communicator& communicator, std::span<float> values, model::Totals& totals,
                   comm::Meaning meaning, const Position& position) {
   return with_totals(values, totals, position,

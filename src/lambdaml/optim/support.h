@@ -39,6 +39,10 @@ Option l2_option();
 /// which is the penalty of scikit-learn's and LIBLINEAR's C = 1. `rows` are those of all workers.
 double l2_weight(const Options& options, double rows);
 
+/// The options with that weight for rows which have weights themselves, of that sum (0: they have
+/// none): `auto` is 1 / sum, as it is for scikit-learn's sample_weight.
+Options with_l2_for(Options options, double weights);
+
 /// For Plugin::defaults of optimizers that go to the optimum: with test data, and unless a metric
 /// of the held-out rows may end the job, no row is held out.
 void add_share_of_validation(const Options& given, std::map<std::string, std::string>& defaults);

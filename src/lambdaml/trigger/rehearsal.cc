@@ -70,6 +70,14 @@ void require_features(const model::Plugin& plugin, const data::Manifest& data,
       what, data.tensors.text(), plugin.name);
 }
 
+/// Throws if rows have weights which the model does not take.
+void require_no_weights(const model::Plugin& plugin, const data::Manifest& data,
+                        const std::string& what) {
+  if (data.weights == 0 || plugin.takes_weights) return;
+  fail(Code::invalid_argument,
+       "{}: its rows have weights, and {} takes none: use --weight-column none", what, plugin.name);
+}
+
 /// Throws unless the classes that have weights are those of the data.
 void require_class_weights(const model::Plugin& plugin, const model::Shape& shape,
                            const Options& options) {
@@ -102,6 +110,7 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
       model::registry().get(options.text("model")).for_job(options, data.has_integers());
   require_features(plugin, data, what);
   require_targets(plugin, data, options.text("data"));
+  require_no_weights(plugin, data, what);
   const model::Shape shape{
       data.features,       learns_classes(plugin) ? data.labels : std::vector<std::int32_t>(),
       staged.definition,   data.names,

@@ -8,6 +8,7 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/control/channel.h"
+#include "lambdaml/data/weights.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/trigger/reach.h"
@@ -58,7 +59,11 @@ StagedData stage(const Options& options, storage::Storage& channel) {
     channel.save(control::keys::kInitialModel, *out.init->bytes);
     out.files.push_back({out.init->what, data::content_of(*out.init->bytes)});
   }
-  if (const auto prepared = find_usable(options, places, workers)) {
+  const data::WeightColumn weights(options);
+  std::optional<data::Manifest> prepared = find_usable(options, places, workers);
+  if (prepared && prepared->weights > 0 && weights.is_refused) prepared.reset();
+  if (prepared) {
+    data::require_weights(weights, prepared->weights > 0, places.display());
     out.data = *prepared;
     out.data_uri = places.uris[0].text();
   } else {

@@ -44,6 +44,7 @@ SplitRule split_rule(const job::TrainEvent& event, bool supervised, bool by_clas
   if (event.data.tensors.target) by_class = false;  // rows have no class
   return {.worker = event.worker,
           .part_rows = event.data.part_rows,
+          .weights = event.data.weights,
           .classes = by_class ? event.data.labels.size() : 1,
           .by_class = by_class,
           .ratio = supervised ? event.options.real("valid_ratio") : 0.0,
@@ -65,6 +66,7 @@ std::string Split::to_json() const {
   nlohmann::json out{{"training_rows", training_rows}, {"bounds", nlohmann::json::array()}};
   for (const std::uint64_t bound : bounds) out["bounds"].push_back(checksum_text(bound));
   for (const std::uint64_t bound : from) out["from"].push_back(checksum_text(bound));
+  if (weights > 0) out["weights"] = weights;
   return json_text(out);
 }
 
@@ -77,6 +79,7 @@ Split Split::from_json(const std::string& text, std::size_t workers, std::size_t
       split.bounds.push_back(checksum_from(bound.get_ref<const std::string&>()).value());
     for (const nlohmann::json& bound : in.value("from", nlohmann::json::array()))
       split.from.push_back(checksum_from(bound.get_ref<const std::string&>()).value());
+    split.weights = in.value("weights", 0.0);
   } catch (const std::exception& error) {
     fail(Code::data_corrupt, "the split in a checkpoint: {}", error.what());
   }
@@ -92,7 +95,8 @@ Split agree_on_split(const SplitRule& rule, const model::Rows& own,
                      comm::Communicator& communicator) {
   if (rule.version < data::OrderVersion::reshuffled)
     return {data::training_rows(rule.part_rows, rule.ratio), {}};
-  if (!rule.needs_merges()) return {rule.part_rows, {}};
+  if (!rule.needs_merges())
+    return {.training_rows = rule.part_rows, .bounds = {}, .weights = rule.weights};
   Split split;
   if (rule.folds == 0) {
     split.bounds = bounds_of(rule.ratio, rule, own, communicator);
@@ -106,11 +110,21 @@ Split agree_on_split(const SplitRule& rule, const model::Rows& own,
     split.from = end(rule.fold);
     split.bounds = end(rule.fold + 1);
   }
+  const data::Arrangement arrangement =
+      data::arrange(rows_of(rule, own), data::HoldOutRange{split.from, split.bounds});
   std::vector<double> sums(communicator.workers());
-  sums[communicator.worker()] = static_cast<double>(
-      data::arrange(rows_of(rule, own), data::HoldOutRange{split.from, split.bounds})
-          .training_rows);
+  sums[communicator.worker()] = static_cast<double>(arrangement.training_rows);
+  if (rule.weights > 0) {
+    double weights = 0;
+    for (std::uint64_t i = 0; i < arrangement.training_rows && !own.data.weights.empty(); ++i)
+      weights += own.data.weights[arrangement.order[i]];
+    sums.push_back(weights);
+  }
   merge_all(communicator, sums);
+  if (rule.weights > 0) {
+    split.weights = sums.back();
+    sums.pop_back();
+  }
   split.training_rows.assign(sums.begin(), sums.end());
   return split;
 }

@@ -21,6 +21,7 @@ struct Split {
   /// See data/hold_out.h; empty if nothing is held out, or by the rule of an older version.
   data::HoldOutBounds bounds;
   data::HoldOutBounds from = {};  ///< of a fold; else empty
+  double weights = 0;             ///< the sum of the training rows' weights; 0 if rows have none
 
   /// For checkpoints: a worker that continues cannot ask the others again.
   std::string to_json() const;
@@ -33,6 +34,7 @@ struct Split {
 struct SplitRule {
   std::uint32_t worker = 0;
   std::vector<std::uint64_t> part_rows;
+  double weights = 0;  ///< the sum of all rows' weights; 0 if they have none
   std::size_t classes = 1;
   bool by_class = true;  ///< false: all rows are of one class, e.g. because they have real targets
   double ratio = 0;      ///< 0 if the model needs no labels: there is nothing to validate against

@@ -24,9 +24,12 @@ struct File {
   std::vector<float> values = {};
   std::vector<std::int32_t> labels = {};
   std::size_t cols = 3;
+  std::vector<float> weights = {};
 
   data::Dataset dataset() const {
-    return {tensor::DenseView{values.data(), labels.size(), cols}, labels, nullptr};
+    data::Dataset out{tensor::DenseView{values.data(), labels.size(), cols}, labels, nullptr};
+    out.weights = weights;
+    return out;
   }
 };
 
@@ -245,10 +248,12 @@ TEST(Split, ASortedFileIsValidatedAsAShuffledOne) {
 }
 
 TEST(Split, TravelsThroughACheckpoint) {
-  const Split split{{3, 0, 7}, {~std::uint64_t{0}, 0, 1ULL << 63}};
+  Split split{{3, 0, 7}, {~std::uint64_t{0}, 0, 1ULL << 63}};
+  split.weights = 0.1 + 0.2;
   const Split read = Split::from_json(split.to_json(), 3, 3);
   EXPECT_EQ(read.training_rows, split.training_rows);
   EXPECT_EQ(read.bounds, split.bounds);
+  EXPECT_EQ(read.weights, split.weights);
   for (const std::string& text : {std::string(), std::string("{}"), split.to_json()}) try {
       Split::from_json(text, 2, 3);
       ADD_FAILURE() << text;
@@ -256,6 +261,37 @@ TEST(Split, TravelsThroughACheckpoint) {
       EXPECT_EQ(error.code(), Code::data_corrupt);
       EXPECT_THAT(error.what(), HasSubstr("the split in a checkpoint"));
     }
+}
+
+TEST(Split, KnowsTheSumOfTheTrainingRowsWeights) {
+  File file = sorted_file();
+  for (std::size_t r = 0; r < file.labels.size(); ++r)
+    file.weights.push_back(static_cast<float>(r % 7) / 4);
+  const double all = std::accumulate(file.weights.begin(), file.weights.end(), 0.0);
+  for (const std::uint32_t workers : {1U, 3U, 7U}) {
+    Parts parts(file, workers, 5);
+    for (SplitRule& rule : parts.rules) rule.weights = all;
+    model::testing::run_workers(workers, [&](comm::Communicator& communicator) {
+      const std::uint32_t w = communicator.worker();
+      SplitRule rule = parts.rules[w];
+      const Split split = agree_on_split(rule, parts.rows[w], communicator);
+      EXPECT_EQ(split.training_rows.size(), workers);
+      const model::Rows own = arranged(parts.rows[w], rule, split);
+      std::vector<double> sum(1);
+      for (std::uint64_t i = 0; i < split.training_rows[w]; ++i) {
+        sum[0] += own.data.weights[i];
+        // They stay with their rows.
+        const auto number =
+            static_cast<std::size_t>(std::get<tensor::DenseView>(own.data.features).row(i)[0]);
+        EXPECT_EQ(own.data.weights[i], file.weights[number]);
+      }
+      communicator.merge({{}, sum}, comm::Meaning::state);
+      EXPECT_EQ(split.weights, sum[0]);
+      EXPECT_LT(split.weights, all);
+      rule.ratio = 0;
+      EXPECT_EQ(agree_on_split(rule, parts.rows[w], communicator).weights, all);
+    });
+  }
 }
 
 TEST(Split, WithoutHeldOutRowsAndInOldVersionsNothingIsMerged) {

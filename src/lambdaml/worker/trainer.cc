@@ -14,6 +14,7 @@
 #include "lambdaml/model/reporting.h"
 #include "lambdaml/model/scaling.h"
 #include "lambdaml/optim/registry.h"
+#include "lambdaml/optim/support.h"
 
 namespace lambdaml::worker {
 namespace {
@@ -114,7 +115,12 @@ void Trainer::take_split(const SplitRule& rule, const Split& split) {
                                           (event_.test && event_.test->rows() > 0));
   problem.bulk_synchronous = comm::registry().get(options.text("sync_mode")).bulk_synchronous;
   all_rows_ = problem.rows;
-  optimizer_ = optimizer.make(std::move(problem), options);
+  if (event_.data.weights > 0 && !(split.weights > 0))
+    fail(Code::invalid_argument,
+         "the weights of all training rows are 0, so that nothing can be learned: hold fewer rows "
+         "out, or give more rows a weight above 0");
+  if (split.weights > 0) weight_scale_ = all_rows_ / split.weights;
+  optimizer_ = optimizer.make(std::move(problem), optim::with_l2_for(options, split.weights));
   wrap_optimizer();
 }
 
@@ -209,7 +215,9 @@ void Trainer::choose_class_weights(comm::Communicator& communicator) {
   if (class_weights_ == nullptr) return;
   std::vector<double> rows;
   if (model::are_balanced(event_.options)) {
-    for (const std::uint64_t n : class_rows()) rows.push_back(static_cast<double>(n));
+    rows.resize(shape_.classes());
+    for (std::size_t i = 0; i < training_rows_[event_.worker]; ++i)
+      if (own_.targets[i] >= 0) rows[static_cast<std::size_t>(own_.targets[i])] += weight_of_row(i);
     communicator.merge({{}, rows}, comm::Meaning::state);
   }
   std::ranges::copy(model::class_weights(event_.options, shape_, rows),
@@ -217,11 +225,18 @@ void Trainer::choose_class_weights(comm::Communicator& communicator) {
 }
 
 void Trainer::weigh_rows() {
-  if (class_weights_ == nullptr) return;
-  const std::span<const float> weights = class_weights_->weights();
-  own_.weights.assign(own_.size(), 1.0F);
-  for (std::size_t i = 0; i < own_.size(); ++i)
-    if (own_.targets[i] >= 0) own_.weights[i] = weights[static_cast<std::size_t>(own_.targets[i])];
+  if (class_weights_ == nullptr && event_.data.weights == 0) return;
+  own_.weights.resize(own_.size());
+  for (std::size_t i = 0; i < own_.size(); ++i) {
+    double weight = weight_of_row(i);
+    if (class_weights_ != nullptr && own_.targets[i] >= 0)
+      weight *= class_weights_->weights()[static_cast<std::size_t>(own_.targets[i])];
+    own_.weights[i] = static_cast<float>(weight);
+  }
+}
+
+double Trainer::weight_of_row(std::size_t row) const {
+  return own_.data.weights.empty() ? 1 : weight_scale_ * own_.data.weights[row];
 }
 
 model::Batch Trainer::held_out_rows() const {
@@ -503,8 +518,12 @@ std::vector<std::uint64_t> Trainer::class_rows() const {
   return counts;
 }
 
-std::span<const float> Trainer::class_weights() const {
-  return class_weights_ != nullptr ? class_weights_->weights() : std::span<float>();
+std::vector<double> Trainer::class_weights() const {
+  if (class_weights_ == nullptr && event_.data.weights == 0) return {};
+  std::vector<double> sums(shape_.classes());
+  for (std::size_t i = 0; i < training_rows_[event_.worker] && !sums.empty(); ++i)
+    if (own_.targets[i] >= 0) sums[static_cast<std::size_t>(own_.targets[i])] += own_.weights[i];
+  return sums;
 }
 
 std::vector<float> Trainer::parameters() const {

@@ -85,8 +85,8 @@ class Trainer {
   FinalTotals final_totals();
   /// This worker's training rows of each class; empty if the model learns no classes.
   std::vector<std::uint64_t> class_rows() const;
-  /// By class; empty if the job has none.
-  std::span<const float> class_weights() const;
+  /// The sum of their weights by class; empty if rows have none, or the model learns no classes.
+  std::vector<double> class_weights() const;
   /// Of the model for the rows as they are in the data.
   std::vector<float> parameters() const;
   model::Model& model() { return *model_; }
@@ -120,8 +120,10 @@ class Trainer {
   void copy_initial(std::span<float> parameters) const;
   /// Chooses the weights of classes: a merge if they are balanced.
   void choose_class_weights(comm::Communicator& communicator);
-  /// Weighs the rows as the optimizer's state says.
+  /// Weighs the rows by their own weights, relative to the mean of the training rows', and those of
+  /// their classes, as the optimizer's state says.
   void weigh_rows();
+  double weight_of_row(std::size_t row) const;
   /// The held-out rows, whose losses have no weights.
   model::Batch held_out_rows() const;
   /// Makes the optimizer what `scale`, `patience` and `class_weight` need.
@@ -185,6 +187,7 @@ class Trainer {
   WithClassWeights* class_weights_ = nullptr;  ///< within it, of a job with class_weight
   model::ReportedMetric judged_;               ///< that patience judges by
   double all_rows_ = 0;                        ///< that all workers train on
+  double weight_scale_ = 1;                    ///< for weights of rows with a mean of 1
   std::uint64_t epochs_ = 0;
   std::uint64_t epoch_ = 0;     ///< epochs done
   control::StepCursor cursor_;  ///< within the next one

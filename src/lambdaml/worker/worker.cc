@@ -153,9 +153,9 @@ class WorkerRun {
     report["test"] = model::numbers_of(totals.test);
     if (auto rows = trainer.class_rows(); !rows.empty() && rows.size() <= job::kMostJudgedClasses)
       report["class_rows"] = std::move(rows);
-    if (const auto weights = trainer.class_weights();
+    if (auto weights = trainer.class_weights();
         !weights.empty() && weights.size() <= job::kMostJudgedClasses)
-      report["class_weights"] = std::vector<float>(weights.begin(), weights.end());
+      report["class_weight_sums"] = std::move(weights);
     report["loss_is_log_loss"] = trainer.model().has_probabilities();
     report["rounds"] = trainer.communicator().round();
     report["epochs"] = trainer.epochs_done();

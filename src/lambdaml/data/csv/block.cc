@@ -105,6 +105,9 @@ class Parser {
       case Column::Kind::label_number:
         block_.labels[block_.rows] = label(text);
         return;
+      case Column::Kind::weight:
+        block_.weights[block_.rows] = weight(text);
+        return;
       case Column::Kind::label_text:
         if (text.empty()) throw Fault{nullptr, 0, "the row has no label: remove it"};
         code(column) = code_of(column, text);
@@ -154,6 +157,15 @@ class Parser {
                     printable(text, 40))};
   }
 
+  static float weight(std::string_view text) {
+    const std::optional<float> value = number_in(text);
+    if (value && *value >= 0) return *value;
+    if (is_missing(text, true))
+      throw Fault{nullptr, 0, "the row has no weight: write one, 0 to leave the row out"};
+    throw Fault{nullptr, 0,
+                fmt::format("the weight '{}' is no finite number from 0 up", printable(text, 40))};
+  }
+
   /// Throws if the row has fewer or more fields than the first one; `stop`: the end of field c.
   void require_end(std::size_t c, const char* begin, const char* stop) {
     const std::size_t n = layout_.columns.size();
@@ -196,6 +208,7 @@ void parse_block(std::string_view text, const Layout& layout, Block& block) {
   make_room(block.numbers, most_rows * layout.numbers);
   make_room(block.codes, most_rows * layout.dictionaries);
   make_room(block.labels, most_rows);
+  if (layout.weight) make_room(block.weights, most_rows);
   block.dictionaries.resize(layout.dictionaries);
   for (Dictionary& dictionary : block.dictionaries) dictionary.clear();
   block.rows = 0;

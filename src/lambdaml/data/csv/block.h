@@ -56,6 +56,7 @@ struct Block {
   Array<float> numbers;        ///< rows × Layout::numbers; NaN where one is missing
   Array<std::uint32_t> codes;  ///< rows × Layout::dictionaries: numbers in `dictionaries`
   Array<double> labels;        ///< of a label that is a number
+  Array<float> weights;        ///< of rows that have weights
   std::vector<Dictionary> dictionaries;
   std::size_t rows = 0;
   std::optional<Fault> fault;  ///< the first error, in the row after the last one

@@ -80,6 +80,7 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
 std::vector<Option> options() {
   return {
       label_option(),
+      weight_column_option(),
       {.name = "delimiter",
        .default_value = std::string("auto"),
        .help = "character between the fields of a row; auto finds a comma, ;, | or tab"},

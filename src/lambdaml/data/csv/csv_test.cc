@@ -67,6 +67,48 @@ TEST(Csv, TheLabelIsNamedOrCounted) {
     EXPECT_EQ(to_labels(parsed(fmt::format("a,b,{}\n1,2,3\n", name))), (Labels{3})) << name;
 }
 
+TEST(Csv, AColumnMayHaveTheWeights) {
+  const char* const text = "a,w,y,b\n1,0.5,1,3\n4,0,0,6\n7,2,1,9\n";
+  for (const char* column : {"w", "1", "-3"}) {
+    const Dataset data = parsed(text, {{"weight_column", column}});
+    EXPECT_EQ(to_rows(data), (Rows{{1, 3}, {4, 6}, {7, 9}})) << column;
+    EXPECT_EQ(to_labels(data), (Labels{1, 0, 1})) << column;
+    EXPECT_EQ(to_weights(data), (std::vector<float>{0.5, 0, 2})) << column;
+    EXPECT_EQ(names_in(data), (Names{{"a", "b"}, {}, "y", {}, "w"})) << column;
+  }
+  for (const Given& none : {Given{}, Given{{"weight_column", "none"}}}) {
+    EXPECT_EQ(parsed(text, none).cols(), 3U);
+    EXPECT_TRUE(parsed(text, none).weights.empty());
+  }
+  // Without a header the label is the first column that is left.
+  const Dataset bare = parsed("0.5,1,3\n2,0,6\n", {{"weight_column", "0"}});
+  EXPECT_EQ(to_labels(bare), (Labels{1, 0}));
+  EXPECT_EQ(to_rows(bare), (Rows{{3}, {6}}));
+  EXPECT_EQ(to_weights(bare), (std::vector<float>{0.5, 2}));
+  // With several threads, blocks and categories, rows keep their weights.
+  std::string many = "y,c,w\n";
+  for (int i = 0; i < 20'000; ++i)
+    many += fmt::format("{},{}{},{}\n", i % 2, i % 3 == 0 ? "r" : "g", i % 5, i);
+  const Dataset wide = parsed(many, {{"weight_column", "w"}}, nullptr, 3);
+  ASSERT_EQ(wide.weights.size(), 20'000U);
+  for (std::size_t i = 0; i < 20'000; ++i) ASSERT_EQ(wide.weights[i], static_cast<float>(i));
+}
+
+TEST(Csv, RowsForAModelNeedNoWeights) {
+  const Names model{{"a", "b"}, {}, "y", {}, "w"};
+  for (const Given& given : {Given{}, Given{{"weight_column", "w"}}})
+    for (const char* text : {"a,w,y,b\n1,0.5,1,3\n", "y,b,a\n1,3,1\n", "a,b,w\n1,3,bad\n"}) {
+      const Dataset data = parsed(text, given, &model);
+      ASSERT_EQ(data.cols(), 2U) << text;
+      EXPECT_TRUE(data.weights.empty()) << text;
+    }
+  // Without a header an index says where they are, if there are any.
+  const Given third{{"weight_column", "2"}};
+  EXPECT_EQ(to_rows(parsed("1,3,9\n", third, &model)), (Rows{{1, 3}}));
+  EXPECT_EQ(to_rows(parsed("1,3\n", third, &model)), (Rows{{1, 3}}));
+  EXPECT_EQ(to_rows(parsed("0,1,9,3\n", third, &model)), (Rows{{1, 3}}));
+}
+
 TEST(Csv, DelimitersAreFound) {
   for (const char delimiter : {',', ';', '\t', '|'}) {
     std::string text = "a,y,b\n1.5,2,3\n4,5,6\n";
@@ -260,6 +302,33 @@ TEST(Csv, WhatIsWrongIsNamedWithFileRowAndColumn) {
        {},
        "is not UTF-8 text: convert it, for instance with: iconv -f LATIN1 -t UTF-8 FILE"},
       {"y,a\n1,na\xefve\n", {}, "is not UTF-8 text"},
+      {"y,a,w\n1,2,\n",
+       {{"weight_column", "w"}},
+       "FILE:2: row 1, column 'w': the row has no weight: write one, 0 to leave the row out"},
+      {"y,a,w\n1,2,1\n1,2,nan\n",
+       {{"weight_column", "w"}, {"missing", "mean"}},
+       "FILE:3: row 2, column 'w': the row has no weight"},
+      {"y,a,w\n1,2,-1\n",
+       {{"weight_column", "w"}},
+       "FILE:2: row 1, column 'w': the weight '-1' is no finite number from 0 up"},
+      {"y,a,w\n1,2,inf\n",
+       {{"weight_column", "w"}},
+       "column 'w': the weight 'inf' is no finite number from 0 up"},
+      {"y,a,w\n1,2,1e39\n", {{"weight_column", "w"}}, "the weight '1e39' is no finite number"},
+      {"y,a,w\n1,2,heavy\n", {{"weight_column", "w"}}, "the weight 'heavy' is no finite number"},
+      {"y,a,w\n1,2,3\n",
+       {{"weight_column", "v"}},
+       "FILE: --weight-column 'v': there is no such column"},
+      {"y,a,w\n1,2,3\n",
+       {{"weight_column", "3"}},
+       "FILE: --weight-column 3: there are 3 columns: write 0 to 2, or -1 for the last one"},
+      {"1,2\n3,4\n",
+       {{"weight_column", "w"}},
+       "FILE: --weight-column 'w': the file has no header; give the column's index, from 0"},
+      {"y,w,w\n1,2,3\n", {{"weight_column", "w"}}, "FILE:1: two columns have the name 'w'"},
+      {"y,a\n1,2\n",
+       {{"weight_column", "y"}, {"label", "y"}},
+       "FILE: column 'y' is the label and, by --weight-column, the weight: name another one"},
       {"", {}, "the data set is empty"},
       {"\n\n", {}, "the data set is empty"},
   };

@@ -9,6 +9,7 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/text_blocks.h"
+#include "lambdaml/data/weights.h"
 
 namespace lambdaml::data::csv {
 namespace {
@@ -164,9 +165,11 @@ class Builder {
 
   void build() {
     name_columns();
+    find_weight();
+    take_known_names();
     find_label();
     for (std::size_t c = 0; c < layout_.columns.size(); ++c)
-      if (c != layout_.label) set_kind(c);
+      if (c != layout_.label && c != weight_) set_kind(c);
     require_columns();
     if (!left_out_.empty())
       layout_.notices.push_back(fmt::format(
@@ -178,13 +181,10 @@ class Builder {
   const std::string& what() const { return options_.what; }
 
   void name_columns() {
-    const std::vector<std::string> known =
-        options_.names ? columns_named(*options_.names) : std::vector<std::string>();
     std::unordered_set<std::string> seen;
     const std::size_t n = records_[0].size();
     for (std::size_t c = 0; c < n; ++c) {
       Column column{layout_.header ? records_[0][c] : std::to_string(c)};
-      if (!layout_.header && known.size() == n) column.name = known[c];
       require_utf8(column.name, what());
       // As tables are written with their index: its column has no name.
       if (c == 0 && column.name.empty()) column.kind = Column::Kind::skipped;
@@ -194,20 +194,63 @@ class Builder {
              printable(column.name, 60));
       layout_.columns.push_back(std::move(column));
     }
-    if (!layout_.header && known.size() + 1 == n) known_ = known;
+  }
+
+  /// The names of the model's columns, for a file without a header that has as many besides its
+  /// weights; with one more, that is the label, which find_label() leaves out.
+  void take_known_names() {
+    if (layout_.header || !options_.names) return;
+    std::vector<std::string> known = columns_named(*options_.names);
+    const std::size_t columns = layout_.columns.size() - (weight_ ? 1 : 0);
+    if (known.size() == columns)
+      name_by(known, {});
+    else if (known.size() + 1 == columns)
+      known_ = std::move(known);
+  }
+
+  /// Names the columns, except those of weights and labels.
+  void name_by(const std::vector<std::string>& known, std::optional<std::size_t> label) {
+    for (std::size_t c = 0, k = 0; c < layout_.columns.size(); ++c)
+      if (c != weight_ && c != label) layout_.columns[c].name = known[k++];
+  }
+
+  /// Weights are for training: a file for a model may have them or not.
+  void find_weight() {
+    const bool is_for_model = options_.features > 0;
+    const WeightColumn wanted(options_.options);
+    if (!wanted.name.empty())
+      weight_ = wanted_column(wanted.name, "--weight-column", !is_for_model);
+    else if (options_.names && !options_.names->weight.empty() && !wanted.is_refused)
+      weight_ = find(options_.names->weight);
+    if (is_for_model && weight_ && !is_more_than_features(*weight_)) weight_.reset();
+    if (!weight_) return;
+    layout_.columns[*weight_].kind = is_for_model ? Column::Kind::skipped : Column::Kind::weight;
+    if (!is_for_model) layout_.weight = weight_;
+  }
+
+  /// Whether a column of rows for a model may be left out.
+  bool is_more_than_features(std::size_t column) const {
+    if (!layout_.header) return layout_.columns.size() > options_.features;
+    if (!options_.names) return true;
+    const std::vector<std::string> known = columns_named(*options_.names);
+    return std::find(known.begin(), known.end(), layout_.columns[column].name) == known.end();
   }
 
   void find_label() {
     const std::string& wanted = options_.options.text("label");
-    if (!wanted.empty())
-      layout_.label = wanted_label(wanted);
+    if (wanted != "none" && !wanted.empty())
+      layout_.label = wanted_column(wanted, "--label", true);
+    else if (!wanted.empty())
+      layout_.label = find(wanted);
     else if (options_.names && !options_.names->features.empty())
       layout_.label = label_of_the_model();
     else
       layout_.label = usual_label();
-    if (!known_.empty() && layout_.label)
-      for (std::size_t c = 0, k = 0; c < layout_.columns.size(); ++c)
-        if (c != *layout_.label) layout_.columns[c].name = known_[k++];
+    if (layout_.label && layout_.label == weight_)
+      fail(Code::invalid_argument,
+           "{}: {} is the label and, by --weight-column, the weight: name another one", what(),
+           layout_.describe(*weight_));
+    if (!known_.empty() && layout_.label) name_by(known_, layout_.label);
     if (layout_.label) set_kind_of_label(layout_.columns[*layout_.label], *layout_.label);
   }
 
@@ -217,24 +260,28 @@ class Builder {
     return {};
   }
 
-  std::optional<std::size_t> wanted_label(const std::string& wanted) const {
+  /// The column that a flag names; of one that is absent nullopt, unless it `must_exist`.
+  std::optional<std::size_t> wanted_column(const std::string& wanted, std::string_view flag,
+                                           bool must_exist) const {
     if (const auto named = find(wanted)) return named;
-    if (wanted == "none") return {};
     const auto n = static_cast<std::int64_t>(layout_.columns.size());
     if (const std::optional<std::int64_t> index = to_integer(wanted)) {
-      if (*index >= n || *index < -n)
+      const bool exists = *index < n && *index >= -n;
+      if (!exists && must_exist)
         fail(Code::invalid_argument,
-             "{}: --label {}: there are {} columns: write 0 to {}, or -1 for the last one", what(),
+             "{}: {} {}: there are {} columns: write 0 to {}, or -1 for the last one", what(), flag,
              *index, n, n - 1);
+      if (!exists) return {};
       return static_cast<std::size_t>(*index < 0 ? *index + n : *index);
     }
+    if (!must_exist) return {};
     std::vector<std::string> names;
     for (const Column& column : layout_.columns) names.push_back(column.name);
     if (!layout_.header)
       fail(Code::invalid_argument,
-           "{}: --label '{}': the file has no header; give the column's index, from 0", what(),
+           "{}: {} '{}': the file has no header; give the column's index, from 0", what(), flag,
            printable(wanted, 60));
-    fail(Code::invalid_argument, "{}: --label '{}': there is no such column{}", what(),
+    fail(Code::invalid_argument, "{}: {} '{}': there is no such column{}", what(), flag,
          printable(wanted, 60), did_you_mean(wanted, names));
   }
 
@@ -252,7 +299,8 @@ class Builder {
       std::transform(name.begin(), name.end(), name.begin(), [](char letter) {
         return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter | 0x20) : letter;
       });
-      if (std::find(kLabelNames.begin(), kLabelNames.end(), name) != kLabelNames.end())
+      if (c != weight_ &&
+          std::find(kLabelNames.begin(), kLabelNames.end(), name) != kLabelNames.end())
         found.push_back(c);
     }
     if (found.size() > 1)
@@ -260,11 +308,13 @@ class Builder {
            "{}: the columns '{}' and '{}' could both be the label: name it by --label", what(),
            layout_.columns[found[0]].name, layout_.columns[found[1]].name);
     // As wide as the model: a file for predictions, without labels.
-    if (found.empty() && options_.features == layout_.columns.size()) return {};
+    const std::size_t columns = layout_.columns.size() - (weight_ ? 1 : 0);
+    if (found.empty() && options_.features == columns) return {};
     std::size_t chosen = found.empty() ? 0 : found[0];
-    if (found.empty() && layout_.columns[0].kind == Column::Kind::skipped &&
-        layout_.columns.size() > 1)
-      chosen = 1;
+    // An index that was written with the table, and weights, are passed over.
+    while (found.empty() && chosen + 1 < layout_.columns.size() &&
+           layout_.columns[chosen].kind != Column::Kind::number)
+      ++chosen;
     if (options_.is_further_file) return chosen;
     if (found.empty())
       layout_.notices.push_back(
@@ -359,7 +409,8 @@ class Builder {
   Layout& layout_;
   const ReadOptions& options_;
   std::string left_out_;            ///< columns that the model does not know
-  std::vector<std::string> known_;  ///< the names of all columns but the label's
+  std::vector<std::string> known_;  ///< the names of all columns but the label's and the weights'
+  std::optional<std::size_t> weight_;  ///< the column of weights, used or not
 };
 
 Layout::Missing missing_of(const Options& options) {

@@ -16,7 +16,8 @@ struct Column {
     number,
     text,          ///< categories
     label_number,  ///< labels or targets
-    label_text
+    label_text,
+    weight
   };
   std::string name;  ///< from the header; without one its index, from 0
   Kind kind = Kind::number;
@@ -33,6 +34,7 @@ struct Layout {
   std::size_t numbers = 0;
   std::size_t dictionaries = 0;  ///< of text columns, then of the label if it is text
   std::optional<std::size_t> label;
+  std::optional<std::size_t> weight;  ///< none in rows for a model
   enum class Missing { refuse, mean, zero } missing = Missing::refuse;
 
   /// To be said once the rows have been read: an error is one line.

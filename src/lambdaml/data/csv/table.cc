@@ -6,6 +6,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/data/missing.h"
 
 namespace lambdaml::data::csv {
 
@@ -68,6 +69,7 @@ void Table::reserve(double rows) {
   numbers_.reserve(estimate * layout_.numbers);
   codes_.reserve(estimate * layout_.dictionaries);
   if (layout_.label) labels_.reserve(estimate);
+  if (layout_.weight) weights_.reserve(estimate);
 }
 
 Table::Place Table::extend(const Block& block) {
@@ -93,6 +95,7 @@ Table::Place Table::extend(const Block& block) {
   numbers_.extend(block.rows * layout_.numbers);
   codes_.extend(block.rows * layout_.dictionaries);
   if (layout_.label) labels_.extend(block.rows);
+  if (layout_.weight) weights_.extend(block.rows);
   return place;
 }
 
@@ -100,6 +103,7 @@ void Table::place(const Place& at, const Block& block) {
   std::copy_n(block.numbers.data(), block.rows * layout_.numbers,
               numbers_.data() + at.row * layout_.numbers);
   if (layout_.label) std::copy_n(block.labels.data(), block.rows, labels_.data() + at.row);
+  if (layout_.weight) std::copy_n(block.weights.data(), block.rows, weights_.data() + at.row);
   const std::size_t n = layout_.dictionaries;
   std::uint32_t* const codes = codes_.data() + at.row * n;
   for (std::size_t r = 0; r < block.rows; ++r)
@@ -133,6 +137,8 @@ void Table::fill_missing(Names& names) {
     if (options_.names && !options_.names->fills.empty() && known != options_.names->features.end())
       fills[k] =
           options_.names->fills[static_cast<std::size_t>(known - options_.names->features.begin())];
+    else if (options_.is_of_several && layout_.missing == Layout::Missing::mean)
+      fills[k] = kUnknownFill;
     else if (counts[k] == 0)
       fail(Code::data_corrupt, "{}: rows 1 to {}, {}: every value is missing: remove the column",
            options_.what, rows_, layout_.describe(c));
@@ -233,6 +239,10 @@ Labelling Table::labelling(Names names) {
       out.targets = Array<float>(rows_);
       for (std::size_t r = 0; r < rows_; ++r) out.targets[r] = static_cast<float>(labels_[r]);
     }
+  }
+  if (layout_.weight) {
+    if (layout_.header) names.weight = layout_.columns[*layout_.weight].name;
+    out.weights = std::move(weights_);
   }
   for (const auto* texts : {&names.features, &names.labels})
     for (const std::string& text : *texts)

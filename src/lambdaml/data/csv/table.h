@@ -49,6 +49,7 @@ class Table {
   Array<float> numbers_;
   Array<std::uint32_t> codes_;
   Array<double> labels_;
+  Array<float> weights_;
   std::vector<Dictionary> dictionaries_;
 };
 

@@ -10,6 +10,7 @@
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/rows.h"
 #include "lambdaml/data/shared_options.h"
+#include "lambdaml/data/weights.h"
 
 /// NumPy's files: `.npy`, an array of rows, whose labels are in a file beside it, and `.npz`, a zip
 /// of such files. An `X` of at most two dimensions there are rows of features, and `y` their labels
@@ -75,6 +76,24 @@ Dataset read_tensors(const ZipReader& zip, std::string_view label, const std::st
   return dataset_of(std::move(arrays), label, what);
 }
 
+/// With the array of weights: the one that the option names, else `sample_weight` if there is one.
+Dataset with_weights_of(const ZipReader& zip, const Dataset& rows, const ReadOptions& options) {
+  const WeightColumn wanted(options.options);
+  if (wanted.is_refused || options.features > 0) return rows;
+  const std::string name = wanted.name.empty() ? "sample_weight" : wanted.name;
+  const std::string what = options.what + ", " + name;
+  const std::optional<std::size_t> entry = zip.find(name + ".npy");
+  if (!entry && wanted.name.empty()) return rows;
+  if (!entry)
+    fail(Code::invalid_argument, "{}: --weight-column '{}': there is no such array", options.what,
+         printable(name, 60));
+  Matrix weights = read_matrix(unzipped(zip, *entry, options.what), what);
+  if (weights.cols != 1 && weights.rows != 0)
+    fail(Code::invalid_argument, "{}: weights are one number per row, and it has {} columns", what,
+         weights.cols);
+  return with_weights(rows, std::move(weights.values), what);
+}
+
 Dataset read_npz(Bytes bytes, const ReadOptions& options) {
   const std::string& what = options.what;
   const ZipReader zip(bytes, "reading " + what);
@@ -85,7 +104,7 @@ Dataset read_npz(Bytes bytes, const ReadOptions& options) {
   const Buffer file = unzipped(zip, *rows, what);
   if (is_npy(file) && read_array(file, what + ", X").shape.size() > 2)
     return read_tensors(zip, label, what);
-  const Dataset features = read_npy(file, what + ", X");
+  const Dataset features = with_weights_of(zip, read_npy(file, what + ", X"), options);
   const std::optional<std::size_t> labels = zip.find("y.npy");
   if (!labels) return features;
   return with_labels_of(features, read_npy(unzipped(zip, *labels, what), what + ", y"), what,
@@ -139,7 +158,7 @@ void register_plugin(Registry& registry) {
                 .read = read,
                 .write = write,
                 .labels_beside = labels_beside,
-                .options = {label_option(), labels_file_option()}});
+                .options = {label_option(), labels_file_option(), weight_column_option()}});
 }
 
 }  // namespace lambdaml::data::npy

@@ -145,6 +145,47 @@ TEST(Npz, HasRowsAndLabels) {
               HasSubstr("FILE, y: it has 1 labels, and FILE has 2 rows"));
 }
 
+TEST(Npz, HasWeights) {
+  const std::string x = npy_of("'<f4'", "(2, 1)", raw<float>({1, 2}));
+  const std::string y = npy_of("'<i8'", "(2,)", raw<std::int64_t>({1, 0}));
+  const std::string w = npy_of("'<f8'", "(2,)", raw<double>({0.5, 0}));
+  const std::string bytes = npz_of({{"X.npy", x}, {"y.npy", y}, {"sample_weight.npy", w}});
+  const auto read = [](const std::string& bytes, const char* column, bool for_model = false) {
+    Options options = format_options();
+    options.parse("weight_column", column, "--weight-column");
+    ReadOptions how{.what = "FILE"};
+    if (for_model) how.features = 1;
+    return read_with(registry().get("npy"), shared(bytes), how, options);
+  };
+  for (const char* column : {"", "sample_weight"}) {
+    const Dataset data = read(bytes, column);
+    EXPECT_EQ(to_weights(data), (std::vector<float>{0.5, 0}));
+    EXPECT_EQ(to_labels(data), (std::vector<std::int32_t>{1, 0}));
+    EXPECT_EQ(to_rows(data), (Rows{{1}, {2}}));
+  }
+  EXPECT_TRUE(read(bytes, "none").weights.empty());
+  EXPECT_TRUE(read(bytes, "", true).weights.empty());
+  EXPECT_EQ(to_weights(read(npz_of({{"X.npy", x}, {"w.npy", w}}), "w")),
+            (std::vector<float>{0.5, 0}));
+  EXPECT_THAT(error_of([&] { read(bytes, "w"); }),
+              HasSubstr("FILE: --weight-column 'w': there is no such array"));
+  EXPECT_THAT(error_of([&] { read(x, "sample_weight"); }),
+              HasSubstr("FILE: its rows have no weights: --weight-column 'sample_weight' is for a "
+                        "column of a CSV or TSV file, an array of an .npz file"));
+  const auto with = [&](const std::string& weights) {
+    return error_of([&] { read(npz_of({{"X.npy", x}, {"sample_weight.npy", weights}}), ""); });
+  };
+  EXPECT_THAT(with(npy_of("'<f4'", "(2,)", raw<float>({1, -0.5}))),
+              HasSubstr("FILE, sample_weight: row 2: the weight -0.5 is negative"));
+  EXPECT_THAT(with(npy_of("'<f4'", "(1,)", raw<float>({1}))),
+              HasSubstr("FILE, sample_weight: it has 1 weights for 2 rows"));
+  EXPECT_THAT(with(npy_of("'<f4'", "(2, 2)", raw<float>({1, 1, 1, 1}))),
+              HasSubstr("FILE, sample_weight: weights are one number per row"));
+  EXPECT_THAT(
+      with(npy_of("'<f4'", "(2,)", raw<float>({1, std::numeric_limits<float>::quiet_NaN()}))),
+      HasSubstr("FILE, sample_weight: row 2, column 0: nan is not a finite"));
+}
+
 TEST(Npy, WhatIsWrongIsSaid) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const std::pair<std::string, const char*> cases[] = {

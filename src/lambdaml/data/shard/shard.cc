@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -18,11 +19,11 @@
 /// `format` = "lambdaml-shard", `version`, `kind` = "dense" or "csr", `rows`, `features`, `xxh3`, a
 /// checksum of the file, and in a part `data_set` and `part`, which identify it. Tensors: dense
 /// `values` [rows, features] F32; csr `offsets` [rows + 1] U64, `indices` [n] U16 or U32 and
-/// `values` [n] F32; both `labels` [rows] I32 or `targets` [rows] F32 unless unlabelled. Metadata
-/// `names`, where something has a name: see names_text(). Of kind "tensors": metadata `tensors`,
-/// see tensors_text(), and a tensor `input.NAME` [rows, …] for each input, in its own type; beside
-/// labels or targets, or `target` [rows, …]. Version 1 had no checksum and did not state what it
-/// was a part of.
+/// `values` [n] F32; both `labels` [rows] I32 or `targets` [rows] F32 unless unlabelled, and
+/// `weights` [rows] F32 if rows have weights. Metadata `names`, where something has a name: see
+/// names_text(). Of kind "tensors": metadata `tensors`, see tensors_text(), and a tensor
+/// `input.NAME` [rows, …] for each input, in its own type; beside labels or targets, or `target`
+/// [rows, …]. Version 1 had no checksum and did not state what it was a part of.
 namespace lambdaml::data::shard {
 namespace {
 
@@ -153,7 +154,7 @@ void read_tensors(const tensor::SafetensorsFile& file, std::size_t rows, Dataset
   if (shapes.target) dataset.target_tensor = tensor_of(file, kTarget, rows, *shapes.target);
 }
 
-/// Labels or targets, and names, beside the features of `dataset`.
+/// Labels or targets, weights, and names, beside the features of `dataset`.
 void read_labelling(const tensor::SafetensorsFile& file, Dataset& dataset) {
   const std::size_t rows = dataset.rows();
   if (file.find("labels") != nullptr) {
@@ -168,6 +169,12 @@ void read_labelling(const tensor::SafetensorsFile& file, Dataset& dataset) {
   }
   if (dataset.target_tensor && !(dataset.labels.empty() && dataset.targets.empty()))
     corrupt(file.what(), "it has two kinds of targets");
+  if (file.find("weights") != nullptr) {
+    dataset.weights = file.values<float>("weights");
+    want_shape(file, "weights", {rows});
+    if (!std::ranges::all_of(dataset.weights, [](float w) { return w >= 0 && std::isfinite(w); }))
+      corrupt(file.what(), "a weight is not a finite number from 0 up");
+  }
   const auto names = file.metadata().find("names");
   if (names == file.metadata().end()) return;
   dataset.names = names_from(names->second, dataset.cols(), "reading " + file.what());
@@ -239,6 +246,7 @@ auto with_writer(const Dataset& dataset, const Use& use) {
     writer.add("targets", {dataset.rows()}, dataset.targets);
   else if (dataset.labelled() && !dataset.target_tensor)
     writer.add("labels", {dataset.rows()}, dataset.labels);
+  if (!dataset.weights.empty()) writer.add("weights", {dataset.rows()}, dataset.weights);
   if (dataset.names) writer.set_metadata("names", names_text(*dataset.names));
   if (!dataset.tensors.empty()) {
     writer.set_metadata("kind", "tensors");
@@ -326,7 +334,8 @@ void register_plugin(Registry& registry) {
                 .read = read,
                 .write = write,
                 .write_part = write_part,
-                .statement = statement});
+                .statement = statement,
+                .holds_weights = true});
 }
 
 }  // namespace lambdaml::data::shard

@@ -39,6 +39,24 @@ TEST(Shard, GivesTheSameDataSetAgain) {
   }
 }
 
+TEST(Shard, HasWeights) {
+  const std::vector<float> weights{0.5F, 0, 3};
+  for (const Form form : {Form::dense, Form::sparse}) {
+    Dataset data = parse_text("1 1:1 40:2\n2 3:4\n3 5:6\n", form);
+    data.weights = weights;
+    EXPECT_TRUE(test::same(load(shard().write(data)), data));
+  }
+  Dataset bad = parse_text("1 1:1\n2 1:4\n3 1:6\n");
+  for (const float wrong :
+       {-1.0F, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    const std::vector<float> values{1, wrong, 1};
+    bad.weights = values;
+    const Buffer bytes = shard().write(bad);
+    EXPECT_NE(error_of([&] { load(Buffer(bytes.view())); }).find("a weight is not a finite number"),
+              std::string::npos);
+  }
+}
+
 TEST(Shard, IsUsedWhereItLies) {
   for (const char* text : {"1 1:1 2:2\n0 2:3\n", "1 1:1 100:2\n0 2:3\n"}) {
     const auto bytes = std::make_shared<const Buffer>(shard().write(parse_text(text)));

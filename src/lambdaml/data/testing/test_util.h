@@ -57,16 +57,21 @@ inline std::vector<float> to_targets(const Dataset& dataset) {
   return {dataset.targets.begin(), dataset.targets.end()};
 }
 
+inline std::vector<float> to_weights(const Dataset& dataset) {
+  return {dataset.weights.begin(), dataset.weights.end()};
+}
+
 /// The names; without any if nothing has a name.
 inline Names names_in(const Dataset& dataset) { return dataset.names ? *dataset.names : Names(); }
 
-/// Whether rows, labels, targets, tensors, names and form are equal; compares by feature, without
+/// Whether rows, labels, targets, weights, tensors, names and form are equal; compares by feature, without
 /// making rows dense.
 inline bool same(const Dataset& a, const Dataset& b) {
   const auto equal = [](const auto* begin, const auto* end, const auto* other) {
     return std::equal(begin, end, other,
                       [](auto x, auto y) { return std::memcmp(&x, &y, sizeof x) == 0; });
   };
+  if (to_weights(a) != to_weights(b)) return false;
   if (to_targets(a) != to_targets(b) || names_in(a) != names_in(b)) return false;
   if (to_labels(a) != to_labels(b) || a.features.index() != b.features.index()) return false;
   if (a.rows() != b.rows() || a.cols() != b.cols()) return false;
