@@ -5,7 +5,7 @@ JOBS := $(shell nproc)
 PYTHON := /usr/bin/python3
 SEED := 1
 
-.PHONY: help build run test headers e2e-deep torture bench fuzz fmt tidy asan tsan clean
+.PHONY: help build python run test headers e2e-deep torture bench fuzz fmt tidy asan tsan clean
 
 help: ## list the goals
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -15,6 +15,12 @@ build: ## install what the build needs, build lambdaml and lambdaml-worker into 
 	@cmake --preset release
 	@cmake --build --preset release --target lambdaml lambdaml-worker lambdaml-bootstrap check_layers -j $(JOBS)
 
+python: ## build the Python package for Debian's Python: PYTHONPATH=build/release/python imports it
+	@packages/install.sh build python
+	@cmake --preset release -DLAMBDAML_PYTHON=ON
+	@cmake --build --preset release --target lambdaml_python lambdaml -j $(JOBS)
+	@echo "PYTHONPATH=$(BUILD)/python $(PYTHON) -c 'import lambdaml'"
+
 run: build ## train logistic regression with 4 workers on generated HIGGS-shaped data
 	@mkdir -p build/run
 	$(BIN)/lambdaml data synth higgs --rows 200000 -o build/run/higgs.libsvm
@@ -22,7 +28,7 @@ run: build ## train logistic regression with 4 workers on generated HIGGS-shaped
 
 test: ## install what the tests need, build and run them
 	@packages/install.sh build test
-	@cmake --preset release -DLAMBDAML_TESTS=ON
+	@cmake --preset release -DLAMBDAML_TESTS=ON -DLAMBDAML_PYTHON=ON
 	@cmake --build --preset release -j $(JOBS)
 	@ctest --preset release -j $$(( $(JOBS) + 1 ))
 

@@ -23,6 +23,14 @@ add_library(thrift_static STATIC IMPORTED)
 set_target_properties(thrift_static PROPERTIES IMPORTED_LOCATION ${THRIFT_ARCHIVE})
 target_include_directories(thrift_static SYSTEM INTERFACE ${THRIFT_INCLUDE_DIR})
 target_link_libraries(thrift_static INTERFACE Threads::Threads)
+# An extension module of Python cannot contain that archive, whose code is not position independent:
+# a target with the property LAMBDAML_SHARED_THRIFT links the shared library.
+if(LAMBDAML_PYTHON)
+  find_library(THRIFT_LIBRARY NAMES libthrift.so REQUIRED)
+  add_library(thrift_shared INTERFACE)
+  target_include_directories(thrift_shared SYSTEM INTERFACE ${THRIFT_INCLUDE_DIR})
+  target_link_libraries(thrift_shared INTERFACE ${THRIFT_LIBRARY})
+endif()
 if(LAMBDAML_SANITIZE MATCHES undefined)
   # Its headers make an enum of any byte, and look at it afterwards.
   target_compile_options(thrift_static INTERFACE -fno-sanitize=enum)

@@ -24,6 +24,8 @@ class OptionFlags {
 
   /// The values from all sources. Throws invalid_argument, not_found.
   Options read() const;
+  /// The job file's path; empty if none was given.
+  const std::string& job_file() const { return job_file_; }
   /// Sets the values from the command line.
   void apply_to(Options& options) const;
 

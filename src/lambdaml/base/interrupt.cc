@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
@@ -26,6 +27,7 @@ std::atomic<int> g_event{-1};
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
 thread_local int t_tidying = 0;
+thread_local Cancellation* t_cancellation = nullptr;
 
 /// An ignored signal stays ignored: nohup(1) ignores SIGHUP for its command, and a shell SIGINT for
 /// a job in the background.
@@ -39,12 +41,17 @@ void set_handler(void (*handler)(int)) {
   }
 }
 
+/// Async-signal-safe, as clock_gettime is.
+std::int64_t steady_ns() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
+}
+
 /// Calls only async-signal-safe functions (signal-safety(7)).
 void on_signal(int signal) {
   const int error = errno;
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  const std::int64_t now_ns = now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
+  const std::int64_t now_ns = steady_ns();
   std::int64_t first_ns = 0;
   if (g_interrupted_ns.compare_exchange_strong(first_ns, now_ns)) {
     const std::uint64_t one = 1;
@@ -75,10 +82,36 @@ void catch_interrupts() {
   set_handler(on_signal);
 }
 
-bool interrupted() noexcept { return g_interrupted_ns.load(std::memory_order_relaxed) != 0; }
+bool interrupted() noexcept {
+  return g_interrupted_ns.load(std::memory_order_relaxed) != 0 ||
+         (t_cancellation != nullptr && t_cancellation->cancelled());
+}
+
+Cancellation::Cancellation() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (event_ < 0) fail_errno(errno, "preparing to cancel a job");
+}
+
+Cancellation::~Cancellation() { ::close(event_); }
+
+void Cancellation::cancel() noexcept {
+  std::int64_t first_ns = 0;
+  if (!at_ns_.compare_exchange_strong(first_ns, steady_ns())) return;
+  const std::uint64_t one = 1;
+  if (::write(event_, &one, sizeof one) < 0) {
+    // As in on_signal().
+  }
+}
+
+Cancellation* Cancellation::current() noexcept { return t_cancellation; }
+
+Cancellation::Scope::Scope(Cancellation* cancellation) noexcept
+    : before_(std::exchange(t_cancellation, cancellation)) {}
+Cancellation::Scope::~Scope() { t_cancellation = before_; }
 
 Deadline interrupt_deadline() noexcept {
-  const std::int64_t at = g_interrupted_ns.load(std::memory_order_relaxed);
+  std::int64_t at = g_interrupted_ns.load(std::memory_order_relaxed);
+  if (at == 0 && t_cancellation != nullptr)
+    at = t_cancellation->at_ns_.load(std::memory_order_relaxed);
   if (at == 0) return Deadline::never();
   const auto end = Deadline::at(TimePoint(std::chrono::nanoseconds(at)));
   return t_tidying > 0 ? end.later_by(kTidying_s) : end;
@@ -88,7 +121,11 @@ void throw_if_interrupted() {
   if (interrupt_deadline().passed()) fail(Code::cancelled, "interrupted");
 }
 
-int interrupt_fd() noexcept { return t_tidying > 0 && interrupted() ? -1 : g_event.load(); }
+int interrupt_fd() noexcept {
+  if (t_cancellation != nullptr)
+    return t_tidying > 0 && t_cancellation->cancelled() ? -1 : t_cancellation->event_;
+  return t_tidying > 0 && g_interrupted_ns != 0 ? -1 : g_event.load();
+}
 
 Tidying::Tidying(bool on) noexcept : on_(on) { t_tidying += on_ ? 1 : 0; }
 Tidying::~Tidying() { t_tidying -= on_ ? 1 : 0; }

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+
 #include "lambdaml/base/deadline.h"
 
 /// How a process reacts when its user interrupts it (SIGINT, SIGTERM, SIGHUP).
@@ -18,8 +21,46 @@ inline constexpr double kTidying_s = 2;
 /// this call the first interrupt ends the process.
 void catch_interrupts();
 
-/// Whether an interrupt came since catch_interrupts(). Thread-safe.
+/// Whether an interrupt came since catch_interrupts(), or the work of this thread was cancelled.
+/// Thread-safe.
 bool interrupted() noexcept;
+
+/// An interrupt of one piece of work instead of the whole process: for programs that run several
+/// jobs at once and handle signals themselves. It affects the threads that work for it (Scope) as
+/// an interrupt of the process affects all threads.
+class Cancellation {
+ public:
+  /// Throws resource_exhausted if no descriptor is left.
+  Cancellation();
+  Cancellation(const Cancellation&) = delete;
+  Cancellation& operator=(const Cancellation&) = delete;
+  ~Cancellation();
+
+  /// Only the first call counts. Thread-safe.
+  void cancel() noexcept;
+  bool cancelled() const noexcept { return at_ns_.load(std::memory_order_relaxed) != 0; }
+
+  /// The one that this thread works for, or null.
+  static Cancellation* current() noexcept;
+  /// While an instance lives, its thread works for the cancellation (null: for none), which must
+  /// outlive it. Helper threads of parallel_for() inherit it from their caller.
+  class Scope {
+   public:
+    explicit Scope(Cancellation* cancellation) noexcept;
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+    ~Scope();
+
+   private:
+    Cancellation* before_;
+  };
+
+ private:
+  friend Deadline interrupt_deadline() noexcept;
+  friend int interrupt_fd() noexcept;
+  std::atomic<std::int64_t> at_ns_{0};  ///< of the steady clock; 0: not cancelled
+  int event_;
+};
 
 /// When an interrupt ends the waits of this thread: never() before one, a time in the past after
 /// one, or kTidying_s after it within a Tidying. Takes about 2 ns before an interrupt.
@@ -30,7 +71,8 @@ void throw_if_interrupted();
 
 /// A descriptor that becomes readable at the first interrupt, for callers that also poll other
 /// descriptors. The caller must not read it. Returns -1, which poll() ignores, where an interrupt
-/// ends no wait: in a process that does not catch interrupts, and within a Tidying after one.
+/// ends no wait: in a process that does not catch interrupts, and within a Tidying after one. In a
+/// thread that works for a Cancellation it is that one's.
 int interrupt_fd() noexcept;
 
 /// While an instance lives, waits of its thread may continue for kTidying_s after an interrupt, in

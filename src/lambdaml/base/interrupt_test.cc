@@ -170,5 +170,58 @@ TEST(Waits, EndAtTheirDeadline) {
   ::close(ends[1]);
 }
 
+/// Whether `wait` ends as cancelled within a second.
+template <class Wait>
+bool ends_as_cancelled(const Wait& wait) {
+  const Stopwatch clock;
+  try {
+    wait();
+  } catch (const Error& error) {
+    return error.code() == Code::cancelled && clock.seconds() < 1;
+  }
+  return false;
+}
+
+TEST(Cancellations, EndTheWaitsOfTheirOwnWorkOnly) {
+  Cancellation cancelled, other;
+  std::thread neighbour([&] {
+    const Cancellation::Scope scope(&other);
+    EXPECT_NO_THROW(pause_for(0.3));
+  });
+  std::thread user([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    cancelled.cancel();
+  });
+  {
+    const Cancellation::Scope scope(&cancelled);
+    EXPECT_TRUE(ends_as_cancelled([] { pause_for(30); }));
+    EXPECT_TRUE(ends_as_cancelled([] { wait_until_ready(-1, POLLIN, Deadline::in(30)); }));
+    std::mutex mutex;
+    std::condition_variable never;
+    EXPECT_TRUE(ends_as_cancelled([&] {
+      std::unique_lock lock(mutex);
+      wait_until(never, lock, Deadline::in(30), [] { return false; });
+    }));
+    EXPECT_TRUE(interrupted());
+    const Tidying tidying;
+    EXPECT_NO_THROW(pause_for(0.01)) << "cleanup may take a while";
+  }
+  EXPECT_FALSE(interrupted());
+  EXPECT_NO_THROW(pause_for(0.01));
+  user.join();
+  neighbour.join();
+}
+
+TEST(Cancellations, AreInheritedByHelperThreads) {
+  Cancellation cancelled;
+  cancelled.cancel();
+  const Cancellation::Scope scope(&cancelled);
+  std::atomic<int> ended{0};
+  parallel_for(8, 4, [&](std::size_t) {
+    if (ends_as_cancelled([] { pause_for(30); })) ++ended;
+  });
+  EXPECT_EQ(ended, 8);
+}
+
 }  // namespace
 }  // namespace lambdaml

@@ -34,6 +34,7 @@ class Pool {
       while (threads_.size() < helpers) threads_.emplace_back([this] { serve(); });
       body_ = &body;
       tidying_ = Tidying::is_active();
+      cancellation_ = Cancellation::current();
       n_ = n;
       next_ = 0;
       error_ = nullptr;
@@ -60,9 +61,11 @@ class Pool {
       --wanted_;
       ++active_;
       const bool tidies = tidying_;
+      Cancellation* const cancellation = cancellation_;
       lock.unlock();
       {
         const Tidying tidying(tidies);
+        const Cancellation::Scope scope(cancellation);
         drain();
       }
       lock.lock();
@@ -93,7 +96,8 @@ class Pool {
   std::size_t active_ = 0;
   std::size_t generation_ = 0;
   bool stopping_ = false;
-  bool tidying_ = false;  ///< the caller is within a Tidying
+  bool tidying_ = false;                  ///< the caller is within a Tidying
+  Cancellation* cancellation_ = nullptr;  ///< that the caller works for
   std::exception_ptr error_;
 };
 

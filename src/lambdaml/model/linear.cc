@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <variant>
 
 #include "lambdaml/base/error.h"
@@ -19,6 +20,8 @@ constexpr std::size_t kLeastRows = 16;
 constexpr std::size_t kMostRows = 512;
 /// Tiles between the one being computed and the one being prefetched.
 constexpr std::size_t kAhead = 2;
+
+constexpr const char* kAsSaved = "saved";
 
 std::size_t row_bytes(const tensor::DenseView& x) { return x.cols * sizeof(float); }
 template <class Index>
@@ -81,10 +84,36 @@ void add_squares_of_row(const tensor::CsrView<Index>& x, std::size_t i, double w
 
 }  // namespace
 
+std::vector<Option> linear_options() {
+  return {{.name = "intercept",
+           .default_value = true,
+           .help = "linear models: there is a bias for each class"},
+          {.name = "intercept_scaling",
+           .default_value = 0.0,
+           .help = "linear models by lbfgs: the biases are penalized as the weights of a column of "
+                   "this constant, as LIBLINEAR does; 0: not at all",
+           .minimum = 0},
+          {.name = "penalize",
+           .default_value = std::string("scaled"),
+           .help = "linear models by lbfgs: penalties are those of the weights of scaled columns, "
+                   "or of the weights that are saved, for columns as they are",
+           .choices = {"scaled", kAsSaved}}};
+}
+
+std::vector<Option> linear_options(std::vector<Option> others) {
+  std::vector<Option> out = linear_options();
+  out.insert(out.end(), std::make_move_iterator(others.begin()),
+             std::make_move_iterator(others.end()));
+  return out;
+}
+
 LinearModel::LinearModel(std::size_t features, std::size_t classes, const Options& options)
     : features_(features),
       classes_(classes),
       outputs_(classes <= 2 ? 1 : classes),
+      has_intercept_(options.flag("intercept")),
+      intercept_scaling_(options.real("intercept_scaling")),
+      penalizes_as_saved_(options.text("penalize") == kAsSaved),
       blocks_(static_cast<std::size_t>(options.integer("threads"))),
       line_blocks_(blocks_.limit()) {
   if (features_ == 0) fail(Code::invalid_argument, "a linear model needs at least one feature");
@@ -165,7 +194,7 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameter
           batch.features);
       totals.loss = sums_of_block.loss;
       totals.correct = sums_of_block.correct;
-      own[features_] += static_cast<float>(sums_of_block.residuals);
+      if (has_intercept_) own[features_] += static_cast<float>(sums_of_block.residuals);
       return totals;
     }
     auto add_tiles = [&](const auto& x) {
@@ -185,6 +214,7 @@ Totals LinearModel::sums_of(const Batch& batch, std::span<const float> parameter
                   for (std::size_t c = 0; c < outputs_; ++c) {
                     const float* residuals = z + c * stride_;
                     tensor::accumulate(tile, residuals, own + c * features_);
+                    if (!has_intercept_) continue;
                     double bias = 0;
                     for (std::size_t i = 0; i < tile.rows; ++i) bias += residuals[i];
                     own[outputs_ * features_ + c] += static_cast<float>(bias);
@@ -379,7 +409,7 @@ std::optional<GradientModel::Smoothness> LinearModel::smoothness(const Batch& ba
     std::ranges::fill(v, 0.0F);
     std::visit([&](const auto& x) { tensor::accumulate(x, margins.data(), v.data()); }, sample);
     intercept = 0;
-    for (const float margin : margins) intercept += margin;
+    for (const float margin : margins) intercept += has_intercept_ ? margin : 0.0F;
     const double norm =
         std::sqrt(tensor::dot(v.size(), v.data(), v.data()) + intercept * intercept);
     if (norm == 0) break;
@@ -458,7 +488,19 @@ void LinearModel::add_losses_along(const Batch& batch, std::span<const float> pa
 }
 
 std::vector<std::pair<std::size_t, std::size_t>> LinearModel::penalized() const {
-  return {{0, outputs_ * features_}};
+  return {{0, intercept_scaling_ > 0 && has_intercept_ ? parameter_count() : outputs_ * features_}};
+}
+
+std::vector<float> LinearModel::penalty_factors(const data::Scaling& scaling) const {
+  const bool scales = penalizes_as_saved_ && !scaling.empty();
+  if (!scales && intercept_scaling_ == 0) return {};
+  std::vector<float> out(parameter_count(), 1.0F);
+  for (std::size_t i = 0; scales && i < outputs_ * features_; ++i)
+    out[i] = scaling.factor[i % features_];
+  if (intercept_scaling_ > 0)
+    for (std::size_t i = outputs_ * features_; i < out.size(); ++i)
+      out[i] = static_cast<float>(1 / intercept_scaling_);
+  return out;
 }
 
 }  // namespace lambdaml::model

@@ -14,6 +14,12 @@
 
 namespace lambdaml::model {
 
+/// Options of linear models, whose penalties are those of the optimizer lbfgs: `intercept`,
+/// `intercept_scaling`, `penalize`.
+std::vector<Option> linear_options();
+/// These and others.
+std::vector<Option> linear_options(std::vector<Option> others);
+
 /// Models whose loss is a function of margins z = W x + b: everything except that function. Two
 /// classes have one margin, positive for the larger label (class 1); K > 2 classes have K margins,
 /// and the largest wins (the lowest class among equals). Dense and sparse rows use the same code:
@@ -42,6 +48,7 @@ class LinearModel : public GradientModel {
   void scale(const data::Scaling& scaling, std::span<float> parameters) const final;
   std::vector<Piece> pieces() const final;
   std::vector<std::pair<std::size_t, std::size_t>> penalized() const final;
+  std::vector<float> penalty_factors(const data::Scaling& scaling) const final;
   /// That of the loss by the margin, times the largest eigenvalue of the mean of (x, 1) (x, 1)ᵀ,
   /// which is found by power iteration.
   std::optional<Smoothness> smoothness(const Batch& rows) final;
@@ -108,6 +115,9 @@ class LinearModel : public GradientModel {
   std::size_t features_;
   std::size_t classes_;  ///< 0: it predicts numbers
   std::size_t outputs_;
+  bool has_intercept_;
+  double intercept_scaling_;  ///< 0: biases are not penalized
+  bool penalizes_as_saved_;
   std::size_t stride_;  ///< the most rows of a tile
   RowBlocks blocks_;
   std::vector<float> margins_;  ///< outputs × stride for each block

@@ -266,6 +266,12 @@ class GradientModel : public Model {
                                 std::span<double> losses);
   /// The ranges [begin, end) of regularized parameters (biases are not), ascending.
   virtual std::vector<std::pair<std::size_t, std::size_t>> penalized() const = 0;
+  /// By what each parameter counts in the penalties: a penalty is that of the products. `scaling`
+  /// is that of the columns that the model learns from. Empty: all by 1.
+  virtual std::vector<float> penalty_factors(const data::Scaling& scaling) const {
+    (void)scaling;
+    return {};
+  }
   /// The length of the part of the parameter vector that has a gradient: [learned(),
   /// parameter_count()) are statistics of the activations (batch normalization's running means and
   /// variances). accumulate() adds rows · (the batch's change of the statistics) to their sums, so

@@ -47,10 +47,17 @@ bool differ_in_scale(const Moments& moments) {
   return most > kMostRatio * least || largest_mean > kMostDistance;
 }
 
-data::Scaling standard(const Moments& moments, bool sparse) {
+/// A bias takes up what the centers add, unless there is none or it is penalized.
+bool may_center(const Options& options) {
+  const auto has = [&](const char* name) { return options.find(name) != nullptr; };
+  return (!has("intercept") || options.flag("intercept")) &&
+         (!has("intercept_scaling") || options.real("intercept_scaling") == 0);
+}
+
+data::Scaling standard(const Moments& moments, bool as_is) {
   data::Scaling out;
   for (std::size_t c = 0; c < moments.mean.size(); ++c) {
-    out.center.push_back(sparse ? 0.0F : static_cast<float>(moments.mean[c]));
+    out.center.push_back(as_is ? 0.0F : static_cast<float>(moments.mean[c]));
     out.factor.push_back(moments.deviation[c] > 0 ? static_cast<float>(1 / moments.deviation[c])
                                                   : 1.0F);
   }
@@ -125,7 +132,7 @@ data::Scaling choose_scaling(const Options& options, const data::Dataset& rows, 
   const Moments moments = moments_of(rows, all_rows, communicator, &all_binary);
   if (how == "auto" && (all_binary || !differ_in_scale(moments))) return {};
   log::info("columns are standardized");
-  return standard(moments, sparse);
+  return standard(moments, sparse || !may_center(options));
 }
 
 }  // namespace lambdaml::model

@@ -9,8 +9,9 @@ double Objective::penalty(std::span<const float> w) const {
   double squares = 0, sizes = 0;
   for (const auto& [begin, end] : penalized_)
     for (std::size_t i = begin; i < end; ++i) {
-      squares += static_cast<double>(w[i]) * w[i];
-      sizes += std::abs(static_cast<double>(w[i]));
+      const double product = factor(i) * w[i];
+      squares += product * product;
+      sizes += std::abs(product);
     }
   double apart = 0;
   for (std::size_t i = 0; i < anchor_.size(); ++i) {
@@ -27,16 +28,16 @@ void Objective::add_penalty_gradient(std::span<const float> w, std::span<float> 
   if (l2_ == 0) return;
   for (const auto& [begin, end] : penalized_)
     for (std::size_t i = begin; i < end; ++i)
-      gradient[i] = static_cast<float>(gradient[i] + l2_ * w[i]);
+      gradient[i] = static_cast<float>(gradient[i] + l2_ * factor(i) * factor(i) * w[i]);
 }
 
 void Objective::steepest(std::span<const float> w, std::span<const float> gradient,
                          std::span<float> out) const {
   std::copy(gradient.begin(), gradient.end(), out.begin());
   if (is_smooth()) return;
-  const auto l1 = static_cast<float>(l1_);
   for (const auto& [begin, end] : penalized_)
     for (std::size_t i = begin; i < end; ++i) {
+      const auto l1 = static_cast<float>(l1_ * factor(i));
       if (w[i] != 0)
         out[i] = gradient[i] + std::copysign(l1, w[i]);
       else if (gradient[i] < -l1)

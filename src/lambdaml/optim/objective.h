@@ -9,8 +9,9 @@
 
 namespace lambdaml::optim {
 
-/// What is minimized: mean loss + l2/2 ‖w‖² + l1 ‖w‖₁, with the norms over the penalized
-/// parameters, + pull/2 ‖w − anchor‖², over all of them.
+/// What is minimized: mean loss + l2/2 ‖f w‖² + l1 ‖f w‖₁, with the norms over the penalized
+/// parameters and factors f, which are 1 unless they are set, + pull/2 ‖w − anchor‖², over all of
+/// them.
 class Objective {
  public:
   /// `penalized` as of GradientModel::penalized().
@@ -22,6 +23,9 @@ class Objective {
     pull_ = pull;
     anchor_.assign(anchor.begin(), anchor.end());
   }
+
+  /// One for each parameter.
+  void set_factors(std::vector<float> factors) { factors_ = std::move(factors); }
 
   bool is_smooth() const { return l1_ == 0; }
   double penalty(std::span<const float> w) const;
@@ -44,11 +48,14 @@ class Objective {
             std::span<const float> steepest, std::span<float> next) const;
 
  private:
+  double factor(std::size_t i) const { return factors_.empty() ? 1.0 : double{factors_[i]}; }
+
   double l2_;
   double l1_;
   double pull_ = 0;
   std::vector<float> anchor_;
   std::vector<std::pair<std::size_t, std::size_t>> penalized_;
+  std::vector<float> factors_;
 };
 
 }  // namespace lambdaml::optim

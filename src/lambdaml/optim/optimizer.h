@@ -61,6 +61,9 @@ class Optimizer {
   /// workers. A worker that continues from a checkpoint does not call it, so what it finds belongs
   /// to the state.
   virtual void prepare(const model::Batch& rows, comm::Communicator& communicator);
+  /// Sets GradientModel::penalty_factors(), after the state was restored in a worker that continues
+  /// from a checkpoint. Throws invalid_argument in an optimizer that has no such factors.
+  virtual void set_penalty_factors(std::vector<float> factors);
   /// How many initial models begin() takes: several to train at once, of which the best remains.
   virtual std::size_t starts() const { return 1; }
   /// Sets the initial parameters of starts() models, one after another, the same on every worker.

@@ -44,6 +44,11 @@ void fail_diverged(const Position& position) {
 }
 
 void Optimizer::prepare(const model::Batch&, comm::Communicator&) {}
+void Optimizer::set_penalty_factors(std::vector<float>) {
+  fail(Code::invalid_argument,
+       "this optimizer penalizes all weights alike and no bias: use lbfgs, or leave out "
+       "intercept_scaling and penalize");
+}
 
 Option l1_option() {
   return {.name = "lambda",

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include <dlfcn.h>
 #include <unistd.h>
 
 #include "lambdaml/base/environment.h"
@@ -28,7 +29,13 @@ const faas::Plugin& choose(const std::string& name, const storage::Storage& chan
 fs::path worker_executable() {
   if (const std::optional<std::string> path = environment_variable("LAMBDAML_WORKER")) return *path;
   std::error_code error;
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  fs::path self = fs::read_symlink("/proc/self/exe", error);
+  Dl_info own{};
+  // As part of a program, this code is in a file of the program's name as it was called.
+  if (::dladdr(reinterpret_cast<const void*>(&worker_executable), &own) != 0 &&
+      own.dli_fname != nullptr && fs::path(own.dli_fname).is_absolute() &&
+      !fs::equivalent(own.dli_fname, self, error) && !error)
+    self = own.dli_fname;
   return self.parent_path() / "lambdaml-worker";
 }
 
@@ -49,6 +56,10 @@ fs::path worker_executable() {
 
 Platform::Platform(const std::string& name, const Options& job, const storage::Storage& channel)
     : plugin_(choose(name, channel)), invoker_(plugin_.make(faas::own_options(plugin_, job))) {}
+
+bool Platform::has_threads(const std::string& name, const storage::Storage& channel) {
+  return !choose(name, channel).separate_processes;
+}
 
 faas::Function Platform::function() const {
   faas::Function function;

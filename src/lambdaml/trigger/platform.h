@@ -17,9 +17,12 @@ namespace lambdaml::trigger {
 class Platform {
  public:
   Platform(const std::string& name, const Options& job, const storage::Storage& channel);
+  /// Whether the workers of such a job are threads of this process.
+  static bool has_threads(const std::string& name, const storage::Storage& channel);
 
   /// The worker as a function of this platform, with default limits. Its executable, if any, is
-  /// `lambdaml-worker` in this program's folder, or the value of LAMBDAML_WORKER.
+  /// `lambdaml-worker` in the folder of this program or of the shared library that this code is
+  /// part of, or the value of LAMBDAML_WORKER.
   faas::Function function() const;
   /// The same with the job's limits and log level.
   faas::Function function_for(const Options& job) const;

@@ -134,8 +134,11 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   problem.rows_per_round = {1.0};
   problem.rows = problem.own_rows = 1;
   problem.bulk_synchronous = comm::registry().get(options.text("sync_mode")).bulk_synchronous;
-  const std::size_t models =
-      optim::registry().get(options.text("optim")).make(problem, options)->starts();
+  const auto optimizer = optim::registry().get(options.text("optim")).make(problem, options);
+  if (const auto* gradient = dynamic_cast<const model::GradientModel*>(model.get()))
+    if (std::vector<float> factors = gradient->penalty_factors({}); !factors.empty())
+      optimizer->set_penalty_factors(std::move(factors));
+  const std::size_t models = optimizer->starts();
   const bool is_deployed =
       faas::registry().get(options.text("platform")).function_memory_mb != nullptr;
   const auto rows = std::min(static_cast<std::uint64_t>(options.integer("batch_size")),

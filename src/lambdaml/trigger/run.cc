@@ -58,6 +58,7 @@ class Run {
     const optim::Plugin& optimizer = optim::registry().get(options_.text("optim"));
     observer_.starting(
         {.job_id = folder_.job_id(),
+         .folder = folder_.path(),
          .model = options_.text("model"),
          .optimizer = optimizer.name,
          .rows = staged.data.rows(),

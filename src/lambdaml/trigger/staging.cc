@@ -8,9 +8,11 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/control/channel.h"
+#include "lambdaml/data/align.h"
 #include "lambdaml/data/weights.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/trigger/platform.h"
 #include "lambdaml/trigger/reach.h"
 
 namespace lambdaml::trigger {
@@ -39,9 +41,29 @@ std::optional<data::Manifest> find_usable(const Options& options, const data::Pl
   return prepared;
 }
 
+void require_enough_rows(std::size_t rows, std::size_t workers, const data::Places& places) {
+  if (rows < workers)
+    fail(Code::invalid_argument, "{}: {} rows are too few for {} workers; use fewer with --workers",
+         places.display(), rows, workers);
+}
+
+/// Lends the rows to workers that are threads of this process, setting `uri`, and otherwise saves
+/// them under `prefix`.
+data::Manifest stage_in_memory(const data::Dataset& rows, const Options& options,
+                               storage::Storage& channel, const char* prefix, std::size_t parts,
+                               std::string& uri, StagedData& out) {
+  if (Platform::has_threads(options.text("platform"), channel)) {
+    const auto& lent = out.lent.emplace_back(std::make_unique<data::Lent>(rows));
+    uri = lent->name();
+    return lent->manifest(parts);
+  }
+  const auto store = storage::with_prefix(borrowed(channel), prefix);
+  return data::split(rows, parts, *store, "shard", processors());
+}
+
 }  // namespace
 
-StagedData stage(const Options& options, storage::Storage& channel) {
+StagedData stage(const Options& options, storage::Storage& channel, const InMemory& memory) {
   const auto workers = static_cast<std::size_t>(options.integer("workers"));
   const data::Places places = data::Places::parse(options.text("data"));
   StagedData out;
@@ -60,9 +82,14 @@ StagedData stage(const Options& options, storage::Storage& channel) {
     out.files.push_back({out.init->what, data::content_of(*out.init->bytes)});
   }
   const data::WeightColumn weights(options);
-  std::optional<data::Manifest> prepared = find_usable(options, places, workers);
+  std::optional<data::Manifest> prepared;
+  if (!memory.data) prepared = find_usable(options, places, workers);
   if (prepared && prepared->weights > 0 && weights.is_refused) prepared.reset();
-  if (prepared) {
+  if (memory.data) {
+    require_enough_rows(memory.data->rows(), workers, places);
+    out.data = stage_in_memory(*memory.data, options, channel, control::keys::kData, workers,
+                               out.data_uri, out);
+  } else if (prepared) {
     data::require_weights(weights, prepared->weights > 0, places.display());
     out.data = *prepared;
     out.data_uri = places.uris[0].text();
@@ -70,14 +97,16 @@ StagedData stage(const Options& options, storage::Storage& channel) {
     const data::Dataset dataset =
         data::read(places, options.text("format"), processors(), &out.files, options);
     throw_if_interrupted();
-    if (dataset.rows() < workers)
-      fail(Code::invalid_argument,
-           "{}: {} rows are too few for {} workers; use fewer with --workers", places.display(),
-           dataset.rows(), workers);
+    require_enough_rows(dataset.rows(), workers, places);
     const auto store = storage::with_prefix(borrowed(channel), control::keys::kData);
     out.data = data::split(dataset, workers, *store, "shard", processors());
   }
-  if (!options.text("test_data").empty()) {
+  if (memory.test) {
+    const data::Dataset test =
+        data::align(*memory.test, {out.data.features, out.data.names}, options.text("test_data"));
+    out.test = stage_in_memory(test, options, channel, control::keys::kTest,
+                               std::min(workers, test.rows()), out.test_uri, out);
+  } else if (!options.text("test_data").empty()) {
     const data::Places test_places = data::Places::parse(options.text("test_data"));
     out.test = find_usable(options, test_places, workers);
     if (out.test && out.test->features == out.data.features &&

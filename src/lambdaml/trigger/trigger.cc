@@ -38,11 +38,12 @@ Options with_memory_of_functions(Options options) {
 
 /// Prepares everything except the workers, which then find the data in their places. `options` are
 /// with_memory_of_functions().
-StagedData prepare(const Options& options, const control::JobChannel& channel) {
+StagedData prepare(const Options& options, const control::JobChannel& channel,
+                   const InMemory& memory = {}) {
   const std::string& mode = options.text("sync_mode");
   if (comm::registry().get(mode).creates)
     storage::require_atomic_create(channel.store(), "sync_mode " + mode);
-  StagedData staged = stage(options, channel.store());
+  StagedData staged = stage(options, channel.store(), memory);
   throw_if_interrupted();
   rehearse(options, staged, channel.store());
   return staged;
@@ -209,7 +210,7 @@ nlohmann::ordered_json go_on(Attempt&& attempt) {
 
 }  // namespace
 
-nlohmann::ordered_json train(const Options& given, Observer& observer) {
+nlohmann::ordered_json train(const Options& given, Observer& observer, const InMemory& memory) {
   const Stopwatch wall;
   Options options = given;
   require_reach(options);
@@ -224,7 +225,7 @@ nlohmann::ordered_json train(const Options& given, Observer& observer) {
                               control::JobChannel::Stop::patient);
   return channel.use([&] {
     const Options running = with_memory_of_functions(options);
-    const StagedData staged = prepare(running, channel);
+    const StagedData staged = prepare(running, channel, memory);
     control::RunFolder folder = control::RunFolder::create(output, job_id, options);
     return run_to_end(running, folder, staged, channel, observer, Begin::anew,
                       way_to_continue(options, folder), wall);
@@ -257,7 +258,7 @@ nlohmann::ordered_json train_as(const std::string& job_id, const Options& given,
 }
 
 nlohmann::ordered_json resume(const std::filesystem::path& path, Observer& observer,
-                              const Options& changed) {
+                              const Options& changed, const InMemory& memory) {
   const Stopwatch wall;
   control::RunFolder folder = control::RunFolder::open(path);
   const std::optional<nlohmann::ordered_json> summary = folder.summary();
@@ -281,7 +282,7 @@ nlohmann::ordered_json resume(const std::filesystem::path& path, Observer& obser
     return go_on([&](Begin begin) {
       channel.take_over(workers_of(options));
       const Options running = with_memory_of_functions(options);
-      const StagedData staged = prepare(running, channel);
+      const StagedData staged = prepare(running, channel, memory);
       return run_to_end(running, folder, staged, channel, observer, begin,
                         way_to_continue(options, folder, epochs), wall);
     });

@@ -10,6 +10,7 @@
 #include "lambdaml/base/options.h"
 #include "lambdaml/faas/invoker.h"
 #include "lambdaml/job/metrics.h"
+#include "lambdaml/trigger/staging.h"
 
 /// The caller's side of a job: cuts the data, starts the workers, watches them and collects their
 /// results.
@@ -18,7 +19,8 @@ namespace lambdaml::trigger {
 /// The facts about a job whose workers are about to start.
 struct JobStart {
   std::string job_id;
-  std::string model;  ///< the plug-in's name
+  std::filesystem::path folder;  ///< of the run
+  std::string model;             ///< the plug-in's name
   std::string optimizer;
   std::uint64_t rows = 0;
   std::uint64_t features = 0;
@@ -47,7 +49,13 @@ class Observer {
 /// `keep`). Throws invalid_argument, not_found, already_exists, data_corrupt (bad input),
 /// workers_lost, cancelled, limit_reached (the options `deadline` and `budget`), and what the
 /// stores throw.
-nlohmann::ordered_json train(const Options& options, Observer& observer);
+///
+/// Data in `memory` take the place of those that the options `data` and `test_data` name; these
+/// options then are only their names in messages. They must stay in place until the job has ended,
+/// and a run that began with them is resumed with the same ones. Workers that are threads of this
+/// process use them in place; for others they are staged in the channel.
+nlohmann::ordered_json train(const Options& options, Observer& observer,
+                             const InMemory& memory = {});
 
 /// Resumes a run from the last checkpoint that all workers have, or from the start if there is
 /// none. A run that has ended is unchanged, and its summary is returned; one that paused
@@ -59,7 +67,8 @@ nlohmann::ordered_json train(const Options& options, Observer& observer);
 /// never interrupted. Values in `changed` (see options_of_resuming) replace the run's own, this
 /// time. Throws what train() throws.
 nlohmann::ordered_json resume(const std::filesystem::path& run, Observer& observer,
-                              const Options& changed = Options(std::vector<Option>()));
+                              const Options& changed = Options(std::vector<Option>()),
+                              const InMemory& memory = {});
 
 /// Runs a job under an id that the caller supplies: resumes from the checkpoints stored under that
 /// id, whichever machine saved them, and otherwise starts from scratch. Its errors name no command

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/tune/folds.h"
@@ -16,7 +17,10 @@ namespace lambdaml::tune {
 SegmentJob::SegmentJob(std::string job_id, Options options, std::int64_t folds, Bell& bell)
     : job_id_(std::move(job_id)), options_(std::move(options)), folds_(folds), bell_(bell) {
   try {
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this, cancellation = Cancellation::current()] {
+      const Cancellation::Scope scope(cancellation);
+      run();
+    });
   } catch (const std::system_error& error) {
     fail(Code::resource_exhausted, "cannot start a thread for a trial: {}", error.what());
   }

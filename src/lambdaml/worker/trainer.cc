@@ -206,9 +206,19 @@ void Trainer::copy_initial(std::span<float> parameters) const {
 }
 
 void Trainer::scale_rows() {
+  set_penalty_factors();
   if (scaling_ == nullptr || !scaling_->scales()) return;
   own_.data = data::scaled(own_.data, scaling_->scaling());
   test_.data = data::scaled(test_.data, scaling_->scaling());
+}
+
+void Trainer::set_penalty_factors() {
+  const auto* model = dynamic_cast<const model::GradientModel*>(model_.get());
+  if (model == nullptr) return;
+  const data::Scaling none;
+  std::vector<float> factors =
+      model->penalty_factors(scaling_ == nullptr ? none : scaling_->scaling());
+  if (!factors.empty()) optimizer_->set_penalty_factors(std::move(factors));
 }
 
 void Trainer::choose_class_weights(comm::Communicator& communicator) {

@@ -136,6 +136,7 @@ class Trainer {
   std::span<const float> final_parameters() const;
   /// Scales the rows as the optimizer's state says.
   void scale_rows();
+  void set_penalty_factors();
   [[noreturn]] void fail_without_time() const;
   std::uint64_t last_epoch() const;
   /// Goes on from a checkpoint; returns whether all epochs were done.

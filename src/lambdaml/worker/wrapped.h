@@ -21,6 +21,9 @@ class Wrapped : public optim::Optimizer {
   void prepare(const model::Batch& rows, comm::Communicator& communicator) final {
     inner_->prepare(rows, communicator);
   }
+  void set_penalty_factors(std::vector<float> factors) final {
+    inner_->set_penalty_factors(std::move(factors));
+  }
   std::size_t starts() const final { return inner_->starts(); }
   void begin(std::span<const float> parameters) override { inner_->begin(parameters); }
   model::Totals step(const model::Batch& batch, const optim::Position& position) final {

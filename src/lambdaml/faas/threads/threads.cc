@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/handlers.h"
@@ -25,7 +26,10 @@ class ThreadInvocations : public Invocations {
         board_(payloads_.size(), std::move(observer)) {
     try {
       for (std::size_t i = 0; i < payloads_.size(); ++i)
-        threads_.emplace_back([this, i] { run(i); });
+        threads_.emplace_back([this, i, cancellation = Cancellation::current()] {
+          const Cancellation::Scope scope(cancellation);
+          run(i);
+        });
     } catch (const std::system_error& error) {
       const std::size_t started = threads_.size();
       cancel();

@@ -31,7 +31,7 @@ void register_plugin(Registry& registry) {
                 .optimizers = {"lbfgs", "grad_avg"},
                 .metrics = regression_metrics(),
                 .tabulate = table_of_numbers,
-                .options = {scale_option()},
+                .options = linear_options({scale_option()}),
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<LinearRegression>(shape, options);
                 }});

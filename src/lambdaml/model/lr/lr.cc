@@ -92,7 +92,7 @@ void register_plugin(Registry& registry) {
                 .optimizers = {"lbfgs", "grad_avg"},
                 .metrics = classification_metrics(),
                 .measures = classification_measures(),
-                .options = {scale_option(), class_weight_option()},
+                .options = linear_options({scale_option(), class_weight_option()}),
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<LogisticRegression>(shape, options);
                 }});

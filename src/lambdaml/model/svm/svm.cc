@@ -63,7 +63,7 @@ void register_plugin(Registry& registry) {
                 .optimizers = {"lbfgs", "grad_avg"},
                 .metrics = classification_metrics(),
                 .measures = classification_measures(),
-                .options = {loss_option(), scale_option(), class_weight_option()},
+                .options = linear_options({loss_option(), scale_option(), class_weight_option()}),
                 .make = [](const Shape& shape, const Options& options) {
                   return std::make_unique<SupportVectorMachine>(shape, options);
                 }});

@@ -46,6 +46,9 @@ class Lbfgs final : public Optimizer {
   }
 
   std::uint64_t passes_per_epoch() const override { return passes_; }
+  void set_penalty_factors(std::vector<float> factors) override {
+    minimizer_.objective().set_factors(std::move(factors));
+  }
 
   /// Columns of a text differ in their sums of squares by orders of magnitude, and so do the
   /// curvatures of the objective by their weights. Bounds of these are known before the first step;

@@ -1,0 +1,67 @@
+"""LambdaML: machine-learning training on serverless functions, in Python.
+
+The engine is the one of the command ``lambdaml``, in this process; workers are processes or threads.
+``docs/python.md`` begins with an example.
+"""
+
+import atexit as _atexit
+
+from . import _lambdaml
+from ._errors import (
+    AlreadyExists,
+    Cancelled,
+    DataCorrupt,
+    DeadlineExceeded,
+    Diverged,
+    Error,
+    Internal,
+    InvalidArgument,
+    LimitReached,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    Unavailable,
+    WorkersLost,
+)
+
+__version__ = _lambdaml.version
+
+# Imported when they are first used: some take longer than the engine.
+_LAZY = {
+    "ConvergenceWarning": "_run",
+    "Dataset": "_dataset",
+    "KMeans": "_kmeans",
+    "Lasso": "_linear",
+    "LinearSVC": "_linear",
+    "LogisticRegression": "_linear",
+    "Model": "_model",
+    "Ridge": "_linear",
+    "Run": "_run",
+    "resume": "_run",
+    "train": "_run",
+}
+
+__all__ = sorted(
+    [name for name in globals() if not name.startswith("_")] + list(_LAZY) + ["__version__"]
+)
+
+# No worker outlives the interpreter.
+_atexit.register(_lambdaml.close)
+
+
+def __getattr__(name):
+    if name not in _LAZY:
+        import difflib
+
+        near = difflib.get_close_matches(name, __all__, 1)
+        hint = f", did you mean '{near[0]}'?" if near else ""
+        raise AttributeError(f"module 'lambdaml' has no attribute '{name}'{hint}")
+    import importlib
+
+    value = getattr(importlib.import_module("." + _LAZY[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return __all__

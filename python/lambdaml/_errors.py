@@ -1,0 +1,156 @@
+"""Exceptions of the engine: each code is a class, which is also Python's usual one of that kind."""
+
+import re
+
+
+class Error(Exception):
+    """Base of all errors of the engine.
+
+    Attributes
+    ----------
+    code : str
+        What went wrong, as ``docs/errors.md`` lists it: ``"invalid_argument"`` …
+    message : str
+        One line: what was being done, to what, why it failed and, where it helps, what to do.
+    hint : str
+        The part of the message that says what to do; empty if there is none.
+    causes : str
+        The chain of causes, outermost first, one a line; empty if there are none.
+    """
+
+    code = "internal"
+
+    def __init__(self, message="", causes=""):
+        super().__init__(message)
+        self.message = message
+        self.causes = causes
+
+    @property
+    def hint(self):
+        _, mark, hint = self.message.rpartition("; ")
+        if not mark:
+            _, mark, hint = self.message.rpartition(": ")
+            if not re.match(r"(use|give|call|start|add|write|name|convert) ", hint):
+                return ""
+        return hint
+
+    def __str__(self):
+        return self.message
+
+    def __reduce__(self):
+        return type(self), (self.message, self.causes)
+
+
+class InvalidArgument(Error, ValueError):
+    """The request makes no sense; nothing was started."""
+
+    code = "invalid_argument"
+
+
+class NotFound(Error, LookupError):
+    """A named thing that was relied on is not there."""
+
+    code = "not_found"
+
+
+class AlreadyExists(Error):
+    """A named thing that must be new is there."""
+
+    code = "already_exists"
+
+
+class DataCorrupt(Error, ValueError):
+    """Bytes that were read do not mean what they should."""
+
+    code = "data_corrupt"
+
+
+class PermissionDenied(Error):
+    """Credentials or file modes forbid it."""
+
+    code = "permission_denied"
+
+
+class ResourceExhausted(Error, MemoryError):
+    """Disk, memory, file descriptors or a quota ran out."""
+
+    code = "resource_exhausted"
+
+
+class Unavailable(Error, RuntimeError):
+    """A service did not answer, or this process cannot use the engine; worth a retry."""
+
+    code = "unavailable"
+
+
+class DeadlineExceeded(Error, RuntimeError):
+    """A deadline passed before a wait was over."""
+
+    code = "deadline_exceeded"
+
+
+class WorkersLost(Error, RuntimeError):
+    """Functions died and their attempts are used up."""
+
+    code = "workers_lost"
+
+
+class Diverged(Error, ArithmeticError):
+    """Values became infinite or NaN."""
+
+    code = "diverged"
+
+
+class LimitReached(Error, RuntimeError):
+    """A limit that the user set (``deadline``, ``budget``) ended the job."""
+
+    code = "limit_reached"
+
+
+class Cancelled(Error, RuntimeError):
+    """A stop was requested."""
+
+    code = "cancelled"
+
+
+class Internal(Error, RuntimeError):
+    """A defect of the engine."""
+
+    code = "internal"
+
+
+_BY_CODE = {
+    error.code: error
+    for error in (
+        InvalidArgument,
+        NotFound,
+        AlreadyExists,
+        DataCorrupt,
+        PermissionDenied,
+        ResourceExhausted,
+        Unavailable,
+        DeadlineExceeded,
+        WorkersLost,
+        Diverged,
+        LimitReached,
+        Cancelled,
+        Internal,
+    )
+}
+
+# The engine speaks of data in memory by a name that no user gave.
+_IN_MEMORY = re.compile(r"memory://(data|test)(?=[: ])")
+
+_FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
+
+
+def from_engine(code, message, causes=""):
+    """The exception for an error of the engine."""
+    message = _IN_MEMORY.sub(lambda found: "X" if found[1] == "data" else "the test data", message)
+    if message.startswith("argument "):
+        message = message[len("argument ") :]
+    # Options are arguments here, except in a command that is to be typed.
+    said, mark, command = message.partition("lambdaml ")
+    said = _FLAG.sub(lambda found: found[1].replace("-", "_") + "=", said)
+    message = said + mark + command
+    return _BY_CODE.get(code, Internal)(message, causes)

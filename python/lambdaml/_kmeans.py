@@ -1,0 +1,142 @@
+"""K-means with scikit-learn's interface."""
+
+import numpy
+from sklearn.base import ClusterMixin, TransformerMixin
+from sklearn.metrics import pairwise_distances_argmin, pairwise_distances_argmin_min
+from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.utils.sparsefuncs import mean_variance_axis
+from sklearn.utils.validation import check_is_fitted
+
+from ._estimators import Estimator, dataset_of, dtype_of, names_nearest, take_weights, validate_data
+
+
+class KMeans(TransformerMixin, ClusterMixin, Estimator):
+    """K-means: Lloyd's iteration from starts by k-means‖.
+
+    Parameters
+    ----------
+    n_clusters : int
+    init : {"k-means++"}
+    n_init : int or "auto"
+        Starts that are tried; the one with the smallest inertia is the result. "auto" is one.
+    max_iter : int
+    tol : float
+        As of :class:`sklearn.cluster.KMeans`: relative to the variance of the columns.
+    random_state : int, RandomState or None
+    verbose : int
+        Above 0: a line of progress.
+    workers, channel, platform, function
+        As of :class:`LogisticRegression`.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of shape (n_clusters, n_features)
+    labels_ : ndarray of shape (rows,)
+    inertia_ : float
+    n_iter_ : int
+    """
+
+    @names_nearest
+    def __init__(
+        self,
+        n_clusters=8,
+        *,
+        init="k-means++",
+        n_init="auto",
+        max_iter=300,
+        tol=1e-4,
+        random_state=None,
+        verbose=0,
+        workers=1,
+        channel=None,
+        platform=None,
+        function=None,
+    ):
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+        self.verbose = verbose
+        self.workers = workers
+        self.channel = channel
+        self.platform = platform
+        self.function = function
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Finds the clusters of all rows.
+
+        Returns
+        -------
+        KMeans
+        """
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype="numeric")
+        if not isinstance(self.init, str) or self.init != "k-means++":
+            raise ValueError(f"init must be 'k-means++', not {self.init!r}")
+        clusters = self._positive("n_clusters")
+        if X.shape[0] < clusters:
+            raise ValueError(f"n_samples={X.shape[0]} should be >= n_clusters={clusters}")
+        rows, _, weights, _ = take_weights(X, None, sample_weight)
+        parameters, summary = self._train(
+            dataset_of(rows, weights=weights),
+            model="kmeans",
+            clusters=clusters,
+            n_init=1 if isinstance(self.n_init, str) and self.n_init == "auto" else self._positive("n_init"),
+            epochs=self._positive("max_iter"),
+            threshold=(self._number("tol") * _variance(rows)) ** 0.5,
+            seed=self._seed(),
+        )
+        self.cluster_centers_ = next(iter(parameters.values())).astype(dtype_of(X))
+        self.n_iter_ = summary["epochs"]
+        self.labels_ = self._nearest(X)
+        self.inertia_ = summary["inertia"]
+        return self
+
+    def _nearest(self, X):
+        return pairwise_distances_argmin(X, self.cluster_centers_.astype(X.dtype, copy=False)).astype(numpy.int32)
+
+    def _rows(self, X):
+        check_is_fitted(self)
+        return validate_data(self, X, accept_sparse="csr", dtype=[numpy.float64, numpy.float32], reset=False)
+
+    def predict(self, X):
+        """The nearest cluster of each row.
+
+        Returns
+        -------
+        numpy.ndarray of shape (rows,)
+        """
+        return self._nearest(self._rows(X))
+
+    def transform(self, X):
+        """The distance of each row to each cluster's center.
+
+        Returns
+        -------
+        numpy.ndarray of shape (rows, n_clusters)
+        """
+        return euclidean_distances(self._rows(X), self.cluster_centers_)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Minus the inertia of the rows."""
+        X = self._rows(X)
+        _, distances = pairwise_distances_argmin_min(X, self.cluster_centers_.astype(X.dtype, copy=False))
+        squares = distances.astype(numpy.float64) ** 2
+        return -float(squares.sum() if sample_weight is None else (squares * numpy.asarray(sample_weight)).sum())
+
+    @property
+    def _n_features_out(self):
+        return self.cluster_centers_.shape[0]
+
+    def get_feature_names_out(self, input_features=None):
+        """The names of transform()'s columns: kmeans0, kmeans1 …"""
+        check_is_fitted(self)
+        return numpy.asarray([f"kmeans{i}" for i in range(self._n_features_out)], dtype=object)
+
+
+def _variance(X):
+    """The mean variance of the columns."""
+    if hasattr(X, "tocsr"):
+        return float(numpy.mean(mean_variance_axis(X.astype(numpy.float64), axis=0)[1]))
+    return float(numpy.mean(numpy.var(X, axis=0, dtype=numpy.float64)))

@@ -1,0 +1,398 @@
+"""Jobs: training, waiting for it, and what it leaves."""
+
+import json
+import os
+import threading
+import time
+import warnings
+
+from . import _lambdaml, _options
+from ._errors import Cancelled, Error, InvalidArgument
+from ._model import Model
+
+# A wait for events is no longer than this, in s: meanwhile Python serves no signals.
+_SLICE = 0.05
+
+
+class ConvergenceWarning(UserWarning):
+    """A job has ended well and may have learned badly."""
+
+
+def train(job=None, *, data=None, test_data=None, start=False, callbacks=(), progress=None, **options):
+    """Trains a model with function workers, as ``lambdaml train`` does.
+
+    Parameters
+    ----------
+    job : dict, str or path, optional
+        Options by name, or a job file (YAML or JSON).
+    data, test_data : str, path, Dataset, array, DataFrame or tuple, optional
+        Where the data are, or the data themselves: see :class:`Dataset`. A tuple is ``(X, y)``.
+    start : bool
+        Return at once; ``run.wait()`` waits for the end.
+    callbacks : callable or sequence of callables
+        Called with the metrics of each epoch, a dict. The job is stopped if one returns true; it can be
+        resumed.
+    progress : bool, optional
+        Whether to show a line of progress; by default where there is somebody to see it: in a terminal
+        and in a notebook.
+    **options
+        Options of the job (``docs/options.md``), which take precedence over those of ``job``.
+
+    Returns
+    -------
+    Run
+        The run; its ``model`` and ``metrics`` are there when it has ended.
+
+    Raises
+    ------
+    lambdaml.Error
+        A subclass for each code, e.g. :class:`InvalidArgument`, which is a ``ValueError``.
+    KeyboardInterrupt
+        After Ctrl-C: the job was stopped and can be resumed.
+
+    Examples
+    --------
+    >>> run = lambdaml.train(data="higgs.libsvm", model="lr", workers=4)      # doctest: +SKIP
+    >>> run.metrics.tail(1)                                                   # doctest: +SKIP
+    """
+    file, text = "", None
+    if isinstance(job, dict):
+        job = dict(job)
+        data = job.pop("data", None) if data is None else data
+        test_data = job.pop("test_data", None) if test_data is None else test_data
+        text = _options.job_text(job) if job else None
+    elif job is not None:
+        file = os.fspath(job)
+    data, options["data"] = _place(data, "memory://data")
+    test_data, options["test_data"] = _place(test_data, "memory://test")
+    engine_job = _lambdaml.train(
+        file,
+        text,
+        _options.pairs(options),
+        data=None if data is None else data._engine,
+        test=None if test_data is None else test_data._engine,
+    )
+    run = Run(engine_job, data=data, test_data=test_data, callbacks=callbacks, progress=progress)
+    return run if start else run.wait()
+
+
+def resume(run, *, data=None, test_data=None, start=False, callbacks=(), progress=None, **options):
+    """Continues an interrupted run from its last checkpoint, as ``lambdaml resume`` does.
+
+    Parameters
+    ----------
+    run : str, path or Run
+        The run's folder.
+    data, test_data : Dataset or data, optional
+        The same data again, for a run whose data were in memory.
+    start, callbacks, progress
+        As for :func:`train`.
+    **options
+        Options that may be changed when a run is resumed: where and how it runs, and ``epochs``.
+
+    Returns
+    -------
+    Run
+    """
+    folder = run.folder if isinstance(run, Run) else os.fspath(run)
+    data, place = _place(data, "")
+    test_data, test_place = _place(test_data, "")
+    if place or test_place:
+        raise InvalidArgument("a run is resumed with its own data: give those that are in memory, or none")
+    engine_job = _lambdaml.resume(
+        folder,
+        _options.pairs(options),
+        data=None if data is None else data._engine,
+        test=None if test_data is None else test_data._engine,
+    )
+    out = Run(
+        engine_job, data=data, test_data=test_data, callbacks=callbacks, progress=progress, folder=folder
+    )
+    return out if start else out.wait()
+
+
+def _place(data, name):
+    """(Dataset, option) of data that are in memory, (None, place) of others."""
+    from ._dataset import Dataset
+
+    if data is None or isinstance(data, (str, os.PathLike)):
+        return None, data
+    if isinstance(data, list) and data and all(isinstance(each, (str, os.PathLike)) for each in data):
+        return None, data
+    if isinstance(data, tuple):
+        data = Dataset(*data)
+    elif not isinstance(data, Dataset):
+        data = Dataset(data)
+    return data, name
+
+
+class Run:
+    """A job, while it runs and afterwards.
+
+    Attributes
+    ----------
+    job_id : str or None
+        Known once the workers are about to start.
+    folder : str or None
+        Where the model, the metrics and the logs are; known at the end of a successful job.
+    epochs : list of dict
+        The metrics of the epochs that are done.
+    summary : dict or None
+        The results of a job that has ended well (``docs/metrics.md``).
+    """
+
+    def __init__(self, job, *, data=None, test_data=None, callbacks=(), progress=None, folder=None, warns=True):
+        from ._progress import display_of
+
+        self._job = job
+        self._data, self._test_data = data, test_data
+        self._callbacks = [callbacks] if callable(callbacks) else list(callbacks)
+        self._display = display_of(progress)
+        self._waiting = threading.RLock()
+        self._error = None
+        self._warns = warns
+        self._stopped = False
+        self._model = None
+        self._started = time.monotonic()
+        self._timeline = []
+        self.job_id = None
+        self.folder = folder
+        self.start = None
+        self.epochs = []
+        self.summary = None
+        self.failures = []
+
+    @classmethod
+    def open(cls, folder):
+        """The run of a folder that an earlier job left."""
+        folder = os.fspath(folder)
+        run = cls(None, folder=folder)
+        status = json.loads(_lambdaml.status(folder))
+        run.job_id = status["job_id"]
+        run.summary = status.get("summary")
+        path = os.path.join(folder, "metrics.jsonl")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as lines:
+                run.epochs = [json.loads(line) for line in lines if line.strip()]
+        return run
+
+    # While it runs.
+
+    def wait(self, timeout=None):
+        """Waits for the end of the job and returns the run.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds, after which the call returns though the job goes on.
+
+        Raises
+        ------
+        lambdaml.Error
+            The job has failed.
+        KeyboardInterrupt
+            After Ctrl-C: the job was stopped.
+        """
+        if self._job is None:
+            return self
+        end = None if timeout is None else time.monotonic() + timeout
+        with self._waiting:
+            try:
+                while not self._finished():
+                    left = _SLICE if end is None else min(_SLICE, end - time.monotonic())
+                    if left < 0:
+                        return self
+                    self._take(self._job.wait(left))
+            except BaseException:
+                # An interrupt, or an error of a callback.
+                self._end_job()
+                raise
+        if self._error is not None:
+            raise self._error
+        return self
+
+    def stop(self):
+        """Stops the job, which can be resumed, and waits for its end."""
+        if self._job is None:
+            _lambdaml.stop(self.folder)
+            return self
+        self._stopped = True
+        self._job.cancel()
+        with self._waiting:
+            while not self._finished():
+                self._take(self._job.wait(_SLICE), calls=False)
+        return self
+
+    def resume(self, **options):
+        """Continues the run if it was stopped: :func:`resume` with its data."""
+        if self.folder is None:
+            raise InvalidArgument(
+                "the run was stopped before its first checkpoint, so nothing is left to continue with: "
+                "start the job again"
+            )
+        return resume(self, data=self._data, test_data=self._test_data, **options)
+
+    @property
+    def status(self):
+        """``"running"``, ``"done"``, ``"paused"``, ``"stopped"`` or ``"failed"``."""
+        if self._job is None:
+            return json.loads(_lambdaml.status(self.folder))["state"]
+        if not self._waiting.acquire(blocking=False):
+            return "running"
+        try:
+            if not self._finished():
+                self._take(self._job.wait(0), calls=False)
+            if not self._finished():
+                return "running"
+        finally:
+            self._waiting.release()
+        if self._error is not None:
+            return "stopped" if isinstance(self._error, Cancelled) else "failed"
+        if self.summary is None:
+            return "stopped"
+        return "paused" if self.summary.get("ended_by") == "stop_after" else "done"
+
+    def _finished(self):
+        return self.summary is not None or self._error is not None or self._over
+
+    _over = False
+
+    def _end_job(self):
+        """Stops the job on the way out of an exception, which a second interrupt does not end."""
+        if self._finished():
+            return
+        self._stopped = True
+        self._job.cancel()
+        while not self._job.ended:
+            self._job.wait(_SLICE)
+        try:
+            self._take([], calls=False)
+        except BaseException:  # the exception that is under way says more
+            pass
+
+    def _take(self, events, calls=True):
+        """Takes in what the job reports, and its end."""
+        for text in events:
+            self._take_event(json.loads(text), calls)
+        if not self._job.ended:
+            self._display.draw(self)
+            return
+        for text in self._job.wait(0):
+            self._take_event(json.loads(text), calls=False)
+        try:
+            self.summary = json.loads(self._job.result())
+        except Cancelled as error:
+            self._over = True
+            if not self._stopped:
+                self._error = error
+        except Error as error:
+            self._error = error
+        self._find_folder()
+        self._display.end(self)
+        if self.summary is not None:
+            self.job_id = self.job_id or self.summary.get("job_id")
+            for line in self.summary.get("warnings", ()) if self._warns else ():
+                warnings.warn(line, ConvergenceWarning, stacklevel=4)
+
+    def _take_event(self, event, calls):
+        kind = event.pop("event")
+        if kind == "start":
+            self.start = event
+            self.job_id = event["job_id"]
+            self.folder = event["folder"]
+        elif kind == "epoch":
+            metrics = {"epoch": event["epoch"], **event["metrics"]}
+            self.epochs.append(metrics)
+            self._timeline.append((time.monotonic() - self._started, event["epoch"]))
+            if calls:
+                self._call(metrics)
+        elif kind == "tick":
+            self.tick = event
+        elif kind == "worker_failed":
+            self.failures.append(event)
+
+    tick = None
+
+    def _call(self, metrics):
+        # All are called, so that one that stops the job takes nothing from the others.
+        if any([callback(dict(metrics)) for callback in self._callbacks]):
+            self._stopped = True
+            self._job.cancel()
+
+    def _find_folder(self):
+        if self.summary is not None:
+            self.folder = os.path.dirname(self.summary["model_path"])
+        elif self.folder is not None and not os.path.isdir(self.folder):
+            self.folder = None
+
+    # What it leaves.
+
+    @property
+    def metrics(self):
+        """The metrics of the epochs: a DataFrame where pandas is there, else a list of dicts."""
+        try:
+            import pandas
+        except ImportError:
+            return list(self.epochs)
+        return pandas.DataFrame(self.epochs).set_index("epoch") if self.epochs else pandas.DataFrame()
+
+    @property
+    def model(self):
+        """The trained :class:`Model`."""
+        if self._model is None:
+            if self.folder is None:
+                raise InvalidArgument(f"the job is {self.status}: it has no model yet")
+            self._model = Model.load(self.folder)
+        return self._model
+
+    @property
+    def cost_usd(self):
+        """What the job has cost, or would have cost at a cloud's prices, in dollars."""
+        return None if self.summary is None else self.summary["cost_usd"]
+
+    def logs(self, worker=None):
+        """The log of one worker or, one after the other, of all."""
+        if self.folder is None:
+            raise InvalidArgument("the job has left no logs")
+        if worker is not None:
+            return _lambdaml.log(self.folder, worker)
+        return "".join(_lambdaml.log(self.folder, w) for w in range(_lambdaml.workers(self.folder)))
+
+    def plot(self, axes=None):
+        """Draws curves of the metrics, the time of each epoch, and the cost, by matplotlib.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from ._plot import plot
+
+        return plot(self, axes)
+
+    def __repr__(self):
+        parts = [f"lambdaml.Run {self.job_id or '(starting)'}: {self.status}"]
+        if self.epochs:
+            parts.append(f"{self.epochs[-1]['epoch']} epochs")
+        if self.folder:
+            parts.append(self.folder)
+        return ", ".join(parts)
+
+    def _repr_html_(self):
+        from html import escape
+
+        rows = {"job": self.job_id, "state": self.status, "folder": self.folder}
+        names = ("model", "optim", "workers", "epochs", "ended_by", "train_loss", "valid_loss", "test_loss")
+        rows.update({name: self.summary[name] for name in names if self.summary and name in self.summary})
+        if self.summary:
+            rows["time"] = f"{self.summary['wall_s']:.3g} s"
+            rows["cost"] = f"${self.summary['cost_usd']:.2g}"
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(_shown(value))}</td></tr>"
+            for name, value in rows.items()
+            if value is not None
+        )
+        return f"<table>{cells}</table>"
+
+
+def _shown(value):
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,290 @@
+"""train() and Run."""
+
+import json
+import os
+import pathlib
+import signal
+import threading
+import time
+
+import numpy
+import pytest
+
+import lambdaml
+
+
+def rows(n=2000, d=6, seed=0):
+    random = numpy.random.default_rng(seed)
+    X = random.normal(size=(n, d)).astype(numpy.float32)
+    return X, (X @ numpy.arange(1, d + 1) + random.normal(size=n) > 0).astype(int)
+
+
+# Epochs of gradient steps that take long enough to be stopped.
+ENDLESS = {"optim": "grad_avg", "lr": 0.01, "epochs": 1_000_000, "batch_size": 10, "workers": 2}
+
+
+def workers_of_this_process():
+    """The processes of workers that this process has started."""
+    out = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            status = (process / "status").read_text()
+            if f"PPid:\t{os.getpid()}\n" in status and "lambdaml-worker" in (process / "comm").read_text():
+                out.append(int(process.name))
+        except OSError:
+            pass
+    return out
+
+
+def test_a_file_is_trained_as_by_the_command(higgs):
+    seen = []
+    run = lambdaml.train(data=higgs, model="lr", workers=2, callbacks=lambda metrics: seen.append(metrics))
+    assert run.status == "done"
+    assert run.summary["ended_by"] == "converged"
+    # Of scikit-learn on the same rows: docs/optimizers.md.
+    assert run.summary["train_loss"] == pytest.approx(0.6378, abs=2e-3)
+    assert [each["epoch"] for each in seen] == list(range(1, run.summary["epochs"] + 1))
+    assert list(run.metrics.index) == list(range(1, run.summary["epochs"] + 1))
+    assert run.metrics["objective"].iloc[-1] < run.metrics["objective"].iloc[0]
+    assert run.cost_usd > 0
+    assert pathlib.Path(run.folder) == pathlib.Path("runs", run.job_id).absolute()
+    assert "loaded 3500 rows" in run.logs(0) and "loaded 3500 rows" in run.logs(1)
+    assert len(run.logs()) == len(run.logs(0)) + len(run.logs(1))
+    assert run.model.n_features == 28
+    assert run.job_id in run._repr_html_() and "done" in repr(run)
+    again = lambdaml.Run.open(run.folder)
+    assert again.status == "done"
+    assert again.summary["train_loss"] == run.summary["train_loss"]
+    assert len(again.epochs) == len(run.epochs)
+
+
+def test_jobs_are_dicts_or_files(higgs):
+    job = {"data": higgs, "epochs": numpy.int64(3), "l2": numpy.float32(0.5), "workers": 1}
+    run = lambdaml.train(job, output=pathlib.Path("mine"))
+    assert run.folder == str(pathlib.Path("mine").absolute())
+    assert run.summary["epochs"] <= 3
+    pathlib.Path("job.yaml").write_text(f"data: {higgs}\nepochs: 3\nl2: 0.5\nworkers: 4\n")
+    by_file = lambdaml.train("job.yaml", workers=1)
+    assert by_file.model["weight"].tobytes() == run.model["weight"].tobytes()
+    assert by_file.model.options["l2"] == 0.5
+
+
+@pytest.mark.parametrize("platform, channel", [("threads", "memory"), ("local", "file")])
+def test_data_in_memory_give_the_model_of_a_file(platform, channel):
+    X, y = rows()
+    lines = (f"{label} " + " ".join(f"{i + 1}:{v:.9g}" for i, v in enumerate(row)) for label, row in zip(y, X))
+    pathlib.Path("rows.libsvm").write_text("\n".join(lines) + "\n")
+    options = {"workers": 2, "valid_ratio": 0, "platform": platform, "channel": channel}
+    by_file = lambdaml.train(data="rows.libsvm", **options)
+    in_memory = lambdaml.train(data=(X, y), test_data=(X[:50], y[:50]), **options)
+    numpy.testing.assert_allclose(in_memory.model["weight"], by_file.model["weight"], atol=2e-4)
+    assert in_memory.summary["test_accuracy"] > 0.8
+    assert (in_memory.model.predict(X) == y).mean() == pytest.approx(in_memory.summary["train_accuracy"], abs=1e-6)
+
+
+def test_wrong_jobs_are_value_errors(higgs):
+    X, y = rows(10)
+    with pytest.raises(lambdaml.InvalidArgument, match="did you mean 'epochs'"):
+        lambdaml.train(data=higgs, epoch=3)
+    with pytest.raises(ValueError, match="epochs must be at least 1"):
+        lambdaml.train({"epochs": 0}, data=higgs)
+    with pytest.raises(ValueError, match="no training data"):
+        lambdaml.train()
+    with pytest.raises(TypeError, match="epochs: an option cannot be of the type object"):
+        lambdaml.train(data=higgs, epochs=object())
+    with pytest.raises(lambdaml.NotFound, match="no such file"):
+        lambdaml.train(data="absent.libsvm")
+    with pytest.raises(ValueError, match="X: 10 rows are too few for 11 workers; use fewer with workers="):
+        lambdaml.train(data=(X, y), workers=11)
+    with pytest.raises(ValueError, match="at least two classes"):
+        lambdaml.train(data=(X, numpy.zeros(10, int)), workers=2)
+    assert not os.path.exists("runs") or not os.listdir("runs")
+
+
+def test_a_callback_stops_the_job_and_resume_continues():
+    X, y = rows()
+    run = lambdaml.train(
+        data=(X, y), callbacks=lambda m: m["epoch"] == 3, valid_ratio=0, **{**ENDLESS, "epochs": 40, "batch_size": 50}
+    )
+    if run.status == "done":
+        pytest.skip("the machine was slower than the job")
+    assert run.status == "stopped"
+    assert 3 <= len(run.epochs) < 40
+    done = run.resume()
+    assert done.status == "done"
+    whole = lambdaml.train(data=(X, y), valid_ratio=0, **{**ENDLESS, "epochs": 40, "batch_size": 50})
+    assert done.model["weight"].tobytes() == whole.model["weight"].tobytes()
+
+
+def test_an_error_of_a_callback_ends_the_job():
+    def broken(metrics):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        lambdaml.train(data=rows(), callbacks=[broken], **ENDLESS)
+    assert workers_of_this_process() == []
+
+
+@pytest.mark.parametrize("platform, channel", [("threads", "memory"), ("local", "file")])
+def test_start_returns_at_once_and_stop_ends(platform, channel):
+    run = lambdaml.train(data=rows(), start=True, platform=platform, channel=channel, **ENDLESS)
+    begin = time.monotonic()
+    while not run.epochs and time.monotonic() - begin < 60:
+        run.wait(0.2)
+    assert run.status == "running"
+    assert len(workers_of_this_process()) == (2 if platform == "local" else 0)
+    run.stop()
+    assert run.status == "stopped"
+    assert workers_of_this_process() == []
+    with pytest.raises(lambdaml.NotFound, match="no model"):
+        run.model
+
+
+def test_ctrl_c_stops_the_job():
+    thread = threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    thread.start()
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        lambdaml.train(data=rows(), **ENDLESS)
+    assert time.monotonic() - begin < 30
+    assert workers_of_this_process() == []
+    # The next one is not affected.
+    assert lambdaml.train(data=rows(), workers=1, epochs=3).status == "done"
+
+
+def test_two_jobs_at_once_from_two_threads():
+    def work(seed, out):
+        run = lambdaml.train(data=rows(seed=seed), workers=2, valid_ratio=0, output=f"run{seed}")
+        out[seed] = run.model["weight"].tobytes()
+
+    together, alone = {}, {}
+    threads = [threading.Thread(target=work, args=(seed, together)) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for seed in (1, 2):
+        os.rename(f"run{seed}", f"before{seed}")
+        work(seed, alone)
+    assert together == alone
+
+
+def test_stopping_one_job_leaves_the_other():
+    stopped = lambdaml.train(data=rows(), start=True, **ENDLESS)
+    other = lambdaml.train(data=rows(), start=True, workers=2, optim="grad_avg", lr=0.1, epochs=30)
+    stopped.stop()
+    assert other.wait().status == "done"
+
+
+def test_no_worker_outlives_the_interpreter(run_python):
+    code = f"""
+import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})
+import lambdaml, test_train
+run = lambdaml.train(data=test_train.rows(), start=True, **test_train.ENDLESS)
+while not run.epochs: run.wait(0.1)
+print(*test_train.workers_of_this_process())
+ENDING
+"""
+    for ending in ("", "sys.exit(3)", "raise SystemExit", "import os; os.kill(os.getpid(), 9)"):
+        done = run_python(code.replace("ENDING", ending), check=False)
+        workers = [int(each) for each in done.stdout.split()]
+        assert len(workers) == 2, done.stderr
+        deadline = time.monotonic() + 10
+        while any(os.path.exists(f"/proc/{each}") for each in workers) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(os.path.exists(f"/proc/{each}") for each in workers), ending
+        assert done.returncode == {"": 0, "sys.exit(3)": 3, "raise SystemExit": 0}.get(ending, -9), done.stderr
+
+
+def test_a_daemon_thread_that_waits_does_not_abort_the_exit(run_python):
+    code = f"""
+import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})
+import threading, time, lambdaml, test_train
+threading.Thread(target=lambda: lambdaml.train(data=test_train.rows(), **test_train.ENDLESS), daemon=True).start()
+time.sleep(1.5)
+"""
+    done = run_python(code, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_fork_in_the_middle_of_a_job_is_an_error():
+    run = lambdaml.train(data=rows(), start=True, platform="threads", channel="memory", **ENDLESS)
+    while not run.epochs:
+        run.wait(0.1)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            lambdaml.train(data=rows(), workers=1)
+            text = "no error"
+        except lambdaml.Unavailable as error:
+            text = str(error)
+        except BaseException as error:
+            text = repr(error)
+        os.write(write, text.encode())
+        os._exit(0)
+    os.close(write)
+    assert "it was forked while a job ran in its parent" in os.fdopen(read).read()
+    os.waitpid(child, 0)
+    run.stop()
+
+
+def test_a_fork_after_jobs_works():
+    X, y = rows()
+    lambdaml.train(data=(X, y), workers=1, threads=2, platform="threads", channel="memory", epochs=3)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            run = lambdaml.train(data=(X, y), workers=2, epochs=3)
+            code = 0 if run.status == "done" else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def resources():
+    with open("/proc/self/status") as status:
+        facts = dict(line.split(":", 1) for line in status)
+    return {
+        "threads": int(facts["Threads"]),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "shared": sum(len(files) for _, _, files in os.walk("/dev/shm")),
+        "memory_kb": int(facts["VmRSS"].split()[0]),
+    }
+
+
+@pytest.mark.parametrize("platform, channel, jobs", [("threads", "memory", 100), ("local", "file", 20)])
+def test_jobs_leave_nothing_in_the_process(platform, channel, jobs):
+    X, y = rows(20000, 28)
+
+    def job(i):
+        run = lambdaml.train(
+            data=(X, y), workers=2, platform=platform, channel=channel, epochs=3, output=f"{platform}{i}"
+        )
+        run.model.predict(X)
+
+    for i in range(10):
+        job(i)
+    before = resources()
+    for i in range(10, 10 + jobs):
+        job(i)
+    after = resources()
+    assert after["threads"] <= before["threads"]
+    assert after["descriptors"] <= before["descriptors"]
+    assert after["shared"] <= before["shared"]
+    # One data set has 2.2 MB: a job that kept it would add much more.
+    assert after["memory_kb"] - before["memory_kb"] < 20_000
+
+
+def test_progress_is_shown_on_request(capsys):
+    lambdaml.train(data=rows(), workers=1, epochs=3, progress=True)
+    assert "epoch 3/3" in capsys.readouterr().err
+    lambdaml.train(data=rows(), workers=1, epochs=3, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_poor_results_are_warnings():
+    X, y = rows()
+    with pytest.warns(lambdaml.ConvergenceWarning, match="has not converged"):
+        lambdaml.train(data=(X, y), workers=1, epochs=2)
