@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include <fmt/core.h>
@@ -15,6 +16,8 @@
 #include "lambdaml/data/summary.h"
 #include "lambdaml/data/synthetic.h"
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/trigger/prediction.h"
+#include "lambdaml/trigger/preparation.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -58,30 +61,75 @@ void add_synth(CLI::App& group, Globals& globals) {
   });
 }
 
+struct SplitArguments {
+  std::string file, to, format = "auto", as = "shard";
+  std::size_t parts = 0;
+  std::uint64_t seed = 1;
+};
+
+/// The number of parts: --parts or, without it, as many as there are workers.
+std::size_t parts_of(const SplitArguments& arguments, const Options& job) {
+  if (arguments.parts != 0) return arguments.parts;
+  if (!job.is_set("workers"))
+    fail(Code::invalid_argument, "data split: give the number of parts with --parts or --workers");
+  return static_cast<std::size_t>(job.integer("workers"));
+}
+
+data::Manifest split_here(const SplitArguments& arguments, const Options& format_options,
+                          const Options& job) {
+  for (const Option& option : job.declared())
+    if (job.is_set(option.name) && option.name != "workers")
+      fail(Code::invalid_argument, "{} is for a set that functions cut: name their --platform",
+           flag_of(option.name));
+  const data::Dataset dataset = data::read(data::Places::parse(arguments.file), arguments.format,
+                                           processors(), nullptr, format_options);
+  const auto store = storage::open(Uri::parse(arguments.to));
+  return data::split(dataset, parts_of(arguments, job), *store, arguments.as, processors());
+}
+
+data::Manifest split_there(const SplitArguments& arguments, const Options& format_options,
+                           Options job) {
+  const std::size_t parts = parts_of(arguments, job);
+  job.set("format", Option::Value(arguments.format), "--format");
+  for (const Option& option : format_options.declared())
+    if (format_options.is_set(option.name))
+      job.set(option.name, format_options.value(option.name), option.name);
+  const trigger::Preparation wanted{
+      .places = data::Places::parse(arguments.file),
+      .parts = parts,
+      .workers = std::min(parts, static_cast<std::size_t>(job.integer("workers"))),
+      .seed = arguments.seed,
+      .to = Uri::parse(arguments.to).text(),
+      .as = arguments.as};
+  return trigger::split_by_functions(wanted, std::move(job));
+}
+
 void add_split(CLI::App& group, Globals& globals) {
   CLI::App* command =
       add_command(group, globals, "split", "cut a data set into one part per worker");
-  struct Arguments {
-    std::string file, to, format = "auto", as = "shard";
-    std::size_t workers = 0;
-  };
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<SplitArguments>();
   command->add_option("FILE", arguments->file, "a data set: path or URI")->required();
-  command->add_option("--workers", arguments->workers, "parts")
-      ->required()
+  command->add_option("--parts", arguments->parts, "parts [--workers]")
       ->check(CLI::Range(1, 100000));
   command->add_option("--to", arguments->to, "folder or URI prefix that gets the parts")
       ->required();
   const auto flags = add_format_flags(*command, arguments->format);
   command->add_option("--as", arguments->as, "shard or libsvm [shard]")
       ->check(CLI::IsMember({"shard", "libsvm"}));
+  command
+      ->add_option("--seed", arguments->seed, "of the order of the blocks that functions read [1]")
+      ->check(CLI::NonNegativeNumber);
+  const Options format_options = data::format_options();
+  std::vector<Option> of_formats = format_options.declared();
+  of_formats.push_back({.name = "format", .default_value = std::string(), .help = ""});
+  const auto job_flags = std::make_shared<OptionFlags>(*command, trigger::options_of_predictions(),
+                                                       Options(std::move(of_formats)), false);
   command->callback([=, &globals] {
-    const data::Dataset dataset =
-        data::read(data::Places::parse(arguments->file), arguments->format, processors(), nullptr,
-                   flags->read());
-    const auto store = storage::open(Uri::parse(arguments->to));
-    const data::Manifest manifest =
-        data::split(dataset, arguments->workers, *store, arguments->as, processors());
+    Options job = trigger::options_of_predictions();
+    job_flags->apply_to(job);
+    const data::Manifest manifest = job.is_set("platform")
+                                        ? split_there(*arguments, flags->read(), job_flags->read())
+                                        : split_here(*arguments, flags->read(), job);
     if (globals.json)
       print_json(json_text(ordered_json{{"path", Uri::parse(arguments->to).display()},
                                         {"parts", manifest.parts()},

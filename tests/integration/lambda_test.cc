@@ -1,6 +1,9 @@
 // Functions with services between them, as on AWS: data, channel and code in S3, a cache for many.
 #include "e2e/lambda.h"
 
+#include <fmt/core.h>
+
+#include "integration/relay.h"
 #include "integration/servers.h"
 #include "lambdaml/storage/storage.h"
 
@@ -65,6 +68,56 @@ TEST_F(LambdaWith_s3, DeployedFunctionsPredictWhereTheDataAre) {
   const Result answer = with_keys({"invoke", "answers", "--payload", R"({"rows": [{"1": 1}]})"});
   ASSERT_EQ(answer.exit_code, 0) << answer.err;
   EXPECT_EQ(answer.json()["classes"], (nlohmann::json{0, 1}));
+}
+
+/// The command sees less than 1 % of large text that its functions read, cut and train with.
+TEST_F(LambdaWith_s3, FunctionsReadTheDataThatTheCommandDoesNot) {
+  constexpr int kRows = 600'000;
+  std::string table = "label,a,b,c,d,e\n";
+  for (int i = 0; i < kRows; ++i) {
+    const int label = i * 2 / kRows;  // sorted
+    table += fmt::format("{},{:.7f},{:.7f},{:.7f},{:.7f},{:.7f}\n", label,
+                         (i % 9973) / 9973.0 + label, (i % 997) / 997.0, (i % 89) / 89.0 - label,
+                         (i % 7919) / 7919.0, (i % 6007) / 6007.0);
+  }
+  write("table.csv", table);
+  const std::string data = place() + "/tables";
+  for (const char* part : {"part-0.csv", "part-1.csv"})
+    ASSERT_EQ(lambdaml({"storage", "put", data, part, "table.csv"}).exit_code, 0);
+  deploy("lambdaml-worker", {"--timeout-s", "120", "--code-bucket", place() + "/code"});
+
+  servers::Relay relay(servers::get("s3").port);
+  const auto through_the_relay = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--platform", "aws", "--function", "lambdaml-worker",
+                                       "--channel", channel(), "--json", "-q"});
+    const std::uint64_t before = relay.answered_bytes();
+    const Result result =
+        start(arguments, {fmt::format("AWS_ENDPOINT_URL_S3=http://127.0.0.1:{}", relay.port())})
+            ->wait();
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_GT(relay.answered_bytes(), before);
+    EXPECT_LT(relay.answered_bytes() - before, 2 * table.size() / 100);
+    return result.json();
+  };
+  const std::vector<std::string> job{"--data", data, "--epochs", "3", "--workers", "2"};
+  std::vector<std::string> there{"train", "--output", "there"};
+  there.insert(there.end(), job.begin(), job.end());
+  const nlohmann::json summary = through_the_relay(there);
+  EXPECT_EQ(summary["rows"], 2 * kRows);
+  EXPECT_GT(summary["valid_accuracy"], 0.95);
+  std::vector<std::string> here{"--output", "here", "--read-by", "functions"};
+  here.insert(here.end(), job.begin(), job.end());
+  train(here);
+  EXPECT_TRUE(read(folder() / "here/model.safetensors") ==
+              read(folder() / "there/model.safetensors"))
+      << "the same blocks of the same workers";
+
+  const nlohmann::json cut = through_the_relay(
+      {"data", "split", data, "--to", place() + "/set", "--parts", "5", "--workers", "2"});
+  EXPECT_EQ(cut["parts"], 5);
+  const nlohmann::json info = lambdaml({"data", "info", place() + "/set", "--json"}).json();
+  EXPECT_EQ(info["rows"], 2 * kRows);
+  EXPECT_EQ(info["labels"], (nlohmann::json{{"0", kRows}, {"1", kRows}}));
 }
 
 class LambdaWith_memcached : public Lambda {

@@ -133,6 +133,7 @@ void Relay::pass(int client) {
 }
 
 bool Relay::answer(int client, std::string_view bytes, std::size_t& sent) {
+  answered_bytes_ += bytes.size();
   if (silent_) return true;
   {
     const std::lock_guard lock(mutex_);

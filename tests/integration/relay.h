@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -35,6 +36,8 @@ class Relay {
   void drip(double pause_s) { drip_s_ = pause_s; }
   /// Nothing comes back any more, and connections stay open.
   void fall_silent() { silent_ = true; }
+  /// Bytes of all answers that were passed on, harmed or not.
+  std::uint64_t answered_bytes() const { return answered_bytes_; }
   /// How many answers were cut, garbled or repeated.
   int harmed() const { return harmed_; }
 
@@ -51,6 +54,7 @@ class Relay {
   std::atomic<bool> ending_{false}, silent_{false};
   std::atomic<double> drip_s_{0};
   std::atomic<int> harmed_{0};
+  std::atomic<std::uint64_t> answered_bytes_{0};
   std::mutex mutex_;
   int harms_left_ = 0;
   std::size_t cut_after_ = 0;

@@ -32,6 +32,7 @@ std::string started(std::uint32_t worker) { return fmt::format("started/{}", wor
 std::string claim(std::uint32_t worker) { return fmt::format("tenure/{}", worker); }
 std::string result(std::uint32_t worker) { return fmt::format("result/{}", worker); }
 std::string quality(std::uint32_t worker) { return fmt::format("quality/{}", worker); }
+std::string findings(std::uint32_t worker) { return fmt::format("findings/{}", worker); }
 std::string acknowledged_stop(std::uint32_t worker) { return fmt::format("gone/{}", worker); }
 std::string failure(std::uint32_t worker) { return fmt::format("failure/{}", worker); }
 std::string worker_stats(std::uint32_t worker) { return fmt::format("figures/{}", worker); }

@@ -60,6 +60,12 @@ std::string claim(std::uint32_t worker);
 std::string result(std::uint32_t worker);
 /// The quality of W's predictions: W → trigger.
 std::string quality(std::uint32_t worker);
+/// What workers read together, JSON: trigger → workers.
+inline constexpr const char* kPlan = "plan";
+/// What W has found in its blocks of the data, JSON: W → worker 0.
+std::string findings(std::uint32_t worker);
+/// What all of them agree on, JSON: worker 0 → workers, trigger.
+inline constexpr const char* kAgreement = "agreement";
 /// Why W gave up, JSON: W (r) → trigger.
 std::string failure(std::uint32_t worker);
 /// W has seen that it must stop: W (r) → trigger.

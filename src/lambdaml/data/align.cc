@@ -283,26 +283,25 @@ Dataset align(const Dataset& given, const Learned& model, const std::string& wha
   return out;
 }
 
-Dataset concatenate_named(std::vector<Dataset> parts, const std::vector<std::string>& what) {
-  require_weights_in_all(parts, [&](std::size_t i) { return what[i]; });
-  const auto named = [](const Dataset& part) {
-    return has_features(part.names) || !part.tensors.empty();
-  };
-  const auto as_first = [&](const Dataset& part) { return same_names(part.names, parts[0].names); };
-  if (std::all_of(parts.begin(), parts.end(), as_first)) return concatenate(std::move(parts));
-  auto all = std::make_shared<Names>(parts[0].names ? *parts[0].names : Names());
+std::shared_ptr<const Names> united(const std::vector<std::shared_ptr<const Names>>& parts,
+                                    const std::vector<std::string>& what) {
+  const auto as_first = [&](const auto& names) { return same_names(names, parts[0]); };
+  if (std::all_of(parts.begin(), parts.end(), as_first)) return parts[0];
+  auto all = std::make_shared<Names>(parts[0] ? *parts[0] : Names());
+  const bool any_named = std::any_of(parts.begin(), parts.end(), has_features);
   std::vector<std::string> columns;                       // in the order of the first file
   std::map<std::string, std::set<std::string>> features;  // of each column
   std::set<std::string> labels;
   std::map<std::string, float> fills;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    if (!named(parts[i]))
+    if (!parts[i] && !any_named) continue;
+    if (any_named && !has_features(parts[i]))
       fail(Code::invalid_argument,
            "{}: its columns have no names, unlike those of another file of the set; give all files "
            "a header",
            what[i]);
-    if (!parts[i].names) continue;  // of tensors whose labels have no names
-    const Names& names = *parts[i].names;
+    if (!parts[i]) continue;  // of tensors whose labels have no names
+    const Names& names = *parts[i];
     labels.insert(names.labels.begin(), names.labels.end());
     for (std::size_t f = 0; f < names.features.size(); ++f) {
       std::string column(column_of(names.features[f]));
@@ -319,7 +318,20 @@ Dataset concatenate_named(std::vector<Dataset> parts, const std::vector<std::str
     all->fills.clear();
     for (const std::string& feature : all->features) all->fills.push_back(fills[feature]);
   }
-  const Learned model{all->features.size(), all, false, parts[0].tensor_shapes().inputs};
+  return all;
+}
+
+Dataset concatenate_named(std::vector<Dataset> parts, const std::vector<std::string>& what) {
+  require_weights_in_all(parts, [&](std::size_t i) { return what[i]; });
+  std::vector<std::shared_ptr<const Names>> names;
+  for (const Dataset& part : parts) names.push_back(part.names);
+  const std::shared_ptr<const Names> all = united(names, what);
+  const auto has_all = [&](const auto& own) { return same_names(own, all); };
+  if (std::all_of(names.begin(), names.end(), has_all)) return concatenate(std::move(parts));
+  std::size_t cols = all ? all->features.size() : 0;
+  if (cols == 0)
+    for (const Dataset& part : parts) cols = std::max(cols, part.cols());
+  const Learned model{cols, all, false, parts[0].tensor_shapes().inputs};
   for (std::size_t i = 0; i < parts.size(); ++i) parts[i] = align(parts[i], model, what[i]);
   return concatenate(std::move(parts));
 }

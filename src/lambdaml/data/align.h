@@ -38,6 +38,13 @@ struct Learned {
 /// sides, for tensors of other types or shapes.
 Dataset align(const Dataset& dataset, const Learned& model, const std::string& what);
 
+/// The names of all rows of several files: features in the order of the first file's columns, the
+/// categories of a column and the labels of all files in ascending order, and fills of the first
+/// file that has them. Null if nothing has a name. Throws invalid_argument, naming `what`, if only
+/// some files name their columns.
+std::shared_ptr<const Names> united(const std::vector<std::shared_ptr<const Names>>& parts,
+                                    const std::vector<std::string>& what);
+
 /// The rows of several files, one after the other: columns are found by their names, and there are
 /// the categories and labels of all files. Throws invalid_argument, naming `what`, if a column is
 /// missing in one of them.

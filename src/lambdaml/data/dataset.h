@@ -102,6 +102,9 @@ struct ReadOptions {
   std::vector<TensorShape> tensors = {};  ///< of a model of tensors: its inputs
   bool is_further_file = false;  ///< of a set: what is said once has been said of the first one
   bool is_of_several = false;    ///< its rows join those of other files: see missing.h
+  /// For a block of a file: the lines and rows of the file before it, for errors.
+  std::uint64_t lines_before = 0;
+  std::uint64_t rows_before = 0;
 };
 
 }  // namespace lambdaml::data

@@ -101,6 +101,11 @@ void read_later_facts(const Json& json, const Fields& fields, Manifest& manifest
       fields.corrupt("'weights' is no number above 0");
     manifest.weights = weights.get<double>();
   }
+  if (json.contains("in_order")) {
+    const Json& in_order = fields.get("in_order");
+    if (!in_order.is_boolean()) fields.corrupt("'in_order' is neither true nor false");
+    manifest.in_order = in_order.get<bool>();
+  }
   if (json.contains("names")) {
     const Json& names = fields.get("names");
     if (!names.is_string()) fields.corrupt("'names' is no text");
@@ -122,6 +127,7 @@ nlohmann::json Manifest::facts() const {
   if (targets) json["targets"] = true;
   if (!tensors.empty()) json["tensors"] = tensors_text(tensors);
   if (weights > 0) json["weights"] = weights;
+  if (in_order) json["in_order"] = true;
   return json;
 }
 

@@ -55,8 +55,8 @@ std::uint64_t stripe_rows(std::uint64_t rows, std::uint64_t n, OrderVersion vers
 
 }  // namespace
 
-RowNumbers row_numbers(std::span<const std::uint64_t> part_rows, std::size_t part) {
-  if (is_modulo_cut(part_rows)) return {part, part_rows.size()};
+RowNumbers row_numbers(std::span<const std::uint64_t> part_rows, std::size_t part, bool in_order) {
+  if (!in_order && is_modulo_cut(part_rows)) return {part, part_rows.size()};
   return {sum(part_rows.first(part)), 1};
 }
 

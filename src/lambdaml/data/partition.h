@@ -12,10 +12,11 @@ struct RowNumbers {
   std::uint64_t stride = 1;
   std::uint64_t of(std::uint64_t i) const { return first + i * stride; }
 };
-/// Parts that are as large as those of a modulo cut (as `split` makes it) are taken for one: part i
-/// has the rows i, i + n, …. Any other part has consecutive rows, which follow those of the part
-/// before it.
-RowNumbers row_numbers(std::span<const std::uint64_t> part_rows, std::size_t part);
+/// Unless they are known to be `in_order`, parts that are as large as those of a modulo cut (as
+/// `split` makes it) are taken for one: part i has the rows i, i + n, …. Any other part has
+/// consecutive rows, which follow those of the part before it.
+RowNumbers row_numbers(std::span<const std::uint64_t> part_rows, std::size_t part,
+                       bool in_order = false);
 
 /// How many of each worker's first rows in its visiting_order() jobs of the versions tail_last and
 /// tail_mixed use for training; the rest are held out for validation (newer jobs: hold_out.h). If

@@ -14,7 +14,7 @@ std::vector<std::string> pieces_of(std::string_view text) {
   std::error_code ignored;
   if (std::filesystem::exists(std::filesystem::path(text), ignored)) return {std::string(text)};
   std::vector<std::string> out;
-  for (std::string& piece : split(text, ',')) {
+  for (std::string& piece : lambdaml::split(text, ',')) {
     const auto is_uri = [](const std::string& t) { return t.find("://") != std::string::npos; };
     if (!out.empty() && is_uri(out.back()) && !is_uri(piece))
       out.back() += "," + piece;

@@ -109,7 +109,7 @@ Buffer load_part(storage::Storage& store, const std::string& key) {
   return std::move(*content);
 }
 
-Dataset dealt_back(std::vector<Dataset> parts, const std::string& what) {
+Dataset joined(std::vector<Dataset> parts, bool in_order, const std::string& what) {
   require_weights_in_all(parts, [&](std::size_t) { return what; });
   for (const Dataset& part : parts)
     if (part.labelled() != parts[0].labelled())
@@ -118,7 +118,8 @@ Dataset dealt_back(std::vector<Dataset> parts, const std::string& what) {
     if (!same_names(part.names, parts[0].names))
       fail(Code::data_corrupt, "reading {}: the parts' names differ; prepare the data set again",
            what);
-  return parts.size() == 1 ? std::move(parts[0]) : interleave(std::move(parts));
+  if (parts.size() == 1) return std::move(parts[0]);
+  return in_order ? concatenate(std::move(parts)) : interleave(std::move(parts));
 }
 
 std::optional<Manifest> find_manifest(const Places& places) {
@@ -138,9 +139,7 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
          "files of the format {} have no place for the rows' weights: prepare shards, or leave "
          "--weight-column away",
          plugin.name);
-  const std::vector<std::string> before = parts_there(store);
-  // Without a manifest, readers take the folder for unfinished and not for the previous set.
-  store.remove(kManifestKey);
+  const std::vector<std::string> before = remove_manifest(store, n);
   Manifest manifest;
   manifest.format = plugin.name;
   manifest.features = dataset.cols();
@@ -151,6 +150,7 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
   manifest.weights = sum_of_weights(dataset);
   manifest.names = dataset.names;
   manifest.tensors = dataset.tensor_shapes();
+  manifest.in_order = cut == Cut::in_order;
   manifest.part_rows.resize(n);
   manifest.part_files.resize(n);
   manifest.id = id_of(dataset, n);
@@ -169,7 +169,7 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
     for (const Content& file : manifest.part_files) manifest.bytes += file.bytes;
     manifest.checksum = checksum_of_parts(checksums);
     store.save(kManifestKey, as_bytes(manifest.to_json()));
-    if (before.size() != n) store.remove_all(before);
+    store.remove_all(before);
   } catch (const std::exception& error) {
     // Removes the parts, because an incomplete data set is useless.
     std::vector<std::string> keys;
@@ -186,6 +186,41 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
     throw;
   }
   return manifest;
+}
+
+SavedPart save_part(storage::Storage& store, const Dataset& rows, std::size_t i, std::size_t n,
+                    std::uint64_t id, std::string_view as) {
+  const std::string key = part_key(i, n);
+  const Written written = write_part(registry().get(as), rows, {id, key});
+  store.save(key, written.bytes);
+  return {rows.rows(),
+          {written.bytes.size(), written.checksum},
+          written.rows_checksum,
+          tensor::stored_values(rows.features),
+          distinct_labels(rows.labels)};
+}
+
+void save_manifest(storage::Storage& store, Manifest& manifest,
+                   const std::vector<SavedPart>& parts) {
+  std::vector<std::uint64_t> checksums;
+  for (const SavedPart& part : parts) {
+    manifest.part_rows.push_back(part.rows);
+    manifest.part_files.push_back(part.file);
+    manifest.bytes += part.file.bytes;
+    manifest.stored_values += part.stored_values;
+    checksums.push_back(part.rows_checksum);
+    std::vector<std::int32_t> all;
+    std::ranges::set_union(manifest.labels, part.labels, std::back_inserter(all));
+    manifest.labels = std::move(all);
+  }
+  manifest.checksum = checksum_of_parts(checksums);
+  store.save(kManifestKey, as_bytes(manifest.to_json()));
+}
+
+std::vector<std::string> remove_manifest(storage::Storage& store, std::size_t n) {
+  std::vector<std::string> before = parts_there(store);
+  store.remove(kManifestKey);
+  return before.size() == n ? std::vector<std::string>() : before;
 }
 
 Dataset read_part(storage::Storage& store, std::size_t i, const Manifest& manifest,
@@ -205,7 +240,7 @@ Dataset read_prepared(storage::Storage& store, const Manifest& manifest, std::si
   std::vector<Dataset> parts(n);
   if (!manifest.part_files.empty()) {
     parallel_for(n, threads, [&](std::size_t i) { parts[i] = read_part(store, i, manifest); });
-    return dealt_back(std::move(parts), what);
+    return joined(std::move(parts), manifest.in_order, what);
   }
   warn_of_no_checksums(what);
   std::vector<std::uint64_t> checksums(n);
@@ -220,7 +255,7 @@ Dataset read_prepared(storage::Storage& store, const Manifest& manifest, std::si
          "reading {}: its parts do not fit the checksum in its {}: one was damaged, or they are "
          "not where they belong; prepare the data set again",
          what, kManifestKey);
-  return dealt_back(std::move(parts), what);
+  return joined(std::move(parts), manifest.in_order, what);
 }
 
 }  // namespace lambdaml::data

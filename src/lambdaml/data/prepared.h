@@ -20,9 +20,9 @@ std::vector<storage::Entry> bare_parts(storage::Storage& store);
 /// A part's bytes; throws not_found. One GET.
 Buffer load_part(storage::Storage& store, const std::string& key);
 
-/// The rows of the parts in their order before the cut. Throws data_corrupt if only some have
-/// labels.
-Dataset dealt_back(std::vector<Dataset> parts, const std::string& what);
+/// The rows of the parts in their order before the cut: one part after another if they are
+/// `in_order`, otherwise one row of each in turn. Throws data_corrupt if only some have labels.
+Dataset joined(std::vector<Dataset> parts, bool in_order, const std::string& what);
 
 /// A whole prepared set; checks each part.
 Dataset read_prepared(storage::Storage& store, const Manifest& manifest, std::size_t threads,

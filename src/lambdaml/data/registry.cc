@@ -1,6 +1,11 @@
 #include "lambdaml/data/registry.h"
 
+#include <algorithm>
+
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/option_sets.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/data/foreign.h"
 #include "lambdaml/data/weights.h"
 
 namespace lambdaml::data {
@@ -18,7 +23,7 @@ Options format_options() {
 
 Dataset read_with(const Plugin& plugin, std::shared_ptr<const Buffer> bytes, ReadOptions how,
                   const Options& given) {
-  how.options = with_values_of(plugin.options, given);
+  how.options = options_of(plugin, given);
   // Rows for a model need no weights.
   const WeightColumn weights = how.features == 0 ? WeightColumn(given) : WeightColumn({});
   if (!plugin.holds_weights && how.options.find("weight_column") == nullptr)
@@ -26,6 +31,43 @@ Dataset read_with(const Plugin& plugin, std::shared_ptr<const Buffer> bytes, Rea
   Dataset out = plugin.read(std::move(bytes), how);
   require_weights(weights, !out.weights.empty(), how.what);
   return out;
+}
+
+Options options_of(const Plugin& plugin, const Options& given) {
+  return with_values_of(plugin.options, given);
+}
+
+Choice choose_format(std::string_view format) {
+  if (format == "auto") return {};
+  for (const Plugin& plugin : registry().entries()) {
+    if (plugin.name == format) return {&plugin, Form::automatic};
+    if (std::find(plugin.formats.begin(), plugin.formats.end(), format) == plugin.formats.end())
+      continue;
+    const bool dense = format.starts_with("dense_");
+    const bool sparse = format.starts_with("sparse_");
+    return {&plugin, dense ? Form::dense : sparse ? Form::sparse : Form::automatic};
+  }
+  std::vector<std::string> names = format_names();
+  names.insert(names.begin(), "auto");
+  fail(Code::invalid_argument, "unknown data format '{}'{}", printable(format),
+       did_you_mean(format, names));
+}
+
+const Plugin& plugin_for(Bytes bytes, const Choice& choice, const std::string& what) {
+  const Bytes head = bytes.first(std::min<std::size_t>(bytes.size(), 4096));
+  if (choice.plugin != nullptr && choice.plugin->recognizes(head)) return *choice.plugin;
+  const Plugin* found = nullptr;
+  for (const Plugin& plugin : registry().entries()) {
+    if (choice.plugin != nullptr || !plugin.recognizes(head)) continue;
+    if (plugin.record_bytes == 0 || bytes.size() % plugin.record_bytes == 0) return plugin;
+    if (found == nullptr) found = &plugin;  // cut short, if it is of no other format
+  }
+  if (found != nullptr) return *found;
+  refuse_foreign(head, what);
+  if (choice.plugin != nullptr) return *choice.plugin;  // its reader says what is wrong
+  fail(Code::data_corrupt,
+       "reading {}: the bytes look like no known format ({}); name it by --format", what,
+       join(format_names(), ", "));
 }
 
 std::vector<std::string> format_names() {

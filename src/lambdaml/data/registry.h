@@ -8,6 +8,7 @@
 
 #include "lambdaml/base/options.h"
 #include "lambdaml/base/registry.h"
+#include "lambdaml/data/block_reader.h"
 #include "lambdaml/data/dataset.h"
 
 namespace lambdaml::data {
@@ -75,6 +76,10 @@ struct Plugin {
   /// data_corrupt.
   std::function<Statement(std::shared_ptr<const Buffer> bytes, const std::string& what)> statement =
       {};
+  /// Makes the reader of a file's blocks from its first lines, for formats whose files can be cut
+  /// at line ends; else null. `head` is whole lines, or the whole file. Throws as read() does.
+  std::function<std::unique_ptr<BlockReader>(std::string_view head, const ReadOptions&)> blocks =
+      {};
   /// The format's own settings, for read(); plug-ins that declare the same option share it. They
   /// are options of jobs and of every command that reads data. Files made by write() are read with
   /// the defaults.
@@ -96,6 +101,18 @@ Options format_options();
 /// Throws what Plugin::read throws.
 Dataset read_with(const Plugin& plugin, std::shared_ptr<const Buffer> bytes, ReadOptions how,
                   const Options& given);
+/// The plug-in's own options with the values that `given` has for them.
+Options options_of(const Plugin& plugin, const Options& given);
+/// What a value of --format stands for.
+struct Choice {
+  const Plugin* plugin = nullptr;  ///< null: the one that recognizes the bytes
+  Form form = Form::automatic;
+};
+/// Throws invalid_argument for an unknown format.
+Choice choose_format(std::string_view format);
+/// The chosen plug-in, otherwise the first that recognizes a file's first bytes (4,096 suffice).
+/// Throws data_corrupt, naming `what`, if none does or the file is of a known foreign format.
+const Plugin& plugin_for(Bytes bytes, const Choice& choice, const std::string& what);
 
 /// All values of --format except `auto`.
 std::vector<std::string> format_names();

@@ -27,46 +27,6 @@
 namespace lambdaml::data {
 namespace {
 
-/// The meaning of a value of --format.
-struct Choice {
-  const Plugin* plugin = nullptr;  ///< null: detect it from the bytes
-  Form form = Form::automatic;
-};
-
-Choice choose(std::string_view format) {
-  if (format == "auto") return {};
-  for (const Plugin& plugin : registry().entries()) {
-    if (plugin.name == format) return {&plugin, Form::automatic};
-    if (std::find(plugin.formats.begin(), plugin.formats.end(), format) == plugin.formats.end())
-      continue;
-    const bool dense = format.starts_with("dense_");
-    const bool sparse = format.starts_with("sparse_");
-    return {&plugin, dense ? Form::dense : sparse ? Form::sparse : Form::automatic};
-  }
-  std::vector<std::string> names = format_names();
-  names.insert(names.begin(), "auto");
-  fail(Code::invalid_argument, "unknown data format '{}'{}", printable(format),
-       did_you_mean(format, names));
-}
-
-/// The chosen plug-in, otherwise the first that recognizes the bytes.
-const Plugin& plugin_for(Bytes bytes, const Choice& choice, const std::string& what) {
-  const Bytes head = bytes.first(std::min<std::size_t>(bytes.size(), 4096));
-  if (choice.plugin != nullptr && choice.plugin->recognizes(head)) return *choice.plugin;
-  const Plugin* found = nullptr;
-  for (const Plugin& plugin : registry().entries()) {
-    if (choice.plugin != nullptr || !plugin.recognizes(head)) continue;
-    if (plugin.record_bytes == 0 || bytes.size() % plugin.record_bytes == 0) return plugin;
-    if (found == nullptr) found = &plugin;  // cut short, if it is of no other format
-  }
-  if (found != nullptr) return *found;
-  refuse_foreign(head, what);
-  if (choice.plugin != nullptr) return *choice.plugin;  // its reader says what is wrong
-  fail(Code::data_corrupt,
-       "reading {}: the bytes look like no known format ({}); name it by --format", what,
-       join(format_names(), ", "));
-}
-
 /// A file that has been read.
 struct Parsed {
   Dataset dataset;
@@ -200,7 +160,7 @@ Dataset read_bare_parts(storage::Storage& store, std::size_t n, const Choice& ch
     parts.push_back(std::move(part.dataset));
   }
   require_one_set(statements, options.what);
-  return dealt_back(std::move(parts), options.what);
+  return joined(std::move(parts), false, options.what);
 }
 
 /// Reads files one after the other: the first with rows says how the others are to be read, so that
@@ -318,7 +278,7 @@ std::vector<TensorShape> tensors_of(const Learned& model) {
 Dataset read_place(const Learned& model, const Uri& uri, std::string_view format,
                    std::size_t threads, std::vector<SourceFile>* sources,
                    const Options& format_options, bool is_of_several) {
-  const Choice choice = choose(format);
+  const Choice choice = choose_format(format);
   const ReadOptions options{.what = uri.display(),
                             .form = choice.form,
                             .threads = threads,
@@ -365,7 +325,7 @@ Dataset read_all(const Learned& model, const Places& places, std::string_view fo
     names.push_back(uri.display());
     if (!known.names) known.names = parts[0].names;
   }
-  return filled_by_means(in_form(concatenate_named(std::move(parts), names), choose(format).form),
+  return filled_by_means(in_form(concatenate_named(std::move(parts), names), choose_format(format).form),
                          places.display());
 }
 

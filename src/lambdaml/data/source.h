@@ -41,7 +41,9 @@ struct Manifest {
   std::uint64_t bytes = 0;             ///< of all parts
   std::uint64_t checksum = 0;          ///< of the parts' rows: identifies the data set
   std::string format = "shard";        ///< of the parts: shard or libsvm
-  std::uint64_t id = 0;                ///< as stated in the parts, for formats with statements
+  /// The parts one after another are the rows in their order; otherwise see row_numbers().
+  bool in_order = false;
+  std::uint64_t id = 0;  ///< as stated in the parts, for formats with statements
   /// Content of part i. Empty in a manifest of version 1, which had no checksums, and in events,
   /// where each worker learns only about its own part.
   std::vector<Content> part_files;
@@ -109,13 +111,33 @@ Dataset take_rows(const Dataset& dataset, std::span<const std::uint32_t> order);
 /// Which rows a part has.
 enum class Cut {
   dealt,     ///< row r is in part r mod n, as read() expects of a prepared set
-  in_order,  ///< the parts one after another are the rows in their order: for staged sets only
+  in_order,  ///< the parts one after another are the rows in their order, as the manifest says
 };
 /// Cuts the rows into n parts and saves them as `{i}_{n}` in `store`, the manifest last; removes
 /// the parts of an earlier cut. `as`: shard or libsvm. Throws invalid_argument if there are fewer
 /// rows than parts.
 Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store,
                std::string_view as = "shard", std::size_t threads = 1, Cut cut = Cut::dealt);
+
+/// What a manifest says of a part that is saved by itself.
+struct SavedPart {
+  std::uint64_t rows = 0;
+  Content file;
+  std::uint64_t rows_checksum = 0;
+  std::uint64_t stored_values = 0;
+  std::vector<std::int32_t> labels;
+};
+/// Saves the rows as part i of n of the set `id`. Saving them again writes the same bytes.
+SavedPart save_part(storage::Storage& store, const Dataset& rows, std::size_t i, std::size_t n,
+                    std::uint64_t id, std::string_view as);
+/// Completes the manifest of these parts, which has features, names, form and id already, and saves
+/// it: from now on the set can be read.
+void save_manifest(storage::Storage& store, Manifest& manifest,
+                   const std::vector<SavedPart>& parts);
+/// Makes room for a set of n parts: without a manifest, readers take the folder for unfinished and
+/// not for an earlier set. Returns the keys of an earlier set that the new one does not replace; to
+/// be removed once it is there.
+std::vector<std::string> remove_manifest(storage::Storage& store, std::size_t n);
 
 /// Reads one part of a prepared set: one GET. Checks it against the manifest, and against `content`
 /// (by default the manifest's); throws data_corrupt.

@@ -55,6 +55,7 @@ constexpr const char* kModelFile = "definition";
 constexpr const char* kInitialModel = "init";
 constexpr const char* kPredictor = "model";
 constexpr const char* kOwnParts = "parts";
+constexpr const char* kPlan = "plan";
 /// More parts of a prepared set than any command makes.
 constexpr std::size_t kMostParts = 1'000'000;
 
@@ -181,8 +182,18 @@ std::string to_json(const PredictEvent& event) {
   return json_text(object);
 }
 
+std::string to_json(const PrepareEvent& event) {
+  json object{
+      {"task", "prepare"},        {"job_id", event.job_id},         {"worker_index", event.worker},
+      {"workers", event.workers}, {"channel", event.channel},       {"remote", event.remote},
+      {"to", event.to},           {"for_job", event.for_job},       {"prefix", event.prefix},
+      {"as", event.as},           {"patience_s", event.patience_s}, {"sent_ms", event.sent_ms}};
+  put(object, kPlan, event.plan);
+  return json_text(object);
+}
+
 std::string task_of(std::string_view text) {
-  static const std::vector<std::string> tasks = {"train", "bench_comm", "predict"};
+  static const std::vector<std::string> tasks = {"train", "bench_comm", "predict", "prepare"};
   const json object = parse_object(text);
   const std::string task = object.contains("task") ? required_text(object, "task") : tasks[0];
   if (std::ranges::find(tasks, task) == tasks.end())
@@ -237,6 +248,13 @@ void read_membership(const json& object, Event& event) {
   event.channel = required_text(object, "channel");
 }
 
+double patience_at(const json& object) {
+  const json& patience = member(object, "patience_s");
+  if (!patience.is_number() || !(patience.get<double>() > 0))
+    fail(Code::invalid_argument, "event: 'patience_s' must be a number above 0");
+  return patience.get<double>();
+}
+
 }  // namespace
 
 BenchCommEvent bench_comm_event_from_json(std::string_view text) {
@@ -246,10 +264,24 @@ BenchCommEvent bench_comm_event_from_json(std::string_view text) {
   event.sync_mode = required_text(object, "sync_mode");
   event.values = required_count(object, "values", 1ULL << 32);
   event.rounds = required_count(object, "rounds", 1ULL << 32);
-  const json& patience = member(object, "patience_s");
-  if (!patience.is_number() || !(patience.get<double>() > 0))
-    fail(Code::invalid_argument, "event: 'patience_s' must be a number above 0");
-  event.patience_s = patience.get<double>();
+  event.patience_s = patience_at(object);
+  return event;
+}
+
+PrepareEvent prepare_event_from_json(std::string_view text) {
+  const json object = parse_object(text);
+  PrepareEvent event;
+  read_membership(object, event);
+  event.remote = required_flag(object, "remote");
+  event.to = required_text(object, "to");
+  event.for_job = required_text(object, "for_job");
+  event.prefix = required_text(object, "prefix");
+  event.as = required_text(object, "as");
+  event.patience_s = patience_at(object);
+  event.sent_ms = static_cast<std::int64_t>(required_count(object, "sent_ms", 1ULL << 53));
+  const std::optional<data::Content> plan = content_at(object, kPlan);
+  if (!plan) fail(Code::invalid_argument, "event: the key '{}' is missing", kPlan);
+  event.plan = *plan;
   return event;
 }
 

@@ -73,9 +73,27 @@ struct PredictEvent {
   std::int64_t sent_ms = 0;  ///< milliseconds since 1970 when it was sent
 };
 
+/// Everything that a worker which prepares data needs to know: with the others it reads the blocks
+/// of a plan, which is staged in the channel, and makes the parts BlockParts::of_process() of them.
+struct PrepareEvent {
+  std::string job_id;
+  std::uint32_t worker = 0;
+  std::uint32_t workers = 1;
+  std::string channel;
+  bool remote = false;  ///< the platform does not report how events end
+  data::Content plan;   ///< of the plan's text
+  std::string to;       ///< the store of the parts; empty: the channel of the job `for_job`
+  std::string for_job;
+  std::string prefix;  ///< of the parts' keys there
+  std::string as;      ///< format of the parts
+  double patience_s = 300;
+  std::int64_t sent_ms = 0;  ///< milliseconds since 1970 when it was sent
+};
+
 std::string to_json(const TrainEvent& event);
 std::string to_json(const BenchCommEvent& event);
 std::string to_json(const PredictEvent& event);
+std::string to_json(const PrepareEvent& event);
 
 /// An event's kind: its "task", or `train` if it has none. Throws invalid_argument for an unknown
 /// task or if the text is not a JSON object.
@@ -84,5 +102,6 @@ std::string task_of(std::string_view json);
 TrainEvent train_event_from_json(std::string_view json);
 BenchCommEvent bench_comm_event_from_json(std::string_view json);
 PredictEvent predict_event_from_json(std::string_view json);
+PrepareEvent prepare_event_from_json(std::string_view json);
 
 }  // namespace lambdaml::job

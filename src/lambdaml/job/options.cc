@@ -71,7 +71,13 @@ std::vector<Option> data_options() {
        .default_value = Text("auto"),
        .help = "format of the data files",
        .choices = formats(),
-       .aliases = {"dataset_type"}}};
+       .aliases = {"dataset_type"}},
+      {.name = "read_by",
+       .default_value = Text("auto"),
+       .help = "what reads the data files: the command, or functions, each a part of them; auto is "
+               "functions for text of 64 MB and more that deployed functions reach",
+       .choices = {"auto", "command", "functions"},
+       .execution_only = true}};
 }
 
 std::vector<Option> choices_of_plugins() {
@@ -293,7 +299,7 @@ std::vector<Option> own_options() {
 }
 
 Options options_of_resuming() {
-  constexpr std::array kKept = {"data", "test_data", "init", "checkpoint", "output"};
+  constexpr std::array kKept = {"data", "test_data", "read_by", "init", "checkpoint", "output"};
   std::vector<Option> out;
   const Options all = job_options();
   for (const Option& option : all.declared())

@@ -12,10 +12,8 @@
 #include "lambdaml/base/option_sets.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/control/channel.h"
-#include "lambdaml/control/endings.h"
 #include "lambdaml/control/job_channel.h"
 #include "lambdaml/control/stores.h"
-#include "lambdaml/control/worker_report.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/event.h"
@@ -23,8 +21,8 @@
 #include "lambdaml/job/options.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/predict/output_format.h"
-#include "lambdaml/trigger/channel_status.h"
-#include "lambdaml/trigger/platform.h"
+#include "lambdaml/trigger/parts_job.h"
+#include "lambdaml/trigger/preparation.h"
 #include "lambdaml/trigger/reach.h"
 
 namespace lambdaml::trigger {
@@ -63,26 +61,15 @@ class PredictionRun {
     // Without it, readers take the folder for unfinished and not for an earlier job's.
     results->remove(kDone);
     channel_.save(control::keys::kPredictor, *file_.bytes);
-    channel_.save(control::keys::kJob, {});
-    try {
-      start();
-      watch();
-      PredictionEnd end{.job_id = event_.job_id,
-                        .plugin = &model_.plugin(),
-                        .shape = model_.shape,
-                        .quality = merged_quality(),
-                        .parts = event_.data.parts(),
-                        .workers = event_.workers};
-      results->save(kDone, as_bytes(done_text(end)));
-      return end;
-    } catch (...) {
-      if (event_.remote)
-        job_channel_.stop(
-            event_.workers,
-            workers_at_work(invocations_ ? invocations_->status()
-                                         : std::vector<faas::EventStatus>(event_.workers)));
-      throw;
-    }
+    run_parts_job({options_, job_channel_, event_.job_id, events()});
+    PredictionEnd end{.job_id = event_.job_id,
+                      .plugin = &model_.plugin(),
+                      .shape = model_.shape,
+                      .quality = merged_quality(),
+                      .parts = event_.data.parts(),
+                      .workers = event_.workers};
+    results->save(kDone, as_bytes(done_text(end)));
+    return end;
   }
 
  private:
@@ -99,6 +86,8 @@ class PredictionRun {
       if (prepared->part_files.empty()) data::warn_of_no_checksums(uri.display());
       event_.data = *std::move(prepared);
       event_.data_uri = uri.text();
+    } else if (std::optional<PreparedData> made = prepare_there(places, wanted)) {
+      event_.data = std::move(made->manifest);
     } else {
       const data::Dataset dataset =
           data::read_for(predict::learned_by(model_.shape, prediction_.request), places, format,
@@ -115,14 +104,19 @@ class PredictionRun {
                    places.display(), event_.data.features, model_.shape.features);
   }
 
-  void start() {
-    const Platform platform(options_.text("platform"), options_, channel_);
-    faas::Function function = platform.function_for(options_);
-    if (event_.remote)
-      function.query_status =
-          status_by_channel(job_channel_.stores().open_channel(event_.channel, event_.job_id),
-                            [] { return std::uint64_t{0}; });
-    function.worth_a_retry = control::is_worth_another_attempt;
+  /// Large text is prepared by functions, in the order of its rows.
+  std::optional<PreparedData> prepare_there(const data::Places& places, std::size_t wanted) {
+    if (!job::is_remote(options_)) return {};
+    return prepare_if_large({.places = places,
+                             .parts = wanted,
+                             .workers = wanted,
+                             .model = predict::learned_by(model_.shape, prediction_.request),
+                             .for_job = event_.job_id,
+                             .prefix = control::keys::kData},
+                            options_, job_channel_.stores());
+  }
+
+  std::vector<std::string> events() {
     std::vector<std::string> payloads;
     event_.sent_ms = epoch_ms();
     const std::vector<data::Content> contents = event_.data.part_files;
@@ -132,35 +126,7 @@ class PredictionRun {
         event_.parts.push_back(contents[part]);
       payloads.push_back(job::to_json(event_));
     }
-    invocations_ =
-        platform.invoke_all(function, std::move(payloads),
-                            [](std::size_t worker, const faas::EventStatus& status, bool again) {
-                              if (again)
-                                log::warning("worker {}: attempt {} failed and is repeated: {}",
-                                             worker, status.attempts, status.error_message);
-                            });
-  }
-
-  void watch() {
-    const double limit_s = options_.real("deadline");
-    const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
-    Stopwatch since_poll;
-    const std::vector<std::string> responses = wait_for_all(*invocations_, [&] {
-      if (limit.passed())
-        fail(Code::limit_reached, "job {}: stopped after {} s, as --deadline says", event_.job_id,
-             limit_s);
-      if (since_poll.seconds() < 1) return;
-      since_poll = Stopwatch();
-      if (channel_.load(control::keys::kStop))
-        fail(Code::cancelled, "job {}: stopped by lambdaml stop", event_.job_id);
-    });
-    for (const std::string& response : responses)
-      for (const std::string_view ending :
-           {control::kJobIsOver, control::kJobIsLost, control::kTakenOver})
-        if (response == ending)
-          fail(Code::unavailable,
-               "channel {}: another process has cleared it, or it has lost what the job wrote",
-               channel_.describe());
+    return payloads;
   }
 
   predict::Quality merged_quality() {
@@ -197,7 +163,6 @@ class PredictionRun {
   storage::Storage& channel_;
   const predict::OutputFormat& format_;
   job::PredictEvent event_;
-  std::unique_ptr<faas::Invocations> invocations_;
 };
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "lambdaml/trigger/staging.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
+#include <utility>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
@@ -10,9 +12,11 @@
 #include "lambdaml/control/channel.h"
 #include "lambdaml/data/align.h"
 #include "lambdaml/data/weights.h"
+#include "lambdaml/job/job.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/trigger/platform.h"
+#include "lambdaml/trigger/preparation.h"
 #include "lambdaml/trigger/reach.h"
 
 namespace lambdaml::trigger {
@@ -47,87 +51,176 @@ void require_enough_rows(std::size_t rows, std::size_t workers, const data::Plac
          places.display(), rows, workers);
 }
 
-/// Lends the rows to workers that are threads of this process, setting `uri`, and otherwise saves
-/// them under `prefix`.
-data::Manifest stage_in_memory(const data::Dataset& rows, const Options& options,
-                               storage::Storage& channel, const char* prefix, std::size_t parts,
-                               std::string& uri, StagedData& out) {
-  if (Platform::has_threads(options.text("platform"), channel)) {
-    const auto& lent = out.lent.emplace_back(std::make_unique<data::Lent>(rows));
-    uri = lent->name();
-    return lent->manifest(parts);
-  }
-  const auto store = storage::with_prefix(borrowed(channel), prefix);
-  return data::split(rows, parts, *store, "shard", processors());
+/// Test data are read as the training data are, but for the file of the latter's labels.
+Options options_of_test(Options options) {
+  if (options.find("labels_file") != nullptr)
+    options.set("labels_file", Option::Value(std::string()), "");
+  return options;
 }
 
-}  // namespace
+/// What stage() does.
+class Staging {
+ public:
+  /// `stores`: null if this process reads the data.
+  Staging(const Options& options, storage::Storage& channel, control::Stores* stores,
+          std::string job_id, const InMemory& memory)
+      : options_(options),
+        channel_(channel),
+        memory_(memory),
+        stores_(stores),
+        job_id_(std::move(job_id)),
+        workers_(static_cast<std::size_t>(options.integer("workers"))) {}
 
-StagedData stage(const Options& options, storage::Storage& channel, const InMemory& memory) {
-  const auto workers = static_cast<std::size_t>(options.integer("workers"));
-  const data::Places places = data::Places::parse(options.text("data"));
-  StagedData out;
-  if (const std::string file = definition_file(options); !file.empty()) {
+  StagedData run() {
+    stage_definition();
+    stage_init();
+    stage_data();
+    if (memory_.test || !options_.text("test_data").empty()) stage_test();
+    return std::move(out_);
+  }
+
+ private:
+  void stage_definition() {
+    const std::string file = definition_file(options_);
+    if (file.empty()) return;
     const Uri script = Uri::parse(file);
     const storage::Object object = storage::open_object(script);
     std::optional<Buffer> bytes = object.store->load(object.key);
     if (!bytes) fail(Code::not_found, "model {}: there is no such file", script.display());
-    channel.save(control::keys::kDefinition, *bytes);
-    out.files.push_back({script.display(), data::content_of(*bytes)});
-    out.definition = std::make_shared<const Buffer>(std::move(*bytes));
+    channel_.save(control::keys::kDefinition, *bytes);
+    out_.files.push_back({script.display(), data::content_of(*bytes)});
+    out_.definition = std::make_shared<const Buffer>(std::move(*bytes));
   }
-  if (const std::string& init = options.text("init"); !init.empty()) {
-    out.init = job::find_model(init);
-    channel.save(control::keys::kInitialModel, *out.init->bytes);
-    out.files.push_back({out.init->what, data::content_of(*out.init->bytes)});
+
+  void stage_init() {
+    const std::string& init = options_.text("init");
+    if (init.empty()) return;
+    out_.init = job::find_model(init);
+    channel_.save(control::keys::kInitialModel, *out_.init->bytes);
+    out_.files.push_back({out_.init->what, data::content_of(*out_.init->bytes)});
   }
-  const data::WeightColumn weights(options);
-  std::optional<data::Manifest> prepared;
-  if (!memory.data) prepared = find_usable(options, places, workers);
-  if (prepared && prepared->weights > 0 && weights.is_refused) prepared.reset();
-  if (memory.data) {
-    require_enough_rows(memory.data->rows(), workers, places);
-    out.data = stage_in_memory(*memory.data, options, channel, control::keys::kData, workers,
-                               out.data_uri, out);
-  } else if (prepared) {
-    data::require_weights(weights, prepared->weights > 0, places.display());
-    out.data = *prepared;
-    out.data_uri = places.uris[0].text();
-  } else {
-    const data::Dataset dataset =
-        data::read(places, options.text("format"), processors(), &out.files, options);
-    throw_if_interrupted();
-    require_enough_rows(dataset.rows(), workers, places);
-    const auto store = storage::with_prefix(borrowed(channel), control::keys::kData);
-    out.data = data::split(dataset, workers, *store, "shard", processors());
-  }
-  if (memory.test) {
-    const data::Dataset test =
-        data::align(*memory.test, {out.data.features, out.data.names}, options.text("test_data"));
-    out.test = stage_in_memory(test, options, channel, control::keys::kTest,
-                               std::min(workers, test.rows()), out.test_uri, out);
-  } else if (!options.text("test_data").empty()) {
-    const data::Places test_places = data::Places::parse(options.text("test_data"));
-    out.test = find_usable(options, test_places, workers);
-    if (out.test && out.test->features == out.data.features &&
-        data::same_names(out.test->names, out.data.names) &&
-        out.test->tensors == out.data.tensors) {
-      out.test_uri = test_places.uris[0].text();
-      return out;
+
+  void stage_data() {
+    const data::Places places = data::Places::parse(options_.text("data"));
+    if (memory_.data) {
+      require_enough_rows(memory_.data->rows(), workers_, places);
+      out_.data = stage_in_memory(*memory_.data, control::keys::kData, workers_, out_.data_uri);
+      return;
     }
-    Options options_of_test = options;
-    // It names the labels of the training data.
-    if (options.find("labels_file") != nullptr)
-      options_of_test.set("labels_file", Option::Value(std::string()), "");
-    const data::Dataset test = data::read_for({.features = out.data.features,
-                                               .names = out.data.names,
-                                               .tensors = out.data.tensors.inputs},
-                                              test_places, options.text("format"), processors(),
-                                              &out.files, options_of_test);
-    const auto store = storage::with_prefix(borrowed(channel), control::keys::kTest);
-    out.test = data::split(test, std::min(workers, test.rows()), *store, "shard", processors());
+    const data::WeightColumn weights(options_);
+    std::optional<data::Manifest> prepared = find_usable(options_, places, workers_);
+    if (prepared && !(prepared->weights > 0 && weights.is_refused)) {
+      data::require_weights(weights, prepared->weights > 0, places.display());
+      out_.data = std::move(*prepared);
+      out_.data_uri = places.uris[0].text();
+      return;
+    }
+    if (stores_ != nullptr) {
+      out_.data = taken(
+          prepare_by_functions(preparation(places, control::keys::kData), options_, *stores_));
+      return;
+    }
+    const data::Dataset dataset =
+        data::read(places, options_.text("format"), processors(), &out_.files, options_);
+    throw_if_interrupted();
+    require_enough_rows(dataset.rows(), workers_, places);
+    out_.data =
+        data::split(dataset, workers_, *within(control::keys::kData), "shard", processors());
   }
-  return out;
+
+  void stage_test() {
+    if (memory_.test) {
+      const data::Dataset test = data::align(
+          *memory_.test, {out_.data.features, out_.data.names}, options_.text("test_data"));
+      out_.test = stage_in_memory(test, control::keys::kTest, std::min(workers_, test.rows()),
+                                  out_.test_uri);
+      return;
+    }
+    const data::Places places = data::Places::parse(options_.text("test_data"));
+    out_.test = find_usable(options_, places, workers_);
+    if (out_.test && out_.test->features == out_.data.features &&
+        data::same_names(out_.test->names, out_.data.names) &&
+        out_.test->tensors == out_.data.tensors) {
+      out_.test_uri = places.uris[0].text();
+      return;
+    }
+    const Options options = options_of_test(options_);
+    const data::Learned model{.features = out_.data.features,
+                              .names = out_.data.names,
+                              .tensors = out_.data.tensors.inputs};
+    if (stores_ != nullptr) {
+      Preparation wanted = preparation(places, control::keys::kTest);
+      wanted.model = model;
+      if (auto made = prepare_if_large(wanted, options, *stores_)) {
+        out_.test = taken(std::move(*made));
+        return;
+      }
+    }
+    const data::Dataset test =
+        data::read_for(model, places, options_.text("format"), processors(), &out_.files, options);
+    out_.test = data::split(test, std::min(workers_, test.rows()), *within(control::keys::kTest),
+                            "shard", processors());
+  }
+
+  /// Lends the rows to workers that are threads of this process, setting `uri`, and otherwise saves
+  /// them under `prefix`.
+  data::Manifest stage_in_memory(const data::Dataset& rows, const char* prefix, std::size_t parts,
+                                 std::string& uri) {
+    if (Platform::has_threads(options_.text("platform"), channel_)) {
+      const auto& lent = out_.lent.emplace_back(std::make_unique<data::Lent>(rows));
+      uri = lent->name();
+      return lent->manifest(parts);
+    }
+    return data::split(rows, parts, *within(prefix), "shard", processors());
+  }
+
+  std::shared_ptr<storage::Storage> within(const char* prefix) const {
+    return storage::with_prefix(borrowed(channel_), prefix);
+  }
+  Preparation preparation(const data::Places& places, const char* prefix) const {
+    return {.places = places,
+            .parts = workers_,
+            .workers = workers_,
+            .seed = static_cast<std::uint64_t>(options_.integer("seed")),
+            .for_job = job_id_,
+            .prefix = prefix};
+  }
+  data::Manifest taken(PreparedData made) {
+    std::ranges::move(made.files, std::back_inserter(out_.files));
+    return std::move(made.manifest);
+  }
+
+  const Options& options_;
+  storage::Storage& channel_;
+  const InMemory& memory_;
+  control::Stores* const stores_;
+  const std::string job_id_;
+  const std::size_t workers_;
+  StagedData out_;
+};
+
+}  // namespace
+
+void choose_reader(Options& options) {
+  if (options.text("read_by") != "auto") return;
+  std::string reader = "command";
+  const data::Places places = data::Places::parse(options.text("data"));
+  const auto workers = static_cast<std::size_t>(options.integer("workers"));
+  if (job::is_remote(options) && !find_usable(options, places, workers) &&
+      bytes_for_functions(places, options).value_or(0) >= kLargeData)
+    reader = "functions";
+  options.set("read_by", Option::Value(std::move(reader)), "read_by");
+}
+
+StagedData stage(const Options& options, storage::Storage& channel, control::Stores& stores,
+                 const std::string& job_id, const InMemory& memory) {
+  // A job of an older version does not say it.
+  const bool by_functions = options.text("read_by") == "functions";
+  return Staging(options, channel, by_functions ? &stores : nullptr, job_id, memory).run();
+}
+
+StagedData stage(const Options& options, storage::Storage& channel) {
+  return Staging(options, channel, nullptr, "", {}).run();
 }
 
 }  // namespace lambdaml::trigger

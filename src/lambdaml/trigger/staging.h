@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lambdaml/base/options.h"
+#include "lambdaml/control/stores.h"
 #include "lambdaml/data/dataset.h"
 #include "lambdaml/data/lent.h"
 #include "lambdaml/data/source.h"
@@ -35,9 +36,16 @@ struct StagedData {
   std::vector<std::unique_ptr<data::Lent>> lent;
 };
 
-/// Reads the data that the options name and saves it, cut into parts, in `channel`, unless `data
-/// split` has prepared the set for this number of workers, or it is in memory and the workers are
-/// threads of this process. Throws as data::read() and data::split() do.
-StagedData stage(const Options& options, storage::Storage& channel, const InMemory& memory = {});
+/// Decides what reads the data, if that is left open, by their size. Some requests.
+void choose_reader(Options& options);
+
+/// Saves the data that the options name in `channel`, cut into parts, unless `data split` has
+/// prepared the set for this number of workers, or it is in memory and the workers are threads of
+/// this process. Functions read it if `read_by` says so (large test data too), otherwise this
+/// process does. Throws as data::read(), data::split() and prepare_by_functions() do.
+StagedData stage(const Options& options, storage::Storage& channel, control::Stores& stores,
+                 const std::string& job_id, const InMemory& memory = {});
+/// The same without functions.
+StagedData stage(const Options& options, storage::Storage& channel);
 
 }  // namespace lambdaml::trigger

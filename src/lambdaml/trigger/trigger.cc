@@ -39,11 +39,11 @@ Options with_memory_of_functions(Options options) {
 /// Prepares everything except the workers, which then find the data in their places. `options` are
 /// with_memory_of_functions().
 StagedData prepare(const Options& options, const control::JobChannel& channel,
-                   const InMemory& memory = {}) {
+                   const std::string& job_id, const InMemory& memory = {}) {
   const std::string& mode = options.text("sync_mode");
   if (comm::registry().get(mode).creates)
     storage::require_atomic_create(channel.store(), "sync_mode " + mode);
-  StagedData staged = stage(options, channel.store(), memory);
+  StagedData staged = stage(options, channel.store(), channel.stores(), job_id, memory);
   throw_if_interrupted();
   rehearse(options, staged, channel.store());
   return staged;
@@ -224,8 +224,9 @@ nlohmann::ordered_json train(const Options& given, Observer& observer, const InM
   control::JobChannel channel(stores, options.text("channel"), job_id, options.flag("keep"),
                               control::JobChannel::Stop::patient);
   return channel.use([&] {
+    choose_reader(options);
     const Options running = with_memory_of_functions(options);
-    const StagedData staged = prepare(running, channel, memory);
+    const StagedData staged = prepare(running, channel, job_id, memory);
     control::RunFolder folder = control::RunFolder::create(output, job_id, options);
     return run_to_end(running, folder, staged, channel, observer, Begin::anew,
                       way_to_continue(options, folder), wall);
@@ -247,8 +248,9 @@ nlohmann::ordered_json train_as(const std::string& job_id, const Options& given,
     std::optional<control::RunFolder> folder;
     return go_on([&](Begin begin) {
       channel.take_over(workers_of(options));
+      choose_reader(options);
       const Options running = with_memory_of_functions(options);
-      const StagedData staged = prepare(running, channel);
+      const StagedData staged = prepare(running, channel, job_id);
       if (options.text("checkpoint").empty() || !can_be_resumed(stores, options, job_id))
         begin = Begin::anew;
       if (!folder) folder.emplace(control::RunFolder::create(output, job_id, options));
@@ -282,7 +284,7 @@ nlohmann::ordered_json resume(const std::filesystem::path& path, Observer& obser
     return go_on([&](Begin begin) {
       channel.take_over(workers_of(options));
       const Options running = with_memory_of_functions(options);
-      const StagedData staged = prepare(running, channel, memory);
+      const StagedData staged = prepare(running, channel, folder.job_id(), memory);
       return run_to_end(running, folder, staged, channel, observer, begin,
                         way_to_continue(options, folder, epochs), wall);
     });

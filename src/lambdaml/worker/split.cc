@@ -45,6 +45,7 @@ SplitRule split_rule(const job::TrainEvent& event, bool supervised, bool by_clas
   return {.worker = event.worker,
           .part_rows = event.data.part_rows,
           .weights = event.data.weights,
+          .in_order = event.data.in_order,
           .classes = by_class ? event.data.labels.size() : 1,
           .by_class = by_class,
           .ratio = supervised ? event.options.real("valid_ratio") : 0.0,
@@ -57,7 +58,7 @@ SplitRule split_rule(const job::TrainEvent& event, bool supervised, bool by_clas
 
 data::RowsToHoldOut rows_of(const SplitRule& rule, const model::Rows& own) {
   return {.rows = own.size(),
-          .numbers = data::row_numbers(rule.part_rows, rule.worker),
+          .numbers = data::row_numbers(rule.part_rows, rule.worker, rule.in_order),
           .classes = rule.by_class ? std::span(own.targets) : std::span<const float>(),
           .seed = rule.seed};
 }

@@ -181,7 +181,8 @@ void Trainer::initialize() {
   const std::size_t count = model_->parameter_count();
   std::vector<float> parameters(optimizer_->starts() * count);
   const model::Batch rows = own_.batch(0, training_rows_[event_.worker]);
-  const data::RowNumbers numbers = data::row_numbers(event_.data.part_rows, event_.worker);
+  const data::RowNumbers numbers =
+      data::row_numbers(event_.data.part_rows, event_.worker, event_.data.in_order);
   const auto seed = static_cast<std::uint64_t>(event_.options.integer("seed"));
   if (!initial_.empty()) copy_initial(std::span(parameters).first(count));
   for (std::uint64_t i = initial_.empty() ? 0 : 1; i < optimizer_->starts(); ++i)

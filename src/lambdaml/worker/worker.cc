@@ -33,6 +33,7 @@
 #include "lambdaml/worker/entry.h"
 #include "lambdaml/worker/measure_rounds.h"
 #include "lambdaml/worker/predict_parts.h"
+#include "lambdaml/worker/prepare_parts.h"
 #include "lambdaml/worker/remote.h"
 #include "lambdaml/worker/timeline.h"
 #include "lambdaml/worker/trainer.h"
@@ -52,6 +53,7 @@ json fingerprint_of(const job::TrainEvent& event) {
   options["rows"] = event.data.part_rows;
   options["features"] = event.data.features;
   options["checksum"] = event.data.checksum;
+  if (event.data.in_order) options["in_order"] = true;
   options[control::kOrder] = data::OrderVersion::reshuffled;
   if (event.test) options[control::kTestChecksum] = event.test->checksum;
   if (event.init) options[control::kInitChecksum] = event.init->checksum;
@@ -349,12 +351,14 @@ std::string run_here(const std::function<std::string()>& work) {
   }
 }
 
-std::string handle_predict_event(const job::PredictEvent& event,
-                                 const faas::Invocation& invocation) {
-  if (!event.remote) return run_here([&] { return predict_parts(event, invocation, {}); });
+/// An event whose worker makes parts by itself: `work` is what is done for it.
+template <class Event, class Handler>
+std::string handle_parts(const Event& event, const faas::Invocation& invocation,
+                         const Handler& work) {
+  if (!event.remote) return run_here([&] { return work(event, invocation, {}); });
   const RemoteWorker worker{event.job_id, event.worker, event.channel};
   return report_to_storage(invocation, worker, [&](const std::function<void()>& each_second) {
-    return predict_parts(event, invocation, each_second);
+    return work(event, invocation, each_second);
   });
 }
 
@@ -366,7 +370,11 @@ std::string handle_worker_event(const faas::Invocation& invocation) {
     if (task == "bench_comm")
       return measure_rounds(job::bench_comm_event_from_json(invocation.payload), invocation);
     if (task == "predict")
-      return handle_predict_event(job::predict_event_from_json(invocation.payload), invocation);
+      return handle_parts(job::predict_event_from_json(invocation.payload), invocation,
+                          predict_parts);
+    if (task == "prepare")
+      return handle_parts(job::prepare_event_from_json(invocation.payload), invocation,
+                          prepare_parts);
     job::TrainEvent event = job::train_event_from_json(invocation.payload);
     event.options.set("threads", Option::Value(job::threads_of_function(event.options)), "threads");
     if (!job::is_remote(event.options))

@@ -100,6 +100,37 @@ std::shared_ptr<const Buffer> decompress(std::shared_ptr<const Buffer> bytes,
   return bytes;
 }
 
+bool is_compressed(Bytes begin) {
+  return std::any_of(codecs().begin(), codecs().end(),
+                     [&](const Codec& codec) { return codec.recognizes(begin); });
+}
+
+Buffer decompressed_head(Bytes begin, const std::string& what, std::size_t limit) {
+  const auto codec = std::find_if(codecs().begin(), codecs().end(),
+                                  [&](const Codec& c) { return c.recognizes(begin); });
+  if (codec == codecs().end()) return Buffer(begin.first(std::min(limit, begin.size())));
+  const std::unique_ptr<compression::Decoder> decoder = codec->decoder();
+  Buffer out(limit);
+  std::size_t used = 0, written = 0;
+  compression::Step step;
+  do {
+    try {
+      step = decoder->step(begin.subspan(used), std::span(out.data(), out.size()).subspan(written));
+    } catch (const compression::Damaged& damaged) {
+      fail(Code::data_corrupt, "unzipping {}: damaged at byte {} ({}); fetch it again", what, used,
+           damaged.why);
+    }
+    used += step.read;
+    written += step.written;
+    if (step.ended && used < begin.size() && codec->recognizes(begin.subspan(used)))
+      decoder->restart();
+    else if (step.ended)
+      break;
+  } while (written < limit && (step.read > 0 || step.written > 0));
+  out.truncate(written);
+  return out;
+}
+
 std::string_view without_ending(std::string_view name) {
   for (const Codec& codec : codecs())
     if (name.ends_with(codec.ending)) name.remove_suffix(codec.ending.size());

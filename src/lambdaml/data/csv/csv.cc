@@ -49,7 +49,7 @@ Dataset read_rows(std::string_view text, const Layout& layout, const ReadOptions
     std::size_t rows = table.rows();
     const auto fail_in = [&](const Piece& piece, const Fault& fault) {
       fail_at(layout, text, piece.begin + static_cast<std::size_t>(fault.at - piece.text.data()),
-              rows + 1, fault, options.what);
+              rows + 1, fault, options);
     };
     for (std::size_t i = 0; i < n; ++i) {
       rows += pieces[i].block.rows;
@@ -76,6 +76,73 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
   for (const std::string& notice : layout.notices) log::warn_once(notice);
   return out;
 }
+
+/// Whether a line end is between quotes.
+bool has_line_end_in_quotes(std::string_view lines) {
+  if (lines.find('"') == std::string_view::npos) return false;
+  bool inside = false;
+  for (const char c : lines) {
+    if (c == '"') inside = !inside;
+    if (c == '\n' && inside) return true;
+  }
+  return false;
+}
+
+class Blocks : public BlockReader {
+ public:
+  Blocks(std::string_view head, const ReadOptions& options) {
+    const std::string_view text = without_mark(head);
+    if (text.empty())
+      fail(Code::data_corrupt, "reading {}: the data set is empty; give one with rows",
+           options.what);
+    layout_ = layout_of(text, options);
+    first_row_ = head.size() - text.size() + layout_.begin;
+    layout_.begin = 0;
+    const bool known = options.names && !options.names->fills.empty();
+    layout_.keeps_missing = layout_.missing != Layout::Missing::refuse && !known;
+    names_ = options.names ? options.names : names_of_columns();
+  }
+
+  std::uint64_t first_row() const override { return first_row_; }
+  std::shared_ptr<const Names> names() const override { return names_; }
+  std::vector<std::string> notices() const override { return layout_.notices; }
+  bool rows_are_lines(std::string_view lines) const override {
+    return !has_line_end_in_quotes(lines);
+  }
+  Fill fill() const override {
+    return !layout_.keeps_missing                     ? Fill::nothing
+           : layout_.missing == Layout::Missing::mean ? Fill::mean
+                                                      : Fill::zero;
+  }
+  Form form_of(std::uint64_t rows, std::uint64_t cols, std::uint64_t nonzeros) const override {
+    return csv::form_of(Form::automatic, rows, cols, nonzeros);
+  }
+  Dataset read(std::string_view lines, const ReadOptions& options) const override {
+    if (lines.empty()) return {};
+    Layout layout = layout_;
+    layout.quoted = lines.find('"') != std::string_view::npos;
+    return read_rows(lines, layout, options);
+  }
+
+ private:
+  /// Those of a model with the same columns, each text column with one category.
+  std::shared_ptr<const Names> names_of_columns() const {
+    Names names;
+    for (const Column& column : layout_.columns) {
+      if (column.kind == Column::Kind::number) names.features.push_back(column.name);
+      if (column.kind == Column::Kind::text) names.features.push_back(column.name + "=");
+      if (column.kind == Column::Kind::label_text) names.labels = {""};
+    }
+    const bool has_texts = layout_.numbers != names.features.size();
+    if (!layout_.header && !has_texts) return nullptr;
+    if (layout_.header && layout_.label) names.label = layout_.columns[*layout_.label].name;
+    return std::make_shared<const Names>(std::move(names));
+  }
+
+  Layout layout_;
+  std::uint64_t first_row_ = 0;
+  std::shared_ptr<const Names> names_;
+};
 
 std::vector<Option> options() {
   return {
@@ -104,13 +171,17 @@ std::vector<Option> options() {
 }  // namespace
 
 void register_plugin(Registry& registry) {
-  registry.add({.name = "csv",
-                .formats = {"csv"},
-                .help = "text, a row a line, fields between commas, semicolons, tabs or bars",
-                .recognizes = recognizes,
-                .read = read,
-                .write = write,
-                .options = options()});
+  registry.add(
+      {.name = "csv",
+       .formats = {"csv"},
+       .help = "text, a row a line, fields between commas, semicolons, tabs or bars",
+       .recognizes = recognizes,
+       .read = read,
+       .write = write,
+       .blocks = [](std::string_view head, const ReadOptions& how) -> std::unique_ptr<BlockReader> {
+         return std::make_unique<Blocks>(head, how);
+       },
+       .options = options()});
 }
 
 }  // namespace lambdaml::data::csv

@@ -429,10 +429,11 @@ std::string Layout::describe(std::size_t column) const {
 }
 
 void fail_at(const Layout& layout, std::string_view text, std::size_t offset, std::size_t row,
-             const Fault& fault, const std::string& what) {
-  fail(Code::data_corrupt, "{}:{}: {}, {}: {}", what, line_of(text, offset),
-       row == 0 ? "header" : fmt::format("row {}", row), layout.describe(fault.column),
-       fault.message);
+             const Fault& fault, const ReadOptions& options) {
+  fail(Code::data_corrupt, "{}:{}: {}, {}: {}", options.what,
+       options.lines_before + line_of(text, offset),
+       row == 0 ? "header" : fmt::format("row {}", options.rows_before + row),
+       layout.describe(fault.column), fault.message);
 }
 
 Layout layout_of(std::string_view text, const ReadOptions& options) {
@@ -449,7 +450,7 @@ Layout layout_of(std::string_view text, const ReadOptions& options) {
   Sample sample = sample_of(head, layout.delimiter, kRecords);
   if (sample.records.empty() && sample.fault)
     fail_at(layout, text, static_cast<std::size_t>(sample.fault->at - head.data()), 0,
-            *sample.fault, options.what);
+            *sample.fault, options);
   if (sample.records.empty())
     fail(Code::data_corrupt, "reading {}: the data set is empty; give one with rows", options.what);
   if (sample.records.size() == 1 && !cutter.done()) {

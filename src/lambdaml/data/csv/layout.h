@@ -36,6 +36,7 @@ struct Layout {
   std::optional<std::size_t> label;
   std::optional<std::size_t> weight;  ///< none in rows for a model
   enum class Missing { refuse, mean, zero } missing = Missing::refuse;
+  bool keeps_missing = false;  ///< those that are not refused stay NaN: another process fills them
 
   /// To be said once the rows have been read: an error is one line.
   std::vector<std::string> notices;
@@ -51,8 +52,9 @@ Layout layout_of(std::string_view text, const ReadOptions& options);
 /// Whether the first bytes of a text are rows with a delimiter, and not LIBSVM's.
 bool looks_like_csv(std::string_view head);
 
-/// Throws data_corrupt for a fault in record `row` (from 1, the header not counted; 0: the header).
+/// Throws data_corrupt for a fault in record `row` (from 1, the header not counted; 0: the header)
+/// of a text, before which there may be others of the same file.
 [[noreturn]] void fail_at(const Layout& layout, std::string_view text, std::size_t offset,
-                          std::size_t row, const Fault& fault, const std::string& what);
+                          std::size_t row, const Fault& fault, const ReadOptions& options);
 
 }  // namespace lambdaml::data::csv

@@ -34,15 +34,6 @@ std::vector<std::uint32_t> sorted(const Dictionary& dictionary) {
   return order;
 }
 
-/// Sparse only if nine in ten values are 0: numbers of different scales are better standardized,
-/// which sparse ones are not.
-Form form_of(Form wanted, std::size_t rows, std::size_t cols, std::size_t nonzeros) {
-  if (wanted != Form::automatic) return wanted;
-  const bool sparse = cols > 32 && static_cast<double>(nonzeros) * 10 <
-                                       static_cast<double>(rows) * static_cast<double>(cols);
-  return sparse ? Form::sparse : Form::dense;
-}
-
 bool all_are_labels(const Array<double>& values) {
   return std::all_of(values.data(), values.data() + values.size(), [](double value) {
     return value == std::floor(value) && value >= std::numeric_limits<std::int32_t>::min() &&
@@ -51,6 +42,13 @@ bool all_are_labels(const Array<double>& values) {
 }
 
 }  // namespace
+
+Form form_of(Form wanted, std::size_t rows, std::size_t cols, std::size_t nonzeros) {
+  if (wanted != Form::automatic) return wanted;
+  const bool sparse = cols > 32 && static_cast<double>(nonzeros) * 10 <
+                                       static_cast<double>(rows) * static_cast<double>(cols);
+  return sparse ? Form::sparse : Form::dense;
+}
 
 Table::Table(const Layout& layout, const ReadOptions& options)
     : layout_(layout), options_(options), dictionaries_(layout.dictionaries) {
@@ -115,7 +113,7 @@ void Table::place(const Place& at, const Block& block) {
 
 /// Fills what is missing, by the model's values if there is a model, and remembers by what.
 void Table::fill_missing(Names& names) {
-  if (layout_.missing == Layout::Missing::refuse) return;
+  if (layout_.missing == Layout::Missing::refuse || layout_.keeps_missing) return;
   const std::size_t n = layout_.numbers;
   std::vector<double> sums(n);
   std::vector<std::size_t> counts(n);
@@ -264,7 +262,7 @@ Dataset Table::finish() && {
     fail(Code::resource_exhausted, "{}: {} features with names are more than {}", options_.what,
          encoded_as.names.size(), kMostNames);
   // Columns without a header have no names, unless these tell categories apart.
-  const bool has_texts = encoded_as.names.size() != layout_.numbers;
+  const bool has_texts = encoded_as.columns.size() != layout_.numbers;
   const bool known = options_.names && !options_.names->features.empty();
   if (!names.fills.empty()) {
     std::vector<float> fills(encoded_as.names.size(), 0.0F);
@@ -272,7 +270,7 @@ Dataset Table::finish() && {
       if (!column.text) fills[column.feature] = names.fills[column.slot];
     names.fills = std::move(fills);
   }
-  if (layout_.header || has_texts || known || !names.fills.empty())
+  if (layout_.header || has_texts || known || layout_.keeps_missing || !names.fills.empty())
     names.features = encoded_as.names;
   Labelling labels = labelling(std::move(names));
   const bool is_matrix = encoded_as.columns.size() == layout_.numbers;

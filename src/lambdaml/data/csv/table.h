@@ -9,6 +9,10 @@
 
 namespace lambdaml::data::csv {
 
+/// The form for rows of this size unless one is `wanted`: sparse only if nine in ten values are 0,
+/// because numbers of different scales are better standardized, which sparse ones are not.
+Form form_of(Form wanted, std::size_t rows, std::size_t cols, std::size_t nonzeros);
+
 /// Combines blocks into a data set: extend() makes room for the blocks of a wave in the order of
 /// the text, then place() copies them, several in parallel. Texts are numbered anew for the whole
 /// file.

@@ -18,6 +18,12 @@
 namespace lambdaml::data::libsvm {
 namespace {
 
+std::string says_base_0(const std::string& what) {
+  return fmt::format(
+      "{}: its feature indices begin at 0; --index-base 0 says so, also for files without a 0",
+      what);
+}
+
 struct Piece {
   std::size_t begin = 0;  ///< in the file
   std::string_view text;
@@ -40,9 +46,7 @@ class Reader {
     try {
       return read_rows();
     } catch (const IndexZero&) {
-      log::warn_once(fmt::format(
-          "{}: its feature indices begin at 0; --index-base 0 says so, also for files without a 0",
-          options_.what));
+      log::warn_once(says_base_0(options_.what));
       index_base_ = 0;
       return read_rows();
     }
@@ -134,7 +138,8 @@ class Reader {
 
   [[noreturn]] void fail_at(const Piece& piece, const Fault& fault) const {
     const std::size_t offset = piece.begin + static_cast<std::size_t>(fault.at - piece.text.data());
-    fail(Code::data_corrupt, "{}:{}: {}", options_.what, line_of(text_, offset), fault.message);
+    fail(Code::data_corrupt, "{}:{}: {}", options_.what,
+         options_.lines_before + line_of(text_, offset), fault.message);
   }
 
   std::string_view text_;
@@ -145,14 +150,51 @@ class Reader {
   bool labelled_ = true;
 };
 
-Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& options) {
+/// nullopt: to be found.
+std::optional<int> wanted_index_base(const ReadOptions& options) {
   // Read by itself, without its options, by tests and benchmarks.
   const bool given = options.options.find("index_base") != nullptr;
   const std::string base = given ? options.options.text("index_base") : "auto";
-  const std::optional<int> index_base =
-      base == "auto" ? std::nullopt : std::optional<int>(base == "0" ? 0 : 1);
-  return Reader(without_mark(bytes->text()), options, index_base).read();
+  return base == "auto" ? std::nullopt : std::optional<int>(base == "0" ? 0 : 1);
 }
+
+Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& options) {
+  return Reader(without_mark(bytes->text()), options, wanted_index_base(options)).read();
+}
+
+class Blocks : public BlockReader {
+ public:
+  Blocks(std::string_view head, const ReadOptions& options) {
+    const std::string_view text = without_mark(head);
+    first_row_ = head.size() - text.size();
+    const std::optional<int> wanted = wanted_index_base(options);
+    index_base_ = wanted.value_or(1);
+    if (wanted || text.empty()) return;
+    BlockCutter cutter(text, options.what);
+    std::string tail;
+    Block block;
+    parse_block(cutter.next(tail), block, 1);
+    if (!block.fault || !block.fault->index_0) return;
+    index_base_ = 0;
+    notice_ = says_base_0(options.what);
+  }
+
+  std::uint64_t first_row() const override { return first_row_; }
+  std::vector<std::string> notices() const override {
+    return notice_.empty() ? std::vector<std::string>() : std::vector<std::string>{notice_};
+  }
+  Dataset read(std::string_view lines, const ReadOptions& options) const override {
+    return Reader(lines, options, index_base_).read();
+  }
+  Form form_of(std::uint64_t rows, std::uint64_t cols, std::uint64_t nonzeros) const override {
+    return natural_form(rows, cols, nonzeros);
+  }
+
+ private:
+  std::uint64_t first_row_ = 0;
+  int index_base_ = 1;
+  std::string notice_;
+};
 
 }  // namespace
 
@@ -163,6 +205,10 @@ void register_plugin(Registry& registry) {
                 .recognizes = is_text,
                 .read = read,
                 .write = write,
+                .blocks = [](std::string_view head,
+                             const ReadOptions& options) -> std::unique_ptr<BlockReader> {
+                  return std::make_unique<Blocks>(head, options);
+                },
                 .options = {{.name = "index_base",
                              .default_value = std::string("auto"),
                              .help = "index of the first feature in LIBSVM text; auto is 0 if one "

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
+
+/// What the texts of findings and agreements share; for findings.cc and agreement.cc.
+namespace lambdaml::data::agreeing {
+
+inline void earlier(std::optional<std::uint64_t>& first, std::uint64_t block) {
+  first = std::min(first.value_or(block), block);
+}
+inline void earlier(std::optional<std::uint64_t>& first,
+                    const std::optional<std::uint64_t>& other) {
+  if (other) earlier(first, *other);
+}
+
+template <class T>
+nlohmann::json list_of(const std::vector<T>& values) {
+  nlohmann::json out = nlohmann::json::array();
+  for (const T& value : values) out.push_back(value);
+  return out;
+}
+
+template <class Make>
+auto from_text(std::string_view text, const std::string& what, const Make& make) {
+  try {
+    return make(parse_json(text));
+  } catch (const std::exception& error) {
+    fail(Code::data_corrupt, "{}: it is not what workers agree by: {}", what, error.what());
+  }
+}
+
+}  // namespace lambdaml::data::agreeing

@@ -1,0 +1,121 @@
+#include "lambdaml/data/findings.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/checksum.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/data/agreeing.h"
+#include "lambdaml/data/align.h"
+#include "lambdaml/data/columns.h"
+
+namespace lambdaml::data {
+namespace {
+
+using namespace agreeing;
+using nlohmann::json;
+
+/// Sums of the columns of all rows, by their names or indices.
+void add_sums(std::map<std::string, Findings::Sum>& sums, const Dataset& rows) {
+  // A sparse form leaves out zeros, which are values too.
+  std::vector<Findings::Sum> own(rows.cols(), {0, static_cast<double>(rows.rows())});
+  each_value(rows, [&](std::size_t column, float value) {
+    if (std::isnan(value))
+      own[column].count -= 1;
+    else
+      own[column].sum += value;
+  });
+  for (std::size_t c = 0; c < own.size(); ++c) {
+    const std::string& name = rows.names->features[c];
+    if (is_category(name)) continue;
+    Findings::Sum& sum = sums[name];
+    sum.sum += own[c].sum;
+    sum.count += own[c].count;
+  }
+}
+
+}  // namespace
+
+void Findings::add(const OfBlock& block, const Dataset& rows, bool fills, const std::string& what) {
+  blocks.push_back(block);
+  if (rows.rows() == 0) return;
+  const bool first = !labelled && !unlabelled;
+  features = std::max<std::uint64_t>(features, rows.cols());
+  any_sparse |= tensor::is_sparse(rows.features);
+  const std::span<const float> values = values_of(rows);
+  nonzeros += static_cast<std::uint64_t>(
+      std::count_if(values.begin(), values.end(), [](float value) { return value != 0; }));
+  names = first ? rows.names : united({names, rows.names}, {what, what});
+  if (names) features = std::max<std::uint64_t>(features, names->features.size());
+  earlier(rows.labelled() ? labelled : unlabelled, block.block);
+  targets |= !rows.targets.empty();
+  if (fills && rows.names) add_sums(sums, rows);
+}
+
+void Findings::add_fault(const OfBlock& block, const BlockParts& parts) {
+  blocks.push_back(block);
+  const auto place = [&](std::uint64_t at) {
+    const Block& b = parts.blocks().at(static_cast<std::size_t>(at));
+    return std::pair(b.file, b.begin);
+  };
+  if (!fault || place(block.block) < place(*fault)) fault = block.block;
+}
+
+void Findings::add_not_lines(std::uint64_t file) {
+  if (std::find(not_lines.begin(), not_lines.end(), file) == not_lines.end())
+    not_lines.push_back(file);
+}
+
+std::string Findings::to_json() const {
+  json all{{"features", features},
+           {"nonzeros", nonzeros},
+           {"sparse", any_sparse},
+           {"targets", targets},
+           {"blocks", json::array()}};
+  for (const OfBlock& block : blocks)
+    all["blocks"].push_back(fmt::format("{} {} {} {}", block.block, block.rows, block.line_ends,
+                                        checksum_text(block.checksum)));
+  if (names) all["names"] = names_text(*names);
+  if (labelled) all["labelled"] = *labelled;
+  if (unlabelled) all["unlabelled"] = *unlabelled;
+  if (fault) all["fault"] = *fault;
+  if (!not_lines.empty()) all["not_lines"] = list_of(not_lines);
+  for (const auto& [name, sum] : sums) all["sums"][name] = {sum.sum, sum.count};
+  return json_text(all);
+}
+
+Findings Findings::from_json(std::string_view text, const std::string& what) {
+  return from_text(text, what, [&](const json& all) {
+    Findings out;
+    for (const json& block : all.at("blocks")) {
+      const std::vector<std::string> words = lambdaml::split(block.get<std::string>(), ' ');
+      out.blocks.push_back({static_cast<std::uint64_t>(to_integer(words.at(0)).value()),
+                            static_cast<std::uint64_t>(to_integer(words.at(1)).value()),
+                            static_cast<std::uint64_t>(to_integer(words.at(2)).value()),
+                            checksum_from(words.at(3)).value()});
+    }
+    all.at("features").get_to(out.features);
+    all.at("nonzeros").get_to(out.nonzeros);
+    all.at("sparse").get_to(out.any_sparse);
+    all.at("targets").get_to(out.targets);
+    if (all.contains("names"))
+      out.names = names_from(all["names"].get<std::string>(), out.features, what);
+    const auto optional = [&](const char* name) {
+      return all.contains(name) ? std::optional(all[name].get<std::uint64_t>()) : std::nullopt;
+    };
+    out.labelled = optional("labelled");
+    out.unlabelled = optional("unlabelled");
+    out.fault = optional("fault");
+    out.not_lines = all.value("not_lines", out.not_lines);
+    const json sums = all.value("sums", json::object());
+    for (const auto& [name, sum] : sums.items())
+      out.sums[name] = {sum.at(0).get<double>(), sum.at(1).get<double>()};
+    return out;
+  });
+}
+
+}  // namespace lambdaml::data

@@ -1,0 +1,119 @@
+#include "lambdaml/data/stored_files.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/data/block_source.h"
+#include "lambdaml/data/files.h"
+#include "lambdaml/data/prepared.h"
+#include "lambdaml/data/registry.h"
+#include "lambdaml/storage/registry.h"
+
+namespace lambdaml::data {
+namespace {
+
+/// Enough to tell of which format a file is, and whether it is compressed.
+constexpr std::uint64_t kHead = 4 << 10;
+
+std::optional<std::uint64_t> size_of(storage::Storage& store, const Uri& folder,
+                                     const std::string& key) {
+  if (const std::optional<std::filesystem::path> path = storage::local_path(folder)) {
+    std::error_code error;
+    const std::filesystem::path file = *path / key;
+    if (!std::filesystem::is_regular_file(file, error)) return {};
+    return std::filesystem::file_size(file, error);
+  }
+  for (const storage::Entry& entry : store.list(key))
+    if (entry.key == key) return entry.bytes;
+  return {};
+}
+
+std::vector<StoredFile> listed(const Files& files, const Uri& folder) {
+  std::vector<StoredFile> out;
+  for (const storage::Entry& entry : files.entries)
+    if (entry.bytes > 0) out.push_back({folder.text(), entry.key, entry.bytes});
+  return out;
+}
+
+bool names_rows_of_arrays(const Uri& uri) {
+  return uri.name().starts_with('X') && uri.name().ends_with(".npy");
+}
+
+bool has_files_of_a_format(storage::Storage& store) {
+  return std::ranges::any_of(registry().entries(), [&](const Plugin& plugin) {
+    return !plugin.files_of_a_set.begin.empty() && !store.list(plugin.files_of_a_set.begin).empty();
+  });
+}
+
+std::optional<std::vector<StoredFile>> files_at(const Uri& uri) {
+  if (const auto path = storage::local_path(uri)) {
+    std::error_code error;
+    if (std::filesystem::exists(*path, error) && !std::filesystem::is_regular_file(*path, error) &&
+        !std::filesystem::is_directory(*path, error))
+      return {};
+  }
+  if (names_rows_of_arrays(uri)) return {};
+  if (!uri.name().empty()) {
+    const Uri folder = uri.parent();
+    const storage::Object object = storage::open_object(uri);
+    if (const auto bytes = size_of(*object.store, folder, object.key))
+      return std::vector<StoredFile>{{folder.text(), object.key, *bytes}};
+    if (const Files files = files_of_pattern(uri); !files.entries.empty())
+      return listed(files, folder);
+  }
+  const std::shared_ptr<storage::Storage> store = storage::open(uri);
+  if (store->exists("X.npy") || load_manifest(*store) || has_files_of_a_format(*store) ||
+      !bare_parts(*store).empty())
+    return {};
+  const Files files = files_of_folder(uri);
+  if (files.entries.empty()) return {};
+  return listed(files, uri);
+}
+
+}  // namespace
+
+std::optional<std::vector<StoredFile>> stored_files(const Places& places) {
+  std::vector<StoredFile> out;
+  for (const Uri& uri : places.uris) {
+    std::optional<std::vector<StoredFile>> files = files_at(uri);
+    if (!files) return {};
+    std::ranges::move(*files, std::back_inserter(out));
+  }
+  if (out.empty()) return {};
+  return out;
+}
+
+std::vector<std::string> complete(BlockPlan& plan, std::size_t threads) {
+  std::map<std::string, std::shared_ptr<storage::Storage>> stores;
+  for (const StoredFile& file : plan.files)
+    if (!stores.contains(file.folder)) stores[file.folder] = storage::open(file.folder);
+  std::vector<FileHead> heads(plan.files.size());
+  parallel_for(plan.files.size(), threads, [&](std::size_t i) {
+    const StoredFile& file = plan.files[i];
+    heads[i] = head_of(*stores.at(file.folder), file, kHead);
+  });
+  const StoredFile& first = plan.files.front();
+  const Choice choice = choose_format(plan.format);
+  const Plugin& plugin = plugin_for(heads.front().bytes, choice, first.display());
+  // `dense_libsvm` says more than the plug-in's name.
+  if (choice.plugin == nullptr) plan.format = plugin.name;
+  for (std::size_t i = 0; i < plan.files.size(); ++i)
+    plan.files[i].can_be_cut &= plugin.blocks != nullptr && !heads[i].is_compressed;
+  if (!plugin.blocks) return {};
+  const BlockSource::Open open = [&](const std::string& uri) { return stores.at(uri); };
+  for (std::size_t i = 0; i < plan.files.size(); ++i) {
+    plan.first_with_rows = i;
+    // A file with a header alone does not say what its columns are.
+    const BlockSource source(plan, open);
+    if (!heads[i].is_all || source.reader()->first_row() < heads[i].bytes.size())
+      return source.reader()->notices();
+  }
+  fail(Code::data_corrupt, "reading {}: the data set is empty; give one with rows",
+       first.display());
+}
+
+}  // namespace lambdaml::data

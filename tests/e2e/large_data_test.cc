@@ -1,0 +1,128 @@
+// Data that functions read and cut, each a part: training, prepared sets, and what may be wrong.
+#include <filesystem>
+
+#include <fmt/core.h>
+#include <gmock/gmock.h>
+
+#include "e2e/command.h"
+
+namespace lambdaml::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class LargeData : public CliTest {
+ protected:
+  static std::string table(int rows) {
+    std::string text = "age,colour,label,height\n";
+    for (int i = 0; i < rows; ++i)
+      text += fmt::format("{},{},{},{:.4f}\n", i % 61, i % 3 == 0 ? "red" : "blue", i * 2 / rows,
+                          (i % 997) / 997.0 + i * 2 / rows);
+    return text;
+  }
+  Result split(const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments{"data", "split", "--platform", "local", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return lambdaml(arguments);
+  }
+  nlohmann::json train_by_functions(const std::string& data, int workers,
+                                    const std::string& output) const {
+    return train({"--data", data, "--read-by", "functions", "--epochs", "5", "--workers",
+                  std::to_string(workers), "--output", output});
+  }
+  void expect_refused(const Result& result, const std::string& words) const {
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(words));
+  }
+};
+
+/// The rows of a sorted file are mixed, and the same ones are held out for every number of workers.
+TEST_F(LargeData, FunctionsTrainOnBlocksOfAFile) {
+  write("table.csv", table(20000));
+  const nlohmann::json two = train_by_functions("table.csv", 2, "two");
+  EXPECT_EQ(two["rows"], 20000);
+  EXPECT_EQ(two["features"], 4);
+  EXPECT_GT(two["valid_accuracy"], 0.9);
+  train_by_functions("table.csv", 2, "again");
+  EXPECT_TRUE(read(folder() / "two/model.safetensors") ==
+              read(folder() / "again/model.safetensors"));
+  // The held-out rows are the same, and lbfgs finds the same optimum.
+  const nlohmann::json three = train_by_functions("table.csv", 3, "three");
+  EXPECT_NEAR(static_cast<double>(three["valid_loss"]), static_cast<double>(two["valid_loss"]),
+              1e-4);
+  const nlohmann::json model = lambdaml({"model", "two", "--json"}).json();
+  EXPECT_EQ(model["features"], (nlohmann::json{"age", "colour=blue", "colour=red", "height"}));
+}
+
+TEST_F(LargeData, ASetThatFunctionsPrepared) {
+  write("days/part-0.csv", table(9000));
+  write("days/part-1.csv", table(5000));
+  const Result cut = split({"days", "--to", "set", "--parts", "5", "--workers", "2"});
+  ASSERT_EQ(cut.exit_code, 0) << cut.err;
+  EXPECT_EQ(cut.json()["parts"], 5);
+  EXPECT_EQ(cut.json()["rows"], 14000);
+  const nlohmann::json info = lambdaml({"data", "info", "set", "--json"}).json();
+  EXPECT_EQ(info["labels"], (nlohmann::json{{"0", 7000}, {"1", 7000}}));
+  EXPECT_EQ(nlohmann::json::parse(read(folder() / "set/manifest.json"))["in_order"], true);
+  // The same rows in the same order, whatever the number of parts: the model file is the same.
+  ASSERT_EQ(split({"days", "--to", "other", "--parts", "3", "--workers", "3"}).exit_code, 0);
+  for (const char* set : {"set", "other"})
+    train(
+        {"--data", set, "--workers", "1", "--epochs", "3", "--output", std::string(set) + "-run"});
+  EXPECT_TRUE(read(folder() / "set-run/model.safetensors") ==
+              read(folder() / "other-run/model.safetensors"));
+  // One of fewer parts replaces it.
+  ASSERT_EQ(split({"days", "--to", "set", "--parts", "2", "--workers", "2"}).exit_code, 0);
+  EXPECT_FALSE(fs::exists(folder() / "set/4_5"));
+}
+
+TEST_F(LargeData, ErrorsNameTheLineAndLeaveNothing) {
+  std::string text = table(9000);
+  text.replace(text.find("\n50,", text.size() / 2) + 1, 2, "old");
+  write("bad.csv", text);
+  const Result whole = lambdaml({"data", "split", "bad.csv", "--workers", "2", "--to", "whole"});
+  expect_refused(whole, "'old'");
+  const Result parts = split({"bad.csv", "--to", "set", "--workers", "2"});
+  expect_refused(parts, whole.err.substr(whole.err.find("bad.csv:")));
+  EXPECT_FALSE(fs::exists(folder() / "set/manifest.json"));
+  EXPECT_FALSE(fs::exists(folder() / "set/0_2"));
+  write("few.libsvm", "1 1:2\n0 1:3\n");
+  expect_refused(split({"few.libsvm", "--to", "set", "--workers", "5"}), "too few for 5 parts");
+  expect_refused(split({"never.csv", "--to", "set", "--workers", "2"}), "never.csv");
+  expect_refused(
+      lambdaml({"data", "split", "few.libsvm", "--to", "set", "--workers", "2", "--retries", "1"}),
+      "--retries is for a set that functions cut");
+}
+
+TEST_F(LargeData, RowsOfSeveralLinesAreReadByOneWorker) {
+  std::string text = table(3000);
+  text += "1,\"dark\nred\",0,0.5\n";
+  write("quoted.csv", text);
+  const Result cut = split({"quoted.csv", "--to", "set", "--workers", "2"});
+  ASSERT_EQ(cut.exit_code, 0) << cut.err;
+  EXPECT_THAT(cut.err, HasSubstr("cannot be cut: one worker reads it"));
+  EXPECT_EQ(cut.json()["rows"], 3001);
+}
+
+TEST_F(LargeData, AFileThatHasChangedIsNotResumed) {
+  write("table.csv", table(20000));
+  const Result paused =
+      lambdaml({"train", "--data", "table.csv", "--read-by", "functions", "--optim", "grad_avg",
+                "--epochs", "4", "--stop-after", "2", "--workers", "2", "--output", "run"});
+  ASSERT_EQ(paused.exit_code, 0) << paused.err;
+  std::string other = table(20000);
+  other[other.size() - 2] = '7';
+  write("table.csv", other);
+  expect_refused(lambdaml({"resume", "run"}), "and had");
+  write("table.csv", table(20000));
+  const Result resumed = lambdaml({"resume", "run", "--json"});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  train({"--data", "table.csv", "--read-by", "functions", "--optim", "grad_avg", "--epochs", "4",
+         "--workers", "2", "--output", "whole"});
+  EXPECT_TRUE(read(folder() / "run/model.safetensors") ==
+              read(folder() / "whole/model.safetensors"));
+}
+
+}  // namespace
+}  // namespace lambdaml::e2e
