@@ -94,13 +94,12 @@ data::Manifest split_there(const SplitArguments& arguments, const Options& forma
   for (const Option& option : format_options.declared())
     if (format_options.is_set(option.name))
       job.set(option.name, format_options.value(option.name), option.name);
-  const trigger::Preparation wanted{
-      .places = data::Places::parse(arguments.file),
-      .parts = parts,
-      .workers = std::min(parts, static_cast<std::size_t>(job.integer("workers"))),
-      .seed = arguments.seed,
-      .to = Uri::parse(arguments.to).text(),
-      .as = arguments.as};
+  trigger::Preparation wanted{.places = data::Places::parse(arguments.file)};
+  wanted.parts = parts;
+  wanted.workers = std::min(parts, static_cast<std::size_t>(job.integer("workers")));
+  wanted.seed = arguments.seed;
+  wanted.to = Uri::parse(arguments.to).text();
+  wanted.as = arguments.as;
   return trigger::split_by_functions(wanted, std::move(job));
 }
 

@@ -70,7 +70,9 @@ std::optional<std::vector<StoredFile>> files_at(const Uri& uri) {
       !bare_parts(*store).empty())
     return {};
   const Files files = files_of_folder(uri);
-  if (files.entries.empty()) return {};
+  if (files.entries.empty())
+    fail(Code::not_found, "reading {}: there is no such file, nor a folder with files",
+         uri.display());
   return listed(files, uri);
 }
 

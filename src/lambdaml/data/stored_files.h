@@ -12,8 +12,8 @@ namespace lambdaml::data {
 /// The files of a data set and their sizes, found without reading them, in the order in which
 /// data::read() reads them: one file, several, a pattern, or a folder of files. nullopt for what
 /// needs more than its files one by one: a prepared set, parts `{i}_{n}`, rows and labels in two
-/// files, a pipe; or if there is nothing there. One LIST per place, and some requests to tell what
-/// it is. Throws what data::read() throws of the names of files.
+/// files, a pipe. One LIST per place, and some requests to tell what it is. Throws not_found, and
+/// what data::read() throws of the names of files.
 std::optional<std::vector<StoredFile>> stored_files(const Places& places);
 
 /// Reads the heads of the files: completes `plan`, whose files, options and model are set, by the

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/data/registry.h"
+#include "lambdaml/job/block_plan.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
 
@@ -133,6 +135,59 @@ TEST(Event, OfPredictionsRefusesWhatDoesNotFit) {
     EXPECT_THROW(predict_event_from_json(other.replace(at, std::string(from).size(), to)), Error)
         << to;
   }
+}
+
+TEST(Event, OfPreparingComesBackFromJson) {
+  PrepareEvent event;
+  event.job_id = "split-20261122-1";
+  event.worker = 2;
+  event.workers = 3;
+  event.channel = "s3://bucket/channel";
+  event.remote = true;
+  event.plan = {10, 11};
+  event.to = "s3://bucket/set";
+  event.for_job = "a-job";
+  event.prefix = "data/";
+  event.as = "libsvm";
+  event.patience_s = 7.5;
+  const std::string text = to_json(event);
+  EXPECT_EQ(task_of(text), "prepare");
+  const PrepareEvent back = prepare_event_from_json(text);
+  EXPECT_EQ(to_json(back), text);
+  EXPECT_EQ(back.plan, event.plan);
+  for (const auto& [from, to] :
+       {std::pair("\"plan\":", "\"plane\":"), std::pair("\"patience_s\":7.5", "\"patience_s\":0"),
+        std::pair("\"worker_index\":2", "\"worker_index\":3"), std::pair("\"as\":", "\"az\":")}) {
+    std::string other = text;
+    ASSERT_NE(other.find(from), std::string::npos) << from;
+    EXPECT_THROW(
+        prepare_event_from_json(other.replace(other.find(from), std::string(from).size(), to)),
+        Error)
+        << to;
+  }
+}
+
+TEST(Event, PlansOfBlocksComeBackFromText) {
+  data::BlockPlan plan;
+  plan.files = {{"s3://a/x", "1", 10, true}, {"s3://a/x", "2", 20, false}, {"s3://b", "3", 30}};
+  plan.first_with_rows = 1;
+  plan.block_bytes = 65536;
+  plan.seed = 7;
+  plan.parts = 5;
+  plan.format = "csv";
+  plan.options = data::format_options();
+  plan.options.parse("missing", "mean", "test");
+  plan.model = {2, std::make_shared<const data::Names>(data::Names{{"a", "b"}, {"no", "yes"}}),
+                true};
+  const std::string text = to_json(plan);
+  const data::BlockPlan back = block_plan_from_json(text, "plan");
+  EXPECT_EQ(to_json(back), text);
+  EXPECT_EQ(back.options.text("missing"), "mean");
+  EXPECT_EQ(back.files[1].folder, "s3://a/x");
+  EXPECT_FALSE(back.files[1].can_be_cut);
+  EXPECT_EQ(*back.model.names, *plan.model.names);
+  for (const char* bad : {"", "[]", R"({"files":[]})"})
+    EXPECT_THROW(block_plan_from_json(bad, "plan"), Error) << bad;
 }
 
 }  // namespace

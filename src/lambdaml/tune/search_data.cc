@@ -8,6 +8,8 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/data_record.h"
 #include "lambdaml/data/source.h"
+#include "lambdaml/job/job.h"
+#include "lambdaml/trigger/preparation.h"
 #include "lambdaml/trigger/reach.h"
 
 namespace lambdaml::tune {
@@ -43,6 +45,8 @@ std::string SearchData::place_of(const Options& options, const char* option,
   // The manifest is written last: if it exists, an earlier tuner has cut everything.
   if (data::find_manifest(Uri::parse(own))) return place = own;
 
+  if (prepare_there(options, given, kind, own)) return place = own;
+
   std::unique_ptr<data::Dataset>& dataset = read_[kind];
   if (!dataset) {
     std::vector<data::SourceFile> files;
@@ -67,6 +71,25 @@ std::string SearchData::place_of(const Options& options, const char* option,
   data::split(*dataset, workers, *storage::open(own), "shard", processors());
   if (!keep_) dataset.reset();
   return place = own;
+}
+
+bool SearchData::prepare_there(const Options& options, const data::Places& given,
+                               const std::string& kind, const std::string& own) {
+  if (!job::is_remote(options) || options.text("read_by") == "command" ||
+      !trigger::is_within_reach(options, own))
+    return false;
+  const auto workers = static_cast<std::size_t>(options.integer("workers"));
+  trigger::Preparation wanted{.places = given};
+  wanted.parts = workers;
+  wanted.workers = workers;
+  wanted.seed = static_cast<std::uint64_t>(options.integer("seed"));
+  wanted.to = own;
+  wanted.for_job = job::new_job_id();
+  if (kind == "test") wanted.model = learned_from(options);
+  control::Stores stores;
+  const auto made = trigger::prepare_if_large(wanted, options, stores);
+  if (made) control::DataRecord(records_.shared_store(), kind).require_same(made->files);
+  return made.has_value();
 }
 
 void SearchData::set_places_in(Options& options) {

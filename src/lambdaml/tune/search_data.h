@@ -6,6 +6,7 @@
 #include <string>
 
 #include "lambdaml/data/dataset.h"
+#include "lambdaml/data/places.h"
 #include "lambdaml/tune/records.h"
 #include "lambdaml/tune/search.h"
 
@@ -24,6 +25,9 @@ class SearchData {
 
  private:
   std::string place_of(const Options& options, const char* option, const std::string& kind);
+  /// Has the functions of the platform cut large data to `own`; false if they do not read them.
+  bool prepare_there(const Options& options, const data::Places& given, const std::string& kind,
+                     const std::string& own);
 
   const bool keep_;  ///< keep the data in memory: they may be cut again
   Records& records_;
