@@ -28,6 +28,10 @@ constexpr const char* kResidual = "communicator.residual";
 
 /// What the workers agreed on about rows that are held out; absent if nothing.
 constexpr const char* kSplit = "split";
+/// The vectors of which this worker has some ranges; absent if none.
+constexpr const char* kCut = "cut";
+/// The tensors that the parameters consist of; absent in states of older versions.
+constexpr const char* kPieces = "tensors";
 
 /// As in the old version: over the tensors, by name.
 std::uint64_t old_checksum_of(const tensor::SafetensorsFile& file) {
@@ -61,6 +65,54 @@ data::OrderVersion order_in(const tensor::SafetensorsFile& file) {
   for (const auto version : {data::OrderVersion::tail_mixed, data::OrderVersion::reshuffled})
     if (order == version) return version;
   return data::OrderVersion::tail_last;
+}
+
+std::string text_of(const optim::Cut& cut) {
+  return json_text(
+      nlohmann::json{{"size", cut.size}, {"ranges", cut.ranges}, {"names", cut.names}});
+}
+
+optim::Cut cut_in(const tensor::SafetensorsFile& file) {
+  const auto text = file.metadata().find(kCut);
+  if (text == file.metadata().end()) return {};
+  try {
+    const nlohmann::json members = parse_json(text->second);
+    optim::Cut cut{members.at("size"), members.at("ranges"), members.at("names")};
+    for (const auto& [begin, end] : cut.ranges)
+      if (begin > end || end > cut.size) fail(Code::data_corrupt, "a range is out of bounds");
+    return cut;
+  } catch (const std::exception&) {
+    fail(Code::data_corrupt, "{}: metadata '{}' does not say how vectors are cut", file.what(),
+         kCut);
+  }
+}
+
+std::size_t size_of(const std::vector<comm::Range>& ranges) {
+  std::size_t size = 0;
+  for (const auto& [begin, end] : ranges) size += end - begin;
+  return size;
+}
+
+/// Copies what two vectors of ranges have in common; returns how many values that is.
+std::size_t copy_common(std::span<const float> from, const std::vector<comm::Range>& from_ranges,
+                        std::span<float> to, const std::vector<comm::Range>& to_ranges) {
+  std::size_t copied = 0;
+  std::size_t from_at = 0;
+  for (const auto& [from_begin, from_end] : from_ranges) {
+    std::size_t to_at = 0;
+    for (const auto& [to_begin, to_end] : to_ranges) {
+      const std::size_t begin = std::max(from_begin, to_begin);
+      const std::size_t end = std::min(from_end, to_end);
+      if (begin < end) {
+        std::ranges::copy(from.subspan(from_at + begin - from_begin, end - begin),
+                          to.begin() + static_cast<std::ptrdiff_t>(to_at + begin - to_begin));
+        copied += end - begin;
+      }
+      to_at += to_end - to_begin;
+    }
+    from_at += from_end - from_begin;
+  }
+  return copied;
 }
 
 std::uint64_t count_in(const tensor::SafetensorsFile& file, std::string_view key) {
@@ -154,6 +206,7 @@ std::uint64_t SavedState::bytes() const {
 }
 
 void SavedState::take(optim::Optimizer& optimizer, const comm::Communicator& from) {
+  cut = optimizer.cut();
   communicator = from.snapshot();
   scalars = optimizer.scalars();
   for (const auto& [name, values] : optimizer.state())
@@ -178,6 +231,8 @@ Buffer Checkpoints::encode(const std::string& key, const Progress& progress,
   writer.set_metadata("ended_by", note.ended_by);
   writer.set_metadata("fingerprint", json_text(*fingerprint_));
   if (!split_.empty()) writer.set_metadata(kSplit, split_);
+  if (!state.cut.names.empty()) writer.set_metadata(kCut, text_of(state.cut));
+  if (!pieces_.empty()) writer.set_metadata(kPieces, pieces_);
   writer.set_metadata("epoch", std::to_string(progress.epoch));
   writer.set_metadata("round", std::to_string(progress.round));
   writer.set_metadata("pass", std::to_string(place.pass));
@@ -479,7 +534,14 @@ void Checkpoints::restore_into(const Slot& slot, optim::Optimizer& optimizer,
     fail(Code::invalid_argument,
          "{}: it belongs to a run with other options or data and cannot be continued with these",
          file.what());
+  const optim::Cut wanted = optimizer.cut();
+  const optim::Cut there = cut_in(file);
+  const bool is_cut_anew = wanted != there;
+  const auto has = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::ranges::find(names, name) != names.end();
+  };
   for (auto& [name, values] : optimizer.state()) {
+    if (is_cut_anew && (has(wanted.names, name) || has(there.names, name))) continue;
     const std::span<const float> saved = file.values<float>("state." + name);
     if (saved.size() != values.size())
       fail(Code::data_corrupt, "{}: '{}' has {} numbers instead of {}", file.what(), name,
@@ -494,11 +556,64 @@ void Checkpoints::restore_into(const Slot& slot, optim::Optimizer& optimizer,
       fail(Code::data_corrupt, "{}: '{}' is of another optimizer or other options", file.what(),
            saved.name);
   }
+  if (is_cut_anew) recut(slot, optimizer);
   communicator.restore_residual(file.find(residual) == nullptr ? std::span<const float>()
                                                                : file.values<float>(residual));
   optimizer.set_scalars(file.values<double>("scalars"));
   communicator.restore(file.values<double>("communicator"));
   communicator.seek(slot.progress.round);
+}
+
+void Checkpoints::recut(const Slot& slot, optim::Optimizer& optimizer) const {
+  const optim::Cut wanted = optimizer.cut();
+  const optim::Cut there = cut_in(slot.file);
+  const std::size_t size = wanted.names.empty() ? there.size : wanted.size;
+  const std::vector<comm::Range> whole = {{0, size}};
+  const auto ranges_of = [&](const optim::Cut& cut) {
+    return cut.names.empty() ? whole : cut.ranges;
+  };
+  const std::vector<comm::Range> to_ranges = ranges_of(wanted);
+  const std::vector<std::string> names = wanted.names.empty() ? there.names : wanted.names;
+  std::size_t missing = size_of(to_ranges) * names.size();
+  optim::State state = optimizer.state();
+  const auto take_from = [&](const tensor::SafetensorsFile& file) {
+    const std::vector<comm::Range> from_ranges = ranges_of(cut_in(file));
+    for (const std::string& name : names) {
+      const std::span<const float> from = file.values<float>("state." + name);
+      const auto to = state.find(name);
+      if (to == state.end() || to->second.size() != size_of(to_ranges) ||
+          from.size() != size_of(from_ranges))
+        fail(Code::data_corrupt, "{}: '{}' has {} numbers, which do not fit its ranges",
+             file.what(), name, from.size());
+      missing -= copy_common(from, from_ranges, to->second, to_ranges);
+    }
+  };
+  take_from(slot.file);
+  for (std::uint32_t other = 0; other < workers_ && missing > 0; ++other) {
+    if (other == worker_) continue;
+    Checkpoints theirs(store_, job_id_, *fingerprint_, other, workers_);
+    theirs.defaults_ = defaults_;
+    theirs.load_round(slot.progress.round);
+    if (!theirs.continues(*theirs.loaded_))
+      fail(Code::invalid_argument, "{}: it belongs to a run with other options or data",
+           theirs.loaded_->file.what());
+    take_from(theirs.loaded_->file);
+  }
+  if (missing > 0)
+    fail(Code::data_corrupt, "{}: of '{}', {} numbers are in no worker's checkpoint",
+         slot.file.what(), names.front(), missing / names.size());
+}
+
+void Checkpoints::set_pieces(const std::vector<model::Model::Piece>& pieces) {
+  nlohmann::json list = nlohmann::json::array();
+  std::size_t at = 0;
+  for (const model::Model::Piece& piece : pieces) {
+    list.push_back({{"name", piece.name}, {"shape", piece.shape}, {"begin", at}});
+    std::size_t size = 1;
+    for (const std::size_t dimension : piece.shape) size *= dimension;
+    at += size;
+  }
+  pieces_ = json_text(list);
 }
 
 void Checkpoints::restore(const Progress& progress, optim::Optimizer& optimizer,

@@ -37,6 +37,7 @@ struct SavedState {
   std::vector<double> communicator;
   std::vector<double> scalars;
   std::map<std::string, std::vector<float>> vectors;
+  optim::Cut cut;  ///< of the vectors
 
   /// Copies the current state; reuses the memory of the previous one.
   void take(optim::Optimizer& optimizer, const comm::Communicator& communicator);
@@ -137,6 +138,9 @@ class Checkpoints {
   /// What the workers agreed on about the rows that are held out; empty if nothing, or in states of
   /// older versions. Later saves record the same. Loads the newest state unless one is loaded.
   std::string split();
+  /// Later saves say which tensors the parameters, and the vectors that belong to them, consist of,
+  /// for other programs.
+  void set_pieces(const std::vector<model::Model::Piece>& pieces);
   /// Call before the first save, if there is something to record.
   void set_split(std::string split) { split_ = std::move(split); }
 
@@ -146,7 +150,9 @@ class Checkpoints {
   /// The keys that forget_after() removes.
   std::vector<std::string> keys_after(std::uint64_t epoch);
 
-  /// Restores that checkpoint, loading it unless it is loaded. Throws not_found, data_corrupt, or
+  /// Restores that checkpoint, loading it unless it is loaded. Vectors that were cut among workers
+  /// in another way than this optimizer's are put together from the checkpoints of the others, as
+  /// far as needed: a GET of their records and state each. Throws not_found, data_corrupt, or
   /// invalid_argument if it was saved by a run with other options or data.
   void restore(const Progress& progress, optim::Optimizer& optimizer,
                comm::Communicator& communicator);
@@ -172,6 +178,8 @@ class Checkpoints {
   Slot read(std::uint64_t slot, const std::string& key, Buffer bytes) const;
   void restore_into(const Slot& slot, optim::Optimizer& optimizer,
                     comm::Communicator& communicator) const;
+  /// Fills the vectors that the optimizer or the slot has in part.
+  void recut(const Slot& slot, optim::Optimizer& optimizer) const;
   std::string key(std::uint64_t slot) const;
   std::string suspension_key() const;
   Buffer encode(const std::string& key, const Progress& progress, const StepCursor& place,
@@ -188,6 +196,7 @@ class Checkpoints {
   std::uint32_t worker_;
   std::uint32_t workers_;
   std::string split_;
+  std::string pieces_;  ///< as metadata; empty: not known
   std::function<void()> before_saving_;
   std::uint64_t largest_without_record_;
   std::uint64_t next_slot_ = 0;

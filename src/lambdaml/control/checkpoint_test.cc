@@ -1,5 +1,6 @@
 #include "lambdaml/control/checkpoint.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -8,6 +9,7 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/storage/testing/faults.h"
+#include "lambdaml/tensor/safetensors.h"
 
 namespace lambdaml::control {
 namespace {
@@ -32,6 +34,9 @@ class CheckpointTest : public testing::Test {
  protected:
   Checkpoints checkpoints(const std::string& job, const std::string& fingerprint = "{}") const {
     return {store_, job, parse_json(fingerprint), 0, 2, {}, largest_without_record_};
+  }
+  Checkpoints checkpoints_of(std::uint32_t worker) const {
+    return {store_, "job", parse_json("{}"), worker, 2, {}, largest_without_record_};
   }
   void TearDown() override { store_->clear(""); }
   void damage(const std::string& key) {
@@ -312,6 +317,110 @@ TEST_F(CheckpointTest, DamageAfterTheRecordIsFoundByWhoLoads) {
   EXPECT_EQ(reading.available(), (std::vector<Progress>{{1, 7}}));
   store_->remove("job/0_2.1.safetensors");
   EXPECT_THROW(checkpoints("job").load_round(14), DamagedCheckpoint);
+}
+
+/// A state of two vectors that workers have in ranges.
+class Parts : public Numbers {
+ public:
+  explicit Parts(std::vector<comm::Range> of = {}) : ranges(std::move(of)) {
+    std::size_t size = 0;
+    for (const auto& [begin, end] : ranges) size += end - begin;
+    first.resize(ranges.empty() && !is_empty ? kSize : size);
+    second.resize(first.size());
+  }
+  /// All of it, as a worker has it that shares it with no other.
+  static Parts whole() { return Parts(); }
+  static Parts nothing() {
+    Parts parts;
+    parts.is_empty = true;
+    parts.first.clear();
+    parts.second.clear();
+    return parts;
+  }
+
+  optim::State state() override {
+    return {{"values", values}, {"first_moment", first}, {"second_moment", second}};
+  }
+  optim::Cut cut() const override {
+    if (ranges.empty() && !is_empty) return {};
+    return {.size = kSize, .ranges = ranges, .names = {"first_moment", "second_moment"}};
+  }
+  /// Fills the vectors with the places that their values have in the whole.
+  void fill() {
+    std::size_t at = 0;
+    for (const auto& [begin, end] : all_ranges())
+      for (std::size_t i = begin; i < end; ++i, ++at) {
+        first[at] = static_cast<float>(i);
+        second[at] = static_cast<float>(100 + i);
+      }
+  }
+  std::vector<comm::Range> all_ranges() const {
+    return ranges.empty() && !is_empty ? std::vector<comm::Range>{{0, kSize}} : ranges;
+  }
+
+  static constexpr std::size_t kSize = 10;
+  std::vector<comm::Range> ranges;
+  bool is_empty = false;
+  std::vector<float> first, second;
+};
+
+TEST_F(CheckpointTest, VectorsThatAreCutAnewArePutTogether) {
+  // Three workers, as they may be cut; the last two have one aggregator, and none.
+  const std::vector<std::vector<Parts>> cuts = {
+      {Parts({{0, 4}}), Parts({{4, 7}}), Parts({{7, 10}})},
+      {Parts({{0, 2}, {5, 7}}), Parts({{2, 5}, {7, 10}}), Parts::nothing()},
+      {Parts::whole(), Parts::nothing(), Parts::nothing()},
+      {Parts::whole(), Parts::whole(), Parts::whole()}};
+  for (std::size_t from = 0; from < cuts.size(); ++from)
+    for (std::size_t to = 0; to < cuts.size(); ++to)
+      for (const std::uint64_t without_record : {0U, 1U << 20U}) {
+        const auto of = [&](std::uint32_t worker) {
+          return Checkpoints(store_, "job", parse_json("{}"), worker, 3, {}, without_record);
+        };
+        store_->clear("");
+        for (std::uint32_t worker = 0; worker < 3; ++worker) {
+          Parts saved = cuts[from][worker];
+          Checkpoints writing = of(worker);
+          writing.save({1, 5}, saved, *communicator_, {});  // of other values
+          saved.fill();
+          writing.save({2, 10}, saved, *communicator_, {});
+        }
+        for (std::uint32_t worker = 0; worker < 3; ++worker) {
+          Parts restored = cuts[to][worker];
+          Parts expected = restored;
+          expected.fill();
+          of(worker).restore({2, 10}, restored, *communicator_);
+          EXPECT_EQ(restored.first, expected.first) << from << " to " << to << ", " << worker;
+          EXPECT_EQ(restored.second, expected.second) << from << " to " << to << ", " << worker;
+        }
+      }
+}
+
+TEST_F(CheckpointTest, APartThatNobodyHasIsMissed) {
+  for (std::uint32_t worker = 0; worker < 2; ++worker) {
+    Parts saved({{worker * 4, worker * 4 + 4}});
+    checkpoints_of(worker).save({1, 7}, saved, *communicator_, {});
+  }
+  Parts restored({{0, 10}});
+  restored.ranges = {{0, 10}};
+  try {
+    checkpoints_of(0).restore({1, 7}, restored, *communicator_);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::data_corrupt);
+    EXPECT_THAT(error.what(), testing::HasSubstr("2 numbers are in no worker's checkpoint"));
+  }
+}
+
+TEST_F(CheckpointTest, SaysWhichTensorsTheVectorsConsistOf) {
+  Numbers numbers;
+  Checkpoints writing = checkpoints("job");
+  writing.set_pieces({{"conv.weight", {1, 2}}, {"conv.bias", {1}}});
+  writing.save({1, 7}, numbers, *communicator_, {});
+  const tensor::SafetensorsFile file(
+      std::make_shared<const Buffer>(*store_->load("job/0_2.0.safetensors")), "file");
+  EXPECT_EQ(parse_json(file.metadata("tensors")), parse_json(R"([
+      {"begin":0,"name":"conv.weight","shape":[1,2]}, {"begin":2,"name":"conv.bias","shape":[1]}])"));
 }
 
 }  // namespace

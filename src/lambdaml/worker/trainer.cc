@@ -377,6 +377,7 @@ TrainingEnd Trainer::run(control::Checkpoints& checkpoints, std::optional<Start>
     compute_s_ += std::max(0.0, all.seconds() - (communicator_->seconds() - comm_before));
     return how;
   };
+  checkpoints.set_pieces(model_->pieces());
   bool done = false;
   if (start)
     done = restore(checkpoints, *start);
