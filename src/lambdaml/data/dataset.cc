@@ -130,9 +130,9 @@ Dataset Dataset::slice(std::size_t begin, std::size_t end) const {
           owner,
           cut(targets),
           names,
+          cut(weights),
           from_row(tensors, begin),
-          from_row(target_tensor, begin),
-          cut(weights)};
+          from_row(target_tensor, begin)};
 }
 
 void require_features(const Dataset& dataset, std::string_view writing) {

@@ -39,13 +39,13 @@ struct Dataset {
   /// has labels or targets or neither.
   std::span<const float> targets = {};
   std::shared_ptr<const Names> names = nullptr;  ///< null if nothing has a name
+  /// By which the losses of rows are multiplied in training: one per row, finite, from 0 up. Empty:
+  /// all are 1. Models apply them relative to their mean; see weights.h.
+  std::span<const float> weights = {};
   std::vector<Tensor> tensors = {};  ///< the inputs, in order; empty for a set of features
   /// What to learn where it is not one label or one real number per row; only of a set of tensors,
   /// which then has neither labels nor targets.
   std::optional<Tensor> target_tensor = {};
-  /// By which the losses of rows are multiplied in training: one per row, finite, from 0 up. Empty:
-  /// all are 1. Models apply them relative to their mean; see weights.h.
-  std::span<const float> weights = {};
 
   /// Of all of them.
   TensorShapes tensor_shapes() const { return {{tensors.begin(), tensors.end()}, target_tensor}; }

@@ -197,7 +197,8 @@ SavedPart save_part(storage::Storage& store, const Dataset& rows, std::size_t i,
           {written.bytes.size(), written.checksum},
           written.rows_checksum,
           tensor::stored_values(rows.features),
-          distinct_labels(rows.labels)};
+          distinct_labels(rows.labels),
+          sum_of_weights(rows)};
 }
 
 void save_manifest(storage::Storage& store, Manifest& manifest,
@@ -208,6 +209,7 @@ void save_manifest(storage::Storage& store, Manifest& manifest,
     manifest.part_files.push_back(part.file);
     manifest.bytes += part.file.bytes;
     manifest.stored_values += part.stored_values;
+    manifest.weights += part.weights;
     checksums.push_back(part.rows_checksum);
     std::vector<std::int32_t> all;
     std::ranges::set_union(manifest.labels, part.labels, std::back_inserter(all));

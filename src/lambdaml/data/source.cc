@@ -325,8 +325,9 @@ Dataset read_all(const Learned& model, const Places& places, std::string_view fo
     names.push_back(uri.display());
     if (!known.names) known.names = parts[0].names;
   }
-  return filled_by_means(in_form(concatenate_named(std::move(parts), names), choose_format(format).form),
-                         places.display());
+  return filled_by_means(
+      in_form(concatenate_named(std::move(parts), names), choose_format(format).form),
+      places.display());
 }
 
 }  // namespace

@@ -126,6 +126,7 @@ struct SavedPart {
   std::uint64_t rows_checksum = 0;
   std::uint64_t stored_values = 0;
   std::vector<std::int32_t> labels;
+  double weights = 0;  ///< see sum_of_weights()
 };
 /// Saves the rows as part i of n of the set `id`. Saving them again writes the same bytes.
 SavedPart save_part(storage::Storage& store, const Dataset& rows, std::size_t i, std::size_t n,

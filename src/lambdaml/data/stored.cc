@@ -20,18 +20,18 @@ struct StoredKind {
 };
 /// In the order of Stored.
 constexpr std::array<StoredKind, 13> kStoredKinds = {{{2, Element::float16},
-                                           {2, Element::float32},
-                                           {4, Element::float32},
-                                           {8, Element::float32},
-                                           {1, Element::int32},
-                                           {2, Element::int32},
-                                           {4, Element::int32},
-                                           {8, Element::int64},
-                                           {1, Element::uint8},
-                                           {2, Element::int32},
-                                           {4, Element::int64},
-                                           {8, Element::int64},
-                                           {1, Element::uint8}}};
+                                                      {2, Element::float32},
+                                                      {4, Element::float32},
+                                                      {8, Element::float32},
+                                                      {1, Element::int32},
+                                                      {2, Element::int32},
+                                                      {4, Element::int32},
+                                                      {8, Element::int64},
+                                                      {1, Element::uint8},
+                                                      {2, Element::int32},
+                                                      {4, Element::int64},
+                                                      {8, Element::int64},
+                                                      {1, Element::uint8}}};
 
 /// Up to this size a float holds every integer.
 constexpr float kExactIntegers = 1 << 24;

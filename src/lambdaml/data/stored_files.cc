@@ -21,7 +21,7 @@ constexpr std::uint64_t kHead = 4 << 10;
 
 std::optional<std::uint64_t> size_of(storage::Storage& store, const Uri& folder,
                                      const std::string& key) {
-  if (const std::optional<std::filesystem::path> path = storage::local_path(folder)) {
+  if (const std::optional<std::filesystem::path> path = storage::local_file(folder)) {
     std::error_code error;
     const std::filesystem::path file = *path / key;
     if (!std::filesystem::is_regular_file(file, error)) return {};
@@ -50,7 +50,7 @@ bool has_files_of_a_format(storage::Storage& store) {
 }
 
 std::optional<std::vector<StoredFile>> files_at(const Uri& uri) {
-  if (const auto path = storage::local_path(uri)) {
+  if (const auto path = storage::local_file(uri)) {
     std::error_code error;
     if (std::filesystem::exists(*path, error) && !std::filesystem::is_regular_file(*path, error) &&
         !std::filesystem::is_directory(*path, error))

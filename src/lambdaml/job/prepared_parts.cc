@@ -20,7 +20,8 @@ json to_json(std::size_t part, const data::SavedPart& saved) {
           {"checksum", checksum_text(saved.file.checksum)},
           {"rows_checksum", checksum_text(saved.rows_checksum)},
           {"stored_values", saved.stored_values},
-          {"labels", saved.labels}};
+          {"labels", saved.labels},
+          {"weights", saved.weights}};
 }
 
 std::vector<data::SavedPart> saved_parts(const std::vector<std::string>& reports,
@@ -36,7 +37,8 @@ std::vector<data::SavedPart> saved_parts(const std::vector<std::string>& reports
                              checksum_from(part.at("checksum").get<std::string>()).value()},
                             checksum_from(part.at("rows_checksum").get<std::string>()).value(),
                             part.at("stored_values").get<std::uint64_t>(),
-                            part.at("labels").get<std::vector<std::int32_t>>()};
+                            part.at("labels").get<std::vector<std::int32_t>>(),
+                            part.at("weights").get<double>()};
     }
     std::vector<data::SavedPart> out;
     for (auto& part : found) out.push_back(std::move(part.value()));

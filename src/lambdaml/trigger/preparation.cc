@@ -14,6 +14,7 @@
 #include "lambdaml/data/findings.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/stored_files.h"
+#include "lambdaml/data/weights.h"
 #include "lambdaml/job/block_plan.h"
 #include "lambdaml/job/event.h"
 #include "lambdaml/job/job.h"
@@ -165,7 +166,12 @@ class PreparationJob {
     manifest.names = agreement.names;
     manifest.in_order = true;
     manifest.id = agreement.id;
-    data::save_manifest(*parts_store(), manifest, job::saved_parts(reports, wanted_.parts));
+    const std::vector<data::SavedPart> parts = job::saved_parts(reports, wanted_.parts);
+    double weights = 0;
+    for (const data::SavedPart& part : parts) weights += part.weights;
+    if (wanted_.model.features == 0)
+      data::require_weights(data::WeightColumn(options_), weights > 0, wanted_.places.display());
+    data::save_manifest(*parts_store(), manifest, parts);
     for (std::size_t i = 0; i < plan.files.size(); ++i)
       out.files.push_back(
           {plan.files[i].display(), {plan.files[i].bytes, agreement.checksums.at(i)}});

@@ -130,8 +130,8 @@ class Staging {
 
   void stage_test() {
     if (memory_.test) {
-      const data::Dataset test = data::align(
-          *memory_.test, {out_.data.features, out_.data.names}, options_.text("test_data"));
+      const data::Dataset test = data::align(*memory_.test, {out_.data.features, out_.data.names},
+                                             options_.text("test_data"));
       out_.test = stage_in_memory(test, control::keys::kTest, std::min(workers_, test.rows()),
                                   out_.test_uri);
       return;

@@ -34,7 +34,7 @@ struct Split {
 struct SplitRule {
   std::uint32_t worker = 0;
   std::vector<std::uint64_t> part_rows;
-  double weights = 0;  ///< the sum of all rows' weights; 0 if they have none
+  double weights = 0;     ///< the sum of all rows' weights; 0 if they have none
   bool in_order = false;  ///< see data::row_numbers()
   std::size_t classes = 1;
   bool by_class = true;  ///< false: all rows are of one class, e.g. because they have real targets

@@ -64,8 +64,8 @@ inline std::vector<float> to_weights(const Dataset& dataset) {
 /// The names; without any if nothing has a name.
 inline Names names_in(const Dataset& dataset) { return dataset.names ? *dataset.names : Names(); }
 
-/// Whether rows, labels, targets, weights, tensors, names and form are equal; compares by feature, without
-/// making rows dense.
+/// Whether rows, labels, targets, weights, tensors, names and form are equal; compares by feature,
+/// without making rows dense.
 inline bool same(const Dataset& a, const Dataset& b) {
   const auto equal = [](const auto* begin, const auto* end, const auto* other) {
     return std::equal(begin, end, other,
