@@ -194,9 +194,33 @@ def rows_of(path):
     return torch.tensor(images).float() / 255, torch.tensor(labels).long()
 
 
-def trains(module, data, loss, optimizer, lr, other, batch, epochs):
+def resume(net, optimizer, checkpoint):
+    """Runs the script of docs/deep.md, in which a reader of its own stands for that of safetensors."""
+    import types
+
+    class File:
+        def __init__(self, path, _):
+            self.tensors, self.about = networks.read_safetensors(path)
+
+        def keys(self):
+            return self.tensors.keys()
+
+        def get_tensor(self, name):
+            return self.tensors[name]
+
+        def metadata(self):
+            return self.about
+
+    text = open(os.path.join(os.path.dirname(__file__), "../../docs/deep.md")).read()
+    script = text[text.index("import json, sys, torch"):]
+    sys.modules["safetensors"] = types.SimpleNamespace(safe_open=File)
+    sys.argv = ["", checkpoint]
+    exec(script[:script.index("```")], {"net": net, "optimizer": optimizer})
+
+
+def trains(module, data, loss, optimizer, lr, other, batch, epochs, checkpoint=None):
     """The mean loss of each epoch of training without shuffling; `other` is the momentum of sgd, the weight decay
-    of weights of adamw."""
+    of weights of adamw. Goes on from a checkpoint."""
     net = torch.jit.load(module)
     x, y = rows_of(data)
     weights = [p for p in net.parameters() if p.dim() > 1]
@@ -206,6 +230,8 @@ def trains(module, data, loss, optimizer, lr, other, batch, epochs):
     else:
         steps = torch.optim.AdamW([{"params": weights, "weight_decay": float(other)},
                                    {"params": rest, "weight_decay": 0.0}], float(lr))
+    if checkpoint:
+        resume(net, steps, checkpoint)
     for _ in range(int(epochs)):
         total = 0.0
         for begin in range(0, len(x), int(batch)):

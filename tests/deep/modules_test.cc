@@ -126,6 +126,32 @@ TEST_F(Modules, WhatItLearnedIsTheModulesStateAndAFileForPyTorch) {
   EXPECT_EQ(differences[2], 0);  // saved for use
 }
 
+TEST_F(Modules, PyTorchGoesOnFromACheckpoint) {
+  REQUIRE_PYTHON_TORCH();
+  REQUIRE_REAL_DATA();
+  const std::string data = real_data("higgs.train.libsvm");
+  const auto run = [&](const std::string& stop_after) {
+    train({"--data",      data,           "--model", small("tied"),  "--workers",
+           "1",           "--epochs",     "6",       "--stop-after", stop_after,
+           "--optimizer", "adamw",        "--lr",    "0.001",        "--l2",
+           "0.1",         "--batch-size", "1000",    "--no-shuffle", "--valid-ratio",
+           "0",           "--output",     stop_after});
+    return losses_of(stop_after);
+  };
+  const std::vector<double> whole = run("6");
+  run("3");
+  std::string newest;
+  for (const auto& entry : fs::recursive_directory_iterator(folder() / "3" / "checkpoint"))
+    if (entry.path().filename().string().starts_with("0_1.") &&
+        entry.path().extension() == ".safetensors" &&
+        (newest.empty() || fs::last_write_time(newest) < entry.last_write_time()))
+      newest = entry.path().string();
+  const std::vector<double> theirs = python(
+      {"trains", "tied.pt", data, "cross_entropy", "adamw", "0.001", "0.1", "1000", "3", newest});
+  ASSERT_EQ(theirs.size(), 3);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(theirs[i], whole[3 + i], 1e-4 * whole[3 + i]);
+}
+
 TEST_F(Modules, AWeightOfTwoNamesIsOne) {
   REQUIRE_PYTHON_TORCH();
   REQUIRE_REAL_DATA();

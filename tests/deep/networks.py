@@ -126,7 +126,8 @@ def read_safetensors(path):
     tensors = {}
     for name, about in header.items():
         begin, end = about["data_offsets"]
-        values = torch.frombuffer(data[begin:end], dtype=DTYPES[about["dtype"]])
+        dtype = DTYPES[about["dtype"]]
+        values = torch.frombuffer(data[begin:end], dtype=dtype) if end > begin else torch.empty(0, dtype=dtype)
         tensors[name] = values.reshape(about["shape"]).clone()
     return tensors, metadata
 

@@ -10,8 +10,8 @@ namespace lambdaml::model {
 namespace {
 
 using data::Element;
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 template <class T>
 std::vector<std::byte> bytes_of(const std::vector<T>& values) {
@@ -62,7 +62,7 @@ TEST(DeepRows, TensorsBecomeWhatNetworksTake) {
                true, out);
   EXPECT_THAT(numbers_of<float>(out.inputs[0].tensor, 2),
               ElementsAre(1, -2, 0x1p-24F, 0, std::numeric_limits<float>::infinity(),
-                          testing::FloatNear(1.0F / 3, 1e-4)));
+                          ::testing::FloatNear(1.0F / 3, 1e-4)));
   EXPECT_THAT(numbers_of<float>(out.inputs[1].tensor, 2), ElementsAre(0, 0.2F, 1, 0.4F, 0, 0));
   EXPECT_EQ(out.inputs[2].tensor.values, token_bytes.data());
   EXPECT_FALSE(out.target);

@@ -7,7 +7,7 @@
 namespace lambdaml::model {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 std::string complaint(const std::string& file) {
   return error_of([&] { require_script_file(as_bytes(file), "net.pt"); });
@@ -15,7 +15,9 @@ std::string complaint(const std::string& file) {
 
 TEST(ScriptFile, OtherFilesOfPyTorchAreNamed) {
   const std::string zip = "PK\x03\x04";
-  const std::string legacy = "\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.";
+  const std::string legacy =
+      "\x80\x02\x8a\nl\xfc\x9c"
+      "F\xf9 j\xa8P\x19.";
   for (const std::string& file : {zip + "....archive/data.pkl....archive/data/0", legacy}) {
     EXPECT_THAT(complaint(file), HasSubstr("net.pt: torch.save() wrote it"));
     EXPECT_THAT(complaint(file), HasSubstr("torch.jit.script(net).save('net.pt')"));

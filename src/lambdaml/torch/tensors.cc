@@ -22,6 +22,8 @@ std::string own_message(std::string_view text) {
   }
   for (const std::string& line : split(text.substr(mark + kMark.size()), '\n')) {
     if (trim(line).empty()) continue;
+    // More code may follow the mark; it is indented, and the message is not.
+    if (found.empty() && line.front() == ' ') continue;
     if (!found.empty()) found += ' ';
     found += trim(line);
   }
