@@ -5,7 +5,7 @@ JOBS := $(shell nproc)
 PYTHON := /usr/bin/python3
 SEED := 1
 
-.PHONY: help build python run test headers e2e-deep torture bench fuzz fmt tidy asan tsan clean
+.PHONY: help build python run test test-browser headers e2e-deep torture bench fuzz fmt tidy asan tsan clean
 
 help: ## list the goals
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -31,6 +31,11 @@ test: ## install what the tests need, build and run them
 	@cmake --preset release -DLAMBDAML_TESTS=ON -DLAMBDAML_PYTHON=ON
 	@cmake --build --preset release -j $(JOBS)
 	@ctest --preset release -j $$(( $(JOBS) + 1 ))
+
+test-browser: build ## open reports of real and of made runs in Chromium (a minute)
+	@packages/install.sh browser
+	@$(PYTHON) -B tests/browser/make_runs.py $(BUILD)/browser/made
+	@$(PYTHON) -B tests/browser/reports.py $(BIN)/lambdaml $(BUILD)/browser
 
 headers: ## compile each header by itself (minutes)
 	@packages/install.sh build test

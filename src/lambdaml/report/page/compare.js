@@ -5,7 +5,7 @@ function differs(values) { return new Set(values.map((v) => v === undefined ? ""
 
 function comparisonTable(title, columns, rows) {
   return make("div", {class: "card"}, make("h3", {}, title),
-      make("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": title}, make("table", {},
+      make("div", {class: "scroll whole", tabindex: "0", role: "region", "aria-label": title}, make("table", {},
           make("thead", {}, make("tr", {}, make("th", {scope: "col"}, ""), columns.map((name) => make("th", {scope: "col"}, own(name))))),
           make("tbody", {}, rows.map(({name, values, shown, best}) => {
             const marked = differs(values);

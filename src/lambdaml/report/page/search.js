@@ -16,6 +16,15 @@ function valueOf(item, trial) {
 
 function isBetter(item, a, b) { return item.higher_is_better ? a > b : a < b; }
 
+// The range of values to draw: a trial that diverged would press all others together, so the bad side ends
+// at Tukey's fence, one and a half times the middle half's width beyond it.
+function drawnRange(item, values) {
+  const sorted = values.filter((v) => v !== null && Number.isFinite(v)).sort((a, b) => a - b);
+  const at = (q) => sorted[Math.round(q * (sorted.length - 1))];
+  const margin = 1.5 * (at(.75) - at(.25));
+  return item.higher_is_better ? [Math.max(at(0), at(.25) - margin), at(1)] : [at(0), Math.min(at(1), at(.75) + margin)];
+}
+
 function bestTrial(item) {
   let best = null;
   for (const trial of item.trials)
@@ -97,10 +106,7 @@ function parallelFigure(item, rows_of) {
   if (names.length === 0 || values.every(Number.isNaN)) return null;
   const log_names = new Set((item.space || []).filter((p) => p.kind === "log_uniform").map((p) => p.name));
   const axes_of = names.map((name) => ({name, log: log_names.has(name), values: item.trials.map((t) => (t.options || {})[name])}));
-  // Trials that diverged would leave the others a point: the axis of the metric ends at the 95th percentile.
-  const known = values.filter((v) => !Number.isNaN(v)).sort((a, b) => a - b);
-  const [low, high] = item.higher_is_better ? [known[Math.floor(.05 * known.length)], known[known.length - 1]]
-                                            : [known[0], known[Math.min(known.length - 1, Math.floor(.95 * known.length))]];
+  const [low, high] = drawnRange(item, values);
   const cut = values.map((v) => Number.isNaN(v) ? NaN : Math.max(low, Math.min(high, v)));
   axes_of.push({name: format.words(item.summary.metric), values: cut});
   const shares = cut.map((v) => high === low ? 0 : (item.higher_is_better ? high - v : v - low) / (high - low));
@@ -155,9 +161,8 @@ function trialCurves(item) {
     config.options.interaction = {mode: "nearest", axis: "xy", intersect: false};
     config.options.plugins.tooltip.callbacks.label = (one) => ` trial ${one.raw.trial}: ${format.metric(one.parsed.y, info)}`;
     config.options.plugins.tooltip.filter = (one, i) => i === 0;
-    // A trial that diverges would press all others together.
-    const ends = with_curves.flatMap((trial) => trial.curves.columns[name]).filter((v) => v !== null).sort((a, b) => a - b);
-    if (ends.length && !state.log && !item.higher_is_better) config.options.scales.y.max = ends[Math.floor(.97 * (ends.length - 1))] * 1.05;
+    const [low, high] = drawnRange(item, with_curves.flatMap((trial) => trial.curves.columns[name]));
+    if (!state.log && low < high) Object.assign(config.options.scales.y, item.higher_is_better ? {min: low} : {max: high});
     return config;
   });
   const log = make("input", {type: "checkbox", onchange: (event) => { state.log = event.target.checked; element.redraw(); }});
@@ -195,10 +200,8 @@ function bestSoFar(item) {
         line("best so far", rows.map((row) => ({x: row[key], y: row.best})), theme.series(0), {stepped: "before", pointRadius: 0, borderWidth: 2.5}),
         line("trial", rows.map((row) => ({x: row[key], y: row.value})), theme.series(1), {showLine: false, pointRadius: 2.5})],
         x: key === "usd" ? "dollars" : "time", y: format.words(item.summary.metric), format_x, tick_x: key === "usd" ? format_x : xAxes.seconds.tick, format_y: (v) => format.metric(v, info), hover: "nearest"});
-      const sorted = rows.map((row) => row.value).sort((a, b) => a - b);
-      if (!item.higher_is_better) config.options.scales.y.max = sorted[Math.floor(.95 * (sorted.length - 1))];
-      else config.options.scales.y.min = sorted[Math.floor(.05 * (sorted.length - 1))];
-      if (sorted[0] === sorted[sorted.length - 1]) { delete config.options.scales.y.max; delete config.options.scales.y.min; }
+      const [low, high] = drawnRange(item, rows.map((row) => row.value));
+      if (low < high) Object.assign(config.options.scales.y, item.higher_is_better ? {min: low} : {max: high});
       return config;
     }, true);
     return figure(title, about, null, element, () => ({columns: [{name: "trial"}, {name: key === "usd" ? "dollars" : "time"}, {name: "value"}, {name: "best so far"}],
