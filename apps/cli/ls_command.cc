@@ -12,6 +12,15 @@
 
 namespace lambdaml::cli {
 
+namespace {
+
+std::string dollars_of(const nlohmann::ordered_json& status) {
+  const double dollars = number_at(nlohmann::json(status), "cost_usd", -1);
+  return dollars >= 0 ? fmt::format("${:.3g}", dollars) : "";
+}
+
+}  // namespace
+
 void add_ls_command(CLI::App& app, Globals& globals) {
   CLI::App* command = add_command(app, globals, "ls", "the jobs of a folder or checkpoint store");
   const auto where = std::make_shared<std::string>("runs");
@@ -25,14 +34,18 @@ void add_ls_command(CLI::App& app, Globals& globals) {
         const nlohmann::ordered_json known = view::JobView::open(run).status();
         for (const char* name : {"job_id", "state", "model", "optim", "workers", "epochs"})
           if (known.contains(name)) status[name] = known[name];
+        if (const auto summary = known.find("summary");
+            summary != known.end() && summary->contains("cost_usd"))
+          status["cost_usd"] = (*summary)["cost_usd"];
       } catch (const Error& error) {
         status["state"] = "unknown";
         status["error"] = error.what();
       }
       if (!globals.json)
-        print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} workers  {}", text_at(status, "state"),
-                               text_at(status, "model"), text_at(status, "optim"),
-                               count_at(status, "workers"), utf8_path(run)));
+        print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} workers  {:>10}  {}",
+                               text_at(status, "state"), text_at(status, "model"),
+                               text_at(status, "optim"), count_at(status, "workers"),
+                               dollars_of(status), utf8_path(run)));
       all.push_back(nlohmann::json(status));
     }
     if (all.empty() && !globals.json)

@@ -109,6 +109,10 @@ class Results {
     const std::optional<Buffer> model = read_file(run / "model.safetensors");
     if (!model) fail(Code::internal, "job {}: its model is not where it was written", job_id_);
     store_->save(job_id_ + "/model.safetensors", *model);
+    // What a report of the job shows besides.
+    for (const char* name : {"job.yaml", "metrics.jsonl", "workers.jsonl"})
+      if (const std::optional<Buffer> bytes = read_file(run / name))
+        store_->save(fmt::format("{}/{}", job_id_, name), *bytes);
     summary["model_path"] = (place_ / job_id_ / "model.safetensors").display();
     std::string text = json_text(summary);
     store_->save(job_id_ + "/summary.json", as_bytes(text));

@@ -110,7 +110,8 @@ class Timeline {
     const pixels = new Uint32Array(image.data.buffer);
     this.rows.forEach((row, i) => {
       pixels.fill(0);
-      this.paint(row.pieces, pixels, columns, height);
+      // Rows of a few pixels are rounded differently, so that the shares are right over several rows.
+      this.paint(row.pieces, pixels, columns, height, height < 8 ? i * .618 % 1 : .5);
       context.putImageData(image, Math.round(left * ratio), Math.round(i * this.row_height * ratio));
     });
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -120,7 +121,7 @@ class Timeline {
 
   // Where rounds are shorter than a few pixels, columns are drawn in blocks of as many: single ones
   // would show which part of a round each happens to hit.
-  paint(pieces, pixels, columns, height) {
+  paint(pieces, pixels, columns, height, rounding) {
     const scale = columns / (this.to - this.from);
     const shares = new Float32Array(phases.length);
     let i = pieceAt(pieces, this.from);
@@ -139,7 +140,7 @@ class Timeline {
       for (let p = phases.length - 1; p >= 0; --p) {
         if (shares[p] <= 0) continue;
         filled += shares[p] * scale / wide * height;
-        const until = Math.max(0, height - Math.round(filled));
+        const until = Math.max(0, height - Math.floor(filled + rounding));
         for (let y = at - 1; y >= until; --y) pixels.fill(this.colours[p], y * columns + x, y * columns + x + wide);
         at = until;
       }
