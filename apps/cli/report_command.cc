@@ -18,6 +18,7 @@ namespace {
 struct ReportArguments {
   std::vector<std::string> places;
   std::string out = "report.html";
+  std::string trace;
   bool open = false, no_data = false;
   report::Request request;
 };
@@ -35,6 +36,8 @@ void open_in_browser(const std::string& path) {
 }
 
 void report_on(const ReportArguments& arguments, const Globals& globals) {
+  if (!arguments.trace.empty())
+    write_output(arguments.trace, as_bytes(report::trace_of(arguments.places.front())));
   const std::string page =
       report::page_of(report::document_of(arguments.places, arguments.request));
   write_output(arguments.out, as_bytes(page));
@@ -66,7 +69,13 @@ void add_report_command(CLI::App& app, Globals& globals) {
       "labelled rows to measure the models with [the run's test data, if they are here]");
   command->add_flag("--no-data", a.no_data, "read no data: no confusion matrix, no ROC curve")
       ->excludes(data);
+  command->add_option("--trace", a.trace,
+                      "also write when the run's workers did what, in the Chrome trace event "
+                      "format, which Perfetto opens");
   command->callback([arguments, &globals] {
+    if (!arguments->trace.empty() && arguments->places.size() > 1)
+      fail(Code::invalid_argument, "--trace is of one run, and {} are given",
+           arguments->places.size());
     if (arguments->open && arguments->out == "-")
       fail(Code::invalid_argument, "--open shows a file, and -o - makes none");
     arguments->request.measures = !arguments->no_data;

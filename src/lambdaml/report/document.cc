@@ -6,10 +6,12 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/clock.h"
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/report/run_part.h"
 #include "lambdaml/report/search_part.h"
 #include "lambdaml/report/source.h"
+#include "lambdaml/report/timeline.h"
 
 namespace lambdaml::report {
 namespace {
@@ -39,6 +41,17 @@ ordered_json document_of(std::span<const std::string> places, const Request& req
           {"program", "lambdaml " LAMBDAML_VERSION},
           {"made", fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", now)},
           {"items", std::move(items)}};
+}
+
+std::string trace_of(const std::string& place) {
+  const Source source = Source::open(place);
+  const std::optional<Buffer> text = source.read("workers.jsonl");
+  const Timelines timelines(text ? text->text() : "", rounds_wait(source));
+  if (timelines.empty())
+    fail(Code::not_found,
+         "trace of {}: it has no workers.jsonl: it has not ended, or is of an old version",
+         source.display());
+  return redacted(timelines.trace(source.display()));
 }
 
 }  // namespace lambdaml::report

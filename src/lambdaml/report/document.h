@@ -21,4 +21,8 @@ struct Request {
 /// stores throw.
 nlohmann::ordered_json document_of(std::span<const std::string> places, const Request& request);
 
+/// When a run's workers did what, in the Chrome trace event format. Throws not_found if the run has
+/// no workers.jsonl, and what the stores throw.
+std::string trace_of(const std::string& place);
+
 }  // namespace lambdaml::report

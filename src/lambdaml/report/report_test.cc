@@ -1,5 +1,6 @@
 #include <cmath>
 #include <filesystem>
+#include <map>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -143,6 +144,27 @@ TEST(ReportTimelines, AreThinnedWithoutLosingTime) {
   std::uint64_t counted = 0;
   for (const auto& n : rounds["histogram"]["counts"]) counted += n.get<std::uint64_t>();
   EXPECT_EQ(counted, 2000U);
+}
+
+TEST(ReportTimelines, BecomeATraceWhoseEventsDoNotOverlap) {
+  const std::string text = report_of(0, 3, 1020).dump() + "\n" + report_of(1, 3, 1022).dump();
+  const json trace = parse_json(Timelines(text, true).trace("a \"run\""));
+  std::map<std::uint64_t, double> ends;
+  std::size_t waits = 0;
+  for (const json& event : trace.at("traceEvents")) {
+    ASSERT_EQ(event.at("pid"), 1);
+    if (event.at("ph") != "X") continue;
+    double& end = ends[event.at("tid").get<std::uint64_t>()];
+    EXPECT_GE(event.at("ts").get<double>(), end) << event;
+    EXPECT_GT(event.at("dur").get<double>(), 0);
+    end = event.at("ts").get<double>() + event.at("dur").get<double>();
+    if (event.at("name") == "wait") {
+      ++waits;
+      EXPECT_EQ(event.at("dur"), 4000);
+    }
+  }
+  EXPECT_EQ(waits, 6U);
+  EXPECT_EQ(ends.at(1), 22'000 + 35'000);
 }
 
 TEST(ReportPage, EscapesTheDocumentWithoutChangingIt) {

@@ -130,15 +130,9 @@ class RunPart {
     return curves;
   }
 
-  bool rounds_wait() const {
-    if (!options_) return false;
-    const comm::Plugin* pattern = comm::registry().find(options_->text("sync_mode"));
-    return pattern != nullptr && pattern->bulk_synchronous;
-  }
-
   Timelines worker_timelines() {
     const std::optional<Buffer> text = read("workers.jsonl");
-    Timelines timelines(text ? text->text() : "", rounds_wait());
+    Timelines timelines(text ? text->text() : "", rounds_wait(source_));
     if (timelines.damaged_lines() > 0)
       note("{} of the lines of workers.jsonl are damaged and are not shown.",
            timelines.damaged_lines());
@@ -256,6 +250,19 @@ std::string quoted(const std::string& text) {
 }
 
 }  // namespace
+
+bool rounds_wait(const Source& source) {
+  try {
+    const std::optional<Buffer> text = source.read("job.yaml");
+    if (!text) return false;
+    Options options = job::job_options();
+    job::read_job_text(text->text(), "job.yaml", options);
+    const comm::Plugin* pattern = comm::registry().find(options.text("sync_mode"));
+    return pattern != nullptr && pattern->bulk_synchronous;
+  } catch (const Error&) {
+    return false;
+  }
+}
 
 std::string command_of(const std::string& command, const Options& options) {
   std::string out = "lambdaml " + command;

@@ -188,6 +188,56 @@ ordered_json Timelines::timeline_json(std::size_t most_entries) const {
   return {{"end_us", end_us}, {"together", together}, {"workers", rows}, {"failures", failures}};
 }
 
+std::string Timelines::trace(const std::string& name) const {
+  std::string out = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n";
+  const auto quoted = [](const std::string& text) { return json_text(json(text)); };
+  const auto name_it = [&](const char* what, std::uint64_t tid, const std::string& text) {
+    out += fmt::format(R"({{"name":"{}","ph":"M","pid":1,"tid":{},"args":{{"name":{}}}}},)"
+                       "\n",
+                       what, tid, quoted(text));
+  };
+  const auto event = [&](const char* what, const Worker& of, std::int64_t begin_us,
+                         std::int64_t length_us, const std::string& arguments) {
+    if (length_us > 0)
+      out += fmt::format(
+          R"({{"name":"{}","cat":"worker","ph":"X","ts":{},"dur":{},"pid":1,"tid":{},"args":{{{}}}}},)"
+          "\n",
+          what, begin_us, length_us, of.worker, arguments);
+  };
+  for (const Worker& worker : workers_) {
+    name_it("thread_name", worker.worker, fmt::format("worker {}", worker.worker));
+    std::int64_t former_end_us = 0;
+    for (const Invocation& one : worker.invocations) {
+      const std::int64_t began_us = worker.at_us(one.began_us);
+      event("start-up", worker, former_end_us, began_us - former_end_us, "");
+      event("load", worker, worker.at_us(one.trained_us) - one.load_us, one.load_us, "");
+      former_end_us = worker.at_us(one.ended_us);
+    }
+    for (const Entry& entry : worker.entries) {
+      const std::string round =
+          entry.rounds == 1
+              ? fmt::format(R"("round":{})", entry.first_round + 1)
+              : fmt::format(R"("first_round":{},"rounds":{})", entry.first_round + 1, entry.rounds);
+      std::int64_t at_us = worker.at_us(entry.begin_us);
+      // A checkpoint is saved before the round begins.
+      for (const std::size_t part : {4, 0, 1, 2, 3}) {
+        const std::string_view of = kParts[part];
+        event(std::string(of.substr(0, of.size() - 3)).c_str(), worker, at_us, entry.parts_us[part],
+              round);
+        at_us += entry.parts_us[part];
+      }
+    }
+  }
+  for (const Failure& failure : failures_)
+    out += fmt::format(
+        R"({{"name":"failed attempt","cat":"worker","ph":"i","s":"t","ts":{},"pid":1,"tid":{},"args":{{"error":{}}}}},)"
+        "\n",
+        failure.at_us, failure.worker, quoted(failure.error));
+  name_it("process_name", 0, name);
+  out.resize(out.size() - 2);  // the last comma
+  return out + "\n]}\n";
+}
+
 ordered_json Timelines::rounds_json(std::size_t most_rows) const {
   std::uint64_t rounds = 0;
   for (const Worker& worker : workers_)

@@ -41,6 +41,9 @@ class Timelines {
   /// Per round the median and the slowest worker's time, and the parts of the mean; thinned to
   /// `most_rows`, and a histogram of all.
   nlohmann::ordered_json rounds_json(std::size_t most_rows) const;
+  /// All of it in the Chrome trace event format, which Perfetto and chrome://tracing open: a thread
+  /// per worker, complete events for what it did, instant events for failed attempts.
+  std::string trace(const std::string& name) const;
 
  private:
   struct Entry {
