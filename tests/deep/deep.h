@@ -28,10 +28,11 @@ class Deep : public CliTest {
     ASSERT_EQ(made.exit_code, 0) << made.err;
   }
 
-  /// What compare.py prints.
-  std::vector<double> python(const std::vector<std::string>& arguments) const {
+  /// What a script of this folder prints.
+  std::vector<double> python(const std::vector<std::string>& arguments,
+                             const std::string& script = "compare.py") const {
     std::string command = "cd " + folder().string() +
-                          " && /usr/bin/python3 " LAMBDAML_SOURCE_DIR "/tests/deep/compare.py";
+                          " && /usr/bin/python3 " LAMBDAML_SOURCE_DIR "/tests/deep/" + script;
     for (const std::string& argument : arguments) command += " '" + argument + "'";
     EXPECT_EQ(std::system((command + " > printed").c_str()), 0) << command;
     std::istringstream printed(read(folder() / "printed"));

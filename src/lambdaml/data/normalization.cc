@@ -20,7 +20,7 @@ namespace {
 
 std::vector<float> numbers_in(const std::string& value, std::size_t channels) {
   std::vector<float> out;
-  for (const std::string& text : split(value, ',')) {
+  for (const std::string& text : lambdaml::split(value, ',')) {
     const std::optional<double> number = to_real(trim(text));
     if (!number || !std::isfinite(*number)) refuse(value, channels);
     out.push_back(static_cast<float>(*number));

@@ -1,7 +1,6 @@
 #include "lambdaml/torch/convolution.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/tensor/kernels.h"
@@ -17,14 +16,8 @@ using dnnl::memory;
 
 /// Inputs and outputs of a chunk should stay in a processor's second-level cache, and a chunk
 /// should have enough pixels for the time to load the weights not to count.
-std::size_t chunk_bytes() {
-  static const char* v = std::getenv("NETS_CHUNK");
-  return v ? std::size_t(std::atoi(v)) << 10 : std::size_t{768} << 10;
-}
-std::size_t chunk_pixels() {
-  static const char* v = std::getenv("NETS_PIXELS");
-  return v ? std::atoi(v) : 196;
-}
+constexpr std::size_t kChunkBytes = std::size_t{768} << 10;
+constexpr std::size_t kChunkPixels = 196;
 
 const dnnl::engine& processor() {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
@@ -68,7 +61,7 @@ Convolution::Convolution(const ConvolutionShape& shape, bool narrow)
     : shape_(shape), narrow_(narrow) {
   const std::size_t bytes = (shape.values_in() + shape.values_out()) * (narrow ? 2 : 4);
   const std::size_t pixels = shape.out_height() * shape.out_width();
-  chunk_ = std::max<std::size_t>({1, chunk_bytes() / bytes, chunk_pixels() / pixels});
+  chunk_ = std::max<std::size_t>({1, kChunkBytes / bytes, kChunkPixels / pixels});
 }
 
 void Convolution::make(std::size_t images, bool training) {

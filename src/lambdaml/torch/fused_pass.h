@@ -55,7 +55,7 @@ class FusedPass {
     at::Tensor input;              ///< a normalized chunk
     at::Tensor gradient;           ///< of a convolution's output
     at::Tensor added;              ///< a gradient to be added to what is there
-    double count = 0;              ///< rows of `sums` in forward: moments of several chunks
+    double count = 0;              ///< rows whose moments are in `mean` and `squares`
     std::vector<double> mean;
     std::vector<double> squares;
   };

@@ -13,6 +13,7 @@
 #include "lambdaml/data/align.h"
 #include "lambdaml/data/weights.h"
 #include "lambdaml/job/job.h"
+#include "lambdaml/job/state_dict.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/trigger/platform.h"
@@ -51,6 +52,17 @@ void require_enough_rows(std::size_t rows, std::size_t workers, const data::Plac
          places.display(), rows, workers);
 }
 
+/// Replaces the state_dict of a network by the model file with its tensors.
+void take_state_dict(job::ModelFile& init, const StagedData& staged, const Options& options) {
+  const std::string& name = options.text("model");
+  if (!model::registry().get(name).needs_images || !job::is_state_dict(init.bytes)) return;
+  const model::Shape shape{staged.data.features,       staged.data.labels,
+                           staged.definition,          staged.data.names,
+                           staged.data.tensors.inputs, staged.data.tensors.target};
+  init.bytes = std::make_shared<const Buffer>(
+      job::model_from_state_dict(init.bytes, init.what, name, shape, options));
+}
+
 /// Test data are read as the training data are, but for the file of the latter's labels.
 Options options_of_test(Options options) {
   if (options.find("labels_file") != nullptr)
@@ -73,8 +85,8 @@ class Staging {
 
   StagedData run() {
     stage_definition();
-    stage_init();
     stage_data();
+    stage_init();
     if (memory_.test || !options_.text("test_data").empty()) stage_test();
     return std::move(out_);
   }
@@ -96,8 +108,9 @@ class Staging {
     const std::string& init = options_.text("init");
     if (init.empty()) return;
     out_.init = job::find_model(init);
-    channel_.save(control::keys::kInitialModel, *out_.init->bytes);
     out_.files.push_back({out_.init->what, data::content_of(*out_.init->bytes)});
+    take_state_dict(*out_.init, out_, options_);
+    channel_.save(control::keys::kInitialModel, *out_.init->bytes);
   }
 
   void stage_data() {
