@@ -28,8 +28,8 @@ class LargeData : public CliTest {
   }
   nlohmann::json train_by_functions(const std::string& data, int workers,
                                     const std::string& output) const {
-    return train({"--data", data, "--read-by", "functions", "--epochs", "5", "--workers",
-                  std::to_string(workers), "--output", output});
+    return train({"--data", data, "--read-by", "functions", "--workers", std::to_string(workers),
+                  "--output", output});
   }
   void expect_refused(const Result& result, const std::string& words) const {
     EXPECT_EQ(result.exit_code, 2) << result.err;

@@ -11,7 +11,7 @@ namespace lambdaml::data {
 namespace {
 
 constexpr std::uint64_t kBlocks = 2048;
-constexpr std::uint64_t kSmallest = 64 << 10;
+constexpr std::uint64_t kSmallest = 4 << 10;
 constexpr std::uint64_t kLargest = 4 << 20;
 
 /// whole · part / parts, which may exceed 64 bits in between.

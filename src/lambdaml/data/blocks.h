@@ -48,8 +48,8 @@ struct BlockPlan {
   std::uint64_t bytes() const;
 };
 
-/// The size of the blocks of a set of so many bytes: 64 KB to 4 MB, by which it has about 2,000 or
-/// more of them.
+/// The size of the blocks of a set of so many bytes: 4 KB to 4 MB, by which a large one has 2,000
+/// or more of them.
 std::uint64_t block_bytes_for(std::uint64_t bytes);
 
 /// Bytes [begin, end) of a file.

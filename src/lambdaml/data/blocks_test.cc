@@ -68,7 +68,8 @@ TEST(Blocks, EachPartHasOneProcessAndEachWholeFileToo) {
 }
 
 TEST(Blocks, OfSeveralThousand) {
-  EXPECT_EQ(block_bytes_for(1000), 64U << 10);
+  EXPECT_EQ(block_bytes_for(1000), 4U << 10);
+  EXPECT_EQ(block_bytes_for(64U << 20), 32U << 10);
   EXPECT_EQ(block_bytes_for(1ULL << 30), 512U << 10);
   EXPECT_EQ(block_bytes_for(1ULL << 40), 4U << 20);
 }
