@@ -3,8 +3,8 @@
 // node browser.mjs FOLDER PAGE.html…   FOLDER gets a screenshot of each page, light, dark and printed
 //
 // Fails if a page prints an error, asks the network for anything, is empty, first paints after more than 1 s, answers a
-// key or a click after more than 100 ms, or has a chart without a text alternative. Times are the best of several, for
-// the machine may be loaded.
+// key or a click after more than 100 ms, is wider than its window or a telephone's, or has a chart that is blank or
+// without a text alternative. Times are the best of several; PATIENCE multiplies their limits, for a loaded machine.
 import {createRequire} from "node:module";
 import {mkdirSync} from "node:fs";
 import {basename, resolve} from "node:path";
@@ -79,6 +79,12 @@ async function look(browser, page) {
   check(page, "blank charts", blank.length === 0, blank.join("; "));
   const wide = await tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
   check(page, "it is wider than the window by", wide <= 0, wide);
+  await tab.setViewportSize({width: 390, height: 800});
+  await tab.waitForTimeout(400);
+  const narrow = await tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+  check(page, "it is wider than a telephone by", narrow <= 0, narrow);
+  await tab.setViewportSize({width: 1280, height: 900});
+  await tab.waitForTimeout(200);
   const name = basename(page, ".html");
   if (shots) await tab.screenshot({path: `${folder}/${name}-light.png`, fullPage: true});
   const times = {};

@@ -37,8 +37,8 @@ TEST_F(Report, OfTheHiggsJobShowsEveryWorkersRounds) {
   EXPECT_EQ(item["notes"].size(), 0U) << item["notes"];
   EXPECT_EQ(item["curves"]["epoch"].size(), 3U);
   EXPECT_EQ(item["curves"]["usd"].size(), 3U);
-  EXPECT_NEAR(item["curves"]["usd"].back(), summary["cost_usd"].get<double>(),
-              summary["cost_usd"].get<double>());
+  EXPECT_GT(item["curves"]["usd"].back().get<double>(), 0);
+  EXPECT_LE(item["curves"]["usd"].back().get<double>(), 1.001 * summary["cost_usd"].get<double>());
   ASSERT_EQ(item["timeline"]["workers"].size(), 3U);
   for (const nlohmann::json& worker : item["timeline"]["workers"]) {
     std::uint64_t rounds = 0;

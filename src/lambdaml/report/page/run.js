@@ -34,7 +34,7 @@ function timeSection(item) {
   const parts = [];
   if (item.timeline) parts.push(sharesFigure(item.timeline), timelineFigure(item));
   else if (item.summary && item.summary.wall_s !== undefined) parts.push(meansFigure(item.summary));
-  if (item.rounds) parts.push(make("div", {class: "two"}, roundsFigure(item.rounds), histogramFigure(item.rounds)));
+  if (item.rounds) parts.push(make("div", {class: "two"}, roundsFigure(item.rounds, (item.summary || {}).rounds ?? item.rounds.rounds), histogramFigure(item.rounds)));
   return section("time", "Time", parts);
 }
 
@@ -97,11 +97,11 @@ function timelineFigure(item) {
   return result;
 }
 
-function roundsFigure(rounds) {
+function roundsFigure(rounds, count) {
   const slowest = Math.max(...rounds.slowest_s);
   const at = rounds.slowest_s.indexOf(slowest);
   const thinned = rounds.together > 1 ? ` Each point stands for ${rounds.together} rounds.` : "";
-  const about = `${format.number(rounds.rounds)} rounds; the slowest, ${format.seconds(slowest)}, is round ${rounds.round[at]} of worker ${rounds.slowest_worker[at]}.${thinned}`;
+  const about = `${format.number(count)} rounds; the slowest, ${format.seconds(slowest)}, is round ${rounds.round[at]} of worker ${rounds.slowest_worker[at]}.${thinned}`;
   const element = plot("Time by round. " + about, () => lineChart({
     series: [line("slowest worker", points(rounds.round, rounds.slowest_s), theme.series(1), {pointRadius: 0, borderWidth: 1.5}),
              line("median", points(rounds.round, rounds.median_s), theme.series(0), {pointRadius: 0}),
@@ -191,7 +191,7 @@ function repeatSection(item) {
   if (s.channel) facts.push(["channel", own(s.channel)]);
   if (s.model_path) facts.push(["model", own(s.model_path)]);
   const cards = [make("div", {class: "card"}, make("h3", {}, "What ran"), make("table", {}, make("tbody", {}, facts.map(([name, value]) =>
-      make("tr", {}, make("th", {scope: "row"}, name), make("td", {class: "text"}, value))))))];
+      make("tr", {}, make("th", {scope: "row"}, name), make("td", {class: "text value"}, value))))))];
   cards.push(commandCard("To repeat it", item.repeat, make("p", {class: "about"}, "In the folder where it was called. ",
       "With bulk-synchronous patterns the model is the same to the last bit.")));
   return section("repeat", "Options, data and how to repeat it", make("div", {class: "two"}, cards.filter(Boolean)),

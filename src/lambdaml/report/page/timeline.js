@@ -106,14 +106,14 @@ class Timeline {
     const columns = Math.max(1, Math.floor((this.width - left - 6) * ratio));
     const gap = this.row_height >= 10 ? 2 : this.row_height >= 5 ? 1 : 0;
     const height = Math.max(1, Math.round((this.row_height - gap) * ratio));
-    const image = context.createImageData(columns, height);
+    const image = context.createImageData(columns, Math.round(this.rows.length * this.row_height * ratio) + height);
     const pixels = new Uint32Array(image.data.buffer);
     this.rows.forEach((row, i) => {
-      pixels.fill(0);
+      const own = pixels.subarray(Math.round(i * this.row_height * ratio) * columns);
       // Rows of a few pixels are rounded differently, so that the shares are right over several rows.
-      this.paint(row.pieces, pixels, columns, height, height < 8 ? i * .618 % 1 : .5);
-      context.putImageData(image, Math.round(left * ratio), Math.round(i * this.row_height * ratio));
+      this.paint(row.pieces, own, columns, height, height < 8 ? i * .618 % 1 : .5);
     });
+    context.putImageData(image, Math.round(left * ratio), 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.drawAxes(context);
     this.drawFailures(context);
