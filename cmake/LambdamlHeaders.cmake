@@ -4,6 +4,10 @@ file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
   ${PROJECT_SOURCE_DIR}/src/lambdaml/*.h ${PROJECT_SOURCE_DIR}/apps/*.h)
 # Parts of the kernels, which kernels_impl.h includes once for each instruction set.
 list(FILTER headers EXCLUDE REGEX "^src/lambdaml/tensor/(impl_|vec|kernels_impl)")
+list(FILTER headers EXCLUDE REGEX "^src/lambdaml/torch/channel_kernels_impl")
+if(NOT LAMBDAML_ONEDNN_FOUND)
+  list(FILTER headers EXCLUDE REGEX "^src/lambdaml/torch/(fused_|convolution)")
+endif()
 if(NOT TARGET lambdaml_torch)
   list(FILTER headers EXCLUDE REGEX "^src/lambdaml/torch/")
 endif()

@@ -110,8 +110,8 @@ TEST(DeepRows, ImagesAreNormalizedAsTheOptionSays) {
   };
   EXPECT_THAT(prepared(), ElementsAre(0, 1, 1, 0.2F, 0.4F, 0, 0, 0.2F));
   rows.set_normalization("0,0.5,0.5,2");
-  EXPECT_THAT(prepared(), ElementsAre(0, 2, 0.25F, testing::FloatNear(-0.15F, 1e-6F), 0.8F, 0,
-                                      -0.25F, testing::FloatNear(-0.15F, 1e-6F)));
+  EXPECT_THAT(prepared(), ElementsAre(0, 2, 0.25F, ::testing::FloatNear(-0.15F, 1e-6F), 0.8F, 0,
+                                      -0.25F, ::testing::FloatNear(-0.15F, 1e-6F)));
   rows.set_normalization("auto");
   ASSERT_EQ(rows.normalization_pieces().size(), 2U);
   EXPECT_EQ(rows.normalization_pieces()[1].name, "lambdaml.deviation.image");

@@ -82,11 +82,11 @@ struct Stepper {
   std::vector<std::vector<float>> moments;
 };
 
-class StepRules : public testing::TestWithParam<RuleCase> {};
+class StepRules : public ::testing::TestWithParam<RuleCase> {};
 
 INSTANTIATE_TEST_SUITE_P(
     , StepRules,
-    testing::Values(
+    ::testing::Values(
         RuleCase{"sgd", {{"lr", "0.05"}, {"l2", "0.01"}}, "sgd 0.05 0 0.01 0"},
         RuleCase{"momentum",
                  {{"lr", "0.05"}, {"momentum", "0.9"}, {"l2", "0.01"}},
@@ -191,7 +191,7 @@ TEST(StepRule, NesterovNeedsMomentum) {
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::invalid_argument);
-    EXPECT_THAT(error.what(), testing::HasSubstr("--momentum above 0"));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("--momentum above 0"));
   }
 }
 
