@@ -18,7 +18,8 @@ inline void check_dataset(const lambdaml::data::Dataset& dataset) {
   want(dataset.targets.empty() || dataset.labels.empty());
   for (const float target : dataset.targets) want(std::isfinite(target));
   if (dataset.names) {
-    const auto& [features, labels, label, fills] = *dataset.names;
+    const auto& [features, labels, label, fills, weight] = *dataset.names;
+    want(label.empty() || label != weight);
     want(features.empty() || features.size() == dataset.cols());
     want(fills.empty() || fills.size() == features.size());
     for (const std::int32_t value : dataset.labels)

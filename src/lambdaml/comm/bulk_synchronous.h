@@ -75,8 +75,11 @@ class BulkSynchronous : public Communicator {
  protected:
   /// merge_round() of vectors whose values the messages can carry without loss.
   virtual std::size_t sum_round(std::uint64_t round, Vectors vectors) = 0;
-  /// step_round() of vectors whose values the messages can carry without loss.
-  virtual std::size_t sum_and_step(std::uint64_t round, Vectors vectors, ChunkStep& step) = 0;
+  /// step_round() of vectors whose values the messages can carry without loss. Only patterns that
+  /// have aggregators can.
+  virtual std::size_t sum_and_step(std::uint64_t round, Vectors vectors, ChunkStep& step) {
+    return Communicator::step_round(round, vectors, step);
+  }
   /// How contributions of this round are encoded; `begin` as in Packing.
   Packing contribution(std::size_t begin = 0) const { return {contribution_form_, begin}; }
   /// Encodes a sum as a message. Rounds the builder's values to those that the message carries.

@@ -58,9 +58,10 @@ TEST(Blocks, EachPartHasOneProcessAndEachWholeFileToo) {
     for (std::size_t p = 0; p < processes; ++p)
       for (const std::size_t part : parts.of_process(p, processes)) {
         EXPECT_TRUE(process_of_part.emplace(part, p).second);
-        for (const Piece& piece : parts.of_part(part))
-          if (parts.blocks()[piece.block].file == 1)
-            EXPECT_EQ(process_of_whole.emplace(piece.block, p).first->second, p);
+        for (const Piece& piece : parts.of_part(part)) {
+          if (parts.blocks()[piece.block].file != 1) continue;
+          EXPECT_EQ(process_of_whole.emplace(piece.block, p).first->second, p);
+        }
       }
     EXPECT_EQ(process_of_part.size(), 12U);
     EXPECT_EQ(process_of_whole.size(), 1U);

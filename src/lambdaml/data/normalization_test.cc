@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "lambdaml/data/images.h"
+#include "lambdaml/data/source.h"
 #include "lambdaml/data/testing/test_util.h"
 
 namespace lambdaml::data {

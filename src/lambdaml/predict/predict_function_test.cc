@@ -32,7 +32,7 @@ job::TrainedModel two_features(const std::string& name = "lr") {
   return model_of(name, {2, {-1, 1}}, {2, -1, 0.5F});
 }
 
-std::string error_of(const std::string& event) {
+std::string error_of_event(const std::string& event) {
   job::TrainedModel model = two_features();
   try {
     return "answered " + answer(model, event);
@@ -69,19 +69,19 @@ TEST(PredictFunction, AnswersWhatTheModelHas) {
 }
 
 TEST(PredictFunction, SaysWhatIsWrongWithAnEvent) {
-  EXPECT_THAT(error_of("x"), HasSubstr("not a JSON object"));
-  EXPECT_THAT(error_of("[]"), HasSubstr("not a JSON object"));
-  EXPECT_THAT(error_of("{}"), HasSubstr("'rows' is missing"));
-  EXPECT_THAT(error_of(R"({"rws": []})"), HasSubstr("did you mean 'rows'"));
-  EXPECT_THAT(error_of(R"({"rows": 3})"), HasSubstr("must be a list"));
-  EXPECT_THAT(error_of(R"({"rows": [[1, 1], 3]})"), HasSubstr("rows[1]: a row is a list"));
-  EXPECT_THAT(error_of(R"({"rows": [[1, 1], [1]]})"),
+  EXPECT_THAT(error_of_event("x"), HasSubstr("not a JSON object"));
+  EXPECT_THAT(error_of_event("[]"), HasSubstr("not a JSON object"));
+  EXPECT_THAT(error_of_event("{}"), HasSubstr("'rows' is missing"));
+  EXPECT_THAT(error_of_event(R"({"rws": []})"), HasSubstr("did you mean 'rows'"));
+  EXPECT_THAT(error_of_event(R"({"rows": 3})"), HasSubstr("must be a list"));
+  EXPECT_THAT(error_of_event(R"({"rows": [[1, 1], 3]})"), HasSubstr("rows[1]: a row is a list"));
+  EXPECT_THAT(error_of_event(R"({"rows": [[1, 1], [1]]})"),
               HasSubstr("rows[1] has 1 values and the model has 2 features"));
-  EXPECT_THAT(error_of(R"({"rows": [[1, "1"]]})"), HasSubstr("rows[0][1] must be a number"));
-  EXPECT_THAT(error_of(R"({"rows": [[1, null]]})"), HasSubstr("rows[0][1] must be a number"));
-  EXPECT_THAT(error_of(R"({"rows": [[1, 1e39]]})"), HasSubstr("that a float holds"));
+  EXPECT_THAT(error_of_event(R"({"rows": [[1, "1"]]})"), HasSubstr("rows[0][1] must be a number"));
+  EXPECT_THAT(error_of_event(R"({"rows": [[1, null]]})"), HasSubstr("rows[0][1] must be a number"));
+  EXPECT_THAT(error_of_event(R"({"rows": [[1, 1e39]]})"), HasSubstr("that a float holds"));
   for (const char* name : {"0", "3", "-1", "1.0", "", "x"})
-    EXPECT_THAT(error_of(std::string(R"({"rows": [{")") + name + "\": 1}]}"),
+    EXPECT_THAT(error_of_event(std::string(R"({"rows": [{")") + name + "\": 1}]}"),
                 HasSubstr("the model has no feature '" + std::string(name) + "'"));
 }
 

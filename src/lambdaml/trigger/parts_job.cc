@@ -10,7 +10,7 @@
 #include "lambdaml/control/worker_report.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/job.h"
-#include "lambdaml/trigger/outcomes.h"
+#include "lambdaml/trigger/channel_status.h"
 #include "lambdaml/trigger/platform.h"
 
 namespace lambdaml::trigger {
@@ -21,7 +21,7 @@ std::unique_ptr<faas::Invocations> start(PartsJob& job) {
   faas::Function function = platform.function_for(job.options);
   function.all_at_once = job.all_at_once;
   if (job::is_remote(job.options))
-    function.outcomes = outcomes_by_channel(
+    function.query_status = status_by_channel(
         job.channel.stores().open_channel(job.options.text("channel"), job.job_id),
         [] { return std::uint64_t{0}; });
   function.worth_a_retry = control::is_worth_another_attempt;
