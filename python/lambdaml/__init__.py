@@ -37,7 +37,9 @@ _LAZY = {
     "Model": "_model",
     "Ridge": "_linear",
     "Run": "_run",
+    "predict": "_predict",
     "resume": "_run",
+    "storage": "storage",
     "train": "_run",
 }
 
@@ -58,7 +60,8 @@ def __getattr__(name):
         raise AttributeError(f"module 'lambdaml' has no attribute '{name}'{hint}")
     import importlib
 
-    value = getattr(importlib.import_module("." + _LAZY[name], __name__), name)
+    module = importlib.import_module("." + _LAZY[name], __name__)
+    value = module if _LAZY[name] == name else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -18,11 +18,14 @@ class Dataset:
 
     Parameters
     ----------
-    X : array, SciPy sparse matrix, pandas or other DataFrame
-        Rows × features: numbers, all finite.
+    X : array, SciPy sparse matrix, DataFrame or table
+        Rows × features: numbers, all finite. Tables of polars, pyarrow and other libraries that speak the
+        Arrow C data interface are read by it.
     y : array, Series or str, optional
         The label or target of each row: whole numbers or texts are labels, other numbers targets. A str
         is the column of X that has them.
+    weights : array of shape (rows,), optional
+        By which the losses of rows are multiplied: a row of weight 2 counts as the same row twice.
     feature_names : list of str, optional
         By default those of a DataFrame's columns.
 
@@ -31,12 +34,16 @@ class Dataset:
     rows, features : int
     """
 
-    def __init__(self, X, y=None, *, feature_names=None):
+    def __init__(self, X, y=None, *, weights=None, feature_names=None):
         name = None
         if isinstance(y, str):
             name = y
             X, y = _without_column(X, y)
         names = {}
+        if hasattr(X, "__arrow_c_stream__") and not hasattr(X, "iloc"):
+            # Of polars, pyarrow, duckdb …; pandas needs pyarrow for that, and its arrays none.
+            columns, X = _lambdaml.arrow_table(X.__arrow_c_stream__())
+            feature_names = columns if feature_names is None else feature_names
         if feature_names is None:
             feature_names = names_of_columns(X)
         if feature_names is not None:
@@ -46,8 +53,12 @@ class Dataset:
             names["labels"] = label_names
         if name is not None and names:
             names["label"] = name
+        if weights is not None:
+            import numpy
+
+            weights = numpy.asarray(weights)
         self._engine = engine_dataset(
-            X, labels=labels, targets=targets, names=json.dumps(names) if names else ""
+            X, labels=labels, targets=targets, weights=weights, names=json.dumps(names) if names else ""
         )
 
     @classmethod
@@ -86,33 +97,36 @@ def names_of_columns(X):
 
 
 def _without_column(X, name):
-    if not hasattr(X, "drop") or not hasattr(X, "columns"):
+    if hasattr(X, "column_names"):  # pyarrow
+        if name in X.column_names:
+            return X.drop([name]), X.column(name)
+    elif not hasattr(X, "drop") or not hasattr(X, "columns"):
         raise InvalidArgument(f"y is the name '{name}', and X has no columns with names: give y as an array")
-    if name not in list(X.columns):
-        raise InvalidArgument(f"X has no column '{name}': it has {', '.join(map(str, list(X.columns)[:10]))}")
+    columns = list(getattr(X, "column_names", None) or X.columns)
+    if name not in columns:
+        raise InvalidArgument(f"X has no column '{name}': it has {', '.join(map(str, columns[:10]))}")
     try:
         return X.drop(columns=name), X[name]
     except TypeError:  # polars
         return X.drop(name), X[name]
 
 
-def engine_dataset(X, *, labels=None, targets=None, names=""):
+def engine_dataset(X, *, labels=None, targets=None, weights=None, names=""):
     """The engine's data set of rows in any form."""
     import numpy
 
+    labelling = {"labels": labels, "targets": targets, "weights": weights, "names": names}
     if hasattr(X, "tocsr"):
         matrix = X.tocsr()
         if not matrix.has_canonical_format:
             matrix = matrix.copy() if matrix is X else matrix
             matrix.sum_duplicates()
         values = _numbers(matrix.data, numpy)
-        return _lambdaml.csr(
-            matrix.indptr, matrix.indices, values, matrix.shape[1], labels=labels, targets=targets, names=names
-        )
+        return _lambdaml.csr(matrix.indptr, matrix.indices, values, matrix.shape[1], **labelling)
     X = numpy.asarray(X)
     if X.ndim != 2:
         raise InvalidArgument(f"X has {X.ndim} dimensions instead of 2: reshape it to rows × features")
-    return _lambdaml.dense(_numbers(X, numpy), labels=labels, targets=targets, names=names)
+    return _lambdaml.dense(_numbers(X, numpy), **labelling)
 
 
 def _numbers(array, numpy):

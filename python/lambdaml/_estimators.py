@@ -24,9 +24,9 @@ except ImportError:  # scikit-learn before 1.6
 
 
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight
 
 from . import _lambdaml, _options
-from ._dataset import engine_dataset
 
 # Checkpoints help nobody: the data are in memory.
 _NEVER = 10**9
@@ -123,30 +123,13 @@ def dtype_of(X):
     return numpy.float32 if X.dtype == numpy.float32 else numpy.float64
 
 
-def take_weights(X, y, sample_weight):
-    """(X, y, weights, factor): rows without weight are left out; equal weights become a factor."""
+def checked_weights(sample_weight, X):
+    """The weights of rows as the engine takes them; None where there are none."""
     if sample_weight is None:
-        return X, y, None, 1.0
-    from sklearn.utils.validation import _check_sample_weight
-
+        return None
     weights = _check_sample_weight(sample_weight, X, dtype=numpy.float64)
     if (weights < 0).any():
         raise ValueError("sample_weight has negative values")
-    if not (weights > 0).any():
+    if not weights.any():
         raise ValueError("sample_weight is zero for all rows")
-    if (weights == 0).any():
-        kept = numpy.flatnonzero(weights)
-        X, y, weights = X[kept], y if y is None else y[kept], weights[kept]
-    if (weights == weights[0]).all():
-        return X, y, None, float(weights[0])
-    return X, y, weights.astype(numpy.float32), 1.0
-
-
-def dataset_of(X, **labelling):
-    """The engine's data set of rows that scikit-learn has checked."""
-    weights = labelling.pop("weights", None)
-    if weights is not None:
-        raise NotImplementedError(
-            "rows with different weights are not supported yet: leave out sample_weight, or repeat rows"
-        )
-    return engine_dataset(X, **labelling)
+    return weights

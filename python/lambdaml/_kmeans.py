@@ -7,7 +7,8 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_is_fitted
 
-from ._estimators import Estimator, dataset_of, dtype_of, names_nearest, take_weights, validate_data
+from ._dataset import engine_dataset
+from ._estimators import Estimator, dtype_of, names_nearest, validate_data
 
 
 class KMeans(TransformerMixin, ClusterMixin, Estimator):
@@ -64,7 +65,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):
         self.platform = platform
         self.function = function
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X, y=None):
         """Finds the clusters of all rows.
 
         Returns
@@ -77,14 +78,13 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):
         clusters = self._positive("n_clusters")
         if X.shape[0] < clusters:
             raise ValueError(f"n_samples={X.shape[0]} should be >= n_clusters={clusters}")
-        rows, _, weights, _ = take_weights(X, None, sample_weight)
         parameters, summary = self._train(
-            dataset_of(rows, weights=weights),
+            engine_dataset(X),
             model="kmeans",
             clusters=clusters,
             n_init=1 if isinstance(self.n_init, str) and self.n_init == "auto" else self._positive("n_init"),
             epochs=self._positive("max_iter"),
-            threshold=(self._number("tol") * _variance(rows)) ** 0.5,
+            threshold=(self._number("tol") * _variance(X)) ** 0.5,
             seed=self._seed(),
         )
         self.cluster_centers_ = next(iter(parameters.values())).astype(dtype_of(X))
@@ -118,12 +118,11 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):
         """
         return euclidean_distances(self._rows(X), self.cluster_centers_)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X, y=None):
         """Minus the inertia of the rows."""
         X = self._rows(X)
         _, distances = pairwise_distances_argmin_min(X, self.cluster_centers_.astype(X.dtype, copy=False))
-        squares = distances.astype(numpy.float64) ** 2
-        return -float(squares.sum() if sample_weight is None else (squares * numpy.asarray(sample_weight)).sum())
+        return -float((distances.astype(numpy.float64) ** 2).sum())
 
     @property
     def _n_features_out(self):
@@ -139,4 +138,9 @@ def _variance(X):
     """The mean variance of the columns."""
     if hasattr(X, "tocsr"):
         return float(numpy.mean(mean_variance_axis(X.astype(numpy.float64), axis=0)[1]))
-    return float(numpy.mean(numpy.var(X, axis=0, dtype=numpy.float64)))
+    # By blocks, since NumPy would make a second table of deviations.
+    center = numpy.mean(X, axis=0, dtype=numpy.float64)
+    squares = numpy.zeros(X.shape[1])
+    for begin in range(0, X.shape[0], 4096):
+        squares += ((X[begin : begin + 4096] - center) ** 2).sum(axis=0)
+    return float(squares.mean() / X.shape[0])

@@ -8,11 +8,17 @@ from sklearn.utils.extmath import safe_sparse_dot, softmax
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ._estimators import Estimator, dataset_of, dtype_of, names_nearest, take_weights, validate_data
+from ._dataset import engine_dataset
+from ._estimators import Estimator, checked_weights, dtype_of, names_nearest, validate_data
 
 
 # Parameters of which L-BFGS remembers many steps: 80 MB in all.
 _FEW = 100_000
+
+
+def _total(X, weights):
+    """The rows, or the sum of their weights."""
+    return X.shape[0] if weights is None else float(weights.sum())
 
 
 class _Linear(Estimator):
@@ -45,7 +51,7 @@ class _Classifier(ClassifierMixin, _Linear):
     def _fit(self, X, y, sample_weight, model, l2=0.0, l1=0.0, **options):
         X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype="numeric")
         check_classification_targets(y)
-        X, y, weights, factor = take_weights(X, y, sample_weight)
+        weights = checked_weights(sample_weight, X)
         self.classes_, codes = numpy.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -55,8 +61,9 @@ class _Classifier(ClassifierMixin, _Linear):
         if self.class_weight is not None:
             of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
             options["class_weight"] = dict(enumerate(of_class.tolist()))
-        dataset = dataset_of(X, labels=codes.astype(numpy.int32), weights=weights)
-        scale = 1.0 / (self._number("C", above=0) * factor * X.shape[0])
+        dataset = engine_dataset(X, labels=codes.astype(numpy.int32), weights=weights)
+        # The engine's objective is a mean.
+        scale = 1.0 / (self._number("C", above=0) * _total(X, weights))
         parameters, summary = self._train(
             dataset,
             model=model,
@@ -288,13 +295,13 @@ class LinearSVC(_Classifier):
 class _Regressor(RegressorMixin, _Linear):
     def _fit(self, X, y, sample_weight, penalties):
         X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype="numeric", y_numeric=True)
-        X, y, weights, factor = take_weights(X, y, sample_weight)
+        weights = checked_weights(sample_weight, X)
         y = numpy.asarray(y, dtype=numpy.float64)
         # The engine learns float32: without the mean, more of their digits matter.
         mean = float(numpy.average(y, weights=weights)) if self.fit_intercept else 0.0
-        dataset = dataset_of(X, targets=y - mean, weights=weights)
+        dataset = engine_dataset(X, targets=y - mean, weights=weights)
         parameters, summary = self._train(
-            dataset, model="linear", **self._options(X.shape[1], **penalties(X.shape[0], factor))
+            dataset, model="linear", **self._options(X.shape[1], **penalties(_total(X, weights)))
         )
         self.coef_ = parameters["weight"][0].astype(dtype_of(X))
         self.intercept_ = float(parameters["bias"][0]) + mean if self.fit_intercept else 0.0
@@ -357,7 +364,7 @@ class Ridge(_Regressor):
     def fit(self, X, y, sample_weight=None):
         """Fits the model to all rows: see :meth:`LogisticRegression.fit`."""
         alpha = self._number("alpha")
-        self.n_iter_ = self._fit(X, y, sample_weight, lambda rows, factor: {"l2": alpha / (rows * factor)})
+        self.n_iter_ = self._fit(X, y, sample_weight, lambda total: {"l2": alpha / total})
         return self
 
 
@@ -408,6 +415,5 @@ class Lasso(_Regressor):
     def fit(self, X, y, sample_weight=None):
         """Fits the model to all rows: see :meth:`LogisticRegression.fit`."""
         alpha = self._number("alpha")
-        # scikit-learn divides by the sum of the weights.
-        self.n_iter_ = self._fit(X, y, sample_weight, lambda rows, factor: {"l1": alpha})
+        self.n_iter_ = self._fit(X, y, sample_weight, lambda total: {"l1": alpha})
         return self

@@ -16,6 +16,7 @@
 #include "lambdaml/data/array.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/source.h"
+#include "lambdaml/data/weights.h"
 
 namespace lambdaml::python {
 namespace {
@@ -150,6 +151,7 @@ const To* as_rows(const py::buffer_info& info, const char* format, const char* w
 struct Labelling {
   std::optional<py::buffer> labels;   ///< whole numbers of 32 bits
   std::optional<py::buffer> targets;  ///< real numbers
+  std::optional<py::buffer> weights;  ///< from 0 up
   std::string names;                  ///< data::names_text(), or empty
 };
 
@@ -159,6 +161,7 @@ struct Owner {
   data::Array<std::uint32_t> indices;
   data::Array<std::int32_t> labels;
   data::Array<float> targets;
+  data::Array<float> weights;
 };
 
 /// Adds labels, targets and names to rows, of which `owner` keeps what was copied.
@@ -177,7 +180,12 @@ Dataset labelled(data::Dataset rows, const std::shared_ptr<Owner>& owner,
   };
   take(labelling.labels, "i", "y", owner->labels, rows.labels);
   take(labelling.targets, "f", "y", owner->targets, rows.targets);
+  take(labelling.weights, "f", "weights", owner->weights, rows.weights);
   require_finite(rows.targets, "y");
+  require_finite(rows.weights, "weights");
+  for (const float weight : rows.weights)
+    if (weight < 0) fail(Code::invalid_argument, "weights contains negative numbers");
+  data::require_positive_weights(rows, "X");
   rows.names = data::names_from(labelling.names, rows.cols(), "X");
   if (rows.names && !rows.names->labels.empty())
     for (const std::int32_t label : rows.labels)
@@ -282,20 +290,23 @@ void add_dataset(py::module_& module) {
   module.def(
       "dense",
       [](const py::buffer& values, std::optional<py::buffer> labels,
-         std::optional<py::buffer> targets, const std::string& names) {
-        return dense(values, {std::move(labels), std::move(targets), names});
+         std::optional<py::buffer> targets, std::optional<py::buffer> weights,
+         const std::string& names) {
+        return dense(values, {std::move(labels), std::move(targets), std::move(weights), names});
       },
       py::arg("values"), py::arg("labels") = py::none(), py::arg("targets") = py::none(),
-      py::arg("names") = "");
+      py::arg("weights") = py::none(), py::arg("names") = "");
   module.def(
       "csr",
       [](const py::buffer& offsets, const py::buffer& indices, const py::buffer& values,
          std::size_t cols, std::optional<py::buffer> labels, std::optional<py::buffer> targets,
-         const std::string& names) {
-        return csr(offsets, indices, values, cols, {std::move(labels), std::move(targets), names});
+         std::optional<py::buffer> weights, const std::string& names) {
+        return csr(offsets, indices, values, cols,
+                   {std::move(labels), std::move(targets), std::move(weights), names});
       },
       py::arg("offsets"), py::arg("indices"), py::arg("values"), py::arg("cols"),
-      py::arg("labels") = py::none(), py::arg("targets") = py::none(), py::arg("names") = "");
+      py::arg("labels") = py::none(), py::arg("targets") = py::none(),
+      py::arg("weights") = py::none(), py::arg("names") = "");
   module.def("read", read, py::arg("places"), py::arg("format") = "auto");
 }
 

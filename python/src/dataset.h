@@ -8,7 +8,7 @@ namespace lambdaml::python {
 
 /// Rows in memory. Uses the arrays that it was made of in place where they have the engine's form
 /// (float32, rows one after the other), and keeps them.
-class Dataset {
+class __attribute__((visibility("hidden"))) Dataset {
  public:
   Dataset(data::Dataset rows, std::vector<pybind11::object> arrays)
       : rows_(std::move(rows)), arrays_(std::move(arrays)) {}

@@ -25,7 +25,10 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/job/given.h"
+#include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
+#include "lambdaml/predict/quality.h"
+#include "lambdaml/trigger/prediction.h"
 #include "lambdaml/trigger/trigger.h"
 #include "lambdaml/tune/search.h"
 
@@ -249,9 +252,37 @@ std::unique_ptr<Job> resume(const std::string& run, const Pairs& changed, const 
   return std::make_unique<Job>(
       [run, options,
        memory = in_memory(dataset_of(data), dataset_of(test))](trigger::Observer& observer) {
-        return trigger::resume(local_path(run), observer, options, memory);
+        return trigger::resume(path_of_file_uri(run), observer, options, memory);
       },
       std::vector<py::object>{data, test});
+}
+
+/// `lambdaml predict --to`.
+std::unique_ptr<Job> predict(const std::string& model, const std::string& data,
+                             const std::string& to, const std::string& out_format,
+                             bool probabilities, bool scores, bool ignore_labels,
+                             const Pairs& typed) {
+  const trigger::Prediction prediction{
+      .model = model,
+      .data = data,
+      .to = to,
+      .out_format = out_format,
+      .request = {.shown = {.class_scores = scores, .probabilities = probabilities},
+                  .ignore_labels = ignore_labels}};
+  Options options = trigger::options_of_predictions();
+  job::read_environment(options);
+  parse(options, typed);
+  return std::make_unique<Job>(
+      [prediction, options, to](trigger::Observer&) {
+        const trigger::PredictionEnd end = trigger::predict_in_functions(prediction, options);
+        ordered_json out = predict::json_of(end.quality, *end.plugin, end.shape);
+        out["job_id"] = end.job_id;
+        out["workers"] = end.workers;
+        out["parts"] = end.parts;
+        out["path"] = Uri::parse(to).display();
+        return out;
+      },
+      std::vector<py::object>());
 }
 
 }  // namespace
@@ -266,6 +297,9 @@ void add_jobs(py::module_& module) {
              py::arg("data") = py::none(), py::arg("test") = py::none());
   module.def("resume", resume, py::arg("run"), py::arg("changed"), py::arg("data") = py::none(),
              py::arg("test") = py::none());
+  module.def("predict", predict, py::arg("model"), py::arg("data"), py::arg("to"),
+             py::arg("out_format"), py::arg("probabilities"), py::arg("scores"),
+             py::arg("ignore_labels"), py::arg("typed"));
   module.def("close", close);
 }
 

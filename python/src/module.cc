@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "arrow.h"
 #include "dataset.h"
 #include "job.h"
 #include "lambdaml/base/error.h"
@@ -12,6 +13,7 @@
 #include "lambdaml/job/options.h"
 #include "lambdaml/worker/worker.h"
 #include "model.h"
+#include "store.h"
 #include "values.h"
 #include "view.h"
 
@@ -63,6 +65,8 @@ PYBIND11_MODULE(_lambdaml, module) {
   add_model(module);
   add_jobs(module);
   add_views(module);
+  add_stores(module);
+  add_arrow(module);
 }
 
 }  // namespace lambdaml::python

@@ -53,3 +53,28 @@ def test_every_code_is_an_exception_of_its_own():
     # A command to be typed stays as it is.
     text = "stopped; continue with: lambdaml resume runs/1 --epochs 4"
     assert _errors.from_engine("cancelled", text).message == text
+
+
+def test_the_stubs_name_all_that_there_is():
+    import ast
+    import pathlib
+
+    from lambdaml import _lambdaml
+
+    folder = pathlib.Path(lambdaml.__file__).parent
+    for module, stub in ((lambdaml, "__init__.pyi"), (_lambdaml, "_lambdaml.pyi")):
+        named = set()
+        for node in ast.parse((folder / stub).read_text()).body:
+            if isinstance(node, ast.ImportFrom):
+                named.update(alias.asname or alias.name for alias in node.names if not alias.name.startswith("Any"))
+            elif isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+                named.add(node.name)
+            elif isinstance(node, ast.AnnAssign):
+                named.add(node.target.id)
+        named.discard("Optional")
+        present = {name for name in dir(module) if not name.startswith("_")} | {"__version__"} & named
+        assert named == present
+    for name in ("Dataset", "Model", "Job", "Store"):
+        stub = (folder / "_lambdaml.pyi").read_text().split(f"class {name}:")[1].split("\nclass ")[0]
+        for member in dir(getattr(_lambdaml, name)):
+            assert member.startswith("_") or member in stub, f"{name}.{member}"

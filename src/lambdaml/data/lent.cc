@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/data/weights.h"
 
 namespace lambdaml::data {
 namespace {
@@ -48,6 +49,7 @@ Manifest Lent::manifest(std::size_t n) const {
   out.sparse = tensor::is_sparse(dataset_.features);
   out.labels = distinct_labels(dataset_.labels);
   out.targets = !dataset_.targets.empty();
+  out.weights = sum_of_weights(dataset_);
   out.names = dataset_.names;
   out.bytes = out.stored_values * sizeof(float) + rows * sizeof(std::int32_t);
   out.checksum = checksum_of(dataset_);

@@ -47,9 +47,9 @@ class Objective {
   void move(std::span<const float> w, double t, std::span<const float> direction,
             std::span<const float> steepest, std::span<float> next) const;
 
- private:
   double factor(std::size_t i) const { return factors_.empty() ? 1.0 : double{factors_[i]}; }
 
+ private:
   double l2_;
   double l1_;
   double pull_ = 0;

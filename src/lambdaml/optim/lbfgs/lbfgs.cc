@@ -65,7 +65,10 @@ class Lbfgs final : public Optimizer {
     communicator.merge({merged_, n}, comm::Meaning::state);
     for (float& curvature : merged_) curvature = static_cast<float>(curvature / n[0]);
     for (const auto& [begin, end] : model_.penalized())
-      for (std::size_t i = begin; i < end; ++i) merged_[i] += static_cast<float>(l2_);
+      for (std::size_t i = begin; i < end; ++i) {
+        const double factor = minimizer_.objective().factor(i);
+        merged_[i] += static_cast<float>(l2_ * factor * factor);
+      }
     const float largest = *std::ranges::max_element(merged_);
     if (!(largest > 0) || !std::isfinite(largest)) return;
     // Of a column of zeros there is none, and no gradient.

@@ -1,0 +1,9 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace lambdaml::python {
+
+void add_stores(pybind11::module_& module);
+
+}  // namespace lambdaml::python

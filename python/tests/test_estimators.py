@@ -1,0 +1,340 @@
+"""The estimators against scikit-learn's, and in its tools."""
+
+import pickle
+import time
+import warnings
+
+import numpy
+import pytest
+
+pytest.importorskip("sklearn")
+import sklearn
+import sklearn.cluster
+import sklearn.linear_model
+import sklearn.svm
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine, load_svmlight_file
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import lambdaml
+from conftest import DATA
+
+ALL = ["LogisticRegression", "LinearSVC", "Ridge", "Lasso", "KMeans"]
+
+# Checks that an estimator does not pass, each with the reason.
+EXCEPTIONS = {}
+
+
+def failed_checks(estimator):
+    """(names of the checks that fail, number of all)."""
+    if tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 6):
+        results = check_estimator(estimator, on_skip=None, on_fail=None)
+        failed = {
+            result["check_name"]: str(result["exception"])
+            for result in results
+            if result["status"] not in ("passed", "skipped")
+        }
+        return failed, len(results)
+    failed, count = {}, 0
+    for candidate, check in check_estimator(estimator, generate_only=True):
+        count += 1
+        try:
+            check(candidate)
+        except Exception as error:
+            if type(error).__name__ != "SkipTest":
+                failed[getattr(check, "func", check).__name__] = str(error)
+    return failed, count
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_check_estimator(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        failed, count = failed_checks(getattr(lambdaml, name)())
+    assert count > 40
+    unexpected = {check: why for check, why in failed.items() if (name, check) not in EXCEPTIONS}
+    assert unexpected == {}
+
+
+def scaled(load):
+    X, y = load(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+def file(name, **options):
+    path = DATA / name
+    if not path.exists():
+        pytest.skip(f"{path} is missing")
+    return load_svmlight_file(str(path), dtype=numpy.float32, **options)
+
+
+CLASSIFIED = {
+    "breast_cancer": lambda: scaled(load_breast_cancer),
+    "iris": lambda: scaled(load_iris),
+    "iris as it is": lambda: load_iris(return_X_y=True),
+    "wine": lambda: scaled(load_wine),
+    "digits": lambda: (load_digits().data / 16, load_digits().target),
+    "higgs": lambda: (lambda X, y: (X.toarray(), y))(*file("higgs.train.libsvm")),
+    "agaricus": lambda: file("agaricus.train.libsvm"),
+    "rcv1": lambda: file("rcv1.train.libsvm"),
+    "w8a": lambda: file("w8a.libsvm"),
+}
+
+
+def assert_same_coefficients(ours, theirs):
+    """Within 1e-4 of the size of the coefficient, or of 1."""
+    for name in ("coef_", "intercept_"):
+        a, b = numpy.asarray(getattr(ours, name)), numpy.asarray(getattr(theirs, name))
+        assert a.shape == b.shape, name
+        error = numpy.abs(a - b) / numpy.maximum(1, numpy.abs(b))
+        assert error.max() < 1e-4, f"{name}: {error.max():.2g}"
+
+
+@pytest.mark.parametrize("data", CLASSIFIED)
+def test_logistic_regression_has_scikit_learns_optimum(data):
+    X, y = CLASSIFIED[data]()
+    theirs = sklearn.linear_model.LogisticRegression(tol=1e-10, max_iter=20_000).fit(
+        X.astype(numpy.float64), y
+    )
+    ours = lambdaml.LogisticRegression().fit(X, y)
+    if len(ours.classes_) > 2:
+        # What all intercepts have in common changes nothing.
+        theirs.intercept_ -= theirs.intercept_.mean()
+        ours.intercept_ -= ours.intercept_.mean()
+    assert_same_coefficients(ours, theirs)
+    numpy.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-3)
+    assert (ours.predict(X) == theirs.predict(X)).mean() > 0.999
+    assert ours.n_iter_.shape == theirs.n_iter_.shape
+
+
+@pytest.mark.parametrize("options", [{"penalty": "l1"}, {"fit_intercept": False}, {"class_weight": "balanced"}, {"C": 0.01}])
+def test_logistic_regression_has_scikit_learns_options(options):
+    X, y = scaled(load_breast_cancer)
+    solver = "saga" if options.get("penalty") == "l1" else "lbfgs"
+    theirs = sklearn.linear_model.LogisticRegression(tol=1e-8, max_iter=20_000, solver=solver, **options).fit(X, y)
+    assert_same_coefficients(lambdaml.LogisticRegression(**options).fit(X, y), theirs)
+
+
+@pytest.mark.parametrize("data", ["breast_cancer", "iris", "wine", "higgs", "w8a"])
+def test_linear_svc_has_scikit_learns_optimum(data):
+    X, y = CLASSIFIED[data]()
+    theirs = sklearn.svm.LinearSVC(tol=1e-9, max_iter=100_000, dual=False).fit(X.astype(numpy.float64), y)
+    ours = lambdaml.LinearSVC().fit(X, y)
+    # LIBLINEAR ends a little before the optimum.
+    error = numpy.abs(ours.coef_ - theirs.coef_) / numpy.maximum(1, numpy.abs(theirs.coef_))
+    assert error.max() < 3e-4
+    numpy.testing.assert_allclose(ours.intercept_, theirs.intercept_, atol=3e-4)
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 0.1, 1, 10])
+@pytest.mark.parametrize("as_it_is", [True, False])
+def test_ridge_and_lasso_have_scikit_learns_optimum(alpha, as_it_is):
+    X, y = load_diabetes(return_X_y=True) if as_it_is else scaled(load_diabetes)
+    theirs = sklearn.linear_model.Ridge(alpha).fit(X, y)
+    assert_same_coefficients(lambdaml.Ridge(alpha).fit(X, y), theirs)
+    theirs = sklearn.linear_model.Lasso(alpha, tol=1e-12, max_iter=1_000_000).fit(X, y)
+    ours = lambdaml.Lasso(alpha).fit(X, y)
+    assert_same_coefficients(ours, theirs)
+    assert ((ours.coef_ == 0) == (theirs.coef_ == 0)).all()
+
+
+def test_weights_are_those_of_repeated_rows():
+    X, y = scaled(load_breast_cancer)
+    weights = numpy.random.default_rng(0).integers(0, 4, len(y))
+    repeated = numpy.repeat(numpy.arange(len(y)), weights)
+    for model in (lambdaml.LogisticRegression(), lambdaml.LinearSVC(), lambdaml.Ridge(), lambdaml.Lasso(0.1)):
+        ours = clone(model).fit(X, y, sample_weight=weights)
+        assert_same_coefficients(ours, clone(model).fit(X[repeated], y[repeated]))
+        assert_same_coefficients(ours, clone(model).fit(X, y, sample_weight=0.5 * weights)) if isinstance(
+            model, lambdaml.Lasso
+        ) else None
+
+
+def test_kmeans_finds_clusters_as_good_as_scikit_learns():
+    X, _ = load_digits(return_X_y=True)
+    theirs = sklearn.cluster.KMeans(10, n_init=5, random_state=0).fit(X)
+    ours = lambdaml.KMeans(10, n_init=5, random_state=0).fit(X)
+    assert ours.inertia_ < 1.01 * theirs.inertia_
+    assert ours.cluster_centers_.shape == (10, 64)
+    assert (ours.labels_ == ours.predict(X)).all()
+    assert ours.score(X) == pytest.approx(-ours.inertia_, rel=1e-4)
+    assert ours.transform(X).shape == (len(X), 10)
+    again = lambdaml.KMeans(10, n_init=5, random_state=0).fit(X)
+    assert (again.cluster_centers_ == ours.cluster_centers_).all()
+    # Of one cluster, the mean.
+    one = lambdaml.KMeans(1).fit(X)
+    numpy.testing.assert_allclose(one.cluster_centers_[0], X.mean(axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("platform", ["threads", "local"])
+def test_workers_give_the_same_model(platform):
+    X, y = scaled(load_wine)
+    one = lambdaml.LogisticRegression().fit(X, y)
+    three = lambdaml.LogisticRegression(workers=3, platform=platform).fit(X, y)
+    assert_same_coefficients(three, one)
+
+
+@pytest.mark.parametrize("form", ["float32", "float64", "fortran", "float16", "int8", "bool", "csr", "csc", "strided", "pandas"])
+def test_all_forms_of_rows_are_the_same_to_it(form):
+    X = numpy.random.default_rng(0).integers(0, 2, (200, 5)).astype(numpy.float64)
+    y = (X @ [1, -2, 3, -1, 0.5] > 0.4).astype(int)
+    plain = lambdaml.LogisticRegression().fit(X, y)
+    pandas = pytest.importorskip("pandas")
+    forms = {
+        "fortran": lambda: numpy.asfortranarray(X),
+        "csr": lambda: sparse.csr_matrix(X),
+        "csc": lambda: sparse.csc_matrix(X.astype(numpy.float32)),
+        "strided": lambda: numpy.repeat(numpy.repeat(X, 2, axis=0), 3, axis=1)[::2, ::3],
+        "pandas": lambda: pandas.DataFrame(X, columns=list("abcde")),
+    }
+    other = forms[form]() if form in forms else X.astype(form)
+    before = other.copy()
+    fitted = lambdaml.LogisticRegression().fit(other, y)
+    assert_same_coefficients(fitted, plain)
+    assert ((before != other).sum() if hasattr(before, "nnz") else (before != other).to_numpy().sum() if form == "pandas" else (before != other).sum()) == 0
+    if form == "pandas":
+        assert list(fitted.feature_names_in_) == list("abcde")
+
+
+def test_rows_in_the_engines_form_are_used_in_place():
+    from lambdaml._dataset import engine_dataset
+
+    X = numpy.random.default_rng(0).normal(size=(100, 7)).astype(numpy.float32)
+    assert engine_dataset(X).values_address == X.__array_interface__["data"][0]
+    assert engine_dataset(X.astype(numpy.float64)).values_address != X.__array_interface__["data"][0]
+    matrix = sparse.random(100, 50, 0.1, format="csr", dtype=numpy.float32, random_state=0)
+    assert engine_dataset(matrix).values_address == matrix.data.__array_interface__["data"][0]
+    # Not in order: of a copy, and the matrix stays as it is.
+    mixed = sparse.csr_matrix((matrix.data, matrix.indices[::-1].copy(), matrix.indptr), matrix.shape)
+    before = mixed.indices.copy()
+    if not mixed.has_sorted_indices:
+        engine_dataset(mixed)
+        assert (mixed.indices == before).all()
+
+
+def test_they_work_in_scikit_learns_tools():
+    X, y = load_wine(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), lambdaml.LogisticRegression())
+    assert cross_val_score(pipeline, X, y, cv=3).mean() > 0.95
+    search = GridSearchCV(pipeline, {"logisticregression__C": [1e-4, 1.0]}, cv=3).fit(X, y)
+    assert search.best_params_ == {"logisticregression__C": 1.0}
+    again = pickle.loads(pickle.dumps(search.best_estimator_))
+    assert (again.predict(X) == search.predict(X)).all()
+    names = numpy.array(["barolo", "grignolino", "barbera"])
+    named = lambdaml.LinearSVC().fit(StandardScaler().fit_transform(X), names[y])
+    assert set(named.predict(StandardScaler().fit_transform(X))) == set(names)
+    assert list(named.classes_) == sorted(names)
+
+
+def test_workers_of_grid_search_are_processes(tmp_path):
+    X, y = scaled(load_wine)
+    search = GridSearchCV(lambdaml.LogisticRegression(), {"C": [0.01, 1.0]}, cv=2, n_jobs=2).fit(X, y)
+    assert search.best_score_ > 0.9
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_bad_input_is_pythons_usual_error(name):
+    make = getattr(lambdaml, name)
+    X, y = scaled(load_breast_cancer)
+    labels = () if name == "KMeans" else (y,)
+    with pytest.raises(NotFittedError):
+        make().predict(X)
+    bad = X.copy()
+    bad[3, 2] = numpy.nan
+    with pytest.raises(ValueError, match="NaN"):
+        make().fit(bad, *labels)
+    bad[3, 2] = 1e39
+    with pytest.raises(ValueError, match="too large for float32"):
+        make().fit(bad, *labels)
+    with pytest.raises(ValueError):
+        make().fit([[1.0, 2.0], [3.0]], *labels[:0] or ([0, 1],) if labels else ())
+    with pytest.raises(ValueError):
+        make().fit(numpy.array([["a", "b"], ["c", "d"]], dtype=object), *([0, 1],) if labels else ())
+    fitted = make().fit(X, *labels)
+    with pytest.raises(ValueError, match="30 features|features"):
+        fitted.predict(X[:, :5])
+    with pytest.raises(TypeError, match="has no parameter 'worker', did you mean 'workers'"):
+        make(worker=2)
+    with pytest.raises(ValueError, match="workers must be a whole number from 1, not 0"):
+        make(workers=0).fit(X, *labels)
+    with pytest.raises(ValueError, match="max_iter"):
+        make(max_iter=-1).fit(X, *labels)
+    with pytest.raises(lambdaml.InvalidArgument, match="did you mean 'local'"):
+        make(platform="locl").fit(X, *labels)
+
+
+def test_bad_labels_and_parameters_are_named():
+    X, y = scaled(load_breast_cancer)
+    with pytest.raises(ValueError, match="one class"):
+        lambdaml.LogisticRegression().fit(X, numpy.zeros(len(y)))
+    with pytest.raises((ValueError, TypeError)):
+        lambdaml.LogisticRegression().fit(X[:3], numpy.array([1, "a", 2.5], dtype=object))
+    with pytest.raises(ValueError, match="C must be a number above 0"):
+        lambdaml.LogisticRegression(C=0).fit(X, y)
+    with pytest.raises(ValueError, match="penalty must be"):
+        lambdaml.LogisticRegression(penalty="l3").fit(X, y)
+    with pytest.raises(ValueError, match="loss must be"):
+        lambdaml.LinearSVC(loss="hinge").fit(X, y)
+    with pytest.raises(ValueError, match="alpha must be"):
+        lambdaml.Ridge(alpha=-1).fit(X, y)
+    with pytest.raises(ValueError, match="n_samples=3 should be >= n_clusters=8"):
+        lambdaml.KMeans().fit(X[:3])
+    with pytest.raises(ValueError, match="negative"):
+        lambdaml.LogisticRegression().fit(X, y, sample_weight=-numpy.ones(len(y)))
+    with pytest.warns(ConvergenceWarning, match="max_iter=2"):
+        lambdaml.LogisticRegression(max_iter=2).fit(X, y)
+
+
+def test_names_of_columns_are_compared():
+    pandas = pytest.importorskip("pandas")
+    X, y = load_iris(return_X_y=True)
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    fitted = lambdaml.LogisticRegression().fit(frame, y)
+    with pytest.raises(ValueError, match="feature names"):
+        fitted.predict(frame[list("dcba")])
+
+
+def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    X, y = scaled(load_iris)
+    lambdaml.LogisticRegression().fit(X, y)
+    with pytest.raises(ValueError):
+        lambdaml.LogisticRegression(platform="nowhere").fit(X, y)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_million_rows_are_fast_and_not_copied(run_python):
+    """Time beside scikit-learn's, and memory beside the data."""
+    code = """
+import resource, time, numpy
+random = numpy.random.default_rng(0)
+X = random.standard_normal((1_000_000, 28), dtype=numpy.float32)
+y = (X @ random.normal(size=28) + random.normal(size=len(X)) > 0).astype(numpy.int32)
+import lambdaml
+from lambdaml import LogisticRegression
+LogisticRegression(workers=2).fit(X[:1000], y[:1000])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+begin = time.perf_counter()
+ours = LogisticRegression(workers=2).fit(X, y)
+ours_s = time.perf_counter() - begin
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+begin = time.perf_counter()
+run = lambdaml.train(data=(X, y), workers=2, platform="threads", channel="memory", valid_ratio=0)
+import sklearn.linear_model
+begin = time.perf_counter()
+theirs = sklearn.linear_model.LogisticRegression().fit(X, y)
+theirs_s = time.perf_counter() - begin
+print((peak - before) * 1024 / X.nbytes, theirs_s / ours_s, abs(ours.coef_ - theirs.coef_).max())
+"""
+    memory, faster, error = map(float, run_python(code, timeout=300).split())
+    assert memory < 1.2
+    assert faster > 3
+    assert error < 1e-2  # scikit-learn's own tolerance
