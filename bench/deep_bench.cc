@@ -3,7 +3,7 @@
 #include "bench/shapes.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/rng.h"
-#include "lambdaml/data/images.h"
+#include "lambdaml/data/pixels/images.h"
 #include "lambdaml/model/registry.h"
 
 namespace lambdaml::bench {

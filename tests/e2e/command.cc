@@ -154,6 +154,7 @@ nlohmann::json CliTest::train(std::vector<std::string> arguments) const {
 
 fs::path CliTest::write(const std::string& name, const std::string& text) const {
   const fs::path path = folder_ / name;
+  fs::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary) << text;
   return path;
 }

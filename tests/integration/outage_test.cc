@@ -95,7 +95,7 @@ class Outage : public testing::TestWithParam<std::string> {
   }
   /// The same handle works again when the service does.
   static void expect_return(Storage& store) {
-    const Deadline deadline = Deadline::in(3 * outage_s() + 10);
+    const Deadline deadline = Deadline::in(3 * outage_s() + 60);
     // On a loaded machine a server that is back may stand still for longer than it is given here.
     const auto until_it_answers = [&](const auto& call) {
       while (ended(call).code == Code::unavailable) {

@@ -8,7 +8,7 @@
 
 #include "lambdaml/base/options.h"
 #include "lambdaml/base/registry.h"
-#include "lambdaml/data/block_reader.h"
+#include "lambdaml/data/blocks/block_reader.h"
 #include "lambdaml/data/dataset.h"
 
 namespace lambdaml::data {

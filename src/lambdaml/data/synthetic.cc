@@ -11,7 +11,7 @@
 #include "lambdaml/base/rng.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/array.h"
-#include "lambdaml/data/images.h"
+#include "lambdaml/data/pixels/images.h"
 
 /// Uses only additions, multiplications, divisions and square roots, which IEEE 754 rounds
 /// identically on every machine; no logarithm or sine, which differ between C libraries. For the

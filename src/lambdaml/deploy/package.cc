@@ -119,8 +119,8 @@ Package make_package(const PackageOptions& options) {
   if (!worker.loader.empty()) {
     entries["lib/loader"] = {content_of(worker.loader), true};
     std::map<std::string, fs::path> libraries = *libraries_of(options.worker, worker.loader, {});
-    for (const char* soname :
-         {soname::kCurl, soname::kMemcached, soname::kPng, soname::kSsl, soname::kTurbojpeg})
+    // Images are decoded where their data set is prepared, and deep models need another package.
+    for (const char* soname : {soname::kCurl, soname::kMemcached, soname::kSsl})
       libraries.merge(library_on_demand(soname, worker.loader, options.stand_ins));
     for (const auto& [name, path] : libraries) {
       entries["lib/" + name] = {content_of(path), false};

@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "lambdaml/data/blocks.h"
+#include "lambdaml/data/blocks/blocks.h"
 
 namespace lambdaml::job {
 

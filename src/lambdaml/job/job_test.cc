@@ -267,11 +267,11 @@ TEST(Job, WhereItRunsIsNoPartOfWhatItIs) {
   for (const Option& option : options.declared())
     if (option.execution_only) execution_only.push_back(option.name);
   EXPECT_THAT(execution_only,
-              testing::UnorderedElementsAre("aggregators", "channel", "output", "checkpoint",
-                                            "checkpoint_every", "platform", "function", "data",
-                                            "test_data", "init", "memory_mb", "timeout_s",
-                                            "patience_s", "retries", "deadline", "budget",
-                                            "run_epochs", "keep", "log_level", "shard_optimizer"));
+              testing::UnorderedElementsAre(
+                  "aggregators", "channel", "output", "checkpoint", "checkpoint_every", "platform",
+                  "function", "data", "test_data", "init", "read_by", "memory_mb", "timeout_s",
+                  "patience_s", "retries", "deadline", "budget", "run_epochs", "keep", "log_level",
+                  "shard_optimizer"));
 }
 
 }  // namespace

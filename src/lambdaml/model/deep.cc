@@ -11,7 +11,7 @@
 #include <fmt/ranges.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/data/images.h"
+#include "lambdaml/data/pixels/images.h"
 
 namespace lambdaml::model {
 namespace {

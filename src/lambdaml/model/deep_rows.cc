@@ -6,7 +6,7 @@
 #include <variant>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/data/images.h"
+#include "lambdaml/data/pixels/images.h"
 
 namespace lambdaml::model {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "lambdaml/data/normalization.h"
+#include "lambdaml/data/pixels/normalization.h"
 #include "lambdaml/model/engine.h"
 #include "lambdaml/model/model.h"
 

@@ -5,7 +5,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/data/images.h"
+#include "lambdaml/data/pixels/images.h"
 #include "lambdaml/model/deep.h"
 
 namespace lambdaml::model {

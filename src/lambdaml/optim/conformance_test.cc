@@ -203,7 +203,9 @@ std::string refusal(const Plugin& plugin, const model::Plugin& model) {
 /// The registered models that learn from rows of any number of features.
 std::vector<model::Plugin> models() {
   std::vector<model::Plugin> out = model::registry().entries();
-  std::erase_if(out, [](const model::Plugin& plugin) { return plugin.needs_images; });
+  std::erase_if(out, [](const model::Plugin& plugin) {
+    return plugin.needs_images || !plugin.file_option.empty();
+  });
   return out;
 }
 

@@ -83,10 +83,11 @@ TEST(Search, TheMetricsToChooseFromAreTheModels) {
   const Options settings = search_options();
   const Option& metric = *settings.find("metric");
   EXPECT_THAT(metric.choices,
-              testing::UnorderedElementsAre(
-                  "valid_loss", "valid_accuracy", "valid_rmse", "valid_mae", "valid_r2", "cost_usd",
-                  "test_loss", "test_accuracy", "test_rmse", "test_mae", "test_r2", "train_loss",
-                  "train_accuracy", "train_rmse", "inertia"));
+              testing::UnorderedElementsAre("valid_loss", "valid_accuracy", "valid_rmse",
+                                            "valid_mae", "valid_r2", "cost_usd", "test_loss",
+                                            "test_accuracy", "test_rmse", "test_mae", "test_r2",
+                                            "train_loss", "train_accuracy", "train_rmse", "inertia",
+                                            "valid_accuracy_top5", "test_accuracy_top5"));
   EXPECT_EQ(settings.text("metric"), "valid_loss");
   Search search;
   for (const auto& [name, higher] :

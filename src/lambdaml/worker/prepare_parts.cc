@@ -15,7 +15,7 @@
 #include "lambdaml/control/endings.h"
 #include "lambdaml/control/stores.h"
 #include "lambdaml/control/worker_claim.h"
-#include "lambdaml/data/part_reader.h"
+#include "lambdaml/data/blocks/part_reader.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/job/block_plan.h"
 #include "lambdaml/job/prepared_parts.h"

@@ -3,7 +3,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/data/array.h"
-#include "lambdaml/data/images.h"
+#include "lambdaml/data/pixels/images.h"
 #include "lambdaml/data/registry.h"
 
 /// The binary version of CIFAR-10 (Krizhevsky 2009): per image a byte with its label, 0 to 9, and

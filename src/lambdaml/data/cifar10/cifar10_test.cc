@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/data/images.h"
+#include "lambdaml/data/pixels/images.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/data/synthetic.h"

@@ -4,7 +4,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/array.h"
-#include "lambdaml/data/images.h"
+#include "lambdaml/data/pixels/images.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/shared_options.h"
 

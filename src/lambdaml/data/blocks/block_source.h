@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "lambdaml/base/bytes.h"
-#include "lambdaml/data/block_reader.h"
-#include "lambdaml/data/blocks.h"
+#include "lambdaml/data/blocks/block_reader.h"
+#include "lambdaml/data/blocks/blocks.h"
 #include "lambdaml/data/dataset.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/storage/storage.h"

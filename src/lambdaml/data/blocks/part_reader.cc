@@ -1,4 +1,4 @@
-#include "lambdaml/data/part_reader.h"
+#include "lambdaml/data/blocks/part_reader.h"
 
 #include <algorithm>
 

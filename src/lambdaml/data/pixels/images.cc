@@ -1,4 +1,4 @@
-#include "lambdaml/data/images.h"
+#include "lambdaml/data/pixels/images.h"
 
 #include <cstdint>
 

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/data/block_source.h"
-#include "lambdaml/data/blocks.h"
+#include "lambdaml/data/blocks/block_source.h"
+#include "lambdaml/data/blocks/blocks.h"
 #include "lambdaml/data/dataset.h"
 
 /// How processes that each read some blocks of a set agree on what is known only of all of them:

@@ -1,4 +1,4 @@
-#include "lambdaml/data/blocks.h"
+#include "lambdaml/data/blocks/blocks.h"
 
 #include <map>
 #include <set>
@@ -83,7 +83,7 @@ TEST(Blocks, RowsInOrderHaveTheirNumbers) {
   Manifest manifest;
   manifest.part_rows = part_rows;
   manifest.in_order = true;
-  EXPECT_TRUE(Manifest::from_facts(manifest.facts(), "a manifest").in_order);
+  EXPECT_TRUE(Manifest::from_json(manifest.to_json(), "a manifest").in_order);
   manifest.in_order = false;
   EXPECT_FALSE(manifest.facts().contains("in_order")) << "as in files of earlier versions";
 }

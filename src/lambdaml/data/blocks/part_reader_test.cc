@@ -1,5 +1,5 @@
 // Processes that read blocks of a set together have the rows that one reader has.
-#include "lambdaml/data/part_reader.h"
+#include "lambdaml/data/blocks/part_reader.h"
 
 #include <algorithm>
 #include <set>
@@ -9,9 +9,9 @@
 #include <zlib.h>
 
 #include "lambdaml/base/testing/testing.h"
+#include "lambdaml/data/blocks/stored_files.h"
 #include "lambdaml/data/rows.h"
 #include "lambdaml/data/source.h"
-#include "lambdaml/data/stored_files.h"
 #include "lambdaml/data/testing/test_util.h"
 #include "lambdaml/storage/storage.h"
 

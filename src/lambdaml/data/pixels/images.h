@@ -4,7 +4,7 @@
 #include <span>
 
 #include "lambdaml/base/rng.h"
-#include "lambdaml/data/normalization.h"
+#include "lambdaml/data/pixels/normalization.h"
 
 /// Rows that are images: what networks get of them.
 namespace lambdaml::data {

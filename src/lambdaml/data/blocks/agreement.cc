@@ -8,10 +8,10 @@
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/data/agreeing.h"
 #include "lambdaml/data/align.h"
-#include "lambdaml/data/columns.h"
-#include "lambdaml/data/findings.h"
+#include "lambdaml/data/blocks/agreeing.h"
+#include "lambdaml/data/blocks/columns.h"
+#include "lambdaml/data/blocks/findings.h"
 
 namespace lambdaml::data {
 

@@ -6,8 +6,8 @@
 
 #include "lambdaml/data/align.h"
 #include "lambdaml/data/array.h"
-#include "lambdaml/data/columns.h"
-#include "lambdaml/data/findings.h"
+#include "lambdaml/data/blocks/columns.h"
+#include "lambdaml/data/blocks/findings.h"
 #include "lambdaml/data/rows.h"
 
 namespace lambdaml::data {

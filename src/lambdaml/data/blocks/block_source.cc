@@ -1,4 +1,4 @@
-#include "lambdaml/data/block_source.h"
+#include "lambdaml/data/blocks/block_source.h"
 
 #include <algorithm>
 #include <cstring>

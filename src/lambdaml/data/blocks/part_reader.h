@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "lambdaml/data/block_source.h"
-#include "lambdaml/data/blocks.h"
+#include "lambdaml/data/blocks/block_source.h"
+#include "lambdaml/data/blocks/blocks.h"
+#include "lambdaml/data/blocks/findings.h"
 #include "lambdaml/data/dataset.h"
-#include "lambdaml/data/findings.h"
 
 namespace lambdaml::data {
 

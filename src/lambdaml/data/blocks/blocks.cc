@@ -1,4 +1,4 @@
-#include "lambdaml/data/blocks.h"
+#include "lambdaml/data/blocks/blocks.h"
 
 #include <algorithm>
 #include <bit>

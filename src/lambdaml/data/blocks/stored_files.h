@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "lambdaml/data/blocks.h"
+#include "lambdaml/data/blocks/blocks.h"
 #include "lambdaml/data/places.h"
 
 namespace lambdaml::data {

@@ -1,9 +1,9 @@
-#include "lambdaml/data/normalization.h"
+#include "lambdaml/data/pixels/normalization.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "lambdaml/data/images.h"
+#include "lambdaml/data/pixels/images.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/data/testing/test_util.h"
 

@@ -1,4 +1,4 @@
-#include "lambdaml/data/findings.h"
+#include "lambdaml/data/blocks/findings.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,9 +9,9 @@
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/data/agreeing.h"
 #include "lambdaml/data/align.h"
-#include "lambdaml/data/columns.h"
+#include "lambdaml/data/blocks/agreeing.h"
+#include "lambdaml/data/blocks/columns.h"
 
 namespace lambdaml::data {
 namespace {

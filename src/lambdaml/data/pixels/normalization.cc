@@ -1,11 +1,11 @@
-#include "lambdaml/data/normalization.h"
+#include "lambdaml/data/pixels/normalization.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/data/images.h"
+#include "lambdaml/data/pixels/images.h"
 
 namespace lambdaml::data {
 namespace {

@@ -1,4 +1,4 @@
-#include "lambdaml/data/stored_files.h"
+#include "lambdaml/data/blocks/stored_files.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -7,7 +7,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/parallel.h"
-#include "lambdaml/data/block_source.h"
+#include "lambdaml/data/blocks/block_source.h"
 #include "lambdaml/data/files.h"
 #include "lambdaml/data/prepared.h"
 #include "lambdaml/data/registry.h"
