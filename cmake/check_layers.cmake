@@ -28,7 +28,7 @@ set(below_deploy base tensor aws storage faas)
 set(below_apps ${below_tune} tune ps worker view report deploy apps)
 
 # Folders in layers that are no plug-ins: open to whoever may use the layer, or to some folders.
-set(open_folders aws/lambda data/compression)
+set(open_folders aws/lambda data/compression data/blocks data/pixels)
 set(users_of_faas/sandbox faas/emulator faas/local faas/testing)
 set(users_of_faas/emulator faas/local)
 
