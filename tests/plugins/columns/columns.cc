@@ -62,6 +62,7 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
 }
 
 Buffer write(const Dataset& dataset) {
+  require_features(dataset, "writing columns");
   if (dataset.labels.empty()) fail(Code::invalid_argument, "the format columns needs labels");
   const Dataset dense = in_form(dataset, Form::dense);
   const auto& view = std::get<tensor::DenseView>(dense.features);
