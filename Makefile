@@ -30,7 +30,7 @@ test: ## install what the tests need, build and run them
 	@packages/install.sh build test
 	@cmake --preset release -DLAMBDAML_TESTS=ON -DLAMBDAML_PYTHON=ON
 	@cmake --build --preset release -j $(JOBS)
-	@ctest --preset release -j $$(( $(JOBS) + 1 ))
+	@ctest --preset release -j $$(( $(JOBS) + 2 ))
 
 test-browser: build ## open reports of real and of made runs in Chromium (a minute)
 	@packages/install.sh browser
