@@ -15,21 +15,21 @@ namespace lambdaml::data {
 namespace {
 
 /// A set of rows cut in parts: the classes of each part's rows, and the parts' sizes.
-struct Cut {
+struct DealtRows {
   std::vector<std::uint64_t> part_rows;
   std::vector<std::vector<float>> classes;
 };
 
-Cut modulo(const std::vector<float>& classes, std::size_t n) {
-  Cut cut{std::vector<std::uint64_t>(n), std::vector<std::vector<float>>(n)};
+DealtRows modulo(const std::vector<float>& classes, std::size_t n) {
+  DealtRows cut{std::vector<std::uint64_t>(n), std::vector<std::vector<float>>(n)};
   for (std::size_t r = 0; r < classes.size(); ++r) cut.classes[r % n].push_back(classes[r]);
   for (std::size_t i = 0; i < n; ++i) cut.part_rows[i] = cut.classes[i].size();
   return cut;
 }
 
 /// Parts of consecutive rows, the first one `more` rows longer than the others.
-Cut consecutive(const std::vector<float>& classes, std::size_t n, std::size_t more) {
-  Cut cut{std::vector<std::uint64_t>(n), std::vector<std::vector<float>>(n)};
+DealtRows consecutive(const std::vector<float>& classes, std::size_t n, std::size_t more) {
+  DealtRows cut{std::vector<std::uint64_t>(n), std::vector<std::vector<float>>(n)};
   const std::size_t each = (classes.size() - more) / n;
   std::size_t begin = 0;
   for (std::size_t i = 0; i < n; ++i) {
@@ -48,7 +48,7 @@ struct Held {
 };
 
 /// What the workers of a cut hold out; as each of them knows it.
-Held held_out(const Cut& cut, std::size_t classes, double ratio, std::uint64_t seed,
+Held held_out(const DealtRows& cut, std::size_t classes, double ratio, std::uint64_t seed,
               bool one_class = false) {
   const std::size_t n = cut.part_rows.size();
   const std::uint64_t rows =
@@ -144,7 +144,7 @@ TEST(HoldOut, WithoutClassesAllRowsAreOne) {
 TEST(HoldOut, EveryRowOfAClassIsHeldOutEquallyOftenWhereverItLies) {
   // Also together with its neighbours: 20 rows, 5 held out, 20,000 seeds.
   const std::vector<float> classes(20, 0.0F);
-  const Cut cut = modulo(classes, 1);
+  const DealtRows cut = modulo(classes, 1);
   std::vector<double> counts(20);
   std::vector<double> pairs(400);
   constexpr double kSeeds = 20'000;

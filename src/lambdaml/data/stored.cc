@@ -10,6 +10,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/memory.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/data/half.h"
 
 namespace lambdaml::data {
 namespace {
@@ -211,15 +212,6 @@ bool is_one_number_per_row(const StoredArray& array) {
 
 std::size_t size_of(Stored type) { return kStoredKinds.at(static_cast<std::size_t>(type)).size; }
 Element element_of(Stored type) { return kStoredKinds.at(static_cast<std::size_t>(type)).element; }
-
-float half_to_float(std::uint16_t half) {
-  const auto exponent = static_cast<int>(half >> 10U & 0x1fU);
-  const auto mantissa = static_cast<float>(half & 0x3ffU);
-  const float magnitude = exponent == 0    ? std::ldexp(mantissa, -24)
-                          : exponent == 31 ? std::numeric_limits<float>::infinity()
-                                           : std::ldexp(mantissa + 1024, exponent - 25);
-  return (half & 0x8000U) != 0 ? -magnitude : magnitude;
-}
 
 TensorValues tensor_from(const StoredArray& array, std::string name, const std::string& what) {
   if (array.shape.empty())

@@ -38,9 +38,6 @@ TensorValues tensor_from(const StoredArray& array, std::string name, const std::
 /// An array of one or two dimensions as rows of float32 features. Throws as tensor_from() does.
 Dataset features_from(const StoredArray& array, const std::string& what);
 
-/// A number of 16 bits, given by them.
-float half_to_float(std::uint16_t half);
-
 /// One number per row: labels, if all are whole numbers, or else targets. Throws as tensor_from()
 /// does, and for whole numbers beyond 32 bits.
 Labelling labelling_from(const StoredArray& array, const std::string& what);

@@ -4,9 +4,9 @@
 #include <numeric>
 
 #include "lambdaml/data/files.h"
+#include "lambdaml/data/half.h"
 #include "lambdaml/data/prepared.h"
 #include "lambdaml/data/source.h"
-#include "lambdaml/data/stored.h"
 
 namespace lambdaml::data {
 namespace {

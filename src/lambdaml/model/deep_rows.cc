@@ -1,11 +1,11 @@
 #include "lambdaml/model/deep_rows.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <variant>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/data/half.h"
 #include "lambdaml/data/pixels/images.h"
 
 namespace lambdaml::model {
@@ -32,19 +32,6 @@ std::span<const float> row_of(const tensor::MatrixView& view, std::size_t i,
   return scratch;
 }
 
-/// IEEE 754 half precision.
-float widened(std::uint16_t half) {
-  const std::uint32_t sign = (half & 0x8000U) << 16U;
-  const std::uint32_t exponent = (half >> 10U) & 0x1FU;
-  const std::uint32_t fraction = half & 0x3FFU;
-  if (exponent == 0) {  // zero or subnormal: fraction · 2⁻²⁴
-    const float value = static_cast<float>(fraction) * 0x1p-24F;
-    return sign == 0 ? value : -value;
-  }
-  const std::uint32_t wide = exponent == 0x1F ? 0xFFU : exponent + 112U;
-  return std::bit_cast<float>(sign | wide << 23U | fraction << 13U);
-}
-
 template <class T>
 T number_at(const std::byte* values, std::size_t i) {
   T value;
@@ -64,7 +51,7 @@ void for_numbers(const data::Tensor& tensor, std::size_t rows, const Visit& visi
       return all(float());
     case Element::float16:
       for (std::size_t i = 0; i < n; ++i)
-        visit(i, widened(number_at<std::uint16_t>(tensor.values, i)));
+        visit(i, data::half_to_float(number_at<std::uint16_t>(tensor.values, i)));
       return;
     case Element::int64:
       return all(std::int64_t());

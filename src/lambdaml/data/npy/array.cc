@@ -10,6 +10,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/data/half.h"
 
 namespace lambdaml::data::npy {
 namespace {
