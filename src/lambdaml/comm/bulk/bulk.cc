@@ -298,13 +298,14 @@ class Bulk final : public BulkSynchronous {
       messages.push_back(std::move(sums[i].message));
     }
     if (keys.empty()) return;
-    saving_sums_ = std::async(std::launch::async,
-                              [this, keys = std::move(keys), messages = std::move(messages)] {
-                                std::vector<storage::Item> items;
-                                for (std::size_t i = 0; i < keys.size(); ++i)
-                                  items.push_back({keys[i], messages[i]});
-                                store().save_all(items);
-                              });
+    saving_sums_ = std::async(std::launch::async, [this, keys = std::move(keys),
+                                                   messages = std::move(messages)]() mutable {
+      // Freed once saved: the future may outlive the next gradient.
+      const std::vector<Buffer> saved = std::move(messages);
+      std::vector<storage::Item> items;
+      for (std::size_t i = 0; i < keys.size(); ++i) items.push_back({keys[i], saved[i]});
+      store().save_all(items);
+    });
   }
 
   void finish_saving_sums() {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -55,20 +56,35 @@ using optim::testing::Rows;
 constexpr std::uint32_t kShares = 4;
 constexpr std::size_t kSharedParameters = 3'200'000;  // 12.8 MB
 
+constexpr double kVector = kSharedParameters * sizeof(float);
+constexpr double kMoments = 2;  // of adamw
+
+struct Case {
+  bool shards = true;
+  std::uint32_t aggregators = kShares;
+};
+
 /// Takes some steps as this worker; returns by how much its memory grew at most.
-double growth_of_worker(const std::string& place, std::uint32_t worker, bool shards) {
+double growth_of_worker(const std::string& place, std::uint32_t worker, const Case& job) {
+  // Large blocks go back to the kernel when they are freed: resident is what is in use.
+  ::mallopt(M_MMAP_THRESHOLD, 64 << 10);
   const auto store = storage::open(place);
   FlatModel model(kSharedParameters);
   const Plugin& plugin = registry().get("grad_avg");
   const Options options = options_of(plugin, {{"optimizer", "adamw"},
                                               {"l2", "0.01"},
                                               {"lr", "0.01"},
-                                              {"shard_optimizer", shards ? "true" : "false"}});
-  const auto communicator =
-      comm::registry()
-          .get("reduce_scatter")
-          .make(
-              {.store = store, .job = 1, .worker = worker, .workers = kShares, .patience_s = 120});
+                                              {"shard_optimizer", job.shards ? "true" : "false"}});
+  Options pattern = comm::pattern_options();
+  pattern.set("aggregators", std::int64_t{job.aggregators}, "test");
+  const auto communicator = comm::registry()
+                                .get("reduce_scatter")
+                                .make({.store = store,
+                                       .job = 1,
+                                       .worker = worker,
+                                       .workers = kShares,
+                                       .patience_s = 120,
+                                       .options = pattern});
   Rows rows(1, 1);
   const model::Batch batch = rows.dense();
   // What the libraries need once.
@@ -90,8 +106,8 @@ double growth_of_worker(const std::string& place, std::uint32_t worker, bool sha
   return memory_of_this_process("VmHWM") - before;
 }
 
-/// Of all workers, each a process.
-std::vector<double> growths(bool shards) {
+/// In vectors, of all workers, each a process. The first ones are the aggregators.
+std::vector<double> growths(const Case& job) {
   const std::string place =
       (shared_memory_folder() / ("shard-memory-" + std::to_string(::getpid()))).string();
   auto* shared = static_cast<double*>(
@@ -102,7 +118,7 @@ std::vector<double> growths(bool shards) {
     processes.push_back(::fork());
     if (processes.back() != 0) continue;
     try {
-      shared[worker] = growth_of_worker(place, worker, shards);
+      shared[worker] = growth_of_worker(place, worker, job) / kVector;
     } catch (const std::exception& error) {
       std::fprintf(stderr, "%s\n", error.what());
       ::_exit(1);
@@ -120,19 +136,42 @@ std::vector<double> growths(bool shards) {
   return out;
 }
 
-TEST(ShardingMemory, IsWhatTheFormulaSays) {
+bool has_own_memory() {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "sanitizers have memory of their own";
+  return false;
+#else
+  return true;
 #endif
-  constexpr double kVector = kSharedParameters * sizeof(float);
-  constexpr double kMoments = 2, kAggregators = kShares;
-  const double expected =
-      kVector * (1 + 1 + kMoments / kAggregators +
-                 std::max((kAggregators - 1) / kAggregators, (kShares + 1) / kAggregators));
-  for (const double growth : growths(true)) EXPECT_NEAR(growth / expected, 1, 0.1);
-  // All workers have all moments.
-  const double more = kVector * (kMoments - kMoments / kAggregators);
-  for (const double growth : growths(false)) EXPECT_GT(growth, expected + 0.7 * more);
+}
+
+/// The parameters, and the gradient, which becomes the new parameters.
+constexpr double kAlways = 2;
+
+TEST(ShardingMemory, IsWhatTheFormulaSays) {
+  if (!has_own_memory()) GTEST_SKIP() << "sanitizers have memory of their own";
+  constexpr double kMerging = 1;  // contributions of the others to a quarter, and their sum
+  const double sharded = kAlways + kMoments / kShares + kMerging;
+  for (const double growth : growths({})) EXPECT_NEAR(growth / sharded, 1, 0.1);
+  const double whole = kAlways + kMoments + kMerging;
+  for (const double growth : growths({.shards = false})) EXPECT_NEAR(growth / whole, 1, 0.1);
+}
+
+TEST(ShardingMemory, OfFewerAggregatorsIsTheirsAlone) {
+  if (!has_own_memory()) GTEST_SKIP() << "sanitizers have memory of their own";
+  for (const std::uint32_t aggregators : {1U, 2U}) {
+    const std::vector<double> all = growths({.aggregators = aggregators});
+    for (std::uint32_t worker = 0; worker < kShares; ++worker) {
+      SCOPED_TRACE(::testing::Message() << aggregators << " aggregators, worker " << worker);
+      if (worker >= aggregators) {
+        EXPECT_NEAR(all[worker] / (kAlways + 1), 1, 0.1);  // its contributions
+        continue;
+      }
+      // By the formula, all contributions are there before the first is added.
+      const double chunk = 1.0 / aggregators;
+      EXPECT_LT(all[worker], 1.1 * (kAlways + (kMoments + kShares) * chunk));
+      EXPECT_GT(all[worker], kAlways + (kMoments + 1) * chunk);
+    }
+  }
 }
 
 }  // namespace
