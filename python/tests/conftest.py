@@ -16,14 +16,15 @@ def own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+def data_file(name):
+    path = DATA / name
+    assert path.exists(), f"{path} is missing: set LAMBDAML_TEST_DATA to the folder of the data sets"
+    return str(path)
+
+
 @pytest.fixture(scope="session")
 def higgs():
-    path = DATA / "higgs.train.libsvm"
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"{path} is missing")
-        pytest.skip(f"{path} is missing")
-    return str(path)
+    return data_file("higgs.train.libsvm")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import ctypes
 
 import numpy
+import pandas
 import pytest
 
 import lambdaml
@@ -158,7 +159,6 @@ def test_tables_with_other_columns_are_value_errors():
 
 
 def test_frames_name_their_columns():
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"u": [1.0, 2, 3, 4], "v": [0, 1, 0, 1], "kind": ["x", "y", "y", "x"]})
     data = lambdaml.Dataset(frame, "kind")
     assert data.feature_names == ["u", "v"]

@@ -106,9 +106,16 @@ bool Minimizer::is_sufficient(double value, double expected,
                               std::span<const float> gradient) const {
   if (is_chosen_ || value <= value_ + kSufficient * expected) return true;
   // Where the values differ by no more than their noise, the slopes decide (Hager, Zhang 2005: the
-  // approximate Wolfe condition).
-  return objective_.is_smooth() && value <= value_ + kNoise * std::abs(value_) &&
-         dot_product(gradient, direction_) <= -0.8 * expected;
+  // approximate Wolfe condition). An L1 penalty has a slope at the trial too: that of the steepest
+  // direction there, along the step as it was cut off at 0.
+  if (value > value_ + kNoise * std::abs(value_)) return false;
+  if (objective_.is_smooth()) return dot_product(gradient, direction_) <= -0.8 * expected;
+  std::vector<float> steepest(w_.size());
+  objective_.steepest(trial_, gradient, steepest);
+  double slope = 0;
+  for (std::size_t i = 0; i < w_.size(); ++i)
+    slope += static_cast<double>(steepest[i]) * (static_cast<double>(trial_[i]) - w_[i]);
+  return slope <= -0.8 * expected;
 }
 
 /// Makes the trial, of which that is the gradient, the current parameters.
