@@ -3,8 +3,7 @@
 
     PYTHONPATH=build/release/python bench/python_peers.py [rows]
 
-Prints the seconds of each whole call, their ratio, and the largest difference of a coefficient. scikit-learn ends at its
-default tolerance, which is about 1e-2 in the coefficients here.
+Prints the seconds of each whole call, their ratio, and the largest difference of a coefficient.
 """
 
 import sys
