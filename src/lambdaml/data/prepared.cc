@@ -45,7 +45,7 @@ std::uint64_t checksum_of_parts(const std::vector<std::uint64_t>& checksums) {
 }
 
 /// Part i of n consecutive ones, as equal as possible. Copies.
-Dataset take_stretch(const Dataset& dataset, std::size_t i, std::size_t n) {
+Dataset take_successive(const Dataset& dataset, std::size_t i, std::size_t n) {
   const std::size_t begin = dataset.rows() * i / n;
   std::vector<std::uint32_t> order(dataset.rows() * (i + 1) / n - begin);
   std::iota(order.begin(), order.end(), static_cast<std::uint32_t>(begin));
@@ -158,7 +158,7 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
   try {
     parallel_for(n, threads, [&](std::size_t i) {
       const Dataset part =
-          cut == Cut::dealt ? take_part(dataset, i, n) : take_stretch(dataset, i, n);
+          cut == Cut::dealt ? take_part(dataset, i, n) : take_successive(dataset, i, n);
       const std::string key = part_key(i, n);
       const Written written = write_part(plugin, part, {manifest.id, key});
       store.save(key, written.bytes);

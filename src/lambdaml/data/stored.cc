@@ -10,7 +10,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/memory.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/data/half.h"
+#include "lambdaml/tensor/half.h"
 
 namespace lambdaml::data {
 namespace {
@@ -147,7 +147,7 @@ Array<float> floats_of(const TensorValues& tensor) {
     case Element::float32:
       return converted<float>(tensor, same);
     case Element::float16:
-      return converted<std::uint16_t>(tensor, half_to_float);
+      return converted<std::uint16_t>(tensor, tensor::half_to_float);
     case Element::int64:
       return converted<std::int64_t>(tensor, same);
     case Element::int32:

@@ -4,9 +4,9 @@
 #include <numeric>
 
 #include "lambdaml/data/files.h"
-#include "lambdaml/data/half.h"
 #include "lambdaml/data/prepared.h"
 #include "lambdaml/data/source.h"
+#include "lambdaml/tensor/half.h"
 
 namespace lambdaml::data {
 namespace {
@@ -54,7 +54,7 @@ Summary::Range range_of(const Tensor& tensor, std::size_t rows, bool to_learn) {
       add_range<float>(tensor, rows, same, out);
       break;
     case Element::float16:
-      add_range<std::uint16_t>(tensor, rows, half_to_float, out);
+      add_range<std::uint16_t>(tensor, rows, tensor::half_to_float, out);
       break;
     case Element::int64:
       add_range<std::int64_t>(tensor, rows, same, out);

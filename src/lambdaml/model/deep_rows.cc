@@ -5,8 +5,8 @@
 #include <variant>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/data/half.h"
 #include "lambdaml/data/pixels/images.h"
+#include "lambdaml/tensor/half.h"
 
 namespace lambdaml::model {
 namespace {
@@ -51,7 +51,7 @@ void for_numbers(const data::Tensor& tensor, std::size_t rows, const Visit& visi
       return all(float());
     case Element::float16:
       for (std::size_t i = 0; i < n; ++i)
-        visit(i, data::half_to_float(number_at<std::uint16_t>(tensor.values, i)));
+        visit(i, tensor::half_to_float(number_at<std::uint16_t>(tensor.values, i)));
       return;
     case Element::int64:
       return all(std::int64_t());

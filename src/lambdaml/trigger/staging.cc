@@ -175,14 +175,14 @@ class Staging {
                             "shard", processors());
   }
 
-  /// Lends the rows to workers that are threads of this process, setting `uri`, and otherwise saves
-  /// them under `prefix`.
+  /// Shares the rows with workers that are threads of this process, setting `uri`, and otherwise
+  /// saves them under `prefix`.
   data::Manifest stage_in_memory(const data::Dataset& rows, const char* prefix, std::size_t parts,
                                  std::string& uri) {
     if (Platform::has_threads(options_.text("platform"), channel_)) {
-      const auto& lent = out_.lent.emplace_back(std::make_unique<data::Lent>(rows));
-      uri = lent->name();
-      return lent->manifest(parts);
+      const auto& shared = out_.shared.emplace_back(std::make_unique<data::SharedRows>(rows));
+      uri = shared->name();
+      return shared->manifest(parts);
     }
     return data::split(rows, parts, *within(prefix), "shard", processors());
   }

@@ -9,7 +9,7 @@
 #include "lambdaml/base/options.h"
 #include "lambdaml/control/stores.h"
 #include "lambdaml/data/dataset.h"
-#include "lambdaml/data/lent.h"
+#include "lambdaml/data/shared_rows.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/job/model_file.h"
 #include "lambdaml/storage/storage.h"
@@ -33,7 +33,7 @@ struct StagedData {
   /// All files read here that have no checksum: they must be unchanged when the job is resumed.
   std::vector<data::SourceFile> files;
   /// Those in memory that the workers, threads of this process, use in place.
-  std::vector<std::unique_ptr<data::Lent>> lent;
+  std::vector<std::unique_ptr<data::SharedRows>> shared;
 };
 
 /// Decides what reads the data, if that is left open, by their size. Some requests.

@@ -17,8 +17,8 @@
 #include "lambdaml/control/stores.h"
 #include "lambdaml/control/worker_claim.h"
 #include "lambdaml/control/worker_report.h"
-#include "lambdaml/data/lent.h"
 #include "lambdaml/data/partition.h"
+#include "lambdaml/data/shared_rows.h"
 #include "lambdaml/faas/handlers.h"
 #include "lambdaml/faas/runtime.h"
 #include "lambdaml/job/event.h"
@@ -176,7 +176,7 @@ class WorkerRun {
   data::Dataset load_part(const std::string& prepared, const char* staged,
                           const data::Manifest& manifest,
                           const std::optional<data::Content>& content) {
-    if (data::is_lent(prepared)) return data::lent_part(prepared, event_.worker, manifest);
+    if (data::is_shared(prepared)) return data::shared_part(prepared, event_.worker, manifest);
     if (!prepared.empty())
       return data::read_part(*stores_.open(prepared), event_.worker, manifest, content);
     try {

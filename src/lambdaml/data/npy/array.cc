@@ -10,7 +10,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/data/half.h"
+#include "lambdaml/tensor/half.h"
 
 namespace lambdaml::data::npy {
 namespace {
@@ -130,7 +130,7 @@ void convert_all(const std::string& type, const std::byte* from, std::size_t n, 
   const std::string_view kind(type.data() + 2, 2);
   if (kind == "f2")
     convert<std::uint16_t, std::uint16_t>(from, n, swap, [&](std::size_t k, float bits) {
-      put(k, half_to_float(static_cast<std::uint16_t>(bits)));
+      put(k, tensor::half_to_float(static_cast<std::uint16_t>(bits)));
     });
   else if (kind == "f4")
     convert<float, std::uint32_t>(from, n, swap, put);

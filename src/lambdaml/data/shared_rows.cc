@@ -1,4 +1,4 @@
-#include "lambdaml/data/lent.h"
+#include "lambdaml/data/shared_rows.h"
 
 #include <map>
 #include <mutex>
@@ -10,35 +10,35 @@
 namespace lambdaml::data {
 namespace {
 
-constexpr std::string_view kPrefix = "lent:";
+constexpr std::string_view kPrefix = "memory-rows:";
 
-struct AllLent {
+struct AllShared {
   std::mutex mutex;
   std::uint64_t next = 0;
   std::map<std::string, Dataset, std::less<>> by_name;
 };
 
-AllLent& all_lent() {
-  static AllLent all;
+AllShared& all_shared() {
+  static AllShared all;
   return all;
 }
 
 }  // namespace
 
-Lent::Lent(Dataset dataset) : dataset_(std::move(dataset)) {
-  AllLent& all = all_lent();
+SharedRows::SharedRows(Dataset dataset) : dataset_(std::move(dataset)) {
+  AllShared& all = all_shared();
   const std::lock_guard lock(all.mutex);
   name_ = fmt::format("{}{}", kPrefix, all.next++);
   all.by_name.emplace(name_, dataset_);
 }
 
-Lent::~Lent() {
-  AllLent& all = all_lent();
+SharedRows::~SharedRows() {
+  AllShared& all = all_shared();
   const std::lock_guard lock(all.mutex);
   all.by_name.erase(name_);
 }
 
-Manifest Lent::manifest(std::size_t n) const {
+Manifest SharedRows::manifest(std::size_t n) const {
   const std::size_t rows = dataset_.rows();
   if (n == 0 || rows < n)
     fail(Code::invalid_argument, "{} rows cannot be cut in {} parts: use fewer workers", rows, n);
@@ -56,10 +56,10 @@ Manifest Lent::manifest(std::size_t n) const {
   return out;
 }
 
-bool is_lent(std::string_view name) { return name.starts_with(kPrefix); }
+bool is_shared(std::string_view name) { return name.starts_with(kPrefix); }
 
-Dataset lent_part(std::string_view name, std::size_t i, const Manifest& manifest) {
-  AllLent& all = all_lent();
+Dataset shared_part(std::string_view name, std::size_t i, const Manifest& manifest) {
+  AllShared& all = all_shared();
   const std::lock_guard lock(all.mutex);
   const auto found = all.by_name.find(name);
   if (found == all.by_name.end())

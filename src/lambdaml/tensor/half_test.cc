@@ -1,10 +1,10 @@
-#include "lambdaml/data/half.h"
+#include "lambdaml/tensor/half.h"
 
 #include <cmath>
 
 #include <gtest/gtest.h>
 
-namespace lambdaml::data {
+namespace lambdaml::tensor {
 namespace {
 
 TEST(Half, HasItsNumbers) {
@@ -35,4 +35,4 @@ TEST(Half, HasTheOrderOfItsBits) {
 }
 
 }  // namespace
-}  // namespace lambdaml::data
+}  // namespace lambdaml::tensor

@@ -13,12 +13,12 @@
 namespace lambdaml::data {
 
 /// While an instance lives, the threads of this process find the data set by its name. Thread-safe.
-class Lent {
+class SharedRows {
  public:
-  explicit Lent(Dataset dataset);
-  ~Lent();
-  Lent(const Lent&) = delete;
-  Lent& operator=(const Lent&) = delete;
+  explicit SharedRows(Dataset dataset);
+  ~SharedRows();
+  SharedRows(const SharedRows&) = delete;
+  SharedRows& operator=(const SharedRows&) = delete;
 
   /// In place of the URI of a prepared set.
   const std::string& name() const { return name_; }
@@ -31,10 +31,10 @@ class Lent {
   std::string name_;
 };
 
-/// Whether it is the name of a data set that was lent, perhaps in another process.
-bool is_lent(std::string_view name);
+/// Whether it is the name of a data set that is shared, perhaps by another process.
+bool is_shared(std::string_view name);
 /// Part i of the data set of that name, as the manifest cuts it. Throws not_found if this process
-/// lends none of that name.
-Dataset lent_part(std::string_view name, std::size_t i, const Manifest& manifest);
+/// shares none of that name.
+Dataset shared_part(std::string_view name, std::size_t i, const Manifest& manifest);
 
 }  // namespace lambdaml::data

@@ -3,7 +3,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace lambdaml::data {
+namespace lambdaml::tensor {
 
 /// The number whose IEEE 754 half precision has these bits; exact. Infinities and NaN stay so.
 inline float half_to_float(std::uint16_t half) {
@@ -18,4 +18,4 @@ inline float half_to_float(std::uint16_t half) {
   return std::bit_cast<float>(sign | wide << 23U | fraction << 13U);
 }
 
-}  // namespace lambdaml::data
+}  // namespace lambdaml::tensor
