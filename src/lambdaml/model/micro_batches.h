@@ -50,11 +50,30 @@ class MicroBatches final : public GradientModel {
   }
   std::size_t minimum_rows() const override { return model_->minimum_rows(); }
   std::vector<Piece> pieces() const override { return model_->pieces(); }
+  std::vector<tensor::Tensor> further_tensors(std::span<const float> parameters) override {
+    return model_->further_tensors(parameters);
+  }
+  void restore(const tensor::SafetensorsFile& file) override { model_->restore(file); }
+  std::optional<Buffer> to_file(std::span<const float> parameters) override {
+    return model_->to_file(parameters);
+  }
+  std::optional<Buffer> to_empty_file() override { return model_->to_empty_file(); }
   std::optional<Smoothness> smoothness(const Batch& rows) override {
     return model_->smoothness(rows);
   }
+  bool add_curvatures(const Batch& rows, std::span<double> sums) override {
+    return model_->add_curvatures(rows, sums);
+  }
+  void add_losses_along(const Batch& batch, std::span<const float> parameters,
+                        std::span<const float> direction, std::span<const double> lengths,
+                        std::span<double> losses) override {
+    model_->add_losses_along(batch, parameters, direction, lengths, losses);
+  }
   std::vector<std::pair<std::size_t, std::size_t>> penalized() const override {
     return model_->penalized();
+  }
+  std::vector<float> penalty_factors(const data::Scaling& scaling) const override {
+    return model_->penalty_factors(scaling);
   }
 
  private:
