@@ -3,7 +3,6 @@
 #include <array>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -15,43 +14,13 @@
 
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/control/commit_record.h"
+#include "lambdaml/control/saved_state.h"
 #include "lambdaml/data/partition.h"
 #include "lambdaml/model/model.h"
 #include "lambdaml/optim/optimizer.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::control {
-
-/// A worker's position within an epoch: the next step to take. `pass` is the number of passes when
-/// only the evaluation remains.
-struct StepCursor {
-  std::uint64_t pass = 0;
-  std::uint64_t step = 0;  ///< within the pass
-  model::Totals totals;    ///< of the epoch's steps so far
-};
-
-/// The state that a worker needs to continue, copied from the optimizer and the communicator.
-struct SavedState {
-  std::uint64_t bytes() const;
-
-  std::vector<double> communicator;
-  std::vector<double> scalars;
-  std::map<std::string, std::vector<float>> vectors;
-  optim::Cut cut;  ///< of the vectors
-
-  /// Copies the current state; reuses the memory of the previous one.
-  void take(optim::Optimizer& optimizer, const comm::Communicator& communicator);
-};
-
-/// Members of a fingerprint.
-inline constexpr const char* kTestChecksum = "test_checksum";
-inline constexpr const char* kDefinitionChecksum = "definition_checksum";
-inline constexpr const char* kInitChecksum = "init_checksum";  ///< absent: not begun from a model
-inline constexpr const char* kOrder = "order";  ///< a data::OrderVersion; absent: tail_last
-
-/// Warns, once per process, that an old version began that job, so damage to it may go unnoticed.
-/// Thread-safe.
-void warn_of_old_job(const std::string& job_id);
 
 /// One worker's checkpoints. Two slots are written alternately, each atomically, so one is always
 /// whole, and each worker has the newest checkpoint that **all** workers have: no worker can be
@@ -176,16 +145,14 @@ class Checkpoints {
   bool is_as_recorded(const Slot& slot) const;
   void forget_found();
   Slot read(std::uint64_t slot, const std::string& key, Buffer bytes) const;
-  void restore_into(const Slot& slot, optim::Optimizer& optimizer,
+  /// Throws invalid_argument if the state was saved by a run with other options or data.
+  void require_fit(const StateFile& state) const;
+  void restore_into(const StateFile& state, optim::Optimizer& optimizer,
                     comm::Communicator& communicator) const;
-  /// Fills the vectors that the optimizer or the slot has in part.
-  void recut(const Slot& slot, optim::Optimizer& optimizer) const;
   std::string key(std::uint64_t slot) const;
   std::string suspension_key() const;
-  Buffer encode(const std::string& key, const Progress& progress, const StepCursor& place,
-                const SavedState& state, const CheckpointNote& note,
-                std::uint64_t* checksum = nullptr) const;
-  bool continues(const Slot& slot) const;
+  StateDescription described(std::string key, const Progress& progress, const StepCursor& place,
+                             const CheckpointNote& note) const;
   /// The state that is loaded, or the newest one; null if there is none.
   const Slot* loaded_or_newest();
 
