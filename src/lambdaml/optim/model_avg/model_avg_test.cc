@@ -1,4 +1,7 @@
 #include <cmath>
+#include <map>
+#include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -11,10 +14,8 @@ namespace {
 using namespace optim::testing;
 using model::testing::random_rows;
 
-TEST(ModelAvg, AveragesByHandWeightedByRows) {
-  // Rows x = 1, y = 1 | 4, 4, 4 with lr ½ and batches of one row: worker 0 goes 0 → ½; worker 1
-  // goes 0 → 2 → 3 → 3½. (1 · ½ + 3 · 3½) / 4 = 2.75. Next: 2.75 → 1.875 and 2.75 → 3.375 →
-  // 3.6875 → 3.84375; average (1.875 + 3 · 3.84375) / 4 = 3.3515625.
+/// Two workers, with the rows x = 1, y = 1 and x = 1, y = 4, 4, 4, in batches of one row.
+Job one_and_three_rows(std::map<std::string, std::string> options) {
   Rows one(1, 1);
   Rows three(3, 1);
   one.at(0, 0) = 1;
@@ -23,12 +24,19 @@ TEST(ModelAvg, AveragesByHandWeightedByRows) {
     three.at(i, 0) = 1;
     three.target(i) = 4;
   }
-  Job job{.model = [] { return std::make_unique<LeastSquares>(1); },
+  return {.model = [] { return std::make_unique<LeastSquares>(1); },
           .parts = {one, three},
           .optimizer = "model_avg",
-          .options = {{"lr", "0.5"}},
+          .options = std::move(options),
           .epochs = 1,
           .batch = 1};
+}
+
+TEST(ModelAvg, AveragesByHandWeightedByRows) {
+  // With lr ½, worker 0 goes 0 → ½; worker 1 goes 0 → 2 → 3 → 3½. (1 · ½ + 3 · 3½) / 4 = 2.75.
+  // Next: 2.75 → 1.875 and 2.75 → 3.375 → 3.6875 → 3.84375; average (1.875 + 3 · 3.84375) / 4 =
+  // 3.3515625.
+  Job job = one_and_three_rows({{"lr", "0.5"}});
   EXPECT_FLOAT_EQ(train(job).parameters()[0], 2.75F);
   job.epochs = 2;
   const Trained trained = train(job);
@@ -51,24 +59,11 @@ TEST(ModelAvg, WithOneBatchPerEpochIsGradientAveraging) {
 }
 
 TEST(ModelAvg, AveragesMomentsByHand) {
-  // Rows x = 1, y = 1 | 4, 4, 4 with lr ½, momentum ½ and batches of one row. Worker 0: v = −1,
-  // w = ½. Worker 1: v = −4, w = 2; v = −2 − 2, w = 4; v = −2, w = 5. Averages: w = 3.875,
-  // v = −1.75. Next, worker 0: v = −0.875 + 2.875, w = 2.875. Worker 1: v = −0.875 − 0.125,
-  // w = 4.375; v = −0.5 + 0.375, w = 4.4375; v = −0.0625 + 0.4375, w = 4.25. Average: 3.90625.
-  Rows one(1, 1);
-  Rows three(3, 1);
-  one.at(0, 0) = 1;
-  one.target(0) = 1;
-  for (std::size_t i = 0; i < 3; ++i) {
-    three.at(i, 0) = 1;
-    three.target(i) = 4;
-  }
-  Job job{.model = [] { return std::make_unique<LeastSquares>(1); },
-          .parts = {one, three},
-          .optimizer = "model_avg",
-          .options = {{"lr", "0.5"}, {"momentum", "0.5"}, {"moments", "merged"}},
-          .epochs = 1,
-          .batch = 1};
+  // With lr ½ and momentum ½. Worker 0: v = −1, w = ½. Worker 1: v = −4, w = 2; v = −2 − 2, w = 4;
+  // v = −2, w = 5. Averages: w = 3.875, v = −1.75. Next, worker 0: v = −0.875 + 2.875, w = 2.875.
+  // Worker 1: v = −0.875 − 0.125, w = 4.375; v = −0.5 + 0.375, w = 4.4375; v = −0.0625 + 0.4375,
+  // w = 4.25. Average: 3.90625.
+  Job job = one_and_three_rows({{"lr", "0.5"}, {"momentum", "0.5"}, {"moments", "merged"}});
   EXPECT_FLOAT_EQ(train(job).parameters()[0], 3.875F);
   job.epochs = 2;
   EXPECT_FLOAT_EQ(train(job).parameters()[0], 3.90625F);
