@@ -19,7 +19,6 @@ class History {
   /// common factor: the diagonal of the first approximation. Empty: all are the same. Must stay in
   /// place.
   void set_scales(std::span<const float> scales) { scales_ = scales; }
-  std::span<const float> scales() const { return scales_; }
 
   /// Adds a step and the gradient's change, in place of the oldest pair when full. A pair without
   /// positive curvature, which has nothing to say about a minimum, is left out.

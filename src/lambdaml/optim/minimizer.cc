@@ -62,11 +62,11 @@ std::span<const double> Minimizer::lengths() const {
   return std::span(lengths_).first(static_cast<std::size_t>(end - lengths_.begin()));
 }
 
-/// The change of the objective that the slope at w promises of a step to `point`: ≤ 0.
-double Minimizer::promised(std::span<const float> point) const {
+double Minimizer::change_along(std::span<const float> steepest,
+                               std::span<const float> point) const {
   double sum = 0;
   for (std::size_t i = 0; i < w_.size(); ++i)
-    sum += static_cast<double>(steepest_[i]) * (static_cast<double>(point[i]) - w_[i]);
+    sum += static_cast<double>(steepest[i]) * (static_cast<double>(point[i]) - w_[i]);
   return sum;
 }
 
@@ -112,10 +112,7 @@ bool Minimizer::is_sufficient(double value, double expected,
   if (objective_.is_smooth()) return dot_product(gradient, direction_) <= -0.8 * expected;
   std::vector<float> steepest(w_.size());
   objective_.steepest(trial_, gradient, steepest);
-  double slope = 0;
-  for (std::size_t i = 0; i < w_.size(); ++i)
-    slope += static_cast<double>(steepest[i]) * (static_cast<double>(trial_[i]) - w_[i]);
-  return slope <= -0.8 * expected;
+  return change_along(steepest, trial_) <= -0.8 * expected;
 }
 
 /// Makes the trial, of which that is the gradient, the current parameters.

@@ -75,7 +75,10 @@ class Minimizer {
  private:
   static std::array<double, kWindow> no_values();
 
-  double promised(std::span<const float> point) const;
+  /// The change of the objective by a step from w to `point`, as that slope promises it.
+  double change_along(std::span<const float> steepest, std::span<const float> point) const;
+  /// The same by the slope at w: ≤ 0.
+  double promised(std::span<const float> point) const { return change_along(steepest_, point); }
   bool is_sufficient(double value, double expected, std::span<const float> gradient) const;
   void accept(double value, std::span<float> gradient);
   void search_along_steepest();

@@ -31,6 +31,12 @@ void Objective::add_penalty_gradient(std::span<const float> w, std::span<float> 
       gradient[i] = static_cast<float>(gradient[i] + l2_ * factor(i) * factor(i) * w[i]);
 }
 
+void Objective::add_penalty_curvatures(std::span<float> curvatures) const {
+  for (const auto& [begin, end] : penalized_)
+    for (std::size_t i = begin; i < end; ++i)
+      curvatures[i] += static_cast<float>(l2_ * factor(i) * factor(i));
+}
+
 void Objective::steepest(std::span<const float> w, std::span<const float> gradient,
                          std::span<float> out) const {
   std::copy(gradient.begin(), gradient.end(), out.begin());

@@ -31,6 +31,8 @@ class Objective {
   double penalty(std::span<const float> w) const;
   /// Adds the gradient of the smooth penalty.
   void add_penalty_gradient(std::span<const float> w, std::span<float> gradient) const;
+  /// Adds its second derivatives by each parameter, without those of the pull.
+  void add_penalty_curvatures(std::span<float> curvatures) const;
 
   /// The subgradient of least norm: the direction in which the objective rises most, given the
   /// gradient of its smooth part (Andrew, Gao 2007: "Scalable training of L1-regularized log-linear
@@ -47,9 +49,9 @@ class Objective {
   void move(std::span<const float> w, double t, std::span<const float> direction,
             std::span<const float> steepest, std::span<float> next) const;
 
+ private:
   double factor(std::size_t i) const { return factors_.empty() ? 1.0 : double{factors_[i]}; }
 
- private:
   double l2_;
   double l1_;
   double pull_ = 0;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/model/network.h"
 #include "lambdaml/optim/square_sum.h"
 
 namespace lambdaml::optim {
@@ -91,8 +92,7 @@ StepRule::StepRule(const model::GradientModel& model, const Options& options, do
   // Cut where a treatment may change: at the ends of pieces and of penalized ranges.
   std::vector<std::size_t> cuts = {0, learned_};
   for (std::size_t at = 0; const model::Model::Piece& piece : model.pieces()) {
-    std::size_t size = 1;
-    for (const std::size_t dimension : piece.shape) size *= dimension;
+    const std::size_t size = model::elements(piece);
     if (is_lars() && at + size <= learned_ && size > 0 && is_penalized(at))
       trusted_.emplace_back(at, at + size);
     at += size;

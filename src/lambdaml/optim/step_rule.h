@@ -55,9 +55,7 @@ class StepRule {
   /// The names of the vectors of moments, each with a float for every learned parameter.
   std::vector<std::string> moments() const;
 
-  /// Whether factors() needs the norms of the gradient.
-  bool needs_norms() const { return clips() || is_lars(); }
-  /// The numbers that measure() adds to: 0 if no norms are needed.
+  /// The numbers that measure() adds to: 0 if factors() needs no norms of the gradient.
   std::size_t norm_numbers() const;
   /// Adds what the norms need of the gradient of the parameters from `begin` on. Exact: measures of
   /// several ranges add up to that of all, bit by bit.
@@ -92,6 +90,7 @@ class StepRule {
     std::size_t group = kNone;  ///< in Factors::trust
   };
 
+  bool needs_norms() const { return clips() || is_lars(); }
   std::size_t groups() const { return trusted_.size() + 1; }
   float clip_for(double square) const;
   void step_segment(const Factors& factors, const Segment& segment, const float* gradient,

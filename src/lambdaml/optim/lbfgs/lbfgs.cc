@@ -36,8 +36,7 @@ class Lbfgs final : public Optimizer {
                    model_.parameter_count()),
         pass_(model_.parameter_count()),
         merged_(model_.parameter_count()),
-        scales_(model_.parameter_count(), 1.0F),
-        l2_(l2_weight(options, problem_.rows)) {
+        scales_(model_.parameter_count(), 1.0F) {
     minimizer_.history().set_scales(scales_);
     if (model_.learned() != model_.parameter_count())
       fail(Code::invalid_argument,
@@ -61,14 +60,10 @@ class Lbfgs final : public Optimizer {
     if (!model_.add_curvatures(rows, curvatures)) return;
     std::ranges::transform(curvatures, merged_.begin(),
                            [](double sum) { return static_cast<float>(sum); });
-    std::array<double, 1> n{static_cast<double>(rows.rows())};
-    communicator.merge({merged_, n}, comm::Meaning::state);
-    for (float& curvature : merged_) curvature = static_cast<float>(curvature / n[0]);
-    for (const auto& [begin, end] : model_.penalized())
-      for (std::size_t i = begin; i < end; ++i) {
-        const double factor = minimizer_.objective().factor(i);
-        merged_[i] += static_cast<float>(l2_ * factor * factor);
-      }
+    auto n = static_cast<double>(rows.rows());
+    communicator.merge({merged_, {&n, 1}}, comm::Meaning::state);
+    for (float& curvature : merged_) curvature = static_cast<float>(curvature / n);
+    minimizer_.objective().add_penalty_curvatures(merged_);
     const float largest = *std::ranges::max_element(merged_);
     if (!(largest > 0) || !std::isfinite(largest)) return;
     // Of a column of zeros there is none, and no gradient.
@@ -188,9 +183,8 @@ class Lbfgs final : public Optimizer {
   Pass pass_;                  ///< this worker's, in progress
   std::vector<float> merged_;  ///< the mean gradient of all rows
   std::vector<float> scales_;  ///< of the history
-  double l2_;
-  std::uint64_t passes_ = 1;  ///< of this epoch, as far as is known
-  model::Totals totals_;      ///< of all workers at the current parameters
+  std::uint64_t passes_ = 1;   ///< of this epoch, as far as is known
+  model::Totals totals_;       ///< of all workers at the current parameters
   bool converged_ = false;
   bool is_within_pass_ = false;
 };
