@@ -10,6 +10,7 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/csv/block.h"
 #include "lambdaml/data/csv/layout.h"
+#include "lambdaml/data/csv/sample.h"
 #include "lambdaml/data/csv/table.h"
 #include "lambdaml/data/csv/write.h"
 #include "lambdaml/data/registry.h"

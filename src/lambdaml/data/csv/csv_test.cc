@@ -107,6 +107,10 @@ TEST(Csv, RowsForAModelNeedNoWeights) {
   EXPECT_EQ(to_rows(parsed("1,3,9\n", third, &model)), (Rows{{1, 3}}));
   EXPECT_EQ(to_rows(parsed("1,3\n", third, &model)), (Rows{{1, 3}}));
   EXPECT_EQ(to_rows(parsed("0,1,9,3\n", third, &model)), (Rows{{1, 3}}));
+  // The label is the first column besides.
+  const Dataset labelled = parsed("9,0,1,3\n", {{"weight_column", "0"}}, &model);
+  EXPECT_EQ(to_rows(labelled), (Rows{{1, 3}}));
+  EXPECT_EQ(to_labels(labelled), (Labels{0}));
 }
 
 TEST(Csv, DelimitersAreFound) {

@@ -49,9 +49,6 @@ struct Layout {
 /// empty. Throws data_corrupt or invalid_argument, naming the file.
 Layout layout_of(std::string_view text, const ReadOptions& options);
 
-/// Whether the first bytes of a text are rows with a delimiter, and not LIBSVM's.
-bool looks_like_csv(std::string_view head);
-
 /// Throws data_corrupt for a fault in record `row` (from 1, the header not counted; 0: the header)
 /// of a text, before which there may be others of the same file.
 [[noreturn]] void fail_at(const Layout& layout, std::string_view text, std::size_t offset,
