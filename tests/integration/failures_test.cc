@@ -220,7 +220,7 @@ TEST_P(Outages, AnInterruptEndsTheJobAtOnce) {
   const Stopwatch clock;
   const Result result = frozen->wait();
   server().signal(SIGCONT);
-  EXPECT_LE(clock.seconds(), 1 + kTidying_s + 1);
+  EXPECT_LE(clock.seconds(), 1 + kTidying_s + 3);  // for a machine that does much else
   EXPECT_EQ(result.exit_code, 130) << result.err;
   EXPECT_EQ(lambdaml({"storage", "clear", place(), "-q"}).exit_code, 0);
 }

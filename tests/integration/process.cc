@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -67,15 +68,53 @@ fs::path find_program(const std::string& name) {
   return {};
 }
 
-int free_port() {
+namespace {
+
+/// The first of the ports that the kernel gives to clients.
+int first_port_of_clients() {
+  std::ifstream range("/proc/sys/net/ipv4/ip_local_port_range");
+  int first = 0;
+  return range >> first && first > 20'000 ? first : 32'768;
+}
+
+bool can_be_bound(int port) {
   const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = loopback(0);
-  socklen_t size = sizeof address;
-  if (socket < 0 || ::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-      ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0)
-    fail_errno(errno, "looking for a free port");
+  if (socket < 0) fail_errno(errno, "opening a socket");
+  const int yes = 1;
+  ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  const sockaddr_in address = loopback(port);
+  const bool bound =
+      ::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   ::close(socket);
-  return ::ntohs(address.sin_port);
+  return bound;
+}
+
+/// Whether the port is this process's from now on, as far as other tests are concerned.
+bool reserve(const fs::path& folder, int port) {
+  const fs::path file = folder / std::to_string(port);
+  const int lock = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock < 0) fail_errno(errno, "opening " + file.string());
+  // The lock is given back when the process ends.
+  if (::flock(lock, LOCK_EX | LOCK_NB) == 0) return true;
+  ::close(lock);
+  return false;
+}
+
+}  // namespace
+
+int free_port() {
+  constexpr int kPorts = 12'000;
+  const int end = first_port_of_clients();
+  const fs::path folder =
+      fs::temp_directory_path() / ("lambdaml-test-ports-" + std::to_string(::getuid()));
+  fs::create_directories(folder);
+  // Processes begin at different ports, and go on from there.
+  static int next = static_cast<int>(::getpid()) * 61;
+  for (int i = 0; i < kPorts; ++i, ++next) {
+    const int port = end - 1 - next % kPorts;
+    if (reserve(folder, port) && can_be_bound(port)) return port;
+  }
+  fail(Code::resource_exhausted, "no port below {} is free", end);
 }
 
 Process::Process(std::vector<std::string> command, fs::path folder, const std::string& log)

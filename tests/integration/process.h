@@ -15,7 +15,9 @@ namespace lambdaml::servers {
 /// The path of a program of this name in PATH, /usr/sbin or /sbin; empty where there is none.
 std::filesystem::path find_program(const std::string& name);
 
-/// A port of 127.0.0.1 that nobody listened on a moment ago.
+/// A port of 127.0.0.1 for a server of this process's tests, that nobody listens on. No other test
+/// has it before this process ends, and no client: it is none of those that the kernel gives to
+/// clients, so that a server can be started on it again.
 int free_port();
 
 /// A program that runs until this object ends, or this process does, however it ends: the kernel
