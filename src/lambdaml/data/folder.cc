@@ -47,18 +47,26 @@ std::vector<std::string> keys_of(storage::Storage& store, const Uri& uri) {
   return out;
 }
 
+/// The plug-in of which the files are a set; null if there is none. `chosen`: null for any.
+const Plugin* plugin_of(const std::vector<std::string>& keys, const Plugin* chosen) {
+  for (const Plugin& plugin : registry().entries())
+    if (plugin.is_folder && (chosen == nullptr || chosen == &plugin) && plugin.is_folder(keys))
+      return &plugin;
+  return nullptr;
+}
+
 }  // namespace
+
+bool is_set_of_folder(const Uri& uri, const Plugin* chosen) {
+  return plugin_of(keys_of(*storage::open(uri), uri), chosen) != nullptr;
+}
 
 std::optional<Dataset> read_set_of_folder(const Uri& uri, const Plugin* chosen,
                                           const ReadOptions& options,
                                           std::vector<SourceFile>* sources) {
   const std::shared_ptr<storage::Storage> store = storage::open(uri);
   FolderFiles files{keys_of(*store, uri), {}};
-  const Plugin* plugin = nullptr;
-  for (const Plugin& each : registry().entries())
-    if (plugin == nullptr && each.is_folder && (chosen == nullptr || chosen == &each) &&
-        each.is_folder(files.keys))
-      plugin = &each;
+  const Plugin* const plugin = plugin_of(files.keys, chosen);
   if (plugin == nullptr) return {};
   std::mutex mutex;
   std::map<std::string, Content> contents;

@@ -15,5 +15,7 @@ namespace lambdaml::data {
 std::optional<Dataset> read_set_of_folder(const Uri& uri, const Plugin* chosen,
                                           const ReadOptions& options,
                                           std::vector<SourceFile>* sources);
+/// Whether it is such a folder. One list.
+bool is_set_of_folder(const Uri& uri, const Plugin* chosen);
 
 }  // namespace lambdaml::data

@@ -25,7 +25,8 @@ Dataset read_with(const Plugin& plugin, std::shared_ptr<const Buffer> bytes, Rea
                   const Options& given) {
   how.options = options_of(plugin, given);
   // Rows for a model need no weights.
-  const WeightColumn weights = how.features == 0 ? WeightColumn(given) : WeightColumn({});
+  const bool is_for_model = how.features != 0 || !how.tensors.empty();
+  const WeightColumn weights = is_for_model ? WeightColumn({}) : WeightColumn(given);
   if (!plugin.holds_weights && how.options.find("weight_column") == nullptr)
     require_weights(weights, false, how.what);
   Dataset out = plugin.read(std::move(bytes), how);

@@ -249,7 +249,7 @@ Dataset read_folder(const Uri& uri, const Choice& choice, const ReadOptions& opt
       fail(Code::invalid_argument, "reading {}: its parts are of the format {}, not {}",
            options.what, manifest->format, format);
     const Dataset whole = read_prepared(*store, *manifest, options.threads, options.what);
-    if (options.features == 0)
+    if (options.features == 0 && options.tensors.empty())
       require_weights(WeightColumn(options.options), manifest->weights > 0, options.what);
     return choice.form == Form::automatic ? whole : in_form(whole, choice.form);
   }

@@ -32,6 +32,7 @@ std::string to_json(const data::BlockPlan& plan) {
            {"ignore_labels", plan.model.ignore_labels}};
   if (plan.seed) all["seed"] = *plan.seed;
   if (plan.model.names) all["names"] = data::names_text(*plan.model.names);
+  if (!plan.model.tensors.empty()) all["tensors"] = data::tensors_text({plan.model.tensors});
   return json_text(all);
 }
 
@@ -52,6 +53,7 @@ data::BlockPlan block_plan_from_json(std::string_view text, const std::string& w
     from_json(all.at("options"), what, plan.options);
     all.at("features").get_to(plan.model.features);
     all.at("ignore_labels").get_to(plan.model.ignore_labels);
+    plan.model.tensors = data::tensors_from(all.value("tensors", ""), what).inputs;
     if (all.contains("seed")) plan.seed = all["seed"].get<std::uint64_t>();
     if (all.contains("names"))
       plan.model.names =

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,15 @@ inline void earlier(std::optional<std::uint64_t>& first, std::uint64_t block) {
 inline void earlier(std::optional<std::uint64_t>& first,
                     const std::optional<std::uint64_t>& other) {
   if (other) earlier(first, *other);
+}
+
+/// Takes the first block of each into `all`.
+inline void earlier(std::map<std::string, std::uint64_t>& all,
+                    const std::map<std::string, std::uint64_t>& others) {
+  for (const auto& [key, block] : others) {
+    const auto [at, is_new] = all.emplace(key, block);
+    if (!is_new) at->second = std::min(at->second, block);
+  }
 }
 
 template <class T>

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -31,6 +32,7 @@ std::string Agreement::to_json() const {
            {"checksums", json::array()}};
   for (const std::uint64_t sum : checksums) all["checksums"].push_back(checksum_text(sum));
   if (names) all["names"] = names_text(*names);
+  if (!tensors.empty()) all["tensors"] = tensors_text(tensors);
   return json_text(all);
 }
 
@@ -53,6 +55,7 @@ Agreement Agreement::from_json(std::string_view text, const std::string& what) {
     all.at("notices").get_to(out.notices);
     for (const json& sum : all.at("checksums"))
       out.checksums.push_back(checksum_from(sum.get<std::string>()).value());
+    out.tensors = tensors_from(all.value("tensors", ""), what);
     if (all.contains("names"))
       out.names = names_from(all["names"].get<std::string>(), out.features, what);
     return out;
@@ -63,6 +66,8 @@ namespace {
 
 /// More different texts of a column are no categories: as within one file.
 constexpr std::size_t kMostCategories = 10'000;
+/// Columns are numbered by 32 bits.
+constexpr std::uint64_t kMostCols = std::uint64_t{1} << 32U;
 
 /// Combines findings.
 class Combination {
@@ -73,6 +78,7 @@ class Combination {
     std::vector<std::shared_ptr<const Names>> names;
     std::vector<std::string> whose;
     for (const Findings& own : all) {
+      require_of_this_plan(own);
       take_blocks(own.blocks);
       features_ = std::max(features_, own.features);
       nonzeros_ += own.nonzeros;
@@ -80,6 +86,9 @@ class Combination {
       targets_ |= own.targets;
       earlier(labelled_, own.labelled);
       earlier(unlabelled_, own.unlabelled);
+      earlier(weighted_, own.weighted);
+      earlier(unweighted_, own.unweighted);
+      earlier(tensors_, own.tensors);
       if (own.fault && (!fault_ || is_before(*own.fault, *fault_))) fault_ = own.fault;
       for (const std::uint64_t file : own.not_lines) not_lines_.push_back(file);
       for (const auto& [name, sum] : own.sums) {
@@ -103,11 +112,14 @@ class Combination {
     if (fault_) read_fault();
     require_all_blocks();
     require_labels();
-    const bool for_a_model = plan_.model.features > 0;
+    require_weights();
+    require_tensors();
     out.labelled = labelled_.has_value() && !plan_.model.ignore_labels;
     out.targets = targets_ && out.labelled;
-    if (for_a_model) {
+    if (!tensors_.empty()) out.tensors = tensors_from(tensors_.begin()->first, "findings");
+    if (plan_.is_for_model()) {
       out.features = plan_.model.features;
+      out.tensors.inputs = plan_.model.tensors;
       out.names = plan_.model.names ? plan_.model.names : names_of_cols(names_, out.features);
       notice_unknown_categories(out);
     } else {
@@ -135,9 +147,25 @@ class Combination {
     return std::pair(block(a).file, block(a).begin) < std::pair(block(b).file, block(b).begin);
   }
 
+  /// Throws data_corrupt for findings that cannot be of this plan's blocks.
+  void require_of_this_plan(const Findings& own) const {
+    constexpr std::uint64_t kMostRows = std::uint64_t{1} << 40U;
+    const auto require = [](bool possible) {
+      if (!possible) fail(Code::data_corrupt, "what a worker has found is of other data");
+    };
+    for (const Findings::OfBlock& found : own.blocks)
+      require(found.block < blocks_.size() && found.rows <= kMostRows);
+    for (const auto& named :
+         {own.labelled, own.unlabelled, own.weighted, own.unweighted, own.fault})
+      require(!named || *named < blocks_.size());
+    for (const auto& [shapes, named] : own.tensors) require(named < blocks_.size());
+    for (const std::uint64_t file : own.not_lines) require(file < plan_.files.size());
+    require(own.features <= kMostCols);
+  }
+
   void take_blocks(const std::vector<Findings::OfBlock>& own) {
     for (const Findings::OfBlock& found : own)
-      if (found.block < blocks_.size()) blocks_[static_cast<std::size_t>(found.block)] = found;
+      blocks_[static_cast<std::size_t>(found.block)] = found;
   }
 
   void require_all_blocks() const {
@@ -161,16 +189,36 @@ class Combination {
          file_of(*fault_).display(), at.begin, at.end);
   }
 
+  std::string place(std::uint64_t at) const {
+    return fmt::format("{}, bytes {} to {}", file_of(at).display(), block(at).begin, block(at).end);
+  }
+
   void require_labels() const {
     if (plan_.model.ignore_labels || !labelled_ || !unlabelled_) return;
-    const auto place = [&](std::uint64_t at) {
-      return fmt::format("{}, bytes {} to {}", file_of(at).display(), block(at).begin,
-                         block(at).end);
-    };
     fail(Code::data_corrupt,
          "{}: rows have labels, while those of {} have none: label all rows or "
          "none",
          place(*labelled_), place(*unlabelled_));
+  }
+
+  void require_weights() const {
+    if (weighted_ && unweighted_)
+      fail(Code::invalid_argument,
+           "{}: its rows have no weights, unlike those of other files of the set",
+           file_of(*unweighted_).display());
+  }
+
+  void require_tensors() const {
+    if (tensors_.size() < 2) return;
+    const auto a = tensors_.begin(), b = std::next(a);
+    const auto kind = [](const std::string& text) {
+      return text.empty() ? std::string("features") : tensors_from(text, "findings").text();
+    };
+    fail(Code::invalid_argument,
+         "{}: its rows are {}, and those of {} are {}: rows of one set have the same tensors "
+         "(images are brought to one size by --image-size)",
+         file_of(a->second).display(), kind(a->first), file_of(b->second).display(),
+         kind(b->first));
   }
 
   void require_categories() const {
@@ -272,7 +320,8 @@ class Combination {
   bool any_sparse_ = false;
   bool targets_ = false;
   std::shared_ptr<const Names> names_;
-  std::optional<std::uint64_t> labelled_, unlabelled_, fault_;
+  std::optional<std::uint64_t> labelled_, unlabelled_, weighted_, unweighted_, fault_;
+  std::map<std::string, std::uint64_t> tensors_;
   std::vector<std::uint64_t> not_lines_;
   std::map<std::string, Findings::Sum> sums_;
 };

@@ -71,7 +71,9 @@ Dataset as_agreed(const Dataset& rows, const Agreement& agreement, bool ignore_l
                   const std::string& what) {
   Dataset out = filled(placed(rows, agreement), agreement);
   if (agreement.targets && !out.labels.empty()) out = with_labels_as_targets(out);
-  out = align(out, {static_cast<std::size_t>(agreement.features), agreement.names, ignore_labels},
+  out = align(out,
+              {static_cast<std::size_t>(agreement.features), agreement.names, ignore_labels,
+               agreement.tensors.inputs},
               what);
   return in_form(out, agreement.form);
 }

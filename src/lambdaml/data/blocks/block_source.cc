@@ -78,6 +78,7 @@ ReadOptions BlockSource::options_for(std::size_t file) const {
           .options = options_of(*choice_.plugin, plan_.options),
           .features = plan_.model.features,
           .names = plan_.model.names,
+          .tensors = plan_.model.tensors,
           .is_further_file = file != plan_.first_with_rows};
 }
 

@@ -43,9 +43,10 @@ struct BlockPlan {
   std::uint64_t parts = 1;
   std::string format = "auto";  ///< a value of --format that names one
   Options options = {};         ///< with those of data::format_options()
-  Learned model = {};           ///< rows are read for it, if it has features
+  Learned model = {};           ///< for which rows are read; nothing in it: for none
 
   std::uint64_t bytes() const;
+  bool is_for_model() const { return model.features > 0 || !model.tensors.empty(); }
 };
 
 /// The size of the blocks of a set of so many bytes: 4 KB to 4 MB, by which a large one has 2,000

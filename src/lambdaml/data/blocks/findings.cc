@@ -52,6 +52,9 @@ void Findings::add(const OfBlock& block, const Dataset& rows, bool fills, const 
   names = first ? rows.names : united({names, rows.names}, {what, what});
   if (names) features = std::max<std::uint64_t>(features, names->features.size());
   earlier(rows.labelled() ? labelled : unlabelled, block.block);
+  earlier(rows.weights.empty() ? unweighted : weighted, block.block);
+  const std::string text = rows.tensors.empty() ? "" : tensors_text(rows.tensor_shapes());
+  earlier(tensors, {{text, block.block}});
   targets |= !rows.targets.empty();
   if (fills && rows.names) add_sums(sums, rows);
 }
@@ -82,6 +85,9 @@ std::string Findings::to_json() const {
   if (names) all["names"] = names_text(*names);
   if (labelled) all["labelled"] = *labelled;
   if (unlabelled) all["unlabelled"] = *unlabelled;
+  if (weighted) all["weighted"] = *weighted;
+  if (unweighted) all["unweighted"] = *unweighted;
+  for (const auto& [shapes, block] : tensors) all["tensors"][shapes] = block;
   if (fault) all["fault"] = *fault;
   if (!not_lines.empty()) all["not_lines"] = list_of(not_lines);
   for (const auto& [name, sum] : sums) all["sums"][name] = {sum.sum, sum.count};
@@ -109,6 +115,9 @@ Findings Findings::from_json(std::string_view text, const std::string& what) {
     };
     out.labelled = optional("labelled");
     out.unlabelled = optional("unlabelled");
+    out.weighted = optional("weighted");
+    out.unweighted = optional("unweighted");
+    out.tensors = all.value("tensors", out.tensors);
     out.fault = optional("fault");
     out.not_lines = all.value("not_lines", out.not_lines);
     const json sums = all.value("sums", json::object());

@@ -39,7 +39,12 @@ struct Findings {
   std::shared_ptr<const Names> names;          ///< of all its rows; null if nothing has a name
   std::optional<std::uint64_t> labelled = {};  ///< the first block, in the set's order, whose rows
   std::optional<std::uint64_t> unlabelled = {};  ///< have labels or targets; or none
-  bool targets = false;                          ///< some are no whole numbers
+  std::optional<std::uint64_t> weighted = {};    ///< the same of the rows' weights
+  std::optional<std::uint64_t> unweighted = {};
+  /// The tensors_text() of its rows, one in a set that can be read, and the first block that has
+  /// such rows; empty for features.
+  std::map<std::string, std::uint64_t> tensors;
+  bool targets = false;                     ///< some are no whole numbers
   std::map<std::string, Sum> sums;          ///< of values by column, if missing ones are filled
   std::optional<std::uint64_t> fault = {};  ///< a block that cannot be read, the first by file
   std::vector<std::uint64_t> not_lines;     ///< files whose rows have line ends inside
@@ -68,6 +73,7 @@ struct Agreement {
   bool labelled = false;
   bool targets = false;
   Form form = Form::dense;
+  TensorShapes tensors = {};
   std::vector<std::uint64_t> part_rows = {};
   std::uint64_t id = 0;                       ///< of the set: see Manifest::id
   std::vector<std::uint64_t> checksums = {};  ///< of each file of the plan

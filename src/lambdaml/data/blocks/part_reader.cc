@@ -93,8 +93,19 @@ Agreement PartReader::agree(const std::vector<Findings>& all) const {
   return data::agree(all, plan_, parts_, source_);
 }
 
+void PartReader::require_possible(const Agreement& agreement) const {
+  // A dense form has no more columns than some of its rows' bytes say, and what a model knows.
+  const bool has_columns = agreement.form == Form::sparse ||
+                           agreement.features <= plan_.bytes() + plan_.model.features ||
+                           (agreement.names && !agreement.names->features.empty());
+  if (!has_columns || agreement.part_rows.size() != plan_.parts ||
+      agreement.checksums.size() != plan_.files.size())
+    fail(Code::data_corrupt, "what the workers have agreed on is of other data");
+}
+
 Dataset PartReader::rows(std::size_t part, const Agreement& agreement, const Findings& found) {
   std::vector<Dataset> out;
+  require_possible(agreement);
   const auto take = [&](const Piece& piece, const Dataset& rows) {
     const Block& block = parts_.blocks()[piece.block];
     const auto [first, last] = piece.rows_of(rows.rows(), block);

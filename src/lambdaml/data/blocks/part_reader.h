@@ -43,6 +43,8 @@ class PartReader {
     bool can_be_cut = true;
   };
   Read read(std::size_t block) const;
+  /// Throws data_corrupt for an agreement that cannot be of this plan.
+  void require_possible(const Agreement& agreement) const;
   /// Calls take(piece, read) for each piece of a part, in order; reads several blocks at a time.
   void each_piece(std::size_t part, const std::function<void(const Piece&, Read)>& take);
 

@@ -2,6 +2,7 @@
 #include "lambdaml/data/blocks/part_reader.h"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 #include <string>
 
@@ -14,6 +15,7 @@
 #include "lambdaml/data/source.h"
 #include "lambdaml/data/testing/test_util.h"
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/tensor/safetensors.h"
 
 namespace lambdaml::data {
 namespace {
@@ -37,6 +39,19 @@ class PartReading : public testing::Test {
   void TearDown() override { store_->clear(""); }
 
   void save(const std::string& key, std::string_view text) { store_->save(key, as_bytes(text)); }
+
+  /// A safetensors file of images from `first` on, of which every third is class 1.
+  void save_images(const std::string& key, std::size_t rows, std::size_t side, std::uint8_t first) {
+    std::vector<std::uint8_t> pixels(rows * side * side);
+    std::iota(pixels.begin(), pixels.end(), first);
+    std::vector<std::int64_t> labels(rows);
+    for (std::size_t r = 0; r < rows; ++r) labels[r] = r % 3 == 0;
+    tensor::SafetensorsWriter writer;
+    writer.add<std::uint8_t>("image", {rows, 1, side, side}, pixels);
+    writer.add<std::int64_t>("labels", {rows}, labels);
+    const Buffer bytes = writer.serialize();
+    store_->save(key, bytes);
+  }
 
   static Places at(const std::string& what) {
     return Places::parse("memory://part-reading/" + what);
@@ -77,7 +92,7 @@ class PartReading : public testing::Test {
 
   /// Blocks of many sizes, parts and processes in the files' order give what read() gives.
   void expect_as_read(const std::string& what) {
-    const Dataset whole = model_.features > 0
+    const Dataset whole = model_.features > 0 || !model_.tensors.empty()
                               ? read_for(model_, at(what), format_, 1, nullptr, options_)
                               : read(at(what), format_, 1, nullptr, options_);
     for (const std::uint64_t block_bytes : {7U, 64U, 1000U, 100000U})
@@ -195,6 +210,39 @@ TEST_F(PartReading, TestRowsAreReadForTheModel) {
   expect_as_read("test.csv");
   save("rows.csv", "height,colour,age\n1,blue,3\n4,red,6\n2,red,1\n5,red,5\n");
   expect_as_read("rows.csv");
+}
+
+TEST_F(PartReading, RowsHaveTheWeightsOfTheirColumn) {
+  options_.parse("weight_column", "height", "test");
+  save("days/1.csv", csv_rows(80));
+  save("days/2.csv", "label,height,age,colour\n1,2,3,blue\n2,4.5,6,red\n");
+  expect_as_read("days");
+  EXPECT_FALSE(read_together(plan("days", 2, 64), 2).parts[1].weights.empty());
+  // Rows for a model need none.
+  model_ = {read(at("days"), format_, 1, nullptr, options_).cols()};
+  save("test.csv", "label,age,colour\n1,3,blue\n2,6,red\n");
+  model_.names = read(at("days"), format_, 1, nullptr, options_).names;
+  expect_as_read("test.csv");
+}
+
+TEST_F(PartReading, TensorsAreReadFileByFile) {
+  save_images("images/0.safetensors", 7, 4, 0);
+  save_images("images/1.safetensors", 5, 4, 100);
+  expect_as_read("images");
+  const Together got = read_together(plan("images", 3, 1000), 2);
+  EXPECT_EQ(got.agreement.tensors.text(), "image: uint8 [1, 4, 4]");
+  model_ = {.tensors = got.agreement.tensors.inputs};
+  save_images("test.safetensors", 6, 4, 50);
+  expect_as_read("test.safetensors");
+}
+
+TEST_F(PartReading, FilesOfOneSetHaveTheSameTensors) {
+  save_images("images/0.safetensors", 7, 4, 0);
+  save_images("images/1.safetensors", 5, 3, 100);
+  EXPECT_THAT(error_of_reading(plan("images", 2, 1000)),
+              testing::AllOf(HasSubstr("0.safetensors"), HasSubstr("uint8 [1, 4, 4]"),
+                             HasSubstr("1.safetensors"), HasSubstr("uint8 [1, 3, 3]"),
+                             HasSubstr("--image-size")));
 }
 
 /// Row numbers do not depend on the number of parts, and a sorted file is mixed.

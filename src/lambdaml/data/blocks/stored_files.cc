@@ -9,6 +9,7 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/data/blocks/block_source.h"
 #include "lambdaml/data/files.h"
+#include "lambdaml/data/folder.h"
 #include "lambdaml/data/prepared.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/storage/registry.h"
@@ -39,8 +40,11 @@ std::vector<StoredFile> listed(const Files& files, const Uri& folder) {
   return out;
 }
 
-bool names_rows_of_arrays(const Uri& uri) {
-  return uri.name().starts_with('X') && uri.name().ends_with(".npy");
+/// Whether a file of that name has its labels in a file beside.
+bool has_labels_beside(const Uri& uri) {
+  return std::ranges::any_of(registry().entries(), [&](const Plugin& plugin) {
+    return plugin.labels_beside && !plugin.labels_beside(uri.name()).empty();
+  });
 }
 
 bool has_files_of_a_format(storage::Storage& store) {
@@ -49,14 +53,14 @@ bool has_files_of_a_format(storage::Storage& store) {
   });
 }
 
-std::optional<std::vector<StoredFile>> files_at(const Uri& uri) {
+std::optional<std::vector<StoredFile>> files_at(const Uri& uri, const Choice& choice) {
   if (const auto path = storage::local_file(uri)) {
     std::error_code error;
     if (std::filesystem::exists(*path, error) && !std::filesystem::is_regular_file(*path, error) &&
         !std::filesystem::is_directory(*path, error))
       return {};
   }
-  if (names_rows_of_arrays(uri)) return {};
+  if (has_labels_beside(uri)) return {};
   if (!uri.name().empty()) {
     const Uri folder = uri.parent();
     const storage::Object object = storage::open_object(uri);
@@ -67,7 +71,7 @@ std::optional<std::vector<StoredFile>> files_at(const Uri& uri) {
   }
   const std::shared_ptr<storage::Storage> store = storage::open(uri);
   if (store->exists("X.npy") || load_manifest(*store) || has_files_of_a_format(*store) ||
-      !bare_parts(*store).empty())
+      !bare_parts(*store).empty() || is_set_of_folder(uri, choice.plugin))
     return {};
   const Files files = files_of_folder(uri);
   if (files.entries.empty())
@@ -78,10 +82,11 @@ std::optional<std::vector<StoredFile>> files_at(const Uri& uri) {
 
 }  // namespace
 
-std::optional<std::vector<StoredFile>> stored_files(const Places& places) {
+std::optional<std::vector<StoredFile>> stored_files(const Places& places, std::string_view format) {
+  const Choice choice = choose_format(format);
   std::vector<StoredFile> out;
   for (const Uri& uri : places.uris) {
-    std::optional<std::vector<StoredFile>> files = files_at(uri);
+    std::optional<std::vector<StoredFile>> files = files_at(uri, choice);
     if (!files) return {};
     std::ranges::move(*files, std::back_inserter(out));
   }

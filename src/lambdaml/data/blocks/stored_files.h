@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lambdaml/data/blocks/blocks.h"
@@ -12,9 +13,11 @@ namespace lambdaml::data {
 /// The files of a data set and their sizes, found without reading them, in the order in which
 /// data::read() reads them: one file, several, a pattern, or a folder of files. nullopt for what
 /// needs more than its files one by one: a prepared set, parts `{i}_{n}`, rows and labels in two
-/// files, a pipe. One LIST per place, and some requests to tell what it is. Throws not_found, and
-/// what data::read() throws of the names of files.
-std::optional<std::vector<StoredFile>> stored_files(const Places& places);
+/// files, a folder that is one set by the rules of a format (images in folders by class), a pipe.
+/// `format` is a value of --format. Some LISTs per place, and some requests to tell what it is.
+/// Throws not_found, and what data::read() throws of the names of files.
+std::optional<std::vector<StoredFile>> stored_files(const Places& places,
+                                                    std::string_view format = "auto");
 
 /// Reads the heads of the files: completes `plan`, whose files, options and model are set, by the
 /// format, by which files can be cut, and by the first file with rows. 4 KB of each file, and 256
