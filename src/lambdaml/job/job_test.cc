@@ -193,12 +193,16 @@ TEST(Job, CostsWhatTheMemoryOfItsFunctionsDoes) {
   options.parse("channel", "memory://job-test", "test");
   data::Manifest data;
   data.part_rows = {10};
-  const auto dollars = [&](std::uint64_t memory_mb) {
+  const auto stats_of = [](double seconds, std::uint64_t memory_mb) {
     WorkerStats stats;
-    stats.run_s = 100;
+    stats.run_s = seconds;
     stats.invocations = 1;
     stats.memory_mb = memory_mb;
-    nlohmann::json report = stats.to_json();
+    stats.usage["s3"].put = {.requests = 1000, .bytes = 0};
+    return stats.to_json();
+  };
+  const auto cost = [&](std::uint64_t memory_mb, const std::vector<std::string>& preparing = {}) {
+    nlohmann::json report = stats_of(100, memory_mb);
     for (const char* name : {"train", "valid", "test"}) report[name] = {0.5, 10, 5};
     report["rounds"] = report["epochs"] = 1;
     report["ended_by"] = "epochs";
@@ -207,14 +211,25 @@ TEST(Job, CostsWhatTheMemoryOfItsFunctionsDoes) {
                                                .job_id = "job",
                                                .data = data,
                                                .reports = reports,
+                                               .preparing = preparing,
                                                .trigger_usage = {},
                                                .wall_s = 1,
                                                .model_path = {}});
-    return summary["cost"]["functions_usd"].get<double>();
+    return summary["cost"];
+  };
+  const auto dollars = [&](std::uint64_t memory_mb) {
+    return cost(memory_mb)["functions_usd"].get<double>();
   };
   const double request = cost::Prices::current().of_function("lambda", 0, 0, "");
   EXPECT_NEAR((dollars(3538) - request) / (dollars(1769) - request), 2, 1e-9);
   EXPECT_EQ(dollars(0), dollars(1769));  // unknown: the option, by default 1,769
+
+  // Functions that read the data for the job are paid for, too.
+  const nlohmann::json alone = cost(1769);
+  const nlohmann::json with_three =
+      cost(1769, std::vector<std::string>(3, stats_of(100, 1769).dump()));
+  for (const char* part : {"functions_usd", "requests_usd"})
+    EXPECT_NEAR(with_three[part].get<double>() / alone[part].get<double>(), 4, 1e-9) << part;
 }
 
 TEST(Job, PatienceNeedsRowsToJudgeByAndWorkersThatWait) {

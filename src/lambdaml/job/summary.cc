@@ -59,6 +59,19 @@ void add_class_rows(const json& report, Sums& sums) {
   sums.loss_is_log_loss = report.value("loss_is_log_loss", false);
 }
 
+double dollars_of_function(const WorkerStats& stats, const JobEnd& end, const cost::Prices& prices,
+                           const std::string& region) {
+  // The memory that the function has, where it says so: it may be deployed with other memory than
+  // the option names.
+  const double memory_mb = stats.memory_mb > 0
+                               ? static_cast<double>(stats.memory_mb)
+                               : static_cast<double>(end.options.integer("memory_mb"));
+  const std::string& billed_as = faas::registry().get(end.options.text("platform")).billed_as;
+  return prices.of_function(billed_as, stats.run_s, memory_mb, region) +
+         static_cast<double>(stats.invocations - 1) *
+             prices.of_function(billed_as, 0, memory_mb, region);
+}
+
 /// Throws json::exception for a report that is none.
 void add_report(const std::string& text, const JobEnd& end, const cost::Prices& prices,
                 const std::string& region, Sums& sums) {
@@ -68,15 +81,7 @@ void add_report(const std::string& text, const JobEnd& end, const cost::Prices& 
   sums.test += totals_from(report.at("test"));
   const WorkerStats stats = WorkerStats::from_json(report);
   sums.stats += stats;
-  // The memory that the function has, where it says so: it may be deployed with other memory than
-  // the option names.
-  const double memory_mb = stats.memory_mb > 0
-                               ? static_cast<double>(stats.memory_mb)
-                               : static_cast<double>(end.options.integer("memory_mb"));
-  const std::string& billed_as = faas::registry().get(end.options.text("platform")).billed_as;
-  sums.functions_usd += prices.of_function(billed_as, stats.run_s, memory_mb, region) +
-                        static_cast<double>(stats.invocations - 1) *
-                            prices.of_function(billed_as, 0, memory_mb, region);
+  sums.functions_usd += dollars_of_function(stats, end, prices, region);
   sums.rounds = std::max(sums.rounds, report.at("rounds").get<std::uint64_t>());
   sums.epochs = std::max(sums.epochs, report.at("epochs").get<std::uint64_t>());
   sums.best_epoch = std::max(sums.best_epoch, report.value("best_epoch", std::uint64_t{0}));
@@ -99,12 +104,22 @@ ordered_json summary_of(const JobEnd& end) {
   const cost::Prices prices = cost::Prices::current();
   const std::string region = prices.priced_region(faas::own_region());
   Sums sums;
-  for (const std::string& text : end.reports) try {
-      add_report(text, end, prices, region, sums);
-    } catch (const json::exception&) {
-      fail(Code::data_corrupt, "job {}: '{}' is not what a worker says in the end", end.job_id,
-           printable(text, 60));
-    }
+  cost::UsageByStore usage = end.trigger_usage;
+  const auto add_each = [&](std::span<const std::string> reports, const auto& add) {
+    for (const std::string& text : reports) try {
+        add(text);
+      } catch (const json::exception&) {
+        fail(Code::data_corrupt, "job {}: '{}' is not what a worker says in the end", end.job_id,
+             printable(text, 60));
+      }
+  };
+  add_each(end.reports,
+           [&](const std::string& text) { add_report(text, end, prices, region, sums); });
+  add_each(end.preparing, [&](const std::string& text) {
+    const WorkerStats stats = WorkerStats::from_json(parse_json(text));
+    sums.functions_usd += dollars_of_function(stats, end, prices, region);
+    cost::add(usage, stats.usage);
+  });
   ordered_json summary{{"job_id", end.job_id}};
   for (const char* name : {"model", "optim", "sync_mode"}) summary[name] = end.options.text(name);
   summary["channel"] = Uri::parse(end.options.text("channel")).display();
@@ -131,7 +146,6 @@ ordered_json summary_of(const JobEnd& end) {
   summary["comm_s"] = sums.stats.comm_s / n;
   summary["invocations"] = sums.stats.invocations;
   summary["rounds"] = sums.rounds;
-  cost::UsageByStore usage = end.trigger_usage;
   cost::add(usage, sums.stats.usage);
   const cost::Cost cost{.functions = sums.functions_usd,
                         .requests = prices.of_requests(usage, region)};

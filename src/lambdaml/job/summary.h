@@ -19,14 +19,18 @@ struct JobEnd {
   const std::string& job_id;
   const data::Manifest& data;
   std::span<const std::string> reports;  ///< each worker's final report, JSON
-  cost::UsageByStore trigger_usage;      ///< requests that the trigger itself made
+  /// Those of the functions that read the data for this job, if there were any: the statistics of
+  /// WorkerStats are used.
+  std::span<const std::string> preparing = {};
+  cost::UsageByStore trigger_usage;  ///< requests that the trigger itself made
   double wall_s = 0;
   std::filesystem::path model_path;
 };
 
 /// The job's results as one JSON object, for summary.json and `train --json`. Losses and accuracies
 /// are over the rows of all workers, times are means over the workers, and requests, bytes and
-/// dollars are sums. Throws data_corrupt for an invalid report.
+/// dollars are sums, of the functions that read the data too. Throws data_corrupt for an invalid
+/// report.
 nlohmann::ordered_json summary_of(const JobEnd& end);
 
 }  // namespace lambdaml::job

@@ -35,7 +35,7 @@ std::optional<std::vector<data::StoredFile>> files_for_functions(const data::Pla
                                                                  const Options& options) {
   const auto is_reached = [&](const Uri& uri) { return is_within_reach(options, uri.text()); };
   if (names_labels_file(options) || !std::ranges::all_of(places.uris, is_reached)) return {};
-  return data::stored_files(places);
+  return data::stored_files(places, options.text("format"));
 }
 
 class PreparationJob {
@@ -157,24 +157,25 @@ class PreparationJob {
   PreparedData finish(const data::BlockPlan& plan, const data::Agreement& agreement,
                       const std::vector<std::string>& reports) {
     PreparedData out;
-    out.workers = static_cast<std::uint32_t>(reports.size());
     data::Manifest& manifest = out.manifest;
     manifest.format = wanted_.as;
     manifest.features = agreement.features;
     manifest.sparse = agreement.form == data::Form::sparse;
     manifest.targets = agreement.targets;
     manifest.names = agreement.names;
+    manifest.tensors = agreement.tensors;
     manifest.in_order = true;
     manifest.id = agreement.id;
     const std::vector<data::SavedPart> parts = job::saved_parts(reports, wanted_.parts);
     double weights = 0;
     for (const data::SavedPart& part : parts) weights += part.weights;
-    if (wanted_.model.features == 0)
+    if (!plan.is_for_model())
       data::require_weights(data::WeightColumn(options_), weights > 0, wanted_.places.display());
     data::save_manifest(*parts_store(), manifest, parts);
     for (std::size_t i = 0; i < plan.files.size(); ++i)
       out.files.push_back(
           {plan.files[i].display(), {plan.files[i].bytes, agreement.checksums.at(i)}});
+    out.reports = reports;
     return out;
   }
 

@@ -24,7 +24,7 @@ struct Preparation {
   data::Places places;
   std::size_t parts = 1;
   std::size_t workers = 1;
-  data::Learned model = {};                ///< for which rows are read, if it has features
+  data::Learned model = {};                ///< for which rows are read; nothing in it: none
   std::optional<std::uint64_t> seed = {};  ///< of the order of blocks; nullopt: as in the files
   std::string to = {};       ///< the store of the parts; empty: the channel of the job `for_job`
   std::string for_job = {};  ///< the id of the job that the parts are for
@@ -34,8 +34,8 @@ struct Preparation {
 
 struct PreparedData {
   data::Manifest manifest;
-  std::vector<data::SourceFile> files;  ///< what was read
-  std::uint32_t workers = 0;
+  std::vector<data::SourceFile> files;    ///< what was read
+  std::vector<std::string> reports = {};  ///< of its workers, JSON: see job::JobEnd::preparing
 };
 
 /// The total size of the data if functions can prepare them: files that are read one by one, within

@@ -341,6 +341,7 @@ class Run {
                                                       .job_id = folder_.job_id(),
                                                       .data = staged.data,
                                                       .reports = reports,
+                                                      .preparing = staged.preparing,
                                                       .trigger_usage = stores_.usage(),
                                                       .wall_s = wall.seconds(),
                                                       .model_path = folder_.model_path()});

@@ -200,6 +200,7 @@ class Staging {
   }
   data::Manifest taken(PreparedData made) {
     std::ranges::move(made.files, std::back_inserter(out_.files));
+    std::ranges::move(made.reports, std::back_inserter(out_.preparing));
     return std::move(made.manifest);
   }
 

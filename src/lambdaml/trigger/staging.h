@@ -32,6 +32,7 @@ struct StagedData {
   std::optional<job::ModelFile> init;        ///< the model to start from, staged too
   /// All files read here that have no checksum: they must be unchanged when the job is resumed.
   std::vector<data::SourceFile> files;
+  std::vector<std::string> preparing;  ///< reports of the functions that read the data
   /// Those in memory that the workers, threads of this process, use in place.
   std::vector<std::unique_ptr<data::SharedRows>> shared;
 };
