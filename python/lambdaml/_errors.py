@@ -119,24 +119,7 @@ class Internal(Error, RuntimeError):
     code = "internal"
 
 
-_BY_CODE = {
-    error.code: error
-    for error in (
-        InvalidArgument,
-        NotFound,
-        AlreadyExists,
-        DataCorrupt,
-        PermissionDenied,
-        ResourceExhausted,
-        Unavailable,
-        DeadlineExceeded,
-        WorkersLost,
-        Diverged,
-        LimitReached,
-        Cancelled,
-        Internal,
-    )
-}
+_BY_CODE = {error.code: error for error in Error.__subclasses__()}
 
 # The engine speaks of data in memory by a name that no user gave.
 _IN_MEMORY = re.compile(r"memory://(data|test)(?=[: ])")

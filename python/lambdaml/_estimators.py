@@ -28,16 +28,21 @@ from sklearn.utils.validation import _check_sample_weight
 
 from . import _lambdaml, _options
 
-# Checkpoints help nobody: the data are in memory.
+# Checkpoints are of no use: a fit is not resumed.
 _NEVER = 10**9
 
 
-def names_nearest(init):
-    """Makes an `__init__` name the nearest parameter to an unknown one."""
+def keeps_parameters(init):
+    """Makes an `__init__` without a body keep its arguments as attributes of their names.
+
+    An `__init__` of scikit-learn's estimators does nothing else. An unknown argument is answered with the
+    nearest parameter.
+    """
+    signature = inspect.signature(init)
+    known = list(signature.parameters)[1:]
 
     @functools.wraps(init)
     def wrapped(self, *args, **parameters):
-        known = list(inspect.signature(init).parameters)[1:]
         for name in parameters:
             if name not in known:
                 import difflib
@@ -46,6 +51,10 @@ def names_nearest(init):
                 hint = f", did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}"
                 raise TypeError(f"{type(self).__name__} has no parameter '{name}'{hint}")
         init(self, *args, **parameters)
+        given = signature.bind(self, *args, **parameters)
+        given.apply_defaults()
+        for name in known:
+            setattr(self, name, given.arguments[name])
 
     return wrapped
 
@@ -54,7 +63,7 @@ class Estimator(BaseEstimator):
     """Base of the estimators: `workers`, `channel`, `platform` and `function` say where they are fitted."""
 
     def _train(self, dataset, **options):
-        """Runs a job on all rows; returns the engine's model, and the summary."""
+        """Runs a job on all rows; returns the model's parameters by name, and the summary."""
         platform = self.platform or "threads"
         channel = self.channel or ("memory" if platform == "threads" else None)
         folder = tempfile.mkdtemp(prefix="lambdaml-")
@@ -79,8 +88,8 @@ class Estimator(BaseEstimator):
             )
             from ._run import Run
 
-            run = Run(job, data=dataset, progress=bool(getattr(self, "verbose", 0)), warns=False).wait()
-            model = _lambdaml.read_model(run.folder)
+            run = Run(job, data=dataset, progress=bool(self.verbose), warns=False).wait()
+            parameters = run.model.parameters
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         if run.summary["ended_by"] == "epochs":
@@ -90,7 +99,6 @@ class Estimator(BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        parameters = {name: numpy.asarray(values) for name, values in model.parameters().items()}
         return parameters, run.summary
 
     def _positive(self, name):

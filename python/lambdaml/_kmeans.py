@@ -8,7 +8,7 @@ from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_is_fitted
 
 from ._dataset import engine_dataset
-from ._estimators import Estimator, dtype_of, names_nearest, validate_data
+from ._estimators import Estimator, dtype_of, keeps_parameters, validate_data
 
 
 class KMeans(TransformerMixin, ClusterMixin, Estimator):
@@ -17,6 +17,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):
     Parameters
     ----------
     n_clusters : int
+        From 1 to the number of rows.
     init : {"k-means++"}
     n_init : int or "auto"
         Starts that are tried; the one with the smallest inertia is the result. "auto" is one.
@@ -34,10 +35,11 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):
     cluster_centers_ : ndarray of shape (n_clusters, n_features)
     labels_ : ndarray of shape (rows,)
     inertia_ : float
+        The sum of the squared distances of the rows to their centers.
     n_iter_ : int
     """
 
-    @names_nearest
+    @keeps_parameters
     def __init__(
         self,
         n_clusters=8,
@@ -53,24 +55,25 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):
         platform=None,
         function=None,
     ):
-        self.n_clusters = n_clusters
-        self.init = init
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.random_state = random_state
-        self.verbose = verbose
-        self.workers = workers
-        self.channel = channel
-        self.platform = platform
-        self.function = function
+        pass
 
     def fit(self, X, y=None):
         """Finds the clusters of all rows.
 
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (rows, features)
+        y : None
+            Has no effect.
+
         Returns
         -------
         KMeans
+
+        Raises
+        ------
+        ValueError, lambdaml.Error
+            As of :meth:`LogisticRegression.fit`.
         """
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype="numeric")
         if not isinstance(self.init, str) or self.init != "k-means++":

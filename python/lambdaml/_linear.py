@@ -9,8 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._dataset import engine_dataset
-from ._estimators import Estimator, checked_weights, dtype_of, names_nearest, validate_data
-
+from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters, validate_data
 
 # Parameters of which L-BFGS remembers many steps: 80 MB in all.
 _FEW = 100_000
@@ -105,9 +104,9 @@ class LogisticRegression(_Classifier):
     ----------
     penalty : {"l2", "l1", "elasticnet", None}
     C : float
-        Inverse of the strength of the penalty.
+        Inverse of the strength of the penalty, above 0.
     l1_ratio : float or None
-        The share of the L1 penalty in "elasticnet".
+        The share of the L1 penalty in "elasticnet", from 0 to 1.
     tol : float
         Smaller is closer to the optimum.
     fit_intercept : bool
@@ -125,7 +124,7 @@ class LogisticRegression(_Classifier):
     platform : {"threads", "local", "aws"}, optional
         Where workers run: by default as threads, which use the rows in place.
     function : str, optional
-        The deployed function, for the platform aws.
+        The deployed function, for the platform aws, which needs a channel that the function reaches.
 
     Attributes
     ----------
@@ -143,7 +142,7 @@ class LogisticRegression(_Classifier):
     array([0, 1])
     """
 
-    @names_nearest
+    @keeps_parameters
     def __init__(
         self,
         penalty="l2",
@@ -161,19 +160,7 @@ class LogisticRegression(_Classifier):
         platform=None,
         function=None,
     ):
-        self.penalty = penalty
-        self.C = C
-        self.l1_ratio = l1_ratio
-        self.tol = tol
-        self.fit_intercept = fit_intercept
-        self.class_weight = class_weight
-        self.random_state = random_state
-        self.max_iter = max_iter
-        self.verbose = verbose
-        self.workers = workers
-        self.channel = channel
-        self.platform = platform
-        self.function = function
+        pass
 
     def fit(self, X, y, sample_weight=None):
         """Fits the model to all rows.
@@ -187,6 +174,13 @@ class LogisticRegression(_Classifier):
         Returns
         -------
         LogisticRegression
+
+        Raises
+        ------
+        ValueError
+            A parameter, X or y cannot be used; nothing was started.
+        lambdaml.Error
+            The job has failed, e.g. :class:`WorkersLost`.
         """
         shares = {None: (0.0, 0.0), "l2": (1.0, 0.0), "l1": (0.0, 1.0)}
         if self.penalty == "elasticnet":
@@ -244,7 +238,7 @@ class LinearSVC(_Classifier):
     n_iter_ : int
     """
 
-    @names_nearest
+    @keeps_parameters
     def __init__(
         self,
         penalty="l2",
@@ -263,20 +257,7 @@ class LinearSVC(_Classifier):
         platform=None,
         function=None,
     ):
-        self.penalty = penalty
-        self.loss = loss
-        self.C = C
-        self.tol = tol
-        self.fit_intercept = fit_intercept
-        self.intercept_scaling = intercept_scaling
-        self.class_weight = class_weight
-        self.random_state = random_state
-        self.max_iter = max_iter
-        self.verbose = verbose
-        self.workers = workers
-        self.channel = channel
-        self.platform = platform
-        self.function = function
+        pass
 
     def fit(self, X, y, sample_weight=None):
         """Fits the model to all rows: see :meth:`LogisticRegression.fit`."""
@@ -293,7 +274,26 @@ class LinearSVC(_Classifier):
 
 
 class _Regressor(RegressorMixin, _Linear):
-    def _fit(self, X, y, sample_weight, penalties):
+    @keeps_parameters
+    def __init__(
+        self,
+        alpha=1.0,
+        *,
+        fit_intercept=True,
+        max_iter=1000,
+        tol=1e-4,
+        random_state=None,
+        verbose=0,
+        workers=1,
+        channel=None,
+        platform=None,
+        function=None,
+    ):
+        pass
+
+    def fit(self, X, y, sample_weight=None):
+        """Fits the model to all rows: see :meth:`LogisticRegression.fit`."""
+        alpha = self._number("alpha")
         X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype="numeric", y_numeric=True)
         weights = checked_weights(sample_weight, X)
         y = numpy.asarray(y, dtype=numpy.float64)
@@ -301,11 +301,12 @@ class _Regressor(RegressorMixin, _Linear):
         mean = float(numpy.average(y, weights=weights)) if self.fit_intercept else 0.0
         dataset = engine_dataset(X, targets=y - mean, weights=weights)
         parameters, summary = self._train(
-            dataset, model="linear", **self._options(X.shape[1], **penalties(_total(X, weights)))
+            dataset, model="linear", **self._options(X.shape[1], **self._penalties(alpha, _total(X, weights)))
         )
         self.coef_ = parameters["weight"][0].astype(dtype_of(X))
         self.intercept_ = float(parameters["bias"][0]) + mean if self.fit_intercept else 0.0
-        return summary["epochs"]
+        self.n_iter_ = summary["epochs"]
+        return self
 
     def predict(self, X):
         """The number that the model predicts for each row.
@@ -323,6 +324,7 @@ class Ridge(_Regressor):
     Parameters
     ----------
     alpha : float
+        The strength of the penalty, from 0.
     fit_intercept, tol, max_iter, random_state, verbose
         As of :class:`LogisticRegression`.
     workers, channel, platform, function
@@ -335,37 +337,8 @@ class Ridge(_Regressor):
     n_iter_ : int
     """
 
-    @names_nearest
-    def __init__(
-        self,
-        alpha=1.0,
-        *,
-        fit_intercept=True,
-        max_iter=1000,
-        tol=1e-4,
-        random_state=None,
-        verbose=0,
-        workers=1,
-        channel=None,
-        platform=None,
-        function=None,
-    ):
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
-        self.max_iter = max_iter
-        self.tol = tol
-        self.random_state = random_state
-        self.verbose = verbose
-        self.workers = workers
-        self.channel = channel
-        self.platform = platform
-        self.function = function
-
-    def fit(self, X, y, sample_weight=None):
-        """Fits the model to all rows: see :meth:`LogisticRegression.fit`."""
-        alpha = self._number("alpha")
-        self.n_iter_ = self._fit(X, y, sample_weight, lambda total: {"l2": alpha / total})
-        return self
+    def _penalties(self, alpha, total):
+        return {"l2": alpha / total}  # the engine's objective is a mean
 
 
 class Lasso(_Regressor):
@@ -374,6 +347,7 @@ class Lasso(_Regressor):
     Parameters
     ----------
     alpha : float
+        The strength of the penalty, from 0.
     fit_intercept, tol, max_iter, random_state, verbose
         As of :class:`LogisticRegression`.
     workers, channel, platform, function
@@ -386,34 +360,5 @@ class Lasso(_Regressor):
     n_iter_ : int
     """
 
-    @names_nearest
-    def __init__(
-        self,
-        alpha=1.0,
-        *,
-        fit_intercept=True,
-        max_iter=1000,
-        tol=1e-4,
-        random_state=None,
-        verbose=0,
-        workers=1,
-        channel=None,
-        platform=None,
-        function=None,
-    ):
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
-        self.max_iter = max_iter
-        self.tol = tol
-        self.random_state = random_state
-        self.verbose = verbose
-        self.workers = workers
-        self.channel = channel
-        self.platform = platform
-        self.function = function
-
-    def fit(self, X, y, sample_weight=None):
-        """Fits the model to all rows: see :meth:`LogisticRegression.fit`."""
-        alpha = self._number("alpha")
-        self.n_iter_ = self._fit(X, y, sample_weight, lambda total: {"l1": alpha})
-        return self
+    def _penalties(self, alpha, total):
+        return {"l1": alpha}

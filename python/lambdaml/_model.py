@@ -27,8 +27,10 @@ class Model:
         facts = json.loads(engine.facts)
         self.name = facts["model"]
         self.n_features = facts["features"]
-        names = facts.get("label_names")
-        self.labels = [names[label] for label in facts["labels"]] if names else facts["labels"]
+        self._label_names = facts.get("label_names")
+        self.labels = facts["labels"]
+        if self._label_names:
+            self.labels = [self._label_names[label] for label in self.labels]
         self.feature_names = facts.get("feature_names") or None
         self.options = facts["options"]
         self.has_probabilities = facts["has_probabilities"]
@@ -76,13 +78,9 @@ class Model:
         table = self._table(X)
         if "label" not in table:
             return table["cluster" if "cluster" in table else "value"]
-        if self.labels and isinstance(self.labels[0], str):
-            return numpy.array(self._names)[table["label"]]
+        if self._label_names:
+            return numpy.array(self._label_names)[table["label"]]
         return table["label"]
-
-    @property
-    def _names(self):
-        return json.loads(self._engine.facts)["label_names"]
 
     def predict_proba(self, X):
         """The probability of each class for each row.

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -85,20 +84,20 @@ bool bit(const void* bits, std::int64_t i) {
 }
 
 /// The rows [begin, end) of a column of a chunk, counted from the beginning of its buffers.
-struct Stretch {
+struct Rows {
   const ArrowArray& column;
   std::int64_t begin, length;
 };
 
 /// Copies them to every `stride`-th of the numbers from `to` on.
 template <class Number>
-void copy_numbers(const Stretch& rows, float* to, std::size_t stride) {
+void copy_numbers(const Rows& rows, float* to, std::size_t stride) {
   const auto* from = static_cast<const Number*>(rows.column.buffers[1]) + rows.begin;
   for (std::int64_t i = 0; i < rows.length; ++i)
     to[static_cast<std::size_t>(i) * stride] = static_cast<float>(from[i]);
 }
 
-void copy_column(const ArrowSchema& schema, const Stretch& rows, float* to, std::size_t stride) {
+void copy_column(const ArrowSchema& schema, const Rows& rows, float* to, std::size_t stride) {
   const ArrowArray& column = rows.column;
   const std::string name = schema.name == nullptr ? "" : schema.name;
   const std::string_view format = schema.format;

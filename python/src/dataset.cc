@@ -4,7 +4,6 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -25,8 +24,8 @@ namespace py = pybind11;
 
 /// Rows that are converted at a time: few, so that columns that are far apart stay in the cache.
 constexpr std::size_t kBlock = 512;
-/// Values that are looked at in one piece.
-constexpr std::size_t kStretch = 1 << 16;
+/// Values that are checked in one piece.
+constexpr std::size_t kPiece = 1 << 16;
 
 bool is_finite(float value) {
   return (std::bit_cast<std::uint32_t>(value) & 0x7F800000U) != 0x7F800000U;
@@ -45,11 +44,11 @@ bool all_finite(std::span<const float> values) {
 }
 
 void require_finite(std::span<const float> values, const char* what) {
-  const std::size_t pieces = (values.size() + kStretch - 1) / kStretch;
+  const std::size_t pieces = (values.size() + kPiece - 1) / kPiece;
   std::atomic<bool> all = true;
   parallel_for(pieces, processors(), [&](std::size_t i) {
-    const std::size_t begin = i * kStretch;
-    if (!all_finite(values.subspan(begin, std::min(kStretch, values.size() - begin)))) all = false;
+    const std::size_t begin = i * kPiece;
+    if (!all_finite(values.subspan(begin, std::min(kPiece, values.size() - begin)))) all = false;
   });
   if (!all) fail_not_finite(what);
 }
@@ -274,9 +273,8 @@ void add_dataset(py::module_& module) {
   py::class_<Dataset>(module, "Dataset")
       .def_property_readonly("rows", [](const Dataset& d) { return d.rows().rows(); })
       .def_property_readonly("features", [](const Dataset& d) { return d.rows().cols(); })
-      .def_property_readonly("is_sparse",
-                             [](const Dataset& d) { return tensor::is_sparse(d.rows().features); })
       .def_property_readonly("names", names)
+      // For tests: whether the rows are used in place.
       .def_property_readonly("values_address", [](const Dataset& d) -> std::uintptr_t {
         return std::visit(
             [](const auto& view) {

@@ -1,7 +1,7 @@
 #include "gil.h"
 
 #include <atomic>
-#include <mutex>
+#include <thread>
 
 #include <pthread.h>
 #include <unistd.h>
@@ -14,16 +14,20 @@ namespace {
 std::atomic<int> g_at_work{0};
 std::atomic<bool> g_is_torn{false};
 
+/// Threads that are about to take Python's lock.
+std::atomic<int> g_returning{0};
+/// The thread that ends the interpreter; of no thread before that.
+std::atomic<std::thread::id> g_ending{};
+
+/// Runs in the child, whose only thread is the one that forked.
 void note_fork() {
   if (g_at_work > 0) g_is_torn = true;
+  g_returning = 0;
 }
 
-bool is_finalizing() {
-#if PY_VERSION_HEX >= 0x030D0000
-  return Py_IsFinalizing() != 0;
-#else
-  return _Py_IsFinalizing() != 0;
-#endif
+void arrive() {
+  --g_returning;
+  g_returning.notify_all();
 }
 
 }  // namespace
@@ -31,13 +35,28 @@ bool is_finalizing() {
 Unlocked::Unlocked() : state_(PyEval_SaveThread()) {}
 
 Unlocked::~Unlocked() {
-  while (is_finalizing()) ::pause();
+  ++g_returning;
+  // Counted first: either this thread sees that the interpreter ends, or stop_returns() waits for
+  // it.
+  const std::thread::id ending = g_ending;
+  if (ending != std::thread::id() && ending != std::this_thread::get_id()) {
+    arrive();
+    while (true) ::pause();
+  }
   PyEval_RestoreThread(state_);
+  arrive();
 }
 
+void stop_returns() {
+  g_ending = std::this_thread::get_id();
+  unlocked([] {
+    while (const int others = g_returning) g_returning.wait(others);
+  });
+}
+
+void watch_forks() { pthread_atfork(nullptr, nullptr, note_fork); }
+
 AtWork::AtWork() {
-  static std::once_flag once;
-  std::call_once(once, [] { pthread_atfork(nullptr, nullptr, note_fork); });
   require_whole_process();
   ++g_at_work;
 }

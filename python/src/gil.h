@@ -5,7 +5,8 @@
 namespace lambdaml::python {
 
 /// Releases Python's lock while C++ works. Unlike pybind11's, it does not return to an interpreter
-/// that is ending: Python would end the thread by unwinding it, which aborts the process.
+/// that is ending (see stop_returns()): Python would end the thread by unwinding it, which aborts
+/// the process.
 class Unlocked {
  public:
   Unlocked();
@@ -23,6 +24,14 @@ auto unlocked(Work&& work) {
   const Unlocked unlocked;
   return std::forward<Work>(work)();
 }
+
+/// From now on only the calling thread returns from Unlocked; others are stopped there for good. On
+/// return no other is on its way. For the thread that ends the interpreter, before it does; needs
+/// Python's lock, and releases it meanwhile.
+void stop_returns();
+
+/// To be called once, before any other function of this file: learns of forks.
+void watch_forks();
 
 /// Throws Error(unavailable) in a process that was forked while the engine worked in its parent:
 /// threads and locks of the parent are missing there.

@@ -213,6 +213,7 @@ void close() {
     all_jobs().erase(job);
     job->join();
   }
+  stop_returns();
 }
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;

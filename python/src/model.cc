@@ -1,15 +1,14 @@
 #include "model.h"
 
-#include <memory>
-#include <optional>
 #include <string>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include <nlohmann/json.hpp>
-#include <pybind11/stl.h>
 
 #include "dataset.h"
 #include "gil.h"
-#include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/data/align.h"
 #include "lambdaml/job/job_file.h"
@@ -91,13 +90,6 @@ Model read_model(const std::string& place) {
   return unlocked([&] { return Model(job::read_model(place)); });
 }
 
-Model model_from_bytes(const py::bytes& bytes) {
-  const AtWork at_work;
-  const std::string_view text = bytes;
-  const auto copy = std::make_shared<const Buffer>(as_bytes(text));
-  return unlocked([&] { return Model(job::model_from_bytes(copy, "the model")); });
-}
-
 }  // namespace
 
 void add_model(py::module_& module) {
@@ -107,7 +99,6 @@ void add_model(py::module_& module) {
       .def("predict", &Model::predict, py::arg("rows"), py::arg("probabilities") = false,
            py::arg("scores") = false);
   module.def("read_model", read_model, py::arg("place"));
-  module.def("model_from_bytes", model_from_bytes, py::arg("bytes"));
 }
 
 }  // namespace lambdaml::python

@@ -4,6 +4,7 @@
 
 namespace lambdaml::python {
 
+/// Trained models and their predictions.
 void add_model(pybind11::module_& module);
 
 }  // namespace lambdaml::python

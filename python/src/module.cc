@@ -1,16 +1,13 @@
 #include <string>
 
-#include <nlohmann/json.hpp>
 #include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
 
 #include "arrow.h"
 #include "dataset.h"
+#include "gil.h"
 #include "job.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
-#include "lambdaml/job/options.h"
 #include "lambdaml/worker/worker.h"
 #include "model.h"
 #include "store.h"
@@ -32,19 +29,6 @@ void raise(const Error& error) {
   PyErr_SetObject(py::type::of(exception).ptr(), exception.ptr());
 }
 
-std::string options_json() {
-  nlohmann::ordered_json out = nlohmann::ordered_json::array();
-  const Options options = job::job_options();
-  for (const Option& option : options.declared())
-    out.push_back({{"name", option.name},
-                   {"default", to_text(option.default_value)},
-                   {"help", option.help},
-                   {"unit", option.unit},
-                   {"choices", option.choices},
-                   {"aliases", option.aliases}});
-  return json_text(out);
-}
-
 }  // namespace
 
 PYBIND11_MODULE(_lambdaml, module) {
@@ -55,11 +39,11 @@ PYBIND11_MODULE(_lambdaml, module) {
       raise(error);
     }
   });
+  watch_forks();
   log::configure(log::Level::warning, log::Format::text);
   // For jobs whose workers are threads of this process.
   worker::register_handler();
   module.attr("version") = LAMBDAML_VERSION;
-  module.def("options", options_json);
   add_values(module);
   add_dataset(module);
   add_model(module);

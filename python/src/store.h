@@ -4,6 +4,7 @@
 
 namespace lambdaml::python {
 
+/// The engine's stores, by URI.
 void add_stores(pybind11::module_& module);
 
 }  // namespace lambdaml::python

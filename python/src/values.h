@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <numeric>
 #include <utility>
 #include <variant>
 #include <vector>

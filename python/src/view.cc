@@ -1,10 +1,8 @@
 #include "view.h"
 
 #include <string>
-#include <vector>
 
 #include <nlohmann/json.hpp>
-#include <pybind11/stl.h>
 
 #include "gil.h"
 #include "lambdaml/base/json.h"
@@ -34,10 +32,6 @@ std::uint32_t workers(const std::string& run) {
 std::string log(const std::string& run, std::uint32_t worker) {
   return with_job(run, [&](const JobView& job) { return job.log(worker); });
 }
-std::vector<std::string> list(const std::string& where) {
-  const AtWork at_work;
-  return unlocked([&] { return JobView::list(where); });
-}
 
 }  // namespace
 
@@ -47,7 +41,6 @@ void add_views(pybind11::module_& module) {
   module.def("stop", stop, py::arg("run"));
   module.def("workers", workers, py::arg("run"));
   module.def("log", log, py::arg("run"), py::arg("worker"));
-  module.def("list_runs", list, py::arg("where"));
 }
 
 }  // namespace lambdaml::python

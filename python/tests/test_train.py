@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+import matplotlib
 import numpy
 import pytest
 
@@ -56,6 +57,15 @@ def test_a_file_is_trained_as_by_the_command(higgs):
     assert again.status == "done"
     assert again.summary["train_loss"] == run.summary["train_loss"]
     assert len(again.epochs) == len(run.epochs)
+
+
+def test_a_run_is_drawn(higgs):
+    matplotlib.use("Agg")
+    run = lambdaml.train(data=higgs, model="lr", workers=2, optim="grad_avg", epochs=3)
+    curves, times, cost = run.plot().axes
+    assert {len(line.get_xdata()) for line in curves.lines} == {3}
+    assert len(times.patches) == 2 * 3
+    assert sum(bar.get_width() for bar in cost.patches) == pytest.approx(run.cost_usd, rel=1e-3)
 
 
 def test_jobs_are_dicts_or_files(higgs):
@@ -208,6 +218,22 @@ time.sleep(1.5)
 """
     done = run_python(code, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_daemon_threads_in_the_engine_do_not_abort_the_exit(run_python):
+    code = """
+import threading, time, lambdaml
+store = lambdaml.storage.open("memory://exit")
+def load():
+    while True:
+        store.load("a")
+for _ in range(8):
+    threading.Thread(target=load, daemon=True).start()
+time.sleep(0.1)
+"""
+    for _ in range(10):
+        done = run_python(code, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_fork_in_the_middle_of_a_job_is_an_error():
