@@ -79,9 +79,11 @@ tsan: ## the tests under the thread sanitizer
 	@cmake --preset tsan && cmake --build --preset tsan -j $(JOBS) && ctest --preset tsan -j $(JOBS)
 
 fmt: ## format the sources
+	@packages/install.sh dev
 	@git ls-files '*.cc' '*.h' | xargs clang-format -i
 
 tidy: ## run clang-tidy over the sources
+	@packages/install.sh build test dev
 	@cmake --preset dev >/dev/null
 	@git ls-files 'src/*.cc' | grep -v _test.cc | xargs clang-tidy -p build/dev --quiet
 

@@ -26,11 +26,10 @@ struct ReportArguments {
 /// Asks the desktop to show the page. The browser may outlive this command.
 void open_in_browser(const std::string& path) {
   constexpr double kSeconds = 10;
-  std::string quoted;
-  for (const char c : path) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  const CommandResult result = run_command(
-      fmt::format("command -v xdg-open && (setsid xdg-open '{}' >/dev/null 2>&1 &)", quoted),
-      kSeconds, 4096, "opening " + path);
+  const CommandResult result =
+      run_command(fmt::format("command -v xdg-open && (setsid xdg-open {} >/dev/null 2>&1 &)",
+                              quoted_for_shell(path)),
+                  kSeconds, 4096, "opening " + path);
   if (!result.succeeded())
     tell_line(fmt::format("opening {}: there is no xdg-open here; open it in a browser", path));
 }

@@ -342,6 +342,9 @@ TEST_F(Lambda, ThePackageRunsWithNothingButItself) {
                              " " + root + " && chmod -R u+rwX " + root + " && chmod 755 " + root +
                              "/bootstrap " + root + "/bin/lambdaml-worker " + root + "/lib/loader";
   ASSERT_EQ(std::system(unpack.c_str()), 0);
+  // Functions read compressed data.
+  for (const char* name : {"libbz2.so.1.0", "liblzma.so.5", "libzstd.so.1"})
+    EXPECT_TRUE(fs::exists(fs::path(root) / "lib" / name)) << name;
   // Nobody listens there: the worker says so, which it can only do when it runs.
   const std::string run =
       "env -i LAMBDA_TASK_ROOT=/ AWS_LAMBDA_RUNTIME_API=127.0.0.1:9 /usr/sbin/chroot " + root +

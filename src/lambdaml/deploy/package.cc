@@ -35,20 +35,16 @@ Buffer content_of(const fs::path& path) {
   return std::move(*bytes);
 }
 
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 /// The libraries that the loader itself finds for the program, by file name; it searches `first`
 /// before all other folders. nullopt if `first` is not empty and a symbol is missing with it.
 std::optional<std::map<std::string, fs::path>> libraries_of(const fs::path& program,
                                                             const std::string& loader,
                                                             const fs::path& first) {
-  std::string command = "LD_TRACE_LOADED_OBJECTS=1 LD_WARN=1 LD_BIND_NOW=1 " + quoted(loader);
-  if (!first.empty()) command += " --library-path " + quoted(fs::absolute(first).string());
-  command += " " + quoted(fs::absolute(program).string()) + " 2>&1";
+  std::string command =
+      "LD_TRACE_LOADED_OBJECTS=1 LD_WARN=1 LD_BIND_NOW=1 " + quoted_for_shell(loader);
+  if (!first.empty())
+    command += " --library-path " + quoted_for_shell(fs::absolute(first).string());
+  command += " " + quoted_for_shell(fs::absolute(program).string()) + " 2>&1";
   // A loader that misses something says so and fails, so its exit code says nothing more.
   const std::string what = fmt::format("packaging {}: asking {}", program.string(), loader);
   const CommandResult answer = run_command(command, kLoader_s, kMostOfLoader, what);
@@ -119,8 +115,10 @@ Package make_package(const PackageOptions& options) {
   if (!worker.loader.empty()) {
     entries["lib/loader"] = {content_of(worker.loader), true};
     std::map<std::string, fs::path> libraries = *libraries_of(options.worker, worker.loader, {});
-    // Images are decoded where their data set is prepared, and deep models need another package.
-    for (const char* soname : {soname::kCurl, soname::kMemcached, soname::kSsl})
+    // What unpacks data that functions read. Not what decodes images: deep models need another
+    // package (make_container()).
+    for (const char* soname : {soname::kBzip2, soname::kCurl, soname::kLzma, soname::kMemcached,
+                               soname::kSsl, soname::kZstd})
       libraries.merge(library_on_demand(soname, worker.loader, options.stand_ins));
     for (const auto& [name, path] : libraries) {
       entries["lib/" + name] = {content_of(path), false};
@@ -160,8 +158,9 @@ std::uint64_t make_container(const ContainerOptions& options) {
 # push it to ECR, and make the function from the image; the handler is the image's command.
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
-      ca-certificates libbz2-1.0 libcurl4 libfmt9 libhiredis0.14 liblzma5 libmemcached11 libpng16-16 \
-      libpugixml1v5 libssl3 libtorch1.13 libturbojpeg0 libxxhash0 libyaml-cpp0.7 libzip4 libzstd1 zlib1g && rm -rf /var/lib/apt/lists/*
+      ca-certificates libbz2-1.0 libcurl4 libfmt9 libhiredis0.14 liblzma5 libmemcached11 \
+      libpng16-16 libpugixml1v5 libssl3 libtorch1.13 libturbojpeg0 libxxhash0 libyaml-cpp0.7 \
+      libzip4 libzstd1 zlib1g && rm -rf /var/lib/apt/lists/*
 COPY bin/ /var/task/bin/
 # The handler is the command: lambdaml deploy --image URI --handler trigger
 ENTRYPOINT ["/var/task/bin/lambdaml-worker"]

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/json.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/model/reporting.h"
 
 namespace lambdaml::report {
 namespace {
@@ -67,6 +69,22 @@ Curves read_curves(std::string_view text, std::size_t most_rows) {
 ordered_json Curves::to_json() const {
   return {{"epochs", epochs},   {"every", every},     {"epoch", epoch},
           {"columns", columns}, {"seconds", seconds}, {"not_finite", not_finite}};
+}
+
+ordered_json metrics_json(const std::string& model) {
+  const model::Plugin* plugin = model::registry().find(model);
+  ordered_json out = ordered_json::array();
+  for (const model::ReportedMetric& metric :
+       plugin != nullptr ? model::reported_metrics(*plugin) : model::epoch_metrics()) {
+    out.push_back({{"name", metric.name},
+                   {"rows", model::name_of(metric.rows)},
+                   {"metric", metric.metric.name},
+                   {"help", metric.metric.help},
+                   {"higher_is_better", metric.metric.higher_is_better},
+                   {"first", metric.is_first},
+                   {"percent", metric.metric.notation == model::Notation::percent}});
+  }
+  return out;
 }
 
 }  // namespace lambdaml::report

@@ -30,4 +30,8 @@ struct Curves {
 /// Lines that are no record of an epoch are counted and skipped. Keeps about `most_rows` rows.
 Curves read_curves(std::string_view text, std::size_t most_rows);
 
+/// What is known of the metrics of this model (a plug-in's name; if unknown, of all models): a list
+/// of name, rows, metric, help and notation, in the order in which models declare them.
+nlohmann::ordered_json metrics_json(const std::string& model);
+
 }  // namespace lambdaml::report

@@ -8,6 +8,7 @@
 #include "lambdaml/base/clock.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/secrets.h"
+#include "lambdaml/report/options_part.h"
 #include "lambdaml/report/run_part.h"
 #include "lambdaml/report/search_part.h"
 #include "lambdaml/report/source.h"
@@ -17,6 +18,16 @@ namespace lambdaml::report {
 namespace {
 
 using nlohmann::ordered_json;
+
+/// False if that is unknown.
+bool rounds_wait_of(const Source& source) {
+  try {
+    const std::optional<Buffer> job = source.read("job.yaml");
+    return job && rounds_wait(options_of(*job));
+  } catch (const Error&) {
+    return false;
+  }
+}
 
 /// Masks the secrets in every text.
 void redact(ordered_json& value) {
@@ -46,7 +57,7 @@ ordered_json document_of(std::span<const std::string> places, const Request& req
 std::string trace_of(const std::string& place) {
   const Source source = Source::open(place);
   const std::optional<Buffer> text = source.read("workers.jsonl");
-  const Timelines timelines(text ? text->text() : "", rounds_wait(source));
+  const Timelines timelines(text ? text->text() : "", rounds_wait_of(source));
   if (timelines.empty())
     fail(Code::not_found,
          "trace of {}: it has no workers.jsonl: it has not ended, or is of an old version",

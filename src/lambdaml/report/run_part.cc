@@ -1,23 +1,17 @@
 #include "lambdaml/report/run_part.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
-#include "lambdaml/base/option_sets.h"
-#include "lambdaml/comm/registry.h"
 #include "lambdaml/cost/cost.h"
 #include "lambdaml/data/places.h"
-#include "lambdaml/job/job_file.h"
-#include "lambdaml/job/options.h"
 #include "lambdaml/job/running_cost.h"
-#include "lambdaml/model/registry.h"
-#include "lambdaml/model/reporting.h"
 #include "lambdaml/report/curves.h"
 #include "lambdaml/report/model_part.h"
+#include "lambdaml/report/options_part.h"
 #include "lambdaml/report/timeline.h"
 #include "lambdaml/storage/registry.h"
 #include "lambdaml/view/job_view.h"
@@ -76,9 +70,7 @@ class RunPart {
       return;
     }
     try {
-      Options options = job::job_options();
-      job::read_job_text(text->text(), "job.yaml", options);
-      options_ = options.without_passwords();
+      options_ = options_of(*text).without_passwords();
     } catch (const Error& error) {
       note("The options cannot be read ({}), as of a run of another version.", error.what());
       return;
@@ -132,7 +124,7 @@ class RunPart {
 
   Timelines worker_timelines() {
     const std::optional<Buffer> text = read("workers.jsonl");
-    Timelines timelines(text ? text->text() : "", rounds_wait(source_));
+    Timelines timelines(text ? text->text() : "", options_ && rounds_wait(*options_));
     if (timelines.damaged_lines() > 0)
       note("{} of the lines of workers.jsonl are damaged and are not shown.",
            timelines.damaged_lines());
@@ -151,14 +143,14 @@ class RunPart {
   /// Dollars until the end of each epoch: functions by their time, requests by the rounds.
   void add_dollars(const Curves& curves, const Timelines& timelines) {
     ordered_json out = curves.to_json();
-    const json cost = summary_.contains("cost") ? json(summary_["cost"]) : json::object();
-    const double before_s =
-        number_at(json(summary_), "startup_s") + number_at(json(summary_), "load_s");
+    const json summary(summary_);
+    const json cost = summary.value("cost", json::object());
+    const double before_s = number_at(summary, "startup_s") + number_at(summary, "load_s");
     std::vector<double> seconds, dollars;
     const auto rounds = curves.columns.find("rounds");
-    const double all_rounds = number_at(json(summary_), "rounds");
+    const double all_rounds = number_at(summary, "rounds");
     const double run_s =
-        timelines.mean_run_s() > 0 ? timelines.mean_run_s() : number_at(json(summary_), "wall_s");
+        timelines.mean_run_s() > 0 ? timelines.mean_run_s() : number_at(summary, "wall_s");
     std::optional<job::RunningCost> running;
     if (summary_.empty() && options_) try {
         running = job::running_cost(*options_, options_->integer("memory_mb"));
@@ -237,74 +229,7 @@ class RunPart {
   ordered_json summary_ = ordered_json::object();
 };
 
-/// For a POSIX shell.
-std::string quoted(const std::string& text) {
-  const bool is_plain = !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
-    return std::isalnum(c) != 0 ||
-           std::string_view("-_./:,=+@%").find(static_cast<char>(c)) != std::string_view::npos;
-  });
-  if (is_plain) return text;
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 }  // namespace
-
-bool rounds_wait(const Source& source) {
-  try {
-    const std::optional<Buffer> text = source.read("job.yaml");
-    if (!text) return false;
-    Options options = job::job_options();
-    job::read_job_text(text->text(), "job.yaml", options);
-    const comm::Plugin* pattern = comm::registry().find(options.text("sync_mode"));
-    return pattern != nullptr && pattern->bulk_synchronous;
-  } catch (const Error&) {
-    return false;
-  }
-}
-
-std::string command_of(const std::string& command, const Options& options) {
-  std::string out = "lambdaml " + command;
-  for (const Option& option : options.declared()) {
-    if (!is_changed(options, option.name) || option.name == "output") continue;
-    if (type_of(option) != OptionType::flag)
-      out += " " + flag_of(option.name) + " " + quoted(to_text(options.value(option.name)));
-    else if (options.flag(option.name))
-      out += " " + flag_of(option.name);
-    else
-      out += " --no-" + flag_of(option.name).substr(2);
-  }
-  return out;
-}
-
-ordered_json options_json(const Options& options) {
-  ordered_json rows = ordered_json::array();
-  for (const Option& option : options.declared()) {
-    ordered_json row{{"name", option.name}, {"value", to_text(options.value(option.name))}};
-    if (is_changed(options, option.name)) row["changed"] = true;
-    if (!option.unit.empty()) row["unit"] = option.unit;
-    row["help"] = option.help;
-    rows.push_back(std::move(row));
-  }
-  return rows;
-}
-
-ordered_json metrics_json(const std::string& model) {
-  const model::Plugin* plugin = model::registry().find(model);
-  ordered_json out = ordered_json::array();
-  for (const model::ReportedMetric& metric :
-       plugin != nullptr ? model::reported_metrics(*plugin) : model::epoch_metrics()) {
-    out.push_back({{"name", metric.name},
-                   {"rows", model::name_of(metric.rows)},
-                   {"metric", metric.metric.name},
-                   {"help", metric.metric.help},
-                   {"higher_is_better", metric.metric.higher_is_better},
-                   {"first", metric.is_first},
-                   {"percent", metric.metric.notation == model::Notation::percent}});
-  }
-  return out;
-}
 
 ordered_json run_json(const Source& source, const Request& request) {
   return RunPart(source, request).item();

@@ -12,7 +12,7 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/report/curves.h"
 #include "lambdaml/report/model_part.h"
-#include "lambdaml/report/run_part.h"
+#include "lambdaml/report/options_part.h"
 #include "lambdaml/tune/records.h"
 #include "lambdaml/tune/report.h"
 

@@ -22,6 +22,30 @@ constexpr std::array<const char*, 8> kStats{"startup_s",  "load_s",        "comp
                                             "comm_s",     "run_s",         "invocations",
                                             "bytes_sent", "bytes_received"};
 
+/// Seconds of a round, and how many rounds.
+using Times = std::vector<std::pair<double, std::uint64_t>>;
+
+/// How many rounds took how long, in bins of equal width on a logarithmic scale: rounds that wait
+/// for a retry are thousands of times slower than others.
+ordered_json histogram_json(const Times& times) {
+  double low = std::numeric_limits<double>::max(), high = 0;
+  for (const auto& [seconds, n] : times) {
+    low = std::min(low, std::max(seconds, 1e-6));
+    high = std::max(high, std::max(seconds, 1e-6));
+  }
+  constexpr std::size_t kBins = 40;
+  std::vector<double> edges;
+  std::vector<std::uint64_t> counts(kBins);
+  const double width = std::max(std::log(high / low), 1e-9) / kBins;
+  for (std::size_t i = 0; i <= kBins; ++i)
+    edges.push_back(low * std::exp(width * static_cast<double>(i)));
+  for (const auto& [seconds, n] : times) {
+    const double at = std::log(std::max(seconds, 1e-6) / low) / width;
+    counts[std::min(kBins - 1, static_cast<std::size_t>(std::max(0.0, at)))] += n;
+  }
+  return {{"edges_s", edges}, {"counts", counts}};
+}
+
 }  // namespace
 
 std::int64_t Timelines::Entry::busy_us() const {
@@ -251,7 +275,7 @@ ordered_json Timelines::rounds_json(std::size_t most_rows) const {
     double entries = 0;
   };
   std::vector<Row> rows((rounds + together - 1) / together);
-  std::vector<std::pair<double, std::uint64_t>> times;  ///< of a round, and how many rounds
+  Times times;
   for (const Worker& worker : workers_) {
     for (const Entry& entry : worker.entries) {
       if (entry.rounds == 0) continue;
@@ -284,23 +308,7 @@ ordered_json Timelines::rounds_json(std::size_t most_rows) const {
     const std::string name = kParts[p];
     out[name.substr(0, name.size() - 2) + "s"] = std::move(parts[p]);
   }
-  // Logarithmic bins: rounds that wait for a retry are thousands of times slower than others.
-  double low = std::numeric_limits<double>::max(), high = 0;
-  for (const auto& [seconds, n] : times) {
-    low = std::min(low, std::max(seconds, 1e-6));
-    high = std::max(high, std::max(seconds, 1e-6));
-  }
-  constexpr std::size_t kBins = 40;
-  std::vector<double> edges;
-  std::vector<std::uint64_t> counts(kBins);
-  const double width = std::max(std::log(high / low), 1e-9) / kBins;
-  for (std::size_t i = 0; i <= kBins; ++i)
-    edges.push_back(low * std::exp(width * static_cast<double>(i)));
-  for (const auto& [seconds, n] : times) {
-    const double at = std::log(std::max(seconds, 1e-6) / low) / width;
-    counts[std::min(kBins - 1, static_cast<std::size_t>(std::max(0.0, at)))] += n;
-  }
-  out["histogram"] = {{"edges_s", edges}, {"counts", counts}};
+  out["histogram"] = histogram_json(times);
   return out;
 }
 

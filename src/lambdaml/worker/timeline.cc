@@ -54,13 +54,13 @@ void Timeline::continue_from(const json& earlier) {
       invocations.push_back(
           {one.at("began_us").get<std::int64_t>(), one.at("load_us").get<std::int64_t>(),
            one.at("trained_us").get<std::int64_t>(), one.at("ended_us").get<std::int64_t>()});
-    if (invocations.size() >= kMostInvocations) invocations.resize(kMostInvocations - 1);
     sent_ms_ = earlier.at("sent_ms").get<std::int64_t>();
     // This machine's clock may be behind that of the earlier invocation.
     arrived_us_ = (origin_ms_ - origin_ms) * 1000;
     if (!invocations.empty()) arrived_us_ = std::max(arrived_us_, invocations.back().ended_us);
     origin_ms_ = origin_ms;
     last_us_ = arrived_us_;
+    if (invocations.size() >= kMostInvocations) invocations.resize(kMostInvocations - 1);
     invocations.push_back({.began_us = arrived_us_});
     invocations_ = std::move(invocations);
     entries_ = std::move(entries);

@@ -171,4 +171,10 @@ CommandResult run_command(const std::string& command, double timeout_s, std::siz
                            : result(End::killed, WTERMSIG(status));
 }
 
+std::string quoted_for_shell(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
 }  // namespace lambdaml

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 /// Running another program to its end for what it prints.
 namespace lambdaml {
@@ -28,5 +29,8 @@ struct CommandResult {
 /// interrupted meanwhile. Thread-safe.
 CommandResult run_command(const std::string& command, double timeout_s, std::size_t most_bytes,
                           const std::string& what);
+
+/// `text` as one word of a shell command, in quotes. Not for texts with a null byte.
+std::string quoted_for_shell(std::string_view text);
 
 }  // namespace lambdaml

@@ -51,6 +51,6 @@ function compareSections(items) {
   return [
     section("results", "Results", make("p", {class: "about"}, "What differs is marked; ★ is the best."), comparisonTable("Results", names, results)),
     section("curves", "Learning", curves),
-    section("options", "Options", rows.length ? comparisonTable(different.length ? "Options that differ" : "No options differ", names, different.length ? different : []) : null,
+    section("options", "Options", rows.length ? comparisonTable(different.length ? "Options that differ" : "No options differ", names, different) : null,
             same.length ? make("details", {}, make("summary", {}, `${same.length} options that are the same`), comparisonTable("The same in all", names, same)) : null)];
 }

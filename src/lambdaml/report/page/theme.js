@@ -12,17 +12,21 @@ const theme = {
     theme.redraw();
   },
   redraw() {
-    for (const one of theme.drawn) if (one.undo) { one.undo(); one.undo = one.draw() || (() => {}); }
+    for (const one of theme.drawn) if (one.undo) theme.draw(one);
   },
-  // draw() returns what undoes it.
+  draw(one) {
+    if (one.undo) one.undo();
+    one.undo = one.draw();
+  },
+  // draw() returns what undoes it. Returns what draws again, if it was drawn.
   whenVisible(element, draw) {
     const one = {element, draw, undo: null};
     theme.drawn.push(one);
     theme.observer.observe(element);
-    return () => { if (one.undo) { one.undo(); one.undo = one.draw() || (() => {}); } };
+    return () => { if (one.undo) theme.draw(one); };
   },
   drawAll() {
-    for (const one of theme.drawn) if (!one.undo) one.undo = one.draw() || (() => {});
+    for (const one of theme.drawn) if (!one.undo) theme.draw(one);
   },
   forgetAll() {
     for (const one of theme.drawn) { theme.observer.unobserve(one.element); if (one.undo) one.undo(); }
@@ -34,7 +38,7 @@ theme.observer = new IntersectionObserver((entries) => {
     if (!entry.isIntersecting) continue;
     const one = theme.drawn.find((other) => other.element === entry.target);
     theme.observer.unobserve(entry.target);
-    if (one && !one.undo) one.undo = one.draw() || (() => {});
+    if (one && !one.undo) theme.draw(one);
   }
 }, {rootMargin: "300px"});
 

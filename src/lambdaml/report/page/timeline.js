@@ -19,18 +19,18 @@ function piecesOf(worker) {
     if (to > from) { begin.push(from); end.push(to); phase.push(which); entry.push(of); }
   };
   let former_end = 0;
-  const starts = worker.invocations.map(([began, load, trained, ended]) => ({began, load, trained, ended}));
-  for (const one of starts) {
-    add(former_end, one.began, 0, -1);
-    add(Math.max(one.began, one.trained - one.load), one.trained, 1, -1);
-    former_end = Math.max(former_end, one.ended);
+  for (const [began, load, trained, ended] of worker.invocations) {
+    add(former_end, began, 0, -1);
+    add(Math.max(began, trained - load), trained, 1, -1);
+    former_end = Math.max(former_end, ended);
   }
-  const order = ["compute_us", "send_us", "wait_us", "receive_us", "checkpoint_us"];
+  // In the order of time: a checkpoint is saved before the round begins.
+  const order = ["checkpoint", "compute", "send", "wait", "receive"].map((name) =>
+      [phases.findIndex((phase) => phase.name === name), worker[name + "_us"]]);
   for (let i = 0; i < worker.begin_us.length; ++i) {
-    // A checkpoint is saved before the next round begins.
     let at = worker.begin_us[i];
-    for (const [p, name] of [[6, "checkpoint_us"], ...order.slice(0, 4).map((name, k) => [2 + k, name])]) {
-      const length = worker[name][i];
+    for (const [p, lengths] of order) {
+      const length = lengths[i];
       add(at, at + length, p, i);
       at += length;
     }
@@ -76,7 +76,7 @@ class Timeline {
     this.element = make("div", {class: "plot"}, this.canvas, this.tip, this.told);
     this.element.style.height = n * this.row_height + this.bottom + 8 + "px";
     this.listen();
-    this.redraw = theme.whenVisible(this.element, () => {
+    theme.whenVisible(this.element, () => {
       for (const row of this.rows) row.pieces = row.pieces || piecesOf(row.worker);
       this.colours = phases.map((phase) => rgb(theme.colour(phase.name)));
       this.size();

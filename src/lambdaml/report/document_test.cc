@@ -1,0 +1,88 @@
+#include "lambdaml/report/document.h"
+
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+
+namespace lambdaml::report {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+using testing::HasSubstr;
+using testing::Not;
+
+class ReportFiles : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / fmt::format("lambdaml-report-{}", ::getpid());
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  void write(const std::string& name, const std::string& text) const {
+    fs::create_directories((folder_ / name).parent_path());
+    write_file(folder_ / name, as_bytes(text));
+  }
+  ordered_json item() const {
+    const std::vector<std::string> places{folder_.string()};
+    return document_of(places, {})["items"][0];
+  }
+
+  fs::path folder_;
+};
+
+std::string notes_of(const ordered_json& item) { return item["notes"].dump(); }
+
+TEST_F(ReportFiles, OfARunThatIsHalfWrittenSayWhatIsMissing) {
+  write("metrics.jsonl", "{\"epoch\":1,\"train_loss\":0.5,\"compute_s\":1,\"comm_s\":1}\n{\"epo");
+  const ordered_json run = item();
+  EXPECT_EQ(run["curves"]["epoch"].size(), 1U);
+  EXPECT_THAT(notes_of(run), HasSubstr("no job.yaml"));
+  EXPECT_THAT(notes_of(run), HasSubstr("damaged"));
+  EXPECT_EQ(run["state"], "unknown");
+}
+
+TEST_F(ReportFiles, OfADamagedRunShowTheRest) {
+  write("summary.json", "{\"job_id\":");
+  write("job.yaml", "epochs: [");
+  write("workers.jsonl", "{\n");
+  write("model.safetensors", "nonsense");
+  const ordered_json run = item();
+  for (const char* name : {"summary.json", "options", "workers.jsonl", "model"})
+    EXPECT_THAT(notes_of(run), HasSubstr(name));
+}
+
+TEST_F(ReportFiles, ShowNoSecrets) {
+  write("job.yaml", "channel: redis://user:hunter2@host:6379\nepochs: 3\n");
+  write("summary.json", "{\"channel\":\"redis://user:hunter2@host:6379\",\"cost\":{}}");
+  EXPECT_THAT(item().dump(), Not(HasSubstr("hunter2")));
+}
+
+TEST_F(ReportFiles, OfNothingAreAnError) {
+  try {
+    item();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::not_found);
+  }
+}
+
+TEST_F(ReportFiles, CommandsRepeatTheOptionsThatWereChanged) {
+  write("job.yaml", "data: my data.csv\nepochs: 3\nkeep: true\noptim: grad_avg\n");
+  const auto command = item()["repeat"].get<std::string>();
+  EXPECT_THAT(command, HasSubstr("--data 'my data.csv'"));
+  EXPECT_THAT(command, HasSubstr("--epochs 3"));
+  EXPECT_THAT(command, HasSubstr("--keep"));
+}
+
+}  // namespace
+}  // namespace lambdaml::report
