@@ -79,6 +79,8 @@ class ModuleExamples : public Modules, public testing::WithParamInterface<Exampl
         train({example_path(".yaml"), "--data", data(), "--workers", std::to_string(workers),
                "--batch-size", std::to_string(batch / workers), "--epochs", epochs, "--valid-ratio",
                "0", "--no-shuffle", "--output", output});
+    // The other examples have two or four classes, or none.
+    EXPECT_EQ(summary.contains("train_accuracy_top5"), GetParam().name == "lenet");
     return losses_of(output);
   }
   std::vector<double> theirs(std::size_t batch, const std::string& epochs) const {

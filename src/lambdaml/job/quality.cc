@@ -62,12 +62,12 @@ bool has(const model::Plugin& plugin, std::string_view metric) {
 std::optional<std::string> constant_by_r2(const Outcome& outcome, const model::Plugin& plugin) {
   const auto metric = std::ranges::find(plugin.metrics, "r2", &model::Metric::name);
   if (metric == plugin.metrics.end()) return {};
-  const double r2 = metric->of(outcome.train);
-  if (r2 > 0) return {};
+  const std::optional<double> r2 = metric->of(outcome.train);
+  if (!r2 || *r2 > 0) return {};
   return fmt::format(
       "the model is no better than a constant one: its R² on the training rows is {:.4g}, and "
       "that of their mean 0; use --scale standard, a smaller --lr or more epochs",
-      r2);
+      *r2);
 }
 
 std::optional<std::string> not_converged(const Outcome& outcome) {

@@ -99,8 +99,6 @@ std::vector<data::TensorShape> DeepRows::inputs() const {
 
 data::TensorShape DeepRows::target() const { return target_; }
 
-bool DeepRows::takes_images() const { return made_.size() == 1 && made_[0].form == Form::image; }
-
 void DeepRows::set_normalization(const std::string& option) {
   learns_normalization_ = data::is_automatic(option);
   for (Made& made : made_)

@@ -52,7 +52,6 @@ class DeepRows {
   /// What prepare() gives, for one row.
   std::vector<data::TensorShape> inputs() const;
   data::TensorShape target() const;
-  bool takes_images() const;
 
   /// By the option `normalize`. Throws invalid_argument.
   void set_normalization(const std::string& option);

@@ -72,7 +72,9 @@ std::optional<std::int64_t> ignored_target(const Options& options) {
 std::vector<Metric> deep_metrics(Loss loss) {
   const auto mean_loss = [](const Totals& totals) { return totals.loss / totals.rows; };
   const auto accuracy = [](const Totals& totals) { return totals.correct / totals.rows; };
-  const auto among_five = [](const Totals& totals) { return totals.among_five / totals.rows; };
+  const auto among_five = [](const Totals& totals) {
+    return totals.among_five < 0 ? std::nullopt : std::optional(totals.among_five / totals.rows);
+  };
   const auto rmse = [](const Totals& totals) {
     return std::sqrt(totals.squared_error / totals.rows);
   };
@@ -90,7 +92,7 @@ std::vector<Metric> deep_metrics(Loss loss) {
                    .of = accuracy});
   if (loss == Loss::cross_entropy)
     out.push_back({.name = "accuracy_top5",
-                   .help = "share of the targets that are among the five best classes",
+                   .help = "share of the targets that are among the five best of more classes",
                    .higher_is_better = true,
                    .of = among_five,
                    .of_evaluation = true});

@@ -24,8 +24,8 @@ struct Metric {
   std::string name;  ///< snake_case
   std::string help;  ///< one sentence without a full stop
   bool higher_is_better = false;
-  /// The value for the totals of at least one row.
-  std::function<double(const Totals&)> of;
+  /// The value for the totals of at least one row; nullopt if it is undefined for them.
+  std::function<std::optional<double>(const Totals&)> of;
   bool of_evaluation = false;  ///< needs Model::evaluate(); not known of a training epoch
   Notation notation = Notation::fixed;
   int digits = 4;

@@ -86,8 +86,8 @@ struct Totals {
   double absolute_error = 0;   ///< Σ |error|
   double targets = 0;          ///< Σ y
   double squared_targets = 0;  ///< Σ y²
-  /// Only of evaluate(). Deep models: rows whose target is among the five best classes; Σ mean
-  /// squared error of a row's numbers.
+  /// Only of evaluate(). Deep models: rows whose target is among the five best of more classes, or
+  /// −1 a row if there are no more; Σ mean squared error of a row's numbers.
   double among_five = 0;
   double squared_error = 0;
   Totals& operator+=(const Totals& other) {

@@ -22,7 +22,7 @@ std::map<std::string, double> measured(const std::vector<float>& predicted,
     totals.squared_targets += target * target;
   }
   std::map<std::string, double> out;
-  for (const Metric& metric : regression_metrics()) out[metric.name] = metric.of(totals);
+  for (const Metric& metric : regression_metrics()) out[metric.name] = metric.of(totals).value();
   return out;
 }
 

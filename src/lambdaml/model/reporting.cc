@@ -67,7 +67,8 @@ void add_metrics(const Plugin& plugin, RowSet rows, const Totals& totals, bool e
   if (totals.rows <= 0) return;
   for (const ReportedMetric& reported : reported_metrics(plugin))
     if (reported.rows == rows && (evaluated || !reported.metric.of_evaluation))
-      values[reported.name] = reported.metric.of(totals);
+      if (const std::optional<double> value = reported.metric.of(totals))
+        values[reported.name] = *value;
 }
 
 }  // namespace lambdaml::model

@@ -39,7 +39,8 @@ const ReportedMetric* find(const std::vector<ReportedMetric>& metrics, std::stri
 /// For messages: "the metric NAME", "the metrics NAME, NAME".
 std::string describe_epoch_metrics(const Plugin& plugin);
 
-/// Adds the model's metrics for these rows under their names; none if the totals are of no row.
+/// Adds the model's metrics that are defined for these rows, under their names; none if the totals
+/// are of no row.
 /// `evaluated`: the totals are those of Model::evaluate().
 void add_metrics(const Plugin& plugin, RowSet rows, const Totals& totals, bool evaluated,
                  std::map<std::string, double>& values);

@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lambdaml/model/losses.h"
+
 /// The names under which jobs report what models declare: of models that are in no list.
 namespace lambdaml::model {
 namespace {
@@ -80,6 +82,20 @@ TEST(Reporting, ValuesFollowFromTotalsWhereThereAreRows) {
     add_metrics(with_labels(), rows, {}, true, values);
   add_metrics(mixture(), RowSet::valid, {.loss = 6, .rows = 4, .correct = 1}, true, values);
   EXPECT_THAT(values, IsEmpty());
+}
+
+TEST(Reporting, WhatIsUndefinedIsLeftOut) {
+  Plugin plugin = with_labels();
+  plugin.metrics = deep_metrics(Loss::cross_entropy);
+  std::map<std::string, double> values;
+  add_metrics(plugin, RowSet::valid, {.loss = 6, .rows = 4, .correct = 1, .among_five = 3}, true,
+              values);
+  EXPECT_EQ(values.at("valid_accuracy_top5"), 0.75);
+  values.clear();
+  // Of five classes, of which a target always is one.
+  add_metrics(plugin, RowSet::valid, {.loss = 6, .rows = 4, .correct = 1, .among_five = -4}, true,
+              values);
+  EXPECT_EQ(values, (std::map<std::string, double>{{"valid_loss", 1.5}, {"valid_accuracy", 0.25}}));
 }
 
 TEST(Reporting, NumbersAreShownAsTheMetricSays) {

@@ -38,7 +38,8 @@ std::vector<Value> values_of(const Quality& quality, const model::Plugin& plugin
         out.push_back({measure.name, *value});
   if (quality.totals && quality.totals->rows > 0)
     for (const model::Metric& metric : plugin.metrics)
-      out.push_back({metric.name, metric.of(*quality.totals)});
+      if (const std::optional<double> value = metric.of(*quality.totals))
+        out.push_back({metric.name, *value});
   return out;
 }
 

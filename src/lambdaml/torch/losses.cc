@@ -72,10 +72,12 @@ Scored score_classes(const at::Tensor& output, const model::Pass& pass,
   });
   const at::Tensor found = logits.detach();
   out.totals.correct = found.argmax(1).eq(target).sum().item<double>() / per_row;
-  if (purpose == Purpose::judge) {
-    const std::int64_t places = std::min<std::int64_t>(5, found.size(1));
-    const at::Tensor first = std::get<1>(found.topk(places, 1));
+  constexpr std::int64_t kFive = 5;
+  if (purpose == Purpose::judge && found.size(1) > kFive) {
+    const at::Tensor first = std::get<1>(found.topk(kFive, 1));
     out.totals.among_five = first.eq(target.unsqueeze(1)).sum().item<double>() / per_row;
+  } else if (purpose == Purpose::judge) {
+    out.totals.among_five = -out.totals.rows;
   }
   return out;
 }
