@@ -159,9 +159,11 @@ class KMeans final : public ExpectationModel {
     std::ranges::stable_sort(order, {}, [&](std::uint32_t i) { return own.classes[i]; });
     std::vector<double> sums(k_);
     parallel_for(k_, blocks_.limit(), [&](std::size_t c) {
-      const auto [begin, end] =
-          std::ranges::equal_range(order, static_cast<std::uint32_t>(c), {},
-                                   [&](std::uint32_t i) { return own.classes[i]; });
+      // Not equal_range(), whose result clang 14 does not compile with this standard library.
+      const auto cluster = [&](std::uint32_t i) { return own.classes[i]; };
+      const auto begin =
+          std::ranges::lower_bound(order, static_cast<std::uint32_t>(c), {}, cluster);
+      const auto end = std::ranges::upper_bound(order, static_cast<std::uint32_t>(c), {}, cluster);
       if (begin == end) return;
       // All centroids but this one.
       std::vector<float> others(parameters.begin(), parameters.end());
