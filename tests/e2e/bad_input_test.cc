@@ -24,6 +24,13 @@ void PrintTo(const BadCase& c, std::ostream* out) { *out << c.name; }
 
 const char* const kGood = "1 1:1 2:2\n0 1:2\n1 2:1\n0 1:3 2:1\n1 1:1\n0 2:2\n1 1:5\n0 1:1 2:9\n";
 
+/// Each with a label of its own.
+std::string numbered_rows(int n) {
+  std::string out;
+  for (int i = 1; i <= n; ++i) out += fmt::format("{} 1:{}\n", 3 * i, i);
+  return out;
+}
+
 class BadInput : public CliTest, public testing::WithParamInterface<BadCase> {};
 
 TEST_P(BadInput, GetsOneLineAndLeavesNothing) {
@@ -69,6 +76,16 @@ INSTANTIATE_TEST_SUITE_P(
                 std::string("\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b", 11),
                 {},
                 {"bad.libsvm"}},
+        BadCase{
+            "numbers_to_predict", numbered_rows(60), {}, {"60 different labels", "--model linear"}},
+        BadCase{"hinge_by_lbfgs",
+                kGood,
+                {"--model", "svm", "--loss", "hinge", "--optim", "lbfgs"},
+                {"lbfgs", "squared_hinge"}},
+        BadCase{"hinge_by_admm",
+                kGood,
+                {"--model", "svm", "--loss", "hinge", "--optim", "admm"},
+                {"admm", "squared_hinge"}},
         BadCase{"one_class", "1 1:1\n1 1:2\n1 1:3\n", {}, {"bad.libsvm", "class"}},
         BadCase{"merging_takes_more_than_the_memory",
                 "1 1:1\n0 60000000:1\n1 2:1\n0 3:1\n",

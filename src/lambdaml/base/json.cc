@@ -3,6 +3,7 @@
 #include <limits>
 #include <set>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -104,5 +105,17 @@ std::string json_text(const nlohmann::json& value, int indent) { return text_of(
 std::string json_text(const nlohmann::ordered_json& value, int indent) {
   return text_of(value, indent);
 }
+
+template <class T>
+T whole_number(const nlohmann::json& value) {
+  const bool is_whole =
+      value.is_number_unsigned()
+          ? std::in_range<T>(value.get<std::uint64_t>())
+          : value.is_number_integer() && std::in_range<T>(value.get<std::int64_t>());
+  if (!is_whole) throw nlohmann::json::type_error::create(302, "a whole number is needed", &value);
+  return value.get<T>();
+}
+template std::uint64_t whole_number(const nlohmann::json& value);
+template std::int64_t whole_number(const nlohmann::json& value);
 
 }  // namespace lambdaml

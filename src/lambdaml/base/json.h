@@ -23,6 +23,11 @@ nlohmann::json parse_json(std::string_view text);
 /// because each is compared with all before it.
 nlohmann::ordered_json parse_ordered_json(std::string_view text);
 
+/// The number, which must be whole and within the type: unlike nlohmann::json::get(), whose result
+/// for others is undefined. For std::uint64_t and std::int64_t. Throws json::type_error.
+template <class T = std::uint64_t>
+T whole_number(const nlohmann::json& value);
+
 /// The number in that member, or `absent` if there is no such member. Returns NaN for null or any
 /// non-number (JSON cannot represent NaN or infinity).
 double number_at(const nlohmann::json& object, const char* name, double absent = 0);

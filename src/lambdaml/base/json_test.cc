@@ -79,5 +79,16 @@ TEST(Json, TheNumberOfOrderedMembersIsBounded) {
   EXPECT_EQ(parse_json(text + R"(,"more":0})").size(), 10'001U);
 }
 
+TEST(Json, WholeNumbersAreWithinTheirType) {
+  EXPECT_EQ(whole_number(parse_json("18446744073709551615")), UINT64_MAX);
+  EXPECT_EQ(whole_number<std::int64_t>(parse_json("-9223372036854775808")), INT64_MIN);
+  EXPECT_EQ(whole_number(nlohmann::json(7)), 7U);
+  for (const char* text :
+       {"1.0", "1e3", "6e105", "-1", "18446744073709551616", "\"1\"", "null", "[]"})
+    EXPECT_THROW(whole_number(parse_json(text)), nlohmann::json::type_error) << text;
+  for (const char* text : {"9223372036854775808", "-9223372036854775809", "0.5"})
+    EXPECT_THROW(whole_number<std::int64_t>(parse_json(text)), nlohmann::json::type_error) << text;
+}
+
 }  // namespace
 }  // namespace lambdaml

@@ -64,7 +64,7 @@ Lease::Taken Lease::take(Deadline patience) {
         return Taken::finished;
       const bool lives = holder.is_object() && holder.contains("until_ms") &&
                          holder["until_ms"].is_number_integer() &&
-                         holder["until_ms"].get<std::int64_t>() > epoch_ms();
+                         whole_number<std::int64_t>(holder["until_ms"]) > epoch_ms();
       if (lives) break;
       ++number_;
     }

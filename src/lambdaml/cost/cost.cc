@@ -58,8 +58,8 @@ UsageByStore usage_from_json(const json& object) {
     for (const auto& [scheme, store] : object.items()) {
       Usage& used = out[scheme];
       for (const auto& [name, kind] : kKinds)
-        used.*kind = {store.at(name).at("requests").get<std::uint64_t>(),
-                      store.at(name).at("bytes").get<std::uint64_t>()};
+        used.*kind = {whole_number(store.at(name).at("requests")),
+                      whole_number(store.at(name).at("bytes"))};
       for (const auto& [name, units] : kUnits) used.*units = store.at(name).get<double>();
     }
   } catch (const json::exception& error) {

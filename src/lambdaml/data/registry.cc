@@ -38,8 +38,13 @@ Options options_of(const Plugin& plugin, const Options& given) {
   return with_values_of(plugin.options, given);
 }
 
-Choice choose_format(std::string_view format) {
-  if (format == "auto") return {};
+Choice choose_format(std::string_view format, const Options& options) {
+  if (format == "auto") {
+    for (const Plugin& plugin : registry().entries())
+      if (plugin.is_meant_by && plugin.is_meant_by(options_of(plugin, options)))
+        return {&plugin, Form::automatic};
+    return {};
+  }
   for (const Plugin& plugin : registry().entries()) {
     if (plugin.name == format) return {&plugin, Form::automatic};
     if (std::find(plugin.formats.begin(), plugin.formats.end(), format) == plugin.formats.end())

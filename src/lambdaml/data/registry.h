@@ -84,6 +84,8 @@ struct Plugin {
   /// are options of jobs and of every command that reads data. Files made by write() are read with
   /// the defaults.
   std::vector<Option> options = {};
+  /// Whether options say that files are of this format, when --format does not; else null.
+  std::function<bool(const Options& options)> is_meant_by = {};
   /// Its files have the weights of rows, so that write() keeps them and read() finds them without
   /// an option.
   bool holds_weights = false;
@@ -108,8 +110,9 @@ struct Choice {
   const Plugin* plugin = nullptr;  ///< null: the one that recognizes the bytes
   Form form = Form::automatic;
 };
-/// Throws invalid_argument for an unknown format.
-Choice choose_format(std::string_view format);
+/// With `auto`, the format that the options of formats are for, if there is one. Throws
+/// invalid_argument for an unknown format.
+Choice choose_format(std::string_view format, const Options& options);
 /// The chosen plug-in, otherwise the first that recognizes a file's first bytes (4,096 suffice).
 /// Throws data_corrupt, naming `what`, if none does or the file is of a known foreign format.
 const Plugin& plugin_for(Bytes bytes, const Choice& choice, const std::string& what);

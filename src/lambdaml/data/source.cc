@@ -278,7 +278,7 @@ std::vector<TensorShape> tensors_of(const Learned& model) {
 Dataset read_place(const Learned& model, const Uri& uri, std::string_view format,
                    std::size_t threads, std::vector<SourceFile>* sources,
                    const Options& format_options, bool is_of_several) {
-  const Choice choice = choose_format(format);
+  const Choice choice = choose_format(format, format_options);
   const ReadOptions options{.what = uri.display(),
                             .form = choice.form,
                             .threads = threads,
@@ -325,9 +325,9 @@ Dataset read_all(const Learned& model, const Places& places, std::string_view fo
     names.push_back(uri.display());
     if (!known.names) known.names = parts[0].names;
   }
-  return filled_by_means(
-      in_form(concatenate_named(std::move(parts), names), choose_format(format).form),
-      places.display());
+  return filled_by_means(in_form(concatenate_named(std::move(parts), names),
+                                 choose_format(format, format_options).form),
+                         places.display());
 }
 
 }  // namespace

@@ -42,19 +42,18 @@ data::BlockPlan block_plan_from_json(std::string_view text, const std::string& w
     const json all = parse_json(text);
     const auto folders = all.at("folders").get<std::vector<std::string>>();
     for (const json& file : all.at("files"))
-      plan.files.push_back({folders.at(file.at(0).get<std::size_t>()),
-                            file.at(1).get<std::string>(), file.at(2).get<std::uint64_t>(),
-                            file.at(3).get<bool>()});
-    all.at("first_with_rows").get_to(plan.first_with_rows);
-    all.at("block_bytes").get_to(plan.block_bytes);
-    all.at("parts").get_to(plan.parts);
+      plan.files.push_back({folders.at(whole_number(file.at(0))), file.at(1).get<std::string>(),
+                            whole_number(file.at(2)), file.at(3).get<bool>()});
+    plan.first_with_rows = whole_number(all.at("first_with_rows"));
+    plan.block_bytes = whole_number(all.at("block_bytes"));
+    plan.parts = whole_number(all.at("parts"));
     all.at("format").get_to(plan.format);
     plan.options = data::format_options();
     from_json(all.at("options"), what, plan.options);
-    all.at("features").get_to(plan.model.features);
+    plan.model.features = whole_number(all.at("features"));
     all.at("ignore_labels").get_to(plan.model.ignore_labels);
     plan.model.tensors = data::tensors_from(all.value("tensors", ""), what).inputs;
-    if (all.contains("seed")) plan.seed = all["seed"].get<std::uint64_t>();
+    if (all.contains("seed")) plan.seed = whole_number(all["seed"]);
     if (all.contains("names"))
       plan.model.names =
           data::names_from(all["names"].get<std::string>(), plan.model.features, what);

@@ -21,7 +21,7 @@ EpochMetrics EpochMetrics::from_json(std::string_view text) {
   if (!object.is_object() || !object.contains("epoch") || !object["epoch"].is_number_unsigned())
     fail(Code::data_corrupt, "metrics: not a record of an epoch: '{}'", printable(text, 60));
   EpochMetrics out;
-  out.epoch = object["epoch"].get<std::uint64_t>();
+  out.epoch = whole_number(object["epoch"]);
   for (const auto& [name, value] : object.items())
     if (name != "epoch" && value.is_number()) out.values[name] = value.get<double>();
   return out;

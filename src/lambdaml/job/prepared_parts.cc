@@ -31,12 +31,12 @@ std::vector<data::SavedPart> saved_parts(const std::vector<std::string>& reports
     for (const std::string& text : reports) {
       const json report = parse_json(text);
       for (const json& part : report.at("parts"))
-        found.at(part.at("part").get<std::size_t>()) =
-            data::SavedPart{part.at("rows").get<std::uint64_t>(),
-                            {part.at("bytes").get<std::uint64_t>(),
+        found.at(whole_number(part.at("part"))) =
+            data::SavedPart{whole_number(part.at("rows")),
+                            {whole_number(part.at("bytes")),
                              checksum_from(part.at("checksum").get<std::string>()).value()},
                             checksum_from(part.at("rows_checksum").get<std::string>()).value(),
-                            part.at("stored_values").get<std::uint64_t>(),
+                            whole_number(part.at("stored_values")),
                             part.at("labels").get<std::vector<std::int32_t>>(),
                             part.at("weights").get<double>()};
     }

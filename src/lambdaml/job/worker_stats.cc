@@ -52,7 +52,7 @@ WorkerStats WorkerStats::from_json(const json& object) {
   WorkerStats out;
   try {
     for (const auto& [name, member] : kSeconds) out.*member = object.at(name).get<double>();
-    for (const auto& [name, member] : kCounts) out.*member = object.at(name).get<std::uint64_t>();
+    for (const auto& [name, member] : kCounts) out.*member = whole_number(object.at(name));
     out.memory_mb = object.value(kMemory, std::uint64_t{0});
     out.waited_s = object.value(kWaited, 0.0);
     out.usage = cost::usage_from_json(object.at("usage"));

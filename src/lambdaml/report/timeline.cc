@@ -78,18 +78,18 @@ Timelines::Timelines(std::string_view text, bool rounds_wait) {
 
 void Timelines::add_trigger(const json& trigger) {
   version_ = text_at(trigger, "version");
-  sent_ms_ = trigger.at("sent_ms").get<std::int64_t>();
-  ended_ms_ = trigger.at("ended_ms").get<std::int64_t>();
+  sent_ms_ = whole_number<std::int64_t>(trigger.at("sent_ms"));
+  ended_ms_ = whole_number<std::int64_t>(trigger.at("ended_ms"));
   trigger_usage_ = cost::usage_from_json(trigger.at("usage"));
   for (const json& failed : trigger.at("failed_attempts"))
     failures_.push_back({count_at(failed, "worker"),
-                         (failed.at("at_ms").get<std::int64_t>() - sent_ms_) * 1000,
+                         (whole_number<std::int64_t>(failed.at("at_ms")) - sent_ms_) * 1000,
                          text_at(failed, "error"), failed.value("again", false)});
 }
 
 void Timelines::add_worker(const json& report) {
   Worker worker;
-  worker.worker = report.at("worker").get<std::uint64_t>();
+  worker.worker = whole_number(report.at("worker"));
   for (const char* name : kStats) worker.stats[name] = report.at(name).get<double>();
   if (report.contains("memory_mb")) worker.stats["memory_mb"] = number_at(report, "memory_mb");
   worker.usage = cost::usage_from_json(report.at("usage"));
@@ -98,24 +98,25 @@ void Timelines::add_worker(const json& report) {
 }
 
 void Timelines::add_timeline(const json& timeline, Worker& worker) {
-  worker.origin_us =
-      (timeline.at("origin_ms").get<std::int64_t>() - timeline.at("sent_ms").get<std::int64_t>()) *
-      1000;
+  worker.origin_us = (whole_number<std::int64_t>(timeline.at("origin_ms")) -
+                      whole_number<std::int64_t>(timeline.at("sent_ms"))) *
+                     1000;
   const json& of = timeline.at("rounds");
   const json& counts = of.at("rounds");
   std::uint64_t round = 0;
   for (std::size_t i = 0; i < counts.size(); ++i) {
-    Entry entry{.first_round = round, .rounds = counts.at(i).get<std::uint64_t>()};
-    entry.begin_us = of.at("begin_us").at(i).get<std::int64_t>();
+    Entry entry{.first_round = round, .rounds = whole_number(counts.at(i))};
+    entry.begin_us = whole_number<std::int64_t>(of.at("begin_us").at(i));
     for (std::size_t part = 0; part < kParts.size(); ++part)
-      entry.parts_us[part] = of.at(kParts[part]).at(i).get<std::int64_t>();
+      entry.parts_us[part] = whole_number<std::int64_t>(of.at(kParts[part]).at(i));
     round += entry.rounds;
     worker.entries.push_back(entry);
   }
   for (const json& one : timeline.at("invocations"))
-    worker.invocations.push_back(
-        {one.at("began_us").get<std::int64_t>(), one.at("load_us").get<std::int64_t>(),
-         one.at("trained_us").get<std::int64_t>(), one.at("ended_us").get<std::int64_t>()});
+    worker.invocations.push_back({whole_number<std::int64_t>(one.at("began_us")),
+                                  whole_number<std::int64_t>(one.at("load_us")),
+                                  whole_number<std::int64_t>(one.at("trained_us")),
+                                  whole_number<std::int64_t>(one.at("ended_us"))});
 }
 
 void Timelines::align(bool rounds_wait) {

@@ -35,7 +35,7 @@ std::optional<std::vector<data::StoredFile>> files_for_functions(const data::Pla
                                                                  const Options& options) {
   const auto is_reached = [&](const Uri& uri) { return is_within_reach(options, uri.text()); };
   if (names_labels_file(options) || !std::ranges::all_of(places.uris, is_reached)) return {};
-  return data::stored_files(places, options.text("format"));
+  return data::stored_files(places, options.text("format"), options);
 }
 
 class PreparationJob {

@@ -29,7 +29,10 @@ void require_known_labels(const data::Manifest& test, const data::Manifest& data
                           const Options& options) {
   for (const std::int32_t label : test.labels)
     if (!std::ranges::binary_search(data.labels, label))
-      fail(Code::invalid_argument, "{}: it has the label {}, the training data have only {}",
+      fail(Code::invalid_argument,
+           "{}: it has the label {}, the training data have only {}: remove such rows, or train "
+           "with "
+           "some",
            data::Places::parse(options.text("test_data")).display(), label,
            fmt::join(std::span(data.labels).first(std::min<std::size_t>(10, data.labels.size())),
                      ", "));
@@ -45,8 +48,10 @@ void require_targets(const model::Plugin& plugin, const data::Manifest& data,
   if (!plugin.needs_labels) return;
   const std::string what = data::Places::parse(place).display();
   if (!data.labelled())
-    fail(Code::invalid_argument, "{}: it has no labels, and {} learns from labels", what,
-         plugin.name);
+    fail(Code::invalid_argument,
+         "{}: it has no labels, and {} learns from labels: name their column by --label, or their "
+         "file by --labels-file",
+         what, plugin.name);
   if (learns_classes(plugin) && data.targets)
     fail(Code::invalid_argument,
          "{}: its targets are numbers, and {} learns classes: use --model linear, or labels that "
@@ -58,6 +63,21 @@ void require_targets(const model::Plugin& plugin, const data::Manifest& data,
          what, printable(data.names->labels.front()), plugin.name);
 }
 
+/// Throws if labels of classes look like numbers to predict: most have few rows or one.
+void require_classes(const model::Plugin& plugin, const data::Manifest& data,
+                     const std::string& what) {
+  constexpr std::size_t kFew = 50;
+  const bool has_features = data.tensors.empty() && plugin.file_option.empty();
+  const bool has_texts = data.names && !data.names->labels.empty();
+  if (!learns_classes(plugin) || !has_features || has_texts) return;
+  if (data.labels.size() <= kFew || 2 * data.labels.size() <= data.rows()) return;
+  fail(
+      Code::invalid_argument,
+      "{}: {} different labels in {} rows look like numbers to predict, and {} learns classes: use "
+      "--model linear, or name another column by --label",
+      what, data.labels.size(), data.rows(), plugin.name);
+}
+
 /// Throws if the data set has tensors and the model learns from features.
 void require_features(const model::Plugin& plugin, const data::Manifest& data,
                       const std::string& what) {
@@ -66,7 +86,7 @@ void require_features(const model::Plugin& plugin, const data::Manifest& data,
   fail(
       Code::invalid_argument,
       "{}: it has tensors ({}), and {} learns from features: use --model torchscript:FILE, or give "
-      "rows of numbers",
+      "rows of numbers (in an .npz file, a matrix named X)",
       what, data.tensors.text(), plugin.name);
 }
 
@@ -110,6 +130,7 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
       model::registry().get(options.text("model")).for_job(options, data.has_integers());
   require_features(plugin, data, what);
   require_targets(plugin, data, options.text("data"));
+  require_classes(plugin, data, what);
   require_no_weights(plugin, data, what);
   const model::Shape shape{
       data.features,       learns_classes(plugin) ? data.labels : std::vector<std::int32_t>(),

@@ -31,8 +31,8 @@ Segment Segment::from_json(std::string_view text, const std::string& what) {
     if (object.is_object() && take_checksum(object) == Checked::damaged)
       fail(Code::data_corrupt, "{}: its content does not fit its checksum: it was damaged", what);
     Segment segment;
-    segment.trial = object.at("trial").get<std::uint64_t>();
-    segment.epochs = object.at("epochs").get<std::uint64_t>();
+    segment.trial = whole_number(object.at("trial"));
+    segment.epochs = whole_number(object.at("epochs"));
     const auto state = object.at("state").get<std::string>();
     bool known = false;
     for (int i = 0; i < 3; ++i)
@@ -41,8 +41,8 @@ Segment Segment::from_json(std::string_view text, const std::string& what) {
         known = true;
       }
     if (!known) fail(Code::data_corrupt, "{}: unknown state", what);
-    segment.epoch = object.at("epoch").get<std::uint64_t>();
-    segment.stalls = object.at("stalls").get<std::uint64_t>();
+    segment.epoch = whole_number(object.at("epoch"));
+    segment.stalls = whole_number(object.at("stalls"));
     segment.cost_usd = object.at("cost_usd").get<double>();
     segment.wall_s = object.at("wall_s").get<double>();
     if (object.contains("reason")) segment.reason = object.at("reason").get<std::string>();

@@ -69,7 +69,7 @@ Work work_of(const faas::Invocation& invocation) {
     if (!event["chain"].is_string() || !number.is_number_unsigned())
       fail(Code::invalid_argument, "event: 'chain' and 'leg' are not what a tuner hands on");
     work.chain = job::id_of_request("", event["chain"].get<std::string>());
-    work.number = number.get<std::uint64_t>();
+    work.number = whole_number(number);
   }
   return work;
 }

@@ -75,7 +75,8 @@ Split Split::from_json(const std::string& text, std::size_t workers, std::size_t
   Split split;
   try {
     const nlohmann::json in = parse_json(text);
-    in.at("training_rows").get_to(split.training_rows);
+    for (const nlohmann::json& rows : in.at("training_rows"))
+      split.training_rows.push_back(whole_number(rows));
     for (const nlohmann::json& bound : in.at("bounds"))
       split.bounds.push_back(checksum_from(bound.get_ref<const std::string&>()).value());
     for (const nlohmann::json& bound : in.value("from", nlohmann::json::array()))

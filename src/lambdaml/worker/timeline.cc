@@ -38,23 +38,24 @@ std::int64_t Timeline::now_us() const { return arrived_us_ + microseconds(clock_
 
 void Timeline::continue_from(const json& earlier) {
   try {
-    const std::int64_t origin_ms = earlier.at("origin_ms").get<std::int64_t>();
+    const std::int64_t origin_ms = whole_number<std::int64_t>(earlier.at("origin_ms"));
     const json& of = earlier.at("rounds");
     std::vector<Entry> entries;
     const auto seconds = [&](const char* name, std::size_t i) {
       return of.at(name).at(i).get<double>() / 1e6;
     };
     for (std::size_t i = 0; i < of.at("rounds").size(); ++i)
-      entries.push_back({of.at("rounds").at(i).get<std::uint64_t>(),
-                         of.at("begin_us").at(i).get<std::int64_t>(), seconds("compute_us", i),
-                         seconds("send_us", i), seconds("wait_us", i), seconds("receive_us", i),
-                         seconds("checkpoint_us", i)});
+      entries.push_back({whole_number(of.at("rounds").at(i)),
+                         whole_number<std::int64_t>(of.at("begin_us").at(i)),
+                         seconds("compute_us", i), seconds("send_us", i), seconds("wait_us", i),
+                         seconds("receive_us", i), seconds("checkpoint_us", i)});
     std::vector<Invocation> invocations;
     for (const json& one : earlier.at("invocations"))
-      invocations.push_back(
-          {one.at("began_us").get<std::int64_t>(), one.at("load_us").get<std::int64_t>(),
-           one.at("trained_us").get<std::int64_t>(), one.at("ended_us").get<std::int64_t>()});
-    sent_ms_ = earlier.at("sent_ms").get<std::int64_t>();
+      invocations.push_back({whole_number<std::int64_t>(one.at("began_us")),
+                             whole_number<std::int64_t>(one.at("load_us")),
+                             whole_number<std::int64_t>(one.at("trained_us")),
+                             whole_number<std::int64_t>(one.at("ended_us"))});
+    sent_ms_ = whole_number<std::int64_t>(earlier.at("sent_ms"));
     // This machine's clock may be behind that of the earlier invocation.
     arrived_us_ = (origin_ms_ - origin_ms) * 1000;
     if (!invocations.empty()) arrived_us_ = std::max(arrived_us_, invocations.back().ended_us);

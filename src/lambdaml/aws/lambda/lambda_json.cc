@@ -76,8 +76,7 @@ FunctionDescription description_of(const Json& json) {
   out.settings.subnets = list(member(member(json, "VpcConfig"), "SubnetIds"));
   out.settings.security_groups = list(member(member(json, "VpcConfig"), "SecurityGroupIds"));
   out.code_sha256 = text_at(json, "CodeSha256");
-  out.code_bytes =
-      member(json, "CodeSize").is_number() ? member(json, "CodeSize").get<std::int64_t>() : 0;
+  out.code_bytes = static_cast<std::int64_t>(count_at(json, "CodeSize"));
   out.state = text_at(json, "State");
   out.update = text_at(json, "LastUpdateStatus");
   const char* const about = out.update == "Failed" ? "LastUpdateStatusReason" : "StateReason";

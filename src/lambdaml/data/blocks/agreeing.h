@@ -41,6 +41,13 @@ nlohmann::json list_of(const std::vector<T>& values) {
   return out;
 }
 
+/// Throws json::type_error unless it is a list of whole numbers.
+inline std::vector<std::uint64_t> whole_numbers(const nlohmann::json& list) {
+  std::vector<std::uint64_t> out;
+  for (const nlohmann::json& value : list) out.push_back(whole_number(value));
+  return out;
+}
+
 template <class Make>
 auto from_text(std::string_view text, const std::string& what, const Make& make) {
   try {

@@ -44,13 +44,13 @@ Agreement Agreement::from_json(std::string_view text, const std::string& what) {
       out.code = code_from_string(all.at("code").get<std::string>());
       return out;
     }
-    out.not_lines = all.value("not_lines", out.not_lines);
+    out.not_lines = whole_numbers(all.value("not_lines", json::array()));
     if (!out.not_lines.empty()) return out;
-    all.at("features").get_to(out.features);
+    out.features = whole_number(all.at("features"));
     all.at("labelled").get_to(out.labelled);
     all.at("targets").get_to(out.targets);
     out.form = all.at("sparse").get<bool>() ? Form::sparse : Form::dense;
-    all.at("part_rows").get_to(out.part_rows);
+    out.part_rows = whole_numbers(all.at("part_rows"));
     out.id = checksum_from(all.at("id").get<std::string>()).value();
     all.at("notices").get_to(out.notices);
     for (const json& sum : all.at("checksums"))

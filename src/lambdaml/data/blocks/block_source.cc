@@ -55,7 +55,7 @@ FileHead head_of(storage::Storage& store, const StoredFile& file, std::uint64_t 
 }
 
 BlockSource::BlockSource(BlockPlan plan, const Open& open)
-    : plan_(std::move(plan)), choice_(choose_format(plan_.format)) {
+    : plan_(std::move(plan)), choice_(choose_format(plan_.format, plan_.options)) {
   if (choice_.plugin == nullptr)
     fail(Code::internal, "a plan of blocks must name the format of its files");
   for (const StoredFile& file : plan_.files)

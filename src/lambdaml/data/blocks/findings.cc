@@ -104,22 +104,23 @@ Findings Findings::from_json(std::string_view text, const std::string& what) {
                             static_cast<std::uint64_t>(to_integer(words.at(2)).value()),
                             checksum_from(words.at(3)).value()});
     }
-    all.at("features").get_to(out.features);
-    all.at("nonzeros").get_to(out.nonzeros);
+    out.features = whole_number(all.at("features"));
+    out.nonzeros = whole_number(all.at("nonzeros"));
     all.at("sparse").get_to(out.any_sparse);
     all.at("targets").get_to(out.targets);
     if (all.contains("names"))
       out.names = names_from(all["names"].get<std::string>(), out.features, what);
     const auto optional = [&](const char* name) {
-      return all.contains(name) ? std::optional(all[name].get<std::uint64_t>()) : std::nullopt;
+      return all.contains(name) ? std::optional(whole_number(all[name])) : std::nullopt;
     };
     out.labelled = optional("labelled");
     out.unlabelled = optional("unlabelled");
     out.weighted = optional("weighted");
     out.unweighted = optional("unweighted");
-    out.tensors = all.value("tensors", out.tensors);
+    const json tensors = all.value("tensors", json::object());
+    for (const auto& [shapes, block] : tensors.items()) out.tensors[shapes] = whole_number(block);
     out.fault = optional("fault");
-    out.not_lines = all.value("not_lines", out.not_lines);
+    out.not_lines = whole_numbers(all.value("not_lines", json::array()));
     const json sums = all.value("sums", json::object());
     for (const auto& [name, sum] : sums.items())
       out.sums[name] = {sum.at(0).get<double>(), sum.at(1).get<double>()};

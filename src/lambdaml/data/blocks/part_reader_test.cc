@@ -171,6 +171,10 @@ TEST_F(PartReading, TablesWithCategoriesAndTextLabels) {
   options_ = format_options();
   save("plain.csv", "1,2,3\n0,4,5\n1,6,7\n0,8,9.5\n");
   expect_as_read("plain.csv");
+  save("carets", "a^b^label\n1^2^0\n3^4.5^1\n6^7^1\n");
+  options_.parse("delimiter", "^", "test");
+  expect_as_read("carets");
+  options_ = format_options();
   save("texts.csv", "no,red,3\nyes,blue,5\nno,green,7\nyes,red,9.5\nmaybe,blue,1\n");
   expect_as_read("texts.csv");
 }

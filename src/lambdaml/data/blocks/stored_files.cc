@@ -82,8 +82,9 @@ std::optional<std::vector<StoredFile>> files_at(const Uri& uri, const Choice& ch
 
 }  // namespace
 
-std::optional<std::vector<StoredFile>> stored_files(const Places& places, std::string_view format) {
-  const Choice choice = choose_format(format);
+std::optional<std::vector<StoredFile>> stored_files(const Places& places, std::string_view format,
+                                                    const Options& options) {
+  const Choice choice = choose_format(format, options);
   std::vector<StoredFile> out;
   for (const Uri& uri : places.uris) {
     std::optional<std::vector<StoredFile>> files = files_at(uri, choice);
@@ -104,7 +105,7 @@ std::vector<std::string> complete(BlockPlan& plan, std::size_t threads) {
     heads[i] = head_of(*stores.at(file.folder), file, kHead);
   });
   const StoredFile& first = plan.files.front();
-  const Choice choice = choose_format(plan.format);
+  const Choice choice = choose_format(plan.format, plan.options);
   const Plugin& plugin = plugin_for(heads.front().bytes, choice, first.display());
   // `dense_libsvm` says more than the plug-in's name.
   if (choice.plugin == nullptr) plan.format = plugin.name;

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lambdaml/base/options.h"
 #include "lambdaml/data/blocks/blocks.h"
 #include "lambdaml/data/places.h"
 
@@ -14,10 +15,12 @@ namespace lambdaml::data {
 /// data::read() reads them: one file, several, a pattern, or a folder of files. nullopt for what
 /// needs more than its files one by one: a prepared set, parts `{i}_{n}`, rows and labels in two
 /// files, a folder that is one set by the rules of a format (images in folders by class), a pipe.
-/// `format` is a value of --format. Some LISTs per place, and some requests to tell what it is.
-/// Throws not_found, and what data::read() throws of the names of files.
+/// `format` is a value of --format, `options` have those of formats. Some LISTs per place, and some
+/// requests to tell what it is. Throws not_found, and what data::read() throws of the names of
+/// files.
 std::optional<std::vector<StoredFile>> stored_files(const Places& places,
-                                                    std::string_view format = "auto");
+                                                    std::string_view format = "auto",
+                                                    const Options& options = format_options());
 
 /// Reads the heads of the files: completes `plan`, whose files, options and model are set, by the
 /// format, by which files can be cut, and by the first file with rows. 4 KB of each file, and 256

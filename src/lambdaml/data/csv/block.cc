@@ -176,9 +176,11 @@ class Parser {
         stop = read_field(stop + 1, end_, layout_.delimiter, unquoted_).end;
         ++count;
       }
-      throw Fault{begin, 0,
-                  fmt::format("the row has {}, and {} has {}", fields(count),
-                              layout_.header ? "the header" : "the first one", n)};
+      throw Fault{
+          begin, 0,
+          fmt::format("the row has {}, and {} has {}; a field that contains the delimiter (a "
+                      "decimal comma, say) needs quotes",
+                      fields(count), layout_.header ? "the header" : "the first one", n)};
     }
   }
 

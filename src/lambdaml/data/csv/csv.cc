@@ -182,7 +182,8 @@ void register_plugin(Registry& registry) {
        .blocks = [](std::string_view head, const ReadOptions& how) -> std::unique_ptr<BlockReader> {
          return std::make_unique<Blocks>(head, how);
        },
-       .options = options()});
+       .options = options(),
+       .is_meant_by = [](const Options& given) { return given.text("delimiter") != "auto"; }});
 }
 
 }  // namespace lambdaml::data::csv

@@ -346,7 +346,7 @@ TEST(Csv, TooManyTextsAreNoCategories) {
   EXPECT_EQ(parsed(text).cols(), 10'000U);
   text += "1,new\n";
   EXPECT_THAT(csv_error(text),
-              HasSubstr("column 'id': it has more than 10,000 different texts: they are "
+              HasSubstr("row 10001, column 'id': it has more than 10,000 different texts: they are "
                         "no categories; remove the column"));
 }
 

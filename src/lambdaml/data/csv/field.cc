@@ -25,7 +25,10 @@ std::string_view read_quoted(const char*& p, const char* end, std::string& unquo
   while (true) {
     const auto* const quote =
         static_cast<const char*>(std::memchr(from, '"', static_cast<std::size_t>(end - from)));
-    if (quote == nullptr) throw Fault{begin, 0, "a quote is opened here and never closed"};
+    if (quote == nullptr)
+      throw Fault{
+          begin, 0,
+          "a quote is opened here and never closed; close it, or double quotes that are text"};
     if (quote[1] != '"') {
       p = quote + 1;
       if (!doubled) return {from, static_cast<std::size_t>(quote - from)};

@@ -70,6 +70,18 @@ void Table::reserve(double rows) {
   if (layout_.weight) weights_.reserve(estimate);
 }
 
+namespace {
+
+/// The first row of the block whose text in dictionary `d` has this number there.
+std::size_t first_row_with(const Block& block, std::size_t dictionaries, std::size_t d,
+                           std::uint32_t code) {
+  std::size_t row = 0;
+  while (row < block.rows && block.codes[row * dictionaries + d] != code) ++row;
+  return row;
+}
+
+}  // namespace
+
 Table::Place Table::extend(const Block& block) {
   Place place{rows_, {}};
   for (std::size_t d = 0; d < dictionaries_.size(); ++d) {
@@ -84,7 +96,9 @@ Table::Place Table::extend(const Block& block) {
       const auto column = static_cast<std::size_t>(
           std::find_if(layout_.columns.begin(), layout_.columns.end(), has_it) -
           layout_.columns.begin());
-      fail(Code::data_corrupt, "{}: row {}, {}: {}", options_.what, rows_ + 1,
+      const std::size_t row =
+          first_row_with(block, dictionaries_.size(), d, static_cast<std::uint32_t>(i));
+      fail(Code::data_corrupt, "{}: row {}, {}: {}", options_.what, rows_ + row + 1,
            layout_.describe(column), too_many_texts());
     }
   }

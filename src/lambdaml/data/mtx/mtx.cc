@@ -89,7 +89,9 @@ class Lines {
     const char* const begin = p_;
     for (; *p_ >= '0' && *p_ <= '9'; ++p_) {
       value = value * 10 + static_cast<std::uint64_t>(*p_ - '0');
-      if (value > most) corrupt(fmt::format("the {} is beyond {}", kind, most));
+      if (value > most)
+        corrupt(
+            fmt::format("the {} is beyond {}; correct it, or the sizes in the header", kind, most));
     }
     if (p_ == begin) corrupt(fmt::format("a {} belongs here", kind));
     return value;

@@ -12,6 +12,7 @@
 #include "lambdaml/aws/digest.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/formats/base64.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/sandbox/service_error.h"
 
@@ -254,7 +255,7 @@ json LambdaService::list_event_configs(const std::string& name, const std::strin
 
 json LambdaService::put_concurrency(const std::string& name, const json& request) {
   sandbox::FunctionPool& function = this->function(name);
-  const auto wanted = request.at("ReservedConcurrentExecutions").get<std::int64_t>();
+  const auto wanted = whole_number<std::int64_t>(request.at("ReservedConcurrentExecutions"));
   const int others = host_.reserved - function.reserved.value_or(0);
   const int total = host_.settings.concurrency;
   const int kept = total > kUnreservedAtLeast ? kUnreservedAtLeast : 0;

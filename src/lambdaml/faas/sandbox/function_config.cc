@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "lambdaml/base/clock.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/sandbox/service_error.h"
@@ -49,7 +50,7 @@ void read_text(const json& request, const char* key, std::string& into) {
 }
 
 int checked(const json& value, const char* key, int least, int most) {
-  const auto n = value.get<std::int64_t>();
+  const auto n = whole_number<std::int64_t>(value);
   if (n < least || n > most)
     throw invalid_parameter(
         fmt::format("{} must be between {} and {}; it is {}.", key, least, most, n));

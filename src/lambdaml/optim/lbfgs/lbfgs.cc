@@ -190,6 +190,7 @@ class Lbfgs final : public Optimizer {
 };
 
 std::map<std::string, std::string> defaults(const Options& given) {
+  require_smooth_loss(given, "lbfgs");
   std::map<std::string, std::string> values{{"epochs", "200"},
                                             {"batch_size", "16384"},
                                             {"l2", "auto"},
@@ -213,7 +214,7 @@ void register_plugin(Registry& registry) {
                     .minimum = 1,
                     .maximum = 1000},
                    {.name = "lbfgs_tolerance_gradient",
-                    .default_value = 1e-5,
+                    .default_value = 3e-6,
                     .help = "L-BFGS ends when the gradient's norm is this part of the first one's",
                     .minimum = 0},
                    {.name = "lbfgs_tolerance_loss",
