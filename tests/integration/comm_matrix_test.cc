@@ -57,7 +57,7 @@ class OnServers : public PatternOnServer {};
 
 INSTANTIATE_TEST_SUITE_P(, OnServers,
                          testing::Combine(testing::ValuesIn(waiting_patterns()),
-                                          testing::ValuesIn(servers::schemes())),
+                                          testing::ValuesIn(servers::schemes_and_cluster())),
                          pattern_over_scheme);
 
 TEST_P(OnServers, GivesTheOrderedSumBitByBit) {

@@ -50,7 +50,7 @@ class Jobs : public CliTest, public testing::WithParamInterface<std::string> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(, Jobs, testing::ValuesIn(servers::schemes()),
+INSTANTIATE_TEST_SUITE_P(, Jobs, testing::ValuesIn(servers::schemes_and_cluster()),
                          [](const auto& info) { return info.param; });
 
 TEST_P(Jobs, GiveTheBytesThatFileAndMemoryGive) {

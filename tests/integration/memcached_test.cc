@@ -9,6 +9,7 @@
 #include "integration/process.h"
 #include "integration/stores.h"
 #include "integration/talk.h"
+#include "lambdaml/base/files.h"
 #include "lambdaml/storage/meter.h"
 #include "lambdaml/storage/testing/conformance.h"
 
@@ -57,7 +58,7 @@ class On_memcached : public testing::Test {
 
 /// A server more, with options.
 struct Another {
-  explicit Another(std::vector<std::string> options = {}) {
+  explicit Another(std::vector<std::string> options = {}, const char* answer = "VERSION ") {
     std::vector<std::string> command = {servers::find_program("memcached"),
                                         "-l",
                                         "127.0.0.1",
@@ -68,7 +69,7 @@ struct Another {
     if (::geteuid() == 0) command.insert(command.end(), {"-u", "root"});
     command.insert(command.end(), options.begin(), options.end());
     process = std::make_unique<servers::Process>(command, testing::TempDir(), "memcached.log");
-    servers::await_answer(*process, port, "version\r\n", "VERSION ", Deadline::in(20));
+    servers::await_answer(*process, port, "version\r\n", answer, Deadline::in(20));
   }
   int port = servers::free_port();
   std::unique_ptr<servers::Process> process;
@@ -80,6 +81,26 @@ TEST_F(On_memcached, WhatCannotBeReachedIsUnavailable) {
                     Not(HasSubstr("\n"))));
   EXPECT_THAT(error_of([] { open_plain(Uri::parse("memcached://nowhere.invalid")); }),
               AllOf(StartsWith("unavailable: "), HasSubstr("cannot resolve")));
+}
+
+TEST_F(On_memcached, AUserIsAskedForAndNeverShown) {
+  const std::string users = testing::TempDir() + "/memcached-users-" + place_;
+  write_file(users, as_bytes("ann:tellnobody\n"));
+  const Another server({"-Y", users}, "CLIENT_ERROR");
+  const auto at = [&](const std::string& who) {
+    return open_plain(Uri::parse(fmt::format("memcached://{}127.0.0.1:{}/p", who, server.port)));
+  };
+  const auto store = at("ann:tellnobody@");
+  store->save("key", as_bytes("x"));
+  EXPECT_EQ(at("ann:tell%6eobody@")->load("key")->text(), "x");
+  EXPECT_THAT(store->list(""), ElementsAre(Entry{"key", 1}));
+  for (const char* who : {"", "ann:wrongword@", "bob:tellnobody@"}) {
+    const std::string error = error_of([&] { at(who)->load("key"); });
+    EXPECT_THAT(error, AllOf(StartsWith("permission_denied"), Not(HasSubstr("wrongword")),
+                             Not(HasSubstr("tellnobody")), Not(HasSubstr("\n"))))
+        << who;
+  }
+  std::filesystem::remove(users);
 }
 
 TEST_F(On_memcached, SeveralServersAreOneStore) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <sys/resource.h>
 
+#include "integration/process.h"
 #include "integration/stores.h"
 #include "integration/talk.h"
 #include "lambdaml/storage/meter.h"
@@ -176,6 +177,54 @@ TEST_F(On_redis, WhatIsNotOursStays) {
   EXPECT_THAT(talk("GET " + p + "x/key\r\nGET \"" + p + "/bad//key\"\r\n"),
               StartsWith("$1\r\n1\r\n$1\r\n1\r\n"));
   talk("DEL " + p + "x/key \"" + p + "/bad//key\"\r\n");
+}
+
+TEST_F(On_redis, AUserNeedsNoRightsBeyondItsKeys) {
+  talk("ACL SETUSER few reset on >pw resetchannels ~" + place_ +
+       "/* +get +set +getrange +exists +strlen +unlink +scan\r\n");
+  const auto few = plain("/" + place_, "few:pw@");
+  few->save("a/key", as_bytes("value"));
+  EXPECT_EQ(few->load("a/key")->text(), "value");
+  EXPECT_EQ(few->load_range("a/key", 1, 2)->text(), "al");
+  EXPECT_FALSE(few->create("a/key", {}));
+  EXPECT_THAT(few->list("a/"), ElementsAre(Entry{"a/key", 5}));
+  for (int i = 0; i < 2; ++i) {
+    const std::string key = fmt::format("late/{}", i);
+    std::thread waiter([&] { EXPECT_EQ(few->load_or_wait(key, Deadline::in(60)).text(), "late"); });
+    store_->save(key, as_bytes("late"));
+    waiter.join();
+  }
+  few->clear("");
+  EXPECT_TRUE(store_->list("").empty());
+  const std::string elsewhere = error_of([&] { plain("/elsewhere", "few:pw@")->load("key"); });
+  EXPECT_THAT(elsewhere, AllOf(StartsWith("permission_denied"), HasSubstr("NOPERM")));
+  talk("ACL DELUSER few\r\n");
+}
+
+TEST_F(On_redis, KeysMayExpire) {
+  const auto store = plain("/0/" + place_ + "?ttl=1000");
+  store->save("saved", as_bytes("x"));
+  EXPECT_TRUE(store->create("created", as_bytes("x")));
+  for (const char* key : {"saved", "created"}) {
+    const std::string left = talk("TTL " + place_ + "/" + key + "\r\n");
+    EXPECT_THAT(left, testing::MatchesRegex(":(1000|99[0-9])\r\n.*")) << key;
+  }
+  store_->save("kept", as_bytes("x"));
+  EXPECT_THAT(talk("TTL " + place_ + "/kept\r\n"), StartsWith(":-1\r\n"));
+}
+
+TEST_F(On_redis, AReplicaIsLeftForItsPrimary) {
+  const int port = servers::free_port();
+  servers::Process process(
+      {servers::find_program("redis-server"), "--bind", "127.0.0.1", "--port", std::to_string(port),
+       "--save", "", "--replicaof", fmt::format("127.0.0.1 {}", servers::get("redis").port)},
+      testing::TempDir(), "replica.log");
+  servers::await_answer(process, port, "PING\r\n", "+PONG", Deadline::in(20));
+  const auto store =
+      storage::open(Uri::parse(fmt::format("redis://127.0.0.1:{}/0/{}", port, place_)));
+  store->save("key", as_bytes("x"));
+  EXPECT_EQ(store_->load("key")->text(), "x");
+  EXPECT_EQ(store->load("key")->text(), "x");
 }
 
 TEST_F(On_redis, AFullServerIsExhausted) {

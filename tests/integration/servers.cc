@@ -9,6 +9,7 @@
 
 #include "integration/ceph.h"
 #include "integration/process.h"
+#include "integration/redis_cluster.h"
 #include "lambdaml/aws/client.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
@@ -93,12 +94,14 @@ struct Running {
   TemporaryFolder folder;
   std::unique_ptr<Process> process;
   std::unique_ptr<Ceph> ceph;
+  std::unique_ptr<RedisCluster> cluster;
   Server server;
 
   ~Running() {
     // Before the folder goes.
     process.reset();
     ceph.reset();
+    cluster.reset();
   }
 };
 
@@ -182,6 +185,106 @@ void start_redis(Running& running) {
   running.server.uri = fmt::format("redis://{}:{}/0", kLocalhost, running.server.port);
 }
 
+/// A certificate for localhost and 127.0.0.1, by a CA of its own: ca.pem, cert.pem, key.pem.
+void make_certificates(const fs::path& folder) {
+  const std::string openssl = require("openssl").string();
+  const auto make = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                                         "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"});
+    run(arguments, folder, "openssl.log", Deadline::in(kPatience));
+  };
+  make({"-subj", "/CN=LambdaML test CA", "-keyout", "ca.key", "-out", "ca.pem"});
+  make({"-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext",
+        "basicConstraints=critical,CA:FALSE", "-CA", "ca.pem", "-CAkey", "ca.key", "-keyout",
+        "key.pem", "-out", "cert.pem"});
+}
+
+/// A server for encrypted connections; its certificate's CA is trusted from now on.
+void start_encrypted(Running& running, const std::function<std::vector<std::string>(int)>& command,
+                     const std::function<void()>& await) {
+  make_certificates(running.folder.path());
+  Server& server = running.server;
+  server.host = kLocalhost;
+  server.port = free_port();
+  server.start = [&running, command, await] {
+    running.process =
+        std::make_unique<Process>(command(running.server.port), running.folder.path(), "log");
+    await();
+  };
+  server.start();
+  server.stop = [&running] { running.process.reset(); };
+  server.signal = [&running](int number) {
+    if (running.process) running.process->signal(number);
+  };
+  server.uri = fmt::format("{}://{}:{}", server.name, kLocalhost, server.port);
+  server.environment = {"SSL_CERT_FILE=" + (running.folder.path() / "ca.pem").string()};
+  set_environment(server.environment);
+}
+
+void start_rediss(Running& running) {
+  const std::string path = require("redis-server").string();
+  // Whether it is there is asked without TLS.
+  const int plain = free_port();
+  start_encrypted(
+      running,
+      [path, plain](int port) {
+        return std::vector<std::string>{path,
+                                        "--bind",
+                                        kLocalhost,
+                                        "127.0.0.2",
+                                        "--port",
+                                        std::to_string(plain),
+                                        "--tls-port",
+                                        std::to_string(port),
+                                        "--tls-cert-file",
+                                        "cert.pem",
+                                        "--tls-key-file",
+                                        "key.pem",
+                                        "--tls-auth-clients",
+                                        "no",
+                                        "--save",
+                                        "",
+                                        "--appendonly",
+                                        "no"};
+      },
+      [&running, plain] {
+        await_answer(*running.process, plain, "PING\r\n", "+PONG", Deadline::in(kPatience));
+      });
+  running.server.uri += "/0";
+}
+
+void start_memcacheds(Running& running) {
+  const std::string path = require("memcached").string();
+  const int plain = free_port();
+  start_encrypted(
+      running,
+      [path, plain](int port) {
+        std::vector<std::string> command = {
+            path, "-Z",
+            "-o", "ssl_chain_cert=cert.pem,ssl_key=key.pem",
+            "-l", fmt::format("{0}:{1},127.0.0.2:{1},notls:{0}:{2}", kLocalhost, port, plain),
+            "-U", "0",
+            "-m", "1024"};
+        if (::geteuid() == 0) command.insert(command.end(), {"-u", "root"});
+        return command;
+      },
+      [&running, plain] {
+        await_answer(*running.process, plain, "version\r\n", "VERSION ", Deadline::in(kPatience));
+      });
+}
+
+void start_cluster(Running& running) {
+  running.cluster = std::make_unique<RedisCluster>(require("redis-server"), running.folder.path());
+  Server& server = running.server;
+  server.host = kLocalhost;
+  server.port = running.cluster->port();
+  server.cluster = running.cluster.get();
+  server.stop = [&running] { running.cluster->stop(); };
+  server.start = [&running] { running.cluster->start(); };
+  server.signal = [&running](int number) { running.cluster->signal(number); };
+  server.uri = fmt::format("redis://{}:{}/0", kLocalhost, server.port);
+}
+
 void create_table(const Server& server) {
   const std::string table =
       fmt::format(R"({{"TableName":"{}","BillingMode":"PAY_PER_REQUEST",)"
@@ -254,6 +357,12 @@ std::unique_ptr<Running> started(const std::string& scheme) {
     start_memcached(*running);
   else if (scheme == "redis")
     start_redis(*running);
+  else if (scheme == "rediss")
+    start_rediss(*running);
+  else if (scheme == "memcacheds")
+    start_memcacheds(*running);
+  else if (scheme == "cluster")
+    start_cluster(*running);
   else if (scheme == "dynamodb")
     start_dynamodb(*running);
   else if (scheme == "ps")

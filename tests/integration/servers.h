@@ -17,9 +17,11 @@
 /// may use the servers too, and ends none of them if it leaves by _exit().
 namespace lambdaml::servers {
 
+class RedisCluster;
+
 /// What a store on a real server needs.
 struct Server {
-  std::string name;  ///< the store's scheme: s3, memcached, redis, dynamodb, ps
+  std::string name;  ///< s3, memcached, memcacheds, redis, rediss, cluster, dynamodb, ps
   /// The store's URI without a path, e.g. "redis://127.0.0.1:41231/0", "s3://lambdaml-test".
   std::string uri;
   /// What a process that uses it needs in its environment ("AWS_ENDPOINT_URL_S3=http://…", keys);
@@ -35,6 +37,8 @@ struct Server {
   std::function<void()> start;
   /// Sends it a signal: SIGSTOP freezes it, SIGCONT lets it go on.
   std::function<void(int)> signal;
+  /// Of a cluster only.
+  RedisCluster* cluster = nullptr;
 };
 
 /// A server's program is not on this machine.
@@ -48,6 +52,9 @@ struct Missing : std::runtime_error {
 ///              bucket `lambdaml-test`; some 3 s
 ///   memcached  -m 1024; values up to 1 MB
 ///   redis      without persistence
+///   rediss, memcacheds  the same with TLS; the CA of their certificates is in SSL_CERT_FILE, which
+///              names the file of the one that was started last
+///   cluster    a RedisCluster, whose URI is redis://
 ///   ps         lambdaml ps, without a folder
 ///   dynamodb   dynalite with a table `lambdaml-test`; it neither checks signatures nor throttles
 const Server& get(const std::string& scheme);

@@ -27,7 +27,7 @@ StoreUnderTest store_below_a_path(const std::string& scheme) {
 
 std::vector<StoreUnderTest> stores_under_test() {
   std::vector<StoreUnderTest> stores;
-  for (const std::string& scheme : servers::schemes()) {
+  for (const std::string& scheme : servers::schemes_and_cluster()) {
     stores.push_back(store_of(scheme));
     stores.push_back(store_below_a_path(scheme));
   }
@@ -46,7 +46,7 @@ class RealStore : public testing::TestWithParam<std::string> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(, RealStore, testing::ValuesIn(servers::schemes()),
+INSTANTIATE_TEST_SUITE_P(, RealStore, testing::ValuesIn(servers::schemes_and_cluster()),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_P(RealStore, CarriesLargeValues) {

@@ -24,10 +24,18 @@ inline std::vector<std::string> schemes() {
   return out;
 }
 
+/// These, and a Redis cluster, which has no scheme of its own.
+inline std::vector<std::string> schemes_and_cluster() {
+  std::vector<std::string> out = schemes();
+  if (storage::registry().find("redis") != nullptr) out.push_back("cluster");
+  return out;
+}
+
 /// Why the store of this scheme cannot be tested: its server is not on this machine, or it was
 /// switched off in this build. Empty: it can.
 inline std::string why_no_store(const std::string& scheme) {
-  if (storage::registry().find(scheme) == nullptr) return "this build has no store " + scheme;
+  if (storage::registry().find(scheme == "cluster" ? "redis" : scheme) == nullptr)
+    return "this build has no store " + scheme;
   return why_missing(scheme);
 }
 

@@ -2,8 +2,6 @@
 
 #include <cstring>
 
-#include "lambdaml/ps/tls.h"
-
 namespace lambdaml::ps {
 
 using namespace ::apache::thrift;
@@ -29,13 +27,21 @@ class SocketTransport final : public transport::TVirtualTransport<SocketTranspor
   std::shared_ptr<Socket> socket_;
 };
 
+std::optional<TlsOptions> tls_of(const Address& address) {
+  if (!address.tls) return {};
+  return TlsOptions{.ca = address.ca,
+                    .about_trust = "; &ca=FILE or LAMBDAML_PS_CA say whom to trust",
+                    .about_server = "; has it --tls-cert?"};
+}
+
 }  // namespace
 
 Connection::Connection(const Address& where, std::shared_ptr<Patience> patience) : address(where) {
   static const bool logs = (log_what_thrift_says(), true);
   (void)logs;
   try {
-    socket = std::make_shared<Socket>(address.host, address.port, std::move(patience));
+    socket =
+        std::make_shared<Socket>(address.host, address.port, std::move(patience), tls_of(address));
   } catch (const Error& error) {
     fail(error.code(), "{}: {}", address.endpoint(), error.what());
   }
@@ -43,9 +49,7 @@ Connection::Connection(const Address& where, std::shared_ptr<Patience> patience)
 }
 
 void Connection::greet() {
-  std::shared_ptr<transport::TTransport> line = std::make_shared<SocketTransport>(socket);
-  if (address.tls) line = secure(line, address);
-  buffered = std::make_shared<Buffered>(line, kLongestAnswer);
+  buffered = std::make_shared<Buffered>(std::make_shared<SocketTransport>(socket), kLongestAnswer);
   protocol = make_protocol(buffered);
   client = std::make_unique<wire::ParameterServerClient>(protocol);
   try {
@@ -58,8 +62,7 @@ void Connection::greet() {
 
 void Connection::require_no_rest() const {
   if (!buffered) return;
-  // TLS has messages of its own, which come when they want.
-  if (!buffered->is_empty() || (!address.tls && socket->has_unread()))
+  if (!buffered->is_empty() || socket->has_unread())
     socket->fail_lost("the server has closed the connection, or sent more than it was asked for");
 }
 

@@ -9,17 +9,16 @@
 #include <thrift/transport/TSocket.h>
 
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/service/socket.h"
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/ps/testing/raw_client.h"
 #include "lambdaml/ps/testing/test_support.h"
-#include "lambdaml/ps/tls.h"
 #include "lambdaml/ps/transport.h"
 
 namespace lambdaml::ps {
 namespace {
 
 using apache::thrift::transport::TSocket;
-using apache::thrift::transport::TTransportException;
 using testing::HasSubstr;
 
 TEST(Secrets, CertificatesOfAnAddressAreThereAndUsed) {
@@ -97,6 +96,14 @@ class Tls : public testing::Test {
     return why;
   }
 
+  /// An encrypted connection of `patience_s`, below the protocol.
+  std::unique_ptr<Socket> line(double patience_s) const {
+    return std::make_unique<Socket>("localhost", address.port,
+                                    std::make_shared<Patience>(PatiencePolicy{
+                                        .outage_s = patience_s, .first_contact_s = patience_s}),
+                                    TlsOptions{.ca = address.ca});
+  }
+
   const Folder folder;
   ServerSettings settings = on_a_free_port();
   std::optional<Server> server;
@@ -163,17 +170,13 @@ TEST_F(Tls, HalfHandshakesMakeRoomForOthersAndAreEnded) {
 
 TEST_F(Tls, NonsenseAfterTheHandshakeEndsTheConnection) {
   for (const std::string& nonsense : {std::string(100, '\xff'), std::string(40'000, 'x')}) {
-    const auto socket = std::make_shared<TSocket>("localhost", server->port());
-    socket->setRecvTimeout(20'000);
-    socket->open();
-    const auto line = secure(socket, address);
-    std::uint8_t byte = 0;
+    const auto socket = line(20);
+    char byte = 0;
     try {  // the server may have ended it before all was written
-      line->write(reinterpret_cast<const std::uint8_t*>(nonsense.data()),
-                  static_cast<std::uint32_t>(nonsense.size()));
-      EXPECT_EQ(line->read(&byte, 1), 0U);
-    } catch (const TTransportException& error) {
-      EXPECT_NE(error.getType(), TTransportException::TIMED_OUT) << error.what();
+      socket->send(nonsense);
+      EXPECT_EQ(socket->receive(&byte, 1), 0U);
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), testing::Not(HasSubstr("no answer"))) << error.what();
     }
   }
   Client(address).ping();
@@ -186,24 +189,20 @@ TEST_F(Tls, ReadersThatAreSlowAreEnded) {
   address.port = server->port();
   Client client(address);
   client.put("large", Buffer(30'000'000));
-  const auto socket = std::make_shared<TSocket>("localhost", server->port());
-  socket->open();
-  const auto line = secure(socket, address);
-  const std::string get = Wire::call("get").field(Wire::kString, 1).text("large").stop().bytes();
-  line->write(reinterpret_cast<const std::uint8_t*>(get.data()),
-              static_cast<std::uint32_t>(get.size()));
+  const auto socket = line(20);
+  socket->send(Wire::call("get").field(Wire::kString, 1).text("large").stop().bytes());
   std::this_thread::sleep_for(std::chrono::seconds(3));
   std::size_t heard = 0;
-  std::vector<std::uint8_t> some(1 << 16);
+  std::vector<char> some(1 << 16);
   try {
-    while (const std::uint32_t n = line->read(some.data(), 1 << 16)) heard += n;
-  } catch (const TTransportException&) {
+    while (const std::size_t n = socket->receive(some.data(), some.size())) heard += n;
+  } catch (const Error&) {
   }
   EXPECT_LT(heard, 30'000'000U);
   EXPECT_EQ(client.get("large")->size(), 30'000'000U);
 }
 
-TEST_F(Tls, ASilentPeerIsGivenUpWhenTheSocketsTimeIsOver) {
+TEST_F(Tls, ASilentPeerIsGivenUpWhenThePatienceIsOver) {
   const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in where{};
   where.sin_family = AF_INET;
@@ -212,14 +211,13 @@ TEST_F(Tls, ASilentPeerIsGivenUpWhenTheSocketsTimeIsOver) {
   ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&where), size), 0);
   ASSERT_EQ(::listen(listener, 1), 0);
   ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&where), &size), 0);
-  const auto socket = std::make_shared<TSocket>("127.0.0.1", ntohs(where.sin_port));
-  socket->setRecvTimeout(50);
-  socket->open();
+  address.port = ntohs(where.sin_port);
   try {
-    secure(socket, address);
+    line(0.2);
     ADD_FAILURE() << "a peer that says nothing was believed";
-  } catch (const TTransportException& error) {
-    EXPECT_EQ(error.getType(), TTransportException::TIMED_OUT) << error.what();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::unavailable) << error.what();
+    EXPECT_THAT(error.what(), HasSubstr("no answer"));
   }
   ::close(listener);
 }

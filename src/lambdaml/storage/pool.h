@@ -77,6 +77,12 @@ class Pool {
     const std::lock_guard lock(mutex_);
     idle_.push_back(std::move(connection));
   }
+  /// After an error that the idle connections have probably too.
+  void drop_idle() {
+    std::vector<std::unique_ptr<Connection>> dropped;  // closed outside the lock
+    const std::lock_guard lock(mutex_);
+    dropped.swap(idle_);
+  }
 
  private:
   std::unique_ptr<Connection> take() {
@@ -85,11 +91,6 @@ class Pool {
     std::unique_ptr<Connection> last = std::move(idle_.back());
     idle_.pop_back();
     return last;
-  }
-  void drop_idle() {
-    std::vector<std::unique_ptr<Connection>> dropped;  // closed outside the lock
-    const std::lock_guard lock(mutex_);
-    dropped.swap(idle_);
   }
 
   std::function<std::unique_ptr<Connection>()> make_;

@@ -36,8 +36,8 @@ const char* fault_of(std::string_view key) {
   return nullptr;
 }
 
-/// Throws for a scheme like `rediss`, so that it is not taken for a slip of the plain one, which
-/// would send a password in the clear. `what` begins the message.
+/// Throws for a scheme like `pss`, so that it is not taken for a slip of the plain one, which would
+/// send a password in the clear. `what` begins the message.
 void refuse_tls_scheme(std::string_view scheme, std::string_view what) {
   if (!scheme.ends_with('s') || registry().find(scheme) != nullptr) return;
   if (const Plugin* plain = registry().find(scheme.substr(0, scheme.size() - 1)))

@@ -87,21 +87,21 @@ TEST(Open, AnUnknownSchemeNamesTheNearest) {
 // The nearest scheme would send a password in the clear.
 TEST(Open, ATlsSchemeIsNoSlipForThePlainOne) {
   try {
-    open("rediss://h:6379");
+    open("pss://h:27000");
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::invalid_argument);
-    EXPECT_THAT(error.what(), HasSubstr("rediss:// means redis over TLS"));
+    EXPECT_THAT(error.what(), HasSubstr("pss:// means ps over TLS"));
   }
 }
 
 TEST(Resolve, ATlsSchemeIsNoSlipForThePlainOne) {
   try {
-    resolve("rediss");
+    resolve("pss");
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::invalid_argument);
-    EXPECT_THAT(error.what(), HasSubstr("rediss:// means redis over TLS"));
+    EXPECT_THAT(error.what(), HasSubstr("pss:// means ps over TLS"));
   }
 }
 

@@ -113,10 +113,12 @@ FileDescriptor connected(const sockaddr_storage& address, Deadline deadline, std
 
 }  // namespace
 
-Socket::Socket(const std::string& host, std::uint16_t port, std::shared_ptr<Patience> patience)
+Socket::Socket(const std::string& host, std::uint16_t port, std::shared_ptr<Patience> patience,
+               std::optional<TlsOptions> tls)
     : patience_(std::move(patience)), try_(*patience_) {
   try {
     connect(host, port);
+    if (tls) encrypt(host, std::move(*tls));
   } catch (const Error& error) {
     if (error.code() == Code::unavailable) patience_->failed(try_.silent_since());
     throw;
@@ -131,6 +133,28 @@ void Socket::connect(const std::string& host, std::uint16_t port) {
     if (fd_) return;
   }
   fail(Code::unavailable, "cannot connect: {}", why);
+}
+
+void Socket::encrypt(const std::string& host, TlsOptions options) {
+  if (options.name.empty()) options.name = host;
+  tls_ = std::make_unique<TlsSession>(
+      TlsSession::Line{
+          .receive = [this](std::span<char> to, bool may_wait) -> std::optional<std::size_t> {
+            if (!may_wait) {
+              const ssize_t n = ::recv(fd_.get(), to.data(), to.size(), MSG_DONTWAIT);
+              if (n >= 0) return static_cast<std::size_t>(n);
+              if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return {};
+              fail_lost(message_of(errno));
+            }
+            iovec piece{to.data(), to.size()};
+            return receive_bare({&piece, 1});
+          },
+          .send =
+              [this](std::string_view bytes) {
+                iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+                send_bare({&piece, 1});
+              }},
+      options);
 }
 
 void Socket::begin(double wait_s) {
@@ -163,6 +187,16 @@ void Socket::send(std::string_view bytes) {
 }
 
 void Socket::send(std::span<iovec> pieces) {
+  if (!tls_) return send_bare(pieces);
+  try {
+    tls_->send(pieces);
+  } catch (const Error& error) {
+    if (error.code() == Code::unavailable) fail_lost(error.what());
+    throw;
+  }
+}
+
+void Socket::send_bare(std::span<iovec> pieces) {
   constexpr std::size_t kMostPieces = 1024;  // IOV_MAX
   while (!pieces.empty()) {
     if (pieces.front().iov_len == 0) {
@@ -198,6 +232,20 @@ std::size_t Socket::receive(char* to, std::size_t bytes) {
 }
 
 std::size_t Socket::receive(std::span<iovec> pieces) {
+  if (!tls_) return receive_bare(pieces);
+  for (const iovec& piece : pieces) {
+    if (piece.iov_len == 0) continue;
+    try {
+      return tls_->receive({static_cast<char*>(piece.iov_base), piece.iov_len});
+    } catch (const Error& error) {
+      if (error.code() == Code::unavailable) fail_lost(error.what());
+      throw;
+    }
+  }
+  return 0;
+}
+
+std::size_t Socket::receive_bare(std::span<iovec> pieces) {
   while (true) {
     const ssize_t n = ::readv(fd_.get(), pieces.data(), static_cast<int>(pieces.size()));
     if (n > 0) {
@@ -216,10 +264,14 @@ std::size_t Socket::receive(std::span<iovec> pieces) {
 }
 
 bool Socket::wait_until_readable(Deadline deadline) const {
-  return wait_until_ready(fd_.get(), POLLIN, deadline);
+  if (!tls_) return wait_until_ready(fd_.get(), POLLIN, deadline);
+  while (!tls_->is_readable())
+    if (!wait_until_ready(fd_.get(), POLLIN, deadline)) return false;
+  return true;
 }
 
 bool Socket::has_unread() const {
+  if (tls_) return tls_->is_readable();
   char byte = 0;
   return ::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }

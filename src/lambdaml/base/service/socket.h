@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,20 +12,25 @@
 
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/service/patience.h"
+#include "lambdaml/base/service/tls.h"
 
 namespace lambdaml {
 
-/// A client's TCP connection to a service, governed by a Patience: no wait lasts longer than the
-/// try that it belongs to (see patience.h), and an interrupt ends each wait. Used by one thread at
-/// a time.
+/// A client's TCP connection to a service, encrypted if asked for, governed by a Patience: no wait
+/// lasts longer than the try that it belongs to (see patience.h), and an interrupt ends each wait.
+/// Used by one thread at a time; not movable.
 ///
 /// Errors: unavailable (not reachable, closed, silent or slow for too long), which is also reported
-/// to the patience, and cancelled (interrupted). Messages state only the cause, because the caller
-/// knows the endpoint. After an error the connection must not be used.
+/// to the patience, and cancelled (interrupted); when connecting also what TlsSession throws.
+/// Messages state only the cause, because the caller knows the endpoint. After an error the
+/// connection must not be used.
 class Socket {
  public:
   /// Connects: tries the host's addresses in turn, each for at most 5 s.
-  Socket(const std::string& host, std::uint16_t port, std::shared_ptr<Patience> patience);
+  Socket(const std::string& host, std::uint16_t port, std::shared_ptr<Patience> patience,
+         std::optional<TlsOptions> tls = {});
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
 
   /// From now until the next begin(), what is sent and received belongs to one try: a request and
   /// its answer, for which the server was asked to wait at most `wait_s`. Costs no system call.
@@ -42,7 +48,7 @@ class Socket {
   bool wait_until_readable(Deadline deadline) const;
 
   /// Whether bytes have arrived that were not received, or the end of the connection. One system
-  /// call; does not wait.
+  /// call, or a few with TLS; does not wait.
   bool has_unread() const;
 
   /// Reports to the patience that there is no whole answer, and throws unavailable. For callers
@@ -57,6 +63,10 @@ class Socket {
 
  private:
   void connect(const std::string& host, std::uint16_t port);
+  void encrypt(const std::string& host, TlsOptions options);
+  /// send() and receive() of the bytes that pass through the kernel.
+  void send_bare(std::span<iovec> pieces);
+  std::size_t receive_bare(std::span<iovec> pieces);
   /// Waits for the descriptor within the try.
   void wait(short events);
   /// Throws if the try is over although bytes still trickle in.
@@ -66,6 +76,7 @@ class Socket {
   Patience::Try try_;
   bool moved_ = false;  ///< something was received or sent in this try
   FileDescriptor fd_;
+  std::unique_ptr<TlsSession> tls_;
 };
 
 /// Reads a socket by lines and by bytes; buffers what it has received. Used by one thread.

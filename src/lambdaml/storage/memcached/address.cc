@@ -1,5 +1,10 @@
 #include "lambdaml/storage/memcached/address.h"
 
+#include <cerrno>
+#include <cstring>
+
+#include <unistd.h>
+
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 
@@ -13,20 +18,41 @@ std::string Address::Server::text() const {
 std::string Address::endpoint() const {
   std::vector<std::string> texts;
   for (const Server& server : servers) texts.push_back(server.text());
-  return "memcached://" + join(texts, ",");
+  return (tls ? "memcacheds://" : "memcached://") + join(texts, ",");
+}
+
+std::vector<Option> address_options(bool tls) {
+  if (!tls) return {};
+  return {{.name = "ca",
+           .default_value = std::string(),
+           .help = "file of the certificates that are trusted; by default the system's"}};
 }
 
 Address address_of(const Uri& uri) {
   const auto refuse = [&](std::string_view why) {
     fail(Code::invalid_argument,
-         "{}: {}; a Memcached store is memcached://host[:port][,host[:port]…][/prefix]",
-         uri.display(), why);
+         "{}: {}; a Memcached store is {}://[user:password@]host[:port][,host[:port]…][/prefix]",
+         uri.display(), why, uri.scheme);
   };
-  if (!uri.query.empty()) refuse("there are no options");
-  if (uri.host.find('@') != std::string::npos) refuse("Memcached knows no users");
   Address address;
+  address.tls = uri.scheme == "memcacheds";
+  Options options(address_options(address.tls));
+  for (const auto& [name, value] : uri.query) options.parse(name, value, uri.display());
+  if (address.tls) address.ca = options.text("ca");
+  if (!address.ca.empty() && ::access(address.ca.c_str(), R_OK) != 0)
+    fail(Code::invalid_argument, "{}: reading the certificates {}: {}", uri.display(), address.ca,
+         std::strerror(errno));
   // Uri parses the last port as the URI's and everything before it as the host.
-  const std::string all = uri.port ? fmt::format("{}:{}", uri.host, *uri.port) : uri.host;
+  std::string all = uri.port ? fmt::format("{}:{}", uri.host, *uri.port) : uri.host;
+  if (const std::size_t at = all.rfind('@'); at != std::string::npos) {
+    const std::string_view who = std::string_view(all).substr(0, at);
+    const std::size_t colon = std::min(who.find(':'), who.size());
+    address.user = percent_decoded_leniently(who.substr(0, colon));
+    address.password = percent_decoded_leniently(who.substr(std::min(colon + 1, who.size())));
+    if (address.user.empty() || address.password.empty())
+      refuse("a user has a name and a password");
+    all.erase(0, at + 1);
+  }
   for (const std::string& text : split(all, ',')) {
     Address::Server server;
     const std::size_t colon = text.rfind(':');

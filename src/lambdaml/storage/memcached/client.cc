@@ -23,6 +23,8 @@ constexpr std::int64_t kLongPast = 60 * 60 * 24 * 30 + 1;
 constexpr std::size_t kBatchItems = 500;
 /// Memcached's own limit (-I) is 1 GB.
 constexpr std::int64_t kLargestValue = 1LL << 30;
+/// What it is unless -I says otherwise.
+constexpr std::uint64_t kUsualItemSizeMax = 1 << 20;
 
 /// The first words of a line; empty where there are fewer.
 using Words = std::array<std::string_view, 5>;
@@ -49,8 +51,9 @@ std::optional<std::uint64_t> to_version(std::string_view text) {
          "the value is too large for the server (start it with a larger -I)");
   if (line.find("out of memory") != std::string_view::npos)
     fail(Code::resource_exhausted, "the server is out of memory (start it with a larger -m)");
-  fail(line.find("auth") != std::string_view::npos ? Code::permission_denied : Code::internal,
-       "the server answers '{}'", printable(line, 200));
+  if (line.find("auth") != std::string_view::npos)
+    fail(Code::permission_denied, "the server wants a user: memcached://USER:PASSWORD@host");
+  fail(Code::internal, "the server answers '{}'", printable(line, 200));
 }
 
 }  // namespace
@@ -58,8 +61,12 @@ std::optional<std::uint64_t> to_version(std::string_view text) {
 /// A connection to one server.
 class Client::Server {
  public:
-  Server(const Address::Server& address, std::shared_ptr<Patience> patience)
-      : socket_(address.host, address.port, std::move(patience)), input_(socket_) {}
+  Server(const Address& address, std::size_t place, std::shared_ptr<Patience> patience)
+      : socket_(address.servers[place].host, address.servers[place].port, std::move(patience),
+                tls_of(address)),
+        input_(socket_) {
+    if (!address.user.empty()) log_in(address);
+  }
 
   void send(std::span<iovec> pieces) {
     begin();
@@ -107,6 +114,24 @@ class Client::Server {
   }
 
  private:
+  static std::optional<TlsOptions> tls_of(const Address& address) {
+    if (!address.tls) return {};
+    return TlsOptions{.ca = address.ca,
+                      .about_trust = "; ?ca=FILE says whom to trust",
+                      .about_server = "; a server without TLS is memcached://"};
+  }
+
+  /// ASCII authentication: the value of the first `set`, whatever its item, is user and password.
+  /// The server's text is not shown, as it may repeat them.
+  void log_in(const Address& address) {
+    const std::string who = address.user + " " + address.password;
+    send(fmt::format("set lambdaml 0 0 {}\r\n{}\r\n", who.size(), who));
+    const std::string_view line = input_.line();
+    if (line.starts_with("CLIENT_ERROR") || line.starts_with("SERVER_ERROR") || line == "ERROR")
+      fail(Code::permission_denied, "the server refuses the user or password");
+    if (line != "STORED") fail_garbled();
+  }
+
   /// Most answers do not say what they answer, so one too many would be taken for the next
   /// request's.
   void begin() {
@@ -167,7 +192,7 @@ template <class Use>
 auto Client::with(std::size_t place, Use&& use) {
   try {
     std::unique_ptr<Server>& server = servers_.at(place);
-    if (!server) server = std::make_unique<Server>(address_.servers[place], patience_);
+    if (!server) server = std::make_unique<Server>(address_, place, patience_);
     return use(*server);
   } catch (const Error& error) {
     if (servers_.size() == 1) throw;
@@ -298,8 +323,12 @@ std::uint64_t Client::item_size_max() {
       server.send("stats settings\r\n");
       bool told = false;
       while (true) {
-        const std::string_view line = server.line();
+        const std::string_view line = server.line_or_error();
         if (line == "END") break;
+        if (line == "ERROR") {  // a service without such statistics
+          smallest = std::min(smallest, kUsualItemSizeMax);
+          return;
+        }
         const Words words = words_of(line);
         if (words[0] != "STAT") server.fail_garbled();
         if (words[1] != "item_size_max") continue;

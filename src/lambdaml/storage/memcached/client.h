@@ -22,8 +22,9 @@ namespace lambdaml::storage::memcached {
 ///
 /// Each call is one request and its answer. Errors: unavailable (a server is unreachable, exceeds
 /// the patience, or does not speak the protocol; no server is ever skipped), resource_exhausted
-/// (the server rejects the value as too large, or is out of memory), internal, cancelled
-/// (interrupted). If there are several servers, messages name the server.
+/// (the server rejects the value as too large, or is out of memory), permission_denied (it refuses
+/// the user), what TlsSession throws, internal, cancelled (interrupted). If there are several
+/// servers, messages name the server.
 class Client {
  public:
   Client(const Address& address, std::shared_ptr<Patience> patience);
@@ -53,7 +54,7 @@ class Client {
   void remove_all(std::span<const std::string> items);
 
   /// The smallest `item_size_max` of the servers: the limit for an item including its name and
-  /// header.
+  /// header. 1 MB of one that has no such statistics.
   std::uint64_t item_size_max();
 
  private:

@@ -256,9 +256,16 @@ std::shared_ptr<Storage> open(const Uri& uri, const Options&,
 
 void register_plugin(Registry& registry) {
   registry.add({.name = "memcached",
-                .help = "Memcached servers: memcached://host[:11211][,host[:port]…][/prefix]",
+                .help = "Memcached servers: "
+                        "memcached://[user:password@]host[:11211][,host[:port]…][/prefix]",
                 .open = open,
                 .default_uri = [] { return Uri::parse("memcached://localhost:11211"); }});
+  registry.add({.name = "memcacheds",
+                .help = "the same over TLS: "
+                        "memcacheds://[user:password@]host[:11211][,host[:port]…][/prefix]",
+                .open = open,
+                .default_uri = [] { return Uri::parse("memcacheds://localhost:11211"); },
+                .options = address_options(true)});
 }
 
 }  // namespace lambdaml::storage::memcached

@@ -39,7 +39,8 @@ TEST(MemcachedAddress, ShowsItsEndpoint) {
 TEST(MemcachedAddress, RefusesWhatItDoesNotKnow) {
   for (const char* uri :
        {"memcached://", "memcached://a,,b", "memcached://a:0,b:1", "memcached://a:x,b",
-        "memcached://a:70000,b", "memcached://user:pw@a", "memcached://a?x=1"}) {
+        "memcached://a:70000,b", "memcached://user@a", "memcached://:pw@a", "memcached://user:@a",
+        "memcached://a?x=1", "memcached://a?ca=/etc/passwd", "memcacheds://a?ca=/no/such/file"}) {
     try {
       parsed(uri);
       ADD_FAILURE() << uri;
@@ -48,6 +49,25 @@ TEST(MemcachedAddress, RefusesWhatItDoesNotKnow) {
       EXPECT_THAT(error.what(), Not(HasSubstr("pw"))) << uri;
     }
   }
+}
+
+TEST(MemcachedAddress, HasAUserAndTls) {
+  const Address address = parsed("memcacheds://ann:p%40ss%3aw@a:1,b/p");
+  EXPECT_TRUE(address.tls);
+  EXPECT_EQ(address.user, "ann");
+  EXPECT_EQ(address.password, "p@ss:w");
+  EXPECT_THAT(address.servers, ElementsAre(Address::Server{"a", 1}, Address::Server{"b", 11211}));
+  EXPECT_EQ(address.endpoint(), "memcacheds://a:1,b:11211");
+  EXPECT_FALSE(parsed("memcached://a").tls);
+}
+
+TEST(MemcachedAnswers, OfAServiceWithoutStatisticsMeanTheUsualLimit) {
+  const RawServer server([&](std::string_view request) -> std::string {
+    return request.starts_with("stats") ? "ERROR\r\n" : "END\r\n";
+  });
+  const auto store = open_plain(Uri::parse(fmt::format("memcached://127.0.0.1:{}", server.port())));
+  EXPECT_FALSE(store->load("absent"));
+  EXPECT_LE(store->capabilities().max_value_bytes, 1U << 20);
 }
 
 TEST(MemcachedNames, KeepKeysReadable) {

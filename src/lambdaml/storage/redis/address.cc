@@ -1,6 +1,10 @@
 #include "lambdaml/storage/redis/address.h"
 
+#include <cerrno>
+#include <cstring>
 #include <limits>
+
+#include <unistd.h>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
@@ -14,13 +18,35 @@ bool all_digits(std::string_view text) {
 
 }  // namespace
 
-std::string Address::endpoint() const {
+std::string Endpoint::text() const {
   const bool v6 = host.find(':') != std::string::npos;
-  return fmt::format("redis://{}{}{}:{}/{}", v6 ? "[" : "", host, v6 ? "]" : "", port, database);
+  return fmt::format("{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", port);
+}
+
+std::string Address::endpoint() const {
+  return fmt::format("{}://{}/{}", tls ? "rediss" : "redis", server.text(), database);
+}
+
+std::vector<Option> address_options(bool tls) {
+  std::vector<Option> options = {
+      {.name = "ttl",
+       .default_value = std::int64_t{0},
+       .help =
+           "keys expire this long after they were saved, for servers that evict only such keys; "
+           "0: never",
+       .unit = "s",
+       .minimum = 0}};
+  if (tls)
+    options.push_back(
+        {.name = "ca",
+         .default_value = std::string(),
+         .help = "file of the certificates that are trusted; by default the system's"});
+  return options;
 }
 
 Address address_of(const Uri& uri, const char* default_password) {
   Address address;
+  address.tls = uri.scheme == "rediss";
   std::string_view host = uri.host;
   if (const std::size_t at = host.rfind('@'); at != std::string_view::npos) {
     const std::string_view who = host.substr(0, at);
@@ -32,12 +58,19 @@ Address address_of(const Uri& uri, const char* default_password) {
   }
   if (address.password.empty() && default_password != nullptr) address.password = default_password;
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  if (host.empty() || !uri.query.empty())
+  if (host.empty())
     fail(Code::invalid_argument,
-         "{}: a Redis store is redis://[[user]:password@]host[:port][/database[/prefix]]",
-         uri.display());
-  address.host = host;
-  address.port = uri.port.value_or(address.port);
+         "{}: a Redis store is {}://[[user]:password@]host[:port][/database[/prefix]]",
+         uri.display(), uri.scheme);
+  address.server.host = host;
+  address.server.port = uri.port.value_or(address.server.port);
+  Options options(address_options(address.tls));
+  for (const auto& [name, value] : uri.query) options.parse(name, value, uri.display());
+  address.ttl_s = options.integer("ttl");
+  if (address.tls) address.ca = options.text("ca");
+  if (!address.ca.empty() && ::access(address.ca.c_str(), R_OK) != 0)
+    fail(Code::invalid_argument, "{}: reading the certificates {}: {}", uri.display(), address.ca,
+         std::strerror(errno));
   std::string_view path = uri.path;
   const std::string_view first = path.substr(0, path.find('/'));
   if (all_digits(first)) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <string>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <hiredis/hiredis.h>
 
@@ -35,6 +36,20 @@ redisReplyObjectFunctions* limited(const redisReplyObjectFunctions& usual) {
 /// Empty for what is no text.
 std::string_view text_of(const redisReply& raw) {
   return raw.str == nullptr ? std::string_view() : std::string_view(raw.str, raw.len);
+}
+
+bool is_ip_address(const std::string& host) {
+  std::array<unsigned char, sizeof(in6_addr)> place{};
+  return ::inet_pton(AF_INET, host.c_str(), place.data()) == 1 ||
+         ::inet_pton(AF_INET6, host.c_str(), place.data()) == 1;
+}
+
+std::optional<TlsOptions> tls_of(const Address& address, const Endpoint& server) {
+  if (!address.tls) return {};
+  return TlsOptions{.ca = address.ca,
+                    .name = is_ip_address(server.host) ? address.server.host : server.host,
+                    .about_trust = "; ?ca=FILE says whom to trust",
+                    .about_server = "; a server without TLS is redis://"};
 }
 
 /// nullopt for types that RESP 2 does not have, and for an error, which is part of no valid reply.
@@ -120,8 +135,9 @@ class Connection::Reader {
   std::size_t received_ = 0;  ///< bytes of replies that are not yet whole
 };
 
-Connection::Connection(const Address& address, std::shared_ptr<Patience> patience)
-    : socket_(address.host, address.port, std::move(patience)),
+Connection::Connection(const Address& address, const Endpoint& server,
+                       std::shared_ptr<Patience> patience)
+    : socket_(server.host, server.port, std::move(patience), tls_of(address, server)),
       input_(socket_),
       reader_(std::make_unique<Reader>()) {
   log_in(address);
@@ -134,27 +150,31 @@ void Connection::fail_garbled() { socket_.fail_lost("the answer is no Redis repl
 void Connection::fail_error(std::string_view error) {
   if (!is_error_reply(error)) fail_garbled();
   if (error.starts_with("READONLY")) throw ReadOnlyReplica();
+  if (auto to = redirection_in(error)) throw Redirected(std::move(*to));
+  if (error.starts_with("NOAUTH"))
+    fail(Code::permission_denied,
+         "the server wants a password: in REDISCLI_AUTH, or as redis://[user]:password@host");
   fail(code_of_reply(error), "the server answers '{}'", printable(error));
 }
 
-/// The server's text may repeat secrets that it was sent, so only the first word of these errors is
-/// shown.
+/// SELECT is sent for other databases than 0 only: users who may not, and clusters, have no other.
 void Connection::log_in(const Address& address) {
-  const bool with_password = !address.password.empty();
   Request request;
-  if (with_password) {
+  if (!address.password.empty()) {
     if (address.user.empty())
       request.add({"AUTH", address.password});
     else
       request.add({"AUTH", address.user, address.password});
   }
   const std::string database = std::to_string(address.database);
-  request.add({"SELECT", database});
-  ask(request, [&] { take_log_in(with_password, database); });
+  if (address.database != 0) request.add({"SELECT", database});
+  if (!request.pieces().empty()) ask(request, [&] { take_log_in(address); });
 }
 
-void Connection::take_log_in(bool with_password, const std::string& database) {
-  if (with_password) {
+/// The server's text may repeat secrets that it was sent, so only the first word of these errors is
+/// shown.
+void Connection::take_log_in(const Address& address) {
+  if (!address.password.empty()) {
     const RawReply answer = next();
     if (answer.is_error()) {
       const std::string_view word = answer.text().substr(0, answer.text().find(' '));
@@ -163,13 +183,13 @@ void Connection::take_log_in(bool with_password, const std::string& database) {
            "the server refuses the user or password ({})", printable(word));
     }
   }
+  if (address.database == 0) return;
   const RawReply answer = next();
   if (!answer.is_error()) return;
   if (answer.text().find("out of range") != std::string_view::npos)
-    fail(Code::invalid_argument, "the server has no database {}", database);
-  if (answer.text().starts_with("NOAUTH"))
-    fail(Code::permission_denied,
-         "the server wants a password: in REDISCLI_AUTH, or as redis://[user]:password@host");
+    fail(Code::invalid_argument, "the server has no database {}", address.database);
+  if (answer.text().find("cluster mode") != std::string_view::npos)
+    fail(Code::invalid_argument, "a cluster has no database {}, only 0", address.database);
   fail_error(answer.text());
 }
 
@@ -177,6 +197,7 @@ void Connection::begin_trip(const Request& request) {
   socket_.begin();
   if (!input_.is_empty() || !reader_->is_empty())
     socket_.fail_lost("the server has sent more than it was asked for");
+  asking_ = request.asking();
   const fmt::format_int number(++trip_);
   std::array<char, 64> end{};
   const auto written =
@@ -188,7 +209,7 @@ void Connection::begin_trip(const Request& request) {
 }
 
 void Connection::end_trip() {
-  const RawReply end = next();
+  const RawReply end = next_raw();
   // A user who may not ECHO hears so in its place.
   if (end.is_error() && end.text().starts_with("NOPERM")) return;
   if (end.is_error()) fail_error(end.text());
@@ -204,6 +225,12 @@ void Connection::subscribe(const Request& request) {
 }
 
 Connection::RawReply Connection::next() {
+  if (asking_)
+    if (const RawReply ok = next_raw(); ok.is_error()) fail_error(ok.text());
+  return next_raw();
+}
+
+Connection::RawReply Connection::next_raw() {
   while (true) {
     std::optional<RawReply> reply = reader_->take();
     if (!reply) fail_garbled();
@@ -227,6 +254,24 @@ Reply Connection::reply_or(std::string_view tolerated) {
   return checked(raw);
 }
 
+bool Connection::reply_unless_refused() {
+  const RawReply raw = next();
+  if (raw.is_error() && is_refusal(raw.text())) return false;
+  checked(raw);
+  return true;
+}
+
+std::optional<Reply> Connection::cluster_slots() {
+  Request request;
+  request.add({"CLUSTER", "SLOTS"});
+  return ask(request, [&]() -> std::optional<Reply> {
+    const RawReply raw = next();
+    // "ERR This instance has cluster support disabled", or what a proxy says.
+    if (raw.is_error() && (is_refusal(raw.text()) || raw.text().starts_with("ERR "))) return {};
+    return checked(raw);
+  });
+}
+
 std::optional<Reply> Connection::told(Deadline deadline) {
   while (true) {
     std::optional<RawReply> reply = reader_->take();
@@ -239,6 +284,8 @@ std::optional<Reply> Connection::told(Deadline deadline) {
 }
 
 std::optional<Buffer> Connection::value() {
+  if (asking_)
+    if (const std::string_view ok = input_.line(); ok.starts_with('-')) fail_error(ok.substr(1));
   const std::string_view head = input_.line();
   if (head.starts_with('-')) fail_error(head.substr(1));
   const auto bytes = head.starts_with('$') ? to_integer(head.substr(1)) : std::nullopt;

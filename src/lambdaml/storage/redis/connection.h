@@ -25,6 +25,17 @@ class ReadOnlyReplica : public Error {
               "the server is a read-only replica (READONLY): name the primary's address") {}
 };
 
+/// Another server of the cluster has the key.
+class Redirected : public Error {
+ public:
+  explicit Redirected(Redirection to)
+      : Error(Code::unavailable, "the cluster moves its slots"), to_(std::move(to)) {}
+  const Redirection& to() const { return to_; }
+
+ private:
+  Redirection to_;
+};
+
 /// One authenticated connection to a server with its database selected. hiredis parses replies;
 /// values, which it would copy three times, are sent from and received into their final place. Used
 /// by one thread at a time; after an error it must be dropped.
@@ -34,11 +45,14 @@ class ReadOnlyReplica : public Error {
 /// the replies before it count only once that has come in its place.
 ///
 /// Errors: unavailable (no connection, no answer within the patience, or not a Redis reply), the
-/// code of an error reply, and cancelled (interrupted). Messages state only the cause, because the
-/// caller knows the endpoint and the operation; they never contain a password.
+/// code of an error reply (ReadOnlyReplica and Redirected have types of their own), what TlsSession
+/// throws, and cancelled (interrupted). Messages state only the cause, because the caller knows the
+/// endpoint and the operation; they never contain a password.
 class Connection {
  public:
-  Connection(const Address& address, std::shared_ptr<Patience> patience);
+  /// To one server of the store at `address`. With TLS, a server that a cluster names by its IP
+  /// address may have a certificate for the host of the store's URI.
+  Connection(const Address& address, const Endpoint& server, std::shared_ptr<Patience> patience);
   ~Connection();
 
   /// One round trip: sends the commands and calls take(), which takes one reply for each of them,
@@ -47,6 +61,12 @@ class Connection {
   template <class Take>
   std::invoke_result_t<Take> ask(const Request& request, Take&& take) {
     begin_trip(request);
+    return finish_trip(std::forward<Take>(take));
+  }
+  /// The halves of ask(), for trips to several servers at the same time.
+  void begin_trip(const Request& request);
+  template <class Take>
+  std::invoke_result_t<Take> finish_trip(Take&& take) {
     if constexpr (std::is_void_v<std::invoke_result_t<Take>>) {
       take();
       end_trip();
@@ -60,8 +80,14 @@ class Connection {
   Reply reply();
   /// The same, but an error reply that begins with `tolerated` gives a Reply of kind absent.
   Reply reply_or(std::string_view tolerated);
+  /// The next reply, of a command that is not needed; false if it is refused (see is_refusal()).
+  bool reply_unless_refused();
   /// The next reply, of a command that returns a value or nothing (GET).
   std::optional<Buffer> value();
+
+  /// What CLUSTER SLOTS answers; nullopt of a server that is in no cluster, or that does not let
+  /// this user ask. A trip of its own.
+  std::optional<Reply> cluster_slots();
 
   /// Sends commands that begin or change a subscription: messages on such a connection have no
   /// certain order, and ECHO is not answered.
@@ -75,10 +101,11 @@ class Connection {
   class RawReply;  ///< what it makes
 
   void log_in(const Address& address);
-  void take_log_in(bool with_password, const std::string& database);
-  void begin_trip(const Request& request);
+  void take_log_in(const Address& address);
   void end_trip();
   RawReply next();
+  /// The next reply, without regard to ASKING.
+  RawReply next_raw();
   Reply checked(const RawReply& raw);
   [[noreturn]] void fail_garbled();
   [[noreturn]] void fail_error(std::string_view error);
@@ -87,6 +114,7 @@ class Connection {
   SocketInput input_;
   std::unique_ptr<Reader> reader_;
   std::uint64_t trip_ = 0;  ///< the number of the trip
+  bool asking_ = false;     ///< each reply of the trip is preceded by ASKING's
 };
 
 }  // namespace lambdaml::storage::redis

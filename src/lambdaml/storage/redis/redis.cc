@@ -10,9 +10,8 @@
 #include "lambdaml/base/clock.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/decorators.h"
-#include "lambdaml/storage/pool.h"
-#include "lambdaml/storage/redis/connection.h"
-#include "lambdaml/storage/redis/listener.h"
+#include "lambdaml/storage/redis/servers.h"
+#include "lambdaml/storage/redis/watch.h"
 #include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/wait.h"
 
@@ -25,9 +24,6 @@ constexpr std::size_t kBatchCommands = 1000;
 constexpr std::size_t kBatchBytes = 16 << 20;
 /// How many values are requested at once while their size is unknown.
 constexpr std::size_t kFirstValues = 64;
-/// A wait polls this often even without notifications: for values saved by other means than save(),
-/// and for notifications lost with a broken connection.
-constexpr double kPollAnyway = 1;
 /// Redis' own limit (proto-max-bulk-len).
 constexpr std::uint64_t kMaxValueBytes = 512 << 20;
 /// Longer values are better kept in pieces: beyond 8 MB jemalloc gives the server fresh memory each
@@ -58,15 +54,20 @@ class Replica {
 };
 
 /// Keys are Redis keys, values are strings. A save is a SET and, in the same round trip, a PUBLISH
-/// of the key on its folder's channel for waiting workers (RedisWatch).
+/// of the key on its folder's channel for waiting workers (watch.h). Users who may not publish or
+/// subscribe can use the store too: waits poll then.
 class Redis final : public Storage {
  public:
   Redis(Address address, std::shared_ptr<Patience> patience)
       : address_(std::move(address)),
+        time_to_live_(std::to_string(address_.ttl_s)),
         patience_(std::move(patience)),
-        connections_([this] { return connect(); }, patience_),
-        listeners_([this] { return std::make_unique<Listener>([this] { return connect(); }); },
-                   patience_) {}
+        servers_(address_, patience_),
+        listeners_(
+            [this] {
+              return std::make_unique<Listener>([this] { return servers_.connect_anywhere(); });
+            },
+            patience_) {}
 
   Capabilities capabilities() const override {
     return {.max_value_bytes = kPieceBytes, .durable = false};
@@ -98,26 +99,34 @@ class Redis final : public Storage {
 
   bool create(std::string_view key, Bytes value) override {
     check(key, value);
-    return with_primary("creating", key, 1, [&](Connection& server) {
-      Request request;
-      request.add({"SET", key, as_text(value), "NX"});
-      // Published even if the key existed: a waiting worker will find it.
-      add_publish(request, key);
+    return with_primary("creating", key, 1, [&] {
+      const bool publishes = !refuses_channels_;
+      bool created = false;
       count_put(value.size());
-      return server.ask(request, [&] {
-        const bool created = server.reply().kind != Reply::Kind::absent;
-        server.reply();
-        return created;
-      });
+      // Published even if the key existed: a waiting worker will find it.
+      servers_.ask(
+          {&key, 1},
+          [&](Request& request, std::size_t) {
+            add_set(request, {key, value}, publishes, true);
+          },
+          [&](Connection& server, std::size_t) {
+            created = server.reply().kind != Reply::Kind::absent;
+            if (publishes) take_published(server);
+          });
+      return created;
     });
   }
 
   std::optional<Buffer> load(std::string_view key) override {
     check_key(key);
-    return with_server("loading", key, 1, [&](Connection& server) {
-      Request request;
-      request.add({"GET", key});
-      std::optional<Buffer> value = server.ask(request, [&] { return server.value(); });
+    return with_server("loading", key, 1, [&] {
+      std::optional<Buffer> value;
+      servers_.ask(
+          {&key, 1},
+          [&](Request& request, std::size_t) {
+            request.add({"GET", key});
+          },
+          [&](Connection& server, std::size_t) { value = server.value(); });
       count_get(1, value ? value->size() : 0);
       return value;
     });
@@ -125,31 +134,40 @@ class Redis final : public Storage {
 
   bool exists(std::string_view key) override {
     check_key(key);
-    return with_server("looking up", key, 1, [&](Connection& server) {
-      Request request;
-      request.add({"EXISTS", key});
+    return with_server("looking up", key, 1, [&] {
+      bool there = false;
       count_get(1, 0);
-      return server.ask(request, [&] { return server.reply().integer == 1; });
+      servers_.ask(
+          {&key, 1},
+          [&](Request& request, std::size_t) {
+            request.add({"EXISTS", key});
+          },
+          [&](Connection& server, std::size_t) { there = server.reply().integer == 1; });
+      return there;
     });
   }
 
   std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
                                    std::uint64_t bytes) override {
     check_key(key);
-    return with_server("loading", key, 1, [&](Connection& server) -> std::optional<Buffer> {
+    return with_server("loading", key, 1, [&]() -> std::optional<Buffer> {
       // GETRANGE treats an absent key as an empty value and cannot express an empty range.
       const std::string first = std::to_string(std::min(begin, kMaxValueBytes));
       const std::string last =
           std::to_string(std::min(begin, kMaxValueBytes) +
                          std::clamp<std::uint64_t>(bytes, 1, kMaxValueBytes) - 1);
-      Request request;
-      request.add({"GETRANGE", key, first, last});
-      request.add({"EXISTS", key});
       std::optional<Buffer> part;
-      const bool exists = server.ask(request, [&] {
-        part = server.value();
-        return server.reply().integer == 1;
-      });
+      bool exists = false;
+      servers_.ask(
+          {&key, 1},
+          [&](Request& request, std::size_t) {
+            request.add({"GETRANGE", key, first, last});
+            request.add({"EXISTS", key});
+          },
+          [&](Connection& server, std::size_t) {
+            part = server.value();
+            exists = server.reply().integer == 1;
+          });
       count_get(2, part ? part->size() : 0);
       const bool there = exists || (part && !part->empty());
       if (!there) return {};
@@ -167,7 +185,16 @@ class Redis final : public Storage {
     return values;
   }
 
-  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override;
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
+    if (refuses_channels_) return watch_by_polling(*this, std::move(keys), pacer(), kBatchCommands);
+    return watch_notified(
+        {.store = this,
+         .database = address_.database,
+         .listeners = listeners_,
+         .take = [this](auto all, auto which, const Watched::OnValue& f) { take(all, which, f); },
+         .on_refused = [this] { refuses_channels_ = true; }},
+        std::move(keys));
+  }
 
   void remove(std::string_view key) override {
     const std::string one(key);
@@ -178,55 +205,41 @@ class Redis final : public Storage {
     for (const std::string& key : keys) check_key(key);
     for (; !keys.empty(); keys = keys.subspan(std::min(keys.size(), kBatchCommands))) {
       const auto batch = keys.first(std::min(keys.size(), kBatchCommands));
-      with_primary("removing", batch.front(), batch.size(), [&](Connection& server) {
-        Request request;
-        add_unlink(request, batch);
-        if (meter_) meter_->count_remove(batch.size());
-        server.ask(request, [&] { server.reply(); });
-      });
+      with_primary("removing", batch.front(), batch.size(), [&] { unlink(batch); });
     }
   }
 
   /// Costs a request per thousand keys of the whole database, and two for each key found.
   std::vector<Entry> list(std::string_view prefix) override {
-    return with_server("listing", prefix, 1, [&](Connection& server) {
-      std::set<std::string> keys;  // SCAN may give a key twice
-      scan(server, prefix, [&](std::vector<std::string> page) {
-        keys.insert(page.begin(), page.end());
-        check_count(keys.size(), describe());
+    return with_server("listing", prefix, 1, [&] {
+      std::set<std::string> keys;  // SCAN may give a key twice, and a slot may move meanwhile
+      servers_.at_each([&](Connection& server) {
+        scan(server, prefix, [&](std::vector<std::string> page) {
+          keys.insert(page.begin(), page.end());
+          check_count(keys.size(), describe());
+        });
       });
       const std::vector<std::string> all(keys.begin(), keys.end());
       std::vector<Entry> entries;
       for (std::size_t i = 0; i < all.size(); i += kBatchCommands)
-        add_entries(server, std::span(all).subspan(i, std::min(kBatchCommands, all.size() - i)),
-                    entries);
+        add_entries(std::span(all).subspan(i, std::min(kBatchCommands, all.size() - i)), entries);
       return entries;
     });
   }
 
   void clear(std::string_view prefix) override {
-    with_server("clearing", prefix, 1, [&](Connection& server) {
-      scan(server, prefix, [&](const std::vector<std::string>& page) {
-        if (page.empty()) return;
-        Request request;
-        add_unlink(request, page);
-        if (meter_) meter_->count_remove(page.size());
-        server.ask(request, [&] { server.reply(); });
+    with_primary("clearing", prefix, 1, [&] {
+      servers_.at_each([&](Connection& server) {
+        scan(server, prefix, [&](const std::vector<std::string>& page) { unlink(page); });
       });
     });
   }
 
  private:
-  friend class RedisWatch;
-
-  std::unique_ptr<Connection> connect() const {
-    return std::make_unique<Connection>(address_, patience_);
-  }
-
   /// with_server() for calls that write.
   template <class Use>
-  std::invoke_result_t<Use, Connection&> with_primary(std::string_view doing, std::string_view key,
-                                                      std::size_t keys, Use&& use) {
+  std::invoke_result_t<Use> with_primary(std::string_view doing, std::string_view key,
+                                         std::size_t keys, Use&& use) {
     struct Note {
       Replica& replica;
       int exceptions = std::uncaught_exceptions();
@@ -239,15 +252,17 @@ class Redis final : public Storage {
   }
 
   template <class Use>
-  std::invoke_result_t<Use, Connection&> with_server(std::string_view doing, std::string_view key,
-                                                     std::size_t keys, Use&& use) {
+  std::invoke_result_t<Use> with_server(std::string_view doing, std::string_view key,
+                                        std::size_t keys, Use&& use) {
     const Doing call{this, doing, key, keys};
     try {
-      return connections_.with(std::forward<Use>(use));
+      return use();
     } catch (const ReadOnlyReplica& error) {
       // The refusal is an answer: such a server is waited for as one that has answered before.
       if (patience_ && !patience_->has_answered()) patience_->answered();
-      fail_doing(call, Error(replica_.code(), error.what()));
+      const Code code = replica_.code();
+      servers_.follow_primary();
+      fail_doing(call, Error(code, error.what()));
     } catch (const Error& error) {
       fail_doing(call, error);
     }
@@ -267,27 +282,53 @@ class Redis final : public Storage {
     if (meter_) meter_->count_get(keys, bytes);
   }
 
-  void add_publish(Request& request, std::string_view key) const {
-    request.add({"PUBLISH", channel_of(address_.database, key), key});
-  }
-  static void add_unlink(Request& request, std::span<const std::string> keys) {
-    std::vector<std::string_view> command = {"UNLINK"};
-    command.insert(command.end(), keys.begin(), keys.end());
+  void add_set(Request& request, const Item& item, bool publishes, bool only_new) const {
+    std::vector<std::string_view> command = {"SET", item.key, as_text(item.value)};
+    if (only_new) command.push_back("NX");
+    if (address_.ttl_s > 0) command.insert(command.end(), {"EX", time_to_live_});
     request.add(command);
+    if (publishes) request.add({"PUBLISH", channel_of(address_.database, item.key), item.key});
+  }
+  void take_published(Connection& server) {
+    if (!server.reply_unless_refused()) refuses_channels_ = true;
   }
 
   void save_batch(std::span<const Item> items) {
-    with_primary("saving", items.front().key, items.size(), [&](Connection& server) {
-      Request request;
+    with_primary("saving", items.front().key, items.size(), [&] {
+      const bool publishes = !refuses_channels_;
+      std::vector<std::string_view> keys;
+      keys.reserve(items.size());
       for (const Item& item : items) {
-        request.add({"SET", item.key, as_text(item.value)});
-        add_publish(request, item.key);
+        keys.push_back(item.key);
         count_put(item.value.size());
       }
-      server.ask(request, [&] {
-        for (std::size_t i = 0; i < 2 * items.size(); ++i) server.reply();
-      });
+      servers_.ask(
+          keys,
+          [&](Request& request, std::size_t i) { add_set(request, items[i], publishes, false); },
+          [&](Connection& server, std::size_t) {
+            server.reply();
+            if (publishes) take_published(server);
+          });
     });
+  }
+
+  /// A cluster takes no command about keys in several slots.
+  void unlink(std::span<const std::string> keys) {
+    if (keys.empty()) return;
+    if (meter_) meter_->count_remove(keys.size());
+    const std::vector<std::string_view> views(keys.begin(), keys.end());
+    if (servers_.is_cluster())
+      return servers_.ask(
+          views,
+          [&](Request& request, std::size_t i) {
+            request.add({"UNLINK", views[i]});
+          },
+          [](Connection& server, std::size_t) { server.reply(); });
+    std::vector<std::string_view> command = {"UNLINK"};
+    command.insert(command.end(), views.begin(), views.end());
+    servers_.ask(
+        std::span(views).first(1), [&](Request& request, std::size_t) { request.add(command); },
+        [](Connection& server, std::size_t) { server.reply(); });
   }
 
   /// Calls on_value(i, Buffer) for those keys at `at` (indices of keys) that exist, in batches.
@@ -296,21 +337,26 @@ class Redis final : public Storage {
             OnValue&& on_value) {
     std::size_t most = kFirstValues;
     std::vector<std::optional<Buffer>> values;
+    std::vector<std::string_view> asked;
     while (!at.empty()) {
       const auto batch = at.first(std::min(at.size(), most));
       at = at.subspan(batch.size());
       std::size_t found = 0;
       std::size_t bytes = 0;
-      with_server("loading", keys[batch.front()], batch.size(), [&](Connection& server) {
-        Request request;
-        for (const std::size_t i : batch) request.add({"GET", keys[i]});
-        values.clear();
-        server.ask(request, [&] {
-          for (std::size_t i = 0; i < batch.size(); ++i) {
-            values.push_back(server.value());
-            count_get(1, values.back() ? values.back()->size() : 0);
-          }
-        });
+      asked.clear();
+      for (const std::size_t i : batch) asked.push_back(keys[i]);
+      values.clear();
+      values.resize(batch.size());
+      with_server("loading", asked.front(), batch.size(), [&] {
+        servers_.ask(
+            asked,
+            [&](Request& request, std::size_t i) {
+              request.add({"GET", asked[i]});
+            },
+            [&](Connection& server, std::size_t i) {
+              values[i] = server.value();
+              count_get(1, values[i] ? values[i]->size() : 0);
+            });
       });
       for (std::size_t i = 0; i < batch.size(); ++i) {
         if (!values[i]) continue;
@@ -346,97 +392,36 @@ class Redis final : public Storage {
 
   /// Appends the keys that exist and hold strings, with their sizes. An absent key also has length
   /// 0, so its existence is checked too.
-  void add_entries(Connection& server, std::span<const std::string> keys,
-                   std::vector<Entry>& entries) {
-    Request request;
-    for (const std::string& key : keys) {
-      request.add({"STRLEN", key});
-      request.add({"EXISTS", key});
-    }
+  void add_entries(std::span<const std::string> keys, std::vector<Entry>& entries) {
+    const std::vector<std::string_view> views(keys.begin(), keys.end());
+    std::vector<std::optional<std::uint64_t>> lengths(keys.size());
     if (meter_) meter_->count_get(2 * keys.size(), 0);
-    server.ask(request, [&] {
-      for (const std::string& key : keys) {
-        const Reply length = server.reply_or("WRONGTYPE");
-        const Reply there = server.reply();
-        if (length.kind == Reply::Kind::integer && there.integer == 1)
-          entries.push_back({key, static_cast<std::uint64_t>(length.integer)});
-      }
-    });
+    servers_.ask(
+        views,
+        [&](Request& request, std::size_t i) {
+          request.add({"STRLEN", views[i]});
+          request.add({"EXISTS", views[i]});
+        },
+        [&](Connection& server, std::size_t i) {
+          const Reply length = server.reply_or("WRONGTYPE");
+          const Reply there = server.reply();
+          lengths[i].reset();
+          if (length.kind == Reply::Kind::integer && there.integer == 1)
+            lengths[i] = static_cast<std::uint64_t>(length.integer);
+        });
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      if (lengths[i]) entries.push_back({keys[i], *lengths[i]});
   }
 
   Address address_;
+  std::string time_to_live_;
   Replica replica_;
+  std::atomic<bool> refuses_channels_{false};
   std::shared_ptr<Patience> patience_;
   std::shared_ptr<Meter> meter_;
-  Pool<Connection> connections_;
+  Servers servers_;
   Pool<Listener> listeners_;
 };
-
-/// Polls once, follows the channels of the keys, polls again for new channels, and then sleeps
-/// until it is notified.
-class RedisWatch final : public ListedKeyWatch {
- public:
-  RedisWatch(Redis& store, std::vector<std::string> keys)
-      : ListedKeyWatch(std::move(keys)), store_(store) {}
-  RedisWatch(const RedisWatch&) = delete;
-  RedisWatch& operator=(const RedisWatch&) = delete;
-  ~RedisWatch() override {
-    if (listener_) store_.listeners_.give_back(std::move(listener_));
-  }
-
- private:
-  void wait(Deadline deadline, std::size_t below) override {
-    try {
-      const bool begins = !listener_;
-      if (begins) {
-        // Before the first poll, so that no other wait takes the notifications that come after it.
-        listener_ = store_.listeners_.borrow();
-        listener_->forget();
-      }
-      if (reaches_further(below) || begins) poll(missing(below));
-      while (!any_found() && !deadline.passed()) sleep_until_told(deadline, below);
-    } catch (...) {
-      listener_.reset();
-      throw;
-    }
-  }
-
-  void look_up(std::span<const std::size_t> which) override {
-    poll_anyway_ = Deadline::in(kPollAnyway);
-    take(which);
-  }
-  void take(std::span<const std::size_t> which) {
-    store_.take(keys(), which, [&](std::size_t i, Buffer value) { found(i, std::move(value)); });
-  }
-
-  void sleep_until_told(Deadline deadline, std::size_t below) {
-    if (channels_.empty())
-      for (const std::string& key : keys())
-        channels_.insert(channel_of(store_.address_.database, key));
-    const std::vector<std::size_t> wanted = missing(below);
-    try {
-      if (listener_->follow(channels_)) return poll(wanted);
-    } catch (const Error& error) {
-      fail_doing({&store_, "waiting for", key(wanted.front()), wanted.size()}, error);
-    }
-    const Listener::News news = listener_->wait(deadline.earlier(poll_anyway_));
-    if (news.lost || poll_anyway_.passed()) return poll(wanted);
-    const std::set<std::string_view> saved(news.keys.begin(), news.keys.end());
-    std::vector<std::size_t> there;
-    for (const std::size_t i : wanted)
-      if (saved.contains(key(i))) there.push_back(i);
-    timed([&] { take(there); });
-  }
-
-  Redis& store_;
-  std::unique_ptr<Listener> listener_;
-  std::set<std::string> channels_;
-  Deadline poll_anyway_ = Deadline::in(kPollAnyway);
-};
-
-std::unique_ptr<KeyWatch> Redis::watch(std::vector<std::string> keys) {
-  return std::make_unique<RedisWatch>(*this, std::move(keys));
-}
 
 std::shared_ptr<Storage> open(const Uri& uri, const Options&, std::shared_ptr<Patience> patience) {
   Address address = address_of(uri, std::getenv("REDISCLI_AUTH"));
@@ -450,9 +435,17 @@ std::shared_ptr<Storage> open(const Uri& uri, const Options&, std::shared_ptr<Pa
 
 void register_plugin(Registry& registry) {
   registry.add({.name = "redis",
-                .help = "a Redis server: redis://[[user]:password@]host[:6379][/database[/prefix]]",
+                .help = "a Redis server or cluster: "
+                        "redis://[[user]:password@]host[:6379][/database[/prefix]]",
                 .open = open,
-                .default_uri = [] { return Uri::parse("redis://localhost:6379"); }});
+                .default_uri = [] { return Uri::parse("redis://localhost:6379"); },
+                .options = address_options(false)});
+  registry.add({.name = "rediss",
+                .help = "the same over TLS: "
+                        "rediss://[[user]:password@]host[:6379][/database[/prefix]]",
+                .open = open,
+                .default_uri = [] { return Uri::parse("rediss://localhost:6379"); },
+                .options = address_options(true)});
 }
 
 }  // namespace lambdaml::storage::redis

@@ -6,6 +6,7 @@
 #include "lambdaml/base/testing/manual_clock.h"
 #include "lambdaml/storage/redis/address.h"
 #include "lambdaml/storage/redis/protocol.h"
+#include "lambdaml/storage/redis/slots.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/storage/testing/raw_server.h"
 #include "lambdaml/storage/wait.h"
@@ -22,8 +23,9 @@ Address parsed(std::string_view uri, const char* password = nullptr) {
 
 TEST(RedisAddress, HasDefaults) {
   const Address address = parsed("redis://cache");
-  EXPECT_EQ(address.host, "cache");
-  EXPECT_EQ(address.port, 6379);
+  EXPECT_EQ(address.server, (Endpoint{"cache", 6379}));
+  EXPECT_FALSE(address.tls);
+  EXPECT_EQ(address.ttl_s, 0);
   EXPECT_EQ(address.database, 0);
   EXPECT_EQ(address.user + address.password + address.prefix, "");
 }
@@ -45,8 +47,7 @@ TEST(RedisAddress, UserAndPasswordAreDecoded) {
   const Address both = parsed("redis://ann:p%40ss%2Fw%3ard%zz%4@h:1234");
   EXPECT_EQ(both.user, "ann");
   EXPECT_EQ(both.password, "p@ss/w:rd%zz%4");
-  EXPECT_EQ(both.host, "h");
-  EXPECT_EQ(both.port, 1234);
+  EXPECT_EQ(both.server, (Endpoint{"h", 1234}));
   EXPECT_EQ(parsed("redis://:secret@h").user, "");
   EXPECT_EQ(parsed("redis://:secret@h").password, "secret");
   EXPECT_EQ(parsed("redis://:a@b@h").password, "a@b");
@@ -63,8 +64,26 @@ TEST(RedisAddress, ThePasswordOfTheEnvironmentIsForUrisWithoutOne) {
 TEST(RedisAddress, TheEndpointShowsNoSecrets) {
   EXPECT_EQ(parsed("redis://ann:secret@h/2/p").endpoint(), "redis://h:6379/2");
   EXPECT_EQ(parsed("redis://[::1]:7000/2").endpoint(), "redis://[::1]:7000/2");
-  EXPECT_EQ(parsed("redis://[::1]:7000/2").host, "::1");
+  EXPECT_EQ(parsed("redis://[::1]:7000/2").server.host, "::1");
   EXPECT_THAT(open("redis://ann:secret@h/2/p")->describe(), Not(HasSubstr("secret")));
+}
+
+TEST(RedisAddress, OfTlsHasTheSameParts) {
+  const Address address = parsed("rediss://ann:secret@h:1234/2/p?ttl=3600");
+  EXPECT_TRUE(address.tls);
+  EXPECT_EQ(address.endpoint(), "rediss://h:1234/2");
+  EXPECT_EQ(address.prefix, "p");
+  EXPECT_EQ(address.ttl_s, 3600);
+  EXPECT_EQ(parsed("redis://h?ttl=5").ttl_s, 5);
+  try {
+    parsed("rediss://h?ca=/no/such/ca.pem");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+    EXPECT_THAT(error.what(), HasSubstr("/no/such/ca.pem: No such file"));
+  }
+  EXPECT_THROW(parsed("redis://h?ca=/etc/passwd"), Error);
+  EXPECT_THROW(parsed("redis://h?ttl=-1"), Error);
 }
 
 TEST(RedisAddress, RefusesWhatItDoesNotKnow) {
@@ -141,6 +160,71 @@ TEST(RedisChannels, AreThoseOfTheFolder) {
   EXPECT_EQ(channel_of(2, "key"), "lambdaml:2:");
 }
 
+TEST(RedisSlots, AreThoseOfTheSpecification) {
+  EXPECT_EQ(slot_of("123456789"), 0x31c3);  // the specification's check of CRC-16
+  EXPECT_EQ(slot_of("foo"), 12182);
+  EXPECT_EQ(slot_of("bar"), 5061);
+  EXPECT_EQ(slot_of("hello"), 866);
+  EXPECT_EQ(slot_of(""), 0);
+  EXPECT_EQ(slot_of("{user1000}.following"), slot_of("user1000"));
+  EXPECT_EQ(slot_of("a{bar}{zap}"), slot_of("bar"));
+  EXPECT_EQ(slot_of("a{{bar}}zap"), slot_of("{bar"));
+  EXPECT_NE(slot_of("foo{}{bar}"), slot_of("bar"));
+  EXPECT_NE(slot_of("foo{bar"), slot_of("bar"));
+}
+
+TEST(RedisSlots, RedirectionsAreRead) {
+  const auto moved = redirection_in("MOVED 3999 127.0.0.1:6381");
+  ASSERT_TRUE(moved);
+  EXPECT_FALSE(moved->ask);
+  EXPECT_EQ(moved->slot, 3999);
+  EXPECT_EQ(moved->target, (Endpoint{"127.0.0.1", 6381}));
+  EXPECT_TRUE(redirection_in("ASK 1 ::1:7000")->ask);
+  EXPECT_EQ(redirection_in("ASK 1 ::1:7000")->target, (Endpoint{"::1", 7000}));
+  EXPECT_EQ(redirection_in("MOVED 1 :7000")->target, (Endpoint{"", 7000}));
+  for (const char* other : {"ERR no", "MOVED", "MOVED 1", "MOVED x h:1", "MOVED 16384 h:1",
+                            "MOVED 1 h:0", "MOVED 1 h:65536", "MOVED 1 h", "ASKING"})
+    EXPECT_FALSE(redirection_in(other)) << other;
+}
+
+Reply number(std::int64_t n) {
+  Reply reply;
+  reply.kind = Reply::Kind::integer;
+  reply.integer = n;
+  return reply;
+}
+Reply text(std::string of) {
+  Reply reply;
+  reply.kind = Reply::Kind::text;
+  reply.text = std::move(of);
+  return reply;
+}
+Reply list(std::vector<Reply> of) {
+  Reply reply;
+  reply.kind = Reply::Kind::list;
+  reply.list = std::move(of);
+  return reply;
+}
+
+TEST(RedisSlots, ATableNamesThePrimaries) {
+  const Reply one = list({text("one"), number(1), text("id"), list({})});
+  const Reply nameless = list({Reply(), number(2), text("id")});
+  const SlotTable table = slot_table_of(
+      list({list({number(0), number(9), one, nameless}), list({number(10), number(10), nameless}),
+            list({number(20), number(20), one})}),
+      "asked");
+  EXPECT_THAT(table.primaries, testing::ElementsAre(Endpoint{"one", 1}, Endpoint{"asked", 2}));
+  EXPECT_EQ(table.owner[9], 0);
+  EXPECT_EQ(table.owner[10], 1);
+  EXPECT_EQ(table.owner[20], 0);
+  EXPECT_EQ(table.owner[11], SlotTable::kNobody);
+  for (const Reply& strange :
+       {text("OK"), list({number(1)}), list({list({number(0), number(16384), one})}),
+        list({list({number(0), number(1), list({})})}),
+        list({list({number(0), number(1), list({text("h"), number(70000)})})})})
+    EXPECT_THROW(slot_table_of(strange, "asked"), Error);
+}
+
 std::shared_ptr<Storage> open_at(const RawServer& server) {
   return open_plain(Uri::parse(fmt::format("redis://127.0.0.1:{}", server.port())));
 }
@@ -150,12 +234,14 @@ std::string echo_of(std::string_view request) {
   return std::string(request.substr(request.rfind('$')));
 }
 
-bool is_log_in(std::string_view request) { return request.find("SELECT") != request.npos; }
+/// What each connection's first trip asks, and a server alone answers.
+bool is_greeting(std::string_view request) { return request.find("SLOTS") != request.npos; }
+const std::string kAlone = "-ERR This instance has cluster support disabled\r\n";
 
-/// A server that answers the trips after the first, which logs in, with these: "#" is the ECHO.
+/// A server that answers the trips after the first with these: "#" is the ECHO.
 RawServer::Answer answering(std::vector<std::string> answers) {
   return [answers = std::move(answers), next = std::size_t{0}](std::string_view request) mutable {
-    std::string answer = is_log_in(request) ? "+OK\r\n#" : answers.at(next++);
+    std::string answer = is_greeting(request) ? kAlone + "#" : answers.at(next++);
     if (const std::size_t at = answer.find('#'); at != answer.npos)
       answer.replace(at, 1, echo_of(request));
     return answer;
@@ -216,7 +302,7 @@ TEST(RedisReplies, OfOneCommandTooManyGiveNoValues) {
 TEST(RedisReplies, ForWhomMayNotEchoAreCounted) {
   const RawServer server([](std::string_view request) -> std::string {
     const std::string refusal = "-NOPERM this user has no permissions to run 'echo'\r\n";
-    return (is_log_in(request) ? "+OK\r\n" : "$1\r\na\r\n") + refusal;
+    return (is_greeting(request) ? refusal : "$1\r\na\r\n") + refusal;
   });
   const auto store = open_at(server);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(store->load("key")->text(), "a");
@@ -228,7 +314,7 @@ TEST(RedisReplies, OfAReadOnlyReplicaNameTheRemedyAndEndSoon) {
     ManualClock clock;
     std::atomic<bool> refuses = !was_primary;
     const RawServer server([&](std::string_view request) -> std::string {
-      if (is_log_in(request)) return "+OK\r\n" + echo_of(request);
+      if (is_greeting(request)) return kAlone + echo_of(request);
       return (refuses ? refusal : "+OK\r\n") + (refuses ? refusal : ":0\r\n") + echo_of(request);
     });
     const auto store = open_at(server);
@@ -253,7 +339,7 @@ TEST(RedisReplies, OfAReadOnlyReplicaNameTheRemedyAndEndSoon) {
 TEST(RedisReplies, OfAReadOnlyReplicaAreWaitedForBeforeAnyOtherAnswer) {
   const std::string refusal = "-READONLY You can't write against a read only replica.\r\n";
   const RawServer server([&](std::string_view request) -> std::string {
-    return (is_log_in(request) ? "+OK\r\n" : refusal + refusal) + echo_of(request);
+    return (is_greeting(request) ? kAlone : refusal + refusal) + echo_of(request);
   });
   ManualClock clock;
   const ClockReplacement replacement(clock);
@@ -262,6 +348,152 @@ TEST(RedisReplies, OfAReadOnlyReplicaAreWaitedForBeforeAnyOtherAnswer) {
   EXPECT_EQ(error.code(), Code::permission_denied) << error.what();
   EXPECT_THAT(error.what(), HasSubstr("name the primary's address"));
   EXPECT_GE(clock.seconds(), 5);
+}
+
+// ---- several servers ----
+
+std::string bulk(std::string_view text) { return fmt::format("${}\r\n{}\r\n", text.size(), text); }
+
+/// What CLUSTER SLOTS says if one server has all slots.
+std::string all_slots_at(int port) {
+  return fmt::format("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n{}:{}\r\n", bulk("127.0.0.1"), port);
+}
+
+/// Answers each command of a trip by its first word and key; ECHO as it has to be.
+RawServer::Answer commanded(std::function<std::string(std::string_view, std::string_view)> answer) {
+  return [answer = std::move(answer)](std::string_view request) {
+    std::string out;
+    while (request.starts_with('*')) {
+      std::vector<std::string> words(std::stoul(std::string(request.substr(1))));
+      for (std::string& word : words) {
+        request.remove_prefix(request.find('$') + 1);
+        const std::size_t size = std::stoul(std::string(request));
+        request.remove_prefix(request.find('\n') + 1);
+        word = request.substr(0, size);
+        request.remove_prefix(size + 2);
+      }
+      out += words[0] == "ECHO" ? bulk(words[1]) : answer(words[0], words.back());
+    }
+    return out;
+  };
+}
+
+TEST(RedisCluster, ASlotThatHasMovedIsAskedForAtItsNewPlace) {
+  std::atomic<int> new_port = 0, old_asked = 0;
+  const RawServer new_place(commanded([&](std::string_view command, std::string_view key) {
+    if (command == "CLUSTER") return all_slots_at(new_port);
+    return bulk("of " + std::string(key));
+  }));
+  new_port = new_place.port();
+  const RawServer old_place(commanded([&](std::string_view command, std::string_view) {
+    if (command == "CLUSTER")
+      return all_slots_at(old_asked > 0 ? new_port.load() : 0 + old_place.port());
+    ++old_asked;
+    return fmt::format("-MOVED 1 127.0.0.1:{}\r\n", new_port.load());
+  }));
+  const auto store = open_at(old_place);
+  EXPECT_EQ(store->load("a")->text(), "of a");
+  EXPECT_EQ(old_asked, 1);
+  const std::vector<std::string> keys = {"b", "c", "d"};
+  EXPECT_EQ(store->load_present(keys)[2]->text(), "of d");
+  EXPECT_EQ(old_asked, 1) << "the new table was not asked for";
+}
+
+TEST(RedisCluster, ASlotThatIsBeingMovedIsAskedForWithAsking) {
+  std::string heard;
+  const RawServer target(
+      commanded([&](std::string_view command, std::string_view key) -> std::string {
+        heard += std::string(command) + " ";
+        if (command == "ASKING") return "+OK\r\n";
+        return bulk("of " + std::string(key));
+      }));
+  const RawServer source(commanded([&](std::string_view command, std::string_view key) {
+    if (command == "CLUSTER") return all_slots_at(source.port());
+    if (key == "b") return fmt::format("-ASK 1 127.0.0.1:{}\r\n", target.port());
+    return bulk("still " + std::string(key));
+  }));
+  const auto store = open_at(source);
+  const std::vector<std::string> keys = {"a", "b", "c"};
+  const auto values = store->load_present(keys);
+  EXPECT_EQ(values[0]->text(), "still a");
+  EXPECT_EQ(values[1]->text(), "of b");
+  EXPECT_EQ(values[2]->text(), "still c");
+  EXPECT_EQ(heard, "ASKING GET ");
+}
+
+TEST(RedisCluster, EndlessRedirectionsAndSlotsOfNobodyAreUnavailable) {
+  const RawServer server(commanded([&](std::string_view command, std::string_view) {
+    if (command == "CLUSTER") return all_slots_at(server.port());
+    return fmt::format("-MOVED 1 127.0.0.1:{}\r\n", server.port());
+  }));
+  EXPECT_EQ(error_of([&] { open_at(server)->load("a"); }).code(), Code::unavailable);
+  const RawServer empty(commanded([](std::string_view, std::string_view) { return "*0\r\n"; }));
+  const Error error = error_of([&] { open_at(empty)->load("foo"); });
+  EXPECT_EQ(error.code(), Code::unavailable);
+  EXPECT_THAT(error.what(), HasSubstr("no server of the cluster has slot 12182"));
+}
+
+TEST(RedisCluster, HasOneDatabase) {
+  const RawServer server(commanded([&](std::string_view command, std::string_view) -> std::string {
+    return command == "SELECT" ? "-ERR SELECT is not allowed in cluster mode\r\n" : "*0\r\n";
+  }));
+  const auto store = open_plain(Uri::parse(fmt::format("redis://127.0.0.1:{}/3", server.port())));
+  const Error error = error_of([&] { store->load("a"); });
+  EXPECT_EQ(error.code(), Code::invalid_argument);
+  EXPECT_THAT(error.what(), HasSubstr("a cluster has no database 3"));
+}
+
+TEST(RedisReplicas, ThatNameTheirPrimaryAreLeftForIt) {
+  std::atomic<bool> primary_refuses = false;
+  std::atomic<int> writes = 0;
+  const std::string refusal = "-READONLY You can't write against a read only replica.\r\n";
+  const RawServer primary(commanded([&](std::string_view command, std::string_view) -> std::string {
+    if (command == "CLUSTER") return kAlone;
+    if (primary_refuses) return "-LOADING\r\n";
+    writes += command == "SET";
+    return command == "PUBLISH" ? ":0\r\n" : "+OK\r\n";
+  }));
+  const RawServer replica(commanded([&](std::string_view command, std::string_view) {
+    if (command == "CLUSTER") return kAlone;
+    if (command == "ROLE")
+      return fmt::format("*5\r\n{}{}:{}\r\n{}:10\r\n", bulk("slave"), bulk("127.0.0.1"),
+                         primary.port(), bulk("connected"));
+    return refusal;
+  }));
+  const auto store = open(Uri::parse(fmt::format("redis://127.0.0.1:{}", replica.port())));
+  store->save("key", as_bytes("value"));
+  store->save("key", as_bytes("value"));
+  EXPECT_EQ(writes, 2);
+  // One that fails is left for the address of the store, which may be its replacement's.
+  primary_refuses = true;
+  const auto plain = open_at(replica);
+  EXPECT_THAT(error_of([&] { plain->save("key", {}); }).what(), HasSubstr("READONLY"));
+  EXPECT_THAT(error_of([&] { plain->save("key", {}); }).what(), HasSubstr("LOADING"));
+  EXPECT_THAT(error_of([&] { plain->save("key", {}); }).what(), HasSubstr("READONLY"));
+}
+
+TEST(RedisReplies, OfUsersWithoutChannelsMakeWaitsPoll) {
+  std::atomic<int> gets = 0, subscribes = 0, publishes = 0;
+  const std::string refusal = "-NOPERM this user has no permissions\r\n";
+  const RawServer server(commanded([&](std::string_view command, std::string_view) -> std::string {
+    if (command == "CLUSTER") return refusal;
+    if (command == "SET") return "+OK\r\n";
+    publishes += command == "PUBLISH";
+    subscribes += command == "SUBSCRIBE";
+    if (command != "GET") return refusal;
+    return ++gets % 5 == 0 ? "$1\r\na\r\n" : "$-1\r\n";
+  }));
+  const auto store = open_at(server);
+  EXPECT_EQ(store->load_or_wait("key", Deadline::in(20)).text(), "a");
+  EXPECT_EQ(store->load_or_wait("key", Deadline::in(20)).text(), "a");
+  EXPECT_EQ(gets, 10);
+  EXPECT_EQ(subscribes, 1);
+  store->save("key", {});
+  EXPECT_EQ(publishes, 0);
+  const auto writer = open_at(server);
+  writer->save("key", {});
+  writer->save("key", {});
+  EXPECT_EQ(publishes, 1);
 }
 
 TEST(RedisReplies, HaveAnEnd) {

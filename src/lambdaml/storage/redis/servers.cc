@@ -1,0 +1,303 @@
+#include "lambdaml/storage/redis/servers.h"
+
+#include <algorithm>
+
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
+
+namespace lambdaml::storage::redis {
+namespace {
+
+/// A request is redirected this often at most, which is more than a cluster at rest ever needs.
+constexpr int kMostRedirections = 8;
+
+}  // namespace
+
+struct Servers::Node {
+  Node(Endpoint where, std::function<std::unique_ptr<Connection>()> connect,
+       std::shared_ptr<Patience> patience)
+      : endpoint(std::move(where)), pool(std::move(connect), std::move(patience)) {}
+
+  const Endpoint endpoint;
+  Pool<Connection> pool;
+  std::atomic<bool> has_failed = false;  ///< its last request has
+};
+
+struct Servers::Map {
+  bool cluster = false;
+  std::vector<Node*> primaries;
+  std::vector<std::uint16_t> owner;  ///< of each slot: index into primaries; empty: one has all
+};
+
+/// Requests to several servers, and the connections on which their answers come. Connections whose
+/// answers were not taken are dropped.
+class Servers::Trips {
+ public:
+  explicit Trips(Servers& servers) : servers_(servers) {}
+
+  void begin(Node& node, const Request& request) {
+    guarded(node, [&] {
+      std::unique_ptr<Connection> connection = node.pool.borrow();
+      connection->begin_trip(request);
+      open_.push_back({&node, std::move(connection)});
+    });
+  }
+  /// Of the i-th trip that was begun.
+  template <class Take>
+  void finish(std::size_t i, Take&& take) {
+    guarded(*open_[i].node, [&] { open_[i].connection->finish_trip(take); });
+  }
+  Connection& connection(std::size_t i) { return *open_[i].connection; }
+  void give_back() {
+    for (Open& one : open_) {
+      one.node->has_failed = false;
+      one.node->pool.give_back(std::move(one.connection));
+    }
+    servers_.patience_->answered();
+  }
+
+ private:
+  struct Open {
+    Node* node;
+    std::unique_ptr<Connection> connection;
+  };
+
+  template <class Use>
+  void guarded(Node& node, Use&& use) {
+    try {
+      use();
+    } catch (const Redirected&) {
+      throw;
+    } catch (const ReadOnlyReplica&) {
+      node.pool.drop_idle();
+      throw;
+    } catch (const Error& error) {
+      servers_.note_failure(node, error);
+      throw;
+    }
+  }
+
+  Servers& servers_;
+  std::vector<Open> open_;
+};
+
+Servers::Servers(Address address, std::shared_ptr<Patience> patience)
+    : address_(std::move(address)), patience_(std::move(patience)) {}
+
+Servers::~Servers() = default;
+
+Servers::Node& Servers::node_at(const Endpoint& endpoint) {
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<Node>& node = nodes_[endpoint];
+  if (!node)
+    node = std::make_unique<Node>(
+        endpoint,
+        [this, endpoint] { return std::make_unique<Connection>(address_, endpoint, patience_); },
+        patience_);
+  return *node;
+}
+
+void Servers::note_failure(Node& node, const Error& error) {
+  if (error.code() != Code::unavailable) return;
+  node.pool.drop_idle();
+  node.has_failed = true;
+  const std::lock_guard lock(mutex_);
+  is_stale_ = true;
+}
+
+// ---- which server has which keys ----
+
+std::shared_ptr<const Servers::Map> Servers::map() {
+  std::shared_ptr<const Map> old;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!is_stale_) return map_;
+    old = map_;
+  }
+  std::shared_ptr<const Map> now = refreshed(old);
+  const std::lock_guard lock(mutex_);
+  map_ = std::move(now);
+  is_stale_ = false;
+  return map_;
+}
+
+/// Asks those first that have not failed. That is not reported as an answer: a cluster that tells
+/// its slots but does not serve them is not there.
+std::shared_ptr<const Servers::Map> Servers::refreshed(const std::shared_ptr<const Map>& old) {
+  std::vector<Node*> nodes = {&node_at(address_.server)};
+  if (old && old->cluster)
+    for (Node* node : old->primaries)
+      if (node != nodes.front()) nodes.push_back(node);
+  std::ranges::stable_partition(nodes, [](const Node* node) { return !node->has_failed; });
+  for (std::size_t i = 0;; ++i) {
+    try {
+      return map_from(*nodes[i]);
+    } catch (const Error& error) {
+      if (error.code() != Code::unavailable) throw;
+      nodes[i]->has_failed = true;
+      if (i + 1 == nodes.size()) throw;
+    }
+  }
+}
+
+std::shared_ptr<const Servers::Map> Servers::map_from(Node& node) {
+  std::unique_ptr<Connection> connection = node.pool.borrow();
+  const std::optional<Reply> slots = connection->cluster_slots();
+  node.pool.give_back(std::move(connection));
+  auto map = std::make_shared<Map>();
+  if (!slots) {
+    map->primaries.push_back(&node);
+    return map;
+  }
+  const SlotTable table = slot_table_of(*slots, node.endpoint.host);
+  map->cluster = true;
+  for (const Endpoint& primary : table.primaries) map->primaries.push_back(&node_at(primary));
+  map->owner.assign(table.owner.begin(), table.owner.end());
+  if (address_.database != 0)
+    fail(Code::invalid_argument, "a cluster has no database {}, only 0", address_.database);
+  return map;
+}
+
+Servers::Node& Servers::node_of(const Map& map, std::string_view key) const {
+  if (!map.cluster) return *map.primaries.front();
+  const int slot = slot_of(key);
+  const std::uint16_t owner = map.owner[static_cast<std::size_t>(slot)];
+  if (owner == SlotTable::kNobody)
+    fail(Code::unavailable,
+         "no server of the cluster has slot {} (redis-cli --cluster check {} says more)", slot,
+         address_.server.text());
+  return *map.primaries[owner];
+}
+
+bool Servers::is_cluster() { return map()->cluster; }
+
+bool Servers::follow_primary() {
+  const std::shared_ptr<const Map> map = this->map();
+  if (map->cluster) {
+    const std::lock_guard lock(mutex_);
+    is_stale_ = true;
+    return true;
+  }
+  Node& replica = *map->primaries.front();
+  Endpoint primary;
+  try {
+    std::unique_ptr<Connection> connection = replica.pool.borrow();
+    Request request;
+    request.add({"ROLE"});
+    // "slave", the primary's host and port, the state of the link, …
+    const Reply role = connection->ask(request, [&] { return connection->reply(); });
+    if (role.list.size() < 3 || role.list[0].text != "slave" || role.list[1].text.empty())
+      return false;
+    if (role.list[2].integer < 1 || role.list[2].integer > 65535) return false;
+    primary = {role.list[1].text, static_cast<std::uint16_t>(role.list[2].integer)};
+  } catch (const Error& error) {
+    if (error.code() == Code::cancelled) throw;
+    return false;  // the user may not ask, perhaps
+  }
+  if (primary == replica.endpoint) return false;
+  log::info("{}: a read-only replica; its primary {} is used from now on", address_.endpoint(),
+            primary.text());
+  auto next = std::make_shared<Map>();
+  next->primaries.push_back(&node_at(primary));
+  const std::lock_guard lock(mutex_);
+  map_ = std::move(next);
+  is_stale_ = false;
+  return true;
+}
+
+// ---- asking ----
+
+void Servers::ask(std::span<const std::string_view> keys, const Add& add, const Take& take) {
+  if (keys.empty()) return;
+  const std::shared_ptr<const Map> map = this->map();
+  if (keys.size() == 1) return ask_alone(*map, keys.front(), 0, add, take);
+  try {
+    ask_together(*map, keys, add, take);
+  } catch (const Redirected&) {
+    // Rare: only while a cluster changes. Every command may be repeated.
+    for (std::size_t i = 0; i < keys.size(); ++i) ask_alone(*this->map(), keys[i], i, add, take);
+  }
+}
+
+void Servers::ask_together(const Map& map, std::span<const std::string_view> keys, const Add& add,
+                           const Take& take) {
+  struct Group {
+    Node* node;
+    Request request;
+    std::vector<std::size_t> keys;
+  };
+  std::vector<Group> groups;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    Node* const node = &node_of(map, keys[i]);
+    auto group = std::ranges::find(groups, node, &Group::node);
+    if (group == groups.end()) group = groups.insert(group, {node, Request(), {}});
+    add(group->request, i);
+    group->keys.push_back(i);
+  }
+  Trips trips(*this);
+  for (const Group& group : groups) trips.begin(*group.node, group.request);
+  for (std::size_t g = 0; g < groups.size(); ++g)
+    trips.finish(g, [&] {
+      for (const std::size_t i : groups[g].keys) take(trips.connection(g), i);
+    });
+  trips.give_back();
+}
+
+void Servers::ask_alone(const Map& map, std::string_view key, std::size_t i, const Add& add,
+                        const Take& take) {
+  Node* node = &node_of(map, key);
+  bool asking = false;
+  for (int redirections = 0;; ++redirections) {
+    Request request(asking);
+    add(request, i);
+    Trips trips(*this);
+    try {
+      trips.begin(*node, request);
+      trips.finish(0, [&] { take(trips.connection(0), i); });
+      return trips.give_back();
+    } catch (const Redirected& redirected) {
+      const Redirection& to = redirected.to();
+      asking = to.ask;
+      if (!to.ask) {
+        const std::lock_guard lock(mutex_);
+        is_stale_ = true;
+      }
+      if (redirections == kMostRedirections) throw;
+      const std::string& host = to.target.host;
+      node = &node_at({host.empty() ? node->endpoint.host : host, to.target.port});
+    }
+  }
+}
+
+void Servers::at_each(const std::function<void(Connection&)>& use) {
+  const std::shared_ptr<const Map> map = this->map();
+  for (Node* const node : map->primaries) {
+    std::unique_ptr<Connection> connection;
+    try {
+      connection = node->pool.borrow();
+      use(*connection);
+    } catch (const Error& error) {
+      note_failure(*node, error);
+      throw;
+    }
+    node->pool.give_back(std::move(connection));
+    node->has_failed = false;
+    patience_->answered();
+  }
+}
+
+std::unique_ptr<Connection> Servers::connect_anywhere() {
+  const std::shared_ptr<const Map> map = this->map();
+  const auto& all = map->primaries;
+  if (all.empty()) fail(Code::unavailable, "no server of the cluster has a slot");
+  const auto sound = std::ranges::find_if(all, [](const Node* node) { return !node->has_failed; });
+  Node& node = **(sound == all.end() ? all.begin() : sound);
+  try {
+    return std::make_unique<Connection>(address_, node.endpoint, patience_);
+  } catch (const Error& error) {
+    note_failure(node, error);
+    throw;
+  }
+}
+
+}  // namespace lambdaml::storage::redis

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "lambdaml/storage/pool.h"
+#include "lambdaml/storage/redis/connection.h"
+#include "lambdaml/storage/redis/slots.h"
+
+namespace lambdaml::storage::redis {
+
+/// The servers behind a store: one, or the primaries of a cluster.
+///
+/// Before the first request, the server at the address is asked whether it is part of a cluster.
+/// The keys of a cluster are spread over 16,384 slots, and each slot belongs to one primary. This
+/// keeps a table of them and asks for a new one when a server answers that a slot was moved (MOVED)
+/// or does not answer at all, because one of its replicas may have become the primary. A slot that
+/// is just being moved is asked for at its new place (ASK).
+///
+/// A server alone that turns out to be a read-only replica names its primary; that is used from
+/// then on, until it fails. Thread-safe. Errors are those of Connection; the patience is told of
+/// answers.
+class Servers {
+ public:
+  Servers(Address address, std::shared_ptr<Patience> patience);
+  Servers(const Servers&) = delete;
+  Servers& operator=(const Servers&) = delete;
+  ~Servers();
+
+  /// Adds the commands for the i-th key to a request.
+  using Add = std::function<void(Request&, std::size_t i)>;
+  /// Takes the replies to these commands; called in order for the keys of one server, but in no
+  /// order for others, and again for each key if the cluster has moved a slot meanwhile.
+  using Take = std::function<void(Connection&, std::size_t i)>;
+  /// One round trip about these keys to each server that has any, all at the same time. What was
+  /// taken counts only when the call has returned.
+  void ask(std::span<const std::string_view> keys, const Add& add, const Take& take);
+
+  /// Calls use() with a connection to each primary, one after the other.
+  void at_each(const std::function<void(Connection&)>& use);
+
+  /// A new connection to any server of a cluster, for subscriptions: messages pass between them.
+  std::unique_ptr<Connection> connect_anywhere();
+
+  bool is_cluster();
+  /// For use after ReadOnlyReplica: finds the primary. Returns whether there is another server to
+  /// ask now. Throws cancelled only.
+  bool follow_primary();
+
+ private:
+  struct Node;
+  struct Map;
+  class Trips;
+
+  Node& node_at(const Endpoint& endpoint);
+  std::shared_ptr<const Map> map();
+  std::shared_ptr<const Map> refreshed(const std::shared_ptr<const Map>& old);
+  std::shared_ptr<const Map> map_from(Node& node);
+  Node& node_of(const Map& map, std::string_view key) const;
+  void ask_together(const Map& map, std::span<const std::string_view> keys, const Add& add,
+                    const Take& take);
+  void ask_alone(const Map& map, std::string_view key, std::size_t i, const Add& add,
+                 const Take& take);
+  /// For use in a handler of an error from this node.
+  void note_failure(Node& node, const Error& error);
+
+  const Address address_;
+  const std::shared_ptr<Patience> patience_;
+  std::mutex mutex_;
+  std::map<Endpoint, std::unique_ptr<Node>> nodes_;  ///< never removed
+  std::shared_ptr<const Map> map_;
+  bool is_stale_ = true;
+};
+
+}  // namespace lambdaml::storage::redis
