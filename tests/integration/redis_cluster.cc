@@ -11,7 +11,7 @@
 namespace lambdaml::servers {
 namespace {
 
-constexpr double kPatience = 60;
+constexpr double kClusterPatience = 60;
 constexpr int kSlots = 16384;
 
 bool says(int port, const std::string& question, const std::string& part) {
@@ -29,7 +29,7 @@ void order(int port, const std::string& command) {
 
 template <class Is>
 void RedisCluster::await(const std::string& what, Is&& is) {
-  const Deadline deadline = Deadline::in(kPatience);
+  const Deadline deadline = Deadline::in(kClusterPatience);
   while (!is()) {
     if (deadline.passed()) fail(Code::unavailable, "the Redis cluster: {} takes too long", what);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -85,7 +85,7 @@ void RedisCluster::start_one(int i) {
           // A replica may take over however old its copy is.
           "--cluster-replica-validity-factor", "0", "--save", "", "--appendonly", "no"},
       folder_ / name, "log");
-  await_answer(*processes_[i], ports_[i], "PING\r\n", "+PONG", Deadline::in(kPatience));
+  await_answer(*processes_[i], ports_[i], "PING\r\n", "+PONG", Deadline::in(kClusterPatience));
 }
 
 void RedisCluster::stop() {

@@ -59,9 +59,11 @@ class Client::Impl {
       : options_(std::move(options)),
         place_(find_place(options_.service, options_.region, options_.endpoint)),
         url_(place_.endpoint.url()),
-        signer_(options_.service, place_.region),
+        signer_(options_.service, place_.region, options_.token_header),
         patience_(options_.patience ? options_.patience : std::make_shared<Patience>()),
-        wires_({.connect_timeout_s = options_.connect_timeout_s, .patience = patience_}) {}
+        wires_({.connect_timeout_s = options_.connect_timeout_s, .patience = patience_}),
+        credentials_(options_.credentials ? options_.credentials
+                                          : std::make_shared<CredentialsSource>()) {}
 
   std::vector<Response> call_all(std::span<const Request> requests, std::string_view what,
                                  Deadline deadline) {
@@ -141,10 +143,10 @@ class Client::Impl {
     const std::string query = encode_query(request.query);
     const std::string authority = place_.endpoint.authority(request.host);
     if (pending.payload_hash.empty())
-      pending.payload_hash = options_.service == "s3" && place_.endpoint.tls
+      pending.payload_hash = is_s3(options_.service) && place_.endpoint.tls
                                  ? std::string(kUnsignedPayload)
                                  : sha256_hex(request.body);
-    pending.credentials = credentials_.get();
+    if (!options_.anonymous) pending.credentials = credentials_->get();
     Exchange& exchange = pending.exchange;
     exchange.method = request.method;
     exchange.url = fmt::format("{}://{}{}{}{}", place_.endpoint.tls ? "https" : "http", authority,
@@ -154,10 +156,12 @@ class Client::Impl {
     exchange.body = request.body;
     exchange.into = request.into;
     exchange.most_bytes = request.most_bytes;
-    Headers added =
-        signer_.sign({request.method, request.path, query, exchange.headers, pending.payload_hash},
-                     pending.credentials, wall_now() + clock_offset());
-    std::ranges::move(added, std::back_inserter(exchange.headers));
+    if (!options_.anonymous) {
+      Headers added = signer_.sign(
+          {request.method, request.path, query, exchange.headers, pending.payload_hash},
+          pending.credentials, wall_now() + clock_offset());
+      std::ranges::move(added, std::back_inserter(exchange.headers));
+    }
     ++pending.attempts;
     pending.sent_at = time_now();
     wire.start(exchange);
@@ -190,8 +194,8 @@ class Client::Impl {
           set_failure(pending, Code::unavailable, what, explain(exchange.response));
           return true;
         case Verdict::credentials:
-          if (std::exchange(pending.renewed, true)) return true;
-          return credentials_.renew(pending.credentials) == pending.credentials;
+          if (options_.anonymous || std::exchange(pending.renewed, true)) return true;
+          return credentials_->renew(pending.credentials) == pending.credentials;
         case Verdict::clock:
           if (std::exchange(pending.clock_set, true)) return true;
           return !set_clock(exchange.response);
@@ -252,7 +256,7 @@ class Client::Impl {
   Signer signer_;
   std::shared_ptr<Patience> patience_;
   WirePool wires_;
-  CredentialsSource credentials_;
+  std::shared_ptr<CredentialsProvider> credentials_;
   std::atomic<std::int64_t> clock_offset_s_{0};
   std::atomic<std::uint64_t> sent_{0};
 };

@@ -15,6 +15,8 @@
 /// Signed requests to one AWS service, or to a service that speaks its protocol.
 namespace lambdaml::aws {
 
+class CredentialsProvider;
+
 /// What to do with an answer according to the service's protocol.
 enum class Verdict {
   answer,  ///< return it to the caller, errors included
@@ -26,7 +28,7 @@ enum class Verdict {
 };
 
 struct ClientOptions {
-  std::string service = {};   ///< as in the signature: "s3", "dynamodb", "lambda"
+  std::string service = {};   ///< as in the signature: "s3", "s3express", "dynamodb", "lambda"
   std::string region = {};    ///< empty: from find_place() of environment.h
   std::string endpoint = {};  ///< "http://host:port"; empty: from find_place()
   std::function<Verdict(const Response&)> judge =
@@ -35,6 +37,11 @@ struct ClientOptions {
   std::function<std::string(const Response&)> explain = {};
   /// Called each time a request is sent, retries included.
   std::function<void(const Request&)> on_sent = {};
+  /// Null: the process's own.
+  std::shared_ptr<CredentialsProvider> credentials = {};
+  /// The header with the token of temporary credentials.
+  std::string token_header = "x-amz-security-token";
+  bool anonymous = false;        ///< sign nothing, look for no credentials
   int attempts = 6;              ///< per request, the first included
   double first_pause_s = 0.025;  ///< doubles, up to longest_pause_s, jittered to 50–100 %
   double longest_pause_s = 5;

@@ -41,14 +41,26 @@ std::optional<TimedCredentials> credentials_from_instance();
 /// naming `source` and quoting none of the text.
 TimedCredentials parse_credentials(std::string_view json, std::string_view source);
 
+/// Whose credentials sign requests. Thread-safe.
+class CredentialsProvider {
+ public:
+  CredentialsProvider() = default;
+  CredentialsProvider(const CredentialsProvider&) = delete;
+  CredentialsProvider& operator=(const CredentialsProvider&) = delete;
+  virtual ~CredentialsProvider() = default;
+
+  virtual Credentials get() = 0;
+  /// Fetches new ones after a service rejected `stale`; returns the same if there are no others.
+  virtual Credentials renew(const Credentials& stale) = 0;
+};
+
 /// The process's credentials, fetched on first use and again five minutes before they expire.
-/// Thread-safe; concurrent callers wait for a fetch in progress.
-class CredentialsSource {
+/// Concurrent callers wait for a fetch in progress.
+class CredentialsSource final : public CredentialsProvider {
  public:
   /// Throws permission_denied (no source has any; lists the sources) or unavailable.
-  Credentials get();
-  /// Fetches new ones after a service rejected `stale`; returns the same if there are no others.
-  Credentials renew(const Credentials& stale);
+  Credentials get() override;
+  Credentials renew(const Credentials& stale) override;
 
  private:
   void fetch();

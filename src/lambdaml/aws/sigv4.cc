@@ -103,7 +103,7 @@ std::string signature_of(const ToSign& request, const Scope& scope, std::string_
   std::string canonical;
   canonical.reserve(1024);
   canonical.append(request.method).append("\n");
-  canonical.append(scope.service == "s3" ? std::string(request.path) : encode_path(request.path));
+  canonical.append(is_s3(scope.service) ? std::string(request.path) : encode_path(request.path));
   canonical.append("\n").append(request.query).append("\n");
   std::string names;
   for (const auto& [name, value] : request.headers) {
@@ -123,8 +123,8 @@ Headers Signer::sign(const ToSign& request, const Credentials& credentials, Wall
   const Scope scope{time, region_, service_};
   Headers added = {{"x-amz-date", time}};
   if (!credentials.session_token.empty())
-    added.emplace_back("x-amz-security-token", credentials.session_token);
-  if (service_ == "s3") added.emplace_back("x-amz-content-sha256", request.payload_hash);
+    added.emplace_back(token_header_, credentials.session_token);
+  if (is_s3(service_)) added.emplace_back("x-amz-content-sha256", request.payload_hash);
 
   Headers all = request.headers;
   all.insert(all.end(), added.begin(), added.end());

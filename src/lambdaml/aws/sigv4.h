@@ -33,6 +33,10 @@ std::string sha256_hex(Bytes bytes);
 /// The value of x-amz-content-sha256 if TLS protects the payload (S3 only).
 inline constexpr std::string_view kUnsignedPayload = "UNSIGNED-PAYLOAD";
 
+/// Whether a service has S3's rules for signatures: the path is signed as it is sent, and the
+/// payload has a header.
+inline bool is_s3(std::string_view service) { return service == "s3" || service == "s3express"; }
+
 /// The signed parts of a request.
 struct ToSign {
   std::string_view method;
@@ -66,10 +70,12 @@ std::string signature_of(const ToSign& request, const Scope& scope, std::string_
 /// derived key is kept for the day.
 class Signer {
  public:
-  Signer(std::string service, std::string region)
-      : service_(std::move(service)), region_(std::move(region)) {}
+  Signer(std::string service, std::string region, std::string token_header = "x-amz-security-token")
+      : service_(std::move(service)),
+        region_(std::move(region)),
+        token_header_(std::move(token_header)) {}
 
-  /// The headers to add to the signed ones: x-amz-date, x-amz-security-token (with session
+  /// The headers to add to the signed ones: x-amz-date, the token's (with session
   /// credentials), x-amz-content-sha256 (S3), and authorization.
   Headers sign(const ToSign& request, const Credentials& credentials, WallTime now) const;
 
@@ -78,6 +84,7 @@ class Signer {
 
   std::string service_;
   std::string region_;
+  std::string token_header_;
   mutable std::mutex mutex_;
   mutable std::string key_date_, key_secret_, key_;
 };

@@ -18,6 +18,15 @@ bool is_bucket(const std::string& name) {
          name.front() != '.' && name.front() != '-' && name.find("..") == std::string::npos;
 }
 
+/// The zone in a directory bucket's name; empty for other names.
+std::string zone_in(std::string_view bucket) {
+  constexpr std::string_view kEnd = "--x-s3";
+  if (!bucket.ends_with(kEnd)) return {};
+  bucket.remove_suffix(kEnd.size());
+  const std::size_t at = bucket.rfind("--");
+  return at == std::string_view::npos ? std::string() : std::string(bucket.substr(at + 2));
+}
+
 }  // namespace
 
 std::vector<Option> address_options() {
@@ -29,8 +38,12 @@ std::vector<Option> address_options() {
            .help = "the server, as http://host:port; by default from the AWS variables and files"},
           {.name = "addressing",
            .default_value = std::string(),
-           .help = "how requests name the bucket; by default virtual at AWS, path elsewhere",
-           .choices = {"path", "virtual"}}};
+           .help = "how requests name the bucket; by default virtual at AWS, path "
+                   " elsewhere",
+           .choices = {"path", "virtual"}},
+          {.name = "anonymous",
+           .default_value = false,
+           .help = "sign no requests: for public buckets"}};
 }
 
 Address parse_address(const Uri& uri, const Options& options) {
@@ -55,6 +68,14 @@ Address parse_address(const Uri& uri, const Options& options) {
               .endpoint = options.text("endpoint")};
   if (const std::string& how = options.text("addressing"); !how.empty())
     out.addressing = how == "path" ? Address::Addressing::path : Address::Addressing::virtual_host;
+  out.anonymous = options.flag("anonymous");
+  out.zone = zone_in(out.bucket);
+  if (uri.host.ends_with("--x-s3") && out.zone.empty())
+    fail(Code::invalid_argument, "{}: a directory bucket's name is NAME--ZONE-ID--x-s3",
+         uri.display());
+  if (!out.zone.empty() && out.anonymous)
+    fail(Code::invalid_argument, "{}: a directory bucket cannot be public: without anonymous=1",
+         uri.display());
   return out;
 }
 

@@ -8,7 +8,7 @@
 
 namespace lambdaml::storage::s3 {
 
-/// The parts of `s3://BUCKET[/PREFIX][?region=…&endpoint=…&addressing=path|virtual]`.
+/// The parts of `s3://BUCKET[/PREFIX][?region=…&endpoint=…&addressing=path|virtual&anonymous=1]`.
 struct Address {
   std::string bucket;
   std::string prefix;    ///< without slashes at its ends; empty: none
@@ -18,9 +18,13 @@ struct Address {
   /// path at any other endpoint, and for a name that is not a single host label, such as one with
   /// dots, which no certificate covers.
   enum class Addressing { automatic, path, virtual_host } addressing = Addressing::automatic;
+  bool anonymous = false;  ///< requests are not signed: a public bucket
+  /// The zone of a directory bucket (S3 Express One Zone, express.h), "use1-az4" of
+  /// `name--use1-az4--x-s3`; empty: it is none.
+  std::string zone = {};
 };
 
-/// region, endpoint, addressing.
+/// region, endpoint, addressing, anonymous.
 std::vector<Option> address_options();
 
 /// Parses a URI; `options` are address_options() with its values. Throws invalid_argument for an

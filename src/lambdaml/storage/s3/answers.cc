@@ -72,6 +72,17 @@ Page parse_page(std::string_view xml) {
   return page;
 }
 
+aws::Credentials parse_session(std::string_view xml) {
+  pugi::xml_document document;
+  const pugi::xml_node node = root_of(document, xml, "CreateSessionResult").child("Credentials");
+  aws::Credentials out{.access_key = node.child_value("AccessKeyId"),
+                       .secret_key = node.child_value("SecretAccessKey"),
+                       .session_token = node.child_value("SessionToken")};
+  if (out.access_key.empty() || out.secret_key.empty() || out.session_token.empty())
+    fail(Code::data_corrupt, "S3 began a session without credentials");
+  return out;
+}
+
 std::string parse_upload_id(std::string_view xml) {
   pugi::xml_document document;
   const pugi::xml_node root = root_of(document, xml, "InitiateMultipartUploadResult");

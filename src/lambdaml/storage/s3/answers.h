@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lambdaml/aws/sigv4.h"
 #include "lambdaml/storage/storage.h"
 
 /// Parses S3's XML replies ("Amazon S3 API Reference"). Replies are untrusted. A reply that is not
@@ -30,6 +31,9 @@ struct Page {
   std::string next;  ///< the token of the next page; empty on the last
 };
 Page parse_page(std::string_view xml);
+
+/// The credentials in CreateSessionResult.
+aws::Credentials parse_session(std::string_view xml);
 
 /// UploadId of InitiateMultipartUploadResult.
 std::string parse_upload_id(std::string_view xml);

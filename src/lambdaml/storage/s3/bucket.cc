@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lambdaml/aws/environment.h"
 #include "lambdaml/aws/sigv4.h"
 #include "lambdaml/base/service/answers.h"
 #include "lambdaml/base/text.h"
@@ -67,22 +68,88 @@ std::string explain(const aws::Response& response) {
 
 }  // namespace
 
+aws::ClientOptions Bucket::client_options(std::shared_ptr<Patience> patience) const {
+  aws::ClientOptions options = {.service = "s3",
+                                .region = address_.region,
+                                .endpoint = address_.endpoint,
+                                .judge = judge,
+                                .explain = explain,
+                                .on_sent = [this](const aws::Request& request) { count(request); },
+                                .patience = std::move(patience)};
+  options.anonymous = address_.anonymous;
+  if (is_express()) {
+    options.service = "s3express";
+    options.endpoint = express_endpoint(address_);
+  }
+  return options;
+}
+
+namespace {
+
+/// For a client with the credentials of a session.
+aws::ClientOptions in_session(aws::ClientOptions options, std::shared_ptr<Session> session) {
+  if (!session) return options;
+  options.credentials = std::move(session);
+  options.token_header = "x-amz-s3session-token";
+  options.judge = [](const aws::Response& response) {
+    if (response.status == 400 || response.status == 403)
+      if (parse_fault(response.body.text()).code == "InvalidToken")
+        return aws::Verdict::credentials;
+    return judge(response);
+  };
+  return options;
+}
+
+}  // namespace
+
 Bucket::Bucket(Address address, std::shared_ptr<Patience> patience)
     : address_(std::move(address)),
-      client_({.service = "s3",
-               .region = address_.region,
-               .endpoint = address_.endpoint,
-               .judge = judge,
-               .explain = explain,
-               .on_sent = [this](const aws::Request& request) { count(request); },
-               .patience = std::move(patience)}) {
+      session_(is_express() ? std::make_shared<Session>(address_.bucket, client_options(patience))
+                            : nullptr),
+      client_(in_session(client_options(patience), session_)) {
   const bool is_label =
       address_.bucket.size() <= 63 && std::ranges::all_of(address_.bucket, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
       });
-  in_path_ =
-      address_.addressing == Address::Addressing::path ||
-      (address_.addressing == Address::Addressing::automatic && (client_.is_custom() || !is_label));
+  const bool at_aws =
+      is_express() ? client_.host().ends_with(".amazonaws.com") : !client_.is_custom();
+  in_path_ = address_.addressing == Address::Addressing::path ||
+             (address_.addressing == Address::Addressing::automatic && (!at_aws || !is_label));
+  if (session_) session_->send_to(request("GET"));
+}
+
+std::vector<aws::Response> Bucket::call_all(std::span<const aws::Request> requests,
+                                            std::string_view what) {
+  constexpr int kMostRedirections = 3;
+  std::vector<aws::Response> answers = client_.call_all(requests, describe(what));
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    for (int n = 0; n < kMostRedirections && answers[i].status == 307; ++n) {
+      aws::Request again = requests[i];
+      again.host = redirected_host(answers[i]);
+      if (again.host.empty()) break;
+      answers[i] = client_.call(again, describe(what));
+    }
+  return answers;
+}
+
+/// Only the host may change: signed requests carry values, so none is sent to a place that the
+/// service's owner does not have.
+std::string Bucket::redirected_host(const aws::Response& answer) const {
+  std::string_view location = answer.header("location");
+  const std::size_t scheme = location.find("://");
+  if (scheme == std::string_view::npos) return {};
+  location = location.substr(0, location.find('/', scheme + 3));
+  try {
+    const aws::Endpoint to = aws::Endpoint::parse(location);
+    const aws::Endpoint here = aws::Endpoint::parse(client_.endpoint());
+    if (to.tls != here.tls || to.port != here.port) return {};
+    const bool same_domain =
+        to.host == here.host || to.host.ends_with("." + here.host) ||
+        (here.host.ends_with(".amazonaws.com") && to.host.ends_with(".amazonaws.com"));
+    return same_domain ? to.host : std::string();
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 aws::Request Bucket::request(std::string method, std::string_view key) const {

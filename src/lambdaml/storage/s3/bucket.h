@@ -10,6 +10,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/storage/meter.h"
 #include "lambdaml/storage/s3/address.h"
+#include "lambdaml/storage/s3/express.h"
 
 namespace lambdaml::storage::s3 {
 
@@ -20,6 +21,8 @@ class Bucket {
 
   const std::string& name() const { return address_.bucket; }
   const std::string& endpoint() const { return client_.endpoint(); }
+  /// Whether it is a directory bucket (express.h).
+  bool is_express() const { return !address_.zone.empty(); }
   /// Counts every request by its kind; callers count the bytes that they read.
   void count_into(std::shared_ptr<Meter> meter) { meter_ = std::move(meter); }
   Meter* meter() const { return meter_.get(); }
@@ -28,12 +31,11 @@ class Bucket {
   aws::Request request(std::string method, std::string_view key = {}) const;
 
   aws::Response call(const aws::Request& request, std::string_view what) {
-    return client_.call(request, describe(what));
+    return std::move(call_all({&request, 1}, what).front());
   }
+  /// Follows temporary redirections (307), as S3 gives them for new buckets.
   std::vector<aws::Response> call_all(std::span<const aws::Request> requests,
-                                      std::string_view what) {
-    return client_.call_all(requests, describe(what));
-  }
+                                      std::string_view what);
 
   /// Throws the error of an unsuccessful answer: permission_denied, not_found (no such bucket),
   /// invalid_argument (another region, a bad key), resource_exhausted, unavailable or internal; the
@@ -63,12 +65,16 @@ class Bucket {
     Code code;
     std::string advice;
   };
+  aws::ClientOptions client_options(std::shared_ptr<Patience> patience) const;
+  /// The host of a redirection that may be followed; empty: it may not.
+  std::string redirected_host(const aws::Response& answer) const;
   Meaning meaning_of(int status, std::string_view code, std::string_view region) const;
   std::string describe(std::string_view what) const;
   void count(const aws::Request& request) const;
 
   Address address_;
   std::shared_ptr<Meter> meter_;
+  std::shared_ptr<Session> session_;  ///< of a directory bucket
   aws::Client client_;
   bool in_path_;
 };

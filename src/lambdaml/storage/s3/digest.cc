@@ -28,10 +28,10 @@ std::string md5_in_etag(const aws::Response& answer) {
 
 std::string checksum_text(Bytes value) { return lambdaml::checksum_text(checksum(value)); }
 
-bool is_whole(Bytes value, const aws::Response& answer) {
+bool is_whole(Bytes value, const aws::Response& answer, bool etag_may_be_md5) {
   if (const std::string_view known = answer.header(kChecksumHeader); !known.empty())
     return known == checksum_text(value);
-  const std::string known = md5_in_etag(answer);
+  const std::string known = etag_may_be_md5 ? md5_in_etag(answer) : std::string();
   if (known.empty()) return true;
   std::string found;
   for (const std::byte byte : aws::md5(value)) found += fmt::format("{:02x}", byte);
@@ -39,5 +39,6 @@ bool is_whole(Bytes value, const aws::Response& answer) {
 }
 
 std::string content_md5(Bytes body) { return encode_base64(aws::md5(body)); }
+std::string content_sha256(Bytes body) { return encode_base64(aws::sha256(body)); }
 
 }  // namespace lambdaml::storage::s3

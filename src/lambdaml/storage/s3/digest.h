@@ -14,11 +14,13 @@ inline constexpr std::string_view kChecksumHeader = "x-amz-meta-lambdaml-xxh3";
 std::string checksum_text(Bytes value);
 
 /// Whether `value` matches the headers of its object: kChecksumHeader, or, if other software wrote
-/// the object, an ETag that is an MD5 (not for multipart uploads or objects under SSE-KMS or
-/// SSE-C). True if neither is available.
-bool is_whole(Bytes value, const aws::Response& answer);
+/// the object and ETags of this kind of bucket may be MD5s, an ETag that is one (not for multipart
+/// uploads or objects under SSE-KMS or SSE-C). True if neither is available.
+bool is_whole(Bytes value, const aws::Response& answer, bool etag_may_be_md5);
 
-/// The header Content-MD5, which DeleteObjects requires: base64.
+/// The checksum that DeleteObjects requires: Content-MD5, or where that is not known
+/// x-amz-checksum-sha256; base64.
 std::string content_md5(Bytes body);
+std::string content_sha256(Bytes body);
 
 }  // namespace lambdaml::storage::s3

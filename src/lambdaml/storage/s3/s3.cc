@@ -146,11 +146,15 @@ class S3 final : public Storage {
   /// One request per thousand keys.
   std::vector<Entry> list(std::string_view prefix) override {
     const std::string what = what_for("listing", prefix);
+    // A directory bucket lists whole folders.
+    const std::string listed(bucket_.is_express() ? prefix.substr(0, prefix.rfind('/') + 1)
+                                                  : prefix);
     std::vector<Entry> entries;
     std::string token;
     do {
       aws::Request get = bucket_.request("GET");
-      get.query = {{"list-type", "2"}, {"encoding-type", "url"}, {"prefix", std::string(prefix)}};
+      get.query = {{"list-type", "2"}, {"encoding-type", "url"}};
+      if (!listed.empty() || !bucket_.is_express()) get.query.emplace_back("prefix", listed);
       if (!token.empty()) get.query.emplace_back("continuation-token", token);
       get.most_bytes = kMostListBytes;
       const aws::Response answer = bucket_.call(get, what);
@@ -194,8 +198,11 @@ class S3 final : public Storage {
           delete_request(keys.subspan(at, std::min(kDeletedAtOnce, keys.size() - at))));
       aws::Request post = bucket_.request("POST");
       post.query = {{"delete", ""}};
-      post.headers = {{"content-type", "application/xml"},
-                      {"content-md5", content_md5(as_bytes(body))}};
+      post.headers = {{"content-type", "application/xml"}};
+      if (bucket_.is_express())
+        post.headers.emplace_back("x-amz-checksum-sha256", content_sha256(as_bytes(body)));
+      else
+        post.headers.emplace_back("content-md5", content_md5(as_bytes(body)));
       post.body = as_bytes(body);
       post.most_bytes = kMostListBytes;
       posts.push_back(std::move(post));

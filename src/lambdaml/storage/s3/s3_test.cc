@@ -58,6 +58,37 @@ TEST_F(S3, TheBucketStandsInTheHostOrInThePath) {
   EXPECT_EQ(heard[1].target, "/bucket/key");
 }
 
+TEST_F(S3, ATemporaryRedirectionIsFollowedToTheSameDomain) {
+  std::string to;
+  ScriptedServer server([&](const ScriptedRequest& heard) -> ScriptedAnswer {
+    if (heard.header("host").starts_with("elsewhere")) return absent();
+    return {.status = 307, .headers = {{"location", to + heard.target}}};
+  });
+  const std::string local = "localhost:" + std::to_string(server.port());
+  const auto store = open_plain(Uri::parse("s3://bucket?endpoint=http://" + local));
+  to = "http://elsewhere." + local;
+  EXPECT_FALSE(store->load("key"));
+  ASSERT_THAT(server.requests(), SizeIs(2));
+  EXPECT_EQ(server.requests()[1].header("host"), "elsewhere." + local);
+  EXPECT_EQ(server.requests()[1].target, "/bucket/key");
+  for (const std::string& other :
+       {std::string("http://example.org"), "https://elsewhere." + local,
+        std::string("http://elsewhere.localhost:1"), std::string("nonsense")}) {
+    to = other;
+    EXPECT_EQ(thrown_by([&] { store->load("key"); }).first, Code::invalid_argument) << other;
+  }
+}
+
+TEST_F(S3, APublicBucketIsReadWithoutCredentials) {
+  ScriptedServer server(
+      [](const ScriptedRequest& heard) -> ScriptedAnswer { return object(heard, "value"); });
+  for (const char* name : {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"})
+    environment_.set(name, "");
+  const auto store = open_plain(Uri::parse("s3://bucket?anonymous=1&endpoint=" + server.url()));
+  EXPECT_EQ(store->load("key")->text(), "value");
+  EXPECT_EQ(server.requests()[0].header("authorization"), "");
+}
+
 TEST_F(S3, UrisThatMakeNoSenseAreRefused) {
   environment_.set("AWS_REGION", "us-east-1");
   for (const char* uri :

@@ -201,7 +201,7 @@ std::optional<Buffer> finish_get(Bucket& bucket, std::string_view key, aws::Resp
         value = std::move(whole);
       }
     }
-    if (is_whole(value, first)) return value;
+    if (is_whole(value, first, !bucket.is_express())) return value;
     if (std::exchange(damaged, true))
       fail_corrupt(bucket, key, "the bytes do not fit their checksum, also when loaded again");
   }
