@@ -142,7 +142,7 @@ TEST_F(On_cluster, AKilledPrimaryIsReplacedAndNoJobNotices) {
   REQUIRE_OR_SKIP(e2e::have_real_data(), "no real data here");
   const std::vector<std::string> job = {"--data",       e2e::real_data("higgs.train.libsvm"),
                                         "--workers",    "3",
-                                        "--epochs",     "300",
+                                        "--epochs",     "100",
                                         "--batch-size", "100",
                                         "--output"};
   const auto with = [&](std::vector<std::string> more, const std::string& output) {

@@ -185,24 +185,27 @@ void start_redis(Running& running) {
   running.server.uri = fmt::format("redis://{}:{}/0", kLocalhost, running.server.port);
 }
 
-/// A certificate for localhost and 127.0.0.1, by a CA of its own: ca.pem, cert.pem, key.pem.
-void make_certificates(const fs::path& folder) {
+/// The folder with a certificate for localhost and 127.0.0.1 by a CA of its own (ca.pem, cert.pem,
+/// key.pem), the same for all servers of this process.
+const fs::path& certificates() {
+  static const TemporaryFolder folder;
+  if (fs::exists(folder.path() / "cert.pem")) return folder.path();
   const std::string openssl = require("openssl").string();
   const auto make = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), {openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt",
                                          "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"});
-    run(arguments, folder, "openssl.log", Deadline::in(kPatience));
+    run(arguments, folder.path(), "openssl.log", Deadline::in(kPatience));
   };
   make({"-subj", "/CN=LambdaML test CA", "-keyout", "ca.key", "-out", "ca.pem"});
   make({"-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext",
         "basicConstraints=critical,CA:FALSE", "-CA", "ca.pem", "-CAkey", "ca.key", "-keyout",
         "key.pem", "-out", "cert.pem"});
+  return folder.path();
 }
 
 /// A server for encrypted connections; its certificate's CA is trusted from now on.
 void start_encrypted(Running& running, const std::function<std::vector<std::string>(int)>& command,
                      const std::function<void()>& await) {
-  make_certificates(running.folder.path());
   Server& server = running.server;
   server.host = kLocalhost;
   server.port = free_port();
@@ -217,7 +220,7 @@ void start_encrypted(Running& running, const std::function<std::vector<std::stri
     if (running.process) running.process->signal(number);
   };
   server.uri = fmt::format("{}://{}:{}", server.name, kLocalhost, server.port);
-  server.environment = {"SSL_CERT_FILE=" + (running.folder.path() / "ca.pem").string()};
+  server.environment = {"SSL_CERT_FILE=" + (certificates() / "ca.pem").string()};
   set_environment(server.environment);
 }
 
@@ -237,9 +240,9 @@ void start_rediss(Running& running) {
                                         "--tls-port",
                                         std::to_string(port),
                                         "--tls-cert-file",
-                                        "cert.pem",
+                                        (certificates() / "cert.pem").string(),
                                         "--tls-key-file",
-                                        "key.pem",
+                                        (certificates() / "key.pem").string(),
                                         "--tls-auth-clients",
                                         "no",
                                         "--save",
@@ -260,11 +263,16 @@ void start_memcacheds(Running& running) {
       running,
       [path, plain](int port) {
         std::vector<std::string> command = {
-            path, "-Z",
-            "-o", "ssl_chain_cert=cert.pem,ssl_key=key.pem",
-            "-l", fmt::format("{0}:{1},127.0.0.2:{1},notls:{0}:{2}", kLocalhost, port, plain),
-            "-U", "0",
-            "-m", "1024"};
+            path,
+            "-Z",
+            "-o",
+            fmt::format("ssl_chain_cert={0}/cert.pem,ssl_key={0}/key.pem", certificates().string()),
+            "-l",
+            fmt::format("{0}:{1},127.0.0.2:{1},notls:{0}:{2}", kLocalhost, port, plain),
+            "-U",
+            "0",
+            "-m",
+            "1024"};
         if (::geteuid() == 0) command.insert(command.end(), {"-u", "root"});
         return command;
       },

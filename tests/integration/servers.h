@@ -52,8 +52,7 @@ struct Missing : std::runtime_error {
 ///              bucket `lambdaml-test`; some 3 s
 ///   memcached  -m 1024; values up to 1 MB
 ///   redis      without persistence
-///   rediss, memcacheds  the same with TLS; the CA of their certificates is in SSL_CERT_FILE, which
-///              names the file of the one that was started last
+///   rediss, memcacheds  the same with TLS; SSL_CERT_FILE names the CA of their certificates
 ///   cluster    a RedisCluster, whose URI is redis://
 ///   ps         lambdaml ps, without a folder
 ///   dynamodb   dynalite with a table `lambdaml-test`; it neither checks signatures nor throttles

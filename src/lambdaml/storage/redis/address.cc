@@ -31,9 +31,8 @@ std::vector<Option> address_options(bool tls) {
   std::vector<Option> options = {
       {.name = "ttl",
        .default_value = std::int64_t{0},
-       .help =
-           "keys expire this long after they were saved, for servers that evict only such keys; "
-           "0: never",
+       .help = "time to live of each key from when it is saved, for servers that evict only such "
+               "keys; 0 is for ever",
        .unit = "s",
        .minimum = 0}};
   if (tls)

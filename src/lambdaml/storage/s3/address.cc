@@ -38,8 +38,7 @@ std::vector<Option> address_options() {
            .help = "the server, as http://host:port; by default from the AWS variables and files"},
           {.name = "addressing",
            .default_value = std::string(),
-           .help = "how requests name the bucket; by default virtual at AWS, path "
-                   " elsewhere",
+           .help = "how requests name the bucket; by default virtual at AWS, path elsewhere",
            .choices = {"path", "virtual"}},
           {.name = "anonymous",
            .default_value = false,
