@@ -7,6 +7,7 @@
 
 #include "lambdaml/aws/environment.h"
 #include "lambdaml/aws/profile.h"
+#include "lambdaml/aws/roles.h"
 #include "lambdaml/aws/wire.h"
 #include "lambdaml/base/clock.h"
 #include "lambdaml/base/files.h"
@@ -39,15 +40,6 @@ std::optional<TimedCredentials> keys_of(const Settings& settings, const Profile&
     fail(Code::permission_denied, "the AWS profile '{}' has an access key without its secret",
          printable(profile.name));
   return TimedCredentials{std::move(out), {}};
-}
-
-/// "2030-01-31T12:00:00Z", perhaps with a fraction or "+00:00".
-std::optional<WallTime> parse_time(const std::string& text) {
-  std::tm utc{};
-  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &utc);
-  if (rest == nullptr) return {};
-  // The clock counts nanoseconds and ends in 2262.
-  return system_clock::from_time_t(std::clamp<std::time_t>(::timegm(&utc), 0, kLatestTime));
 }
 
 /// The limit for each answer of a service on this machine or next to it.
@@ -107,6 +99,14 @@ std::string output_of(const std::string& command, const std::string& source) {
 
 }  // namespace
 
+std::optional<WallTime> parse_time(const std::string& text) {
+  std::tm utc{};
+  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &utc);
+  if (rest == nullptr) return {};
+  // The clock counts nanoseconds and ends in 2262.
+  return system_clock::from_time_t(std::clamp<std::time_t>(::timegm(&utc), 0, kLatestTime));
+}
+
 TimedCredentials parse_credentials(std::string_view json, std::string_view source) {
   const auto refuse = [&](std::string_view why) {
     fail(Code::permission_denied, "the AWS credentials from {} {}", source, why);
@@ -140,21 +140,20 @@ std::optional<TimedCredentials> credentials_from_environment() {
   return TimedCredentials{std::move(out), {}};
 }
 
-std::optional<TimedCredentials> credentials_from_profile() {
-  const Profile profile = read_profile();
+std::optional<TimedCredentials> keys_of_profile(const Profile& profile) {
   if (auto keys = keys_of(profile.credentials, profile)) return keys;
   if (const std::string command = find(profile.config, "credential_process"); !command.empty()) {
     const std::string source =
         fmt::format("the credential_process of profile '{}'", printable(profile.name));
     return parse_credentials(output_of(command, source), source);
   }
-  if (auto keys = keys_of(profile.config, profile)) return keys;
-  for (const char* unsupported : {"role_arn", "sso_start_url", "sso_session"})
-    if (profile.config.contains(unsupported))
-      fail(Code::permission_denied,
-           "the AWS profile '{}' asks for `{}`, which is not supported: put `credential_process = "
-           "aws configure export-credentials --profile {}` into a profile of its own",
-           printable(profile.name), unsupported, printable(profile.name));
+  return keys_of(profile.config, profile);
+}
+
+std::optional<TimedCredentials> credentials_from_profile() {
+  const Profile profile = read_profile();
+  if (has_role(profile)) return credentials_of_role(profile);
+  if (auto keys = keys_of_profile(profile)) return keys;
   if (!variable("AWS_PROFILE").empty() && profile.config.empty() && profile.credentials.empty())
     fail(Code::permission_denied,
          "the AWS profile '{}' that AWS_PROFILE names is neither in the config nor in the "
@@ -293,8 +292,9 @@ Credentials CredentialsSource::renew(const Credentials& stale) {
 }
 
 void CredentialsSource::fetch() {
-  for (const auto source : {credentials_from_environment, credentials_from_profile,
-                            credentials_from_container, credentials_from_instance}) {
+  for (const auto source :
+       {credentials_from_environment, credentials_from_profile, credentials_from_web_identity,
+        credentials_from_container, credentials_from_instance}) {
     if (auto lent = source()) {
       lent_ = std::move(*lent);
       return;

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "lambdaml/aws/profile.h"
 #include "lambdaml/aws/sigv4.h"
 #include "lambdaml/base/bytes.h"
 
@@ -22,9 +23,11 @@ struct TimedCredentials {
 /// temporary failures.
 /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
 std::optional<TimedCredentials> credentials_from_environment();
-/// The profile's keys in the credentials file, its `credential_process` (at most 60 s), or its keys
-/// in the config file.
+/// The profile's role or single sign-on (roles.h), its keys in the credentials file, its
+/// `credential_process` (at most 60 s), or its keys in the config file.
 std::optional<TimedCredentials> credentials_from_profile();
+/// The keys of a profile, from its `credential_process` too; nullopt if it has none.
+std::optional<TimedCredentials> keys_of_profile(const Profile& profile);
 /// Only the keys in these files: runs no program, and treats unreadable files as empty.
 std::optional<Credentials> keys_in_profile();
 /// Whether the profile or the environment names a source other than keys (a program, a role, single
@@ -37,6 +40,8 @@ std::optional<TimedCredentials> credentials_from_container();
 /// answers within a second: then this is not an instance.
 std::optional<TimedCredentials> credentials_from_instance();
 
+/// "2030-01-31T12:00:00Z", perhaps with a fraction or "+00:00"; nullopt for any other text.
+std::optional<WallTime> parse_time(const std::string& text);
 /// Parses the JSON that processes, containers and instances answer with. Throws permission_denied,
 /// naming `source` and quoting none of the text.
 TimedCredentials parse_credentials(std::string_view json, std::string_view source);

@@ -90,7 +90,7 @@ TEST_F(AwsCredentials, ComeFromTheFiles) {
   environment_.set("AWS_PROFILE", "half");
   EXPECT_THAT(refused([] { CredentialsSource().get(); }), HasSubstr("'half'"));
   environment_.set("AWS_PROFILE", "role");
-  EXPECT_THAT(refused([] { CredentialsSource().get(); }), HasSubstr("credential_process"));
+  EXPECT_THAT(refused([] { CredentialsSource().get(); }), HasSubstr("source_profile"));
   environment_.set("AWS_PROFILE", "nobody");
   EXPECT_THAT(refused([] { CredentialsSource().get(); }), HasSubstr("'nobody'"));
 }

@@ -16,6 +16,7 @@ struct Crypto : SharedLibrary {
   decltype(&::EVP_Digest) digest = find("EVP_Digest");
   decltype(&::EVP_sha256) sha256 = find("EVP_sha256");
   decltype(&::EVP_md5) md5 = find("EVP_md5");
+  decltype(&::EVP_sha1) sha1 = find("EVP_sha1");
   decltype(&::HMAC) hmac = find("HMAC");
 };
 
@@ -31,7 +32,7 @@ Digest digest_of(Bytes bytes, const EVP_MD* kind) {
   if (crypto().digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()),
                       &size, kind, nullptr) != 1 ||
       size != out.size())
-    fail(Code::internal, "OpenSSL has no {} here", out.size() == 32 ? "SHA-256" : "MD5");
+    fail(Code::internal, "OpenSSL has no {} here", out.size() == 32 ? "SHA-256" : out.size() == 20 ? "SHA-1" : "MD5");
   return out;
 }
 
@@ -39,6 +40,7 @@ Digest digest_of(Bytes bytes, const EVP_MD* kind) {
 
 Sha256 sha256(Bytes bytes) { return digest_of<Sha256>(bytes, crypto().sha256()); }
 Md5 md5(Bytes bytes) { return digest_of<Md5>(bytes, crypto().md5()); }
+Sha1 sha1(Bytes bytes) { return digest_of<Sha1>(bytes, crypto().sha1()); }
 
 Sha256 hmac_sha256(Bytes key, std::string_view text) {
   Sha256 out{};

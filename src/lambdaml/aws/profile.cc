@@ -79,9 +79,13 @@ std::map<std::string, Settings, std::less<>> parse_profiles(std::string_view tex
 }
 
 Profile read_profile() {
+  const std::string name = variable("AWS_PROFILE");
+  return read_profile(name.empty() ? "default" : name);
+}
+
+Profile read_profile(std::string name) {
   Profile profile;
-  profile.name = variable("AWS_PROFILE");
-  if (profile.name.empty()) profile.name = "default";
+  profile.name = std::move(name);
   const auto take = [](auto& sections, std::string_view name) {
     const auto at = sections.find(name);
     return at == sections.end() ? Settings{} : std::move(at->second);
@@ -91,6 +95,8 @@ Profile read_profile() {
   if (profile.config.empty() && profile.name == "default") profile.config = take(config, "default");
   if (const auto named = profile.config.find("services"); named != profile.config.end())
     profile.services = take(config, "services " + named->second);
+  if (const auto named = profile.config.find("sso_session"); named != profile.config.end())
+    profile.sso_session = take(config, "sso-session " + named->second);
   auto secrets = read(file_named_by("AWS_SHARED_CREDENTIALS_FILE", "/.aws/credentials"));
   profile.credentials = take(secrets, profile.name);
   return profile;

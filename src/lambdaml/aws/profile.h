@@ -24,11 +24,14 @@ struct Profile {
   std::string name;
   Settings config;       ///< `[profile NAME]` of the config file
   Settings services;     ///< `[services …]` that the profile names
+  Settings sso_session;  ///< `[sso-session …]` that the profile names
   Settings credentials;  ///< `[NAME]` of the credentials file
 };
 
 /// Reads both files; a missing file is empty. Throws permission_denied for an unreadable one.
 Profile read_profile();
+/// The same for the profile of that name.
+Profile read_profile(std::string name);
 
 /// The environment variable's value; empty if it is not set.
 std::string variable(const char* name);
