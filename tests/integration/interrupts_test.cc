@@ -109,6 +109,7 @@ std::vector<Case> cases() {
   std::vector<Case> out;
   std::size_t number = 0;
   for (const std::string& scheme : servers::schemes()) {
+    if (scheme == "rediss" || scheme == "memcacheds") continue;  // the gate cannot read what passes
     for (const Moment& moment : moments_of(scheme))
       for (const char* service : {"healthy", "frozen", "dead"})
         if (number++ % 7 == 1 || servers::wants_all_faults())

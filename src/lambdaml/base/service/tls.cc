@@ -237,7 +237,10 @@ class TlsSession::State {
            ssl_.verify_error(verified), options.about_trust);
     if (line_.ended)
       fail(Code::unavailable, "TLS: closed in the handshake{}", options.about_server);
-    fail(Code::permission_denied, "TLS: {}{}", reason(), options.about_server);
+    // An alert is a refusal; anything else comes from another than the server, perhaps for a while.
+    const std::string why = reason();
+    fail(why.find(" alert ") != std::string::npos ? Code::permission_denied : Code::unavailable,
+         "TLS: {}{}", why, options.about_server);
   }
 
   void rethrow() const {

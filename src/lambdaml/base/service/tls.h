@@ -41,8 +41,8 @@ class TlsSession {
   };
 
   /// Completes the handshake. Throws invalid_argument (no certificates in the given file),
-  /// permission_denied (the peer's certificate does not match, or the peer does not use TLS) and
-  /// unavailable (no libssl on this machine, or the connection ended).
+  /// permission_denied (the peer's certificate does not match, or the peer refuses this client) and
+  /// unavailable (no libssl on this machine, the peer does not speak TLS, or the connection ended).
   TlsSession(Line line, const TlsOptions& options);
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;
