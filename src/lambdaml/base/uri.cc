@@ -1,6 +1,7 @@
 #include "lambdaml/base/uri.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <filesystem>
 
@@ -28,25 +29,39 @@ bool is_scheme(std::string_view text) {
          });
 }
 
-constexpr std::string_view kSharing = "?shared=";
-/// The mark of an encoded path. What follows it is another member of the query.
+/// How the query of a path may begin.
+constexpr std::array<std::string_view, 2> kQueries = {"?shared=", "?watch="};
+/// The mark of an encoded path. What follows it are other members of the query.
 constexpr std::string_view kEncoded = "?encoded=1";
-constexpr std::string_view kEncodedSharing = "&shared=";
+
+/// Adds `shared=…&watch=…` to the query; false if it is anything else.
+bool take_members(std::string_view text, std::map<std::string, std::string>& query) {
+  std::map<std::string, std::string> members;
+  for (const std::string& member : split(text, '&')) {
+    const std::size_t equal = member.find('=');
+    if (equal == std::string::npos ||
+        std::ranges::find(kQueries, "?" + member.substr(0, equal + 1)) == kQueries.end())
+      return false;
+    members[member.substr(0, equal)] = member.substr(equal + 1);
+  }
+  query.merge(members);
+  return true;
+}
 
 /// Takes a query off the end of a path, which may otherwise contain question marks.
-std::string without_sharing(std::string_view path, std::map<std::string, std::string>& query) {
-  const std::size_t at = path.rfind(kSharing);
-  if (at == std::string_view::npos || path.find('/', at) != std::string_view::npos)
+std::string without_query(std::string_view path, std::map<std::string, std::string>& query) {
+  const std::size_t at = path.rfind('?');
+  if (at == std::string_view::npos || path.find('/', at) != std::string_view::npos ||
+      !take_members(path.substr(at + 1), query))
     return std::string(path);
-  query["shared"] = path.substr(at + kSharing.size());
   return at == 0 ? "." : std::string(path.substr(0, at));
 }
 
 /// Whether the text of a URI cannot hold the path as it is: it is not UTF-8, or its end would be
 /// read as a query.
 bool needs_encoding(std::string_view path) {
-  return !is_utf8(path) || path.find(kSharing) != std::string_view::npos ||
-         path.find(kEncoded) != std::string_view::npos;
+  const auto has = [&](std::string_view part) { return path.find(part) != std::string_view::npos; };
+  return !is_utf8(path) || std::ranges::any_of(kQueries, has) || has(kEncoded);
 }
 
 std::string encoded(std::string_view path) {
@@ -103,10 +118,10 @@ std::optional<std::string> decoded(std::string_view text, bool strict) {
 /// The path of a `file://` URI; fills its query.
 std::string path_of_file_uri(std::string_view rest, std::map<std::string, std::string>& query) {
   const std::size_t mark = rest.rfind(kEncoded);
-  if (mark == std::string_view::npos) return without_sharing(rest, query);
+  if (mark == std::string_view::npos) return without_query(rest, query);
   const std::string_view more = rest.substr(mark + kEncoded.size());
-  if (!more.empty() && !more.starts_with(kEncodedSharing)) return without_sharing(rest, query);
-  if (!more.empty()) query["shared"] = more.substr(kEncodedSharing.size());
+  if (!more.empty() && (more.front() != '&' || !take_members(more.substr(1), query)))
+    return without_query(rest, query);
   const std::optional<std::string> path = percent_decoded(rest.substr(0, mark));
   if (!path)
     fail(Code::invalid_argument, "URI 'file://{}': a % in it wants two hexadecimal digits",
@@ -123,7 +138,7 @@ Uri Uri::parse(std::string_view text) {
   if (mark == std::string_view::npos) {
     if (text.starts_with("arn:aws")) fail_arn(text);
     uri.scheme = "file";
-    uri.path = normal_path(std::filesystem::absolute(with_home(without_sharing(text, uri.query))));
+    uri.path = normal_path(std::filesystem::absolute(with_home(without_query(text, uri.query))));
     return uri;
   }
   uri.scheme = text.substr(0, mark);

@@ -63,7 +63,7 @@ TEST(Uri, PathsAreFiles) {
 
 TEST(Uri, KeepsTheBytesOfAPathInItsText) {
   for (const std::string path :
-       {"/tmp/\xff", "/tmp/caf\xe9 100%25/a?b", "/x?encoded=1", "/x?shared=1/y?shared=1",
+       {"/tmp/\xff", "/tmp/caf\xe9 100%25/a?b", "/x?encoded=1", "/x?shared=1/y?shared=1", "/x?watch=1",
         "/\xc3\xa9\xff/\xe2\x82", "/\xff?encoded=1&shared=1"}) {
     Uri uri = Uri::parse("/");
     uri.path = path;
@@ -125,7 +125,13 @@ TEST(Uri, OfAPathOnlySharedIsAQuery) {
   EXPECT_EQ(shared.parent().text(), "file:///srv?shared=1");
   EXPECT_EQ(shared.display(), "/srv/team");
   EXPECT_EQ(Uri::parse("/srv/team?shared=1"), shared);
-  for (const char* name : {"/a/what?", "/a/b?c=d", "/a?shared=1/b"}) {
+  const Uri both = Uri::parse("file:///srv/team?shared=1&watch=poll");
+  EXPECT_EQ(both.path, "/srv/team");
+  EXPECT_EQ(both.query.at("shared"), "1");
+  EXPECT_EQ(both.query.at("watch"), "poll");
+  EXPECT_EQ(Uri::parse(both.text()), both);
+  EXPECT_EQ(Uri::parse("/srv/team?watch=poll").query.at("watch"), "poll");
+  for (const char* name : {"/a/what?", "/a/b?c=d", "/a?shared=1/b", "/a?watch=1&c=d", "/a?watch"}) {
     EXPECT_EQ(Uri::parse(name).path, name);
     EXPECT_TRUE(Uri::parse(name).query.empty());
   }

@@ -18,7 +18,25 @@ constexpr std::size_t kMostFolders = 256;
 
 }  // namespace
 
-Arrivals::Arrivals() : queue_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)), process_(::getpid()) {}
+bool reports_arrivals(long file_system_type) {
+  // From linux/magic.h and the file systems' own sources.
+  constexpr std::array<unsigned, 10> kNetwork = {
+      0x6969,      // NFS: EFS, S3 Files
+      0x517B,      // SMB
+      0xFF534D42,  // CIFS
+      0xFE534D42,  // SMB 2
+      0x65735546,  // FUSE: sshfs, s3fs, GlusterFS
+      0x01021997,  // 9p
+      0x5346414F,  // AFS
+      0x00C36400,  // Ceph
+      0x0BD00BD0,  // Lustre
+      0x47504653,  // GPFS
+  };
+  return std::ranges::find(kNetwork, static_cast<unsigned>(file_system_type)) == kNetwork.end();
+}
+
+Arrivals::Arrivals(bool wanted)
+    : queue_(wanted ? ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC) : -1), process_(::getpid()) {}
 
 Arrivals::Watching Arrivals::watch(const std::string& folder) {
   if (watch_of_.contains(folder)) return Watching::already;
@@ -74,7 +92,7 @@ std::unique_ptr<Arrivals> ArrivalsPool::take() {
       if (arrivals->reusable()) return arrivals;
     }
   }
-  return std::make_unique<Arrivals>();
+  return std::make_unique<Arrivals>(wanted_);
 }
 
 void ArrivalsPool::give_back(std::unique_ptr<Arrivals> arrivals) {

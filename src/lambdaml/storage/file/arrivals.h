@@ -16,8 +16,8 @@ namespace lambdaml::storage::file {
 /// time and then kept with its watches for the next, because ending a watch takes milliseconds.
 class Arrivals {
  public:
-  /// Does not throw: without inotify (limits reached) every watch() is refused.
-  Arrivals();
+  /// Does not throw: without inotify (limits reached, or not `wanted`) every watch() is refused.
+  explicit Arrivals(bool wanted = true);
 
   enum class Watching { already, added, refused };
   /// Reports arrivals in `folder` from now on. Refused if there is no such folder or no watch left.
@@ -41,13 +41,19 @@ class Arrivals {
   std::map<int, std::string> folder_of_;
 };
 
+/// Whether inotify reports every rename into a folder of this type of file system (statfs(2)'s
+/// f_type): not those that other machines make on a network file system.
+bool reports_arrivals(long file_system_type);
+
 /// A store's idle instances. Thread-safe.
 class ArrivalsPool {
  public:
+  explicit ArrivalsPool(bool wanted) : wanted_(wanted) {}
   std::unique_ptr<Arrivals> take();
   void give_back(std::unique_ptr<Arrivals> arrivals);
 
  private:
+  const bool wanted_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Arrivals>> idle_;
 };

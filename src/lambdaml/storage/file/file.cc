@@ -6,10 +6,13 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/file/arrivals.h"
@@ -31,9 +34,20 @@ constexpr double kLongestPoll = 0.02;
 /// causes.
 constexpr int kFolderTries = 100;
 
-/// The default place of the bare name `file`: a folder per user in shared memory.
+/// The default place of the bare name `file`: a folder per user in shared memory, if that has room.
 std::string default_folder() {
-  return (shared_memory_folder() / fmt::format("lambdaml-{}", ::getuid())).string();
+  static const fs::path parent = [] {
+    const fs::path shared = shared_memory_folder();
+    struct statvfs room {};
+    if (::statvfs(shared.c_str(), &room) != 0) return shared;
+    const std::uint64_t bytes = std::uint64_t{room.f_blocks} * room.f_frsize;
+    fs::path chosen = with_room(shared, bytes);
+    if (chosen != shared)
+      log::warning("{} has only {}: workers meet in {} (--channel file:///FOLDER names another)",
+                   shared.string(), human_bytes(bytes), chosen.string());
+    return chosen;
+  }();
+  return (parent / fmt::format("lambdaml-{}", ::getuid())).string();
 }
 
 /// A folder on the path no longer exists; on NFS it is stale.
@@ -62,7 +76,14 @@ class Temporary {
     if (errno != EINVAL && errno != ENOSYS) return errno;
     // Without support for that flag, a second link is as exclusive, but its arrival is not
     // reported.
-    if (::linkat(folder_, name_, folder_, to, 0) != 0) return errno;
+    if (::linkat(folder_, name_, folder_, to, 0) != 0) {
+      const int error = errno;
+      // A request that NFS has sent twice finds the link that it made: then there are two.
+      struct stat made {};
+      const bool is_there =
+          error == EEXIST && ::fstatat(folder_, name_, &made, 0) == 0 && made.st_nlink == 2;
+      if (!is_there) return error;
+    }
     ::unlinkat(folder_, name_, 0);
     return 0;
   }
@@ -76,8 +97,9 @@ class Temporary {
 /// them from time to time.
 class FolderWatch final : public ListedKeyWatch {
  public:
-  FolderWatch(const std::string& root, ArrivalsPool& pool, std::vector<std::string> keys)
-      : ListedKeyWatch(std::move(keys)), pool_(pool) {
+  FolderWatch(const std::string& root, ArrivalsPool& pool, bool on_network,
+              std::vector<std::string> keys)
+      : ListedKeyWatch(std::move(keys)), pool_(pool), on_network_(on_network) {
     places_.reserve(this->keys().size());
     for (const std::string& key : this->keys()) places_.push_back(place_of(root, key));
   }
@@ -89,8 +111,20 @@ class FolderWatch final : public ListedKeyWatch {
 
  private:
   void look_up(std::span<const std::size_t> which) override {
+    if (on_network_) look_into_folders(which);
     for (const std::size_t i : which)
       if (std::optional<Buffer> value = read_file(places_[i].path())) found(i, std::move(*value));
+  }
+
+  /// An NFS client remembers for seconds that a name is absent. Opening its folder makes it ask the
+  /// server again (close-to-open consistency).
+  void look_into_folders(std::span<const std::size_t> which) const {
+    const std::string* last = nullptr;
+    for (const std::size_t i : which) {
+      if (last != nullptr && *last == places_[i].folder) continue;
+      last = &places_[i].folder;
+      const FileDescriptor opened(::open(last->c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    }
   }
 
   void wait(Deadline deadline, std::size_t below) override {
@@ -132,6 +166,7 @@ class FolderWatch final : public ListedKeyWatch {
   }
 
   ArrivalsPool& pool_;
+  const bool on_network_;
   std::unique_ptr<Arrivals> arrivals_;
   std::vector<Place> places_;
   Deadline next_poll_ = Deadline::in(kPollInterval_s);
@@ -140,12 +175,15 @@ class FolderWatch final : public ListedKeyWatch {
 
 /// Keys are files below a folder. A value is written under a temporary name and renamed, so a
 /// reader sees all of it or none, and a writer that is killed leaves the old value. A wait sleeps
-/// until the kernel reports a rename. Any file in the folder is a value. All changes go through the
-/// folder's descriptor, with paths relative to it; see Root.
+/// until the kernel reports a rename; on network file systems it polls. Any file in the folder is a
+/// value. All changes go through the folder's descriptor, with paths relative to it; see Root.
 class Files final : public Storage {
  public:
-  Files(const std::string& root, Sharing sharing)
-      : root_(root == "/" ? "" : root), folder_(root, sharing) {}
+  Files(const std::string& root, Sharing sharing, bool on_network)
+      : root_(root == "/" ? "" : root),
+        folder_(root, sharing),
+        on_network_(on_network),
+        arrivals_(!on_network) {}
 
   Capabilities capabilities() const override { return {}; }
   std::string describe() const override { return root_.empty() ? "/" : root_; }
@@ -224,7 +262,7 @@ class Files final : public Storage {
   }
 
   std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override {
-    return std::make_unique<FolderWatch>(root_, arrivals_, std::move(keys));
+    return std::make_unique<FolderWatch>(root_, arrivals_, on_network_, std::move(keys));
   }
 
  private:
@@ -368,6 +406,7 @@ class Files final : public Storage {
 
   const std::string root_;  ///< empty for /
   Root folder_;
+  const bool on_network_;
   ArrivalsPool arrivals_;
 };
 
@@ -379,6 +418,21 @@ Sharing sharing_of(const Uri& uri) {
        uri.text());
 }
 
+/// Whether other machines may write to the folder, which the kernel does not report.
+bool is_on_network(const Uri& uri) {
+  if (const auto how = uri.query.find("watch"); how != uri.query.end()) {
+    if (how->second == "poll") return true;
+    if (how->second == "kernel") return false;
+    fail(Code::invalid_argument, "{}: watch is poll or kernel", uri.text());
+  }
+  struct statfs system {};
+  // The folder, or the nearest one above it that exists.
+  for (fs::path folder = uri.path;; folder = folder.parent_path()) {
+    if (::statfs(folder.c_str(), &system) == 0) return !reports_arrivals(system.f_type);
+    if (folder == folder.parent_path()) return false;
+  }
+}
+
 }  // namespace
 
 void register_plugin(Registry& registry) {
@@ -387,7 +441,7 @@ void register_plugin(Registry& registry) {
        .help = "files in a folder; the default one is in shared memory",
        .open = [](const Uri& uri, const Options&,
                   const std::shared_ptr<Patience>&) -> std::shared_ptr<Storage> {
-         return std::make_shared<Files>(uri.path, sharing_of(uri));
+         return std::make_shared<Files>(uri.path, sharing_of(uri), is_on_network(uri));
        },
        .reach = Reach::machine,
        .default_uri = [] { return Uri::parse(default_folder()); },

@@ -24,6 +24,8 @@
 #include "lambdaml/base/rng.h"
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/file/arrivals.h"
+#include "lambdaml/storage/file/paths.h"
 #include "lambdaml/storage/testing/conformance.h"
 
 namespace lambdaml::storage {
@@ -284,6 +286,28 @@ TEST_F(File, WaitsWithoutInotifyToo) {
   store_->save("late/b", as_bytes("B"));
   store_->save("late/a", as_bytes("A"));
   EXPECT_EQ(end_of(child), 0);
+}
+
+TEST_F(File, SharedMemoryOfAContainerIsTooSmall) {
+  EXPECT_EQ(file::with_room("/dev/shm", 64U << 20U), fs::temp_directory_path());
+  EXPECT_EQ(file::with_room("/dev/shm", 1U << 30U), "/dev/shm");
+}
+
+TEST_F(File, WaitsOnNetworkFileSystemsPoll) {
+  for (const long type : {0x6969L, 0xFF534D42L, 0xFE534D42L, 0x65735546L})  // NFS, SMB, FUSE
+    EXPECT_FALSE(file::reports_arrivals(type)) << type;
+  EXPECT_FALSE(file::reports_arrivals(static_cast<int>(0xFF534D42)));  // where the type is signed
+  for (const long type : {0xEF53L, 0x01021994L, 0x58465342L, 0x9123683EL, 0x794C7630L})
+    EXPECT_TRUE(file::reports_arrivals(type)) << type;  // ext4, tmpfs, XFS, btrfs, overlay
+  const auto polls = open(folder_.string() + "?watch=poll");
+  const pid_t child = in_child([&] {
+    const std::vector<std::string> keys = {"late/a", "late/b"};
+    if (polls->load_all(keys, Deadline::in(20))[1].text() != "B") ::_exit(1);
+  });
+  store_->save("late/b", as_bytes("B"));
+  store_->save("late/a", as_bytes("A"));
+  EXPECT_EQ(end_of(child), 0);
+  EXPECT_THROW(open(folder_.string() + "?watch=never"), Error);
 }
 
 TEST_F(File, AWriterKilledInTheMiddleLeavesTheOldValueOrTheNew) {

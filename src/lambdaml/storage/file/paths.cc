@@ -37,4 +37,9 @@ std::string temporary_name() {
   return fmt::format(".#{}.{}", ::getpid(), serial++);
 }
 
+std::filesystem::path with_room(const std::filesystem::path& shared_memory, std::uint64_t bytes) {
+  constexpr std::uint64_t kLeast = 128U << 20U;
+  return bytes < kLeast ? std::filesystem::temp_directory_path() : shared_memory;
+}
+
 }  // namespace lambdaml::storage::file

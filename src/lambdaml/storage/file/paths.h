@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,5 +25,9 @@ std::optional<std::string> part_of(std::string_view name);
 
 /// A name for a value that is being written; unique within this process.
 std::string temporary_name();
+
+/// Shared memory of that size, or the folder for temporary files if it is too small for the
+/// messages of a job: containers usually have 64 MB.
+std::filesystem::path with_room(const std::filesystem::path& shared_memory, std::uint64_t bytes);
 
 }  // namespace lambdaml::storage::file
