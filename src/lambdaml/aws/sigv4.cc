@@ -118,6 +118,22 @@ std::string signature_of(const ToSign& request, const Scope& scope, std::string_
                                            scope.text(), sha256_hex(as_bytes(canonical)))));
 }
 
+std::string presigned_query(std::string_view host, std::string_view path, Query query,
+                            const Scope& scope, const Credentials& credentials, int expires_s) {
+  query.emplace_back("X-Amz-Algorithm", kSignatureAlgorithm);
+  query.emplace_back("X-Amz-Credential", credentials.access_key + "/" + scope.text());
+  query.emplace_back("X-Amz-Date", scope.time);
+  query.emplace_back("X-Amz-Expires", std::to_string(expires_s));
+  query.emplace_back("X-Amz-SignedHeaders", "host");
+  if (!credentials.session_token.empty())
+    query.emplace_back("X-Amz-Security-Token", credentials.session_token);
+  const std::string encoded = encode_query(query);
+  const Headers headers = {{"host", std::string(host)}};
+  return encoded + "&X-Amz-Signature=" +
+         signature_of({"GET", path, encoded, headers, sha256_hex({})}, scope,
+                      signing_key(credentials.secret_key, scope));
+}
+
 Headers Signer::sign(const ToSign& request, const Credentials& credentials, WallTime now) const {
   const std::string time = time_stamp(now);
   const Scope scope{time, region_, service_};

@@ -66,6 +66,11 @@ std::string signing_key(std::string_view secret_key, const Scope& scope);
 /// 64 lower-case hexadecimal digits. `request.headers` are sorted by name, x-amz-date among them.
 std::string signature_of(const ToSign& request, const Scope& scope, std::string_view signing_key);
 
+/// The query of a presigned GET, which anybody may send until it expires: `query`, encoded, with
+/// the signature. Only the header `host` is signed, and no body.
+std::string presigned_query(std::string_view host, std::string_view path, Query query,
+                            const Scope& scope, const Credentials& credentials, int expires_s);
+
 /// Signs for one service in one region. Thread-safe; takes about 5 µs per signature because the
 /// derived key is kept for the day.
 class Signer {

@@ -11,8 +11,8 @@ namespace lambdaml {
 /// `scheme://host[:port]/path[?key=value&…]`. A text without a scheme is a local path and becomes
 /// `file://` with the absolute path, a leading `~` being the user's home; a bare word that does not
 /// look like a path is left to the caller. A file name may contain a question mark, so in a path
-/// only `?shared=…`, `?watch=…` or both at the end are a query. User information stays in `host`; display() masks it. A
-/// list of hosts (`a:1,b:2`) stays in `host` with all ports except the last.
+/// only `?shared=…`, `?watch=…` or both at the end are a query. User information stays in `host`;
+/// display() masks it. A list of hosts (`a:1,b:2`) stays in `host` with all ports except the last.
 ///
 /// A file's path may hold any bytes, but JSON and YAML hold only UTF-8: text() of another path is
 /// `file:///…?encoded=1`, in whose path `%XX` is a byte. Other schemes must be UTF-8.

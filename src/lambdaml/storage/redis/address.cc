@@ -16,6 +16,18 @@ bool all_digits(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
+void check_iam(const Uri& uri, const Address& address) {
+  const std::size_t colon = address.iam.find(':');
+  const std::string kind = address.iam.substr(0, colon);
+  const bool is_known = kind == "cache" || kind == "serverless" || kind == "memorydb";
+  if (!is_known || colon == std::string::npos || colon + 1 == address.iam.size())
+    fail(Code::invalid_argument, "{}: iam is cache:NAME, serverless:NAME or memorydb:NAME",
+         uri.display());
+  if (address.user.empty() || !address.password.empty())
+    fail(Code::invalid_argument,
+         "{}: with iam the URI has a user and no password: rediss://user@host", uri.display());
+}
+
 }  // namespace
 
 std::string Endpoint::text() const {
@@ -35,11 +47,14 @@ std::vector<Option> address_options(bool tls) {
                "keys; 0 is for ever",
        .unit = "s",
        .minimum = 0}};
-  if (tls)
-    options.push_back(
-        {.name = "ca",
-         .default_value = std::string(),
-         .help = "file of the certificates that are trusted; by default the system's"});
+  if (!tls) return options;
+  options.push_back({.name = "ca",
+                     .default_value = std::string(),
+                     .help = "file of the certificates that are trusted; by default the system's"});
+  options.push_back({.name = "iam",
+                     .default_value = std::string(),
+                     .help = "log in with the process's AWS credentials to cache:NAME, "
+                             "serverless:NAME or memorydb:NAME; the URI names the user"});
   return options;
 }
 
@@ -55,7 +70,8 @@ Address address_of(const Uri& uri, const char* default_password) {
       address.password = percent_decoded_leniently(who.substr(colon + 1));
     host.remove_prefix(at + 1);
   }
-  if (address.password.empty() && default_password != nullptr) address.password = default_password;
+  const bool has_password = !address.password.empty() || uri.query.contains("iam");
+  if (!has_password && default_password != nullptr) address.password = default_password;
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   if (host.empty())
     fail(Code::invalid_argument,
@@ -66,7 +82,11 @@ Address address_of(const Uri& uri, const char* default_password) {
   Options options(address_options(address.tls));
   for (const auto& [name, value] : uri.query) options.parse(name, value, uri.display());
   address.ttl_s = options.integer("ttl");
-  if (address.tls) address.ca = options.text("ca");
+  if (address.tls) {
+    address.ca = options.text("ca");
+    address.iam = options.text("iam");
+  }
+  if (!address.iam.empty()) check_iam(uri, address);
   if (!address.ca.empty() && ::access(address.ca.c_str(), R_OK) != 0)
     fail(Code::invalid_argument, "{}: reading the certificates {}: {}", uri.display(), address.ca,
          std::strerror(errno));

@@ -26,6 +26,8 @@ struct Address {
   bool tls = false;
   std::string ca;              ///< file of trusted certificates; empty: the system's
   std::string user, password;  ///< empty: none
+  /// If not empty, the password is a token of AWS's identity service for this cache: iam.h.
+  std::string iam;
   int database = 0;
   std::int64_t ttl_s = 0;  ///< time to live of every key; 0: for ever
   std::string prefix;      ///< of all keys, without a slash at the end; may be empty

@@ -5,6 +5,7 @@
 
 #include "lambdaml/base/testing/manual_clock.h"
 #include "lambdaml/storage/redis/address.h"
+#include "lambdaml/storage/redis/iam.h"
 #include "lambdaml/storage/redis/protocol.h"
 #include "lambdaml/storage/redis/slots.h"
 #include "lambdaml/storage/storage.h"
@@ -84,6 +85,33 @@ TEST(RedisAddress, OfTlsHasTheSameParts) {
   }
   EXPECT_THROW(parsed("redis://h?ca=/etc/passwd"), Error);
   EXPECT_THROW(parsed("redis://h?ttl=-1"), Error);
+}
+
+TEST(RedisAddress, MayLogInByTheIdentityService) {
+  const Address address = parsed("rediss://ann@h?iam=serverless:My-Cache", "unused");
+  EXPECT_EQ(address.iam, "serverless:My-Cache");
+  EXPECT_EQ(address.password, "");
+  for (const char* uri : {"rediss://h?iam=cache:c", "rediss://ann:pw@h?iam=cache:c",
+                          "rediss://ann@h?iam=other:c", "redis://ann@h?iam=cache:c"})
+    EXPECT_THROW(parsed(uri), Error) << uri;
+}
+
+// The signatures are those of botocore 1.43 (SigV4QueryAuth) for the same request.
+TEST(RedisIam, TokensAreThoseOfBotocore) {
+  const aws::Credentials keys{"AKIDEXAMPLE", "SECRETEXAMPLE", "TOKEN/+="};
+  const WallTime now{std::chrono::seconds(1'369'353'600)};
+  const std::string token =
+      iam_token(parsed("rediss://ann@h?iam=serverless:My-Cache"), keys, "us-east-1", now);
+  EXPECT_THAT(token, testing::StartsWith(
+                         "my-cache/?Action=connect&ResourceType=ServerlessCache&User=ann&X-Amz-"));
+  EXPECT_THAT(token,
+              testing::EndsWith("&X-Amz-Signature=8be7b5adc4ee660a9a53a8892e0bd396ed11e0a674e6"
+                                "eec2c94bffbbff0f7337"));
+  EXPECT_THAT(
+      iam_token(parsed("rediss://ann@h?iam=memorydb:c"), {"AKIDEXAMPLE", "SECRETEXAMPLE", ""},
+                "eu-west-1", now),
+      testing::EndsWith("&X-Amz-Signature=e58cc37d35936017dfc77591dc0d924484c8f21043c4d6d55de362d"
+                        "ad19957e3"));
 }
 
 TEST(RedisAddress, RefusesWhatItDoesNotKnow) {

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include "lambdaml/aws/environment.h"
+#include "lambdaml/base/clock.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/storage/redis/iam.h"
 
 namespace lambdaml::storage::redis {
 namespace {
@@ -86,14 +89,20 @@ Servers::Servers(Address address, std::shared_ptr<Patience> patience)
 
 Servers::~Servers() = default;
 
+std::unique_ptr<Connection> Servers::connect(const Endpoint& endpoint) {
+  if (address_.iam.empty()) return std::make_unique<Connection>(address_, endpoint, patience_);
+  Address address = address_;
+  const std::string region = aws::find_place("elasticache", {}, {}).region;
+  address.password = iam_token(address, credentials_.get(), region, wall_now());
+  return std::make_unique<Connection>(address, endpoint, patience_);
+}
+
 Servers::Node& Servers::node_at(const Endpoint& endpoint) {
   const std::lock_guard lock(mutex_);
   std::unique_ptr<Node>& node = nodes_[endpoint];
   if (!node)
     node = std::make_unique<Node>(
-        endpoint,
-        [this, endpoint] { return std::make_unique<Connection>(address_, endpoint, patience_); },
-        patience_);
+        endpoint, [this, endpoint] { return connect(endpoint); }, patience_);
   return *node;
 }
 
@@ -293,7 +302,7 @@ std::unique_ptr<Connection> Servers::connect_anywhere() {
   const auto sound = std::ranges::find_if(all, [](const Node* node) { return !node->has_failed; });
   Node& node = **(sound == all.end() ? all.begin() : sound);
   try {
-    return std::make_unique<Connection>(address_, node.endpoint, patience_);
+    return connect(node.endpoint);
   } catch (const Error& error) {
     note_failure(node, error);
     throw;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lambdaml/aws/credentials.h"
 #include "lambdaml/storage/pool.h"
 #include "lambdaml/storage/redis/connection.h"
 #include "lambdaml/storage/redis/slots.h"
@@ -58,6 +59,7 @@ class Servers {
   struct Map;
   class Trips;
 
+  std::unique_ptr<Connection> connect(const Endpoint& endpoint);
   Node& node_at(const Endpoint& endpoint);
   std::shared_ptr<const Map> map();
   std::shared_ptr<const Map> refreshed(const std::shared_ptr<const Map>& old);
@@ -72,6 +74,7 @@ class Servers {
 
   const Address address_;
   const std::shared_ptr<Patience> patience_;
+  aws::CredentialsSource credentials_;  ///< with iam
   std::mutex mutex_;
   std::map<Endpoint, std::unique_ptr<Node>> nodes_;  ///< never removed
   std::shared_ptr<const Map> map_;
