@@ -15,6 +15,7 @@
 #include "lambdaml/faas/handlers.h"
 #include "lambdaml/faas/runtime.h"
 #include "lambdaml/predict/predict_function.h"
+#include "lambdaml/trigger/engine_process.h"
 #include "lambdaml/trigger/trigger_function.h"
 #include "lambdaml/tune/tuner_function.h"
 #include "lambdaml/worker/worker.h"
@@ -48,6 +49,7 @@ int main(int argc, char** argv) {
         argc > 1 ? argv[1] : environment_variable("_HANDLER").value_or("worker");
     worker::register_handler();
     faas::handlers()["trigger"] = trigger::handle_trigger_event;
+    faas::handlers()[trigger::kEngineHandler] = trigger::handle_engine_event;
     faas::handlers()["tuner"] = tune::handle_tuner_event;
     faas::handlers()["predict"] = predict::handle_predict_event;
     const auto found = faas::handlers().find(handler);

@@ -37,14 +37,25 @@ _LAZY = {
     "Model": "_model",
     "Ridge": "_linear",
     "Run": "_run",
+    "Search": "_search",
+    "Stream": "_stream",
+    "deploy": "_services",
+    "destroy": "_services",
+    "emulate": "_services",
+    "package": "_services",
     "predict": "_predict",
     "resume": "_run",
     "storage": "storage",
+    "torch": "torch",
     "train": "_run",
+    "tune": "_search",
 }
 
+# Without `torch`, which imports PyTorch.
 __all__ = sorted(
-    [name for name in globals() if not name.startswith("_")] + list(_LAZY) + ["__version__"]
+    [name for name in globals() if not name.startswith("_")]
+    + [name for name in _LAZY if name != "torch"]
+    + ["__version__"]
 )
 
 # No worker outlives the interpreter.

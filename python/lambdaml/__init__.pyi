@@ -20,6 +20,9 @@ from ._linear import Lasso as Lasso, LinearSVC as LinearSVC, LogisticRegression 
 from ._model import Model as Model
 from ._predict import predict as predict
 from ._run import ConvergenceWarning as ConvergenceWarning, Run as Run, resume as resume, train as train
+from ._search import Search as Search, tune as tune
+from ._services import deploy as deploy, destroy as destroy, emulate as emulate, package as package
+from ._stream import Stream as Stream
 from . import storage as storage
 
 __version__: str

@@ -68,6 +68,75 @@ class Dataset:
         out._engine = _lambdaml.read(os.fspath(place), format)
         return out
 
+    @classmethod
+    def from_parquet(cls, places, label=None, columns=None):
+        """Rows of Parquet files, which are read batch by batch.
+
+        Reads by pyarrow (14 or newer), polars or duckdb, the first of these that is installed.
+
+        Parameters
+        ----------
+        places : str, path or list
+            A file, a pattern (``"days/*.parquet"``) or a folder, or several; on this machine or in any store
+            (``"s3://bucket/days/*.parquet"``), from which a file at a time is brought here.
+        label : str, optional
+            The column of labels or targets.
+        columns : list of str, optional
+            The columns that are used; by default all.
+
+        Returns
+        -------
+        Stream
+            Its :meth:`~Stream.save` writes shards, its :meth:`~Stream.load` gives a Dataset.
+
+        Examples
+        --------
+        >>> rows = lambdaml.Dataset.from_parquet("s3://bucket/*.parquet", label="y")  # doctest: +SKIP
+        >>> rows.save("s3://bucket/set", parts=100)                                   # doctest: +SKIP
+        """
+        from ._stream import Parquet, Stream
+
+        return Stream(Parquet(places, label, columns))
+
+    @classmethod
+    def from_batches(cls, batches, label=None):
+        """Rows that come batch by batch: of a generator, a reader of a table, a loader …
+
+        Parameters
+        ----------
+        batches : iterable
+            Of rows in any form (see :class:`Dataset`), or of tuples ``(X, y)`` or ``(X, y, weights)``. What
+            can be iterated again is read twice. The batches of an iterator are kept in files of the
+            temporary folder until they are saved.
+        label : str, optional
+            The column of the rows that has the labels or targets.
+
+        Returns
+        -------
+        Stream
+            Its :meth:`~Stream.save` writes shards, its :meth:`~Stream.load` gives a Dataset.
+        """
+        from ._stream import Batches, Stream
+
+        return Stream(Batches(batches, label))
+
+    def save(self, uri, parts=1):
+        """Writes the rows as a prepared set, as ``lambdaml data split`` does.
+
+        Parameters
+        ----------
+        uri : str or path
+            The folder or URI prefix that gets the parts, in any store.
+        parts : int
+            Jobs with as many workers read a part each.
+
+        Returns
+        -------
+        str
+            The set's URI, as ``data`` of :func:`lambdaml.train`.
+        """
+        return _lambdaml.split(self._engine, os.fspath(uri), parts)
+
     @property
     def rows(self):
         return self._engine.rows

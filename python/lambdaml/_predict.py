@@ -1,11 +1,11 @@
 """Predictions by functions, where the data are."""
 
-import json
 import os
 
 from . import _lambdaml, _options
+from ._job import finish
 from ._model import Model
-from ._run import _SLICE, Run
+from ._run import Run
 
 
 def predict(model, data, to, *, format=None, out_format="csv", proba=False, scores=False, ignore_labels=False, **options):
@@ -21,6 +21,8 @@ def predict(model, data, to, *, format=None, out_format="csv", proba=False, scor
         Rows: a file or a prepared set.
     to : str or path
         The folder or URI prefix that gets the results, a file for each part.
+    format : str, optional
+        The format of the rows' files; by default it is found.
     out_format : str
     proba, scores : bool
         The probability, the score of each class too.
@@ -49,12 +51,4 @@ def predict(model, data, to, *, format=None, out_format="csv", proba=False, scor
         ignore_labels,
         _options.pairs(options),
     )
-    try:
-        while not job.ended:
-            job.wait(_SLICE)
-    except BaseException:
-        job.cancel()
-        while not job.ended:
-            job.wait(_SLICE)
-        raise
-    return json.loads(job.result())
+    return finish(job)

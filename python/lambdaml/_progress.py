@@ -48,22 +48,26 @@ class _Line:
         sys.stderr.flush()
 
     def _write(self, run):
-        text = _text(run)[: shutil.get_terminal_size().columns - 1]
+        text = run._progress_text()[: shutil.get_terminal_size().columns - 1]
         sys.stderr.write("\r" + text.ljust(self._width))
         sys.stderr.flush()
         self._width = len(text)
 
 
-def _text(run):
-    epochs = run.start["epochs"]
-    done = run.epochs[-1]["epoch"] if run.epochs else 0
-    parts = [f"epoch {done}/{epochs}"]
-    if run.tick and run.tick["rounds"] and run.tick["epoch"] == done + 1:
-        parts[0] += f" +{min(99, 100 * run.tick['round'] // run.tick['rounds'])} %"
-    if run.epochs:
-        for name in ("train_loss", "valid_loss", "valid_accuracy", "test_loss", "inertia", "objective"):
-            if name in run.epochs[-1]:
-                parts.append(f"{name} {run.epochs[-1][name]:.4g}")
-    if run.tick:
-        parts.append(f"workers {run.tick['workers_alive']}/{run.start['workers']}")
-    return "  ".join(parts)
+def counted(batches, rows, what, progress):
+    """Yields the batches and shows how many of so many rows have passed."""
+    from ._parts import rows_of
+
+    shown = _is_seen() if progress is None else progress
+    done, drawn = 0, 0.0
+    for batch in batches:
+        yield batch
+        done += rows_of(batch)
+        now = time.monotonic()
+        if shown and (now - drawn >= _EVERY or done == rows):
+            drawn = now
+            sys.stderr.write(f"\r{what} {done}/{rows}")
+            sys.stderr.flush()
+    if shown:
+        sys.stderr.write("\n")
+        sys.stderr.flush()

@@ -2,16 +2,13 @@
 
 import json
 import os
-import threading
 import time
 import warnings
 
 from . import _lambdaml, _options
 from ._errors import Cancelled, Error, InvalidArgument
+from ._job import Work
 from ._model import Model
-
-# A wait for events is no longer than this, in s: meanwhile Python serves no signals.
-_SLICE = 0.05
 
 
 class ConvergenceWarning(UserWarning):
@@ -25,7 +22,7 @@ def train(job=None, *, data=None, test_data=None, start=False, callbacks=(), pro
     ----------
     job : dict, str or path, optional
         Options by name, or a job file (YAML or JSON).
-    data, test_data : str, path, Dataset, array, DataFrame or tuple, optional
+    data, test_data : str, path, Dataset, Stream, array, DataFrame or tuple, optional
         Where the data are, or the data themselves: see :class:`Dataset`. A tuple is ``(X, y)``.
     start : bool
         Return at once; ``run.wait()`` waits for the end.
@@ -114,19 +111,22 @@ def resume(run, *, data=None, test_data=None, start=False, callbacks=(), progres
 def _place(data, name):
     """(Dataset, option) of data that are in memory, (None, place) of others."""
     from ._dataset import Dataset
+    from ._stream import Stream
 
     if data is None or isinstance(data, (str, os.PathLike)):
         return None, data
     if isinstance(data, list) and data and all(isinstance(each, (str, os.PathLike)) for each in data):
         return None, data
-    if isinstance(data, tuple):
+    if isinstance(data, Stream):
+        data = data.load()
+    elif isinstance(data, tuple):
         data = Dataset(*data)
     elif not isinstance(data, Dataset):
         data = Dataset(data)
     return data, name
 
 
-class Run:
+class Run(Work):
     """A job, while it runs and afterwards.
 
     Attributes
@@ -144,14 +144,11 @@ class Run:
     def __init__(self, job, *, data=None, test_data=None, callbacks=(), progress=None, folder=None, warns=True):
         from ._progress import display_of
 
-        self._job = job
+        super().__init__(job)
         self._data, self._test_data = data, test_data
         self._callbacks = [callbacks] if callable(callbacks) else list(callbacks)
         self._display = display_of(progress)
-        self._waiting = threading.RLock()
-        self._error = None
         self._warns = warns
-        self._stopped = False
         self._model = None
         self._started = time.monotonic()
         self._timeline = []
@@ -178,50 +175,12 @@ class Run:
 
     # While it runs.
 
-    def wait(self, timeout=None):
-        """Waits for the end of the job and returns the run.
-
-        Parameters
-        ----------
-        timeout : float, optional
-            Seconds, after which the call returns though the job goes on.
-
-        Raises
-        ------
-        lambdaml.Error
-            The job has failed.
-        KeyboardInterrupt
-            After Ctrl-C: the job was stopped.
-        """
-        if self._job is None:
-            return self
-        end = None if timeout is None else time.monotonic() + timeout
-        with self._waiting:
-            try:
-                while not self._finished():
-                    left = _SLICE if end is None else min(_SLICE, end - time.monotonic())
-                    if left < 0:
-                        return self
-                    self._take(self._job.wait(left))
-            except BaseException:
-                # An interrupt, or an error of a callback.
-                self._end_job()
-                raise
-        if self._error is not None:
-            raise self._error
-        return self
-
     def stop(self):
         """Stops the job, which can be resumed, and waits for its end."""
         if self._job is None:
             _lambdaml.stop(self.folder)
             return self
-        self._stopped = True
-        self._job.cancel()
-        with self._waiting:
-            while not self._finished():
-                self._take(self._job.wait(_SLICE), calls=False)
-        return self
+        return super().stop()
 
     def resume(self, **options):
         """Continues the run if it was stopped: :func:`resume` with its data."""
@@ -237,50 +196,18 @@ class Run:
         """``"running"``, ``"done"``, ``"paused"``, ``"stopped"`` or ``"failed"``."""
         if self._job is None:
             return json.loads(_lambdaml.status(self.folder))["state"]
-        if not self._waiting.acquire(blocking=False):
+        if self._is_running():
             return "running"
-        try:
-            if not self._finished():
-                self._take(self._job.wait(0), calls=False)
-            if not self._finished():
-                return "running"
-        finally:
-            self._waiting.release()
         if self._error is not None:
             return "stopped" if isinstance(self._error, Cancelled) else "failed"
         if self.summary is None:
             return "stopped"
         return "paused" if self.summary.get("ended_by") == "stop_after" else "done"
 
-    def _finished(self):
-        return self.summary is not None or self._error is not None or self._over
-
-    _over = False
-
-    def _end_job(self):
-        """Stops the job on the way out of an exception, which a second interrupt does not end."""
-        if self._finished():
-            return
-        self._stopped = True
-        self._job.cancel()
-        while not self._job.ended:
-            self._job.wait(_SLICE)
-        try:
-            self._take([], calls=False)
-        except BaseException:  # the exception that is under way says more
-            pass
-
-    def _take(self, events, calls=True):
-        """Takes in what the job reports, and its end."""
-        for text in events:
-            self._take_event(json.loads(text), calls)
-        if not self._job.ended:
-            self._display.draw(self)
-            return
-        for text in self._job.wait(0):
-            self._take_event(json.loads(text), calls=False)
+    def _take_end(self):
         try:
             self.summary = json.loads(self._job.result())
+            self._over = True
         except Cancelled as error:
             self._over = True
             if not self._stopped:
@@ -288,11 +215,10 @@ class Run:
         except Error as error:
             self._error = error
         self._find_folder()
-        self._display.end(self)
         if self.summary is not None:
             self.job_id = self.job_id or self.summary.get("job_id")
             for line in self.summary.get("warnings", ()) if self._warns else ():
-                warnings.warn(line, ConvergenceWarning, stacklevel=4)
+                warnings.warn(line, ConvergenceWarning, stacklevel=5)
 
     def _take_event(self, event, calls):
         kind = event.pop("event")
@@ -324,6 +250,20 @@ class Run:
             self.folder = os.path.dirname(self.summary["model_path"])
         elif self.folder is not None and not os.path.isdir(self.folder):
             self.folder = None
+
+    def _progress_text(self):
+        epochs = self.start["epochs"]
+        done = self.epochs[-1]["epoch"] if self.epochs else 0
+        parts = [f"epoch {done}/{epochs}"]
+        if self.tick and self.tick["rounds"] and self.tick["epoch"] == done + 1:
+            parts[0] += f" +{min(99, 100 * self.tick['round'] // self.tick['rounds'])} %"
+        if self.epochs:
+            for name in ("train_loss", "valid_loss", "valid_accuracy", "test_loss", "inertia", "objective"):
+                if name in self.epochs[-1]:
+                    parts.append(f"{name} {self.epochs[-1][name]:.4g}")
+        if self.tick:
+            parts.append(f"workers {self.tick['workers_alive']}/{self.start['workers']}")
+        return "  ".join(parts)
 
     # What it leaves.
 

@@ -21,6 +21,10 @@ class Store:
         """The value, or None if there is none."""
         return self._engine.load(key)
 
+    def load_range(self, key, begin, length):
+        """The bytes from `begin` on, at most `length` of them, or None if there is no such key."""
+        return self._engine.load_range(key, begin, length)
+
     def save(self, key, value):
         """Saves bytes, or an array's: the last save of a key wins."""
         self._engine.save(key, value)

@@ -8,11 +8,17 @@
 #include "job.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/model/engine.h"
 #include "lambdaml/worker/worker.h"
 #include "model.h"
+#include "search.h"
+#include "services.h"
+#include "set_writer.h"
 #include "store.h"
+#include "tensors.h"
 #include "values.h"
 #include "view.h"
+#include "work.h"
 
 /// The engine for the package `lambdaml`, whose Python files are its users: numbers pass as
 /// buffers, descriptions as JSON.
@@ -44,10 +50,17 @@ PYBIND11_MODULE(_lambdaml, module) {
   // For jobs whose workers are threads of this process.
   worker::register_handler();
   module.attr("version") = LAMBDAML_VERSION;
+  // The interpreter may have a libtorch of its own.
+  model::keep_engine_library_out();
   add_values(module);
   add_dataset(module);
+  add_tensors(module);
+  add_set_writer(module);
   add_model(module);
+  add_work(module);
   add_jobs(module);
+  add_search(module);
+  add_services(module);
   add_views(module);
   add_stores(module);
   add_arrow(module);

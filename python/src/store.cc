@@ -33,6 +33,12 @@ class Store {
     if (!value) return py::none();
     return py::bytes(reinterpret_cast<const char*>(value->data()), value->size());
   }
+  py::object load_range(const std::string& key, std::uint64_t begin, std::uint64_t bytes) {
+    const std::optional<Buffer> value =
+        with_store([&] { return store_->load_range(key, begin, bytes); });
+    if (!value) return py::none();
+    return py::bytes(reinterpret_cast<const char*>(value->data()), value->size());
+  }
   void save(const std::string& key, const py::buffer& value) {
     const py::buffer_info info = value.request();
     if (PyBuffer_IsContiguous(info.view(), 'C') == 0)
@@ -72,6 +78,7 @@ void add_stores(py::module_& module) {
   py::class_<Store>(module, "Store")
       .def_property_readonly("name", &Store::describe)
       .def("load", &Store::load, py::arg("key"))
+      .def("load_range", &Store::load_range, py::arg("key"), py::arg("begin"), py::arg("bytes"))
       .def("save", &Store::save, py::arg("key"), py::arg("value"))
       .def("remove", &Store::remove, py::arg("key"))
       .def("exists", &Store::exists, py::arg("key"))

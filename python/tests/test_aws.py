@@ -1,49 +1,101 @@
-"""Functions of a Lambda service: `lambdaml emulate`."""
+"""Functions of a Lambda service: emulate(), package(), deploy(), destroy()."""
 
 import os
-import subprocess
+import pathlib
+import zipfile
 
 import numpy
 import pytest
 
 import lambdaml
 
-# Both are set by CTest.
-COMMAND = os.environ["LAMBDAML_COMMAND"]
+# Set by CTest.
 PACKAGE = os.environ["LAMBDAML_TEST_ZIP"]
+ROLE = "arn:aws:iam::123456789012:role/test"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
-@pytest.fixture
-def function(monkeypatch):
-    """The name of a function that is deployed to a service of this machine."""
-    for name, value in {**KEYS, "AWS_REGION": "us-east-1"}.items():
+@pytest.fixture(autouse=True)
+def no_keys(monkeypatch, tmp_path):
+    """Those of the user are no matter here."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "absent"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "absent"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def environments():
+    """The processes that the service has started for functions."""
+    out = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if f"PPid:\t{os.getpid()}\n" in (process / "status").read_text():
+                out.append(int(process.name))
+        except OSError:
+            pass
+    return out
+
+
+def variables():
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
+@pytest.mark.parametrize("keys", [{}, KEYS])
+def test_functions_train_rows_in_memory(keys, monkeypatch, tmp_path):
+    for name, value in keys.items():
         monkeypatch.setenv(name, value)
-    service = subprocess.Popen(
-        [COMMAND, "emulate", "--port", "0", "--log-folder", "logs"], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        ready = service.stdout.readline()
-        assert ready.startswith("listening on "), ready
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", ready.split()[2])
-        role = "arn:aws:iam::123456789012:role/test"
-        deploy = [COMMAND, "deploy", "--zip", PACKAGE, "--function", "worker", "--role", role]
-        subprocess.run(deploy, check=True, stdout=subprocess.DEVNULL, timeout=60)
-        yield "worker"
-    finally:
-        service.terminate()
-        assert service.wait(30) == 0
-        service.stdout.close()
-
-
-def test_functions_train_rows_in_memory(function, tmp_path):
+    before = variables()
     random = numpy.random.default_rng(0)
     X = random.normal(size=(500, 4)).astype(numpy.float32)
     y = (X @ [1, -2, 3, 0] + random.normal(size=500) > 0).astype(int)
-    there = lambdaml.LogisticRegression(
-        workers=2, platform="aws", function=function, channel=f"file://{tmp_path}/channel"
-    ).fit(X, y)
+    with lambdaml.emulate(log_folder="logs") as endpoint:
+        assert os.environ["AWS_ENDPOINT_URL_LAMBDA"] == endpoint and endpoint.startswith("http://127.0.0.1:")
+        planned = lambdaml.deploy(zip=PACKAGE, function="worker", role=ROLE, dry_run=True)
+        assert [each["action"] for each in planned] == ["would create"]
+        made = lambdaml.deploy(zip=PACKAGE, function="worker", role=ROLE, memory_mb=1769, env={"TZ": "UTC"})
+        assert [(each["function"], each["action"]) for each in made] == [("worker", "created")]
+        again = lambdaml.deploy(zip=PACKAGE, function="worker", memory_mb=2048)
+        assert [change["field"] for change in again[0]["changes"]] == ["memory"] or again[0]["action"] == "updated"
+        there = lambdaml.LogisticRegression(
+            workers=2, platform="aws", function="worker", channel=f"file://{tmp_path}/channel"
+        ).fit(X, y)
+        assert len(environments()) == 2
+        with pytest.raises(lambdaml.NotFound):
+            lambdaml.LogisticRegression(platform="aws", function="absent", channel=f"file://{tmp_path}/channel").fit(X, y)
+        assert lambdaml.destroy("worker", "absent") == {"deleted": ["worker"], "absent": ["absent"], "left": []}
+    assert environments() == [] and variables() == before
     here = lambdaml.LogisticRegression(workers=2, platform="local").fit(X, y)
     assert (there.coef_ == here.coef_).all() and (there.intercept_ == here.intercept_).all()
     # One environment for each worker.
-    assert len(os.listdir(os.path.join("logs", function))) == 2
+    assert len(os.listdir(os.path.join("logs", "worker"))) == 2
+
+
+def test_the_environment_is_as_it_was_after_an_error():
+    before = variables()
+    with pytest.raises(KeyError, match="mine"):
+        with lambdaml.emulate():
+            raise KeyError("mine")
+    assert variables() == before
+
+
+def test_a_package_has_the_worker():
+    made = lambdaml.package("worker.zip")
+    assert os.path.getsize("worker.zip") == made["zip_bytes"] > 1e6
+    with zipfile.ZipFile("worker.zip") as zip:
+        assert {"bootstrap", "bin/lambdaml-worker", "lambdaml.json"} <= set(zip.namelist())
+
+
+def test_bad_arguments_are_named(monkeypatch):
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    for call, error, text in (
+        (lambda: lambdaml.deploy(zip="absent.zip", role=ROLE), lambdaml.NotFound, "absent.zip"),
+        (lambda: lambdaml.deploy(zip=PACKAGE, memory_mb=1), ValueError, "memory"),
+        (lambda: lambdaml.deploy(zip=PACKAGE, memory_mb="1769"), ValueError, "memory_mb must be a whole number"),
+        (lambda: lambdaml.deploy(zip=PACKAGE, subnets="subnet-1"), ValueError, "subnets must be a list"),
+        (lambda: lambdaml.deploy(zip=PACKAGE, handler="wrker"), ValueError, "worker"),
+        (lambda: lambdaml.destroy(), ValueError, "names of functions, or all=True"),
+        (lambda: lambdaml.emulate(port=-1).__enter__(), ValueError, "port must be"),
+    ):
+        with pytest.raises(error, match=text):
+            call()

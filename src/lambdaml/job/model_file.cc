@@ -163,6 +163,7 @@ TrainedModel model_from_bytes(const std::shared_ptr<const Buffer>& bytes, const 
     from_json(parse_json(file.metadata("options")), what, out.options);
     out.model = model::registry().get(out.name).make(out.shape, out.options);
   } catch (const Error& error) {
+    if (error.code() == Code::unavailable) rethrow_with(what);
     fail(Code::data_corrupt, "{}: {}", what, error.what());
   }
   out.model->restore(file);

@@ -1,5 +1,6 @@
 #include "lambdaml/model/engine.h"
 
+#include <atomic>
 #include <cstdlib>
 
 #include <dlfcn.h>
@@ -10,6 +11,8 @@ namespace lambdaml::model {
 namespace {
 
 constexpr const char* kLibrary = "liblambdaml_torch.so";
+
+std::atomic<bool> g_is_kept_out{false};
 
 /// Settings that libtorch reads when it is loaded. Does not override the user's.
 void prepare_environment() {
@@ -54,8 +57,15 @@ void require_engine_library(const std::string& model) {
 #endif
 }
 
+void keep_engine_library_out() { g_is_kept_out = true; }
+bool engine_library_is_kept_out() { return g_is_kept_out; }
+
 const EngineLibrary& engine_library() {
   require_engine_library("deep models");
+  if (g_is_kept_out)
+    fail(Code::unavailable,
+         "deep models run in processes of lambdaml-worker, and this process keeps libtorch out: "
+         "predict by functions, or load the run's model.pt or model.safetensors in PyTorch");
   static const EngineLibrary& library = load();
   return library;
 }

@@ -133,4 +133,10 @@ const EngineLibrary& engine_library();
 /// Throws invalid_argument if this build has no library; loads nothing.
 void require_engine_library(const std::string& model);
 
+/// From now on this process does not load the library: engine_library() throws unavailable. For
+/// programs that are not ours, such as an interpreter, which may use another libtorch themselves.
+/// To be called before other threads use models.
+void keep_engine_library_out();
+bool engine_library_is_kept_out();
+
 }  // namespace lambdaml::model

@@ -14,6 +14,7 @@
 #include "lambdaml/model/micro_batches.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
+#include "lambdaml/trigger/engine_process.h"
 #include "lambdaml/trigger/initial_model.h"
 
 namespace lambdaml::trigger {
@@ -120,6 +121,8 @@ std::uint64_t bytes_for_merging(const Options& options, const model::Model& mode
 }  // namespace
 
 void rehearse(Options options, const StagedData& staged, storage::Storage& channel) {
+  require_engine_in_reach(options, channel);
+  if (needs_engine_process(options)) return rehearse_in_process(options, staged);
   // The workers use a different one; this one has no effect.
   if (options.integer("threads") == 0) options.set("threads", Option::Value(std::int64_t{1}), "");
   cost::Prices::current();  // needed at the end: fail now if invalid

@@ -30,6 +30,7 @@
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/trigger/channel_status.h"
+#include "lambdaml/trigger/engine_process.h"
 #include "lambdaml/trigger/platform.h"
 #include "lambdaml/trigger/reach.h"
 
@@ -354,9 +355,9 @@ class Run {
   /// The trained module of a model that a file defines, beside model.safetensors.
   void write_exported(const std::shared_ptr<const Buffer>& bytes) const {
     if (model::registry().get(options_.text("model")).file_option.empty()) return;
-    const job::TrainedModel trained = job::model_from_bytes(bytes, "the trained model");
-    if (const std::optional<Buffer> file = trained.model->to_file(trained.parameters))
-      write_file(folder_.path() / "model.pt", *file);
+    const std::optional<Buffer> file =
+        needs_engine_process(options_) ? exported_by_process(options_, *bytes) : exported(bytes);
+    if (file) write_file(folder_.path() / "model.pt", *file);
   }
 
   const Options& options_;

@@ -143,7 +143,10 @@ class Staging {
 
   void stage_test() {
     if (memory_.test) {
-      const data::Dataset test = data::align(*memory_.test, {out_.data.features, out_.data.names},
+      const data::Dataset test = data::align(*memory_.test,
+                                             {.features = out_.data.features,
+                                              .names = out_.data.names,
+                                              .tensors = out_.data.tensors.inputs},
                                              options_.text("test_data"));
       out_.test = stage_in_memory(test, control::keys::kTest, std::min(workers_, test.rows()),
                                   out_.test_uri);

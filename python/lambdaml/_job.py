@@ -1,0 +1,118 @@
+"""Work of the engine on a thread of its own, and the ways to wait for it."""
+
+import json
+import threading
+import time
+
+# A wait for events is no longer than this, in s: meanwhile Python serves no signals.
+SLICE = 0.05
+
+
+def finish(job):
+    """Waits for the end of an engine's job and returns its result; an exception, Ctrl-C's too, stops it."""
+    try:
+        while not job.ended:
+            job.wait(SLICE)
+    except BaseException:
+        job.cancel()
+        while not job.ended:
+            job.wait(SLICE)
+        raise
+    return json.loads(job.result())
+
+
+class Work:
+    """What a run and a search have in common: both are done by the engine while others wait.
+
+    A subclass has `_take_event(event, calls)` and `_take_end()`, which sets `_over` or `_error`.
+    """
+
+    def __init__(self, job):
+        self._job = job
+        self._waiting = threading.RLock()
+        self._error = None
+        self._stopped = False
+        self._over = job is None
+
+    def wait(self, timeout=None):
+        """Waits for the end and returns this object.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds, after which the call returns though the work goes on.
+
+        Raises
+        ------
+        lambdaml.Error
+            The work has failed.
+        KeyboardInterrupt
+            After Ctrl-C: the work was stopped.
+        """
+        if self._job is None:
+            return self
+        end = None if timeout is None else time.monotonic() + timeout
+        with self._waiting:
+            try:
+                while not self._finished():
+                    left = SLICE if end is None else min(SLICE, end - time.monotonic())
+                    if left < 0:
+                        return self
+                    self._take(self._job.wait(left))
+            except BaseException:
+                # An interrupt, or an error of a callback.
+                self._end_job()
+                raise
+        if self._error is not None:
+            raise self._error
+        return self
+
+    def stop(self):
+        """Stops the work, which can be resumed, and waits for its end."""
+        self._stopped = True
+        self._job.cancel()
+        with self._waiting:
+            while not self._finished():
+                self._take(self._job.wait(SLICE), calls=False)
+        return self
+
+    def _finished(self):
+        return self._over or self._error is not None
+
+    def _is_running(self):
+        """Whether it runs still, as far as is known without waiting."""
+        if self._job is None or self._finished():
+            return False
+        if not self._waiting.acquire(blocking=False):
+            return True
+        try:
+            if not self._finished():
+                self._take(self._job.wait(0), calls=False)
+            return not self._finished()
+        finally:
+            self._waiting.release()
+
+    def _end_job(self):
+        """Stops the work on the way out of an exception, which a second interrupt does not end."""
+        if self._finished():
+            return
+        self._stopped = True
+        self._job.cancel()
+        while not self._job.ended:
+            self._job.wait(SLICE)
+        try:
+            self._take([], calls=False)
+        except BaseException:  # the exception that is under way says more
+            pass
+
+    def _take(self, events, calls=True):
+        """Takes in what the engine reports, and the end."""
+        for text in events:
+            self._take_event(json.loads(text), calls)
+        if not self._job.ended:
+            self._display.draw(self)
+            return
+        for text in self._job.wait(0):
+            self._take_event(json.loads(text), calls=False)
+        self._take_end()
+        self._display.end(self)

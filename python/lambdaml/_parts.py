@@ -1,0 +1,107 @@
+"""Prepared sets that are written part by part, from batches of rows that come one after another."""
+
+import os
+import tempfile
+
+from . import _lambdaml
+from ._errors import InvalidArgument
+
+
+def save(batches, rows, parts, uri, make):
+    """Writes `rows` rows as a prepared set of `parts` parts, in the memory of a part and a batch.
+
+    Parameters
+    ----------
+    batches : iterable of dict
+        Arrays (or CSR matrices) by name, each with the rows first.
+    make : callable
+        The engine's data set of such a dict.
+
+    Returns
+    -------
+    str
+        The set's URI.
+    """
+    if not isinstance(parts, int) or parts < 1:
+        raise InvalidArgument(f"parts must be a whole number from 1, not {parts!r}")
+    if rows < parts:
+        raise InvalidArgument(f"{rows} rows cannot be cut in {parts} parts: give fewer parts")
+    writer = _lambdaml.SetWriter(os.fspath(uri), parts)
+    ends = [rows * (i + 1) // parts for i in range(parts)]
+    try:
+        begin, own, done = 0, [], 0
+        for batch in batches:
+            length, at = rows_of(batch), 0
+            while at < length:
+                if done == parts:
+                    raise InvalidArgument(f"the data have more rows when they are read again, than {rows} before")
+                more = min(ends[done] - begin, length - at)
+                own.append({name: values[at : at + more] for name, values in batch.items()})
+                begin, at = begin + more, at + more
+                if begin == ends[done]:
+                    writer.add(make(joined(own)))
+                    own, done = [], done + 1
+        if done < parts:
+            raise InvalidArgument(f"the data have {begin} rows when they are read again, and {rows} before")
+        return writer.finish()
+    except BaseException:
+        writer.discard()
+        raise
+
+
+def rows_of(batch):
+    return next(iter(batch.values())).shape[0]
+
+
+def joined(batches):
+    """The rows of several dicts of arrays, one after another."""
+    import numpy
+
+    if len(batches) == 1:
+        return batches[0]
+    out = {}
+    for name, first in batches[0].items():
+        values = [batch[name] for batch in batches]
+        if hasattr(first, "tocsr"):
+            from scipy import sparse
+
+            out[name] = sparse.vstack(values, format="csr")
+        else:
+            out[name] = numpy.concatenate(values)
+    return out
+
+
+class Spool:
+    """Batches of an iterator that ends only once, in files of the temporary folder until they are needed again."""
+
+    def __init__(self, batches):
+        self._folder = tempfile.TemporaryDirectory(prefix="lambdaml-batches-")
+        self._names = []
+        for batch in batches:
+            self._names.append([(name, self._save(name, values)) for name, values in batch.items()])
+
+    def _save(self, name, values):
+        import numpy
+
+        path = os.path.join(self._folder.name, f"{len(self._names)}.{name}")
+        if hasattr(values, "tocsr"):
+            from scipy import sparse
+
+            sparse.save_npz(path + ".npz", values.tocsr(), compressed=False)
+            return path + ".npz"
+        numpy.save(path + ".npy", values, allow_pickle=False)
+        return path + ".npy"
+
+    def __iter__(self):
+        import numpy
+
+        for batch in self._names:
+            out = {}
+            for name, path in batch:
+                if path.endswith(".npz"):
+                    from scipy import sparse
+
+                    out[name] = sparse.load_npz(path)
+                else:
+                    out[name] = numpy.load(path)
+            yield out

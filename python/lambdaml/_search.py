@@ -1,0 +1,260 @@
+"""Searches of hyper-parameters: many jobs that differ in some options."""
+
+import difflib
+import json
+import os
+import shutil
+import tempfile
+
+from . import _lambdaml, _options
+from ._errors import Cancelled, Error, InvalidArgument, LimitReached
+from ._job import Work
+from ._model import Model
+
+
+def tune(job=None, space=None, *, data=None, test_data=None, start=False, progress=None, options=None, **settings):
+    """Searches hyper-parameters by many jobs, as ``lambdaml tune`` does.
+
+    Parameters
+    ----------
+    job : dict, str or path, optional
+        Options that all trials share, or a job file, which may have the section ``tune``.
+    space : dict, optional
+        What is searched: by option, a list of values, or ``{"log_uniform": [1e-4, 10]}``, ``{"uniform": …}``,
+        ``{"int": …}``, ``{"choice": …}`` (``docs/tune.md``).
+    data, test_data : str, path, Dataset, array, DataFrame or tuple, optional
+        As of :func:`train`. Data in memory are saved for the time of the search.
+    start : bool
+        Return at once; ``search.wait()`` waits for the end.
+    progress : bool, optional
+        Whether to show a line of progress; by default in terminals and notebooks.
+    options : dict, optional
+        Options of the jobs, where a setting has the same name: ``{"seed": 2}``.
+    **settings
+        Settings of the search (``strategy``, ``trials``, ``concurrency``, ``metric``, ``budget`` …); others are
+        options of the jobs.
+
+    Returns
+    -------
+    Search
+
+    Raises
+    ------
+    lambdaml.Error
+        As of :func:`train`.
+
+    Examples
+    --------
+    >>> search = lambdaml.tune(data="higgs.libsvm", space={"l2": {"log_uniform": [1e-6, 1]}})  # doctest: +SKIP
+    >>> search.best, search.model                                                              # doctest: +SKIP
+    """
+    file, text = "", None
+    known = set(_lambdaml.search_settings())
+    of_jobs = dict(options or {})
+    of_jobs.update({name: value for name, value in settings.items() if name not in known})
+    settings = {name: value for name, value in settings.items() if name in known}
+    if job is None or isinstance(job, dict):
+        job = dict(job or {})
+        data = job.pop("data", None) if data is None else data
+        test_data = job.pop("test_data", None) if test_data is None else test_data
+        section = dict(job.pop("tune", {}))
+        if space is not None:
+            section["space"] = {name: _values(name, values) for name, values in space.items()}
+        if not section.get("space"):
+            raise InvalidArgument("tune() needs a space, which says what to search: space={'l2': [0.01, 0.1, 1]}")
+        text = _options.job_text({**job, "tune": section})
+    else:
+        if space is not None:
+            raise InvalidArgument("tune() takes the space of the job file or an argument, not both")
+        file = os.fspath(job)
+    saved = _Saved()
+    try:
+        of_jobs["data"] = saved.place(data, "data")
+        of_jobs["test_data"] = saved.place(test_data, "test")
+        engine_job = _lambdaml.tune(file, text, _options.pairs(of_jobs), _options.pairs(settings))
+    except BaseException as error:
+        saved.remove()
+        _name_the_nearest(error, of_jobs, known)
+        raise
+    search = Search(engine_job, progress=progress, saved=saved)
+    return search if start else search.wait()
+
+
+def _name_the_nearest(error, options, settings):
+    """The engine, which takes what is no setting for a job's option, does not know the settings' names."""
+    if not isinstance(error, InvalidArgument) or "unknown option" not in str(error) or "did you mean" in str(error):
+        return
+    for name in options:
+        near = difflib.get_close_matches(name, settings, 1)
+        if str(error).startswith(name + ":") and near:
+            raise InvalidArgument(f"{name}: unknown option or setting, did you mean '{near[0]}'?") from None
+
+
+def _values(name, values):
+    if isinstance(values, dict):
+        return values
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise InvalidArgument(f"space: '{name}' must be a list of values or a range such as {{'uniform': [0, 1]}}")
+    return {"choice": [value.item() if hasattr(value, "item") else value for value in values]}
+
+
+class _Saved:
+    """Data of memory in files, for the time of a search."""
+
+    def __init__(self):
+        self._folder = None
+
+    def place(self, data, name):
+        from ._run import _place
+
+        dataset, place = _place(data, "")
+        if dataset is None:
+            return place
+        if self._folder is None:
+            self._folder = tempfile.mkdtemp(prefix="lambdaml-search-")
+        return dataset.save(os.path.join(self._folder, name))
+
+    def remove(self):
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Search(Work):
+    """A search, while it runs and afterwards.
+
+    Attributes
+    ----------
+    folder : str or None
+        Where its results are: ``trials.csv``, ``best.yaml``, ``model.safetensors``.
+    metric : str
+        By which trials are compared.
+    summary : dict or None
+        The results of a search that is over (``docs/tune.md``).
+    limit : str
+        What ended it before all trials were done, e.g. its budget; else empty.
+    """
+
+    def __init__(self, job, *, progress=None, saved=None):
+        from ._progress import display_of
+
+        super().__init__(job)
+        self._display = display_of(progress)
+        self._saved = saved or _Saved()
+        self._trials = []
+        self._expected = 0
+        self._model = None
+        self.start = None
+        self.folder = None
+        self.metric = None
+        self.summary = None
+        self.limit = ""
+
+    @property
+    def status(self):
+        """``"running"``, ``"done"``, ``"stopped"`` or ``"failed"``."""
+        if self._is_running():
+            return "running"
+        if self._error is not None and not isinstance(self._error, (Cancelled, LimitReached)):
+            return "failed"
+        return "done" if self.summary is not None and not self.limit else "stopped"
+
+    @property
+    def trials(self):
+        """The trials: a DataFrame where pandas is there, else a list of dicts."""
+        rows = []
+        for trial in self._trials:
+            trial = dict(trial)
+            options = trial.pop("options")
+            value = trial.pop("value")
+            rows.append({"trial": trial.pop("trial"), **options, self.metric or "value": value, **trial})
+        try:
+            import pandas
+        except ImportError:
+            return rows
+        return pandas.DataFrame(rows).set_index("trial") if rows else pandas.DataFrame()
+
+    @property
+    def best(self):
+        """The searched options of the best trial, by name; None if no trial has ended well."""
+        return None if self.summary is None else self.summary.get("options")
+
+    @property
+    def best_value(self):
+        """The metric of the best trial."""
+        return None if self.summary is None else self.summary.get(self.metric)
+
+    @property
+    def best_job(self):
+        """The job file of the best trial, for :func:`lambdaml.train`."""
+        return None if self.summary is None else self.summary.get("best_yaml")
+
+    @property
+    def model(self):
+        """The model of the best trial."""
+        if self._model is None:
+            if self.best is None:
+                raise InvalidArgument(f"the search is {self.status}: it has no model yet")
+            self._model = Model.load(self.folder)
+        return self._model
+
+    @property
+    def cost_usd(self):
+        """What the search has cost, or would have cost at a cloud's prices, in dollars."""
+        return None if self.summary is None else self.summary.get("search_cost_usd")
+
+    def resume(self, **settings):
+        """Continues a search that was stopped or that a limit ended; `settings` may be ``budget`` and ``deadline``."""
+        if self.folder is None:
+            raise InvalidArgument("the search has not begun: start it again")
+        search = Search(_lambdaml.resume_search(self.folder, _options.pairs(settings)), saved=self._saved)
+        return search.wait()
+
+    def _take_event(self, event, calls):
+        if event["event"] == "start":
+            self.start = event
+            self.folder, self.metric = event["folder"], event["metric"]
+        elif event["event"] == "trials":
+            self._trials, self._expected = event["trials"], event["trials_expected"]
+
+    def _take_end(self):
+        try:
+            end = json.loads(self._job.result())
+            self.summary = end["summary"]
+            self._take_trials()
+            self.limit = "" if end["over"] else end["limit"]
+            self._over = True
+        except Cancelled as error:
+            self._over = True
+            if not self._stopped:
+                self._error = error
+        except Error as error:
+            self._error = error
+        # A search that can go on needs its data.
+        if self.status == "done" or self.folder is None or not os.path.isdir(self.folder):
+            self._saved.remove()
+
+    def _take_trials(self):
+        """Of the summary, which has all of them."""
+        values = {trial["trial"]: trial for trial in self._trials}
+        for trial in self.summary.get("trials", ()):
+            values.setdefault(trial["trial"], {"options": {}, "value": None}).update(
+                {name: trial[name] for name in ("trial", "state") if name in trial}
+            )
+            number = trial["trial"]
+            values[number]["value"] = trial.get(self.metric, values[number].get("value"))
+            values[number]["options"] = trial.get("options", values[number].get("options"))
+        self._trials = [values[number] for number in sorted(values)]
+
+    def _progress_text(self):
+        done = sum(trial["state"] in ("done", "stopped", "failed") for trial in self._trials)
+        parts = [f"trials {done}/{self._expected or '?'}"]
+        known = [trial["value"] for trial in self._trials if trial["value"] is not None]
+        if known:
+            parts.append(f"{self.metric} {min(known):.4g} … {max(known):.4g}")
+        return "  ".join(parts)
+
+    def __repr__(self):
+        parts = [f"lambdaml.Search: {self.status}", f"{len(self._trials)} trials"]
+        if self.best is not None:
+            parts.append(f"{self.metric} {self.best_value:.6g} with {self.best}")
+        return ", ".join(parts)

@@ -1,0 +1,81 @@
+"""tune()."""
+
+import os
+
+import numpy
+import pytest
+
+import lambdaml
+from test_train import rows, workers_of_this_process
+
+
+def test_a_search_finds_the_best_of_a_grid():
+    X, y = rows(600)
+    search = lambdaml.tune(
+        {"workers": 1, "valid_ratio": 0.3, "optim": "grad_avg", "epochs": 3, "batch_size": 50},
+        {"lr": [1e-6, 0.3]},
+        data=(X, y),
+        strategy="grid",
+        concurrency=2,
+    )
+    assert search.status == "done"
+    assert search.best == {"lr": 0.3}
+    trials = search.trials
+    assert list(trials.index) == [0, 1] and list(trials["lr"]) == [1e-6, 0.3]
+    best = trials.loc[trials["lr"] == 0.3, search.metric].iloc[0]
+    assert best == search.best_value
+    assert (search.model.predict(X) == y).mean() > 0.8
+    assert search.cost_usd > 0 and "2 trials" in repr(search)
+    assert sorted(os.listdir(search.folder))[:2] == ["best.yaml", "model.safetensors"]
+    # What was saved of the data is gone.
+    assert not os.path.exists(search._saved._folder)
+
+
+def test_a_search_of_a_file_is_that_of_the_command(higgs):
+    with open("job.yaml", "w") as file:
+        file.write(
+            f"data: {higgs}\nepochs: 2\nworkers: 1\ntune:\n  strategy: random\n  trials: 3\n  space:\n"
+            "    l2: {log_uniform: [1e-6, 1]}\n"
+        )
+    search = lambdaml.tune("job.yaml", seed=3, output="mine")
+    assert search.folder == os.path.abspath("mine") and len(search.trials) == 3
+    again = lambdaml.tune("job.yaml", seed=3)
+    numpy.testing.assert_array_equal(search.trials["l2"], again.trials["l2"])
+    best = lambdaml.train(search.best_job)
+    assert best.model["weight"].tobytes() == search.model["weight"].tobytes()
+
+
+def test_a_stopped_search_goes_on():
+    search = lambdaml.tune(
+        {"workers": 1, "optim": "grad_avg", "epochs": 300, "batch_size": 10},
+        {"lr": [0.01, 0.02, 0.04]},
+        data=rows(3000),
+        concurrency=1,
+        start=True,
+    )
+    while not any(trial["epoch"] for trial in search._trials):
+        search.wait(0.2)
+        assert search.status == "running"
+    search.stop()
+    assert search.status == "stopped" and workers_of_this_process() == []
+    assert os.path.exists(search._saved._folder)
+    done = search.resume()
+    assert done.status == "done" and len(done.trials) == 3
+
+
+def test_bad_searches_are_value_errors(higgs):
+    for arguments, text in (
+        ({"data": higgs}, "needs a space"),
+        ({"data": higgs, "space": {"lrr": [1]}}, "did you mean 'lr'"),
+        ({"data": higgs, "space": {"lr": 3}}, "must be a list of values or a range"),
+        ({"data": higgs, "space": {"epochs": [2]}, "strategie": "grid"}, "did you mean"),
+        ({"data": higgs, "space": {"epochs": [2]}, "strategy": "gird"}, "did you mean 'grid'"),
+        ({"job": "job.yaml", "space": {"epochs": [2]}}, "not both"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            lambdaml.tune(**arguments)
+    with pytest.raises(lambdaml.NotFound):
+        lambdaml.tune("absent.yaml")
+    with pytest.raises(lambdaml.NotFound):
+        lambdaml.tune(data="absent.csv", space={"epochs": [2, 3]})
+    assert not os.path.exists("runs") or not os.listdir("runs")

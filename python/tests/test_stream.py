@@ -1,0 +1,165 @@
+"""Rows that come batch by batch, and prepared sets."""
+
+import json
+import os
+import sys
+
+import numpy
+import pandas
+import pytest
+from scipy import sparse
+
+import lambdaml
+from test_train import rows
+
+
+def chunks(X, y, size=130):
+    return [(X[i : i + size], y[i : i + size]) for i in range(0, len(y), size)]
+
+
+def read_back(uri):
+    """Features and labels of a prepared set, by NumPy alone."""
+    from lambdaml import _safetensors
+
+    with open(os.path.join(uri, "manifest.json")) as file:
+        manifest = json.load(file)
+    n = len(manifest["part_rows"])
+    parts = [_safetensors.read(os.path.join(uri, f"{i}_{n}"))[0] for i in range(n)]
+    return manifest, [part["values"] for part in parts], [part.get("labels", part.get("targets")) for part in parts]
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_batches_become_a_prepared_set(again):
+    X, y = rows(1000)
+    batches = chunks(X, y)
+    stream = lambdaml.Dataset.from_batches(batches if again else iter(batches))
+    uri = stream.save("set", parts=7)
+    manifest, values, labels = read_back("set")
+    assert manifest["in_order"] and manifest["part_rows"] == [142, 143, 143, 143, 143, 143, 143]
+    numpy.testing.assert_array_equal(numpy.concatenate(values), X)
+    numpy.testing.assert_array_equal(numpy.concatenate(labels), y)
+    run = lambdaml.train(data=uri, workers=7, valid_ratio=0)
+    whole = lambdaml.train(data=(X, y), workers=7, valid_ratio=0)
+    numpy.testing.assert_allclose(run.model["weight"], whole.model["weight"], atol=2e-4)
+    # The rows in memory are the same, too.
+    loaded = lambdaml.Dataset.from_batches(batches).load()
+    assert (loaded.rows, loaded.features) == (1000, 6)
+
+
+def test_tables_texts_targets_and_weights_pass_through_batches():
+    frame = pandas.DataFrame({"a": [1.0, 2, 3, 4, 5], "b": [0, 1, 0, 1, 0], "kind": ["x", "z", "y", "x", "z"]})
+    parts = [frame[:2], frame[2:]]
+    lambdaml.Dataset.from_batches(iter(parts), label="kind").save("texts", parts=2)
+    manifest, _, labels = read_back("texts")
+    assert json.loads(manifest["names"]) == {"features": ["a", "b"], "labels": ["x", "y", "z"], "label": "kind"}
+    assert numpy.concatenate(labels).tolist() == [0, 2, 1, 0, 2]
+    # One real number among whole ones makes all of them targets.
+    numbers = [(frame[["a"]][:2], [1, 2]), (frame[["a"]][2:], [3, 4.5, 5])]
+    lambdaml.Dataset.from_batches(numbers).save("numbers", parts=1)
+    manifest, _, targets = read_back("numbers")
+    assert manifest["targets"] and targets[0].tolist() == [1, 2, 3, 4.5, 5]
+    X, y = rows(400)
+    weights = numpy.random.default_rng(0).random(400)
+    weighed = [(X[:100], y[:100], weights[:100]), (X[100:], y[100:], weights[100:])]
+    lambdaml.Dataset.from_batches(weighed).save("weighed", parts=2)
+    run = lambdaml.train(data="weighed", workers=2, valid_ratio=0)
+    whole = lambdaml.train(data=lambdaml.Dataset(X, y, weights=weights), workers=2, valid_ratio=0)
+    numpy.testing.assert_allclose(run.model["weight"], whole.model["weight"], atol=2e-4)
+
+
+def test_sparse_batches_stay_sparse():
+    X = sparse.random(300, 80, 0.1, format="csr", random_state=0)
+    y = numpy.arange(300) % 2
+    batches = [(X[i : i + 77], y[i : i + 77]) for i in range(0, 300, 77)]
+    for form in (batches, iter(batches)):
+        lambdaml.Dataset.from_batches(form).save("sparse", parts=3)
+        with open("sparse/manifest.json") as file:
+            manifest = json.load(file)
+        assert manifest["sparse"] and manifest["stored_values"] == X.nnz
+
+
+def test_rows_in_memory_are_saved_as_by_the_command():
+    X, y = rows(100)
+    data = lambdaml.Dataset(X, y)
+    assert data.save("set", parts=3) == f"file://{os.path.abspath('set')}"
+    _, values, _ = read_back("set")
+    numpy.testing.assert_array_equal(values[1], X[1::3])
+    assert lambdaml.Dataset.read("set").rows == 100
+
+
+def test_saving_takes_the_memory_of_a_part(run_python):
+    code = """
+import resource, numpy, lambdaml
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+class Batches:
+    def __iter__(self):
+        random = numpy.random.default_rng(0)
+        for _ in range(100):
+            X = random.standard_normal((10_000, 40), dtype=numpy.float32)
+            yield X, (X[:, 0] > 0).astype(int)
+lambdaml.Dataset.from_batches([(numpy.eye(4), [0, 1, 0, 1])]).save("warm", parts=1)
+before = peak()
+lambdaml.Dataset.from_batches(Batches()).save("set", parts=50)
+print((peak() - before) / 1024)
+"""
+    # All rows are 160 MB, a part is 3.2 MB, a batch 1.6 MB.
+    assert float(run_python(code, timeout=200)) < 40
+
+
+def test_bad_batches_are_value_errors():
+    X, y = rows(100)
+    stream = lambda *batches: lambdaml.Dataset.from_batches(list(batches))
+    for make, text in (
+        (lambda: stream((X, y)).save("set", parts=101), "100 rows cannot be cut in 101 parts"),
+        (lambda: stream((X, y)).save("set", parts=0), "parts must be a whole number from 1"),
+        (lambda: stream().save("set", parts=1), "0 rows cannot be cut"),
+        (lambda: stream((X, y), (X[:, :2], y)).save("set", parts=3), "columns"),
+        (lambda: stream((X, y), (X, ["a"] * 100)).save("set", parts=2), "texts in some batches"),
+        (lambda: stream((X, y[:7])).save("set", parts=2), "one value for each of its 100 rows"),
+        (lambda: stream((X * numpy.nan, y)).save("set", parts=2), "NaN"),
+        (lambda: stream((X[0], y)).save("set", parts=2), "1 dimensions"),
+        (lambda: stream((numpy.array([["a"]]), [1])).save("set", parts=1), "no numbers"),
+        (lambda: lambdaml.Dataset.from_batches(iter([(X, numpy.array([1, "a"] * 50, dtype=object))])), "several types"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            make()
+        # Nothing is left of a set that was not finished.
+        assert not os.path.exists("set") or os.listdir("set") == [], text
+
+    class Shrinking:
+        left = [3, 1]
+
+        def __iter__(self):
+            return iter([(X, y)] * self.left.pop(0))
+
+    with pytest.raises(ValueError, match="have 100 rows when they are read again, and 300 before"):
+        lambdaml.Dataset.from_batches(Shrinking()).save("set", parts=2)
+
+
+def test_an_error_of_the_batches_is_passed_on():
+    X, y = rows(100)
+
+    class Broken:
+        count = 0
+
+        def __iter__(self):
+            self.count += 1
+            yield X, y
+            if self.count == 2:
+                raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        lambdaml.Dataset.from_batches(Broken()).save("set", parts=1)
+    assert not os.path.exists("set/manifest.json")
+
+
+def test_parquet_without_a_library_is_a_line(monkeypatch):
+    for name in ("pyarrow", "polars", "duckdb"):
+        monkeypatch.setitem(sys.modules, name, None)
+    import importlib.util
+
+    found = importlib.util.find_spec
+    absent = ("pyarrow", "polars", "duckdb")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else found(name))
+    with pytest.raises(lambdaml.Unavailable, match="pip install pyarrow"):
+        lambdaml.Dataset.from_parquet("rows.parquet", label="y")
