@@ -242,7 +242,7 @@ class Parquet:
 
     def _wanted(self, path):
         there = self._reader.names(path)
-        wanted = list(self._columns) if self._columns is not None else there
+        wanted = list(there if self._columns is None else self._columns)
         if self._label is not None and self._label not in wanted:
             wanted.append(self._label)
         for name in wanted:
@@ -330,8 +330,10 @@ class _PyArrow:
         import pyarrow.parquet
 
         with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(_ROWS, columns=columns):
-                yield pyarrow.Table.from_batches([batch])
+            # One after another, since pyarrow keeps what it has read of those that it was asked for.
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(_ROWS, row_groups=[group], columns=columns, use_threads=False):
+                    yield pyarrow.Table.from_batches([batch])
 
 
 class _Polars:
