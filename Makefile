@@ -5,7 +5,7 @@ JOBS := $(shell nproc)
 PYTHON := /usr/bin/python3
 SEED := 1
 
-.PHONY: help build python run test test-browser headers e2e-deep torture bench fuzz fmt tidy asan tsan clean
+.PHONY: help build python wheel run test test-browser test-python-index headers e2e-deep torture bench fuzz fmt tidy asan tsan clean
 
 help: ## list the goals
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -21,6 +21,10 @@ python: ## build the Python package for Debian's Python: PYTHONPATH=build/releas
 	@cmake --build --preset release --target lambdaml_python lambdaml -j $(JOBS)
 	@echo "PYTHONPATH=$(BUILD)/python $(PYTHON) -c 'import lambdaml'"
 
+wheel: ## build the wheel of the Python package, with the libraries that it needs, into build/wheels
+	@packages/install.sh build index
+	@python/wheel.sh $(PYTHON) build/wheels
+
 run: build ## train logistic regression with 4 workers on generated HIGGS-shaped data
 	@mkdir -p build/run
 	$(BIN)/lambdaml data synth higgs --rows 200000 -o build/run/higgs.libsvm
@@ -31,6 +35,9 @@ test: ## install what the tests need, build and run them
 	@cmake --preset release -DLAMBDAML_TESTS=ON -DLAMBDAML_PYTHON=ON
 	@cmake --build --preset release -j $(JOBS)
 	@ctest --preset release -j $$(( $(JOBS) + 2 ))
+
+test-python-index: wheel ## the wheel beside the newest scikit-learn, pandas, polars and pyarrow of the package index
+	@python/test_index.sh $(PYTHON) build/wheels
 
 test-browser: build ## open reports of real and of made runs in Chromium (a minute)
 	@packages/install.sh browser

@@ -1,0 +1,147 @@
+"""The wheel, beside packages that Debian has not: Parquet, Arrow, Polars, DuckDB, and the newest of all others."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy
+import pandas
+import polars
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+import lambdaml
+from lambdaml import _stream
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+
+
+
+def frame(n=3000, seed=0):
+    random = numpy.random.default_rng(seed)
+    X = random.normal(size=(n, 3))
+    kind = numpy.where(X @ [1, -2, 3] + 0.1 * random.normal(size=n) > 0, "yes", "no")
+    return pandas.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2].astype("float32"), "n": numpy.arange(n), "kind": kind})
+
+
+def test_the_wheel_is_what_is_tested():
+    folder = pathlib.Path(lambdaml.__file__).parent
+    assert folder.is_relative_to(sys.prefix)
+    assert (folder / "lambdaml-worker").exists() and not (folder / "lambdaml-worker").is_symlink()
+
+
+def test_the_command_comes_with_the_wheel():
+    command = pathlib.Path(sys.prefix, "bin", "lambdaml")
+    said = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
+    assert lambdaml.__version__ in said
+    frame(200).drop(columns="kind").assign(label=numpy.arange(200) % 2).to_csv("rows.csv", index=False)
+    subprocess.run([command, "train", "--data", "rows.csv", "--workers", "2", "-q"], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("platform", ["threads", "local"])
+def test_workers_of_the_wheel_train(platform):
+    table = frame()
+    X, y = table[["a", "b", "c"]], table["kind"]
+    model = lambdaml.LogisticRegression(workers=2, platform=platform).fit(X, y)
+    assert model.score(X, y) > 0.95
+
+
+@pytest.mark.parametrize("make", [polars.from_pandas, pyarrow.Table.from_pandas, lambda table: table])
+def test_tables_of_all_libraries_are_the_same(make):
+    table = frame()
+    data = lambdaml.Dataset(make(table), "kind")
+    assert (data.rows, data.feature_names) == (3000, ["a", "b", "c", "n"])
+    run = lambdaml.train(data=data, workers=2, valid_ratio=0)
+    whole = lambdaml.train(data=(table.drop(columns="kind"), table["kind"]), workers=2, valid_ratio=0)
+    assert run.model["weight"].tobytes() == whole.model["weight"].tobytes()
+    assert set(run.model.predict(table.drop(columns="kind"))) == {"yes", "no"}
+
+
+READERS = {"pyarrow": _stream._PyArrow, "polars": _stream._Polars, "duckdb": _stream._DuckDb}
+
+
+@pytest.fixture(params=READERS)
+def reader(request, monkeypatch):
+    monkeypatch.setattr(_stream, "_reader", READERS[request.param])
+    monkeypatch.setattr(_stream, "_ROWS", 700)
+    return request.param
+
+
+@pytest.mark.parametrize("store", ["folder", "memory"])
+def test_parquet_becomes_shards(reader, store):
+    table = frame()
+    os.mkdir("days")
+    for i, part in enumerate((table[:1000], table[1000:1001], table[1001:])):
+        part.to_parquet(f"days/{i}.parquet", index=False, row_group_size=300)
+    place = "days/*.parquet"
+    if store == "memory":
+        there = lambdaml.storage.open(f"memory://days-{reader}")
+        for name in os.listdir("days"):
+            there[name] = pathlib.Path("days", name).read_bytes()
+        place = f"memory://days-{reader}/*.parquet"
+    rows = lambdaml.Dataset.from_parquet(place, label="kind", columns=["c", "a", "b"])
+    uri = rows.save("set", parts=7)
+    with open("set/manifest.json") as file:
+        manifest = json.load(file)
+    assert sum(manifest["part_rows"]) == 3000 and len(manifest["part_rows"]) == 7
+    assert json.loads(manifest["names"]) == {"features": ["c", "a", "b"], "labels": ["no", "yes"], "label": "kind"}
+    loaded = rows.load()
+    assert loaded.rows == 3000
+    run = lambdaml.train(data=uri, workers=7, valid_ratio=0)
+    whole = lambdaml.train(data=(table[["c", "a", "b"]], table["kind"]), workers=7, valid_ratio=0)
+    numpy.testing.assert_allclose(run.model["weight"], whole.model["weight"], rtol=1e-3)
+    assert (run.model.predict(table[["a", "b", "c"]]) == table["kind"]).mean() > 0.95
+
+
+def test_real_labels_of_parquet_are_targets(reader):
+    table = frame().drop(columns="kind").assign(y=lambda t: t.a * 2 + t.b)
+    table.to_parquet("rows.parquet", index=False)
+    lambdaml.Dataset.from_parquet("rows.parquet", label="y").save("set", parts=2)
+    run = lambdaml.train(data="set", model="linear", workers=2, valid_ratio=0)
+    numpy.testing.assert_allclose(run.model["weight"][0], [2, 1, 0, 0], atol=1e-2)
+
+
+def test_bad_parquet_is_named(reader):
+    table = frame(100)
+    table.to_parquet("rows.parquet", index=False)
+    table.assign(a=table.a.where(table.a > 0)).to_parquet("missing.parquet", index=False)
+    table.assign(kind=table.kind.where(table.a > 0, None)).to_parquet("unlabelled.parquet", index=False)
+    with open("broken.parquet", "wb") as file:
+        file.write(b"PAR1 no")
+    for place, options, text in (
+        ("rows.parquet", {"label": "sort"}, "no column 'sort': the file has a, b, c, n, kind"),
+        ("rows.parquet", {}, "'kind' has values .*no numbers"),
+        ("missing.parquet", {"label": "kind"}, "NaN|'a' has missing values"),
+        ("unlabelled.parquet", {"label": "kind"}, "missing values|several types|no numbers|of the type"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            lambdaml.Dataset.from_parquet(place, **options).save("set", parts=2)
+    with pytest.raises(lambdaml.NotFound, match="no such file"):
+        lambdaml.Dataset.from_parquet("absent/*.parquet")
+    with pytest.raises(Exception):
+        lambdaml.Dataset.from_parquet("broken.parquet").save("set", parts=2)
+    assert not os.path.exists("set/manifest.json")
+
+
+def test_parquet_takes_the_memory_of_a_part():
+    """A gigabyte of float32 would be 10 times the bound."""
+    random = numpy.random.default_rng(0)
+    schema = pyarrow.schema([(f"f{i}", pyarrow.float32()) for i in range(40)] + [("y", pyarrow.int32())])
+    with pyarrow.parquet.ParquetWriter("rows.parquet", schema) as writer:
+        for _ in range(64):
+            columns = [pyarrow.array(random.standard_normal(32_768, dtype=numpy.float32)) for _ in range(40)]
+            writer.write_table(pyarrow.Table.from_arrays([*columns, pyarrow.array(numpy.arange(32_768, dtype="i4") % 2)], schema=schema))
+    code = """
+import resource, lambdaml, pyarrow.parquet
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+lambdaml.Dataset.from_parquet("rows.parquet", label="y").save("set", parts=64)
+print((peak() - before) / 1024)
+"""
+    # 335 MB of rows; a batch has 10 MB, a part 5 MB.
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    assert float(said.stdout) < 120
