@@ -5,7 +5,7 @@ JOBS := $(shell nproc)
 PYTHON := /usr/bin/python3
 SEED := 1
 
-.PHONY: help build python wheel run test test-browser test-python-index headers e2e-deep torture bench fuzz fmt tidy asan tsan clean
+.PHONY: help build python wheel run test test-browser test-python-index headers e2e-deep torture bench fuzz fmt tidy asan tsan clean test-install deb pictures
 
 help: ## list the goals
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -13,7 +13,8 @@ help: ## list the goals
 build: ## install what the build needs, build lambdaml and lambdaml-worker into build/release/bin
 	@packages/install.sh build
 	@cmake --preset release
-	@cmake --build --preset release --target lambdaml lambdaml-worker lambdaml-bootstrap check_layers -j $(JOBS)
+	@cmake --build --preset release --target lambdaml lambdaml-worker lambdaml-bootstrap lambdaml_library lambdaml_pages \
+	  check_layers -j $(JOBS)
 
 python: ## build the Python package for Debian's Python: PYTHONPATH=build/release/python imports it
 	@packages/install.sh build python
@@ -43,6 +44,20 @@ test-browser: build ## open reports of real and of made runs in Chromium (a minu
 	@packages/install.sh browser
 	@$(PYTHON) -B tests/browser/make_runs.py $(BUILD)/browser/made
 	@$(PYTHON) -B tests/browser/reports.py $(BIN)/lambdaml $(BUILD)/browser
+
+test-install: build ## install, build programs against it, complete in shells, use the Debian packages (minutes)
+	@packages/install.sh install
+	@$(PYTHON) -B tests/install/installed.py $(BUILD) $(BUILD)/install
+	@$(PYTHON) -B tests/install/debian.py $(BUILD) $(BUILD)/debian
+
+deb: build ## make Debian packages in build/release/packages
+	@packages/install.sh install
+	@cpack --config $(BUILD)/CPackConfig.cmake -B $(BUILD)/packages
+
+pictures: build ## record the terminal session of the README
+	@packages/install.sh pictures
+	@script -qec 'termtosvg docs/pictures/terminal.svg -g 100x26 -m 40 -M 2000 -D 6000 -t gjm8 \
+	  -c "bash docs/pictures/session.sh $(abspath $(BIN))"' /dev/null </dev/null
 
 headers: ## compile each header by itself (minutes)
 	@packages/install.sh build test

@@ -62,6 +62,7 @@ endfunction()
 # A library of a layer.
 function(lambdaml_add_part layer target)
   add_library(${target} STATIC ${ARGN})
+  set_property(GLOBAL APPEND PROPERTY lambdaml_parts ${target})  # of the library that is installed
   target_precompile_headers(${target} REUSE_FROM lambdaml_headers)
   get_property(cold GLOBAL PROPERTY lambdaml_cold_${layer})
   if(cold)

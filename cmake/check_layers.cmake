@@ -22,10 +22,11 @@ set(below_predict ${below_job} job)
 set(below_worker ${below_control} aws control predict)
 set(below_trigger ${below_control} aws control predict)
 set(below_view ${below_control} control)
+set(below_doctor ${below_trigger} trigger)
 set(below_tune ${below_trigger} trigger)
 set(below_report ${below_tune} tune view)
 set(below_deploy base tensor aws storage faas)
-set(below_apps ${below_tune} tune ps worker view report deploy apps)
+set(below_apps ${below_tune} tune ps worker view report doctor deploy apps)
 
 # Folders in layers that are no plug-ins: open to whoever may use the layer, or to some folders.
 set(open_folders aws/lambda data/compression data/blocks data/pixels)
@@ -94,11 +95,13 @@ endforeach()
 # unit of memory or a store's scheme. Tests may, and these, each for its reason; each must need it still.
 set(may_name_platforms
   faas/runtime.h faas/runtime.cc           # implement Lambda's Runtime API, the one protocol of workers
+  doctor/services.cc                       # tells who needs credentials how to give them
   faas/emulator.h                          # the contract of an emulated Lambda service
   job/compat_payload.h job/compat_payload.cc  # a table of the original system's four stores
   apps/bootstrap/main.cc apps/worker/main.cc  # what AWS Lambda starts, and its Runtime API
   apps/cli/deploy_command.cc apps/cli/destroy_command.cc apps/cli/invoke_command.cc  # commands for AWS Lambda
   apps/cli/emulate_command.cc              # its emulation, which fetches packages as the service does
+  apps/cli/man_page.cc                     # tells readers what it is
   apps/cli/ps_command.cc)                  # the help names the channel of the server that it runs
 set(below_platforms base tensor aws ps storage deploy)
 file(GLOB schemes RELATIVE ${SOURCE}/storage ${SOURCE}/storage/*/CMakeLists.txt ${SOURCE}/storage/*/*.cc)

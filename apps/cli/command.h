@@ -17,6 +17,7 @@ struct Globals {
   bool json = false;     ///< the last line of stdout is one JSON object
   bool quiet = false;    ///< no progress
   bool verbose = false;  ///< show causes of errors, and logs at level info and above
+  int exit_code = 0;     ///< of a command that ends without an error
   std::optional<LastResort> last_resort;  ///< for a command that an interrupt ends
 };
 
@@ -39,7 +40,10 @@ void add_invoke_command(CLI::App& app, Globals& globals);
 void add_destroy_command(CLI::App& app, Globals& globals);
 void add_emulate_command(CLI::App& app, Globals& globals);
 void add_ps_command(CLI::App& app, Globals& globals);
+void add_doctor_command(CLI::App& app, Globals& globals);
 void add_options_command(CLI::App& app, Globals& globals);
+/// `completion` and `man`: added last, for they describe the other commands.
+void add_pages_commands(CLI::App& app, Globals& globals);
 
 enum class Interrupt {
   ends,    ///< ends the command, as cancelled, whatever it does
@@ -48,6 +52,10 @@ enum class Interrupt {
 /// Adds a subcommand with the flags that all commands have.
 CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name,
                       const std::string& help, Interrupt interrupt = Interrupt::ends);
+
+/// Whether arguments are only to be parsed, as the environment says by LAMBDAML_PARSE_ONLY: for
+/// checking documented commands, whose data and services do not exist.
+bool only_parses();
 
 /// Prints the line of an error.
 void print_error(const std::string& text);

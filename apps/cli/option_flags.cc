@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "apps/cli/command.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/registry.h"
@@ -18,6 +19,16 @@ std::string help_of(const Option& option) {
   if (!value.empty() && !std::holds_alternative<bool>(option.default_value))
     text += fmt::format(" [{}{}{}]", value, option.unit.empty() ? "" : " ", option.unit);
   return text;
+}
+
+/// What is wrong with a value; empty if nothing is.
+std::string fault_of(const Option& option, const std::string& value) {
+  try {
+    Options({option}).parse(option.name, value, flag_of(option.name));
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
 }
 
 }  // namespace
@@ -51,6 +62,10 @@ void OptionFlags::add(CLI::App& command, const Option& option) {
     else
       flags_[option.name]->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
+  // Otherwise values are read by the command, together with those of other sources.
+  if (only_parses())
+    flags_[option.name]->check(
+        [option](const std::string& value) { return fault_of(option, value); });
 }
 
 void OptionFlags::add_set(CLI::App& command) {

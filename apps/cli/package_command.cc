@@ -8,6 +8,7 @@
 #include "apps/cli/command.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/programs/own_file.h"
 #include "lambdaml/deploy/package.h"
 
 namespace lambdaml::cli {
@@ -15,23 +16,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path beside_this_program(const char* name) {
-  std::error_code error;
-  return fs::read_symlink("/proc/self/exe", error).parent_path() / name;
-}
-
 struct PackageArguments {
   std::string output;
   std::string worker;
   std::string with;
 
   fs::path worker_path() const {
-    return worker.empty() ? beside_this_program("lambdaml-worker") : fs::path(worker);
+    return worker.empty() ? own_file("lambdaml-worker") : fs::path(worker);
   }
 };
 
 void make_container(const PackageArguments& arguments, const Globals& globals) {
-  const fs::path library = beside_this_program("liblambdaml_torch.so");
+  const fs::path library = own_file("liblambdaml_torch.so");
   if (!fs::exists(library))
     fail(Code::invalid_argument, "package --with torch: this build has no deep models");
   const std::string output = arguments.output.empty() ? "lambdaml-torch" : arguments.output;
@@ -60,9 +56,8 @@ void add_package_command(CLI::App& app, Globals& globals) {
       fail(Code::invalid_argument, "package --with {}: the only choice is torch", arguments->with);
     deploy::PackageOptions options;
     options.worker = arguments->worker_path();
-    options.bootstrap = beside_this_program("lambdaml-bootstrap");
-    if (fs::exists(beside_this_program("stand-ins")))
-      options.stand_ins = beside_this_program("stand-ins");
+    options.bootstrap = own_file("lambdaml-bootstrap");
+    if (fs::exists(own_file("stand-ins"))) options.stand_ins = own_file("stand-ins");
     options.output = arguments->output.empty() ? "lambdaml.zip" : arguments->output;
     options.version = LAMBDAML_VERSION;
     const deploy::Package package = deploy::make_package(options);

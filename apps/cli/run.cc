@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/cli/command.h"
+#include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
@@ -106,9 +107,26 @@ CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& nam
 
 void print_error(const std::string& text) { tell_line("lambdaml: " + text); }
 
+namespace {
+
+/// The application; where arguments are only parsed, no command is run.
+class Application final : public CLI::App {
+ public:
+  using CLI::App::App;
+
+ private:
+  void pre_callback() override {
+    if (only_parses()) throw CLI::Success();
+  }
+};
+
+}  // namespace
+
+bool only_parses() { return environment_variable("LAMBDAML_PARSE_ONLY").has_value(); }
+
 int run(int argc, const char* const* argv) {
   Globals globals;
-  CLI::App app("LambdaML: machine-learning training on serverless functions", "lambdaml");
+  Application app("LambdaML: machine-learning training on serverless functions", "lambdaml");
   app.require_subcommand(1);
   add_globals(app, globals);
   app.set_version_flag("--version", std::string("lambdaml ") + LAMBDAML_VERSION);
@@ -131,10 +149,12 @@ int run(int argc, const char* const* argv) {
   add_destroy_command(app, globals);
   add_emulate_command(app, globals);
   add_ps_command(app, globals);
+  add_doctor_command(app, globals);
   add_options_command(app, globals);
+  add_pages_commands(app, globals);
   try {
     app.parse(argc, argv);
-    return 0;
+    return globals.exit_code;
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {

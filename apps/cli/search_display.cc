@@ -10,8 +10,8 @@
 namespace lambdaml::cli {
 namespace {
 
-constexpr double kPlainLineEverySeconds = 3;
-constexpr double kRedrawEverySeconds = 0.2;
+constexpr double kSearchLineEverySeconds = 3;
+constexpr double kSearchRedrawEverySeconds = 0.2;
 
 std::string short_text(const Option::Value& value) {
   const auto* real = std::get_if<double>(&value);
@@ -48,7 +48,8 @@ SearchDisplay::~SearchDisplay() {
 void SearchDisplay::changed(const tune::View& view) {
   if (quiet_) return;
   untold_ = terminal_.can_redraw() ? table(view) : printable(line(view), 1000) + "\n";
-  const double interval = terminal_.can_redraw() ? kRedrawEverySeconds : kPlainLineEverySeconds;
+  const double interval =
+      terminal_.can_redraw() ? kSearchRedrawEverySeconds : kSearchLineEverySeconds;
   if (clock_.seconds() - last_draw_s_ >= interval) show();
 }
 

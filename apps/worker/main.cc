@@ -1,9 +1,11 @@
 // The function executable: serves events from the Lambda Runtime API, both on AWS (where it is
 // called `bootstrap`) and on this machine.
 #include <csignal>
+#include <cstdio>
 #include <exception>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lambdaml/base/environment.h"
@@ -32,6 +34,10 @@ std::string names_of_handlers() {
 
 int main(int argc, char** argv) {
   using namespace lambdaml;
+  if (argc == 2 && std::string_view(argv[1]) == "--version") {
+    std::puts("lambdaml-worker " LAMBDAML_VERSION);
+    return 0;
+  }
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   keep_freed_memory();

@@ -8,6 +8,7 @@
 #include <exception>
 
 #include "lambdaml/aws/credentials.h"
+#include "lambdaml/aws/diagnosis.h"
 #include "lambdaml/aws/environment.h"
 #include "lambdaml/aws/sigv4.h"
 #include "lambdaml/aws/wire.h"
@@ -244,6 +245,7 @@ class Client::Impl {
     if (!date) return false;
     const std::int64_t offset = *date - system_clock::to_time_t(wall_now());
     if (std::abs(offset) > kFarthestClock_s) return false;
+    note_clock_offset(offset);
     if (clock_offset_s_.exchange(offset) != offset)
       log::warning("the clock of {1} is {0} s ahead of this machine's: signing by it", offset,
                    url_);

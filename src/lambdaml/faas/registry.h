@@ -63,6 +63,10 @@ struct Plugin {
   /// Throws invalid_argument for values of its options that no job can have there; empty: all are
   /// possible.
   std::function<void(const Options&)> check = {};
+  /// Checks that events can be started, without starting any, and returns in one line what there is
+  /// to know: the function and its limits. Throws what a job would fail with. Empty: nothing can be
+  /// missing.
+  std::function<std::string(const Options& options)> examine = {};
   /// Values of its options, by name, for a job that one of its functions starts and that gives
   /// none.
   std::map<std::string, std::string> options_within = {};

@@ -2,10 +2,13 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #include <dlfcn.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/programs/own_file.h"
 
 namespace lambdaml::model {
 namespace {
@@ -29,8 +32,15 @@ void prepare_environment() {
 
 const EngineLibrary& load() {
   prepare_environment();
-  // Found beside this executable, through its run path, or where the loader searches. Never closed.
-  void* const handle = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
+  // Found through this executable's run path, where the loader searches, or where this software is
+  // installed. Never closed.
+  void* handle = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) {
+    const std::filesystem::path path = own_file(kLibrary);
+    std::error_code error;
+    // Otherwise the loader's first message is the one to show.
+    if (std::filesystem::exists(path, error)) handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  }
   if (handle == nullptr)
     fail(Code::unavailable,
          "cannot load the library that runs deep models: {}; it lies beside lambdaml and needs "

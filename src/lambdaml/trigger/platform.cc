@@ -3,12 +3,10 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include <dlfcn.h>
-#include <unistd.h>
-
 #include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/programs/own_file.h"
 #include "lambdaml/faas/failure.h"
 
 namespace lambdaml::trigger {
@@ -26,19 +24,6 @@ const faas::Plugin& choose(const std::string& name, const storage::Storage& chan
        channel.describe());
 }
 
-fs::path worker_executable() {
-  if (const std::optional<std::string> path = environment_variable("LAMBDAML_WORKER")) return *path;
-  std::error_code error;
-  fs::path self = fs::read_symlink("/proc/self/exe", error);
-  Dl_info own{};
-  // As part of a program, this code is in a file of the program's name as it was called.
-  if (::dladdr(reinterpret_cast<const void*>(&worker_executable), &own) != 0 &&
-      own.dli_fname != nullptr && fs::path(own.dli_fname).is_absolute() &&
-      !fs::equivalent(own.dli_fname, self, error) && !error)
-    self = own.dli_fname;
-  return self.parent_path() / "lambdaml-worker";
-}
-
 [[noreturn]] void fail_for(std::size_t worker, const faas::EventStatus& status) {
   std::string text = status.error_message;
   const Code code = code_from_string(status.error_type);
@@ -53,6 +38,11 @@ fs::path worker_executable() {
 }
 
 }  // namespace
+
+fs::path worker_executable() {
+  if (const std::optional<std::string> path = environment_variable("LAMBDAML_WORKER")) return *path;
+  return own_file("lambdaml-worker");
+}
 
 Platform::Platform(const std::string& name, const Options& job, const storage::Storage& channel)
     : plugin_(choose(name, channel)), invoker_(plugin_.make(faas::own_options(plugin_, job))) {}

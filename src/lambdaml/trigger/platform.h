@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -21,8 +22,7 @@ class Platform {
   static bool has_threads(const std::string& name, const storage::Storage& channel);
 
   /// The worker as a function of this platform, with default limits. Its executable, if any, is
-  /// `lambdaml-worker` in the folder of this program or of the shared library that this code is
-  /// part of, or the value of LAMBDAML_WORKER.
+  /// worker_executable().
   faas::Function function() const;
   /// The same with the job's limits and log level.
   faas::Function function_for(const Options& job) const;
@@ -34,6 +34,10 @@ class Platform {
   const faas::Plugin& plugin_;
   std::unique_ptr<faas::Invoker> invoker_;
 };
+
+/// The function executable of platforms that start processes: the value of LAMBDAML_WORKER, or
+/// own_file("lambdaml-worker") of base/programs/own_file.h. It need not exist.
+std::filesystem::path worker_executable();
 
 /// Waits for all events and returns their responses, calling `tick` about 20 times a second. If one
 /// fails for good, all others are cancelled and the failure is thrown: an Error with the worker's

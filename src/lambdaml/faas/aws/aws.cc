@@ -10,6 +10,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/service/patience.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/registry.h"
@@ -36,6 +37,7 @@ constexpr double kLongestPause_s = 1;
 /// "Configure Lambda function memory".
 constexpr double kMegabytesOfProcessor = 1769;
 constexpr double kLongestFunction_s = 900;
+constexpr double kExamination_s = 5;  ///< for whether a function can be called
 /// Lambda waits one and then two minutes before its retries; cold starts come on top.
 constexpr double kRetryDelays_s = 180;
 constexpr double kSlack_s = 60;
@@ -290,6 +292,29 @@ void require_function(const Options& options) {
         "one)");
 }
 
+/// A call that only checks whether it is allowed, and the function's settings.
+std::string examine_function(const Options& options) {
+  require_function(options);
+  const std::string& name = options.text("function");
+  lambdaml::aws::LambdaClient client;
+  const Deadline deadline = Deadline::in(kExamination_s);
+  client.invoke(name, {.mode = lambdaml::aws::InvokeRequest::Mode::dry_run}, deadline);
+  std::string found = fmt::format("function '{}' at {}", name, client.endpoint());
+  try {
+    const lambdaml::aws::FunctionDescription function = client.get_configuration(name);
+    if (function.state == "Failed" || function.update == "Failed")
+      fail(Code::unavailable, "{}: it cannot be called: {}", found,
+           printable(function.reason.empty() ? function.state : function.reason));
+    if (function.settings.memory_mb) found += fmt::format(", {} MB", *function.settings.memory_mb);
+    if (function.settings.timeout_s) found += fmt::format(", {} s", *function.settings.timeout_s);
+    if (!function.architecture.empty()) found += ", " + printable(function.architecture);
+  } catch (const Error& error) {
+    if (error.code() != Code::permission_denied) throw;
+    found += "; its settings may not be read";
+  }
+  return found;
+}
+
 }  // namespace
 
 void register_plugin(Registry& registry) {
@@ -313,6 +338,7 @@ void register_plugin(Registry& registry) {
                 .own_function = own_function_of_lambda,
                 .own_region = region_of_environment,
                 .check = require_function,
+                .examine = examine_function,
                 .options_within = {{"function", "lambdaml-worker"}},
                 .make =
                     [](const Options& options) {

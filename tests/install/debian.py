@@ -1,0 +1,125 @@
+"""The Debian packages in a bare Debian tree: installed, used, removed. As: debian.py BUILD WORK
+
+Needs root, for chroot(2). Everything happens below WORK, which is emptied first.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import unittest
+
+BUILD, WORK = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
+TREE = WORK / "tree"
+PACKAGES = WORK / "packages"
+SUITE = "bookworm"
+
+
+def run(*command, timeout=900, **more):
+    """The standard output of a command that succeeds."""
+    done = subprocess.run([str(word) for word in command], timeout=timeout, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, **more)
+    if done.returncode != 0:
+        raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def inside(script):
+    """Runs a shell script in the tree, with its own /proc and /dev/shm."""
+    mounts = (f"mount -t proc proc {TREE}/proc && mkdir -p {TREE}/dev/shm && "
+              f"mount -t tmpfs tmpfs {TREE}/dev/shm && exec chroot {TREE} sh -euc \"$1\"")
+    return run("unshare", "--mount", "sh", "-c", mounts, "sh", script,
+               env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8",
+                    "DEBIAN_FRONTEND": "noninteractive"})
+
+
+def files_of_the_tree():
+    skipped = {TREE / name for name in ("proc", "sys", "dev", "var", "tmp", "run")}
+    found = set()
+    for folder, folders, files in os.walk(TREE):
+        folders[:] = [name for name in folders if pathlib.Path(folder, name) not in skipped]
+        found.update(str(pathlib.Path(folder, name).relative_to(TREE)) for name in files + folders)
+    return found
+
+
+def package(name):
+    found = list(PACKAGES.glob(f"{name}_*.deb"))
+    assert len(found) == 1, found
+    return found[0]
+
+
+def setUpModule():
+    if os.geteuid() != 0:
+        sys.exit("debian.py: it needs root, for a tree of its own")
+    shutil.rmtree(WORK, ignore_errors=True)
+    PACKAGES.mkdir(parents=True)
+    run("cpack", "--config", BUILD / "CPackConfig.cmake", "-B", PACKAGES)
+    sources = [path for path in map(pathlib.Path, ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"))
+               if path.exists()]
+    run("mmdebstrap", "--variant=apt", SUITE, TREE, *sources[:1])
+    for name in PACKAGES.glob("*.deb"):
+        shutil.copy(name, TREE / "root")
+
+
+class Packages(unittest.TestCase):
+    def test_the_command_is_installed_used_and_removed(self):
+        inside("apt-get update -qq")
+        before = files_of_the_tree()
+        inside("apt-get install -y -qq --no-install-recommends /root/lambdaml_*.deb")
+        new = files_of_the_tree() - before
+        for path in ("usr/bin/lambdaml", "usr/bin/lambdaml-worker", "usr/share/doc/lambdaml/copyright",
+                     "usr/share/bash-completion/completions/lambdaml", "usr/share/zsh/site-functions/_lambdaml",
+                     "usr/share/fish/vendor_completions.d/lambdaml.fish"):
+            self.assertIn(path, new)
+        listed = inside("dpkg -L lambdaml").split()
+        self.assertIn("/usr/share/man/man1/lambdaml-train.1.gz", [
+            line if line.endswith(".gz") else line + ".gz" for line in listed])
+
+        # A user without rights trains, predicts, and makes the package of a function.
+        out = inside("""
+            useradd --create-home user
+            su user -c 'cd && lambdaml data synth higgs --rows 20000 -o h.libsvm -q'
+            su user -c 'cd && lambdaml train --data h.libsvm --workers 3 --output run --json -q'""")
+        summary = json.loads(out.splitlines()[-1])
+        self.assertEqual(summary["workers"], 3)
+        self.assertGreater(summary["valid_accuracy"], 0.6)
+        self.assertIn("accuracy", inside("su user -c 'cd && lambdaml predict --model run --data h.libsvm --out p --json'"))
+        checks = json.loads(inside("su user -c 'cd && lambdaml doctor --json'").splitlines()[-1])
+        self.assertTrue(checks["ok"], checks)
+        # What is loaded when it is first used is there: curl and TLS (nothing listens), compression, zip.
+        refused = inside("""su user -c 'AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b AWS_ENDPOINT_URL=http://127.0.0.1:9 \\
+            lambdaml storage ls s3://bucket 2>&1' || true""")
+        self.assertIn("127.0.0.1:9", refused)
+        self.assertNotIn("cannot load", refused)
+        inside("su user -c 'cd && gzip -k h.libsvm && lambdaml data info h.libsvm.gz'")
+        self.assertIn("zip_bytes", inside("su user -c 'cd && lambdaml package -o f.zip --json'"))
+
+        inside("apt-get purge -y -qq lambdaml && apt-get autoremove -y -qq --purge && userdel --remove user")
+        self.assertEqual([path for path in files_of_the_tree() if "lambdaml" in path and not path.startswith("root/")], [])
+        left = files_of_the_tree() - before
+        self.assertEqual([path for path in left if not path.startswith("etc/")], [])
+
+    def test_the_other_packages_can_be_installed(self):
+        # Simulated: the libraries that they need are gigabytes.
+        inside("apt-get update -qq")
+        names = "/root/lambdaml_*.deb /root/liblambdaml-dev_*.deb"
+        if list(PACKAGES.glob("lambdaml-torch_*.deb")):
+            names += " /root/lambdaml-torch_*.deb"
+            self.assertIn("liblambdaml_torch.so", run("dpkg-deb", "-c", package("lambdaml-torch")))
+            self.assertIn("libtorch", run("dpkg-deb", "-f", package("lambdaml-torch"), "Depends"))
+        inside(f"apt-get install -s -qq --no-install-recommends {names}")
+        contents = run("dpkg-deb", "-c", package("liblambdaml-dev"))
+        for path in ("liblambdaml.a", "lambdamlConfig.cmake", "lambdamlConfigVersion.cmake", "lambdaml.pc",
+                     "include/lambdaml/trigger/trigger.h"):
+            self.assertIn(path, contents)
+
+    def test_the_packages_need_what_is_loaded_by_name(self):
+        depends = run("dpkg-deb", "-f", package("lambdaml"), "Depends")
+        for name in ("libc6", "libcurl4", "libssl3", "libzip4", "libzstd1", "libbz2-1.0", "liblzma5", "libmemcached11"):
+            self.assertIn(name, depends)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
