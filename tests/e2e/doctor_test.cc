@@ -21,7 +21,8 @@ class Doctor : public CliTest {
     all.insert(all.end(), arguments.begin(), arguments.end());
     const Result result = lambdaml(all, environment);
     EXPECT_EQ(result.exit_code, exit_code) << result.out << result.err;
-    for (const nlohmann::json& check : result.json().at("checks"))
+    const nlohmann::json report = result.json();
+    for (const nlohmann::json& check : report.at("checks"))
       if (check.at("name") == name) return check;
     ADD_FAILURE() << "no check " << name;
     return {};

@@ -37,7 +37,7 @@ void run(Check& check, const std::function<void(Check&)>& body) {
   } catch (const std::exception& error) {
     check.state = Check::State::failed;
     check.detail = error.what();
-    check.advice = advice_for(code_of(error));
+    if (check.advice.empty()) check.advice = advice_for(code_of(error));
   }
   check.seconds = watch.seconds();
 }

@@ -223,7 +223,9 @@ void check_clock(Check& check) {
 
 void check_platform(Check& check, const Options& job) {
   const faas::Plugin& platform = faas::registry().get(job.text("platform"));
+  check.advice = "see docs/lambda.md: the service, the function and who may call it";
   check.detail = platform.examine(faas::own_options(platform, job));
+  check.advice.clear();
 }
 
 }  // namespace lambdaml::doctor
