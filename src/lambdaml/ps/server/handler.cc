@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/ps/transport.h"
 
 namespace lambdaml::ps {
@@ -143,6 +144,7 @@ bool Handler::can_push(const std::string& id, std::int32_t n, std::int32_t worke
 
 void Handler::hello(wire::Welcome& out, const std::string& token) {
   guarded(Operation::HELLO, [&] {
+    if (const double pause_s = service_.token.pause_s(); pause_s > 0) pause_for(pause_s);
     if (!service_.token.is(token)) {
       ++stats().wrong_tokens;
       fail(Code::permission_denied, "{}",

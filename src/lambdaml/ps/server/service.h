@@ -5,8 +5,8 @@
 
 #include <thrift/TProcessor.h>
 
+#include "lambdaml/base/service/token.h"
 #include "lambdaml/ps/server/state.h"
-#include "lambdaml/ps/server/token.h"
 
 namespace lambdaml::ps {
 

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "lambdaml/base/formats/metrics_text.h"
+
+namespace lambdaml {
+
+/// Serves numbers of this process at http://host:port/metrics, without authentication, in a thread
+/// of its own. A client has a few seconds and 8 KB for its request, and a few seconds to receive
+/// the answer; if there are too many, the oldest connection is closed.
+class MetricsServer {
+ public:
+  /// `page` is called on the server's thread, from now on. Port 0 picks a free one. Throws
+  /// already_exists if it cannot listen there.
+  MetricsServer(const std::string& host, std::uint16_t port, std::function<MetricsText()> page);
+  ~MetricsServer();
+  std::uint16_t port() const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace lambdaml
