@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lambdaml/aws/sigv4.h"
+#include "lambdaml/base/formats/metrics_text.h"
 
 /// A Lambda service on this machine: the AWS Lambda service API on loopback, in front of processes
 /// that speak the Runtime API.
@@ -35,6 +36,8 @@ class Emulator {
  public:
   virtual ~Emulator() = default;
   virtual std::uint16_t port() const = 0;
+  /// Its functions and their events in numbers. Thread-safe.
+  virtual MetricsText metrics() = 0;
 };
 
 }  // namespace lambdaml::faas

@@ -324,6 +324,28 @@ json LambdaService::account_settings() const {
           {"AccountUsage", {{"TotalCodeSize", bytes}, {"FunctionCount", functions_.size()}}}};
 }
 
+MetricsText LambdaService::metrics() const {
+  MetricsText page;
+  page.gauge("lambdaml_emulator_functions", "Functions.", static_cast<double>(functions_.size()));
+  for (const auto& [name, function] : functions_) {
+    const sandbox::FunctionPool::Numbers numbers = function->numbers();
+    const MetricsText::Labels labels{{"function", name}};
+    page.gauge("lambdaml_emulator_environments", "Execution environments, frozen ones included.",
+               static_cast<double>(numbers.environments), labels);
+    page.gauge("lambdaml_emulator_events_running", "Events that run now.",
+               static_cast<double>(numbers.running), labels);
+    page.gauge("lambdaml_emulator_events_waiting", "Asynchronous events in the queue.",
+               static_cast<double>(numbers.waiting), labels);
+    page.counter("lambdaml_emulator_invocations_total", "Events that have ended.",
+                 numbers.invocations, labels);
+    page.counter("lambdaml_emulator_errors_total", "Events that ended with an error.",
+                 numbers.errors, labels);
+    page.counter("lambdaml_emulator_busy_milliseconds_total", "How long the events ran.",
+                 numbers.busy_ns / 1'000'000, labels);
+  }
+  return page;
+}
+
 void LambdaService::stop() {
   host_.on_free = nullptr;
   for (const auto& [name, function] : functions_) function->close(true);

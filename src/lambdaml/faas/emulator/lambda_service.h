@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/formats/metrics_text.h"
 #include "lambdaml/faas/sandbox/function_pool.h"
 
 namespace lambdaml::faas::emulator {
@@ -49,6 +50,9 @@ class LambdaService {
   /// `name` may be a name, or a partial or full ARN, with or without `:$LATEST`. Throws 404, and
   /// with `ready` 409 for a function that is Pending.
   sandbox::FunctionPool& function(const std::string& name, bool ready = false);
+
+  /// The functions for Prometheus.
+  MetricsText metrics() const;
 
   /// Ends all processes.
   void stop();

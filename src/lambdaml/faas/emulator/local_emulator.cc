@@ -1,6 +1,7 @@
 #include "lambdaml/faas/emulator/local_emulator.h"
 
 #include <algorithm>
+#include <future>
 #include <optional>
 #include <thread>
 
@@ -72,6 +73,12 @@ class LocalEmulator : public Emulator {
   }
 
   std::uint16_t port() const override { return port_; }
+
+  MetricsText metrics() override {
+    std::promise<MetricsText> page;
+    boost::asio::post(loop_, [&] { page.set_value(service_.metrics()); });
+    return page.get_future().get();
+  }
 
  private:
   void run() {

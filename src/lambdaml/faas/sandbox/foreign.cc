@@ -42,6 +42,14 @@ bool is_own_name(std::string_view host) {
   return name == "127.0.0.1" || name == "[::1]" || is_same(name, "localhost");
 }
 
+/// Whether a header Origin or Sec-Fetch-Site is that of a page of this server, or of an address
+/// that the user entered.
+bool is_of_own_page(std::string_view name, std::string_view value, std::string_view host) {
+  if (is_same(name, "Sec-Fetch-Site")) return value == "same-origin" || value == "none";
+  const std::size_t scheme = value.find("://");
+  return scheme != std::string_view::npos && is_same(value.substr(scheme + 3), host);
+}
+
 Address address_of(const tcp::endpoint& endpoint) {
   return {static_cast<std::uint32_t>(endpoint.address().to_v4().to_uint()), endpoint.port()};
 }
@@ -61,15 +69,20 @@ void warn(uid_t user, std::uint16_t port) {
 
 HttpReply no_request(std::string_view why) { return refusal(400, "InvalidRequest", why); }
 
-std::optional<HttpReply> refuse_foreign(const HttpRequest& head) {
+std::optional<HttpReply> refuse_foreign(const HttpRequest& head, const Clients& clients) {
   if (head.headers.size() > kHeaders) return no_request("more than 128 headers");
   std::size_t hosts = 0;
   for (const auto& [name, value] : head.headers) {
-    if (is_same(name, "Origin") || is_same(name, "Sec-Fetch-Site"))
-      return refusal(403, "AccessDeniedException", "Web pages are not served here.");
+    if (is_same(name, "Origin") || is_same(name, "Sec-Fetch-Site")) {
+      if (!clients.own_pages)
+        return refusal(403, "AccessDeniedException", "Web pages are not served here.");
+      if (!is_of_own_page(name, value, head.header("Host")))
+        return refusal(403, "AccessDeniedException",
+                       "Requests of other web pages are not served here: enter the address.");
+    }
     if (!is_same(name, "Host")) continue;
     if (++hosts > 1) return no_request("two headers Host");
-    if (!is_own_name(value))
+    if (!clients.all_users && !is_own_name(value))
       return refusal(403, "AccessDeniedException",
                      "The header Host must be 127.0.0.1 or localhost.");
   }

@@ -190,7 +190,12 @@ void FunctionPool::run_in(const std::shared_ptr<Instance>& instance, const std::
        counts_for_all](const AttemptResult& result) {
         --self->running_;
         if (counts_for_all) --self->host_.running;
-        const double ms = std::chrono::duration<double, std::milli>(time_now() - start).count();
+        const auto took = time_now() - start;
+        const double ms = std::chrono::duration<double, std::milli>(took).count();
+        ++self->ended_.invocations;
+        self->ended_.errors += result.failure ? 1 : 0;
+        self->ended_.busy_ns += static_cast<std::uint64_t>(
+            std::chrono::duration_cast<std::chrono::nanoseconds>(took).count());
         if (!instance->tail.empty() && instance->tail.back() != '\n') instance->tail += '\n';
         if (result.failure && result.failure->type == kTimedOut)
           instance->tail += fmt::format("{} Task timed out after {}.00 seconds\n", request_id,
@@ -206,6 +211,14 @@ void FunctionPool::run_in(const std::shared_ptr<Instance>& instance, const std::
         self->release(instance);
         if (self->host_.on_free) self->host_.on_free();
       });
+}
+
+FunctionPool::Numbers FunctionPool::numbers() const {
+  Numbers out = ended_;
+  out.environments = all_.size();
+  out.running = static_cast<std::size_t>(running_);
+  out.waiting = queue_.size();
+  return out;
 }
 
 void FunctionPool::release(const std::shared_ptr<Instance>& instance) {

@@ -60,6 +60,13 @@ class FunctionPool : public std::enable_shared_from_this<FunctionPool> {
   /// Starts queued events as far as the limits allow.
   void dispatch();
 
+  /// Since it was created.
+  struct Numbers {
+    std::uint64_t invocations = 0, errors = 0, busy_ns = 0;  ///< events that have ended
+    std::size_t environments = 0, running = 0, waiting = 0;  ///< now
+  };
+  Numbers numbers() const;
+
   const FunctionConfig& config() const { return config_; }
   /// Environments of the old configuration end with their events.
   void replace(FunctionConfig config);
@@ -107,6 +114,7 @@ class FunctionPool : public std::enable_shared_from_this<FunctionPool> {
   bool is_paused_ = false;
   bool closed_ = false;
   int running_ = 0;
+  Numbers ended_;  ///< the numbers of events that have ended
 };
 
 }  // namespace lambdaml::faas::sandbox

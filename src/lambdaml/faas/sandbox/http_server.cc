@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <deque>
 #include <limits>
 #include <list>
 #include <set>
@@ -34,6 +35,8 @@ constexpr double kLinger_s = 2;
 constexpr std::chrono::milliseconds kAcceptPause{20};
 /// Memory for what is between head and body, and for the headers of chunks.
 constexpr std::size_t kBufferBytes = 64u << 10;
+/// What may wait to be sent of a reply that is streamed.
+constexpr std::size_t kMostQueued = 4u << 20;
 
 template <class Message>
 HttpRequest head_of(const Message& message) {
@@ -117,9 +120,44 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
         [self = shared_from_this()](error_code error, std::size_t) { self->on_written(error); });
   }
 
+  /// Begins a reply without a known length: it ends with the connection.
+  void begin_stream(const HttpReply& head) {
+    if (!socket_.is_open()) return;
+    keep_alive_ = false;
+    std::string text =
+        fmt::format("HTTP/1.1 {} {}\r\nConnection: close\r\n", head.status,
+                    std::string(http::obsolete_reason(static_cast<http::status>(head.status))));
+    for (const auto& [name, value] : head.headers) text += fmt::format("{}: {}\r\n", name, value);
+    send(std::make_shared<const std::string>(text + "\r\n"));
+  }
+  void send(std::shared_ptr<const std::string> text) {
+    if (!socket_.is_open()) return;
+    queued_bytes_ += text->size();
+    if (queued_bytes_ > kMostQueued) return close();
+    queue_.push_back(std::move(text));
+    if (queue_.size() == 1) send_next();
+  }
+  void end_stream() {
+    if (queue_.empty()) return close();
+    is_last_ = true;
+  }
+
  private:
   class Waiting;
+  class Stream;
 
+  void send_next() {
+    close_in(server_->limits.reply_s);
+    asio::async_write(socket_, asio::buffer(*queue_.front()),
+                      [self = shared_from_this()](error_code error, std::size_t) {
+                        if (error) return self->close();
+                        self->close_in(0);
+                        self->queued_bytes_ -= self->queue_.front()->size();
+                        self->queue_.pop_front();
+                        if (!self->queue_.empty()) return self->send_next();
+                        if (self->is_last_) self->close();
+                      });
+  }
   void read_head();
   void on_head(error_code error);
   void await_body(std::string_view expectation);
@@ -209,6 +247,21 @@ class HttpServer::Session : public std::enable_shared_from_this<Session> {
   bool writing_ = false;   ///< a reply is on its way
   bool waiting_ = false;   ///< a request waits for its reply
   bool watching_ = false;  ///< watch_for_close() has a read pending
+  // Of a reply that is streamed:
+  std::deque<std::shared_ptr<const std::string>> queue_;
+  std::size_t queued_bytes_ = 0;
+  bool is_last_ = false;
+};
+
+class HttpServer::Session::Stream : public ReplyStream {
+ public:
+  explicit Stream(std::shared_ptr<Session> session) : session_(std::move(session)) {}
+  ~Stream() override { session_->end_stream(); }
+  void send(std::shared_ptr<const std::string> text) override { session_->send(std::move(text)); }
+  bool is_open() const override { return session_->socket_.is_open(); }
+
+ private:
+  std::shared_ptr<Session> session_;
 };
 
 class HttpServer::Session::Waiting : public Exchange {
@@ -216,6 +269,12 @@ class HttpServer::Session::Waiting : public Exchange {
   explicit Waiting(std::shared_ptr<Session> session) : session_(std::move(session)) {}
   void reply(HttpReply reply) override {
     if (const auto session = std::exchange(session_, nullptr)) session->reply(std::move(reply));
+  }
+  std::shared_ptr<ReplyStream> stream(HttpReply head) override {
+    const auto session = std::exchange(session_, nullptr);
+    if (!session || !session->socket_.is_open()) return nullptr;
+    session->begin_stream(head);
+    return std::make_shared<Stream>(session);
   }
   bool is_open() const override { return session_ && session_->is_open(); }
 
@@ -267,7 +326,7 @@ bool HttpServer::Session::is_over(error_code error) {
 void HttpServer::Session::on_head(error_code error) {
   if (is_over(error)) return;
   const HttpRequest head = head_of(parser_->get());
-  if (auto reply = refuse_foreign(head)) return refuse(std::move(*reply));
+  if (auto reply = refuse_foreign(head, server_->limits.clients)) return refuse(std::move(*reply));
   Admission admission{.body_bytes = server_->limits.body_bytes};
   if (server_->hooks.admit) admission = server_->hooks.admit(head);
   if (admission.refusal) return refuse(std::move(*admission.refusal));
@@ -354,7 +413,7 @@ void HttpServer::State::accept() {
       });
       return;
     }
-    if (is_ours(socket)) {
+    if (self->limits.clients.all_users || is_ours(socket)) {
       const bool is_crowded =
           self->waiting.size() + self->unfinished.size() >= self->limits.waiting;
       if (is_crowded) self->make_room();
@@ -371,20 +430,29 @@ void HttpServer::State::accept() {
 HttpServer::HttpServer(asio::io_context& loop, Limits limits, Hooks hooks)
     : state_(std::make_shared<State>(loop, limits, std::move(hooks))) {
   try {
-    const tcp::endpoint address(asio::ip::address_v4::loopback(), limits.port);
+    const tcp::endpoint address =
+        tcp::resolver(loop)
+            .resolve(limits.host, std::to_string(limits.port), tcp::resolver::passive)
+            ->endpoint();
     state_->acceptor.open(address.protocol());
     // A port that was just released can be taken at once; one in use cannot.
     state_->acceptor.set_option(tcp::acceptor::reuse_address(true));
     state_->acceptor.bind(address);
     state_->acceptor.listen();
     port_ = state_->acceptor.local_endpoint().port();
-    require_users_known(state_->acceptor.local_endpoint());
+    if (!limits.clients.all_users) require_users_known(state_->acceptor.local_endpoint());
   } catch (const boost::system::system_error& error) {
+    const std::string what = fmt::format("cannot listen on {}:{}", limits.host, limits.port);
     if (error.code() == asio::error::address_in_use)
-      fail(Code::already_exists, "cannot listen on 127.0.0.1:{}: the port is in use; give another",
-           limits.port);
-    fail(Code::resource_exhausted, "cannot listen on 127.0.0.1:{}: {}", limits.port,
-         error.code().message());
+      fail(Code::already_exists, "{}: the port is in use; give another", what);
+    if (error.code() == asio::error::no_descriptors)
+      fail(Code::resource_exhausted, "{}: {}", what, error.code().message());
+    if (limits.port != 0 && limits.port < 1024 && error.code() == asio::error::access_denied)
+      fail(Code::permission_denied, "{}: ports below 1024 are for root; give another", what);
+    if (limits.host != "127.0.0.1")
+      fail(Code::invalid_argument, "{}: this machine has no such address ({})", what,
+           error.code().message());
+    fail(Code::resource_exhausted, "{}: {}", what, error.code().message());
   }
   state_->accept();
 }

@@ -12,8 +12,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
-/// A small asynchronous HTTP/1.1 server on loopback, for processes of this user. Many servers run
-/// in the one thread that runs their loop; nothing here is thread-safe.
+/// A small asynchronous HTTP/1.1 server, by default on loopback and for processes of this user.
+/// Many servers run in the one thread that runs their loop; nothing here is thread-safe.
 namespace lambdaml::faas::sandbox {
 
 struct HttpRequest {
@@ -32,6 +32,17 @@ struct HttpReply {
   std::vector<std::pair<std::string, std::string>> headers = {};
 };
 
+/// A reply whose body is sent piece by piece. Destroying it ends the reply.
+class ReplyStream {
+ public:
+  virtual ~ReplyStream() = default;
+  /// Sends `text` after what was sent before, without waiting. A client that takes nothing for
+  /// Limits::reply_s, or for which more than 4 MB wait, is disconnected.
+  virtual void send(std::shared_ptr<const std::string> text) = 0;
+  /// False once the client has disconnected.
+  virtual bool is_open() const = 0;
+};
+
 /// One request that waits for its reply, for as long as that takes.
 class Exchange {
  public:
@@ -39,8 +50,20 @@ class Exchange {
   HttpRequest request;
   /// Call once. Does nothing if the client has disconnected.
   virtual void reply(HttpReply reply) = 0;
+  /// Call instead of reply() for a reply without a known length; `head` has no body. Null if the
+  /// client has disconnected.
+  virtual std::shared_ptr<ReplyStream> stream(HttpReply head) = 0;
   /// Whether the client is still connected according to the kernel.
   virtual bool is_open() const = 0;
+};
+
+/// Whose requests a server accepts.
+struct Clients {
+  /// Processes of other users and of other machines too: then the requests themselves must prove
+  /// what they may do.
+  bool all_users = false;
+  /// Requests of the pages that this server sent; those of other pages never.
+  bool own_pages = false;
 };
 
 class HttpServer {
@@ -54,10 +77,12 @@ class HttpServer {
     /// All bodies that have not arrived completely.
     std::uint64_t unfinished_bytes = 512u << 20;
     // Counted from the first byte; 0: no limit.
-    double head_s = 0;       ///< for a head to arrive
-    double body_s = 0;       ///< for the body after it
-    double reply_s = 0;      ///< for a reply to be taken
-    std::uint16_t port = 0;  ///< 0: the kernel picks one
+    double head_s = 0;               ///< for a head to arrive
+    double body_s = 0;               ///< for the body after it
+    double reply_s = 0;              ///< for a reply to be taken
+    std::uint16_t port = 0;          ///< 0: the kernel picks one
+    std::string host = "127.0.0.1";  ///< a name or address of this machine
+    Clients clients = {};
   };
   /// What may follow a request's head.
   struct Admission {
@@ -72,20 +97,20 @@ class HttpServer {
     std::function<Admission(const HttpRequest& head)> admit = {};
   };
 
-  /// Listens on 127.0.0.1.
-  ///
-  /// A connection from another user's process is closed at once (foreign.h), with a warning in the
-  /// log. Requests that use a name of this machine other than 127.0.0.1, ::1 or localhost (a
-  /// foreign Host) and those of web pages (Origin, Sec-Fetch-Site) are refused with 403, because a
-  /// browser is a process of this user too. Anything that is not HTTP gets 400, as does a head that
-  /// is too large or has more than 128 headers; the connection is closed after a refusal.
+  /// Unless `clients` says otherwise, a connection from another user's process is closed at once
+  /// (foreign.h), with a warning in the log. Requests that use a name of this machine other than
+  /// 127.0.0.1, ::1 or localhost (a foreign Host) and those of web pages (Origin, Sec-Fetch-Site)
+  /// are refused with 403, because a browser is a process of this user too. Anything that is not
+  /// HTTP gets 400, as does a head that is too large or has more than 128 headers; the connection
+  /// is closed after a refusal.
   ///
   /// If there are too many connections, the one that has gone without a complete request for
   /// longest is closed; connections whose body has begun to arrive are closed last, and those that
   /// wait for a reply never.
   ///
   /// Throws resource_exhausted if no descriptor or port is left, already_exists if the port is in
-  /// use, permission_denied if the kernel does not reveal the users of connections.
+  /// use, invalid_argument if the host is not this machine, permission_denied if the kernel does
+  /// not reveal the users of connections.
   HttpServer(boost::asio::io_context& loop, Limits limits, Hooks hooks);
   ~HttpServer() { close(); }
   HttpServer(const HttpServer&) = delete;

@@ -50,6 +50,7 @@ class HttpServerTest : public ::testing::Test {
     if (!server_) return;
     in_loop([this] {
       held_.clear();
+      streams_.clear();
       server_->close();
       work_.reset();
     });
@@ -66,6 +67,8 @@ class HttpServerTest : public ::testing::Test {
   void serve(const std::shared_ptr<Exchange>& exchange) {
     ++served_;
     if (exchange->request.target == "/held") return held_.push_back(exchange);
+    if (exchange->request.target == "/stream")
+      return streams_.push_back(exchange->stream({200, "", {{"Content-Type", "text/plain"}}}));
     if (exchange->request.target == "/empty") return exchange->reply({204});
     exchange->reply({200, exchange->request.target == "/large" ? std::string(64u << 20, 'x')
                                                                : exchange->request.body});
@@ -85,9 +88,67 @@ class HttpServerTest : public ::testing::Test {
       loop_.get_executor()};
   std::optional<HttpServer> server_;
   std::thread thread_;
-  std::vector<std::shared_ptr<Exchange>> held_;  ///< the loop's
+  std::vector<std::shared_ptr<Exchange>> held_;        ///< the loop's
+  std::vector<std::shared_ptr<ReplyStream>> streams_;  ///< the loop's
   std::atomic<int> served_{0};
 };
+
+TEST_F(HttpServerTest, OwnPagesAreServedWhereThatIsWanted) {
+  start({.body_bytes = 1000, .clients = {.own_pages = true}});
+  const std::string host = "Host: 127.0.0.1:9001\r\n";
+  for (const std::string own : {"Origin: http://127.0.0.1:9001\r\n",
+                                "Sec-Fetch-Site: same-origin\r\n", "Sec-Fetch-Site: none\r\n"})
+    EXPECT_EQ(status_with(host + own), "200") << own;
+  for (const std::string foreign :
+       {"Origin: http://127.0.0.1:9002\r\n", "Origin: null\r\n", "Origin: 127.0.0.1:9001\r\n",
+        "Origin: http://evil.example\r\n", "Sec-Fetch-Site: same-site\r\n",
+        "Sec-Fetch-Site: cross-site\r\nOrigin: http://127.0.0.1:9001\r\n"})
+    EXPECT_EQ(status_with(host + foreign), "403") << foreign;
+  // A page that has another name for this machine.
+  EXPECT_EQ(status_with("Host: evil.example\r\nOrigin: http://evil.example\r\n"), "403");
+}
+
+TEST_F(HttpServerTest, AReplyMayGrow) {
+  start();
+  RawConnection client(port(), "GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+  const std::string head =
+      "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n";
+  EXPECT_EQ(client.receive(10, head.size()), head);
+  const auto send = [&](std::size_t bytes) {
+    in_loop([&] {
+      streams_.front()->send(std::make_shared<const std::string>(std::string(bytes, 'x')));
+    });
+  };
+  for (const std::size_t bytes : {3U, 100'000U}) {
+    send(bytes);
+    EXPECT_EQ(client.receive(10, bytes), std::string(bytes, 'x'));
+  }
+  EXPECT_TRUE(is_served()) << "others are served meanwhile";
+  in_loop([&] {
+    EXPECT_TRUE(streams_.front()->is_open());
+    streams_.clear();
+  });
+  EXPECT_TRUE(client.closes(10));
+}
+
+TEST_F(HttpServerTest, AClientThatDoesNotReadAGrowingReplyIsDropped) {
+  start();
+  RawConnection client(port(), "GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+  client.receive(10, 16);
+  bool open = true;
+  for (int i = 0; i < 100 && open; ++i)
+    in_loop([&] {
+      streams_.front()->send(std::make_shared<const std::string>(std::string(1 << 20, 'x')));
+      open = streams_.front()->is_open();
+    });
+  EXPECT_FALSE(open);
+  RawConnection gone(port(), "GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+  gone.receive(10, 16);
+  gone.close();
+  const Deadline end = Deadline::in(10);
+  for (open = true; open && !end.passed();) in_loop([&] { open = streams_.back()->is_open(); });
+  EXPECT_FALSE(open) << "a client that has disconnected is noticed";
+}
 
 TEST_F(HttpServerTest, WebPagesAreRefused) {
   start();

@@ -19,6 +19,7 @@ class RecordedExchange : public Exchange {
     return out;
   }
   void reply(HttpReply reply) override { got = std::move(reply); }
+  std::shared_ptr<ReplyStream> stream(HttpReply) override { return nullptr; }
   bool is_open() const override { return open; }
 
   std::optional<HttpReply> got;
