@@ -11,7 +11,7 @@ set(LAMBDAML_PRIVATE_DIR lib/lambdaml)  # base/programs/own_file.h looks there
 install(TARGETS lambdaml lambdaml-worker RUNTIME COMPONENT programs)
 install(TARGETS lambdaml-bootstrap RUNTIME DESTINATION ${LAMBDAML_PRIVATE_DIR} COMPONENT programs)
 install(DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/stand-ins DESTINATION ${LAMBDAML_PRIVATE_DIR} COMPONENT programs)
-set_target_properties(lambdaml lambdaml-worker PROPERTIES INSTALL_RPATH "$ORIGIN/../${LAMBDAML_PRIVATE_DIR}")
+set_property(TARGET lambdaml lambdaml-worker APPEND PROPERTY INSTALL_RPATH "$ORIGIN/../${LAMBDAML_PRIVATE_DIR}")
 if(TARGET lambdaml_torch)
   install(TARGETS lambdaml_torch LIBRARY DESTINATION ${LAMBDAML_PRIVATE_DIR} COMPONENT torch)
 endif()

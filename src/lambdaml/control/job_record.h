@@ -10,8 +10,14 @@ namespace lambdaml::control {
 
 /// The files of a job's record, beside its checkpoints under `CHECKPOINT/JOB-ID/`.
 namespace record {
-/// The job's options and its channel, without passwords, JSON.
+/// What identifies the job and what an estimate of its end needs, without passwords, JSON.
 inline constexpr const char* kJob = "job.json";
+/// The resolved options, as in a run's folder; absent where the checkpoints are in that folder.
+inline constexpr const char* kOptions = "job.yaml";
+/// A line per epoch, as in a run's folder; the same.
+inline constexpr const char* kMetrics = "metrics.jsonl";
+/// What the workers reported; the same.
+inline constexpr const char* kWorkers = "workers.jsonl";
 /// How the job ended, JSON; absent while it runs and after success.
 inline constexpr const char* kEnded = "ended.json";
 /// The summary of a successful job, JSON.
@@ -23,9 +29,12 @@ class JobRecord {
  public:
   JobRecord(std::shared_ptr<storage::Storage> checkpoints, std::string job_id);
 
-  /// Starts the record and removes what an earlier run of the job recorded about its end. 1 PUT, 2
-  /// deletes.
-  void begin(const Options& options);
+  /// Starts the record and removes what an earlier run of the job recorded about its end.
+  /// `epochs_done`: before this run of it. 1 PUT, 2 deletes.
+  void begin(const Options& options, std::uint64_t epochs_done = 0);
+  /// Puts a copy of a file of the run's folder beside the checkpoints: kOptions, kMetrics or
+  /// kWorkers. 1 PUT. Never throws.
+  void keep(const char* name, const std::string& lines) noexcept;
   void finish(const std::string& summary);
   /// `state` is failed or stopped. Never throws: the job's own error takes precedence.
   void end(const std::string& state, const std::string& error) noexcept;

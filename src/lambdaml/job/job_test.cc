@@ -286,7 +286,7 @@ TEST(Job, WhereItRunsIsNoPartOfWhatItIs) {
                   "aggregators", "channel", "output", "checkpoint", "checkpoint_every", "platform",
                   "function", "data", "test_data", "init", "read_by", "memory_mb", "timeout_s",
                   "patience_s", "retries", "deadline", "budget", "run_epochs", "keep", "log_level",
-                  "shard_optimizer"));
+                  "shard_optimizer", "tensorboard", "metrics_port", "dashboard"));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/faas/registry.h"
+#include "lambdaml/job/subjects.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
 
@@ -259,6 +260,22 @@ std::vector<Option> result_options() {
        .default_value = Text("info"),
        .help = "what workers log",
        .choices = {"debug", "info", "warning", "error", "off"},
+       .execution_only = true},
+      {.name = "tensorboard",
+       .default_value = Text(),
+       .help = "folder or URI below which the job's metrics and weights go as TensorBoard reads "
+               "them, in a folder named after the job",
+       .execution_only = true},
+      {.name = "metrics_port",
+       .default_value = Int{-1},
+       .help = "port of this machine where the command serves /metrics for Prometheus while the "
+               "job runs; 0 picks a free one, -1: none",
+       .minimum = -1,
+       .maximum = 65535,
+       .execution_only = true},
+      {.name = "dashboard",
+       .default_value = false,
+       .help = "serve a live page of the job while the command runs",
        .execution_only = true}};
 }
 
@@ -307,6 +324,26 @@ Options options_of_resuming() {
         counts_epochs(option.name))
       out.push_back(option);
   return Options(std::move(out));
+}
+
+std::string subject_of(std::string_view option) {
+  const auto is_in = [&](const std::vector<Option>& options) {
+    return std::ranges::find(options, option, &Option::name) != options.end();
+  };
+  const auto is_of = [&](const auto& registry) {
+    return std::ranges::any_of(registry.entries(),
+                               [&](const auto& plugin) { return is_in(plugin.options); });
+  };
+  constexpr std::array kMeeting = {"workers", "channel", "sync_mode"};
+  if (is_in(data_options()) || is_of(data::registry())) return "Data";
+  if (option == "model" || is_of(model::registry())) return "Model";
+  if (std::ranges::find(kMeeting, option) != kMeeting.end() || is_of(comm::registry()))
+    return "Workers and where they meet";
+  if (is_in(function_options()) || is_of(faas::registry())) return "Functions and limits";
+  if (is_in(result_options())) return "Results";
+  const bool is_training = is_in(choices_of_plugins()) || is_in(size_options()) ||
+                           is_in(end_options()) || is_of(optim::registry());
+  return is_training ? "Training" : "Options";
 }
 
 }  // namespace lambdaml::job

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "lambdaml/base/options.h"
 
@@ -17,5 +18,9 @@ struct RunningCost {
 
 /// `memory_mb` is what each function has. Throws as cost::Prices::current().
 RunningCost running_cost(const Options& options, std::int64_t memory_mb);
+/// The same for a job of which only this is known. Throws invalid_argument too, for an unknown
+/// platform.
+RunningCost running_cost(const std::string& platform, std::uint64_t workers,
+                         std::int64_t memory_mb);
 
 }  // namespace lambdaml::job

@@ -84,7 +84,7 @@ void add_report(const std::string& text, const JobEnd& end, const cost::Prices& 
   sums.functions_usd += dollars_of_function(stats, end, prices, region);
   sums.rounds = std::max(sums.rounds, whole_number(report.at("rounds")));
   sums.epochs = std::max(sums.epochs, whole_number(report.at("epochs")));
-  sums.best_epoch = std::max(sums.best_epoch, report.value("best_epoch", std::uint64_t{0}));
+  sums.best_epoch = std::max(sums.best_epoch, count_at(report, "best_epoch"));
   add_class_rows(report, sums);
   if (sums.ended_by.empty()) sums.ended_by = report.at("ended_by").get<std::string>();
 }

@@ -13,6 +13,7 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/data_record.h"
@@ -29,6 +30,7 @@
 #include "lambdaml/job/summary.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
+#include "lambdaml/tensorboard/event_file.h"
 #include "lambdaml/trigger/channel_status.h"
 #include "lambdaml/trigger/engine_process.h"
 #include "lambdaml/trigger/platform.h"
@@ -66,7 +68,8 @@ class Run {
          .features = staged.data.features,
          .workers = workers(),
          .epochs = static_cast<std::uint64_t>(options_.integer(optimizer.epochs_option)),
-         .memory_mb = options_.integer("memory_mb")});
+         .memory_mb = options_.integer("memory_mb"),
+         .platform = options_.text("platform")});
     job::TrainEvent event = make_event(staged);
     const auto checkpoints = stores_.open(options_.text("checkpoint"));
     control::DataRecord files(checkpoints, folder_.job_id());
@@ -76,8 +79,14 @@ class Run {
       files.require_same(staged.files);
       find_common_checkpoint(event);
     }
+    if (const std::string& place = options_.text("tensorboard"); !place.empty())
+      event_file_.emplace(place, folder_.job_id(), next_metrics_ - 1);
     control::JobRecord record(checkpoints, folder_.job_id());
-    record.begin(options_);
+    record.begin(options_, next_metrics_ - 1);
+    if (Uri::parse(options_.text("checkpoint")).text() != folder_.checkpoint_uri()) {
+      record_ = &record;
+      keep_beside_checkpoints(control::record::kOptions);
+    }
     channel_.save(control::keys::kJob, {});
     try {
       start(event, staged);
@@ -115,6 +124,7 @@ class Run {
       if (wall.seconds() >= next_poll_s) {
         next_poll_s = wall.seconds() + pause_s;
         read_metrics();
+        keep_metrics(wall);
         read_progress();
         if (channel_.load(control::keys::kStop))
           fail(Code::cancelled, "job {}: stopped by lambdaml stop", folder_.job_id());
@@ -306,10 +316,28 @@ class Run {
              error.what());
       }
       folder_.add(metrics);
+      if (event_file_) event_file_->add_epoch(metrics.epoch, metrics.values);
       observer_.epoch_done(metrics);
       ++next_metrics_;
       ++news_;
     }
+  }
+
+  /// Copies a file of the run's folder to where other machines find it.
+  void keep_beside_checkpoints(const char* name) const {
+    if (record_ == nullptr) return;
+    if (const std::optional<Buffer> bytes = read_file(folder_.path() / name))
+      record_->keep(name, std::string(bytes->text()));
+  }
+
+  /// A copy of the metrics, now and then: a PUT each.
+  void keep_metrics(const Stopwatch& wall) {
+    constexpr double kPause_s = 5;
+    if (record_ == nullptr || next_metrics_ == kept_metrics_ || wall.seconds() < next_keep_s_)
+      return;
+    next_keep_s_ = wall.seconds() + kPause_s;
+    kept_metrics_ = next_metrics_;
+    keep_beside_checkpoints(control::record::kMetrics);
   }
 
   void read_progress() {
@@ -347,7 +375,10 @@ class Run {
                                                       .wall_s = wall.seconds(),
                                                       .model_path = folder_.model_path()});
     write_exported(model);
+    if (event_file_) event_file_->add_weights(next_metrics_ - 1, model);
     folder_.keep_reports(lines_of(reports, sent_ms));
+    for (const char* name : {control::record::kMetrics, control::record::kWorkers})
+      keep_beside_checkpoints(name);
     folder_.finish(*model, json_text(summary));
     return summary;
   }
@@ -376,6 +407,10 @@ class Run {
   std::vector<FailedAttempt> failures_;
   json failed_attempts_ = json::array();  ///< those that were reported, for lines_of()
   std::uint64_t next_metrics_ = 1;
+  std::optional<tensorboard::EventFile> event_file_;
+  control::JobRecord* record_ = nullptr;  ///< unless it is in the run's folder
+  std::uint64_t kept_metrics_ = 0;        ///< next_metrics_ when they were copied last
+  double next_keep_s_ = 0;
   std::atomic<std::uint64_t> news_{0};  ///< grows with every sign of life
   /// The position that worker 0 reported.
   struct {

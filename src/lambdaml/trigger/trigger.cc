@@ -19,6 +19,7 @@
 #include "lambdaml/job/job.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/storage/own_place.h"
+#include "lambdaml/tensorboard/event_file.h"
 #include "lambdaml/trigger/reach.h"
 #include "lambdaml/trigger/rehearsal.h"
 #include "lambdaml/trigger/run.h"
@@ -53,10 +54,11 @@ bool has_paused(const nlohmann::ordered_json& summary) {
   return text_at(summary, "ended_by") == job::kPaused;
 }
 
-/// Checks the checkpoint store before anything is created: if a checkpoint cannot be saved the job
-/// would end. One GET.
-void require_place_of_checkpoints(control::Stores& stores, const Options& options,
-                                  const std::string& job_id) {
+/// Checks the places where the job is to write before anything is created: if a checkpoint cannot
+/// be saved the job would end. A GET each.
+void require_places(control::Stores& stores, const Options& options, const std::string& job_id) {
+  if (const std::string& board = options.text("tensorboard"); !board.empty())
+    tensorboard::EventFile::require_place(board);
   const std::string& place = options.text("checkpoint");
   if (place.empty()) return;
   storage::require_own_place(Uri::parse(place));
@@ -220,7 +222,7 @@ nlohmann::ordered_json train(const Options& given, Observer& observer, const InM
                                            : control::output_folder(options.text("output"));
   control::RunFolder::require_new(output);
   control::Stores stores;
-  require_place_of_checkpoints(stores, options, job_id);
+  require_places(stores, options, job_id);
   control::JobChannel channel(stores, options.text("channel"), job_id, options.flag("keep"),
                               control::JobChannel::Stop::patient);
   return channel.use([&] {
@@ -241,7 +243,7 @@ nlohmann::ordered_json train_as(const std::string& job_id, const Options& given,
   const std::filesystem::path output = control::output_folder(options.text("output"));
   control::RunFolder::require_new(output);
   control::Stores stores;
-  require_place_of_checkpoints(stores, options, job_id);
+  require_places(stores, options, job_id);
   control::JobChannel channel(stores, options.text("channel"), job_id, options.flag("keep"),
                               control::JobChannel::Stop::at_once);
   return channel.use([&] {
@@ -277,7 +279,7 @@ nlohmann::ordered_json resume(const std::filesystem::path& path, Observer& obser
       options.set(option.name, changed.value(option.name), option.name);
   job::resolve(options, job::Defaults::keep);
   control::Stores stores;
-  require_place_of_checkpoints(stores, options, folder.job_id());
+  require_places(stores, options, folder.job_id());
   control::JobChannel channel(stores, options.text("channel"), folder.job_id(),
                               options.flag("keep"), control::JobChannel::Stop::patient);
   return channel.use([&] {

@@ -27,6 +27,7 @@ struct JobStart {
   std::uint32_t workers = 0;
   std::uint64_t epochs = 0;
   std::int64_t memory_mb = 0;  ///< of each function, as deployed if it is
+  std::string platform;        ///< the plug-in's name
 };
 
 /// Receives the events of a running job, on the thread that runs it. An exception ends the job,

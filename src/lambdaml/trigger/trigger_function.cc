@@ -169,6 +169,11 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
   const Work work = work_of(invocation);
   Options options = work.options;
   require_reach(options);
+  if (const std::string& place = options.text("tensorboard");
+      !place.empty() && !outlives_function(Uri::parse(place)))
+    fail(Code::invalid_argument,
+         "event: tensorboard {}: it would be lost with the function; give the URI of a store",
+         Uri::parse(place).display());
   const Results results(work);
   control::Lease lease(results.store(), results.lease_key(work.number), invocation.deadline);
   switch (lease.take(Deadline::in(invocation.deadline.seconds_left() - kMarginSeconds))) {

@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <sys/file.h>
+#include <unistd.h>
 
+#include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
@@ -21,6 +23,8 @@
 #include "lambdaml/control/worker_status.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/event.h"
+#include "lambdaml/job/metrics.h"
+#include "lambdaml/job/running_cost.h"
 #include "lambdaml/optim/registry.h"
 
 namespace lambdaml::view {
@@ -38,10 +42,38 @@ constexpr const char* kRunFile = "run.json";
 /// The process that started a job takes the reports of all workers within this time.
 constexpr double kCollecting_s = 3;
 
+/// The end of a file, cut to whole lines; nullopt if there is none.
+std::optional<Buffer> tail_of_file(const fs::path& path, std::uint64_t bytes) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const off_t size = file ? ::lseek(file.get(), 0, SEEK_END) : -1;
+  if (size < 0) return {};
+  const auto length = std::min(static_cast<std::uint64_t>(size), bytes);
+  std::string text(length, '\0');
+  const ssize_t n = ::pread(file.get(), text.data(), length, size - static_cast<off_t>(length));
+  text.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+  if (length < static_cast<std::uint64_t>(size)) text.erase(0, text.find('\n') + 1);
+  return Buffer(as_bytes(text));
+}
+
 /// The location of a job among checkpoints in files, as opposed to a run's folder.
 bool is_checkpoint_folder(const fs::path& folder) {
   std::error_code error;
   return !fs::exists(folder / kRunFile, error) && fs::exists(folder / control::record::kJob, error);
+}
+
+/// The last whole line of metrics.jsonl that is a record of an epoch.
+std::optional<job::EpochMetrics> last_epoch(std::string_view text) {
+  text = text.substr(0, text.rfind('\n') + 1);
+  while (!text.empty()) {
+    text.remove_suffix(1);
+    const std::size_t begin = text.rfind('\n') + 1;
+    try {
+      return job::EpochMetrics::from_json(text.substr(begin));
+    } catch (const Error&) {
+      text = text.substr(0, begin);
+    }
+  }
+  return {};
 }
 
 json object_from(std::string_view text, const std::string& what) {
@@ -168,6 +200,54 @@ bool JobView::is_awaited(storage::Storage& channel, ordered_json& status) const 
   return true;
 }
 
+/// What the job's last epoch said. An epoch that is not finite is null in the file, and absent
+/// here.
+void JobView::add_metrics(ordered_json& status) const {
+  constexpr std::uint64_t kTail = 64 << 10;  // longer than any line
+  std::optional<Buffer> text;
+  const std::string name = control::record::kMetrics;
+  if (folder_.empty())
+    text = store_->load(job_id_ + "/" + name);
+  else
+    text = tail_of_file(folder_ / name, kTail);
+  const std::optional<job::EpochMetrics> last = text ? last_epoch(text->text()) : std::nullopt;
+  if (!last) return;
+  status["metrics_epoch"] = last->epoch;
+  status["metrics"] = last->values;
+}
+
+void JobView::add_estimates(ordered_json& status) const {
+  const json& record = *record_;
+  if (!record.contains("begun_ms")) return;  // of an older version
+  const auto begun_ms = count_at(record, "begun_ms");
+  const double elapsed_s =
+      std::max(0.0, (static_cast<double>(epoch_ms()) - static_cast<double>(begun_ms)) / 1e3);
+  status["begun_ms"] = begun_ms;
+  status["elapsed_s"] = elapsed_s;
+  const auto epochs = static_cast<double>(count_at(record, "epochs"));
+  const auto before = static_cast<double>(count_at(record, "epochs_done"));
+  auto done = static_cast<double>(count_at(status, "metrics_epoch"));
+  // Worker 0 tells its position within the epoch after that.
+  const auto rounds = static_cast<double>(count_at(status, "rounds"));
+  if (rounds > 0)
+    done =
+        std::max(done, static_cast<double>(count_at(status, "epoch")) - 1 +
+                           std::min(1.0, static_cast<double>(count_at(status, "round")) / rounds));
+  std::optional<double> left_s;
+  if (done > before) left_s = std::max(0.0, elapsed_s / (done - before) * (epochs - done));
+  if (left_s) status["left_s"] = *left_s;
+  try {
+    const job::RunningCost cost =
+        job::running_cost(text_at(record, "platform"), workers(),
+                          static_cast<std::int64_t>(count_at(record, "memory_mb")));
+    status["cost_so_far_usd"] = cost.after(elapsed_s);
+    status["usd_per_second"] = cost.per_second;
+    if (left_s) status["cost_usd_at_end"] = cost.after(elapsed_s + *left_s);
+  } catch (const Error&) {
+    // There is no such platform in this build, or no price for it.
+  }
+}
+
 std::string JobView::advice() const {
   if (!folder_.empty())
     return "the command that started it has ended; continue with: lambdaml resume " +
@@ -184,7 +264,10 @@ ordered_json JobView::status() const {
   ordered_json status{{"job_id", job_id_}, {"state", "running"}};
   for (const char* name : {"model", "optim", "sync_mode", "workers", "epochs", "platform"})
     if (record.contains(name)) status[name] = record[name];
-  if (add_end(status)) return status;
+  if (add_end(status)) {
+    if (!status.contains("summary")) add_metrics(status);
+    return status;
+  }
 
   const std::shared_ptr<storage::Storage> meeting_place = channel();
   // If its workers are threads of the command that started it, its channel is in that process's
@@ -201,6 +284,9 @@ ordered_json JobView::status() const {
   // Workers on other machines go on by themselves.
   const bool has_progress = !is_private && is_there && (is_awaited_now || is_remote());
   if (has_progress && !status.contains("started")) add_progress(*meeting_place, status);
+  add_metrics(status);
+  // How long an interrupted one ran is not known.
+  if (is_awaited_now) add_estimates(status);
   return status;
 }
 

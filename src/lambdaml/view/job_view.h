@@ -30,8 +30,11 @@ class JobView {
   bool has_ended() const;
   /// One JSON object: job_id, state (running, done, paused, failed, stopped or interrupted), model,
   /// optim, sync_mode, workers, epochs, platform, epoch, round, rounds, started, finished
-  /// (workers), or the summary; advice for an interrupted job. Costs about 4 GETs and 2 per worker.
-  /// If all workers have reported and the job has not ended, it first waits some seconds for that.
+  /// (workers), or the summary; advice for an interrupted job. Of a job without a summary also
+  /// metrics (of the last epoch, with its number in metrics_epoch) and, where they can be
+  /// estimated, begun_ms, elapsed_s, left_s (if all epochs are needed), cost_so_far_usd and
+  /// cost_usd_at_end: the functions alone, by their time. Costs about 5 GETs and 2 per worker. If
+  /// all workers have reported and the job has not ended, it first waits some seconds for that.
   nlohmann::ordered_json status() const;
   /// Requests the job to stop; its trigger, or each of its workers, notices within some seconds.
   /// Throws invalid_argument if it has ended.
@@ -50,6 +53,8 @@ class JobView {
   bool add_progress(storage::Storage& channel, nlohmann::ordered_json& status) const;
   std::string advice() const;
   bool is_awaited(storage::Storage& channel, nlohmann::ordered_json& status) const;
+  void add_metrics(nlohmann::ordered_json& status) const;
+  void add_estimates(nlohmann::ordered_json& status) const;
 
   std::string run_;
   std::string job_id_;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "lambdaml/base/deadline.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/job_record.h"
@@ -57,6 +58,33 @@ TEST_F(JobViewTest, ProgressTellsHowFarTheJobIsAndNothingElse) {
   EXPECT_EQ(other["workers"], 2);
   EXPECT_EQ(other["epoch"], 0);
   EXPECT_FALSE(other.contains("summary"));
+  records_->clear("");
+}
+
+TEST_F(JobViewTest, EstimatesFromTheBeginAndTheEpochsDone) {
+  EXPECT_FALSE(status().contains("elapsed_s")) << "a record of an older version has no begin";
+  nlohmann::json record = parse_json(records_->load("job-1/job.json")->text());
+  record["platform"] = "local";
+  record["memory_mb"] = 1769;
+  record["begun_ms"] = epoch_ms() - 60'000;
+  record["epochs_done"] = 2;  // it was resumed
+  records_->save("job-1/job.json", as_bytes(json_text(record)));
+  const nlohmann::json begun = status();
+  EXPECT_GE(begun["elapsed_s"].get<double>(), 60);
+  EXPECT_GT(begun["cost_so_far_usd"].get<double>(), 0);
+  EXPECT_FALSE(begun.contains("left_s")) << "no epoch has ended since";
+  records_->save("job-1/metrics.jsonl",
+                 as_bytes("{\"epoch\":3,\"train_loss\":0.7}\n{\"epoch\":4,\"train_loss\":0.6,"
+                          "\"valid_loss\":null}\n{\"epoch\":5,\"tra"));
+  channel_->save(control::keys::kProgress, as_bytes(R"({"epoch":5,"round":1,"rounds":2})"));
+  const nlohmann::json now = status();
+  EXPECT_EQ(now["metrics_epoch"], 4);
+  EXPECT_EQ(now["metrics"], nlohmann::json({{"train_loss", 0.6}}));
+  // 2.5 epochs took what has elapsed, and 5.5 are left.
+  EXPECT_NEAR(now["left_s"].get<double>() / now["elapsed_s"].get<double>(), 5.5 / 2.5, 1e-9);
+  EXPECT_GT(now["cost_usd_at_end"], now["cost_so_far_usd"]);
+  records_->save("job-1/ended.json", as_bytes(R"({"state":"failed","error":"why"})"));
+  EXPECT_EQ(status()["metrics"]["train_loss"], 0.6);
   records_->clear("");
 }
 
