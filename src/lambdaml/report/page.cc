@@ -46,14 +46,18 @@ std::string json_for_script(std::string json) {
   return out;
 }
 
-std::string page_of(const nlohmann::ordered_json& document) {
-  std::string page = kTemplate;
+std::string with_components(std::string page) {
   // From the last place to the first, so that no mark is searched for in what was put in.
   put(page, "/*SCRIPT*/", kScript);
-  put(page, "/*DOCUMENT*/", json_for_script(json_text(document)));
   put(page, "/*LIBRARY*/", kLibrary);
   put(page, "/*STYLE*/", kStyle);
   return page;
+}
+
+std::string page_of(const nlohmann::ordered_json& document) {
+  std::string page = kTemplate;
+  put(page, "/*DOCUMENT*/", json_for_script(json_text(document)));
+  return with_components(std::move(page));
 }
 
 }  // namespace lambdaml::report

@@ -6,6 +6,11 @@
 
 namespace lambdaml::report {
 
+/// Puts what a page is drawn with into it: the style, the chart library and the scripts that draw
+/// parts of documents, in place of the comments STYLE, LIBRARY and SCRIPT, each of which stands
+/// there once.
+std::string with_components(std::string page);
+
 /// A whole HTML page that shows a document of document_of(): styles, scripts, the chart library and
 /// the document are in it, so it works from a disk and sends no request. What the document says
 /// cannot become markup or script.

@@ -57,5 +57,3 @@ const page = {
     page.show(document_of, document_of.items.length > 1 && comparable ? -1 : 0);
   },
 };
-
-page.start();

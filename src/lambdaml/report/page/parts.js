@@ -90,6 +90,7 @@ function learningCurves(items) {
     make("label", {class: "group"}, log, "logarithmic"),
   ], element, () => curveTable(items, groups));
   result.querySelector("figcaption").append(about);
+  result.refresh = redraw;  // after the items got more epochs
   return result;
 }
 
