@@ -29,6 +29,7 @@ void add_logs_command(CLI::App& app, Globals& globals);
 void add_stop_command(CLI::App& app, Globals& globals);
 void add_ls_command(CLI::App& app, Globals& globals);
 void add_report_command(CLI::App& app, Globals& globals);
+void add_dashboard_command(CLI::App& app, Globals& globals);
 void add_predict_command(CLI::App& app, Globals& globals);
 void add_model_command(CLI::App& app, Globals& globals);
 void add_data_command(CLI::App& app, Globals& globals);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/live_views.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
@@ -42,6 +43,7 @@ void add_emulate_command(CLI::App& app, Globals& globals) {
   const auto settings = std::make_shared<faas::EmulatorSettings>();
   const auto log_folder = std::make_shared<std::string>();
   const auto no_auth = std::make_shared<bool>(false);
+  const auto metrics_port = std::make_shared<int>(-1);
   command->add_option("--port", settings->port, "port of 127.0.0.1; 0 picks a free one [0]")
       ->check(CLI::Range(0, 65535));
   command->add_option("--concurrency", settings->concurrency, "events that may run at once [1000]")
@@ -58,13 +60,19 @@ void add_emulate_command(CLI::App& app, Globals& globals) {
                     "deliver each asynchronous event twice, as AWS may");
   command->add_option("--log-folder", *log_folder,
                       "functions' logs go to a folder each in it [stderr]");
+  command
+      ->add_option("--metrics-port", *metrics_port,
+                   "port of 127.0.0.1 for Prometheus; 0 picks a free one [none]")
+      ->check(CLI::Range(0, 65535));
   command->add_flag("--no-auth", *no_auth,
                     "take requests that are not signed: every program of this user may then run "
                     "code by it");
-  command->callback([settings, log_folder, no_auth, &globals] {
+  command->callback([settings, log_folder, no_auth, metrics_port, &globals] {
     catch_interrupts();
     settings->log_folder = *log_folder;
     const deploy::OwnService service = deploy::start_own_service(*settings, !*no_auth);
+    const std::unique_ptr<MetricsServer> metrics =
+        serve_metrics(*metrics_port, [&] { return service.emulator->metrics(); });
     if (*no_auth)
       log::warning(
           "--no-auth: requests need no signature; every program of this user that reaches port {} "

@@ -15,8 +15,12 @@ namespace lambdaml::cli {
 namespace {
 
 std::string dollars_of(const nlohmann::ordered_json& status) {
-  const double dollars = number_at(nlohmann::json(status), "cost_usd", -1);
-  return dollars >= 0 ? fmt::format("${:.3g}", dollars) : "";
+  const nlohmann::json known(status);
+  if (known.contains("cost_usd")) return fmt::format("${:.3g}", number_at(known, "cost_usd"));
+  // An estimate.
+  return known.contains("cost_so_far_usd")
+             ? fmt::format("~${:.3g}", number_at(known, "cost_so_far_usd"))
+             : "";
 }
 
 }  // namespace
@@ -32,7 +36,8 @@ void add_ls_command(CLI::App& app, Globals& globals) {
       nlohmann::ordered_json status{{"run", utf8_path(run)}};
       try {
         const nlohmann::ordered_json known = view::JobView::open(run).status();
-        for (const char* name : {"job_id", "state", "model", "optim", "workers", "epochs"})
+        for (const char* name : {"job_id", "state", "model", "optim", "workers", "epochs",
+                                 "metrics", "left_s", "cost_so_far_usd", "cost_usd_at_end"})
           if (known.contains(name)) status[name] = known[name];
         if (const auto summary = known.find("summary");
             summary != known.end() && summary->contains("cost_usd"))

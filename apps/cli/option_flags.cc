@@ -7,6 +7,7 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/job/job_file.h"
+#include "lambdaml/job/subjects.h"
 #include "lambdaml/tune/search.h"
 
 namespace lambdaml::cli {
@@ -66,6 +67,7 @@ void OptionFlags::add(CLI::App& command, const Option& option) {
   if (only_parses())
     flags_[option.name]->check(
         [option](const std::string& value) { return fault_of(option, value); });
+  flags_[option.name]->group(job::subject_of(option.name));
 }
 
 void OptionFlags::add_set(CLI::App& command) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/help.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/job/options.h"
@@ -26,33 +27,17 @@ std::string range_of(const Option& option) {
   return join(ranges, ", ");
 }
 
-/// `text` broken at blanks, so that no line of a list item has more than 120 characters; the later
-/// lines are indented.
-std::string wrapped(const std::string& text) {
-  std::string lines;
-  std::size_t column = 0;
-  for (const std::string& word : split(text, ' ')) {
-    // Continuation bytes of UTF-8 take no column.
-    const auto width = static_cast<std::size_t>(
-        std::ranges::count_if(word, [](char c) { return (c & 0xC0) != 0x80; }));
-    if (column > 0 && column + 1 + width > 118) {
-      lines += "\n  ";
-      column = 2;
-    } else if (column > 0) {
-      lines += ' ';
-      ++column;
-    }
-    lines += word;
-    column += width;
-  }
-  return lines;
+/// A list item: no line has more than 120 characters.
+std::string wrapped_item(const std::string& text) {
+  constexpr std::size_t kColumns = 118, kIndent = 2;
+  return wrapped(text, kColumns, kIndent, 0);
 }
 
 void print_list(const Options& options) {
   for (const Option& option : options.declared()) {
     std::string meaning = fmt::format("- **`{}`**: {}", option.name, option.help);
     if (!option.unit.empty()) meaning += ", in " + option.unit;
-    print_text(wrapped(meaning + "."));
+    print_text(wrapped_item(meaning + "."));
     std::vector<std::string> facts;
     const std::string value = to_text(option.default_value);
     if (!value.empty()) facts.push_back(fmt::format("Default: `{}`.", value));
@@ -60,7 +45,7 @@ void print_list(const Options& options) {
     if (!range.empty()) facts.push_back(fmt::format("Values: {}.", range));
     if (!option.aliases.empty())
       facts.push_back(fmt::format("Other names: `{}`.", join(option.aliases, "`, `")));
-    if (!facts.empty()) print_text("  " + wrapped(join(facts, " ")));
+    if (!facts.empty()) print_text("  " + wrapped_item(join(facts, " ")));
   }
 }
 

@@ -7,6 +7,8 @@
 
 #include <fmt/core.h>
 
+#include "apps/cli/sparkline.h"
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/model/reporting.h"
@@ -65,6 +67,11 @@ void ProgressDisplay::starting(const trigger::JobStart& job) {
   workers_ = alive_ = job.workers;
   epochs_ = job.epochs;
   shown_ = metrics_to_show(job);
+  try {
+    cost_ = job::running_cost(job.platform, job.workers, job.memory_mb);
+  } catch (const Error&) {
+    // There is no price for this platform.
+  }
   started_s_ = last_draw_s_ = clock_.seconds();
   if (!quiet_)
     tell(fmt::format("job {}: {} rows, {} features, {} workers\n", job.job_id,
@@ -76,6 +83,8 @@ void ProgressDisplay::epoch_done(const job::EpochMetrics& metrics) {
   epochs_done_ = metrics.epoch;
   part_of_epoch_ = 0;
   metrics_ = metrics.values;
+  if (!shown_.empty() && metrics_.contains(shown_.front().first))
+    losses_.push_back(metrics_[shown_.front().first]);
   compute_s_ += metrics_["compute_s"];
   comm_s_ += metrics_["comm_s"];
   show(false);
@@ -101,26 +110,52 @@ void ProgressDisplay::worker_failed(std::size_t worker, const faas::EventStatus&
 }
 
 std::string ProgressDisplay::line(std::size_t columns) const {
-  std::string text = fmt::format("epoch {}/{}", epochs_done_, epochs_);
-  // A part that would be cut is left out, for half a number is another number.
-  const auto add = [&](const std::string& part) {
-    if (columns_of(text) + columns_of(part) + 2 <= columns) text += "  " + part;
-  };
+  constexpr std::size_t kSparkColumns = 12;
+  std::string first = fmt::format("epoch {}/{}", epochs_done_, epochs_);
   // The epoch is done when its metrics are there, not with its last round.
   if (part_of_epoch_ > 0)
-    text += fmt::format(" +{:.0f} %", std::min(99.0, std::floor(100 * part_of_epoch_)));
+    first += fmt::format(" +{:.0f} %", std::min(99.0, std::floor(100 * part_of_epoch_)));
+  struct Part {
+    std::string text;
+    int rank;  ///< the parts of the lowest ranks that fit are shown
+  };
+  std::vector<Part> parts{{std::move(first), 0}};
+  if (terminal_.can_redraw() && has_blocks())
+    if (std::string spark = sparkline(losses_, kSparkColumns); !spark.empty())
+      parts.push_back({std::move(spark), 6});
   for (const auto& [name, label] : shown_)
     if (const auto it = metrics_.find(name); it != metrics_.end())
-      add(fmt::format("{} {:.4g}", label, it->second));
-  add(fmt::format("workers {}/{}", alive_, workers_));
+      parts.push_back(
+          {fmt::format("{} {:.4g}", label, it->second), name == shown_.front().first ? 1 : 3});
+  // A worker that is missing is worth more than most numbers.
+  parts.push_back({fmt::format("workers {}/{}", alive_, workers_), alive_ < workers_ ? 1 : 4});
+  const double elapsed_s = clock_.seconds() - started_s_;
   const double done = static_cast<double>(epochs_done_ - first_epoch_) + part_of_epoch_;
   if (!over_ && done > 0 && epochs_done_ < epochs_)
-    add(fmt::format("{} left",
-                    human_seconds((clock_.seconds() - started_s_) / done *
-                                  (static_cast<double>(epochs_ - first_epoch_) - done))));
+    parts.push_back(
+        {fmt::format("{} left",
+                     human_seconds(elapsed_s / done *
+                                   (static_cast<double>(epochs_ - first_epoch_) - done))),
+         2});
+  if (cost_) parts.push_back({fmt::format("${:.2g}", cost_->after(elapsed_s)), 2});
   if (compute_s_ + comm_s_ > 0)
-    add(fmt::format("compute {:.0f} % comm {:.0f} %", 100 * compute_s_ / (compute_s_ + comm_s_),
-                    100 * comm_s_ / (compute_s_ + comm_s_)));
+    parts.push_back(
+        {fmt::format("compute {:.0f} % comm {:.0f} %", 100 * compute_s_ / (compute_s_ + comm_s_),
+                     100 * comm_s_ / (compute_s_ + comm_s_)),
+         5});
+  std::size_t used = 0;
+  std::vector<bool> fits(parts.size());
+  for (int rank = 0; rank <= 6; ++rank)
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const std::size_t needed = columns_of(parts[i].text) + (used == 0 ? 0 : 2);
+      if (parts[i].rank != rank || (used > 0 && needed > columns - std::min(columns, used)))
+        continue;
+      fits[i] = true;
+      used += needed;
+    }
+  std::string text;
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    if (fits[i]) text += (text.empty() ? "" : "  ") + parts[i].text;
   return text;
 }
 

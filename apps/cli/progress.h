@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "apps/cli/terminal.h"
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/job/running_cost.h"
 #include "lambdaml/trigger/trigger.h"
 
 namespace lambdaml::cli {
@@ -26,7 +28,7 @@ class ProgressDisplay : public trigger::Observer {
   void worker_failed(std::size_t worker, const faas::EventStatus& status, bool again) override;
 
  private:
-  /// At most so many columns.
+  /// At most so many columns: what matters least is left out, for half a number is another number.
   std::string line(std::size_t columns) const;
   void show(bool now);
   void clear_line();
@@ -44,6 +46,8 @@ class ProgressDisplay : public trigger::Observer {
   double part_of_epoch_ = 0;
   std::vector<std::pair<std::string, std::string>> shown_;  ///< metrics: name, label
   std::map<std::string, double> metrics_;
+  std::optional<job::RunningCost> cost_;
+  std::vector<double> losses_;  ///< of the first metric, an entry per epoch
   double compute_s_ = 0;
   double comm_s_ = 0;
   bool drawn_ = false;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "apps/cli/command.h"
+#include "apps/cli/token_file.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/interrupt.h"
@@ -21,15 +22,6 @@
 
 namespace lambdaml::cli {
 namespace {
-
-/// The first line of the file.
-std::string read_token(const std::string& path) {
-  const std::optional<Buffer> bytes = read_file(path);
-  if (!bytes) fail(Code::not_found, "token file {}: no such file", path);
-  const std::string token(trim(bytes->text().substr(0, bytes->text().find('\n'))));
-  if (token.empty()) fail(Code::invalid_argument, "token file {}: its first line is empty", path);
-  return token;
-}
 
 std::uint64_t half_of_the_memory() {
   return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/live_views.h"
 #include "apps/cli/option_flags.h"
 #include "apps/cli/progress.h"
 #include "apps/cli/summary.h"
@@ -25,7 +26,8 @@ void add_resume_command(CLI::App& app, Globals& globals) {
     nlohmann::ordered_json summary;
     {
       ProgressDisplay progress(globals.quiet);
-      summary = trigger::resume(path_of_file_uri(*run), progress, changed);
+      LiveViews views(changed, progress);
+      summary = trigger::resume(path_of_file_uri(*run), views, changed);
     }
     tell_warnings(summary);
     print_summary(summary, globals);

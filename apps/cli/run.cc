@@ -2,10 +2,14 @@
 
 #include <algorithm>
 
+#include <nlohmann/json.hpp>
+
 #include "apps/cli/command.h"
+#include "apps/cli/help.h"
 #include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
@@ -84,11 +88,40 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
 
 namespace {
 
+/// A heading of the help, and what adds the commands below it.
+struct Subject {
+  const char* name;
+  std::vector<void (*)(CLI::App&, Globals&)> commands;
+};
+
+void add_commands(CLI::App& app, Globals& globals) {
+  const Subject subjects[] = {
+      {"Train and search", {add_train_command, add_tune_command, add_resume_command}},
+      {"Watch jobs",
+       {add_status_command, add_logs_command, add_stop_command, add_ls_command, add_report_command,
+        add_dashboard_command}},
+      {"Use models", {add_predict_command, add_model_command}},
+      {"Data and stores", {add_data_command, add_storage_command, add_bench_command}},
+      {"Deploy functions",
+       {add_package_command, add_deploy_command, add_invoke_command, add_destroy_command}},
+      {"Servers here", {add_emulate_command, add_ps_command}},
+      {"Reference", {add_doctor_command, add_options_command, add_pages_commands}}};
+  for (const Subject& subject : subjects)
+    for (const auto add : subject.commands) {
+      const std::size_t before = app.get_subcommands({}).size();
+      add(app, globals);
+      const auto commands = app.get_subcommands({});
+      for (std::size_t i = before; i < commands.size(); ++i) commands[i]->group(subject.name);
+    }
+}
+
 /// They are accepted before the command and after it.
 void add_globals(CLI::App& app, Globals& globals) {
-  app.add_flag("--json", globals.json, "print a JSON object as the last line");
-  app.add_flag("-q,--quiet", globals.quiet, "no progress");
-  app.add_flag("-v,--verbose", globals.verbose, "errors with their causes, and logs");
+  constexpr const char* kOutput = "Output";
+  app.add_flag("--json", globals.json, "print a JSON object as the last line")->group(kOutput);
+  app.add_flag("-q,--quiet", globals.quiet, "no progress")->group(kOutput);
+  app.add_flag("-v,--verbose", globals.verbose, "errors with their causes, and logs")
+      ->group(kOutput);
 }
 
 }  // namespace
@@ -120,6 +153,27 @@ class Application final : public CLI::App {
   }
 };
 
+/// Whether --json was given, also where the command line could not be parsed.
+bool is_json_wanted(const Globals& globals, int argc, const char* const* argv) {
+  return globals.json || std::any_of(argv + std::min(argc, 1), argv + argc, [](const char* word) {
+           return std::string_view(word) == "--json";
+         });
+}
+
+/// Reports an error: one line on standard error and, with --json, an object on standard output,
+/// unless the command has printed its result there. Returns the exit code.
+int tell_failure(bool as_json, const std::string& text, std::string_view code, int exit_code) {
+  print_error(text);
+  if (!as_json || has_printed_json()) return exit_code;
+  try {
+    print_json(json_text(nlohmann::ordered_json{
+        {"error", redacted(text)}, {"code", std::string(code)}, {"exit_code", exit_code}}));
+  } catch (const Error&) {
+    // Nobody reads it, or the disk is full: the line was printed.
+  }
+  return exit_code;
+}
+
 }  // namespace
 
 bool only_parses() { return environment_variable("LAMBDAML_PARSE_ONLY").has_value(); }
@@ -127,47 +181,28 @@ bool only_parses() { return environment_variable("LAMBDAML_PARSE_ONLY").has_valu
 int run(int argc, const char* const* argv) {
   Globals globals;
   Application app("LambdaML: machine-learning training on serverless functions", "lambdaml");
+  app.formatter(std::make_shared<HelpFormatter>());
   app.require_subcommand(1);
   add_globals(app, globals);
   app.set_version_flag("--version", std::string("lambdaml ") + LAMBDAML_VERSION);
-  add_train_command(app, globals);
-  add_tune_command(app, globals);
-  add_resume_command(app, globals);
-  add_status_command(app, globals);
-  add_logs_command(app, globals);
-  add_stop_command(app, globals);
-  add_ls_command(app, globals);
-  add_report_command(app, globals);
-  add_predict_command(app, globals);
-  add_model_command(app, globals);
-  add_data_command(app, globals);
-  add_storage_command(app, globals);
-  add_bench_command(app, globals);
-  add_package_command(app, globals);
-  add_deploy_command(app, globals);
-  add_invoke_command(app, globals);
-  add_destroy_command(app, globals);
-  add_emulate_command(app, globals);
-  add_ps_command(app, globals);
-  add_doctor_command(app, globals);
-  add_options_command(app, globals);
-  add_pages_commands(app, globals);
+  add_commands(app, globals);
   try {
     app.parse(argc, argv);
     return globals.exit_code;
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    print_error(usage_error(app, error));
-    return 2;
+    return tell_failure(is_json_wanted(globals, argc, argv), usage_error(app, error),
+                        to_string(Code::invalid_argument), 2);
   } catch (const OutputClosed&) {
     return kOutputClosed;
   } catch (const std::exception& error) {
-    print_error(error.what());
+    const Code code = code_of(error);
+    tell_failure(globals.json, error.what(), to_string(code), exit_code(code));
     if (globals.verbose)
       for (const std::string& cause : split(causes_of(error), '\n'))
         if (!cause.empty()) tell_line("  because: " + cause);
-    return exit_code(code_of(error));
+    return exit_code(code);
   }
 }
 

@@ -11,7 +11,7 @@ namespace lambdaml::cli {
 namespace {
 
 constexpr double kSearchLineEverySeconds = 3;
-constexpr double kSearchRedrawEverySeconds = 0.2;
+constexpr double kTableEverySeconds = 0.2;
 
 std::string short_text(const Option::Value& value) {
   const auto* real = std::get_if<double>(&value);
@@ -48,8 +48,7 @@ SearchDisplay::~SearchDisplay() {
 void SearchDisplay::changed(const tune::View& view) {
   if (quiet_) return;
   untold_ = terminal_.can_redraw() ? table(view) : printable(line(view), 1000) + "\n";
-  const double interval =
-      terminal_.can_redraw() ? kSearchRedrawEverySeconds : kSearchLineEverySeconds;
+  const double interval = terminal_.can_redraw() ? kTableEverySeconds : kSearchLineEverySeconds;
   if (clock_.seconds() - last_draw_s_ >= interval) show();
 }
 

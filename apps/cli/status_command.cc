@@ -1,43 +1,139 @@
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/sparkline.h"
 #include "apps/cli/summary.h"
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
+#include "lambdaml/model/reporting.h"
+#include "lambdaml/report/curves.h"
+#include "lambdaml/report/source.h"
 #include "lambdaml/view/job_view.h"
 
 namespace lambdaml::cli {
 namespace {
 
-void print_status(const nlohmann::ordered_json& all, const Globals& globals) {
-  if (globals.json) return print_json(json_text(all));
-  const nlohmann::json status = all;
-  print_line(fmt::format("{}: {}", text_at(status, "job_id"), text_at(status, "state")));
-  if (status.contains("summary")) return print_summary(all["summary"], globals);
-  print_line(fmt::format("{} by {} over {}, {} workers on {}", text_at(status, "model"),
-                         text_at(status, "optim"), text_at(status, "sync_mode"),
-                         count_at(status, "workers"), text_at(status, "platform")));
-  if (status.contains("error")) print_line(text_at(status, "error"));
-  if (status.contains("advice")) print_line(text_at(status, "advice"));
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+struct StatusArguments {
+  std::string run;
+  bool watch = false;
+};
+
+/// The metrics of the last epoch, those of a model by their names, and how the first one went.
+std::vector<std::string> lines_of_metrics(const json& status, const std::string& run) {
+  std::vector<std::string> lines;
+  const model::Plugin* plugin = model::registry().find(text_at(status, "model"));
+  if (plugin == nullptr || !status.contains("metrics")) return lines;
+  std::string text, first;
+  for (const model::ReportedMetric& reported : model::epoch_metrics(*plugin)) {
+    if (!status["metrics"].contains(reported.name)) continue;
+    if (first.empty()) first = reported.name;
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", reported.name,
+                        reported.metric.shown(number_at(status["metrics"], reported.name.c_str())));
+  }
+  if (text.empty()) return lines;
+  lines.push_back(fmt::format("metrics   {} (epoch {})", text, count_at(status, "metrics_epoch")));
+  if (!has_blocks()) return lines;
+  constexpr std::size_t kColumns = 40;
+  try {
+    const std::optional<Buffer> file = report::Source::open(run).read("metrics.jsonl");
+    const report::Curves curves = report::read_curves(file ? file->text() : "", kColumns * 4);
+    const auto column = curves.columns.find(first);
+    if (column != curves.columns.end())
+      if (const std::string spark = sparkline(column->second, kColumns); !spark.empty())
+        lines.push_back(fmt::format("          {} {}", first, spark));
+  } catch (const Error&) {
+    // The curve is an addition.
+  }
+  return lines;
+}
+
+std::vector<std::string> lines_of(const json& status, const std::string& run) {
+  std::vector<std::string> lines;
+  lines.push_back(fmt::format("{}: {}", text_at(status, "job_id"), text_at(status, "state")));
+  if (status.contains("summary")) return lines;
+  lines.push_back(fmt::format("{} by {} over {}, {} workers on {}", text_at(status, "model"),
+                              text_at(status, "optim"), text_at(status, "sync_mode"),
+                              count_at(status, "workers"), text_at(status, "platform")));
+  for (const char* name : {"error", "advice"})
+    if (status.contains(name)) lines.push_back(text_at(status, name));
   if (status.contains("started"))
-    print_line(fmt::format("workers   {} of {} started, {} finished", count_at(status, "started"),
-                           count_at(status, "workers"), count_at(status, "finished")));
+    lines.push_back(fmt::format("workers   {} of {} started, {} finished",
+                                count_at(status, "started"), count_at(status, "workers"),
+                                count_at(status, "finished")));
   if (status.contains("round"))
-    print_line(fmt::format("epoch     {} of {}, round {} of {}", count_at(status, "epoch"),
-                           count_at(status, "epochs"), count_at(status, "round"),
-                           count_at(status, "rounds")));
+    lines.push_back(fmt::format("epoch     {} of {}, round {} of {}", count_at(status, "epoch"),
+                                count_at(status, "epochs"), count_at(status, "round"),
+                                count_at(status, "rounds")));
+  for (std::string& line : lines_of_metrics(status, run)) lines.push_back(std::move(line));
+  if (status.contains("elapsed_s"))
+    lines.push_back(
+        fmt::format("time      {} so far{}", human_seconds(number_at(status, "elapsed_s")),
+                    status.contains("left_s")
+                        ? fmt::format(", about {} left", human_seconds(number_at(status, "left_s")))
+                        : ""));
+  if (status.contains("cost_so_far_usd"))
+    lines.push_back(fmt::format(
+        "cost      about ${:.3g} so far{} (functions alone)", number_at(status, "cost_so_far_usd"),
+        status.contains("cost_usd_at_end")
+            ? fmt::format(", ${:.3g} at the end", number_at(status, "cost_usd_at_end"))
+            : ""));
+  return lines;
+}
+
+/// Shows the status until the job has ended: on a terminal in place, elsewhere when it changes.
+/// Returns the last one.
+ordered_json watch(const StatusArguments& arguments, const Globals& globals) {
+  constexpr double kPause_s = 1, kPlainPause_s = 5;
+  const Terminal terminal;
+  std::size_t drawn = 0;
+  while (true) {
+    // A job that is resumed has another record.
+    const view::JobView job = view::JobView::open(arguments.run);
+    ordered_json status = job.status();
+    const bool is_over = text_at(status, "state") != "running";
+    if (terminal.can_redraw() && drawn > 0) draw(fmt::format("\x1b[{}A\r\x1b[J", drawn));
+    drawn = 0;
+    if (is_over) return status;
+    if (!globals.json && !globals.quiet) {
+      std::string rows;
+      for (const std::string& line : lines_of(status, arguments.run))
+        rows += (terminal.can_redraw() ? terminal.row(line, drawn == 0)
+                                       : printable(line, std::string::npos)) +
+                "\n",
+            ++drawn;
+      draw(rows);
+    }
+    pause_for(terminal.can_redraw() ? kPause_s : kPlainPause_s);
+  }
+}
+
+void show_status(const StatusArguments& arguments, const Globals& globals) {
+  const ordered_json all =
+      arguments.watch ? watch(arguments, globals) : view::JobView::open(arguments.run).status();
+  if (globals.json) return print_json(json_text(all));
+  for (const std::string& line : lines_of(all, arguments.run)) print_line(line);
+  if (all.contains("summary")) print_summary(all["summary"], globals);
 }
 
 }  // namespace
 
 void add_status_command(CLI::App& app, Globals& globals) {
   CLI::App* command =
-      add_command(app, globals, "status", "how a job stands: running, done, failed or stopped");
-  const auto run = std::make_shared<std::string>();
-  command->add_option("RUN", *run, "a run's folder, or CHECKPOINT-URI/JOB-ID")->required();
-  command->callback([run, &globals] { print_status(view::JobView::open(*run).status(), globals); });
+      add_command(app, globals, "status", "how a job stands: progress, loss, time left, cost");
+  const auto arguments = std::make_shared<StatusArguments>();
+  command->add_option("RUN", arguments->run, "a run's folder, or CHECKPOINT-URI/JOB-ID")
+      ->required();
+  command->add_flag("-w,--watch", arguments->watch, "show it until the job has ended");
+  command->callback([arguments, &globals] { show_status(*arguments, globals); });
 }
 
 }  // namespace lambdaml::cli

@@ -19,6 +19,8 @@
 namespace lambdaml::cli {
 namespace {
 
+bool g_has_printed_json = false;
+
 void print(const std::string& text) { write_out(text + '\n'); }
 
 }  // namespace
@@ -36,7 +38,12 @@ void print_line(const std::string& line) { print(printable(line, std::string::np
 
 void print_text(const std::string& text) { print(printable_text(text)); }
 
-void print_json(const std::string& json) { print(printable_json(json)); }
+void print_json(const std::string& json) {
+  g_has_printed_json = true;
+  print(printable_json(json));
+}
+
+bool has_printed_json() { return g_has_printed_json; }
 
 void tell(const std::string& text) { draw(printable_text(text)); }
 

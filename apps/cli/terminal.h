@@ -28,6 +28,8 @@ void print_line(const std::string& line);
 void print_text(const std::string& text);
 /// Prints JSON as one line, escaped in the JSON way, which changes no value.
 void print_json(const std::string& json);
+/// Whether print_json() was called: the command has told its result.
+bool has_printed_json();
 
 /// Prints text to standard error at once; the caller ends the line.
 void tell(const std::string& text);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/live_views.h"
 #include "apps/cli/option_flags.h"
 #include "apps/cli/progress.h"
 #include "apps/cli/summary.h"
@@ -24,7 +25,8 @@ void add_train_command(CLI::App& app, Globals& globals) {
     nlohmann::ordered_json summary;
     {
       ProgressDisplay progress(globals.quiet);
-      summary = trigger::train(options, progress);
+      LiveViews views(options, progress);
+      summary = trigger::train(options, views);
     }
     tell_warnings(summary);
     print_summary(summary, globals);

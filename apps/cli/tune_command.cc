@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/live_views.h"
 #include "apps/cli/option_flags.h"
 #include "apps/cli/search_display.h"
 #include "lambdaml/base/error.h"
@@ -56,9 +57,12 @@ void run_search(const TuneFlags& flags, const Globals& globals) {
   flags.search->apply_to(changed);
   Options settings = search.search().settings;
   flags.search->apply_to(settings);
+  Options shown = search.search().job;
+  flags.job->apply_to(shown);
   const tune::LocalSearch::End end = [&] {
     SearchDisplay display(globals.quiet, settings.text("metric"));
-    return search.run(changed, display);
+    LiveSearch views(shown, search.path(), settings.text("metric"), display);
+    return search.run(changed, views);
   }();
   if (globals.json)
     print_json(json_text(end.summary));
@@ -79,7 +83,7 @@ void add_tune_command(CLI::App& app, Globals& globals) {
       ->add_option(
           "--resume", flags->resume,
           "continue a search: its folder, or the URI of its records; of the other flags only "
-          "--budget and --deadline count")
+          "--budget, --deadline, --metrics-port and --dashboard count")
       ->type_name("RUN");
   flags->search.emplace(*command, tune::search_options(), Options(), false);
   flags->job.emplace(*command, job::job_options(), tune::search_options(), true);

@@ -1,0 +1,66 @@
+#include "apps/cli/help.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace lambdaml::cli {
+namespace {
+
+constexpr std::size_t kNameColumns = 26;
+
+/// Of the terminal that shows the help; elsewhere 80.
+std::size_t columns_of_output() {
+  constexpr std::size_t kLeast = 60, kMost = 110, kUsual = 80;
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kUsual;
+  return std::clamp<std::size_t>(size.ws_col, kLeast, kMost);
+}
+
+}  // namespace
+
+std::string wrapped(const std::string& text, std::size_t columns, std::size_t indent,
+                    std::size_t first) {
+  std::string out;
+  std::size_t at = first;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    const auto width = static_cast<std::size_t>(std::ranges::count_if(
+        word, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+    if (out.empty()) {
+      out = word;
+    } else if (at + 1 + width <= columns) {
+      out += " " + word;
+      ++at;
+    } else {
+      out += "\n" + std::string(indent, ' ') + word;
+      at = indent;
+    }
+    at += width;
+  }
+  return out;
+}
+
+HelpFormatter::HelpFormatter() : columns_(columns_of_output()) { column_width(kNameColumns); }
+
+std::string HelpFormatter::row(const std::string& name, const std::string& description) const {
+  std::string out = "  " + name;
+  if (description.empty()) return out + "\n";
+  out += out.size() + 1 < kNameColumns ? std::string(kNameColumns - out.size(), ' ')
+                                       : "\n" + std::string(kNameColumns, ' ');
+  return out + wrapped(description, columns_, kNameColumns, kNameColumns) + "\n";
+}
+
+std::string HelpFormatter::make_option(const CLI::Option* option, bool is_positional) const {
+  return row(make_option_name(option, is_positional) + make_option_opts(option),
+             make_option_desc(option));
+}
+
+std::string HelpFormatter::make_subcommand(const CLI::App* command) const {
+  return row(command->get_name(), command->get_description());
+}
+
+}  // namespace lambdaml::cli
