@@ -5,7 +5,7 @@ JOBS := $(shell nproc)
 PYTHON := /usr/bin/python3
 SEED := 1
 
-.PHONY: help build python wheel run test test-browser test-python-index headers e2e-deep torture bench fuzz fmt tidy asan tsan clean test-install deb pictures
+.PHONY: help build python wheel run test test-browser test-python-index headers e2e-deep torture bench fuzz fmt tidy asan tsan clean test-install deb pictures test-index
 
 help: ## list the goals
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -40,10 +40,15 @@ test: ## install what the tests need, build and run them
 test-python-index: wheel ## the wheel beside the newest scikit-learn, pandas, polars and pyarrow of the package index
 	@python/test_index.sh $(PYTHON) build/wheels
 
-test-browser: build ## open reports of real and of made runs in Chromium (a minute)
+test-browser: build ## open reports and the dashboard in Chromium (two minutes)
 	@packages/install.sh browser
 	@$(PYTHON) -B tests/browser/make_runs.py $(BUILD)/browser/made
 	@$(PYTHON) -B tests/browser/reports.py $(BIN)/lambdaml $(BUILD)/browser
+	@PATIENCE=$${PATIENCE:-4} node tests/browser/dashboard.mjs $(BIN)/lambdaml $(BUILD)/browser/dashboard $(BUILD)/browser/made
+
+test-index: build ## TensorBoard of the Python package index reads event files (a minute; needs pip)
+	@$(PYTHON) -m pip install -q --target build/index tensorboard==2.21.0
+	@PYTHONPATH=build/index $(PYTHON) -B tests/index/tensorboard_reads.py $(BIN)/lambdaml build/index-runs
 
 test-install: build ## install, build programs against it, complete in shells, use the Debian packages (minutes)
 	@packages/install.sh install

@@ -204,6 +204,7 @@ TEST_F(InAShell, ProgressShowsWholePartsOnANarrowTerminal) {
     ::dup2(terminal, STDERR_FILENO);
     ::setenv("TERM", "xterm", 1);
     ::setenv("NO_COLOR", "1", 1);
+    ::setenv("LC_ALL", "C", 1);  // a column is a byte
   };
   EXPECT_EQ(run_with(on_it, {"train", "--data", "data.libsvm", "--workers", "4", "--batch-size",
                              "50", "--epochs", "40"}),
@@ -214,7 +215,7 @@ TEST_F(InAShell, ProgressShowsWholePartsOnANarrowTerminal) {
 
   const std::string redraw = "\r\x1b[K";
   const std::regex part(
-      R"(epoch \d+/40( \+\d?\d %)?|[a-z ]+ \d[\d.e+-]*|workers \d/4|.+ left|compute \d+ % comm \d+ %)");
+      R"(epoch \d+/40( \+\d?\d %)?|[a-z ]+ \d[\d.e+-]*|workers \d/4|.+ left|\$\d[\d.e+-]*|compute \d+ % comm \d+ %)");
   std::size_t frames = 0;
   for (std::size_t at = shown.find(redraw); at != std::string::npos; ++frames) {
     at += redraw.size();
@@ -230,6 +231,8 @@ TEST_F(InAShell, ProgressShowsWholePartsOnANarrowTerminal) {
     at = end;
   }
   EXPECT_GT(frames, 1U) << shown;
+  EXPECT_THAT(shown, testing::AllOf(HasSubstr(" left  $"), HasSubstr("  loss ")))
+      << "what matters most is shown";
 }
 
 TEST_F(InAShell, UnknownOptionsAreHintedAtByTheirNamesNotTheirDashes) {

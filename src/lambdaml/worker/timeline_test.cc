@@ -125,5 +125,39 @@ TEST(StoreTimes, TellWaitingFromReceivingAndSending) {
   EXPECT_GE(times->seconds().waiting - before, 0.04);
 }
 
+/// What recording adds to a round of eight requests, beside the same requests without it, in turns.
+/// docs/performance.md has the figure of an idle machine; the limit here has room for a loaded one.
+TEST(WorkerTimelineCost, IsAMicrosecondOrSoPerRound) {
+  constexpr int kRounds = 20'000, kTurns = 9, kRequests = 4;
+  const std::shared_ptr<storage::Storage> plain = storage::open("memory://timeline-cost");
+  const auto times = std::make_shared<storage::Times>();
+  const std::shared_ptr<storage::Storage> timed = storage::with_times(plain, times);
+  const std::string message(232, 'x');
+  const auto requests = [&](storage::Storage& store) {
+    for (int i = 0; i < kRequests; ++i) {
+      store.save("message", as_bytes(message));
+      store.load("message");
+    }
+  };
+  double without_s = 1e9, with_s = 1e9;
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const Stopwatch clock;
+    for (int round = 0; round < kRounds; ++round) requests(*plain);
+    without_s = std::min(without_s, clock.seconds());
+    Timeline timeline(times, 0, 0);
+    timeline.loaded(0);
+    const Stopwatch recorded;
+    for (int round = 0; round < kRounds; ++round) {
+      requests(*timed);
+      timeline.merged(0);
+    }
+    with_s = std::min(with_s, recorded.seconds());
+  }
+  const double us = (with_s - without_s) / kRounds * 1e6;
+  std::printf("recording a round of %d requests takes %.2f us\n", 2 * kRequests, us);
+  RecordProperty("microseconds", std::to_string(us));
+  EXPECT_LT(us, 20);
+}
+
 }  // namespace
 }  // namespace lambdaml::worker

@@ -1,0 +1,199 @@
+// Opens the pages of `lambdaml dashboard` in Chromium beside jobs that run, and checks what only a browser can tell.
+//
+// node dashboard.mjs LAMBDAML FOLDER MADE   FOLDER gets the jobs and FOLDER/shots the screenshots; MADE has the runs of
+//                                           make_runs.py
+//
+// Fails if the page prints an error, asks anyone but its server, first paints after more than 1 s, answers a click after
+// more than 100 ms, does not grow while its job does, does not come back after the server was started again, keeps a
+// seventh or twentieth page waiting, or does not stop and resume a job. Times are the best of several; PATIENCE
+// multiplies their limits, for a loaded machine.
+import {spawn, spawnSync} from "node:child_process";
+import {createRequire} from "node:module";
+import {cpSync, mkdirSync, rmSync, writeFileSync} from "node:fs";
+import {resolve} from "node:path";
+
+const require = createRequire(new URL("../../build/npm/", import.meta.url));
+const {chromium} = require("playwright-core");
+const [lambdaml, folder, made] = process.argv.slice(2).map((path) => resolve(path));
+const patience = Number(process.env.PATIENCE || 1);
+const wait_ms = 60000 * patience;
+let failures = 0;
+
+function check(what, fine, seen = "") {
+  if (fine) return;
+  ++failures;
+  console.error(`dashboard: ${what}${seen === "" ? "" : `: ${seen}`}`);
+}
+
+function run(...words) {
+  const result = spawnSync(lambdaml, words, {cwd: folder, encoding: "utf8"});
+  if (result.status !== 0) throw new Error(`lambdaml ${words.join(" ")}: ${result.stderr}`);
+  return result.stdout;
+}
+
+function begin(...words) { return spawn(lambdaml, words, {cwd: folder, stdio: ["ignore", "pipe", "inherit"]}); }
+
+const servers = new Set();
+function serve(...words) {
+  const server = begin("dashboard", ...words);
+  servers.add(server);
+  return new Promise((done, failed) => {
+    let text = "";
+    server.stdout.on("data", (data) => {
+      text += data;
+      const found = text.match(/listening on (http:\S+)/);
+      if (found) done({server, url: found[1], port: new URL(found[1]).port});
+    });
+    server.on("exit", (code) => { servers.delete(server); failed(new Error(`the server ended with ${code}`)); });
+  });
+}
+function end(server) { return new Promise((done) => { server.on("exit", done); server.kill("SIGTERM"); }); }
+
+async function open(context, url) {
+  const tab = await context.newPage();
+  tab.problems = [];
+  tab.on("console", (message) => { if (["error", "warning"].includes(message.type()) && !/ERR_CONNECTION|Failed to load resource|ERR_INCOMPLETE/.test(message.text())) tab.problems.push(message.text()); });
+  tab.on("pageerror", (error) => tab.problems.push(error.message));
+  tab.on("dialog", (dialog) => { tab.problems.push("a dialog: " + dialog.message()); dialog.dismiss(); });
+  tab.on("request", (request) => { if (new URL(request.url()).origin !== new URL(url).origin && !/^(data|blob):/.test(request.url())) tab.problems.push("a request: " + request.url()); });
+  await tab.goto(url);
+  return tab;
+}
+
+const wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+const epochs = "detail.item ? detail.item.curves.epoch.length : 0";
+const state = (tab, text) => tab.waitForFunction((wanted) => dashboard.state.textContent === wanted, text, {timeout: wait_ms});
+
+async function grows(tab, what) {
+  const before = await tab.evaluate(epochs);
+  await tab.waitForFunction((n) => detail.item && detail.item.curves.epoch.length > n, before, {timeout: wait_ms})
+      .catch(() => check(`${what}: the curves do not grow from`, false, before));
+}
+
+async function best(tab, action) {
+  let ms = Infinity;
+  for (let i = 0; i < 8 && ms > 60; ++i) {
+    await tab.waitForTimeout(50);
+    ms = Math.min(ms, await tab.evaluate(`(async () => { const begin = performance.now(); ${action};
+        await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0))); return performance.now() - begin; })()`));
+  }
+  return ms;
+}
+
+async function main(browser) {
+  const jobs_folder = folder + "/runs";
+  run("data", "synth", "higgs", "--rows", "20000", "-o", "train.libsvm");
+  run("train", "-q", "--data", "train.libsvm", "--workers", "2", "--output", "runs/finished");
+  for (const name of ["hostile", "long", "search"]) cpSync(`${made}/${name}`, `${jobs_folder}/${name}`, {recursive: true});
+  const job = begin("train", "-q", "--data", "train.libsvm", "--workers", "4", "--optim", "grad_avg", "--lr", "0.01", "--epochs", "1000000",
+                    "--checkpoint-every", "100", "--output", "runs/running");
+  let {server, url, port} = await serve();
+  const context = await browser.newContext({viewport: {width: 1280, height: 900}, colorScheme: "light"});
+  const tab = await open(context, url);
+  await state(tab, "live");
+  await tab.getByRole("link", {name: "running"}).click({timeout: wait_ms});
+  await tab.waitForSelector("#learning figure canvas", {timeout: wait_ms});
+  for (let i = 0; i < 3; ++i) await grows(tab, "a running job");
+  await tab.waitForSelector("#log .log", {timeout: wait_ms});
+  await tab.waitForFunction(() => logs.lines.textContent.length > 0 || logs.about.textContent.length > 0, null, {timeout: wait_ms});
+  check("the first job in the table is not the one that runs", (await tab.textContent(".jobs tbody tr:first-child")).includes("running"));
+  check("it is wider than the window by", await tab.evaluate(wide) <= 0, await tab.evaluate(wide));
+  await tab.screenshot({path: `${folder}/shots/dashboard-light.png`});
+
+  const times = {
+    filter: await best(tab, `(() => { const f = document.querySelector("#jobs input"); f.value = f.value ? "" : "run"; f.dispatchEvent(new Event("input")); })()`),
+    dollars: await best(tab, `[...document.querySelectorAll("#learning button")].find((b) => b.textContent === "dollars" || b.textContent === "time").click()`),
+  };
+  await tab.evaluate(`(() => { const f = document.querySelector("#jobs input"); f.value = ""; f.dispatchEvent(new Event("input")); })()`);
+  for (const [what, ms] of Object.entries(times)) check(`${what}: milliseconds until it shows`, ms <= 100 * patience, ms.toFixed(0));
+
+  await tab.fill("#log input", "no line has this");
+  await tab.waitForFunction(() => logs.about.textContent === "No line contains this.", null, {timeout: wait_ms});
+  await tab.fill("#log input", "");
+
+  // More pages than a browser opens connections to one server.
+  const others = [];
+  for (let i = 0; i < 19; ++i) others.push(await open(context, url));
+  for (const other of others) await state(other, "live").catch(() => check("a page of twenty stays without events", false));
+  for (const other of others) await other.waitForSelector(".jobs tbody tr", {timeout: wait_ms});
+  for (const other of others) { check("problems", other.problems.length === 0, other.problems.join("; ")); await other.close(); }
+
+  // Texts of others stay texts.
+  await tab.getByRole("link", {name: "hostile"}).click();
+  await tab.waitForFunction(() => detail.item && detail.item.place.endsWith("hostile"), null, {timeout: wait_ms});
+  await tab.getByRole("link", {name: "search", exact: true}).click();
+  await tab.waitForFunction(() => detail.item && detail.item.kind === "search" && document.querySelector("#trials"), null, {timeout: wait_ms});
+  await tab.goBack();
+  await tab.goBack();
+  await tab.waitForFunction(() => detail.item && detail.item.place.endsWith("running"), null, {timeout: wait_ms})
+      .catch(() => check("going back does not lead to the job before", false));
+  await tab.waitForSelector("#learning figure canvas", {timeout: wait_ms});
+
+  // The page outlives the server.
+  await end(server);
+  await tab.waitForFunction(() => dashboard.state.textContent !== "live", null, {timeout: wait_ms});
+  ({server, url, port} = await serve("--port", port));
+  await state(tab, "live").catch(() => check("the page does not connect again", false));
+  await grows(tab, "after the server was started again");
+
+  await tab.setViewportSize({width: 390, height: 800});
+  await tab.waitForTimeout(400);
+  check("it is wider than a telephone by", await tab.evaluate(wide) <= 0, await tab.evaluate(wide));
+  await tab.setViewportSize({width: 1280, height: 900});
+  await tab.evaluate("document.getElementById('theme').click()");
+  await tab.waitForTimeout(300);
+  await tab.screenshot({path: `${folder}/shots/dashboard-dark.png`, fullPage: true});
+
+  const of_state = (wanted) => tab.waitForFunction((name) => detail.row().state === name, wanted, {timeout: wait_ms})
+      .catch(async () => check(`the job does not become ${wanted}`, false, await tab.evaluate("JSON.stringify(detail.row())")));
+  await tab.getByRole("button", {name: "stop"}).click();
+  await of_state("stopped");
+  await tab.getByRole("button", {name: "resume"}).click({timeout: wait_ms});
+  await of_state("running");
+  await grows(tab, "after it was resumed");
+  check("problems", tab.problems.length === 0, tab.problems.join("; "));
+  await tab.close();
+  run("stop", "runs/running");
+  job.kill("SIGTERM");
+
+  let paint = Infinity;
+  for (let i = 0; i < 6 && paint > 700; ++i) {
+    const fresh = await open(context, url);
+    await fresh.waitForTimeout(300);
+    paint = Math.min(paint, await fresh.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Infinity"));
+    await fresh.close();
+  }
+  check("milliseconds until the first paint", paint <= 1000 * patience, paint.toFixed(0));
+  await end(server);
+
+  // Whoever has the token.
+  writeFileSync(`${folder}/token`, "sesame\n");
+  const guarded = await serve("--token", "token");
+  const guest = await open(await browser.newContext(), guarded.url);
+  for (const [guess, heading] of [["wrong", "This is not the server's token."], ["sesame", null]]) {
+    await guest.fill("#token", guess);
+    await guest.click("button");
+    if (heading) check("a wrong token is not refused", (await guest.textContent("[role=alert]")) === heading);
+  }
+  await state(guest, "live").catch(() => check("the token does not open the page", false));
+  await guest.getByRole("link", {name: "finished"}).click({timeout: wait_ms});
+  await guest.waitForSelector("#learning figure canvas", {timeout: wait_ms});
+  const answer = await fetch(guarded.url + "/../../../etc/passwd");
+  check("what is asked without a token is answered with", answer.status === 401, answer.status);
+  await end(guarded.server);
+  console.log(`dashboard: first paint ${paint.toFixed(0)} ms; ` + Object.entries(times).map(([what, ms]) => `${what} ${ms.toFixed(0)} ms`).join(", "));
+}
+
+rmSync(folder, {recursive: true, force: true});
+mkdirSync(folder + "/shots", {recursive: true});
+const browser = await chromium.launch({executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"]});
+try {
+  await main(browser);
+} catch (error) {
+  check("it was not checked to its end", false, error.stack);
+} finally {
+  await browser.close();
+  for (const server of servers) server.kill("SIGKILL");
+  spawnSync(lambdaml, ["stop", "runs/running"], {cwd: folder});
+}
+process.exit(failures > 0 ? 1 : 0);
