@@ -244,7 +244,8 @@ class WatchedSearch : public Watched {
                      {"name", name_of(place_.where)},
                      {"place", folder_.empty() ? Uri::parse(place_.where).display()
                                                : utf8_path(folder_.string())},
-                     {"state", "unknown"}};
+                     {"state", "unknown"},
+                     {"actions", ordered_json::array()}};
     try {
       fill(row);
     } catch (const Error& error) {
