@@ -24,6 +24,9 @@ std::optional<Place::Kind> kind_of(const fs::path& folder) {
   if (fs::exists(folder / kRunFile, error) || fs::exists(folder / control::record::kJob, error))
     return Place::Kind::run;
   if (fs::exists(folder / kSearchFile, error)) return Place::Kind::search;
+  // What is left of a damaged run is shown, as in reports.
+  for (const char* name : {control::record::kMetrics, control::record::kSummary})
+    if (fs::exists(folder / name, error)) return Place::Kind::run;
   return {};
 }
 
