@@ -9,6 +9,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/programs/own_file.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/deploy/package.h"
 
 namespace lambdaml::cli {
@@ -20,6 +21,7 @@ struct PackageArguments {
   std::string output;
   std::string worker;
   std::string with;
+  bool oci = false;
 
   fs::path worker_path() const {
     return worker.empty() ? own_file("lambdaml-worker") : fs::path(worker);
@@ -39,6 +41,31 @@ void make_container(const PackageArguments& arguments, const Globals& globals) {
                          static_cast<double>(bytes) / 1e6, output));
 }
 
+deploy::PackageOptions options_of(const PackageArguments& arguments) {
+  deploy::PackageOptions options;
+  options.worker = arguments.worker_path();
+  options.bootstrap = own_file("lambdaml-bootstrap");
+  if (fs::exists(own_file("stand-ins"))) options.stand_ins = own_file("stand-ins");
+  options.output = arguments.output;
+  if (arguments.output.empty()) options.output = arguments.oci ? "lambdaml-image" : "lambdaml.zip";
+  options.version = LAMBDAML_VERSION;
+  return options;
+}
+
+void make_image(const PackageArguments& arguments, const Globals& globals) {
+  const deploy::PackageOptions options = options_of(arguments);
+  const deploy::Package package = deploy::make_image(options);
+  const std::string path = options.output.string();
+  if (globals.json)
+    return print_json(json_text(nlohmann::ordered_json{{"path", utf8_path(path)},
+                                                       {"architecture", package.architecture},
+                                                       {"bytes", package.zip_bytes}}));
+  print_line(
+      fmt::format("{0}: {1}, {2:.1f} MB; push it with: skopeo copy oci:{0}:latest "
+                  "docker://REGISTRY/NAME:TAG",
+                  path, package.architecture, static_cast<double>(package.zip_bytes) / 1e6));
+}
+
 }  // namespace
 
 void add_package_command(CLI::App& app, Globals& globals) {
@@ -46,20 +73,21 @@ void add_package_command(CLI::App& app, Globals& globals) {
       add_command(app, globals, "package", "make the zip that functions are deployed from");
   const auto arguments = std::make_shared<PackageArguments>();
   command->add_option("-o,--output", arguments->output,
-                      "the zip, or the container's folder; default: lambdaml.zip, lambdaml-torch");
+                      "the zip, or the container's folder; default: lambdaml.zip, lambdaml-torch, "
+                      "lambdaml-image");
   command->add_option("--worker", arguments->worker,
                       "another function executable than the lambdaml-worker of this build");
   command->add_option("--with", arguments->with, "torch: a container for the deep models");
+  command->add_flag("--oci", arguments->oci,
+                    "a container image instead of a zip: a folder in the OCI image layout");
   command->callback([arguments, &globals] {
+    if (arguments->oci && !arguments->with.empty())
+      fail(Code::invalid_argument, "package: --oci is without --with");
+    if (arguments->oci) return make_image(*arguments, globals);
     if (arguments->with == "torch") return make_container(*arguments, globals);
     if (!arguments->with.empty())
       fail(Code::invalid_argument, "package --with {}: the only choice is torch", arguments->with);
-    deploy::PackageOptions options;
-    options.worker = arguments->worker_path();
-    options.bootstrap = own_file("lambdaml-bootstrap");
-    if (fs::exists(own_file("stand-ins"))) options.stand_ins = own_file("stand-ins");
-    options.output = arguments->output.empty() ? "lambdaml.zip" : arguments->output;
-    options.version = LAMBDAML_VERSION;
+    const deploy::PackageOptions options = options_of(*arguments);
     const deploy::Package package = deploy::make_package(options);
     const bool direct = package.zip_bytes <= deploy::kDirectZipBytes;
     if (globals.json)

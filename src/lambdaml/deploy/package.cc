@@ -15,6 +15,7 @@
 #include "lambdaml/base/sonames.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/deploy/elf.h"
+#include "lambdaml/deploy/oci_image.h"
 #include "lambdaml/deploy/zip_archive.h"
 
 namespace lambdaml::deploy {
@@ -98,9 +99,17 @@ void require_place(const fs::path& output) {
 
 }  // namespace
 
-Package make_package(const PackageOptions& options) {
-  require_place(options.output);
+namespace {
+
+/// The files of a function, with what a user wants to know of them.
+struct Files {
   ZipEntries entries;
+  Package package;
+};
+
+Files collect(const PackageOptions& options) {
+  Files files;
+  ZipEntries& entries = files.entries;
   entries["bin/lambdaml-worker"] = {content_of(options.worker), true};
   entries["bootstrap"] = {content_of(options.bootstrap), true};
   const Elf worker = read_elf(entries["bin/lambdaml-worker"].content, options.worker.string());
@@ -110,7 +119,7 @@ Package make_package(const PackageOptions& options) {
          "packaging {}: it is for {}, and the bootstrap of this build for {}",
          options.worker.string(), worker.architecture, bootstrap.architecture);
 
-  Package package;
+  Package& package = files.package;
   package.architecture = worker.architecture;
   if (!worker.loader.empty()) {
     entries["lib/loader"] = {content_of(worker.loader), true};
@@ -142,11 +151,32 @@ Package make_package(const PackageOptions& options) {
       "\n";
   entries["lambdaml.json"] = {Buffer(as_bytes(about)), false};
   package.unzipped_bytes += about.size();
+  return files;
+}
+
+}  // namespace
+
+Package make_package(const PackageOptions& options) {
+  require_place(options.output);
+  auto [entries, package] = collect(options);
   if (package.unzipped_bytes > kUnzippedBytes)
     fail(Code::resource_exhausted,
          "packaging {}: {} MB unzipped, and Lambda takes 250 MB; use a container image instead",
          options.worker.string(), package.unzipped_bytes >> 20);
   package.zip_bytes = write_zip(options.output, entries);
+  return package;
+}
+
+Package make_image(const PackageOptions& options) {
+  auto [entries, package] = collect(options);
+  const bool arm = package.architecture == "arm64";
+  package.zip_bytes = write_oci_image(options.output, entries,
+                                      {.architecture = arm ? "arm64" : "amd64",
+                                       .folder = "/var/task",
+                                       .entrypoint = {"/var/task/bootstrap"},
+                                       .command = {"worker"},
+                                       .environment = {"LAMBDA_TASK_ROOT=/var/task"},
+                                       .version = options.version});
   return package;
 }
 

@@ -12,7 +12,7 @@ struct PackageOptions {
   std::filesystem::path bootstrap;  ///< the static program that starts it
   /// Files that replace the worker's libraries of the same names; may be missing.
   std::filesystem::path stand_ins;
-  std::filesystem::path output;  ///< the zip; replaced when it exists
+  std::filesystem::path output;  ///< the zip; replaced when it exists; or the image's folder
   std::string version;
 };
 
@@ -35,6 +35,11 @@ inline constexpr std::uint64_t kUnzippedBytes = 250ULL << 20;
 /// worker is for another architecture than this machine), resource_exhausted (beyond Lambda's limit
 /// of 250 MB unzipped; nothing is written).
 Package make_package(const PackageOptions& options);
+
+/// Creates a container image of the same files, without container software: a folder in the OCI
+/// image layout (oci_image.h). Its entry point is `bootstrap`, its command the handler `worker`.
+/// `zip_bytes` is the size of the image. Throws what make_package() throws, without its limits.
+Package make_image(const PackageOptions& options);
 
 struct ContainerOptions {
   std::filesystem::path worker;   ///< the function executable
