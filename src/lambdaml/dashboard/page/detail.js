@@ -42,9 +42,8 @@ const detail = {
   // Tiles of numbers that change while a job runs.
   tiles() {
     const row = detail.row(), item = detail.item;
-    const infos = Object.fromEntries((item.metrics || []).map((info) => [info.name, info]));
-    const list = Object.entries(row.metrics || {}).filter(([name, value]) => infos[name] && typeof value === "number")
-        .map(([name, value]) => tile(format.words(name), format.metric(value, infos[name])));
+    const list = (item.metrics || []).filter((info) => typeof (row.metrics || {})[info.name] === "number")
+        .map((info) => tile(format.words(info.name), format.metric(row.metrics[info.name], info)));
     if (row.epochs) list.push(tile("epochs", `${format.number(row.metrics_epoch || 0)} of ${format.number(row.epochs)}`,
         row.rounds && row.epoch > (row.metrics_epoch || 0) ? `round ${row.round} of ${row.rounds} in epoch ${row.epoch}` : ""));
     if (row.started !== undefined) list.push(tile("workers", `${row.started - row.finished} running`, `${row.started} of ${row.workers} have begun, ${row.finished} have finished`));
