@@ -69,7 +69,7 @@ HttpReply reply_with(int status, const char* type, std::string body) {
           {{"Content-Type", type},
            {"Cache-Control", "no-store"},
            {"X-Content-Type-Options", "nosniff"},
-           {"Referrer-Policy", "no-referrer"},
+           {"Referrer-Policy", "same-origin"},
            {"Cross-Origin-Resource-Policy", "same-origin"}}};
 }
 
