@@ -137,8 +137,8 @@ async function main(browser) {
   await grows(tab, "after the server was started again");
 
   await tab.setViewportSize({width: 390, height: 800});
-  await tab.waitForTimeout(400);
-  check("it is wider than a telephone by", await tab.evaluate(wide) <= 0, await tab.evaluate(wide));
+  await tab.waitForFunction(`${wide} <= 0`, null, {timeout: wait_ms})
+      .catch(async () => check("it is wider than a telephone by", false, await tab.evaluate(wide)));
   await tab.setViewportSize({width: 1280, height: 900});
   await tab.evaluate("document.getElementById('theme').click()");
   await tab.waitForTimeout(300);
