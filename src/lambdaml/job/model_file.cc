@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -13,6 +15,7 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
+#include "lambdaml/model/frozen.h"
 #include "lambdaml/model/network.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/tensor/safetensors.h"
@@ -118,6 +121,8 @@ Buffer model_to_bytes(const std::string& name, const model::Shape& shape, const 
   // file, byte for byte, over every channel and platform.
   nlohmann::json kept = to_json(options.without_passwords(), Values::deciding);
   for (const char* by_whom : {"threads", "sync_mode", "workers"}) kept.erase(by_whom);
+  // The file has all tensors, and nothing of it is kept as it is by those who use it.
+  kept.erase(model::freeze_option().name);
   for (const model::Plugin& plugin : model::registry().entries())
     if (!plugin.file_option.empty()) kept.erase(plugin.file_option);
   writer.set_metadata("format", kModelFormat);
@@ -184,6 +189,33 @@ TrainedModel model_from_bytes(const std::shared_ptr<const Buffer>& bytes, const 
     out.parameters.insert(out.parameters.end(), values.begin(), values.end());
   }
   return out;
+}
+
+std::vector<float> parameters_for(const model::Model& model, const TrainedModel& from,
+                                  const std::string& what) {
+  std::map<std::string, std::pair<std::span<const float>, std::vector<std::size_t>>> found;
+  std::size_t at = 0;
+  for (const model::Model::Piece& piece : from.model->pieces()) {
+    const std::size_t size = model::elements(piece);
+    found[piece.name] = {std::span(from.parameters).subspan(at, size), piece.shape};
+    at += size;
+  }
+  std::vector<float> parameters;
+  for (const model::Model::Piece& piece : model.pieces()) {
+    const auto tensor = found.find(piece.name);
+    if (tensor == found.end())
+      fail(Code::invalid_argument,
+           "init: {} does not have the tensors of the job's model: it has no '{}'", what,
+           piece.name);
+    const auto& [values, shape] = tensor->second;
+    if (shape != piece.shape)
+      fail(Code::invalid_argument,
+           "init: the tensor '{}' of {} has the shape [{}], and that of the job's model [{}]: give "
+           "the options with which it was trained",
+           piece.name, what, fmt::join(shape, ", "), fmt::join(piece.shape, ", "));
+    parameters.insert(parameters.end(), values.begin(), values.end());
+  }
+  return parameters;
 }
 
 ModelFile find_model(const std::string& text) {

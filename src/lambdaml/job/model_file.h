@@ -35,6 +35,11 @@ void require_whole_model(const std::shared_ptr<const Buffer>& bytes, const std::
 /// Checks everything; `what` names the file in errors. Throws data_corrupt.
 TrainedModel model_from_bytes(const std::shared_ptr<const Buffer>& bytes, const std::string& what);
 
+/// The parameters of `from` as a model of the same tensors has them: in its order, without those
+/// that it keeps (--freeze). Throws invalid_argument if a tensor is missing or of another shape.
+std::vector<float> parameters_for(const model::Model& model, const TrainedModel& from,
+                                  const std::string& what);
+
 /// A model file, not checked, and where it was found.
 struct ModelFile {
   std::string what;  ///< names it in messages

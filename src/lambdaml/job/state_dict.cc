@@ -8,6 +8,8 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/job/model_file.h"
+#include "lambdaml/job/options.h"
+#include "lambdaml/model/frozen.h"
 #include "lambdaml/model/network.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/tensor/safetensors.h"
@@ -28,7 +30,15 @@ Buffer model_from_state_dict(const std::shared_ptr<const Buffer>& bytes, const s
                              const std::string& name, const model::Shape& shape,
                              const Options& options) {
   const tensor::SafetensorsFile file(bytes, what);
-  const std::unique_ptr<model::Model> model = model::registry().get(name).make(shape, options);
+  const model::Plugin& plugin = model::registry().get(name);
+  // The file depends only on what the model is, not on how long it is trained, and what a job keeps
+  // as it is comes from it too.
+  Options of_model = job_options();
+  of_model.set("model", Option::Value(name), "");
+  for (const Option& option : plugin.options)
+    if (option.name != model::freeze_option().name)
+      of_model.set(option.name, options.value(option.name), "");
+  const std::unique_ptr<model::Model> model = plugin.make(shape, of_model);
   const std::vector<model::Model::Piece> pieces = model->pieces();
   std::vector<float> parameters;
   for (const model::Model::Piece& piece : pieces) {
@@ -55,7 +65,7 @@ Buffer model_from_state_dict(const std::shared_ptr<const Buffer>& bytes, const s
       fail(Code::invalid_argument, "{}: the state_dict of another model: it has '{}', {} has not",
            what, tensor.name, name);
   }
-  return model_to_bytes(name, shape, options, *model, parameters);
+  return model_to_bytes(name, shape, of_model, *model, parameters);
 }
 
 }  // namespace lambdaml::job

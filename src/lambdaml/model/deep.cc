@@ -12,6 +12,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/data/pixels/images.h"
+#include "lambdaml/model/frozen.h"
 
 namespace lambdaml::model {
 namespace {
@@ -21,9 +22,6 @@ constexpr std::size_t kBlock = 256;
 
 /// Memory besides activations and vectors: the libraries, their threads, workspaces. Measured.
 constexpr std::uint64_t kBaseBytes = 300ULL << 20;
-/// Vectors of the parameters' length: parameters, update, velocity, residual, and copies in the
-/// layout that kernels use.
-constexpr std::uint64_t kVectors = 6;
 
 /// The addresses of the batch's numbers, which identify it.
 const void* place(const tensor::MatrixView& view) {
@@ -69,6 +67,11 @@ std::vector<Option> deep_options() {
            .default_value = false,
            .help = "normalize by the model's statistics in training too, and keep them as they are "
                    "(deep models)"},
+          freeze_option(),
+          {.name = "sync_batch_norm",
+           .default_value = false,
+           .help = "normalize batches by the statistics of all workers' rows, merged in each layer "
+                   "of each step (built-in networks)"},
           data::normalize_option()};
 }
 
@@ -77,7 +80,8 @@ EngineSettings engine_settings(const Options& options) {
       .threads = static_cast<std::size_t>(std::max<std::int64_t>(options.integer("threads"), 1)),
       .bf16 = options.text("precision") == "bf16",
       .frozen_statistics = options.flag("freeze_batch_norm"),
-      .label_smoothing = options.real("label_smoothing")};
+      .label_smoothing = options.real("label_smoothing"),
+      .freeze = options.text("freeze")};
 }
 
 DeepModel::DeepModel(DeepParts parts, DeepRows rows, const Shape& shape, const Options& options)
@@ -87,7 +91,8 @@ DeepModel::DeepModel(DeepParts parts, DeepRows rows, const Shape& shape, const O
       learned_(elements(parts_.learned)),
       statistics_(elements(parts_.statistics)),
       normalization_(0),
-      bytes_per_activation_(options.text("precision") == "bf16" ? 0.75 : 1.3) {
+      merges_(options.flag("sync_batch_norm") && !options.flag("freeze_batch_norm") &&
+              statistics_ > 0) {
   rows_.set_normalization(options.text("normalize"));
   normalization_ = elements(rows_.normalization_pieces());
   if (!parts_.output) return;
@@ -144,6 +149,16 @@ void DeepModel::initialize(const Start& start, std::span<float> parameters) {
   std::ranges::copy(rows_.normalization_from(sums), parameters.last(normalization_).begin());
 }
 
+void DeepModel::join(comm::Communicator& communicator) {
+  if (!merges_ || communicator.workers() == 1) return;
+  merge_ = [&communicator](std::span<double> numbers) {
+    const std::size_t merged = communicator.merge({{}, numbers}, comm::Meaning::state);
+    if (merged != communicator.workers())
+      fail(Code::internal, "batch normalization got {} of {} workers' sums", merged,
+           communicator.workers());
+  };
+}
+
 void DeepModel::use_normalization(std::span<const float> parameters) {
   if (normalization_ == 0) return;
   if (preparing_.valid()) preparing_.wait();
@@ -168,9 +183,10 @@ Totals DeepModel::accumulate(const Batch& batch, std::span<const float> paramete
     is_prepared_ = true;
   }
   next_.reset();
-  if (batch.rows() == 0) return {};
-  return engine().train(present_.pass(batch.draws.of(0).next()), of_network(parameters),
-                        of_network(sums));
+  if (batch.rows() == 0 && !merge_) return {};
+  Pass pass = present_.pass(batch.draws.of(0).next());
+  if (merge_) pass.merge = &merge_;
+  return engine().train(pass, of_network(parameters), of_network(sums));
 }
 
 void DeepModel::for_blocks(const Batch& batch,
@@ -238,10 +254,8 @@ Model::Prediction DeepModel::predict(const Batch& batch, std::span<const float> 
 }
 
 std::uint64_t DeepModel::training_bytes(std::size_t batch_rows) const {
-  const double activations = static_cast<double>(parts_.activation_bytes) *
-                             static_cast<double>(batch_rows) * bytes_per_activation_;
-  return kBaseBytes + parameter_count() * sizeof(float) * kVectors +
-         static_cast<std::uint64_t>(activations);
+  const double activations = parts_.activation_bytes * static_cast<double>(batch_rows);
+  return kBaseBytes + parts_.engine_bytes + static_cast<std::uint64_t>(activations);
 }
 
 std::vector<Model::Piece> DeepModel::pieces() const {

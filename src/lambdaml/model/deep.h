@@ -23,13 +23,15 @@ struct DeepParts {
   std::vector<Model::Piece> learned;
   std::vector<Model::Piece> statistics;
   std::optional<std::vector<std::size_t>> output;  ///< as LoadedNetwork::output
-  std::uint64_t activation_bytes = 0;              ///< per row, kept for the backward pass
+  double activation_bytes = 0;                     ///< per row, that a training pass has at once
+  std::uint64_t engine_bytes = 0;                  ///< besides, whatever the batch
   Loss loss = Loss::cross_entropy;
   std::optional<std::int64_t> ignored_target = {};
   std::function<std::unique_ptr<Engine>()> start;
 };
 
-/// Options of all deep models: label_smoothing, precision, augment, freeze_batch_norm, normalize.
+/// Options of all deep models: label_smoothing, precision, augment, freeze_batch_norm, freeze,
+/// sync_batch_norm, normalize.
 std::vector<Option> deep_options();
 EngineSettings engine_settings(const Options& options);
 
@@ -37,7 +39,7 @@ EngineSettings engine_settings(const Options& options);
 /// batch normalization and, with `--normalize auto`, of the images' channels; weights of several
 /// dimensions are regularized, biases and scales are not. The training loss includes label
 /// smoothing, the evaluated one does not. A second thread prepares the next batch during training
-/// on the present one.
+/// on the present one. With `--sync-batch-norm` accumulate() merges: twice for each normalization.
 ///
 /// What it predicts: classes, where the output is a logit for each label of the data
 /// (cross-entropy) or the margin between two of them (bce_with_logits); otherwise the numbers of
@@ -50,6 +52,8 @@ class DeepModel final : public GradientModel {
 
   std::size_t parameter_count() const override { return learned_ + statistics_ + normalization_; }
   std::size_t learned() const override { return learned_; }
+  bool merges() const override { return merges_; }
+  void join(comm::Communicator& communicator) override;
   void initialize(const Start& start, std::span<float> parameters) override;
   Totals accumulate(const Batch& batch, std::span<const float> parameters,
                     std::span<float> sums) override;
@@ -96,7 +100,8 @@ class DeepModel final : public GradientModel {
   std::size_t normalization_;
   std::size_t outputs_ = 0;  ///< numbers of a row
   Kind kind_ = Kind::numbers;
-  double bytes_per_activation_;
+  bool merges_;
+  MergeNumbers merge_;  ///< of join(); empty: there is nobody to merge with
   std::unique_ptr<Engine> engine_;
   DeepBatch present_;
   DeepBatch coming_;

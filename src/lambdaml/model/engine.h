@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -33,6 +34,9 @@ struct EngineSettings {
   bool bf16 = false;               ///< convolutions in bfloat16; parameters and sums stay float32
   bool frozen_statistics = false;  ///< batch normalization uses the statistics in training too
   double label_smoothing = 0;
+  /// What stays as it is, as for frozen_of(). A network of this program computes no gradient for it
+  /// and normalizes by its statistics; of a network from a file it is not among the pieces.
+  std::string freeze = {};
   Loss loss = Loss::cross_entropy;
   /// Cross-entropy: a class number that stands for no target (padding).
   std::optional<std::int64_t> ignored_target = {};
@@ -47,6 +51,9 @@ struct Input {
   bool pixel_by_pixel = false;
 };
 
+/// Adds up numbers over all workers, in place. All call it in the same order with as many numbers.
+using MergeNumbers = std::function<void(std::span<double>)>;
+
 /// The rows of one pass through a network. A view.
 struct Pass {
   std::size_t rows = 0;
@@ -57,6 +64,9 @@ struct Pass {
   const data::Tensor* target = nullptr;
   std::span<const float> weights = {};  ///< factors of the rows' losses; empty: 1
   std::uint64_t seed = 0;               ///< of random layers
+  /// Only for train(): batch normalization is by the rows of all workers' passes, of which this one
+  /// may have none. Null: by those of this pass.
+  const MergeNumbers* merge = nullptr;
 };
 
 /// One network, ready to run. Used by one thread. Parameters and sums are the caller's contiguous
@@ -73,7 +83,8 @@ class Engine {
   virtual void initialize(std::uint64_t seed, std::span<float> parameters) = 0;
 
   /// One forward and backward pass in training mode. Adds the gradient sums, and rows · change of
-  /// the statistics, to `sums`. Totals::correct is computed from the output of this pass.
+  /// the statistics, to `sums`. Totals::correct is computed from the output of this pass. Throws
+  /// invalid_argument for Pass::merge if the engine cannot normalize over workers.
   virtual Totals train(const Pass& pass, std::span<const float> parameters,
                        std::span<float> sums) = 0;
 
@@ -116,7 +127,7 @@ struct ScriptShape {
 
 /// The library's entry points. They throw only lambdaml::Error.
 struct EngineLibrary {
-  static constexpr int kVersion = 2;
+  static constexpr int kVersion = 3;
   int version = kVersion;
   std::unique_ptr<Engine> (*network)(const Network& network, const EngineSettings& settings);
   /// Reads a TorchScript file and runs it once on zeros of the shapes that it will get; `what`

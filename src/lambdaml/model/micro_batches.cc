@@ -28,6 +28,10 @@ std::unique_ptr<Model> in_micro_batches(std::unique_ptr<Model> model, std::size_
   if (gradients == nullptr)
     fail(Code::invalid_argument,
          "micro_batch: only models with a gradient compute batches in parts; leave it out");
+  if (gradients->merges())
+    fail(Code::invalid_argument,
+         "micro_batch: with sync_batch_norm each batch is normalized whole, and workers would have "
+         "different numbers of slices; leave one of both out");
   model.release();
   return std::make_unique<MicroBatches>(std::unique_ptr<GradientModel>(gradients), rows);
 }

@@ -198,7 +198,7 @@ class Model {
   virtual void scale(const data::Scaling& scaling, std::span<float> parameters) const;
 
   /// The approximate memory in bytes that a worker needs to train on batches of that many rows,
-  /// besides its data; 0 if negligible.
+  /// besides its data and the optimizer's vectors; 0 if negligible.
   virtual std::uint64_t training_bytes(std::size_t batch_rows) const {
     (void)batch_rows;
     return 0;
@@ -272,6 +272,13 @@ class GradientModel : public Model {
     (void)scaling;
     return {};
   }
+  /// Whether accumulate() merges over the workers by itself, as batch normalization over all of
+  /// them does. Then join() comes first, and all workers call accumulate() in every round, also
+  /// without rows.
+  virtual bool merges() const { return false; }
+  /// What accumulate() merges over: a communicator that waits for all workers and outlives the
+  /// model's use.
+  virtual void join(comm::Communicator& communicator) { (void)communicator; }
   /// The length of the part of the parameter vector that has a gradient: [learned(),
   /// parameter_count()) are statistics of the activations (batch normalization's running means and
   /// variances). accumulate() adds rows · (the batch's change of the statistics) to their sums, so

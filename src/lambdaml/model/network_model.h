@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,11 @@ namespace lambdaml::model {
 
 /// Those of deep models, and `stem`.
 std::vector<Option> network_options();
+
+/// Plugin::defaults: what was the best for adamw in few epochs (docs/deep.md). Batches are small
+/// and, unless one of these is given, the learning rate falls along a cosine after a short warm-up,
+/// with a penalty for adamw. Other optimizers than Adam have none.
+std::map<std::string, std::string> network_defaults(const Options& given);
 
 /// Describes a network for images of this size; `large_stem`: its first layers halve them once or
 /// twice.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,9 @@ struct Plugin {
   /// How predictions are shown; the default is for models that learn from labels.
   Tabulate tabulate = table_of_labels;
   std::vector<Option> options = {};  ///< settings of its own
+  /// Values for options of the job that new jobs have if nothing else is given, by name; they come
+  /// before the optimizer's (optim/registry.h). Empty: none.
+  std::function<std::map<std::string, std::string>(const Options& given)> defaults = {};
   /// The option whose value is the path or URI of a file that defines the model; then `NAME:FILE`
   /// is a value of --model, and Shape::definition holds the file's bytes. Empty: none.
   std::string file_option = {};

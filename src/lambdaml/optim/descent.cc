@@ -176,7 +176,7 @@ model::Totals Descent::share(const model::Batch& batch, const Position& position
                              std::span<float> share) {
   std::fill(share.begin(), share.end(), 0.0F);
   model::Totals totals;
-  if (batch.rows() > 0) totals = model_.accumulate(batch, parameters, share);
+  if (batch.rows() > 0 || model_.merges()) totals = model_.accumulate(batch, parameters, share);
   const float mean = denominator > 0 ? static_cast<float>(1.0 / denominator) : 0.0F;
   for (float& value : share.subspan(learned_)) value *= mean;
   if (kind_ == Moments::merged)

@@ -74,6 +74,10 @@ class Descent {
                       model::Totals& totals);
   /// Whether the rule has moments that aggregators could share out.
   bool has_moments() const { return !rule_.moments().empty(); }
+  /// The bytes of the moments of so many parameters.
+  std::uint64_t moment_bytes(std::size_t parameters) const {
+    return rule_.moments().size() * parameters * sizeof(float);
+  }
 
   /// Each with a float for every learned parameter of the ranges.
   std::vector<std::span<float>> moments();

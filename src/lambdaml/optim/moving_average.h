@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -21,6 +22,10 @@ class MovingAverage {
   MovingAverage(const Options& options, bool waits);
 
   bool is_on() const { return keep_ > 0; }
+  /// Of a model of so many parameters.
+  std::uint64_t bytes(std::size_t parameters) const {
+    return is_on() ? parameters * sizeof(float) : 0;
+  }
   void begin(std::span<const float> parameters);
   /// After a step.
   void add(std::span<const float> parameters);

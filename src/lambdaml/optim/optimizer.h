@@ -64,6 +64,9 @@ class Optimizer {
   /// Sets GradientModel::penalty_factors(), after the state was restored in a worker that continues
   /// from a checkpoint. Throws invalid_argument in an optimizer that has no such factors.
   virtual void set_penalty_factors(std::vector<float> factors);
+  /// The bytes of the vectors of this worker's training: parameters, gradients, moments. Before
+  /// begin(), and without what the model and the communicator need. 0: not known.
+  virtual std::uint64_t vector_bytes() const { return 0; }
   /// How many initial models begin() takes: several to train at once, of which the best remains.
   virtual std::size_t starts() const { return 1; }
   /// Sets the initial parameters of starts() models, one after another, the same on every worker.

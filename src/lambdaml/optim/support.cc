@@ -3,16 +3,27 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <string_view>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::optim {
 
+/// The optimizer whose workers compute each gradient at the same parameters, in the same round.
+constexpr std::string_view kSharesEachStep = "grad_avg";
+
 void Optimizer::set_scalars(std::span<const double> scalars) { check_scalars(scalars, 0); }
 
 model::GradientModel& gradient_model(model::Model& model, std::string_view optimizer) {
-  if (auto* gradients = dynamic_cast<model::GradientModel*>(&model)) return *gradients;
+  if (auto* gradients = dynamic_cast<model::GradientModel*>(&model)) {
+    if (gradients->merges() && optimizer != kSharesEachStep)
+      fail(Code::invalid_argument,
+           "sync_batch_norm: workers have a common batch in each step of --optim {}, but not with "
+           "{}",
+           kSharesEachStep, optimizer);
+    return *gradients;
+  }
   fail(Code::invalid_argument,
        "the optimizer {} needs a model with a gradient, which this one has not; k-means is trained "
        "by --optim em",

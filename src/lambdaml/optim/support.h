@@ -15,7 +15,7 @@
 namespace lambdaml::optim {
 
 /// Casts to a model with gradients; throws invalid_argument, naming the optimizer, if it is not
-/// one.
+/// one, or merges by itself where workers do not take each step together.
 model::GradientModel& gradient_model(model::Model& model, std::string_view optimizer);
 
 /// Merges values and totals in place; returns the number of contributions. Throws diverged, on all

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "lambdaml/torch/fused_pass.h"
 
@@ -7,7 +8,8 @@
 /// normalized and scaled form, x̂ = (y − mean) / σ, and m rows, batch normalization's gradient is
 ///   dβ = Σ dz, dγ = Σ dz · x̂, dy = γ / σ · (dz − dβ / m − x̂ · dγ / m),
 /// of the form a · dz + b · y + c, where b and c are 0 if the statistics are not those of the
-/// batch.
+/// batch. With a batch in parts on several workers, m, and dβ and dγ in dy, are those of all parts;
+/// each worker adds only its own to the gradient, which is merged later.
 namespace lambdaml::torch_library {
 
 template <class T>
@@ -32,11 +34,12 @@ void FusedPass<T>::add_gradient_sums(std::size_t index, Lane& lane, std::size_t 
                              norms_[activation.other].mean.data(), lane.other_sums.data());
 }
 
+/// Adds up those of the lanes, in the first one.
 template <class T>
-void FusedPass<T>::finish_gradient_sums(std::size_t index, std::vector<double> Lane::*of) {
+void FusedPass<T>::take_gradient_sums(std::size_t index, LaneSums of) {
   const Node& node = plan_.nodes[index];
   const std::size_t channels = node.channels();
-  Norm& norm = norms_[index];
+  const Norm& norm = norms_[index];
   std::vector<double>& total = lanes_.front().*of;
   for (std::size_t lane = 1; lane < lanes_.size(); ++lane)
     for (std::size_t i = 0; i < 2 * channels; ++i) total[i] += (lanes_[lane].*of)[i];
@@ -44,10 +47,37 @@ void FusedPass<T>::finish_gradient_sums(std::size_t index, std::vector<double> L
     sums_[node.beta + c] += static_cast<float>(total[c]);
     sums_[node.gamma + c] += static_cast<float>(total[channels + c] * norm.inverse[c]);
   }
+}
+
+template <class T>
+void FusedPass<T>::merge_gradient_sums(const Activation& activation) {
+  std::vector<std::vector<double>*> parts;
+  for (const auto& [node, of] : {std::pair<std::size_t, LaneSums>{activation.node, &Lane::sums},
+                                 {activation.other, &Lane::other_sums}})
+    if (node != kNone && by_batch(plan_.nodes[node])) parts.push_back(&(lanes_.front().*of));
+  if (parts.empty()) return;
+  const std::size_t size = 2 * activation.channels;
+  std::vector<double> sums;
+  for (const std::vector<double>* part : parts)
+    sums.insert(sums.end(), part->begin(), part->begin() + static_cast<std::ptrdiff_t>(size));
+  (*merge_)(sums);
+  auto from = sums.begin();
+  for (std::vector<double>* part : parts) {
+    std::copy_n(from, size, part->begin());
+    from += static_cast<std::ptrdiff_t>(size);
+  }
+}
+
+template <class T>
+void FusedPass<T>::set_gradient(std::size_t index, LaneSums of) {
+  const Node& node = plan_.nodes[index];
+  Norm& norm = norms_[index];
+  const std::size_t channels = node.channels();
+  const std::vector<double>& total = lanes_.front().*of;
   for (std::size_t c = 0; c < channels; ++c) {
     norm.a[c] = norm.scale[c];
     norm.b[c] = norm.c[c] = 0;
-    if (normalizing_ == Normalizing::by_frozen) continue;
+    if (!by_batch(node)) continue;
     const double scale = norm.scale[c];
     const double inverse = norm.inverse[c];
     const double b = -scale * inverse * inverse * total[channels + c] / norm.rows;
@@ -60,8 +90,12 @@ void FusedPass<T>::finish_gradient_sums(std::size_t index, std::vector<double> L
 template <class T>
 void FusedPass<T>::finish_activation(std::size_t index) {
   const Activation& activation = plan_.activations[index];
-  finish_gradient_sums(activation.node, &Lane::sums);
-  if (activation.other != kNone) finish_gradient_sums(activation.other, &Lane::other_sums);
+  const bool two = activation.other != kNone;
+  take_gradient_sums(activation.node, &Lane::sums);
+  if (two) take_gradient_sums(activation.other, &Lane::other_sums);
+  if (merge_ != nullptr) merge_gradient_sums(activation);
+  set_gradient(activation.node, &Lane::sums);
+  if (two) set_gradient(activation.other, &Lane::other_sums);
 }
 
 template <class T>
@@ -89,12 +123,12 @@ void FusedPass<T>::back_node(std::size_t index) {
   Convolution& convolution = convolutions_[index];
   const std::size_t owner = owner_[index];
   const bool masked = plan_.activations[owner].stored;
-  const bool has_source = node.source != kNone;
+  const bool has_source = node.passes_on;
   const bool adds = has_source && gradients_[node.source].defined();
   const bool completes = has_source && !plan_.activations[node.source].stored;
   if (has_source && !adds) gradients_[node.source] = make(shape.values_in());
   if (completes) begin_sums(shape.channels_in);
-  if (shape.depthwise())
+  if (shape.depthwise() && !node.frozen_weights)
     for (Lane& lane : lanes_) std::fill(lane.depthwise.begin(), lane.depthwise.end(), 0.0F);
   for_chunks(convolution.chunk(), [&](Lane& lane, std::size_t first, std::size_t images) {
     const std::size_t out = first * shape.values_out();
@@ -108,20 +142,24 @@ void FusedPass<T>::back_node(std::size_t index) {
     else
       ops_.normalize_backward(rows, node.channels(), dz, y, norm.affine(), norm.a.data(),
                               norm.b.data(), norm.c.data(), dy);
-    const T* const x = input_of(node, lane, first, images);
-    if (shape.depthwise())
-      ops_.depthwise_weights(window_of(shape, images), x, dy, lane.depthwise.data());
-    else
-      convolution.backward_weights(images, x, dy, lane.workspace);
+    if (!node.frozen_weights) {
+      const T* const x = input_of(node, lane, first, images);
+      if (shape.depthwise())
+        ops_.depthwise_weights(window_of(shape, images), x, dy, lane.depthwise.data());
+      else
+        convolution.backward_weights(images, x, dy, lane.workspace);
+    }
     if (!has_source) return;
     T* const dx = at(gradients_[node.source], first * shape.values_in());
     convolution.backward_data(images, dy, adds ? at(lane.added, 0) : dx, lane.workspace);
     if (adds) ops_.add(images * shape.values_in(), at(lane.added, 0), dx);
     if (completes) add_gradient_sums(node.source, lane, first, images);
   });
-  if (shape.depthwise()) {
+  if (node.frozen_weights) {
+    // Nothing was added up.
+  } else if (shape.depthwise()) {
     take_depthwise(node);
-  } else {
+  } else if (count_ > 0) {
     std::vector<Workspace*> workspaces;
     for (Lane& lane : lanes_) workspaces.push_back(&lane.workspace);
     convolution.take_sums(workspaces, sums_.data() + node.weights, lanes_.size());
@@ -187,12 +225,14 @@ void FusedPass<T>::backward(const at::Tensor& gradient, std::span<float> sums) {
     if (!head.stored) add_gradient_sums(head_index, lane, first, images);
   });
   if (!head.stored) finish_activation(head_index);
-  for (std::size_t step = plan_.steps.size(); step-- > 0;) {
+  for (std::size_t step = plan_.steps.size(); step-- > plan_.first_learned;) {
     if (plan_.steps[step].node != kNone)
       back_node(plan_.steps[step].node);
     else
       back_activation(plan_.steps[step].activation);
   }
+  for (std::vector<at::Tensor>* left : {&outputs_, &stored_, &gradients_})
+    for (at::Tensor& tensor : *left) tensor.reset();
   if (normalizing_ != Normalizing::by_batch) return;
   constexpr double kMomentum = 0.1;  // PyTorch's default
   const double weight = kMomentum * static_cast<double>(count_);
@@ -201,7 +241,7 @@ void FusedPass<T>::backward(const at::Tensor& gradient, std::span<float> sums) {
     sums_[at] += static_cast<float>(weight * apart);
   };
   for (std::size_t i = 0; i < plan_.nodes.size(); ++i)
-    for (std::size_t c = 0; c < plan_.nodes[i].channels(); ++c) {
+    for (std::size_t c = 0; by_batch(plan_.nodes[i]) && c < plan_.nodes[i].channels(); ++c) {
       change(plan_.nodes[i].mean + c, norms_[i].mean[c]);
       change(plan_.nodes[i].variance + c, norms_[i].variance[c]);
     }

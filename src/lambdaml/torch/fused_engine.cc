@@ -68,8 +68,14 @@ class FusedEngine final : public model::Engine {
     const auto normalizing =
         settings_.frozen_statistics ? Normalizing::by_frozen : Normalizing::by_batch;
     FusedPass<T>& fused = pass_in(made);
-    at::Tensor features = fused.forward(numbers_of(images), pass.rows, parameters, normalizing);
-    features.requires_grad_(true);
+    at::Tensor features =
+        fused.forward(numbers_of(images), pass.rows, parameters, normalizing, pass.merge);
+    const bool goes_back = plan_.first_learned < plan_.steps.size();
+    if (pass.rows == 0) {  // only other workers have rows
+      if (goes_back) fused.backward(features, sums);
+      return {};
+    }
+    features.requires_grad_(goes_back);
     const auto learned = [](at::Tensor tensor, const at::Tensor& gradient) {
       tensor.requires_grad_(true);
       tensor.mutable_grad() = gradient;
@@ -79,7 +85,7 @@ class FusedEngine final : public model::Engine {
         at::linear(features, learned(weights(writable(parameters)), weights(sums)),
                    learned(bias(writable(parameters)), bias(sums)));
     const model::Totals totals = totals_of(logits, pass, settings_, Purpose::learn);
-    fused.backward(features.grad().contiguous(), sums);
+    if (goes_back) fused.backward(features.grad().contiguous(), sums);
     return totals;
   }
 
@@ -113,7 +119,9 @@ class FusedEngine final : public model::Engine {
 
 std::unique_ptr<model::Engine> make_fused_engine(const model::Network& network,
                                                  const model::EngineSettings& settings) {
-  std::optional<FusedPlan> plan = plan_of(network);
+  std::optional<FusedPlan> plan = plan_of(
+      network,
+      model::frozen_of(settings.freeze, network.learned(), network.statistics(), "the network"));
   if (!plan) return nullptr;
   return std::make_unique<FusedEngine>(std::move(*plan), make_network_engine(network, settings),
                                        settings);

@@ -176,6 +176,27 @@ void FusedPass<T>::add_moments(const Node& node, Lane& lane, std::size_t rows, c
   lane.count = all;
 }
 
+/// As sums about the running means, which are the same on all workers: those add up.
+template <class T>
+void FusedPass<T>::merge_moments(const Node& node, Lane& total) const {
+  const std::size_t channels = node.channels();
+  const float* const about = parameters_.data() + node.mean;
+  std::vector<double> sums(2 * channels + 1);
+  for (std::size_t c = 0; c < channels; ++c) {
+    const double apart = total.mean[c] - about[c];
+    sums[c] = total.count * apart;
+    sums[channels + c] = total.squares[c] + total.count * apart * apart;
+  }
+  sums.back() = total.count;
+  (*merge_)(sums);
+  total.count = sums.back();
+  for (std::size_t c = 0; c < channels; ++c) {
+    const double apart = sums[c] / std::max(total.count, 1.0);
+    total.mean[c] = about[c] + apart;
+    total.squares[c] = std::max(sums[channels + c] - sums[c] * apart, 0.0);
+  }
+}
+
 template <class T>
 void FusedPass<T>::finish_moments(std::size_t index) {
   const std::size_t channels = plan_.nodes[index].channels();
@@ -191,8 +212,9 @@ void FusedPass<T>::finish_moments(std::size_t index) {
     }
     total.count = all;
   }
+  if (merge_ != nullptr) merge_moments(plan_.nodes[index], total);
   Norm& norm = norms_[index];
-  norm.rows = total.count;
+  norm.rows = std::max(total.count, 1.0);
   for (std::size_t c = 0; c < channels; ++c) {
     const double variance = total.squares[c] / norm.rows;
     norm.mean[c] = static_cast<float>(total.mean[c]);
@@ -230,9 +252,9 @@ void FusedPass<T>::run_node(std::size_t index) {
   for_chunks(convolution.chunk(), [&](Lane& lane, std::size_t first, std::size_t images) {
     T* const y = at(outputs_[index], first * node.shape.values_out());
     convolution.forward(images, input_of(node, lane, first, images), y, lane.workspace);
-    if (normalizing_ == Normalizing::by_batch) add_moments(node, lane, images * node.pixels(), y);
+    if (by_batch(node)) add_moments(node, lane, images * node.pixels(), y);
   });
-  if (normalizing_ == Normalizing::by_batch) {
+  if (by_batch(node)) {
     finish_moments(index);
   } else {
     for (std::size_t c = 0; c < channels; ++c) {
@@ -279,18 +301,21 @@ void FusedPass<T>::store_activation(std::size_t index) {
 
 template <class T>
 at::Tensor FusedPass<T>::forward(std::span<const float> images, std::size_t count,
-                                 std::span<const float> parameters, Normalizing normalizing) {
+                                 std::span<const float> parameters, Normalizing normalizing,
+                                 const model::MergeNumbers* merge) {
   images_ = images;
   count_ = count;
   parameters_ = parameters;
   normalizing_ = normalizing;
+  merge_ = merge;
   prepare();
   for (std::size_t step = 0; step < plan_.steps.size(); ++step) {
     if (plan_.steps[step].node != kNone)
       run_node(plan_.steps[step].node);
     else
       store_activation(plan_.steps[step].activation);
-    if (normalizing != Normalizing::evaluating) continue;
+    // The backward pass goes no further back than this.
+    if (normalizing != Normalizing::evaluating && step >= plan_.first_learned) continue;
     for (std::size_t i = 0; i < outputs_.size(); ++i)
       if (last_node_[i] == step) outputs_[i].reset();
     for (std::size_t i = 0; i < stored_.size(); ++i)

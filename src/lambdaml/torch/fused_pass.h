@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "lambdaml/model/engine.h"
 #include "lambdaml/torch/channel_kernels.h"
 #include "lambdaml/torch/convolution.h"
 #include "lambdaml/torch/fused_plan.h"
@@ -20,6 +21,10 @@
 /// go to memory, not their normalized, positive parts: those are computed anew in the backward
 /// pass, which costs less than to read them. Memory is what bounds a MobileNet: 8 transfers of an
 /// activation per step instead of 14 or more made it 1.7 times as fast.
+///
+/// Batch normalization over the batches of several workers (PyTorch's SyncBatchNorm) merges what
+/// the threads have added up, between two phases: in the forward pass the moments of an output, in
+/// the backward pass the sums over its gradient.
 ///
 /// Every sum is taken over the images of a chunk, the chunks of a thread, and the threads, in this
 /// order: for one number of threads, the same bits.
@@ -38,11 +43,14 @@ class FusedPass {
  public:
   FusedPass(const FusedPlan& plan, std::size_t threads);
 
-  /// The input of the linear layer: images × channels of the head.
+  /// The input of the linear layer: images × channels of the head. `merge`: as Pass::merge, also
+  /// for backward(); it may throw.
   at::Tensor forward(std::span<const float> images, std::size_t count,
-                     std::span<const float> parameters, Normalizing normalizing);
-  /// From its gradient: adds the gradients of everything but the linear layer, and images · change
-  /// of the statistics, to `sums`. Call once after each forward().
+                     std::span<const float> parameters, Normalizing normalizing,
+                     const model::MergeNumbers* merge = nullptr);
+  /// From its gradient: adds the gradients of everything but the linear layer and what is frozen,
+  /// and images · change of the statistics, to `sums`. Call once after each forward(), if the plan
+  /// has something to learn.
   void backward(const at::Tensor& gradient, std::span<float> sums);
 
  private:
@@ -92,13 +100,17 @@ class FusedPass {
                             std::size_t images) const;
   void add_moments(const Node& node, Lane& lane, std::size_t rows, const T* y) const;
   void finish_moments(std::size_t index);
+  void merge_moments(const Node& node, Lane& total) const;
   void set_affine(std::size_t index);
 
   void begin_sums(std::size_t channels);
   /// Of one chunk, once the gradient of the activation is complete.
   void add_gradient_sums(std::size_t activation, Lane& lane, std::size_t first,
                          std::size_t images) const;
-  void finish_gradient_sums(std::size_t node, std::vector<double> Lane::*of);
+  using LaneSums = std::vector<double> Lane::*;
+  void take_gradient_sums(std::size_t node, LaneSums of);
+  void merge_gradient_sums(const Activation& activation);
+  void set_gradient(std::size_t node, LaneSums of);
   void finish_activation(std::size_t activation);
   void back_node(std::size_t index);
   void back_activation(std::size_t index);
@@ -108,6 +120,10 @@ class FusedPass {
     return static_cast<T*>(buffer.data_ptr()) + values;
   }
   std::size_t values(const Activation& a) const { return a.channels * a.pixels(); }
+  /// Whether a node is normalized by the statistics of the batch.
+  bool by_batch(const Node& node) const {
+    return normalizing_ == Normalizing::by_batch && !node.frozen_norm;
+  }
 
   const FusedPlan& plan_;
   const ChannelOps<T>& ops_;
@@ -123,6 +139,7 @@ class FusedPass {
   std::span<float> sums_;
   std::size_t count_ = 0;
   Normalizing normalizing_ = Normalizing::evaluating;
+  const model::MergeNumbers* merge_ = nullptr;
   std::vector<Norm> norms_;
   std::vector<at::Tensor> outputs_;    ///< of nodes
   std::vector<at::Tensor> stored_;     ///< activations

@@ -1,5 +1,6 @@
 #include "lambdaml/torch/fused_plan.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace lambdaml::torch_library {
@@ -18,7 +19,8 @@ struct Result {
 
 class Planner {
  public:
-  explicit Planner(const model::Network& network) : network_(network) {}
+  Planner(const model::Network& network, const model::Frozen& frozen)
+      : network_(network), frozen_(frozen) {}
 
   std::optional<FusedPlan> plan() {
     for (const Layer& layer : network_.layers())
@@ -29,6 +31,7 @@ class Planner {
       node.variance += learned;
     }
     place_steps();
+    place_gradients();
     if (plan_.classes == 0 || !fits()) return std::nullopt;
     return std::move(plan_);
   }
@@ -40,7 +43,12 @@ class Planner {
     if (layer >= results_.size() || results_[layer].kind != kind) return nullptr;
     return &results_[layer];
   }
-  std::size_t take(std::size_t count) { return std::exchange(parameters_, parameters_ + count); }
+  std::size_t take(std::size_t count) {
+    ++pieces_;
+    return std::exchange(parameters_, parameters_ + count);
+  }
+  /// The piece that was taken last.
+  bool is_frozen() const { return frozen_.learned[pieces_ - 1]; }
 
   bool add(const Layer& layer) {
     switch (layer.kind) {
@@ -51,7 +59,10 @@ class Planner {
         if (from == nullptr) return false;
         Node& node = plan_.nodes[from->index];
         node.gamma = take(layer.channels_out);
+        const bool frozen_scale = is_frozen();
         node.beta = take(layer.channels_out);
+        node.frozen_norm = frozen_scale && is_frozen();
+        node.is_learned = !node.frozen_weights || !node.frozen_norm;
         node.mean = std::exchange(statistics_, statistics_ + layer.channels_out);
         node.variance = std::exchange(statistics_, statistics_ + layer.channels_out);
         results_.push_back({Kind::normalized, from->index});
@@ -104,6 +115,7 @@ class Planner {
     node.shape = {in.channels,  layer.channels_out, in.height,   in.width,
                   layer.kernel, layer.stride,       layer.groups};
     node.weights = take(node.shape.weights());
+    node.frozen_weights = is_frozen();
     results_.push_back({Kind::convolved, plan_.nodes.size()});
     plan_.nodes.push_back(node);
     return true;
@@ -153,6 +165,18 @@ class Planner {
     }
   }
 
+  /// Where the backward pass ends.
+  void place_gradients() {
+    const auto learns = [&](const Step& step) {
+      return step.node != kNone && plan_.nodes[step.node].is_learned;
+    };
+    const auto first = std::find_if(plan_.steps.begin(), plan_.steps.end(), learns);
+    plan_.first_learned = static_cast<std::size_t>(first - plan_.steps.begin());
+    for (std::size_t step = plan_.first_learned + 1; step < plan_.steps.size(); ++step)
+      if (const std::size_t node = plan_.steps[step].node; node != kNone)
+        plan_.nodes[node].passes_on = plan_.nodes[node].source != kNone;
+  }
+
   /// The gradient of a sum is also that of its `plain` part: in the backward pass they share
   /// memory, so the nodes that take the plain part must come before the one that is added to it.
   bool fits() const {
@@ -174,7 +198,9 @@ class Planner {
   }
 
   const model::Network& network_;
+  const model::Frozen& frozen_;
   FusedPlan plan_;
+  std::size_t pieces_ = 0;
   std::vector<Result> results_;
   std::size_t parameters_ = 0;
   std::size_t statistics_ = 0;
@@ -182,6 +208,8 @@ class Planner {
 
 }  // namespace
 
-std::optional<FusedPlan> plan_of(const model::Network& network) { return Planner(network).plan(); }
+std::optional<FusedPlan> plan_of(const model::Network& network, const model::Frozen& frozen) {
+  return Planner(network, frozen).plan();
+}
 
 }  // namespace lambdaml::torch_library

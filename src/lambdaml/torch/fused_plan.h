@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "lambdaml/model/frozen.h"
 #include "lambdaml/model/network.h"
 #include "lambdaml/torch/convolution.h"
 
@@ -23,6 +24,11 @@ struct Node {
   std::size_t beta = 0;
   std::size_t mean = 0;
   std::size_t variance = 0;
+  // What stays as it is.
+  bool frozen_weights = false;
+  bool frozen_norm = false;  ///< both gamma and beta: the statistics are those of the parameters
+  bool is_learned = true;    ///< something of it
+  bool passes_on = false;    ///< its gradient is wanted by what it convolves
 
   std::size_t channels() const { return shape.channels_out; }
   std::size_t pixels() const { return shape.out_height() * shape.out_width(); }
@@ -55,14 +61,15 @@ struct FusedPlan {
   std::vector<Node> nodes;
   std::vector<Activation> activations;
   std::vector<Step> steps;
-  std::size_t head = kNone;  ///< the activation whose mean is the input of the linear layer
+  std::size_t first_learned = 0;  ///< the first step of a node with something to learn, or the end
+  std::size_t head = kNone;       ///< the activation whose mean is the input of the linear layer
   std::size_t classes = 0;
   std::size_t linear_weights = 0;
   std::size_t linear_bias = 0;
 };
 
-/// Nothing if the network has another structure than the one that these types describe, or numbers
-/// of channels that are no multiples of 16.
-std::optional<FusedPlan> plan_of(const model::Network& network);
+/// `frozen`: of that network. Nothing if the network has another structure than the one that these
+/// types describe, or numbers of channels that are no multiples of 16.
+std::optional<FusedPlan> plan_of(const model::Network& network, const model::Frozen& frozen);
 
 }  // namespace lambdaml::torch_library

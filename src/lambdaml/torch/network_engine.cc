@@ -6,6 +6,7 @@
 #include <torch/script.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/model/frozen.h"
 #include "lambdaml/torch/losses.h"
 #include "lambdaml/torch/tensors.h"
 
@@ -20,6 +21,8 @@ class NetworkEngine final : public model::Engine {
       : layers_(network.layers()),
         settings_(settings),
         vectors_(network.learned(), network.statistics()),
+        frozen_(model::frozen_of(settings.freeze, network.learned(), network.statistics(),
+                                 "the network")),
         last_use_(layers_.size()) {
     use_threads(settings.threads);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -56,7 +59,14 @@ class NetworkEngine final : public model::Engine {
   model::Totals train(const model::Pass& pass, std::span<const float> parameters,
                       std::span<float> sums) override {
     return guarded("training", [&] {
-      const std::vector<at::Tensor> weights = vectors_.with_gradients(parameters, sums);
+      if (pass.merge != nullptr)
+        fail(
+            Code::invalid_argument,
+            "sync_batch_norm: this build runs networks by libtorch, which normalizes each worker's "
+            "batch by itself; install libdnnl-dev and build again");
+      std::vector<at::Tensor> weights = vectors_.with_gradients(parameters, sums);
+      for (std::size_t i = 0; i < weights.size(); ++i)
+        if (frozen_.learned[i]) weights[i].detach_();
       std::vector<at::Tensor> statistics = vectors_.copy_of_statistics(parameters);
       const bool moving = !settings_.frozen_statistics;
       const at::Tensor logits = forward(images_of(pass), weights, statistics, moving);
@@ -118,8 +128,9 @@ class NetworkEngine final : public model::Engine {
         case Layer::Kind::batch_norm: {
           const at::Tensor& scale = *weight++;
           const at::Tensor& shift = *weight++;
-          out = at::batch_norm(x, scale, shift, statistics[statistic], statistics[statistic + 1],
-                               moving, kMomentum, kEpsilon, false);
+          out =
+              at::batch_norm(x, scale, shift, statistics[statistic], statistics[statistic + 1],
+                             moving && !frozen_.statistics[statistic], kMomentum, kEpsilon, false);
           statistic += 2;
           break;
         }
@@ -152,6 +163,7 @@ class NetworkEngine final : public model::Engine {
   std::vector<Layer> layers_;
   model::EngineSettings settings_;
   FlatVectors vectors_;
+  model::Frozen frozen_;
   std::vector<std::size_t> last_use_;  ///< the last layer that takes the result of layer i
 };
 

@@ -100,7 +100,10 @@ class ScriptEngine final : public model::Engine {
  public:
   ScriptEngine(Bytes file, const std::string& what, model::ScriptShape shape,
                const model::EngineSettings& settings)
-      : what_(what), shape_(std::move(shape)), settings_(settings), script_(file, what) {
+      : what_(what),
+        shape_(std::move(shape)),
+        settings_(settings),
+        script_(file, what, settings.freeze) {
     use_threads(settings.threads);
     // Optimized graphs round differently from those still being profiled, and a resumed run must
     // give the same bits.
@@ -127,7 +130,7 @@ class ScriptEngine final : public model::Engine {
       std::vector<at::Tensor>& weights = script_.weights();
       const std::vector<at::Tensor> gradients = script_.vectors().learned(sums);
       for (std::size_t i = 0; i < weights.size(); ++i) weights[i].mutable_grad() = gradients[i];
-      script_.module().train(!settings_.frozen_statistics);
+      script_.train(!settings_.frozen_statistics);
       const at::Tensor output = [&] {
         const std::optional<Narrow> narrow =
             settings_.bf16 ? std::optional<Narrow>(std::in_place) : std::nullopt;

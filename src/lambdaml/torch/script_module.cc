@@ -10,6 +10,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/model/frozen.h"
 
 namespace lambdaml::torch_library {
 namespace {
@@ -50,11 +51,22 @@ class View final : public std::streambuf {
   }
 }
 
+::torch::jit::Module submodule(::torch::jit::Module module, const std::vector<std::string>& path) {
+  for (const std::string& name : path) module = module.attr(name).toModule();
+  return module;
+}
+
+/// The names on the way to a layer's tensor of that dotted name.
+std::vector<std::string> path_to(const std::string& name) {
+  std::vector<std::string> path = split(name, '.');
+  path.pop_back();
+  return path;
+}
+
 /// Replaces a tensor by the dotted name that named_parameters() gives it.
-void set_tensor(::torch::jit::Module module, const std::string& name, const at::Tensor& tensor) {
-  const std::vector<std::string> path = split(name, '.');
-  for (std::size_t i = 0; i + 1 < path.size(); ++i) module = module.attr(path[i]).toModule();
-  module.setattr(path.back(), tensor);
+void set_tensor(const ::torch::jit::Module& module, const std::string& name,
+                const at::Tensor& tensor) {
+  submodule(module, path_to(name)).setattr(split(name, '.').back(), tensor);
 }
 
 std::optional<Dtype> dtype_of(const at::Tensor& tensor) {
@@ -79,11 +91,13 @@ std::string file_of(const ::torch::jit::Module& module) {
 
 }  // namespace
 
-ScriptModule::ScriptModule(Bytes file, const std::string& what) : module_(read(file, what)) {
+ScriptModule::ScriptModule(Bytes file, const std::string& what, const std::string& freeze)
+    : module_(read(file, what)) {
   // Copies of the lists, because take() may replace tensors of the module.
-  std::vector<std::pair<std::string, at::Tensor>> parameters, buffers;
+  Named parameters, buffers;
   for (const auto& one : module_.named_parameters()) parameters.emplace_back(one.name, one.value);
   for (const auto& one : module_.named_buffers()) buffers.emplace_back(one.name, one.value);
+  this->freeze(freeze, parameters, buffers, what);
   for (const auto& [name, tensor] : parameters) take(name, tensor, true, what);
   for (const auto& [name, tensor] : buffers) take(name, tensor, false, what);
   const auto frozen = std::ranges::count_if(
@@ -95,6 +109,45 @@ ScriptModule::ScriptModule(Bytes file, const std::string& what) : module_(read(f
   for (const at::Tensor& tensor : weights_) initial_.push_back(tensor.detach().clone());
   for (const at::Tensor& tensor : buffers_) initial_.push_back(tensor.detach().clone());
   vectors_.emplace(learned_, statistics_);
+  want_gradients(false);
+}
+
+void ScriptModule::freeze(const std::string& layers, const Named& parameters, const Named& buffers,
+                          const std::string& what) {
+  if (layers.empty()) return;
+  std::vector<Piece> learned, statistics;
+  for (const auto& [name, tensor] : parameters)
+    if (tensor.requires_grad()) learned.push_back({name, shape_of(tensor)});
+  for (const auto& [name, tensor] : buffers)
+    if (tensor.scalar_type() == at::kFloat) statistics.push_back({name, shape_of(tensor)});
+  const model::Frozen frozen = model::frozen_of(layers, learned, statistics, what);
+  std::vector<const void*> kept;  // under every name that a tensor has
+  for (const auto& [name, tensor] : parameters) {
+    const auto at = std::ranges::find(learned, name, &Piece::name) - learned.begin();
+    if (tensor.requires_grad() && frozen.learned[static_cast<std::size_t>(at)])
+      kept.push_back(tensor.data_ptr());
+  }
+  for (const auto& [name, tensor] : parameters)
+    if (std::ranges::find(kept, tensor.data_ptr()) != kept.end()) frozen_.push_back(name);
+  for (std::size_t i = 0; i < statistics.size(); ++i) {
+    if (!frozen.statistics[i]) continue;
+    frozen_.push_back(statistics[i].name);
+    frozen_layers_.push_back(statistics[i].name);
+  }
+}
+
+void ScriptModule::want_gradients(bool wanted) {
+  for (Fixed& fixed : fixed_)
+    if (fixed.is_frozen) fixed.own.set_requires_grad(wanted);
+}
+
+void ScriptModule::train(bool normalizing) {
+  module_.train(normalizing);
+  if (!normalizing) return;
+  for (const std::string& statistic : frozen_layers_) {
+    ::torch::jit::Module layer = submodule(module_, path_to(statistic));
+    if (layer.hasattr("training")) layer.setattr("training", false);
+  }
 }
 
 void ScriptModule::take(const std::string& name, at::Tensor tensor, bool is_parameter,
@@ -117,7 +170,10 @@ void ScriptModule::take(const std::string& name, at::Tensor tensor, bool is_para
     set_tensor(module_, name, tensor);
   }
   const bool is_float = tensor.scalar_type() == at::kFloat && tensor.numel() > 0;
-  if (is_parameter && tensor.requires_grad() && tensor.numel() > 0) {
+  if (std::ranges::find(frozen_, name) != frozen_.end()) {
+    fixed_.push_back(
+        {name, tensor, tensor.detach().contiguous().clone(), is_parameter, is_parameter});
+  } else if (is_parameter && tensor.requires_grad() && tensor.numel() > 0) {
     if (!is_float)
       fail(Code::invalid_argument, "{}: the parameter '{}' is {}; export a model of float32", what,
            name, c10::toString(tensor.scalar_type()));
@@ -127,7 +183,7 @@ void ScriptModule::take(const std::string& name, at::Tensor tensor, bool is_para
     buffers_.push_back(tensor);
     statistics_.push_back({name, shape_of(tensor)});
   } else {
-    fixed_.push_back({name, tensor, tensor.detach().contiguous().clone()});
+    fixed_.push_back({name, tensor, tensor.detach().contiguous().clone(), is_parameter});
   }
   taken_.emplace_back(name, tensor);
 }
@@ -145,9 +201,9 @@ void ScriptModule::put(std::span<const float> parameters) {
   const std::vector<at::Tensor> statistics = vectors_->statistics(writable(parameters));
   for (std::size_t i = 0; i < weights.size(); ++i) weights_[i].copy_(weights[i]);
   for (std::size_t i = 0; i < statistics.size(); ++i) buffers_[i].copy_(statistics[i]);
-  // Counters of batches would depend on where a run was interrupted. Frozen weights do not change.
+  // Counters of batches would depend on where a run was interrupted. Parameters do not change.
   for (Fixed& fixed : fixed_)
-    if (!at::isFloatingType(fixed.own.scalar_type())) fixed.own.copy_(fixed.value);
+    if (!fixed.is_parameter) fixed.own.copy_(fixed.value);
 }
 
 std::vector<tensor::Tensor> ScriptModule::further_tensors(std::span<const float> parameters) const {
@@ -199,12 +255,19 @@ Buffer ScriptModule::to_file(std::span<const float> parameters) {
   put(parameters);
   for (at::Tensor& weight : weights_) weight.mutable_grad().reset();
   module_.eval();
-  return Buffer(as_bytes(file_of(module_)));
+  want_gradients(true);
+  Buffer file(as_bytes(file_of(module_)));
+  want_gradients(false);
+  return file;
 }
 
 Buffer ScriptModule::to_empty_file() const {
   const ::torch::jit::Module empty = module_.clone();
   std::map<std::string, at::Tensor> replaced;
+  const auto wants_gradients = [&](const std::string& name, const at::Tensor& tensor) {
+    const auto fixed = std::ranges::find(fixed_, name, &Fixed::name);
+    return tensor.requires_grad() || (fixed != fixed_.end() && fixed->is_frozen);
+  };
   const auto replace = [&](const std::string& name, const at::Tensor& by) {
     set_tensor(empty, name, by);
     replaced[name] = by;
@@ -214,7 +277,7 @@ Buffer ScriptModule::to_empty_file() const {
     const std::vector<std::int64_t> one(static_cast<std::size_t>(tensor.dim()), 1);
     at::Tensor by = at::zeros(one, tensor.options()).expand(tensor.sizes());
     replace(name, at::isFloatingType(tensor.scalar_type())
-                      ? by.detach().set_requires_grad(tensor.requires_grad())
+                      ? by.detach().set_requires_grad(wants_gradients(name, tensor))
                       : by);
   }
   for (const Alias& alias : aliases_)

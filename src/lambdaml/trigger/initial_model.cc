@@ -6,7 +6,9 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/model/frozen.h"
 #include "lambdaml/model/names.h"
+#include "lambdaml/tensor/safetensors.h"
 
 namespace lambdaml::trigger {
 namespace {
@@ -51,23 +53,19 @@ void require_same_classes(const std::string& what, const model::Shape& of_model,
          known.empty() ? "none" : some_of(known), given.empty() ? "none" : some_of(given));
 }
 
-void require_same_tensors(const std::string& what, const model::Model& initial,
-                          const model::Model& made) {
-  const std::vector<model::Model::Piece> before = initial.pieces(), now = made.pieces();
-  for (std::size_t i = 0; i < std::max(before.size(), now.size()); ++i) {
-    if (i >= before.size() || i >= now.size() || before[i].name != now[i].name)
-      fail(Code::invalid_argument, "init: {} does not have the tensors of the job's model", what);
-    if (before[i].shape != now[i].shape)
-      fail(Code::invalid_argument,
-           "init: the tensor '{}' of {} has the shape [{}], and that of the job's model [{}]: give "
-           "the options with which it was trained",
-           now[i].name, what, fmt::join(before[i].shape, ", "), fmt::join(now[i].shape, ", "));
-  }
+void require_same_tensors(const job::ModelFile& file, const job::TrainedModel& initial,
+                          model::Model& made, bool keeps_some) {
+  job::parameters_for(made, initial, file.what);
+  if (keeps_some)
+    made.restore(tensor::SafetensorsFile(file.bytes, file.what));
+  else if (initial.model->pieces().size() != made.pieces().size())
+    fail(Code::invalid_argument, "init: {} does not have the tensors of the job's model",
+         file.what);
 }
 
 }  // namespace
 
-void require_fit(const job::ModelFile& file, const model::Shape& shape, const model::Model& made,
+void require_fit(const job::ModelFile& file, const model::Shape& shape, model::Model& made,
                  const Options& options) {
   const job::TrainedModel initial = job::model_from_bytes(file.bytes, file.what);
   if (initial.name != options.text("model"))
@@ -76,7 +74,7 @@ void require_fit(const job::ModelFile& file, const model::Shape& shape, const mo
          initial.name, options.text("model"), initial.name);
   require_same_features(file.what, initial.shape, shape);
   require_same_classes(file.what, initial.shape, shape);
-  require_same_tensors(file.what, *initial.model, made);
+  require_same_tensors(file, initial, made, !options.text(model::freeze_option().name).empty());
 }
 
 }  // namespace lambdaml::trigger

@@ -1,6 +1,7 @@
 #include "lambdaml/trigger/rehearsal.h"
 
 #include <algorithm>
+#include <memory>
 
 #include <fmt/ranges.h>
 
@@ -153,8 +154,12 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   if (data.rows() < model->minimum_rows())
     fail(Code::invalid_argument, "{}: its {} rows are too few: {} with these options needs {}",
          what, data.rows(), plugin.name, model->minimum_rows());
-  const auto alone = comm::registry().get(options.text("sync_mode")).make({});
-  optim::Problem problem{*model, *alone};
+  // That of the first worker, which is an aggregator if any is.
+  const auto communicator = comm::make_communicator(
+      options.text("sync_mode"), {.store = {std::shared_ptr<void>(), &channel},
+                                  .workers = static_cast<std::uint32_t>(options.integer("workers")),
+                                  .options = comm::pattern_options(options)});
+  optim::Problem problem{*model, *communicator};
   problem.rows_per_round = {1.0};
   problem.rows = problem.own_rows = 1;
   problem.bulk_synchronous = comm::registry().get(options.text("sync_mode")).bulk_synchronous;
@@ -169,7 +174,8 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
                              *std::max_element(data.part_rows.begin(), data.part_rows.end()));
   const std::uint64_t training = model->training_bytes(rows);
   const std::uint64_t merging = bytes_for_merging(options, *model, models, channel);
-  const std::uint64_t needed = training + data.bytes / data.parts() * kCopiesOfData + merging;
+  const std::uint64_t needed =
+      training + optimizer->vector_bytes() + data.bytes / data.parts() * kCopiesOfData + merging;
   if ((training > 0 || merging >= kMergingWorthAsking) &&
       needed > static_cast<std::uint64_t>(options.integer("memory_mb")) << 20)
     fail(Code::invalid_argument,

@@ -27,9 +27,11 @@
 #include "lambdaml/job/model_file.h"
 #include "lambdaml/job/quality.h"
 #include "lambdaml/job/worker_stats.h"
+#include "lambdaml/model/frozen.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/optim/registry.h"
 #include "lambdaml/storage/times.h"
+#include "lambdaml/tensor/safetensors.h"
 #include "lambdaml/worker/entry.h"
 #include "lambdaml/worker/measure_rounds.h"
 #include "lambdaml/worker/predict_parts.h"
@@ -100,7 +102,10 @@ class WorkerRun {
 
     const Stopwatch loading;
     Trainer trainer(event_, {load_own(), load_test()}, membership(), again_, load_definition());
-    if (event_.init && !start) trainer.start_from(load_initial());
+    if (event_.init && (!start || keeps_layers())) {
+      std::vector<float> initial = load_initial(trainer.model());
+      if (!start) trainer.start_from(std::move(initial));
+    }
     const double load_s = loading.seconds();
     timeline_.loaded(load_s);
     log::info("loaded {} rows of {} features in {:.3f} s", event_.data.part_rows[event_.worker],
@@ -214,8 +219,11 @@ class WorkerRun {
     return std::make_shared<const Buffer>(std::move(*bytes));
   }
 
-  /// The parameters of the model to start from.
-  std::vector<float> load_initial() {
+  /// Whether parts of the initial model are in no checkpoint, because they never change.
+  bool keeps_layers() const { return !event_.options.text(model::freeze_option().name).empty(); }
+
+  /// Takes from the model to start from what `model` keeps of it, and returns its parameters.
+  std::vector<float> load_initial(model::Model& model) {
     std::optional<Buffer> bytes =
         stores_.open_channel(event_.options.text("channel"), event_.job_id)
             ->load(control::keys::kInitialModel);
@@ -224,8 +232,10 @@ class WorkerRun {
                                          channel_->describe(), control::keys::kInitialModel);
     if (data::content_of(*bytes) != *event_.init)
       fail(Code::data_corrupt, "{}, is not what the job was begun with: it was damaged", what);
-    return job::model_from_bytes(std::make_shared<const Buffer>(std::move(*bytes)), what)
-        .parameters;
+    const auto file = std::make_shared<const Buffer>(std::move(*bytes));
+    const job::TrainedModel initial = job::model_from_bytes(file, what);
+    if (keeps_layers()) model.restore(tensor::SafetensorsFile(file, what));
+    return job::parameters_for(model, initial, what);
   }
 
   model::Rows load_test() {

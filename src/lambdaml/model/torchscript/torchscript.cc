@@ -35,6 +35,11 @@ std::unique_ptr<Model> make(const Shape& shape, const Options& options) {
   if (!shape.definition)
     fail(Code::invalid_argument, "torchscript: name the file: --model torchscript:FILE");
   require_script_file(shape.definition->view(), what);
+  if (options.flag("sync_batch_norm"))
+    fail(Code::invalid_argument,
+         "sync_batch_norm: a TorchScript module runs whole inside libtorch, which normalizes each "
+         "worker's batch by itself; use a built-in network, a larger --batch-size, or "
+         "--freeze-batch-norm");
   EngineSettings settings = engine_settings(options);
   settings.loss = deep_loss(options, shape.has_integers());
   settings.ignored_target = ignored_target(options);
@@ -42,11 +47,15 @@ std::unique_ptr<Model> make(const Shape& shape, const Options& options) {
   DeepRows rows(shape, settings.loss, options.flag("augment"));
   LoadedNetwork loaded = engine_library().script(
       shape.definition->view(), what, {.inputs = rows.inputs(), .target = rows.target()}, settings);
+  // The module's tensors, and their first values.
+  const std::uint64_t copies =
+      2 * sizeof(float) * (elements(loaded.learned) + elements(loaded.statistics));
   DeepParts parts{.name = what,
                   .learned = std::move(loaded.learned),
                   .statistics = std::move(loaded.statistics),
                   .output = std::move(loaded.output),
-                  .activation_bytes = loaded.activation_bytes,
+                  .activation_bytes = static_cast<double>(loaded.activation_bytes),
+                  .engine_bytes = copies,
                   .loss = settings.loss,
                   .ignored_target = settings.ignored_target,
                   .start = [engine = std::make_shared<std::unique_ptr<Engine>>(

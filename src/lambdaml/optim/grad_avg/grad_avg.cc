@@ -35,10 +35,22 @@ class GradientAveraging final : public Optimizer {
                               problem_.rows_per_round.size()),
                  problem_.rows, Descent::moments_of(options, problem_.bulk_synchronous)),
         average_(options, problem_.bulk_synchronous),
-        shards_(shards(options)) {}
+        shards_(shards(options)) {
+    join(gradient_model(problem_.model, "grad_avg"));
+  }
 
   void prepare(const model::Batch& rows, comm::Communicator& communicator) override {
     descent_.choose_rate(rows, problem_.rows_per_round.front(), communicator);
+  }
+
+  std::uint64_t vector_bytes() const override {
+    const std::size_t all = problem_.model.parameter_count();
+    std::size_t stepped = all;
+    if (shards_) {
+      stepped = 0;
+      for (const auto& [begin, end] : problem_.communicator.owned(all)) stepped += end - begin;
+    }
+    return 2 * all * sizeof(float) + descent_.moment_bytes(stepped) + average_.bytes(all);
   }
 
   void begin(std::span<const float> parameters) override {
@@ -89,6 +101,15 @@ class GradientAveraging final : public Optimizer {
   }
 
  private:
+  void join(model::GradientModel& model) {
+    if (!model.merges()) return;
+    if (!problem_.bulk_synchronous)
+      fail(Code::invalid_argument,
+           "sync_batch_norm: workers that do not wait for each other have no common batch; use a "
+           "sync mode that waits");
+    model.join(problem_.communicator);
+  }
+
   /// Whether aggregators share out the moments, if there are any.
   bool shards(const Options& options) const {
     if (!options.flag("shard_optimizer") || !descent_.has_moments()) return false;

@@ -35,6 +35,11 @@ class ModelAveraging final : public Optimizer {
     descent_.choose_rate(rows, problem_.rows_per_round.front() / workers, communicator);
   }
 
+  std::uint64_t vector_bytes() const override {
+    const std::size_t all = problem_.model.parameter_count();
+    return 3 * all * sizeof(float) + descent_.moment_bytes(all) + average_.bytes(all);
+  }
+
   void begin(std::span<const float> parameters) override {
     parameters_.assign(parameters.begin(), parameters.end());
     local_ = parameters_;
