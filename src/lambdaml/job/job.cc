@@ -61,20 +61,25 @@ void require_utf8(const Options& options) {
   }
 }
 
-/// Sets the optimizer's defaults of options of its own, of the job and of this model.
+/// Sets the model's and then the optimizer's defaults of options of their own, of the job and of
+/// this model.
 void set_defaults(Options& options, const model::Plugin& model) {
   const auto declares = [](const model::Plugin& plugin, const std::string& name) {
     return std::ranges::find(plugin.options, name, &Option::name) != plugin.options.end();
   };
+  const auto set = [&](const auto& defaults, const std::string& origin) {
+    if (!defaults) return;
+    for (const auto& [name, value] : defaults(options)) {
+      const bool is_a_models = std::ranges::any_of(
+          model::registry().entries(),
+          [&, &option = name](const model::Plugin& plugin) { return declares(plugin, option); });
+      if (options.is_set(name) || (is_a_models && !declares(model, name))) continue;
+      options.parse(name, value, origin);
+    }
+  };
   const optim::Plugin& optimizer = optim::registry().get(options.text("optim"));
-  if (!optimizer.defaults) return;
-  for (const auto& [name, value] : optimizer.defaults(options)) {
-    const bool is_a_models = std::ranges::any_of(
-        model::registry().entries(),
-        [&, &option = name](const model::Plugin& plugin) { return declares(plugin, option); });
-    if (options.is_set(name) || (is_a_models && !declares(model, name))) continue;
-    options.parse(name, value, "optim " + optimizer.name);
-  }
+  set(model.defaults, "model " + model.name);
+  set(optimizer.defaults, "optim " + optimizer.name);
 }
 
 /// Workers that do not wait have models of their own, of which none is the best epoch's.

@@ -251,6 +251,59 @@ TEST(Job, PatienceNeedsRowsToJudgeByAndWorkersThatWait) {
             "invalid_argument: patience needs workers that");
 }
 
+TEST(Job, BuiltInNetworksHaveDefaultsForAdam) {
+  using Values = std::map<std::string, std::string>;
+  const auto resolved = [](const Values& given, Defaults defaults = Defaults::choose) {
+    Options options = job_options();
+    options.parse("data", "some/file", "test");
+    for (const auto& [name, value] : given) options.parse(name, value, "test");
+    resolve(options, defaults);
+    Values out;
+    for (const char* name : {"lr", "lr_schedule", "warmup_epochs", "batch_size", "l2"})
+      out[name] = to_text(options.value(name));
+    return out;
+  };
+  const Values usual = resolved({{"model", "mobilenet"}});
+  EXPECT_EQ(usual.at("lr"), "auto");
+  EXPECT_EQ(usual.at("lr_schedule"), "constant");
+  const Values of_adamw{{"lr", "0.004"},
+                        {"lr_schedule", "cosine"},
+                        {"warmup_epochs", "0.25"},
+                        {"batch_size", "16"},
+                        {"l2", "0.05"}};
+  Values of_adam = of_adamw;
+  of_adam["l2"] = "0";
+  for (const char* model : {"mobilenet", "resnet18", "resnet50"})
+    for (const char* optim : {"grad_avg", "model_avg"}) {
+      const auto of = [&](const std::string& optimizer) {
+        return resolved({{"model", model}, {"optimizer", optimizer}, {"optim", optim}});
+      };
+      EXPECT_EQ(of("adamw"), of_adamw);
+      EXPECT_EQ(of("adam"), of_adam);
+      EXPECT_EQ(of("lars"), usual);
+    }
+  for (const char* model : {"lr", "torchscript:net.pt"})
+    EXPECT_EQ(resolved({{"model", model}, {"optimizer", "adamw"}}), usual) << model;
+
+  // What is given stays, and the parts of a schedule are not mixed.
+  const auto with = [&](const std::string& name, const std::string& value) {
+    return resolved({{"model", "mobilenet"}, {"optimizer", "adamw"}, {name, value}});
+  };
+  const auto but = [](Values values, const std::string& name, const std::string& value) {
+    values[name] = value;
+    return values;
+  };
+  EXPECT_EQ(with("batch_size", "64"), but(of_adamw, "batch_size", "64"));
+  const Values bare = but(usual, "batch_size", "16");
+  EXPECT_EQ(with("lr", "0.01"), but(bare, "lr", "0.01"));
+  EXPECT_EQ(with("lr_schedule", "linear"), but(bare, "lr_schedule", "linear"));
+  EXPECT_EQ(with("warmup_epochs", "1"), but(bare, "warmup_epochs", "1"));
+  EXPECT_EQ(with("l2", "0.1"), but(bare, "l2", "0.1"));
+  // A job file of an older version has its old meaning.
+  EXPECT_EQ(resolved({{"model", "mobilenet"}, {"optimizer", "adamw"}}, Defaults::keep).at("lr"),
+            "0.1");
+}
+
 TEST(Job, AFoldIsOneOfThoseThereAre) {
   const auto error = [](const std::map<std::string, std::string>& given) {
     Options options = job_options();

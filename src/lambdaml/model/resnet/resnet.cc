@@ -70,6 +70,7 @@ void register_plugin(Registry& registry) {
                   .metrics = classification_metrics(),
                   .measures = classification_measures(),
                   .options = network_options(),
+                  .defaults = network_defaults,
                   .make = [&depth](const Shape& shape, const Options& options) {
                     return make_network_model(
                         depth.name, shape, options,
