@@ -5,12 +5,13 @@
 # Run as: cmake -DSOURCE=$PWD/src/lambdaml -P cmake/check_layers.cmake
 cmake_minimum_required(VERSION 3.25)
 set(below_base "")
+set(below_sim base)
 set(below_tensor base)
 set(below_aws base)
 set(below_ps base tensor)
-set(below_storage base tensor aws ps)
+set(below_storage base tensor aws ps sim)
 set(below_tensorboard base tensor storage)
-set(below_faas base aws)
+set(below_faas base aws sim)
 set(below_data base tensor storage)
 set(below_comm base tensor storage)
 set(below_model base tensor storage data comm)
@@ -27,8 +28,9 @@ set(below_doctor ${below_trigger} trigger)
 set(below_tune ${below_trigger} trigger)
 set(below_report ${below_tune} tune view)
 set(below_dashboard ${below_report} aws report)
+set(below_plan ${below_trigger} trigger worker sim)
 set(below_deploy base tensor aws storage faas)
-set(below_apps ${below_tune} tune ps worker view report dashboard doctor deploy apps)
+set(below_apps ${below_tune} tune ps worker view report dashboard doctor deploy plan sim apps)
 
 # Folders in layers that are no plug-ins: open to whoever may use the layer, or to some folders.
 set(open_folders aws/lambda data/compression data/blocks data/pixels)
@@ -81,7 +83,7 @@ foreach(file IN LISTS commands)
   endforeach()
 endforeach()
 # Time comes from base/clock.h, so that it can be replaced. Servers' tests may sleep.
-list(FILTER files EXCLUDE REGEX "_test\\.cc$|/testing/|^base/(clock|interrupt)\\.")
+list(FILTER files EXCLUDE REGEX "_test\\.cc$|/testing/|^base/(clock|interrupt)\\.|^sim/simulation\\.")
 foreach(file IN LISTS files app_files)
   set(folder ${SOURCE})
   if(file MATCHES "^apps/")
@@ -105,7 +107,7 @@ set(may_name_platforms
   apps/cli/emulate_command.cc              # its emulation, which fetches packages as the service does
   apps/cli/man_page.cc                     # tells readers what it is
   apps/cli/ps_command.cc)                  # the help names the channel of the server that it runs
-set(below_platforms base tensor aws ps storage deploy)
+set(below_platforms base sim tensor aws ps storage deploy)
 file(GLOB schemes RELATIVE ${SOURCE}/storage ${SOURCE}/storage/*/CMakeLists.txt ${SOURCE}/storage/*/*.cc)
 list(TRANSFORM schemes REPLACE "/.*" "")
 list(REMOVE_DUPLICATES schemes)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/fibers/scheduler.h"
 
 namespace lambdaml {
 namespace {
@@ -25,9 +26,6 @@ constexpr std::int64_t kSame_ns = 100'000'000;
 std::atomic<std::int64_t> g_interrupted_ns{0};
 std::atomic<int> g_event{-1};
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
-
-thread_local int t_tidying = 0;
-thread_local Cancellation* t_cancellation = nullptr;
 
 /// An ignored signal stays ignored: nohup(1) ignores SIGHUP for its command, and a shell SIGINT for
 /// a job in the background.
@@ -83,8 +81,9 @@ void catch_interrupts() {
 }
 
 bool interrupted() noexcept {
+  const Cancellation* const own = thread_state().cancellation;
   return g_interrupted_ns.load(std::memory_order_relaxed) != 0 ||
-         (t_cancellation != nullptr && t_cancellation->cancelled());
+         (own != nullptr && own->cancelled());
 }
 
 Cancellation::Cancellation() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -102,19 +101,20 @@ void Cancellation::cancel() noexcept {
   }
 }
 
-Cancellation* Cancellation::current() noexcept { return t_cancellation; }
+Cancellation* Cancellation::current() noexcept { return thread_state().cancellation; }
 
 Cancellation::Scope::Scope(Cancellation* cancellation) noexcept
-    : before_(std::exchange(t_cancellation, cancellation)) {}
-Cancellation::Scope::~Scope() { t_cancellation = before_; }
+    : before_(std::exchange(thread_state().cancellation, cancellation)) {}
+Cancellation::Scope::~Scope() { thread_state().cancellation = before_; }
 
 Deadline interrupt_deadline() noexcept {
+  const ThreadState& state = thread_state();
   std::int64_t at = g_interrupted_ns.load(std::memory_order_relaxed);
-  if (at == 0 && t_cancellation != nullptr)
-    at = t_cancellation->at_ns_.load(std::memory_order_relaxed);
+  if (at == 0 && state.cancellation != nullptr)
+    at = state.cancellation->at_ns_.load(std::memory_order_relaxed);
   if (at == 0) return Deadline::never();
   const auto end = Deadline::at(TimePoint(std::chrono::nanoseconds(at)));
-  return t_tidying > 0 ? end.later_by(kTidying_s) : end;
+  return state.tidying > 0 ? end.later_by(kTidying_s) : end;
 }
 
 void throw_if_interrupted() {
@@ -122,13 +122,15 @@ void throw_if_interrupted() {
 }
 
 int interrupt_fd() noexcept {
-  if (t_cancellation != nullptr)
-    return t_tidying > 0 && t_cancellation->cancelled() ? -1 : t_cancellation->event_;
-  return t_tidying > 0 && g_interrupted_ns != 0 ? -1 : g_event.load();
+  const ThreadState& state = thread_state();
+  const bool tidies = state.tidying > 0;
+  if (state.cancellation != nullptr)
+    return tidies && state.cancellation->cancelled() ? -1 : state.cancellation->event_;
+  return tidies && g_interrupted_ns != 0 ? -1 : g_event.load();
 }
 
-Tidying::Tidying(bool on) noexcept : on_(on) { t_tidying += on_ ? 1 : 0; }
-Tidying::~Tidying() { t_tidying -= on_ ? 1 : 0; }
-bool Tidying::is_active() noexcept { return t_tidying > 0; }
+Tidying::Tidying(bool on) noexcept : on_(on) { thread_state().tidying += on_ ? 1 : 0; }
+Tidying::~Tidying() { thread_state().tidying -= on_ ? 1 : 0; }
+bool Tidying::is_active() noexcept { return thread_state().tidying > 0; }
 
 }  // namespace lambdaml

@@ -10,6 +10,7 @@
 
 #include <sched.h>
 
+#include "lambdaml/base/fibers/scheduler.h"
 #include "lambdaml/base/interrupt.h"
 
 namespace lambdaml {
@@ -105,6 +106,8 @@ class Pool {
 
 void parallel_for(std::size_t n, std::size_t threads,
                   const std::function<void(std::size_t)>& body) {
+  // A simulation has no hidden threads, and only its own may call its stores.
+  if (current_scheduler() != nullptr) threads = 1;
   const std::size_t helpers = std::min(n, std::max<std::size_t>(threads, 1)) - (n == 0 ? 0 : 1);
   if (helpers == 0) {
     for (std::size_t i = 0; i < n; ++i) body(i);

@@ -16,5 +16,7 @@ std::string unique_id();
 
 /// A version 4 UUID (RFC 4122): `xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx`, 122 random bits.
 std::string unique_uuid();
+/// The UUID of version 4 that these random bits make.
+std::string uuid_of(std::uint64_t high, std::uint64_t low);
 
 }  // namespace lambdaml

@@ -2,11 +2,11 @@
 
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "lambdaml/base/fibers/waiting_mutex.h"
 #include "lambdaml/comm/communicator.h"
 #include "lambdaml/comm/message.h"
 #include "lambdaml/comm/packing.h"
@@ -143,7 +143,7 @@ class BulkSynchronous : public Communicator {
   Form merged_form_ = Form::f32;
   std::vector<float> residual_;
   bool store_forgets_ = false;
-  std::mutex published_mutex_;
+  WaitingMutex published_mutex_;
   std::vector<Published> published_;
   std::vector<std::string> removable_;  ///< contributions to complete rounds
   std::vector<std::string> stepped_;    ///< those to the last round of steps

@@ -161,7 +161,7 @@ void DeepModel::join(comm::Communicator& communicator) {
 
 void DeepModel::use_normalization(std::span<const float> parameters) {
   if (normalization_ == 0) return;
-  if (preparing_.valid()) preparing_.wait();
+  preparing_.wait();
   rows_.use_normalization(parameters.last(normalization_));
 }
 
@@ -178,8 +178,7 @@ Totals DeepModel::accumulate(const Batch& batch, std::span<const float> paramete
   else
     rows_.prepare(batch, true, present_);
   if (next_ && next_->rows() > 0) {
-    preparing_ = std::async(std::launch::async,
-                            [this, next = *next_] { rows_.prepare(next, true, coming_); });
+    preparing_ = Background([this, next = *next_] { rows_.prepare(next, true, coming_); });
     is_prepared_ = true;
   }
   next_.reset();

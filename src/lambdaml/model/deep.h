@@ -2,13 +2,13 @@
 
 #include <cstdint>
 #include <functional>
-#include <future>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "lambdaml/base/fibers/background.h"
 #include "lambdaml/base/options.h"
 #include "lambdaml/model/deep_rows.h"
 #include "lambdaml/model/engine.h"
@@ -107,7 +107,7 @@ class DeepModel final : public GradientModel {
   DeepBatch coming_;
   bool is_prepared_ = false;  ///< coming_
   std::optional<Batch> next_;
-  std::future<void> preparing_;  ///< of coming_
+  Background preparing_;  ///< of coming_
 };
 
 }  // namespace lambdaml::model

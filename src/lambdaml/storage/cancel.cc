@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "lambdaml/base/fibers/waiting_mutex.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/wrapper.h"
 
@@ -11,7 +12,7 @@ class Cancellable final : public Wrapper {
  public:
   Cancellable(std::shared_ptr<Storage> inner, std::function<void()> check, WaitPieces pieces)
       : Wrapper(std::move(inner)),
-        check_([check = std::move(check), mutex = std::make_shared<std::mutex>()] {
+        check_([check = std::move(check), mutex = std::make_shared<WaitingMutex>()] {
           const std::lock_guard lock(*mutex);
           check();
         }),

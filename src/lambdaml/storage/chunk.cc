@@ -6,6 +6,7 @@
 #include <set>
 
 #include "lambdaml/base/checksum.h"
+#include "lambdaml/base/fibers/waiting_mutex.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/unique_id.h"
 #include "lambdaml/storage/decorators.h"
@@ -388,11 +389,11 @@ class Chunked final : public Wrapper {
 
   /// Serializes changes of a key within this handle; otherwise the pieces of the later value might
   /// be mistaken for those that it replaced.
-  std::vector<std::unique_lock<std::mutex>> take_turn(std::span<const std::string_view> keys) {
+  std::vector<std::unique_lock<WaitingMutex>> take_turn(std::span<const std::string_view> keys) {
     std::set<std::size_t> chosen;
     for (const std::string_view key : keys)
       chosen.insert(std::hash<std::string_view>{}(key) % turns_.size());
-    std::vector<std::unique_lock<std::mutex>> locks;
+    std::vector<std::unique_lock<WaitingMutex>> locks;
     for (const std::size_t i : chosen) locks.emplace_back(turns_[i]);
     return locks;
   }
@@ -419,7 +420,7 @@ class Chunked final : public Wrapper {
   }
 
   std::uint64_t limit_;
-  std::array<std::mutex, 16> turns_;
+  std::array<WaitingMutex, 16> turns_;
   mutable std::mutex mutex_;
   std::map<std::string, std::optional<Index>, std::less<>> known_;
 };

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/fibers/scheduler.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/job/stop_condition.h"
@@ -12,6 +13,12 @@
 #include "lambdaml/model/reporting.h"
 
 namespace lambdaml::worker {
+namespace {
+
+/// What a row of an evaluation takes of a row of a step: a third of a pass forth and back.
+constexpr double kEvaluation = 1.0 / 3;
+
+}  // namespace
 
 Trainer::Trainer(const job::TrainEvent& event, Rows rows, const comm::Membership& membership,
                  bool again, std::shared_ptr<const Buffer> definition)
@@ -137,7 +144,9 @@ bool Trainer::run_epoch(control::Checkpoints& checkpoints, const Hooks& hooks) {
     at.last_of_epoch = at.last_of_pass && cursor_.pass + 1 == passes;
     if (!at.last_of_pass) model_->expect(batch_of(cursor_.pass, cursor_.step + 1));
     const bool done = within_budget(checkpoints, [&] {
-      cursor_.totals += optimizer_->step(batch_of(cursor_.pass, cursor_.step), at);
+      const model::Batch batch = batch_of(cursor_.pass, cursor_.step);
+      computes_with_rows(static_cast<double>(batch.rows()));
+      cursor_.totals += optimizer_->step(batch, at);
     });
     if (!done) return false;
     if (++cursor_.step == rounds_.count()) {
@@ -161,6 +170,7 @@ job::EpochMetrics Trainer::evaluate() {
   metrics.values = optimizer_->metrics();
   model::add_metrics(plugin_, model::RowSet::train, cursor_.totals, false, metrics.values);
   if (!anything_to_evaluate_) return metrics;
+  computes_with_rows(kEvaluation * static_cast<double>(held_out_rows().rows() + test_.size()));
   const model::Totals valid = model_->evaluate(held_out_rows(), optimizer_->parameters());
   const model::Totals test = model_->evaluate(test_.all(), optimizer_->parameters());
   std::array<double, 2 * model::kTotals> sums;
@@ -290,6 +300,7 @@ FinalTotals Trainer::final_totals() {
   const Stopwatch clock;
   FinalTotals out;
   const std::size_t trained = training_rows_[event_.worker];
+  computes_with_rows(kEvaluation * static_cast<double>(own_.size() + test_.size()));
   out.train = model_->evaluate(own_.batch(0, trained), final_parameters());
   if (supervised_) {
     out.valid = model_->evaluate(held_out_rows(), final_parameters());

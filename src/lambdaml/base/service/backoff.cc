@@ -3,11 +3,17 @@
 #include <algorithm>
 #include <random>
 
+#include "lambdaml/base/fibers/scheduler.h"
+
 namespace lambdaml {
 
 double jitter() {
-  thread_local std::minstd_rand random(std::random_device{}());
-  return std::uniform_real_distribution<double>(0.5, 1.0)(random);
+  ThreadState& state = thread_state();
+  if (!state.random)
+    state.random.emplace(state.scheduler != nullptr
+                             ? static_cast<unsigned>(state.scheduler->random_number())
+                             : std::random_device{}());
+  return std::uniform_real_distribution<double>(0.5, 1.0)(*state.random);
 }
 
 double Backoff::next_s() {

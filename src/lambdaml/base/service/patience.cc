@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/fibers/scheduler.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/wait.h"
 
@@ -20,8 +21,6 @@ constexpr std::uint64_t kSwallowed = 16 << 20;
 /// The part of the time limit below which another try is not worthwhile.
 constexpr double kTooShort = 0.05;
 constexpr double kNoLimit_s = 1e10;
-
-thread_local Patience::Call* t_call = nullptr;
 
 double probe_s(double limit_s) { return std::min(0.5, limit_s / 8); }
 
@@ -60,7 +59,7 @@ Time Patience::begin_of_outage(Time silent_since) const {
 }
 
 void Patience::answered() {
-  for (Call* call = t_call; call != nullptr; call = call->outer_)
+  for (Call* call = thread_state().patience_call; call != nullptr; call = call->outer_)
     if (&call->patience_ == this) call->was_answered_ = true;
   const Time now = time_now();
   const std::lock_guard lock(mutex_);
@@ -71,7 +70,7 @@ void Patience::answered() {
 }
 
 void Patience::failed(Time silent_since) {
-  for (Call* call = t_call; call != nullptr; call = call->outer_)
+  for (Call* call = thread_state().patience_call; call != nullptr; call = call->outer_)
     if (&call->patience_ == this) call->was_told_ = true;
   const Time now = time_now();
   const std::lock_guard lock(mutex_);
@@ -153,7 +152,7 @@ Deadline Patience::Try::deadline() const {
     if (patience.given_up_at_) end = std::min(end, after(window_, probe_s(limit_s)));
     if (patience.has_answered_ && received_ == 0 && begin == window_)
       end = std::min(end, after(window_, limit_s / 2));
-    for (const Call* call = t_call; call != nullptr; call = call->outer_)
+    for (const Call* call = thread_state().patience_call; call != nullptr; call = call->outer_)
       if (call->failing_since_ && &call->patience_ == patience_)
         end = std::min(end, after(*call->failing_since_, limit_s));
   }
@@ -169,9 +168,12 @@ std::string Patience::Try::why_late() const {
 
 // ---- a call ----
 
-Patience::Call::Call(Patience& patience) : patience_(patience), outer_(t_call) { t_call = this; }
+Patience::Call::Call(Patience& patience)
+    : patience_(patience), outer_(thread_state().patience_call) {
+  thread_state().patience_call = this;
+}
 
-Patience::Call::~Call() { t_call = outer_; }
+Patience::Call::~Call() { thread_state().patience_call = outer_; }
 
 bool Patience::Call::begin_try() {
   was_answered_ = was_told_ = false;

@@ -106,7 +106,7 @@ void Bulk::contribute(const Round& round, const std::vector<std::uint32_t>& chun
 
 void Bulk::merge(const Round& round, const std::vector<std::uint32_t>& chunks,
                  const Handlers& handlers) {
-  std::deque<std::future<void>> saves;
+  std::deque<Background> saves;
   std::exception_ptr failure;
   std::size_t done = 0;
   const auto take_what_is_there = [&] {
@@ -129,7 +129,7 @@ void Bulk::merge(const Round& round, const std::vector<std::uint32_t>& chunks,
     failure = std::current_exception();
   }
   // The saves use this object, so it waits for them even on failure.
-  for (std::future<void>& save : saves) {
+  for (Background& save : saves) {
     try {
       save.get();
     } catch (...) {
@@ -140,7 +140,7 @@ void Bulk::merge(const Round& round, const std::vector<std::uint32_t>& chunks,
 }
 
 std::size_t Bulk::merge_from(const Round& round, std::span<const std::uint32_t> chunks,
-                             const Handlers& handlers, std::deque<std::future<void>>& saves) {
+                             const Handlers& handlers, std::deque<Background>& saves) {
   std::vector<std::string> keys;
   for (const std::uint32_t c : chunks)
     for (const std::uint32_t other : others_) keys.push_back(contribution_name(round, other, c));
@@ -192,7 +192,7 @@ std::shared_ptr<ChunkSum> Bulk::sum_of(const Round& round, std::uint32_t c) cons
 
 void Bulk::add(const Round& round, std::uint32_t c, std::span<const std::uint32_t> senders,
                std::vector<Buffer> contributions, const std::shared_ptr<ChunkSum>& sum, bool last,
-               const Handlers& handlers, std::deque<std::future<void>>* saves) {
+               const Handlers& handlers, std::deque<Background>* saves) {
   auto bytes = std::make_shared<std::vector<Buffer>>(std::move(contributions));
   const auto work = [this, &round, &handlers, c, senders, bytes, sum, last] {
     const Vectors part = round.cut.part(round.v, c);
@@ -208,11 +208,11 @@ void Bulk::add(const Round& round, std::uint32_t c, std::span<const std::uint32_
   };
   if (saves == nullptr || !last) return work();
   while (saves->size() >= kSavesAtOnce) {
-    std::future<void> oldest = std::move(saves->front());
+    Background oldest = std::move(saves->front());
     saves->pop_front();
     oldest.get();
   }
-  saves->push_back(std::async(std::launch::async, work));
+  saves->emplace_back(work);
 }
 
 void Bulk::publish_sum(const Round& round, std::uint32_t c, ChunkSum& sum) {

@@ -3,13 +3,13 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <future>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "lambdaml/base/bytes.h"
+#include "lambdaml/base/fibers/background.h"
 #include "lambdaml/comm/bulk/chunks.h"
 #include "lambdaml/comm/bulk_synchronous.h"
 #include "lambdaml/comm/communicator.h"
@@ -69,13 +69,13 @@ class Bulk final : public BulkSynchronous {
              const Handlers& handlers);
   /// Merges chunks until the first one that another attempt has merged; returns how many.
   std::size_t merge_from(const Round& round, std::span<const std::uint32_t> chunks,
-                         const Handlers& handlers, std::deque<std::future<void>>& saves);
+                         const Handlers& handlers, std::deque<Background>& saves);
   std::shared_ptr<ChunkSum> sum_of(const Round& round, std::uint32_t c) const;
   /// Adds contributions of `senders` to the sum; once it is complete, uses it. With `saves`, a
   /// separate thread does so while this one downloads.
   void add(const Round& round, std::uint32_t c, std::span<const std::uint32_t> senders,
            std::vector<Buffer> contributions, const std::shared_ptr<ChunkSum>& sum, bool last,
-           const Handlers& handlers, std::deque<std::future<void>>* saves);
+           const Handlers& handlers, std::deque<Background>* saves);
   void publish_sum(const Round& round, std::uint32_t c, ChunkSum& sum);
   /// Waits for the merged chunks and copies each as it arrives.
   void take_merged(const Round& round, const std::vector<std::uint32_t>& chunks);
@@ -105,7 +105,7 @@ class Bulk final : public BulkSynchronous {
 
   const std::uint32_t aggregators_;
   std::vector<std::uint32_t> others_;
-  std::future<void> saving_sums_;  ///< of the last round of steps; its end waits for it
+  Background saving_sums_;  ///< of the last round of steps; its end waits for it
 };
 
 }  // namespace lambdaml::comm::bulk

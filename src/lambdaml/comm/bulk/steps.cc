@@ -102,10 +102,11 @@ void Bulk::save_sums(const Round& round, const std::vector<std::uint32_t>& own,
     messages.push_back(std::move(sums[i].message));
   }
   if (keys.empty()) return;
-  saving_sums_ = std::async(
-      std::launch::async, [this, keys = std::move(keys), messages = std::move(messages)]() mutable {
-        // Freed once saved: the future may outlive the next gradient.
-        const std::vector<Buffer> saved = std::move(messages);
+  saving_sums_ =
+      Background([this, keys = std::move(keys),
+                  messages = std::make_shared<std::vector<Buffer>>(std::move(messages))] {
+        // Freed once saved: the work may outlive the next gradient.
+        const std::vector<Buffer> saved = std::move(*messages);
         std::vector<storage::Item> items;
         for (std::size_t i = 0; i < keys.size(); ++i) items.push_back({keys[i], saved[i]});
         store().save_all(items);

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -10,7 +9,6 @@
 #include <fstream>
 #include <map>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <sys/mman.h>
@@ -19,6 +17,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/faas/runtime.h"
 
 /// The handler of the tests' events: the first word of the payload is the mode, the others are its
@@ -83,7 +82,7 @@ inline std::string append(const Invocation& invocation, const Words& words) {
   return "appended";
 }
 inline std::string sleep(const Invocation&, const Words& words) {
-  std::this_thread::sleep_for(std::chrono::duration<double>(std::stod(words.at(1))));
+  pause_for(std::stod(words.at(1)));
   return "slept";
 }
 /// Returns only when that many events run at the same time.
@@ -91,12 +90,12 @@ inline std::string rendezvous(const Invocation& invocation, const Words& words) 
   const std::filesystem::path folder = words.at(1);
   std::ofstream(folder / invocation.request_id) << "here";
   const std::size_t all = std::stoul(words.at(2));
-  for (int pause_ms = 2;; pause_ms = std::min(2 * pause_ms, 100)) {
+  for (double pause_s = 0.002;; pause_s = std::min(2 * pause_s, 0.1)) {
     std::size_t here = 0;
     for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder)) ++here;
     if (here == all) return "met";
     if (invocation.deadline.passed()) fail(Code::internal, "{} of {} came", here, all);
-    std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
+    pause_for(pause_s);
   }
 }
 

@@ -1,0 +1,307 @@
+#include "lambdaml/sim/world.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "lambdaml/base/error.h"
+
+namespace lambdaml::sim {
+namespace {
+
+constexpr double kGigabyte = 1e9;
+
+thread_local World* g_world = nullptr;
+
+FunctionNetwork* network_of(Simulation& simulation) {
+  auto* const found =
+      std::any_cast<std::shared_ptr<FunctionNetwork>>(&simulation.process()->annotation);
+  return found == nullptr ? nullptr : found->get();
+}
+
+}  // namespace
+
+std::string_view to_string(Verb verb) {
+  constexpr std::string_view kNames[] = {"put", "get", "list", "remove"};
+  return kNames[static_cast<int>(verb)];
+}
+
+std::string_view to_string(Fault::Kind kind) {
+  constexpr std::string_view kNames[] = {"none",   "fails_before",  "fails_after",
+                                         "delay",  "killed_before", "killed_after",
+                                         "frozen", "forgets",       "clock_jumps"};
+  return kNames[static_cast<int>(kind)];
+}
+
+double Link::pass(double now_s, double bytes) {
+  if (!(bandwidth_.bytes_per_s < std::numeric_limits<double>::infinity())) return now_s;
+  if (now_s > since_s_) {
+    credit_ =
+        std::min(bandwidth_.burst_bytes, credit_ + (now_s - since_s_) * bandwidth_.bytes_per_s);
+    since_s_ = now_s;
+  }
+  const double fast = std::min(bytes, credit_);
+  credit_ -= fast;
+  if (fast > 0 && bandwidth_.burst_bytes_per_s > 0) since_s_ += fast / bandwidth_.burst_bytes_per_s;
+  since_s_ += (bytes - fast) / bandwidth_.bytes_per_s;
+  return since_s_;
+}
+
+// ---- a store ----
+
+StoreModel::StoreModel(const StoreProfile& profile, World* world)
+    : profile_(profile), world_(world) {
+  if (profile_.server) server_.emplace(*profile_.server);
+}
+
+const void* StoreModel::tag_of(std::string_view key) {
+  return &tags_.try_emplace(std::string(key)).first->second;
+}
+
+void StoreModel::count(Verb verb, std::uint64_t sent, std::uint64_t received) {
+  switch (verb) {
+    case Verb::put:
+      ++traffic_.puts;
+      traffic_.put_bytes += sent;
+      traffic_.put_kb += std::max(1.0, std::ceil(static_cast<double>(sent) / 1024));
+      break;
+    case Verb::get:
+      ++traffic_.gets;
+      traffic_.get_bytes += received;
+      traffic_.get_4kb += std::max(1.0, std::ceil(static_cast<double>(received) / 4096));
+      break;
+    case Verb::list:
+      ++traffic_.lists;
+      break;
+    case Verb::remove:
+      ++traffic_.removes;
+      break;
+  }
+}
+
+const Latency& StoreModel::latency_of(Verb verb) const {
+  switch (verb) {
+    case Verb::put:
+      return profile_.put;
+    case Verb::list:
+      return profile_.list;
+    case Verb::remove:
+      return profile_.remove;
+    case Verb::get:
+      break;
+  }
+  return profile_.get;
+}
+
+/// When the store takes a request: those above its rate queue up, after a second's worth of them.
+double StoreModel::admitted_s(Verb verb, double now_s) {
+  const bool reads = verb == Verb::get || verb == Verb::list;
+  const double per_s = reads ? profile_.get_per_s : profile_.put_per_s;
+  if (per_s <= 0) return now_s;
+  double& next_s = reads ? next_get_s_ : next_put_s_;
+  constexpr double kSpare_s = 1;
+  next_s = std::max(next_s, now_s - kSpare_s) + 1 / per_s;
+  return std::max(now_s, next_s);
+}
+
+/// When bytes that move from `now_s` on have passed the function's connection, its network, the
+/// VPC and the server.
+double StoreModel::moved_s(Verb verb, double now_s, double bytes) {
+  if (bytes <= 0) return now_s;
+  double end_s = now_s;
+  const bool up = verb == Verb::put;
+  if (FunctionNetwork* const network = network_of(world_->simulation())) {
+    end_s = std::max(end_s, (up ? network->up : network->down).pass(now_s, bytes));
+    const double per_s =
+        interpolated(up ? profile_.put_bytes_per_s : profile_.get_bytes_per_s, network->memory_mb);
+    end_s = std::max(end_s, now_s + bytes / per_s);
+    if (profile_.in_vpc) end_s = std::max(end_s, world_->vpc_network().pass(now_s, bytes));
+  }
+  if (server_) end_s = std::max(end_s, server_->pass(now_s, bytes));
+  return end_s;
+}
+
+void StoreModel::request(Verb verb, std::string_view key, std::uint64_t bytes,
+                         const std::function<std::uint64_t()>& effect) {
+  requests(verb, {key}, {bytes}, [&](std::size_t) { return effect(); });
+}
+
+StoreModel::Befallen StoreModel::befall(Verb verb, const std::vector<std::string_view>& keys) {
+  Simulation& simulation = world_->simulation();
+  Befallen out;
+  for (const std::string_view key : keys) {
+    const Fault fault = world_->next_fault(*this, verb, key);
+    using Kind = Fault::Kind;
+    switch (fault.kind) {
+      case Kind::none:
+        break;
+      case Kind::fails_before:
+        simulation.pause(latency_of(verb).sample(simulation.rng()));
+        fail(Code::unavailable, "sim://{}: the request for '{}' failed", profile_.name, key);
+      case Kind::fails_after:
+        out.fails_after = true;
+        break;
+      case Kind::delay:
+        out.delay_s += fault.seconds;
+        break;
+      case Kind::killed_before:
+        simulation.kill(ProcessHandle(simulation.process()));
+        break;
+      case Kind::killed_after:
+        out.dies_after = true;
+        break;
+      case Kind::frozen:
+        simulation.freeze(ProcessHandle(simulation.process()), fault.seconds);
+        break;
+      case Kind::forgets:
+        if (!profile_.durable) values_.clear();
+        break;
+      case Kind::clock_jumps:
+        simulation.jump_clock(simulation.process(), fault.seconds);
+        break;
+    }
+  }
+  return out;
+}
+
+void StoreModel::requests(Verb verb, const std::vector<std::string_view>& keys,
+                          const std::vector<std::uint64_t>& bytes,
+                          const std::function<std::uint64_t(std::size_t index)>& effect) {
+  if (world_ == nullptr || !world_->simulation().in_fiber()) {
+    for (std::size_t i = 0; i < keys.size(); ++i) effect(i);
+    return;
+  }
+  Simulation& simulation = world_->simulation();
+  if (!simulation.require_alive()) return;  // its handle was cut
+  const Befallen befallen = befall(verb, keys);
+  // The lanes of the batch: each request begins when one is free, takes effect halfway of its
+  // latency, once what it sends has passed, and ends once what it brings has.
+  const std::size_t lanes =
+      std::max<std::size_t>(1, std::min<std::size_t>(profile_.parallel, keys.size()));
+  std::vector<double> free_s(lanes, simulation.now_s() + befallen.delay_s);
+  double end_s = simulation.now_s();
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const double sent = world_->byte_scale * static_cast<double>(bytes[i]);
+    const auto lane = std::ranges::min_element(free_s);
+    const double begin_s = admitted_s(verb, *lane);
+    const double latency_s = latency_of(verb).sample(simulation.rng());
+    const double effect_s = moved_s(Verb::put, begin_s, sent) + latency_s / 2;
+    simulation.pause(effect_s - simulation.now_s());
+    if (!simulation.require_alive()) return;
+    const std::string& process = simulation.process()->name();
+    if (on_effect) on_effect(*this, verb, keys[i], true, process);
+    const double received = world_->byte_scale * static_cast<double>(effect(i));
+    if (on_effect) on_effect(*this, verb, keys[i], false, process);
+    count(verb, static_cast<std::uint64_t>(sent), static_cast<std::uint64_t>(received));
+    if (verb == Verb::put && profile_.pushes) simulation.notify_all(tag_of(keys[i]));
+    *lane = moved_s(Verb::get, effect_s, received) + latency_s / 2;
+    end_s = std::max(end_s, *lane);
+  }
+  if (befallen.dies_after) simulation.kill(ProcessHandle(simulation.process()));
+  simulation.pause(end_s - simulation.now_s());
+  if (befallen.fails_after)
+    fail(Code::unavailable, "sim://{}: no answer to the request for '{}'", profile_.name,
+         keys.front());
+}
+
+// ---- the world ----
+
+World::World(Simulation& simulation, Profile profile)
+    : simulation_(simulation), profile_(std::move(profile)), vpc_(profile_.functions.vpc_network) {
+  if (g_world != nullptr) fail(Code::internal, "a second simulated world in one thread");
+  g_world = this;
+  simulation_.on_computed = [this](double rows) {
+    if (rows <= 0) return;
+    const FunctionNetwork* const own = network_of(simulation_);
+    if (own == nullptr) return;
+    computed_rows_ += rows;
+    simulation_.pause(rows * seconds_per_row / profile_.functions.processors(own->memory_mb));
+  };
+}
+
+World::~World() {
+  simulation_.end_all();
+  simulation_.on_computed = nullptr;
+  g_world = nullptr;
+}
+
+World* World::current() noexcept {
+  return g_world != nullptr && Simulation::current() == &g_world->simulation_ ? g_world : nullptr;
+}
+
+const std::shared_ptr<StoreModel>& World::store(std::string_view name) {
+  const auto found = stores_.find(name);
+  if (found != stores_.end()) return found->second;
+  return stores_
+      .emplace(std::string(name), std::make_shared<StoreModel>(profile_.store(name), this))
+      .first->second;
+}
+
+std::shared_ptr<FunctionNetwork> World::new_network(double memory_mb) const {
+  const Bandwidth& network = profile_.functions.network;
+  return std::make_shared<FunctionNetwork>(
+      FunctionNetwork{memory_mb, Link(network), Link(network)});
+}
+
+double World::start_s(std::size_t n) {
+  const FunctionProfile& functions = profile_.functions;
+  const double invoke_s = functions.invoke.sample(simulation_.rng());
+  if (!functions.starts_s.empty()) return interpolated(functions.starts_s, static_cast<double>(n));
+  double queued_s = 0;
+  // A service adds environments at a rate, of which it has ten seconds' worth in advance.
+  if (functions.starts_per_s > 0) {
+    const double spare = 10 * functions.starts_per_s;
+    queued_s = std::max(0.0, (static_cast<double>(++started_) - spare) / functions.starts_per_s -
+                                 simulation_.now_s());
+  }
+  return invoke_s + queued_s + functions.cold_start.sample(simulation_.rng());
+}
+
+Fault World::next_fault(const StoreModel& store, Verb verb, std::string_view key) {
+  const Call call{.number = calls_++,
+                  .store = store.profile().name,
+                  .verb = verb,
+                  .key = key,
+                  .process = simulation_.process()->name()};
+  const Fault fault = faults ? faults(call) : Fault();
+  if (trace)
+    trace(fmt::format("{:10.4f} {:>12} {} {} {}{}", simulation_.now_s(), call.process, call.number,
+                      to_string(verb), key,
+                      fault.kind == Fault::Kind::none
+                          ? ""
+                          : fmt::format("  <- {} {:g}", to_string(fault.kind), fault.seconds)));
+  return fault;
+}
+
+double World::function_usd() const {
+  double usd = 0;
+  for (const FunctionRun& run : runs_) {
+    const double billed_s = std::ceil((run.ended_s - run.began_s) * 1e3) / 1e3;
+    usd +=
+        billed_s * run.memory_mb / 1024 * profile_.functions.gb_second + profile_.functions.request;
+  }
+  return usd;
+}
+
+double World::request_usd() const {
+  double usd = 0;
+  for (const auto& [name, store] : stores_) {
+    const StorePrices& prices = store->profile().prices;
+    const Traffic& traffic = store->traffic();
+    usd += prices.put * static_cast<double>(traffic.puts) +
+           prices.get * static_cast<double>(traffic.gets) +
+           prices.list * static_cast<double>(traffic.lists) +
+           prices.remove * static_cast<double>(traffic.removes) +
+           prices.put_gb * static_cast<double>(traffic.put_bytes) / kGigabyte +
+           prices.get_gb * static_cast<double>(traffic.get_bytes) / kGigabyte +
+           prices.put_kb * traffic.put_kb + prices.get_4kb * traffic.get_4kb;
+  }
+  return usd;
+}
+
+double World::server_usd(double seconds) const {
+  double usd = 0;
+  for (const auto& [name, store] : stores_) usd += store->profile().prices.hour * seconds / 3600;
+  return usd;
+}
+
+}  // namespace lambdaml::sim

@@ -1,0 +1,192 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lambdaml/base/bytes.h"
+#include "lambdaml/sim/profile.h"
+#include "lambdaml/sim/simulation.h"
+
+/// What simulated processes meet: stores that hold values and take time, networks, and faults.
+namespace lambdaml::sim {
+
+/// A shaped network: bytes pass one after another, at the burst's rate while there is credit.
+class Link {
+ public:
+  explicit Link(const Bandwidth& bandwidth)
+      : bandwidth_(bandwidth), credit_(bandwidth.burst_bytes) {}
+  /// When `bytes` that are sent from `now_s` on have passed.
+  double pass(double now_s, double bytes);
+
+ private:
+  Bandwidth bandwidth_;
+  double credit_;
+  double since_s_ = 0;  ///< of credit_; what is sent earlier has passed by then
+};
+
+/// The network of a function: annotation of its Process. Null for processes that have none, whose
+/// transfers only the store limits.
+struct FunctionNetwork {
+  double memory_mb = 0;
+  Link up, down;
+};
+
+enum class Verb { put, get, list, remove };
+
+/// A call of a simulated store, before it is made.
+struct Call {
+  std::uint64_t number = 0;  ///< of all calls of the simulation
+  std::string_view store;
+  Verb verb = Verb::get;
+  std::string_view key;
+  std::string_view process;
+};
+
+/// What befalls a call.
+struct Fault {
+  enum class Kind {
+    none,
+    fails_before,   ///< unavailable; the store has not seen it
+    fails_after,    ///< unavailable, although it took effect
+    delay,          ///< takes `seconds` longer; calls of others may overtake it
+    killed_before,  ///< its process
+    killed_after,
+    frozen,       ///< its process, for `seconds` before the call
+    forgets,      ///< a store that is not durable restarts empty, before the call
+    clock_jumps,  ///< the process's wall clock, by `seconds`
+  };
+  Kind kind = Kind::none;
+  double seconds = 0;
+};
+
+/// Requests and bytes of values, as a store counts them.
+struct Traffic {
+  std::uint64_t puts = 0, gets = 0, lists = 0, removes = 0;
+  std::uint64_t put_bytes = 0, get_bytes = 0;
+  double put_kb = 0, get_4kb = 0;  ///< units
+};
+
+/// One simulated store: what it holds and what its requests take. All handles to a name share it.
+class StoreModel {
+ public:
+  using Value = std::shared_ptr<const Buffer>;
+
+  /// `world`: null for a store that takes no time.
+  StoreModel(const StoreProfile& profile, class World* world);
+
+  const StoreProfile& profile() const { return profile_; }
+  std::map<std::string, Value, std::less<>>& values() { return values_; }
+  const Traffic& traffic() const { return traffic_; }
+
+  /// A request of the calling process: takes its time, and calls `effect` at the moment when the
+  /// store does it, which returns the bytes of values that come back. `bytes` are sent. Throws
+  /// unavailable and Killed as the world's faults say.
+  void request(Verb verb, std::string_view key, std::uint64_t bytes,
+               const std::function<std::uint64_t()>& effect);
+  /// The same for a batch, of which profile().parallel requests are under way at once: `effect` is
+  /// called for each index.
+  void requests(Verb verb, const std::vector<std::string_view>& keys,
+                const std::vector<std::uint64_t>& bytes,
+                const std::function<std::uint64_t(std::size_t index)>& effect);
+
+  /// For tests that give a store a defect: called in the simulation before and after each effect,
+  /// with the process that asked for it. May change values().
+  std::function<void(StoreModel&, Verb, std::string_view key, bool before,
+                     std::string_view process)>
+      on_effect;
+
+  /// What waits for a key in a store that pushes.
+  const void* tag_of(std::string_view key);
+
+ private:
+  /// What is left to happen of the faults of a batch.
+  struct Befallen {
+    bool fails_after = false, dies_after = false;
+    double delay_s = 0;
+  };
+  /// Lets the world's faults befall the calls. Throws unavailable and Killed.
+  Befallen befall(Verb verb, const std::vector<std::string_view>& keys);
+  void count(Verb verb, std::uint64_t sent, std::uint64_t received);
+  double admitted_s(Verb verb, double now_s);
+  double moved_s(Verb verb, double now_s, double bytes);
+  const Latency& latency_of(Verb verb) const;
+
+  const StoreProfile profile_;
+  World* const world_;
+  std::map<std::string, Value, std::less<>> values_;
+  Traffic traffic_;
+  std::optional<Link> server_;
+  double next_put_s_ = 0, next_get_s_ = 0;
+  std::map<std::string, char, std::less<>> tags_;
+};
+
+/// What one run of a function was billed for.
+struct FunctionRun {
+  std::string function;
+  double began_s = 0, ended_s = 0, memory_mb = 0;
+  bool was_killed = false;
+};
+
+/// A simulation with a profile. The simulated store and platform use that of the calling fiber.
+class World {
+ public:
+  World(Simulation& simulation, Profile profile);
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+  ~World();
+
+  /// That of the running simulation; null if it has none, or none runs.
+  static World* current() noexcept;
+
+  Simulation& simulation() { return simulation_; }
+  const Profile& profile() const { return profile_; }
+  /// Throws invalid_argument for a name that the profile does not have.
+  const std::shared_ptr<StoreModel>& store(std::string_view name);
+
+  std::shared_ptr<FunctionNetwork> new_network(double memory_mb) const;
+  Link& vpc_network() { return vpc_; }
+  /// Seconds from the invocation of `n` functions at once to the start of one of them.
+  double start_s(std::size_t n);
+
+  void ran(FunctionRun run) { runs_.push_back(std::move(run)); }
+  const std::vector<FunctionRun>& runs() const { return runs_; }
+
+  /// Bytes of values count as so many times as many, so that small vectors stand for large ones.
+  double byte_scale = 1;
+  /// Seconds that a function of one processor computes per row.
+  double seconds_per_row = 0;
+  /// Rows that functions have computed with, those of all passes.
+  double computed_rows() const { return computed_rows_; }
+  /// Decides about each call; empty: no faults.
+  std::function<Fault(const Call&)> faults;
+  /// Told of each call and fault: a line of a trace.
+  std::function<void(const std::string& line)> trace;
+  std::uint64_t calls() const { return calls_; }
+  Fault next_fault(const StoreModel& store, Verb verb, std::string_view key);
+
+  /// Dollars of the functions' runs so far, of the requests and bytes, and of servers by the hour.
+  double function_usd() const;
+  double request_usd() const;
+  double server_usd(double seconds) const;
+
+ private:
+  Simulation& simulation_;
+  const Profile profile_;
+  std::map<std::string, std::shared_ptr<StoreModel>, std::less<>> stores_;
+  Link vpc_;
+  std::uint64_t calls_ = 0;
+  std::vector<FunctionRun> runs_;
+  std::size_t started_ = 0;
+  double computed_rows_ = 0;
+};
+
+std::string_view to_string(Verb verb);
+std::string_view to_string(Fault::Kind kind);
+
+}  // namespace lambdaml::sim

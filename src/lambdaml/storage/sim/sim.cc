@@ -1,0 +1,242 @@
+#include <map>
+#include <mutex>
+
+#include "lambdaml/base/wait.h"
+#include "lambdaml/sim/world.h"
+#include "lambdaml/storage/decorators.h"
+#include "lambdaml/storage/registry.h"
+#include "lambdaml/storage/wait.h"
+
+/// A store of a simulation (sim/world.h): `sim://NAME` is the store NAME of its profile, whose
+/// requests take virtual time, fail and cost as the profile and the simulation's faults say. A
+/// process that was killed has no store: its calls throw sim::Killed, and those of its destructors
+/// do nothing. Outside a simulation, each name is a store within this process that takes no time.
+namespace lambdaml::storage::sim {
+namespace {
+
+using lambdaml::sim::Simulation;
+using lambdaml::sim::StoreModel;
+using lambdaml::sim::StoreProfile;
+using lambdaml::sim::Verb;
+using lambdaml::sim::World;
+using Value = StoreModel::Value;
+
+/// Values that have arrived are found among so many missing keys.
+constexpr std::size_t kLookedThrough = 256;
+
+class Sim final : public Storage {
+ public:
+  Sim(std::string name, std::shared_ptr<StoreModel> model)
+      : name_(std::move(name)),
+        model_(std::move(model)),
+        pacer_(model_->profile().polling_is_expensive ? Pacer::kExpensivePolling
+                                                      : Pacer::Tuning()) {}
+
+  Capabilities capabilities() const override {
+    const StoreProfile& profile = model_->profile();
+    return {.max_value_bytes = profile.max_value_bytes,
+            .cross_process = false,
+            .durable = profile.durable,
+            .polling_is_expensive = profile.polling_is_expensive};
+  }
+  std::string describe() const override { return "sim://" + name_; }
+
+  void save(std::string_view key, Bytes value) override {
+    save_all(std::vector<Item>{{key, value}});
+  }
+  std::optional<Buffer> load(std::string_view key) override {
+    const std::string one(key);
+    return std::move(load_present({&one, 1}).front());
+  }
+  std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
+                                   std::uint64_t bytes) override {
+    check_key(key);
+    std::optional<Buffer> part;
+    model_->request(Verb::get, key, 0, [&]() -> std::uint64_t {
+      if (const Value value = find(key)) part.emplace(part_of_value(value->view(), begin, bytes));
+      return part ? part->size() : 0;
+    });
+    return part;
+  }
+  bool exists(std::string_view key) override {
+    check_key(key);
+    bool found = false;
+    model_->request(Verb::get, key, 0, [&] {
+      found = find(key) != nullptr;
+      return std::uint64_t{0};
+    });
+    return found;
+  }
+  bool create(std::string_view key, Bytes value) override {
+    check_key(key);
+    check_size(key, value);
+    bool created = false;
+    auto copy = std::make_shared<const Buffer>(value);
+    model_->request(Verb::put, key, value.size(), [&] {
+      const std::lock_guard lock(mutex());
+      created = model_->values().try_emplace(std::string(key), std::move(copy)).second;
+      return std::uint64_t{0};
+    });
+    return created;
+  }
+  void remove(std::string_view key) override {
+    const std::string one(key);
+    remove_all({&one, 1});
+  }
+  std::vector<Entry> list(std::string_view prefix) override {
+    std::vector<Entry> entries;
+    model_->request(Verb::list, prefix, 0, [&] {
+      const std::lock_guard lock(mutex());
+      const auto& values = model_->values();
+      for (auto at = values.lower_bound(prefix);
+           at != values.end() && at->first.starts_with(prefix); ++at)
+        entries.push_back({at->first, at->second->size()});
+      return std::uint64_t{0};
+    });
+    return entries;
+  }
+
+  std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) check_key(key);
+    std::vector<std::optional<Buffer>> out(keys.size());
+    if (keys.empty()) return out;
+    model_->requests(Verb::get, {keys.begin(), keys.end()}, std::vector<std::uint64_t>(keys.size()),
+                     [&](std::size_t i) -> std::uint64_t {
+                       if (const Value value = find(keys[i])) out[i].emplace(value->view());
+                       return out[i] ? out[i]->size() : 0;
+                     });
+    return out;
+  }
+  void save_all(std::span<const Item> items) override {
+    std::vector<std::string_view> keys;
+    std::vector<std::uint64_t> bytes;
+    for (const Item& item : items) {
+      check_key(item.key);
+      check_size(item.key, item.value);
+      keys.push_back(item.key);
+      bytes.push_back(item.value.size());
+    }
+    if (items.empty()) return;
+    model_->requests(Verb::put, keys, bytes, [&](std::size_t i) {
+      auto copy = std::make_shared<const Buffer>(items[i].value);
+      const std::lock_guard lock(mutex());
+      model_->values().insert_or_assign(std::string(items[i].key), std::move(copy));
+      return std::uint64_t{0};
+    });
+  }
+  void remove_all(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) check_key(key);
+    if (keys.empty()) return;
+    model_->requests(Verb::remove, {keys.begin(), keys.end()},
+                     std::vector<std::uint64_t>(keys.size()), [&](std::size_t i) {
+                       const std::lock_guard lock(mutex());
+                       const auto at = model_->values().find(keys[i]);
+                       if (at != model_->values().end()) model_->values().erase(at);
+                       return std::uint64_t{0};
+                     });
+  }
+
+  std::unique_ptr<KeyWatch> watch(std::vector<std::string> keys) override;
+
+ private:
+  friend class PushWatch;
+
+  Value find(std::string_view key) const {
+    const std::lock_guard lock(mutex());
+    const auto at = model_->values().find(key);
+    return at == model_->values().end() ? nullptr : at->second;
+  }
+  void check_size(std::string_view key, Bytes value) const {
+    if (value.size() > model_->profile().max_value_bytes)
+      fail(Code::resource_exhausted, "{}: '{}' has {} bytes, the limit is {}", describe(), key,
+           value.size(), model_->profile().max_value_bytes);
+  }
+  Pacer& pacer() override { return pacer_; }
+  /// Held for moments only, never over a wait.
+  static std::mutex& mutex() {
+    static std::mutex all;
+    return all;
+  }
+
+  std::string name_;
+  std::shared_ptr<StoreModel> model_;
+  Pacer pacer_;
+};
+
+/// Of a store that tells who waits: a value is asked for once it is there.
+class PushWatch final : public ListedKeyWatch {
+ public:
+  PushWatch(Sim& store, std::vector<std::string> keys)
+      : ListedKeyWatch(std::move(keys)), store_(store) {}
+
+ private:
+  void wait(Deadline deadline, std::size_t below) override {
+    Simulation& simulation = World::current()->simulation();
+    while (true) {
+      const std::vector<std::size_t> wanted = missing(below, kLookedThrough);
+      std::vector<std::size_t> there;
+      for (const std::size_t i : wanted)
+        if (store_.find(key(i)) && there.size() < store_.model_->profile().parallel)
+          there.push_back(i);
+      if (!there.empty()) {
+        poll(there);
+        if (any_found()) return;
+      }
+      if (wanted.empty() || deadline.passed()) return;
+      if (there.empty())
+        simulation.wait_for(store_.model_->tag_of(key(wanted.front())), deadline.time());
+    }
+  }
+  void look_up(std::span<const std::size_t> which) override {
+    std::vector<std::string> asked;
+    for (const std::size_t i : which) asked.push_back(key(i));
+    std::vector<std::optional<Buffer>> values = store_.load_present(asked);
+    for (std::size_t i = 0; i < which.size(); ++i)
+      if (values[i]) found(which[i], std::move(*values[i]));
+  }
+
+  Sim& store_;
+};
+
+std::unique_ptr<KeyWatch> Sim::watch(std::vector<std::string> keys) {
+  const World* const world = World::current();
+  if (model_->profile().pushes && world != nullptr && Simulation::current()->in_fiber())
+    return std::make_unique<PushWatch>(*this, std::move(keys));
+  return watch_by_polling(*this, std::move(keys), pacer_, model_->profile().parallel);
+}
+
+/// Outside a simulation: what has a name is shared for as long as the process runs.
+std::shared_ptr<StoreModel> model_named(const std::string& name) {
+  if (World* const world = World::current()) return world->store(name);
+  static std::mutex mutex;
+  static std::map<std::string, std::shared_ptr<StoreModel>> models;
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<StoreModel>& model = models[name];
+  if (!model) {
+    StoreProfile profile;
+    profile.name = name;
+    model = std::make_shared<StoreModel>(profile, nullptr);
+  }
+  return model;
+}
+
+std::shared_ptr<Storage> open(const Uri& uri, const Options&, const std::shared_ptr<Patience>&) {
+  if (uri.port || !uri.query.empty())
+    fail(Code::invalid_argument, "{}: a simulated store takes a name only: sim://name",
+         uri.display());
+  auto store = std::make_shared<Sim>(uri.host, model_named(uri.host));
+  if (uri.path.empty()) return store;
+  return with_prefix(std::move(store), uri.path + "/");
+}
+
+}  // namespace
+
+void register_plugin(Registry& registry) {
+  registry.add({.name = "sim",
+                .help = "a store of a simulation; see lambdaml simulate",
+                .open = open,
+                .reach = Reach::machine,
+                .default_uri = [] { return Uri::parse("sim://default"); }});
+}
+
+}  // namespace lambdaml::storage::sim
