@@ -1,0 +1,260 @@
+#include "lambdaml/plan/simulated_job.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <ctime>
+#include <exception>
+#include <filesystem>
+#include <optional>
+
+#include <nlohmann/json.hpp>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/data/source.h"
+#include "lambdaml/job/job.h"
+#include "lambdaml/storage/storage.h"
+#include "lambdaml/trigger/trigger.h"
+#include "lambdaml/worker/worker.h"
+
+namespace lambdaml::plan {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+/// The platform and the scheme of stores that live in a simulation.
+constexpr const char* kSimulated = "sim";
+/// Below it, a prepared set lies in its simulated store.
+constexpr const char* kData = "prepared";
+
+std::string uri_of(const std::string& store, const std::string& path) {
+  return fmt::format("{}://{}/{}", kSimulated, store, path);
+}
+
+/// A folder that is removed with everything in it.
+class Scratch {
+ public:
+  Scratch() {
+    std::string name = (fs::temp_directory_path() / "lambdaml-sim-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) fail_errno(errno, "creating a folder in " + name);
+    path_ = name;
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+/// Workers of simulations log nothing: there may be thousands.
+class Silence {
+ public:
+  Silence() : was_on_(log::enabled(log::Level::info)) {
+    if (!was_on_) log::configure(log::Level::error, log::Format::text);
+  }
+  Silence(const Silence&) = delete;
+  Silence& operator=(const Silence&) = delete;
+  ~Silence() {
+    if (!was_on_) log::configure(log::Level::warning, log::Format::text);
+  }
+
+ private:
+  bool was_on_;
+};
+
+/// Puts a prepared set into the simulated store, so that loading it takes time. Returns where it
+/// lies then; empty if `data` is no prepared set.
+std::string take_prepared(sim::World& world, const std::string& store, const std::string& data) {
+  const data::Places places = data::Places::parse(data);
+  if (places.several() || !data::find_manifest(places)) return {};
+  const auto from = storage::open(places.uris[0]);
+  auto& values = world.store(store)->values();
+  for (const storage::Entry& entry : from->list(""))
+    if (std::optional<Buffer> value = from->load(entry.key))
+      values[fmt::format("{}/{}", kData, entry.key)] =
+          std::make_shared<const Buffer>(std::move(*value));
+  return uri_of(store, kData);
+}
+
+WorkerTimes times_of(const json& report) {
+  WorkerTimes out;
+  out.start = report.value("startup_s", 0.0);
+  out.load = report.value("load_s", 0.0);
+  const auto timeline = report.find("timeline");
+  if (timeline == report.end()) return out;
+  const json& rounds = timeline->at("rounds");
+  const auto sum = [&](const char* name) {
+    double us = 0;
+    for (const json& one : rounds.at(name)) us += one.get<double>();
+    return us / 1e6;
+  };
+  out.compute = sum("compute_us");
+  out.upload = sum("send_us");
+  out.wait = sum("wait_us");
+  out.download = sum("receive_us");
+  out.checkpoint = sum("checkpoint_us");
+  const json& invocations = timeline->at("invocations");
+  if (!invocations.empty())
+    out.end = invocations.back().at("ended_us").get<double>() / 1e6 + out.start;
+  return out;
+}
+
+void read_workers(const fs::path& folder, SimulatedRun& out) {
+  const std::optional<Buffer> lines = read_file(folder / "workers.jsonl");
+  if (!lines) return;
+  for (const std::string& line : split(lines->text(), '\n')) {
+    if (line.empty()) continue;
+    const json report = parse_json(line);
+    if (!report.contains("trigger")) out.workers.push_back(times_of(report));
+  }
+}
+
+void count(sim::World& world, SimulatedRun& out) {
+  out.functions_usd = world.function_usd();
+  out.requests_usd = world.request_usd();
+  out.servers_usd = world.server_usd(out.seconds);
+  for (const sim::StoreProfile& profile : world.profile().stores) {
+    const sim::Traffic& traffic = world.store(profile.name)->traffic();
+    out.puts += traffic.puts;
+    out.gets += traffic.gets;
+    out.lists += traffic.lists;
+    out.removes += traffic.removes;
+  }
+}
+
+/// Runs the job in a world until it ends; `summary` stays empty if it throws.
+std::exception_ptr run(sim::Simulation& simulation, sim::World& world, Options job,
+                       const std::string& channel, const fs::path& output, json& summary) {
+  if (std::string place = take_prepared(world, channel, job.text("data")); !place.empty())
+    job.set("data", Option::Value(std::move(place)), "data");
+  job.set("output", Option::Value(output.string()), "output");
+  std::exception_ptr failure;
+  simulation.start("trigger", [&] {
+    try {
+      trigger::Observer silent;
+      summary = trigger::train(job, silent);
+    } catch (const sim::Killed&) {
+      throw;
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  });
+  simulation.run();
+  return failure;
+}
+
+}  // namespace
+
+double quantile(std::vector<double> values, double p) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  const double at = p * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<std::size_t>(at);
+  const std::size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (values[above] - values[below]) * (at - static_cast<double>(below));
+}
+
+std::string store_for_channel(const sim::Profile& profile, const std::string& channel) {
+  const std::size_t colon = channel.find("://");
+  const std::string scheme = channel.substr(0, std::min(colon, channel.size()));
+  for (const sim::StoreProfile& store : profile.stores)
+    if (store.name == channel) return store.name;
+  for (const sim::StoreProfile& store : profile.stores)
+    if (store.scheme == scheme) return store.name;
+  return profile.store(channel).name;
+}
+
+Options in_world(Options job, const SimulatedWorld& world) {
+  const auto set = [&](const char* name, Option::Value value) {
+    job.set(name, std::move(value), name);
+  };
+  set("platform", std::string(kSimulated));
+  set("channel", uri_of(world.channel, "channel"));
+  set("checkpoint", uri_of(world.channel, "checkpoints"));
+  set("threads", std::int64_t{1});
+  set("log_level", std::string("off"));
+  if (!job.is_set("timeout_s")) set("timeout_s", world.profile.functions.longest_s);
+  world.profile.require_memory(static_cast<double>(job.integer("memory_mb")));
+  job::resolve(job);
+  return job;
+}
+
+SimulatedRun simulate(const Options& job, const SimulatedWorld& settings, std::uint64_t seed) {
+  worker::register_handler();
+  settings.profile.require_memory(static_cast<double>(job.integer("memory_mb")));
+  const Silence silence;
+  const Scratch scratch;
+  sim::Simulation simulation(seed);
+  sim::World world(simulation, settings.profile);
+  world.seconds_per_row = settings.seconds_per_row;
+  world.byte_scale = settings.byte_scale;
+  if (settings.prepare) settings.prepare(world);
+  json summary;
+  const fs::path output = scratch.path() / "run";
+  if (const std::exception_ptr failure =
+          run(simulation, world, job, settings.channel, output, summary))
+    std::rethrow_exception(failure);
+  SimulatedRun out;
+  out.seconds = summary.at("wall_s").get<double>();
+  out.rounds = summary.at("rounds").get<std::uint64_t>();
+  out.bytes_sent =
+      static_cast<std::uint64_t>(settings.byte_scale * summary.at("bytes_sent").get<double>());
+  out.bytes_received =
+      static_cast<std::uint64_t>(settings.byte_scale * summary.at("bytes_received").get<double>());
+  if (const auto loss = summary.find("train_loss"); loss != summary.end() && loss->is_number())
+    out.train_loss = loss->get<double>();
+  out.computed_rows = world.computed_rows();
+  out.data_bytes = 4 * summary.at("rows").get<double>() * summary.at("features").get<double>();
+  count(world, out);
+  read_workers(output, out);
+  out.fingerprint = simulation.fingerprint();
+  if (const std::optional<Buffer> model = read_file(output / "model.safetensors"))
+    out.model = std::string(model->text());
+  return out;
+}
+
+double measured_seconds_per_row(const Options& job, const SimulatedWorld& settings,
+                                double seconds) {
+  worker::register_handler();
+  const Silence silence;
+  const Scratch scratch;
+  sim::Simulation simulation(1);
+  sim::World world(simulation, settings.profile);
+  double rows = 0, measured_rows = 0;
+  std::clock_t begin = 0, last = 0;
+  const auto processor_s = [](std::clock_t ticks) {
+    return static_cast<double>(ticks) / CLOCKS_PER_SEC;
+  };
+  // Of one worker, all processor time between the beginnings of two steps is the first one's.
+  simulation.on_computed = [&](double more) {
+    const std::clock_t at = std::clock();
+    if (begin == 0) begin = at;
+    last = at;
+    measured_rows = rows;
+    rows += more;
+    if (processor_s(last - begin) > seconds) fail(Code::cancelled, "measured for long enough");
+  };
+  Options alone = job;
+  alone.set("workers", Option::Value(std::int64_t{1}), "workers");
+  alone.set("retries", Option::Value(std::int64_t{0}), "retries");
+  json summary;
+  const std::exception_ptr failure =
+      run(simulation, world, alone, settings.channel, scratch.path() / "run", summary);
+  if (failure && measured_rows <= 0) std::rethrow_exception(failure);
+  if (measured_rows <= 0)
+    fail(Code::invalid_argument,
+         "the job ends within its first step, too soon to measure: give --seconds-per-row");
+  return processor_s(last - begin) / measured_rows;
+}
+
+}  // namespace lambdaml::plan

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "lambdaml/base/options.h"
+#include "lambdaml/sim/world.h"
+
+/// Training jobs in virtual time: the real trigger, workers, patterns, optimizers and checkpoints,
+/// with the stores, networks and functions of a profile.
+namespace lambdaml::plan {
+
+struct SimulatedWorld {
+  sim::Profile profile;
+  std::string channel;  ///< a store of the profile
+  /// Seconds that one processor of a function computes per row.
+  double seconds_per_row = 0;
+  double byte_scale = 1;  ///< see sim::World
+  /// Called before the job begins, to add faults or a trace.
+  std::function<void(sim::World&)> prepare = {};
+};
+
+/// What one worker did, in seconds, over all its invocations.
+struct WorkerTimes {
+  double start = 0;  ///< from its event's sending to its begin
+  double load = 0, compute = 0, upload = 0, wait = 0, download = 0, checkpoint = 0;
+  double end = 0;  ///< since the job began
+};
+
+/// How a simulated job went.
+struct SimulatedRun {
+  double seconds = 0;  ///< from the command's start to the summary
+  double functions_usd = 0, requests_usd = 0, servers_usd = 0;
+  double usd() const { return functions_usd + requests_usd + servers_usd; }
+  std::uint64_t rounds = 0;
+  double computed_rows = 0;  ///< of all passes and workers
+  double data_bytes = 0;     ///< of the training rows, as floats
+  std::uint64_t puts = 0, gets = 0, lists = 0, removes = 0;
+  std::uint64_t requests() const { return puts + gets + lists + removes; }
+  std::uint64_t bytes_sent = 0, bytes_received = 0;
+  std::vector<WorkerTimes> workers;
+  std::uint64_t fingerprint = 0;  ///< of the schedule: equal for equal seeds
+  std::string model;              ///< the model file's bytes
+  double train_loss = 0;
+};
+
+/// The job with the options that it has in a world: its platform, channel and checkpoints are
+/// simulated, and it computes in one thread. `job` is not resolved; its `channel` is replaced.
+Options in_world(Options job, const SimulatedWorld& world);
+
+/// The store of the profile that a job's channel stands for: its name, or the first store of its
+/// URI's scheme. Throws invalid_argument.
+std::string store_for_channel(const sim::Profile& profile, const std::string& channel);
+
+/// Runs the job with in_world() options once. Prepared data are read from the channel's store, too.
+/// Throws what training throws, and invalid_argument for a memory that the profile does not have.
+/// Only one thread of a program may simulate at a time.
+SimulatedRun simulate(const Options& job, const SimulatedWorld& world, std::uint64_t seed);
+
+/// Seconds per row of one processor of this machine, measured with the job's own code and data for
+/// at most `seconds`. Throws what training throws.
+double measured_seconds_per_row(const Options& job, const SimulatedWorld& world, double seconds);
+
+/// The value below which a share `p` of the values lies.
+double quantile(std::vector<double> values, double p);
+
+}  // namespace lambdaml::plan
