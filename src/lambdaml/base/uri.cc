@@ -40,7 +40,8 @@ bool take_members(std::string_view text, std::map<std::string, std::string>& que
   for (const std::string& member : split(text, '&')) {
     const std::size_t equal = member.find('=');
     if (equal == std::string::npos ||
-        std::ranges::find(kQueries, "?" + member.substr(0, equal + 1)) == kQueries.end())
+        std::ranges::find(kQueries, fmt::format("?{}", member.substr(0, equal + 1))) ==
+            kQueries.end())
       return false;
     members[member.substr(0, equal)] = member.substr(equal + 1);
   }
