@@ -143,7 +143,9 @@ TEST_F(Layers, WithoutAnInitialModelAreThoseOfTheSeed) {
   const std::string head = run("head", "1", "conv1,bn1,layers");
   const std::string more = run("more", "2", "conv1,bn1,layers");
   const std::string rest = run("rest", "1", "conv1");
-  EXPECT_THAT(changed(head, more), ElementsAre("linear.bias", "linear.weight"));
+  // Random layers with statistics of 0 and 1 give features near 0, so it may be the bias alone.
+  EXPECT_THAT(changed(head, more), Contains("linear.bias"));
+  for (const std::string& name : changed(head, more)) EXPECT_TRUE(name.starts_with("linear."));
   const std::vector<std::string> learned = changed(head, rest);
   EXPECT_EQ(std::ranges::find(learned, "conv1.weight"), learned.end());
   EXPECT_NE(std::ranges::find(learned, "layers.0.conv1.weight"), learned.end());
