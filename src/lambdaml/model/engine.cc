@@ -75,7 +75,7 @@ const EngineLibrary& engine_library() {
   if (g_is_kept_out)
     fail(Code::unavailable,
          "deep models run in processes of lambdaml-worker, and this process keeps libtorch out: "
-         "predict by functions, or load the run's model.pt or model.safetensors in PyTorch");
+         "predict with the command lambdaml predict, or load the run's model.pt in PyTorch");
   static const EngineLibrary& library = load();
   return library;
 }
