@@ -43,6 +43,10 @@ class Asked final : public Exchange {
     require(reply.status >= 200 && reply.status < 600);
     got = std::move(reply);
   }
+  std::shared_ptr<ReplyStream> stream(HttpReply head) override {
+    reply(std::move(head));
+    return nullptr;
+  }
   bool is_open() const override { return open; }
 
   std::optional<HttpReply> got;

@@ -132,7 +132,7 @@ class World {
   void start() {
     stop();
     state_ = std::make_unique<ps::State>(folder_, ps::State::Limits{1 << 20, 4});
-    service_.reset(new ps::Service{*state_, ps::Token(""), 7, false, kLargest});
+    service_.reset(new ps::Service{*state_, Token(""), 7, false, kLargest});
     processor_ = ps::processors_of(*service_)->getProcessor({});
   }
 
