@@ -335,8 +335,9 @@ TEST_F(Lambda, ASecondDeployChangesNothingAndOnlyOursAreDestroyed) {
 
 TEST_F(Lambda, ThePackageRunsWithNothingButItself) {
   REQUIRE_OR_SKIP(::geteuid() == 0, "only root may change its root");
-  // Made as a user makes it; 10 MB is what a worker without deep models may take.
-  EXPECT_LT(fs::file_size(LAMBDAML_TEST_ZIP), 10'000'000U);
+  // Made as a user makes it; 11 MB is what a worker without deep models, with what unpacks data,
+  // may take.
+  EXPECT_LT(fs::file_size(LAMBDAML_TEST_ZIP), 11'000'000U);
   const std::string root = (folder() / "root").string();
   const std::string unpack = std::string("/usr/bin/python3 -m zipfile -e ") + LAMBDAML_TEST_ZIP +
                              " " + root + " && chmod -R u+rwX " + root + " && chmod 755 " + root +

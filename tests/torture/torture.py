@@ -68,7 +68,9 @@ def known_to(lambdaml):
                              check=True)
     answer = json.loads(listing.stdout.splitlines()[-1])
     choices = {option["name"]: option.get("choices") for option in answer["options"]}
-    return [store["name"] for store in answer["stores"]], choices["optim"], choices["sync_mode"]
+    # Simulated stores exist within a simulation only.
+    stores = [store["name"] for store in answer["stores"] if store["name"] != "sim"]
+    return stores, choices["optim"], choices["sync_mode"]
 
 
 def sample_of(settings):

@@ -17,9 +17,6 @@
 namespace lambdaml::model {
 namespace {
 
-/// Rows evaluated at a time; fixed, so that metrics do not depend on an option.
-constexpr std::size_t kBlock = 256;
-
 /// Memory besides activations and vectors: the libraries, their threads, workspaces. Measured.
 constexpr std::uint64_t kBaseBytes = 300ULL << 20;
 
@@ -191,8 +188,8 @@ Totals DeepModel::accumulate(const Batch& batch, std::span<const float> paramete
 void DeepModel::for_blocks(const Batch& batch,
                            const std::function<void(std::size_t, const DeepBatch&)>& visit) const {
   DeepBatch block;
-  for (std::size_t begin = 0; begin < batch.rows(); begin += kBlock) {
-    const std::size_t rows = std::min(kBlock, batch.rows() - begin);
+  for (std::size_t begin = 0; begin < batch.rows(); begin += parts_.block_rows) {
+    const std::size_t rows = std::min(parts_.block_rows, batch.rows() - begin);
     rows_.prepare(batch.slice(begin, begin + rows), false, block);
     visit(begin, block);
   }

@@ -25,6 +25,8 @@ struct DeepParts {
   std::optional<std::vector<std::size_t>> output;  ///< as LoadedNetwork::output
   double activation_bytes = 0;                     ///< per row, that a training pass has at once
   std::uint64_t engine_bytes = 0;                  ///< besides, whatever the batch
+  /// Rows that are evaluated or predicted at a time; no option's, so that metrics depend on none.
+  std::size_t block_rows = 256;
   Loss loss = Loss::cross_entropy;
   std::optional<std::int64_t> ignored_target = {};
   std::function<std::unique_ptr<Engine>()> start;

@@ -37,13 +37,18 @@ double activation_bytes(const Network& network, bool bf16) {
 #endif
 }
 
-/// Of evaluating a block of rows, whose memory is kept beside that of training: three activations.
+/// Of evaluating a row, whose memory is kept beside that of training: three activations.
 std::uint64_t evaluation_bytes(const Network& network) {
-  constexpr std::uint64_t kBlock = 256;
   std::uint64_t largest = 0;
   for (const Layer& layer : network.layers())
     largest = std::max<std::uint64_t>(largest, layer.out().values());
-  return 3 * largest * kBlock * sizeof(float);
+  return 3 * largest * sizeof(float);
+}
+
+/// 256 rows of images of 32 × 32 pixels; fewer large ones, so that evaluating takes no more memory.
+std::size_t block_rows_of(const Network& network) {
+  constexpr std::uint64_t kBytes = 256 << 20;
+  return std::clamp<std::uint64_t>(kBytes / evaluation_bytes(network), 8, 256);
 }
 
 Image image_of(const std::string& name, const Shape& shape, const DeepRows& rows) {
@@ -124,7 +129,8 @@ std::unique_ptr<Model> make_network_model(const std::string& name, const Shape& 
       .activation_bytes = activation_bytes(*network, options.text("precision") == "bf16"),
       .engine_bytes = copies * sizeof(float) *
                           (elements(network->learned()) + elements(network->statistics())) +
-                      evaluation_bytes(*network),
+                      block_rows_of(*network) * evaluation_bytes(*network),
+      .block_rows = block_rows_of(*network),
       .start = start};
   return std::make_unique<DeepModel>(std::move(parts), std::move(rows), shape, options);
 }

@@ -82,15 +82,6 @@ Option l2_option() {
           .aliases = {"weight_decay"}};
 }
 
-void require_smooth_loss(const Options& options, std::string_view optimizer) {
-  if (options.find("loss") == nullptr || !options.is_set("loss") || options.text("loss") != "hinge")
-    return;
-  fail(Code::invalid_argument,
-       "{} cannot minimize the hinge loss, which has no gradient at its corner: use --loss "
-       "squared_hinge, or --optim grad_avg",
-       optimizer);
-}
-
 void add_share_of_validation(const Options& given, std::map<std::string, std::string>& defaults) {
   const bool is_needed = given.integer("patience") > 0 || given.integer("folds") > 0 ||
                          given.text("until").starts_with("valid_");

@@ -43,11 +43,6 @@ double l2_weight(const Options& options, double rows);
 /// none): `auto` is 1 / sum, as it is for scikit-learn's sample_weight.
 Options with_l2_for(Options options, double weights);
 
-/// For Plugin::defaults, whose options are those that were given: throws invalid_argument, naming
-/// the optimizer, for a loss whose gradient jumps. Steps along curvatures end at a corner that is
-/// no optimum.
-void require_smooth_loss(const Options& options, std::string_view optimizer);
-
 /// For Plugin::defaults of optimizers that go to the optimum: with test data, and unless a metric
 /// of the held-out rows may end the job, no row is held out.
 void add_share_of_validation(const Options& given, std::map<std::string, std::string>& defaults);

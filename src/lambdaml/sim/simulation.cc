@@ -9,10 +9,10 @@
 #include <utility>
 
 #include <boost/context/fiber.hpp>
-#include <boost/context/protected_fixedsize_stack.hpp>
 #include <cxxabi.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/sim/guarded_stack.h"
 
 namespace lambdaml::sim {
 namespace {
@@ -122,23 +122,22 @@ void Simulation::add_fiber(const ProcessHandle& process, std::function<void()> b
   }
   ++process->fibers_;
   Fiber* const raw = fiber.get();
-  fiber->self =
-      context::fiber(std::allocator_arg, context::protected_fixedsize_stack(kStackBytes),
-                     [this, raw](context::fiber&& scheduler) {
-                       raw->scheduler = std::move(scheduler);
-                       try {
-                         if (!raw->process->killed_) raw->body();
-                       } catch (const Killed&) {
-                       } catch (const std::exception& error) {
-                         // Bodies handle their errors; what is left would end the program in a
-                         // thread, too.
-                         fmt::print(stderr, "a simulated process ended by: {}\n", error.what());
-                         std::terminate();
-                       }
-                       raw->body = nullptr;
-                       raw->done = true;
-                       return std::move(raw->scheduler);
-                     });
+  fiber->self = context::fiber(
+      std::allocator_arg, GuardedStack(kStackBytes), [this, raw](context::fiber&& scheduler) {
+        raw->scheduler = std::move(scheduler);
+        try {
+          if (!raw->process->killed_) raw->body();
+        } catch (const Killed&) {
+        } catch (const std::exception& error) {
+          // Bodies handle their errors; what is left would end the program in a
+          // thread, too.
+          fmt::print(stderr, "a simulated process ended by: {}\n", error.what());
+          std::terminate();
+        }
+        raw->body = nullptr;
+        raw->done = true;
+        return std::move(raw->scheduler);
+      });
   if (free_.empty()) {
     fiber->slot = static_cast<std::uint32_t>(slots_.size());
     slots_.push_back(std::move(fiber));

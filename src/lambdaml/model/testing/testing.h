@@ -158,7 +158,9 @@ inline Shape shape_of(std::size_t features, std::size_t classes) {
 inline Options options_of(const Plugin& plugin,
                           const std::map<std::string, std::string>& values = {}) {
   std::vector<Option> declared = plugin.options;
-  declared.push_back({.name = "threads", .default_value = std::int64_t{1}, .help = "t"});
+  // Those of jobs that models use.
+  for (const char* name : {"threads", "seed"})
+    declared.push_back({.name = name, .default_value = std::int64_t{1}, .help = "t"});
   Options options(declared);
   for (const auto& [name, value] : values) options.parse(name, value, "test");
   return options;

@@ -249,7 +249,6 @@ class Admm final : public Optimizer {
 std::map<std::string, std::string> defaults(const Options& given) {
   for (const char* name : {"lr", "lr_schedule", "momentum", "warmup_epochs", "batch_size"})
     if (given.is_set(name)) return {};
-  if (!given.is_set("admm_solver")) require_smooth_loss(given, "admm");
   std::map<std::string, std::string> values{{"admm_solver", "lbfgs"}, {"epochs", "20"},
                                             {"batch_size", "16384"},  {"l2", "auto"},
                                             {"admm_epochs", "30"},    {"loss", "squared_hinge"},

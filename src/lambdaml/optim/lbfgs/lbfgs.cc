@@ -190,7 +190,6 @@ class Lbfgs final : public Optimizer {
 };
 
 std::map<std::string, std::string> defaults(const Options& given) {
-  require_smooth_loss(given, "lbfgs");
   std::map<std::string, std::string> values{{"epochs", "200"},
                                             {"batch_size", "16384"},
                                             {"l2", "auto"},
