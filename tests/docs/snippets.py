@@ -15,6 +15,7 @@ page names by their usual addresses (redis://127.0.0.1:6379) are started for it,
 """
 
 import ast
+import doctest
 import os
 import pathlib
 import re
@@ -181,8 +182,10 @@ def main():
             if is_strict and is_command and (block.info != "text" or list(commands_of(block.text))):
                 wrong.append(f"{where}: on this page each command is in a block that is run, or says that it cannot be")
             if block.info == "python":
+                # Sessions of the interpreter, as docstrings have them, are parsed without their prompts.
+                examples = doctest.DocTestParser().get_examples(block.text)
                 try:
-                    ast.parse(block.text)
+                    ast.parse("".join(one.source for one in examples) if examples else block.text)
                 except SyntaxError as error:
                     wrong.append(f"{where}: {error}")
             if block.info == "sh clone":
