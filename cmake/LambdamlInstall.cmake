@@ -27,13 +27,13 @@ target_compile_features(lambdaml_library INTERFACE cxx_std_20)
 target_include_directories(lambdaml_library INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 # What lambdamlConfig.cmake finds again, under the same names.
 target_link_libraries(lambdaml_library INTERFACE Threads::Threads fmt::fmt nlohmann_json::nlohmann_json yaml-cpp pugixml
-  ZLIB::ZLIB OpenSSL::SSL PkgConfig::XXHASH PkgConfig::HIREDIS PkgConfig::THRIFT ${CMAKE_DL_LIBS})
+  ZLIB::ZLIB OpenSSL::SSL PkgConfig::XXHASH PkgConfig::HIREDIS PkgConfig::THRIFT boost_context ${CMAKE_DL_LIBS})
 install(TARGETS lambdaml_library EXPORT lambdaml ARCHIVE COMPONENT development)
 
 # The headers of the layers: not those of plug-ins and of what only the programs have inside.
 file(GLOB_RECURSE public_headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/src/lambdaml/*.h)
 list(FILTER public_headers EXCLUDE REGEX
-  "/testing/|^lambdaml/(torch|ps)/|^lambdaml/(storage|faas|comm|model|optim|tune)/[^/]+/|^lambdaml/tensor/(impl_|vec|kernels_impl)")
+  "/testing/|^lambdaml/(torch|ps|dashboard)/|^lambdaml/sim/guarded_stack|^lambdaml/(storage|faas|comm|model|optim|tune)/[^/]+/|^lambdaml/tensor/(impl_|vec|kernels_impl)")
 list(FILTER public_headers EXCLUDE REGEX
   "^lambdaml/data/(csv|libsvm|npy|mtx|shard|safetensors|idx|images|cifar10|cifar100)/|^lambdaml/aws/curl_library\\.h")
 foreach(header IN LISTS public_headers)

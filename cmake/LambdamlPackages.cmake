@@ -34,7 +34,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME liblambdaml-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "C++ library of LambdaML
  Headers, a static library, and what CMake and pkg-config need to find them.")
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "lambdaml (= ${PROJECT_VERSION}-1), libfmt-dev, libhiredis-dev, \
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "lambdaml (= ${PROJECT_VERSION}-1), libboost-context-dev, libfmt-dev, libhiredis-dev, \
 libpugixml-dev, libssl-dev, libthrift-dev, libxxhash-dev, libyaml-cpp-dev, nlohmann-json3-dev, pkg-config, zlib1g-dev")
 
 # Libraries that are loaded when they are first used are in no list of the linker, so their packages

@@ -8,6 +8,7 @@
 #include "lambdaml/base/options.h"
 #include "lambdaml/data/blocks/blocks.h"
 #include "lambdaml/data/places.h"
+#include "lambdaml/data/registry.h"
 
 namespace lambdaml::data {
 
