@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/options.h"
 #include "lambdaml/doctor/doctor.h"
 
