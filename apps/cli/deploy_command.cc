@@ -20,16 +20,6 @@ void print_deployed(const deploy::Deployed& deployed) {
                    : fmt::format("  {}: {} -> {}", change.field, change.from, change.to));
 }
 
-Json json_of(const deploy::Deployed& deployed) {
-  Json changes = Json::array();
-  for (const deploy::Change& change : deployed.changes)
-    changes.push_back({{"field", change.field}, {"from", change.from}, {"to", change.to}});
-  return {{"function", deployed.function},
-          {"arn", deployed.arn},
-          {"action", deployed.action},
-          {"changes", changes}};
-}
-
 }  // namespace
 
 void add_deploy_command(CLI::App& app, Globals& globals) {
@@ -71,7 +61,7 @@ void add_deploy_command(CLI::App& app, Globals& globals) {
     for (const deploy::Deployed& deployed : deploy::deploy(client, *options, say)) {
       changed |= !deployed.changes.empty();
       if (!globals.json) print_deployed(deployed);
-      all.push_back(json_of(deployed));
+      all.push_back(deploy::to_json(deployed));
     }
     if (globals.json)
       print_json(

@@ -62,22 +62,12 @@ deploy::DeployOptions deploy_options(const std::string& text) {
   return out;
 }
 
-ordered_json json_of_deployed(const deploy::Deployed& deployed) {
-  ordered_json changes = ordered_json::array();
-  for (const deploy::Change& change : deployed.changes)
-    changes.push_back({{"field", change.field}, {"from", change.from}, {"to", change.to}});
-  return {{"function", deployed.function},
-          {"arn", deployed.arn},
-          {"action", deployed.action},
-          {"changes", changes}};
-}
-
 std::unique_ptr<Job> deploy_functions(const std::string& options) {
   return std::make_unique<Job>([wanted = deploy_options(options)](Progress&) {
     aws::LambdaClient client;
     ordered_json all = ordered_json::array();
     for (const deploy::Deployed& deployed : deploy::deploy(client, wanted))
-      all.push_back(json_of_deployed(deployed));
+      all.push_back(deploy::to_json(deployed));
     return all;
   });
 }

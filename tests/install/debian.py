@@ -60,14 +60,14 @@ def setUpModule():
                if path.exists()]
     run("mmdebstrap", "--variant=apt", SUITE, TREE, *sources[:1])
     for name in PACKAGES.glob("*.deb"):
-        shutil.copy(name, TREE / "root")
+        shutil.copy(name, TREE / "mnt")
 
 
 class Packages(unittest.TestCase):
     def test_the_command_is_installed_used_and_removed(self):
         inside("apt-get update -qq")
         before = files_of_the_tree()
-        inside("apt-get install -y -qq --no-install-recommends /root/lambdaml_*.deb")
+        inside("apt-get install -y -qq --no-install-recommends /mnt/lambdaml_*.deb")
         new = files_of_the_tree() - before
         for path in ("usr/bin/lambdaml", "usr/bin/lambdaml-worker", "usr/share/doc/lambdaml/copyright",
                      "usr/share/bash-completion/completions/lambdaml", "usr/share/zsh/site-functions/_lambdaml",
@@ -97,16 +97,16 @@ class Packages(unittest.TestCase):
         self.assertIn("zip_bytes", inside("su user -c 'cd && lambdaml package -o f.zip --json'"))
 
         inside("apt-get purge -y -qq lambdaml && apt-get autoremove -y -qq --purge && userdel --remove user")
-        self.assertEqual([path for path in files_of_the_tree() if "lambdaml" in path and not path.startswith("root/")], [])
+        self.assertEqual([path for path in files_of_the_tree() if "lambdaml" in path and not path.startswith("mnt/")], [])
         left = files_of_the_tree() - before
         self.assertEqual([path for path in left if not path.startswith("etc/")], [])
 
     def test_the_other_packages_can_be_installed(self):
         # Simulated: the libraries that they need are gigabytes.
         inside("apt-get update -qq")
-        names = "/root/lambdaml_*.deb /root/liblambdaml-dev_*.deb"
+        names = "/mnt/lambdaml_*.deb /mnt/liblambdaml-dev_*.deb"
         if list(PACKAGES.glob("lambdaml-torch_*.deb")):
-            names += " /root/lambdaml-torch_*.deb"
+            names += " /mnt/lambdaml-torch_*.deb"
             self.assertIn("liblambdaml_torch.so", run("dpkg-deb", "-c", package("lambdaml-torch")))
             self.assertIn("libtorch", run("dpkg-deb", "-f", package("lambdaml-torch"), "Depends"))
         inside(f"apt-get install -s -qq --no-install-recommends {names}")

@@ -32,7 +32,10 @@ Digest digest_of(Bytes bytes, const EVP_MD* kind) {
   if (crypto().digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()),
                       &size, kind, nullptr) != 1 ||
       size != out.size())
-    fail(Code::internal, "OpenSSL has no {} here", out.size() == 32 ? "SHA-256" : out.size() == 20 ? "SHA-1" : "MD5");
+    fail(Code::internal, "OpenSSL has no {} here",
+         out.size() == 32   ? "SHA-256"
+         : out.size() == 20 ? "SHA-1"
+                            : "MD5");
   return out;
 }
 

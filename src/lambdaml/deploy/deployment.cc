@@ -5,6 +5,8 @@
 #include <tuple>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "lambdaml/aws/lambda/lambda_json.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
@@ -334,6 +336,16 @@ Destroyed destroy(aws::LambdaClient& client, const DestroyOptions& options, cons
     out.deleted.push_back(name);
   }
   return out;
+}
+
+nlohmann::ordered_json to_json(const Deployed& deployed) {
+  nlohmann::ordered_json changes = nlohmann::ordered_json::array();
+  for (const Change& change : deployed.changes)
+    changes.push_back({{"field", change.field}, {"from", change.from}, {"to", change.to}});
+  return {{"function", deployed.function},
+          {"arn", deployed.arn},
+          {"action", deployed.action},
+          {"changes", changes}};
 }
 
 }  // namespace lambdaml::deploy

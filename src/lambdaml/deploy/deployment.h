@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/deploy/plan.h"
 
@@ -38,6 +40,9 @@ struct Deployed {
   std::string action;  ///< created, updated, unchanged, would create, would update
   std::vector<Change> changes;
 };
+
+/// As `lambdaml deploy --json` prints it: function, arn, action, and changes (field, from, to).
+nlohmann::ordered_json to_json(const Deployed& deployed);
 
 /// Receives progress messages; may be empty.
 using Say = std::function<void(const std::string&)>;
