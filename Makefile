@@ -35,7 +35,8 @@ test: ## install what the tests need, build and run them
 	@packages/install.sh build test
 	@cmake --preset release -DLAMBDAML_TESTS=ON -DLAMBDAML_PYTHON=ON
 	@cmake --build --preset release -j $(JOBS)
-	@ctest --preset release -j $$(( $(JOBS) + 2 ))
+	@ctest --preset release -j $$(( $(JOBS) + 2 )) || { \
+	  awk -f cmake/failed_tests.awk $(BUILD)/Testing/Temporary/LastTest.log; false; }
 
 test-python-index: wheel ## the wheel beside the newest scikit-learn, pandas, polars and pyarrow of the package index
 	@python/test_index.sh $(PYTHON) build/wheels

@@ -82,7 +82,7 @@ class Hostile : public CliTest {
     std::vector<std::string> arguments{"emulate", "--port", "0", "--log-folder", "logs"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     emulator_ = std::make_unique<Command>(folder(), arguments, environment);
-    const Deadline deadline = Deadline::in(30);
+    const Deadline deadline = Deadline::in(60);
     std::string out;
     while (!out.ends_with('\n') && !deadline.passed() && emulator_->runs()) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -131,7 +131,7 @@ TEST_F(Hostile, AKeyIsMadeAndPrintedWhereThereIsNone) {
   }
   // Each start makes another.
   Command second(folder(), {"emulate", "--json"}, environment_with());
-  const Deadline deadline = Deadline::in(30);
+  const Deadline deadline = Deadline::in(60);
   while (second.out_so_far().empty() && !deadline.passed())
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   second.signal(SIGTERM);
@@ -281,7 +281,7 @@ TEST_F(Hostile, AnotherUserGetsNothingOfTheEmulatorAndItsFunctions) {
       lambdaml({"invoke", "f", "--payload", "{}", "--async"}, environment_with(keys));
   ASSERT_EQ(sent.exit_code, 0) << sent.err;
   std::set<std::uint16_t> ports;
-  const Deadline deadline = Deadline::in(20);
+  const Deadline deadline = Deadline::in(60);
   while (ports.size() < 2 && !deadline.passed()) ports = ports_of(emulator_->pid());
   ASSERT_EQ(ports.size(), 2U);
   for (const std::uint16_t port : ports) {

@@ -50,7 +50,7 @@ class Emulate : public CliTest {
                                  "--retry-delay-s", "0.05", "--log-folder", "logs"},
         folder(), log);
     const std::string ready = "listening on ";
-    const Deadline deadline = Deadline::in(20);
+    const Deadline deadline = Deadline::in(60);
     std::string text;
     while (std::ranges::count(text, '\n') < 3) {
       if (!service_->runs() || deadline.passed())

@@ -58,7 +58,7 @@ Result interrupted(
   EXPECT_THAT(result.err, HasSubstr("interrupted"));
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
   // The kernel takes a moment where it is the one that kills them.
-  const Deadline patience = Deadline::in(5);
+  const Deadline patience = Deadline::in(60);
   for (const pid_t pid : workers) {
     while (::kill(pid, 0) == 0 && !patience.passed())
       std::this_thread::sleep_for(std::chrono::milliseconds(5));

@@ -69,7 +69,7 @@ struct Another {
     if (::geteuid() == 0) command.insert(command.end(), {"-u", "root"});
     command.insert(command.end(), options.begin(), options.end());
     process = std::make_unique<servers::Process>(command, testing::TempDir(), "memcached.log");
-    servers::await_answer(*process, port, "version\r\n", answer, Deadline::in(20));
+    servers::await_answer(*process, port, "version\r\n", answer, Deadline::in(60));
   }
   int port = servers::free_port();
   std::unique_ptr<servers::Process> process;

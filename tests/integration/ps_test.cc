@@ -176,7 +176,7 @@ TEST_F(ParameterServer, SavesOnSigtermAndSaysThatItsPortIsTaken) {
   address.port = static_cast<std::uint16_t>(port);
   {
     Command command(folder(), arguments);
-    const Deadline patience = Deadline::in(20);
+    const Deadline patience = Deadline::in(60);
     while (command.out_so_far().empty() && !patience.passed())
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     EXPECT_EQ(command.out_so_far(), "listening on 127.0.0.1:" + std::to_string(port) + "\n");

@@ -82,7 +82,7 @@ TEST_F(On_redis, DatabasesAreApart) {
   store_->save("key", as_bytes("0"));
   EXPECT_FALSE(other->load("key").has_value());
   std::thread waiter(
-      [&] { EXPECT_EQ(plain("/1/" + place_)->load_or_wait("key", Deadline::in(20)).text(), "1"); });
+      [&] { EXPECT_EQ(plain("/1/" + place_)->load_or_wait("key", Deadline::in(60)).text(), "1"); });
   other->save("key", as_bytes("1"));
   waiter.join();
   other->clear("");
@@ -120,7 +120,7 @@ TEST_F(On_redis, AWaitCostsFewRequests) {
 
 TEST_F(On_redis, AWaitSeesWhatOthersWriteByOtherMeans) {
   std::thread waiter([&] {
-    EXPECT_EQ(plain("/0/" + place_)->load_or_wait("key", Deadline::in(20)).text(), "by hand");
+    EXPECT_EQ(plain("/0/" + place_)->load_or_wait("key", Deadline::in(60)).text(), "by hand");
   });
   while (talk("PUBSUB CHANNELS lambdaml:0:" + place_ + "\r\n").find(place_) == std::string::npos)
     std::this_thread::yield();
@@ -132,7 +132,7 @@ TEST_F(On_redis, AWaitSeesWhatOthersWriteByOtherMeans) {
 
 TEST_F(On_redis, AWaitOutlivesItsListener) {
   std::thread waiter(
-      [&] { EXPECT_EQ(plain("/0/" + place_)->load_or_wait("key", Deadline::in(20)).text(), "x"); });
+      [&] { EXPECT_EQ(plain("/0/" + place_)->load_or_wait("key", Deadline::in(60)).text(), "x"); });
   const auto listens = [&] {
     return talk("PUBSUB CHANNELS lambdaml:0:" + place_ + "\r\n").find(place_) != std::string::npos;
   };
@@ -219,7 +219,7 @@ TEST_F(On_redis, AReplicaIsLeftForItsPrimary) {
       {servers::find_program("redis-server"), "--bind", "127.0.0.1", "--port", std::to_string(port),
        "--save", "", "--replicaof", fmt::format("127.0.0.1 {}", servers::get("redis").port)},
       testing::TempDir(), "replica.log");
-  servers::await_answer(process, port, "PING\r\n", "+PONG", Deadline::in(20));
+  servers::await_answer(process, port, "PING\r\n", "+PONG", Deadline::in(60));
   const auto store =
       storage::open(Uri::parse(fmt::format("redis://127.0.0.1:{}/0/{}", port, place_)));
   store->save("key", as_bytes("x"));

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kPatience = 30;
+constexpr double kPatience = 60;
 /// Of the only user; no secrets: the server is this process's own.
 const std::string kAccessKey = "LAMBDAMLTESTACCESSKEY";
 const std::string kSecretKey = "lambdaml-test-secret-key-of-nobody";

@@ -3,6 +3,7 @@
 #include "integration/stores.h"
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/meter.h"
 #include "lambdaml/storage/testing/conformance.h"
 
@@ -110,14 +111,16 @@ TEST_P(RealStore, IsUnavailableWhileItsServerIsGoneAndGoesOnWhenItIsBack) {
     EXPECT_THAT(error.what(), testing::HasSubstr(std::to_string(server.port)));
   }
   server.start();
-  // A service that was given up is given half a second a call until it answers again.
-  const Deadline enough = Deadline::in(20);
+  // A service that was given up is asked again every 20 s, for half a second, which is short for a
+  // server that has just started on a busy machine.
+  const Deadline enough = Deadline::in(120);
   while (true) {
     try {
       store->save("after", as_bytes("y"));
       break;
     } catch (const Error& error) {
       if (error.code() != Code::unavailable || enough.passed()) throw;
+      pause_for(0.05);
     }
   }
   EXPECT_EQ(store->load("after")->text(), "y");

@@ -148,12 +148,14 @@ TimedCredentials credentials_from_sso(const Profile& profile) {
     fail(Code::permission_denied, "{}: {}: HTTP {}; run: aws sso login --profile {}",
          client.endpoint(), what, answer.status, printable(profile.name));
   const auto& given = json["roleCredentials"];
-  const auto text = [&](const char* name) { return given.value(name, std::string()); };
+  const auto text = [&](const char* name) { return text_at(given, name); };
   TimedCredentials out;
   out.credentials = {text("accessKeyId"), text("secretAccessKey"), text("sessionToken")};
   if (out.credentials.access_key.empty() || out.credentials.secret_key.empty())
     refuse(profile, "got no credentials by its single sign-on");
-  out.expires = WallTime(std::chrono::milliseconds(given.value("expiration", std::int64_t{0})));
+  constexpr std::uint64_t kYear2100_ms = 4102444800000;
+  out.expires =
+      WallTime(std::chrono::milliseconds(std::min(count_at(given, "expiration"), kYear2100_ms)));
   return out;
 }
 

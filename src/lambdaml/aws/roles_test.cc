@@ -40,6 +40,7 @@ class Services {
   std::map<std::string, std::string> last;  ///< what STS was asked
   std::string forbidden_role;
   int lifetime_s = 3600;
+  std::string sso_expiration = "4000000000000";
 
  private:
   static std::map<std::string, std::string> parse(const std::string& form) {
@@ -101,7 +102,8 @@ class Services {
     if (heard.target.find("account_id=123&role_name=Admin") == std::string::npos)
       return {.status = 403};
     return {.body = R"({"roleCredentials":{"accessKeyId":"SSO","secretAccessKey":"SECRETVALUE",)"
-                    R"("sessionToken":"TOKENVALUE","expiration":4000000000000}})"};
+                    R"("sessionToken":"TOKENVALUE","expiration":)" +
+                    sso_expiration + "}}"};
   }
 };
 
@@ -250,7 +252,10 @@ TEST_F(AwsRoles, OfSingleSignOnUseTheTokenOfItsLogin) {
   const std::string cache = ".aws/sso/cache/ee0bfd2552fbd840c02cc48b6e823320543c450f.json";
   const std::string token = R"({"accessToken":"TOKENVALUE","expiresAt":")";
   write(cache, token + iso(3600) + "\"}");
-  EXPECT_EQ(got(), (Credentials{"SSO", "SECRETVALUE", "TOKENVALUE"}));
+  for (const char* expiration : {"4000000000000", "18446744073709551615", "1e300", "-1", "null"}) {
+    services_.sso_expiration = expiration;
+    EXPECT_EQ(got(), (Credentials{"SSO", "SECRETVALUE", "TOKENVALUE"})) << expiration;
+  }
   write(cache, token + iso(-1) + "\"}");
   EXPECT_THAT(refusal(), AllOf(HasSubstr("expired"), HasSubstr("aws sso login")));
   write(cache, "{}");

@@ -19,7 +19,7 @@ constexpr std::size_t kMarginBytes = 8 * 1024;
 constexpr std::size_t kLeastRows = 16;
 constexpr std::size_t kMostRows = 512;
 /// Tiles between the one being computed and the one being prefetched.
-constexpr std::size_t kAhead = 2;
+constexpr std::size_t kTilesAhead = 2;
 
 constexpr const char* kAsSaved = "saved";
 
@@ -147,7 +147,8 @@ void LinearModel::for_tiles(const View& x, const float* parameters, float* z, Vi
   const float* biases = parameters + outputs_ * features_;
   for (std::size_t begin = 0; begin < x.rows; begin += tile_rows) {
     const View tile = x.slice(begin, std::min(begin + tile_rows, x.rows));
-    Prefetch ahead = prefetch(x, begin + kAhead * tile_rows, begin + (kAhead + 1) * tile_rows);
+    Prefetch ahead =
+        prefetch(x, begin + kTilesAhead * tile_rows, begin + (kTilesAhead + 1) * tile_rows);
     ahead.third();
     for (std::size_t c = 0; c < outputs_; ++c)
       tensor::margins(tile, parameters + c * features_, biases[c], z + c * stride_);

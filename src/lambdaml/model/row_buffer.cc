@@ -7,7 +7,7 @@ namespace lambdaml::model {
 namespace {
 
 /// Rows ahead that are requested from memory: those of an order are far apart.
-constexpr std::size_t kAhead = 12;
+constexpr std::size_t kRowsAhead = 12;
 constexpr std::size_t kLine = 64;
 /// The processor itself requests what follows the first lines.
 constexpr std::size_t kMostLines = 4;
@@ -31,7 +31,8 @@ tensor::MatrixView RowBuffer::copy(const tensor::DenseView& from,
   grow(values_, order.size() * from.cols);
   float* to = values_.data();
   for (std::size_t r = 0; r < order.size(); ++r) {
-    if (r + kAhead < order.size()) request(from.data + order[r + kAhead] * from.cols, from.cols);
+    if (r + kRowsAhead < order.size())
+      request(from.data + order[r + kRowsAhead] * from.cols, from.cols);
     to = std::copy_n(from.data + order[r] * from.cols, from.cols, to);
   }
   return tensor::DenseView{values_.data(), order.size(), from.cols};
@@ -48,9 +49,9 @@ tensor::MatrixView RowBuffer::copy(const tensor::CsrView<Index>& from,
   grow(values_, offsets_[order.size()]);
   grow(indices, offsets_[order.size()]);
   for (std::size_t r = 0; r < order.size(); ++r) {
-    if (r + kAhead < order.size()) {
-      const std::uint64_t begin = from.offsets[order[r + kAhead]];
-      const std::uint64_t count = offsets_[r + kAhead + 1] - offsets_[r + kAhead];
+    if (r + kRowsAhead < order.size()) {
+      const std::uint64_t begin = from.offsets[order[r + kRowsAhead]];
+      const std::uint64_t count = offsets_[r + kRowsAhead + 1] - offsets_[r + kRowsAhead];
       request(from.indices + begin, count);
       request(from.values + begin, count);
     }
@@ -78,7 +79,7 @@ data::Tensor RowBuffer::copy(const data::Tensor& from, std::span<const std::uint
   grow(to, order.size() * bytes);
   std::byte* at = to.data();
   for (std::size_t r = 0; r < order.size(); ++r) {
-    if (r + kAhead < order.size()) request(from.row(order[r + kAhead]), bytes);
+    if (r + kRowsAhead < order.size()) request(from.row(order[r + kRowsAhead]), bytes);
     at = std::copy_n(from.values + order[r] * bytes, bytes, at);
   }
   data::Tensor out = from;
