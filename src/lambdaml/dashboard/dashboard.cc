@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <functional>
 #include <list>
 #include <optional>
-#include <thread>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -17,7 +15,6 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
-#include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/dashboard/access.h"
 #include "lambdaml/dashboard/board.h"
@@ -27,6 +24,7 @@
 #include "lambdaml/dashboard/requests.h"
 #include "lambdaml/dashboard/resumed.h"
 #include "lambdaml/dashboard/watcher.h"
+#include "lambdaml/faas/sandbox/loop_thread.h"
 #include "lambdaml/report/document.h"
 #include "lambdaml/report/page.h"
 #include "lambdaml/view/job_view.h"
@@ -84,12 +82,7 @@ class Dashboard::Server {
     for (const std::string& place : settings.places)
       watchers_.push_back(std::make_unique<Watcher>(place, board_));
     tick();
-    // Signals are left to the host program.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    thread_.emplace(loop_, "the dashboard");
   }
 
   ~Server() {
@@ -105,24 +98,13 @@ class Dashboard::Server {
     watchers_.clear();
     pool_.join();
     asio::post(loop_, [this] { loop_.stop(); });
-    thread_.join();
+    thread_.reset();
   }
 
   std::uint16_t port() const { return port_; }
 
  private:
   using Shared = std::shared_ptr<Exchange>;
-
-  void run() {
-    while (true) {
-      try {
-        loop_.run();
-        return;
-      } catch (const std::exception& error) {
-        log::error("the dashboard continues after: {}", error.what());
-      }
-    }
-  }
 
   void tick() {
     timer_.expires_after(kTick);
@@ -345,7 +327,7 @@ class Dashboard::Server {
   const std::uint16_t port_;
   Access access_;
   std::vector<std::unique_ptr<Watcher>> watchers_;
-  std::thread thread_;
+  std::optional<faas::sandbox::LoopThread> thread_;
 };
 
 Dashboard::Dashboard(const Settings& settings) {

@@ -3,16 +3,14 @@
 #include <algorithm>
 #include <future>
 #include <optional>
-#include <thread>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <fmt/format.h>
-#include <signal.h>
 #include <sys/resource.h>
 
-#include "lambdaml/base/log.h"
 #include "lambdaml/faas/emulator/service_api.h"
+#include "lambdaml/faas/sandbox/loop_thread.h"
 
 namespace lambdaml::faas::emulator {
 namespace {
@@ -57,19 +55,14 @@ class LocalEmulator : public Emulator {
       service_.inherited()["AWS_SECRET_ACCESS_KEY"] = keys->secret_key;
       service_.inherited().erase("AWS_SESSION_TOKEN");
     }
-    // Signals are left to the host program.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    thread_.emplace(loop_, "the Lambda service");
   }
   ~LocalEmulator() override {
     boost::asio::post(loop_, [this] {
       server_->close();
       service_.stop();
     });
-    thread_.join();
+    thread_.reset();
   }
 
   std::uint16_t port() const override { return port_; }
@@ -81,23 +74,12 @@ class LocalEmulator : public Emulator {
   }
 
  private:
-  void run() {
-    while (true) {
-      try {
-        loop_.run();
-        return;
-      } catch (const std::exception& error) {
-        log::error("the Lambda service continues after: {}", error.what());
-      }
-    }
-  }
-
   boost::asio::io_context loop_;
   LambdaService service_;
   ServiceApi api_;
   std::optional<sandbox::HttpServer> server_;
   const std::uint16_t port_;
-  std::thread thread_;
+  std::optional<sandbox::LoopThread> thread_;
 };
 
 }  // namespace

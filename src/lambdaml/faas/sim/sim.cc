@@ -236,13 +236,7 @@ class SimInvoker final : public Invoker {
                                           std::vector<std::string> payloads,
                                           FailureObserver observer) override {
     Function complete = function;
-    if (!complete.in_process) {
-      const auto found = handlers().find(function.handler);
-      if (found == handlers().end())
-        fail(Code::invalid_argument, "the platform 'sim' needs a handler of this process for {}",
-             function.handler);
-      complete.in_process = found->second;
-    }
+    complete.in_process = handler_here(function, "sim");
     return std::make_unique<SimInvocations>(std::move(complete), std::move(payloads),
                                             std::move(observer));
   }

@@ -127,13 +127,7 @@ class ThreadInvoker : public Invoker {
                                           std::vector<std::string> payloads,
                                           FailureObserver observer) override {
     Function complete = function;
-    if (!complete.in_process) {
-      const auto found = handlers().find(function.handler);
-      if (found == handlers().end())
-        fail(Code::invalid_argument,
-             "the platform 'threads' needs a handler of this process for {}", function.handler);
-      complete.in_process = found->second;
-    }
+    complete.in_process = handler_here(function, "threads");
     return std::make_unique<ThreadInvocations>(complete, std::move(payloads), std::move(observer));
   }
 };
