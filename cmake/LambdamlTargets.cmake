@@ -150,16 +150,44 @@ static const AddedPlugin<Registry> added(register_plugin);
   set_property(GLOBAL APPEND PROPERTY lambdaml_test_plugins ${name})
 endfunction()
 
-# lambdaml_add_layer_tests(LAYER [LINK target...])
+# Test code runs once: to optimize it, and to read the same headers in each file, would take most of all
+# compile time.
+function(lambdaml_compile_as_test target)
+  if(NOT TARGET lambdaml_test_headers)
+    # An executable, for precompiled headers are only good for what is compiled alike.
+    add_executable(lambdaml_test_headers EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/generated/headers.cc)
+    target_link_libraries(lambdaml_test_headers PRIVATE lambdaml_flags GTest::gmock GTest::gtest_main)
+    target_compile_options(lambdaml_test_headers PRIVATE $<$<CONFIG:Release>:-O0>)
+    target_precompile_headers(lambdaml_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h> <nlohmann/json.hpp> <filesystem> <map>)
+    set_target_properties(lambdaml_test_headers PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  endif()
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O0>)
+  target_precompile_headers(${target} REUSE_FROM lambdaml_test_headers)
+endfunction()
+
+# lambdaml_add_layer_tests(LAYER [SHARED_SUITE] [LINK target...])
 #   One test executable of all *_test.cc in this folder and its plug-in folders.
+#   SHARED_SUITE: conformance_test.cc is compiled once, as the object library lambdaml_LAYER_suite, which
+#   the tests of plug-ins outside the layer also take.
 function(lambdaml_add_layer_tests layer)
   if(NOT LAMBDAML_TESTS)
     return()
   endif()
-  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(arg "SHARED_SUITE" "" "LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cc)
   if(NOT sources)
     return()
+  endif()
+  if(arg_SHARED_SUITE)
+    set(suite ${CMAKE_CURRENT_SOURCE_DIR}/conformance_test.cc)
+    list(REMOVE_ITEM sources ${suite})
+    list(APPEND sources $<TARGET_OBJECTS:lambdaml_${layer}_suite>)
+    add_library(lambdaml_${layer}_suite OBJECT ${suite})
+    lambdaml_compile_as_test(lambdaml_${layer}_suite)
+    target_link_libraries(lambdaml_${layer}_suite PRIVATE lambdaml_flags lambdaml_${layer} GTest::gmock)
+    # As an executable is compiled, whose precompiled headers it reads.
+    set_target_properties(lambdaml_${layer}_suite PROPERTIES POSITION_INDEPENDENT_CODE OFF UNITY_BUILD OFF)
+    target_compile_options(lambdaml_${layer}_suite PRIVATE -fPIE)
   endif()
   lambdaml_add_test_executable(lambdaml_${layer}_test SOURCES ${sources} LINK lambdaml_${layer} ${arg_LINK})
 endfunction()
@@ -174,21 +202,9 @@ endif()
 #   BY_HAND: its tests are not registered with ctest one by one; the caller does that.
 function(lambdaml_add_test_executable name)
   cmake_parse_arguments(arg "BY_HAND" "ENVIRONMENT" "SOURCES;LINK" ${ARGN})
-  # Test code runs once: to optimize it, and to read the same headers in each file, would take most of
-  # all compile time.
-  set(test_options $<$<CONFIG:Release>:-O0>)
-  if(NOT TARGET lambdaml_test_headers)
-    # An executable, for precompiled headers are only good for what is compiled alike.
-    add_executable(lambdaml_test_headers EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/generated/headers.cc)
-    target_link_libraries(lambdaml_test_headers PRIVATE lambdaml_flags GTest::gmock GTest::gtest_main)
-    target_compile_options(lambdaml_test_headers PRIVATE ${test_options})
-    target_precompile_headers(lambdaml_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h> <nlohmann/json.hpp> <filesystem> <map>)
-    set_target_properties(lambdaml_test_headers PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
-  endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE lambdaml_flags ${arg_LINK} GTest::gmock GTest::gtest_main)
-  target_compile_options(${name} PRIVATE ${test_options})
-  target_precompile_headers(${name} REUSE_FROM lambdaml_test_headers)
+  lambdaml_compile_as_test(${name})
   set_target_properties(${name} PROPERTIES UNITY_BUILD_BATCH_SIZE 8 RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   if(NOT arg_BY_HAND)
     math(EXPR timeout "300 * ${LAMBDAML_TEST_PATIENCE}")
