@@ -1,5 +1,6 @@
 """The estimators against scikit-learn's, and in its tools."""
 
+import pathlib
 import pickle
 import re
 import warnings
@@ -56,6 +57,17 @@ EXCEPTIONS = {
     ("Lasso", "1"): (3e-3, "columns depend on each other, and OWL-QN's steps become short"),
     ("Lasso", "weights"): (3e-4, "columns depend on each other, and OWL-QN's steps become short"),
 }
+
+
+def test_all_exceptions_are_documented():
+    page = (pathlib.Path(__file__).parents[2] / "docs/python.md").read_text()
+    text = " ".join(page[page.index("These are all exceptions") :].split("\n\n")[1].split())
+    items = re.findall(r"`(\w+)` on `([^`]+)` ([0-9.e-]+?)[,.](?:\s|$)", text)
+    assert {(name, what): float(bound) for name, what, bound in items} == {
+        which: bound for which, (bound, _) in EXCEPTIONS.items()
+    }
+    for bound, why in EXCEPTIONS.values():
+        assert why.replace(FLOAT32, "").rstrip(" .;") + (" (float32)" if FLOAT32 in why else "") + ":" in text
 
 
 def failed_checks(estimator):
