@@ -15,6 +15,34 @@ from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters,
 _FEW = 100_000
 
 
+# Kinds of types of whole numbers.
+_WHOLE = "biu"
+# Rows of which labels are converted at a time: few, so that no array of all rows is made beside the result.
+_BLOCK = 1 << 16
+
+
+def class_numbers(y):
+    """The classes of y, ascending, and for each row the number of its class (int32)."""
+    low, high = (int(y.min()), int(y.max())) if y.dtype.kind in _WHOLE and y.size else (0, _BLOCK)
+    blocks = [slice(begin, begin + _BLOCK) for begin in range(0, len(y), _BLOCK)]
+    numbers = numpy.empty(len(y), dtype=numpy.int32)
+    if high - low >= _BLOCK:
+        classes = numpy.unique(y)
+        for block in blocks:
+            numbers[block] = numpy.searchsorted(classes, y[block])
+        return classes, numbers
+    # Labels that are close together are counted instead of sorted, which took longer than the training.
+    seen = numpy.zeros(high - low + 1, dtype=bool)
+    wide = numpy.uint64 if y.dtype.kind == "u" else numpy.int64
+    for block in blocks:
+        numbers[block] = y[block].astype(wide) - wide(low)
+        seen[numbers[block]] = True
+    number_of = (numpy.cumsum(seen) - 1).astype(numpy.int32)
+    for block in blocks:
+        numbers[block] = number_of[numbers[block]]
+    return (numpy.flatnonzero(seen).astype(wide) + wide(low)).astype(y.dtype), numbers
+
+
 def _total(X, weights):
     """The rows, or the sum of their weights."""
     return X.shape[0] if weights is None else float(weights.sum())
@@ -49,9 +77,10 @@ class _Linear(Estimator):
 class _Classifier(ClassifierMixin, _Linear):
     def _fit(self, X, y, sample_weight, model, l2=0.0, l1=0.0, **options):
         X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype="numeric")
-        check_classification_targets(y)
+        if y.dtype.kind not in _WHOLE:  # which are classes; the check would sort them
+            check_classification_targets(y)
         weights = checked_weights(sample_weight, X)
-        self.classes_, codes = numpy.unique(y, return_inverse=True)
+        self.classes_, codes = class_numbers(y)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs rows of two classes or more, and y has one class: "
@@ -60,7 +89,7 @@ class _Classifier(ClassifierMixin, _Linear):
         if self.class_weight is not None:
             of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
             options["class_weight"] = dict(enumerate(of_class.tolist()))
-        dataset = engine_dataset(X, labels=codes.astype(numpy.int32), weights=weights)
+        dataset = engine_dataset(X, labels=codes, weights=weights)
         # The engine's objective is a mean.
         scale = 1.0 / (self._number("C", above=0) * _total(X, weights))
         parameters, summary = self._train(

@@ -369,6 +369,29 @@ def test_names_of_columns_are_compared():
         fitted.predict(frame[list("dcba")])
 
 
+@pytest.mark.parametrize(
+    "y",
+    [
+        numpy.array([3, -2, 3, 8]),
+        numpy.array([True, True]),
+        numpy.arange(-128, 128).repeat(600)[::-1].astype("i1"),
+        numpy.array([2**63 + 5, 2**63, 2**63 + 5], dtype="u8"),
+        numpy.array([-(2**63), 2**63 - 1, 0]),
+        numpy.array([2.0, 1.0, 2.0]),
+        numpy.array(["b", "a", "b"]),
+        numpy.array(["b", "a", "b"], dtype=object),
+    ],
+    ids=lambda y: f"{y.dtype}-{len(y)}",
+)
+def test_classes_have_the_numbers_that_numpy_gives_them(y):
+    from lambdaml._linear import class_numbers
+
+    classes, numbers = class_numbers(y)
+    wanted, wanted_numbers = numpy.unique(y, return_inverse=True)
+    assert classes.dtype == wanted.dtype and numbers.dtype == numpy.int32
+    assert classes.tolist() == wanted.tolist() and numbers.tolist() == wanted_numbers.tolist()
+
+
 def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     import tempfile
@@ -395,4 +418,55 @@ LogisticRegression(workers=2, C=1e-4).fit(X, y)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / X.nbytes)
 """
     # The rows themselves are there already: a copy of them would add 1.
-    assert float(run_python(code, timeout=100)) < 0.9
+    assert float(run_python(code, timeout=100)) < 0.3
+
+
+def test_workers_that_are_processes_share_a_million_rows(run_python):
+    """The peak of all processes' own memory and of shared memory, beside the data."""
+    code = """
+import os, threading, time, numpy
+random = numpy.random.default_rng(0)
+X = random.standard_normal((1_000_000, 28), dtype=numpy.float32)
+y = (X @ random.standard_normal(28, dtype=numpy.float32) > 0).astype(numpy.int32)
+from lambdaml import LogisticRegression
+channel = f"/dev/shm/lambdaml-test-{os.getpid()}"
+def fit(rows):
+    LogisticRegression(workers=2, C=1e-4, platform="local", channel=f"file://{channel}").fit(X[:rows], y[:rows])
+
+def children(process):
+    found = []
+    for thread in os.listdir(f"/proc/{process}/task"):
+        with open(f"/proc/{process}/task/{thread}/children") as file:
+            found += map(int, file.read().split())
+    return found
+
+def own(process):
+    try:
+        with open(f"/proc/{process}/smaps_rollup") as file:
+            anonymous = sum(int(line.split()[1]) for line in file if line.startswith("Pss_Anon:"))
+        return anonymous * 1024 + sum(map(own, children(process)))
+    except OSError:
+        return 0
+
+def shared():
+    files = [os.path.join(folder, name) for folder, _, names in os.walk(channel) for name in names]
+    return sum(os.stat(file).st_blocks * 512 for file in files if os.path.exists(file))
+
+peak = 0
+def watch():
+    global peak
+    while not done:
+        peak = max(peak, own(os.getpid()) + shared())
+        time.sleep(0.005)
+
+fit(1000)
+before, done = own(os.getpid()) + shared(), False
+watcher = threading.Thread(target=watch)
+watcher.start()
+fit(1_000_000)
+done = True
+watcher.join()
+print((peak - before) / (X.nbytes + y.nbytes))
+"""
+    # The rows in shared memory, once.
+    assert 0.9 < float(run_python(code, timeout=300)) < 1.2

@@ -1,5 +1,7 @@
 #include "lambdaml/base/bytes.h"
 
+#include <algorithm>
+
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
@@ -22,11 +24,50 @@ void prefer_huge_pages([[maybe_unused]] std::byte* data, [[maybe_unused]] std::s
 
 }  // namespace
 
+/// Not by an aligned new: for that, glibc asks its heap for more than it takes and so never reuses
+/// a freed buffer for the next one of that size, which made a worker's heap twice as large as what
+/// lived in it.
 Buffer::Buffer(std::size_t size)
-    : data_(static_cast<std::byte*>(
-          ::operator new[](size == 0 ? 1 : size, std::align_val_t{kAlignment}))),
-      size_(size) {
-  prefer_huge_pages(data_.get(), size);
+    // A size that overflows with its alignment is refused like any that is too large.
+    : memory_(new std::byte[std::max(size, size + kAlignment)]), size_(size) {
+  void* at = memory_.get();
+  std::size_t room = size + kAlignment;
+  data_ = static_cast<std::byte*>(std::align(kAlignment, size, at, room));
+  prefer_huge_pages(data_, size);
+}
+
+std::optional<Buffer> Buffer::of_file([[maybe_unused]] int file,
+                                      [[maybe_unused]] std::size_t size) {
+#ifdef __linux__
+  void* const at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+  if (at == MAP_FAILED) return {};
+  Buffer out;
+  out.memory_ = {static_cast<std::byte*>(at), Free{size}};
+  out.data_ = out.memory_.get();
+  out.size_ = size;
+  return out;
+#else
+  return {};
+#endif
+}
+
+Buffer joined(std::span<const Bytes> pieces) {
+  std::size_t size = 0;
+  for (const Bytes piece : pieces) size += piece.size();
+  Buffer out(size);
+  std::byte* at = out.data();
+  for (const Bytes piece : pieces) at = std::copy(piece.begin(), piece.end(), at);
+  return out;
+}
+
+void Buffer::Free::operator()(std::byte* memory) const {
+#ifdef __linux__
+  if (mapped != 0) {
+    ::munmap(memory, mapped);
+    return;
+  }
+#endif
+  delete[] memory;
 }
 
 }  // namespace lambdaml

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -33,16 +34,23 @@ class Buffer {
   explicit Buffer(Bytes bytes) : Buffer(bytes.size()) {
     if (!bytes.empty()) std::memcpy(data(), bytes.data(), bytes.size());
   }
+  /// The first `size` bytes of an open file, above 0, in the pages that all processes share; what
+  /// is written to them stays in this buffer. For files that never change or become shorter: a page
+  /// that is lost ends the process (SIGBUS). Empty if the system cannot.
+  static std::optional<Buffer> of_file(int file, std::size_t size);
   Buffer(Buffer&& other) noexcept
-      : data_(std::move(other.data_)), size_(std::exchange(other.size_, 0)) {}
+      : memory_(std::move(other.memory_)),
+        data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {
-    data_ = std::move(other.data_);
+    memory_ = std::move(other.memory_);
+    data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
     return *this;
   }
 
-  std::byte* data() { return data_.get(); }
-  const std::byte* data() const { return data_.get(); }
+  std::byte* data() { return data_; }
+  const std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   /// Makes the buffer shorter; the memory stays. `size` must not exceed size().
@@ -54,10 +62,17 @@ class Buffer {
 
  private:
   struct Free {
-    void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t{kAlignment}); }
+    Free() : mapped(0) {}
+    explicit Free(std::size_t bytes_of_file) : mapped(bytes_of_file) {}
+    std::size_t mapped;  ///< bytes of a file; 0: of the heap
+    void operator()(std::byte* memory) const;
   };
-  std::unique_ptr<std::byte[], Free> data_;
+  std::unique_ptr<std::byte[], Free> memory_;  ///< of the heap: longer, by what aligns it
+  std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };
+
+/// The bytes of all pieces, one after another. Copies.
+Buffer joined(std::span<const Bytes> pieces);
 
 }  // namespace lambdaml

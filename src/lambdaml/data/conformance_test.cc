@@ -143,11 +143,13 @@ TEST_P(FormatConformance, FilesThatSayWhatTheyArePartOfSayItAgain) {
   for (const auto& [rows, bytes] : written()) {
     const Identity identity{.data_set = 4711, .part = "2_8"};
     const Written file = format().write_part(rows, identity);
+    const Buffer whole = joined(file.pieces);
+    EXPECT_EQ(file.bytes(), whole.size());
     const Statement statement =
-        format().statement(std::make_shared<const Buffer>(file.bytes.view()), "FILE");
+        format().statement(std::make_shared<const Buffer>(whole.view()), "FILE");
     EXPECT_EQ(statement.identity, identity);
     EXPECT_EQ(statement.checksum, file.checksum);
-    EXPECT_TRUE(same_content(read(file.bytes), rows));
+    EXPECT_TRUE(same_content(read(whole), rows));
     // The same rows have the same checksum, whatever they are a part of.
     EXPECT_EQ(format().write_part(rows, {.data_set = 1, .part = "0_1"}).rows_checksum,
               file.rows_checksum);

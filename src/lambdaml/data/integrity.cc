@@ -13,12 +13,19 @@ std::string named(const Identity& identity) {
 
 }  // namespace
 
+std::uint64_t Written::bytes() const {
+  std::uint64_t bytes = 0;
+  for (const Bytes piece : pieces) bytes += piece.size();
+  return bytes;
+}
+
 Content content_of(Bytes bytes) { return {bytes.size(), checksum(bytes)}; }
 
 Written write_part(const Plugin& plugin, const Dataset& part, const Identity& identity) {
   if (plugin.write_part) return plugin.write_part(part, identity);
-  Written written{plugin.write(part)};
-  written.checksum = written.rows_checksum = checksum(written.bytes);
+  const auto bytes = std::make_shared<const Buffer>(plugin.write(part));
+  Written written{{bytes->view()}, bytes};
+  written.checksum = written.rows_checksum = checksum(*bytes);
   return written;
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/error.h"
@@ -44,12 +43,9 @@ std::uint64_t checksum_of_parts(const std::vector<std::uint64_t>& checksums) {
   return checksum(std::as_bytes(std::span(checksums)));
 }
 
-/// Part i of n consecutive ones, as equal as possible. Copies.
+/// Part i of n consecutive ones, as equal as possible.
 Dataset take_successive(const Dataset& dataset, std::size_t i, std::size_t n) {
-  const std::size_t begin = dataset.rows() * i / n;
-  std::vector<std::uint32_t> order(dataset.rows() * (i + 1) / n - begin);
-  std::iota(order.begin(), order.end(), static_cast<std::uint32_t>(begin));
-  return take_rows(dataset, order);
+  return dataset.slice(dataset.rows() * i / n, dataset.rows() * (i + 1) / n);
 }
 
 std::string name_of(const storage::Storage& store, const std::string& key) {
@@ -161,9 +157,9 @@ Manifest split(const Dataset& dataset, std::size_t n, storage::Storage& store, s
           cut == Cut::dealt ? take_part(dataset, i, n) : take_successive(dataset, i, n);
       const std::string key = part_key(i, n);
       const Written written = write_part(plugin, part, {manifest.id, key});
-      store.save(key, written.bytes);
+      store.save_gathered(key, written.pieces);
       manifest.part_rows[i] = part.rows();
-      manifest.part_files[i] = {written.bytes.size(), written.checksum};
+      manifest.part_files[i] = {written.bytes(), written.checksum};
       checksums[i] = written.rows_checksum;
     });
     for (const Content& file : manifest.part_files) manifest.bytes += file.bytes;
@@ -192,9 +188,9 @@ SavedPart save_part(storage::Storage& store, const Dataset& rows, std::size_t i,
                     std::uint64_t id, std::string_view as) {
   const std::string key = part_key(i, n);
   const Written written = write_part(registry().get(as), rows, {id, key});
-  store.save(key, written.bytes);
+  store.save_gathered(key, written.pieces);
   return {rows.rows(),
-          {written.bytes.size(), written.checksum},
+          {written.bytes(), written.checksum},
           written.rows_checksum,
           tensor::stored_values(rows.features),
           distinct_labels(rows.labels),

@@ -28,11 +28,15 @@ struct Statement {
 
 /// A file in memory, and its checksums.
 struct Written {
-  Buffer bytes;
-  /// The one in Manifest::part_files: that of its statement or, if the format has none, of `bytes`.
+  std::vector<Bytes> pieces;  ///< one after another; they may be of the rows that were written
+  std::shared_ptr<const void> owner;  ///< keeps those that are not
+  /// The one in Manifest::part_files: that of its statement or, if the format has none, of the
+  /// bytes.
   std::uint64_t checksum = 0;
   /// Of the file without its statement: equal for equal rows in any data set.
   std::uint64_t rows_checksum = 0;
+
+  std::uint64_t bytes() const;
 };
 
 /// The files of a folder, ascending by their keys.
@@ -70,7 +74,7 @@ struct Plugin {
   /// Files of that format are whole numbers of records of so many bytes; 0: they are not. Of two
   /// formats that recognize a file, the one whose records fit reads it.
   std::size_t record_bytes = 0;
-  /// Encodes a part, for formats whose files have statements; else null.
+  /// Encodes a part, for formats whose files have statements; else null. The rows must outlive it.
   std::function<Written(const Dataset&, const Identity&)> write_part = {};
   /// A file's statement, for those formats; read() then checks the file's own checksum. Throws
   /// data_corrupt.

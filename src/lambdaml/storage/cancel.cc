@@ -25,6 +25,10 @@ class Cancellable final : public Wrapper {
     check_();
     inner().save(key, value);
   }
+  void save_gathered(std::string_view key, std::span<const Bytes> pieces) override {
+    check_();
+    inner().save_gathered(key, pieces);
+  }
   std::optional<Buffer> load(std::string_view key) override {
     check_();
     return inner().load(key);

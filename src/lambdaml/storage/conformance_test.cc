@@ -108,6 +108,16 @@ TEST_P(StorageConformance, AnyBytesComeBackWhole) {
   EXPECT_EQ(text_of(other_->load("n")), all);
 }
 
+TEST_P(StorageConformance, PiecesAreSavedAsOneValue) {
+  const Buffer large = noise(5000, 2);
+  const std::vector<Bytes> pieces{as_bytes("begin"), {}, large.view(), as_bytes("end")};
+  store_->save_gathered("n", pieces);
+  ASSERT_TRUE(std::ranges::equal(other_->load("n")->view(), joined(pieces).view()));
+  EXPECT_THAT(other_->list("n"), ElementsAre(Entry{"n", 5008}));
+  store_->save_gathered("n", {});
+  EXPECT_EQ(text_of(other_->load("n")), "");
+}
+
 TEST_P(StorageConformance, KeysMayHoldAnyText) {
   const std::vector<std::string> keys = {"a b",
                                          "a+b",

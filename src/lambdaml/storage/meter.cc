@@ -37,6 +37,12 @@ class Metered final : public Wrapper {
     meter_->count_put(1, value.size());
     inner().save(key, value);
   }
+  void save_gathered(std::string_view key, std::span<const Bytes> pieces) override {
+    std::uint64_t bytes = 0;
+    for (const Bytes piece : pieces) bytes += piece.size();
+    meter_->count_put(1, bytes);
+    inner().save_gathered(key, pieces);
+  }
   std::optional<Buffer> load(std::string_view key) override {
     std::optional<Buffer> value = inner().load(key);
     meter_->count_get(1, value ? value->size() : 0);

@@ -19,6 +19,9 @@ class Prefix final : public Wrapper {
                        std::string_view(prefix_).substr(0, prefix_.size() - 1));
   }
   void save(std::string_view key, Bytes value) override { inner().save(full(key), value); }
+  void save_gathered(std::string_view key, std::span<const Bytes> pieces) override {
+    inner().save_gathered(full(key), pieces);
+  }
   std::optional<Buffer> load(std::string_view key) override { return inner().load(full(key)); }
   bool create(std::string_view key, Bytes value) override {
     return inner().create(full(key), value);

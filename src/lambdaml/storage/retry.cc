@@ -21,6 +21,9 @@ class Retry final : public Wrapper {
   void save(std::string_view key, Bytes value) override {
     repeat(key, [&] { inner().save(key, value); });
   }
+  void save_gathered(std::string_view key, std::span<const Bytes> pieces) override {
+    repeat(key, [&] { inner().save_gathered(key, pieces); });
+  }
   std::optional<Buffer> load(std::string_view key) override {
     return repeat(key, [&] { return inner().load(key); });
   }

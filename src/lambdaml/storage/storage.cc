@@ -104,6 +104,10 @@ std::vector<std::optional<Buffer>> Storage::load_present(std::span<const std::st
   return values;
 }
 
+void Storage::save_gathered(std::string_view key, std::span<const Bytes> pieces) {
+  save(key, joined(pieces));
+}
+
 void Storage::save_all(std::span<const Item> items) {
   for (const Item& item : items) save(item.key, item.value);
 }

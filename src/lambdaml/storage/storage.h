@@ -86,6 +86,9 @@ class Storage {
   virtual std::string describe() const = 0;
 
   virtual void save(std::string_view key, Bytes value) = 0;
+  /// save() of the pieces, one after another, as one value; they are not joined in memory if the
+  /// store can do without, which by default it cannot.
+  virtual void save_gathered(std::string_view key, std::span<const Bytes> pieces);
   virtual std::optional<Buffer> load(std::string_view key) = 0;
   /// Saves only if the key is absent, atomically if capabilities() say so; returns whether it
   /// saved.

@@ -49,6 +49,10 @@ class Timed final : public Wrapper {
     const Timer timer(*times_, &Times::Seconds::sending);
     inner().save(key, value);
   }
+  void save_gathered(std::string_view key, std::span<const Bytes> pieces) override {
+    const Timer timer(*times_, &Times::Seconds::sending);
+    inner().save_gathered(key, pieces);
+  }
   std::optional<Buffer> load(std::string_view key) override {
     const Timer timer(*times_, &Times::Seconds::receiving);
     return inner().load(key);

@@ -227,6 +227,10 @@ std::uint64_t SafetensorsWriter::checksum() const {
 }
 
 Buffer SafetensorsWriter::serialize_with_checksum(std::uint64_t* checksum) const {
+  return file(gather_with_checksum(checksum).head);
+}
+
+SafetensorsWriter::Gathered SafetensorsWriter::gather_with_checksum(std::uint64_t* checksum) const {
   auto metadata = metadata_;
   metadata[kChecksum] = kNoDigits;
   std::string start = head(metadata);
@@ -234,10 +238,15 @@ Buffer SafetensorsWriter::serialize_with_checksum(std::uint64_t* checksum) const
   RunningChecksum sum;
   sum.add(as_bytes(std::string_view(start).substr(0, digits)));
   sum.add(as_bytes(std::string_view(start).substr(digits + kNoDigits.size())));
-  for (const Tensor* tensor : order()) sum.add(tensor->bytes);
+  Gathered out;
+  for (const Tensor* tensor : order()) {
+    sum.add(tensor->bytes);
+    out.tensors.push_back(tensor->bytes);
+  }
   start.replace(digits, kNoDigits.size(), checksum_text(sum.value()));
   if (checksum != nullptr) *checksum = sum.value();
-  return file(start);
+  out.head = std::move(start);
+  return out;
 }
 
 SafetensorsFile::SafetensorsFile(std::shared_ptr<const Buffer> bytes, std::string what)

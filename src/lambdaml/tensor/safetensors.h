@@ -64,6 +64,12 @@ class SafetensorsWriter {
   /// The same with one more metadata entry, `xxh3`: a checksum over every byte of the file except
   /// its own 16 digits, which is also returned in `checksum`. SafetensorsFile::verify() checks it.
   Buffer serialize_with_checksum(std::uint64_t* checksum = nullptr) const;
+  /// The same, not joined: the file's bytes before its data, and the tensors in their order.
+  struct Gathered {
+    std::string head;
+    std::vector<Bytes> tensors;
+  };
+  Gathered gather_with_checksum(std::uint64_t* checksum = nullptr) const;
   /// The checksum of the result of serialize(), without building it.
   std::uint64_t checksum() const;
 

@@ -15,6 +15,7 @@
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/state_dict.h"
 #include "lambdaml/model/registry.h"
+#include "lambdaml/optim/registry.h"
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/trigger/platform.h"
 #include "lambdaml/trigger/preparation.h"
@@ -187,7 +188,10 @@ class Staging {
       uri = shared->name();
       return shared->manifest(parts);
     }
-    return data::split(rows, parts, *within(prefix), "shard", processors());
+    // Successive rows are saved from where they are, others are copied first.
+    const bool any_order = optim::registry().get(options_.text("optim")).whole_passes;
+    return data::split(rows, parts, *within(prefix), "shard", processors(),
+                       any_order ? data::Cut::in_order : data::Cut::dealt);
   }
 
   std::shared_ptr<storage::Storage> within(const char* prefix) const {

@@ -234,7 +234,9 @@ Dataset read(const std::shared_ptr<const Buffer>& bytes, const ReadOptions& opti
   return options.form == Form::automatic ? dataset : in_form(dataset, options.form);
 }
 
-/// Calls `use` with a writer for the rows, which is valid during the call.
+using Owner = std::shared_ptr<const void>;
+
+/// Calls use(a writer for the rows, what keeps those of its bytes that are not the rows').
 template <class Use>
 auto with_writer(const Dataset& dataset, const Use& use) {
   tensor::SafetensorsWriter writer;
@@ -257,16 +259,17 @@ auto with_writer(const Dataset& dataset, const Use& use) {
     };
     for (const Tensor& input : dataset.tensors) add(input_name(input), input);
     if (dataset.target_tensor) add(kTarget, *dataset.target_tensor);
-    return use(writer);
+    return use(writer, nullptr);
   }
   if (const auto* dense = std::get_if<tensor::DenseView>(&dataset.features)) {
     writer.set_metadata("kind", "dense");
     writer.add("values", {dense->rows, dense->cols},
                std::span<const float>(dense->data, dense->rows * dense->cols));
-    return use(writer);
+    return use(writer, nullptr);
   }
   writer.set_metadata("kind", "csr");
-  Array<std::uint64_t> offsets(dataset.rows() + 1);
+  const auto owned = std::make_shared<Array<std::uint64_t>>(dataset.rows() + 1);
+  Array<std::uint64_t>& offsets = *owned;
   const auto add = [&](const auto& csr) {
     const std::uint64_t begin = csr.rows == 0 ? 0 : csr.offsets[0];
     const std::size_t n = csr.nonzeros();
@@ -280,18 +283,18 @@ auto with_writer(const Dataset& dataset, const Use& use) {
     add(*narrow);
   else
     add(std::get<tensor::Csr32>(dataset.features));
-  return use(writer);
+  return use(writer, owned);
 }
 
 Buffer write(const Dataset& dataset) {
-  return with_writer(dataset, [](tensor::SafetensorsWriter& writer) {
+  return with_writer(dataset, [](tensor::SafetensorsWriter& writer, const Owner&) {
     writer.set_metadata("version", std::string(kVersion));
     return writer.serialize_with_checksum();
   });
 }
 
 Written write_part(const Dataset& dataset, const Identity& identity) {
-  return with_writer(dataset, [&](tensor::SafetensorsWriter& writer) {
+  return with_writer(dataset, [&](tensor::SafetensorsWriter& writer, const Owner& owner) {
     Written out;
     // As version 1 wrote it: data prepared by it, and jobs begun with it, identify the rows by this
     // checksum.
@@ -299,7 +302,11 @@ Written write_part(const Dataset& dataset, const Identity& identity) {
     writer.set_metadata("version", std::string(kVersion));
     writer.set_metadata(kDataSet, checksum_text(identity.data_set));
     writer.set_metadata(kPart, identity.part);
-    out.bytes = writer.serialize_with_checksum(&out.checksum);
+    auto gathered = writer.gather_with_checksum(&out.checksum);
+    const auto head = std::make_shared<const std::string>(std::move(gathered.head));
+    out.pieces = {as_bytes(*head)};
+    out.pieces.insert(out.pieces.end(), gathered.tensors.begin(), gathered.tensors.end());
+    out.owner = std::make_shared<std::pair<Owner, Owner>>(head, owner);
     return out;
   });
 }

@@ -1,3 +1,5 @@
+#include "lambdaml/base/memory.h"
+
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -62,12 +64,16 @@ constexpr double kMoments = 2;  // of adamw
 struct Case {
   bool shards = true;
   std::uint32_t aggregators = kShares;
+  bool as_worker = false;  ///< malloc keeps what is freed, as in the programs
 };
 
 /// Takes some steps as this worker; returns by how much its memory grew at most.
 double growth_of_worker(const std::string& place, std::uint32_t worker, const Case& job) {
   // Large blocks go back to the kernel when they are freed: resident is what is in use.
-  ::mallopt(M_MMAP_THRESHOLD, 64 << 10);
+  if (job.as_worker)
+    keep_freed_memory();
+  else
+    ::mallopt(M_MMAP_THRESHOLD, 64 << 10);
   const auto store = storage::open(place);
   FlatModel model(kSharedParameters);
   const Plugin& plugin = registry().get("grad_avg");
@@ -154,6 +160,12 @@ TEST(ShardingMemory, IsWhatTheFormulaSays) {
   for (const double growth : growths({})) EXPECT_NEAR(growth / sharded, 1, 0.1);
   const double whole = kAlways + kMoments + kMerging;
   for (const double growth : growths({.shards = false})) EXPECT_NEAR(growth / whole, 1, 0.1);
+}
+
+TEST(ShardingMemory, OfAWorkerIsWhatTheFormulaSays) {
+  if (!has_own_memory()) GTEST_SKIP() << "sanitizers have memory of their own";
+  for (const double growth : growths({.as_worker = true}))
+    EXPECT_NEAR(growth / (kAlways + kMoments / kShares + 1), 1, 0.1);
 }
 
 TEST(ShardingMemory, OfFewerAggregatorsIsTheirsAlone) {

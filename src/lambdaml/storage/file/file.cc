@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -33,6 +34,8 @@ constexpr double kLongestPoll = 0.02;
 /// Limit for a folder that keeps vanishing before the file is in it, as a loop that clears it
 /// causes.
 constexpr int kFolderTries = 100;
+/// Bytes of a value from which on it is used in place: more than a message of a merge has.
+constexpr off_t kInPlace = 16 << 20;
 
 /// The default place of the bare name `file`: a folder per user in shared memory, if that has room.
 std::string default_folder() {
@@ -48,6 +51,31 @@ std::string default_folder() {
     return chosen;
   }();
   return (parent / fmt::format("lambdaml-{}", ::getuid())).string();
+}
+
+/// The value of a large file in shared memory in place, or nullopt: its pages are then shared by
+/// all that load it. The store never changes a file, but puts another in its place, and what lies
+/// in memory cannot fail to be read. Small values are copied faster.
+std::optional<Buffer> file_in_shared_memory(const std::string& path) {
+  struct stat info {};
+  struct statfs system {};
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode) ||
+      info.st_size < kInPlace || ::fstatfs(file.get(), &system) != 0 ||
+      system.f_type != TMPFS_MAGIC)
+    return {};
+  return Buffer::of_file(file.get(), static_cast<std::size_t>(info.st_size));
+}
+
+/// Returns 0 or an errno.
+int write_whole(int file, Bytes bytes) {
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t n = ::write(file, bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    done += static_cast<std::size_t>(n);
+  }
+  return 0;
 }
 
 /// A folder on the path no longer exists; on NFS it is stale.
@@ -188,10 +216,17 @@ class Files final : public Storage {
   Capabilities capabilities() const override { return {}; }
   std::string describe() const override { return root_.empty() ? "/" : root_; }
 
-  void save(std::string_view key, Bytes value) override { write(key, value, false); }
-  bool create(std::string_view key, Bytes value) override { return write(key, value, true); }
+  void save(std::string_view key, Bytes value) override { write(key, {&value, 1}, false); }
+  void save_gathered(std::string_view key, std::span<const Bytes> pieces) override {
+    write(key, pieces, false);
+  }
+  bool create(std::string_view key, Bytes value) override { return write(key, {&value, 1}, true); }
 
-  std::optional<Buffer> load(std::string_view key) override { return read_file(at(key).path()); }
+  std::optional<Buffer> load(std::string_view key) override {
+    const std::string path = at(key).path();
+    if (std::optional<Buffer> in_place = file_in_shared_memory(path)) return in_place;
+    return read_file(path);
+  }
 
   bool exists(std::string_view key) override {
     const std::string path = at(key).path();
@@ -285,7 +320,7 @@ class Files final : public Storage {
   /// The rest of a path below the root.
   const char* below_root(const std::string& path) const { return path.c_str() + root_.size() + 1; }
 
-  bool write(std::string_view key, Bytes value, bool exclusive) {
+  bool write(std::string_view key, std::span<const Bytes> value, bool exclusive) {
     const Place place = at(key);
     for (int tries = 0; tries < kFolderTries; ++tries) {
       const Root::Folder root = folder_.made();
@@ -297,8 +332,8 @@ class Files final : public Storage {
   }
 
   /// Whether the value got its name; nullopt if the folder does not exist, or no longer does.
-  std::optional<bool> try_write(int root, std::string_view key, const Place& place, Bytes value,
-                                bool exclusive) {
+  std::optional<bool> try_write(int root, std::string_view key, const Place& place,
+                                std::span<const Bytes> value, bool exclusive) {
     const std::string path = place.path();
     const auto cannot = [&](int error) {
       if (error == ENOTDIR || error == EISDIR || error == EEXIST || error == ENOTEMPTY)
@@ -324,12 +359,8 @@ class Files final : public Storage {
     if (!file && is_gone(errno)) return {};
     if (!file) cannot(errno);
     Temporary temporary(root, below_root(name));
-    for (std::size_t done = 0; done < value.size();) {
-      const ssize_t n = ::write(file.get(), value.data() + done, value.size() - done);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) cannot(errno);
-      done += static_cast<std::size_t>(n);
-    }
+    for (const Bytes piece : value)
+      if (const int error = write_whole(file.get(), piece)) cannot(error);
     file.reset();
     int error = temporary.rename_to(below_root(path), exclusive);
     // A folder in the way may be left over from removed keys.

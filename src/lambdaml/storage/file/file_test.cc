@@ -85,6 +85,38 @@ TEST_F(File, MakesItsFolderAtTheFirstSaveAndRemovesItWhenCleared) {
   EXPECT_FALSE(fs::exists(folder_));
 }
 
+/// The file that is mapped at an address; empty if none is.
+std::string file_at(const std::byte* address) {
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0, end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx", &begin, &end) != 2 || at < begin || at >= end)
+      continue;
+    const std::size_t path = line.find('/');
+    return path == std::string::npos ? "" : line.substr(path);
+  }
+  return "";
+}
+
+TEST_F(File, ALargeValueInSharedMemoryIsUsedInPlace) {
+  const Buffer value = noise(std::size_t{16} << 20, 1);
+  store_->save("large", value);
+  store_->save("small", value.view().first(1000));
+  std::optional<Buffer> large = store_->load("large");
+  ASSERT_TRUE(large && std::ranges::equal(large->view(), value.view()));
+  EXPECT_EQ(file_at(store_->load("small")->data()), "");
+  if (shared_memory_folder() == "/dev/shm")
+    EXPECT_EQ(file_at(large->data()), (folder_ / "large").string());
+  // It is the reader's own, whatever becomes of the key.
+  large->data()[0] ^= std::byte{1};
+  EXPECT_EQ(store_->load("large")->data()[0], value.data()[0]);
+  store_->save("large", as_bytes("another"));
+  EXPECT_EQ(store_->load("large")->text(), "another");
+  store_->remove("large");
+  EXPECT_TRUE(std::ranges::equal(large->view().subspan(1), value.view().subspan(1)));
+}
+
 TEST_F(File, KeepsAFolderThatWasThereWhenItIsCleared) {
   fs::create_directories(folder_);
   store_->clear("");
