@@ -86,7 +86,9 @@ class PollingWatch final : public ListedKeyWatch {
         if (n > 1) at_once_ = std::max<std::size_t>(1, at_once_ / 8);
         return false;
       }
-      if (n > 1 && asked.size() == n) at_once_ = std::min(2 * at_once_, most_at_once_);
+      // Also from one on: otherwise one key that is late would have all later ones asked for
+      // singly.
+      if (n == at_once_ && asked.size() == n) at_once_ = std::min(2 * at_once_, most_at_once_);
       n = at_once_;
     }
   }
