@@ -214,7 +214,8 @@ SimulatedRun simulate(const Options& job, const SimulatedWorld& settings, std::u
   if (const auto loss = summary.find("train_loss"); loss != summary.end() && loss->is_number())
     out.train_loss = loss->get<double>();
   out.computed_rows = world.computed_rows();
-  out.data_bytes = 4 * summary.at("rows").get<double>() * summary.at("features").get<double>();
+  out.rows = summary.at("rows").get<double>();
+  out.data_bytes = 4 * out.rows * summary.at("features").get<double>();
   count(world, out);
   read_workers(output, out);
   out.fingerprint = simulation.fingerprint();

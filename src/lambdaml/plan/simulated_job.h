@@ -38,7 +38,8 @@ struct SimulatedRun {
   double usd() const { return functions_usd + requests_usd + servers_usd; }
   std::uint64_t rounds = 0;
   double computed_rows = 0;  ///< of all passes and workers
-  double data_bytes = 0;     ///< of the training rows, as floats
+  double rows = 0;
+  double data_bytes = 0;  ///< of the rows, as floats
   std::uint64_t puts = 0, gets = 0, lists = 0, removes = 0;
   std::uint64_t requests() const { return puts + gets + lists + removes; }
   std::uint64_t bytes_sent = 0, bytes_received = 0;

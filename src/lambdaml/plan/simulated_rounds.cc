@@ -46,9 +46,8 @@ SimulatedRounds simulate_rounds(const Round& round, const sim::Profile& profile,
     std::vector<float> vector(values);
     for (std::uint64_t r = 0; r < rounds; ++r) {
       for (std::size_t i = 0; i < values; ++i) vector[i] = contribution(worker, r, i);
-      const double begin_s = simulation.now_s();
       communicator->merge({vector, {}}, comm::Meaning::state);
-      out.seconds[r] = std::max(out.seconds[r], simulation.now_s() - begin_s);
+      out.seconds[r] = std::max(out.seconds[r], simulation.now_s());
       out.equal =
           out.equal && std::equal(vector.begin(), vector.end(),
                                   expected.begin() + static_cast<std::ptrdiff_t>(r * values));
@@ -60,6 +59,7 @@ SimulatedRounds simulate_rounds(const Round& round, const sim::Profile& profile,
     process->annotation = world.new_network(memory_mb);
   }
   simulation.run();
+  for (std::uint64_t r = rounds; r-- > 1;) out.seconds[r] -= out.seconds[r - 1];
   const sim::Traffic& traffic = world.store(store)->traffic();
   out.puts = traffic.puts;
   out.gets = traffic.gets;

@@ -4,19 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "lambdaml/plan/round_model.h"
 #include "lambdaml/sim/profile.h"
 
 namespace lambdaml::plan {
 
-struct Round {
-  std::uint32_t workers = 1;
-  std::uint32_t aggregators = 1;  ///< at most `workers`
-  double bytes = 0;               ///< of one worker's vector
-};
-
 /// Rounds of the real pattern in a simulation, by workers that do nothing else.
 struct SimulatedRounds {
-  std::vector<double> seconds;  ///< of each round's slowest worker
+  std::vector<double> seconds;  ///< from the end of the round before to the last worker's end
   std::uint64_t puts = 0, gets = 0;
   bool equal = true;  ///< all workers had the right sum
 };

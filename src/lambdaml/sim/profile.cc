@@ -366,8 +366,8 @@ const StoreProfile& Profile::store(std::string_view wanted) const {
     if (store.name == wanted) return store;
     names.push_back(store.name);
   }
-  fail(Code::invalid_argument, "profile {}: it has no store '{}'{} It has {}", name,
-       printable(wanted), did_you_mean(wanted, names), join(names, ", "));
+  fail(Code::invalid_argument, "profile {}: it has no store '{}'{}", name, printable(wanted),
+       did_you_mean(wanted, names));
 }
 
 void Profile::require_memory(double mb) const {

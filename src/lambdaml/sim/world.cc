@@ -46,12 +46,46 @@ double Link::pass(double now_s, double bytes) {
   return since_s_;
 }
 
+// ---- limits ----
+
+StoreLimits::StoreLimits(const StoreProfile& profile)
+    : put_per_s_(profile.put_per_s),
+      get_per_s_(profile.get_per_s),
+      put_bytes_per_s_(profile.put_bytes_per_s),
+      get_bytes_per_s_(profile.get_bytes_per_s),
+      in_vpc_(profile.in_vpc) {
+  if (profile.server) server_.emplace(*profile.server);
+}
+
+double StoreLimits::admitted_s(Verb verb, double now_s) {
+  const bool reads = verb == Verb::get || verb == Verb::list;
+  const double per_s = reads ? get_per_s_ : put_per_s_;
+  if (per_s <= 0) return now_s;
+  double& next_s = reads ? next_get_s_ : next_put_s_;
+  constexpr double kSpare_s = 1;
+  next_s = std::max(next_s, now_s - kSpare_s) + 1 / per_s;
+  return std::max(now_s, next_s);
+}
+
+double StoreLimits::moved_s(bool up, double now_s, double bytes, FunctionNetwork* function,
+                            Link* vpc) {
+  if (bytes <= 0) return now_s;
+  double end_s = now_s;
+  if (function != nullptr) {
+    end_s = std::max(end_s, (up ? function->up : function->down).pass(now_s, bytes));
+    const double per_s =
+        interpolated(up ? put_bytes_per_s_ : get_bytes_per_s_, function->memory_mb);
+    end_s = std::max(end_s, now_s + bytes / per_s);
+    if (in_vpc_ && vpc != nullptr) end_s = std::max(end_s, vpc->pass(now_s, bytes));
+  }
+  if (server_) end_s = std::max(end_s, server_->pass(now_s, bytes));
+  return end_s;
+}
+
 // ---- a store ----
 
 StoreModel::StoreModel(const StoreProfile& profile, World* world)
-    : profile_(profile), world_(world) {
-  if (profile_.server) server_.emplace(*profile_.server);
-}
+    : profile_(profile), world_(world), limits_(profile) {}
 
 const void* StoreModel::tag_of(std::string_view key) {
   return &tags_.try_emplace(std::string(key)).first->second;
@@ -92,32 +126,9 @@ const Latency& StoreModel::latency_of(Verb verb) const {
   return profile_.get;
 }
 
-/// When the store takes a request: those above its rate queue up, after a second's worth of them.
-double StoreModel::admitted_s(Verb verb, double now_s) {
-  const bool reads = verb == Verb::get || verb == Verb::list;
-  const double per_s = reads ? profile_.get_per_s : profile_.put_per_s;
-  if (per_s <= 0) return now_s;
-  double& next_s = reads ? next_get_s_ : next_put_s_;
-  constexpr double kSpare_s = 1;
-  next_s = std::max(next_s, now_s - kSpare_s) + 1 / per_s;
-  return std::max(now_s, next_s);
-}
-
-/// When bytes that move from `now_s` on have passed the function's connection, its network, the
-/// VPC and the server.
-double StoreModel::moved_s(Verb verb, double now_s, double bytes) {
-  if (bytes <= 0) return now_s;
-  double end_s = now_s;
-  const bool up = verb == Verb::put;
-  if (FunctionNetwork* const network = network_of(world_->simulation())) {
-    end_s = std::max(end_s, (up ? network->up : network->down).pass(now_s, bytes));
-    const double per_s =
-        interpolated(up ? profile_.put_bytes_per_s : profile_.get_bytes_per_s, network->memory_mb);
-    end_s = std::max(end_s, now_s + bytes / per_s);
-    if (profile_.in_vpc) end_s = std::max(end_s, world_->vpc_network().pass(now_s, bytes));
-  }
-  if (server_) end_s = std::max(end_s, server_->pass(now_s, bytes));
-  return end_s;
+double StoreModel::moved_s(bool up, double now_s, double bytes) {
+  return limits_.moved_s(up, now_s, bytes, network_of(world_->simulation()),
+                         &world_->vpc_network());
 }
 
 void StoreModel::request(Verb verb, std::string_view key, std::uint64_t bytes,
@@ -182,9 +193,9 @@ void StoreModel::requests(Verb verb, const std::vector<std::string_view>& keys,
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const double sent = world_->byte_scale * static_cast<double>(bytes[i]);
     const auto lane = std::ranges::min_element(free_s);
-    const double begin_s = admitted_s(verb, *lane);
+    const double begin_s = limits_.admitted_s(verb, *lane);
     const double latency_s = latency_of(verb).sample(simulation.rng());
-    const double effect_s = moved_s(Verb::put, begin_s, sent) + latency_s / 2;
+    const double effect_s = moved_s(true, begin_s, sent) + latency_s / 2;
     simulation.pause(effect_s - simulation.now_s());
     if (!simulation.require_alive()) return;
     const std::string& process = simulation.process()->name();
@@ -193,7 +204,7 @@ void StoreModel::requests(Verb verb, const std::vector<std::string_view>& keys,
     if (on_effect) on_effect(*this, verb, keys[i], false, process);
     count(verb, static_cast<std::uint64_t>(sent), static_cast<std::uint64_t>(received));
     if (verb == Verb::put && profile_.pushes) simulation.notify_all(tag_of(keys[i]));
-    *lane = moved_s(Verb::get, effect_s, received) + latency_s / 2;
+    *lane = moved_s(false, effect_s, received) + latency_s / 2;
     end_s = std::max(end_s, *lane);
   }
   if (befallen.dies_after) simulation.kill(ProcessHandle(simulation.process()));

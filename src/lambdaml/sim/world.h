@@ -39,6 +39,24 @@ struct FunctionNetwork {
 
 enum class Verb { put, get, list, remove };
 
+/// What all requests to a store share: its rates, and the networks that their bytes pass.
+class StoreLimits {
+ public:
+  explicit StoreLimits(const StoreProfile& profile);
+  /// When the store takes a request: those above its rate queue up, after a second's worth of them.
+  double admitted_s(Verb verb, double now_s);
+  /// When bytes that move from `now_s` on, up or down, have passed the function's connection, its
+  /// network, the VPC and the server. `function`, `vpc`: null if there is none.
+  double moved_s(bool up, double now_s, double bytes, FunctionNetwork* function, Link* vpc);
+
+ private:
+  double put_per_s_, get_per_s_;
+  std::map<double, double> put_bytes_per_s_, get_bytes_per_s_;
+  bool in_vpc_;
+  std::optional<Link> server_;
+  double next_put_s_ = 0, next_get_s_ = 0;
+};
+
 /// A call of a simulated store, before it is made.
 struct Call {
   std::uint64_t number = 0;  ///< of all calls of the simulation
@@ -57,9 +75,9 @@ struct Fault {
     delay,          ///< takes `seconds` longer; calls of others may overtake it
     killed_before,  ///< its process
     killed_after,
-    frozen,       ///< its process, for `seconds` before the call
-    forgets,      ///< a store that is not durable restarts empty, before the call
-    clock_jumps,  ///< the process's wall clock, by `seconds`
+    frozen,         ///< its process, for `seconds` before the call
+    forgets,        ///< a store that is not durable restarts empty, before the call
+    clock_jumps,    ///< the process's wall clock, by `seconds`
   };
   Kind kind = Kind::none;
   double seconds = 0;
@@ -113,16 +131,14 @@ class StoreModel {
   /// Lets the world's faults befall the calls. Throws unavailable and Killed.
   Befallen befall(Verb verb, const std::vector<std::string_view>& keys);
   void count(Verb verb, std::uint64_t sent, std::uint64_t received);
-  double admitted_s(Verb verb, double now_s);
-  double moved_s(Verb verb, double now_s, double bytes);
+  double moved_s(bool up, double now_s, double bytes);
   const Latency& latency_of(Verb verb) const;
 
   const StoreProfile profile_;
   World* const world_;
   std::map<std::string, Value, std::less<>> values_;
   Traffic traffic_;
-  std::optional<Link> server_;
-  double next_put_s_ = 0, next_get_s_ = 0;
+  StoreLimits limits_;
   std::map<std::string, char, std::less<>> tags_;
 };
 

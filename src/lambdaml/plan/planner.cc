@@ -1,0 +1,432 @@
+#include "lambdaml/plan/planner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <set>
+#include <tuple>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/comm/registry.h"
+#include "lambdaml/plan/round_model.h"
+
+namespace lambdaml::plan {
+namespace {
+
+constexpr std::int64_t kPilotWorkers = 2;
+constexpr std::int64_t kPilotEpochs = 2;
+/// Simulations of more rounds of workers take longer than a user waits.
+constexpr double kMostSimulated = 50'000;
+/// More aggregators are never better: their requests are what costs.
+constexpr std::int64_t kMostAggregators = 64;
+constexpr double kHeadBytes = 64;  ///< of a message
+
+/// What pilots say of the job, whatever runs it.
+struct Facts {
+  double rounds = 0;  ///< by two workers
+  /// Steps of an epoch follow from the rows of a batch, and the rest of its rounds is the same for
+  /// any number of workers; or no round of it is a step.
+  bool has_steps = false;
+  double message_bytes = 0;
+  double computed_rows = 0;
+  double data_bytes = 0, rows = 0;
+};
+
+/// And of a channel: what passes, and is billed of a function, beside starts, computing and rounds.
+struct Fixed {
+  double seconds = 0, billed_s = 0;
+  double requests_usd = 0, requests = 0;  ///< of one worker
+};
+
+class Planner {
+ public:
+  explicit Planner(const Question& question) : question_(question) {
+    for (const sim::StoreProfile& store : question.profile.stores)
+      if (question.channels.empty() ||
+          std::ranges::find(question.channels, store.name) != question.channels.end())
+        channels_.push_back(&store);
+    // What a job leaves open is chosen as `train` chooses it.
+    const Options resolved = in_world(question.job, world_of(channels_.front()->name));
+    const std::string pattern = resolved.text("sync_mode");
+    if (!comm::registry().get(pattern).bulk_synchronous)
+      fail(Code::invalid_argument,
+           "plan: workers of the pattern '{}' do not wait for each other, so that their rounds "
+           "cannot be estimated; simulate takes such jobs",
+           pattern);
+    epochs_ = std::max<std::int64_t>(1, resolved.integer("epochs"));
+    memory_mb_ = resolved.integer("memory_mb");
+    batch_size_ = resolved.integer("batch_size");
+    valid_ratio_ = resolved.real("valid_ratio");
+  }
+
+  Plan run() {
+    Plan out;
+    learn_facts();
+    std::map<const sim::StoreProfile*, Fixed> fixed;
+    for (const sim::StoreProfile* store : channels_) fixed[store] = pilot(*store);
+    std::vector<std::pair<const sim::StoreProfile*, Candidate>> all;
+    for (const sim::StoreProfile* store : channels_)
+      for (const std::int64_t workers : worker_counts())
+        for (const std::int64_t memory_mb : memories())
+          for (const std::int64_t aggregators : aggregator_counts(workers))
+            all.emplace_back(store, candidate(*store, workers, memory_mb, aggregators));
+    parallel_for(all.size(), processors(), [&](std::size_t i) {
+      estimate(*all[i].first, fixed.at(all[i].first), epochs_, all[i].second);
+    });
+    for (auto& [store, one] : all) out.candidates.push_back(std::move(one));
+    simulate_best(out.candidates);
+    mark_front(out.candidates);
+    if (!out.candidates.empty() && out.candidates.front().meets_limits) {
+      out.best = 0;
+      out.changes = changes(out.candidates);
+    }
+    out.hosts = on_hosts();
+    return out;
+  }
+
+ private:
+  SimulatedWorld world_of(const std::string& channel) const {
+    SimulatedWorld world;
+    world.profile = question_.profile;
+    world.channel = channel;
+    world.seconds_per_row = question_.seconds_per_row;
+    return world;
+  }
+
+  SimulatedRun simulate_one(const Candidate& candidate, std::int64_t epochs,
+                            std::uint64_t seed) const {
+    const SimulatedWorld world = world_of(candidate.channel);
+    Options job = question_.job;
+    const auto set = [&](const char* name, std::int64_t value) {
+      job.set(name, Option::Value(value), name);
+    };
+    set("workers", candidate.workers);
+    set("memory_mb", candidate.memory_mb);
+    set("aggregators", candidate.aggregators);
+    if (epochs != epochs_) set("epochs", epochs);
+    return simulate(in_world(std::move(job), world), world, seed);
+  }
+
+  static Candidate candidate(const sim::StoreProfile& store, std::int64_t workers,
+                             std::int64_t memory_mb, std::int64_t aggregators) {
+    Candidate out;
+    out.channel = store.name;
+    out.workers = workers;
+    out.memory_mb = memory_mb;
+    out.aggregators = aggregators;
+    return out;
+  }
+
+  // ---- pilots ----
+
+  /// From one and two epochs by two workers and one by four: both numbers go on as they begin.
+  void learn_facts() {
+    const sim::StoreProfile& store = *channels_.front();
+    const auto run = [&](std::int64_t workers, std::int64_t epochs) {
+      return simulate_one(candidate(store, workers, memory_mb_, 1), epochs, 1);
+    };
+    const SimulatedRun one = run(kPilotWorkers, 1);
+    const auto over_epochs = [&](double first, double two) {
+      return first + (two - first) * static_cast<double>(epochs_ - 1);
+    };
+    facts_.rounds = static_cast<double>(one.rounds);
+    facts_.computed_rows = one.computed_rows;
+    if (epochs_ > 1) {
+      const SimulatedRun two = run(kPilotWorkers, kPilotEpochs);
+      facts_.rounds = over_epochs(facts_.rounds, static_cast<double>(two.rounds));
+      facts_.computed_rows = over_epochs(one.computed_rows, two.computed_rows);
+    }
+    facts_.rows = one.rows;
+    const double by_four = static_cast<double>(run(2 * kPilotWorkers, 1).rounds);
+    const double fewer = steps_of_epoch(kPilotWorkers) - steps_of_epoch(2 * kPilotWorkers);
+    // Where steps are not counted by rows, e.g. in epochs of an outer optimizer, rounds are as
+    // many.
+    facts_.has_steps =
+        fewer > 0 && std::abs(static_cast<double>(one.rounds) - by_four - fewer) < 0.5 * fewer;
+    // Of each round the one worker sends its message, and the other the result.
+    facts_.message_bytes =
+        static_cast<double>(one.bytes_sent) / 2 / std::max(1.0, static_cast<double>(one.rounds));
+    facts_.data_bytes = one.data_bytes;
+    rounds_of_pilot_ = static_cast<double>(one.rounds);
+    rows_of_pilot_ = one.computed_rows;
+  }
+
+  Fixed pilot(const sim::StoreProfile& store) const {
+    Candidate same = candidate(store, kPilotWorkers, memory_mb_, 1);
+    const SimulatedRun run = simulate_one(same, 1, 1);
+    estimate(store, {}, 1, same);
+    const double p = kPilotWorkers;
+    const double billed_s =
+        (run.functions_usd / p - question_.profile.functions.request) /
+        std::max(1e-30, question_.profile.functions.gb_second * gigabytes(same));
+    Fixed out;
+    out.seconds = std::max(0.0, run.seconds - same.seconds);
+    out.billed_s = std::max(0.0, billed_s - (same.seconds - same.start_s));
+    if (question_.profile.functions.gb_second <= 0) out.billed_s = 0;
+    out.requests_usd = std::max(0.0, run.requests_usd - usd_of_rounds(store, same)) / p;
+    out.requests = std::max(0.0, static_cast<double>(run.requests()) - same.requests) / p;
+    return out;
+  }
+
+  // ---- estimates ----
+
+  static double gigabytes(const Candidate& candidate) {
+    return static_cast<double>(candidate.memory_mb) / 1024;
+  }
+
+  /// Of the worker with the most rows.
+  double steps_of_epoch(double workers) const {
+    const double rows = std::ceil(facts_.rows * (1 - valid_ratio_) / workers);
+    return std::ceil(rows / static_cast<double>(std::max<std::int64_t>(1, batch_size_)));
+  }
+
+  double rounds_for(double workers, std::int64_t epochs) const {
+    const double by_two = epochs == epochs_ ? facts_.rounds : rounds_of_pilot_;
+    if (!facts_.has_steps) return by_two;
+    const double fewer = steps_of_epoch(kPilotWorkers) - steps_of_epoch(workers);
+    return std::max(1.0, by_two - static_cast<double>(epochs) * fewer);
+  }
+
+  /// The round's requests as they were estimated, and the price of their bytes.
+  double usd_of_rounds(const sim::StoreProfile& store, const Candidate& candidate) const {
+    const RoundEstimate each = round_of(store, candidate);
+    const RoundRequests useful = requests_of(shape_of(candidate));
+    const sim::StorePrices& prices = store.prices;
+    const double chunk = facts_.message_bytes / static_cast<double>(candidate.aggregators);
+    const auto units = [&](double bytes) { return std::max(1.0, std::ceil(chunk / bytes)); };
+    return candidate.rounds *
+           (each.puts * (prices.put + prices.put_gb * chunk / 1e9 + prices.put_kb * units(1024)) +
+            each.gets * prices.get + (each.gets - useful.gets) * prices.get_4kb +
+            useful.gets * (prices.get_gb * chunk / 1e9 + prices.get_4kb * units(4096)) +
+            each.removes * prices.remove);
+  }
+
+  Round shape_of(const Candidate& candidate) const {
+    return {static_cast<std::uint32_t>(candidate.workers),
+            static_cast<std::uint32_t>(candidate.aggregators),
+            facts_.message_bytes + kHeadBytes * static_cast<double>(candidate.aggregators - 1)};
+  }
+
+  /// Small messages take the same time from functions of any memory.
+  RoundEstimate round_of(const sim::StoreProfile& store, const Candidate& candidate) const {
+    constexpr double kSmall = 20'000;
+    const std::int64_t memory_mb = facts_.message_bytes < kSmall ? memory_mb_ : candidate.memory_mb;
+    const auto key = std::tuple(store.name, candidate.workers, candidate.aggregators, memory_mb,
+                                candidate.rounds);
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto known = rounds_.find(key); known != rounds_.end()) return known->second;
+    }
+    const RoundEstimate out =
+        estimate_round(shape_of(candidate), store, question_.profile.functions,
+                       static_cast<double>(memory_mb), candidate.rounds);
+    const std::lock_guard lock(mutex_);
+    return rounds_.emplace(key, out).first->second;
+  }
+
+  /// Fills in a candidate, whose job has so many epochs: all, or the pilot's one.
+  void estimate(const sim::StoreProfile& store, const Fixed& fixed, std::int64_t epochs,
+                Candidate& out) const {
+    const sim::FunctionProfile& functions = question_.profile.functions;
+    const auto memory = static_cast<double>(out.memory_mb);
+    const auto p = static_cast<double>(out.workers);
+    const double rows = epochs == epochs_ ? facts_.computed_rows : rows_of_pilot_;
+    out.rounds = rounds_for(p, epochs);
+    const RoundEstimate round = round_of(store, out);
+    out.start_s = functions.starts_s.empty() ? functions.invoke.expected_longest(p) +
+                                                   functions.cold_start.expected_longest(p)
+                                             : sim::interpolated(functions.starts_s, p);
+    // The slowest has a row more.
+    const double share = std::ceil(facts_.rows / p) / std::max(1.0, facts_.rows);
+    out.compute_s = question_.seconds_per_row * rows * share / functions.processors(memory);
+    out.rounds_s = out.rounds * round.seconds;
+    const double load_s =
+        facts_.data_bytes / p /
+        std::min(sim::interpolated(store.get_bytes_per_s, memory), functions.network.bytes_per_s);
+    const double run_s = load_s + out.compute_s + out.rounds_s;
+    out.seconds = fixed.seconds + out.start_s + run_s;
+    out.requests = fixed.requests * p + out.rounds * (round.puts + round.gets + round.removes);
+    out.usd =
+        p * (functions.gb_second * gigabytes(out) * (run_s + fixed.billed_s) + functions.request) +
+        usd_of_rounds(store, out) + fixed.requests_usd * p + store.prices.hour * out.seconds / 3600;
+    out.seconds_p10 = out.seconds_p90 = out.estimated_s = out.seconds;
+    out.usd_p10 = out.usd_p90 = out.estimated_usd = out.usd;
+    judge(out);
+  }
+
+  void judge(Candidate& candidate) const {
+    candidate.meets_limits =
+        (question_.deadline_s <= 0 || candidate.seconds_p90 <= question_.deadline_s) &&
+        (question_.budget_usd <= 0 || candidate.usd_p90 <= question_.budget_usd);
+  }
+
+  // ---- the order ----
+
+  double worth(double seconds, double usd) const {
+    switch (question_.aim) {
+      case Aim::time:
+        return seconds;
+      case Aim::cost:
+        return usd;
+      case Aim::product:
+        break;
+    }
+    return seconds * usd;
+  }
+
+  /// How far a candidate misses the limits, as a factor.
+  double excess(const Candidate& candidate) const {
+    double factor = 1;
+    if (question_.deadline_s > 0)
+      factor *= std::max(1.0, candidate.seconds_p90 / question_.deadline_s);
+    if (question_.budget_usd > 0) factor *= std::max(1.0, candidate.usd_p90 / question_.budget_usd);
+    return factor;
+  }
+
+  void sort(std::vector<Candidate>& all) const {
+    std::ranges::stable_sort(all, [&](const Candidate& a, const Candidate& b) {
+      if (a.meets_limits != b.meets_limits) return a.meets_limits;
+      if (!a.meets_limits) return excess(a) < excess(b);
+      return worth(a.seconds, a.usd) < worth(b.seconds, b.usd);
+    });
+  }
+
+  /// The best one is simulated, until ten were: then what is best has been.
+  void simulate_best(std::vector<Candidate>& all) const {
+    const Stopwatch clock;
+    sort(all);
+    for (int left = question_.simulated; left > 0 && clock.seconds() < question_.patience_s;
+         --left) {
+      const auto next = std::ranges::find_if(all, [](const Candidate& one) {
+        return !one.is_simulated && static_cast<double>(one.workers) * one.rounds < kMostSimulated;
+      });
+      if (next == all.end()) return;
+      refine(*next);
+      sort(all);
+    }
+  }
+
+  void refine(Candidate& candidate) const {
+    std::vector<double> seconds, usd;
+    for (int seed = 1; seed <= question_.seeds; ++seed) {
+      const SimulatedRun run = simulate_one(candidate, epochs_, static_cast<std::uint64_t>(seed));
+      seconds.push_back(run.seconds);
+      usd.push_back(run.usd());
+      candidate.requests = static_cast<double>(run.requests());
+      candidate.rounds = static_cast<double>(run.rounds);
+    }
+    candidate.seconds = quantile(seconds, 0.5);
+    candidate.seconds_p10 = quantile(seconds, 0.1);
+    candidate.seconds_p90 = quantile(seconds, 0.9);
+    candidate.usd = quantile(usd, 0.5);
+    candidate.usd_p10 = quantile(usd, 0.1);
+    candidate.usd_p90 = quantile(usd, 0.9);
+    candidate.is_simulated = true;
+    judge(candidate);
+  }
+
+  static void mark_front(std::vector<Candidate>& all) {
+    std::vector<Candidate*> by_time;
+    for (Candidate& candidate : all) by_time.push_back(&candidate);
+    std::ranges::stable_sort(
+        by_time, {}, [](const Candidate* one) { return std::pair(one->seconds, one->usd); });
+    double cheapest = std::numeric_limits<double>::infinity();
+    for (Candidate* const candidate : by_time) {
+      candidate->is_on_front = candidate->usd < cheapest;
+      cheapest = std::min(cheapest, candidate->usd);
+    }
+  }
+
+  std::vector<Change> changes(const std::vector<Candidate>& all) const {
+    struct Case {
+      const char* when;
+      double compute, rounds;
+    };
+    constexpr Case kCases[] = {{"a row took twice as long", 2, 1},
+                               {"a row took half as long", 0.5, 1},
+                               {"requests took twice as long", 1, 2},
+                               {"requests took half as long", 1, 0.5}};
+    std::vector<Change> out;
+    for (const Case& one : kCases) {
+      const auto worth_then = [&](const Candidate& candidate) {
+        const double more_s =
+            (one.compute - 1) * candidate.compute_s + (one.rounds - 1) * candidate.rounds_s;
+        return worth(candidate.seconds + more_s,
+                     candidate.usd + static_cast<double>(candidate.workers) *
+                                         question_.profile.functions.gb_second *
+                                         gigabytes(candidate) * more_s);
+      };
+      const auto best = std::ranges::min_element(all, [&](const Candidate& a, const Candidate& b) {
+        if (a.meets_limits != b.meets_limits) return a.meets_limits;
+        return worth_then(a) < worth_then(b);
+      });
+      if (best != all.begin())
+        out.push_back({one.when, static_cast<std::size_t>(best - all.begin())});
+    }
+    return out;
+  }
+
+  // ---- what is considered ----
+
+  /// Each worker has a row at least.
+  std::vector<std::int64_t> worker_counts() const {
+    const std::int64_t most =
+        std::clamp(static_cast<std::int64_t>(facts_.rows), std::int64_t{1}, question_.most_workers);
+    std::set<std::int64_t> out{most};
+    for (std::int64_t n = 1; n < most; n *= 2) out.insert(n);
+    return {out.begin(), out.end()};
+  }
+
+  std::vector<std::int64_t> memories() const {
+    const sim::FunctionProfile& functions = question_.profile.functions;
+    std::set<std::int64_t> out{memory_mb_};
+    for (const double processors : {0.5, 1.0, 2.0}) {
+      const double mb = std::ceil(processors * functions.mb_per_processor);
+      if (mb >= functions.least_mb && mb <= functions.most_mb)
+        out.insert(static_cast<std::int64_t>(mb));
+    }
+    return {out.begin(), out.end()};
+  }
+
+  /// A vector has at most as many chunks as numbers.
+  std::vector<std::int64_t> aggregator_counts(std::int64_t workers) const {
+    const auto numbers = static_cast<std::int64_t>((facts_.message_bytes - kHeadBytes) / 4);
+    const std::int64_t most =
+        std::max<std::int64_t>(1, std::min({workers, kMostAggregators, numbers}));
+    std::set<std::int64_t> out{1, most};
+    for (std::int64_t n = 4; n < most; n *= 4) out.insert(n);
+    return {out.begin(), out.end()};
+  }
+
+  std::vector<OnHost> on_hosts() const {
+    std::vector<OnHost> out;
+    for (const sim::HostProfile& host : question_.profile.hosts) {
+      const double compute_s =
+          question_.seconds_per_row * facts_.computed_rows / host.processors / host.speed;
+      const double seconds = host.starts_s + facts_.data_bytes / host.bytes_per_s + compute_s;
+      out.push_back({host.name, seconds, host.hour * seconds / 3600});
+    }
+    return out;
+  }
+
+  const Question& question_;
+  std::vector<const sim::StoreProfile*> channels_;
+  std::int64_t epochs_ = 1, memory_mb_ = 0, batch_size_ = 0;
+  double valid_ratio_ = 0;
+  Facts facts_;
+  double rounds_of_pilot_ = 0, rows_of_pilot_ = 0;
+  mutable std::mutex mutex_;
+  mutable std::map<std::tuple<std::string, std::int64_t, std::int64_t, std::int64_t, double>,
+                   RoundEstimate>
+      rounds_;
+};
+
+}  // namespace
+
+Plan plan(const Question& question) { return Planner(question).run(); }
+
+}  // namespace lambdaml::plan

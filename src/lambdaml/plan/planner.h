@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lambdaml/plan/simulated_job.h"
+
+namespace lambdaml::plan {
+
+enum class Aim { time, cost, product };
+
+struct Question {
+  Options job;  ///< not resolved
+  sim::Profile profile;
+  double seconds_per_row = 0;
+  double deadline_s = 0, budget_usd = 0;  ///< 0: none
+  Aim aim = Aim::product;
+  std::vector<std::string> channels;  ///< of the profile; empty: all
+  std::int64_t most_workers = 256;
+  int simulated = 10;  ///< candidates that are simulated
+  int seeds = 3;
+  double patience_s = 30;  ///< no simulation begins later; of this machine's time
+};
+
+/// One way to run the job.
+struct Candidate {
+  std::string channel;
+  std::int64_t aggregators = 1, workers = 1, memory_mb = 0;
+  double seconds = 0, usd = 0;              ///< expected; of simulations, the median
+  double seconds_p10 = 0, seconds_p90 = 0;  ///< of the simulations; equal if there were none
+  double usd_p10 = 0, usd_p90 = 0;
+  double estimated_s = 0, estimated_usd = 0;  ///< without simulations
+  double rounds = 0, requests = 0;
+  bool is_simulated = false;
+  bool is_on_front = false;  ///< no other is both faster and cheaper
+  bool meets_limits = true;
+  double start_s = 0, compute_s = 0, rounds_s = 0;  ///< what the estimate is made of
+};
+
+/// The same job on one machine by the hour.
+struct OnHost {
+  std::string name;
+  double seconds = 0, usd = 0;
+};
+
+/// Which candidate would be the best if something were otherwise.
+struct Change {
+  std::string when;  ///< "a row took twice as long"
+  std::size_t best = 0;
+};
+
+struct Plan {
+  std::vector<Candidate> candidates;  ///< the best first
+  std::optional<std::size_t> best;    ///< none if no candidate meets the limits
+  std::vector<Change> changes;
+  std::vector<OnHost> hosts;
+};
+
+/// Short simulations (of one and two epochs, by two and four workers) tell how many rounds and
+/// bytes the job has, and one per channel what it takes beside them. The rounds of all candidates
+/// are estimated (round_model.h), in several threads; the best ones are then simulated, as far as
+/// `question.patience_s` allows. Throws what simulate() throws, and invalid_argument for patterns
+/// whose workers do not wait for each other.
+Plan plan(const Question& question);
+
+}  // namespace lambdaml::plan

@@ -1,0 +1,105 @@
+#include "lambdaml/plan/planner.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/testing/testing.h"
+#include "lambdaml/job/options.h"
+
+namespace lambdaml::plan {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// 1,200 rows of two classes in a file, trained for ten epochs.
+class Planned : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / fmt::format("lambdaml-planner-test-{}", ::getpid());
+    fs::create_directories(folder_);
+    std::string text;
+    for (int i = 0; i < 1200; ++i)
+      text += fmt::format("{} 1:{} 2:{} 3:{}\n", i % 2, (i * 7) % 5 + i % 2, (i * 3) % 4, i % 3);
+    write_file(folder_ / "rows.libsvm", as_bytes(text));
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  Question question() const {
+    Question out;
+    out.job = job::job_options();
+    out.job.parse("data", (folder_ / "rows.libsvm").string(), "test");
+    out.job.parse("optim", "grad_avg", "test");
+    out.job.parse("epochs", "10", "test");
+    out.job.parse("batch_size", "50", "test");
+    out.profile = sim::Profile::open("aws-x86");
+    out.seconds_per_row = 2e-3;
+    out.channels = {"s3-standard", "s3-express"};
+    out.most_workers = 16;
+    out.simulated = 4;
+    out.seeds = 2;
+    return out;
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(Planned, TheFastestIsFoundAndSimulated) {
+  Question asked = question();
+  asked.aim = Aim::time;
+  const Plan found = plan(asked);
+  ASSERT_TRUE(found.best);
+  const Candidate& best = found.candidates[*found.best];
+  EXPECT_EQ(best.channel, "s3-express") << "its requests take a fifth of the time";
+  EXPECT_GT(best.workers, 1) << "computing takes 24 s on one processor";
+  EXPECT_TRUE(best.is_simulated);
+  EXPECT_LE(best.seconds_p10, best.seconds);
+  EXPECT_LE(best.seconds, best.seconds_p90);
+  for (const Candidate& one : found.candidates) {
+    EXPECT_GE(one.seconds, best.seconds);
+    if (!one.is_simulated) continue;
+    const std::string what = fmt::format("{} workers over {}", one.workers, one.channel);
+    EXPECT_NEAR(one.estimated_s / one.seconds, 1, 0.2) << what;
+    EXPECT_NEAR(one.estimated_usd / one.usd, 1, 0.2) << what;
+  }
+  EXPECT_FALSE(found.hosts.empty());
+}
+
+TEST_F(Planned, NothingOnTheFrontIsBeatenInBoth) {
+  const Plan found = plan(question());
+  std::size_t on_front = 0;
+  for (const Candidate& one : found.candidates) {
+    const bool is_beaten = std::ranges::any_of(found.candidates, [&](const Candidate& other) {
+      return other.seconds < one.seconds && other.usd < one.usd;
+    });
+    EXPECT_FALSE(one.is_on_front && is_beaten);
+    on_front += one.is_on_front ? 1 : 0;
+  }
+  EXPECT_GE(on_front, 2U);
+}
+
+TEST_F(Planned, TheNearestIsFirstIfNothingMeetsTheLimits) {
+  Question asked = question();
+  asked.deadline_s = 0.5;
+  const Plan found = plan(asked);
+  EXPECT_FALSE(found.best);
+  for (const Candidate& one : found.candidates)
+    EXPECT_GE(one.seconds_p90, found.candidates.front().seconds_p90);
+  asked.deadline_s = 30;
+  asked.aim = Aim::cost;
+  EXPECT_TRUE(plan(asked).best);
+}
+
+TEST_F(Planned, AsynchronousJobsAreRefused) {
+  Question asked = question();
+  asked.job.parse("sync_mode", "async", "test");
+  EXPECT_THAT([&] { plan(asked); }, testing::Throws<Error>(testing::Property(
+                                        &Error::what, testing::HasSubstr("do not wait"))));
+}
+
+}  // namespace
+}  // namespace lambdaml::plan

@@ -1,0 +1,378 @@
+#include "lambdaml/plan/round_model.h"
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <utility>
+#include <vector>
+
+#include "lambdaml/plan/simulated_job.h"
+#include "lambdaml/sim/world.h"
+#include "lambdaml/storage/pacer.h"
+
+namespace lambdaml::plan {
+namespace {
+
+using sim::Verb;
+using storage::Pacer;
+
+/// Waits learn from one round for the next, so that only the mean of many says something.
+constexpr double kMostRounds = 300;
+/// Requests and polls, after which no further round is drawn.
+constexpr std::uint64_t kMostEvents = 200'000;
+/// As of storage::watch_by_polling().
+constexpr std::size_t kFirstKeysAtOnce = 4;
+
+/// A value of a round.
+struct Key {
+  bool is_there = false;
+  std::vector<std::uint32_t> told;  ///< workers that wait for it
+};
+
+/// A wait for several of them, as storage::Wait makes it.
+struct Waiting {
+  std::vector<Key*> keys;
+  std::vector<bool> loaded;
+  std::size_t first_missing = 0;
+  double begin_s = 0;
+  std::size_t asked = 0;  ///< of the batch under way: how many it was to have
+  std::size_t at_once = 1;
+  std::optional<Pacer::Wait> pace;
+  bool is_over() const { return first_missing == keys.size(); }
+};
+
+/// Requests that a worker makes together.
+struct Batch {
+  Verb verb = Verb::get;
+  std::size_t size = 0, done = 0, found = 0;
+  std::vector<Key*> saved;           ///< by a PUT
+  std::vector<std::size_t> awaited;  ///< by a GET: which of what is waited for
+  std::vector<double> free_s;        ///< the lanes
+  std::size_t lane = 0;              ///< of the request under way
+  double latency_s = 0;
+};
+
+/// What a worker does next.
+enum class Step { contribute, collect, await_contributions, merge, publish, await_merged, take };
+
+struct Worker {
+  Step step = Step::contribute;
+  std::uint64_t round = 0;
+  std::unique_ptr<sim::FunctionNetwork> network;
+  std::unique_ptr<Pacer> pacer;
+  Batch batch;
+  Waiting wait;
+};
+
+/// Rounds as events in time, one per request. Two that follow each other may be under way at once,
+/// so there are two sets of keys.
+class Rounds {
+ public:
+  Rounds(const Round& round, const sim::StoreProfile& store, const sim::FunctionProfile& functions,
+         double memory_mb, std::uint64_t rounds)
+      : store_(store),
+        p_(round.workers),
+        c_(std::clamp<std::uint32_t>(round.aggregators, 1, round.workers)),
+        chunk_bytes_(round.bytes / static_cast<double>(c_)),
+        limits_(store),
+        vpc_(functions.vpc_network),
+        workers_(p_),
+        ends_s_(rounds),
+        ended_(rounds) {
+    for (std::vector<Key>& keys : keys_) keys.resize(c_ * (p_ + 1));
+    for (Worker& worker : workers_) {
+      worker.network = std::make_unique<sim::FunctionNetwork>(sim::FunctionNetwork{
+          memory_mb, sim::Link(functions.network), sim::Link(functions.network)});
+      worker.pacer = std::make_unique<Pacer>(store.polling_is_expensive ? Pacer::kExpensivePolling
+                                                                        : Pacer::Tuning());
+    }
+  }
+
+  /// Returns how many rounds were run: all, or as many as are worth their events.
+  std::uint64_t run() {
+    for (std::uint32_t i = 0; i < p_; ++i) due_.emplace(0, i);
+    for (std::uint64_t events = 0; !due_.empty(); ++events) {
+      if (events > kMostEvents && whole_ > 1) break;
+      const auto [at_s, i] = due_.top();
+      due_.pop();
+      now_s_ = at_s;
+      Batch& batch = workers_[i].batch;
+      if (batch.done < batch.size)
+        take_effect(i);
+      else
+        go_on(i);
+    }
+    return whole_;
+  }
+
+  /// When the last worker ended each round.
+  const std::vector<double>& ends_s() const { return ends_s_; }
+  /// Requests of all rounds.
+  const RoundEstimate& requests() const { return requests_; }
+
+ private:
+  Key& contribution(std::uint64_t round, std::size_t c, std::size_t i) {
+    return keys_[round % 2][c * p_ + i];
+  }
+  Key& merged(std::uint64_t round, std::size_t c) { return keys_[round % 2][c_ * p_ + c]; }
+  bool merges(std::size_t i) const { return i < c_; }
+  std::size_t foreign_chunks(std::size_t i) const { return c_ - (merges(i) ? 1 : 0); }
+
+  // ---- requests: as sim::StoreModel makes them ----
+
+  void begin(std::uint32_t i, Verb verb, std::size_t n) {
+    Batch& batch = workers_[i].batch;
+    batch.verb = verb;
+    batch.size = n;
+    batch.done = batch.found = 0;
+    batch.free_s.assign(std::clamp<std::size_t>(n, 1, store_.parallel), now_s_);
+    (verb == Verb::put      ? requests_.puts
+     : verb == Verb::remove ? requests_.removes
+                            : requests_.gets) += static_cast<double>(n);
+    send(i);
+  }
+
+  /// The next request of the batch.
+  void send(std::uint32_t i) {
+    Worker& worker = workers_[i];
+    Batch& batch = worker.batch;
+    const auto lane = std::ranges::min_element(batch.free_s);
+    batch.lane = static_cast<std::size_t>(lane - batch.free_s.begin());
+    const sim::Latency& latency = batch.verb == Verb::put      ? store_.put
+                                  : batch.verb == Verb::remove ? store_.remove
+                                                               : store_.get;
+    const double begin_s = limits_.admitted_s(batch.verb, *lane);
+    batch.latency_s = latency.sample(rng_);
+    const double bytes = batch.verb == Verb::put ? chunk_bytes_ : 0;
+    const double effect_s =
+        limits_.moved_s(true, begin_s, bytes, worker.network.get(), &vpc_) + batch.latency_s / 2;
+    due_.emplace(std::max(now_s_, effect_s), i);
+  }
+
+  void take_effect(std::uint32_t i) {
+    Worker& worker = workers_[i];
+    Batch& batch = worker.batch;
+    double received = 0;
+    if (batch.verb == Verb::put) {
+      Key& key = *batch.saved[batch.done];
+      key.is_there = true;
+      for (const std::uint32_t told : key.told) due_.emplace(now_s_, told);
+      key.told.clear();
+    } else if (batch.verb == Verb::get) {
+      const std::size_t at = batch.awaited[batch.done];
+      if (worker.wait.keys[at]->is_there) {
+        worker.wait.loaded[at] = true;
+        ++batch.found;
+        received = chunk_bytes_;
+      }
+    }
+    batch.free_s[batch.lane] =
+        limits_.moved_s(false, now_s_, received, worker.network.get(), &vpc_) + batch.latency_s / 2;
+    if (++batch.done < batch.size) return send(i);
+    due_.emplace(std::ranges::max(batch.free_s), i);
+  }
+
+  // ---- steps: as comm::bulk::Bulk makes them ----
+
+  void go_on(std::uint32_t i) {
+    while (workers_[i].round < ends_s_.size() && step(i)) {
+    }
+  }
+
+  /// Returns whether the next step follows at once.
+  bool step(std::uint32_t i) {
+    Worker& worker = workers_[i];
+    switch (worker.step) {
+      case Step::contribute:
+        worker.step = Step::collect;
+        return !contribute(i);
+      case Step::collect:
+        worker.step = merges(i) ? Step::await_contributions : Step::await_merged;
+        if (worker.round == 0 || foreign_chunks(i) == 0) return true;
+        begin(i, Verb::remove, foreign_chunks(i));
+        return false;
+      case Step::await_contributions:
+        await_contributions(i);
+        worker.step = Step::merge;
+        return true;
+      case Step::merge:
+        if (!is_over(i)) return false;
+        worker.step = Step::publish;
+        return true;
+      case Step::publish:
+        worker.step = Step::await_merged;
+        // All have contributed, so that all have taken the one of the round before.
+        merged(worker.round + 1, i).is_there = false;
+        worker.batch.saved = {&merged(worker.round, i)};
+        begin(i, Verb::put, 1);
+        return false;
+      case Step::await_merged:
+        await_merged(i);
+        worker.step = Step::take;
+        return true;
+      case Step::take:
+        if (!is_over(i)) return false;
+        ends_s_[worker.round] = std::max(ends_s_[worker.round], now_s_);
+        if (++ended_[worker.round] == p_) ++whole_;
+        ++worker.round;
+        worker.step = Step::contribute;
+        return true;
+    }
+    return false;
+  }
+
+  /// Returns whether there is something to save.
+  bool contribute(std::uint32_t i) {
+    Worker& worker = workers_[i];
+    worker.batch.saved.clear();
+    for (std::size_t c = 0; c < c_; ++c) {
+      if (c == i) continue;
+      worker.batch.saved.push_back(&contribution(worker.round, c, i));
+      // That of the next round, whose place a merged one has, is not there yet.
+      contribution(worker.round + 1, c, i).is_there = false;
+    }
+    if (worker.batch.saved.empty()) return false;
+    begin(i, Verb::put, worker.batch.saved.size());
+    return true;
+  }
+
+  void await_contributions(std::uint32_t i) {
+    std::vector<Key*> keys;
+    for (std::size_t other = 0; other < p_; ++other)
+      if (other != i) keys.push_back(&contribution(workers_[i].round, i, other));
+    wait_for(workers_[i], std::move(keys), "v/");
+  }
+
+  void await_merged(std::uint32_t i) {
+    const std::uint64_t round = workers_[i].round;
+    std::vector<Key*> keys;
+    for (std::size_t c = 0; c < c_; ++c)
+      if (c != i) keys.push_back(&merged(round, c));
+    wait_for(workers_[i], std::move(keys), "m/");
+  }
+
+  // ---- waits: as storage::watch_by_polling() and watches of stores that push ----
+
+  void wait_for(Worker& worker, std::vector<Key*> keys, const char* folder) const {
+    worker.wait.loaded.assign(keys.size(), false);
+    worker.wait.keys = std::move(keys);
+    worker.wait.first_missing = 0;
+    worker.wait.begin_s = now_s_;
+    worker.wait.asked = 0;
+    worker.wait.at_once = std::min<std::size_t>(kFirstKeysAtOnce, store_.parallel);
+    worker.wait.pace.emplace(worker.pacer->wait_for(folder));
+  }
+
+  static std::vector<std::size_t> missing(const Waiting& wait, std::size_t most) {
+    std::vector<std::size_t> out;
+    for (std::size_t i = wait.first_missing; i < wait.keys.size() && out.size() < most; ++i)
+      if (!wait.loaded[i]) out.push_back(i);
+    return out;
+  }
+
+  void ask(std::uint32_t i, std::vector<std::size_t> awaited, std::size_t asked) {
+    workers_[i].wait.asked = asked;
+    workers_[i].batch.awaited = std::move(awaited);
+    begin(i, Verb::get, workers_[i].batch.awaited.size());
+  }
+
+  /// Whether the wait is over; if not, its next request, pause or notice is under way.
+  bool is_over(std::uint32_t i) {
+    Waiting& wait = workers_[i].wait;
+    while (!wait.is_over() && wait.loaded[wait.first_missing]) ++wait.first_missing;
+    if (store_.pushes) return wait.is_over() || !listen(i);
+    if (wait.asked > 0 && poll_on(i)) return false;
+    if (wait.is_over()) return true;
+    const double next_s = wait.begin_s + wait.pace->next_poll_s();
+    if (now_s_ < next_s)
+      due_.emplace(next_s, i);
+    else
+      ask(i, missing(wait, 1), 1);
+    return false;
+  }
+
+  /// After a batch: returns whether another one follows at once.
+  bool poll_on(std::uint32_t i) {
+    const Batch& batch = workers_[i].batch;
+    Waiting& wait = workers_[i].wait;
+    const std::size_t asked = std::exchange(wait.asked, 0);
+    if (wait.is_over()) {
+      wait.pace->found(now_s_ - wait.begin_s);
+      return false;
+    }
+    if (batch.found < batch.size) {
+      if (asked > 1) wait.at_once = std::max<std::size_t>(1, wait.at_once / 8);
+      wait.pace->in_vain(now_s_ - wait.begin_s);
+      return false;
+    }
+    if (asked == wait.at_once && batch.size == asked)
+      wait.at_once = std::min<std::size_t>(2 * wait.at_once, store_.parallel);
+    ask(i, missing(wait, wait.at_once), wait.at_once);
+    return true;
+  }
+
+  /// Asks for what is there, or waits to be told of the first missing value.
+  bool listen(std::uint32_t i) {
+    constexpr std::size_t kLookedThrough = 256;
+    Waiting& wait = workers_[i].wait;
+    std::vector<std::size_t> there;
+    for (const std::size_t at : missing(wait, kLookedThrough))
+      if (wait.keys[at]->is_there && there.size() < store_.parallel) there.push_back(at);
+    if (there.empty())
+      wait.keys[wait.first_missing]->told.push_back(i);
+    else
+      ask(i, there, there.size());
+    return true;
+  }
+
+  const sim::StoreProfile& store_;
+  const std::size_t p_, c_;
+  const double chunk_bytes_;
+  sim::StoreLimits limits_;
+  sim::Link vpc_;
+  Rng rng_{1};
+  std::vector<Worker> workers_;
+  std::vector<Key> keys_[2];
+  std::vector<double> ends_s_;
+  std::vector<std::size_t> ended_;  ///< workers, by round
+  std::uint64_t whole_ = 0;         ///< rounds that all have ended
+  RoundEstimate requests_;
+  double now_s_ = 0;
+  using Due = std::pair<double, std::uint32_t>;
+  std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
+};
+
+}  // namespace
+
+RoundRequests requests_of(const Round& round) {
+  const double p = round.workers, c = std::min(round.aggregators, round.workers);
+  if (round.workers <= 1) return {};
+  return {c * p, 2 * c * (p - 1)};
+}
+
+RoundEstimate estimate_round(const Round& round, const sim::StoreProfile& store,
+                             const sim::FunctionProfile& functions, double memory_mb, double rounds,
+                             double requests) {
+  if (round.workers <= 1) return {};
+  const RoundRequests each = requests_of(round);
+  const double most = std::clamp(requests / (each.puts + each.gets), 2.0, kMostRounds);
+  Rounds drawn_rounds(round, store, functions, memory_mb,
+                      static_cast<std::uint64_t>(std::clamp(rounds, 1.0, most)));
+  const std::uint64_t n = drawn_rounds.run();
+  RoundEstimate out = drawn_rounds.requests();
+  for (double* const value : {&out.puts, &out.gets, &out.removes}) *value /= static_cast<double>(n);
+  const std::vector<double>& ends_s = drawn_rounds.ends_s();
+  const std::uint64_t half = n / 2;
+  const double later_s =
+      half == 0 ? 0 : (ends_s[n - 1] - ends_s[n - 1 - half]) / static_cast<double>(half);
+  const double rest = std::max(0.0, rounds - static_cast<double>(n));
+  out.seconds = (ends_s[n - 1] + rest * later_s) / (static_cast<double>(n) + rest);
+  std::vector<double> seconds{ends_s.front()};
+  for (std::uint64_t r = 1; r < n; ++r) seconds.push_back(ends_s[r] - ends_s[r - 1]);
+  out.median_s = quantile(std::move(seconds), 0.5);
+  return out;
+}
+
+}  // namespace lambdaml::plan

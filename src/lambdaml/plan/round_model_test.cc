@@ -1,0 +1,54 @@
+#include "lambdaml/plan/round_model.h"
+
+#include <numeric>
+
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include "lambdaml/plan/simulated_job.h"
+#include "lambdaml/plan/simulated_rounds.h"
+
+namespace lambdaml::plan {
+namespace {
+
+constexpr double kHeadBytes = 64;
+constexpr double kRequests = 60'000;  ///< of each estimate and simulation
+
+double mean_s(const SimulatedRounds& rounds) {
+  return std::accumulate(rounds.seconds.begin(), rounds.seconds.end(), 0.0) /
+         static_cast<double>(rounds.seconds.size());
+}
+
+TEST(RoundModel, IsNearTheSimulator) {
+  const sim::Profile profile = sim::Profile::open("aws-x86");
+  for (const char* store : {"s3-standard", "s3-express", "dynamodb", "redis-r7g.large"})
+    for (const std::uint32_t workers : {2U, 10U, 50U})
+      for (const std::uint32_t aggregators : {1U, 4U, workers})
+        for (const double bytes : {4e3, 1e6}) {
+          if (aggregators > workers || (aggregators == workers && workers < 10)) continue;
+          // Large vectors are small ones that count more.
+          const double scale = bytes / 4e3;
+          const RoundRequests each = requests_of({workers, aggregators, bytes});
+          const auto rounds = static_cast<std::uint64_t>(
+              std::clamp(kRequests / (each.puts + each.gets), 8.0, 300.0));
+          const SimulatedRounds simulated = simulate_rounds({workers, aggregators, bytes}, profile,
+                                                            store, 1769, rounds, 1, scale);
+          // Each message has a head.
+          const Round whole{workers, aggregators, bytes + scale * kHeadBytes * aggregators};
+          const auto n = static_cast<double>(rounds);
+          const RoundEstimate model =
+              estimate_round(whole, profile.store(store), profile.functions, 1769, n, kRequests);
+          const double median_s = quantile(simulated.seconds, 0.5);
+          const std::string what = fmt::format(
+              "{}, {} workers, {} aggregators, {:g} bytes: {:.4f} s (median {:.4f}), simulated "
+              "{:.4f} s ({:.4f})",
+              store, workers, aggregators, bytes, model.seconds, model.median_s, mean_s(simulated),
+              median_s);
+          // The mean of so few rounds has a request that takes seconds, or has none.
+          EXPECT_NEAR(model.median_s / median_s, 1, 0.1) << what;
+          EXPECT_NEAR(model.gets * n / static_cast<double>(simulated.gets), 1, 0.1) << what;
+        }
+}
+
+}  // namespace
+}  // namespace lambdaml::plan
