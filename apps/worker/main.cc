@@ -1,5 +1,5 @@
 // The function executable: serves events from the Lambda Runtime API, both on AWS (where it is
-// called `bootstrap`) and on this machine.
+// called `bootstrap`) and on this machine, or those of another platform whose host has started it.
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -15,6 +15,7 @@
 #include "lambdaml/base/service/answers.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/faas/handlers.h"
+#include "lambdaml/faas/registry.h"
 #include "lambdaml/faas/runtime.h"
 #include "lambdaml/predict/predict_function.h"
 #include "lambdaml/trigger/engine_process.h"
@@ -46,10 +47,11 @@ int main(int argc, char** argv) {
   const std::optional<std::string> endpoint = environment_variable("AWS_LAMBDA_RUNTIME_API");
   try {
     log::configure(level ? log::parse_level(*level) : log::Level::info, log::Format::json);
-    if (!endpoint)
+    const faas::Plugin* platform = endpoint ? nullptr : faas::platform_of_this_process();
+    if (!endpoint && platform == nullptr)
       fail(Code::invalid_argument,
-           "AWS_LAMBDA_RUNTIME_API is not set: this program is started by a function host; on a "
-           "machine of your own use lambdaml train");
+           "neither AWS_LAMBDA_RUNTIME_API nor PORT is set: this program is started by a function "
+           "host; on a machine of your own use lambdaml train");
     // The command of a container image names the handler.
     const std::string handler =
         argc > 1 ? argv[1] : environment_variable("_HANDLER").value_or("worker");
@@ -62,6 +64,7 @@ int main(int argc, char** argv) {
     if (found == faas::handlers().end())
       fail(Code::invalid_argument, "handler '{}': the handlers here are {}", printable(handler),
            names_of_handlers());
+    if (platform != nullptr) return platform->serve(found->second);
     faas::serve(*endpoint, found->second);
     return 0;
   } catch (const std::exception& error) {

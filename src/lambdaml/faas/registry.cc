@@ -26,8 +26,8 @@ MemoryRange memory_of_platforms() {
   return all.value_or(MemoryRange());
 }
 
-bool reaches(const Plugin& platform, Reach reach) {
-  const bool runs_here = platform.runs_here ? platform.runs_here() : !platform.remote;
+bool reaches(const Plugin& platform, const Options& own, Reach reach) {
+  const bool runs_here = platform.runs_here ? platform.runs_here(own) : !platform.remote;
   switch (reach) {
     case Reach::process:
       return runs_here && !platform.separate_processes;
@@ -37,6 +37,16 @@ bool reaches(const Plugin& platform, Reach reach) {
       break;
   }
   return true;
+}
+
+bool reaches(const Plugin& platform, Reach reach) {
+  return reaches(platform, Options(platform.options), reach);
+}
+
+const Plugin* platform_of_this_process() {
+  for (const Plugin& plugin : registry().entries())
+    if (plugin.has_started_this && plugin.has_started_this()) return &plugin;
+  return nullptr;
 }
 
 }  // namespace lambdaml::faas

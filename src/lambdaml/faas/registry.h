@@ -53,8 +53,9 @@ struct Plugin {
   /// configured with the function and not by the job; nullopt: the service does not tell. At most
   /// one request. Throws what the platform's service reports. Empty: the job configures it.
   std::function<std::optional<int>(const Options& options)> function_memory_mb = {};
-  /// Whether functions run on this machine and see its files. Empty: they do unless `remote`.
-  std::function<bool()> runs_here = {};
+  /// Whether functions run on this machine, or on others that see its files. Empty: they do unless
+  /// `remote`.
+  std::function<bool(const Options& options)> runs_here = {};
   /// Implements faas::own_function(); empty: functions cannot be deployed there.
   std::function<std::optional<OwnFunction>()> own_function = {};
   /// The region of this process as the platform's tools have it, which decides about prices; empty
@@ -70,6 +71,11 @@ struct Plugin {
   /// Values of its options, by name, for a job that one of its functions starts and that gives
   /// none.
   std::map<std::string, std::string> options_within = {};
+  /// Whether a host of this platform has started this process, by its environment; then serve()
+  /// takes the events of such a process, until the host ends it, and returns its exit code. Both
+  /// are empty if functions are only started through the Runtime API.
+  std::function<bool()> has_started_this = {};
+  std::function<int(const Handler& handler)> serve = {};
   /// `options` are its own, with the job's values.
   std::function<std::unique_ptr<Invoker>(const Options& options)> make;
   /// Starts the platform's service for other programs; empty if it has none.
@@ -82,8 +88,13 @@ Options own_options(const Plugin& platform, const Options& job);
 /// What some platform allows a function, and the usual memory of the first that has one.
 MemoryRange memory_of_platforms();
 
-/// Whether functions of the platform can reach a place with that reach.
+/// Whether functions of the platform, with its `own` options, can reach a place with that reach.
+bool reaches(const Plugin& platform, const Options& own, Reach reach);
+/// The same for options as they are by default.
 bool reaches(const Plugin& platform, Reach reach);
+
+/// The platform whose host has started this process, or null; see Plugin::has_started_this.
+const Plugin* platform_of_this_process();
 
 using Registry = RegistryOf<Plugin>;
 

@@ -18,15 +18,14 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <nlohmann/json.hpp>
 
 #include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/faas/failure.h"
+#include "lambdaml/faas/outcome.h"
 
 namespace lambdaml::faas {
 namespace {
@@ -164,22 +163,6 @@ class Client {
   bool refused_ = false;
 };
 
-Failure too_large(std::size_t bytes) {
-  return {std::string(kResponseTooLarge),
-          fmt::format("the response has {} bytes; {} is the limit, so save large results to "
-                      "storage and return their key",
-                      human_count(bytes), human_count(kMaxResponseBytes)),
-          {}};
-}
-
-std::string body_of(const Failure& failure) {
-  const nlohmann::json body = {{"errorMessage", failure.message},
-                               {"errorType", failure.type},
-                               {"stackTrace", failure.causes}};
-  // A message may quote bytes that are not UTF-8.
-  return json_text(body);
-}
-
 /// Parses the answer to `next`; nullopt if it is not an event.
 std::optional<Invocation> invocation_of(Reply&& reply) {
   if (reply.status != 200 || reply.request_id.empty()) return std::nullopt;
@@ -196,21 +179,14 @@ std::optional<Invocation> invocation_of(Reply&& reply) {
 /// Runs the handler and posts the result. Returns false if the host wants this process to end or
 /// has disappeared.
 bool handle(Client& client, const Invocation& invocation, const Handler& handler) {
-  std::string response;
-  std::optional<Failure> failure;
-  try {
-    response = handler(invocation);
-    if (response.size() > kMaxResponseBytes) failure = too_large(response.size());
-  } catch (...) {
-    failure = current_failure();
-  }
+  auto [response, failure] = outcome_of(handler, invocation);
   const std::string path = "invocation/" + invocation.request_id;
   std::optional<Reply> reply;
   if (!failure) {
     reply = client.post(path + "/response", response);
     if (reply && reply->status == 413) failure = too_large(response.size());
   }
-  if (failure) reply = client.post(path + "/error", body_of(*failure), failure->type);
+  if (failure) reply = client.post(path + "/error", json_of(*failure), failure->type);
   if (!reply) {
     log::warning("cannot report the end of event {}: {}", invocation.request_id, client.failure());
     return !client.refused();
@@ -220,16 +196,6 @@ bool handle(Client& client, const Invocation& invocation, const Handler& handler
     log::warning("the host answered {} to the end of event {}: {}", reply->status,
                  invocation.request_id, printable(reply->body));
   return true;
-}
-
-/// The fields of each line of an event's log, with the names of AWS's own JSON logs.
-std::string log_fields(const Invocation& invocation) {
-  const auto quoted = [](const std::string& text) {
-    return json_text(nlohmann::json(printable(text, 200)));
-  };
-  std::string fields = "\"requestId\":" + quoted(invocation.request_id);
-  if (!invocation.trace_id.empty()) fields += ",\"xrayTraceId\":" + quoted(invocation.trace_id);
-  return fields;
 }
 
 }  // namespace
@@ -251,7 +217,6 @@ void serve(const std::string& endpoint, const Handler& handler) {
           unsetenv("_X_AMZN_TRACE_ID");
         else
           setenv("_X_AMZN_TRACE_ID", invocation->trace_id.c_str(), 1);
-        log::set_fields(log_fields(*invocation));
         if (!handle(client, *invocation, handler)) return;
         continue;
       }
@@ -273,7 +238,7 @@ std::optional<int> own_memory_mb() {
 void report_init_error(const std::string& endpoint, const std::exception& error) noexcept {
   try {
     const Failure failure = failure_of(error);
-    if (!Client(endpoint).post("init/error", body_of(failure), failure.type))
+    if (!Client(endpoint).post("init/error", json_of(failure), failure.type))
       log::warning("cannot report to {} that the start failed: {}", endpoint, error.what());
   } catch (...) {
     // The caller is about to end with this error anyway.

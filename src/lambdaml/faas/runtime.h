@@ -23,6 +23,9 @@ struct Invocation {
   std::string trace_id;
   /// Set when the caller wants the handler to stop; null if functions are ended from outside.
   std::shared_ptr<const std::atomic<bool>> cancelled = {};
+  /// The sender waits for the response, and sends the event again if that says that the work
+  /// continues. False: the function must invoke itself.
+  bool sender_waits = false;
 };
 
 /// Returns the response. An exception is posted to …/error with the code's name as errorType,

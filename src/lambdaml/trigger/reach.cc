@@ -13,7 +13,8 @@
 namespace lambdaml::trigger {
 bool is_within_reach(const Options& options, const std::string& uri) {
   if (!job::is_remote(options)) return true;
-  return faas::reaches(faas::registry().get(options.text("platform")),
+  const faas::Plugin& platform = faas::registry().get(options.text("platform"));
+  return faas::reaches(platform, faas::own_options(platform, options),
                        storage::reach_of(Uri::parse(uri)));
 }
 

@@ -87,6 +87,7 @@ std::string report_to_storage(const faas::Invocation& invocation, const RemoteWo
     });
     if (response != control::kToBeContinued) return response;
     stored_log.reset();
+    if (invocation.sender_waits) return response;
     const std::optional<faas::OwnFunction> own = faas::own_function();
     if (!own)
       fail(Code::internal,

@@ -11,8 +11,8 @@ namespace lambdaml::worker {
 
 /// Runs `work`, writes how it ended to the job's channel and its log beside the checkpoints,
 /// because the trigger cannot learn it otherwise. A worker whose work continues invokes its own
-/// function again with the same event. Throws an error that another attempt may avoid, so that the
-/// service retries.
+/// function again with the same event, unless the sender does. Throws an error that another attempt
+/// may avoid, so that the service retries.
 ///
 /// `work` receives a function that it should call about once a second: it saves the newest 256 KB
 /// of the log, at most one PUT in 5 s and one at the end.

@@ -334,7 +334,7 @@ void register_plugin(Registry& registry) {
                 .billed_as = "lambda",
                 .processors = [](double memory_mb) { return memory_mb / kMegabytesOfProcessor; },
                 .function_memory_mb = memory_of_function_mb,
-                .runs_here = service_is_here,
+                .runs_here = [](const Options&) { return service_is_here(); },
                 .own_function = own_function_of_lambda,
                 .own_region = region_of_environment,
                 .check = require_function,

@@ -61,6 +61,7 @@ struct HttpServer::State : std::enable_shared_from_this<State> {
       : limits(limits), hooks(std::move(hooks)), acceptor(loop), pause(loop) {}
 
   void accept();
+  void stop();
   /// Closes the connection that has gone without a complete request for longest; false if there is
   /// none.
   bool make_room();
@@ -457,15 +458,25 @@ HttpServer::HttpServer(asio::io_context& loop, Limits limits, Hooks hooks)
   state_->accept();
 }
 
-void HttpServer::close() {
-  if (std::exchange(state_->closed, true)) return;
+void HttpServer::State::stop() {
   error_code ignored;
-  state_->acceptor.close(ignored);
-  state_->pause.cancel(ignored);
-  state_->hooks = {};
+  closed = true;
+  acceptor.close(ignored);
+  pause.cancel(ignored);
+  hooks = {};
+}
+
+void HttpServer::close() {
+  if (!state_->closed) state_->stop();
   // A session that closes leaves the set at once.
   const std::vector<Session*> sessions(state_->sessions.begin(), state_->sessions.end());
   for (Session* session : sessions) session->close();
+}
+
+void HttpServer::finish() {
+  if (!state_->closed) state_->stop();
+  for (const std::list<Session*>* list : {&state_->waiting, &state_->unfinished})
+    while (!list->empty()) list->front()->close();
 }
 
 }  // namespace lambdaml::faas::sandbox

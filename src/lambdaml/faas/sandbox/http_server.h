@@ -119,6 +119,9 @@ class HttpServer {
   std::uint16_t port() const { return port_; }
   /// Stops listening and closes all connections.
   void close();
+  /// Stops listening, and closes each connection once the reply to its request, if one is awaited,
+  /// has been sent; after that the loop has no work of this server.
+  void finish();
 
  private:
   struct State;

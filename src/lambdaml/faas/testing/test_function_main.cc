@@ -8,7 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/faas/registry.h"
 #include "lambdaml/faas/testing/test_function.h"
 
 namespace lambdaml::faas::testing {
@@ -119,6 +121,12 @@ int run_raw_client(const std::string& endpoint) {
 
 int main() {
   using namespace lambdaml;
+  if (std::getenv("AWS_LAMBDA_RUNTIME_API") == nullptr) {
+    const faas::Plugin* platform = faas::platform_of_this_process();
+    // The tests read where it listens.
+    log::configure(log::Level::info, log::Format::text);
+    return platform == nullptr ? 2 : platform->serve(faas::testing::handle);
+  }
   const std::string endpoint = std::getenv("AWS_LAMBDA_RUNTIME_API");
   const std::string handler = std::getenv("_HANDLER");
   if (handler == "raw") return faas::testing::run_raw_client(endpoint);

@@ -14,6 +14,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/faas/registry.h"
+#include "lambdaml/faas/testing/http_functions.h"
 #include "lambdaml/faas/testing/test_function.h"
 
 namespace lambdaml::faas::testing {
@@ -69,10 +70,20 @@ inline Function test_function(const std::string& handler = "worker") {
   return function;
 }
 
-/// With the platform's options as they are by default.
+/// With the platform's options as they are by default. The platform http gets eight functions on
+/// this machine, which last as long as the test's process.
 inline std::unique_ptr<Invoker> default_invoker(const std::string& platform) {
   const Plugin& plugin = registry().get(platform);
-  return plugin.make(Options(plugin.options));
+  Options options(plugin.options);
+  if (platform == "http") {
+    static const std::vector<HttpFunction> functions = [] {
+      std::vector<HttpFunction> all;
+      for (int i = 0; i < 8; ++i) all.emplace_back(LAMBDAML_FAAS_TEST_FUNCTION);
+      return all;
+    }();
+    options.parse("url", urls_of(functions), "test");
+  }
+  return plugin.make(options);
 }
 
 /// Runs all events to their end and returns their status.
