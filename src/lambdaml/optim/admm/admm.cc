@@ -8,6 +8,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/option_sets.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/optim/admm/acceleration.h"
 #include "lambdaml/optim/admm/local_solver.h"
 #include "lambdaml/optim/descent.h"
 #include "lambdaml/optim/registry.h"
@@ -47,6 +48,13 @@ double squared_norm(std::span<const float> v) { return tensor::dot(v.size(), v.d
 /// with L/1000, where L is the smoothness of the mean loss: of fixed ones, 3 to 20 l2 needed the
 /// fewest epochs on higgs, rcv1 and digits with l2 auto.
 ///
+/// The map from all c_i to the next ones is the Douglas-Rachford operator, whose fixed point ADMM
+/// approaches slowly where the local curvatures differ much from ρ: of the nine data sets of
+/// docs/optimizers.md, seven had not converged after 30 epochs. With `admm_memory`, the next c_i
+/// are extrapolated from the newest epochs (Acceleration), which takes no further merge: scalar
+/// products travel with the residuals. Residuals and the end are judged by the epoch without it,
+/// which is kept as it is if it is the last one.
+///
 /// Without waiting (`async`) z is the mean of the contributions that are there, and u_i takes up
 /// what those of slower workers lack; in the end it may still hold some of that. Asynchronous ADMM
 /// converges where the delay is bounded and ρ large enough for it (Zhang, Kwok 2014; Chang, Hong,
@@ -63,6 +71,8 @@ class Admm final : public Optimizer {
         rho_(options.real_unless_word("rho").value_or(1)),
         lambda_(options.real("lambda")),
         l2_(l2_weight(options, problem_.rows)),
+        acceleration_(static_cast<std::size_t>(options.integer("admm_memory")),
+                      model_.parameter_count()),
         tolerance_abs_(options.real("admm_tolerance_abs")),
         tolerance_rel_(options.real("admm_tolerance_rel")) {
     if (model_.learned() != model_.parameter_count())
@@ -74,6 +84,11 @@ class Admm final : public Optimizer {
           Code::invalid_argument,
           "rho auto needs the residuals of all workers, and this sync mode does not wait for them: "
           "give --rho a number");
+    if (acceleration_.is_on() && !problem_.bulk_synchronous)
+      fail(
+          Code::invalid_argument,
+          "admm_memory needs the epochs of all workers, and this sync mode does not wait for them: "
+          "leave it out");
   }
 
   std::uint64_t passes_per_epoch() const override { return solver_->passes(); }
@@ -105,10 +120,15 @@ class Admm final : public Optimizer {
     if (position.pass == 0 && position.round == 0) solver_->start(task(position));
     if (!solver_->step(batch, position, task(position))) return {};
     const std::span<const float> x = solver_->x();
-    for (std::size_t i = 0; i < x.size(); ++i) contribution_[i] += x[i] - z_[i];
+    std::vector<float>& change = scratch_;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      change[i] = x[i] - z_[i];
+      contribution_[i] += change[i];
+    }
+    const std::span<const double> products = acceleration_.products(change);
     model::Totals totals = solver_->totals();
-    const double change = merge_models(totals, position);
-    measure(change);
+    const double moved = merge_models(totals, position);
+    measure(moved, products);
     target_.clear();
     return totals;
   }
@@ -132,21 +152,25 @@ class Admm final : public Optimizer {
   State state() override {
     State state = {{"parameters", z_}, {"contribution", contribution_}};
     solver_->add_to(state);
+    acceleration_.add_to(state);
     return state;
   }
   std::vector<double> scalars() const override {
     std::vector<double> out = {primal_, dual_, converged_ ? 1.0 : 0.0};
     if (is_balanced_) out.push_back(rho_);
+    if (acceleration_.is_on()) acceleration_.append_scalars(out);
     solver_->append_scalars(out);
     return out;
   }
   void set_scalars(std::span<const double> scalars) override {
-    const std::size_t own = is_balanced_ ? 4 : 3;
+    const std::size_t steps = acceleration_.is_on() ? acceleration_.scalar_count() : 0;
+    const std::size_t own = (is_balanced_ ? 4 : 3) + steps;
     if (scalars.size() < own) check_scalars(scalars, own);
     primal_ = scalars[0];
     dual_ = scalars[1];
     converged_ = scalars[2] != 0;
     if (is_balanced_) rho_ = scalars[3];
+    if (steps > 0) acceleration_.set_scalars(scalars.subspan(own - steps, steps));
     check_scalars(solver_->take_scalars(scalars.subspan(own)), 0);
   }
 
@@ -168,11 +192,18 @@ class Admm final : public Optimizer {
         merge(problem_.communicator, scratch_, totals, comm::Meaning::state, position));
   }
 
-  /// scratch_ is the sum of that many contributions: sets z to the minimum for their mean.
+  /// scratch_ is the sum of that many contributions: sets z to the minimum for their mean, and
+  /// leaves that in mean_ where it is needed. Returns ‖z − z_before‖².
   double move_to_mean(std::size_t contributions) {
     const auto merged = static_cast<double>(contributions);
     const auto mean = static_cast<float>(1.0 / merged);
     for (float& value : scratch_) value *= mean;
+    if (acceleration_.is_on()) mean_ = scratch_;
+    return move_to_minimum(merged);
+  }
+
+  /// scratch_ is the mean of `merged` contributions.
+  double move_to_minimum(double merged) {
     const auto threshold = static_cast<float>(lambda_ / (merged * rho_));
     const auto shrink = static_cast<float>(rho_ / (rho_ + l2_));
     for (const auto& [begin, end] : model_.penalized())
@@ -189,17 +220,19 @@ class Admm final : public Optimizer {
     return change;
   }
 
-  /// The residuals over all workers, by a second merge of four numbers. They are sums of increments
+  /// The residuals over all workers, by a second merge of a few numbers, to which `products` of the
+  /// acceleration belong; then the next epoch's rho or the next state. They are sums of increments
   /// that include their number, so a pattern that does not wait returns those that it has.
-  void measure(double change) {
+  void measure(double change, std::span<const double> products) {
     const std::span<const float> x = solver_->x();
-    std::array<double, 4> sums = {0, squared_norm(x), 0, 1};
+    std::vector<double> sums = {0, squared_norm(x), 0, 1};
     for (std::size_t i = 0; i < x.size(); ++i) {
       const double apart = static_cast<double>(x[i]) - z_[i];
       const double dual = static_cast<double>(contribution_[i]) - z_[i];
       sums[0] += apart * apart;
       sums[2] += dual * dual;
     }
+    sums.insert(sums.end(), products.begin(), products.end());
     problem_.communicator.merge({{}, sums}, comm::Meaning::increment);
     const double all = workers();
     const double to_all = all / sums[3];
@@ -210,20 +243,25 @@ class Admm final : public Optimizer {
     const double dual_size = rho_ * std::sqrt(sums[2] * to_all);
     converged_ =
         primal_ <= floor + tolerance_rel_ * size && dual_ <= floor + tolerance_rel_ * dual_size;
-    if (is_balanced_) balance(primal_ / size, dual_ / dual_size);
+    if (is_balanced_ && balance(primal_ / size, dual_ / dual_size)) return acceleration_.clear();
+    if (!acceleration_.is_on() || converged_) return;
+    acceleration_.extrapolate(std::span(sums).subspan(4), contribution_, mean_);
+    scratch_ = mean_;
+    move_to_minimum(all);
   }
 
-  /// Of relative residuals, which all workers know alike.
-  void balance(double primal, double dual) {
+  /// By relative residuals, which all workers know alike. Returns whether rho has changed.
+  bool balance(double primal, double dual) {
     const double before = rho_;
     if (primal > kApart * dual)
       rho_ *= kFactor;
     else if (dual > kApart * primal)
       rho_ /= kFactor;
-    if (rho_ == before) return;
+    if (rho_ == before) return false;
     const auto rescale = static_cast<float>(before / rho_);
     for (std::size_t i = 0; i < z_.size(); ++i)
       contribution_[i] = z_[i] + rescale * (contribution_[i] - z_[i]);
+    return true;
   }
 
   Problem problem_;
@@ -233,12 +271,14 @@ class Admm final : public Optimizer {
   double rho_;
   double lambda_;
   double l2_;
+  Acceleration acceleration_;
   double tolerance_abs_;
   double tolerance_rel_;
   std::vector<float> z_;
   std::vector<float> contribution_;  ///< c = x + u as last merged; u = c − z
   std::vector<float> target_;        ///< z − u of this epoch
   std::vector<float> scratch_;
+  std::vector<float> mean_;  ///< of the contributions; for the acceleration
   double primal_ = 0;
   double dual_ = 0;
   bool converged_ = false;
@@ -253,9 +293,14 @@ std::map<std::string, std::string> defaults(const Options& given) {
                                             {"batch_size", "16384"},  {"l2", "auto"},
                                             {"admm_epochs", "30"},    {"loss", "squared_hinge"},
                                             {"rho", "auto"},          {"admm_tolerance_abs", "0"},
-                                            {"scale", "auto"}};
+                                            {"scale", "auto"},        {"admm_memory", "4"}};
+  // Gradient steps take any loss.
+  if (given.is_set("admm_solver") && given.text("admm_solver") == "gradient") values.erase("loss");
   const comm::Plugin* pattern = comm::registry().find(given.text("sync_mode"));
-  if (pattern != nullptr && !pattern->bulk_synchronous) values.erase("rho");
+  if (pattern != nullptr && !pattern->bulk_synchronous) {
+    values.erase("rho");
+    values.erase("admm_memory");
+  }
   add_share_of_validation(given, values);
   return values;
 }
@@ -284,6 +329,13 @@ void register_plugin(Registry& registry) {
         .above = 0,
         .words = {"auto"}},
        l1_option(),
+       {.name = "admm_memory",
+        .default_value = std::int64_t{0},
+        .help =
+            "outer epochs from which ADMM extrapolates the next one (Anderson acceleration); 0: "
+            "none; new jobs that solve by L-BFGS have 4",
+        .minimum = 0,
+        .maximum = 20},
        {.name = "admm_tolerance_abs",
         .default_value = 1e-4,
         .help = "absolute part of the residuals at which ADMM ends",

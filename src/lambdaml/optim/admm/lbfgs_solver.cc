@@ -14,8 +14,8 @@ constexpr std::size_t kMemory = 10;
 /// The part of the first gradient's norm that is left in the first outer epoch, its factor from
 /// one to the next, and the smallest: floats do not tell less.
 constexpr double kFirstTolerance = 1e-2;
-constexpr double kTightening = 0.5;
-constexpr double kLastTolerance = 1e-5;
+constexpr double kTightening = 0.3;
+constexpr double kLastTolerance = 1e-6;
 
 class LbfgsSolver final : public LocalSolver {
  public:
