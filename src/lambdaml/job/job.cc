@@ -126,7 +126,10 @@ void resolve(Options& options, Defaults defaults) {
   split_model_file(options);
   const model::Plugin& model = model::registry().get(options.text("model"));
   options.set("optim", Option::Value(choose_optimizer(options, model)), "optim");
-  if (defaults == Defaults::choose) set_defaults(options, model);
+  if (defaults == Defaults::choose) {
+    check_optimizer(options, model);
+    set_defaults(options, model);
+  }
 
   const auto make_absolute = [&](std::string_view name) {
     const std::string& text = options.text(name);

@@ -16,4 +16,9 @@ namespace lambdaml::job {
 /// meaning.
 std::string choose_optimizer(const Options& options, const model::Plugin& model);
 
+/// For the option `optim` of a new job: throws invalid_argument if an option of the model has a
+/// value for which that optimizer is not made (the hinge loss has corners, where L-BFGS finds no
+/// gradient).
+void check_optimizer(const Options& options, const model::Plugin& model);
+
 }  // namespace lambdaml::job

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "lambdaml/base/error.h"
 #include "lambdaml/job/options.h"
 
 namespace lambdaml::job {
@@ -44,6 +45,37 @@ TEST(OptimizerChoice, WhatIsForGradientDescentKeepsIt) {
 TEST(OptimizerChoice, IsTheUsers) {
   EXPECT_EQ(chosen({{"optim", "admm"}}, "lr"), "admm");
   EXPECT_EQ(chosen({{"optim", "lbfgs"}, {"batch_size", "100"}}, "lr"), "lbfgs");
+}
+
+std::string optimizer_refusal(const std::map<std::string, std::string>& values) {
+  Options options = job_options();
+  for (const auto& [name, value] : values) options.parse(name, value, "test");
+  try {
+    check_optimizer(options, model::registry().get(options.text("model")));
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(OptimizerChoice, RefusesALossForWhichTheOptimizerIsNotMade) {
+  const std::string words =
+      optimizer_refusal({{"model", "svm"}, {"optim", "lbfgs"}, {"loss", "hinge"}});
+  EXPECT_EQ(words,
+            "loss hinge: the optimizer lbfgs trains svm with squared_hinge only: leave out --loss, "
+            "or use --optim grad_avg");
+  EXPECT_NE(optimizer_refusal({{"model", "svm"}, {"optim", "admm"}, {"loss", "hinge"}}), "");
+  const std::map<std::string, std::string> allowed[] = {
+      {{"model", "svm"}, {"optim", "lbfgs"}},
+      {{"model", "svm"}, {"optim", "lbfgs"}, {"loss", "squared_hinge"}, {"scale", "none"}},
+      {{"model", "svm"}, {"optim", "grad_avg"}, {"loss", "hinge"}},
+      // Gradient steps take any loss.
+      {{"model", "svm"}, {"optim", "admm"}, {"loss", "hinge"}, {"lr", "0.1"}},
+      {{"model", "svm"}, {"optim", "admm"}, {"loss", "hinge"}, {"admm_solver", "gradient"}},
+      // The option is of another model.
+      {{"model", "lr"}, {"optim", "lbfgs"}, {"loss", "hinge"}}};
+  for (const auto& values : allowed) EXPECT_EQ(optimizer_refusal(values), "");
 }
 
 }  // namespace
