@@ -4,8 +4,10 @@ BIN := $(BUILD)/bin
 JOBS := $(shell nproc)
 PYTHON := /usr/bin/python3
 SEED := 1
+FIRST := 1
+COUNT := 10000
 
-.PHONY: help build python wheel run test test-browser test-python-index headers e2e-deep torture bench fuzz fmt tidy asan tsan clean test-install deb pictures test-index
+.PHONY: help build python wheel run test test-browser test-python-index headers e2e-deep torture chaos bench fuzz fmt tidy asan tsan clean test-install deb pictures test-index
 
 help: ## list the goals
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -85,6 +87,12 @@ torture: ## break things under jobs: every pair of fault, store, optimizer … o
 	  --gtest_brief=1 --gtest_filter='*Interrupt*:*Outage*')
 	@$(PYTHON) -B tests/torture/torture.py $(BUILD) --seed $(SEED) --json build/torture.json \
 	  $(if $(FULL),--strength all) $(if $(ONLY),--only '$(ONLY)')
+
+chaos: ## 10,000 simulated jobs under faults drawn from seeds (minutes; FIRST=1, COUNT=10000)
+	@packages/install.sh build test
+	@cmake --preset release -DLAMBDAML_TESTS=ON
+	@cmake --build --preset release --target lambdaml_chaos -j $(JOBS)
+	@$(BUILD)/tests/lambdaml_chaos --first $(FIRST) --count $(COUNT) --jobs $(JOBS)
 
 bench: ## measure kernels, parser, merging and rounds against their limits and peers
 	@packages/install.sh build bench

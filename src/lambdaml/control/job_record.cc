@@ -34,6 +34,8 @@ void JobRecord::keep(const char* name, const std::string& lines) noexcept {
     store_->save(key(name), as_bytes(lines));
   } catch (const std::exception& failure) {
     log::info("keeping {} of job {}: {}", name, job_id_, failure.what());
+  } catch (...) {
+    // A simulated process that was killed: its next call says so again.
   }
 }
 
@@ -47,6 +49,8 @@ void JobRecord::end(const std::string& state, const std::string& error) noexcept
     store_->save(key(record::kEnded), as_bytes(text));
   } catch (const std::exception& failure) {
     log::warning("noting the end of job {}: {}", job_id_, failure.what());
+  } catch (...) {
+    // A simulated process that was killed: its next call says so again.
   }
 }
 
@@ -58,6 +62,8 @@ void JobRecord::forget() noexcept {
     DataRecord(store_, job_id_).forget();
   } catch (const std::exception& failure) {
     log::warning("removing what is left of job {}: {}", job_id_, failure.what());
+  } catch (...) {
+    // A simulated process that was killed: its next call says so again.
   }
 }
 

@@ -41,6 +41,8 @@ Lease::~Lease() {
     write(0, false);
   } catch (const std::exception& error) {
     log::warning("giving back {}: {}", key_, error.what());
+  } catch (...) {
+    // A simulated process that was killed: its next call says so again.
   }
 }
 
@@ -94,6 +96,8 @@ void Lease::finish() noexcept {
     write(0, true);
   } catch (const std::exception& error) {
     log::warning("marking {} as done: {}", key_, error.what());
+  } catch (...) {
+    // A simulated process that was killed: its next call says so again.
   }
 }
 

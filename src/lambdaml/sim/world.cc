@@ -26,9 +26,9 @@ std::string_view to_string(Verb verb) {
 }
 
 std::string_view to_string(Fault::Kind kind) {
-  constexpr std::string_view kNames[] = {"none",   "fails_before",  "fails_after",
-                                         "delay",  "killed_before", "killed_after",
-                                         "frozen", "forgets",       "clock_jumps"};
+  constexpr std::string_view kNames[] = {"none",          "fails_before", "fails_after", "delay",
+                                         "killed_before", "killed_after", "frozen",      "forgets",
+                                         "clock_jumps",   "invoked_again"};
   return kNames[static_cast<int>(kind)];
 }
 
@@ -144,6 +144,7 @@ StoreModel::Befallen StoreModel::befall(Verb verb, const std::vector<std::string
     using Kind = Fault::Kind;
     switch (fault.kind) {
       case Kind::none:
+      case Kind::invoked_again:
         break;
       case Kind::fails_before:
         simulation.pause(latency_of(verb).sample(simulation.rng()));

@@ -78,6 +78,7 @@ struct Fault {
     frozen,         ///< its process, for `seconds` before the call
     forgets,        ///< a store that is not durable restarts empty, before the call
     clock_jumps,    ///< the process's wall clock, by `seconds`
+    invoked_again,  ///< befalls no call, but an invocation: see World::invoked_again
   };
   Kind kind = Kind::none;
   double seconds = 0;
@@ -181,6 +182,12 @@ class World {
   double computed_rows() const { return computed_rows_; }
   /// Decides about each call; empty: no faults.
   std::function<Fault(const Call&)> faults;
+  /// Decides about each event of a function, by its number: whether it is delivered a second time,
+  /// and how many seconds after the first; empty: never.
+  std::function<std::optional<double>(std::uint64_t event)> invoked_again;
+  /// Of such an event, whether this answer says only that the other delivery goes on.
+  std::function<bool(const std::string& answer)> is_void;
+  std::uint64_t next_event() { return events_++; }
   /// Told of each call and fault: a line of a trace.
   std::function<void(const std::string& line)> trace;
   std::uint64_t calls() const { return calls_; }
@@ -196,7 +203,7 @@ class World {
   const Profile profile_;
   std::map<std::string, std::shared_ptr<StoreModel>, std::less<>> stores_;
   Link vpc_;
-  std::uint64_t calls_ = 0;
+  std::uint64_t calls_ = 0, events_ = 0;
   std::vector<FunctionRun> runs_;
   std::size_t started_ = 0;
   double computed_rows_ = 0;

@@ -78,7 +78,7 @@ bool can_be_resumed(control::Stores& stores, const Options& options,
                                  0, workers_of(options))
                 .available()
                 .empty();
-  } catch (const std::exception&) {
+  } catch (...) {
     return true;
   }
 }
@@ -103,6 +103,20 @@ void note_end(control::Stores& stores, const Options& options, const control::Ru
                  error.what());
   } catch (const std::exception& failure) {
     log::warning("noting the end of job {}: {}", folder.job_id(), failure.what());
+  } catch (...) {
+    // A simulated process that was killed: its next call says so again.
+  }
+}
+
+/// Of a run that has ended: a command that was killed while it cleared the channel has left keys.
+/// One GET and one LIST; a channel that is not there any more is no error.
+void clear_what_is_left(const Options& options, const std::string& job_id) {
+  try {
+    control::Stores stores;  // which waits some seconds for a service that does not answer
+    const control::JobChannel channel(stores, options.text("channel"), job_id, options.flag("keep"),
+                                      control::JobChannel::Stop::at_once);
+  } catch (const Error& error) {
+    log::info("looking for keys of job {} in its channel: {}", job_id, error.what());
   }
 }
 
@@ -269,7 +283,10 @@ nlohmann::ordered_json resume(const std::filesystem::path& path, Observer& obser
   const bool paused = summary && has_paused(*summary);
   Options options = folder.options();
   const std::optional<std::int64_t> epochs = epochs_wanted(options, changed);
-  if (summary && !paused && (!epochs || !trains_on(folder, *summary, *epochs))) return *summary;
+  if (summary && !paused && (!epochs || !trains_on(folder, *summary, *epochs))) {
+    clear_what_is_left(options, folder.job_id());
+    return *summary;
+  }
   if (summary && text_at(*summary, "ended_by") == "until")
     options.set("until", Option::Value(std::string()), "until");
   if (summary) options.set("stop_after", Option::Value(std::int64_t{0}), "stop_after");

@@ -88,6 +88,14 @@ class SimInvocations final : public Invocations {
   }
 
  private:
+  /// Of an event that was delivered twice.
+  struct Second {
+    ProcessHandle process = {};  ///< while it runs
+    bool is_awaited = false, has_ended = false;
+    std::string response = {};
+    std::optional<Failure> failure = {};
+  };
+
   struct Event {
     std::string payload;
     std::string request_id = {};
@@ -97,6 +105,7 @@ class SimInvocations final : public Invocations {
     std::optional<Failure> failure = {};
     bool timed_out = false;
     double began_s = 0;
+    std::shared_ptr<Second> second = {};
   };
 
   bool is_any_running() const {
@@ -125,7 +134,53 @@ class SimInvocations final : public Invocations {
         [this, index, alive](Process& process) {
           if (*alive) end_attempt(index, process.was_killed());
         });
-    if (world_ != nullptr) event.process->annotation = world_->new_network(function_.memory_mb);
+    if (world_ == nullptr) return;
+    event.process->annotation = world_->new_network(function_.memory_mb);
+    const std::uint64_t number = world_->next_event();
+    if (!world_->invoked_again || event.second) return;
+    if (const std::optional<double> later_s = world_->invoked_again(number))
+      deliver_again(index, delay_s + *later_s);
+  }
+
+  /// Services deliver events at least once. An answer that the world calls void is replaced by that
+  /// of the other delivery.
+  void deliver_again(std::size_t index, double delay_s) {
+    Invocation invocation;
+    invocation.request_id = events_[index].request_id;
+    invocation.payload = events_[index].payload;
+    invocation.function_arn = function_.handler;
+    const auto second = std::make_shared<Second>();
+    const auto function = std::make_shared<const Function>(function_);
+    events_[index].second = second;
+    const ProcessHandle process = simulation_.start(
+        fmt::format("{}-{}.again", function_.handler, index),
+        [function, second, invocation = std::move(invocation)]() mutable {
+          second->process = Simulation::current()->process();
+          invocation.deadline = Deadline::in(function->timeout_s);
+          Simulation::current()->call_later(function->timeout_s,
+                                            [second, &simulation = *Simulation::current()] {
+                                              if (second->process) simulation.kill(second->process);
+                                            });
+          try {
+            second->response = function->in_process(invocation);
+          } catch (const lambdaml::sim::Killed&) {
+            throw;
+          } catch (...) {
+            second->failure = current_failure();
+          }
+        },
+        delay_s,
+        [this, index, second, alive = alive_](Process& ended) {
+          second->process.reset();
+          second->has_ended = true;
+          if (ended.was_killed()) second->failure = Failure{std::string(kKilled), "it was killed"};
+          if (!*alive) return;
+          simulation_.notify_all(this);
+          if (cancelled_ || !second->is_awaited) return;
+          take_answer(events_[index]);
+          conclude(index);
+        });
+    process->annotation = world_->new_network(function_.memory_mb);
   }
 
   /// In the attempt's fiber.
@@ -180,6 +235,24 @@ class SimInvocations final : public Invocations {
                               fmt::format("timed out after {:g} s", function_.timeout_s)};
     else if (was_killed)
       event.failure = Failure{std::string(kKilled), "killed by signal 9"};
+    if (!event.failure && event.second && world_->is_void && world_->is_void(event.response)) {
+      if (event.second->process) {
+        event.second->is_awaited = true;
+        return;
+      }
+      if (event.second->has_ended) take_answer(event);
+    }
+    conclude(index);
+  }
+
+  static void take_answer(Event& event) {
+    const std::shared_ptr<Second> second = std::exchange(event.second, nullptr);
+    event.response = std::move(second->response);
+    event.failure = std::move(second->failure);
+  }
+
+  void conclude(std::size_t index) {
+    Event& event = events_[index];
     if (!event.failure && function_.goes_on && function_.goes_on(event.response)) {
       event.status.attempts = 0;
       begin_event(index);

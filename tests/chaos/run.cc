@@ -1,0 +1,275 @@
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <optional>
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "chaos/case.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/log.h"
+#include "lambdaml/control/worker_report.h"
+#include "lambdaml/job/model_file.h"
+#include "lambdaml/trigger/trigger.h"
+#include "lambdaml/worker/worker.h"
+
+namespace lambdaml::chaos {
+namespace {
+
+namespace fs = std::filesystem;
+using sim::Call;
+using sim::Fault;
+using sim::Verb;
+
+/// Longer than any job here may take with four faults: three patiences and what is between.
+constexpr double kBound_s = 3600;
+/// A user resumes a job as often as its command is killed.
+constexpr int kMostResumed = 5;
+constexpr const char* kNames[] = {"none",        "sweeps_early", "saves_late",      "loses_saves",
+                                  "reads_stale", "leaves_keys",  "takes_old_claims"};
+
+fs::path scratch() {
+  // Shared memory: a job writes some small files.
+  const fs::path folder =
+      fs::path("/dev/shm") / fmt::format("lambdaml-chaos-{}", static_cast<int>(::getpid()));
+  fs::remove_all(folder);
+  return folder;
+}
+
+/// A store that does what no store may: the double of a defect.
+class Double {
+ public:
+  explicit Double(Defect defect) : defect_(defect) {}
+
+  void attach(sim::World& world) const {
+    if (defect_ == Defect::none) return;
+    world.store("channel")->on_effect = effect_of("channel");
+    world.store("safe")->on_effect = effect_of("safe");
+  }
+
+ private:
+  using Values = std::map<std::string, sim::StoreModel::Value, std::less<>>;
+  using Effect =
+      std::function<void(sim::StoreModel&, Verb, std::string_view, bool, std::string_view)>;
+
+  static bool has(std::string_view key, std::string_view part) {
+    return key.find(part) != std::string_view::npos;
+  }
+
+  Effect effect_of(const std::string& store) const {
+    switch (defect_) {
+      case Defect::sweeps_early:
+        return [](sim::StoreModel& model, Verb verb, std::string_view key, bool before,
+                  std::string_view) {
+          if (!before && verb == Verb::get && (has(key, "/v/") || has(key, "/v0/")))
+            if (const auto at = model.values().find(key); at != model.values().end())
+              model.values().erase(at);
+        };
+      case Defect::saves_late:
+        if (store == "channel") return {};
+        // The last value that a process saved is there when it makes its next call.
+        return [late = std::make_shared<
+                    std::map<std::string, std::pair<std::string, sim::StoreModel::Value>>>()](
+                   sim::StoreModel& model, Verb verb, std::string_view key, bool before,
+                   std::string_view process) {
+          auto& mine = (*late)[std::string(process)];
+          if (before) {
+            if (mine.second) model.values()[mine.first] = std::move(mine.second);
+            mine.second = nullptr;
+          } else if (verb == Verb::put) {
+            const auto at = model.values().find(key);
+            if (at == model.values().end()) return;
+            mine = {std::string(key), at->second};
+            model.values().erase(at);
+          }
+        };
+      case Defect::loses_saves:
+        return [seen = std::make_shared<std::map<std::string, int>>()](
+                   sim::StoreModel& model, Verb verb, std::string_view key, bool before,
+                   std::string_view process) {
+          if (before || verb != Verb::put) return;
+          if (++(*seen)[std::string(process) + std::string(key)] == 2 && has(key, "result/"))
+            if (const auto at = model.values().find(key); at != model.values().end())
+              model.values().erase(at);
+          if ((*seen)[std::string(process) + std::string(key)] == 2 && has(key, "/m/"))
+            if (const auto at = model.values().find(key); at != model.values().end())
+              model.values().erase(at);
+        };
+      case Defect::reads_stale:
+        return [old = std::make_shared<Values>(), present = std::make_shared<Values>()](
+                   sim::StoreModel& model, Verb verb, std::string_view key, bool before,
+                   std::string_view) {
+          const std::string name(key);
+          const auto at = model.values().find(key);
+          if (verb == Verb::put && before && at != model.values().end()) (*old)[name] = at->second;
+          if (verb != Verb::get || !has(key, "tenure")) return;
+          if (before && old->contains(name) && at != model.values().end()) {
+            (*present)[name] = at->second;
+            at->second = (*old)[name];
+          } else if (!before && present->contains(name) && at != model.values().end()) {
+            at->second = (*present)[name];
+            present->erase(name);
+          }
+        };
+      case Defect::leaves_keys:
+        return [](sim::StoreModel& model, Verb verb, std::string_view key, bool before,
+                  std::string_view) {
+          if (!before && verb == Verb::remove && has(key, "started/0"))
+            model.values()[std::string(key)] = std::make_shared<const Buffer>();
+        };
+      case Defect::takes_old_claims:
+        return [own = std::make_shared<Values>()](sim::StoreModel& model, Verb verb,
+                                                  std::string_view key, bool before,
+                                                  std::string_view process) {
+          if (!has(key, "tenure/")) return;
+          const std::string name = std::string(process) + std::string(key);
+          const auto at = model.values().find(key);
+          if (!before && verb == Verb::put && at != model.values().end()) (*own)[name] = at->second;
+          if (before && verb == Verb::get && own->contains(name))
+            model.values()[std::string(key)] = (*own)[name];
+        };
+      case Defect::none:
+        break;
+    }
+    return {};
+  }
+
+  Defect defect_;
+};
+
+std::vector<float> parameters_of(const fs::path& file) {
+  std::optional<Buffer> bytes = read_file(file);
+  if (!bytes) return {};
+  return job::model_from_bytes(std::make_shared<const Buffer>(std::move(*bytes)), "the model")
+      .parameters;
+}
+
+/// Trains, and where the trigger was killed resumes, as its user would.
+void train(const Case& of, const fs::path& output, Outcome& out, bool resumes) {
+  try {
+    trigger::Observer silent;
+    trigger::InMemory memory;
+    memory.data = of.data;
+    Options job = of.job;
+    job.set("output", Option::Value(output.string()), "output");
+    out.began_anew = resumes && !fs::exists(output);
+    if (resumes && !out.began_anew)
+      trigger::resume(output, silent, Options(std::vector<Option>()), memory);
+    else
+      trigger::train(job, silent, memory);
+  } catch (const Error& error) {
+    out.error_code = to_string(error.code());
+    out.error = fmt::format("{}: {}", out.error_code, error.what());
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(Defect defect) { return kNames[static_cast<int>(defect)]; }
+
+Outcome run(const Case& of, const std::vector<PlannedFault>& faults, Defect defect,
+            const std::function<void(const std::string&)>& trace) {
+  worker::register_handler();
+  log::configure(log::Level::off, log::Format::text);
+  const fs::path folder = scratch();
+  Outcome out;
+  sim::Simulation simulation(of.seed);
+  sim::World world(simulation, of.profile);
+  world.trace = trace;
+  std::multimap<std::uint64_t, Fault> planned;
+  std::map<std::uint64_t, double> again_s;
+  for (const PlannedFault& fault : faults)
+    if (fault.fault.kind == Fault::Kind::invoked_again)
+      again_s[fault.call] = fault.fault.seconds;
+    else
+      planned.emplace(fault.call, fault.fault);
+  if (!again_s.empty())
+    world.invoked_again = [&](std::uint64_t event) -> std::optional<double> {
+      const auto at = again_s.find(event);
+      return at == again_s.end() ? std::nullopt : std::optional(at->second);
+    };
+  if (!planned.empty())
+    world.faults = [&](const Call& call) {
+      const auto at = planned.find(call.number);
+      return at == planned.end() ? Fault() : at->second;
+    };
+  world.is_void = [](const std::string& answer) { return answer == control::kTakenOver; };
+  Double(defect).attach(world);
+  int resumed = 0;
+  const auto begin = [&](auto&& self, bool resumes) -> void {
+    simulation.start(
+        resumes ? "resume" : "trigger",
+        [&of, &out, folder, resumes] { train(of, folder / "run", out, resumes); }, 0,
+        [&, self](sim::Process& process) {
+          if (!process.was_killed() || ++resumed > kMostResumed) return;
+          simulation.call_later(5, [&, self] { self(self, true); });
+        });
+  };
+  begin(begin, false);
+  out.ended = simulation.run(kBound_s);
+  out.seconds = simulation.now_s();
+  out.fingerprint = simulation.fingerprint();
+  out.calls = world.calls();
+  if (out.ended && out.error.empty())
+    out.model = parameters_of(folder / "run" / "model.safetensors");
+  for (const auto& [key, value] : world.store("channel")->values())
+    if (key.starts_with("channel/")) out.left.push_back(key);
+  fs::remove_all(folder);
+  return out;
+}
+
+std::string complaint(const Case& of, const std::vector<PlannedFault>& faults,
+                      const Outcome& undisturbed, const Outcome& disturbed) {
+  const bool may_lack_time = of.job.real("timeout_s") < 100;
+  if (!undisturbed.error.empty() || undisturbed.model.empty())
+    return may_lack_time ? "" : fmt::format("the undisturbed run failed: {}", undisturbed.error);
+  if (!disturbed.ended) return fmt::format("it has not ended after {:g} s", disturbed.seconds);
+  using Kind = Fault::Kind;
+  const auto has = [&](Kind kind) {
+    return std::ranges::any_of(
+        faults, [&](const PlannedFault& planned) { return planned.fault.kind == kind; });
+  };
+  if (!disturbed.error.empty()) {
+    // A store that forgets may lose what cannot be put back (docs/channels.md); a function whose
+    // time is over before its first step says so.
+    const bool may_lose =
+        has(Kind::forgets) && !of.profile.stores.front().durable &&
+        (disturbed.error_code == "unavailable" || disturbed.error_code == "workers_lost" ||
+         disturbed.error_code == "data_corrupt");
+    const bool lacks_time = may_lack_time && (disturbed.error_code == "workers_lost" ||
+                                              disturbed.error_code == "resource_exhausted");
+    if (may_lose || lacks_time) return {};
+    return disturbed.error;
+  }
+  if (disturbed.model.empty()) return "it ended without a model";
+  if (of.waits_for_all && disturbed.model != undisturbed.model)
+    return "its model is not that of an undisturbed run";
+  // A command that was killed before it had a folder has left what it staged (docs/protocol.md).
+  std::vector<std::string> left = disturbed.left;
+  // So has a second delivery that had found the job, and went on only when it was over.
+  if (has(Kind::invoked_again))
+    std::erase_if(left, [](const std::string& key) {
+      return key.find("/started/") != std::string::npos ||
+             key.find("/tenure/") != std::string::npos;
+    });
+  if (!left.empty() && !disturbed.began_anew)
+    return fmt::format("{} keys are left in the channel, e.g. {}", left.size(), left.front());
+  return {};
+}
+
+std::vector<PlannedFault> shrink(const Case& of, std::vector<PlannedFault> faults,
+                                 const Outcome& undisturbed, Defect defect) {
+  for (std::size_t i = 0; i < faults.size();) {
+    std::vector<PlannedFault> fewer = faults;
+    fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
+    if (complaint(of, fewer, undisturbed, run(of, fewer, defect)).empty())
+      ++i;
+    else
+      faults = std::move(fewer);
+  }
+  return faults;
+}
+
+}  // namespace lambdaml::chaos
