@@ -98,7 +98,7 @@ void add_commands(CLI::App& app, Globals& globals) {
   const Subject subjects[] = {
       {"Train and search",
        {add_train_command, add_tune_command, add_resume_command, add_plan_command,
-        add_simulate_command}},
+        add_simulate_command, add_calibrate_command}},
       {"Watch jobs",
        {add_status_command, add_logs_command, add_stop_command, add_ls_command, add_report_command,
         add_dashboard_command}},

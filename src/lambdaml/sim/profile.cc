@@ -108,6 +108,7 @@ double Latency::expected_longest(double n) const {
 }
 
 double FunctionProfile::processors(double memory_mb) const {
+  if (host_processors > 0) return 1;
   const double share = memory_mb / mb_per_processor;
   return share < 1 ? share : std::floor(share);
 }
@@ -282,9 +283,9 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
 }
 
 FunctionProfile functions_of(const Entry& entry) {
-  entry.require_only({"least_mb", "most_mb", "mb_per_processor", "network", "vpc_network", "invoke",
-                      "cold_start", "starts_s", "starts_per_s", "longest_s", "gb_second", "request",
-                      "architecture", "source", "date"});
+  entry.require_only({"least_mb", "most_mb", "mb_per_processor", "host_processors", "network",
+                      "vpc_network", "invoke", "cold_start", "starts_s", "starts_per_s",
+                      "longest_s", "gb_second", "request", "architecture", "source", "date"});
   FunctionProfile out;
   out.least_mb = entry.number("least_mb");
   out.most_mb = entry.number("most_mb");
@@ -292,6 +293,7 @@ FunctionProfile functions_of(const Entry& entry) {
   if (!(out.mb_per_processor > 0) || out.most_mb < out.least_mb)
     fail(Code::invalid_argument, "{}: no memory is between {} and {} MB", entry.what(),
          out.least_mb, out.most_mb);
+  out.host_processors = entry.number("host_processors", 0);
   if (entry.has("network")) out.network = bandwidth_of(entry.at("network"));
   if (entry.has("vpc_network")) out.vpc_network = bandwidth_of(entry.at("vpc_network"));
   out.invoke = latency_of(entry.at("invoke"));

@@ -76,6 +76,9 @@ struct StoreProfile {
 struct FunctionProfile {
   double least_mb = 128, most_mb = 10240;
   double mb_per_processor = 1769;
+  /// Functions are processes of one machine, which share so many processors and use one each; 0:
+  /// they have what comes with their memory.
+  double host_processors = 0;
   Bandwidth network;      ///< of each direction
   Bandwidth vpc_network;  ///< shared by all functions in a VPC
   Latency invoke, cold_start;

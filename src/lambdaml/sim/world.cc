@@ -221,12 +221,16 @@ World::World(Simulation& simulation, Profile profile)
     : simulation_(simulation), profile_(std::move(profile)), vpc_(profile_.functions.vpc_network) {
   if (g_world != nullptr) fail(Code::internal, "a second simulated world in one thread");
   g_world = this;
+  if (profile_.functions.host_processors > 0)
+    host_.emplace(Bandwidth{.bytes_per_s = profile_.functions.host_processors});
   simulation_.on_computed = [this](double rows) {
     if (rows <= 0) return;
     const FunctionNetwork* const own = network_of(simulation_);
     if (own == nullptr) return;
     computed_rows_ += rows;
-    simulation_.pause(rows * seconds_per_row / profile_.functions.processors(own->memory_mb));
+    const double alone_s = rows * seconds_per_row / profile_.functions.processors(own->memory_mb);
+    const double now_s = simulation_.now_s();
+    simulation_.pause(host_ ? std::max(alone_s, host_->pass(now_s, alone_s) - now_s) : alone_s);
   };
 }
 

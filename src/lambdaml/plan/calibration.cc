@@ -1,0 +1,239 @@
+#include "lambdaml/plan/calibration.h"
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <filesystem>
+#include <functional>
+
+#include <nlohmann/json.hpp>
+#include <yaml-cpp/yaml.h>
+
+#include "lambdaml/base/deadline.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/fibers/background.h"
+#include "lambdaml/base/files.h"
+#include "lambdaml/base/interrupt.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/parallel.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/unique_id.h"
+#include "lambdaml/base/wait.h"
+#include "lambdaml/plan/simulated_job.h"
+#include "lambdaml/storage/storage.h"
+
+namespace lambdaml::plan {
+namespace {
+
+constexpr std::size_t kSmall = 1000, kLarge = 4'000'000, kBatch = 32;
+constexpr double kQuantiles[] = {0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1};
+
+/// Of a worker's process, where no finished job says it.
+constexpr double kStart_ms = 40;
+
+/// How long the workers of a finished job took to start.
+void read_starts(const std::string& run, std::vector<double>& out) {
+  const std::filesystem::path file = std::filesystem::path(run) / "workers.jsonl";
+  const std::optional<Buffer> lines = read_file(file);
+  if (!lines) fail(Code::not_found, "{}: no finished job is there: it has no workers.jsonl", run);
+  for (const std::string& line : split(lines->text(), '\n')) {
+    if (line.empty()) continue;
+    const nlohmann::json report = parse_json(line);
+    if (const auto start = report.find("startup_s"); start != report.end() && start->is_number())
+      out.push_back(start->get<double>());
+  }
+}
+
+class Measurement {
+ public:
+  Measurement(const std::string& channel, double seconds, std::vector<double> starts)
+      : starts_(std::move(starts)),
+        uri_(storage::resolve(channel)),
+        store_(storage::open(uri_ / ("calibrate-" + unique_id()))),
+        seconds_(seconds) {
+    store_->load("key");  // the connection is made
+  }
+
+  Calibration run() {
+    Calibration out;
+    try {
+      measure_latencies(0.5 * seconds_);
+      measure_batches();
+      measure_bandwidth(0.8 * seconds_);
+      measure_notice();
+    } catch (const Error& error) {
+      out.is_complete = false;
+      if (puts_.size() < 3 || gets_.size() < 3) {
+        clear();
+        throw;
+      }
+    }
+    clear();
+    out.requests = requests_;
+    out.profile = yaml(out.is_complete);
+    return out;
+  }
+
+ private:
+  double timed(const std::function<void()>& request) {
+    throw_if_interrupted();
+    const Stopwatch clock;
+    request();
+    ++requests_;
+    return clock.seconds();
+  }
+
+  void measure_latencies(double until_s) {
+    const Buffer value(kSmall);
+    for (std::size_t i = 0; puts_.size() < 5 || clock_.seconds() < until_s; ++i) {
+      const std::string key = fmt::format("key/{}", i % 8);
+      puts_.push_back(timed([&] { store_->save(key, value); }));
+      gets_.push_back(timed([&] { store_->load(key); }));
+      if (i % 4 == 0) lists_.push_back(timed([&] { store_->list("key/"); }));
+      if (i % 4 == 1) removes_.push_back(timed([&] { store_->remove(key); }));
+      if (puts_.size() > 20'000) break;
+    }
+  }
+
+  void measure_batches() {
+    const Buffer value(kSmall);
+    std::vector<std::string> keys;
+    std::vector<storage::Item> items;
+    for (std::size_t i = 0; i < kBatch; ++i) keys.push_back(fmt::format("batch/{}", i));
+    for (const std::string& key : keys) items.push_back({key, value});
+    std::vector<double> batches;
+    for (int i = 0; i < 3; ++i) {
+      store_->save_all(items);
+      batches.push_back(timed([&] { store_->load_present(keys); }));
+    }
+    requests_ += 6 * kBatch;
+    const double alone_s = kBatch * quantile(gets_, 0.5);
+    parallel_ = std::clamp(std::round(alone_s / quantile(batches, 0.5)), 1.0, double{kBatch});
+  }
+
+  void measure_bandwidth(double until_s) {
+    const Buffer value(kLarge);
+    std::vector<double> up, down;
+    while (up.size() < 3 || (up.size() < 20 && clock_.seconds() < until_s)) {
+      up.push_back(timed([&] { store_->save("large", value); }) - quantile(puts_, 0.5));
+      down.push_back(timed([&] { store_->load("large"); }) - quantile(gets_, 0.5));
+    }
+    put_per_s_ = kLarge / std::max(1e-6, quantile(up, 0.5));
+    get_per_s_ = kLarge / std::max(1e-6, quantile(down, 0.5));
+  }
+
+  /// How long after a save a wait for it ends.
+  void measure_notice() {
+    std::vector<double> delays;
+    for (int i = 0; i < 5; ++i) {
+      const std::string key = fmt::format("notice/{}", i);
+      const Stopwatch clock;
+      double seen_s = 0;
+      Background waiter([&] {
+        store_->load_or_wait(key, Deadline::in(10));
+        seen_s = clock.seconds();
+      });
+      pause_for(0.07);
+      store_->save(key, {});
+      const double saved_s = clock.seconds();
+      waiter.get();
+      delays.push_back(seen_s - saved_s);
+    }
+    pushes_ = quantile(delays, 0.5) < 2 * quantile(gets_, 0.5) + 0.001;
+  }
+
+  void clear() noexcept {
+    const Tidying tidying;
+    try {
+      store_->clear("");
+    } catch (const std::exception&) {
+      // The next calibration has keys of its own.
+    }
+  }
+
+  static void emit(YAML::Emitter& out, const char* name, const std::vector<double>& seconds) {
+    if (seconds.empty()) return;
+    out << YAML::Key << name << YAML::Value << YAML::Flow << YAML::BeginMap;
+    for (const double p : kQuantiles)
+      out << YAML::Key << fmt::format("p{:g}", 100 * p) << YAML::Value
+          << std::round(1e6 * quantile(seconds, p)) / 1e3;
+    out << YAML::EndMap;
+  }
+
+  static void emit_constant(YAML::Emitter& out, const char* name, double ms) {
+    out << YAML::Key << name << YAML::Value << YAML::Flow << YAML::BeginMap << YAML::Key << "always"
+        << YAML::Value << ms << YAML::EndMap;
+  }
+
+  std::string yaml(bool is_complete) const {
+    const storage::Capabilities capabilities = store_->capabilities();
+    const std::time_t now = std::chrono::system_clock::to_time_t(wall_now());
+    std::tm utc{};
+    ::gmtime_r(&now, &utc);
+    const std::string date =
+        fmt::format("{:04}-{:02}-{:02}", 1900 + utc.tm_year, 1 + utc.tm_mon, utc.tm_mday);
+    YAML::Emitter out;
+    out.SetDoublePrecision(6);
+    out << YAML::Comment(fmt::format("Measured by lambdaml calibrate with {} requests{}", requests_,
+                                     is_complete ? "." : "; it was ended early."));
+    out << YAML::BeginMap;
+    out << YAML::Key << "name" << YAML::Value << "measured";
+    out << YAML::Key << "date" << YAML::Value << date;
+    out << YAML::Key << "stores" << YAML::Value << YAML::BeginMap;
+    out << YAML::Key << uri_.scheme << YAML::Value << YAML::BeginMap;
+    out << YAML::Key << "scheme" << YAML::Value << uri_.scheme;
+    emit(out, "put", puts_);
+    emit(out, "get", gets_);
+    emit(out, "list", lists_);
+    emit(out, "remove", removes_);
+    const auto rate = [&](const char* name, double per_s) {
+      if (per_s <= 0) return;
+      out << YAML::Key << name << YAML::Value << YAML::Flow << YAML::BeginMap << YAML::Key << 1
+          << YAML::Value << std::round(per_s / 1e4) / 100 << YAML::EndMap;
+    };
+    rate("put_mb_per_s", put_per_s_);
+    rate("get_mb_per_s", get_per_s_);
+    out << YAML::Key << "parallel" << YAML::Value << parallel_;
+    out << YAML::Key << "pushes" << YAML::Value << pushes_;
+    out << YAML::Key << "polling_is_expensive" << YAML::Value << capabilities.polling_is_expensive;
+    out << YAML::Key << "durable" << YAML::Value << capabilities.durable;
+    out << YAML::EndMap << YAML::EndMap;
+    out << YAML::Key << "functions" << YAML::Value << YAML::BeginMap;
+    out << YAML::Key << "least_mb" << YAML::Value << 1;
+    out << YAML::Key << "most_mb" << YAML::Value << 1048576;
+    out << YAML::Key << "mb_per_processor" << YAML::Value << 1024;
+    // Functions are processes here, and share its processors.
+    out << YAML::Key << "host_processors" << YAML::Value << processors();
+    emit_constant(out, "invoke", 1);
+    if (starts_.empty())
+      emit_constant(out, "cold_start", kStart_ms);
+    else
+      emit(out, "cold_start", starts_);
+    out << YAML::Key << "longest_s" << YAML::Value << 1e6;
+    out << YAML::Key << "gb_second" << YAML::Value << 0;
+    out << YAML::Key << "request" << YAML::Value << 0;
+    out << YAML::EndMap << YAML::EndMap;
+    return std::string(out.c_str()) + "\n";
+  }
+
+  const std::vector<double> starts_;
+  const Uri uri_;
+  const std::shared_ptr<storage::Storage> store_;
+  const double seconds_;
+  const Stopwatch clock_;
+  std::size_t requests_ = 0;
+  std::vector<double> puts_, gets_, lists_, removes_;
+  double parallel_ = 1, put_per_s_ = 0, get_per_s_ = 0;
+  bool pushes_ = false;
+};
+
+}  // namespace
+
+Calibration calibrate(const std::string& channel, double seconds,
+                      const std::vector<std::string>& runs) {
+  std::vector<double> starts;
+  for (const std::string& run : runs) read_starts(run, starts);
+  return Measurement(channel, seconds, std::move(starts)).run();
+}
+
+}  // namespace lambdaml::plan
