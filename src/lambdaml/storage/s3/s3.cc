@@ -13,6 +13,7 @@
 #include "lambdaml/storage/s3/answers.h"
 #include "lambdaml/storage/s3/bucket.h"
 #include "lambdaml/storage/s3/digest.h"
+#include "lambdaml/storage/s3/spread.h"
 #include "lambdaml/storage/s3/transfer.h"
 #include "lambdaml/storage/wait.h"
 
@@ -259,11 +260,23 @@ class S3 final : public Storage {
   Pacer pacer_;
 };
 
+std::vector<Option> options() {
+  std::vector<Option> all = address_options();
+  all.push_back({.name = "prefixes",
+                 .default_value = std::int64_t{1},
+                 .help = "spread keys over that many prefixes at the top of the bucket, for a "
+                         "bucket that is partitioned by them",
+                 .minimum = 1,
+                 .maximum = kMostPrefixes});
+  return all;
+}
+
 std::shared_ptr<Storage> open(const Uri& uri, const Options& options,
                               std::shared_ptr<Patience> patience) {
   Address address = parse_address(uri, options);
   const std::string prefix = address.prefix;
-  auto store = std::make_shared<S3>(std::move(address), std::move(patience));
+  std::shared_ptr<Storage> store = with_spread(
+      std::make_shared<S3>(std::move(address), std::move(patience)), options.integer("prefixes"));
   if (prefix.empty()) return store;
   return with_prefix(std::move(store), prefix + "/");
 }
@@ -277,7 +290,7 @@ void register_plugin(Registry& registry) {
                 .default_uri = []() -> Uri {
                   fail(Code::invalid_argument, "s3: name a bucket: s3://bucket[/prefix]");
                 },
-                .options = address_options()});
+                .options = options()});
 }
 
 }  // namespace lambdaml::storage::s3
