@@ -11,7 +11,7 @@ set(below_aws base)
 set(below_ps base tensor)
 set(below_storage base tensor aws ps sim)
 set(below_tensorboard base tensor storage)
-set(below_faas base aws sim)
+set(below_faas base tensor aws storage sim)
 set(below_data base tensor storage)
 set(below_comm base tensor storage)
 set(below_model base tensor storage data comm)
@@ -34,7 +34,7 @@ set(below_apps ${below_tune} tune ps worker view report dashboard doctor deploy 
 
 # Folders in layers that are no plug-ins: open to whoever may use the layer, or to some folders.
 set(open_folders aws/lambda data/compression data/blocks data/pixels)
-set(users_of_faas/sandbox faas/emulator faas/local faas/testing dashboard/)
+set(users_of_faas/sandbox faas/emulator faas/http faas/local faas/testing dashboard/)
 set(users_of_faas/emulator faas/local)
 
 set(violations "")

@@ -1,15 +1,20 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/programs/own_file.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/deploy/k8s_job.h"
 #include "lambdaml/deploy/package.h"
 
 namespace lambdaml::cli {
@@ -22,6 +27,9 @@ struct PackageArguments {
   std::string worker;
   std::string with;
   bool oci = false;
+  bool k8s = false;
+  deploy::K8sJob job = {};
+  std::vector<std::string> variables = {};
 
   fs::path worker_path() const {
     return worker.empty() ? own_file("lambdaml-worker") : fs::path(worker);
@@ -66,6 +74,24 @@ void make_image(const PackageArguments& arguments, const Globals& globals) {
                   path, package.architecture, static_cast<double>(package.zip_bytes) / 1e6));
 }
 
+void make_k8s_job(const PackageArguments& arguments, const Globals& globals) {
+  deploy::K8sJob job = arguments.job;
+  for (const std::string& variable : arguments.variables) {
+    const std::size_t equals = variable.find('=');
+    if (equals == std::string::npos || equals == 0)
+      fail(Code::invalid_argument, "package --k8s: --env {}: give NAME=VALUE", printable(variable));
+    job.environment[variable.substr(0, equals)] = variable.substr(equals + 1);
+  }
+  const std::string text = deploy::manifest_of(job);
+  const fs::path output = arguments.output.empty() ? "lambdaml-job.yaml" : arguments.output;
+  write_file(output, as_bytes(text));
+  if (globals.json)
+    return print_json(json_text(
+        nlohmann::ordered_json{{"path", utf8_path(output.string())}, {"workers", job.workers}}));
+  print_line(fmt::format("{0}: an Indexed Job of {1} workers; start it with: kubectl apply -f {0}",
+                         output.string(), job.workers));
+}
+
 }  // namespace
 
 void add_package_command(CLI::App& app, Globals& globals) {
@@ -80,7 +106,27 @@ void add_package_command(CLI::App& app, Globals& globals) {
   command->add_option("--with", arguments->with, "torch: a container for the deep models");
   command->add_flag("--oci", arguments->oci,
                     "a container image instead of a zip: a folder in the OCI image layout");
+  CLI::Option* k8s =
+      command->add_flag("--k8s", arguments->k8s,
+                        "the manifest of a Kubernetes Indexed Job for the platform array instead");
+  deploy::K8sJob& job = arguments->job;
+  const auto of_job = [&](const char* flag, auto& value, const char* help) {
+    return command->add_option(flag, value, std::string(help) + ", with --k8s")->needs(k8s);
+  };
+  of_job("--image", job.image, "the workers' image");
+  of_job("--workers", job.workers, "number of workers")->check(CLI::Range(1, 10'000));
+  of_job("--events", job.events, "where the workers find their events");
+  of_job("--name", job.name, "the Job's name; default: lambdaml");
+  of_job("--memory-mb", job.memory_mb, "memory of each worker")->check(CLI::Range(128, 1 << 20));
+  of_job("--retries", job.retries, "retries of each worker; default: 2")->check(CLI::Range(0, 100));
+  of_job("--secret", job.secret, "the Secret whose values are the workers' environment");
+  of_job("--env", arguments->variables, "NAME=VALUE for the workers' environment");
   command->callback([arguments, &globals] {
+    if (arguments->k8s) {
+      if (arguments->oci || !arguments->with.empty())
+        fail(Code::invalid_argument, "package: --k8s is without --oci and --with");
+      return make_k8s_job(*arguments, globals);
+    }
     if (arguments->oci && !arguments->with.empty())
       fail(Code::invalid_argument, "package: --oci is without --with");
     if (arguments->oci) return make_image(*arguments, globals);

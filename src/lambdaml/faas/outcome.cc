@@ -9,7 +9,7 @@
 namespace lambdaml::faas {
 namespace {
 
-/// The fields of each line of an event's log, with the names of AWS's own JSON logs.
+/// The fields of each line of an event's log, with the names that log services know.
 std::string log_fields(const Invocation& invocation) {
   const auto quoted = [](const std::string& text) {
     return json_text(nlohmann::json(printable(text, 200)));

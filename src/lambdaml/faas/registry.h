@@ -33,9 +33,9 @@ struct Plugin {
   std::vector<Option> options = {};  ///< settings of its own
   /// Events run in separate processes, so the channel must work across processes.
   bool separate_processes = true;
-  /// Events run in a deployed function: Function::name and query_status are required, executable
-  /// and log_folder are ignored, and only what the function leaves in storage tells how an event
-  /// ended.
+  /// Events run in functions of other machines: query_status is required, executable and log_folder
+  /// count only where the platform shares a folder with them, and what a function leaves in storage
+  /// tells how its event ended.
   bool remote = false;
   /// All events of one invoke_all() run at the same time, or it fails. False: they are queued, and
   /// jobs whose workers wait for each other cannot run there.

@@ -54,7 +54,6 @@ bool Platform::has_threads(const std::string& name, const storage::Storage& chan
 faas::Function Platform::function() const {
   faas::Function function;
   function.handler = "worker";
-  if (plugin_.remote) return function;
   if (plugin_.separate_processes) function.executable = worker_executable();
   return function;
 }
