@@ -33,6 +33,7 @@
 #include "lambdaml/storage/times.h"
 #include "lambdaml/tensor/safetensors.h"
 #include "lambdaml/worker/entry.h"
+#include "lambdaml/worker/log_metrics.h"
 #include "lambdaml/worker/measure_rounds.h"
 #include "lambdaml/worker/predict_parts.h"
 #include "lambdaml/worker/prepare_parts.h"
@@ -320,6 +321,8 @@ class WorkerRun {
     if (event_.worker != 0) return hooks;
     hooks.epoch_done = [this](const job::EpochMetrics& metrics) {
       channel_->save(control::keys::metrics(metrics.epoch), as_bytes(metrics.to_json()));
+      log_metrics(event_, metrics, since_epoch_.seconds());
+      since_epoch_ = Stopwatch();
     };
     hooks.progress = [this](std::uint64_t epoch, std::uint64_t round, std::uint64_t rounds) {
       const json at{{"epoch", epoch}, {"round", round}, {"rounds", rounds}};
@@ -332,6 +335,7 @@ class WorkerRun {
   const faas::Invocation& invocation_;
   const std::int64_t arrived_ms_ = epoch_ms();
   const Stopwatch running_;
+  Stopwatch since_epoch_;
   /// The trigger has reached all of them.
   control::Stores stores_{control::Stores::Services::answered};
   std::shared_ptr<storage::Meter> round_meter_;  ///< of the channel, without the data
