@@ -99,8 +99,34 @@ TEST_F(TemplateTest, NoBucketIsPublicOrInTheClear) {
 }
 
 TEST_F(TemplateTest, FunctionsCarryTheTagThatDeployLooksFor) {
-  for (const char* name : {"WorkerFunction", "TriggerFunction"})
+  for (const char* name : {"WorkerFunction", "TriggerFunction", "TunerFunction"})
     EXPECT_EQ(root_["Resources"][name]["Properties"]["Tags"]["lambdaml:managed"].Scalar(), "true");
+}
+
+TEST_F(TemplateTest, ModelsOfTheTriggerOutliveTheChannel) {
+  const YAML::Node resources = root_["Resources"];
+  const YAML::Node variables =
+      resources["TriggerFunction"]["Properties"]["Environment"]["Variables"];
+  EXPECT_EQ(variables["LAMBDAML_OUTPUT"].Scalar(), "s3://${DataBucket}/results");
+  EXPECT_EQ(variables["LAMBDAML_FUNCTION"].Scalar(), "${Prefix}-worker");
+  EXPECT_EQ(resources["DataBucket"]["DeletionPolicy"].Scalar(), "Retain");
+  for (const auto& rule : resources["DataBucket"]["Properties"]["LifecycleConfiguration"]["Rules"])
+    EXPECT_FALSE(rule["ExpirationInDays"]);
+}
+
+TEST_F(TemplateTest, EveryFunctionHasItsLogsAndTheyEnd) {
+  int groups = 0;
+  for (const auto& entry : root_["Resources"]) {
+    if (entry.second["Type"].Scalar() != "AWS::Logs::LogGroup") continue;
+    ++groups;
+    EXPECT_EQ(entry.second["Properties"]["RetentionInDays"].Scalar(), "LogRetentionDays");
+  }
+  EXPECT_EQ(groups, 3);
+}
+
+TEST_F(TemplateTest, ServerlessCachesAreOpenedWithATimeToLive) {
+  EXPECT_THAT(root_["Outputs"]["ServerlessUri"]["Value"].Scalar(),
+              ::testing::AllOf(::testing::StartsWith("rediss://"), ::testing::HasSubstr("?ttl=")));
 }
 
 }  // namespace
