@@ -20,6 +20,7 @@ class ArrayJobs : public CliTest {
   std::unique_ptr<servers::Process> task(int rank) const {
     return std::make_unique<servers::Process>(
         std::vector<std::string>{servers::find_program("env"), "LAMBDAML_EVENTS=" + events(),
+                                 "LAMBDAML_METRICS_NAMESPACE=tests",
                                  fmt::format("AWS_BATCH_JOB_ARRAY_INDEX={}", rank),
                                  LAMBDAML_BIN_DIR "/lambdaml-worker"},
         folder(), fmt::format("task-{}.log", rank));
@@ -52,6 +53,11 @@ TEST_F(ArrayJobs, ATaskThatIsKilledAndRunAgainChangesNoByteOfTheModel) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(read(folder() / "there" / "model.safetensors"),
             read(folder() / "here" / "model.safetensors"));
+  EXPECT_THAT(read(folder() / "task-0.log"),
+              testing::AllOf(testing::HasSubstr("\"Namespace\":\"tests\""),
+                             testing::HasSubstr("\"valid_loss\":")));
+  EXPECT_THAT(read(folder() / "task-2.log"),
+              testing::Not(testing::HasSubstr("\"Namespace\":\"tests\"")));
   for (const auto& one : tasks) EXPECT_EQ(one->wait(Deadline::in(60)), 0);
 }
 
