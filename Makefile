@@ -20,13 +20,13 @@ build: ## install what the build needs, build lambdaml and lambdaml-worker into 
 
 python: ## build the Python package for Debian's Python: PYTHONPATH=build/release/python imports it
 	@packages/install.sh build python
-	@cmake --preset release -DLAMBDAML_PYTHON=ON
+	@cmake --preset release -DLAMBDAML_PYTHON=ON -DPython_EXECUTABLE=$(PYTHON)
 	@cmake --build --preset release --target lambdaml_python lambdaml -j $(JOBS)
 	@echo "PYTHONPATH=$(BUILD)/python $(PYTHON) -c 'import lambdaml'"
 
 wheel: ## build the wheel of the Python package, with the libraries that it needs, into build/wheels
 	@packages/install.sh build index
-	@python/wheel.sh $(PYTHON) build/wheels
+	@python/wheel.sh $(PYTHON) build/wheels $(WHEEL_BUILD)
 
 run: build ## train logistic regression with 4 workers on generated HIGGS-shaped data
 	@mkdir -p build/run
@@ -35,13 +35,14 @@ run: build ## train logistic regression with 4 workers on generated HIGGS-shaped
 
 test: ## install what the tests need, build and run them
 	@packages/install.sh build test
-	@cmake --preset release -DLAMBDAML_TESTS=ON -DLAMBDAML_PYTHON=ON
+	@cmake --preset release -DLAMBDAML_TESTS=ON -DLAMBDAML_PYTHON=ON -DPython_EXECUTABLE=$(PYTHON)
 	@cmake --build --preset release -j $(JOBS)
 	@ctest --preset release -j $$(( $(JOBS) + 2 )) || { \
 	  awk -f cmake/failed_tests.awk $(BUILD)/Testing/Temporary/LastTest.log; false; }
 
 test-python-index: wheel ## the wheel beside the newest scikit-learn, pandas, polars and pyarrow of the package index
 	@python/test_index.sh $(PYTHON) build/wheels
+	@$(PYTHON) -B tests/install/wheel.py build/index-venv build/bare-tree
 
 test-browser: build ## open reports and the dashboard in Chromium (two minutes)
 	@packages/install.sh browser

@@ -7,32 +7,19 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import unittest
+
+import bare_tree
+from bare_tree import run
 
 BUILD, WORK = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
 TREE = WORK / "tree"
 PACKAGES = WORK / "packages"
-SUITE = "bookworm"
-
-
-def run(*command, timeout=900, **more):
-    """The standard output of a command that succeeds."""
-    done = subprocess.run([str(word) for word in command], timeout=timeout, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, **more)
-    if done.returncode != 0:
-        raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done.stdout
 
 
 def inside(script):
-    """Runs a shell script in the tree, with its own /proc and /dev/shm."""
-    mounts = (f"mount -t proc proc {TREE}/proc && mkdir -p {TREE}/dev/shm && "
-              f"mount -t tmpfs tmpfs {TREE}/dev/shm && exec chroot {TREE} sh -euc \"$1\"")
-    return run("unshare", "--mount", "sh", "-c", mounts, "sh", script,
-               env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8",
-                    "DEBIAN_FRONTEND": "noninteractive"})
+    return bare_tree.inside(TREE, script)
 
 
 def files_of_the_tree():
@@ -51,14 +38,10 @@ def package(name):
 
 
 def setUpModule():
-    if os.geteuid() != 0:
-        sys.exit("debian.py: it needs root, for a tree of its own")
     shutil.rmtree(WORK, ignore_errors=True)
     PACKAGES.mkdir(parents=True)
     run("cpack", "--config", BUILD / "CPackConfig.cmake", "-B", PACKAGES)
-    sources = [path for path in map(pathlib.Path, ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"))
-               if path.exists()]
-    run("mmdebstrap", "--variant=apt", SUITE, TREE, *sources[:1])
+    bare_tree.make(TREE, "--variant=apt")
     for name in PACKAGES.glob("*.deb"):
         shutil.copy(name, TREE / "mnt")
 

@@ -59,10 +59,12 @@ std::string default_folder() {
 std::optional<Buffer> file_in_shared_memory(const std::string& path) {
   struct stat info {};
   struct statfs system {};
+  const auto is_large = [&] { return S_ISREG(info.st_mode) && info.st_size >= kInPlace; };
+  // Most values are small, and then that is all that is asked.
+  if (::stat(path.c_str(), &info) != 0 || !is_large()) return {};
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode) ||
-      info.st_size < kInPlace || ::fstatfs(file.get(), &system) != 0 ||
-      system.f_type != TMPFS_MAGIC)
+  if (!file || ::fstat(file.get(), &info) != 0 || !is_large() ||
+      ::fstatfs(file.get(), &system) != 0 || system.f_type != TMPFS_MAGIC)
     return {};
   return Buffer::of_file(file.get(), static_cast<std::size_t>(info.st_size));
 }
@@ -224,8 +226,9 @@ class Files final : public Storage {
 
   std::optional<Buffer> load(std::string_view key) override {
     const std::string path = at(key).path();
-    if (std::optional<Buffer> in_place = file_in_shared_memory(path)) return in_place;
-    return read_file(path);
+    std::optional<Buffer> in_place;
+    if (!on_network_) in_place = file_in_shared_memory(path);
+    return in_place ? std::move(in_place) : read_file(path);
   }
 
   bool exists(std::string_view key) override {
