@@ -1,5 +1,6 @@
 // Data that functions read and cut, each a part: training, prepared sets, and what may be wrong.
 #include <filesystem>
+#include <iterator>
 
 #include <fmt/core.h>
 #include <gmock/gmock.h>
@@ -21,16 +22,29 @@ class LargeData : public CliTest {
                           (i % 997) / 997.0 + i * 2 / rows);
     return text;
   }
-  Result split(const std::vector<std::string>& more) const {
+  Result split(const std::vector<std::string>& more,
+               const std::vector<std::string>& environment = {}) const {
     std::vector<std::string> arguments{"data", "split", "--platform", "local", "--json"};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return lambdaml(arguments);
+    return lambdaml(arguments, environment);
   }
   nlohmann::json train_by_functions(const std::string& data, int workers,
                                     const std::string& output) const {
     return train({"--data", data, "--read-by", "functions", "--workers", std::to_string(workers),
                   "--output", output});
   }
+  /// A worker that is killed as it makes its `at`-th save, the first `deaths` times.
+  std::string mortal_worker(const std::string& at, int deaths) const {
+    fs::create_directory(lives());
+    for (int i = 0; i < deaths; ++i) write("lives/" + std::to_string(i), "1");
+    const fs::path program = write(
+        "worker", fmt::format("#!/bin/sh\nLD_PRELOAD={} LAMBDAML_DIE_AT={} LAMBDAML_DIE_FOLDER={} "
+                              "exec {}/lambdaml-worker \"$@\"\n",
+                              LAMBDAML_DIE_AT_SAVE, at, lives().string(), LAMBDAML_BIN_DIR));
+    fs::permissions(program, fs::perms::owner_all);
+    return "LAMBDAML_WORKER=" + program.string();
+  }
+  fs::path lives() const { return folder() / "lives"; }
   void expect_refused(const Result& result, const std::string& words) const {
     EXPECT_EQ(result.exit_code, 2) << result.err;
     EXPECT_THAT(result.err, HasSubstr(words));
@@ -122,6 +136,72 @@ TEST_F(LargeData, AFileThatHasChangedIsNotResumed) {
          "--workers", "2", "--output", "whole"});
   EXPECT_TRUE(read(folder() / "run/model.safetensors") ==
               read(folder() / "whole/model.safetensors"));
+}
+
+/// Where a worker's saves are that prepares data: its start, its claim, what it found, the
+/// agreement (worker 0), its parts, its report.
+class PreparingWorkersThatDie : public LargeData,
+                                public testing::WithParamInterface<std::string> {};
+
+TEST_P(PreparingWorkersThatDie, AreTriedAgainToTheSameSet) {
+  write("table.csv", table(6000));
+  const std::vector<std::string> job{"table.csv", "--parts", "4", "--workers", "2", "--to"};
+  const auto to = [&](const std::string& set) {
+    std::vector<std::string> arguments = job;
+    arguments.push_back(set);
+    return arguments;
+  };
+  ASSERT_EQ(split(to("set")).exit_code, 0);
+  const Result there = split(to("other"), {mortal_worker(GetParam(), 2)});
+  ASSERT_EQ(there.exit_code, 0) << there.err;
+  EXPECT_TRUE(fs::is_empty(lives())) << "nobody died: the test looks at nothing";
+  for (const char* file : {"manifest.json", "0_4", "1_4", "2_4", "3_4"})
+    EXPECT_TRUE(read(folder() / "set" / file) == read(folder() / "other" / file)) << file;
+}
+
+INSTANTIATE_TEST_SUITE_P(LargeData, PreparingWorkersThatDie,
+                         testing::Values("2+", "3-", "4+", "5-"), [](const auto& info) {
+                           return info.param[0] +
+                                  std::string(info.param[1] == '-' ? "before" : "after");
+                         });
+
+TEST_F(LargeData, WorkersThatAlwaysDieEndTheCommandAndLeaveNothing) {
+  write("table.csv", table(6000));
+  const Result cut =
+      split({"table.csv", "--parts", "4", "--workers", "2", "--retries", "1", "--to", "set"},
+            {mortal_worker("3-", 50)});
+  EXPECT_EQ(cut.exit_code, 4) << cut.err;
+  EXPECT_LT(std::distance(fs::directory_iterator(lives()), fs::directory_iterator()), 50);
+  EXPECT_THAT(cut.err, HasSubstr("was lost after 2 attempts"));
+  EXPECT_FALSE(fs::exists(folder() / "set/manifest.json"));
+  for (int i = 0; i < 4; ++i) EXPECT_FALSE(fs::exists(folder() / fmt::format("set/{}_4", i)));
+  const Result trained = lambdaml({"train", "--data", "table.csv", "--read-by", "functions",
+                                   "--workers", "2", "--retries", "1", "--output", "run", "-q"},
+                                  {mortal_worker("3-", 50)});
+  EXPECT_EQ(trained.exit_code, 4) << trained.err;
+  EXPECT_FALSE(fs::exists(folder() / "run"));
+}
+
+TEST_F(LargeData, ConstantColumnsAreTold) {
+  std::string text = "a,label,b,c\n", rows;
+  for (int i = 0; i < 4000; ++i) {
+    text += fmt::format("7.5,{},{},{}\n", i % 2, i % 13, i < 3999 ? 3 : 4);
+    rows += fmt::format("{} 1:{} 3:1\n", i % 2, i % 13);
+  }
+  write("table.csv", text);
+  write("rows.libsvm", rows);
+  const std::string words =
+      "a column has the same value in all 4,000 rows, so nothing is learned from it: ";
+  const Result here = lambdaml({"data", "info", "table.csv"});
+  EXPECT_THAT(here.err, HasSubstr("table.csv: " + words + "'a'; remove it"));
+  EXPECT_THAT(split({"table.csv", "--to", "set", "--workers", "2"}).err,
+              HasSubstr("table.csv: " + words + "'a'; remove it"));
+  const Result trained =
+      lambdaml({"train", "--data", "rows.libsvm", "--workers", "2", "--output", "run", "-q"});
+  EXPECT_EQ(trained.exit_code, 0);
+  // Features 2 and 3: the rows are dense.
+  EXPECT_THAT(trained.err, HasSubstr("columns have the same value in all 4,000 rows, so nothing is "
+                                     "learned from them: feature 2, feature 3; remove them"));
 }
 
 }  // namespace

@@ -85,6 +85,18 @@ TEST_F(Quality, AnOptimizerThatEndsBeforeItHasConvergedIsReported) {
   EXPECT_THAT(resume({"r", "--epochs", "100"})["warnings"], IsEmpty());
 }
 
+/// Only jobs that an old version began can have a label without training rows, and warn of it.
+TEST_F(Quality, TheOnlyRowOfALabelIsTrainedOn) {
+  write("data.libsvm", rows(300) + "5 1:0.5 2:5000 3:0.1\n");
+  for (const std::vector<std::string>& held_out : {std::vector<std::string>{"--valid-ratio", "0.8"},
+                                                   {"--folds", "2", "--fold", "0"},
+                                                   {"--folds", "2", "--fold", "1"}}) {
+    const nlohmann::json summary =
+        train(with({"--data", "data.libsvm", "--workers", "2"}, held_out));
+    EXPECT_THAT(summary["warnings"], IsEmpty()) << held_out[0];
+  }
+}
+
 TEST_F(Quality, NumbersThatTheMeanPredictsAsWellAreReported) {
   std::ostringstream text;
   for (int i = 0; i < 60; ++i) text << i % 7 + 0.5 << " 1:" << 1000 + i << "\n";

@@ -95,7 +95,8 @@ Dataset with_labels_as_targets(const Dataset& dataset) {
 Dataset with_labels_of(const Dataset& rows, const Dataset& labels, const std::string& what_rows,
                        const std::string& what_labels) {
   if (labels.rows() != rows.rows())
-    fail(Code::invalid_argument, "{}: it has {} labels, and {} has {} rows", what_labels,
+    fail(Code::invalid_argument,
+         "{}: it has {} labels, and {} has {} rows: give one label for each row", what_labels,
          human_count(labels.rows()), what_rows, human_count(rows.rows()));
   if (labels.tensors.size() > 1)
     fail(Code::invalid_argument, "{}: it has several arrays: the one to learn is one", what_labels);

@@ -29,4 +29,15 @@ const char* read_float_slowly(const char* p, float& value) {
   return stop;
 }
 
+bool has_comma_in_number(std::string_view text) {
+  return text.find(',') != std::string_view::npos &&
+         text.find_first_of("0123456789") != std::string_view::npos &&
+         text.find_first_not_of("+-0123456789.,") == std::string_view::npos &&
+         text.find_last_of("+-") + 1 <= 1;
+}
+
+std::string_view remedy_for_number(std::string_view text) {
+  return has_comma_in_number(text) ? "write numbers like 1234.5" : "correct it, or leave it out";
+}
+
 }  // namespace lambdaml::data

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 
 /// Parses decimal numbers eight digits at a time. All functions may read 8 bytes at any position up
 /// to the end of the line, so the text must be followed by kReadable bytes.
@@ -129,5 +130,10 @@ inline const char* read_float(const char* p, float& value) {
   value = std::bit_cast<float>(magnitude | negative << 31);
   return p;
 }
+
+/// Whether a text is a number but for a decimal comma or thousands separators.
+bool has_comma_in_number(std::string_view text);
+/// What to do about a text where a sparse format has a number.
+std::string_view remedy_for_number(std::string_view text);
 
 }  // namespace lambdaml::data

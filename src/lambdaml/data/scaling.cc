@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/data/array.h"
 
 namespace lambdaml::data {
@@ -29,6 +30,46 @@ void for_values(const Dataset& dataset, Visit&& visit) {
     sparse(*csr);
   else
     sparse(std::get<tensor::Csr32>(dataset.features));
+}
+
+/// Calls visit(column, value) for each stored value of a row.
+template <class Visit>
+void for_values_of_row(const Dataset& dataset, std::size_t row, Visit&& visit) {
+  const auto of_csr = [&](const auto& x) {
+    for (std::uint64_t at = x.offsets[row]; at < x.offsets[row + 1]; ++at)
+      visit(static_cast<std::size_t>(x.indices[at]), x.values[at]);
+  };
+  if (const auto* csr = std::get_if<tensor::Csr16>(&dataset.features))
+    of_csr(*csr);
+  else
+    of_csr(std::get<tensor::Csr32>(dataset.features));
+}
+
+std::map<std::size_t, float> constants_of_dense(const tensor::DenseView& x) {
+  std::map<std::size_t, float> out;
+  std::vector<std::size_t> left(x.rows == 0 ? 0 : x.cols);
+  for (std::size_t c = 0; c < left.size(); ++c) left[c] = c;
+  for (std::size_t r = 1; r < x.rows && !left.empty(); ++r) {
+    const float* const row = x.data + r * x.cols;
+    std::erase_if(left, [&](std::size_t c) { return row[c] != x.data[c]; });
+  }
+  for (const std::size_t c : left) out[c] = x.data[c];
+  return out;
+}
+
+std::map<std::size_t, float> constants_of_sparse(const Dataset& dataset) {
+  std::map<std::size_t, float> out;
+  if (dataset.rows() == 0) return out;
+  for_values_of_row(dataset, 0, [&](std::size_t c, float value) { out[c] = value; });
+  for (std::size_t r = 1; r < dataset.rows() && !out.empty(); ++r) {
+    std::map<std::size_t, float> still;
+    for_values_of_row(dataset, r, [&](std::size_t c, float value) {
+      const auto at = out.find(c);
+      if (at != out.end() && at->second == value) still.insert(*at);
+    });
+    if (still.size() < out.size()) out = std::move(still);
+  }
+  return out;
 }
 
 /// What keeps scaled values alive, beside all else of the rows that they come from.
@@ -77,6 +118,35 @@ bool is_binary(const Dataset& dataset) {
     return binary;
   });
   return binary;
+}
+
+std::map<std::size_t, float> constant_columns(const Dataset& dataset) {
+  if (const auto* x = std::get_if<tensor::DenseView>(&dataset.features))
+    return constants_of_dense(*x);
+  return constants_of_sparse(dataset);
+}
+
+std::optional<std::string> notice_of_constants(const std::string& what, std::uint64_t rows,
+                                               const std::vector<std::string>& columns) {
+  constexpr std::uint64_t kFewRows = 10;
+  constexpr std::size_t kShown = 5;
+  if (columns.empty() || rows < kFewRows) return {};
+  std::string shown;
+  for (std::size_t i = 0; i < std::min(kShown, columns.size()); ++i)
+    shown += (i > 0 ? ", " : "") + columns[i];
+  if (columns.size() > kShown) shown += fmt::format(" and {} more", columns.size() - kShown);
+  return fmt::format(
+      "{}: {} same value in all {} rows, so nothing is learned from {}: {}; remove {}, or check "
+      "how "
+      "the data were made",
+      what, columns.size() == 1 ? "a column has the" : "columns have the", human_count(rows),
+      columns.size() == 1 ? "it" : "them", shown, columns.size() == 1 ? "it" : "them");
+}
+
+std::string column_text(const Names* names, std::size_t column) {
+  if (names != nullptr && column < names->features.size())
+    return fmt::format("'{}'", printable(names->features[column], 60));
+  return fmt::format("feature {}", column + 1);
 }
 
 Dataset scaled(const Dataset& dataset, const Scaling& scaling) {

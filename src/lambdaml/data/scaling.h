@@ -1,6 +1,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "lambdaml/data/dataset.h"
@@ -26,6 +30,17 @@ ColumnSums column_sums(const Dataset& dataset);
 std::vector<float> largest_absolutes(const Dataset& dataset);
 /// Whether each value is 0 or 1. One pass that ends at the first that is neither.
 bool is_binary(const Dataset& dataset);
+
+/// The columns that have one value in all rows, by index, and that value. Of sparse rows only those
+/// that have a value in each row: an index that never occurs is no column there. One pass over the
+/// columns that are constant so far, so usually over a few rows.
+std::map<std::size_t, float> constant_columns(const Dataset& dataset);
+/// What users are told of such columns, given by their texts: one line; nullopt if there are none,
+/// or so few rows that they tell little.
+std::optional<std::string> notice_of_constants(const std::string& what, std::uint64_t rows,
+                                               const std::vector<std::string>& columns);
+/// Name of a column in such a line: a feature's name, or its number, counted from 1.
+std::string column_text(const Names* names, std::size_t column);
 
 /// The rows with scaled columns. Copies the values. Of sparse rows all centers must be 0.
 Dataset scaled(const Dataset& dataset, const Scaling& scaling);

@@ -207,7 +207,8 @@ TEST_F(Source, WhatIsNoData) {
           "cifar10, cifar100); name it by --format",
           text("binary")));
   EXPECT_EQ(error_reading("bad"),
-            fmt::format("data_corrupt: {}:2: value 'x' of feature 2 is not a finite number",
+            fmt::format("data_corrupt: {}:2: value 'x' of feature 2 is not a finite number: "
+                        "correct it, or leave it out",
                         text("bad")));
   EXPECT_EQ(error_reading("bad", "dens_libsvm"),
             "invalid_argument: unknown data format 'dens_libsvm', did you mean 'dense_libsvm'?");

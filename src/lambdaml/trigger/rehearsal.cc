@@ -85,10 +85,16 @@ void require_features(const model::Plugin& plugin, const data::Manifest& data,
                       const std::string& what) {
   const bool takes_tensors = plugin.needs_images || !plugin.file_option.empty();
   if (data.tensors.empty() || takes_tensors) return;
+  if (what.ends_with(".npz") && !data.tensors.inputs.empty())
+    fail(Code::invalid_argument,
+         "{}: it has no matrix X but arrays of other names ({}), and {} learns from features: save "
+         "them as X and their labels as y, numpy.savez(FILE, X={}, y=…), or use --model "
+         "torchscript:FILE",
+         what, data.tensors.text(), plugin.name, printable(data.tensors.inputs.front().name, 60));
   fail(
       Code::invalid_argument,
       "{}: it has tensors ({}), and {} learns from features: use --model torchscript:FILE, or give "
-      "rows of numbers (in an .npz file, a matrix named X)",
+      "rows of numbers",
       what, data.tensors.text(), plugin.name);
 }
 

@@ -34,6 +34,19 @@ inline void earlier(std::map<std::string, std::uint64_t>& all,
   }
 }
 
+/// Columns that are constant in all rows: those that are so in both, with the same value.
+inline void keep_common(std::optional<std::map<std::string, float>>& all,
+                        const std::map<std::string, float>& others) {
+  if (!all) {
+    all = others;
+    return;
+  }
+  std::erase_if(*all, [&](const auto& entry) {
+    const auto at = others.find(entry.first);
+    return at == others.end() || at->second != entry.second;
+  });
+}
+
 template <class T>
 nlohmann::json list_of(const std::vector<T>& values) {
   nlohmann::json out = nlohmann::json::array();

@@ -13,6 +13,7 @@
 #include "lambdaml/data/blocks/agreeing.h"
 #include "lambdaml/data/blocks/columns.h"
 #include "lambdaml/data/blocks/findings.h"
+#include "lambdaml/data/scaling.h"
 
 namespace lambdaml::data {
 
@@ -95,6 +96,7 @@ class Combination {
         sums_[name].sum += sum.sum;
         sums_[name].count += sum.count;
       }
+      if (own.constants) keep_common(constants_, *own.constants);
       if (!own.labelled && !own.unlabelled) continue;
       names.push_back(own.names);
       whose.push_back(plan.files.front().display());
@@ -134,6 +136,7 @@ class Combination {
     }
     require_rows(out.part_rows, rows);
     out.form = source_.form_of(rows, features_, nonzeros_, any_sparse_);
+    notice_constants(out, rows);
     identify(out);
     return out;
   }
@@ -241,6 +244,15 @@ class Combination {
            plan_.files.front().display(), names_->features.size(), kMostNames);
   }
 
+  void notice_constants(Agreement& out, std::uint64_t rows) const {
+    if (plan_.is_for_model() || !constants_) return;
+    std::vector<std::string> columns;
+    for (const auto& [column, value] : *constants_) columns.push_back(column);
+    const std::string& what = plan_.files.front().display();
+    if (auto notice = notice_of_constants(what, rows, columns))
+      out.notices.push_back(*std::move(notice));
+  }
+
   void notice_unknown_categories(Agreement& out) const {
     if (!names_ || !plan_.model.names) return;
     std::string unknown;
@@ -324,6 +336,7 @@ class Combination {
   std::map<std::string, std::uint64_t> tensors_;
   std::vector<std::uint64_t> not_lines_;
   std::map<std::string, Findings::Sum> sums_;
+  std::optional<std::map<std::string, float>> constants_;
 };
 
 }  // namespace

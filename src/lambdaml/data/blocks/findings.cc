@@ -12,6 +12,7 @@
 #include "lambdaml/data/align.h"
 #include "lambdaml/data/blocks/agreeing.h"
 #include "lambdaml/data/blocks/columns.h"
+#include "lambdaml/data/scaling.h"
 
 namespace lambdaml::data {
 namespace {
@@ -38,6 +39,14 @@ void add_sums(std::map<std::string, Findings::Sum>& sums, const Dataset& rows) {
   }
 }
 
+/// The columns by their texts and values that have one value in all rows.
+std::map<std::string, float> constants_of(const Dataset& rows) {
+  std::map<std::string, float> out;
+  for (const auto& [column, value] : constant_columns(rows))
+    if (std::isfinite(value)) out[column_text(rows.names.get(), column)] = value;
+  return out;
+}
+
 }  // namespace
 
 void Findings::add(const OfBlock& block, const Dataset& rows, bool fills, const std::string& what) {
@@ -57,6 +66,7 @@ void Findings::add(const OfBlock& block, const Dataset& rows, bool fills, const 
   earlier(tensors, {{text, block.block}});
   targets |= !rows.targets.empty();
   if (fills && rows.names) add_sums(sums, rows);
+  if (rows.tensors.empty()) keep_common(constants, constants_of(rows));
 }
 
 void Findings::add_fault(const OfBlock& block, const BlockParts& parts) {
@@ -91,6 +101,7 @@ std::string Findings::to_json() const {
   if (fault) all["fault"] = *fault;
   if (!not_lines.empty()) all["not_lines"] = list_of(not_lines);
   for (const auto& [name, sum] : sums) all["sums"][name] = {sum.sum, sum.count};
+  if (constants) all["constants"] = *constants;
   return json_text(all);
 }
 
@@ -124,6 +135,8 @@ Findings Findings::from_json(std::string_view text, const std::string& what) {
     const json sums = all.value("sums", json::object());
     for (const auto& [name, sum] : sums.items())
       out.sums[name] = {sum.at(0).get<double>(), sum.at(1).get<double>()};
+    if (all.contains("constants"))
+      out.constants = all["constants"].get<std::map<std::string, float>>();
     return out;
   });
 }

@@ -44,8 +44,11 @@ struct Findings {
   /// The tensors_text() of its rows, one in a set that can be read, and the first block that has
   /// such rows; empty for features.
   std::map<std::string, std::uint64_t> tensors;
-  bool targets = false;                     ///< some are no whole numbers
-  std::map<std::string, Sum> sums;          ///< of values by column, if missing ones are filled
+  bool targets = false;             ///< some are no whole numbers
+  std::map<std::string, Sum> sums;  ///< of values by column, if missing ones are filled
+  /// The columns that have one value in all its rows, by their texts, and that value; nullopt
+  /// without rows. See constant_columns().
+  std::optional<std::map<std::string, float>> constants = {};
   std::optional<std::uint64_t> fault = {};  ///< a block that cannot be read, the first by file
   std::vector<std::uint64_t> not_lines;     ///< files whose rows have line ends inside
 

@@ -191,6 +191,16 @@ TEST_F(PartReading, MissingValuesAreFilledByTheMeansOfAllBlocks) {
               HasSubstr("column 'a': every value is missing"));
 }
 
+TEST_F(PartReading, ColumnsThatAreConstantInAllBlocksAreTold) {
+  std::string text = "y,a,b,c\n";
+  for (int r = 0; r < 60; ++r) text += fmt::format("{},1.5,{},{}\n", r % 2, r, r < 30 ? 3 : 4);
+  save("table.csv", text);
+  const Together got = read_together(plan("table.csv", 3, 64), 3);
+  ASSERT_EQ(got.agreement.notices.size(), 1U);
+  EXPECT_THAT(got.agreement.notices[0], HasSubstr("a column has the same value in all 60 rows"));
+  EXPECT_THAT(got.agreement.notices[0], HasSubstr(": 'a'; remove it"));
+}
+
 TEST_F(PartReading, SeveralFilesAndFilesThatCannotBeCut) {
   save("days/part-0.csv", csv_rows(100));
   save("days/part-1.csv", "height,label,age,colour\n1,2,3,pink\n4,0,6,red\n");

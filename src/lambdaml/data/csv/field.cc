@@ -83,15 +83,6 @@ std::optional<float> number_in(std::string_view text) {
   return value;
 }
 
-bool has_comma_in_number(std::string_view text) {
-  if (text.find(',') == std::string_view::npos) return false;
-  std::string digits;
-  for (const char c : text)
-    if (c != ',' && c != '.') digits.push_back(c);
-  return digits.find_first_not_of("+-0123456789") == std::string::npos &&
-         number_in(digits).has_value();
-}
-
 std::string no_number(std::string_view text) {
   const std::string shown = printable(text, 40);
   if (has_comma_in_number(text))

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "lambdaml/data/dataset.h"
+#include "lambdaml/data/number.h"
 
 /// Fields of comma-separated values (RFC 4180): a field with a delimiter, a quote or a line end
 /// stands in quotes, and a quote inside is doubled. Blanks around a field do not belong to it.
@@ -33,9 +34,6 @@ bool is_missing(std::string_view text, bool among_numbers);
 
 /// The number, as the nearest float, or nullopt if the text is none in full or it is out of range.
 std::optional<float> number_in(std::string_view text);
-
-/// Whether the text is a number with commas: `1,234.5` or `3,14`.
-bool has_comma_in_number(std::string_view text);
 
 /// Why a text is no number, and what to do.
 std::string no_number(std::string_view text);

@@ -116,9 +116,10 @@ bool is_decimal(std::string_view text) {
   const std::string_view token = token_at(p);
   if (token.empty())
     throw Fault{p, fmt::format("feature {} has no value: write index:value without blanks", index)};
-  throw Fault{p, fmt::format("value '{}' of feature {} is {}", printable(token, 40), index,
-                             is_decimal(token) ? "too large for 32-bit floats: scale it"
-                                               : "not a finite number")};
+  const std::string why = is_decimal(token)
+                              ? "too large for 32-bit floats: scale it"
+                              : fmt::format("not a finite number: {}", remedy_for_number(token));
+  throw Fault{p, fmt::format("value '{}' of feature {} is {}", printable(token, 40), index, why)};
 }
 
 [[gnu::noinline]] void check_labelling(const char* p, Block& block, bool labelled) {

@@ -112,16 +112,27 @@ TEST(Libsvm, SaysWhatIsWrongAndWhere) {
       {"1 7\n", "FILE:1: '7' is not a feature: write index:value"},
       {"1 1:\n", "FILE:1: feature 1 has no value: write index:value without blanks"},
       {"1 1: 2\n", "FILE:1: feature 1 has no value: write index:value without blanks"},
-      {"1 1:nan\n", "FILE:1: value 'nan' of feature 1 is not a finite number"},
-      {"1 1:inf\n", "FILE:1: value 'inf' of feature 1 is not a finite number"},
-      {"1 1:-Infinity\n", "FILE:1: value '-Infinity' of feature 1 is not a finite number"},
-      {"1 1:0x10\n", "FILE:1: value '0x10' of feature 1 is not a finite number"},
-      {"1 1:1,5\n", "FILE:1: value '1,5' of feature 1 is not a finite number"},
-      {"1 1:--1\n", "FILE:1: value '--1' of feature 1 is not a finite number"},
-      {"1 1:+-1\n", "FILE:1: value '+-1' of feature 1 is not a finite number"},
-      {"1 1:.\n", "FILE:1: value '.' of feature 1 is not a finite number"},
-      {"1 1:1e\n", "FILE:1: value '1e' of feature 1 is not a finite number"},
-      {"1 1:1.2.3\n", "FILE:1: value '1.2.3' of feature 1 is not a finite number"},
+      {"1 1:nan\n",
+       "FILE:1: value 'nan' of feature 1 is not a finite number: correct it, or leave it out"},
+      {"1 1:inf\n",
+       "FILE:1: value 'inf' of feature 1 is not a finite number: correct it, or leave it out"},
+      {"1 1:-Infinity\n",
+       "FILE:1: value '-Infinity' of feature 1 is not a finite number: correct it, or leave it "
+       "out"},
+      {"1 1:0x10\n",
+       "FILE:1: value '0x10' of feature 1 is not a finite number: correct it, or leave it out"},
+      {"1 1:1,5\n",
+       "FILE:1: value '1,5' of feature 1 is not a finite number: write numbers like 1234.5"},
+      {"1 1:--1\n",
+       "FILE:1: value '--1' of feature 1 is not a finite number: correct it, or leave it out"},
+      {"1 1:+-1\n",
+       "FILE:1: value '+-1' of feature 1 is not a finite number: correct it, or leave it out"},
+      {"1 1:.\n",
+       "FILE:1: value '.' of feature 1 is not a finite number: correct it, or leave it out"},
+      {"1 1:1e\n",
+       "FILE:1: value '1e' of feature 1 is not a finite number: correct it, or leave it out"},
+      {"1 1:1.2.3\n",
+       "FILE:1: value '1.2.3' of feature 1 is not a finite number: correct it, or leave it out"},
       {"1 1:1e999\n",
        "FILE:1: value '1e999' of feature 1 is too large for 32-bit floats: scale it"},
       {"1 1:3.5e38\n",
@@ -182,7 +193,9 @@ TEST(Libsvm, IndicesBeginWhereTheOptionSays) {
   EXPECT_EQ(error_of([] { with_base("1 0:1 0:1\n", "0"); }),
             "data_corrupt: FILE:1: feature index 0 stands twice in the row: keep one");
   EXPECT_EQ(error_of([] { with_base("1 0:x\n", "0"); }),
-            "data_corrupt: FILE:1: value 'x' of feature 0 is not a finite number");
+            "data_corrupt: FILE:1: value 'x' of feature 0 is not a finite number: correct it, or "
+            "leave it "
+            "out");
 }
 
 TEST(Libsvm, RealLabelsAreTargets) {
@@ -282,7 +295,8 @@ TEST(Libsvm, ErrorsInLaterBlocksNameTheirLineAndTheFirstComesFirst) {
   text += "y 1:1\n";
   for (const std::size_t threads : {1U, 2U, 5U})
     EXPECT_EQ(error_of([&] { parse_text(text, Form::automatic, threads); }),
-              "data_corrupt: FILE:6001: value 'x' of feature 1 is not a finite number");
+              "data_corrupt: FILE:6001: value 'x' of feature 1 is not a finite number: correct it, "
+              "or leave it out");
   std::string mixed = long_text(6000, 28);
   for (int r = 0; r < 50000; ++r) mixed += "1:1\n";
   EXPECT_EQ(error_of([&] { parse_text(mixed, Form::automatic, 2); }),

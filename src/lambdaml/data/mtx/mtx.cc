@@ -96,15 +96,17 @@ class Lines {
     if (p_ == begin) corrupt(fmt::format("a {} belongs here", kind));
     return value;
   }
-  float number() {
+  /// The value of a row and a column, counted from 1.
+  float number(std::uint64_t row, std::uint64_t col) {
     skip_blanks();
     float value = 0;
     const char* const stop = read_float(p_, value);
     if (stop == nullptr || !(is_blank(*stop) || *stop == '\n')) {
       const char* end = p_;
       while (!is_blank(*end) && *end != '\n') ++end;
-      corrupt(fmt::format("'{}' is not a finite number",
-                          printable({p_, static_cast<std::size_t>(end - p_)}, 40)));
+      const std::string_view token(p_, static_cast<std::size_t>(end - p_));
+      corrupt(fmt::format("row {}, column {}: '{}' is not a finite number: {}", row, col,
+                          printable(token, 40), remedy_for_number(token)));
     }
     p_ = stop;
     return value;
@@ -169,7 +171,7 @@ Dataset read_array(Lines& lines, const Header& header, const ReadOptions& option
     for (std::uint64_t r = 0; r < header.rows; ++r) {
       lines.skip();
       if (lines.at_end()) lines.corrupt("the file ends early; fetch it again");
-      values[r * header.cols + c] = lines.number();
+      values[r * header.cols + c] = lines.number(r + 1, c + 1);
     }
   return dense_dataset(std::move(values), header.rows, header.cols, {});
 }
@@ -194,7 +196,7 @@ Entries read_piece(Lines& lines, const Header& header,
     const std::uint64_t row = lines.count(header.rows, "row");
     const std::uint64_t col = lines.count(header.cols, "column");
     if (row == 0 || col == 0) lines.corrupt("rows and columns are counted from 1");
-    const float value = header.pattern ? 1.0F : lines.number();
+    const float value = header.pattern ? 1.0F : lines.number(row, col);
     lines.end_line();
     out.push_back({row - 1, static_cast<std::uint32_t>(col - 1), value});
     if (header.symmetry != Symmetry::general && row != col)

@@ -212,10 +212,12 @@ Matrix read_matrix(Bytes bytes, const std::string& what) {
       std::find_if(to, to + n, [](float value) { return !std::isfinite(value); });
   if (wrong != to + n) {
     const auto k = static_cast<std::size_t>(wrong - to);
+    // As --label counts: rows from 1, columns from 0.
+    const std::string column = out.cols > 1 ? fmt::format(", column {}", k % out.cols) : "";
     fail(Code::data_corrupt,
-         "reading {}: row {}, column {}: {} is not a finite 32-bit number: fill or remove it, for "
-         "instance with numpy.nan_to_num(array)",
-         what, k / out.cols + 1, k % out.cols, *wrong);
+         "reading {}: row {}{}: {} is not a finite 32-bit number: fill or remove it, for instance "
+         "with numpy.nan_to_num(array)",
+         what, k / out.cols + 1, column, *wrong);
   }
   return out;
 }

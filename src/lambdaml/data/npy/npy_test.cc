@@ -183,7 +183,7 @@ TEST(Npz, HasWeights) {
               HasSubstr("FILE, sample_weight: weights are one number per row"));
   EXPECT_THAT(
       with(npy_of("'<f4'", "(2,)", raw<float>({1, std::numeric_limits<float>::quiet_NaN()}))),
-      HasSubstr("FILE, sample_weight: row 2, column 0: nan is not a finite"));
+      HasSubstr("FILE, sample_weight: row 2: nan is not a finite"));
 }
 
 TEST(Npy, WhatIsWrongIsSaid) {
