@@ -1,4 +1,6 @@
 #include <memory>
+#include <optional>
+#include <string>
 
 #include <nlohmann/json.hpp>
 
@@ -6,7 +8,11 @@
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/base/wait.h"
+#include "lambdaml/tune/records.h"
+#include "lambdaml/tune/search_folder.h"
+#include "lambdaml/tune/tuner.h"
 #include "lambdaml/view/job_view.h"
 
 namespace lambdaml::cli {
@@ -22,34 +28,69 @@ bool has_ended(const view::JobView& job) {
   }
 }
 
+/// Calls has_ended until it is so. Throws deadline_exceeded after so many seconds.
+template <class HasEnded>
+void wait_for_end(const char* kind, const std::string& name, double wait_s, HasEnded&& has_ended) {
+  const Deadline deadline = Deadline::in(wait_s);
+  while (!has_ended()) {
+    if (deadline.passed())
+      fail(Code::deadline_exceeded,
+           "{} {}: asked to stop, and not ended within {:g} s; see: lambdaml status {}", kind, name,
+           wait_s, name);
+    pause_for(0.1);
+  }
+}
+
+/// Whether a place is a search, and not a run: its folder, or its records.
+bool is_search(const std::string& place) {
+  if (tune::is_search_folder(place)) return true;
+  return place.find("://") != std::string::npos && tune::Records(place).search().has_value();
+}
+
+/// Returns its id.
+std::string stop_search(const std::string& place, double wait_s) {
+  tune::Records records(tune::records_uri_of(place));
+  const std::optional<tune::Search> search = records.search();
+  if (!search) fail(Code::not_found, "search {}: its records are not there", place);
+  tune::request_stop(records);
+  wait_for_end("search", place, wait_s, [&] { return !tune::is_running(records); });
+  return search->id;
+}
+
+/// Returns its id.
+std::string stop_job(const std::string& place, double wait_s) {
+  const view::JobView job = view::JobView::open(place);
+  job.stop();
+  wait_for_end("run", place, wait_s, [&] { return has_ended(job); });
+  return job.job_id();
+}
+
 }  // namespace
 
 void add_stop_command(CLI::App& app, Globals& globals) {
-  CLI::App* command = add_command(app, globals, "stop", "stop a running job; it can be resumed");
+  CLI::App* command =
+      add_command(app, globals, "stop", "stop a running job or search; it can be resumed");
   struct Arguments {
     std::string run;
     double wait_s = 30;
   };
   const auto arguments = std::make_shared<Arguments>();
-  command->add_option("RUN", arguments->run, "a run's folder, or CHECKPOINT-URI/JOB-ID")
+  command
+      ->add_option("RUN", arguments->run,
+                   "the folder of a run or search, CHECKPOINT-URI/JOB-ID, or the URI of a search's "
+                   "records")
       ->required();
   command->add_option("--wait-s", arguments->wait_s, "how long to wait for its end, in s")
       ->check(CLI::NonNegativeNumber);
   command->callback([arguments, &globals] {
-    const view::JobView job = view::JobView::open(arguments->run);
-    job.stop();
-    const Deadline deadline = Deadline::in(arguments->wait_s);
-    while (!has_ended(job)) {
-      if (deadline.passed())
-        fail(Code::deadline_exceeded,
-             "run {}: asked to stop, and not ended within {:g} s; see: lambdaml status {}",
-             arguments->run, arguments->wait_s, arguments->run);
-      pause_for(0.1);
-    }
+    const bool searches = is_search(arguments->run);
+    const std::string id = searches ? stop_search(arguments->run, arguments->wait_s)
+                                    : stop_job(arguments->run, arguments->wait_s);
+    const char* const name = searches ? "search_id" : "job_id";
     if (globals.json)
-      print_json(json_text(nlohmann::json{{"job_id", job.job_id()}, {"state", "stopped"}}));
+      print_json(json_text(nlohmann::json{{name, id}, {"state", "stopped"}}));
     else
-      print_line(fmt::format("{}: stopped", job.job_id()));
+      print_line(fmt::format("{}: stopped", id));
   });
 }
 

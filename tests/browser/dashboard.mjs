@@ -5,7 +5,7 @@
 //
 // Fails if the page prints an error, asks anyone but its server, first paints after more than 1 s, answers a click after
 // more than 100 ms, does not grow while its job does, does not come back after the server was started again, keeps a
-// seventh or twentieth page waiting, or does not stop and resume a job. Times are the best of several; PATIENCE
+// seventh or twentieth page waiting, or does not stop and resume a job and a search. Times are the best of several; PATIENCE
 // multiplies their limits, for a loaded machine.
 import {spawn, spawnSync} from "node:child_process";
 import {createRequire} from "node:module";
@@ -84,7 +84,7 @@ async function main(browser) {
   const jobs_folder = folder + "/runs";
   run("data", "synth", "higgs", "--rows", "20000", "-o", "train.libsvm");
   run("train", "-q", "--data", "train.libsvm", "--workers", "2", "--output", "runs/finished");
-  for (const name of ["hostile", "long", "search"]) cpSync(`${made}/${name}`, `${jobs_folder}/${name}`, {recursive: true});
+  for (const name of ["hostile", "long", "search", "wide"]) cpSync(`${made}/${name}`, `${jobs_folder}/${name}`, {recursive: true});
   const job = begin("train", "-q", "--data", "train.libsvm", "--workers", "4", "--optim", "grad_avg", "--lr", "0.01", "--epochs", "1000000",
                     "--checkpoint-every", "100", "--output", "runs/running");
   let {server, url, port} = await serve();
@@ -105,6 +105,16 @@ async function main(browser) {
     dollars: await best(tab, `[...document.querySelectorAll("#learning button")].find((b) => b.textContent === "dollars" || b.textContent === "time").click()`),
   };
   await tab.evaluate(`(() => { const f = document.querySelector("#jobs input"); f.value = ""; f.dispatchEvent(new Event("input")); })()`);
+
+  // 200 workers × 1,000 rounds.
+  await tab.getByRole("link", {name: "wide"}).click();
+  await tab.waitForFunction(() => detail.item && detail.item.place.endsWith("wide") && document.querySelector("#time .plot canvas"), null, {timeout: wait_ms});
+  const hash_of_wide = await tab.evaluate("location.hash");
+  times["200 workers: zoom"] = await best(tab, `[...document.querySelectorAll("#time button")].find((b) => b.textContent === "+").click()`);
+  times["200 workers: move"] = await best(tab, `document.querySelector("#time .plot canvas[tabindex]").dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight"}))`);
+  await tab.getByRole("link", {name: "running"}).click();
+  await tab.waitForFunction(() => detail.item && detail.item.place.endsWith("running"), null, {timeout: wait_ms});
+  await tab.waitForSelector("#log input", {timeout: wait_ms});
   for (const [what, ms] of Object.entries(times)) check(`${what}: milliseconds until it shows`, ms <= 100 * patience, ms.toFixed(0));
 
   await tab.fill("#log input", "no line has this");
@@ -151,6 +161,19 @@ async function main(browser) {
   await tab.getByRole("button", {name: "resume"}).click({timeout: wait_ms});
   await of_state("running");
   await grows(tab, "after it was resumed");
+
+  // Searches too.
+  writeFileSync(`${folder}/search.yaml`, "data: train.libsvm\nworkers: 2\nepochs: 200\noptim: grad_avg\n" +
+      "tune: {strategy: random, trials: 500, concurrency: 2, space: {lr: {log_uniform: [1e-3, 3]}}}\n");
+  begin("tune", "-q", "search.yaml", "--output", "runs/searching");
+  await tab.getByRole("link", {name: "searching"}).click({timeout: wait_ms});
+  await of_state("running");
+  await tab.getByRole("button", {name: "stop"}).click({timeout: wait_ms});
+  await of_state("interrupted");
+  await tab.getByRole("button", {name: "resume"}).click({timeout: wait_ms});
+  await of_state("running");
+  await tab.getByRole("button", {name: "stop"}).click({timeout: wait_ms});
+  await of_state("interrupted");
   check("problems", tab.problems.length === 0, tab.problems.join("; "));
   await tab.close();
   run("stop", "runs/running");
@@ -158,7 +181,7 @@ async function main(browser) {
 
   let paint = Infinity;
   for (let i = 0; i < 6 && paint > 700; ++i) {
-    const fresh = await open(context, url);
+    const fresh = await open(context, url + hash_of_wide);
     await fresh.waitForTimeout(300);
     paint = Math.min(paint, await fresh.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Infinity"));
     await fresh.close();
@@ -194,6 +217,6 @@ try {
 } finally {
   await browser.close();
   for (const server of servers) server.kill("SIGKILL");
-  spawnSync(lambdaml, ["stop", "runs/running"], {cwd: folder});
+  for (const name of ["running", "searching"]) spawnSync(lambdaml, ["stop", "runs/" + name], {cwd: folder});
 }
 process.exit(failures > 0 ? 1 : 0);

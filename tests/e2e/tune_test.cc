@@ -202,6 +202,35 @@ TEST_F(Tune, GoesOnAfterAKillAndRepeatsNothing) {
   EXPECT_EQ(tune({"--resume", "moved"})["trials"], resumed["trials"]);
 }
 
+TEST_F(Tune, IsStoppedAndGoesOnWithTheSameTrials) {
+  REQUIRE_REAL_DATA();
+  const std::string path =
+      job("  trials: 8\n  concurrency: 2\n  strategy: asha\n", "model: svm\n", 60).string();
+  const json whole = tune({path, "--output", "whole"});
+  const auto stop_after = [&](const std::string& segment, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "tune");
+    arguments.emplace_back("-q");
+    Command command(folder(), arguments);
+    const fs::path begun = folder() / ("cut/records/legs/" + segment + ".json");
+    for (int i = 0; i < 3000 && !fs::exists(begun); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    const Result stopped = lambdaml({"stop", "cut", "--json", "--wait-s", "120"});
+    EXPECT_EQ(stopped.exit_code, 0) << stopped.err;
+    EXPECT_EQ(stopped.json()["state"], "stopped");
+    const Result result = command.wait();
+    EXPECT_EQ(result.exit_code, 130) << result.err;
+    EXPECT_NE(result.err.find("the search was stopped"), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find("continue with: lambdaml tune --resume "), std::string::npos);
+    ASSERT_FALSE(fs::exists(folder() / "cut/summary.json")) << "ended before it was stopped";
+  };
+  stop_after("000003", {path, "--output", "cut"});
+  const Result again = lambdaml({"stop", "cut"});
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_NE(again.err.find("no tuner works on it"), std::string::npos) << again.err;
+  stop_after("000006", {"--resume", "cut"});
+  EXPECT_EQ(without_costs(tune({"--resume", "cut"})), without_costs(whole));
+}
+
 TEST_F(Tune, LimitsEndItWithWhatWasFound) {
   REQUIRE_REAL_DATA();
   const std::string path = job("  trials: 1000\n  concurrency: 2\n").string();

@@ -27,6 +27,8 @@
 #include "lambdaml/faas/sandbox/loop_thread.h"
 #include "lambdaml/report/document.h"
 #include "lambdaml/report/page.h"
+#include "lambdaml/tune/search_folder.h"
+#include "lambdaml/tune/tuner.h"
 #include "lambdaml/view/job_view.h"
 
 // One thread runs the loop: it accepts requests, answers what is in memory, and sends the events.
@@ -298,9 +300,12 @@ class Dashboard::Server {
   void stop(const Shared& exchange, const Target& target) {
     in_pool(exchange, [this, target] {
       const Place place = place_of(target);
-      if (place.kind == Place::Kind::search)
-        fail(Code::invalid_argument, "a search is stopped by Ctrl-C where it runs");
-      view::JobView::open(place.where).stop();
+      if (place.kind == Place::Kind::search) {
+        tune::Records records(tune::records_uri_of(place.where));
+        tune::request_stop(records);
+      } else {
+        view::JobView::open(place.where).stop();
+      }
       board_.amend(target.at("id"), {{"stopping", true}});
       return json_reply(200, R"({"state":"stopping"})");
     });

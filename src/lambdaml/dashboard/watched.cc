@@ -20,6 +20,7 @@
 #include "lambdaml/storage/registry.h"
 #include "lambdaml/tune/records.h"
 #include "lambdaml/tune/report.h"
+#include "lambdaml/tune/search_folder.h"
 #include "lambdaml/view/job_view.h"
 
 namespace lambdaml::dashboard {
@@ -262,7 +263,7 @@ class WatchedSearch : public Watched {
       summary = parse_ordered_json(text->text());
       row["state"] = "done";
     } else {
-      tune::Records records(tune_records());
+      tune::Records records(tune::records_uri_of(place_.where));
       const std::optional<tune::Search> search = records.search();
       if (!search) fail(Code::not_found, "the search's records are not there");
       const auto strategy = tune::make_strategy(*search);
@@ -284,19 +285,9 @@ class WatchedSearch : public Watched {
     const std::string metric = text_at(summary, "metric");
     if (!metric.empty() && summary.contains(metric))
       row["metrics"] = ordered_json{{metric, summary[metric]}};
-    const bool can_go_on = text_at(row, "state") == "interrupted";
-    row["actions"] = can_go_on ? ordered_json{"resume"} : ordered_json::array();
-  }
-
-  std::string tune_records() const {
-    if (folder_.empty()) return place_.where;
-    const fs::path own = folder_ / "records";
-    std::error_code error;
-    if (fs::is_directory(own, error)) return own.string();
-    const std::optional<Buffer> text = read_file(folder_ / "search.json");
-    const json pointer = parse_json(text ? text->text() : "");
-    return pointer.is_object() && pointer.contains("records") ? text_at(pointer, "records")
-                                                              : place_.where;
+    const std::string state = text_at(row, "state");
+    if (state == "interrupted") row["actions"] = ordered_json{"resume"};
+    if (state == "running" || state == "not ended") row["actions"] = ordered_json{"stop"};
   }
 
   const Place place_;

@@ -25,6 +25,24 @@ using nlohmann::json;
 constexpr const char* kPointer = "search.json";
 constexpr const char* kRecords = "records";
 
+/// What the search's pointer in that folder says.
+std::string records_of_folder(const fs::path& path) {
+  const std::optional<Buffer> text = read_file(path / kPointer);
+  if (!text)
+    fail(Code::not_found,
+         "search {}: no {} there; give the folder of a search, or the URI of its "
+         "records",
+         path.string(), kPointer);
+  json pointer = parse_json(text->text());
+  if (!pointer.is_object() || take_checksum(pointer) == Checked::damaged ||
+      !pointer.contains(kRecords) || !pointer[kRecords].is_string())
+    fail(Code::data_corrupt, "search {}: its {} is damaged", path.string(), kPointer);
+  // The records in the folder are its own, also after it was moved or copied.
+  const fs::path own = fs::absolute(path) / kRecords;
+  return fs::is_directory(own) ? Uri::parse(own.string()).text()
+                               : pointer[kRecords].get<std::string>();
+}
+
 }  // namespace
 
 SearchFolder::SearchFolder(fs::path path, std::string records_uri)
@@ -57,23 +75,23 @@ SearchFolder SearchFolder::create(const fs::path& path, const std::string& searc
 
 SearchFolder SearchFolder::open(const fs::path& path) {
   require_own_folder(path);
-  const std::optional<Buffer> text = read_file(path / kPointer);
-  if (!text)
-    fail(Code::not_found,
-         "search {}: no {} there; give the folder of a search, or the URI of its "
-         "records",
-         path.string(), kPointer);
-  json pointer = parse_json(text->text());
-  if (!pointer.is_object() || take_checksum(pointer) == Checked::damaged ||
-      !pointer.contains(kRecords) || !pointer[kRecords].is_string())
-    fail(Code::data_corrupt, "search {}: its {} is damaged", path.string(), kPointer);
-  // The records in the folder are its own, also after it was moved or copied.
-  const fs::path own = fs::absolute(path) / kRecords;
-  SearchFolder folder(fs::absolute(path), fs::is_directory(own)
-                                              ? Uri::parse(own.string()).text()
-                                              : pointer[kRecords].get<std::string>());
+  SearchFolder folder(fs::absolute(path), records_of_folder(path));
   folder.lock();
   return folder;
+}
+
+bool is_search_folder(const std::string& where) {
+  const Uri uri = Uri::parse(where);
+  if (uri.scheme != "file") return false;
+  // The records in a folder have a file of the same name, with other contents.
+  const std::optional<Buffer> text = read_file(fs::path(path_of_file_uri(uri.text())) / kPointer);
+  const json pointer = parse_json(text ? text->text() : "");
+  return pointer.is_object() && pointer.contains(kRecords);
+}
+
+std::string records_uri_of(const std::string& where) {
+  const std::string uri = Uri::parse(where).text();
+  return is_search_folder(where) ? records_of_folder(path_of_file_uri(uri)) : uri;
 }
 
 void SearchFolder::take_results(Records& records, const std::string& summary) {

@@ -39,4 +39,10 @@ class SearchFolder {
   FileDescriptor lock_;
 };
 
+/// The URI of the records of a search that `where` names by its folder or by that URI. Throws
+/// not_found and data_corrupt as SearchFolder::open() does, but takes no lock.
+std::string records_uri_of(const std::string& where);
+/// Whether a path or file URI is the folder of a search.
+bool is_search_folder(const std::string& where);
+
 }  // namespace lambdaml::tune

@@ -75,23 +75,28 @@ class Tuner {
     take_over();
     try {
       const SearchResult result = search();
-      release();
+      release(claim_.token());
       return result;
     } catch (const control::Superseded&) {
       for (const auto& [index, job] : running_) job->leave();
       running_.clear();
-      release();
+      release(claim_.token());
       throw;
+    } catch (const control::Stopped&) {
+      const Tidying tidying;
+      stop_all();
+      release(control::WorkerClaim::kStop);
+      throw control::Stopped("the search was stopped, by `lambdaml stop` or a dashboard");
     } catch (const Error& error) {
       const Tidying tidying;
       stop_all();
-      release();
+      release(claim_.token());
       if (left_.empty()) throw;
       std::throw_with_nested(
           Error(error.code(), fmt::format("{}; {}", error.what(), join(left_, "; "))));
     } catch (...) {
       stop_all();
-      release();
+      release(claim_.token());
       throw;
     }
   }
@@ -108,16 +113,21 @@ class Tuner {
         Deadline::in(std::min(kHandOver_s, 0.2 * limits_.own_time.seconds_left()));
     while (!patience.passed()) {
       const std::optional<Buffer> released = store.load(kReleased);
-      if (released && released->text() == holder->text()) return;
+      if (released && released->text() == holder->text()) {
+        // The next stop has the same text.
+        if (holder->text() == control::WorkerClaim::kStop) store.remove(kReleased);
+        return;
+      }
       throw_if_interrupted();
       bell_.wait(kTick_s);
     }
     log::info("the previous tuner did not report its end; continuing without it");
   }
 
-  void release() noexcept {
+  /// `claim`: the value of the claim that ends.
+  void release(std::string_view claim) noexcept {
     try {
-      records_.store().save(kReleased, as_bytes(claim_.token()));
+      records_.store().save(kReleased, as_bytes(claim));
     } catch (const std::exception& error) {
       log::warning("releasing the search: {}", error.what());
     }
@@ -444,6 +454,19 @@ void begin(Search& search, Records& records) {
   SearchData(search, records).set_places_in(first);
   throw_if_interrupted();
   records.begin(search);
+}
+
+bool is_running(Records& records) {
+  const std::optional<Buffer> holder = records.store().load(kClaim);
+  if (!holder) return false;
+  const std::optional<Buffer> released = records.store().load(kReleased);
+  return !released || released->text() != holder->text();
+}
+
+void request_stop(Records& records) {
+  if (!is_running(records))
+    fail(Code::not_found, "search {}: no tuner works on it", Uri::parse(records.uri()).display());
+  records.store().save(kClaim, as_bytes(control::WorkerClaim::kStop));
 }
 
 SearchResult run(Records& records, const fs::path& runs, const TunerLimits& limits,

@@ -138,6 +138,10 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
     // A duplicate of this event must not displace a tuner that has taken over.
     lease.finish();
     return to_be_continued(work);
+  } catch (const control::Stopped&) {
+    // As a failure it would be tried again.
+    lease.finish();
+    return json_text(json{{"state", "stopped"}, {"search", without_passwords(work.records_uri)}});
   }
   if (result.end == TunerEnd::paused) {
     const std::optional<faas::OwnFunction> own = faas::own_function();
