@@ -259,7 +259,8 @@ TEST(HttpPlatform, AKilledFunctionsEventIsRepeated) {
   auto function = std::make_unique<HttpFunction>(LAMBDAML_FAAS_TEST_FUNCTION);
   const std::uint16_t port = function->port();
   Function settings = testing::test_function();
-  settings.retries = 1;
+  // A second attempt may still find the port of the process that is ending.
+  settings.retry_delay_s = 0.2;
   const auto invocations =
       invoke_by_http(settings, {{function->url()}, ""}, {"kill_first " + (folder / "state")}, {});
   ASSERT_EQ(function->wait(), 128 + SIGKILL);
@@ -267,7 +268,7 @@ TEST(HttpPlatform, AKilledFunctionsEventIsRepeated) {
       std::make_unique<HttpFunction>(LAMBDAML_FAAS_TEST_FUNCTION, std::vector<std::string>{}, port);
   ASSERT_TRUE(invocations->wait(60));
   EXPECT_EQ(invocations->status()[0].response, "second") << invocations->status()[0].error_message;
-  EXPECT_EQ(invocations->status()[0].attempts, 2);
+  EXPECT_GE(invocations->status()[0].attempts, 2);
 }
 
 TEST(HttpPlatform, TheStorageTellsOfAWorkerThatGaveUp) {
