@@ -62,7 +62,7 @@ async function open(context, url) {
 
 const wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
 const epochs = "detail.item ? detail.item.curves.epoch.length : 0";
-const state = (tab, text) => tab.waitForFunction((wanted) => dashboard.state.textContent === wanted, text, {timeout: wait_ms});
+const state = (tab, text) => tab.waitForFunction((wanted) => typeof dashboard !== "undefined" && dashboard.state.textContent === wanted, text, {timeout: wait_ms});
 
 async function grows(tab, what) {
   const before = await tab.evaluate(epochs);
@@ -109,6 +109,9 @@ async function main(browser) {
   // 200 workers × 1,000 rounds.
   await tab.getByRole("link", {name: "wide"}).click();
   await tab.waitForFunction(() => detail.item && detail.item.place.endsWith("wide") && document.querySelector("#time .plot canvas"), null, {timeout: wait_ms});
+  await tab.evaluate(`document.querySelector("#time button").click()`);  // before the chart was ever seen
+  await tab.locator("#time .plot canvas").first().scrollIntoViewIfNeeded({timeout: wait_ms});
+  await tab.waitForFunction(() => document.querySelector("#time .plot canvas").style.width !== "", null, {timeout: wait_ms});
   const hash_of_wide = await tab.evaluate("location.hash");
   times["200 workers: zoom"] = await best(tab, `[...document.querySelectorAll("#time button")].find((b) => b.textContent === "+").click()`);
   times["200 workers: move"] = await best(tab, `document.querySelector("#time .plot canvas[tabindex]").dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight"}))`);

@@ -207,27 +207,37 @@ TEST_F(Tune, IsStoppedAndGoesOnWithTheSameTrials) {
   const std::string path =
       job("  trials: 8\n  concurrency: 2\n  strategy: asha\n", "model: svm\n", 60).string();
   const json whole = tune({path, "--output", "whole"});
+  const fs::path claim = folder() / "cut/records/tuner/claim";
+  const auto is_stopped = [&] { return fs::exists(claim) && read(claim) == "stop"; };
+  const auto wait_until = [](const std::function<bool()>& holds) {
+    for (int i = 0; i < 6000 && !holds(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  };
   const auto stop_after = [&](const std::string& segment, std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "tune");
     arguments.emplace_back("-q");
     Command command(folder(), arguments);
     const fs::path begun = folder() / ("cut/records/legs/" + segment + ".json");
-    for (int i = 0; i < 3000 && !fs::exists(begun); ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    const Result stopped = lambdaml({"stop", "cut", "--json", "--wait-s", "120"});
+    wait_until([&] { return fs::exists(begun) && fs::exists(claim) && !is_stopped(); });
+    // It must not end before it is asked to stop.
+    command.signal(SIGSTOP);
+    Command stop(folder(), {"stop", "cut", "--json", "--wait-s", "120"});
+    wait_until([&] { return is_stopped() || !stop.runs(); });
+    command.signal(SIGCONT);
+    const Result stopped = stop.wait();
     EXPECT_EQ(stopped.exit_code, 0) << stopped.err;
-    EXPECT_EQ(stopped.json()["state"], "stopped");
+    EXPECT_NE(stopped.out.find("\"stopped\""), std::string::npos) << stopped.out;
     const Result result = command.wait();
     EXPECT_EQ(result.exit_code, 130) << result.err;
     EXPECT_NE(result.err.find("the search was stopped"), std::string::npos) << result.err;
     EXPECT_NE(result.err.find("continue with: lambdaml tune --resume "), std::string::npos);
     ASSERT_FALSE(fs::exists(folder() / "cut/summary.json")) << "ended before it was stopped";
   };
-  stop_after("000003", {path, "--output", "cut"});
+  stop_after("000001", {path, "--output", "cut"});
   const Result again = lambdaml({"stop", "cut"});
   EXPECT_EQ(again.exit_code, 2);
   EXPECT_NE(again.err.find("no tuner works on it"), std::string::npos) << again.err;
-  stop_after("000006", {"--resume", "cut"});
+  stop_after("000002", {"--resume", "cut"});
   EXPECT_EQ(without_costs(tune({"--resume", "cut"})), without_costs(whole));
 }
 

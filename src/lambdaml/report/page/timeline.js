@@ -99,6 +99,7 @@ class Timeline {
   }
 
   draw() {
+    if (!this.width) return;  // it has not been seen yet
     const context = this.canvas.getContext("2d");
     const {ratio, left} = this;
     context.setTransform(1, 0, 0, 1, 0, 0);
