@@ -15,6 +15,7 @@
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/run_folder.h"
 #include "lambdaml/job/model_file.h"
+#include "lambdaml/storage/registry.h"
 
 namespace lambdaml::tune {
 namespace {
@@ -81,10 +82,10 @@ SearchFolder SearchFolder::open(const fs::path& path) {
 }
 
 bool is_search_folder(const std::string& where) {
-  const Uri uri = Uri::parse(where);
-  if (uri.scheme != "file") return false;
+  const std::optional<fs::path> folder = storage::local_file(Uri::parse(where));
+  if (!folder) return false;
   // The records in a folder have a file of the same name, with other contents.
-  const std::optional<Buffer> text = read_file(fs::path(path_of_file_uri(uri.text())) / kPointer);
+  const std::optional<Buffer> text = read_file(*folder / kPointer);
   const json pointer = parse_json(text ? text->text() : "");
   return pointer.is_object() && pointer.contains(kRecords);
 }
