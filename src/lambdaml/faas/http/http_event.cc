@@ -28,9 +28,10 @@ void require_version(std::string_view version) {
 
 void set_deadline(Invocation& invocation, std::string_view milliseconds) {
   if (milliseconds.empty()) return;
+  constexpr std::int64_t kYear10000_ms = 253402300800000;
   const auto at = to_integer(milliseconds);
-  if (!at)
-    refuse("event", fmt::format("the deadline '{}' is no number of milliseconds",
+  if (!at || *at < 0 || *at > kYear10000_ms)
+    refuse("event", fmt::format("the deadline '{}' is no number of milliseconds since 1970",
                                 printable(milliseconds, 40)));
   invocation.deadline = Deadline::at_epoch_ms(*at);
 }

@@ -8,7 +8,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -25,6 +24,7 @@
 #include "lambdaml/base/wait.h"
 #include "lambdaml/faas/http/http_event.h"
 #include "lambdaml/faas/sandbox/http_server.h"
+#include "lambdaml/faas/sandbox/loop_thread.h"
 
 namespace lambdaml::faas::http {
 namespace {
@@ -89,14 +89,14 @@ class Host {
       if (!error) stop();
     });
     log::info("listening on {}:{}", at.host, server_->port());
-    thread_ = std::thread([this] { loop_.run(); });
+    thread_.emplace(loop_, "the worker");
   }
   ~Host() {
     boost::asio::post(loop_, [this] {
       signals_.cancel();
       server_->finish();
     });
-    thread_.join();
+    thread_.reset();
   }
   Host(const Host&) = delete;
 
@@ -163,12 +163,12 @@ class Host {
     const HttpRequest& request = exchange->request;
     if (!may_send(request))
       return exchange->reply(error_reply(401, "the worker wants its token: Authorization: Bearer"));
-    if (path == "/init") return exchange->reply(initialize(request));
-    if (busy_ || stopping_)
+    if (path != "/init" && (busy_ || stopping_))
       return exchange->reply({429,
                               "this instance has an event\n",
                               {{"Retry-After", "1"}, {"Content-Type", "text/plain"}}});
     try {
+      if (path == "/init") return exchange->reply(initialize(request));
       const Form form = path == "/run" ? Form::activation : Form::plain;
       Event event{exchange, form, invocation_of(request, form)};
       busy_ = true;
@@ -189,13 +189,13 @@ class Host {
 
   /// The code of an action is this program; its parameters are environment variables.
   HttpReply initialize(const HttpRequest& request) {
-    if (std::exchange(initialized_, true))
-      return error_reply(403, "Cannot initialize the action more than once.");
+    if (initialized_) return error_reply(403, "Cannot initialize the action more than once.");
     const nlohmann::json body = parse_json(request.body);
-    const nlohmann::json variables =
-        body.is_object() && body.contains("value") && body["value"].is_object()
-            ? body["value"].value("env", nlohmann::json::object())
-            : nlohmann::json::object();
+    if (!body.is_object()) return error_reply(400, "/init: the body is no JSON object");
+    initialized_ = true;
+    const nlohmann::json variables = body.contains("value") && body["value"].is_object()
+                                         ? body["value"].value("env", nlohmann::json::object())
+                                         : nlohmann::json::object();
     // No event has begun, so no other thread reads the environment.
     if (variables.is_object())
       for (const auto& [name, value] : variables.items())
@@ -222,7 +222,7 @@ class Host {
   std::optional<Event> event_;
   bool stopping_ = false;
 
-  std::thread thread_;
+  std::optional<sandbox::LoopThread> thread_;
 };
 
 }  // namespace

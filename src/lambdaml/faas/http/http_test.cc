@@ -99,9 +99,10 @@ TEST(HttpEvents, WhatIsNoEventIsRefusedInOneLine) {
   EXPECT_EQ(structured(R"({"specversion":"1.0","id":"x","source":"s","type":"t",)"
                        R"("data_base64":"*"})"),
             "CloudEvent: its data_base64 is no base64");
-  EXPECT_EQ(structured(R"({"specversion":"1.0","id":"x","source":"s","type":"t",)"
-                       R"("deadlinems":"soon"})"),
-            "event: the deadline 'soon' is no number of milliseconds");
+  for (const std::string deadline : {"soon", "-1", "9223372036854775807", "1e300"})
+    EXPECT_EQ(structured(R"({"specversion":"1.0","id":"x","source":"s","type":"t","deadlinems":")" +
+                         deadline + "\"}"),
+              "event: the deadline '" + deadline + "' is no number of milliseconds since 1970");
   EXPECT_THAT(why(request({{"Content-Type", "application/cloudevents-batch+json"}}, "[]")),
               HasSubstr("send one event for each request"));
   EXPECT_EQ(why(request({}, "{}"), Form::activation),
@@ -136,6 +137,8 @@ TEST(HttpHost, ServesEventsOnAnyPathAndSaysWhatItIs) {
 TEST(HttpHost, IsAnActionOfOpenWhisk) {
   const HttpFunction function(LAMBDAML_FAAS_TEST_FUNCTION);
   const std::string init = R"({"value":{"name":"f","main":"main","env":{"FROM_INIT":"yes"}}})";
+  for (const char* broken : {"", "{", "\xff", "[1"})
+    EXPECT_THAT(answer(function.port(), "POST", "/init", broken), HasSubstr("HTTP/1.1 400"));
   EXPECT_THAT(answer(function.port(), "POST", "/init", init), HasSubstr(R"({"ok":true})"));
   EXPECT_THAT(answer(function.port(), "POST", "/init", init), HasSubstr("HTTP/1.1 403"));
   EXPECT_THAT(answer(function.port(), "POST", "/run",
