@@ -78,7 +78,8 @@ class S3Servers : public CliTest {
   Result train(const OddS3& server, const std::string& mode) const {
     std::string rows;
     for (int i = 0; i < 40; ++i)
-      rows += std::to_string(i % 2) + " 1:" + std::to_string(i % 2 * 2 - 1) + " 2:1\n";
+      rows += std::to_string(i % 2) + " 1:" + std::to_string(i % 2 * 2 - 1) +
+              " 2:" + std::to_string(1 + i % 3) + "\n";
     write("rows.libsvm", rows);
     return lambdaml({"train", "--data", "rows.libsvm", "--channel", "s3://bucket/ch", "--workers",
                      "2", "--epochs", "3", "--optim", "grad_avg", "--sync-mode", mode, "--output",

@@ -339,7 +339,8 @@ TEST(Job, WhereItRunsIsNoPartOfWhatItIs) {
                   "aggregators", "channel", "output", "checkpoint", "checkpoint_every", "platform",
                   "function", "data", "test_data", "init", "read_by", "memory_mb", "timeout_s",
                   "patience_s", "retries", "deadline", "budget", "run_epochs", "keep", "log_level",
-                  "shard_optimizer", "tensorboard", "metrics_port", "dashboard"));
+                  "shard_optimizer", "tensorboard", "metrics_port", "dashboard", "url",
+                  "url_token_file", "events", "slurm_partition", "slurm_options", "slurm_folder"));
 }
 
 }  // namespace
