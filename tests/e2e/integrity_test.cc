@@ -160,7 +160,8 @@ class CheckpointsOfJobs : public Integrity, public testing::WithParamInterface<s
     Integrity::SetUp();
     std::string wide;
     for (int row = 0; row < 300; ++row)
-      wide += fmt::format("{} {}:0.5 {}:1 20000:1\n", row % 2, row + 1, 1000 + row % 7);
+      wide +=
+          fmt::format("{} {}:0.5 {}:1 20000:{}\n", row % 2, row + 1, 1000 + row % 7, 1 + row % 3);
     write("wide.libsvm", wide);
   }
 };
