@@ -32,7 +32,8 @@ class Modules : public Deep {
     for (std::size_t i = 0; i < rows; ++i) {
       double y = 0.5;
       for (std::size_t j = 0; j < 28; ++j) {
-        const double x = static_cast<double>((i * 7 + j * 13 + i * i * j) % 11) / 11;
+        const std::size_t step = (7 + j) % 11 == 0 ? 3 : 7 + j;
+        const double x = static_cast<double>((i * step + j * 13) % 11) / 11;
         y += x * (static_cast<double>(j % 5) - 2);
         out << x << ",";
       }
