@@ -37,7 +37,7 @@ test: ## install what the tests need, build and run them
 	@packages/install.sh build test
 	@cmake --preset release -DLAMBDAML_TESTS=ON -DLAMBDAML_PYTHON=ON -DPython_EXECUTABLE=$(PYTHON)
 	@cmake --build --preset release -j $(JOBS)
-	@ctest --preset release -j $$(( 2 * $(JOBS) + 4 )) || { \
+	@ctest --preset release -j $$(( $(JOBS) + 4 )) || { \
 	  awk -f cmake/failed_tests.awk $(BUILD)/Testing/Temporary/LastTest.log; false; }
 
 test-python-index: wheel ## the wheel beside the newest scikit-learn, pandas, polars and pyarrow of the package index

@@ -116,13 +116,13 @@ TEST_P(BulkSynchronousConformance, TwoJobsInOneStoreDoNotMeet) {
 
 TEST_P(BulkSynchronousConformance, AWorkerThatIsSilentIsNamed) {
   Job all = job(4, 10);
-  all.patience_s = 0.1;
+  all.patience_s = 1;
   const std::vector<std::string> errors = on_threads(4, [&](std::uint32_t w) {
     if (w == 0 || w == 3) all.merge_rounds(*all.communicator(w), 0, 1);
   });
   for (const std::uint32_t w : {0U, 3U})
     EXPECT_THAT(errors[w],
-                StartsWith("deadline_exceeded: round 0: no word from workers 1, 2 within 100"));
+                StartsWith("deadline_exceeded: round 0: no word from workers 1, 2 within 1.0"));
 }
 
 TEST_P(BulkSynchronousConformance, ASilentMergerIsNamed) {
@@ -160,7 +160,7 @@ TEST_P(BulkSynchronousConformance, AFailingCallSurfacesAndARetriedOneDoesNot) {
       const std::vector<std::string> outcomes = on_threads(20, [&](std::uint32_t k) {
         bool failed = false;
         Job all = job(kWorkers, 10);
-        all.patience_s = retry ? 60 : 0.3;
+        all.patience_s = retry ? 60 : 1;
         all.decorate = [&](std::shared_ptr<storage::Storage> store, std::uint32_t w) {
           if (w == victim)
             store = storage::with_faults(
@@ -292,7 +292,7 @@ TEST_P(BulkSynchronousConformance, AMessageThatDoesNotFitIsNeverSummed) {
     const std::function<Buffer(Bytes)>& spoil = spoils[i / 2].second;
     const std::uint32_t victim = i % 2;
     Job all = job(2, 10);
-    all.patience_s = 1;
+    all.patience_s = 3;
     all.decorate = [&](std::shared_ptr<storage::Storage> store, std::uint32_t w) {
       return w == victim ? spoiled(std::move(store), spoil) : store;
     };
@@ -367,7 +367,7 @@ TEST_P(AsynchronousConformance, AMergeWaitsForNobody) {
 
 TEST_P(AsynchronousConformance, WorkersThatDoNotFinishAreNamed) {
   Job all = job(4, 10);
-  all.patience_s = 0.3;
+  all.patience_s = 1;
   const std::vector<std::string> errors = on_threads(4, [&](std::uint32_t w) {
     SummingWorker worker(all, w);
     worker.contribute(0);
@@ -375,7 +375,7 @@ TEST_P(AsynchronousConformance, WorkersThatDoNotFinishAreNamed) {
   });
   for (const std::uint32_t w : {0U, 2U})
     EXPECT_THAT(errors[w], AllOf(StartsWith("deadline_exceeded: "),
-                                 HasSubstr("no word from workers 1, 3 within 300")));
+                                 HasSubstr("no word from workers 1, 3 within 1.0")));
 }
 
 TEST_P(AsynchronousConformance, OfStatesTheNewestOfEachCounts) {

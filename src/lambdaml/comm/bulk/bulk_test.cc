@@ -230,14 +230,17 @@ TEST(LargeChunks, AreMergedInPiecesToTheSameBits) {
 }
 
 TEST(LargeChunks, AFailureWhileOneIsSavedSurfaces) {
-  Job all{.workers = 2, .n = 6'000'000, .uri = memory_place(), .patience_s = 0.5};
+  Job all{.workers = 2, .n = 6'000'000, .uri = memory_place()};
   all.decorate = [](std::shared_ptr<storage::Storage> store, std::uint32_t) {
     return storage::with_faults(std::move(store), [](std::string_view verb, std::string_view key) {
       if (verb == "save" && key == "m/0-1") fail(Code::resource_exhausted, "it is full");
     });
   };
-  const auto errors =
-      on_threads(2, [&](std::uint32_t w) { all.merge_rounds(*all.communicator(w), 0, 1); });
+  const auto errors = on_threads(2, [&](std::uint32_t w) {
+    Job own = all;
+    if (w == 1) own.patience_s = 0.5;
+    own.merge_rounds(*own.communicator(w), 0, 1);
+  });
   EXPECT_EQ(errors[0], "resource_exhausted: it is full");
   EXPECT_THAT(errors[1], testing::StartsWith("deadline_exceeded: round 0: no word from worker 0"));
 }
