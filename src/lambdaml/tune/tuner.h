@@ -58,13 +58,14 @@ struct TunerLimits {
 
 /// Continues a search until it is over: starts segments, several at a time, and records how they
 /// end. The newest tuner of a search is valid: an older one throws Superseded. The trials' run
-/// folders go under `runs`. Throws cancelled if interrupted, Stopped after request_stop(); after any
-/// error the search can be resumed. If no trial was successful at the end, throws the first trial's error.
+/// folders go under `runs`. Throws cancelled if interrupted, Stopped after request_stop(); after
+/// any error the search can be resumed. If no trial was successful at the end, throws the first
+/// trial's error.
 SearchResult run(Records& records, const std::filesystem::path& runs, const TunerLimits& limits,
                  Observer& observer);
 
-/// Asks the tuner of a search to stop its trials at their checkpoints, and to end: within seconds it
-/// throws Stopped. The search can be resumed. Throws not_found if no tuner runs. Three requests.
+/// Asks the tuner of a search to stop its trials at their checkpoints, and to end: within seconds
+/// it throws Stopped. The search can be resumed. Throws not_found if no tuner runs. Three requests.
 void request_stop(Records& records);
 /// Whether a tuner has begun to work on the search and not ended; one that was killed seems to run.
 /// Two requests.
