@@ -50,9 +50,11 @@ test-browser: build ## open reports and the dashboard in Chromium (two minutes)
 	@$(PYTHON) -B tests/browser/reports.py $(BIN)/lambdaml $(BUILD)/browser
 	@PATIENCE=$${PATIENCE:-4} node tests/browser/dashboard.mjs $(BIN)/lambdaml $(BUILD)/browser/dashboard $(BUILD)/browser/made
 
-test-index: build ## TensorBoard of the Python package index reads event files (a minute; needs pip)
-	@$(PYTHON) -m pip install -q --target build/index tensorboard==2.21.0
-	@PYTHONPATH=build/index $(PYTHON) -B tests/index/tensorboard_reads.py $(BIN)/lambdaml build/index-runs
+test-index: build ## TensorBoard of the Python package index reads event files (a minute)
+	@packages/install.sh index
+	@$(PYTHON) -m venv build/tensorboard-venv
+	@build/tensorboard-venv/bin/pip install -q --disable-pip-version-check tensorboard==2.21.0
+	@build/tensorboard-venv/bin/python -B tests/index/tensorboard_reads.py $(BIN)/lambdaml build/index-runs
 
 test-install: build ## install, build programs against it, complete in shells, use the Debian packages (minutes)
 	@packages/install.sh install

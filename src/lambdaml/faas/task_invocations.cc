@@ -1,16 +1,14 @@
 #include "lambdaml/faas/task_invocations.h"
 
 #include <algorithm>
-#include <mutex>
 #include <set>
-#include <thread>
 
 #include "lambdaml/base/clock.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
-#include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/task_events.h"
+#include "lambdaml/faas/watched_invocations.h"
 
 namespace lambdaml::faas {
 namespace {
@@ -22,36 +20,29 @@ constexpr double kFirstPause_s = 0.1;  ///< between two looks at the ends
 constexpr double kLongestPause_s = 1;
 constexpr double kSystemPause_s = 1;  ///< between two questions to the batch system
 
-class TaskInvocations : public Invocations {
+class TaskInvocations : public WatchedInvocations {
  public:
   TaskInvocations(const Function& function, std::shared_ptr<storage::Storage> store,
                   std::unique_ptr<BatchSystem> system, const std::vector<std::string>& payloads,
                   FailureObserver observer)
-      : function_(function),
+      : WatchedInvocations(payloads.size(), std::move(observer)),
+        function_(function),
         events_(std::move(store), payloads),
         system_(std::move(system)),
-        board_(payloads.size(), std::move(observer)),
         tasks_(payloads.size()) {
     Ranks all(payloads.size());
     for (std::size_t rank = 0; rank < all.size(); ++rank) all[rank] = rank;
     if (system_ && !all.empty() && !starts(all)) return;
     for (const std::size_t rank : all) begin(rank);
-    watcher_ = std::thread([this, cancellation = Cancellation::current()] {
+    start_watching([this, cancellation = Cancellation::current()] {
       const Cancellation::Scope scope(cancellation);
       watch();
     });
   }
   ~TaskInvocations() override { cancel(); }
 
-  bool wait(double seconds) override { return board_.wait(seconds); }
-  std::vector<EventStatus> status() const override { return board_.all(); }
-
   void cancel() override {
-    board_.cancel();
-    const std::lock_guard joining(joining_);
-    if (!watcher_.joinable()) return;
-    watcher_.join();
-    if (system_) system_->cancel();
+    if (end_watching() && system_) system_->cancel();
   }
 
  private:
@@ -219,12 +210,9 @@ class TaskInvocations : public Invocations {
   const Function function_;
   TaskEvents events_;
   const std::unique_ptr<BatchSystem> system_;
-  EventBoard board_;
   std::vector<Task> tasks_;  ///< used by the watcher only, after the constructor
   std::set<std::size_t> suspects_;
   Stopwatch since_question_;
-  std::mutex joining_;  ///< guards watcher_
-  std::thread watcher_;
 };
 
 }  // namespace

@@ -1,8 +1,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <mutex>
-#include <thread>
 
 #include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/base/clock.h"
@@ -11,10 +9,10 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/service/patience.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/failure.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/faas/runtime.h"
+#include "lambdaml/faas/watched_invocations.h"
 
 /// Events as asynchronous invocations of a function that is deployed on AWS Lambda. Lambda accepts
 /// an event and never reports how it ended: Function::query_status does, by reading the workers'
@@ -51,33 +49,24 @@ double patience_s(const Function& function) {
          kSlack_s;
 }
 
-class LambdaInvocations : public Invocations {
+class LambdaInvocations : public WatchedInvocations {
  public:
   LambdaInvocations(const Function& function, std::string name,
                     std::unique_ptr<lambdaml::aws::LambdaClient> client, std::size_t events,
                     FailureObserver observer)
-      : function_(function),
+      : WatchedInvocations(events, std::move(observer)),
+        function_(function),
         name_(std::move(name)),
         client_(std::move(client)),
-        board_(events, std::move(observer)),
         last_news_(events, time_now()) {
     EventStatus running;
     running.state = State::running;
     running.attempts = 1;
     for (std::size_t i = 0; i < events; ++i) board_.set(i, running);
-    watcher_ = std::thread([this] { watch(); });
+    start_watching([this] { watch(); });
   }
 
   ~LambdaInvocations() override { cancel(); }
-
-  bool wait(double seconds) override { return board_.wait(seconds); }
-  std::vector<EventStatus> status() const override { return board_.all(); }
-
-  void cancel() override {
-    board_.cancel();
-    const std::lock_guard joining(joining_);
-    if (watcher_.joinable()) watcher_.join();
-  }
 
  private:
   void watch() {
@@ -188,11 +177,8 @@ class LambdaInvocations : public Invocations {
   const Function function_;
   const std::string name_;  ///< of the deployed function
   const std::unique_ptr<lambdaml::aws::LambdaClient> client_;
-  EventBoard board_;
   std::vector<TimePoint> last_news_;  ///< used by the watcher only
   Stopwatch since_sign_;              ///< of life, of an event or the service; the watcher's own
-  std::mutex joining_;                ///< guards watcher_
-  std::thread watcher_;
 };
 
 class LambdaInvoker : public Invoker {

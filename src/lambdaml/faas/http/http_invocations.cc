@@ -1,9 +1,7 @@
 #include "lambdaml/faas/http/http_invocations.h"
 
 #include <algorithm>
-#include <mutex>
 #include <optional>
-#include <thread>
 
 #include "lambdaml/aws/wire.h"
 #include "lambdaml/base/clock.h"
@@ -12,9 +10,9 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/service/patience.h"
 #include "lambdaml/base/text.h"
-#include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/http/http_event.h"
 #include "lambdaml/faas/outcome.h"
+#include "lambdaml/faas/watched_invocations.h"
 
 namespace lambdaml::faas::http {
 namespace {
@@ -78,13 +76,13 @@ Verdict verdict_of(const lambdaml::aws::Exchange& exchange) {
   return lost(fmt::format("ended without an answer of its own: {}", answer));
 }
 
-class HttpInvocations : public Invocations {
+class HttpInvocations : public WatchedInvocations {
  public:
   HttpInvocations(const Function& function, Target target, std::vector<std::string> payloads,
                   FailureObserver observer)
-      : function_(function),
+      : WatchedInvocations(payloads.size(), std::move(observer)),
+        function_(function),
         target_(std::move(target)),
-        board_(payloads.size(), std::move(observer)),
         wire_({.connect_timeout_s = kConnect_s,
                .patience = std::make_shared<Patience>(PatiencePolicy{
                    .outage_s = 0, .has_answered = true, .slowest_bytes_per_s = 0})}) {
@@ -94,21 +92,12 @@ class HttpInvocations : public Invocations {
       slot.payload = std::move(payload);
       slot.request_id = new_request_id();
     }
-    watcher_ = std::thread([this, cancellation = Cancellation::current()] {
+    start_watching([this, cancellation = Cancellation::current()] {
       const Cancellation::Scope scope(cancellation);
       watch();
     });
   }
   ~HttpInvocations() override { cancel(); }
-
-  bool wait(double seconds) override { return board_.wait(seconds); }
-  std::vector<EventStatus> status() const override { return board_.all(); }
-
-  void cancel() override {
-    board_.cancel();
-    const std::lock_guard joining(joining_);
-    if (watcher_.joinable()) watcher_.join();
-  }
 
  private:
   /// Used by the watcher only.
@@ -312,12 +301,9 @@ class HttpInvocations : public Invocations {
 
   const Function function_;
   const Target target_;
-  EventBoard board_;
   lambdaml::aws::Wire wire_;
   std::vector<Slot> slots_;
   Stopwatch since_query_;
-  std::mutex joining_;  ///< guards watcher_
-  std::thread watcher_;
 };
 
 }  // namespace
