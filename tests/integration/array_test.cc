@@ -27,7 +27,7 @@ class ArrayJobs : public CliTest {
   }
   std::vector<std::string> job(const std::string& output) const {
     return {"train",        "--json", "--data",   real_data("higgs.train.libsvm"),
-            "--workers",    "3",      "--epochs", "60",
+            "--workers",    "3",      "--epochs", "200",
             "--batch-size", "100",    "--output", output};
   }
 };

@@ -20,7 +20,7 @@ class HttpJobs : public CliTest {
  protected:
   std::vector<std::string> job(const std::string& output) const {
     return {"train",        "--json", "--data",   real_data("higgs.train.libsvm"),
-            "--workers",    "3",      "--epochs", "60",
+            "--workers",    "3",      "--epochs", "200",
             "--batch-size", "100",    "--output", output};
   }
 };
@@ -31,7 +31,10 @@ TEST_F(HttpJobs, AWorkerThatIsKilledAndReplacedChangesNoByteOfTheModel) {
 
   const fs::path worker = fs::path(LAMBDAML_BIN_DIR) / "lambdaml-worker";
   std::vector<HttpFunction> functions;
-  for (int i = 0; i < 3; ++i) functions.emplace_back(worker);
+  // What replaces the second one takes its port, which no client of this machine gets meanwhile.
+  for (int i = 0; i < 3; ++i)
+    functions.emplace_back(worker, std::vector<std::string>{},
+                           static_cast<std::uint16_t>(i == 1 ? servers::free_port() : 0));
   std::vector<std::string> arguments = job("there");
   arguments.insert(arguments.end(),
                    {"--platform", "http", "--url", faas::testing::urls_of(functions), "--channel",

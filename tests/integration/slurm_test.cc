@@ -71,9 +71,9 @@ class SlurmJobs : public CliTest {
 };
 
 TEST_F(SlurmJobs, TasksThatAreKilledAndRequeuedChangeNoByteOfTheModel) {
-  ASSERT_EQ(lambdaml(job("here", "60")).exit_code, 0);
+  ASSERT_EQ(lambdaml(job("here", "200")).exit_code, 0);
 
-  Command command(folder(), slurm_job("there", "60"), {slurm_->environment()});
+  Command command(folder(), slurm_job("there", "200"), {slurm_->environment()});
   ASSERT_TRUE(wait_for_epochs(command, folder() / "there" / "metrics.jsonl", 2))
       << command.wait().err;
   const std::string id = slurm_->run("squeue --noheader --array --format=%F | head -1");

@@ -1,6 +1,7 @@
 #include "lambdaml/deploy/k8s_job.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include <nlohmann/json.hpp>
 
@@ -32,6 +33,14 @@ void require_name(const char* flag, const std::string& name) {
 void check(const K8sJob& job) {
   require_name("--name", job.name);
   if (!job.secret.empty()) require_name("--secret", job.secret);
+  for (const auto& [name, value] : job.environment)
+    if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0])) ||
+        !std::ranges::all_of(name, [](unsigned char c) {
+          return std::isalnum(c) || c == '_' || c == '-' || c == '.';
+        }))
+      fail(Code::invalid_argument,
+           "package --k8s: --env {}: a variable's name has letters, digits, '_', '-' and '.'",
+           printable(name));
   if (job.image.empty())
     fail(Code::invalid_argument,
          "package --k8s: name the workers' image with --image (lambdaml package --oci makes one)");
@@ -75,17 +84,17 @@ spec:
         image: {4}
         args: [worker]
 )",
-                                 job.workers, storage::resolve(job.events).text(), job.name,
+                                 job.workers, storage::resolve(job.events).text(), quoted(job.name),
                                  job.workers * job.retries, quoted(job.image));
   text += "        env:\n";
   const auto add = [&](const std::string& name, const std::string& value) {
-    text += fmt::format("        - name: {}\n          value: {}\n", name, quoted(value));
+    text += fmt::format("        - name: {}\n          value: {}\n", quoted(name), quoted(value));
   };
   add("LAMBDAML_EVENTS", storage::resolve(job.events).text());
   for (const auto& [name, value] : job.environment) add(name, value);
   if (!job.secret.empty())
-    text +=
-        fmt::format("        envFrom:\n        - secretRef:\n            name: {}\n", job.secret);
+    text += fmt::format("        envFrom:\n        - secretRef:\n            name: {}\n",
+                        quoted(job.secret));
   if (job.memory_mb > 0)
     text += fmt::format(
         "        resources:\n          requests:\n            memory: {0}Mi\n          limits:\n"

@@ -41,6 +41,20 @@ TEST(K8sJobs, ManifestsStartAllWorkersAtOnce) {
   EXPECT_EQ(container["resources"]["limits"]["memory"].as<std::string>(), "2048Mi");
 }
 
+TEST(K8sJobs, NamesThatLookLikeNumbersAreTexts) {
+  K8sJob numbers = job();
+  numbers.name = "20261130";
+  numbers.secret = "1e3";
+  numbers.environment = {{"true", "no"}};
+  const YAML::Node found = load_yaml(manifest_of(numbers), "the manifest");
+  const YAML::Node container = found["spec"]["template"]["spec"]["containers"][0];
+  // The tag of a scalar that is quoted.
+  for (const YAML::Node& text :
+       {found["metadata"]["name"], container["env"][1]["name"], container["env"][1]["value"],
+        container["envFrom"][0]["secretRef"]["name"]})
+    EXPECT_EQ(text.Tag(), "!") << text.as<std::string>();
+}
+
 TEST(K8sJobs, WhatKubernetesOrPodsRefuseIsOneLine) {
   const auto why = [](auto change) {
     K8sJob bad = job();
@@ -51,6 +65,8 @@ TEST(K8sJobs, WhatKubernetesOrPodsRefuseIsOneLine) {
   };
   EXPECT_THAT(why([](K8sJob& bad) { bad.name = "Higgs_7"; }), HasSubstr("--name 'Higgs_7'"));
   EXPECT_THAT(why([](K8sJob& bad) { bad.secret = "-x"; }), HasSubstr("--secret '-x'"));
+  EXPECT_THAT(why([](K8sJob& bad) { bad.environment["A\nB"] = ""; }),
+              HasSubstr("a variable's name"));
   EXPECT_THAT(why([](K8sJob& bad) { bad.image = ""; }), HasSubstr("with --image"));
   EXPECT_THAT(why([](K8sJob& bad) { bad.events = ""; }), HasSubstr("with --events"));
   EXPECT_THAT(why([](K8sJob& bad) { bad.events = "file:///tmp/x"; }),

@@ -29,7 +29,8 @@ TaskEnd end_from(std::string_view text) {
   const std::size_t line = text.find('\n');
   const std::size_t space = text.substr(0, line).find(' ');
   const Failure damaged{std::string(to_string(Code::data_corrupt)), "it left no valid end", {}};
-  if (line == std::string_view::npos || space == std::string_view::npos) return {"", {"", damaged}};
+  if (line == std::string_view::npos || space == std::string_view::npos)
+    return {std::string(text), {"", damaged}};
   TaskEnd end{std::string(text.substr(space + 1, line - space - 1)), {}};
   if (text.substr(0, space) == kOk)
     end.outcome.response = text.substr(line + 1);
@@ -55,13 +56,26 @@ double wait_s() {
 TaskEvents::TaskEvents(std::shared_ptr<storage::Storage> store,
                        const std::vector<std::string>& payloads)
     : store_(std::move(store)), tasks_(payloads.size()) {
-  // Ends of an earlier job at the same place.
-  for (std::size_t rank = 0; rank < tasks_; ++rank) store_->remove(end_key(rank));
+  std::vector<std::string> ends, keys;
+  std::vector<storage::Item> events;
+  for (std::size_t rank = 0; rank < tasks_; ++rank) {
+    ends.push_back(end_key(rank));
+    keys.push_back(event_key(rank));
+  }
   for (std::size_t rank = 0; rank < tasks_; ++rank)
-    store_->save(event_key(rank), as_bytes(payloads[rank]));
+    events.push_back({keys[rank], as_bytes(payloads[rank])});
+  store_->remove_all(ends);  // of an earlier job at the same place
+  try {
+    store_->save_all(events);
+  } catch (...) {
+    remove();
+    throw;
+  }
 }
 
-TaskEvents::~TaskEvents() {
+TaskEvents::~TaskEvents() { remove(); }
+
+void TaskEvents::remove() noexcept {
   try {
     std::vector<std::string> keys;
     for (std::size_t rank = 0; rank < tasks_; ++rank) {

@@ -24,7 +24,7 @@ struct TaskEnd {
 /// The caller's side of one call's events.
 class TaskEvents {
  public:
-  /// Saves the events. Throws what the store throws.
+  /// Saves the events, in one batch. Throws what the store throws; none is left then.
   TaskEvents(std::shared_ptr<storage::Storage> store, const std::vector<std::string>& payloads);
   /// Removes events and ends.
   ~TaskEvents();
@@ -37,6 +37,8 @@ class TaskEvents {
   const storage::Storage& store() const { return *store_; }
 
  private:
+  void remove() noexcept;
+
   const std::shared_ptr<storage::Storage> store_;
   const std::size_t tasks_;
 };

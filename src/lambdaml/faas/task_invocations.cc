@@ -1,6 +1,7 @@
 #include "lambdaml/faas/task_invocations.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "lambdaml/base/clock.h"
@@ -51,7 +52,7 @@ class TaskInvocations : public WatchedInvocations {
     Phase phase = Phase::running;
     int attempts = 0;
     Deadline due = Deadline::never();
-    std::string ended_attempt = {};  ///< whose end was taken last
+    std::optional<std::string> ended_attempt = {};  ///< whose end was taken last
   };
 
   /// What is refused has started nothing, so its events have failed and none may still run.
@@ -119,12 +120,13 @@ class TaskInvocations : public WatchedInvocations {
     for (std::size_t i = 0; i < running.size(); ++i) {
       if (!ends[i] || tasks_[running[i]].ended_attempt == ends[i]->attempt) continue;
       news = true;
-      tasks_[running[i]].ended_attempt = ends[i]->attempt;
       const Outcome& outcome = ends[i]->outcome;
       if (outcome.failure)
         fail_attempt(running[i], *outcome.failure);
       else
         succeed(running[i], outcome.response);
+      // Not before, for what throws is tried again.
+      tasks_[running[i]].ended_attempt = ends[i]->attempt;
     }
     return news;
   }
@@ -194,12 +196,20 @@ class TaskInvocations : public WatchedInvocations {
     status.attempts = task.attempts;
     status.error_type = why.type;
     status.error_message = fmt::format("{} {}: {}", function_.handler, rank, why.message);
-    if (system_) status.last_log_lines = system_->last_lines(rank);
+    if (system_) status.last_log_lines = last_lines(rank);
     board_.report(rank, status, retry);
     if (!retry) return end(rank, std::move(status));
     board_.set(rank, std::move(status));
     task.phase = Task::Phase::due;
     task.due = Deadline::in(retry_pause_s(function_.retry_delay_s, task.attempts));
+  }
+
+  std::vector<std::string> last_lines(std::size_t rank) {
+    try {
+      return system_->last_lines(rank);
+    } catch (const Error& error) {
+      return {fmt::format("(its log cannot be read: {})", error.what())};
+    }
   }
 
   void end(std::size_t rank, EventStatus status) {

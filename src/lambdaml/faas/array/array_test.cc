@@ -105,6 +105,20 @@ TEST_F(ArrayPlatform, TasksRunAtTheSameTime) {
     EXPECT_EQ(one.response, "met") << one.error_message;
 }
 
+TEST_F(ArrayPlatform, ADamagedEndFailsItsEvent) {
+  const Plugin& plugin = registry().get("array");
+  Options options(plugin.options);
+  options.parse("events", place(), "test");
+  for (const char* text : {"x", "ok", "", "failed 1\n{"}) {
+    const auto invocations =
+        plugin.make(options)->invoke_all(testing::test_function(), {"echo a"}, {});
+    storage::open(place())->save("0/end", as_bytes(text));
+    ASSERT_TRUE(invocations->wait(60)) << text;
+    EXPECT_EQ(invocations->status()[0].state, State::failed) << text;
+    EXPECT_EQ(invocations->status()[0].error_type, "data_corrupt") << text;
+  }
+}
+
 TEST_F(ArrayPlatform, TasksThatFailOrDieAreRunAgain) {
   const auto status =
       run({"throw_first " + (folder_ / "threw"), "kill_first " + (folder_ / "killed")});

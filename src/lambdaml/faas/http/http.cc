@@ -43,20 +43,26 @@ std::string examine(const Options& options) {
       exchange.headers.emplace_back("authorization", "Bearer " + target.token);
     wire.perform(exchange, kExamination_s);
     if (!exchange.failure.empty())
-      fail(exchange.failure_code, "function at {}: {}", url, exchange.failure);
+      fail(exchange.failure_code, "function at {}: {}", without_query(url), exchange.failure);
     if (!exchange.response.body.text().starts_with("lambdaml-worker"))
-      fail(Code::unavailable, "function at {}: what answers ({}) is no lambdaml-worker", url,
-           exchange.response.status);
+      fail(Code::unavailable, "function at {}: what answers ({}) is no lambdaml-worker",
+           without_query(url), exchange.response.status);
   }
-  return fmt::format("lambdaml-worker at {}", options.text("url"));
+  std::vector<std::string> shown;
+  for (const std::string& url : target.urls) shown.push_back(without_query(url));
+  return "lambdaml-worker at " + join(shown, ", ");
 }
 
 /// Workers on this machine see its files.
 bool is_here(const Options& options) {
   const std::vector<std::string> urls = split(options.text("url"), ',');
   return std::ranges::all_of(urls, [](const std::string& url) {
+    constexpr std::string_view kScheme = "http://";
     const std::string_view address = trim(url);
-    return address.starts_with("http://127.0.0.1") || address.starts_with("http://localhost");
+    if (!address.starts_with(kScheme)) return false;
+    const std::string_view rest = address.substr(kScheme.size());
+    const std::string_view host = rest.substr(0, rest.find_first_of(":/?"));
+    return host == "127.0.0.1" || host == "localhost";
   });
 }
 

@@ -35,6 +35,8 @@ using sandbox::HttpRequest;
 using sandbox::HttpServer;
 
 constexpr std::uint64_t kMostEventBytes = 64u << 20;
+/// Without the token; the answer is 401, but comes late if there were others.
+constexpr std::uint64_t kMostForeignBytes = 64u << 10;
 /// OpenWhisk reads logs up to this line, which ends those of one activation.
 constexpr const char* kEndOfActivation = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX\n";
 
@@ -65,7 +67,8 @@ Address address() {
 class Host {
  public:
   Host()
-      : token_(environment_variable("LAMBDAML_HTTP_TOKEN").value_or("")),
+      : token_text_(environment_variable("LAMBDAML_HTTP_TOKEN").value_or("")),
+        token_(token_text_),
         signals_(loop_, SIGTERM, SIGINT) {
     const Address at = address();
     HttpServer::Limits limits{.body_bytes = kMostEventBytes};
@@ -84,6 +87,13 @@ class Host {
                 [](const HttpRequest&) {
                   return error_reply(413, fmt::format("an event has at most {} bytes",
                                                       human_count(kMostEventBytes)));
+                },
+            .admit =
+                [this](const HttpRequest& head) {
+                  const bool is_known =
+                      token_text_.empty() || Token::are_equal(bearer(head), token_text_);
+                  return HttpServer::Admission{.body_bytes =
+                                                   is_known ? kMostEventBytes : kMostForeignBytes};
                 }});
     signals_.async_wait([this](const boost::system::error_code& error, int) {
       if (!error) stop();
@@ -161,7 +171,7 @@ class Host {
 
   void post(const std::shared_ptr<Exchange>& exchange, const std::string& path) {
     const HttpRequest& request = exchange->request;
-    if (!may_send(request))
+    if (!token_.is(bearer(request)))
       return exchange->reply(error_reply(401, "the worker wants its token: Authorization: Bearer"));
     if (path != "/init" && (busy_ || stopping_))
       return exchange->reply({429,
@@ -172,6 +182,8 @@ class Host {
       const Form form = path == "/run" ? Form::activation : Form::plain;
       Event event{exchange, form, invocation_of(request, form)};
       busy_ = true;
+      // From now on the environment is read by another thread.
+      initialized_ = true;
       const std::lock_guard lock(mutex_);
       event_ = std::move(event);
       changed_.notify_all();
@@ -181,10 +193,10 @@ class Host {
     }
   }
 
-  bool may_send(const HttpRequest& request) {
+  static std::string_view bearer(const HttpRequest& request) {
     constexpr std::string_view kScheme = "Bearer ";
     const std::string_view given = request.header("Authorization");
-    return token_.is(given.starts_with(kScheme) ? given.substr(kScheme.size()) : "");
+    return given.starts_with(kScheme) ? given.substr(kScheme.size()) : "";
   }
 
   /// The code of an action is this program; its parameters are environment variables.
@@ -212,6 +224,7 @@ class Host {
   }
 
   boost::asio::io_context loop_{1};
+  const std::string token_text_;
   Token token_;
   boost::asio::signal_set signals_;
   std::unique_ptr<HttpServer> server_;

@@ -44,7 +44,7 @@ Verdict lost(std::string message) {
 }
 
 Verdict verdict_of(const lambdaml::aws::Exchange& exchange) {
-  const std::string& url = exchange.url;
+  const std::string url = without_query(exchange.url);
   if (!exchange.failure.empty()) {
     const std::string text = fmt::format("{}: {}", url, exchange.failure);
     if (exchange.failure_code != Code::unavailable) return failed(exchange.failure_code, text);
@@ -307,6 +307,8 @@ class HttpInvocations : public WatchedInvocations {
 };
 
 }  // namespace
+
+std::string without_query(const std::string& url) { return url.substr(0, url.find('?')); }
 
 std::vector<std::string> urls_of(const std::string& list) {
   std::vector<std::string> urls;

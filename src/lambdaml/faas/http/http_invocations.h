@@ -16,6 +16,8 @@ struct Target {
 
 /// Throws invalid_argument for a text that is no list of http:// and https:// URLs.
 std::vector<std::string> urls_of(const std::string& list);
+/// For messages: a query may have a function's key.
+std::string without_query(const std::string& url);
 
 /// Sends each event as a CloudEvent in binary mode; the connection waits for its end. Sent again,
 /// within the event's attempts: after an error that may pass, and when the connection or the

@@ -137,6 +137,11 @@ TEST(HttpHost, ServesEventsOnAnyPathAndSaysWhatItIs) {
 TEST(HttpHost, IsAnActionOfOpenWhisk) {
   const HttpFunction function(LAMBDAML_FAAS_TEST_FUNCTION);
   const std::string init = R"({"value":{"name":"f","main":"main","env":{"FROM_INIT":"yes"}}})";
+  {
+    const HttpFunction late(LAMBDAML_FAAS_TEST_FUNCTION);
+    EXPECT_THAT(answer(late.port(), "POST", "/", "echo x"), HasSubstr("HTTP/1.1 200"));
+    EXPECT_THAT(answer(late.port(), "POST", "/init", init), HasSubstr("HTTP/1.1 403"));
+  }
   for (const char* broken : {"", "{", "\xff", "[1"})
     EXPECT_THAT(answer(function.port(), "POST", "/init", broken), HasSubstr("HTTP/1.1 400"));
   EXPECT_THAT(answer(function.port(), "POST", "/init", init), HasSubstr(R"({"ok":true})"));
@@ -164,6 +169,10 @@ TEST(HttpHost, WantsItsToken) {
   EXPECT_THAT(answer(function.port(), "POST", "/", "echo x"), HasSubstr("HTTP/1.1 401"));
   EXPECT_THAT(answer(function.port(), "POST", "/", "echo x", "Authorization: Bearer sesam\r\n"),
               HasSubstr("HTTP/1.1 401"));
+  const std::string large = "echo " + std::string(100'000, 'x');
+  EXPECT_THAT(answer(function.port(), "POST", "/", large), HasSubstr("HTTP/1.1 413"));
+  EXPECT_THAT(answer(function.port(), "POST", "/", large, "Authorization: Bearer sesame\r\n"),
+              HasSubstr("HTTP/1.1 200"));
   EXPECT_THAT(answer(function.port(), "POST", "/", "echo x", "Authorization: Bearer sesame\r\n"),
               HasSubstr("HTTP/1.1 200"));
 }

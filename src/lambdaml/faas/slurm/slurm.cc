@@ -39,8 +39,11 @@ std::string output_of(const std::string& command) {
          "the platform slurm needs Slurm's commands on this machine, and there is no {}", program);
   if (result.end == CommandResult::End::timed_out)
     fail(Code::unavailable, "{}: no answer within {:g} s", program, kCommand_s);
-  const bool is_away = result.reason.find("Unable to contact") != std::string::npos ||
-                       result.reason.find("Connection refused") != std::string::npos;
+  const auto says = [&](const char* words) {
+    return result.reason.find(words) != std::string::npos;
+  };
+  const bool is_away =
+      says("Unable to contact") || says("Connection refused") || says("Socket timed out");
   fail(is_away ? Code::unavailable : Code::invalid_argument, "Slurm refused: {}", result.reason);
 }
 
@@ -78,10 +81,13 @@ class Slurm : public BatchSystem {
     std::string script = "#!/bin/sh\nunset AWS_LAMBDA_RUNTIME_API\n";
     for (const auto& [name, value] : function.environment)
       script += fmt::format("export {}={}\n", name, quoted_for_shell(value));
-    script +=
-        fmt::format("export LAMBDAML_EVENTS={}\nexec {} {}\n",
-                    quoted_for_shell(Uri::parse(events_->path().string()).text()),
-                    quoted_for_shell(executable_.string()), quoted_for_shell(function.handler));
+    script += fmt::format(
+        "export LAMBDAML_EVENTS={}\n"
+        // Not the rank of a batch system that this caller may be a task of.
+        "export LAMBDAML_TASK_INDEX=\"$SLURM_ARRAY_TASK_ID\"\n"
+        "exec {} {}\n",
+        quoted_for_shell(Uri::parse(events_->path().string()).text()),
+        quoted_for_shell(executable_.string()), quoted_for_shell(function.handler));
     write_file(events_->path() / "task.sh", as_bytes(script));
   }
 
