@@ -243,6 +243,9 @@ class Planner {
     // The slowest has a row more.
     const double share = std::ceil(facts_.rows / p) / std::max(1.0, facts_.rows);
     out.compute_s = question_.seconds_per_row * rows * share / functions.processors(memory);
+    // Functions that are processes of one machine share its processors.
+    if (functions.host_processors > 0)
+      out.compute_s *= std::max(1.0, p / static_cast<double>(functions.host_processors));
     out.rounds_s = out.rounds * round.seconds;
     const double load_s =
         facts_.data_bytes / p /
@@ -287,12 +290,17 @@ class Planner {
     return factor;
   }
 
+  /// Where nothing costs anything, the fastest is the best.
+  bool is_better(const Candidate& a, const Candidate& b) const {
+    if (a.meets_limits != b.meets_limits) return a.meets_limits;
+    if (!a.meets_limits) return excess(a) < excess(b);
+    return std::tuple(worth(a.seconds, a.usd), a.seconds, a.usd) <
+           std::tuple(worth(b.seconds, b.usd), b.seconds, b.usd);
+  }
+
   void sort(std::vector<Candidate>& all) const {
-    std::ranges::stable_sort(all, [&](const Candidate& a, const Candidate& b) {
-      if (a.meets_limits != b.meets_limits) return a.meets_limits;
-      if (!a.meets_limits) return excess(a) < excess(b);
-      return worth(a.seconds, a.usd) < worth(b.seconds, b.usd);
-    });
+    std::ranges::stable_sort(
+        all, [&](const Candidate& a, const Candidate& b) { return is_better(a, b); });
   }
 
   /// The best one is simulated, until ten were: then what is best has been.
@@ -305,7 +313,14 @@ class Planner {
         return !one.is_simulated && static_cast<double>(one.workers) * one.rounds < kMostSimulated;
       });
       if (next == all.end()) return;
-      refine(*next);
+      try {
+        refine(*next);
+      } catch (const Error& error) {
+        // It cannot run so, for want of memory, say; others may.
+        if (error.code() == Code::cancelled || all.size() == 1) throw;
+        all.erase(next);
+        continue;
+      }
       sort(all);
     }
   }
@@ -352,20 +367,23 @@ class Planner {
                                {"requests took half as long", 1, 0.5}};
     std::vector<Change> out;
     for (const Case& one : kCases) {
-      const auto worth_then = [&](const Candidate& candidate) {
+      std::vector<Candidate> then = all;
+      for (Candidate& candidate : then) {
         const double more_s =
             (one.compute - 1) * candidate.compute_s + (one.rounds - 1) * candidate.rounds_s;
-        return worth(candidate.seconds + more_s,
-                     candidate.usd + static_cast<double>(candidate.workers) *
-                                         question_.profile.functions.gb_second *
-                                         gigabytes(candidate) * more_s);
-      };
-      const auto best = std::ranges::min_element(all, [&](const Candidate& a, const Candidate& b) {
-        if (a.meets_limits != b.meets_limits) return a.meets_limits;
-        return worth_then(a) < worth_then(b);
-      });
-      if (best != all.begin())
-        out.push_back({one.when, static_cast<std::size_t>(best - all.begin())});
+        const double more_usd = static_cast<double>(candidate.workers) *
+                                question_.profile.functions.gb_second * gigabytes(candidate) *
+                                more_s;
+        candidate.seconds += more_s;
+        candidate.seconds_p90 += more_s;
+        candidate.usd += more_usd;
+        candidate.usd_p90 += more_usd;
+        judge(candidate);
+      }
+      const auto best = std::ranges::min_element(
+          then, [&](const Candidate& a, const Candidate& b) { return is_better(a, b); });
+      if (best != then.begin())
+        out.push_back({one.when, static_cast<std::size_t>(best - then.begin())});
     }
     return out;
   }
@@ -384,6 +402,7 @@ class Planner {
   std::vector<std::int64_t> memories() const {
     const sim::FunctionProfile& functions = question_.profile.functions;
     std::set<std::int64_t> out{memory_mb_};
+    if (functions.host_processors > 0) return {memory_mb_};  // which changes nothing there
     for (const double processors : {0.5, 1.0, 2.0}) {
       const double mb = std::ceil(processors * functions.mb_per_processor);
       if (mb >= functions.least_mb && mb <= functions.most_mb)

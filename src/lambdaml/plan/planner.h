@@ -14,10 +14,10 @@ enum class Aim { time, cost, product };
 struct Question {
   Options job;  ///< not resolved
   sim::Profile profile;
-  double seconds_per_row = 0;
+  double seconds_per_row = 0;             ///< of one processor of a function
   double deadline_s = 0, budget_usd = 0;  ///< 0: none
   Aim aim = Aim::product;
-  std::vector<std::string> channels;  ///< of the profile; empty: all
+  std::vector<std::string> channels;  ///< of the profile, which must have them; empty: all
   std::int64_t most_workers = 256;
   int simulated = 10;  ///< candidates that are simulated
   int seeds = 3;
@@ -61,8 +61,9 @@ struct Plan {
 /// Short simulations (of one and two epochs, by two and four workers) tell how many rounds and
 /// bytes the job has, and one per channel what it takes beside them. The rounds of all candidates
 /// are estimated (round_model.h), in several threads; the best ones are then simulated, as far as
-/// `question.patience_s` allows. Throws what simulate() throws, and invalid_argument for patterns
-/// whose workers do not wait for each other.
+/// `question.patience_s` allows; of those that cannot run, e.g. for want of memory, none is left.
+/// Where nothing costs anything, the fastest is the best. Throws what simulate() throws, and
+/// invalid_argument for patterns whose workers do not wait for each other.
 Plan plan(const Question& question);
 
 }  // namespace lambdaml::plan

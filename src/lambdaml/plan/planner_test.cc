@@ -94,6 +94,23 @@ TEST_F(Planned, TheNearestIsFirstIfNothingMeetsTheLimits) {
   EXPECT_TRUE(plan(asked).best);
 }
 
+TEST_F(Planned, OnOneMachineTheProcessorsAreTheLimitAndTheFastestIsTheBest) {
+  Question asked = question();
+  asked.profile.functions.host_processors = 2;
+  asked.profile.functions.gb_second = asked.profile.functions.request = 0;
+  for (sim::StoreProfile& store : asked.profile.stores) store.prices = {};
+  const Plan found = plan(asked);
+  ASSERT_TRUE(found.best);
+  const Candidate& best = found.candidates[*found.best];
+  EXPECT_EQ(best.usd, 0);
+  EXPECT_GE(best.workers, 2) << "there are two processors";
+  for (const Candidate& one : found.candidates) {
+    EXPECT_GE(one.seconds, best.seconds);
+    EXPECT_EQ(one.memory_mb, best.memory_mb);
+    EXPECT_GT(one.compute_s, 10) << "24 s of two processors";
+  }
+}
+
 TEST_F(Planned, AsynchronousJobsAreRefused) {
   Question asked = question();
   asked.job.parse("sync_mode", "async", "test");

@@ -36,6 +36,7 @@ constexpr double kLongestPoll = 0.02;
 constexpr int kFolderTries = 100;
 /// Bytes of a value from which on it is used in place: more than a message of a merge has.
 constexpr off_t kInPlace = 16 << 20;
+constexpr mode_t kWriters = S_IWUSR | S_IWGRP | S_IWOTH;
 
 /// The default place of the bare name `file`: a folder per user in shared memory, if that has room.
 std::string default_folder() {
@@ -55,11 +56,15 @@ std::string default_folder() {
 
 /// The value of a large file in shared memory in place, or nullopt: its pages are then shared by
 /// all that load it. The store never changes a file, but puts another in its place, and what lies
-/// in memory cannot fail to be read. Small values are copied faster.
+/// in memory cannot fail to be read. Files that may be written are others' (data of a user), who
+/// may cut them short meanwhile: the store makes its large ones read-only. Small values are copied
+/// faster.
 std::optional<Buffer> file_in_shared_memory(const std::string& path) {
   struct stat info {};
   struct statfs system {};
-  const auto is_large = [&] { return S_ISREG(info.st_mode) && info.st_size >= kInPlace; };
+  const auto is_large = [&] {
+    return S_ISREG(info.st_mode) && info.st_size >= kInPlace && (info.st_mode & kWriters) == 0;
+  };
   // Most values are small, and then that is all that is asked.
   if (::stat(path.c_str(), &info) != 0 || !is_large()) return {};
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -352,12 +357,17 @@ class Files final : public Storage {
              path);
       fail_errno(error, "saving " + path);
     };
+    std::size_t bytes = 0;
+    for (const Bytes piece : value) bytes += piece.size();
+    const mode_t mode = bytes >= static_cast<std::size_t>(kInPlace)
+                            ? folder_.file_mode() & ~kWriters
+                            : folder_.file_mode();
     FileDescriptor file;
     std::string name;
     do {
       name = place.folder + "/" + temporary_name();
-      file = FileDescriptor(::openat(root, below_root(name),
-                                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, folder_.file_mode()));
+      file = FileDescriptor(
+          ::openat(root, below_root(name), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
     } while (!file && errno == EEXIST);  // left by a killed process that had our number
     if (!file && is_gone(errno)) return {};
     if (!file) cannot(errno);

@@ -117,6 +117,16 @@ TEST_F(File, ALargeValueInSharedMemoryIsUsedInPlace) {
   EXPECT_TRUE(std::ranges::equal(large->view().subspan(1), value.view().subspan(1)));
 }
 
+TEST_F(File, ALargeFileOfTheUserIsCopiedForItMayBeCutShort) {
+  fs::create_directories(folder_);
+  const Buffer value = noise(std::size_t{16} << 20, 1);
+  write_file(folder_ / "data", value);
+  const std::optional<Buffer> read = store_->load("data");
+  fs::resize_file(folder_ / "data", 0);
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(std::ranges::equal(read->view(), value.view()));
+}
+
 TEST_F(File, KeepsAFolderThatWasThereWhenItIsCleared) {
   fs::create_directories(folder_);
   store_->clear("");
