@@ -435,9 +435,12 @@ def fit(rows):
 
 def children(process):
     found = []
-    for thread in os.listdir(f"/proc/{process}/task"):
-        with open(f"/proc/{process}/task/{thread}/children") as file:
-            found += map(int, file.read().split())
+    try:
+        for thread in os.listdir(f"/proc/{process}/task"):
+            with open(f"/proc/{process}/task/{thread}/children") as file:
+                found += map(int, file.read().split())
+    except OSError:  # a thread that ended meanwhile
+        pass
     return found
 
 def own(process):
@@ -448,9 +451,14 @@ def own(process):
     except OSError:
         return 0
 
+def size(file):
+    try:
+        return os.stat(file).st_blocks * 512
+    except OSError:  # removed meanwhile
+        return 0
+
 def shared():
-    files = [os.path.join(folder, name) for folder, _, names in os.walk(channel) for name in names]
-    return sum(os.stat(file).st_blocks * 512 for file in files if os.path.exists(file))
+    return sum(size(os.path.join(folder, name)) for folder, _, names in os.walk(channel) for name in names)
 
 peak = 0
 def watch():

@@ -53,6 +53,9 @@ Options resolved_options_of(const Search& search, const Assignments& assignments
   return options;
 }
 
+/// Whether a value of the claim is a request to stop.
+bool is_stop(std::string_view claim) { return claim.starts_with(control::WorkerClaim::kStop); }
+
 class Tuner {
  public:
   Tuner(Records& records, fs::path runs, const TunerLimits& limits, Observer& observer)
@@ -72,8 +75,8 @@ class Tuner {
   }
 
   SearchResult run() {
-    take_over();
     try {
+      take_over();
       const SearchResult result = search();
       release(claim_.token());
       return result;
@@ -85,15 +88,15 @@ class Tuner {
     } catch (const control::Stopped&) {
       const Tidying tidying;
       stop_all();
-      release(control::WorkerClaim::kStop);
-      throw control::Stopped("the search was stopped, by `lambdaml stop` or a dashboard");
+      release_stop();
+      throw control::Stopped(
+          join_left("the search was stopped, by `lambdaml stop` or a dashboard"));
     } catch (const Error& error) {
       const Tidying tidying;
       stop_all();
       release(claim_.token());
       if (left_.empty()) throw;
-      std::throw_with_nested(
-          Error(error.code(), fmt::format("{}; {}", error.what(), join(left_, "; "))));
+      std::throw_with_nested(Error(error.code(), join_left(error.what())));
     } catch (...) {
       stop_all();
       release(claim_.token());
@@ -113,24 +116,34 @@ class Tuner {
         Deadline::in(std::min(kHandOver_s, 0.2 * limits_.own_time.seconds_left()));
     while (!patience.passed()) {
       const std::optional<Buffer> released = store.load(kReleased);
-      if (released && released->text() == holder->text()) {
-        // The next stop has the same text.
-        if (holder->text() == control::WorkerClaim::kStop) store.remove(kReleased);
-        return;
-      }
+      if (released && released->text() == holder->text()) return;
       throw_if_interrupted();
       bell_.wait(kTick_s);
     }
     log::info("the previous tuner did not report its end; continuing without it");
   }
 
-  /// `claim`: the value of the claim that ends.
+  /// `claim`: the value of the claim that ends; empty: there was none.
   void release(std::string_view claim) noexcept {
+    if (claim.empty()) return;
     try {
       records_.store().save(kReleased, as_bytes(claim));
     } catch (const std::exception& error) {
       log::warning("releasing the search: {}", error.what());
     }
+  }
+  /// The claim that has ended this tuner is over, too.
+  void release_stop() noexcept {
+    try {
+      if (const auto stop = records_.store().load(kClaim); stop && is_stop(stop->text()))
+        release(stop->text());
+    } catch (const std::exception& error) {
+      log::warning("releasing the search: {}", error.what());
+    }
+  }
+  /// With what trials have left behind.
+  std::string join_left(const std::string& message) const {
+    return left_.empty() ? message : fmt::format("{}; {}", message, join(left_, "; "));
   }
 
   SearchResult search() {
@@ -145,6 +158,7 @@ class Tuner {
       }
       if (limits_.own_time.passed()) {
         stop_all();
+        claim_.require();  // the next invocation does not see that it was stopped
         return {TunerEnd::paused, "", report("paused")};
       }
       const bool more = start_segments();
@@ -466,7 +480,11 @@ bool is_running(Records& records) {
 void request_stop(Records& records) {
   if (!is_running(records))
     fail(Code::not_found, "search {}: no tuner works on it", Uri::parse(records.uri()).display());
-  records.store().save(kClaim, as_bytes(control::WorkerClaim::kStop));
+  const std::optional<Buffer> holder = records.store().load(kClaim);
+  if (!holder || is_stop(holder->text())) return;
+  // Each stop differs from those before, so that the end of one is not taken for that of another.
+  records.store().save(kClaim,
+                       as_bytes(fmt::format("{} {}", control::WorkerClaim::kStop, holder->text())));
 }
 
 SearchResult run(Records& records, const fs::path& runs, const TunerLimits& limits,
