@@ -443,7 +443,16 @@ def children(process):
         pass
     return found
 
+def program(process):
+    try:
+        return os.readlink(f"/proc/{process}/exe")
+    except OSError:  # a process that ended meanwhile
+        return None
+
 def own(process):
+    # A child that has not begun its program yet shows the memory of its parent.
+    if process != os.getpid() and program(process) == program(os.getpid()):
+        return 0
     try:
         with open(f"/proc/{process}/smaps_rollup") as file:
             anonymous = sum(int(line.split()[1]) for line in file if line.startswith("Pss_Anon:"))
