@@ -28,15 +28,16 @@ bool has_ended(const view::JobView& job) {
   }
 }
 
-/// Calls has_ended until it is so. Throws deadline_exceeded after so many seconds.
+/// Calls has_ended until it is so. Throws deadline_exceeded after so many seconds; `advice` ends
+/// the message.
 template <class HasEnded>
-void wait_for_end(const char* kind, const std::string& name, double wait_s, HasEnded&& has_ended) {
+void wait_for_end(const std::string& what, double wait_s, const std::string& advice,
+                  HasEnded&& has_ended) {
   const Deadline deadline = Deadline::in(wait_s);
   while (!has_ended()) {
     if (deadline.passed())
-      fail(Code::deadline_exceeded,
-           "{} {}: asked to stop, and not ended within {:g} s; see: lambdaml status {}", kind, name,
-           wait_s, name);
+      fail(Code::deadline_exceeded, "{}: asked to stop, and not ended within {:g} s; {}", what,
+           wait_s, advice);
     pause_for(0.1);
   }
 }
@@ -53,7 +54,11 @@ std::string stop_search(const std::string& place, double wait_s) {
   const std::optional<tune::Search> search = records.search();
   if (!search) fail(Code::not_found, "search {}: its records are not there", place);
   tune::request_stop(records);
-  wait_for_end("search", place, wait_s, [&] { return !tune::is_running(records); });
+  wait_for_end("search " + place, wait_s,
+               "if its tuner was killed, nothing runs; it stays stopped until: lambdaml tune "
+               "--resume " +
+                   place,
+               [&] { return !tune::is_running(records); });
   return search->id;
 }
 
@@ -61,7 +66,8 @@ std::string stop_search(const std::string& place, double wait_s) {
 std::string stop_job(const std::string& place, double wait_s) {
   const view::JobView job = view::JobView::open(place);
   job.stop();
-  wait_for_end("run", place, wait_s, [&] { return has_ended(job); });
+  wait_for_end("run " + place, wait_s, "see: lambdaml status " + place,
+               [&] { return has_ended(job); });
   return job.job_id();
 }
 

@@ -50,8 +50,9 @@ int main(int argc, char** argv) {
     const faas::Plugin* platform = endpoint ? nullptr : faas::platform_of_this_process();
     if (!endpoint && platform == nullptr)
       fail(Code::invalid_argument,
-           "neither AWS_LAMBDA_RUNTIME_API nor PORT is set: this program is started by a function "
-           "host; on a machine of your own use lambdaml train");
+           "no function host has started this program: it sets AWS_LAMBDA_RUNTIME_API, PORT, or "
+           "LAMBDAML_TASK_INDEX or another number of an array's task; on a machine of your own use "
+           "lambdaml train");
     // The command of a container image names the handler.
     const std::string handler =
         argc > 1 ? argv[1] : environment_variable("_HANDLER").value_or("worker");

@@ -207,8 +207,13 @@ TEST_F(Tune, IsStoppedAndGoesOnWithTheSameTrials) {
   const std::string path =
       job("  trials: 8\n  concurrency: 2\n  strategy: asha\n", "model: svm\n", 150).string();
   const json whole = tune({path, "--output", "whole"});
+  const fs::path order = folder() / "cut/records/tuner/order";
   const fs::path claim = folder() / "cut/records/tuner/claim";
-  const auto is_stopped = [&] { return fs::exists(claim) && read(claim).starts_with("stop "); };
+  std::string ended_claim;
+  const auto is_stopped = [&] { return fs::exists(order) && read(order) == "stop"; };
+  const auto is_at_work = [&] {
+    return !is_stopped() && fs::exists(claim) && read(claim) != ended_claim;
+  };
   const auto wait_until = [](const std::function<bool()>& holds) {
     for (int i = 0; i < 6000 && !holds(); ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -218,7 +223,7 @@ TEST_F(Tune, IsStoppedAndGoesOnWithTheSameTrials) {
     arguments.emplace_back("-q");
     Command command(folder(), arguments);
     const fs::path begun = folder() / ("cut/records/legs/" + segment + ".json");
-    wait_until([&] { return fs::exists(begun) && fs::exists(claim) && !is_stopped(); });
+    wait_until([&] { return fs::exists(begun) && is_at_work(); });
     // It must not end before it is asked to stop.
     command.signal(SIGSTOP);
     Command stop(folder(), {"stop", "cut", "--json", "--wait-s", "120"});
@@ -232,6 +237,7 @@ TEST_F(Tune, IsStoppedAndGoesOnWithTheSameTrials) {
     EXPECT_NE(result.err.find("the search was stopped"), std::string::npos) << result.err;
     EXPECT_NE(result.err.find("continue with: lambdaml tune --resume "), std::string::npos);
     ASSERT_FALSE(fs::exists(folder() / "cut/summary.json")) << "ended before it was stopped";
+    ended_claim = read(claim);
   };
   stop_after("000001", {path, "--output", "cut"});
   const Result again = lambdaml({"stop", "cut"});
@@ -401,6 +407,36 @@ TEST_F(TunerFunction, ASearchThatItsDeadlineEndedGoesOnWhenItIsAsked) {
   wait_for([&] { return fs::exists(place / "summary.json"); });
   ASSERT_TRUE(fs::exists(place / "summary.json")) << emulator_log();
   EXPECT_EQ(json::parse(read(place / "summary.json"))["trials_done"], 3);
+}
+
+/// Whether it is stopped while an invocation works or between two of them.
+TEST_F(TunerFunction, AStopHoldsUntilTheSearchIsResumed) {
+  const Result begun = begin(8);
+  ASSERT_EQ(begun.exit_code, 0) << begun.err;
+  const json answer = begun.json();
+  ASSERT_EQ(answer.value("state", ""), "running") << "done within one life: " << answer;
+  const std::string uri = answer["search"];
+  const fs::path place = uri.substr(7);
+  const Result stopped = lambdaml({"stop", uri, "--json"});
+  ASSERT_EQ(stopped.exit_code, 0) << stopped.err << emulator_log();
+  EXPECT_EQ(stopped.json()["state"], "stopped");
+
+  // The invocation that was to continue, which an earlier delivery may have been.
+  const fs::path chain = place / "tuner" / place.filename();
+  const json late{{"search", uri}, {"chain", place.filename().string()}, {"leg", 1}};
+  const Result refused = with_keys({"invoke", "lambdaml-tuner", "--payload", late.dump()});
+  ASSERT_EQ(refused.exit_code, 0) << refused.err;
+  EXPECT_EQ(refused.json()["state"], "stopped") << refused.out;
+  EXPECT_FALSE(fs::exists(chain / "2")) << "it was continued";
+  ASSERT_FALSE(fs::exists(place / "summary.json")) << "ended before it was stopped";
+  EXPECT_EQ(lambdaml({"stop", uri}).exit_code, 2);
+
+  const Result more =
+      with_keys({"invoke", "lambdaml-tuner", "--payload", json{{"search", uri}}.dump()});
+  ASSERT_EQ(more.exit_code, 0) << more.err;
+  wait_for([&] { return fs::exists(place / "summary.json"); });
+  ASSERT_TRUE(fs::exists(place / "summary.json")) << emulator_log();
+  EXPECT_EQ(json::parse(read(place / "summary.json"))["trials_done"], 8);
 }
 
 class TunerFunctionTwice : public TunerFunction {

@@ -33,7 +33,7 @@ void WorkerClaim::require() {
     std::optional<Buffer> holder = store_->load(key_);
     if (!holder && is_kept_) throw JobIsOver(fmt::format("{}: its job is over", what_));
     if (!holder || holder->text() == token_) return;
-    if (holder->text().starts_with(kStop)) throw Stopped(fmt::format("{}: its job was stopped", what_));
+    if (holder->text() == kStop) throw Stopped(fmt::format("{}: its job was stopped", what_));
     if (before && before->text() == holder->text())
       throw Superseded(fmt::format("another attempt of {} has taken over", what_));
     before = std::move(holder);

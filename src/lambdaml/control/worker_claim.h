@@ -24,8 +24,7 @@ namespace lambdaml::control {
 /// Used by one thread. Also throws the store's errors; after one, the claim is unchanged.
 class WorkerClaim {
  public:
-  /// The trigger's claim for all workers when it stops the job. That of a search's stop continues
-  /// with the claim that it ends.
+  /// The trigger's claim for all workers when it stops the job.
   static constexpr std::string_view kStop = "stop";
   /// The trigger's claim for all workers when it resumes a job, until the new workers claim.
   static constexpr std::string_view kNewTrigger = "trigger";

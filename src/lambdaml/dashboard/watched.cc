@@ -269,10 +269,9 @@ class WatchedSearch : public Watched {
       const auto strategy = tune::make_strategy(*search);
       summary = tune::summary_of(*search, tune::trials_of(*strategy, records.segments()), 0, "");
       const bool is_over = records.summary().has_value();
-      row["state"] = is_over                              ? "done"
-                     : folder_.empty()                    ? "not ended"
-                     : is_locked(folder_ / "search.json") ? "running"
-                                                          : "interrupted";
+      row["state"] = is_over                 ? "done"
+                     : is_worked_on(records) ? folder_.empty() ? "not ended" : "running"
+                                             : "interrupted";
     }
     if (!summary.is_object()) fail(Code::data_corrupt, "summary.json is damaged");
     for (const char* name : {"strategy", "metric", "model", "optim", "workers", "best_trial",
@@ -286,8 +285,13 @@ class WatchedSearch : public Watched {
     if (!metric.empty() && summary.contains(metric))
       row["metrics"] = ordered_json{{metric, summary[metric]}};
     const std::string state = text_at(row, "state");
-    if (state == "interrupted") row["actions"] = ordered_json{"resume"};
+    // One without a folder here is resumed elsewhere.
+    if (state == "interrupted" && !folder_.empty()) row["actions"] = ordered_json{"resume"};
     if (state == "running" || state == "not ended") row["actions"] = ordered_json{"stop"};
+  }
+
+  bool is_worked_on(tune::Records& records) const {
+    return folder_.empty() ? tune::is_running(records) : is_locked(folder_ / "search.json");
   }
 
   const Place place_;

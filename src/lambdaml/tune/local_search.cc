@@ -8,6 +8,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/unique_id.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/control/run_folder.h"
@@ -85,8 +86,11 @@ bool is_over(Records& records) noexcept {
 
 }  // namespace
 
-LocalSearch::LocalSearch(SearchFolder folder, Records records, Search search)
-    : folder_(std::move(folder)), records_(std::move(records)), search_(std::move(search)) {}
+LocalSearch::LocalSearch(SearchFolder folder, Records records, Search search, std::string chain)
+    : folder_(std::move(folder)),
+      records_(std::move(records)),
+      search_(std::move(search)),
+      chain_(std::move(chain)) {}
 
 LocalSearch LocalSearch::begin(const Given& given) {
   Search search = search_of(given);
@@ -104,7 +108,8 @@ LocalSearch LocalSearch::begin(const Given& given) {
   try {
     Records records(records_uri);
     tune::begin(search, records);
-    return {std::move(folder), std::move(records), std::move(search)};
+    std::string chain = search.id;
+    return {std::move(folder), std::move(records), std::move(search), std::move(chain)};
   } catch (...) {
     folder.discard();
     throw;
@@ -118,7 +123,9 @@ LocalSearch LocalSearch::open(const std::string& run) {
   if (!search)
     fail(Code::not_found, "search {}: its records are not in {}", folder.path().string(),
          Uri::parse(records.uri()).display());
-  return {std::move(folder), std::move(records), std::move(*search)};
+  std::string chain = unique_id();
+  if (!records.summary()) order_to_run(records, chain);
+  return {std::move(folder), std::move(records), std::move(*search), std::move(chain)};
 }
 
 std::string LocalSearch::way_to_continue() const {
@@ -133,7 +140,7 @@ LocalSearch::End LocalSearch::run(const Options& changed, Observer& observer) {
   limits.budget = settings.real("budget");
   SearchResult result;
   try {
-    result = tune::run(records_, folder_.runs(), limits, observer);
+    result = tune::run(records_, folder_.runs(), chain_, limits, observer);
   } catch (const control::Superseded&) {
     throw;
   } catch (const Error& error) {

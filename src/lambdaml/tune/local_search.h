@@ -25,8 +25,8 @@ class LocalSearch {
   /// Checks everything and writes the search's record. Throws invalid_argument, not_found,
   /// already_exists, data_corrupt (bad input), and what the stores throw; nothing is left then.
   static LocalSearch begin(const Given& given);
-  /// To be continued: its folder, or the URI of its records. Throws what SearchFolder::open()
-  /// throws, and not_found.
+  /// To be continued: its folder, or the URI of its records. A stop of it is over then. Throws what
+  /// SearchFolder::open() throws, and not_found.
   static LocalSearch open(const std::string& run);
 
   struct End {
@@ -44,11 +44,12 @@ class LocalSearch {
   std::string way_to_continue() const;
 
  private:
-  LocalSearch(SearchFolder folder, Records records, Search search);
+  LocalSearch(SearchFolder folder, Records records, Search search, std::string chain);
 
   SearchFolder folder_;
   Records records_;
   Search search_;
+  std::string chain_;  ///< of tuners: this object's
 };
 
 }  // namespace lambdaml::tune

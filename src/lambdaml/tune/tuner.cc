@@ -34,6 +34,8 @@ using Summary = std::shared_ptr<const ordered_json>;
 
 constexpr const char* kClaim = "tuner/claim";
 constexpr const char* kReleased = "tuner/released";
+constexpr const char* kOrder = "tuner/order";
+constexpr const char* kStopOrder = "stop";
 constexpr const char* kBestModel = "best.safetensors";
 constexpr double kTick_s = 0.1;
 /// How long a new tuner waits at most for its predecessor to end its trials.
@@ -53,14 +55,29 @@ Options resolved_options_of(const Search& search, const Assignments& assignments
   return options;
 }
 
-/// Whether a value of the claim is a request to stop.
-bool is_stop(std::string_view claim) { return claim.starts_with(control::WorkerClaim::kStop); }
+/// What the released key holds after the tuner with this claim has handed the search to the next
+/// invocation of its chain.
+std::string handed_over(std::string_view claim) { return fmt::format("handed over {}", claim); }
+
+/// Throws Stopped or Superseded if the search was last ordered to stop, or to be continued by
+/// another chain. An answer that was damaged in transit ends no tuner: it is read again.
+void require_order(storage::Storage& store, const std::string& chain) {
+  std::optional<Buffer> order = store.load(kOrder);
+  if (!order || order->text() == chain) return;
+  order = store.load(kOrder);
+  if (!order || order->text() == chain) return;
+  if (order->text() == kStopOrder)
+    throw control::Stopped("the search was stopped, by `lambdaml stop` or a dashboard");
+  throw control::Superseded("another tuner was asked to continue the search");
+}
 
 class Tuner {
  public:
-  Tuner(Records& records, fs::path runs, const TunerLimits& limits, Observer& observer)
+  Tuner(Records& records, fs::path runs, std::string chain, const TunerLimits& limits,
+        Observer& observer)
       : records_(records),
         runs_(std::move(runs)),
+        chain_(std::move(chain)),
         limits_(limits),
         observer_(observer),
         search_(records.search().value()),
@@ -78,19 +95,18 @@ class Tuner {
     try {
       take_over();
       const SearchResult result = search();
-      release(claim_.token());
+      release(result.end == TunerEnd::paused ? handed_over(claim_.token()) : claim_.token());
       return result;
     } catch (const control::Superseded&) {
       for (const auto& [index, job] : running_) job->leave();
       running_.clear();
       release(claim_.token());
       throw;
-    } catch (const control::Stopped&) {
+    } catch (const control::Stopped& stopped) {
       const Tidying tidying;
       stop_all();
-      release_stop();
-      throw control::Stopped(
-          join_left("the search was stopped, by `lambdaml stop` or a dashboard"));
+      release(claim_.token());
+      throw control::Stopped(join_left(stopped.what()));
     } catch (const Error& error) {
       const Tidying tidying;
       stop_all();
@@ -109,34 +125,30 @@ class Tuner {
   /// the same keys.
   void take_over() {
     storage::Storage& store = records_.store();
+    require_order(store, chain_);
     const std::optional<Buffer> holder = store.load(kClaim);
     claim_.claim();
+    // A stop that found no tuner, just before the claim, counts as well.
+    require_order(store, chain_);
     if (!holder) return;
     const Deadline patience =
         Deadline::in(std::min(kHandOver_s, 0.2 * limits_.own_time.seconds_left()));
     while (!patience.passed()) {
       const std::optional<Buffer> released = store.load(kReleased);
-      if (released && released->text() == holder->text()) return;
+      if (released &&
+          (released->text() == holder->text() || released->text() == handed_over(holder->text())))
+        return;
       throw_if_interrupted();
       bell_.wait(kTick_s);
     }
     log::info("the previous tuner did not report its end; continuing without it");
   }
 
-  /// `claim`: the value of the claim that ends; empty: there was none.
-  void release(std::string_view claim) noexcept {
-    if (claim.empty()) return;
+  /// Says that this tuner has ended, unless it had not claimed the search.
+  void release(const std::string& value) noexcept {
+    if (claim_.token().empty()) return;
     try {
-      records_.store().save(kReleased, as_bytes(claim));
-    } catch (const std::exception& error) {
-      log::warning("releasing the search: {}", error.what());
-    }
-  }
-  /// The claim that has ended this tuner is over, too.
-  void release_stop() noexcept {
-    try {
-      if (const auto stop = records_.store().load(kClaim); stop && is_stop(stop->text()))
-        release(stop->text());
+      records_.store().save(kReleased, as_bytes(value));
     } catch (const std::exception& error) {
       log::warning("releasing the search: {}", error.what());
     }
@@ -149,7 +161,7 @@ class Tuner {
   SearchResult search() {
     while (true) {
       throw_if_interrupted();
-      require_own_claim();
+      require_own_now_and_then();
       reap();
       if (goal_reached_) return finish("until");
       if (!limit_reached().empty()) {
@@ -158,7 +170,7 @@ class Tuner {
       }
       if (limits_.own_time.passed()) {
         stop_all();
-        claim_.require();  // the next invocation does not see that it was stopped
+        require_own();
         return {TunerEnd::paused, "", report("paused")};
       }
       const bool more = start_segments();
@@ -168,10 +180,14 @@ class Tuner {
     }
   }
 
-  void require_own_claim() {
-    if (since_check_.seconds() < 0.5) return;
+  /// Throws Stopped or Superseded if the search is no longer this tuner's. Two requests.
+  void require_own() {
     since_check_ = Stopwatch();
     claim_.require();
+    require_order(records_.store(), chain_);
+  }
+  void require_own_now_and_then() {
+    if (since_check_.seconds() >= 0.5) require_own();
   }
 
   /// Starts the next segments; returns false if there are no more.
@@ -203,7 +219,7 @@ class Tuner {
       Options options = resolved_options_of(search_, strategy_->parameters(segment.trial));
       data_.set_places_in(options);
       // Cutting data takes time, during which another tuner may have taken over.
-      require_own_claim();
+      require_own_now_and_then();
       const auto set = [&](const char* name, Option::Value value) {
         options.set(name, std::move(value), name);
       };
@@ -419,6 +435,7 @@ class Tuner {
 
   Records& records_;
   const fs::path runs_;
+  const std::string chain_;
   const TunerLimits limits_;
   Observer& observer_;
   const Search search_;
@@ -467,32 +484,40 @@ void begin(Search& search, Records& records) {
   storage::require_own_place(channel);
   SearchData(search, records).set_places_in(first);
   throw_if_interrupted();
+  order_to_run(records, search.id);
   records.begin(search);
+}
+
+void order_to_run(Records& records, const std::string& chain) {
+  records.store().save(kOrder, as_bytes(chain));
+}
+
+bool is_stopped(Records& records) {
+  const std::optional<Buffer> order = records.store().load(kOrder);
+  return order && order->text() == kStopOrder;
 }
 
 bool is_running(Records& records) {
   const std::optional<Buffer> holder = records.store().load(kClaim);
-  if (!holder) return false;
   const std::optional<Buffer> released = records.store().load(kReleased);
-  return !released || released->text() != holder->text();
+  const bool has_ended = holder && released && released->text() == holder->text();
+  const bool is_awaited = !holder || (released && released->text() == handed_over(holder->text()));
+  if (is_awaited) return !is_stopped(records);
+  return !has_ended;
 }
 
 void request_stop(Records& records) {
   if (!is_running(records))
     fail(Code::not_found, "search {}: no tuner works on it", Uri::parse(records.uri()).display());
-  const std::optional<Buffer> holder = records.store().load(kClaim);
-  if (!holder || is_stop(holder->text())) return;
-  // Each stop differs from those before, so that the end of one is not taken for that of another.
-  records.store().save(kClaim,
-                       as_bytes(fmt::format("{} {}", control::WorkerClaim::kStop, holder->text())));
+  records.store().save(kOrder, as_bytes(kStopOrder));
 }
 
-SearchResult run(Records& records, const fs::path& runs, const TunerLimits& limits,
-                 Observer& observer) {
+SearchResult run(Records& records, const fs::path& runs, const std::string& chain,
+                 const TunerLimits& limits, Observer& observer) {
   const std::optional<ordered_json> summary = records.summary();
   SearchResult result =
       summary ? SearchResult{TunerEnd::finished, "", std::make_shared<const ordered_json>(*summary)}
-              : Tuner(records, runs, limits, observer).run();
+              : Tuner(records, runs, chain, limits, observer).run();
   if (result.end == TunerEnd::finished) require_a_result(records);
   return result;
 }

@@ -31,10 +31,24 @@ class Observer {
   virtual void changed(const View&) {}
 };
 
-/// Begins a search: checks it, cuts the data for its first trial and writes its record. Leaves an
-/// existing search unchanged. Throws invalid_argument, not_found, data_corrupt (bad input), and
-/// what the store throws.
+// Who works on a search is decided by two keys of its records.
+//
+//   tuner/order    what was last asked for on purpose: that a chain of tuners runs the search, or
+//                  that it stops. A chain is the process of one command, or an event to a tuner
+//                  function with its retries and the invocations that continue it.
+//   tuner/claim    the newest tuner of that chain
+//
+// So a stop holds whatever comes late: a retry of an event, or the next invocation of a chain,
+// belongs to an earlier order and ends at once. Only order_to_run() lifts it.
+
+/// Begins a search: checks it, cuts the data for its first trial, orders it to run for the chain
+/// `search.id`, and writes its record. Leaves an existing search unchanged. Throws
+/// invalid_argument, not_found, data_corrupt (bad input), and what the store throws.
 void begin(Search& search, Records& records);
+
+/// Orders a search to be continued by `chain`, a unique name: tuners of other chains end, and an
+/// earlier stop is over. One request.
+void order_to_run(Records& records, const std::string& chain);
 
 /// How the tuner ended.
 enum class TunerEnd {
@@ -57,18 +71,21 @@ struct TunerLimits {
 };
 
 /// Continues a search until it is over: starts segments, several at a time, and records how they
-/// end. The newest tuner of a search is valid: an older one throws Superseded. The trials' run
-/// folders go under `runs`. Throws cancelled if interrupted, Stopped after request_stop(); after
-/// any error the search can be resumed. If no trial was successful at the end, throws the first
-/// trial's error.
-SearchResult run(Records& records, const std::filesystem::path& runs, const TunerLimits& limits,
-                 Observer& observer);
+/// end. The newest tuner of the chain that was ordered last is valid: any other throws Superseded.
+/// The trials' run folders go under `runs`. Throws cancelled if interrupted, Stopped after
+/// request_stop(); after any error the search can be resumed. If no trial was successful at the
+/// end, throws the first trial's error.
+SearchResult run(Records& records, const std::filesystem::path& runs, const std::string& chain,
+                 const TunerLimits& limits, Observer& observer);
 
-/// Asks the tuner of a search to stop its trials at their checkpoints, and to end: within seconds
-/// it throws Stopped. The search can be resumed. Throws not_found if no tuner runs. Three requests.
+/// Orders a search to stop: within seconds its tuner stops its trials at their checkpoints and
+/// throws Stopped, also one that has yet to begin. The search can be resumed. Throws not_found if
+/// no tuner works on it and none is to. Up to four requests.
 void request_stop(Records& records);
-/// Whether a tuner has begun to work on the search and not ended; one that was killed seems to run.
-/// Two requests.
+/// Whether the last order is a stop. One request.
+bool is_stopped(Records& records);
+/// Whether a tuner works on the search, or is to: the first, or the next invocation of its chain.
+/// One that was killed seems to run. Up to three requests.
 bool is_running(Records& records);
 
 }  // namespace lambdaml::tune

@@ -81,14 +81,16 @@ std::string next_event(const Work& work, const TunerLimits& limits) {
   return json_text(event);
 }
 
-std::string to_be_continued(const Work& work) {
-  return json_text(json{{"state", "running"}, {"search", without_passwords(work.records_uri)}});
+std::string answer(const char* state, const Work& work) {
+  return json_text(json{{"state", state}, {"search", without_passwords(work.records_uri)}});
 }
+std::string to_be_continued(const Work& work) { return answer("running", work); }
 
 /// The answer of an invocation that leaves the work to another one.
 std::string answer_so_far(Records& records, const Work& work) {
-  const std::optional<nlohmann::ordered_json> summary = records.summary();
-  return summary ? json_text(*summary) : to_be_continued(work);
+  if (const std::optional<nlohmann::ordered_json> summary = records.summary())
+    return json_text(*summary);
+  return answer(is_stopped(records) ? "stopped" : "running", work);
 }
 
 /// The time for ending and recording the trials and invoking the next tuner.
@@ -114,6 +116,10 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
   Records records(work.records_uri);
   if (!work.search && !records.search())
     fail(Code::not_found, "search {}: not found", Uri::parse(work.records_uri).display());
+  // Once for an event: a retry must not lift a stop that came meanwhile.
+  if (!work.search && work.number == 0 &&
+      !control::Lease::was_taken(records.store(), work.lease_key(0)))
+    order_to_run(records, work.chain);
   control::Lease lease(records.shared_store(), work.lease_key(work.number), invocation.deadline);
   const double all_s = invocation.deadline.seconds_left();
   if (lease.take(Deadline::in(all_s - margin_s(all_s))) != control::Lease::Taken::yes)
@@ -133,7 +139,7 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
   LeaseKeeper keeper(lease);
   SearchResult result;
   try {
-    result = run(records, scratch.path(), limits, keeper);
+    result = run(records, scratch.path(), work.chain, limits, keeper);
   } catch (const control::Superseded&) {
     // A duplicate of this event must not displace a tuner that has taken over.
     lease.finish();
@@ -141,7 +147,7 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
   } catch (const control::Stopped&) {
     // As a failure it would be tried again.
     lease.finish();
-    return json_text(json{{"state", "stopped"}, {"search", without_passwords(work.records_uri)}});
+    return answer("stopped", work);
   }
   if (result.end == TunerEnd::paused) {
     const std::optional<faas::OwnFunction> own = faas::own_function();
