@@ -2,16 +2,23 @@
 
 A fenced block says by its first line what it is:
 
-    ```sh run        is run by bash, in a temporary folder that all blocks of the page share, in their order
+    ```sh run        is run by bash, in a temporary folder that all blocks of the page share, in their order; what it
+                     leaves running is ended with the page
+    ```sh serve      a server in each line: it is started alone, must listen, and end when it is interrupted
     ```python run    is run by Python there, with this build's package
     ```yaml FILE     is written to that file of the folder
-    ```sh aws        needs AWS: the command checks each of its commands and options, and runs none
+    ```sh aws        needs AWS, ```sh elsewhere a cluster or an address: the command checks each of its commands and
+                     options, and runs none
     ```sh clone      is run in a clone: its `make` goals must exist, and its commands are checked
-    ```python        is a fragment: its syntax is checked
+    ```python aws    needs AWS: its syntax is checked
+
+What a page takes for granted is made by blocks that readers do not see: the same between `<!-- sh run` and `-->`.
+`<!-- python before` holds lines that stand before the next block of Python.
 
 Any other block is text; in it, and in indented blocks, each line that begins with `lambdaml` is checked like one
-that needs AWS. Of the README and the tutorials each command must be in a block of the first five kinds. Servers that a
-page names by their usual addresses (redis://127.0.0.1:6379) are started for it, on other ports.
+that needs AWS. Of the README and of docs/ each command must be in a block of the kinds above. Servers that a page names
+by their usual addresses (redis://127.0.0.1:6379) are started for it; those, and the ports of servers that the page
+starts itself (9001, 8080, 27000), are others in the test.
 """
 
 import ast
@@ -20,14 +27,23 @@ import os
 import pathlib
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 PAGE = pathlib.Path(sys.argv[2]).resolve()
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BLOCK_S = 240  # the longest that a block may take
+
+# The kinds of blocks, by what is done with them.
+RUN = ("sh run", "sh serve", "python run", "python before")
+CHECKED = ("sh aws", "sh elsewhere", "sh clone", "python aws")
+# Pages whose blocks are made of docstrings, which the tests of the Python package run.
+FROM_DOCSTRINGS = ("python-api.md",)
 
 # What pages write, and the variable in which lambdaml_with_servers says where that server is here.
 SERVERS = {"redis://127.0.0.1:6379": "redis", "memcached://127.0.0.1:11211": "memcached"}
@@ -43,7 +59,12 @@ def blocks_of(text):
     blocks, lines, i = [], text.split("\n"), 0
     while i < len(lines):
         fence = re.match(r"( *)```(.*)$", lines[i])
-        if fence:
+        unseen = re.match(r"<!-- ((?:sh|python|yaml) [^>]*)$", lines[i])
+        if unseen:
+            begin = i + 1
+            i = next(j for j in range(begin, len(lines)) if lines[j].strip() == "-->")
+            blocks.append(Block(begin, unseen.group(1).strip(), "\n".join(lines[begin:i]) + "\n"))
+        elif fence:
             begin = i + 1
             i = next((j for j in range(begin, len(lines)) if lines[j].strip() == "```"), len(lines))
             body = [line[len(fence.group(1)):] for line in lines[begin:i]]
@@ -107,7 +128,7 @@ class Servers:
     """Those that the page names, beside the test."""
 
     def __init__(self, text):
-        self.replacements = {}
+        self.replacements, self.replacements_of_ports = {}, {}
         wanted = [(address, scheme) for address, scheme in SERVERS.items() if address in text]
         self.process = None
         if not wanted:
@@ -132,7 +153,15 @@ class Servers:
     def replace_in(self, text):
         for address, here in self.replacements.items():
             text = text.replace(address, here)
-        return text
+        return re.sub(r"(--port |127\.0\.0\.1:)(9001|8080|27000)\b", lambda found: found[1] + self.port(found[2]), text)
+
+    def port(self, name):
+        """A free port that stands for this one."""
+        if name not in self.replacements_of_ports:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.replacements_of_ports[name] = str(probe.getsockname()[1])
+        return self.replacements_of_ports[name]
 
     def end(self):
         if self.process:
@@ -140,8 +169,45 @@ class Servers:
             self.process.wait(timeout=60)
 
 
-def run_block(block, folder, servers):
-    """Returns what is wrong, or nothing."""
+def end_group(leader):
+    """Ends what a block has left running."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(leader.pid, number)
+        except ProcessLookupError:
+            return
+        for _ in range(100):
+            try:
+                os.killpg(leader.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.05)
+
+
+def serve_line(line, folder):
+    """Starts a server, waits until it listens, and interrupts it. Returns what is wrong, or nothing."""
+    with open(folder / ".output", "w+b") as output:
+        server = subprocess.Popen(["bash", "-c", "exec " + line], cwd=folder, env=environment(), stdin=subprocess.DEVNULL,
+                                  stdout=output, stderr=output, start_new_session=True)
+        said = lambda: pathlib.Path(output.name).read_text(errors="replace")
+        for _ in range(600):
+            if "listening on" in said() or server.poll() is not None:
+                break
+            time.sleep(0.1)
+        server.send_signal(signal.SIGINT)
+        try:
+            code = server.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            code = "none"
+        end_group(server)
+        return "" if code == 0 and "listening on" in said() else f"{line}: exit code {code}\n{said()}"
+
+
+def run_block(block, folder, servers, before):
+    """Runs a block, with these lines before it. Returns what is wrong, or nothing."""
+    if block.info == "sh serve":
+        lines = servers.replace_in(block.text).splitlines()
+        return "".join(serve_line(re.sub(r"\s+#.*", "", line), folder) for line in lines if line.strip())
     if block.info.startswith("yaml "):
         (folder / block.info.split()[1]).write_text(servers.replace_in(block.text))
         return ""
@@ -154,34 +220,43 @@ def run_block(block, folder, servers):
             print(f"line {block.line}: the Python package is not built: skipped")
             return ""
         # A file, for TorchScript reads the source of classes.
-        (folder / "block.py").write_text(block.text)
+        (folder / "block.py").write_text(before + block.text)
         command = ["/usr/bin/python3", "-B", "block.py"]
-    try:
-        done = subprocess.run(command, cwd=folder, env=environment(), stdin=subprocess.DEVNULL, timeout=BLOCK_S,
-                              capture_output=True, text=True)
-    except subprocess.TimeoutExpired:
-        return f"no end after {BLOCK_S} s"
-    return "" if done.returncode == 0 else f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
+    with open(folder / ".output", "w+b") as output:
+        done = subprocess.Popen(command, cwd=folder, env=environment(), stdin=subprocess.DEVNULL, stdout=output,
+                                stderr=output, start_new_session=True)
+        try:
+            code = done.wait(timeout=BLOCK_S)
+        except subprocess.TimeoutExpired:
+            return f"no end after {BLOCK_S} s"
+        finally:
+            end_group(done)
+        return "" if code == 0 else f"exit code {code}\n{pathlib.Path(output.name).read_text(errors='replace')}"
 
 
 def main():
     text = PAGE.read_text()
     wrong, commands, ran = [], 0, 0
-    is_strict = PAGE.name == "README.md" and PAGE.parent == SOURCE or PAGE.parent.name == "tutorials"
+    is_strict = (PAGE == SOURCE / "README.md" or SOURCE / "docs" in PAGE.parents) and PAGE.name not in FROM_DOCSTRINGS
+    before = ""
     servers = Servers(text)
     with tempfile.TemporaryDirectory(prefix="lambdaml-page-") as folder:
         for block in blocks_of(text):
             where = f"{PAGE.name}:{block.line}"
-            if block.info in ("sh run", "python run") or re.fullmatch(r"yaml \S+", block.info):
+            if block.info == "python before":
+                before = block.text
+                continue
+            if block.info in RUN or re.fullmatch(r"yaml \S+", block.info):
                 ran += 1
-                if fault := run_block(block, pathlib.Path(folder), servers):
+                if fault := run_block(block, pathlib.Path(folder), servers, before):
                     wrong.append(f"{where}: {fault}")
                     break  # what follows may need it
+                before = before if block.info != "python run" else ""
                 continue
-            is_command = re.match(r"(sh|python|text)\b", block.info) and block.info not in ("sh aws", "sh clone")
+            is_command = re.match(r"(sh|python|text)\b", block.info) and block.info not in CHECKED
             if is_strict and is_command and (block.info != "text" or list(commands_of(block.text))):
                 wrong.append(f"{where}: on this page each command is in a block that is run, or says that it cannot be")
-            if block.info == "python":
+            if block.info.split(" ")[0] == "python":
                 # Sessions of the interpreter, as docstrings have them, are parsed without their prompts.
                 examples = doctest.DocTestParser().get_examples(block.text)
                 try:

@@ -39,8 +39,11 @@ class OrdersOfASearch : public testing::Test {
   /// The answer of the tuner function to an event with this request id.
   json invoke(const std::string& request_id, json event) {
     event["search"] = uri_;
-    return json::parse(handle_tuner_event(
-        {.payload = event.dump(), .request_id = request_id, .deadline = Deadline::in(5)}));
+    faas::Invocation invocation;
+    invocation.request_id = request_id;
+    invocation.payload = event.dump();
+    invocation.deadline = Deadline::in(5);
+    return json::parse(handle_tuner_event(invocation));
   }
 
   const std::string uri_ = "memory://" + unique_id();
