@@ -11,6 +11,7 @@ A fenced block says by its first line what it is:
                      options, and runs none
     ```sh clone      is run in a clone: its `make` goals must exist, and its commands are checked
     ```python aws    needs AWS: its syntax is checked
+    ```python elsewhere  is run by another test, which names the page
 
 What a page takes for granted is made by blocks that readers do not see: the same between `<!-- sh run` and `-->`.
 `<!-- python before` holds lines that stand before the next block of Python.
@@ -23,6 +24,7 @@ starts itself (9001, 8080, 27000), are others in the test.
 
 import ast
 import doctest
+import importlib.util
 import os
 import pathlib
 import re
@@ -41,9 +43,14 @@ BLOCK_S = 240  # the longest that a block may take
 
 # The kinds of blocks, by what is done with them.
 RUN = ("sh run", "sh serve", "python run", "python before")
-CHECKED = ("sh aws", "sh elsewhere", "sh clone", "python aws")
-# Pages whose blocks are made of docstrings, which the tests of the Python package run.
-FROM_DOCSTRINGS = ("python-api.md",)
+CHECKED = ("sh aws", "sh elsewhere", "sh clone", "python aws", "python elsewhere")
+
+# A page whose blocks are made of docstrings, and what they take for granted. Those that name S3 or a role are only read.
+FROM_DOCSTRINGS = "python-api.md"
+PREPARATION = "lambdaml data synth higgs --rows 2000 -o higgs.libsvm"
+BEFORE = """import lambdaml, torch
+X, y = torch.randn(64, 4), torch.arange(64) % 3
+"""
 
 # What pages write, and the variable in which lambdaml_with_servers says where that server is here.
 SERVERS = {"redis://127.0.0.1:6379": "redis", "memcached://127.0.0.1:11211": "memcached"}
@@ -81,7 +88,10 @@ def blocks_of(text):
 
 def environment():
     values = {**os.environ, "PATH": f"{BUILD / 'bin'}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8",
-              "PYTHONPATH": str(BUILD / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
+              "PYTHONPATH": f"{BUILD / 'python'}:{SOURCE / 'examples'}", "PYTHONDONTWRITEBYTECODE": "1"}
+    # The package itself is preferred where it is.
+    if importlib.util.find_spec("safetensors") is None:
+        values["PYTHONPATH"] += f":{SOURCE / 'tests/docs/stand_ins'}"
     for name in ("LAMBDAML_WORKER", "AWS_PROFILE"):
         values.pop(name, None)
     return values
@@ -237,11 +247,17 @@ def run_block(block, folder, servers, before):
 def main():
     text = PAGE.read_text()
     wrong, commands, ran = [], 0, 0
-    is_strict = (PAGE == SOURCE / "README.md" or SOURCE / "docs" in PAGE.parents) and PAGE.name not in FROM_DOCSTRINGS
+    is_strict = (PAGE == SOURCE / "README.md" or SOURCE / "docs" in PAGE.parents) and PAGE.name != FROM_DOCSTRINGS
     before = ""
     servers = Servers(text)
     with tempfile.TemporaryDirectory(prefix="lambdaml-page-") as folder:
+        if PAGE.name == FROM_DOCSTRINGS:
+            run_block(Block(0, "sh run", PREPARATION), pathlib.Path(folder), servers, "")
         for block in blocks_of(text):
+            if PAGE.name == FROM_DOCSTRINGS and block.info == "python" and not re.search("s3://|arn:", block.text):
+                examples = doctest.DocTestParser().get_examples(block.text)
+                block = Block(block.line, "python run", "".join(one.source for one in examples))
+                before = BEFORE
             where = f"{PAGE.name}:{block.line}"
             if block.info == "python before":
                 before = block.text
@@ -263,6 +279,10 @@ def main():
                     ast.parse("".join(one.source for one in examples) if examples else block.text)
                 except SyntaxError as error:
                     wrong.append(f"{where}: {error}")
+            if block.info == "python elsewhere":
+                name = str(PAGE.relative_to(SOURCE))
+                if not any(name in path.read_text() for path in (SOURCE / "tests").rglob("*.py")):
+                    wrong.append(f"{where}: no test names {name}")
             if block.info == "sh clone":
                 wrong += [f"{where}: {fault}" for fault in check_goals(block.text)]
             for words in commands_of(block.text):
