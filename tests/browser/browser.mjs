@@ -3,12 +3,13 @@
 // node browser.mjs FOLDER PAGE.html…   FOLDER gets a screenshot of each page, light, dark and printed
 //
 // Fails if a page prints an error, asks the network for anything, is empty, first paints after more than 1 s, answers a
-// key or a click after more than 100 ms, is wider than its window or a telephone's, or has a chart that is blank or
-// without a text alternative. Times are the best of several; PATIENCE multiplies their limits, for a loaded machine.
+// key or a click after more than 100 ms, is wider than its window or a telephone's, has a chart that is blank or
+// without a text alternative, or has texts of little contrast. Times are the best of several; PATIENCE multiplies their limits, for a loaded machine.
 import {createRequire} from "node:module";
 import {mkdirSync} from "node:fs";
 import {basename, resolve} from "node:path";
 import {pathToFileURL} from "node:url";
+import {faintTexts} from "./contrast.mjs";
 
 const require = createRequire(new URL("../../build/npm/", import.meta.url));
 const {chromium} = require("playwright-core");
@@ -79,6 +80,11 @@ async function look(browser, page) {
   check(page, "blank charts", blank.length === 0, blank.join("; "));
   const wide = await tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
   check(page, "it is wider than the window by", wide <= 0, wide);
+  const expectContrast = async (theme) => {
+    const faint = await tab.evaluate(faintTexts);
+    check(page, `faint texts (${theme})`, faint.length === 0, faint.join("; "));
+  };
+  await expectContrast("light");
   await tab.setViewportSize({width: 390, height: 800});
   await tab.waitForTimeout(400);
   const narrow = await tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
@@ -97,6 +103,8 @@ async function look(browser, page) {
   await tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })");
   await tab.waitForTimeout(100);
   await tab.evaluate("document.getElementById('theme').click()");
+  await tab.waitForTimeout(200);
+  await expectContrast("dark");
   await tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = false; })");
   await tab.waitForTimeout(200);
   if (shots) await tab.screenshot({path: `${folder}/${name}-dark.png`, fullPage: true});

@@ -11,6 +11,7 @@ import {spawn, spawnSync} from "node:child_process";
 import {createRequire} from "node:module";
 import {cpSync, mkdirSync, rmSync, writeFileSync} from "node:fs";
 import {resolve} from "node:path";
+import {faintTexts} from "./contrast.mjs";
 
 const require = createRequire(new URL("../../build/npm/", import.meta.url));
 const {chromium} = require("playwright-core");
@@ -18,6 +19,11 @@ const [lambdaml, folder, made] = process.argv.slice(2).map((path) => resolve(pat
 const patience = Number(process.env.PATIENCE || 1);
 const wait_ms = 60000 * patience;
 let failures = 0;
+
+async function expectContrast(tab) {
+  const faint = await tab.evaluate(faintTexts);
+  check("faint texts", faint.length === 0, faint.join("; "));
+}
 
 function check(what, fine, seen = "") {
   if (fine) return;
@@ -98,6 +104,7 @@ async function main(browser) {
   await tab.waitForFunction(() => logs.lines.textContent.length > 0 || logs.about.textContent.length > 0, null, {timeout: wait_ms});
   check("the first job in the table is not the one that runs", (await tab.textContent(".jobs tbody tr:first-child")).includes("running"));
   check("it is wider than the window by", await tab.evaluate(wide) <= 0, await tab.evaluate(wide));
+  await expectContrast(tab);
   await tab.screenshot({path: `${folder}/shots/dashboard-light.png`});
 
   const times = {
@@ -155,6 +162,7 @@ async function main(browser) {
   await tab.setViewportSize({width: 1280, height: 900});
   await tab.evaluate("document.getElementById('theme').click()");
   await tab.waitForTimeout(300);
+  await expectContrast(tab);
   await tab.screenshot({path: `${folder}/shots/dashboard-dark.png`, fullPage: true});
 
   const of_state = (wanted) => tab.waitForFunction((name) => detail.row().state === name, wanted, {timeout: wait_ms})

@@ -61,6 +61,19 @@ TEST_F(ReportFiles, OfADamagedRunShowTheRest) {
     EXPECT_THAT(notes_of(run), HasSubstr(name));
 }
 
+TEST_F(ReportFiles, OfADoneRunSayWhatIsDamagedAndNothingElse) {
+  write("job.yaml", "epochs: 3\n");
+  write("summary.json", R"({"job_id":"x","cost":{}})");
+  write("run.json", "{\"job_id\"");
+  write("metrics.jsonl", "{\n");
+  write("workers.jsonl", "{\nnonsense\n");
+  const std::string notes = notes_of(item());
+  EXPECT_THAT(notes, HasSubstr("run.json is damaged"));
+  EXPECT_THAT(notes, HasSubstr("A line of metrics.jsonl is damaged"));
+  EXPECT_THAT(notes, HasSubstr("2 lines of workers.jsonl are damaged"));
+  EXPECT_THAT(notes, Not(HasSubstr("has no workers.jsonl")));
+}
+
 TEST_F(ReportFiles, ShowNoSecrets) {
   write("job.yaml", "channel: redis://user:hunter2@host:6379\nepochs: 3\n");
   write("summary.json", "{\"channel\":\"redis://user:hunter2@host:6379\",\"cost\":{}}");

@@ -53,6 +53,11 @@ class RunPart {
     notes_.push_back(fmt::format(form, std::forward<Arguments>(arguments)...));
   }
 
+  void note_damaged(std::uint64_t lines, const char* file) {
+    if (lines == 1) note("A line of {} is damaged or cut off and is not shown.", file);
+    if (lines > 1) note("{} lines of {} are damaged or cut off and are not shown.", lines, file);
+  }
+
   /// The file's bytes; nullopt if there is none or it cannot be read, which is noted.
   std::optional<Buffer> read(const char* name) {
     try {
@@ -98,7 +103,8 @@ class RunPart {
       item_["status"] = std::move(status);
     } catch (const Error& error) {
       item_["state"] = summary_.empty() ? "unknown" : "done";
-      if (summary_.empty()) note("How the job stands is not known: {}", error.what());
+      if (summary_.empty() || error.code() == Code::data_corrupt)
+        note("How the job stands is not known: {}", error.what());
     }
   }
 
@@ -110,9 +116,7 @@ class RunPart {
   Curves learning_curves() {
     const std::optional<Buffer> text = read("metrics.jsonl");
     Curves curves = read_curves(text ? text->text() : "", kMostEpochs);
-    if (curves.damaged_lines > 0)
-      note("{} of the lines of metrics.jsonl are damaged or cut off and are not shown.",
-           curves.damaged_lines);
+    note_damaged(curves.damaged_lines, "metrics.jsonl");
     if (curves.every > 1)
       note("The curves show one epoch in {} of {}.", curves.every, curves.epochs);
     for (const auto& [name, epoch] : curves.not_finite)
@@ -125,10 +129,8 @@ class RunPart {
   Timelines worker_timelines() {
     const std::optional<Buffer> text = read("workers.jsonl");
     Timelines timelines(text ? text->text() : "", options_ && rounds_wait(*options_));
-    if (timelines.damaged_lines() > 0)
-      note("{} of the lines of workers.jsonl are damaged and are not shown.",
-           timelines.damaged_lines());
-    if (timelines.empty() && !summary_.empty())
+    note_damaged(timelines.damaged_lines(), "workers.jsonl");
+    if (!text && !summary_.empty())
       note(
           "The run's folder has no workers.jsonl, as of a version before timelines of workers were "
           "kept.");
