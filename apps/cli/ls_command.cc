@@ -17,10 +17,11 @@ namespace {
 std::string dollars_of(const nlohmann::ordered_json& status) {
   const nlohmann::json known(status);
   if (known.contains("cost_usd")) return fmt::format("${:.3g}", number_at(known, "cost_usd"));
-  // An estimate.
-  return known.contains("cost_so_far_usd")
-             ? fmt::format("~${:.3g}", number_at(known, "cost_so_far_usd"))
-             : "";
+  if (!known.contains("cost_so_far_usd")) return "";
+  const std::string so_far = fmt::format("~${:.3g}", number_at(known, "cost_so_far_usd"));
+  return known.contains("cost_usd_at_end")
+             ? fmt::format("{} of ${:.3g}", so_far, number_at(known, "cost_usd_at_end"))
+             : so_far;
 }
 
 }  // namespace
@@ -47,7 +48,7 @@ void add_ls_command(CLI::App& app, Globals& globals) {
         status["error"] = error.what();
       }
       if (!globals.json)
-        print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} workers  {:>10}  {}",
+        print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} workers  {:<20}  {}",
                                text_at(status, "state"), text_at(status, "model"),
                                text_at(status, "optim"), count_at(status, "workers"),
                                dollars_of(status), utf8_path(run)));

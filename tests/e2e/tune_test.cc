@@ -411,7 +411,7 @@ TEST_F(TunerFunction, ASearchThatItsDeadlineEndedGoesOnWhenItIsAsked) {
 
 /// Whether it is stopped while an invocation works or between two of them.
 TEST_F(TunerFunction, AStopHoldsUntilTheSearchIsResumed) {
-  const Result begun = begin(8);
+  const Result begun = begin(6);
   ASSERT_EQ(begun.exit_code, 0) << begun.err;
   const json answer = begun.json();
   ASSERT_EQ(answer.value("state", ""), "running") << "done within one life: " << answer;
@@ -436,7 +436,7 @@ TEST_F(TunerFunction, AStopHoldsUntilTheSearchIsResumed) {
   ASSERT_EQ(more.exit_code, 0) << more.err;
   wait_for([&] { return fs::exists(place / "summary.json"); });
   ASSERT_TRUE(fs::exists(place / "summary.json")) << emulator_log();
-  EXPECT_EQ(json::parse(read(place / "summary.json"))["trials_done"], 8);
+  EXPECT_EQ(json::parse(read(place / "summary.json"))["trials_done"], 6);
 }
 
 class TunerFunctionTwice : public TunerFunction {

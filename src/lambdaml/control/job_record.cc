@@ -45,7 +45,8 @@ void JobRecord::finish(const std::string& summary) {
 
 void JobRecord::end(const std::string& state, const std::string& error) noexcept {
   try {
-    const std::string text = json_text(json{{"state", state}, {"error", error}});
+    const std::string text =
+        json_text(json{{"state", state}, {"error", error}, {"ended_ms", epoch_ms()}});
     store_->save(key(record::kEnded), as_bytes(text));
   } catch (const std::exception& failure) {
     log::warning("noting the end of job {}: {}", job_id_, failure.what());

@@ -169,6 +169,9 @@ bool JobView::add_end(ordered_json& status) const {
     const json ended = object_from(text->text(), run_ + ": how it ended");
     status["state"] = text_at(ended, "state", "failed");
     status["error"] = text_at(ended, "error");
+    add_metrics(status);
+    if (ended.contains("ended_ms"))
+      add_estimates(status, static_cast<std::int64_t>(count_at(ended, "ended_ms")));
     return true;
   }
   return false;
@@ -216,12 +219,13 @@ void JobView::add_metrics(ordered_json& status) const {
   status["metrics"] = last->values;
 }
 
-void JobView::add_estimates(ordered_json& status) const {
+/// How long it has run, and what that costs; of a job that runs also how it will end.
+void JobView::add_estimates(ordered_json& status, std::int64_t until_ms) const {
   const json& record = *record_;
   if (!record.contains("begun_ms")) return;  // of an older version
   const auto begun_ms = count_at(record, "begun_ms");
   const double elapsed_s =
-      std::max(0.0, (static_cast<double>(epoch_ms()) - static_cast<double>(begun_ms)) / 1e3);
+      std::max(0.0, (static_cast<double>(until_ms) - static_cast<double>(begun_ms)) / 1e3);
   status["begun_ms"] = begun_ms;
   status["elapsed_s"] = elapsed_s;
   const auto epochs = static_cast<double>(count_at(record, "epochs"));
@@ -234,7 +238,8 @@ void JobView::add_estimates(ordered_json& status) const {
         std::max(done, static_cast<double>(count_at(status, "epoch")) - 1 +
                            std::min(1.0, static_cast<double>(count_at(status, "round")) / rounds));
   std::optional<double> left_s;
-  if (done > before) left_s = std::max(0.0, elapsed_s / (done - before) * (epochs - done));
+  if (done > before && text_at(status, "state") == "running")
+    left_s = std::max(0.0, elapsed_s / (done - before) * (epochs - done));
   if (left_s) status["left_s"] = *left_s;
   try {
     const job::RunningCost cost =
@@ -264,10 +269,7 @@ ordered_json JobView::status() const {
   ordered_json status{{"job_id", job_id_}, {"state", "running"}};
   for (const char* name : {"model", "optim", "sync_mode", "workers", "epochs", "platform"})
     if (record.contains(name)) status[name] = record[name];
-  if (add_end(status)) {
-    if (!status.contains("summary")) add_metrics(status);
-    return status;
-  }
+  if (add_end(status)) return status;
 
   const std::shared_ptr<storage::Storage> meeting_place = channel();
   // If its workers are threads of the command that started it, its channel is in that process's
@@ -286,7 +288,7 @@ ordered_json JobView::status() const {
   if (has_progress && !status.contains("started")) add_progress(*meeting_place, status);
   add_metrics(status);
   // How long an interrupted one ran is not known.
-  if (is_awaited_now) add_estimates(status);
+  if (is_awaited_now) add_estimates(status, epoch_ms());
   return status;
 }
 

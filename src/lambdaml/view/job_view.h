@@ -54,7 +54,7 @@ class JobView {
   std::string advice() const;
   bool is_awaited(storage::Storage& channel, nlohmann::ordered_json& status) const;
   void add_metrics(nlohmann::ordered_json& status) const;
-  void add_estimates(nlohmann::ordered_json& status) const;
+  void add_estimates(nlohmann::ordered_json& status, std::int64_t until_ms) const;
 
   std::string run_;
   std::string job_id_;

@@ -85,6 +85,13 @@ TEST_F(JobViewTest, EstimatesFromTheBeginAndTheEpochsDone) {
   EXPECT_GT(now["cost_usd_at_end"], now["cost_so_far_usd"]);
   records_->save("job-1/ended.json", as_bytes(R"({"state":"failed","error":"why"})"));
   EXPECT_EQ(status()["metrics"]["train_loss"], 0.6);
+  EXPECT_FALSE(status().contains("elapsed_s")) << "of an older version";
+  const std::int64_t ended_ms = now["begun_ms"].get<std::int64_t>() + 2500;
+  records_->save("job-1/ended.json",
+                 as_bytes(fmt::format(R"({{"state":"failed","ended_ms":{}}})", ended_ms)));
+  EXPECT_EQ(status()["elapsed_s"], 2.5);
+  EXPECT_GT(status()["cost_so_far_usd"], 0);
+  EXPECT_FALSE(status().contains("left_s"));
   records_->clear("");
 }
 

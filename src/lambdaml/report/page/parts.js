@@ -184,7 +184,9 @@ function confusionFigure(confusion) {
       (confusion.classes > labels.length ? ` The ${labels.length} most frequent of ${confusion.classes} classes.` : "");
   const cell = (n, i, j) => {
     const share = sums[i] ? n / sums[i] : 0;
-    return make("td", {style: `background: color-mix(in srgb, var(--high) ${Math.round(88 * share)}%, var(--card)); color: ${share > .5 ? "var(--card)" : "var(--text)"}`,
+    // On tones between 46 and 74 % neither colour of text could be read in both themes.
+    const tone = share > .5 ? 48 + 52 * share : 88 * share;
+    return make("td", {style: `background: color-mix(in srgb, var(--high) ${Math.round(tone)}%, var(--card)); color: ${share > .5 ? "var(--card)" : "var(--text)"}`,
                        title: `${labels[i]} predicted as ${labels[j]}: ${format.percent(share)}`}, format.number(n));
   };
   const head = make("tr", {}, make("th", {class: "name", scope: "col"}, "label \\ predicted"), labels.map((label) => make("th", {scope: "col"}, own(label))));
