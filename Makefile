@@ -47,7 +47,7 @@ test-python-index: wheel ## the wheel beside the newest scikit-learn, pandas, po
 test-browser: build ## open reports and the dashboard in Chromium (two minutes)
 	@packages/install.sh browser
 	@$(PYTHON) -B tests/browser/make_runs.py $(BUILD)/browser/made
-	@$(PYTHON) -B tests/browser/reports.py $(BIN)/lambdaml $(BUILD)/browser
+	@PATIENCE=$${PATIENCE:-4} $(PYTHON) -B tests/browser/reports.py $(BIN)/lambdaml $(BUILD)/browser
 	@PATIENCE=$${PATIENCE:-4} node tests/browser/dashboard.mjs $(BIN)/lambdaml $(BUILD)/browser/dashboard $(BUILD)/browser/made
 
 test-index: build ## TensorBoard of the Python package index reads event files (a minute)
@@ -97,11 +97,12 @@ chaos: ## 10,000 simulated jobs under faults drawn from seeds (minutes; FIRST=1,
 	@cmake --build --preset release --target lambdaml_chaos -j $(JOBS)
 	@$(BUILD)/tests/lambdaml_chaos --first $(FIRST) --count $(COUNT) --jobs $(JOBS)
 
-bench: ## measure kernels, parser, merging and rounds against their limits and peers
-	@packages/install.sh build bench
+bench: ## measure kernels, parser, merging, rounds and pages against their limits and peers
+	@packages/install.sh build bench browser
 	@cmake --preset release -DLAMBDAML_BENCH=ON
 	@cmake --build --preset release --target lambdaml lambdaml-worker lambdaml_bench -j $(JOBS)
 	@$(PYTHON) bench/report.py $(BIN)/lambdaml_bench $(BIN)/lambdaml build/bench.json
+	@$(MAKE) --no-print-directory test-browser PATIENCE=1
 
 fuzz: ## run each fuzz target for a minute
 	@packages/install.sh build dev

@@ -3,8 +3,8 @@
 // node browser.mjs FOLDER PAGE.html…   FOLDER gets a screenshot of each page, light, dark and printed
 //
 // Fails if a page prints an error, asks the network for anything, is empty, first paints after more than 1 s, answers a
-// key or a click after more than 100 ms, is wider than its window or a telephone's, has a chart that is blank or
-// without a text alternative, or has texts of little contrast. Times are the best of several; PATIENCE multiplies their limits, for a loaded machine.
+// key or a click after more than 100 ms, is wider than its window or a telephone's, has a chart that is blank,
+// without a text alternative or with labels that touch, or has texts of little contrast. Times are the best of several; PATIENCE multiplies their limits, for a loaded machine.
 import {createRequire} from "node:module";
 import {mkdirSync} from "node:fs";
 import {basename, resolve} from "node:path";
@@ -78,6 +78,16 @@ async function look(browser, page) {
     return pixels.every((p) => p === pixels[0]);
   }).map((c) => c.getAttribute("aria-label"))`);
   check(page, "blank charts", blank.length === 0, blank.join("; "));
+  const crowded = await tab.evaluate(`Object.values(Chart.instances).flatMap((chart) => {
+    const x = chart.scales.x;
+    if (!x || !x.isHorizontal() || x.labelRotation) return [];
+    chart.ctx.font = Chart.defaults.font.size + "px " + Chart.defaults.font.family;
+    const widths = x.ticks.map((tick) => chart.ctx.measureText(tick.label ?? "").width);
+    const touch = widths.some((width, i) => i && width && widths[i - 1] &&
+        Math.abs(x.getPixelForTick(i) - x.getPixelForTick(i - 1)) < (width + widths[i - 1]) / 2);
+    return touch ? [chart.canvas.getAttribute("aria-label")] : [];
+  })`);
+  check(page, "charts whose labels touch", crowded.length === 0, crowded.join("; "));
   const wide = await tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
   check(page, "it is wider than the window by", wide <= 0, wide);
   const expectContrast = async (theme) => {

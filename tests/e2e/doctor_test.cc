@@ -63,6 +63,14 @@ TEST_F(Doctor, DataAndJobFilesAreChecked) {
   EXPECT_EQ(lambdaml({"doctor", "--workers", "none"}).exit_code, 2);
 }
 
+TEST_F(Doctor, OtherPlatformsThanAwsNeedNoKeysOfAws) {
+  const std::vector<std::string> job{"--platform", "array", "--events",
+                                     (folder() / "events").string()};
+  EXPECT_FALSE(check_of("credentials", job, {"HOME=/nowhere"}, 0).at("needed"));
+  const std::vector<std::string> of_aws{"--platform", "aws", "--function", "x"};
+  EXPECT_TRUE(check_of("credentials", of_aws, {"HOME=/nowhere"}, 1).at("needed"));
+}
+
 TEST_F(Doctor, SecretsAreNotShown) {
   const Result result =
       lambdaml({"doctor", "--channel", "redis://user:tellnobody@127.0.0.1:1/0"},

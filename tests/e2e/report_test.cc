@@ -1,6 +1,7 @@
 // Reports of runs and searches, as their files and the page's structure show them; tests/browser
 // opens them.
 #include <fstream>
+#include <sstream>
 
 #include "e2e/command.h"
 
@@ -24,9 +25,9 @@ class Report : public CliTest {
 
 TEST_F(Report, OfTheHiggsJobShowsEveryWorkersRounds) {
   REQUIRE_REAL_DATA();
-  const nlohmann::json summary = train({"--data", real_data("higgs.train.libsvm"), "--test-data",
-                                        real_data("higgs.test.libsvm"), "--optim", "grad_avg",
-                                        "--epochs", "3", "--workers", "3", "--output", "run"});
+  const nlohmann::json summary = train(
+      {"--data", real_data("higgs.train.libsvm"), "--test-data", real_data("higgs.test.libsvm"),
+       "--optim", "grad_avg", "--lr", "0.1", "--epochs", "3", "--workers", "3", "--output", "run"});
   const Result result = lambdaml({"report", "run", "-o", "page.html", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.json()["bytes"], read("page.html").size());
@@ -52,6 +53,15 @@ TEST_F(Report, OfTheHiggsJobShowsEveryWorkersRounds) {
   EXPECT_EQ(item["model"]["confusion"]["rows"], 500);
   EXPECT_EQ(item["model"]["coefficients"].size(), 28U);
   EXPECT_NEAR(item["model"]["roc"][0]["auc"], item["model"]["measures"]["auc"].get<double>(), 1e-6);
+
+  // Its command repeats the run, although 0.1 is no learning rate that a new job would choose.
+  std::istringstream command(item["repeat"].get<std::string>());
+  std::vector<std::string> words{std::istream_iterator<std::string>(command), {}};
+  words.erase(words.begin());
+  words.insert(words.end(), {"-q", "--output", "again"});
+  const Result again = lambdaml(words);
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(read("again/model.safetensors"), read("run/model.safetensors"));
 }
 
 TEST_F(Report, OfSeveralRunsAndOfASearch) {

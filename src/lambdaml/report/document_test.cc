@@ -97,5 +97,15 @@ TEST_F(ReportFiles, CommandsRepeatTheOptionsThatWereChanged) {
   EXPECT_THAT(command, HasSubstr("--keep"));
 }
 
+TEST_F(ReportFiles, CommandsNameWhatANewJobWouldChooseOtherwise) {
+  // These are the declared defaults; a new job would scale the columns, and find a learning rate.
+  write("job.yaml", "data: x\nmodel: lr\noptim: grad_avg\nlr: 0.1\nscale: none\n");
+  const auto command = item()["repeat"].get<std::string>();
+  EXPECT_THAT(command, HasSubstr("--optim grad_avg"));
+  EXPECT_THAT(command, HasSubstr("--lr 0.1"));
+  EXPECT_THAT(command, HasSubstr("--scale none"));
+  EXPECT_THAT(command, Not(HasSubstr("--epochs")));
+}
+
 }  // namespace
 }  // namespace lambdaml::report

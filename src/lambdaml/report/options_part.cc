@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <functional>
 
 #include <nlohmann/json.hpp>
 
@@ -10,6 +11,8 @@
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
+#include "lambdaml/model/registry.h"
+#include "lambdaml/optim/registry.h"
 
 namespace lambdaml::report {
 namespace {
@@ -25,6 +28,57 @@ std::string word_of(const std::string& text) {
   return is_plain ? text : quoted_for_shell(text);
 }
 
+/// `options` with what a new job chooses where nothing is set.
+Options with_defaults(Options options) {
+  const auto choose = [&](const auto* plugin) {
+    if (plugin == nullptr || !plugin->defaults) return;
+    for (const auto& [name, value] : plugin->defaults(options))
+      if (options.find(name) != nullptr && !options.is_set(name))
+        options.parse(name, value, plugin->name);
+  };
+  choose(model::registry().find(options.text("model")));
+  choose(optim::registry().find(options.text("optim")));
+  return options;
+}
+
+/// The options of a job that a command must name so that a new job has them all: those that are not
+/// the declared defaults, and those for which a new job would choose another value.
+Options needed(const Options& job) {
+  Options named = job::job_options();
+  const auto name = [&](const std::string& option) {
+    named.set(option, job.value(option), "report");
+  };
+  name("optim");
+  for (const Option& option : job.declared())
+    if (option.name != "output" && is_changed(job, option.name)) name(option.name);
+  // A name that is added may lead to other choices.
+  for (bool is_whole = false; !is_whole;) {
+    is_whole = true;
+    const Options chosen = with_defaults(named);
+    for (const Option& option : job.declared())
+      if (option.name != "output" && !named.is_set(option.name) &&
+          to_text(chosen.value(option.name)) != to_text(job.value(option.name))) {
+        name(option.name);
+        is_whole = false;
+      }
+  }
+  return named;
+}
+
+std::string words_of(const Options& options, const std::function<bool(const Option&)>& is_named) {
+  std::string out;
+  for (const Option& option : options.declared()) {
+    if (!is_named(option)) continue;
+    if (type_of(option) != OptionType::flag)
+      out += " " + flag_of(option.name) + " " + word_of(to_text(options.value(option.name)));
+    else if (options.flag(option.name))
+      out += " " + flag_of(option.name);
+    else
+      out += " --no-" + flag_of(option.name).substr(2);
+  }
+  return out;
+}
+
 }  // namespace
 
 Options options_of(const Buffer& job_yaml) {
@@ -38,18 +92,16 @@ bool rounds_wait(const Options& job) {
   return pattern != nullptr && pattern->bulk_synchronous;
 }
 
-std::string command_of(const std::string& command, const Options& options) {
-  std::string out = "lambdaml " + command;
-  for (const Option& option : options.declared()) {
-    if (!is_changed(options, option.name) || option.name == "output") continue;
-    if (type_of(option) != OptionType::flag)
-      out += " " + flag_of(option.name) + " " + word_of(to_text(options.value(option.name)));
-    else if (options.flag(option.name))
-      out += " " + flag_of(option.name);
-    else
-      out += " --no-" + flag_of(option.name).substr(2);
-  }
-  return out;
+std::string command_of_job(const Options& job) {
+  const Options named = needed(job);
+  return "lambdaml train" +
+         words_of(named, [&](const Option& option) { return named.is_set(option.name); });
+}
+
+std::string command_of_search(const Options& settings) {
+  return "lambdaml tune JOB.yaml" + words_of(settings, [&](const Option& option) {
+           return is_changed(settings, option.name);
+         });
 }
 
 ordered_json options_json(const Options& options) {

@@ -81,7 +81,7 @@ class RunPart {
       return;
     }
     item_["options"] = options_json(*options_);
-    item_["repeat"] = command_of("train", *options_);
+    item_["repeat"] = command_of_job(*options_);
   }
 
   void read_summary() {

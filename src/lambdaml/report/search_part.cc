@@ -97,7 +97,7 @@ class SearchPart {
     const Options settings = search.settings.without_passwords();
     item_["settings"] = options_json(settings);
     item_["options"] = options_json(search.job.without_passwords());
-    item_["repeat"] = command_of("tune JOB.yaml", settings);
+    item_["repeat"] = command_of_search(settings);
     item_["higher_is_better"] = tune::higher_is_better(search);
     ordered_json space = ordered_json::array();
     for (const tune::Parameter& parameter : search.space.parameters())

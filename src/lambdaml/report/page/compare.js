@@ -18,6 +18,7 @@ function comparisonTable(title, columns, rows) {
 function compareSections(items) {
   const runs = items.filter((item) => item.kind === "run");
   if (runs.length < 2) return [];
+  const searches = items.length - runs.length;
   const names = runs.map(nameOf);
   const results = [];
   const infos = new Map(runs.flatMap((run) => (run.metrics || []).map((info) => [info.name, info])));
@@ -35,7 +36,7 @@ function compareSections(items) {
   for (const name of ["epochs", "rounds", "rows", "features", "workers"]) add(name, summary(name), (v) => format.number(v));
   add("ended by", summary("ended_by"), (v) => v);
   for (const name of ["wall_s", "startup_s", "load_s", "compute_s", "comm_s"])
-    add({wall_s: "time", startup_s: "start-up", load_s: "load", compute_s: "compute", comm_s: "communication"}[name], summary(name), (v) => format.seconds(v), true);
+    add({wall_s: "time", startup_s: "start-up", load_s: "load", compute_s: "compute and checkpoints", comm_s: "communication"}[name], summary(name), (v) => format.seconds(v), true);
   add("requests", (run) => run.summary && run.summary.requests ? Object.values(run.summary.requests).reduce((a, b) => a + b, 0) : undefined, (v) => format.number(v), true);
   add("sent", summary("bytes_sent"), (v) => format.bytes(v), true);
   add("received", summary("bytes_received"), (v) => format.bytes(v), true);
@@ -49,7 +50,7 @@ function compareSections(items) {
   const same = rows.filter((row) => !differs(row.values));
   const curves = learningCurves(runs.filter((run) => run.curves && run.curves.epoch.length));
   return [
-    section("results", "Results", make("p", {class: "about"}, "What differs is marked; ★ is the best."), comparisonTable("Results", names, results)),
+    section("results", "Results", make("p", {class: "about"}, "What differs is marked; ★ is the best." + (searches ? " Searches are shown by themselves." : "")), comparisonTable("Results", names, results)),
     section("curves", "Learning", curves),
     section("options", "Options", rows.length ? comparisonTable(different.length ? "Options that differ" : "No options differ", names, different) : null,
             same.length ? make("details", {}, make("summary", {}, `${same.length} options that are the same`), comparisonTable("The same in all", names, same)) : null)];

@@ -20,7 +20,7 @@ function runTiles(item) {
       list.push(tile(format.words(info.name), format.metric(s[info.name], info)));
     if (list.length >= 4) break;
   }
-  if (s.wall_s !== undefined) list.push(tile("time", format.seconds(s.wall_s), `${format.seconds(s.compute_s)} of it computing`));
+  if (s.wall_s !== undefined) list.push(tile("time", format.seconds(s.wall_s), `${format.seconds(s.compute_s)} computing and saving`));
   if (s.cost_usd !== undefined) list.push(tile("cost", format.dollars(s.cost_usd), `prices of ${s.cost ? s.cost.prices_of : "?"}`));
   else if (item.cost_so_far_usd !== undefined) list.push(tile("cost so far", format.dollars(item.cost_so_far_usd), "an estimate"));
   if (s.rounds !== undefined) list.push(tile("rounds", format.number(s.rounds), s.requests ? `${format.number(Object.values(s.requests).reduce((a, b) => a + b, 0))} requests` : ""));
@@ -64,7 +64,7 @@ function sharesFigure(timeline) {
 // Of a run of an old version, whose workers kept no records.
 function meansFigure(s) {
   const sums = {startup: s.startup_s || 0, load: s.load_s || 0, compute: s.compute_s || 0, wait: s.comm_s || 0};
-  const texts = {startup: "start-up", load: "load", compute: "compute", wait: "communication"};
+  const texts = {startup: "start-up", load: "load", compute: "compute and checkpoints", wait: "communication"};
   return figure("Where the time went", "Means over the workers; this run has no record of its rounds.", null,
       make("div", {}, bar(sums), legendOf(Object.entries(sums).map(([name, v]) => [name, `${texts[name]} ${format.seconds(v)}`]))),
       () => ({columns: [{name: "part", text: true}, {name: "mean over workers"}], rows: Object.entries(sums).map(([name, v]) => [texts[name], format.seconds(v)])}));
@@ -87,7 +87,7 @@ function timelineFigure(item) {
       make("span", {class: "about"}, "drag to move, double-click to zoom; keys: ← → + − 0, ↑ ↓ choose a worker")];
   const result = figure("Timeline of the workers", words.join(" "), controls,
       make("div", {}, timeline.element, legendOf(phases.map((phase) => [phase.name, phase.text]))), () => ({
-    columns: [{name: "worker"}, {name: "invocations"}, {name: "start-up"}, {name: "load"}, {name: "compute"}, {name: "communication"}, {name: "sent"}, {name: "received"}],
+    columns: [{name: "worker"}, {name: "invocations"}, {name: "start-up"}, {name: "load"}, {name: "compute and checkpoints"}, {name: "communication"}, {name: "sent"}, {name: "received"}],
     rows: item.workers.map((w) => [String(w.worker), w.invocations, format.seconds(w.startup_s), format.seconds(w.load_s), format.seconds(w.compute_s),
                                    format.seconds(w.comm_s), format.bytes(w.bytes_sent), format.bytes(w.bytes_received)])}));
   if (failures.length)
@@ -183,7 +183,7 @@ function costSection(item) {
 
 function repeatSection(item) {
   const s = item.summary || {};
-  const facts = [["run", own(item.place)], ["job", item.job_id || "unknown"], ["ran with", item.version ? "lambdaml " + item.version : "unknown: an old version"]];
+  const facts = [["run", own(item.place)], ["job", item.job_id || "unknown"], ["ran with", item.version ? "lambdaml " + item.version : item.summary ? "unknown: an old version" : "known when it has ended"]];
   const data = (name) => ((item.options || []).find((o) => o.name === name) || {}).value;
   if (data("data")) facts.push(["data", own(data("data"))]);
   if (data("test_data")) facts.push(["test data", own(data("test_data"))]);

@@ -200,6 +200,7 @@ function bestSoFar(item) {
         line("best so far", rows.map((row) => ({x: row[key], y: row.best})), theme.series(0), {stepped: "before", pointRadius: 0, borderWidth: 2.5}),
         line("trial", rows.map((row) => ({x: row[key], y: row.value})), theme.series(1), {showLine: false, pointRadius: 2.5})],
         x: key === "usd" ? "dollars" : "time", y: format.words(item.summary.metric), format_x, tick_x: key === "usd" ? format_x : xAxes.seconds.tick, format_y: (v) => format.metric(v, info), hover: "nearest"});
+      if (key === "usd") config.options.scales.x.ticks.maxTicksLimit = 4;  // small amounts are long
       const [low, high] = drawnRange(item, rows.map((row) => row.value));
       if (low < high) Object.assign(config.options.scales.y, item.higher_is_better ? {min: low} : {max: high});
       return config;
