@@ -38,7 +38,7 @@ _LAZY = {
     "Ridge": "_linear",
     "Run": "_run",
     "Search": "_search",
-    "Stream": "_stream",
+    "Stream": "_dataset",
     "deploy": "_services",
     "destroy": "_services",
     "emulate": "_services",

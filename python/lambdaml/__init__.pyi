@@ -1,4 +1,4 @@
-from ._dataset import Dataset as Dataset
+from ._dataset import Dataset as Dataset, Stream as Stream
 from ._errors import (
     AlreadyExists as AlreadyExists,
     Cancelled as Cancelled,
@@ -22,7 +22,6 @@ from ._predict import predict as predict
 from ._run import ConvergenceWarning as ConvergenceWarning, Run as Run, resume as resume, train as train
 from ._search import Search as Search, tune as tune
 from ._services import deploy as deploy, destroy as destroy, emulate as emulate, package as package
-from ._stream import Stream as Stream
 from . import storage as storage
 
 __version__: str

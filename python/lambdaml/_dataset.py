@@ -1,13 +1,16 @@
-"""Data sets in memory, and their ways into the engine."""
+"""Data sets in memory and streams of batches, and their ways into the engine."""
+
+from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Sequence
+from typing import Any, Optional, Union
 
-from . import _lambdaml
+from . import _lambdaml, _parts
 from ._errors import InvalidArgument
-
-# Number types that the engine converts itself.
-_NUMBERS = "?bBhHiIlLqQfd"
+from ._rows import engine_dataset, labelling, rows_and_names, weighting, without_column
+from ._types import Column, Place, Rows
 
 
 class Dataset:
@@ -32,44 +35,83 @@ class Dataset:
     Attributes
     ----------
     rows, features : int
+    feature_names : list of str or None
+
+    Raises
+    ------
+    InvalidArgument
+        A ValueError: values that are no numbers, missing or not finite, or columns of other lengths than X.
+
+    Examples
+    --------
+    >>> import lambdaml
+    >>> lambdaml.Dataset([[1.0, 2.0], [3.0, 4.0]], [0, 1])
+    lambdaml.Dataset of 2 rows × 2 features
     """
 
-    def __init__(self, X, y=None, *, weights=None, feature_names=None):
-        name = None
-        if isinstance(y, str):
-            name = y
-            X, y = _without_column(X, y)
-        names = {}
-        if hasattr(X, "__arrow_c_stream__") and not hasattr(X, "iloc"):
-            # Of polars, pyarrow, duckdb …; pandas needs pyarrow for that, and its arrays none.
-            columns, X = _lambdaml.arrow_table(X.__arrow_c_stream__())
-            feature_names = columns if feature_names is None else feature_names
-        if feature_names is None:
-            feature_names = names_of_columns(X)
+    _engine: _lambdaml.Dataset
+
+    def __init__(
+        self,
+        X: Rows,
+        y: Union[Column, str, None] = None,
+        *,
+        weights: Optional[Column] = None,
+        feature_names: Optional[Sequence[str]] = None,
+    ) -> None:
+        label = y if isinstance(y, str) else None
+        if label is not None:
+            X, y = without_column(X, label)
+        X, columns = rows_and_names(X)
+        names: dict[str, Any] = {}
         if feature_names is not None:
-            names["features"] = [str(each) for each in feature_names]
-        labels, targets, label_names = _labelling(y)
+            columns = [str(each) for each in feature_names]
+        if columns is not None:
+            names["features"] = columns
+        labels, targets, label_names = labelling(y)
         if label_names is not None:
             names["labels"] = label_names
-        if name is not None and names:
-            names["label"] = name
-        if weights is not None:
-            import numpy
-
-            weights = numpy.asarray(weights)
+        if label is not None and names:
+            names["label"] = label
         self._engine = engine_dataset(
-            X, labels=labels, targets=targets, weights=weights, names=json.dumps(names) if names else ""
+            X,
+            labels=labels,
+            targets=targets,
+            weights=weighting(weights),
+            names=json.dumps(names) if names else "",
         )
 
     @classmethod
-    def read(cls, place, format="auto"):
-        """Reads a file of any format that ``lambdaml train`` reads, or a prepared set: path or URI."""
+    def _of(cls, engine: _lambdaml.Dataset) -> Dataset:
         out = cls.__new__(cls)
-        out._engine = _lambdaml.read(os.fspath(place), format)
+        out._engine = engine
         return out
 
     @classmethod
-    def from_parquet(cls, places, label=None, columns=None):
+    def read(cls, place: Place, format: str = "auto") -> Dataset:
+        """Reads a file or a prepared set into memory.
+
+        Parameters
+        ----------
+        place : str or path
+            A path or storage URI.
+        format : str
+            As the option ``format`` of a job: one that ``lambdaml train`` reads (``docs/data.md``); by default it
+            is found.
+
+        Returns
+        -------
+        Dataset
+        """
+        return cls._of(_lambdaml.read(os.fspath(place), format))
+
+    @classmethod
+    def from_parquet(
+        cls,
+        places: Union[Place, Sequence[Place]],
+        label: Optional[str] = None,
+        columns: Optional[Sequence[str]] = None,
+    ) -> Stream:
         """Rows of Parquet files, which are read batch by batch.
 
         Reads by pyarrow (14 or newer), polars or duckdb, the first of these that is installed.
@@ -77,8 +119,8 @@ class Dataset:
         Parameters
         ----------
         places : str, path or list
-            A file, a pattern (``"days/*.parquet"``) or a folder, or several; on this machine or in any store
-            (``"s3://bucket/days/*.parquet"``), from which a file at a time is brought here.
+            A file, a pattern (``"days/*.parquet"``; ``**`` is any number of folders) or a folder, or several; on this
+            machine or in any store (``"s3://bucket/days/*.parquet"``), from which a file at a time is brought here.
         label : str, optional
             The column of labels or targets.
         columns : list of str, optional
@@ -89,17 +131,24 @@ class Dataset:
         Stream
             Its :meth:`~Stream.save` writes shards, its :meth:`~Stream.load` gives a Dataset.
 
+        Raises
+        ------
+        NotFound
+            There is no such file.
+        Unavailable
+            None of the libraries is installed.
+
         Examples
         --------
         >>> rows = lambdaml.Dataset.from_parquet("s3://bucket/*.parquet", label="y")  # doctest: +SKIP
         >>> rows.save("s3://bucket/set", parts=100)                                   # doctest: +SKIP
         """
-        from ._stream import Parquet, Stream
+        from ._parquet import Parquet
 
         return Stream(Parquet(places, label, columns))
 
     @classmethod
-    def from_batches(cls, batches, label=None):
+    def from_batches(cls, batches: Iterable[Any], label: Optional[str] = None) -> Stream:
         """Rows that come batch by batch: of a generator, a reader of a table, a loader …
 
         Parameters
@@ -115,12 +164,18 @@ class Dataset:
         -------
         Stream
             Its :meth:`~Stream.save` writes shards, its :meth:`~Stream.load` gives a Dataset.
+
+        Examples
+        --------
+        >>> batches = [([[1.0], [2.0]], [0, 1]), ([[3.0]], [1])]
+        >>> lambdaml.Dataset.from_batches(batches).load()
+        lambdaml.Dataset of 3 rows × 1 features
         """
-        from ._stream import Batches, Stream
+        from ._batches import Batches
 
         return Stream(Batches(batches, label))
 
-    def save(self, uri, parts=1):
+    def save(self, uri: Place, parts: int = 1) -> str:
         """Writes the rows as a prepared set, as ``lambdaml data split`` does.
 
         Parameters
@@ -135,110 +190,70 @@ class Dataset:
         str
             The set's URI, as ``data`` of :func:`lambdaml.train`.
         """
-        return _lambdaml.split(self._engine, os.fspath(uri), parts)
+        return _lambdaml.split(self._engine, os.fspath(uri), _parts.checked(parts, self.rows))
 
     @property
-    def rows(self):
+    def rows(self) -> int:
         return self._engine.rows
 
     @property
-    def features(self):
+    def features(self) -> int:
         return self._engine.features
 
     @property
-    def feature_names(self):
+    def feature_names(self) -> Optional[list[str]]:
         return json.loads(self._engine.names).get("features")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.rows
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"lambdaml.Dataset of {self.rows} rows × {self.features} features"
 
 
-def names_of_columns(X):
-    """The names of a DataFrame's columns, if all are texts; otherwise None."""
-    columns = getattr(X, "columns", None)
-    if columns is None:
-        return None
-    columns = list(columns)
-    return columns if columns and all(isinstance(each, str) for each in columns) else None
+class Stream:
+    """Rows that are read batch by batch: of Parquet files, or of an iterator.
 
+    Made by :meth:`Dataset.from_parquet` and :meth:`Dataset.from_batches`.
+    """
 
-def _without_column(X, name):
-    if hasattr(X, "column_names"):  # pyarrow
-        if name in X.column_names:
-            return X.drop([name]), X.column(name)
-    elif not hasattr(X, "drop") or not hasattr(X, "columns"):
-        raise InvalidArgument(f"y is the name '{name}', and X has no columns with names: give y as an array")
-    columns = list(getattr(X, "column_names", None) or X.columns)
-    if name not in columns:
-        raise InvalidArgument(f"X has no column '{name}': it has {', '.join(map(str, columns[:10]))}")
-    try:
-        return X.drop(columns=name), X[name]
-    except TypeError:  # polars
-        return X.drop(name), X[name]
+    def __init__(self, source: Any) -> None:
+        # Has `what`, facts() of all batches, and batches().
+        self._source = source
 
+    def save(self, uri: Place, parts: int = 1) -> str:
+        """Writes the rows as a prepared set, in the memory of one part.
 
-def engine_dataset(X, *, labels=None, targets=None, weights=None, names=""):
-    """The engine's data set of rows in any form."""
-    import numpy
+        The rows keep their order: part i has successive rows. Jobs with as many workers as there are parts
+        read a part each; with gradient steps, rows that are sorted by their label are better mixed before.
 
-    labelling = {"labels": labels, "targets": targets, "weights": weights, "names": names}
-    if hasattr(X, "tocsr"):
-        matrix = X.tocsr()
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy() if matrix is X else matrix
-            matrix.sum_duplicates()
-        values = _numbers(matrix.data, numpy)
-        return _lambdaml.csr(matrix.indptr, matrix.indices, values, matrix.shape[1], **labelling)
-    X = numpy.asarray(X)
-    if X.ndim != 2:
-        raise InvalidArgument(f"X has {X.ndim} dimensions instead of 2: reshape it to rows × features")
-    return _lambdaml.dense(_numbers(X, numpy), **labelling)
+        Parameters
+        ----------
+        uri : str or path
+            The folder or URI prefix that gets the parts, in any store.
+        parts : int
+            Jobs with as many workers read a part each.
 
+        Returns
+        -------
+        str
+            The set's URI, as ``data`` of :func:`lambdaml.train`.
+        """
+        facts = self._source.facts()
+        return _parts.save(self._source.batches(), facts.rows, parts, uri, facts.dataset)
 
-def _numbers(array, numpy):
-    """The array, of a type that the engine reads."""
-    if array.dtype.char in _NUMBERS and array.dtype.isnative:
-        return array
-    if array.dtype.kind == "c":
-        raise InvalidArgument("X has complex numbers, which no model learns from")
-    try:
-        return array.astype(numpy.float32)
-    except (TypeError, ValueError) as error:
-        raise InvalidArgument(f"X has values that are no numbers: {error}") from None
+    def load(self) -> Dataset:
+        """All rows in memory.
 
+        Returns
+        -------
+        Dataset
+        """
+        facts = self._source.facts()
+        batches = list(self._source.batches())
+        if not batches:
+            raise InvalidArgument("the data have no rows")
+        return Dataset._of(facts.dataset(_parts.joined(batches)))
 
-def _labelling(y):
-    """(labels, targets, names of labels) of y."""
-    import numpy
-
-    if y is None:
-        return None, None, None
-    y = numpy.asarray(y)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise InvalidArgument(f"y has {y.ndim} dimensions instead of 1")
-    if y.dtype.kind in "OUS":
-        kinds = {type(each) for each in y.tolist()}
-        if len(kinds) > 1:
-            raise InvalidArgument(
-                "y has values of several types: " + ", ".join(sorted(kind.__name__ for kind in kinds))
-            )
-        if kinds and not issubclass(next(iter(kinds)), str):
-            return _labelling(numpy.array(y.tolist()))
-        texts, codes = numpy.unique(y.astype(str), return_inverse=True)
-        # The engine's order is that of bytes in UTF-8, which is NumPy's of code points.
-        return codes.astype(numpy.int32), None, texts.tolist()
-    if y.dtype.kind not in "biuf":
-        raise InvalidArgument(f"y has values of the type {y.dtype}: give numbers or texts")
-    if y.dtype.kind == "f":
-        if not numpy.isfinite(y).all():
-            raise InvalidArgument("y contains NaN or infinity; fill or drop such rows")
-        if (y != numpy.floor(y)).any() or (numpy.abs(y) >= 2**31).any():
-            return None, y, None
-    if y.size and (y.max() >= 2**31 or y.min() < -(2**31)):
-        raise InvalidArgument("y has labels beyond 32 bits")
-    return y.astype(numpy.int32, copy=False), None, None
+    def __repr__(self) -> str:
+        return f"lambdaml.Stream of {self._source.what}"

@@ -7,7 +7,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_is_fitted
 
-from ._dataset import engine_dataset
+from ._rows import engine_dataset
 from ._estimators import Estimator, dtype_of, keeps_parameters, validate_data
 
 

@@ -8,7 +8,7 @@ from sklearn.utils.extmath import safe_sparse_dot, softmax
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ._dataset import engine_dataset
+from ._rows import engine_dataset
 from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters, validate_data
 
 # Parameters of which L-BFGS remembers many steps: 80 MB in all.

@@ -3,7 +3,7 @@
 import os
 import tempfile
 
-from . import _lambdaml
+from . import _checks, _lambdaml
 from ._errors import InvalidArgument
 
 
@@ -22,10 +22,7 @@ def save(batches, rows, parts, uri, make):
     str
         The set's URI.
     """
-    if not isinstance(parts, int) or parts < 1:
-        raise InvalidArgument(f"parts must be a whole number from 1, not {parts!r}")
-    if rows < parts:
-        raise InvalidArgument(f"{rows} rows cannot be cut in {parts} parts: give fewer parts")
+    parts = checked(parts, rows)
     writer = _lambdaml.SetWriter(os.fspath(uri), parts)
     ends = [rows * (i + 1) // parts for i in range(parts)]
     try:
@@ -47,6 +44,14 @@ def save(batches, rows, parts, uri, make):
     except BaseException:
         writer.discard()
         raise
+
+
+def checked(parts, rows):
+    """The number of parts of so many rows."""
+    parts = _checks.whole("parts", parts, 1)
+    if rows < parts:
+        raise InvalidArgument(f"{rows} rows cannot be cut in {parts} parts: give fewer parts")
+    return parts
 
 
 def rows_of(batch):

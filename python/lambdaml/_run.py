@@ -110,8 +110,7 @@ def resume(run, *, data=None, test_data=None, start=False, callbacks=(), progres
 
 def _place(data, name):
     """(Dataset, option) of data that are in memory, (None, place) of others."""
-    from ._dataset import Dataset
-    from ._stream import Stream
+    from ._dataset import Dataset, Stream
 
     if data is None or isinstance(data, (str, os.PathLike)):
         return None, data

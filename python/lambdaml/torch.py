@@ -353,9 +353,7 @@ class _Sets:
         if isinstance(data, utils.TensorDataset):
             data = tuple(data.tensors)
         if isinstance(data, (tuple, list, dict)):
-            out = Dataset.__new__(Dataset)
-            out._engine = self._make(self._batch(data))
-            return out, f"memory://{name}"
+            return Dataset._of(self._make(self._batch(data))), f"memory://{name}"
         if isinstance(data, (utils.Dataset, utils.DataLoader)):
             return None, self._save(data, os.path.join(self._folder, name))
         raise InvalidArgument(

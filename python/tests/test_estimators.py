@@ -273,7 +273,7 @@ def test_all_forms_of_rows_are_the_same_to_it(form):
 
 
 def test_rows_in_the_engines_form_are_used_in_place():
-    from lambdaml._dataset import engine_dataset
+    from lambdaml._rows import engine_dataset
 
     X = numpy.random.default_rng(0).normal(size=(100, 7)).astype(numpy.float32)
     assert engine_dataset(X).values_address == X.__array_interface__["data"][0]

@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 
 import lambdaml
-from lambdaml import _stream
+from lambdaml import _parquet
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
@@ -61,13 +61,13 @@ def test_tables_of_all_libraries_are_the_same(make):
     assert set(run.model.predict(table.drop(columns="kind"))) == {"yes", "no"}
 
 
-READERS = {"pyarrow": _stream._PyArrow, "polars": _stream._Polars, "duckdb": _stream._DuckDb}
+READERS = {"pyarrow": _parquet._PyArrow, "polars": _parquet._Polars, "duckdb": _parquet._DuckDb}
 
 
 @pytest.fixture(params=READERS)
 def reader(request, monkeypatch):
-    monkeypatch.setattr(_stream, "_reader", READERS[request.param])
-    monkeypatch.setattr(_stream, "_ROWS", 700)
+    monkeypatch.setattr(_parquet, "_reader", READERS[request.param])
+    monkeypatch.setattr(_parquet, "_ROWS", 700)
     return request.param
 
 

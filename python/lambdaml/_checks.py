@@ -1,0 +1,42 @@
+"""Arguments of plain types, and the one line for those that are not."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ._errors import InvalidArgument
+
+
+def whole(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
+    """A whole number from `least` to `most`: one of Python's or NumPy's."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = value.__index__()
+    except (AttributeError, TypeError):
+        number = None
+    if number is None or not least <= number <= most:
+        raise InvalidArgument(f"{name} must be a whole number {_range(least, most)}, not {value!r}")
+    return number
+
+
+def number(name: str, value: Any, least: float) -> float:
+    """A finite number from `least`."""
+    try:
+        real = math.nan if isinstance(value, (bool, str)) else float(value)
+    except (TypeError, ValueError):
+        real = math.nan
+    if not (math.isfinite(real) and real >= least):
+        raise InvalidArgument(f"{name} must be a number from {least:g}, not {value!r}")
+    return real
+
+
+def text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    return value
+
+
+def _range(least: int, most: int) -> str:
+    return f"from {least}" if most == 2**31 - 1 else f"from {least} to {most}"

@@ -1,0 +1,176 @@
+"""Rows of any form, as the engine takes them: numbers, labels, names of columns."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from . import _lambdaml
+from ._errors import InvalidArgument
+from ._types import Column, Rows
+
+# Number types that the engine converts itself.
+_NUMBERS = "?bBhHiIlLqQfd"
+# Names that a message lists.
+_LISTED = 10
+
+
+def engine_dataset(
+    X: Rows, *, labels: Any = None, targets: Any = None, weights: Any = None, names: str = ""
+) -> _lambdaml.Dataset:
+    """The engine's data set of an array or a sparse matrix."""
+    labelling = {"labels": labels, "targets": targets, "weights": weights, "names": names}
+    if hasattr(X, "tocsr"):
+        matrix = X.tocsr()
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy() if matrix is X else matrix
+            matrix.sum_duplicates()
+        return _lambdaml.csr(matrix.indptr, matrix.indices, numbers(matrix.data), matrix.shape[1], **labelling)
+    return _lambdaml.dense(table(X, "X"), **labelling)
+
+
+def rows_and_names(X: Rows) -> tuple[Any, Optional[list[str]]]:
+    """(array, CSR matrix or the engine's numbers; names of the columns or None) of rows in any form."""
+    if hasattr(X, "__arrow_c_stream__") and not hasattr(X, "iloc"):
+        # Of polars, pyarrow, duckdb …; pandas needs pyarrow for that, and its arrays none.
+        names, values = _lambdaml.arrow_table(X.__arrow_c_stream__())
+        return values, names
+    return (X.tocsr() if hasattr(X, "tocsr") else X), names_of_columns(X)
+
+
+def names_of_columns(X: Rows) -> Optional[list[str]]:
+    """The names of a DataFrame's columns, if all are texts; otherwise None."""
+    columns = getattr(X, "columns", None)
+    if columns is None:
+        return None
+    columns = list(columns)
+    return columns if columns and all(isinstance(each, str) for each in columns) else None
+
+
+def without_column(X: Rows, name: str) -> tuple[Rows, Column]:
+    """The rows without a column, and that column."""
+    columns = getattr(X, "column_names", None)  # of pyarrow
+    if columns is None and (not hasattr(X, "drop") or not hasattr(X, "columns")):
+        raise InvalidArgument(f"y is the name '{name}', and X has no columns with names: give y as an array")
+    columns = list(X.columns if columns is None else columns)
+    if name not in columns:
+        raise InvalidArgument(f"X has no column '{name}': it has {', '.join(map(str, columns[:_LISTED]))}")
+    if hasattr(X, "column_names"):
+        return X.drop([name]), X.column(name)
+    try:
+        return X.drop(columns=name), X[name]
+    except TypeError:  # polars
+        return X.drop(name), X[name]
+
+
+def table(X: Rows, what: str) -> Any:
+    """Rows as an array of two dimensions, of a type that the engine reads."""
+    import numpy
+
+    if isinstance(X, numpy.ma.MaskedArray) and X.mask.any():
+        raise InvalidArgument(f"{what} has masked values: fill or drop such rows")
+    try:
+        X = numpy.asarray(X)
+    except ValueError as error:
+        # Of rows of different lengths.
+        raise InvalidArgument(f"{what} is no table of numbers: {_line(error)}") from None
+    if X.ndim != 2:
+        raise InvalidArgument(f"{what} has {X.ndim} dimensions instead of 2: reshape it to rows × features")
+    return numbers(X, what)
+
+
+def numbers(array: Any, what: str = "X") -> Any:
+    """The array, of a type that the engine reads."""
+    import numpy
+
+    if array.dtype.char in _NUMBERS and array.dtype.isnative:
+        return array
+    if array.dtype.kind == "c":
+        raise InvalidArgument(f"{what} has complex numbers, which no model learns from")
+    if array.dtype.kind in "mM":
+        raise InvalidArgument(f"{what} has dates or times, which are no numbers: make numbers of them, e.g. days")
+    try:
+        return array.astype(numpy.float32)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"{what} has values that are no numbers: {_line(error)}") from None
+
+
+def plain_column(values: Column, what: str = "y") -> Any:
+    """Labels, targets or weights as an array of one dimension, of numbers or texts."""
+    import numpy
+
+    nulls = getattr(values, "null_count", 0)  # of Arrow's columns
+    if nulls() if callable(nulls) else nulls:
+        raise InvalidArgument(f"{what} has missing values: fill or drop such rows")
+    if isinstance(values, numpy.ma.MaskedArray) and values.mask.any():
+        raise InvalidArgument(f"{what} has masked values: fill or drop such rows")
+    try:
+        array = numpy.asarray(values)
+    except ValueError as error:
+        raise InvalidArgument(f"{what} is no column of numbers or texts: {_line(error)}") from None
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise InvalidArgument(f"{what} has {array.ndim} dimensions instead of 1")
+    if array.dtype.kind == "O":
+        there = [value for value in array.tolist() if not _is_missing(value)]
+        kinds = {type(value) for value in there}
+        if not all(issubclass(kind, (int, float, numpy.number, numpy.bool_)) for kind in kinds):
+            if len(kinds) > 1:
+                names = sorted(kind.__name__ for kind in kinds)
+                raise InvalidArgument(f"{what} has values of several types: {', '.join(names)}")
+            if kinds != {str}:
+                raise InvalidArgument(f"{what} has values of the type {kinds.pop().__name__}: give numbers or texts")
+        if len(there) < len(array):
+            raise InvalidArgument(f"{what} has missing values: fill or drop such rows")
+        array = numpy.array(there)
+    if array.dtype.kind == "S":
+        array = array.astype(str)
+    if array.dtype.kind not in "biufU":
+        raise InvalidArgument(f"{what} has values of the type {array.dtype}: give numbers or texts")
+    return array
+
+
+def labelling(y: Column) -> tuple[Any, Any, Optional[list[str]]]:
+    """(labels, targets, names of labels) of y."""
+    import numpy
+
+    if y is None:
+        return None, None, None
+    y = plain_column(y)
+    if y.dtype.kind == "U":
+        texts, codes = numpy.unique(y, return_inverse=True)
+        # The engine's order is that of bytes in UTF-8, which is NumPy's of code points.
+        return codes.astype(numpy.int32), None, texts.tolist()
+    if y.dtype.kind == "f":
+        if not numpy.isfinite(y).all():
+            raise InvalidArgument("y contains NaN or infinity; fill or drop such rows")
+        if (y != numpy.floor(y)).any() or (numpy.abs(y) >= 2**31).any():
+            return None, y, None
+    if y.size and (y.max() >= 2**31 or y.min() < -(2**31)):
+        raise InvalidArgument("y has labels beyond 32 bits")
+    return y.astype(numpy.int32, copy=False), None, None
+
+
+def weighting(weights: Column) -> Any:
+    """Weights of rows as an array of numbers; None where there are none."""
+    if weights is None:
+        return None
+    array = plain_column(weights, "weights")
+    if array.dtype.kind == "U":
+        raise InvalidArgument("weights has texts: give numbers from 0")
+    return numbers(array, "weights")
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except ValueError:  # an array
+        return False
+    except TypeError:  # pandas.NA, of which nothing is known
+        return True
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0]
