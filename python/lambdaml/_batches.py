@@ -6,14 +6,10 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Optional
 
-from . import _lambdaml, _parts
+from . import _checks, _lambdaml, _parts
 from ._errors import InvalidArgument
-from ._rows import engine_dataset, labelling, plain_column, rows_and_names, table, weighting, without_column
+from ._rows import engine_dataset, labelling, plain_column, rows_and_names, weighting, without_column
 from ._types import Column, Rows
-
-# Arrays by name, each with the rows first: X, and where they are there y and weights.
-Batch = "dict[str, Any]"
-
 
 class Facts:
     """What all batches have in common: known only when all have been seen."""
@@ -53,8 +49,8 @@ class Facts:
         if self.label is not None and names:
             names["label"] = self.label
         y = batch.get("y")
-        if self._are_texts:
-            texts = numpy.array(sorted(self._texts))
+        if y is not None and self._are_texts:
+            texts = numpy.array(sorted(self._texts), dtype=str)
             names["labels"] = texts.tolist()
             labels = numpy.searchsorted(texts, y).astype(numpy.int32)
         elif y is not None and self._are_real:
@@ -71,12 +67,12 @@ class Facts:
 
 
 def batch_of(X: Rows, y: Column, weights: Column = None) -> tuple[dict[str, Any], Optional[list[str]]]:
-    """(arrays by name, names of the columns) of some rows."""
+    """(arrays by name, names of the columns) of some rows: X, and where they are there y and weights."""
     import numpy
 
-    X, names = rows_and_names(X)
+    X, names = rows_and_names(X, "a batch")
     if not hasattr(X, "tocsr"):
-        X = numpy.asarray(table(X, "a batch"), dtype=numpy.float32)
+        X = numpy.asarray(X, dtype=numpy.float32)
     out = {"X": X}
     if y is not None:
         out["y"] = plain_column(y)
@@ -93,7 +89,7 @@ class Batches:
     what = "batches"
 
     def __init__(self, batches: Iterable[Any], label: Optional[str]) -> None:
-        self._label = label
+        self._label = None if label is None else _checks.text("label", label)
         self._columns: Any = None
         if not hasattr(batches, "__iter__"):
             raise InvalidArgument(f"batches must be an iterable of batches of rows, not {type(batches).__name__}")

@@ -8,7 +8,7 @@ from typing import Any
 from ._errors import InvalidArgument
 
 
-def whole(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
+def whole(name: str, value: Any, least: int, most: int = 2**63 - 1) -> int:
     """A whole number from `least` to `most`: one of Python's or NumPy's."""
     try:
         if isinstance(value, bool):
@@ -21,14 +21,15 @@ def whole(name: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
     return number
 
 
-def number(name: str, value: Any, least: float) -> float:
+def number(name: str, value: Any, least: float = -math.inf) -> float:
     """A finite number from `least`."""
     try:
         real = math.nan if isinstance(value, (bool, str)) else float(value)
     except (TypeError, ValueError):
         real = math.nan
     if not (math.isfinite(real) and real >= least):
-        raise InvalidArgument(f"{name} must be a number from {least:g}, not {value!r}")
+        bound = "" if least == -math.inf else f" from {least:g}"
+        raise InvalidArgument(f"{name} must be a number{bound}, not {value!r}")
     return real
 
 
@@ -39,4 +40,4 @@ def text(name: str, value: Any) -> str:
 
 
 def _range(least: int, most: int) -> str:
-    return f"from {least}" if most == 2**31 - 1 else f"from {least} to {most}"
+    return f"from {least}" if most == 2**63 - 1 else f"from {least} to {most}"

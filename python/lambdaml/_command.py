@@ -4,7 +4,7 @@ import os
 import sys
 
 
-def main():
+def main() -> None:
     folder = os.path.dirname(os.path.abspath(__file__))
     command = os.path.join(folder, "lambdaml")
     if not os.path.exists(command):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Optional, Union
 
-from . import _lambdaml, _parts
+from . import _checks, _lambdaml, _parts
 from ._errors import InvalidArgument
 from ._rows import engine_dataset, labelling, rows_and_names, weighting, without_column
 from ._types import Column, Place, Rows
@@ -50,6 +50,8 @@ class Dataset:
     """
 
     _engine: _lambdaml.Dataset
+    # Whether all columns are there: text of sparse rows does not tell the last ones.
+    _is_whole = True
 
     def __init__(
         self,
@@ -65,8 +67,9 @@ class Dataset:
         X, columns = rows_and_names(X)
         names: dict[str, Any] = {}
         if feature_names is not None:
-            columns = [str(each) for each in feature_names]
+            columns = _names(feature_names)
         if columns is not None:
+            _require_names(columns, X.shape[1])
             names["features"] = columns
         labels, targets, label_names = labelling(y)
         if label_names is not None:
@@ -103,7 +106,9 @@ class Dataset:
         -------
         Dataset
         """
-        return cls._of(_lambdaml.read(os.fspath(place), format))
+        out = cls._of(_lambdaml.read(os.fspath(place), _checks.text("format", format)))
+        out._is_whole = False
+        return out
 
     @classmethod
     def from_parquet(
@@ -175,6 +180,11 @@ class Dataset:
 
         return Stream(Batches(batches, label))
 
+    def _require_columns(self, features: int, names: Optional[list[str]], what: str, whose: str) -> None:
+        """Checks the number of columns; those with names are found by them, and files may lack the last ones."""
+        if self._is_whole and self.features != features and not (names and self.feature_names):
+            raise InvalidArgument(f"{what} has {self.features} features, and {whose} {features}")
+
     def save(self, uri: Place, parts: int = 1) -> str:
         """Writes the rows as a prepared set, as ``lambdaml data split`` does.
 
@@ -209,6 +219,22 @@ class Dataset:
 
     def __repr__(self) -> str:
         return f"lambdaml.Dataset of {self.rows} rows × {self.features} features"
+
+
+def _names(names: Any) -> list[str]:
+    if isinstance(names, str) or not hasattr(names, "__iter__"):
+        raise TypeError(f"feature_names must be a list of texts, not {names!r}")
+    return [str(each) for each in names]
+
+
+def _require_names(names: list[str], features: int) -> None:
+    if len(names) != features:
+        raise InvalidArgument(f"feature_names has {len(names)} names, and X {features} features")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InvalidArgument(f"two columns have the name '{name}': rename or drop one")
+        seen.add(name)
 
 
 class Stream:

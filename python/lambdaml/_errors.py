@@ -1,5 +1,7 @@
 """Exceptions of the engine: each code is a class, which is also Python's usual one of that kind."""
 
+from __future__ import annotations
+
 import re
 
 
@@ -20,24 +22,24 @@ class Error(Exception):
 
     code = "internal"
 
-    def __init__(self, message="", causes=""):
+    def __init__(self, message: str = "", causes: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.causes = causes
 
     @property
-    def hint(self):
+    def hint(self) -> str:
         _, mark, hint = self.message.rpartition("; ")
         if not mark:
             _, mark, hint = self.message.rpartition(": ")
-            if not re.match(r"(use|give|call|start|add|write|name|convert) ", hint):
+            if not re.match(r"(use|give|call|start|add|write|name|convert|fill|drop|reshape|encode|make|set) ", hint):
                 return ""
         return hint
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.message
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[Error], tuple[str, str]]:
         return type(self), (self.message, self.causes)
 
 
@@ -119,7 +121,7 @@ class Internal(Error, RuntimeError):
     code = "internal"
 
 
-_BY_CODE = {error.code: error for error in Error.__subclasses__()}
+_BY_CODE: dict[str, type[Error]] = {error.code: error for error in Error.__subclasses__()}
 
 # The engine speaks of data in memory by a name that no user gave.
 _IN_MEMORY = re.compile(r"memory://(data|test)(?=[: ])")
@@ -127,13 +129,16 @@ _IN_MEMORY = re.compile(r"memory://(data|test)(?=[: ])")
 _FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 
 
-def from_engine(code, message, causes=""):
+def from_engine(code: str, message: str, causes: str = "") -> Error:
     """The exception for an error of the engine."""
     message = _IN_MEMORY.sub(lambda found: "X" if found[1] == "data" else "the test data", message)
     if message.startswith("argument "):
-        message = message[len("argument ") :]
-    # Options are arguments here, except in a command that is to be typed.
+        # "workers: workers wants …" names it twice.
+        message = re.sub(r"^(\w+): (?=\1\b)", "", message[len("argument ") :])
+    return _BY_CODE.get(code, Internal)(with_arguments(message), causes)
+
+
+def with_arguments(message: str) -> str:
+    """A message of the engine: options are arguments here, except in a command that is to be typed."""
     said, mark, command = message.partition("lambdaml ")
-    said = _FLAG.sub(lambda found: found[1].replace("-", "_") + "=", said)
-    message = said + mark + command
-    return _BY_CODE.get(code, Internal)(message, causes)
+    return _FLAG.sub(lambda found: found[1].replace("-", "_") + "=", said) + mark + command

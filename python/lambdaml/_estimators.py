@@ -1,11 +1,15 @@
 """What the estimators with scikit-learn's interface share: data into the engine, the job, its model."""
 
+from __future__ import annotations
+
+import difflib
 import functools
 import inspect
 import os
 import shutil
 import tempfile
 import warnings
+from typing import Any, Callable, Optional, TypeVar
 
 import numpy
 
@@ -16,10 +20,10 @@ except ImportError as error:  # pragma: no cover
 from sklearn.exceptions import ConvergenceWarning
 
 try:
-    from sklearn.utils.validation import validate_data
+    from sklearn.utils.validation import validate_data as validate_data
 except ImportError:  # scikit-learn before 1.6
 
-    def validate_data(estimator, X="no_validation", y="no_validation", **parameters):
+    def validate_data(estimator: Any, X: Any = "no_validation", y: Any = "no_validation", **parameters: Any) -> Any:
         return estimator._validate_data(X, y, **parameters)
 
 
@@ -27,12 +31,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
 from . import _lambdaml, _options
+from ._run import Run
+from ._types import Column, Rows
 
 # Checkpoints are of no use: a fit is not resumed.
 _NEVER = 10**9
 
+_Init = TypeVar("_Init", bound=Callable[..., None])
+_Self = TypeVar("_Self", bound="Estimator")
 
-def keeps_parameters(init):
+
+def keeps_parameters(init: _Init) -> _Init:
     """Makes an `__init__` without a body keep its arguments as attributes of their names.
 
     An `__init__` of scikit-learn's estimators does nothing else. An unknown argument is answered with the
@@ -42,11 +51,9 @@ def keeps_parameters(init):
     known = list(signature.parameters)[1:]
 
     @functools.wraps(init)
-    def wrapped(self, *args, **parameters):
+    def wrapped(self: Any, *args: Any, **parameters: Any) -> None:
         for name in parameters:
             if name not in known:
-                import difflib
-
                 near = difflib.get_close_matches(name, known, 1)
                 hint = f", did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}"
                 raise TypeError(f"{type(self).__name__} has no parameter '{name}'{hint}")
@@ -56,18 +63,51 @@ def keeps_parameters(init):
         for name in known:
             setattr(self, name, given.arguments[name])
 
-    return wrapped
+    return wrapped  # type: ignore[return-value]
 
 
-class Estimator(BaseEstimator):
+class Estimator(BaseEstimator):  # type: ignore[misc]
     """Base of the estimators: `workers`, `channel`, `platform` and `function` say where they are fitted."""
 
-    def _train(self, dataset, **options):
-        """Runs a job on all rows; returns the model's parameters by name, and the summary."""
+    workers: int
+    channel: Optional[str]
+    platform: Optional[str]
+    function: Optional[str]
+    verbose: int
+    random_state: Any
+
+    def set_params(self: _Self, **params: Any) -> _Self:
+        """Sets parameters, as those of all estimators of scikit-learn; an unknown one is answered with the nearest."""
+        known = self._get_param_names()
+        for name in params:
+            near = difflib.get_close_matches(name, known, 1)
+            if name not in known and near:
+                raise ValueError(f"Invalid parameter '{name}' for estimator {self}: did you mean '{near[0]}'?")
+        return super().set_params(**params)
+
+    def _train(
+        self,
+        dataset: _lambdaml.Dataset,
+        *,
+        start: Any = None,
+        classes: int = 0,
+        must_converge: bool = True,
+        **options: Any,
+    ) -> tuple[dict[str, numpy.ndarray], dict[str, Any]]:
+        """Runs a job on all rows; returns the model's parameters by name, and the summary.
+
+        `start`, if it is not None, are the parameters to begin from, one tensor after another.
+        """
         platform = self.platform or "threads"
         channel = self.channel or ("memory" if platform == "threads" else None)
         folder = tempfile.mkdtemp(prefix="lambdaml-")
         try:
+            if start is not None:
+                options["init"] = os.path.join(folder, "init.safetensors")
+                values = numpy.asarray(start, dtype=numpy.float32)
+                typed = _options.pairs({name: options[name] for name in ("model", "clusters") if name in options})
+                with open(options["init"], "wb") as file:
+                    file.write(_lambdaml.model_file(typed, dataset.features, list(range(classes)), values))
             job = _lambdaml.train(
                 "",
                 None,
@@ -86,28 +126,27 @@ class Estimator(BaseEstimator):
                 ),
                 data=dataset,
             )
-            from ._run import Run
-
-            run = Run(job, data=dataset, progress=bool(self.verbose), warns=False).wait()
+            run = Run(job, progress=bool(self.verbose), warns=False).wait()
             parameters = run.model.parameters
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        if run.summary["ended_by"] == "epochs":
+        assert run.summary is not None
+        if must_converge and run.summary["ended_by"] == "epochs":
             warnings.warn(
                 f"{type(self).__name__} has not converged in max_iter={options['epochs']} iterations: "
                 "use a larger max_iter, or scale the columns",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return parameters, run.summary
 
-    def _positive(self, name):
+    def _positive(self, name: str) -> int:
         value = getattr(self, name)
         if isinstance(value, (bool, numpy.bool_)) or not isinstance(value, (int, numpy.integer)) or value < 1:
             raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
         return int(value)
 
-    def _number(self, name, least=0.0, above=None):
+    def _number(self, name: str, least: float = 0.0, above: Optional[float] = None) -> float:
         value = getattr(self, name)
         good = isinstance(value, (int, float, numpy.integer, numpy.floating)) and not isinstance(value, bool)
         good = good and numpy.isfinite(value) and (value > above if above is not None else value >= least)
@@ -116,22 +155,22 @@ class Estimator(BaseEstimator):
             raise ValueError(f"{type(self).__name__}: {name} must be a number {bound}, not {value!r}")
         return float(value)
 
-    def _seed(self):
+    def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     # The engine reads sparse rows.
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
 
-def dtype_of(X):
+def dtype_of(X: Any) -> Any:
     """The type of what is learned from X: that of scikit-learn's estimators."""
     return numpy.float32 if X.dtype == numpy.float32 else numpy.float64
 
 
-def checked_weights(sample_weight, X):
+def checked_weights(sample_weight: Optional[Column], X: Rows) -> Optional[numpy.ndarray]:
     """The weights of rows as the engine takes them; None where there are none."""
     if sample_weight is None:
         return None

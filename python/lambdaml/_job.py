@@ -1,14 +1,21 @@
 """Work of the engine on a thread of its own, and the ways to wait for it."""
 
+from __future__ import annotations
+
 import json
 import threading
 import time
+from typing import Any, Optional, TypeVar
+
+from . import _checks, _lambdaml
 
 # A wait for events is no longer than this, in s: meanwhile Python serves no signals.
 SLICE = 0.05
 
+_Self = TypeVar("_Self", bound="Work")
 
-def finish(job):
+
+def finish(job: _lambdaml.Job) -> Any:
     """Waits for the end of an engine's job and returns its result; an exception, Ctrl-C's too, stops it."""
     try:
         while not job.ended:
@@ -27,20 +34,27 @@ class Work:
     A subclass has `_take_event(event, calls)` and `_take_end()`, which sets `_over` or `_error`.
     """
 
-    def __init__(self, job):
+    _display: Any
+
+    def __init__(self, job: Optional[_lambdaml.Job]) -> None:
         self._job = job
         self._waiting = threading.RLock()
-        self._error = None
+        self._error: Optional[Exception] = None
         self._stopped = False
         self._over = job is None
 
-    def wait(self, timeout=None):
+    def wait(self: _Self, timeout: Optional[float] = None) -> _Self:
         """Waits for the end and returns this object.
 
         Parameters
         ----------
         timeout : float, optional
             Seconds, after which the call returns though the work goes on.
+
+        Returns
+        -------
+        Run or Search
+            This object.
 
         Raises
         ------
@@ -49,6 +63,8 @@ class Work:
         KeyboardInterrupt
             After Ctrl-C: the work was stopped.
         """
+        if timeout is not None:
+            timeout = _checks.number("timeout", timeout)
         if self._job is None:
             return self
         end = None if timeout is None else time.monotonic() + timeout
@@ -67,8 +83,9 @@ class Work:
             raise self._error
         return self
 
-    def stop(self):
+    def stop(self: _Self) -> _Self:
         """Stops the work, which can be resumed, and waits for its end."""
+        assert self._job is not None
         self._stopped = True
         self._job.cancel()
         with self._waiting:
@@ -76,10 +93,10 @@ class Work:
                 self._take(self._job.wait(SLICE), calls=False)
         return self
 
-    def _finished(self):
+    def _finished(self) -> bool:
         return self._over or self._error is not None
 
-    def _is_running(self):
+    def _is_running(self) -> bool:
         """Whether it runs still, as far as is known without waiting."""
         if self._job is None or self._finished():
             return False
@@ -92,9 +109,9 @@ class Work:
         finally:
             self._waiting.release()
 
-    def _end_job(self):
+    def _end_job(self) -> None:
         """Stops the work on the way out of an exception, which a second interrupt does not end."""
-        if self._finished():
+        if self._job is None or self._finished():
             return
         self._stopped = True
         self._job.cancel()
@@ -105,8 +122,9 @@ class Work:
         except BaseException:  # the exception that is under way says more
             pass
 
-    def _take(self, events, calls=True):
+    def _take(self, events: list[str], calls: bool = True) -> None:
         """Takes in what the engine reports, and the end."""
+        assert self._job is not None
         for text in events:
             self._take_event(json.loads(text), calls)
         if not self._job.ended:
@@ -116,3 +134,9 @@ class Work:
             self._take_event(json.loads(text), calls=False)
         self._take_end()
         self._display.end(self)
+
+    def _take_event(self, event: dict[str, Any], calls: bool) -> None:
+        raise NotImplementedError
+
+    def _take_end(self) -> None:
+        raise NotImplementedError

@@ -1,68 +1,92 @@
 """K-means with scikit-learn's interface."""
 
+from __future__ import annotations
+
+from typing import Any, Optional, Union
+
 import numpy
 from sklearn.base import ClusterMixin, TransformerMixin
 from sklearn.metrics import pairwise_distances_argmin, pairwise_distances_argmin_min
 from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.utils import check_array
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_is_fitted
 
-from ._rows import engine_dataset
 from ._estimators import Estimator, dtype_of, keeps_parameters, validate_data
+from ._rows import engine_dataset
+from ._types import Rows
 
 
-class KMeans(TransformerMixin, ClusterMixin, Estimator):
+class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
     """K-means: Lloyd's iteration from starts by k-means‖.
 
     Parameters
     ----------
     n_clusters : int
         From 1 to the number of rows.
-    init : {"k-means++"}
+    init : {"k-means++"} or array of shape (n_clusters, n_features)
+        Where the centers begin: "k-means++" chooses rows, by k-means‖; or the centers themselves.
     n_init : int or "auto"
-        Starts that are tried; the one with the smallest inertia is the result. "auto" is one.
+        Starts that are tried; the one with the smallest inertia is the result. "auto" is one, as it is with an array.
     max_iter : int
+        Passes over the data at most.
     tol : float
         As of :class:`sklearn.cluster.KMeans`: relative to the variance of the columns.
     random_state : int, RandomState or None
+        By which starts are drawn.
     verbose : int
-        Above 0: a line of progress.
+        Above 0: a bar of progress.
     workers, channel, platform, function
         As of :class:`LogisticRegression`.
 
     Attributes
     ----------
     cluster_centers_ : ndarray of shape (n_clusters, n_features)
+        The means of the clusters' rows.
     labels_ : ndarray of shape (rows,)
+        The cluster of each row.
     inertia_ : float
         The sum of the squared distances of the rows to their centers.
     n_iter_ : int
+        Passes over the data.
+
+    Examples
+    --------
+    >>> from lambdaml import KMeans
+    >>> KMeans(2, random_state=0).fit_predict([[0.0], [0.1], [9.0], [9.1]]).tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
+    True
     """
+
+    cluster_centers_: numpy.ndarray
+    labels_: numpy.ndarray
+    inertia_: float
+    n_iter_: int
 
     @keeps_parameters
     def __init__(
         self,
-        n_clusters=8,
+        n_clusters: int = 8,
         *,
-        init="k-means++",
-        n_init="auto",
-        max_iter=300,
-        tol=1e-4,
-        random_state=None,
-        verbose=0,
-        workers=1,
-        channel=None,
-        platform=None,
-        function=None,
-    ):
+        init: Any = "k-means++",
+        n_init: Union[int, str] = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        random_state: Any = None,
+        verbose: int = 0,
+        workers: int = 1,
+        channel: Optional[str] = None,
+        platform: Optional[str] = None,
+        function: Optional[str] = None,
+    ) -> None:
         pass
 
-    def fit(self, X, y=None):
+    def fit(self, X: Rows, y: Any = None) -> KMeans:
         """Finds the clusters of all rows.
 
         Parameters
         ----------
-        X : array or sparse matrix of shape (rows, features)
+        X : array, sparse matrix or DataFrame of shape (rows, features)
+            Finite numbers.
         y : None
             Has no effect.
 
@@ -76,35 +100,100 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):
             As of :meth:`LogisticRegression.fit`.
         """
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype="numeric")
-        if not isinstance(self.init, str) or self.init != "k-means++":
-            raise ValueError(f"init must be 'k-means++', not {self.init!r}")
-        clusters = self._positive("n_clusters")
-        if X.shape[0] < clusters:
-            raise ValueError(f"n_samples={X.shape[0]} should be >= n_clusters={clusters}")
-        parameters, summary = self._train(
-            engine_dataset(X),
-            model="kmeans",
-            clusters=clusters,
-            n_init=1 if isinstance(self.n_init, str) and self.n_init == "auto" else self._positive("n_init"),
+        begin = self._begin(X)
+        n_init = 1 if isinstance(self.n_init, str) and self.n_init == "auto" else self._positive("n_init")
+        if begin is not None and n_init > 1:
+            raise ValueError(f"n_init must be 1 with an array as init, not {n_init}")
+        self._move(
+            X,
+            begin,
+            n_init=n_init,
             epochs=self._positive("max_iter"),
             threshold=(self._number("tol") * _variance(X)) ** 0.5,
             seed=self._seed(),
+        )
+        self._counts = numpy.bincount(self.labels_, minlength=len(self.cluster_centers_))
+        return self
+
+    def partial_fit(self, X: Rows, y: Any = None) -> KMeans:
+        """Moves the centers by further rows, which are seen once: mini-batch k-means.
+
+        Each center becomes the mean of all rows that it has been the nearest of, those of earlier calls included, as in
+        :class:`sklearn.cluster.MiniBatchKMeans`. The first call, without a fit before it, finds the centers of its rows
+        as :meth:`fit` does, or begins from the array ``init``.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
+            A batch of rows; a call is a job of the engine, which takes some milliseconds.
+        y : None
+            Has no effect.
+
+        Returns
+        -------
+        KMeans
+        """
+        is_first = not hasattr(self, "cluster_centers_")
+        if is_first and isinstance(self.init, str):
+            return self.fit(X)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype="numeric", reset=is_first)
+        if is_first:
+            self.cluster_centers_ = numpy.asarray(self._begin(X, least=1))
+            self._counts = numpy.zeros(len(self.cluster_centers_), dtype=numpy.int64)
+            self.n_iter_ = 0
+        before, passes = self.cluster_centers_, self.n_iter_
+        more = numpy.bincount(self._nearest(X), minlength=len(before))
+        self._move(X, before, epochs=1, threshold=0, must_converge=False)
+        # The engine's centers are the means of these rows.
+        counts = self._counts + more
+        share = numpy.divide(more, counts, out=numpy.zeros(len(before)), where=counts > 0)[:, None]
+        self.cluster_centers_ = (before + share * (self.cluster_centers_ - before)).astype(dtype_of(X))
+        self._counts, self.n_iter_ = counts, passes + 1
+        self.labels_ = self._nearest(X)
+        self.inertia_ = -self._score(X)
+        return self
+
+    def _begin(self, X: Any, least: Optional[int] = None) -> Optional[numpy.ndarray]:
+        """The centers to begin from; None if they are to be chosen."""
+        clusters = self._positive("n_clusters")
+        if X.shape[0] < (least or clusters):
+            raise ValueError(f"n_samples={X.shape[0]} should be >= n_clusters={clusters}")
+        if isinstance(self.init, str):
+            if self.init == "k-means++":
+                return None
+            raise ValueError(f"init must be 'k-means++' or an array of centers, not {self.init!r}")
+        centers = check_array(self.init, dtype=dtype_of(X), input_name="init")
+        if centers.shape != (clusters, X.shape[1]):
+            raise ValueError(f"init has the shape {centers.shape} instead of ({clusters}, {X.shape[1]})")
+        return centers
+
+    def _move(self, X: Any, begin: Optional[numpy.ndarray], **options: Any) -> None:
+        """Trains the centers, from these on if there are some."""
+        parameters, summary = self._train(
+            engine_dataset(X),
+            start=None if begin is None else begin.ravel(),
+            model="kmeans",
+            clusters=self._positive("n_clusters"),
+            **options,
         )
         self.cluster_centers_ = next(iter(parameters.values())).astype(dtype_of(X))
         self.n_iter_ = summary["epochs"]
         self.labels_ = self._nearest(X)
         self.inertia_ = summary["inertia"]
-        return self
 
-    def _nearest(self, X):
+    def _nearest(self, X: Any) -> numpy.ndarray:
         return pairwise_distances_argmin(X, self.cluster_centers_.astype(X.dtype, copy=False)).astype(numpy.int32)
 
-    def _rows(self, X):
+    def _rows(self, X: Rows) -> Any:
         check_is_fitted(self)
         return validate_data(self, X, accept_sparse="csr", dtype=[numpy.float64, numpy.float32], reset=False)
 
-    def predict(self, X):
+    def predict(self, X: Rows) -> numpy.ndarray:
         """The nearest cluster of each row.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
 
         Returns
         -------
@@ -112,8 +201,12 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):
         """
         return self._nearest(self._rows(X))
 
-    def transform(self, X):
+    def transform(self, X: Rows) -> numpy.ndarray:
         """The distance of each row to each cluster's center.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
 
         Returns
         -------
@@ -121,23 +214,46 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):
         """
         return euclidean_distances(self._rows(X), self.cluster_centers_)
 
-    def score(self, X, y=None):
-        """Minus the inertia of the rows."""
-        X = self._rows(X)
+    def score(self, X: Rows, y: Any = None) -> float:
+        """Minus the inertia of the rows.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
+        y : None
+            Has no effect.
+
+        Returns
+        -------
+        float
+        """
+        return self._score(self._rows(X))
+
+    def _score(self, X: Any) -> float:
         _, distances = pairwise_distances_argmin_min(X, self.cluster_centers_.astype(X.dtype, copy=False))
         return -float((distances.astype(numpy.float64) ** 2).sum())
 
     @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         return self.cluster_centers_.shape[0]
 
-    def get_feature_names_out(self, input_features=None):
-        """The names of transform()'s columns: kmeans0, kmeans1 …"""
+    def get_feature_names_out(self, input_features: Any = None) -> numpy.ndarray:
+        """The names of transform()'s columns: kmeans0, kmeans1 …
+
+        Parameters
+        ----------
+        input_features : None
+            Has no effect.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n_clusters,)
+        """
         check_is_fitted(self)
         return numpy.asarray([f"kmeans{i}" for i in range(self._n_features_out)], dtype=object)
 
 
-def _variance(X):
+def _variance(X: Any) -> float:
     """The mean variance of the columns."""
     if hasattr(X, "tocsr"):
         return float(numpy.mean(mean_variance_axis(X.astype(numpy.float64), axis=0)[1]))

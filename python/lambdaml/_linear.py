@@ -1,5 +1,9 @@
 """Linear models with scikit-learn's interface."""
 
+from __future__ import annotations
+
+from typing import Any, Optional
+
 import numpy
 from scipy.special import expit
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -8,8 +12,9 @@ from sklearn.utils.extmath import safe_sparse_dot, softmax
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ._rows import engine_dataset
 from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters, validate_data
+from ._rows import engine_dataset
+from ._types import Column, Rows
 
 # Parameters of which L-BFGS remembers many steps: 80 MB in all.
 _FEW = 100_000
@@ -21,7 +26,7 @@ _WHOLE = "biu"
 _BLOCK = 1 << 16
 
 
-def class_numbers(y):
+def class_numbers(y: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
     """The classes of y, ascending, and for each row the number of its class (int32)."""
     low, high = (int(y.min()), int(y.max())) if y.dtype.kind in _WHOLE and y.size else (0, _BLOCK)
     blocks = [slice(begin, begin + _BLOCK) for begin in range(0, len(y), _BLOCK)]
@@ -43,7 +48,7 @@ def class_numbers(y):
     return (numpy.flatnonzero(seen).astype(wide) + wide(low)).astype(y.dtype), numbers
 
 
-def _total(X, weights):
+def _total(X: Any, weights: Optional[numpy.ndarray]) -> float:
     """The rows, or the sum of their weights."""
     return X.shape[0] if weights is None else float(weights.sum())
 
@@ -51,7 +56,12 @@ def _total(X, weights):
 class _Linear(Estimator):
     """Fits by L-BFGS to the optimum of scikit-learn's objective, with its penalties of weights as they are."""
 
-    def _options(self, parameters, l2=0.0, l1=0.0):
+    max_iter: int
+    tol: float
+    fit_intercept: bool
+    coef_: numpy.ndarray
+
+    def _options(self, parameters: int, l2: float = 0.0, l1: float = 0.0) -> dict[str, Any]:
         tol = self._number("tol")
         return {
             "optim": "lbfgs",
@@ -68,14 +78,29 @@ class _Linear(Estimator):
             "lbfgs_memory": 100 if parameters <= _FEW else 20,
         }
 
-    def _scores(self, X):
+    def _scores(self, X: Rows) -> numpy.ndarray:
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         return safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
 
 
-class _Classifier(ClassifierMixin, _Linear):
-    def _fit(self, X, y, sample_weight, model, l2=0.0, l1=0.0, **options):
+class _Classifier(ClassifierMixin, _Linear):  # type: ignore[misc]
+    class_weight: Any
+    classes_: numpy.ndarray
+    intercept_: numpy.ndarray
+
+    def _fit(
+        self,
+        X: Rows,
+        y: Column,
+        sample_weight: Optional[Column],
+        model: str,
+        l2: float = 0.0,
+        l1: float = 0.0,
+        warm_start: bool = False,
+        **options: Any,
+    ) -> int:
+        before = getattr(self, "classes_", None) if warm_start else None
         X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype="numeric")
         if y.dtype.kind not in _WHOLE:  # which are classes; the check would sort them
             check_classification_targets(y)
@@ -92,9 +117,14 @@ class _Classifier(ClassifierMixin, _Linear):
         dataset = engine_dataset(X, labels=codes, weights=weights)
         # The engine's objective is a mean.
         scale = 1.0 / (self._number("C", above=0) * _total(X, weights))
+        start = None
+        if before is not None and numpy.array_equal(before, self.classes_) and self.coef_.shape[1] == X.shape[1]:
+            start = numpy.concatenate([self.coef_.ravel(), self.intercept_.ravel()])
         parameters, summary = self._train(
             dataset,
             model=model,
+            start=start,
+            classes=len(self.classes_),
             **self._options(X.shape[1] * len(self.classes_), l2=l2 * scale, l1=l1 * scale),
             **options,
         )
@@ -102,8 +132,12 @@ class _Classifier(ClassifierMixin, _Linear):
         self.intercept_ = parameters["bias"].astype(dtype_of(X))
         return summary["epochs"]
 
-    def decision_function(self, X):
+    def decision_function(self, X: Rows) -> numpy.ndarray:
         """The margin of each row, or with more than two classes of each class.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
 
         Returns
         -------
@@ -112,8 +146,12 @@ class _Classifier(ClassifierMixin, _Linear):
         scores = self._scores(X)
         return scores.ravel() if scores.shape[1] == 1 else scores
 
-    def predict(self, X):
+    def predict(self, X: Rows) -> numpy.ndarray:
         """The class of each row.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
 
         Returns
         -------
@@ -132,6 +170,7 @@ class LogisticRegression(_Classifier):
     Parameters
     ----------
     penalty : {"l2", "l1", "elasticnet", None}
+        The norm of the weights that is added to the losses; the intercept is not in it.
     C : float
         Inverse of the strength of the penalty, above 0.
     l1_ratio : float or None
@@ -139,13 +178,18 @@ class LogisticRegression(_Classifier):
     tol : float
         Smaller is closer to the optimum.
     fit_intercept : bool
+        Whether an intercept is learned; else it is 0.
     class_weight : dict, "balanced" or None
+        By which the losses of a class are multiplied; "balanced" gives all classes the same weight.
     max_iter : int
         Passes over the data at most, not counting those of refused steps.
     random_state : int, RandomState or None
         Has no effect: the optimum is one.
     verbose : int
-        Above 0: a line of progress.
+        Above 0: a bar of progress.
+    warm_start : bool
+        Whether a fit begins from the model of the one before, if classes and features are the same: the optimum is the
+        same, and fewer iterations lead to it.
     workers : int
         Workers that train together, each on its part of the rows.
     channel : str, optional
@@ -158,11 +202,15 @@ class LogisticRegression(_Classifier):
     Attributes
     ----------
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        The weights of the columns.
     intercept_ : ndarray of shape (1,) or (n_classes,)
     classes_ : ndarray of shape (n_classes,)
+        The classes, ascending.
     n_iter_ : ndarray of shape (1,)
+        Passes over the data.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns, where X had some.
 
     Examples
     --------
@@ -174,31 +222,35 @@ class LogisticRegression(_Classifier):
     @keeps_parameters
     def __init__(
         self,
-        penalty="l2",
+        penalty: Optional[str] = "l2",
         *,
-        C=1.0,
-        l1_ratio=None,
-        tol=1e-4,
-        fit_intercept=True,
-        class_weight=None,
-        random_state=None,
-        max_iter=1000,
-        verbose=0,
-        workers=1,
-        channel=None,
-        platform=None,
-        function=None,
-    ):
+        C: float = 1.0,
+        l1_ratio: Optional[float] = None,
+        tol: float = 1e-4,
+        fit_intercept: bool = True,
+        class_weight: Any = None,
+        random_state: Any = None,
+        max_iter: int = 1000,
+        verbose: int = 0,
+        warm_start: bool = False,
+        workers: int = 1,
+        channel: Optional[str] = None,
+        platform: Optional[str] = None,
+        function: Optional[str] = None,
+    ) -> None:
         pass
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: Rows, y: Column, sample_weight: Optional[Column] = None) -> LogisticRegression:
         """Fits the model to all rows.
 
         Parameters
         ----------
-        X : array or sparse matrix of shape (rows, features)
+        X : array, sparse matrix or DataFrame of shape (rows, features)
+            Finite numbers.
         y : array of shape (rows,)
+            Numbers or texts, of two classes or more.
         sample_weight : array of shape (rows,), optional
+            By which the losses of rows are multiplied, from 0.
 
         Returns
         -------
@@ -221,12 +273,16 @@ class LogisticRegression(_Classifier):
             l2, l1 = shares[self.penalty]
         else:
             raise ValueError(f"penalty must be 'l2', 'l1', 'elasticnet' or None, not {self.penalty!r}")
-        epochs = self._fit(X, y, sample_weight, "lr", l2=l2, l1=l1)
+        epochs = self._fit(X, y, sample_weight, "lr", l2=l2, l1=l1, warm_start=bool(self.warm_start))
         self.n_iter_ = numpy.array([epochs], dtype=numpy.int32)
         return self
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Rows) -> numpy.ndarray:
         """The probability of each class for each row.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
 
         Returns
         -------
@@ -238,8 +294,17 @@ class LogisticRegression(_Classifier):
         positive = expit(scores)
         return numpy.column_stack([1 - positive, positive])
 
-    def predict_log_proba(self, X):
-        """The logarithm of :meth:`predict_proba`."""
+    def predict_log_proba(self, X: Rows) -> numpy.ndarray:
+        """The logarithm of :meth:`predict_proba`.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
+
+        Returns
+        -------
+        numpy.ndarray of shape (rows, classes)
+        """
         return numpy.log(self.predict_proba(X))
 
 
@@ -251,7 +316,9 @@ class LinearSVC(_Classifier):
     Parameters
     ----------
     penalty : {"l2", "l1"}
+        The norm of the weights that is added to the losses.
     loss : {"squared_hinge"}
+        The hinge loss itself has no gradient to follow to an optimum.
     C, tol, fit_intercept, class_weight, max_iter, random_state, verbose
         As of :class:`LogisticRegression`.
     intercept_scaling : float
@@ -270,31 +337,31 @@ class LinearSVC(_Classifier):
     @keeps_parameters
     def __init__(
         self,
-        penalty="l2",
-        loss="squared_hinge",
+        penalty: str = "l2",
+        loss: str = "squared_hinge",
         *,
-        C=1.0,
-        tol=1e-4,
-        fit_intercept=True,
-        intercept_scaling=1.0,
-        class_weight=None,
-        random_state=None,
-        max_iter=1000,
-        verbose=0,
-        workers=1,
-        channel=None,
-        platform=None,
-        function=None,
-    ):
+        C: float = 1.0,
+        tol: float = 1e-4,
+        fit_intercept: bool = True,
+        intercept_scaling: float = 1.0,
+        class_weight: Any = None,
+        random_state: Any = None,
+        max_iter: int = 1000,
+        verbose: int = 0,
+        workers: int = 1,
+        channel: Optional[str] = None,
+        platform: Optional[str] = None,
+        function: Optional[str] = None,
+    ) -> None:
         pass
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: Rows, y: Column, sample_weight: Optional[Column] = None) -> LinearSVC:
         """Fits the model to all rows: see :meth:`LogisticRegression.fit`."""
         if self.loss != "squared_hinge":
             raise ValueError(f"loss must be 'squared_hinge', which has an optimum by gradients, not {self.loss!r}")
         if self.penalty not in ("l2", "l1"):
             raise ValueError(f"penalty must be 'l2' or 'l1', not {self.penalty!r}")
-        options = {"loss": "squared_hinge"}
+        options: dict[str, Any] = {"loss": "squared_hinge"}
         if self.fit_intercept:
             options["intercept_scaling"] = self._number("intercept_scaling", above=0)
         is_l2 = self.penalty == "l2"
@@ -302,26 +369,15 @@ class LinearSVC(_Classifier):
         return self
 
 
-class _Regressor(RegressorMixin, _Linear):
-    @keeps_parameters
-    def __init__(
-        self,
-        alpha=1.0,
-        *,
-        fit_intercept=True,
-        max_iter=1000,
-        tol=1e-4,
-        random_state=None,
-        verbose=0,
-        workers=1,
-        channel=None,
-        platform=None,
-        function=None,
-    ):
-        pass
+class _Regressor(RegressorMixin, _Linear):  # type: ignore[misc]
+    alpha: float
+    intercept_: float
+    n_iter_: int
 
-    def fit(self, X, y, sample_weight=None):
-        """Fits the model to all rows: see :meth:`LogisticRegression.fit`."""
+    def _penalties(self, alpha: float, total: float) -> dict[str, float]:
+        raise NotImplementedError
+
+    def _fit(self, X: Rows, y: Column, sample_weight: Optional[Column], warm_start: bool = False) -> None:
         alpha = self._number("alpha")
         X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype="numeric", y_numeric=True)
         weights = checked_weights(sample_weight, X)
@@ -329,16 +385,22 @@ class _Regressor(RegressorMixin, _Linear):
         # The engine learns float32: without the mean, more of their digits matter.
         mean = float(numpy.average(y, weights=weights)) if self.fit_intercept else 0.0
         dataset = engine_dataset(X, targets=y - mean, weights=weights)
+        start = None
+        if warm_start and getattr(self, "coef_", numpy.empty(0)).shape == (X.shape[1],):
+            start = numpy.append(self.coef_, self.intercept_ - mean)
         parameters, summary = self._train(
-            dataset, model="linear", **self._options(X.shape[1], **self._penalties(alpha, _total(X, weights)))
+            dataset, model="linear", start=start, **self._options(X.shape[1], **self._penalties(alpha, _total(X, weights)))
         )
         self.coef_ = parameters["weight"][0].astype(dtype_of(X))
         self.intercept_ = float(parameters["bias"][0]) + mean if self.fit_intercept else 0.0
         self.n_iter_ = summary["epochs"]
-        return self
 
-    def predict(self, X):
+    def predict(self, X: Rows) -> numpy.ndarray:
         """The number that the model predicts for each row.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
 
         Returns
         -------
@@ -366,7 +428,29 @@ class Ridge(_Regressor):
     n_iter_ : int
     """
 
-    def _penalties(self, alpha, total):
+    @keeps_parameters
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        *,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float = 1e-4,
+        random_state: Any = None,
+        verbose: int = 0,
+        workers: int = 1,
+        channel: Optional[str] = None,
+        platform: Optional[str] = None,
+        function: Optional[str] = None,
+    ) -> None:
+        pass
+
+    def fit(self, X: Rows, y: Column, sample_weight: Optional[Column] = None) -> Ridge:
+        """Fits the model to all rows: see :meth:`LogisticRegression.fit`; y are numbers."""
+        self._fit(X, y, sample_weight)
+        return self
+
+    def _penalties(self, alpha: float, total: float) -> dict[str, float]:
         return {"l2": alpha / total}  # the engine's objective is a mean
 
 
@@ -377,7 +461,7 @@ class Lasso(_Regressor):
     ----------
     alpha : float
         The strength of the penalty, from 0.
-    fit_intercept, tol, max_iter, random_state, verbose
+    fit_intercept, tol, max_iter, random_state, verbose, warm_start
         As of :class:`LogisticRegression`.
     workers, channel, platform, function
         As of :class:`LogisticRegression`.
@@ -389,5 +473,28 @@ class Lasso(_Regressor):
     n_iter_ : int
     """
 
-    def _penalties(self, alpha, total):
+    @keeps_parameters
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        *,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+        workers: int = 1,
+        channel: Optional[str] = None,
+        platform: Optional[str] = None,
+        function: Optional[str] = None,
+    ) -> None:
+        pass
+
+    def fit(self, X: Rows, y: Column, sample_weight: Optional[Column] = None) -> Lasso:
+        """Fits the model to all rows: see :meth:`LogisticRegression.fit`; y are numbers."""
+        self._fit(X, y, sample_weight, warm_start=bool(self.warm_start))
+        return self
+
+    def _penalties(self, alpha: float, total: float) -> dict[str, float]:
         return {"l1": alpha}

@@ -1,10 +1,14 @@
 """Options of jobs, from Python's values to the engine's texts."""
 
+from __future__ import annotations
+
 import json
 import os
+from collections.abc import Mapping
+from typing import Any
 
 
-def text_of(value):
+def text_of(value: Any) -> str:
     """An option's value as one would type it."""
     if isinstance(value, str):
         return value
@@ -23,27 +27,36 @@ def text_of(value):
     raise TypeError(f"an option cannot be of the type {type(value).__name__}")
 
 
-def pairs(options):
+def pairs(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Options as names and texts, without those that are None."""
     out = []
     for name, value in options.items():
         if value is None:
             continue
-        try:
-            out.append((name, text_of(value)))
-        except TypeError:
-            raise TypeError(
-                f"{name}: an option cannot be of the type {type(value).__name__}"
-            ) from None
+        out.append((name, _text_of_option(name, value)))
     return out
 
 
-def job_text(job):
+def job_text(job: Mapping[str, Any]) -> str:
     """A job that is given as a dict, as the text of a job file."""
+    out = {}
+    for name, value in job.items():
+        if not isinstance(name, str):
+            raise TypeError(f"the names of a job's options must be texts, not {name!r}")
+        if value is not None:
+            out[name] = json.loads(json.dumps(value, default=lambda each: _plain(name, each)))
+    return json.dumps(out)
 
-    def default(value):
-        if hasattr(value, "item") and getattr(value, "shape", None) == ():
-            return value.item()
+
+def _plain(name: str, value: Any) -> Any:
+    """What JSON has instead of a value that it has not."""
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        return value.item()
+    return _text_of_option(name, value)
+
+
+def _text_of_option(name: str, value: Any) -> str:
+    try:
         return text_of(value)
-
-    return json.dumps({name: value for name, value in job.items() if value is not None}, default=default)
+    except TypeError:
+        raise TypeError(f"{name}: an option cannot be of the type {type(value).__name__}") from None

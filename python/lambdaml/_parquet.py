@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any, Optional, Union
 
+from . import _checks
 from ._batches import Facts, batch_of
 from ._errors import InvalidArgument, NotFound, Unavailable
 from ._rows import plain_column, without_column
@@ -30,8 +31,8 @@ class Parquet:
         self, places: Union[Place, Sequence[Place]], label: Optional[str], columns: Optional[Sequence[str]]
     ) -> None:
         listed = [places] if isinstance(places, (str, os.PathLike)) else list(places)
-        self.what = ", ".join(map(os.fspath, listed))
-        self._label = label
+        self.what = ", ".join(os.fspath(place) for place in listed)
+        self._label = None if label is None else _checks.text("label", label)
         self._columns = [columns] if isinstance(columns, str) else columns
         self._reader = _reader()
         self._files = [file for place in listed for file in _files(os.fspath(place))]

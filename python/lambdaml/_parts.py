@@ -1,13 +1,24 @@
 """Prepared sets that are written part by part, from batches of rows that come one after another."""
 
+from __future__ import annotations
+
 import os
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from . import _checks, _lambdaml
 from ._errors import InvalidArgument
+from ._types import Place
 
 
-def save(batches, rows, parts, uri, make):
+def save(
+    batches: Iterable[dict[str, Any]],
+    rows: int,
+    parts: int,
+    uri: Place,
+    make: Callable[[dict[str, Any]], _lambdaml.Dataset],
+) -> str:
     """Writes `rows` rows as a prepared set of `parts` parts, in the memory of a part and a batch.
 
     Parameters
@@ -26,7 +37,8 @@ def save(batches, rows, parts, uri, make):
     writer = _lambdaml.SetWriter(os.fspath(uri), parts)
     ends = [rows * (i + 1) // parts for i in range(parts)]
     try:
-        begin, own, done = 0, [], 0
+        begin, done = 0, 0
+        own: list[dict[str, Any]] = []
         for batch in batches:
             length, at = rows_of(batch), 0
             while at < length:
@@ -46,7 +58,7 @@ def save(batches, rows, parts, uri, make):
         raise
 
 
-def checked(parts, rows):
+def checked(parts: Any, rows: int) -> int:
     """The number of parts of so many rows."""
     parts = _checks.whole("parts", parts, 1)
     if rows < parts:
@@ -54,11 +66,11 @@ def checked(parts, rows):
     return parts
 
 
-def rows_of(batch):
+def rows_of(batch: dict[str, Any]) -> int:
     return next(iter(batch.values())).shape[0]
 
 
-def joined(batches):
+def joined(batches: list[dict[str, Any]]) -> dict[str, Any]:
     """The rows of several dicts of arrays, one after another."""
     import numpy
 
@@ -79,13 +91,13 @@ def joined(batches):
 class Spool:
     """Batches of an iterator that ends only once, in files of the temporary folder until they are needed again."""
 
-    def __init__(self, batches):
+    def __init__(self, batches: Iterable[dict[str, Any]]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="lambdaml-batches-")
-        self._names = []
+        self._names: list[list[tuple[str, str]]] = []
         for batch in batches:
             self._names.append([(name, self._save(name, values)) for name, values in batch.items()])
 
-    def _save(self, name, values):
+    def _save(self, name: str, values: Any) -> str:
         import numpy
 
         path = os.path.join(self._folder.name, f"{len(self._names)}.{name}")
@@ -97,7 +109,7 @@ class Spool:
         numpy.save(path + ".npy", values, allow_pickle=False)
         return path + ".npy"
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         import numpy
 
         for batch in self._names:

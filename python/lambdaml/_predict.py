@@ -1,14 +1,29 @@
 """Predictions by functions, where the data are."""
 
-import os
+from __future__ import annotations
 
-from . import _lambdaml, _options
+import os
+from typing import Any, Optional, Union
+
+from . import _checks, _lambdaml, _options
 from ._job import finish
 from ._model import Model
 from ._run import Run
+from ._types import Place
 
 
-def predict(model, data, to, *, format=None, out_format="csv", proba=False, scores=False, ignore_labels=False, **options):
+def predict(
+    model: Union[Place, Model, Run],
+    data: Place,
+    to: Place,
+    *,
+    format: Optional[str] = None,
+    out_format: str = "csv",
+    proba: bool = False,
+    scores: bool = False,
+    ignore_labels: bool = False,
+    **options: Any,
+) -> dict[str, Any]:
     """Predicts rows by functions, as ``lambdaml predict --to`` does.
 
     For rows in memory, use :meth:`Model.predict`.
@@ -24,6 +39,7 @@ def predict(model, data, to, *, format=None, out_format="csv", proba=False, scor
     format : str, optional
         The format of the rows' files; by default it is found.
     out_format : str
+        That of the results, as ``lambdaml predict --out-format`` has them.
     proba, scores : bool
         The probability, the score of each class too.
     ignore_labels : bool
@@ -36,19 +52,16 @@ def predict(model, data, to, *, format=None, out_format="csv", proba=False, scor
     dict
         The measures of the predictions over all rows, and ``path``, ``parts``, ``workers``, ``job_id``.
     """
-    if isinstance(model, Run):
-        model = model.folder
-    elif isinstance(model, Model):
-        model = model._place
+    place = model._known_folder() if isinstance(model, Run) else model._place if isinstance(model, Model) else model
     options["format"] = format
     job = _lambdaml.predict(
-        os.fspath(model),
+        os.fspath(place),  # type: ignore[arg-type]
         os.fspath(data),
         os.fspath(to),
-        out_format,
-        proba,
-        scores,
-        ignore_labels,
+        _checks.text("out_format", out_format),
+        bool(proba),
+        bool(scores),
+        bool(ignore_labels),
         _options.pairs(options),
     )
     return finish(job)

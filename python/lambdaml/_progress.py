@@ -1,73 +1,92 @@
-"""A line of progress on standard error, in a terminal or a notebook."""
+"""A bar of progress on standard error, in a terminal or a notebook."""
+
+from __future__ import annotations
 
 import shutil
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Optional
+
+from ._parts import rows_of
 
 _EVERY = 0.1  # s
+_CELLS = 20
 
 
-def display_of(progress):
+def display_of(progress: Optional[bool]) -> Any:
     """What shows the progress: `progress` as in `train()`."""
     if progress is None:
         progress = _is_seen()
     return _Line() if progress else _Nothing()
 
 
-def _is_seen():
+def bar(share: float) -> str:
+    """As ``[#####     ]``; also where a terminal has no more than ASCII."""
+    full = int(_CELLS * min(1.0, max(0.0, share)))
+    return "[" + "#" * full + " " * (_CELLS - full) + "]"
+
+
+def counted(
+    batches: Iterable[dict[str, Any]], rows: int, what: str, progress: Optional[bool]
+) -> Iterator[dict[str, Any]]:
+    """Yields the batches and shows how many of so many rows have passed."""
+    display = display_of(progress)
+    done = 0
+    for batch in batches:
+        yield batch
+        done += rows_of(batch)
+        display.write(f"{bar(done / rows)} {what} {done}/{rows}", is_last=done == rows)
+    display.close()
+
+
+def _is_seen() -> bool:
     if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
         return True
     return sys.stderr is not None and sys.stderr.isatty()
 
 
 class _Nothing:
-    def draw(self, run):
+    def draw(self, work: Any) -> None:
         pass
 
-    def end(self, run):
+    def end(self, work: Any) -> None:
+        pass
+
+    def write(self, text: str, is_last: bool = False) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
 
 class _Line:
-    def __init__(self):
+    """A line that is written again and again."""
+
+    def __init__(self) -> None:
         self._drawn = 0.0
         self._width = 0
 
-    def draw(self, run):
+    def draw(self, work: Any) -> None:
+        if work.start is not None:
+            self.write(work._progress_text())
+
+    def end(self, work: Any) -> None:
+        if work.start is not None:
+            self.write(work._progress_text(), is_last=True)
+            self.close()
+
+    def write(self, text: str, is_last: bool = False) -> None:
         now = time.monotonic()
-        if run.start is None or now - self._drawn < _EVERY:
+        if now - self._drawn < _EVERY and not is_last:
             return
         self._drawn = now
-        self._write(run)
-
-    def end(self, run):
-        if run.start is None:
-            return
-        self._write(run)
-        sys.stderr.write("\n")
-        sys.stderr.flush()
-
-    def _write(self, run):
-        text = run._progress_text()[: shutil.get_terminal_size().columns - 1]
+        text = text[: shutil.get_terminal_size().columns - 1]
         sys.stderr.write("\r" + text.ljust(self._width))
         sys.stderr.flush()
         self._width = len(text)
 
-
-def counted(batches, rows, what, progress):
-    """Yields the batches and shows how many of so many rows have passed."""
-    from ._parts import rows_of
-
-    shown = _is_seen() if progress is None else progress
-    done, drawn = 0, 0.0
-    for batch in batches:
-        yield batch
-        done += rows_of(batch)
-        now = time.monotonic()
-        if shown and (now - drawn >= _EVERY or done == rows):
-            drawn = now
-            sys.stderr.write(f"\r{what} {done}/{rows}")
+    def close(self) -> None:
+        if self._width:
+            sys.stderr.write("\n")
             sys.stderr.flush()
-    if shown:
-        sys.stderr.write("\n")
-        sys.stderr.flush()

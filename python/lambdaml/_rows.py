@@ -28,13 +28,13 @@ def engine_dataset(
     return _lambdaml.dense(table(X, "X"), **labelling)
 
 
-def rows_and_names(X: Rows) -> tuple[Any, Optional[list[str]]]:
-    """(array, CSR matrix or the engine's numbers; names of the columns or None) of rows in any form."""
+def rows_and_names(X: Rows, what: str = "X") -> tuple[Any, Optional[list[str]]]:
+    """(array or CSR matrix, names of the columns or None) of rows in any form."""
     if hasattr(X, "__arrow_c_stream__") and not hasattr(X, "iloc"):
         # Of polars, pyarrow, duckdb …; pandas needs pyarrow for that, and its arrays none.
         names, values = _lambdaml.arrow_table(X.__arrow_c_stream__())
-        return values, names
-    return (X.tocsr() if hasattr(X, "tocsr") else X), names_of_columns(X)
+        return table(values, what), names
+    return (X.tocsr() if hasattr(X, "tocsr") else table(X, what)), names_of_columns(X)
 
 
 def names_of_columns(X: Rows) -> Optional[list[str]]:
@@ -73,6 +73,9 @@ def table(X: Rows, what: str) -> Any:
     except ValueError as error:
         # Of rows of different lengths.
         raise InvalidArgument(f"{what} is no table of numbers: {_line(error)}") from None
+    if X.ndim == 0:
+        hint = ": Dataset.read() reads files" if X.dtype.kind == "U" else ""
+        raise InvalidArgument(f"{what} must be rows × features, not {type(X.item()).__name__}{hint}")
     if X.ndim != 2:
         raise InvalidArgument(f"{what} has {X.ndim} dimensions instead of 2: reshape it to rows × features")
     return numbers(X, what)

@@ -1,21 +1,40 @@
 """Jobs: training, waiting for it, and what it leaves."""
 
+from __future__ import annotations
+
 import json
 import os
 import time
 import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Optional, Union
 
-from . import _lambdaml, _options
-from ._errors import Cancelled, Error, InvalidArgument
+from . import _checks, _lambdaml, _options
+from ._dataset import Dataset, Stream
+from ._errors import Cancelled, Error, InvalidArgument, with_arguments
 from ._job import Work
 from ._model import Model
+from ._progress import bar, display_of
+from ._types import Callback, Callbacks, Place, Rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class ConvergenceWarning(UserWarning):
     """A job has ended well and may have learned badly."""
 
 
-def train(job=None, *, data=None, test_data=None, start=False, callbacks=(), progress=None, **options):
+def train(
+    job: Union[Mapping[str, Any], Place, None] = None,
+    *,
+    data: Union[Place, Sequence[Place], Dataset, Stream, Rows, None] = None,
+    test_data: Union[Place, Sequence[Place], Dataset, Stream, Rows, None] = None,
+    start: bool = False,
+    callbacks: Callbacks = (),
+    progress: Optional[bool] = None,
+    **options: Any,
+) -> Run:
     """Trains a model with function workers, as ``lambdaml train`` does.
 
     Parameters
@@ -23,14 +42,15 @@ def train(job=None, *, data=None, test_data=None, start=False, callbacks=(), pro
     job : dict, str or path, optional
         Options by name, or a job file (YAML or JSON).
     data, test_data : str, path, Dataset, Stream, array, DataFrame or tuple, optional
-        Where the data are, or the data themselves: see :class:`Dataset`. A tuple is ``(X, y)``.
+        Where the data are, or the data themselves: see :class:`Dataset`. A tuple is ``(X, y)`` or
+        ``(X, y, weights)``.
     start : bool
         Return at once; ``run.wait()`` waits for the end.
     callbacks : callable or sequence of callables
         Called with the metrics of each epoch, a dict. The job is stopped if one returns true; it can be
         resumed.
     progress : bool, optional
-        Whether to show a line of progress; by default where there is somebody to see it: in a terminal
+        Whether to show a bar of progress; by default where there is somebody to see it: in a terminal
         and in a notebook.
     **options
         Options of the job (``docs/options.md``), which take precedence over those of ``job``.
@@ -52,8 +72,9 @@ def train(job=None, *, data=None, test_data=None, start=False, callbacks=(), pro
     >>> run = lambdaml.train(data="higgs.libsvm", model="lr", workers=4)      # doctest: +SKIP
     >>> run.metrics.tail(1)                                                   # doctest: +SKIP
     """
+    called = _callbacks_of(callbacks)
     file, text = "", None
-    if isinstance(job, dict):
+    if isinstance(job, Mapping):
         job = dict(job)
         data = job.pop("data", None) if data is None else data
         test_data = job.pop("test_data", None) if test_data is None else test_data
@@ -62,6 +83,8 @@ def train(job=None, *, data=None, test_data=None, start=False, callbacks=(), pro
         file = os.fspath(job)
     data, options["data"] = _place(data, "memory://data")
     test_data, options["test_data"] = _place(test_data, "memory://test")
+    if data is not None and test_data is not None:
+        test_data._require_columns(data.features, data.feature_names, "the test data", "the training data")
     engine_job = _lambdaml.train(
         file,
         text,
@@ -69,11 +92,20 @@ def train(job=None, *, data=None, test_data=None, start=False, callbacks=(), pro
         data=None if data is None else data._engine,
         test=None if test_data is None else test_data._engine,
     )
-    run = Run(engine_job, data=data, test_data=test_data, callbacks=callbacks, progress=progress)
+    run = Run(engine_job, data=data, test_data=test_data, callbacks=called, progress=progress)
     return run if start else run.wait()
 
 
-def resume(run, *, data=None, test_data=None, start=False, callbacks=(), progress=None, **options):
+def resume(
+    run: Union[Place, Run],
+    *,
+    data: Union[Dataset, Stream, Rows, None] = None,
+    test_data: Union[Dataset, Stream, Rows, None] = None,
+    start: bool = False,
+    callbacks: Callbacks = (),
+    progress: Optional[bool] = None,
+    **options: Any,
+) -> Run:
     """Continues an interrupted run from its last checkpoint, as ``lambdaml resume`` does.
 
     Parameters
@@ -91,7 +123,8 @@ def resume(run, *, data=None, test_data=None, start=False, callbacks=(), progres
     -------
     Run
     """
-    folder = run.folder if isinstance(run, Run) else os.fspath(run)
+    called = _callbacks_of(callbacks)
+    folder = run._known_folder() if isinstance(run, Run) else os.fspath(run)
     data, place = _place(data, "")
     test_data, test_place = _place(test_data, "")
     if place or test_place:
@@ -102,16 +135,19 @@ def resume(run, *, data=None, test_data=None, start=False, callbacks=(), progres
         data=None if data is None else data._engine,
         test=None if test_data is None else test_data._engine,
     )
-    out = Run(
-        engine_job, data=data, test_data=test_data, callbacks=callbacks, progress=progress, folder=folder
-    )
+    out = Run(engine_job, data=data, test_data=test_data, callbacks=called, progress=progress, folder=folder)
     return out if start else out.wait()
 
 
-def _place(data, name):
-    """(Dataset, option) of data that are in memory, (None, place) of others."""
-    from ._dataset import Dataset, Stream
+def _callbacks_of(callbacks: Callbacks) -> list[Callback]:
+    listed = [callbacks] if callable(callbacks) else callbacks
+    if not isinstance(listed, Sequence) or not all(callable(each) for each in listed):
+        raise TypeError(f"callbacks must be a function or a list of functions, not {callbacks!r}")
+    return list(listed)
 
+
+def _place(data: Any, name: str) -> tuple[Optional[Dataset], Any]:
+    """(Dataset, option) of data that are in memory, (None, place) of others."""
     if data is None or isinstance(data, (str, os.PathLike)):
         return None, data
     if isinstance(data, list) and data and all(isinstance(each, (str, os.PathLike)) for each in data):
@@ -119,7 +155,9 @@ def _place(data, name):
     if isinstance(data, Stream):
         data = data.load()
     elif isinstance(data, tuple):
-        data = Dataset(*data)
+        if len(data) not in (2, 3):
+            raise InvalidArgument(f"data must be rows X, or a tuple (X, y) or (X, y, weights), not one of {len(data)}")
+        data = Dataset(data[0], data[1], weights=data[2] if len(data) == 3 else None)
     elif not isinstance(data, Dataset):
         data = Dataset(data)
     return data, name
@@ -140,61 +178,87 @@ class Run(Work):
         The results of a job that has ended well (``docs/metrics.md``).
     """
 
-    def __init__(self, job, *, data=None, test_data=None, callbacks=(), progress=None, folder=None, warns=True):
-        from ._progress import display_of
-
+    def __init__(
+        self,
+        job: Optional[_lambdaml.Job],
+        *,
+        data: Optional[Dataset] = None,
+        test_data: Optional[Dataset] = None,
+        callbacks: Sequence[Callback] = (),
+        progress: Optional[bool] = None,
+        folder: Optional[str] = None,
+        warns: bool = True,
+    ) -> None:
         super().__init__(job)
         self._data, self._test_data = data, test_data
-        self._callbacks = [callbacks] if callable(callbacks) else list(callbacks)
+        self._callbacks = list(callbacks)
         self._display = display_of(progress)
         self._warns = warns
-        self._model = None
+        self._model: Optional[Model] = None
         self._started = time.monotonic()
-        self._timeline = []
-        self.job_id = None
+        self._timeline: list[tuple[float, int]] = []
+        self.job_id: Optional[str] = None
         self.folder = folder
-        self.start = None
-        self.epochs = []
-        self.summary = None
-        self.failures = []
+        self.start: Optional[dict[str, Any]] = None
+        self.tick: Optional[dict[str, Any]] = None
+        self.epochs: list[dict[str, Any]] = []
+        self.summary: Optional[dict[str, Any]] = None
+        self.failures: list[dict[str, Any]] = []
 
     @classmethod
-    def open(cls, folder):
-        """The run of a folder that an earlier job left."""
+    def open(cls, folder: Place) -> Run:
+        """The run of a folder that an earlier job left.
+
+        Parameters
+        ----------
+        folder : str or path
+
+        Returns
+        -------
+        Run
+        """
         folder = os.fspath(folder)
         run = cls(None, folder=folder)
         status = json.loads(_lambdaml.status(folder))
         run.job_id = status["job_id"]
         run.summary = status.get("summary")
-        path = os.path.join(folder, "metrics.jsonl")
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as lines:
-                run.epochs = [json.loads(line) for line in lines if line.strip()]
+        run.epochs = run._kept("metrics.jsonl")
         return run
 
-    # While it runs.
+    def _kept(self, name: str) -> list[dict[str, Any]]:
+        """The objects of a file of lines in the folder; none if there is no such file."""
+        path = os.path.join(self.folder or "", name)
+        if self.folder is None or not os.path.exists(path):
+            return []
+        with open(path, encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines if line.strip()]
 
-    def stop(self):
-        """Stops the job, which can be resumed, and waits for its end."""
-        if self._job is None:
-            _lambdaml.stop(self.folder)
-            return self
-        return super().stop()
-
-    def resume(self, **options):
-        """Continues the run if it was stopped: :func:`resume` with its data."""
+    def _known_folder(self) -> str:
         if self.folder is None:
             raise InvalidArgument(
                 "the run was stopped before its first checkpoint, so nothing is left to continue with: "
                 "start the job again"
             )
+        return self.folder
+
+    # While it runs.
+
+    def stop(self) -> Run:
+        """Stops the job, which can be resumed, and waits for its end."""
+        if self._job is None:
+            _lambdaml.stop(self._known_folder())
+            return self
+        return super().stop()
+
+    def resume(self, **options: Any) -> Run:
+        """Continues the run if it was stopped: :func:`resume` with its data."""
         return resume(self, data=self._data, test_data=self._test_data, **options)
 
     @property
-    def status(self):
+    def status(self) -> str:
         """``"running"``, ``"done"``, ``"paused"``, ``"stopped"`` or ``"failed"``."""
         if self._job is None:
-            return json.loads(_lambdaml.status(self.folder))["state"]
+            return json.loads(_lambdaml.status(self._known_folder()))["state"]
         if self._is_running():
             return "running"
         if self._error is not None:
@@ -203,7 +267,8 @@ class Run(Work):
             return "stopped"
         return "paused" if self.summary.get("ended_by") == "stop_after" else "done"
 
-    def _take_end(self):
+    def _take_end(self) -> None:
+        assert self._job is not None
         try:
             self.summary = json.loads(self._job.result())
             self._over = True
@@ -216,10 +281,12 @@ class Run(Work):
         self._find_folder()
         if self.summary is not None:
             self.job_id = self.job_id or self.summary.get("job_id")
+            # Those of before a run was resumed, too.
+            self.epochs = self._kept("metrics.jsonl") or self.epochs
             for line in self.summary.get("warnings", ()) if self._warns else ():
-                warnings.warn(line, ConvergenceWarning, stacklevel=5)
+                warnings.warn(with_arguments(line), ConvergenceWarning, stacklevel=5)
 
-    def _take_event(self, event, calls):
+    def _take_event(self, event: dict[str, Any], calls: bool) -> None:
         kind = event.pop("event")
         if kind == "start":
             self.start = event
@@ -236,26 +303,27 @@ class Run(Work):
         elif kind == "worker_failed":
             self.failures.append(event)
 
-    tick = None
-
-    def _call(self, metrics):
+    def _call(self, metrics: dict[str, Any]) -> None:
+        assert self._job is not None
         # All are called, so that one that stops the job takes nothing from the others.
         if any([callback(dict(metrics)) for callback in self._callbacks]):
             self._stopped = True
             self._job.cancel()
 
-    def _find_folder(self):
+    def _find_folder(self) -> None:
         if self.summary is not None:
             self.folder = os.path.dirname(self.summary["model_path"])
         elif self.folder is not None and not os.path.isdir(self.folder):
             self.folder = None
 
-    def _progress_text(self):
+    def _progress_text(self) -> str:
+        assert self.start is not None
         epochs = self.start["epochs"]
         done = self.epochs[-1]["epoch"] if self.epochs else 0
-        parts = [f"epoch {done}/{epochs}"]
+        within = 0.0
         if self.tick and self.tick["rounds"] and self.tick["epoch"] == done + 1:
-            parts[0] += f" +{min(99, 100 * self.tick['round'] // self.tick['rounds'])} %"
+            within = min(0.99, self.tick["round"] / self.tick["rounds"])
+        parts = [f"{bar((done + within) / epochs)} epoch {done}/{epochs}"]
         if self.epochs:
             for name in ("train_loss", "valid_loss", "valid_accuracy", "test_loss", "inertia", "objective"):
                 if name in self.epochs[-1]:
@@ -267,7 +335,7 @@ class Run(Work):
     # What it leaves.
 
     @property
-    def metrics(self):
+    def metrics(self) -> Any:
         """The metrics of the epochs: a DataFrame where pandas is there, else a list of dicts."""
         try:
             import pandas
@@ -276,7 +344,7 @@ class Run(Work):
         return pandas.DataFrame(self.epochs).set_index("epoch") if self.epochs else pandas.DataFrame()
 
     @property
-    def model(self):
+    def model(self) -> Model:
         """The trained :class:`Model`."""
         if self._model is None:
             if self.folder is None:
@@ -285,20 +353,36 @@ class Run(Work):
         return self._model
 
     @property
-    def cost_usd(self):
+    def cost_usd(self) -> Optional[float]:
         """What the job has cost, or would have cost at a cloud's prices, in dollars."""
         return None if self.summary is None else self.summary["cost_usd"]
 
-    def logs(self, worker=None):
-        """The log of one worker or, one after the other, of all."""
+    def logs(self, worker: Optional[int] = None) -> str:
+        """The log of one worker or, one after the other, of all.
+
+        Parameters
+        ----------
+        worker : int, optional
+            Its number, from 0.
+
+        Returns
+        -------
+        str
+        """
         if self.folder is None:
             raise InvalidArgument("the job has left no logs")
+        folder, workers = self.folder, _lambdaml.workers(self.folder)
         if worker is not None:
-            return _lambdaml.log(self.folder, worker)
-        return "".join(_lambdaml.log(self.folder, w) for w in range(_lambdaml.workers(self.folder)))
+            return _lambdaml.log(folder, _checks.whole("worker", worker, 0, workers - 1))
+        return "".join(_lambdaml.log(folder, w) for w in range(workers))
 
-    def plot(self, axes=None):
-        """Draws curves of the metrics, the time of each epoch, and the cost, by matplotlib.
+    def plot(self, axes: Optional[Sequence[Any]] = None) -> Figure:
+        """Draws curves of the metrics, when each worker did what, and the cost, by matplotlib.
+
+        Parameters
+        ----------
+        axes : sequence of three matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure.
 
         Returns
         -------
@@ -308,7 +392,7 @@ class Run(Work):
 
         return plot(self, axes)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         parts = [f"lambdaml.Run {self.job_id or '(starting)'}: {self.status}"]
         if self.epochs:
             parts.append(f"{self.epochs[-1]['epoch']} epochs")
@@ -316,10 +400,10 @@ class Run(Work):
             parts.append(self.folder)
         return ", ".join(parts)
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         from html import escape
 
-        rows = {"job": self.job_id, "state": self.status, "folder": self.folder}
+        rows: dict[str, Any] = {"job": self.job_id, "state": self.status, "folder": self.folder}
         names = ("model", "optim", "workers", "epochs", "ended_by", "train_loss", "valid_loss", "test_loss")
         rows.update({name: self.summary[name] for name in names if self.summary and name in self.summary})
         if self.summary:
@@ -333,5 +417,5 @@ class Run(Work):
         return f"<table>{cells}</table>"
 
 
-def _shown(value):
+def _shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)

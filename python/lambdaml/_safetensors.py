@@ -1,6 +1,9 @@
 """Reading safetensors files, the engine's models and checkpoints: numbers as arrays, and the metadata."""
 
+from __future__ import annotations
+
 import json
+from typing import Any
 
 _TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
@@ -8,7 +11,7 @@ _TYPES = {
 }  # fmt: skip
 
 
-def read(path):
+def read(path: str) -> tuple[dict[str, Any], dict[str, str]]:
     """(tensors by name, metadata) of a file. Its numbers stay on the disk until they are used."""
     import numpy
 

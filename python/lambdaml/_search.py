@@ -1,18 +1,36 @@
 """Searches of hyper-parameters: many jobs that differ in some options."""
 
+from __future__ import annotations
+
 import difflib
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional, Union
 
 from . import _lambdaml, _options
+from ._dataset import Dataset, Stream
 from ._errors import Cancelled, Error, InvalidArgument, LimitReached
 from ._job import Work
 from ._model import Model
+from ._progress import bar, display_of
+from ._run import _place
+from ._types import Place, Rows
 
 
-def tune(job=None, space=None, *, data=None, test_data=None, start=False, progress=None, options=None, **settings):
+def tune(
+    job: Union[Mapping[str, Any], Place, None] = None,
+    space: Optional[Mapping[str, Any]] = None,
+    *,
+    data: Union[Place, Sequence[Place], Dataset, Stream, Rows, None] = None,
+    test_data: Union[Place, Sequence[Place], Dataset, Stream, Rows, None] = None,
+    start: bool = False,
+    progress: Optional[bool] = None,
+    options: Optional[Mapping[str, Any]] = None,
+    **settings: Any,
+) -> Search:
     """Searches hyper-parameters by many jobs, as ``lambdaml tune`` does.
 
     Parameters
@@ -27,7 +45,7 @@ def tune(job=None, space=None, *, data=None, test_data=None, start=False, progre
     start : bool
         Return at once; ``search.wait()`` waits for the end.
     progress : bool, optional
-        Whether to show a line of progress; by default in terminals and notebooks.
+        Whether to show a bar of progress; by default in terminals and notebooks.
     options : dict, optional
         Options of the jobs, where a setting has the same name: ``{"seed": 2}``.
     **settings
@@ -48,12 +66,15 @@ def tune(job=None, space=None, *, data=None, test_data=None, start=False, progre
     >>> search = lambdaml.tune(data="higgs.libsvm", space={"l2": {"log_uniform": [1e-6, 1]}})  # doctest: +SKIP
     >>> search.best, search.model                                                              # doctest: +SKIP
     """
+    for name, value in (("space", space), ("options", options)):
+        if value is not None and not isinstance(value, Mapping):
+            raise TypeError(f"{name} must be a dict, not {type(value).__name__}")
     file, text = "", None
     known = set(_lambdaml.search_settings())
     of_jobs = dict(options or {})
     of_jobs.update({name: value for name, value in settings.items() if name not in known})
     settings = {name: value for name, value in settings.items() if name in known}
-    if job is None or isinstance(job, dict):
+    if job is None or isinstance(job, Mapping):
         job = dict(job or {})
         data = job.pop("data", None) if data is None else data
         test_data = job.pop("test_data", None) if test_data is None else test_data
@@ -64,9 +85,9 @@ def tune(job=None, space=None, *, data=None, test_data=None, start=False, progre
             raise InvalidArgument("tune() needs a space, which says what to search: space={'l2': [0.01, 0.1, 1]}")
         text = _options.job_text({**job, "tune": section})
     else:
+        file = os.fspath(job)
         if space is not None:
             raise InvalidArgument("tune() takes the space of the job file or an argument, not both")
-        file = os.fspath(job)
     saved = _Saved()
     try:
         of_jobs["data"] = saved.place(data, "data")
@@ -80,7 +101,7 @@ def tune(job=None, space=None, *, data=None, test_data=None, start=False, progre
     return search if start else search.wait()
 
 
-def _name_the_nearest(error, options, settings):
+def _name_the_nearest(error: BaseException, options: Mapping[str, Any], settings: set[str]) -> None:
     """The engine, which takes what is no setting for a job's option, does not know the settings' names."""
     if not isinstance(error, InvalidArgument) or "unknown option" not in str(error) or "did you mean" in str(error):
         return
@@ -90,8 +111,8 @@ def _name_the_nearest(error, options, settings):
             raise InvalidArgument(f"{name}: unknown option or setting, did you mean '{near[0]}'?") from None
 
 
-def _values(name, values):
-    if isinstance(values, dict):
+def _values(name: str, values: Any) -> Any:
+    if isinstance(values, Mapping):
         return values
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
         raise InvalidArgument(f"space: '{name}' must be a list of values or a range such as {{'uniform': [0, 1]}}")
@@ -101,12 +122,10 @@ def _values(name, values):
 class _Saved:
     """Data of memory in files, for the time of a search."""
 
-    def __init__(self):
-        self._folder = None
+    def __init__(self) -> None:
+        self._folder: Optional[str] = None
 
-    def place(self, data, name):
-        from ._run import _place
-
+    def place(self, data: Any, name: str) -> Any:
         dataset, place = _place(data, "")
         if dataset is None:
             return place
@@ -114,7 +133,7 @@ class _Saved:
             self._folder = tempfile.mkdtemp(prefix="lambdaml-search-")
         return dataset.save(os.path.join(self._folder, name))
 
-    def remove(self):
+    def remove(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -134,23 +153,23 @@ class Search(Work):
         What ended it before all trials were done, e.g. its budget; else empty.
     """
 
-    def __init__(self, job, *, progress=None, saved=None):
-        from ._progress import display_of
-
+    def __init__(
+        self, job: _lambdaml.Job, *, progress: Optional[bool] = None, saved: Optional[_Saved] = None
+    ) -> None:
         super().__init__(job)
         self._display = display_of(progress)
         self._saved = saved or _Saved()
-        self._trials = []
+        self._trials: list[dict[str, Any]] = []
         self._expected = 0
-        self._model = None
-        self.start = None
-        self.folder = None
-        self.metric = None
-        self.summary = None
+        self._model: Optional[Model] = None
+        self.start: Optional[dict[str, Any]] = None
+        self.folder: Optional[str] = None
+        self.metric: Optional[str] = None
+        self.summary: Optional[dict[str, Any]] = None
         self.limit = ""
 
     @property
-    def status(self):
+    def status(self) -> str:
         """``"running"``, ``"done"``, ``"stopped"`` or ``"failed"``."""
         if self._is_running():
             return "running"
@@ -159,7 +178,7 @@ class Search(Work):
         return "done" if self.summary is not None and not self.limit else "stopped"
 
     @property
-    def trials(self):
+    def trials(self) -> Any:
         """The trials: a DataFrame where pandas is there, else a list of dicts."""
         rows = []
         for trial in self._trials:
@@ -174,49 +193,60 @@ class Search(Work):
         return pandas.DataFrame(rows).set_index("trial") if rows else pandas.DataFrame()
 
     @property
-    def best(self):
+    def best(self) -> Optional[dict[str, Any]]:
         """The searched options of the best trial, by name; None if no trial has ended well."""
         return None if self.summary is None else self.summary.get("options")
 
     @property
-    def best_value(self):
+    def best_value(self) -> Optional[float]:
         """The metric of the best trial."""
-        return None if self.summary is None else self.summary.get(self.metric)
+        return None if self.summary is None else self.summary.get(self.metric or "")
 
     @property
-    def best_job(self):
+    def best_job(self) -> Optional[str]:
         """The job file of the best trial, for :func:`lambdaml.train`."""
         return None if self.summary is None else self.summary.get("best_yaml")
 
     @property
-    def model(self):
+    def model(self) -> Model:
         """The model of the best trial."""
         if self._model is None:
-            if self.best is None:
+            if self.best is None or self.folder is None:
                 raise InvalidArgument(f"the search is {self.status}: it has no model yet")
             self._model = Model.load(self.folder)
         return self._model
 
     @property
-    def cost_usd(self):
+    def cost_usd(self) -> Optional[float]:
         """What the search has cost, or would have cost at a cloud's prices, in dollars."""
         return None if self.summary is None else self.summary.get("search_cost_usd")
 
-    def resume(self, **settings):
-        """Continues a search that was stopped or that a limit ended; `settings` may be ``budget`` and ``deadline``."""
+    def resume(self, **settings: Any) -> Search:
+        """Continues a search that was stopped or that a limit ended.
+
+        Parameters
+        ----------
+        **settings
+            ``budget`` and ``deadline``, if they change.
+
+        Returns
+        -------
+        Search
+        """
         if self.folder is None:
             raise InvalidArgument("the search has not begun: start it again")
         search = Search(_lambdaml.resume_search(self.folder, _options.pairs(settings)), saved=self._saved)
         return search.wait()
 
-    def _take_event(self, event, calls):
+    def _take_event(self, event: dict[str, Any], calls: bool) -> None:
         if event["event"] == "start":
             self.start = event
             self.folder, self.metric = event["folder"], event["metric"]
         elif event["event"] == "trials":
             self._trials, self._expected = event["trials"], event["trials_expected"]
 
-    def _take_end(self):
+    def _take_end(self) -> None:
+        assert self._job is not None
         try:
             end = json.loads(self._job.result())
             self.summary = end["summary"]
@@ -233,8 +263,9 @@ class Search(Work):
         if self.status == "done" or self.folder is None or not os.path.isdir(self.folder):
             self._saved.remove()
 
-    def _take_trials(self):
+    def _take_trials(self) -> None:
         """Of the summary, which has all of them."""
+        assert self.summary is not None and self.metric is not None
         values = {trial["trial"]: trial for trial in self._trials}
         for trial in self.summary.get("trials", ()):
             values.setdefault(trial["trial"], {"options": {}, "value": None}).update(
@@ -245,15 +276,15 @@ class Search(Work):
             values[number]["options"] = trial.get("options", values[number].get("options"))
         self._trials = [values[number] for number in sorted(values)]
 
-    def _progress_text(self):
+    def _progress_text(self) -> str:
         done = sum(trial["state"] in ("done", "stopped", "failed") for trial in self._trials)
-        parts = [f"trials {done}/{self._expected or '?'}"]
+        parts = [f"{bar(done / (self._expected or done or 1))} trials {done}/{self._expected or '?'}"]
         known = [trial["value"] for trial in self._trials if trial["value"] is not None]
         if known:
             parts.append(f"{self.metric} {min(known):.4g} … {max(known):.4g}")
         return "  ".join(parts)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         parts = [f"lambdaml.Search: {self.status}", f"{len(self._trials)} trials"]
         if self.best is not None:
             parts.append(f"{self.metric} {self.best_value:.6g} with {self.best}")

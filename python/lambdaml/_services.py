@@ -1,17 +1,22 @@
 """Packages and functions of AWS Lambda, and a Lambda service of this machine."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Optional
 
-from . import _lambdaml
+from . import _checks, _lambdaml
 from ._errors import InvalidArgument
 from ._job import finish
+from ._types import Place
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
-def package(output="lambdaml.zip"):
+def package(output: Place = "lambdaml.zip") -> dict[str, Any]:
     """Makes the zip that functions are deployed from, as ``lambdaml package`` does.
 
     Parameters
@@ -29,25 +34,25 @@ def package(output="lambdaml.zip"):
 
 def deploy(
     *,
-    zip=None,
-    image=None,
-    function=None,
-    handler=None,
-    model=None,
-    role=None,
-    code_bucket=None,
-    memory_mb=None,
-    timeout_s=None,
-    ephemeral_mb=None,
-    env=None,
-    arch=None,
-    subnets=None,
-    security_groups=None,
-    reserved_concurrency=None,
-    retries=None,
-    max_event_age_s=None,
-    dry_run=False,
-):
+    zip: Optional[Place] = None,
+    image: Optional[str] = None,
+    function: Optional[str] = None,
+    handler: Optional[str] = None,
+    model: Optional[Place] = None,
+    role: Optional[str] = None,
+    code_bucket: Optional[str] = None,
+    memory_mb: Optional[int] = None,
+    timeout_s: Optional[int] = None,
+    ephemeral_mb: Optional[int] = None,
+    env: Optional[Mapping[str, str]] = None,
+    arch: Optional[str] = None,
+    subnets: Optional[Sequence[str]] = None,
+    security_groups: Optional[Sequence[str]] = None,
+    reserved_concurrency: Optional[int] = None,
+    retries: Optional[int] = None,
+    max_event_age_s: Optional[int] = None,
+    dry_run: bool = False,
+) -> list[dict[str, Any]]:
     """Makes or updates functions on AWS Lambda, as ``lambdaml deploy`` does.
 
     Parameters
@@ -59,6 +64,7 @@ def deploy(
     function : str, optional
         The function's name; by default ``lambdaml-worker``.
     handler : {"worker", "trigger", "tuner", "predict", "all"}, optional
+        What it does; by default it is a worker. "all" is one function for each, with that in its name.
     model : str, optional
         The model of the handler predict: a file, or the folder of a run, by its URI.
     role : str, optional
@@ -70,8 +76,11 @@ def deploy(
     env : dict, optional
         Variables of its environment; others stay as they are.
     arch : {"x86_64", "arm64"}, optional
+        By default that of the package.
     subnets, security_groups : list of str, optional
+        Ids of the network in which it runs.
     reserved_concurrency, retries, max_event_age_s : int, optional
+        Its executions at once; for asynchronous events, repetitions after an error and seconds until they are dropped.
     dry_run : bool
         Say what would change, and change nothing.
 
@@ -84,19 +93,25 @@ def deploy(
     for name in ("zip", "model"):
         if name in given:
             given[name] = os.fspath(given[name])
+    for name in ("image", "function", "handler", "role", "code_bucket", "arch"):
+        if name in given:
+            _checks.text(name, given[name])
     if env is not None:
+        if not isinstance(env, Mapping):
+            raise TypeError(f"env must be a dict, not {type(env).__name__}")
         given["env"] = [f"{name}={value}" for name, value in env.items()]
     for name in ("subnets", "security_groups"):
-        if isinstance(given.get(name), str):
-            raise InvalidArgument(f"{name} must be a list of ids")
+        ids = given.get(name, ())
+        if isinstance(ids, str) or not isinstance(ids, Sequence) or not all(isinstance(each, str) for each in ids):
+            raise InvalidArgument(f"{name} must be a list of ids, not {ids!r}")
     for name in ("memory_mb", "timeout_s", "ephemeral_mb", "reserved_concurrency", "retries", "max_event_age_s"):
-        value = given.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise InvalidArgument(f"{name} must be a whole number, not {value!r}")
+        if name in given:
+            given[name] = _checks.whole(name, given[name], 0, 2**31 - 1)
+    given["dry_run"] = bool(dry_run)
     return finish(_lambdaml.deploy(json.dumps(given)))
 
 
-def destroy(*functions, all=False, dry_run=False):
+def destroy(*functions: str, all: bool = False, dry_run: bool = False) -> dict[str, list[str]]:
     """Deletes functions that :func:`deploy` made, as ``lambdaml destroy`` does.
 
     Parameters
@@ -115,13 +130,21 @@ def destroy(*functions, all=False, dry_run=False):
     """
     if bool(functions) == bool(all):
         raise InvalidArgument("destroy() takes names of functions, or all=True")
-    return finish(_lambdaml.destroy(list(functions), all, dry_run))
+    names = [_checks.text("the name of a function", name) for name in functions]
+    return finish(_lambdaml.destroy(names, bool(all), bool(dry_run)))
 
 
 @contextlib.contextmanager
 def emulate(
-    *, port=0, concurrency=1000, retry_delay_s=60.0, idle_s=300.0, deliver_twice=False, log_folder=None, auth=True
-):
+    *,
+    port: int = 0,
+    concurrency: int = 1000,
+    retry_delay_s: float = 60.0,
+    idle_s: float = 300.0,
+    deliver_twice: bool = False,
+    log_folder: Optional[Place] = None,
+    auth: bool = True,
+) -> Iterator[str]:
     """A Lambda service of this machine, while the block runs: as ``lambdaml emulate``.
 
     Within the block, the environment leads to it: :func:`deploy` deploys there, and jobs of the platform
@@ -156,10 +179,14 @@ def emulate(
     ...     lambdaml.deploy(zip="worker.zip", role="arn:aws:iam::123456789012:role/any")
     ...     lambdaml.train(data="s3://bucket/set", platform="aws", channel="s3://bucket/channel")
     """
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-        raise InvalidArgument(f"port must be a whole number from 0 to 65535, not {port!r}")
     service = _lambdaml.Emulator(
-        port, concurrency, retry_delay_s, idle_s, deliver_twice, os.fspath(log_folder or ""), auth
+        _checks.whole("port", port, 0, 65535),
+        _checks.whole("concurrency", concurrency, 1, 2**31 - 1),
+        _checks.number("retry_delay_s", retry_delay_s, 0),
+        _checks.number("idle_s", idle_s, 0),
+        bool(deliver_twice),
+        os.fspath(log_folder or ""),
+        bool(auth),
     )
     try:
         changed = {"AWS_ENDPOINT_URL_LAMBDA": service.endpoint}

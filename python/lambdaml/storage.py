@@ -1,68 +1,103 @@
 """The engine's stores: keys to bytes, by URI (``docs/channels.md``)."""
 
-from . import _lambdaml
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, Optional
+
+from . import _checks, _lambdaml
+from ._types import Place
 
 
-def open(uri):
-    """The :class:`Store` at a URI, path or bare name: ``"s3://bucket/prefix"``, ``"redis://host"`` …"""
-    return Store(_lambdaml.open_store(str(uri)))
+def open(uri: Place) -> Store:
+    """Opens a store.
+
+    Parameters
+    ----------
+    uri : str or path
+        A URI, path or bare name: ``"s3://bucket/prefix"``, ``"redis://host"`` …
+
+    Returns
+    -------
+    Store
+
+    Raises
+    ------
+    lambdaml.InvalidArgument
+        There is no such kind of store.
+    """
+    return Store(_lambdaml.open_store(os.fspath(uri)))
 
 
 class Store:
     """Keys to bytes that every worker can reach; keys are relative to the store's URI.
 
     Used as a mapping, too: ``store["a/b"] = b"…"``, ``"a/b" in store``, ``for key in store``.
+
+    Examples
+    --------
+    >>> store = lambdaml.storage.open("memory://example")
+    >>> store["a/b"] = b"bytes"
+    >>> store["a/b"], "a/c" in store, store.list("a/")
+    (b'bytes', False, {'a/b': 5})
     """
 
-    def __init__(self, engine):
+    def __init__(self, engine: _lambdaml.Store) -> None:
         self._engine = engine
 
-    def load(self, key):
+    def load(self, key: str) -> Optional[bytes]:
         """The value, or None if there is none."""
-        return self._engine.load(key)
+        return self._engine.load(_checks.text("key", key))
 
-    def load_range(self, key, begin, length):
+    def load_range(self, key: str, begin: int, length: int) -> Optional[bytes]:
         """The bytes from `begin` on, at most `length` of them, or None if there is no such key."""
-        return self._engine.load_range(key, begin, length)
+        return self._engine.load_range(
+            _checks.text("key", key), _checks.whole("begin", begin, 0), _checks.whole("length", length, 0)
+        )
 
-    def save(self, key, value):
+    def save(self, key: str, value: Any) -> None:
         """Saves bytes, or an array's: the last save of a key wins."""
-        self._engine.save(key, value)
+        try:
+            memoryview(value)
+        except TypeError:
+            raise TypeError(f"value must be bytes or an array, not {type(value).__name__}") from None
+        self._engine.save(_checks.text("key", key), value)
 
-    def remove(self, key):
+    def remove(self, key: str) -> None:
         """Removes a key, if it is there."""
-        self._engine.remove(key)
+        self._engine.remove(_checks.text("key", key))
 
-    def list(self, prefix=""):
+    def list(self, prefix: str = "") -> dict[str, int]:
         """A dict of the keys that begin with `prefix`, in order, to the sizes of their values."""
-        return dict(self._engine.list(prefix))
+        return dict(self._engine.list(_checks.text("prefix", prefix)))
 
-    def clear(self, prefix):
+    def clear(self, prefix: str) -> None:
         """Removes all keys that begin with `prefix`."""
-        self._engine.clear(prefix)
+        self._engine.clear(_checks.text("prefix", prefix))
 
-    def __getitem__(self, key):
-        value = self._engine.load(key)
+    def __getitem__(self, key: str) -> bytes:
+        value = self.load(key)
         if value is None:
             raise KeyError(key)
         return value
 
-    def __setitem__(self, key, value):
-        self._engine.save(key, value)
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.save(key, value)
 
-    def __delitem__(self, key):
-        if not self._engine.exists(key):
+    def __delitem__(self, key: str) -> None:
+        if key not in self:
             raise KeyError(key)
-        self._engine.remove(key)
+        self.remove(key)
 
-    def __contains__(self, key):
-        return self._engine.exists(key)
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._engine.exists(key)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.list())
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.list())
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"lambdaml.storage.Store {self._engine.name}"

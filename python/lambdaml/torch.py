@@ -4,17 +4,24 @@ PyTorch is only used to export the module and to take in what was learned: the w
 a libtorch of their own.
 """
 
+from __future__ import annotations
+
+import difflib
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Any, Callable, Optional, Union
 
 import torch
 
 from . import _lambdaml, _options, _parts, _safetensors
 from ._dataset import Dataset
 from ._errors import DataCorrupt, InvalidArgument
-from ._run import Run
+from ._progress import counted
+from ._run import Run, _callbacks_of
+from ._types import Callbacks, Place
 
 __all__ = ["TorchRun", "train"]
 
@@ -32,17 +39,17 @@ _SAMPLES = 1024
 
 
 def train(
-    module,
-    data,
+    module: torch.nn.Module,
+    data: Any,
     *,
-    test_data=None,
-    loss="cross_entropy",
-    optimizer="adamw",
-    start=False,
-    callbacks=(),
-    progress=None,
-    **options,
-):
+    test_data: Any = None,
+    loss: Union[str, Callable[..., Any]] = "cross_entropy",
+    optimizer: Union[str, torch.optim.Optimizer] = "adamw",
+    start: bool = False,
+    callbacks: Callbacks = (),
+    progress: Optional[bool] = None,
+    **options: Any,
+) -> TorchRun:
     """Trains a module of PyTorch with function workers.
 
     The module is exported by ``torch.jit.script`` (give one that ``torch.jit.trace`` has made where that fails)
@@ -86,6 +93,7 @@ def train(
     >>> net = torch.nn.Linear(4, 3)                                            # doctest: +SKIP
     >>> run = lambdaml.torch.train(net, (X, y), epochs=5, lr=0.01, workers=2)  # doctest: +SKIP
     """
+    called = _callbacks_of(callbacks)
     folder = tempfile.mkdtemp(prefix="lambdaml-torch-")
     try:
         chosen = dict(options)
@@ -114,7 +122,7 @@ def train(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    run = TorchRun(engine_job, data=data, test_data=test_data, callbacks=callbacks, progress=progress)
+    run = TorchRun(engine_job, data=data, test_data=test_data, callbacks=called, progress=progress)
     run._begin(module, own_loss, optimizer, folder)
     return run if start else run.wait()
 
@@ -131,14 +139,14 @@ class TorchRun(Run):
         ``exp_avg_sq``, ``momentum_buffer``). None before the end, and for an optimizer without a state.
     """
 
-    module = None
-    optimizer_state = None
+    module: torch.nn.Module
+    optimizer_state: Optional[dict[str, dict[str, torch.Tensor]]] = None
 
-    def _begin(self, module, loss, optimizer, folder):
+    def _begin(self, module: torch.nn.Module, loss: Any, optimizer: Any, folder: str) -> None:
         self.module, self._loss, self._optimizer = module, loss, optimizer
         self._exported_to = folder
 
-    def resume(self, **options):
+    def resume(self, **options: Any) -> TorchRun:
         """Continues the run if it was stopped: :func:`lambdaml.resume` with its data and module."""
         start = options.pop("start", False)
         again = super().resume(start=True, **options)
@@ -148,7 +156,7 @@ class TorchRun(Run):
         out._begin(self.module, self._loss, self._optimizer, self._exported_to)
         return out if start else out.wait()
 
-    def _take_end(self):
+    def _take_end(self) -> None:
         super()._take_end()
         if isinstance(self._error, DataCorrupt) and "no TorchScript file" in str(self._error):
             self._error = DataCorrupt(
@@ -162,7 +170,8 @@ class TorchRun(Run):
         if self.status == "done" or self.folder is None:
             shutil.rmtree(self._exported_to, ignore_errors=True)
 
-    def _load(self):
+    def _load(self) -> None:
+        assert self.folder is not None
         tensors, _ = _safetensors.read(os.path.join(self.folder, "model.safetensors"))
         state = {name: torch.from_numpy(values.copy()) for name, values in tensors.items()}
         if self._loss is not None:
@@ -180,10 +189,11 @@ class TorchRun(Run):
                     own = {each: value.to(named[name].device) if each != "step" else value for each, value in values.items()}
                     self._optimizer.state[named[name]] = own
 
-    def _state_of_optimizer(self):
+    def _state_of_optimizer(self) -> Optional[dict[str, dict[str, torch.Tensor]]]:
         """Of the newest checkpoint of worker 0; None if there is none with a state."""
+        assert self.folder is not None and self.job_id is not None and self.start is not None
         folder = os.path.join(self.folder, "checkpoint", self.job_id)
-        newest = None
+        newest: Any = None
         for slot in (0, 1):
             path = os.path.join(folder, f"0_{self.start['workers']}.{slot}.safetensors")
             if os.path.exists(path):
@@ -226,12 +236,10 @@ class TorchRun(Run):
         return out
 
 
-def _loss(loss):
+def _loss(loss: Any) -> tuple[Callable[[Any], Any], dict[str, Any], Any]:
     """(type of targets, options of the job, the loss to script or None)."""
     if isinstance(loss, str):
         if loss not in _LOSSES:
-            import difflib
-
             near = difflib.get_close_matches(loss, _LOSSES, 1)
             raise InvalidArgument(
                 f"loss must be one of {', '.join(_LOSSES)}, or a loss of PyTorch, not '{loss}'"
@@ -258,18 +266,18 @@ def _loss(loss):
     return _as_it_is, {"loss": "module"}, loss
 
 
-def _target_of(loss):
-    def convert(array):
+def _target_of(loss: str) -> Callable[[Any], Any]:
+    def convert(array: Any) -> Any:
         return array.astype("int64" if loss == "cross_entropy" else "float32", copy=False)
 
     return convert
 
 
-def _as_it_is(array):
+def _as_it_is(array: Any) -> Any:
     return array
 
 
-def _optimizer(optimizer):
+def _optimizer(optimizer: Any) -> dict[str, Any]:
     """Options of the job for an optimizer: its name, or one of PyTorch."""
     if isinstance(optimizer, str):
         return {"optimizer": optimizer}
@@ -294,7 +302,7 @@ def _optimizer(optimizer):
     raise InvalidArgument(f"optimizer: the workers have no {type(optimizer).__name__}: use SGD, Adam or AdamW")
 
 
-def _script(what, thing):
+def _script(what: str, thing: Any) -> Any:
     if isinstance(thing, (torch.jit.ScriptModule, torch.jit.ScriptFunction)):
         return thing
     try:
@@ -309,14 +317,14 @@ def _script(what, thing):
 
 
 class _WithLoss(torch.nn.Module):
-    def __init__(self, net, loss):
+    def __init__(self, net: torch.nn.Module, loss: Any) -> None:
         super().__init__()
         self.net = net
         if isinstance(loss, torch.nn.Module):
             self.loss = loss
 
 
-def _exported(module, loss):
+def _exported(module: torch.nn.Module, loss: Any) -> tuple[Any, list[str]]:
     """(the script, names of its inputs)."""
     if not isinstance(module, torch.nn.Module):
         raise InvalidArgument(f"module must be a torch.nn.Module, not {type(module).__name__}")
@@ -338,12 +346,19 @@ def _exported(module, loss):
 class _Sets:
     """Data of PyTorch's forms as sets of tensors of the engine."""
 
-    def __init__(self, names, target_of, folder, workers, progress):
+    def __init__(
+        self,
+        names: list[str],
+        target_of: Callable[[Any], Any],
+        folder: str,
+        workers: int,
+        progress: Optional[bool],
+    ) -> None:
         self._names, self._target_of = names, target_of
         self._folder, self._workers = folder, workers
         self._progress = progress
 
-    def of(self, data, name):
+    def of(self, data: Any, name: str) -> tuple[Optional[Dataset], Optional[Place]]:
         """(Dataset, place): one of them is of data in memory, the other of sets elsewhere."""
         utils = torch.utils.data
         if data is None or isinstance(data, (str, os.PathLike)):
@@ -361,8 +376,8 @@ class _Sets:
             "(inputs, target) or the place of a prepared set"
         )
 
-    def _save(self, data, folder):
-        batches = self._batches(data)
+    def _save(self, data: Any, folder: str) -> str:
+        batches: Iterable[dict[str, Any]] = self._batches(data)
         if isinstance(data, (torch.utils.data.IterableDataset, torch.utils.data.DataLoader)):
             batches = _parts.Spool(batches)
             rows = sum(_parts.rows_of(batch) for batch in batches)
@@ -370,14 +385,10 @@ class _Sets:
             rows = len(data)
         if rows == 0:
             raise InvalidArgument("the data set has no samples")
-        return _parts.save(self._shown(batches, rows), rows, min(self._workers, rows), folder, self._make)
+        shown = counted(batches, rows, "samples saved", self._progress)
+        return _parts.save(shown, rows, min(self._workers, rows), folder, self._make)
 
-    def _shown(self, batches, rows):
-        from ._progress import counted
-
-        return counted(batches, rows, "samples saved", self._progress)
-
-    def _batches(self, data):
+    def _batches(self, data: Any) -> Iterator[dict[str, Any]]:
         if isinstance(data, torch.utils.data.DataLoader):
             for batch in data:
                 yield self._batch(batch)
@@ -394,7 +405,7 @@ class _Sets:
         if samples:
             yield self._batch(collate(samples))
 
-    def _batch(self, batch):
+    def _batch(self, batch: Any) -> dict[str, Any]:
         """Arrays by name, the target last."""
         if isinstance(batch, dict):
             names = [name for name in _TARGETS if name in batch]
@@ -421,18 +432,18 @@ class _Sets:
         return out
 
     @staticmethod
-    def _safe(name, value):
+    def _safe(name: str, value: Any) -> str:
         # Bytes of that name would be scaled as images are.
         return "image_" if name == "image" and str(value.dtype).endswith("uint8") else name
 
     @staticmethod
-    def _make(batch):
+    def _make(batch: dict[str, Any]) -> _lambdaml.Dataset:
         batch = dict(batch)
         target = batch.pop("target ")
         return _lambdaml.tensors(list(batch.items()), target=("target", target))
 
 
-def _array(name, value):
+def _array(name: str, value: Any) -> Any:
     """The numbers of a tensor, of a type that the engine has, in one piece."""
     import numpy
 

@@ -1,22 +1,28 @@
 #include "model.h"
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include <nlohmann/json.hpp>
+#include <pybind11/stl.h>
 
 #include "dataset.h"
 #include "gil.h"
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/data/align.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/model_file.h"
+#include "lambdaml/job/options.h"
 #include "lambdaml/model/network.h"
 #include "lambdaml/model/registry.h"
 #include "lambdaml/predict/predict.h"
 #include "values.h"
+#include "work.h"
 
 namespace lambdaml::python {
 namespace {
@@ -90,6 +96,24 @@ Model read_model(const std::string& place) {
   return unlocked([&] { return Model(job::read_model(place)); });
 }
 
+/// The file of a model with these parameters, one tensor after another: what the option `init`
+/// takes.
+py::bytes model_file(const Pairs& typed, std::size_t features,
+                     const std::vector<std::int32_t>& labels, const py::buffer& parameters) {
+  const py::buffer_info info = parameters.request();
+  Options options = job::job_options();
+  parse(options, typed);
+  const model::Shape shape{.features = features, .labels = labels};
+  const std::string name = options.text("model");
+  const auto made = model::registry().get(name).make(shape, options);
+  if (info.ndim != 1 || info.format != "f" || info.strides[0] != sizeof(float) ||
+      static_cast<std::size_t>(info.shape[0]) != made->parameter_count())
+    fail(Code::internal, "a model of {} parameters is given others", made->parameter_count());
+  const std::span values(static_cast<const float*>(info.ptr), made->parameter_count());
+  const Buffer file = job::model_to_bytes(name, shape, options, *made, values);
+  return {reinterpret_cast<const char*>(file.data()), file.size()};
+}
+
 }  // namespace
 
 void add_model(py::module_& module) {
@@ -99,6 +123,8 @@ void add_model(py::module_& module) {
       .def("predict", &Model::predict, py::arg("rows"), py::arg("probabilities") = false,
            py::arg("scores") = false);
   module.def("read_model", read_model, py::arg("place"));
+  module.def("model_file", model_file, py::arg("typed"), py::arg("features"), py::arg("labels"),
+             py::arg("parameters"));
 }
 
 }  // namespace lambdaml::python

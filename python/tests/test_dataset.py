@@ -5,6 +5,7 @@ import ctypes
 import numpy
 import pandas
 import pytest
+from scipy import sparse
 
 import lambdaml
 
@@ -238,3 +239,49 @@ def test_files_are_read():
     assert (data.rows, data.features) == (3, 3)
     with pytest.raises(lambdaml.NotFound):
         lambdaml.Dataset.read("absent.csv")
+
+
+def test_a_model_takes_rows_of_its_features_only():
+    X = numpy.random.default_rng(0).normal(size=(60, 3)).astype("f")
+    y = (X[:, 0] > 0).astype(int)
+    model = lambdaml.train(data=(X, y), workers=1).model
+    for wrong in (X[:, :2], numpy.hstack([X, X]), sparse.csr_matrix(X[:, :2])):
+        with pytest.raises(ValueError, match=f"X has {wrong.shape[1]} features, and the model 3"):
+            model.predict(wrong)
+    # Sparse text does not tell the columns that no row has.
+    with open("rows.libsvm", "w") as file:
+        file.write("1 1:3\n0 1:-4 2:2\n")
+    assert model.predict(lambdaml.Dataset.read("rows.libsvm")).tolist() == [1, 0]
+    clusters = lambdaml.train(data=X, model="kmeans", clusters=2, workers=1).model
+    with pytest.raises(ValueError, match="has no classes"):
+        clusters.scores(X)
+    with pytest.raises(ValueError, match="no probabilities"):
+        clusters.predict_proba(X)
+
+
+def test_values_that_are_missing_or_no_numbers_are_named():
+    X = numpy.eye(4)
+    dates = pandas.DataFrame({"day": pandas.date_range("2020", periods=4)})
+    for make, error, text in (
+        (lambda: lambdaml.Dataset(dates), ValueError, "dates or times"),
+        (lambda: lambdaml.Dataset(numpy.ma.masked_equal(X, 1)), ValueError, "masked"),
+        (lambda: lambdaml.Dataset(pandas.DataFrame({"a": pandas.array([1, None], dtype="Int64")})), ValueError, "no numbers"),
+        (lambda: lambdaml.Dataset(X, ["a", None, "b", "a"]), ValueError, "y has missing values"),
+        (lambda: lambdaml.Dataset(X, pandas.array([1, None, 0, 1], dtype="Int64")), ValueError, "y has missing values"),
+        (lambda: lambdaml.Dataset(X, [{}, {}, {}, {}]), ValueError, "of the type dict"),
+        (lambda: lambdaml.Dataset(X, numpy.ma.masked_equal([0, 1, 0, 1], 1)), ValueError, "y has masked"),
+        (lambda: lambdaml.Dataset(X, dates["day"]), ValueError, "type"),
+        (lambda: lambdaml.Dataset(X, weights=["a"] * 4), ValueError, "weights has texts"),
+        (lambda: lambdaml.Dataset(X, feature_names=["a"]), ValueError, "1 names, and X 4 features"),
+        (lambda: lambdaml.Dataset(X, feature_names=list("abca")), ValueError, "two columns have the name 'a'"),
+        (lambda: lambdaml.Dataset(X, feature_names="abcd"), TypeError, "list of texts"),
+        (lambda: lambdaml.Dataset("rows.csv"), ValueError, "not str: Dataset.read"),
+        (lambda: lambdaml.Dataset(None), ValueError, "not NoneType"),
+    ):
+        with pytest.raises(error, match=text) as raised:
+            make()
+        assert "\n" not in str(raised.value)
+    # Nullable columns without a missing value, and numbers of several types, are numbers.
+    frame = pandas.DataFrame({"a": pandas.array([1, 2], dtype="Int64"), "b": [True, False]})
+    assert lambdaml.Dataset(frame, pandas.array([1, 0], dtype="Int64")).rows == 2
+    assert lambdaml.Dataset(X, numpy.array([1, 2.0, 1, numpy.int64(2)], dtype=object)).rows == 4

@@ -240,6 +240,64 @@ def test_kmeans_finds_clusters_as_good_as_scikit_learns():
     numpy.testing.assert_allclose(one.cluster_centers_[0], X.mean(axis=0), atol=1e-5)
 
 
+def test_kmeans_begins_with_given_centers():
+    X, _ = load_digits(return_X_y=True)
+    init = X[numpy.random.default_rng(0).choice(len(X), 10, replace=False)]
+    theirs = sklearn.cluster.KMeans(10, init=init, n_init=1, algorithm="lloyd").fit(X)
+    for workers in (1, 3):
+        ours = lambdaml.KMeans(10, init=init, workers=workers).fit(X)
+        numpy.testing.assert_allclose(ours.cluster_centers_, theirs.cluster_centers_, atol=1e-5)
+        assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-6)
+    for init, n_init, text in (
+        (init[:3], 1, r"init has the shape \(3, 64\) instead of \(10, 64\)"),
+        (init * numpy.nan, 1, "NaN"),
+        (init, 5, "n_init must be 1 with an array"),
+        ("random", 1, "init must be 'k-means\\+\\+' or an array"),
+        (None, 1, "init must be"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=text if init is not None else ""):
+            lambdaml.KMeans(10, init=init, n_init=n_init).fit(X)
+
+
+def test_kmeans_partial_fit_is_that_of_scikit_learns_mini_batches():
+    X, _ = load_digits(return_X_y=True)
+    init = X[numpy.random.default_rng(0).choice(len(X), 10, replace=False)]
+    theirs = sklearn.cluster.MiniBatchKMeans(10, init=init, reassignment_ratio=0, n_init=1, random_state=0)
+    ours = lambdaml.KMeans(10, init=init, workers=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for begin in range(0, len(X), 300):
+            theirs.partial_fit(X[begin : begin + 300])
+            assert ours.partial_fit(X[begin : begin + 300]) is ours
+            numpy.testing.assert_allclose(ours.cluster_centers_, theirs.cluster_centers_, atol=1e-5)
+    assert ours.n_iter_ == 6 and len(ours.labels_) == len(X) % 300
+    again = pickle.loads(pickle.dumps(ours)).partial_fit(X[:300])
+    numpy.testing.assert_allclose(again.cluster_centers_, theirs.partial_fit(X[:300]).cluster_centers_, atol=1e-5)
+    # After a fit, its rows count too: those that are added once more change nothing.
+    whole = lambdaml.KMeans(5, random_state=0).fit(X)
+    before = whole.cluster_centers_.copy()
+    numpy.testing.assert_allclose(whole.partial_fit(X).cluster_centers_, before, atol=0.02)
+    assert lambdaml.KMeans(10, random_state=0).partial_fit(X).inertia_ == lambdaml.KMeans(10, random_state=0).fit(X).inertia_
+    with pytest.raises(ValueError, match="features"):
+        ours.partial_fit(X[:, :5])
+
+
+@pytest.mark.parametrize("make", [lambdaml.LogisticRegression, lambda **options: lambdaml.Lasso(0.01, **options)])
+def test_a_warm_start_needs_few_iterations(make):
+    X, y = scaled(load_wine)
+    cold = make().fit(X, y)
+    warm = make(warm_start=True).fit(X, y)
+    first = int(numpy.ravel(warm.n_iter_)[0])
+    assert_same_coefficients(warm.fit(X, y), cold)
+    assert int(numpy.ravel(warm.n_iter_)[0]) < first / 4
+    # The optimum of other rows is theirs; other columns begin anew.
+    assert_same_coefficients(warm.fit(X[:100], y[:100]), make().fit(X[:100], y[:100]))
+    assert_same_coefficients(warm.fit(X[:, :5], y), make().fit(X[:, :5], y))
+    if isinstance(warm, lambdaml.LogisticRegression):
+        other = numpy.array(["a", "b", "c"])[y]
+        assert list(warm.fit(X, other).classes_) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("platform", ["threads", "local"])
 def test_workers_give_the_same_model(platform):
     X, y = scaled(load_wine)
@@ -331,6 +389,8 @@ def test_bad_input_is_pythons_usual_error(name):
         fitted.predict(X[:, :5])
     with pytest.raises(TypeError, match="has no parameter 'worker', did you mean 'workers'"):
         make(worker=2)
+    with pytest.raises(ValueError, match="Invalid parameter 'worker' .*did you mean 'workers'"):
+        make().set_params(worker=2)
     with pytest.raises(ValueError, match="workers must be a whole number from 1, not 0"):
         make(workers=0).fit(X, *labels)
     with pytest.raises(ValueError, match="max_iter"):
@@ -441,7 +501,14 @@ def children(process):
                 found += map(int, file.read().split())
     except OSError:  # a thread that ended meanwhile
         pass
-    return found
+    return [child for child in found if is_a_program(child)]
+
+def is_a_program(child):
+    """Not before it is one: until then it has its parent's memory, which is not to be counted twice."""
+    try:
+        return os.readlink(f"/proc/{child}/exe") != os.readlink("/proc/self/exe")
+    except OSError:
+        return False
 
 def program(process):
     try:

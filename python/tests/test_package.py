@@ -78,3 +78,43 @@ def test_the_stubs_name_all_that_there_is():
         stub = (folder / "_lambdaml.pyi").read_text().split(f"class {name}:")[1].split("\nclass ")[0]
         for member in dir(getattr(_lambdaml, name)):
             assert member.startswith("_") or member in stub, f"{name}.{member}"
+
+
+def test_a_wrong_type_is_one_line():
+    """Of every argument of every public function: Python's usual errors, and none of the extension module's."""
+    import inspect
+
+    import numpy
+
+    X = numpy.eye(4, dtype="f")
+    data = lambdaml.Dataset(X, [0, 1, 0, 1])
+    run = lambdaml.train(data=data, workers=1, valid_ratio=0)
+    store = lambdaml.storage.open("memory://types")
+    calls = [
+        (lambdaml.train, {"data": data}), (lambdaml.resume, {"run": run}), (lambdaml.Run.open, {}), (run.wait, {}),
+        (run.logs, {}), (run.plot, {}), (lambdaml.Model.load, {}), (run.model.predict, {}), (run.model.scores, {}),
+        (run.model.predict_proba, {}), (lambdaml.Dataset, {"X": X}), (lambdaml.Dataset.read, {"place": "absent.csv"}),
+        (data.save, {"uri": "./set"}), (lambdaml.Dataset.from_batches, {"batches": []}),
+        (lambdaml.Dataset.from_batches([X]).save, {"uri": "./set"}), (lambdaml.storage.open, {}), (store.load, {}),
+        (store.load_range, {"key": "a", "begin": 0, "length": 1}), (store.save, {"key": "a", "value": b""}),
+        (store.remove, {}), (store.list, {}), (store.clear, {}), (store.__getitem__, {}), (store.__delitem__, {}),
+        (lambdaml.predict, {"model": run, "data": "absent.csv", "to": "./out"}), (lambdaml.package, {}),
+        (lambdaml.tune, {"data": data, "space": {"epochs": [1]}, "concurrency": 1}), (lambdaml.deploy, {"zip": "absent.zip"}),
+        (lambdaml.destroy, {"dry_run": True}), (lambda **given: lambdaml.emulate(**given).__enter__(), {}),
+    ]  # fmt: skip
+    switches = ("start", "progress", "proba", "scores", "ignore_labels", "all", "dry_run", "deliver_twice", "auth")
+    for function, given in calls:
+        asked = lambdaml.emulate if function.__name__ == "<lambda>" else function
+        for name, parameter in inspect.signature(asked).parameters.items():
+            if name in switches or parameter.kind is parameter.VAR_KEYWORD:
+                continue
+            bad = object()
+            try:
+                if parameter.kind is parameter.VAR_POSITIONAL:
+                    function(bad, **given)
+                else:
+                    function(**{**given, name: bad})
+                text = "no error\n"
+            except (TypeError, ValueError, KeyError) as error:
+                text = str(error)
+            assert "\n" not in text and "incompatible" not in text and "json" not in text, (function, name, text)

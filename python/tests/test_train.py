@@ -62,9 +62,13 @@ def test_a_file_is_trained_as_by_the_command(higgs):
 def test_a_run_is_drawn(higgs):
     matplotlib.use("Agg")
     run = lambdaml.train(data=higgs, model="lr", workers=2, optim="grad_avg", epochs=3)
-    curves, times, cost = run.plot().axes
+    curves, timeline, cost = run.plot().axes
     assert {len(line.get_xdata()) for line in curves.lines} == {3}
-    assert len(times.patches) == 2 * 3
+    # A row of bars for each worker, none beyond the job's time.
+    rows = {round(sum(bars.get_paths()[0].get_extents().intervaly) / 2) for bars in timeline.collections}
+    assert rows == {0, 1} and timeline.get_ylabel() == "worker"
+    assert {"load", "compute", "wait"} <= {text.get_text() for text in timeline.get_legend().get_texts()}
+    assert 0 < timeline.dataLim.x1 <= run.summary["wall_s"] + 1
     assert sum(bar.get_width() for bar in cost.patches) == pytest.approx(run.cost_usd, rel=1e-3)
 
 
@@ -108,6 +112,14 @@ def test_wrong_jobs_are_value_errors(higgs):
         lambdaml.train(data=(X, y), workers=11)
     with pytest.raises(ValueError, match="at least two classes"):
         lambdaml.train(data=(X, numpy.zeros(10, int)), workers=2)
+    with pytest.raises(ValueError, match="the test data has 2 features, and the training data 6"):
+        lambdaml.train(data=(X, y), test_data=(X[:, :2], y), workers=1)
+    with pytest.raises(ValueError, match=r"\(X, y\) or \(X, y, weights\), not one of 4"):
+        lambdaml.train(data=(X, y, y, y))
+    with pytest.raises(TypeError, match="callbacks must be a function or a list of functions"):
+        lambdaml.train(data=(X, y), callbacks=3)
+    with pytest.raises(ValueError, match="^workers wants a whole number, not 'two'"):
+        lambdaml.train(data=(X, y), workers="two")
     assert not os.path.exists("runs") or not os.listdir("runs")
 
 
@@ -125,6 +137,8 @@ def test_resume_continues_a_stopped_job():
     assert run.status == "stopped"
     done = run.resume()
     assert done.status == "done"
+    # The metrics of all epochs, those before the stop included.
+    assert [each["epoch"] for each in done.epochs] == list(range(1, 401)) and len(done.metrics) == 400
     whole = lambdaml.train(data=(X, y), **options)
     assert done.model["weight"].tobytes() == whole.model["weight"].tobytes()
 
@@ -317,5 +331,5 @@ def test_progress_is_shown_on_request(capsys):
 
 def test_poor_results_are_warnings():
     X, y = rows()
-    with pytest.warns(lambdaml.ConvergenceWarning, match="has not converged"):
+    with pytest.warns(lambdaml.ConvergenceWarning, match="has not converged in 2 epochs: give it more with epochs=,"):
         lambdaml.train(data=(X, y), workers=1, epochs=2)
