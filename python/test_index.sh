@@ -8,7 +8,7 @@ venv=$PWD/build/index-venv
 rm -rf "$venv"
 "$python" -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check \
-  "$folder"/lambdaml-*.whl duckdb matplotlib pandas polars pyarrow pytest scikit-learn scipy
+  "$folder"/lambdaml-*.whl duckdb matplotlib mypy pandas polars pyarrow pytest scikit-learn scipy
 "$venv/bin/pip" list --disable-pip-version-check | grep -iE '^(lambdaml|duckdb|numpy|pandas|polars|pyarrow|scikit)'
 # Debian's processors of BLAS are no matter here, and nothing of the build folder is found.
 unset PYTHONPATH OPENBLAS_CORETYPE OPENBLAS_L2_SIZE

@@ -71,6 +71,8 @@ def test_the_stubs_name_all_that_there_is():
                 named.add(node.name)
             elif isinstance(node, ast.AnnAssign):
                 named.add(node.target.id)
+            elif isinstance(node, ast.Assign):
+                assert ast.literal_eval(node.value) == lambdaml.__all__
         named.discard("Optional")
         present = {name for name in dir(module) if not name.startswith("_")} | {"__version__"} & named
         assert named == present

@@ -19,8 +19,6 @@ from lambdaml import _parquet
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 
-
-
 def frame(n=3000, seed=0):
     random = numpy.random.default_rng(seed)
     X = random.normal(size=(n, 3))
@@ -97,6 +95,37 @@ def test_parquet_becomes_shards(reader, store):
     assert (run.model.predict(table[["a", "b", "c"]]) == table["kind"]).mean() > 0.95
 
 
+@pytest.mark.parametrize("store", ["folder", "memory"])
+def test_places_of_parquet(store):
+    """Folders and patterns lead to the same files on the disk and in a store."""
+    table = frame(400).drop(columns="kind").assign(y=numpy.arange(400) % 2)
+    root = "places" if store == "folder" else "memory://places"
+    for i, name in enumerate(("a.parquet", "b.parquet", "days/1/x.parquet", "days/2/x.parquet", "days/2/y.txt")):
+        part = table[i * 100 : (i + 1) * 100] if i < 4 else table
+        part.to_parquet("part.parquet", index=False)
+        path = pathlib.Path("places", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.rename("part.parquet", path)
+        lambdaml.storage.open("memory://places")[name] = path.read_bytes()
+    for place, firsts in (
+        (root, [0, 100]),
+        (f"{root}/*.parquet", [0, 100]),
+        (f"{root}/a.parquet", [0]),
+        ([f"{root}/b.parquet", f"{root}/a.parquet"], [100, 0]),
+        (f"{root}/days/2", [300]),
+        (f"{root}/days/*/x.parquet", [200, 300]),
+        (f"{root}/days/[13]/?.parquet", [200]),
+        (f"{root}/**/*.parquet", [0, 100, 200, 300]),
+    ):
+        rows = lambdaml.Dataset.from_parquet(place, label="y", columns=["n"])
+        firsts_read = [batch["X"][0, 0] for batch in rows._source.batches()]
+        assert firsts_read == firsts, place
+        assert rows.load().rows == 100 * len(firsts)
+    for place in (f"{root}/absent", f"{root}/*.csv", f"{root}/days"):
+        with pytest.raises(lambdaml.NotFound, match="no such file"):
+            lambdaml.Dataset.from_parquet(place, label="y")
+
+
 def test_real_labels_of_parquet_are_targets(reader):
     table = frame().drop(columns="kind").assign(y=lambda t: t.a * 2 + t.b)
     table.to_parquet("rows.parquet", index=False)
@@ -145,3 +174,21 @@ print((peak() - before) / 1024)
     # 335 MB of rows; a batch has 10 MB, a part 5 MB.
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
     assert float(said.stdout) < 120
+
+
+def test_types_are_those_that_the_stubs_say():
+    """By mypy: a user's program, and all that is there against what is declared."""
+    here = pathlib.Path(__file__).parent
+    with open("mypy.ini", "w") as file:
+        file.write("[mypy]\nignore_missing_imports = True\n")
+    for command in (
+        ["mypy", "--strict", here / "typed_program.py"],
+        ["mypy.stubtest", "--mypy-config-file", "mypy.ini", "--allowlist", here / "stubtest_allowed.txt", "lambdaml"],
+    ):
+        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+    # What is declared is more than "Any".
+    with open("wrong.py", "w") as file:
+        file.write("import lambdaml\nlambdaml.train(workers=2).cost_usd.upper()\nlambdaml.Ridge(alpha='much')\n")
+    done = subprocess.run([sys.executable, "-m", "mypy", "wrong.py"], capture_output=True, text=True, timeout=300)
+    assert "Found 3 errors" in done.stdout, done.stdout
