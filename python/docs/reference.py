@@ -92,10 +92,14 @@ def described(thing, title, level):
 
 
 def signature(thing):
+    """Without types, which the docstring says for readers."""
     try:
-        return re.sub(r"^\((self|cls)(, )?", "(", str(inspect.signature(thing)))
+        there = inspect.signature(thing)
     except (TypeError, ValueError):
         return "()"
+    bare = [each.replace(annotation=inspect.Parameter.empty) for each in there.parameters.values()]
+    text = str(there.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+    return re.sub(r"^\((self|cls)(, )?", "(", text)
 
 
 def members(kind):

@@ -84,7 +84,13 @@ class Work:
         return self
 
     def stop(self: _Self) -> _Self:
-        """Stops the work, which can be resumed, and waits for its end."""
+        """Stops the work, which can be resumed, and waits for its end.
+
+        Returns
+        -------
+        Run or Search
+            This object.
+        """
         assert self._job is not None
         self._stopped = True
         self._job.cancel()

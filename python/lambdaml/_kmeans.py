@@ -6,7 +6,7 @@ from typing import Any, Optional, Union
 
 import numpy
 from sklearn.base import ClusterMixin, TransformerMixin
-from sklearn.metrics import pairwise_distances_argmin, pairwise_distances_argmin_min
+from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils import check_array
 from sklearn.utils.sparsefuncs import mean_variance_axis
@@ -36,8 +36,14 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         By which starts are drawn.
     verbose : int
         Above 0: a bar of progress.
-    workers, channel, platform, function
-        As of :class:`LogisticRegression`.
+    workers : int
+        Workers that train together, each on its part of the rows.
+    channel : str, optional
+        Where workers meet: by default in memory on the platform threads, else in files.
+    platform : {"threads", "local", "aws", "http", "array", "slurm"}, optional
+        Where workers run: by default as threads, which use the rows in place.
+    function : str, optional
+        The deployed function, for the platform aws, which needs a channel that the function reaches.
 
     Attributes
     ----------
@@ -48,7 +54,10 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
     inertia_ : float
         The sum of the squared distances of the rows to their centers.
     n_iter_ : int
-        Passes over the data.
+        Passes over the data; of :meth:`partial_fit`, calls.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns, where X had some.
 
     Examples
     --------
@@ -104,7 +113,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         n_init = 1 if isinstance(self.n_init, str) and self.n_init == "auto" else self._positive("n_init")
         if begin is not None and n_init > 1:
             raise ValueError(f"n_init must be 1 with an array as init, not {n_init}")
-        self._move(
+        self.cluster_centers_, summary = self._moved(
             X,
             begin,
             n_init=n_init,
@@ -112,6 +121,8 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
             threshold=(self._number("tol") * _variance(X)) ** 0.5,
             seed=self._seed(),
         )
+        self.n_iter_, self.inertia_ = summary["epochs"], summary["inertia"]
+        self.labels_, _ = self._nearest(X)
         self._counts = numpy.bincount(self.labels_, minlength=len(self.cluster_centers_))
         return self
 
@@ -141,16 +152,14 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
             self.cluster_centers_ = numpy.asarray(self._begin(X, least=1))
             self._counts = numpy.zeros(len(self.cluster_centers_), dtype=numpy.int64)
             self.n_iter_ = 0
-        before, passes = self.cluster_centers_, self.n_iter_
-        more = numpy.bincount(self._nearest(X), minlength=len(before))
-        self._move(X, before, epochs=1, threshold=0, must_converge=False)
-        # The engine's centers are the means of these rows.
-        counts = self._counts + more
-        share = numpy.divide(more, counts, out=numpy.zeros(len(before)), where=counts > 0)[:, None]
-        self.cluster_centers_ = (before + share * (self.cluster_centers_ - before)).astype(dtype_of(X))
-        self._counts, self.n_iter_ = counts, passes + 1
-        self.labels_ = self._nearest(X)
-        self.inertia_ = -self._score(X)
+        before = self.cluster_centers_
+        more = numpy.bincount(self._nearest(X)[0], minlength=len(before))
+        means, _ = self._moved(X, before, epochs=1, threshold=0, must_converge=False)
+        self._counts = self._counts + more
+        share = numpy.divide(more, self._counts, out=numpy.zeros(len(before)), where=self._counts > 0)[:, None]
+        self.cluster_centers_ = (before + share * (means - before)).astype(dtype_of(X))
+        self.n_iter_ += 1
+        self.labels_, self.inertia_ = self._nearest(X)
         return self
 
     def _begin(self, X: Any, least: Optional[int] = None) -> Optional[numpy.ndarray]:
@@ -167,8 +176,10 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
             raise ValueError(f"init has the shape {centers.shape} instead of ({clusters}, {X.shape[1]})")
         return centers
 
-    def _move(self, X: Any, begin: Optional[numpy.ndarray], **options: Any) -> None:
-        """Trains the centers, from these on if there are some."""
+    def _moved(
+        self, X: Any, begin: Optional[numpy.ndarray], **options: Any
+    ) -> tuple[numpy.ndarray, dict[str, Any]]:
+        """(centers that are trained, from these on if there are some; the job's summary)."""
         parameters, summary = self._train(
             engine_dataset(X),
             start=None if begin is None else begin.ravel(),
@@ -176,13 +187,12 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
             clusters=self._positive("n_clusters"),
             **options,
         )
-        self.cluster_centers_ = next(iter(parameters.values())).astype(dtype_of(X))
-        self.n_iter_ = summary["epochs"]
-        self.labels_ = self._nearest(X)
-        self.inertia_ = summary["inertia"]
+        return next(iter(parameters.values())).astype(dtype_of(X)), summary
 
-    def _nearest(self, X: Any) -> numpy.ndarray:
-        return pairwise_distances_argmin(X, self.cluster_centers_.astype(X.dtype, copy=False)).astype(numpy.int32)
+    def _nearest(self, X: Any) -> tuple[numpy.ndarray, float]:
+        """(the nearest center of each row, the sum of the squared distances)."""
+        labels, distances = pairwise_distances_argmin_min(X, self.cluster_centers_.astype(X.dtype, copy=False))
+        return labels.astype(numpy.int32), float((distances.astype(numpy.float64) ** 2).sum())
 
     def _rows(self, X: Rows) -> Any:
         check_is_fitted(self)
@@ -194,12 +204,13 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         Parameters
         ----------
         X : array, sparse matrix or DataFrame of shape (rows, features)
+            Rows as those that it was fitted to.
 
         Returns
         -------
         numpy.ndarray of shape (rows,)
         """
-        return self._nearest(self._rows(X))
+        return self._nearest(self._rows(X))[0]
 
     def transform(self, X: Rows) -> numpy.ndarray:
         """The distance of each row to each cluster's center.
@@ -207,6 +218,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         Parameters
         ----------
         X : array, sparse matrix or DataFrame of shape (rows, features)
+            Rows as those that it was fitted to.
 
         Returns
         -------
@@ -220,6 +232,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         Parameters
         ----------
         X : array, sparse matrix or DataFrame of shape (rows, features)
+            Rows as those that it was fitted to.
         y : None
             Has no effect.
 
@@ -227,11 +240,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         -------
         float
         """
-        return self._score(self._rows(X))
-
-    def _score(self, X: Any) -> float:
-        _, distances = pairwise_distances_argmin_min(X, self.cluster_centers_.astype(X.dtype, copy=False))
-        return -float((distances.astype(numpy.float64) ** 2).sum())
+        return -self._nearest(self._rows(X))[1]
 
     @property
     def _n_features_out(self) -> int:

@@ -118,7 +118,8 @@ class _Classifier(ClassifierMixin, _Linear):  # type: ignore[misc]
         # The engine's objective is a mean.
         scale = 1.0 / (self._number("C", above=0) * _total(X, weights))
         start = None
-        if before is not None and numpy.array_equal(before, self.classes_) and self.coef_.shape[1] == X.shape[1]:
+        is_same = before is not None and before.dtype == self.classes_.dtype and numpy.array_equal(before, self.classes_)
+        if is_same and self.coef_.shape[1] == X.shape[1]:
             start = numpy.concatenate([self.coef_.ravel(), self.intercept_.ravel()])
         parameters, summary = self._train(
             dataset,
@@ -138,6 +139,7 @@ class _Classifier(ClassifierMixin, _Linear):  # type: ignore[misc]
         Parameters
         ----------
         X : array, sparse matrix or DataFrame of shape (rows, features)
+            Rows as those that it was fitted to.
 
         Returns
         -------
@@ -152,6 +154,7 @@ class _Classifier(ClassifierMixin, _Linear):  # type: ignore[misc]
         Parameters
         ----------
         X : array, sparse matrix or DataFrame of shape (rows, features)
+            Rows as those that it was fitted to.
 
         Returns
         -------
@@ -181,10 +184,10 @@ class LogisticRegression(_Classifier):
         Whether an intercept is learned; else it is 0.
     class_weight : dict, "balanced" or None
         By which the losses of a class are multiplied; "balanced" gives all classes the same weight.
-    max_iter : int
-        Passes over the data at most, not counting those of refused steps.
     random_state : int, RandomState or None
         Has no effect: the optimum is one.
+    max_iter : int
+        Passes over the data at most, not counting those of refused steps.
     verbose : int
         Above 0: a bar of progress.
     warm_start : bool
@@ -194,7 +197,7 @@ class LogisticRegression(_Classifier):
         Workers that train together, each on its part of the rows.
     channel : str, optional
         Where workers meet: by default in memory on the platform threads, else in files.
-    platform : {"threads", "local", "aws"}, optional
+    platform : {"threads", "local", "aws", "http", "array", "slurm"}, optional
         Where workers run: by default as threads, which use the rows in place.
     function : str, optional
         The deployed function, for the platform aws, which needs a channel that the function reaches.
@@ -283,6 +286,7 @@ class LogisticRegression(_Classifier):
         Parameters
         ----------
         X : array, sparse matrix or DataFrame of shape (rows, features)
+            Rows as those that it was fitted to.
 
         Returns
         -------
@@ -300,6 +304,7 @@ class LogisticRegression(_Classifier):
         Parameters
         ----------
         X : array, sparse matrix or DataFrame of shape (rows, features)
+            Rows as those that it was fitted to.
 
         Returns
         -------
@@ -319,19 +324,43 @@ class LinearSVC(_Classifier):
         The norm of the weights that is added to the losses.
     loss : {"squared_hinge"}
         The hinge loss itself has no gradient to follow to an optimum.
-    C, tol, fit_intercept, class_weight, max_iter, random_state, verbose
-        As of :class:`LogisticRegression`.
+    C : float
+        Inverse of the strength of the penalty, above 0.
+    tol : float
+        Smaller is closer to the optimum.
+    fit_intercept : bool
+        Whether an intercept is learned; else it is 0.
     intercept_scaling : float
         The intercept is penalized as the weight of a column of this constant.
-    workers, channel, platform, function
-        As of :class:`LogisticRegression`.
+    class_weight : dict, "balanced" or None
+        By which the losses of a class are multiplied; "balanced" gives all classes the same weight.
+    random_state : int, RandomState or None
+        Has no effect: the optimum is one.
+    max_iter : int
+        Passes over the data at most, not counting those of refused steps.
+    verbose : int
+        Above 0: a bar of progress.
+    workers : int
+        Workers that train together, each on its part of the rows.
+    channel : str, optional
+        Where workers meet: by default in memory on the platform threads, else in files.
+    platform : {"threads", "local", "aws", "http", "array", "slurm"}, optional
+        Where workers run: by default as threads, which use the rows in place.
+    function : str, optional
+        The deployed function, for the platform aws, which needs a channel that the function reaches.
 
     Attributes
     ----------
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        The weights of the columns.
     intercept_ : ndarray of shape (1,) or (n_classes,)
     classes_ : ndarray of shape (n_classes,)
+        The classes, ascending.
     n_iter_ : int
+        Passes over the data.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns, where X had some.
     """
 
     @keeps_parameters
@@ -356,7 +385,28 @@ class LinearSVC(_Classifier):
         pass
 
     def fit(self, X: Rows, y: Column, sample_weight: Optional[Column] = None) -> LinearSVC:
-        """Fits the model to all rows: see :meth:`LogisticRegression.fit`."""
+        """Fits the model to all rows.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
+            Finite numbers.
+        y : array of shape (rows,)
+            Numbers or texts, of two classes or more.
+        sample_weight : array of shape (rows,), optional
+            By which the losses of rows are multiplied, from 0.
+
+        Returns
+        -------
+        LinearSVC
+
+        Raises
+        ------
+        ValueError
+            A parameter, X or y cannot be used; nothing was started.
+        lambdaml.Error
+            The job has failed, e.g. :class:`WorkersLost`.
+        """
         if self.loss != "squared_hinge":
             raise ValueError(f"loss must be 'squared_hinge', which has an optimum by gradients, not {self.loss!r}")
         if self.penalty not in ("l2", "l1"):
@@ -401,6 +451,7 @@ class _Regressor(RegressorMixin, _Linear):  # type: ignore[misc]
         Parameters
         ----------
         X : array, sparse matrix or DataFrame of shape (rows, features)
+            Rows as those that it was fitted to.
 
         Returns
         -------
@@ -416,16 +467,35 @@ class Ridge(_Regressor):
     ----------
     alpha : float
         The strength of the penalty, from 0.
-    fit_intercept, tol, max_iter, random_state, verbose
-        As of :class:`LogisticRegression`.
-    workers, channel, platform, function
-        As of :class:`LogisticRegression`.
+    fit_intercept : bool
+        Whether an intercept is learned; else it is 0.
+    max_iter : int
+        Passes over the data at most, not counting those of refused steps.
+    tol : float
+        Smaller is closer to the optimum.
+    random_state : int, RandomState or None
+        Has no effect: the optimum is one.
+    verbose : int
+        Above 0: a bar of progress.
+    workers : int
+        Workers that train together, each on its part of the rows.
+    channel : str, optional
+        Where workers meet: by default in memory on the platform threads, else in files.
+    platform : {"threads", "local", "aws", "http", "array", "slurm"}, optional
+        Where workers run: by default as threads, which use the rows in place.
+    function : str, optional
+        The deployed function, for the platform aws, which needs a channel that the function reaches.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,)
+        The weights of the columns.
     intercept_ : float
     n_iter_ : int
+        Passes over the data.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns, where X had some.
     """
 
     @keeps_parameters
@@ -446,7 +516,28 @@ class Ridge(_Regressor):
         pass
 
     def fit(self, X: Rows, y: Column, sample_weight: Optional[Column] = None) -> Ridge:
-        """Fits the model to all rows: see :meth:`LogisticRegression.fit`; y are numbers."""
+        """Fits the model to all rows.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
+            Finite numbers.
+        y : array of shape (rows,)
+            Finite numbers.
+        sample_weight : array of shape (rows,), optional
+            By which the losses of rows are multiplied, from 0.
+
+        Returns
+        -------
+        Ridge
+
+        Raises
+        ------
+        ValueError
+            A parameter, X or y cannot be used; nothing was started.
+        lambdaml.Error
+            The job has failed, e.g. :class:`WorkersLost`.
+        """
         self._fit(X, y, sample_weight)
         return self
 
@@ -461,16 +552,38 @@ class Lasso(_Regressor):
     ----------
     alpha : float
         The strength of the penalty, from 0.
-    fit_intercept, tol, max_iter, random_state, verbose, warm_start
-        As of :class:`LogisticRegression`.
-    workers, channel, platform, function
-        As of :class:`LogisticRegression`.
+    fit_intercept : bool
+        Whether an intercept is learned; else it is 0.
+    max_iter : int
+        Passes over the data at most, not counting those of refused steps.
+    tol : float
+        Smaller is closer to the optimum.
+    warm_start : bool
+        Whether a fit begins from the model of the one before, if the features are the same: the optimum is the same, and
+        fewer iterations lead to it.
+    random_state : int, RandomState or None
+        Has no effect: the optimum is one.
+    verbose : int
+        Above 0: a bar of progress.
+    workers : int
+        Workers that train together, each on its part of the rows.
+    channel : str, optional
+        Where workers meet: by default in memory on the platform threads, else in files.
+    platform : {"threads", "local", "aws", "http", "array", "slurm"}, optional
+        Where workers run: by default as threads, which use the rows in place.
+    function : str, optional
+        The deployed function, for the platform aws, which needs a channel that the function reaches.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,)
+        The weights of the columns.
     intercept_ : float
     n_iter_ : int
+        Passes over the data.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns, where X had some.
     """
 
     @keeps_parameters
@@ -492,7 +605,28 @@ class Lasso(_Regressor):
         pass
 
     def fit(self, X: Rows, y: Column, sample_weight: Optional[Column] = None) -> Lasso:
-        """Fits the model to all rows: see :meth:`LogisticRegression.fit`; y are numbers."""
+        """Fits the model to all rows.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
+            Finite numbers.
+        y : array of shape (rows,)
+            Finite numbers.
+        sample_weight : array of shape (rows,), optional
+            By which the losses of rows are multiplied, from 0.
+
+        Returns
+        -------
+        Lasso
+
+        Raises
+        ------
+        ValueError
+            A parameter, X or y cannot be used; nothing was started.
+        lambdaml.Error
+            The job has failed, e.g. :class:`WorkersLost`.
+        """
         self._fit(X, y, sample_weight, warm_start=bool(self.warm_start))
         return self
 

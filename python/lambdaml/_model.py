@@ -88,6 +88,7 @@ class Model:
         Parameters
         ----------
         X : array, sparse matrix, DataFrame or Dataset
+            Rows of the model's features; columns with names are found by them, in any order.
 
         Returns
         -------
@@ -108,6 +109,7 @@ class Model:
         Parameters
         ----------
         X : array, sparse matrix, DataFrame or Dataset
+            Rows of the model's features; columns with names are found by them, in any order.
 
         Returns
         -------
@@ -123,6 +125,7 @@ class Model:
         Parameters
         ----------
         X : array, sparse matrix, DataFrame or Dataset
+            Rows of the model's features; columns with names are found by them, in any order.
 
         Returns
         -------

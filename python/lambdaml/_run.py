@@ -114,8 +114,12 @@ def resume(
         The run's folder.
     data, test_data : Dataset or data, optional
         The same data again, for a run whose data were in memory.
-    start, callbacks, progress
-        As for :func:`train`.
+    start : bool
+        Return at once; ``run.wait()`` waits for the end.
+    callbacks : callable or sequence of callables
+        Called with the metrics of each epoch, as for :func:`train`.
+    progress : bool, optional
+        Whether to show a bar of progress.
     **options
         Options that may be changed when a run is resumed: where and how it runs, and ``epochs``.
 
@@ -212,6 +216,7 @@ class Run(Work):
         Parameters
         ----------
         folder : str or path
+            It has the model, the metrics and the logs.
 
         Returns
         -------
@@ -244,14 +249,31 @@ class Run(Work):
     # While it runs.
 
     def stop(self) -> Run:
-        """Stops the job, which can be resumed, and waits for its end."""
+        """Stops the job, which can be resumed, and waits for its end.
+
+        Returns
+        -------
+        Run
+            This object.
+        """
         if self._job is None:
             _lambdaml.stop(self._known_folder())
             return self
         return super().stop()
 
     def resume(self, **options: Any) -> Run:
-        """Continues the run if it was stopped: :func:`resume` with its data."""
+        """Continues the run if it was stopped: :func:`resume` with its data.
+
+        Parameters
+        ----------
+        **options
+            As of :func:`resume`: ``start``, ``callbacks`` and options of the job that may be changed.
+
+        Returns
+        -------
+        Run
+            Another one, of the same folder.
+        """
         return resume(self, data=self._data, test_data=self._test_data, **options)
 
     @property

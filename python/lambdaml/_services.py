@@ -177,7 +177,9 @@ def emulate(
     >>> with lambdaml.emulate(log_folder="logs"):                                # doctest: +SKIP
     ...     lambdaml.package("worker.zip")
     ...     lambdaml.deploy(zip="worker.zip", role="arn:aws:iam::123456789012:role/any")
-    ...     lambdaml.train(data="s3://bucket/set", platform="aws", channel="s3://bucket/channel")
+    ...     lambdaml.train(
+    ...         data="s3://bucket/set", platform="aws", function="lambdaml-worker", channel="s3://bucket/channel"
+    ...     )
     """
     service = _lambdaml.Emulator(
         _checks.whole("port", port, 0, 65535),

@@ -47,17 +47,51 @@ class Store:
         self._engine = engine
 
     def load(self, key: str) -> Optional[bytes]:
-        """The value, or None if there is none."""
+        """The value of a key.
+
+        Parameters
+        ----------
+        key : str
+            Relative to the store's URI: ``"a/b"``.
+
+        Returns
+        -------
+        bytes or None
+            None if there is no such key.
+        """
         return self._engine.load(_checks.text("key", key))
 
     def load_range(self, key: str, begin: int, length: int) -> Optional[bytes]:
-        """The bytes from `begin` on, at most `length` of them, or None if there is no such key."""
+        """A part of the value of a key.
+
+        Parameters
+        ----------
+        key : str
+            Relative to the store's URI: ``"a/b"``.
+        begin : int
+            The first byte, from 0.
+        length : int
+            So many bytes at most.
+
+        Returns
+        -------
+        bytes or None
+            None if there is no such key; fewer bytes at the value's end.
+        """
         return self._engine.load_range(
             _checks.text("key", key), _checks.whole("begin", begin, 0), _checks.whole("length", length, 0)
         )
 
     def save(self, key: str, value: Any) -> None:
-        """Saves bytes, or an array's: the last save of a key wins."""
+        """Saves a value: the last save of a key wins.
+
+        Parameters
+        ----------
+        key : str
+            Relative to the store's URI: ``"a/b"``.
+        value : bytes or array
+            An array's bytes must lie one after the other.
+        """
         try:
             memoryview(value)
         except TypeError:
@@ -65,15 +99,38 @@ class Store:
         self._engine.save(_checks.text("key", key), value)
 
     def remove(self, key: str) -> None:
-        """Removes a key, if it is there."""
+        """Removes a key, if it is there.
+
+        Parameters
+        ----------
+        key : str
+            Relative to the store's URI: ``"a/b"``.
+        """
         self._engine.remove(_checks.text("key", key))
 
     def list(self, prefix: str = "") -> dict[str, int]:
-        """A dict of the keys that begin with `prefix`, in order, to the sizes of their values."""
+        """The keys that begin with a prefix.
+
+        Parameters
+        ----------
+        prefix : str
+            By default empty: all keys.
+
+        Returns
+        -------
+        dict of str to int
+            The keys, in order, and the sizes of their values in bytes.
+        """
         return dict(self._engine.list(_checks.text("prefix", prefix)))
 
     def clear(self, prefix: str) -> None:
-        """Removes all keys that begin with `prefix`."""
+        """Removes all keys that begin with a prefix.
+
+        Parameters
+        ----------
+        prefix : str
+            Empty: all keys.
+        """
         self._engine.clear(_checks.text("prefix", prefix))
 
     def __getitem__(self, key: str) -> bytes:

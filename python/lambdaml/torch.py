@@ -72,8 +72,12 @@ def train(
     optimizer : str or torch.optim.Optimizer
         ``"sgd"``, ``"nesterov"``, ``"adam"``, ``"adamw"`` or ``"lars"``; or an optimizer of PyTorch (SGD, Adam, AdamW) with
         one group of parameters, whose settings are used, and which has the state of the trained one at the end.
-    start, callbacks, progress
-        As of :func:`lambdaml.train`.
+    start : bool
+        Return at once; ``run.wait()`` waits for the end.
+    callbacks : callable or sequence of callables
+        Called with the metrics of each epoch, as for :func:`lambdaml.train`.
+    progress : bool, optional
+        Whether to show a bar of progress, of shards too; by default where there is somebody to see it.
     **options
         Options of the job: ``epochs``, ``batch_size`` (of a worker), ``lr``, ``workers``, ``platform`` …
         ``weight_decay`` is the option ``l2``, which is for parameters of two and more dimensions.
@@ -147,7 +151,18 @@ class TorchRun(Run):
         self._exported_to = folder
 
     def resume(self, **options: Any) -> TorchRun:
-        """Continues the run if it was stopped: :func:`lambdaml.resume` with its data and module."""
+        """Continues the run if it was stopped: :func:`lambdaml.resume` with its data and module.
+
+        Parameters
+        ----------
+        **options
+            As of :func:`lambdaml.resume`.
+
+        Returns
+        -------
+        TorchRun
+            Another one, of the same folder.
+        """
         start = options.pop("start", False)
         again = super().resume(start=True, **options)
         out = TorchRun(

@@ -504,7 +504,7 @@ def children(process):
     return [child for child in found if is_a_program(child)]
 
 def is_a_program(child):
-    """Not before it is one: until then it has its parent's memory, which is not to be counted twice."""
+    # Not before it is one: until then it has its parent's memory, which is not to be counted twice.
     try:
         return os.readlink(f"/proc/{child}/exe") != os.readlink("/proc/self/exe")
     except OSError:

@@ -1,11 +1,13 @@
 """The reference, and what the docstrings say."""
 
+import doctest
 import inspect
 import pathlib
 import sys
 
 import pytest
 from numpydoc.docscrape import NumpyDocString
+from numpydoc.validate import validate
 
 import lambdaml
 
@@ -15,6 +17,17 @@ sys.path.insert(0, str(ROOT / "python" / "docs"))
 import reference  # noqa: E402
 
 NAMES = [name for names in reference.NAMES.values() for name in names]
+# Made by functions of the package, not by a user.
+MADE = ("Run", "Model", "Stream", "Search", "torch.TorchRun", "storage.Store", *reference.NAMES["Errors"])
+# Of numpydoc: parameters that are not described, are in another order or have no type; a result that is not named.
+FAULTS = ("PR01", "PR02", "PR03", "PR04", "PR07", "RT01")
+
+
+def with_members(name):
+    """A public thing and, of a class, its public members: (name, thing)."""
+    thing = reference.thing_of(name)
+    members = reference.all_members(thing) if inspect.isclass(thing) else ()
+    return [(name, thing), *((f"{name}.{own}", member) for own, member in members)]
 
 
 def test_the_reference_is_that_of_the_docstrings():
@@ -30,11 +43,7 @@ def test_all_public_names_are_in_it():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_docstrings_name_the_parameters_that_there_are(name):
-    thing = reference.thing_of(name)
-    things = [(name, thing)]
-    if inspect.isclass(thing):
-        things += [(f"{name}.{own}", member) for own, member in reference.all_members(thing)]
-    for name, thing in things:
+    for name, thing in with_members(name):
         assert inspect.getdoc(thing), f"{name} has no docstring"
         if isinstance(thing, property):
             continue
@@ -50,3 +59,23 @@ def test_docstrings_name_the_parameters_that_there_are(name):
         assert set(named) <= set(there), name
         if named:
             assert set(named) == set(there), name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_docstrings_are_complete(name):
+    for which, thing in with_members(name):
+        if which in MADE or isinstance(thing, property):
+            continue
+        faults = validate(f"{thing.__module__}.{thing.__qualname__}")["errors"]
+        assert [fault for fault in faults if fault[0] in FAULTS] == [], which
+
+
+def test_examples_of_docstrings_are_right():
+    ran = 0
+    for name in NAMES:
+        for which, thing in with_members(name):
+            for test in doctest.DocTestFinder(recurse=False).find(thing, which, globs={"lambdaml": lambdaml}):
+                result = doctest.DocTestRunner().run(test)
+                assert result.failed == 0, which
+                ran += result.attempted
+    assert ran > 5

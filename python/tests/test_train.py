@@ -212,7 +212,8 @@ while not run.epochs: run.wait(0.1)
 print(*test_train.workers_of_this_process())
 ENDING
 """
-    for ending in ("", "sys.exit(3)", "raise SystemExit", "import os; os.kill(os.getpid(), 9)"):
+    killed = {"kill(os.getpid(), 9)": -9, "kill(os.getpid(), 15)": -15, "abort()": -6, "_exit(4)": 4}
+    for ending in ("", "sys.exit(3)", "raise SystemExit", *(f"import os; os.{how}" for how in killed)):
         done = run_python(code.replace("ENDING", ending), check=False)
         workers = [int(each) for each in done.stdout.split()]
         assert len(workers) == 2, done.stderr
@@ -220,7 +221,8 @@ ENDING
         while any(os.path.exists(f"/proc/{each}") for each in workers) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not any(os.path.exists(f"/proc/{each}") for each in workers), ending
-        assert done.returncode == {"": 0, "sys.exit(3)": 3, "raise SystemExit": 0}.get(ending, -9), done.stderr
+        codes = {"": 0, "sys.exit(3)": 3, "raise SystemExit": 0, **killed}
+        assert done.returncode == codes[ending.replace("import os; os.", "")], done.stderr
 
 
 def test_a_daemon_thread_that_waits_does_not_abort_the_exit(run_python):
@@ -296,7 +298,7 @@ def resources():
     }
 
 
-@pytest.mark.parametrize("platform, channel, jobs", [("threads", "memory", 100), ("local", "file", 20)])
+@pytest.mark.parametrize("platform, channel, jobs", [("threads", "memory", 100), ("local", "file", 100)])
 def test_jobs_leave_nothing_in_the_process(platform, channel, jobs):
     X, y = rows(20000, 28)
 
