@@ -51,6 +51,9 @@ _LAZY = {
     "tune": "_search",
 }
 
+# What these need besides NumPy.
+_NEEDED = {"_kmeans": "scikit-learn", "_linear": "scikit-learn", "torch": "torch"}
+
 # Without `torch`, which imports PyTorch.
 __all__ = sorted(
     [name for name in globals() if not name.startswith("_")]
@@ -71,7 +74,13 @@ def __getattr__(name):
         raise AttributeError(f"module 'lambdaml' has no attribute '{name}'{hint}")
     import importlib
 
-    module = importlib.import_module("." + _LAZY[name], __name__)
+    try:
+        module = importlib.import_module("." + _LAZY[name], __name__)
+    except ModuleNotFoundError as error:
+        needed = _NEEDED.get(_LAZY[name])
+        if needed is None or (error.name or "").startswith(__name__):
+            raise
+        raise ImportError(f"lambdaml.{name} needs {needed}: pip install {needed} ({error})") from None
     value = module if _LAZY[name] == name else getattr(module, name)
     globals()[name] = value
     return value

@@ -13,10 +13,7 @@ from typing import Any, Callable, Optional, TypeVar
 
 import numpy
 
-try:
-    from sklearn.base import BaseEstimator
-except ImportError as error:  # pragma: no cover
-    raise ImportError("lambdaml's estimators need scikit-learn: pip install scikit-learn") from error
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 try:
