@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 try:
-    from sklearn.utils.validation import validate_data as validate_data
+    from sklearn.utils.validation import validate_data
 except ImportError:  # scikit-learn before 1.6
 
     def validate_data(estimator: Any, X: Any = "no_validation", y: Any = "no_validation", **parameters: Any) -> Any:
@@ -28,6 +28,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
 from . import _lambdaml, _options
+from ._errors import InvalidArgument
+from ._rows import plain_column
 from ._run import Run
 from ._types import Column, Rows
 
@@ -160,6 +162,32 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def validated(estimator: Any, X: Rows, y: Any = "no_validation", **parameters: Any) -> Any:
+    """What validate_data() of scikit-learn gives; what its messages say in several lines is said in one."""
+    if isinstance(y, (list, tuple)) or getattr(y, "dtype", None) == object:
+        plain_column(y)  # whose values have one type
+    try:
+        out = validate_data(estimator, X, y, **parameters)
+    except ValueError as error:
+        raise ValueError(_line_of(str(error))) from None
+    rows = out[0] if isinstance(out, tuple) else out
+    if rows.dtype.kind in "mM":
+        raise InvalidArgument("X has dates or times, which are no numbers: make numbers of them, e.g. days")
+    return out
+
+
+def _line_of(text: str) -> str:
+    first, *others = text.splitlines()
+    # Tools look for this one as it is.
+    if not others or first.startswith("The feature names should match"):
+        return text
+    if first.startswith("Input "):  # contains NaN; then come other classes, and links
+        return f"{first.rstrip('.')}: fill or drop such rows"
+    if first.startswith("Expected 2D array"):  # then comes the array
+        return f"{first.rstrip(':')}. {others[-1]}"
+    return first
 
 
 def dtype_of(X: Any) -> Any:

@@ -12,7 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_is_fitted
 
-from ._estimators import Estimator, dtype_of, keeps_parameters, validate_data
+from ._estimators import Estimator, dtype_of, keeps_parameters, validated
 from ._rows import engine_dataset
 from ._types import Rows
 
@@ -108,7 +108,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         ValueError, lambdaml.Error
             As of :meth:`LogisticRegression.fit`.
         """
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype="numeric")
+        X = validated(self, X, accept_sparse=["csr", "csc"], dtype="numeric")
         begin = self._begin(X)
         n_init = 1 if isinstance(self.n_init, str) and self.n_init == "auto" else self._positive("n_init")
         if begin is not None and n_init > 1:
@@ -147,7 +147,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         is_first = not hasattr(self, "cluster_centers_")
         if is_first and isinstance(self.init, str):
             return self.fit(X)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype="numeric", reset=is_first)
+        X = validated(self, X, accept_sparse=["csr", "csc"], dtype="numeric", reset=is_first)
         if is_first:
             self.cluster_centers_ = numpy.asarray(self._begin(X, least=1))
             self._counts = numpy.zeros(len(self.cluster_centers_), dtype=numpy.int64)
@@ -196,7 +196,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
 
     def _rows(self, X: Rows) -> Any:
         check_is_fitted(self)
-        return validate_data(self, X, accept_sparse="csr", dtype=[numpy.float64, numpy.float32], reset=False)
+        return validated(self, X, accept_sparse="csr", dtype=[numpy.float64, numpy.float32], reset=False)
 
     def predict(self, X: Rows) -> numpy.ndarray:
         """The nearest cluster of each row.

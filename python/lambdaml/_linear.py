@@ -12,7 +12,7 @@ from sklearn.utils.extmath import safe_sparse_dot, softmax
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters, validate_data
+from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters, validated
 from ._rows import engine_dataset
 from ._types import Column, Rows
 
@@ -80,7 +80,7 @@ class _Linear(Estimator):
 
     def _scores(self, X: Rows) -> numpy.ndarray:
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        X = validated(self, X, accept_sparse=["csr", "csc"], reset=False)
         return safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
 
 
@@ -101,7 +101,7 @@ class _Classifier(ClassifierMixin, _Linear):  # type: ignore[misc]
         **options: Any,
     ) -> int:
         before = getattr(self, "classes_", None) if warm_start else None
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype="numeric")
+        X, y = validated(self, X, y, accept_sparse=["csr", "csc"], dtype="numeric")
         if y.dtype.kind not in _WHOLE:  # which are classes; the check would sort them
             check_classification_targets(y)
         weights = checked_weights(sample_weight, X)
@@ -429,7 +429,7 @@ class _Regressor(RegressorMixin, _Linear):  # type: ignore[misc]
 
     def _fit(self, X: Rows, y: Column, sample_weight: Optional[Column], warm_start: bool = False) -> None:
         alpha = self._number("alpha")
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype="numeric", y_numeric=True)
+        X, y = validated(self, X, y, accept_sparse=["csr", "csc"], dtype="numeric", y_numeric=True)
         weights = checked_weights(sample_weight, X)
         y = numpy.asarray(y, dtype=numpy.float64)
         # The engine learns float32: without the mean, more of their digits matter.

@@ -108,6 +108,9 @@ def plain_column(values: Column, what: str = "y") -> Any:
         raise InvalidArgument(f"{what} has masked values: fill or drop such rows")
     try:
         array = numpy.asarray(values)
+        if array.dtype.kind in "US" and isinstance(values, (list, tuple)):
+            # NumPy would make texts of numbers among texts.
+            array = numpy.asarray(values, dtype=object)
     except ValueError as error:
         raise InvalidArgument(f"{what} is no column of numbers or texts: {_line(error)}") from None
     if array.ndim == 2 and array.shape[1] == 1:
@@ -117,12 +120,12 @@ def plain_column(values: Column, what: str = "y") -> Any:
     if array.dtype.kind == "O":
         there = [value for value in array.tolist() if not _is_missing(value)]
         kinds = {type(value) for value in there}
-        if not all(issubclass(kind, (int, float, numpy.number, numpy.bool_)) for kind in kinds):
+        usable = ((int, float, numpy.number, numpy.bool_), (str,), (bytes,))
+        if not any(all(issubclass(kind, types) for kind in kinds) for types in usable):
+            names = ", ".join(sorted(kind.__name__ for kind in kinds))
             if len(kinds) > 1:
-                names = sorted(kind.__name__ for kind in kinds)
-                raise InvalidArgument(f"{what} has values of several types: {', '.join(names)}")
-            if kinds != {str}:
-                raise InvalidArgument(f"{what} has values of the type {kinds.pop().__name__}: give numbers or texts")
+                raise InvalidArgument(f"{what} has values of several types: {names}")
+            raise InvalidArgument(f"{what} has values of the type {names}: give numbers or texts")
         if len(there) < len(array):
             raise InvalidArgument(f"{what} has missing values: fill or drop such rows")
         array = numpy.array(there)

@@ -408,6 +408,13 @@ def test_bad_input_is_pythons_usual_error(name):
     bad[3, 2] = numpy.nan
     with pytest.raises(ValueError, match="NaN"):
         make().fit(bad, *labels)
+    # In one line, without the advice to use other classes.
+    for wrong, text in ((bad, "NaN: fill or drop"), (X + 1j, "Complex"), (X[:, 0], "Reshape"), (None, "2D array")):
+        with pytest.raises(ValueError, match=text) as raised:
+            make().fit(wrong, *labels)
+        assert len(str(raised.value).splitlines()) == 1
+    with pytest.raises(ValueError, match="dates or times"):
+        make().fit(pandas.DataFrame({"day": pandas.date_range("2020", periods=len(y))}), *labels)
     bad[3, 2] = 1e39
     with pytest.raises(ValueError, match="too large for float32"):
         make().fit(bad, *labels)
@@ -434,8 +441,16 @@ def test_bad_labels_and_parameters_are_named():
     X, y = scaled(load_breast_cancer)
     with pytest.raises(ValueError, match="one class"):
         lambdaml.LogisticRegression().fit(X, numpy.zeros(len(y)))
-    with pytest.raises((ValueError, TypeError)):
-        lambdaml.LogisticRegression().fit(X[:3], numpy.array([1, "a", 2.5], dtype=object))
+    for model in (lambdaml.LogisticRegression(), lambdaml.LinearSVC(), lambdaml.Ridge()):
+        for labels, text in (
+            ([1, "a", 2.5], "y has values of several types: float, int, str"),
+            (["a", None, "b"], "y has missing values"),
+        ):
+            for form in (labels, numpy.array(labels, dtype=object), pandas.Series(labels, dtype=object)):
+                with pytest.raises(ValueError, match=text):
+                    model.fit(X[:3], form)
+                with pytest.raises(ValueError, match=text):
+                    lambdaml.Dataset(X[:3], form)
     with pytest.raises(ValueError, match="C must be a number above 0"):
         lambdaml.LogisticRegression(C=0).fit(X, y)
     with pytest.raises(ValueError, match="penalty must be"):
