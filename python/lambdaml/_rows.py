@@ -54,8 +54,8 @@ def without_column(X: Rows, name: str) -> tuple[Rows, Column]:
     columns = list(X.columns if columns is None else columns)
     if name not in columns:
         raise InvalidArgument(f"X has no column '{name}': it has {', '.join(map(str, columns[:_LISTED]))}")
-    if hasattr(X, "column_names"):
-        return X.drop([name]), X.column(name)
+    if hasattr(X, "column_names"):  # a table, or a batch of one
+        return X.select([each for each in columns if each != name]), X.column(name)
     try:
         return X.drop(columns=name), X[name]
     except TypeError:  # polars
@@ -74,8 +74,10 @@ def table(X: Rows, what: str) -> Any:
         # Of rows of different lengths.
         raise InvalidArgument(f"{what} is no table of numbers: {_line(error)}") from None
     if X.ndim == 0:
-        hint = ": Dataset.read() reads files" if X.dtype.kind == "U" else ""
-        raise InvalidArgument(f"{what} must be rows × features, not {type(X.item()).__name__}{hint}")
+        given = X.item()
+        hint = ": Dataset.read() reads files" if isinstance(given, str) else ""
+        hint = ": Dataset.from_batches() takes batches" if hasattr(given, "__next__") else hint
+        raise InvalidArgument(f"{what} must be rows × features, not {type(given).__name__}{hint}")
     if X.ndim != 2:
         raise InvalidArgument(f"{what} has {X.ndim} dimensions instead of 2: reshape it to rows × features")
     return numbers(X, what)

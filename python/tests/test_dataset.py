@@ -277,6 +277,7 @@ def test_values_that_are_missing_or_no_numbers_are_named():
         (lambda: lambdaml.Dataset(X, feature_names="abcd"), TypeError, "list of texts"),
         (lambda: lambdaml.Dataset("rows.csv"), ValueError, "not str: Dataset.read"),
         (lambda: lambdaml.Dataset(None), ValueError, "not NoneType"),
+        (lambda: lambdaml.train(data=iter([X])), ValueError, "not list_iterator: Dataset.from_batches"),
     ):
         with pytest.raises(error, match=text) as raised:
             make()

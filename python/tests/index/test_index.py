@@ -59,6 +59,26 @@ def test_tables_of_all_libraries_are_the_same(make):
     assert set(run.model.predict(table.drop(columns="kind"))) == {"yes", "no"}
 
 
+@pytest.mark.parametrize("again", [True, False])
+def test_batches_of_a_reader_become_shards(again):
+    table = pyarrow.Table.from_pandas(frame())
+    batches = table.to_batches(max_chunksize=700) if again else table.to_reader(max_chunksize=700)
+    lambdaml.Dataset.from_batches(batches, label="kind").save("set", parts=4)
+    with open("set/manifest.json") as file:
+        names = json.loads(json.load(file)["names"])
+    assert names == {"features": ["a", "b", "c", "n"], "labels": ["no", "yes"], "label": "kind"}
+    assert lambdaml.train(data="set", workers=4).summary["train_accuracy"] > 0.95
+
+
+@pytest.mark.parametrize("make", [polars.from_pandas, pyarrow.Table.from_pandas, lambda table: table])
+def test_estimators_take_the_tables_of_all_libraries(make):
+    table = frame()
+    X, y = make(table.drop(columns="kind")), table["kind"]
+    model = lambdaml.LogisticRegression().fit(X, y)
+    assert list(model.feature_names_in_) == ["a", "b", "c", "n"] and model.score(X, y) > 0.95
+    assert lambdaml.KMeans(3, random_state=0).fit(X).predict(X).shape == (3000,)
+
+
 READERS = {"pyarrow": _parquet._PyArrow, "polars": _parquet._Polars, "duckdb": _parquet._DuckDb}
 
 
