@@ -104,11 +104,13 @@ TEST_F(SlurmJobs, TasksThatAreKilledAndRequeuedChangeNoByteOfTheModel) {
 }
 
 TEST_F(SlurmJobs, AnInterruptCancelsTheTasks) {
-  Command command(folder(), slurm_job("cut", "100000"), {slurm_->environment()});
-  ASSERT_TRUE(wait_for_epochs(command, folder() / "cut" / "metrics.jsonl", 1))
+  // Slurm takes %a in the name of a log for the task's rank.
+  Command command(folder(), slurm_job("cut 5%a", "100000"), {slurm_->environment()});
+  ASSERT_TRUE(wait_for_epochs(command, folder() / "cut 5%a" / "metrics.jsonl", 1))
       << command.wait().err;
   command.signal(SIGINT);
   EXPECT_EQ(command.wait().exit_code, 130);
+  EXPECT_FALSE(read(folder() / "cut 5%a" / "log" / "worker-0.log").empty());
   EXPECT_TRUE(eventually([&] { return tasks().empty(); })) << tasks();
 }
 

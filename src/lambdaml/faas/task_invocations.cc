@@ -1,6 +1,7 @@
 #include "lambdaml/faas/task_invocations.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <set>
 
@@ -20,6 +21,9 @@ using Ranks = std::vector<std::size_t>;
 constexpr double kFirstPause_s = 0.1;  ///< between two looks at the ends
 constexpr double kLongestPause_s = 1;
 constexpr double kSystemPause_s = 1;  ///< between two questions to the batch system
+/// How long a batch system that is away is asked to start tasks again: its controller restarts.
+constexpr double kSystemAway_s = 600;
+constexpr double kFirstRestart_s = 1, kLongestRestart_s = 30;  ///< between two such requests
 
 class TaskInvocations : public WatchedInvocations {
  public:
@@ -33,7 +37,19 @@ class TaskInvocations : public WatchedInvocations {
         tasks_(payloads.size()) {
     Ranks all(payloads.size());
     for (std::size_t rank = 0; rank < all.size(); ++rank) all[rank] = rank;
-    if (system_ && !all.empty() && !starts(all)) return;
+    if (system_ && !all.empty()) {
+      bool started = false;
+      try {
+        started = starts(all, Patient::no);
+      } catch (...) {
+        system_->cancel();
+        throw;
+      }
+      if (!started) {
+        system_->cancel();
+        return;
+      }
+    }
     for (const std::size_t rank : all) begin(rank);
     start_watching([this, cancellation = Cancellation::current()] {
       const Cancellation::Scope scope(cancellation);
@@ -55,13 +71,23 @@ class TaskInvocations : public WatchedInvocations {
     std::optional<std::string> ended_attempt = {};  ///< whose end was taken last
   };
 
-  /// What is refused has started nothing, so its events have failed and none may still run.
-  bool starts(const Ranks& ranks) {
+  enum class Patient { no, yes };
+
+  /// What is refused has started nothing, so its events have failed and none may still run. A
+  /// patient call leaves them due while the system is away.
+  bool starts(const Ranks& ranks, Patient patient) {
     try {
       system_->start(ranks);
+      away_until_ = Deadline::never();
+      restart_pause_s_ = kFirstRestart_s;
       return true;
     } catch (const Error& error) {
       if (error.code() == Code::cancelled) throw;
+      if (patient == Patient::yes && may_come_back(error)) {
+        for (const std::size_t rank : ranks) tasks_[rank].due = Deadline::in(restart_pause_s_);
+        restart_pause_s_ = std::min(2 * restart_pause_s_, kLongestRestart_s);
+        return false;
+      }
       for (const std::size_t rank : ranks) {
         EventStatus status = board_.at(rank);
         status.state = State::failed;
@@ -74,6 +100,14 @@ class TaskInvocations : public WatchedInvocations {
       }
       return false;
     }
+  }
+
+  bool may_come_back(const Error& error) {
+    if (error.code() != Code::unavailable && error.code() != Code::deadline_exceeded) return false;
+    if (away_until_.is_never()) away_until_ = Deadline::in(kSystemAway_s);
+    if (away_until_.passed()) return false;
+    log::warning("tasks cannot be started again yet: {}", error.what());
+    return true;
   }
 
   void begin(std::size_t rank) {
@@ -117,14 +151,17 @@ class TaskInvocations : public WatchedInvocations {
     if (running.empty()) return false;
     const std::vector<std::optional<TaskEnd>> ends = events_.ends(running);
     bool news = false;
+    unsettled_.clear();
     for (std::size_t i = 0; i < running.size(); ++i) {
       if (!ends[i] || tasks_[running[i]].ended_attempt == ends[i]->attempt) continue;
-      news = true;
       const Outcome& outcome = ends[i]->outcome;
-      if (outcome.failure)
+      if (outcome.failure) {
         fail_attempt(running[i], *outcome.failure);
-      else
-        succeed(running[i], outcome.response);
+      } else if (!succeed(running[i], outcome.response)) {
+        unsettled_.insert(running[i]);
+        continue;
+      }
+      news = true;
       // Not before, for what throws is tried again.
       tasks_[running[i]].ended_attempt = ends[i]->attempt;
     }
@@ -136,7 +173,9 @@ class TaskInvocations : public WatchedInvocations {
   bool ask_system() {
     if (since_question_.seconds() < kSystemPause_s) return false;
     since_question_ = Stopwatch();
-    const auto ended = system_->ended(in(Task::Phase::running));
+    Ranks asked = in(Task::Phase::running);
+    std::erase_if(asked, [&](std::size_t rank) { return unsettled_.contains(rank); });
+    const auto ended = system_->ended(asked);
     std::set<std::size_t> suspects;
     bool news = false;
     for (const auto& [rank, why] : ended) {
@@ -156,36 +195,35 @@ class TaskInvocations : public WatchedInvocations {
     for (const std::size_t rank : in(Task::Phase::due))
       if (tasks_[rank].due.passed()) due.push_back(rank);
     if (due.empty()) return;
-    if (system_ && !starts(due)) return;
+    if (system_ && !starts(due, Patient::yes)) return;
     for (const std::size_t rank : due) begin(rank);
   }
 
-  void succeed(std::size_t rank, std::string response) {
+  /// False: the storage could not be asked whether it did, so this end counts later.
+  bool succeed(std::size_t rank, std::string response) {
     if (function_.goes_on && function_.goes_on(response)) {
       tasks_[rank].attempts = 0;
       tasks_[rank].phase = Task::Phase::due;
       tasks_[rank].due = Deadline::in(0);
-      return;
+      return true;
     }
-    std::optional<EventStatus> told = told_by_storage(rank);
+    // A worker may end well and still have given up: the job's storage then has the reason.
+    auto told = told_by_storage(function_, std::array{rank});
+    if (!told) return false;
     EventStatus status;
     status.state = State::succeeded;
-    if (told)
-      status = std::move(*told);
+    if (has_ended(told->front()))
+      status = std::move(*told->front());
     else
       status.response = std::move(response);
     status.attempts = tasks_[rank].attempts;
     if (status.state == State::failed) board_.report(rank, status, false);
     end(rank, std::move(status));
+    return true;
   }
 
-  /// A worker may end well and still have given up: the job's storage then has the reason.
-  std::optional<EventStatus> told_by_storage(std::size_t rank) const {
-    if (!function_.query_status) return {};
-    const std::size_t asked[] = {rank};
-    std::optional<EventStatus> found = function_.query_status(asked)[0];
-    if (found && found->state != State::succeeded && found->state != State::failed) return {};
-    return found;
+  static bool has_ended(const std::optional<EventStatus>& status) {
+    return status && (status->state == State::succeeded || status->state == State::failed);
   }
 
   void fail_attempt(std::size_t rank, const Failure& why) {
@@ -222,7 +260,10 @@ class TaskInvocations : public WatchedInvocations {
   const std::unique_ptr<BatchSystem> system_;
   std::vector<Task> tasks_;  ///< used by the watcher only, after the constructor
   std::set<std::size_t> suspects_;
+  std::set<std::size_t> unsettled_;  ///< ended well, but the storage could not be asked
   Stopwatch since_question_;
+  Deadline away_until_ = Deadline::never();  ///< set while the system does not start tasks
+  double restart_pause_s_ = kFirstRestart_s;
 };
 
 }  // namespace

@@ -2,12 +2,21 @@
 
 #include <functional>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <thread>
+#include <vector>
 
 #include "lambdaml/faas/event_board.h"
 #include "lambdaml/faas/invoker.h"
 
 namespace lambdaml::faas {
+
+/// What Function::query_status says of these events, in their order; nullopt if it could not be
+/// asked now, so ask again later: a failure worth a retry. Another one fails the events, as the
+/// contract of query_status has it. Without a query nothing is said. Throws only cancelled.
+std::optional<std::vector<std::optional<EventStatus>>> told_by_storage(
+    const Function& function, std::span<const std::size_t> events);
 
 /// Invocations on a platform elsewhere: their events are on a board, which one thread of this
 /// process, the watcher, keeps up to date.

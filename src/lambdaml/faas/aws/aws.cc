@@ -117,30 +117,16 @@ class LambdaInvocations : public WatchedInvocations {
 
   /// The caller's status of the events; an event without news for too long has failed.
   std::vector<std::optional<EventStatus>> statuses_of(std::span<const std::size_t> events) {
-    std::vector<std::optional<EventStatus>> found(events.size());
+    std::optional<std::vector<std::optional<EventStatus>>> found;
     try {
-      found = function_.query_status(events);
-    } catch (...) {
-      const Failure failure = current_failure();
-      const Code code = code_from_string(failure.type);
-      // An interrupt ends the watching, not the events.
-      if (code == Code::cancelled) return found;
-      if (code == Code::unavailable || code == Code::deadline_exceeded) {
-        log::info("asking for the status of {} events: {}", events.size(), failure.message);
-        return found;
-      }
-      for (std::size_t i = 0; i < events.size(); ++i) {
-        EventStatus& failed = found[i].emplace();
-        failed.state = State::failed;
-        failed.error_type = failure.type;
-        failed.error_message = fmt::format("{} {}: asking for its status: {}", function_.handler,
-                                           events[i], failure.message);
-      }
-      return found;
+      found = told_by_storage(function_, events);
+    } catch (const Error&) {
+      // An interrupt: the caller cancels.
     }
+    if (!found) return std::vector<std::optional<EventStatus>>(events.size());
     for (std::size_t i = 0; i < events.size(); ++i)
-      if (!found[i] && is_silent(events[i])) found[i] = lost(events[i]);
-    return found;
+      if (!(*found)[i] && is_silent(events[i])) (*found)[i] = lost(events[i]);
+    return *std::move(found);
   }
 
   bool is_silent(std::size_t event) const {

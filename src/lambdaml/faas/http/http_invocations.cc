@@ -27,6 +27,8 @@ constexpr double kStarting_s = 300;
 constexpr double kConnect_s = 10;
 /// Between two looks at the storage for events whose connection may have been lost unnoticed.
 constexpr double kQuery_s = 10;
+/// Before a storage that could not be asked is asked again.
+constexpr double kSettle_s = 1;
 constexpr std::size_t kMostResponseBytes = kMaxResponseBytes + 65'536;
 
 /// What an answer means.
@@ -102,16 +104,18 @@ class HttpInvocations : public WatchedInvocations {
  private:
   /// Used by the watcher only.
   struct Slot {
-    enum class Phase { due, sent, ended };
+    /// answered: it worked, says the worker; what the storage says is awaited
+    enum class Phase { due, sent, answered, ended };
     std::string payload;
     std::string request_id;
     Phase phase = Phase::due;
-    TimePoint send_at = time_now();
-    int attempts = 0;         ///< begun, the present one included
-    bool is_offer = false;    ///< the present attempt was offered before and not taken
-    TimePoint begun_at = {};  ///< the present attempt, when it was offered first
+    TimePoint send_at = time_now();  ///< answered: when the storage is asked again
+    int attempts = 0;                ///< begun, the present one included
+    bool is_offer = false;           ///< the present attempt was offered before and not taken
+    TimePoint begun_at = {};         ///< the present attempt, when it was offered first
     double pause_s = kFirstPause_s;
     Deadline limit = Deadline::never();
+    std::string response;
     lambdaml::aws::Exchange exchange;
   };
 
@@ -141,7 +145,8 @@ class HttpInvocations : public WatchedInvocations {
   double pause_s() const {
     Deadline next = Deadline::in(kLongestWait_s);
     for (const Slot& slot : slots_) {
-      if (slot.phase == Slot::Phase::due) next = next.earlier(Deadline::at(slot.send_at));
+      if (slot.phase == Slot::Phase::due || slot.phase == Slot::Phase::answered)
+        next = next.earlier(Deadline::at(slot.send_at));
       if (slot.phase == Slot::Phase::sent) next = next.earlier(slot.limit);
     }
     return next.seconds_left();
@@ -156,6 +161,7 @@ class HttpInvocations : public WatchedInvocations {
   void begin_or_end(std::size_t event) {
     Slot& slot = slots_[event];
     if (slot.phase == Slot::Phase::due && time_now() >= slot.send_at) send(event);
+    if (slot.phase == Slot::Phase::answered && time_now() >= slot.send_at) settle(event);
     if (slot.phase != Slot::Phase::sent || !slot.limit.passed()) return;
     wire_.stop(slot.exchange);
     fail_attempt(
@@ -236,12 +242,22 @@ class HttpInvocations : public WatchedInvocations {
       slot.request_id = new_request_id();
       return wait(slot, 0);
     }
-    // A worker may answer and still have failed: the storage then has the reason.
-    if (take_from_storage({event}) && slots_[event].phase == Slot::Phase::ended) return;
+    slot.phase = Slot::Phase::answered;
+    slot.response = std::move(response);
+    settle(event);
+  }
+
+  /// A worker may answer and still have failed: the storage then has the reason.
+  void settle(std::size_t event) {
+    if (!take_from_storage({event})) {
+      slots_[event].send_at = Deadline::in(kSettle_s).time();
+      return;
+    }
+    if (slots_[event].phase == Slot::Phase::ended) return;
     EventStatus status = board_.at(event);
     status.state = State::succeeded;
-    status.attempts = slot.attempts;
-    status.response = std::move(response);
+    status.attempts = slots_[event].attempts;
+    status.response = std::move(slots_[event].response);
     end(event, std::move(status));
   }
 
@@ -278,16 +294,9 @@ class HttpInvocations : public WatchedInvocations {
 
   /// Ends the events whose end the storage has; false if it could not be asked.
   bool take_from_storage(const std::vector<std::size_t>& events) {
-    if (!function_.query_status || events.empty()) return false;
-    std::vector<std::optional<EventStatus>> found;
-    try {
-      found = function_.query_status(events);
-    } catch (...) {
-      const Failure failure = current_failure();
-      if (failure.type == to_string(Code::cancelled)) throw;
-      log::info("asking for the status of {} events: {}", events.size(), failure.message);
-      return false;
-    }
+    auto told = told_by_storage(function_, events);
+    if (!told) return false;
+    auto& found = *told;
     for (std::size_t i = 0; i < events.size(); ++i) {
       if (!found[i] || (found[i]->state != State::succeeded && found[i]->state != State::failed))
         continue;

@@ -268,16 +268,19 @@ TEST(HttpPlatform, WaitingForAnInstanceIsNoAttempt) {
 
 TEST(HttpPlatform, AKilledFunctionsEventIsRepeated) {
   const testing::TempFolder folder;
-  auto function = std::make_unique<HttpFunction>(LAMBDAML_FAAS_TEST_FUNCTION);
-  const std::uint16_t port = function->port();
+  const testing::ReservedPort port;
+  const auto start = [&] {
+    return std::make_unique<HttpFunction>(LAMBDAML_FAAS_TEST_FUNCTION, std::vector<std::string>{},
+                                          port.port());
+  };
+  auto function = start();
   Function settings = testing::test_function();
   // A second attempt may still find the port of the process that is ending.
   settings.retry_delay_s = 0.2;
   const auto invocations =
       invoke_by_http(settings, {{function->url()}, ""}, {"kill_first " + (folder / "state")}, {});
   ASSERT_EQ(function->wait(), 128 + SIGKILL);
-  function =
-      std::make_unique<HttpFunction>(LAMBDAML_FAAS_TEST_FUNCTION, std::vector<std::string>{}, port);
+  function = start();
   ASSERT_TRUE(invocations->wait(60));
   EXPECT_EQ(invocations->status()[0].response, "second") << invocations->status()[0].error_message;
   EXPECT_GE(invocations->status()[0].attempts, 2);
@@ -295,6 +298,30 @@ TEST(HttpPlatform, TheStorageTellsOfAWorkerThatGaveUp) {
   const EventStatus status = run_at(server.url(), function)[0];
   EXPECT_EQ(status.state, State::failed);
   EXPECT_EQ(status.error_type, "diverged");
+}
+
+TEST(HttpPlatform, AnAnswerCountsOnceTheStorageHasBeenAsked) {
+  const ScriptedServer server([](const ScriptedRequest&) { return ScriptedAnswer{.body = "{}"}; });
+  std::atomic<int> asked{0};
+  Function function = testing::test_function();
+  function.query_status = [&](std::span<const std::size_t> events) {
+    if (++asked == 1) fail(Code::unavailable, "a hiccup");
+    return std::vector<std::optional<EventStatus>>(events.size());
+  };
+  EventStatus status = run_at(server.url(), function)[0];
+  EXPECT_EQ(status.state, State::succeeded) << status.error_message;
+  EXPECT_EQ(status.response, "{}");
+  EXPECT_EQ(status.attempts, 1);
+  EXPECT_EQ(asked, 2);
+
+  function.query_status =
+      [](std::span<const std::size_t>) -> std::vector<std::optional<EventStatus>> {
+    fail(Code::permission_denied, "not yours");
+  };
+  status = run_at(server.url(), function)[0];
+  EXPECT_EQ(status.state, State::failed);
+  EXPECT_EQ(status.error_type, "permission_denied");
+  EXPECT_THAT(status.error_message, HasSubstr("not yours"));
 }
 
 TEST(HttpPlatform, RefusesWhatIsNoAddress) {

@@ -92,22 +92,28 @@ class Slurm : public BatchSystem {
   }
 
   void start(const std::vector<std::size_t>& ranks) override {
+    end_doubtful();
     if (!fs::is_regular_file(executable_))
       fail(Code::not_found, "cannot start functions: there is no executable {}",
            executable_.string());
-    std::string command = fmt::format(
-        "sbatch --parsable --requeue --open-mode=append --job-name=lambdaml --array={} --output={}",
-        list_of(ranks), quoted_for_shell((logs_ / "worker-%a.log").string()));
+    // A name of its own: sbatch may submit a job and end before it has told the number.
+    const std::string name = fmt::format("lambdaml-{}", new_request_id());
+    std::string command =
+        fmt::format("sbatch --parsable --requeue --open-mode=append --array={} --output={}",
+                    list_of(ranks), quoted_for_shell(log_pattern()));
     if (!partition_.empty()) command += " --partition=" + quoted_for_shell(partition_);
     for (const std::string& word : split(more_, ' '))
       if (!word.empty()) command += " " + quoted_for_shell(word);
+    command += " --job-name=" + name;
     command += " " + quoted_for_shell((events_->path() / "task.sh").string());
+    doubtful_.push_back(name);
     const std::string answer = output_of(command);
     // The number, and after a semicolon the cluster's name.
     const std::string job(trim(answer.substr(0, answer.find(';'))));
     if (!to_integer(job))
       fail(Code::data_corrupt, "sbatch printed '{}' instead of a job's number", printable(answer));
     jobs_.push_back(job);
+    doubtful_.pop_back();
     for (const std::size_t rank : ranks) job_of_[rank] = job;
     log::info("Slurm job {}: tasks {}", job, list_of(ranks));
   }
@@ -140,6 +146,13 @@ class Slurm : public BatchSystem {
   }
 
   void cancel() noexcept override {
+    try {
+      const Tidying tidying;
+      end_doubtful();
+    } catch (const std::exception& error) {
+      log::warning("Slurm jobs may still run; end them with: {} ({})",
+                   cancel_by_name(doubtful_.back()), error.what());
+    }
     if (jobs_.empty()) return;
     try {
       const Tidying tidying;
@@ -157,6 +170,27 @@ class Slurm : public BatchSystem {
   }
 
  private:
+  static std::string cancel_by_name(const std::string& name) { return "scancel --name=" + name; }
+
+  /// Ends what submissions without an answer may have started. Throws unavailable and the like.
+  void end_doubtful() {
+    while (!doubtful_.empty()) {
+      output_of(cancel_by_name(doubtful_.back()));
+      doubtful_.pop_back();
+    }
+  }
+
+  /// In a file name for sbatch, %a is the rank and %% is %.
+  std::string log_pattern() const {
+    std::string pattern;
+    for (const char c : logs_.string()) pattern += c == '%' ? std::string("%%") : std::string(1, c);
+    if (pattern.find('\\') != std::string::npos)
+      fail(Code::invalid_argument,
+           "Slurm takes no backslash in the name of a log's folder ({}): give another --output",
+           printable(logs_.string()));
+    return pattern + "/worker-%a.log";
+  }
+
   static std::string list_of(const std::vector<std::size_t>& ranks) {
     if (ranks.size() > 1 && ranks.back() - ranks.front() == ranks.size() - 1)
       return fmt::format("{}-{}", ranks.front(), ranks.back());
@@ -175,6 +209,7 @@ class Slurm : public BatchSystem {
   const std::shared_ptr<EventFolder> events_;
   const fs::path logs_;
   std::vector<std::string> jobs_;
+  std::vector<std::string> doubtful_;          ///< names of submissions whose number is not known
   std::map<std::size_t, std::string> job_of_;  ///< the newest of each rank
 };
 

@@ -4,12 +4,16 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +23,30 @@
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::faas::testing {
+
+/// A port of 127.0.0.1 that no other program gets while this exists, and at which functions can
+/// listen one after another: a bound socket that does not listen itself.
+class ReservedPort {
+ public:
+  ReservedPort() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const int yes = 1;
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    // Servers may share it because they set the same option.
+    if (setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
+        bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+        getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+      fail_errno(errno, "reserving a port");
+    port_ = ntohs(address.sin_port);
+  }
+  std::uint16_t port() const { return port_; }
+
+ private:
+  FileDescriptor socket_;
+  std::uint16_t port_ = 0;
+};
 
 /// A function executable that listens on a port of 127.0.0.1, as the platform http expects it.
 /// Destruction kills it.
@@ -48,15 +76,23 @@ class HttpFunction {
       _exit(127);
     }
     await_port();
+    // A full pipe would stop it.
+    reader_ = std::thread([log = std::move(log_)] {
+      char part[4096];
+      while (read(log.get(), part, sizeof(part)) > 0) {
+      }
+    });
   }
   HttpFunction(HttpFunction&& other) noexcept
       : process_(std::exchange(other.process_, 0)),
         port_(other.port_),
-        log_(std::move(other.log_)) {}
+        reader_(std::move(other.reader_)) {}
   ~HttpFunction() {
-    if (process_ == 0) return;
-    ::kill(process_, SIGKILL);
-    wait();
+    if (process_ != 0) {
+      ::kill(process_, SIGKILL);
+      wait();
+    }
+    if (reader_.joinable()) reader_.join();
   }
 
   std::string url() const { return fmt::format("http://127.0.0.1:{}", port_); }
@@ -93,7 +129,8 @@ class HttpFunction {
 
   pid_t process_ = 0;
   std::uint16_t port_ = 0;
-  FileDescriptor log_;
+  FileDescriptor log_;  ///< until it listens
+  std::thread reader_;  ///< of its log afterwards, to its end
 };
 
 /// Their addresses, as --url takes them.
