@@ -45,6 +45,7 @@ void add_doctor_command(CLI::App& app, Globals& globals);
 void add_simulate_command(CLI::App& app, Globals& globals);
 void add_plan_command(CLI::App& app, Globals& globals);
 void add_calibrate_command(CLI::App& app, Globals& globals);
+void add_prices_command(CLI::App& app, Globals& globals);
 void add_options_command(CLI::App& app, Globals& globals);
 /// `completion` and `man`: added last, for they describe the other commands.
 void add_pages_commands(CLI::App& app, Globals& globals);

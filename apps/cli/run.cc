@@ -107,7 +107,8 @@ void add_commands(CLI::App& app, Globals& globals) {
       {"Deploy functions",
        {add_package_command, add_deploy_command, add_invoke_command, add_destroy_command}},
       {"Servers here", {add_emulate_command, add_ps_command}},
-      {"Reference", {add_doctor_command, add_options_command, add_pages_commands}}};
+      {"Reference",
+       {add_doctor_command, add_prices_command, add_options_command, add_pages_commands}}};
   for (const Subject& subject : subjects)
     for (const auto add : subject.commands) {
       const std::size_t before = app.get_subcommands({}).size();

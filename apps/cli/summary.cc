@@ -60,11 +60,17 @@ void print_summary(const nlohmann::ordered_json& all, const Globals& globals) {
       human_seconds(number("load_s")), human_seconds(number("compute_s")),
       human_seconds(number("comm_s"))));
   print_metrics(summary);
-  if (summary.contains("cost") && summary["cost"].is_object())
+  if (summary.contains("cost") && summary["cost"].is_object()) {
+    const nlohmann::json& cost = summary["cost"];
+    const std::string table = text_at(cost, "price_table", "built-in");
     print_line(fmt::format(
-        "cost      ${:.4g}: functions ${:.4g}, requests ${:.4g} (list prices of {})",
-        number("cost_usd"), number_at(summary["cost"], "functions_usd"),
-        number_at(summary["cost"], "requests_usd"), text_at(summary["cost"], "prices_of")));
+        "cost      ${:.4g}: functions ${:.4g}, requests ${:.4g}{} (list prices of {}{})",
+        number("cost_usd"), number_at(cost, "functions_usd"), number_at(cost, "requests_usd"),
+        cost.contains("servers_usd")
+            ? fmt::format(", servers ${:.4g}", number_at(cost, "servers_usd"))
+            : "",
+        text_at(cost, "prices_of"), table == "built-in" ? "" : ", " + table));
+  }
   if (const std::string by = text_at(summary, "ended_by", "epochs"); by != "epochs")
     print_line("ended by  " + by);
   print_line(fmt::format("model     {}", text_at(summary, "model_path")));

@@ -72,16 +72,31 @@ void add(UsageByStore& to, const UsageByStore& more) {
   for (const auto& [scheme, used] : more) to[scheme] += used;
 }
 
-Prices Prices::current() {
-  const std::optional<std::string> path = environment_variable("LAMBDAML_PRICES");
-  if (!path) return parse(kPricesYaml, "prices.yaml");
-  const std::optional<Buffer> text = read_file(*path);
-  if (!text) fail(Code::not_found, "LAMBDAML_PRICES={}: no such file", *path);
-  return parse(text->text(), *path);
+std::filesystem::path own_table() {
+  if (const auto folder = environment_variable("XDG_CONFIG_HOME"))
+    return std::filesystem::path(*folder) / "lambdaml/prices.yaml";
+  if (const auto home = environment_variable("HOME"))
+    return std::filesystem::path(*home) / ".config/lambdaml/prices.yaml";
+  return {};
 }
+
+Prices Prices::current() {
+  if (const std::optional<std::string> path = environment_variable("LAMBDAML_PRICES")) {
+    const std::optional<Buffer> text = read_file(*path);
+    if (!text) fail(Code::not_found, "LAMBDAML_PRICES={}: no such file", *path);
+    return parse(text->text(), *path);
+  }
+  const std::filesystem::path own = own_table();
+  if (!own.empty() && std::filesystem::exists(own))
+    if (const std::optional<Buffer> text = read_file(own)) return parse(text->text(), own.string());
+  return built_in();
+}
+
+Prices Prices::built_in() { return parse(kPricesYaml, "built-in"); }
 
 Prices Prices::parse(std::string_view yaml, const std::string& what) {
   Prices out;
+  out.source_ = what;
   try {
     const YAML::Node root = load_yaml(yaml, what);
     if (!root.IsMap() || !root["date"] || !root["regions"] || !root["regions"].IsMap())
@@ -133,6 +148,56 @@ double Prices::of_function(const std::string& service, double seconds, double me
   const double billed_s = std::ceil(seconds * 1000) / 1000;
   return billed_s * memory_mb / 1024 * price(region, service, "gb_second") +
          price(region, service, "request");
+}
+
+double Prices::of_servers(const std::string& servers, double seconds,
+                          const std::string& region) const {
+  double dollars_per_hour = 0;
+  for (const Servers& some : Servers::parse(servers)) {
+    double hour = some.hour_usd;
+    if (!some.name.empty()) {
+      const auto& services = regions_.at(priced_region(region));
+      const auto found = services.find(some.name);
+      if (found == services.end() || !found->second.contains("hour"))
+        fail(Code::invalid_argument,
+             "--servers {}: the price table of {} ({}) has no price by the hour for it; give the "
+             "dollars instead, 2*0.05",
+             printable(some.name), priced_region(region), source_);
+      hour = found->second.at("hour");
+    }
+    dollars_per_hour += some.number * hour;
+  }
+  return dollars_per_hour * seconds / 3600;
+}
+
+std::vector<Servers> Servers::parse(const std::string& text) {
+  std::vector<Servers> all;
+  if (trim(text).empty()) return all;
+  for (const std::string& part : split(text, ',')) {
+    Servers one;
+    one.name = trim(part);
+    bool is_valid = true;
+    if (const std::size_t star = one.name.find('*'); star != std::string::npos) {
+      const auto number = to_integer(trim(std::string_view(one.name).substr(0, star)));
+      is_valid = number && *number >= 1 && *number <= 1'000'000;
+      one.number = number ? static_cast<double>(*number) : 0;
+      one.name = std::string(trim(std::string_view(one.name).substr(star + 1)));
+    }
+    if (const std::optional<double> dollars = to_real(one.name)) {
+      is_valid &= *dollars >= 0 && *dollars <= 1e6;
+      one.hour_usd = *dollars;
+      one.name.clear();
+    } else {
+      is_valid &= !one.name.empty() && one.name.find('*') == std::string::npos;
+    }
+    if (!is_valid)
+      fail(Code::invalid_argument,
+           "--servers '{}': give NUMBER*NAME with a name of the price table, or "
+           "NUMBER*DOLLARS-PER-HOUR, several with commas: 2*cache.t4g.small",
+           printable(text));
+    all.push_back(std::move(one));
+  }
+  return all;
 }
 
 }  // namespace lambdaml::cost

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -30,15 +32,25 @@ void add(UsageByStore& to, const UsageByStore& more);
 struct Cost {
   double functions = 0;  ///< GB-seconds and invocations
   double requests = 0;   ///< to the stores
-  double total() const { return functions + requests; }
+  double servers = 0;    ///< by the hour
+  double total() const { return functions + requests + servers; }
 };
+
+/// The user's own table, which `lambdaml prices update` writes: lambdaml/prices.yaml in
+/// XDG_CONFIG_HOME or ~/.config; empty without a home. It need not exist.
+std::filesystem::path own_table();
 
 /// A price table: see prices.yaml for its form.
 class Prices {
  public:
-  /// The table that comes with the program, or the file that LAMBDAML_PRICES names. Throws
+  /// region → service → unit → dollars
+  using Regions = std::map<std::string, std::map<std::string, std::map<std::string, double>>>;
+
+  /// The file that LAMBDAML_PRICES names, else the user's own table, else built_in(). Throws
   /// not_found, invalid_argument (naming file and entry).
   static Prices current();
+  /// The table that comes with the program.
+  static Prices built_in();
   /// Throws invalid_argument.
   static Prices parse(std::string_view yaml, const std::string& what);
 
@@ -51,16 +63,31 @@ class Prices {
   /// platform's `billed_as`); a missing row costs nothing.
   double of_function(const std::string& service, double seconds, double memory_mb,
                      const std::string& region) const;
+  /// The dollars for `seconds` of what `servers` says: see Servers.
+  double of_servers(const std::string& servers, double seconds, const std::string& region) const;
   /// The date of the prices, YYYY-MM-DD.
   const std::string& date() const { return date_; }
+  /// The file that the table is from, or "built-in".
+  const std::string& source() const { return source_; }
+  const Regions& regions() const { return regions_; }
 
  private:
   double price(const std::string& region, const std::string& service,
                const std::string& unit) const;
 
-  std::string date_;
-  /// region → service → unit → dollars
-  std::map<std::string, std::map<std::string, std::map<std::string, double>>> regions_;
+  std::string date_, source_;
+  Regions regions_;
+};
+
+/// Servers that run for a job, as the option `servers` has them: "2*cache.t4g.small, 0.05", with a
+/// price of the table by the hour or the dollars themselves.
+struct Servers {
+  double number = 1;
+  std::string name;  ///< a row with the unit `hour`; empty: `hour_usd` says it
+  double hour_usd = 0;
+
+  /// Throws invalid_argument for what has another form.
+  static std::vector<Servers> parse(const std::string& text);
 };
 
 }  // namespace lambdaml::cost

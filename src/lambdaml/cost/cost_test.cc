@@ -1,9 +1,14 @@
 #include "lambdaml/cost/cost.h"
 
+#include <cstdlib>
+#include <filesystem>
+
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 
 namespace lambdaml::cost {
@@ -56,8 +61,7 @@ TEST(Cost, ARegionWithoutPricesIsPricedAsUsEast1) {
 }
 
 TEST(Cost, TheTableThatComesWithTheProgramIsWhole) {
-  unsetenv("LAMBDAML_PRICES");
-  const Prices table = Prices::current();
+  const Prices table = Prices::built_in();
   EXPECT_THAT(table.date(), testing::MatchesRegex("20[0-9][0-9]-[0-9][0-9]-[0-9][0-9]"));
   UsageByStore usage;
   usage["s3"].put = usage["s3"].get = {1, 0};
@@ -69,6 +73,46 @@ TEST(Cost, TheTableThatComesWithTheProgramIsWhole) {
   const double round = table.of_requests(usage, "us-east-1");
   EXPECT_NEAR(round, 0.0145, 0.0001);
   EXPECT_NEAR(50 * table.of_function("lambda", 5.8, 3072, "us-east-1"), round, 0.0001);
+}
+
+TEST(Cost, TheUsersOwnTableIsUsedUnlessAnotherIsNamed) {
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / fmt::format("lambdaml-cost-{}", getpid());
+  make_folder(folder / "lambdaml");
+  unsetenv("LAMBDAML_PRICES");
+  setenv("XDG_CONFIG_HOME", folder.c_str(), 1);
+  EXPECT_EQ(Prices::current().source(), "built-in");
+  const std::string own = "date: 2026-01-02\nregions:\n  us-east-1:\n    s3: {put: 1}\n";
+  write_file(own_table(), as_bytes(own));
+  EXPECT_EQ(Prices::current().date(), "2026-01-02");
+  EXPECT_EQ(Prices::current().source(), (folder / "lambdaml/prices.yaml").string());
+  const std::string named = (folder / "named.yaml").string();
+  write_file(named, as_bytes("date: 2026-03-04\nregions:\n  us-east-1:\n    s3: {put: 1}\n"));
+  setenv("LAMBDAML_PRICES", named.c_str(), 1);
+  EXPECT_EQ(Prices::current().source(), named);
+  unsetenv("LAMBDAML_PRICES");
+  unsetenv("XDG_CONFIG_HOME");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Cost, OfServersIsByTheHour) {
+  const Prices table = Prices::parse(
+      "date: 2025-01-02\nregions:\n  us-east-1:\n    cache.t4g.small: {hour: 0.032}\n", "test");
+  EXPECT_EQ(table.of_servers("", 3600, "us-east-1"), 0);
+  EXPECT_NEAR(table.of_servers("cache.t4g.small", 1800, "us-east-1"), 0.016, 1e-12);
+  EXPECT_NEAR(table.of_servers("2*cache.t4g.small, 3*0.5,0.1", 3600, "eu-west-1"), 1.664, 1e-12);
+  const auto message = [&](const char* text) -> std::string {
+    try {
+      table.of_servers(text, 1, "us-east-1");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::invalid_argument);
+      return error.what();
+    }
+    return "";
+  };
+  for (const char* text : {"0*0.5", "x*0.5", "2*", "*", ",", "-1", "2*3*4"})
+    EXPECT_THAT(message(text), HasSubstr("give NUMBER*NAME")) << text;
+  EXPECT_THAT(message("2*cache.m9.huge"), HasSubstr("no price by the hour"));
 }
 
 TEST(Cost, UsageComesBackFromJson) {

@@ -12,7 +12,9 @@
 #include "lambdaml/base/unique_id.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/comm/registry.h"
+#include "lambdaml/cost/cost.h"
 #include "lambdaml/data/places.h"
+#include "lambdaml/faas/host.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/faas/runtime.h"
 #include "lambdaml/job/optimizer_choice.h"
@@ -112,6 +114,12 @@ void check_pattern(const Options& options) {
        .open_channel = [&] { return storage::open_plain(Uri::parse(options.text("channel"))); }});
 }
 
+/// Their prices are needed when the job has ended.
+void check_servers(const Options& options) {
+  const std::string& servers = options.text("servers");
+  if (!servers.empty()) cost::Prices::current().of_servers(servers, 0, faas::own_region());
+}
+
 }  // namespace
 
 void resolve(Options& options, Defaults defaults) {
@@ -148,6 +156,7 @@ void resolve(Options& options, Defaults defaults) {
   check_pattern(options);
   check_patience(options);
   check_folds(options);
+  check_servers(options);
   if (!options.text("until").empty())
     check_until(StopCondition::parse(options.text("until")).metric(), options,
                 model.for_job(options, {}));

@@ -338,8 +338,8 @@ TEST(Job, WhereItRunsIsNoPartOfWhatItIs) {
               testing::UnorderedElementsAre(
                   "aggregators", "channel", "output", "checkpoint", "checkpoint_every", "platform",
                   "function", "data", "test_data", "init", "read_by", "memory_mb", "timeout_s",
-                  "patience_s", "retries", "deadline", "budget", "run_epochs", "keep", "log_level",
-                  "shard_optimizer", "tensorboard", "metrics_port", "dashboard", "url",
+                  "patience_s", "retries", "deadline", "budget", "servers", "run_epochs", "keep",
+                  "log_level", "shard_optimizer", "tensorboard", "metrics_port", "dashboard", "url",
                   "url_token_file", "events", "slurm_partition", "slurm_options", "slurm_folder"));
 }
 

@@ -219,6 +219,11 @@ std::vector<Option> function_options() {
        .help = "stop the job when its functions have cost this, with exit code 3; 0 is no limit",
        .unit = "dollars",
        .minimum = 0,
+       .execution_only = true},
+      {.name = "servers",
+       .default_value = Text(),
+       .help = "servers by the hour that run for the job, for its cost: 2*cache.t4g.small of the "
+               "price table, or 2*0.05 in dollars an hour; several with commas",
        .execution_only = true}};
 }
 

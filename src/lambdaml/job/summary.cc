@@ -147,16 +147,18 @@ ordered_json summary_of(const JobEnd& end) {
   summary["invocations"] = sums.stats.invocations;
   summary["rounds"] = sums.rounds;
   cost::add(usage, sums.stats.usage);
-  const cost::Cost cost{.functions = sums.functions_usd,
-                        .requests = prices.of_requests(usage, region)};
+  const cost::Cost cost{
+      .functions = sums.functions_usd,
+      .requests = prices.of_requests(usage, region),
+      .servers = prices.of_servers(end.options.text("servers"), end.wall_s, region)};
   summary["requests"] = requests_json(usage);
   summary["bytes_sent"] = sums.stats.bytes_sent;
   summary["bytes_received"] = sums.stats.bytes_received;
   summary["cost_usd"] = cost.total();
-  summary["cost"] = {{"functions_usd", cost.functions},
-                     {"requests_usd", cost.requests},
-                     {"region", region},
-                     {"prices_of", prices.date()}};
+  summary["cost"] = {{"functions_usd", cost.functions}, {"requests_usd", cost.requests}};
+  if (!end.options.text("servers").empty()) summary["cost"]["servers_usd"] = cost.servers;
+  summary["cost"].update(ordered_json{
+      {"region", region}, {"prices_of", prices.date()}, {"price_table", prices.source()}});
   summary["warnings"] = warnings_of({.options = end.options,
                                      .data = end.data,
                                      .train = sums.train,

@@ -171,8 +171,9 @@ function costSection(item) {
   for (const use of item.usage || []) if (use.usd > 0) by_store[use.store] = (by_store[use.store] || 0) + use.usd;
   if (Object.keys(by_store).length) for (const [store, usd] of Object.entries(by_store)) parts.push([`requests to ${store}`, usd]);
   else parts.push(["requests", s.cost.requests_usd]);
+  if (s.cost.servers_usd !== undefined) parts.push(["servers by the hour", s.cost.servers_usd]);
   const total = parts.reduce((sum, [, usd]) => sum + (usd || 0), 0) || 1;
-  const about = `${format.dollars(s.cost_usd)} by the list prices of ${s.cost.region} of ${s.cost.prices_of}. On this machine nobody bills the functions: it is what they would cost.`;
+  const about = `${format.dollars(s.cost_usd)} by the list prices of ${s.cost.region} of ${s.cost.prices_of}${(s.cost.price_table || "built-in") === "built-in" ? "" : ` (${s.cost.price_table})`}. On this machine nobody bills the functions: it is what they would cost.`;
   return section("cost", "Cost", figure("By part", about, null, make("div", {},
       make("div", {class: "parts", "aria-hidden": "true"}, parts.filter(([, usd]) => usd > 0).map(([name, usd], i) =>
           make("span", {style: `flex: ${usd / total} 0 0; background: var(--series-${i})`, title: name}))),
