@@ -6,6 +6,8 @@
 #include "apps/cli/command.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/deploy/deployment.h"
+#include "lambdaml/job/job_file.h"
+#include "lambdaml/job/options.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -18,6 +20,13 @@ void print_deployed(const deploy::Deployed& deployed) {
     print_line(change.from.empty()
                    ? fmt::format("  {}: {}", change.field, change.to)
                    : fmt::format("  {}: {} -> {}", change.field, change.from, change.to));
+}
+
+/// The options that the file gives, as the trigger takes them.
+std::string event_of(const std::string& job_file) {
+  Options options = job::job_options();
+  job::read_job_file(job_file, options);
+  return json_text(job::to_json(options, job::Values::given));
 }
 
 }  // namespace
@@ -50,8 +59,17 @@ void add_deploy_command(CLI::App& app, Globals& globals) {
   command->add_option("--retries", o.retries, "attempts after the first that fails, 0 to 2 [2]");
   command->add_option("--max-event-age-s", o.max_event_age_s,
                       "seconds until an event that waits is dropped, 60 to 21600 [21600]");
+  command->add_option("--schedule", o.starts.schedule,
+                      "with the handler trigger: when it starts a job, cron(0 3 * * ? *) or rate(1 "
+                      "day), in UTC; none: never");
+  command->add_option("--on-upload", o.starts.on_upload,
+                      "with the handler trigger: each new object there starts a job, "
+                      "s3://BUCKET/PREFIX; none: none does");
+  const auto job_file = std::make_shared<std::string>();
+  command->add_option("--job", *job_file, "the job file of --schedule and --on-upload");
   command->add_flag("--dry-run", o.dry_run, "say what would change, and change nothing");
-  command->callback([options, &globals] {
+  command->callback([options, job_file, &globals] {
+    if (!job_file->empty()) options->starts.job = event_of(*job_file);
     aws::LambdaClient client;
     const auto say = [&globals](const std::string& text) {
       if (!globals.quiet) tell_line(text);

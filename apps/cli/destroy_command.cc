@@ -49,9 +49,11 @@ void add_destroy_command(CLI::App& app, Globals& globals) {
       return print_json(json_text(nlohmann::ordered_json{{"deleted", result.deleted},
                                                          {"absent", result.absent},
                                                          {"left", result.left},
+                                                         {"rules", result.rules},
                                                          {"dry_run", options->dry_run}}));
     for (const std::string& name : result.deleted)
       print_line(fmt::format("{}: {}", name, options->dry_run ? "would be deleted" : "deleted"));
+    for (const std::string& name : result.rules) print_line(fmt::format("rule {}: deleted", name));
     for (const std::string& name : result.absent)
       print_line(fmt::format("{}: there is no such function", name));
     for (const std::string& name : result.left)

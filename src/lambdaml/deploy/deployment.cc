@@ -88,6 +88,9 @@ std::map<std::string, std::string> environment_of(const std::vector<std::string>
   return out;
 }
 
+/// The name of the function that gets the rules.
+bool has_starts(const std::string& handler) { return handler == "trigger"; }
+
 bool sets_model(const aws::FunctionSettings& settings) {
   return settings.environment && settings.environment->contains(kModelVariable);
 }
@@ -191,6 +194,11 @@ class Deployment {
   Deployment(aws::LambdaClient& client, const DeployOptions& options, const Say& say)
       : client_(client), options_(options), say_(say), package_(read_package(options)) {}
 
+  /// Reads what there is of the rules of this function, before anything is changed.
+  void look_at_rules(const std::string& name) {
+    rule_changes_ = rules_.emplace(name).look(options_.starts);
+  }
+
   Deployed run(const std::string& handler, const std::string& name) {
     const Wanted wanted = wanted_of(options_, package_, handler, name);
     const std::optional<aws::FunctionDescription> there = client_.find_function(name);
@@ -205,6 +213,25 @@ class Deployment {
     out.function = name;
     out.changes = plan.changes;
     if (there) out.arn = there->arn;
+    run_plan(name, there, plan, out);
+    if (!has_starts(handler) || rule_changes_.empty()) return out;
+    out.changes.insert(out.changes.end(), rule_changes_.begin(), rule_changes_.end());
+    if (options_.dry_run) {
+      if (plan.changes.empty()) out.action = "would update";
+      return out;
+    }
+    if (plan.changes.empty()) out.action = "updated";
+    say(fmt::format("updating what starts {}", name));
+    // A tag too many does no harm, one too few would leave rules behind.
+    client_.tag(out.arn, {{std::string(kStartsTag), "schedule upload"}});
+    rules_->apply(client_, out.arn);
+    client_.tag(out.arn, rules_->tags());
+    return out;
+  }
+
+ private:
+  void run_plan(const std::string& name, const std::optional<aws::FunctionDescription>& there,
+                const Plan& plan, Deployed& out) {
     if (plan.changes.empty()) {
       out.action = "unchanged";
       // An earlier run may have ended before the function was ready.
@@ -217,10 +244,8 @@ class Deployment {
       out.arn = plan.create ? create(name, plan) : update(*there, plan);
       finish(name, plan);
     }
-    return out;
   }
 
- private:
   std::string create(const std::string& name, const Plan& plan) {
     say(fmt::format("creating {}", name));
     const std::string arn =
@@ -292,6 +317,8 @@ class Deployment {
   const Say& say_;
   const ReadZip package_;
   bool uploaded_ = false;
+  std::optional<StartRules> rules_;
+  std::vector<Change> rule_changes_;
 };
 
 }  // namespace
@@ -300,7 +327,18 @@ std::vector<Deployed> deploy(aws::LambdaClient& client, const DeployOptions& opt
                              const Say& say) {
   check(options);
   environment_of(options.environment);
+  if (!options.starts.empty()) {
+    if (!has_starts(options.handler) && options.handler != "all")
+      fail(Code::invalid_argument,
+           "--schedule, --on-upload and --job are for the function that runs jobs: give --handler "
+           "trigger");
+    for (const auto& [handler, name] : functions_of(options))
+      if (has_starts(handler)) check_starts(options.starts, name);
+  }
   Deployment deployment(client, options, say);
+  if (!options.starts.empty())
+    for (const auto& [handler, name] : functions_of(options))
+      if (has_starts(handler)) deployment.look_at_rules(name);
   std::vector<Deployed> out;
   for (const auto& [handler, name] : functions_of(options))
     out.push_back(deployment.run(handler, name));
@@ -314,14 +352,16 @@ Destroyed destroy(aws::LambdaClient& client, const DestroyOptions& options, cons
     for (const aws::FunctionDescription& function : client.list_functions())
       names.push_back(function.name);
   }
-  std::vector<std::string> ours;
+  std::vector<std::string> ours, with_rules;
   for (const std::string& name : names) {
     const std::optional<aws::FunctionDescription> function = client.find_function(name);
     if (!function)
       out.absent.push_back(name);
-    else if (is_ours(*function))
+    else if (is_ours(*function)) {
       ours.push_back(name);
-    else if (options.all)
+      const auto starts = function->tags.find(std::string(kStartsTag));
+      if (starts != function->tags.end() && starts->second != kNone) with_rules.push_back(name);
+    } else if (options.all)
       out.left.push_back(name);
     else
       fail(Code::invalid_argument,
@@ -331,6 +371,8 @@ Destroyed destroy(aws::LambdaClient& client, const DestroyOptions& options, cons
   for (const std::string& name : ours) {
     if (!options.dry_run) {
       if (say) say(fmt::format("deleting {}", name));
+      if (std::ranges::find(with_rules, name) != with_rules.end())
+        for (std::string& rule : StartRules(name).remove()) out.rules.push_back(std::move(rule));
       client.delete_function(name);
     }
     out.deleted.push_back(name);

@@ -9,6 +9,7 @@
 
 #include "lambdaml/aws/lambda/lambda_client.h"
 #include "lambdaml/deploy/plan.h"
+#include "lambdaml/deploy/starts.h"
 
 /// Creating, updating and deleting functions, idempotently.
 namespace lambdaml::deploy {
@@ -29,6 +30,7 @@ struct DeployOptions {
   std::string architecture;              ///< x86_64 or arm64; empty: unchanged or this machine's
   std::vector<std::string> subnets, security_groups;
   std::optional<int> reserved_concurrency, retries, max_event_age_s;
+  Starts starts;  ///< jobs that start by themselves; with the handler trigger (or all)
   bool dry_run = false;
   std::string version;  ///< for the tag
   double wait_s = 300;  ///< for a function to become active
@@ -66,11 +68,13 @@ struct Destroyed {
   std::vector<std::string> deleted;  ///< in a dry run, those that would be
   std::vector<std::string> absent;   ///< named but not found
   std::vector<std::string> left;     ///< with `all`: not ours
+  std::vector<std::string> rules;    ///< of EventBridge, deleted with their functions
 };
 
 /// Deletes functions that this program created. Checks all of them first: for a name that is not
-/// ours it throws invalid_argument and deletes nothing. 2 requests per function; with `all` also 1
-/// for every other function.
+/// ours it throws invalid_argument and deletes nothing. Rules that start jobs (starts.h) are
+/// deleted before their function. 2 requests per function; with `all` also 1 for every other
+/// function.
 Destroyed destroy(aws::LambdaClient& client, const DestroyOptions& options, const Say& say = {});
 
 }  // namespace lambdaml::deploy

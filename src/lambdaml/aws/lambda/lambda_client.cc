@@ -400,6 +400,14 @@ AccountSettings LambdaClient::account_settings() {
   return impl_->read("GetAccountSettings", "", [&] { return parse_account(answer.body.text()); });
 }
 
+void LambdaClient::allow(const std::string& name, const std::string& statement,
+                         const std::string& service, const std::string& source_arn) {
+  const std::string body = permission_body(statement, service, source_arn);
+  const aws::Response answer =
+      impl_->ask("AddPermission", name, request_of("POST", path_of(name, "/policy"), body), false);
+  if (!answer.ok() && !is_conflict(answer)) impl_->fail_answer("AddPermission", name, answer);
+}
+
 void LambdaClient::tag(const std::string& arn, const std::map<std::string, std::string>& tags) {
   const std::string body = tags_body(tags);
   impl_->ask_ok("TagResource", arn,

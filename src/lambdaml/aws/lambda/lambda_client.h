@@ -107,6 +107,10 @@ class LambdaClient {
   EventInvokeConfig get_event_config(const std::string& name);
   void put_event_config(const std::string& name, const EventInvokeConfig& config);
   AccountSettings account_settings();
+  /// Lets a service call the function for one of its resources, such as a rule of EventBridge;
+  /// `statement` names the permission, and one of that name stays as it is.
+  void allow(const std::string& name, const std::string& statement, const std::string& service,
+             const std::string& source_arn);
   void tag(const std::string& arn, const std::map<std::string, std::string>& tags);
 
   /// Waits until a function can be called and its last update is complete; one request every 0.1 to

@@ -205,6 +205,14 @@ std::string event_config_body(const EventInvokeConfig& config) {
 std::string tags_body(const std::map<std::string, std::string>& tags) {
   return json_text(Json{{"Tags", tags}});
 }
+std::string permission_body(const std::string& statement, const std::string& service,
+                            const std::string& source_arn) {
+  return json_text(Json{{"StatementId", statement},
+                        {"Action", "lambda:InvokeFunction"},
+                        {"Principal", service},
+                        {"SourceArn", source_arn}});
+}
+
 std::string concurrency_body(int reserved) {
   return json_text(Json{{"ReservedConcurrentExecutions", reserved}});
 }

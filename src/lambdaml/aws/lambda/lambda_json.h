@@ -32,6 +32,8 @@ std::string code_body(const FunctionCode& code);
 std::string event_config_body(const EventInvokeConfig& config);
 std::string tags_body(const std::map<std::string, std::string>& tags);
 std::string concurrency_body(int reserved);
+std::string permission_body(const std::string& statement, const std::string& service,
+                            const std::string& source_arn);
 
 /// Parse answers; throw data_corrupt for invalid ones.
 FunctionDescription parse_configuration(std::string_view body);

@@ -1,0 +1,442 @@
+#include "lambdaml/deploy/starts.h"
+
+#include <algorithm>
+#include <sstream>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+#include <pugixml.hpp>
+
+#include "lambdaml/aws/client.h"
+#include "lambdaml/aws/lambda/lambda_client.h"
+#include "lambdaml/aws/lambda/lambda_json.h"
+#include "lambdaml/base/environment.h"
+#include "lambdaml/base/error.h"
+#include "lambdaml/base/json.h"
+#include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
+#include "lambdaml/deploy/schedule.h"
+#include "lambdaml/storage/registry.h"
+
+namespace lambdaml::deploy {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMostInput = 8192;  ///< of a target's constant input
+constexpr std::size_t kMostRuleName = 64;
+constexpr const char* kTarget = "trigger";
+/// On a rule: its bucket sent no events before.
+constexpr const char* kBucketTag = "lambdaml:bucket-was-silent";
+constexpr double kOperation_s = 120;
+
+/// The bucket, and what keys begin with.
+std::pair<std::string, std::string> place_of(const std::string& on_upload) {
+  const Uri uri = Uri::parse(on_upload);
+  if (uri.scheme != "s3" || uri.host.empty() || !uri.query.empty() || uri.host.ends_with("--x-s3"))
+    fail(
+        Code::invalid_argument,
+        "--on-upload '{}': give s3://BUCKET/PREFIX; uploads to a bucket of S3 Express and to other "
+        "stores start no job",
+        uri.display());
+  std::string prefix = uri.path;
+  while (prefix.starts_with('/')) prefix.erase(0, 1);
+  return {uri.host, prefix};
+}
+
+/// What a job writes must not start it.
+void check_no_circle(const json& job, const std::string& on_upload) {
+  const auto [bucket, prefix] = place_of(on_upload);
+  for (const char* name : {"channel", "checkpoint", "output"}) {
+    const std::string text = text_at(job, name);
+    if (text.empty()) continue;
+    const Uri uri = Uri::parse(text);
+    std::string folder = uri.path;
+    while (folder.starts_with('/')) folder.erase(0, 1);
+    if (!folder.empty() && !folder.ends_with('/')) folder += '/';
+    if (uri.scheme == "s3" && uri.host == bucket &&
+        (folder.starts_with(prefix) || prefix.starts_with(folder)))
+      fail(Code::invalid_argument,
+           "--on-upload {}: the job's {} is {}, so what a job writes there would start the next; "
+           "give another prefix",
+           on_upload, name, uri.display());
+  }
+}
+
+void check_reach(const json& job) {
+  for (const char* name : {"data", "channel"}) {
+    const std::string text = text_at(job, name);
+    if (text.empty())
+      fail(Code::invalid_argument,
+           "--job: it says no {}, which a job that starts by itself must have", name);
+    for (const std::string& place : split(text, ','))
+      if (storage::reach_of(Uri::parse(trim(place))) != Reach::anywhere)
+        fail(Code::invalid_argument, "--job: its {} is {}, which functions on AWS cannot reach",
+             name, Uri::parse(trim(place)).display());
+  }
+}
+
+bool is_wanted(const std::string& value) { return !value.empty() && value != kNone; }
+
+std::string explain(const aws::Response& answer) {
+  const aws::LambdaProblem problem = aws::problem_of(answer);
+  if (problem.type.empty())
+    return fmt::format("HTTP {}: '{}'", answer.status, printable(answer.body.text(), 80));
+  return problem.message.empty() ? problem.type : problem.type + ": " + problem.message;
+}
+
+aws::Verdict judge(const aws::Response& answer) {
+  if (answer.ok()) return aws::Verdict::answer;
+  if (aws::is_server_fault(answer.status) || answer.status == 429) return aws::Verdict::again;
+  const std::string type = aws::problem_of(answer).type;
+  if (type == "ThrottlingException" || type == "ConcurrentModificationException")
+    return aws::Verdict::again;
+  if (type == "ExpiredTokenException") return aws::Verdict::credentials;
+  return aws::Verdict::answer;
+}
+
+/// The EventBridge API: JSON by POST, the operation in a header.
+class Events {
+ public:
+  /// nullopt: ResourceNotFoundException.
+  std::optional<json> find(const char* operation, const json& input) {
+    const std::string body = json_text(input);
+    aws::Request request;
+    request.method = "POST";
+    request.headers = {{"content-type", "application/x-amz-json-1.1"},
+                       {"x-amz-target", std::string("AWSEvents.") + operation}};
+    request.body = as_bytes(body);
+    const aws::Response answer = client().call(request, operation, Deadline::in(kOperation_s));
+    if (answer.ok()) {
+      json out = answer.body.text().empty() ? json::object() : parse_json(answer.body.text());
+      if (!out.is_object())
+        fail(Code::data_corrupt, "{}: {}: the answer is not EventBridge's: '{}'",
+             client().endpoint(), operation, printable(answer.body.text(), 80));
+      return out;
+    }
+    const aws::LambdaProblem problem = aws::problem_of(answer);
+    if (problem.type == "ResourceNotFoundException") return {};
+    const bool is_denied = answer.status == 403 || problem.type == "AccessDeniedException" ||
+                           problem.type == "UnrecognizedClientException";
+    fail(is_denied ? Code::permission_denied : Code::invalid_argument, "{}: {}: {}{}",
+         client().endpoint(), operation, explain(answer),
+         is_denied ? fmt::format("; the credentials must allow events:{}", operation) : "");
+  }
+  json call(const char* operation, const json& input) {
+    if (auto answer = find(operation, input)) return *std::move(answer);
+    fail(Code::not_found, "{}: {}: there is no such rule any more", client().endpoint(), operation);
+  }
+
+ private:
+  aws::Client& client() {
+    if (!client_)
+      client_.emplace(aws::ClientOptions{
+          .service = "events",
+          // As AWS's tools call the service.
+          .endpoint = environment_variable("AWS_ENDPOINT_URL_EVENTBRIDGE").value_or(""),
+          .judge = judge,
+          .explain = explain});
+    return *client_;
+  }
+  std::optional<aws::Client> client_;
+};
+
+/// Whether a bucket tells EventBridge of its objects. S3 replaces the whole configuration, so the
+/// rest is sent back as it was.
+class BucketEvents {
+ public:
+  explicit BucketEvents(std::string bucket) : bucket_(std::move(bucket)) {}
+
+  bool are_on() {
+    read();
+    return static_cast<bool>(root().child(kElement));
+  }
+  /// After are_on().
+  void turn(bool on) {
+    if (on == static_cast<bool>(root().child(kElement))) return;
+    if (on)
+      root().append_child(kElement);
+    else
+      root().remove_child(kElement);
+    std::ostringstream text;
+    document_.save(text, "", pugi::format_raw);
+    send("PUT", text.str(), "PutBucketNotificationConfiguration");
+  }
+
+ private:
+  static constexpr const char* kElement = "EventBridgeConfiguration";
+
+  pugi::xml_node root() const { return document_.document_element(); }
+
+  void read() {
+    const std::string text = send("GET", "", "GetBucketNotificationConfiguration");
+    document_.load_buffer(text.data(), text.size());
+    pugi::xml_node root = this->root();
+    // moto names it after the operation.
+    if (std::string_view(root.name()) == "GetBucketNotificationResponse")
+      root.set_name("NotificationConfiguration");
+    if (std::string_view(root.name()) != "NotificationConfiguration")
+      fail(Code::data_corrupt, "{}: bucket {}: its notifications are no XML of S3: '{}'",
+           client_.endpoint(), bucket_, printable(text, 80));
+  }
+
+  std::string send(const char* method, const std::string& body, const char* operation) {
+    aws::Request request;
+    request.method = method;
+    request.query = {{"notification", ""}};
+    if (client_.is_custom())
+      request.path = "/" + bucket_;
+    else
+      request.host = bucket_ + "." + client_.host();
+    if (!body.empty()) request.headers = {{"content-type", "application/xml"}};
+    request.body = as_bytes(body);
+    const aws::Response answer = client_.call(request, operation, Deadline::in(kOperation_s));
+    if (answer.ok()) return std::string(answer.body.text());
+    pugi::xml_document document;
+    document.load_buffer(answer.body.text().data(), answer.body.size());
+    const std::string code = printable(document.document_element().child_value("Code"), 60);
+    const std::string what = fmt::format("{}: {} of the bucket {}: HTTP {} {}", client_.endpoint(),
+                                         operation, bucket_, answer.status, code);
+    if (answer.status == 404) fail(Code::not_found, "{}; --on-upload names no bucket", what);
+    if (answer.status == 301 || code == "AuthorizationHeaderMalformed")
+      fail(Code::invalid_argument, "{}; the bucket must be in the functions' region, {}", what,
+           client_.region());
+    fail(answer.status == 403 ? Code::permission_denied : Code::invalid_argument, "{}{}", what,
+         answer.status == 403
+             ? fmt::format("; the credentials must allow s3:{}", std::string_view(method) == "GET"
+                                                                     ? "GetBucketNotification"
+                                                                     : "PutBucketNotification")
+             : "");
+  }
+
+  const std::string bucket_;
+  aws::Client client_{{.service = "s3"}};
+  pugi::xml_document document_;
+};
+
+struct Rule {
+  const char* kind;  ///< the end of its name
+  const char* flag;
+};
+constexpr Rule kRules[] = {{"schedule", "--schedule"}, {"upload", "--on-upload"}};
+
+std::string pattern_of(const std::string& on_upload) {
+  const auto [bucket, prefix] = place_of(on_upload);
+  json detail = {{"bucket", {{"name", {bucket}}}}};
+  if (!prefix.empty()) detail["object"] = {{"key", {{{"prefix", prefix}}}}};
+  return json_text(
+      json{{"source", {"aws.s3"}}, {"detail-type", {"Object Created"}}, {"detail", detail}});
+}
+
+/// The place of a pattern that this program wrote; empty for another.
+std::string place_in(const std::string& pattern) {
+  try {
+    const json detail = parse_json(pattern).at("detail");
+    const std::string bucket = detail.at("bucket").at("name").at(0);
+    std::string prefix;
+    if (detail.contains("object")) prefix = detail.at("object").at("key").at(0).at("prefix");
+    return prefix.empty() ? "s3://" + bucket : fmt::format("s3://{}/{}", bucket, prefix);
+  } catch (const json::exception&) {
+    return {};
+  }
+}
+
+}  // namespace
+
+void check_starts(const Starts& starts, const std::string& function) {
+  if (starts.empty()) return;
+  if (is_wanted(starts.schedule)) check_schedule(starts.schedule);
+  if (is_wanted(starts.on_upload)) place_of(starts.on_upload);
+  if (function.starts_with("arn:") || function.size() + sizeof("-schedule") - 1 > kMostRuleName)
+    fail(
+        Code::invalid_argument,
+        "--schedule and --on-upload make rules called FUNCTION-schedule and FUNCTION-upload, which "
+        "may have {} characters: '{}' is too long",
+        kMostRuleName, function);
+  if (starts.job.empty()) {
+    if (is_wanted(starts.schedule) || is_wanted(starts.on_upload))
+      fail(Code::invalid_argument,
+           "--schedule and --on-upload start a job: give its job file with --job");
+    return;
+  }
+  const json job = parse_json(starts.job);
+  check_reach(job);
+  if (is_wanted(starts.on_upload)) check_no_circle(job, starts.on_upload);
+  if (starts.job.size() > kMostInput)
+    fail(Code::invalid_argument, "--job: it has {} bytes as JSON, and a rule takes {}",
+         human_count(starts.job.size()), human_count(kMostInput));
+}
+
+class StartRules::Impl {
+ public:
+  explicit Impl(std::string function) : function_(std::move(function)) {}
+
+  std::vector<Change> look(const Starts& wanted) {
+    wanted_ = wanted;
+    std::vector<Change> changes;
+    for (std::size_t i = 0; i < std::size(kRules); ++i) {
+      there_[i] = find(kRules[i]);
+      const std::string& value = wanted_value(i);
+      const std::string now = there_[i] ? there_[i]->value : "";
+      if (!value.empty() && value != now && !(value == kNone && now.empty()))
+        changes.push_back({kRules[i].kind, now, value});
+      const bool will_be = value.empty() ? !now.empty() : value != kNone;
+      if (!wanted.job.empty() && will_be && (!there_[i] || there_[i]->input != wanted.job))
+        changes.push_back({fmt::format("job of {}", kRules[i].kind),
+                           there_[i] ? there_[i]->input : "", wanted.job});
+    }
+    if (!wanted.job.empty() && changes.empty() && !there_[0] && !there_[1])
+      fail(Code::invalid_argument, "--job: the function {} has neither --schedule nor --on-upload",
+           function_);
+    if (!wanted.job.empty() && wanted.on_upload.empty() && there_[1])
+      check_no_circle(parse_json(wanted.job), there_[1]->value);
+    if (is_wanted(wanted.on_upload))
+      bucket_sends_ = BucketEvents(place_of(wanted.on_upload).first).are_on();
+    return changes;
+  }
+
+  void apply(aws::LambdaClient& client, const std::string& arn) {
+    for (std::size_t i = 0; i < std::size(kRules); ++i) {
+      const std::string& value = wanted_value(i);
+      if (value == kNone) {
+        if (there_[i]) delete_rule(kRules[i], *there_[i]);
+        there_[i].reset();
+      } else if (!value.empty() || (there_[i] && !wanted_.job.empty())) {
+        put(client, arn, i);
+      }
+    }
+  }
+
+  std::map<std::string, std::string> tags() const {
+    std::string kinds;
+    for (std::size_t i = 0; i < std::size(kRules); ++i)
+      if (there_[i]) kinds += (kinds.empty() ? "" : " ") + std::string(kRules[i].kind);
+    return {{std::string(kStartsTag), kinds.empty() ? std::string(kNone) : kinds}};
+  }
+
+  std::vector<std::string> remove() {
+    std::vector<std::string> names;
+    for (const Rule& rule : kRules)
+      if (const std::optional<There> there = find(rule)) {
+        delete_rule(rule, *there);
+        names.push_back(name_of(rule));
+      }
+    return names;
+  }
+
+ private:
+  /// A rule that exists.
+  struct There {
+    std::string value;  ///< as --schedule or --on-upload has it
+    std::string input;
+    bool bucket_was_silent = false;
+  };
+
+  std::string name_of(const Rule& rule) const { return fmt::format("{}-{}", function_, rule.kind); }
+  const std::string& wanted_value(std::size_t i) const {
+    return i == 0 ? wanted_.schedule : wanted_.on_upload;
+  }
+
+  std::optional<There> find(const Rule& rule) {
+    const std::string name = name_of(rule);
+    const std::optional<json> found = events_.find("DescribeRule", {{"Name", name}});
+    if (!found) return {};
+    std::map<std::string, std::string> tags;
+    const json listed =
+        events_.call("ListTagsForResource", {{"ResourceARN", text_at(*found, "Arn")}});
+    if (listed.contains("Tags") && listed["Tags"].is_array())
+      for (const json& tag : listed["Tags"])
+        if (tag.is_object()) tags[text_at(tag, "Key")] = text_at(tag, "Value");
+    if (tags[std::string(kManagedTag)] != "true")
+      fail(Code::already_exists,
+           "the rule {} of EventBridge exists and was not made by lambdaml (it has no tag {}); "
+           "delete it, or give the function another name",
+           name, kManagedTag);
+    There there;
+    const std::string schedule = text_at(*found, "ScheduleExpression");
+    there.value = schedule.empty() ? place_in(text_at(*found, "EventPattern")) : schedule;
+    there.bucket_was_silent = tags[kBucketTag] == "true";
+    const json targets = events_.call("ListTargetsByRule", {{"Rule", name}});
+    if (targets.contains("Targets") && targets["Targets"].is_array())
+      for (const json& target : targets["Targets"])
+        if (target.is_object() && text_at(target, "Id") == kTarget)
+          there.input = text_at(target, "Input");
+    return there;
+  }
+
+  void put(aws::LambdaClient& client, const std::string& arn, std::size_t i) {
+    const Rule& rule = kRules[i];
+    const std::string name = name_of(rule);
+    const bool is_upload = i == 1;
+    const std::string before = there_[i] ? there_[i]->value : "";
+    There there = there_[i].value_or(There());
+    if (!wanted_value(i).empty()) there.value = wanted_value(i);
+    if (!wanted_.job.empty()) there.input = wanted_.job;
+    // Another bucket's events are this rule's no longer.
+    if (is_upload && before != there.value && there.bucket_was_silent) silence(before, there.value);
+    if (is_upload && !bucket_sends_ && before != there.value) there.bucket_was_silent = true;
+    json tags = json::array({{{"Key", kManagedTag}, {"Value", "true"}}});
+    if (is_upload)
+      tags.push_back({{"Key", kBucketTag}, {"Value", there.bucket_was_silent ? "true" : "false"}});
+    json put = {{"Name", name}, {"State", "ENABLED"}, {"Description", "lambdaml deploy"}};
+    if (is_upload)
+      put["EventPattern"] = pattern_of(there.value);
+    else
+      put["ScheduleExpression"] = there.value;
+    if (!there_[i]) put["Tags"] = tags;
+    const std::string rule_arn = text_at(events_.call("PutRule", put), "RuleArn");
+    // PutRule ignores the tags of a rule that exists.
+    if (there_[i]) events_.call("TagResource", {{"ResourceARN", rule_arn}, {"Tags", tags}});
+    there_[i] = there;
+    client.allow(function_, name, "events.amazonaws.com", rule_arn);
+    const json targets = events_.call(
+        "PutTargets",
+        {{"Rule", name},
+         {"Targets", json::array({{{"Id", kTarget}, {"Arn", arn}, {"Input", there.input}}})}});
+    if (count_at(targets, "FailedEntryCount") > 0) {
+      const json entries = targets.value("FailedEntries", json::array());
+      fail(Code::invalid_argument, "the rule {}: EventBridge refused its target: {}", name,
+           entries.empty() || !entries[0].is_object()
+               ? "no reason"
+               : printable(text_at(entries[0], "ErrorMessage"), 300));
+    }
+    if (!is_upload) return;
+    BucketEvents bucket(place_of(there.value).first);
+    if (!bucket.are_on()) bucket.turn(true);
+  }
+
+  static void silence(const std::string& place, const std::string& but = "") {
+    const std::string bucket = place.empty() ? "" : place_of(place).first;
+    if (bucket.empty() || (!but.empty() && place_of(but).first == bucket)) return;
+    try {
+      BucketEvents events(bucket);
+      if (events.are_on()) events.turn(false);
+    } catch (const Error& error) {
+      if (error.code() != Code::not_found) throw;  // The bucket may be gone.
+    }
+  }
+
+  void delete_rule(const Rule& rule, const There& there) {
+    const std::string name = name_of(rule);
+    if (there.bucket_was_silent) silence(there.value);
+    events_.find("RemoveTargets", {{"Rule", name}, {"Ids", {kTarget}}});
+    events_.find("DeleteRule", {{"Name", name}});
+  }
+
+  const std::string function_;
+  Events events_;
+  Starts wanted_;
+  std::optional<There> there_[std::size(kRules)];
+  bool bucket_sends_ = false;
+};
+
+StartRules::StartRules(std::string function) : impl_(std::make_unique<Impl>(std::move(function))) {}
+StartRules::~StartRules() = default;
+std::vector<Change> StartRules::look(const Starts& wanted) { return impl_->look(wanted); }
+void StartRules::apply(aws::LambdaClient& client, const std::string& arn) {
+  impl_->apply(client, arn);
+}
+std::map<std::string, std::string> StartRules::tags() const { return impl_->tags(); }
+std::vector<std::string> StartRules::remove() { return impl_->remove(); }
+
+}  // namespace lambdaml::deploy
