@@ -64,6 +64,7 @@ test-install: build ## install, build programs against it, complete in shells, u
 	@packages/install.sh install
 	@$(PYTHON) -B tests/install/installed.py $(BUILD) $(BUILD)/install
 	@$(PYTHON) -B tests/install/debian.py $(BUILD) $(BUILD)/debian
+	@$(PYTHON) -B tests/install/images.py $(BIN) $(BUILD)/images
 
 deb: build ## make Debian packages in build/release/packages
 	@packages/install.sh install

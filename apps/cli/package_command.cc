@@ -1,6 +1,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "lambdaml/base/programs/own_file.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/deploy/image_push.h"
 #include "lambdaml/deploy/k8s_job.h"
 #include "lambdaml/deploy/package.h"
 
@@ -21,11 +23,13 @@ namespace lambdaml::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
 
 struct PackageArguments {
   std::string output;
   std::string worker;
   std::string with;
+  std::string push;  ///< the image's name in a registry
   bool oci = false;
   bool k8s = false;
   deploy::K8sJob job = {};
@@ -36,10 +40,15 @@ struct PackageArguments {
   }
 };
 
-void make_container(const PackageArguments& arguments, const Globals& globals) {
+fs::path torch_library() {
   const fs::path library = own_file("liblambdaml_torch.so");
   if (!fs::exists(library))
     fail(Code::invalid_argument, "package --with torch: this build has no deep models");
+  return library;
+}
+
+void make_container(const PackageArguments& arguments, const Globals& globals) {
+  const fs::path library = torch_library();
   const std::string output = arguments.output.empty() ? "lambdaml-torch" : arguments.output;
   const std::uint64_t bytes =
       deploy::make_container({arguments.worker_path(), library, output, LAMBDAML_VERSION});
@@ -54,6 +63,7 @@ deploy::PackageOptions options_of(const PackageArguments& arguments) {
   options.worker = arguments.worker_path();
   options.bootstrap = own_file("lambdaml-bootstrap");
   if (fs::exists(own_file("stand-ins"))) options.stand_ins = own_file("stand-ins");
+  if (arguments.with == "torch") options.torch = torch_library();
   options.output = arguments.output;
   if (arguments.output.empty()) options.output = arguments.oci ? "lambdaml-image" : "lambdaml.zip";
   options.version = LAMBDAML_VERSION;
@@ -61,17 +71,32 @@ deploy::PackageOptions options_of(const PackageArguments& arguments) {
 }
 
 void make_image(const PackageArguments& arguments, const Globals& globals) {
+  std::optional<deploy::ImageName> name;
+  if (!arguments.push.empty()) name = deploy::ImageName::parse(arguments.push);
   const deploy::PackageOptions options = options_of(arguments);
   const deploy::Package package = deploy::make_image(options);
   const std::string path = options.output.string();
-  if (globals.json)
-    return print_json(json_text(nlohmann::ordered_json{{"path", utf8_path(path)},
-                                                       {"architecture", package.architecture},
-                                                       {"bytes", package.zip_bytes}}));
-  print_line(
-      fmt::format("{0}: {1}, {2:.1f} MB; push it with: skopeo copy oci:{0}:latest "
-                  "docker://REGISTRY/NAME:TAG",
-                  path, package.architecture, static_cast<double>(package.zip_bytes) / 1e6));
+  Json about{{"path", utf8_path(path)},
+             {"architecture", package.architecture},
+             {"bytes", package.zip_bytes}};
+  const std::string size = fmt::format("{}: {}, {:.1f} MB", path, package.architecture,
+                                       static_cast<double>(package.zip_bytes) / 1e6);
+  if (!name) {
+    if (globals.json) return print_json(json_text(about));
+    return print_line(size + "; push it with --push REGISTRY/NAME:TAG");
+  }
+  const auto say = [&globals](const std::string& text) {
+    if (!globals.quiet) tell_line(text);
+  };
+  const deploy::PushedImage pushed = deploy::push_image(options.output, *name, say);
+  about["image"] = name->text();
+  about["digest"] = pushed.digest;
+  about["sent_bytes"] = pushed.sent_bytes;
+  if (globals.json) return print_json(json_text(about));
+  print_line(size);
+  print_line(fmt::format("{}: {}; deploy it with: lambdaml deploy --image {}@{}", name->text(),
+                         pushed.sent_bytes == 0 ? "the registry had it" : "pushed",
+                         name->host + "/" + name->name, pushed.digest));
 }
 
 void make_k8s_job(const PackageArguments& arguments, const Globals& globals) {
@@ -103,9 +128,12 @@ void add_package_command(CLI::App& app, Globals& globals) {
                       "lambdaml-image");
   command->add_option("--worker", arguments->worker,
                       "another function executable than the lambdaml-worker of this build");
-  command->add_option("--with", arguments->with, "torch: a container for the deep models");
+  command->add_option("--with", arguments->with,
+                      "torch: a container for the deep models, with --oci an image");
   command->add_flag("--oci", arguments->oci,
                     "a container image instead of a zip: a folder in the OCI image layout");
+  command->add_option("--push", arguments->push,
+                      "with --oci: push it to a registry as HOST[:PORT]/NAME[:TAG]");
   CLI::Option* k8s =
       command->add_flag("--k8s", arguments->k8s,
                         "the manifest of a Kubernetes Indexed Job for the platform array instead");
@@ -123,16 +151,16 @@ void add_package_command(CLI::App& app, Globals& globals) {
   of_job("--env", arguments->variables, "NAME=VALUE for the workers' environment");
   command->callback([arguments, &globals] {
     if (arguments->k8s) {
-      if (arguments->oci || !arguments->with.empty())
-        fail(Code::invalid_argument, "package: --k8s is without --oci and --with");
+      if (arguments->oci || !arguments->with.empty() || !arguments->push.empty())
+        fail(Code::invalid_argument, "package: --k8s is without --oci, --push and --with");
       return make_k8s_job(*arguments, globals);
     }
-    if (arguments->oci && !arguments->with.empty())
-      fail(Code::invalid_argument, "package: --oci is without --with");
+    if (!arguments->with.empty() && arguments->with != "torch")
+      fail(Code::invalid_argument, "package --with {}: the only choice is torch", arguments->with);
+    if (!arguments->push.empty() && !arguments->oci)
+      fail(Code::invalid_argument, "package --push: it pushes an image, so give --oci too");
     if (arguments->oci) return make_image(*arguments, globals);
     if (arguments->with == "torch") return make_container(*arguments, globals);
-    if (!arguments->with.empty())
-      fail(Code::invalid_argument, "package --with {}: the only choice is torch", arguments->with);
     const deploy::PackageOptions options = options_of(*arguments);
     const deploy::Package package = deploy::make_package(options);
     const bool direct = package.zip_bytes <= deploy::kDirectZipBytes;

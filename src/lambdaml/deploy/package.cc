@@ -124,10 +124,15 @@ Files collect(const PackageOptions& options) {
   if (!worker.loader.empty()) {
     entries["lib/loader"] = {content_of(worker.loader), true};
     std::map<std::string, fs::path> libraries = *libraries_of(options.worker, worker.loader, {});
-    // What unpacks data that functions read. Not what decodes images: deep models need another
-    // package (make_container()).
-    for (const char* soname : {soname::kBzip2, soname::kCurl, soname::kLzma, soname::kMemcached,
-                               soname::kSsl, soname::kZstd})
+    // What unpacks data that functions read; with deep models also what decodes images.
+    std::vector<const char*> on_demand = {soname::kBzip2,     soname::kCurl, soname::kLzma,
+                                          soname::kMemcached, soname::kSsl,  soname::kZstd};
+    if (!options.torch.empty()) {
+      entries["bin/" + options.torch.filename().string()] = {content_of(options.torch), false};
+      libraries.merge(*libraries_of(options.torch, worker.loader, {}));
+      on_demand.insert(on_demand.end(), {soname::kPng, soname::kTurbojpeg});
+    }
+    for (const char* soname : on_demand)
       libraries.merge(library_on_demand(soname, worker.loader, options.stand_ins));
     for (const auto& [name, path] : libraries) {
       entries["lib/" + name] = {content_of(path), false};

@@ -12,6 +12,9 @@ struct PackageOptions {
   std::filesystem::path bootstrap;  ///< the static program that starts it
   /// Files that replace the worker's libraries of the same names; may be missing.
   std::filesystem::path stand_ins;
+  /// The library that runs deep models, which comes along with libtorch and what else it needs;
+  /// empty: none.
+  std::filesystem::path torch;
   std::filesystem::path output;  ///< the zip; replaced when it exists; or the image's folder
   std::string version;
 };
