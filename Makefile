@@ -50,13 +50,14 @@ test-browser: build ## open reports and the dashboard in Chromium (two minutes)
 	@PATIENCE=$${PATIENCE:-4} $(PYTHON) -B tests/browser/reports.py $(BIN)/lambdaml $(BUILD)/browser
 	@PATIENCE=$${PATIENCE:-4} node tests/browser/dashboard.mjs $(BIN)/lambdaml $(BUILD)/browser/dashboard $(BUILD)/browser/made
 
-test-index: build ## TensorBoard and moto of the Python package index: event files, jobs that start by themselves (minutes)
+test-index: build ## TensorBoard, cfn-lint and moto of the Python package index: event files, the template, jobs that start by themselves (minutes)
 	@packages/install.sh index
 	@$(PYTHON) -m venv build/tensorboard-venv
 	@build/tensorboard-venv/bin/pip install -q --disable-pip-version-check tensorboard==2.21.0
 	@build/tensorboard-venv/bin/python -B tests/index/tensorboard_reads.py $(BIN)/lambdaml build/index-runs
 	@$(PYTHON) -m venv build/moto-venv
-	@build/moto-venv/bin/pip install -q --disable-pip-version-check 'moto[server]==5.2.1'
+	@build/moto-venv/bin/pip install -q --disable-pip-version-check 'moto[server]==5.2.1' cfn-lint==1.58.0
+	@build/moto-venv/bin/cfn-lint deploy/template.yaml
 	@$(BIN)/lambdaml package -q -o build/moto.zip
 	@build/moto-venv/bin/python -B tests/index/jobs_that_start.py $(BIN)/lambdaml build/moto.zip build/moto
 

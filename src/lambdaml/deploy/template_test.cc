@@ -26,7 +26,7 @@ class TemplateTest : public ::testing::Test {
     const std::string tag = node.Tag();
     if (tag == "!Ref") expect_name(node.Scalar(), where);
     if (tag == "!GetAtt") expect_attribute(node.Scalar(), where);
-    if (tag == "!Sub") check_text(node.Scalar(), where);
+    if (tag == "!Sub" && node.IsScalar()) check_text(node.Scalar(), where);
     if (tag == "!Condition") expect_condition(node.Scalar(), where);
     if (tag == "!If") expect_condition(node[0].Scalar(), where);
     if (node.IsSequence())
@@ -96,6 +96,17 @@ TEST_F(TemplateTest, NoBucketIsPublicOrInTheClear) {
       EXPECT_TRUE(properties["PublicAccessBlockConfiguration"][block].as<bool>()) << entry.first;
   }
   EXPECT_EQ(buckets, 2);
+  EXPECT_TRUE(root_["Resources"]["ExpressBucket"]["Properties"]["BucketEncryption"]);
+}
+
+TEST_F(TemplateTest, DollarsAreThoseOfTheArchitecture) {
+  const YAML::Node price =
+      root_["Resources"]["CostAlarm"]["Properties"]["Metrics"][0]["Expression"][1];
+  EXPECT_EQ(price["GbSecondDollars"][0].Scalar(), "OnArm");
+  EXPECT_EQ(price["GbSecondDollars"][2].Scalar(), "0.0000166667");
+  EXPECT_EQ(root_["Resources"]["Dashboard"]["Properties"]["DashboardBody"][1]["GbSecondDollars"][1]
+                .Scalar(),
+            "0.0000133334");
 }
 
 TEST_F(TemplateTest, FunctionsCarryTheTagThatDeployLooksFor) {
