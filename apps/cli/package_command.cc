@@ -29,6 +29,7 @@ struct PackageArguments {
   std::string output;
   std::string worker;
   std::string with;
+  std::string sysroot;
   std::string push;  ///< the image's name in a registry
   bool oci = false;
   bool k8s = false;
@@ -63,6 +64,13 @@ deploy::PackageOptions options_of(const PackageArguments& arguments) {
   options.worker = arguments.worker_path();
   options.bootstrap = own_file("lambdaml-bootstrap");
   if (fs::exists(own_file("stand-ins"))) options.stand_ins = own_file("stand-ins");
+  if (!arguments.sysroot.empty()) {
+    // What belongs to a worker for another machine is beside it.
+    const fs::path folder = options.worker.parent_path();
+    options.sysroot = arguments.sysroot;
+    options.bootstrap = folder / "lambdaml-bootstrap";
+    options.stand_ins = fs::exists(folder / "stand-ins") ? folder / "stand-ins" : fs::path();
+  }
   if (arguments.with == "torch") options.torch = torch_library();
   options.output = arguments.output;
   if (arguments.output.empty()) options.output = arguments.oci ? "lambdaml-image" : "lambdaml.zip";
@@ -128,6 +136,9 @@ void add_package_command(CLI::App& app, Globals& globals) {
                       "lambdaml-image");
   command->add_option("--worker", arguments->worker,
                       "another function executable than the lambdaml-worker of this build");
+  command->add_option(
+      "--sysroot", arguments->sysroot,
+      "with --worker of another architecture: a folder of Debian's packages for it");
   command->add_option("--with", arguments->with,
                       "torch: a container for the deep models, with --oci an image");
   command->add_flag("--oci", arguments->oci,
@@ -155,6 +166,9 @@ void add_package_command(CLI::App& app, Globals& globals) {
         fail(Code::invalid_argument, "package: --k8s is without --oci, --push and --with");
       return make_k8s_job(*arguments, globals);
     }
+    if (!arguments->sysroot.empty() && (arguments->worker.empty() || !arguments->with.empty()))
+      fail(Code::invalid_argument,
+           "package --sysroot: it is for --worker of another architecture, and without --with");
     if (!arguments->with.empty() && arguments->with != "torch")
       fail(Code::invalid_argument, "package --with {}: the only choice is torch", arguments->with);
     if (!arguments->push.empty() && !arguments->oci)

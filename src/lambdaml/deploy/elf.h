@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lambdaml/base/bytes.h"
 
@@ -11,6 +12,7 @@ namespace lambdaml::deploy {
 struct Elf {
   std::string architecture;  ///< Lambda's name: x86_64 or arm64
   std::string loader = {};   ///< the program that loads its libraries; empty: it is static
+  std::vector<std::string> needed = {};  ///< names of the libraries that it is linked with
 };
 
 /// Reads the headers of a 64-bit little-endian ELF file; the bytes may be untrusted. Throws

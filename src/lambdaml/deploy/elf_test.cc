@@ -4,9 +4,11 @@
 #include <string>
 
 #include <elf.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
 
 namespace lambdaml::deploy {
 namespace {
@@ -41,6 +43,23 @@ TEST(Elf, EveryCutIsSaid) {
   const std::string whole = program_of(EM_X86_64);
   for (std::size_t size = 0; size < whole.size(); ++size)
     EXPECT_THROW(read_elf(as_bytes(std::string_view(whole).substr(0, size)), "x"), Error) << size;
+}
+
+TEST(Elf, TellsWhatAProgramIsLinkedWith) {
+  const Buffer self = *read_file("/proc/self/exe");
+  const Elf elf = read_elf(self, "self");
+  EXPECT_NE(elf.loader, "");
+  EXPECT_THAT(elf.needed, ::testing::Contains("libc.so.6"));
+  // Damaged ones are refused or read; nothing is read beyond their end.
+  for (std::size_t at = 0; at < 1024; ++at) {
+    std::string damaged(self.text().substr(0, 1u << 20));
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x55);
+    try {
+      read_elf(as_bytes(damaged), "damaged");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::data_corrupt);
+    }
+  }
 }
 
 TEST(Elf, WhatIsNoneOfLambdasIsRefused) {

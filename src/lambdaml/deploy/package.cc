@@ -84,6 +84,47 @@ std::map<std::string, fs::path> library_on_demand(const char* soname, const std:
   return *libraries;
 }
 
+/// The libraries of a worker for another machine, in a folder of its packages: found by what each
+/// file says that it needs.
+class ForeignLibraries {
+ public:
+  ForeignLibraries(fs::path sysroot, fs::path stand_ins, const std::string& architecture)
+      : sysroot_(std::move(sysroot)), architecture_(architecture) {
+    const std::string triplet =
+        (architecture == "arm64" ? "aarch64" : architecture) + std::string("-linux-gnu");
+    if (!stand_ins.empty()) folders_.push_back(std::move(stand_ins));
+    for (const char* root : {"usr/lib", "lib"})
+      for (const fs::path& folder : {sysroot_ / root / triplet, sysroot_ / root})
+        folders_.push_back(folder);
+  }
+
+  /// Adds what this file needs, and what that needs.
+  void add_needs_of(const fs::path& file) {
+    for (const std::string& name : read_elf(content_of(file), file.string()).needed)
+      add(name, file);
+  }
+  void add(const std::string& name, const fs::path& user) {
+    if (found_.contains(name)) return;
+    for (const fs::path& folder : folders_) {
+      std::error_code none;
+      if (!fs::is_regular_file(folder / name, none)) continue;
+      const Elf elf = read_elf(content_of(folder / name), (folder / name).string());
+      if (elf.architecture != architecture_) continue;
+      found_[name] = folder / name;
+      return add_needs_of(folder / name);
+    }
+    fail(Code::invalid_argument, "packaging {}: its library {} is not in {}", user.string(),
+         printable(name), sysroot_.string());
+  }
+  const std::map<std::string, fs::path>& found() const { return found_; }
+
+ private:
+  const fs::path sysroot_;
+  const std::string architecture_;
+  std::vector<fs::path> folders_;
+  std::map<std::string, fs::path> found_;
+};
+
 /// Throws if no file can be written there, or if something other than a file would be replaced.
 void require_place(const fs::path& output) {
   std::error_code none;
@@ -122,18 +163,30 @@ Files collect(const PackageOptions& options) {
   Package& package = files.package;
   package.architecture = worker.architecture;
   if (!worker.loader.empty()) {
-    entries["lib/loader"] = {content_of(worker.loader), true};
-    std::map<std::string, fs::path> libraries = *libraries_of(options.worker, worker.loader, {});
+    const bool is_foreign = !options.sysroot.empty();
+    const fs::path loader = is_foreign ? options.sysroot / fs::path(worker.loader).relative_path()
+                                       : fs::path(worker.loader);
+    entries["lib/loader"] = {content_of(loader), true};
     // What unpacks data that functions read; with deep models also what decodes images.
     std::vector<const char*> on_demand = {soname::kBzip2,     soname::kCurl, soname::kLzma,
                                           soname::kMemcached, soname::kSsl,  soname::kZstd};
     if (!options.torch.empty()) {
       entries["bin/" + options.torch.filename().string()] = {content_of(options.torch), false};
-      libraries.merge(*libraries_of(options.torch, worker.loader, {}));
       on_demand.insert(on_demand.end(), {soname::kPng, soname::kTurbojpeg});
     }
-    for (const char* soname : on_demand)
-      libraries.merge(library_on_demand(soname, worker.loader, options.stand_ins));
+    std::map<std::string, fs::path> libraries;
+    if (is_foreign) {
+      ForeignLibraries foreign(options.sysroot, options.stand_ins, worker.architecture);
+      foreign.add_needs_of(options.worker);
+      if (!options.torch.empty()) foreign.add_needs_of(options.torch);
+      for (const char* soname : on_demand) foreign.add(soname, options.worker);
+      libraries = foreign.found();
+    } else {
+      libraries = *libraries_of(options.worker, worker.loader, {});
+      if (!options.torch.empty()) libraries.merge(*libraries_of(options.torch, worker.loader, {}));
+      for (const char* soname : on_demand)
+        libraries.merge(library_on_demand(soname, worker.loader, options.stand_ins));
+    }
     for (const auto& [name, path] : libraries) {
       entries["lib/" + name] = {content_of(path), false};
       package.libraries.push_back(name);

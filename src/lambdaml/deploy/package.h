@@ -15,6 +15,9 @@ struct PackageOptions {
   /// The library that runs deep models, which comes along with libtorch and what else it needs;
   /// empty: none.
   std::filesystem::path torch;
+  /// A folder of Debian's packages for the worker's architecture, in which its libraries are;
+  /// empty: this machine's own, found by its loader.
+  std::filesystem::path sysroot;
   std::filesystem::path output;  ///< the zip; replaced when it exists; or the image's folder
   std::string version;
 };
@@ -35,8 +38,8 @@ inline constexpr std::uint64_t kUnzippedBytes = 250ULL << 20;
 /// `lambdaml.json`, which names version, architecture, handlers, sizes and libraries. It runs on a
 /// machine that has none of these, with any glibc. The same inputs give the same bytes. Throws
 /// not_found (a file), data_corrupt (not ELF), invalid_argument (a library is missing, or the
-/// worker is for another architecture than this machine), resource_exhausted (beyond Lambda's limit
-/// of 250 MB unzipped; nothing is written).
+/// bootstrap is for another architecture than the worker), resource_exhausted (beyond Lambda's
+/// limit of 250 MB unzipped; nothing is written).
 Package make_package(const PackageOptions& options);
 
 /// Creates a container image of the same files, without container software: a folder in the OCI
