@@ -10,6 +10,7 @@
 #include "lambdaml/aws/credentials.h"
 #include "lambdaml/aws/diagnosis.h"
 #include "lambdaml/aws/environment.h"
+#include "lambdaml/aws/pace.h"
 #include "lambdaml/aws/sigv4.h"
 #include "lambdaml/aws/wire.h"
 #include "lambdaml/base/clock.h"
@@ -35,6 +36,8 @@ Verdict by_status(const Response& response) {
                                                                             : Verdict::answer;
 }
 
+bool writes(const Request& request) { return request.method != "GET" && request.method != "HEAD"; }
+
 /// A request with its retries.
 struct PendingRequest {
   PendingRequest(const Request& sent, const ClientOptions& options)
@@ -48,6 +51,7 @@ struct PendingRequest {
   int counted = 0;  ///< of exchange.sent
   Backoff backoff;
   TimePoint sent_at{}, not_before{};
+  bool has_place = false;  ///< in the pace, at not_before
   bool renewed = false, clock_set = false;
   std::exception_ptr failure;
 };
@@ -113,8 +117,13 @@ class Client::Impl {
         PendingRequest* pending = waiting[i];
         if (pending->not_before > now) {
           next = std::min(next, pending->not_before);
+          if (pending->has_place) break;  // later ones get later places
           ++i;
           continue;
+        }
+        if (options_.pace && !std::exchange(pending->has_place, true)) {
+          pending->not_before = options_.pace->reserve(writes(*pending->request));
+          if (pending->not_before > time_now()) continue;
         }
         waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(i));
         try {
@@ -164,6 +173,7 @@ class Client::Impl {
       std::ranges::move(added, std::back_inserter(exchange.headers));
     }
     ++pending.attempts;
+    pending.has_place = false;
     pending.sent_at = time_now();
     wire.start(exchange);
   }
@@ -184,7 +194,17 @@ class Client::Impl {
       switch (options_.judge ? options_.judge(exchange.response) : by_status(exchange.response)) {
         case Verdict::answer:
           patience_->answered();
+          if (options_.pace) options_.pace->taken();
           return true;
+        case Verdict::slow_down:
+          if (const std::optional<double> pause_s =
+                  options_.pace ? options_.pace->refused(pending.sent_at) : std::nullopt) {
+            patience_->failed(pending.sent_at);
+            --pending.attempts;
+            pending.not_before = time_now() + seconds(*pause_s);
+            return false;
+          }
+          [[fallthrough]];
         case Verdict::again:
           patience_->failed(pending.sent_at);
           if (pause(pending)) {

@@ -16,6 +16,7 @@
 namespace lambdaml::aws {
 
 class CredentialsProvider;
+class Pace;
 
 /// What to do with an answer according to the service's protocol.
 enum class Verdict {
@@ -23,6 +24,7 @@ enum class Verdict {
   /// A temporary condition (throttling, a conflict, a server fault), or an answer that does not
   /// come from the service because it lacks its marks: send again after a pause.
   again,
+  slow_down,    ///< the same, as there are too many requests: the client's pace is lowered
   credentials,  ///< the credentials have expired: fetch fresh ones and send again, once
   clock,        ///< this machine's clock is off: use the answer's Date as the time, once
 };
@@ -46,6 +48,8 @@ struct ClientOptions {
   double first_pause_s = 0.025;  ///< doubles, up to longest_pause_s, jittered to 50–100 %
   double longest_pause_s = 5;
   std::size_t in_flight = 32;  ///< requests of one call_all() under way at once
+  /// How fast requests are sent; null: as fast as they come.
+  std::shared_ptr<Pace> pace = {};
   double connect_timeout_s = 3;
   /// The patience with the service, which bounds each request including its retries. Null: its own,
   /// with the standard policy.

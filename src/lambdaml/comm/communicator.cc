@@ -12,6 +12,7 @@ Communicator::Communicator(Membership membership) : membership_(std::move(member
          membership_.workers);
   if (membership_.workers > 1 && !membership_.store)
     fail(Code::invalid_argument, "{} workers need a store to meet in", membership_.workers);
+  if (membership_.store) membership_.store->take_share(1.0 / membership_.workers);
 }
 
 std::size_t Communicator::merge(Vectors vectors, Meaning meaning) {

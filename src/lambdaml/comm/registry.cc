@@ -54,8 +54,10 @@ std::uint64_t bytes_needed(std::string_view pattern, const MergeSizes& sizes,
                            storage::Storage& store) {
   const Plugin& plugin = registry().get(pattern);
   const Aggregated* aggregated = aggregated_for(store);
-  return aggregated != nullptr ? aggregated->bytes_needed(sizes, plugin.bulk_synchronous)
-                               : plugin.bytes_needed(sizes);
+  if (aggregated != nullptr) return aggregated->bytes_needed(sizes, plugin.bulk_synchronous);
+  MergeSizes known = sizes;
+  known.writes_per_s = store.capabilities().writes_per_s;
+  return plugin.bytes_needed(known);
 }
 
 }  // namespace lambdaml::comm

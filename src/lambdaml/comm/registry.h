@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@ struct MergeSizes {
   std::uint32_t workers = 1;
   std::size_t values = 0;  ///< floats of the vector
   Options options = pattern_options();
+  double writes_per_s = std::numeric_limits<double>::infinity();  ///< storage::Capabilities
 };
 
 /// What a job requires of its pattern; checked before anything is started.

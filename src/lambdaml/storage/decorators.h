@@ -14,8 +14,11 @@
 namespace lambdaml::storage {
 
 /// Prepends `prefix` (which ends in `/`) to every key; list() and waits name keys without it. Jobs
-/// with different prefixes never see each other's keys.
-std::shared_ptr<Storage> with_prefix(std::shared_ptr<Storage> inner, std::string prefix);
+/// with different prefixes never see each other's keys. Throws invalid_argument unless the prefix
+/// is a valid key; with `of_others` the inner store alone decides, which may read keys that others
+/// wrote.
+std::shared_ptr<Storage> with_prefix(std::shared_ptr<Storage> inner, std::string prefix,
+                                     bool of_others = false);
 
 /// Lifts max_value_bytes: a value larger than `chunk_bytes` (0: the inner store's limit) is saved
 /// as pieces `KEY.chunk/GENERATION-I` followed by a small index under KEY; smaller values are saved

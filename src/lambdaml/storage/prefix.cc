@@ -6,11 +6,11 @@ namespace {
 
 class Prefix final : public Wrapper {
  public:
-  Prefix(std::shared_ptr<Storage> inner, std::string prefix)
+  Prefix(std::shared_ptr<Storage> inner, std::string prefix, bool of_others)
       : Wrapper(std::move(inner)), prefix_(std::move(prefix)) {
     if (!prefix_.ends_with('/'))
       fail(Code::internal, "the key prefix '{}' does not end in a slash", prefix_);
-    check_key(std::string_view(prefix_).substr(0, prefix_.size() - 1));
+    if (!of_others) check_key(std::string_view(prefix_).substr(0, prefix_.size() - 1));
   }
 
   std::string describe() const override {
@@ -85,8 +85,9 @@ class Prefix final : public Wrapper {
 
 }  // namespace
 
-std::shared_ptr<Storage> with_prefix(std::shared_ptr<Storage> inner, std::string prefix) {
-  return std::make_shared<Prefix>(std::move(inner), std::move(prefix));
+std::shared_ptr<Storage> with_prefix(std::shared_ptr<Storage> inner, std::string prefix,
+                                     bool of_others) {
+  return std::make_shared<Prefix>(std::move(inner), std::move(prefix), of_others);
 }
 
 }  // namespace lambdaml::storage

@@ -152,6 +152,8 @@ void Storage::add_hooks(Wait&) {}
 
 Aggregator* Storage::aggregator() { return nullptr; }
 
+void Storage::take_share(double) {}
+
 bool Storage::count_into(std::shared_ptr<Meter>) { return false; }
 
 Pacer& Storage::pacer() { return pacer_; }

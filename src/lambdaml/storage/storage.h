@@ -35,6 +35,9 @@ struct Capabilities {
   bool durable = true;
   /// Polling is expensive (billed, or of high latency): poll for progress at most once per second.
   bool polling_is_expensive = false;
+  /// Saves and removals per second that the store is known to take from all workers together;
+  /// infinity: none is known.
+  double writes_per_s = std::numeric_limits<double>::infinity();
 };
 
 struct Entry {
@@ -63,7 +66,8 @@ struct Arrival {
 /// Keys to byte values that every worker of a job can reach.
 ///
 /// Keys are non-empty texts of at most 200 bytes without control characters, by convention
-/// `/`-separated; no part is empty, `.` or `..`. The limit includes what decorators add to a key.
+/// `/`-separated; no part is empty, `.` or `..`. The limit includes what decorators add to a key. A
+/// store may also read, list and remove other keys, which other software wrote (s3 does).
 /// Keys of UTF-8 are accepted by every store, and others refused where a service has none. Not
 /// every store accepts a key that is also the folder of others (`a` beside `a/b`). Values are
 /// any bytes and may be empty. A save that has returned is seen by every later load of any worker;
@@ -135,6 +139,11 @@ class Storage {
   /// The store's interface for summing vectors itself, so that no worker needs to merge; null if it
   /// cannot. Lives as long as the store.
   virtual Aggregator* aggregator();
+
+  /// This handle will send about that share, in (0, 1], of all requests to the store, 1 / P of P
+  /// equal workers: a store that limits its rate of requests takes this share of it. 1 until then;
+  /// the default ignores it.
+  virtual void take_share(double share);
 
   /// Counts the requests of this store in `meter` as they are sent. Returns false if the store
   /// sends one request per key and leaves counting to the decorator. Call before any other method.

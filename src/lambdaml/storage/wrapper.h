@@ -46,6 +46,7 @@ class Wrapper : public Storage, public Aggregator {
                       Deadline deadline) override {
     return inner_->aggregator()->push_pull(request, totals, values, deadline);
   }
+  void take_share(double share) override { inner_->take_share(share); }
   bool count_into(std::shared_ptr<Meter> meter) override {
     return inner_->count_into(std::move(meter));
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include <fmt/core.h>
@@ -17,6 +18,10 @@
 /// sequence: each worker saves its contribution to every chunk that another worker merges, the
 /// aggregators merge and save their chunks, and all workers read all merged chunks. With C chunks
 /// that makes C · P PUTs and 2 C (P − 1) GETs.
+///
+/// Stores limit how many requests they take per second. K of reduce_scatter is no larger than what
+/// lets the writes of a round fit into a second of what the store says that it takes
+/// (most_aggregators()), and each worker tells its store its share of a round's requests.
 ///
 /// `reduce` is K = 1: for small vectors and stores that bill requests. `reduce_scatter` is K = P:
 /// the bytes are spread over all workers. There are K chunks, or as many as there are numbers if
@@ -42,6 +47,12 @@ Bulk::Bulk(Membership membership, std::uint32_t aggregators)
       aggregators_(std::clamp<std::uint32_t>(aggregators, 1, workers())) {
   for (std::uint32_t i = 0; i < workers(); ++i)
     if (i != worker()) others_.push_back(i);
+  if (meets_nobody()) return;
+  // Requests of a round, by the counts above: 2 C if it merges none of C chunks, and P − 2 more for
+  // each that it merges.
+  const double p = workers(), c = aggregators_;
+  const double own = worker() < aggregators_ ? 1 : 0;
+  store().take_share((2 * c + own * (p - 2)) / (c * (3 * p - 2)));
 }
 
 std::vector<Range> Bulk::owned(std::size_t size) const {
@@ -331,12 +342,20 @@ std::vector<Option> options() {
        .default_value = std::int64_t{0},
        .help =
            "reduce and reduce_scatter: workers that each merge a part of the vector; 0: one for "
-           "reduce, all for reduce_scatter",
+           "reduce, all for reduce_scatter, or fewer where their requests would exceed what the "
+           "store takes per second",
        .minimum = 0,
        .maximum = 1e5,
        .execution_only = true}};
   add_options(all, compression_options());
   return all;
+}
+
+/// For reduce_scatter: with K aggregators P workers write some P·K values in a round, which shall
+/// be no more than the store takes in a second. The same on all workers.
+std::uint32_t most_aggregators(std::uint32_t workers, double writes_per_s) {
+  const double most = std::min<double>(workers, writes_per_s / workers);
+  return std::max<std::uint32_t>(1, static_cast<std::uint32_t>(most));
 }
 
 /// `by_name`: the aggregators of the pattern if the option is not set.
@@ -369,13 +388,19 @@ void register_plugin(Registry& registry) {
                 .help = "worker i merges chunk i of all vectors, all read all merged chunks",
                 .make =
                     [](Membership membership) {
-                      const std::uint32_t k =
-                          aggregators_of(membership.options, membership.workers);
+                      const double writes_per_s =
+                          membership.store ? membership.store->capabilities().writes_per_s
+                                           : std::numeric_limits<double>::infinity();
+                      const std::uint32_t k = aggregators_of(
+                          membership.options, most_aggregators(membership.workers, writes_per_s));
                       return make(std::move(membership), k);
                     },
                 .bytes_needed =
                     [](const MergeSizes& sizes) {
-                      return bytes_needed(sizes, aggregators_of(sizes.options, sizes.workers));
+                      return bytes_needed(
+                          sizes,
+                          aggregators_of(sizes.options,
+                                         most_aggregators(sizes.workers, sizes.writes_per_s)));
                     },
                 .options = options(),
                 .check = check});

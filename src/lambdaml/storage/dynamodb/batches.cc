@@ -59,10 +59,12 @@ void Batches::run(std::string_view name, Kind kind, Keys keys, const Compose& co
         asked.push_back(batch.keys);
         bodies.push_back(std::move(batch.body));
       }
+      const TimePoint sent_at = time_now();
       const std::vector<aws::Response> answers = service_.call_all(name, kind, bodies, subject);
       for (std::size_t i = 0; i < answers.size(); ++i) {
         Reply reply = service_.parse(name, subject, answers[i]);
         for (const std::string& key : reply.unprocessed) later.push_back(own(key, asked[i], name));
+        if (!reply.unprocessed.empty()) service_.pace().refused(sent_at);
         take(asked[i], reply);
       }
     }

@@ -31,6 +31,8 @@ class DynamoDb final : public Storage {
   }
   std::string describe() const override { return "dynamodb://" + service_.table(); }
 
+  void take_share(double share) override { service_.pace().take_share(share); }
+
   bool count_into(std::shared_ptr<Meter> meter) override {
     service_.count_into(std::move(meter));
     return true;

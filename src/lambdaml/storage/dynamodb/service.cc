@@ -39,9 +39,12 @@ bool is_intact(const aws::Response& answer) {
   return to_integer(told) == static_cast<std::int64_t>(sum);
 }
 
-bool is_passing(std::string_view type) {
+bool is_throttling(std::string_view type) {
   return is_one_of(type, {"ProvisionedThroughputExceededException", "ThrottlingException",
-                          "RequestLimitExceeded", "InternalServerError", "ServiceUnavailable",
+                          "RequestLimitExceeded"});
+}
+bool is_passing(std::string_view type) {
+  return is_one_of(type, {"InternalServerError", "ServiceUnavailable",
                           "ServiceUnavailableException", "TransactionInProgressException"});
 }
 
@@ -55,8 +58,8 @@ aws::Verdict judge(const aws::Response& answer) {
   if (!is_marked(answer) || !is_intact(answer)) return aws::Verdict::again;
   if (answer.ok()) return aws::Verdict::answer;
   const Problem problem = parse_problem(answer.body.text());
-  if (is_passing(problem.type) || aws::is_server_fault(answer.status) || answer.status == 429)
-    return aws::Verdict::again;
+  if (is_throttling(problem.type) || answer.status == 429) return aws::Verdict::slow_down;
+  if (is_passing(problem.type) || aws::is_server_fault(answer.status)) return aws::Verdict::again;
   if (problem.type == "ExpiredTokenException") return aws::Verdict::credentials;
   const bool about_time = problem.message.find("Signature expired") != std::string::npos ||
                           problem.message.find("Signature not yet current") != std::string::npos;
@@ -121,6 +124,7 @@ aws::ClientOptions Service::client_options(std::shared_ptr<Patience> patience) {
   options.region = address_.region;
   options.endpoint = address_.endpoint;
   options.judge = judge;
+  options.pace = pace_;
   options.explain = [this](const aws::Response& answer) { return explain(answer, is_told()); };
   options.patience = std::move(patience);
   options.on_sent = [this](const aws::Request& request) {

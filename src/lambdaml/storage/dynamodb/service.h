@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lambdaml/aws/client.h"
+#include "lambdaml/aws/pace.h"
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/storage/dynamodb/address.h"
 #include "lambdaml/storage/dynamodb/reply.h"
@@ -54,6 +55,9 @@ class Service {
   /// The read units of this item.
   double read_units_of(const ReplyItem& item);
 
+  /// How fast requests are sent. A throttled process learns it by itself: items carry no news.
+  aws::Pace& pace() { return *pace_; }
+
   /// Counts requests from now on; call before any other method.
   void count_into(std::shared_ptr<Meter> meter) { meter_ = std::move(meter); }
   /// Null if requests are not counted.
@@ -72,6 +76,7 @@ class Service {
 
   Address address_;
   std::shared_ptr<Meter> meter_;
+  std::shared_ptr<aws::Pace> pace_ = std::make_shared<aws::Pace>();
   aws::Client client_;
   std::mutex mutex_;
   std::string key_attribute_;

@@ -4,6 +4,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/storage/s3/spread.h"
 
 namespace lambdaml::storage::s3 {
 namespace {
@@ -30,19 +31,30 @@ std::string zone_in(std::string_view bucket) {
 }  // namespace
 
 std::vector<Option> address_options() {
-  return {{.name = "region",
-           .default_value = std::string(),
-           .help = "the bucket's region; by default from the AWS variables and files"},
-          {.name = "endpoint",
-           .default_value = std::string(),
-           .help = "the server, as http://host:port; by default from the AWS variables and files"},
-          {.name = "addressing",
-           .default_value = std::string(),
-           .help = "how requests name the bucket; by default virtual at AWS, path elsewhere",
-           .choices = {"path", "virtual"}},
-          {.name = "anonymous",
-           .default_value = false,
-           .help = "sign no requests: for public buckets"}};
+  return {
+      {.name = "region",
+       .default_value = std::string(),
+       .help = "the bucket's region; by default from the AWS variables and files"},
+      {.name = "endpoint",
+       .default_value = std::string(),
+       .help = "the server, as http://host:port; by default from the AWS variables and files"},
+      {.name = "addressing",
+       .default_value = std::string(),
+       .help = "how requests name the bucket; by default virtual at AWS, path elsewhere",
+       .choices = {"path", "virtual"}},
+      {.name = "anonymous", .default_value = false, .help = "sign no requests: for public buckets"},
+      {.name = "prefixes",
+       .default_value = std::int64_t{1},
+       .help = "spread keys over that many prefixes at the top of the bucket, for a bucket "
+               "that is partitioned by them",
+       .minimum = 1,
+       .maximum = kMostPrefixes},
+      {.name = "rate",
+       .default_value = 0.0,
+       .help = "requests per second that all workers together send to a prefix; 0: what S3 "
+               "takes at AWS, elsewhere as many as are not refused",
+       .minimum = 0,
+       .maximum = 1e6}};
 }
 
 Address parse_address(const Uri& uri, const Options& options) {
@@ -68,6 +80,8 @@ Address parse_address(const Uri& uri, const Options& options) {
   if (const std::string& how = options.text("addressing"); !how.empty())
     out.addressing = how == "path" ? Address::Addressing::path : Address::Addressing::virtual_host;
   out.anonymous = options.flag("anonymous");
+  out.prefixes = options.integer("prefixes");
+  out.rate = options.real("rate");
   out.zone = zone_in(out.bucket);
   if (uri.host.ends_with("--x-s3") && out.zone.empty())
     fail(Code::invalid_argument, "{}: a directory bucket's name is NAME--ZONE-ID--x-s3",

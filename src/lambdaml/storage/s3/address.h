@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,11 @@ struct Address {
   /// The zone of a directory bucket (S3 Express One Zone, express.h), "use1-az4" of
   /// `name--use1-az4--x-s3`; empty: it is none.
   std::string zone = {};
+  std::int64_t prefixes = 1;  ///< by which the bucket is partitioned (spread.h)
+  double rate = 0;            ///< requests per second and prefix; 0: see Bucket::limits()
 };
 
-/// region, endpoint, addressing, anonymous.
+/// region, endpoint, addressing, anonymous, prefixes, rate.
 std::vector<Option> address_options();
 
 /// Parses a URI; `options` are address_options() with its values. Throws invalid_argument for an

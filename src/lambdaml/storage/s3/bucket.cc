@@ -4,12 +4,22 @@
 
 #include "lambdaml/aws/environment.h"
 #include "lambdaml/aws/sigv4.h"
+#include "lambdaml/aws/wire.h"
 #include "lambdaml/base/service/answers.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/s3/answers.h"
 
 namespace lambdaml::storage::s3 {
 namespace {
+
+/// Of requests per second and prefix ("Optimizing Amazon S3 performance", User Guide).
+constexpr double kReads_per_s = 5500;
+constexpr double kWrites_per_s = 3500;
+
+/// The metadata with the rate on which workers agree: "GENERATION RATE" (aws/pace.h).
+constexpr const char* kPaceHeader = "x-amz-meta-lambdaml-pace";
+constexpr std::int64_t kNewsLast_s = 60;
+constexpr std::int64_t kMostGenerations = 1'000'000;
 
 bool is_one_of(std::string_view text, std::initializer_list<std::string_view> these) {
   return std::ranges::find(these, text) != these.end();
@@ -25,20 +35,24 @@ bool is_expiry(std::string_view code) {
   return is_one_of(code, {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"});
 }
 
-/// Whether the answer comes from S3 or a service that speaks its protocol (x-goog: Google's).
+/// Whether the answer comes from S3 or a service that speaks its protocol (x-amzn-requestid: moto's,
+/// x-goog: Google's).
 bool is_marked(const aws::Response& response) {
-  return response.has_header_like("x-amz-") || response.has_header_like("x-goog-");
+  return response.has_header_like("x-amz") || response.has_header_like("x-goog-");
 }
 
 /// Whether S3's errors are worth a retry ("List of error codes", API Reference).
 aws::Verdict judge(const aws::Response& response) {
   if (!is_marked(response)) return aws::Verdict::again;
   switch (response.status) {
-    case 409:  // ConditionalRequestConflict, OperationAborted: a concurrent request
     case 429:
+      return aws::Verdict::slow_down;
+    case 503:
+      return parse_fault(response.body.text()).code == "SlowDown" ? aws::Verdict::slow_down
+                                                                  : aws::Verdict::again;
+    case 409:  // ConditionalRequestConflict, OperationAborted: a concurrent request
     case 500:
     case 502:
-    case 503:
     case 504:
       return aws::Verdict::again;
     case 400:
@@ -77,6 +91,7 @@ aws::ClientOptions Bucket::client_options(std::shared_ptr<Patience> patience) co
                                 .on_sent = [this](const aws::Request& request) { count(request); },
                                 .patience = std::move(patience)};
   options.anonymous = address_.anonymous;
+  options.pace = pace_;
   if (is_express()) {
     options.service = "s3express";
     options.endpoint = express_endpoint(address_);
@@ -104,6 +119,7 @@ aws::ClientOptions in_session(aws::ClientOptions options, std::shared_ptr<Sessio
 
 Bucket::Bucket(Address address, std::shared_ptr<Patience> patience)
     : address_(std::move(address)),
+      pace_(std::make_shared<aws::Pace>(limits())),
       session_(is_express() ? std::make_shared<Session>(address_.bucket, client_options(patience))
                             : nullptr),
       client_(in_session(client_options(patience), session_)) {
@@ -129,7 +145,42 @@ std::vector<aws::Response> Bucket::call_all(std::span<const aws::Request> reques
       if (again.host.empty()) break;
       answers[i] = client_.call(again, describe(what));
     }
+  for (const aws::Response& answer : answers) hear_pace(answer);
   return answers;
+}
+
+bool Bucket::is_at_aws() const {
+  return !aws::find_place("s3", address_.region, address_.endpoint).endpoint.custom;
+}
+
+aws::Pace::Limits Bucket::limits() const {
+  const auto prefixes = static_cast<double>(address_.prefixes);
+  if (address_.rate > 0) return {.all_per_s = prefixes * address_.rate};
+  if (is_express() || !is_at_aws()) return {};
+  return {.reads_per_s = prefixes * kReads_per_s, .writes_per_s = prefixes * kWrites_per_s};
+}
+
+double Bucket::writes_per_s() const {
+  const aws::Pace::Limits known = limits();
+  return std::min(known.writes_per_s, known.all_per_s);
+}
+
+void Bucket::add_pace(aws::Request& put) const {
+  if (const std::optional<aws::Pace::News> news = pace_->news())
+    put.headers.emplace_back(kPaceHeader, fmt::format("{} {:.3f}", news->generation, news->per_s));
+}
+
+void Bucket::hear_pace(const aws::Response& answer) const {
+  const std::string_view text = answer.header(kPaceHeader);
+  const std::size_t blank = text.find(' ');
+  if (blank == std::string_view::npos) return;
+  // A value that was saved long ago says nothing about now. Both dates are of the server's clock.
+  const std::optional<std::int64_t> now = aws::parse_date(answer.header("date"));
+  const std::optional<std::int64_t> saved = aws::parse_date(answer.header("last-modified"));
+  if (now && saved && *now - *saved > kNewsLast_s) return;
+  const std::optional<std::int64_t> generation = to_integer(text.substr(0, blank));
+  const std::optional<double> per_s = to_real(text.substr(blank + 1));
+  if (generation && *generation < kMostGenerations && per_s) pace_->hear({*generation, *per_s});
 }
 
 /// Only the host may change: signed requests carry values, so none is sent to a place that the

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lambdaml/aws/client.h"
+#include "lambdaml/aws/pace.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/storage/meter.h"
 #include "lambdaml/storage/s3/address.h"
@@ -21,8 +22,18 @@ class Bucket {
 
   const std::string& name() const { return address_.bucket; }
   const std::string& endpoint() const { return client_.endpoint(); }
+  /// Endpoint and bucket, for what is remembered of servers (lacking.h).
+  std::string server() const { return endpoint() + "/" + name(); }
   /// Whether it is a directory bucket (express.h).
   bool is_express() const { return !address_.zone.empty(); }
+  /// How fast requests are sent. Workers agree on it by metadata of the values that they exchange
+  /// (add_pace()), which costs nothing.
+  aws::Pace& pace() const { return *pace_; }
+  /// Writes per second that the bucket is known to take.
+  double writes_per_s() const;
+  /// Adds to a PUT what readers of the value should know about the pace.
+  void add_pace(aws::Request& put) const;
+
   /// Counts every request by its kind; callers count the bytes that they read.
   void count_into(std::shared_ptr<Meter> meter) { meter_ = std::move(meter); }
   Meter* meter() const { return meter_.get(); }
@@ -66,6 +77,10 @@ class Bucket {
     std::string advice;
   };
   aws::ClientOptions client_options(std::shared_ptr<Patience> patience) const;
+  /// S3's own, if it is at AWS, or the address's.
+  aws::Pace::Limits limits() const;
+  bool is_at_aws() const;
+  void hear_pace(const aws::Response& answer) const;
   /// The host of a redirection that may be followed; empty: it may not.
   std::string redirected_host(const aws::Response& answer) const;
   Meaning meaning_of(int status, std::string_view code, std::string_view region) const;
@@ -74,6 +89,7 @@ class Bucket {
 
   Address address_;
   std::shared_ptr<Meter> meter_;
+  std::shared_ptr<aws::Pace> pace_;
   std::shared_ptr<Session> session_;  ///< of a directory bucket
   aws::Client client_;
   bool in_path_;

@@ -1,6 +1,7 @@
 #include "lambdaml/storage/s3/digest.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/core.h>
 
@@ -28,9 +29,20 @@ std::string md5_in_etag(const aws::Response& answer) {
 
 std::string checksum_text(Bytes value) { return lambdaml::checksum_text(checksum(value)); }
 
+std::string server_checksum(Bytes value) {
+  const std::uint64_t sum = checksum(value);
+  std::array<std::byte, 8> bytes;
+  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<std::byte>(sum >> (56 - 8 * i));
+  return encode_base64(bytes);
+}
+
 bool is_whole(Bytes value, const aws::Response& answer, bool etag_may_be_md5) {
   if (const std::string_view known = answer.header(kChecksumHeader); !known.empty())
     return known == checksum_text(value);
+  // Of an upload in parts it is a checksum of checksums, which ends in the number of parts.
+  if (const std::string_view known = answer.header(kServerChecksumHeader);
+      !known.empty() && known.find('-') == std::string_view::npos)
+    return known == server_checksum(value);
   const std::string known = etag_may_be_md5 ? md5_in_etag(answer) : std::string();
   if (known.empty()) return true;
   std::string found;

@@ -28,11 +28,45 @@ TEST_F(S3, ListsGoOnFromPageToPage) {
                                {.body = page_of({"e", "A"}, "")}});
   const auto meter = std::make_shared<Meter>();
   const auto store = with_meter(open(server), meter);
-  // What others put there under names that are no keys is none of ours.
-  EXPECT_THAT(store->list(""), ElementsAre(Entry{"A", 1}, Entry{"a b", 1}, Entry{"e", 1}));
+  EXPECT_THAT(store->list(""),
+              ElementsAre(Entry{"A", 1}, Entry{"a b", 1}, Entry{"c//d", 1}, Entry{"e", 1}));
   EXPECT_EQ(meter->usage().list.requests, 2U);
   EXPECT_EQ(server.requests()[0].target, "/bucket?encoding-type=url&list-type=2&prefix=");
   EXPECT_THAT(server.requests()[1].target, HasSubstr("continuation-token=to%2Bken&"));
+}
+
+TEST_F(S3, KeysOfOthersAreListedReadAndRemoved) {
+  const std::string longest(1024, 'k');
+  ScriptedServer server([&](const ScriptedRequest& heard) -> ScriptedAnswer {
+    if (heard.target.find("list-type=2") != std::string::npos)
+      return {.body = page_of({"a//b", "%2Fc", longest}, "")};
+    if (heard.method == "GET") return object(heard, "value");
+    return {.status = heard.method == "HEAD" ? 200 : 204};
+  });
+  const auto store = open(server);
+  std::vector<std::string> keys;
+  for (const Entry& entry : store->list("")) keys.push_back(entry.key);
+  EXPECT_THAT(keys, ElementsAre("/c", "a//b", longest));
+  for (const std::string& key : keys) {
+    EXPECT_EQ(store->load(key)->text(), "value");
+    EXPECT_EQ(store->load_range(key, 1, 2)->text(), "al");
+    EXPECT_TRUE(store->exists(key));
+    store->remove(key);
+    // What every store can hold is what this program writes.
+    EXPECT_EQ(thrown_by([&] { store->save(key, {}); }).first, Code::invalid_argument);
+  }
+  const Object object = open_object(Uri::parse("s3://bucket/x//y/a//b?endpoint=" + server.url()));
+  EXPECT_EQ(object.store->load(object.key)->text(), "value");
+  EXPECT_EQ(server.requests().back().target, "/bucket/x//y/a//b");
+  EXPECT_EQ(thrown_by([&] { store->load(longest + "k"); }).first, Code::invalid_argument);
+}
+
+TEST_F(S3, WhatAListLeavesOutIsSaid) {
+  ScriptedServer server(Script{{.body = page_of({"a%01b", "folder%2F", "x%2F..%2Fy", "c"}, "")}});
+  testing::internal::CaptureStderr();
+  EXPECT_THAT(open(server)->list(""), ElementsAre(Entry{"c", 1}));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              testing::AllOf(HasSubstr("3 keys are left out"), HasSubstr("s3://bucket")));
 }
 
 TEST_F(S3, AListInACircleEnds) {

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <array>
 #include <deque>
-#include <mutex>
 #include <numeric>
-#include <set>
 
+#include "lambdaml/base/log.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/base/unique_id.h"
 #include "lambdaml/base/wait.h"
 #include "lambdaml/storage/decorators.h"
@@ -13,6 +13,7 @@
 #include "lambdaml/storage/s3/answers.h"
 #include "lambdaml/storage/s3/bucket.h"
 #include "lambdaml/storage/s3/digest.h"
+#include "lambdaml/storage/s3/lacking.h"
 #include "lambdaml/storage/s3/spread.h"
 #include "lambdaml/storage/s3/transfer.h"
 #include "lambdaml/storage/wait.h"
@@ -29,25 +30,30 @@ constexpr std::size_t kMostListBytes = 8U << 20U;
 /// Parallel GETs once the first missing key has arrived.
 constexpr std::size_t kKeysAtOnce = 32;
 
+/// S3's limit.
+constexpr std::size_t kLongestReadable = 1024;
+
+/// Why a key, perhaps one that other software wrote, can be neither read nor listed; null if it
+/// can. What this program writes has keys by check_text_key(), which every store can hold.
+const char* fault_of_readable(std::string_view key) {
+  if (key.empty()) return "is empty";
+  if (key.size() > kLongestReadable) return "is longer than 1024 bytes";
+  if (key.ends_with('/')) return "ends in a slash";
+  if (!is_utf8(key)) return "is not UTF-8 text";
+  if (std::ranges::any_of(key, [](unsigned char c) { return c < 0x20 || c == 0x7F; }))
+    return "has control characters";
+  for (const std::string& part : split(key, '/'))
+    if (part == "." || part == "..") return "has a part '.' or '..'";
+  return nullptr;
+}
+void check_readable(std::string_view key) {
+  if (const char* why = fault_of_readable(key))
+    fail(Code::invalid_argument, "the key '{}' {}", printable(key), why);
+}
+/// What consoles put under the name of an empty folder.
+bool is_folder_mark(const Entry& entry) { return entry.bytes == 0 && entry.key.ends_with('/'); }
+
 constexpr const char* kWriterHeader = "x-amz-meta-lambdaml-writer";
-
-/// The servers of this process that lack a kind of request, so that each is asked once.
-/// Thread-safe.
-class Lacking {
- public:
-  bool contains(const std::string& server) const {
-    const std::lock_guard lock(mutex_);
-    return servers_.contains(server);
-  }
-  void add(const std::string& server) {
-    const std::lock_guard lock(mutex_);
-    servers_.insert(server);
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::set<std::string> servers_;
-};
 
 /// Those without DeleteObjects, such as Google Cloud Storage's S3 interface.
 Lacking& deletes_singly() {
@@ -61,9 +67,13 @@ class S3 final : public Storage {
       : bucket_(std::move(address), std::move(patience)), pacer_(Pacer::kExpensivePolling) {}
 
   Capabilities capabilities() const override {
-    return {.create_varies = true, .polling_is_expensive = true};
+    return {.create_varies = true,
+            .polling_is_expensive = true,
+            .writes_per_s = bucket_.writes_per_s()};
   }
   std::string describe() const override { return "s3://" + bucket_.name(); }
+
+  void take_share(double share) override { bucket_.pace().take_share(share); }
 
   bool count_into(std::shared_ptr<Meter> meter) override {
     bucket_.count_into(std::move(meter));
@@ -74,17 +84,17 @@ class S3 final : public Storage {
     check_text_key(key);
     if (value.size() > kOneRequestBytes) return upload_in_parts(bucket_, key, value);
     const std::string what = what_for("saving", key);
-    bucket_.need_ok(bucket_.call(put_request(bucket_, key, value), what), what);
+    bucket_.need_ok(put(bucket_, put_request(bucket_, key, value), what), what);
   }
 
   std::optional<Buffer> load(std::string_view key) override {
-    check_text_key(key);
+    check_readable(key);
     return finish_get(bucket_, key,
                       bucket_.call(get_request(bucket_, key), what_for("loading", key)));
   }
 
   bool exists(std::string_view key) override {
-    check_text_key(key);
+    check_readable(key);
     const std::string what = what_for("looking up", key);
     const aws::Response answer = bucket_.call(bucket_.request("HEAD", key), what);
     if (answer.status == 404) return false;
@@ -94,13 +104,13 @@ class S3 final : public Storage {
 
   std::optional<Buffer> load_range(std::string_view key, std::uint64_t begin,
                                    std::uint64_t bytes) override {
-    check_text_key(key);
+    check_readable(key);
     return get_part(bucket_, key, begin, bytes);
   }
 
   /// One GET per key, all in parallel.
   std::vector<std::optional<Buffer>> load_present(std::span<const std::string> keys) override {
-    for (const std::string& key : keys) check_text_key(key);
+    for (const std::string& key : keys) check_readable(key);
     std::vector<aws::Request> gets;
     for (const std::string& key : keys) gets.push_back(get_request(bucket_, key));
     const std::string what = keys.size() == 1 ? what_for("loading", keys.front())
@@ -118,11 +128,11 @@ class S3 final : public Storage {
     if (value.size() > kLargestPut)
       fail(Code::resource_exhausted, "s3://{}: {}: one request takes 5 GB at most", bucket_.name(),
            what);
-    aws::Request put = put_request(bucket_, key, value);
+    aws::Request request = put_request(bucket_, key, value);
     const std::string me = unique_id();  // of this call
-    put.headers.emplace_back("if-none-match", "*");
-    put.headers.emplace_back(kWriterHeader, me);
-    const aws::Response answer = bucket_.call(put, what);
+    request.headers.emplace_back("if-none-match", "*");
+    request.headers.emplace_back(kWriterHeader, me);
+    const aws::Response answer = put(bucket_, std::move(request), what);
     if (answer.status != 412) {
       if (bucket_.is_unsupported(answer))
         fail(Code::invalid_argument,
@@ -139,7 +149,7 @@ class S3 final : public Storage {
   }
 
   void remove(std::string_view key) override {
-    check_text_key(key);
+    check_readable(key);
     const std::string what = what_for("removing", key);
     need_removed(bucket_.call(bucket_.request("DELETE", key), what), what);
   }
@@ -151,6 +161,7 @@ class S3 final : public Storage {
     const std::string listed(bucket_.is_express() ? prefix.substr(0, prefix.rfind('/') + 1)
                                                   : prefix);
     std::vector<Entry> entries;
+    std::size_t left_out = 0;
     std::string token;
     do {
       aws::Request get = bucket_.request("GET");
@@ -164,11 +175,20 @@ class S3 final : public Storage {
       if (!page.next.empty() && page.next == token)
         fail(Code::data_corrupt, "s3://{}: {}: the list goes in a circle", bucket_.name(), what);
       token = std::move(page.next);
-      for (Entry& entry : page.entries)
-        if (entry.key.starts_with(prefix) && is_valid_key(entry.key))
+      for (Entry& entry : page.entries) {
+        if (!entry.key.starts_with(prefix) || is_folder_mark(entry)) continue;
+        if (fault_of_readable(entry.key) == nullptr)
           entries.push_back(std::move(entry));
+        else
+          ++left_out;
+      }
       check_count(entries.size(), describe());
     } while (!token.empty());
+    if (left_out > 0)
+      log::warn_once(
+          fmt::format("s3://{}: {}: {} keys are left out, as their names have "
+                      "control characters or a part '.' or '..', or end in a /",
+                      bucket_.name(), what, left_out));
     std::ranges::sort(entries, {}, &Entry::key);
     return entries;
   }
@@ -181,16 +201,16 @@ class S3 final : public Storage {
         puts.push_back(put_request(bucket_, item.key, item.value));
     }
     const std::string what = fmt::format("saving {} values", puts.size());
-    for (const aws::Response& answer : bucket_.call_all(puts, what)) bucket_.need_ok(answer, what);
+    for (const aws::Response& answer : put_all(bucket_, puts, what)) bucket_.need_ok(answer, what);
     for (const Item& item : items)
       if (item.value.size() > kOneRequestBytes) upload_in_parts(bucket_, item.key, item.value);
   }
 
   /// One request per thousand keys, or one per key where the server has no such request.
   void remove_all(std::span<const std::string> keys) override {
-    for (const std::string& key : keys) check_text_key(key);
+    for (const std::string& key : keys) check_readable(key);
     if (keys.size() == 1) return remove(keys.front());
-    if (deletes_singly().contains(server())) return remove_singly(keys);
+    if (deletes_singly().contains(bucket_.server())) return remove_singly(keys);
     const std::string what = fmt::format("removing {} keys", keys.size());
     std::deque<std::string> bodies;
     std::vector<aws::Request> posts;
@@ -211,7 +231,7 @@ class S3 final : public Storage {
     const std::vector<aws::Response> answers = bucket_.call_all(posts, what);
     if (std::ranges::any_of(answers, [&](const auto& one) { return lacks_deletion(one); })) {
       remove_singly(keys);
-      deletes_singly().add(server());
+      deletes_singly().add(bucket_.server());
       return;
     }
     for (const aws::Response& answer : answers) {
@@ -254,31 +274,20 @@ class S3 final : public Storage {
     }
   }
 
-  std::string server() const { return bucket_.endpoint() + "/" + bucket_.name(); }
-
   Bucket bucket_;
   Pacer pacer_;
 };
-
-std::vector<Option> options() {
-  std::vector<Option> all = address_options();
-  all.push_back({.name = "prefixes",
-                 .default_value = std::int64_t{1},
-                 .help = "spread keys over that many prefixes at the top of the bucket, for a "
-                         "bucket that is partitioned by them",
-                 .minimum = 1,
-                 .maximum = kMostPrefixes});
-  return all;
-}
 
 std::shared_ptr<Storage> open(const Uri& uri, const Options& options,
                               std::shared_ptr<Patience> patience) {
   Address address = parse_address(uri, options);
   const std::string prefix = address.prefix;
-  std::shared_ptr<Storage> store = with_spread(
-      std::make_shared<S3>(std::move(address), std::move(patience)), options.integer("prefixes"));
+  const std::int64_t prefixes = address.prefixes;
+  std::shared_ptr<Storage> store =
+      with_spread(std::make_shared<S3>(std::move(address), std::move(patience)), prefixes);
   if (prefix.empty()) return store;
-  return with_prefix(std::move(store), prefix + "/");
+  check_readable(prefix.substr(0, prefix.find_last_not_of('/') + 1));
+  return with_prefix(std::move(store), prefix + "/", true);
 }
 
 }  // namespace
@@ -290,7 +299,7 @@ void register_plugin(Registry& registry) {
                 .default_uri = []() -> Uri {
                   fail(Code::invalid_argument, "s3: name a bucket: s3://bucket[/prefix]");
                 },
-                .options = options()});
+                .options = address_options()});
 }
 
 }  // namespace lambdaml::storage::s3

@@ -311,6 +311,7 @@ TEST_F(S3, WhatAServerDoesNotSupportIsFinal) {
       EXPECT_THAT(server.requests(), SizeIs(++requests)) << "it was tried again";
     };
     expect_final([&] { store->load("key"); }, "docs/channels.md");
+    ++requests;  // once more, without the checksum that the server may lack
     expect_final([&] { store->save("key", {}); }, "docs/channels.md");
     expect_final([&] { store->remove("key"); }, "docs/channels.md");
     expect_final([&] { store->list("key"); }, "docs/channels.md");
@@ -343,6 +344,42 @@ TEST_F(S3, ServersThatIgnoreTheConditionOfAWriteAreFound) {
 }
 
 /// A bucket whose keys come one by one.
+
+TEST_F(S3, TheServerChecksWhatItReceives) {
+  ScriptedServer server(Script{{}});
+  open(server)->save("key", {});
+  // As awscrt 0.29 has it, which the AWS SDKs use: big-endian.
+  EXPECT_EQ(server_checksum({}), "LQaABTjTlMI=");
+  EXPECT_EQ(server.requests()[0].header(kServerChecksumHeader), "LQaABTjTlMI=");
+}
+
+TEST_F(S3, AServerThatDoesNotKnowTheChecksumIsAskedOnce) {
+  for (const ScriptedAnswer& refusal : {fault(400, "InvalidRequest"), fault(400, "InvalidArgument"),
+                                        fault(501, "NotImplemented")}) {
+    ScriptedServer server([&](const ScriptedRequest& heard) -> ScriptedAnswer {
+      if (!heard.header(kServerChecksumHeader).empty()) return refusal;
+      EXPECT_FALSE(heard.header(kChecksumHeader).empty());
+      return {};
+    });
+    const auto store = open(server);
+    store->save("key", as_bytes("value"));
+    EXPECT_TRUE(store->create("other", as_bytes("value")));
+    open(server)->save_all(std::vector<Item>{{"a", as_bytes("value")}, {"b", as_bytes("value")}});
+    EXPECT_THAT(server.requests(), SizeIs(5));
+  }
+}
+
+TEST_F(S3, TheChecksumOfOthersIsVerified) {
+  std::string sum = server_checksum(as_bytes("value"));
+  ScriptedServer server([&](const ScriptedRequest& heard) -> ScriptedAnswer {
+    return object(heard, "value", {{std::string(kServerChecksumHeader), sum}});
+  });
+  EXPECT_EQ(open(server)->load("key")->text(), "value");
+  sum = server_checksum(as_bytes("other"));
+  EXPECT_EQ(thrown_by([&] { open(server)->load("key"); }).first, Code::data_corrupt);
+  sum += "-2";  // a checksum of the checksums of parts
+  EXPECT_EQ(open(server)->load("key")->text(), "value");
+}
 
 TEST_F(S3, ABatchIsSavedTogether) {
   ScriptedServer server([](const ScriptedRequest&) { return ScriptedAnswer{.delay_s = 0.01}; });

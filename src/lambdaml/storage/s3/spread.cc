@@ -1,12 +1,19 @@
 #include "lambdaml/storage/s3/spread.h"
 
 #include <algorithm>
+#include <atomic>
+#include <functional>
+#include <iterator>
+#include <mutex>
 
 #include "lambdaml/base/checksum.h"
+#include "lambdaml/base/fibers/background.h"
 #include "lambdaml/storage/wrapper.h"
 
 namespace lambdaml::storage::s3 {
 namespace {
+
+constexpr std::uint64_t kFoldersAtOnce = 16;
 
 class Spread final : public Wrapper {
  public:
@@ -43,26 +50,38 @@ class Spread final : public Wrapper {
   }
 
   std::vector<Entry> list(std::string_view prefix) override {
+    std::mutex mutex;
     std::vector<Entry> all;
-    for (std::uint64_t i = 0; i < prefixes_; ++i) {
-      const std::string folder = folder_of(i);
-      for (Entry& entry : inner().list(folder + std::string(prefix))) {
-        entry.key.erase(0, folder.size());
-        all.push_back(std::move(entry));
-      }
+    each_folder([&](const std::string& folder) {
+      std::vector<Entry> entries = inner().list(folder + std::string(prefix));
+      for (Entry& entry : entries) entry.key.erase(0, folder.size());
+      const std::lock_guard lock(mutex);
+      std::ranges::move(entries, std::back_inserter(all));
       check_count(all.size(), describe());
-    }
+    });
     std::ranges::sort(all, {}, &Entry::key);
     return all;
   }
   void clear(std::string_view prefix) override {
-    for (std::uint64_t i = 0; i < prefixes_; ++i) inner().clear(folder_of(i) + std::string(prefix));
+    each_folder([&](const std::string& folder) { inner().clear(folder + std::string(prefix)); });
   }
 
  private:
   static std::string folder_of(std::uint64_t i) { return fmt::format("{:02x}/", i); }
+  /// Calls `visit` for each folder, for several at once. Throws the first error once all calls have
+  /// ended.
+  void each_folder(const std::function<void(const std::string&)>& visit) {
+    std::atomic<std::uint64_t> next{0};
+    const auto run = [&] {
+      for (std::uint64_t i = next++; i < prefixes_; i = next++) visit(folder_of(i));
+    };
+    std::vector<Background> others;
+    for (std::uint64_t i = 1; i < std::min(prefixes_, kFoldersAtOnce); ++i)
+      others.emplace_back(run);
+    run();
+    for (Background& other : others) other.get();
+  }
   std::string placed(std::string_view key) const {
-    check_text_key(key);
     return folder_of(checksum(as_bytes(key)) % prefixes_) + std::string(key);
   }
   std::vector<std::string> placed_all(std::span<const std::string> keys) const {

@@ -1,11 +1,14 @@
 #include "lambdaml/storage/s3/spread.h"
 
+#include <atomic>
 #include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "lambdaml/aws/testing/thrown_by.h"
+#include "lambdaml/base/wait.h"
+#include "lambdaml/storage/wrapper.h"
 
 namespace lambdaml::storage::s3 {
 namespace {
@@ -55,6 +58,29 @@ TEST_F(Spreading, ListsAreWholeAndInOrder) {
   const std::vector<std::string> all{"c"};
   spread_->remove_all(all);
   EXPECT_FALSE(spread_->load("c"));
+}
+
+TEST_F(Spreading, FoldersAreListedSeveralAtATime) {
+  /// Counts the lists under way.
+  class Counting final : public Wrapper {
+   public:
+    using Wrapper::Wrapper;
+    std::vector<Entry> list(std::string_view prefix) override {
+      const int now = ++at_once_;
+      for (int most = most_; most < now && !most_.compare_exchange_weak(most, now);) {
+      }
+      pause_for(0.02);
+      --at_once_;
+      ++lists_;
+      return inner().list(prefix);
+    }
+    std::atomic<int> at_once_{0}, most_{0}, lists_{0};
+  };
+  const auto counting = std::make_shared<Counting>(plain_);
+  EXPECT_TRUE(with_spread(counting, 40)->list("job/").empty());
+  EXPECT_EQ(counting->lists_, 40);
+  EXPECT_GT(counting->most_, 1);
+  EXPECT_LE(counting->most_, 16);
 }
 
 TEST_F(Spreading, AWaitNamesTheKeysOfItsCaller) {

@@ -9,6 +9,7 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/storage/s3/answers.h"
 #include "lambdaml/storage/s3/digest.h"
+#include "lambdaml/storage/s3/lacking.h"
 
 namespace lambdaml::storage::s3 {
 namespace {
@@ -56,6 +57,18 @@ void count_bytes(const Bucket& bucket, std::uint64_t bytes) {
   if (bucket.meter() != nullptr) bucket.meter()->count_get(0, bytes);
 }
 
+/// Those that refuse a checksum of XXH3.
+Lacking& lacks_checksums() {
+  static Lacking lacking;
+  return lacking;
+}
+bool lacks_checksum(const aws::Response& answer) {
+  if (answer.status == 501) return true;
+  if (answer.status != 400) return false;
+  const std::string code = parse_fault(answer.body.text()).code;
+  return code == "InvalidRequest" || code == "InvalidArgument";
+}
+
 /// Fetches everything after the first part. False if the object was changed or removed meanwhile.
 bool fetch_rest(Bucket& bucket, std::string_view key, std::string_view etag, std::size_t begin,
                 std::span<std::byte> place) {
@@ -88,8 +101,30 @@ aws::Request put_request(const Bucket& bucket, std::string_view key, Bytes value
   aws::Request put = bucket.request("PUT", key);
   put.headers = {{"content-type", "application/octet-stream"},
                  {std::string(kChecksumHeader), checksum_text(value)}};
+  if (!lacks_checksums().contains(bucket.server()))
+    put.headers.emplace_back(kServerChecksumHeader, server_checksum(value));
+  bucket.add_pace(put);
   put.body = value;
   return put;
+}
+
+std::vector<aws::Response> put_all(Bucket& bucket, std::span<const aws::Request> puts,
+                                   std::string_view what) {
+  std::vector<aws::Response> answers = bucket.call_all(puts, what);
+  for (std::size_t i = 0; i < puts.size(); ++i) {
+    aws::Request plain = puts[i];
+    if (!lacks_checksum(answers[i]) || std::erase_if(plain.headers, [](const auto& header) {
+                                         return header.first == kServerChecksumHeader;
+                                       }) == 0)
+      continue;
+    answers[i] = bucket.call(plain, what);
+    lacks_checksums().add(bucket.server());
+  }
+  return answers;
+}
+
+aws::Response put(Bucket& bucket, const aws::Request& request, std::string_view what) {
+  return std::move(put_all(bucket, {&request, 1}, what).front());
 }
 
 void upload_in_parts(Bucket& bucket, std::string_view key, Bytes value) {

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/storage/s3/bucket.h"
@@ -17,8 +19,13 @@ inline constexpr std::size_t kPartBytes = 8U << 20U;
 /// The limit of a single PUT.
 inline constexpr std::uint64_t kLargestPut = 5ULL << 30U;
 
-/// PUT of a whole value with its checksum; `value` must outlive it.
+/// PUT of a whole value with its checksums; `value` must outlive it.
 aws::Request put_request(const Bucket& bucket, std::string_view key, Bytes value);
+/// Sends such requests. A server that does not know kServerChecksumHeader gets them once more
+/// without it, and later ones at once without.
+std::vector<aws::Response> put_all(Bucket& bucket, std::span<const aws::Request> puts,
+                                   std::string_view what);
+aws::Response put(Bucket& bucket, const aws::Request& request, std::string_view what);
 
 /// Saves a value in parts: ⌈n / part⌉ + 2 requests. After an error the upload is aborted (one more
 /// request), so that no parts remain to be billed.
