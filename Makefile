@@ -52,6 +52,10 @@ test-browser: build ## open reports and the dashboard in Chromium (two minutes)
 
 test-index: build ## TensorBoard, cfn-lint and moto of the Python package index: event files, the template, jobs that start by themselves (minutes)
 	@packages/install.sh index
+	@$(PYTHON) -m venv build/moto-venv
+	@build/moto-venv/bin/pip install -q --disable-pip-version-check 'moto[server,s3,dynamodb,awslambda]==5.2.5'
+	@$(BIN)/lambdaml package -q -o build/moto-lambdaml.zip
+	@build/moto-venv/bin/python -B tests/index/moto_serves.py $(BIN)/lambdaml build/moto-lambdaml.zip build/moto-runs
 	@$(PYTHON) -m venv build/tensorboard-venv
 	@build/tensorboard-venv/bin/pip install -q --disable-pip-version-check tensorboard==2.21.0
 	@build/tensorboard-venv/bin/python -B tests/index/tensorboard_reads.py $(BIN)/lambdaml build/index-runs

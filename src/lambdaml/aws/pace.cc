@@ -108,7 +108,8 @@ void Pace::settle(TimePoint now) {
   const Lesson lesson = *lesson_;
   lesson_.reset();
   const double before = rate(now);
-  const double learned = std::max(kMargin * lesson.per_s, kSlowest_per_s / share_);
+  double learned = std::max(kMargin * lesson.per_s, kSlowest_per_s / share_);
+  if (lesson.generation == 0) learned = std::max(learned, known_.least_per_s);
   if (generation_ != lesson.generation) {
     // Others were refused at the same time and have counted too.
     change((before + learned) / 2, now);

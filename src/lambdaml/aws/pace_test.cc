@@ -56,7 +56,7 @@ TEST_F(PaceTest, WhatIsKnownIsSharedAndASecondsWorthMayBeSentAtOnce) {
 TEST_F(PaceTest, AStatedRateIsSpacedEvenly) {
   Pace pace({.all_per_s = 100});
   pace.take_share(0.5);
-  EXPECT_NEAR(sent_within(pace, 2), 100, 1);
+  EXPECT_NEAR(sent_within(pace, 2), 95, 1);
 }
 
 TEST_F(PaceTest, TheSecondBeforeARefusalTeachesTheRate) {
@@ -103,6 +103,12 @@ TEST_F(PaceTest, OthersSlowDownAndTheSameNewsDriftToTheirMean) {
   EXPECT_EQ(one.news()->per_s, 10);
   one.hear({.generation = 2, .per_s = 1000});
   EXPECT_EQ(one.news()->per_s, 10);
+}
+
+TEST_F(PaceTest, AClientThatHasCountedLittleIsNotStalled) {
+  Pace pace({.least_per_s = 100});
+  learn(pace, 2);
+  EXPECT_EQ(pace.news()->per_s, 100);
 }
 
 TEST_F(PaceTest, NewsThatMakeNoSenseAreIgnored) {

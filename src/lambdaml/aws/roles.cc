@@ -72,9 +72,12 @@ TimedCredentials ask_sts(const Role& role, Query query, const std::optional<Cred
   if (!answer.ok()) {
     const pugi::xml_node error = node_in(document, "Error");
     const std::string code = error.child_value("Code");
-    fail(Code::permission_denied, "{}: {}: {}{}", client.endpoint(), what,
+    fail(Code::permission_denied, "{}: {}: {}{}{}", client.endpoint(), what,
          code.empty() ? fmt::format("HTTP {}", answer.status) : printable(code, 60),
-         code.empty() ? "" : fmt::format(": {}", printable(error.child_value("Message"), 300)));
+         code.empty() ? "" : fmt::format(": {}", printable(error.child_value("Message"), 300)),
+         code == "AccessDenied" ? "; the role's trust policy must name who asks, and the policy of "
+                                  "who asks must allow sts:AssumeRole"
+                                : "");
   }
   const pugi::xml_node node = node_in(document, "Credentials");
   const nlohmann::json json = {{"AccessKeyId", node.child_value("AccessKeyId")},

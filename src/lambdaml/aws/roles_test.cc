@@ -214,7 +214,8 @@ TEST_F(AwsRoles, ThatMayNotBeAssumedSayWhy) {
   services_.forbidden_role = "arn:aws:iam::1:role/admin";
   use("job", "[profile job]\nrole_arn = arn:aws:iam::1:role/admin\nsource_profile = user\n", kKeys);
   EXPECT_THAT(refusal(), AllOf(HasSubstr("assuming the role arn:aws:iam::1:role/admin"),
-                               HasSubstr("AccessDenied: User: USER is not authorized")));
+                               HasSubstr("AccessDenied: User: USER is not authorized"),
+                               HasSubstr("trust policy"), Not(HasSubstr("\n"))));
 }
 
 TEST_F(AwsRoles, OfProfilesThatMakeNoSenseAreRefused) {

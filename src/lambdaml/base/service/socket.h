@@ -57,6 +57,8 @@ class Socket {
   [[noreturn]] void fail_lost(const std::string& why);
   [[noreturn]] void fail_closed() { fail_lost("the server closed the connection"); }
 
+  /// For waits for several sockets at once.
+  int descriptor() const { return fd_.get(); }
   bool is_open() const { return static_cast<bool>(fd_); }
   void close() { fd_.reset(); }
   Patience& patience() const { return *patience_; }

@@ -154,7 +154,9 @@ void Connection::fail_error(std::string_view error) {
   if (error.starts_with("NOAUTH"))
     fail(Code::permission_denied,
          "the server wants a password: in REDISCLI_AUTH, or as redis://[user]:password@host");
-  fail(code_of_reply(error), "the server answers '{}'", printable(error));
+  const bool is_down = error.starts_with("CLUSTERDOWN");
+  fail(code_of_reply(error), "the server answers '{}'{}", printable(error),
+       is_down ? "; redis-cli --cluster check HOST:PORT says which slots no server has" : "");
 }
 
 /// SELECT is sent for other databases than 0 only: users who may not, and clusters, have no other.

@@ -95,6 +95,8 @@ class Connection {
   /// The next message of a subscribed connection; nullopt if none arrives before the deadline. A
   /// silent server is not noticed here: check it by other means.
   std::optional<Reply> told(Deadline deadline);
+  /// Readable when told() may have something new.
+  int descriptor() const { return socket_.descriptor(); }
 
  private:
   class Reader;    ///< hiredis's parser

@@ -1,7 +1,12 @@
 #include "lambdaml/storage/redis/listener.h"
 
-#include <iterator>
+#include <cerrno>
 #include <string_view>
+
+#include <poll.h>
+#include <sys/epoll.h>
+
+#include "lambdaml/base/wait.h"
 
 namespace lambdaml::storage::redis {
 namespace {
@@ -19,12 +24,11 @@ std::string key_in(Reply& told) {
 }  // namespace
 
 void Listener::close() {
-  connection_.reset();
-  followed_.clear();
+  lines_.clear();
+  any_readable_.reset();
 }
 
 void Listener::forget() {
-  if (!connection_) return;
   News ignored;
   try {
     take(Deadline::in(0), ignored);
@@ -34,42 +38,71 @@ void Listener::forget() {
   }
 }
 
-bool Listener::follow(const std::set<std::string>& channels) {
-  if (followed_.size() + channels.size() > kMostFollowed && !followed_.empty()) {
-    bool any_new = false;
-    for (const std::string& channel : channels) any_new |= !followed_.contains(channel);
-    if (any_new) close();
+bool Listener::follow(const std::set<Channel>& channels) {
+  std::size_t followed = 0;
+  for (const auto& [server, line] : lines_) followed += line.followed.size();
+  std::map<Endpoint, std::set<std::string>> more;
+  for (const Channel& channel : channels) {
+    const auto line = lines_.find(channel.server);
+    if (line == lines_.end() || !line->second.followed.contains(channel.name))
+      more[channel.server].insert(channel.name);
   }
-  std::vector<std::string_view> command = {"SUBSCRIBE"};
-  for (const std::string& channel : channels)
-    if (!followed_.contains(channel)) command.push_back(channel);
-  if (command.size() == 1) return false;
-  if (!connection_) connection_ = connect_();
+  if (more.empty()) return false;
+  if (followed + channels.size() > kMostFollowed && followed > 0) {
+    close();
+    return follow(channels);
+  }
   try {
-    Request request;
-    request.add(command);
-    connection_->subscribe(request);
-    // One confirmation a channel; messages may come between them.
-    std::set<std::string_view> unconfirmed(std::next(command.begin()), command.end());
-    while (!unconfirmed.empty()) {
-      const Reply told = connection_->reply();
-      if (told.list.size() == 3 && told.list[0].text == "subscribe")
-        unconfirmed.erase(told.list[1].text);
-    }
+    for (const auto& [server, names] : more) subscribe(server, names);
   } catch (...) {
     close();
     throw;
   }
-  followed_.insert(channels.begin(), channels.end());
   return true;
 }
 
-void Listener::take(Deadline deadline, News& news) {
-  std::optional<Reply> told = connection_->told(deadline);
+void Listener::subscribe(const Endpoint& server, const std::set<std::string>& channels) {
+  Line& line = lines_[server];
+  if (!line.connection) {
+    line.connection = connect_(server);
+    if (!any_readable_) any_readable_ = FileDescriptor(::epoll_create1(EPOLL_CLOEXEC));
+    epoll_event readable{.events = EPOLLIN, .data = {}};
+    if (::epoll_ctl(any_readable_.get(), EPOLL_CTL_ADD, line.connection->descriptor(), &readable) !=
+        0)
+      fail_errno(errno, "waiting for several servers");
+  }
+  std::vector<std::string_view> command = {"SUBSCRIBE"};
+  command.insert(command.end(), channels.begin(), channels.end());
+  Request request;
+  request.add(command);
+  line.connection->subscribe(request);
+  // One confirmation a channel; messages may come between them.
+  std::set<std::string_view> unconfirmed(channels.begin(), channels.end());
+  while (!unconfirmed.empty()) {
+    const Reply told = line.connection->reply();
+    if (told.list.size() == 3 && told.list[0].text == "subscribe")
+      unconfirmed.erase(told.list[1].text);
+  }
+  line.followed.insert(channels.begin(), channels.end());
+}
+
+void Listener::drain(Connection& connection, Deadline deadline, News& news) {
+  std::optional<Reply> told = connection.told(deadline);
   while (told) {
     if (std::string key = key_in(*told); !key.empty()) news.keys.push_back(std::move(key));
-    told = connection_->told(Deadline::in(0));
+    told = connection.told(Deadline::in(0));
   }
+}
+
+void Listener::take(Deadline deadline, News& news) {
+  if (lines_.size() == 1) return drain(*lines_.begin()->second.connection, deadline, news);
+  const auto drain_all = [&] {
+    for (auto& [server, line] : lines_) drain(*line.connection, Deadline::in(0), news);
+  };
+  drain_all();
+  while (news.keys.empty() && !lines_.empty() &&
+         wait_until_ready(any_readable_.get(), POLLIN, deadline) && !deadline.passed())
+    drain_all();
 }
 
 Listener::News Listener::wait(Deadline deadline) {

@@ -65,7 +65,8 @@ class Redis final : public Storage {
         servers_(address_, patience_),
         listeners_(
             [this] {
-              return std::make_unique<Listener>([this] { return servers_.connect_anywhere(); });
+              return std::make_unique<Listener>(
+                  [this](const Endpoint& server) { return servers_.connect_to(server); });
             },
             patience_) {}
 
@@ -189,7 +190,7 @@ class Redis final : public Storage {
     if (refuses_channels_) return watch_by_polling(*this, std::move(keys), pacer(), kBatchCommands);
     return watch_notified(
         {.store = this,
-         .database = address_.database,
+         .channel_of = [this](std::string_view key) { return servers_.channel_of(key); },
          .listeners = listeners_,
          .take = [this](auto all, auto which, const Watched::OnValue& f) { take(all, which, f); },
          .on_refused = [this] { refuses_channels_ = true; }},
@@ -282,12 +283,12 @@ class Redis final : public Storage {
     if (meter_) meter_->count_get(keys, bytes);
   }
 
-  void add_set(Request& request, const Item& item, bool publishes, bool only_new) const {
+  void add_set(Request& request, const Item& item, bool publishes, bool only_new) {
     std::vector<std::string_view> command = {"SET", item.key, as_text(item.value)};
     if (only_new) command.push_back("NX");
     if (address_.ttl_s > 0) command.insert(command.end(), {"EX", time_to_live_});
     request.add(command);
-    if (publishes) request.add({"PUBLISH", channel_of(address_.database, item.key), item.key});
+    if (publishes) request.add({"PUBLISH", servers_.channel_of(item.key).name, item.key});
   }
   void take_published(Connection& server) {
     if (!server.reply_unless_refused()) refuses_channels_ = true;

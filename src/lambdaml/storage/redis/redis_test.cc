@@ -15,6 +15,7 @@
 namespace lambdaml::storage::redis {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -459,6 +460,13 @@ TEST(RedisCluster, EndlessRedirectionsAndSlotsOfNobodyAreUnavailable) {
   const Error error = error_of([&] { open_at(empty)->load("foo"); });
   EXPECT_EQ(error.code(), Code::unavailable);
   EXPECT_THAT(error.what(), HasSubstr("no server of the cluster has slot 12182"));
+  const RawServer down(commanded([&](std::string_view command, std::string_view) -> std::string {
+    if (command == "CLUSTER") return all_slots_at(down.port());
+    return "-CLUSTERDOWN Hash slot not served\r\n";
+  }));
+  EXPECT_THAT(error_of([&] { open_at(down)->load("a"); }).what(),
+              AllOf(HasSubstr("CLUSTERDOWN"), HasSubstr("redis-cli --cluster check"),
+                    Not(HasSubstr("\n"))));
 }
 
 TEST(RedisCluster, HasOneDatabase) {

@@ -29,7 +29,8 @@ struct Servers::Node {
 struct Servers::Map {
   bool cluster = false;
   std::vector<Node*> primaries;
-  std::vector<std::uint16_t> owner;  ///< of each slot: index into primaries; empty: one has all
+  std::vector<std::uint16_t> owner;     ///< of each slot: index into primaries; empty: one has all
+  std::vector<std::size_t> first_slot;  ///< of each primary of a cluster
 };
 
 /// Requests to several servers, and the connections on which their answers come. Connections whose
@@ -162,6 +163,9 @@ std::shared_ptr<const Servers::Map> Servers::map_from(Node& node) {
   map->cluster = true;
   for (const Endpoint& primary : table.primaries) map->primaries.push_back(&node_at(primary));
   map->owner.assign(table.owner.begin(), table.owner.end());
+  for (std::size_t i = 0; i < map->primaries.size(); ++i)
+    map->first_slot.push_back(static_cast<std::size_t>(
+        std::ranges::find(map->owner, static_cast<std::uint16_t>(i)) - map->owner.begin()));
   if (address_.database != 0)
     fail(Code::invalid_argument, "a cluster has no database {}, only 0", address_.database);
   return map;
@@ -295,16 +299,23 @@ void Servers::at_each(const std::function<void(Connection&)>& use) {
   }
 }
 
-std::unique_ptr<Connection> Servers::connect_anywhere() {
+Channel Servers::channel_of(std::string_view key) {
   const std::shared_ptr<const Map> map = this->map();
-  const auto& all = map->primaries;
-  if (all.empty()) fail(Code::unavailable, "no server of the cluster has a slot");
-  const auto sound = std::ranges::find_if(all, [](const Node* node) { return !node->has_failed; });
-  Node& node = **(sound == all.end() ? all.begin() : sound);
+  const Node& node = node_of(*map, key);
+  std::string name = redis::channel_of(address_.database, key);
+  // All that have the same table of slots name the server by its first one, also after a failover.
+  if (map->cluster) {
+    const std::uint16_t owner = map->owner[static_cast<std::size_t>(slot_of(key))];
+    name += fmt::format("@{}", map->first_slot[owner]);
+  }
+  return {node.endpoint, std::move(name)};
+}
+
+std::unique_ptr<Connection> Servers::connect_to(const Endpoint& server) {
   try {
-    return connect(node.endpoint);
+    return connect(server);
   } catch (const Error& error) {
-    note_failure(node, error);
+    note_failure(node_at(server), error);
     throw;
   }
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +16,13 @@
 #include "lambdaml/storage/redis/slots.h"
 
 namespace lambdaml::storage::redis {
+
+/// Where saves of some keys are published.
+struct Channel {
+  Endpoint server;
+  std::string name;
+  auto operator<=>(const Channel&) const = default;
+};
 
 /// The servers behind a store: one, or the primaries of a cluster.
 ///
@@ -46,8 +54,13 @@ class Servers {
   /// Calls use() with a connection to each primary, one after the other.
   void at_each(const std::function<void(Connection&)>& use);
 
-  /// A new connection to any server of a cluster, for subscriptions: messages pass between them.
-  std::unique_ptr<Connection> connect_anywhere();
+  /// The channel on which the saves of a key are published, and the server at which to follow it.
+  /// Of a cluster it is the server of the key: messages reach the others too, but only after up to
+  /// 40 ms, as a cluster's own connections collect small messages (Nagle's algorithm). The name
+  /// says which server it is, so that nobody gets a message twice.
+  Channel channel_of(std::string_view key);
+  /// A new connection for subscriptions.
+  std::unique_ptr<Connection> connect_to(const Endpoint& server);
 
   bool is_cluster();
   /// For use after ReadOnlyReplica: finds the primary. Returns whether there is another server to

@@ -53,7 +53,7 @@ class NotifiedWatch final : public ListedKeyWatch {
 
   void sleep_until_told(Deadline deadline, std::size_t below) {
     if (channels_.empty())
-      for (const std::string& key : keys()) channels_.insert(channel_of(watched_.database, key));
+      for (const std::string& key : keys()) channels_.insert(watched_.channel_of(key));
     const std::vector<std::size_t> wanted = missing(below);
     if (refused_) {
       sleep_until(Deadline::in(refused_->next_s()).earlier(deadline));
@@ -69,7 +69,10 @@ class NotifiedWatch final : public ListedKeyWatch {
       fail_doing({watched_.store, "waiting for", key(wanted.front()), wanted.size()}, error);
     }
     const Listener::News news = listener_->wait(deadline.earlier(poll_anyway_));
-    if (news.lost || poll_anyway_.passed()) return poll(wanted);
+    if (news.lost || poll_anyway_.passed()) {
+      channels_.clear();  // keys may have moved to other servers
+      return poll(wanted);
+    }
     const std::set<std::string_view> saved(news.keys.begin(), news.keys.end());
     std::vector<std::size_t> there;
     for (const std::size_t i : wanted)
@@ -79,7 +82,7 @@ class NotifiedWatch final : public ListedKeyWatch {
 
   Watched watched_;
   std::unique_ptr<Listener> listener_;
-  std::set<std::string> channels_;
+  std::set<Channel> channels_;
   Deadline poll_anyway_ = Deadline::in(kPollAnyway);
   std::optional<Backoff> refused_;
 };

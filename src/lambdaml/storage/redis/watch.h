@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lambdaml/storage/pool.h"
@@ -15,7 +16,7 @@ namespace lambdaml::storage::redis {
 /// What a watch needs of its store.
 struct Watched {
   const Storage* store;
-  int database;
+  std::function<Channel(std::string_view key)> channel_of;
   Pool<Listener>& listeners;
   using OnValue = std::function<void(std::size_t i, Buffer value)>;
   /// Calls the function for those of the keys at `which` that exist.

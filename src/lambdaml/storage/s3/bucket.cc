@@ -15,6 +15,8 @@ namespace {
 /// Of requests per second and prefix ("Optimizing Amazon S3 performance", User Guide).
 constexpr double kReads_per_s = 5500;
 constexpr double kWrites_per_s = 3500;
+/// No server is slower.
+constexpr double kLeast_per_s = 100;
 
 /// The metadata with the rate on which workers agree: "GENERATION RATE" (aws/pace.h).
 constexpr const char* kPaceHeader = "x-amz-meta-lambdaml-pace";
@@ -35,8 +37,8 @@ bool is_expiry(std::string_view code) {
   return is_one_of(code, {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"});
 }
 
-/// Whether the answer comes from S3 or a service that speaks its protocol (x-amzn-requestid: moto's,
-/// x-goog: Google's).
+/// Whether the answer comes from S3 or a service that speaks its protocol (x-amzn-requestid:
+/// moto's, x-goog: Google's).
 bool is_marked(const aws::Response& response) {
   return response.has_header_like("x-amz") || response.has_header_like("x-goog-");
 }
@@ -155,9 +157,14 @@ bool Bucket::is_at_aws() const {
 
 aws::Pace::Limits Bucket::limits() const {
   const auto prefixes = static_cast<double>(address_.prefixes);
-  if (address_.rate > 0) return {.all_per_s = prefixes * address_.rate};
-  if (is_express() || !is_at_aws()) return {};
-  return {.reads_per_s = prefixes * kReads_per_s, .writes_per_s = prefixes * kWrites_per_s};
+  aws::Pace::Limits known{.least_per_s = kLeast_per_s};
+  if (address_.rate > 0) {
+    known.all_per_s = prefixes * address_.rate;
+  } else if (!is_express() && is_at_aws()) {
+    known.reads_per_s = prefixes * kReads_per_s;
+    known.writes_per_s = prefixes * kWrites_per_s;
+  }
+  return known;
 }
 
 double Bucket::writes_per_s() const {

@@ -46,12 +46,28 @@ aws::Credentials Session::renew(const aws::Credentials& stale) {
   return *lent_;
 }
 
+/// A zone that does not exist has no endpoint.
+aws::Response Session::send(const aws::Request& request, const std::string& what) {
+  try {
+    return client_.call(request, what);
+  } catch (const Error& error) {
+    const std::string why = error.what();
+    if (why.find("resolve host") != std::string::npos)
+      fail(error.code(),
+           "{}; is there such a zone in {}? The bucket's name says it: NAME--ZONE-ID--x-s3; "
+           "AWS_REGION "
+           "sets the region",
+           why, client_.region());
+    throw;
+  }
+}
+
 void Session::begin() {
   const std::string what = fmt::format("s3://{}: CreateSession", bucket_);
   const TimePoint begun = time_now();
   aws::Request request = request_;
   request.query = {{"session", ""}};
-  const aws::Response answer = client_.call(request, what);
+  const aws::Response answer = send(request, what);
   if (!answer.ok()) {
     const Fault fault = parse_fault(answer.body.text());
     const bool forbidden = answer.status == 401 || answer.status == 403;

@@ -39,6 +39,7 @@ class Session final : public aws::CredentialsProvider {
 
  private:
   void begin();
+  aws::Response send(const aws::Request& request, const std::string& what);
 
   const std::string bucket_;
   aws::Client client_;

@@ -188,6 +188,17 @@ TEST_F(S3Express, AMissingPermissionIsNamed) {
                          HasSubstr("allow s3express:CreateSession"), Not(HasSubstr("\n"))));
 }
 
+TEST_F(S3Express, AZoneThatDoesNotExistIsDoubted) {
+  environment_.set("AWS_REGION", "us-east-1");
+  const auto store =
+      open_plain(Uri::parse("s3://bucket--zz9-az9--x-s3?endpoint=http://no-such-zone.invalid"),
+                 std::make_shared<Patience>(PatiencePolicy{.first_contact_s = 0.2}));
+  const auto [code, why] = thrown_by([&] { store->load("key"); });
+  EXPECT_EQ(code, Code::unavailable);
+  EXPECT_THAT(why, AllOf(HasSubstr("is there such a zone in us-east-1"), HasSubstr("ZONE-ID"),
+                         Not(HasSubstr("\n"))));
+}
+
 TEST_F(S3Express, BucketsHaveTheEndpointOfTheirZone) {
   environment_.set("AWS_REGION", "us-east-1");
   const auto address = [](const std::string& uri) {
