@@ -12,6 +12,7 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/registry.h"
+#include "lambdaml/data/scaling.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/data/summary.h"
 #include "lambdaml/data/synthetic.h"
@@ -83,6 +84,7 @@ data::Manifest split_here(const SplitArguments& arguments, const Options& format
            flag_of(option.name));
   const data::Dataset dataset = data::read(data::Places::parse(arguments.file), arguments.format,
                                            processors(), nullptr, format_options);
+  data::warn_of_constants(data::Places::parse(arguments.file).display(), dataset);
   const auto store = storage::open(Uri::parse(arguments.to));
   return data::split(dataset, parts_of(arguments, job), *store, arguments.as, processors());
 }

@@ -241,6 +241,31 @@ TEST_F(Modules, TakeTensorsByNameAndTargetsWithPadding) {
   EXPECT_THAT(fails({"--data", "rows.npz", "--model", model}).err, HasSubstr("class number -100"));
 }
 
+TEST_F(Modules, IgnoreTheRowsOfALabel) {
+  REQUIRE_PYTHON_TORCH();
+  std::ofstream table(folder() / "table.csv");
+  for (std::size_t j = 0; j < 28; ++j) table << "x" << j << ",";
+  table << "label\n";
+  for (std::size_t i = 0; i < 64; ++i) {
+    for (std::size_t j = 0; j < 28; ++j)
+      table << static_cast<double>((i * (7 + j)) % 13) / 13 << ",";
+    table << (i % 2 == 0 ? 3 : 7) << "\n";
+  }
+  table.close();
+  const std::string model = small("tied");
+  // Only rows of label 3 are left to learn from and to judge by.
+  const nlohmann::json summary =
+      train({"--data", "table.csv", "--model", model, "--ignore-index", "7", "--epochs", "4",
+             "--batch-size", "16", "--lr", "0.5", "--valid-ratio", "0"});
+  EXPECT_EQ(summary.at("train_accuracy"), 1);
+  EXPECT_THAT(fails({"--data", "table.csv", "--model", model, "--ignore-index", "1"}).err,
+              HasSubstr("ignore_index 1: no row has that label; there are 3, 7: name one of them"));
+  EXPECT_THAT(fails({"--data", "table.csv", "--model", model, "--ignore-index", "7", "--loss",
+                     "bce_with_logits"})
+                  .err,
+              HasSubstr("only the loss cross_entropy has class numbers"));
+}
+
 TEST_F(Modules, WhatDoesNotFitIsOneClearLine) {
   REQUIRE_PYTHON_TORCH();
   synth("40", "images.bin");

@@ -78,7 +78,10 @@ INSTANTIATE_TEST_SUITE_P(
                 {"bad.libsvm"}},
         BadCase{
             "numbers_to_predict", numbered_rows(60), {}, {"60 different labels", "--model linear"}},
-        BadCase{"one_class", "1 1:1\n1 1:2\n1 1:3\n", {}, {"bad.libsvm", "class"}},
+        BadCase{"one_class",
+                "1 1:1\n1 1:2\n1 1:3\n",
+                {},
+                {"bad.libsvm", "every label is 1", "other classes"}},
         BadCase{"merging_takes_more_than_the_memory",
                 "1 1:1\n0 60000000:1\n1 2:1\n0 3:1\n",
                 {"--memory-mb", "128"},

@@ -204,5 +204,35 @@ TEST_F(LargeData, ConstantColumnsAreTold) {
                                      "learned from them: feature 2, feature 3; remove them"));
 }
 
+// Whoever is refused has one thing to mend first; whoever goes on knows it.
+TEST_F(LargeData, ConstantColumnsAreToldOnceAJobBegins) {
+  std::string rows, same;
+  for (int i = 0; i < 4000; ++i) {
+    rows += fmt::format("{} 1:{} 2:1\n", i % 2, i % 13);
+    same += fmt::format("1 1:{} 2:1\n", i % 13);
+  }
+  write("rows.libsvm", rows);
+  write("same.libsvm", same);
+  for (const char* reader : {"command", "functions"}) {
+    SCOPED_TRACE(reader);
+    const auto train = [&](const std::string& data, const std::string& output) {
+      return lambdaml({"train", "--data", data, "--workers", "2", "--read-by", reader,
+                       "--stop-after", "1", "--output", output, "-q"});
+    };
+    const std::string words = "a column has the same value in all 4,000 rows";
+    const std::string run = std::string("run-") + reader;
+    EXPECT_THAT(train("rows.libsvm", run).err, HasSubstr(words));
+    const Result resumed = lambdaml({"resume", run, "-q"});
+    EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_EQ(resumed.err.find(words), std::string::npos) << resumed.err;
+    const Result refused = train("same.libsvm", "refused");
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_THAT(refused.err, testing::StartsWith("lambdaml: "));
+    EXPECT_THAT(refused.err, HasSubstr("every label is 1: name the column of labels by --label"));
+    EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
+    EXPECT_FALSE(fs::exists(folder() / "refused"));
+  }
+}
+
 }  // namespace
 }  // namespace lambdaml::e2e

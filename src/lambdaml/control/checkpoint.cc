@@ -73,16 +73,13 @@ StateDescription Checkpoints::described(std::string key, const Progress& progres
 void Checkpoints::save(const Progress& progress, optim::Optimizer& optimizer,
                        const comm::Communicator& communicator, const CheckpointNote& note) {
   if (before_saving_) before_saving_();
-  SavedState state;
-  state.take(optimizer, communicator);
+  const StateView state = StateView::of(optimizer, communicator);
   CommitRecord record{progress, note, key(next_slot_)};
-  const bool has_record = state.bytes() > largest_without_record_;
-  {
-    const Buffer bytes = state.to_file(described(record.key, progress, {}, note), &record.checksum);
-    record.bytes = bytes.size();
-    store_->save(record.key, bytes);
-  }
-  if (has_record) store_->save(CommitRecord::key_of(record.key), as_bytes(record.to_json()));
+  const StateView::File saved = state.save(*store_, described(record.key, progress, {}, note));
+  record.bytes = saved.bytes;
+  record.checksum = saved.checksum;
+  if (state.bytes() > largest_without_record_)
+    store_->save(CommitRecord::key_of(record.key), as_bytes(record.to_json()));
   next_slot_ = 1 - next_slot_;
   forget_found();
 }
@@ -260,7 +257,7 @@ Progress Checkpoints::load_round(std::uint64_t round) {
 void Checkpoints::suspend(const Progress& progress, const StepCursor& place,
                           const SavedState& state, const CheckpointNote& note) {
   if (before_saving_) before_saving_();
-  store_->save(suspension_key(), state.to_file(described(suspension_key(), progress, place, note)));
+  state.view().save(*store_, described(suspension_key(), progress, place, note));
 }
 
 std::optional<Checkpoints::Suspension> Checkpoints::suspension() {

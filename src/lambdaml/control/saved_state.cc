@@ -81,23 +81,22 @@ void warn_of_old_job(const std::string& job_id) {
                   job_id));
 }
 
-std::uint64_t SavedState::bytes() const {
+StateView StateView::of(optim::Optimizer& optimizer, const comm::Communicator& from) {
+  StateView out{from.snapshot(), optimizer.scalars(), {}, optimizer.cut()};
+  for (const auto& [name, values] : optimizer.state()) out.vectors[name] = values;
+  if (const std::span<const float> residual = from.residual(); !residual.empty())
+    out.vectors[kResidual] = residual;
+  return out;
+}
+
+std::uint64_t StateView::bytes() const {
   std::uint64_t sum = (communicator.size() + scalars.size()) * sizeof(double);
   for (const auto& [name, values] : vectors) sum += values.size() * sizeof(float);
   return sum;
 }
 
-void SavedState::take(optim::Optimizer& optimizer, const comm::Communicator& from) {
-  cut = optimizer.cut();
-  communicator = from.snapshot();
-  scalars = optimizer.scalars();
-  for (const auto& [name, values] : optimizer.state())
-    vectors[name].assign(values.begin(), values.end());
-  if (const std::span<const float> residual = from.residual(); !residual.empty())
-    vectors[kResidual].assign(residual.begin(), residual.end());
-}
-
-Buffer SavedState::to_file(const StateDescription& description, std::uint64_t* checksum) const {
+StateView::File StateView::save(storage::Storage& store,
+                                const StateDescription& description) const {
   const auto& [key, progress, place, note, fingerprint, split, pieces] = description;
   tensor::SafetensorsWriter writer;
   const std::array<double, 3> totals{place.totals.loss, place.totals.rows, place.totals.correct};
@@ -118,7 +117,22 @@ Buffer SavedState::to_file(const StateDescription& description, std::uint64_t* c
   writer.set_metadata("round", std::to_string(progress.round));
   writer.set_metadata("pass", std::to_string(place.pass));
   writer.set_metadata("step", std::to_string(place.step));
-  return writer.serialize_with_checksum(checksum);
+  File out;
+  const auto [head, tensors] = writer.gather_with_checksum(&out.checksum);
+  std::vector<Bytes> parts{as_bytes(head)};
+  parts.insert(parts.end(), tensors.begin(), tensors.end());
+  for (const Bytes part : parts) out.bytes += part.size();
+  store.save_gathered(key, parts);
+  return out;
+}
+
+void SavedState::take(optim::Optimizer& optimizer, const comm::Communicator& from) {
+  view_ = StateView::of(optimizer, from);
+  for (auto& [name, values] : view_.vectors) {
+    std::vector<float>& own = vectors_[name];
+    own.assign(values.begin(), values.end());
+    values = own;
+  }
 }
 
 StateFile::StateFile(Buffer bytes, const std::string& key, const std::string& what)

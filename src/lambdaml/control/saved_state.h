@@ -15,6 +15,7 @@
 #include "lambdaml/data/partition.h"
 #include "lambdaml/model/model.h"
 #include "lambdaml/optim/optimizer.h"
+#include "lambdaml/storage/storage.h"
 #include "lambdaml/tensor/safetensors.h"
 
 /// The state of a worker, and the file in which it is saved.
@@ -52,19 +53,41 @@ struct StateDescription {
   std::string pieces;       ///< JSON: the tensors that the parameters consist of; empty: not known
 };
 
-/// The state that a worker needs to continue, copied from the optimizer and the communicator.
-struct SavedState {
-  std::uint64_t bytes() const;
-
+/// The state that a worker needs to continue. Its vectors are the optimizer's and the
+/// communicator's own, so it is valid until their next step.
+struct StateView {
   std::vector<double> communicator;
   std::vector<double> scalars;
-  std::map<std::string, std::vector<float>> vectors;
+  std::map<std::string, std::span<const float>> vectors;
   optim::Cut cut;  ///< of the vectors
+
+  /// What was saved.
+  struct File {
+    std::uint64_t bytes = 0;
+    std::uint64_t checksum = 0;  ///< contained in the file itself, over all else of it
+  };
+
+  static StateView of(optim::Optimizer& optimizer, const comm::Communicator& communicator);
+  std::uint64_t bytes() const;
+  /// Under the key of the description; without a copy if the store can do without.
+  File save(storage::Storage& store, const StateDescription& description) const;
+};
+
+/// A copy of the state.
+class SavedState {
+ public:
+  SavedState() = default;
+  SavedState(const SavedState&) = delete;
+  SavedState& operator=(const SavedState&) = delete;
 
   /// Copies the current state; reuses the memory of the previous one.
   void take(optim::Optimizer& optimizer, const comm::Communicator& communicator);
-  /// With a checksum over all of the file, which is also returned in `checksum`.
-  Buffer to_file(const StateDescription& description, std::uint64_t* checksum = nullptr) const;
+  /// Of the copy; valid until the next take().
+  const StateView& view() const { return view_; }
+
+ private:
+  StateView view_;
+  std::map<std::string, std::vector<float>> vectors_;
 };
 
 /// A state that was read, of this version or of an old one. Immutable.

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/array.h"
 
@@ -137,10 +138,20 @@ std::optional<std::string> notice_of_constants(const std::string& what, std::uin
   if (columns.size() > kShown) shown += fmt::format(" and {} more", columns.size() - kShown);
   return fmt::format(
       "{}: {} same value in all {} rows, so nothing is learned from {}: {}; remove {}, or check "
-      "how "
-      "the data were made",
+      "how the data were made",
       what, columns.size() == 1 ? "a column has the" : "columns have the", human_count(rows),
       columns.size() == 1 ? "it" : "them", shown, columns.size() == 1 ? "it" : "them");
+}
+
+std::optional<std::string> notice_of_constants(const std::string& what, const Dataset& rows) {
+  std::vector<std::string> columns;
+  for (const auto& [column, value] : constant_columns(rows))
+    columns.push_back(column_text(rows.names.get(), column));
+  return notice_of_constants(what, rows.rows(), columns);
+}
+
+void warn_of_constants(const std::string& what, const Dataset& rows) {
+  if (const auto notice = notice_of_constants(what, rows)) log::warn_once(*notice);
 }
 
 std::string column_text(const Names* names, std::size_t column) {

@@ -9,7 +9,6 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/interrupt.h"
-#include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/compression/compression.h"
@@ -22,7 +21,6 @@
 #include "lambdaml/data/prepared.h"
 #include "lambdaml/data/registry.h"
 #include "lambdaml/data/rows.h"
-#include "lambdaml/data/scaling.h"
 #include "lambdaml/data/weights.h"
 #include "lambdaml/storage/registry.h"
 
@@ -332,16 +330,6 @@ Dataset read_all(const Learned& model, const Places& places, std::string_view fo
                          places.display());
 }
 
-/// Models learn nothing from a column that never changes, and people want to know of it; but real
-/// sets have such columns (pixels at the edge of images), so it is no error.
-void warn_of_constants(const Dataset& dataset, const std::string& what) {
-  std::vector<std::string> columns;
-  for (const auto& [column, value] : constant_columns(dataset))
-    columns.push_back(column_text(dataset.names.get(), column));
-  if (const auto notice = notice_of_constants(what, dataset.rows(), columns))
-    log::warn_once(*notice);
-}
-
 }  // namespace
 
 std::vector<storage::Entry> bare_parts(storage::Storage& store) {
@@ -359,7 +347,6 @@ Dataset read(const Places& places, std::string_view format, std::size_t threads,
   Dataset out = read_all({}, places, format, threads, files, format_options);
   if (WeightColumn(format_options).is_refused) out.weights = {};
   require_positive_weights(out, places.display());
-  warn_of_constants(out, places.display());
   return out;
 }
 

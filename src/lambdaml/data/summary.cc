@@ -5,6 +5,7 @@
 
 #include "lambdaml/data/files.h"
 #include "lambdaml/data/prepared.h"
+#include "lambdaml/data/scaling.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/tensor/half.h"
 
@@ -103,6 +104,7 @@ Summary summarize(const Places& places, std::string_view format, std::size_t thr
                   const Options& format_options) {
   Summary out;
   const Dataset dataset = read(places, format, threads, nullptr, format_options);
+  warn_of_constants(places.display(), dataset);
   out.rows = dataset.rows();
   out.features = dataset.cols();
   out.nonzeros =

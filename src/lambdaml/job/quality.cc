@@ -9,6 +9,7 @@
 #include "lambdaml/job/event.h"
 #include "lambdaml/model/names.h"
 #include "lambdaml/model/registry.h"
+#include "lambdaml/model/regression.h"
 #include "lambdaml/optim/registry.h"
 
 namespace lambdaml::job {
@@ -62,6 +63,11 @@ bool has(const model::Plugin& plugin, std::string_view metric) {
 std::optional<std::string> constant_by_r2(const Outcome& outcome, const model::Plugin& plugin) {
   const auto metric = std::ranges::find(plugin.metrics, "r2", &model::Metric::name);
   if (metric == plugin.metrics.end()) return {};
+  if (model::spread_of_targets(outcome.train) == 0)
+    return fmt::format(
+        "every target of the training rows is {:.6g}, so there is nothing to learn: name the "
+        "column of targets by --label",
+        outcome.train.targets / outcome.train.rows);
   const std::optional<double> r2 = metric->of(outcome.train);
   if (!r2 || *r2 > 0) return {};
   return fmt::format(

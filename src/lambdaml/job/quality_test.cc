@@ -91,6 +91,9 @@ TEST_F(Warnings, OfNumbersThatTheMeanPredictsAsWell) {
   EXPECT_THAT(with_error(99), IsEmpty());
   EXPECT_THAT(with_error(100), ElementsAre(HasSubstr("its R² on the training rows is 0,")));
   EXPECT_THAT(with_error(150), ElementsAre(HasSubstr("is -0.5,")));
+  EXPECT_THAT(of({.loss = 0, .rows = 100, .targets = 50, .squared_targets = 25}),
+              ElementsAre(HasSubstr("every target of the training rows is 0.5, so there is nothing "
+                                    "to learn: name the column of targets by --label")));
 }
 
 TEST_F(Warnings, OfAnOptimizerThatWouldHaveConvergedLater) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <numeric>
 #include <variant>
 
@@ -13,6 +14,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/data/pixels/images.h"
 #include "lambdaml/model/frozen.h"
+#include "lambdaml/model/names.h"
 
 namespace lambdaml::model {
 namespace {
@@ -59,7 +61,13 @@ std::vector<Option> deep_options() {
            .choices = {"fp32", "bf16"}},
           {.name = "augment",
            .default_value = true,
-           .help = "train on random crops and mirror images (deep models)"},
+           .help = "vary the images of training at random (deep models)"},
+          {.name = "augment_by",
+           .default_value = std::string("auto"),
+           .help = "how images are varied: shift moves them by up to an eighth of their height and "
+                   "width, mirror mirrors half of them; auto does both to images of CIFAR-10's "
+                   "shape and nothing to others (deep models)",
+           .choices = {"auto", "shift", "mirror", "both"}},
           {.name = "freeze_batch_norm",
            .default_value = false,
            .help = "normalize by the model's statistics in training too, and keep them as they are "
@@ -70,6 +78,14 @@ std::vector<Option> deep_options() {
            .help = "normalize batches by the statistics of all workers' rows, merged in each layer "
                    "of each step (built-in networks)"},
           data::normalize_option()};
+}
+
+Augment augment_of(const Options& options) {
+  static const std::map<std::string, Augment> kNames = {{"auto", Augment::automatic},
+                                                        {"shift", Augment::shift},
+                                                        {"mirror", Augment::mirror},
+                                                        {"both", Augment::both}};
+  return options.flag("augment") ? kNames.at(options.text("augment_by")) : Augment::none;
 }
 
 EngineSettings engine_settings(const Options& options) {
@@ -100,9 +116,9 @@ DeepModel::DeepModel(DeepParts parts, DeepRows rows, const Shape& shape, const O
       rows_.check_classes(output[0], parts_.ignored_target);
     return;
   }
+  if (parts_.loss == Loss::cross_entropy || parts_.loss == Loss::bce_with_logits)
+    require_two_classes(shape, parts_.name);
   if (parts_.loss == Loss::cross_entropy) {
-    if (classes_ < 2)
-      fail(Code::invalid_argument, "{} needs rows of at least two classes", parts_.name);
     if (output != std::vector{classes_})
       fail(Code::invalid_argument,
            "{}: it returns [{}] for a row, and the data have {} classes, which take [{}] logits",

@@ -32,9 +32,10 @@ struct DeepParts {
   std::function<std::unique_ptr<Engine>()> start;
 };
 
-/// Options of all deep models: label_smoothing, precision, augment, freeze_batch_norm, freeze,
-/// sync_batch_norm, normalize.
+/// Options of all deep models: label_smoothing, precision, augment, augment_by, freeze_batch_norm,
+/// freeze, sync_batch_norm, normalize.
 std::vector<Option> deep_options();
+Augment augment_of(const Options& options);
 EngineSettings engine_settings(const Options& options);
 
 /// A model that an engine runs. Its parameters are the learned ones, followed by the statistics of

@@ -66,7 +66,7 @@ const std::byte* bytes_of(const void* values) { return static_cast<const std::by
 
 }  // namespace
 
-DeepRows::DeepRows(const Shape& shape, Loss loss, bool augment) : augment_(augment) {
+DeepRows::DeepRows(const Shape& shape, Loss loss, Augment augment) : augment_(augment) {
   if (shape.inputs.empty()) {
     const bool is_image = shape.features == data::kImageValues;
     const data::TensorShape features{"features", Element::float32, {shape.features}};
@@ -169,6 +169,15 @@ void DeepRows::prepare(const Batch& batch, bool vary, DeepBatch& out) const {
   prepare_target(batch, out);
 }
 
+std::optional<data::Variation> DeepRows::variation_of(const Made& made) const {
+  const bool is_image =
+      made.form == Form::image || (made.form == Form::scaled && made.to.shape.size() == 3);
+  const bool is_chosen = augment_ != Augment::automatic || made.form == Form::image;
+  if (augment_ == Augment::none || !is_image || !is_chosen) return {};
+  return data::Variation{.shifts = augment_ != Augment::mirror,
+                         .mirrors = augment_ != Augment::shift};
+}
+
 void DeepRows::prepare_input(const Made& made, std::size_t t, const Batch& batch, bool vary,
                              DeepBatch& out) const {
   const std::size_t rows = batch.rows();
@@ -190,7 +199,8 @@ void DeepRows::prepare_input(const Made& made, std::size_t t, const Batch& batch
     for (std::size_t i = 0; i < rows; ++i)
       std::ranges::copy(row_of(batch.features, i, scratch),
                         floats.begin() + static_cast<std::ptrdiff_t>(i * numbers));
-  if (made.form == Form::scaled)
+  const std::optional<data::Variation> variation = vary ? variation_of(made) : std::nullopt;
+  if (made.form == Form::scaled && !variation)
     for (std::size_t i = 0; i < rows * numbers; ++i) {
       const std::size_t c = i % numbers / (numbers / made.normalization.channels());
       const auto value = static_cast<float>(std::to_integer<int>(from->values[i])) / 255;
@@ -199,15 +209,16 @@ void DeepRows::prepare_input(const Made& made, std::size_t t, const Batch& batch
   if (made.form == Form::widened)
     for_numbers(*from, rows,
                 [&](std::size_t i, auto number) { floats[i] = static_cast<float>(number); });
-  if (made.form == Form::image) {
+  if (made.form == Form::image || variation) {
+    const data::ImageShape shape{made.to.shape[0], made.to.shape[1], made.to.shape[2]};
     input.pixel_by_pixel = true;
     for (std::size_t i = 0; i < rows; ++i) {
       const std::span<float> to = std::span(floats).subspan(i * numbers, numbers);
       const auto prepare = [&](auto pixels) {
-        if (vary && augment_)
-          data::vary_image(pixels, {}, made.normalization, batch.draws.of(i), to);
+        if (variation)
+          data::vary_image(pixels, shape, made.normalization, *variation, batch.draws.of(i), to);
         else
-          data::normalize_image(pixels, {}, made.normalization, to);
+          data::normalize_image(pixels, shape, made.normalization, to);
       };
       if (from != nullptr)
         prepare(std::span<const std::byte>(from->row(i), numbers));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lambdaml/data/pixels/images.h"
 #include "lambdaml/data/pixels/normalization.h"
 #include "lambdaml/model/engine.h"
 #include "lambdaml/model/model.h"
@@ -31,6 +32,15 @@ struct DeepBatch {
   }
 };
 
+/// How images [channels, height, width] are varied in batches of training.
+enum class Augment {
+  none,
+  automatic,  ///< those of CIFAR-10's shape by both, others not
+  shift,
+  mirror,
+  both,
+};
+
 /// Makes the tensors of batches; immutable, so threads may share it.
 ///
 /// Inputs. Rows of 3,072 features and uint8 tensors `image` [3, 32, 32] are images in CIFAR-10's
@@ -46,8 +56,7 @@ struct DeepBatch {
 /// float32.
 class DeepRows {
  public:
-  /// `augment`: training batches of images in CIFAR-10's shape are varied.
-  DeepRows(const Shape& shape, Loss loss, bool augment);
+  DeepRows(const Shape& shape, Loss loss, Augment augment);
 
   /// What prepare() gives, for one row.
   std::vector<data::TensorShape> inputs() const;
@@ -80,6 +89,7 @@ class DeepRows {
     data::Normalization normalization = {};  ///< of an image
   };
 
+  std::optional<data::Variation> variation_of(const Made& made) const;
   void prepare_input(const Made& made, std::size_t t, const Batch& batch, bool vary,
                      DeepBatch& out) const;
   void prepare_target(const Batch& batch, DeepBatch& out) const;
@@ -87,7 +97,7 @@ class DeepRows {
 
   std::vector<Made> made_;
   data::TensorShape target_;
-  bool augment_;
+  Augment augment_;
   bool learns_normalization_ = false;
   std::size_t classes_ = 0;
   std::optional<std::int64_t> ignored_;

@@ -1,6 +1,7 @@
 #include "lambdaml/model/deep_rows.h"
 
 #include <cstring>
+#include <set>
 
 #include <gmock/gmock.h>
 
@@ -32,7 +33,7 @@ TEST(DeepRows, FeaturesAreOneTensorDenseOrSparse) {
   const std::vector<std::uint16_t> indices = {0, 1, 2, 1};
   const std::vector<float> stored = {1, 2, 3, 5};
   const std::vector<float> targets = {1, -1};
-  const DeepRows rows({.features = 3, .labels = {4, 7}}, Loss::cross_entropy, true);
+  const DeepRows rows({.features = 3, .labels = {4, 7}}, Loss::cross_entropy, Augment::automatic);
   EXPECT_EQ(rows.inputs()[0].text(), "features: float32 [3]");
   DeepBatch out;
   const tensor::Csr16 csr{offsets.data(), indices.data(), stored.data(), 2, 3};
@@ -56,7 +57,7 @@ TEST(DeepRows, TensorsBecomeWhatNetworksTake) {
       {{"tokens", Element::int32, {2}}, token_bytes.data()}};
   Shape shape;
   for (const data::Tensor& tensor : tensors) shape.inputs.push_back(tensor);
-  const DeepRows rows(shape, Loss::mse, true);
+  const DeepRows rows(shape, Loss::mse, Augment::automatic);
   DeepBatch out;
   rows.prepare({.features = tensor::DenseView{nullptr, 2, 0}, .targets = {}, .tensors = tensors},
                true, out);
@@ -80,7 +81,7 @@ TEST(DeepRows, ClassNumbersOutOfRangeAreNamed) {
                     .targets = {},
                     .tensors = {{shape.inputs[0], reinterpret_cast<const std::byte*>(x.data())}},
                     .target = target};
-  DeepRows rows(shape, Loss::cross_entropy, true);
+  DeepRows rows(shape, Loss::cross_entropy, Augment::automatic);
   DeepBatch out;
   rows.check_classes(3, 255);
   rows.prepare(batch, true, out);
@@ -93,6 +94,32 @@ TEST(DeepRows, ClassNumbersOutOfRangeAreNamed) {
   EXPECT_THAT(error_of([&] { rows.prepare(batch, true, out); }), HasSubstr("class number 2 "));
 }
 
+TEST(DeepRows, ImagesOfTrainingAreVariedAsChosen) {
+  constexpr std::size_t kRows = 40;
+  std::vector<std::byte> bytes;
+  for (std::size_t r = 0; r < kRows; ++r)
+    for (const int value : {0, 51, 102, 153, 204, 255}) bytes.push_back(std::byte(value));
+  const data::Tensor image{{"image", Element::uint8, {1, 2, 3}}, bytes.data()};
+  Shape shape;
+  shape.inputs = {image};
+  Batch batch{tensor::DenseView{nullptr, kRows, 0}, {}};
+  batch.tensors = {image};
+  const auto kinds = [&](Augment augment, bool in_training) {
+    DeepBatch out;
+    DeepRows(shape, Loss::mse, augment).prepare(batch, in_training, out);
+    const std::vector<float> all = numbers_of<float>(out.inputs.at(0).tensor, kRows);
+    std::set<std::vector<float>> rows;
+    for (std::size_t r = 0; r < kRows; ++r)
+      rows.emplace(all.begin() + static_cast<std::ptrdiff_t>(6 * r),
+                   all.begin() + static_cast<std::ptrdiff_t>(6 * r + 6));
+    return rows.size();
+  };
+  EXPECT_EQ(kinds(Augment::mirror, true), 2U);
+  EXPECT_EQ(kinds(Augment::mirror, false), 1U);
+  EXPECT_EQ(kinds(Augment::automatic, true), 1U) << "digits have no mirror images";
+  EXPECT_EQ(kinds(Augment::none, true), 1U);
+}
+
 TEST(DeepRows, ImagesAreNormalizedAsTheOptionSays) {
   const std::vector<std::uint8_t> pixels = {0, 255, 255, 51, 102, 0, 0, 51};
   const std::vector<std::byte> bytes = bytes_of(pixels);
@@ -101,7 +128,7 @@ TEST(DeepRows, ImagesAreNormalizedAsTheOptionSays) {
   shape.inputs = {image};
   Batch batch{tensor::DenseView{nullptr, 2, 0}, {}};
   batch.tensors = {image};
-  DeepRows rows(shape, Loss::mse, false);
+  DeepRows rows(shape, Loss::mse, Augment::none);
   EXPECT_TRUE(rows.normalization_pieces().empty());
   DeepBatch out;
   const auto prepared = [&] {

@@ -7,6 +7,7 @@
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/model/names.h"
 #include "lambdaml/tensor/kernels.h"
 
 namespace lambdaml::model {
@@ -106,10 +107,7 @@ LinearModel::LinearModel(const Shape& shape, const Options& options, Numbers)
 LinearModel::LinearModel(const Shape& shape, const Options& options, const std::string& what)
     : LinearModel(shape.features, shape.classes(), options) {
   if (classes_ == 0) fail(Code::invalid_argument, "{} needs labels and the data has none", what);
-  if (classes_ == 1)
-    fail(Code::invalid_argument,
-         "{} needs rows of at least two classes and every label of the data is {}", what,
-         shape.labels[0]);
+  require_two_classes(shape, what);
 }
 
 void LinearModel::initialize(const Start&, std::span<float> parameters) {

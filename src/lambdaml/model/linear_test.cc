@@ -381,8 +381,10 @@ std::string message_of(const std::function<void()>& call) {
 }
 
 TEST(Linear, RefusesDataItCannotLearnFrom) {
-  EXPECT_THAT(message_of([] { make_model("lr", {.features = 3, .labels = {7}}); }),
-              HasSubstr("at least two classes and every label of the data is 7"));
+  EXPECT_THAT(
+      message_of([] { make_model("lr", {.features = 3, .labels = {7}}); }),
+      HasSubstr(
+          "at least two classes, and every label is 7: name the column of labels by --label"));
   EXPECT_THAT(message_of([] { make_model("svm", {.features = 3, .labels = {}}); }),
               HasSubstr("needs labels"));
   EXPECT_THAT(message_of([] {

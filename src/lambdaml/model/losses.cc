@@ -57,8 +57,8 @@ Option ignored_target_option() {
   return {.name = "ignore_index",
           .default_value = std::string(),
           .help =
-              "class number in a target tensor that stands for no target, such as padding; "
-              "empty: there is none (torchscript with cross_entropy)"};
+              "class number in a target tensor, or label of a row, that stands for no target, such "
+              "as padding; empty: there is none (torchscript with cross_entropy)"};
 }
 
 std::optional<std::int64_t> ignored_target(const Options& options) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 
 namespace lambdaml::model {
@@ -32,6 +33,14 @@ std::optional<std::size_t> find_feature(const Shape& shape, std::string_view tex
   const std::optional<std::int64_t> number = to_integer(text);
   if (!number || *number < 1 || static_cast<std::uint64_t>(*number) > shape.features) return {};
   return static_cast<std::size_t>(*number - 1);
+}
+
+void require_two_classes(const Shape& shape, const std::string& what) {
+  if (shape.classes() != 1) return;
+  fail(Code::invalid_argument,
+       "{} needs rows of at least two classes, and every label is {}: name the column of labels by "
+       "--label, or add rows of other classes",
+       what, printable(label_text(shape, 0), 60));
 }
 
 }  // namespace lambdaml::model

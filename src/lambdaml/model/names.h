@@ -20,4 +20,8 @@ std::string feature_text(const Shape& shape, std::size_t j);
 /// pass over the names.
 std::optional<std::size_t> find_feature(const Shape& shape, std::string_view text);
 
+/// Throws invalid_argument, saying what to do, if every label of the data is the same; `what`: the
+/// model.
+void require_two_classes(const Shape& shape, const std::string& what);
+
 }  // namespace lambdaml::model

@@ -103,7 +103,7 @@ std::unique_ptr<Model> make_network_model(const std::string& name, const Shape& 
          "sync_batch_norm: this build runs networks by libtorch, which normalizes each worker's "
          "batch by itself; install libdnnl-dev and build again");
 #endif
-  DeepRows rows(shape, Loss::cross_entropy, options.flag("augment"));
+  DeepRows rows(shape, Loss::cross_entropy, augment_of(options));
   const Image images = image_of(name, shape, rows);
   const std::string& stem = options.text("stem");
   const bool large =

@@ -12,14 +12,19 @@ double mae(const Totals& totals) { return totals.absolute_error / totals.rows; }
 /// 1 − Σ error² / Σ (y − mean y)². Of targets that are all the same 1 without an error and 0 with
 /// one, as scikit-learn's r2_score.
 double r2(const Totals& totals) {
-  const double mean = totals.targets / totals.rows;
-  const double spread = totals.squared_targets - mean * totals.targets;
-  // Nothing but rounding.
-  if (spread <= 1e-14 * totals.squared_targets) return totals.loss == 0 ? 1 : 0;
+  const double spread = spread_of_targets(totals);
+  if (spread == 0) return totals.loss == 0 ? 1 : 0;
   return 1 - 2 * totals.loss / spread;
 }
 
 }  // namespace
+
+double spread_of_targets(const Totals& totals) {
+  const double mean = totals.targets / totals.rows;
+  const double spread = totals.squared_targets - mean * totals.targets;
+  const bool is_rounding = spread <= 1e-14 * totals.squared_targets;
+  return is_rounding ? 0 : spread;
+}
 
 std::vector<Metric> regression_metrics() {
   return {{.name = "loss",

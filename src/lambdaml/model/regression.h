@@ -11,4 +11,7 @@ namespace lambdaml::model {
 /// steps.
 std::vector<Metric> regression_metrics();
 
+/// Σ (y − mean y)² of evaluated rows; 0 if nothing but rounding is left.
+double spread_of_targets(const Totals& totals);
+
 }  // namespace lambdaml::model

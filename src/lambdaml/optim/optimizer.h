@@ -67,6 +67,8 @@ class Optimizer {
   /// The bytes of the vectors of this worker's training: parameters, gradients, moments. Before
   /// begin(), and without what the model and the communicator need. 0: not known.
   virtual std::uint64_t vector_bytes() const { return 0; }
+  /// Of these, the bytes that state() will have.
+  virtual std::uint64_t state_bytes() const { return 0; }
   /// How many initial models begin() takes: several to train at once, of which the best remains.
   virtual std::size_t starts() const { return 1; }
   /// Sets the initial parameters of starts() models, one after another, the same on every worker.

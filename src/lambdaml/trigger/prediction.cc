@@ -87,6 +87,7 @@ class PredictionRun {
       event_.data = *std::move(prepared);
       event_.data_uri = uri.text();
     } else if (std::optional<PreparedData> made = prepare_there(places, wanted)) {
+      tell_of(*made);
       event_.data = std::move(made->manifest);
     } else {
       const data::Dataset dataset =

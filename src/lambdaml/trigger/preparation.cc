@@ -75,7 +75,6 @@ class PreparationJob {
       channel_.store().clear("");
       agreement = run_once(plan, reports);
     }
-    for (const std::string& notice : agreement.notices) log::warning("{}", notice);
     return finish(plan, agreement, reports);
   }
 
@@ -178,6 +177,7 @@ class PreparationJob {
       out.files.push_back(
           {plan.files[i].display(), {plan.files[i].bytes, agreement.checksums.at(i)}});
     out.reports = reports;
+    out.notices = agreement.notices;
     return out;
   }
 
@@ -217,6 +217,10 @@ std::optional<PreparedData> prepare_if_large(const Preparation& wanted, const Op
   return prepare_by_functions(wanted, options, stores);
 }
 
+void tell_of(const PreparedData& made) {
+  for (const std::string& notice : made.notices) log::warn_once(notice);
+}
+
 data::Manifest split_by_functions(Preparation wanted, Options options) {
   options.set("channel", Option::Value(storage::resolve(options.text("channel")).text()),
               "channel");
@@ -225,7 +229,9 @@ data::Manifest split_by_functions(Preparation wanted, Options options) {
   require_within_reach(options, "to", wanted.to);
   wanted.for_job = "split-" + job::new_job_id();
   control::Stores stores;
-  return prepare_by_functions(wanted, options, stores).manifest;
+  PreparedData made = prepare_by_functions(wanted, options, stores);
+  tell_of(made);
+  return std::move(made.manifest);
 }
 
 }  // namespace lambdaml::trigger

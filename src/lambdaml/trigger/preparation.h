@@ -36,6 +36,7 @@ struct PreparedData {
   data::Manifest manifest;
   std::vector<data::SourceFile> files;    ///< what was read
   std::vector<std::string> reports = {};  ///< of its workers, JSON: see job::JobEnd::preparing
+  std::vector<std::string> notices = {};  ///< of the rows, for the user; a line each
 };
 
 /// The total size of the data if functions can prepare them: files that are read one by one, within
@@ -54,6 +55,9 @@ PreparedData prepare_by_functions(const Preparation& wanted, const Options& opti
 /// The same if functions can prepare the data and they are large.
 std::optional<PreparedData> prepare_if_large(const Preparation& wanted, const Options& options,
                                              control::Stores& stores);
+
+/// Logs its notices as warnings.
+void tell_of(const PreparedData& made);
 
 /// prepare_by_functions() as a command of its own: `options` are not resolved yet, and the place
 /// `to` must be within the functions' reach too.

@@ -48,12 +48,14 @@ bool learns_classes(const model::Plugin& plugin) {
 void require_targets(const model::Plugin& plugin, const data::Manifest& data,
                      const std::string& place) {
   if (!plugin.needs_labels) return;
-  const std::string what = data::Places::parse(place).display();
+  std::string what = data::Places::parse(place).display();
   if (!data.labelled())
     fail(Code::invalid_argument,
          "{}: it has no labels, and {} learns from labels: name their column by --label, or their "
          "file by --labels-file",
          what, plugin.name);
+  if (data.names && !data.names->label.empty())
+    what += fmt::format(", column '{}'", printable(data.names->label, 60));
   if (learns_classes(plugin) && data.targets)
     fail(Code::invalid_argument,
          "{}: its targets are numbers, and {} learns classes: use --model linear, or labels that "
@@ -180,8 +182,12 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
                              *std::max_element(data.part_rows.begin(), data.part_rows.end()));
   const std::uint64_t training = model->training_bytes(rows);
   const std::uint64_t merging = bytes_for_merging(options, *model, models, channel);
+  // Of its state a worker makes a copy before a step in which its time may end, and for a store
+  // that takes a checkpoint in one piece.
+  const std::uint64_t state = optimizer->vector_bytes() + optimizer->state_bytes();
+  const std::uint64_t definition = staged.definition ? staged.definition->size() : 0;
   const std::uint64_t needed =
-      training + optimizer->vector_bytes() + data.bytes / data.parts() * kCopiesOfData + merging;
+      training + definition + state + data.bytes / data.parts() * kCopiesOfData + merging;
   if ((training > 0 || merging >= kMergingWorthAsking) &&
       needed > static_cast<std::uint64_t>(options.integer("memory_mb")) << 20)
     fail(Code::invalid_argument,

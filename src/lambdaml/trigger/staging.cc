@@ -11,6 +11,7 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/data/align.h"
+#include "lambdaml/data/scaling.h"
 #include "lambdaml/data/weights.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/state_dict.h"
@@ -138,6 +139,8 @@ class Staging {
         data::read(places, options_.text("format"), processors(), &out_.files, options_);
     throw_if_interrupted();
     require_enough_rows(dataset.rows(), workers_, places);
+    if (auto notice = data::notice_of_constants(places.display(), dataset))
+      out_.notices.push_back(*std::move(notice));
     out_.data =
         data::split(dataset, workers_, *within(control::keys::kData), "shard", processors());
   }
@@ -208,6 +211,7 @@ class Staging {
   data::Manifest taken(PreparedData made) {
     std::ranges::move(made.files, std::back_inserter(out_.files));
     std::ranges::move(made.reports, std::back_inserter(out_.preparing));
+    std::ranges::move(made.notices, std::back_inserter(out_.notices));
     return std::move(made.manifest);
   }
 

@@ -33,6 +33,7 @@ struct StagedData {
   /// All files read here that have no checksum: they must be unchanged when the job is resumed.
   std::vector<data::SourceFile> files;
   std::vector<std::string> preparing;  ///< reports of the functions that read the data
+  std::vector<std::string> notices;    ///< of the rows, for the user of a job that begins
   /// Those in memory that the workers, threads of this process, use in place.
   std::vector<std::unique_ptr<data::SharedRows>> shared;
 };

@@ -50,6 +50,11 @@ StagedData prepare(const Options& options, const control::JobChannel& channel,
   return staged;
 }
 
+/// What the user is told of the data, once the job is not refused. A job that goes on has told it.
+void tell_of(const StagedData& staged) {
+  for (const std::string& notice : staged.notices) log::warn_once(notice);
+}
+
 bool has_paused(const nlohmann::ordered_json& summary) {
   return text_at(summary, "ended_by") == job::kPaused;
 }
@@ -243,6 +248,7 @@ nlohmann::ordered_json train(const Options& given, Observer& observer, const InM
     choose_reader(options);
     const Options running = with_memory_of_functions(options);
     const StagedData staged = prepare(running, channel, job_id, memory);
+    tell_of(staged);
     control::RunFolder folder = control::RunFolder::create(output, job_id, options);
     return run_to_end(running, folder, staged, channel, observer, Begin::anew,
                       way_to_continue(options, folder), wall);
@@ -269,6 +275,7 @@ nlohmann::ordered_json train_as(const std::string& job_id, const Options& given,
       const StagedData staged = prepare(running, channel, job_id);
       if (options.text("checkpoint").empty() || !can_be_resumed(stores, options, job_id))
         begin = Begin::anew;
+      if (begin == Begin::anew) tell_of(staged);
       if (!folder) folder.emplace(control::RunFolder::create(output, job_id, options));
       return run_to_end(running, *folder, staged, channel, observer, begin, "", wall);
     });

@@ -7,6 +7,7 @@
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/data_record.h"
+#include "lambdaml/data/scaling.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/trigger/preparation.h"
@@ -58,6 +59,7 @@ std::string SearchData::place_of(const Options& options, const char* option,
         kind == "test" ? data::read_for(learned_from(options), given, options.text("format"),
                                         processors(), &files, of_test)
                        : data::read(given, options.text("format"), processors(), &files, options));
+    if (kind == "data") data::warn_of_constants(given.display(), *dataset);
     // An earlier tuner may have read it for another number of workers: all trials must have the
     // same rows.
     control::DataRecord(records_.shared_store(), kind).require_same(files);
@@ -88,7 +90,10 @@ bool SearchData::prepare_there(const Options& options, const data::Places& given
   if (kind == "test") wanted.model = learned_from(options);
   control::Stores stores;
   const auto made = trigger::prepare_if_large(wanted, options, stores);
-  if (made) control::DataRecord(records_.shared_store(), kind).require_same(made->files);
+  if (made) {
+    trigger::tell_of(*made);
+    control::DataRecord(records_.shared_store(), kind).require_same(made->files);
+  }
   return made.has_value();
 }
 

@@ -25,6 +25,7 @@ class Wrapped : public optim::Optimizer {
     inner_->set_penalty_factors(std::move(factors));
   }
   std::uint64_t vector_bytes() const override { return inner_->vector_bytes(); }
+  std::uint64_t state_bytes() const override { return inner_->state_bytes(); }
   std::size_t starts() const final { return inner_->starts(); }
   void begin(std::span<const float> parameters) override { inner_->begin(parameters); }
   model::Totals step(const model::Batch& batch, const optim::Position& position) final {

@@ -35,8 +35,9 @@ inline void earlier(std::map<std::string, std::uint64_t>& all,
 }
 
 /// Columns that are constant in all rows: those that are so in both, with the same value.
-inline void keep_common(std::optional<std::map<std::string, float>>& all,
-                        const std::map<std::string, float>& others) {
+template <class Column>
+void keep_common(std::optional<std::map<Column, float>>& all,
+                 const std::map<Column, float>& others) {
   if (!all) {
     all = others;
     return;

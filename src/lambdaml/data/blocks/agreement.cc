@@ -246,8 +246,20 @@ class Combination {
 
   void notice_constants(Agreement& out, std::uint64_t rows) const {
     if (plan_.is_for_model() || !constants_) return;
+    // Rows of a block may be dense where all rows are sparse, and 0 is no value then.
+    const auto is_told = [&](float value) { return value != 0 || out.form == Form::dense; };
     std::vector<std::string> columns;
-    for (const auto& [column, value] : *constants_) columns.push_back(column);
+    if (out.names && !out.names->features.empty()) {
+      const std::vector<std::string>& names = out.names->features;
+      for (std::size_t c = 0; c < names.size(); ++c)
+        if (const auto at = constants_->find(names[c]);
+            at != constants_->end() && is_told(at->second))
+          columns.push_back(column_text(out.names.get(), c));
+    } else {
+      for (const auto& [column, value] : *constants_)
+        if (const auto* index = std::get_if<std::uint64_t>(&column); index && is_told(value))
+          columns.push_back(column_text(nullptr, static_cast<std::size_t>(*index)));
+    }
     const std::string& what = plan_.files.front().display();
     if (auto notice = notice_of_constants(what, rows, columns))
       out.notices.push_back(*std::move(notice));
@@ -336,7 +348,7 @@ class Combination {
   std::map<std::string, std::uint64_t> tensors_;
   std::vector<std::uint64_t> not_lines_;
   std::map<std::string, Findings::Sum> sums_;
-  std::optional<std::map<std::string, float>> constants_;
+  std::optional<std::map<Findings::Column, float>> constants_;
 };
 
 }  // namespace

@@ -39,11 +39,37 @@ void add_sums(std::map<std::string, Findings::Sum>& sums, const Dataset& rows) {
   }
 }
 
-/// The columns by their texts and values that have one value in all rows.
-std::map<std::string, float> constants_of(const Dataset& rows) {
-  std::map<std::string, float> out;
-  for (const auto& [column, value] : constant_columns(rows))
-    if (std::isfinite(value)) out[column_text(rows.names.get(), column)] = value;
+std::map<Findings::Column, float> constants_of(const Dataset& rows) {
+  std::map<Findings::Column, float> out;
+  const bool is_named = rows.names && !rows.names->features.empty();
+  for (const auto& [column, value] : constant_columns(rows)) {
+    if (!std::isfinite(value)) continue;
+    if (is_named)
+      out[rows.names->features.at(column)] = value;
+    else
+      out[std::uint64_t{column}] = value;
+  }
+  return out;
+}
+
+json to_json(const std::map<Findings::Column, float>& constants) {
+  json out = json::array();
+  for (const auto& [column, value] : constants)
+    out.push_back(
+        json::array({std::visit([](const auto& key) { return json(key); }, column), json(value)}));
+  return out;
+}
+
+std::map<Findings::Column, float> constants_from(const json& list) {
+  std::map<Findings::Column, float> out;
+  for (const json& entry : list) {
+    const json& key = entry.at(0);
+    const auto value = entry.at(1).get<float>();
+    if (key.is_string())
+      out[key.get<std::string>()] = value;
+    else
+      out[whole_number(key)] = value;
+  }
   return out;
 }
 
@@ -101,7 +127,7 @@ std::string Findings::to_json() const {
   if (fault) all["fault"] = *fault;
   if (!not_lines.empty()) all["not_lines"] = list_of(not_lines);
   for (const auto& [name, sum] : sums) all["sums"][name] = {sum.sum, sum.count};
-  if (constants) all["constants"] = *constants;
+  if (constants) all["constants"] = data::to_json(*constants);
   return json_text(all);
 }
 
@@ -135,8 +161,7 @@ Findings Findings::from_json(std::string_view text, const std::string& what) {
     const json sums = all.value("sums", json::object());
     for (const auto& [name, sum] : sums.items())
       out.sums[name] = {sum.at(0).get<double>(), sum.at(1).get<double>()};
-    if (all.contains("constants"))
-      out.constants = all["constants"].get<std::map<std::string, float>>();
+    if (all.contains("constants")) out.constants = constants_from(all["constants"]);
     return out;
   });
 }

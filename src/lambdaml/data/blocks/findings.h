@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "lambdaml/base/error.h"
@@ -32,6 +33,8 @@ struct Findings {
     double sum = 0;
     double count = 0;
   };
+  /// A column by its name, or by its index where columns have none.
+  using Column = std::variant<std::uint64_t, std::string>;
   std::vector<OfBlock> blocks;
   std::uint64_t features = 0;
   std::uint64_t nonzeros = 0;
@@ -46,9 +49,9 @@ struct Findings {
   std::map<std::string, std::uint64_t> tensors;
   bool targets = false;             ///< some are no whole numbers
   std::map<std::string, Sum> sums;  ///< of values by column, if missing ones are filled
-  /// The columns that have one value in all its rows, by their texts, and that value; nullopt
-  /// without rows. See constant_columns().
-  std::optional<std::map<std::string, float>> constants = {};
+  /// The columns that have one value in all its rows, and that value; nullopt without rows. See
+  /// constant_columns().
+  std::optional<std::map<Column, float>> constants = {};
   std::optional<std::uint64_t> fault = {};  ///< a block that cannot be read, the first by file
   std::vector<std::uint64_t> not_lines;     ///< files whose rows have line ends inside
 

@@ -12,6 +12,7 @@
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/data/blocks/stored_files.h"
 #include "lambdaml/data/rows.h"
+#include "lambdaml/data/scaling.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/data/testing/test_util.h"
 #include "lambdaml/storage/storage.h"
@@ -199,6 +200,23 @@ TEST_F(PartReading, ColumnsThatAreConstantInAllBlocksAreTold) {
   ASSERT_EQ(got.agreement.notices.size(), 1U);
   EXPECT_THAT(got.agreement.notices[0], HasSubstr("a column has the same value in all 60 rows"));
   EXPECT_THAT(got.agreement.notices[0], HasSubstr(": 'a'; remove it"));
+}
+
+/// In the words of one process, whatever the columns are called.
+TEST_F(PartReading, ConstantColumnsAreToldInTheOrderOfTheColumns) {
+  const std::string long_name(60, 'n');
+  std::string named = "y,zeta,x," + long_name + "1," + long_name + "2,alpha,3\n", numbered;
+  for (int r = 0; r < 60; ++r) {
+    named += fmt::format("{},1.5,{},7,{},2,9\n", r % 2, r, r);
+    numbered += fmt::format("{} 2:4 3:{} 5:1 11:3\n", r % 2, r + 1);
+  }
+  save("named.csv", named);
+  save("numbered", numbered);
+  for (const char* name : {"named.csv", "numbered"}) {
+    const Together got = read_together(plan(name, 3, 64), 3);
+    ASSERT_EQ(got.agreement.notices.size(), 1U);
+    EXPECT_EQ(got.agreement.notices[0], notice_of_constants(at(name).display(), read(at(name))));
+  }
 }
 
 TEST_F(PartReading, SeveralFilesAndFilesThatCannotBeCut) {

@@ -5,7 +5,8 @@
 namespace lambdaml::data {
 namespace {
 
-constexpr std::ptrdiff_t kMargin = 4;
+/// Of the height and width: by which an image is shifted at most.
+constexpr std::size_t kMargins = 8;
 
 /// How far an image is moved.
 struct Move {
@@ -54,14 +55,18 @@ void prepare_image(const T* row, const ImageShape& shape, const Normalization& n
     copy_image(row, shape, normalization, move, out);
 }
 
-Move random_move(Rng rng) {
-  const auto shift = [&] {
-    return static_cast<std::ptrdiff_t>(rng.below(2 * kMargin + 1)) - kMargin;
+Move random_move(const ImageShape& shape, Variation variation, Rng rng) {
+  const auto shift = [&](std::size_t side) {
+    const std::size_t margin = side / kMargins;
+    return static_cast<std::ptrdiff_t>(rng.below(2 * margin + 1)) -
+           static_cast<std::ptrdiff_t>(margin);
   };
   Move out;
-  out.down = shift();
-  out.right = shift();
-  out.mirrored = rng.below(2) == 1;
+  if (variation.shifts) {
+    out.down = shift(shape.height);
+    out.right = shift(shape.width);
+  }
+  out.mirrored = variation.mirrors && rng.below(2) == 1;
   return out;
 }
 
@@ -87,17 +92,19 @@ void normalize_image(std::span<const float> row, std::span<float> out) {
 }
 
 void vary_image(std::span<const float> row, const ImageShape& shape,
-                const Normalization& normalization, Rng rng, std::span<float> out) {
-  prepare_image(row.data(), shape, normalization, random_move(rng), out.data());
+                const Normalization& normalization, Variation variation, Rng rng,
+                std::span<float> out) {
+  prepare_image(row.data(), shape, normalization, random_move(shape, variation, rng), out.data());
 }
 
 void vary_image(std::span<const std::byte> row, const ImageShape& shape,
-                const Normalization& normalization, Rng rng, std::span<float> out) {
-  prepare_image(row.data(), shape, normalization, random_move(rng), out.data());
+                const Normalization& normalization, Variation variation, Rng rng,
+                std::span<float> out) {
+  prepare_image(row.data(), shape, normalization, random_move(shape, variation, rng), out.data());
 }
 
 void vary_image(std::span<const float> row, Rng rng, std::span<float> out) {
-  prepare_image(row.data(), {}, cifar10_normalization(), random_move(rng), out.data());
+  vary_image(row, {}, cifar10_normalization(), {}, rng, out);
 }
 
 }  // namespace lambdaml::data

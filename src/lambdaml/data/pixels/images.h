@@ -36,13 +36,22 @@ void normalize_image(std::span<const std::byte> row, const ImageShape& shape,
 /// One of CIFAR-10's shape, with its normalization.
 void normalize_image(std::span<const float> row, std::span<float> out);
 
-/// The same for a random variant of the image: a crop of its size from the image padded with 4
-/// black pixels at each side, mirrored in half of the cases (He, Zhang, Ren, Sun 2016, "Deep
-/// residual learning for image recognition", §4.2).
+/// How images are varied at random.
+struct Variation {
+  /// A crop of its size from the image padded with black pixels, an eighth of its height and width
+  /// at each side: 4 of CIFAR-10's (He, Zhang, Ren, Sun 2016, "Deep residual learning for image
+  /// recognition", §4.2).
+  bool shifts = true;
+  bool mirrors = true;  ///< left to right, in half of the cases
+};
+
+/// normalize_image() of a random variant.
 void vary_image(std::span<const float> row, const ImageShape& shape,
-                const Normalization& normalization, Rng rng, std::span<float> out);
+                const Normalization& normalization, Variation variation, Rng rng,
+                std::span<float> out);
 void vary_image(std::span<const std::byte> row, const ImageShape& shape,
-                const Normalization& normalization, Rng rng, std::span<float> out);
+                const Normalization& normalization, Variation variation, Rng rng,
+                std::span<float> out);
 void vary_image(std::span<const float> row, Rng rng, std::span<float> out);
 
 }  // namespace lambdaml::data

@@ -1,5 +1,9 @@
 #include "lambdaml/data/pixels/normalization.h"
 
+#include <algorithm>
+#include <set>
+#include <utility>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -74,9 +78,33 @@ TEST(Images, OfAnyShape) {
                                FloatNear(1, 1e-6F), FloatNear(0.2F, 1e-6F), FloatNear(-1, 1e-6F)));
   // A variant has values of the image or of the black around it, the same for the same numbers.
   std::vector<float> varied(6), again(6);
-  vary_image(image, shape, normalization, Rng(3), varied);
-  vary_image(image, shape, normalization, Rng(3), again);
+  vary_image(image, shape, normalization, {}, Rng(3), varied);
+  vary_image(image, shape, normalization, {}, Rng(3), again);
   EXPECT_EQ(varied, again);
+}
+
+/// Where the one white pixel of images of 16 × 24 pixels goes.
+TEST(Images, AreShiftedByAnEighthOfTheirSizeAndMirrored) {
+  const ImageShape shape{.channels = 1, .height = 16, .width = 24};
+  const Normalization plain{{0}, {1}};
+  std::vector<std::byte> image(shape.values());
+  image[8 * 24 + 10] = std::byte{255};
+  const auto places = [&](Variation variation) {
+    std::set<std::pair<std::size_t, std::size_t>> out;
+    std::vector<float> varied(shape.values());
+    for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+      vary_image(image, shape, plain, variation, Rng(seed), varied);
+      const auto at = static_cast<std::size_t>(std::ranges::max_element(varied) - varied.begin());
+      out.emplace(at / 24, at % 24);
+    }
+    return out;
+  };
+  const auto shifted = places({.shifts = true, .mirrors = false});
+  EXPECT_EQ(shifted.size(), 5U * 7U);  // by 2 rows and 3 columns
+  EXPECT_EQ(*shifted.begin(), std::pair(std::size_t{6}, std::size_t{7}));
+  EXPECT_EQ(*shifted.rbegin(), std::pair(std::size_t{10}, std::size_t{13}));
+  EXPECT_EQ(places({.shifts = false, .mirrors = true}),
+            (std::set<std::pair<std::size_t, std::size_t>>{{8, 10}, {8, 13}}));
 }
 
 }  // namespace

@@ -1,5 +1,9 @@
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <span>
+
+#include <fmt/ranges.h>
 
 #include "lambdaml/base/error.h"
 #include "lambdaml/model/class_weights.h"
@@ -29,6 +33,25 @@ std::vector<float> weights_of_numbers(const Shape& shape, const Options& options
   return class_weights(options, numbers, {});
 }
 
+/// The class number that is no target. Of labels it is that of the label which the option names.
+std::optional<std::int64_t> ignored_class(const Shape& shape, Loss loss, const Options& options) {
+  const std::optional<std::int64_t> number = ignored_target(options);
+  if (!number) return {};
+  if (loss != Loss::cross_entropy)
+    fail(Code::invalid_argument,
+         "ignore_index {}: only the loss cross_entropy has class numbers: leave it out", *number);
+  if (shape.target) return number;
+  const auto label = std::ranges::find(shape.labels, *number);
+  if (label == shape.labels.end())
+    fail(Code::invalid_argument,
+         "ignore_index {}: no row has that label; there are {}{}: name one of them, or leave it "
+         "out",
+         *number,
+         fmt::join(std::span(shape.labels).first(std::min<std::size_t>(10, shape.classes())), ", "),
+         shape.classes() > 10 ? ", …" : "");
+  return label - shape.labels.begin();
+}
+
 std::unique_ptr<Model> make(const Shape& shape, const Options& options) {
   require_engine_library("torchscript");
   const std::string what = options.text("script").empty() ? "torchscript" : options.text("script");
@@ -42,9 +65,9 @@ std::unique_ptr<Model> make(const Shape& shape, const Options& options) {
          "--freeze-batch-norm");
   EngineSettings settings = engine_settings(options);
   settings.loss = deep_loss(options, shape.has_integers());
-  settings.ignored_target = ignored_target(options);
+  settings.ignored_target = ignored_class(shape, settings.loss, options);
   settings.class_weights = weights_of_numbers(shape, options);
-  DeepRows rows(shape, settings.loss, options.flag("augment"));
+  DeepRows rows(shape, settings.loss, augment_of(options));
   LoadedNetwork loaded = engine_library().script(
       shape.definition->view(), what, {.inputs = rows.inputs(), .target = rows.target()}, settings);
   // The module's tensors, and their first values.

@@ -53,7 +53,8 @@ double squared_norm(std::span<const float> v) { return tensor::dot(v.size(), v.d
 /// docs/optimizers.md, seven had not converged after 30 epochs. With `admm_memory`, the next c_i
 /// are extrapolated from the newest epochs (Acceleration), which takes no further merge: scalar
 /// products travel with the residuals. Residuals and the end are judged by the epoch without it,
-/// which is kept as it is if it is the last one.
+/// which is kept as it is where that epoch has converged; a job that ends by its number of epochs
+/// has the extrapolated state, so that more epochs go on from it as if it had been begun with them.
 ///
 /// Without waiting (`async`) z is the mean of the contributions that are there, and u_i takes up
 /// what those of slower workers lack; in the end it may still hold some of that. Asynchronous ADMM
@@ -294,13 +295,12 @@ std::map<std::string, std::string> defaults(const Options& given) {
                                             {"admm_epochs", "30"},    {"loss", "squared_hinge"},
                                             {"rho", "auto"},          {"admm_tolerance_abs", "0"},
                                             {"scale", "auto"},        {"admm_memory", "4"}};
-  // Gradient steps take any loss.
-  if (given.is_set("admm_solver") && given.text("admm_solver") == "gradient") values.erase("loss");
+  // Gradient steps take any loss, and are too far from a solution to extrapolate from.
+  if (given.is_set("admm_solver") && given.text("admm_solver") == "gradient")
+    for (const char* name : {"loss", "rho", "admm_memory"}) values.erase(name);
   const comm::Plugin* pattern = comm::registry().find(given.text("sync_mode"));
-  if (pattern != nullptr && !pattern->bulk_synchronous) {
-    values.erase("rho");
-    values.erase("admm_memory");
-  }
+  if (pattern != nullptr && !pattern->bulk_synchronous)
+    for (const char* name : {"rho", "admm_memory"}) values.erase(name);
   add_share_of_validation(given, values);
   return values;
 }

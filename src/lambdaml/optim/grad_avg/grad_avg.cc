@@ -44,13 +44,16 @@ class GradientAveraging final : public Optimizer {
   }
 
   std::uint64_t vector_bytes() const override {
+    return state_bytes() + problem_.model.parameter_count() * sizeof(float);
+  }
+  std::uint64_t state_bytes() const override {
     const std::size_t all = problem_.model.parameter_count();
     std::size_t stepped = all;
     if (shards_) {
       stepped = 0;
       for (const auto& [begin, end] : problem_.communicator.owned(all)) stepped += end - begin;
     }
-    return 2 * all * sizeof(float) + descent_.moment_bytes(stepped) + average_.bytes(all);
+    return all * sizeof(float) + descent_.moment_bytes(stepped) + average_.bytes(all);
   }
 
   void begin(std::span<const float> parameters) override {

@@ -36,8 +36,11 @@ class ModelAveraging final : public Optimizer {
   }
 
   std::uint64_t vector_bytes() const override {
+    return state_bytes() + problem_.model.parameter_count() * sizeof(float);
+  }
+  std::uint64_t state_bytes() const override {
     const std::size_t all = problem_.model.parameter_count();
-    return 3 * all * sizeof(float) + descent_.moment_bytes(all) + average_.bytes(all);
+    return 2 * all * sizeof(float) + descent_.moment_bytes(all) + average_.bytes(all);
   }
 
   void begin(std::span<const float> parameters) override {
