@@ -251,6 +251,22 @@ TEST(Job, PatienceNeedsRowsToJudgeByAndWorkersThatWait) {
             "invalid_argument: patience needs workers that");
 }
 
+TEST(Job, AdmmRemembersEpochsWhereItSolvesByLbfgs) {
+  const auto resolved = [](const std::map<std::string, std::string>& given) {
+    Options options = job_options();
+    options.parse("data", "some/file", "test");
+    options.parse("optim", "admm", "test");
+    for (const auto& [name, value] : given) options.parse(name, value, "test");
+    resolve(options);
+    return std::pair(options.integer("admm_memory"), to_text(options.value("rho")));
+  };
+  EXPECT_EQ(resolved({}), std::pair(std::int64_t{4}, std::string("auto")));
+  EXPECT_EQ(resolved({{"admm_solver", "gradient"}}),
+            std::pair(std::int64_t{0}, std::string("auto")));
+  EXPECT_EQ(resolved({{"lr", "0.1"}}).first, 0);
+  EXPECT_EQ(resolved({{"sync_mode", "async"}}).first, 0);
+}
+
 TEST(Job, BuiltInNetworksHaveDefaultsForAdam) {
   using Values = std::map<std::string, std::string>;
   const auto resolved = [](const Values& given, Defaults defaults = Defaults::choose) {

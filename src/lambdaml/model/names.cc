@@ -37,10 +37,13 @@ std::optional<std::size_t> find_feature(const Shape& shape, std::string_view tex
 
 void require_two_classes(const Shape& shape, const std::string& what) {
   if (shape.classes() != 1) return;
+  const bool has_column = shape.names && !shape.names->label.empty();
+  const std::string column =
+      has_column ? fmt::format(" of column '{}'", printable(shape.names->label, 60)) : "";
   fail(Code::invalid_argument,
-       "{} needs rows of at least two classes, and every label is {}: name the column of labels by "
-       "--label, or add rows of other classes",
-       what, printable(label_text(shape, 0), 60));
+       "{} needs rows of at least two classes, and every label{} is {}: name the column of labels "
+       "by --label, or add rows of other classes",
+       what, column, printable(label_text(shape, 0), 60));
 }
 
 }  // namespace lambdaml::model

@@ -1,5 +1,7 @@
 #include "lambdaml/torch/memory.h"
 
+#include <atomic>
+#include <cstdint>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -16,8 +18,11 @@ namespace lambdaml::torch_library {
 namespace {
 
 constexpr std::size_t kHuge = std::size_t{2} << 20;
-constexpr std::size_t kLine = 64;  ///< before the data: the block's size; keeps tensors aligned
+/// Before the data: the sizes of the block and of what was asked for; keeps tensors aligned.
+constexpr std::size_t kLine = 64;
 constexpr std::size_t kSmall = std::size_t{256} << 10;  ///< malloc's
+
+std::atomic<std::uint64_t> in_use = 0;
 
 /// libtorch 2.3 removed the const from allocate and added copy_data: the functions of both versions
 /// are here, without `override`.
@@ -48,6 +53,13 @@ class Kept final : public c10::Allocator {
   }
 
   static void* take(std::size_t size) {
+    void* const data = block_of(size);
+    in_use += size;
+    std::memcpy(static_cast<std::byte*>(data) - kLine + sizeof size, &size, sizeof size);
+    return data;
+  }
+
+  static void* block_of(std::size_t size) {
     if (size < kSmall) {
       auto* const block = static_cast<std::byte*>(::operator new(size, std::align_val_t(kLine)));
       return with_size(block, size);
@@ -87,8 +99,10 @@ class Kept final : public c10::Allocator {
   static void give_back(void* data) {
     if (data == nullptr) return;
     std::byte* const block = static_cast<std::byte*>(data) - kLine;
-    std::size_t size = 0;
+    std::size_t size = 0, wanted = 0;
     std::memcpy(&size, block, sizeof size);
+    std::memcpy(&wanted, block + sizeof size, sizeof wanted);
+    in_use -= wanted;
     if (size < kSmall) return ::operator delete(block, std::align_val_t(kLine));
     const std::lock_guard lock(pool().mutex);
     pool().free.emplace(size, block);
@@ -96,6 +110,8 @@ class Kept final : public c10::Allocator {
 };
 
 }  // namespace
+
+std::uint64_t bytes_of_tensors() { return in_use; }
 
 void keep_memory_of_tensors() {
   static Kept& kept = *new Kept;

@@ -9,6 +9,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/torch/losses.h"
+#include "lambdaml/torch/memory.h"
 #include "lambdaml/torch/network_engine.h"
 #include "lambdaml/torch/script_module.h"
 #include "lambdaml/torch/tensors.h"
@@ -240,19 +241,43 @@ class ScriptEngine final : public model::Engine {
     return output;
   }
 
+  /// Rows of zeros.
+  class Zeros {
+   public:
+    Zeros(const model::ScriptShape& shape, std::size_t rows) {
+      const auto zeros_of = [&](const data::TensorShape& of) {
+        // Aligned for every type, because a vector's memory comes from operator new.
+        bytes_.emplace_back(std::max<std::size_t>(rows * of.row_bytes(), 1));
+        return data::Tensor{of, bytes_.back().data()};
+      };
+      for (const data::TensorShape& input : shape.inputs) inputs_.push_back({zeros_of(input)});
+      target_ = zeros_of(shape.target);
+      pass_ = {.rows = rows, .inputs = inputs_, .target = &target_};
+    }
+    Zeros(const Zeros&) = delete;
+    const model::Pass& pass() const { return pass_; }
+
+   private:
+    std::vector<std::vector<std::byte>> bytes_;
+    std::vector<model::Input> inputs_;
+    data::Tensor target_;
+    model::Pass pass_;
+  };
+
+  /// What a pass of so many rows keeps for the backward pass.
+  std::uint64_t bytes_kept_by(std::size_t rows) {
+    const Zeros zeros(shape_, rows);
+    const std::uint64_t before = bytes_of_tensors();
+    const at::Tensor output = run(*learning_, zeros.pass());
+    return bytes_of_tensors() - before;
+  }
+
   /// Runs two rows of zeros once: whatever does not fit is said before anything begins.
   void probe() {
-    constexpr std::size_t kRows = 2;
-    std::vector<std::vector<std::byte>> zeros;
-    const auto zeros_of = [&](const data::TensorShape& shape) {
-      // Aligned for every type, because a vector's memory comes from operator new.
-      zeros.emplace_back(std::max<std::size_t>(kRows * shape.row_bytes(), 1));
-      return data::Tensor{shape, zeros.back().data()};
-    };
-    std::vector<model::Input> inputs;
-    for (const data::TensorShape& shape : shape_.inputs) inputs.push_back({zeros_of(shape)});
-    const data::Tensor target = zeros_of(shape_.target);
-    const model::Pass pass{.rows = kRows, .inputs = inputs, .target = &target};
+    // Gradients of two activations are there besides. Measured, and rounded up.
+    constexpr double kBesidesKept = 1.5;
+    const Zeros two(shape_, 2);
+    const model::Pass& pass = two.pass();
     script_.module().eval();
     const at::Tensor output = run(*learning_, pass);
     if (!output.requires_grad())
@@ -261,6 +286,11 @@ class ScriptEngine final : public model::Engine {
       const at::NoGradGuard no_gradients;
       totals_of(output.detach(), pass, settings_, Purpose::judge);
     }
+    // By the difference, because something may be kept whatever the rows.
+    const std::uint64_t few = bytes_kept_by(2), more = bytes_kept_by(4);
+    if (more > few)
+      loaded.activation_bytes =
+          static_cast<std::uint64_t>(kBesidesKept * static_cast<double>(more - few) / 2);
     if (!predicting_) return;
     const at::NoGradGuard no_gradients;
     const at::Tensor predicted = output_of(pass);

@@ -205,7 +205,9 @@ PreparedData prepare_by_functions(const Preparation& wanted, const Options& opti
   if (!files)
     fail(Code::invalid_argument,
          "{}: functions cannot prepare it: it must be files, a pattern or a folder of files, where "
-         "the functions reach them; read it here, without --platform",
+         "the functions reach them; let the command read it: --read-by command, or data split "
+         "without "
+         "--platform",
          wanted.places.display());
   return PreparationJob(wanted, options, stores).run(std::move(*files));
 }

@@ -44,6 +44,12 @@ bool learns_classes(const model::Plugin& plugin) {
   return plugin.needs_labels && !plugin.predicts_numbers;
 }
 
+/// ", column 'y'" if the column of labels or targets has a name.
+std::string column_of(const data::Manifest& data) {
+  if (!data.names || data.names->label.empty()) return "";
+  return fmt::format(", column '{}'", printable(data.names->label, 60));
+}
+
 /// Throws unless the data set has what the model learns from.
 void require_targets(const model::Plugin& plugin, const data::Manifest& data,
                      const std::string& place) {
@@ -54,8 +60,7 @@ void require_targets(const model::Plugin& plugin, const data::Manifest& data,
          "{}: it has no labels, and {} learns from labels: name their column by --label, or their "
          "file by --labels-file",
          what, plugin.name);
-  if (data.names && !data.names->label.empty())
-    what += fmt::format(", column '{}'", printable(data.names->label, 60));
+  what += column_of(data);
   if (learns_classes(plugin) && data.targets)
     fail(Code::invalid_argument,
          "{}: its targets are numbers, and {} learns classes: use --model linear, or labels that "
@@ -75,11 +80,10 @@ void require_classes(const model::Plugin& plugin, const data::Manifest& data,
   const bool has_texts = data.names && !data.names->labels.empty();
   if (!learns_classes(plugin) || !has_features || has_texts) return;
   if (data.labels.size() <= kFew || 2 * data.labels.size() <= data.rows()) return;
-  fail(
-      Code::invalid_argument,
-      "{}: {} different labels in {} rows look like numbers to predict, and {} learns classes: use "
-      "--model linear, or name another column by --label",
-      what, data.labels.size(), data.rows(), plugin.name);
+  fail(Code::invalid_argument,
+       "{}{}: {} different labels in {} rows look like numbers to predict, and {} learns classes: "
+       "use --model linear, or name another column by --label",
+       what, column_of(data), data.labels.size(), data.rows(), plugin.name);
 }
 
 /// Throws if the data set has tensors and the model learns from features.

@@ -70,6 +70,9 @@ std::unique_ptr<Model> make(const Shape& shape, const Options& options) {
   DeepRows rows(shape, settings.loss, augment_of(options));
   LoadedNetwork loaded = engine_library().script(
       shape.definition->view(), what, {.inputs = rows.inputs(), .target = rows.target()}, settings);
+  // Besides what the module keeps, a batch and the next one.
+  std::uint64_t activations = loaded.activation_bytes;
+  for (const data::TensorShape& input : rows.inputs()) activations += 2 * input.row_bytes();
   // The module's tensors, and their first values.
   const std::uint64_t copies =
       2 * sizeof(float) * (elements(loaded.learned) + elements(loaded.statistics));
@@ -77,7 +80,7 @@ std::unique_ptr<Model> make(const Shape& shape, const Options& options) {
                   .learned = std::move(loaded.learned),
                   .statistics = std::move(loaded.statistics),
                   .output = std::move(loaded.output),
-                  .activation_bytes = static_cast<double>(loaded.activation_bytes),
+                  .activation_bytes = static_cast<double>(activations),
                   .engine_bytes = copies,
                   .loss = settings.loss,
                   .ignored_target = settings.ignored_target,

@@ -297,7 +297,7 @@ std::map<std::string, std::string> defaults(const Options& given) {
                                             {"scale", "auto"},        {"admm_memory", "4"}};
   // Gradient steps take any loss, and are too far from a solution to extrapolate from.
   if (given.is_set("admm_solver") && given.text("admm_solver") == "gradient")
-    for (const char* name : {"loss", "rho", "admm_memory"}) values.erase(name);
+    for (const char* name : {"loss", "admm_memory"}) values.erase(name);
   const comm::Plugin* pattern = comm::registry().find(given.text("sync_mode"));
   if (pattern != nullptr && !pattern->bulk_synchronous)
     for (const char* name : {"rho", "admm_memory"}) values.erase(name);
