@@ -50,20 +50,16 @@ test-browser: build ## open reports and the dashboard in Chromium (two minutes)
 	@PATIENCE=$${PATIENCE:-4} $(PYTHON) -B tests/browser/reports.py $(BIN)/lambdaml $(BUILD)/browser
 	@PATIENCE=$${PATIENCE:-4} node tests/browser/dashboard.mjs $(BIN)/lambdaml $(BUILD)/browser/dashboard $(BUILD)/browser/made
 
-test-index: build ## TensorBoard, cfn-lint and moto of the Python package index: event files, the template, jobs that start by themselves (minutes)
+test-index: build ## beside programs of the Python package index: TensorBoard reads event files, cfn-lint the template, moto is AWS (minutes)
 	@packages/install.sh index
-	@$(PYTHON) -m venv build/moto-venv
-	@build/moto-venv/bin/pip install -q --disable-pip-version-check 'moto[server,s3,dynamodb,awslambda]==5.2.5'
-	@$(BIN)/lambdaml package -q -o build/moto-lambdaml.zip
-	@build/moto-venv/bin/python -B tests/index/moto_serves.py $(BIN)/lambdaml build/moto-lambdaml.zip build/moto-runs
-	@$(PYTHON) -m venv build/tensorboard-venv
-	@build/tensorboard-venv/bin/pip install -q --disable-pip-version-check tensorboard==2.21.0
-	@build/tensorboard-venv/bin/python -B tests/index/tensorboard_reads.py $(BIN)/lambdaml build/index-runs
-	@$(PYTHON) -m venv build/moto-venv
-	@build/moto-venv/bin/pip install -q --disable-pip-version-check 'moto[server]==5.2.1' cfn-lint==1.58.0
-	@build/moto-venv/bin/cfn-lint deploy/template.yaml
+	@$(PYTHON) -m venv build/index-programs
+	@build/index-programs/bin/pip install -q --disable-pip-version-check tensorboard==2.21.0 'moto[server]==5.2.5' \
+	  cfn-lint==1.58.0
+	@build/index-programs/bin/python -B tests/index/tensorboard_reads.py $(BIN)/lambdaml build/index-runs
+	@build/index-programs/bin/cfn-lint deploy/template.yaml
 	@$(BIN)/lambdaml package -q -o build/moto.zip
-	@build/moto-venv/bin/python -B tests/index/jobs_that_start.py $(BIN)/lambdaml build/moto.zip build/moto
+	@build/index-programs/bin/python -B tests/index/moto_serves.py $(BIN)/lambdaml build/moto.zip build/moto-runs
+	@build/index-programs/bin/python -B tests/index/jobs_that_start.py $(BIN)/lambdaml build/moto.zip build/moto
 
 test-install: build ## install, build programs against it, complete in shells, use the Debian packages (minutes)
 	@packages/install.sh install
