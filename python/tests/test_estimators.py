@@ -42,31 +42,13 @@ EXCEPTIONS = {
     ("LinearSVC", "check_sample_weight_equivalence_on_sparse_data"): (2e-5, ONES),
     ("Ridge", "check_sample_weight_equivalence_on_dense_data"): (3e-5, ONES),
     ("Ridge", "check_sample_weight_equivalence_on_sparse_data"): (2e-6, ONES),
-    ("LogisticRegression", "agaricus"): (5e-4, "columns of one-hot codes depend on each other; " + FLOAT32),
-    ("LogisticRegression", "digits"): (3e-3, "classes are nearly separable; " + FLOAT32),
-    ("LogisticRegression", "w8a"): (2e-3, "rare columns have no weight in the mean loss; " + FLOAT32),
-    ("LogisticRegression", "l1"): (2e-3, "columns depend on each other, and OWL-QN's steps become short"),
-    ("LogisticRegression", "weights"): (6e-4, "columns depend on each other; " + FLOAT32),
-    ("LinearSVC", "agaricus"): (1e-3, "columns of one-hot codes depend on each other; " + FLOAT32),
-    ("LinearSVC", "digits"): (2e-2, "classes are nearly separable; " + FLOAT32),
-    ("LinearSVC", "iris as it is"): (2e-3, "few rows are within the margin of a separable class; " + FLOAT32),
-    ("LinearSVC", "breast_cancer"): (6e-4, "columns depend on each other; " + FLOAT32),
-    ("LinearSVC", "iris"): (2e-3, "few rows are within the margin of a separable class; " + FLOAT32),
-    ("LinearSVC", "w8a"): (1e-2, "rare columns have no weight in the mean loss; " + FLOAT32),
-    ("LinearSVC", "weights"): (6e-4, "columns depend on each other; " + FLOAT32),
-    ("Ridge", "as it is, 0.1"): (6e-4, "columns have a deviation of 0.05 and depend on each other; " + FLOAT32),
-    ("Ridge", "agaricus"): (6e-3, "columns of one-hot codes depend on each other; " + FLOAT32),
-    ("Ridge", "digits"): (6e-4, "columns depend on each other; " + FLOAT32),
-    ("Ridge", "w8a"): (6e-3, "rare columns have no weight in the mean loss; " + FLOAT32),
+    # Below 1e-4 with AVX-512 and without vectors; other processors add up in another order.
+    ("LogisticRegression", "w8a"): (3e-4, "rare columns have no weight in the mean loss; " + FLOAT32),
+    ("LogisticRegression", "wine"): (3e-4, "classes are nearly separable; " + FLOAT32),
+    ("LinearSVC", "digits"): (3e-3, "classes are nearly separable; " + FLOAT32),
+    ("LinearSVC", "w8a"): (3e-4, "rare columns have no weight in the mean loss; " + FLOAT32),
+    ("Ridge", "agaricus"): (3e-4, "columns of one-hot codes depend on each other; " + FLOAT32),
     ("Lasso", "agaricus"): (1e-7, SAME_COLUMNS),
-    ("Lasso", "breast_cancer"): (6e-4, "columns depend on each other, and OWL-QN's steps become short"),
-    ("Lasso", "rcv1"): (4e-4, "columns depend on each other, and OWL-QN's steps become short"),
-    ("Lasso", "w8a"): (4e-4, "columns depend on each other, and OWL-QN's steps become short"),
-    ("Lasso", "as it is, 0.1"): (6e-3, "columns depend on each other, and OWL-QN's steps become short"),
-    ("Lasso", "as it is, 1"): (4e-4, "columns depend on each other, and OWL-QN's steps become short"),
-    ("Lasso", "0.1"): (6e-3, "columns depend on each other, and OWL-QN's steps become short"),
-    ("Lasso", "1"): (3e-3, "columns depend on each other, and OWL-QN's steps become short"),
-    ("Lasso", "weights"): (3e-4, "columns depend on each other, and OWL-QN's steps become short"),
 }
 
 
@@ -197,7 +179,7 @@ def test_logistic_regression_has_scikit_learns_sparse_optimum(solver, options):
         theirs.fit(X, y)
     theirs.intercept_ = numpy.ravel(theirs.intercept_)  # a number where liblinear has none to learn
     ours = lambdaml.LogisticRegression(**options).fit(X, y)
-    assert_same_coefficients(ours, theirs, "l1" if options == {"penalty": "l1", "C": 0.1} else None)
+    assert_same_coefficients(ours, theirs)
     assert ((ours.coef_ == 0) == (theirs.coef_ == 0)).all()
 
 
@@ -249,10 +231,10 @@ def test_weights_are_those_of_repeated_rows():
     repeated = numpy.repeat(numpy.arange(len(y)), weights)
     for model in (lambdaml.LogisticRegression(), lambdaml.LinearSVC(), lambdaml.Ridge(), lambdaml.Lasso(0.1)):
         ours = clone(model).fit(X, y, sample_weight=weights)
-        assert_same_coefficients(ours, clone(model).fit(X[repeated], y[repeated]), "weights")
+        assert_same_coefficients(ours, clone(model).fit(X[repeated], y[repeated]))
     # As of scikit-learn, the objective of Lasso is a mean.
     halved = lambdaml.Lasso(0.1).fit(X, y, sample_weight=0.5 * weights)
-    assert_same_coefficients(ours, halved, "weights")
+    assert_same_coefficients(ours, halved)
 
 
 def test_kmeans_finds_clusters_as_good_as_scikit_learns():

@@ -14,6 +14,8 @@ namespace {
 constexpr double kSufficient = 1e-4;
 /// Losses are sums of floats: differences below this share of the objective mean nothing.
 constexpr double kNoise = 1e-7;
+/// How often the slopes at a step and at its end make it shorter.
+constexpr int kMostInterpolations = 6;
 /// The steps that are tried where a step along the quasi-Newton direction was refused.
 constexpr std::size_t kShorterSteps = 4;
 
@@ -89,6 +91,10 @@ Minimizer::Answer Minimizer::take_gradient(double mean_loss, std::span<float> gr
   objective_.steepest(w_, gradient_, steepest_);
   const double expected = promised(trial_);
   if (!finite || !is_sufficient(value, expected, gradient)) {
+    const bool is_last_resort = is_along_steepest_ && !is_chosen_;
+    if (finite && (is_last_resort || is_noise(value)) && interpolate_slopes(expected, gradient))
+      return Answer::more;
+    if (is_last_resort) return Answer::stuck;
     search_along_direction(finite, value, expected, gradient);
     return Answer::more;
   }
@@ -101,18 +107,37 @@ Minimizer::Answer Minimizer::take_gradient(double mean_loss, std::span<float> gr
   return Answer::moved;
 }
 
+/// Whether the objective at the trial differs from that at w by no more than rounding.
+bool Minimizer::is_noise(double value) const { return value <= value_ + kNoise * std::abs(value_); }
+
+/// The slope at the trial along the step to it, where that is the gradient. An L1 penalty has one
+/// too: that of the steepest direction there, along the step as it was cut off at 0.
+double Minimizer::slope_at_trial(std::span<const float> gradient) const {
+  if (objective_.is_smooth() && length_ == 1) return dot_product(gradient, direction_);
+  if (objective_.is_smooth()) return change_along(gradient, trial_);
+  std::vector<float> steepest(w_.size());
+  objective_.steepest(trial_, gradient, steepest);
+  return change_along(steepest, trial_);
+}
+
 /// Whether the step to `trial_`, where that is the gradient, is to be taken.
 bool Minimizer::is_sufficient(double value, double expected,
                               std::span<const float> gradient) const {
   if (is_chosen_ || value <= value_ + kSufficient * expected) return true;
   // Where the values differ by no more than their noise, the slopes decide (Hager, Zhang 2005: the
-  // approximate Wolfe condition). An L1 penalty has a slope at the trial too: that of the steepest
-  // direction there, along the step as it was cut off at 0.
-  if (value > value_ + kNoise * std::abs(value_)) return false;
-  if (objective_.is_smooth()) return dot_product(gradient, direction_) <= -0.8 * expected;
-  std::vector<float> steepest(w_.size());
-  objective_.steepest(trial_, gradient, steepest);
-  return change_along(steepest, trial_) <= -0.8 * expected;
+  // approximate Wolfe condition).
+  return is_noise(value) && slope_at_trial(gradient) <= -0.8 * expected;
+}
+
+/// Makes the trial shorter, to where the slope is 0 if it is linear: where losses are of no use.
+/// Returns whether it has; not if that was done often enough.
+bool Minimizer::interpolate_slopes(double expected, std::span<const float> gradient) {
+  const double shorter = length_ * expected / (expected - slope_at_trial(gradient));
+  if (!(shorter > 0 && shorter < length_) || interpolations_ == kMostInterpolations) return false;
+  ++interpolations_;
+  length_ = shorter;
+  objective_.move(w_, length_, direction_, steepest_, trial_);
+  return true;
 }
 
 /// Makes the trial, of which that is the gradient, the current parameters.
@@ -140,8 +165,10 @@ void Minimizer::propose() {
   std::copy(v.begin(), v.end(), direction_.begin());
   is_along_steepest_ = false;
   searching_ = false;
+  length_ = 1;
+  interpolations_ = 0;
   if (!(dot_product(steepest_, direction_) < 0)) return search_along_steepest();
-  objective_.move(w_, 1, direction_, steepest_, trial_);
+  objective_.move(w_, length_, direction_, steepest_, trial_);
 }
 
 void Minimizer::search_along_steepest() {
@@ -170,7 +197,7 @@ void Minimizer::search_along_direction(bool finite, double value, double expecte
   lengths_.fill(0);
   const bool known = finite && objective_.is_smooth();
   double length =
-      known ? cubic_minimum(value_, expected, value, dot_product(gradient, direction_)) : 0.5;
+      length_ * (known ? cubic_minimum(value_, expected, value, slope_at_trial(gradient)) : 0.5);
   for (double& each : std::span(lengths_).first(kShorterSteps)) {
     each = length;
     length /= 4;
@@ -195,8 +222,16 @@ Minimizer::Answer Minimizer::take_losses(std::span<const double> mean_losses) {
     is_chosen_ = true;
     return Answer::more;
   }
-  if (is_along_steepest_) return Answer::stuck;
-  search_along_steepest();
+  if (!is_along_steepest_) {
+    search_along_steepest();
+    return Answer::more;
+  }
+  // The last resort, where the losses say nothing: the slopes.
+  length_ = lengths_.back();
+  if (!(length_ > 0) || points_.empty()) return Answer::stuck;
+  trial_ = points_.back();
+  searching_ = is_chosen_ = false;
+  interpolations_ = 0;
   return Answer::more;
 }
 
@@ -206,7 +241,7 @@ State Minimizer::state() {
 }
 
 std::vector<double> Minimizer::scalars() const {
-  std::vector<double> out = {value_, norm_, first_norm_};
+  std::vector<double> out = {value_, norm_, first_norm_, length_, 1.0 * interpolations_};
   for (const bool flag : {started_, searching_, is_along_steepest_, is_chosen_})
     out.push_back(flag ? 1 : 0);
   history_.append_scalars(out);
@@ -220,7 +255,9 @@ void Minimizer::set_scalars(std::span<const double> scalars) {
   value_ = scalars[0];
   norm_ = scalars[1];
   first_norm_ = scalars[2];
-  std::size_t at = 3;
+  length_ = scalars[3];
+  interpolations_ = static_cast<int>(std::clamp(scalars[4], 0.0, 1.0 * kMostInterpolations));
+  std::size_t at = 5;
   for (bool* flag : {&started_, &searching_, &is_along_steepest_, &is_chosen_})
     *flag = scalars[at++] != 0;
   history_.set_scalars(scalars.subspan(at, History::kScalars));

@@ -24,7 +24,9 @@ namespace lambdaml::optim {
 /// none of them is sufficient, the history is dropped, and steps along the steepest descent are
 /// tried, of 2 · 4^-k F / |slope|, k = 0 … 7: the loss is not negative, so that a longer one than
 /// the first cannot be the best of a quadratic. Where the history has scales, that descent is the
-/// steepest by them. It begins with the gradient at the initial parameters
+/// steepest by them. Where losses differ by rounding only, a refused step is made shorter by the
+/// slopes at its ends instead, and so is the shortest of a search in which no loss is lower. It
+/// begins with the gradient at the initial parameters
 /// and such a search, or with a step that an earlier minimization's history suggests.
 class Minimizer {
  public:
@@ -67,7 +69,7 @@ class Minimizer {
   double decrease() const;
 
   State state();
-  static constexpr std::size_t kScalars = 3 + 4 + History::kScalars + kMostSteps + kWindow;
+  static constexpr std::size_t kScalars = 5 + 4 + History::kScalars + kMostSteps + kWindow;
   std::vector<double> scalars() const;
   /// Throws data_corrupt for numbers that are out of range. `scalars` has kScalars.
   void set_scalars(std::span<const double> scalars);
@@ -79,7 +81,10 @@ class Minimizer {
   double change_along(std::span<const float> steepest, std::span<const float> point) const;
   /// The same by the slope at w: ≤ 0.
   double promised(std::span<const float> point) const { return change_along(steepest_, point); }
+  bool is_noise(double value) const;
+  double slope_at_trial(std::span<const float> gradient) const;
   bool is_sufficient(double value, double expected, std::span<const float> gradient) const;
+  bool interpolate_slopes(double expected, std::span<const float> gradient);
   void accept(double value, std::span<float> gradient);
   void search_along_steepest();
   void search_along_direction(bool finite, double value, double expected,
@@ -96,6 +101,8 @@ class Minimizer {
   double value_ = 0;
   double norm_ = 0;
   double first_norm_ = 0;
+  double length_ = 1;                         ///< of the trial, in directions
+  int interpolations_ = 0;                    ///< that made it
   bool started_ = false;                      ///< the gradient at the initial parameters is known
   bool searching_ = false;                    ///< compares steps
   bool is_along_steepest_ = false;            ///< the search

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "lambdaml/base/error.h"
@@ -22,7 +23,9 @@ namespace {
 /// ones, each with a merge of a few numbers, and the gradient at the best of them.
 ///
 /// Ends when the gradient's norm is a small part of the first one's, when the objective has hardly
-/// decreased over five epochs, or when no step decreases it.
+/// decreased over five epochs, or when no step decreases it. Losses in float32 say nothing of the
+/// last digits of parameters: without a tolerance for them, it goes on until the gradient does not
+/// become smaller either.
 class Lbfgs final : public Optimizer {
  public:
   Lbfgs(Problem problem, const Options& options)
@@ -105,6 +108,9 @@ class Lbfgs final : public Optimizer {
   std::vector<double> scalars() const override {
     std::vector<double> out = {static_cast<double>(passes_), converged_ ? 1.0 : 0.0};
     append(out, totals_);
+    out.push_back(smallest_norm_);
+    out.push_back(lowest_value_);
+    out.push_back(epochs_without_better_);
     const std::vector<double> rest = minimizer_.scalars();
     out.insert(out.end(), rest.begin(), rest.end());
     if (is_within_pass_) pass_.append_scalars(out);
@@ -118,12 +124,19 @@ class Lbfgs final : public Optimizer {
     passes_ = static_cast<std::uint64_t>(scalars[0]);
     converged_ = scalars[1] != 0;
     totals_ = take_totals(scalars, 2);
-    minimizer_.set_scalars(scalars.subspan(5, Minimizer::kScalars));
+    smallest_norm_ = scalars[5];
+    lowest_value_ = scalars[6];
+    epochs_without_better_ = static_cast<int>(std::clamp(scalars[7], 0.0, 1.0 * kPatience));
+    minimizer_.set_scalars(scalars.subspan(8, Minimizer::kScalars));
     if (is_within_pass_) pass_.set_scalars(scalars.subspan(kScalars));
   }
 
  private:
-  static constexpr std::size_t kScalars = 5 + Minimizer::kScalars;
+  static constexpr std::size_t kScalars = 8 + Minimizer::kScalars;
+  /// Epochs without a smaller gradient after which rounding is all that is left of it.
+  static constexpr int kPatience = 30;
+  static constexpr double kLess = 0.9;
+  static constexpr double kNoise = 1e-9;  ///< of the objective, a mean of losses in float32
 
   /// Returns whether the epoch is over, as the next one does.
   bool answer_gradient(const Position& position) {
@@ -142,7 +155,7 @@ class Lbfgs final : public Optimizer {
         return converge("the gradient is 0");
       case Minimizer::Answer::moved:
         totals_ = {numbers[0], numbers[1], numbers[2]};
-        if (!judge()) minimizer_.propose();
+        if (!judge(position.epoch + 1)) minimizer_.propose();
         return true;
       case Minimizer::Answer::more:
         // At the initial parameters, or refused.
@@ -166,12 +179,25 @@ class Lbfgs final : public Optimizer {
     return converged_ = true;
   }
 
-  /// Whether the current parameters are good enough.
-  bool judge() {
+  /// Whether the current parameters, after so many epochs, are good enough.
+  bool judge(std::uint64_t epochs) {
     if (minimizer_.norm() <= tolerance_gradient_ * minimizer_.first_norm())
       return converge("the gradient is a small part of the first one");
-    if (minimizer_.decrease() < tolerance_loss_)
+    if (tolerance_loss_ > 0) {
+      if (minimizer_.decrease() >= tolerance_loss_) return false;
       return converge("the objective hardly decreases any more");
+    }
+    const bool is_better = minimizer_.norm() < kLess * smallest_norm_ ||
+                           minimizer_.value() < lowest_value_ - kNoise * std::abs(lowest_value_);
+    if (!is_better) {
+      // Slow minimizations have long stretches without a record.
+      const std::uint64_t patience = std::clamp<std::uint64_t>(epochs / 2, 5, kPatience);
+      if (static_cast<std::uint64_t>(++epochs_without_better_) < patience) return false;
+      return converge("neither the objective nor the gradient becomes smaller any more");
+    }
+    epochs_without_better_ = 0;
+    smallest_norm_ = std::min(smallest_norm_, minimizer_.norm());
+    lowest_value_ = std::min(lowest_value_, minimizer_.value());
     return false;
   }
 
@@ -185,6 +211,9 @@ class Lbfgs final : public Optimizer {
   std::vector<float> scales_;  ///< of the history
   std::uint64_t passes_ = 1;   ///< of this epoch, as far as is known
   model::Totals totals_;       ///< of all workers at the current parameters
+  double smallest_norm_ = std::numeric_limits<double>::infinity();
+  double lowest_value_ = std::numeric_limits<double>::infinity();
+  int epochs_without_better_ = 0;
   bool converged_ = false;
   bool is_within_pass_ = false;
 };
@@ -219,7 +248,8 @@ void register_plugin(Registry& registry) {
                    {.name = "lbfgs_tolerance_loss",
                     .default_value = 1e-7,
                     .help = "L-BFGS ends when the objective decreases by less than this part an "
-                            "epoch, over five epochs",
+                            "epoch, over five epochs; 0: when neither it nor the gradient becomes "
+                            "smaller over 5 to 30",
                     .minimum = 0}},
        .metrics = {{.name = "objective", .help = "mean loss and penalties", .label = "objective"},
                    {.name = "gradient_norm", .help = "norm of the objective's steepest direction"}},
