@@ -21,6 +21,16 @@ class Report : public CliTest {
     const std::size_t at = page.find(begin) + begin.size();
     return nlohmann::json::parse(page.substr(at, page.find("</script>", at) - at));
   }
+  /// The command that the report shows trains the same model again.
+  void expect_repeated(const nlohmann::json& item, const std::string& run) const {
+    std::istringstream command(item["repeat"].get<std::string>());
+    std::vector<std::string> words{std::istream_iterator<std::string>(command), {}};
+    words.erase(words.begin());
+    words.insert(words.end(), {"-q", "--output", "again"});
+    const Result again = lambdaml(words);
+    ASSERT_EQ(again.exit_code, 0) << again.err;
+    EXPECT_EQ(read("again/model.safetensors"), read(run + "/model.safetensors"));
+  }
 };
 
 TEST_F(Report, OfTheHiggsJobShowsEveryWorkersRounds) {
@@ -54,14 +64,15 @@ TEST_F(Report, OfTheHiggsJobShowsEveryWorkersRounds) {
   EXPECT_EQ(item["model"]["coefficients"].size(), 28U);
   EXPECT_NEAR(item["model"]["roc"][0]["auc"], item["model"]["measures"]["auc"].get<double>(), 1e-6);
 
-  // Its command repeats the run, although 0.1 is no learning rate that a new job would choose.
-  std::istringstream command(item["repeat"].get<std::string>());
-  std::vector<std::string> words{std::istream_iterator<std::string>(command), {}};
-  words.erase(words.begin());
-  words.insert(words.end(), {"-q", "--output", "again"});
-  const Result again = lambdaml(words);
-  ASSERT_EQ(again.exit_code, 0) << again.err;
-  EXPECT_EQ(read("again/model.safetensors"), read("run/model.safetensors"));
+  // 0.1 is no learning rate that a new job would choose.
+  expect_repeated(item, "run");
+}
+
+TEST_F(Report, HasACommandThatRepeatsARunWithDefaults) {
+  REQUIRE_REAL_DATA();
+  train({"--data", real_data("higgs.train.libsvm"), "--workers", "2", "--output", "run"});
+  ASSERT_EQ(lambdaml({"report", "run", "-o", "page.html"}).exit_code, 0);
+  expect_repeated(document("page.html")["items"][0], "run");
 }
 
 TEST_F(Report, OfSeveralRunsAndOfASearch) {

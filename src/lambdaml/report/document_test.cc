@@ -105,6 +105,10 @@ TEST_F(ReportFiles, CommandsNameWhatANewJobWouldChooseOtherwise) {
   EXPECT_THAT(command, HasSubstr("--lr 0.1"));
   EXPECT_THAT(command, HasSubstr("--scale none"));
   EXPECT_THAT(command, Not(HasSubstr("--epochs")));
+
+  // L-BFGS chooses a loss for svm alone, and refuses the declared default.
+  write("job.yaml", "data: x\nmodel: lr\noptim: lbfgs\nepochs: 200\n");
+  EXPECT_THAT(item()["repeat"].get<std::string>(), Not(HasSubstr("--loss")));
 }
 
 }  // namespace

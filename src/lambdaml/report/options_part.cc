@@ -28,15 +28,28 @@ std::string word_of(const std::string& text) {
   return is_plain ? text : quoted_for_shell(text);
 }
 
+bool declares(const model::Plugin& model, const std::string& option) {
+  return std::ranges::find(model.options, option, &Option::name) != model.options.end();
+}
+
+/// Whether the option is one of models, but not of this one.
+bool is_of_other_models(const std::string& option, const model::Plugin* model) {
+  return (model == nullptr || !declares(*model, option)) &&
+         std::ranges::any_of(model::registry().entries(),
+                             [&](const model::Plugin& other) { return declares(other, option); });
+}
+
 /// `options` with what a new job chooses where nothing is set.
 Options with_defaults(Options options) {
+  const model::Plugin* const model = model::registry().find(options.text("model"));
   const auto choose = [&](const auto* plugin) {
     if (plugin == nullptr || !plugin->defaults) return;
     for (const auto& [name, value] : plugin->defaults(options))
-      if (options.find(name) != nullptr && !options.is_set(name))
+      if (options.find(name) != nullptr && !options.is_set(name) &&
+          !is_of_other_models(name, model))
         options.parse(name, value, plugin->name);
   };
-  choose(model::registry().find(options.text("model")));
+  choose(model);
   choose(optim::registry().find(options.text("optim")));
   return options;
 }
