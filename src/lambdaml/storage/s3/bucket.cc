@@ -40,7 +40,8 @@ bool is_expiry(std::string_view code) {
 /// Whether the answer comes from S3 or a service that speaks its protocol (x-amzn-requestid:
 /// moto's, x-goog: Google's).
 bool is_marked(const aws::Response& response) {
-  return response.has_header_like("x-amz") || response.has_header_like("x-goog-");
+  return response.has_header_like("x-amz") || response.has_header_like("x-goog-") ||
+         (!response.ok() && is_error_code(parse_fault(response.body.text()).code));
 }
 
 /// Whether S3's errors are worth a retry ("List of error codes", API Reference).

@@ -299,6 +299,13 @@ TEST_F(S3, AnAnswerWithoutMarksIsNotS3s) {
   EXPECT_THAT(why, Not(HasSubstr("log in")));
 }
 
+TEST_F(S3, AnErrorDocumentOfS3IsAMarkToo) {
+  ScriptedServer server(
+      Script{{.status = 404, .body = "<Error><Code>NoSuchKey</Code></Error>", .marked = false}});
+  EXPECT_FALSE(open(server)->load("key"));
+  EXPECT_THAT(server.requests(), SizeIs(1));
+}
+
 TEST_F(S3, WhatAServerDoesNotSupportIsFinal) {
   for (const ScriptedAnswer& refusal : {fault(501, "NotImplemented"), fault(501, "")}) {
     ScriptedServer server(Script{refusal});
