@@ -28,7 +28,7 @@
 /// The clock and the counts are this client's own: nothing is asked of the service. A rate that is
 /// stated beforehand is therefore better than one that is learned: what 16 clients count in a
 /// second differs by a fifth or more, until news have passed between them
-/// (comm/request_rates_test.cc).
+/// (tests/integration/request_rates_test.cc).
 namespace lambdaml::aws {
 
 class Pace {
