@@ -274,8 +274,9 @@ class ScriptEngine final : public model::Engine {
 
   /// Runs two rows of zeros once: whatever does not fit is said before anything begins.
   void probe() {
-    // Gradients of two activations are there besides. Measured, and rounded up.
-    constexpr double kBesidesKept = 1.5;
+    // Gradients of activations are there besides, and oneDNN's copies in its own layouts: with two
+    // convolutions, batch norms and ReLUs a row took 2.46 times what is kept.
+    constexpr double kBesidesKept = 2.5;
     const Zeros two(shape_, 2);
     const model::Pass& pass = two.pass();
     script_.module().eval();
