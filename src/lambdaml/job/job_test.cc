@@ -275,18 +275,17 @@ TEST(Job, BuiltInNetworksHaveDefaultsForAdam) {
     for (const auto& [name, value] : given) options.parse(name, value, "test");
     resolve(options, defaults);
     Values out;
-    for (const char* name : {"lr", "lr_schedule", "warmup_epochs", "batch_size", "l2"})
+    for (const char* name :
+         {"lr", "lr_schedule", "warmup_epochs", "batch_size", "l2", "augment_by"})
       out[name] = to_text(options.value(name));
     return out;
   };
   const Values usual = resolved({{"model", "mobilenet"}});
   EXPECT_EQ(usual.at("lr"), "auto");
   EXPECT_EQ(usual.at("lr_schedule"), "constant");
-  const Values of_adamw{{"lr", "0.004"},
-                        {"lr_schedule", "cosine"},
-                        {"warmup_epochs", "0.25"},
-                        {"batch_size", "16"},
-                        {"l2", "0.05"}};
+  const Values of_adamw{
+      {"lr", "0.004"}, {"lr_schedule", "cosine"}, {"warmup_epochs", "0.25"}, {"batch_size", "16"},
+      {"l2", "0.05"},  {"augment_by", "light"}};
   Values of_adam = of_adamw;
   of_adam["l2"] = "0";
   for (const char* model : {"mobilenet", "resnet18", "resnet50"})
@@ -310,6 +309,7 @@ TEST(Job, BuiltInNetworksHaveDefaultsForAdam) {
     return values;
   };
   EXPECT_EQ(with("batch_size", "64"), but(of_adamw, "batch_size", "64"));
+  EXPECT_EQ(with("epochs", "30"), but(of_adamw, "augment_by", "auto"));
   const Values bare = but(usual, "batch_size", "16");
   EXPECT_EQ(with("lr", "0.01"), but(bare, "lr", "0.01"));
   EXPECT_EQ(with("lr_schedule", "linear"), but(bare, "lr_schedule", "linear"));

@@ -66,8 +66,8 @@ std::vector<Option> deep_options() {
            .default_value = std::string("auto"),
            .help = "how images are varied: shift moves them by up to an eighth of their height and "
                    "width, mirror mirrors half of them; auto does both to images of CIFAR-10's "
-                   "shape and nothing to others (deep models)",
-           .choices = {"auto", "shift", "mirror", "both"}},
+                   "shape and nothing to others, light only mirrors those (deep models)",
+           .choices = {"auto", "light", "shift", "mirror", "both"}},
           {.name = "freeze_batch_norm",
            .default_value = false,
            .help = "normalize by the model's statistics in training too, and keep them as they are "
@@ -82,6 +82,7 @@ std::vector<Option> deep_options() {
 
 Augment augment_of(const Options& options) {
   static const std::map<std::string, Augment> kNames = {{"auto", Augment::automatic},
+                                                        {"light", Augment::light},
                                                         {"shift", Augment::shift},
                                                         {"mirror", Augment::mirror},
                                                         {"both", Augment::both}};

@@ -172,9 +172,10 @@ void DeepRows::prepare(const Batch& batch, bool vary, DeepBatch& out) const {
 std::optional<data::Variation> DeepRows::variation_of(const Made& made) const {
   const bool is_image =
       made.form == Form::image || (made.form == Form::scaled && made.to.shape.size() == 3);
-  const bool is_chosen = augment_ != Augment::automatic || made.form == Form::image;
-  if (augment_ == Augment::none || !is_image || !is_chosen) return {};
-  return data::Variation{.shifts = augment_ != Augment::mirror,
+  const bool is_for_cifar = augment_ == Augment::automatic || augment_ == Augment::light;
+  if (augment_ == Augment::none || !is_image || (is_for_cifar && made.form != Form::image))
+    return {};
+  return data::Variation{.shifts = augment_ != Augment::mirror && augment_ != Augment::light,
                          .mirrors = augment_ != Augment::shift};
 }
 

@@ -36,6 +36,7 @@ struct DeepBatch {
 enum class Augment {
   none,
   automatic,  ///< those of CIFAR-10's shape by both, others not
+  light,      ///< those of CIFAR-10's shape by mirror, others not
   shift,
   mirror,
   both,

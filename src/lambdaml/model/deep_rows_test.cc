@@ -117,6 +117,7 @@ TEST(DeepRows, ImagesOfTrainingAreVariedAsChosen) {
   EXPECT_EQ(kinds(Augment::mirror, true), 2U);
   EXPECT_EQ(kinds(Augment::mirror, false), 1U);
   EXPECT_EQ(kinds(Augment::automatic, true), 1U) << "digits have no mirror images";
+  EXPECT_EQ(kinds(Augment::light, true), 1U);
   EXPECT_EQ(kinds(Augment::none, true), 1U);
 }
 

@@ -91,6 +91,9 @@ std::map<std::string, std::string> network_defaults(const Options& given) {
     if (given.is_set(name)) return values;
   values.insert({{"lr", "0.004"}, {"lr_schedule", "cosine"}, {"warmup_epochs", "0.25"}});
   if (optimizer == "adamw") values["l2"] = "0.05";
+  // Shifted images take longer to learn.
+  constexpr std::int64_t kFewEpochs = 10;
+  if (given.integer("epochs") <= kFewEpochs) values["augment_by"] = "light";
   return values;
 }
 
