@@ -11,6 +11,7 @@
 #include "apps/cli/output.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/programs/command.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/job/given.h"
 #include "lambdaml/job/options.h"
@@ -40,7 +41,8 @@ const std::map<std::string, plan::Aim> kAims = {
 struct Planned {
   plan::Question question;
   plan::Plan plan;
-  std::string job_file, place;  ///< of the job and of the plan
+  std::string job_file, place;               ///< of the job and of the plan
+  std::map<std::string, std::string> typed;  ///< options that `train` needs, too
 };
 
 /// Whether this build has the store that the candidate's channel stands for.
@@ -55,6 +57,7 @@ ordered_json json_of(const Candidate& one, const sim::Profile& profile) {
           {"aggregators", one.aggregators},
           {"seconds", {{"p10", one.seconds_p10}, {"p50", one.seconds}, {"p90", one.seconds_p90}}},
           {"usd", {{"p10", one.usd_p10}, {"p50", one.usd}, {"p90", one.usd_p90}}},
+          {"servers_usd", one.servers_usd},
           {"seconds_of",
            {{"start", one.start_s}, {"compute", one.compute_s}, {"rounds", one.rounds_s}}},
           {"rounds", one.rounds},
@@ -127,6 +130,38 @@ void emit_spread(YAML::Emitter& out, const char* name, double p10, double p50, d
       << YAML::Value << p90 << YAML::EndMap;
 }
 
+/// Options of the command line, which an entry repeats, so that `train` runs the same job: not the
+/// store of a profile that --channel may name, and nothing that has a password.
+std::map<std::string, std::string> typed_options(const PlanFlags& flags) {
+  Options typed = job::job_options();
+  flags.job->apply_to(typed);
+  std::map<std::string, std::string> out;
+  for (const Option& option : typed.declared()) {
+    if (!typed.is_set(option.name)) continue;
+    const std::string text = to_text(typed.value(option.name));
+    if (text != to_text(value_without_passwords(typed.value(option.name)))) continue;
+    const bool is_uri = text.find("://") != std::string::npos;
+    if (option.name == "channel" && !is_uri && storage::registry().find(text) == nullptr) continue;
+    out[option.name] = text;
+  }
+  return out;
+}
+
+/// What the candidate says comes before what was typed.
+std::map<std::string, std::string> options_of(const Candidate& one, const Planned& planned) {
+  std::map<std::string, std::string> out = planned.typed;
+  out["workers"] = std::to_string(one.workers);
+  out["memory_mb"] = std::to_string(one.memory_mb);
+  out["aggregators"] = std::to_string(one.aggregators);
+  return out;
+}
+
+std::string train_line(const Planned& planned, std::size_t number) {
+  std::string out = "lambdaml train";
+  if (!planned.job_file.empty()) out += " " + quoted_for_shell(planned.job_file);
+  return out + " --plan " + quoted_for_shell(fmt::format("{}:{}", planned.place, number));
+}
+
 std::string yaml_of(const Planned& planned) {
   YAML::Emitter out;
   out << YAML::Comment(
@@ -137,18 +172,15 @@ std::string yaml_of(const Planned& planned) {
   for (const Candidate* one : shown(planned.plan)) {
     const bool is_best = planned.plan.best && one == &planned.plan.candidates.front();
     out << YAML::BeginMap;
-    out << YAML::Key << "train" << YAML::Value
-        << fmt::format("lambdaml train {} --plan {}:{}",
-                       planned.job_file.empty() ? "JOB" : planned.job_file, planned.place,
-                       ++number);
+    out << YAML::Key << "train" << YAML::Value << train_line(planned, ++number);
     out << YAML::Key << "best" << YAML::Value << is_best;
     out << YAML::Key << "channel" << YAML::Value << one->channel;
     emit_spread(out, "seconds", one->seconds_p10, one->seconds, one->seconds_p90);
     emit_spread(out, "usd", one->usd_p10, one->usd, one->usd_p90);
-    out << YAML::Key << "options" << YAML::Value << YAML::Flow << YAML::BeginMap;
-    out << YAML::Key << "workers" << YAML::Value << one->workers;
-    out << YAML::Key << "memory_mb" << YAML::Value << one->memory_mb;
-    out << YAML::Key << "aggregators" << YAML::Value << one->aggregators;
+    out << YAML::Key << "servers_usd" << YAML::Value << one->servers_usd;
+    out << YAML::Key << "options" << YAML::Value << YAML::BeginMap;
+    for (const auto& [name, value] : options_of(*one, planned))
+      out << YAML::Key << name << YAML::Value << value;
     out << YAML::EndMap << YAML::EndMap;
   }
   out << YAML::EndSeq << YAML::EndMap;
@@ -207,6 +239,7 @@ void run_plan(const PlanFlags& flags, const Globals& globals) {
   planned.question = question_of(flags);
   planned.plan = plan::plan(planned.question);
   planned.job_file = flags.job->job_file();
+  planned.typed = typed_options(flags);
   planned.place = flags.out;
   write_output(flags.out, as_bytes(yaml_of(planned)));
   if (globals.json)

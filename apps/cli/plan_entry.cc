@@ -1,6 +1,8 @@
 #include "apps/cli/plan_entry.h"
 
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 #include <yaml-cpp/yaml.h>
@@ -62,6 +64,7 @@ PlanEntry PlanEntry::read(const std::string& place) {
     out.seconds_p90_ = at("seconds", "p90");
     out.usd_ = at("usd", "p50");
     out.usd_p90_ = at("usd", "p90");
+    if (entry["servers_usd"]) out.servers_usd_ = entry["servers_usd"].as<double>();
     for (const auto& option : entry["options"])
       out.options_[option.first.as<std::string>()] = option.second.as<std::string>();
   } catch (const YAML::Exception& error) {
@@ -91,15 +94,20 @@ std::string PlanEntry::text() const {
 }
 
 std::string PlanEntry::compare(nlohmann::ordered_json& summary) const {
-  summary["estimate"] = {{"seconds", seconds_}, {"usd", usd_}};
+  summary["estimate"] = {{"seconds", seconds_}, {"usd", usd_}, {"servers_usd", servers_usd_}};
   const nlohmann::json all = summary;
-  std::string out = deviation_text(number_at(all, "wall_s"), seconds_, "longer", "shorter");
+  const double billed_usd = usd_ - servers_usd_;
+  std::vector<std::string> deviations;
+  const auto add = [&](std::string text) {
+    if (!text.empty()) deviations.push_back(std::move(text));
+  };
+  add(deviation_text(number_at(all, "wall_s"), seconds_, "longer", "shorter"));
   if (all.contains("cost") && all["cost"].is_object())
-    if (const std::string cost =
-            deviation_text(number_at(all, "cost_usd"), usd_, "more expensive", "cheaper");
-        !cost.empty())
-      out += (out.empty() ? "" : ", ") + cost;
-  return fmt::format("{} than {} and ${:.3g}, as planned", out, human_seconds(seconds_), usd_);
+    add(deviation_text(number_at(all, "cost_usd"), billed_usd, "more expensive", "cheaper"));
+  std::string planned = fmt::format("{} and ${:.3g}", human_seconds(seconds_), billed_usd);
+  if (servers_usd_ > 0) planned += fmt::format(" (and ${:.3g} for servers)", servers_usd_);
+  if (deviations.empty()) return planned + " were planned";
+  return fmt::format("{} than {}, as planned", join(deviations, ", "), planned);
 }
 
 }  // namespace lambdaml::cli

@@ -21,14 +21,15 @@ class PlanEntry {
   /// Throws invalid_argument if the estimate is above the budget of the job.
   void require_within(const Options& job) const;
   std::string text() const;
-  /// How far a job that has ended was from it: adds `estimate` to its summary, and returns it as
-  /// text.
+  /// How far a job that has ended was from it, in time and in what its bill has: adds `estimate` to
+  /// its summary, and returns it as text.
   std::string compare(nlohmann::ordered_json& summary) const;
 
  private:
   std::string place_, channel_;
   std::map<std::string, std::string> options_;
   double seconds_ = 0, seconds_p10_ = 0, seconds_p90_ = 0, usd_ = 0, usd_p90_ = 0;
+  double servers_usd_ = 0;  ///< of usd_: by the hour, which no job's bill has
 };
 
 }  // namespace lambdaml::cli

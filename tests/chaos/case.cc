@@ -81,11 +81,9 @@ Case draw_case(std::uint64_t seed) {
   set("epochs", static_cast<std::int64_t>(1 + rng.below(3)));
   set("seed", static_cast<std::int64_t>(seed % 1000));
   set("checkpoint_every", static_cast<std::int64_t>(1 + rng.below(2)));
-  set("valid_ratio", trained.model == std::string("kmeans") ? 0.0 : one_of(rng, {0.0, 0.2}));
-  if (std::string(trained.model) == "kmeans") {
-    set("clusters", std::int64_t{3});
-    job.set("valid_ratio", Option::Value(0.1), "valid_ratio");
-  }
+  const bool clusters = std::string(trained.model) == "kmeans";
+  set("valid_ratio", clusters ? 0.1 : one_of(rng, {0.0, 0.2}));
+  if (clusters) set("clusters", std::int64_t{3});
   if (std::string(trained.optim) == "admm") set("admm_epochs", static_cast<std::int64_t>(2));
   const char* const pattern =
       rng.below(6) == 0 ? "async" : one_of(rng, {"reduce", "reduce_scatter"});

@@ -54,7 +54,7 @@ struct Outcome {
   std::string error_code;
   std::vector<float> model;
   std::vector<std::string> left;  ///< keys of the job that are still in the channel
-  bool began_anew = false;        ///< the trigger was killed before it had a folder to resume
+  bool began_anew = false;        ///< a trigger was killed before it had a folder to resume
   std::uint64_t calls = 0;
   double seconds = 0;
   std::uint64_t fingerprint = 0;
@@ -62,6 +62,10 @@ struct Outcome {
 /// Runs the case. `trace`: receives a line per call.
 Outcome run(const Case& of, const std::vector<PlannedFault>& faults, Defect defect,
             const std::function<void(const std::string&)>& trace = {});
+
+/// Whether the job ended because a function's time is over before its first step, as is documented
+/// for short time limits: such a case says nothing of faults.
+bool lacks_time(const Case& of, const Outcome& outcome);
 
 /// What is wrong with a run under faults, beside an undisturbed one; empty if nothing is.
 std::string complaint(const Case& of, const std::vector<PlannedFault>& faults,

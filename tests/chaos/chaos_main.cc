@@ -4,6 +4,7 @@
 // the fewest faults with which it still does, and the command that replays it with a trace. Exit
 // code 1 if one failed.
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -102,13 +103,17 @@ int replay(const Arguments& arguments) {
 
 /// Every jobs-th seed, from `first` on.
 int run_share(const Arguments& arguments, std::uint64_t first) {
-  std::uint64_t failed = 0, errors = 0, done = 0;
+  std::uint64_t failed = 0, errors = 0, skipped = 0, done = 0;
   const std::uint64_t end = arguments.first + arguments.count;
   for (std::uint64_t seed = first; seed < end; seed += arguments.jobs, ++done) {
     // What a crash leaves on the screen is the seed.
     g_seed = seed;
     const Case of = draw_case(seed);
     const Outcome undisturbed = run(of, {}, Defect::none);
+    if (lacks_time(of, undisturbed)) {
+      ++skipped;
+      continue;
+    }
     const std::vector<PlannedFault> faults = draw_faults(of, undisturbed.calls);
     const Outcome disturbed = run(of, faults, arguments.defect);
     const std::string wrong = complaint(of, faults, undisturbed, disturbed);
@@ -121,21 +126,41 @@ int run_share(const Arguments& arguments, std::uint64_t first) {
     std::fflush(stdout);
     if (arguments.stops) break;
   }
-  fmt::print("{} jobs from seed {} on: {} failed, {} ended by a documented error\n", done, first,
-             failed, errors);
+  fmt::print(
+      "{} jobs from seed {} on: {} failed, {} ended by a documented error, {} skipped (their time "
+      "limit is too short without faults)\n",
+      done, first, failed, errors, skipped);
   std::fflush(stdout);
   return failed == 0 ? 0 : 1;
+}
+
+/// In a process of its own.
+int run_share_or_say(const Arguments& arguments, std::uint64_t first) {
+  try {
+    return run_share(arguments, first);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "lambdaml_chaos: seed {}: {}\n", g_seed, error.what());
+    return 2;
+  }
 }
 
 int run_all(const Arguments& arguments) {
   std::signal(SIGABRT, tell_seed);
   std::signal(SIGSEGV, tell_seed);
   if (arguments.jobs == 1) return run_share(arguments, arguments.first);
-  for (std::uint64_t i = 0; i < arguments.jobs; ++i)
-    if (::fork() == 0) std::_Exit(run_share(arguments, arguments.first + i));
   int result = 0, status = 0;
+  for (std::uint64_t i = 0; i < arguments.jobs; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) std::_Exit(run_share_or_say(arguments, arguments.first + i));
+    if (child < 0) {
+      // Its seeds are not run: the others' success is none.
+      fmt::print(stderr, "lambdaml_chaos: no process for a share: {}\n", std::strerror(errno));
+      result = 2;
+      break;
+    }
+  }
   while (::wait(&status) > 0)
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) result = 1;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) result = std::max(result, 1);
   return result;
 }
 

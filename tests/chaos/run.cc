@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -146,6 +147,11 @@ std::vector<float> parameters_of(const fs::path& file) {
       .parameters;
 }
 
+/// Also of values that are no numbers, or are zeros of two signs.
+bool are_same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
 /// Trains, and where the trigger was killed resumes, as its user would.
 void train(const Case& of, const fs::path& output, Outcome& out, bool resumes) {
   try {
@@ -154,8 +160,10 @@ void train(const Case& of, const fs::path& output, Outcome& out, bool resumes) {
     memory.data = of.data;
     Options job = of.job;
     job.set("output", Option::Value(output.string()), "output");
-    out.began_anew = resumes && !fs::exists(output);
-    if (resumes && !out.began_anew)
+    const bool begins_anew = resumes && !fs::exists(output);
+    // One of several commands is enough.
+    out.began_anew |= begins_anew;
+    if (resumes && !begins_anew)
       trigger::resume(output, silent, Options(std::vector<Option>()), memory);
     else
       trigger::train(job, silent, memory);
@@ -220,11 +228,23 @@ Outcome run(const Case& of, const std::vector<PlannedFault>& faults, Defect defe
   return out;
 }
 
+bool lacks_time(const Case& of, const Outcome& outcome) {
+  return of.job.real("timeout_s") < 100 && outcome.ended &&
+         (outcome.error_code == to_string(Code::workers_lost) ||
+          outcome.error_code == to_string(Code::resource_exhausted));
+}
+
 std::string complaint(const Case& of, const std::vector<PlannedFault>& faults,
                       const Outcome& undisturbed, const Outcome& disturbed) {
-  const bool may_lack_time = of.job.real("timeout_s") < 100;
-  if (!undisturbed.error.empty() || undisturbed.model.empty())
-    return may_lack_time ? "" : fmt::format("the undisturbed run failed: {}", undisturbed.error);
+  if (!undisturbed.ended)
+    return fmt::format("the undisturbed run has not ended after {:g} s", undisturbed.seconds);
+  if (lacks_time(of, undisturbed)) return {};
+  if (!undisturbed.error.empty())
+    return fmt::format("the undisturbed run failed: {}", undisturbed.error);
+  if (undisturbed.model.empty()) return "the undisturbed run ended without a model";
+  if (!undisturbed.left.empty())
+    return fmt::format("the undisturbed run left {} keys, e.g. {}", undisturbed.left.size(),
+                       undisturbed.left.front());
   if (!disturbed.ended) return fmt::format("it has not ended after {:g} s", disturbed.seconds);
   using Kind = Fault::Kind;
   const auto has = [&](Kind kind) {
@@ -232,19 +252,16 @@ std::string complaint(const Case& of, const std::vector<PlannedFault>& faults,
         faults, [&](const PlannedFault& planned) { return planned.fault.kind == kind; });
   };
   if (!disturbed.error.empty()) {
-    // A store that forgets may lose what cannot be put back (docs/channels.md); a function whose
-    // time is over before its first step says so.
+    // A store that forgets may lose what cannot be put back (docs/channels.md).
     const bool may_lose =
         has(Kind::forgets) && !of.profile.stores.front().durable &&
         (disturbed.error_code == "unavailable" || disturbed.error_code == "workers_lost" ||
          disturbed.error_code == "data_corrupt");
-    const bool lacks_time = may_lack_time && (disturbed.error_code == "workers_lost" ||
-                                              disturbed.error_code == "resource_exhausted");
-    if (may_lose || lacks_time) return {};
+    if (may_lose || lacks_time(of, disturbed)) return {};
     return disturbed.error;
   }
   if (disturbed.model.empty()) return "it ended without a model";
-  if (of.waits_for_all && disturbed.model != undisturbed.model)
+  if (of.waits_for_all && !are_same_bits(disturbed.model, undisturbed.model))
     return "its model is not that of an undisturbed run";
   // A command that was killed before it had a folder has left what it staged (docs/protocol.md).
   // So has a second delivery that still ran when the job was over: what it was about to write.

@@ -62,7 +62,7 @@ class Measurement {
       measure_bandwidth(0.8 * seconds_);
       measure_notice();
     } catch (const Error& error) {
-      out.is_complete = false;
+      out.ended_by = error.what();
       if (puts_.size() < 3 || gets_.size() < 3) {
         clear();
         throw;
@@ -70,7 +70,7 @@ class Measurement {
     }
     clear();
     out.requests = requests_;
-    out.profile = yaml(out.is_complete);
+    out.profile = yaml(out.ended_by);
     return out;
   }
 
@@ -165,7 +165,7 @@ class Measurement {
         << YAML::Value << ms << YAML::EndMap;
   }
 
-  std::string yaml(bool is_complete) const {
+  std::string yaml(const std::optional<std::string>& ended_by) const {
     const storage::Capabilities capabilities = store_->capabilities();
     const std::time_t now = std::chrono::system_clock::to_time_t(wall_now());
     std::tm utc{};
@@ -174,8 +174,9 @@ class Measurement {
         fmt::format("{:04}-{:02}-{:02}", 1900 + utc.tm_year, 1 + utc.tm_mon, utc.tm_mday);
     YAML::Emitter out;
     out.SetDoublePrecision(6);
-    out << YAML::Comment(fmt::format("Measured by lambdaml calibrate with {} requests{}", requests_,
-                                     is_complete ? "." : "; it was ended early."));
+    out << YAML::Comment(
+        fmt::format("Measured by lambdaml calibrate with {} requests{}", requests_,
+                    ended_by ? "; ended early: " + printable(*ended_by) : std::string(".")));
     out << YAML::BeginMap;
     out << YAML::Key << "name" << YAML::Value << "measured";
     out << YAML::Key << "date" << YAML::Value << date;

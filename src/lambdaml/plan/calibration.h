@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,14 +10,16 @@ namespace lambdaml::plan {
 struct Calibration {
   std::string profile;  ///< as YAML, a whole profile
   std::size_t requests = 0;
-  bool is_complete = true;  ///< false: an interrupt or the time ended it; what there is, is kept
+  /// The error or interrupt that ended it early: what was measured before is kept.
+  std::optional<std::string> ended_by;
 };
 
 /// Measures the store at `channel` from this process for about `seconds`: latencies of each verb,
 /// bandwidth, how many requests of a batch are under way at once, and whether waits are told.
 /// Leaves nothing in it. Its requests may cost money. Functions are processes of this machine,
-/// which start as the workers of the finished jobs in the folders `runs` did. Throws
-/// what the store throws before anything was measured.
+/// which start as the workers of the finished jobs in the folders `runs` did. Throws not_found for
+/// a folder without such a job, and what the store and an interrupt throw while fewer than three
+/// values were saved and loaded; after that, what they throw ends the measurement.
 Calibration calibrate(const std::string& channel, double seconds,
                       const std::vector<std::string>& runs = {});
 

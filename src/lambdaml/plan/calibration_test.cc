@@ -1,6 +1,9 @@
 #include "lambdaml/plan/calibration.h"
 
+#include <atomic>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -30,7 +33,7 @@ class Calibrated : public testing::Test {
 
 TEST_F(Calibrated, WhatIsMeasuredIsAProfile) {
   const Calibration measured = calibrate(channel(), 0.2);
-  EXPECT_TRUE(measured.is_complete);
+  EXPECT_EQ(measured.ended_by, std::nullopt);
   EXPECT_GT(measured.requests, 50U);
   const sim::Profile profile = sim::Profile::parse(measured.profile, "measured");
   const sim::StoreProfile& store = profile.store("file");
@@ -40,6 +43,24 @@ TEST_F(Calibrated, WhatIsMeasuredIsAProfile) {
   EXPECT_TRUE(store.durable);
   EXPECT_GE(profile.functions.host_processors, 1);
   EXPECT_TRUE(storage::open(channel())->list("").empty()) << "nothing of it stays";
+}
+
+TEST_F(Calibrated, AnErrorEndsItAndIsTold) {
+  // The store is gone in the midst.
+  std::atomic<bool> is_over = false;
+  std::thread breaks([&] {
+    while (!is_over && !fs::exists(folder_ / "store")) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    fs::rename(folder_ / "store", folder_ / "gone");
+    write_file(folder_ / "store", as_bytes("a file"));
+  });
+  const Calibration measured = calibrate(channel(), 1);
+  is_over = true;
+  breaks.join();
+  ASSERT_TRUE(measured.ended_by);
+  EXPECT_THAT(*measured.ended_by, testing::HasSubstr("store"));
+  EXPECT_THAT(measured.profile, testing::HasSubstr("ended early: "));
+  EXPECT_GT(sim::Profile::parse(measured.profile, "measured").store("file").put.mean(), 0);
 }
 
 TEST_F(Calibrated, StartsAreThoseOfFinishedJobs) {

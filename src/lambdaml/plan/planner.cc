@@ -45,6 +45,7 @@ struct Fixed {
 class Planner {
  public:
   explicit Planner(const Question& question) : question_(question) {
+    for (const std::string& name : question.channels) question.profile.store(name);
     for (const sim::StoreProfile& store : question.profile.stores)
       if (question.channels.empty() ||
           std::ranges::find(question.channels, store.name) != question.channels.end())
@@ -129,7 +130,7 @@ class Planner {
     const auto run = [&](std::int64_t workers, std::int64_t epochs) {
       return simulate_one(candidate(store, workers, memory_mb_, 1), epochs, 1);
     };
-    const SimulatedRun one = run(kPilotWorkers, 1);
+    const SimulatedRun& one = pilot_of_first_ = run(kPilotWorkers, 1);
     const auto over_epochs = [&](double first, double two) {
       return first + (two - first) * static_cast<double>(epochs_ - 1);
     };
@@ -157,7 +158,8 @@ class Planner {
 
   Fixed pilot(const sim::StoreProfile& store) const {
     Candidate same = candidate(store, kPilotWorkers, memory_mb_, 1);
-    const SimulatedRun run = simulate_one(same, 1, 1);
+    const SimulatedRun run =
+        &store == channels_.front() ? pilot_of_first_ : simulate_one(same, 1, 1);
     estimate(store, {}, 1, same);
     const double p = kPilotWorkers;
     const double billed_s =
@@ -253,9 +255,10 @@ class Planner {
     const double run_s = load_s + out.compute_s + out.rounds_s;
     out.seconds = fixed.seconds + out.start_s + run_s;
     out.requests = fixed.requests * p + out.rounds * (round.puts + round.gets + round.removes);
+    out.servers_usd = store.prices.hour * out.seconds / 3600;
     out.usd =
         p * (functions.gb_second * gigabytes(out) * (run_s + fixed.billed_s) + functions.request) +
-        usd_of_rounds(store, out) + fixed.requests_usd * p + store.prices.hour * out.seconds / 3600;
+        usd_of_rounds(store, out) + fixed.requests_usd * p + out.servers_usd;
     out.seconds_p10 = out.seconds_p90 = out.estimated_s = out.seconds;
     out.usd_p10 = out.usd_p90 = out.estimated_usd = out.usd;
     judge(out);
@@ -326,11 +329,12 @@ class Planner {
   }
 
   void refine(Candidate& candidate) const {
-    std::vector<double> seconds, usd;
+    std::vector<double> seconds, usd, servers_usd;
     for (int seed = 1; seed <= question_.seeds; ++seed) {
       const SimulatedRun run = simulate_one(candidate, epochs_, static_cast<std::uint64_t>(seed));
       seconds.push_back(run.seconds);
       usd.push_back(run.usd());
+      servers_usd.push_back(run.servers_usd);
       candidate.requests = static_cast<double>(run.requests());
       candidate.rounds = static_cast<double>(run.rounds);
     }
@@ -338,6 +342,7 @@ class Planner {
     candidate.seconds_p10 = quantile(seconds, 0.1);
     candidate.seconds_p90 = quantile(seconds, 0.9);
     candidate.usd = quantile(usd, 0.5);
+    candidate.servers_usd = quantile(servers_usd, 0.5);
     candidate.usd_p10 = quantile(usd, 0.1);
     candidate.usd_p90 = quantile(usd, 0.9);
     candidate.is_simulated = true;
@@ -438,6 +443,7 @@ class Planner {
   double valid_ratio_ = 0;
   Facts facts_;
   double rounds_of_pilot_ = 0, rows_of_pilot_ = 0;
+  SimulatedRun pilot_of_first_;  ///< over the first channel
   mutable std::mutex mutex_;
   mutable std::map<std::tuple<std::string, std::int64_t, std::int64_t, std::int64_t, double>,
                    RoundEstimate>

@@ -17,7 +17,7 @@ struct Question {
   double seconds_per_row = 0;             ///< of one processor of a function
   double deadline_s = 0, budget_usd = 0;  ///< 0: none
   Aim aim = Aim::product;
-  std::vector<std::string> channels;  ///< of the profile, which must have them; empty: all
+  std::vector<std::string> channels;  ///< stores of the profile; empty: all
   std::int64_t most_workers = 256;
   int simulated = 10;  ///< candidates that are simulated
   int seeds = 3;
@@ -31,6 +31,7 @@ struct Candidate {
   double seconds = 0, usd = 0;              ///< expected; of simulations, the median
   double seconds_p10 = 0, seconds_p90 = 0;  ///< of the simulations; equal if there were none
   double usd_p10 = 0, usd_p90 = 0;
+  double servers_usd = 0;  ///< of `usd`: servers by the hour, which no job's bill has
   double estimated_s = 0, estimated_usd = 0;  ///< without simulations
   double rounds = 0, requests = 0;
   bool is_simulated = false;
@@ -63,7 +64,8 @@ struct Plan {
 /// are estimated (round_model.h), in several threads; the best ones are then simulated, as far as
 /// `question.patience_s` allows; of those that cannot run, e.g. for want of memory, none is left.
 /// Where nothing costs anything, the fastest is the best. Throws what simulate() throws, and
-/// invalid_argument for patterns whose workers do not wait for each other.
+/// invalid_argument for patterns whose workers do not wait for each other, and for channels that
+/// the profile does not have.
 Plan plan(const Question& question);
 
 }  // namespace lambdaml::plan

@@ -111,6 +111,24 @@ TEST_F(Planned, OnOneMachineTheProcessorsAreTheLimitAndTheFastestIsTheBest) {
   }
 }
 
+TEST_F(Planned, ServersByTheHourAreAPartOfTheDollars) {
+  Question asked = question();
+  asked.channels = {"redis-t4g.small", "s3-express"};
+  asked.most_workers = 2;
+  for (const Candidate& one : plan(asked).candidates) {
+    const double hour = asked.profile.store(one.channel).prices.hour;
+    EXPECT_NEAR(one.servers_usd, hour * one.seconds / 3600, 1e-3 * one.usd);
+    EXPECT_LT(one.servers_usd, one.usd);
+  }
+}
+
+TEST_F(Planned, UnknownChannelsAreRefused) {
+  Question asked = question();
+  asked.channels = {"s3-expres"};
+  EXPECT_THAT([&] { plan(asked); }, testing::Throws<Error>(testing::Property(
+                                        &Error::what, testing::HasSubstr("s3-express"))));
+}
+
 TEST_F(Planned, AsynchronousJobsAreRefused) {
   Question asked = question();
   asked.job.parse("sync_mode", "async", "test");

@@ -1,0 +1,157 @@
+// Plans, estimates and calibrations as a user runs them.
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "e2e/command.h"
+
+namespace lambdaml::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::HasSubstr;
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t out = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+    ++out;
+  return out;
+}
+
+class PlanCommand : public CliTest {
+ protected:
+  void SetUp() override {
+    CliTest::SetUp();
+    const Result made =
+        lambdaml({"data", "synth", "higgs", "--rows", "400", "-o", "my rows.libsvm"});
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+  }
+
+  /// A plan of few ways, in plan.yaml.
+  Result plan(std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments{"plan",      "--data",         "my rows.libsvm",
+                                       "--optim",   "grad_avg",       "--epochs",
+                                       "2",         "--batch-size",   "50",
+                                       "--channel", "s3-express",     "--seconds-per-row",
+                                       "1e-5",      "--most-workers", "2"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return lambdaml(arguments);
+  }
+
+  /// A plan that another version might have written.
+  fs::path entry(const std::string& servers_usd = "") const {
+    return write(
+        "by-hand.yaml",
+        "plan:\n- best: true\n  channel: redis-t4g.small\n"
+        "  seconds: {p10: 1, p50: 2, p90: 3}\n  usd: {p10: 0.001, p50: 0.002, p90: 0.003}\n" +
+            servers_usd + "  options: {workers: 2, memory_mb: 1769, aggregators: 1}\n");
+  }
+};
+
+TEST_F(PlanCommand, AnEntryIsReadyForTrain) {
+  const Result planned = plan({"--json", "-o", "a plan.yaml"});
+  ASSERT_EQ(planned.exit_code, 0) << planned.err;
+  const json found = planned.json();
+  EXPECT_EQ(found.at("best"), 0);
+  EXPECT_TRUE(found.at("candidates").at(0).contains("servers_usd"));
+  const std::string text = read(folder() / "a plan.yaml");
+  EXPECT_THAT(text, HasSubstr("lambdaml train --plan 'a plan.yaml:1'"));
+  // What was typed is in it, but not the store of the profile.
+  EXPECT_THAT(text, HasSubstr("my rows.libsvm"));
+  EXPECT_THAT(text, HasSubstr("grad_avg"));
+  EXPECT_EQ(count(text, "channel:"), count(text, "best:"));
+  const json summary = train({"--plan", "a plan.yaml", "--output", "run"});
+  EXPECT_EQ(summary.at("optim"), "grad_avg");
+  EXPECT_EQ(summary.at("epochs"), 2);
+  EXPECT_EQ(summary.at("workers"), found.at("candidates").at(0).at("workers"));
+  EXPECT_GT(summary.at("estimate").at("seconds").get<double>(), 0);
+}
+
+TEST_F(PlanCommand, WhatIsTypedToTrainComesFirst) {
+  ASSERT_EQ(plan().exit_code, 0);
+  const json summary = train({"--plan", "plan.yaml:1", "--epochs", "1", "--output", "run"});
+  EXPECT_EQ(summary.at("epochs"), 1);
+}
+
+TEST_F(PlanCommand, ChannelsAreRepeatedWithoutPasswords) {
+  ASSERT_EQ(plan({"--channel", "redis://user:secret@host"}).exit_code, 0);
+  EXPECT_EQ(read(folder() / "plan.yaml").find("secret"), std::string::npos);
+  ASSERT_EQ(plan({"--channel", "redis://host:6379"}).exit_code, 0);
+  EXPECT_THAT(read(folder() / "plan.yaml"), HasSubstr("channel: redis://host:6379"));
+}
+
+TEST_F(PlanCommand, ALimitThatNothingMeetsNamesTheNearest) {
+  const Result planned = plan({"--deadline", "0.01"});
+  EXPECT_EQ(planned.exit_code, 2);
+  EXPECT_THAT(planned.err, HasSubstr("nothing meets the limits; the nearest takes"));
+}
+
+TEST_F(PlanCommand, AnEstimateAboveTheBudgetIsRefused) {
+  const Result refused = lambdaml({"train", "--data", "my rows.libsvm", "--plan", entry().string(),
+                                   "--budget", "0.0001", "--output", "run"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("above its budget"));
+  EXPECT_FALSE(fs::exists(folder() / "run"));
+}
+
+TEST_F(PlanCommand, ServersAreNoPartOfTheComparison) {
+  // Without servers nothing was to be paid, so that only the time is compared.
+  const Result done = lambdaml({"train", "--data", "my rows.libsvm", "--plan",
+                                entry("  servers_usd: 0.002\n").string(), "--output", "run"});
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_EQ(done.out.find("more expensive"), std::string::npos) << done.out;
+  EXPECT_EQ(done.out.find("cheaper"), std::string::npos) << done.out;
+  EXPECT_THAT(done.out, HasSubstr("(and $0.002 for servers)"));
+  EXPECT_THAT(done.err, HasSubstr("estimate"));
+}
+
+TEST_F(PlanCommand, DeviationsHaveATextWhateverThereIsToCompare) {
+  write("nothing.yaml",
+        "plan:\n- best: true\n  channel: file\n  seconds: {p10: 0, p50: 0, p90: 0}\n"
+        "  usd: {p10: 0, p50: 0, p90: 0}\n  options: {workers: 2}\n");
+  const Result done =
+      lambdaml({"train", "--data", "my rows.libsvm", "--plan", "nothing.yaml", "--output", "run"});
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(done.out, HasSubstr("were planned"));
+  EXPECT_EQ(done.out.find("estimate   than"), std::string::npos) << done.out;
+}
+
+TEST_F(PlanCommand, WhatIsNoPlanIsRefused) {
+  write("job.yaml", "data: rows\n");
+  write("list.yaml", "plan: []\n");
+  write("half.yaml", "plan:\n- best: true\n  channel: s3\n");
+  write("unmet.yaml", "plan:\n- best: false\n  channel: s3\n");
+  write("broken.yaml", "plan: [\n");
+  for (const char* file : {"missing.yaml", "job.yaml", "list.yaml", "half.yaml", "unmet.yaml",
+                           "broken.yaml", "half.yaml:2"}) {
+    const Result refused =
+        lambdaml({"train", "--data", "my rows.libsvm", "--plan", file, "--output", "run"});
+    EXPECT_EQ(refused.exit_code, 2) << file << ": " << refused.err;
+    EXPECT_THAT(refused.err, HasSubstr(std::string(file).substr(0, 4))) << file;
+  }
+}
+
+TEST_F(PlanCommand, ACalibrationIsAProfile) {
+  const Result measured = lambdaml({"calibrate", "--channel", "file://" + (folder() / "s").string(),
+                                    "--seconds", "0.2", "--out", "mine.yaml", "--json"});
+  ASSERT_EQ(measured.exit_code, 0) << measured.err;
+  EXPECT_TRUE(measured.json().at("ended_by").is_null());
+  const Result simulated =
+      lambdaml({"simulate", "--data", "my rows.libsvm", "--workers", "2", "--epochs", "1",
+                "--profile", "mine.yaml", "--seconds-per-row", "1e-6", "--seeds", "1", "--json"});
+  ASSERT_EQ(simulated.exit_code, 0) << simulated.err;
+  EXPECT_GT(simulated.json().at("seconds").at("p50").get<double>(), 0);
+}
+
+TEST_F(PlanCommand, ACalibrationOfNothingSaysSo) {
+  const Result refused =
+      lambdaml({"calibrate", "--channel", "redis://127.0.0.1:1", "--seconds", "0.2"});
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_THAT(refused.err, HasSubstr("127.0.0.1:1"));
+  EXPECT_FALSE(fs::exists(folder() / "profile.yaml"));
+}
+
+}  // namespace
+}  // namespace lambdaml::e2e
