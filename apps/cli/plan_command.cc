@@ -116,7 +116,7 @@ void print_plan(const Planned& planned) {
   const auto simulated =
       std::ranges::count_if(plan.candidates, [](const Candidate& one) { return one.is_simulated; });
   print_line(fmt::format("{} ways considered, {} simulated, with {:.3g} s of computing a row",
-                         plan.candidates.size(), simulated, planned.question.seconds_per_row));
+                         plan.considered, simulated, planned.question.seconds_per_row));
   if (!plan.best) return;
   const Candidate& best = plan.candidates.front();
   print_line(why_of(best));
@@ -198,7 +198,8 @@ void print_as_json(const Planned& planned) {
   ordered_json changes = ordered_json::array();
   for (const plan::Change& change : plan.changes)
     changes.push_back({{"if", change.when}, {"best", change.best}});
-  print_json(json_text(ordered_json{{"candidates", std::move(candidates)},
+  print_json(json_text(ordered_json{{"considered", plan.considered},
+                                    {"candidates", std::move(candidates)},
                                     {"best", plan.best ? ordered_json(*plan.best) : nullptr},
                                     {"changes", std::move(changes)},
                                     {"hosts", std::move(hosts)},

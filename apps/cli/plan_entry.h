@@ -3,8 +3,7 @@
 #include <map>
 #include <string>
 
-#include <nlohmann/json_fwd.hpp>
-
+#include "apps/cli/expectation.h"
 #include "lambdaml/base/options.h"
 
 namespace lambdaml::cli {
@@ -18,18 +17,12 @@ class PlanEntry {
 
   /// Sets the options that were not typed.
   void apply_to(Options& typed) const;
-  /// Throws invalid_argument if the estimate is above the budget of the job.
-  void require_within(const Options& job) const;
-  std::string text() const;
-  /// How far a job that has ended was from it, in time and in what its bill has: adds `estimate` to
-  /// its summary, and returns it as text.
-  std::string compare(nlohmann::ordered_json& summary) const;
+  const Expectation& expectation() const { return expectation_; }
 
  private:
-  std::string place_, channel_;
+  std::string place_;
   std::map<std::string, std::string> options_;
-  double seconds_ = 0, seconds_p10_ = 0, seconds_p90_ = 0, usd_ = 0, usd_p90_ = 0;
-  double servers_usd_ = 0;  ///< of usd_: by the hour, which no job's bill has
+  Expectation expectation_;
 };
 
 }  // namespace lambdaml::cli

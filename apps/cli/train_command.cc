@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/job_estimate.h"
 #include "apps/cli/live_views.h"
 #include "apps/cli/option_flags.h"
 #include "apps/cli/plan_entry.h"
@@ -17,36 +18,65 @@
 
 namespace lambdaml::cli {
 
+namespace {
+
+struct TrainFlags {
+  std::string plan;
+  std::string estimate = kEstimateAuto;
+  std::optional<OptionFlags> job;
+};
+
+/// What the job is expected to take, if that is known; throws if it is above its budget.
+std::optional<Expectation> expectation_of(const job::Given& given, const Options& options,
+                                          const std::optional<PlanEntry>& entry,
+                                          const std::string& how) {
+  if (entry) {
+    entry->expectation().require_within(options, "choose another entry or raise --budget");
+    return entry->expectation();
+  }
+  std::optional<Expectation> out = estimate_of(job::unresolved_options_of(given), how);
+  if (out)
+    out->require_within(options, "raise --budget, or start it all the same with --estimate none");
+  return out;
+}
+
+void train(const TrainFlags& flags, const Globals& globals) {
+  job::Given given{
+      .file = flags.job->job_file(), .section = tune::kSection, .typed = job::job_options()};
+  flags.job->apply_to(given.typed);
+  std::optional<PlanEntry> entry;
+  if (!flags.plan.empty()) {
+    entry = PlanEntry::read(flags.plan);
+    entry->apply_to(given.typed);
+  }
+  const Options options = job::options_of(given);
+  const std::optional<Expectation> expected = expectation_of(given, options, entry, flags.estimate);
+  nlohmann::ordered_json summary;
+  {
+    if (expected && !globals.quiet) tell_line("estimate  " + expected->text());
+    ProgressDisplay progress(globals.quiet);
+    LiveViews views(options, progress);
+    summary = trigger::train(options, views);
+  }
+  tell_warnings(summary);
+  const std::string deviation = expected ? expected->compare(summary) : "";
+  print_summary(summary, globals);
+  if (!deviation.empty() && !globals.json) print_line("estimate  " + deviation);
+}
+
+}  // namespace
+
 void add_train_command(CLI::App& app, Globals& globals) {
   CLI::App* command = add_command(app, globals, "train", "train a model with function workers");
-  const auto flags = std::make_shared<OptionFlags>(*command, job::job_options(), true);
-  const auto plan = std::make_shared<std::string>();
-  command->add_option("--plan", *plan,
+  const auto flags = std::make_shared<TrainFlags>();
+  flags->job.emplace(*command, job::job_options(), true);
+  command->add_option("--plan", flags->plan,
                       "take workers, memory and aggregators of a plan of `lambdaml plan`: FILE for "
                       "its best entry, or FILE:N");
-  command->callback([flags, plan, &globals] {
-    job::Given given{
-        .file = flags->job_file(), .section = tune::kSection, .typed = job::job_options()};
-    flags->apply_to(given.typed);
-    std::optional<PlanEntry> entry;
-    if (!plan->empty()) {
-      entry = PlanEntry::read(*plan);
-      entry->apply_to(given.typed);
-    }
-    const Options options = job::options_of(given);
-    if (entry) entry->require_within(options);
-    nlohmann::ordered_json summary;
-    {
-      if (entry && !globals.quiet) tell_line("estimate  " + entry->text());
-      ProgressDisplay progress(globals.quiet);
-      LiveViews views(options, progress);
-      summary = trigger::train(options, views);
-    }
-    tell_warnings(summary);
-    const std::string deviation = entry ? entry->compare(summary) : "";
-    print_summary(summary, globals);
-    if (!deviation.empty() && !globals.json) print_line("estimate  " + deviation);
-  });
+  command->add_option("--estimate", flags->estimate,
+                      "what to tell of time and dollars before the job starts: auto (where it "
+                      "costs money), none, or the estimate of a profile [auto]");
+  command->callback([flags, &globals] { train(*flags, globals); });
 }
 
 }  // namespace lambdaml::cli

@@ -34,7 +34,7 @@ std::string text_of(const std::vector<PlannedFault>& faults);
 /// The reverse of text_of(): "CALL:KIND:SECONDS,…". Throws invalid_argument.
 std::vector<PlannedFault> faults_from(const std::string& text);
 
-/// Defects that a store may have: the suite must find each.
+/// Defects that a store may have: the suite finds each within 2,000 seeds.
 enum class Defect {
   none,
   sweeps_early,  ///< contributions are removed once they were read, before the result is saved
@@ -42,7 +42,7 @@ enum class Defect {
   loses_saves,   ///< a save that failed after its effect is taken back when it is repeated
   reads_stale,   ///< a read may return the value before the last save
   leaves_keys,   ///< a removal in bulk forgets a key
-  takes_old_claims,  ///< the claim that a worker reads is its own, whoever holds it
+  takes_old_claims,  ///< a claim is not checked: a worker that reads it finds its own
 };
 constexpr int kDefects = 6;
 std::string_view to_string(Defect defect);
@@ -54,7 +54,9 @@ struct Outcome {
   std::string error_code;
   std::vector<float> model;
   std::vector<std::string> left;  ///< keys of the job that are still in the channel
-  bool began_anew = false;        ///< a trigger was killed before it had a folder to resume
+  std::vector<double> left_s;     ///< when each was written, since the job's end
+  double ran_on_s = 0;      ///< how long a function made calls after its begin and the job's end
+  bool began_anew = false;  ///< a trigger was killed before it had a folder to resume
   std::uint64_t calls = 0;
   double seconds = 0;
   std::uint64_t fingerprint = 0;

@@ -71,6 +71,26 @@ TEST(Complaint, AnUndisturbedRunLeavesNothing) {
   EXPECT_NE(complaint_of(case_with_time_limit(900), untidy, trained({1})), "");
 }
 
+TEST(Complaint, ASecondDeliveryLeavesWithinSeconds) {
+  Case of = case_with_time_limit(900);
+  of.profile.stores.front().durable = true;
+  const std::vector<PlannedFault> again = {
+      {.call = 0, .fault = {.kind = sim::Fault::Kind::invoked_again}}};
+  Outcome late = trained({1});
+  late.left = {"channel/v"};
+  late.left_s = {0.5};
+  EXPECT_EQ(complaint(of, again, trained({1}), late), "");
+  EXPECT_NE(complaint(of, {}, trained({1}), late), "");
+  late.left_s = {30};
+  EXPECT_NE(complaint(of, again, trained({1}), late), "");
+  late.left.clear();
+  late.left_s.clear();
+  late.ran_on_s = 50;
+  EXPECT_NE(complaint(of, again, trained({1}), late), "");
+  of.profile.stores.front().durable = false;
+  EXPECT_EQ(complaint(of, again, trained({1}), late), "") << "it cannot know that the job is over";
+}
+
 TEST(Case, KMeansHoldsRowsOut) {
   int seen = 0;
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {

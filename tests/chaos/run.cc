@@ -26,6 +26,8 @@ using sim::Verb;
 
 /// Longer than any job here may take with four faults: three patiences and what is between.
 constexpr double kBound_s = 3600;
+/// Until a function has seen that its job is over: checks once a second, and requests between them.
+constexpr double kSeen_s = 4;
 /// A user resumes a job as often as its command is killed.
 constexpr int kMostResumed = 5;
 constexpr const char* kNames[] = {"none",        "sweeps_early", "saves_late",      "loses_saves",
@@ -44,17 +46,17 @@ class Double {
  public:
   explicit Double(Defect defect) : defect_(defect) {}
 
-  void attach(sim::World& world) const {
-    if (defect_ == Defect::none) return;
-    world.store("channel")->on_effect = effect_of("channel");
-    world.store("safe")->on_effect = effect_of("safe");
+  using Effect =
+      std::function<void(sim::StoreModel&, Verb, std::string_view, bool, std::string_view)>;
+  /// Null if this store has none.
+  Effect effect_in(const std::string& store) const {
+    return defect_ == Defect::none ? Effect() : effect_of(store);
   }
 
  private:
   using Values = std::map<std::string, sim::StoreModel::Value, std::less<>>;
-  using Effect =
-      std::function<void(sim::StoreModel&, Verb, std::string_view, bool, std::string_view)>;
 
+  static std::string name_of(std::string_view key) { return std::string(key); }
   static bool has(std::string_view key, std::string_view part) {
     return key.find(part) != std::string_view::npos;
   }
@@ -121,15 +123,24 @@ class Double {
             model.values()[std::string(key)] = std::make_shared<const Buffer>();
         };
       case Defect::takes_old_claims:
-        return [own = std::make_shared<Values>()](sim::StoreModel& model, Verb verb,
-                                                  std::string_view key, bool before,
-                                                  std::string_view process) {
+        return [own = std::make_shared<Values>(), present = std::make_shared<Values>()](
+                   sim::StoreModel& model, Verb verb, std::string_view key, bool before,
+                   std::string_view process) {
           if (!has(key, "tenure/")) return;
-          const std::string name = std::string(process) + std::string(key);
-          const auto at = model.values().find(key);
-          if (!before && verb == Verb::put && at != model.values().end()) (*own)[name] = at->second;
-          if (before && verb == Verb::get && own->contains(name))
-            model.values()[std::string(key)] = (*own)[name];
+          const std::string name = fmt::format("{} {}", process, key);
+          auto& values = model.values();
+          if (verb == Verb::put && !before && values.contains(key))
+            (*own)[name] = values[name_of(key)];
+          if (verb != Verb::get || !own->contains(name)) return;
+          // For this read only.
+          if (before) {
+            (*present)[name] = values.contains(key) ? values[name_of(key)] : nullptr;
+            values[name_of(key)] = (*own)[name];
+          } else if ((*present)[name]) {
+            values[name_of(key)] = (*present)[name];
+          } else {
+            values.erase(name_of(key));
+          }
         };
       case Defect::none:
         break;
@@ -138,6 +149,42 @@ class Double {
   }
 
   Defect defect_;
+};
+
+/// When each process made calls, and each key was written.
+class Watch {
+ public:
+  void attach(sim::World& world, const Double& defect) {
+    for (const char* const store : {"channel", "safe"})
+      world.store(store)->on_effect = [this, effect = defect.effect_in(store),
+                                       &simulation = world.simulation()](
+                                          sim::StoreModel& model, Verb verb, std::string_view key,
+                                          bool before, std::string_view process) {
+        if (effect) effect(model, verb, key, before, process);
+        if (before) return;
+        const double now_s = simulation.now_s();
+        Span& span = calls_.try_emplace(std::string(process), Span{now_s, now_s}).first->second;
+        span.last_s = now_s;
+        if (verb == Verb::put) written_s_[std::string(key)] = now_s;
+      };
+  }
+  double written_s(const std::string& key) const {
+    const auto at = written_s_.find(key);
+    return at == written_s_.end() ? 0 : at->second;
+  }
+  double ran_on_s(double end_s) const {
+    double out = 0;
+    for (const auto& [process, span] : calls_)
+      out = std::max(out, span.last_s - std::max(end_s, span.first_s));
+    return out;
+  }
+
+ private:
+  struct Span {
+    double first_s, last_s;
+  };
+  std::map<std::string, Span, std::less<>> calls_;
+  std::map<std::string, double, std::less<>> written_s_;
 };
 
 std::vector<float> parameters_of(const fs::path& file) {
@@ -204,12 +251,18 @@ Outcome run(const Case& of, const std::vector<PlannedFault>& faults, Defect defe
       return at == planned.end() ? Fault() : at->second;
     };
   world.is_void = [](const std::string& answer) { return answer == control::kTakenOver; };
-  Double(defect).attach(world);
+  Watch watch;
+  watch.attach(world, Double(defect));
+  double end_s = 0;
   int resumed = 0;
   const auto begin = [&](auto&& self, bool resumes) -> void {
     simulation.start(
         resumes ? "resume" : "trigger",
-        [&of, &out, folder, resumes] { train(of, folder / "run", out, resumes); }, 0,
+        [&, folder, resumes] {
+          train(of, folder / "run", out, resumes);
+          end_s = simulation.now_s();
+        },
+        0,
         [&, self](sim::Process& process) {
           if (!process.was_killed() || ++resumed > kMostResumed) return;
           simulation.call_later(5, [&, self] { self(self, true); });
@@ -223,7 +276,11 @@ Outcome run(const Case& of, const std::vector<PlannedFault>& faults, Defect defe
   if (out.ended && out.error.empty())
     out.model = parameters_of(folder / "run" / "model.safetensors");
   for (const auto& [key, value] : world.store("channel")->values())
-    if (key.starts_with("channel/")) out.left.push_back(key);
+    if (key.starts_with("channel/")) {
+      out.left.push_back(key);
+      out.left_s.push_back(watch.written_s(key) - end_s);
+    }
+  out.ran_on_s = watch.ran_on_s(end_s);
   fs::remove_all(folder);
   return out;
 }
@@ -263,9 +320,20 @@ std::string complaint(const Case& of, const std::vector<PlannedFault>& faults,
   if (disturbed.model.empty()) return "it ended without a model";
   if (of.waits_for_all && !are_same_bits(disturbed.model, undisturbed.model))
     return "its model is not that of an undisturbed run";
+  // Functions see within a second that their job is over, or that another delivery took over,
+  // where claims cannot be lost.
+  const bool is_told = of.profile.stores.front().durable;
+  double late_s = kSeen_s;
+  for (const PlannedFault& planned : faults)
+    if (planned.fault.kind == Kind::delay || planned.fault.kind == Kind::frozen)
+      late_s += planned.fault.seconds;
+  if (is_told && disturbed.ran_on_s > late_s)
+    return fmt::format("a function ran on for {:.1f} s after the job's end", disturbed.ran_on_s);
   // A command that was killed before it had a folder has left what it staged (docs/protocol.md).
   // So has a second delivery that still ran when the job was over: what it was about to write.
-  const bool may_leave = disturbed.began_anew || has(Kind::invoked_again);
+  const bool is_late = std::ranges::any_of(disturbed.left_s, [&](double s) { return s > late_s; });
+  const bool may_leave =
+      disturbed.began_anew || (has(Kind::invoked_again) && !(is_told && is_late));
   if (!disturbed.left.empty() && !may_leave)
     return fmt::format("{} keys are left in the channel, e.g. {}", disturbed.left.size(),
                        disturbed.left.front());

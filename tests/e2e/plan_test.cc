@@ -114,8 +114,48 @@ TEST_F(PlanCommand, DeviationsHaveATextWhateverThereIsToCompare) {
   const Result done =
       lambdaml({"train", "--data", "my rows.libsvm", "--plan", "nothing.yaml", "--output", "run"});
   ASSERT_EQ(done.exit_code, 0) << done.err;
-  EXPECT_THAT(done.out, HasSubstr("were planned"));
+  EXPECT_THAT(done.out, HasSubstr("were expected"));
   EXPECT_EQ(done.out.find("estimate   than"), std::string::npos) << done.out;
+}
+
+TEST_F(PlanCommand, AProfileEstimatesAJobBeforeItStarts) {
+  const std::vector<std::string> job{"train",
+                                     "--data",
+                                     "my rows.libsvm",
+                                     "--optim",
+                                     "grad_avg",
+                                     "--epochs",
+                                     "2",
+                                     "--workers",
+                                     "2",
+                                     "--channel",
+                                     "file://" + (folder() / "channel").string()};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), job.begin(), job.end());
+    return lambdaml(more);
+  };
+  write("mine.yaml",
+        "name: mine\ndate: 2026-11-30\nstores:\n  disk:\n    scheme: file\n"
+        "    put: {always: 1}\n    get: {always: 1}\n    prices: {put: 0.01}\n"
+        "functions:\n  least_mb: 1\n  most_mb: 100000\n  mb_per_processor: 1024\n"
+        "  invoke: {always: 1}\n  cold_start: {always: 10}\n  longest_s: 900\n"
+        "  gb_second: 0\n  request: 0\n");
+  const Result done = with({"--estimate", "mine.yaml", "--output", "run"});
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(done.err, HasSubstr("over disk, by profile mine"));
+  EXPECT_THAT(done.out, HasSubstr("than the expected"));
+  const Result refused =
+      with({"--estimate", "mine.yaml", "--budget", "0.01", "--output", "refused"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("above its budget"));
+  EXPECT_FALSE(fs::exists(folder() / "refused"));
+  // Where nothing costs anything, nothing is estimated.
+  const Result silent = with({"--output", "silent"});
+  EXPECT_EQ(silent.exit_code, 0) << silent.err;
+  EXPECT_EQ(silent.err.find("estimate"), std::string::npos) << silent.err;
+  const Result unknown = with({"--estimate", "nothing.yaml", "--output", "unknown"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("nothing.yaml"));
 }
 
 TEST_F(PlanCommand, WhatIsNoPlanIsRefused) {
@@ -138,6 +178,12 @@ TEST_F(PlanCommand, ACalibrationIsAProfile) {
                                     "--seconds", "0.2", "--out", "mine.yaml", "--json"});
   ASSERT_EQ(measured.exit_code, 0) << measured.err;
   EXPECT_TRUE(measured.json().at("ended_by").is_null());
+  // A longer one runs jobs, too.
+  const Result longer = lambdaml({"calibrate", "--channel", "file://" + (folder() / "s").string(),
+                                  "--seconds", "2", "--out", "longer.yaml", "--json"});
+  ASSERT_EQ(longer.exit_code, 0) << longer.err;
+  EXPECT_TRUE(longer.json().at("ended_by").is_null()) << longer.out;
+  EXPECT_THAT(read(folder() / "longer.yaml"), HasSubstr("command_s: 0."));
   const Result simulated =
       lambdaml({"simulate", "--data", "my rows.libsvm", "--workers", "2", "--epochs", "1",
                 "--profile", "mine.yaml", "--seconds-per-row", "1e-6", "--seeds", "1", "--json"});

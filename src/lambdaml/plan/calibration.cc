@@ -5,6 +5,7 @@
 #include <ctime>
 #include <filesystem>
 #include <functional>
+#include <memory>
 
 #include <nlohmann/json.hpp>
 #include <yaml-cpp/yaml.h>
@@ -19,8 +20,13 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/unique_id.h"
 #include "lambdaml/base/wait.h"
+#include "lambdaml/data/synthetic.h"
+#include "lambdaml/job/job.h"
+#include "lambdaml/job/options.h"
+#include "lambdaml/plan/scratch.h"
 #include "lambdaml/plan/simulated_job.h"
 #include "lambdaml/storage/storage.h"
+#include "lambdaml/trigger/trigger.h"
 
 namespace lambdaml::plan {
 namespace {
@@ -28,6 +34,8 @@ namespace {
 constexpr std::size_t kSmall = 1000, kLarge = 4'000'000, kBatch = 32;
 constexpr double kQuantiles[] = {0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1};
 
+/// Shorter measurements have no trial jobs.
+constexpr double kTrials_s = 2;
 /// Of a worker's process, where no finished job says it.
 constexpr double kStart_ms = 40;
 
@@ -43,6 +51,87 @@ void read_starts(const std::string& run, std::vector<double>& out) {
       out.push_back(start->get<double>());
   }
 }
+
+/// What real jobs on this machine took.
+struct Trials {
+  double command_s = 0, step_s = 0;  ///< see sim::FunctionProfile
+};
+
+/// Small jobs over the channel, real and simulated by the profile measured so far: what the real
+/// ones take longer is the work of the command and, of jobs with more steps, that of steps.
+class TrialJobs {
+ public:
+  explicit TrialJobs(Uri channel) : channel_(std::move(channel)) {
+    data::SyntheticOptions rows{.kind = "higgs", .rows = kRows, .features = 8, .seed = 1};
+    rows_ = data::synthesize(rows);
+  }
+
+  /// Adds how long workers took to start; `measured` is asked for the profile after that.
+  Trials run(std::vector<double>& starts, const std::function<std::string()>& measured) const {
+    double few = real_s(kFewEpochs, starts), many = real_s(kManyEpochs, starts);
+    const sim::Profile profile = sim::Profile::parse(measured(), "the measured profile");
+    few -= simulated_s(kFewEpochs, profile);
+    many -= simulated_s(kManyEpochs, profile);
+    constexpr double kSteps = kStepsOfEpoch * (kManyEpochs - kFewEpochs);
+    Trials out;
+    out.step_s = std::max(0.0, many - few) / kSteps;
+    out.command_s = std::max(0.0, few - kStepsOfEpoch * kFewEpochs * out.step_s);
+    return out;
+  }
+
+ private:
+  static constexpr std::uint64_t kRows = 400;
+  static constexpr std::int64_t kWorkers = 2, kBatch = 20, kFewEpochs = 1, kManyEpochs = 9;
+  /// Of a worker, which trains on nine tenths of its rows.
+  static constexpr double kStepsOfEpoch = 0.9 * kRows / kWorkers / kBatch;
+  static constexpr int kTimes = 3;
+
+  Options job(std::int64_t epochs) const {
+    Options out = job::job_options();
+    const auto set = [&](const char* name, Option::Value value) {
+      out.set(name, std::move(value), name);
+    };
+    set("data", std::string("memory"));
+    set("model", std::string("lr"));
+    set("optim", std::string("grad_avg"));
+    set("epochs", epochs);
+    set("workers", std::int64_t{kWorkers});
+    set("batch_size", std::int64_t{kBatch});
+    set("channel", channel_.text());
+    return out;
+  }
+
+  double real_once_s(std::int64_t epochs, std::vector<double>& starts) const {
+    const Scratch scratch;
+    const std::string folder = (scratch.path() / "run").string();
+    Options options = job(epochs);
+    options.set("output", Option::Value(folder), "output");
+    job::resolve(options);
+    trigger::Observer silent;
+    trigger::InMemory memory;
+    memory.data = rows_;
+    const auto summary = trigger::train(options, silent, memory);
+    read_starts(folder, starts);
+    return summary.at("wall_s").get<double>();
+  }
+
+  double real_s(std::int64_t epochs, std::vector<double>& starts) const {
+    std::vector<double> seconds;
+    for (int i = 0; i < kTimes; ++i) seconds.push_back(real_once_s(epochs, starts));
+    return quantile(seconds, 0.5);
+  }
+
+  double simulated_s(std::int64_t epochs, const sim::Profile& profile) const {
+    SimulatedWorld world;
+    world.profile = profile;
+    world.channel = profile.stores.front().name;
+    world.rows = std::make_shared<const data::Dataset>(rows_);
+    return simulate(in_world(job(epochs), world), world, 1).seconds;
+  }
+
+  const Uri channel_;
+  data::Dataset rows_;
+};
 
 class Measurement {
  public:
@@ -69,6 +158,11 @@ class Measurement {
       }
     }
     clear();
+    if (!out.ended_by && seconds_ >= kTrials_s) try {
+        trials_ = TrialJobs(uri_).run(starts_, [this] { return yaml({}); });
+      } catch (const Error& error) {
+        out.ended_by = error.what();
+      }
     out.requests = requests_;
     out.profile = yaml(out.ended_by);
     return out;
@@ -211,13 +305,16 @@ class Measurement {
     else
       emit(out, "cold_start", starts_);
     out << YAML::Key << "longest_s" << YAML::Value << 1e6;
+    out << YAML::Key << "command_s" << YAML::Value << trials_.command_s;
+    out << YAML::Key << "step_s" << YAML::Value << trials_.step_s;
     out << YAML::Key << "gb_second" << YAML::Value << 0;
     out << YAML::Key << "request" << YAML::Value << 0;
     out << YAML::EndMap << YAML::EndMap;
     return std::string(out.c_str()) + "\n";
   }
 
-  const std::vector<double> starts_;
+  std::vector<double> starts_;
+  Trials trials_;
   const Uri uri_;
   const std::shared_ptr<storage::Storage> store_;
   const double seconds_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -19,24 +20,28 @@ namespace {
 
 constexpr std::int64_t kPilotWorkers = 2;
 constexpr std::int64_t kPilotEpochs = 2;
+/// A pilot is run to its end if it takes no longer: jobs may converge before their last epoch.
+constexpr double kWholePilot_s = 0.5;
+/// A pilot of a sample has several steps in an epoch, whatever the job's batches are.
+constexpr double kStepsOfSample = 4;
 /// Simulations of more rounds of workers take longer than a user waits.
 constexpr double kMostSimulated = 50'000;
 /// More aggregators are never better: their requests are what costs.
 constexpr std::int64_t kMostAggregators = 64;
 constexpr double kHeadBytes = 64;  ///< of a message
+/// The pattern in which all workers are aggregators unless an option says how many are.
+constexpr const char* kAllAggregate = "reduce_scatter";
 
-/// What pilots say of the job, whatever runs it.
-struct Facts {
-  double rounds = 0;  ///< by two workers
-  /// Steps of an epoch follow from the rows of a batch, and the rest of its rounds is the same for
-  /// any number of workers; or no round of it is a step.
-  bool has_steps = false;
-  double message_bytes = 0;
-  double computed_rows = 0;
-  double data_bytes = 0, rows = 0;
+/// How large a job is: a pilot, or all of it.
+struct Size {
+  std::int64_t epochs = 1;
+  double rows = 0, data_bytes = 0;
+  double computed_rows = 0;  ///< of all passes
+  double rounds = 0;         ///< by two workers, with the steps of the pilot
+  double batch = 1;          ///< rows
 };
 
-/// And of a channel: what passes, and is billed of a function, beside starts, computing and rounds.
+/// Of a channel: what passes, and is billed of a function, beside starts, computing and rounds.
 struct Fixed {
   double seconds = 0, billed_s = 0;
   double requests_usd = 0, requests = 0;  ///< of one worker
@@ -60,7 +65,16 @@ class Planner {
            pattern);
     epochs_ = std::max<std::int64_t>(1, resolved.integer("epochs"));
     memory_mb_ = resolved.integer("memory_mb");
-    batch_size_ = resolved.integer("batch_size");
+    whole_.batch = pilot_.batch =
+        static_cast<double>(std::max<std::int64_t>(1, resolved.integer("batch_size")));
+    if (question.rows)
+      pilot_.batch = std::clamp(std::floor(static_cast<double>(question.rows->rows()) /
+                                           (2 * kPilotWorkers * kStepsOfSample)),
+                                1.0, whole_.batch);
+    workers_ = resolved.integer("workers");
+    aggregators_ = resolved.integer("aggregators");
+    if (aggregators_ <= 0)
+      aggregators_ = resolved.text("sync_mode") == kAllAggregate ? workers_ : 1;
     valid_ratio_ = resolved.real("valid_ratio");
   }
 
@@ -69,16 +83,13 @@ class Planner {
     learn_facts();
     std::map<const sim::StoreProfile*, Fixed> fixed;
     for (const sim::StoreProfile* store : channels_) fixed[store] = pilot(*store);
-    std::vector<std::pair<const sim::StoreProfile*, Candidate>> all;
-    for (const sim::StoreProfile* store : channels_)
-      for (const std::int64_t workers : worker_counts())
-        for (const std::int64_t memory_mb : memories())
-          for (const std::int64_t aggregators : aggregator_counts(workers))
-            all.emplace_back(store, candidate(*store, workers, memory_mb, aggregators));
-    parallel_for(all.size(), processors(), [&](std::size_t i) {
-      estimate(*all[i].first, fixed.at(all[i].first), epochs_, all[i].second);
-    });
-    for (auto& [store, one] : all) out.candidates.push_back(std::move(one));
+    std::vector<Group> groups = groups_of_candidates();
+    parallel_for(groups.size(), processors(),
+                 [&](std::size_t i) { estimate_group(fixed.at(groups[i].store), groups[i]); });
+    for (Group& group : groups) {
+      out.considered += group.considered;
+      std::ranges::move(group.candidates, std::back_inserter(out.candidates));
+    }
     simulate_best(out.candidates);
     mark_front(out.candidates);
     if (!out.candidates.empty() && out.candidates.front().meets_limits) {
@@ -89,12 +100,21 @@ class Planner {
     return out;
   }
 
+  Candidate estimate_as_it_is() {
+    learn_facts();
+    const sim::StoreProfile& store = *channels_.front();
+    Candidate out = candidate(store, workers_, memory_mb_, std::min(aggregators_, workers_));
+    estimate(store, pilot(store), whole_, out);
+    return out;
+  }
+
  private:
   SimulatedWorld world_of(const std::string& channel) const {
     SimulatedWorld world;
     world.profile = question_.profile;
     world.channel = channel;
     world.seconds_per_row = question_.seconds_per_row;
+    world.rows = question_.rows;
     return world;
   }
 
@@ -109,7 +129,41 @@ class Planner {
     set("memory_mb", candidate.memory_mb);
     set("aggregators", candidate.aggregators);
     if (epochs != epochs_) set("epochs", epochs);
+    if (question_.rows) set("batch_size", static_cast<std::int64_t>(pilot_.batch));
     return simulate(in_world(std::move(job), world), world, seed);
+  }
+
+  /// Candidates that differ in their aggregators only.
+  struct Group {
+    const sim::StoreProfile* store = nullptr;
+    std::int64_t workers = 1, memory_mb = 0;
+    std::size_t considered = 0;
+    std::vector<Candidate> candidates = {};
+  };
+
+  std::vector<Group> groups_of_candidates() const {
+    std::vector<Group> out;
+    for (const sim::StoreProfile* store : channels_)
+      for (const std::int64_t workers : worker_counts())
+        for (const std::int64_t memory_mb : memories())
+          out.push_back({.store = store, .workers = workers, .memory_mb = memory_mb});
+    return out;
+  }
+
+  /// More aggregators always need more requests, and from some number on also more time, so that
+  /// those beyond it, which are dear to estimate, are worse in everything.
+  void estimate_group(const Fixed& fixed, Group& group) const {
+    constexpr double kLonger = 1.02;
+    double least_s = std::numeric_limits<double>::infinity();
+    const std::vector<std::int64_t> counts = aggregator_counts(group.workers);
+    group.considered = counts.size();
+    for (const std::int64_t aggregators : counts) {
+      Candidate one = candidate(*group.store, group.workers, group.memory_mb, aggregators);
+      estimate(*group.store, fixed, whole_, one);
+      if (one.rounds_s > kLonger * least_s) return;
+      least_s = std::min(least_s, one.rounds_s);
+      group.candidates.push_back(std::move(one));
+    }
   }
 
   static Candidate candidate(const sim::StoreProfile& store, std::int64_t workers,
@@ -124,43 +178,51 @@ class Planner {
 
   // ---- pilots ----
 
-  /// From one and two epochs by two workers and one by four: both numbers go on as they begin.
+  /// From one epoch by two workers and one by four, and from all by two, or from two epochs where
+  /// these take too long: both numbers go on as they begin.
   void learn_facts() {
     const sim::StoreProfile& store = *channels_.front();
     const auto run = [&](std::int64_t workers, std::int64_t epochs) {
       return simulate_one(candidate(store, workers, memory_mb_, 1), epochs, 1);
     };
+    const Stopwatch clock;
     const SimulatedRun& one = pilot_of_first_ = run(kPilotWorkers, 1);
-    const auto over_epochs = [&](double first, double two) {
-      return first + (two - first) * static_cast<double>(epochs_ - 1);
-    };
-    facts_.rounds = static_cast<double>(one.rounds);
-    facts_.computed_rows = one.computed_rows;
+    const double took_s = clock.seconds();
+    pilot_.rows = one.rows;
+    pilot_.data_bytes = one.data_bytes;
+    pilot_.computed_rows = one.computed_rows;
+    pilot_.rounds = static_cast<double>(one.rounds);
+    const double times = question_.rows ? question_.all_rows / std::max(1.0, one.rows) : 1;
+    whole_.rows = times * pilot_.rows;
+    whole_.data_bytes = times * pilot_.data_bytes;
+    whole_.epochs = epochs_;
+    double computed_rows = pilot_.computed_rows;
+    whole_.rounds = pilot_.rounds;
     if (epochs_ > 1) {
-      const SimulatedRun two = run(kPilotWorkers, kPilotEpochs);
-      facts_.rounds = over_epochs(facts_.rounds, static_cast<double>(two.rounds));
-      facts_.computed_rows = over_epochs(one.computed_rows, two.computed_rows);
+      const bool to_end =
+          epochs_ <= kPilotEpochs || took_s * static_cast<double>(epochs_) < kWholePilot_s;
+      const SimulatedRun more = run(kPilotWorkers, to_end ? epochs_ : kPilotEpochs);
+      const double further = to_end ? 1 : static_cast<double>(epochs_ - 1);
+      if (to_end) whole_.epochs = static_cast<std::int64_t>(more.epochs);
+      whole_.rounds += further * (static_cast<double>(more.rounds) - pilot_.rounds);
+      computed_rows += further * (more.computed_rows - pilot_.computed_rows);
     }
-    facts_.rows = one.rows;
+    whole_.computed_rows = times * computed_rows;
     const double by_four = static_cast<double>(run(2 * kPilotWorkers, 1).rounds);
-    const double fewer = steps_of_epoch(kPilotWorkers) - steps_of_epoch(2 * kPilotWorkers);
+    const double fewer =
+        steps_of_epoch(pilot_, kPilotWorkers) - steps_of_epoch(pilot_, 2 * kPilotWorkers);
     // Where steps are not counted by rows, e.g. in epochs of an outer optimizer, rounds are as
     // many.
-    facts_.has_steps =
-        fewer > 0 && std::abs(static_cast<double>(one.rounds) - by_four - fewer) < 0.5 * fewer;
+    has_steps_ = fewer > 0 && std::abs(pilot_.rounds - by_four - fewer) < 0.5 * fewer;
     // Of each round the one worker sends its message, and the other the result.
-    facts_.message_bytes =
-        static_cast<double>(one.bytes_sent) / 2 / std::max(1.0, static_cast<double>(one.rounds));
-    facts_.data_bytes = one.data_bytes;
-    rounds_of_pilot_ = static_cast<double>(one.rounds);
-    rows_of_pilot_ = one.computed_rows;
+    message_bytes_ = static_cast<double>(one.bytes_sent) / 2 / std::max(1.0, pilot_.rounds);
   }
 
   Fixed pilot(const sim::StoreProfile& store) const {
     Candidate same = candidate(store, kPilotWorkers, memory_mb_, 1);
     const SimulatedRun run =
         &store == channels_.front() ? pilot_of_first_ : simulate_one(same, 1, 1);
-    estimate(store, {}, 1, same);
+    estimate(store, {}, pilot_, same);
     const double p = kPilotWorkers;
     const double billed_s =
         (run.functions_usd / p - question_.profile.functions.request) /
@@ -181,16 +243,14 @@ class Planner {
   }
 
   /// Of the worker with the most rows.
-  double steps_of_epoch(double workers) const {
-    const double rows = std::ceil(facts_.rows * (1 - valid_ratio_) / workers);
-    return std::ceil(rows / static_cast<double>(std::max<std::int64_t>(1, batch_size_)));
+  double steps_of_epoch(const Size& size, double workers) const {
+    return std::ceil(std::ceil(size.rows * (1 - valid_ratio_) / workers) / size.batch);
   }
 
-  double rounds_for(double workers, std::int64_t epochs) const {
-    const double by_two = epochs == epochs_ ? facts_.rounds : rounds_of_pilot_;
-    if (!facts_.has_steps) return by_two;
-    const double fewer = steps_of_epoch(kPilotWorkers) - steps_of_epoch(workers);
-    return std::max(1.0, by_two - static_cast<double>(epochs) * fewer);
+  double rounds_for(double workers, const Size& size) const {
+    if (!has_steps_) return size.rounds;
+    const double fewer = steps_of_epoch(pilot_, kPilotWorkers) - steps_of_epoch(size, workers);
+    return std::max(1.0, size.rounds - static_cast<double>(size.epochs) * fewer);
   }
 
   /// The round's requests as they were estimated, and the price of their bytes.
@@ -198,25 +258,26 @@ class Planner {
     const RoundEstimate each = round_of(store, candidate);
     const RoundRequests useful = requests_of(shape_of(candidate));
     const sim::StorePrices& prices = store.prices;
-    const double chunk = facts_.message_bytes / static_cast<double>(candidate.aggregators);
+    const double chunk = message_bytes_ / static_cast<double>(candidate.aggregators);
     const auto units = [&](double bytes) { return std::max(1.0, std::ceil(chunk / bytes)); };
     return candidate.rounds *
            (each.puts * (prices.put + prices.put_gb * chunk / 1e9 + prices.put_kb * units(1024)) +
-            each.gets * prices.get + (each.gets - useful.gets) * prices.get_4kb +
-            useful.gets * (prices.get_gb * chunk / 1e9 + prices.get_4kb * units(4096)) +
+            each.gets * prices.get + (each.gets - useful.gets) * (prices.get_kb + prices.get_4kb) +
+            useful.gets * (prices.get_gb * chunk / 1e9 + prices.get_kb * units(1024) +
+                           prices.get_4kb * units(4096)) +
             each.removes * prices.remove);
   }
 
   Round shape_of(const Candidate& candidate) const {
     return {static_cast<std::uint32_t>(candidate.workers),
             static_cast<std::uint32_t>(candidate.aggregators),
-            facts_.message_bytes + kHeadBytes * static_cast<double>(candidate.aggregators - 1)};
+            message_bytes_ + kHeadBytes * static_cast<double>(candidate.aggregators - 1)};
   }
 
   /// Small messages take the same time from functions of any memory.
   RoundEstimate round_of(const sim::StoreProfile& store, const Candidate& candidate) const {
     constexpr double kSmall = 20'000;
-    const std::int64_t memory_mb = facts_.message_bytes < kSmall ? memory_mb_ : candidate.memory_mb;
+    const std::int64_t memory_mb = message_bytes_ < kSmall ? memory_mb_ : candidate.memory_mb;
     const auto key = std::tuple(store.name, candidate.workers, candidate.aggregators, memory_mb,
                                 candidate.rounds);
     {
@@ -230,27 +291,28 @@ class Planner {
     return rounds_.emplace(key, out).first->second;
   }
 
-  /// Fills in a candidate, whose job has so many epochs: all, or the pilot's one.
-  void estimate(const sim::StoreProfile& store, const Fixed& fixed, std::int64_t epochs,
+  /// Fills in a candidate for a job of that size.
+  void estimate(const sim::StoreProfile& store, const Fixed& fixed, const Size& size,
                 Candidate& out) const {
     const sim::FunctionProfile& functions = question_.profile.functions;
     const auto memory = static_cast<double>(out.memory_mb);
     const auto p = static_cast<double>(out.workers);
-    const double rows = epochs == epochs_ ? facts_.computed_rows : rows_of_pilot_;
-    out.rounds = rounds_for(p, epochs);
+    out.rounds = rounds_for(p, size);
     const RoundEstimate round = round_of(store, out);
     out.start_s = functions.starts_s.empty() ? functions.invoke.expected_longest(p) +
                                                    functions.cold_start.expected_longest(p)
                                              : sim::interpolated(functions.starts_s, p);
     // The slowest has a row more.
-    const double share = std::ceil(facts_.rows / p) / std::max(1.0, facts_.rows);
-    out.compute_s = question_.seconds_per_row * rows * share / functions.processors(memory);
+    const double share = std::ceil(size.rows / p) / std::max(1.0, size.rows);
+    out.compute_s =
+        (question_.seconds_per_row * size.computed_rows * share + functions.step_s * out.rounds) /
+        functions.processors(memory);
     // Functions that are processes of one machine share its processors.
     if (functions.host_processors > 0)
       out.compute_s *= std::max(1.0, p / static_cast<double>(functions.host_processors));
     out.rounds_s = out.rounds * round.seconds;
     const double load_s =
-        facts_.data_bytes / p /
+        size.data_bytes / p /
         std::min(sim::interpolated(store.get_bytes_per_s, memory), functions.network.bytes_per_s);
     const double run_s = load_s + out.compute_s + out.rounds_s;
     out.seconds = fixed.seconds + out.start_s + run_s;
@@ -398,7 +460,7 @@ class Planner {
   /// Each worker has a row at least.
   std::vector<std::int64_t> worker_counts() const {
     const std::int64_t most =
-        std::clamp(static_cast<std::int64_t>(facts_.rows), std::int64_t{1}, question_.most_workers);
+        std::clamp(static_cast<std::int64_t>(whole_.rows), std::int64_t{1}, question_.most_workers);
     std::set<std::int64_t> out{most};
     for (std::int64_t n = 1; n < most; n *= 2) out.insert(n);
     return {out.begin(), out.end()};
@@ -418,7 +480,7 @@ class Planner {
 
   /// A vector has at most as many chunks as numbers.
   std::vector<std::int64_t> aggregator_counts(std::int64_t workers) const {
-    const auto numbers = static_cast<std::int64_t>((facts_.message_bytes - kHeadBytes) / 4);
+    const auto numbers = static_cast<std::int64_t>((message_bytes_ - kHeadBytes) / 4);
     const std::int64_t most =
         std::max<std::int64_t>(1, std::min({workers, kMostAggregators, numbers}));
     std::set<std::int64_t> out{1, most};
@@ -430,8 +492,8 @@ class Planner {
     std::vector<OnHost> out;
     for (const sim::HostProfile& host : question_.profile.hosts) {
       const double compute_s =
-          question_.seconds_per_row * facts_.computed_rows / host.processors / host.speed;
-      const double seconds = host.starts_s + facts_.data_bytes / host.bytes_per_s + compute_s;
+          question_.seconds_per_row * whole_.computed_rows / host.processors / host.speed;
+      const double seconds = host.starts_s + whole_.data_bytes / host.bytes_per_s + compute_s;
       out.push_back({host.name, seconds, host.hour * seconds / 3600});
     }
     return out;
@@ -439,10 +501,13 @@ class Planner {
 
   const Question& question_;
   std::vector<const sim::StoreProfile*> channels_;
-  std::int64_t epochs_ = 1, memory_mb_ = 0, batch_size_ = 0;
+  std::int64_t epochs_ = 1, memory_mb_ = 0, workers_ = 1, aggregators_ = 1;
   double valid_ratio_ = 0;
-  Facts facts_;
-  double rounds_of_pilot_ = 0, rows_of_pilot_ = 0;
+  Size pilot_, whole_;
+  /// Steps of an epoch follow from the rows of a batch, and the rest of its rounds is the same for
+  /// any number of workers; or no round of it is a step.
+  bool has_steps_ = false;
+  double message_bytes_ = 0;
   SimulatedRun pilot_of_first_;  ///< over the first channel
   mutable std::mutex mutex_;
   mutable std::map<std::tuple<std::string, std::int64_t, std::int64_t, std::int64_t, double>,
@@ -453,5 +518,9 @@ class Planner {
 }  // namespace
 
 Plan plan(const Question& question) { return Planner(question).run(); }
+
+Candidate estimate_as_it_is(const Question& question) {
+  return Planner(question).estimate_as_it_is();
+}
 
 }  // namespace lambdaml::plan

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,9 @@ enum class Aim { time, cost, product };
 struct Question {
   Options job;  ///< not resolved
   sim::Profile profile;
+  /// Rows that stand for the job's `all_rows` in pilots and simulations; null: its own data.
+  std::shared_ptr<const data::Dataset> rows = {};
+  double all_rows = 0;
   double seconds_per_row = 0;             ///< of one processor of a function
   double deadline_s = 0, budget_usd = 0;  ///< 0: none
   Aim aim = Aim::product;
@@ -21,7 +25,7 @@ struct Question {
   std::int64_t most_workers = 256;
   int simulated = 10;  ///< candidates that are simulated
   int seeds = 3;
-  double patience_s = 30;  ///< no simulation begins later; of this machine's time
+  double patience_s = 6;  ///< no simulation begins later; of this machine's time
 };
 
 /// One way to run the job.
@@ -53,6 +57,7 @@ struct Change {
 };
 
 struct Plan {
+  std::size_t considered = 0;         ///< with those that another one beats in any case
   std::vector<Candidate> candidates;  ///< the best first
   std::optional<std::size_t> best;    ///< none if no candidate meets the limits
   std::vector<Change> changes;
@@ -67,5 +72,9 @@ struct Plan {
 /// invalid_argument for patterns whose workers do not wait for each other, and for channels that
 /// the profile does not have.
 Plan plan(const Question& question);
+
+/// The job as its options say, over the first of the channels, without a simulation of all of it.
+/// Throws as plan() does.
+Candidate estimate_as_it_is(const Question& question);
 
 }  // namespace lambdaml::plan

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <ctime>
 #include <exception>
 #include <filesystem>
@@ -17,6 +16,7 @@
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/job/job.h"
+#include "lambdaml/plan/scratch.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/trigger.h"
 #include "lambdaml/worker/worker.h"
@@ -35,26 +35,6 @@ constexpr const char* kData = "prepared";
 std::string uri_of(const std::string& store, const std::string& path) {
   return fmt::format("{}://{}/{}", kSimulated, store, path);
 }
-
-/// A folder that is removed with everything in it.
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "lambdaml-sim-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) fail_errno(errno, "creating a folder in " + name);
-    path_ = name;
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 /// Workers of simulations log nothing: there may be thousands.
 class Silence {
@@ -134,15 +114,19 @@ void count(sim::World& world, SimulatedRun& out) {
 
 /// Runs the job in a world until it ends; `summary` stays empty if it throws.
 std::exception_ptr run(sim::Simulation& simulation, sim::World& world, Options job,
-                       const std::string& channel, const fs::path& output, json& summary) {
-  if (std::string place = take_prepared(world, channel, job.text("data")); !place.empty())
+                       const SimulatedWorld& settings, const fs::path& output, json& summary) {
+  trigger::InMemory memory;
+  if (settings.rows)
+    memory.data = *settings.rows;
+  else if (std::string place = take_prepared(world, settings.channel, job.text("data"));
+           !place.empty())
     job.set("data", Option::Value(std::move(place)), "data");
   job.set("output", Option::Value(output.string()), "output");
   std::exception_ptr failure;
   simulation.start("trigger", [&] {
     try {
       trigger::Observer silent;
-      summary = trigger::train(job, silent);
+      summary = trigger::train(job, silent, memory);
     } catch (const sim::Killed&) {
       throw;
     } catch (...) {
@@ -169,8 +153,14 @@ std::string store_for_channel(const sim::Profile& profile, const std::string& ch
   const std::string scheme = channel.substr(0, std::min(colon, channel.size()));
   for (const sim::StoreProfile& store : profile.stores)
     if (store.name == channel) return store.name;
-  for (const sim::StoreProfile& store : profile.stores)
-    if (store.scheme == scheme) return store.name;
+  const auto fits = [&](const sim::StoreProfile& store, bool has_mark) {
+    return store.scheme == scheme && store.mark.empty() != has_mark &&
+           channel.find(store.mark) != std::string::npos;
+  };
+  // A store with a mark, such as that of S3 Express, is meant by URIs that have it.
+  for (const bool has_mark : {true, false})
+    for (const sim::StoreProfile& store : profile.stores)
+      if (fits(store, has_mark)) return store.name;
   return profile.store(channel).name;
 }
 
@@ -201,12 +191,12 @@ SimulatedRun simulate(const Options& job, const SimulatedWorld& settings, std::u
   if (settings.prepare) settings.prepare(world);
   json summary;
   const fs::path output = scratch.path() / "run";
-  if (const std::exception_ptr failure =
-          run(simulation, world, job, settings.channel, output, summary))
+  if (const std::exception_ptr failure = run(simulation, world, job, settings, output, summary))
     std::rethrow_exception(failure);
   SimulatedRun out;
-  out.seconds = summary.at("wall_s").get<double>();
+  out.seconds = settings.profile.functions.command_s + summary.at("wall_s").get<double>();
   out.rounds = summary.at("rounds").get<std::uint64_t>();
+  out.epochs = summary.at("epochs").get<std::uint64_t>();
   out.bytes_sent =
       static_cast<std::uint64_t>(settings.byte_scale * summary.at("bytes_sent").get<double>());
   out.bytes_received =
@@ -250,7 +240,7 @@ double measured_seconds_per_row(const Options& job, const SimulatedWorld& settin
   alone.set("retries", Option::Value(std::int64_t{0}), "retries");
   json summary;
   const std::exception_ptr failure =
-      run(simulation, world, alone, settings.channel, scratch.path() / "run", summary);
+      run(simulation, world, alone, settings, scratch.path() / "run", summary);
   if (failure && measured_rows <= 0) std::rethrow_exception(failure);
   if (measured_rows <= 0)
     fail(Code::invalid_argument,

@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
 #include "lambdaml/base/options.h"
+#include "lambdaml/data/dataset.h"
 #include "lambdaml/sim/world.h"
 
 /// Training jobs in virtual time: the real trigger, workers, patterns, optimizers and checkpoints,
@@ -20,6 +22,8 @@ struct SimulatedWorld {
   /// Seconds that one processor of a function computes per row.
   double seconds_per_row = 0;
   double byte_scale = 1;  ///< see sim::World
+  /// Instead of the data that the job names; null: those.
+  std::shared_ptr<const data::Dataset> rows = {};
   /// Called before the job begins, to add faults or a trace.
   std::function<void(sim::World&)> prepare = {};
 };
@@ -36,7 +40,7 @@ struct SimulatedRun {
   double seconds = 0;  ///< from the command's start to the summary
   double functions_usd = 0, requests_usd = 0, servers_usd = 0;
   double usd() const { return functions_usd + requests_usd + servers_usd; }
-  std::uint64_t rounds = 0;
+  std::uint64_t rounds = 0, epochs = 0;
   double computed_rows = 0;  ///< of all passes and workers
   double rows = 0;
   double data_bytes = 0;  ///< of the rows, as floats
@@ -54,7 +58,7 @@ struct SimulatedRun {
 Options in_world(Options job, const SimulatedWorld& world);
 
 /// The store of the profile that a job's channel stands for: its name, or the first store of its
-/// URI's scheme. Throws invalid_argument.
+/// URI's scheme whose mark, if it has one, is in the URI. Throws invalid_argument.
 std::string store_for_channel(const sim::Profile& profile, const std::string& channel);
 
 /// Runs the job with in_world() options once. Prepared data are read from the channel's store, too.

@@ -141,6 +141,7 @@ TEST_F(SimulatedJob, AChannelIsAStoreOrItsScheme) {
   const sim::Profile profile = sim::Profile::open("aws-x86");
   EXPECT_EQ(store_for_channel(profile, "s3-express"), "s3-express");
   EXPECT_EQ(store_for_channel(profile, "s3://bucket/prefix"), "s3-standard");
+  EXPECT_EQ(store_for_channel(profile, "s3://bucket--use1-az4--x-s3/prefix"), "s3-express");
   EXPECT_EQ(store_for_channel(profile, "redis://host"), "redis-t4g.small");
   EXPECT_THROW(store_for_channel(profile, "ftp://host"), Error);
 }

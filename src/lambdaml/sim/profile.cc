@@ -238,8 +238,8 @@ Bandwidth bandwidth_of(const Entry& entry) {
 }
 
 StorePrices prices_of(const Entry& entry) {
-  entry.require_only({"put", "get", "list", "remove", "put_gb", "get_gb", "put_kb", "get_4kb",
-                      "hour", "source", "date"});
+  entry.require_only({"put", "get", "list", "remove", "put_gb", "get_gb", "put_kb", "get_kb",
+                      "get_4kb", "hour", "source", "date"});
   StorePrices out;
   out.put = entry.number("put", 0);
   out.get = entry.number("get", 0);
@@ -248,19 +248,37 @@ StorePrices prices_of(const Entry& entry) {
   out.put_gb = entry.number("put_gb", 0);
   out.get_gb = entry.number("get_gb", 0);
   out.put_kb = entry.number("put_kb", 0);
+  out.get_kb = entry.number("get_kb", 0);
   out.get_4kb = entry.number("get_4kb", 0);
   out.hour = entry.number("hour", 0);
   return out;
 }
 
 StoreProfile store_of(const std::string& name, const Entry& entry) {
-  entry.require_only({"scheme", "put", "get", "list", "remove", "put_per_s", "get_per_s",
-                      "put_mb_per_s", "get_mb_per_s", "server", "in_vpc", "parallel", "pushes",
-                      "polling_is_expensive", "durable", "max_value_bytes", "prices", "source",
+  entry.require_only({"scheme",
+                      "mark",
+                      "put",
+                      "get",
+                      "list",
+                      "remove",
+                      "put_per_s",
+                      "get_per_s",
+                      "put_mb_per_s",
+                      "get_mb_per_s",
+                      "server",
+                      "in_vpc",
+                      "parallel",
+                      "pushes",
+                      "polling_is_expensive",
+                      "durable",
+                      "max_value_bytes",
+                      "prices",
+                      "source",
                       "date"});
   StoreProfile out;
   out.name = name;
   out.scheme = entry.text("scheme");
+  if (entry.has("mark")) out.mark = entry.text("mark");
   out.put = latency_of(entry.at("put"));
   out.get = latency_of(entry.at("get"));
   out.list = entry.has("list") ? latency_of(entry.at("list")) : out.get;
@@ -283,9 +301,13 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
 }
 
 FunctionProfile functions_of(const Entry& entry) {
-  entry.require_only({"least_mb", "most_mb", "mb_per_processor", "host_processors", "network",
-                      "vpc_network", "invoke", "cold_start", "starts_s", "starts_per_s",
-                      "longest_s", "gb_second", "request", "architecture", "source", "date"});
+  entry.require_only({"least_mb",         "most_mb",        "mb_per_processor",
+                      "host_processors",  "network",        "vpc_network",
+                      "invoke",           "cold_start",     "starts_s",
+                      "starts_per_s",     "longest_s",      "command_s",
+                      "step_s",           "gb_second",      "gb_second_tiers",
+                      "month_gb_seconds", "init_is_billed", "request",
+                      "architecture",     "source",         "date"});
   FunctionProfile out;
   out.least_mb = entry.number("least_mb");
   out.most_mb = entry.number("most_mb");
@@ -301,7 +323,14 @@ FunctionProfile functions_of(const Entry& entry) {
   out.starts_s = entry.table("starts_s", 1);
   out.starts_per_s = entry.number("starts_per_s", 0);
   out.longest_s = entry.number("longest_s");
+  out.command_s = entry.number("command_s", 0);
+  out.step_s = entry.number("step_s", 0);
   out.gb_second = entry.number("gb_second");
+  out.gb_second_tiers = entry.table("gb_second_tiers", 1);
+  const double used = entry.number("month_gb_seconds", 0);
+  for (const auto& [from, price] : out.gb_second_tiers)
+    if (used >= from) out.gb_second = price;
+  out.init_is_billed = entry.flag("init_is_billed", false);
   out.request = entry.number("request");
   if (entry.has("architecture")) out.architecture = entry.text("architecture");
   return out;

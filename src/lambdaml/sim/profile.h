@@ -52,13 +52,15 @@ struct Bandwidth {
 struct StorePrices {
   double put = 0, get = 0, list = 0, remove = 0;  ///< dollars a request
   double put_gb = 0, get_gb = 0;                  ///< dollars a GB moved
-  double put_kb = 0, get_4kb = 0;                 ///< dollars a unit of a value, rounded up
-  double hour = 0;                                ///< dollars an hour of its servers
+  /// Dollars a unit of a value, rounded up.
+  double put_kb = 0, get_kb = 0, get_4kb = 0;
+  double hour = 0;  ///< dollars an hour of its servers
 };
 
 struct StoreProfile {
   std::string name;
   std::string scheme;  ///< of the store that it stands for
+  std::string mark;    ///< what URIs that mean it have; empty: any of its scheme
   Latency put, get, list, remove;
   double put_per_s = 0, get_per_s = 0;  ///< requests a second that it takes; 0: without limit
   /// Of one function's connections, by the function's memory in MB; between two, linear.
@@ -87,7 +89,13 @@ struct FunctionProfile {
   std::map<double, double> starts_s;
   double starts_per_s = 0;  ///< 0: without limit
   double longest_s = 900;
+  double command_s = 0;  ///< what a job takes beside what is simulated: its command's own work
+  double step_s = 0;     ///< what a processor takes for a step, whatever its rows
   double gb_second = 0, request = 0;  ///< dollars
+  /// Dollars a GB-second by how many an account has used in the month, where that matters;
+  /// gb_second is the one at `month_gb_seconds`.
+  std::map<double, double> gb_second_tiers;
+  bool init_is_billed = false;  ///< cold starts are
   std::string architecture;
 
   /// What a function with that memory computes, in processors: a share of one, or whole ones.

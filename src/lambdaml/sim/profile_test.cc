@@ -53,6 +53,19 @@ TEST(Profile, WhatIsMissingOrWrongIsNamed) {
   expect_refused("name: [", "profile x");
 }
 
+TEST(Profile, TheMonthsUseChoosesThePrice) {
+  for (const auto& [used, price] :
+       {std::pair{"0", 1.66667e-5}, {"7.0e+9", 1.5e-5}, {"2.0e+10", 1.33334e-5}}) {
+    std::string tiers = kGood;
+    tiers.replace(
+        tiers.find("gb_second: 1"), 12,
+        fmt::format("gb_second: 1, month_gb_seconds: {}, gb_second_tiers: {{0: 1.66667e-5, "
+                    "6.0e+9: 1.5e-5, 1.5e+10: 1.33334e-5}}",
+                    used));
+    EXPECT_EQ(Profile::parse(tiers, "profile x").functions.gb_second, price);
+  }
+}
+
 TEST(Profile, UnknownStoresAndMemoryAreRefused) {
   const Profile profile = Profile::parse(kGood, "profile x");
   EXPECT_THROW(profile.store("two"), Error);

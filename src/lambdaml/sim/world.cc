@@ -101,6 +101,7 @@ void StoreModel::count(Verb verb, std::uint64_t sent, std::uint64_t received) {
     case Verb::get:
       ++traffic_.gets;
       traffic_.get_bytes += received;
+      traffic_.get_kb += std::max(1.0, std::ceil(static_cast<double>(received) / 1024));
       traffic_.get_4kb += std::max(1.0, std::ceil(static_cast<double>(received) / 4096));
       break;
     case Verb::list:
@@ -228,7 +229,8 @@ World::World(Simulation& simulation, Profile profile)
     const FunctionNetwork* const own = network_of(simulation_);
     if (own == nullptr) return;
     computed_rows_ += rows;
-    const double alone_s = rows * seconds_per_row / profile_.functions.processors(own->memory_mb);
+    const double alone_s = (profile_.functions.step_s + rows * seconds_per_row) /
+                           profile_.functions.processors(own->memory_mb);
     const double now_s = simulation_.now_s();
     simulation_.pause(host_ ? std::max(alone_s, host_->pass(now_s, alone_s) - now_s) : alone_s);
   };
@@ -258,10 +260,11 @@ std::shared_ptr<FunctionNetwork> World::new_network(double memory_mb) const {
       FunctionNetwork{memory_mb, Link(network), Link(network)});
 }
 
-double World::start_s(std::size_t n) {
+World::Start World::next_start(std::size_t n) {
   const FunctionProfile& functions = profile_.functions;
   const double invoke_s = functions.invoke.sample(simulation_.rng());
-  if (!functions.starts_s.empty()) return interpolated(functions.starts_s, static_cast<double>(n));
+  if (!functions.starts_s.empty())
+    return {.seconds = interpolated(functions.starts_s, static_cast<double>(n))};
   double queued_s = 0;
   // A service adds environments at a rate, of which it has ten seconds' worth in advance.
   if (functions.starts_per_s > 0) {
@@ -269,7 +272,8 @@ double World::start_s(std::size_t n) {
     queued_s = std::max(0.0, (static_cast<double>(++started_) - spare) / functions.starts_per_s -
                                  simulation_.now_s());
   }
-  return invoke_s + queued_s + functions.cold_start.sample(simulation_.rng());
+  const double init_s = functions.cold_start.sample(simulation_.rng());
+  return {.seconds = invoke_s + queued_s + init_s, .init_s = init_s};
 }
 
 Fault World::next_fault(const StoreModel& store, Verb verb, std::string_view key) {
@@ -291,7 +295,8 @@ Fault World::next_fault(const StoreModel& store, Verb verb, std::string_view key
 double World::function_usd() const {
   double usd = 0;
   for (const FunctionRun& run : runs_) {
-    const double billed_s = std::ceil((run.ended_s - run.began_s) * 1e3) / 1e3;
+    const double init_s = profile_.functions.init_is_billed ? run.init_s : 0;
+    const double billed_s = std::ceil((run.ended_s - run.began_s + init_s) * 1e3) / 1e3;
     usd +=
         billed_s * run.memory_mb / 1024 * profile_.functions.gb_second + profile_.functions.request;
   }
@@ -309,7 +314,8 @@ double World::request_usd() const {
            prices.remove * static_cast<double>(traffic.removes) +
            prices.put_gb * static_cast<double>(traffic.put_bytes) / kGigabyte +
            prices.get_gb * static_cast<double>(traffic.get_bytes) / kGigabyte +
-           prices.put_kb * traffic.put_kb + prices.get_4kb * traffic.get_4kb;
+           prices.put_kb * traffic.put_kb + prices.get_kb * traffic.get_kb +
+           prices.get_4kb * traffic.get_4kb;
   }
   return usd;
 }

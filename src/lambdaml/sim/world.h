@@ -88,7 +88,7 @@ struct Fault {
 struct Traffic {
   std::uint64_t puts = 0, gets = 0, lists = 0, removes = 0;
   std::uint64_t put_bytes = 0, get_bytes = 0;
-  double put_kb = 0, get_4kb = 0;  ///< units
+  double put_kb = 0, get_kb = 0, get_4kb = 0;  ///< units
 };
 
 /// One simulated store: what it holds and what its requests take. All handles to a name share it.
@@ -147,6 +147,7 @@ class StoreModel {
 struct FunctionRun {
   std::string function;
   double began_s = 0, ended_s = 0, memory_mb = 0;
+  double init_s = 0;  ///< before it began
   bool was_killed = false;
 };
 
@@ -168,8 +169,12 @@ class World {
 
   std::shared_ptr<FunctionNetwork> new_network(double memory_mb) const;
   Link& vpc_network() { return vpc_; }
-  /// Seconds from the invocation of `n` functions at once to the start of one of them.
-  double start_s(std::size_t n);
+  /// How one of `n` functions that are invoked at once starts.
+  struct Start {
+    double seconds = 0;  ///< from the invocation on
+    double init_s = 0;   ///< of them, the cold start
+  };
+  Start next_start(std::size_t n);
 
   void ran(FunctionRun run) { runs_.push_back(std::move(run)); }
   const std::vector<FunctionRun>& runs() const { return runs_; }

@@ -104,7 +104,7 @@ class SimInvocations final : public Invocations {
     std::string response = {};
     std::optional<Failure> failure = {};
     bool timed_out = false;
-    double began_s = 0;
+    double began_s = 0, init_s = 0;
     std::shared_ptr<Second> second = {};
   };
 
@@ -125,7 +125,11 @@ class SimInvocations final : public Invocations {
     event.failure.reset();
     event.timed_out = false;
     double delay_s = 0;
-    if (world_ != nullptr) delay_s = cold ? world_->start_s(events_.size()) : world_->start_s(1);
+    if (world_ != nullptr) {
+      const World::Start start = world_->next_start(cold ? events_.size() : 1);
+      delay_s = start.seconds;
+      event.init_s = start.init_s;
+    }
     const std::shared_ptr<bool> alive = alive_;
     const int attempt = event.status.attempts + 1;
     event.process = simulation_.start(
@@ -228,6 +232,7 @@ class SimInvocations final : public Invocations {
                               .began_s = event.began_s,
                               .ended_s = simulation_.now_s(),
                               .memory_mb = static_cast<double>(function_.memory_mb),
+                              .init_s = event.init_s,
                               .was_killed = was_killed});
     if (cancelled_) return;
     if (event.timed_out)
