@@ -34,6 +34,9 @@ namespace {
 constexpr std::size_t kSmall = 1000, kLarge = 4'000'000, kBatch = 32;
 constexpr double kQuantiles[] = {0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1};
 
+/// The store that stands for the folders of runs, and how long it is measured.
+constexpr const char* kFolder = "folder";
+constexpr double kFolder_s = 0.4;
 /// Shorter measurements have no trial jobs.
 constexpr double kTrials_s = 2;
 /// Of a worker's process, where no finished job says it.
@@ -159,6 +162,7 @@ class Measurement {
     }
     clear();
     if (!out.ended_by && seconds_ >= kTrials_s) try {
+        measure_folder();
         trials_ = TrialJobs(uri_).run(starts_, [this] { return yaml({}); });
       } catch (const Error& error) {
         out.ended_by = error.what();
@@ -187,6 +191,20 @@ class Measurement {
       if (i % 4 == 1) removes_.push_back(timed([&] { store_->remove(key); }));
       if (puts_.size() > 20'000) break;
     }
+  }
+
+  /// Of runs in the current folder, where jobs on this machine save their checkpoints.
+  void measure_folder() {
+    const std::filesystem::path place =
+        std::filesystem::current_path() / ("lambdaml-calibrate-" + unique_id());
+    auto folder = std::make_unique<Measurement>(place.string(), kFolder_s, std::vector<double>());
+    folder->measure_latencies(kFolder_s);
+    folder->measure_bandwidth(kFolder_s);
+    folder->clear();
+    std::error_code ignored;
+    std::filesystem::remove_all(place, ignored);
+    requests_ += folder->requests_;
+    folder_ = std::move(folder);
   }
 
   void measure_batches() {
@@ -259,8 +277,29 @@ class Measurement {
         << YAML::Value << ms << YAML::EndMap;
   }
 
-  std::string yaml(const std::optional<std::string>& ended_by) const {
+  void emit_store(YAML::Emitter& out, const std::string& name) const {
     const storage::Capabilities capabilities = store_->capabilities();
+    out << YAML::Key << name << YAML::Value << YAML::BeginMap;
+    out << YAML::Key << "scheme" << YAML::Value << uri_.scheme;
+    emit(out, "put", puts_);
+    emit(out, "get", gets_);
+    emit(out, "list", lists_);
+    emit(out, "remove", removes_);
+    const auto rate = [&](const char* verb, double per_s) {
+      if (per_s <= 0) return;
+      out << YAML::Key << verb << YAML::Value << YAML::Flow << YAML::BeginMap << YAML::Key << 1
+          << YAML::Value << std::round(per_s / 1e4) / 100 << YAML::EndMap;
+    };
+    rate("put_mb_per_s", put_per_s_);
+    rate("get_mb_per_s", get_per_s_);
+    out << YAML::Key << "parallel" << YAML::Value << parallel_;
+    out << YAML::Key << "pushes" << YAML::Value << pushes_;
+    out << YAML::Key << "polling_is_expensive" << YAML::Value << capabilities.polling_is_expensive;
+    out << YAML::Key << "durable" << YAML::Value << capabilities.durable;
+    out << YAML::EndMap;
+  }
+
+  std::string yaml(const std::optional<std::string>& ended_by) const {
     const std::time_t now = std::chrono::system_clock::to_time_t(wall_now());
     std::tm utc{};
     ::gmtime_r(&now, &utc);
@@ -275,24 +314,10 @@ class Measurement {
     out << YAML::Key << "name" << YAML::Value << "measured";
     out << YAML::Key << "date" << YAML::Value << date;
     out << YAML::Key << "stores" << YAML::Value << YAML::BeginMap;
-    out << YAML::Key << uri_.scheme << YAML::Value << YAML::BeginMap;
-    out << YAML::Key << "scheme" << YAML::Value << uri_.scheme;
-    emit(out, "put", puts_);
-    emit(out, "get", gets_);
-    emit(out, "list", lists_);
-    emit(out, "remove", removes_);
-    const auto rate = [&](const char* name, double per_s) {
-      if (per_s <= 0) return;
-      out << YAML::Key << name << YAML::Value << YAML::Flow << YAML::BeginMap << YAML::Key << 1
-          << YAML::Value << std::round(per_s / 1e4) / 100 << YAML::EndMap;
-    };
-    rate("put_mb_per_s", put_per_s_);
-    rate("get_mb_per_s", get_per_s_);
-    out << YAML::Key << "parallel" << YAML::Value << parallel_;
-    out << YAML::Key << "pushes" << YAML::Value << pushes_;
-    out << YAML::Key << "polling_is_expensive" << YAML::Value << capabilities.polling_is_expensive;
-    out << YAML::Key << "durable" << YAML::Value << capabilities.durable;
-    out << YAML::EndMap << YAML::EndMap;
+    emit_store(out, uri_.scheme);
+    if (folder_) folder_->emit_store(out, kFolder);
+    out << YAML::EndMap;
+    if (folder_) out << YAML::Key << "checkpoints" << YAML::Value << kFolder;
     out << YAML::Key << "functions" << YAML::Value << YAML::BeginMap;
     out << YAML::Key << "least_mb" << YAML::Value << 1;
     out << YAML::Key << "most_mb" << YAML::Value << 1048576;
@@ -315,6 +340,7 @@ class Measurement {
 
   std::vector<double> starts_;
   Trials trials_;
+  std::unique_ptr<Measurement> folder_;
   const Uri uri_;
   const std::shared_ptr<storage::Storage> store_;
   const double seconds_;

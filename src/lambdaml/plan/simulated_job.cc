@@ -170,7 +170,9 @@ Options in_world(Options job, const SimulatedWorld& world) {
   };
   set("platform", std::string(kSimulated));
   set("channel", uri_of(world.channel, "channel"));
-  set("checkpoint", uri_of(world.channel, "checkpoints"));
+  set("checkpoint",
+      uri_of(world.profile.checkpoints.empty() ? world.channel : world.profile.checkpoints,
+             "checkpoints"));
   set("threads", std::int64_t{1});
   set("log_level", std::string("off"));
   if (!job.is_set("timeout_s")) set("timeout_s", world.profile.functions.longest_s);

@@ -370,7 +370,7 @@ Profile Profile::open(const std::string& name_or_path) {
 
 Profile Profile::parse(std::string_view yaml, const std::string& what) {
   const Entry root(load_yaml(yaml, what), what);
-  root.require_only({"name", "date", "source", "stores", "functions", "hosts"});
+  root.require_only({"name", "date", "source", "stores", "checkpoints", "functions", "hosts"});
   Profile out;
   out.name = root.text("name");
   out.date = root.text("date");
@@ -380,6 +380,7 @@ Profile Profile::parse(std::string_view yaml, const std::string& what) {
     out.stores.push_back(store_of(name, Entry(item.second, stores.place(name))));
   }
   if (out.stores.empty()) fail(Code::invalid_argument, "{}: it has no store", what);
+  if (root.has("checkpoints")) out.checkpoints = out.store(root.text("checkpoints")).name;
   out.functions = functions_of(root.at("functions"));
   if (root.has("hosts")) {
     const Entry hosts = root.at("hosts");

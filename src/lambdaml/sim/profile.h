@@ -116,6 +116,7 @@ struct Profile {
   std::string name;
   std::string date;
   std::vector<StoreProfile> stores;
+  std::string checkpoints;  ///< the store that has them; empty: the channel's
   FunctionProfile functions;
   std::vector<HostProfile> hosts;
 
