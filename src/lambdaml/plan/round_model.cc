@@ -68,7 +68,7 @@ struct Worker {
 
 /// When each worker goes on: a tree of winners, whose root is the first one and, among equals, that
 /// of the lowest number. A worker is due once at most. An event compares log2 P siblings, which do
-/// not depend on each other, without a branch; a heap took three times as long.
+/// not depend on each other, without a branch.
 class Due {
  public:
   explicit Due(std::size_t workers) : leaves_(std::bit_ceil(workers)), nodes_(2 * leaves_) {
