@@ -1,6 +1,8 @@
 // What the suite itself takes for a failure.
-#include <cmath>
+#include <cstdio>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -89,6 +91,24 @@ TEST(Complaint, ASecondDeliveryLeavesWithinSeconds) {
   EXPECT_NE(complaint(of, again, trained({1}), late), "");
   of.profile.stores.front().durable = false;
   EXPECT_EQ(complaint(of, again, trained({1}), late), "") << "it cannot know that the job is over";
+}
+
+TEST(Run, ACommandThatBeganAnewIsRememberedWhenALaterOneIsKilled) {
+  const Case of = draw_case(3);
+  using Kind = sim::Fault::Kind;
+  std::vector<PlannedFault> faults = {{.call = 0, .fault = {.kind = Kind::killed_before}}};
+  std::uint64_t last = 0;
+  const Outcome once = run(of, faults, Defect::none, [&](const std::string& line) {
+    char process[64] = {};
+    unsigned long long number = 0;
+    if (std::sscanf(line.c_str(), "%*f %63s %llu", process, &number) == 2 &&
+        std::string(process) == "resume")
+      last = number;
+  });
+  ASSERT_TRUE(once.began_anew);
+  ASSERT_GT(last, 1U);
+  faults.push_back({.call = last, .fault = {.kind = Kind::killed_before}});
+  EXPECT_TRUE(run(of, faults, Defect::none).began_anew);
 }
 
 TEST(Case, KMeansHoldsRowsOut) {
