@@ -102,6 +102,7 @@ set(may_name_platforms
   doctor/services.cc                       # tells who needs credentials how to give them
   faas/emulator.h                          # the contract of an emulated Lambda service
   job/compat_payload.h job/compat_payload.cc  # a table of the original system's four stores
+  cost/price_files.h cost/price_files.cc apps/cli/prices_command.cc  # the services whose price lists are read
   apps/bootstrap/main.cc apps/worker/main.cc  # what AWS Lambda starts, and its Runtime API
   apps/cli/deploy_command.cc apps/cli/destroy_command.cc apps/cli/invoke_command.cc  # commands for AWS Lambda
   apps/cli/emulate_command.cc              # its emulation, which fetches packages as the service does
