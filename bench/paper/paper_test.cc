@@ -16,7 +16,9 @@ TEST(Paper, RoundsOverS3AreNearAndHaveTheSameWinner) {
     EXPECT_EQ(then.reduce_s < then.reduce_scatter_s, of.reduce_s < of.reduce_scatter_s) << what;
     EXPECT_NEAR(then.reduce_scatter_s / of.reduce_scatter_s, 1, 0.2) << what;
     // What the paper measured of LR's leader (0.18 s a vector) contradicts its other rows (0.07 s).
-    if (std::string(of.model) != "LR") EXPECT_NEAR(then.reduce_s / of.reduce_s, 1, 0.2) << what;
+    if (std::string(of.model) != "LR") {
+      EXPECT_NEAR(then.reduce_s / of.reduce_s, 1, 0.2) << what;
+    }
     EXPECT_LT(then.our_reduce_s, then.reduce_s) << what;
     // Where bytes are the limit, they are so for both.
     EXPECT_LT(then.our_reduce_scatter_s, 1.05 * then.reduce_scatter_s) << what;
