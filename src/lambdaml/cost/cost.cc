@@ -87,7 +87,9 @@ Prices Prices::current() {
     return parse(text->text(), *path);
   }
   const std::filesystem::path own = own_table();
-  if (!own.empty() && std::filesystem::exists(own))
+  // A HOME that another user has closed has no table of this one.
+  std::error_code hidden;
+  if (!own.empty() && std::filesystem::exists(own, hidden))
     if (const std::optional<Buffer> text = read_file(own)) return parse(text->text(), own.string());
   return built_in();
 }
