@@ -203,7 +203,8 @@ def test_types_are_those_that_the_stubs_say():
         file.write("[mypy]\nignore_missing_imports = True\n")
     for command in (
         ["mypy", "--strict", here / "typed_program.py"],
-        ["mypy.stubtest", "--mypy-config-file", "mypy.ini", "--allowlist", here / "stubtest_allowed.txt", "lambdaml"],
+        ["mypy.stubtest", "--mypy-config-file", "mypy.ini", "--allowlist", here / "stubtest_allowed.txt"]
+        + ["--ignore-unused-allowlist", "lambdaml"],
     ):
         done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
