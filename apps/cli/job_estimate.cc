@@ -17,9 +17,11 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/parallel.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/cost/cost.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/plan/estimate.h"
+#include "lambdaml/plan/scratch.h"
 #include "lambdaml/sim/profile.h"
 
 namespace lambdaml::cli {
@@ -44,8 +46,10 @@ bool has_remote_functions(const Options& job) {
 /// Whether requests to the job's channel cost money, and no server stands in for its service.
 bool has_metered_channel(const Options& job) {
   if (!job.is_set("channel")) return false;
-  const std::string& channel = job.text("channel");
-  const std::string scheme = channel.substr(0, channel.find("://"));
+  if (job.text("channel").find("://") == std::string::npos) return false;
+  const Uri channel = Uri::parse(job.text("channel"));
+  if (channel.query.contains("endpoint")) return false;
+  const std::string& scheme = channel.scheme;
   storage::Usage one;
   one.put.requests = 1;
   one.write_units = 1;
@@ -126,11 +130,13 @@ std::string read_all(int from, Deadline deadline) {
 }
 
 std::string answer_of_child(const Options& job, const std::string& profile, bool is_built_in) {
+  const plan::Scratch scratch;  // also of what the child leaves when it is ended
   int ends[2];
   if (::pipe(ends) != 0) return {};
   const pid_t child = ::fork();
   if (child == 0) {
     ::close(ends[0]);
+    ::setenv("TMPDIR", scratch.path().c_str(), 1);
     log::configure(log::Level::off, log::Format::text);
     write_all(ends[1], answer_of(job, profile, is_built_in));
     std::_Exit(0);
@@ -156,6 +162,7 @@ std::optional<Expectation> estimate_of(const Options& job, const std::string& ho
   const std::string profile = is_wanted ? how : kProfile;
   if (is_wanted) sim::Profile::open(profile);  // its errors come first
   const std::string answer = answer_of_child(job, profile, !is_wanted);
+  throw_if_interrupted();
   const json found = answer.empty() ? json() : parse_json(answer);
   if (found.is_object() && found.contains("error")) {
     if (is_wanted) throw Error(code_from_string(text_at(found, "code")), text_at(found, "error"));

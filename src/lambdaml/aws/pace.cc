@@ -64,6 +64,8 @@ void Pace::taken() {
   settle(now);
   taken_in_last_second(now);
   taken_.push_back(now);
+  if (lesson_)
+    lesson_->per_s = std::max(lesson_->per_s, static_cast<double>(taken_.size()) / share_);
 }
 
 std::optional<double> Pace::refused(TimePoint sent_at) {
@@ -76,7 +78,7 @@ std::optional<double> Pace::refused(TimePoint sent_at) {
     const TimePoint begun = taken_.empty() ? now : taken_.front();
     lesson_ = Lesson{0, begun + pause_of(kLesson_s), generation_};
   }
-  lesson_->per_s = n / share_;
+  lesson_->per_s = std::max(lesson_->per_s, n / share_);
   settle(now);
   if (!lesson_) return {};
   return Rng(mix({static_cast<std::uint64_t>(now.time_since_epoch().count())})).uniform(0.5, 1) *
@@ -107,6 +109,8 @@ void Pace::settle(TimePoint now) {
   if (!lesson_ || now < lesson_->ends) return;
   const Lesson lesson = *lesson_;
   lesson_.reset();
+  // Nothing was taken: that is an outage, of which no rate can be learned.
+  if (lesson.per_s == 0) return;
   const double before = rate(now);
   double learned = std::max(kMargin * lesson.per_s, kSlowest_per_s / share_);
   if (lesson.generation == 0) learned = std::max(learned, known_.least_per_s);
@@ -116,14 +120,18 @@ void Pace::settle(TimePoint now) {
     return;
   }
   ++generation_;
-  change(std::isfinite(before) ? std::clamp(learned, kDeepestCut * before, before) : learned, now);
+  // Not of what the rate has grown to since then, perhaps unused.
+  const double least = kDeepestCut * std::min(before, per_s_);
+  change(std::isfinite(before) ? std::clamp(learned, least, before) : learned, now);
   log::debug("requests were refused as too many: {:.1f} per second from now on, of {:.1f} in all",
              per_s_ * share_, per_s_);
 }
 
 double Pace::rate(TimePoint now) const {
   if (!std::isfinite(per_s_) || generation_ == 0) return per_s_;
-  return per_s_ * std::pow(kGrowth, std::floor(seconds_between(changed_at_, now) / kGrowsEvery_s));
+  const double grown =
+      per_s_ * std::pow(kGrowth, std::floor(seconds_between(changed_at_, now) / kGrowsEvery_s));
+  return std::min(grown, kStated * known_.all_per_s);
 }
 
 void Pace::change(double per_s, TimePoint now) {

@@ -120,6 +120,45 @@ TEST_F(PaceTest, NewsThatMakeNoSenseAreIgnored) {
   EXPECT_FALSE(pace.news());
 }
 
+TEST_F(PaceTest, WhatIsTakenAfterARefusalTeachesToo) {
+  Pace pace;
+  EXPECT_TRUE(pace.refused(time_now()));
+  for (int i = 0; i < 20; ++i) {
+    clock_.advance(0.04);
+    pace.taken();
+  }
+  clock_.advance(0.2);
+  EXPECT_NEAR(pace.news()->per_s, 18, 1e-6);
+}
+
+TEST_F(PaceTest, AnOutageTeachesNothing) {
+  Pace pace;
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_TRUE(pace.refused(time_now()));
+    clock_.advance(0.1);
+  }
+  clock_.advance(1);
+  EXPECT_FALSE(pace.news());
+}
+
+TEST_F(PaceTest, AStatedRateIsNotOutgrown) {
+  Pace pace({.all_per_s = 100});
+  learn(pace, 80);
+  EXPECT_NEAR(pace.news()->per_s, 72, 1e-6);
+  clock_.advance(3600);
+  EXPECT_NEAR(pace.news()->per_s, 95, 1e-6);
+}
+
+TEST_F(PaceTest, ARateThatHasGrownUnusedIsLearnedAnew) {
+  Pace pace;
+  learn(pace, 100);
+  EXPECT_NEAR(pace.news()->per_s, 90, 1e-6);
+  clock_.advance(3600);
+  EXPECT_GT(pace.news()->per_s, 1e6);
+  learn(pace, 100);
+  EXPECT_NEAR(pace.news()->per_s, 90, 1e-6);
+}
+
 TEST_F(PaceTest, TheRateGrowsAgain) {
   Pace pace;
   learn(pace, 100);

@@ -173,6 +173,7 @@ Options in_world(Options job, const SimulatedWorld& world) {
   set("checkpoint",
       uri_of(world.profile.checkpoints.empty() ? world.channel : world.profile.checkpoints,
              "checkpoints"));
+  set("tensorboard", std::string());
   set("threads", std::int64_t{1});
   set("log_level", std::string("off"));
   if (!job.is_set("timeout_s")) set("timeout_s", world.profile.functions.longest_s);

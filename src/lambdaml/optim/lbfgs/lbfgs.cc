@@ -151,8 +151,10 @@ class Lbfgs final : public Optimizer {
       case Minimizer::Answer::not_finite:
         fail_diverged(position);
       case Minimizer::Answer::stuck:
-        totals_ = {numbers[0], numbers[1], numbers[2]};
-        return converge("the gradient is 0");
+        // At the initial parameters, or a trial was refused.
+        if (totals_.rows == 0) totals_ = {numbers[0], numbers[1], numbers[2]};
+        return converge(minimizer_.norm() == 0 ? "the gradient is 0"
+                                               : "no step decreases the objective");
       case Minimizer::Answer::moved:
         totals_ = {numbers[0], numbers[1], numbers[2]};
         if (!judge(position.epoch + 1)) minimizer_.propose();

@@ -8,6 +8,7 @@
 
 #include "lambdaml/base/checksum.h"
 #include "lambdaml/base/fibers/background.h"
+#include "lambdaml/base/interrupt.h"
 #include "lambdaml/storage/wrapper.h"
 
 namespace lambdaml::storage::s3 {
@@ -75,9 +76,15 @@ class Spread final : public Wrapper {
     const auto run = [&] {
       for (std::uint64_t i = next++; i < prefixes_; i = next++) visit(folder_of(i));
     };
+    const bool tidies = Tidying::is_active();
+    Cancellation* const cancellation = Cancellation::current();
     std::vector<Background> others;
     for (std::uint64_t i = 1; i < std::min(prefixes_, kFoldersAtOnce); ++i)
-      others.emplace_back(run);
+      others.emplace_back([&run, tidies, cancellation] {
+        const Tidying tidying(tidies);
+        const Cancellation::Scope scope(cancellation);
+        run();
+      });
     run();
     for (Background& other : others) other.get();
   }
