@@ -270,33 +270,33 @@ std::optional<TimedCredentials> credentials_from_instance() {
 
 Credentials CredentialsSource::get() {
   const std::lock_guard lock(mutex_);
-  if (!lent_) {
+  if (!held_) {
     fetch();
-  } else if (lent_->expires && wall_now() + kRefreshBefore >= *lent_->expires &&
+  } else if (held_->expires && wall_now() + kRefreshBefore >= *held_->expires &&
              time_now() >= next_try_) {
     next_try_ = time_now() + kPauseAfterFailure;
     try {
       fetch();
     } catch (const Error& error) {
-      if (wall_now() >= *lent_->expires) throw;
+      if (wall_now() >= *held_->expires) throw;
       log::warning("AWS credentials that expire soon could not be renewed: {}", error.what());
     }
   }
-  return lent_->credentials;
+  return held_->credentials;
 }
 
 Credentials CredentialsSource::renew(const Credentials& stale) {
   const std::lock_guard lock(mutex_);
-  if (!lent_ || lent_->credentials == stale) fetch();
-  return lent_->credentials;
+  if (!held_ || held_->credentials == stale) fetch();
+  return held_->credentials;
 }
 
 void CredentialsSource::fetch() {
   for (const auto source :
        {credentials_from_environment, credentials_from_profile, credentials_from_web_identity,
         credentials_from_container, credentials_from_instance}) {
-    if (auto lent = source()) {
-      lent_ = std::move(*lent);
+    if (auto given = source()) {
+      held_ = std::move(*given);
       return;
     }
   }

@@ -71,7 +71,7 @@ class CredentialsSource final : public CredentialsProvider {
   void fetch();
 
   std::mutex mutex_;
-  std::optional<TimedCredentials> lent_;
+  std::optional<TimedCredentials> held_;
   TimePoint next_try_{};
 };
 

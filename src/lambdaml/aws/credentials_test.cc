@@ -117,8 +117,9 @@ TEST_F(AwsCredentials, OnlyWholeAnswersCount) {
         R"({"AccessKeyId":1,"SecretAccessKey":"SECRETVALUE"})",
         R"({"AccessKeyId":"A","SecretAccessKey":"SECRETVALUE","Expiration":"soon"})"})
     EXPECT_THAT(refused([&] { parse_credentials(json, "a test"); }), HasSubstr("a test")) << json;
-  const TimedCredentials lent = parse_credentials(json_of("A", "2001-09-09T01:46:40.5Z"), "a test");
-  EXPECT_EQ(system_clock::to_time_t(*lent.expires), 1'000'000'000);
+  const TimedCredentials given =
+      parse_credentials(json_of("A", "2001-09-09T01:46:40.5Z"), "a test");
+  EXPECT_EQ(system_clock::to_time_t(*given.expires), 1'000'000'000);
   // Found by fuzzing: beyond what the clock can count.
   EXPECT_GT(*parse_credentials(json_of("A", "4874-01-01T00:00:00Z"), "a test").expires, wall_now());
 }

@@ -15,7 +15,7 @@ class WorkerClaimTest : public testing::Test {
   std::shared_ptr<storage::Storage> channel() const { return storage::open(uri_); }
 
  private:
-  const std::string uri_ = "memory://tenure-" +
+  const std::string uri_ = "memory://claim-" +
                            std::to_string(::testing::UnitTest::GetInstance()->random_seed()) +
                            ::testing::UnitTest::GetInstance()->current_test_info()->name();
 };
@@ -65,22 +65,22 @@ TEST_F(WorkerClaimTest, ATokenThatWasReadOnceDoesNotCount) {
 }
 
 TEST_F(WorkerClaimTest, AStoppedJobIsNotAnotherTry) {
-  WorkerClaim tenure(channel(), 0);
-  tenure.claim();
+  WorkerClaim claim(channel(), 0);
+  claim.claim();
   channel()->save(keys::claim(0), as_bytes(WorkerClaim::kStop));
-  EXPECT_THROW(tenure.require(), Stopped);
-  EXPECT_FALSE(tenure.is_superseded());
+  EXPECT_THROW(claim.require(), Stopped);
+  EXPECT_FALSE(claim.is_superseded());
   channel()->save(keys::claim(0), as_bytes(WorkerClaim::kNewTrigger));
-  EXPECT_THROW(tenure.require(), Superseded);
+  EXPECT_THROW(claim.require(), Superseded);
 }
 
 TEST_F(WorkerClaimTest, WhatIsGoneFromAChannelThatKeepsItWasCleared) {
   ASSERT_TRUE(channel()->capabilities().durable);
-  WorkerClaim tenure(channel(), 0);
-  tenure.claim();
+  WorkerClaim claim(channel(), 0);
+  claim.claim();
   channel()->clear("");
-  EXPECT_THROW(tenure.require(), JobIsOver);
-  EXPECT_FALSE(tenure.is_superseded());
+  EXPECT_THROW(claim.require(), JobIsOver);
+  EXPECT_FALSE(claim.is_superseded());
   // Others than workers have a store that may be cleared under them.
   WorkerClaim tuner(channel(), "tuner", "the tuner");
   tuner.claim();

@@ -26,8 +26,8 @@ namespace lambdaml::optim {
 /// the first cannot be the best of a quadratic. Where the history has scales, that descent is the
 /// steepest by them. Where losses differ by rounding only, a refused step is made shorter by the
 /// slopes at its ends instead, and so is the shortest of a search in which no loss is lower. It
-/// begins with the gradient at the initial parameters
-/// and such a search, or with a step that an earlier minimization's history suggests.
+/// begins with the gradient at the initial parameters and such a search, or with a step that an
+/// earlier minimization's history suggests.
 class Minimizer {
  public:
   /// The step lengths of one search.

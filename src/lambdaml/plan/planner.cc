@@ -151,7 +151,7 @@ class Planner {
   }
 
   /// More aggregators always need more requests, and from some number on also more time, so that
-  /// those beyond it, which are dear to estimate, are worse in everything.
+  /// those beyond it, which take long to estimate, are worse in everything.
   void estimate_group(const Fixed& fixed, Group& group) const {
     constexpr double kLonger = 1.02;
     double least_s = std::numeric_limits<double>::infinity();
