@@ -141,7 +141,8 @@ class Repository {
 
   bool has(const std::string& digest) {
     const auto answer = call("HEAD", path("blobs/" + digest), {}, "");
-    if (answer.status == 200) return true;
+    // A registry that keeps its blobs elsewhere tells the place of one that it has.
+    if (answer.status == 200 || answer.status == 302 || answer.status == 307) return true;
     if (answer.status != 404) refuse("looking for a layer", answer);
     return false;
   }

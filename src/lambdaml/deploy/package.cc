@@ -104,6 +104,9 @@ class ForeignLibraries {
       add(name, file);
   }
   void add(const std::string& name, const fs::path& user) {
+    if (name.empty() || name.find('/') != std::string::npos)
+      fail(Code::data_corrupt, "packaging {}: it needs '{}', which is no library's name",
+           user.string(), printable(name));
     if (found_.contains(name)) return;
     for (const fs::path& folder : folders_) {
       std::error_code none;

@@ -13,6 +13,7 @@
 #include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/deploy/schedule.h"
@@ -283,7 +284,7 @@ class StartRules::Impl {
       const bool will_be = value.empty() ? !now.empty() : value != kNone;
       if (!wanted.job.empty() && will_be && (!there_[i] || there_[i]->input != wanted.job))
         changes.push_back({fmt::format("job of {}", kRules[i].kind),
-                           there_[i] ? there_[i]->input : "", wanted.job});
+                           there_[i] ? redacted(there_[i]->input) : "", redacted(wanted.job)});
     }
     if (!wanted.job.empty() && changes.empty() && !there_[0] && !there_[1])
       fail(Code::invalid_argument, "--job: the function {} has neither --schedule nor --on-upload",
@@ -388,7 +389,12 @@ class StartRules::Impl {
     // PutRule ignores the tags of a rule that exists.
     if (there_[i]) events_.call("TagResource", {{"ResourceARN", rule_arn}, {"Tags", tags}});
     there_[i] = there;
+    if (is_upload) {
+      BucketEvents bucket(place_of(there.value).first);
+      if (!bucket.are_on()) bucket.turn(true);
+    }
     client.allow(function_, name, "events.amazonaws.com", rule_arn);
+    // Last: a rule without its target counts as changed, so that what failed is done again.
     const json targets = events_.call(
         "PutTargets",
         {{"Rule", name},
@@ -400,9 +406,6 @@ class StartRules::Impl {
                ? "no reason"
                : printable(text_at(entries[0], "ErrorMessage"), 300));
     }
-    if (!is_upload) return;
-    BucketEvents bucket(place_of(there.value).first);
-    if (!bucket.are_on()) bucket.turn(true);
   }
 
   static void silence(const std::string& place, const std::string& but = "") {
