@@ -187,6 +187,15 @@ TEST_F(StartsTest, ABucketThatSentEventsBeforeGoesOnSendingThem) {
   EXPECT_THAT(services_.changes, ::testing::Not(::testing::Contains("notifications")));
 }
 
+TEST_F(StartsTest, PasswordsOfAJobAreInItsRuleAlone) {
+  const std::string job = R"({"channel":"redis://:Hidden1@host:6379","data":"s3://data/x"})";
+  for (const Change& change : make({"rate(1 day)", "", job})) {
+    EXPECT_THAT(change.from, ::testing::Not(HasSubstr("Hidden1")));
+    EXPECT_THAT(change.to, ::testing::Not(HasSubstr("Hidden1")));
+  }
+  EXPECT_EQ(services_.rules.at("lambdaml-trigger-schedule")["Targets"][0]["Input"], job);
+}
+
 TEST_F(StartsTest, WhatIsRefusedChangesNothing) {
   const std::string job = kJob;
   EXPECT_THAT(refusal_of({"rate(1 days)", "", job}), HasSubstr("--schedule 'rate(1 days)'"));
