@@ -71,10 +71,10 @@ class Work:
         with self._waiting:
             try:
                 while not self._finished():
-                    left = SLICE if end is None else min(SLICE, end - time.monotonic())
-                    if left < 0:
-                        return self
+                    left = SLICE if end is None else max(0.0, min(SLICE, end - time.monotonic()))
                     self._take(self._job.wait(left))
+                    if left == 0 and not self._finished():
+                        return self
             except BaseException:
                 # An interrupt, or an error of a callback.
                 self._end_job()

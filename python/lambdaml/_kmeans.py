@@ -191,7 +191,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
 
     def _nearest(self, X: Any) -> tuple[numpy.ndarray, float]:
         """(the nearest center of each row, the sum of the squared distances)."""
-        labels, distances = pairwise_distances_argmin_min(X, self.cluster_centers_.astype(X.dtype, copy=False))
+        labels, distances = pairwise_distances_argmin_min(X, self.cluster_centers_.astype(dtype_of(X), copy=False))
         return labels.astype(numpy.int32), float((distances.astype(numpy.float64) ** 2).sum())
 
     def _rows(self, X: Rows) -> Any:

@@ -123,7 +123,7 @@ class _Classifier(ClassifierMixin, _Linear):  # type: ignore[misc]
         start = None
         is_same = before is not None and before.dtype == self.classes_.dtype and numpy.array_equal(before, self.classes_)
         if is_same and self.coef_.shape[1] == X.shape[1]:
-            start = numpy.concatenate([self.coef_.ravel(), self.intercept_.ravel()])
+            start = numpy.concatenate([self.coef_.ravel(), self.intercept_.ravel() * bool(self.fit_intercept)])
         parameters, summary = self._train(
             dataset,
             model=model,
@@ -440,7 +440,7 @@ class _Regressor(RegressorMixin, _Linear):  # type: ignore[misc]
         dataset = engine_dataset(X, targets=y - mean, weights=weights)
         start = None
         if warm_start and getattr(self, "coef_", numpy.empty(0)).shape == (X.shape[1],):
-            start = numpy.append(self.coef_, self.intercept_ - mean)
+            start = numpy.append(self.coef_, self.intercept_ - mean if self.fit_intercept else 0.0)
         parameters, summary = self._train(
             dataset, model="linear", start=start, **self._options(X.shape[1], **self._penalties(alpha, _total(X, weights)))
         )

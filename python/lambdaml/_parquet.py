@@ -186,15 +186,15 @@ class _Polars:
 
 class _DuckDb:
     def names(self, path: str) -> list[str]:
-        return [row[0] for row in self._query("DESCRIBE SELECT * FROM read_parquet(?)", path).fetchall()]
+        return [row[0] for row in self._query("DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning=false)", path).fetchall()]
 
     def rows(self, path: str) -> int:
-        return self._query("SELECT count(*) FROM read_parquet(?)", path).fetchone()[0]
+        return self._query("SELECT count(*) FROM read_parquet(?, hive_partitioning=false)", path).fetchone()[0]
 
     def batches(self, path: str, columns: list[str]) -> Iterator[Any]:
         listed = ", ".join('"' + name.replace('"', '""') + '"' for name in columns)
         text = (
-            f"SELECT {listed} FROM read_parquet(?, file_row_number=true) "
+            f"SELECT {listed} FROM read_parquet(?, hive_partitioning=false, file_row_number=true) "
             "WHERE file_row_number >= ? AND file_row_number < ? ORDER BY file_row_number"
         )
         for begin in range(0, self.rows(path), _ROWS):

@@ -61,6 +61,8 @@ def save(
 def checked(parts: Any, rows: int) -> int:
     """The number of parts of so many rows."""
     parts = _checks.whole("parts", parts, 1)
+    if rows == 0:
+        raise InvalidArgument("the data have no rows")
     if rows < parts:
         raise InvalidArgument(f"{rows} rows cannot be cut in {parts} parts: give fewer parts")
     return parts

@@ -311,6 +311,24 @@ def test_a_warm_start_needs_few_iterations(make):
         assert list(warm.fit(X, other).classes_) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("make", [lambdaml.LogisticRegression, lambda **options: lambdaml.Lasso(0.01, **options)])
+def test_a_warm_start_without_an_intercept_has_none(make):
+    X, y = scaled(load_wine)
+    warm = make(warm_start=True).fit(X, y).set_params(fit_intercept=False).fit(X, y)
+    assert numpy.ravel(warm.intercept_).any() == 0
+    assert_same_coefficients(warm, make(fit_intercept=False).fit(X, y))
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint8", "bool", "float16"])
+def test_kmeans_of_whole_numbers_has_centers_between_them(kind):
+    random = numpy.random.default_rng(0)
+    X = (random.random((300, 6)) < numpy.repeat([[0.2], [0.8]], 150, axis=0)).astype(kind)
+    for rows in (X, sparse.csr_matrix(X.astype("int64"))):
+        fitted = lambdaml.KMeans(2, random_state=0).fit(rows)
+        assert len(set(fitted.labels_)) == 2
+        assert (fitted.labels_ == fitted.predict(rows)).all()
+
+
 @pytest.mark.parametrize("platform", ["threads", "local"])
 def test_workers_give_the_same_model(platform):
     X, y = scaled(load_wine)
