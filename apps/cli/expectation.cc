@@ -48,8 +48,12 @@ std::string Expectation::compare(nlohmann::ordered_json& summary) const {
     if (!text.empty()) deviations.push_back(std::move(text));
   };
   add(deviation_text(number_at(all, "wall_s"), seconds, "longer", "shorter"));
-  if (all.contains("cost") && all["cost"].is_object())
-    add(deviation_text(number_at(all, "cost_usd"), billed_usd, "more expensive", "cheaper"));
+  if (all.contains("cost") && all["cost"].is_object()) {
+    const nlohmann::json& cost = all["cost"];
+    const double servers_usd = cost.contains("servers_usd") ? number_at(cost, "servers_usd") : 0;
+    add(deviation_text(number_at(all, "cost_usd") - servers_usd, billed_usd, "more expensive",
+                       "cheaper"));
+  }
   std::string expected = fmt::format("{} and ${:.3g}", human_seconds(seconds), billed_usd);
   if (servers_usd > 0) expected += fmt::format(" (and ${:.3g} for servers)", servers_usd);
   if (deviations.empty()) return expected + " were expected";

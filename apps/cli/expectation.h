@@ -12,7 +12,7 @@ namespace lambdaml::cli {
 struct Expectation {
   double seconds = 0, usd = 0;
   double seconds_p10 = 0, seconds_p90 = 0, usd_p90 = 0;  ///< equal if nothing was simulated
-  double servers_usd = 0;  ///< of `usd`: by the hour, which no job's bill has
+  double servers_usd = 0;  ///< of `usd`: by the hour, which are left out of the comparison
   std::string channel;
   std::string by;  ///< who says so: a plan or a profile
 
