@@ -250,7 +250,7 @@ def job_row(lambdaml):
             started = time.perf_counter()
             summary = lambdaml_json(
                 lambdaml, ["train", "--data", data, "--workers", "4", "--epochs", "3", "--batch-size", "926",
-                           "--valid-ratio", "0", "--output", os.path.join(folder, f"run{i}")])
+                           "--lr", "0.1", "--scale", "none", "--valid-ratio", "0", "--output", os.path.join(folder, f"run{i}")])
             walls.append(time.perf_counter() - started)
             assert summary["rounds"] == 3 * 54, summary
     wall = sorted(walls)[len(walls) // 2]

@@ -184,7 +184,7 @@ function costSection(item) {
 
 function repeatSection(item) {
   const s = item.summary || {};
-  const facts = [["run", own(item.place)], ["job", item.job_id || "unknown"], ["ran with", item.version ? "lambdaml " + item.version : item.summary ? "unknown: an old version" : "known when it has ended"]];
+  const facts = [["run", own(item.place)], ["job", item.job_id || "unknown"], ["ran with", item.version ? "lambdaml " + item.version : item.summary ? "unknown: an old version" : item.state === "running" ? "known when it has ended" : "unknown: it has no summary"]];
   const data = (name) => ((item.options || []).find((o) => o.name === name) || {}).value;
   if (data("data")) facts.push(["data", own(data("data"))]);
   if (data("test_data")) facts.push(["test data", own(data("test_data"))]);
