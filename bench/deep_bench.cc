@@ -21,7 +21,9 @@ class Training {
     for (float& target : targets_) target = static_cast<float>(rng.below(10));
     const model::Plugin& plugin = model::registry().get(name);
     std::vector<Option> declared = plugin.options;
-    declared.push_back({.name = "threads", .default_value = std::int64_t{1}, .help = "threads"});
+    // Those of jobs that models use.
+    for (const char* name : {"threads", "seed"})
+      declared.push_back({.name = name, .default_value = std::int64_t{1}, .help = "of the job"});
     Options options(declared);
     options.set("threads", Option::Value(static_cast<std::int64_t>(threads)), "bench");
     options.set("precision", Option::Value(precision), "bench");
