@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 #include <thread>
 
@@ -282,12 +283,29 @@ TEST_F(InterruptsOfCommands, EndOneInEachStore) {
     expect_to_end({"storage", "ls", name + "://127.0.0.1:PORT"});
 }
 
+/// Waits until the command has a handler of interrupts.
+void wait_for_handler(const Command& command) {
+  const std::string status = "/proc/" + std::to_string(command.pid()) + "/status";
+  const Deadline patience = Deadline::in(60);
+  const auto has_handler = [&] {
+    std::ifstream in(status);
+    for (std::string line; std::getline(in, line);)
+      if (line.starts_with("SigCgt:"))
+        return (std::stoull(line.substr(7), nullptr, 16) >> (SIGINT - 1) & 1) != 0;
+    return false;
+  };
+  while (!has_handler() && !patience.passed())
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+}
+
 TEST_F(InterruptsOfCommands, EndOneThatReadsAPipe) {
   ASSERT_EQ(::mkfifo((folder() / "pipe").c_str(), 0600), 0);
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
            {"train", "-q", "--data", "pipe"}, {"data", "info", "pipe"}}) {
     SCOPED_TRACE(testing::PrintToString(arguments));
     Command command(folder(), arguments);
+    wait_for_handler(command);
+    // Most often it waits for the pipe's other end by then.
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
     interrupted(command);
     EXPECT_FALSE(fs::exists(folder() / "runs"));

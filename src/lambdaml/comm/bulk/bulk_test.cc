@@ -120,7 +120,8 @@ TEST(Lateness, OfOneWorkerMakesNoOtherDownloadTwiceNorPollAllTheTime) {
   // The first seconds of a wait have most of its polls: some 25, and up to 31 of keys that were
   // asked for together with others that had come. See Waits.PollAnExpensiveStoreEverMoreRarely for
   // how few the rest of a minute has.
-  EXPECT_LT(most_in_vain, 60);
+  // With a sanitizer the others are late as well.
+  EXPECT_LT(most_in_vain, kSanitized ? 180 : 60);
   RecordProperty("most_polls_in_vain", most_in_vain);
 }
 
