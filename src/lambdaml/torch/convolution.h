@@ -31,16 +31,26 @@ struct ConvolutionShape {
 
 /// Memory that one thread needs besides its activations; grows as needed.
 struct Workspace {
+  /// One piece of memory, aligned to cache lines.
+  class Area {
+   public:
+    /// At least that many bytes; what was there is kept unless it has to grow.
+    std::byte* take(std::size_t bytes);
+    float* floats(std::size_t count) {
+      return reinterpret_cast<float*>(take(count * sizeof(float)));
+    }
+
+   private:
+    std::vector<std::byte> bytes_;
+  };
   Workspace();
-  std::byte* scratch(std::size_t bytes);
 
   dnnl::stream stream;
-  std::vector<float> sums;     ///< of gradients of weights, in the convolution's own format
-  std::vector<float> present;  ///< those of one chunk
+  Area scratch;
+  Area input, output, gradient;  ///< of a chunk, in the format of Winograd's convolutions
+  Area sums;                     ///< of gradients of weights, in the convolution's own format
+  Area present;                  ///< those of one chunk
   bool has_sums = false;
-
- private:
-  std::vector<std::byte> scratch_;
 };
 
 /// The number of threads that oneDNN uses on this thread while an instance lives.
@@ -57,6 +67,12 @@ class LibraryThreads {
 /// One convolution without bias, padded by (kernel − 1) / 2. Activations are float32, or bfloat16
 /// if it is narrow; weights and their gradients are float32, in PyTorch's order.
 ///
+/// Kernels of 3 × 3 with stride 1, between 48 channels or more, are computed in float32 by
+/// Winograd's minimal filtering F(4 × 4, 3 × 3) (Lavin & Gray 2016) where oneDNN has it (AVX-512)
+/// and a chunk has enough tiles of 4 × 4 pixels: a quarter of the multiplications, and a rounding
+/// error of 1e-6 of the results' root mean square instead of 2e-7 (ADR 83). The number of images of
+/// a chunk alone decides, so that the same batch gives the same bits.
+///
 /// Primitives are made for one thread and a number of images: the caller's threads each run them on
 /// their own images, so that what is between two convolutions finds its chunk in the cache. What is
 /// const may run on several threads at once, each with LibraryThreads(1).
@@ -67,17 +83,19 @@ class Convolution {
   const ConvolutionShape& shape() const { return shape_; }
   /// The number of images to process at a time.
   std::size_t chunk() const { return chunk_; }
+  /// Whether chunks of that many images are computed by Winograd's algorithm.
+  bool is_by_winograd(std::size_t images) const;
 
   /// Takes the weights for chunks of these numbers of images; `training`: for all three passes.
   void prepare(const float* weights, std::span<const std::size_t> images, bool training,
                std::size_t threads);
 
   void forward(std::size_t images, const void* x, void* out, Workspace& workspace) const;
-  void backward_data(std::size_t images, const void* gradient, void* out,
-                     Workspace& workspace) const;
-  /// Adds to workspace.sums, or begins them if `has_sums` is false. Not for depthwise convolutions.
-  void backward_weights(std::size_t images, const void* x, const void* gradient,
-                        Workspace& workspace) const;
+  /// From the gradient of the output: adds the gradient of the weights to workspace.sums, or begins
+  /// them if `has_sums` is false, unless `x`, the input, is null (as for depthwise convolutions,
+  /// whose weights have no gradient here); writes that of the input to `out` unless it is null.
+  void backward(std::size_t images, const void* x, const void* gradient, void* out,
+                Workspace& workspace) const;
   /// gradients += Σ sums of the workspaces, in their order.
   void take_sums(std::span<Workspace* const> workspaces, float* gradients, std::size_t threads);
 
@@ -92,9 +110,14 @@ class Convolution {
     dnnl::convolution_backward_weights run_weights;
     const dnnl::memory* forward_weights = nullptr;
     const dnnl::memory* data_weights = nullptr;
+    dnnl::memory::desc input, output;  ///< channels-last
     bool trains = false;
   };
   void make(std::size_t images, bool training);
+  /// False if oneDNN has no such convolution.
+  bool describe(Passes& passes, std::size_t images, bool training, bool winograd) const;
+  void add_weight_gradient(const Passes& passes, const dnnl::memory& x,
+                           const dnnl::memory& gradient, Workspace& workspace) const;
   /// The copy of the weights in that format, taken from `weights` once per call of prepare().
   const dnnl::memory* weights_as(const dnnl::memory::desc& desc, const dnnl::memory& weights);
   /// The format of the sums: that of the first number of images.
@@ -107,6 +130,7 @@ class Convolution {
 
   ConvolutionShape shape_;
   bool narrow_;
+  bool has_winograd_ = false;
   std::size_t chunk_;
   std::map<std::size_t, Passes> passes_;
   std::vector<std::unique_ptr<Copy>> copies_;

@@ -142,16 +142,13 @@ void FusedPass<T>::back_node(std::size_t index) {
     else
       ops_.normalize_backward(rows, node.channels(), dz, y, norm.affine(), norm.a.data(),
                               norm.b.data(), norm.c.data(), dy);
-    if (!node.frozen_weights) {
-      const T* const x = input_of(node, lane, first, images);
-      if (shape.depthwise())
-        ops_.depthwise_weights(window_of(shape, images), x, dy, lane.depthwise.data());
-      else
-        convolution.backward_weights(images, x, dy, lane.workspace);
-    }
+    const T* const x = node.frozen_weights ? nullptr : input_of(node, lane, first, images);
+    if (x != nullptr && shape.depthwise())
+      ops_.depthwise_weights(window_of(shape, images), x, dy, lane.depthwise.data());
+    T* const dx = has_source ? at(gradients_[node.source], first * shape.values_in()) : nullptr;
+    convolution.backward(images, shape.depthwise() ? nullptr : x, dy, adds ? at(lane.added, 0) : dx,
+                         lane.workspace);
     if (!has_source) return;
-    T* const dx = at(gradients_[node.source], first * shape.values_in());
-    convolution.backward_data(images, dy, adds ? at(lane.added, 0) : dx, lane.workspace);
     if (adds) ops_.add(images * shape.values_in(), at(lane.added, 0), dx);
     if (completes) add_gradient_sums(node.source, lane, first, images);
   });
