@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import numbers
 import os
 import shutil
 import tempfile
@@ -25,7 +26,6 @@ except ImportError:  # scikit-learn before 1.6
 
 
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight
 
 from . import _lambdaml, _options
 from ._errors import InvalidArgument
@@ -199,12 +199,24 @@ def dtype_of(X: Any) -> Any:
 
 
 def checked_weights(sample_weight: Optional[Column], X: Rows) -> Optional[numpy.ndarray]:
-    """The weights of rows as the engine takes them; None where there are none."""
+    """The weights of rows; None where there are none."""
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(sample_weight, X, dtype=numpy.float64)
+    rows = X.shape[0]
+    if isinstance(sample_weight, numbers.Real):
+        sample_weight = numpy.full(rows, sample_weight)
+    weights = plain_column(sample_weight, "sample_weight")
+    if weights.dtype.kind == "U":
+        raise ValueError("sample_weight has texts: give numbers from 0")
+    if len(weights) != rows:
+        raise ValueError(f"sample_weight has {len(weights)} values for {rows} rows")
+    weights = weights.astype(numpy.float64)
+    if not numpy.isfinite(weights).all():
+        raise ValueError("sample_weight has NaN or infinity: give numbers from 0")
     if (weights < 0).any():
-        raise ValueError("sample_weight has negative values")
-    if not weights.any():
-        raise ValueError("sample_weight is zero for all rows")
+        raise ValueError("sample_weight has negative values: give numbers from 0")
+    if weights.max() > numpy.finfo(numpy.float32).max:
+        raise ValueError("sample_weight has values that are too large for float32")
+    if weights.max() < numpy.finfo(numpy.float32).tiny:
+        raise ValueError("sample_weight is zero for all rows, in float32: give some rows a weight above 0")
     return weights

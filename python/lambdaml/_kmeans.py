@@ -12,9 +12,9 @@ from sklearn.utils import check_array
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_is_fitted
 
-from ._estimators import Estimator, dtype_of, keeps_parameters, validated
+from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters, validated
 from ._rows import engine_dataset
-from ._types import Rows
+from ._types import Column, Rows
 
 
 class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
@@ -52,7 +52,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
     labels_ : ndarray of shape (rows,)
         The cluster of each row.
     inertia_ : float
-        The sum of the squared distances of the rows to their centers.
+        The sum of the squared distances of the rows to their centers, times their weights if they have some.
     n_iter_ : int
         Passes over the data; of :meth:`partial_fit`, calls.
     n_features_in_ : int
@@ -89,7 +89,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
     ) -> None:
         pass
 
-    def fit(self, X: Rows, y: Any = None) -> KMeans:
+    def fit(self, X: Rows, y: Any = None, sample_weight: Optional[Column] = None) -> KMeans:
         """Finds the clusters of all rows.
 
         Parameters
@@ -98,6 +98,8 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
             Finite numbers.
         y : None
             Has no effect.
+        sample_weight : array of shape (rows,), optional
+            As how many rows each counts, from 0.
 
         Returns
         -------
@@ -109,12 +111,14 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
             As of :meth:`LogisticRegression.fit`.
         """
         X = validated(self, X, accept_sparse=["csr", "csc"], dtype="numeric")
+        weights = checked_weights(sample_weight, X)
         begin = self._begin(X)
         n_init = 1 if isinstance(self.n_init, str) and self.n_init == "auto" else self._positive("n_init")
         if begin is not None and n_init > 1:
             raise ValueError(f"n_init must be 1 with an array as init, not {n_init}")
         self.cluster_centers_, summary = self._moved(
             X,
+            weights,
             begin,
             n_init=n_init,
             epochs=self._positive("max_iter"),
@@ -123,14 +127,15 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         )
         self.n_iter_, self.inertia_ = summary["epochs"], summary["inertia"]
         self.labels_, _ = self._nearest(X)
-        self._counts = numpy.bincount(self.labels_, minlength=len(self.cluster_centers_))
+        self._counts = numpy.bincount(self.labels_, weights, len(self.cluster_centers_))
         return self
 
-    def partial_fit(self, X: Rows, y: Any = None) -> KMeans:
+    def partial_fit(self, X: Rows, y: Any = None, sample_weight: Optional[Column] = None) -> KMeans:
         """Moves the centers by further rows, which are seen once: mini-batch k-means.
 
         Each center becomes the mean of all rows that it has been the nearest of, those of earlier calls included, as in
-        :class:`sklearn.cluster.MiniBatchKMeans`. The first call, without a fit before it, finds the centers of its rows
+        :class:`sklearn.cluster.MiniBatchKMeans` with ``reassignment_ratio=0``: no center is moved elsewhere because it
+        has few rows. The first call, without a fit before it, finds the centers of its rows
         as :meth:`fit` does, or begins from the array ``init``.
 
         Parameters
@@ -139,28 +144,59 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
             A batch of rows; a call is a job of the engine, which takes some milliseconds.
         y : None
             Has no effect.
+        sample_weight : array of shape (rows,), optional
+            As how many rows each counts, from 0.
 
         Returns
         -------
         KMeans
+
+        Raises
+        ------
+        ValueError
+            As of :meth:`fit`, or ``n_clusters`` is no longer the number of the centers.
         """
         is_first = not hasattr(self, "cluster_centers_")
         if is_first and isinstance(self.init, str):
-            return self.fit(X)
+            return self.fit(X, sample_weight=sample_weight)
+        if not is_first and self._positive("n_clusters") != len(self.cluster_centers_):
+            raise ValueError(
+                f"n_clusters is {self.n_clusters}, and partial_fit() moves the {len(self.cluster_centers_)} centers of "
+                "earlier calls: fit() begins anew"
+            )
         X = validated(self, X, accept_sparse=["csr", "csc"], dtype="numeric", reset=is_first)
+        weights = checked_weights(sample_weight, X)
         if is_first:
             self.cluster_centers_ = numpy.asarray(self._begin(X, least=1))
             self._counts = numpy.zeros(len(self.cluster_centers_), dtype=numpy.int64)
             self.n_iter_ = 0
         before = self.cluster_centers_
-        more = numpy.bincount(self._nearest(X)[0], minlength=len(before))
-        means, _ = self._moved(X, before, epochs=1, threshold=0, must_converge=False)
+        more = numpy.bincount(self._nearest(X)[0], weights, len(before))
+        means, _ = self._moved(X, weights, before, epochs=1, threshold=0, must_converge=False)
         self._counts = self._counts + more
         share = numpy.divide(more, self._counts, out=numpy.zeros(len(before)), where=self._counts > 0)[:, None]
         self.cluster_centers_ = (before + share * (means - before)).astype(dtype_of(X))
         self.n_iter_ += 1
-        self.labels_, self.inertia_ = self._nearest(X)
+        self.labels_, self.inertia_ = self._nearest(X, weights)
         return self
+
+    def fit_predict(self, X: Rows, y: Any = None, sample_weight: Optional[Column] = None) -> numpy.ndarray:
+        """Finds the clusters of all rows; returns the cluster of each.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
+            Finite numbers.
+        y : None
+            Has no effect.
+        sample_weight : array of shape (rows,), optional
+            As how many rows each counts, from 0.
+
+        Returns
+        -------
+        numpy.ndarray of shape (rows,)
+        """
+        return self.fit(X, sample_weight=sample_weight).labels_
 
     def _begin(self, X: Any, least: Optional[int] = None) -> Optional[numpy.ndarray]:
         """The centers to begin from; None if they are to be chosen."""
@@ -177,11 +213,11 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         return centers
 
     def _moved(
-        self, X: Any, begin: Optional[numpy.ndarray], **options: Any
+        self, X: Any, weights: Optional[numpy.ndarray], begin: Optional[numpy.ndarray], **options: Any
     ) -> tuple[numpy.ndarray, dict[str, Any]]:
         """(centers that are trained, from these on if there are some; the job's summary)."""
         parameters, summary = self._train(
-            engine_dataset(X),
+            engine_dataset(X, weights=weights),
             start=None if begin is None else begin.ravel(),
             model="kmeans",
             clusters=self._positive("n_clusters"),
@@ -189,10 +225,11 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         )
         return next(iter(parameters.values())).astype(dtype_of(X)), summary
 
-    def _nearest(self, X: Any) -> tuple[numpy.ndarray, float]:
-        """(the nearest center of each row, the sum of the squared distances)."""
+    def _nearest(self, X: Any, weights: Optional[numpy.ndarray] = None) -> tuple[numpy.ndarray, float]:
+        """(the nearest center of each row, the sum of the squared distances, times the weights)."""
         labels, distances = pairwise_distances_argmin_min(X, self.cluster_centers_.astype(dtype_of(X), copy=False))
-        return labels.astype(numpy.int32), float((distances.astype(numpy.float64) ** 2).sum())
+        squared = distances.astype(numpy.float64) ** 2
+        return labels.astype(numpy.int32), float(squared.sum() if weights is None else squared @ weights)
 
     def _rows(self, X: Rows) -> Any:
         check_is_fitted(self)
@@ -226,7 +263,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         """
         return euclidean_distances(self._rows(X), self.cluster_centers_)
 
-    def score(self, X: Rows, y: Any = None) -> float:
+    def score(self, X: Rows, y: Any = None, sample_weight: Optional[Column] = None) -> float:
         """Minus the inertia of the rows.
 
         Parameters
@@ -235,12 +272,15 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
             Rows as those that it was fitted to.
         y : None
             Has no effect.
+        sample_weight : array of shape (rows,), optional
+            As how many rows each counts, from 0.
 
         Returns
         -------
         float
         """
-        return -self._nearest(self._rows(X))[1]
+        X = self._rows(X)
+        return -self._nearest(X, checked_weights(sample_weight, X))[1]
 
     @property
     def _n_features_out(self) -> int:

@@ -136,6 +136,68 @@ TEST_F(Weights, OfAJobThatGoesOnAreTheSame) {
   EXPECT_GT(whole["valid_loss"], 0);
 }
 
+/// Points around five places; `copies`: each as often as it weighs.
+std::string points(int n, bool copies) {
+  std::string text = copies ? "a,b,c\n" : "a,b,c,w\n";
+  for (int i = 0; i < n; ++i) {
+    std::string row;
+    for (int j = 0; j < 3; ++j)
+      row += (j == 0 ? "" : ",") +
+             std::to_string(7 * std::sin(i % 5 * 2.1 + j) + 1.5 * std::sin(i * 1.7 + j));
+    const int weight = i % 7 % 4;
+    for (int copy = 0; copies && copy < weight; ++copy) text += row + "\n";
+    if (!copies) text += row + "," + std::to_string(weight) + "\n";
+  }
+  return text;
+}
+
+TEST_F(Weights, OfKMeansAreRepeatedRows) {
+  write("rows.csv", points(400, false));
+  write("copies.csv", points(400, true));
+  const std::vector<std::string> kmeans{"--model", "kmeans", "--clusters",  "5",
+                                        "--label", "none",   "--threshold", "0"};
+  const std::vector<std::string> rows =
+      with(kmeans, {"--data", "rows.csv", "--weight-column", "w"});
+  train(with(kmeans, {"--data", "copies.csv", "--epochs", "1", "--output", "start"}));
+  const nlohmann::json expected = train(with(
+      kmeans, {"--data", "copies.csv", "--init", "start", "--workers", "2", "--epochs", "99"}));
+  EXPECT_GT(expected["epochs"], 1);
+  for (const char* workers : {"1", "3"}) {
+    const nlohmann::json weighted =
+        train(with(rows, {"--init", "start", "--workers", workers, "--epochs", "99"}));
+    EXPECT_NEAR(weighted["inertia"].get<double>() / expected["inertia"].get<double>(), 1, 1e-5);
+    EXPECT_EQ(weighted["epochs"], expected["epochs"]);
+  }
+  // From a start of its own: any number of workers, of prepared parts too, and a job that goes on.
+  const auto job = [&](const std::vector<std::string>& data, const std::vector<std::string>& more) {
+    return train(with(with(kmeans, {"--seed", "3", "--epochs", "99"}), with(data, more)));
+  };
+  const std::vector<std::string> table{"--data", "rows.csv", "--weight-column", "w"};
+  const nlohmann::json whole = job(table, {"--workers", "3", "--output", "whole"});
+  const nlohmann::json cut = job(table, {"--workers", "3", "--run-epochs", "1", "--output", "cut"});
+  ASSERT_EQ(lambdaml({"data", "split", "rows.csv", "--weight-column", "w", "--label", "none",
+                      "--workers", "3", "--to", "parts"})
+                .exit_code,
+            0);
+  const nlohmann::json parts = job({"--data", "parts"}, {"--workers", "3", "--output", "prepared"});
+  const auto model = [&](const std::string& run) {
+    return read(folder() / run / "model.safetensors");
+  };
+  EXPECT_TRUE(model("cut") == model("whole"));
+  // The files say which options had been given; the centroids are at the end.
+  constexpr std::size_t kCentroids = 5 * 3 * sizeof(float);
+  EXPECT_TRUE(model("prepared").ends_with(
+      model("whole").substr(model("whole").size() - kCentroids)));
+  EXPECT_EQ(parts["inertia"], whole["inertia"]);
+  EXPECT_EQ(cut["inertia"], whole["inertia"]);
+  for (const char* workers : {"1", "2", "7"}) {
+    const nlohmann::json other = job(table, {"--workers", workers});
+    EXPECT_NEAR(other["inertia"].get<double>() / whole["inertia"].get<double>(), 1, 1e-6);
+    EXPECT_EQ(other["epochs"], whole["epochs"]);
+  }
+  EXPECT_NE(job({"--data", "parts", "--weight-column", "none"}, {})["inertia"], whole["inertia"]);
+}
+
 TEST_F(Weights, AreNotNeededToPredict) {
   write("data.csv", weighted_rows(300));
   write("plain.csv", weighted_rows(300, false));
@@ -172,8 +234,6 @@ TEST_F(Weights, ThatCannotBeAreOneLine) {
        "bad.csv:3: row 2, column 'w': the weight '-1' is no finite number from 0 up"},
       {{"--data", "data.libsvm", "--weight-column", "1"},
        "data.libsvm: its rows have no weights: --weight-column '1' is for a column"},
-      {{"--data", "data.csv", "--weight-column", "w", "--model", "kmeans"},
-       "data.csv: its rows have weights, and kmeans takes none: use --weight-column none"},
   };
   for (const Bad& bad : cases) {
     const Result result =

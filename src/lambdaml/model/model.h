@@ -55,8 +55,8 @@ struct Batch {
   /// empty if unlabelled.
   std::span<const float> targets;
   Draws draws = {};
-  /// By which a row's loss and gradient are multiplied, ≥ 0; empty: 1. Only models with
-  /// Plugin::takes_weights get any.
+  /// By which a row's loss and gradient are multiplied, ≥ 0; of an ExpectationModel, as how many
+  /// rows it counts. Empty: 1. Only models with Plugin::takes_weights get any.
   std::span<const float> weights = {};
   /// Of a set of named tensors, whose `features` have no columns: the inputs of the batch's rows,
   /// and what to learn where that is a tensor (`targets` are empty then). Their values begin at the

@@ -23,7 +23,7 @@ struct Plugin {
   bool needs_labels = true;
   /// Targets are numbers to be predicted, and Shape::labels is empty; else they are classes.
   bool predicts_numbers = false;
-  /// It multiplies the losses of rows by Batch::weights.
+  /// It counts rows by Batch::weights.
   bool takes_weights = false;
   bool needs_images = false;  ///< make() refuses rows that are no images (data/images.h)
   /// Optimizers by name, the preferred one first: a job that names none gets the first that can do

@@ -120,8 +120,8 @@ class Trainer {
   void copy_initial(std::span<float> parameters) const;
   /// Chooses the weights of classes: a merge if they are balanced.
   void choose_class_weights(comm::Communicator& communicator);
-  /// Weighs the rows by their own weights, relative to the mean of the training rows', and those of
-  /// their classes, as the optimizer's state says.
+  /// Weighs the rows by their own weights, of gradient models relative to the mean of the training
+  /// rows', and those of their classes, as the optimizer's state says.
   void weigh_rows();
   double weight_of_row(std::size_t row) const;
   /// The held-out rows, whose losses have no weights.
@@ -188,7 +188,7 @@ class Trainer {
   WithClassWeights* class_weights_ = nullptr;  ///< within it, of a job with class_weight
   model::ReportedMetric judged_;               ///< that patience judges by
   double all_rows_ = 0;                        ///< that all workers train on
-  double weight_scale_ = 1;                    ///< for weights of rows with a mean of 1
+  double weight_scale_ = 1;                    ///< for weights with a mean of 1
   std::uint64_t epochs_ = 0;
   std::uint64_t epoch_ = 0;     ///< epochs done
   control::StepCursor cursor_;  ///< within the next one

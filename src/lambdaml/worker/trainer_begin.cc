@@ -86,7 +86,9 @@ void Trainer::take_split(const SplitRule& rule, const Split& split) {
     fail(Code::invalid_argument,
          "the weights of all training rows are 0, so that nothing can be learned: hold fewer rows "
          "out, or give more rows a weight above 0");
-  if (split.weights > 0) weight_scale_ = all_rows_ / split.weights;
+  // Where no mean of losses is minimized, a row counts as often as it weighs.
+  const bool is_relative = dynamic_cast<const model::GradientModel*>(model_.get()) != nullptr;
+  if (split.weights > 0 && is_relative) weight_scale_ = all_rows_ / split.weights;
   optimizer_ = optimizer.make(std::move(problem), optim::with_l2_for(options, split.weights));
   wrap_optimizer();
 }

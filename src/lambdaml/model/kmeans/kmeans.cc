@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -21,6 +22,7 @@ namespace {
 
 /// Row counts travel as floats among the sums. A float counts exactly up to 2²⁴ only, so a count is
 /// two of them: high · 4,096 + low. Both add up exactly over as many as 4,096 workers and 2³⁶ rows.
+/// A count of rows with weights may have a fraction, which the low part rounds.
 constexpr float kHigh = 4096;
 
 void set_count(float& low, float& high, double rows) {
@@ -32,7 +34,8 @@ double count_of(double low, double high) { return low + high * double{kHigh}; }
 
 /// Lloyd's k-means (Lloyd 1982). Parameters: k × d centroids. Sums: k × d sums of the rows nearest
 /// to each centroid, then the k row counts, then k zeros; rounded sums have the low and the high
-/// parts of the counts instead. A centroid that is nearest to no row is unchanged.
+/// parts of the counts instead. A centroid that is nearest to no row is unchanged. A row with a
+/// weight counts in all sums as that many rows.
 class KMeans final : public ExpectationModel {
  public:
   KMeans(const Shape& shape, const Options& options)
@@ -118,6 +121,8 @@ class KMeans final : public ExpectationModel {
     if (tensor::cols(batch.features) != d_ || parameters.size() != parameter_count())
       fail(Code::internal, "a batch of {} features and {} parameters for {} × {} centroids",
            tensor::cols(batch.features), parameters.size(), k_, d_);
+    if (!batch.weights.empty() && batch.weights.size() != batch.rows())
+      fail(Code::internal, "{} weights for {} rows", batch.weights.size(), batch.rows());
   }
 
   /// All batches of an epoch have the same centroids: comparing them is cheaper than preparing them
@@ -133,6 +138,7 @@ class KMeans final : public ExpectationModel {
     prepare(batch, parameters);
     const std::size_t work = tensor::stored_values(batch.features) * k_;
     auto add_block = [&](std::size_t block, std::size_t begin, std::size_t end, double* own) {
+      if (!batch.weights.empty()) return add_weighted(batch.slice(begin, end), own);
       double* counts = own == nullptr ? nullptr : own + k_ * d_;
       float* scratch =
           own == nullptr || scratch_.empty() ? nullptr : scratch_.data() + block * scratch_count();
@@ -147,10 +153,44 @@ class KMeans final : public ExpectationModel {
     return blocks_.add(batch.rows(), work, sums, add_block);
   }
 
+  /// assign() for rows with weights: the nearest centroids of some rows are found, which are still
+  /// in the cache when they are added.
+  Totals add_weighted(const Batch& batch, double* sums) const {
+    constexpr std::size_t kRows = 128;
+    std::array<std::uint32_t, kRows> nearest;
+    std::array<float, kRows> squared;
+    Totals totals{.rows = static_cast<double>(batch.rows())};
+    for (std::size_t begin = 0; begin < batch.rows(); begin += kRows) {
+      const Batch some = batch.slice(begin, std::min(begin + kRows, batch.rows()));
+      const auto add = [&](const auto& x) {
+        tensor::assign(x, centroids_, nullptr, nullptr, nullptr, nearest.data(), squared.data());
+        for (std::size_t i = 0; i < x.rows; ++i) {
+          const double weight = some.weights[i];
+          totals.loss += weight * squared[i];
+          if (sums == nullptr || weight == 0) continue;
+          add_row(x, i, weight, sums + nearest[i] * d_);
+          sums[k_ * d_ + nearest[i]] += weight;
+        }
+      };
+      std::visit(add, some.features);
+    }
+    return totals;
+  }
+
+  static void add_row(const tensor::DenseView& x, std::size_t i, double weight, double* sum) {
+    const float* const row = x.row(i).data();
+    for (std::size_t j = 0; j < x.cols; ++j) sum[j] += weight * row[j];
+  }
+  template <class Index>
+  static void add_row(const tensor::CsrView<Index>& x, std::size_t i, double weight, double* sum) {
+    for (std::uint64_t e = x.offsets[i]; e < x.offsets[i + 1]; ++e)
+      sum[x.indices[e]] += weight * x.values[e];
+  }
+
   /// Σ (b − a) / max(a, b) over the rows, where a is the distance of a row to its centroid and b
   /// that to the nearest other one: the simplified silhouette (Hruschka, de Castro, Campello 2004),
   /// with distances to centroids in place of mean distances to all rows of a cluster. A row at the
-  /// same distance 0 from two centroids counts 0.
+  /// same distance 0 from two centroids counts 0. Rows count the same whatever they weigh.
   double sum_of_silhouettes(const Batch& batch, std::span<const float> parameters) {
     const std::size_t n = batch.rows();
     const Prediction own = predict(batch, parameters, {});
@@ -228,6 +268,7 @@ void register_plugin(Registry& registry) {
                 .help = "k-means clustering (Lloyd), started by k-means‖",
                 .aliases = {"sparse_kmeans"},
                 .needs_labels = false,
+                .takes_weights = true,
                 .optimizers = {"em"},
                 .metrics = {{.name = "inertia",
                              .help = "Σ squared distance to the nearest centroid",

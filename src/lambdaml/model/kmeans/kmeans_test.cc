@@ -1,6 +1,7 @@
 #include <cmath>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 #include <set>
 #include <tuple>
 
@@ -37,11 +38,16 @@ std::unique_ptr<Model> make(std::size_t d, std::size_t k, std::size_t threads = 
 
 /// The first centroids that P workers agree on, each holding the rows r with r mod P = its number.
 std::vector<float> chosen(const Rows& all, std::size_t k, std::uint32_t workers, std::uint64_t seed,
-                          bool sparse = false, std::size_t threads = 1) {
+                          bool sparse = false, std::size_t threads = 1,
+                          std::span<const float> weights = {}) {
   std::vector<std::vector<float>> out(workers);
   run_workers(workers, [&](comm::Communicator& communicator) {
     Rows own = all.part(communicator.worker(), workers);
-    const Batch rows = sparse ? own.csr16() : own.dense();
+    Batch rows = sparse ? own.csr16() : own.dense();
+    std::vector<float> own_weights;
+    for (std::size_t r = communicator.worker(); r < weights.size(); r += workers)
+      own_weights.push_back(weights[r]);
+    rows.weights = own_weights;
     const auto model = make(all.cols(), k, threads);
     out[communicator.worker()].resize(model->parameter_count());
     model->initialize({.rows = rows,
@@ -109,6 +115,68 @@ TEST(KMeans, SumsAndCountsAreTheNaiveOnes) {
     }
     EXPECT_NEAR(distance, std::sqrt(expected), 1e-4) << form;
   }
+}
+
+/// The rows that these weights stand for: row i weights[i] times.
+Rows repeated(Rows& rows, std::span<const float> weights) {
+  Rows out(static_cast<std::size_t>(std::accumulate(weights.begin(), weights.end(), 0.0)),
+           rows.cols());
+  std::size_t to = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    for (float left = weights[i]; left > 0; --left, ++to)
+      std::copy_n(&rows.at(i, 0), rows.cols(), &out.at(to, 0));
+  return out;
+}
+
+TEST(KMeans, ARowOfWeightThreeIsThreeRows) {
+  const std::size_t n = 12'000, d = 6, k = 7;  // enough for two threads
+  Rows rows = blobs(n, d, 9, 3, 4);
+  std::vector<float> weights(n);
+  for (std::size_t i = 0; i < n; ++i) weights[i] = static_cast<float>(i % 4);
+  Rows copies = repeated(rows, weights);
+  const std::vector<float> centroids = chosen(rows, k, 1, 1);
+  const auto model = make(d, k);
+  std::vector<float> expected(model->sums_count());
+  const Totals of_copies = accumulate(*model, copies.dense(), centroids, expected);
+  for (auto& [form, batch] : rows.forms())
+    for (const std::size_t threads : {1U, 2U}) {
+      SCOPED_TRACE(::testing::Message() << form << ", " << threads << " threads");
+      Batch weighted = batch;
+      weighted.weights = weights;
+      const auto ours = make(d, k, threads);
+      std::vector<float> sums(expected.size());
+      const Totals totals = accumulate(*ours, weighted, centroids, sums);
+      EXPECT_NEAR(totals.loss, of_copies.loss, 1e-6 * of_copies.loss);
+      EXPECT_EQ(totals.rows, n);
+      for (std::size_t i = 0; i < k * d; ++i) EXPECT_NEAR(sums[i], expected[i], 0.05);
+      for (std::size_t i = k * d; i < sums.size(); ++i) EXPECT_EQ(sums[i], expected[i]);  // counts
+      EXPECT_NEAR(ours->evaluate(weighted, centroids).loss, of_copies.loss, 1e-6 * of_copies.loss);
+    }
+}
+
+TEST(KMeans, WeightsMayHaveFractions) {
+  // By hand: the mean of 0 and 3 with weights 0.5 and 0.25 is 1, the inertia 0.5 · 1 + 0.25 · 4.
+  const auto owned = make(1, 2);
+  auto* model = dynamic_cast<ExpectationModel*>(owned.get());
+  ASSERT_NE(model, nullptr);
+  Rows rows(4, 1);
+  rows.at(1, 0) = 3;
+  rows.at(2, 0) = 90;   // of no weight: does not count,
+  rows.at(3, 0) = 100;  // and neither does its whole cluster
+  const std::vector<float> weights = {0.5F, 0.25F, 0, 0};
+  Batch batch = rows.dense();
+  batch.weights = weights;
+  std::vector<float> centroids = {1, 100};
+  std::vector<double> sums(model->sums_count());
+  EXPECT_EQ(model->accumulate(batch, centroids, sums).loss, 1.5);
+  EXPECT_THAT(sums, ElementsAre(0.75, 0, 0.75, 0, 0, 0));
+  model->maximize(sums, centroids);
+  EXPECT_THAT(centroids, ElementsAre(1, 100));
+  // As they travel in large messages.
+  sums = {0.75, 0, 8192.75, 0, 0, 0};
+  std::vector<float> rounded(sums.size());
+  model->round_sums(sums, rounded);
+  EXPECT_THAT(rounded, ElementsAre(0.75F, 0, 0.75F, 0, 2, 0));
 }
 
 TEST(KMeans, AnEmptyClusterStaysWhereItIs) {
@@ -181,6 +249,48 @@ TEST(KMeans, TheFirstCentroidsTakeAConstantNumberOfRounds) {
     const std::vector<float> alone = chosen(rows, k, 1, 3), together = chosen(rows, k, workers, 3);
     EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0);
   }
+}
+
+TEST(KMeans, TheFirstCentroidsOfRowsWithWeightsDoNotDependOnTheCut) {
+  Rows rows = blobs(203, 5, 6, 17);
+  Rng rng(8);
+  std::vector<float> weights(203);
+  for (float& weight : weights) weight = static_cast<float>(rng.uniform(0, 3));
+  for (const bool sparse : {false, true}) {
+    const std::vector<float> alone = chosen(rows, 6, 1, 42, sparse, 1, weights);
+    for (const std::uint32_t workers : {2U, 4U, 7U, 300U})
+      EXPECT_EQ(chosen(rows, 6, workers, 42, sparse, 1, weights), alone) << workers << " workers";
+    EXPECT_EQ(chosen(rows, 6, 2, 42, sparse, 3, weights), alone);
+    EXPECT_NE(chosen(rows, 6, 1, 42, sparse), alone);
+    // Weights that are all equal are none.
+    const std::vector<float> equal(203, 2);
+    EXPECT_EQ(chosen(rows, 6, 3, 42, sparse, 1, equal), chosen(rows, 6, 1, 42, sparse));
+  }
+  run_workers(1, [&](comm::Communicator& communicator) {
+    Batch batch = rows.dense();
+    batch.weights = weights;
+    std::vector<float> centroids(6 * 5);
+    make(5, 6)->initialize({.rows = batch, .communicator = communicator, .seed = 3}, centroids);
+    EXPECT_EQ(communicator.round(), kMostMerges + 1);
+  });
+}
+
+TEST(KMeans, TheFirstCentroidsAreDrawnByWeight) {
+  // The far row of no weight is never chosen; of the others 0 has three quarters of the weight.
+  Rows rows(3, 1);
+  rows.at(1, 0) = 1;
+  rows.at(2, 0) = 1000;
+  const std::vector<float> weights = {3, 1, 0};
+  const int n = 4000;
+  int zeros = 0;
+  for (std::uint64_t seed = 0; seed < n; ++seed) {
+    const float centroid = chosen(rows, 1, 1, seed, false, 1, weights)[0];
+    ASSERT_LE(centroid, 1) << seed;
+    zeros += centroid == 0 ? 1 : 0;
+  }
+  EXPECT_NEAR(zeros, 0.75 * n, 0.03 * n);
+  // Of two rows that count, three centroids coincide.
+  for (const float centroid : chosen(rows, 3, 2, 1, false, 1, weights)) EXPECT_LE(centroid, 1);
 }
 
 TEST(KMeans, EveryOneOfManyFarClustersGetsACentroid) {

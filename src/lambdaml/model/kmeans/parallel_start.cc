@@ -96,18 +96,22 @@ class Candidates {
   /// Merges the number of all rows and makes one of them the first candidate. Returns it.
   std::uint64_t begin(std::size_t k) {
     // The form is that of all workers: one without rows may have another.
-    std::array<double, 2> sums{static_cast<double>(n_),
-                               n_ > 0 && tensor::is_sparse(start_.rows.features) ? 1.0 : 0.0};
+    std::array<double, 3> sums{static_cast<double>(n_),
+                               n_ > 0 && tensor::is_sparse(start_.rows.features) ? 1.0 : 0.0,
+                               start_.rows.weights.empty() ? 0.0 : 1.0};
     merge({{}, sums});
     const double all = sums[0];
     if (sums[1] > 0) rows_.make_sparse();
+    weighted_ = sums[2] > 0;
+    if (weighted_ && n_ > 0 && start_.rows.weights.empty())
+      fail(Code::internal, "k-means got rows with weights on some workers and none on others");
     if (n_ > 0 && tensor::is_sparse(start_.rows.features) != rows_.is_sparse())
       fail(Code::internal, "k-means got dense rows on some workers and sparse ones on others");
     if (all < static_cast<double>(k))
       fail(Code::invalid_argument, "k-means with {} clusters needs as many rows; the data has {}",
            k, all);
     const auto rows = static_cast<std::uint64_t>(all);
-    const std::uint64_t first = Rng(mix({start_.seed, kFirst})).below(rows);
+    const std::uint64_t first = drawn_first(rows);
     std::vector<std::size_t> picked;
     for (std::size_t i = 0; i < n_; ++i)
       if (number_of(i) == first) picked.push_back(i);
@@ -119,7 +123,7 @@ class Candidates {
   /// One round of sampling; returns false if every row coincides with a candidate.
   bool sample(std::uint64_t round, double expected) {
     double sum = 0;
-    for (const float squared : nearest_) sum += squared;
+    for (std::size_t i = 0; i < n_; ++i) sum += weighted_distance(i);
     merge({{}, {&sum, 1}});
     const double total = rounded(sum);
     if (!(total > 0)) return false;
@@ -128,19 +132,21 @@ class Candidates {
     for (std::size_t i = 0; i < n_; ++i) {
       // −log u < bound has the probability 1 − exp(−bound). As −log u ≥ 1 − u, the logarithm is
       // rarely needed.
-      const double bound = expected * static_cast<double>(nearest_[i]) / total;
-      const double u = (static_cast<double>(mix(stream ^ number_of(i)) >> 11) + 1.0) * 0x1.0p-53;
+      const double bound = expected * weighted_distance(i) / total;
+      const double u = uniform(stream, i);
       if (1.0 - u < bound && -std::log(u) < bound) picked.push_back(i);
     }
     add(picked);
     return true;
   }
 
-  /// How many rows of all workers are nearest to each candidate.
+  /// How many rows of all workers are nearest to each candidate, or what they weigh.
   std::vector<double> weights() {
     std::vector<double> counts(count());
-    for (const std::uint32_t candidate : owner_) counts[candidate] += 1;
+    for (std::size_t i = 0; i < n_; ++i) counts[owner_[i]] += weight(i);
     merge({{}, counts});
+    for (double& each : counts)
+      if (each != std::floor(each)) each = rounded(each);
     return counts;
   }
 
@@ -156,6 +162,55 @@ class Candidates {
 
  private:
   std::uint64_t number_of(std::size_t i) const { return start_.first_row + i * start_.row_stride; }
+  double weight(std::size_t i) const { return weighted_ ? double{start_.rows.weights[i]} : 1.0; }
+  double weighted_distance(std::size_t i) const {
+    return weight(i) * static_cast<double>(nearest_[i]);
+  }
+  /// In (0, 1].
+  double uniform(std::uint64_t stream, std::size_t i) const {
+    return (static_cast<double>(mix(stream ^ number_of(i)) >> 11) + 1.0) * 0x1.0p-53;
+  }
+
+  /// The number of a row, drawn by weight. A merge if rows have weights.
+  std::uint64_t drawn_first(std::uint64_t rows) {
+    const std::uint64_t stream = mix({start_.seed, kFirst});
+    const std::uint64_t equally = Rng(stream).below(rows);
+    if (!weighted_) return equally;
+    // The first of arrivals whose rates are the weights is each row's with a probability in
+    // proportion to its weight (Efraimidis, Spirakis 2006: "Weighted random sampling with a
+    // reservoir").
+    constexpr double kNever = std::numeric_limits<double>::max();
+    struct Facts {
+      double arrival = kNever;
+      double number = 0;  ///< of the row that arrives first
+      double least = kNever;
+      double most = 0;  ///< weight
+    } own;
+    for (std::size_t i = 0; i < n_; ++i) {
+      own.least = std::min(own.least, weight(i));
+      own.most = std::max(own.most, weight(i));
+      const double arrival = -std::log(uniform(stream, i)) / weight(i);
+      if (arrival < own.arrival) {
+        own.arrival = arrival;
+        own.number = static_cast<double>(number_of(i));
+      }
+    }
+    constexpr std::size_t kFacts = 4;
+    std::vector<double> all(kFacts * start_.communicator.workers());
+    std::ranges::copy(std::array{own.arrival, own.number, own.least, own.most},
+                      all.data() + kFacts * start_.communicator.worker());
+    merge({{}, all});
+    Facts first;
+    for (std::size_t at = 0; at < all.size(); at += kFacts) {
+      first.least = std::min(first.least, all[at + 2]);
+      first.most = std::max(first.most, all[at + 3]);
+      if (all[at] < first.arrival) {
+        first.arrival = all[at];
+        first.number = all[at + 1];
+      }
+    }
+    return first.least == first.most ? equally : static_cast<std::uint64_t>(first.number);
+  }
 
   /// Makes these rows of this worker, and those of the others, candidates, in the order of their
   /// numbers.
@@ -243,6 +298,7 @@ class Candidates {
   std::size_t d_;
   std::size_t threads_;
   std::size_t n_;
+  bool weighted_ = false;             ///< the rows of all workers
   std::vector<float> nearest_;        ///< D² of each row
   std::vector<std::uint32_t> owner_;  ///< its nearest candidate
   std::vector<float> distances_;

@@ -13,7 +13,7 @@ namespace lambdaml::model::kmeans {
 /// the experiments of the paper.
 inline constexpr std::uint64_t kSamplingRounds = 5;
 inline constexpr double kOversampling = 2;
-/// Merges of choose_centroids().
+/// Merges of choose_centroids(); rows with weights take one more.
 inline constexpr std::uint64_t kMostMerges = 1 + 2 + 3 * kSamplingRounds + 2;
 
 /// k-means‖ (Bahmani, Moseley, Vattani, Kumar, Vassilvitskii 2012: "Scalable k-means++") over the
@@ -25,15 +25,20 @@ inline constexpr std::uint64_t kMostMerges = 1 + 2 + 3 * kSamplingRounds + 2;
 /// greedily, of 2 + ⌊ln k⌋ draws the one that leaves the smallest inertia (Arthur, Vassilvitskii
 /// 2007, as scikit-learn does). If there are fewer distinct rows than centres, centres coincide.
 ///
-/// The draws are derived from (seed, round, number of the row in the whole set), φ is rounded to 20
-/// bits, and worker 0 alone chooses among the candidates: so the centres are bitwise the same
-/// however the rows are cut, also on workers with different processors.
+/// Rows with weights: the first candidate is drawn by weight, D² counts times the weight, and a
+/// candidate weighs what the rows weigh that are nearest to it. A row of weight 0 is no candidate.
+/// Weights that are all 1 give the same centres as none.
+///
+/// The draws are derived from (seed, round, number of the row in the whole set), sums that are no
+/// whole numbers are rounded to 20 bits, and worker 0 alone chooses among the candidates: so the
+/// centres are bitwise the same however the rows are cut, also on workers with different
+/// processors.
 ///
 /// Fills k · d floats. A collective call of at most kMostMerges merges: most are of a few numbers
-/// or 2P; six carry the new candidates (10k + 1 rows in all, in the form of the data), one the
-/// weights, one the centres. Computes the distances of each row to all candidates, as ten passes of
-/// k-means do, and holds the candidates and four numbers per row. Throws invalid_argument if there
-/// are fewer rows than centres.
+/// or 2P, with weights one of 4P; six carry the new candidates (10k + 1 rows in all, in the form of
+/// the data), one the weights, one the centres. Computes the distances of each row to all
+/// candidates, as ten passes of k-means do, and holds the candidates and four numbers per row.
+/// Throws invalid_argument if there are fewer rows than centres.
 void choose_centroids(const Model::Start& start, std::size_t k, std::size_t d, std::size_t threads,
                       std::span<float> centroids);
 
