@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import warnings
 
 
 class Error(Exception):
@@ -142,3 +144,11 @@ def with_arguments(message: str) -> str:
     """A message of the engine: options are arguments here, except in a command that is to be typed."""
     said, mark, command = message.partition("lambdaml ")
     return _FLAG.sub(lambda found: found[1].replace("-", "_") + "=", said) + mark + command
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warns at the line that called the package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

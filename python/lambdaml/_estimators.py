@@ -9,7 +9,6 @@ import numbers
 import os
 import shutil
 import tempfile
-import warnings
 from typing import Any, Callable, Optional, TypeVar
 
 import numpy
@@ -28,7 +27,7 @@ except ImportError:  # scikit-learn before 1.6
 from sklearn.utils import check_random_state
 
 from . import _lambdaml, _options
-from ._errors import InvalidArgument
+from ._errors import InvalidArgument, warn
 from ._rows import plain_column
 from ._run import Run
 from ._types import Column, Rows
@@ -134,11 +133,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             shutil.rmtree(folder, ignore_errors=True)
         assert run.summary is not None
         if must_converge and run.summary["ended_by"] == "epochs":
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} has not converged in max_iter={options['epochs']} iterations: "
                 "use a larger max_iter, or scale the columns",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         return parameters, run.summary
 

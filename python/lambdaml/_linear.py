@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 import numpy
 from scipy.special import expit
@@ -15,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from ._estimators import Estimator, checked_weights, dtype_of, keeps_parameters, validated
 from ._rows import engine_dataset
 from ._types import Column, Rows
+
+_Self = TypeVar("_Self", bound="_Regressor")
 
 # Parameters of which L-BFGS remembers many steps: 80 MB in all.
 _FEW = 100_000
@@ -424,13 +426,37 @@ class LinearSVC(_Classifier):
 
 class _Regressor(RegressorMixin, _Linear):  # type: ignore[misc]
     alpha: float
+    warm_start: bool = False  # not a parameter of all
     intercept_: float
     n_iter_: int
 
     def _penalties(self, alpha: float, total: float) -> dict[str, float]:
         raise NotImplementedError
 
-    def _fit(self, X: Rows, y: Column, sample_weight: Optional[Column], warm_start: bool = False) -> None:
+    def fit(self: _Self, X: Rows, y: Column, sample_weight: Optional[Column] = None) -> _Self:
+        """Fits the model to all rows.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or DataFrame of shape (rows, features)
+            Finite numbers.
+        y : array of shape (rows,)
+            Finite numbers.
+        sample_weight : array of shape (rows,), optional
+            By which the losses of rows are multiplied, from 0.
+
+        Returns
+        -------
+        Ridge or Lasso
+            This object.
+
+        Raises
+        ------
+        ValueError
+            A parameter, X or y cannot be used; nothing was started.
+        lambdaml.Error
+            The job has failed, e.g. :class:`WorkersLost`.
+        """
         alpha = self._number("alpha")
         X, y = validated(self, X, y, accept_sparse=["csr", "csc"], dtype="numeric", y_numeric=True)
         weights = checked_weights(sample_weight, X)
@@ -439,7 +465,7 @@ class _Regressor(RegressorMixin, _Linear):  # type: ignore[misc]
         mean = float(numpy.average(y, weights=weights)) if self.fit_intercept else 0.0
         dataset = engine_dataset(X, targets=y - mean, weights=weights)
         start = None
-        if warm_start and getattr(self, "coef_", numpy.empty(0)).shape == (X.shape[1],):
+        if self.warm_start and getattr(self, "coef_", numpy.empty(0)).shape == (X.shape[1],):
             start = numpy.append(self.coef_, self.intercept_ - mean if self.fit_intercept else 0.0)
         parameters, summary = self._train(
             dataset, model="linear", start=start, **self._options(X.shape[1], **self._penalties(alpha, _total(X, weights)))
@@ -447,6 +473,7 @@ class _Regressor(RegressorMixin, _Linear):  # type: ignore[misc]
         self.coef_ = parameters["weight"][0].astype(dtype_of(X))
         self.intercept_ = float(parameters["bias"][0]) + mean if self.fit_intercept else 0.0
         self.n_iter_ = summary["epochs"]
+        return self
 
     def predict(self, X: Rows) -> numpy.ndarray:
         """The number that the model predicts for each row.
@@ -518,32 +545,6 @@ class Ridge(_Regressor):
     ) -> None:
         pass
 
-    def fit(self, X: Rows, y: Column, sample_weight: Optional[Column] = None) -> Ridge:
-        """Fits the model to all rows.
-
-        Parameters
-        ----------
-        X : array, sparse matrix or DataFrame of shape (rows, features)
-            Finite numbers.
-        y : array of shape (rows,)
-            Finite numbers.
-        sample_weight : array of shape (rows,), optional
-            By which the losses of rows are multiplied, from 0.
-
-        Returns
-        -------
-        Ridge
-
-        Raises
-        ------
-        ValueError
-            A parameter, X or y cannot be used; nothing was started.
-        lambdaml.Error
-            The job has failed, e.g. :class:`WorkersLost`.
-        """
-        self._fit(X, y, sample_weight)
-        return self
-
     def _penalties(self, alpha: float, total: float) -> dict[str, float]:
         return {"l2": alpha / total}  # the engine's objective is a mean
 
@@ -606,32 +607,6 @@ class Lasso(_Regressor):
         function: Optional[str] = None,
     ) -> None:
         pass
-
-    def fit(self, X: Rows, y: Column, sample_weight: Optional[Column] = None) -> Lasso:
-        """Fits the model to all rows.
-
-        Parameters
-        ----------
-        X : array, sparse matrix or DataFrame of shape (rows, features)
-            Finite numbers.
-        y : array of shape (rows,)
-            Finite numbers.
-        sample_weight : array of shape (rows,), optional
-            By which the losses of rows are multiplied, from 0.
-
-        Returns
-        -------
-        Lasso
-
-        Raises
-        ------
-        ValueError
-            A parameter, X or y cannot be used; nothing was started.
-        lambdaml.Error
-            The job has failed, e.g. :class:`WorkersLost`.
-        """
-        self._fit(X, y, sample_weight, warm_start=bool(self.warm_start))
-        return self
 
     def _penalties(self, alpha: float, total: float) -> dict[str, float]:
         return {"l1": alpha}

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _checks, _lambdaml, _options
 from ._dataset import Dataset, Stream
-from ._errors import Cancelled, Error, InvalidArgument, with_arguments
+from ._errors import Cancelled, Error, InvalidArgument, warn, with_arguments
 from ._job import Work
 from ._model import Model
 from ._progress import bar, display_of
@@ -261,20 +260,26 @@ class Run(Work):
             return self
         return super().stop()
 
-    def resume(self, **options: Any) -> Run:
+    def resume(self, *, start: bool = False, progress: Optional[bool] = None, **options: Any) -> Run:
         """Continues the run if it was stopped: :func:`resume` with its data.
 
         Parameters
         ----------
+        start : bool
+            Return at once; ``run.wait()`` waits for the end.
+        progress : bool, optional
+            Whether to show a bar of progress.
         **options
-            As of :func:`resume`: ``start``, ``callbacks`` and options of the job that may be changed.
+            As of :func:`resume`: ``callbacks`` and options of the job that may be changed.
 
         Returns
         -------
         Run
             Another one, of the same folder.
         """
-        return resume(self, data=self._data, test_data=self._test_data, **options)
+        return resume(
+            self, data=self._data, test_data=self._test_data, start=start, progress=progress, **options
+        )
 
     @property
     def status(self) -> str:
@@ -306,7 +311,7 @@ class Run(Work):
             # Those of before a run was resumed, too.
             self.epochs = self._kept("metrics.jsonl") or self.epochs
             for line in self.summary.get("warnings", ()) if self._warns else ():
-                warnings.warn(with_arguments(line), ConvergenceWarning, stacklevel=5)
+                warn(with_arguments(line), ConvergenceWarning)
 
     def _take_event(self, event: dict[str, Any], calls: bool) -> None:
         kind = event.pop("event")

@@ -221,22 +221,28 @@ class Search(Work):
         """What the search has cost, or would have cost at a cloud's prices, in dollars."""
         return None if self.summary is None else self.summary.get("search_cost_usd")
 
-    def resume(self, **settings: Any) -> Search:
+    def resume(self, *, start: bool = False, progress: Optional[bool] = None, **settings: Any) -> Search:
         """Continues a search that was stopped or that a limit ended.
 
         Parameters
         ----------
+        start : bool
+            Return at once; ``search.wait()`` waits for the end.
+        progress : bool, optional
+            Whether to show a bar of progress, as for :func:`tune`.
         **settings
             ``budget`` and ``deadline``, if they change.
 
         Returns
         -------
         Search
+            Another one, of the same folder.
         """
         if self.folder is None:
             raise InvalidArgument("the search has not begun: start it again")
-        search = Search(_lambdaml.resume_search(self.folder, _options.pairs(settings)), saved=self._saved)
-        return search.wait()
+        job = _lambdaml.resume_search(self.folder, _options.pairs(settings))
+        search = Search(job, progress=progress, saved=self._saved)
+        return search if start else search.wait()
 
     def _take_event(self, event: dict[str, Any], calls: bool) -> None:
         if event["event"] == "start":

@@ -150,23 +150,31 @@ class TorchRun(Run):
         self.module, self._loss, self._optimizer = module, loss, optimizer
         self._exported_to = folder
 
-    def resume(self, **options: Any) -> TorchRun:
+    def resume(self, *, start: bool = False, progress: Optional[bool] = None, **options: Any) -> TorchRun:
         """Continues the run if it was stopped: :func:`lambdaml.resume` with its data and module.
 
         Parameters
         ----------
+        start : bool
+            Return at once; ``run.wait()`` waits for the end.
+        progress : bool, optional
+            Whether to show a bar of progress.
         **options
-            As of :func:`lambdaml.resume`.
+            As of :func:`lambdaml.resume`: ``callbacks`` and options of the job that may be changed.
 
         Returns
         -------
         TorchRun
             Another one, of the same folder.
         """
-        start = options.pop("start", False)
-        again = super().resume(start=True, **options)
+        again = super().resume(start=True, progress=False, **options)
         out = TorchRun(
-            again._job, data=self._data, test_data=self._test_data, callbacks=again._callbacks, folder=self.folder
+            again._job,
+            data=self._data,
+            test_data=self._test_data,
+            callbacks=again._callbacks,
+            progress=progress,
+            folder=self.folder,
         )
         out._begin(self.module, self._loss, self._optimizer, self._exported_to)
         return out if start else out.wait()

@@ -45,7 +45,7 @@ def test_a_search_of_a_file_is_that_of_the_command(higgs):
     assert best.model["weight"].tobytes() == search.model["weight"].tobytes()
 
 
-def test_a_stopped_search_goes_on():
+def test_a_stopped_search_goes_on(capsys):
     search = lambdaml.tune(
         {"workers": 1, "optim": "grad_avg", "epochs": 300, "batch_size": 10},
         {"lr": [0.01, 0.02, 0.04]},
@@ -59,8 +59,14 @@ def test_a_stopped_search_goes_on():
     search.stop()
     assert search.status == "stopped" and workers_of_this_process() == []
     assert os.path.exists(search._saved._folder)
-    done = search.resume()
+    again = search.resume(start=True)
+    again.wait(0)
+    again.stop()
+    assert again.status == "stopped" and again.folder == search.folder
+    capsys.readouterr()
+    done = again.resume(progress=True)
     assert done.status == "done" and len(done.trials) == 3
+    assert "trials 3/3" in capsys.readouterr().err
 
 
 def test_bad_searches_are_value_errors(higgs):

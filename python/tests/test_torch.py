@@ -206,14 +206,16 @@ def test_data_sets_become_shards(form, capsys):
     numpy.testing.assert_allclose(module[0].weight.detach().numpy(), [[2, 2]], atol=0.1)
 
 
-def test_a_stopped_run_goes_on_with_its_module():
+def test_a_stopped_run_goes_on_with_its_module(capsys):
     X, y = blobs()
     module = net()
     options = {**OPTIONS, "epochs": 40, "checkpoint_every": 1}
     run = lambdaml.torch.train(module, (X, y), callbacks=lambda metrics: metrics["epoch"] == 3, **options)
     assert run.status == "stopped" and os.path.exists(run._exported_to)
-    done = run.resume()
+    capsys.readouterr()
+    done = run.resume(start=True, progress=True).wait()
     assert done.status == "done" and accuracy(module, X, y) > 0.9
+    assert "epoch 40/40" in capsys.readouterr().err
     assert not os.path.exists(run._exported_to)
     whole = net()
     lambdaml.torch.train(whole, (X, y), **options)

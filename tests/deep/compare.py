@@ -195,25 +195,9 @@ def rows_of(path):
 
 
 def resume(net, optimizer, checkpoint):
-    """Runs the script of docs/deep.md, in which a reader of its own stands for that of safetensors."""
-    import types
-
-    class File:
-        def __init__(self, path, _):
-            self.tensors, self.about = networks.read_safetensors(path)
-
-        def keys(self):
-            return self.tensors.keys()
-
-        def get_tensor(self, name):
-            return self.tensors[name]
-
-        def metadata(self):
-            return self.about
-
+    """Runs the script of docs/deep.md."""
     text = open(os.path.join(os.path.dirname(__file__), "../../docs/deep.md")).read()
     script = text[text.index("import json, sys, torch"):]
-    sys.modules["safetensors"] = types.SimpleNamespace(safe_open=File)
     sys.argv = ["", checkpoint]
     exec(script[:script.index("```")], {"net": net, "optimizer": optimizer})
 

@@ -1,8 +1,6 @@
 #!/usr/bin/python3
 """torchvision's networks with random weights, as a start for LambdaML: vision.py start|compare …"""
-import json
 import os
-import struct
 import sys
 
 for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
@@ -13,23 +11,9 @@ import torch
 import torchvision
 
 import networks
+from safetensors.torch import save_file  # found by networks
 
 torch.set_num_threads(1)
-
-
-def save(tensors, path):
-    """A safetensors file, as safetensors.torch.save_file() writes it."""
-    header, data = {"__metadata__": {"format": "pt"}}, b""
-    names = {torch.float32: "F32", torch.int64: "I64"}
-    for name, tensor in tensors.items():
-        values = tensor.contiguous().numpy().tobytes()
-        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape),
-                        "data_offsets": [len(data), len(data) + len(values)]}
-        data += values
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + data)
 
 
 def start(name, side, classes):
@@ -40,7 +24,7 @@ def start(name, side, classes):
     with torch.no_grad():
         for _ in range(20):
             net(images / 255)
-    save(net.state_dict(), f"{name}.safetensors")
+    save_file(net.state_dict(), f"{name}.safetensors", {"format": "pt"})
     np.savez(f"{name}.npz", image=images.numpy(), y=np.arange(12) % int(classes))
 
 

@@ -91,7 +91,7 @@ def environment():
               "PYTHONPATH": f"{BUILD / 'python'}:{SOURCE / 'examples'}", "PYTHONDONTWRITEBYTECODE": "1"}
     # The package itself is preferred where it is.
     if importlib.util.find_spec("safetensors") is None:
-        values["PYTHONPATH"] += f":{SOURCE / 'tests/docs/stand_ins'}"
+        values["PYTHONPATH"] += f":{SOURCE / 'tests/stand_ins'}"
     for name in ("LAMBDAML_WORKER", "AWS_PROFILE"):
         values.pop(name, None)
     return values

@@ -1,4 +1,4 @@
-"""safetensors.torch, as far as the documentation uses it."""
+"""safetensors.torch, as far as the documentation and the tests use it."""
 
 import json
 import struct
@@ -11,9 +11,9 @@ def load_file(path):
     return {name: file.get_tensor(name) for name in file.keys()}
 
 
-def save_file(tensors, path):
+def save_file(tensors, path, metadata=None):
     names = {kind: name for name, kind in TYPES.items()}
-    header, data = {}, b""
+    header, data = {"__metadata__": metadata} if metadata else {}, b""
     for name, tensor in tensors.items():
         values = tensor.detach().contiguous().numpy().tobytes()
         header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape),

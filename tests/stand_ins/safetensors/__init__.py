@@ -1,10 +1,12 @@
-"""The part of the package safetensors that the documentation uses, for machines without it."""
+"""The part of the package safetensors that the documentation and the tests use, for machines without it."""
 
 import json
 
 import torch as _torch
 
-TYPES = {"F32": _torch.float32, "F64": _torch.float64, "I64": _torch.int64}
+TYPES = {"F16": _torch.float16, "BF16": _torch.bfloat16, "F32": _torch.float32, "F64": _torch.float64,
+         "I8": _torch.int8, "I16": _torch.int16, "I32": _torch.int32, "I64": _torch.int64, "U8": _torch.uint8,
+         "BOOL": _torch.bool}
 
 
 class safe_open:
