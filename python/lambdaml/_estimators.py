@@ -28,7 +28,7 @@ from sklearn.utils import check_random_state
 
 from . import _lambdaml, _options
 from ._errors import InvalidArgument, warn
-from ._rows import plain_column
+from ._rows import plain_column, require_no_masks
 from ._run import Run
 from ._types import Column, Rows
 
@@ -108,7 +108,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
                 values = numpy.asarray(start, dtype=numpy.float32)
                 typed = _options.pairs({name: options[name] for name in ("model", "clusters") if name in options})
                 with open(options["init"], "wb") as file:
-                    file.write(_lambdaml.model_file(typed, dataset.features, list(range(classes)), values))
+                    file.write(
+                        _lambdaml.model_file(typed, dataset.features, list(range(classes)), values, dataset.names)
+                    )
             job = _lambdaml.train(
                 "",
                 None,
@@ -167,15 +169,18 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
 def validated(estimator: Any, X: Rows, y: Any = "no_validation", **parameters: Any) -> Any:
     """What validate_data() of scikit-learn gives; what its messages say in several lines is said in one."""
+    require_no_masks(X, "X")
+    require_no_masks(y, "y")
     if isinstance(y, (list, tuple)) or getattr(y, "dtype", None) == object:
         plain_column(y)  # whose values have one type
     try:
         out = validate_data(estimator, X, y, **parameters)
     except ValueError as error:
         raise ValueError(_line_of(str(error))) from None
-    rows = out[0] if isinstance(out, tuple) else out
-    if rows.dtype.kind in "mM":
-        raise InvalidArgument("X has dates or times, which are no numbers: make numbers of them, e.g. days")
+    # Dates may be classes.
+    for what, values in zip(("X", "y"), out if isinstance(out, tuple) else (out,)):
+        if values.dtype.kind in "mM" and (what == "X" or parameters.get("y_numeric")):
+            raise InvalidArgument(f"{what} has dates or times, which are no numbers: make numbers of them, e.g. days")
     return out
 
 
@@ -203,9 +208,7 @@ def checked_weights(sample_weight: Optional[Column], X: Rows) -> Optional[numpy.
     rows = X.shape[0]
     if isinstance(sample_weight, numbers.Real):
         sample_weight = numpy.full(rows, sample_weight)
-    weights = plain_column(sample_weight, "sample_weight")
-    if weights.dtype.kind == "U":
-        raise ValueError("sample_weight has texts: give numbers from 0")
+    weights = plain_column(sample_weight, "sample_weight", texts=False)
     if len(weights) != rows:
         raise ValueError(f"sample_weight has {len(weights)} values for {rows} rows")
     weights = weights.astype(numpy.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Optional, TypeVar
 
 import numpy
@@ -119,9 +120,11 @@ class _Classifier(ClassifierMixin, _Linear):  # type: ignore[misc]
         if self.class_weight is not None:
             of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
             options["class_weight"] = dict(enumerate(of_class.tolist()))
-        dataset = engine_dataset(X, labels=codes, weights=weights)
+        # Many classes of few rows each could be numbers to predict, which the engine refuses: classes with names are none.
+        names = json.dumps({"labels": [f"{number:010d}" for number in range(len(self.classes_))]})
+        dataset = engine_dataset(X, labels=codes, weights=weights, names=names)
         # The engine's objective is a mean.
-        scale = 1.0 / (self._number("C", above=0) * _total(X, weights))
+        scale = 0.0 if self.C == numpy.inf else 1.0 / (self._number("C", above=0) * _total(X, weights))
         start = None
         is_same = before is not None and before.dtype == self.classes_.dtype and numpy.array_equal(before, self.classes_)
         if is_same and self.coef_.shape[1] == X.shape[1]:
@@ -177,12 +180,13 @@ class LogisticRegression(_Classifier):
 
     Parameters
     ----------
-    penalty : {"l2", "l1", "elasticnet", None}
-        The norm of the weights that is added to the losses; the intercept is not in it.
+    penalty : {"auto", "l2", "l1", "elasticnet", None}
+        The norm of the weights that is added to the losses; the intercept is not in it. "auto", as "elasticnet", is what
+        `l1_ratio` says.
     C : float
-        Inverse of the strength of the penalty, above 0.
-    l1_ratio : float or None
-        The share of the L1 penalty in "elasticnet", from 0 to 1.
+        Inverse of the strength of the penalty, above 0; with infinity there is none.
+    l1_ratio : float
+        The share of the L1 norm, from 0 to 1.
     tol : float
         Smaller is closer to the optimum.
     fit_intercept : bool
@@ -230,10 +234,10 @@ class LogisticRegression(_Classifier):
     @keeps_parameters
     def __init__(
         self,
-        penalty: Optional[str] = "l2",
+        penalty: Optional[str] = "auto",
         *,
         C: float = 1.0,
-        l1_ratio: Optional[float] = None,
+        l1_ratio: float = 0.0,
         tol: float = 1e-4,
         fit_intercept: bool = True,
         class_weight: Any = None,
@@ -271,16 +275,14 @@ class LogisticRegression(_Classifier):
         lambdaml.Error
             The job has failed, e.g. :class:`WorkersLost`.
         """
+        ratio = self._number("l1_ratio")
+        if ratio > 1:
+            raise ValueError(f"l1_ratio must be from 0 to 1, not {ratio!r}")
         shares = {None: (0.0, 0.0), "l2": (1.0, 0.0), "l1": (0.0, 1.0)}
-        if self.penalty == "elasticnet":
-            ratio = self._number("l1_ratio")
-            if ratio > 1:
-                raise ValueError(f"l1_ratio must be from 0 to 1, not {ratio!r}")
-            l2, l1 = 1 - ratio, ratio
-        elif self.penalty in shares:
-            l2, l1 = shares[self.penalty]
-        else:
-            raise ValueError(f"penalty must be 'l2', 'l1', 'elasticnet' or None, not {self.penalty!r}")
+        shares.update(dict.fromkeys(("auto", "elasticnet"), (1 - ratio, ratio)))
+        if self.penalty not in shares:
+            raise ValueError(f"penalty must be 'auto', 'l2', 'l1', 'elasticnet' or None, not {self.penalty!r}")
+        l2, l1 = shares[self.penalty]
         epochs = self._fit(X, y, sample_weight, "lr", l2=l2, l1=l1, warm_start=bool(self.warm_start))
         self.n_iter_ = numpy.array([epochs], dtype=numpy.int32)
         return self

@@ -66,8 +66,7 @@ def table(X: Rows, what: str) -> Any:
     """Rows as an array of two dimensions, of a type that the engine reads."""
     import numpy
 
-    if isinstance(X, numpy.ma.MaskedArray) and X.mask.any():
-        raise InvalidArgument(f"{what} has masked values: fill or drop such rows")
+    require_no_masks(X, what)
     try:
         X = numpy.asarray(X)
     except ValueError as error:
@@ -99,26 +98,35 @@ def numbers(array: Any, what: str = "X") -> Any:
         raise InvalidArgument(f"{what} has values that are no numbers: {_line(error)}") from None
 
 
-def plain_column(values: Column, what: str = "y") -> Any:
-    """Labels, targets or weights as an array of one dimension, of numbers or texts."""
+def require_no_masks(values: Any, what: str) -> None:
+    """Throws if some of the values are masked: NumPy's functions would pass on what is under the mask."""
     import numpy
+
+    if isinstance(values, numpy.ma.MaskedArray) and values.mask.any():
+        raise InvalidArgument(f"{what} has masked values: fill or drop such rows")
+
+
+def plain_column(values: Column, what: str = "y", texts: bool = True) -> Any:
+    """Labels, targets or weights as an array of one dimension, of numbers or, if they may be, texts."""
+    import numpy
+
+    wanted = "numbers or texts" if texts else "numbers"
 
     nulls = getattr(values, "null_count", 0)  # of Arrow's columns
     if nulls() if callable(nulls) else nulls:
         raise InvalidArgument(f"{what} has missing values: fill or drop such rows")
-    if isinstance(values, numpy.ma.MaskedArray) and values.mask.any():
-        raise InvalidArgument(f"{what} has masked values: fill or drop such rows")
+    require_no_masks(values, what)
     try:
         array = numpy.asarray(values)
         if array.dtype.kind in "US" and isinstance(values, (list, tuple)):
             # NumPy would make texts of numbers among texts.
             array = numpy.asarray(values, dtype=object)
     except ValueError as error:
-        raise InvalidArgument(f"{what} is no column of numbers or texts: {_line(error)}") from None
+        raise InvalidArgument(f"{what} is no column of {wanted}: {_line(error)}") from None
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise InvalidArgument(f"{what} has {array.ndim} dimensions instead of 1")
+        raise InvalidArgument(f"{what} must be a column of {wanted}, not {_shape_of(values, array)}")
     if array.dtype.kind == "O":
         there = [value for value in array.tolist() if not _is_missing(value)]
         kinds = {type(value) for value in there}
@@ -127,14 +135,16 @@ def plain_column(values: Column, what: str = "y") -> Any:
             names = ", ".join(sorted(kind.__name__ for kind in kinds))
             if len(kinds) > 1:
                 raise InvalidArgument(f"{what} has values of several types: {names}")
-            raise InvalidArgument(f"{what} has values of the type {names}: give numbers or texts")
+            raise InvalidArgument(f"{what} has values of the type {names}: give {wanted}")
         if len(there) < len(array):
             raise InvalidArgument(f"{what} has missing values: fill or drop such rows")
         array = numpy.array(there)
     if array.dtype.kind == "S":
         array = array.astype(str)
+    if array.dtype.kind == "U" and not texts:
+        raise InvalidArgument(f"{what} has texts: give numbers")
     if array.dtype.kind not in "biufU":
-        raise InvalidArgument(f"{what} has values of the type {array.dtype}: give numbers or texts")
+        raise InvalidArgument(f"{what} has values of the type {array.dtype}: give {wanted}")
     return array
 
 
@@ -163,10 +173,11 @@ def weighting(weights: Column) -> Any:
     """Weights of rows as an array of numbers; None where there are none."""
     if weights is None:
         return None
-    array = plain_column(weights, "weights")
-    if array.dtype.kind == "U":
-        raise InvalidArgument("weights has texts: give numbers from 0")
-    return numbers(array, "weights")
+    return numbers(plain_column(weights, "weights", texts=False), "weights")
+
+
+def _shape_of(values: Any, array: Any) -> str:
+    return f"of {array.ndim} dimensions" if array.ndim else f"of the type {type(values).__name__}"
 
 
 def _is_missing(value: Any) -> bool:

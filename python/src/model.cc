@@ -99,11 +99,14 @@ Model read_model(const std::string& place) {
 /// The file of a model with these parameters, one tensor after another: what the option `init`
 /// takes.
 py::bytes model_file(const Pairs& typed, std::size_t features,
-                     const std::vector<std::int32_t>& labels, const py::buffer& parameters) {
+                     const std::vector<std::int32_t>& labels, const py::buffer& parameters,
+                     const std::string& names) {
   const py::buffer_info info = parameters.request();
   Options options = job::job_options();
   parse(options, typed);
-  const model::Shape shape{.features = features, .labels = labels};
+  const model::Shape shape{.features = features,
+                           .labels = labels,
+                           .names = data::names_from(names, features, "a model")};
   const std::string name = options.text("model");
   const auto made = model::registry().get(name).make(shape, options);
   if (info.ndim != 1 || info.format != "f" || info.strides[0] != sizeof(float) ||
@@ -124,7 +127,7 @@ void add_model(py::module_& module) {
            py::arg("scores") = false);
   module.def("read_model", read_model, py::arg("place"));
   module.def("model_file", model_file, py::arg("typed"), py::arg("features"), py::arg("labels"),
-             py::arg("parameters"));
+             py::arg("parameters"), py::arg("names") = "");
 }
 
 }  // namespace lambdaml::python

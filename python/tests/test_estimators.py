@@ -192,13 +192,16 @@ def test_logistic_regression_has_scikit_learns_options(options):
         ("liblinear", {"penalty": "l1", "fit_intercept": False}),
         ("saga", {"penalty": "l1", "C": 0.1}),
         ("saga", {"penalty": "elasticnet", "C": 0.1, "l1_ratio": 0.5}),
+        ("saga", {"C": 0.1, "l1_ratio": 0.5}),
+        ("saga", {"C": 0.1, "l1_ratio": 1}),
     ],
 )
 def test_logistic_regression_has_scikit_learns_sparse_optimum(solver, options):
     X, y = scaled(load_breast_cancer)
     tol = 1e-9 if solver == "liblinear" else 1e-7
+    kinds = {0.5: "elasticnet", 1: "l1"}  # what scikit-learn before 1.8 calls it
     theirs = sklearn.linear_model.LogisticRegression(
-        tol=tol, max_iter=3000, solver=solver, random_state=0, **options
+        tol=tol, max_iter=3000, solver=solver, random_state=0, **{"penalty": kinds.get(options.get("l1_ratio")), **options}
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
@@ -207,6 +210,15 @@ def test_logistic_regression_has_scikit_learns_sparse_optimum(solver, options):
     ours = lambdaml.LogisticRegression(**options).fit(X, y)
     assert_same_coefficients(ours, theirs)
     assert ((ours.coef_ == 0) == (theirs.coef_ == 0)).all()
+
+
+def test_without_a_penalty_it_is_scikit_learns_too():
+    X, y = load_iris(return_X_y=True)
+    y = (y == 2).astype(int)  # not separable
+    theirs = sklearn.linear_model.LogisticRegression(C=1e12, tol=1e-12, max_iter=10_000, solver="newton-cholesky").fit(X, y)
+    for options in ({"penalty": None}, {"C": numpy.inf}):
+        ours = lambdaml.LogisticRegression(**options).fit(X, y)
+        numpy.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-3)
 
 
 @pytest.mark.parametrize("data", CLASSIFIED)
@@ -249,6 +261,16 @@ def test_regressions_have_scikit_learns_optimum(data):
         return losses.mean() / 2 + 0.01 * numpy.abs(model.coef_).sum()
 
     assert objective(ours) == pytest.approx(objective(theirs), rel=bound)
+
+
+@pytest.mark.parametrize("make", [lambdaml.LogisticRegression, lambdaml.LinearSVC])
+def test_many_classes_may_have_few_rows(make):
+    X = numpy.eye(80, dtype=numpy.float32)
+    model = make(C=100).fit(X, numpy.arange(80))
+    assert (model.predict(X) == numpy.arange(80)).all()
+    if make is lambdaml.LogisticRegression:
+        iterations = model.n_iter_[0]
+        assert model.set_params(warm_start=True).fit(X, numpy.arange(80)).n_iter_[0] < iterations
 
 
 def test_weights_are_those_of_repeated_rows():
@@ -347,8 +369,10 @@ def test_bad_weights_are_one_line():
             (1e-60 * weights, "sample_weight is zero for all rows"),
             (1e60 * weights, "sample_weight .*too large"),
             (weights[:5], "sample_weight has 5 values for 569 rows"),
-            (numpy.stack([weights, weights], axis=1), "sample_weight has 2 dimensions"),
-            (["heavy"] * len(y), "sample_weight has texts"),
+            (numpy.stack([weights, weights], axis=1), "sample_weight must be a column of numbers, not of 2 dimensions"),
+            (["heavy"] * len(y), "sample_weight has texts: give numbers"),
+            ("balanced", "sample_weight must be a column of numbers, not of the type str"),
+            (weights + 0j, "sample_weight has values of the type complex128: give numbers"),
             ([1.0] * (len(y) - 1) + [None], "sample_weight has missing values"),
             (masked, "sample_weight has masked values"),
             (pandas.array([1] * (len(y) - 1) + [None], dtype="Int64"), "sample_weight has (missing values|NaN)"),
@@ -512,6 +536,17 @@ def test_bad_input_is_pythons_usual_error(name):
     bad[3, 2] = 1e39
     with pytest.raises(ValueError, match="too large for float32"):
         make().fit(bad, *labels)
+    masked = numpy.ma.masked_array(X, mask=X > 3)
+    for call in (lambda: make().fit(masked, *labels), lambda: make().fit(X, *labels).predict(masked)):
+        with pytest.raises(ValueError, match="X has masked values: fill or drop"):
+            call()
+    if labels:
+        with pytest.raises(ValueError, match="y has masked values: fill or drop"):
+            make().fit(X, numpy.ma.masked_array(y, mask=X[:, 0] > 3))
+    make().fit(numpy.ma.masked_array(X), *labels)
+    if name in ("Ridge", "Lasso"):
+        with pytest.raises(ValueError, match="y has dates or times"):
+            make().fit(X, pandas.date_range("2020", periods=len(y)))
     with pytest.raises(ValueError):
         make().fit([[1.0, 2.0], [3.0]], *labels[:0] or ([0, 1],) if labels else ())
     with pytest.raises(ValueError):
@@ -547,6 +582,9 @@ def test_bad_labels_and_parameters_are_named():
                     lambdaml.Dataset(X[:3], form)
     with pytest.raises(ValueError, match="C must be a number above 0"):
         lambdaml.LogisticRegression(C=0).fit(X, y)
+    for ratio in (2, None, "half"):
+        with pytest.raises(ValueError, match="l1_ratio must be"):
+            lambdaml.LogisticRegression(l1_ratio=ratio).fit(X, y)
     with pytest.raises(ValueError, match="penalty must be"):
         lambdaml.LogisticRegression(penalty="l3").fit(X, y)
     with pytest.raises(ValueError, match="loss must be"):
