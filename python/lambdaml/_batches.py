@@ -11,6 +11,7 @@ from ._errors import InvalidArgument
 from ._rows import engine_dataset, labelling, plain_column, rows_and_names, weighting, without_column
 from ._types import Column, Rows
 
+
 class Facts:
     """What all batches have in common: known only when all have been seen."""
 
@@ -18,6 +19,7 @@ class Facts:
         self.rows = 0
         self.features: Optional[list[str]] = None
         self.label: Optional[str] = None
+        self.weight: Optional[str] = None
         self._texts: set[str] = set()
         self._are_texts: Optional[bool] = None
         self._are_real = False
@@ -46,8 +48,8 @@ class Facts:
         names: dict[str, Any] = {}
         if self.features is not None:
             names["features"] = self.features
-        if self.label is not None and names:
-            names["label"] = self.label
+        if names:
+            names.update({key: name for key, name in (("label", self.label), ("weight", self.weight)) if name is not None})
         y = batch.get("y")
         if y is not None and self._are_texts:
             texts = numpy.array(sorted(self._texts), dtype=str)
@@ -83,13 +85,24 @@ def batch_of(X: Rows, y: Column, weights: Column = None) -> tuple[dict[str, Any]
     return out, names
 
 
+def without_columns(rows: Rows, label: Optional[str], weight: Optional[str]) -> tuple[Rows, Column, Column]:
+    """(the other columns, that of labels or None, that of weights or None)."""
+    y = weights = None
+    if label is not None:
+        rows, y = without_column(rows, label)
+    if weight is not None:
+        rows, weights = without_column(rows, weight, "weights")
+    return rows, y, weights
+
+
 class Batches:
     """Batches of an iterable: rows X, or tuples (X, y) or (X, y, weights)."""
 
     what = "batches"
 
-    def __init__(self, batches: Iterable[Any], label: Optional[str]) -> None:
+    def __init__(self, batches: Iterable[Any], label: Optional[str], weight: Optional[str]) -> None:
         self._label = None if label is None else _checks.text("label", label)
+        self._weight = None if weight is None else _checks.text("weights", weight)
         self._columns: Any = None
         if not hasattr(batches, "__iter__"):
             raise InvalidArgument(f"batches must be an iterable of batches of rows, not {type(batches).__name__}")
@@ -104,7 +117,7 @@ class Batches:
         for batch in self.batches():
             facts.see(_parts.rows_of(batch), batch.get("y"))
         facts.features = self._columns[1] if self._columns else None
-        facts.label = self._label
+        facts.label, facts.weight = self._label, self._weight
         return facts
 
     def _arrays(self, batches: Iterable[Any]) -> Iterator[dict[str, Any]]:
@@ -122,10 +135,11 @@ class Batches:
     def _split(self, batch: Any) -> tuple[Any, ...]:
         """(X, y) or (X, y, weights)."""
         if not isinstance(batch, (tuple, list)):
-            return (batch, None) if self._label is None else without_column(batch, self._label)
-        if self._label is not None or len(batch) not in (2, 3):
+            return without_columns(batch, self._label, self._weight)
+        named = [f"{what}='{name}'" for what, name in (("label", self._label), ("weights", self._weight)) if name is not None]
+        if named or len(batch) not in (2, 3):
             raise InvalidArgument(
                 "a batch must be rows X, or a tuple (X, y) or (X, y, weights)"
-                + ("" if self._label is None else f"; with label='{self._label}', rows with that column")
+                + (f"; with {named[0]}, rows with that column" if named else "")
             )
         return tuple(batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 from ._errors import InvalidArgument
@@ -37,6 +38,12 @@ def text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}")
     return value
+
+
+def job_file(job: Any) -> str:
+    if not isinstance(job, (str, os.PathLike)):
+        raise TypeError(f"job must be a dict or the path of a job file, not {type(job).__name__}")
+    return os.fspath(job)
 
 
 def _range(least: int, most: int) -> str:

@@ -27,8 +27,9 @@ class Dataset:
     y : array, Series or str, optional
         The label or target of each row: whole numbers or texts are labels, other numbers targets. A str
         is the column of X that has them.
-    weights : array of shape (rows,), optional
-        By which the losses of rows are multiplied: a row of weight 2 counts as the same row twice.
+    weights : array of shape (rows,) or str, optional
+        By which the losses of rows are multiplied: a row of weight 2 counts as the same row twice. A str is the column
+        of X that has them.
     feature_names : list of str, optional
         By default those of a DataFrame's columns.
 
@@ -58,12 +59,15 @@ class Dataset:
         X: Rows,
         y: Union[Column, str, None] = None,
         *,
-        weights: Optional[Column] = None,
+        weights: Union[Column, str, None] = None,
         feature_names: Optional[Sequence[str]] = None,
     ) -> None:
         label = y if isinstance(y, str) else None
         if label is not None:
             X, y = without_column(X, label)
+        weight = weights if isinstance(weights, str) else None
+        if weight is not None:
+            X, weights = without_column(X, weight, "weights")
         X, columns = rows_and_names(X)
         names: dict[str, Any] = {}
         if feature_names is not None:
@@ -76,6 +80,8 @@ class Dataset:
             names["labels"] = label_names
         if label is not None and names:
             names["label"] = label
+        if weight is not None and names:
+            names["weight"] = weight
         self._engine = engine_dataset(
             X,
             labels=labels,
@@ -116,6 +122,7 @@ class Dataset:
         places: Union[Place, Sequence[Place]],
         label: Optional[str] = None,
         columns: Optional[Sequence[str]] = None,
+        weights: Optional[str] = None,
     ) -> Stream:
         """Rows of Parquet files, which are read batch by batch.
 
@@ -130,6 +137,8 @@ class Dataset:
             The column of labels or targets.
         columns : list of str, optional
             The columns that are used; by default all.
+        weights : str, optional
+            The column of the rows' weights, as of :class:`Dataset`.
 
         Returns
         -------
@@ -150,10 +159,12 @@ class Dataset:
         """
         from ._parquet import Parquet
 
-        return Stream(Parquet(places, label, columns))
+        return Stream(Parquet(places, label, columns, weights))
 
     @classmethod
-    def from_batches(cls, batches: Iterable[Any], label: Optional[str] = None) -> Stream:
+    def from_batches(
+        cls, batches: Iterable[Any], label: Optional[str] = None, weights: Optional[str] = None
+    ) -> Stream:
         """Rows that come batch by batch: of a generator, a reader of a table, a loader …
 
         Parameters
@@ -164,6 +175,8 @@ class Dataset:
             temporary folder until they are saved.
         label : str, optional
             The column of the rows that has the labels or targets.
+        weights : str, optional
+            The column of the rows that has their weights.
 
         Returns
         -------
@@ -178,7 +191,7 @@ class Dataset:
         """
         from ._batches import Batches
 
-        return Stream(Batches(batches, label))
+        return Stream(Batches(batches, label, weights))
 
     def _require_columns(self, features: int, names: Optional[list[str]], what: str, whose: str) -> None:
         """Checks the number of columns; those with names are found by them, and files may lack the last ones."""

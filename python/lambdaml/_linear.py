@@ -117,12 +117,12 @@ class _Classifier(ClassifierMixin, _Linear):  # type: ignore[misc]
                 f"{type(self).__name__} needs rows of two classes or more, and y has one class: "
                 f"{self.classes_[0]!r}"
             )
+        # Many classes of few rows each could be numbers to predict, which the engine refuses: classes with names are none.
+        names = [f"{number:010d}" for number in range(len(self.classes_))]
         if self.class_weight is not None:
             of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-            options["class_weight"] = dict(enumerate(of_class.tolist()))
-        # Many classes of few rows each could be numbers to predict, which the engine refuses: classes with names are none.
-        names = json.dumps({"labels": [f"{number:010d}" for number in range(len(self.classes_))]})
-        dataset = engine_dataset(X, labels=codes, weights=weights, names=names)
+            options["class_weight"] = dict(zip(names, of_class.tolist()))
+        dataset = engine_dataset(X, labels=codes, weights=weights, names=json.dumps({"labels": names}))
         # The engine's objective is a mean.
         scale = 0.0 if self.C == numpy.inf else 1.0 / (self._number("C", above=0) * _total(X, weights))
         start = None

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Optional, Union
 
 from . import _checks
-from ._batches import Facts, batch_of
+from ._batches import Facts, batch_of, without_columns
 from ._errors import InvalidArgument, NotFound, Unavailable
-from ._rows import plain_column, without_column
+from ._rows import plain_column
 from ._types import Place
 
 # Rows that are read at a time.
@@ -28,11 +28,16 @@ class Parquet:
     """The rows of Parquet files."""
 
     def __init__(
-        self, places: Union[Place, Sequence[Place]], label: Optional[str], columns: Optional[Sequence[str]]
+        self,
+        places: Union[Place, Sequence[Place]],
+        label: Optional[str],
+        columns: Optional[Sequence[str]],
+        weight: Optional[str],
     ) -> None:
         listed = [places] if isinstance(places, (str, os.PathLike)) else list(places)
         self.what = ", ".join(os.fspath(place) for place in listed)
         self._label = None if label is None else _checks.text("label", label)
+        self._weight = None if weight is None else _checks.text("weights", weight)
         self._columns = [columns] if isinstance(columns, str) else columns
         self._reader = _reader()
         self._files = [file for place in listed for file in _files(os.fspath(place))]
@@ -41,16 +46,13 @@ class Parquet:
         for file in self._files:
             with file as path:
                 for rows in self._reader.batches(path, self._wanted(path)):
-                    y = None
-                    if self._label is not None:
-                        rows, y = without_column(rows, self._label)
-                    yield batch_of(rows, y)[0]
+                    yield batch_of(*without_columns(rows, self._label, self._weight))[0]
 
     def facts(self) -> Facts:
         facts = Facts()
         for file in self._files:
             with file as path:
-                names = [name for name in self._wanted(path) if name != self._label]
+                names = [name for name in self._wanted(path) if name not in (self._label, self._weight)]
                 if facts.features not in (None, names):
                     raise InvalidArgument(f"{file.name}: its columns are not those of the first file")
                 facts.features = names
@@ -60,14 +62,13 @@ class Parquet:
                 for rows in self._reader.batches(path, [self._label]):
                     y = plain_column(rows[self._label], f"the column '{self._label}'")
                     facts.see(len(y), y)
-        facts.label = self._label
+        facts.label, facts.weight = self._label, self._weight
         return facts
 
     def _wanted(self, path: str) -> list[str]:
         there = self._reader.names(path)
         wanted = list(there if self._columns is None else self._columns)
-        if self._label is not None and self._label not in wanted:
-            wanted.append(self._label)
+        wanted += [name for name in (self._label, self._weight) if name is not None and name not in wanted]
         for name in wanted:
             if name not in there:
                 raise InvalidArgument(f"there is no column '{name}': the file has {', '.join(there[:_LISTED])}")

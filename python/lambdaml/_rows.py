@@ -46,11 +46,11 @@ def names_of_columns(X: Rows) -> Optional[list[str]]:
     return columns if columns and all(isinstance(each, str) for each in columns) else None
 
 
-def without_column(X: Rows, name: str) -> tuple[Rows, Column]:
-    """The rows without a column, and that column."""
+def without_column(X: Rows, name: str, what: str = "y") -> tuple[Rows, Column]:
+    """The rows without a column, and that column, which is to be `what`."""
     columns = getattr(X, "column_names", None)  # of pyarrow
     if columns is None and (not hasattr(X, "drop") or not hasattr(X, "columns")):
-        raise InvalidArgument(f"y is the name '{name}', and X has no columns with names: give y as an array")
+        raise InvalidArgument(f"{what} is the name '{name}', and X has no columns with names: give {what} as an array")
     columns = list(X.columns if columns is None else columns)
     if name not in columns:
         raise InvalidArgument(f"X has no column '{name}': it has {', '.join(map(str, columns[:_LISTED]))}")
@@ -69,8 +69,8 @@ def table(X: Rows, what: str) -> Any:
     require_no_masks(X, what)
     try:
         X = numpy.asarray(X)
-    except ValueError as error:
-        # Of rows of different lengths.
+    except (TypeError, ValueError, RuntimeError) as error:
+        # Of rows of different lengths; tensors of PyTorch that have a gradient, or are not in this memory.
         raise InvalidArgument(f"{what} is no table of numbers: {_line(error)}") from None
     if X.ndim == 0:
         given = X.item()
@@ -121,7 +121,7 @@ def plain_column(values: Column, what: str = "y", texts: bool = True) -> Any:
         if array.dtype.kind in "US" and isinstance(values, (list, tuple)):
             # NumPy would make texts of numbers among texts.
             array = numpy.asarray(values, dtype=object)
-    except ValueError as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise InvalidArgument(f"{what} is no column of {wanted}: {_line(error)}") from None
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]

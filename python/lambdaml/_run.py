@@ -79,7 +79,7 @@ def train(
         test_data = job.pop("test_data", None) if test_data is None else test_data
         text = _options.job_text(job) if job else None
     elif job is not None:
-        file = os.fspath(job)
+        file = _checks.job_file(job)
     data, options["data"] = _place(data, "memory://data")
     test_data, options["test_data"] = _place(test_data, "memory://test")
     if data is not None and test_data is not None:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional, Union
 
-from . import _lambdaml, _options
+from . import _checks, _lambdaml, _options
 from ._dataset import Dataset, Stream
 from ._errors import Cancelled, Error, InvalidArgument, LimitReached
 from ._job import Work
@@ -85,7 +85,7 @@ def tune(
             raise InvalidArgument("tune() needs a space, which says what to search: space={'l2': [0.01, 0.1, 1]}")
         text = _options.job_text({**job, "tune": section})
     else:
-        file = os.fspath(job)
+        file = _checks.job_file(job)
         if space is not None:
             raise InvalidArgument("tune() takes the space of the job file or an argument, not both")
     saved = _Saved()

@@ -60,8 +60,24 @@ def test_tables_texts_targets_and_weights_pass_through_batches():
     assert manifest["targets"] and targets[0].tolist() == [1, 2, 3, 4.5, 5]
     X, y = rows(400)
     weights = numpy.random.default_rng(0).random(400)
+    tables = [pandas.DataFrame(X, columns=list("abcdef")).assign(y=y, w=weights)[part] for part in (slice(100), slice(100, 400))]
+    lambdaml.Dataset.from_batches(tables, label="y", weights="w").save("named", parts=2)
     weighed = [(X[:100], y[:100], weights[:100]), (X[100:], y[100:], weights[100:])]
     lambdaml.Dataset.from_batches(weighed).save("weighed", parts=2)
+    manifest, values, _ = read_back("named")
+    assert json.loads(manifest["names"]) == {"features": list("abcdef"), "label": "y", "weight": "w"}
+    numpy.testing.assert_array_equal(numpy.concatenate(values), numpy.concatenate(read_back("weighed")[1]))
+    named = lambdaml.Dataset(pandas.concat(tables), "y", weights="w")
+    assert named.feature_names == list("abcdef")
+    for data in ("named", named, (pandas.concat(tables), "y", "w")):
+        again = lambdaml.train(data=data, workers=2, valid_ratio=0)
+        assert again.model["weight"].tobytes() == lambdaml.train(data="weighed", workers=2, valid_ratio=0).model["weight"].tobytes()
+        # The model finds its columns by name, and needs no weights.
+        assert (again.model.predict(tables[1]) == again.model.predict(tables[1].drop(columns=["y", "w"]))).all()
+    with pytest.raises(ValueError, match="X has no column 'v'"):
+        lambdaml.Dataset(tables[0], "y", weights="v")
+    with pytest.raises(ValueError, match="weights is the name 'w', and X has no columns with names"):
+        lambdaml.Dataset(X, y, weights="w")
     run = lambdaml.train(data="weighed", workers=2, valid_ratio=0)
     whole = lambdaml.train(data=lambdaml.Dataset(X, y, weights=weights), workers=2, valid_ratio=0)
     numpy.testing.assert_allclose(run.model["weight"], whole.model["weight"], atol=2e-4)
@@ -112,7 +128,7 @@ def test_bad_batches_are_value_errors():
     for make, text in (
         (lambda: stream((X, y)).save("set", parts=101), "100 rows cannot be cut in 101 parts"),
         (lambda: stream((X, y)).save("set", parts=0), "parts must be a whole number from 1"),
-        (lambda: stream().save("set", parts=1), "0 rows cannot be cut"),
+        (lambda: stream().save("set", parts=1), "the data have no rows"),
         (lambda: stream((X, y), (X[:, :2], y)).save("set", parts=3), "columns"),
         (lambda: stream((X, y), (X, ["a"] * 100)).save("set", parts=2), "texts in some batches"),
         (lambda: stream((X, y[:7])).save("set", parts=2), "one value for each of its 100 rows"),

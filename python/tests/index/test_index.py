@@ -154,6 +154,20 @@ def test_real_labels_of_parquet_are_targets(reader):
     numpy.testing.assert_allclose(run.model["weight"][0], [2, 1, 0, 0], atol=1e-2)
 
 
+def test_weights_of_parquet(reader):
+    table = frame()
+    table["w"] = numpy.arange(len(table)) % 3
+    table.to_parquet("rows.parquet", index=False)
+    lambdaml.Dataset.from_parquet("rows.parquet", label="kind", columns=["a", "b"], weights="w").save("set", parts=2)
+    run = lambdaml.train(data="set", workers=2, valid_ratio=0)
+    for rows in (table, polars.from_pandas(table), pyarrow.Table.from_pandas(table)):
+        data = lambdaml.Dataset(rows[["a", "b", "kind", "w"]] if rows is table else rows.select(["a", "b", "kind", "w"]), "kind", weights="w")
+        whole = lambdaml.train(data=data, workers=2, valid_ratio=0)
+        numpy.testing.assert_allclose(run.model["weight"], whole.model["weight"], rtol=1e-3)
+    with pytest.raises(ValueError, match="no column 'v'"):
+        lambdaml.Dataset.from_parquet("rows.parquet", weights="v").save("other", parts=2)
+
+
 def test_bad_parquet_is_named(reader):
     table = frame(100)
     table.to_parquet("rows.parquet", index=False)
