@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Prints the tables of the paper beside ours, computed from profiles, and draws them.
 
 As: bench/paper.py PATH/TO/lambdaml_paper [FOLDER]

@@ -21,7 +21,7 @@ Plugin mixture() {
           .help = "m",
           .needs_labels = false,
           .metrics = {{.name = "surprise",
-                       .help = "s",
+                       .help = "-log likelihood, mean per row",
                        .of = [](const Totals& totals) { return totals.loss / totals.rows; },
                        .notation = Notation::significant,
                        .digits = 3},

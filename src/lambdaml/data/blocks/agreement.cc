@@ -313,7 +313,8 @@ class Combination {
     const auto empty = std::find(part_rows.begin(), part_rows.end(), 0U);
     if (empty != part_rows.end())
       fail(Code::invalid_argument,
-           "{}: {} rows ({} blocks of text) are too few for {} parts; use fewer with --workers",
+           "{}: {} rows ({} blocks of text) are too few for {} parts; use fewer with --workers or "
+           "--parts",
            plan_.files.front().display(), rows, blocks_.size(), part_rows.size());
   }
 
