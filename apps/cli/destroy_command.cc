@@ -50,10 +50,14 @@ void add_destroy_command(CLI::App& app, Globals& globals) {
                                                          {"absent", result.absent},
                                                          {"left", result.left},
                                                          {"rules", result.rules},
+                                                         {"notes", result.notes},
                                                          {"dry_run", options->dry_run}}));
     for (const std::string& name : result.deleted)
       print_line(fmt::format("{}: {}", name, options->dry_run ? "would be deleted" : "deleted"));
-    for (const std::string& name : result.rules) print_line(fmt::format("rule {}: deleted", name));
+    for (const std::string& name : result.rules)
+      print_line(
+          fmt::format("rule {}: {}", name, options->dry_run ? "would be deleted" : "deleted"));
+    for (const std::string& note : result.notes) print_line(note);
     for (const std::string& name : result.absent)
       print_line(fmt::format("{}: there is no such function", name));
     for (const std::string& name : result.left)

@@ -106,6 +106,16 @@ def check():
     deploy("--schedule", "none")
     assert set(rules()) == {"lambdaml-trigger-upload"}
 
+    # The function was deleted by others, and its permissions with it.
+    boto3.client("lambda").delete_function(FunctionName="lambdaml-trigger")
+    answer = deploy(*new, "--on-upload", "s3://data/higgs/ready", "--job", "other.yaml")
+    assert {"field": "permission of upload", "from": "", "to": "events.amazonaws.com"} in (
+        answer["functions"][0]["changes"]), answer
+    policy = json.loads(boto3.client("lambda").get_policy(FunctionName="lambdaml-trigger")["Policy"])
+    assert len(policy["Statement"]) == 1, policy
+
+    assert "rule lambdaml-trigger-upload: would be deleted" in lambdaml("destroy", "--dry-run", "lambdaml-trigger")
+    assert set(rules()) == {"lambdaml-trigger-upload"}
     lambdaml("destroy", "lambdaml-trigger")
     assert not rules()
     assert not boto3.client("lambda").list_functions()["Functions"]

@@ -91,6 +91,12 @@ std::map<std::string, std::string> environment_of(const std::vector<std::string>
 /// The name of the function that gets the rules.
 bool has_starts(const std::string& handler) { return handler == "trigger"; }
 
+/// The value of the function's tag, empty without one.
+std::string starts_of(const aws::FunctionDescription& function) {
+  const auto tag = function.tags.find(std::string(kStartsTag));
+  return tag == function.tags.end() ? "" : tag->second;
+}
+
 bool sets_model(const aws::FunctionSettings& settings) {
   return settings.environment && settings.environment->contains(kModelVariable);
 }
@@ -196,7 +202,8 @@ class Deployment {
 
   /// Reads what there is of the rules of this function, before anything is changed.
   void look_at_rules(const std::string& name) {
-    rule_changes_ = rules_.emplace(name).look(options_.starts);
+    const std::optional<aws::FunctionDescription> there = client_.find_function(name);
+    rule_changes_ = rules_.emplace(name).look(options_.starts, there ? starts_of(*there) : "");
   }
 
   Deployed run(const std::string& handler, const std::string& name) {
@@ -223,8 +230,9 @@ class Deployment {
     if (plan.changes.empty()) out.action = "updated";
     say(fmt::format("updating what starts {}", name));
     // A tag too many does no harm, one too few would leave rules behind.
-    client_.tag(out.arn, {{std::string(kStartsTag), "schedule upload"}});
+    client_.tag(out.arn, {{std::string(kStartsTag), std::string(kChanging)}});
     rules_->apply(client_, out.arn);
+    for (const std::string& note : rules_->notes()) say(note);
     client_.tag(out.arn, rules_->tags());
     return out;
   }
@@ -359,8 +367,8 @@ Destroyed destroy(aws::LambdaClient& client, const DestroyOptions& options, cons
       out.absent.push_back(name);
     else if (is_ours(*function)) {
       ours.push_back(name);
-      const auto starts = function->tags.find(std::string(kStartsTag));
-      if (starts != function->tags.end() && starts->second != kNone) with_rules.push_back(name);
+      const std::string starts = starts_of(*function);
+      if (!starts.empty() && starts != kNone) with_rules.push_back(name);
     } else if (options.all)
       out.left.push_back(name);
     else
@@ -369,12 +377,14 @@ Destroyed destroy(aws::LambdaClient& client, const DestroyOptions& options, cons
            name, kManagedTag);
   }
   for (const std::string& name : ours) {
-    if (!options.dry_run) {
-      if (say) say(fmt::format("deleting {}", name));
-      if (std::ranges::find(with_rules, name) != with_rules.end())
-        for (std::string& rule : StartRules(name).remove()) out.rules.push_back(std::move(rule));
-      client.delete_function(name);
+    if (say && !options.dry_run) say(fmt::format("deleting {}", name));
+    if (std::ranges::find(with_rules, name) != with_rules.end()) {
+      StartRules rules(name);
+      for (std::string& rule : options.dry_run ? rules.names() : rules.remove())
+        out.rules.push_back(std::move(rule));
+      out.notes.insert(out.notes.end(), rules.notes().begin(), rules.notes().end());
     }
+    if (!options.dry_run) client.delete_function(name);
     out.deleted.push_back(name);
   }
   return out;

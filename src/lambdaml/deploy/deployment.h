@@ -68,7 +68,8 @@ struct Destroyed {
   std::vector<std::string> deleted;  ///< in a dry run, those that would be
   std::vector<std::string> absent;   ///< named but not found
   std::vector<std::string> left;     ///< with `all`: not ours
-  std::vector<std::string> rules;    ///< of EventBridge, deleted with their functions
+  std::vector<std::string> rules;    ///< of EventBridge, which go with their functions
+  std::vector<std::string> notes;    ///< what else stays and why, a line each
 };
 
 /// Deletes functions that this program created. Checks all of them first: for a name that is not

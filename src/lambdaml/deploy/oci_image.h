@@ -12,10 +12,10 @@ namespace lambdaml::deploy {
 struct ImageOptions {
   std::string architecture;  ///< as the OCI names it: amd64, arm64
   std::string folder;        ///< of the entries in the image, absolute: "/var/task"
-  std::vector<std::string> entrypoint;
-  std::vector<std::string> command;
-  std::vector<std::string> environment;  ///< NAME=VALUE
-  std::string version;                   ///< a label
+  std::vector<std::string> entrypoint = {};
+  std::vector<std::string> command = {};
+  std::vector<std::string> environment = {};  ///< NAME=VALUE
+  std::string version;                        ///< a label
 };
 
 /// Writes a container image of one layer as a folder in the OCI image layout

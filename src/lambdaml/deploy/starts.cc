@@ -1,21 +1,17 @@
 #include "lambdaml/deploy/starts.h"
 
 #include <algorithm>
-#include <sstream>
 #include <utility>
 
 #include <nlohmann/json.hpp>
-#include <pugixml.hpp>
 
-#include "lambdaml/aws/client.h"
 #include "lambdaml/aws/lambda/lambda_client.h"
-#include "lambdaml/aws/lambda/lambda_json.h"
-#include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/deploy/event_bridge.h"
 #include "lambdaml/deploy/schedule.h"
 #include "lambdaml/storage/registry.h"
 
@@ -27,20 +23,22 @@ using nlohmann::json;
 constexpr std::size_t kMostInput = 8192;  ///< of a target's constant input
 constexpr std::size_t kMostRuleName = 64;
 constexpr const char* kTarget = "trigger";
+constexpr const char* kCaller = "events.amazonaws.com";
 /// On a rule: its bucket sent no events before.
 constexpr const char* kBucketTag = "lambdaml:bucket-was-silent";
-constexpr double kOperation_s = 120;
 
 /// The bucket, and what keys begin with.
 std::pair<std::string, std::string> place_of(const std::string& on_upload) {
   const Uri uri = Uri::parse(on_upload);
-  if (uri.scheme != "s3" || uri.host.empty() || !uri.query.empty() || uri.host.ends_with("--x-s3"))
+  if (uri.scheme != "s3" || uri.host.empty() || !uri.query.empty() || uri.port ||
+      uri.host.ends_with("--x-s3"))
     fail(
         Code::invalid_argument,
         "--on-upload '{}': give s3://BUCKET/PREFIX; uploads to a bucket of S3 Express and to other "
         "stores start no job",
         uri.display());
-  std::string prefix = uri.path;
+  // Not the URI's path: a slash at the end belongs to what keys begin with.
+  std::string prefix = on_upload.substr(std::min(on_upload.size(), 5 + uri.host.size()));
   while (prefix.starts_with('/')) prefix.erase(0, 1);
   return {uri.host, prefix};
 }
@@ -78,142 +76,6 @@ void check_reach(const json& job) {
 }
 
 bool is_wanted(const std::string& value) { return !value.empty() && value != kNone; }
-
-std::string explain(const aws::Response& answer) {
-  const aws::LambdaProblem problem = aws::problem_of(answer);
-  if (problem.type.empty())
-    return fmt::format("HTTP {}: '{}'", answer.status, printable(answer.body.text(), 80));
-  return problem.message.empty() ? problem.type : problem.type + ": " + problem.message;
-}
-
-aws::Verdict judge(const aws::Response& answer) {
-  if (answer.ok()) return aws::Verdict::answer;
-  if (aws::is_server_fault(answer.status) || answer.status == 429) return aws::Verdict::again;
-  const std::string type = aws::problem_of(answer).type;
-  if (type == "ThrottlingException" || type == "ConcurrentModificationException")
-    return aws::Verdict::again;
-  if (type == "ExpiredTokenException") return aws::Verdict::credentials;
-  return aws::Verdict::answer;
-}
-
-/// The EventBridge API: JSON by POST, the operation in a header.
-class Events {
- public:
-  /// nullopt: ResourceNotFoundException.
-  std::optional<json> find(const char* operation, const json& input) {
-    const std::string body = json_text(input);
-    aws::Request request;
-    request.method = "POST";
-    request.headers = {{"content-type", "application/x-amz-json-1.1"},
-                       {"x-amz-target", std::string("AWSEvents.") + operation}};
-    request.body = as_bytes(body);
-    const aws::Response answer = client().call(request, operation, Deadline::in(kOperation_s));
-    if (answer.ok()) {
-      json out = answer.body.text().empty() ? json::object() : parse_json(answer.body.text());
-      if (!out.is_object())
-        fail(Code::data_corrupt, "{}: {}: the answer is not EventBridge's: '{}'",
-             client().endpoint(), operation, printable(answer.body.text(), 80));
-      return out;
-    }
-    const aws::LambdaProblem problem = aws::problem_of(answer);
-    if (problem.type == "ResourceNotFoundException") return {};
-    const bool is_denied = answer.status == 403 || problem.type == "AccessDeniedException" ||
-                           problem.type == "UnrecognizedClientException";
-    fail(is_denied ? Code::permission_denied : Code::invalid_argument, "{}: {}: {}{}",
-         client().endpoint(), operation, explain(answer),
-         is_denied ? fmt::format("; the credentials must allow events:{}", operation) : "");
-  }
-  json call(const char* operation, const json& input) {
-    if (auto answer = find(operation, input)) return *std::move(answer);
-    fail(Code::not_found, "{}: {}: there is no such rule any more", client().endpoint(), operation);
-  }
-
- private:
-  aws::Client& client() {
-    if (!client_)
-      client_.emplace(aws::ClientOptions{
-          .service = "events",
-          // As AWS's tools call the service.
-          .endpoint = environment_variable("AWS_ENDPOINT_URL_EVENTBRIDGE").value_or(""),
-          .judge = judge,
-          .explain = explain});
-    return *client_;
-  }
-  std::optional<aws::Client> client_;
-};
-
-/// Whether a bucket tells EventBridge of its objects. S3 replaces the whole configuration, so the
-/// rest is sent back as it was.
-class BucketEvents {
- public:
-  explicit BucketEvents(std::string bucket) : bucket_(std::move(bucket)) {}
-
-  bool are_on() {
-    read();
-    return static_cast<bool>(root().child(kElement));
-  }
-  /// After are_on().
-  void turn(bool on) {
-    if (on == static_cast<bool>(root().child(kElement))) return;
-    if (on)
-      root().append_child(kElement);
-    else
-      root().remove_child(kElement);
-    std::ostringstream text;
-    document_.save(text, "", pugi::format_raw);
-    send("PUT", text.str(), "PutBucketNotificationConfiguration");
-  }
-
- private:
-  static constexpr const char* kElement = "EventBridgeConfiguration";
-
-  pugi::xml_node root() const { return document_.document_element(); }
-
-  void read() {
-    const std::string text = send("GET", "", "GetBucketNotificationConfiguration");
-    document_.load_buffer(text.data(), text.size());
-    pugi::xml_node root = this->root();
-    // moto names it after the operation.
-    if (std::string_view(root.name()) == "GetBucketNotificationResponse")
-      root.set_name("NotificationConfiguration");
-    if (std::string_view(root.name()) != "NotificationConfiguration")
-      fail(Code::data_corrupt, "{}: bucket {}: its notifications are no XML of S3: '{}'",
-           client_.endpoint(), bucket_, printable(text, 80));
-  }
-
-  std::string send(const char* method, const std::string& body, const char* operation) {
-    aws::Request request;
-    request.method = method;
-    request.query = {{"notification", ""}};
-    if (client_.is_custom())
-      request.path = "/" + bucket_;
-    else
-      request.host = bucket_ + "." + client_.host();
-    if (!body.empty()) request.headers = {{"content-type", "application/xml"}};
-    request.body = as_bytes(body);
-    const aws::Response answer = client_.call(request, operation, Deadline::in(kOperation_s));
-    if (answer.ok()) return std::string(answer.body.text());
-    pugi::xml_document document;
-    document.load_buffer(answer.body.text().data(), answer.body.size());
-    const std::string code = printable(document.document_element().child_value("Code"), 60);
-    const std::string what = fmt::format("{}: {} of the bucket {}: HTTP {} {}", client_.endpoint(),
-                                         operation, bucket_, answer.status, code);
-    if (answer.status == 404) fail(Code::not_found, "{}; --on-upload names no bucket", what);
-    if (answer.status == 301 || code == "AuthorizationHeaderMalformed")
-      fail(Code::invalid_argument, "{}; the bucket must be in the functions' region, {}", what,
-           client_.region());
-    fail(answer.status == 403 ? Code::permission_denied : Code::invalid_argument, "{}{}", what,
-         answer.status == 403
-             ? fmt::format("; the credentials must allow s3:{}", std::string_view(method) == "GET"
-                                                                     ? "GetBucketNotification"
-                                                                     : "PutBucketNotification")
-             : "");
-  }
-
-  const std::string bucket_;
-  aws::Client client_{{.service = "s3"}};
-  pugi::xml_document document_;
-};
 
 struct Rule {
   const char* kind;  ///< the end of its name
@@ -272,15 +134,20 @@ class StartRules::Impl {
  public:
   explicit Impl(std::string function) : function_(std::move(function)) {}
 
-  std::vector<Change> look(const Starts& wanted) {
+  std::vector<Change> look(const Starts& wanted, const std::string& tagged) {
     wanted_ = wanted;
     std::vector<Change> changes;
+    const std::vector<std::string> known = split(tagged, ' ');
     for (std::size_t i = 0; i < std::size(kRules); ++i) {
       there_[i] = find(kRules[i]);
       const std::string& value = wanted_value(i);
       const std::string now = there_[i] ? there_[i]->value : "";
       if (!value.empty() && value != now && !(value == kNone && now.empty()))
         changes.push_back({kRules[i].kind, now, value});
+      is_known_[i] = std::ranges::find(known, kRules[i].kind) != known.end();
+      // The function is another than the one for which the rule was made.
+      if (there_[i] && !is_known_[i] && value != kNone)
+        changes.push_back({fmt::format("permission of {}", kRules[i].kind), "", kCaller});
       const bool will_be = value.empty() ? !now.empty() : value != kNone;
       if (!wanted.job.empty() && will_be && (!there_[i] || there_[i]->input != wanted.job))
         changes.push_back({fmt::format("job of {}", kRules[i].kind),
@@ -302,7 +169,7 @@ class StartRules::Impl {
       if (value == kNone) {
         if (there_[i]) delete_rule(kRules[i], *there_[i]);
         there_[i].reset();
-      } else if (!value.empty() || (there_[i] && !wanted_.job.empty())) {
+      } else if (!value.empty() || (there_[i] && (!wanted_.job.empty() || !is_known_[i]))) {
         put(client, arn, i);
       }
     }
@@ -314,6 +181,15 @@ class StartRules::Impl {
       if (there_[i]) kinds += (kinds.empty() ? "" : " ") + std::string(kRules[i].kind);
     return {{std::string(kStartsTag), kinds.empty() ? std::string(kNone) : kinds}};
   }
+
+  std::vector<std::string> names() {
+    std::vector<std::string> names;
+    for (const Rule& rule : kRules)
+      if (find(rule)) names.push_back(name_of(rule));
+    return names;
+  }
+
+  const std::vector<std::string>& notes() const { return notes_; }
 
   std::vector<std::string> remove() {
     std::vector<std::string> names;
@@ -393,7 +269,7 @@ class StartRules::Impl {
       BucketEvents bucket(place_of(there.value).first);
       if (!bucket.are_on()) bucket.turn(true);
     }
-    client.allow(function_, name, "events.amazonaws.com", rule_arn);
+    client.allow(function_, name, kCaller, rule_arn);
     // Last: a rule without its target counts as changed, so that what failed is done again.
     const json targets = events_.call(
         "PutTargets",
@@ -408,13 +284,24 @@ class StartRules::Impl {
     }
   }
 
-  static void silence(const std::string& place, const std::string& but = "") {
+  /// Has the bucket send no more events, unless somebody else wants them.
+  void silence(const std::string& place, const std::string& but = "") {
     const std::string bucket = place.empty() ? "" : place_of(place).first;
     if (bucket.empty() || (!but.empty() && place_of(but).first == bucket)) return;
+    const auto note = [&](const std::string& why) {
+      notes_.push_back(
+          fmt::format("bucket {}: still sends events to EventBridge: {}", bucket, why));
+    };
     try {
       BucketEvents events(bucket);
-      if (events.are_on()) events.turn(false);
+      if (!events.are_on()) return;
+      const std::string other = events_.rule_for(bucket, name_of(kRules[1]));
+      if (other.empty())
+        events.turn(false);
+      else
+        note(fmt::format("the rule {} takes them", other));
     } catch (const Error& error) {
+      if (error.code() == Code::permission_denied) return note(error.what());
       if (error.code() != Code::not_found) throw;  // The bucket may be gone.
     }
   }
@@ -427,19 +314,25 @@ class StartRules::Impl {
   }
 
   const std::string function_;
-  Events events_;
+  EventBridge events_;
   Starts wanted_;
   std::optional<There> there_[std::size(kRules)];
+  bool is_known_[std::size(kRules)] = {};  ///< to the function, by its tag
   bool bucket_sends_ = false;
+  std::vector<std::string> notes_;
 };
 
 StartRules::StartRules(std::string function) : impl_(std::make_unique<Impl>(std::move(function))) {}
 StartRules::~StartRules() = default;
-std::vector<Change> StartRules::look(const Starts& wanted) { return impl_->look(wanted); }
+std::vector<Change> StartRules::look(const Starts& wanted, const std::string& tagged) {
+  return impl_->look(wanted, tagged);
+}
 void StartRules::apply(aws::LambdaClient& client, const std::string& arn) {
   impl_->apply(client, arn);
 }
 std::map<std::string, std::string> StartRules::tags() const { return impl_->tags(); }
+std::vector<std::string> StartRules::names() { return impl_->names(); }
 std::vector<std::string> StartRules::remove() { return impl_->remove(); }
+const std::vector<std::string>& StartRules::notes() const { return impl_->notes(); }
 
 }  // namespace lambdaml::deploy

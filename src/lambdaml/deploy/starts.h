@@ -12,8 +12,10 @@
 /// own begins with, and carries the tag kManagedTag; rules without it are never changed.
 namespace lambdaml::deploy {
 
-/// The functions' tag that says which rules they have: "schedule", "upload", both, or "none".
+/// The functions' tag that says which rules may call them: "schedule", "upload", both, or "none";
+/// kChanging while that changes.
 inline constexpr std::string_view kStartsTag = "lambdaml:starts";
+inline constexpr std::string_view kChanging = "changing";
 /// A value that removes a rule.
 inline constexpr std::string_view kNone = "none";
 
@@ -39,16 +41,22 @@ class StartRules {
   StartRules& operator=(const StartRules&) = delete;
   ~StartRules();
 
-  /// Compares; some 4 requests for each rule, and one for the bucket. Throws already_exists (a rule
-  /// of that name that is not ours), not_found (no such bucket), permission_denied.
-  std::vector<Change> look(const Starts& wanted);
+  /// Compares; some 4 requests for each rule, and one for the bucket. `tagged` is the value of the
+  /// function's tag kStartsTag, empty without one: a rule that it does not name may not call the
+  /// function. Throws already_exists (a rule of that name that is not ours), not_found (no such
+  /// bucket), permission_denied.
+  std::vector<Change> look(const Starts& wanted, const std::string& tagged);
   /// Makes it so, after look(). `arn` is the function's. Afterwards tags() are for the function.
   void apply(aws::LambdaClient& client, const std::string& arn);
   std::map<std::string, std::string> tags() const;
 
-  /// Deletes both rules if they are there, and has the bucket send no more events if a rule made it
-  /// send them. Returns the names of the deleted rules.
+  /// Of the rules that are there.
+  std::vector<std::string> names();
+  /// Deletes both rules if they are there. A bucket that sends events because of a rule sends none
+  /// any more, unless another rule takes them. Returns the names of the deleted rules.
   std::vector<std::string> remove();
+  /// What apply() and remove() left behind and why, a line each.
+  const std::vector<std::string>& notes() const;
 
  private:
   class Impl;

@@ -55,6 +55,7 @@ class FakeServices {
   std::vector<std::string> changes;
   std::string notifications = kNotifications;
   std::string refusal;  ///< of PutTargets
+  bool may_list = true;
 
  private:
   ScriptedAnswer events(const std::string& operation, const Json& input) {
@@ -76,6 +77,19 @@ class FakeServices {
       rule["Tags"] = tags;
       rule["Targets"] = targets;
       return {.body = Json{{"RuleArn", rule["Arn"]}}.dump()};
+    }
+    if (operation == "ListRules") {
+      // One a page.
+      auto at = rules.begin();
+      std::advance(at, std::stoi(input.value("NextToken", "0")));
+      Json page = {{"Rules", Json::array()}};
+      if (at == rules.end()) return {.body = page.dump()};
+      page["Rules"].push_back(at->second);
+      if (std::next(at) != rules.end())
+        page["NextToken"] = std::to_string(std::distance(rules.begin(), at) + 1);
+      return may_list
+                 ? ScriptedAnswer{.body = page.dump()}
+                 : ScriptedAnswer{.status = 400, .body = R"({"__type":"AccessDeniedException"})"};
     }
     if (operation == "ListTagsForResource" || operation == "TagResource") {
       Json& rule = rules.at(input["ResourceARN"].get<std::string>().substr(9));
@@ -105,10 +119,11 @@ class StartsTest : public ::testing::Test {
   std::vector<Change> make(const Starts& wanted) {
     check_starts(wanted, "lambdaml-trigger");
     StartRules rules("lambdaml-trigger");
-    std::vector<Change> changes = rules.look(wanted);
+    std::vector<Change> changes = rules.look(wanted, tags_["lambdaml:starts"]);
     aws::LambdaClient client;
     if (!changes.empty()) rules.apply(client, kArn);
     tags_ = rules.tags();
+    notes_ = rules.notes();
     return changes;
   }
   std::string refusal_of(const Starts& wanted, Code code = Code::invalid_argument) {
@@ -127,7 +142,8 @@ class StartsTest : public ::testing::Test {
                                         {"AWS_REGION", "us-east-1"},
                                         {"AWS_ACCESS_KEY_ID", "k"},
                                         {"AWS_SECRET_ACCESS_KEY", "s"}}};
-  std::map<std::string, std::string> tags_;
+  std::map<std::string, std::string> tags_;  ///< of the function
+  std::vector<std::string> notes_;
 };
 
 TEST_F(StartsTest, ARuleCallsTheFunctionBySchedule) {
@@ -171,6 +187,12 @@ TEST_F(StartsTest, ANewObjectStartsAJob) {
   services_.changes.clear();
   EXPECT_THAT(make({"", "s3://data/higgs/ready", kJob}), IsEmpty());
   EXPECT_THAT(services_.changes, IsEmpty());
+  // Keys of a folder are not those of one whose name begins alike.
+  EXPECT_THAT(make({"", "s3://data/higgs/ready/", kJob}),
+              ElementsAre(Change{"upload", "s3://data/higgs/ready", "s3://data/higgs/ready/"}));
+  EXPECT_THAT(services_.rules.at("lambdaml-trigger-upload")["EventPattern"].get<std::string>(),
+              HasSubstr(R"("prefix":"higgs/ready/")"));
+  EXPECT_THAT(make({"", "s3://data/higgs/ready/", kJob}), IsEmpty());
 
   EXPECT_THAT(StartRules("lambdaml-trigger").remove(), ElementsAre("lambdaml-trigger-upload"));
   EXPECT_THAT(services_.rules, IsEmpty());
@@ -187,6 +209,60 @@ TEST_F(StartsTest, ABucketThatSentEventsBeforeGoesOnSendingThem) {
   EXPECT_THAT(services_.changes, ::testing::Not(::testing::Contains("notifications")));
 }
 
+TEST_F(StartsTest, ABucketGoesOnSendingEventsThatAnotherRuleTakes) {
+  const auto ends = [&](const std::string& pattern) {
+    services_.notifications = kNotifications;
+    make({"", "s3://data/ready/", kJob});
+    services_.rules["other"] = {{"Name", "other"}, {"EventPattern", pattern}};
+    services_.rules["z-by-time"] = {{"Name", "z-by-time"}, {"ScheduleExpression", "rate(1 day)"}};
+    StartRules rules("lambdaml-trigger");
+    EXPECT_THAT(rules.names(), ElementsAre("lambdaml-trigger-upload"));
+    EXPECT_THAT(rules.remove(), ElementsAre("lambdaml-trigger-upload"));
+    EXPECT_THAT(rules.names(), IsEmpty());
+    notes_ = rules.notes();
+    return services_.notifications.find("EventBridge") == std::string::npos;
+  };
+  for (const char* pattern :
+       {R"({"source":["aws.s3"],"detail":{"bucket":{"name":["data"]}}})",
+        R"({"source":["aws.s3"],"detail":{"bucket":{"name":[{"prefix":"da"}]}}})",
+        R"({"source":["aws.s3"]})", R"({"source":[{"prefix":"aws."}]})", R"({"account":["1"]})",
+        "no JSON"}) {
+    EXPECT_FALSE(ends(pattern)) << pattern;
+    EXPECT_THAT(notes_, ElementsAre(AllOf(HasSubstr("bucket data"), HasSubstr("rule other"))));
+  }
+  for (const char* pattern :
+       {R"({"source":["aws.ec2"]})",
+        R"({"source":["aws.s3"],"detail":{"bucket":{"name":["data2","dat"]}}})"}) {
+    EXPECT_TRUE(ends(pattern)) << pattern;
+    EXPECT_THAT(notes_, IsEmpty());
+  }
+  services_.may_list = false;
+  EXPECT_FALSE(ends(R"({"source":["aws.ec2"]})"));
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr("events:ListRules")));
+}
+
+TEST_F(StartsTest, AFunctionThatWasMadeAnewIsAllowedToBeCalledAgain) {
+  const Starts wanted{"rate(1 day)", "s3://data/ready/", kJob};
+  make(wanted);
+  ASSERT_EQ(services_.permissions.size(), 2u);
+  // Deleted and made by others: without permissions and without tags.
+  services_.permissions.clear();
+  tags_.clear();
+  EXPECT_THAT(make({"rate(1 day)", "", kJob}),
+              ElementsAre(Change{"permission of schedule", "", "events.amazonaws.com"},
+                          Change{"permission of upload", "", "events.amazonaws.com"}));
+  ASSERT_EQ(services_.permissions.size(), 2u);
+  EXPECT_EQ(services_.permissions[0]["SourceArn"], "arn:rule/lambdaml-trigger-schedule");
+  EXPECT_EQ(services_.permissions[1]["SourceArn"], "arn:rule/lambdaml-trigger-upload");
+  EXPECT_THAT(make(wanted), IsEmpty());
+  // What ended in the midst is done again.
+  tags_["lambdaml:starts"] = "changing";
+  EXPECT_EQ(make(wanted).size(), 2u);
+  EXPECT_THAT(make({"none", "none", ""}),
+              ElementsAre(Change{"schedule", "rate(1 day)", "none"},
+                          Change{"upload", "s3://data/ready/", "none"}));
+}
+
 TEST_F(StartsTest, PasswordsOfAJobAreInItsRuleAlone) {
   const std::string job = R"({"channel":"redis://:Hidden1@host:6379","data":"s3://data/x"})";
   for (const Change& change : make({"rate(1 day)", "", job})) {
@@ -201,7 +277,8 @@ TEST_F(StartsTest, WhatIsRefusedChangesNothing) {
   EXPECT_THAT(refusal_of({"rate(1 days)", "", job}), HasSubstr("--schedule 'rate(1 days)'"));
   EXPECT_THAT(refusal_of({"rate(1 day)", "", ""}), HasSubstr("give its job file with --job"));
   EXPECT_THAT(refusal_of({"", "", job}), HasSubstr("neither --schedule nor --on-upload"));
-  for (const char* place : {"data", "/tmp", "redis://h", "s3://", "s3://b--use1-az4--x-s3/"})
+  for (const char* place :
+       {"data", "/tmp", "s3://data:80/x", "redis://h", "s3://", "s3://b--use1-az4--x-s3/"})
     EXPECT_THAT(refusal_of({"", place, job}), HasSubstr("--on-upload")) << place;
   EXPECT_THAT(refusal_of({"rate(1 day)", "", R"({"data":"s3://d"})"}), HasSubstr("no channel"));
   EXPECT_THAT(refusal_of({"rate(1 day)", "", R"({"data":"here.csv","channel":"s3://c"})"}),

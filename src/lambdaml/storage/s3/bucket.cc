@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lambdaml/aws/bucket_request.h"
 #include "lambdaml/aws/environment.h"
 #include "lambdaml/aws/sigv4.h"
 #include "lambdaml/aws/wire.h"
@@ -126,14 +127,11 @@ Bucket::Bucket(Address address, std::shared_ptr<Patience> patience)
       session_(is_express() ? std::make_shared<Session>(address_.bucket, client_options(patience))
                             : nullptr),
       client_(in_session(client_options(patience), session_)) {
-  const bool is_label =
-      address_.bucket.size() <= 63 && std::ranges::all_of(address_.bucket, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-      });
   const bool at_aws =
       is_express() ? client_.host().ends_with(".amazonaws.com") : !client_.is_custom();
-  in_path_ = address_.addressing == Address::Addressing::path ||
-             (address_.addressing == Address::Addressing::automatic && (!at_aws || !is_label));
+  in_path_ = address_.addressing == Address::Addressing::automatic
+                 ? aws::names_bucket_in_path(address_.bucket, at_aws)
+                 : address_.addressing == Address::Addressing::path;
   if (session_) session_->send_to(request("GET"));
 }
 
@@ -212,12 +210,7 @@ std::string Bucket::redirected_host(const aws::Response& answer) const {
 }
 
 aws::Request Bucket::request(std::string method, std::string_view key) const {
-  aws::Request out;
-  out.method = std::move(method);
-  out.path = in_path_ ? "/" + address_.bucket : std::string();
-  if (!key.empty() || !in_path_) out.path.append("/").append(aws::encode_path(key));
-  if (!in_path_) out.host = address_.bucket + "." + client_.host();
-  return out;
+  return aws::bucket_request(client_, std::move(method), address_.bucket, key, in_path_);
 }
 
 std::string Bucket::describe(std::string_view what) const {
