@@ -102,9 +102,12 @@ void make_image(const PackageArguments& arguments, const Globals& globals) {
   about["sent_bytes"] = pushed.sent_bytes;
   if (globals.json) return print_json(json_text(about));
   print_line(size);
-  print_line(fmt::format("{}: {}; deploy it with: lambdaml deploy --image {}@{}", name->text(),
+  const std::string exact = name->host + "/" + name->name + "@" + pushed.digest;
+  // Lambda takes images of ECR alone.
+  const bool is_ecr = name->host.find(".dkr.ecr.") != std::string::npos;
+  print_line(fmt::format("{}: {}; {}{}", name->text(),
                          pushed.sent_bytes == 0 ? "the registry had it" : "pushed",
-                         name->host + "/" + name->name, pushed.digest));
+                         is_ecr ? "deploy it with: lambdaml deploy --image " : "it is ", exact));
 }
 
 void make_k8s_job(const PackageArguments& arguments, const Globals& globals) {

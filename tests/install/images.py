@@ -17,8 +17,8 @@ import time
 import unittest
 
 BIN, WORK = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
-ENVIRONMENT = {**os.environ, "HOME": str(WORK), "LC_ALL": "C.UTF-8"}
-for variable in ("LAMBDAML_WORKER", "LAMBDAML_REGISTRY_AUTH", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG"):
+ENVIRONMENT = {**os.environ, "HOME": str(WORK), "XDG_RUNTIME_DIR": str(WORK / "run"), "LC_ALL": "C.UTF-8"}
+for variable in ("LAMBDAML_WORKER", "XDG_CONFIG_HOME", "LAMBDAML_REGISTRY_AUTH", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG"):
     ENVIRONMENT.pop(variable, None)
 
 
@@ -120,6 +120,12 @@ class Images(unittest.TestCase):
         run("skopeo", "login", "--tls-verify=false", "--authfile", WORK / ".docker/config.json", "-u", "me", "-p",
             "sesame", registry.host)
         lambdaml(*push)
+        run("skopeo", "logout", "--authfile", WORK / ".docker/config.json", registry.host)
+        self.assertIn("wants a login", lambdaml(*push, code=2))
+        # Where skopeo and podman leave it by themselves.
+        run("skopeo", "login", "--tls-verify=false", "-u", "me", "-p", "sesame", registry.host)
+        self.assertTrue((WORK / "run/containers/auth.json").exists())
+        lambdaml(*push)
 
     @unittest.skipUnless((BIN / "liblambdaml_torch.so").exists(), "this build has no deep models")
     def test_3_with_torch(self):
@@ -134,4 +140,5 @@ class Images(unittest.TestCase):
 shutil.rmtree(WORK, ignore_errors=True)
 WORK.mkdir(parents=True)
 (WORK / ".docker").mkdir()
+(WORK / "run").mkdir(mode=0o700)
 unittest.main(argv=sys.argv[:1], verbosity=2)

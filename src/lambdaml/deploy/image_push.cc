@@ -7,13 +7,12 @@
 
 #include "lambdaml/aws/sigv4.h"
 #include "lambdaml/aws/wire.h"
-#include "lambdaml/base/environment.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
-#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/wait.h"
+#include "lambdaml/deploy/registry_login.h"
 
 namespace lambdaml::deploy {
 namespace {
@@ -24,7 +23,8 @@ using nlohmann::json;
 constexpr double kBlob_s = 3600;
 constexpr int kPushTries = 3;
 constexpr double kPushPause_s = 1;
-constexpr const char* kAuthVariable = "LAMBDAML_REGISTRY_AUTH";
+/// The host that answers for docker.io.
+constexpr const char* kDockerHub = "registry-1.docker.io";
 
 bool is_lower(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
@@ -38,37 +38,6 @@ std::string host_of(const std::string& url) {
   const std::size_t from = url.find("://");
   if (from == std::string::npos) return {};
   return url.substr(from + 3, url.find_first_of("/?#", from + 3) - from - 3);
-}
-
-/// Base64 of USER:PASSWORD for the registry's host; nullopt without any.
-std::optional<std::string> login_of(const std::string& host) {
-  if (const auto given = environment_variable(kAuthVariable)) {
-    if (given->find(':') == std::string::npos)
-      fail(Code::invalid_argument, "{}: it must be USER:PASSWORD", kAuthVariable);
-    return encode_base64(as_bytes(*given));
-  }
-  fs::path file;
-  if (const auto named = environment_variable("REGISTRY_AUTH_FILE"))
-    file = *named;
-  else if (const auto folder = environment_variable("DOCKER_CONFIG"))
-    file = fs::path(*folder) / "config.json";
-  else if (const auto home = environment_variable("HOME"))
-    file = fs::path(*home) / ".docker/config.json";
-  const std::optional<Buffer> text = file.empty() ? std::nullopt : read_file(file);
-  if (!text) return {};
-  const json config = parse_json(text->text());
-  if (!config.is_object())
-    fail(Code::invalid_argument, "{}: it is no JSON of docker login", file.string());
-  const json auths = config.value("auths", json::object());
-  if (!auths.is_object()) return {};
-  for (const std::string& name : {host, "https://" + host, "http://" + host}) {
-    const auto entry = auths.find(name);
-    if (entry == auths.end() || !entry->is_object()) continue;
-    if (std::string auth = text_at(*entry, "auth"); !auth.empty()) return auth;
-    if (const std::string user = text_at(*entry, "username"); !user.empty())
-      return encode_base64(as_bytes(user + ":" + text_at(*entry, "password")));
-  }
-  return {};
 }
 
 /// The parameters of `WWW-Authenticate: Bearer realm="…",service="…"`.
@@ -137,7 +106,9 @@ std::vector<Blob> blobs_of(const fs::path& folder) {
 class Repository {
  public:
   explicit Repository(const ImageName& image)
-      : image_(image), base_(image.scheme + "://" + image.host) {}
+      : image_(image),
+        server_(image.host == "docker.io" ? kDockerHub : image.host),
+        base_(image.scheme + "://" + server_) {}
 
   bool has(const std::string& digest) {
     const auto answer = call("HEAD", path("blobs/" + digest), {}, "");
@@ -187,9 +158,9 @@ class Repository {
   aws::Response send(const std::string& method, const std::string& url, Bytes body,
                      const std::string& type,
                      const std::optional<std::string>& own_authorization = {}) {
-    const std::string authorization = own_authorization             ? *own_authorization
-                                      : host_of(url) == image_.host ? authorization_
-                                                                    : std::string();
+    const std::string authorization = own_authorization         ? *own_authorization
+                                      : host_of(url) == server_ ? authorization_
+                                                                : std::string();
     for (int tried = 1;; ++tried) {
       aws::Exchange exchange;
       exchange.method = method;
@@ -213,7 +184,7 @@ class Repository {
 
   void log_in(const aws::Response& refused) {
     const std::string_view challenge = refused.header("www-authenticate");
-    const std::optional<std::string> login = login_of(image_.host);
+    const std::optional<std::string> login = registry_login(image_.host, image_.name);
     if (challenge.starts_with("Basic")) {
       if (!login) need_login();
       authorization_ = "Basic " + *login;
@@ -251,7 +222,7 @@ class Repository {
     fail(Code::permission_denied,
          "registry {}: it wants a login: set {}=USER:PASSWORD, or log in with docker, podman or "
          "skopeo login (credential helpers are not asked)",
-         image_.host, kAuthVariable);
+         image_.host, kRegistryAuthVariable);
   }
 
   [[noreturn]] void refuse(const std::string& doing, const aws::Response& answer) const {
@@ -274,6 +245,7 @@ class Repository {
   }
 
   const ImageName& image_;
+  const std::string server_;  ///< HOST[:PORT] of requests
   const std::string base_;
   aws::Wire wire_{{.connect_timeout_s = 10}};
   std::string authorization_;
@@ -312,6 +284,10 @@ ImageName ImageName::parse(const std::string& text) {
         !std::ranges::all_of(
             part, [](char c) { return is_lower(c) || c == '.' || c == '-' || c == '_'; }))
       refuse("its name may have lower-case letters, digits and, within, .-_/");
+  out.host = registry_name(out.host);
+  // As docker has it.
+  if (out.host == "docker.io" && out.name.find('/') == std::string::npos)
+    out.name = "library/" + out.name;
   out.scheme = is_this_machine(out.host) ? "http" : "https";
   return out;
 }

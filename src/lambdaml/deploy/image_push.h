@@ -12,7 +12,7 @@ namespace lambdaml::deploy {
 
 /// HOST[:PORT]/NAME[:TAG], as docker has it.
 struct ImageName {
-  std::string host;  ///< with its port
+  std::string host;  ///< with its port; of Docker Hub, which has several names, docker.io
   std::string name;  ///< of the repository, without the host
   std::string tag = "latest";
   /// https, but http to this machine (localhost, 127.0.0.1, [::1]).
@@ -29,12 +29,10 @@ struct PushedImage {
 };
 
 /// Pushes the image in the folder. What the registry has already is not sent again. A registry that
-/// wants a login gets the credentials of LAMBDAML_REGISTRY_AUTH (USER:PASSWORD), else those of its
-/// host in docker's own file: REGISTRY_AUTH_FILE, DOCKER_CONFIG/config.json or
-/// ~/.docker/config.json. They are sent by TLS or to this machine only, and never shown. Two
-/// requests for each of two blobs, one for the manifest, two more where there is a login. Throws
-/// invalid_argument (a refused name), permission_denied (a login is missing or refused),
-/// not_found (no image in the folder), data_corrupt, unavailable.
+/// wants a login gets that of registry_login(), sent by TLS or to this machine only, and never
+/// shown. Two requests for each of two blobs, one for the manifest, two more where there is a
+/// login. Throws invalid_argument (a refused name), permission_denied (a login is missing or
+/// refused), not_found (no image in the folder), data_corrupt, unavailable.
 PushedImage push_image(const std::filesystem::path& folder, const ImageName& image,
                        const std::function<void(const std::string&)>& say = {});
 

@@ -12,7 +12,9 @@
 #include "lambdaml/aws/testing/scripted_server.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/formats/base64.h"
 #include "lambdaml/deploy/oci_image.h"
+#include "lambdaml/deploy/registry_login.h"
 
 namespace lambdaml::deploy {
 namespace {
@@ -106,6 +108,9 @@ class ImagePush : public ::testing::Test {
   const ScriptedServer server_{[this](const ScriptedRequest& r) { return registry_.answer(r); }};
   ScopedEnvironment environment_{{{"DOCKER_CONFIG", folder_.string()},
                                   {"REGISTRY_AUTH_FILE", ""},
+                                  {"HOME", folder_.string()},
+                                  {"XDG_RUNTIME_DIR", folder_.string()},
+                                  {"XDG_CONFIG_HOME", ""},
                                   {"LAMBDAML_REGISTRY_AUTH", ""}}};
 };
 
@@ -168,6 +173,84 @@ TEST_F(ImagePush, WhatIsRefusedIsOneLine) {
   EXPECT_THAT(refusal(Code::not_found), HasSubstr("lambdaml package --oci"));
 }
 
+class RegistryLogin : public ::testing::Test {
+ protected:
+  ~RegistryLogin() override { std::filesystem::remove_all(folder_); }
+
+  /// Writes a login file with a key; its user is called like the file.
+  void leave(const std::string& file, const std::string& key) {
+    const std::filesystem::path path = folder_ / file;
+    std::filesystem::create_directories(path.parent_path());
+    write_file(path, as_bytes("{\"auths\":{\"" + key + "\":{\"username\":\"" + file +
+                              "\",\"password\":\"p\"}}}"));
+  }
+  static std::string user_of(const std::string& image) {
+    const ImageName name = ImageName::parse(image);
+    const std::optional<std::string> login = registry_login(name.host, name.name);
+    if (!login) return "";
+    const std::string text(decode_base64(*login).value().text());
+    return text.substr(0, text.find(':'));
+  }
+
+  const std::filesystem::path folder_ = [] {
+    std::string name = (std::filesystem::temp_directory_path() / "lambdaml-login-XXXXXX").string();
+    return std::filesystem::path(mkdtemp(name.data()));
+  }();
+  ScopedEnvironment environment_{{{"DOCKER_CONFIG", ""},
+                                  {"REGISTRY_AUTH_FILE", ""},
+                                  {"LAMBDAML_REGISTRY_AUTH", ""},
+                                  {"HOME", folder_.string()},
+                                  {"XDG_RUNTIME_DIR", (folder_ / "run").string()},
+                                  {"XDG_CONFIG_HOME", ""}}};
+};
+
+TEST_F(RegistryLogin, IsWhereProgramsLeaveIt) {
+  EXPECT_EQ(user_of("host.x/a"), "");
+  // From the last that is looked at to the first.
+  for (const char* file : {".docker/config.json", ".config/containers/auth.json",
+                           "run/containers/auth.json", "docker/config.json", "named"}) {
+    leave(file, "host.x");
+    if (file == std::string("docker/config.json"))
+      environment_.set("DOCKER_CONFIG", (folder_ / "docker").string());
+    if (file == std::string("named"))
+      environment_.set("REGISTRY_AUTH_FILE", (folder_ / "named").string());
+    EXPECT_EQ(user_of("host.x/a"), file);
+  }
+  // The others are not looked at then.
+  leave("named", "other.x");
+  EXPECT_EQ(user_of("host.x/a"), "");
+  environment_.set("REGISTRY_AUTH_FILE", "");
+  // A file without the registry leaves it to the next.
+  leave("docker/config.json", "other.x");
+  EXPECT_EQ(user_of("host.x/a"), "run/containers/auth.json");
+  write_file(folder_ / "run/containers/auth.json", as_bytes(std::string("none")));
+  EXPECT_THROW(user_of("host.x/a"), Error);
+}
+
+TEST_F(RegistryLogin, IsOfTheNamesThatARegistryHas) {
+  for (const char* key : {"docker.io", "https://index.docker.io/v1/", "index.docker.io",
+                          "registry-1.docker.io", "docker.io/library"}) {
+    leave(".docker/config.json", key);
+    EXPECT_NE(user_of("docker.io/lambdaml"), "") << key;
+    EXPECT_NE(user_of("index.docker.io/lambdaml"), "") << key;
+    EXPECT_EQ(user_of("host.x/lambdaml"), "") << key;
+  }
+  for (const char* key :
+       {"host.x", "https://host.x", "http://host.x/v2/", "host.x/team", "host.x/team/lambdaml"}) {
+    leave(".docker/config.json", key);
+    EXPECT_NE(user_of("host.x/team/lambdaml:1"), "") << key;
+    EXPECT_EQ(user_of("host.x:5000/team/lambdaml:1"), "") << key;
+  }
+  EXPECT_EQ(user_of("host.x/team/lambdaml2"), "");
+  write_file(folder_ / ".docker/config.json", as_bytes(std::string(R"({"auths":{
+      "host.x/team":{"auth":"dGVhbTpw"},"host.x":{"auth":"YWxsOnA="},
+      "azure.x":{"auth":"MDA6","identitytoken":"t"},"list.x":[]}})")));
+  EXPECT_EQ(user_of("host.x/team/a"), "team");
+  EXPECT_EQ(user_of("host.x/other/a"), "all");
+  EXPECT_EQ(user_of("azure.x/a"), "");
+  EXPECT_EQ(user_of("list.x/a"), "");
+}
+
 TEST(ImageNames, AreThoseOfRegistries) {
   const ImageName ecr = ImageName::parse("1.dkr.ecr.us-east-1.amazonaws.com/team/lambdaml:v1.2");
   EXPECT_EQ(ecr.host, "1.dkr.ecr.us-east-1.amazonaws.com");
@@ -177,6 +260,11 @@ TEST(ImageNames, AreThoseOfRegistries) {
   EXPECT_EQ(ImageName::parse("localhost:5000/x").text(), "localhost:5000/x:latest");
   EXPECT_EQ(ImageName::parse("localhost:5000/x").scheme, "http");
   EXPECT_EQ(ImageName::parse("127.0.0.1.example/x").scheme, "https");
+  // Docker Hub.
+  EXPECT_EQ(ImageName::parse("docker.io/lambdaml").text(), "docker.io/library/lambdaml:latest");
+  EXPECT_EQ(ImageName::parse("docker.io/me/lambdaml:1").text(), "docker.io/me/lambdaml:1");
+  EXPECT_EQ(ImageName::parse("index.docker.io/me/x").text(), "docker.io/me/x:latest");
+  EXPECT_EQ(ImageName::parse("registry-1.docker.io/x").text(), "docker.io/library/x:latest");
   for (const char* bad : {"", "lambdaml", "team/lambdaml", "host.x/", "host.x/Name", "host.x/a//b",
                           "host.x/a:", "host.x/a:-1", "host.x/a b", "me@host.x/a", "host.x/../a",
                           "https://host.x/a"}) {
