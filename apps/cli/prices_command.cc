@@ -57,10 +57,13 @@ void update(UpdateArguments arguments, const Globals& globals) {
     Json out = json_of(updated.prices);
     out["table"] = utf8_path(table.string());
     out["kept"] = updated.kept;
+    out["gone"] = updated.gone;
     out["dry_run"] = arguments.dry_run;
     return print_json(json_text(out));
   }
-  for (const std::string& entry : updated.kept) print_line("not in the Price List files: " + entry);
+  for (const std::string& entry : updated.kept) print_line("kept as it was: " + entry);
+  for (const std::string& entry : updated.gone)
+    print_line("left out, AWS has no price of it: " + entry);
   print_line(fmt::format("{}: {} regions, prices of {}{}", table.string(),
                          updated.prices.regions().size(), updated.prices.date(),
                          arguments.dry_run ? "; nothing was written" : ""));

@@ -186,10 +186,10 @@ bool fits(const json& product, const Selector& selector, const std::string& serv
          text_at(attributes, "usagetype").ends_with("NodeUsage:" + service);
 }
 
-/// nullopt if no product, or several of different prices, fit.
-std::optional<double> find_price(const json& offer, const Selector& selector,
-                                 const std::string& service, const std::string& region,
-                                 const std::string& file) {
+/// The prices of the products that fit; more than one: the attributes no longer say which.
+std::set<double> find_prices(const json& offer, const Selector& selector,
+                             const std::string& service, const std::string& region,
+                             const std::string& file) {
   std::set<double> found;
   try {
     for (const auto& [sku, product] : offer.at("products").items())
@@ -200,7 +200,7 @@ std::optional<double> find_price(const json& offer, const Selector& selector,
   } catch (const Error& error) {
     fail(error.code(), "{}: {}", file, error.what());
   }
-  return found.size() == 1 ? std::optional(*found.begin()) : std::nullopt;
+  return found;
 }
 
 std::string today() {
@@ -211,12 +211,13 @@ std::string today() {
 }
 
 std::string yaml_of(const Prices::Regions& regions, const std::vector<std::string>& sources,
-                    const std::vector<std::string>& kept) {
+                    const UpdatedPrices& updated) {
   std::string yaml =
       "# List prices in US dollars, in the form of lambdaml's prices.yaml; written by\n"
       "# `lambdaml prices update`, which replaces the file.\n";
   for (const std::string& source : sources) yaml += "# From " + source + "\n";
-  for (const std::string& entry : kept) yaml += "# Not from there: " + entry + "\n";
+  for (const std::string& entry : updated.kept) yaml += "# Not from there: " + entry + "\n";
+  for (const std::string& entry : updated.gone) yaml += "# Not there: " + entry + "\n";
   yaml += fmt::format("date: {}\nregions:\n", today());
   for (const auto& [region, services] : regions) {
     yaml += fmt::format("  {}:\n", region);
@@ -237,17 +238,21 @@ class Update {
 
   UpdatedPrices run() {
     choose_regions();
-    for (const auto& [service, units] : present_.regions().at(kHome))
+    for (const Prices& table : {Prices::built_in(), present_})
+      for (const auto& [service, units] : table.regions().at(kHome))
+        for (const auto& [unit, dollars] : units) usual_[service][unit] = dollars;
+    for (const auto& [service, units] : usual_)
       for (const auto& [unit, dollars] : units)
         if (const auto selector = selector_of(service, unit))
           entries_[selector->offer].push_back({service, unit, *selector});
-    for (const std::string& region : regions_)
-      for (const auto& [service, units] : present_.regions().at(kHome))
-        for (const auto& [unit, dollars] : units) keep(region, service, unit);
+        else
+          for (const std::string& region : regions_) keep(region, service, unit, "");
     for (const auto& [offer, entries] : entries_) read(offer, entries);
-    UpdatedPrices out{.yaml = {}, .prices = present_, .kept = {}};
-    for (const auto& [entry, why] : kept_) out.kept.push_back(entry + why);
-    out.yaml = yaml_of(table_, sources_, out.kept);
+    tell_rows_of_regions();
+    UpdatedPrices out{.yaml = {}, .prices = present_, .kept = kept_, .gone = gone_};
+    std::ranges::sort(out.kept);
+    std::ranges::sort(out.gone);
+    out.yaml = yaml_of(table_, sources_, out);
     out.prices = Prices::parse(out.yaml, "the new table");
     return out;
   }
@@ -259,8 +264,14 @@ class Update {
   };
 
   void choose_regions() {
-    for (const auto& [region, services] : present_.regions()) regions_.insert(region);
     files_["AWSLambda"] = files_of(reader_, "AWSLambda");
+    if (!files_["AWSLambda"].contains(kHome))
+      fail(Code::data_corrupt, "the Price List files of AWSLambda have no {}", kHome);
+    for (const auto& [region, services] : present_.regions())
+      if (files_["AWSLambda"].contains(region))
+        regions_.insert(region);
+      else
+        gone_.push_back(region);
     for (const std::string& region : wanted_) {
       if (region == "all") {
         for (const auto& [known, file] : files_["AWSLambda"]) regions_.insert(known);
@@ -273,26 +284,32 @@ class Update {
     }
   }
 
-  /// The present table's price, until a file has another.
-  void keep(const std::string& region, const std::string& service, const std::string& unit) {
-    const Prices::Regions& known = present_.regions();
-    const auto has = [&](const std::string& at) {
-      const auto there = known.find(at);
-      return there != known.end() && there->second.contains(service) &&
-             there->second.at(service).contains(unit);
-    };
-    const std::string& from = has(region) ? region : kHome;
-    table_[region][service][unit] = known.at(from).at(service).at(unit);
-    kept_[fmt::format("{} {} {}", region, service, unit)] =
-        from == region ? fmt::format(", of {}", present_.date())
-                       : fmt::format(", that of {} of {}", kHome, present_.date());
+  bool is_present(const std::string& region, const std::string& service,
+                  const std::string& unit) const {
+    const auto there = present_.regions().find(region);
+    return there != present_.regions().end() && there->second.contains(service) &&
+           there->second.at(service).contains(unit);
+  }
+
+  /// The present table's price, of another region where it lacks this one.
+  void keep(const std::string& region, const std::string& service, const std::string& unit,
+            const std::string& why) {
+    const bool has = is_present(region, service, unit);
+    table_[region][service][unit] =
+        has ? present_.regions().at(region).at(service).at(unit) : usual_.at(service).at(unit);
+    kept_.push_back(fmt::format("{} {} {}{}{}", region, service, unit, why,
+                                has ? fmt::format(", of {}", present_.date())
+                                    : fmt::format(", that of {} of {}", kHome, present_.date())));
   }
 
   void read(const std::string& offer, const std::vector<Entry>& entries) {
     if (!files_.contains(offer)) files_[offer] = files_of(reader_, offer);
     for (const std::string& region : regions_) {
       const auto file = files_[offer].find(region);
-      if (file == files_[offer].end()) continue;
+      if (file == files_[offer].end()) {
+        for (const Entry& entry : entries) leave_out(entry, region, offer);
+        continue;
+      }
       const json prices = reader_.read(file->second);
       if (text_at(prices, "offerCode") != offer)
         fail(Code::data_corrupt, "{}: it is no Price List file of {}", file->second, offer);
@@ -304,16 +321,38 @@ class Update {
 
   void take(const json& prices, const Entry& entry, const std::string& region,
             const std::string& file) {
-    const std::optional<double> price =
-        find_price(prices, entry.selector, entry.service, region, file);
-    if (!price) return;
-    const double usual = present_.regions().at(kHome).at(entry.service).at(entry.unit);
-    if (usual > 0 && (*price > kMostRatio * usual || *price < usual / kMostRatio))
+    const std::set<double> found = find_prices(prices, entry.selector, entry.service, region, file);
+    if (found.empty()) return leave_out(entry, region, file);
+    if (found.size() > 1)
+      return keep(region, entry.service, entry.unit,
+                  fmt::format(" ({} prices there)", found.size()));
+    const double price = *found.begin();
+    const double usual = usual_.at(entry.service).at(entry.unit);
+    if (usual > 0 && (price > kMostRatio * usual || price < usual / kMostRatio))
       fail(Code::data_corrupt,
            "{}: {} {} costs ${:g}, and ${:g} in the present table: that cannot be the same unit",
-           file, entry.service, entry.unit, *price, usual);
-    table_[region][entry.service][entry.unit] = *price;
-    kept_.erase(fmt::format("{} {} {}", region, entry.service, entry.unit));
+           file, entry.service, entry.unit, price, usual);
+    table_[region][entry.service][entry.unit] = price;
+  }
+
+  /// What AWS no longer sells has no price. That must not be mistaken for files of another form:
+  /// what has no price counts as free.
+  void leave_out(const Entry& entry, const std::string& region, const std::string& file) {
+    if (region == kHome && !entry.service.starts_with("cache."))
+      fail(Code::data_corrupt,
+           "{}: it has no price of {} {} in {}: files of a form that this program does not know",
+           file, entry.service, entry.unit, kHome);
+    gone_.push_back(fmt::format("{} {} {}", region, entry.service, entry.unit));
+  }
+
+  /// Rows that other regions of the present table have and us-east-1 lacks are in no new table.
+  void tell_rows_of_regions() {
+    for (const auto& [region, services] : present_.regions())
+      for (const auto& [service, units] : services)
+        for (const auto& [unit, dollars] : units)
+          if (regions_.contains(region) &&
+              !(usual_.contains(service) && usual_.at(service).contains(unit)))
+            gone_.push_back(fmt::format("{} {} {}", region, service, unit));
   }
 
   const Prices& present_;
@@ -322,9 +361,10 @@ class Update {
   std::set<std::string> regions_;
   std::map<std::string, std::map<std::string, std::string>> files_;  ///< offer → region → file
   std::map<std::string, std::vector<Entry>> entries_;                ///< by offer
+  /// What is looked up, with the dollars of us-east-1 until now: service → unit → dollars.
+  std::map<std::string, std::map<std::string, double>> usual_;
   Prices::Regions table_;
-  std::vector<std::string> sources_;
-  std::map<std::string, std::string> kept_;  ///< entry → whose price it is
+  std::vector<std::string> sources_, kept_, gone_;
 };
 
 }  // namespace

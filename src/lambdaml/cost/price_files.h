@@ -26,19 +26,22 @@ struct PriceUpdate {
 struct UpdatedPrices {
   std::string yaml;
   Prices prices;
-  /// Prices that no Price List file of this program's knowledge has, "REGION SERVICE UNIT": taken
-  /// from the present table, where it lacks the region from its us-east-1.
+  /// Prices "REGION SERVICE UNIT" that this program finds in no Price List file, or finds there
+  /// several times: taken from the present table, where it lacks the region from its us-east-1.
   std::vector<std::string> kept;
+  /// Prices that the files do not have, or regions that they do not have: not in the new table.
+  std::vector<std::string> gone;
 };
 
 /// Receives a line about what is being read; may be empty.
 using Say = std::function<void(const std::string&)>;
 
-/// Reads the files and makes a table of today with the entries that `present` has for us-east-1.
-/// Costs one request and some MB for each service and region. Bytes of the files are checked: their
-/// size (64 MiB each), form, names, and that no price is a hundred times more or less than the
-/// present one of us-east-1. Throws invalid_argument (an address, an unknown region), unavailable,
-/// not_found and data_corrupt (naming the file).
+/// Reads the files and makes a table of today with the entries that `present` and the built-in
+/// table have for us-east-1. Costs one request and some MB for each service and region. Bytes of
+/// the files are checked: their size (64 MiB each), form, names, and that no price is a hundred
+/// times more or less than the present one of us-east-1, where all but caches must be there. Throws
+/// invalid_argument (an address, an unknown region), unavailable, not_found and data_corrupt
+/// (naming the file).
 UpdatedPrices read_price_files(const Prices& present, const PriceUpdate& update,
                                const Say& say = {});
 

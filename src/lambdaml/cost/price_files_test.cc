@@ -19,18 +19,15 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-Prices present() {
-  return Prices::parse(
-      "date: 2025-01-02\n"
-      "regions:\n"
-      "  us-east-1:\n"
-      "    lambda: {gb_second: 1.6e-5, request: 2.0e-7}\n"
-      "    s3: {put: 5.0e-6, list: 5.0e-6, get: 4.0e-7}\n"
-      "    dynamodb: {write_unit: 1.25e-6}\n"
-      "    cache.t4g.small: {hour: 0.03}\n"
-      "    other: {thing: 7}\n",
-      "present");
-}
+constexpr const char* kPresent =
+    "date: 2025-01-02\n"
+    "regions:\n"
+    "  us-east-1:\n"
+    "    lambda: {gb_second: 1.6e-5, request: 2.0e-7}\n"
+    "    s3: {put: 5.0e-6, list: 5.0e-6, get: 4.0e-7}\n"
+    "    dynamodb: {write_unit: 1.25e-6}\n"
+    "    cache.t4g.small: {hour: 0.03}\n"
+    "    other: {thing: 7}\n";
 
 /// Price List files, in the form that AWS documents.
 class PriceFiles : public ::testing::Test {
@@ -69,6 +66,8 @@ class PriceFiles : public ::testing::Test {
         "Provisioned IOPS");
     add("AmazonDynamoDB", region, {{"group", "DDB-WriteUnits"}}, {{"0", "0.0000006250"}},
         "Amazon DynamoDB PayPerRequest Throughput");
+    add("AmazonDynamoDB", region, {{"group", "DDB-ReadUnits"}}, {{"0", "0.0000001250"}},
+        "Amazon DynamoDB PayPerRequest Throughput");
     for (const char* use : {"NodeUsage:cache.t4g.small", "ExtendedSupport:cache.t4g.small"})
       add("AmazonElastiCache", region,
           {{"instanceType", "cache.t4g.small"}, {"cacheEngine", "Redis"}, {"usagetype", use}},
@@ -83,7 +82,8 @@ class PriceFiles : public ::testing::Test {
       return {.body = found->second.is_string() ? found->second.get<std::string>()
                                                 : json_text(found->second)};
     });
-    return read_price_files(present(), {.from = server.url(), .regions = std::move(regions)});
+    return read_price_files(Prices::parse(present_, "present"),
+                            {.from = server.url(), .regions = std::move(regions)});
   }
   std::string refused(std::vector<std::string> regions = {}) {
     try {
@@ -95,6 +95,7 @@ class PriceFiles : public ::testing::Test {
     return "";
   }
 
+  std::string present_ = kPresent;
   std::map<std::string, json> files_;
   int products_ = 0;
   int fails_ = 0;
@@ -132,7 +133,43 @@ TEST_F(PriceFiles, SeveralPricesForOneThingAreNone) {
   add("AmazonS3", "us-east-1", {{"group", "S3-API-Tier2"}}, {{"0", "5e-7"}}, "API Request");
   const UpdatedPrices updated = update();
   EXPECT_DOUBLE_EQ(updated.prices.regions().at("us-east-1").at("s3").at("get"), 4e-7);
-  EXPECT_THAT(updated.kept, ::testing::Contains("us-east-1 s3 get, of 2025-01-02"));
+  EXPECT_THAT(updated.kept,
+              ::testing::Contains("us-east-1 s3 get (2 prices there), of 2025-01-02"));
+}
+
+TEST_F(PriceFiles, WhatAwsNoLongerSellsGoesAndIsSaid) {
+  add_region("us-east-1", "1.7");
+  add_region("eu-central-1", "1.9");
+  present_ =
+      "date: 2025-01-02\n"
+      "regions:\n"
+      "  us-east-1:\n"
+      "    lambda: {gb_second: 1.6e-5, request: 2.0e-7}\n"
+      "    cache.t1.micro: {hour: 0.02}\n"
+      "  eu-central-1:\n"
+      "    lambda: {gb_second: 1.6e-5, request: 2.0e-7}\n"
+      "    own: {thing: 1}\n"
+      "  eu-old-1: {lambda: {gb_second: 1, request: 1}}\n";
+  // A region without a service.
+  files_["/offers/v1.0/aws/AmazonDynamoDB/current/region_index.json"]["regions"].erase(
+      "eu-central-1");
+  const UpdatedPrices updated = update();
+  EXPECT_THAT(updated.gone,
+              ElementsAre("eu-central-1 cache.t1.micro hour", "eu-central-1 dynamodb read_unit",
+                          "eu-central-1 dynamodb write_unit", "eu-central-1 own thing", "eu-old-1",
+                          "us-east-1 cache.t1.micro hour"));
+  EXPECT_THAT(updated.kept, ::testing::IsEmpty());
+  const auto& regions = updated.prices.regions();
+  EXPECT_EQ(regions.size(), 2u);
+  EXPECT_FALSE(regions.at("eu-central-1").contains("dynamodb"));
+  EXPECT_FALSE(regions.at("us-east-1").contains("cache.t1.micro"));
+  // Rows that came with a newer program.
+  EXPECT_DOUBLE_EQ(regions.at("eu-central-1").at("s3").at("get"), 4e-7);
+  EXPECT_THAT(updated.yaml, HasSubstr("# Not there: eu-old-1\n"));
+  // A file of a form that is not known is none without prices.
+  files_["/offers/v1.0/aws/AmazonS3/20261101/us-east-1/index.json"]["products"] = json::object();
+  EXPECT_THAT(refused(), AllOf(HasSubstr("no price of s3"), HasSubstr("us-east-1")));
+  EXPECT_EQ(code_, Code::data_corrupt);
 }
 
 TEST_F(PriceFiles, AreCheckedBeforeTheyAreUsed) {
@@ -180,7 +217,7 @@ TEST_F(PriceFiles, AreCheckedBeforeTheyAreUsed) {
 TEST(PriceFilesServer, IsAnAddress) {
   for (const char* from : {"", "pricing", "ftp://x", "https://", "https://a/b", "https://a b"}) {
     try {
-      read_price_files(present(), {.from = from});
+      read_price_files(Prices::parse(kPresent, "present"), {.from = from});
       ADD_FAILURE() << from;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), Code::invalid_argument);
