@@ -103,7 +103,7 @@ void make_image(const PackageArguments& arguments, const Globals& globals) {
   if (globals.json) return print_json(json_text(about));
   print_line(size);
   const std::string exact = name->host + "/" + name->name + "@" + pushed.digest;
-  // Lambda takes images of ECR alone.
+  // Functions run images of ECR alone.
   const bool is_ecr = name->host.find(".dkr.ecr.") != std::string::npos;
   print_line(fmt::format("{}: {}; {}{}", name->text(),
                          pushed.sent_bytes == 0 ? "the registry had it" : "pushed",

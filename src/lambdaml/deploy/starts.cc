@@ -75,6 +75,21 @@ void check_reach(const json& job) {
   }
 }
 
+/// Whoever may read rules reads their jobs.
+void check_no_password(const json& job) {
+  for (const auto& [name, value] : job.items()) {
+    if (!value.is_string()) continue;
+    const std::string text = value;
+    if (without_passwords(text) != text)
+      fail(Code::invalid_argument,
+           "--job: its {} has a password, which the rule would show to all who may read rules: "
+           "leave "
+           "it out, and give it to the functions, with lambdaml deploy --env REDISCLI_AUTH=… for "
+           "redis and LAMBDAML_PS_TOKEN=… for ps",
+           name);
+  }
+}
+
 bool is_wanted(const std::string& value) { return !value.empty() && value != kNone; }
 
 struct Rule {
@@ -124,6 +139,7 @@ void check_starts(const Starts& starts, const std::string& function) {
   }
   const json job = parse_json(starts.job);
   check_reach(job);
+  check_no_password(job);
   if (is_wanted(starts.on_upload)) check_no_circle(job, starts.on_upload);
   if (starts.job.size() > kMostInput)
     fail(Code::invalid_argument, "--job: it has {} bytes as JSON, and a rule takes {}",

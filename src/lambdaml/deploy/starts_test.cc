@@ -263,13 +263,20 @@ TEST_F(StartsTest, AFunctionThatWasMadeAnewIsAllowedToBeCalledAgain) {
                           Change{"upload", "s3://data/ready/", "none"}));
 }
 
-TEST_F(StartsTest, PasswordsOfAJobAreInItsRuleAlone) {
-  const std::string job = R"({"channel":"redis://:Hidden1@host:6379","data":"s3://data/x"})";
-  for (const Change& change : make({"rate(1 day)", "", job})) {
-    EXPECT_THAT(change.from, ::testing::Not(HasSubstr("Hidden1")));
-    EXPECT_THAT(change.to, ::testing::Not(HasSubstr("Hidden1")));
-  }
-  EXPECT_EQ(services_.rules.at("lambdaml-trigger-schedule")["Targets"][0]["Input"], job);
+TEST_F(StartsTest, PasswordsGoIntoNoRule) {
+  for (const char* job : {R"({"channel":"redis://:Hidden1@host:6379","data":"s3://data/x"})",
+                          R"({"channel":"s3://c","data":"redis://me:Hidden1@host/0/x"})",
+                          R"({"channel":"ps://:Hidden1@host","data":"s3://data/x"})"})
+    EXPECT_THAT(refusal_of({"rate(1 day)", "", job}),
+                AllOf(HasSubstr("has a password"), ::testing::Not(HasSubstr("Hidden1"))));
+  EXPECT_THAT(services_.changes, IsEmpty());
+  make({"rate(1 day)", "", R"({"channel":"rediss://me@host:6379","data":"s3://data/x"})"});
+  // Of a rule that others changed.
+  services_.rules.at("lambdaml-trigger-schedule")["Targets"][0]["Input"] =
+      R"({"channel":"redis://:Hidden1@host"})";
+  const std::vector<Change> changes = make({"rate(1 day)", "", kJob});
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_THAT(changes[0].from, AllOf(HasSubstr("host"), ::testing::Not(HasSubstr("Hidden1"))));
 }
 
 TEST_F(StartsTest, WhatIsRefusedChangesNothing) {
