@@ -7,7 +7,7 @@ SEED := 1
 FIRST := 1
 COUNT := 10000
 
-.PHONY: help build python wheel run test test-browser test-python-index headers e2e-deep torture chaos bench fuzz fmt tidy asan tsan clean test-install deb pictures test-index
+.PHONY: help build python wheel run test test-browser test-python-index headers arm64 test-arm64 e2e-deep torture chaos bench fuzz fmt tidy asan tsan clean test-install deb pictures test-index
 
 help: ## list the goals
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -27,6 +27,10 @@ python: ## build the Python package for Debian's Python: PYTHONPATH=build/releas
 wheel: ## build the wheel of the Python package, with the libraries that it needs, into build/wheels
 	@packages/install.sh build index
 	@python/wheel.sh $(PYTHON) build/wheels $(WHEEL_BUILD)
+
+arm64: build ## make build/lambdaml-arm64.zip, for Lambda's arm64 functions, on this machine (minutes; ARM64_CXX=clang++: by clang)
+	@packages/install.sh build arm64
+	@JOBS=$(JOBS) ARM64_CXX=$(ARM64_CXX) packages/arm64.sh $(BIN)/lambdaml build/arm64 build/lambdaml-arm64.zip
 
 run: build ## train logistic regression with 4 workers on generated HIGGS-shaped data
 	@mkdir -p build/run
@@ -66,6 +70,9 @@ test-install: build ## install, build programs against it, complete in shells, u
 	@$(PYTHON) -B tests/install/installed.py $(BUILD) $(BUILD)/install
 	@$(PYTHON) -B tests/install/debian.py $(BUILD) $(BUILD)/debian
 	@$(PYTHON) -B tests/install/images.py $(BIN) $(BUILD)/images
+
+test-arm64: arm64 ## train with the worker of build/lambdaml-arm64.zip, under qemu-user
+	@$(PYTHON) -B tests/install/arm64.py $(BIN) build/lambdaml-arm64.zip build/arm64/test
 
 deb: build ## make Debian packages in build/release/packages
 	@packages/install.sh install

@@ -22,6 +22,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # A compiler that collects its garbage all the time takes a tenth longer. It may grow to a gigabyte first.
   target_compile_options(lambdaml_flags INTERFACE --param=ggc-min-heapsize=1000000)
 endif()
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  # As on x86-64: bytes of text have signs, and no compiler chooses which products are added with one rounding. GCC would
+  # also tell of each vector of pairs that its ABI was another before version 10.
+  target_compile_options(lambdaml_flags INTERFACE -fsigned-char -ffp-contract=off -Wno-psabi)
+endif()
 if(LAMBDAML_WERROR)
   target_compile_options(lambdaml_flags INTERFACE -Werror)
 endif()

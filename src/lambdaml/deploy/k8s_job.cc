@@ -49,7 +49,8 @@ void check(const K8sJob& job) {
          "package --k8s: say with --events where the workers find their events, as in lambdaml "
          "train --platform array");
   const Uri place = storage::resolve(job.events);
-  if (storage::reach_of(place) != Reach::anywhere)
+  // The manifest has no volumes.
+  if (storage::reach_of(place) != Reach::anywhere || storage::local_file(place))
     fail(Code::invalid_argument,
          "package --k8s: --events {}: pods cannot reach it; give the URI of a storage service",
          place.display());

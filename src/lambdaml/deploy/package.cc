@@ -88,10 +88,12 @@ std::map<std::string, fs::path> library_on_demand(const char* soname, const std:
 /// file says that it needs.
 class ForeignLibraries {
  public:
-  ForeignLibraries(fs::path sysroot, fs::path stand_ins, const std::string& architecture)
-      : sysroot_(std::move(sysroot)), architecture_(architecture) {
+  ForeignLibraries(fs::path sysroot, fs::path stand_ins, const Elf& worker)
+      : sysroot_(std::move(sysroot)),
+        architecture_(worker.architecture),
+        loader_(fs::path(worker.loader).filename()) {
     const std::string triplet =
-        (architecture == "arm64" ? "aarch64" : architecture) + std::string("-linux-gnu");
+        (architecture_ == "arm64" ? "aarch64" : architecture_) + std::string("-linux-gnu");
     if (!stand_ins.empty()) folders_.push_back(std::move(stand_ins));
     for (const char* root : {"usr/lib", "lib"})
       for (const fs::path& folder : {sysroot_ / root / triplet, sysroot_ / root})
@@ -107,7 +109,7 @@ class ForeignLibraries {
     if (name.empty() || name.find('/') != std::string::npos)
       fail(Code::data_corrupt, "packaging {}: it needs '{}', which is no library's name",
            user.string(), printable(name));
-    if (found_.contains(name)) return;
+    if (found_.contains(name) || name == loader_) return;
     for (const fs::path& folder : folders_) {
       std::error_code none;
       if (!fs::is_regular_file(folder / name, none)) continue;
@@ -124,6 +126,7 @@ class ForeignLibraries {
  private:
   const fs::path sysroot_;
   const std::string architecture_;
+  const std::string loader_;  ///< which is there already, under another name
   std::vector<fs::path> folders_;
   std::map<std::string, fs::path> found_;
 };
@@ -179,7 +182,7 @@ Files collect(const PackageOptions& options) {
     }
     std::map<std::string, fs::path> libraries;
     if (is_foreign) {
-      ForeignLibraries foreign(options.sysroot, options.stand_ins, worker.architecture);
+      ForeignLibraries foreign(options.sysroot, options.stand_ins, worker);
       foreign.add_needs_of(options.worker);
       if (!options.torch.empty()) foreign.add_needs_of(options.torch);
       for (const char* soname : on_demand) foreign.add(soname, options.worker);

@@ -19,7 +19,10 @@ std::shared_ptr<Storage> open_with(const Plugin& plugin, const Uri& uri,
   return plugin.open(uri, options_in(uri, plugin.options), std::move(patience));
 }
 
-Reach reach_of(const Uri& uri) { return registry().get(uri.scheme).reach; }
+Reach reach_of(const Uri& uri) {
+  const Plugin& plugin = registry().get(uri.scheme);
+  return plugin.reach_at ? plugin.reach_at(uri) : plugin.reach;
+}
 
 std::optional<std::filesystem::path> local_file(const Uri& uri) {
   const Plugin* plugin = registry().find(uri.scheme);

@@ -27,6 +27,8 @@ struct Plugin {
       open;
   /// From where other processes see what is saved there.
   Reach reach = Reach::anywhere;
+  /// The same for one URI, where the name of the store does not decide it. Null: `reach`.
+  std::function<Reach(const Uri&)> reach_at = nullptr;
   /// The URI that the bare plug-in name stands for.
   std::function<Uri()> default_uri;
   /// Implements local_file(); null if values are not files of this machine.
@@ -49,8 +51,8 @@ Options options_in(const Uri& uri, std::vector<Option> declared);
 /// open() throw.
 std::shared_ptr<Storage> open_with(const Plugin& plugin, const Uri& uri,
                                    std::shared_ptr<Patience> patience);
-/// From where the store of a URI can be reached. Opens nothing. Throws invalid_argument for an
-/// unknown scheme.
+/// From where the store of a URI can be reached: a folder of a network file system from other
+/// machines too. Opens nothing. Throws invalid_argument for an unknown scheme.
 Reach reach_of(const Uri& uri);
 /// The path of what the URI names, if its store keeps each value in a file of this machine.
 std::optional<std::filesystem::path> local_file(const Uri& uri);

@@ -57,7 +57,7 @@ void register_plugin(Registry& registry) {
        .runs_here =
            [](const Options& options) {
              const std::string& place = options.text("events");
-             return !place.empty() && storage::reach_of(storage::resolve(place)) == Reach::machine;
+             return !place.empty() && storage::local_file(storage::resolve(place));
            },
        .own_function = own_function_of_task,
        .check = require_place,

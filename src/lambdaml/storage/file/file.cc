@@ -488,6 +488,8 @@ void register_plugin(Registry& registry) {
          return std::make_shared<Files>(uri.path, sharing_of(uri), is_on_network(uri));
        },
        .reach = Reach::machine,
+       .reach_at =
+           [](const Uri& uri) { return is_on_network(uri) ? Reach::anywhere : Reach::machine; },
        .default_uri = [] { return Uri::parse(default_folder()); },
        .local_file = [](const Uri& uri) { return std::filesystem::path(uri.path); },
        .require_own = [](const Uri& uri) { require_own_folder(uri.path, sharing_of(uri)); }});

@@ -26,6 +26,7 @@
 #include "lambdaml/storage/decorators.h"
 #include "lambdaml/storage/file/arrivals.h"
 #include "lambdaml/storage/file/paths.h"
+#include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/testing/conformance.h"
 
 namespace lambdaml::storage {
@@ -350,6 +351,13 @@ TEST_F(File, WaitsOnNetworkFileSystemsPoll) {
   store_->save("late/a", as_bytes("A"));
   EXPECT_EQ(end_of(child), 0);
   EXPECT_THROW(open(folder_.string() + "?watch=never"), Error);
+  // Others that have mounted the same folder reach it.
+  const auto reach = [&](const char* query) {
+    return reach_of(Uri::parse(folder_.string() + query));
+  };
+  EXPECT_EQ(reach(""), Reach::machine);
+  EXPECT_EQ(reach("?watch=kernel"), Reach::machine);
+  EXPECT_EQ(reach("?watch=poll"), Reach::anywhere);
 }
 
 TEST_F(File, AWriterKilledInTheMiddleLeavesTheOldValueOrTheNew) {

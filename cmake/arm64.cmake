@@ -1,0 +1,23 @@
+# Builds for AWS Lambda on arm64, against a folder of Debian's arm64 packages (LAMBDAML_SYSROOT), which packages/arm64.sh
+# makes. The compiler is Debian's cross compiler, or clang with -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(triplet aarch64-linux-gnu)
+if(NOT CMAKE_C_COMPILER)
+  set(CMAKE_C_COMPILER ${triplet}-gcc)
+endif()
+if(NOT CMAKE_CXX_COMPILER)
+  set(CMAKE_CXX_COMPILER ${triplet}-g++)
+endif()
+# What clang is told; a cross compiler knows.
+set(CMAKE_C_COMPILER_TARGET ${triplet})
+set(CMAKE_CXX_COMPILER_TARGET ${triplet})
+set(CMAKE_LIBRARY_ARCHITECTURE ${triplet})
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES LAMBDAML_SYSROOT)
+set(CMAKE_SYSROOT ${LAMBDAML_SYSROOT})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${LAMBDAML_SYSROOT})
+set(ENV{PKG_CONFIG_LIBDIR} ${LAMBDAML_SYSROOT}/usr/lib/${triplet}/pkgconfig:${LAMBDAML_SYSROOT}/usr/share/pkgconfig)
