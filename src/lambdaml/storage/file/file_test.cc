@@ -107,8 +107,9 @@ TEST_F(File, ALargeValueInSharedMemoryIsUsedInPlace) {
   std::optional<Buffer> large = store_->load("large");
   ASSERT_TRUE(large && std::ranges::equal(large->view(), value.view()));
   EXPECT_EQ(file_at(store_->load("small")->data()), "");
-  if (shared_memory_folder() == "/dev/shm")
+  if (shared_memory_folder() == "/dev/shm") {
     EXPECT_EQ(file_at(large->data()), (folder_ / "large").string());
+  }
   // It is the reader's own, whatever becomes of the key.
   large->data()[0] ^= std::byte{1};
   EXPECT_EQ(store_->load("large")->data()[0], value.data()[0]);

@@ -131,7 +131,7 @@ TEST(MemcachedAnswers, ThatComeTwiceAreNotTheNextOnes) {
 
 TEST(MemcachedAnswers, ThatClaimWhatCannotBeAreRefused) {
   const std::string settings = "STAT item_size_max 1048576\r\nEND\r\n";
-  for (const std::string& line :
+  for (const std::string line :
        {"VALUE key 0 18446744073709551615 1\r\n", "VALUE key 0 9223372036854775807 1\r\n",
         "VALUE key 0 -1 1\r\n", "VALUE key 0 99999999999 1\r\n", "VALUE key 0 x 1\r\n",
         "VALUE key 0 3 x\r\nabc\r\nEND\r\n", "VALUE key\r\n", "VALUE\r\n", "\r\n"}) {
