@@ -150,9 +150,14 @@ std::optional<TimedCredentials> keys_of_profile(const Profile& profile) {
   return keys_of(profile.config, profile);
 }
 
-std::optional<TimedCredentials> credentials_from_profile() {
+std::optional<TimedCredentials> credentials_from_role_of_profile() {
   const Profile profile = read_profile();
-  if (has_role(profile)) return credentials_of_role(profile);
+  return has_role(profile) ? std::optional(credentials_of_role(profile)) : std::nullopt;
+}
+
+std::optional<TimedCredentials> credentials_from_profile() {
+  if (auto role = credentials_from_role_of_profile()) return role;
+  const Profile profile = read_profile();
   if (auto keys = keys_of_profile(profile)) return keys;
   if (!variable("AWS_PROFILE").empty() && profile.config.empty() && profile.credentials.empty())
     fail(Code::permission_denied,
@@ -268,6 +273,17 @@ std::optional<TimedCredentials> credentials_from_instance() {
   return parse_credentials(need_ok(get(roles + encode(role)), source), source);
 }
 
+std::span<const CredentialsPlace> credentials_places() {
+  static constexpr CredentialsPlace kPlaces[] = {
+      {"the environment", credentials_from_environment},
+      {"the profile", credentials_from_role_of_profile},
+      {"the web identity", credentials_from_web_identity},
+      {"the profile", credentials_from_profile},
+      {"the container's service", credentials_from_container},
+      {"the instance's role", credentials_from_instance}};
+  return kPlaces;
+}
+
 Credentials CredentialsSource::get() {
   const std::lock_guard lock(mutex_);
   if (!held_) {
@@ -292,10 +308,8 @@ Credentials CredentialsSource::renew(const Credentials& stale) {
 }
 
 void CredentialsSource::fetch() {
-  for (const auto source :
-       {credentials_from_environment, credentials_from_profile, credentials_from_web_identity,
-        credentials_from_container, credentials_from_instance}) {
-    if (auto given = source()) {
+  for (const CredentialsPlace& place : credentials_places()) {
+    if (auto given = place.look()) {
       held_ = std::move(*given);
       return;
     }
@@ -303,8 +317,8 @@ void CredentialsSource::fetch() {
   fail(
       Code::permission_denied,
       "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run "
-      "where a role gives some (looked into the environment, the profile '{}', the container and "
-      "the instance)",
+      "where a role gives some (looked into the environment, the profile '{}', the web identity, "
+      "the container and the instance)",
       printable(read_profile().name));
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -23,8 +24,10 @@ struct TimedCredentials {
 /// temporary failures.
 /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
 std::optional<TimedCredentials> credentials_from_environment();
-/// The profile's role or single sign-on (roles.h), its keys in the credentials file, its
-/// `credential_process` (at most 60 s), or its keys in the config file.
+/// The profile's role or single sign-on (roles.h).
+std::optional<TimedCredentials> credentials_from_role_of_profile();
+/// The same, else its keys in the credentials file, its `credential_process` (at most 60 s), or its
+/// keys in the config file.
 std::optional<TimedCredentials> credentials_from_profile();
 /// The keys of a profile, from its `credential_process` too; nullopt if it has none.
 std::optional<TimedCredentials> keys_of_profile(const Profile& profile);
@@ -39,6 +42,15 @@ std::optional<TimedCredentials> credentials_from_container();
 /// The EC2 instance's role, by IMDSv2, unless AWS_EC2_METADATA_DISABLED is true. nullopt if nothing
 /// answers within a second: then this is not an instance.
 std::optional<TimedCredentials> credentials_from_instance();
+
+/// A place where credentials may be.
+struct CredentialsPlace {
+  const char* name;  ///< in messages
+  std::optional<TimedCredentials> (*look)();
+};
+/// In the order in which they are looked at, which is that of AWS's tools: a web identity goes
+/// before the keys of a profile, and after its role.
+std::span<const CredentialsPlace> credentials_places();
 
 /// "2030-01-31T12:00:00Z", perhaps with a fraction or "+00:00"; nullopt for any other text.
 std::optional<WallTime> parse_time(const std::string& text);

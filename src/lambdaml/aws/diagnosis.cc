@@ -19,18 +19,12 @@ std::atomic<std::int64_t> g_clock_offset_s{0};
 }  // namespace
 
 std::optional<CredentialsFound> find_credentials() {
-  const std::string profile = fmt::format("the profile '{}'", printable(read_profile().name));
-  struct Source {
-    std::optional<TimedCredentials> (*look)();
-    std::string name;
-  };
-  for (const Source& source : {Source{credentials_from_environment, "the environment"},
-                               Source{credentials_from_profile, profile},
-                               Source{credentials_from_container, "the container's service"},
-                               Source{credentials_from_instance, "the instance's role"}}) {
-    const std::optional<TimedCredentials> found = source.look();
+  for (const CredentialsPlace& place : credentials_places()) {
+    const std::optional<TimedCredentials> found = place.look();
     if (!found) continue;
-    CredentialsFound out{.source = source.name, .expires_in_s = {}};
+    CredentialsFound out{.source = place.name, .expires_in_s = {}};
+    if (out.source == "the profile")
+      out.source += fmt::format(" '{}'", printable(read_profile().name));
     if (found->expires)
       out.expires_in_s = std::chrono::duration<double>(*found->expires - wall_now()).count();
     return out;

@@ -26,7 +26,8 @@ TEST(EmbeddedMetricsLine, IsTheFormatThatCloudWatchReads) {
 }
 
 TEST(EmbeddedMetricsLine, LeavesOutWhatTheFormatDoesNotTake) {
-  EmbeddedMetrics metrics{.name_space = "n", .at_ms = 0, .values = {}};
+  EmbeddedMetrics metrics{
+      .name_space = "n", .at_ms = 0, .dimensions = {}, .properties = {}, .values = {}};
   metrics.values["none"] = std::numeric_limits<double>::quiet_NaN();
   for (int i = 0; i < 150; ++i) metrics.values["v" + std::to_string(i)] = i;
   const json line = json::parse(line_of(metrics));

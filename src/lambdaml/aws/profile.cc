@@ -37,6 +37,11 @@ std::string_view without_comment(std::string_view value) {
   return value;
 }
 
+bool is_key(std::string_view setting) {
+  return setting == "aws_access_key_id" || setting == "aws_secret_access_key" ||
+         setting == "aws_session_token";
+}
+
 }  // namespace
 
 std::string find(const Settings& settings, std::string_view name) {
@@ -93,12 +98,15 @@ Profile read_profile(std::string name) {
   auto config = read(file_named_by("AWS_CONFIG_FILE", "/.aws/config"));
   profile.config = take(config, "profile " + profile.name);
   if (profile.config.empty() && profile.name == "default") profile.config = take(config, "default");
+  auto secrets = read(file_named_by("AWS_SHARED_CREDENTIALS_FILE", "/.aws/credentials"));
+  profile.credentials = take(secrets, profile.name);
+  // AWS's tools read roles and regions there too.
+  for (const auto& [setting, value] : profile.credentials)
+    if (!is_key(setting)) profile.config[setting] = value;
   if (const auto named = profile.config.find("services"); named != profile.config.end())
     profile.services = take(config, "services " + named->second);
   if (const auto named = profile.config.find("sso_session"); named != profile.config.end())
     profile.sso_session = take(config, "sso-session " + named->second);
-  auto secrets = read(file_named_by("AWS_SHARED_CREDENTIALS_FILE", "/.aws/credentials"));
-  profile.credentials = take(secrets, profile.name);
   return profile;
 }
 

@@ -22,7 +22,8 @@ std::map<std::string, Settings, std::less<>> parse_profiles(std::string_view tex
 /// The settings of the profile that AWS_PROFILE names (by default `default`).
 struct Profile {
   std::string name;
-  Settings config;       ///< `[profile NAME]` of the config file
+  /// `[profile NAME]` of the config file, and what is no key in `[NAME]` of the credentials file.
+  Settings config;
   Settings services;     ///< `[services …]` that the profile names
   Settings sso_session;  ///< `[sso-session …]` that the profile names
   Settings credentials;  ///< `[NAME]` of the credentials file

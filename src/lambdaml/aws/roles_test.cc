@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 
+#include "lambdaml/aws/diagnosis.h"
 #include "lambdaml/aws/signature_check.h"
 #include "lambdaml/aws/testing/scoped_environment.h"
 #include "lambdaml/aws/testing/scripted_server.h"
@@ -171,6 +172,9 @@ TEST_F(AwsRoles, FollowOneAnother) {
   EXPECT_EQ(got().access_key, "ROLE-b-OF-ROLE-a-OF-USER");
   environment_.set("AWS_PROFILE", "self");
   EXPECT_EQ(got().access_key, "ROLE-self-OF-USER");
+  // The credentials file may have roles too.
+  use("b", "", kKeys + "[b]\nrole_arn = x/b\nsource_profile = user\n");
+  EXPECT_EQ(got().access_key, "ROLE-b-OF-USER");
 }
 
 TEST_F(AwsRoles, AreAssumedWithTheCredentialsOfAPlace) {
@@ -199,6 +203,13 @@ TEST_F(AwsRoles, AreAssumedWithAToken) {
   use("job",
       "[profile job]\nrole_arn = x/r\nweb_identity_token_file = " + write("t", "TOKENVALUE"));
   EXPECT_EQ(got().access_key, "ROLE-r-OF-web");
+  // A pod's role goes before keys that its image has in files.
+  environment_.set("AWS_WEB_IDENTITY_TOKEN_FILE", write("token", "TOKENVALUE\n"));
+  use("user", "", kKeys);
+  EXPECT_EQ(got().access_key, "ROLE-pod-OF-web");
+  EXPECT_EQ(find_credentials()->source, "the web identity");
+  environment_.set("AWS_WEB_IDENTITY_TOKEN_FILE", "");
+  EXPECT_EQ(find_credentials()->source, "the profile 'user'");
 }
 
 TEST_F(AwsRoles, AreAssumedAgainBeforeTheyEnd) {
