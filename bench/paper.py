@@ -33,10 +33,11 @@ def print_tables(tables):
             beside(r["original"][p], r["paper"][p]), seconds(r["ours"][p]),
             *(seconds(r[store]) if p == 0 else "" for store in ("s3-standard", "s3-express", "valkey"))]
            for r in tables["rounds"] for p, pattern in enumerate(("reduce", "reduce_scatter"))])
-    table(["job over a new Memcached", "workers", "round over S3, s", "over Memcached", "slowdown, paper",
-           "simulated"],
-          [[c["job"], str(c["workers"]), seconds(c["s3_round"]), seconds(c["memcached_round"]), f"{c['paper']:.2f}",
-            beside(c["slowdown"], c["paper"])] for c in tables["channels"]])
+    table(["job", "workers", "over", "round, s", "over S3, s", "time, paper", "simulated", "dollars, paper", "simulated"],
+          [[c["job"] if c["channel"] == "Memcached" else "", str(c["workers"]) if c["channel"] == "Memcached" else "",
+            c["channel"], seconds(c["round"]), seconds(c["s3_round"]),
+            *(text for paper, then in zip(c["paper"], c["then"]) for text in (f"{paper:.2f}", beside(then, paper)))]
+           for c in tables["channels"]])
     paper = {10: 1.2, 50: 11, 100: 18, 200: 35}
     table(["start-up, s", *(f"{s['workers']:.0f} workers" for s in tables["starts"])],
           [["paper", *(seconds(paper[s["workers"]]) for s in tables["starts"])],

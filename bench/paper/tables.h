@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "lambdaml/sim/profile.h"
+#include "paper/original.h"
 
 /// The tables of Jiang et al., SIGMOD 2021 (docs/planning.md), computed from profiles: with the
 /// original's protocol (original.h) and with ours, by the paper's constants and by today's.
@@ -13,8 +14,7 @@ namespace lambdaml::paper {
 /// The paper's rounds over S3, seconds.
 struct RoundsOverS3 {
   const char* model;
-  double bytes;
-  std::uint32_t workers;
+  Merge merge;
   double reduce_s, reduce_scatter_s;
 };
 const std::vector<RoundsOverS3>& rounds_of_paper();
@@ -26,12 +26,24 @@ struct RoundsThen {
 };
 RoundsThen rounds_then(const RoundsOverS3& of);
 
-/// The profile `paper`, with two constants that were fitted to its rounds: a request takes 75 ms
+/// The profile `paper`, with two constants that were fitted to its rounds: a request takes 45 ms
 /// instead of 80, and all functions together move 340 MB/s.
 sim::Profile paper_profile();
 
-/// Start-up of w workers, seconds: then (one after another), and today (at once).
-double start_then_s(double workers);
+/// A job over another channel, relative to S3, in time and dollars: the paper's, and simulated.
+struct ChannelTime {
+  const char* job;
+  std::uint32_t workers;
+  const char* channel;
+  double round_s, s3_round_s;
+  double paper_slowdown, paper_cost;
+  double slowdown, cost;
+};
+std::vector<ChannelTime> channels_then();
+
+/// Start-up of w workers, seconds: then (one after another), when the last one of a simulated job
+/// begins, and today (at once).
+double start_then_s(std::uint32_t workers);
 double start_today_s(double workers);
 
 /// The job of the paper's time breakdown: LR on HIGGS, 10 workers, 10 epochs, one round of ADMM.
