@@ -109,6 +109,10 @@ def train(
         for name, value in {**loss_options, **_optimizer(optimizer)}.items():
             chosen.setdefault(name, value)
         exported, names = _exported(module, own_loss)
+        if isinstance(optimizer, torch.optim.Optimizer):
+            own = {*module.parameters(), *(own_loss.parameters() if isinstance(own_loss, torch.nn.Module) else ())}
+            if not own.issuperset(optimizer.param_groups[0]["params"]):
+                raise InvalidArgument("optimizer has parameters of another module: make it of the module's parameters()")
         path = os.path.join(folder, "module.pt")
         torch.jit.save(exported, path)
         workers = chosen.get("workers") or 1
@@ -351,6 +355,9 @@ def _exported(module: torch.nn.Module, loss: Any) -> tuple[Any, list[str]]:
     """(the script, names of its inputs)."""
     if not isinstance(module, torch.nn.Module):
         raise InvalidArgument(f"module must be a torch.nn.Module, not {type(module).__name__}")
+    for name, value in module.state_dict().items():
+        if isinstance(value, torch.Tensor) and value.is_meta:
+            raise InvalidArgument(f"the module's '{name}' has no values (device meta): load its weights first")
     net = _script("the module", module)
     names = [argument.name for argument in net.forward.schema.arguments[1:] if not argument.has_default_value()]
     if loss is None:
