@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <optional>
 
@@ -17,18 +18,19 @@
 ///   job that stays below never waits.
 /// - *What a refusal teaches.* The requests that a service took in the second before it refused one
 ///   are what it takes in a second. So a client that is refused spaces its requests from then on
-///   evenly at 9/10 of that. If it has not sent for a whole second yet, it first goes on sending
+///   evenly at 17/20 of that. If it has not sent for a whole second yet, it first goes on sending
 ///   until it has, so that there is something to count.
 /// - *What others have learned* (News). Of two rates the one with the larger generation is newer
-///   and replaces the other; of the same generation they drift to their mean, as each client has
-///   counted only its own requests. A client that was never refused thus slows down with the
-///   others. How the news travels is up to the caller.
+///   and replaces the other. Of the same generation each client takes the mean of what it knows
+///   that clients have counted, as each has counted only its own requests and their sum is what the
+///   service took; or the mean of another that knows of more clients. A client that was never
+///   refused thus slows down with the others. How the news travels is up to the caller.
 /// After each minute without a refusal the rate grows by a quarter.
 ///
 /// The clock and the counts are this client's own: nothing is asked of the service. A rate that is
 /// stated beforehand is therefore better than one that is learned: what 16 clients count in a
-/// second differs by a fifth or more, until news have passed between them
-/// (tests/integration/request_rates_test.cc).
+/// second differs by a fifth or more, until news have passed between them, and clients without
+/// processor time count too little (pace_test.cc, tests/integration/request_rates_test.cc).
 namespace lambdaml::aws {
 
 class Pace {
@@ -49,11 +51,15 @@ class Pace {
   struct News {
     std::int64_t generation = 0;  ///< how often it was lowered
     double per_s = kUnlimited;
-    bool operator==(const News&) const = default;
+    /// The mean of the counts of so many clients; 0: unknown.
+    std::int64_t clients = 0;
+    /// A client that has counted, and its count; 0: unknown.
+    std::uint64_t client = 0;
+    double counted_per_s = 0;
   };
 
   Pace() : Pace(Limits()) {}
-  explicit Pace(Limits known) : known_(known), per_s_(kStated * known.all_per_s) {}
+  explicit Pace(Limits known);
 
   /// This client sends about that share, in (0, 1], of all requests; 1 until then.
   void take_share(double share);
@@ -80,6 +86,8 @@ class Pace {
   void settle(TimePoint now);
   double rate(TimePoint now) const;
   void change(double per_s, TimePoint now);
+  /// The best known mean of the counts of this generation.
+  double agreed() const;
   std::size_t taken_in_last_second(TimePoint now);
 
   const Limits known_;
@@ -89,6 +97,12 @@ class Pace {
   std::int64_t generation_ = 0;
   double per_s_;  ///< at changed_at_
   TimePoint changed_at_{};
+  const std::uint64_t client_;  ///< this one
+  /// Of this generation: what clients have counted, and the mean over most_clients_ that another
+  /// one knows.
+  std::map<std::uint64_t, double> counted_;
+  std::int64_t most_clients_ = 0;
+  double their_mean_ = 0;
   std::deque<TimePoint> taken_;
   /// While requests are refused: what they teach so far, until when, and the generation before.
   struct Lesson {

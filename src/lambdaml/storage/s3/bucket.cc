@@ -19,10 +19,12 @@ constexpr double kWrites_per_s = 3500;
 /// No server is slower.
 constexpr double kLeast_per_s = 100;
 
-/// The metadata with the rate on which workers agree: "GENERATION RATE" (aws/pace.h).
+/// The metadata with the rate on which workers agree: "GENERATION RATE CLIENTS CLIENT COUNTED", of
+/// which older versions write the first two only (aws/pace.h).
 constexpr const char* kPaceHeader = "x-amz-meta-lambdaml-pace";
 constexpr std::int64_t kNewsLast_s = 60;
 constexpr std::int64_t kMostGenerations = 1'000'000;
+constexpr std::int64_t kMostClients = 100'000;
 
 bool is_one_of(std::string_view text, std::initializer_list<std::string_view> these) {
   return std::ranges::find(these, text) != these.end();
@@ -173,20 +175,31 @@ double Bucket::writes_per_s() const {
 
 void Bucket::add_pace(aws::Request& put) const {
   if (const std::optional<aws::Pace::News> news = pace_->news())
-    put.headers.emplace_back(kPaceHeader, fmt::format("{} {:.3f}", news->generation, news->per_s));
+    put.headers.emplace_back(kPaceHeader,
+                             fmt::format("{} {:.3f} {} {} {:.3f}", news->generation, news->per_s,
+                                         news->clients, news->client >> 1U, news->counted_per_s));
 }
 
 void Bucket::hear_pace(const aws::Response& answer) const {
-  const std::string_view text = answer.header(kPaceHeader);
-  const std::size_t blank = text.find(' ');
-  if (blank == std::string_view::npos) return;
+  const std::vector<std::string> words = split(answer.header(kPaceHeader), ' ');
+  if (words.size() != 2 && words.size() != 5) return;
   // A value that was saved long ago says nothing about now. Both dates are of the server's clock.
   const std::optional<std::int64_t> now = aws::parse_date(answer.header("date"));
   const std::optional<std::int64_t> saved = aws::parse_date(answer.header("last-modified"));
   if (now && saved && *now - *saved > kNewsLast_s) return;
-  const std::optional<std::int64_t> generation = to_integer(text.substr(0, blank));
-  const std::optional<double> per_s = to_real(text.substr(blank + 1));
-  if (generation && *generation < kMostGenerations && per_s) pace_->hear({*generation, *per_s});
+  const std::optional<std::int64_t> generation = to_integer(words[0]);
+  const std::optional<double> per_s = to_real(words[1]);
+  if (!generation || *generation >= kMostGenerations || !per_s) return;
+  aws::Pace::News news{*generation, *per_s};
+  if (words.size() == 5) {
+    const std::optional<std::int64_t> clients = to_integer(words[2]), client = to_integer(words[3]);
+    const std::optional<double> counted_per_s = to_real(words[4]);
+    if (!clients || !client || !counted_per_s || *clients < 0 || *clients > kMostClients) return;
+    news.clients = *clients;
+    news.client = (static_cast<std::uint64_t>(*client) << 1U) | 1U;
+    news.counted_per_s = *counted_per_s;
+  }
+  pace_->hear(news);
 }
 
 /// Only the host may change: signed requests carry values, so none is sent to a place that the
