@@ -266,7 +266,7 @@ std::size_t Socket::receive_bare(std::span<iovec> pieces) {
 bool Socket::wait_until_readable(Deadline deadline) const {
   if (!tls_) return wait_until_ready(fd_.get(), POLLIN, deadline);
   while (!tls_->is_readable())
-    if (!wait_until_ready(fd_.get(), POLLIN, deadline)) return false;
+    if (deadline.passed() || !wait_until_ready(fd_.get(), POLLIN, deadline)) return false;
   return true;
 }
 

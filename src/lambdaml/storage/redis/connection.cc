@@ -256,11 +256,23 @@ Reply Connection::reply_or(std::string_view tolerated) {
   return checked(raw);
 }
 
-bool Connection::reply_unless_refused() {
+Connection::Outcome Connection::outcome() {
   const RawReply raw = next();
-  if (raw.is_error() && is_refusal(raw.text())) return false;
+  if (raw.is_error() && is_refusal(raw.text())) return Outcome::refused;
+  if (raw.is_error() && redirection_in(raw.text())) return Outcome::elsewhere;
   checked(raw);
-  return true;
+  return Outcome::done;
+}
+
+bool Connection::knows(std::string_view command) {
+  Request request;
+  request.add({"COMMAND", "INFO", command});
+  return ask(request, [&] {
+    const RawReply raw = next();
+    if (raw.is_error()) return false;  // the user may not ask, perhaps
+    const std::optional<Reply> reply = converted(*raw);
+    return reply && reply->list.size() == 1 && reply->list[0].kind == Reply::Kind::list;
+  });
 }
 
 std::optional<Reply> Connection::cluster_slots() {

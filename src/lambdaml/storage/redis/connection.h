@@ -80,14 +80,21 @@ class Connection {
   Reply reply();
   /// The same, but an error reply that begins with `tolerated` gives a Reply of kind absent.
   Reply reply_or(std::string_view tolerated);
-  /// The next reply, of a command that is not needed; false if it is refused (see is_refusal()).
-  bool reply_unless_refused();
+  /// The next reply, of a command that is not needed.
+  enum class Outcome {
+    done,
+    refused,    ///< see is_refusal()
+    elsewhere,  ///< another server of the cluster would take it
+  };
+  Outcome outcome();
   /// The next reply, of a command that returns a value or nothing (GET).
   std::optional<Buffer> value();
 
   /// What CLUSTER SLOTS answers; nullopt of a server that is in no cluster, or that does not let
   /// this user ask. A trip of its own.
   std::optional<Reply> cluster_slots();
+  /// Whether the server has that command; false if it does not say. A trip of its own.
+  bool knows(std::string_view command);
 
   /// Sends commands that begin or change a subscription: messages on such a connection have no
   /// certain order, and ECHO is not answered.

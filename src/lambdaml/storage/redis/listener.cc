@@ -1,7 +1,9 @@
 #include "lambdaml/storage/redis/listener.h"
 
+#include <array>
 #include <cerrno>
 #include <string_view>
+#include <utility>
 
 #include <poll.h>
 #include <sys/epoll.h>
@@ -14,11 +16,13 @@ namespace {
 /// A handle that has waited in more folders drops its subscriptions.
 constexpr std::size_t kMostFollowed = 100;
 
-/// The key that a published message names; empty for any other reply.
+/// The key that a published message names; empty for any other reply. Throws unavailable if the
+/// server has ended the subscription, because the channel's slot has moved.
 std::string key_in(Reply& told) {
-  const bool published =
-      told.kind == Reply::Kind::list && told.list.size() == 3 && told.list[0].text == "message";
-  return published ? std::move(told.list[2].text) : std::string();
+  if (told.kind != Reply::Kind::list || told.list.size() != 3) return {};
+  const std::string& kind = told.list[0].text;
+  if (kind == "sunsubscribe") fail(Code::unavailable, "the cluster moves its slots");
+  return kind == "message" || kind == "smessage" ? std::move(told.list[2].text) : std::string();
 }
 
 }  // namespace
@@ -41,11 +45,11 @@ void Listener::forget() {
 bool Listener::follow(const std::set<Channel>& channels) {
   std::size_t followed = 0;
   for (const auto& [server, line] : lines_) followed += line.followed.size();
-  std::map<Endpoint, std::set<std::string>> more;
+  std::map<Endpoint, std::set<Channel>> more;
   for (const Channel& channel : channels) {
     const auto line = lines_.find(channel.server);
     if (line == lines_.end() || !line->second.followed.contains(channel.name))
-      more[channel.server].insert(channel.name);
+      more[channel.server].insert(channel);
   }
   if (more.empty()) return false;
   if (followed + channels.size() > kMostFollowed && followed > 0) {
@@ -53,7 +57,7 @@ bool Listener::follow(const std::set<Channel>& channels) {
     return follow(channels);
   }
   try {
-    for (const auto& [server, names] : more) subscribe(server, names);
+    for (const auto& [server, its_channels] : more) subscribe(server, its_channels);
   } catch (...) {
     close();
     throw;
@@ -61,29 +65,33 @@ bool Listener::follow(const std::set<Channel>& channels) {
   return true;
 }
 
-void Listener::subscribe(const Endpoint& server, const std::set<std::string>& channels) {
+void Listener::subscribe(const Endpoint& server, const std::set<Channel>& channels) {
   Line& line = lines_[server];
   if (!line.connection) {
     line.connection = connect_(server);
     if (!any_readable_) any_readable_ = FileDescriptor(::epoll_create1(EPOLL_CLOEXEC));
-    epoll_event readable{.events = EPOLLIN, .data = {}};
+    epoll_event readable{.events = EPOLLIN, .data = {.ptr = line.connection.get()}};
     if (::epoll_ctl(any_readable_.get(), EPOLL_CTL_ADD, line.connection->descriptor(), &readable) !=
         0)
       fail_errno(errno, "waiting for several servers");
   }
-  std::vector<std::string_view> command = {"SUBSCRIBE"};
-  command.insert(command.end(), channels.begin(), channels.end());
+  std::set<std::string_view> unconfirmed;
+  for (const Channel& channel : channels) unconfirmed.insert(channel.name);
+  // Sharded ones are in one slot of the server.
+  const bool sharded = channels.begin()->sharded;
+  std::vector<std::string_view> command = {sharded ? "SSUBSCRIBE" : "SUBSCRIBE"};
+  command.insert(command.end(), unconfirmed.begin(), unconfirmed.end());
   Request request;
   request.add(command);
   line.connection->subscribe(request);
   // One confirmation a channel; messages may come between them.
-  std::set<std::string_view> unconfirmed(channels.begin(), channels.end());
   while (!unconfirmed.empty()) {
     const Reply told = line.connection->reply();
-    if (told.list.size() == 3 && told.list[0].text == "subscribe")
+    if (told.list.size() == 3 && told.list[0].text == (sharded ? "ssubscribe" : "subscribe"))
       unconfirmed.erase(told.list[1].text);
   }
-  line.followed.insert(channels.begin(), channels.end());
+  for (const Channel& channel : channels) line.followed.insert(channel.name);
+  has_new_lines_ = true;
 }
 
 void Listener::drain(Connection& connection, Deadline deadline, News& news) {
@@ -96,13 +104,23 @@ void Listener::drain(Connection& connection, Deadline deadline, News& news) {
 
 void Listener::take(Deadline deadline, News& news) {
   if (lines_.size() == 1) return drain(*lines_.begin()->second.connection, deadline, news);
-  const auto drain_all = [&] {
+  // What came with the confirmation of a subscription is no longer in the socket.
+  if (std::exchange(has_new_lines_, false))
     for (auto& [server, line] : lines_) drain(*line.connection, Deadline::in(0), news);
-  };
-  drain_all();
+  drain_readable(news);
   while (news.keys.empty() && !lines_.empty() &&
          wait_until_ready(any_readable_.get(), POLLIN, deadline) && !deadline.passed())
-    drain_all();
+    drain_readable(news);
+}
+
+void Listener::drain_readable(News& news) {
+  if (lines_.empty()) return;
+  std::array<epoll_event, 16> events{};
+  const int n =
+      ::epoll_wait(any_readable_.get(), events.data(), static_cast<int>(events.size()), 0);
+  for (int i = 0; i < n; ++i)
+    drain(*static_cast<Connection*>(events[static_cast<std::size_t>(i)].data.ptr), Deadline::in(0),
+          news);
 }
 
 Listener::News Listener::wait(Deadline deadline) {

@@ -45,12 +45,16 @@ class Listener {
   /// Appends the notifications that arrive by the deadline, and those received along with them.
   void take(Deadline deadline, News& news);
   static void drain(Connection& connection, Deadline deadline, News& news);
-  void subscribe(const Endpoint& server, const std::set<std::string>& channels);
+  /// The same of those lines that have something, of several.
+  void drain_readable(News& news);
+  /// `channels` are all sharded, or none is.
+  void subscribe(const Endpoint& server, const std::set<Channel>& channels);
   void close();
 
   Connect connect_;
   std::map<Endpoint, Line> lines_;
   FileDescriptor any_readable_;  ///< an epoll descriptor with those of all lines
+  bool has_new_lines_ = false;   ///< since the last take()
 };
 
 }  // namespace lambdaml::storage::redis

@@ -116,9 +116,10 @@ std::string glob_escaped(std::string_view text) {
   return out;
 }
 
-std::string channel_of(int database, std::string_view key) {
+std::string channel_of(int database, std::string_view key, std::string_view tag) {
   const std::size_t slash = key.rfind('/');
   const std::string_view folder = key.substr(0, slash == std::string_view::npos ? 0 : slash);
+  if (!tag.empty()) return fmt::format("lambdaml:{{{}}}:{}:{}", tag, database, folder);
   return fmt::format("lambdaml:{}:{}", database, folder);
 }
 

@@ -78,6 +78,7 @@ std::string glob_escaped(std::string_view text);
 
 /// The channel for saves in the key's folder (the key up to its last `/`). The keys that a worker
 /// waits for round after round are in one folder, so it subscribes once.
-std::string channel_of(int database, std::string_view key);
+/// `tag`, if not empty, decides a sharded channel's slot.
+std::string channel_of(int database, std::string_view key, std::string_view tag = {});
 
 }  // namespace lambdaml::storage::redis

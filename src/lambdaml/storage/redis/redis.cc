@@ -193,7 +193,8 @@ class Redis final : public Storage {
          .channel_of = [this](std::string_view key) { return servers_.channel_of(key); },
          .listeners = listeners_,
          .take = [this](auto all, auto which, const Watched::OnValue& f) { take(all, which, f); },
-         .on_refused = [this] { refuses_channels_ = true; }},
+         .on_refused = [this] { refuses_channels_ = true; },
+         .on_moved = [this] { servers_.note_moved(); }},
         std::move(keys));
   }
 
@@ -288,10 +289,21 @@ class Redis final : public Storage {
     if (only_new) command.push_back("NX");
     if (address_.ttl_s > 0) command.insert(command.end(), {"EX", time_to_live_});
     request.add(command);
-    if (publishes) request.add({"PUBLISH", servers_.channel_of(item.key).name, item.key});
+    if (!publishes) return;
+    const Channel channel = servers_.channel_of(item.key);
+    request.add({channel.sharded ? "SPUBLISH" : "PUBLISH", channel.name, item.key});
   }
   void take_published(Connection& server) {
-    if (!server.reply_unless_refused()) refuses_channels_ = true;
+    switch (server.outcome()) {
+      case Connection::Outcome::done:
+        break;
+      case Connection::Outcome::refused:
+        refuses_channels_ = true;
+        break;
+      case Connection::Outcome::elsewhere:  // the waiting ones are told so, and poll
+        servers_.note_moved();
+        break;
+    }
   }
 
   void save_batch(std::span<const Item> items) {

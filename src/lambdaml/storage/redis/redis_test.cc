@@ -187,6 +187,9 @@ TEST(RedisChannels, AreThoseOfTheFolder) {
   EXPECT_EQ(channel_of(0, "job/v/13-1"), channel_of(0, "job/v/12-3"));
   EXPECT_NE(channel_of(1, "job/v/12-3"), channel_of(0, "job/v/12-3"));
   EXPECT_EQ(channel_of(2, "key"), "lambdaml:2:");
+  // A sharded one is in the slot of its tag, whatever the folder's name.
+  EXPECT_EQ(channel_of(0, "{job}/v/12-3", "42"), "lambdaml:{42}:0:{job}/v");
+  EXPECT_EQ(slot_of(channel_of(0, "{job}/v/12-3", "42")), slot_of("42"));
 }
 
 TEST(RedisSlots, AreThoseOfTheSpecification) {
@@ -401,7 +404,10 @@ RawServer::Answer commanded(std::function<std::string(std::string_view, std::str
         word = request.substr(0, size);
         request.remove_prefix(size + 2);
       }
-      out += words[0] == "ECHO" ? bulk(words[1]) : answer(words[0], words.back());
+      if (words[0] == "COMMAND")
+        out += "*1\r\n*-1\r\n";  // it has no sharded channels
+      else
+        out += words[0] == "ECHO" ? bulk(words[1]) : answer(words[0], words.back());
     }
     return out;
   };

@@ -13,6 +13,8 @@ namespace {
 
 /// A request is redirected this often at most, which is more than a cluster at rest ever needs.
 constexpr int kMostRedirections = 8;
+/// Numbers that are tried for one in a slot of each primary: for some primaries of a single slot.
+constexpr int kMostTags = 200'000;
 
 }  // namespace
 
@@ -31,6 +33,8 @@ struct Servers::Map {
   std::vector<Node*> primaries;
   std::vector<std::uint16_t> owner;     ///< of each slot: index into primaries; empty: one has all
   std::vector<std::size_t> first_slot;  ///< of each primary of a cluster
+  /// Of each primary: a text in a slot of it; empty without sharded channels.
+  std::vector<std::string> tags;
 };
 
 /// Requests to several servers, and the connections on which their answers come. Connections whose
@@ -150,9 +154,24 @@ std::shared_ptr<const Servers::Map> Servers::refreshed(const std::shared_ptr<con
   }
 }
 
+/// The first numbers in a slot of each primary: the same for all that have the same table.
+std::vector<std::string> Servers::tags_of(const Map& map) {
+  std::vector<std::string> tags(map.primaries.size());
+  std::size_t left = tags.size();
+  for (int i = 0; left > 0 && i < kMostTags; ++i) {
+    std::string tag = std::to_string(i);
+    const std::uint16_t owner = map.owner[static_cast<std::size_t>(slot_of(tag))];
+    if (owner == SlotTable::kNobody || !tags[owner].empty()) continue;
+    tags[owner] = std::move(tag);
+    --left;
+  }
+  return left == 0 ? tags : std::vector<std::string>();
+}
+
 std::shared_ptr<const Servers::Map> Servers::map_from(Node& node) {
   std::unique_ptr<Connection> connection = node.pool.borrow();
   const std::optional<Reply> slots = connection->cluster_slots();
+  const bool sharded = slots && connection->knows("SPUBLISH");
   node.pool.give_back(std::move(connection));
   auto map = std::make_shared<Map>();
   if (!slots) {
@@ -166,6 +185,7 @@ std::shared_ptr<const Servers::Map> Servers::map_from(Node& node) {
   for (std::size_t i = 0; i < map->primaries.size(); ++i)
     map->first_slot.push_back(static_cast<std::size_t>(
         std::ranges::find(map->owner, static_cast<std::uint16_t>(i)) - map->owner.begin()));
+  if (sharded) map->tags = tags_of(*map);
   if (address_.database != 0)
     fail(Code::invalid_argument, "a cluster has no database {}, only 0", address_.database);
   return map;
@@ -302,13 +322,18 @@ void Servers::at_each(const std::function<void(Connection&)>& use) {
 Channel Servers::channel_of(std::string_view key) {
   const std::shared_ptr<const Map> map = this->map();
   const Node& node = node_of(*map, key);
-  std::string name = redis::channel_of(address_.database, key);
+  if (!map->cluster) return {node.endpoint, redis::channel_of(address_.database, key)};
+  const std::uint16_t owner = map->owner[static_cast<std::size_t>(slot_of(key))];
+  if (!map->tags.empty())
+    return {node.endpoint, redis::channel_of(address_.database, key, map->tags[owner]), true};
   // All that have the same table of slots name the server by its first one, also after a failover.
-  if (map->cluster) {
-    const std::uint16_t owner = map->owner[static_cast<std::size_t>(slot_of(key))];
-    name += fmt::format("@{}", map->first_slot[owner]);
-  }
-  return {node.endpoint, std::move(name)};
+  return {node.endpoint,
+          fmt::format("{}@{}", redis::channel_of(address_.database, key), map->first_slot[owner])};
+}
+
+void Servers::note_moved() {
+  const std::lock_guard lock(mutex_);
+  is_stale_ = true;
 }
 
 std::unique_ptr<Connection> Servers::connect_to(const Endpoint& server) {

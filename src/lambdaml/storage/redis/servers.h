@@ -21,6 +21,7 @@ namespace lambdaml::storage::redis {
 struct Channel {
   Endpoint server;
   std::string name;
+  bool sharded = false;  ///< published by SPUBLISH, followed by SSUBSCRIBE
   auto operator<=>(const Channel&) const = default;
 };
 
@@ -55,10 +56,13 @@ class Servers {
   void at_each(const std::function<void(Connection&)>& use);
 
   /// The channel on which the saves of a key are published, and the server at which to follow it.
-  /// Of a cluster it is the server of the key: messages reach the others too, but only after up to
-  /// 40 ms, as a cluster's own connections collect small messages (Nagle's algorithm). The name
-  /// says which server it is, so that nobody gets a message twice.
+  /// Of a cluster it is the server of the key, and the name says which one that is. It is a sharded
+  /// channel, in a slot of that server, if the server has such (Redis 7): a message in another one
+  /// goes to all servers of the cluster, with 2 KB of heading each time, and reaches them after up
+  /// to 40 ms, as a cluster's own connections collect small messages (Nagle's algorithm).
   Channel channel_of(std::string_view key);
+  /// A server has said that a channel's slot is elsewhere: asks for a new table.
+  void note_moved();
   /// A new connection for subscriptions.
   std::unique_ptr<Connection> connect_to(const Endpoint& server);
 
@@ -77,6 +81,7 @@ class Servers {
   std::shared_ptr<const Map> map();
   std::shared_ptr<const Map> refreshed(const std::shared_ptr<const Map>& old);
   std::shared_ptr<const Map> map_from(Node& node);
+  static std::vector<std::string> tags_of(const Map& map);
   Node& node_of(const Map& map, std::string_view key) const;
   void ask_together(const Map& map, std::span<const std::string_view> keys, const Add& add,
                     const Take& take);

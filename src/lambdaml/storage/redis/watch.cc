@@ -61,6 +61,11 @@ class NotifiedWatch final : public ListedKeyWatch {
     }
     try {
       if (listener_->follow(channels_)) return poll(wanted);
+    } catch (const Redirected&) {
+      watched_.on_moved();
+      channels_.clear();
+      sleep_until(Deadline::in(kLongestPause).earlier(deadline));
+      return poll(wanted);
     } catch (const Error& error) {
       if (error.code() == Code::permission_denied || error.code() == Code::internal) {
         refused_.emplace(kFirstPause, kLongestPause);

@@ -25,6 +25,8 @@ struct Watched {
       take;
   /// The server refuses subscriptions: later watches need not try.
   std::function<void()> on_refused;
+  /// A channel's slot is at another server.
+  std::function<void()> on_moved;
 };
 
 /// Polls once, follows the channels of the keys, polls again for new channels, and then sleeps
