@@ -37,28 +37,31 @@ void RedisCluster::await(const std::string& what, Is&& is) {
 }
 
 RedisCluster::RedisCluster(const std::filesystem::path& program,
-                           const std::filesystem::path& folder)
-    : program_(program), folder_(folder) {
-  while (ports_.size() < kServers) {
+                           const std::filesystem::path& folder, bool has_replicas)
+    : program_(program),
+      folder_(folder),
+      servers_(has_replicas ? 2 * kPrimaries : kPrimaries),
+      processes_(static_cast<std::size_t>(servers_)) {
+  while (ports_.size() < processes_.size()) {
     for (std::vector<int>* ports : {&ports_, &bus_ports_}) ports->push_back(free_port());
     for (const int port : {ports_.back(), bus_ports_.back()})
       if (std::ranges::count(ports_, port) + std::ranges::count(bus_ports_, port) > 1)
         fail(Code::unavailable, "the same free port twice");
   }
-  for (int i = 0; i < kServers; ++i) start_one(i);
+  for (int i = 0; i < servers_; ++i) start_one(i);
   for (int i = 0; i < kPrimaries; ++i) {
     order(ports_[i], fmt::format("CLUSTER SET-CONFIG-EPOCH {}", i + 1));
     order(ports_[i], fmt::format("CLUSTER ADDSLOTSRANGE {} {}", kSlots * i / kPrimaries,
                                  kSlots * (i + 1) / kPrimaries - 1));
   }
-  for (int i = 1; i < kServers; ++i)
+  for (int i = 1; i < servers_; ++i)
     order(ports_[0], fmt::format("CLUSTER MEET 127.0.0.1 {} {}", ports_[i], bus_ports_[i]));
   await("meeting", [&] {
-    return std::ranges::all_of(ports_, [](int port) {
-      return says(port, "CLUSTER INFO", fmt::format("cluster_known_nodes:{}\r", kServers));
+    return std::ranges::all_of(ports_, [&](int port) {
+      return says(port, "CLUSTER INFO", fmt::format("cluster_known_nodes:{}\r", servers_));
     });
   });
-  for (int i = 0; i < kPrimaries; ++i) {
+  for (int i = 0; i + kPrimaries < servers_; ++i) {
     // "$40\r\nID\r\n…"
     const std::string id = talk(ports_[i], "CLUSTER MYID\r\n").substr(5, 40);
     await("a replica", [&] {
@@ -97,7 +100,7 @@ void RedisCluster::stop(int port) {
 }
 
 void RedisCluster::start() {
-  for (int i = 0; i < kServers; ++i)
+  for (int i = 0; i < servers_; ++i)
     if (!processes_[i]) start_one(i);
   await("serving every slot", [&] {
     return count_primaries() == kPrimaries && std::ranges::all_of(ports_, [](int port) {

@@ -14,11 +14,12 @@ namespace lambdaml::servers {
 class RedisCluster {
  public:
   static constexpr int kPrimaries = 3;
-  static constexpr int kServers = 2 * kPrimaries;
 
-  /// Starts it in `folder` and waits until every slot is served and has a replica: some 5 s. Throws
-  /// what Process and await_answer() throw.
-  RedisCluster(const std::filesystem::path& program, const std::filesystem::path& folder);
+  /// Starts it in `folder` and waits until every slot is served and has a replica: some 5 s. For
+  /// benchmarks without replicas, which elsewhere have machines of their own. Throws what Process
+  /// and await_answer() throw.
+  RedisCluster(const std::filesystem::path& program, const std::filesystem::path& folder,
+               bool has_replicas = true);
 
   /// Of the server that was the first primary.
   int port() const { return ports_[0]; }
@@ -39,8 +40,9 @@ class RedisCluster {
   void await(const std::string& what, Is&& is);
 
   std::filesystem::path program_, folder_;
+  const int servers_;
   std::vector<int> ports_, bus_ports_;
-  std::vector<std::unique_ptr<Process>> processes_{kServers};
+  std::vector<std::unique_ptr<Process>> processes_;
 };
 
 }  // namespace lambdaml::servers

@@ -11,8 +11,10 @@
 #include "integration/process.h"
 #include "integration/redis_cluster.h"
 #include "lambdaml/aws/client.h"
+#include "lambdaml/aws/testing/scripted_server.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/storage/testing/objects_in_memory.h"
 
 namespace lambdaml::servers {
 namespace {
@@ -90,11 +92,29 @@ void ask_aws(const Server& server, const std::string& service, const aws::Reques
 }
 
 /// Whatever has to live as long as the server does.
+/// A directory bucket of S3 Express One Zone in this process, each of whose answers takes 5 ms, as
+/// AWS's do.
+class Express {
+ public:
+  static constexpr const char* kBucket = "lambdaml--use1-az4--x-s3";
+  int port() const { return server_.port(); }
+  std::string url() const { return server_.url(); }
+
+ private:
+  storage::ObjectsInMemory objects_{kBucket};
+  aws::ScriptedServer server_{[this](const aws::ScriptedRequest& heard) {
+    aws::ScriptedAnswer answer = objects_.answer(heard);
+    answer.delay_s = 0.005;
+    return answer;
+  }};
+};
+
 struct Running {
   TemporaryFolder folder;
   std::unique_ptr<Process> process;
   std::unique_ptr<Ceph> ceph;
   std::unique_ptr<RedisCluster> cluster;
+  std::unique_ptr<Express> express;
   Server server;
 
   ~Running() {
@@ -281,8 +301,9 @@ void start_memcacheds(Running& running) {
       });
 }
 
-void start_cluster(Running& running) {
-  running.cluster = std::make_unique<RedisCluster>(require("redis-server"), running.folder.path());
+void start_cluster(Running& running, bool has_replicas) {
+  running.cluster =
+      std::make_unique<RedisCluster>(require("redis-server"), running.folder.path(), has_replicas);
   Server& server = running.server;
   server.host = kLocalhost;
   server.port = running.cluster->port();
@@ -291,6 +312,16 @@ void start_cluster(Running& running) {
   server.start = [&running] { running.cluster->start(); };
   server.signal = [&running](int number) { running.cluster->signal(number); };
   server.uri = fmt::format("redis://{}:{}/0", kLocalhost, server.port);
+}
+
+void start_express(Running& running) {
+  running.express = std::make_unique<Express>();
+  Server& server = running.server;
+  server.host = kLocalhost;
+  server.port = running.express->port();
+  server.environment = aws_environment("AWS_ENDPOINT_URL_S3=" + running.express->url());
+  set_environment(server.environment);
+  server.uri = std::string("s3://") + Express::kBucket;
 }
 
 void create_table(const Server& server) {
@@ -370,7 +401,11 @@ std::unique_ptr<Running> started(const std::string& scheme) {
   else if (scheme == "memcacheds")
     start_memcacheds(*running);
   else if (scheme == "cluster")
-    start_cluster(*running);
+    start_cluster(*running, true);
+  else if (scheme == "masters")
+    start_cluster(*running, false);
+  else if (scheme == "express")
+    start_express(*running);
   else if (scheme == "dynamodb")
     start_dynamodb(*running);
   else if (scheme == "ps")

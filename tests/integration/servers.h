@@ -21,7 +21,8 @@ class RedisCluster;
 
 /// What a store on a real server needs.
 struct Server {
-  std::string name;  ///< s3, memcached, memcacheds, redis, rediss, cluster, dynamodb, ps
+  std::string name;  ///< s3, memcached, memcacheds, redis, rediss, cluster, dynamodb,
+                     ///< express, ps
   /// The store's URI without a path, e.g. "redis://127.0.0.1:41231/0", "s3://lambdaml-test".
   std::string uri;
   /// What a process that uses it needs in its environment ("AWS_ENDPOINT_URL_S3=http://…", keys);
@@ -54,6 +55,10 @@ struct Missing : std::runtime_error {
 ///   redis      without persistence
 ///   rediss, memcacheds  the same with TLS; SSL_CERT_FILE names the CA of their certificates
 ///   cluster    a RedisCluster, whose URI is redis://
+///   masters    the same without replicas
+///   express    S3 Express One Zone by a script, whose answers take 5 ms; not beside s3, as both
+///   are
+///              AWS_ENDPOINT_URL_S3. It cannot be stopped.
 ///   ps         lambdaml ps, without a folder
 ///   dynamodb   dynalite with a table `lambdaml-test`; it neither checks signatures nor throttles
 const Server& get(const std::string& scheme);

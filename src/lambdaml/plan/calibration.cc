@@ -295,6 +295,8 @@ class Measurement {
     out << YAML::Key << "parallel" << YAML::Value << parallel_;
     out << YAML::Key << "pushes" << YAML::Value << pushes_;
     out << YAML::Key << "polling_is_expensive" << YAML::Value << capabilities.polling_is_expensive;
+    if (capabilities.polling_is_quick)
+      out << YAML::Key << "polling_is_quick" << YAML::Value << true;
     out << YAML::Key << "durable" << YAML::Value << capabilities.durable;
     out << YAML::EndMap;
   }

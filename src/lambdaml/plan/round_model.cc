@@ -22,8 +22,6 @@ using storage::Pacer;
 constexpr double kMostRounds = 300;
 /// Requests and polls, after which no further round is drawn.
 constexpr std::uint64_t kMostEvents = 200'000;
-/// As of storage::watch_by_polling().
-constexpr std::size_t kFirstKeysAtOnce = 4;
 
 /// A value of a round.
 struct Key {
@@ -38,7 +36,6 @@ struct Waiting {
   std::size_t first_missing = 0;
   double begin_s = 0;
   std::size_t asked = 0;  ///< of the batch under way: how many it was to have
-  std::size_t at_once = 1;
   std::optional<Pacer::Wait> pace;
   bool is_over() const { return first_missing == keys.size(); }
 };
@@ -132,8 +129,8 @@ class Rounds {
     for (Worker& worker : workers_) {
       worker.network = std::make_unique<sim::FunctionNetwork>(sim::FunctionNetwork{
           memory_mb, sim::Link(functions.network), sim::Link(functions.network)});
-      worker.pacer = std::make_unique<Pacer>(store.polling_is_expensive ? Pacer::kExpensivePolling
-                                                                        : Pacer::Tuning());
+      worker.pacer = std::make_unique<Pacer>(
+          Pacer::tuning(store.polling_is_expensive, store.polling_is_quick));
     }
   }
 
@@ -309,8 +306,7 @@ class Rounds {
     worker.wait.first_missing = 0;
     worker.wait.begin_s = now_s_;
     worker.wait.asked = 0;
-    worker.wait.at_once = std::min<std::size_t>(kFirstKeysAtOnce, store_.parallel);
-    worker.wait.pace.emplace(worker.pacer->wait_for(folder));
+    worker.wait.pace.emplace(worker.pacer->wait_for(folder, store_.parallel));
   }
 
   static std::vector<std::size_t> missing(const Waiting& wait, std::size_t most) {
@@ -337,7 +333,7 @@ class Rounds {
     if (now_s_ < next_s)
       due_.postpone(i, next_s);
     else
-      ask(i, missing(wait, 1), 1);
+      ask(i, missing(wait, wait.pace->poll_size()), wait.pace->poll_size());
     return false;
   }
 
@@ -350,15 +346,13 @@ class Rounds {
       wait.pace->found(now_s_ - wait.begin_s);
       return false;
     }
-    if (batch.found < batch.size) {
-      if (asked > 1) wait.at_once = std::max<std::size_t>(1, wait.at_once / 8);
+    const bool all_there = batch.found == batch.size;
+    const std::size_t size = wait.pace->size_after(asked, batch.size, all_there);
+    if (all_there)
+      ask(i, missing(wait, size), size);
+    else
       wait.pace->in_vain(now_s_ - wait.begin_s);
-      return false;
-    }
-    if (asked == wait.at_once && batch.size == asked)
-      wait.at_once = std::min<std::size_t>(2 * wait.at_once, store_.parallel);
-    ask(i, missing(wait, wait.at_once), wait.at_once);
-    return true;
+    return all_there;
   }
 
   /// Asks for what is there, or waits to be told of the first missing value.

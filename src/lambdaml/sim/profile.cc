@@ -270,6 +270,7 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
                       "parallel",
                       "pushes",
                       "polling_is_expensive",
+                      "polling_is_quick",
                       "durable",
                       "max_value_bytes",
                       "prices",
@@ -292,6 +293,7 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
   out.parallel = static_cast<std::uint32_t>(std::clamp(entry.number("parallel", 1), 1.0, 1e4));
   out.pushes = entry.flag("pushes", false);
   out.polling_is_expensive = entry.flag("polling_is_expensive", false);
+  out.polling_is_quick = entry.flag("polling_is_quick", false);
   out.durable = entry.flag("durable", true);
   if (entry.has("max_value_bytes"))
     out.max_value_bytes =

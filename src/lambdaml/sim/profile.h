@@ -70,6 +70,8 @@ struct StoreProfile {
   std::uint32_t parallel = 1;       ///< requests of a batch at once
   bool pushes = false;              ///< it tells waiting functions; otherwise they poll
   bool polling_is_expensive = false;
+  bool polling_is_quick =
+      false;  ///< a poll costs less than a function's time while it waits for it
   bool durable = true;
   std::uint64_t max_value_bytes = std::numeric_limits<std::uint64_t>::max();
   StorePrices prices;

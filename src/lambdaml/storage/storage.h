@@ -35,6 +35,9 @@ struct Capabilities {
   bool durable = true;
   /// Polling is expensive (billed, or of high latency): poll for progress at most once per second.
   bool polling_is_expensive = false;
+  /// Though polling is expensive, it costs less than the time of a function that waits: a wait
+  /// polls without pauses (Pacer::kQuickPolling).
+  bool polling_is_quick = false;
   /// Saves and removals per second that the store is known to take from all workers together;
   /// infinity: none is known.
   double writes_per_s = std::numeric_limits<double>::infinity();

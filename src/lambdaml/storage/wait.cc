@@ -43,18 +43,13 @@ bool ListedKeyWatch::reaches_further(std::size_t below) {
 
 namespace {
 
-/// Absent keys of a batch are billed too, so batches start small.
-constexpr std::size_t kFirstKeysAtOnce = 4;
-
 class PollingWatch final : public ListedKeyWatch {
  public:
   PollingWatch(Storage& store, std::vector<std::string> keys, Pacer& pacer,
                std::size_t keys_at_once)
       : ListedKeyWatch(std::move(keys)),
         store_(store),
-        pace_(pacer.wait_for(this->keys().empty() ? "" : key(0))),
-        most_at_once_(keys_at_once),
-        at_once_(std::min(keys_at_once, kFirstKeysAtOnce)) {}
+        pace_(pacer.wait_for(this->keys().empty() ? "" : key(0), keys_at_once)) {}
 
  private:
   void wait(Deadline deadline, std::size_t below) override {
@@ -77,19 +72,15 @@ class PollingWatch final : public ListedKeyWatch {
   /// Polls batches while the first missing key keeps arriving. Returns whether all up to `below`
   /// have.
   bool poll_in_order(std::size_t below) {
-    std::size_t n = 1;
+    std::size_t n = pace_.poll_size();
     while (true) {
       const std::vector<std::size_t> asked = missing(below, n);
       if (asked.empty()) return true;
       poll(asked);
-      if (const auto first = missing(below, 1); !first.empty() && first.front() <= asked.back()) {
-        if (n > 1) at_once_ = std::max<std::size_t>(1, at_once_ / 8);
-        return false;
-      }
-      // Also from one on: otherwise one key that is late would have all later ones asked for
-      // singly.
-      if (n == at_once_ && asked.size() == n) at_once_ = std::min(2 * at_once_, most_at_once_);
-      n = at_once_;
+      const auto first = missing(below, 1);
+      const bool all_there = first.empty() || first.front() > asked.back();
+      n = pace_.size_after(n, asked.size(), all_there);
+      if (!all_there) return false;
     }
   }
 
@@ -109,7 +100,6 @@ class PollingWatch final : public ListedKeyWatch {
   Storage& store_;
   Stopwatch waited_;
   Pacer::Wait pace_;
-  std::size_t most_at_once_, at_once_;
 };
 
 }  // namespace

@@ -64,11 +64,13 @@ Lacking& deletes_singly() {
 class S3 final : public Storage {
  public:
   S3(Address address, std::shared_ptr<Patience> patience)
-      : bucket_(std::move(address), std::move(patience)), pacer_(Pacer::kExpensivePolling) {}
+      : bucket_(std::move(address), std::move(patience)),
+        pacer_(Pacer::tuning(true, bucket_.is_express())) {}
 
   Capabilities capabilities() const override {
     return {.create_varies = true,
             .polling_is_expensive = true,
+            .polling_is_quick = bucket_.is_express(),
             .writes_per_s = bucket_.writes_per_s()};
   }
   std::string describe() const override { return "s3://" + bucket_.name(); }

@@ -29,15 +29,16 @@ class Sim final : public Storage {
   Sim(std::string name, std::shared_ptr<StoreModel> model)
       : name_(std::move(name)),
         model_(std::move(model)),
-        pacer_(model_->profile().polling_is_expensive ? Pacer::kExpensivePolling
-                                                      : Pacer::Tuning()) {}
+        pacer_(Pacer::tuning(model_->profile().polling_is_expensive,
+                             model_->profile().polling_is_quick)) {}
 
   Capabilities capabilities() const override {
     const StoreProfile& profile = model_->profile();
     return {.max_value_bytes = profile.max_value_bytes,
             .cross_process = false,
             .durable = profile.durable,
-            .polling_is_expensive = profile.polling_is_expensive};
+            .polling_is_expensive = profile.polling_is_expensive,
+            .polling_is_quick = profile.polling_is_quick};
   }
   std::string describe() const override { return "sim://" + name_; }
 

@@ -39,6 +39,7 @@ class ObjectsInMemory {
       }
       return {.body = "<DeleteResult/>"};
     }
+    if (heard.target.starts_with(root_ + "?")) return list(heard.target);
     const auto at = objects_.find(heard.target);
     if (at == objects_.end())
       return {.status = 404, .body = "<Error><Code>NoSuchKey</Code></Error>"};
@@ -49,6 +50,22 @@ class ObjectsInMemory {
   }
 
  private:
+  /// Whole; as a directory bucket's, in no order that means something.
+  aws::ScriptedAnswer list(const std::string& target) const {
+    constexpr std::string_view kPrefix = "prefix=";
+    std::string prefix;
+    if (const std::size_t at = target.find(kPrefix); at != std::string::npos)
+      prefix = target.substr(at + kPrefix.size(), target.find('&', at) - at - kPrefix.size());
+    for (std::size_t at; (at = prefix.find("%2F")) != std::string::npos;)
+      prefix.replace(at, 3, "/");
+    std::string body = "<ListBucketResult>";
+    for (const auto& [place, put] : objects_)
+      if (const std::string key = place.substr(root_.size() + 1); key.starts_with(prefix))
+        body += "<Contents><Key>" + key + "</Key><Size>" + std::to_string(put.body.size()) +
+                "</Size></Contents>";
+    return {.body = body + "</ListBucketResult>"};
+  }
+
   const std::string root_;
   std::map<std::string, aws::ScriptedRequest> objects_;
 };
