@@ -43,7 +43,9 @@ def add(offer, region, prices):
 
 def add_region(region, factor):
     add("AWSLambda", region, [({"group": "AWS-Lambda-Duration"}, f"{1.6e-5 * factor:.10f}"),
-                              ({"group": "AWS-Lambda-Requests"}, "0.0000002000")])
+                              ({"group": "AWS-Lambda-Requests"}, "0.0000002000"),
+                              ({"group": "AWS-Lambda-Duration-ARM"}, f"{1.3e-5 * factor:.10f}"),
+                              ({"group": "AWS-Lambda-Requests-ARM"}, "0.0000002000")])
     add("AmazonS3", region, [({"group": "S3-API-Tier1"}, f"{5e-6 * factor:.10f}"),
                              ({"group": "S3-API-Tier2"}, "0.0000004000")])
     family = "Amazon DynamoDB PayPerRequest Throughput"
@@ -79,6 +81,15 @@ def check(folder, url):
     shown = lambdaml("prices", "show", "--json")
     assert shown["table"] == str(table) and shown["regions"] == updated["regions"], shown
     assert shown["regions"]["eu-central-1"]["lambda"]["gb_second"] == 3.2e-5
+
+    # What AWS sells no longer is in no new table.
+    assert not updated["gone"] and not updated["kept"], updated
+    nodes = FILES["/offers/v1.0/aws/AmazonElastiCache/current/region_index.json"]["regions"]
+    there = nodes.pop("eu-central-1")
+    without = lambdaml(*update, "--dry-run")
+    assert without["gone"] == ["eu-central-1 cache.t4g.small hour"], without
+    assert "cache.t4g.small" not in without["regions"]["eu-central-1"], without
+    nodes["eu-central-1"] = there
 
     # A damaged file changes nothing.
     before = table.read_bytes()

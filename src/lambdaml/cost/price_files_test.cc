@@ -57,6 +57,8 @@ class PriceFiles : public ::testing::Test {
     add("AWSLambda", region, {{"group", "AWS-Lambda-Duration"}, {"locationType", "AWS Region"}},
         {{"0", factor + "e-5"}, {"6000000000", "1e-5"}});
     add("AWSLambda", region, {{"group", "AWS-Lambda-Requests"}}, {{"0", "0.0000002000"}});
+    add("AWSLambda", region, {{"group", "AWS-Lambda-Duration-ARM"}}, {{"0", "0.0000133334"}});
+    add("AWSLambda", region, {{"group", "AWS-Lambda-Requests-ARM"}}, {{"0", "0.0000002000"}});
     // What the account has free is in a product of its own, at no place.
     add("AWSLambda", region, {{"group", "AWS-Lambda-Requests"}, {"location", "Any"}}, {{"0", "9"}});
     add("AmazonS3", region, {{"group", "S3-API-Tier1"}}, {{"0", factor + "e-6"}}, "API Request");

@@ -193,8 +193,10 @@ TEST(Job, CostsWhatTheMemoryOfItsFunctionsDoes) {
   options.parse("channel", "memory://job-test", "test");
   data::Manifest data;
   data.part_rows = {10};
-  const auto stats_of = [](double seconds, std::uint64_t memory_mb) {
+  std::string architecture;
+  const auto stats_of = [&](double seconds, std::uint64_t memory_mb) {
     WorkerStats stats;
+    stats.architecture = architecture;
     stats.run_s = seconds;
     stats.invocations = 1;
     stats.memory_mb = memory_mb;
@@ -223,6 +225,14 @@ TEST(Job, CostsWhatTheMemoryOfItsFunctionsDoes) {
   const double request = cost::Prices::current().of_function("lambda", 0, 0, "");
   EXPECT_NEAR((dollars(3538) - request) / (dollars(1769) - request), 2, 1e-9);
   EXPECT_EQ(dollars(0), dollars(1769));  // unknown: the option, by default 1,769
+
+  // Those of arm64 cost a fifth less; what has no row costs what others do.
+  const double usual = dollars(1769);
+  architecture = "arm64";
+  EXPECT_NEAR((dollars(1769) - request) / (usual - request), 0.8, 1e-4);
+  architecture = "other";
+  EXPECT_EQ(dollars(1769), usual);
+  architecture = "";
 
   // Functions that read the data for the job are paid for, too.
   const nlohmann::json alone = cost(1769);

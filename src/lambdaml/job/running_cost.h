@@ -4,6 +4,7 @@
 #include <string>
 
 #include "lambdaml/base/options.h"
+#include "lambdaml/cost/cost.h"
 
 namespace lambdaml::job {
 
@@ -17,10 +18,16 @@ struct RunningCost {
 };
 
 /// `memory_mb` is what each function has. Throws as cost::Prices::current().
-RunningCost running_cost(const Options& options, std::int64_t memory_mb);
+RunningCost running_cost(const Options& options, std::int64_t memory_mb,
+                         const std::string& architecture = "");
 /// The same for a job of which only this is known. Throws invalid_argument too, for an unknown
 /// platform.
-RunningCost running_cost(const std::string& platform, std::uint64_t workers,
-                         std::int64_t memory_mb);
+RunningCost running_cost(const std::string& platform, std::uint64_t workers, std::int64_t memory_mb,
+                         const std::string& architecture = "");
+
+/// The row of the price table for functions of a platform: that of their architecture
+/// (WorkerStats), if the table has it in the region.
+std::string billed_as(const cost::Prices& prices, const std::string& platform,
+                      const std::string& architecture, const std::string& region);
 
 }  // namespace lambdaml::job

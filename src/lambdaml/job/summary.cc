@@ -14,6 +14,7 @@
 #include "lambdaml/faas/host.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/quality.h"
+#include "lambdaml/job/running_cost.h"
 #include "lambdaml/job/worker_stats.h"
 #include "lambdaml/model/reporting.h"
 
@@ -66,10 +67,10 @@ double dollars_of_function(const WorkerStats& stats, const JobEnd& end, const co
   const double memory_mb = stats.memory_mb > 0
                                ? static_cast<double>(stats.memory_mb)
                                : static_cast<double>(end.options.integer("memory_mb"));
-  const std::string& billed_as = faas::registry().get(end.options.text("platform")).billed_as;
-  return prices.of_function(billed_as, stats.run_s, memory_mb, region) +
-         static_cast<double>(stats.invocations - 1) *
-             prices.of_function(billed_as, 0, memory_mb, region);
+  const std::string row =
+      billed_as(prices, end.options.text("platform"), stats.architecture, region);
+  return prices.of_function(row, stats.run_s, memory_mb, region) +
+         static_cast<double>(stats.invocations - 1) * prices.of_function(row, 0, memory_mb, region);
 }
 
 /// Throws json::exception for a report that is none.

@@ -9,6 +9,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/faas/host.h"
 
 namespace lambdaml::job {
 namespace {
@@ -27,9 +28,23 @@ constexpr std::array<std::pair<const char*, std::uint64_t WorkerStats::*>, 3> kC
      {"bytes_received", &WorkerStats::bytes_received}}};
 
 constexpr const char* kMemory = "memory_mb";
+constexpr const char* kArchitecture = "architecture";
 constexpr const char* kWaited = "waited_s";
 
 }  // namespace
+
+std::string own_architecture() {
+#if defined(__aarch64__)
+  return "arm64";
+#else
+  return "";
+#endif
+}
+
+void WorkerStats::describe_function() {
+  memory_mb = static_cast<std::uint64_t>(faas::own_memory_mb().value_or(0));
+  architecture = own_architecture();
+}
 
 WorkerStats& WorkerStats::operator+=(const WorkerStats& more) {
   for (const auto& [name, member] : kSeconds) this->*member += more.*member;
@@ -44,6 +59,7 @@ json WorkerStats::to_json() const {
   for (const auto& [name, member] : kSeconds) object[name] = this->*member;
   for (const auto& [name, member] : kCounts) object[name] = this->*member;
   if (memory_mb > 0) object[kMemory] = memory_mb;
+  if (!architecture.empty()) object[kArchitecture] = architecture;
   if (waited_s > 0) object[kWaited] = waited_s;
   return object;
 }
@@ -54,6 +70,7 @@ WorkerStats WorkerStats::from_json(const json& object) {
     for (const auto& [name, member] : kSeconds) out.*member = object.at(name).get<double>();
     for (const auto& [name, member] : kCounts) out.*member = whole_number(object.at(name));
     out.memory_mb = object.value(kMemory, std::uint64_t{0});
+    out.architecture = object.value(kArchitecture, std::string());
     out.waited_s = object.value(kWaited, 0.0);
     out.usage = cost::usage_from_json(object.at("usage"));
   } catch (const json::exception& error) {

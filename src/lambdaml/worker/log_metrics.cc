@@ -11,6 +11,7 @@
 #include "lambdaml/base/log.h"
 #include "lambdaml/faas/runtime.h"
 #include "lambdaml/job/running_cost.h"
+#include "lambdaml/job/worker_stats.h"
 
 namespace lambdaml::worker {
 
@@ -28,7 +29,9 @@ void log_metrics(const job::TrainEvent& event, const job::EpochMetrics& metrics,
         .values = metrics.values};
     line.values["epoch_s"] = seconds;
     if (const std::optional<int> memory_mb = faas::own_memory_mb())
-      line.values["dollars"] = job::running_cost(event.options, *memory_mb).per_second * seconds;
+      line.values["dollars"] =
+          job::running_cost(event.options, *memory_mb, job::own_architecture()).per_second *
+          seconds;
     std::puts(aws::line_of(line).c_str());
     std::fflush(stdout);
   } catch (const std::exception& error) {

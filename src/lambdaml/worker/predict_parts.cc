@@ -121,7 +121,7 @@ class PredictingWorker {
     job::WorkerStats stats;
     stats.startup_s = std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);
     stats.run_s = running_.seconds();
-    stats.memory_mb = static_cast<std::uint64_t>(faas::own_memory_mb().value_or(0));
+    stats.describe_function();
     stats.invocations = 1;
     stats.usage = stores_.usage();
     nlohmann::json report = stats.to_json();

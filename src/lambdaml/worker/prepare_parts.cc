@@ -151,7 +151,7 @@ class PreparingWorker {
     job::WorkerStats stats;
     stats.startup_s = std::max(0.0, static_cast<double>(arrived_ms_ - event_.sent_ms) / 1e3);
     stats.run_s = running_.seconds();
-    stats.memory_mb = static_cast<std::uint64_t>(faas::own_memory_mb().value_or(0));
+    stats.describe_function();
     stats.invocations = 1;
     stats.usage = stores_.usage();
     report.update(stats.to_json());

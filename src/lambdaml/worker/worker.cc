@@ -272,7 +272,7 @@ class WorkerRun {
     stats.compute_s = trainer.compute_s();
     stats.comm_s = trainer.communicator().seconds();
     stats.run_s = running_.seconds();
-    stats.memory_mb = static_cast<std::uint64_t>(faas::own_memory_mb().value_or(0));
+    stats.describe_function();
     stats.invocations = 1;
     stats.bytes_sent = rounds.put.bytes;
     stats.bytes_received = rounds.get.bytes;
