@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The zip for AWS Lambda on arm64, made on a machine of any kind: FOLDER/sysroot of Debian's arm64 packages, FOLDER/build
-# of the worker against it, and what LAMBDAML (the command of this machine) packages of both. Nothing outside FOLDER
-# changes. ARM64_CXX=clang++ builds by clang instead of Debian's cross compiler, JOBS=1 with one process.
+# The zip for AWS Lambda on arm64, made on a Debian machine of any kind: FOLDER/sysroot of Debian's arm64 packages,
+# FOLDER/build of the worker against it, and what LAMBDAML (the command of this machine) packages of both. Nothing outside
+# FOLDER changes, and no rights are needed. ARM64_CXX=clang++ builds by clang instead of Debian's cross compiler, JOBS=1
+# with one process.
 #   packages/arm64.sh LAMBDAML FOLDER ZIP
 set -euo pipefail
 lambdaml=$(realpath "$1") folder=$(realpath -m "$2") zip=$(realpath -m "$3")
@@ -11,7 +12,7 @@ mkdir -p "$folder"
 
 # The libraries of the build; its programs run on this machine.
 packages=$(grep -Evx 'g\+\+|cmake|ninja-build|pkg-config|thrift-compiler' "$source/packages/build.txt" | paste -sd,)
-packages=libc6-dev,libstdc++-12-dev,$packages
+packages=libc6-dev,libstdc++-$(aarch64-linux-gnu-g++ -dumpversion)-dev,$packages
 if [[ $(cat "$sysroot/.packages" 2>/dev/null) != "$packages" ]]; then
   rm -rf "$sysroot"
   # From where this machine's packages come.
@@ -19,7 +20,9 @@ if [[ $(cat "$sysroot/.packages" 2>/dev/null) != "$packages" ]]; then
   for file in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
     [[ ${#sources[@]} -eq 0 && -e $file ]] && sources=("$file")
   done
-  mmdebstrap --quiet --variant=extract --architectures=arm64 --include="$packages" bookworm "$sysroot" "${sources[@]}"
+  suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  mmdebstrap --quiet --mode=chrootless --variant=extract --architectures=arm64 --include="$packages" "$suite" \
+    "$sysroot" "${sources[@]}"
   # Links of the tree stay within it.
   find "$sysroot" -type l -lname '/*' -print0 | while IFS= read -r -d '' link; do
     ln -srfn "$sysroot$(readlink "$link")" "$link"
