@@ -9,6 +9,8 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/cost/cost.h"
+#include "lambdaml/faas/host.h"
 
 namespace lambdaml::cli {
 namespace {
@@ -24,9 +26,14 @@ std::string deviation_text(double was, double expected, const char* more, const 
 
 void Expectation::require_within(const Options& job, const std::string& advice) const {
   const double budget = job.real("budget");
-  if (budget <= 0 || usd_p90 <= budget) return;
+  if (budget <= 0) return;
+  // As while it runs: of servers by the hour, those that the job names.
+  const double bill =
+      usd_p90 - servers_usd +
+      cost::Prices::current().of_servers(job.text("servers"), seconds_p90, faas::own_region());
+  if (bill <= budget) return;
   fail(Code::invalid_argument,
-       "train: by {} the job costs ${:.3g}, above its budget of ${:.3g}; {}", by, usd_p90, budget,
+       "train: by {} the job costs ${:.3g}, above its budget of ${:.3g}; {}", by, bill, budget,
        advice);
 }
 

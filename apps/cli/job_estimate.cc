@@ -16,12 +16,12 @@
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/cost/cost.h"
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/plan/estimate.h"
-#include "lambdaml/plan/scratch.h"
 #include "lambdaml/sim/profile.h"
 
 namespace lambdaml::cli {
@@ -130,7 +130,7 @@ std::string read_all(int from, Deadline deadline) {
 }
 
 std::string answer_of_child(const Options& job, const std::string& profile, bool is_built_in) {
-  const plan::Scratch scratch;  // also of what the child leaves when it is ended
+  const Scratch scratch("lambdaml-estimate-");  // also of what the child leaves when it is ended
   int ends[2];
   if (::pipe(ends) != 0) return {};
   const pid_t child = ::fork();

@@ -230,7 +230,10 @@ plan::Question question_of(const PlanFlags& flags) {
     plan::SimulatedWorld world;
     world.profile = out.profile;
     world.channel = channel;
-    out.seconds_per_row = plan::measured_seconds_per_row(plan::in_world(out.job, world), world, 3);
+    plan::measure_work(plan::in_world(out.job, world), world, 3);
+    out.seconds_per_row = world.seconds_per_row;
+    out.staging_s = world.staging_s;
+    out.load_s = world.load_s;
   }
   return out;
 }

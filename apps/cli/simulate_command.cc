@@ -141,8 +141,7 @@ void simulate(const SimulateFlags& flags, const Globals& globals) {
                       : world.profile.stores.front().name;
   options = plan::in_world(options, world);
   world.seconds_per_row = flags.seconds_per_row;
-  if (flags.seconds_per_row < 0)
-    world.seconds_per_row = plan::measured_seconds_per_row(options, world, 3);
+  if (flags.seconds_per_row < 0) plan::measure_work(options, world, 3);
   ordered_json results = ordered_json::array();
   for (const std::int64_t workers : scale(options.integer("workers"), flags.scale_to)) {
     options.set("workers", Option::Value(workers), "workers");

@@ -187,4 +187,18 @@ fs::path follow_links(const fs::path& path) {
   });
 }
 
+Scratch::Scratch(const std::string& prefix, const std::filesystem::path& parent) {
+  const std::filesystem::path where =
+      parent.empty() ? std::filesystem::temp_directory_path() : parent;
+  std::string name = (where / (prefix + "XXXXXX")).string();
+  if (::mkdtemp(name.data()) == nullptr)
+    fail_errno(errno, "creating a folder in " + where.string());
+  path_ = name;
+}
+
+Scratch::~Scratch() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
 }  // namespace lambdaml

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "lambdaml/base/files.h"
 
@@ -38,6 +39,20 @@ void make_new_folder(const std::filesystem::path& path);
 /// Throws as open_own_folder() does, also if the folder could not be created; an absent folder is
 /// not an error.
 void require_own_folder(const std::filesystem::path& path, Sharing sharing = Sharing::none);
+
+/// A new folder of this user in the temporary folder, or in `parent`, that is removed with
+/// everything in it. Its name begins with the prefix.
+class Scratch {
+ public:
+  explicit Scratch(const std::string& prefix, const std::filesystem::path& parent = {});
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch();
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
 
 /// The path with its symbolic links resolved, for writing. Links that another user placed in a
 /// folder like /tmp are not followed, not even for root (as with fs.protected_symlinks): throws

@@ -159,5 +159,20 @@ TEST_F(OwnFolder, OutputsFollowOwnLinksOnly) {
   EXPECT_THAT(as_user(kAlice, follow(tmp() / "none", tmp() / "none")), IsEmpty());
 }
 
+TEST(Scratch, IsNewAndRemovedWithWhatIsInIt) {
+  fs::path one;
+  {
+    const Scratch parent("lambdaml-test-"), scratch("here-", parent.path()), other("here-");
+    one = scratch.path();
+    EXPECT_EQ(one.parent_path(), parent.path());
+    EXPECT_THAT(one.filename().string(), testing::StartsWith("here-"));
+    EXPECT_NE(other.path(), one);
+    EXPECT_EQ(fs::status(one).permissions(), fs::perms::owner_all);
+    fs::create_directories(one / "a/b");
+  }
+  EXPECT_FALSE(fs::exists(one.parent_path()));
+  EXPECT_THROW(Scratch("x-", "/no/such/folder"), Error);
+}
+
 }  // namespace
 }  // namespace lambdaml

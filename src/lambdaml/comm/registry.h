@@ -42,6 +42,8 @@ struct Plugin {
   /// Bytes that the busiest worker needs for a merge besides the vector itself: an upper bound
   /// within a factor of about two.
   std::function<std::uint64_t(const MergeSizes&)> bytes_needed;
+  /// How many workers merge a part of the vector each; empty: none does.
+  std::function<std::uint32_t(const MergeSizes&)> aggregators = {};
   std::vector<Option> options = {};  ///< settings of its own, see optim::Plugin
   /// Throws invalid_argument for a job that the pattern cannot run; empty: the options decide.
   std::function<void(const Demand&)> check = {};

@@ -1,5 +1,7 @@
 #include "lambdaml/job/job.h"
 
+#include <map>
+
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +15,7 @@
 #include "lambdaml/faas/registry.h"
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/job/options.h"
+#include "lambdaml/job/running_cost.h"
 #include "lambdaml/job/summary.h"
 #include "lambdaml/job/worker_stats.h"
 #include "lambdaml/model/reporting.h"
@@ -185,6 +188,27 @@ TEST(Job, ThreadsAreAShareOfTheProcessorsThatThereAre) {
   ::setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "3538", 1);
   EXPECT_EQ(threads("aws", 1769, 100, 1), 2);
   ::unsetenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
+}
+
+TEST(Job, ABudgetCountsFunctionsServersAndRequestsOfRounds) {
+  Options options = job_options();
+  for (const auto& [name, value] : std::map<std::string, std::string>{
+           {"workers", "50"}, {"channel", "s3://bucket/jobs"}, {"sync_mode", "reduce"}})
+    options.parse(name, value, "test");
+  const RunningCost functions = running_cost(options, 1769);
+  RunningCost bill = running_bill(options, 1769, 3500);
+  EXPECT_EQ(bill.per_start, functions.per_start);
+  EXPECT_EQ(bill.per_second, functions.per_second);
+  EXPECT_NEAR(bill.per_round, 50 * 5e-6 + 98 * 4e-7, 1e-9);
+  EXPECT_EQ(bill.after(2, 3), bill.per_start + 2 * bill.per_second + 3 * bill.per_round);
+  // 3,500 writes a second are 70 aggregators of 50 workers.
+  options.parse("sync_mode", "reduce_scatter", "test");
+  EXPECT_NEAR(running_bill(options, 1769, 3500).per_round, 2500 * 5e-6 + 4900 * 4e-7, 1e-9);
+  options.parse("servers", "2*cache.t4g.small", "test");
+  options.parse("channel", "memory://jobs", "test");
+  bill = running_bill(options, 1769, 3500);
+  EXPECT_NEAR(bill.per_second - functions.per_second, 2 * 0.032 / 3600, 1e-9);
+  EXPECT_EQ(bill.per_round, 0);
 }
 
 TEST(Job, CostsWhatTheMemoryOfItsFunctionsDoes) {

@@ -216,7 +216,9 @@ std::vector<Option> function_options() {
        .execution_only = true},
       {.name = "budget",
        .default_value = 0.0,
-       .help = "stop the job when its functions have cost this, with exit code 3; 0 is no limit",
+       .help = "stop the job when its functions, servers (--servers) and the requests of its "
+               "rounds have "
+               "cost this, with exit code 3; 0 is no limit",
        .unit = "dollars",
        .minimum = 0,
        .execution_only = true},

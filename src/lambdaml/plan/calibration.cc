@@ -1,6 +1,7 @@
 #include "lambdaml/plan/calibration.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <ctime>
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/unique_id.h"
@@ -23,7 +25,6 @@
 #include "lambdaml/data/synthetic.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/job/options.h"
-#include "lambdaml/plan/scratch.h"
 #include "lambdaml/plan/simulated_job.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/trigger.h"
@@ -57,83 +58,172 @@ void read_starts(const std::string& run, std::vector<double>& out) {
 
 /// What real jobs on this machine took.
 struct Trials {
-  double command_s = 0, step_s = 0;  ///< see sim::FunctionProfile
+  double command_s = 0;  ///< see sim::FunctionProfile
+  /// What a request of a job takes longer than one of a program that makes nothing else.
+  double request_s = 0;
+  /// Of a request, that of a shared processor: see sim::StoreProfile.
+  double request_processor_s = 0;
+  /// Work with a byte, by the time that the store alone takes for it.
+  double byte_work = 0;
 };
 
-/// Small jobs over the channel, real and simulated by the profile measured so far: what the real
-/// ones take longer is the work of the command and, of jobs with more steps, that of steps.
+/// The least x ≥ 0 for which `of`, which rises with x, is `wanted`; `step` is its order.
+double solved(const std::function<double(double)>& of, double wanted, double step) {
+  double below = 0, above = step;
+  const double least = of(0);
+  if (least >= wanted) return 0;
+  constexpr int kDoublings = 12, kHalvings = 10;
+  for (int i = 0; i < kDoublings && of(above) < wanted; ++i)
+    below = std::exchange(above, 4 * above);
+  for (int i = 0; i < kHalvings; ++i) {
+    const double middle = (below + above) / 2;
+    (of(middle) < wanted ? below : above) = middle;
+  }
+  return (below + above) / 2;
+}
+
+/// Small jobs over the channel, real and simulated by the profile measured so far. What the real
+/// ones take longer is, of jobs with more rounds, that of their requests; with more workers than
+/// processors, their work; with larger vectors, that of bytes; and what is left is the command's.
 class TrialJobs {
  public:
-  explicit TrialJobs(Uri channel) : channel_(std::move(channel)) {
-    data::SyntheticOptions rows{.kind = "higgs", .rows = kRows, .features = 8, .seed = 1};
-    rows_ = data::synthesize(rows);
+  TrialJobs(Uri channel, double put_per_s) : channel_(std::move(channel)) {
+    // Of slow stores, what a round takes is seen with smaller vectors, too.
+    constexpr double kLargest = 12e6, kLeast = 1e6, kSave_s = 0.03;
+    const double large = std::clamp(kSave_s * put_per_s, kLeast, kLargest);
+    small_.rows = std::make_shared<data::Dataset>(
+        data::synthesize({.kind = "higgs", .rows = kRows, .features = 8, .seed = 1}));
+    small_.model = "lr";
+    small_.batch = 20;
+    large_.rows = std::make_shared<data::Dataset>(
+        data::synthesize({.kind = "rcv1",
+                          .rows = 64,
+                          .features = static_cast<std::uint64_t>(large / sizeof(float)),
+                          .nonzeros = 10,
+                          .seed = 1}));
+    large_.model = "sparse_lr";
+    large_.batch = 8;
+    crowd_ = small_;
+    crowd_.workers = 4 * static_cast<std::int64_t>(processors());
+    crowd_.batch = 4;
   }
 
-  /// Adds how long workers took to start; `measured` is asked for the profile after that.
-  Trials run(std::vector<double>& starts, const std::function<std::string()>& measured) const {
-    double few = real_s(kFewEpochs, starts), many = real_s(kManyEpochs, starts);
-    const sim::Profile profile = sim::Profile::parse(measured(), "the measured profile");
-    few -= simulated_s(kFewEpochs, profile);
-    many -= simulated_s(kManyEpochs, profile);
-    constexpr double kSteps = kStepsOfEpoch * (kManyEpochs - kFewEpochs);
-    Trials out;
-    out.step_s = std::max(0.0, many - few) / kSteps;
-    out.command_s = std::max(0.0, few - kStepsOfEpoch * kFewEpochs * out.step_s);
-    return out;
+  /// Adds how long workers took to start. `measured` is asked for the profile with what is known
+  /// of the trials.
+  void run(std::vector<double>& starts, Trials& out, const std::function<std::string()>& measured) {
+    measured_ = [&] { return sim::Profile::parse(measured(), "the measured profile"); };
+    for (Kind* const kind : {&small_, &large_, &crowd_}) {
+      std::vector<double> ignored;
+      measure(*kind, kind == &small_ ? starts : ignored);
+    }
+    large_per_row_s_ = seconds_per_row(large_);
+    constexpr double kRequest_s = 1e-5, kWork = 0.5;
+    find(out.request_s, small_, kRequest_s);
+    find(out.request_processor_s, crowd_, kRequest_s);
+    find(out.request_s, small_, kRequest_s);
+    find(out.byte_work, large_, kWork);
+    out.command_s = std::max(0.0, small_.few_s - simulated_s(small_, small_.few));
   }
 
  private:
   static constexpr std::uint64_t kRows = 400;
-  static constexpr std::int64_t kWorkers = 2, kBatch = 20, kFewEpochs = 1, kManyEpochs = 9;
-  /// Of a worker, which trains on nine tenths of its rows.
-  static constexpr double kStepsOfEpoch = 0.9 * kRows / kWorkers / kBatch;
+  /// Of a job, and of the epochs that one has more than another.
   static constexpr int kTimes = 3;
+  static constexpr double kLong_s = 0.4, kTooLong_s = 3;
+  static constexpr std::int64_t kMostEpochs = 100;
 
-  Options job(std::int64_t epochs) const {
+  /// A job with few epochs and with many.
+  struct Kind {
+    std::shared_ptr<const data::Dataset> rows;
+    std::string model;
+    std::int64_t workers = 2, batch = 1;
+    std::int64_t few = 1, many = 1;
+    double few_s = 0, many_s = 0;
+  };
+
+  Options job(const Kind& kind, std::int64_t epochs) const {
     Options out = job::job_options();
     const auto set = [&](const char* name, Option::Value value) {
       out.set(name, std::move(value), name);
     };
     set("data", std::string("memory"));
-    set("model", std::string("lr"));
+    set("model", kind.model);
     set("optim", std::string("grad_avg"));
     set("epochs", epochs);
-    set("workers", std::int64_t{kWorkers});
-    set("batch_size", std::int64_t{kBatch});
+    set("workers", kind.workers);
+    set("batch_size", kind.batch);
     set("channel", channel_.text());
     return out;
   }
 
-  double real_once_s(std::int64_t epochs, std::vector<double>& starts) const {
-    const Scratch scratch;
+  double real_once_s(const Kind& kind, std::int64_t epochs, std::vector<double>& starts) const {
+    throw_if_interrupted();
+    const Scratch scratch("lambdaml-calibrate-");
     const std::string folder = (scratch.path() / "run").string();
-    Options options = job(epochs);
+    Options options = job(kind, epochs);
     options.set("output", Option::Value(folder), "output");
     job::resolve(options);
     trigger::Observer silent;
     trigger::InMemory memory;
-    memory.data = rows_;
+    memory.data = *kind.rows;
     const auto summary = trigger::train(options, silent, memory);
     read_starts(folder, starts);
     return summary.at("wall_s").get<double>();
   }
 
-  double real_s(std::int64_t epochs, std::vector<double>& starts) const {
+  double real_s(const Kind& kind, std::int64_t epochs, std::vector<double>& starts) const {
     std::vector<double> seconds;
-    for (int i = 0; i < kTimes; ++i) seconds.push_back(real_once_s(epochs, starts));
-    return quantile(seconds, 0);  // the least disturbed by other programs
+    for (int i = 0; i < kTimes; ++i) seconds.push_back(real_once_s(kind, epochs, starts));
+    return quantile(seconds, 0.5);
   }
 
-  double simulated_s(std::int64_t epochs, const sim::Profile& profile) const {
+  /// As many more epochs as take long enough to be seen beside the rest.
+  void measure(Kind& kind, std::vector<double>& starts) const {
+    constexpr std::int64_t kSome = 4;
+    kind.few_s = real_s(kind, kind.few, starts);
+    if (kind.few_s > kTooLong_s) return;
+    const double some_s = real_once_s(kind, kind.few + kSome, starts);
+    const double epoch_s = std::max(1e-4, (some_s - kind.few_s) / kSome);
+    kind.many =
+        kind.few + std::clamp(static_cast<std::int64_t>(kLong_s / epoch_s), kSome, kMostEpochs);
+    kind.many_s = real_s(kind, kind.many, starts);
+  }
+
+  SimulatedWorld world_of(const Kind& kind) const {
     SimulatedWorld world;
-    world.profile = profile;
-    world.channel = profile.stores.front().name;
-    world.rows = std::make_shared<const data::Dataset>(rows_);
-    return simulate(in_world(job(epochs), world), world, 1).seconds;
+    world.profile = measured_();
+    world.channel = world.profile.stores.front().name;
+    world.rows = kind.rows;
+    return world;
+  }
+
+  double simulated_s(const Kind& kind, std::int64_t epochs) const {
+    SimulatedWorld world = world_of(kind);
+    if (&kind == &large_) world.seconds_per_row = large_per_row_s_;
+    return simulate(in_world(job(kind, epochs), world), world, 1).seconds;
+  }
+
+  /// Of large vectors, whose steps take the time of all numbers.
+  double seconds_per_row(const Kind& kind) const {
+    SimulatedWorld world = world_of(kind);
+    measure_work(in_world(job(kind, kind.many), world), world, 1);
+    return world.seconds_per_row;
+  }
+
+  /// Sets a number of the profile so that more epochs take as much longer as they did.
+  void find(double& number, const Kind& kind, double step) const {
+    if (kind.many_s <= 0) return;
+    const auto more_s = [&](double value) {
+      number = value;
+      return simulated_s(kind, kind.many) - simulated_s(kind, kind.few);
+    };
+    number = solved(more_s, kind.many_s - kind.few_s, step);
   }
 
   const Uri channel_;
-  data::Dataset rows_;
+  Kind small_, large_, crowd_;
+  double large_per_row_s_ = 0;
+  std::function<sim::Profile()> measured_;
 };
 
 class Measurement {
@@ -141,7 +231,8 @@ class Measurement {
   Measurement(const std::string& channel, double seconds, std::vector<double> starts)
       : starts_(std::move(starts)),
         uri_(storage::resolve(channel)),
-        store_(storage::open(uri_ / ("calibrate-" + unique_id()))),
+        place_(uri_ / ("calibrate-" + unique_id())),
+        store_(storage::open(place_)),
         seconds_(seconds) {
     store_->load("key");  // the connection is made
   }
@@ -152,6 +243,7 @@ class Measurement {
       measure_latencies(0.5 * seconds_);
       measure_batches();
       measure_bandwidth(0.8 * seconds_);
+      if (seconds_ >= kTrials_s) measure_sharing();
       measure_notice();
     } catch (const Error& error) {
       out.ended_by = error.what();
@@ -163,7 +255,7 @@ class Measurement {
     clear();
     if (!out.ended_by && seconds_ >= kTrials_s) try {
         measure_folder();
-        trials_ = TrialJobs(uri_).run(starts_, [this] { return yaml({}); });
+        TrialJobs(uri_, put_per_s_).run(starts_, trials_, [this] { return yaml({}); });
       } catch (const Error& error) {
         out.ended_by = error.what();
       }
@@ -195,14 +287,12 @@ class Measurement {
 
   /// Of runs in the current folder, where jobs on this machine save their checkpoints.
   void measure_folder() {
-    const std::filesystem::path place =
-        std::filesystem::current_path() / ("lambdaml-calibrate-" + unique_id());
-    auto folder = std::make_unique<Measurement>(place.string(), kFolder_s, std::vector<double>());
+    const Scratch place("lambdaml-calibrate-", std::filesystem::current_path());
+    auto folder =
+        std::make_unique<Measurement>(place.path().string(), kFolder_s, std::vector<double>());
     folder->measure_latencies(kFolder_s);
     folder->measure_bandwidth(kFolder_s);
     folder->clear();
-    std::error_code ignored;
-    std::filesystem::remove_all(place, ignored);
     requests_ += folder->requests_;
     folder_ = std::move(folder);
   }
@@ -227,11 +317,38 @@ class Measurement {
     const Buffer value(kLarge);
     std::vector<double> up, down;
     while (up.size() < 3 || (up.size() < 20 && clock_.seconds() < until_s)) {
-      up.push_back(timed([&] { store_->save("large", value); }) - quantile(puts_, 0.5));
-      down.push_back(timed([&] { store_->load("large"); }) - quantile(gets_, 0.5));
+      up.push_back(timed([&] { store_->save("large", value); }));
+      down.push_back(timed([&] { store_->load("large"); }));
     }
-    put_per_s_ = kLarge / std::max(1e-6, quantile(up, 0.5));
-    get_per_s_ = kLarge / std::max(1e-6, quantile(down, 0.5));
+    put_per_s_ = per_s(up, puts_);
+    get_per_s_ = per_s(down, gets_);
+  }
+
+  /// What all together move of large values, where several do so at once.
+  void measure_sharing() {
+    constexpr double kShared_s = 0.3;
+    constexpr std::size_t kValue = 3 * kLarge;  // more than caches hold
+    const std::size_t clients = 2 * processors();
+    std::atomic<std::size_t> moved = 0;
+    const Stopwatch clock;
+    parallel_for(clients, clients, [&](std::size_t i) {
+      const auto store = storage::open(place_);
+      const std::string key = fmt::format("large/{}", i);
+      const Buffer value(kValue);
+      while (clock.seconds() < kShared_s) {
+        store->save(key, value);
+        store->load(key);
+        moved += 2;
+      }
+    });
+    shared_per_s_ = kValue * static_cast<double>(moved) / clock.seconds();
+    requests_ += moved;
+  }
+
+  /// The latency, which may be that of a slow disk in the midst, is at most half of the time.
+  static double per_s(const std::vector<double>& large, const std::vector<double>& small) {
+    const double all_s = quantile(large, 0.5);
+    return kLarge / std::max(all_s / 2, all_s - quantile(small, 0.5));
   }
 
   /// How long after a save a wait for it ends.
@@ -251,7 +368,9 @@ class Measurement {
       waiter.get();
       delays.push_back(seen_s - saved_s);
     }
-    pushes_ = quantile(delays, 0.5) < 2 * quantile(gets_, 0.5) + 0.001;
+    // Who sums with others at the server is told, too.
+    pushes_ =
+        store_->aggregator() != nullptr || quantile(delays, 0.5) < 2 * quantile(gets_, 0.5) + 0.001;
   }
 
   void clear() noexcept {
@@ -263,12 +382,13 @@ class Measurement {
     }
   }
 
-  static void emit(YAML::Emitter& out, const char* name, const std::vector<double>& seconds) {
+  static void emit(YAML::Emitter& out, const char* name, const std::vector<double>& seconds,
+                   double more_s = 0) {
     if (seconds.empty()) return;
     out << YAML::Key << name << YAML::Value << YAML::Flow << YAML::BeginMap;
     for (const double p : kQuantiles)
       out << YAML::Key << fmt::format("p{:g}", 100 * p) << YAML::Value
-          << std::round(1e6 * quantile(seconds, p)) / 1e3;
+          << std::round(1e6 * (quantile(seconds, p) + more_s)) / 1e3;
     out << YAML::EndMap;
   }
 
@@ -281,8 +401,8 @@ class Measurement {
     const storage::Capabilities capabilities = store_->capabilities();
     out << YAML::Key << name << YAML::Value << YAML::BeginMap;
     out << YAML::Key << "scheme" << YAML::Value << uri_.scheme;
-    emit(out, "put", puts_);
-    emit(out, "get", gets_);
+    emit(out, "put", puts_, trials_.request_s);
+    emit(out, "get", gets_, trials_.request_s);
     emit(out, "list", lists_);
     emit(out, "remove", removes_);
     const auto rate = [&](const char* verb, double per_s) {
@@ -293,6 +413,14 @@ class Measurement {
     rate("put_mb_per_s", put_per_s_);
     rate("get_mb_per_s", get_per_s_);
     out << YAML::Key << "parallel" << YAML::Value << parallel_;
+    if (shared_per_s_ > 0)
+      out << YAML::Key << "server" << YAML::Value << YAML::Flow << YAML::BeginMap << YAML::Key
+          << "mb_per_s" << YAML::Value << std::round(shared_per_s_ / 1e4) / 100 << YAML::EndMap;
+    if (trials_.request_processor_s > 0 || trials_.byte_work > 0)
+      out << YAML::Key << "host" << YAML::Value << YAML::Flow << YAML::BeginMap << YAML::Key
+          << "request_ms" << YAML::Value << 1e3 * trials_.request_processor_s << YAML::Key
+          << "put_mb_ms" << YAML::Value << 1e9 * trials_.byte_work / put_per_s_ << YAML::Key
+          << "get_mb_ms" << YAML::Value << 1e9 * trials_.byte_work / get_per_s_ << YAML::EndMap;
     out << YAML::Key << "pushes" << YAML::Value << pushes_;
     out << YAML::Key << "polling_is_expensive" << YAML::Value << capabilities.polling_is_expensive;
     if (capabilities.polling_is_quick)
@@ -333,7 +461,6 @@ class Measurement {
       emit(out, "cold_start", starts_);
     out << YAML::Key << "longest_s" << YAML::Value << 1e6;
     out << YAML::Key << "command_s" << YAML::Value << trials_.command_s;
-    out << YAML::Key << "step_s" << YAML::Value << trials_.step_s;
     out << YAML::Key << "gb_second" << YAML::Value << 0;
     out << YAML::Key << "request" << YAML::Value << 0;
     out << YAML::EndMap << YAML::EndMap;
@@ -343,13 +470,13 @@ class Measurement {
   std::vector<double> starts_;
   Trials trials_;
   std::unique_ptr<Measurement> folder_;
-  const Uri uri_;
+  const Uri uri_, place_;
   const std::shared_ptr<storage::Storage> store_;
   const double seconds_;
   const Stopwatch clock_;
   std::size_t requests_ = 0;
   std::vector<double> puts_, gets_, lists_, removes_;
-  double parallel_ = 1, put_per_s_ = 0, get_per_s_ = 0;
+  double parallel_ = 1, put_per_s_ = 0, get_per_s_ = 0, shared_per_s_ = 0;
   bool pushes_ = false;
 };
 

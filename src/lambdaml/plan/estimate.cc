@@ -7,11 +7,11 @@
 
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/comm/registry.h"
 #include "lambdaml/data/places.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/plan/planner.h"
-#include "lambdaml/plan/scratch.h"
 #include "lambdaml/storage/storage.h"
 
 namespace lambdaml::plan {
@@ -35,7 +35,7 @@ std::optional<Sample> sample_of_head(const Uri& uri, const Buffer& head, std::ui
                                      const Options& job) {
   const std::size_t end = head.text().rfind('\n');
   if (end == std::string_view::npos || head.text().find('\0') != std::string_view::npos) return {};
-  const Scratch folder;
+  const Scratch folder("lambdaml-sample-");
   const fs::path file = folder.path() / uri.name();
   write_file(file, as_bytes(head.text().substr(0, end + 1)));
   Sample out{.rows = read(data::Places::parse(file.string()), job)};
@@ -100,7 +100,8 @@ std::optional<Estimate> estimate(const Options& job, const sim::Profile& profile
   };
   world.rows = of_rows(kMostRows);
   const Stopwatch clock;
-  question.seconds_per_row = measured_seconds_per_row(resolved, world, kPilot_s);
+  measure_work(resolved, world, kPilot_s);
+  question.seconds_per_row = world.seconds_per_row;
   if (clock.seconds() > kPatience_s) return {};
   const double quick = kPilot_s / std::max(1e-9, question.seconds_per_row);
   if (quick < kLeastRows) return {};

@@ -20,8 +20,9 @@ namespace {
 
 constexpr std::int64_t kPilotWorkers = 2;
 constexpr std::int64_t kPilotEpochs = 2;
-/// A pilot is run to its end if it takes no longer: jobs may converge before their last epoch.
-constexpr double kWholePilot_s = 0.5;
+/// A pilot is run to its end if it takes no longer: jobs may converge before their last epoch. By
+/// what its rows and rounds usually take, so that the same question has the same answer.
+constexpr double kWholePilot_s = 0.5, kRoundOfPilot_s = 1e-4;
 /// A pilot of a sample has several steps in an epoch, whatever the job's batches are.
 constexpr double kStepsOfSample = 4;
 /// Simulations of more rounds of workers take longer than a user waits.
@@ -29,8 +30,6 @@ constexpr double kMostSimulated = 50'000;
 /// More aggregators are never better: their requests are what costs.
 constexpr std::int64_t kMostAggregators = 64;
 constexpr double kHeadBytes = 64;  ///< of a message
-/// The pattern in which all workers are aggregators unless an option says how many are.
-constexpr const char* kAllAggregate = "reduce_scatter";
 
 /// How large a job is: a pilot, or all of it.
 struct Size {
@@ -72,9 +71,11 @@ class Planner {
                                            (2 * kPilotWorkers * kStepsOfSample)),
                                 1.0, whole_.batch);
     workers_ = resolved.integer("workers");
-    aggregators_ = resolved.integer("aggregators");
-    if (aggregators_ <= 0)
-      aggregators_ = resolved.text("sync_mode") == kAllAggregate ? workers_ : 1;
+    comm::MergeSizes sizes{.workers = static_cast<std::uint32_t>(workers_),
+                           .options = comm::pattern_options(resolved)};
+    if (const double per_s = channels_.front()->put_per_s; per_s > 0) sizes.writes_per_s = per_s;
+    const comm::Plugin& plugin = comm::registry().get(pattern);
+    aggregators_ = plugin.aggregators ? plugin.aggregators(sizes) : 1;
     valid_ratio_ = resolved.real("valid_ratio");
   }
 
@@ -114,6 +115,8 @@ class Planner {
     world.profile = question_.profile;
     world.channel = channel;
     world.seconds_per_row = question_.seconds_per_row;
+    world.staging_s = question_.staging_s;
+    world.load_s = question_.load_s;
     world.rows = question_.rows;
     return world;
   }
@@ -185,9 +188,9 @@ class Planner {
     const auto run = [&](std::int64_t workers, std::int64_t epochs) {
       return simulate_one(candidate(store, workers, memory_mb_, 1), epochs, 1);
     };
-    const Stopwatch clock;
     const SimulatedRun& one = pilot_of_first_ = run(kPilotWorkers, 1);
-    const double took_s = clock.seconds();
+    const double epoch_s = question_.seconds_per_row * one.computed_rows +
+                           kRoundOfPilot_s * static_cast<double>(one.rounds);
     pilot_.rows = one.rows;
     pilot_.data_bytes = one.data_bytes;
     pilot_.computed_rows = one.computed_rows;
@@ -200,7 +203,7 @@ class Planner {
     whole_.rounds = pilot_.rounds;
     if (epochs_ > 1) {
       const bool to_end =
-          epochs_ <= kPilotEpochs || took_s * static_cast<double>(epochs_) < kWholePilot_s;
+          epochs_ <= kPilotEpochs || epoch_s * static_cast<double>(epochs_) < kWholePilot_s;
       const SimulatedRun more = run(kPilotWorkers, to_end ? epochs_ : kPilotEpochs);
       const double further = to_end ? 1 : static_cast<double>(epochs_ - 1);
       if (to_end) whole_.epochs = static_cast<std::int64_t>(more.epochs);
@@ -302,14 +305,17 @@ class Planner {
     out.start_s = functions.starts_s.empty() ? functions.invoke.expected_longest(p) +
                                                    functions.cold_start.expected_longest(p)
                                              : sim::interpolated(functions.starts_s, p);
+    // Functions that are processes of one machine share its processors.
+    const double queue = functions.host_processors > 0
+                             ? std::max(1.0, p / static_cast<double>(functions.host_processors))
+                             : 1;
+    out.start_s = std::max(out.start_s, queue * functions.cold_start.mean());
     // The slowest has a row more.
     const double share = std::ceil(size.rows / p) / std::max(1.0, size.rows);
     out.compute_s =
         (question_.seconds_per_row * size.computed_rows * share + functions.step_s * out.rounds) /
         functions.processors(memory);
-    // Functions that are processes of one machine share its processors.
-    if (functions.host_processors > 0)
-      out.compute_s *= std::max(1.0, p / static_cast<double>(functions.host_processors));
+    out.compute_s *= queue;  // of more threads, which only large steps use, nothing is said
     out.rounds_s = out.rounds * round.seconds;
     const double load_s =
         size.data_bytes / p /
@@ -381,8 +387,11 @@ class Planner {
       try {
         refine(*next);
       } catch (const Error& error) {
-        // It cannot run so, for want of memory, say; others may.
-        if (error.code() == Code::cancelled || all.size() == 1) throw;
+        // It cannot run so: it lacks memory or time, or has more workers than rows. Others may.
+        const bool cannot = error.code() == Code::resource_exhausted ||
+                            error.code() == Code::deadline_exceeded ||
+                            error.code() == Code::invalid_argument;
+        if (!cannot || all.size() == 1) throw;
         all.erase(next);
         continue;
       }

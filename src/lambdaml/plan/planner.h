@@ -19,6 +19,7 @@ struct Question {
   std::shared_ptr<const data::Dataset> rows = {};
   double all_rows = 0;
   double seconds_per_row = 0;             ///< of one processor of a function
+  double staging_s = 0, load_s = 0;       ///< see SimulatedWorld
   double deadline_s = 0, budget_usd = 0;  ///< 0: none
   Aim aim = Aim::product;
   std::vector<std::string> channels;  ///< stores of the profile; empty: all
@@ -67,9 +68,9 @@ struct Plan {
 /// Short simulations (of one and two epochs, by two and four workers) tell how many rounds and
 /// bytes the job has, and one per channel what it takes beside them. The rounds of all candidates
 /// are estimated (round_model.h), in several threads; the best ones are then simulated, as far as
-/// `question.patience_s` allows; of those that cannot run, e.g. for want of memory, none is left.
-/// Where nothing costs anything, the fastest is the best. Throws what simulate() throws, and
-/// invalid_argument for patterns whose workers do not wait for each other, and for channels that
+/// `question.patience_s` allows; of those that cannot run (invalid_argument, resource_exhausted,
+/// deadline_exceeded) none is left. Where nothing costs anything, the fastest is the best. Throws
+/// what else simulate() throws, and invalid_argument for patterns whose workers do not wait for each other, and for channels that
 /// the profile does not have.
 Plan plan(const Question& question);
 

@@ -122,6 +122,19 @@ TEST_F(Planned, ServersByTheHourAreAPartOfTheDollars) {
   }
 }
 
+TEST_F(Planned, AsManyAggregatorsAsTheJobWouldHave) {
+  Question asked = question();
+  asked.channels = {"s3-standard"};
+  asked.job.parse("workers", "100", "test");
+  EXPECT_EQ(estimate_as_it_is(asked).aggregators, 1);
+  asked.job.parse("sync_mode", "reduce_scatter", "test");
+  EXPECT_EQ(estimate_as_it_is(asked).aggregators, 35) << "of 100, for 3,500 writes a second";
+  asked.channels = {"s3-express"};
+  EXPECT_EQ(estimate_as_it_is(asked).aggregators, 100);
+  asked.job.parse("aggregators", "4", "test");
+  EXPECT_EQ(estimate_as_it_is(asked).aggregators, 4);
+}
+
 TEST_F(Planned, UnknownChannelsAreRefused) {
   Question asked = question();
   asked.channels = {"s3-expres"};

@@ -121,6 +121,8 @@ class Rounds {
         chunk_bytes_(round.bytes / static_cast<double>(c_)),
         limits_(store),
         vpc_(functions.vpc_network),
+        host_(sim::Bandwidth{.bytes_per_s = functions.host_processors}),
+        shared_{&vpc_, functions.host_processors > 0 ? &host_ : nullptr},
         workers_(p_),
         ends_s_(rounds),
         ended_(rounds),
@@ -189,10 +191,10 @@ class Rounds {
                                   : batch.verb == Verb::remove ? store_.remove
                                                                : store_.get;
     const double begin_s = limits_.admitted_s(batch.verb, *lane);
-    batch.latency_s = latency.sample(rng_);
+    batch.latency_s = limits_.besides_work_s(latency.sample(rng_), shared_);
     const double bytes = batch.verb == Verb::put ? chunk_bytes_ : 0;
     const double effect_s =
-        limits_.moved_s(true, begin_s, bytes, worker.network.get(), &vpc_) + batch.latency_s / 2;
+        limits_.moved_s(true, begin_s, bytes, worker.network.get(), shared_) + batch.latency_s / 2;
     due_.postpone(i, std::max(now_s_, effect_s));
   }
 
@@ -214,7 +216,8 @@ class Rounds {
       }
     }
     batch.free_s[batch.lane] =
-        limits_.moved_s(false, now_s_, received, worker.network.get(), &vpc_) + batch.latency_s / 2;
+        limits_.moved_s(false, now_s_, received, worker.network.get(), shared_) +
+        batch.latency_s / 2;
     if (++batch.done < batch.size) return send(i);
     due_.postpone(i, std::ranges::max(batch.free_s));
   }
@@ -377,7 +380,8 @@ class Rounds {
   const std::size_t p_, c_;
   const double chunk_bytes_;
   sim::StoreLimits limits_;
-  sim::Link vpc_;
+  sim::Link vpc_, host_;
+  const sim::SharedLinks shared_;
   Rng rng_{1};
   std::vector<Worker> workers_;
   std::vector<Key> keys_[2];

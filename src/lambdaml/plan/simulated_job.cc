@@ -13,10 +13,10 @@
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/source.h"
 #include "lambdaml/job/job.h"
-#include "lambdaml/plan/scratch.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/trigger.h"
 #include "lambdaml/worker/worker.h"
@@ -186,10 +186,17 @@ SimulatedRun simulate(const Options& job, const SimulatedWorld& settings, std::u
   worker::register_handler();
   settings.profile.require_memory(static_cast<double>(job.integer("memory_mb")));
   const Silence silence;
-  const Scratch scratch;
+  const Scratch scratch("lambdaml-sim-");
   sim::Simulation simulation(seed);
   sim::World world(simulation, settings.profile);
   world.seconds_per_row = settings.seconds_per_row;
+  const sim::FunctionProfile& functions = settings.profile.functions;
+  const bool is_host = functions.host_processors > 0;
+  if (is_host) {
+    const auto workers = static_cast<double>(job.integer("workers"));
+    world.load_s = settings.load_s / workers;
+    world.threads = std::max(1.0, std::floor(functions.host_processors / workers));
+  }
   world.byte_scale = settings.byte_scale;
   if (settings.prepare) settings.prepare(world);
   json summary;
@@ -197,7 +204,8 @@ SimulatedRun simulate(const Options& job, const SimulatedWorld& settings, std::u
   if (const std::exception_ptr failure = run(simulation, world, job, settings, output, summary))
     std::rethrow_exception(failure);
   SimulatedRun out;
-  out.seconds = settings.profile.functions.command_s + summary.at("wall_s").get<double>();
+  out.seconds = functions.command_s + summary.at("wall_s").get<double>();
+  if (is_host) out.seconds += settings.staging_s / functions.host_processors;
   out.rounds = summary.at("rounds").get<std::uint64_t>();
   out.epochs = summary.at("epochs").get<std::uint64_t>();
   out.bytes_sent =
@@ -217,15 +225,14 @@ SimulatedRun simulate(const Options& job, const SimulatedWorld& settings, std::u
   return out;
 }
 
-double measured_seconds_per_row(const Options& job, const SimulatedWorld& settings,
-                                double seconds) {
+void measure_work(const Options& job, SimulatedWorld& settings, double seconds) {
   worker::register_handler();
   const Silence silence;
-  const Scratch scratch;
+  const Scratch scratch("lambdaml-sim-");
   sim::Simulation simulation(1);
   sim::World world(simulation, settings.profile);
   double rows = 0, measured_rows = 0;
-  std::clock_t begin = 0, last = 0;
+  std::clock_t sent = 0, begin = 0, last = 0;
   const auto processor_s = [](std::clock_t ticks) {
     return static_cast<double>(ticks) / CLOCKS_PER_SEC;
   };
@@ -238,17 +245,24 @@ double measured_seconds_per_row(const Options& job, const SimulatedWorld& settin
     rows += more;
     if (processor_s(last - begin) > seconds) fail(Code::cancelled, "measured for long enough");
   };
+  world.invoked_again = [&](std::uint64_t) -> std::optional<double> {
+    sent = std::clock();
+    return {};
+  };
   Options alone = job;
   alone.set("workers", Option::Value(std::int64_t{1}), "workers");
   alone.set("retries", Option::Value(std::int64_t{0}), "retries");
   json summary;
+  const std::clock_t called = sent = std::clock();
   const std::exception_ptr failure =
       run(simulation, world, alone, settings, scratch.path() / "run", summary);
   if (failure && measured_rows <= 0) std::rethrow_exception(failure);
   if (measured_rows <= 0)
     fail(Code::invalid_argument,
          "the job ends within its first step, too soon to measure: give --seconds-per-row");
-  return processor_s(last - begin) / measured_rows;
+  settings.seconds_per_row = processor_s(last - begin) / measured_rows;
+  settings.staging_s = processor_s(sent - called);
+  settings.load_s = processor_s(begin - sent);
 }
 
 }  // namespace lambdaml::plan

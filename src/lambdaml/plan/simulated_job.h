@@ -21,6 +21,9 @@ struct SimulatedWorld {
   std::string channel;  ///< a store of the profile
   /// Seconds that one processor of a function computes per row.
   double seconds_per_row = 0;
+  /// Where functions share a host's processors: seconds of them that the command takes before it
+  /// starts workers, and that these take all together before their first steps.
+  double staging_s = 0, load_s = 0;
   double byte_scale = 1;  ///< see sim::World
   /// Instead of the data that the job names; null: those.
   std::shared_ptr<const data::Dataset> rows = {};
@@ -66,9 +69,10 @@ std::string store_for_channel(const sim::Profile& profile, const std::string& ch
 /// Only one thread of a program may simulate at a time.
 SimulatedRun simulate(const Options& job, const SimulatedWorld& world, std::uint64_t seed);
 
-/// Seconds per row of one processor of this machine, measured with the job's own code and data for
-/// at most `seconds`. Throws what training throws.
-double measured_seconds_per_row(const Options& job, const SimulatedWorld& world, double seconds);
+/// Measures with the job's own code and data, for at most `seconds` of its steps, what a processor
+/// of this machine takes: fills in seconds_per_row, staging_s and load_s. Throws what training
+/// throws.
+void measure_work(const Options& job, SimulatedWorld& world, double seconds);
 
 /// The value below which a share `p` of the values lies.
 double quantile(std::vector<double> values, double p);

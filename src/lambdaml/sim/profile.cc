@@ -268,6 +268,7 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
                       "server",
                       "in_vpc",
                       "parallel",
+                      "host",
                       "pushes",
                       "polling_is_expensive",
                       "polling_is_quick",
@@ -291,6 +292,13 @@ StoreProfile store_of(const std::string& name, const Entry& entry) {
   if (entry.has("server")) out.server = bandwidth_of(entry.at("server"));
   out.in_vpc = entry.flag("in_vpc", false);
   out.parallel = static_cast<std::uint32_t>(std::clamp(entry.number("parallel", 1), 1.0, 1e4));
+  if (entry.has("host")) {
+    const Entry host = entry.at("host");
+    host.require_only({"request_ms", "put_mb_ms", "get_mb_ms", "source", "date"});
+    out.request_processor_s = kMillisecond * host.number("request_ms", 0);
+    out.put_byte_processor_s = kMillisecond * host.number("put_mb_ms", 0) / kMegabyte;
+    out.get_byte_processor_s = kMillisecond * host.number("get_mb_ms", 0) / kMegabyte;
+  }
   out.pushes = entry.flag("pushes", false);
   out.polling_is_expensive = entry.flag("polling_is_expensive", false);
   out.polling_is_quick = entry.flag("polling_is_quick", false);

@@ -68,7 +68,10 @@ struct StoreProfile {
   std::optional<Bandwidth> server;  ///< shared by all: the network of a cache node or host
   bool in_vpc = false;              ///< functions that use it share the network of their VPC
   std::uint32_t parallel = 1;       ///< requests of a batch at once
-  bool pushes = false;              ///< it tells waiting functions; otherwise they poll
+  /// Where functions share a host's processors: what a request and a byte that it sends or brings
+  /// take of them, the store's and the function's own work.
+  double request_processor_s = 0, put_byte_processor_s = 0, get_byte_processor_s = 0;
+  bool pushes = false;  ///< it tells waiting functions; otherwise they poll
   bool polling_is_expensive = false;
   bool polling_is_quick =
       false;  ///< a poll costs less than a function's time while it waits for it

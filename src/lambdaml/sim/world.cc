@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "lambdaml/base/error.h"
 
@@ -53,7 +54,10 @@ StoreLimits::StoreLimits(const StoreProfile& profile)
       get_per_s_(profile.get_per_s),
       put_bytes_per_s_(profile.put_bytes_per_s),
       get_bytes_per_s_(profile.get_bytes_per_s),
-      in_vpc_(profile.in_vpc) {
+      in_vpc_(profile.in_vpc),
+      request_processor_s_(profile.request_processor_s),
+      put_byte_processor_s_(profile.put_byte_processor_s),
+      get_byte_processor_s_(profile.get_byte_processor_s) {
   if (profile.server) server_.emplace(*profile.server);
 }
 
@@ -68,15 +72,20 @@ double StoreLimits::admitted_s(Verb verb, double now_s) {
 }
 
 double StoreLimits::moved_s(bool up, double now_s, double bytes, FunctionNetwork* function,
-                            Link* vpc) {
-  if (bytes <= 0) return now_s;
+                            const SharedLinks& shared) {
   double end_s = now_s;
+  if (shared.host != nullptr) {
+    const double work_s =
+        up ? request_processor_s_ + bytes * put_byte_processor_s_ : bytes * get_byte_processor_s_;
+    if (work_s > 0) end_s = std::max(now_s + work_s, shared.host->pass(now_s, work_s));
+  }
+  if (bytes <= 0) return end_s;
   if (function != nullptr) {
     end_s = std::max(end_s, (up ? function->up : function->down).pass(now_s, bytes));
     const double per_s =
         interpolated(up ? put_bytes_per_s_ : get_bytes_per_s_, function->memory_mb);
     end_s = std::max(end_s, now_s + bytes / per_s);
-    if (in_vpc_ && vpc != nullptr) end_s = std::max(end_s, vpc->pass(now_s, bytes));
+    if (in_vpc_ && shared.vpc != nullptr) end_s = std::max(end_s, shared.vpc->pass(now_s, bytes));
   }
   if (server_) end_s = std::max(end_s, server_->pass(now_s, bytes));
   return end_s;
@@ -128,8 +137,7 @@ const Latency& StoreModel::latency_of(Verb verb) const {
 }
 
 double StoreModel::moved_s(bool up, double now_s, double bytes) {
-  return limits_.moved_s(up, now_s, bytes, network_of(world_->simulation()),
-                         &world_->vpc_network());
+  return limits_.moved_s(up, now_s, bytes, network_of(world_->simulation()), world_->shared());
 }
 
 void StoreModel::request(Verb verb, std::string_view key, std::uint64_t bytes,
@@ -196,7 +204,8 @@ void StoreModel::requests(Verb verb, const std::vector<std::string_view>& keys,
     const double sent = world_->byte_scale * static_cast<double>(bytes[i]);
     const auto lane = std::ranges::min_element(free_s);
     const double begin_s = limits_.admitted_s(verb, *lane);
-    const double latency_s = latency_of(verb).sample(simulation.rng());
+    const double latency_s =
+        limits_.besides_work_s(latency_of(verb).sample(simulation.rng()), world_->shared());
     const double effect_s = moved_s(true, begin_s, sent) + latency_s / 2;
     simulation.pause(effect_s - simulation.now_s());
     if (!simulation.require_alive()) return;
@@ -226,13 +235,17 @@ World::World(Simulation& simulation, Profile profile)
     host_.emplace(Bandwidth{.bytes_per_s = profile_.functions.host_processors});
   simulation_.on_computed = [this](double rows) {
     if (rows <= 0) return;
-    const FunctionNetwork* const own = network_of(simulation_);
+    FunctionNetwork* const own = network_of(simulation_);
     if (own == nullptr) return;
     computed_rows_ += rows;
-    const double alone_s = (profile_.functions.step_s + rows * seconds_per_row) /
-                           profile_.functions.processors(own->memory_mb);
+    const double work_s = profile_.functions.step_s + rows * seconds_per_row +
+                          (std::exchange(own->has_loaded, true) ? 0 : load_s);
+    // Waking threads is not worth less (as of model::RowBlocks).
+    constexpr double kWorthThreads_s = 50e-6;
+    const double alone_s = work_s / profile_.functions.processors(own->memory_mb) /
+                           (work_s > kWorthThreads_s ? threads : 1);
     const double now_s = simulation_.now_s();
-    simulation_.pause(host_ ? std::max(alone_s, host_->pass(now_s, alone_s) - now_s) : alone_s);
+    simulation_.pause(host_ ? std::max(alone_s, host_->pass(now_s, work_s) - now_s) : alone_s);
   };
 }
 
@@ -272,7 +285,11 @@ World::Start World::next_start(std::size_t n) {
     queued_s = std::max(0.0, (static_cast<double>(++started_) - spare) / functions.starts_per_s -
                                  simulation_.now_s());
   }
-  const double init_s = functions.cold_start.sample(simulation_.rng());
+  double init_s = functions.cold_start.sample(simulation_.rng());
+  if (host_) {
+    const double now_s = simulation_.now_s();
+    init_s = std::max(init_s, host_->pass(now_s, init_s) - now_s);
+  }
   return {.seconds = invoke_s + queued_s + init_s, .init_s = init_s};
 }
 

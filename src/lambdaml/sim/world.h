@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -35,6 +36,13 @@ class Link {
 struct FunctionNetwork {
   double memory_mb = 0;
   Link up, down;
+  bool has_loaded = false;  ///< its rows: see World::load_s
+};
+
+/// What functions share; null: nothing of it.
+struct SharedLinks {
+  Link* vpc = nullptr;   ///< of those that use stores in it
+  Link* host = nullptr;  ///< processors, which work of a processor's seconds passes
 };
 
 enum class Verb { put, get, list, remove };
@@ -45,14 +53,21 @@ class StoreLimits {
   explicit StoreLimits(const StoreProfile& profile);
   /// When the store takes a request: those above its rate queue up, after a second's worth of them.
   double admitted_s(Verb verb, double now_s);
-  /// When bytes that move from `now_s` on, up or down, have passed the function's connection, its
-  /// network, the VPC and the server. `function`, `vpc`: null if there is none.
-  double moved_s(bool up, double now_s, double bytes, FunctionNetwork* function, Link* vpc);
+  /// When bytes that move from `now_s` on, up (also none of them: a request) or down, have passed
+  /// the function's connection, its network, the VPC, the server and the host's processors.
+  /// `function`: null if there is none.
+  double moved_s(bool up, double now_s, double bytes, FunctionNetwork* function,
+                 const SharedLinks& shared);
+  /// What of a request's latency is not work of a shared host's processors.
+  double besides_work_s(double latency_s, const SharedLinks& shared) const {
+    return shared.host == nullptr ? latency_s : std::max(0.0, latency_s - request_processor_s_);
+  }
 
  private:
   double put_per_s_, get_per_s_;
   std::map<double, double> put_bytes_per_s_, get_bytes_per_s_;
   bool in_vpc_;
+  double request_processor_s_, put_byte_processor_s_, get_byte_processor_s_;
   std::optional<Link> server_;
   double next_put_s_ = 0, next_get_s_ = 0;
 };
@@ -168,7 +183,7 @@ class World {
   const std::shared_ptr<StoreModel>& store(std::string_view name);
 
   std::shared_ptr<FunctionNetwork> new_network(double memory_mb) const;
-  Link& vpc_network() { return vpc_; }
+  SharedLinks shared() { return {&vpc_, host_ ? &*host_ : nullptr}; }
   /// How one of `n` functions that are invoked at once starts.
   struct Start {
     double seconds = 0;  ///< from the invocation on
@@ -183,6 +198,10 @@ class World {
   double byte_scale = 1;
   /// Seconds that a function of one processor computes per row.
   double seconds_per_row = 0;
+  /// Where functions share a host's processors: how many threads one has, which larger steps use.
+  double threads = 1;
+  /// Processor seconds that a function takes before its first step.
+  double load_s = 0;
   /// Rows that functions have computed with, those of all passes.
   double computed_rows() const { return computed_rows_; }
   /// Decides about each call; empty: no faults.

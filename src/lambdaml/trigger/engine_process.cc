@@ -15,7 +15,6 @@
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/platform.h"
 #include "lambdaml/trigger/rehearsal.h"
-#include "lambdaml/trigger/scratch.h"
 
 namespace lambdaml::trigger {
 namespace {
@@ -39,7 +38,6 @@ constexpr int kMemory_mb = 10'240;
 
 /// A folder for the files of one event.
 struct Files {
-  Files() { make_own_folder(scratch.path()); }
   void put(const char* name, Bytes bytes) const { write_file(scratch.path() / name, bytes); }
   Scratch scratch{"lambdaml-engine-"};
 };

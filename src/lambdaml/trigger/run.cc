@@ -111,7 +111,9 @@ class Run {
     const double limit_s = options_.real("deadline");
     const Deadline limit = limit_s > 0 ? Deadline::in(limit_s) : Deadline::never();
     const double budget = options_.real("budget");
-    const job::RunningCost cost = job::running_cost(options_, options_.integer("memory_mb"));
+    const job::RunningCost bill = job::running_bill(options_, options_.integer("memory_mb"),
+                                                    channel_.capabilities().writes_per_s);
+    const std::uint64_t first_epoch = next_metrics_;
     const Stopwatch running;
     // Where polling is expensive, showing the progress once a second is enough.
     const double pause_s = channel_.capabilities().polling_is_expensive ? 1 : 0;
@@ -137,9 +139,8 @@ class Run {
       if (limit.passed())
         fail(Code::limit_reached, "job {}: stopped after {} s, as --deadline says",
              folder_.job_id(), limit_s);
-      if (budget > 0 && cost.after(running.seconds()) >= budget)
-        fail(Code::limit_reached,
-             "job {}: stopped when its functions had cost ${:.4g}, as --budget says",
+      if (budget > 0 && bill.after(running.seconds(), rounds_since(first_epoch)) >= budget)
+        fail(Code::limit_reached, "job {}: stopped when it had cost ${:.4g}, as --budget says",
              folder_.job_id(), budget);
     });
     report_failures();
@@ -349,6 +350,11 @@ class Run {
     at_.round = count_at(at, "round");
     if (before != std::pair(at_.epoch, at_.round)) ++news_;
     at_.rounds = count_at(at, "rounds");
+  }
+
+  double rounds_since(std::uint64_t first_epoch) const {
+    if (at_.epoch < first_epoch) return 0;
+    return static_cast<double>((at_.epoch - first_epoch) * at_.rounds + at_.round);
   }
 
   void report_progress(const std::vector<faas::EventStatus>& workers) {

@@ -13,6 +13,7 @@
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/checkpoint.h"
@@ -25,7 +26,6 @@
 #include "lambdaml/job/running_cost.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/reach.h"
-#include "lambdaml/trigger/scratch.h"
 #include "lambdaml/trigger/trigger.h"
 
 namespace lambdaml::trigger {
@@ -201,13 +201,14 @@ std::string handle_trigger_event(const faas::Invocation& invocation) {
     options.set("budget", Option::Value(std::max(1e-12, budget - spent)), "budget");
   }
   const Scratch scratch("lambdaml-run-");
-  options.set("output", Option::Value(scratch.path().string()), "output");
+  const std::filesystem::path output = scratch.path() / "run";
+  options.set("output", Option::Value(output.string()), "output");
   LeaseKeeper keeper(lease);
   try {
     const nlohmann::ordered_json summary = train_as(work.job_id, options, keeper);
     for (const auto& warning : summary.value("warnings", json::array()))
       log::warning("{}", warning.get<std::string>());
-    std::string answer = results.save(scratch.path(), summary);
+    std::string answer = results.save(output, summary);
     lease.finish();
     return answer;
   } catch (const control::Superseded&) {

@@ -10,6 +10,7 @@
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/base/uri.h"
@@ -20,7 +21,6 @@
 #include "lambdaml/job/job_file.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/reach.h"
-#include "lambdaml/trigger/scratch.h"
 #include "lambdaml/tune/tuner.h"
 
 namespace lambdaml::tune {
@@ -135,11 +135,11 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
   TunerLimits limits;
   limits.own_time = Deadline::in(std::max(0.1, left_s - margin_s(left_s)));
   if (work.deadline_s > 0) limits.search = Deadline::in(work.deadline_s - clock.seconds());
-  const trigger::Scratch scratch("lambdaml-search-");
+  const Scratch scratch("lambdaml-search-");
   LeaseKeeper keeper(lease);
   SearchResult result;
   try {
-    result = run(records, scratch.path(), work.chain, limits, keeper);
+    result = run(records, scratch.path() / "search", work.chain, limits, keeper);
   } catch (const control::Superseded&) {
     // A duplicate of this event must not displace a tuner that has taken over.
     lease.finish();

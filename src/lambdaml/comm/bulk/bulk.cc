@@ -358,52 +358,49 @@ std::uint32_t most_aggregators(std::uint32_t workers, double writes_per_s) {
   return std::max<std::uint32_t>(1, static_cast<std::uint32_t>(most));
 }
 
-/// `by_name`: the aggregators of the pattern if the option is not set.
-std::uint32_t aggregators_of(const Options& options, std::uint32_t by_name) {
+std::uint32_t aggregators_or(const Options& options, std::uint32_t of_pattern) {
   const std::int64_t k = options.integer("aggregators");
-  return k > 0 ? static_cast<std::uint32_t>(k) : by_name;
+  return k > 0 ? static_cast<std::uint32_t>(k) : of_pattern;
+}
+std::uint32_t aggregators_of_reduce(const MergeSizes& sizes) {
+  return aggregators_or(sizes.options, 1);
+}
+std::uint32_t aggregators_of_reduce_scatter(const MergeSizes& sizes) {
+  return aggregators_or(sizes.options, most_aggregators(sizes.workers, sizes.writes_per_s));
 }
 
 void check(const Demand& demand) {
   require_increments(demand.options, demand.optimizer, demand.merges_increments);
 }
 
+/// The plug-in of a pattern that differs from others in its number of aggregators.
+Plugin plugin(const char* name, const char* help, std::uint32_t (*aggregators)(const MergeSizes&)) {
+  return {.name = name,
+          .help = help,
+          .make =
+              [aggregators](Membership membership) {
+                MergeSizes sizes{.workers = membership.workers, .options = membership.options};
+                if (membership.store)
+                  sizes.writes_per_s = membership.store->capabilities().writes_per_s;
+                return make(std::move(membership), aggregators(sizes));
+              },
+          .bytes_needed =
+              [aggregators](const MergeSizes& sizes) {
+                return bytes_needed(sizes, aggregators(sizes));
+              },
+          .aggregators = aggregators,
+          .options = options(),
+          .check = check};
+}
+
 }  // namespace
 
 void register_plugin(Registry& registry) {
-  registry.add({.name = "reduce",
-                .help = "worker 0 merges all vectors, the others read the merged one",
-                .make =
-                    [](Membership membership) {
-                      const std::uint32_t k = aggregators_of(membership.options, 1);
-                      return make(std::move(membership), k);
-                    },
-                .bytes_needed =
-                    [](const MergeSizes& sizes) {
-                      return bytes_needed(sizes, aggregators_of(sizes.options, 1));
-                    },
-                .options = options(),
-                .check = check});
-  registry.add({.name = "reduce_scatter",
-                .help = "worker i merges chunk i of all vectors, all read all merged chunks",
-                .make =
-                    [](Membership membership) {
-                      const double writes_per_s =
-                          membership.store ? membership.store->capabilities().writes_per_s
-                                           : std::numeric_limits<double>::infinity();
-                      const std::uint32_t k = aggregators_of(
-                          membership.options, most_aggregators(membership.workers, writes_per_s));
-                      return make(std::move(membership), k);
-                    },
-                .bytes_needed =
-                    [](const MergeSizes& sizes) {
-                      return bytes_needed(
-                          sizes,
-                          aggregators_of(sizes.options,
-                                         most_aggregators(sizes.workers, sizes.writes_per_s)));
-                    },
-                .options = options(),
-                .check = check});
+  registry.add(plugin("reduce", "worker 0 merges all vectors, the others read the merged one",
+                      aggregators_of_reduce));
+  registry.add(plugin("reduce_scatter",
+                      "worker i merges chunk i of all vectors, all read all merged chunks",
+                      aggregators_of_reduce_scatter));
 }
 
 }  // namespace lambdaml::comm::bulk

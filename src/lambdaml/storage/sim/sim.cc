@@ -1,3 +1,4 @@
+#include <limits>
 #include <map>
 #include <mutex>
 
@@ -38,7 +39,9 @@ class Sim final : public Storage {
             .cross_process = false,
             .durable = profile.durable,
             .polling_is_expensive = profile.polling_is_expensive,
-            .polling_is_quick = profile.polling_is_quick};
+            .polling_is_quick = profile.polling_is_quick,
+            .writes_per_s = profile.put_per_s > 0 ? profile.put_per_s
+                                                  : std::numeric_limits<double>::infinity()};
   }
   std::string describe() const override { return "sim://" + name_; }
 

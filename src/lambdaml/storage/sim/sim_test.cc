@@ -53,6 +53,32 @@ TEST(SimStore, RequestsTakeTheirTimeAndCost) {
   });
 }
 
+TEST(SimStore, RequestsShareTheProcessorsOfAHost) {
+  Simulation simulation(1);
+  World world(simulation, Profile::parse(R"(
+name: test
+date: 2026-01-01
+stores:
+  busy: {scheme: redis, put: {always: 20}, get: {always: 20}, host: {request_ms: 10, put_mb_ms: 50}}
+functions: {least_mb: 128, most_mb: 1024, mb_per_processor: 1000, host_processors: 1,
+            invoke: {always: 1}, cold_start: {always: 1}, longest_s: 60, gb_second: 1, request: 0}
+)",
+                                         "test"));
+  std::vector<double> ends_s;
+  for (int i = 0; i < 2; ++i)
+    simulation.start("test", [&] {
+      open("sim://busy")->load("key");
+      ends_s.push_back(simulation.now_s());
+    });
+  simulation.run();
+  ASSERT_EQ(ends_s.size(), 2U);
+  EXPECT_NEAR(ends_s[0], 0.020, 1e-9) << "its own work is a part of its latency";
+  EXPECT_NEAR(ends_s[1], 0.030, 1e-9) << "half of which has to wait for the processor";
+  simulation.start("test", [&] { open("sim://busy")->save("key", Buffer(1'000'000)); });
+  simulation.run();
+  EXPECT_NEAR(simulation.now_s(), 0.100, 1e-9) << "10 ms of the request and 50 of its bytes";
+}
+
 TEST(SimStore, AWaitIsToldByAStoreThatPushes) {
   double at_s = 0;
   simulate([&](World& world) {
