@@ -7,7 +7,7 @@ SEED := 1
 FIRST := 1
 COUNT := 10000
 
-.PHONY: help build python wheel run test test-browser test-python-index headers arm64 test-arm64 e2e-deep torture chaos bench fuzz fmt tidy asan tsan clean test-install deb pictures test-index
+.PHONY: help build python wheel run test test-browser test-python-index headers arm64 test-arm64 e2e-deep torture chaos bench fuzz fmt tidy asan tsan clean test-install deb pictures screenshots test-index
 
 help: ## list the goals
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -54,12 +54,18 @@ test-browser: build ## open reports and the dashboard in Chromium (two minutes)
 	@PATIENCE=$${PATIENCE:-4} $(PYTHON) -B tests/browser/reports.py $(BIN)/lambdaml $(BUILD)/browser
 	@PATIENCE=$${PATIENCE:-4} node tests/browser/dashboard.mjs $(BIN)/lambdaml $(BUILD)/browser/dashboard $(BUILD)/browser/made
 
-test-index: build ## beside programs of the Python package index: TensorBoard reads event files, cfn-lint the template, moto is AWS (minutes)
+test-index: build ## beside programs of the Python package index: TensorBoard, safetensors and pyarrow read what is theirs, cfn-lint the template, moto is AWS (minutes)
 	@packages/install.sh index
 	@$(PYTHON) -m venv build/index-programs
 	@build/index-programs/bin/pip install -q --disable-pip-version-check tensorboard==2.21.0 'moto[server]==5.2.5' \
-	  cfn-lint==1.58.0
+	  cfn-lint==1.58.0 safetensors==0.6.2 numpy==2.2.6
 	@build/index-programs/bin/python -B tests/index/tensorboard_reads.py $(BIN)/lambdaml build/index-runs
+	@build/index-programs/bin/python -B tests/index/safetensors_reads.py $(BIN)/lambdaml build/index-safetensors
+	@build/index-programs/bin/pip install -q --disable-pip-version-check --no-deps --upgrade \
+	  --target build/index-parquet pyarrow==17.0.0
+	@if [ -x $(BUILD)/tests/lambdaml_with_servers ]; then for page in python python-api; do \
+	  PYTHONPATH=$(CURDIR)/build/index-parquet $(PYTHON) -B tests/docs/snippets.py $(BUILD) docs/$$page.md || exit 1; \
+	  done; else echo 'docs/python.md: skipped, its servers are built by make test'; fi
 	@build/index-programs/bin/cfn-lint deploy/template.yaml
 	@$(BIN)/lambdaml package -q -o build/moto.zip
 	@build/index-programs/bin/python -B tests/index/moto_serves.py $(BIN)/lambdaml build/moto.zip build/moto-runs
@@ -82,6 +88,10 @@ pictures: build ## record the terminal session of the README
 	@packages/install.sh pictures
 	@script -qec 'termtosvg docs/pictures/terminal.svg -g 110x26 -m 40 -M 2000 -D 6000 -t gjm8 \
 	  -c "bash docs/pictures/session.sh $(abspath $(BIN))"' /dev/null </dev/null
+
+screenshots: build ## make the pictures of the report, a search and the dashboard
+	@packages/install.sh browser pictures
+	@node tests/browser/pictures.mjs $(BIN)/lambdaml /tmp/lambdaml-pictures docs/pictures
 
 headers: ## compile each header by itself (minutes)
 	@packages/install.sh build test

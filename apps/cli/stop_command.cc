@@ -53,12 +53,17 @@ std::string stop_search(const std::string& place, double wait_s) {
   tune::Records records(tune::records_uri_of(place));
   const std::optional<tune::Search> search = records.search();
   if (!search) fail(Code::not_found, "search {}: its records are not there", place);
+  if (tune::is_left(place) && tune::is_running(records))
+    fail(Code::invalid_argument,
+         "search {}: it is not running, its tuner was killed; continue with: lambdaml tune "
+         "--resume {}",
+         place, place);
   tune::request_stop(records);
   wait_for_end("search " + place, wait_s,
                "if its tuner was killed, nothing runs; it stays stopped until: lambdaml tune "
                "--resume " +
                    place,
-               [&] { return !tune::is_running(records); });
+               [&] { return !tune::is_running(records) || tune::is_left(place); });
   return search->id;
 }
 

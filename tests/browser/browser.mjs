@@ -4,7 +4,8 @@
 //
 // Fails if a page prints an error, asks the network for anything, is empty, first paints after more than 1 s, answers a
 // key or a click after more than 100 ms, is wider than its window or a telephone's, has a chart that is blank,
-// without a text alternative or with labels that touch, or has texts of little contrast. Times are the best of several; PATIENCE multiplies their limits, for a loaded machine.
+// without a text alternative or with labels that touch, has texts of little contrast, or lacks what a part of it is used
+// by. Times are the best of several; PATIENCE multiplies their limits, for a loaded machine.
 import {createRequire} from "node:module";
 import {mkdirSync} from "node:fs";
 import {basename, resolve} from "node:path";
@@ -35,12 +36,23 @@ async function frame(tab, action) {
 }
 
 const until_painted = "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))";
+// What is done, and to which element of a page, where it has one.
+const button = (part, text) => `[...document.querySelectorAll("${part} button")].find((b) => b.textContent.startsWith("${text}"))`;
+const click = (element) => [element, (found) => `${found}.click()`];
+const key = `(new KeyboardEvent("keydown", {key: "ArrowRight"}))`;
 const actions = {
-  "by dollars": `[...document.querySelectorAll("#learning button, #trials button")].find((b) => b.textContent === "dollars" || b.textContent === "time")?.click()`,
-  "zoom": `[...document.querySelectorAll("#time button")].find((b) => b.textContent === "+")?.click()`,
-  "move": `document.querySelector("#time .plot canvas[tabindex]")?.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight"}))`,
-  "all options": `[...document.querySelectorAll("#repeat button")].find((b) => b.textContent.startsWith("all ("))?.click()`,
-  "sort": `document.querySelector("#trials thead button")?.click()`,
+  "by time": click(button(":is(#learning, #trials, #curves)", "time")),
+  "by dollars": click(button("#learning", "dollars")),
+  "zoom": click(button("#time", "+")),
+  "move": [`document.querySelector("#time .plot canvas[tabindex]")`, (found) => `${found}.dispatchEvent${key}`],
+  "all options": click(button("#repeat", "all (")),
+  "sort": click(`document.querySelector("#trials thead button")`),
+  "all lines": click(button("#result", "all trials")),
+};
+// What pages of reports.py must have.
+const needed = {
+  "real": ["by time", "by dollars", "zoom", "move", "all options"], "made-wide": ["by time", "by dollars", "zoom", "move"],
+  "search": ["by time", "sort", "all lines"], "made-search": ["by time", "sort", "all lines"], "made-long": ["by time"],
 };
 
 async function firstPaint(browser, page) {
@@ -104,10 +116,14 @@ async function look(browser, page) {
   const name = basename(page, ".html");
   if (shots) await tab.screenshot({path: `${folder}/${name}-light.png`, fullPage: true});
   const times = {};
-  for (const [what, action] of Object.entries(actions)) {
+  for (const [what, [element, act]] of Object.entries(actions)) {
+    if (!await tab.evaluate(`!!(${element})`)) continue;
+    const action = act(element);
     times[what] = await frame(tab, `(async () => { const begin = performance.now(); ${action}; await ${until_painted}; return performance.now() - begin; })()`);
     check(page, `${what}: milliseconds until it shows`, times[what] <= 100 * patience, times[what].toFixed(0));
   }
+  const missing = (needed[name] ?? []).filter((what) => !(what in times));
+  check(page, "nothing to try", missing.length === 0, missing.join(", "));
   await tab.keyboard.press("Tab");
   check(page, "the first key leads to no element", await tab.evaluate("document.activeElement !== document.body"));
   await tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })");

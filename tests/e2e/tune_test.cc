@@ -195,6 +195,10 @@ TEST_F(Tune, GoesOnAfterAKillAndRepeatsNothing) {
     command.wait();
   }
   ASSERT_FALSE(fs::exists(folder() / "cut/summary.json")) << "ended before it was killed";
+  // Its lock says at once that nobody runs it.
+  const Result stop = lambdaml({"stop", "cut", "--wait-s", "600"});
+  EXPECT_EQ(stop.exit_code, 2);
+  EXPECT_THAT(stop.err, testing::HasSubstr("it is not running, its tuner was killed; continue"));
   fs::rename(folder() / "cut", folder() / "moved");
   const json resumed = tune({"--resume", "moved"});
   EXPECT_EQ(without_costs(resumed), without_costs(whole));

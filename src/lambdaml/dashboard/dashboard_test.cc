@@ -339,6 +339,18 @@ TEST_F(DashboardTest, SearchesLogs) {
   EXPECT_EQ(get("/api/log?id=" + id + "&worker=x").status, "400");
 }
 
+// A browser writes each answer that is an error to its console, and here nobody has erred.
+TEST_F(DashboardTest, ARunWhoseJobIsNotKnownHasNoLogAndSaysSo) {
+  fs::create_directories(folder_ / "runs/bare");
+  write_file(folder_ / "runs/bare/job.yaml", as_bytes("data: x\n"));
+  write_file(folder_ / "runs/bare/metrics.jsonl", as_bytes("{\"epoch\":1,\"train_loss\":0.7}\n"));
+  start();
+  const Answer log = get("/api/log?id=" + row("bare")["id"].get<std::string>());
+  EXPECT_EQ(log.status, "200");
+  EXPECT_EQ(log.object()["lines"].size(), 0U);
+  EXPECT_THAT(log.object()["note"].get<std::string>(), HasSubstr("bare"));
+}
+
 TEST_F(DashboardTest, ShowsNoSecret) {
   MadeRun run = make_run("one");
   run.log(0, "reading redis://user:hunter2@host\n");

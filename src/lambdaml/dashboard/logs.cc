@@ -25,11 +25,8 @@ bool contains(std::string_view line, std::string_view search) {
   return std::search(line.begin(), line.end(), search.begin(), search.end(), same) != line.end();
 }
 
-}  // namespace
-
-ordered_json logs_of(const std::string& run, std::optional<std::uint32_t> worker,
-                     const std::string& search) {
-  const view::JobView job = view::JobView::open(run);
+ordered_json lines_of(const view::JobView& job, std::optional<std::uint32_t> worker,
+                      const std::string& search) {
   if (worker && *worker >= job.workers())
     fail(Code::invalid_argument, "worker {}: the job has workers 0 to {}", *worker,
          job.workers() - 1);
@@ -54,6 +51,23 @@ ordered_json logs_of(const std::string& run, std::optional<std::uint32_t> worker
       lines.push_back({w, redacted(line.substr(0, kLongestLine))});
   }
   return {{"workers", job.workers()}, {"lines", std::move(lines)}, {"matches", matches}};
+}
+
+}  // namespace
+
+ordered_json logs_of(const std::string& run, std::optional<std::uint32_t> worker,
+                     const std::string& search) {
+  std::optional<view::JobView> job;
+  try {
+    job = view::JobView::open(run);
+  } catch (const Error& error) {
+    if (error.code() == Code::unavailable || error.code() == Code::cancelled) throw;
+    return {{"workers", 0},
+            {"lines", ordered_json::array()},
+            {"matches", 0},
+            {"note", redacted(error.what())}};
+  }
+  return lines_of(*job, worker, search);
 }
 
 }  // namespace lambdaml::dashboard

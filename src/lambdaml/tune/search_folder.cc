@@ -90,6 +90,14 @@ bool is_search_folder(const std::string& where) {
   return pointer.is_object() && pointer.contains(kRecords);
 }
 
+bool is_left(const std::string& where) {
+  if (!is_search_folder(where)) return false;
+  const fs::path folder = path_of_file_uri(Uri::parse(where).text());
+  if (!fs::is_directory(folder / kRecords)) return false;
+  const FileDescriptor file(::open((folder / kPointer).c_str(), O_RDONLY | O_CLOEXEC));
+  return file && ::flock(file.get(), LOCK_SH | LOCK_NB) == 0;
+}
+
 std::string records_uri_of(const std::string& where) {
   const std::string uri = Uri::parse(where).text();
   return is_search_folder(where) ? records_of_folder(path_of_file_uri(uri)) : uri;

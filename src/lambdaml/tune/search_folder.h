@@ -42,6 +42,9 @@ class SearchFolder {
 /// The URI of the records of a search that `where` names by its folder or by that URI. Throws
 /// not_found and data_corrupt as SearchFolder::open() does, but takes no lock.
 std::string records_uri_of(const std::string& where);
+/// Whether `where` is the folder of a search on which surely no process works: its records lie in
+/// it, and nobody holds its lock. A process that was killed has left its lock, but not its records.
+bool is_left(const std::string& where);
 /// Whether a path or file URI is the folder of a search.
 bool is_search_folder(const std::string& where);
 

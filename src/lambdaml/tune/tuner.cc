@@ -484,7 +484,8 @@ void begin(Search& search, Records& records) {
   storage::require_own_place(channel);
   SearchData(search, records).set_places_in(first);
   throw_if_interrupted();
-  order_to_run(records, search.id);
+  // Once: a retry of this, whose predecessor ended before the record was written, keeps a stop.
+  records.store().create(kOrder, as_bytes(search.id));
   records.begin(search);
 }
 

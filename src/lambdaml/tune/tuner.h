@@ -39,11 +39,13 @@ class Observer {
 //   tuner/claim    the newest tuner of that chain
 //
 // So a stop holds whatever comes late: a retry of an event, or the next invocation of a chain,
-// belongs to an earlier order and ends at once. Only order_to_run() lifts it.
+// belongs to an earlier order and ends at once. Only order_to_run() lifts it; a tuner function
+// calls it once for an event, under the lease of that event.
 
 /// Begins a search: checks it, cuts the data for its first trial, orders it to run for the chain
-/// `search.id`, and writes its record. Leaves an existing search unchanged. Throws
-/// invalid_argument, not_found, data_corrupt (bad input), and what the store throws.
+/// `search.id` unless anything was ordered before, and writes its record. Leaves an existing search
+/// unchanged. Throws invalid_argument, not_found, data_corrupt (bad input), and what the store
+/// throws.
 void begin(Search& search, Records& records);
 
 /// Orders a search to be continued by `chain`, a unique name: tuners of other chains end, and an

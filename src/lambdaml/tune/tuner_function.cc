@@ -93,6 +93,15 @@ std::string answer_so_far(Records& records, const Work& work) {
   return answer(is_stopped(records) ? "stopped" : "running", work);
 }
 
+/// Orders the search to run for a chain that an event begins, once: neither a retry of the event
+/// nor a second delivery, which come here one after another, lifts a stop that came meanwhile.
+void order_once(Records& records, const Work& work) {
+  const std::string done = fmt::format("tuner/{}/ordered", work.chain);
+  if (records.store().exists(done)) return;
+  order_to_run(records, work.chain);
+  records.store().save(done, {});
+}
+
 /// The time for ending and recording the trials and invoking the next tuner.
 double margin_s(double left_s) {
   return std::clamp(0.1 * left_s, std::min(1.5, 0.4 * left_s), 15.0);
@@ -116,10 +125,6 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
   Records records(work.records_uri);
   if (!work.search && !records.search())
     fail(Code::not_found, "search {}: not found", Uri::parse(work.records_uri).display());
-  // Once for an event: a retry must not lift a stop that came meanwhile.
-  if (!work.search && work.number == 0 &&
-      !control::Lease::was_taken(records.store(), work.lease_key(0)))
-    order_to_run(records, work.chain);
   control::Lease lease(records.shared_store(), work.lease_key(work.number), invocation.deadline);
   const double all_s = invocation.deadline.seconds_left();
   if (lease.take(Deadline::in(all_s - margin_s(all_s))) != control::Lease::Taken::yes)
@@ -129,7 +134,10 @@ std::string handle_tuner_event(const faas::Invocation& invocation) {
     lease.finish();
     return answer_so_far(records, work);
   }
-  if (std::optional<Search> search = work.search) begin(*search, records);
+  if (std::optional<Search> search = work.search)
+    begin(*search, records);
+  else if (work.number == 0)
+    order_once(records, work);
 
   const double left_s = invocation.deadline.seconds_left();
   TunerLimits limits;

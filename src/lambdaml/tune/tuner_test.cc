@@ -5,14 +5,50 @@
 
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/files.h"
 #include "lambdaml/base/unique_id.h"
 #include "lambdaml/control/endings.h"
+#include "lambdaml/storage/registry.h"
+#include "lambdaml/storage/wrapper.h"
+#include "lambdaml/trigger/scratch.h"
 #include "lambdaml/tune/tuner_function.h"
 
 namespace lambdaml::tune {
 namespace {
 
 using nlohmann::json;
+
+/// What happens elsewhere just after a key was found absent, once.
+struct Meanwhile {
+  std::string key;
+  std::function<void()> action;
+};
+Meanwhile meanwhile;
+
+class Interrupted : public storage::Wrapper {
+ public:
+  using Wrapper::Wrapper;
+  std::optional<Buffer> load(std::string_view key) override {
+    std::optional<Buffer> value = Wrapper::load(key);
+    if (!value && !meanwhile.key.empty() && key == meanwhile.key) {
+      meanwhile.key.clear();
+      meanwhile.action();
+    }
+    return value;
+  }
+};
+
+/// interrupted://NAME is memory://NAME, in which something happens meanwhile.
+const AddedPlugin<storage::Registry> added([](storage::Registry& registry) {
+  registry.add({.name = "interrupted",
+                .help = "a store in which something happens meanwhile",
+                .open =
+                    [](Uri uri, const Options&, const std::shared_ptr<Patience>&) {
+                      uri.scheme = "memory";
+                      return std::make_shared<Interrupted>(storage::open(uri.text()));
+                    },
+                .default_uri = [] { return Uri::parse("interrupted://x"); }});
+});
 
 /// The records of a search that has begun, and what its tuners leave there as they come and go.
 class OrdersOfASearch : public testing::Test {
@@ -38,7 +74,7 @@ class OrdersOfASearch : public testing::Test {
   }
   /// The answer of the tuner function to an event with this request id.
   json invoke(const std::string& request_id, json event) {
-    event["search"] = uri_;
+    if (!event.contains("search")) event["search"] = uri_;
     faas::Invocation invocation;
     invocation.request_id = request_id;
     invocation.payload = event.dump();
@@ -46,7 +82,8 @@ class OrdersOfASearch : public testing::Test {
     return json::parse(handle_tuner_event(invocation));
   }
 
-  const std::string uri_ = "memory://" + unique_id();
+  const std::string name_ = unique_id();
+  const std::string uri_ = "memory://" + name_;
   Records records_{uri_};
 };
 
@@ -91,10 +128,51 @@ TEST_F(OrdersOfASearch, AnEventLiftsAStopOnlyOnce) {
   save("tuner/claim", "killed");
   // Its first invocation was killed, and then the search was stopped.
   save(("tuner/" + chain + "/0/0").c_str(), R"({"holder":"h","until_ms":0,"finished":false})");
+  save(("tuner/" + chain + "/ordered").c_str(), "");
   order_to_run(records_, chain);
   request_stop(records_);
   EXPECT_EQ(invoke("b", json::object())["state"], "stopped");
   EXPECT_TRUE(is_stopped(records_));
+}
+
+TEST_F(OrdersOfASearch, OfTwoDeliveriesAtOnceOneOrders) {
+  save("tuner/claim", "killed");
+  const std::string first = "tuner/tune-b/0/0";
+  // The other one goes all the way, and then the search is stopped.
+  meanwhile = {first, [&] {
+                 order_to_run(records_, "tune-b");
+                 save("tuner/tune-b/ordered", "");
+                 save(first.c_str(), R"({"holder":"h","until_ms":0,"finished":true})");
+                 request_stop(records_);
+               }};
+  EXPECT_EQ(invoke("b", {{"search", "interrupted://" + name_}})["state"], "stopped");
+  EXPECT_EQ(meanwhile.key, "");
+  EXPECT_TRUE(is_stopped(records_));
+}
+
+TEST_F(OrdersOfASearch, ABeginKeepsAStopOfASearchThatHasBegunMeanwhile) {
+  const trigger::Scratch scratch("lambdaml-orders-");
+  std::filesystem::create_directories(scratch.path());
+  const std::filesystem::path data = scratch.path() / "data.libsvm";
+  std::string rows;
+  for (int i = 0; i < 40; ++i) rows += std::to_string(i % 2) + " 1:" + std::to_string(i) + "\n";
+  write_file(data, as_bytes(rows));
+  Search search;
+  read_search_text(
+      "data: " + data.string() + "\nworkers: 1\ntune:\n  space:\n    lr: {uniform: [0.1, 1]}\n",
+      "job.yaml", search);
+  search.id = "tune-2";
+  const std::string name = unique_id();
+  Records own("memory://" + name);
+  Records raced("interrupted://" + name);
+  meanwhile = {"search.json", [&] {
+                 order_to_run(own, search.id);
+                 own.begin(search);
+                 request_stop(own);
+               }};
+  begin(search, raced);
+  EXPECT_EQ(meanwhile.key, "");
+  EXPECT_TRUE(is_stopped(own));
 }
 
 TEST_F(OrdersOfASearch, ATunerThatHasEndedCannotBeStopped) {

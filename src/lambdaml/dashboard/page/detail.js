@@ -9,6 +9,7 @@ const detail = {
     detail.id = id;
     detail.item = null;
     clearTimeout(detail.timer);
+    logs.forget();
     detail.clear();
     if (id) await detail.read();
   },
@@ -175,8 +176,16 @@ const logs = {
     return parts;
   },
 
+  // The next job may have fewer workers, or be a search, which has no log.
+  forget() {
+    clearTimeout(logs.timer);
+    clearTimeout(logs.typing);
+    logs.worker = "";
+  },
+
   async read() {
     clearTimeout(logs.timer);
+    if (!detail.item || detail.item.kind !== "run") return;
     const id = detail.id, number = logs.asked = (logs.asked || 0) + 1;
     const wanted = {id};
     if (logs.worker !== "") wanted.worker = logs.worker;
@@ -189,7 +198,7 @@ const logs = {
       logs.lines.replaceChildren(...answer.lines.flatMap(([worker, text]) =>
           [several ? make("span", {class: "worker"}, `worker ${worker}  `) : "", ...logs.marked(text), "\n"]));
       if (at_end) logs.lines.scrollTop = logs.lines.scrollHeight;
-      logs.about.textContent = answer.matches > answer.lines.length ? `The newest ${answer.lines.length} of ${answer.matches} lines.` :
+      logs.about.textContent = answer.note ? answer.note : answer.matches > answer.lines.length ? `The newest ${answer.lines.length} of ${answer.matches} lines.` :
           answer.matches === 0 ? (logs.search ? "No line contains this." : "Nothing was logged.") : `${answer.matches} ${answer.matches === 1 ? "line" : "lines"}.`;
     } catch (error) {
       if (id !== detail.id || number !== logs.asked) return;

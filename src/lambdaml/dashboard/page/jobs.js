@@ -56,13 +56,19 @@ const jobs = {
     return [bar, ` ${format.number(done)} of ${format.number(all)}`].filter(Boolean);
   },
 
+  // Without the place, which is the row's.
+  errorOf(row) {
+    const error = row.error.replace(/^(run|search) /, "");
+    return (error.startsWith(row.place + ": ") ? error.slice(row.place.length + 2) : row.error).slice(0, 160);
+  },
+
   cells(row) {
     const metric = jobs.metricOf(row);
     const cost = row.cost_usd ?? row.cost_so_far_usd;
     const state = row.resuming ? "resuming" : row.stopping && row.state === "running" ? "stopping" : row.state;
     return [
       [pill(state)],
-      [make("a", {href: "#" + row.id}, own(row.name)), row.error ? make("div", {class: "about"}, own(row.error.slice(0, 160))) : null],
+      [make("a", {href: "#" + row.id}, own(row.name)), row.error ? make("div", {class: "about"}, own(jobs.errorOf(row))) : null],
       [row.kind === "search" ? `search, ${row.strategy || ""}` : [row.model, row.optim].filter(Boolean).join(" by ") || "–"],
       jobs.progress(row),
       metric ? [`${format.words(metric)} ${format.number(row.metrics[metric])}`, jobs.spark(row.id)] : ["–"],
