@@ -63,9 +63,9 @@ test-index: build ## beside programs of the Python package index: TensorBoard, s
 	@build/index-programs/bin/python -B tests/index/safetensors_reads.py $(BIN)/lambdaml build/index-safetensors
 	@build/index-programs/bin/pip install -q --disable-pip-version-check --no-deps --upgrade \
 	  --target build/index-parquet pyarrow==17.0.0
-	@if [ -x $(BUILD)/tests/lambdaml_with_servers ]; then for page in python python-api; do \
-	  PYTHONPATH=$(CURDIR)/build/index-parquet $(PYTHON) -B tests/docs/snippets.py $(BUILD) docs/$$page.md || exit 1; \
-	  done; else echo 'docs/python.md: skipped, its servers are built by make test'; fi
+	@if [ -x $(BUILD)/tests/lambdaml_with_servers ]; then for page in docs/how-to/python.md docs/reference/python-api.md; do \
+	  PYTHONPATH=$(CURDIR)/build/index-parquet $(PYTHON) -B tests/docs/snippets.py $(BUILD) $$page || exit 1; \
+	  done; else echo 'docs/how-to/python.md: skipped, its servers are built by make test'; fi
 	@build/index-programs/bin/cfn-lint deploy/template.yaml
 	@$(BIN)/lambdaml package -q -o build/moto.zip
 	@build/index-programs/bin/python -B tests/index/moto_serves.py $(BIN)/lambdaml build/moto.zip build/moto-runs

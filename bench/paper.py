@@ -2,7 +2,7 @@
 """Prints the tables of the paper beside ours, computed from profiles, and draws them.
 
 As: bench/paper.py PATH/TO/lambdaml_paper [FOLDER]
-The tables are Markdown, for docs/planning.md; FOLDER receives paper-rounds.svg and paper-crossover.svg (matplotlib).
+The tables are Markdown, for docs/how-to/planning.md; FOLDER receives paper-rounds.svg and paper-crossover.svg (matplotlib).
 """
 import json
 import pathlib

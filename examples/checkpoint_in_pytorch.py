@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The tensors in a job's checkpoints, to go on with in PyTorch: see docs/optimizers.md.
+"""The tensors in a job's checkpoints, to go on with in PyTorch: see docs/reference/optimizers.md.
 
 checkpoint_in_pytorch.py FILES…   prints the names, shapes and norms of a checkpoint's parameters and
 moments; FILES are those of all workers (W_P.S.safetensors) of one round."""

@@ -101,7 +101,7 @@ void add_options_command(CLI::App& app, Globals& globals) {
     print_text(
         "\n## Settings of a search\n\n"
         "Flags of `lambdaml tune`, keys of the section `tune` of its job file, environment "
-        "variables (`LAMBDAML_TUNE_TRIALS`);\nsee [tune.md](tune.md).\n");
+        "variables (`LAMBDAML_TUNE_TRIALS`);\nsee [tune.md](../how-to/tune.md).\n");
     print_list(tune::search_options());
     print_text(
         "\n## Options of stores\n\n"

@@ -18,7 +18,7 @@
 namespace lambdaml::cli {
 namespace {
 
-/// docs/errors.md documents these.
+/// docs/reference/errors.md documents these.
 int exit_code(Code code) {
   if (is_bad_input(code)) return 2;
   switch (code) {

@@ -7,8 +7,8 @@
 #include "lambdaml/sim/profile.h"
 #include "paper/original.h"
 
-/// The tables of Jiang et al., SIGMOD 2021 (docs/planning.md), computed from profiles: with the
-/// original's protocol (original.h) and with ours, by the paper's constants and by today's.
+/// The tables of Jiang et al., SIGMOD 2021 (docs/how-to/planning.md), computed from profiles: with
+/// the original's protocol (original.h) and with ours, by the paper's constants and by today's.
 namespace lambdaml::paper {
 
 /// The paper's rounds over S3, seconds.

@@ -1,6 +1,6 @@
-"""Writes docs/python-api.md, the reference of the Python package, from its docstrings.
+"""Writes docs/reference/python-api.md, the reference of the Python package, from its docstrings.
 
-As: PYTHONPATH=build/release/python python3 python/docs/reference.py > docs/python-api.md
+As: PYTHONPATH=build/release/python python3 python/docs/reference.py > docs/reference/python-api.md
 """
 
 import importlib
@@ -12,7 +12,8 @@ import warnings
 WIDTH = 120
 HEAD = """# Python: reference
 
-Made of the docstrings by `python/docs/reference.py`; a test compares them. [python.md](python.md) begins with examples.
+Made of the docstrings by `python/docs/reference.py`; a test compares them. [python.md](../how-to/python.md) begins with
+examples.
 """
 # In this order; what a class has besides is that of scikit-learn's base classes.
 NAMES = {

@@ -1,7 +1,7 @@
 """LambdaML: machine-learning training on serverless functions, in Python.
 
 The engine is the one of the command ``lambdaml``, in this process; workers are processes or threads.
-``docs/python.md`` begins with an example.
+``docs/how-to/python.md`` begins with an example.
 """
 
 import atexit as _atexit

@@ -105,7 +105,7 @@ class Dataset:
         place : str or path
             A path or storage URI.
         format : str
-            As the option ``format`` of a job: one that ``lambdaml train`` reads (``docs/data.md``); by default it
+            As the option ``format`` of a job: one that ``lambdaml train`` reads (``docs/reference/data.md``); by default it
             is found.
 
         Returns

@@ -13,7 +13,7 @@ class Error(Exception):
     Attributes
     ----------
     code : str
-        What went wrong, as ``docs/errors.md`` lists it: ``"invalid_argument"`` …
+        What went wrong, as ``docs/reference/errors.md`` lists it: ``"invalid_argument"`` …
     message : str
         One line: what was being done, to what, why it failed and, where it helps, what to do.
     hint : str

@@ -48,7 +48,7 @@ def _draw_curves(run: Run, curves: Any) -> None:
 
 
 def _draw_timeline(reports: list[dict[str, Any]], axis: Any) -> None:
-    """When each worker did what, in s since the first event was sent (docs/report.md, workers.jsonl)."""
+    """When each worker did what, in s since the first event was sent (docs/how-to/report.md, workers.jsonl)."""
     workers = [report for report in reports if "timeline" in report]
     sent = min((report["timeline"]["sent_ms"] for report in workers), default=0)
     for report in workers:

@@ -52,7 +52,7 @@ def train(
         Whether to show a bar of progress; by default where there is somebody to see it: in a terminal
         and in a notebook.
     **options
-        Options of the job (``docs/options.md``), which take precedence over those of ``job``.
+        Options of the job (``docs/reference/options.md``), which take precedence over those of ``job``.
 
     Returns
     -------
@@ -178,7 +178,7 @@ class Run(Work):
     epochs : list of dict
         The metrics of the epochs that are done.
     summary : dict or None
-        The results of a job that has ended well (``docs/metrics.md``).
+        The results of a job that has ended well (``docs/reference/metrics.md``).
     """
 
     def __init__(

@@ -39,7 +39,7 @@ def tune(
         Options that all trials share, or a job file, which may have the section ``tune``.
     space : dict, optional
         What is searched: by option, a list of values, or ``{"log_uniform": [1e-4, 10]}``, ``{"uniform": …}``,
-        ``{"int": …}``, ``{"choice": …}`` (``docs/tune.md``).
+        ``{"int": …}``, ``{"choice": …}`` (``docs/how-to/tune.md``).
     data, test_data : str, path, Dataset, array, DataFrame or tuple, optional
         As of :func:`train`. Data in memory are saved for the time of the search.
     start : bool
@@ -148,7 +148,7 @@ class Search(Work):
     metric : str
         By which trials are compared.
     summary : dict or None
-        The results of a search that is over (``docs/tune.md``).
+        The results of a search that is over (``docs/how-to/tune.md``).
     limit : str
         What ended it before all trials were done, e.g. its budget; else empty.
     """

@@ -1,4 +1,4 @@
-"""The engine's stores: keys to bytes, by URI (``docs/channels.md``)."""
+"""The engine's stores: keys to bytes, by URI (``docs/reference/channels.md``)."""
 
 from __future__ import annotations
 

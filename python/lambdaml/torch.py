@@ -53,7 +53,7 @@ def train(
     """Trains a module of PyTorch with function workers.
 
     The module is exported by ``torch.jit.script`` (give one that ``torch.jit.trace`` has made where that fails)
-    and trained as ``torchscript:FILE`` is (``docs/deep.md``), from its present weights on. At the end it has the
+    and trained as ``torchscript:FILE`` is (``docs/how-to/deep.md``), from its present weights on. At the end it has the
     trained ones.
 
     Parameters

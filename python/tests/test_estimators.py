@@ -73,7 +73,7 @@ def expected_by_scikit_learn(name):
 
 
 def test_all_exceptions_are_documented():
-    page = (pathlib.Path(__file__).parents[2] / "docs/python.md").read_text()
+    page = (pathlib.Path(__file__).parents[2] / "docs/how-to/python.md").read_text()
     text = " ".join(page[page.index("These are all exceptions") :].split("\n\n")[1].split())
     items = re.findall(r"`(\w+)` on `([^`]+)` ([0-9.e-]+?)[,.](?:\s|$)", text)
     assert {(name, what): float(bound) for name, what, bound in items} == {

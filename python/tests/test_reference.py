@@ -31,8 +31,8 @@ def with_members(name):
 
 
 def test_the_reference_is_that_of_the_docstrings():
-    assert (ROOT / "docs" / "python-api.md").read_text() == reference.reference(), (
-        "write it again: PYTHONPATH=build/release/python python3 python/docs/reference.py > docs/python-api.md"
+    assert (ROOT / "docs" / "reference" / "python-api.md").read_text() == reference.reference(), (
+        "write it again: PYTHONPATH=build/release/python python3 python/docs/reference.py > docs/reference/python-api.md"
     )
 
 

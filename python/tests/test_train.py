@@ -42,7 +42,7 @@ def test_a_file_is_trained_as_by_the_command(higgs):
     run = lambdaml.train(data=higgs, model="lr", workers=2, callbacks=lambda metrics: seen.append(metrics))
     assert run.status == "done"
     assert run.summary["ended_by"] == "converged"
-    # Of scikit-learn on the same rows: docs/optimizers.md.
+    # Of scikit-learn on the same rows: docs/reference/optimizers.md.
     assert run.summary["train_loss"] == pytest.approx(0.6378, abs=2e-3)
     assert [each["epoch"] for each in seen] == list(range(1, run.summary["epochs"] + 1))
     assert list(run.metrics.index) == list(range(1, run.summary["epochs"] + 1))

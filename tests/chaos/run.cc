@@ -309,7 +309,7 @@ std::string complaint(const Case& of, const std::vector<PlannedFault>& faults,
         faults, [&](const PlannedFault& planned) { return planned.fault.kind == kind; });
   };
   if (!disturbed.error.empty()) {
-    // A store that forgets may lose what cannot be put back (docs/channels.md).
+    // A store that forgets may lose what cannot be put back (docs/reference/channels.md).
     const bool may_lose =
         has(Kind::forgets) && !of.profile.stores.front().durable &&
         (disturbed.error_code == "unavailable" || disturbed.error_code == "workers_lost" ||
@@ -329,8 +329,9 @@ std::string complaint(const Case& of, const std::vector<PlannedFault>& faults,
       late_s += planned.fault.seconds;
   if (is_told && disturbed.ran_on_s > late_s)
     return fmt::format("a function ran on for {:.1f} s after the job's end", disturbed.ran_on_s);
-  // A command that was killed before it had a folder has left what it staged (docs/protocol.md).
-  // So has a second delivery that still ran when the job was over: what it was about to write.
+  // A command that was killed before it had a folder has left what it staged
+  // (docs/explanations/protocol.md). So has a second delivery that still ran when the job was over:
+  // what it was about to write.
   const bool is_late = std::ranges::any_of(disturbed.left_s, [&](double s) { return s > late_s; });
   const bool may_leave =
       disturbed.began_anew || (has(Kind::invoked_again) && !(is_told && is_late));

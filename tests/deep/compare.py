@@ -195,8 +195,8 @@ def rows_of(path):
 
 
 def resume(net, optimizer, checkpoint):
-    """Runs the script of docs/deep.md."""
-    text = open(os.path.join(os.path.dirname(__file__), "../../docs/deep.md")).read()
+    """Runs the script of docs/how-to/deep.md."""
+    text = open(os.path.join(os.path.dirname(__file__), "../../docs/how-to/deep.md")).read()
     script = text[text.index("import json, sys, torch"):]
     sys.argv = ["", checkpoint]
     exec(script[:script.index("```")], {"net": net, "optimizer": optimizer})

@@ -243,8 +243,8 @@ TEST_F(Contract, TheOptionsPageIsWhatTheProgramSays) {
       EXPECT_EQ(store["options"][0]["name"], "region");
     }
   }
-  EXPECT_EQ(lambdaml({"options"}).out, read(LAMBDAML_SOURCE_DIR "/docs/options.md"))
-      << "write it again: build/release/bin/lambdaml options > docs/options.md";
+  EXPECT_EQ(lambdaml({"options"}).out, read(LAMBDAML_SOURCE_DIR "/docs/reference/options.md"))
+      << "write it again: build/release/bin/lambdaml options > docs/reference/options.md";
 }
 
 TEST_F(Contract, EveryOptionIsAFlagAJobFileKeyAndBack) {

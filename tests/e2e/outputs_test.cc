@@ -133,7 +133,7 @@ TEST_F(Outputs, TheDashboardSaysWhatIsWrongInOneLine) {
 }
 
 /// The cost of watching 50 jobs that each end an epoch a second, with 20 pages open. The limit has
-/// room for a loaded machine; docs/dashboard.md has what was measured.
+/// room for a loaded machine; docs/how-to/dashboard.md has what was measured.
 TEST_F(Outputs, TheDashboardOfFiftyRunningJobsTakesLittleTime) {
   fs::create_directories(folder() / "runs");
   std::vector<std::unique_ptr<dashboard::MadeRun>> runs;

@@ -125,7 +125,7 @@ TEST_F(S3Servers, WhatTheyDoNotSupportIsNotTriedAgain) {
   });
   const Result result = train(server, "reduce");
   EXPECT_EQ(result.exit_code, 2) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("docs/channels.md"));
+  EXPECT_THAT(result.err, HasSubstr("docs/reference/channels.md"));
   for (const char* hint : {"lost", "resume", "trying again"})
     EXPECT_THAT(result.err, Not(HasSubstr(hint)));
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;

@@ -85,7 +85,7 @@ TEST_F(ParameterServerAttacked, ACrowdThatSaysTwoBytesKeepsNobodyOut) {
   }
 }
 
-/// Each time that docs/ps.md gives, at once.
+/// Each time that docs/how-to/ps.md gives, at once.
 TEST_F(ParameterServerAttacked, TimesOfSlowConnectionsAreAsDocumented) {
   constexpr std::size_t kBytes = 40'000'000;
   const int port = servers::free_port();

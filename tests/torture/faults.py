@@ -11,11 +11,11 @@ import time
 
 import proxy
 
-# docs/channels.md: a service that has answered gets so long to come back.
+# docs/reference/channels.md: a service that has answered gets so long to come back.
 OUTAGE_S = 20
 # One that never answered ends a job "within seconds".
 FIRST_CONTACT_S = 5
-# docs/errors.md: an interrupted command ends within this time.
+# docs/reference/errors.md: an interrupted command ends within this time.
 INTERRUPT_S = 3
 # A documented time holds within a tenth; what else may be late on a machine that is busy.
 TOLERANCE = 1.1

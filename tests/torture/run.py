@@ -155,7 +155,7 @@ class Run:
 
     def gate(self):
         """What holds the request at which the fault strikes."""
-        # A service that has not answered yet ends a job within seconds (docs/channels.md).
+        # A service that has not answered yet ends a job within seconds (docs/reference/channels.md).
         first = 2 if self.fault.survives(self.case) else 1
         proxy, wanted = self.place.proxy, self.rng.randint(first, self.fault.latest_request)
         if self.case.moment == "staging":

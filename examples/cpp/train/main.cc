@@ -3,7 +3,7 @@
 //   train DATA [NAME=VALUE…]        as: train train.csv model=lr workers=4 epochs=20
 //
 // DATA is a file or URI, or `generated`: then the data are made in memory. The names are those of
-// the options of `lambdaml train` (docs/options.md).
+// the options of `lambdaml train` (docs/reference/options.md).
 #include <cstdio>
 #include <exception>
 #include <string>

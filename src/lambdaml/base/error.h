@@ -10,7 +10,8 @@
 
 namespace lambdaml {
 
-/// What went wrong, as far as a caller can act on it. docs/errors.md lists the exit code of each.
+/// What went wrong, as far as a caller can act on it. docs/reference/errors.md lists the exit code
+/// of each.
 enum class Code {
   invalid_argument,    ///< the request makes no sense; nothing was started
   not_found,           ///< a named thing the caller relied on is not there

@@ -97,8 +97,8 @@ class Communicator {
   /// contributions that a worker withdraws because it runs again from a checkpoint count as none.
   /// `state`: the sum of each worker's newest contribution.
   /// Throws deadline_exceeded naming the missing workers, data_corrupt, and what the store throws;
-  /// after an error the contents of the vectors are unspecified. docs/patterns.md lists requests
-  /// and bytes.
+  /// after an error the contents of the vectors are unspecified. docs/explanations/patterns.md
+  /// lists requests and bytes.
   std::size_t merge(Vectors vectors, Meaning meaning);
 
   /// Whether merge_and_step() can be called: the pattern has aggregators among the workers.
@@ -113,7 +113,7 @@ class Communicator {
   ///
   /// A worker that runs again repeats the steps of its ranges since its checkpoint, from the same
   /// sums: an aggregator also stores them, off the critical path, for itself. What all receive is
-  /// never compressed. docs/patterns.md lists requests and bytes.
+  /// never compressed. docs/explanations/patterns.md lists requests and bytes.
   std::size_t merge_and_step(Vectors vectors, ChunkStep& step);
 
   /// Call once per worker after its last merge, with vectors of the sizes and the meaning of those

@@ -30,8 +30,8 @@ std::shared_ptr<storage::Storage> channel_of_rounds(std::shared_ptr<storage::Sto
                                                     const faas::Invocation& invocation,
                                                     std::function<void()> check);
 
-/// Each key with what it is: writer → readers. docs/protocol.md says when. W is that worker; status
-/// and stop are the commands; (r): in remote jobs only (faas::Plugin::remote).
+/// Each key with what it is: writer → readers. docs/explanations/protocol.md says when. W is that
+/// worker; status and stop are the commands; (r): in remote jobs only (faas::Plugin::remote).
 namespace keys {
 /// Prefixes of the training and the test set: trigger → workers.
 inline constexpr const char* kData = "data/";

@@ -24,7 +24,8 @@ class Watched {
   /// Reads what is due at that time, in seconds of any clock. Never throws: what cannot be read is
   /// in the row's `error`.
   virtual News poll(double now_s) = 0;
-  /// One JSON object (docs/dashboard.md), without secrets: kind, place, name, state, metrics ….
+  /// One JSON object (docs/how-to/dashboard.md), without secrets: kind, place, name, state, metrics
+  /// ….
   virtual const nlohmann::ordered_json& row() const = 0;
 };
 

@@ -223,7 +223,7 @@ void check_clock(Check& check) {
 
 void check_platform(Check& check, const Options& job) {
   const faas::Plugin& platform = faas::registry().get(job.text("platform"));
-  check.advice = fmt::format("see docs/{}.md: the service, and who may call it",
+  check.advice = fmt::format("see docs/how-to/{}.md: the service, and who may call it",
                              platform.billed_as.empty() ? "platforms" : "lambda");
   check.detail = platform.examine(faas::own_options(platform, job));
   check.advice.clear();

@@ -8,7 +8,7 @@
 namespace lambdaml::job {
 
 /// What is known at the end of an epoch, by name: the model's metrics, the optimizer's, and times;
-/// `docs/metrics.md` lists them.
+/// `docs/reference/metrics.md` lists them.
 struct EpochMetrics {
   std::uint64_t epoch = 0;  ///< the first is 1
   std::map<std::string, double> values;

@@ -15,9 +15,9 @@ namespace lambdaml::model {
 /// Those of deep models, and `stem`.
 std::vector<Option> network_options();
 
-/// Plugin::defaults: what was the best for adamw in few epochs (docs/deep.md). Batches are small
-/// and, unless one of these is given, the learning rate falls along a cosine after a short warm-up,
-/// with a penalty for adamw. Other optimizers than Adam have none.
+/// Plugin::defaults: what was the best for adamw in few epochs (docs/how-to/deep.md). Batches are
+/// small and, unless one of these is given, the learning rate falls along a cosine after a short
+/// warm-up, with a penalty for adamw. Other optimizers than Adam have none.
 std::map<std::string, std::string> network_defaults(const Options& given);
 
 /// Describes a network for images of this size; `large_stem`: its first layers halve them once or

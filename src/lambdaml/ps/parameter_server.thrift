@@ -22,7 +22,7 @@ enum Operation {
 exception InvalidOperation {
   1: i32 whatOp,
   2: string why,
-  // Added: an error code of docs/errors.md. Clients of the original skip it.
+  // Added: an error code of docs/reference/errors.md. Clients of the original skip it.
   3: optional string code,
 }
 

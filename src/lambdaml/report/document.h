@@ -15,10 +15,10 @@ struct Request {
 };
 
 /// What a report shows of the runs and searches in `places`: one JSON object with `version` (of
-/// this form: 1), `program`, `made` (UTC) and `items`, one object per place (docs/report.md). What
-/// is damaged, missing or from an old version is named in an item's `notes`, and the rest is there.
-/// Contains no secrets. Throws not_found for a place with nothing of a run or search, and what the
-/// stores throw.
+/// this form: 1), `program`, `made` (UTC) and `items`, one object per place
+/// (docs/how-to/report.md). What is damaged, missing or from an old version is named in an item's
+/// `notes`, and the rest is there. Contains no secrets. Throws not_found for a place with nothing
+/// of a run or search, and what the stores throw.
 nlohmann::ordered_json document_of(std::span<const std::string> places, const Request& request);
 
 /// When a run's workers did what, in the Chrome trace event format. Throws not_found if the run has

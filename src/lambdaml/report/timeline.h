@@ -16,7 +16,7 @@ namespace lambdaml::report {
 /// Machines' clocks differ, so the times of a worker are shifted, but only as far as they
 /// contradict the order of events: it cannot have received its event before that was sent, and no
 /// round of a bulk-synchronous job ends for a worker before every other has begun it
-/// (docs/report.md).
+/// (docs/how-to/report.md).
 class Timelines {
  public:
   /// Lines that are no report are counted and skipped. `rounds_wait`: every merge waits for all

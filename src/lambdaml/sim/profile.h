@@ -12,8 +12,8 @@
 #include "lambdaml/base/rng.h"
 
 /// What a simulated world is like: how long requests, transfers and starts take, what is limited,
-/// and what it costs. Profiles are YAML files; docs/planning.md describes the form. The built-in
-/// ones say of each number where and when it was measured.
+/// and what it costs. Profiles are YAML files; docs/how-to/planning.md describes the form. The
+/// built-in ones say of each number where and when it was measured.
 namespace lambdaml::sim {
 
 /// How long something takes, in seconds: by quantiles, or log-normally, or always the same.

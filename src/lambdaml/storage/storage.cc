@@ -207,7 +207,7 @@ void require_atomic_create(Storage& store, std::string_view what) {
   const auto refuse = [&](const std::string& why) {
     fail(Code::invalid_argument,
          "{}; {} needs conditional writes: choose another store, or a server that has them "
-         "(docs/channels.md)",
+         "(docs/reference/channels.md)",
          why, what);
   };
   if (!capabilities.atomic_create) refuse(store.describe() + " has no atomic create");

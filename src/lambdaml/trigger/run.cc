@@ -294,7 +294,7 @@ class Run {
     }
   }
 
-  /// workers.jsonl (docs/report.md): a line of the trigger, and the workers' reports.
+  /// workers.jsonl (docs/how-to/report.md): a line of the trigger, and the workers' reports.
   std::string lines_of(const std::vector<std::string>& reports, std::int64_t sent_ms) const {
     const json own{{"version", LAMBDAML_VERSION},
                    {"sent_ms", sent_ms},

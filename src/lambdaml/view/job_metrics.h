@@ -9,7 +9,8 @@
 
 namespace lambdaml::view {
 
-/// What a running job tells Prometheus: the same names wherever it is asked (docs/metrics.md).
+/// What a running job tells Prometheus: the same names wherever it is asked
+/// (docs/reference/metrics.md).
 struct JobNumbers {
   std::string job_id, model;
   std::uint64_t epoch = 0;  ///< epochs done

@@ -12,9 +12,10 @@
 namespace lambdaml::worker {
 
 /// When a worker computed, sent, waited, received and saved checkpoints, round by round, over all
-/// its invocations: part of its report, for `lambdaml report`. docs/report.md describes the format.
-/// A record costs two reads of the clock and no request. Long jobs are thinned: an entry then
-/// stands for several consecutive rounds, so that the whole stays below 200 KB. Used by one thread.
+/// its invocations: part of its report, for `lambdaml report`. docs/how-to/report.md describes the
+/// format. A record costs two reads of the clock and no request. Long jobs are thinned: an entry
+/// then stands for several consecutive rounds, so that the whole stays below 200 KB. Used by one
+/// thread.
 class Timeline {
  public:
   /// The times of the worker's channel. `sent_ms` is the trigger's clock when it sent the event,

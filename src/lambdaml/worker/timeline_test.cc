@@ -126,7 +126,8 @@ TEST(StoreTimes, TellWaitingFromReceivingAndSending) {
 }
 
 /// What recording adds to a round of eight requests, beside the same requests without it, in turns.
-/// docs/performance.md has the figure of an idle machine; the limit here has room for a loaded one.
+/// docs/explanations/performance.md has the figure of an idle machine; the limit here has room for
+/// a loaded one.
 TEST(WorkerTimelineCost, IsAMicrosecondOrSoPerRound) {
   constexpr int kRounds = 20'000, kTurns = 9, kRequests = 4;
   const std::shared_ptr<storage::Storage> plain = storage::open("memory://timeline-cost");

@@ -40,7 +40,8 @@ constexpr double kExamination_s = 5;  ///< for whether a function can be called
 constexpr double kRetryDelays_s = 180;
 constexpr double kSlack_s = 60;
 /// A service other than AWS is checked after this long without news. If it has given no sign of
-/// life for as long as a store may take to come back (docs/channels.md), its events are lost.
+/// life for as long as a store may take to come back (docs/reference/channels.md), its events are
+/// lost.
 double quiet_s() { return PatiencePolicy::standard().outage_s / 4; }
 
 /// An event without news for this long is lost: all its attempts are over by then.

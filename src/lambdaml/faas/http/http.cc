@@ -10,7 +10,7 @@
 #include "lambdaml/faas/registry.h"
 
 /// Functions behind an HTTP address: Knative, Cloud Run, OpenFaaS, Azure custom handlers, or
-/// workers that somebody started with PORT set. docs/platforms.md says what each needs.
+/// workers that somebody started with PORT set. docs/how-to/platforms.md says what each needs.
 namespace lambdaml::faas::http {
 namespace {
 

@@ -50,11 +50,12 @@ double squared_norm(std::span<const float> v) { return tensor::dot(v.size(), v.d
 ///
 /// The map from all c_i to the next ones is the Douglas-Rachford operator, whose fixed point ADMM
 /// approaches slowly where the local curvatures differ much from ρ: of the nine data sets of
-/// docs/optimizers.md, seven had not converged after 30 epochs. With `admm_memory`, the next c_i
-/// are extrapolated from the newest epochs (Acceleration), which takes no further merge: scalar
-/// products travel with the residuals. Residuals and the end are judged by the epoch without it,
-/// which is kept as it is where that epoch has converged; a job that ends by its number of epochs
-/// has the extrapolated state, so that more epochs go on from it as if it had been begun with them.
+/// docs/reference/optimizers.md, seven had not converged after 30 epochs. With `admm_memory`, the
+/// next c_i are extrapolated from the newest epochs (Acceleration), which takes no further merge:
+/// scalar products travel with the residuals. Residuals and the end are judged by the epoch without
+/// it, which is kept as it is where that epoch has converged; a job that ends by its number of
+/// epochs has the extrapolated state, so that more epochs go on from it as if it had been begun
+/// with them.
 ///
 /// Without waiting (`async`) z is the mean of the contributions that are there, and u_i takes up
 /// what those of slower workers lack; in the end it may still hold some of that. Asynchronous ADMM

@@ -16,7 +16,8 @@
 #include "lambdaml/base/files.h"
 #include "lambdaml/optim/testing/testing.h"
 
-/// The memory of a step whose state aggregators share out, beside what docs/optimizers.md says.
+/// The memory of a step whose state aggregators share out, beside what docs/reference/optimizers.md
+/// says.
 namespace lambdaml::optim::grad_avg {
 namespace {
 

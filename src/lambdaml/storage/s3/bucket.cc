@@ -305,9 +305,9 @@ Bucket::Meaning Bucket::meaning_of(int status, std::string_view code,
       any({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "NoSuchUpload"}))
     return {Code::unavailable, {}};
   if (is_unknown_request(status, code))
-    return {
-        Code::invalid_argument,
-        "this server does not support the request: docs/channels.md lists what S3 servers need"};
+    return {Code::invalid_argument,
+            "this server does not support the request: docs/reference/channels.md lists what S3 "
+            "servers need"};
   if (any({"KeyTooLongError", "InvalidBucketName", "InvalidURI"}))
     return {Code::invalid_argument, {}};
   return {Code::internal, code.empty() ? "is this an S3 endpoint?" : ""};

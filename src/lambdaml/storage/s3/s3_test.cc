@@ -317,11 +317,11 @@ TEST_F(S3, WhatAServerDoesNotSupportIsFinal) {
       EXPECT_THAT(message, HasSubstr(says));
       EXPECT_THAT(server.requests(), SizeIs(++requests)) << "it was tried again";
     };
-    expect_final([&] { store->load("key"); }, "docs/channels.md");
+    expect_final([&] { store->load("key"); }, "docs/reference/channels.md");
     ++requests;  // once more, without the checksum that the server may lack
-    expect_final([&] { store->save("key", {}); }, "docs/channels.md");
-    expect_final([&] { store->remove("key"); }, "docs/channels.md");
-    expect_final([&] { store->list("key"); }, "docs/channels.md");
+    expect_final([&] { store->save("key", {}); }, "docs/reference/channels.md");
+    expect_final([&] { store->remove("key"); }, "docs/reference/channels.md");
+    expect_final([&] { store->list("key"); }, "docs/reference/channels.md");
     expect_final([&] { store->create("key", {}); }, "If-None-Match");
     expect_final([&] { require_atomic_create(*store, "this test"); }, "this test needs");
   }
