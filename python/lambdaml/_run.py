@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _checks, _lambdaml, _options
 from ._dataset import Dataset, Stream
-from ._errors import Cancelled, Error, InvalidArgument, warn, with_arguments
+from ._errors import Cancelled, Error, InvalidArgument, Unavailable, warn, with_arguments
 from ._job import Work
 from ._model import Model
 from ._progress import bar, display_of
@@ -238,6 +238,8 @@ class Run(Work):
             return [json.loads(line) for line in lines if line.strip()]
 
     def _known_folder(self) -> str:
+        if self.folder is None and self._is_running():
+            raise Unavailable("the run is still running; stop it first")
         if self.folder is None:
             raise InvalidArgument(
                 "the run was stopped before its first checkpoint, so nothing is left to continue with: "

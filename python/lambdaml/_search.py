@@ -12,7 +12,7 @@ from typing import Any, Optional, Union
 
 from . import _checks, _lambdaml, _options
 from ._dataset import Dataset, Stream
-from ._errors import Cancelled, Error, InvalidArgument, LimitReached
+from ._errors import Cancelled, Error, InvalidArgument, LimitReached, Unavailable
 from ._job import Work
 from ._model import Model
 from ._progress import bar, display_of
@@ -154,7 +154,12 @@ class Search(Work):
     """
 
     def __init__(
-        self, job: _lambdaml.Job, *, progress: Optional[bool] = None, saved: Optional[_Saved] = None
+        self,
+        job: _lambdaml.Job,
+        *,
+        progress: Optional[bool] = None,
+        saved: Optional[_Saved] = None,
+        folder: Optional[str] = None,
     ) -> None:
         super().__init__(job)
         self._display = display_of(progress)
@@ -163,7 +168,7 @@ class Search(Work):
         self._expected = 0
         self._model: Optional[Model] = None
         self.start: Optional[dict[str, Any]] = None
-        self.folder: Optional[str] = None
+        self.folder = folder
         self.metric: Optional[str] = None
         self.summary: Optional[dict[str, Any]] = None
         self.limit = ""
@@ -238,10 +243,12 @@ class Search(Work):
         Search
             Another one, of the same folder.
         """
+        if self.folder is None and self._is_running():
+            raise Unavailable("the search is still running; stop it first")
         if self.folder is None:
             raise InvalidArgument("the search has not begun: start it again")
         job = _lambdaml.resume_search(self.folder, _options.pairs(settings))
-        search = Search(job, progress=progress, saved=self._saved)
+        search = Search(job, progress=progress, saved=self._saved, folder=self.folder)
         return search if start else search.wait()
 
     def _take_event(self, event: dict[str, Any], calls: bool) -> None:

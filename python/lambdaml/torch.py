@@ -171,6 +171,8 @@ class TorchRun(Run):
         TorchRun
             Another one, of the same folder.
         """
+        if not os.path.exists(self._exported_to):
+            raise InvalidArgument("the run is done: train its module again, which has the trained weights")
         again = super().resume(start=True, progress=False, **options)
         out = TorchRun(
             again._job,

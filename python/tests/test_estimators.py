@@ -407,6 +407,10 @@ def test_kmeans_partial_fit_is_that_of_scikit_learns_mini_batches(weighted):
     before = whole.cluster_centers_.copy()
     numpy.testing.assert_allclose(whole.partial_fit(X).cluster_centers_, before, atol=0.02)
     assert lambdaml.KMeans(10, random_state=0).partial_fit(X).inertia_ == lambdaml.KMeans(10, random_state=0).fit(X).inertia_
+    # Of fewer rows than centers.
+    few = X[:3], None, [1.0, 2.0, 0.5] if weighted else None
+    again.partial_fit(*few)
+    numpy.testing.assert_allclose(again.cluster_centers_, theirs.partial_fit(*few).cluster_centers_, atol=1e-5)
     with pytest.raises(ValueError, match="features"):
         ours.partial_fit(X[:, :5])
     with pytest.raises(ValueError, match="n_clusters is 4, and partial_fit.. moves the 10 centers of earlier calls"):

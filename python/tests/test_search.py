@@ -53,9 +53,15 @@ def test_a_stopped_search_goes_on(capsys):
         concurrency=1,
         start=True,
     )
+    with pytest.raises(lambdaml.Unavailable, match="still running; stop it first"):
+        search.resume()
     while not any(trial["epoch"] for trial in search._trials):
         search.wait(0.2)
         assert search.status == "running"
+    # Which takes nothing from the one that runs.
+    with pytest.raises(lambdaml.Unavailable, match="still running; stop it first"):
+        search.resume()
+    assert os.path.exists(search._saved._folder) and search.status == "running"
     search.stop()
     assert search.status == "stopped" and workers_of_this_process() == []
     assert os.path.exists(search._saved._folder)

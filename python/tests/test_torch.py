@@ -217,6 +217,8 @@ def test_a_stopped_run_goes_on_with_its_module(capsys):
     assert done.status == "done" and accuracy(module, X, y) > 0.9
     assert "epoch 40/40" in capsys.readouterr().err
     assert not os.path.exists(run._exported_to)
+    with pytest.raises(ValueError, match="the run is done: train its module again"):
+        done.resume(epochs=50)
     whole = net()
     lambdaml.torch.train(whole, (X, y), **options)
     for name, value in whole.state_dict().items():

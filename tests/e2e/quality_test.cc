@@ -195,6 +195,11 @@ TEST_F(Quality, KMeansStartsFromTheCentroidsOfAModel) {
   const nlohmann::json again = train(with(job, {"--seed", "9", "--init", "first"}));
   EXPECT_LE(again["epochs"], 2);
   EXPECT_NEAR(again["inertia"], first["inertia"], 1e-5 * first["inertia"].get<double>());
+  // Centroids that are there need no more rows.
+  write("few.libsvm", rows(2));
+  const nlohmann::json few = train({"--data", "few.libsvm", "--model", "kmeans", "--clusters", "4",
+                                    "--init", "first", "--workers", "1"});
+  EXPECT_LT(few["inertia"].get<double>(), 1e-6);
   const Result other = lambdaml({"train", "--data", "data.libsvm", "--model", "kmeans",
                                  "--clusters", "5", "--init", "first"});
   EXPECT_EQ(other.exit_code, 2);

@@ -204,7 +204,7 @@ class Model {
     return 0;
   }
 
-  /// The minimum number of training rows, over all workers.
+  /// The minimum number of training rows, over all workers, that initialize() needs.
   virtual std::size_t minimum_rows() const { return 1; }
 
   /// Named, shaped pieces that cover the parameter vector in order: the tensors of the model file.

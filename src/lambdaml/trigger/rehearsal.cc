@@ -163,7 +163,7 @@ void rehearse(Options options, const StagedData& staged, storage::Storage& chann
   if (staged.init) require_fit(*staged.init, shape, *model, options);
   if (test) require_targets(plugin, *test, options.text("test_data"));
   if (test && learns_classes(plugin)) require_known_labels(*test, data, options);
-  if (data.rows() < model->minimum_rows())
+  if (!staged.init && data.rows() < model->minimum_rows())
     fail(Code::invalid_argument, "{}: its {} rows are too few: {} with these options needs {}",
          what, data.rows(), plugin.name, model->minimum_rows());
   // That of the first worker, which is an aggregator if any is.
