@@ -186,8 +186,8 @@ TEST_F(Weights, OfKMeansAreRepeatedRows) {
   EXPECT_TRUE(model("cut") == model("whole"));
   // The files say which options had been given; the centroids are at the end.
   constexpr std::size_t kCentroids = 5 * 3 * sizeof(float);
-  EXPECT_TRUE(model("prepared").ends_with(
-      model("whole").substr(model("whole").size() - kCentroids)));
+  EXPECT_TRUE(
+      model("prepared").ends_with(model("whole").substr(model("whole").size() - kCentroids)));
   EXPECT_EQ(parts["inertia"], whole["inertia"]);
   EXPECT_EQ(cut["inertia"], whole["inertia"]);
   for (const char* workers : {"1", "2", "7"}) {
