@@ -12,6 +12,7 @@
 #include "integration/stores.h"
 #include "integration/talk.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/wait.h"
 #include "lambdaml/storage/testing/conformance.h"
 
 namespace lambdaml::storage {
@@ -93,6 +94,59 @@ TEST_F(On_cluster, AWaitHearsOfSavesOnAllServers) {
   const Stopwatch clock;
   for (const std::string& key : keys) store->save(key, as_bytes(key));
   waiter.join();
+  store->clear("");
+}
+
+TEST_F(On_cluster, NotificationsDoNotPassAllServers) {
+  const auto sent = [&] {
+    std::string all;
+    for (const int port : cluster().ports()) {
+      const std::string info = talk(port, "CLUSTER INFO\r\n");
+      const std::size_t at = info.find("cluster_stats_messages_publish_sent:");
+      if (at != std::string::npos) all += first_line(info.substr(at)) + " ";
+    }
+    return all;
+  };
+  const std::string before = sent();
+  const auto store = open_plain(Uri::parse(uri()));
+  for (const std::string& key : some_keys()) store->save(key, as_bytes(key));
+  EXPECT_EQ(sent(), before);
+  store->clear("");
+}
+
+TEST_F(On_cluster, AWaitGoesOnWhenItsChannelMovesToAnotherServer) {
+  const auto store = open_plain(Uri::parse(uri()));
+  const int source = owner_of_key(cluster(), place_ + "/folder/key");
+  int target = -1;
+  for (const int port : cluster().ports())
+    if (port != source && talk(port, "ROLE\r\n").find("master") != std::string::npos) target = port;
+  // The channel is in the slot of the first number that the key's server has.
+  int tag = 0;
+  while (owner_of_key(cluster(), std::to_string(tag)) != source) ++tag;
+  const std::string slot =
+      first_line(talk(source, fmt::format("CLUSTER KEYSLOT {}\r\n", tag))).substr(1);
+  std::thread waiter([&] {
+    const auto other = open_plain(Uri::parse(uri()));
+    for (const char* key : {"folder/key", "folder/key2", "folder/key3"})
+      EXPECT_EQ(other->load_or_wait(key, Deadline::in(60)).text(), key);
+  });
+  const Deadline deadline = Deadline::in(60);
+  while (talk(source, "PUBSUB SHARDCHANNELS\r\n").find(fmt::format("{{{}}}", tag)) ==
+             std::string::npos &&
+         !deadline.passed())
+    pause_for(0.01);
+  const std::string id = talk(target, "CLUSTER MYID\r\n").substr(5, 40);
+  for (const int port : {target, source})
+    EXPECT_THAT(talk(port, "CLUSTER SETSLOT " + slot + " NODE " + id + "\r\n"), StartsWith("+OK"));
+  for (const char* key : {"folder/key", "folder/key2", "folder/key3"}) {
+    store->save(key, as_bytes(key));
+    EXPECT_EQ(store->load(key)->text(), key);
+  }
+  waiter.join();
+  const std::string back = talk(source, "CLUSTER MYID\r\n").substr(5, 40);
+  for (const int port : {source, target})
+    EXPECT_THAT(talk(port, "CLUSTER SETSLOT " + slot + " NODE " + back + "\r\n"),
+                StartsWith("+OK"));
   store->clear("");
 }
 
