@@ -6,7 +6,8 @@ The stores take turns, so that a machine with other work slows them all; a ratio
 
 "Server alone": what the ratio would be if TLS cost the workers nothing. A round is this many SETs and GETs, which one
 thread of the server serves one after the other; redis-benchmark, another client, has it serve as many of that size with
-and without TLS, and the server says what processor time they took (INFO cpu).
+and without TLS, and the server says what processor time they took (INFO cpu). On a machine with other work plain
+rounds are longer and this figure is too small: compare the server's milliseconds with plain rounds of an idle machine.
 Exit code 1 if a ratio is above its target, or, where the server alone is above it, more than 1.5 times the server alone.
 """
 import json
@@ -71,19 +72,21 @@ def main():
     lambdaml = sys.argv[1]
     servers = [os.environ["LAMBDAML_STORE_" + name] for name in ("REDIS", "REDISS", "MASTERS")]
     missed = False
-    print("| bytes | pattern | redis, ms | TLS | server alone | target | cluster | target |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| bytes | pattern | redis, ms | TLS | server's TLS, ms | server alone | target | cluster | target |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for size, rounds, tls_target, cluster_target in SIZES:
         for pattern in PATTERNS:
             turns = [[round_s(lambdaml, server + "/bench", size, pattern, rounds) for server in servers]
                      for _ in range(TURNS)]
             plain = statistics.median(turn[0] for turn in turns)
             tls, cluster = (statistics.median(turn[i] / turn[0] for turn in turns) for i in (1, 2))
-            alone = 1 + (serve_s(servers[1], size, pattern) - serve_s(servers[0], size, pattern)) / plain
+            server_tls_s = serve_s(servers[1], size, pattern) - serve_s(servers[0], size, pattern)
+            alone = 1 + server_tls_s / plain
             reachable = tls_target if alone <= tls_target else MOST_ABOVE_SERVER * alone
             missed |= tls > reachable or cluster > cluster_target
-            print("| {:,} | {} | {:.2f} | {:.2f}× | {:.2f}× | {} | {:.2f}× | {} |".format(
-                size, pattern, plain * 1e3, tls, alone, tls_target, cluster, cluster_target), flush=True)
+            print("| {:,} | {} | {:.2f} | {:.2f}× | {:.2f} | {:.2f}× | {} | {:.2f}× | {} |".format(
+                size, pattern, plain * 1e3, tls, server_tls_s * 1e3, alone, tls_target, cluster, cluster_target),
+                flush=True)
     return 1 if missed else 0
 
 
