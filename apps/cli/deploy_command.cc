@@ -54,6 +54,9 @@ void add_deploy_command(CLI::App& app, Globals& globals) {
   command->add_option("--arch", o.architecture, "x86_64 or arm64 [this machine's]");
   command->add_option("--subnet", o.subnets, "subnet ids, to reach a cache in a VPC");
   command->add_option("--security-group", o.security_groups, "security group ids");
+  command->add_option("--file-system", o.file_system,
+                      "what it mounts, ARN=/mnt/NAME: an access point of EFS or S3 Files, within a "
+                      "VPC; none: nothing");
   command->add_option("--reserved-concurrency", o.reserved_concurrency,
                       "events at the same time that are kept for it");
   command->add_option("--retries", o.retries, "attempts after the first that fails, 0 to 2 [2]");

@@ -48,6 +48,23 @@ void check_model(const DeployOptions& options) {
          uri.display());
 }
 
+void check_mount(const std::string& mount) {
+  if (mount.empty() || mount == kNone) return;
+  const std::size_t equals = mount.find('=');
+  const std::string path = equals == std::string::npos ? "" : mount.substr(equals + 1);
+  constexpr std::string_view kMount = "/mnt/";
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+  };
+  if (!mount.starts_with("arn:") || !path.starts_with(kMount) || path.size() == kMount.size() ||
+      !std::ranges::all_of(std::string_view(path).substr(kMount.size()), allowed))
+    fail(Code::invalid_argument,
+         "--file-system '{}': give the ARN of an access point of EFS or S3 Files and where it is "
+         "mounted, ARN=/mnt/NAME, or none",
+         printable(mount));
+}
+
 void check(const DeployOptions& options) {
   check_range("--memory-mb", options.memory_mb, 128, 10240);
   check_range("--timeout-s", options.timeout_s, 1, 900);
@@ -72,6 +89,7 @@ void check(const DeployOptions& options) {
   if (!options.code_bucket.empty() && !options.code_bucket.starts_with("s3://"))
     fail(Code::invalid_argument, "--code-bucket '{}': give s3://BUCKET or s3://BUCKET/PREFIX",
          printable(options.code_bucket));
+  check_mount(options.file_system);
   if (options.subnets.empty() != options.security_groups.empty())
     fail(Code::invalid_argument, "--subnet and --security-group need each other");
 }
@@ -184,6 +202,10 @@ Wanted wanted_of(const DeployOptions& options, const ReadZip& package, const std
     wanted.settings.subnets = options.subnets;
     wanted.settings.security_groups = options.security_groups;
   }
+  if (!options.file_system.empty())
+    wanted.settings.file_systems = options.file_system == kNone
+                                       ? std::vector<std::string>()
+                                       : std::vector<std::string>{options.file_system};
   wanted.code_sha256 = package.sha256;
   wanted.code_text = package.text;
   wanted.image_uri = options.image;

@@ -29,6 +29,7 @@ struct DeployOptions {
   std::vector<std::string> environment;  ///< NAME=VALUE
   std::string architecture;              ///< x86_64 or arm64; empty: unchanged or this machine's
   std::vector<std::string> subnets, security_groups;
+  std::string file_system;  ///< ARN=/mnt/NAME, or kNone; empty: unchanged
   std::optional<int> reserved_concurrency, retries, max_event_age_s;
   Starts starts;  ///< jobs that start by themselves; with the handler trigger (or all)
   bool dry_run = false;

@@ -27,6 +27,7 @@ using Json = nlohmann::json;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 
 /// As much of the service as a deployment sees: functions with their states, each change pending
@@ -291,6 +292,22 @@ TEST_F(DeploymentTest, WhatIsNotSaidStaysAsItIs) {
   EXPECT_THAT(fields(run()), ElementsAre("memory_mb"));
 }
 
+TEST_F(DeploymentTest, AFileSystemIsMountedUntilItIsNoMore) {
+  run();
+  const auto mount = [&](const std::string& what) {
+    options_.file_system = what;
+    return run().changes;
+  };
+  const std::string efs = "arn:aws:elasticfilesystem:us-east-1:1:access-point/fsap-1=/mnt/jobs";
+  EXPECT_THAT(mount(efs), ElementsAre(Change{"file_systems", "", efs}));
+  EXPECT_EQ(fake_.functions.at("lambdaml-worker")["Configuration"]["FileSystemConfigs"],
+            (Json{{{"Arn", efs.substr(0, efs.find('='))}, {"LocalMountPath", "/mnt/jobs"}}}));
+  EXPECT_THAT(mount(efs), IsEmpty());
+  EXPECT_THAT(mount(""), IsEmpty());
+  EXPECT_THAT(mount("none"), ElementsAre(Change{"file_systems", efs, ""}));
+  EXPECT_THAT(mount("none"), IsEmpty());
+}
+
 TEST_F(DeploymentTest, WhatIsNotOursIsLeftAlone) {
   run();
   fake_.functions["other"] = fake_.functions.at("lambdaml-worker");
@@ -330,6 +347,9 @@ TEST_F(DeploymentTest, WhatLambdaWouldRefuseIsRefusedBeforeAnyRequest) {
           "--handler predict");
   refused([](DeployOptions& o) { o.subnets = {"s"}; }, "--security-group");
   refused([](DeployOptions& o) { o.architecture = "sparc"; }, "arm64");
+  for (const char* mount :
+       {"arn:x", "arn:x=/tmp/a", "arn:x=/mnt/", "arn:x=/mnt/a/b", "fs-1=/mnt/a"})
+    refused([&](DeployOptions& o) { o.file_system = mount; }, "ARN=/mnt/NAME");
   EXPECT_TRUE(server_.requests().empty());
   refused([](DeployOptions& o) { o.environment = {"A=" + std::string(4096, 'a')}; }, "4,096");
   refused([](DeployOptions& o) { o.role.clear(); }, "WorkerRoleArn");

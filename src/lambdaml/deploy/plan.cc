@@ -92,6 +92,15 @@ void compare_network(const aws::FunctionSettings& there, const aws::FunctionSett
   if (!plan.settings.security_groups) plan.settings.security_groups = there.security_groups;
 }
 
+/// Of file systems, which are all sent.
+void compare_mounts(const aws::FunctionSettings& there, const aws::FunctionSettings& wanted,
+                    Plan& plan) {
+  using Mounts = std::vector<std::string>;
+  Comparison(plan.changes)
+      .field("file_systems", std::optional(there.file_systems.value_or(Mounts())),
+             wanted.file_systems, plan.settings.file_systems);
+}
+
 void compare_code(const Wanted& wanted, const aws::FunctionDescription& there, Plan& plan) {
   const bool is_image = there.package_type == "Image";
   if (!wanted.image_uri.empty() != is_image &&
@@ -196,6 +205,7 @@ Plan make_plan(const Wanted& wanted, const std::optional<aws::FunctionDescriptio
                    plan.settings.ephemeral_mb);
   compare_environment(wanted.name, before, target, plan);
   compare_network(before, target, plan);
+  compare_mounts(before, target, plan);
   comparison.field("reserved_concurrency", there ? there->reserved_concurrency : std::nullopt,
                    wanted.reserved_concurrency, plan.reserved_concurrency);
   aws::EventInvokeConfig changed;

@@ -189,12 +189,14 @@ TEST_F(LambdaClientTest, CreatingSaysAllThatIsSet) {
   settings.ephemeral_mb = 600;
   settings.environment.emplace()["A"] = "b";
   settings.subnets.emplace(1, "s");
+  settings.file_systems.emplace(1, "arn:a=/mnt/b");
   client.create_function("f", settings, {.zip = as_bytes("zip"), .architecture = "arm64"},
                          {{"t", "1"}});
   EXPECT_EQ(heard(0).target, "/2015-03-31/functions");
   EXPECT_EQ(heard(0).body,
             R"({"Architectures":["arm64"],"Code":{"ZipFile":"emlw"},"Environment":{"Variables":)"
-            R"({"A":"b"}},"EphemeralStorage":{"Size":600},"FunctionName":"f","Handler":"worker",)"
+            R"({"A":"b"}},"EphemeralStorage":{"Size":600},"FileSystemConfigs":[)"
+            R"({"Arn":"arn:a","LocalMountPath":"/mnt/b"}],"FunctionName":"f","Handler":"worker",)"
             R"("PackageType":"Zip","Role":"r","Runtime":"provided.al2023","Tags":{"t":"1"},)"
             R"("VpcConfig":{"SecurityGroupIds":[],"SubnetIds":["s"]}})");
 }

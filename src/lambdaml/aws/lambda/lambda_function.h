@@ -23,6 +23,8 @@ struct FunctionSettings {
   std::optional<std::map<std::string, std::string>> environment = {};
   std::optional<std::vector<std::string>> subnets = {};
   std::optional<std::vector<std::string>> security_groups = {};
+  /// What is mounted, "ARN=PATH": access points of EFS or S3 Files, at /mnt/….
+  std::optional<std::vector<std::string>> file_systems = {};
 
   bool operator==(const FunctionSettings&) const = default;
 };

@@ -50,6 +50,15 @@ std::vector<std::string> list(const Json& json) {
   return out;
 }
 
+/// As FunctionSettings has them.
+std::vector<std::string> mounts(const Json& json) {
+  std::vector<std::string> out;
+  if (json.is_array())
+    for (const Json& mount : json)
+      out.push_back(text_at(mount, "Arn") + "=" + text_at(mount, "LocalMountPath"));
+  return out;
+}
+
 bool is_one_of(std::string_view type, std::initializer_list<std::string_view> types) {
   return std::ranges::find(types, type) != types.end();
 }
@@ -75,6 +84,7 @@ FunctionDescription description_of(const Json& json) {
   out.settings.environment = texts(member(member(json, "Environment"), "Variables"));
   out.settings.subnets = list(member(member(json, "VpcConfig"), "SubnetIds"));
   out.settings.security_groups = list(member(member(json, "VpcConfig"), "SecurityGroupIds"));
+  out.settings.file_systems = mounts(member(json, "FileSystemConfigs"));
   out.code_sha256 = text_at(json, "CodeSha256");
   out.code_bytes = static_cast<std::int64_t>(count_at(json, "CodeSize"));
   out.state = text_at(json, "State");
@@ -101,6 +111,14 @@ Json settings_json(const FunctionSettings& settings) {
     using Names = std::vector<std::string>;
     json["VpcConfig"] = {{"SubnetIds", settings.subnets.value_or(Names())},
                          {"SecurityGroupIds", settings.security_groups.value_or(Names())}};
+  }
+  if (settings.file_systems) {
+    Json& mounts = json["FileSystemConfigs"] = Json::array();
+    for (const std::string& mount : *settings.file_systems) {
+      const std::size_t equals = mount.rfind('=');
+      mounts.push_back(
+          {{"Arn", mount.substr(0, equals)}, {"LocalMountPath", mount.substr(equals + 1)}});
+    }
   }
   return json;
 }
