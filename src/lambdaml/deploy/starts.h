@@ -7,6 +7,10 @@
 
 #include "lambdaml/deploy/plan.h"
 
+namespace lambdaml::aws {
+class LambdaClient;
+}
+
 /// Jobs that start by themselves: rules of Amazon EventBridge that call a trigger function with a
 /// job, by a schedule or for each new object in S3. A rule belongs to the function whose name its
 /// own begins with, and carries the tag kManagedTag; rules without it are never changed.
