@@ -4,6 +4,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/output.h"
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/plan/calibration.h"
 
@@ -32,15 +33,15 @@ void add_calibrate_command(CLI::App& app, Globals& globals) {
     const plan::Calibration measured = plan::calibrate(flags->channel, flags->seconds, flags->from);
     write_output(flags->out, as_bytes(measured.profile));
     if (globals.json)
-      return print_json(json_text(nlohmann::ordered_json{
+      print_json(json_text(nlohmann::ordered_json{
           {"profile", flags->out},
           {"measured", measured.requests},
           {"ended_by", measured.ended_by ? nlohmann::ordered_json(*measured.ended_by) : nullptr}}));
-    print_line(fmt::format(
-        "{}: {} requests{}", flags->out, measured.requests,
-        measured.ended_by
-            ? fmt::format("; ended early, what was measured is kept: {}", *measured.ended_by)
-            : std::string()));
+    else
+      print_line(fmt::format("{}: {} requests", flags->out, measured.requests));
+    if (measured.ended_by)
+      fail(Code::invalid_argument, "calibrate: ended early, what was measured is kept in {}: {}",
+           flags->out, *measured.ended_by);
   });
 }
 

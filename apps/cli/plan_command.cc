@@ -31,6 +31,7 @@ struct PlanFlags {
   std::string out = "plan.yaml";
   std::int64_t most_workers = 256;
   double seconds_per_row = -1;
+  std::uint64_t rows = 0, features = 0;
   std::optional<OptionFlags> job;
 };
 
@@ -220,6 +221,10 @@ plan::Question question_of(const PlanFlags& flags) {
   out.budget_usd = out.job.real("budget");
   // They are limits of the plan, not of its simulations.
   for (const char* limit : {"deadline", "budget"}) out.job.set(limit, Option::Value(0.0), limit);
+  if (flags.rows > 0) {
+    out.job.set("data", Option::Value(std::string("rows")), "--rows");
+    out.data = plan::stand_in_rows(out.job, flags.rows, flags.features);
+  }
   std::string channel = out.profile.stores.front().name;
   if (out.job.is_set("channel")) {
     channel = plan::store_for_channel(out.profile, out.job.text("channel"));
@@ -230,6 +235,7 @@ plan::Question question_of(const PlanFlags& flags) {
     plan::SimulatedWorld world;
     world.profile = out.profile;
     world.channel = channel;
+    world.rows = out.data;
     plan::measure_work(plan::in_world(out.job, world), world, 3);
     out.seconds_per_row = world.seconds_per_row;
     out.staging_s = world.staging_s;
@@ -264,6 +270,12 @@ void add_plan_command(CLI::App& app, Globals& globals) {
       add_command(app, globals, "plan", "find the channel, workers and memory for a job");
   const auto flags = std::make_shared<PlanFlags>();
   flags->job.emplace(*command, job::job_options(), true);
+  CLI::Option* const rows =
+      command->add_option("--rows", flags->rows, "instead of the job's data: so many random rows")
+          ->check(CLI::Range(1, 1'000'000'000));
+  command->add_option("--features", flags->features, "of --rows")
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->needs(rows);
   command->add_option("--profile", flags->profile,
                       fmt::format("the world: {}, or a file [{}]",
                                   join(sim::Profile::built_in(), ", "), flags->profile));

@@ -22,6 +22,7 @@ struct SimulateFlags {
   std::int64_t scale_to = 0;
   double seconds_per_row = -1;
   double byte_scale = 1;
+  std::uint64_t rows = 0, features = 0;
   std::optional<OptionFlags> job;
 };
 
@@ -139,6 +140,10 @@ void simulate(const SimulateFlags& flags, const Globals& globals) {
   world.channel = options.is_set("channel")
                       ? plan::store_for_channel(world.profile, options.text("channel"))
                       : world.profile.stores.front().name;
+  if (flags.rows > 0) {
+    options.set("data", Option::Value(std::string("rows")), "--rows");
+    world.rows = plan::stand_in_rows(options, flags.rows, flags.features);
+  }
   options = plan::in_world(options, world);
   world.seconds_per_row = flags.seconds_per_row;
   if (flags.seconds_per_row < 0) plan::measure_work(options, world, 3);
@@ -164,6 +169,12 @@ void add_simulate_command(CLI::App& app, Globals& globals) {
       add_command(app, globals, "simulate", "what a job would take and cost, in virtual time");
   const auto flags = std::make_shared<SimulateFlags>();
   flags->job.emplace(*command, job::job_options(), true);
+  CLI::Option* const rows =
+      command->add_option("--rows", flags->rows, "instead of the job's data: so many random rows")
+          ->check(CLI::Range(1, 1'000'000'000));
+  command->add_option("--features", flags->features, "of --rows")
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->needs(rows);
   command->add_option("--profile", flags->profile,
                       fmt::format("the world: {}, or a file [{}]",
                                   join(sim::Profile::built_in(), ", "), flags->profile));

@@ -88,6 +88,25 @@ TEST_F(PlanCommand, ALimitThatNothingMeetsNamesTheNearest) {
   EXPECT_THAT(planned.err, HasSubstr("nothing meets the limits; the nearest takes"));
 }
 
+TEST_F(PlanCommand, RowsAndFeaturesStandForDataThatCannotBeRead) {
+  const std::vector<std::string> job{
+      "--data", "s3://not/here", "--optim",    "grad_avg",  "--batch-size",
+      "50",     "--epochs",      "2",          "--workers", "2",
+      "--rows", "400",           "--features", "7",         "--seconds-per-row",
+      "1e-5"};
+  const auto run = [&](const char* command, std::vector<std::string> more) {
+    more.insert(more.begin(), job.begin(), job.end());
+    more.insert(more.begin(), command);
+    return lambdaml(more);
+  };
+  const Result simulated = run("simulate", {"--seeds", "1", "--json"});
+  ASSERT_EQ(simulated.exit_code, 0) << simulated.err;
+  EXPECT_GE(simulated.json().at("rounds").get<int>(), 8);  // two epochs of four steps
+  const Result planned = run("plan", {"--channel", "s3-express", "--most-workers", "2", "--json"});
+  ASSERT_EQ(planned.exit_code, 0) << planned.err;
+  EXPECT_EQ(run("simulate", {"--model", "mobilenet"}).exit_code, 2);
+}
+
 TEST_F(PlanCommand, AnEstimateAboveTheBudgetIsRefused) {
   const Result refused = lambdaml({"train", "--data", "my rows.libsvm", "--plan", entry().string(),
                                    "--budget", "0.0001", "--output", "run"});

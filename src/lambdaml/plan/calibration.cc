@@ -333,7 +333,7 @@ class Measurement {
     const Stopwatch clock;
     parallel_for(clients, clients, [&](std::size_t i) {
       const auto store = storage::open(place_);
-      const std::string key = fmt::format("large/{}", i);
+      const std::string key = fmt::format("shared/{}", i);
       const Buffer value(kValue);
       while (clock.seconds() < kShared_s) {
         store->save(key, value);

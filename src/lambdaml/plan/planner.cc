@@ -117,7 +117,7 @@ class Planner {
     world.seconds_per_row = question_.seconds_per_row;
     world.staging_s = question_.staging_s;
     world.load_s = question_.load_s;
-    world.rows = question_.rows;
+    world.rows = question_.rows ? question_.rows : question_.data;
     return world;
   }
 

@@ -15,6 +15,7 @@ enum class Aim { time, cost, product };
 struct Question {
   Options job;  ///< not resolved
   sim::Profile profile;
+  std::shared_ptr<const data::Dataset> data = {};  ///< see SimulatedWorld::rows
   /// Rows that stand for the job's `all_rows` in pilots and simulations; null: its own data.
   std::shared_ptr<const data::Dataset> rows = {};
   double all_rows = 0;
@@ -70,8 +71,8 @@ struct Plan {
 /// are estimated (round_model.h), in several threads; the best ones are then simulated, as far as
 /// `question.patience_s` allows; of those that cannot run (invalid_argument, resource_exhausted,
 /// deadline_exceeded) none is left. Where nothing costs anything, the fastest is the best. Throws
-/// what else simulate() throws, and invalid_argument for patterns whose workers do not wait for each other, and for channels that
-/// the profile does not have.
+/// what else simulate() throws, and invalid_argument for patterns whose workers do not wait for
+/// each other, and for channels that the profile does not have.
 Plan plan(const Question& question);
 
 /// The job as its options say, over the first of the channels, without a simulation of all of it.

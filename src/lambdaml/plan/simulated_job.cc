@@ -16,7 +16,9 @@
 #include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/source.h"
+#include "lambdaml/data/synthetic.h"
 #include "lambdaml/job/job.h"
+#include "lambdaml/model/registry.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/trigger.h"
 #include "lambdaml/worker/worker.h"
@@ -146,6 +148,17 @@ double quantile(std::vector<double> values, double p) {
   const auto below = static_cast<std::size_t>(at);
   const std::size_t above = std::min(below + 1, values.size() - 1);
   return values[below] + (values[above] - values[below]) * (at - static_cast<double>(below));
+}
+
+std::shared_ptr<const data::Dataset> stand_in_rows(const Options& job, std::uint64_t rows,
+                                                   std::uint64_t features) {
+  const std::string model = job.text("model");
+  if (model::registry().get(model).needs_images)
+    fail(Code::invalid_argument, "rows and features cannot stand for the images of '{}'", model);
+  const bool has_labels = model::registry().get(model).needs_labels;
+  const char* const kind = !has_labels ? "blobs" : model.starts_with("sparse") ? "rcv1" : "higgs";
+  return std::make_shared<data::Dataset>(
+      data::synthesize({.kind = kind, .rows = rows, .features = features, .seed = 1}));
 }
 
 std::string store_for_channel(const sim::Profile& profile, const std::string& channel) {

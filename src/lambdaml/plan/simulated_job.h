@@ -60,6 +60,11 @@ struct SimulatedRun {
 /// simulated, and it computes in one thread. `job` is not resolved; its `channel` is replaced.
 Options in_world(Options job, const SimulatedWorld& world);
 
+/// Random rows that stand for data which cannot be read, of a kind that the job's model takes.
+/// Throws invalid_argument for models of images.
+std::shared_ptr<const data::Dataset> stand_in_rows(const Options& job, std::uint64_t rows,
+                                                   std::uint64_t features);
+
 /// The store of the profile that a job's channel stands for: its name, or the first store of its
 /// URI's scheme whose mark, if it has one, is in the URI. Throws invalid_argument.
 std::string store_for_channel(const sim::Profile& profile, const std::string& channel);
