@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <cstdio>
 #include <map>
 
 #include <gmock/gmock.h>
 
+#include "lambdaml/base/rng.h"
 #include "lambdaml/comm/testing/conformance.h"
 #include "lambdaml/sim/world.h"
 
