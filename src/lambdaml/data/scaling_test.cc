@@ -49,7 +49,7 @@ TEST(ConstantColumns, AreThoseOfOneValueInAllRows) {
 }
 
 TEST(ConstantColumns, AreNamedInOneLine) {
-  const Names names{.features = {"age", "size"}};
+  const Names names{.features = {"age", "size"}, .labels = {}};
   EXPECT_EQ(column_text(&names, 1), "'size'");
   EXPECT_EQ(column_text(nullptr, 1), "feature 2");
   EXPECT_EQ(notice_of_constants("FILE", 1000, {}), std::nullopt);

@@ -6,11 +6,11 @@
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/own_folder.h"
 #include "lambdaml/base/unique_id.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/storage/registry.h"
 #include "lambdaml/storage/wrapper.h"
-#include "lambdaml/trigger/scratch.h"
 #include "lambdaml/tune/tuner_function.h"
 
 namespace lambdaml::tune {
@@ -151,7 +151,7 @@ TEST_F(OrdersOfASearch, OfTwoDeliveriesAtOnceOneOrders) {
 }
 
 TEST_F(OrdersOfASearch, ABeginKeepsAStopOfASearchThatHasBegunMeanwhile) {
-  const trigger::Scratch scratch("lambdaml-orders-");
+  const Scratch scratch("lambdaml-orders-");
   std::filesystem::create_directories(scratch.path());
   const std::filesystem::path data = scratch.path() / "data.libsvm";
   std::string rows;
