@@ -124,6 +124,17 @@ TEST(Grid, HasEveryCombinationOnce) {
   EXPECT_DOUBLE_EQ(lr_of(grid->parameters(47)), 10);
 }
 
+TEST(Grid, AValueThatIsGivenTwiceIsTriedOnce) {
+  const Parameter twice{.name = "l2", .choices = {0.001, 0.1, 0.001}};
+  const auto grid = registry().get("grid").make(inputs_of({twice, kModel}, 0, 1, 10));
+  ASSERT_EQ(grid->trials(), 4U);
+  std::set<std::string> seen;
+  for (std::uint64_t trial = 0; trial < 4; ++trial)
+    seen.insert(to_text(grid->parameters(trial).at(0).value) +
+                to_text(grid->parameters(trial).at(1).value));
+  EXPECT_EQ(seen.size(), 4U);
+}
+
 TEST(Grid, OfTooManyPointsSomeAreTakenNoneTwice) {
   Parameter wide = kBatch;
   wide.low = 1;

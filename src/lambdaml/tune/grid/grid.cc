@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <numeric>
 
 #include "lambdaml/base/error.h"
@@ -10,11 +11,21 @@ namespace {
 constexpr std::uint64_t kMostPoints = 10'000;
 constexpr std::uint64_t kCountablePoints = 1ULL << 53;
 
+/// The parameter with each of its values once.
+Parameter with_distinct_values(Parameter parameter) {
+  std::vector<Option::Value> distinct;
+  for (const Option::Value& value : parameter.choices)
+    if (std::ranges::find(distinct, value) == distinct.end()) distinct.push_back(value);
+  parameter.choices = std::move(distinct);
+  return parameter;
+}
+
 /// Every combination of the parameters' values; the last parameter changes fastest.
 class GridSearch : public WholeTrials {
  public:
   explicit GridSearch(const StrategyInputs& inputs) : WholeTrials(inputs) {
-    for (const Parameter& parameter : inputs.space.parameters()) {
+    for (const Parameter& given : inputs.space.parameters()) {
+      const Parameter& parameter = parameters_.emplace_back(with_distinct_values(given));
       const auto own = static_cast<std::uint64_t>(inputs.settings.integer("points"));
       sizes_.push_back(parameter.count().value_or(parameter.low == parameter.high ? 1 : own));
       if (sizes_.back() > kCountablePoints / points_)
@@ -36,10 +47,9 @@ class GridSearch : public WholeTrials {
 
   Assignments parameters(std::uint64_t trial) const override {
     std::uint64_t point = (start_ + static_cast<__uint128_t>(trial) * stride_) % points_;
-    const std::vector<Parameter>& all = inputs().space.parameters();
-    Assignments out(all.size());
-    for (std::size_t i = all.size(); i-- > 0;) {
-      out[i] = {all[i].name, all[i].point(point % sizes_[i], sizes_[i])};
+    Assignments out(parameters_.size());
+    for (std::size_t i = parameters_.size(); i-- > 0;) {
+      out[i] = {parameters_[i].name, parameters_[i].point(point % sizes_[i], sizes_[i])};
       point /= sizes_[i];
     }
     return out;
@@ -56,6 +66,7 @@ class GridSearch : public WholeTrials {
     } while (std::gcd(stride_, points_) != 1);
   }
 
+  std::vector<Parameter> parameters_;
   std::vector<std::uint64_t> sizes_;
   std::uint64_t points_ = 1;
   std::uint64_t start_ = 0;
