@@ -16,6 +16,7 @@
 #include "lambdaml/data/source.h"
 #include "lambdaml/data/summary.h"
 #include "lambdaml/data/synthetic.h"
+#include "lambdaml/data/text_columns.h"
 #include "lambdaml/storage/storage.h"
 #include "lambdaml/trigger/prediction.h"
 #include "lambdaml/trigger/preparation.h"
@@ -85,6 +86,7 @@ data::Manifest split_here(const SplitArguments& arguments, const Options& format
   const data::Dataset dataset = data::read(data::Places::parse(arguments.file), arguments.format,
                                            processors(), nullptr, format_options);
   data::warn_of_constants(data::Places::parse(arguments.file).display(), dataset);
+  data::warn_of_texts(data::Places::parse(arguments.file).display(), dataset);
   const auto store = storage::open(Uri::parse(arguments.to));
   return data::split(dataset, parts_of(arguments, job), *store, arguments.as, processors());
 }

@@ -146,6 +146,10 @@ TEST_F(Source, AFolderOfFilesOfOneKind) {
   std::filesystem::create_directory(folder_.path() / "days");
   put("days/2.libsvm", "1.5 1:3\n");
   put("days/1.libsvm", "1 1:1 2:2\n0 2:3\n");
+  put("days/_SUCCESS", "");
+  put("days/.1.libsvm.crc", "x");
+  EXPECT_EQ(summarize(uri("days"), "auto", 1).parts, 2U);
+  EXPECT_EQ(summarize(uri("days"), "auto", 1).bytes, 24U);
   const Dataset data = data::read(uri("days"));
   EXPECT_EQ(to_rows(data), (std::vector<std::vector<float>>{{1, 2}, {0, 3}, {3, 0}}));
   EXPECT_EQ(test::to_targets(data), (std::vector<float>{1, 0, 1.5}));

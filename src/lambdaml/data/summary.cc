@@ -7,6 +7,7 @@
 #include "lambdaml/data/prepared.h"
 #include "lambdaml/data/scaling.h"
 #include "lambdaml/data/source.h"
+#include "lambdaml/data/text_columns.h"
 #include "lambdaml/tensor/half.h"
 
 namespace lambdaml::data {
@@ -70,6 +71,12 @@ Summary::Range range_of(const Tensor& tensor, std::size_t rows, bool to_learn) {
   return out;
 }
 
+/// Whether it is none of a folder's data: `_SUCCESS`, `.crc`.
+bool is_left_out(const std::string& key) {
+  const char first = key[key.rfind('/') + 1];
+  return first == '_' || first == '.';
+}
+
 /// Adds the bytes and parts of what is stored at one place.
 void add_stored(const Uri& uri, Summary& out) {
   if (const std::optional<Manifest> manifest = find_manifest(uri)) {
@@ -78,8 +85,11 @@ void add_stored(const Uri& uri, Summary& out) {
     return;
   }
   const auto add_all = [&](const std::vector<storage::Entry>& files) {
-    for (const storage::Entry& file : files) out.bytes += file.bytes;
-    out.parts += files.size();
+    for (const storage::Entry& file : files) {
+      if (is_left_out(file.key)) continue;
+      out.bytes += file.bytes;
+      ++out.parts;
+    }
   };
   // The root of a store, a bucket for instance, is no object in another place.
   if (uri.name().empty()) {
@@ -92,7 +102,7 @@ void add_stored(const Uri& uri, Summary& out) {
     if (const Files files = files_of_pattern(uri); !files.entries.empty())
       return add_all(files.entries);
   for (const storage::Entry& entry : object.store->list(object.key)) {
-    const bool part = entry.key.starts_with(object.key + "/");
+    const bool part = entry.key.starts_with(object.key + "/") && !is_left_out(entry.key);
     if (entry.key == object.key || part) out.bytes += entry.bytes;
     out.parts += part ? 1 : 0;
   }
@@ -105,6 +115,7 @@ Summary summarize(const Places& places, std::string_view format, std::size_t thr
   Summary out;
   const Dataset dataset = read(places, format, threads, nullptr, format_options);
   warn_of_constants(places.display(), dataset);
+  warn_of_texts(places.display(), dataset);
   out.rows = dataset.rows();
   out.features = dataset.cols();
   out.nonzeros =

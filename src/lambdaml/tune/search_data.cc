@@ -9,6 +9,7 @@
 #include "lambdaml/control/data_record.h"
 #include "lambdaml/data/scaling.h"
 #include "lambdaml/data/source.h"
+#include "lambdaml/data/text_columns.h"
 #include "lambdaml/job/job.h"
 #include "lambdaml/trigger/preparation.h"
 #include "lambdaml/trigger/reach.h"
@@ -59,7 +60,10 @@ std::string SearchData::place_of(const Options& options, const char* option,
         kind == "test" ? data::read_for(learned_from(options), given, options.text("format"),
                                         processors(), &files, of_test)
                        : data::read(given, options.text("format"), processors(), &files, options));
-    if (kind == "data") data::warn_of_constants(given.display(), *dataset);
+    if (kind == "data") {
+      data::warn_of_constants(given.display(), *dataset);
+      data::warn_of_texts(given.display(), *dataset);
+    }
     // An earlier tuner may have read it for another number of workers: all trials must have the
     // same rows.
     control::DataRecord(records_.shared_store(), kind).require_same(files);

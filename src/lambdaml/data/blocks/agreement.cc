@@ -14,6 +14,7 @@
 #include "lambdaml/data/blocks/columns.h"
 #include "lambdaml/data/blocks/findings.h"
 #include "lambdaml/data/scaling.h"
+#include "lambdaml/data/text_columns.h"
 
 namespace lambdaml::data {
 
@@ -137,6 +138,7 @@ class Combination {
     require_rows(out.part_rows, rows);
     out.form = source_.form_of(rows, features_, nonzeros_, any_sparse_);
     notice_constants(out, rows);
+    notice_texts(out, rows);
     identify(out);
     return out;
   }
@@ -226,11 +228,13 @@ class Combination {
 
   void require_categories() const {
     if (!names_) return;
+    const std::shared_ptr<const Names> columns = names_of_reader();
+    const NumberColumns numbers(columns.get());
     std::unordered_map<std::string_view, std::size_t> counts;
     std::size_t most = names_->labels.size();
     std::string column = names_->label;
     for (const std::string& feature : names_->features)
-      if (is_category(feature) && ++counts[column_of_feature(feature)] > most) {
+      if (!numbers.has(feature) && ++counts[column_of_feature(feature)] > most) {
         most = counts[column_of_feature(feature)];
         column = column_of_feature(feature);
       }
@@ -265,6 +269,12 @@ class Combination {
       out.notices.push_back(*std::move(notice));
   }
 
+  void notice_texts(Agreement& out, std::uint64_t rows) const {
+    if (plan_.is_for_model()) return;
+    if (auto notice = notice_of_texts(plan_.files.front().display(), rows, out.names.get()))
+      out.notices.push_back(*std::move(notice));
+  }
+
   void notice_unknown_categories(Agreement& out) const {
     if (!names_ || !plan_.model.names) return;
     std::string unknown;
@@ -280,17 +290,25 @@ class Combination {
           plan_.files.front().display(), unknown, count > 5 ? " …" : ""));
   }
 
+  /// What the columns are called, texts with a `=` behind; null if they have no names.
+  std::shared_ptr<const Names> names_of_reader() const {
+    return source_.reader() == nullptr ? nullptr : source_.reader()->names();
+  }
+
   std::shared_ptr<const Names> with_fills() const {
     const BlockReader* reader = source_.reader();
     if (!names_ || reader == nullptr || reader->fill() == BlockReader::Fill::nothing) return names_;
+    const std::shared_ptr<const Names> columns = names_of_reader();
+    const NumberColumns numbers(columns.get());
     auto out = std::make_shared<Names>(*names_);
     out->fills.clear();
     for (const std::string& feature : out->features) {
       const auto sum = sums_.find(feature);
-      if (!is_category(feature) && (sum == sums_.end() || sum->second.count == 0))
+      const bool of_numbers = numbers.has(feature);
+      if (of_numbers && (sum == sums_.end() || sum->second.count == 0))
         fail(Code::data_corrupt, "{}: column '{}': every value is missing: remove the column",
              plan_.files.front().display(), printable(feature, 60));
-      const bool is_mean = !is_category(feature) && reader->fill() == BlockReader::Fill::mean;
+      const bool is_mean = of_numbers && reader->fill() == BlockReader::Fill::mean;
       out->fills.push_back(is_mean ? static_cast<float>(sum->second.sum / sum->second.count)
                                    : 0.0F);
     }

@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 #include <type_traits>
+#include <unordered_set>
 #include <variant>
 
 #include "lambdaml/data/dataset.h"
@@ -16,6 +17,20 @@ inline std::string_view column_of_feature(std::string_view feature) {
   return feature.substr(0, feature.find('='));
 }
 inline bool is_category(std::string_view feature) { return column_of_feature(feature) != feature; }
+/// The columns of numbers, as their reader names all: there may be a `=` in their names too.
+class NumberColumns {
+ public:
+  /// `columns`: null if they have no names; must outlive the object.
+  explicit NumberColumns(const Names* columns) {
+    if (columns != nullptr) names_.insert(columns->features.begin(), columns->features.end());
+  }
+  bool has(std::string_view feature) const {
+    return !is_category(feature) || names_.contains(feature);
+  }
+
+ private:
+  std::unordered_set<std::string_view> names_;
+};
 
 /// The stored values of rows that begin where their arrays do.
 inline std::span<const float> values_of(const Dataset& rows) {

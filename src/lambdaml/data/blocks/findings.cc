@@ -21,7 +21,8 @@ using namespace agreeing;
 using nlohmann::json;
 
 /// Sums of the columns of all rows, by their names or indices.
-void add_sums(std::map<std::string, Findings::Sum>& sums, const Dataset& rows) {
+void add_sums(std::map<std::string, Findings::Sum>& sums, const Dataset& rows,
+              const NumberColumns& numbers) {
   // A sparse form leaves out zeros, which are values too.
   std::vector<Findings::Sum> own(rows.cols(), {0, static_cast<double>(rows.rows())});
   each_value(rows, [&](std::size_t column, float value) {
@@ -32,7 +33,7 @@ void add_sums(std::map<std::string, Findings::Sum>& sums, const Dataset& rows) {
   });
   for (std::size_t c = 0; c < own.size(); ++c) {
     const std::string& name = rows.names->features[c];
-    if (is_category(name)) continue;
+    if (!numbers.has(name)) continue;
     Findings::Sum& sum = sums[name];
     sum.sum += own[c].sum;
     sum.count += own[c].count;
@@ -75,7 +76,8 @@ std::map<Findings::Column, float> constants_from(const json& list) {
 
 }  // namespace
 
-void Findings::add(const OfBlock& block, const Dataset& rows, bool fills, const std::string& what) {
+void Findings::add(const OfBlock& block, const Dataset& rows, const BlockReader* reader,
+                   const std::string& what) {
   blocks.push_back(block);
   if (rows.rows() == 0) return;
   const bool first = !labelled && !unlabelled;
@@ -91,7 +93,8 @@ void Findings::add(const OfBlock& block, const Dataset& rows, bool fills, const 
   const std::string text = rows.tensors.empty() ? "" : tensors_text(rows.tensor_shapes());
   earlier(tensors, {{text, block.block}});
   targets |= !rows.targets.empty();
-  if (fills && rows.names) add_sums(sums, rows);
+  if (reader != nullptr && reader->fill() != BlockReader::Fill::nothing && rows.names)
+    add_sums(sums, rows, NumberColumns(reader->names().get()));
   if (rows.tensors.empty()) keep_common(constants, constants_of(rows));
 }
 

@@ -55,8 +55,9 @@ struct Findings {
   std::optional<std::uint64_t> fault = {};  ///< a block that cannot be read, the first by file
   std::vector<std::uint64_t> not_lines;     ///< files whose rows have line ends inside
 
-  /// The block's rows, some or none. `fills`: missing values are NaN.
-  void add(const OfBlock& block, const Dataset& rows, bool fills, const std::string& what);
+  /// The block's rows, some or none. `reader`: that of the set's blocks, null if it has none.
+  void add(const OfBlock& block, const Dataset& rows, const BlockReader* reader,
+           const std::string& what);
   void add_fault(const OfBlock& block, const BlockParts& parts);
   void add_not_lines(std::uint64_t file);
 

@@ -70,8 +70,6 @@ void PartReader::each_piece(std::size_t part, const std::function<void(const Pie
 
 Findings PartReader::find() {
   Findings out;
-  const bool fills =
-      source_.reader() != nullptr && source_.reader()->fill() != BlockReader::Fill::nothing;
   for (const std::size_t part : own_)
     each_piece(part, [&](const Piece& piece, Read read) {
       const std::size_t file = parts_.blocks()[piece.block].file;
@@ -82,7 +80,7 @@ Findings PartReader::find() {
         else if (!read.can_be_read)
           out.add_fault(read.found, parts_);
         else
-          out.add(read.found, read.rows, fills, plan_.files[file].display());
+          out.add(read.found, read.rows, source_.reader(), plan_.files[file].display());
       }
       if (own_.size() == 1) kept_.emplace_back(piece, std::move(read.rows));
     });

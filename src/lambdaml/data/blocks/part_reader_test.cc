@@ -186,7 +186,10 @@ TEST_F(PartReading, MissingValuesAreFilledByTheMeansOfAllBlocks) {
     options_.parse("missing", how, "test");
     expect_as_read("gaps.csv");
   }
+  // Columns that look like texts of another one.
+  save("equals.csv", "y,a=1,a=2,b\n1,,2,x\n0,3,,y\n1,5,NA,y\n0,,,x\n1,4,6,x\n0,,,x\n");
   options_.parse("missing", "mean", "test");
+  expect_as_read("equals.csv");
   save("empty.csv", "y,a,b\n1,,2\n0,,\n1,,3\n");
   EXPECT_THAT(error_of_reading(plan("empty.csv", 2, 8)),
               HasSubstr("column 'a': every value is missing"));

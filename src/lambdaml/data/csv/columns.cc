@@ -240,14 +240,26 @@ class ColumnFinder {
            what(), example_row, layout_.describe(c), printable(example, 40));
   }
 
+  /// Whether a feature is one of these columns or a text of one. Columns may have `=` in their
+  /// names too: the numbers `colour=red` and `colour=blue` of a table that was encoded before.
+  static bool is_of_one(std::string_view feature,
+                        const std::unordered_set<std::string_view>& columns) {
+    if (columns.contains(feature)) return true;
+    for (std::size_t at = feature.find('='); at != std::string_view::npos;
+         at = feature.find('=', at + 1))
+      if (columns.contains(feature.substr(0, at))) return true;
+    return false;
+  }
+
   /// Throws unless each column that the model learned from is there.
   void require_columns() const {
     if (!options_.names) return;
-    for (const std::string& known : columns_named(*options_.names))
-      if (std::none_of(layout_.columns.begin(), layout_.columns.end(),
-                       [&](const Column& column) { return column.name == known; }))
+    std::unordered_set<std::string_view> columns;
+    for (const Column& column : layout_.columns) columns.insert(column.name);
+    for (const std::string_view feature : options_.names->features)
+      if (!is_of_one(feature, columns))
         fail(Code::invalid_argument, "{}: the column '{}' is missing, which the model learned from",
-             what(), printable(known, 60));
+             what(), printable(feature.substr(0, feature.find('=')), 60));
   }
 
   void set_kind_by_names(Column& column) {

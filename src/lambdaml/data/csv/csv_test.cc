@@ -195,6 +195,22 @@ TEST(Csv, AFileForAModelIsReadByItsNames) {
             "'yes'");
 }
 
+// As tables are whose texts were encoded before: their columns look like texts of others.
+TEST(Csv, ColumnsWithAnEqualsSignInTheirNamesAreFoundAgain) {
+  const Names names = names_in(parsed("y,colour=red,colour=blue,a=b\n0,1,0,dark\n1,0,1,light\n"));
+  EXPECT_EQ(names.features,
+            (std::vector<std::string>{"colour=red", "colour=blue", "a=b=dark", "a=b=light"}));
+  const Learned model{names.features.size(), std::make_shared<const Names>(names)};
+  const auto aligned = [&](std::string_view text) {
+    return align(parsed(text, {}, &names), model, "FILE");
+  };
+  EXPECT_EQ(to_rows(aligned("a=b,y,colour=blue,colour=red\nlight,1,0.5,7\n")),
+            (Rows{{7, 0.5F, 0, 1}}));
+  EXPECT_EQ(error_of([&] { aligned("y,colour=red,a=b\n1,0.5,light\n"); }),
+            "invalid_argument: FILE: the column 'colour=blue' is missing, which the model learned "
+            "from");
+}
+
 TEST(Csv, AWideFileIsSparseIfNineInTenAreZero) {
   std::string text = "y";
   for (int c = 0; c < 40; ++c) text += fmt::format(",c{}", c);
