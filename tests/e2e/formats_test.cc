@@ -117,6 +117,12 @@ INSTANTIATE_TEST_SUITE_P(
                  "y,a\n0.5,2\n1,3\n",
                  {"--model", "lr"},
                  {"bad.csv, column 'y'", "targets are numbers", "--model linear"}},
+        // That the first column was taken for the label is no second line.
+        BadTable{"targets_for_classes_in_the_first_column",
+                 "a,b\n0.5,2\n1,3\n",
+                 {},
+                 {"bad.csv, column 'a'", "another column by --label"}},
+        BadTable{"blanks_between_fields", "1 2 3\n0 3 4\n", {}, {"bad.csv:1", "--delimiter"}},
         BadTable{"classes_for_numbers",
                  "y,a\nred,2\nblue,3\n",
                  {"--model", "linear"},

@@ -1,4 +1,5 @@
 // Data that functions read and cut, each a part: training, prepared sets, and what may be wrong.
+#include <algorithm>
 #include <filesystem>
 #include <iterator>
 
@@ -117,6 +118,14 @@ TEST_F(LargeData, RowsOfSeveralLinesAreReadByOneWorker) {
   ASSERT_EQ(cut.exit_code, 0) << cut.err;
   EXPECT_THAT(cut.err, HasSubstr("cannot be cut: one worker reads it"));
   EXPECT_EQ(cut.json()["rows"], 3001);
+}
+
+// That it cannot be cut is no second line.
+TEST_F(LargeData, AFileThatCannotBeCutIsRefusedInOneLine) {
+  write("quoted.csv", "label,a\n1,2\n0,3\n1,\"4\n\"\n0,5,6\n");
+  const Result refused = split({"quoted.csv", "--to", "set", "--workers", "1"});
+  expect_refused(refused, "quoted.csv");
+  EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
 }
 
 TEST_F(LargeData, AFileThatHasChangedIsNotResumed) {

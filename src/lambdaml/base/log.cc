@@ -6,12 +6,14 @@
 #include <ctime>
 #include <mutex>
 #include <set>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include "lambdaml/base/clock.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/held_warnings.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/text.h"
@@ -37,6 +39,9 @@ void keep(std::string_view line) {
   // Drops half at a time, so that the cost per line is small.
   g_recent.erase(0, g_recent.find('\n', g_recent.size() - g_recent_bytes) + 1);
 }
+
+/// Those of this thread, the newest last. Fibers share a thread, so that any of them may end first.
+thread_local std::vector<HeldWarnings*> g_held;
 
 std::string timestamp() {
   using namespace std::chrono;
@@ -121,12 +126,20 @@ void warn_once(const std::string& message) {
   constexpr std::size_t kMostKept = 1000;
   static std::mutex mutex;
   static std::set<std::string> logged;
+  if (!g_held.empty()) return g_held.back()->keep(message);
   {
     const std::lock_guard lock(mutex);
     if (logged.size() >= kMostKept) logged.clear();
     if (!logged.insert(message).second) return;
   }
   warning("{}", message);
+}
+
+HeldWarnings::HeldWarnings() { g_held.push_back(this); }
+
+HeldWarnings::~HeldWarnings() {
+  std::erase(g_held, this);
+  for (const std::string& message : messages_) warn_once(message);
 }
 
 }  // namespace lambdaml::log

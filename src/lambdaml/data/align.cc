@@ -78,11 +78,13 @@ std::vector<std::uint32_t> places_of(const std::vector<std::string>& have,
          what, printable(column, 60));
   }
   if (!columns.empty())
-    log::warning("{}: the model does not know the columns {}; they are left out", what,
-                 some({columns.begin(), columns.end()}));
+    log::warn_once(fmt::format("{}: the model does not know the columns {}; they are left out",
+                               what, some({columns.begin(), columns.end()})));
   if (!categories.empty())
-    log::warning("{}: the model does not know {}; such rows have none of the column's categories",
-                 what, some(categories));
+    log::warn_once(
+        fmt::format("{}: the model does not know {}; such rows have none of the column's "
+                    "categories",
+                    what, some(categories)));
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/held_warnings.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
@@ -344,19 +345,23 @@ std::string part_key(std::size_t i, std::size_t n) { return fmt::format("{}_{}",
 
 Dataset read(const Places& places, std::string_view format, std::size_t threads,
              std::vector<SourceFile>* files, const Options& format_options) {
-  Dataset out = read_all({}, places, format, threads, files, format_options);
-  if (WeightColumn(format_options).is_refused) out.weights = {};
-  require_positive_weights(out, places.display());
-  return out;
+  return log::warn_unless_refused([&] {
+    Dataset out = read_all({}, places, format, threads, files, format_options);
+    if (WeightColumn(format_options).is_refused) out.weights = {};
+    require_positive_weights(out, places.display());
+    return out;
+  });
 }
 
 Dataset read_for(const Learned& model, const Places& places, std::string_view format,
                  std::size_t threads, std::vector<SourceFile>* files,
                  const Options& format_options) {
-  Dataset out = align(read_all(model, places, format, threads, files, format_options), model,
-                      places.display());
-  out.weights = {};
-  return out;
+  return log::warn_unless_refused([&] {
+    Dataset out = align(read_all(model, places, format, threads, files, format_options), model,
+                        places.display());
+    out.weights = {};
+    return out;
+  });
 }
 
 }  // namespace lambdaml::data

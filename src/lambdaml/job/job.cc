@@ -94,6 +94,19 @@ void check_patience(const Options& options) {
          mode);
 }
 
+/// A file on standard input can be opened again, and would be the training data a second time; a
+/// pipe would be empty.
+void require_one_use_of_stdin(const Options& options) {
+  std::size_t uses = 0;
+  for (const char* name : {"data", "test_data"})
+    if (!options.text(name).empty())
+      for (const Uri& uri : data::Places::parse(options.text(name)).uris)
+        uses += uri.text() == Uri::parse("/dev/stdin").text() ? 1 : 0;
+  if (uses > 1)
+    fail(Code::invalid_argument,
+         "data, test_data: standard input can be read once: give one of them as a file");
+}
+
 void check_folds(const Options& options) {
   const std::int64_t folds = options.integer("folds"), fold = options.integer("fold");
   if (folds == 1)
@@ -147,6 +160,7 @@ void resolve(Options& options, Defaults defaults) {
     if (!options.text(name).empty())
       options.set(name, Option::Value(data::Places::parse(options.text(name)).text()), name);
   if (options.find("labels_file") != nullptr) make_absolute("labels_file");
+  require_one_use_of_stdin(options);
   make_absolute("init");
   make_absolute("checkpoint");
   if (!model.file_option.empty()) make_absolute(model.file_option);

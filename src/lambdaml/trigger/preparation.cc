@@ -4,6 +4,7 @@
 
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/held_warnings.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/option_sets.h"
@@ -122,9 +123,9 @@ class PreparationJob {
     if (whole == 0) return;
     const auto first = std::ranges::find_if(
         plan.files, [](const data::StoredFile& file) { return !file.can_be_cut; });
-    log::warning("{}{}: {} cannot be cut: one worker reads {}", first->display(),
-                 whole > 1 ? fmt::format(" and {} more files", whole - 1) : "",
-                 whole > 1 ? "they" : "it", whole > 1 ? "each" : "it");
+    log::warn_once(fmt::format("{}{}: {} cannot be cut: one worker reads {}", first->display(),
+                               whole > 1 ? fmt::format(" and {} more files", whole - 1) : "",
+                               whole > 1 ? "they" : "it", whole > 1 ? "each" : "it"));
   }
 
   data::Agreement run_once(const data::BlockPlan& plan, std::vector<std::string>& reports) {
@@ -231,7 +232,8 @@ data::Manifest split_by_functions(Preparation wanted, Options options) {
   require_within_reach(options, "to", wanted.to);
   wanted.for_job = "split-" + job::new_job_id();
   control::Stores stores;
-  PreparedData made = prepare_by_functions(wanted, options, stores);
+  PreparedData made =
+      log::warn_unless_refused([&] { return prepare_by_functions(wanted, options, stores); });
   tell_of(made);
   return std::move(made.manifest);
 }

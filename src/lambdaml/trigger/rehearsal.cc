@@ -63,8 +63,8 @@ void require_targets(const model::Plugin& plugin, const data::Manifest& data,
   what += column_of(data);
   if (learns_classes(plugin) && data.targets)
     fail(Code::invalid_argument,
-         "{}: its targets are numbers, and {} learns classes: use --model linear, or labels that "
-         "are whole numbers",
+         "{}: its targets are numbers, and {} learns classes: use --model linear, labels that are "
+         "whole numbers, or another column by --label",
          what, plugin.name);
   if (plugin.predicts_numbers && data.names && !data.names->labels.empty())
     fail(Code::invalid_argument,

@@ -6,6 +6,7 @@
 
 #include "lambdaml/base/deadline.h"
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/held_warnings.h"
 #include "lambdaml/base/interrupt.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
@@ -44,10 +45,12 @@ StagedData prepare(const Options& options, const control::JobChannel& channel,
   const std::string& mode = options.text("sync_mode");
   if (comm::registry().get(mode).creates)
     storage::require_atomic_create(channel.store(), "sync_mode " + mode);
-  StagedData staged = stage(options, channel.store(), channel.stores(), job_id, memory);
-  throw_if_interrupted();
-  rehearse(options, staged, channel.store());
-  return staged;
+  return log::warn_unless_refused([&] {
+    StagedData staged = stage(options, channel.store(), channel.stores(), job_id, memory);
+    throw_if_interrupted();
+    rehearse(options, staged, channel.store());
+    return staged;
+  });
 }
 
 /// What the user is told of the data, once the job is not refused. A job that goes on has told it.

@@ -33,7 +33,7 @@ const char* line_end(const char* p, const char* end) {
   const auto target = number ? static_cast<float>(*number) : 0.0F;
   if (!number)
     throw Fault{p, fmt::format("label '{}' is not a number: write a class or a target first, then "
-                               "index:value pairs",
+                               "index:value pairs (a table: --format csv)",
                                printable(token, 40))};
   if (!std::isfinite(target))
     throw Fault{p, fmt::format("label '{}' is too large for 32-bit floats: scale it",
@@ -52,7 +52,9 @@ const char* line_end(const char* p, const char* end) {
   const std::string_view token = token_at(p);
   const std::size_t colon = token.find(':');
   if (colon == std::string_view::npos)
-    throw Fault{p, fmt::format("'{}' is not a feature: write index:value", printable(token, 40))};
+    throw Fault{p, fmt::format("'{}' is not a feature: write index:value (a table with blanks "
+                               "between fields: --format csv --delimiter ' ')",
+                               printable(token, 40))};
   const std::string_view digits = token.substr(0, colon);
   if (digits == "qid")
     throw Fault{p,

@@ -109,7 +109,10 @@ TEST(Libsvm, SaysWhatIsWrongAndWhere) {
       {"1 qid:3 1:1\n",
        "FILE:1: qid marks the queries of a ranking, which no model here learns: remove it, for "
        "instance with: sed 's/ qid:[0-9]*//'"},
-      {"1 7\n", "FILE:1: '7' is not a feature: write index:value"},
+      {"1 7\n",
+       "FILE:1: '7' is not a feature: write index:value (a table with blanks between fields: "
+       "--format "
+       "csv --delimiter ' ')"},
       {"1 1:\n", "FILE:1: feature 1 has no value: write index:value without blanks"},
       {"1 1: 2\n", "FILE:1: feature 1 has no value: write index:value without blanks"},
       {"1 1:nan\n",
@@ -139,13 +142,13 @@ TEST(Libsvm, SaysWhatIsWrongAndWhere) {
        "FILE:1: value '3.5e38' of feature 1 is too large for 32-bit floats: scale it"},
       {"# c\n\nx 1:1\n",
        "FILE:3: label 'x' is not a number: write a class or a target first, then index:value "
-       "pairs"},
+       "pairs (a table: --format csv)"},
       {"nan 1:1\n",
        "FILE:1: label 'nan' is not a number: write a class or a target first, then index:value "
-       "pairs"},
+       "pairs (a table: --format csv)"},
       {"1,2,3\n",
        "FILE:1: label '1,2,3' is not a number: write a class or a target first, then "
-       "index:value pairs"},
+       "index:value pairs (a table: --format csv)"},
       {"1e39 1:1\n", "FILE:1: label '1e39' is too large for 32-bit floats: scale it"},
       {"1 1:1\n2:1\n", "FILE:2: no label, while the rows before have one: label all rows or none"},
       {"1:1\n1 2:1\n", "FILE:2: a label, while the rows before have none: label all rows or none"},
@@ -154,7 +157,7 @@ TEST(Libsvm, SaysWhatIsWrongAndWhere) {
       {"\x7f"
        "ELF\x02\x01\n",
        "FILE:1: label '\\x7fELF\\x02\\x01' is not a number: write a class or a target first, then "
-       "index:value pairs"},
+       "index:value pairs (a table: --format csv)"},
   };
   for (const BadCase& bad : cases)
     EXPECT_EQ(error_in(bad.text), std::string("data_corrupt: ") + bad.error) << bad.text;
