@@ -7,7 +7,8 @@ namespace lambdaml::data {
 namespace {
 
 TEST(TextColumns, ThoseWhoseTextsDifferFromRowToRowAreTold) {
-  Names names{.features = {"age"}};
+  Names names;
+  names.features = {"age"};
   for (int i = 0; i < 30; ++i) names.features.push_back(fmt::format("id=a{}", i));
   for (int i = 0; i < 19; ++i) names.features.push_back(fmt::format("city={}", i));
   EXPECT_EQ(notice_of_texts("FILE", 59, &names),
