@@ -275,8 +275,8 @@ Dataset align(const Dataset& given, const Learned& model, const std::string& wha
     }
   } else {
     if (out.cols() > model.features)
-      log::warning("{}: it has {} features; those beyond the model's {} are left out", what,
-                   out.cols(), model.features);
+      log::warn_once(fmt::format("{}: it has {} features; those beyond the model's {} are left out",
+                                 what, out.cols(), model.features));
     out = with_cols(out, model.features);
   }
   out.names = dataset.names;

@@ -33,6 +33,7 @@ class ColumnFinder {
     find_weight();
     take_known_names();
     find_label();
+    require_categorical();
     for (std::size_t c = 0; c < layout_.columns.size(); ++c)
       if (c != layout_.label && c != weight_) set_kind(c);
     require_columns();
@@ -206,6 +207,18 @@ class ColumnFinder {
   bool is_categorical(const std::string& name) const {
     const std::vector<std::string> wanted = split(options_.options.text("categorical"), ',');
     return std::find(wanted.begin(), wanted.end(), name) != wanted.end();
+  }
+
+  /// Throws unless the columns that are named as categories are there; a model says itself which
+  /// ones it learned from.
+  void require_categorical() const {
+    if (options_.names) return;
+    std::vector<std::string> names;
+    for (const Column& column : layout_.columns) names.push_back(column.name);
+    for (const std::string& wanted : split(options_.options.text("categorical"), ','))
+      if (!wanted.empty() && std::ranges::find(names, wanted) == names.end())
+        fail(Code::invalid_argument, "{}: --categorical '{}': there is no such column{}", what(),
+             printable(wanted, 60), did_you_mean(wanted, names));
   }
 
   void set_kind(std::size_t c) {
