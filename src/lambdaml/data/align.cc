@@ -277,6 +277,10 @@ Dataset align(const Dataset& given, const Learned& model, const std::string& wha
     if (out.cols() > model.features)
       log::warn_once(fmt::format("{}: it has {} features; those beyond the model's {} are left out",
                                  what, out.cols(), model.features));
+    // Sparse rows leave out zeros, dense ones are rarely meant for a model of more features.
+    if (out.cols() < model.features && std::holds_alternative<tensor::DenseView>(out.features))
+      log::warn_once(fmt::format("{}: it has {} features, and the model {}; the others count as 0",
+                                 what, out.cols(), model.features));
     out = with_cols(out, model.features);
   }
   out.names = dataset.names;

@@ -121,6 +121,18 @@ TEST_F(Source, WhatIsNotThere) {
                           text(name)));
 }
 
+TEST_F(Source, DenseRowsOfFewerFeaturesThanTheModelHasAreTold) {
+  put("few", "1 1:1\n0 1:2\n");
+  for (const char* format : {"dense_libsvm", "sparse_libsvm"}) {
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(read_for({.features = 3}, uri("few"), format).cols(), 3U);
+    const bool told =
+        testing::internal::GetCapturedStderr().find(
+            "few: it has 1 features, and the model 3; the others count as 0") != std::string::npos;
+    EXPECT_EQ(told, format == std::string("dense_libsvm"));
+  }
+}
+
 TEST_F(Source, SeveralFilesAreOneSet) {
   std::filesystem::create_directory(folder_.path() / "spark");
   put("spark/part-00000.csv", "y,a,colour\n1,2,red\n0,3,blue\n");
