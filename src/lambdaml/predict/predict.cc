@@ -4,6 +4,7 @@
 #include <map>
 
 #include "lambdaml/base/error.h"
+#include "lambdaml/base/held_warnings.h"
 #include "lambdaml/base/parallel.h"
 #include "lambdaml/base/text.h"
 #include "lambdaml/data/source.h"
@@ -147,9 +148,11 @@ Predictions predict(job::TrainedModel& trained, const data::Dataset& data, const
 Predictions predict(job::TrainedModel& trained, const data::Places& places,
                     const std::string& format, const Options& format_options,
                     const Request& request) {
-  const data::Dataset rows = data::read_for(learned_by(trained.shape, request), places, format,
-                                            processors(), nullptr, format_options);
-  return predict(trained, rows, places.display(), request);
+  return log::warn_unless_refused([&] {
+    const data::Dataset rows = data::read_for(learned_by(trained.shape, request), places, format,
+                                              processors(), nullptr, format_options);
+    return predict(trained, rows, places.display(), request);
+  });
 }
 
 }  // namespace lambdaml::predict
