@@ -77,7 +77,7 @@ if(LAMBDAML_BENCH)
   find_package(benchmark REQUIRED)
 endif()
 
-# Libraries that are loaded when they are first needed (base/shared_library.h): only their headers
+# Libraries that are loaded when they are first needed (base/programs/shared_library.h): only their headers
 # are compiled against, and sonames.h tells the loader which file carries their interface.
 function(lambdaml_on_demand name library)
   find_library(${library}_LIBRARY ${library} REQUIRED)

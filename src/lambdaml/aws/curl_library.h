@@ -2,7 +2,7 @@
 
 #include <curl/curl.h>
 
-#include "lambdaml/base/shared_library.h"
+#include "lambdaml/base/programs/shared_library.h"
 
 namespace lambdaml::aws {
 

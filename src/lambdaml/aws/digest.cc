@@ -4,7 +4,7 @@
 #include <openssl/hmac.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/shared_library.h"
+#include "lambdaml/base/programs/shared_library.h"
 #include "lambdaml/base/sonames.h"
 
 namespace lambdaml::aws {

@@ -5,7 +5,7 @@
 #include <zip.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/shared_library.h"
+#include "lambdaml/base/programs/shared_library.h"
 #include "lambdaml/base/sonames.h"
 #include "lambdaml/base/text.h"
 

@@ -9,7 +9,7 @@
 #include <openssl/ssl.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/shared_library.h"
+#include "lambdaml/base/programs/shared_library.h"
 #include "lambdaml/base/sonames.h"
 
 namespace lambdaml {

@@ -4,7 +4,7 @@
 
 #include <bzlib.h>
 
-#include "lambdaml/base/shared_library.h"
+#include "lambdaml/base/programs/shared_library.h"
 #include "lambdaml/base/sonames.h"
 #include "lambdaml/data/compression/codec.h"
 

@@ -3,7 +3,7 @@
 #include <lzma.h>
 
 #include "lambdaml/base/error.h"
-#include "lambdaml/base/shared_library.h"
+#include "lambdaml/base/programs/shared_library.h"
 #include "lambdaml/base/sonames.h"
 #include "lambdaml/data/compression/codec.h"
 

@@ -2,7 +2,7 @@
 
 #include <libmemcached/memcached.h>
 
-#include "lambdaml/base/shared_library.h"
+#include "lambdaml/base/programs/shared_library.h"
 #include "lambdaml/base/sonames.h"
 
 namespace lambdaml::storage::memcached {

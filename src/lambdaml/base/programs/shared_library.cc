@@ -1,4 +1,4 @@
-#include "lambdaml/base/shared_library.h"
+#include "lambdaml/base/programs/shared_library.h"
 
 #include <dlfcn.h>
 
