@@ -290,6 +290,20 @@ TEST_F(Source, MissingValuesAreFilledByTheMeansOfAllFiles) {
             std::string::npos);
 }
 
+TEST_F(Source, ZerosFillAFileThatHasNoValueOfAColumnInAnyOrder) {
+  put("none.csv", "y,a,b\n1,1,\n0,2,\n");
+  put("some.csv", "y,a,b\n1,3,4\n0,4,\n");
+  Options options = format_options();
+  options.parse("missing", "zero", "--missing");
+  const auto rows_of = [&](const std::string& first, const std::string& second) {
+    return to_rows(
+        read(Places::parse(text(first) + "," + text(second)), "auto", 2, nullptr, options));
+  };
+  using Rows = std::vector<std::vector<float>>;
+  EXPECT_EQ(rows_of("none.csv", "some.csv"), (Rows{{1, 0}, {2, 0}, {3, 4}, {4, 0}}));
+  EXPECT_EQ(rows_of("some.csv", "none.csv"), (Rows{{3, 4}, {4, 0}, {1, 0}, {2, 0}}));
+}
+
 TEST_F(Source, WeightsGoWithTheirRows) {
   std::string table = "y,a,w\n";
   for (int i = 0; i < 10; ++i) table += fmt::format("{},{},{}\n", i % 2, i, 0.5 * i);

@@ -151,7 +151,7 @@ void Table::fill_missing(Names& names) {
           options_.names->fills[static_cast<std::size_t>(known - options_.names->features.begin())];
     else if (options_.is_of_several && layout_.missing == Layout::Missing::mean)
       fills[k] = kUnknownFill;
-    else if (counts[k] == 0)
+    else if (counts[k] == 0 && !options_.is_of_several)  // other files may have values
       fail(Code::data_corrupt, "{}: rows 1 to {}, {}: every value is missing: remove the column",
            options_.what, rows_, layout_.describe(c));
     else if (layout_.missing == Layout::Missing::mean)
