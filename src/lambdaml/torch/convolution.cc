@@ -101,13 +101,14 @@ Convolution::Convolution(const ConvolutionShape& shape, bool narrow)
   const std::size_t bytes = input_bytes + shape.values_out() * (narrow ? 2 : 4);
   const std::size_t pixels = shape.out_height() * shape.out_width();
   chunk_ = std::max<std::size_t>({1, kChunkBytes / bytes, kChunkPixels / pixels});
+  training_chunk_ = chunk_;
   if (narrow || !suits_winograd(shape)) return;
   const std::size_t chunk = std::max<std::size_t>(
       1, std::min(kMostTiles / tiles_of(shape), kMostTileBytes / input_bytes));
   Passes passes;
   const LibraryThreads one(1);
   has_winograd_ = describe(passes, chunk, true, true);
-  if (has_winograd_) chunk_ = chunk;
+  if (has_winograd_) training_chunk_ = chunk;
 }
 
 bool Convolution::is_by_winograd(std::size_t images) const {
@@ -164,12 +165,11 @@ bool Convolution::describe(Passes& passes, std::size_t images, bool training, bo
 }
 
 void Convolution::make(std::size_t images, bool training) {
-  Passes& passes = passes_[images];
-  if (passes.run_forward && (passes.trains || !training)) return;
-  if (!is_by_winograd(images) || !describe(passes, images, training, true))
+  Passes& passes = passes_[{images, training}];
+  if (passes.run_forward) return;
+  if (!training || !is_by_winograd(images) || !describe(passes, images, training, true))
     describe(passes, images, training, false);
   passes.run_forward = dnnl::convolution_forward(passes.forward);
-  passes.trains = training;
   if (!training) return;
   passes.run_data = dnnl::convolution_backward_data(passes.data);
   if (shape_.depthwise()) return;
@@ -196,6 +196,7 @@ const memory* Convolution::weights_as(const memory::desc& desc, const memory& we
 
 void Convolution::prepare(const float* weights, std::span<const std::size_t> images, bool training,
                           std::size_t threads) {
+  training_ = training;
   {
     const LibraryThreads one(1);
     for (const std::size_t count : images) make(count, training);
@@ -204,7 +205,7 @@ void Convolution::prepare(const float* weights, std::span<const std::size_t> ima
   for (const auto& copy : copies_) copy->present = false;
   const memory plain = of(plain_weights(shape_), weights);
   for (const std::size_t count : images) {
-    Passes& passes = passes_.at(count);
+    Passes& passes = passes_.at({count, training});
     passes.forward_weights = weights_as(passes.forward.weights_desc(), plain);
     if (training) passes.data_weights = weights_as(passes.data.weights_desc(), plain);
   }
@@ -212,7 +213,7 @@ void Convolution::prepare(const float* weights, std::span<const std::size_t> ima
 
 void Convolution::forward(std::size_t images, const void* x, void* out,
                           Workspace& workspace) const {
-  const Passes& passes = passes_.at(images);
+  const Passes& passes = this->passes(images);
   const memory input = as(passes.forward.src_desc(), passes.input, x, workspace.input, workspace);
   const memory made = room_for(passes.forward.dst_desc(), passes.output, out, workspace.output);
   const memory::desc scratch = passes.forward.scratchpad_desc();
@@ -227,7 +228,7 @@ void Convolution::forward(std::size_t images, const void* x, void* out,
 
 void Convolution::backward(std::size_t images, const void* x, const void* gradient, void* out,
                            Workspace& workspace) const {
-  const Passes& passes = passes_.at(images);
+  const Passes& passes = this->passes(images);
   const memory of_output =
       as(passes.data.diff_dst_desc(), passes.output, gradient, workspace.gradient, workspace);
   if (x != nullptr)

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <oneapi/dnnl/dnnl.hpp>
@@ -70,8 +71,9 @@ class LibraryThreads {
 /// Kernels of 3 × 3 with stride 1, between 48 channels or more, are computed in float32 by
 /// Winograd's minimal filtering F(4 × 4, 3 × 3) (Lavin & Gray 2016) where oneDNN has it (AVX-512)
 /// and a chunk has enough tiles of 4 × 4 pixels: a quarter of the multiplications, and a rounding
-/// error of 1e-6 of the results' root mean square instead of 2e-7 (ADR 83). The number of images of
-/// a chunk alone decides, so that the same batch gives the same bits.
+/// error of 1e-6 of the results' root mean square instead of 2e-7 (ADR 83). Only in training, so
+/// that predictions agree with PyTorch's to 1e-4 in deep networks, too. The number of images of a
+/// chunk alone decides, so that the same batch gives the same bits.
 ///
 /// Primitives are made for one thread and a number of images: the caller's threads each run them on
 /// their own images, so that what is between two convolutions finds its chunk in the cache. What is
@@ -82,11 +84,12 @@ class Convolution {
 
   const ConvolutionShape& shape() const { return shape_; }
   /// The number of images to process at a time.
-  std::size_t chunk() const { return chunk_; }
-  /// Whether chunks of that many images are computed by Winograd's algorithm.
+  std::size_t chunk(bool training) const { return training ? training_chunk_ : chunk_; }
+  /// Whether chunks of that many images are computed by Winograd's algorithm in training.
   bool is_by_winograd(std::size_t images) const;
 
-  /// Takes the weights for chunks of these numbers of images; `training`: for all three passes.
+  /// Takes the weights for chunks of these numbers of images; `training`: for all three passes,
+  /// otherwise for forward() alone. Until the next call.
   void prepare(const float* weights, std::span<const std::size_t> images, bool training,
                std::size_t threads);
 
@@ -111,9 +114,9 @@ class Convolution {
     const dnnl::memory* forward_weights = nullptr;
     const dnnl::memory* data_weights = nullptr;
     dnnl::memory::desc input, output;  ///< channels-last
-    bool trains = false;
   };
   void make(std::size_t images, bool training);
+  const Passes& passes(std::size_t images) const { return passes_.at({images, training_}); }
   /// False if oneDNN has no such convolution.
   bool describe(Passes& passes, std::size_t images, bool training, bool winograd) const;
   void add_weight_gradient(const Passes& passes, const dnnl::memory& x,
@@ -132,7 +135,9 @@ class Convolution {
   bool narrow_;
   bool has_winograd_ = false;
   std::size_t chunk_;
-  std::map<std::size_t, Passes> passes_;
+  std::size_t training_chunk_;
+  bool training_ = false;
+  std::map<std::pair<std::size_t, bool>, Passes> passes_;  ///< by images and whether they train
   std::vector<std::unique_ptr<Copy>> copies_;
   std::optional<dnnl::memory::desc> sums_desc_;
 };

@@ -130,7 +130,7 @@ void FusedPass<T>::back_node(std::size_t index) {
   if (completes) begin_sums(shape.channels_in);
   if (shape.depthwise() && !node.frozen_weights)
     for (Lane& lane : lanes_) std::fill(lane.depthwise.begin(), lane.depthwise.end(), 0.0F);
-  for_chunks(convolution.chunk(), [&](Lane& lane, std::size_t first, std::size_t images) {
+  for_chunks(convolution.chunk(true), [&](Lane& lane, std::size_t first, std::size_t images) {
     const std::size_t out = first * shape.values_out();
     const T* const dz = at(gradients_[owner], out);
     const T* const y = at(outputs_[index], out);

@@ -55,8 +55,9 @@ FusedPass<T>::FusedPass(const FusedPlan& plan, std::size_t threads)
   std::size_t channels = 0;
   for (const Node& node : plan.nodes) {
     const Convolution& made = convolutions_.emplace_back(node.shape, sizeof(T) == 2);
-    input = std::max(input, made.chunk() * node.shape.values_in());
-    output = std::max(output, made.chunk() * node.shape.values_out());
+    input = std::max(input, std::max(made.chunk(true), made.chunk(false)) * node.shape.values_in());
+    output =
+        std::max(output, std::max(made.chunk(true), made.chunk(false)) * node.shape.values_out());
     channels = std::max(channels, node.channels());
   }
   for (std::size_t a = 0; a < plan.activations.size(); ++a) {
@@ -116,6 +117,7 @@ template <class T>
 void FusedPass<T>::prepare() {
   for (std::size_t i = 0; i < convolutions_.size(); ++i) {
     Convolution& convolution = convolutions_[i];
+    const std::size_t chunk = convolution.chunk(trains());
     std::vector<std::size_t> counts;
     const auto count = [&](std::size_t images) {
       if (images > 0 && std::find(counts.begin(), counts.end(), images) == counts.end())
@@ -123,11 +125,11 @@ void FusedPass<T>::prepare() {
     };
     for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
       const Range range = share(lane);
-      if (range.end - range.begin >= convolution.chunk()) count(convolution.chunk());
-      count((range.end - range.begin) % convolution.chunk());
+      if (range.end - range.begin >= chunk) count(chunk);
+      count((range.end - range.begin) % chunk);
     }
-    convolution.prepare(parameters_.data() + plan_.nodes[i].weights, counts,
-                        normalizing_ != Normalizing::evaluating, lanes_.size());
+    convolution.prepare(parameters_.data() + plan_.nodes[i].weights, counts, trains(),
+                        lanes_.size());
   }
 }
 
@@ -249,7 +251,7 @@ void FusedPass<T>::run_node(std::size_t index) {
   }
   outputs_[index] = make(node.shape.values_out());
   const Convolution& convolution = convolutions_[index];
-  for_chunks(convolution.chunk(), [&](Lane& lane, std::size_t first, std::size_t images) {
+  for_chunks(convolution.chunk(trains()), [&](Lane& lane, std::size_t first, std::size_t images) {
     T* const y = at(outputs_[index], first * node.shape.values_out());
     convolution.forward(images, input_of(node, lane, first, images), y, lane.workspace);
     if (by_batch(node)) add_moments(node, lane, images * node.pixels(), y);
@@ -315,7 +317,7 @@ at::Tensor FusedPass<T>::forward(std::span<const float> images, std::size_t coun
     else
       store_activation(plan_.steps[step].activation);
     // The backward pass goes no further back than this.
-    if (normalizing != Normalizing::evaluating && step >= plan_.first_learned) continue;
+    if (trains() && step >= plan_.first_learned) continue;
     for (std::size_t i = 0; i < outputs_.size(); ++i)
       if (last_node_[i] == step) outputs_[i].reset();
     for (std::size_t i = 0; i < stored_.size(); ++i)

@@ -120,6 +120,7 @@ class FusedPass {
     return static_cast<T*>(buffer.data_ptr()) + values;
   }
   std::size_t values(const Activation& a) const { return a.channels * a.pixels(); }
+  bool trains() const { return normalizing_ != Normalizing::evaluating; }
   /// Whether a node is normalized by the statistics of the batch.
   bool by_batch(const Node& node) const {
     return normalizing_ == Normalizing::by_batch && !node.frozen_norm;
