@@ -59,7 +59,9 @@ TEST_F(Deep, InitialWeightsGradientsAndStatisticsArePyTorchs) {
     const std::vector<double> worst = python(
         {"steps", model, mode, "3", model + mode + "/model.safetensors", "images.bin", lr, "0.01"});
     ASSERT_EQ(worst.size(), 2);
-    EXPECT_LT(worst[0], mode == "eval" ? 1e-4 : 0.1) << model << " " << mode;
+    // Winograd's algorithm (ADR 83) adds to the rounding of each of ResNet-50's layers.
+    const double frozen = model == "resnet50" ? 3e-4 : 1e-4;
+    EXPECT_LT(worst[0], mode == "eval" ? frozen : 0.1) << model << " " << mode;
     EXPECT_LT(worst[1], 1e-4) << model << " " << mode;
   }
 }

@@ -72,7 +72,7 @@ class LibraryThreads {
 /// Winograd's minimal filtering F(4 × 4, 3 × 3) (Lavin & Gray 2016) where oneDNN has it (AVX-512)
 /// and a chunk has enough tiles of 4 × 4 pixels: a quarter of the multiplications, and a rounding
 /// error of 1e-6 of the results' root mean square instead of 2e-7 (ADR 83). Only in training, so
-/// that predictions agree with PyTorch's to 1e-4 in deep networks, too. The number of images of a
+/// that predictions are as near to PyTorch's as they can be. The number of images of a
 /// chunk alone decides, so that the same batch gives the same bits.
 ///
 /// Primitives are made for one thread and a number of images: the caller's threads each run them on
