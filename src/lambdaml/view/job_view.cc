@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lambdaml/base/deadline.h"
@@ -219,6 +220,29 @@ void JobView::add_metrics(ordered_json& status) const {
   status["metrics"] = last->values;
 }
 
+/// When the last epoch of an interrupted job ended, the last that is known of it; nullopt if none
+/// did. Stores do not tell when a file was written: there, the times of the epochs are added.
+std::optional<std::int64_t> JobView::last_epoch_ms() const {
+  if (!folder_.empty()) {
+    struct stat info {};
+    const fs::path path = folder_ / control::record::kMetrics;
+    if (::stat(path.c_str(), &info) != 0 || info.st_size == 0) return {};
+    return std::int64_t{info.st_mtim.tv_sec} * 1000 + info.st_mtim.tv_nsec / 1'000'000;
+  }
+  const std::optional<Buffer> text = store_->load(job_id_ + "/" + control::record::kMetrics);
+  double seconds = 0;
+  for (const std::string& line : split(text ? std::string(text->text()) : "", '\n')) {
+    const json epoch = parse_json(line);
+    // Earlier ones are of the run that this one continues.
+    if (!epoch.is_object() || count_at(epoch, "epoch") <= count_at(*record_, "epochs_done"))
+      continue;
+    seconds += number_at(epoch, "compute_s") + number_at(epoch, "comm_s");
+  }
+  if (seconds == 0) return {};
+  return static_cast<std::int64_t>(count_at(*record_, "begun_ms")) +
+         static_cast<std::int64_t>(seconds * 1e3);
+}
+
 /// How long it has run, and what that costs; of a job that runs also how it will end.
 void JobView::add_estimates(ordered_json& status, std::int64_t until_ms) const {
   const json& record = *record_;
@@ -287,8 +311,10 @@ ordered_json JobView::status() const {
   const bool has_progress = !is_private && is_there && (is_awaited_now || is_remote());
   if (has_progress && !status.contains("started")) add_progress(*meeting_place, status);
   add_metrics(status);
-  // How long an interrupted one ran is not known.
-  if (is_awaited_now) add_estimates(status, epoch_ms());
+  if (is_awaited_now)
+    add_estimates(status, epoch_ms());
+  else if (const std::optional<std::int64_t> until_ms = last_epoch_ms())
+    add_estimates(status, *until_ms);
   return status;
 }
 

@@ -33,8 +33,9 @@ class JobView {
   /// (workers), or the summary; advice for an interrupted job. Of a job without a summary also
   /// metrics (of the last epoch, with its number in metrics_epoch) and, where they can be
   /// estimated, begun_ms, elapsed_s, left_s (if all epochs are needed), cost_so_far_usd and
-  /// cost_usd_at_end: the functions alone, by their time. Costs about 5 GETs and 2 per worker. If
-  /// all workers have reported and the job has not ended, it first waits some seconds for that.
+  /// cost_usd_at_end: the functions alone, by their time; of an interrupted job until its last
+  /// epoch. Costs about 5 GETs and 2 per worker. If all workers have reported and the job has not
+  /// ended, it first waits some seconds for that.
   nlohmann::ordered_json status() const;
   /// Requests the job to stop; its trigger, or each of its workers, notices within some seconds.
   /// Throws invalid_argument if it has ended.
@@ -54,6 +55,7 @@ class JobView {
   std::string advice() const;
   bool is_awaited(storage::Storage& channel, nlohmann::ordered_json& status) const;
   void add_metrics(nlohmann::ordered_json& status) const;
+  std::optional<std::int64_t> last_epoch_ms() const;
   void add_estimates(nlohmann::ordered_json& status, std::int64_t until_ms) const;
 
   std::string run_;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/control/channel.h"
 #include "lambdaml/control/job_record.h"
@@ -105,6 +106,41 @@ TEST_F(JobViewTest, ReportsThatNobodyTakesAreThoseOfAnInterruptedJob) {
   EXPECT_NE(now["advice"].get<std::string>(), "");
   records_->save("job-1/summary.json", as_bytes(R"({"ended_by":"epochs"})"));
   EXPECT_EQ(status()["state"], "done");
+  records_->clear("");
+}
+
+TEST_F(JobViewTest, AnInterruptedJobHasTheTimeAndTheDollarsUntilItsLastEpoch) {
+  nlohmann::json record = parse_json(records_->load("job-1/job.json")->text());
+  record["platform"] = "local";
+  record["memory_mb"] = 1769;
+  record["begun_ms"] = epoch_ms() - 3'600'000;
+  record["epochs_done"] = 2;  // it was resumed
+  records_->save("job-1/job.json", as_bytes(json_text(record)));
+  channel_->save(control::keys::result(0), as_bytes("{}"));
+  channel_->save(control::keys::result(1), as_bytes("{}"));
+  EXPECT_FALSE(status().contains("elapsed_s")) << "no epoch has ended";
+  records_->save("job-1/metrics.jsonl",
+                 as_bytes("{\"epoch\":2,\"compute_s\":9}\n{\"epoch\":3,\"compute_s\":40,"
+                          "\"comm_s\":10}\n{\"epoch\":4,\"compute_s\":10}\n{\"epoch\":5,\"c"));
+  const nlohmann::json now = status();
+  EXPECT_EQ(now["state"], "interrupted");
+  EXPECT_EQ(now["elapsed_s"], 60);
+  EXPECT_GT(now["cost_so_far_usd"], 0);
+  EXPECT_FALSE(now.contains("left_s"));
+
+  // A run's folder here: when the last line was written.
+  const auto write = [&](const char* name, const std::string& text) {
+    std::filesystem::create_directories((folder_ / "run" / name).parent_path());
+    write_file(folder_ / "run" / name, as_bytes(text));
+  };
+  write("run.json", R"({"job_id":"20261129-101500-3f9c01d2a47b"})");
+  write("job.yaml", "data: x\n");
+  write("metrics.jsonl", "{\"epoch\":3,\"train_loss\":0.5}\n");
+  write("checkpoint/20261129-101500-3f9c01d2a47b/job.json", json_text(record));
+  const nlohmann::json here = JobView::open((folder_ / "run").string()).status();
+  EXPECT_EQ(here["state"], "interrupted");
+  EXPECT_NEAR(here["elapsed_s"].get<double>(), 3600, 30);
+  EXPECT_GT(here["cost_so_far_usd"], 0);
   records_->clear("");
 }
 
