@@ -74,6 +74,36 @@ TEST_F(ReportFiles, OfADoneRunSayWhatIsDamagedAndNothingElse) {
   EXPECT_THAT(notes, Not(HasSubstr("has no workers.jsonl")));
 }
 
+TEST_F(ReportFiles, OfADoneRunSayWhichFilesAreMissing) {
+  const std::string id = "20261129-101500-3f9c01d2a47b";
+  write("run.json", R"({"job_id":")" + id + "\"}");
+  write("job.yaml", "data: x\nepochs: 3\n");
+  write("checkpoint/" + id + "/job.json", R"({"workers":1})");
+  write("checkpoint/" + id + "/summary.json", R"({"job_id":"x","cost":{}})");
+  write("workers.jsonl", "");
+  const ordered_json run = item();
+  EXPECT_EQ(run["state"], "done");
+  for (const char* name : {"summary.json", "metrics.jsonl", "model.safetensors"})
+    EXPECT_THAT(notes_of(run), HasSubstr(std::string(name) + " is missing"));
+
+  write("summary.json", R"({"job_id":"x","cost":{}})");
+  write("metrics.jsonl", "{\"epoch\":1,\"train_loss\":0.5}\n");
+  write("model.safetensors", "nonsense");
+  EXPECT_THAT(notes_of(item()), Not(HasSubstr("missing")));
+}
+
+TEST_F(ReportFiles, OfAnInterruptedRunSayHowToContinue) {
+  const std::string id = "20261129-101500-3f9c01d2a47b";
+  write("run.json", R"({"job_id":")" + id + "\"}");
+  write("job.yaml", "data: x\nepochs: 3\n");
+  write("metrics.jsonl", "{\"epoch\":1,\"train_loss\":0.5}\n");
+  write("checkpoint/" + id + "/job.json",
+        R"({"workers":1,"channel":"file://)" + (folder_ / "channel").string() + "\"}");
+  const ordered_json run = item();
+  EXPECT_EQ(run["state"], "interrupted");
+  EXPECT_THAT(notes_of(run), HasSubstr("the command that started it has ended; continue with"));
+}
+
 TEST_F(ReportFiles, ShowNoSecrets) {
   write("job.yaml", "channel: redis://user:hunter2@host:6379\nepochs: 3\n");
   write("summary.json", "{\"channel\":\"redis://user:hunter2@host:6379\",\"cost\":{}}");

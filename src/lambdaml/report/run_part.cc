@@ -1,6 +1,7 @@
 #include "lambdaml/report/run_part.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include <nlohmann/json.hpp>
 
@@ -36,6 +37,7 @@ class RunPart {
     read_options();
     read_summary();
     read_state();
+    note_missing_results();
     const Curves curves = learning_curves();
     const Timelines timelines = worker_timelines();
     add_dollars(curves, timelines);
@@ -88,7 +90,8 @@ class RunPart {
     const std::optional<Buffer> text = read("summary.json");
     if (!text) return;
     ordered_json summary = parse_ordered_json(text->text());
-    if (!summary.is_object()) return note("summary.json is damaged.");
+    has_damaged_summary_ = !summary.is_object();
+    if (has_damaged_summary_) return note("summary.json is damaged.");
     summary_ = std::move(summary);
     item_["summary"] = summary_;
     item_["job_id"] = text_at(summary_, "job_id");
@@ -100,12 +103,24 @@ class RunPart {
       status.erase("summary");
       item_["state"] = text_at(status, "state", "unknown");
       item_["job_id"] = text_at(status, "job_id");
+      if (status.contains("advice")) note("It was interrupted: {}.", text_at(status, "advice"));
       item_["status"] = std::move(status);
     } catch (const Error& error) {
       item_["state"] = summary_.empty() ? "unknown" : "done";
       if (summary_.empty() || error.code() == Code::data_corrupt)
         note("How the job stands is not known: {}", error.what());
     }
+  }
+
+  /// A run that is done has these files. Beside checkpoints in a store there is no model.
+  void note_missing_results() {
+    if (text_at(item_, "state") != "done") return;
+    if (summary_.empty() && !has_damaged_summary_)
+      note("The run is done, but its summary.json is missing.");
+    std::error_code error;
+    if (!source_.folder().empty() &&
+        !std::filesystem::exists(source_.folder() / "model.safetensors", error))
+      note("The run is done, but its model.safetensors is missing.");
   }
 
   std::string model_name() const {
@@ -121,7 +136,10 @@ class RunPart {
       note("The curves show one epoch in {} of {}.", curves.every, curves.epochs);
     for (const auto& [name, epoch] : curves.not_finite)
       note("{} is not a finite number in epoch {} and perhaps later.", name, epoch);
-    if (curves.epoch.empty() && summary_.empty()) note("No epoch has ended yet.");
+    if (!text && text_at(item_, "state") == "done")
+      note("The run is done, but its metrics.jsonl is missing, so it has no learning curves.");
+    else if (curves.epoch.empty() && summary_.empty())
+      note("No epoch has ended yet.");
     item_["metrics"] = metrics_json(model_name());
     return curves;
   }
@@ -229,6 +247,7 @@ class RunPart {
   ordered_json notes_ = ordered_json::array();
   std::optional<Options> options_;
   ordered_json summary_ = ordered_json::object();
+  bool has_damaged_summary_ = false;
 };
 
 }  // namespace
