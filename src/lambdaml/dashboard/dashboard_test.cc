@@ -13,6 +13,8 @@
 #include "lambdaml/base/testing/testing.h"
 #include "lambdaml/dashboard/testing/made_run.h"
 #include "lambdaml/faas/testing/hostile.h"
+#include "lambdaml/tune/records.h"
+#include "lambdaml/tune/search_folder.h"
 
 namespace lambdaml::dashboard {
 namespace {
@@ -277,6 +279,65 @@ TEST_F(DashboardTest, ShowsARunningJobAndHowItGoesOn) {
   dashboard_.reset();
   page.wait_for("end", [](const json&) { return true; });
   EXPECT_TRUE(page.closes(kPatience_s));
+}
+
+TEST_F(DashboardTest, ShowsWhatTheTrialsOfARunningSearchHaveDoneSoFar) {
+  fs::create_directories(folder_ / "runs");
+  const fs::path place = folder_ / "runs/search";
+  const std::string records_uri = "file://" + (place / "records").string();
+  std::optional<tune::SearchFolder> lock =
+      tune::SearchFolder::create(place, "20261129-101500-3f9c01d2a47b", records_uri);
+  tune::Records records(records_uri);
+  tune::Search search;
+  tune::read_search_text(
+      "data: x\nepochs: 10\ntune:\n  trials: 2\n  metric: train_loss\n  strategy: random\n"
+      "  space: {lr: {uniform: [0.1, 1]}}\n",
+      "job.yaml", search);
+  search.id = kJobId;
+  records.begin(search);
+  const auto summary = std::make_shared<const nlohmann::ordered_json>(
+      nlohmann::ordered_json{{"model", "lr"}, {"train_loss", 0.8}, {"epochs", 10}});
+  records.save(0, {.trial = 0,
+                   .epochs = 10,
+                   .state = tune::Segment::State::done,
+                   .epoch = 10,
+                   .value = 0.8,
+                   .cost_usd = 0.25,
+                   .wall_s = 20,
+                   .summary = summary});
+  records.save(1, {.trial = 1, .epochs = 10});
+  fs::create_directories(place / "trials");
+  MadeRun trial(place / "trials/0001-10", folder_ / "channel-trial", kJobId + "-0001", 2);
+  start();
+  EXPECT_EQ(row("search")["search_epochs"], 10);
+  trial.end_epoch(1, 0.7);
+  trial.end_epoch(2, 0.6);
+  const json now =
+      row("search", [](const json& shown) { return shown.value("search_epochs", 0) == 12; });
+  EXPECT_EQ(now["state"], "running");
+  EXPECT_EQ(now["trials_running"], 1);
+  EXPECT_EQ(now["best_trial"], 1) << "the running one is better";
+  EXPECT_EQ(now["metrics"]["train_loss"], 0.6);
+  EXPECT_GT(now["cost_so_far_usd"].get<double>(), 0.25);
+  EXPECT_GT(now["cost_usd_at_end"], now["cost_so_far_usd"]);
+  // 12 epochs took 20 s and what the running trial has had; 8 are left to one trial.
+  EXPECT_GT(now["left_s"].get<double>(), 20.0 / 12 * 8);
+  EXPECT_FALSE(now.contains("cost_usd")) << "that is known at the end";
+  EXPECT_THAT(get("/metrics").body,
+              Not(HasSubstr("lambdaml_search_cost_dollars{search=\"search\"} 0\n")));
+  EXPECT_THAT(get("/metrics").body,
+              HasSubstr("lambdaml_search_cost_dollars{search=\"search\"} 0.2"));
+  const json item = get("/api/item?id=" + now["id"].get<std::string>()).object()["items"][0];
+  EXPECT_EQ(item["state"], "running");
+  EXPECT_EQ(item["trials"][1]["train_loss"], 0.6);
+  EXPECT_GT(item["summary"]["cost_so_far_usd"].get<double>(), 0.25);
+
+  lock.reset();  // the command was killed
+  const json left =
+      row("search", [](const json& shown) { return shown["state"] == "interrupted"; });
+  EXPECT_EQ(left["actions"], json::array({"resume"}));
+  EXPECT_GT(left["cost_so_far_usd"].get<double>(), 0.25);
+  EXPECT_FALSE(left.contains("left_s"));
 }
 
 TEST_F(DashboardTest, ShowsAJobThatBeginsAfterThePageWasOpened) {

@@ -37,7 +37,7 @@ void add_search(const json& row, MetricsText& page) {
     search.trials[state] = count_at(row, (std::string("trials_") + state).c_str());
   if (row.contains("metrics") && row["metrics"].contains(search.metric))
     search.best = number_at(row["metrics"], search.metric.c_str());
-  search.cost_usd = number_at(row, "cost_usd");
+  search.cost_usd = number_at(row, "cost_so_far_usd");
   view::add_search(search, page);
 }
 

@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,11 +15,8 @@
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/control/job_record.h"
-#include "lambdaml/report/source.h"
+#include "lambdaml/report/search_now.h"
 #include "lambdaml/storage/registry.h"
-#include "lambdaml/tune/records.h"
-#include "lambdaml/tune/report.h"
-#include "lambdaml/tune/search_folder.h"
 #include "lambdaml/view/job_view.h"
 
 namespace lambdaml::dashboard {
@@ -60,6 +56,11 @@ void redact(ordered_json& value) {
     for (ordered_json& member : value) redact(member);
 }
 
+ordered_json without_clocks(ordered_json row) {
+  for (const char* name : kClocks) row.erase(name);
+  return row;
+}
+
 /// When a file was changed, as a number that differs after each change; 0 if it is not there.
 std::uint64_t stamp_of(const fs::path& path) {
   struct stat info {};
@@ -67,12 +68,6 @@ std::uint64_t stamp_of(const fs::path& path) {
   return static_cast<std::uint64_t>(info.st_mtim.tv_sec) * 1'000'000'007U +
          static_cast<std::uint64_t>(info.st_mtim.tv_nsec) +
          static_cast<std::uint64_t>(info.st_size);
-}
-
-/// Whether another process holds the lock of that file.
-bool is_locked(const fs::path& path) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  return file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0;
 }
 
 /// Whole lines that were appended to a file since the last call. The first call skips what is
@@ -185,11 +180,6 @@ class WatchedRun : public Watched {
     row["metrics_epoch"] = count_at(all, "epochs");
   }
 
-  static ordered_json without_clocks(ordered_json row) {
-    for (const char* name : kClocks) row.erase(name);
-    return row;
-  }
-
   static std::string lines_joined(std::string lines) {
     if (!lines.empty()) lines.pop_back();
     std::string out;
@@ -232,7 +222,7 @@ class WatchedSearch : public Watched {
     if (now_s < next_s_) return {};
     ordered_json row = read();
     next_s_ = now_s + pace_.until_next(text_at(row, "state"));
-    const bool changed = row != row_;
+    const bool changed = without_clocks(row) != without_clocks(row_);
     row_ = std::move(row);
     return {.changed = changed, .epochs = {}};
   }
@@ -257,41 +247,24 @@ class WatchedSearch : public Watched {
   }
 
   void fill(ordered_json& row) {
-    const report::Source source = report::Source::open(place_.where);
-    ordered_json summary = ordered_json::object();
-    if (const std::optional<Buffer> text = source.read("summary.json")) {
-      summary = parse_ordered_json(text->text());
-      row["state"] = "done";
-    } else {
-      tune::Records records(tune::records_uri_of(place_.where));
-      const std::optional<tune::Search> search = records.search();
-      if (!search) fail(Code::not_found, "the search's records are not there");
-      const auto strategy = tune::make_strategy(*search);
-      summary = tune::summary_of(*search, tune::trials_of(*strategy, records.segments()), 0, "");
-      const bool is_over = records.summary().has_value();
-      row["state"] = is_over                 ? "done"
-                     : is_worked_on(records) ? folder_.empty() ? "not ended" : "running"
-                                             : "interrupted";
-    }
-    if (!summary.is_object()) fail(Code::data_corrupt, "summary.json is damaged");
-    for (const char* name : {"strategy", "metric", "model", "optim", "workers", "best_trial",
-                             "trials_done", "trials_stopped", "trials_failed", "trials_running",
-                             "search_epochs", "search_cost_usd", "search_wall_s"})
+    const ordered_json summary = report::search_now(place_.where);
+    const std::string state = text_at(summary, "state");
+    row["state"] = state;
+    for (const char* name :
+         {"strategy", "metric", "model", "optim", "workers", "best_trial", "trials_done",
+          "trials_stopped", "trials_failed", "trials_running", "search_epochs", "search_wall_s",
+          "left_s", "cost_so_far_usd", "cost_usd_at_end"})
       if (summary.contains(name)) row[name] = summary[name];
-    if (summary.contains("search_cost_usd")) row["cost_usd"] = summary["search_cost_usd"];
+    if (state == "done" && summary.contains("search_cost_usd"))
+      row["cost_usd"] = summary["search_cost_usd"];
     if (summary.contains("trials") && summary["trials"].is_array())
       row["trials"] = summary["trials"].size();
     const std::string metric = text_at(summary, "metric");
     if (!metric.empty() && summary.contains(metric))
       row["metrics"] = ordered_json{{metric, summary[metric]}};
-    const std::string state = text_at(row, "state");
     // One without a folder here is resumed elsewhere.
     if (state == "interrupted" && !folder_.empty()) row["actions"] = ordered_json{"resume"};
     if (state == "running" || state == "not ended") row["actions"] = ordered_json{"stop"};
-  }
-
-  bool is_worked_on(tune::Records& records) const {
-    return folder_.empty() ? tune::is_running(records) : is_locked(folder_ / "search.json");
   }
 
   const Place place_;

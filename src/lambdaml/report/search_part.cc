@@ -13,8 +13,8 @@
 #include "lambdaml/report/curves.h"
 #include "lambdaml/report/model_part.h"
 #include "lambdaml/report/options_part.h"
+#include "lambdaml/report/search_now.h"
 #include "lambdaml/tune/records.h"
-#include "lambdaml/tune/report.h"
 
 namespace lambdaml::report {
 namespace {
@@ -84,10 +84,13 @@ class SearchPart {
       if (!search) return note("The search's records are not there.");
       add_settings(*search);
       if (summary.contains("trials")) return;
-      const auto strategy = tune::make_strategy(*search);
-      summary = tune::summary_of(*search, tune::trials_of(*strategy, records.segments()), 0, "");
-      item_["state"] = "running or interrupted";
+      summary = search_now(source_.place());
+      item_["state"] = summary["state"];
+      summary.erase("state");
       note("The search has not ended, so its trials are shown as they are now.");
+      if (item_["state"] == "interrupted")
+        note("The command that started it has ended; continue with: lambdaml tune --resume {}",
+             source_.display());
     } catch (const Error& error) {
       note("The search's records cannot be read: {}", error.what());
     }

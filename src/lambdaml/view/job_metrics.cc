@@ -39,8 +39,8 @@ void add_search(const SearchNumbers& search, MetricsText& page) {
     page.gauge("lambdaml_search_best", "The best trial's value of the search's metric.",
                *search.best, std::move(named));
   }
-  page.gauge("lambdaml_search_cost_dollars", "Cost of the trials that have ended.", search.cost_usd,
-             labels);
+  page.gauge("lambdaml_search_cost_dollars",
+             "Cost of the trials so far; of running ones an estimate.", search.cost_usd, labels);
 }
 
 }  // namespace lambdaml::view

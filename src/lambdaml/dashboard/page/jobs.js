@@ -47,7 +47,8 @@ const jobs = {
   progress(row) {
     if (row.kind === "search") {
       const states = ["done", "stopped", "failed", "running"].filter((state) => row["trials_" + state]).map((state) => `${row["trials_" + state]} ${state}`);
-      return [`${format.number(row.trials ?? 0)} trials` + (states.length ? `: ${states.join(", ")}` : "")];
+      return [`${format.number(row.trials ?? 0)} trials` + (states.length ? `: ${states.join(", ")}` : "") +
+              (row.state !== "done" && row.search_epochs ? `; ${format.number(row.search_epochs)} epochs` : "")];
     }
     const done = row.metrics_epoch || 0, all = row.epochs || 0;
     if (!all) return ["–"];
@@ -72,7 +73,7 @@ const jobs = {
       [row.kind === "search" ? `search, ${row.strategy || ""}` : [row.model, row.optim].filter(Boolean).join(" by ") || "–"],
       jobs.progress(row),
       metric ? [`${format.words(metric)} ${format.number(row.metrics[metric])}`, jobs.spark(row.id)] : ["–"],
-      [row.state === "running" && row.left_s !== undefined ? format.seconds(row.left_s) : "–"],
+      [(row.state === "running" || row.state === "not ended") && row.left_s !== undefined ? format.seconds(row.left_s) : "–"],
       [cost === undefined ? "–" : format.dollars(cost) + (row.cost_usd === undefined ? " so far" : "")],
     ];
   },

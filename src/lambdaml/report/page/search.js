@@ -40,7 +40,10 @@ function searchTiles(item) {
     tile("trials", format.number(item.trials.length), ["done", "stopped", "failed", "running"].filter((state) => s["trials_" + state]).map((state) => `${s["trials_" + state]} ${state}`).join(", ")),
     s.search_epochs !== undefined ? tile("epochs", format.number(s.search_epochs), "of all trials") : null,
     s.search_wall_s ? tile("time", format.seconds(s.search_wall_s)) : null,
-    s.search_cost_usd !== undefined ? tile("cost", format.dollars(s.search_cost_usd), "of all trials") : null,
+    s.left_s !== undefined ? tile("time left", format.seconds(s.left_s), "an estimate") : null,
+    s.cost_so_far_usd !== undefined ? tile("cost so far", format.dollars(s.cost_so_far_usd),
+        s.cost_usd_at_end !== undefined ? `${format.dollars(s.cost_usd_at_end)} at the end, an estimate` : "an estimate")
+        : s.search_cost_usd !== undefined ? tile("cost", format.dollars(s.search_cost_usd), "of all trials") : null,
   ]);
 }
 
