@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -11,7 +13,9 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/text.h"
+#include "lambdaml/base/uri.h"
 #include "lambdaml/base/wait.h"
+#include "lambdaml/report/search_now.h"
 #include "lambdaml/view/job_view.h"
 #include "lambdaml/view/log_tail.h"
 
@@ -60,6 +64,27 @@ void print_object(const view::JobView& job, const std::vector<std::uint32_t>& wo
   print_json(json_text(nlohmann::json{{"logs", std::move(logs)}}));
 }
 
+/// A search has no workers of its own; those of its trials have logs.
+[[noreturn]] void refuse_search(const std::string& place) {
+  std::vector<std::string> trials;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(
+           std::filesystem::path(path_of_file_uri(place)) / "trials", error))
+    if (std::filesystem::is_directory(entry.path() / "log", error))
+      trials.push_back(utf8_path(entry.path().filename().string()));
+  std::ranges::sort(trials);
+  if (trials.empty())
+    fail(Code::invalid_argument,
+         "search {}: a search has no log, and none of its trials has one here", place);
+  constexpr std::size_t kMost = 20;
+  const std::size_t more = trials.size() > kMost ? trials.size() - kMost : 0;
+  trials.resize(trials.size() - more);
+  fail(Code::invalid_argument,
+       "search {0}: a search has no log; its trials have: lambdaml logs {0}/trials/TRIAL, where "
+       "TRIAL is {1}{2}",
+       place, join(trials, ", "), more > 0 ? fmt::format(" or one of {} others", more) : "");
+}
+
 }  // namespace
 
 void add_logs_command(CLI::App& app, Globals& globals) {
@@ -70,6 +95,7 @@ void add_logs_command(CLI::App& app, Globals& globals) {
   command->add_option("--worker", arguments->worker, "of this worker only");
   command->add_flag("-f,--follow", arguments->follow, "continue until the job has ended");
   command->callback([arguments, &globals] {
+    if (report::is_search(arguments->run)) refuse_search(arguments->run);
     const view::JobView job = view::JobView::open(arguments->run);
     const std::vector<std::uint32_t> workers = wanted_workers(job, *arguments);
     std::map<std::uint32_t, view::LogTail> tails;

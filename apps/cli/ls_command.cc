@@ -1,39 +1,93 @@
+#include <algorithm>
+#include <filesystem>
 #include <memory>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/search_status.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/log.h"
 #include "lambdaml/base/secrets.h"
 #include "lambdaml/base/uri.h"
+#include "lambdaml/dashboard/places.h"
+#include "lambdaml/report/search_now.h"
+#include "lambdaml/tune/search_folder.h"
 #include "lambdaml/view/job_view.h"
 
 namespace lambdaml::cli {
 
 namespace {
 
-std::string dollars_of(const nlohmann::ordered_json& status) {
-  const nlohmann::json known(status);
-  if (known.contains("cost_usd")) return fmt::format("${:.3g}", number_at(known, "cost_usd"));
-  if (!known.contains("cost_so_far_usd")) return "";
-  const std::string so_far = fmt::format("~${:.3g}", number_at(known, "cost_so_far_usd"));
-  return known.contains("cost_usd_at_end")
-             ? fmt::format("{} of ${:.3g}", so_far, number_at(known, "cost_usd_at_end"))
-             : so_far;
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+bool is_uri(const std::string& where) { return where.find("://") != std::string::npos; }
+
+/// The searches in a folder, or below a URI.
+std::vector<std::string> searches_in(const std::string& where) {
+  std::vector<std::string> out;
+  const bool keeps = is_uri(where) || tune::is_search_folder(where);
+  for (const dashboard::Place& place : dashboard::find_places(where).places) {
+    if (place.kind != dashboard::Place::Kind::search) continue;
+    const fs::path name = fs::path(place.where).filename();
+    out.push_back(keeps ? place.where : (fs::path(where) / name).string());
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+json search_row(const std::string& place) {
+  json row{{"run", utf8_path(place)}};
+  try {
+    const json known(report::search_now(place));
+    for (const char* name :
+         {"search_id", "state", "strategy", "metric", "best_trial", "trials_done", "trials_stopped",
+          "trials_failed", "trials_running", "left_s", "cost_so_far_usd", "cost_usd_at_end"})
+      if (known.contains(name)) row[name] = known[name];
+    const std::string metric = text_at(known, "metric");
+    if (known.contains(metric)) row[metric] = known[metric];
+    if (text_at(known, "state") == "done" && known.contains("search_cost_usd"))
+      row["cost_usd"] = known["search_cost_usd"];
+    row["trials"] = known.value("trials", json::array()).size();
+  } catch (const Error& error) {
+    row["state"] = "unknown";
+    row["error"] = error.what();
+  }
+  return row;
+}
+
+void print_search(const json& row) {
+  const std::string best = best_of_search(row);
+  print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} trials   {:<20}  {}{}", text_at(row, "state"),
+                         "search", text_at(row, "strategy"), count_at(row, "trials"),
+                         dollars_of(row), text_at(row, "run"),
+                         best.empty() ? "" : "  best " + best));
 }
 
 }  // namespace
 
 void add_ls_command(CLI::App& app, Globals& globals) {
-  CLI::App* command = add_command(app, globals, "ls", "the jobs of a folder or checkpoint store");
+  CLI::App* command = add_command(app, globals, "ls", "the jobs and searches of a folder or store");
   const auto where = std::make_shared<std::string>("runs");
   command->add_option("WHERE", *where,
                       "a folder of runs or checkpoints, or a checkpoint URI; default: runs");
   command->callback([where, &globals] {
-    nlohmann::json all = nlohmann::json::array();
-    for (const std::string& run : view::JobView::list(*where)) {
+    json all = json::array(), searches = json::array();
+    const std::vector<std::string> runs = view::JobView::list(*where);
+    const std::vector<std::string> places = searches_in(*where);
+    for (const std::string& place : places) {
+      searches.push_back(search_row(place));
+      if (!globals.json) print_search(searches.back());
+    }
+    for (const std::string& run : runs) {
+      // The jobs of a search's trials belong to it.
+      if (std::ranges::any_of(places, [&](const std::string& place) {
+            return Uri::parse(run).text().starts_with(Uri::parse(place).text() + "/");
+          }))
+        continue;
       nlohmann::ordered_json status{{"run", utf8_path(run)}};
       try {
         const nlohmann::ordered_json known = view::JobView::open(run).status();
@@ -51,12 +105,12 @@ void add_ls_command(CLI::App& app, Globals& globals) {
         print_line(fmt::format("{:<12} {:<10} {:<10} {:>4} workers  {:<20}  {}",
                                text_at(status, "state"), text_at(status, "model"),
                                text_at(status, "optim"), count_at(status, "workers"),
-                               dollars_of(status), utf8_path(run)));
+                               dollars_of(json(status)), utf8_path(run)));
       all.push_back(nlohmann::json(status));
     }
-    if (all.empty() && !globals.json)
+    if (all.empty() && searches.empty() && !globals.json)
       print_line(fmt::format("no jobs in {}", without_secrets(*where)));
-    if (globals.json) print_json(json_text(nlohmann::json{{"runs", all}}));
+    if (globals.json) print_json(json_text(json{{"runs", all}, {"searches", searches}}));
   });
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/cli/command.h"
+#include "apps/cli/search_status.h"
 #include "apps/cli/sparkline.h"
 #include "apps/cli/summary.h"
 #include "lambdaml/base/error.h"
@@ -13,6 +14,7 @@
 #include "lambdaml/base/wait.h"
 #include "lambdaml/model/reporting.h"
 #include "lambdaml/report/curves.h"
+#include "lambdaml/report/search_now.h"
 #include "lambdaml/report/source.h"
 #include "lambdaml/view/job_view.h"
 
@@ -24,6 +26,7 @@ using nlohmann::ordered_json;
 
 struct StatusArguments {
   std::string run;
+  bool of_search = false;
   bool watch = false;
 };
 
@@ -89,23 +92,32 @@ std::vector<std::string> lines_of(const json& status, const std::string& run) {
   return lines;
 }
 
-/// Shows the status until the job has ended: on a terminal in place, elsewhere when it changes.
-/// Returns the last one.
+ordered_json status_now(const StatusArguments& arguments) {
+  // A job that is resumed has another record.
+  return arguments.of_search ? report::search_now(arguments.run)
+                             : view::JobView::open(arguments.run).status();
+}
+
+std::vector<std::string> lines_now(const StatusArguments& arguments, const json& status) {
+  return arguments.of_search ? lines_of_search(status) : lines_of(status, arguments.run);
+}
+
+/// Shows the status until the job or search has ended: on a terminal in place, elsewhere when it
+/// changes. Returns the last one.
 ordered_json watch(const StatusArguments& arguments, const Globals& globals) {
   constexpr double kPause_s = 1, kPlainPause_s = 5;
   const Terminal terminal;
   std::size_t drawn = 0;
   while (true) {
-    // A job that is resumed has another record.
-    const view::JobView job = view::JobView::open(arguments.run);
-    ordered_json status = job.status();
-    const bool is_over = text_at(status, "state") != "running";
+    ordered_json status = status_now(arguments);
+    const std::string state = text_at(status, "state");
+    const bool is_over = state != "running" && state != "not ended";
     if (terminal.can_redraw() && drawn > 0) draw(fmt::format("\x1b[{}A\r\x1b[J", drawn));
     drawn = 0;
     if (is_over) return status;
     if (!globals.json && !globals.quiet) {
       std::string rows;
-      for (const std::string& line : lines_of(status, arguments.run))
+      for (const std::string& line : lines_now(arguments, status))
         rows += (terminal.can_redraw() ? terminal.row(line, drawn == 0)
                                        : printable(line, std::string::npos)) +
                 "\n",
@@ -117,23 +129,28 @@ ordered_json watch(const StatusArguments& arguments, const Globals& globals) {
 }
 
 void show_status(const StatusArguments& arguments, const Globals& globals) {
-  const ordered_json all =
-      arguments.watch ? watch(arguments, globals) : view::JobView::open(arguments.run).status();
+  const ordered_json all = arguments.watch ? watch(arguments, globals) : status_now(arguments);
   if (globals.json) return print_json(json_text(all));
-  for (const std::string& line : lines_of(all, arguments.run)) print_line(line);
+  for (const std::string& line : lines_now(arguments, all)) print_line(line);
   if (all.contains("summary")) print_summary(all["summary"], globals);
 }
 
 }  // namespace
 
 void add_status_command(CLI::App& app, Globals& globals) {
-  CLI::App* command =
-      add_command(app, globals, "status", "how a job stands: progress, loss, time left, cost");
+  CLI::App* command = add_command(app, globals, "status",
+                                  "how a job or search stands: progress, loss, time left, cost");
   const auto arguments = std::make_shared<StatusArguments>();
-  command->add_option("RUN", arguments->run, "a run's folder, or CHECKPOINT-URI/JOB-ID")
+  command
+      ->add_option("RUN", arguments->run,
+                   "the folder of a run or search, CHECKPOINT-URI/JOB-ID, or the URI of a search's "
+                   "records")
       ->required();
-  command->add_flag("-w,--watch", arguments->watch, "show it until the job has ended");
-  command->callback([arguments, &globals] { show_status(*arguments, globals); });
+  command->add_flag("-w,--watch", arguments->watch, "show it until that has ended");
+  command->callback([arguments, &globals] {
+    arguments->of_search = report::is_search(arguments->run);
+    show_status(*arguments, globals);
+  });
 }
 
 }  // namespace lambdaml::cli

@@ -10,6 +10,7 @@
 #include "lambdaml/base/json.h"
 #include "lambdaml/base/uri.h"
 #include "lambdaml/base/wait.h"
+#include "lambdaml/report/search_now.h"
 #include "lambdaml/tune/records.h"
 #include "lambdaml/tune/search_folder.h"
 #include "lambdaml/tune/tuner.h"
@@ -40,12 +41,6 @@ void wait_for_end(const std::string& what, double wait_s, const std::string& adv
            wait_s, advice);
     pause_for(0.1);
   }
-}
-
-/// Whether a place is a search, and not a run: its folder, or its records.
-bool is_search(const std::string& place) {
-  if (tune::is_search_folder(place)) return true;
-  return place.find("://") != std::string::npos && tune::Records(place).search().has_value();
 }
 
 /// Returns its id.
@@ -94,7 +89,7 @@ void add_stop_command(CLI::App& app, Globals& globals) {
   command->add_option("--wait-s", arguments->wait_s, "how long to wait for its end, in s")
       ->check(CLI::NonNegativeNumber);
   command->callback([arguments, &globals] {
-    const bool searches = is_search(arguments->run);
+    const bool searches = report::is_search(arguments->run);
     const std::string id = searches ? stop_search(arguments->run, arguments->wait_s)
                                     : stop_job(arguments->run, arguments->wait_s);
     const char* const name = searches ? "search_id" : "job_id";

@@ -105,6 +105,15 @@ JobView JobView::open(const std::string& run) {
   view.store_ = storage::open(checkpoints);
   const std::optional<Buffer> record =
       view.store_->load(view.job_id_ + "/" + control::record::kJob);
+  if (!record && !view.folder_.empty())
+    // A search removes the checkpoints and records of its trials when it ends.
+    if (const std::optional<Buffer> summary = read_file(view.folder_ / control::record::kSummary)) {
+      view.record_ =
+          std::make_shared<const json>(object_from(summary->text(), run + ": its summary"));
+      view.workers_ = static_cast<std::uint32_t>(
+          std::clamp<std::uint64_t>(count_at(*view.record_, "workers"), 1, kMostWorkers));
+      return view;
+    }
   if (!record)
     fail(Code::not_found, "run {}: nothing is known of a job {} in {}", run, view.job_id_,
          Uri::parse(checkpoints).display());
@@ -142,9 +151,16 @@ std::shared_ptr<storage::Storage> JobView::channel() const {
   return control::open_channel(uri, job_id_);
 }
 
+/// Beside the checkpoints or, if they have been removed, in the run's folder.
+std::optional<Buffer> JobView::load_summary() const {
+  std::optional<Buffer> text = store_->load(job_id_ + "/" + control::record::kSummary);
+  const bool has_record = text || folder_.empty() || !record_->contains("ended_by");
+  if (!has_record) text = read_file(folder_ / control::record::kSummary);
+  return text;
+}
+
 bool JobView::has_ended() const {
-  return store_->load(job_id_ + "/" + control::record::kSummary) ||
-         store_->load(job_id_ + "/" + control::record::kEnded);
+  return load_summary() || store_->load(job_id_ + "/" + control::record::kEnded);
 }
 
 /// Whether a process of this machine works on the run.
@@ -160,7 +176,7 @@ bool JobView::is_remote() const {
 
 /// Adds what the job's end says; false if it has not ended.
 bool JobView::add_end(ordered_json& status) const {
-  if (const auto text = store_->load(job_id_ + "/" + control::record::kSummary)) {
+  if (const auto text = load_summary()) {
     const json summary = object_from(text->text(), run_ + ": its summary");
     status["state"] = text_at(summary, "ended_by") == job::kPaused ? "paused" : "done";
     status["summary"] = summary;

@@ -48,6 +48,7 @@ class JobView {
  private:
   JobView() = default;
   std::shared_ptr<storage::Storage> channel() const;
+  std::optional<Buffer> load_summary() const;
   bool is_locked() const;
   bool is_remote() const;
   bool add_end(nlohmann::ordered_json& status) const;
@@ -62,7 +63,8 @@ class JobView {
   std::string job_id_;
   std::filesystem::path folder_;  ///< empty when opened by URI
   std::shared_ptr<storage::Storage> store_;
-  std::shared_ptr<const nlohmann::json> record_;  ///< job.json, an object
+  /// job.json, an object; the summary of a job whose record has been removed.
+  std::shared_ptr<const nlohmann::json> record_;
   std::uint32_t workers_ = 0;
 };
 

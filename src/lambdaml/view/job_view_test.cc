@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lambdaml/base/deadline.h"
+#include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
 #include "lambdaml/base/json.h"
 #include "lambdaml/control/channel.h"
@@ -142,6 +143,23 @@ TEST_F(JobViewTest, AnInterruptedJobHasTheTimeAndTheDollarsUntilItsLastEpoch) {
   EXPECT_NEAR(here["elapsed_s"].get<double>(), 3600, 30);
   EXPECT_GT(here["cost_so_far_usd"], 0);
   records_->clear("");
+}
+
+TEST_F(JobViewTest, ATrialWhoseSearchHasRemovedItsRecordIsKnownByItsSummary) {
+  const auto write = [&](const char* name, const std::string& text) {
+    std::filesystem::create_directories(folder_ / "run");
+    write_file(folder_ / "run" / name, as_bytes(text));
+  };
+  write("run.json", R"({"job_id":"20261129-101500-3f9c01d2a47b-0003"})");
+  write("job.yaml", "data: x\n");
+  EXPECT_THROW(JobView::open((folder_ / "run").string()), Error);
+  write("summary.json", R"({"model":"lr","workers":4,"ended_by":"epochs","cost_usd":0.5})");
+  const JobView view = JobView::open((folder_ / "run").string());
+  EXPECT_EQ(view.workers(), 4U);
+  EXPECT_TRUE(view.has_ended());
+  EXPECT_EQ(view.status()["state"], "done");
+  EXPECT_EQ(view.status()["workers"], 4);
+  EXPECT_EQ(view.status()["summary"]["cost_usd"], 0.5);
 }
 
 }  // namespace
