@@ -25,7 +25,7 @@ namespace lambdaml::tune {
 ///   best.safetensors   the best model so far
 ///   trials.csv best.yaml summary.json    at the end
 ///   tuner/             which tuner runs: the last order, a claim, a release, leases of a tuner
-///                      that is a function
+///                      that is a function; how long the tuners took so far
 ///
 /// Used by one thread, that of the tuner; store() and shared_store() are thread-safe.
 class Records {

@@ -35,6 +35,8 @@ using Summary = std::shared_ptr<const ordered_json>;
 constexpr const char* kClaim = "tuner/claim";
 constexpr const char* kReleased = "tuner/released";
 constexpr const char* kOrder = "tuner/order";
+/// How many seconds the search took until a tuner ended, or its last segment if it was killed.
+constexpr const char* kWall = "tuner/wall_s";
 constexpr const char* kStopOrder = "stop";
 constexpr const char* kBestModel = "best.safetensors";
 constexpr double kTick_s = 0.1;
@@ -94,6 +96,8 @@ class Tuner {
   SearchResult run() {
     try {
       take_over();
+      if (const std::optional<Buffer> earlier = records_.store().load(kWall))
+        earlier_s_ = std::max(0.0, to_real(earlier->text()).value_or(0));
       const SearchResult result = search();
       release(result.end == TunerEnd::paused ? handed_over(claim_.token()) : claim_.token());
       return result;
@@ -148,11 +152,17 @@ class Tuner {
   void release(const std::string& value) noexcept {
     if (claim_.token().empty()) return;
     try {
+      keep_wall();
       records_.store().save(kReleased, as_bytes(value));
     } catch (const std::exception& error) {
       log::warning("releasing the search: {}", error.what());
     }
   }
+
+  /// Of all tuners of the search.
+  double wall_s() const { return earlier_s_ + clock_.seconds(); }
+  void keep_wall() { records_.store().save(kWall, as_bytes(fmt::format("{:.3f}", wall_s()))); }
+
   /// With what trials have left behind.
   std::string join_left(const std::string& message) const {
     return left_.empty() ? message : fmt::format("{}; {}", message, join(left_, "; "));
@@ -260,6 +270,7 @@ class Tuner {
       const std::unique_ptr<SegmentJob> job = std::move(it->second);
       it = running_.erase(it);
       note_end(index, *job);
+      keep_wall();
     }
   }
 
@@ -393,17 +404,17 @@ class Tuner {
 
   /// Writes trials.csv and best.yaml; returns the search's summary.
   Summary report(const std::string& ended_by) {
-    report_progress();
+    report_progress(true);
     const std::vector<TrialView> all = trials();
     storage::Storage& store = records_.store();
     store.save("trials.csv", as_bytes(trials_csv(search_, all)));
     if (const TrialView* best = best_of(search_, all))
       store.save("best.yaml", as_bytes(best_yaml(search_, *best)));
-    return std::make_shared<const ordered_json>(
-        summary_of(search_, all, clock_.seconds(), ended_by));
+    return std::make_shared<const ordered_json>(summary_of(search_, all, wall_s(), ended_by));
   }
 
-  void report_progress() {
+  /// At the end no time is left, also if fewer epochs were needed than expected.
+  void report_progress(bool is_over = false) {
     std::vector<TrialView> all = trials();
     double epochs_done = 0;
     for (const auto& [index, job] : running_)
@@ -424,7 +435,7 @@ class Tuner {
     if (!epochs_before_) epochs_before_ = epochs_done;
     const double epochs_here = epochs_done - *epochs_before_;
     const auto expected = static_cast<double>(strategy_->expected_epochs());
-    if (epochs_here > 0)
+    if (epochs_here > 0 && !is_over)
       view.seconds_left =
           std::min(std::max(0.0, expected - epochs_done) / epochs_here * clock_.seconds(),
                    limits_.search.seconds_left());
@@ -447,6 +458,7 @@ class Tuner {
   std::unique_ptr<faas::Invoker> warm_;
   Bell bell_;
   const Stopwatch clock_;
+  double earlier_s_ = 0;  ///< of earlier tuners
   Stopwatch since_check_;
   bool goal_reached_ = false;
   std::optional<double> epochs_before_;

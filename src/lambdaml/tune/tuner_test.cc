@@ -6,7 +6,9 @@
 #include "lambdaml/base/bytes.h"
 #include "lambdaml/base/error.h"
 #include "lambdaml/base/files.h"
+#include "lambdaml/base/json.h"
 #include "lambdaml/base/own_folder.h"
+#include "lambdaml/base/text.h"
 #include "lambdaml/base/unique_id.h"
 #include "lambdaml/control/endings.h"
 #include "lambdaml/storage/registry.h"
@@ -173,6 +175,47 @@ TEST_F(OrdersOfASearch, ABeginKeepsAStopOfASearchThatHasBegunMeanwhile) {
   begin(search, raced);
   EXPECT_EQ(meanwhile.key, "");
   EXPECT_TRUE(is_stopped(own));
+}
+
+/// What a search tells last.
+class Last : public Observer {
+ public:
+  double seconds_left = 0;
+  void changed(const View& view) override { seconds_left = view.seconds_left; }
+};
+
+TEST_F(OrdersOfASearch, ItsTimeIsThatOfAllTunersAndNoneIsLeftAtItsEnd) {
+  const Scratch scratch("lambdaml-wall-");
+  std::filesystem::create_directories(scratch.path());
+  const std::filesystem::path data = scratch.path() / "data.libsvm";
+  std::string rows;
+  for (int i = 0; i < 40; ++i) rows += std::to_string(i % 2) + " 1:" + std::to_string(i) + "\n";
+  write_file(data, as_bytes(rows));
+  Search search;
+  read_search_text("data: " + data.string() +
+                       "\nworkers: 1\nepochs: 50\ntune:\n  strategy: random\n  trials: 2\n  "
+                       "space:\n    lr: {uniform: [0.1, 1]}\n",
+                   "job.yaml", search);
+  search.id = "20261129-101500-3f9c01d2a47b";
+  Records records("file://" + (scratch.path() / "records").string());
+  begin(search, records);
+  // One trial converged after one of 50 epochs; the other fails, as these tests have no functions.
+  const json job{{"valid_loss", 0.5}, {"epochs", 1}, {"ended_by", "converged"}};
+  records.save(0, {.trial = 0,
+                   .epochs = 50,
+                   .state = Segment::State::done,
+                   .epoch = 1,
+                   .value = 0.5,
+                   .summary = std::make_shared<const nlohmann::ordered_json>(job)});
+  records.store().save("tuner/wall_s", as_bytes("120.5"));
+  Last last;
+  const SearchResult result = run(records, scratch.path() / "trials", search.id, {}, last);
+  EXPECT_EQ(result.end, TunerEnd::finished);
+  EXPECT_LE(last.seconds_left, 0);
+  const double wall_s = number_at(json(*result.summary), "search_wall_s");
+  EXPECT_GT(wall_s, 120.5);
+  EXPECT_LT(wall_s, 120.5 + 60);
+  EXPECT_NEAR(to_real(records.store().load("tuner/wall_s")->text()).value_or(0), wall_s, 1);
 }
 
 TEST_F(OrdersOfASearch, ATunerThatHasEndedCannotBeStopped) {
