@@ -332,6 +332,9 @@ TEST_F(DashboardTest, ShowsWhatTheTrialsOfARunningSearchHaveDoneSoFar) {
   EXPECT_EQ(item["trials"][1]["train_loss"], 0.6);
   EXPECT_GT(item["summary"]["cost_so_far_usd"].get<double>(), 0.25);
 
+  EXPECT_THAT(item["job_file"].get<std::string>(),
+              AllOf(HasSubstr("epochs: 10"), HasSubstr("tune:\n  space:\n    lr: {\"uniform\":")));
+
   lock.reset();  // the command was killed
   const json left =
       row("search", [](const json& shown) { return shown["state"] == "interrupted"; });

@@ -101,6 +101,7 @@ class SearchPart {
     item_["settings"] = options_json(settings);
     item_["options"] = options_json(search.job.without_passwords());
     item_["repeat"] = command_of_search(settings);
+    item_["job_file"] = tune::job_file_of(search);
     item_["higher_is_better"] = tune::higher_is_better(search);
     ordered_json space = ordered_json::array();
     for (const tune::Parameter& parameter : search.space.parameters())

@@ -315,6 +315,17 @@ std::string Search::to_json() const {
                                 {"distinct_points", distinct_points}});
 }
 
+std::string job_file_of(const Search& search) {
+  std::string text = job::to_yaml(search.job.without_passwords(), job::Values::given);
+  text += fmt::format("{}:\n  space:\n", kSection);
+  for (json entry : space_json(search.space)) {
+    const auto name = entry.at("name").get<std::string>();
+    entry.erase("name");
+    text += fmt::format("    {}: {}\n", name, json_text(entry));  // JSON is YAML
+  }
+  return text;
+}
+
 Search Search::from_json(std::string_view text, const std::string& what) {
   try {
     json object = parse_json(text);

@@ -40,6 +40,10 @@ struct Search {
 void read_search_file(const std::string& path, Search& search);
 void read_search_text(std::string_view text, const std::string& what, Search& search);
 
+/// The text of a job file with the given options of all trials and the space, without passwords and
+/// the settings: read_search_text() makes the same search of it with those.
+std::string job_file_of(const Search& search);
+
 /// The options of a trial's job, not resolved.
 Options options_of(const Search& search, const Assignments& assignments);
 

@@ -43,6 +43,21 @@ TEST(Search, ReadsItsSectionAndTheJob) {
   EXPECT_EQ(make_strategy(again)->parameters(3), make_strategy(search)->parameters(3));
 }
 
+TEST(Search, AJobFileRepeatsIt) {
+  Search search;
+  read_search_text(
+      "data: my data.csv\nworkers: 2\nepochs: 7\ntune:\n  strategy: asha\n  space:\n"
+      "    lr: {log_uniform: [1e-4, 10]}\n    model: {choice: [lr, sparse_svm]}\n"
+      "    batch-size: {int: [10, 1000]}\n    momentum: {uniform: [0, 0.9]}\n",
+      "job.yaml", search);
+  search.id = "20261122-101500-3f9c01d2a47b";
+  Search again;
+  again.settings = search.settings;  // the command names them
+  again.id = search.id;
+  read_search_text(job_file_of(search), "again.yaml", again);
+  EXPECT_EQ(again.to_json(), search.to_json());
+}
+
 TEST(Search, SaysWhatIsWrongAndWhere) {
   EXPECT_THAT(error_of("data: x\n"), HasSubstr("the space is empty"));
   EXPECT_THAT(error_of("data: x\ntune:\n  space: {}\n"), HasSubstr("the space is empty"));

@@ -224,6 +224,7 @@ function searchSections(item) {
     section("trials", "Trials", trials, make("div", {style: "height: 1rem"}), trialCurves(item)),
     modelSection(item),
     section("repeat", "Options and how to repeat it", commandCard("To search again", item.repeat,
-        make("p", {class: "about"}, "JOB.yaml has the options below and the space. The best trial's job is best.yaml in the search's folder.")),
+        make("p", {class: "about"}, "The best trial's job is best.yaml in the search's folder.")), make("div", {style: "height: 1rem"}),
+        commandCard("JOB.yaml: the changed options of all trials, and the space", item.job_file),
         make("div", {style: "height: 1rem"}), optionsCard("Settings of the search", item.settings), make("div", {style: "height: 1rem"}), optionsCard("Options of all trials", item.options))];
 }
