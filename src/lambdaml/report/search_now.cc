@@ -164,6 +164,10 @@ ordered_json search_now(const std::string& place) {
   if (!search) fail(Code::not_found, "search {}: its records are not there", place);
   if (const std::optional<ordered_json> summary = records.summary()) return done(*summary, place);
   ordered_json now{{"search_id", search->id}, {"state", state_of(folder, records)}};
+  if (folder && text_at(now, "state") == "interrupted")
+    now["advice"] =
+        "the command that started it has ended; continue with: lambdaml tune --resume " +
+        utf8_path(folder->string());
   const auto strategy = tune::make_strategy(*search);
   const std::vector<tune::Segment> segments = records.segments();
   std::vector<tune::TrialView> trials = tune::trials_of(*strategy, segments);

@@ -88,9 +88,8 @@ class SearchPart {
       item_["state"] = summary["state"];
       summary.erase("state");
       note("The search has not ended, so its trials are shown as they are now.");
-      if (item_["state"] == "interrupted")
-        note("The command that started it has ended; continue with: lambdaml tune --resume {}",
-             source_.display());
+      if (summary.contains("advice")) note("It was interrupted: {}.", text_at(summary, "advice"));
+      summary.erase("advice");
     } catch (const Error& error) {
       note("The search's records cannot be read: {}", error.what());
     }
